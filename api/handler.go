@@ -1,0 +1,69 @@
+package api
+
+import "context"
+
+// Handler receives the notifications of an engine. Handle is called from
+// several goroutines at once, for one stream from one at a time.
+//
+// Handle is to return at once: after an [Added] that returns nil the lease is
+// kept and renewed until it ends, and the work goes on wherever the program
+// wants it. A Handle that blocks keeps a worker of a bounded pool busy.
+//
+// ctx ends when the engine gives up waiting for the handler; the end of the
+// lease is told by Lease.Context instead.
+//
+// An error from Added, or a panic, fails the lease as [Lease.Fail] does, with
+// [Permanent] and [Snooze] changing what that means. Errors from other kinds
+// are logged and counted, and change nothing. A lease that the handler ended
+// itself stays as it was ended, whatever the handler returns.
+type Handler interface {
+	Handle(ctx context.Context, n Notification) error
+}
+
+// HandlerFunc makes a [Handler] of a function.
+type HandlerFunc func(ctx context.Context, n Notification) error
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, n Notification) error {
+	return f(ctx, n)
+}
+
+// Funcs is a [Handler] made of one function for each kind of notification. A
+// kind without a function, or one that Funcs does not know, is ignored with
+// nil. The zero value ignores everything; without Added, streams are still
+// taken and kept, for a program that finds them by asking the engine.
+type Funcs struct {
+	Added      func(ctx context.Context, n Notification) error
+	Disowned   func(ctx context.Context, n Notification) error
+	Expired    func(ctx context.Context, n Notification) error
+	Terminated func(ctx context.Context, n Notification) error
+	Releasing  func(ctx context.Context, n Notification) error
+	Superseded func(ctx context.Context, n Notification) error
+}
+
+// Handle calls the function for the kind of n, if there is one.
+func (f Funcs) Handle(ctx context.Context, n Notification) error {
+	call := f.of(n.Kind)
+	if call == nil {
+		return nil
+	}
+	return call(ctx, n)
+}
+
+func (f Funcs) of(k Kind) func(context.Context, Notification) error {
+	switch k {
+	case Added:
+		return f.Added
+	case Disowned:
+		return f.Disowned
+	case Expired:
+		return f.Expired
+	case Terminated:
+		return f.Terminated
+	case Releasing:
+		return f.Releasing
+	case Superseded:
+		return f.Superseded
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package api
+
+import "strconv"
+
+// Kind says what a [Notification] is about. Zero is not a kind. More kinds may
+// be added: a [Handler] must ignore those that it does not know.
+type Kind uint8
+
+const (
+	// Added: this process owns the stream now, until the lease ends. Every
+	// Added ends exactly once: by the user's Done, Release or Fail, by
+	// Releasing and the hand-back that follows it, or by one Disowned.
+	Added Kind = iota + 1
+
+	// Disowned: this process no longer owns the stream and did not end the
+	// lease itself. Another consumer may own it already. The notification may
+	// queue behind a handler of the same stream that still runs; the lease's
+	// context is the prompt signal and Remaining the exact one.
+	Disowned
+
+	// Expired: the lease of another process ended. A hint, sent only where it
+	// was asked for and where the server reports expiry; it may come late,
+	// twice or never, and nothing has to be done about it.
+	Expired
+
+	// Terminated: the engine has stopped. The last notification of all.
+	Terminated
+
+	// Releasing: the stream is about to be handed back, because the process
+	// drains or wants fewer streams. The lease is still valid: it is handed
+	// back when the handler returns, or, where notifications come through a
+	// channel, when the user ends it or the drain timeout passes.
+	Releasing
+
+	// Superseded: the stream that this process owns was announced again. The
+	// newer announcement waits; Done makes way for it.
+	Superseded
+)
+
+// String is the name of the constant, or Kind(n) for a kind that this version
+// does not know.
+func (k Kind) String() string {
+	switch k {
+	case Added:
+		return "Added"
+	case Disowned:
+		return "Disowned"
+	case Expired:
+		return "Expired"
+	case Terminated:
+		return "Terminated"
+	case Releasing:
+		return "Releasing"
+	case Superseded:
+		return "Superseded"
+	}
+	return "Kind(" + strconv.Itoa(int(k)) + ")"
+}

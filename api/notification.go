@@ -1,0 +1,27 @@
+package api
+
+// Notification tells a [Handler] that something happened to a stream, or, as
+// Terminated, to the engine. Notifications of one stream are delivered one at
+// a time and in order; those of different streams run in parallel.
+type Notification struct {
+	// Kind is what happened. Ignore kinds that you do not know.
+	Kind Kind
+
+	// Stream is the name of the data stream; empty for Terminated.
+	Stream string
+
+	// Token is the token of the ownership that this is about; zero for
+	// Expired and Terminated.
+	Token Token
+
+	// Lease is the ownership that this is about, for Added, Releasing,
+	// Superseded and Disowned; nil for the others. The same Added and the
+	// notifications that follow it carry the same Lease.
+	Lease Lease
+
+	// Err is why: for Disowned the cause of the lease's context, which
+	// matches ErrLeaseLost or ErrClosed; for Releasing it matches
+	// ErrReleasing; for Terminated it is what Run returns, nil after a clean
+	// drain. It is nil for the others.
+	Err error
+}

@@ -1,0 +1,56 @@
+package api
+
+import (
+	"errors"
+	"time"
+)
+
+// Permanent marks err as one that no retry will cure: returned by a handler of
+// [Added], or given to [Lease.Fail], it sends the announcement straight to the
+// dead letters, however many retries are left. Permanent(nil) is nil.
+//
+// The mark survives wrapping with %w and errors.Join, err itself stays
+// visible to errors.Is and errors.As, and the message is that of err.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanentError{err: err}
+}
+
+// IsPermanent says whether err, or anything that it wraps, was marked by
+// [Permanent].
+func IsPermanent(err error) bool {
+	var p *permanentError
+	return errors.As(err, &p)
+}
+
+// Snooze is an error that means "not now": returned by a handler of [Added],
+// or given to [Lease.Fail], it hands the stream back, to be handed out again,
+// to whichever consumer, no earlier than after. It counts no retry. Zero, and
+// less, hand it back with no delay. The delay is kept in Redis, in whole
+// milliseconds, and outlives this process.
+func Snooze(after time.Duration) error {
+	return &snoozeError{after: max(after, 0)}
+}
+
+// SnoozeDelay is the delay that [Snooze] put into err or into anything that it
+// wraps; false when there is none. An error that is [Permanent] as well is
+// permanent and does not snooze. Of several delays the first one that
+// errors.As finds counts.
+func SnoozeDelay(err error) (time.Duration, bool) {
+	var s *snoozeError
+	if IsPermanent(err) || !errors.As(err, &s) {
+		return 0, false
+	}
+	return s.after, true
+}
+
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
+
+type snoozeError struct{ after time.Duration }
+
+func (e *snoozeError) Error() string { return "streamlease: snoozed for " + e.after.String() }

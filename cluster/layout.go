@@ -1,0 +1,139 @@
+package cluster
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// Layout is what the keys of one service are called. It never changes and may
+// be used from several goroutines.
+//
+// No two services share a key. The input streams of a service s are "s-input"
+// and "s-input-1", "s-input-2" and so on, with numbers that have no leading
+// zero. A name that ends in "-input" can only be partition 0 of what stands
+// before that, and one that ends in "-input-<number>" only that partition of
+// what stands before: a number never ends in "-input", and contains no "-".
+// So services named "a" and "a-input-1" get along, and so do "a" and
+// "a-input". All other keys begin with the name of an input stream in braces,
+// which a service's name cannot contain.
+//
+// Data streams are named by the user and their keys are not touched here, but
+// a data stream that is itself called like one of these keys would clash with
+// it in Redis: keep the prefixes "<service>-input" and "{<service>-input" free.
+type Layout struct {
+	service string
+	group   string
+	meta    string
+	keys    []*Keys
+}
+
+// NewLayout computes the names for a service with the given number of
+// partitions, 1 to MaxPartitions. An error matches api.ErrInvalidConfig.
+func NewLayout(service string, partitions int) (*Layout, error) {
+	if err := ValidateService(service); err != nil {
+		return nil, err
+	}
+	if partitions < 1 || partitions > MaxPartitions {
+		return nil, fmt.Errorf("%w: partitions: %d is not between 1 and %d; leave it out for %d",
+			api.ErrInvalidConfig, partitions, MaxPartitions, DefaultPartitions)
+	}
+	l := &Layout{
+		service: service,
+		group:   service + "-group",
+		meta:    "{" + service + "-input}:meta",
+		keys:    make([]*Keys, partitions),
+	}
+	for p := range l.keys {
+		l.keys[p] = newKeys(service, p)
+	}
+	return l, nil
+}
+
+// Service is the name of the service.
+func (l *Layout) Service() string { return l.service }
+
+// Partitions is the number of partitions, at least 1.
+func (l *Layout) Partitions() int { return len(l.keys) }
+
+// Group is the name of the consumer group, the same on every input stream.
+func (l *Layout) Group() string { return l.group }
+
+// Meta is the key of the hash that says what format the service is in and how
+// many partitions it has. It is one for the whole service, in the slot of
+// partition 0, and its name does not depend on the number of partitions.
+func (l *Layout) Meta() string { return l.meta }
+
+// Of is the partition to which a data stream belongs.
+func (l *Layout) Of(stream string) int { return Partition(stream, len(l.keys)) }
+
+// Keys are the keys of a partition, the same pointer each time. It panics when
+// there is no such partition.
+func (l *Layout) Keys(partition int) *Keys { return l.keys[partition] }
+
+// Keys are the key names of one partition, all in one slot. They are shared:
+// the fields must not be changed.
+type Keys struct {
+	// Partition is the number of the partition, from 0.
+	Partition int
+
+	// Slot is the slot of all these keys in a Redis Cluster.
+	Slot uint16
+
+	// Input is the input stream, S: announcements.
+	Input string
+
+	// Sessions is {S}:sessions, the sorted set of consumers and the deadlines
+	// of their sessions.
+	Sessions string
+
+	// Later is {S}:later, the sorted set of what must not be handed out yet.
+	Later string
+
+	// Token is {S}:token, the greatest token minted.
+	Token string
+
+	// Scan is {S}:scan, the mark of who scans the partition.
+	Scan string
+
+	// DeadLetters is {S}-dlq, the stream of what was given up.
+	DeadLetters string
+
+	lease   string
+	recover string
+}
+
+// newKeys names the keys of partition p. A braced S comes first in every key
+// but S itself, so neither the name of a data stream nor that of a consumer
+// behind it can change the hash tag.
+func newKeys(service string, p int) *Keys {
+	input := service + "-input"
+	if p > 0 {
+		input += "-" + strconv.Itoa(p)
+	}
+	tag := "{" + input + "}"
+	return &Keys{
+		Partition:   p,
+		Slot:        Slot(input),
+		Input:       input,
+		Sessions:    tag + ":sessions",
+		Later:       tag + ":later",
+		Token:       tag + ":token",
+		Scan:        tag + ":scan",
+		DeadLetters: tag + "-dlq",
+		lease:       tag + ":lease:",
+		recover:     tag + ":recover:",
+	}
+}
+
+// Lease is the key of the lease of a data stream: {S}:lease:<data stream>.
+func (k *Keys) Lease(stream string) string { return k.lease + stream }
+
+// LeasePrefix is what the key of every lease of the partition begins with;
+// what follows it is the name of the data stream.
+func (k *Keys) LeasePrefix() string { return k.lease }
+
+// Recover is the key of the mark that says who recovers a dead consumer:
+// {S}:recover:<consumer>.
+func (k *Keys) Recover(consumer string) string { return k.recover + consumer }
