@@ -1,0 +1,215 @@
+package leasetest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// DefaultTTL is what Remaining says of a lease made without WithTTL: the
+// default lease TTL of the engine.
+const DefaultTTL = 30 * time.Second
+
+// Lease is an [api.Lease] that a test drives. Its methods may be called from
+// several goroutines. Done, Release and Fail succeed at once while the lease
+// is held, and otherwise return what api.Lease says.
+type Lease struct {
+	stream  string
+	token   api.Token
+	entry   string
+	info    json.RawMessage
+	attempt int
+	ttl     time.Duration
+	expires bool
+
+	ctx    *leaseContext
+	cancel context.CancelCauseFunc
+
+	mu struct {
+		sync.Mutex
+		deadline time.Time // meaningless unless expires
+		timer    *time.Timer
+		outcome  Outcome
+		cause    error // of the context; nil while held
+	}
+}
+
+var _ api.Lease = (*Lease)(nil)
+
+// New makes a held lease of the stream.
+func New(stream string, opts ...Option) *Lease {
+	s := settings{
+		token:  1,
+		entry:  "1-0",
+		info:   json.RawMessage("{}"),
+		ttl:    DefaultTTL,
+		parent: context.Background(),
+	}
+	for _, o := range opts {
+		o.apply(&s)
+	}
+	l := &Lease{
+		stream:  stream,
+		token:   s.token,
+		entry:   s.entry,
+		info:    s.info,
+		attempt: s.attempt,
+		ttl:     s.ttl,
+		expires: s.expires,
+	}
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(s.parent))
+	l.ctx, l.cancel = &leaseContext{Context: ctx, lease: l}, cancel
+	if l.expires {
+		l.mu.Lock()
+		l.mu.deadline = time.Now().Add(l.ttl)
+		l.mu.timer = time.AfterFunc(l.ttl, l.check)
+		l.mu.Unlock()
+	}
+	return l
+}
+
+// Stream is the name given to New.
+func (l *Lease) Stream() string { return l.stream }
+
+// Token is that of WithToken.
+func (l *Lease) Token() api.Token { return l.token }
+
+// Entry is that of WithEntry.
+func (l *Lease) Entry() string { return l.entry }
+
+// Info is that of WithInfo.
+func (l *Lease) Info() json.RawMessage { return l.info }
+
+// Attempt is that of WithAttempt.
+func (l *Lease) Attempt() int { return l.attempt }
+
+// Context ends when the lease does, with the cause that api.Lease says.
+func (l *Lease) Context() context.Context { return l.ctx }
+
+// Remaining is what is left of the TTL, or DefaultTTL without WithTTL; 0 when
+// the lease is not held.
+func (l *Lease) Remaining() time.Duration {
+	l.check()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.mu.outcome.State != Held:
+		return 0
+	case !l.expires:
+		return l.ttl
+	}
+	return max(time.Until(l.mu.deadline), 0)
+}
+
+// Done ends the lease as done.
+func (l *Lease) Done(ctx context.Context) error { return l.finish(ctx, Outcome{State: Done}) }
+
+// Release ends the lease as released.
+func (l *Lease) Release(ctx context.Context) error { return l.finish(ctx, Outcome{State: Released}) }
+
+// Fail ends the lease as failed.
+func (l *Lease) Fail(ctx context.Context, cause error) error {
+	return l.finish(ctx, Outcome{State: Failed, Cause: cause})
+}
+
+// Lose makes the lease lost. The cause of its context is ErrLeaseLost when
+// cause is nil, cause itself when that matches ErrLeaseLost or ErrClosed, and
+// else an error that matches both ErrLeaseLost and cause. It does nothing when
+// the lease has ended.
+func (l *Lease) Lose(cause error) {
+	switch {
+	case cause == nil:
+		cause = api.ErrLeaseLost
+	case !errors.Is(cause, api.ErrLeaseLost) && !errors.Is(cause, api.ErrClosed):
+		cause = fmt.Errorf("%w: %w", api.ErrLeaseLost, cause)
+	}
+	l.end(Outcome{State: Lost, Cause: cause}, cause)
+}
+
+// Expire makes the lease lost as if its deadline had passed without a renewal.
+func (l *Lease) Expire() { l.Lose(nil) }
+
+// HandBack ends the lease as the engine does after Releasing: the cause of its
+// context is ErrReleasing. It does nothing when the lease has ended.
+func (l *Lease) HandBack() {
+	l.end(Outcome{State: HandedBack, Cause: api.ErrReleasing}, api.ErrReleasing)
+}
+
+// Renew sets Remaining to the TTL again, as a successful renewal does. It does
+// nothing when the lease has ended.
+func (l *Lease) Renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expireLocked()
+	if !l.expires || l.mu.outcome.State != Held {
+		return
+	}
+	l.mu.deadline = time.Now().Add(l.ttl)
+	l.mu.timer.Reset(l.ttl)
+}
+
+// Outcome is how the lease ended, if it did.
+func (l *Lease) Outcome() Outcome {
+	l.check()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.outcome
+}
+
+// finish is what Done, Release and Fail have in common. The state that each of
+// them sets tells whether this is the same call again.
+func (l *Lease) finish(ctx context.Context, o Outcome) error {
+	ended := ctx.Err() // before the call ends it, should it be the lease's own
+	first, state, cause := l.end(o, api.ErrNotHeld)
+	switch {
+	case !first && state != o.State:
+		return api.NotHeld(cause)
+	case !first:
+		return nil
+	}
+	return ended
+}
+
+// end ends the lease if it is held. It reports whether it did, and what state
+// and cause of the context the lease has now.
+func (l *Lease) end(o Outcome, cause error) (first bool, state State, _ error) {
+	l.mu.Lock()
+	l.expireLocked()
+	if first = l.mu.outcome.State == Held; first {
+		l.mu.outcome, l.mu.cause = o, cause
+		if l.mu.timer != nil {
+			l.mu.timer.Stop()
+		}
+	}
+	state, cause = l.mu.outcome.State, l.mu.cause
+	l.mu.Unlock()
+	l.cancel(cause) // the first cause stays
+	return first, state, cause
+}
+
+// check makes the lease lost when its deadline has passed, and the context
+// ended when the lease has. The timer calls it, and everything that looks at
+// the lease: two goroutines that wake at the same instant see the same.
+func (l *Lease) check() {
+	l.mu.Lock()
+	l.expireLocked()
+	cause := l.mu.cause
+	l.mu.Unlock()
+	if cause != nil {
+		l.cancel(cause)
+	}
+}
+
+// expireLocked makes the lease lost when its deadline has passed. The context
+// is ended by the next check, which anything that asks for its end makes.
+func (l *Lease) expireLocked() {
+	if l.mu.outcome.State == Held && l.expires && !time.Now().Before(l.mu.deadline) {
+		l.mu.outcome = Outcome{State: Lost, Cause: api.ErrLeaseLost}
+		l.mu.cause = api.ErrLeaseLost
+	}
+}

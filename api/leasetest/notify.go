@@ -1,0 +1,61 @@
+package leasetest
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// Notify calls the handler with a notification of the given kind about the
+// lease, does to the lease what the engine does then, and returns what the
+// handler returned; a panic comes back as *api.PanicError.
+//
+//   - Added: an error fails the lease, unless the handler ended it. A lease
+//     that is lost already is notified too, as it can happen when it was lost
+//     while the notification waited for a worker.
+//   - Releasing: the lease is handed back afterwards, unless the handler
+//     ended it.
+//   - Disowned: the lease is lost before, unless it was so already. Notify
+//     panics when it ended in another way, since no Disowned follows then.
+//   - Expired: only the name of the stream is passed on.
+//   - Terminated: nothing of the lease is passed on; it may be nil.
+func Notify(ctx context.Context, h api.Handler, kind api.Kind, l *Lease) error {
+	n := api.Notification{Kind: kind}
+	switch kind {
+	case api.Terminated:
+	case api.Expired:
+		n.Stream = l.Stream()
+	default:
+		n.Stream, n.Token, n.Lease = l.Stream(), l.Token(), l
+	}
+	switch kind {
+	case api.Releasing:
+		n.Err = api.ErrReleasing
+	case api.Disowned:
+		l.Lose(nil)
+		o := l.Outcome()
+		if o.State != Lost {
+			panic(fmt.Sprintf("leasetest: no Disowned follows when a lease ended as %v", o.State))
+		}
+		n.Err = o.Cause
+	}
+	err := call(ctx, h, n)
+	switch {
+	case kind == api.Releasing:
+		l.HandBack()
+	case kind == api.Added && err != nil:
+		l.end(Outcome{State: Failed, Cause: err}, api.ErrNotHeld)
+	}
+	return err
+}
+
+func call(ctx context.Context, h api.Handler, n api.Notification) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &api.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return h.Handle(ctx, n)
+}

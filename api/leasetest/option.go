@@ -1,0 +1,71 @@
+package leasetest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// Option changes what [New] makes.
+type Option interface{ apply(*settings) }
+
+type settings struct {
+	token   api.Token
+	entry   string
+	info    json.RawMessage
+	attempt int
+	ttl     time.Duration
+	expires bool
+	parent  context.Context
+}
+
+type optionFunc func(*settings)
+
+func (f optionFunc) apply(s *settings) { f(s) }
+
+// WithInfo sets what was announced along with the stream, encoded as a
+// publisher does, with encoding/json. Default, and for nil: none, "{}". It
+// panics when info cannot be encoded.
+func WithInfo(info any) Option {
+	raw := json.RawMessage("{}")
+	if info != nil {
+		encoded, err := json.Marshal(info)
+		if err != nil {
+			panic(fmt.Sprintf("leasetest: WithInfo: %v", err))
+		}
+		raw = encoded
+	}
+	return optionFunc(func(s *settings) { s.info = raw })
+}
+
+// WithToken sets the token. Default 1.
+func WithToken(token api.Token) Option {
+	return optionFunc(func(s *settings) { s.token = token })
+}
+
+// WithEntry sets the ID of the announcement. Default "1-0".
+func WithEntry(id string) Option {
+	return optionFunc(func(s *settings) { s.entry = id })
+}
+
+// WithAttempt sets the number of retries counted so far. Default 0.
+func WithAttempt(retries int) Option {
+	return optionFunc(func(s *settings) { s.attempt = retries })
+}
+
+// WithTTL makes a lease whose renewals fail: Remaining counts down from ttl,
+// and the lease is lost when it reaches 0, unless the test calls Renew. With 0
+// or less the lease is lost from the start. Default: renewed for ever,
+// Remaining stays at DefaultTTL.
+func WithTTL(ttl time.Duration) Option {
+	return optionFunc(func(s *settings) { s.ttl, s.expires = ttl, true })
+}
+
+// WithContext sets where the values of the lease's context come from. Its end
+// is not passed on, as that of the engine's context is not. Default: no values.
+func WithContext(ctx context.Context) Option {
+	return optionFunc(func(s *settings) { s.parent = ctx })
+}
