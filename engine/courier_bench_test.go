@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// BenchmarkCourier is the cost of one notification from post to the end of its delivery, with a handler that does
+// nothing. In "burst" every stream gets one, and all are posted before any is waited for; in "few" the same number
+// goes to 16 streams, so each has a backlog; in "later" another goroutine calls done.
+func BenchmarkCourier(b *testing.B) {
+	for _, streams := range []int{1_000, 100_000} {
+		names := make([]string, streams)
+		for i := range names {
+			names[i] = fmt.Sprint("stream:", i)
+		}
+		sync := func(_ api.Notification, done func(error)) { done(nil) }
+		b.Run(fmt.Sprintf("burst/streams=%d", streams), func(b *testing.B) { benchmarkCourier(b, names, streams, sync) })
+		b.Run(fmt.Sprintf("few/streams=%d", streams), func(b *testing.B) { benchmarkCourier(b, names[:16], streams, sync) })
+		b.Run(fmt.Sprintf("later/streams=%d", streams), func(b *testing.B) {
+			deliver, stop := benchmarkEnder(streams)
+			defer stop()
+			benchmarkCourier(b, names, streams, deliver)
+		})
+	}
+}
+
+// benchmarkEnder makes a Deliver that leaves done to one other goroutine.
+func benchmarkEnder(room int) (deliver func(api.Notification, func(error)), stop func()) {
+	dones := make(chan func(error), room)
+	var ender sync.WaitGroup
+	ender.Go(func() {
+		for done := range dones {
+			done(nil)
+		}
+	})
+	return func(_ api.Notification, done func(error)) { dones <- done },
+		func() { close(dones); ender.Wait() }
+}
+
+func benchmarkCourier(b *testing.B, names []string, burst int, deliver func(api.Notification, func(error))) {
+	c, err := newCourier(courierConfig{
+		Workers:  64,
+		Deliver:  deliver,
+		Finished: func(api.Notification, error, time.Duration) {},
+		Idle:     func(string) {},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := context.Background()
+	b.ReportAllocs()
+	for posted := 0; b.Loop(); {
+		c.post(api.Notification{Kind: api.Added, Stream: names[posted%len(names)], Token: 1})
+		if posted++; posted%burst == 0 {
+			if err := c.wait(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	if err := c.wait(ctx); err != nil {
+		b.Fatal(err)
+	}
+	if err := c.stop(ctx); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// phase is where a mailbox is.
+//
+//	new --post--> ready --worker--> running --finished, more waits--> ready
+//	                                   |
+//	                                   +--finished, nothing waits--> closing --Idle returned--> new, or ready
+//
+// Only mailboxes in phaseNew are in nobody's hands.
+type phase uint8
+
+const (
+	phaseNew     phase = iota // not in use
+	phaseReady                // in courier.ready
+	phaseRunning              // in courier.runs
+	phaseClosing              // Idle is being called
+)
+
+// mailbox holds what is outstanding for one stream.
+type mailbox struct {
+	// Guarded by courier.mu.
+	stream     string
+	phase      phase
+	backlog    backlog
+	started    time.Duration // of the current delivery, by courier.clock
+	prev, next *mailbox      // neighbours in courier.ready or courier.runs
+
+	// The current delivery. Written by the worker that took it, before Deliver; read and cleared by whoever
+	// completes it.
+	current  api.Notification
+	panicked error // what Deliver panicked with; written by the worker
+
+	// Written by the first caller of done.
+	err   error
+	ended time.Duration
+
+	// seq numbers the deliveries made from this mailbox, over all streams it serves: a done that comes late
+	// cannot be taken for one of another delivery. Written as current is.
+	seq uint64
+	// open is the seq of the delivery whose done is awaited, 0 when none is. Who sets it to 0 has called done.
+	open atomic.Uint64
+	// parties is 2 while a delivery lacks both the return of Deliver and the call of done. Who brings it to 0
+	// completes the delivery; who does not must not touch the mailbox afterwards.
+	parties atomic.Int32
+}
+
+// leave records that Deliver returned, or that done was called, and says whether the other had happened before.
+func (b *mailbox) leave() (last bool) { return b.parties.Add(-1) == 0 }
+
+// backlog is a queue of notifications. The first one is stored in place: most streams have but one.
+type backlog struct {
+	n     int
+	first api.Notification
+	rest  []api.Notification // rest[head:] follow first
+	head  int
+}
+
+// keepBacklog is the room, in notifications, that a backlog may keep when its mailbox is put aside.
+const keepBacklog = 4
+
+func (q *backlog) len() int { return q.n }
+
+func (q *backlog) push(n api.Notification) {
+	q.n++
+	if q.n == 1 {
+		q.first = n
+		return
+	}
+	if len(q.rest) == cap(q.rest) && q.head > len(q.rest)/2 {
+		kept := copy(q.rest, q.rest[q.head:])
+		clear(q.rest[kept:])
+		q.rest, q.head = q.rest[:kept], 0
+	}
+	q.rest = append(q.rest, n)
+}
+
+// pop takes the oldest notification; there must be one.
+func (q *backlog) pop() api.Notification {
+	n := q.first
+	q.n--
+	if q.n == 0 {
+		q.first = api.Notification{}
+		return n
+	}
+	q.first = q.rest[q.head]
+	q.rest[q.head] = api.Notification{}
+	if q.head++; q.head == len(q.rest) {
+		q.rest, q.head = q.rest[:0], 0
+	}
+	return n
+}
+
+// reset empties the backlog and gives up room that few would need.
+func (q *backlog) reset() {
+	rest := q.rest
+	if cap(rest) > keepBacklog {
+		rest = nil
+	}
+	clear(rest)
+	*q = backlog{rest: rest[:0]}
+}
+
+// mailboxList is a queue of mailboxes from which any can be removed. A mailbox is in one at most.
+type mailboxList struct {
+	head, tail *mailbox
+	n          int
+}
+
+func (l *mailboxList) push(b *mailbox) {
+	b.prev, b.next = l.tail, nil
+	if l.tail == nil {
+		l.head = b
+	} else {
+		l.tail.next = b
+	}
+	l.tail = b
+	l.n++
+}
+
+func (l *mailboxList) remove(b *mailbox) {
+	if b.prev == nil {
+		l.head = b.next
+	} else {
+		b.prev.next = b.next
+	}
+	if b.next == nil {
+		l.tail = b.prev
+	} else {
+		b.next.prev = b.prev
+	}
+	b.prev, b.next = nil, nil
+	l.n--
+}

@@ -1,0 +1,150 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+func TestCourierStopsUnusedAndTwice(t *testing.T) {
+	courierLeakCheck(t)
+	c, err := newCourier(courierConfig{Workers: 4, Deliver: func(_ api.Notification, done func(error)) { done(nil) }})
+	require.NoError(t, err)
+	var stops sync.WaitGroup
+	for range 4 {
+		stops.Go(func() { require.NoError(t, c.stop(context.Background())) })
+	}
+	stops.Wait()
+	require.NoError(t, c.stop(context.Background()))
+	require.False(t, c.post(courierNote("a", 1)))
+	require.False(t, c.busy("a"))
+	require.Zero(t, c.queued())
+	require.Zero(t, c.dropped())
+	require.NoError(t, c.wait(context.Background()))
+}
+
+// Handlers that hang must not hold up a stop whose context ends; what they end with is told still, and the workers
+// end with them though nobody calls stop again.
+func TestCourierStopDoesNotWaitForeverForHandlers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log courierLog
+		release := make(chan struct{})
+		dones := make(chan func(error), 1)
+		c, err := newCourier(courierConfig{
+			Workers: 2,
+			Deliver: func(n api.Notification, done func(error)) {
+				log.add("deliver %s%d", n.Stream, n.Token)
+				if n.Stream == "later" {
+					dones <- done
+					return
+				}
+				<-release
+				done(nil)
+			},
+			Finished: func(n api.Notification, err error, _ time.Duration) {
+				log.add("finished %s%d %v", n.Stream, n.Token, err)
+			},
+			Idle: func(stream string) { log.add("idle %s", stream) },
+		})
+		require.NoError(t, err)
+		for _, stream := range []string{"later", "a", "b", "c"} {
+			c.post(courierNote(stream, 1))
+			c.post(courierNote(stream, 2))
+			synctest.Wait()
+		}
+		require.Equal(t, []string{"deliver later1", "deliver a1", "deliver b1"}, log.take())
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var stops sync.WaitGroup
+		for range 3 {
+			stops.Go(func() {
+				err := c.stop(ctx)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.ErrorContains(t, err, "3 notifications running")
+			})
+		}
+		stops.Wait()
+		require.Equal(t, 5, c.dropped(), "later2 a2 b2 c1 c2")
+		require.Zero(t, c.queued())
+		require.False(t, c.post(courierNote("a", 3)))
+		require.True(t, c.busy("a"))
+		require.False(t, c.busy("c"))
+
+		var again sync.WaitGroup
+		again.Go(func() { require.NoError(t, c.stop(context.Background())) })
+		synctest.Wait()
+		close(release)
+		synctest.Wait()
+		require.ElementsMatch(t, []string{"finished a1 <nil>", "idle a", "finished b1 <nil>", "idle b"}, log.take())
+		(<-dones)(nil)
+		again.Wait()
+		require.Equal(t, []string{"finished later1 <nil>", "idle later"}, log.take())
+		synctest.Wait()
+		require.Zero(t, c.pool.Running())
+		require.Zero(t, c.active)
+	})
+}
+
+func TestCourierStopEndsWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := newCourier(courierConfig{Workers: 1, Deliver: func(_ api.Notification, done func(error)) {
+			time.Sleep(time.Second)
+			done(nil)
+		}})
+		require.NoError(t, err)
+		for i := range 100 {
+			c.post(courierNote(fmt.Sprint("s", i), 1))
+		}
+		synctest.Wait()
+		start := time.Now()
+		var waiter sync.WaitGroup
+		waiter.Go(func() { require.NoError(t, c.wait(t.Context())) })
+		synctest.Wait()
+		require.NoError(t, c.stop(t.Context()))
+		waiter.Wait()
+		require.Equal(t, time.Second, time.Since(start))
+		require.Equal(t, 99, c.dropped())
+	})
+}
+
+// What is accepted is delivered or counted as dropped, whenever the stop comes, and nothing starts after stop has
+// returned.
+func TestCourierStopsUnderLoad(t *testing.T) {
+	courierLeakCheck(t)
+	for range 50 {
+		var delivered, accepted atomic.Int64
+		var stopped, late atomic.Bool
+		c, err := newCourier(courierConfig{Workers: 3, Deliver: func(_ api.Notification, done func(error)) {
+			if stopped.Load() {
+				late.Store(true)
+			}
+			delivered.Add(1)
+			done(nil)
+		}})
+		require.NoError(t, err)
+		var posters sync.WaitGroup
+		for p := range 3 {
+			posters.Go(func() {
+				for i := 0; c.post(courierNote(fmt.Sprint(p, "-", i%50), i)); i++ {
+					accepted.Add(1)
+				}
+			})
+		}
+		require.Eventually(t, func() bool { return delivered.Load() > 100 }, time.Minute, time.Microsecond)
+		require.NoError(t, c.stop(context.Background()))
+		stopped.Store(true)
+		posters.Wait()
+		require.EqualValues(t, accepted.Load(), delivered.Load()+int64(c.dropped()))
+		require.False(t, late.Load())
+		require.Empty(t, c.boxes)
+	}
+}

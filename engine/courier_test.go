@@ -1,0 +1,425 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// courierLeakCheck fails the test if goroutines that it started are left at its end.
+func courierLeakCheck(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+}
+
+// courierFor makes a courier that is stopped at the end of the test.
+func courierFor(t *testing.T, cfg courierConfig) *courier {
+	t.Helper()
+	c, err := newCourier(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.stop(context.Background())) })
+	return c
+}
+
+func courierNote(stream string, token int) api.Notification {
+	return api.Notification{Kind: api.Added, Stream: stream, Token: api.Token(token)}
+}
+
+// courierLog collects lines from several goroutines.
+type courierLog struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *courierLog) add(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, fmt.Sprintf(format, args...))
+}
+
+func (l *courierLog) take() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := l.lines
+	l.lines = nil
+	return lines
+}
+
+func TestCourierRefusesAConfigThatCannotWork(t *testing.T) {
+	deliver := func(_ api.Notification, done func(error)) { done(nil) }
+	_, err := newCourier(courierConfig{Workers: 0, Deliver: deliver})
+	require.ErrorIs(t, err, api.ErrInvalidConfig)
+	require.ErrorContains(t, err, "Workers is 0")
+	_, err = newCourier(courierConfig{Workers: 1})
+	require.ErrorIs(t, err, api.ErrInvalidConfig)
+}
+
+func TestCourierRunsDifferentStreamsInParallelOnAtMostWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers, streams = 3, 10
+		before := runtime.NumGoroutine()
+		var now, most atomic.Int32
+		c := courierFor(t, courierConfig{Workers: workers, Deliver: func(_ api.Notification, done func(error)) {
+			n := now.Add(1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			time.Sleep(time.Second)
+			now.Add(-1)
+			done(nil)
+		}})
+		start := time.Now()
+		for i := range streams {
+			require.True(t, c.post(courierNote(fmt.Sprint("s", i), 1)))
+		}
+		synctest.Wait()
+		require.Equal(t, workers, c.running())
+		require.Equal(t, streams-workers, c.queued())
+		// the workers and the pool's two housekeepers
+		require.LessOrEqual(t, runtime.NumGoroutine(), before+workers+2)
+
+		require.NoError(t, c.wait(t.Context()))
+		require.EqualValues(t, workers, most.Load())
+		require.Equal(t, 4*time.Second, time.Since(start), "10 handlers of a second, 3 at a time")
+		require.Zero(t, c.running())
+		require.Zero(t, c.queued())
+	})
+}
+
+func TestCourierTakesStreamsInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log courierLog
+		release := make(chan struct{})
+		c := courierFor(t, courierConfig{Workers: 1, Deliver: func(n api.Notification, done func(error)) {
+			<-release
+			log.add("%s%d", n.Stream, n.Token)
+			done(nil)
+		}})
+		for i := 1; i <= 3; i++ {
+			c.post(courierNote("a", i))
+		}
+		c.post(courierNote("b", 1))
+		c.post(courierNote("b", 2))
+		c.post(courierNote("", 1)) // as Terminated has it
+		close(release)
+		require.NoError(t, c.wait(t.Context()))
+		require.Equal(t, []string{"a1", "b1", "1", "a2", "b2", "a3"}, log.take())
+	})
+}
+
+func TestCourierHoldsAStreamUntilDoneIsCalledLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log courierLog
+		dones := make(chan func(error), 10)
+		c := courierFor(t, courierConfig{
+			Workers: 1,
+			Deliver: func(n api.Notification, done func(error)) {
+				log.add("deliver %s%d", n.Stream, n.Token)
+				dones <- done
+			},
+			Finished: func(n api.Notification, err error, took time.Duration) {
+				log.add("finished %s%d %v %v", n.Stream, n.Token, err, took)
+			},
+			Idle: func(stream string) { log.add("idle %s", stream) },
+		})
+		c.post(courierNote("a", 1))
+		c.post(courierNote("a", 2))
+		c.post(courierNote("b", 1))
+		synctest.Wait()
+		require.Equal(t, []string{"deliver a1", "deliver b1"}, log.take(), "a worker does not wait for done")
+		require.Equal(t, 2, c.running())
+		require.Equal(t, 1, c.queued())
+		require.True(t, c.busy("a"))
+		require.True(t, c.busy("b"))
+		require.False(t, c.busy("c"))
+
+		time.Sleep(3 * time.Second)
+		(<-dones)(errors.New("broken"))
+		synctest.Wait()
+		require.Equal(t, []string{"finished a1 broken 3s", "deliver a2"}, log.take())
+		(<-dones)(nil)
+		(<-dones)(nil)
+		synctest.Wait()
+		require.Equal(t, []string{"finished b1 <nil> 3s", "idle b", "finished a2 <nil> 0s", "idle a"}, log.take())
+		require.False(t, c.busy("a"))
+		require.Empty(t, c.boxes)
+	})
+}
+
+// done may come from another goroutine while Deliver still runs. The stream must not start its next one before both
+// are through.
+func TestCourierWaitsForDeliverToReturnAfterDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log courierLog
+		c := courierFor(t, courierConfig{
+			Workers: 2,
+			Deliver: func(n api.Notification, done func(error)) {
+				log.add("enter %d", n.Token)
+				go done(nil)
+				time.Sleep(time.Second)
+				log.add("leave %d", n.Token)
+			},
+			Finished: func(n api.Notification, _ error, took time.Duration) { log.add("finished %d %v", n.Token, took) },
+		})
+		c.post(courierNote("a", 1))
+		c.post(courierNote("a", 2))
+		require.NoError(t, c.wait(t.Context()))
+		require.Equal(t, []string{
+			"enter 1", "leave 1", "finished 1 0s",
+			"enter 2", "leave 2", "finished 2 0s",
+		}, log.take())
+	})
+}
+
+func TestCourierIgnoresDoneCalledAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log courierLog
+		dones := make(chan func(error), 10)
+		c := courierFor(t, courierConfig{
+			Workers: 1,
+			Deliver: func(n api.Notification, done func(error)) {
+				if n.Token == 1 {
+					done(nil)
+					done(errors.New("again"))
+				}
+				dones <- done
+			},
+			Finished: func(n api.Notification, err error, _ time.Duration) { log.add("%d %v", n.Token, err) },
+		})
+		// The first is through, and its mailbox put aside, before the second starts in the same mailbox.
+		c.post(courierNote("a", 1))
+		require.NoError(t, c.wait(t.Context()))
+		first := <-dones
+		c.post(courierNote("a", 2))
+		c.post(courierNote("a", 3))
+		synctest.Wait()
+		first(errors.New("late"))
+		synctest.Wait()
+		require.Equal(t, []string{"1 <nil>"}, log.take(), "a late done must not end another delivery")
+		require.Equal(t, 1, c.running())
+
+		second := <-dones
+		var callers sync.WaitGroup
+		for range 4 {
+			callers.Go(func() { second(nil) })
+		}
+		callers.Wait()
+		synctest.Wait()
+		require.Equal(t, []string{"2 <nil>"}, log.take())
+		(<-dones)(nil)
+		second(errors.New("late"))
+		synctest.Wait()
+		require.Equal(t, []string{"3 <nil>"}, log.take())
+	})
+}
+
+func TestCourierTurnsAPanicIntoAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cause := errors.New("cause")
+		var got []error
+		var left func(error)
+		c := courierFor(t, courierConfig{
+			Workers: 1,
+			Deliver: func(n api.Notification, done func(error)) {
+				switch n.Token {
+				case 1:
+					panic("before done")
+				case 2:
+					done(cause)
+					panic("after done")
+				case 3:
+					left = done
+					panic(cause)
+				case 4:
+					left(errors.New("late")) // ended by the panic: nothing happens
+					done(nil)
+				}
+			},
+			Finished: func(_ api.Notification, err error, _ time.Duration) { got = append(got, err) },
+		})
+		for i := 1; i <= 4; i++ {
+			c.post(courierNote("a", i))
+		}
+		require.NoError(t, c.wait(t.Context()))
+		require.Len(t, got, 4)
+
+		var panicked *api.PanicError
+		require.ErrorAs(t, got[0], &panicked)
+		require.Equal(t, "before done", panicked.Value)
+		require.Contains(t, string(panicked.Stack), "TestCourierTurnsAPanicIntoAnError")
+		require.ErrorAs(t, got[1], &panicked)
+		require.Equal(t, "after done", panicked.Value)
+		require.ErrorIs(t, got[1], cause)
+		require.ErrorAs(t, got[2], &panicked)
+		require.Equal(t, cause, panicked.Value)
+		require.NoError(t, got[3])
+	})
+}
+
+// A handler that ends its goroutine takes its worker with it: the notification must end all the same, and so many of
+// them must not use up the pool.
+func TestCourierOutlivesHandlersThatEndTheirGoroutine(t *testing.T) {
+	courierLeakCheck(t)
+	const workers, count = 2, 500
+	var failed atomic.Int32
+	c := courierFor(t, courierConfig{
+		Workers: workers,
+		Deliver: func(n api.Notification, done func(error)) {
+			if n.Token%5 == 0 {
+				done(nil)
+			}
+			runtime.Goexit()
+		},
+		Finished: func(_ api.Notification, err error, _ time.Duration) {
+			if errors.Is(err, errGoexit) {
+				failed.Add(1)
+			}
+		},
+	})
+	for i := range count {
+		c.post(courierNote(fmt.Sprint("s", i%7), i))
+	}
+	require.NoError(t, c.wait(t.Context()))
+	require.EqualValues(t, count, failed.Load())
+	require.LessOrEqual(t, c.pool.Cap(), workers+1)
+}
+
+func TestCourierCallbacksMayPost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log courierLog
+		var c *courier
+		c = courierFor(t, courierConfig{
+			Workers: 1,
+			Deliver: func(n api.Notification, done func(error)) {
+				log.add("deliver %d", n.Token)
+				if n.Token == 1 {
+					c.post(courierNote("a", 2))
+				}
+				done(nil)
+			},
+			Finished: func(n api.Notification, _ error, _ time.Duration) {
+				log.add("finished %d", n.Token)
+				if n.Token == 2 {
+					c.post(courierNote("a", 3))
+				}
+			},
+			Idle: func(stream string) {
+				log.add("idle %s busy=%v", stream, c.busy(stream))
+				if len(log.lines) < 10 {
+					c.post(courierNote("a", 4))
+				}
+				time.Sleep(time.Second)
+				log.add("idle over busy=%v", c.busy(stream))
+			},
+		})
+		c.post(courierNote("a", 1))
+		require.NoError(t, c.wait(t.Context()))
+		require.Equal(t, []string{
+			"deliver 1", "finished 1", "deliver 2", "finished 2", "deliver 3", "finished 3",
+			"idle a busy=false", "idle over busy=true",
+			"deliver 4", "finished 4",
+			"idle a busy=false", "idle over busy=false",
+		}, log.take())
+		require.False(t, c.busy("a"))
+	})
+}
+
+func TestCourierTellsWhoBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		dones := make(chan func(error), 10)
+		c := courierFor(t, courierConfig{Workers: 2, Deliver: func(n api.Notification, done func(error)) {
+			if n.Stream == "later" {
+				dones <- done
+				return
+			}
+			<-release
+			done(nil)
+		}})
+		check := func(d time.Duration, n int, example string) {
+			t.Helper()
+			synctest.Wait()
+			gotN, gotExample := c.blocked(time.Now(), d)
+			require.Equal(t, n, gotN)
+			require.Equal(t, example, gotExample)
+		}
+		c.post(courierNote("later", 1))
+		check(0, 0, "")
+		time.Sleep(time.Second)
+		c.post(courierNote("a", 1))
+		c.post(courierNote("waits", 1))
+		c.post(courierNote("waits", 2))
+		time.Sleep(time.Second)
+		check(time.Second, 1, "later")
+		check(time.Second-1, 3, "later")
+		check(2*time.Second, 0, "")
+		(<-dones)(nil)
+		check(0, 2, "a")
+		close(release)
+		check(0, 0, "")
+	})
+}
+
+func TestCourierWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := courierFor(t, courierConfig{Workers: 1, Deliver: func(_ api.Notification, done func(error)) {
+			time.Sleep(time.Minute)
+			done(nil)
+		}})
+		require.NoError(t, c.wait(t.Context()), "nothing was posted")
+		c.post(courierNote("a", 1))
+		c.post(courierNote("b", 1))
+
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("the cause"))
+		defer cancel()
+		err := c.wait(ctx)
+		require.ErrorContains(t, err, `1 notifications running (the longest for stream "a") and 1 queued: the cause`)
+
+		var waiters sync.WaitGroup
+		for range 3 {
+			waiters.Go(func() { require.NoError(t, c.wait(t.Context())) })
+		}
+		waiters.Wait()
+		require.False(t, c.busy("a") || c.busy("b"))
+		require.NoError(t, c.wait(ctx), "nothing is outstanding: the context does not matter")
+	})
+}
+
+// 100,000 streams that had something and have nothing must leave nothing here: no mailbox, no room in the map, and
+// after a while no worker.
+func TestCourierKeepsNothingForIdleStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers, streams = 8, 100_000
+		c := courierFor(t, courierConfig{Workers: workers, Deliver: func(_ api.Notification, done func(error)) {
+			time.Sleep(time.Millisecond)
+			done(nil)
+		}})
+		for i := range streams {
+			c.post(courierNote(fmt.Sprint("s", i), 1))
+		}
+		require.Len(t, c.boxes, streams)
+		require.NoError(t, c.wait(t.Context()))
+		require.Empty(t, c.boxes)
+		require.Zero(t, c.most, "the map was made anew")
+		require.Nil(t, c.ready.head)
+		require.Nil(t, c.runs.head)
+		synctest.Wait()
+		require.Equal(t, workers, c.pool.Running())
+		time.Sleep(2*workerExpiry + time.Second)
+		synctest.Wait()
+		require.Zero(t, c.pool.Running())
+
+		c.post(courierNote("a", 1))
+		require.NoError(t, c.wait(t.Context()), "workers come back when wanted")
+	})
+}
