@@ -1,0 +1,8 @@
+// Package servers starts private redis-server processes on free loopback ports, for tests, benchmarks and demos.
+//
+// A server reads no configuration file of the machine, listens on 127.0.0.1 only, keeps nothing on disk
+// unless told to, and never outlives the process that started it: not when that process stops in good order,
+// panics, exits early or is killed with SIGKILL. The one thing such a violent end may leave is a temporary directory.
+//
+// Tests call [New], everything else [Start].
+package servers

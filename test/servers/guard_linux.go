@@ -1,0 +1,14 @@
+package servers
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// startGuarded starts cmd so that the kernel kills it when the calling thread ends, which for a locked thread that
+// waits for cmd means: when this process ends, however it ends. A process group of its own keeps the interrupt key
+// of a terminal from stopping the server before the program that uses it. release is called after cmd has ended.
+func startGuarded(cmd *exec.Cmd) (release func(), err error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	return func() {}, cmd.Start()
+}

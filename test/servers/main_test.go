@@ -1,0 +1,23 @@
+package servers
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// envVictim makes the test binary a process that starts a server and comes to a violent end; see TestNoServerOutlivesUs.
+const envVictim = "STREAMLEASE_TEST_VICTIM"
+
+func TestMain(m *testing.M) {
+	if end := os.Getenv(envVictim); end != "" {
+		if err := victim(end); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(3)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}

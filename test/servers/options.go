@@ -1,0 +1,98 @@
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+)
+
+// EnvBinary names the environment variable that says which server to run when [Options.Binary] is empty.
+// What it names must become the server (a wrapper script has to end in exec), since signals go to that process.
+const EnvBinary = "STREAMLEASE_REDIS_SERVER"
+
+// ErrNoBinary is returned when there is no redis-server to run; the error around it says how to install one.
+var ErrNoBinary = errors.New("servers: no redis-server")
+
+// Options say what to start. The zero value is a master without password that keeps nothing on disk.
+type Options struct {
+	// Binary is the server to run, a path or a name in PATH. Empty: what $STREAMLEASE_REDIS_SERVER names,
+	// else redis-server.
+	Binary string
+	// Dir is the working directory of the server. Empty: a temporary one, removed by Stop.
+	Dir string
+	// Args are put behind the arguments this package chooses, so they win: "--maxmemory", "2mb".
+	Args []string
+	// Persist turns the append-only file on, written out before every reply, so that what was acknowledged
+	// survives Kill and Restart.
+	Persist bool
+	// Password is required of every client, and used by ClientOption. Empty: none.
+	Password string
+	// ReplicaOf is the master to follow; it must have the same password. Start returns once the link is up.
+	// Nil: a master.
+	ReplicaOf *Server
+}
+
+// Option changes the options that New starts a server with.
+type Option func(*Options)
+
+// Binary runs this server instead of the default one; see [Options.Binary].
+func Binary(path string) Option { return func(o *Options) { o.Binary = path } }
+
+// Dir is the working directory of the server, kept after it stops.
+func Dir(path string) Option { return func(o *Options) { o.Dir = path } }
+
+// Args adds configuration to the command line: Args("--maxmemory", "2mb").
+func Args(args ...string) Option {
+	return func(o *Options) { o.Args = append(o.Args, args...) }
+}
+
+// Persist makes acknowledged writes survive Kill and Restart; see [Options.Persist].
+func Persist() Option { return func(o *Options) { o.Persist = true } }
+
+// Password is required of every client.
+func Password(password string) Option { return func(o *Options) { o.Password = password } }
+
+// ReplicaOf makes the server a read-only replica of master.
+func ReplicaOf(master *Server) Option { return func(o *Options) { o.ReplicaOf = master } }
+
+func (o *Options) findBinary() (string, error) {
+	name := o.Binary
+	if name == "" {
+		name = os.Getenv(EnvBinary)
+	}
+	if name == "" {
+		name = "redis-server"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%w (%w): install it with `apt-get install redis-server` or `make deps`, or set %s",
+			ErrNoBinary, err, EnvBinary)
+	}
+	return path, nil
+}
+
+// commandLine starts with a flag, and so keeps the server from looking for a configuration file.
+func (o *Options) commandLine(dir string, port int) []string {
+	args := []string{
+		"--port", fmt.Sprint(port),
+		"--bind", "127.0.0.1",
+		"--daemonize", "no",
+		"--dir", dir,
+		"--save", "",
+		// The default delay makes the first synchronisation of a replica take five seconds.
+		"--repl-diskless-sync-delay", "0",
+	}
+	if o.Persist {
+		args = append(args, "--appendonly", "yes", "--appendfsync", "always")
+	} else {
+		args = append(args, "--appendonly", "no")
+	}
+	if o.Password != "" {
+		args = append(args, "--requirepass", o.Password, "--masterauth", o.Password)
+	}
+	if o.ReplicaOf != nil {
+		args = append(args, "--replicaof", "127.0.0.1", fmt.Sprint(o.ReplicaOf.Port()))
+	}
+	return append(args, o.Args...)
+}

@@ -1,0 +1,64 @@
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+)
+
+// Ports come from below the range (32768 and up on Linux) from which the kernel takes the local ports of outgoing
+// connections, and leave room for the bus of a cluster node at +10,000. A client that keeps dialling a stopped server
+// on a port of that range would sooner or later connect to itself, and so keep the server from coming back.
+const (
+	firstPort  = 12000
+	lastPort   = 22700
+	portProbes = 1000
+)
+
+// ports are the ones in use by servers of this process, stopped ones that may be restarted included.
+var ports struct {
+	mu    sync.Mutex
+	taken map[int]bool
+}
+
+func reservePort() (int, error) {
+	for range portProbes {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if claimPort(port) {
+			if listenable(port) {
+				return port, nil
+			}
+			releasePort(port)
+		}
+	}
+	return 0, errors.New("servers: no free port found")
+}
+
+func claimPort(port int) bool {
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+	if ports.taken[port] {
+		return false
+	}
+	if ports.taken == nil {
+		ports.taken = make(map[int]bool)
+	}
+	ports.taken[port] = true
+	return true
+}
+
+func releasePort(port int) {
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+	delete(ports.taken, port)
+}
+
+func listenable(port int) bool {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
