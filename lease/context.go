@@ -1,0 +1,60 @@
+package lease
+
+import (
+	"context"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// leaseContext is the context of one lease. It embeds an ordinary cancellable context, so that contexts derived from it
+// cost no goroutine, and computes its end from the deadlines when asked: after a pause of the whole process the answer
+// is right at once, before any timer has run.
+type leaseContext struct {
+	context.Context
+	lease  *Lease
+	cancel context.CancelCauseFunc
+}
+
+// Context is made when first asked for. It has the values of the context the engine runs with, not its end.
+func (l *Lease) Context() context.Context {
+	if c := l.ctx.Load(); c != nil {
+		return c
+	}
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(l.session.ctx))
+	c := &leaseContext{Context: inner, lease: l, cancel: cancel}
+	if !l.ctx.CompareAndSwap(nil, c) {
+		cancel(nil)
+		return l.ctx.Load()
+	}
+	if l.ending.Load() != nil {
+		// It ended while the context was made, and cancelContext may have found none.
+		l.cancelContext()
+	}
+	return c
+}
+
+// Err is exact: a lease whose deadline has passed is lost from this call on.
+func (c *leaseContext) Err() error {
+	c.check()
+	return c.Context.Err()
+}
+
+// Value goes through the check too, since context.Cause looks for its answer this way.
+func (c *leaseContext) Value(key any) any {
+	c.check()
+	return c.Context.Value(key)
+}
+
+func (c *leaseContext) check() {
+	if c.Context.Err() == nil && c.lease.Remaining() == 0 {
+		c.lease.Lose(api.ErrLeaseLost)
+		// It may have ended otherwise, on a goroutine that has not come to this yet.
+		c.lease.cancelContext()
+	}
+}
+
+func (l *Lease) cancelContext() {
+	if c := l.ctx.Load(); c != nil {
+		c.cancel(l.ending.Load().Cause)
+	}
+}

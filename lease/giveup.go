@@ -1,0 +1,124 @@
+package lease
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// AnyToken in a Return frees the lease under whatever token names this consumer and this entry: for shutdown, and for
+// streams that were disowned.
+const AnyToken = "*"
+
+// KeepCount leaves a count of a Return as it is on the entry.
+const KeepCount = -1
+
+// Dest says where a Return puts its entry.
+type Dest byte
+
+const (
+	ToInput       Dest = 'q'
+	ToLater       Dest = 'l'
+	ToDeadLetters Dest = 'd'
+)
+
+// Return is an entry that is given up, or done with.
+type Return struct {
+	Key     string // of the lease; the one of the empty name when the stream is unknown
+	Entry   string
+	Token   string // it was held under; AnyToken; empty when never held
+	Dest    Dest   // not for Done
+	At      int64  // ToLater: not before this time of the server's clock, ms
+	Delay   time.Duration
+	Retries int // KeepCount leaves it
+	Crashes int
+	Reason  string // ToDeadLetters
+}
+
+// Outcome is what became of a Return.
+type Outcome struct {
+	Verdict Verdict
+	Reason  string // Refused
+}
+
+// Done ends entries for good: acknowledged, deleted, their leases freed.
+func (s *Store) Done(ctx context.Context, p int, consumer string, items []Return) ([]Outcome, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	keys := make([]string, 0, 1+len(items))
+	args := make([]string, 0, 2+2*len(items))
+	keys = append(keys, s.layout.Keys(p).Input)
+	args = append(args, consumer, s.layout.Group())
+	for _, r := range items {
+		keys = append(keys, r.Key)
+		args = append(args, r.Entry, r.Token)
+	}
+	return outcomes(s.rest.Do(ctx, Call{Script: scriptDone, Keys: keys, Args: args}), len(items))
+}
+
+// Requeue gives entries up.
+func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Return) ([]Outcome, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	keys := make([]string, 0, 4+len(items))
+	args := make([]string, 0, 6+8*len(items))
+	keys = append(keys, k.Input, k.Sessions, k.Later)
+	trim := "0"
+	if s.set.DeadTrim {
+		trim = "1"
+	}
+	args = append(args, consumer, s.layout.Group(), strconv.Itoa(len(items)), strconv.Itoa(s.set.DeadLimit), trim, ms(s.set.DeadDelay))
+	dead := false
+	for i := range items {
+		r := &items[i]
+		dead = dead || r.Dest == ToDeadLetters
+		keys = append(keys, r.Key)
+		args = append(args, r.Entry, r.Token, string(rune(r.Dest)), strconv.FormatInt(r.At, 10), ms(r.Delay),
+			countText(r.Retries), countText(r.Crashes), r.Reason)
+	}
+	if dead {
+		keys = append(keys, k.DeadLetters)
+	}
+	return outcomes(s.rest.Do(ctx, Call{Script: scriptRequeue, Keys: keys, Args: args}), len(items))
+}
+
+func countText(n int) string {
+	if n == KeepCount {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func outcomes(result rueidis.RedisResult, n int) ([]Outcome, error) {
+	parts, err := result.ToArray()
+	if err != nil {
+		return nil, err
+	}
+	if len(parts) != 2 {
+		return nil, fmt.Errorf("answer of %d parts", len(parts))
+	}
+	verdicts, err := parts[0].ToString()
+	if err != nil || len(verdicts) != n {
+		return nil, fmt.Errorf("%d verdicts on %d entries: %w", len(verdicts), n, err)
+	}
+	out := make([]Outcome, n)
+	for i := range out {
+		out[i].Verdict = Verdict(verdicts[i])
+	}
+	reasons, err := parts[1].ToArray()
+	if err != nil {
+		return out, nil
+	}
+	for i := 0; i+1 < len(reasons); i += 2 {
+		index, err1 := reasons[i].AsInt64()
+		text, err2 := reasons[i+1].ToString()
+		if err1 == nil && err2 == nil && index >= 1 && int(index) <= n {
+			out[index-1].Reason = text
+		}
+	}
+	return out, nil
+}

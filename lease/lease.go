@@ -1,0 +1,244 @@
+package lease
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/wheel"
+)
+
+// Ender carries out endings. End must not block.
+type Ender interface{ End(l *Lease) }
+
+// Lease is one ownership: the api.Lease that users hold, and the row of the Table that the renewal works on. It is
+// held while it has no ending, and both its own deadline and its session's lie ahead.
+type Lease struct {
+	key      string // of the lease in Redis; the stream's name is the end of it
+	tag      string // "<token> <entry>", what the lease's value has after the consumer
+	info     json.RawMessage
+	token    api.Token
+	session  *Session
+	ender    Ender
+	until    deadline
+	ending   atomic.Pointer[Ending] // nil until it ends; set once
+	ctx      atomic.Pointer[leaseContext]
+	since    int64 // when it was acquired, on the session's clock
+	nameAt   uint16
+	entryAt  uint16
+	retries  uint16
+	crashes  uint16
+	notified atomic.Bool // Superseded was posted
+
+	// Guarded by the Table's mutex.
+	handle wheel.Handle
+	listed bool
+	queued bool  // waits for a renewal or is in one
+	due    int64 // when its next renewal is, or was, due
+}
+
+// New is the lease that an acquisition of e, sent at sent, gave this process. It lasts for trust from then on: its TTL
+// less the margin.
+func New(s *Session, e *Entry, token api.Token, sent int64, trust time.Duration, ender Ender) *Lease {
+	text := formatToken(token)
+	l := &Lease{
+		key:     e.Key,
+		tag:     text + " " + e.ID,
+		info:    e.Info,
+		token:   token,
+		session: s,
+		ender:   ender,
+		since:   s.clock.Now(),
+		nameAt:  uint16(len(e.Key) - len(e.Stream)),
+		entryAt: uint16(len(text) + 1),
+		retries: uint16(min(e.Retries, 1<<16-1)),
+		crashes: uint16(min(e.Crashes, 1<<16-1)),
+	}
+	l.until.at.Store(sent + int64(trust))
+	return l
+}
+
+var _ api.Lease = (*Lease)(nil)
+
+// Stream is the data stream's name.
+func (l *Lease) Stream() string { return l.key[l.nameAt:] }
+
+// Token is the fencing token.
+func (l *Lease) Token() api.Token { return l.token }
+
+// Entry is the ID of the announcement.
+func (l *Lease) Entry() string { return l.tag[l.entryAt:] }
+
+// Info is what was announced along with the stream.
+func (l *Lease) Info() json.RawMessage { return l.info }
+
+// Attempt is the number of retries so far.
+func (l *Lease) Attempt() int { return int(l.retries) }
+
+// Crashes is the number of crashes of owners so far.
+func (l *Lease) Crashes() int { return int(l.crashes) }
+
+// Session is the session it was acquired under.
+func (l *Lease) Session() *Session { return l.session }
+
+// Partition is where the stream belongs.
+func (l *Lease) Partition() int { return l.session.partition }
+
+// Key is the lease's key in Redis.
+func (l *Lease) Key() string { return l.key }
+
+// Since is when it was acquired, on the session's clock.
+func (l *Lease) Since() int64 { return l.since }
+
+// Supersede reports true the first time: the owner is told once that newer announcements wait.
+func (l *Lease) Supersede() bool { return l.notified.CompareAndSwap(false, true) }
+
+// Remaining is the exact check of ownership.
+func (l *Lease) Remaining() time.Duration {
+	if l.ending.Load() != nil {
+		return 0
+	}
+	return l.believed(l.session.clock.Now())
+}
+
+// believed is Remaining without regard to an ending: how long the lease in Redis is known to be ours.
+func (l *Lease) believed(now int64) time.Duration {
+	return min(l.until.remaining(now), l.session.until.remaining(now))
+}
+
+// Believed is how long the lease in Redis is known to be ours, though its owner may have ended it already.
+func (l *Lease) Believed() time.Duration { return l.believed(l.session.clock.Now()) }
+
+// Extend notes that a renewal sent at sent succeeded. It reports false if the deadline had passed before the answer.
+func (l *Lease) Extend(sent int64, trust time.Duration) bool {
+	return l.until.extend(l.session.clock.Now(), sent+int64(trust))
+}
+
+// Cap lowers the deadline to until: what a server that may have forgotten the lease leaves of it.
+func (l *Lease) Cap(until int64) { l.until.lower(until) }
+
+// EndKind is how a lease ended.
+type EndKind uint8
+
+const (
+	EndLost     EndKind = iota + 1 // not by its owner
+	EndDone                        // Done
+	EndReleased                    // Release
+	EndFailed                      // Fail, or an error from Added
+	EndHandBack                    // by the engine, after Releasing
+)
+
+// Ending is how and why a lease ended, and what became of it in Redis.
+type Ending struct {
+	Kind  EndKind
+	Cause error // of the lease's context
+	Why   error // EndFailed: what the user gave
+
+	settled chan struct{} // closed when err is set; nil for EndLost, which nobody waits for
+	err     error
+}
+
+// Ending is nil while the lease has not ended.
+func (l *Lease) Ending() *Ending { return l.ending.Load() }
+
+// Lose ends the lease as lost, with a cause that matches api.ErrLeaseLost (or is api.ErrClosed). It reports false if
+// its owner, or the engine on its behalf, had ended it before.
+func (l *Lease) Lose(cause error) bool {
+	if !l.ending.CompareAndSwap(nil, &Ending{Kind: EndLost, Cause: cause}) {
+		return l.ending.Load().Kind == EndLost
+	}
+	l.cancelContext()
+	return true
+}
+
+// end ends the lease on purpose if it is held. The ending that counts is returned, and whether it is this one. It is
+// over for the user before anything is sent, never to come back.
+func (l *Lease) end(e *Ending) (*Ending, bool) {
+	if l.believed(l.session.clock.Now()) == 0 {
+		l.Lose(api.ErrLeaseLost)
+	}
+	if !l.ending.CompareAndSwap(nil, e) {
+		return l.ending.Load(), false
+	}
+	l.cancelContext()
+	l.ender.End(l)
+	return e, true
+}
+
+// HandBack ends the lease by the engine, after Releasing; nobody waits for the outcome. False if it had ended.
+func (l *Lease) HandBack() bool {
+	_, first := l.end(&Ending{Kind: EndHandBack, Cause: api.ErrReleasing, settled: make(chan struct{})})
+	return first
+}
+
+// FailFor ends the lease as Fail does, without waiting. False if it had ended.
+func (l *Lease) FailFor(why error) bool {
+	_, first := l.end(&Ending{Kind: EndFailed, Cause: api.ErrNotHeld, Why: why, settled: make(chan struct{})})
+	return first
+}
+
+// Settle notes what became of the ending in Redis. It is called once, by whoever carries endings out.
+func (e *Ending) Settle(err error) {
+	e.err = err
+	close(e.settled)
+}
+
+// Done ends the lease because the work is finished.
+func (l *Lease) Done(ctx context.Context) error {
+	return l.endAndWait(ctx, EndDone, nil)
+}
+
+// Release hands the stream back.
+func (l *Lease) Release(ctx context.Context) error {
+	return l.endAndWait(ctx, EndReleased, nil)
+}
+
+// Fail counts a retry and hands the stream back after a delay, or to the dead letters.
+func (l *Lease) Fail(ctx context.Context, why error) error {
+	return l.endAndWait(ctx, EndFailed, why)
+}
+
+func (l *Lease) endAndWait(ctx context.Context, kind EndKind, why error) error {
+	e, first := l.end(&Ending{Kind: kind, Cause: l.notHeld(), Why: why, settled: make(chan struct{})})
+	if !first && e.Kind != kind {
+		return api.NotHeld(e.Cause)
+	}
+	return l.wait(ctx, e)
+}
+
+// notHeld is the cause of this very lease's context when its owner ends it: wait tells it from other ends.
+func (l *Lease) notHeld() error { return &ownEnd{lease: l} }
+
+type ownEnd struct{ lease *Lease }
+
+func (e *ownEnd) Error() string { return api.ErrNotHeld.Error() }
+func (e *ownEnd) Unwrap() error { return api.ErrNotHeld }
+
+// wait waits for the outcome of an ending. An end of ctx that comes from the lease's own end is ignored, but for a
+// deadline that ctx has.
+func (l *Lease) wait(ctx context.Context, e *Ending) error {
+	select {
+	case <-e.settled:
+		return e.err
+	case <-ctx.Done():
+	}
+	var own *ownEnd
+	if !errors.As(context.Cause(ctx), &own) || own.lease != l {
+		return ctx.Err()
+	}
+	var timeout <-chan time.Time
+	if at, ok := ctx.Deadline(); ok {
+		timer := time.NewTimer(time.Until(at))
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case <-e.settled:
+		return e.err
+	case <-timeout:
+		return context.DeadlineExceeded
+	}
+}

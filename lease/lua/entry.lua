@@ -1,0 +1,91 @@
+-- Shared: moving one entry that is pending. Needs clock.lua and value.lua.
+--
+-- The copy is written first and the original removed after it, because Lua does not roll back: a crash of the server
+-- between the two leaves two announcements, never none.
+
+-- XADD takes its arguments from Lua's stack, which ends at 8,000.
+local MAX_COPIED = 3900
+
+local OURS = { _retry_count = true, _crash_count = true, _not_before = true }
+
+-- What becomes of an entry of ours in a dead letter.
+local KNOWN = { ['lbs-input'] = true }
+
+local function is_pending(input, group, consumer, id)
+  return redis.call('XPENDING', input, group, id, id, 1, consumer)[1]
+end
+
+-- The fields of an entry as a flat array, or nil when its body is gone.
+local function body(input, id)
+  local found = redis.call('XRANGE', input, id, id)[1]
+  return found and found[2]
+end
+
+local function field(fields, name)
+  for i = 1, #fields, 2 do
+    if fields[i] == name then
+      return fields[i + 1]
+    end
+  end
+end
+
+-- A copy of fields with these counts in place of the old ones; zero counts are not written.
+local function stamped(fields, retries, crashes, only)
+  local copy = {}
+  for i = 1, #fields, 2 do
+    if not OURS[fields[i]] and (not only or only[fields[i]]) then
+      copy[#copy + 1] = fields[i]
+      copy[#copy + 1] = fields[i + 1]
+    end
+  end
+  if tonumber(retries) > 0 then
+    copy[#copy + 1] = '_retry_count'
+    copy[#copy + 1] = retries
+  end
+  if tonumber(crashes) > 0 then
+    copy[#copy + 1] = '_crash_count'
+    copy[#copy + 1] = crashes
+  end
+  return copy
+end
+
+-- Puts fields where op says: 'q' the input stream, 'l' later (at ms of this clock), 'd' the dead letters.
+-- to = { input, later, dead, limit, trim, full_delay }. Returns the verdict and how to take the copy back.
+local function put(to, id, fields, op, at)
+  if op == 'd' then
+    if to.trim then
+      local new = redis.call('XADD', to.dead, 'MAXLEN', '~', to.limit, '*', unpack(fields))
+      return 'm', { 'XDEL', to.dead, new }
+    end
+    if to.limit == 0 or redis.call('XLEN', to.dead) < to.limit then
+      local new = redis.call('XADD', to.dead, '*', unpack(fields))
+      return 'm', { 'XDEL', to.dead, new }
+    end
+    op, at = 'full', now + to.full_delay
+  end
+  if op == 'l' and at <= now then
+    op = 'q'
+  end
+  if op == 'q' then
+    local new = redis.call('XADD', to.input, '*', unpack(fields))
+    return 'm', { 'XDEL', to.input, new }
+  end
+  local packed = cmsgpack.pack({ id, fields })
+  redis.call('ZADD', to.later, at, packed)
+  return op == 'full' and 'f' or 'm', { 'ZREM', to.later, packed }
+end
+
+-- Acknowledges and deletes the original after put; takes the copy back if that is refused.
+local function remove(input, group, id, undo)
+  local acked = redis.pcall('XACK', input, group, id)
+  if type(acked) == 'table' and acked.err then
+    redis.pcall(unpack(undo))
+    error(acked.err, 0)
+  end
+  redis.pcall('XDEL', input, id)
+end
+
+-- The text of an error caught by pcall: a string, or a table with err in it from Redis 7 on.
+local function message(err)
+  return type(err) == 'table' and err.err or tostring(err)
+end

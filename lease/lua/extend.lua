@@ -1,0 +1,18 @@
+-- Extends one lease that is still ours: the form of renew with one key, for the time in which a slot migrates and its
+-- keys are apart. The session is beaten by itself meanwhile.
+--
+-- KEYS     1 lease key
+-- ARGV     1 "<consumer> <token> <entry>"  2 lease TTL, ms
+-- Returns  k kept, l lost, m missing (which only the caller can judge)
+-- Atomic   so that nobody else's lease is extended.
+-- Parts    value
+
+local value = lease_value(KEYS[1])
+if not value then
+  return 'm'
+end
+if not names(value, ARGV[1]) then
+  return 'l'
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 'k'

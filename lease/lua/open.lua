@@ -1,0 +1,66 @@
+-- Creates the group, the consumer and its session, or keeps them: asking again is harmless.
+--
+-- KEYS     1 input stream  2 sessions  3 token  4 later  5 the lease of the empty name (never exists)
+-- ARGV     1 consumer  2 session TTL, ms  3 gap threshold, ms  4 settle mode  5 token floor  6 group
+-- Returns  { status, sessions past their deadline, entries due, server id, settling }
+-- Atomic   so that only the open which makes the group may skip settling.
+-- Parts    clock session token
+
+local input, sessions, token, later, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local me, ttl, threshold, mode = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local floor, group = tonumber(ARGV[5]), ARGV[6]
+
+redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
+
+local function refused(reply)
+  return type(reply) == 'table' and reply.err
+end
+
+-- Starts the group at 0: nothing announced before the first consumer is lost.
+local fresh = true
+local made = redis.pcall('XGROUP', 'CREATE', input, group, '0', 'MKSTREAM')
+if refused(made) then
+  if not string.find(made.err, 'BUSYGROUP', 1, true) then
+    return redis.error_reply(made.err)
+  end
+  fresh = false
+end
+
+-- What the other scripts will call, without effect: a missing right or a key of another type shows now, not when an
+-- entry is half moved.
+local probes = {
+  { 'XPENDING', input, group, '-', '+', 1 },
+  { 'XRANGE', input, '0-0', '0-0' },
+  { 'XACK', input, group, '0-0' },
+  { 'XDEL', input, '0-0' },
+  { 'XCLAIM', input, group, me, 0, '0-0', 'JUSTID' },
+  { 'ZRANGEBYSCORE', later, 1, 0 },
+  { 'ZADD', later, 'XX', 0, '-' },
+  { 'ZREM', later, '-' },
+  { 'ZCOUNT', later, 1, 0 },
+  { 'SET', lease, '', 'XX', 'PX', 1 },
+  { 'MGET', lease },
+  { 'GET', lease },
+  { 'PTTL', lease },
+  { 'PEXPIRE', lease, 1 },
+  { 'DEL', lease },
+  { 'GET', token },
+}
+for _, probe in ipairs(probes) do
+  local reply = redis.pcall(unpack(probe))
+  if refused(reply) then
+    return redis.error_reply(reply.err .. ' (trying ' .. probe[1] .. ' on ' .. probe[2] .. ')')
+  end
+end
+local add = redis.pcall('XADD', input, '0-0', 'f', 'v')
+if refused(add) and not string.find(add.err, 'must be greater than 0-0', 1, true) then
+  return redis.error_reply(add.err .. ' (trying XADD on ' .. input .. ')')
+end
+
+local status, run, settling = touch(sessions, me, ttl, threshold, mode, fresh)
+if not status then
+  return run
+end
+raise_token(token, floor)
+redis.call('XGROUP', 'CREATECONSUMER', input, group, me)
+return { status, count_dead(sessions), redis.call('ZCOUNT', later, '-inf', now), run, settling and 1 or 0 }

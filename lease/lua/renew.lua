@@ -1,0 +1,45 @@
+-- Beats, and extends a batch of leases that are still ours.
+--
+-- KEYS     1 sessions  2 later  3 token  4… lease keys
+-- ARGV     1 consumer  2 session TTL, ms  3 gap threshold, ms  4 settle mode  5 token floor  6 lease TTL, ms
+--          7… "<token> <entry>" of each lease
+-- Returns  { status, sessions past their deadline, entries due, server id, settling,
+--            a verdict a lease: k kept, l lost, m missing (only while settling),
+--            { index of a lease from 1, the entry that waits for it, … } }
+--          status lost: no verdicts, nothing extended
+-- Atomic   so that a lease is never extended for a session that ended.
+-- Parts    clock session token value
+
+local FIRST = 4
+local sessions, later, token = KEYS[1], KEYS[2], KEYS[3]
+local me = ARGV[1]
+local status, run, settling = touch(sessions, me, tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
+if not status then
+  return run
+end
+local answer = { status, count_dead(sessions), redis.call('ZCOUNT', later, '-inf', now), run, settling and 1 or 0 }
+if status == 'lost' then
+  return answer
+end
+raise_token(token, tonumber(ARGV[5]))
+
+local ttl = ARGV[6]
+local verdicts, waiting = {}, {}
+local values = redis.call('MGET', unpack(KEYS, FIRST))
+for i = 1, #values do
+  local value, want = values[i], me .. ' ' .. ARGV[i + 6]
+  if not value then
+    verdicts[i] = settling and 'm' or 'l'
+  elseif names(value, want) then
+    redis.call('PEXPIRE', KEYS[i + FIRST - 1], ttl)
+    verdicts[i] = 'k'
+    if #value > #want + 1 then
+      waiting[#waiting + 1] = i
+      waiting[#waiting + 1] = string.sub(value, #want + 2)
+    end
+  else
+    verdicts[i] = 'l'
+  end
+end
+answer[6], answer[7] = table.concat(verdicts), waiting
+return answer

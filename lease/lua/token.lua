@@ -1,0 +1,23 @@
+-- Shared: fencing tokens. Needs clock.lua. Tokens are written with %.0f: ".." would make 1.79e+15 of them.
+
+local function token_text(token)
+  return string.format('%.0f', token)
+end
+
+local function last_token(key)
+  return tonumber(redis.call('GET', key) or '0') or 0
+end
+
+-- Never mint at or below floor again: the greatest token that a client has seen may be one this server has forgotten.
+local function raise_token(key, floor)
+  if floor > last_token(key) then
+    redis.call('SET', key, token_text(floor))
+  end
+end
+
+-- Reserves n tokens and returns the first.
+local function mint(key, n)
+  local first = math.max(last_token(key) + 1, micros)
+  redis.call('SET', key, token_text(first + n - 1))
+  return first
+end

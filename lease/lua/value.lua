@@ -1,0 +1,35 @@
+-- Shared: the value of a lease key, "<consumer> <token> <entry>" and, when another announcement of the stream waits,
+-- " <waiting entry>". A consumer's name has no space in it.
+
+local function parse(value)
+  local consumer, token, entry, rest = string.match(value, '^(%S+) (%d+) (%d+%-%d+)(.*)$')
+  if not consumer then
+    return nil
+  end
+  return { consumer = consumer, token = token, entry = entry, waiting = string.match(rest, '^ (%d+%-%d+)$') }
+end
+
+-- Whether the first three fields of value are those of want, "<consumer> <token> <entry>".
+local function names(value, want)
+  return value == want or string.sub(value, 1, #want + 1) == want .. ' '
+end
+
+-- Whether entry ID a comes after b.
+local function after(a, b)
+  local ams, aseq = string.match(a, '^(%d+)%-(%d+)$')
+  local bms, bseq = string.match(b, '^(%d+)%-(%d+)$')
+  ams, bms = tonumber(ams), tonumber(bms)
+  if ams ~= bms then
+    return ams > bms
+  end
+  return tonumber(aseq) > tonumber(bseq)
+end
+
+-- The value of a lease key that is there, readable and a string; else nil.
+local function lease_value(key)
+  local value = redis.pcall('GET', key)
+  if type(value) ~= 'string' then
+    return nil
+  end
+  return value
+end

@@ -1,0 +1,50 @@
+-- Sets leases again that a failover or a restart has forgotten. Sent only while settling, for leases that renew found
+-- missing and that are held locally: nobody else can have been given them meanwhile.
+--
+-- KEYS     1 input stream  2 sessions  3 token  4… lease keys
+-- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms  5… "<token> <entry>" of each lease
+-- Returns  { 'ok', a verdict a lease: k kept, l lost } or { 'lost' }: my session is past its deadline or absent
+-- Atomic   so that a lease is set only where it is free and its entry pending for me.
+-- Parts    clock session token value entry
+
+local FIRST = 4
+local input, sessions, token = KEYS[1], KEYS[2], KEYS[3]
+local me, group, mode, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+local deadline = redis.call('ZSCORE', sessions, me)
+if not deadline or tonumber(deadline) <= now then
+  return { 'lost' }
+end
+local settling, err = is_settling(sessions, mode)
+if err then
+  return err
+end
+
+local greatest = 0
+
+local function verify(key, tag)
+  local want = me .. ' ' .. tag
+  local value = redis.call('GET', key)
+  if value then
+    if not names(value, want) then
+      return 'l'
+    end
+    redis.call('PEXPIRE', key, ttl)
+    return 'k'
+  end
+  local number, id = string.match(tag, '^(%d+) (%S+)$')
+  if not settling or not is_pending(input, group, me, id) then
+    return 'l'
+  end
+  redis.call('SET', key, want, 'PX', ttl)
+  greatest = math.max(greatest, tonumber(number))
+  return 'k'
+end
+
+local verdicts = {}
+for i = 1, #KEYS - FIRST + 1 do
+  local ok, verdict = pcall(verify, KEYS[i + FIRST - 1], ARGV[4 + i])
+  verdicts[i] = ok and verdict or 'l'
+end
+raise_token(token, greatest)
+return { 'ok', table.concat(verdicts) }

@@ -1,0 +1,61 @@
+package lease
+
+import (
+	"fmt"
+	"time"
+)
+
+// Defaults and limits of Pipeline.
+const (
+	// DefaultMaxBatch keeps a script near 0.4 ms of the server's time, at the 1.6 µs that a lease was measured to cost
+	// in a batch of this size.
+	DefaultMaxBatch = 256
+	// MaxMaxBatch keeps a script below 2 ms, measured at 1,000 leases, and its keys far below Lua's stack of 8,000.
+	MaxMaxBatch = 1000
+	// DefaultMaxInFlight is how many partitions are renewed at once.
+	DefaultMaxInFlight = 8
+	// MaxMaxInFlight bounds the goroutines that renew.
+	MaxMaxInFlight = 64
+)
+
+// Pipeline tunes how calls travel to Redis. The zero value means the default in every field.
+type Pipeline struct {
+	// MaxBatch is the most leases, or entries, that one script handles. Larger batches cost the server less a lease and
+	// hold up its other clients longer. Default and zero: 256. From 1 to 1,000.
+	MaxBatch int
+
+	// MaxInFlight is how many partitions may have a renewal on its way at the same time, and likewise for endings and
+	// for acquisitions of parked entries; within one partition batches follow each other in one pipeline. Default and
+	// zero: 8, and never more than there are partitions. From 1 to 64.
+	MaxInFlight int
+
+	// Timeout is how long to wait for the answer of a script before asking again. Default and zero: 1 s, less with a
+	// session TTL below 4 s, so that two attempts fit between a beat and the session's deadline.
+	Timeout time.Duration
+}
+
+// WithDefaults returns p with the default in the place of every zero, but for Timeout, which depends on the TTLs.
+func (p Pipeline) WithDefaults() Pipeline {
+	if p.MaxBatch == 0 {
+		p.MaxBatch = DefaultMaxBatch
+	}
+	if p.MaxInFlight == 0 {
+		p.MaxInFlight = DefaultMaxInFlight
+	}
+	return p
+}
+
+// Validate reports the first field that is out of its limits, with the value. Zeros are taken as their defaults.
+func (p Pipeline) Validate() error {
+	p = p.WithDefaults()
+	if p.MaxBatch < 1 || p.MaxBatch > MaxMaxBatch {
+		return fmt.Errorf("Pipeline.MaxBatch is %d, must be from 1 to %d", p.MaxBatch, MaxMaxBatch)
+	}
+	if p.MaxInFlight < 1 || p.MaxInFlight > MaxMaxInFlight {
+		return fmt.Errorf("Pipeline.MaxInFlight is %d, must be from 1 to %d", p.MaxInFlight, MaxMaxInFlight)
+	}
+	if p.Timeout < 0 {
+		return fmt.Errorf("Pipeline.Timeout is %v, must not be negative", p.Timeout)
+	}
+	return nil
+}

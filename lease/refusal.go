@@ -1,0 +1,85 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/rueidis"
+)
+
+// Refusal is the code of a server's error reply ("OOM", "NOGROUP", …), and whether err is one at all. A refusal is
+// definite: the script did not do what was asked. Every other error leaves the outcome open, and the call is asked
+// again: all calls of this package are harmless to repeat.
+func Refusal(err error) (code string, ok bool) {
+	reply, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return "", false
+	}
+	text := reply.Error()
+	for _, known := range codes {
+		if strings.Contains(text, known.code) {
+			return known.code, true
+		}
+	}
+	code, _, _ = strings.Cut(text, " ")
+	return code, true
+}
+
+// codes are looked for anywhere in a reply: an error raised inside a script comes wrapped in words of the server's own
+// before Redis 7.
+var codes = []struct{ code, remedy string }{
+	{"NOPERM", "grant the user the command and the key pattern that the message names"},
+	{"can't run this command", "grant the user the command that the message names"},
+	{"NOAUTH", "give the client a user name and a password"},
+	{"WRONGPASS", "check the client's user name and password"},
+	{"OOM", "the server is at maxmemory: raise it or free memory; what is held goes on being held"},
+	{"READONLY", "the client talks to a replica: point it at the master, or wait for the failover to end"},
+	{"WRONGTYPE", "a key of another type stands where one of this library belongs: delete or rename it"},
+	{"NOGROUP", "the consumer group or the input stream was deleted; it is made again"},
+	{"MISCONF", "the server cannot write its snapshot and refuses writes: look at its disk and its log"},
+	{"NOREPLICAS", "the server has fewer replicas than min-replicas-to-write asks for"},
+	{"MASTERDOWN", "the client talks to a replica without a master: wait for the failover, or check the addresses"},
+	{"CLUSTERDOWN", "the cluster does not serve this slot: wait for the failover, or check CLUSTER INFO"},
+	{"TRYAGAIN", "the slot is migrating; it is tried again until it has moved"},
+	{"LOADING", "the server is loading its data; it is tried again until it has"},
+	{"BUSY", "a script or a function of somebody else blocks the server"},
+	{"NOSCRIPT", "the server has forgotten the script and refuses EVAL: grant +eval"},
+	{"NOSERVERID", "the server cannot be told from its successor: grant +info, or turn settling off with WithSettle(false)"},
+	{"ERR unknown command", "the server lacks the command: Redis 6.2 or Valkey is required"},
+}
+
+// Explain adds to an error what to do about it, where that is known.
+func Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer in time; it may have run: %w", err)
+	}
+	code, ok := Refusal(err)
+	if !ok {
+		return err
+	}
+	for _, known := range codes {
+		if known.code == code {
+			return fmt.Errorf("%w (%s)", err, known.remedy)
+		}
+	}
+	return err
+}
+
+// Permanent reports whether an error of the start is one that waiting does not mend: missing rights, keys of another
+// type, a server that is too old or cannot be told from its successor.
+func Permanent(err error) bool {
+	code, ok := Refusal(err)
+	if !ok {
+		return false
+	}
+	switch code {
+	case "NOPERM", "can't run this command", "NOAUTH", "WRONGPASS", "WRONGTYPE", "NOSERVERID", "ERR unknown command":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,147 @@
+package lease
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// Verdict is what a script says of one item of its batch. What is not listed counts as not owned.
+type Verdict byte
+
+const (
+	Kept    Verdict = 'k' // renew, verify: still ours, extended
+	Lost    Verdict = 'l' // renew, verify: another's, or gone
+	Missing Verdict = 'm' // renew: not there while the partition settles; verify decides
+
+	Finished   Verdict = 'd' // done: acknowledged, deleted, freed
+	Moved      Verdict = 'm' // requeue: copied, acknowledged, deleted, freed
+	NotPending Verdict = 'n' // done, requeue, acquire: not pending for this consumer
+	Owned      Verdict = 'o' // done, requeue: the stream is owned under another token
+	Gone       Verdict = 'g' // acquire, requeue: somebody deleted the body; acknowledged
+	Full       Verdict = 'f' // requeue: the dead-letter stream is full, put off
+	TooWide    Verdict = 'u' // requeue: more fields than can be copied
+	Refused    Verdict = 'x' // done, requeue, acquire: an error, nothing changed
+
+	Acquired  Verdict = 'a' // acquire: ours now
+	HeldByOne Verdict = 'h' // acquire: somebody owns the stream
+	Early     Verdict = 'e' // acquire: before its _not_before
+)
+
+// Waiting is an announcement that waits for a lease to end.
+type Waiting struct {
+	Index int // of the lease in its batch
+	Entry string
+}
+
+// Renewal is the answer to one batch.
+type Renewal struct {
+	Beat
+	Verdicts string // a Verdict a lease; empty when the session was lost
+	Waiting  []Waiting
+	Err      error
+}
+
+// Verdict of the i-th lease of the batch: Lost when the answer does not speak of it.
+func (r *Renewal) Verdict(i int) Verdict {
+	if i >= len(r.Verdicts) {
+		return Lost
+	}
+	return Verdict(r.Verdicts[i])
+}
+
+// Renew beats, and extends leases of one partition in one pipeline, a script a batch. floor is the greatest token known.
+// It writes an answer a batch to out, which it returns.
+func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Token, batches [][]*Lease, out []Renewal) []Renewal {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	head := [...]string{consumer, s.ttl, s.gap, s.mode, formatToken(floor), s.lease}
+	calls := make([]Call, len(batches))
+	for i, batch := range batches {
+		keys := make([]string, 0, 3+len(batch))
+		args := make([]string, 0, len(head)+len(batch))
+		keys = append(keys, k.Sessions, k.Later, k.Token)
+		args = append(args, head[:]...)
+		for _, l := range batch {
+			keys = append(keys, l.key)
+			args = append(args, l.tag)
+		}
+		calls[i] = Call{Script: scriptRenew, Keys: keys, Args: args}
+	}
+	for _, result := range s.renew.DoMulti(ctx, calls) {
+		out = append(out, parseRenewal(result))
+	}
+	return out
+}
+
+func parseRenewal(result rueidis.RedisResult) (r Renewal) {
+	parts, err := result.ToArray()
+	if err != nil {
+		return Renewal{Err: err}
+	}
+	if r.Beat, r.Err = parseBeat(parts); r.Err != nil || r.Status == SessionLost {
+		return r
+	}
+	if len(parts) != 7 {
+		return Renewal{Err: fmt.Errorf("renew: answer of %d parts", len(parts))}
+	}
+	if r.Verdicts, err = parts[5].ToString(); err != nil {
+		return Renewal{Err: fmt.Errorf("renew: verdicts: %w", err)}
+	}
+	waiting, err := parts[6].ToArray()
+	if err != nil {
+		return Renewal{Err: fmt.Errorf("renew: waiting: %w", err)}
+	}
+	for i := 0; i+1 < len(waiting); i += 2 {
+		index, err1 := waiting[i].AsInt64()
+		entry, err2 := waiting[i+1].ToString()
+		if err1 == nil && err2 == nil && index >= 1 && int(index) <= len(r.Verdicts) {
+			r.Waiting = append(r.Waiting, Waiting{Index: int(index) - 1, Entry: entry})
+		}
+	}
+	return r
+}
+
+// Extend renews leases with a script each, which touches no other key: for a slot that migrates. It beats no session.
+// An error of one lease leaves its verdict 0.
+func (s *Store) Extend(ctx context.Context, consumer string, leases []*Lease) []Verdict {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	calls := make([]Call, len(leases))
+	for i, l := range leases {
+		calls[i] = Call{Script: scriptExtend, Keys: []string{l.key}, Args: []string{consumer + " " + l.tag, s.lease}}
+	}
+	verdicts := make([]Verdict, len(leases))
+	for i, result := range s.renew.DoMulti(ctx, calls) {
+		if text, err := result.ToString(); err == nil && len(text) == 1 {
+			verdicts[i] = Verdict(text[0])
+		}
+	}
+	return verdicts
+}
+
+// Verify sets leases again that Renew found missing while the partition settles. verdicts is shorter than leases when
+// the session was lost.
+func (s *Store) Verify(ctx context.Context, p int, consumer string, leases []*Lease) (verdicts string, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	keys := []string{k.Input, k.Sessions, k.Token}
+	args := []string{consumer, s.layout.Group(), s.mode, s.lease}
+	for _, l := range leases {
+		keys = append(keys, l.key)
+		args = append(args, l.tag)
+	}
+	parts, err := s.renew.Do(ctx, Call{Script: scriptVerify, Keys: keys, Args: args}).ToArray()
+	if err != nil {
+		return "", err
+	}
+	if len(parts) != 2 {
+		return "", nil // { 'lost' }
+	}
+	return parts[1].ToString()
+}

@@ -1,0 +1,90 @@
+package lease
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// Runner runs scripts by EVALSHA, and by EVAL where a server says that it does not know one. It sends nothing to a
+// server that is not in the way of a call: one hung replica holds up nobody.
+type Runner struct {
+	client rueidis.Client
+	// observe is told of every call once its answer, or the lack of one, is known.
+	observe func(script string, took time.Duration, err error)
+}
+
+// NewRunner runs scripts on client, which stays the caller's. observe may be nil.
+func NewRunner(client rueidis.Client, observe func(script string, took time.Duration, err error)) *Runner {
+	if observe == nil {
+		observe = func(string, time.Duration, error) {}
+	}
+	return &Runner{client: client, observe: observe}
+}
+
+// Call is one run of a script. All its keys are in one slot.
+type Call struct {
+	Script *Script
+	Keys   []string
+	Args   []string
+}
+
+func (r *Runner) command(name, script string, c Call) rueidis.Completed {
+	b := r.client.B()
+	if name == "EVAL" {
+		return b.Eval().Script(script).Numkeys(int64(len(c.Keys))).Key(c.Keys...).Arg(c.Args...).Build()
+	}
+	return b.Evalsha().Sha1(script).Numkeys(int64(len(c.Keys))).Key(c.Keys...).Arg(c.Args...).Build()
+}
+
+// Do runs one call.
+func (r *Runner) Do(ctx context.Context, c Call) rueidis.RedisResult {
+	began := time.Now()
+	result := r.client.Do(ctx, r.command("EVALSHA", c.Script.sha, c))
+	if unknownScript(result.Error()) {
+		result = r.client.Do(ctx, r.command("EVAL", c.Script.body, c))
+	}
+	r.observe(c.Script.name, time.Since(began), result.Error())
+	return result
+}
+
+// DoMulti runs calls in one pipeline for each server that they go to; results are in the order of the calls.
+func (r *Runner) DoMulti(ctx context.Context, calls []Call) []rueidis.RedisResult {
+	if len(calls) == 1 {
+		return []rueidis.RedisResult{r.Do(ctx, calls[0])}
+	}
+	began := time.Now()
+	commands := make(rueidis.Commands, len(calls))
+	for i, c := range calls {
+		commands[i] = r.command("EVALSHA", c.Script.sha, c)
+	}
+	results := r.client.DoMulti(ctx, commands...)
+	var again []int
+	for i, result := range results {
+		if unknownScript(result.Error()) {
+			again = append(again, i)
+		}
+	}
+	if len(again) > 0 {
+		// Built anew: the client has recycled the first ones.
+		commands = commands[:0]
+		for _, i := range again {
+			commands = append(commands, r.command("EVAL", calls[i].Script.body, calls[i]))
+		}
+		for j, result := range r.client.DoMulti(ctx, commands...) {
+			results[again[j]] = result
+		}
+	}
+	took := time.Since(began)
+	for i, result := range results {
+		r.observe(calls[i].Script.name, took, result.Error())
+	}
+	return results
+}
+
+func unknownScript(err error) bool {
+	redisErr, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(redisErr.Error(), "NOSCRIPT")
+}

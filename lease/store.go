@@ -1,0 +1,219 @@
+package lease
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
+)
+
+// FormatVersion is the version of what is in Redis, in a service's meta key.
+const FormatVersion = 1
+
+// Settings are the times and limits that go out with the calls. All are set; the engine derives and validates them.
+type Settings struct {
+	LeaseTTL   time.Duration // of a lease key
+	SessionTTL time.Duration // of a session
+	Gap        time.Duration // a longer gap between anybody's beats is added to the deadlines of the living
+	Settle     bool          // wait after a change of server
+	Timeout    time.Duration // of one round trip
+	DeadLimit  int           // entries in the dead-letter stream, 0: no limit
+	DeadTrim   bool          // drop the oldest dead letters at the limit instead of refusing new ones
+	DeadDelay  time.Duration // of what the dead-letter stream refused
+}
+
+// Store is what this process asks of Redis: one attempt a call, bounded by Settings.Timeout; the engine decides what to
+// ask again and when. Every call may be repeated. It holds no state but the clients, and is safe for concurrent use.
+type Store struct {
+	layout *cluster.Layout
+	set    Settings
+	renew  *Runner // beats and renewals alone, so that nothing else can be in their way
+	rest   *Runner
+	client rueidis.Client // the client of rest, for plain commands
+	mode   string
+	ttl    string // of sessions
+	gap    string
+	lease  string // TTL of leases
+}
+
+// NewStore makes calls on two clients, which may be the same one and stay the caller's. observe may be nil.
+func NewStore(layout *cluster.Layout, set Settings, renewal, rest rueidis.Client,
+	observe func(script string, took time.Duration, err error)) *Store {
+	mode := "info"
+	if !set.Settle {
+		mode = "off"
+	}
+	return &Store{
+		layout: layout,
+		set:    set,
+		renew:  NewRunner(renewal, observe),
+		rest:   NewRunner(rest, observe),
+		client: rest,
+		mode:   mode,
+		ttl:    ms(set.SessionTTL),
+		gap:    ms(set.Gap),
+		lease:  ms(set.LeaseTTL),
+	}
+}
+
+func ms(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.set.Timeout)
+}
+
+// Agree writes the service's format and number of partitions if nobody has, and checks them if somebody has. Its
+// errors match api.ErrPartitionMismatch or api.ErrFormat when they differ.
+func (s *Store) Agree(ctx context.Context) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return Agree(ctx, s.rest, s.layout)
+}
+
+// Agree is Store.Agree for those who have no store, as a publisher.
+func Agree(ctx context.Context, r *Runner, layout *cluster.Layout) error {
+	want := []string{strconv.Itoa(FormatVersion), strconv.Itoa(layout.Partitions())}
+	got, err := r.Do(ctx, Call{Script: scriptMeta, Keys: []string{layout.Meta()}, Args: want}).AsStrSlice()
+	if err != nil {
+		return fmt.Errorf("service %s: reading its layout from %s: %w", layout.Service(), layout.Meta(), Explain(err))
+	}
+	if len(got) != 2 || got[0] != want[0] {
+		return fmt.Errorf("%w: service %s has %q in %s, this version writes %s",
+			api.ErrFormat, layout.Service(), got, layout.Meta(), want[0])
+	}
+	if got[1] != want[1] {
+		return fmt.Errorf("%w: service %s has %s partitions, this program asks for %s: use WithPartitions(%s), or another service name",
+			api.ErrPartitionMismatch, layout.Service(), got[1], want[1], got[1])
+	}
+	return nil
+}
+
+// Status is what became of a session in a call.
+type Status uint8
+
+const (
+	SessionLost   Status = iota // past its deadline or closed; also whatever answer is unknown
+	SessionLive                 // extended
+	SessionMade                 // had vanished and stands again: what else has vanished must be looked at
+	SessionAbsent               // not there; beat first
+	SessionWait                 // there, but the partition settles
+)
+
+func parseStatus(text string) Status {
+	switch text {
+	case "ok":
+		return SessionLive
+	case "made":
+		return SessionMade
+	case "absent":
+		return SessionAbsent
+	case "wait":
+		return SessionWait
+	}
+	return SessionLost
+}
+
+// Beat is what every beat answers, whatever script carried it.
+type Beat struct {
+	Status   Status
+	Dead     int    // sessions past their deadline
+	Due      int    // entries of later that are due; -1: not looked at
+	Server   string // changes with every failover and restart; empty when settling is off
+	Settling bool
+}
+
+func parseBeat(parts []rueidis.RedisMessage) (Beat, error) {
+	if len(parts) < 5 {
+		return Beat{}, fmt.Errorf("beat: answer of %d parts", len(parts))
+	}
+	status, err := parts[0].ToString()
+	if err != nil {
+		return Beat{}, fmt.Errorf("beat: status: %w", err)
+	}
+	dead, err1 := parts[1].AsInt64()
+	due, err2 := parts[2].AsInt64()
+	server, err3 := parts[3].ToString()
+	settling, err4 := parts[4].AsInt64()
+	for _, err := range []error{err1, err2, err3, err4} {
+		if err != nil {
+			return Beat{}, fmt.Errorf("beat: %w", err)
+		}
+	}
+	return Beat{Status: parseStatus(status), Dead: int(dead), Due: int(due), Server: server, Settling: settling == 1}, nil
+}
+
+func beatOf(result rueidis.RedisResult) (Beat, error) {
+	parts, err := result.ToArray()
+	if err != nil {
+		return Beat{}, err
+	}
+	return parseBeat(parts)
+}
+
+// Open makes the group, the consumer and its session in a partition, or keeps them. floor is the greatest token known.
+func (s *Store) Open(ctx context.Context, p int, consumer string, floor api.Token) (Beat, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	return beatOf(s.renew.Do(ctx, Call{
+		Script: scriptOpen,
+		Keys:   []string{k.Input, k.Sessions, k.Token, k.Later, k.Lease("")},
+		Args:   []string{consumer, s.ttl, s.gap, s.mode, formatToken(floor), s.layout.Group()},
+	}))
+}
+
+// Beat extends a session. With alone set it touches the session set and no other key, for a slot that migrates.
+func (s *Store) Beat(ctx context.Context, p int, consumer string, alone bool) (Beat, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	keys := []string{k.Sessions, k.Later}
+	if alone {
+		keys = keys[:1]
+	}
+	return beatOf(s.renew.Do(ctx, Call{Script: scriptBeat, Keys: keys, Args: []string{consumer, s.ttl, s.gap, s.mode}}))
+}
+
+// Close ends a session and removes its consumer if nothing is pending for it; left says how much is.
+func (s *Store) Close(ctx context.Context, p int, consumer string) (left int, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	n, err := s.rest.Do(ctx, Call{
+		Script: scriptClose, Keys: []string{k.Input, k.Sessions}, Args: []string{consumer, s.layout.Group()},
+	}).AsInt64()
+	return int(n), err
+}
+
+// Promote moves up to limit entries that are due from later to the input stream, and answers how many it moved and how
+// many more are due.
+func (s *Store) Promote(ctx context.Context, p, limit int) (moved, due int, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	keys := []string{k.Input, k.Later}
+	for {
+		answer, err := s.rest.Do(ctx, Call{Script: scriptPromote, Keys: keys, Args: []string{strconv.Itoa(limit)}}).AsIntSlice()
+		if err != nil || len(answer) != 3 {
+			return moved, 0, orMalformed("promote", err)
+		}
+		moved += int(answer[0])
+		if answer[2] == 0 || len(keys) == 3 {
+			return moved, int(answer[1]), nil
+		}
+		// Members that nobody can read go where somebody looks at them.
+		keys = append(keys, k.DeadLetters)
+	}
+}
+
+func orMalformed(script string, err error) error {
+	if err == nil {
+		err = fmt.Errorf("%s: malformed answer", script)
+	}
+	return err
+}

@@ -1,0 +1,220 @@
+package lease
+
+import (
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/streamlease/streamlease/wheel"
+)
+
+// Table is the leases this process renews: those held, and those whose ending is not settled yet. The wheel in it keeps
+// one timer a lease, for whichever comes first, its renewal or its deadline. Safe for concurrent use; its mutex is
+// never held across I/O or a callback that blocks.
+type Table struct {
+	clock Clock
+	size  atomic.Int64
+
+	mu struct {
+		sync.Mutex
+		byStream map[string]*Lease
+		byHandle []*Lease
+		free     []wheel.Handle
+		counts   []int // by partition
+		wheel    *wheel.Wheel
+		due      wheel.Due
+	}
+}
+
+// NewTable is an empty table for so many partitions.
+func NewTable(clock Clock, partitions int, shape wheel.Config) (*Table, error) {
+	w, err := wheel.New(shape, clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	t := &Table{clock: clock}
+	t.mu.byStream = make(map[string]*Lease)
+	t.mu.counts = make([]int, partitions)
+	t.mu.wheel = w
+	return t, nil
+}
+
+// Add lists a lease and sets its timer. It reports false, and changes nothing, if a lease of the stream is listed.
+func (t *Table) Add(l *Lease, at int64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	stream := l.Stream()
+	if t.mu.byStream[stream] != nil {
+		return false
+	}
+	if n := len(t.mu.free); n > 0 {
+		l.handle = t.mu.free[n-1]
+		t.mu.free = t.mu.free[:n-1]
+		t.mu.byHandle[l.handle] = l
+	} else {
+		l.handle = wheel.Handle(len(t.mu.byHandle))
+		t.mu.byHandle = append(t.mu.byHandle, l)
+	}
+	l.listed, l.due = true, at
+	t.mu.byStream[stream] = l
+	t.mu.counts[l.Partition()]++
+	t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), at)
+	t.size.Add(1)
+	return true
+}
+
+// Remove takes a lease off, and its timer. It reports false if it was not listed: of several that saw it end, one
+// carries out what follows.
+func (t *Table) Remove(l *Lease) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.removeLocked(l)
+}
+
+func (t *Table) removeLocked(l *Lease) bool {
+	if !l.listed {
+		return false
+	}
+	l.listed = false
+	t.mu.wheel.Cancel(l.handle)
+	t.mu.byHandle[l.handle] = nil
+	t.mu.free = append(t.mu.free, l.handle)
+	delete(t.mu.byStream, l.Stream())
+	t.mu.counts[l.Partition()]--
+	t.size.Add(-1)
+	return true
+}
+
+// Get is the listed lease of a stream, nil if there is none.
+func (t *Table) Get(stream string) *Lease {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.byStream[stream]
+}
+
+// Len is the number of listed leases. No lock.
+func (t *Table) Len() int { return int(t.size.Load()) }
+
+// Counts copies the number of listed leases of each partition into out.
+func (t *Table) Counts(out []int) []int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append(out[:0], t.mu.counts...)
+}
+
+// All is a snapshot of the listed leases.
+func (t *Table) All() []*Lease {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]*Lease, 0, len(t.mu.byStream))
+	for _, l := range t.mu.byHandle {
+		if l != nil {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// Of is a snapshot of the listed leases of one session.
+func (t *Table) Of(s *Session) iter.Seq[*Lease] {
+	return func(yield func(*Lease) bool) {
+		for _, l := range t.All() {
+			if l.session == s && !yield(l) {
+				return
+			}
+		}
+	}
+}
+
+// Oldest is the lease that has been listed for longest, nil if there is none.
+func (t *Table) Oldest() *Lease {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var oldest *Lease
+	for _, l := range t.mu.byHandle {
+		if l != nil && (oldest == nil || l.since < oldest.since) {
+			oldest = l
+		}
+	}
+	return oldest
+}
+
+// Due takes out what is due at now. For each lease, decide says when its timer is to ring again, and whether it is to be
+// renewed; leases to be renewed are appended to queues[partition] unless they wait in one already. decide runs with the
+// table locked and must be quick. It returns whether anything was queued.
+func (t *Table) Due(now int64, queues [][]*Lease, decide func(l *Lease) (at int64, renew bool)) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.mu.wheel.Advance(now, &t.mu.due)
+	queued := false
+	for p, handles := range t.mu.due.Groups() {
+		for _, h := range handles {
+			l := t.mu.byHandle[h]
+			at, renew := decide(l)
+			if renew && !l.queued {
+				l.queued = true
+				queues[p] = append(queues[p], l)
+				queued = true
+			}
+			t.mu.wheel.Schedule(h, p, at)
+		}
+	}
+	return queued
+}
+
+// Next is when Due has something next, a lower bound; false when nothing is listed.
+func (t *Table) Next() (at int64, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.wheel.Next()
+}
+
+// Renewed sets the timers of leases whose renewal succeeded to their next one, and lets them be queued again. A lease
+// that is no longer listed, or whose place another one took meanwhile, is left alone: an old answer touches nothing.
+func (t *Table) Renewed(leases []*Lease, next func(*Lease) int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range leases {
+		l.queued = false
+		if l.listed {
+			l.due = next(l)
+			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), l.due)
+		}
+	}
+}
+
+// Retry sets the timers of leases whose renewal had no answer, or none that counts. They stay due since they were.
+func (t *Table) Retry(leases []*Lease, at int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range leases {
+		l.queued = false
+		if l.listed {
+			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), at)
+		}
+	}
+}
+
+// Rush makes all leases of a session due, at times that at spreads, and lowers their deadlines to until: their server
+// may have forgotten them.
+func (t *Table) Rush(s *Session, until int64, at func(*Lease) int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.mu.byHandle {
+		if l != nil && l.session == s {
+			l.Cap(until)
+			l.due = at(l)
+			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), l.due)
+		}
+	}
+}
+
+// Late is how long after its time the renewal of each lease goes out at now, told to observe.
+func (t *Table) Late(leases []*Lease, now int64, observe func(time.Duration)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range leases {
+		observe(time.Duration(max(0, now-l.due)))
+	}
+}
