@@ -1,0 +1,82 @@
+package api_test
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+var sentinels = map[string]error{
+	"ErrLeaseLost":         api.ErrLeaseLost,
+	"ErrSessionLost":       api.ErrSessionLost,
+	"ErrOutcomeUnknown":    api.ErrOutcomeUnknown,
+	"ErrNotHeld":           api.ErrNotHeld,
+	"ErrReleasing":         api.ErrReleasing,
+	"ErrClosed":            api.ErrClosed,
+	"ErrStarted":           api.ErrStarted,
+	"ErrDrainTimeout":      api.ErrDrainTimeout,
+	"ErrNotReady":          api.ErrNotReady,
+	"ErrInvalidConfig":     api.ErrInvalidConfig,
+	"ErrInvalidStream":     api.ErrInvalidStream,
+	"ErrHeldElsewhere":     api.ErrHeldElsewhere,
+	"ErrNotAnnounced":      api.ErrNotAnnounced,
+	"ErrPartitionMismatch": api.ErrPartitionMismatch,
+	"ErrFormat":            api.ErrFormat,
+	"ErrForeignConsumers":  api.ErrForeignConsumers,
+	"ErrUnsupportedServer": api.ErrUnsupportedServer,
+}
+
+// A program that compares with errors.Is must not take one error for another,
+// save where one is documented as a special case.
+func TestErrorsAreToldApart(t *testing.T) {
+	special := map[string]string{"ErrSessionLost": "ErrLeaseLost", "ErrOutcomeUnknown": "ErrLeaseLost"}
+	texts := map[string]string{}
+	for name, err := range sentinels {
+		for other, target := range sentinels {
+			want := name == other || special[name] == other
+			require.Equal(t, want, errors.Is(fmt.Errorf("wrapped: %w", err), target), "%s is %s", name, other)
+		}
+		require.True(t, strings.HasPrefix(err.Error(), "streamlease: "), "%s: %q", name, err)
+		require.NotContains(t, texts, err.Error())
+		texts[err.Error()] = name
+	}
+}
+
+// Each error says in its comment when it is returned, beginning with its name.
+func TestEveryErrorIsDocumentedAndTested(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "errors.go", nil, parser.ParseComments)
+	require.NoError(t, err)
+	found := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		name := spec.Names[0].Name
+		require.Contains(t, sentinels, name)
+		require.True(t, strings.HasPrefix(spec.Doc.Text(), name+": "), "comment of %s", name)
+		found++
+		return false
+	})
+	require.Equal(t, len(sentinels), found)
+}
+
+func TestNotHeldMatchesWhatEndedTheLease(t *testing.T) {
+	for _, cause := range []error{api.ErrLeaseLost, api.ErrSessionLost, api.ErrReleasing, api.ErrClosed} {
+		err := api.NotHeld(cause)
+		require.ErrorIs(t, err, api.ErrNotHeld)
+		require.ErrorIs(t, err, cause)
+		require.Contains(t, err.Error(), cause.Error())
+	}
+	require.NotErrorIs(t, api.NotHeld(api.ErrReleasing), api.ErrLeaseLost)
+	require.Equal(t, api.ErrNotHeld, api.NotHeld(nil))
+	require.Equal(t, api.ErrNotHeld, api.NotHeld(api.ErrNotHeld))
+}

@@ -1,0 +1,29 @@
+package api_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// The names end up in logs and alarms, and must not move.
+func TestEventKindsKeepTheirNames(t *testing.T) {
+	require.Equal(t,
+		[]string{
+			"session opened", "session lost", "settling started", "settling ended",
+			"redis unreachable", "redis reachable", "drain started",
+		},
+		[]string{
+			string(api.EventSessionOpened), string(api.EventSessionLost),
+			string(api.EventSettlingStarted), string(api.EventSettlingEnded),
+			string(api.EventRedisUnreachable), string(api.EventRedisReachable),
+			string(api.EventDrainStarted),
+		})
+}
+
+// Zero is a partition, so an event about none has to say so.
+func TestNoPartitionIsNotAPartition(t *testing.T) {
+	require.Negative(t, api.NoPartition)
+}

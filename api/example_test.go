@@ -1,0 +1,119 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/api/leasetest"
+)
+
+func ExampleFuncs() {
+	handler := api.Funcs{
+		Added: func(_ context.Context, n api.Notification) error {
+			fmt.Println("start work on", n.Stream, "under token", n.Token)
+			return nil // kept and renewed until it ends
+		},
+		Releasing: func(ctx context.Context, n api.Notification) error {
+			fmt.Println("save where we are in", n.Stream)
+			return nil // now it is handed back
+		},
+		Disowned: func(_ context.Context, n api.Notification) error {
+			fmt.Println("drop", n.Stream)
+			return nil
+		},
+	}
+
+	// What an engine does, without one.
+	ctx := context.Background()
+	lease := leasetest.New("orders:7", leasetest.WithToken(41))
+	leasetest.Notify(ctx, handler, api.Added, lease)
+	leasetest.Notify(ctx, handler, api.Superseded, lease) // no func: ignored
+	leasetest.Notify(ctx, handler, api.Releasing, lease)
+	// Output:
+	// start work on orders:7 under token 41
+	// save where we are in orders:7
+}
+
+func ExampleDecodeInfo() {
+	type customer struct {
+		Name string
+		Tier int
+	}
+	handler := api.Funcs{
+		Added: func(_ context.Context, n api.Notification) error {
+			c, err := api.DecodeInfo[customer](n.Lease)
+			if err != nil {
+				return err // permanent: to the dead letters
+			}
+			fmt.Println(n.Stream, "is", c.Name, "of tier", c.Tier)
+			return nil
+		},
+	}
+
+	ctx := context.Background()
+	leasetest.Notify(ctx, handler, api.Added, leasetest.New("clicks:1", leasetest.WithInfo(customer{"Ada", 2})))
+
+	unreadable := leasetest.New("clicks:2", leasetest.WithInfo("neither name nor tier"))
+	err := leasetest.Notify(ctx, handler, api.Added, unreadable)
+	fmt.Println("permanent:", api.IsPermanent(err))
+	// Output:
+	// clicks:1 is Ada of tier 2
+	// permanent: true
+}
+
+func ExamplePermanent() {
+	errUnknownCustomer := errors.New("unknown customer")
+	handler := api.Funcs{
+		Added: func(context.Context, api.Notification) error {
+			return fmt.Errorf("look up the customer: %w", api.Permanent(errUnknownCustomer))
+		},
+	}
+
+	err := leasetest.Notify(context.Background(), handler, api.Added, leasetest.New("orders:7"))
+	fmt.Println(err)
+	fmt.Println("to the dead letters at once:", api.IsPermanent(err))
+	fmt.Println("still recognised:", errors.Is(err, errUnknownCustomer))
+	// Output:
+	// look up the customer: unknown customer
+	// to the dead letters at once: true
+	// still recognised: true
+}
+
+func ExampleSnooze() {
+	handler := api.Funcs{
+		Added: func(_ context.Context, n api.Notification) error {
+			return api.Snooze(10 * time.Minute) // the shop is closed
+		},
+	}
+
+	err := leasetest.Notify(context.Background(), handler, api.Added, leasetest.New("orders:7"))
+	if delay, ok := api.SnoozeDelay(err); ok {
+		fmt.Println("handed out again in", delay)
+	}
+	// Output: handed out again in 10m0s
+}
+
+// A lease is looked at before each effect that must not happen twice, and the
+// token goes along with the effect.
+func ExampleLease() {
+	write := func(lease api.Lease, value string) error {
+		if lease.Remaining() < time.Second {
+			return context.Cause(lease.Context())
+		}
+		fmt.Println("write", value, "with token", lease.Token())
+		return nil
+	}
+
+	lease := leasetest.New("orders:7", leasetest.WithToken(41))
+	write(lease, "a")
+	lease.Lose(nil)
+	if err := write(lease, "b"); errors.Is(err, api.ErrLeaseLost) {
+		fmt.Println("not ours any more")
+	}
+	// Output:
+	// write a with token 41
+	// not ours any more
+}

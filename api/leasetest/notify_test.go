@@ -1,0 +1,115 @@
+package leasetest_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/api/leasetest"
+)
+
+// keep records what it is called with, and returns err.
+type keep struct {
+	got []api.Notification
+	err error
+}
+
+func (k *keep) Handle(_ context.Context, n api.Notification) error {
+	k.got = append(k.got, n)
+	return k.err
+}
+
+func TestNotifyTellsWhatTheEngineTells(t *testing.T) {
+	l := leasetest.New("orders", leasetest.WithToken(5))
+	about := func(kind api.Kind, err error) api.Notification {
+		return api.Notification{Kind: kind, Stream: "orders", Token: 5, Lease: l, Err: err}
+	}
+	var h keep
+	for _, kind := range []api.Kind{api.Added, api.Superseded, api.Expired, 99, api.Disowned} {
+		require.NoError(t, leasetest.Notify(t.Context(), &h, kind, l))
+	}
+	require.NoError(t, leasetest.Notify(t.Context(), &h, api.Terminated, nil))
+	require.Equal(t, []api.Notification{
+		about(api.Added, nil),
+		about(api.Superseded, nil),
+		{Kind: api.Expired, Stream: "orders"},
+		about(99, nil),
+		about(api.Disowned, api.ErrLeaseLost),
+		{Kind: api.Terminated},
+	}, h.got)
+}
+
+func TestNotifyFailsTheLeaseOnlyForAnErrorFromAdded(t *testing.T) {
+	for _, failure := range []error{io.EOF, api.Permanent(io.EOF), api.Snooze(time.Minute)} {
+		l := leasetest.New("orders")
+		require.Equal(t, failure, leasetest.Notify(t.Context(), &keep{err: failure}, api.Added, l))
+		require.Equal(t, leasetest.Outcome{State: leasetest.Failed, Cause: failure}, l.Outcome())
+	}
+	l := leasetest.New("orders")
+	for _, kind := range []api.Kind{api.Superseded, api.Expired, 99} {
+		require.Equal(t, io.EOF, leasetest.Notify(t.Context(), &keep{err: io.EOF}, kind, l))
+		require.Equal(t, leasetest.Held, l.Outcome().State)
+	}
+}
+
+func TestNotifyLeavesALeaseThatTheHandlerEnded(t *testing.T) {
+	for _, kind := range []api.Kind{api.Added, api.Releasing} {
+		l := leasetest.New("orders")
+		h := api.HandlerFunc(func(ctx context.Context, n api.Notification) error {
+			return errors.Join(n.Lease.Done(ctx), io.EOF)
+		})
+		require.ErrorIs(t, leasetest.Notify(t.Context(), h, kind, l), io.EOF)
+		require.Equal(t, leasetest.Outcome{State: leasetest.Done}, l.Outcome())
+	}
+}
+
+func TestNotifyHandsBackAfterReleasing(t *testing.T) {
+	for name, end := range map[string]func() error{
+		"nil":   func() error { return nil },
+		"error": func() error { return io.EOF },
+		"panic": func() error { panic("oops") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := leasetest.New("orders")
+			h := api.HandlerFunc(func(_ context.Context, n api.Notification) error {
+				require.ErrorIs(t, n.Err, api.ErrReleasing)
+				require.Positive(t, n.Lease.Remaining())
+				require.NoError(t, n.Lease.Context().Err())
+				return end()
+			})
+			leasetest.Notify(t.Context(), h, api.Releasing, l)
+			require.Equal(t, leasetest.HandedBack, l.Outcome().State)
+			require.ErrorIs(t, context.Cause(l.Context()), api.ErrReleasing)
+		})
+	}
+}
+
+func TestNotifyCatchesPanics(t *testing.T) {
+	l := leasetest.New("orders")
+	h := api.HandlerFunc(func(context.Context, api.Notification) error { panic("oops") })
+	err := leasetest.Notify(t.Context(), h, api.Added, l)
+	var p *api.PanicError
+	require.ErrorAs(t, err, &p)
+	require.Equal(t, "oops", p.Value)
+	require.Contains(t, string(p.Stack), "TestNotifyCatchesPanics")
+	require.Equal(t, leasetest.Outcome{State: leasetest.Failed, Cause: err}, l.Outcome())
+}
+
+func TestNotifyOfDisownedAfterAnotherEndingIsAMistakeOfTheTest(t *testing.T) {
+	lost := leasetest.New("orders")
+	lost.Lose(api.ErrSessionLost)
+	var h keep
+	require.NoError(t, leasetest.Notify(t.Context(), &h, api.Disowned, lost))
+	require.Equal(t, api.ErrSessionLost, h.got[0].Err)
+
+	done := leasetest.New("orders")
+	require.NoError(t, done.Done(t.Context()))
+	require.PanicsWithValue(t, "leasetest: no Disowned follows when a lease ended as Done", func() {
+		leasetest.Notify(t.Context(), &h, api.Disowned, done)
+	})
+}
