@@ -1,0 +1,289 @@
+package lease
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// world is a server with one partition of one service, and a store on it.
+type world struct {
+	t      testing.TB
+	ctx    context.Context
+	server *servers.Server
+	client rueidis.Client
+	layout *cluster.Layout
+	keys   *cluster.Keys
+	set    Settings
+	store  *Store
+	clock  Clock
+}
+
+const (
+	alice = "alice.1"
+	bob   = "bob.1"
+	// aged is far enough in the past for every deadline of these tests, and before every beat of theirs.
+	aged = time.Hour
+)
+
+func testSettings() Settings {
+	return Settings{
+		LeaseTTL: 30 * time.Second, SessionTTL: 10 * time.Second, Gap: 3 * time.Second, Settle: true,
+		Timeout: 20 * time.Second, DeadLimit: 100, DeadDelay: time.Hour,
+	}
+}
+
+func newWorld(t testing.TB, changes ...func(*Settings)) *world {
+	return worldOn(t, servers.New(t), changes...)
+}
+
+func worldOn(t testing.TB, server *servers.Server, changes ...func(*Settings)) *world {
+	layout, err := cluster.NewLayout("shop", 1)
+	require.NoError(t, err)
+	w := &world{
+		t: t, ctx: context.Background(), server: server, client: server.Client(t),
+		layout: layout, keys: layout.Keys(0), set: testSettings(), clock: NewClock(),
+	}
+	for _, change := range changes {
+		change(&w.set)
+	}
+	w.store = NewStore(layout, w.set, w.client, w.client, nil)
+	return w
+}
+
+// as is the same world seen by another client.
+func (w *world) as(client rueidis.Client) *world {
+	other := *w
+	other.client = client
+	other.store = NewStore(w.layout, w.set, client, client, nil)
+	return &other
+}
+
+func (w *world) try(args ...string) rueidis.RedisResult {
+	return w.client.Do(w.ctx, w.client.B().Arbitrary(args...).Build())
+}
+
+func (w *world) do(args ...string) rueidis.RedisMessage {
+	w.t.Helper()
+	message, err := w.try(args...).ToMessage()
+	if !rueidis.IsRedisNil(err) {
+		require.NoError(w.t, err, "%q", args)
+	}
+	return message
+}
+
+func (w *world) num(args ...string) int64 {
+	w.t.Helper()
+	n, err := w.try(args...).AsInt64()
+	require.NoError(w.t, err, "%q", args)
+	return n
+}
+
+func (w *world) text(args ...string) string {
+	w.t.Helper()
+	text, err := w.try(args...).ToString()
+	if !rueidis.IsRedisNil(err) {
+		require.NoError(w.t, err, "%q", args)
+	}
+	return text
+}
+
+// now is the server's clock, ms.
+func (w *world) now() int64 {
+	w.t.Helper()
+	at, err := w.try("TIME").AsStrSlice()
+	require.NoError(w.t, err)
+	s, _ := strconv.ParseInt(at[0], 10, 64)
+	us, _ := strconv.ParseInt(at[1], 10, 64)
+	return s*1000 + us/1000
+}
+
+func (w *world) open(consumer string) Beat {
+	w.t.Helper()
+	beat, err := w.store.Open(w.ctx, 0, consumer, 0)
+	require.NoError(w.t, err)
+	return beat
+}
+
+func (w *world) beat(consumer string) Beat {
+	w.t.Helper()
+	beat, err := w.store.Beat(w.ctx, 0, consumer, false)
+	require.NoError(w.t, err)
+	return beat
+}
+
+// announce adds an entry as producers do, with further fields.
+func (w *world) announce(stream string, more ...string) string {
+	w.t.Helper()
+	text, err := EncodeAnnouncement(stream, nil)
+	require.NoError(w.t, err)
+	return w.text(append([]string{"XADD", w.keys.Input, "*", FieldAnnouncement, text}, more...)...)
+}
+
+// read delivers up to n entries to consumer.
+func (w *world) read(consumer string, n int) []*Entry {
+	w.t.Helper()
+	raw, err := w.store.Read(w.ctx, 0, consumer, n, time.Millisecond)
+	require.NoError(w.t, err)
+	entries := make([]*Entry, len(raw))
+	for i, r := range raw {
+		e, err := ParseEntry(w.layout, 0, r.ID, r.Body)
+		require.NoError(w.t, err)
+		entries[i] = &e
+	}
+	return entries
+}
+
+func (w *world) acquire(consumer string, entries ...*Entry) []Take {
+	w.t.Helper()
+	status, takes, err := w.store.Acquire(w.ctx, 0, consumer, entries)
+	require.NoError(w.t, err)
+	require.Equal(w.t, SessionLive, status)
+	return takes
+}
+
+// own announces a stream and makes consumer its owner; the session must be open.
+func (w *world) own(consumer, stream string) *Lease {
+	w.t.Helper()
+	w.announce(stream)
+	entries := w.read(consumer, 1)
+	require.Len(w.t, entries, 1)
+	return w.take(consumer, entries[0])
+}
+
+// take acquires an entry that was read; nobody may hold its stream.
+func (w *world) take(consumer string, e *Entry) *Lease {
+	w.t.Helper()
+	take := w.acquire(consumer, e)[0]
+	require.Equal(w.t, string(rune(Acquired)), string(rune(take.Verdict)), "%+v", take)
+	return w.lease(consumer, e, take.Token)
+}
+
+func (w *world) lease(consumer string, e *Entry, token api.Token) *Lease {
+	s := NewSession(w.ctx, w.clock, 0, consumer, w.clock.Now(), time.Hour)
+	return New(s, e, token, w.clock.Now(), time.Hour, nil)
+}
+
+func (w *world) renew(consumer string, leases ...*Lease) Renewal {
+	w.t.Helper()
+	out := w.store.Renew(w.ctx, 0, consumer, 0, [][]*Lease{leases}, nil)
+	require.Len(w.t, out, 1)
+	require.NoError(w.t, out[0].Err)
+	return out[0]
+}
+
+func back(l *Lease) Return {
+	return Return{
+		Key: l.Key(), Entry: l.Entry(), Token: formatToken(l.Token()), Dest: ToInput,
+		Retries: KeepCount, Crashes: KeepCount,
+	}
+}
+
+func (w *world) requeue(consumer string, items ...Return) []Outcome {
+	w.t.Helper()
+	out, err := w.store.Requeue(w.ctx, 0, consumer, items)
+	require.NoError(w.t, err)
+	return out
+}
+
+func (w *world) done(consumer string, items ...Return) []Outcome {
+	w.t.Helper()
+	out, err := w.store.Done(w.ctx, 0, consumer, items)
+	require.NoError(w.t, err)
+	return out
+}
+
+func verdicts(outcomes []Outcome) string {
+	var b strings.Builder
+	for _, o := range outcomes {
+		b.WriteByte(byte(o.Verdict))
+	}
+	return b.String()
+}
+
+// value is the text of a lease key, empty when there is none.
+func (w *world) value(stream string) string { return w.text("GET", w.keys.Lease(stream)) }
+
+func (w *world) pttl(key string) time.Duration {
+	return time.Duration(w.num("PTTL", key)) * time.Millisecond
+}
+
+// deadline is the score of a member of the session set; ok is false when it is not there.
+func (w *world) deadline(member string) (score int64, ok bool) {
+	w.t.Helper()
+	text := w.text("ZSCORE", w.keys.Sessions, member)
+	if text == "" {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	require.NoError(w.t, err)
+	return int64(f), true
+}
+
+func (w *world) setScore(member string, score int64) {
+	w.t.Helper()
+	w.do("ZADD", w.keys.Sessions, strconv.FormatInt(score, 10), member)
+}
+
+// kill makes a session past, as if its process had died some time ago.
+func (w *world) kill(consumer string) { w.setScore(consumer, 1) }
+
+// forget makes the server look like a successor of the one that the books know.
+func (w *world) forget() {
+	w.t.Helper()
+	w.do("ZREMRANGEBYSCORE", w.keys.Sessions, "-inf", "(0")
+	w.do("ZADD", w.keys.Sessions, strconv.FormatInt(-w.now(), 10), "!beat",
+		strconv.FormatInt(-w.set.SessionTTL.Milliseconds(), 10), "!ttl", "-1", "!run:0123456789abcdef")
+}
+
+// settled ends settling as if the time had passed.
+func (w *world) settled() {
+	w.t.Helper()
+	for _, member := range w.runs() {
+		w.setScore(member, -1)
+	}
+}
+
+func (w *world) runs() (members []string) {
+	w.t.Helper()
+	all, err := w.try("ZRANGE", w.keys.Sessions, "0", "-1").AsStrSlice()
+	require.NoError(w.t, err)
+	for _, m := range all {
+		if strings.HasPrefix(m, "!run:") {
+			members = append(members, m)
+		}
+	}
+	return members
+}
+
+// pendingIDs are the entries pending for a consumer.
+func (w *world) pendingIDs(consumer string) (ids []string) {
+	w.t.Helper()
+	page, err := w.try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "10000", consumer).ToArray()
+	require.NoError(w.t, err)
+	for _, row := range page {
+		parts, err := row.ToArray()
+		require.NoError(w.t, err)
+		id, err := parts[0].ToString()
+		require.NoError(w.t, err)
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// stream is what stands in a stream.
+func (w *world) stream(key string) []rueidis.XRangeEntry {
+	w.t.Helper()
+	entries, err := w.try("XRANGE", key, "-", "+").AsXRange()
+	require.NoError(w.t, err)
+	return entries
+}
