@@ -1,0 +1,230 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// Proxy listens on a loopback port and connects each client to the backend. Its methods may be called from several goroutines.
+type Proxy struct {
+	listener net.Listener
+	running  sync.WaitGroup // the accept loop and every link
+
+	mu struct {
+		sync.Mutex
+		backend string
+		links   map[*link]struct{}
+		cut     bool
+		stopped bool
+		stalled chan struct{} // closed by Resume; nil when nothing is stalled
+		delay   time.Duration
+		err     error // the first breach of the protocol
+
+		scripts map[string]string // SHA1 in lower case to name
+		faults  []*injected       // replaced, never changed in place
+		seen    map[string]int    // by name in upper case
+		struck  map[string]int
+		log     []string
+		counted chan struct{} // closed and replaced when a count changes
+	}
+}
+
+// Start starts a proxy in front of a server's address. ctx bounds the start only. The backend need not be there yet: a client
+// for whom it cannot be reached is reset.
+func Start(ctx context.Context, backend string) (*Proxy, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	p := &Proxy{listener: l}
+	p.mu.backend = backend
+	p.mu.links = make(map[*link]struct{})
+	p.mu.scripts = make(map[string]string)
+	p.mu.seen = make(map[string]int)
+	p.mu.struck = make(map[string]int)
+	p.mu.counted = make(chan struct{})
+	p.running.Go(p.accept)
+	return p, nil
+}
+
+// New starts a proxy for a test and stops it at the end of the test, which fails if either side broke the protocol.
+func New(t testing.TB, backend string) *Proxy {
+	t.Helper()
+	p, err := Start(context.Background(), backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// Addr is where clients connect to.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// ClientOption is what a client through this proxy alone needs: no cache, no cluster. A password is the caller's to add.
+func (p *Proxy) ClientOption() rueidis.ClientOption {
+	return rueidis.ClientOption{
+		InitAddress:       []string{p.Addr()},
+		DisableCache:      true,
+		ForceSingleClient: true,
+	}
+}
+
+// SetBackend sends connections made from now on to another server; those that are open stay where they are.
+func (p *Proxy) SetBackend(addr string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.backend = addr
+}
+
+// Stall lets no more bytes through in either direction, while connections stay open and new ones are accepted, until Resume. What
+// reaches the proxy meanwhile arrives afterwards, even if its client has hung up.
+func (p *Proxy) Stall() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.stalled == nil {
+		p.mu.stalled = make(chan struct{})
+	}
+}
+
+// Resume ends a stall; without one it does nothing.
+func (p *Proxy) Resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.stalled != nil {
+		close(p.mu.stalled)
+		p.mu.stalled = nil
+	}
+}
+
+// Cut resets every connection, and every new one as soon as it is accepted, until Restore. When it returns nothing more is forwarded;
+// what was forwarded before may still run.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	p.mu.cut = true
+	links := p.linksLocked()
+	p.mu.Unlock()
+	resetAll(links)
+}
+
+// Restore lets clients connect again.
+func (p *Proxy) Restore() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.cut = false
+}
+
+// Delay adds d to the way of what is sent from now on, requests and replies alike, so 2*d to a round trip. Zero ends it. Nothing
+// overtakes.
+func (p *Proxy) Delay(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.delay = d
+}
+
+// Stop closes everything and waits until no goroutine is left. It returns the first breach of the protocol by a server or a
+// client, if there was one. Stopping again does nothing and returns the same.
+func (p *Proxy) Stop() error {
+	p.mu.Lock()
+	p.mu.stopped = true
+	links := p.linksLocked()
+	p.mu.Unlock()
+	_ = p.listener.Close() // the second time it is closed already
+	resetAll(links)
+	p.running.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.err
+}
+
+func (p *Proxy) linksLocked() []*link {
+	links := make([]*link, 0, len(p.mu.links))
+	for l := range p.mu.links {
+		links = append(links, l)
+	}
+	return links
+}
+
+func resetAll(links []*link) {
+	for _, l := range links {
+		l.reset()
+	}
+	for _, l := range links {
+		<-l.done
+	}
+}
+
+// accept ends when the listener is closed.
+func (p *Proxy) accept() {
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		l := newLink(p, conn.(*net.TCPConn))
+		if backend, ok := p.admit(l); ok {
+			p.running.Go(func() {
+				l.run(backend)
+				p.forget(l)
+			})
+		} else {
+			l.refuse()
+		}
+	}
+}
+
+func (p *Proxy) admit(l *link) (backend string, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.cut || p.mu.stopped {
+		return "", false
+	}
+	p.mu.links[l] = struct{}{}
+	return p.mu.backend, true
+}
+
+func (p *Proxy) forget(l *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.mu.links, l)
+}
+
+// report keeps the first breach of the protocol; ends of connections are none.
+func (p *Proxy) report(err error) {
+	if !errors.Is(err, errProtocol) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.err == nil {
+		p.mu.err = err
+	}
+}
+
+// arrival is when what is sent now arrives.
+func (p *Proxy) arrival() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.delay == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(p.mu.delay)
+}
+
+func (p *Proxy) stall() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.stalled
+}

@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+// logLength is how many forwarded requests Log remembers.
+const logLength = 10000
+
+// record notes a request that is about to be forwarded.
+func (p *Proxy) record(r *request) {
+	names := p.names(r)
+	shown := p.script(r)
+	if shown == "" {
+		shown = names[len(names)-1]
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.mu.log) >= 2*logLength {
+		p.mu.log = slices.Clone(p.mu.log[len(p.mu.log)-logLength:])
+	}
+	p.mu.log = append(p.mu.log, shown)
+	p.countLocked(p.mu.seen, names)
+}
+
+func (p *Proxy) countLocked(counts map[string]int, names []string) {
+	for _, name := range names {
+		counts[name]++
+	}
+	close(p.mu.counted)
+	p.mu.counted = make(chan struct{})
+}
+
+// Seen is how many requests of this name were forwarded: a script's name, a command's ("EVALSHA" counts every script) or both
+// words of a command with subcommands ("SCRIPT LOAD").
+func (p *Proxy) Seen(command string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.seen[strings.ToUpper(command)]
+}
+
+// Struck is how many requests of this name were hit by a fault.
+func (p *Proxy) Struck(command string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.struck[strings.ToUpper(command)]
+}
+
+// WaitSeen waits until Seen(command) is n or more. Its error is the cause of ctx's end.
+func (p *Proxy) WaitSeen(ctx context.Context, command string, n int) error {
+	return p.wait(ctx, func() bool { return p.mu.seen[strings.ToUpper(command)] >= n })
+}
+
+// WaitStruck waits until Struck(command) is n or more. Its error is the cause of ctx's end.
+func (p *Proxy) WaitStruck(ctx context.Context, command string, n int) error {
+	return p.wait(ctx, func() bool { return p.mu.struck[strings.ToUpper(command)] >= n })
+}
+
+// wait calls enough with the mutex held.
+func (p *Proxy) wait(ctx context.Context, enough func() bool) error {
+	for {
+		p.mu.Lock()
+		done, counted := enough(), p.mu.counted
+		p.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-counted:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Log are the names of the requests forwarded of late, 10,000 at least, oldest first: a script's name, else the command with its
+// subcommand. Requests of different connections are in the order in which they were forwarded.
+func (p *Proxy) Log() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.mu.log)
+}
