@@ -140,7 +140,8 @@ func (s *Server) awaitReady(ctx context.Context, proc *process) error {
 		}
 		info, err := s.Info(ctx, "")
 		if err != nil {
-			if ctx.Err() == nil { // else what the last answer lacked says more
+			// Of a wait that was given up, what the last answer lacked says more.
+			if ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 				last = err
 			}
 			return false
