@@ -110,7 +110,7 @@ func (c *courier) post(n api.Notification) bool {
 	}
 	b.backlog.push(n)
 	c.waiting++
-	if b.phase == phaseNew {
+	if b.phase == boxNew {
 		c.readyLocked(b)
 	}
 	wake := c.wakeLocked()
@@ -126,7 +126,7 @@ func (c *courier) busy(stream string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := c.boxes[stream]
-	return b != nil && (b.phase == phaseRunning || b.backlog.len() > 0)
+	return b != nil && (b.phase == boxRunning || b.backlog.len() > 0)
 }
 
 // queued is the number of notifications that wait, for a worker or behind another one of their stream.
@@ -162,7 +162,7 @@ func (c *courier) clock() time.Duration { return time.Since(c.epoch) }
 
 // readyLocked puts b, which holds something, behind all that are ready.
 func (c *courier) readyLocked(b *mailbox) {
-	b.phase = phaseReady
+	b.phase = boxReady
 	c.ready.push(b)
 }
 

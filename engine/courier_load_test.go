@@ -203,8 +203,9 @@ func TestCourierServesThousandsOfStreams(t *testing.T) {
 		posting.Wait()
 		if round == 2 {
 			require.NoError(t, c.wait(t.Context()))
-			// the workers and one about to start, the housekeepers of the pool, the posters
-			require.LessOrEqual(t, int(mostGoroutines.Load()), before+workers+1+2+posters)
+			// The workers and one about to start, the pool's two housekeepers, the posters; and some to spare
+			// for what the runtime and the tests before this one have running.
+			require.LessOrEqual(t, int(mostGoroutines.Load()), before+workers+1+2+posters+10)
 		}
 	}
 	require.NoError(t, c.wait(t.Context()))

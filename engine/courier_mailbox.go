@@ -7,27 +7,27 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// phase is where a mailbox is.
+// mailboxPhase is where a mailbox is.
 //
 //	new --post--> ready --worker--> running --finished, more waits--> ready
 //	                                   |
 //	                                   +--finished, nothing waits--> closing --Idle returned--> new, or ready
 //
-// Only mailboxes in phaseNew are in nobody's hands.
-type phase uint8
+// Only mailboxes in boxNew are in nobody's hands.
+type mailboxPhase uint8
 
 const (
-	phaseNew     phase = iota // not in use
-	phaseReady                // in courier.ready
-	phaseRunning              // in courier.runs
-	phaseClosing              // Idle is being called
+	boxNew     mailboxPhase = iota // not in use
+	boxReady                       // in courier.ready
+	boxRunning                     // in courier.runs
+	boxClosing                     // Idle is being called
 )
 
 // mailbox holds what is outstanding for one stream.
 type mailbox struct {
 	// Guarded by courier.mu.
 	stream     string
-	phase      phase
+	phase      mailboxPhase
 	backlog    backlog
 	started    time.Duration // of the current delivery, by courier.clock
 	prev, next *mailbox      // neighbours in courier.ready or courier.runs

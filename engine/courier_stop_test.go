@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert" // require may not be used outside the goroutine of the test
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
@@ -20,7 +21,7 @@ func TestCourierStopsUnusedAndTwice(t *testing.T) {
 	require.NoError(t, err)
 	var stops sync.WaitGroup
 	for range 4 {
-		stops.Go(func() { require.NoError(t, c.stop(context.Background())) })
+		stops.Go(func() { assert.NoError(t, c.stop(context.Background())) })
 	}
 	stops.Wait()
 	require.NoError(t, c.stop(context.Background()))
@@ -68,8 +69,8 @@ func TestCourierStopDoesNotWaitForeverForHandlers(t *testing.T) {
 		for range 3 {
 			stops.Go(func() {
 				err := c.stop(ctx)
-				require.ErrorIs(t, err, context.DeadlineExceeded)
-				require.ErrorContains(t, err, "3 notifications running")
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				assert.ErrorContains(t, err, "3 notifications running")
 			})
 		}
 		stops.Wait()
@@ -80,7 +81,7 @@ func TestCourierStopDoesNotWaitForeverForHandlers(t *testing.T) {
 		require.False(t, c.busy("c"))
 
 		var again sync.WaitGroup
-		again.Go(func() { require.NoError(t, c.stop(context.Background())) })
+		again.Go(func() { assert.NoError(t, c.stop(context.Background())) })
 		synctest.Wait()
 		close(release)
 		synctest.Wait()
@@ -107,7 +108,7 @@ func TestCourierStopEndsWaits(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		var waiter sync.WaitGroup
-		waiter.Go(func() { require.NoError(t, c.wait(t.Context())) })
+		waiter.Go(func() { assert.NoError(t, c.wait(t.Context())) })
 		synctest.Wait()
 		require.NoError(t, c.stop(t.Context()))
 		waiter.Wait()

@@ -45,7 +45,7 @@ func (c *courier) takeLocked(now time.Duration) *mailbox {
 	}
 	c.ready.remove(b)
 	c.runs.push(b)
-	b.phase = phaseRunning
+	b.phase = boxRunning
 	b.started = now
 	b.current = b.backlog.pop()
 	c.waiting--
@@ -134,7 +134,7 @@ func (c *courier) completeAndLock(b *mailbox) (now time.Duration) {
 	c.mu.Lock()
 	c.runs.remove(b)
 	if b.backlog.len() == 0 && c.cfg.Idle != nil {
-		b.phase = phaseClosing
+		b.phase = boxClosing
 		c.mu.Unlock()
 		c.cfg.Idle(b.stream)
 		now = c.clock()
@@ -152,7 +152,7 @@ func (c *courier) completeAndLock(b *mailbox) (now time.Duration) {
 func (c *courier) discardLocked(b *mailbox) {
 	delete(c.boxes, b.stream)
 	b.stream = ""
-	b.phase = phaseNew
+	b.phase = boxNew
 	b.backlog.reset()
 	c.spare.Put(b)
 	if len(c.boxes) > 0 {
