@@ -1,0 +1,320 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/wheel"
+)
+
+// Defaults and limits of the options.
+const (
+	DefaultLeaseTTL          = 30 * time.Second
+	DefaultSessionTTL        = 10 * time.Second // 20 s on a cluster
+	DefaultClusterSessionTTL = 20 * time.Second
+	DefaultDrainTimeout      = 20 * time.Second
+	DefaultWorkers           = 16
+	DefaultReadBatch         = 1000
+	DefaultMaxParked         = 10_000
+
+	// MinTTL leaves a margin and two attempts at a beat on a network with round trips of some 10 ms.
+	MinTTL = 500 * time.Millisecond
+	// MaxTTL is a bound on mistakes: nobody takes over from a dead process for that long.
+	MaxTTL = 24 * time.Hour
+	// MinTimeout is above the time that a full batch takes on a busy server near by.
+	MinTimeout = 10 * time.Millisecond
+
+	MinDrainTimeout = time.Millisecond
+	MaxDrainTimeout = 24 * time.Hour
+	MaxWorkers      = 10_000
+	MaxReadBatch    = 10_000
+)
+
+const (
+	beatsPerSession = 5
+	renewalsPerTTL  = 3
+	ticksPerSession = 20 // at least, when nobody said what a tick is
+
+	maxBeat    = time.Second            // so that survivors hear of the dead within it
+	maxTimeout = time.Second            // when nobody said how long to wait for an answer
+	maxRetry   = 250 * time.Millisecond // a server that refuses is asked no more than four times a second
+	maxBlock   = 5 * time.Second        // how late a read learns at most that its connection has died
+
+	// A margin is a tenth of the TTL up to a second, and a thousandth beyond, since the clocks of two hosts that NTP
+	// corrects may run apart by 2 * 500 ppm. It is never less than two ticks, by which the wheel may be late, and what a
+	// busy scheduler adds: the owner is told before the server's deadline comes.
+	marginShare  = 10
+	maxMargin    = time.Second
+	driftShare   = 1000
+	ticksLate    = 2
+	schedulerLag = 50 * time.Millisecond
+)
+
+// config is what the options come to: every value is set and valid. It does not change after resolve, or onCluster.
+type config struct {
+	consumerID    string
+	partitions    int
+	leaseTTL      time.Duration
+	sessionTTL    time.Duration
+	drainTimeout  time.Duration
+	wheel         wheel.Config
+	pipeline      lease.Pipeline // MaxInFlight at most partitions, Timeout the same as timeout
+	workers       int
+	maxStreams    int // 0: no limit
+	readBatch     int
+	maxParked     int
+	recovery      scan.Config
+	cluster       cluster.Config
+	renewalClient rueidis.Client        // nil: none was given
+	dial          *rueidis.ClientOption // nil: none was given
+	expired       bool
+	settle        bool
+	foreign       bool
+	registerer    prometheus.Registerer // nil: metrics are counted and not registered
+	logger        *slog.Logger
+	events        api.EventFunc
+
+	// Derived from the above.
+
+	beat          time.Duration // a session is beaten at least this often
+	sessionMargin time.Duration // local deadlines are this much before the server's
+	leaseMargin   time.Duration
+	interval      time.Duration // the longest time between two renewals of a lease
+	timeout       time.Duration // of one attempt at a call
+	retry         time.Duration // the first wait after a failed attempt
+	block         time.Duration // of a read, in whole milliseconds, never 0
+	gap           time.Duration // a longer gap in everybody's beats is added to deadlines
+
+	given struct{ sessionTTL, tick, timeout time.Duration } // as the user gave them, to derive anew
+}
+
+// resolve applies options, derives the rest and validates all of it. Errors match api.ErrInvalidConfig.
+func resolve(service string, opts []Option) (*config, *cluster.Layout, error) {
+	c := &config{settle: true}
+	for i, o := range opts {
+		if o == nil {
+			return nil, nil, invalid("option %d of %d is nil; leave it out", i+1, len(opts))
+		}
+		o.configure(c)
+	}
+	c.given.sessionTTL, c.given.tick, c.given.timeout = c.sessionTTL, c.wheel.Tick, c.pipeline.Timeout
+	c.fill()
+	if err := c.checkRanges(); err != nil {
+		return nil, nil, err
+	}
+	layout, err := cluster.NewLayout(service, c.partitions)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.derive(DefaultSessionTTL)
+	if err := c.checkRelations(); err != nil {
+		return nil, nil, err
+	}
+	return c, layout, nil
+}
+
+// onCluster raises the session TTL to the default of a cluster, if the user gave none.
+func (c *config) onCluster() error {
+	c.derive(DefaultClusterSessionTTL)
+	return c.checkRelations()
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{api.ErrInvalidConfig}, args...)...)
+}
+
+// fill puts defaults in the place of zeros, but for what depends on the TTLs.
+func (c *config) fill() {
+	if c.consumerID == "" {
+		c.consumerID = defaultConsumerID()
+	}
+	orDefault(&c.partitions, cluster.DefaultPartitions)
+	orDefault(&c.leaseTTL, DefaultLeaseTTL)
+	orDefault(&c.drainTimeout, DefaultDrainTimeout)
+	orDefault(&c.workers, DefaultWorkers)
+	orDefault(&c.readBatch, DefaultReadBatch)
+	orDefault(&c.maxParked, DefaultMaxParked)
+	c.pipeline = c.pipeline.WithDefaults()
+	c.recovery = c.recovery.WithDefaults()
+	if c.logger == nil {
+		c.logger = slog.Default()
+	}
+	if c.events == nil {
+		c.events = func(api.Event) {}
+	}
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// defaultConsumerID is the first that is set of what tells one process of a fleet from another.
+func defaultConsumerID() string {
+	for _, name := range []string{"POD_NAME", "POD_IP"} {
+		if id := os.Getenv(name); id != "" {
+			return tidyConsumerID(id)
+		}
+	}
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		return "unnamed"
+	}
+	return tidyConsumerID(host)
+}
+
+// tidyConsumerID makes a valid consumer id of a name that nobody chose to be one: an error about it would keep a
+// program from starting on some host only.
+func tidyConsumerID(name string) string {
+	const foreign, prefix = "redis-consumer-", "id-"
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("._-:", r):
+			return r
+		}
+		return '-'
+	}, name)
+	if strings.HasPrefix(name, foreign) {
+		name = prefix + name
+	}
+	return name[:min(len(name), cluster.MaxConsumerID)]
+}
+
+// derive computes what depends on the TTLs. fallback is the session TTL where the user gave none.
+func (c *config) derive(fallback time.Duration) {
+	c.sessionTTL = c.given.sessionTTL
+	orDefault(&c.sessionTTL, min(fallback, c.leaseTTL))
+
+	c.wheel.Tick = c.given.tick
+	short := (c.sessionTTL / ticksPerSession).Truncate(time.Millisecond)
+	orDefault(&c.wheel.Tick, min(wheel.DefaultTick, max(short, wheel.MinTick)))
+	c.wheel = c.wheel.WithDefaults()
+
+	c.beat = min(maxBeat, c.sessionTTL/beatsPerSession)
+	c.sessionMargin = c.margin(c.sessionTTL)
+	c.leaseMargin = c.margin(c.leaseTTL)
+	c.interval = c.leaseTTL / renewalsPerTTL
+	c.gap = 2 * c.beat
+	c.retry = min(maxRetry, c.beat/4)
+	c.block = min(maxBlock, (c.sessionTTL-c.beat)/2).Truncate(time.Millisecond)
+
+	c.timeout = c.given.timeout
+	twice := (c.sessionTTL - c.sessionMargin - c.beat) / 2
+	orDefault(&c.timeout, min(maxTimeout, twice.Truncate(time.Millisecond)))
+	c.pipeline.Timeout = c.timeout
+	c.pipeline.MaxInFlight = min(c.pipeline.MaxInFlight, c.partitions)
+}
+
+// margin is how much before the server's deadline the local one is.
+func (c *config) margin(ttl time.Duration) time.Duration {
+	return max(min(ttl/marginShare, max(maxMargin, ttl/driftShare)), ticksLate*c.wheel.Tick+schedulerLag)
+}
+
+// checkRanges checks each value by itself.
+func (c *config) checkRanges() error {
+	if err := cluster.ValidateConsumerID(c.consumerID); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		option     string
+		value      time.Duration
+		from, upTo time.Duration
+		fallback   time.Duration
+	}{
+		{"WithLeaseTTL", c.leaseTTL, MinTTL, MaxTTL, DefaultLeaseTTL},
+		{"WithSessionTTL", c.given.sessionTTL, MinTTL, MaxTTL, DefaultSessionTTL},
+		{"WithDrainTimeout", c.drainTimeout, MinDrainTimeout, MaxDrainTimeout, DefaultDrainTimeout},
+	} {
+		if f.value != 0 && (f.value < f.from || f.value > f.upTo) {
+			return invalid("%s: %v is not between %v and %v; leave it out for %v", f.option, f.value, f.from, f.upTo, f.fallback)
+		}
+	}
+	for _, f := range []struct {
+		option                string
+		value, upTo, fallback int
+	}{
+		{"WithWorkers", c.workers, MaxWorkers, DefaultWorkers},
+		{"WithReadBatch", c.readBatch, MaxReadBatch, DefaultReadBatch},
+	} {
+		if f.value < 1 || f.value > f.upTo {
+			return invalid("%s: %d is not between 1 and %d; leave it out for %d", f.option, f.value, f.upTo, f.fallback)
+		}
+	}
+	if c.maxParked < 1 {
+		return invalid("WithMaxParked: %d is not at least 1; leave it out for %d", c.maxParked, DefaultMaxParked)
+	}
+	if c.maxStreams < 0 {
+		return invalid("WithMaxStreams: %d is below 0; leave it out for no limit", c.maxStreams)
+	}
+	return c.checkParts()
+}
+
+// checkParts checks what other packages know about.
+func (c *config) checkParts() error {
+	if err := c.wheel.Validate(); err != nil {
+		return invalid("WithWheel: %w", err)
+	}
+	if err := c.pipeline.Validate(); err != nil {
+		return invalid("WithPipeline: %w", err)
+	}
+	if t := c.given.timeout; t != 0 && t < MinTimeout {
+		return invalid("WithPipeline: Timeout: %v is below %v; leave it out, for at most %v", t, MinTimeout, maxTimeout)
+	}
+	if err := c.recovery.Validate(); err != nil {
+		return invalid("WithRecovery: %w", err)
+	}
+	if c.dial != nil && len(c.dial.InitAddress) == 0 {
+		return invalid("WithDial: InitAddress is empty; give it the address of a server, or leave WithDial out")
+	}
+	return nil
+}
+
+// checkRelations checks values against each other. Those of the session are the stricter ones, so they come first.
+func (c *config) checkRelations() error {
+	if c.sessionTTL > c.leaseTTL {
+		return invalid("WithSessionTTL: %v is above the lease TTL, %v, but a lease must outlive settling, which lasts a session TTL;"+
+			" use at most %v, or WithLeaseTTL(%v)", c.sessionTTL, c.leaseTTL, c.leaseTTL, c.sessionTTL)
+	}
+	if c.wheel.Tick > c.beat {
+		return invalid("WithWheel: Tick is %v, above the time between beats, %v, of a session TTL of %v;"+
+			" use a Tick of at most %v, or leave it out", c.wheel.Tick, c.beat, c.sessionTTL, c.beat)
+	}
+	for _, x := range []struct {
+		name        string
+		ttl, margin time.Duration
+	}{{"session", c.sessionTTL, c.sessionMargin}, {"lease", c.leaseTTL, c.leaseMargin}} {
+		if x.margin >= x.ttl/3 {
+			return invalid("WithWheel: Tick is %v, which asks for a margin of %v, but a third of the %s TTL of %v is %v;"+
+				" use a Tick below %v, or a longer TTL", c.wheel.Tick, x.margin, x.name, x.ttl, x.ttl/3, (x.ttl/3-schedulerLag)/ticksLate)
+		}
+	}
+	if c.sessionTTL < 3*c.beat {
+		return invalid("WithSessionTTL: %v is below three beats of %v; use at least %v", c.sessionTTL, c.beat, 3*c.beat)
+	}
+	return c.checkTimeout()
+}
+
+// checkTimeout checks that an answer that does not come leaves time to act before a deadline.
+func (c *config) checkTimeout() error {
+	if trust := c.sessionTTL - c.sessionMargin; c.beat+c.timeout >= trust {
+		return invalid("WithPipeline: Timeout: a beat every %v + a timeout of %v must be below the session TTL - its margin, %v - %v = %v;"+
+			" use a Timeout below %v, or a longer WithSessionTTL", c.beat, c.timeout, c.sessionTTL, c.sessionMargin, trust, trust-c.beat)
+	}
+	if trust := c.leaseTTL - c.leaseMargin; c.interval+c.timeout >= trust {
+		return invalid("WithPipeline: Timeout: a renewal every %v + a timeout of %v must be below the lease TTL - its margin, %v - %v = %v;"+
+			" use a Timeout below %v, or a longer WithLeaseTTL", c.interval, c.timeout, c.leaseTTL, c.leaseMargin, trust, trust-c.interval)
+	}
+	return nil
+}
