@@ -15,7 +15,8 @@ func (c *leaseContext) Err() error {
 	return c.Context.Err()
 }
 
-// Value looks first because context.Cause comes this way, and not through Err.
+// Value looks first because context.Cause, and the making of a derived context,
+// come this way and not through Err.
 func (c *leaseContext) Value(key any) any {
 	c.lease.check()
 	return c.Context.Value(key)
