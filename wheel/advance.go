@@ -18,14 +18,14 @@ func (w *Wheel) Advance(now int64, due *Due) {
 	due.group()
 }
 
-// turn empties the slots that begin at the current tick. What cascades goes to a
-// slot of a lower level; level 0 comes last, since some of it may be due now.
+// turn empties the slots that hold the current tick. Only one that begins there
+// can be occupied, the others were emptied when they began. What cascades goes to
+// a lower level; level 0 comes last, since some of it may be due now.
 func (w *Wheel) turn(due *Due) {
 	for i := len(w.levels) - 1; i > 0; i-- {
 		l := &w.levels[i]
-		number := w.now >> l.shift
-		if number<<l.shift == w.now && l.occupied(number&l.mask) {
-			w.cascade(i, number&l.mask)
+		if slot := w.now >> l.shift & l.mask; l.occupied(slot) {
+			w.cascade(i, slot)
 		}
 	}
 	if slot := w.now & w.levels[0].mask; w.levels[0].occupied(slot) {

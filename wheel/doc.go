@@ -55,12 +55,14 @@
 // # Range
 //
 // The levels reach S·R^(L-1) ticks ahead. A deadline beyond that waits in the
-// farthest slot and is filed again when that cascades, as often as it takes; it
-// comes out on time like any other. Ticks are kept in 48 bits with a sign. At
-// the smallest tick allowed, 1 ms, an int64 of nanoseconds needs 45, so the
-// counter cannot wrap and no distance is too long. A deadline in the last,
-// incomplete tick of the axis (math.MaxInt64 say) never comes out: that is a way
-// to say "never".
+// farthest slot and is filed again when that cascades, once for each range that
+// it is away; it comes out on time like any other. (A wheel of a few slots is
+// kept busy by that: give it the range that is needed.)
+//
+// Ticks are kept in 48 bits with a sign. At the smallest tick allowed, 1 ms, all
+// of an int64 of nanoseconds needs 45, so the counter cannot wrap and no distance
+// is too long. A deadline in the last, incomplete tick of the axis, as
+// math.MaxInt64 is, never comes out.
 //
 // # Order
 //

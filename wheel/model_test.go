@@ -165,6 +165,9 @@ func invariants(w *Wheel) error {
 					if n.tick() <= w.now {
 						return fmt.Errorf("handle %d: armed for tick %d, now is %d", h, n.tick(), w.now)
 					}
+					if err := misplaced(w, i, slot, n.tick()); err != nil {
+						return fmt.Errorf("handle %d: %w", h, err)
+					}
 					before = h
 					count++
 				}
@@ -178,6 +181,21 @@ func invariants(w *Wheel) error {
 	}
 	if count != w.armed {
 		return fmt.Errorf("%d in lists, %d armed", count, w.armed)
+	}
+	return nil
+}
+
+// misplaced reports a tick in a slot that is not its own, or is not reached. Only
+// the last level may hold a tick for which its slot is too early.
+func misplaced(w *Wheel, i int, slot, tick int64) error {
+	l := &w.levels[i]
+	base := w.now >> l.shift
+	number := base + (slot-base)&l.mask
+	switch want := tick >> l.shift; {
+	case number == base:
+		return fmt.Errorf("tick %d in the current slot of level %d, now is %d", tick, i, w.now)
+	case number > want, number < want && i < len(w.levels)-1:
+		return fmt.Errorf("tick %d in slot %d of level %d, should be in %d", tick, number, i, want)
 	}
 	return nil
 }
