@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -206,11 +207,28 @@ func TestFailedStartShowsTheLogAndLeavesNothing(t *testing.T) {
 func TestStartGivesUpWithItsContext(t *testing.T) {
 	master := New(t)
 	require.NoError(t, master.Pause())
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := Start(ctx, Options{ReplicaOf: master})
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.ErrorContains(t, err, "link to the master is not up")
+	failed := make(chan error)
+	go func() {
+		_, err := Start(ctx, Options{Dir: dir, ReplicaOf: master})
+		failed <- err
+	}()
+	require.Eventually(t, func() bool {
+		log, err := os.ReadFile(filepath.Join(dir, logName))
+		return err == nil && strings.Contains(string(log), "sync started")
+	}, 20*time.Second, 5*time.Millisecond, "the replica waits for its master")
+	cancel()
+	err := <-failed
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "sync started", "the log says how far it came")
+	log, err := os.ReadFile(filepath.Join(dir, logName))
+	require.NoError(t, err)
+	number, _, _ := strings.Cut(string(log), ":")
+	pid, err := strconv.Atoi(number)
+	require.NoError(t, err)
+	require.False(t, running(pid))
 }
 
 func TestTakenPortIsNoticedAtOnce(t *testing.T) {
