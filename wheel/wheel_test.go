@@ -182,6 +182,25 @@ func TestAtMostOneMoveWithinTheRange(t *testing.T) {
 	require.Positive(t, twice, "none had to move")
 }
 
+// A cascade moves one slot, so the timers of one slot bound how long a tick can
+// take. Levels that did not overlap would put 4,096 ticks into a slot of level 1.
+func TestASlotHoldsNoMoreTicksThanItIsWide(t *testing.T) {
+	w := newWheel(t, Config{}, 0)
+	for h := range Handle(300_000) { // one a tick, into all three levels
+		w.Schedule(h, 0, int64(h+1)*100*ms)
+	}
+	most := map[int]int{}
+	for list, h := range w.heads {
+		level := list >> laneBits >> w.slotBits
+		length := 0
+		for ; h != none; h = w.nodes.at(h).next {
+			length++
+		}
+		most[level] = max(most[level], length*lanes) // handles are even over the lanes
+	}
+	require.Equal(t, map[int]int{0: lanes, 1: 64, 2: 4096}, most)
+}
+
 func TestLongPauseGivesAllAtOnce(t *testing.T) {
 	for _, pause := range []int64{minute, hour, day, 30 * day} {
 		const timers = 50_000
