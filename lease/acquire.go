@@ -76,8 +76,11 @@ func (s *Store) Acquire(ctx context.Context, p int, consumer string, entries []*
 		return SessionLost, nil, fmt.Errorf("acquire: answer of %d parts", len(parts))
 	}
 	items, err := parts[1].ToArray()
-	if err != nil || len(items) != len(entries) {
-		return SessionLost, nil, fmt.Errorf("acquire: %d verdicts on %d entries: %w", len(items), len(entries), err)
+	if err != nil {
+		return SessionLost, nil, fmt.Errorf("acquire: verdicts: %w", err)
+	}
+	if len(items) != len(entries) {
+		return SessionLost, nil, fmt.Errorf("acquire: %d verdicts on %d entries", len(items), len(entries))
 	}
 	takes := make([]Take, len(items))
 	for i := range items {
@@ -97,9 +100,10 @@ func parseTake(item *rueidis.RedisMessage) Take {
 		return Take{Verdict: Refused, Reason: "malformed verdict"}
 	}
 	t := Take{Verdict: Verdict(word[0])}
+	a, b := part(parts, 1), part(parts, 2)
 	switch t.Verdict {
 	case Acquired:
-		text, err := parts[1].ToString()
+		text, err := a.ToString()
 		if err == nil {
 			t.Token, err = parseToken(text)
 		}
@@ -107,16 +111,24 @@ func parseTake(item *rueidis.RedisMessage) Take {
 			return Take{Verdict: Refused, Reason: "malformed token"}
 		}
 	case HeldByOne:
-		left, _ := parts[1].AsInt64()
+		left, _ := a.AsInt64()
 		t.Left = time.Duration(left) * time.Millisecond
-		t.Holder, _ = parts[2].ToString()
+		t.Holder, _ = b.ToString()
 	case Early:
-		left, _ := parts[1].AsInt64()
+		left, _ := a.AsInt64()
 		t.Left = time.Duration(left) * time.Millisecond
 	case Refused:
-		t.Reason, _ = parts[1].ToString()
+		t.Reason, _ = a.ToString()
 	}
 	return t
+}
+
+// part is the i-th part of an answer, an empty one when there is none.
+func part(parts []rueidis.RedisMessage, i int) *rueidis.RedisMessage {
+	if i < len(parts) {
+		return &parts[i]
+	}
+	return &rueidis.RedisMessage{}
 }
 
 // PendingEntry is one entry that is pending for a consumer.
@@ -187,13 +199,22 @@ func parsePending(p int, item rueidis.RedisMessage) (e PendingEntry, err error) 
 	return e, nil
 }
 
-// Copy adds an entry to the partition that its stream belongs to, as it stands. The original is ended with Done after it.
-func (s *Store) Copy(ctx context.Context, e *Entry) error {
+// Copy adds entries to the partitions that their streams belong to, as they stand, in one pipeline. The originals are
+// ended with Done after it. Results are in the order of the entries.
+func (s *Store) Copy(ctx context.Context, entries []*Entry) []error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	add := s.client.B().Xadd().Key(s.layout.Keys(e.Home).Input).Id("*").FieldValue()
-	for _, f := range e.Body {
-		add = add.FieldValue(f.Field, f.Value)
+	commands := make(rueidis.Commands, len(entries))
+	for i, e := range entries {
+		add := s.client.B().Xadd().Key(s.layout.Keys(e.Home).Input).Id("*").FieldValue()
+		for _, f := range e.Body {
+			add = add.FieldValue(f.Field, f.Value)
+		}
+		commands[i] = add.Build()
 	}
-	return s.client.Do(ctx, add.Build()).Error()
+	errs := make([]error, len(entries))
+	for i, result := range s.client.DoMulti(ctx, commands...) {
+		errs[i] = result.Error()
+	}
+	return errs
 }

@@ -102,8 +102,11 @@ func outcomes(result rueidis.RedisResult, n int) ([]Outcome, error) {
 		return nil, fmt.Errorf("answer of %d parts", len(parts))
 	}
 	verdicts, err := parts[0].ToString()
-	if err != nil || len(verdicts) != n {
-		return nil, fmt.Errorf("%d verdicts on %d entries: %w", len(verdicts), n, err)
+	if err != nil {
+		return nil, fmt.Errorf("verdicts: %w", err)
+	}
+	if len(verdicts) != n {
+		return nil, fmt.Errorf("%d verdicts on %d entries", len(verdicts), n)
 	}
 	out := make([]Outcome, n)
 	for i := range out {

@@ -18,14 +18,38 @@ func Refusal(err error) (code string, ok bool) {
 		return "", false
 	}
 	text := reply.Error()
+	first, _, _ := strings.Cut(text, " ")
+	// What is in the parentheses that open adds names keys, and those may be called like a code.
+	said, _, _ := strings.Cut(text, " (trying ")
 	for _, known := range codes {
-		if strings.Contains(text, known.code) {
+		if first == known.code {
+			return first, true
+		}
+	}
+	for _, known := range codes {
+		if containsWord(said, known.code) {
 			return known.code, true
 		}
 	}
-	code, _, _ = strings.Cut(text, " ")
-	return code, true
+	return first, true
 }
+
+// containsWord reports whether word stands in text with no letter beside it.
+func containsWord(text, word string) bool {
+	for from := 0; ; {
+		i := strings.Index(text[from:], word)
+		if i < 0 {
+			return false
+		}
+		begin, end := from+i, from+i+len(word)
+		if (begin == 0 || !isLetter(text[begin-1])) && (end == len(text) || !isLetter(text[end])) {
+			return true
+		}
+		from = end
+	}
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 // codes are looked for anywhere in a reply: an error raised inside a script comes wrapped in words of the server's own
 // before Redis 7.

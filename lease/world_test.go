@@ -287,3 +287,13 @@ func (w *world) stream(key string) []rueidis.XRangeEntry {
 	require.NoError(w.t, err)
 	return entries
 }
+
+// containsLine reports whether text, which may be a verbatim string of RESP3, has a line.
+func containsLine(text, want string) bool {
+	for line := range strings.Lines(strings.TrimPrefix(text, "txt:")) {
+		if strings.TrimSpace(line) == want {
+			return true
+		}
+	}
+	return false
+}

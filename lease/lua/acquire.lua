@@ -19,6 +19,11 @@ local HELD = 2
 local input, sessions, token = KEYS[1], KEYS[2], KEYS[3]
 local me, group, mode, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
+-- The first write comes before the first look: a server that is full, or one that was demoted and knows less than its
+-- successor, refuses the whole call. Tokens that are not used are not missed.
+local count = #KEYS - FIRST + 1
+local next_token = mint(token, count)
+
 local deadline = redis.call('ZSCORE', sessions, me)
 if not deadline then
   return { 'absent' }
@@ -33,9 +38,6 @@ end
 if settling then
   return { 'wait' }
 end
-
-local count = #KEYS - FIRST + 1
-local next_token = nil
 
 local function held(key, value, id)
   local holder = parse(value)
@@ -70,9 +72,6 @@ local function acquire(key, id, not_before)
   end
   if value and not mine then
     return held(key, value, id)
-  end
-  if not next_token then
-    next_token = mint(token, count)
   end
   local text = token_text(next_token)
   next_token = next_token + 1

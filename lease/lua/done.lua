@@ -11,6 +11,9 @@ local FIRST = 2
 local input = KEYS[1]
 local me, group = ARGV[1], ARGV[2]
 
+-- Acknowledges nothing. A demoted server refuses it, before it can say of an entry it has not heard of that it is gone.
+redis.call('XACK', input, group, '0-0')
+
 local function done(key, id, token)
   local value = lease_value(key)
   local mine = value and names(value, me .. ' ' .. token .. ' ' .. id)

@@ -6,7 +6,11 @@
 -- XADD takes its arguments from Lua's stack, which ends at 8,000.
 local MAX_COPIED = 3900
 
-local OURS = { _retry_count = true, _crash_count = true, _not_before = true }
+-- What a copy does not take over: written anew, or out of date. An entry may come back from the dead letters.
+local OURS = {
+  _retry_count = true, _crash_count = true, _not_before = true,
+  _reason = true, _original_id = true, _last_owner = true, _dead_at = true,
+}
 
 -- What becomes of an entry of ours in a dead letter.
 local KNOWN = { ['lbs-input'] = true }
@@ -27,6 +31,21 @@ local function field(fields, name)
       return fields[i + 1]
     end
   end
+end
+
+-- Whether fields are more than a copy can take, those not counted that it writes anew: an entry must not become too
+-- wide by being copied.
+local function too_wide(fields)
+  if #fields <= 2 * MAX_COPIED then
+    return false
+  end
+  local n = 0
+  for i = 1, #fields, 2 do
+    if not OURS[fields[i]] then
+      n = n + 1
+    end
+  end
+  return n > MAX_COPIED
 end
 
 -- A copy of fields with these counts in place of the old ones; zero counts are not written.

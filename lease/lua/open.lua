@@ -17,11 +17,12 @@ local function refused(reply)
 end
 
 -- Starts the group at 0: nothing announced before the first consumer is lost.
-local fresh = true
+-- Only a group that nobody can have worked with before has nobody to wait for: whoever knows a token has.
+local fresh = floor == 0
 local made = redis.pcall('XGROUP', 'CREATE', input, group, '0', 'MKSTREAM')
 if refused(made) then
   if not string.find(made.err, 'BUSYGROUP', 1, true) then
-    return redis.error_reply(made.err)
+    return redis.error_reply(made.err .. ' (trying XGROUP CREATE on ' .. input .. ')')
   end
   fresh = false
 end
@@ -34,6 +35,7 @@ local probes = {
   { 'XACK', input, group, '0-0' },
   { 'XDEL', input, '0-0' },
   { 'XCLAIM', input, group, me, 0, '0-0', 'JUSTID' },
+  { 'XREADGROUP', 'GROUP', group, me, 'STREAMS', input, '18446744073709551615-18446744073709551615', key = input },
   { 'ZRANGEBYSCORE', later, 1, 0 },
   { 'ZADD', later, 'XX', 0, '-' },
   { 'ZREM', later, '-' },
@@ -49,7 +51,7 @@ local probes = {
 for _, probe in ipairs(probes) do
   local reply = redis.pcall(unpack(probe))
   if refused(reply) then
-    return redis.error_reply(reply.err .. ' (trying ' .. probe[1] .. ' on ' .. probe[2] .. ')')
+    return redis.error_reply(reply.err .. ' (trying ' .. probe[1] .. ' on ' .. (probe.key or probe[2]) .. ')')
   end
 end
 local add = redis.pcall('XADD', input, '0-0', 'f', 'v')

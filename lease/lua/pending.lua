@@ -5,6 +5,8 @@
 -- Returns  { id, idle ms, deliveries, fields or false when the body is gone } an entry
 -- Atomic   no need; a script because its answer must come from the master whatever the client does with reads.
 
+-- Acknowledges nothing; a demoted server refuses it instead of answering from what it knew.
+redis.call('XACK', KEYS[1], ARGV[1], '0-0')
 local page = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[5], ARGV[3], '+', ARGV[4], ARGV[2])
 local entries = {}
 for i, p in ipairs(page) do

@@ -25,7 +25,7 @@ raise_token(token, tonumber(ARGV[5]))
 
 local ttl = ARGV[6]
 local verdicts, waiting = {}, {}
-local values = redis.call('MGET', unpack(KEYS, FIRST))
+local values = #KEYS < FIRST and {} or redis.call('MGET', unpack(KEYS, FIRST))
 for i = 1, #values do
   local value, want = values[i], me .. ' ' .. ARGV[i + 6]
   if not value then

@@ -67,9 +67,9 @@ local function requeue(key, id, token, op, at, delay, retries, crashes, reason)
   retries, crashes = tonumber(retries) or 0, tonumber(crashes) or 0
   local copy
   if op == 'd' then
-    local only = #fields > 2 * MAX_COPIED and KNOWN or nil
+    local only = too_wide(fields) and KNOWN or nil
     copy = dead_letter(fields, id, retries, crashes, reason, only)
-  elseif #fields > 2 * MAX_COPIED then
+  elseif too_wide(fields) then
     return 'u'
   else
     copy = stamped(fields, retries, crashes)

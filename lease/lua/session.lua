@@ -74,7 +74,7 @@ end
 local function bridge(sessions, last, gap)
   local flat = redis.call('ZRANGEBYSCORE', sessions, '(' .. string.format('%.0f', last), '+inf')
   for i = 1, #flat do
-    redis.call('ZINCRBY', sessions, gap, flat[i])
+    redis.call('ZADD', sessions, 'XX', 'INCR', gap, flat[i])
   end
 end
 

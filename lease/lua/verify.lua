@@ -11,6 +11,8 @@ local FIRST = 4
 local input, sessions, token = KEYS[1], KEYS[2], KEYS[3]
 local me, group, mode, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
+-- maxmemory does not refuse this, and lets what follows pass; a demoted server refuses it.
+redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
 local deadline = redis.call('ZSCORE', sessions, me)
 if not deadline or tonumber(deadline) <= now then
   return { 'lost' }

@@ -1,0 +1,83 @@
+package lease
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// clusterWorld is a cluster of two masters of which the first has all slots and is the one talked to.
+func clusterWorld(t *testing.T) (w *world, other *servers.Server) {
+	t.Helper()
+	args := servers.Args("--cluster-enabled", "yes")
+	w, other = worldOn(t, servers.New(t, args)), servers.New(t, args)
+	w.do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+	w.do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(other.Port()))
+	require.Eventually(t, func() bool {
+		info := w.text("CLUSTER", "INFO")
+		return containsLine(info, "cluster_state:ok") && containsLine(info, "cluster_known_nodes:2")
+	}, 30*time.Second, 20*time.Millisecond)
+	return w, other
+}
+
+// TestCluster holds what only a cluster shows; making one takes seconds, so its cases share one.
+func TestCluster(t *testing.T) {
+	w, other := clusterWorld(t)
+
+	// Trace: a managed cluster refuses INFO: the node's ID stands in for it.
+	t.Run("rule 7: refused INFO is replaced by the node's ID", func(t *testing.T) {
+		limited := w.as(w.user("-info"))
+		limited.t = t
+		beat := limited.open(alice)
+		require.Equal(t, w.text("CLUSTER", "MYID"), beat.Server)
+		require.False(t, beat.Settling)
+		l := limited.own(alice, "first")
+		require.Equal(t, "k", limited.renew(alice, l).Verdicts)
+		require.Equal(t, "d", verdicts(limited.done(alice, back(l))))
+	})
+
+	// Trace: a slot migrates for minutes. Scripts with a key that is not there answer TRYAGAIN all that time; were there no
+	// forms with one key, every lease of the slot would run out.
+	t.Run("rule 12: a migrating slot is renewed key by key", func(t *testing.T) {
+		w.open(alice)
+		w.settled()
+		l := w.own(alice, "s")
+		w.announce("read")
+		read := w.read(alice, 1)
+		id, err := w.as(other.Client(t)).try("CLUSTER", "MYID").ToString()
+		require.NoError(t, err)
+		slot := strconv.Itoa(int(w.keys.Slot))
+		w.do("CLUSTER", "SETSLOT", slot, "MIGRATING", id)
+		w.do("PEXPIRE", l.Key(), "1000000")
+
+		tryAgain := func(err error) {
+			t.Helper()
+			code, ok := Refusal(err)
+			require.True(t, ok, err)
+			require.Equal(t, "TRYAGAIN", code)
+			require.False(t, Permanent(err))
+		}
+		_, err = w.store.Beat(w.ctx, 0, alice, false)
+		tryAgain(err)
+		tryAgain(w.store.Renew(w.ctx, 0, alice, 0, [][]*Lease{{l}}, nil)[0].Err)
+		_, _, err = w.store.Acquire(w.ctx, 0, alice, read)
+		tryAgain(err)
+		_, err = w.store.Requeue(w.ctx, 0, alice, []Return{back(l)})
+		tryAgain(err)
+
+		beat, err := w.store.Beat(w.ctx, 0, alice, true)
+		require.NoError(t, err)
+		require.Equal(t, SessionLive, beat.Status)
+		require.Equal(t, -1, beat.Due, "not looked at")
+		require.Equal(t, []Verdict{Kept}, w.store.Extend(w.ctx, alice, []*Lease{l}))
+		require.LessOrEqual(t, w.pttl(l.Key()), 30*time.Second)
+		require.Equal(t, "d", verdicts(w.done(alice, back(l))), "all its keys are here")
+
+		w.do("CLUSTER", "SETSLOT", slot, "STABLE")
+		require.Equal(t, Acquired, w.acquire(alice, read...)[0].Verdict)
+	})
+}
