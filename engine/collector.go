@@ -1,0 +1,224 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// gauge is something that is measured when a scrape asks for it.
+type gauge uint8
+
+const (
+	gaugeHeld        gauge = iota // streams held, of a partition
+	gaugeParked                   // announcements parked, of a partition
+	gaugeSettling                 // 1 or 0, of a partition
+	gaugePeersDead                // consumers past their deadline, of a partition
+	gaugeLaterDue                 // announcements put off that are due, of a partition
+	gaugeQueueDepth               // notifications that wait; of no partition
+	gaugeBusyWorkers              // notifications being handled; of no partition
+	gaugeOldestHeld               // seconds; of no partition
+	gaugeCount       = iota
+)
+
+// gaugeKinds say what the gauges are called, and how those of several engines become one: what each has of its own is
+// added up, what all see of the same thing is not.
+var gaugeKinds = [gaugeCount]struct {
+	name, help   string
+	perPartition bool
+	greatest     bool
+}{
+	gaugeHeld:        {"held", "Streams held.", true, false},
+	gaugeParked:      {"parked", "Announcements at hand whose streams are held.", true, false},
+	gaugeSettling:    {"settling", "1 while nothing free is taken after a change of server.", true, true},
+	gaugePeersDead:   {"peers_dead", "Consumers past their deadline.", true, true},
+	gaugeLaterDue:    {"later_due", "Announcements put off that are due.", true, true},
+	gaugeQueueDepth:  {"handler_queue_depth", "Notifications waiting for a worker.", false, false},
+	gaugeBusyWorkers: {"handler_busy_workers", "Notifications being handled.", false, false},
+	gaugeOldestHeld:  {"oldest_held_seconds", "Seconds since the stream held longest was acquired.", false, true},
+}
+
+// gaugeSource is asked for its gauges at every scrape, from any goroutine. It must not wait for anything long, and must
+// not hold a lock under which metrics.close is called. partition is api.NoPartition for gauges that are of none. A gauge
+// that is not emitted is not there.
+type gaugeSource interface {
+	collectGauges(emit func(g gauge, partition int, v float64))
+}
+
+// collector is all the series of one registerer, shared by the engines that register there.
+type collector struct {
+	renewals        *prometheus.CounterVec
+	scriptErrors    *prometheus.CounterVec
+	acquisitions    *prometheus.CounterVec
+	entriesRead     *prometheus.CounterVec
+	entriesGone     *prometheus.CounterVec
+	forwards        *prometheus.CounterVec
+	disownments     *prometheus.CounterVec
+	endings         *prometheus.CounterVec
+	deadLetters     *prometheus.CounterVec
+	dlqFull         *prometheus.CounterVec
+	handlerErrors   *prometheus.CounterVec
+	panics          *prometheus.CounterVec
+	lostSessions    *prometheus.CounterVec
+	failedReads     *prometheus.CounterVec
+	opens           *prometheus.CounterVec
+	batchSize       *prometheus.HistogramVec
+	lateness        *prometheus.HistogramVec
+	scriptDuration  *prometheus.HistogramVec
+	handlerDuration *prometheus.HistogramVec
+
+	vectors []prometheus.Collector // all of the above
+	descs   [gaugeCount]*prometheus.Desc
+
+	mu      sync.Mutex // held while gauges are collected, so that remove waits for that
+	engines map[*metrics]struct{}
+}
+
+// Upper bounds of the buckets of the histograms.
+var (
+	batchBuckets    = []float64{1, 4, 16, 64, 128, 256, 512, 1000}
+	latenessBuckets = []float64{.005, .01, .025, .05, .1, .15, .25, .5, 1, 2.5, 5, 10}
+	scriptBuckets   = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+	handlerBuckets  = []float64{.0001, .001, .01, .1, 1, 10, 60, 600}
+)
+
+const namespace = "streamlease"
+
+func newCollector() *collector {
+	c := &collector{engines: make(map[*metrics]struct{})}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help},
+			append([]string{"service"}, labels...))
+		c.vectors = append(c.vectors, v)
+		return v
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets},
+			append([]string{"service"}, labels...))
+		c.vectors = append(c.vectors, v)
+		return v
+	}
+	c.renewals = counter("renewals_total", "Leases renewed.", "result")
+	c.scriptErrors = counter("script_errors_total", "Calls of a script that failed.", "script")
+	c.acquisitions = counter("acquisitions_total", "Verdicts on announcements.", "result")
+	c.entriesRead = counter("entries_read_total", "Announcements read from input streams.")
+	c.entriesGone = counter("entries_gone_total", "Announcements whose body somebody else had deleted.")
+	c.forwards = counter("forwarded_total", "Announcements moved to the partition they belong to.")
+	c.disownments = counter("disowned_total", "Streams lost.", "cause")
+	c.endings = counter("endings_total", "Leases ended on purpose.", "kind", "result")
+	c.deadLetters = counter("dead_letters_total", "Announcements given up.", "reason")
+	c.dlqFull = counter("dead_letters_full_total", "Times that a full dead-letter stream put an announcement off.")
+	c.handlerErrors = counter("handler_errors_total", "Handlers that returned an error or panicked.", "kind")
+	c.panics = counter("handler_panics_total", "Handlers that panicked.")
+	c.lostSessions = counter("sessions_lost_total", "Sessions lost, each with all leases of its partition.")
+	c.failedReads = counter("reads_failed_total", "Reads that failed.")
+	c.opens = counter("opens_total", "Attempts to open a session.", "result")
+	c.batchSize = histogram("renewal_batch_size", "Leases in a batch.", batchBuckets)
+	c.lateness = histogram("renewal_lateness_seconds", "Seconds from when a renewal was due to when it was sent.", latenessBuckets)
+	c.scriptDuration = histogram("script_duration_seconds", "Seconds from sending a call to its answer.", scriptBuckets, "script")
+	c.handlerDuration = histogram("handler_duration_seconds", "Seconds from the start of a handler to its end.", handlerBuckets, "kind")
+
+	for g, kind := range gaugeKinds {
+		labels := []string{"service"}
+		if kind.perPartition {
+			labels = append(labels, "partition")
+		}
+		c.descs[g] = prometheus.NewDesc(prometheus.BuildFQName(namespace, "", kind.name), kind.help, labels, nil)
+	}
+	return c
+}
+
+// sharedCollector is the collector that is registered with r, a new one if there is none yet or r is nil.
+func sharedCollector(r prometheus.Registerer) (*collector, error) {
+	c := newCollector()
+	if r == nil {
+		return c, nil
+	}
+	err := r.Register(c)
+	if err == nil {
+		return c, nil
+	}
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		if existing, ours := already.ExistingCollector.(*collector); ours {
+			return existing, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: WithRegisterer: registering metrics: %w; use a registerer that has none called %s_…",
+		api.ErrInvalidConfig, err, namespace)
+}
+
+func (c *collector) add(m *metrics) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.engines[m] = struct{}{}
+}
+
+func (c *collector) remove(m *metrics) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.engines, m)
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, v := range c.vectors {
+		v.Describe(out)
+	}
+	for _, d := range c.descs {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	for _, v := range c.vectors {
+		v.Collect(out)
+	}
+	for at, value := range c.gauges() {
+		labels := []string{at.service}
+		if gaugeKinds[at.gauge].perPartition {
+			labels = append(labels, strconv.Itoa(at.partition))
+		}
+		out <- prometheus.MustNewConstMetric(c.descs[at.gauge], prometheus.GaugeValue, value, labels...)
+	}
+}
+
+type gaugeKey struct {
+	gauge     gauge
+	service   string
+	partition int
+}
+
+// gauges are those of all engines, those of one service made one.
+func (c *collector) gauges() map[gaugeKey]float64 {
+	values := make(map[gaugeKey]float64)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for m := range c.engines {
+		if m.gauges == nil {
+			continue
+		}
+		m.gauges.collectGauges(func(g gauge, partition int, v float64) {
+			if !gaugeKinds[g].perPartition {
+				partition = api.NoPartition
+			}
+			key := gaugeKey{g, m.service, partition}
+			old, there := values[key]
+			switch {
+			case !there:
+				values[key] = v
+			case gaugeKinds[g].greatest:
+				values[key] = max(old, v)
+			default:
+				values[key] = old + v
+			}
+		})
+	}
+	return values
+}

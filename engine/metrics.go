@@ -1,0 +1,319 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// metrics are what one engine counts. All methods may be called from any goroutine and take no lock; what is counted
+// without a registerer is seen by nobody. All series carry the label service; none carries the name of a stream, so their
+// number depends on partitions and scripts alone. Counters and histograms are there from the start, at zero.
+//
+// Counters:
+//
+//	streamlease_acquisitions_total{result}    verdicts on announcements: acquired, held (by another, or here), early
+//	                                          (before its time), gone (body deleted), refused (an error), not_pending
+//	                                          (another consumer's by now)
+//	streamlease_dead_letters_total{reason}    announcements given up: malformed, permanent, retries, crashes, too_wide
+//	                                          (too many fields), other
+//	streamlease_dead_letters_full_total       times that a full dead-letter stream put an announcement off
+//	streamlease_disowned_total{cause}         streams lost: lease (Redis says so), session (lost with it), deadline (no
+//	                                          renewal succeeded in time), closed (the engine stopped)
+//	streamlease_endings_total{kind,result}    leases ended on purpose. kind: done, released, failed, handed_back; result:
+//	                                          ok, lost (before Redis answered), unknown (may or may not have happened)
+//	streamlease_entries_read_total            announcements read from input streams
+//	streamlease_entries_gone_total            announcements whose body somebody else had deleted
+//	streamlease_forwarded_total               announcements moved to the partition they belong to
+//	streamlease_handler_errors_total{kind}    handlers that returned an error or panicked. kind: added, disowned, expired,
+//	                                          terminated, releasing, superseded
+//	streamlease_handler_panics_total          handlers that panicked
+//	streamlease_opens_total{result}           attempts to open a session: ok, failed
+//	streamlease_reads_failed_total            reads that failed
+//	streamlease_renewals_total{result}        leases renewed: kept, lost, missing (forgotten by a new server, being
+//	                                          verified), failed (no answer, asked again)
+//	streamlease_script_errors_total{script}   calls of a script that failed
+//	streamlease_sessions_lost_total           sessions lost, each with all leases of its partition
+//
+// Histograms:
+//
+//	streamlease_handler_duration_seconds{kind}   seconds from the start of a handler to its end. kind: as above
+//	streamlease_renewal_batch_size               leases in a batch
+//	streamlease_renewal_lateness_seconds         seconds from when a renewal was due to when it was sent
+//	streamlease_script_duration_seconds{script}  seconds from sending a call to its answer, waiting in queues included
+//
+// Gauges, gone when the engine has stopped; of several engines of one service the sum, or where it says so the greatest:
+//
+//	streamlease_handler_busy_workers      notifications being handled
+//	streamlease_handler_queue_depth       notifications waiting for a worker
+//	streamlease_held{partition}           streams held
+//	streamlease_later_due{partition}      announcements put off that are due, as the last beat told; the greatest
+//	streamlease_oldest_held_seconds       seconds since the stream that is held longest was acquired; the greatest
+//	streamlease_parked{partition}         announcements at hand whose streams are held
+//	streamlease_peers_dead{partition}     consumers past their deadline, as the last beat told; the greatest
+//	streamlease_settling{partition}       1 while nothing free is taken after a change of server, else 0; the greatest
+type metrics struct {
+	collector *collector
+	service   string
+	gauges    gaugeSource
+
+	// The children of the vectors, resolved once.
+
+	renewals     [4]prometheus.Counter // in the order of renewalResults
+	batchSize    prometheus.Observer
+	lateness     prometheus.Observer
+	scripts      map[string]scriptMetrics
+	acquisitions map[lease.Verdict]prometheus.Counter
+	entriesRead  prometheus.Counter
+	entriesGone  prometheus.Counter
+	forwards     prometheus.Counter
+	disownments  [len(disownCauses)]prometheus.Counter
+	endings      map[lease.EndKind]endingMetrics
+	deadLetters  map[string]prometheus.Counter
+	dlqFull      prometheus.Counter
+	handlers     map[api.Kind]handlerMetrics
+	panics       prometheus.Counter
+	lostSessions prometheus.Counter
+	failedReads  prometheus.Counter
+	opens        [2]prometheus.Counter // ok, failed
+}
+
+type scriptMetrics struct {
+	duration prometheus.Observer
+	errors   prometheus.Counter
+}
+
+type handlerMetrics struct {
+	duration prometheus.Observer
+	errors   prometheus.Counter
+}
+
+type endingMetrics struct{ ok, lost, unknown prometheus.Counter }
+
+// disownCause is why a stream was disowned, as the metrics tell it.
+type disownCause uint8
+
+const (
+	causeLease    disownCause = iota // Redis says that the lease is gone or another's
+	causeSession                     // its session was lost
+	causeDeadline                    // no renewal succeeded in time
+	causeClosed                      // the engine stopped
+)
+
+// Values of labels, in the order of what they stand for.
+var (
+	disownCauses   = [...]string{causeLease: "lease", causeSession: "session", causeDeadline: "deadline", causeClosed: "closed"}
+	renewalResults = [...]string{"kept", "lost", "missing", "failed"}
+	deadReasons    = [...]string{"malformed", "permanent", "retries", "crashes", "too_wide", otherReason}
+	takeResults    = map[lease.Verdict]string{
+		lease.Acquired:   "acquired",
+		lease.HeldByOne:  "held",
+		lease.Early:      "early",
+		lease.Gone:       "gone",
+		lease.Refused:    "refused",
+		lease.NotPending: "not_pending",
+	}
+	endKinds = map[lease.EndKind]string{
+		lease.EndDone:     "done",
+		lease.EndReleased: "released",
+		lease.EndFailed:   "failed",
+		lease.EndHandBack: "handed_back",
+	}
+)
+
+const otherReason = "other"
+
+// newMetrics registers what is counted with the registerer of cfg, if it has one; engines that share one share the
+// series. gauges is asked at every scrape until close; nil has none.
+func newMetrics(cfg *config, service string, gauges gaugeSource) (*metrics, error) {
+	c, err := sharedCollector(cfg.registerer)
+	if err != nil {
+		return nil, err
+	}
+	m := &metrics{collector: c, service: service, gauges: gauges}
+	m.resolve()
+	c.add(m)
+	return m, nil
+}
+
+// resolve makes the children that the methods count with.
+func (m *metrics) resolve() {
+	c, s := m.collector, m.service
+	for i, result := range renewalResults {
+		m.renewals[i] = c.renewals.WithLabelValues(s, result)
+	}
+	m.batchSize = c.batchSize.WithLabelValues(s)
+	m.lateness = c.lateness.WithLabelValues(s)
+	m.scripts = make(map[string]scriptMetrics)
+	for _, script := range lease.Scripts() {
+		m.scripts[script.Name()] = m.scriptMetrics(script.Name())
+	}
+	m.acquisitions = make(map[lease.Verdict]prometheus.Counter)
+	for verdict, result := range takeResults {
+		m.acquisitions[verdict] = c.acquisitions.WithLabelValues(s, result)
+	}
+	m.entriesRead = c.entriesRead.WithLabelValues(s)
+	m.entriesGone = c.entriesGone.WithLabelValues(s)
+	m.forwards = c.forwards.WithLabelValues(s)
+	for i, cause := range disownCauses {
+		m.disownments[i] = c.disownments.WithLabelValues(s, cause)
+	}
+	m.endings = make(map[lease.EndKind]endingMetrics)
+	for kind, name := range endKinds {
+		result := func(r string) prometheus.Counter { return c.endings.WithLabelValues(s, name, r) }
+		m.endings[kind] = endingMetrics{ok: result("ok"), lost: result("lost"), unknown: result("unknown")}
+	}
+	m.deadLetters = make(map[string]prometheus.Counter)
+	for _, reason := range deadReasons {
+		m.deadLetters[reason] = c.deadLetters.WithLabelValues(s, reason)
+	}
+	m.dlqFull = c.dlqFull.WithLabelValues(s)
+	m.handlers = make(map[api.Kind]handlerMetrics)
+	for kind := api.Added; kind <= api.Superseded; kind++ {
+		m.handlers[kind] = m.handlerMetrics(kind)
+	}
+	m.panics = c.panics.WithLabelValues(s)
+	m.lostSessions = c.lostSessions.WithLabelValues(s)
+	m.failedReads = c.failedReads.WithLabelValues(s)
+	m.opens = [...]prometheus.Counter{c.opens.WithLabelValues(s, "ok"), c.opens.WithLabelValues(s, "failed")}
+}
+
+func (m *metrics) scriptMetrics(name string) scriptMetrics {
+	return scriptMetrics{
+		duration: m.collector.scriptDuration.WithLabelValues(m.service, name),
+		errors:   m.collector.scriptErrors.WithLabelValues(m.service, name),
+	}
+}
+
+func (m *metrics) handlerMetrics(kind api.Kind) handlerMetrics {
+	name := strings.ToLower(kind.String())
+	return handlerMetrics{
+		duration: m.collector.handlerDuration.WithLabelValues(m.service, name),
+		errors:   m.collector.handlerErrors.WithLabelValues(m.service, name),
+	}
+}
+
+// close takes the engine's gauges off; when it returns its gaugeSource is not being asked and never will be again. What
+// was counted stays. Safe twice.
+func (m *metrics) close() { m.collector.remove(m) }
+
+// renewed counts what came of the renewals of so many leases.
+func (m *metrics) renewed(kept, lost, missing, failed int) {
+	for i, n := range [...]int{kept, lost, missing, failed} {
+		countUp(m.renewals[i], n)
+	}
+}
+
+// countUp skips zeros: most batches have but one kind of result.
+func countUp(c prometheus.Counter, n int) {
+	if n > 0 {
+		c.Add(float64(n))
+	}
+}
+
+// batch counts a renewal of so many leases that was sent.
+func (m *metrics) batch(leases int) { m.batchSize.Observe(float64(leases)) }
+
+// late notes how long after its time a renewal was sent.
+func (m *metrics) late(d time.Duration) { m.lateness.Observe(d.Seconds()) }
+
+// script notes a call of a script. One that was given up by its caller has not failed.
+func (m *metrics) script(name string, took time.Duration, err error) {
+	s, known := m.scripts[name]
+	if !known { // one of a package above lease
+		s = m.scriptMetrics(name)
+	}
+	s.duration.Observe(took.Seconds())
+	if err != nil && !rueidis.IsRedisNil(err) && !errors.Is(err, context.Canceled) {
+		s.errors.Inc()
+	}
+}
+
+// took counts verdicts on announcements.
+func (m *metrics) took(takes []lease.Take) {
+	for i := range takes {
+		c, known := m.acquisitions[takes[i].Verdict]
+		if !known {
+			c = m.acquisitions[lease.Refused]
+		}
+		c.Inc()
+	}
+}
+
+// read counts announcements that were read.
+func (m *metrics) read(n int) { countUp(m.entriesRead, n) }
+
+// readFailed counts a read that failed.
+func (m *metrics) readFailed() { m.failedReads.Inc() }
+
+// gone counts announcements whose body was deleted.
+func (m *metrics) gone(n int) { countUp(m.entriesGone, n) }
+
+// forwarded counts announcements that were moved to their own partition.
+func (m *metrics) forwarded(n int) { countUp(m.forwards, n) }
+
+// disowned counts a stream that was lost.
+func (m *metrics) disowned(cause disownCause) { m.disownments[cause].Inc() }
+
+// ended counts a lease that was ended on purpose, with what became of that.
+func (m *metrics) ended(kind lease.EndKind, err error) {
+	e, known := m.endings[kind]
+	switch {
+	case !known:
+	case err == nil:
+		e.ok.Inc()
+	case errors.Is(err, api.ErrLeaseLost) && !errors.Is(err, api.ErrOutcomeUnknown):
+		e.lost.Inc()
+	default:
+		e.unknown.Inc()
+	}
+}
+
+// deadLetter counts an announcement that was given up. The class of a reason is what stands before its first colon.
+func (m *metrics) deadLetter(reason string) {
+	class, _, _ := strings.Cut(reason, ":")
+	c, known := m.deadLetters[class]
+	if !known {
+		c = m.deadLetters[otherReason]
+	}
+	c.Inc()
+}
+
+// deadLettersFull counts an announcement that the dead-letter stream had no room for.
+func (m *metrics) deadLettersFull() { m.dlqFull.Inc() }
+
+// handled notes that the handling of a notification ended.
+func (m *metrics) handled(n api.Notification, err error, took time.Duration) {
+	h, known := m.handlers[n.Kind]
+	if !known {
+		h = m.handlerMetrics(n.Kind)
+	}
+	h.duration.Observe(took.Seconds())
+	if err == nil {
+		return
+	}
+	h.errors.Inc()
+	var panicked *api.PanicError
+	if errors.As(err, &panicked) {
+		m.panics.Inc()
+	}
+}
+
+// sessionLost counts a session that was lost.
+func (m *metrics) sessionLost() { m.lostSessions.Inc() }
+
+// opened counts an attempt to open a session.
+func (m *metrics) opened(ok bool) {
+	if ok {
+		m.opens[0].Inc()
+	} else {
+		m.opens[1].Inc()
+	}
+}
