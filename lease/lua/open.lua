@@ -10,10 +10,14 @@ local input, sessions, token, later, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4],
 local me, ttl, threshold, mode = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local floor, group = tonumber(ARGV[5]), ARGV[6]
 
-redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
-
 local function refused(reply)
   return type(reply) == 'table' and reply.err
+end
+
+-- First, because maxmemory does not refuse it and then lets the rest pass.
+local kept = redis.pcall('PEXPIRE', sessions, SESSIONS_KEPT)
+if refused(kept) then
+  return redis.error_reply(kept.err .. ' (trying PEXPIRE on ' .. sessions .. ')')
 end
 
 -- Starts the group at 0: nothing announced before the first consumer is lost.
@@ -35,7 +39,10 @@ local probes = {
   { 'XACK', input, group, '0-0' },
   { 'XDEL', input, '0-0' },
   { 'XCLAIM', input, group, me, 0, '0-0', 'JUSTID' },
-  { 'XREADGROUP', 'GROUP', group, me, 'STREAMS', input, '18446744073709551615-18446744073709551615', key = input },
+  -- What is pending for me after the end of all IDs. (The greatest one there is would be taken for ">".)
+  { 'XREADGROUP', 'GROUP', group, me, 'STREAMS', input, '18446744073709551614-0', key = input },
+  { 'ZSCORE', sessions, me },
+  { 'ZRANGEBYSCORE', sessions, 1, 0 },
   { 'ZRANGEBYSCORE', later, 1, 0 },
   { 'ZADD', later, 'XX', 0, '-' },
   { 'ZREM', later, '-' },
