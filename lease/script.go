@@ -85,6 +85,6 @@ var (
 func Scripts() []*Script {
 	return []*Script{
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,
-		scriptPromote, scriptVerify, scriptPending, scriptClose,
+		scriptPromote, scriptVerify, scriptPending, scriptClose, scriptForeign, scriptExists,
 	}
 }

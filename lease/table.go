@@ -1,7 +1,9 @@
 package lease
 
 import (
+	"cmp"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,8 +42,9 @@ func NewTable(clock Clock, partitions int, shape wheel.Config) (*Table, error) {
 	return t, nil
 }
 
-// Add lists a lease and sets its timer. It reports false, and changes nothing, if a lease of the stream is listed.
-func (t *Table) Add(l *Lease, at int64) bool {
+// Add lists a lease and sets its timer. It reports false, and changes nothing, if a lease of the stream is listed. added
+// runs with the table locked, before anybody else can find the lease there; it must be quick, and may be nil.
+func (t *Table) Add(l *Lease, at int64, added func(*Lease)) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	stream := l.Stream()
@@ -61,6 +64,9 @@ func (t *Table) Add(l *Lease, at int64) bool {
 	t.mu.counts[l.Partition()]++
 	t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), at)
 	t.size.Add(1)
+	if added != nil {
+		added(l)
+	}
 	return true
 }
 
@@ -125,6 +131,13 @@ func (t *Table) Of(s *Session) iter.Seq[*Lease] {
 			}
 		}
 	}
+}
+
+// Youngest is the n leases that were acquired last.
+func (t *Table) Youngest(n int) []*Lease {
+	all := t.All()
+	slices.SortFunc(all, func(a, b *Lease) int { return cmp.Compare(b.since, a.since) })
+	return all[:min(max(n, 0), len(all))]
 }
 
 // Oldest is the lease that has been listed for longest, nil if there is none.

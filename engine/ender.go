@@ -1,0 +1,425 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// ender carries endings out: what users end, what the engine hands back, and what must never stay pending for nobody.
+// It asks until Redis answers; an unknown outcome is asked again. Endings of a partition travel in batches that form
+// while the batch before them is on its way.
+type ender struct {
+	e    *Engine
+	crew *crew
+
+	mu struct {
+		sync.Mutex
+		queues  [][]errand
+		debts   [][]*debt
+		entries map[entryKey]struct{} // that an errand is under way for
+		failed  []int                 // attempts in a row, by partition
+		retryAt []int64               // not before then
+		last    []int                 // size of the last batch, by partition
+		closed  bool
+	}
+	idle signal // something was settled
+}
+
+// entryKey names an entry of the service.
+type entryKey struct {
+	partition int
+	id        string
+}
+
+// errand is one entry to be ended.
+type errand struct {
+	lease.Return
+	consumer string
+	finish   bool         // done with, else given up
+	lease    *lease.Lease // whose ending waits for the outcome; nil when nobody does
+	tried    bool         // an attempt had an unknown outcome
+}
+
+// debt is a session that is over, or is being closed: all that is pending for it goes back.
+type debt struct {
+	session *lease.Session
+	by      int64         // when to close the session though a read may still deliver to it; 0: never
+	settled chan struct{} // closed when nothing is pending and the session is closed
+}
+
+func newEnder(ctx context.Context, e *Engine) *ender {
+	d := &ender{e: e}
+	n := len(e.partitions)
+	d.mu.queues = make([][]errand, n)
+	d.mu.debts = make([][]*debt, n)
+	d.mu.failed = make([]int, n)
+	d.mu.retryAt = make([]int64, n)
+	d.mu.last = make([]int, n)
+	d.mu.entries = make(map[entryKey]struct{})
+	d.crew = newCrew(ctx, n, e.cfg.pipeline.MaxInFlight, d.run)
+	return d
+}
+
+// linger is how long a small batch waits for more when the one before it had several: who called in parallel then is
+// likely to call again.
+const linger = time.Millisecond
+
+// End takes on an ending that a user or the engine has made. It implements lease.Ender.
+func (d *ender) End(l *lease.Lease) {
+	ending := l.Ending()
+	x := errand{
+		consumer: l.Session().Consumer(),
+		lease:    l,
+		finish:   ending.Kind == lease.EndDone,
+		Return: lease.Return{
+			Key: l.Key(), Entry: l.Entry(), Token: tokenText(l.Token()), Dest: lease.ToInput,
+			Retries: lease.KeepCount, Crashes: lease.KeepCount,
+		},
+	}
+	if ending.Kind == lease.EndFailed {
+		d.e.sentence(&x.Return, l.Attempt(), ending.Why)
+	}
+	d.push(l.Partition(), x)
+}
+
+// giveUp re-queues the entry of a lease that was lost; it counts no retry.
+func (d *ender) giveUp(l *lease.Lease) {
+	d.push(l.Partition(), errand{consumer: l.Session().Consumer(), Return: lease.Return{
+		Key: l.Key(), Entry: l.Entry(), Token: lease.AnyToken, Dest: lease.ToInput,
+		Retries: lease.KeepCount, Crashes: lease.KeepCount,
+	}})
+}
+
+// giveBack returns an entry that was never held, for dest, where at is a time of the server's clock in ms.
+func (d *ender) giveBack(consumer string, x *lease.Entry, dest lease.Dest, at int64, delay time.Duration, reason string) {
+	key := x.Key
+	if key == "" {
+		key = d.e.layout.Keys(x.Partition).Lease("")
+	}
+	d.push(x.Partition, errand{consumer: consumer, Return: lease.Return{
+		Key: key, Entry: x.ID, Token: lease.AnyToken, Dest: dest, At: at, Delay: delay,
+		Retries: lease.KeepCount, Crashes: lease.KeepCount, Reason: reason,
+	}})
+}
+
+// forwarded acknowledges an entry that was copied to its own partition.
+func (d *ender) forwarded(consumer string, x *lease.Entry) {
+	d.push(x.Partition, errand{consumer: consumer, finish: true,
+		Return: lease.Return{Key: d.e.layout.Keys(x.Partition).Lease(""), Entry: x.ID}})
+}
+
+func (d *ender) push(partition int, x errand) {
+	d.mu.Lock()
+	if d.mu.closed {
+		d.mu.Unlock()
+		d.settle(partition, x, api.ErrClosed)
+		return
+	}
+	d.mu.queues[partition] = append(d.mu.queues[partition], x)
+	d.mu.entries[entryKey{partition, x.Entry}] = struct{}{}
+	d.mu.Unlock()
+	d.crew.wake(partition)
+}
+
+// owe takes on handing back all that is pending for a session that is over. by is when to close it though a read with an
+// unknown outcome may still deliver to it, which others would recover; 0: not before that read cannot.
+func (d *ender) owe(s *lease.Session, by int64) *debt {
+	x := &debt{session: s, by: by, settled: make(chan struct{})}
+	d.mu.Lock()
+	if !d.mu.closed {
+		d.mu.debts[s.Partition()] = append(d.mu.debts[s.Partition()], x)
+	}
+	d.mu.Unlock()
+	d.crew.wake(s.Partition())
+	return x
+}
+
+// ending says whether an errand is under way for an entry.
+func (d *ender) ending(partition int, id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.mu.entries[entryKey{partition, id}]
+	return ok
+}
+
+// pending is the number of endings under way.
+func (d *ender) pending() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.mu.entries)
+}
+
+// run carries out what is queued for one partition, then its debts.
+func (d *ender) run(ctx context.Context, partition int) time.Duration {
+	d.mu.Lock()
+	early := d.mu.retryAt[partition] - d.e.clock.Now()
+	d.mu.Unlock()
+	if early > 0 {
+		// Woken by a new ending while Redis does not answer.
+		return time.Duration(early)
+	}
+	d.gather(ctx, partition)
+	for {
+		batch := d.take(partition)
+		if len(batch) == 0 {
+			break
+		}
+		if err := d.carryOut(ctx, partition, batch); err != nil {
+			return d.failing(ctx, partition, err)
+		}
+		d.mu.Lock()
+		d.mu.failed[partition] = 0
+		d.mu.Unlock()
+	}
+	return d.payDebts(ctx, partition)
+}
+
+func (d *ender) gather(ctx context.Context, partition int) {
+	d.mu.Lock()
+	wait := d.mu.last[partition] > 1 && len(d.mu.queues[partition]) < d.mu.last[partition]
+	d.mu.Unlock()
+	if wait {
+		pause(ctx, linger)
+	}
+}
+
+// take takes the first errands that can travel in one script.
+func (d *ender) take(partition int) []errand {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	queue := d.mu.queues[partition]
+	var batch, rest []errand
+	for i := range queue {
+		x := &queue[i]
+		if len(batch) == d.e.cfg.pipeline.MaxBatch {
+			rest = append(rest, queue[i:]...)
+			break
+		}
+		if len(batch) > 0 && (x.consumer != batch[0].consumer || x.finish != batch[0].finish) {
+			rest = append(rest, *x)
+			continue
+		}
+		batch = append(batch, *x)
+	}
+	d.mu.queues[partition] = rest
+	if len(batch) > 0 {
+		d.mu.last[partition] = len(batch)
+	}
+	return batch
+}
+
+// carryOut asks Redis once for a batch. What it leaves open goes back to the queue; an error says that all of it did.
+func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) error {
+	items := make([]lease.Return, len(batch))
+	for i := range batch {
+		items[i] = batch[i].Return
+	}
+	ask := d.e.store.Requeue
+	if batch[0].finish {
+		ask = d.e.store.Done
+	}
+	outcomes, err := ask(ctx, partition, batch[0].consumer, items)
+	if err != nil {
+		if _, refused := lease.Refusal(err); !refused {
+			for i := range batch {
+				batch[i].tried = true
+			}
+		}
+		d.again(partition, batch)
+		return err
+	}
+	var open []errand
+	for i, x := range batch {
+		switch o := outcomes[i]; o.Verdict {
+		case lease.Refused:
+			err = errors.New(o.Reason)
+			open = append(open, x)
+		case lease.TooWide:
+			x.Dest, x.Reason = lease.ToDeadLetters, reason(deadTooWide, "more fields than can be copied")
+			open = append(open, x)
+			d.crew.wake(partition)
+		default:
+			d.outcome(partition, x, o.Verdict)
+		}
+	}
+	d.again(partition, open)
+	return err
+}
+
+// again puts errands back in front.
+func (d *ender) again(partition int, batch []errand) {
+	if len(batch) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.queues[partition] = append(batch, d.mu.queues[partition]...)
+}
+
+func (d *ender) failing(ctx context.Context, partition int, err error) time.Duration {
+	if ctx.Err() != nil {
+		return nothingMore
+	}
+	d.mu.Lock()
+	d.mu.failed[partition]++
+	wait := d.e.backoff(d.mu.failed[partition])
+	d.mu.retryAt[partition] = d.e.clock.Now() + int64(wait)
+	d.mu.Unlock()
+	d.e.log.warn("endings fail", 1, "partition", partition, "err", lease.Explain(err))
+	return wait
+}
+
+// outcome judges what Redis said of one errand.
+func (d *ender) outcome(partition int, x errand, v lease.Verdict) {
+	var err error
+	switch v {
+	case lease.Finished, lease.Moved:
+	case lease.Gone:
+		d.e.metrics.gone(1)
+	case lease.Full:
+		d.e.metrics.deadLettersFull()
+	case lease.NotPending:
+		// Asked again after a lost answer, this is our own success, if nobody can have had the stream in between.
+		sure := x.lease != nil && x.lease.Believed() > 0
+		switch {
+		case x.tried && sure:
+		case x.tried:
+			err = api.ErrOutcomeUnknown
+		default:
+			err = api.ErrLeaseLost
+		}
+	default:
+		err = api.ErrLeaseLost
+	}
+	if x.Dest == lease.ToDeadLetters && v == lease.Moved {
+		d.e.metrics.deadLetter(x.Reason)
+	}
+	d.settle(partition, x, err)
+}
+
+// settle ends an errand.
+func (d *ender) settle(partition int, x errand, err error) {
+	if l := x.lease; l != nil {
+		d.e.metrics.ended(l.Ending().Kind, err)
+		if d.e.table.Remove(l) {
+			d.e.freed(l.Stream())
+		}
+		l.Ending().Settle(err)
+	}
+	d.mu.Lock()
+	delete(d.mu.entries, entryKey{partition, x.Entry})
+	d.mu.Unlock()
+	d.idle.broadcast()
+}
+
+// payDebts hands back page by page what is pending for sessions that are over, and closes them.
+func (d *ender) payDebts(ctx context.Context, partition int) time.Duration {
+	for {
+		d.mu.Lock()
+		if len(d.mu.debts[partition]) == 0 {
+			d.mu.Unlock()
+			return nothingMore
+		}
+		x := d.mu.debts[partition][0]
+		d.mu.Unlock()
+		paid, err := d.pay(ctx, partition, x)
+		if err != nil {
+			return d.failing(ctx, partition, err)
+		}
+		if !paid {
+			return min(d.e.cfg.retry, unblockTime)
+		}
+		d.mu.Lock()
+		d.mu.debts[partition] = d.mu.debts[partition][1:]
+		d.mu.failed[partition] = 0
+		d.mu.Unlock()
+		close(x.settled)
+		d.idle.broadcast()
+	}
+}
+
+// pay hands back what is pending for a session. It reports false while more may come.
+func (d *ender) pay(ctx context.Context, partition int, x *debt) (bool, error) {
+	consumer := x.session.Consumer()
+	for ctx.Err() == nil {
+		page, err := d.e.store.Pending(ctx, partition, consumer, "", d.e.cfg.pipeline.MaxBatch, 0)
+		if code, _ := lease.Refusal(err); code == "NOGROUP" {
+			break
+		}
+		if err != nil {
+			return false, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		if err := d.handBack(ctx, partition, consumer, page); err != nil {
+			return false, err
+		}
+	}
+	now := d.e.clock.Now()
+	if !d.e.partitions[partition].quiet(consumer, now) && (x.by == 0 || now < x.by) {
+		return false, nil
+	}
+	left, err := d.e.store.Close(ctx, partition, consumer)
+	return left == 0, err
+}
+
+func (d *ender) handBack(ctx context.Context, partition int, consumer string, page []lease.PendingEntry) error {
+	items := make([]lease.Return, len(page))
+	for i := range page {
+		x, err := lease.ParseEntry(d.e.layout, partition, page[i].ID, page[i].Body)
+		key := x.Key
+		if err != nil {
+			key = d.e.layout.Keys(partition).Lease("")
+		}
+		items[i] = lease.Return{Key: key, Entry: page[i].ID, Token: lease.AnyToken, Dest: lease.ToInput,
+			Retries: lease.KeepCount, Crashes: lease.KeepCount}
+	}
+	outcomes, err := d.e.store.Requeue(ctx, partition, consumer, items)
+	if err != nil {
+		return err
+	}
+	for i, o := range outcomes {
+		switch o.Verdict {
+		case lease.Refused:
+			return errors.New(o.Reason)
+		case lease.TooWide:
+			items[i].Dest, items[i].Reason = lease.ToDeadLetters, reason(deadTooWide, "more fields than can be copied")
+			if _, err := d.e.store.Requeue(ctx, partition, consumer, items[i:i+1]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stop ends all errands and debts that are open with an error.
+func (d *ender) stop() {
+	d.mu.Lock()
+	d.mu.closed = true
+	d.mu.Unlock()
+	d.crew.stop()
+	for p := range d.mu.queues {
+		for _, x := range d.mu.queues[p] {
+			d.settle(p, x, fmt.Errorf("%w before Redis answered", api.ErrClosed))
+		}
+	}
+}
+
+// pause waits, unless ctx ends first; it reports whether it waited.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// Engine owns data streams for one process: it reads announcements, takes leases, keeps them alive, tells the user, and
+// lets go. It is made by New or Open and started once, by Run, RunEach or Start. All methods may be called at any time
+// from any goroutine.
+type Engine struct {
+	cfg     *config
+	layout  *cluster.Layout
+	name    string // of the consumer, at the start
+	store   store
+	clock   lease.Clock
+	metrics *metrics
+	log     *quiet
+	closers []func() // clients of its own
+
+	partitions []*partition
+	table      *lease.Table
+	courier    *courier
+	renewer    *renewer
+	ender      *ender
+	lot        *lot
+	promoter   *crew
+
+	base  context.Context // values of the context given to Run; ends when the engine has ended
+	room  signal          // there may be room for more streams, or fewer are held
+	quota struct {
+		sync.Mutex
+		most     int // streams; 0: no limit
+		reserved int // room promised to reads and acquisitions on their way
+	}
+
+	life life
+	way  delivery // set by run, before the engine counts as running
+}
+
+// New makes an engine on the user's client, which the user closes after the engine has ended. service is shared with
+// the producers. Errors match api.ErrInvalidConfig. Nothing is sent to Redis before the engine is started.
+//
+// New cannot read the options of the client: see WithRenewalClient, and Open, for a connection that renewals have to
+// themselves.
+func New(client rueidis.Client, service string, opts ...Option) (*Engine, error) {
+	cfg, layout, err := resolve(service, opts)
+	if err != nil {
+		return nil, err
+	}
+	if client == nil {
+		return nil, invalid("client is nil; make one with rueidis.NewClient, or use Open")
+	}
+	if client.Mode() == rueidis.ClientModeCluster {
+		if err := cfg.onCluster(); err != nil {
+			return nil, err
+		}
+	}
+	e := &Engine{cfg: cfg, layout: layout}
+	renewal := cfg.renewalClient
+	if renewal == nil && cfg.dial != nil {
+		own, err := rueidis.NewClient(tuned(*cfg.dial, cfg))
+		if err != nil {
+			return nil, err
+		}
+		renewal = own
+		e.closers = append(e.closers, own.Close)
+	}
+	if renewal == nil {
+		renewal = client
+	}
+	if err := e.build(service, renewal, client); err != nil {
+		e.closeClients()
+		return nil, err
+	}
+	return e, nil
+}
+
+// Open makes an engine with two clients of its own, one for renewals and one for the rest, with opt tuned for the job:
+// timeouts below the slack of the session. They are closed when the engine has ended. Errors are those of New, and those
+// of connecting.
+func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, error) {
+	cfg, _, err := resolve(service, opts)
+	if err != nil {
+		return nil, err
+	}
+	opt = tuned(opt, cfg)
+	client, err := rueidis.NewClient(opt)
+	if err != nil {
+		return nil, err
+	}
+	e, err := New(client, service, append(opts[:len(opts):len(opts)], WithDial(opt))...)
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	e.closers = append(e.closers, client.Close)
+	return e, nil
+}
+
+// tuned fills in what this job needs of a client and what is zero in opt.
+func tuned(opt rueidis.ClientOption, cfg *config) rueidis.ClientOption {
+	opt.DisableCache = true
+	if opt.ConnWriteTimeout == 0 {
+		opt.ConnWriteTimeout = max(cfg.timeout, time.Second)
+	}
+	if opt.BlockingPoolCleanup == 0 {
+		opt.BlockingPoolCleanup = time.Minute
+	}
+	if opt.Dialer.Timeout == 0 {
+		opt.Dialer.Timeout = cfg.timeout
+	}
+	return opt
+}
+
+// build puts the parts together; none of them runs yet.
+func (e *Engine) build(service string, renewal, client rueidis.Client) error {
+	e.name = newConsumerName(e.cfg.consumerID)
+	e.clock = lease.NewClock()
+	e.log = newQuiet(e.cfg.logger.With("service", service))
+	e.quota.most = e.cfg.maxStreams
+	e.life.init()
+	for n := range e.layout.Partitions() {
+		e.partitions = append(e.partitions, newPartition(n, e.name))
+	}
+	var err error
+	if e.table, err = lease.NewTable(e.clock, e.layout.Partitions(), e.cfg.wheel); err != nil {
+		return invalid("WithWheel: %w", err)
+	}
+	if e.metrics, err = newMetrics(e.cfg, service, e); err != nil {
+		return err
+	}
+	e.store = lease.NewStore(e.layout, lease.Settings{
+		LeaseTTL:   e.cfg.leaseTTL,
+		SessionTTL: e.cfg.sessionTTL,
+		Gap:        e.cfg.gap,
+		Settle:     e.cfg.settle,
+		Timeout:    e.cfg.timeout,
+		DeadLimit:  max(e.cfg.recovery.DLQMaxLen, 0),
+		DeadTrim:   e.cfg.recovery.DLQTrim,
+		DeadDelay:  e.cfg.recovery.DLQFullDelay,
+	}, renewal, client, e.metrics.script)
+	return nil
+}
+
+func (e *Engine) closeClients() {
+	for _, c := range e.closers {
+		c()
+	}
+	e.closers = nil
+}
+
+// ID is the name under which this run of the process is a consumer of the group: the consumer id and a suffix that is
+// new at every start. A partition whose session was lost goes on under another suffix.
+func (e *Engine) ID() string { return e.name }
+
+// random is a number from 0 to below 1.
+func (e *Engine) random() float64 { return rand.Float64() }
+
+// event tells the user's hook and the log.
+func (e *Engine) event(kind api.EventKind, partition int, err error, detail string) {
+	e.log.event(kind, partition, err, detail)
+	e.cfg.events(api.Event{Kind: kind, Partition: partition, Time: time.Now(), Err: err, Detail: detail})
+}
+
+func tokenText(t api.Token) string { return strconv.FormatUint(uint64(t), 10) }
+
+// isCancel reports whether err is nothing but the end of a context.
+func isCancel(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,194 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// settleAgain is how often acquisitions are tried while a partition settles.
+const settleAgain = 250 * time.Millisecond
+
+// intake finds a place for every entry that was read: its own partition, the dead letters, the lot, or the table. It
+// returns when each has one, or its session is over: then all of them go back with the session.
+func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, read []lease.Entry) {
+	var free, strange []*lease.Entry
+	for i := range read {
+		parsed, err := lease.ParseEntry(e.layout, p.number, read[i].ID, read[i].Body)
+		x := &parsed
+		switch {
+		case err != nil:
+			e.ender.giveBack(s.Consumer(), x, lease.ToDeadLetters, 0, 0, reason(deadMalformed, err.Error()))
+			e.log.warn("malformed announcements", 1, "partition", p.number, "entry", x.ID, "err", err)
+		case x.Home != p.number:
+			strange = append(strange, x)
+		default:
+			x.Body = nil
+			if !e.parkIfOwn(s, x) {
+				free = append(free, x)
+			}
+		}
+	}
+	e.metrics.read(len(read))
+	e.forward(ctx, s, strange)
+	for _, batch := range cut(free, e.cfg.pipeline.MaxBatch) {
+		e.acquire(ctx, p, s, batch)
+	}
+}
+
+// parkIfOwn parks an entry whose stream this process already has to do with.
+func (e *Engine) parkIfOwn(s *lease.Session, x *lease.Entry) bool {
+	held := e.table.Get(x.Stream)
+	if held == nil && !e.lot.has(x.Stream) && !e.courier.busy(x.Stream) {
+		return false
+	}
+	e.park(s, x, lease.Take{})
+	if held != nil {
+		e.supersede(held)
+		// It may have been freed between the look and the parking.
+		if e.table.Get(x.Stream) == nil {
+			e.lot.nudge(x.Stream)
+		}
+	} else if !e.courier.busy(x.Stream) {
+		e.lot.nudge(x.Stream)
+	}
+	return true
+}
+
+// park parks an entry, or puts it off where the lot has no room: reading never pauses for it.
+func (e *Engine) park(s *lease.Session, x *lease.Entry, take lease.Take) {
+	if !e.lot.park(s, x, take) {
+		delay := parkSpill + time.Duration(float64(parkSpill)*e.random())
+		e.ender.giveBack(s.Consumer(), x, lease.ToLater, 0, delay, "")
+	}
+}
+
+// forward copies entries to the partitions that their streams belong to, then acknowledges them here. A copy whose
+// answer was lost is made again: a duplicate is possible, a loss is not.
+func (e *Engine) forward(ctx context.Context, s *lease.Session, strange []*lease.Entry) {
+	for attempt := 1; len(strange) > 0 && ctx.Err() == nil && s.Remaining() > 0; attempt++ {
+		var again []*lease.Entry
+		var failure error
+		for _, batch := range cut(strange, e.cfg.pipeline.MaxBatch) {
+			for i, err := range e.store.Copy(ctx, batch) {
+				if err != nil {
+					failure = err
+					again = append(again, batch[i])
+					continue
+				}
+				e.ender.forwarded(s.Consumer(), batch[i])
+			}
+		}
+		e.metrics.forwarded(len(strange) - len(again))
+		strange = again
+		if len(again) > 0 && ctx.Err() == nil {
+			e.log.warn("forwarding fails", len(again), "partition", s.Partition(), "err", lease.Explain(failure))
+			pause(ctx, e.backoff(attempt))
+		}
+	}
+}
+
+// acquire takes the leases of entries that were read, asking until there is an answer.
+func (e *Engine) acquire(ctx context.Context, p *partition, s *lease.Session, entries []*lease.Entry) {
+	for attempt := 1; ctx.Err() == nil && s.Remaining() > 0; attempt++ {
+		takes, ok := e.acquireOnce(ctx, p, s, entries)
+		if ok {
+			for i, x := range entries {
+				e.took(s, x, takes[i])
+			}
+			return
+		}
+		wait := e.backoff(attempt)
+		p.mu.Lock()
+		if p.mu.settling {
+			wait = max(wait, settleAgain)
+		}
+		p.mu.Unlock()
+		pause(ctx, wait)
+	}
+}
+
+// acquireOnce asks once. What it took is in the table when it returns. Not ok means that nothing is known yet.
+func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session, entries []*lease.Entry) ([]lease.Take, bool) {
+	_, epoch := p.view()
+	sent := e.clock.Now()
+	status, takes, err := e.store.Acquire(ctx, p.number, s.Consumer(), entries)
+	if err != nil {
+		if code, _ := lease.Refusal(err); code == "NOGROUP" {
+			p.wantOpen()
+			e.renewer.beatNow(p.number)
+		}
+		if ctx.Err() == nil {
+			e.log.warn("acquiring fails", len(entries), "partition", p.number, "err", lease.Explain(err))
+		}
+		return nil, false
+	}
+	switch status {
+	case lease.SessionLive:
+	case lease.SessionLost:
+		e.loseSession(p, s, errSessionDead)
+		return nil, false
+	default: // absent, or settling: a beat tells more
+		e.renewer.beatNow(p.number)
+		return nil, false
+	}
+	for i, x := range entries {
+		if takes[i].Verdict != lease.Acquired {
+			continue
+		}
+		p.raise(takes[i].Token)
+		l := lease.New(s, x, takes[i].Token, sent, e.cfg.leaseTTL-e.cfg.leaseMargin, e.ender)
+		if l.Believed() == 0 || !e.table.Add(l, e.firstRenewal(), e.announce) {
+			// The answer came too late; or our last lease of the stream is off the server and not off the table yet.
+			// Either way the entry comes back in a moment.
+			e.ender.giveUp(l)
+			continue
+		}
+		e.confirm(p, s, l, sent, epoch)
+	}
+	e.metrics.took(takes)
+	e.renewer.nudge()
+	return takes, true
+}
+
+// announce tells the user of a lease. It runs with the table locked, so that nothing can be said of the lease before.
+func (e *Engine) announce(l *lease.Lease) {
+	e.courier.post(api.Notification{Kind: api.Added, Stream: l.Stream(), Token: l.Token(), Lease: l})
+}
+
+// confirm doubts a lease that was asked for before its server was seen to change: it lasts no longer than the session
+// does that was alive then, until a renewal succeeds. One that was added while its session was being lost goes too.
+func (e *Engine) confirm(p *partition, s *lease.Session, l *lease.Lease, sent int64, epoch uint64) {
+	now, current := p.view()
+	if current != epoch {
+		l.Cap(sent + int64(e.cfg.sessionTTL-e.cfg.sessionMargin))
+		e.table.Retry([]*lease.Lease{l}, e.clock.Now())
+	}
+	if now != s {
+		e.disown([]*lease.Lease{l}, causeSession, errSessionPast)
+	}
+}
+
+// took gives an entry that was asked for its place.
+func (e *Engine) took(s *lease.Session, x *lease.Entry, take lease.Take) {
+	switch take.Verdict {
+	case lease.HeldByOne, lease.Refused:
+		if take.Verdict == lease.Refused {
+			e.log.warn("acquiring is refused", 1, "partition", x.Partition, "entry", x.ID, "err", take.Reason)
+		}
+		if held := e.table.Get(x.Stream); held != nil {
+			e.park(s, x, lease.Take{})
+			e.supersede(held)
+			return
+		}
+		e.park(s, x, take)
+	case lease.Early:
+		e.ender.giveBack(s.Consumer(), x, lease.ToLater, x.NotBefore, 0, "")
+	case lease.Gone:
+		e.metrics.gone(1)
+	case lease.Acquired, lease.NotPending:
+		// In the table; or somebody else's, whose pending list it is in.
+	}
+}

@@ -1,0 +1,331 @@
+package engine
+
+import (
+	"container/heap"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/lease"
+)
+
+// How often the first entry of a parked row is asked for.
+const (
+	parkFirst   = 100 * time.Millisecond
+	parkMost    = 30 * time.Second // while the holder stays the same
+	parkChanged = 2 * time.Second  // once the holder has changed
+	// parkSpill is how long an entry stays in later for which the lot had no room.
+	parkSpill = 30 * time.Second
+)
+
+// lot is where entries are parked whose stream is held: by somebody else, or by this process. Of one stream only the
+// entry with the lowest ID is asked for, with growing delays, and at once when this very process frees the stream.
+type lot struct {
+	e    *Engine
+	crew *crew
+
+	mu struct {
+		sync.Mutex
+		rows  map[string]*row // by stream
+		due   []rowHeap       // by partition
+		count int             // entries, those being asked for included
+	}
+}
+
+// row is the parked entries of one stream.
+type row struct {
+	stream  string
+	session *lease.Session
+	entries []*lease.Entry // lowest ID first
+	due     int64          // when the first is asked for
+	place   int            // in the heap; notQueued while the first is being asked for
+	delay   time.Duration
+	holder  string // as of the last answer; empty: not known, or this process
+	changed bool   // the holder was seen to change
+	since   int64  // when the row was made
+}
+
+const notQueued = -1
+
+func newLot(ctx context.Context, e *Engine) *lot {
+	l := &lot{e: e}
+	l.mu.rows = make(map[string]*row)
+	l.mu.due = make([]rowHeap, len(e.partitions))
+	l.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, l.run)
+	return l
+}
+
+// len is the number of parked entries.
+func (l *lot) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.count
+}
+
+// counts is the number of parked entries of each partition.
+func (l *lot) counts() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]int, len(l.e.partitions))
+	for _, r := range l.mu.rows {
+		out[r.session.Partition()] += len(r.entries)
+	}
+	return out
+}
+
+// has says whether entries of a stream are parked.
+func (l *lot) has(stream string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.rows[stream] != nil
+}
+
+// hasEntry says whether this very entry is parked.
+func (l *lot) hasEntry(stream, id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.mu.rows[stream]
+	return r != nil && slices.ContainsFunc(r.entries, func(x *lease.Entry) bool { return x.ID == id })
+}
+
+// park takes an entry in. take is the answer that named the holder; the zero Take means this process. It reports false
+// when the lot is full: the entry must go elsewhere.
+func (l *lot) park(s *lease.Session, x *lease.Entry, take lease.Take) bool {
+	now := l.e.clock.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.count >= l.e.cfg.maxParked {
+		return false
+	}
+	l.mu.count++
+	r := l.mu.rows[x.Stream]
+	if r == nil {
+		r = &row{stream: x.Stream, session: s, place: notQueued, since: now}
+		l.mu.rows[x.Stream] = r
+		r.entries = append(r.entries, x)
+		r.answered(l.e, take)
+		l.queueLocked(x.Partition, r, now+int64(r.wait(l.e, take)))
+		return true
+	}
+	at, _ := slices.BinarySearchFunc(r.entries, x, func(a, b *lease.Entry) int { return lease.CompareIDs(a.ID, b.ID) })
+	if at == 0 && r.place == notQueued {
+		at = 1 // the first is being asked for
+	}
+	r.entries = slices.Insert(r.entries, at, x)
+	return true
+}
+
+// answered notes who holds the stream.
+func (r *row) answered(e *Engine, take lease.Take) {
+	if r.holder != "" && take.Holder != "" && take.Holder != r.holder {
+		r.changed = true
+	}
+	if take.Holder != "" {
+		r.holder = take.Holder
+	}
+	most := parkMost
+	if r.changed {
+		most = parkChanged
+	}
+	r.delay = min(max(2*r.delay, parkFirst), most)
+}
+
+// wait is how long to wait before asking again: the delay, less a random part, but no longer than the holder's lease.
+func (r *row) wait(e *Engine, take lease.Take) time.Duration {
+	if take.Verdict == 0 {
+		return parkMost // this process will say when
+	}
+	d := r.delay - time.Duration(float64(r.delay)/4*e.random())
+	if take.Verdict == lease.HeldByOne && take.Left > 0 && take.Left < d {
+		d = max(take.Left, parkFirst/4)
+	}
+	return d
+}
+
+// nudge has the first entry of a stream asked for at once.
+func (l *lot) nudge(stream string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.mu.rows[stream]
+	if r == nil {
+		return
+	}
+	r.delay, r.holder = 0, ""
+	if r.place == notQueued {
+		r.due = 0 // asked for again at once after this time
+		return
+	}
+	l.queueLocked(r.session.Partition(), r, 0)
+}
+
+func (l *lot) queueLocked(partition int, r *row, at int64) {
+	r.due = at
+	h := &l.mu.due[partition]
+	if r.place == notQueued {
+		heap.Push(h, r)
+	} else {
+		heap.Fix(h, r.place)
+	}
+	if r.place == 0 {
+		l.crew.wake(partition)
+	}
+}
+
+// drop forgets what is parked in a partition: its session is over, and all that was pending for it goes back.
+func (l *lot) drop(partition int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for stream, r := range l.mu.rows {
+		if r.session.Partition() == partition {
+			l.mu.count -= len(r.entries)
+			delete(l.mu.rows, stream)
+		}
+	}
+	l.mu.due[partition] = nil
+}
+
+// clear takes everything out, to be handed back.
+func (l *lot) clear() (out []*lease.Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.mu.rows {
+		out = append(out, r.entries...)
+	}
+	l.mu.rows = make(map[string]*row)
+	l.mu.due = make([]rowHeap, len(l.e.partitions))
+	l.mu.count = 0
+	return out
+}
+
+// run asks for the entries that are due in one partition.
+func (l *lot) run(ctx context.Context, partition int) time.Duration {
+	room := l.e.reserve(l.e.cfg.pipeline.MaxBatch)
+	defer l.e.unreserve(room)
+	rows, entries, next := l.takeDue(partition, room)
+	if len(rows) == 0 {
+		return next
+	}
+	s := rows[0].session
+	takes, ok := l.e.acquireOnce(ctx, l.e.partitions[partition], s, entries)
+	now := l.e.clock.Now()
+	for i, r := range rows {
+		take := lease.Take{Verdict: lease.Refused}
+		if ok {
+			take = takes[i]
+		}
+		l.settle(partition, r, entries[i], take, now)
+	}
+	return 0
+}
+
+// takeDue takes out up to a batch of rows that are due, with the entry of each that is to be asked for; or says how
+// long there is nothing to ask for.
+func (l *lot) takeDue(partition, room int) (rows []*row, entries []*lease.Entry, next time.Duration) {
+	now := l.e.clock.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := &l.mu.due[partition]
+	for len(*h) > 0 && (*h)[0].due <= now && len(rows) < l.e.cfg.pipeline.MaxBatch {
+		r := heap.Pop(h).(*row)
+		switch {
+		case l.e.table.Get(r.stream) != nil:
+			r.delay, r.holder = 0, ""
+			l.queueLocked(partition, r, now+int64(parkMost))
+		case l.e.courier.busy(r.stream):
+			l.behindHandlerLocked(partition, r, now)
+		case len(rows) >= room:
+			// No room for another stream: somebody else may have it, or this process later.
+			l.giveBackLocked(r, lease.ToLater, parkChanged)
+		default:
+			r.due = now
+			rows, entries = append(rows, r), append(entries, r.entries[0])
+		}
+	}
+	if len(*h) == 0 {
+		return rows, entries, nothingMore
+	}
+	return rows, entries, max(time.Duration((*h)[0].due-now), time.Millisecond)
+}
+
+// behindHandlerLocked deals with a row whose stream this process does not own while a handler of it still runs. If that
+// goes on for longer than a lease lasts, others get the stream.
+func (l *lot) behindHandlerLocked(partition int, r *row, now int64) {
+	if time.Duration(now-r.since) > l.e.cfg.leaseTTL {
+		l.giveBackLocked(r, lease.ToLater, l.e.cfg.leaseTTL)
+		return
+	}
+	l.queueLocked(partition, r, now+int64(parkMost))
+}
+
+// giveBackLocked gives up all of a row that is out of the heap.
+func (l *lot) giveBackLocked(r *row, dest lease.Dest, delay time.Duration) {
+	for _, x := range r.entries {
+		l.e.ender.giveBack(r.session.Consumer(), x, dest, 0, delay, "")
+	}
+	l.mu.count -= len(r.entries)
+	delete(l.mu.rows, r.stream)
+}
+
+// settle puts a row back after its first entry was asked for, or goes on to the next entry of the stream.
+func (l *lot) settle(partition int, r *row, x *lease.Entry, take lease.Take, now int64) {
+	l.mu.Lock()
+	if l.mu.rows[r.stream] != r {
+		// Dropped meanwhile, with its session.
+		l.mu.Unlock()
+		return
+	}
+	stays := take.Verdict == lease.HeldByOne || take.Verdict == lease.Refused
+	if !stays {
+		l.mu.count--
+		r.entries = slices.DeleteFunc(r.entries, func(y *lease.Entry) bool { return y == x })
+		r.delay, r.holder, r.changed = 0, "", false
+	}
+	switch {
+	case len(r.entries) == 0:
+		delete(l.mu.rows, r.stream)
+	case take.Verdict == lease.Acquired:
+		r.since = now
+		l.queueLocked(partition, r, now+int64(parkMost))
+	case !stays || r.due == 0:
+		l.queueLocked(partition, r, now)
+	default:
+		r.answered(l.e, take)
+		l.queueLocked(partition, r, now+int64(r.wait(l.e, take)))
+	}
+	waiting := len(r.entries) > 0
+	l.mu.Unlock()
+	if !stays {
+		l.e.took(r.session, x, take)
+	}
+	if take.Verdict == lease.Acquired && waiting {
+		if held := l.e.table.Get(r.stream); held != nil {
+			l.e.supersede(held)
+		} else {
+			l.nudge(r.stream)
+		}
+	}
+}
+
+// rowHeap orders rows by when they are due; each knows its place.
+type rowHeap []*row
+
+func (h rowHeap) Len() int           { return len(h) }
+func (h rowHeap) Less(i, j int) bool { return h[i].due < h[j].due }
+func (h rowHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+func (h *rowHeap) Push(x any) {
+	r := x.(*row)
+	r.place = len(*h)
+	*h = append(*h, r)
+}
+func (h *rowHeap) Pop() any {
+	old := *h
+	r := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	r.place = notQueued
+	return r
+}

@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// partition is what this process knows of one partition of the service.
+type partition struct {
+	number int
+	floor  atomic.Uint64 // greatest token seen
+	dead   atomic.Int64  // sessions past their deadline, as the last beat told
+	due    atomic.Int64  // entries of later that are due, likewise
+
+	mu struct {
+		sync.Mutex
+		session  *lease.Session // nil while there is none
+		name     string         // under which the next session is being opened
+		opened   chan struct{}  // closed when session is set, then made anew
+		reopen   bool           // the group is gone: open again under the same name
+		server   string         // id of the server that last answered a beat
+		epoch    uint64         // how often the server was seen to change
+		settling bool
+		failing  error // why beats fail; nil while they do not
+		failed   int   // beats in a row
+		unread   error // why reading fails; nil while it does not
+		read     readState
+	}
+}
+
+// readState is what is known of the reads that may still deliver to a session.
+type readState struct {
+	running string // consumer that a read runs for; empty: none
+	until   int64  // when the last read with an unknown outcome can deliver nothing any more
+	last    string // greatest entry ID that was read
+	lost    bool   // a read had an unknown outcome: look at what is pending after last
+}
+
+func newPartition(number int, name string) *partition {
+	p := &partition{number: number}
+	p.mu.name = name
+	p.mu.opened = make(chan struct{})
+	return p
+}
+
+// view is the session and the epoch, read at once. The session may be nil or past.
+func (p *partition) view() (s *lease.Session, epoch uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.session, p.mu.epoch
+}
+
+// await returns a session that lives, waiting for it; nil when ctx ends first.
+func (p *partition) await(ctx context.Context) *lease.Session {
+	for {
+		p.mu.Lock()
+		s, opened := p.mu.session, p.mu.opened
+		p.mu.Unlock()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if s != nil && s.Remaining() > 0 {
+			return s
+		}
+		// A session that is past is still in its place until the renewer has looked.
+		timer := time.NewTimer(awaitAgain)
+		select {
+		case <-opened:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// awaitAgain is how long await waits at most between two looks.
+const awaitAgain = 250 * time.Millisecond
+
+// raise notes a token that was seen.
+func (p *partition) raise(t api.Token) {
+	for {
+		old := p.floor.Load()
+		if uint64(t) <= old || p.floor.CompareAndSwap(old, uint64(t)) {
+			return
+		}
+	}
+}
+
+// wantOpen has the group and the consumer made again before anything else.
+func (p *partition) wantOpen() {
+	p.mu.Lock()
+	p.mu.reopen = true
+	p.mu.Unlock()
+}
+
+// beginRead notes that a read for consumer starts, which may deliver until then.
+func (p *partition) beginRead(consumer string) {
+	p.mu.Lock()
+	p.mu.read.running = consumer
+	p.mu.Unlock()
+}
+
+// endRead notes how a read ended; last is the greatest ID it gave, or empty. Unknown is one that may have delivered what
+// did not arrive, and may go on to do so until then.
+func (p *partition) endRead(last string, unknown bool, until int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.read.running = ""
+	if last != "" {
+		p.mu.read.last = last
+	}
+	if unknown {
+		p.mu.read.until = until
+		p.mu.read.lost = true
+	}
+}
+
+// quiet says whether no read can deliver to consumer any more at now.
+func (p *partition) quiet(consumer string, now int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.read.running != consumer && now >= p.mu.read.until
+}

@@ -1,0 +1,280 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
+)
+
+const (
+	// publishChunk and publishBytes bound what PublishMany has on its way at once: below the ring of the client, which
+	// takes 1,024 commands, and small enough for a chunk to take some milliseconds.
+	publishChunk = 512
+	publishBytes = 1 << 20
+
+	// publishErrors is how many errors PublishMany tells one by one.
+	publishErrors = 10
+	// errorName is how many characters of a stream's name an error has.
+	errorName = 64
+)
+
+// maxNotBefore is the latest time that an announcement can carry: 2^53 ms, some 285,000 years from now.
+var maxNotBefore = time.UnixMilli(1 << 53)
+
+// Publisher announces data streams to the consumers of a service. It starts nothing and need not be closed. It may be
+// used from several goroutines.
+type Publisher struct {
+	client rueidis.Client
+	layout *cluster.Layout
+	runner *lease.Runner
+	agreed atomic.Bool // the service is known to have our format and number of partitions
+}
+
+// NewPublisher makes a publisher that sends through client, which stays the caller's. It sends nothing yet. Errors match
+// api.ErrInvalidConfig.
+func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption) (*Publisher, error) {
+	if client == nil {
+		return nil, invalid("the client of the publisher is nil; make one with rueidis.NewClient")
+	}
+	var cfg publisherConfig
+	for i, o := range opts {
+		if o == nil {
+			return nil, invalid("option %d of %d is nil; leave it out", i+1, len(opts))
+		}
+		o.configurePublisher(&cfg)
+	}
+	orDefault(&cfg.partitions, cluster.DefaultPartitions)
+	layout, err := cluster.NewLayout(service, cfg.partitions)
+	if err != nil {
+		return nil, err
+	}
+	return &Publisher{client: client, layout: layout, runner: lease.NewRunner(client, nil)}, nil
+}
+
+// Publish announces a data stream, along with info, and returns the ID of the entry. Exactly one consumer of the service
+// will own the stream until it says Done. info is encoded with encoding/json; json.RawMessage and []byte are taken as
+// JSON that is ready; nil means that there is none.
+//
+// Nothing is sent twice. So after an error of the connection, or the end of ctx, the announcement may have been made all
+// the same: announce again when in doubt. A stream announced twice is owned once at a time; the second announcement is
+// handled when the first one is done.
+//
+// The first call asks Redis whether the service has the same number of partitions, and every further one until that
+// has succeeded. Errors match api.ErrInvalidStream for a name that is empty, longer than cluster.MaxStreamName or not
+// UTF-8 (an announcement is JSON), api.ErrPartitionMismatch or api.ErrFormat when the service is another one than this
+// publisher takes it for, and those of the client; the text says what to do.
+func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts ...PublishOption) (entry string, err error) {
+	a := api.Announcement{Stream: stream, Info: info}
+	for i, o := range opts {
+		if o == nil {
+			return "", invalid("option %d of %d of Publish is nil; leave it out", i+1, len(opts))
+		}
+		o.configureAnnouncement(&a)
+	}
+	e, err := encode(&a)
+	if err != nil {
+		return "", announcing(stream, err)
+	}
+	if err := p.agree(ctx); err != nil {
+		return "", err
+	}
+	entry, err = p.client.Do(ctx, p.command(stream, e)).ToString()
+	if err != nil {
+		return "", announcing(stream, explainPublish(err))
+	}
+	return entry, nil
+}
+
+// PublishMany announces data streams as Publish does, many in one round trip. The entries are in the order of the items;
+// "" stands for one that is not confirmed: it was refused, or failed, or was not sent. err tells of the first few of
+// those, and how many more there are; it is nil when all are confirmed. A bad item does not keep the others from being
+// announced. When Redis confirms none of a chunk of items, or ctx ends, the rest is not sent.
+func (p *Publisher) PublishMany(ctx context.Context, items ...api.Announcement) (entries []string, err error) {
+	if len(items) == 0 {
+		return nil, nil
+	}
+	entries = make([]string, len(items))
+	if err := p.agree(ctx); err != nil {
+		return entries, err
+	}
+	var failed failures
+	for next := 0; next < len(items); {
+		chunk := p.cutChunk(items, &next, &failed)
+		if confirmed := p.send(ctx, chunk, entries, &failed); confirmed || len(chunk) == 0 {
+			continue
+		}
+		if rest := len(items) - next; rest > 0 {
+			failed.addLast(fmt.Errorf("%d announcements were not sent after that; announce them again", rest))
+		}
+		break
+	}
+	return entries, failed.err()
+}
+
+// chunked is an item of PublishMany on its way.
+type chunked struct {
+	index  int // in items and entries
+	stream string
+	fields []string
+}
+
+// cutChunk encodes items from next on, as many as go together, and moves next behind them. Those that cannot be encoded
+// have failed.
+func (p *Publisher) cutChunk(items []api.Announcement, next *int, failed *failures) []chunked {
+	var chunk []chunked
+	for size := 0; *next < len(items) && len(chunk) < publishChunk && size < publishBytes; *next++ {
+		a := &items[*next]
+		fields, err := encode(a)
+		if err != nil {
+			failed.add(*next, a.Stream, err)
+			continue
+		}
+		size += len(fields[1])
+		chunk = append(chunk, chunked{index: *next, stream: a.Stream, fields: fields})
+	}
+	return chunk
+}
+
+// send announces a chunk in one pipeline for each server. It reports whether any of it was confirmed.
+func (p *Publisher) send(ctx context.Context, chunk []chunked, entries []string, failed *failures) (confirmed bool) {
+	commands := make(rueidis.Commands, len(chunk))
+	for i, x := range chunk {
+		commands[i] = p.command(x.stream, x.fields)
+	}
+	for i, result := range p.client.DoMulti(ctx, commands...) {
+		x := chunk[i]
+		entry, err := result.ToString()
+		if err != nil {
+			failed.add(x.index, x.stream, explainPublish(err))
+			continue
+		}
+		entries[x.index], confirmed = entry, true
+	}
+	return confirmed
+}
+
+// agree checks once that the service is what this publisher takes it for. Calls at the same time may all ask, which does
+// no harm.
+func (p *Publisher) agree(ctx context.Context) error {
+	if p.agreed.Load() {
+		return nil
+	}
+	if err := lease.Agree(ctx, p.runner, p.layout); err != nil {
+		return fmt.Errorf("nothing was announced: %w", err)
+	}
+	p.agreed.Store(true)
+	return nil
+}
+
+// command adds an entry to the input stream of the partition that the data stream belongs to.
+func (p *Publisher) command(stream string, fields []string) rueidis.Completed {
+	add := p.client.B().Xadd().Key(p.layout.Keys(p.layout.Of(stream)).Input).Id("*").FieldValue()
+	for i := 0; i+1 < len(fields); i += 2 {
+		add = add.FieldValue(fields[i], fields[i+1])
+	}
+	return add.Build()
+}
+
+// encode makes the fields of an announcement's entry: names and values in turn, the announcement first.
+func encode(a *api.Announcement) ([]string, error) {
+	if err := cluster.ValidateStream(a.Stream); err != nil {
+		return nil, err
+	}
+	if !utf8.ValidString(a.Stream) {
+		return nil, fmt.Errorf("%w: it is not UTF-8, which the JSON of an announcement has to be; use another name", api.ErrInvalidStream)
+	}
+	info, err := encodeInfo(a.Info)
+	if err != nil {
+		return nil, err
+	}
+	text, err := lease.EncodeAnnouncement(a.Stream, info)
+	if err != nil {
+		return nil, err
+	}
+	fields := []string{lease.FieldAnnouncement, text}
+	if a.NotBefore.After(maxNotBefore) {
+		return nil, fmt.Errorf("not before %v is too far ahead; use a time up to %v", a.NotBefore, maxNotBefore)
+	}
+	// Rounded up, since it must not be before. What is before 1970 has passed by any clock.
+	if ms := a.NotBefore.Add(time.Millisecond - 1).UnixMilli(); !a.NotBefore.IsZero() && ms > 0 {
+		fields = append(fields, lease.FieldNotBefore, strconv.FormatInt(ms, 10))
+	}
+	return fields, nil
+}
+
+// encodeInfo is info as JSON, nil when there is none.
+func encodeInfo(info any) (json.RawMessage, error) {
+	var text json.RawMessage
+	switch x := info.(type) {
+	case nil:
+		return nil, nil
+	case json.RawMessage:
+		text = x
+	case []byte:
+		text = x
+	default:
+		var err error
+		if text, err = json.Marshal(info); err != nil {
+			return nil, fmt.Errorf("info of type %T has no JSON form: %w", info, err)
+		}
+	}
+	switch {
+	case text == nil:
+		return nil, nil
+	case !json.Valid(text):
+		return nil, fmt.Errorf("info %.40q is not JSON; give a value that encoding/json can encode, or valid JSON", text)
+	case !utf8.Valid(text):
+		return nil, fmt.Errorf("info %.40q is not UTF-8, which JSON has to be", text)
+	}
+	return text, nil
+}
+
+// announcing says which announcement an error is about.
+func announcing(stream string, err error) error {
+	return fmt.Errorf("announcing stream %.*q: %w", errorName, stream, err)
+}
+
+// explainPublish says of an error of the client what to do, and whether the announcement may have been made.
+func explainPublish(err error) error {
+	if _, refused := lease.Refusal(err); refused {
+		return lease.Explain(err)
+	}
+	return fmt.Errorf("no answer, it may have been announced all the same; announce again: %w", err)
+}
+
+// failures collects errors of many announcements, in bounded space.
+type failures struct {
+	told []error
+	more int
+	last error
+}
+
+func (f *failures) add(index int, stream string, err error) {
+	if len(f.told) == publishErrors {
+		f.more++
+		return
+	}
+	f.told = append(f.told, fmt.Errorf("item %d: %w", index, announcing(stream, err)))
+}
+
+// addLast is told whatever was told before.
+func (f *failures) addLast(err error) { f.last = err }
+
+func (f *failures) err() error {
+	all := f.told
+	if f.more > 0 {
+		all = append(all, fmt.Errorf("%d more failed; those not confirmed have no entry", f.more))
+	}
+	return errors.Join(append(all, f.last)...)
+}

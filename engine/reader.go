@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/streamlease/streamlease/lease"
+)
+
+// read is the reader of one partition: it reads only while its session lives here, and only as much as there is room
+// for, so backpressure ends at the input stream.
+func (e *Engine) read(ctx context.Context, p *partition) {
+	failed := 0
+	for ctx.Err() == nil {
+		s := p.await(ctx)
+		if s == nil {
+			return
+		}
+		n := 0
+		e.room.wait(ctx, func() bool {
+			n = e.reserve(e.cfg.readBatch)
+			return n > 0 || s.Remaining() == 0
+		})
+		if n == 0 {
+			continue
+		}
+		e.reconcile(ctx, p, s)
+		entries, err := e.readOnce(ctx, p, s, n)
+		e.intake(ctx, p, s, entries)
+		e.unreserve(n)
+		if err == nil {
+			failed = 0
+			continue
+		}
+		if ctx.Err() != nil || s.Context().Err() != nil {
+			continue
+		}
+		failed++
+		if code, _ := lease.Refusal(err); code == "NOGROUP" {
+			p.wantOpen()
+			e.renewer.beatNow(p.number)
+		}
+		e.metrics.readFailed()
+		e.log.warn("reading fails", 1, "partition", p.number, "err", lease.Explain(err))
+		pause(ctx, e.backoff(failed))
+	}
+}
+
+// unblockTime is how long a read that was given up may go on to deliver: the client unblocks it, or closes its
+// connection, at once. What a server that hangs delivers later is for others to recover.
+const unblockTime = 200 * time.Millisecond
+
+// readOnce waits for entries for as long as it may: a read that outlives its session could be fed for a consumer whose
+// host is gone.
+func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n int) ([]lease.Entry, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.Context(), cancel)()
+	p.beginRead(s.Consumer())
+	entries, err := e.store.Read(ctx, p.number, s.Consumer(), n, e.cfg.block)
+	_, refused := lease.Refusal(err)
+	last := ""
+	if len(entries) > 0 {
+		last = entries[len(entries)-1].ID
+	}
+	delivering := e.cfg.block + e.cfg.timeout
+	if ctx.Err() != nil {
+		delivering = unblockTime
+	}
+	p.endRead(last, err != nil && !refused, e.clock.Now()+int64(delivering))
+	p.mu.Lock()
+	p.mu.unread = err
+	p.mu.Unlock()
+	return entries, err
+}
+
+// reserve takes room for at most n more streams, and none while handlers are far behind. What it took counts as held
+// until unreserve.
+func (e *Engine) reserve(n int) int {
+	if e.courier.queued() >= 2*e.cfg.readBatch {
+		return 0
+	}
+	e.quota.Lock()
+	defer e.quota.Unlock()
+	if most := e.quota.most; most > 0 {
+		// Each partition's reader gets its share: one that waits for entries with all the room would starve the others.
+		left := most - e.table.Len() - e.quota.reserved
+		n = min(n, left, max(1, most/len(e.partitions)))
+	}
+	n = max(n, 0)
+	e.quota.reserved += n
+	return n
+}
+
+func (e *Engine) unreserve(n int) {
+	e.quota.Lock()
+	e.quota.reserved -= n
+	e.quota.Unlock()
+	e.room.broadcast()
+}
+
+// reconcile looks for entries that a read with an unknown outcome may have left pending: after the last one that
+// arrived, idle for longer than that read could last, and known to nobody here.
+func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session) {
+	p.mu.Lock()
+	lost, after, until := p.mu.read.lost, p.mu.read.last, p.mu.read.until
+	p.mu.Unlock()
+	if !lost || e.clock.Now() < until {
+		return
+	}
+	for {
+		page, err := e.store.Pending(ctx, p.number, s.Consumer(), after, e.cfg.pipeline.MaxBatch, e.cfg.block+e.cfg.timeout)
+		if err != nil {
+			return // the next round tries again
+		}
+		if len(page) == 0 {
+			break
+		}
+		var unknown []lease.Entry
+		for i := range page {
+			if x := &page[i]; !e.knows(p, &x.Entry) {
+				unknown = append(unknown, x.Entry)
+			}
+		}
+		after = page[len(page)-1].ID
+		e.intake(ctx, p, s, unknown)
+	}
+	p.mu.Lock()
+	if p.mu.read.until == until {
+		p.mu.read.lost = false
+	}
+	p.mu.Unlock()
+}
+
+// knows says whether an entry that is pending for this process is in its hands.
+func (e *Engine) knows(p *partition, x *lease.Entry) bool {
+	if e.ender.ending(p.number, x.ID) {
+		return true
+	}
+	parsed, err := lease.ParseEntry(e.layout, p.number, x.ID, x.Body)
+	if err != nil {
+		return false
+	}
+	if l := e.table.Get(parsed.Stream); l != nil && l.Entry() == x.ID {
+		return true
+	}
+	return e.lot.hasEntry(parsed.Stream, x.ID)
+}
+
+// promote moves what is due in later back to the input stream.
+func (e *Engine) promote(ctx context.Context, partition int) time.Duration {
+	_, due, err := e.store.Promote(ctx, partition, e.cfg.pipeline.MaxBatch)
+	switch {
+	case err != nil:
+		if ctx.Err() == nil {
+			e.log.warn("promoting fails", 1, "partition", partition, "err", lease.Explain(err))
+		}
+		return nothingMore // the next beat tells again
+	case due > 0:
+		return 0
+	}
+	e.partitions[partition].due.Store(0)
+	return nothingMore
+}

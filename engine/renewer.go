@@ -1,0 +1,310 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// renewer decides when what is renewed: one loop that looks at the wheel and the sessions and never does I/O, and a crew
+// that sends what the loop has queued. Deadlines are watched by the loop alone, so they pass in time however long an
+// answer takes.
+type renewer struct {
+	e    *Engine
+	crew *crew
+	kick chan struct{}
+
+	mu struct {
+		sync.Mutex
+		queues [][]*lease.Lease // due, by partition
+		next   []int64          // when each partition is to be beaten, or opened, next
+	}
+}
+
+func newRenewer(ctx context.Context, e *Engine) *renewer {
+	r := &renewer{e: e, kick: make(chan struct{}, 1)}
+	r.mu.queues = make([][]*lease.Lease, len(e.partitions))
+	r.mu.next = make([]int64, len(e.partitions))
+	r.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, r.flush)
+	return r
+}
+
+// loop runs until ctx ends. An idle process wakes for its beats and for nothing else.
+func (r *renewer) loop(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-r.kick:
+		}
+		timer.Reset(r.look())
+	}
+}
+
+// nudge makes the loop look now.
+func (r *renewer) nudge() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// beatNow has a partition beaten, or opened, at the next look.
+func (r *renewer) beatNow(partition int) {
+	r.mu.Lock()
+	r.mu.next[partition] = 0
+	r.mu.Unlock()
+	r.nudge()
+}
+
+// look hands out what is due and ends what is past, and returns how long there is nothing to do.
+func (r *renewer) look() time.Duration {
+	e := r.e
+	now := e.clock.Now()
+	tick := e.cfg.wheel.Tick
+	retry := int64(e.cfg.timeout)
+	var past []*lease.Lease
+
+	r.mu.Lock()
+	e.table.Due(now, r.mu.queues, func(l *lease.Lease) (int64, bool) {
+		left := l.Believed()
+		if left <= tick {
+			// At the next tick it would be too late.
+			past = append(past, l)
+			return now + int64(tick), false
+		}
+		return now + min(retry, int64(left-tick)), true
+	})
+	next := now + int64(time.Second)
+	for n, p := range e.partitions {
+		if len(r.mu.queues[n]) > 0 || now >= r.mu.next[n] {
+			r.mu.next[n] = now + int64(e.cfg.beat)
+			r.crew.wake(n)
+		}
+		next = min(next, r.mu.next[n])
+		if s, _ := p.view(); s != nil {
+			if s.Remaining() == 0 {
+				defer e.loseSession(p, s, errSessionPast)
+			} else if until := s.Until(); until > 0 {
+				next = min(next, until)
+			}
+		}
+	}
+	r.mu.Unlock()
+
+	if at, ok := e.table.Next(); ok {
+		next = min(next, at)
+	}
+	e.disown(past, causeDeadline, errLeasePast)
+	return max(time.Duration(next-now), time.Millisecond)
+}
+
+// take empties a partition's queue.
+func (r *renewer) take(partition int) []*lease.Lease {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	due := r.mu.queues[partition]
+	r.mu.queues[partition] = nil
+	return due
+}
+
+// beatAfter sets when the partition is beaten next if no renewal carries a beat before.
+func (r *renewer) beatAfter(partition int, at int64) {
+	r.mu.Lock()
+	r.mu.next[partition] = at
+	r.mu.Unlock()
+	r.nudge()
+}
+
+// batchesPerRound bounds what waits for one answer: with the default batch, 8,192 leases, some 15 ms of the server.
+const batchesPerRound = 32
+
+// flush sends what is due for one partition: it opens a session where there is none, else renews, else beats.
+func (r *renewer) flush(ctx context.Context, n int) time.Duration {
+	e, p := r.e, r.e.partitions[n]
+	due := r.take(n)
+	s := e.openIfNeeded(ctx, p)
+	if s == nil {
+		// Leases of a session that is gone are off the table already.
+		r.e.table.Retry(due, e.clock.Now()+int64(e.cfg.timeout))
+		return nothingMore
+	}
+	sent := e.clock.Now()
+	var err error
+	if len(due) == 0 {
+		err = r.beat(ctx, p, s, sent)
+	} else {
+		for len(due) > 0 && err == nil {
+			n := min(len(due), batchesPerRound*e.cfg.pipeline.MaxBatch)
+			sent = e.clock.Now()
+			err = r.renew(ctx, p, s, sent, due[:n:n])
+			due = due[n:]
+		}
+		e.table.Retry(due, e.clock.Now()+int64(e.cfg.retry))
+	}
+	if err == nil {
+		p.recovered(e)
+		r.beatAfter(n, sent+int64(e.cfg.beat))
+	} else if ctx.Err() == nil {
+		r.beatAfter(n, e.clock.Now()+int64(p.failing(e, err)))
+	}
+	return nothingMore
+}
+
+func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session, sent int64) error {
+	_, epoch := p.view()
+	b, err := r.e.store.Beat(ctx, p.number, s.Consumer(), false)
+	if code, _ := lease.Refusal(err); code == "TRYAGAIN" {
+		b, err = r.e.store.Beat(ctx, p.number, s.Consumer(), true)
+	}
+	if err == nil {
+		r.e.heard(p, s, epoch, sent, b)
+	}
+	return err
+}
+
+// renew sends leases in batches and gives each the consequence of its verdict.
+func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, sent int64, due []*lease.Lease) error {
+	e := r.e
+	_, epoch := p.view()
+	due = slices.DeleteFunc(due, func(l *lease.Lease) bool { return l.Session() != s })
+	e.table.Late(due, sent, e.metrics.late)
+	batches := cut(due, e.cfg.pipeline.MaxBatch)
+	answers := e.store.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil)
+
+	var kept, again, missing, lost []*lease.Lease
+	var failure error
+	migrating := false
+	for i, batch := range batches {
+		e.metrics.batch(len(batch))
+		a := &answers[i]
+		if a.Err != nil {
+			failure = a.Err
+			code, _ := lease.Refusal(a.Err)
+			migrating = migrating || code == "TRYAGAIN"
+			again = append(again, batch...)
+			continue
+		}
+		same := e.heard(p, s, epoch, sent, a.Beat)
+		if a.Status == lease.SessionLost {
+			// The session is off, and its leases with it.
+			e.metrics.renewed(len(kept), 0, 0, len(due)-len(kept))
+			return nil
+		}
+		for j, l := range batch {
+			switch v := a.Verdict(j); {
+			case !same:
+				// Sent before its server was seen to have changed: it says nothing about now.
+				again = append(again, l)
+			case v == lease.Kept && l.Extend(sent, e.cfg.leaseTTL-e.cfg.leaseMargin):
+				kept = append(kept, l)
+			case v == lease.Missing:
+				missing = append(missing, l)
+			default:
+				lost = append(lost, l)
+			}
+		}
+		for _, w := range a.Waiting {
+			e.supersede(batch[w.Index])
+		}
+	}
+	e.metrics.renewed(len(kept), len(lost), len(missing), len(again))
+	e.table.Renewed(kept, e.nextRenewal)
+	e.disown(lost, causeLease, errLeaseTaken)
+	if migrating {
+		again = r.oneByOne(ctx, p, s, again)
+	}
+	again = append(again, r.verify(ctx, p, s, missing)...)
+	e.table.Retry(again, e.clock.Now()+int64(e.cfg.retry))
+	r.nudge()
+	if migrating {
+		return nil
+	}
+	return failure
+}
+
+// verify sets leases again that a server has forgotten; it returns those whose question is still open.
+func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, missing []*lease.Lease) (again []*lease.Lease) {
+	e := r.e
+	for _, batch := range cut(missing, e.cfg.pipeline.MaxBatch) {
+		_, epoch := p.view()
+		sent := e.clock.Now()
+		held := batch[:0]
+		for _, l := range batch {
+			if l.Believed() > 0 {
+				held = append(held, l)
+			}
+		}
+		verdicts, err := e.store.Verify(ctx, p.number, s.Consumer(), held)
+		if _, now := p.view(); err != nil || now != epoch {
+			again = append(again, held...)
+			continue
+		}
+		var kept, lost []*lease.Lease
+		for i, l := range held {
+			if i < len(verdicts) && lease.Verdict(verdicts[i]) == lease.Kept && l.Extend(sent, e.cfg.leaseTTL-e.cfg.leaseMargin) {
+				kept = append(kept, l)
+			} else {
+				lost = append(lost, l)
+			}
+		}
+		e.metrics.renewed(len(kept), len(lost), 0, 0)
+		e.table.Renewed(kept, e.nextRenewal)
+		e.disown(lost, causeLease, errLeaseGone)
+	}
+	return again
+}
+
+// oneByOne renews while the partition's slot migrates and its keys are apart: the session and each lease by itself. It
+// returns those whose question is still open.
+func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, leases []*lease.Lease) (again []*lease.Lease) {
+	e := r.e
+	_, epoch := p.view()
+	sent := e.clock.Now()
+	b, err := e.store.Beat(ctx, p.number, s.Consumer(), true)
+	if err != nil || !e.heard(p, s, epoch, sent, b) {
+		return leases
+	}
+	for _, batch := range cut(leases, e.cfg.pipeline.MaxBatch) {
+		sent = e.clock.Now()
+		verdicts := e.store.Extend(ctx, s.Consumer(), batch)
+		if _, now := p.view(); now != epoch {
+			again = append(again, batch...)
+			continue
+		}
+		var kept, lost []*lease.Lease
+		for i, l := range batch {
+			switch v := verdicts[i]; {
+			case v == lease.Kept && l.Extend(sent, e.cfg.leaseTTL-e.cfg.leaseMargin):
+				kept = append(kept, l)
+			case v == 0 || v == lease.Missing && b.Settling:
+				again = append(again, l)
+			default:
+				lost = append(lost, l)
+			}
+		}
+		e.metrics.renewed(len(kept), len(lost), 0, 0)
+		e.table.Renewed(kept, e.nextRenewal)
+		e.disown(lost, causeLease, errLeaseTaken)
+	}
+	return again
+}
+
+// cut divides items into batches of at most size.
+func cut[T any](items []T, size int) [][]T {
+	batches := make([][]T, 0, (len(items)+size-1)/size)
+	for len(items) > size {
+		batches, items = append(batches, items[:size:size]), items[size:]
+	}
+	if len(items) > 0 {
+		batches = append(batches, items)
+	}
+	return batches
+}

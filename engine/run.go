@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// life is how far an engine has come. It only goes forward: new, running, draining, ended.
+type life struct {
+	drain      context.Context // ends when it is to drain
+	beginDrain context.CancelFunc
+	hurry      context.Context // ends when it is to end now
+	beginHurry context.CancelFunc
+	ended      chan struct{} // closed when it has ended
+	err        error         // how; set before ended is closed
+
+	mu struct {
+		sync.Mutex
+		started, closed, running bool
+	}
+}
+
+func (l *life) init() {
+	l.drain, l.beginDrain = context.WithCancel(context.Background())
+	l.hurry, l.beginHurry = context.WithCancel(context.Background())
+	l.ended = make(chan struct{})
+}
+
+// begin claims the one start that an engine has.
+func (l *life) begin() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.mu.closed:
+		return api.ErrClosed
+	case l.mu.started:
+		return api.ErrStarted
+	}
+	l.mu.started = true
+	return nil
+}
+
+func (l *life) setRunning(on bool) {
+	l.mu.Lock()
+	l.mu.running = on
+	l.mu.Unlock()
+}
+
+func (l *life) isRunning() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.running
+}
+
+// delivery is one of the ways in which notifications reach the user.
+type delivery interface {
+	// deliver hands one notification over, on a worker; done is called once, then or later.
+	deliver(n api.Notification, done func(error))
+	// releasing tells, beside the notification, that a stream is to be handed back.
+	releasing(l *lease.Lease)
+	// handsBack says whether the end of a Releasing notification hands the stream back.
+	handsBack() bool
+	// finish delivers Terminated with why the engine ended, for as long as ctx allows. Nothing is delivered after it.
+	finish(ctx context.Context, why error)
+}
+
+// Run owns streams until ctx ends or Shutdown is called, and then drains: every stream that is held is told Releasing
+// and handed back, handlers may end within the drain timeout. It returns nil after a clean drain.
+//
+// The handler is called on at most WithWorkers goroutines, for one stream one notification at a time and in order. Its
+// context carries the values of ctx and not its end; it ends when the engine gives up waiting for handlers.
+//
+// It returns early, with nothing taken, when the service cannot be used as configured: api.ErrPartitionMismatch,
+// api.ErrFormat, api.ErrForeignConsumers, missing rights, keys of another type. While Redis is out of reach it tries
+// again until ctx ends. api.ErrStarted and api.ErrClosed: an engine starts once. api.ErrDrainTimeout: handlers did not
+// end, or Redis did not take back, in time; nothing is lost, others recover it when the session has ended.
+func (e *Engine) Run(ctx context.Context, h api.Handler) error {
+	if h == nil {
+		return invalid("the handler is nil")
+	}
+	if err := e.life.begin(); err != nil {
+		return err
+	}
+	return e.run(ctx, func(handling context.Context) delivery { return &handled{ctx: handling, handler: h} })
+}
+
+// run is the whole life of an engine.
+func (e *Engine) run(ctx context.Context, way func(handling context.Context) delivery) (err error) {
+	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	e.base = base
+	defer func() {
+		end(api.ErrClosed)
+		e.metrics.close()
+		e.closeClients()
+		e.life.setRunning(false)
+		e.life.err = err
+		close(e.life.ended)
+	}()
+	to := way(base)
+	e.way = to
+	if err := e.assemble(base, to); err != nil {
+		to.finish(base, err)
+		return err
+	}
+	var group sync.WaitGroup
+	group.Go(func() { e.renewer.loop(base) })
+	group.Go(func() { e.watch(base) })
+	defer group.Wait()
+	defer end(api.ErrClosed)
+
+	starting, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(e.life.drain, cancel)()
+	err = e.start(starting)
+	cancel()
+	if err != nil {
+		if errors.Is(err, errStopped) {
+			err = nil
+		}
+		e.dismantle(to, err)
+		return err
+	}
+	e.life.setRunning(true)
+
+	reading, stopReading := context.WithCancel(base)
+	var readers sync.WaitGroup
+	for _, p := range e.partitions {
+		readers.Go(func() { e.read(reading, p) })
+	}
+	select {
+	case <-ctx.Done():
+	case <-e.life.drain.Done():
+	}
+	stopReading()
+	return e.drain(to, &readers)
+}
+
+// assemble makes the parts that run. None takes a stream before start has succeeded.
+func (e *Engine) assemble(base context.Context, to delivery) (err error) {
+	e.courier, err = newCourier(courierConfig{
+		Workers:  e.cfg.workers,
+		Deliver:  to.deliver,
+		Finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
+		Idle:     func(stream string) { e.lot.nudge(stream); e.room.broadcast() },
+	})
+	if err != nil {
+		return err
+	}
+	inFlight := e.cfg.pipeline.MaxInFlight
+	e.renewer = newRenewer(base, e)
+	e.ender = newEnder(base, e)
+	e.lot = newLot(base, e)
+	e.promoter = newCrew(base, len(e.partitions), min(inFlight, 2), e.promote)
+	return nil
+}
+
+// start checks that the service is the one that was configured and waits until every partition has a session. It
+// returns an error only for what waiting does not mend, or when ctx ends.
+func (e *Engine) start(ctx context.Context) error {
+	for attempt := 1; ; attempt++ {
+		err := e.store.Agree(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return errStopped
+		}
+		if definite(err) {
+			return err
+		}
+		e.log.warn("starting: Redis does not answer", 1, "err", err)
+		pause(ctx, e.backoff(attempt))
+	}
+	if err := e.checkForeign(ctx); err != nil {
+		return err
+	}
+	for _, p := range e.partitions {
+		e.renewer.beatNow(p.number)
+	}
+	for _, p := range e.partitions {
+		if err := e.awaitOpen(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errStopped = errors.New("stopped while starting")
+
+// definite reports whether an error of the start is one that waiting does not mend.
+func definite(err error) bool {
+	return errors.Is(err, api.ErrPartitionMismatch) || errors.Is(err, api.ErrFormat) || lease.Permanent(err)
+}
+
+// awaitOpen waits for the first session of a partition.
+func (e *Engine) awaitOpen(ctx context.Context, p *partition) error {
+	for ctx.Err() == nil {
+		p.mu.Lock()
+		s, failing, opened := p.mu.session, p.mu.failing, p.mu.opened
+		p.mu.Unlock()
+		if s != nil {
+			return nil
+		}
+		if failing != nil && lease.Permanent(failing) {
+			return fmt.Errorf("opening partition %d: %w", p.number, lease.Explain(failing))
+		}
+		timer := time.NewTimer(awaitAgain)
+		select {
+		case <-opened:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	return errStopped
+}
+
+// delivered takes the consequences of a delivery.
+func (e *Engine) delivered(to delivery, n api.Notification, err error, took time.Duration) {
+	e.metrics.handled(n, err, took)
+	e.room.broadcast()
+	l, _ := n.Lease.(*lease.Lease)
+	var panicked *api.PanicError
+	if errors.As(err, &panicked) {
+		e.log.error("handler panicked", "kind", n.Kind, "panic", panicked.Value, "stack", string(panicked.Stack))
+	}
+	switch n.Kind {
+	case api.Added:
+		if err != nil && l.FailFor(err) {
+			if _, snoozed := api.SnoozeDelay(err); !snoozed {
+				e.log.warn("handling failed", 1, "attempt", l.Attempt(), "err", err)
+			}
+		}
+		return
+	case api.Releasing:
+		if to.handsBack() {
+			l.HandBack()
+		}
+	}
+	if err != nil && panicked == nil {
+		e.log.warn("handler returned an error that has no effect", 1, "kind", n.Kind, "err", err)
+	}
+}
+
+// slowHandler is how long a handler may run before the log says that it blocks a worker.
+const slowHandler = time.Second
+
+// watch looks once a second for handlers that block workers, and ends with ctx.
+func (e *Engine) watch(ctx context.Context) {
+	for pause(ctx, slowHandler) {
+		if n, example := e.courier.blocked(time.Now(), slowHandler); n > 0 {
+			e.log.warn("handlers block workers", n, "for", slowHandler, "example", example,
+				"remedy", "return from Handle at once and work elsewhere, or use RunEach, or WithWorkers")
+		}
+		e.log.flush()
+	}
+}

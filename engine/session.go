@@ -1,0 +1,270 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// Why sessions and leases end, as Disowned and the logs have it.
+var (
+	errSessionPast = fmt.Errorf("%w: no beat succeeded in time", api.ErrSessionLost)
+	errSessionDead = fmt.Errorf("%w: the server counts it as past its deadline", api.ErrSessionLost)
+	errLeasePast   = fmt.Errorf("%w: no renewal succeeded in time", api.ErrLeaseLost)
+	errLeaseTaken  = fmt.Errorf("%w: it is gone from Redis or somebody else's", api.ErrLeaseLost)
+	errLeaseGone   = fmt.Errorf("%w: the server forgot it and its entry", api.ErrLeaseLost)
+)
+
+// newConsumerName is a name that no run of any process had before.
+func newConsumerName(id string) string { return id + "." + rand.Text()[:12] }
+
+// openIfNeeded returns the partition's session, after opening one if there is none and making the group again if that
+// is gone; nil when it could not.
+func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session {
+	p.mu.Lock()
+	s, name, reopen := p.mu.session, p.mu.name, p.mu.reopen
+	p.mu.Unlock()
+	if s != nil && s.Remaining() == 0 {
+		e.loseSession(p, s, errSessionPast)
+		s = nil
+		p.mu.Lock()
+		name = p.mu.name
+		p.mu.Unlock()
+	}
+	if s != nil && !reopen {
+		return s
+	}
+	if s != nil {
+		name = s.Consumer()
+	}
+	_, epoch := p.view()
+	sent := e.clock.Now()
+	b, err := e.store.Open(ctx, p.number, name, api.Token(p.floor.Load()))
+	if err != nil {
+		e.metrics.opened(false)
+		if ctx.Err() == nil {
+			e.renewer.beatAfter(p.number, e.clock.Now()+int64(p.failing(e, err)))
+		}
+		return nil
+	}
+	e.metrics.opened(true)
+	p.recovered(e)
+	if s != nil {
+		p.mu.Lock()
+		p.mu.reopen = false
+		p.mu.Unlock()
+		if !e.heard(p, s, epoch, sent, b) && s.Remaining() == 0 {
+			return nil
+		}
+		return s
+	}
+	return e.opened(p, name, sent, b)
+}
+
+// opened puts a new session in its place, unless the answer came too late for it.
+func (e *Engine) opened(p *partition, name string, sent int64, b lease.Beat) *lease.Session {
+	s := lease.NewSession(e.base, e.clock, p.number, name, sent, e.cfg.sessionTTL-e.cfg.sessionMargin)
+	if b.Status == lease.SessionLost || s.Remaining() == 0 {
+		p.mu.Lock()
+		p.mu.name = newConsumerName(e.cfg.consumerID)
+		p.mu.Unlock()
+		e.renewer.beatNow(p.number)
+		return nil
+	}
+	p.mu.Lock()
+	p.mu.session, p.mu.reopen = s, false
+	p.mu.read.last, p.mu.read.lost = "", false
+	if p.mu.server != b.Server {
+		p.mu.server = b.Server
+		p.mu.epoch++
+	}
+	close(p.mu.opened)
+	p.mu.opened = make(chan struct{})
+	p.mu.Unlock()
+	e.event(api.EventSessionOpened, p.number, nil, name)
+	e.settling(p, b.Settling)
+	e.told(p, b)
+	return s
+}
+
+// heard takes in what a beat answered, whichever script carried it. It reports whether what was sent along with it,
+// at sent, in that epoch, may be believed: the session lives, and its server is the one that was asked then.
+func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, sent int64, b lease.Beat) bool {
+	if b.Status == lease.SessionLost {
+		e.loseSession(p, s, errSessionDead)
+		return false
+	}
+	p.mu.Lock()
+	changed := b.Status == lease.SessionMade || b.Server != p.mu.server
+	if changed {
+		p.mu.server = b.Server
+		p.mu.epoch++
+	}
+	same := p.mu.epoch == epoch
+	p.mu.Unlock()
+	if changed {
+		e.rush(p, s)
+	}
+	if !s.Extend(sent, e.cfg.sessionTTL-e.cfg.sessionMargin) {
+		e.loseSession(p, s, errSessionPast)
+		return false
+	}
+	e.settling(p, b.Settling)
+	e.told(p, b)
+	return same
+}
+
+// rush doubts every lease of a session whose server may have forgotten some: until a renewal sent from now on says
+// otherwise, each lasts no longer than the session would have without this answer, which is less than settling does.
+func (e *Engine) rush(p *partition, s *lease.Session) {
+	now := e.clock.Now()
+	e.table.Rush(s, max(s.Until(), 1), func(*lease.Lease) int64 { return now })
+	e.renewer.nudge()
+}
+
+// told passes on what else a beat tells.
+func (e *Engine) told(p *partition, b lease.Beat) {
+	p.dead.Store(int64(b.Dead))
+	if b.Due >= 0 {
+		p.due.Store(int64(b.Due))
+	}
+	if b.Due > 0 {
+		e.promoter.wake(p.number)
+	}
+}
+
+// settling notes whether the partition settles, and says so when that changes.
+func (e *Engine) settling(p *partition, on bool) {
+	p.mu.Lock()
+	was := p.mu.settling
+	p.mu.settling = on
+	p.mu.Unlock()
+	switch {
+	case on && !was:
+		e.event(api.EventSettlingStarted, p.number, nil, "the server changed or is new; what is free is not taken yet")
+	case was && !on:
+		e.event(api.EventSettlingEnded, p.number, nil, "")
+	}
+}
+
+// loseSession ends a session and every lease of it, hands back all that is pending for it, and has a new one opened.
+// Only the first call for a session does anything.
+func (e *Engine) loseSession(p *partition, s *lease.Session, cause error) {
+	p.mu.Lock()
+	if p.mu.session != s {
+		p.mu.Unlock()
+		return
+	}
+	p.mu.session = nil
+	p.mu.name = newConsumerName(e.cfg.consumerID)
+	p.mu.Unlock()
+	s.End()
+	held := 0
+	for l := range e.table.Of(s) {
+		if e.disownOne(l, causeSession, cause) {
+			held++
+		}
+	}
+	e.lot.drop(p.number)
+	e.ender.owe(s, 0)
+	e.metrics.sessionLost()
+	e.event(api.EventSessionLost, p.number, cause, fmt.Sprintf("%d streams disowned", held))
+	e.renewer.beatNow(p.number)
+}
+
+// disown ends leases that are lost, and re-queues their entries as soon as Redis answers.
+func (e *Engine) disown(leases []*lease.Lease, cause disownCause, why error) {
+	n := 0
+	for _, l := range leases {
+		if e.disownOne(l, cause, why) {
+			n++
+			e.ender.giveUp(l)
+		}
+	}
+	if n > 0 {
+		e.log.warn("streams disowned", n, "cause", why)
+	}
+}
+
+// disownOne takes a lease off the table and tells its owner. It reports false if somebody else had taken it off, or
+// its owner had ended it and waits for the outcome.
+func (e *Engine) disownOne(l *lease.Lease, cause disownCause, why error) bool {
+	if !e.table.Remove(l) {
+		return false
+	}
+	defer e.freed(l.Stream())
+	if !l.Lose(why) {
+		return false
+	}
+	e.metrics.disowned(cause)
+	e.courier.post(api.Notification{Kind: api.Disowned, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: why})
+	return true
+}
+
+// freed is called when a stream is off the table: who waited for that goes on.
+func (e *Engine) freed(stream string) {
+	e.lot.nudge(stream)
+	e.room.broadcast()
+}
+
+// supersede tells an owner, once, that its stream was announced again.
+func (e *Engine) supersede(l *lease.Lease) {
+	if l.Remaining() > 0 && l.Supersede() {
+		e.courier.post(api.Notification{Kind: api.Superseded, Stream: l.Stream(), Token: l.Token(), Lease: l})
+	}
+}
+
+// nextRenewal is when a lease that was just renewed is renewed next: the interval, less a share drawn anew each time,
+// so that what was taken at once does not stay together.
+func (e *Engine) nextRenewal(*lease.Lease) int64 {
+	return e.clock.Now() + int64(float64(e.cfg.interval)*(1-jitterShare*e.random()))
+}
+
+// firstRenewal spreads the leases of one acquisition over a whole interval.
+func (e *Engine) firstRenewal() int64 {
+	return e.clock.Now() + int64(float64(e.cfg.interval)*(firstShare+(1-firstShare)*e.random()))
+}
+
+const (
+	jitterShare = 0.1
+	firstShare  = 0.1
+)
+
+// failing notes that beats of the partition fail, and returns how long to wait before the next.
+func (p *partition) failing(e *Engine, err error) time.Duration {
+	p.mu.Lock()
+	first := p.mu.failing == nil
+	p.mu.failing = err
+	p.mu.failed++
+	failed := p.mu.failed
+	p.mu.Unlock()
+	if first {
+		e.event(api.EventRedisUnreachable, p.number, lease.Explain(err), "")
+	} else {
+		e.log.warn("beats fail", 1, "partition", p.number, "err", lease.Explain(err))
+	}
+	return e.backoff(failed)
+}
+
+// recovered notes that beats succeed again.
+func (p *partition) recovered(e *Engine) {
+	p.mu.Lock()
+	was := p.mu.failing
+	p.mu.failing, p.mu.failed = nil, 0
+	p.mu.Unlock()
+	if was != nil {
+		e.event(api.EventRedisReachable, p.number, nil, "")
+	}
+}
+
+// backoff is how long to wait after so many failures in a row: from cfg.retry doubling up to a beat, less up to half of
+// it drawn at random.
+func (e *Engine) backoff(failures int) time.Duration {
+	d := e.cfg.retry << min(failures-1, 10)
+	d = min(d, e.cfg.beat)
+	return d - time.Duration(float64(d)/2*e.random())
+}

@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// handBackTime is how long handing back may take after handlers have ended or the drain timeout has.
+const handBackTime = 5 * time.Second
+
+// Shutdown drains the engine and waits until it has ended: every stream that is held is told Releasing with a valid
+// lease, handlers may end within the drain timeout, then everything that is pending for this process is handed back.
+// Nothing is acknowledged that was not Done, and no retry is counted.
+//
+// ctx bounds the wait and the drain: at its end the engine stops at once, with an error that matches api.ErrDrainTimeout
+// and the error of ctx. It returns how the engine ended, nil after a clean drain, also when called again, or at the same
+// time. An engine that was never started is closed and nil returned.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	e.life.mu.Lock()
+	started := e.life.mu.started
+	e.life.mu.closed = true
+	e.life.mu.Unlock()
+	if !started {
+		e.life.beginDrain()
+		e.metrics.close()
+		e.closeClients()
+		return nil
+	}
+	e.life.beginDrain()
+	select {
+	case <-e.life.ended:
+		return e.life.err
+	case <-ctx.Done():
+	}
+	e.life.beginHurry()
+	<-e.life.ended
+	if e.life.err != nil {
+		return fmt.Errorf("%w (%w)", e.life.err, ctx.Err())
+	}
+	return nil
+}
+
+// drain is the one place that knows the order of a shutdown. Renewal goes on until the last step but one.
+func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
+	e.event(api.EventDrainStarted, api.NoPartition, nil, fmt.Sprintf("%d streams held", e.table.Len()))
+	patience, cancel := context.WithTimeout(e.life.hurry, e.cfg.drainTimeout)
+	defer cancel()
+
+	// 1. Reading has been stopped; parked entries go back at once, others may be free to take them.
+	e.returnParked()
+	readers.Wait()
+	e.returnParked()
+
+	// 2. Every stream that is held is told, with its lease valid.
+	for _, l := range e.table.All() {
+		e.release(to, l)
+	}
+
+	// 3. Handlers end, and endings arrive, until the drain timeout.
+	drained := e.room.wait(patience, func() bool { return e.table.Len() == 0 })
+	handlers := e.courier.wait(patience)
+
+	// 4. What is left is taken from its owners.
+	for _, l := range e.table.All() {
+		l.HandBack()
+	}
+
+	// 5. All that is pending goes back, in batches; then the sessions are closed.
+	last, cancelLast := context.WithTimeout(e.life.hurry, handBackTime)
+	defer cancelLast()
+	handed := e.handBackAll(last)
+
+	// 6. Only then does renewal stop.
+	var err error
+	switch {
+	case !handed:
+		err = errors.Join(fmt.Errorf("%w: not everything was handed back", api.ErrDrainTimeout), e.lastFailure())
+	case !drained || handlers != nil:
+		err = fmt.Errorf("%w: handlers did not end", api.ErrDrainTimeout)
+	}
+	e.dismantle(to, err)
+	return err
+}
+
+func (e *Engine) returnParked() {
+	for _, x := range e.lot.clear() {
+		s, _ := e.partitions[x.Partition].view()
+		if s != nil {
+			e.ender.giveBack(s.Consumer(), x, lease.ToInput, 0, 0, "")
+		}
+	}
+}
+
+// release tells an owner that its stream is to be handed back.
+func (e *Engine) release(to delivery, l *lease.Lease) {
+	if l.Remaining() == 0 {
+		return
+	}
+	e.courier.post(api.Notification{Kind: api.Releasing, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: api.ErrReleasing})
+	to.releasing(l)
+}
+
+// handBackAll waits until endings are settled and nothing is pending for any session; false when ctx ends first.
+func (e *Engine) handBackAll(ctx context.Context) bool {
+	if !e.room.wait(ctx, func() bool { return e.table.Len() == 0 }) ||
+		!e.ender.idle.wait(ctx, func() bool { return e.ender.pending() == 0 }) {
+		return false
+	}
+	by := e.clock.Now() + 2*int64(unblockTime)
+	var debts []*debt
+	for _, p := range e.partitions {
+		if s, _ := p.view(); s != nil {
+			debts = append(debts, e.ender.owe(s, by))
+		}
+	}
+	for _, d := range debts {
+		select {
+		case <-d.settled:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// dismantle stops all parts. What is still held by then is lost to its owners with the cause ErrClosed.
+func (e *Engine) dismantle(to delivery, why error) {
+	e.lot.crew.stop()
+	e.promoter.stop()
+	for _, l := range e.table.All() {
+		e.disownOne(l, causeClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))
+	}
+	e.ender.stop()
+	e.renewer.crew.stop()
+	for _, p := range e.partitions {
+		if s, _ := p.view(); s != nil {
+			s.End()
+		}
+	}
+	ctx, cancel := context.WithTimeout(e.life.hurry, time.Second)
+	defer cancel()
+	_ = e.courier.wait(ctx)
+	to.finish(ctx, why)
+	_ = e.courier.stop(ctx)
+}
+
+// lastFailure is why Redis does not answer, nil if it does.
+func (e *Engine) lastFailure() error {
+	for _, p := range e.partitions {
+		p.mu.Lock()
+		failing := p.mu.failing
+		p.mu.Unlock()
+		if failing != nil {
+			return lease.Explain(failing)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// Stats is what an engine knows of itself at one moment.
+type Stats struct {
+	Held       int           // streams owned, those whose ending is on its way to Redis included
+	Parked     int           // announcements that wait for a stream which is owned
+	Ending     int           // endings on their way to Redis
+	Queued     int           // notifications that wait for a worker
+	Busy       int           // handlers running
+	Dead       int           // sessions past their deadline that the last beats told of, over all partitions
+	Due        int           // announcements in later that are due, likewise
+	Oldest     time.Duration // how long the stream owned for longest has been owned; 0 when none is
+	Partitions int           // of the service
+	Live       int           // partitions in which this process has a live session
+	Settling   int           // partitions that settle: nothing free is taken there
+}
+
+// Stats makes no round trip. Before the start and after the end it is zero but for Partitions.
+func (e *Engine) Stats() Stats {
+	s := Stats{Partitions: len(e.partitions)}
+	if !e.life.isRunning() {
+		return s
+	}
+	s.Held, s.Parked, s.Ending = e.table.Len(), e.lot.len(), e.ender.pending()
+	s.Queued, s.Busy = e.courier.queued(), e.courier.running()
+	if l := e.table.Oldest(); l != nil {
+		s.Oldest = time.Duration(e.clock.Now() - l.Since())
+	}
+	for _, p := range e.partitions {
+		s.Dead += int(p.dead.Load())
+		s.Due += int(p.due.Load())
+		p.mu.Lock()
+		if p.mu.session != nil && p.mu.session.Remaining() > 0 {
+			s.Live++
+		}
+		if p.mu.settling {
+			s.Settling++
+		}
+		p.mu.Unlock()
+	}
+	return s
+}
+
+// collectGauges implements gaugeSource.
+func (e *Engine) collectGauges(emit func(g gauge, partition int, v float64)) {
+	if !e.life.isRunning() {
+		return
+	}
+	held, parked := e.table.Counts(nil), e.lot.counts()
+	for n, p := range e.partitions {
+		p.mu.Lock()
+		settling := 0.0
+		if p.mu.settling {
+			settling = 1
+		}
+		p.mu.Unlock()
+		emit(gaugeHeld, n, float64(held[n]))
+		emit(gaugeParked, n, float64(parked[n]))
+		emit(gaugeSettling, n, settling)
+		emit(gaugePeersDead, n, float64(p.dead.Load()))
+		emit(gaugeLaterDue, n, float64(p.due.Load()))
+	}
+	emit(gaugeQueueDepth, api.NoPartition, float64(e.courier.queued()))
+	emit(gaugeBusyWorkers, api.NoPartition, float64(e.courier.running()))
+	if l := e.table.Oldest(); l != nil {
+		emit(gaugeOldestHeld, api.NoPartition, time.Duration(e.clock.Now()-l.Since()).Seconds())
+	}
+}
+
+// Leases yields the leases that are held. It works on a snapshot: some may have ended when they come.
+func (e *Engine) Leases() iter.Seq[api.Lease] {
+	return func(yield func(api.Lease) bool) {
+		for _, l := range e.table.All() {
+			if l.Remaining() > 0 && !yield(l) {
+				return
+			}
+		}
+	}
+}
+
+// Lease is the lease of a stream, if this process owns it.
+func (e *Engine) Lease(stream string) (api.Lease, bool) {
+	l := e.table.Get(stream)
+	if l == nil || l.Remaining() == 0 {
+		return nil, false
+	}
+	return l, true
+}
+
+// DoneStream is Lease.Done by the name of the stream, for those who come from a library that has it. It returns
+// api.ErrNotHeld when this process does not own the stream. Lease.Done is better: it cannot end a later ownership than
+// the one that was meant.
+func (e *Engine) DoneStream(ctx context.Context, stream string) error {
+	l := e.table.Get(stream)
+	if l == nil {
+		return fmt.Errorf("%w: stream %q", api.ErrNotHeld, stream)
+	}
+	return l.Done(ctx)
+}
+
+// SetMaxStreams sets how many streams this process owns at most; 0 or less means no limit. If it owns more, those taken
+// last are told Releasing and handed back.
+func (e *Engine) SetMaxStreams(n int) {
+	n = max(n, 0)
+	e.quota.Lock()
+	e.quota.most = n
+	e.quota.Unlock()
+	e.room.broadcast()
+	if n == 0 || !e.life.isRunning() {
+		return
+	}
+	for _, l := range e.table.Youngest(e.table.Len() - n) {
+		e.release(e.way, l)
+	}
+}
+
+// unreadyAfter is how long beats or reads of a partition may fail before the engine is not ready.
+const unreadyAfter = 2
+
+// Ready is a readiness probe. It makes no round trip: beats make one every second. Its errors match api.ErrNotReady
+// and say what does not work: the engine has not started or has ended, a partition has no live session, or reading
+// fails. Where the service has entries pending for consumers of another library, it matches api.ErrForeignConsumers too.
+func (e *Engine) Ready(context.Context) error {
+	if !e.life.isRunning() {
+		return fmt.Errorf("%w: the engine is not running", api.ErrNotReady)
+	}
+	for _, p := range e.partitions {
+		p.mu.Lock()
+		s, failing, failed, unread := p.mu.session, p.mu.failing, p.mu.failed, p.mu.unread
+		p.mu.Unlock()
+		switch {
+		case s == nil || s.Remaining() == 0:
+			return fmt.Errorf("%w: no session in partition %d: %w", api.ErrNotReady, p.number, orUnknown(failing))
+		case failing != nil && failed >= unreadyAfter:
+			return fmt.Errorf("%w: beats fail in partition %d: %w", api.ErrNotReady, p.number, lease.Explain(failing))
+		case unread != nil:
+			return fmt.Errorf("%w: reading fails in partition %d: %w", api.ErrNotReady, p.number, lease.Explain(unread))
+		}
+	}
+	return nil
+}
+
+func orUnknown(err error) error {
+	if err == nil {
+		return fmt.Errorf("not opened yet")
+	}
+	return lease.Explain(err)
+}

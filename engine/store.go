@@ -1,0 +1,31 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// store is all that the engine asks of Redis. lease.Store is the real one; tests of timing put another in its place.
+// Each call is one attempt, bounded in time, and may be repeated.
+type store interface {
+	Agree(ctx context.Context) error
+	Foreign(ctx context.Context, p int) (alive string, err error)
+	Open(ctx context.Context, p int, consumer string, floor api.Token) (lease.Beat, error)
+	Beat(ctx context.Context, p int, consumer string, alone bool) (lease.Beat, error)
+	Renew(ctx context.Context, p int, consumer string, floor api.Token, batches [][]*lease.Lease, out []lease.Renewal) []lease.Renewal
+	Extend(ctx context.Context, consumer string, leases []*lease.Lease) []lease.Verdict
+	Verify(ctx context.Context, p int, consumer string, leases []*lease.Lease) (verdicts string, err error)
+	Read(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]lease.Entry, error)
+	Acquire(ctx context.Context, p int, consumer string, entries []*lease.Entry) (lease.Status, []lease.Take, error)
+	Copy(ctx context.Context, entries []*lease.Entry) []error
+	Pending(ctx context.Context, p int, consumer, after string, count int, idle time.Duration) ([]lease.PendingEntry, error)
+	Done(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error)
+	Requeue(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error)
+	Promote(ctx context.Context, p, limit int) (moved, due int, err error)
+	Close(ctx context.Context, p int, consumer string) (left int, err error)
+}
+
+var _ store = (*lease.Store)(nil)

@@ -1,0 +1,86 @@
+package lease
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/redis/rueidis"
+)
+
+// ForeignPrefix begins the names of the consumers of the library that this one follows.
+const ForeignPrefix = "redis-consumer-"
+
+// foreignLooked is how many entries of a foreign consumer are looked at: its locks live for 2 s, and a living one has
+// one for each of its entries.
+const foreignLooked = 32
+
+// foreignSeparators are what may stand between the data stream and the entry ID in the name of a foreign lock.
+var foreignSeparators = []string{":", "-", "_", "/", "|", "#", ".", ""}
+
+var (
+	scriptForeign = embedded("foreign")
+	scriptExists  = NewScript("exists", "return redis.call('EXISTS', KEYS[1])\n")
+)
+
+// Foreign returns the name of a living consumer of the library that this one follows, empty when there is none: one for
+// which an entry is pending whose lock, "<data stream><separator><entry ID>", exists.
+func (s *Store) Foreign(ctx context.Context, p int) (alive string, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.rest.Do(ctx, Call{
+		Script: scriptForeign, Keys: []string{s.layout.Keys(p).Input}, Args: []string{s.layout.Group(), ForeignPrefix, strconv.Itoa(foreignLooked)},
+	}).ToArray()
+	if err != nil {
+		return "", err
+	}
+	for _, row := range rows {
+		parts, err := row.ToArray()
+		if err != nil || len(parts) < 2 {
+			continue
+		}
+		name, _ := parts[0].ToString()
+		if held, err := s.foreignLock(ctx, p, parts[1:]); err != nil || held {
+			return name, err
+		}
+	}
+	return "", nil
+}
+
+func (s *Store) foreignLock(ctx context.Context, p int, entries []rueidis.RedisMessage) (bool, error) {
+	var calls []Call
+	for _, entry := range entries {
+		parts, err := entry.ToArray()
+		if err != nil || len(parts) != 2 {
+			continue
+		}
+		id, _ := parts[0].ToString()
+		fields, err := parts[1].AsStrSlice()
+		if err != nil {
+			continue
+		}
+		var body []rueidis.XRangeFieldValue
+		for i := 0; i+1 < len(fields); i += 2 {
+			body = append(body, rueidis.XRangeFieldValue{Field: fields[i], Value: fields[i+1]})
+		}
+		parsed, err := ParseEntry(s.layout, p, id, body)
+		if err != nil {
+			continue
+		}
+		for _, separator := range foreignSeparators {
+			calls = append(calls, Call{Script: scriptExists, Keys: []string{parsed.Stream + separator + id}})
+		}
+	}
+	if len(calls) == 0 {
+		return false, nil
+	}
+	for _, result := range s.rest.DoMulti(ctx, calls) {
+		n, err := result.AsInt64()
+		if err != nil {
+			return false, err
+		}
+		if n > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
