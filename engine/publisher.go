@@ -111,7 +111,7 @@ func (p *Publisher) PublishMany(ctx context.Context, items ...api.Announcement) 
 	var failed failures
 	for next := 0; next < len(items); {
 		chunk := p.cutChunk(items, &next, &failed)
-		if confirmed := p.send(ctx, chunk, entries, &failed); confirmed || len(chunk) == 0 {
+		if len(chunk) == 0 || p.send(ctx, chunk, entries, &failed) {
 			continue
 		}
 		if rest := len(items) - next; rest > 0 {

@@ -1,0 +1,424 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// announced is what stands in an input stream.
+func announced(t *testing.T, c rueidis.Client, input string) []rueidis.XRangeEntry {
+	t.Helper()
+	entries, err := c.Do(t.Context(), c.B().Xrange().Key(input).Start("-").End("+").Build()).AsXRange()
+	require.NoError(t, err)
+	return entries
+}
+
+func publisherFor(t *testing.T, c rueidis.Client, opts ...PublisherOption) *Publisher {
+	t.Helper()
+	p, err := NewPublisher(c, "orders", opts...)
+	require.NoError(t, err)
+	return p
+}
+
+func TestPublishWritesWhatExistingProducersWrite(t *testing.T) {
+	c := servers.New(t).Client(t)
+	p := publisherFor(t, c)
+	at := time.UnixMilli(1_900_000_000_000)
+	var ids []string
+	for _, x := range []struct {
+		stream string
+		info   any
+		opts   []PublishOption
+	}{
+		{"orders:1", map[string]int{"n": 1}, nil},
+		{"a \"b\" <ü>", nil, nil},
+		{"x", json.RawMessage(` {"raw": true} `), nil},
+		{"x", []byte(`[1]`), []PublishOption{WithNotBefore(at)}},
+		{"x", json.RawMessage(nil), []PublishOption{WithNotBefore(time.Time{})}},
+		{"x", "text", []PublishOption{WithNotBefore(at.Add(time.Nanosecond))}},
+		{"x", nil, []PublishOption{WithNotBefore(time.UnixMilli(-5))}},
+	} {
+		id, err := p.Publish(t.Context(), x.stream, x.info, x.opts...)
+		require.NoError(t, err)
+		ids = append(ids, id)
+	}
+	want := []map[string]string{
+		{"lbs-input": `{"DataStreamName":"orders:1","Info":{"n":1}}`},
+		{"lbs-input": `{"DataStreamName":"a \"b\" \u003cü\u003e"}`},
+		{"lbs-input": `{"DataStreamName":"x","Info":{"raw":true}}`},
+		{"lbs-input": `{"DataStreamName":"x","Info":[1]}`, "_not_before": "1900000000000"},
+		{"lbs-input": `{"DataStreamName":"x"}`},
+		{"lbs-input": `{"DataStreamName":"x","Info":"text"}`, "_not_before": "1900000000001"},
+		{"lbs-input": `{"DataStreamName":"x"}`},
+	}
+	got := announced(t, c, "orders-input")
+	require.Len(t, got, len(want))
+	for i := range want {
+		require.Equal(t, want[i], got[i].FieldValues)
+		require.Equal(t, ids[i], got[i].ID)
+	}
+}
+
+func TestPublishGoesToThePartitionOfTheStream(t *testing.T) {
+	c := servers.New(t).Client(t)
+	p := publisherFor(t, c, WithPartitions(16))
+	// What the documentation of cluster.Partition gives as a check.
+	_, err := p.Publish(t.Context(), "orders:1", nil)
+	require.NoError(t, err)
+	require.Len(t, announced(t, c, "orders-input-3"), 1)
+
+	var items []api.Announcement
+	for i := range 200 {
+		items = append(items, api.Announcement{Stream: fmt.Sprint("s", i)})
+	}
+	_, err = p.PublishMany(t.Context(), items...)
+	require.NoError(t, err)
+	for part := range 16 {
+		for _, e := range announced(t, c, p.layout.Keys(part).Input) {
+			var a struct{ DataStreamName string }
+			require.NoError(t, json.Unmarshal([]byte(e.FieldValues["lbs-input"]), &a))
+			require.Equal(t, part, cluster.Partition(a.DataStreamName, 16))
+		}
+	}
+}
+
+func TestPublishRefusesWhatNobodyCouldRead(t *testing.T) {
+	c := servers.New(t).Client(t)
+	p := publisherFor(t, c)
+	for _, test := range []struct {
+		stream string
+		info   any
+		opt    PublishOption
+		is     error
+		want   string
+	}{
+		{"", nil, nil, api.ErrInvalidStream, `announcing stream "": streamlease: invalid stream name: the name is empty; give`},
+		{strings.Repeat("x", 64<<10+1), nil, nil, api.ErrInvalidStream, "has 65537 bytes, the limit is 65536"},
+		{"\xff", nil, nil, api.ErrInvalidStream, "it is not UTF-8"},
+		{"s", json.RawMessage(`{`), nil, nil, `info "{" is not JSON`},
+		{"s", json.RawMessage{}, nil, nil, `info "" is not JSON`},
+		{"s", []byte("\"\xff\""), nil, nil, `is not UTF-8`},
+		{"s", make(chan int), nil, nil, "info of type chan int has no JSON form"},
+		{"s", nil, WithNotBefore(maxNotBefore.Add(1)), nil, "is too far ahead; use a time up to"},
+		{"s", nil, nil, api.ErrInvalidConfig, "option 1 of 1 of Publish is nil"},
+	} {
+		t.Run(test.want, func(t *testing.T) {
+			var opts []PublishOption
+			if test.opt != nil {
+				opts = append(opts, test.opt)
+			} else if errors.Is(test.is, api.ErrInvalidConfig) {
+				opts = []PublishOption{nil}
+			}
+			id, err := p.Publish(t.Context(), test.stream, test.info, opts...)
+			require.ErrorContains(t, err, test.want)
+			require.Less(t, len(err.Error()), 500)
+			if test.is != nil {
+				require.ErrorIs(t, err, test.is)
+			}
+			require.Empty(t, id)
+		})
+	}
+	require.Empty(t, announced(t, c, "orders-input"))
+}
+
+// What is announced comes out of ParseEntry as it went in, whatever it is.
+func TestEncodeIsReadBack(t *testing.T) {
+	layout, err := cluster.NewLayout("orders", 7)
+	require.NoError(t, err)
+	rapid.Check(t, func(t *rapid.T) {
+		a := api.Announcement{
+			Stream: rapid.StringN(1, 100, -1).Draw(t, "stream"),
+			Info:   rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "info"),
+		}
+		if ms := rapid.Int64Range(0, 1<<53).Draw(t, "ms"); ms > 0 {
+			a.NotBefore = time.UnixMilli(ms)
+		}
+		fields, err := encode(&a)
+		require.NoError(t, err)
+		var body []rueidis.XRangeFieldValue
+		for i := 0; i < len(fields); i += 2 {
+			body = append(body, rueidis.XRangeFieldValue{Field: fields[i], Value: fields[i+1]})
+		}
+		e, err := lease.ParseEntry(layout, layout.Of(a.Stream), "1-1", body)
+		require.NoError(t, err)
+		require.Equal(t, a.Stream, e.Stream)
+		info := map[string]string{}
+		require.NoError(t, json.Unmarshal(e.Info, &info))
+		require.Equal(t, a.Info, info)
+		if a.NotBefore.IsZero() {
+			require.Zero(t, e.NotBefore)
+		} else {
+			require.Equal(t, a.NotBefore.UnixMilli(), e.NotBefore)
+		}
+	})
+}
+
+func TestNewPublisherErrors(t *testing.T) {
+	c := servers.New(t).Client(t)
+	for want, make := range map[string]func() (*Publisher, error){
+		"the client of the publisher is nil": func() (*Publisher, error) { return NewPublisher(nil, "orders") },
+		`service: "a b"`:                     func() (*Publisher, error) { return NewPublisher(c, "a b") },
+		"partitions: -1":                     func() (*Publisher, error) { return NewPublisher(c, "orders", WithPartitions(-1)) },
+		"option 2 of 2 is nil":               func() (*Publisher, error) { return NewPublisher(c, "orders", WithPartitions(1), nil) },
+	} {
+		p, err := make()
+		require.ErrorIs(t, err, api.ErrInvalidConfig)
+		require.ErrorContains(t, err, want)
+		require.Nil(t, p)
+	}
+}
+
+func TestPublishRefusesAnotherNumberOfPartitionsEveryTime(t *testing.T) {
+	c := servers.New(t).Client(t)
+	_, err := publisherFor(t, c, WithPartitions(4)).Publish(t.Context(), "s", nil)
+	require.NoError(t, err)
+
+	p := publisherFor(t, c)
+	for range 2 {
+		_, err := p.Publish(t.Context(), "s", nil)
+		require.ErrorIs(t, err, api.ErrPartitionMismatch)
+		require.ErrorContains(t, err, "use WithPartitions(4), or another service name")
+		entries, err := p.PublishMany(t.Context(), api.Announcement{Stream: "a"}, api.Announcement{Stream: "b"})
+		require.ErrorIs(t, err, api.ErrPartitionMismatch)
+		require.Equal(t, []string{"", ""}, entries)
+	}
+	require.Len(t, announced(t, c, "orders-input"), 1, "nothing was announced but by the first")
+}
+
+// The check is asked again until it has succeeded, and not after that.
+func TestPublishChecksOnce(t *testing.T) {
+	s := servers.New(t)
+	c := s.Client(t)
+	p := publisherFor(t, c)
+	require.NoError(t, c.Do(t.Context(), c.B().Set().Key(p.layout.Meta()).Value("x").Build()).Error())
+	_, err := p.Publish(t.Context(), "s", nil)
+	require.ErrorContains(t, err, "nothing was announced")
+	require.ErrorContains(t, err, "WRONGTYPE")
+	require.ErrorContains(t, err, "delete or rename it")
+
+	require.NoError(t, c.Do(t.Context(), c.B().Del().Key(p.layout.Meta()).Build()).Error())
+	require.NoError(t, s.ResetStats(t.Context()))
+	for range 3 {
+		_, err = p.Publish(t.Context(), "s", nil)
+		require.NoError(t, err)
+	}
+	_, err = p.PublishMany(t.Context(), api.Announcement{Stream: "s"})
+	require.NoError(t, err)
+	stats, err := s.CommandStats(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 2, stats["hsetnx"].Calls, "one run of the script")
+	require.EqualValues(t, 4, stats["xadd"].Calls)
+}
+
+// An announcement whose answer is lost is not sent a second time, and the error says that it may be there.
+func TestPublishIsNotSentTwice(t *testing.T) {
+	s := servers.New(t)
+	c := s.Client(t)
+	p := publisherFor(t, c)
+	_, err := p.Publish(t.Context(), "first", nil)
+	require.NoError(t, err)
+
+	require.NoError(t, s.Pause())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err = p.Publish(ctx, "second", nil)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "it may have been announced all the same; announce again")
+	require.NoError(t, s.Resume())
+
+	require.Eventually(t, func() bool {
+		n, err := c.Do(t.Context(), c.B().Xlen().Key("orders-input").Build()).AsInt64()
+		return err == nil && n == 2
+	}, 20*time.Second, time.Millisecond, "it was announced all the same")
+	_, err = p.Publish(t.Context(), "third", nil)
+	require.NoError(t, err)
+	require.Len(t, announced(t, c, "orders-input"), 3)
+}
+
+func TestPublishWorksAgainAfterARestart(t *testing.T) {
+	s := servers.New(t)
+	p := publisherFor(t, s.Client(t))
+	require.NoError(t, s.Kill())
+	_, err := p.Publish(t.Context(), "s", nil)
+	require.Error(t, err)
+	_, err = p.PublishMany(t.Context(), api.Announcement{Stream: "s"})
+	require.Error(t, err)
+	require.NoError(t, s.Restart(t.Context(), false))
+	require.Eventually(t, func() bool {
+		_, err := p.Publish(t.Context(), "s", nil)
+		return err == nil
+	}, 20*time.Second, 10*time.Millisecond)
+}
+
+func TestPublishManyIsInOrder(t *testing.T) {
+	c := servers.New(t).Client(t)
+	p := publisherFor(t, c)
+	at := time.UnixMilli(1_900_000_000_000)
+	items := make([]api.Announcement, 3*publishChunk+7)
+	for i := range items {
+		items[i] = api.Announcement{Stream: fmt.Sprint("s", i), Info: i, NotBefore: at.Add(time.Duration(i) * time.Millisecond)}
+	}
+	bad := map[int]bool{0: true, publishChunk: true, len(items) - 1: true}
+	for i := range bad {
+		items[i].Stream = ""
+	}
+	entries, err := p.PublishMany(t.Context(), items...)
+	require.ErrorIs(t, err, api.ErrInvalidStream)
+	require.ErrorContains(t, err, fmt.Sprintf(`item %d: announcing stream ""`, publishChunk))
+	require.Len(t, strings.Split(err.Error(), "\n"), len(bad))
+
+	require.Len(t, entries, len(items))
+	got := announced(t, c, "orders-input")
+	require.Len(t, got, len(items)-len(bad))
+	byID := make(map[string]map[string]string)
+	for _, e := range got {
+		byID[e.ID] = e.FieldValues
+	}
+	for i, id := range entries {
+		if bad[i] {
+			require.Empty(t, id)
+			continue
+		}
+		require.Equal(t, map[string]string{
+			"lbs-input":   fmt.Sprintf(`{"DataStreamName":"s%d","Info":%d}`, i, i),
+			"_not_before": strconv.Itoa(1_900_000_000_000 + i),
+		}, byID[id])
+		if i > 1 && !bad[i-1] {
+			require.Negative(t, lease.CompareIDs(entries[i-1], id), "announced in the order of the items")
+		}
+	}
+}
+
+func TestPublishManyOfNothing(t *testing.T) {
+	s := servers.New(t)
+	entries, err := publisherFor(t, s.Client(t)).PublishMany(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, entries)
+	stats, err := s.CommandStats(t.Context())
+	require.NoError(t, err)
+	require.NotContains(t, stats, "hsetnx", "nothing was asked for nothing")
+}
+
+// Large announcements travel in smaller chunks.
+func TestPublishManyBoundsTheBytes(t *testing.T) {
+	c := servers.New(t).Client(t)
+	p := publisherFor(t, c)
+	items := make([]api.Announcement, 20)
+	for i := range items {
+		items[i] = api.Announcement{Stream: fmt.Sprint(i), Info: strings.Repeat("x", publishBytes/4)}
+	}
+	next, failed := 0, failures{}
+	require.Len(t, p.cutChunk(items, &next, &failed), 4)
+	require.Equal(t, 4, next)
+	entries, err := p.PublishMany(t.Context(), items...)
+	require.NoError(t, err)
+	require.NotContains(t, entries, "")
+	require.Len(t, announced(t, c, "orders-input"), len(items))
+}
+
+// A million errors must not make an error of a gigabyte, and a server that refuses is not asked a million times.
+func TestPublishManyErrorIsBounded(t *testing.T) {
+	s := servers.New(t)
+	c := s.Client(t)
+	p := publisherFor(t, c)
+	bad := make([]api.Announcement, 20_000)
+	long := strings.Repeat("x", cluster.MaxStreamName+1)
+	for i := range bad {
+		bad[i].Stream = long
+	}
+	entries, err := p.PublishMany(t.Context(), bad...)
+	require.ErrorIs(t, err, api.ErrInvalidStream)
+	require.ErrorContains(t, err, "19990 more failed")
+	require.Less(t, len(err.Error()), 5000)
+	require.Len(t, entries, len(bad))
+
+	require.NoError(t, c.Do(t.Context(), c.B().Set().Key("orders-input").Value("x").Build()).Error())
+	require.NoError(t, s.ResetStats(t.Context()))
+	good := make([]api.Announcement, 20_000)
+	for i := range good {
+		good[i].Stream = fmt.Sprint("s", i)
+	}
+	entries, err = p.PublishMany(t.Context(), good...)
+	require.ErrorContains(t, err, "WRONGTYPE")
+	require.ErrorContains(t, err, `announcing stream "s9"`)
+	require.ErrorContains(t, err, fmt.Sprintf("%d more failed", publishChunk-publishErrors))
+	require.ErrorContains(t, err, fmt.Sprintf("%d announcements were not sent after that", len(good)-publishChunk))
+	require.Less(t, len(err.Error()), 5000)
+	require.Len(t, entries, len(good))
+	stats, err := s.CommandStats(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, publishChunk, stats["xadd"].Calls)
+}
+
+// A partition that refuses does not keep the others from being announced to.
+func TestPublishManyGoesOnWhileSomeSucceed(t *testing.T) {
+	c := servers.New(t).Client(t)
+	p := publisherFor(t, c, WithPartitions(2))
+	require.NoError(t, c.Do(t.Context(), c.B().Set().Key("orders-input-1").Value("x").Build()).Error())
+	items := make([]api.Announcement, 4*publishChunk)
+	for i := range items {
+		items[i].Stream = fmt.Sprint("s", i)
+	}
+	entries, err := p.PublishMany(t.Context(), items...)
+	require.ErrorContains(t, err, "WRONGTYPE")
+	require.NotContains(t, err.Error(), "not sent")
+	for i, id := range entries {
+		require.Equal(t, p.layout.Of(items[i].Stream) == 1, id == "", "item %d", i)
+	}
+}
+
+func TestPublishManyEndsWithItsContext(t *testing.T) {
+	s := servers.New(t)
+	p := publisherFor(t, s.Client(t))
+	_, err := p.Publish(t.Context(), "s", nil)
+	require.NoError(t, err)
+	require.NoError(t, s.Pause())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	items := make([]api.Announcement, 2*publishChunk)
+	for i := range items {
+		items[i].Stream = "s"
+	}
+	entries, err := p.PublishMany(ctx, items...)
+	require.NoError(t, s.Resume())
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, fmt.Sprintf("%d announcements were not sent after that", publishChunk))
+	require.Len(t, entries, len(items))
+}
+
+func TestPublishConcurrently(t *testing.T) {
+	c := servers.New(t).Client(t)
+	p := publisherFor(t, c, WithPartitions(4))
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 50 {
+				if _, err := p.Publish(t.Context(), fmt.Sprint(i, "/", j), j); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	total := 0
+	for part := range 4 {
+		total += len(announced(t, c, p.layout.Keys(part).Input))
+	}
+	require.Equal(t, 400, total)
+}
