@@ -223,6 +223,11 @@ func (l *Lease) wait(ctx context.Context, e *Ending) error {
 	select {
 	case <-e.settled:
 		return e.err
+	default: // what is known counts, also when ctx has ended
+	}
+	select {
+	case <-e.settled:
+		return e.err
 	case <-ctx.Done():
 	}
 	var own *ownEnd
