@@ -52,7 +52,7 @@ func containsWord(text, word string) bool {
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 // codes are looked for anywhere in a reply: an error raised inside a script comes wrapped in words of the server's own
-// before Redis 7.
+// before Redis 7. The client drops a leading "ERR ".
 var codes = []struct{ code, remedy string }{
 	{"NOPERM", "grant the user the command and the key pattern that the message names"},
 	{"can't run this command", "grant the user the command that the message names"},
@@ -71,7 +71,8 @@ var codes = []struct{ code, remedy string }{
 	{"BUSY", "a script or a function of somebody else blocks the server"},
 	{"NOSCRIPT", "the server has forgotten the script and refuses EVAL: grant +eval"},
 	{"NOSERVERID", "the server cannot be told from its successor: grant +info, or turn settling off with WithSettle(false)"},
-	{"ERR unknown command", "the server lacks the command: Redis 6.2 or Valkey is required"},
+	{"Unknown Redis command", "the server lacks the command: Redis 6.2 or Valkey is required"},
+	{"unknown command", "the server lacks the command: Redis 6.2 or Valkey is required"},
 }
 
 // Explain adds to an error what to do about it, where that is known.
@@ -102,7 +103,8 @@ func Permanent(err error) bool {
 		return false
 	}
 	switch code {
-	case "NOPERM", "can't run this command", "NOAUTH", "WRONGPASS", "WRONGTYPE", "NOSERVERID", "ERR unknown command":
+	case "NOPERM", "can't run this command", "NOAUTH", "WRONGPASS", "WRONGTYPE", "NOSERVERID", "Unknown Redis command",
+		"unknown command":
 		return true
 	}
 	return false

@@ -1,0 +1,343 @@
+package lease
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/streamlease/streamlease/wheel"
+)
+
+const tick = int64(100 * time.Millisecond)
+
+func newTable(t require.TestingT, partitions int) *Table {
+	table, err := NewTable(NewClock(), partitions, wheel.Config{})
+	require.NoError(t, err)
+	return table
+}
+
+// row is a lease of a stream in a session that lasts.
+func row(s *Session, stream string) *Lease {
+	e := &Entry{ID: "1-1", Stream: stream, Key: "{shop-input}:lease:" + stream}
+	return New(s, e, 1, 1, time.Hour, nil)
+}
+
+func sessionIn(partition int) *Session {
+	return NewSession(context.Background(), NewClock(), partition, alice, 1, time.Hour)
+}
+
+// always renews, and looks again after a second.
+func always(now int64) func(*Lease) (int64, bool) {
+	return func(*Lease) (int64, bool) { return now + int64(time.Second), true }
+}
+
+func TestTableListsOneLeaseAStream(t *testing.T) {
+	table, s := newTable(t, 2), sessionIn(1)
+	a, again := row(s, "a"), row(s, "a")
+	told := 0
+	require.True(t, table.Add(a, tick, func(*Lease) { told++ }))
+	require.False(t, table.Add(again, tick, func(*Lease) { told++ }))
+	require.Equal(t, 1, told)
+	require.Same(t, a, table.Get("a"))
+	require.Equal(t, 1, table.Len())
+	require.Equal(t, []int{0, 1}, table.Counts(nil))
+	require.False(t, table.Remove(again), "it is not the one that is listed")
+	require.Same(t, a, table.Get("a"))
+	require.True(t, table.Remove(a))
+	require.False(t, table.Remove(a), "of several that saw it end, one carries on")
+	require.Nil(t, table.Get("a"))
+	require.Zero(t, table.Len())
+	_, ok := table.Next()
+	require.False(t, ok)
+	require.True(t, table.Add(again, tick, nil))
+}
+
+func TestTableGivesOutWhatIsDueByPartition(t *testing.T) {
+	table := newTable(t, 3)
+	var queues [3][]*Lease
+	for p := range 3 {
+		s := sessionIn(p)
+		for i := range 5 {
+			table.Add(row(s, fmt.Sprint(p, "-", i)), int64(i+1)*tick, nil)
+		}
+	}
+	at, ok := table.Next()
+	require.True(t, ok)
+	require.LessOrEqual(t, at, tick)
+	require.False(t, table.Due(0, queues[:], always(0)))
+	require.True(t, table.Due(2*tick, queues[:], always(2*tick)))
+	for p := range queues {
+		require.Len(t, queues[p], 2)
+		for _, l := range queues[p] {
+			require.Equal(t, p, l.Partition())
+		}
+	}
+}
+
+// A lease whose batch has no answer yet rings again, and is not put into a second batch.
+func TestTableQueuesALeaseOnce(t *testing.T) {
+	table, s := newTable(t, 1), sessionIn(0)
+	l := row(s, "a")
+	table.Add(l, tick, nil)
+	queues := make([][]*Lease, 1)
+	require.True(t, table.Due(tick, queues, always(tick)))
+	now := tick + int64(2*time.Second)
+	rang := 0
+	require.False(t, table.Due(now, queues, func(*Lease) (int64, bool) { rang++; return now + tick, true }))
+	require.Equal(t, 1, rang)
+	require.Len(t, queues[0], 1)
+
+	table.Retry(queues[0], now+3*tick)
+	queues[0] = nil
+	var late []time.Duration
+	table.Late([]*Lease{l}, now+3*tick, func(d time.Duration) { late = append(late, d) })
+	require.Equal(t, []time.Duration{time.Duration(now + 2*tick)}, late, "due since it was, not since the retry")
+	require.False(t, table.Due(now+2*tick, queues, always(now)))
+	require.True(t, table.Due(now+3*tick, queues, always(now)))
+
+	table.Renewed(queues[0], func(*Lease) int64 { return now + 100*tick })
+	queues[0] = nil
+	require.False(t, table.Due(now+99*tick, queues, always(now)))
+	require.True(t, table.Due(now+100*tick, queues, always(now)))
+	table.Late([]*Lease{l}, now+90*tick, func(d time.Duration) { require.Zero(t, d, "early is not late") })
+}
+
+// Not to be renewed (its deadline only): it rings and is not queued.
+func TestTableDecides(t *testing.T) {
+	table, s := newTable(t, 1), sessionIn(0)
+	table.Add(row(s, "a"), tick, nil)
+	queues := make([][]*Lease, 1)
+	require.False(t, table.Due(tick, queues, func(*Lease) (int64, bool) { return 2 * tick, false }))
+	require.True(t, table.Due(2*tick, queues, always(2*tick)))
+}
+
+// Trace: a batch is under way; one of its leases ends and its handle is given to a lease of another stream; then the answer
+// arrives. It must not extend, re-arm or un-queue the new one.
+func TestRule17OldAnswerDoesNotTouchTheLeaseThatTookItsPlace(t *testing.T) {
+	table, s := newTable(t, 1), sessionIn(0)
+	old, young := row(s, "old"), row(s, "young")
+	table.Add(old, tick, nil)
+	queues := make([][]*Lease, 1)
+	table.Due(tick, queues, always(tick))
+	sent := queues[0]
+	queues[0] = nil
+	require.True(t, table.Remove(old))
+	require.True(t, table.Add(young, 5*tick, nil))
+	require.Equal(t, old.handle, young.handle, "the handle is used again")
+	until := young.until.load()
+
+	table.Renewed(sent, func(l *Lease) int64 { l.until.lower(1); return 1000 * tick })
+	table.Retry(sent, 1000*tick)
+	require.Equal(t, until, young.until.load())
+	require.EqualValues(t, 5*tick, young.due)
+	require.True(t, table.Due(5*tick, queues, always(5*tick)))
+	require.Equal(t, []*Lease{young}, queues[0])
+
+	// And the other way round: the young one is under way, the old answer comes.
+	table.Retry(sent, 6*tick)
+	require.False(t, table.Due(7*tick, queues, always(7*tick)), "not queued twice")
+	require.False(t, table.Remove(old))
+	require.Equal(t, 1, table.Len())
+}
+
+func TestTableRushesOneSession(t *testing.T) {
+	table := newTable(t, 1)
+	mine, other := sessionIn(0), sessionIn(0)
+	var leases []*Lease
+	for i := range 10 {
+		l := row(mine, fmt.Sprint("m", i))
+		leases = append(leases, l)
+		table.Add(l, 1000*tick, nil)
+	}
+	foreign := row(other, "o")
+	table.Add(foreign, 1000*tick, nil)
+	table.Rush(mine, int64(time.Second), func(*Lease) int64 { return tick })
+	for _, l := range leases {
+		require.Equal(t, int64(time.Second), l.until.load())
+	}
+	require.Equal(t, 1+int64(time.Hour), foreign.until.load())
+	queues := make([][]*Lease, 1)
+	require.True(t, table.Due(tick, queues, always(tick)))
+	require.ElementsMatch(t, leases, queues[0])
+	require.Len(t, slices.Collect(table.Of(mine)), 10)
+	require.Equal(t, []*Lease{foreign}, slices.Collect(table.Of(other)))
+	for range table.Of(mine) {
+		break
+	}
+}
+
+func TestTableByAge(t *testing.T) {
+	table, s := newTable(t, 1), sessionIn(0)
+	require.Nil(t, table.Oldest())
+	require.Empty(t, table.Youngest(3))
+	var leases []*Lease
+	for i := range 5 {
+		l := row(s, strconv.Itoa(i))
+		l.since = int64((i*3)%5 + 1) // 1 4 2 5 3
+		leases = append(leases, l)
+		table.Add(l, tick, nil)
+	}
+	require.Same(t, leases[0], table.Oldest())
+	require.Equal(t, []*Lease{leases[3], leases[1]}, table.Youngest(2))
+	require.Len(t, table.Youngest(9), 5)
+	require.Empty(t, table.Youngest(-1))
+}
+
+// model is a table without wheel, handles or indexes.
+type model struct {
+	rows map[string]*modelRow
+}
+
+type modelRow struct {
+	lease  *Lease
+	at     int64 // the tick at which it rings
+	queued bool
+}
+
+// Any sequence of additions, removals, answers and ticks leaves what a map of rows would.
+func TestTableAgainstAModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const partitions = 3
+		table := newTable(t, partitions)
+		m := model{rows: make(map[string]*modelRow)}
+		sessions := []*Session{sessionIn(0), sessionIn(1), sessionIn(2), sessionIn(1)}
+		now := int64(0)
+		queues := make([][]*Lease, partitions)
+		var sent []*Lease // under way, those that ended since among them
+		later := func(t *rapid.T) int64 { return now + rapid.Int64Range(1, 90).Draw(t, "ticks")*tick }
+
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				stream := strconv.Itoa(rapid.IntRange(0, 30).Draw(t, "stream"))
+				l, at := row(rapid.SampledFrom(sessions).Draw(t, "session"), stream), later(t)
+				_, listed := m.rows[stream]
+				require.Equal(t, !listed, table.Add(l, at, nil))
+				if !listed {
+					m.rows[stream] = &modelRow{lease: l, at: at}
+				}
+			},
+			"remove": func(t *rapid.T) {
+				stream := strconv.Itoa(rapid.IntRange(0, 30).Draw(t, "stream"))
+				l := table.Get(stream)
+				if r := m.rows[stream]; r == nil {
+					require.Nil(t, l)
+					return
+				}
+				require.True(t, table.Remove(l))
+				require.False(t, table.Remove(l))
+				delete(m.rows, stream)
+			},
+			"tick": func(t *rapid.T) {
+				now += rapid.Int64Range(0, 40).Draw(t, "ticks") * tick
+				next := now + rapid.Int64Range(1, 20).Draw(t, "next")*tick
+				var want []*Lease
+				for _, r := range m.rows {
+					if r.at <= now {
+						r.at = next
+						if !r.queued {
+							r.queued = true
+							want = append(want, r.lease)
+						}
+					}
+				}
+				got := table.Due(now, queues, func(*Lease) (int64, bool) { return next, true })
+				require.Equal(t, len(want) > 0, got)
+				var all []*Lease
+				for p := range queues {
+					for _, l := range queues[p] {
+						require.Equal(t, p, l.Partition())
+					}
+					all = append(all, queues[p]...)
+					queues[p] = nil
+				}
+				require.ElementsMatch(t, want, all)
+				sent = append(sent, all...)
+			},
+			"answer": func(t *rapid.T) {
+				if len(sent) == 0 {
+					return
+				}
+				n := rapid.IntRange(1, len(sent)).Draw(t, "n")
+				at := later(t)
+				if rapid.Bool().Draw(t, "renewed") {
+					table.Renewed(sent[:n], func(*Lease) int64 { return at })
+				} else {
+					table.Retry(sent[:n], at)
+				}
+				for _, l := range sent[:n] {
+					if r := m.rows[l.Stream()]; r != nil && r.lease == l {
+						r.at, r.queued = at, false
+					}
+				}
+				sent = sent[n:]
+			},
+			"rush": func(t *rapid.T) {
+				s, at := rapid.SampledFrom(sessions).Draw(t, "session"), later(t)
+				table.Rush(s, int64(time.Minute), func(*Lease) int64 { return at })
+				for _, r := range m.rows {
+					if r.lease.session == s {
+						r.at = at
+					}
+				}
+			},
+			"": func(t *rapid.T) {
+				require.Equal(t, len(m.rows), table.Len())
+				counts := make([]int, partitions)
+				soonest := int64(0)
+				for stream, r := range m.rows {
+					require.Same(t, r.lease, table.Get(stream))
+					counts[r.lease.Partition()]++
+					if soonest == 0 || r.at < soonest {
+						soonest = r.at
+					}
+				}
+				require.Equal(t, counts, table.Counts(nil))
+				require.Len(t, table.All(), len(m.rows))
+				next, ok := table.Next()
+				require.Equal(t, len(m.rows) > 0, ok)
+				require.LessOrEqual(t, next, soonest)
+			},
+		})
+	})
+}
+
+// Everything at once, for the race detector.
+func TestTableIsSafeForManyGoroutines(t *testing.T) {
+	table := newTable(t, 2)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			s := sessionIn(g % 2)
+			for i := range 300 {
+				l := row(s, fmt.Sprint(g, "-", i%20))
+				if table.Add(l, int64(i)*tick, nil) && i%3 > 0 {
+					table.Remove(l)
+				}
+				table.Counts(nil)
+				table.Get("0-1")
+			}
+		})
+	}
+	wg.Go(func() {
+		queues := make([][]*Lease, 2)
+		for i := range int64(300) {
+			table.Due(i*tick, queues, always(i*tick))
+			for p := range queues {
+				table.Renewed(queues[p], func(*Lease) int64 { return (i + 3) * tick })
+				queues[p] = nil
+			}
+			table.Next()
+			table.Len()
+			table.Oldest()
+		}
+	})
+	wg.Wait()
+	require.Equal(t, table.Len(), len(table.All()))
+}
