@@ -55,8 +55,8 @@ func (c *channel) finish(ctx context.Context, why error) {
 // arrive on the channel; Terminated is the last, then the channel is closed. It returns when the engine has started to
 // start: errors of the service (see Run) come with Terminated, in Err.
 //
-// The channel has room for no more than WithWorkers notifications; while nobody receives, nothing more is read from
-// Redis, and renewal goes on. After Releasing, end the lease with Release, Done or Fail; the drain timeout ends what is
+// The channel holds one notification; while nobody receives, up to WithWorkers of them wait to be sent, nothing more is
+// read from Redis, and renewal goes on. After Releasing, end the lease with Release, Done or Fail; the drain timeout ends what is
 // left. The engine drains when ctx ends or Shutdown is called.
 func (e *Engine) Start(ctx context.Context) (<-chan api.Notification, error) {
 	if err := e.life.begin(); err != nil {

@@ -46,6 +46,8 @@ type Engine struct {
 
 	life life
 	way  delivery // set by run, before the engine counts as running
+	// stopHandling ends the context of handlers.
+	stopHandling context.CancelCauseFunc
 }
 
 // New makes an engine on the user's client, which the user closes after the engine has ended. service is shared with

@@ -95,6 +95,10 @@ func (l *lot) park(s *lease.Session, x *lease.Entry, take lease.Take) bool {
 	now := l.e.clock.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if s.Remaining() == 0 {
+		// A session ends before drop is called for it, so no row of one that is over is ever left behind.
+		return true
+	}
 	if l.mu.count >= l.e.cfg.maxParked {
 		return false
 	}
@@ -209,14 +213,25 @@ func (l *lot) run(ctx context.Context, partition int) time.Duration {
 	s := rows[0].session
 	takes, ok := l.e.acquireOnce(ctx, l.e.partitions[partition], s, entries)
 	now := l.e.clock.Now()
+	if !ok {
+		l.again(partition, rows, now+int64(settleAgain))
+		return settleAgain
+	}
 	for i, r := range rows {
-		take := lease.Take{Verdict: lease.Refused}
-		if ok {
-			take = takes[i]
-		}
-		l.settle(partition, r, entries[i], take, now)
+		l.settle(partition, r, entries[i], takes[i], now)
 	}
 	return 0
+}
+
+// again puts rows back whose first entries had no answer.
+func (l *lot) again(partition int, rows []*row, at int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range rows {
+		if l.mu.rows[r.stream] == r {
+			l.queueLocked(partition, r, at)
+		}
+	}
 }
 
 // takeDue takes out up to a batch of rows that are due, with the entry of each that is to be asked for; or says how

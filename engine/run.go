@@ -102,7 +102,9 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		e.life.err = err
 		close(e.life.ended)
 	}()
-	to := way(base)
+	handling, stopHandling := context.WithCancelCause(base)
+	e.stopHandling = stopHandling
+	to := way(handling)
 	e.way = to
 	if err := e.assemble(base, to); err != nil {
 		to.finish(base, err)

@@ -52,8 +52,9 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	patience, cancel := context.WithTimeout(e.life.hurry, e.cfg.drainTimeout)
 	defer cancel()
 
-	// 1. Reading has been stopped; parked entries go back at once, others may be free to take them.
-	e.returnParked()
+	// 1. Reading has been stopped. Nothing may be on its way to being acquired when it is handed back: it could be ours
+	// in this process and free on the server. Parked entries go back at once, others may be free to take them.
+	e.lot.crew.stop()
 	readers.Wait()
 	e.returnParked()
 
@@ -66,7 +67,8 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	drained := e.room.wait(patience, func() bool { return e.table.Len() == 0 })
 	handlers := e.courier.wait(patience)
 
-	// 4. What is left is taken from its owners.
+	// 4. What is left is taken from its owners, and handlers that still run are told.
+	e.stopHandling(api.ErrDrainTimeout)
 	for _, l := range e.table.All() {
 		l.HandBack()
 	}
@@ -133,6 +135,7 @@ func (e *Engine) handBackAll(ctx context.Context) bool {
 func (e *Engine) dismantle(to delivery, why error) {
 	e.lot.crew.stop()
 	e.promoter.stop()
+	e.stopHandling(api.ErrClosed)
 	for _, l := range e.table.All() {
 		e.disownOne(l, causeClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))
 	}
