@@ -7,7 +7,7 @@ import "time"
 // each announcement is handled in its turn.
 type Announcement struct {
 	// Stream is the name of the data stream, usually the key of a Redis
-	// stream. Any bytes; not empty.
+	// stream: UTF-8, not empty.
 	Stream string
 
 	// Info goes along with the announcement and comes out at Lease.Info. It

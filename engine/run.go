@@ -98,6 +98,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		end(api.ErrClosed)
 		e.metrics.close()
 		e.closeClients()
+		e.log.close()
 		e.life.setRunning(false)
 		e.life.err = err
 		close(e.life.ended)

@@ -28,18 +28,16 @@ func (s *Script) Body() string { return s.body }
 func (s *Script) SHA() string { return s.sha }
 
 // NewScript puts the named shared parts, in the order that they need each other, in front of text. The parts are clock,
-// session, value, token and entry; the head of each file says what it needs. A part that does not exist panics, since
-// scripts are made when a package is initialised.
+// session, value, token, entry and giveup; the head of each file says what it needs. A part that does not exist panics,
+// since scripts are made when a package is initialised.
 func NewScript(name, text string, parts ...string) *Script {
 	var b strings.Builder
-	for _, part := range append(parts, "") {
-		if part != "" {
-			text, err := luaFiles.ReadFile("lua/" + part + ".lua")
-			if err != nil {
-				panic(fmt.Sprintf("lease: script %s: %v", name, err))
-			}
-			b.WriteString(stripped(string(text)))
+	for _, part := range parts {
+		text, err := luaFiles.ReadFile("lua/" + part + ".lua")
+		if err != nil {
+			panic(fmt.Sprintf("lease: script %s: %v", name, err))
 		}
+		b.WriteString(stripped(string(text)))
 	}
 	b.WriteString(stripped(text))
 	sum := sha1.Sum([]byte(b.String()))
@@ -74,7 +72,7 @@ var (
 	scriptExtend  = embedded("extend", "value")
 	scriptAcquire = embedded("acquire", "clock", "session", "value", "token", "entry")
 	scriptDone    = embedded("done", "clock", "value", "entry")
-	scriptRequeue = embedded("requeue", "clock", "session", "value", "entry")
+	scriptRequeue = embedded("requeue", "clock", "session", "value", "entry", "giveup")
 	scriptPromote = embedded("promote", "clock")
 	scriptVerify  = embedded("verify", "clock", "session", "value", "token", "entry")
 	scriptPending = embedded("pending")
