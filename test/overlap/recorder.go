@@ -1,0 +1,73 @@
+package overlap
+
+import (
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// Clock is the axis of the records of all parties of one process.
+type Clock struct{ origin time.Time }
+
+// NewClock starts an axis now.
+func NewClock() Clock { return Clock{origin: time.Now()} }
+
+// Recorder keeps the records of one party. Its methods may be called from several goroutines.
+type Recorder struct {
+	party string
+	clock Clock
+
+	mu      sync.Mutex
+	records map[ownership]*Record
+}
+
+// ownership tells one record from another.
+type ownership struct {
+	stream string
+	token  api.Token
+}
+
+// NewRecorder makes the recorder of a party. All parties of a check have the same clock.
+func NewRecorder(party string, clock Clock) *Recorder {
+	return &Recorder{party: party, clock: clock, records: make(map[ownership]*Record)}
+}
+
+// Held is what a recorder looks at; an api.Lease is one.
+type Held interface {
+	Stream() string
+	Token() api.Token
+	Remaining() time.Duration
+}
+
+// Look asks a lease whether it is held and notes the moment if so; it returns what is left of it. The moment noted is
+// the one before the question, at which the lease was held too: ownership is never taken up again within one lease.
+// Look right before ending a lease, so that the record reaches as far as the ownership did.
+func (r *Recorder) Look(h Held) time.Duration {
+	before := time.Since(r.clock.origin)
+	left := h.Remaining()
+	if left <= 0 {
+		return 0
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := ownership{h.Stream(), h.Token()}
+	x := r.records[key]
+	if x == nil {
+		x = &Record{Party: r.party, Stream: key.stream, Token: key.token, From: before, Until: before}
+		r.records[key] = x
+	}
+	x.From, x.Until = min(x.From, before), max(x.Until, before)
+	return left
+}
+
+// Records are copies of what was noted so far, in no order.
+func (r *Recorder) Records() []Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]Record, 0, len(r.records))
+	for _, x := range r.records {
+		out = append(out, *x)
+	}
+	return out
+}
