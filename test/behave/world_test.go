@@ -1,0 +1,285 @@
+package behave_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/test/overlap"
+)
+
+// patience is how long a condition may take that a test waits for: far longer than on a machine with nothing else to do.
+const patience = 90 * time.Second
+
+// until waits for a condition, on the goroutine of the test.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			require.FailNow(t, "did not come true: "+what)
+		}
+	}
+}
+
+// receive waits for a value.
+func receive[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case v, ok := <-from:
+		require.True(t, ok, "closed: %s", what)
+		return v
+	case <-timer.C:
+		require.FailNow(t, "did not come: "+what)
+		panic("unreachable")
+	}
+}
+
+// world is one service on a backend of its own.
+type world struct {
+	*backend
+	t      testing.TB
+	layout *cluster.Layout
+	clock  overlap.Clock
+}
+
+const service = "svc"
+
+func newWorld(t testing.TB) *world { return newWorldOf(t, 1) }
+
+func newWorldOf(t testing.TB, partitions int) *world {
+	t.Helper()
+	layout, err := cluster.NewLayout(service, partitions)
+	require.NoError(t, err)
+	return &world{backend: newBackend(t), t: t, layout: layout, clock: overlap.NewClock()}
+}
+
+// do runs a command of the test's own.
+func (w *world) do(args ...string) rueidis.RedisResult {
+	c := w.client
+	return c.Do(context.Background(), c.B().Arbitrary(args[0]).Keys(args[1]).Args(args[2:]...).Build())
+}
+
+// announcementOf is the text of an announcement as a producer in any language writes it.
+func announcementOf(stream string, info any) string {
+	a := map[string]any{"DataStreamName": stream}
+	if info != nil {
+		a["Info"] = info
+	}
+	text, err := json.Marshal(a)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// add puts an entry with these fields into the first input stream, as a producer that knows nothing of partitions does.
+func (w *world) add(fields ...string) (id string) {
+	w.t.Helper()
+	id, err := w.do(append([]string{"XADD", w.layout.Keys(0).Input, "*"}, fields...)...).ToString()
+	require.NoError(w.t, err)
+	return id
+}
+
+// announce announces streams in the first input stream and returns the IDs of the entries.
+func (w *world) announce(streams ...string) (ids []string) {
+	w.t.Helper()
+	for len(streams) > 0 {
+		n := min(len(streams), 500)
+		commands := make(rueidis.Commands, n)
+		for i, s := range streams[:n] {
+			commands[i] = w.client.B().Xadd().Key(w.layout.Keys(0).Input).Id("*").
+				FieldValue().FieldValue("lbs-input", announcementOf(s, nil)).Build()
+		}
+		for _, r := range w.client.DoMulti(context.Background(), commands...) {
+			id, err := r.ToString()
+			require.NoError(w.t, err)
+			ids = append(ids, id)
+		}
+		streams = streams[n:]
+	}
+	return ids
+}
+
+// names are n names of streams.
+func names(prefix string, n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf("%s-%d", prefix, i)
+	}
+	return out
+}
+
+// serverTime is the server's clock.
+func (w *world) serverTime() time.Time {
+	w.t.Helper()
+	answer, err := w.client.Do(context.Background(), w.client.B().Time().Build()).AsIntSlice()
+	require.NoError(w.t, err)
+	return time.UnixMicro(answer[0]*1e6 + answer[1])
+}
+
+// state is what there is on the server, over all partitions.
+type state struct {
+	Input     int // entries in the input streams
+	Pending   int // of them, those that are pending for a consumer
+	Leases    int // lease keys
+	Sessions  int // open or past their deadline, closed ones too
+	Consumers int // in the groups
+	Later     int
+	Dead      int // dead letters
+}
+
+// state looks at the server.
+func (w *world) state() (s state) {
+	w.t.Helper()
+	number := func(r rueidis.RedisResult) int {
+		w.t.Helper()
+		n, err := r.AsInt64()
+		require.NoError(w.t, err)
+		return int(n)
+	}
+	for p := range w.layout.Partitions() {
+		k := w.layout.Keys(p)
+		s.Input += number(w.do("XLEN", k.Input))
+		s.Pending += w.pending(p)
+		s.Sessions += number(w.do("ZCOUNT", k.Sessions, "0", "+inf"))
+		s.Later += number(w.do("ZCARD", k.Later))
+		s.Dead += number(w.do("XLEN", k.DeadLetters))
+		consumers, err := w.do("XINFO", "CONSUMERS", k.Input, w.layout.Group()).ToArray()
+		require.NoError(w.t, err)
+		s.Consumers += len(consumers)
+		s.Leases += len(w.leases(p))
+	}
+	return s
+}
+
+// stateIs waits until the server is as it must be.
+func (w *world) stateIs(want state) {
+	w.t.Helper()
+	var got state
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for got = w.state(); got != want && time.Now().Before(deadline); got = w.state() {
+		<-tick.C
+	}
+	require.Equal(w.t, want, got, "state of the server")
+}
+
+// pending is the number of entries in the summary of XPENDING.
+func (w *world) pending(p int) int {
+	w.t.Helper()
+	summary, err := w.do("XPENDING", w.layout.Keys(p).Input, w.layout.Group()).ToArray()
+	require.NoError(w.t, err)
+	n, err := summary[0].AsInt64()
+	require.NoError(w.t, err)
+	return int(n)
+}
+
+// leaseKey is a lease on the server.
+type leaseKey struct {
+	consumer, entry string
+	token           uint64
+}
+
+// leases are the lease keys of a partition by the names of their streams.
+func (w *world) leases(p int) map[string]leaseKey {
+	w.t.Helper()
+	prefix := w.layout.Keys(p).LeasePrefix()
+	found := make(map[string]leaseKey)
+	for cursor := uint64(0); ; {
+		page, err := w.client.Do(context.Background(),
+			w.client.B().Scan().Cursor(cursor).Match(globbed(prefix)+"*").Count(5000).Build()).AsScanEntry()
+		require.NoError(w.t, err)
+		if len(page.Elements) > 0 {
+			values, err := w.do(append([]string{"MGET"}, page.Elements...)...).ToArray()
+			require.NoError(w.t, err)
+			for i, v := range values {
+				text, err := v.ToString()
+				if err != nil {
+					continue // it ended between the two commands
+				}
+				parts := strings.Fields(text)
+				require.GreaterOrEqual(w.t, len(parts), 3, "value of %s", page.Elements[i])
+				token, err := strconv.ParseUint(parts[1], 10, 64)
+				require.NoError(w.t, err)
+				found[strings.TrimPrefix(page.Elements[i], prefix)] = leaseKey{parts[0], parts[2], token}
+			}
+		}
+		if cursor = page.Cursor; cursor == 0 {
+			return found
+		}
+	}
+}
+
+// globbed makes a pattern that matches a text and nothing else.
+func globbed(text string) string {
+	return strings.NewReplacer("[", `\[`, "]", `\]`, "*", `\*`, "?", `\?`, `\`, `\\`).Replace(text)
+}
+
+// held are the leases of all partitions, each of which must name a consumer for which its entry is pending.
+func (w *world) held() map[string]leaseKey {
+	w.t.Helper()
+	all := make(map[string]leaseKey)
+	for p := range w.layout.Partitions() {
+		owners := make(map[string]string)
+		rows, err := w.do("XPENDING", w.layout.Keys(p).Input, w.layout.Group(), "-", "+", "1000000").ToArray()
+		require.NoError(w.t, err)
+		for _, row := range rows {
+			fields, err := row.ToArray()
+			require.NoError(w.t, err)
+			id, _ := fields[0].ToString()
+			owners[id], _ = fields[1].ToString()
+		}
+		leases := w.leases(p)
+		for stream, l := range leases {
+			require.Equal(w.t, l.consumer, owners[l.entry], "for whom entry %s of stream %s is pending", l.entry, stream)
+			require.Equal(w.t, p, w.layout.Of(stream), "partition of stream %s", stream)
+		}
+		maps.Copy(all, leases)
+	}
+	return all
+}
+
+// letter is one entry of the dead-letter stream.
+type letter map[string]string
+
+// deadLetters are those of all partitions, in the order in which they got there.
+func (w *world) deadLetters() (letters []letter) {
+	w.t.Helper()
+	for p := range w.layout.Partitions() {
+		entries, err := w.do("XRANGE", w.layout.Keys(p).DeadLetters, "-", "+").AsXRange()
+		require.NoError(w.t, err)
+		for _, e := range entries {
+			letters = append(letters, e.FieldValues)
+		}
+	}
+	return letters
+}
+
+// countField is in how many entries of the input streams a field is.
+func (w *world) countField(name string) (n int) {
+	w.t.Helper()
+	for p := range w.layout.Partitions() {
+		entries, err := w.do("XRANGE", w.layout.Keys(p).Input, "-", "+").AsXRange()
+		require.NoError(w.t, err)
+		for _, e := range entries {
+			if _, ok := e.FieldValues[name]; ok {
+				n++
+			}
+		}
+	}
+	return n
+}
