@@ -161,7 +161,7 @@ func (s *Store) Pending(ctx context.Context, p int, consumer, after string, coun
 	}
 	page := make([]PendingEntry, 0, len(items))
 	for _, item := range items {
-		entry, err := parsePending(p, item)
+		entry, err := ParsePending(p, item)
 		if err != nil {
 			return nil, fmt.Errorf("pending: %w", err)
 		}
@@ -170,7 +170,8 @@ func (s *Store) Pending(ctx context.Context, p int, consumer, after string, coun
 	return page, nil
 }
 
-func parsePending(p int, item rueidis.RedisMessage) (e PendingEntry, err error) {
+// ParsePending reads { id, idle ms, deliveries, fields or false }, as scripts answer it, of partition p.
+func ParsePending(p int, item rueidis.RedisMessage) (e PendingEntry, err error) {
 	parts, err := item.ToArray()
 	if err != nil {
 		return e, err

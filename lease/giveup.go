@@ -56,7 +56,7 @@ func (s *Store) Done(ctx context.Context, p int, consumer string, items []Return
 		keys = append(keys, r.Key)
 		args = append(args, r.Entry, r.Token)
 	}
-	return outcomes(s.rest.Do(ctx, Call{Script: scriptDone, Keys: keys, Args: args}), len(items))
+	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptDone, Keys: keys, Args: args}), len(items))
 }
 
 // Requeue gives entries up.
@@ -72,18 +72,24 @@ func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Ret
 		trim = "1"
 	}
 	args = append(args, consumer, s.layout.Group(), strconv.Itoa(len(items)), strconv.Itoa(s.set.DeadLimit), trim, ms(s.set.DeadDelay))
-	dead := false
+	keys, args, dead := AppendReturns(keys, args, items)
+	if dead {
+		keys = append(keys, k.DeadLetters)
+	}
+	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptRequeue, Keys: keys, Args: args}), len(items))
+}
+
+// AppendReturns appends the lease keys and the arguments of items as requeue and recover take them, and reports whether
+// the dead-letter stream must be among the keys.
+func AppendReturns(keys, args []string, items []Return) (allKeys, allArgs []string, letters bool) {
 	for i := range items {
 		r := &items[i]
-		dead = dead || r.Dest == ToDeadLetters
+		letters = letters || r.Dest == ToDeadLetters
 		keys = append(keys, r.Key)
 		args = append(args, r.Entry, r.Token, string(rune(r.Dest)), strconv.FormatInt(r.At, 10), ms(r.Delay),
 			countText(r.Retries), countText(r.Crashes), r.Reason)
 	}
-	if dead {
-		keys = append(keys, k.DeadLetters)
-	}
-	return outcomes(s.rest.Do(ctx, Call{Script: scriptRequeue, Keys: keys, Args: args}), len(items))
+	return keys, args, letters
 }
 
 func countText(n int) string {
@@ -93,7 +99,8 @@ func countText(n int) string {
 	return strconv.Itoa(n)
 }
 
-func outcomes(result rueidis.RedisResult, n int) ([]Outcome, error) {
+// ParseOutcomes reads the answer of done, requeue or recover to n items.
+func ParseOutcomes(result rueidis.RedisResult, n int) ([]Outcome, error) {
 	parts, err := result.ToArray()
 	if err != nil {
 		return nil, err
