@@ -2,6 +2,7 @@ package lease
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -332,4 +333,64 @@ func TestEntryOfAnotherIsNotTouched(t *testing.T) {
 	require.Equal(t, []string{e.ID}, w.pendingIDs(alice))
 	require.Equal(t, api.Token(0), w.acquire(bob, e)[0].Token)
 	require.Empty(t, w.value("s"))
+}
+
+// Trace: entries of one stream come in one batch, and what the first does to the lease changes what the second finds: a
+// lease written from what was read before would name an owner for ever, without a TTL.
+func TestEntriesOfOneStreamInOneBatch(t *testing.T) {
+	w := newWorld(t)
+	w.open(alice)
+	held := w.own(alice, "s")
+	for range 3 {
+		w.announce("s")
+	}
+	for range 2 {
+		w.announce("free")
+	}
+	entries := w.read(alice, 5)
+	gone := &Entry{ID: held.Entry(), Key: held.Key(), Stream: "s"}
+	w.do("XDEL", w.keys.Input, held.Entry())
+
+	takes := w.acquire(alice, gone, entries[0], entries[1], entries[2], entries[3], entries[4])
+	var got string
+	for _, take := range takes {
+		got += string(rune(take.Verdict))
+	}
+	require.Equal(t, "gahhah", got)
+	for i, e := range map[int]*Entry{1: entries[0], 4: entries[3]} {
+		l := w.lease(alice, e, takes[i].Token)
+		require.Positive(t, w.pttl(e.Key))
+		r := w.renew(alice, l)
+		require.Equal(t, "k", r.Verdicts)
+		require.Len(t, r.Waiting, 1)
+	}
+	require.Equal(t, alice+" "+formatToken(takes[1].Token), takes[2].Holder)
+	require.Equal(t, entries[2].ID, strings.Fields(w.value("s"))[3])
+}
+
+// Entries far apart, in no order, with others of ours between them: each is still looked up.
+func TestAcquireOfScatteredEntries(t *testing.T) {
+	w := newWorld(t)
+	w.open(alice)
+	for i := range 100 {
+		w.announce("s" + strconv.Itoa(i))
+	}
+	entries := w.read(alice, 100)
+	var some []*Entry
+	for _, i := range []int{90, 3, 50, 99, 0, 51, 7} {
+		some = append(some, entries[i])
+	}
+	for _, take := range w.acquire(alice, some...) {
+		require.Equal(t, Acquired, take.Verdict)
+	}
+	page, err := w.store.Pending(w.ctx, 0, alice, "", 100, 0)
+	require.NoError(t, err)
+	marked := 0
+	for _, p := range page {
+		if p.Deliveries == HeldDeliveries {
+			marked++
+		}
+	}
+	require.Equal(t, len(some), marked, "those that were taken are marked as held, no others")
+	require.Empty(t, w.acquire(alice))
 }

@@ -14,7 +14,7 @@
 
 local FIRST = 4
 -- The delivery count that tells an entry which was owned from one which was only read (that one has 1).
-local HELD = 2
+local HELD = '2'
 
 local input, sessions, token = KEYS[1], KEYS[2], KEYS[3]
 local me, group, mode, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -45,22 +45,37 @@ local function held(key, value, id)
     return { 'x', 'the value of ' .. key .. ' is not a lease: delete the key' }
   end
   if not holder.waiting or after(id, holder.waiting) then
-    redis.call('SET', key, holder.consumer .. ' ' .. holder.token .. ' ' .. holder.entry .. ' ' .. id, 'KEEPTTL')
+    redis.call('SET', key, holder.consumer .. ' ' .. holder.token .. ' ' .. holder.entry .. ' ' .. id, 'XX', 'KEEPTTL')
   end
   return { 'h', redis.call('PTTL', key), holder.consumer .. ' ' .. holder.token }
 end
 
-local function acquire(key, id, not_before)
-  if not is_pending(input, group, me, id) then
+-- What most of a batch needs is asked once for all of it: the values, and what is pending for me, and what has a body,
+-- from the first entry to the last. An entry that these do not show is asked for by itself. A key of another type shows
+-- as free here; SET NX finds it. Numbers are given as strings, since turning a Lua number into one costs as much as the rest of a call.
+local values = count == 0 and {} or redis.call('MGET', unpack(KEYS, FIRST))
+local pending, bodies = {}, {}
+
+local function note(ids, page)
+  for _, row in ipairs(page) do
+    ids[row[1]] = true
+  end
+end
+
+if count > 0 then
+  local first, last, most = ARGV[5], ARGV[3 + 2 * count], tostring(count)
+  note(pending, redis.pcall('XPENDING', input, group, first, last, most, me))
+  note(bodies, redis.pcall('XRANGE', input, first, last, 'COUNT', most))
+end
+local taken = {}
+
+local function acquire(key, value, id, not_before)
+  if not pending[id] and not is_pending(input, group, me, id) then
     return { 'n' }
   end
-  local value = redis.call('GET', key)
-  local mine = false
-  if value then
-    local holder = parse(value)
-    mine = holder and holder.consumer == me and holder.entry == id
-  end
-  if #redis.call('XRANGE', input, id, id) == 0 then
+  local holder = value and parse(value)
+  local mine = holder and holder.consumer == me and holder.entry == id
+  if not bodies[id] and #redis.call('XRANGE', input, id, id) == 0 then
     redis.call('XACK', input, group, id)
     if mine then
       redis.call('DEL', key)
@@ -71,18 +86,39 @@ local function acquire(key, id, not_before)
     return { 'e', not_before - now }
   end
   if value and not mine then
-    return held(key, value, id)
+    -- An earlier entry of this batch may have changed it.
+    value = redis.call('GET', key)
+    if value then
+      return held(key, value, id)
+    end
   end
   local text = token_text(next_token)
   next_token = next_token + 1
-  redis.call('SET', key, me .. ' ' .. text .. ' ' .. id, 'PX', ttl)
-  redis.call('XCLAIM', input, group, me, 0, id, 'IDLE', 0, 'RETRYCOUNT', HELD, 'JUSTID')
+  local set
+  if mine then
+    set = redis.call('SET', key, me .. ' ' .. text .. ' ' .. id, 'PX', ttl)
+  else
+    set = redis.call('SET', key, me .. ' ' .. text .. ' ' .. id, 'PX', ttl, 'NX')
+  end
+  if not set then
+    -- Of another type, or taken by an earlier entry of this very batch.
+    return held(key, redis.call('GET', key), id)
+  end
+  taken[#taken + 1] = id
   return { 'a', text }
 end
 
 local verdicts = {}
 for i = 1, count do
-  local ok, verdict = pcall(acquire, KEYS[i + FIRST - 1], ARGV[3 + 2 * i], tonumber(ARGV[4 + 2 * i]) or 0)
+  local ok, verdict = pcall(acquire, KEYS[i + FIRST - 1], values[i], ARGV[3 + 2 * i], tonumber(ARGV[4 + 2 * i]) or 0)
   verdicts[i] = ok and verdict or { 'x', message(verdict) }
+end
+if #taken > 0 then
+  -- Marks them as held. Refused, it fails the call: asked again, the leases are found to be mine.
+  local last = #taken
+  for i, word in ipairs({ 'IDLE', '0', 'RETRYCOUNT', HELD, 'JUSTID' }) do
+    taken[last + i] = word
+  end
+  redis.call('XCLAIM', input, group, me, '0', unpack(taken))
 end
 return { 'ok', verdicts }

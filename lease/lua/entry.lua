@@ -16,7 +16,7 @@ local OURS = {
 local KNOWN = { ['lbs-input'] = true }
 
 local function is_pending(input, group, consumer, id)
-  return redis.call('XPENDING', input, group, id, id, 1, consumer)[1]
+  return redis.call('XPENDING', input, group, id, id, '1', consumer)[1]
 end
 
 -- The fields of an entry as a flat array, or nil when its body is gone.

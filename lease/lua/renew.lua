@@ -23,20 +23,23 @@ if status == 'lost' then
 end
 raise_token(token, tonumber(ARGV[5]))
 
-local ttl = ARGV[6]
+-- Globals are looked up by name each time, so the loop has them as locals; what is compared at once is the common case.
+local call, keys, args = redis.call, KEYS, ARGV
+local ttl, prefix, absent = args[6], me .. ' ', settling and 'm' or 'l'
 local verdicts, waiting = {}, {}
-local values = #KEYS < FIRST and {} or redis.call('MGET', unpack(KEYS, FIRST))
+local values = #keys < FIRST and {} or call('MGET', unpack(keys, FIRST))
 for i = 1, #values do
-  local value, want = values[i], me .. ' ' .. ARGV[i + 6]
-  if not value then
-    verdicts[i] = settling and 'm' or 'l'
-  elseif names(value, want) then
-    redis.call('PEXPIRE', KEYS[i + FIRST - 1], ttl)
+  local value, want = values[i], prefix .. args[i + 6]
+  if value == want then
+    call('PEXPIRE', keys[i + 3], ttl)
     verdicts[i] = 'k'
-    if #value > #want + 1 then
-      waiting[#waiting + 1] = i
-      waiting[#waiting + 1] = string.sub(value, #want + 2)
-    end
+  elseif not value then
+    verdicts[i] = absent
+  elseif names(value, want) then
+    call('PEXPIRE', keys[i + 3], ttl)
+    verdicts[i] = 'k'
+    waiting[#waiting + 1] = i
+    waiting[#waiting + 1] = string.sub(value, #want + 2)
   else
     verdicts[i] = 'l'
   end
