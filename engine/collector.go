@@ -65,6 +65,8 @@ type collector struct {
 	handlerErrors   *prometheus.CounterVec
 	panics          *prometheus.CounterVec
 	lostSessions    *prometheus.CounterVec
+	recoveries      *prometheus.CounterVec
+	removals        *prometheus.CounterVec
 	failedReads     *prometheus.CounterVec
 	opens           *prometheus.CounterVec
 	batchSize       *prometheus.HistogramVec
@@ -116,6 +118,8 @@ func newCollector() *collector {
 	c.handlerErrors = counter("handler_errors_total", "Handlers that returned an error or panicked.", "kind")
 	c.panics = counter("handler_panics_total", "Handlers that panicked.")
 	c.lostSessions = counter("sessions_lost_total", "Sessions lost, each with all leases of its partition.")
+	c.recoveries = counter("recovered_total", "Announcements taken from dead consumers and queued again.")
+	c.removals = counter("consumers_removed_total", "Dead consumers removed from the group.")
 	c.failedReads = counter("reads_failed_total", "Reads that failed.")
 	c.opens = counter("opens_total", "Attempts to open a session.", "result")
 	c.batchSize = histogram("renewal_batch_size", "Leases in a batch.", batchBuckets)

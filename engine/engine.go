@@ -13,6 +13,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
 )
 
 // Engine owns data streams for one process: it reads announcements, takes leases, keeps them alive, tells the user, and
@@ -23,6 +24,7 @@ type Engine struct {
 	layout  *cluster.Layout
 	name    string // of the consumer, at the start
 	store   store
+	scan    recoverer
 	clock   lease.Clock
 	metrics *metrics
 	log     *quiet
@@ -35,6 +37,7 @@ type Engine struct {
 	ender      *ender
 	lot        *lot
 	promoter   *crew
+	scanner    *scanner
 
 	base  context.Context // values of the context given to Run; ends when the engine has ended
 	room  signal          // there may be room for more streams, or fewer are held
@@ -152,6 +155,13 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		DeadTrim:   e.cfg.recovery.DLQTrim,
 		DeadDelay:  e.cfg.recovery.DLQFullDelay,
 	}, renewal, client, e.metrics.script)
+	e.scan = scan.NewStore(e.layout, scan.Settings{
+		Config:     e.cfg.recovery,
+		SessionTTL: e.cfg.sessionTTL,
+		Settle:     e.cfg.settle,
+		Timeout:    e.cfg.timeout,
+		Page:       e.cfg.pipeline.MaxBatch,
+	}, client, e.metrics.script)
 	return nil
 }
 

@@ -60,6 +60,11 @@ func (q *quiet) warn(message string, n int, args ...any) {
 	q.tell(line{slog.LevelWarn, message, args, callerPC()}, n, 1)
 }
 
+// info tells of something that is rare by its nature.
+func (q *quiet) info(message string, args ...any) {
+	q.tell(line{slog.LevelInfo, message, args, callerPC()}, 1, eventBurst)
+}
+
 // error tells of something that calls for a change of the program.
 func (q *quiet) error(message string, args ...any) {
 	q.tell(line{slog.LevelError, message, args, callerPC()}, 1, 1)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
 )
 
 // metrics are what one engine counts. All methods may be called from any goroutine and take no lock; what is counted
@@ -22,6 +24,7 @@ import (
 //	streamlease_acquisitions_total{result}    verdicts on announcements: acquired, held (by another, or here), early
 //	                                          (before its time), gone (body deleted), refused (an error), not_pending
 //	                                          (another consumer's by now)
+//	streamlease_consumers_removed_total       dead consumers removed from the group
 //	streamlease_dead_letters_total{reason}    announcements given up: malformed, permanent, retries, crashes, too_wide
 //	                                          (too many fields), other
 //	streamlease_dead_letters_full_total       times that a full dead-letter stream put an announcement off
@@ -37,6 +40,7 @@ import (
 //	streamlease_handler_panics_total          handlers that panicked
 //	streamlease_opens_total{result}           attempts to open a session: ok, failed
 //	streamlease_reads_failed_total            reads that failed
+//	streamlease_recovered_total               announcements taken from dead consumers and queued again
 //	streamlease_renewals_total{result}        leases renewed: kept, lost, missing (forgotten by a new server, being
 //	                                          verified), failed (no answer, asked again)
 //	streamlease_script_errors_total{script}   calls of a script that failed
@@ -81,6 +85,8 @@ type metrics struct {
 	handlers     map[api.Kind]handlerMetrics
 	panics       prometheus.Counter
 	lostSessions prometheus.Counter
+	recoveries   prometheus.Counter
+	removals     prometheus.Counter
 	failedReads  prometheus.Counter
 	opens        [2]prometheus.Counter // ok, failed
 }
@@ -152,7 +158,7 @@ func (m *metrics) resolve() {
 	m.batchSize = c.batchSize.WithLabelValues(s)
 	m.lateness = c.lateness.WithLabelValues(s)
 	m.scripts = make(map[string]scriptMetrics)
-	for _, script := range lease.Scripts() {
+	for _, script := range slices.Concat(lease.Scripts(), scan.Scripts()) {
 		m.scripts[script.Name()] = m.scriptMetrics(script.Name())
 	}
 	m.acquisitions = make(map[lease.Verdict]prometheus.Counter)
@@ -181,6 +187,8 @@ func (m *metrics) resolve() {
 	}
 	m.panics = c.panics.WithLabelValues(s)
 	m.lostSessions = c.lostSessions.WithLabelValues(s)
+	m.recoveries = c.recoveries.WithLabelValues(s)
+	m.removals = c.removals.WithLabelValues(s)
 	m.failedReads = c.failedReads.WithLabelValues(s)
 	m.opens = [...]prometheus.Counter{c.opens.WithLabelValues(s, "ok"), c.opens.WithLabelValues(s, "failed")}
 }
@@ -308,6 +316,16 @@ func (m *metrics) handled(n api.Notification, err error, took time.Duration) {
 
 // sessionLost counts a session that was lost.
 func (m *metrics) sessionLost() { m.lostSessions.Inc() }
+
+// recovered counts what a recovery of a dead consumer did.
+func (m *metrics) recovered(done scan.Recovered) {
+	countUp(m.recoveries, done.Entries)
+	countUp(m.entriesGone, done.Gone)
+	countUp(m.deadLetters["crashes"], done.Dead)
+	if done.Removed {
+		m.removals.Inc()
+	}
+}
 
 // opened counts an attempt to open a session.
 func (m *metrics) opened(ok bool) {

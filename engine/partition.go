@@ -26,9 +26,10 @@ type partition struct {
 		server   string         // id of the server that last answered a beat
 		epoch    uint64         // how often the server was seen to change
 		settling bool
-		failing  error // why beats fail; nil while they do not
-		failed   int   // beats in a row
-		unread   error // why reading fails; nil while it does not
+		failing  error  // why beats fail; nil while they do not
+		failed   int    // beats in a row
+		unread   error  // why reading fails; nil while it does not
+		foreign  string // a living consumer of another library that has entries pending; empty: none
 		read     readState
 	}
 }

@@ -132,6 +132,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 
 	reading, stopReading := context.WithCancel(base)
 	var readers sync.WaitGroup
+	e.scanner.begin()
 	for _, p := range e.partitions {
 		readers.Go(func() { e.read(reading, p) })
 	}
@@ -158,6 +159,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.renewer = newRenewer(base, e)
 	e.ender = newEnder(base, e)
 	e.lot = newLot(base, e)
+	e.scanner = newScanner(base, e)
 	e.promoter = newCrew(base, len(e.partitions), min(inFlight, 2), e.promote)
 	return nil
 }

@@ -135,6 +135,9 @@ func (e *Engine) told(p *partition, b lease.Beat) {
 	if b.Due > 0 {
 		e.promoter.wake(p.number)
 	}
+	if b.Dead > 0 && e.life.isRunning() {
+		e.scanner.alarm(p.number)
+	}
 }
 
 // settling notes whether the partition settles, and says so when that changes.

@@ -54,6 +54,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 
 	// 1. Reading has been stopped. Nothing may be on its way to being acquired when it is handed back: it could be ours
 	// in this process and free on the server. Parked entries go back at once, others may be free to take them.
+	e.scanner.crew.stop()
 	e.lot.crew.stop()
 	readers.Wait()
 	e.returnParked()
@@ -135,6 +136,7 @@ func (e *Engine) handBackAll(ctx context.Context) bool {
 func (e *Engine) dismantle(to delivery, why error) {
 	e.lot.crew.stop()
 	e.promoter.stop()
+	e.scanner.crew.stop()
 	e.stopHandling(api.ErrClosed)
 	for _, l := range e.table.All() {
 		e.disownOne(l, causeClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))

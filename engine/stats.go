@@ -136,13 +136,15 @@ func (e *Engine) Ready(context.Context) error {
 	}
 	for _, p := range e.partitions {
 		p.mu.Lock()
-		s, failing, failed, unread := p.mu.session, p.mu.failing, p.mu.failed, p.mu.unread
+		s, failing, failed, unread, foreign := p.mu.session, p.mu.failing, p.mu.failed, p.mu.unread, p.mu.foreign
 		p.mu.Unlock()
 		switch {
 		case s == nil || s.Remaining() == 0:
 			return fmt.Errorf("%w: no session in partition %d: %w", api.ErrNotReady, p.number, orUnknown(failing))
 		case failing != nil && failed >= unreadyAfter:
 			return fmt.Errorf("%w: beats fail in partition %d: %w", api.ErrNotReady, p.number, lease.Explain(failing))
+		case foreign != "":
+			return fmt.Errorf("%w: %w: %s in partition %d", api.ErrNotReady, api.ErrForeignConsumers, foreign, p.number)
 		case unread != nil:
 			return fmt.Errorf("%w: reading fails in partition %d: %w", api.ErrNotReady, p.number, lease.Explain(unread))
 		}

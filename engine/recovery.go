@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+)
+
+// recoverer is what the engine asks of Redis about the dead. scan.Store is the real one.
+type recoverer interface {
+	Turn(ctx context.Context, p int, me string) (bool, error)
+	Dead(ctx context.Context, p int, me string, adopt bool) ([]string, error)
+	Recover(ctx context.Context, p int, me, dead string) (scan.Recovered, error)
+}
+
+var _ recoverer = (*scan.Store)(nil)
+
+// How long a dead consumer is left alone after it was looked at: it may be somebody else's to recover.
+const (
+	lookAgain     = time.Second
+	lookAgainMost = 30 * time.Second
+)
+
+// scanner recovers what dead consumers left: soon after a beat tells of one, and at an interval as the safety net. It
+// has a goroutine of its own, so that renewal never feels it.
+type scanner struct {
+	e    *Engine
+	crew *crew
+
+	mu struct {
+		sync.Mutex
+		parts []scanState // by partition
+	}
+}
+
+// scanState is when a partition is looked at next.
+type scanState struct {
+	alarm int64            // after a beat told of the dead; 0: none did
+	full  int64            // at the interval
+	tried map[string]tried // dead consumers that were looked at
+}
+
+type tried struct {
+	next  int64
+	delay time.Duration
+}
+
+func newScanner(ctx context.Context, e *Engine) *scanner {
+	c := &scanner{e: e}
+	c.mu.parts = make([]scanState, len(e.partitions))
+	for n := range c.mu.parts {
+		c.mu.parts[n].tried = make(map[string]tried)
+	}
+	c.crew = newCrew(ctx, len(e.partitions), 1, c.run)
+	return c
+}
+
+// begin has every partition looked at for the first time, spread over a beat.
+func (c *scanner) begin() {
+	now := c.e.clock.Now()
+	c.mu.Lock()
+	for n := range c.mu.parts {
+		c.mu.parts[n].full = now + int64(float64(c.e.cfg.beat)*c.e.random())
+	}
+	c.mu.Unlock()
+	for n := range c.e.partitions {
+		c.crew.wake(n)
+	}
+}
+
+// alarm is called when a beat told of dead sessions. Everybody hears of them at about the same time, so each waits a
+// random part of a quarter of a beat.
+func (c *scanner) alarm(partition int) {
+	c.mu.Lock()
+	s := &c.mu.parts[partition]
+	first := s.alarm == 0
+	if first {
+		s.alarm = c.e.clock.Now() + int64(float64(c.e.cfg.beat)/4*c.e.random())
+	}
+	c.mu.Unlock()
+	if first {
+		c.crew.wake(partition)
+	}
+}
+
+// run looks at a partition if it is time to.
+func (c *scanner) run(ctx context.Context, partition int) time.Duration {
+	now := c.e.clock.Now()
+	c.mu.Lock()
+	s := &c.mu.parts[partition]
+	alarmed, full := s.alarm != 0 && now >= s.alarm, s.full != 0 && now >= s.full
+	if alarmed {
+		s.alarm = 0
+	}
+	if full {
+		s.full = now + int64(float64(c.e.cfg.recovery.Interval)*(0.9+0.2*c.e.random()))
+	}
+	c.mu.Unlock()
+	if alarmed || full {
+		c.look(ctx, c.e.partitions[partition], full)
+	}
+	return c.next(partition)
+}
+
+// next is how long there is nothing to do.
+func (c *scanner) next(partition int) time.Duration {
+	now := c.e.clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.mu.parts[partition]
+	at := s.full
+	if s.alarm != 0 {
+		at = min(at, s.alarm)
+	}
+	if at == 0 {
+		return nothingMore
+	}
+	return max(time.Duration(at-now), time.Millisecond)
+}
+
+// look recovers the dead of a partition. With full it also adopts who has no session, if it is this process's turn.
+func (c *scanner) look(ctx context.Context, p *partition, full bool) {
+	e := c.e
+	s, _ := p.view()
+	if s == nil || s.Remaining() == 0 {
+		return
+	}
+	adopt := false
+	if full {
+		turn, err := e.scan.Turn(ctx, p.number, s.Consumer())
+		if err != nil {
+			c.failed(ctx, p, err)
+			return
+		}
+		adopt = turn
+	}
+	dead, err := e.scan.Dead(ctx, p.number, s.Consumer(), adopt)
+	if err != nil {
+		c.failed(ctx, p, err)
+		return
+	}
+	c.forget(p, dead)
+	for _, name := range dead {
+		if ctx.Err() != nil || !c.mayTry(p, name) || !c.mayRecover(ctx, p, name) {
+			continue
+		}
+		began := time.Now()
+		done, err := e.scan.Recover(ctx, p.number, s.Consumer(), name)
+		e.metrics.recovered(done)
+		if err != nil && !errors.Is(err, scan.ErrNotMine) {
+			c.failed(ctx, p, err)
+			continue
+		}
+		if done.Entries+done.Gone > 0 {
+			e.log.info("recovered a dead consumer", "partition", p.number, "consumer", name, "entries", done.Entries,
+				"dead letters", done.Dead, "took", time.Since(began))
+		}
+	}
+}
+
+// forget drops what is known of consumers that are no longer listed.
+func (c *scanner) forget(p *partition, dead []string) {
+	listed := make(map[string]bool, len(dead))
+	for _, name := range dead {
+		listed[name] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name := range c.mu.parts[p.number].tried {
+		if !listed[name] {
+			delete(c.mu.parts[p.number].tried, name)
+		}
+	}
+}
+
+// mayTry reports whether it is time to look at a dead consumer, and backs off for the next time.
+func (c *scanner) mayTry(p *partition, name string) bool {
+	now := c.e.clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.mu.parts[p.number].tried[name]
+	if now < t.next {
+		return false
+	}
+	t.delay = min(max(2*t.delay, lookAgain), lookAgainMost)
+	t.next = now + int64(t.delay)
+	c.mu.parts[p.number].tried[name] = t
+	return true
+}
+
+// mayRecover keeps off the consumers of the library that this one follows while one of them is alive.
+func (c *scanner) mayRecover(ctx context.Context, p *partition, name string) bool {
+	if !strings.HasPrefix(name, lease.ForeignPrefix) || c.e.cfg.foreign {
+		return true
+	}
+	alive, err := c.e.store.Foreign(ctx, p.number)
+	p.mu.Lock()
+	p.mu.foreign = alive
+	p.mu.Unlock()
+	return err == nil && alive == ""
+}
+
+func (c *scanner) failed(ctx context.Context, p *partition, err error) {
+	if ctx.Err() == nil {
+		c.e.log.warn("recovery fails", 1, "partition", p.number, "err", lease.Explain(err))
+	}
+}
