@@ -1,0 +1,71 @@
+# What a developer and CI run. `make` lists it.
+
+GO ?= go
+
+# Pinned, so that a new release of a tool does not break an old commit.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# The module of the library, and that of what measures it.
+MODULES := . bench
+
+# Packages start servers of their own; two at a time keep two cores busy and deadlines far.
+TEST_FLAGS := -p 2 -timeout 10m
+
+FUZZ_TIME := 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help deps demo test race lint fmt vet staticcheck vuln fuzz bench
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## Install redis-server if it is missing (Debian, Ubuntu)
+	@if [ -n "$$STREAMLEASE_REDIS_SERVER" ] || command -v redis-server >/dev/null; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then \
+		echo "redis-server is missing and there is no apt-get: install it, or set STREAMLEASE_REDIS_SERVER to its path" >&2; exit 1; fi; \
+	if [ "$$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi; \
+	echo "redis-server is missing; installing it with apt-get"; \
+	$$as_root apt-get update -q && \
+	$$as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -q -y --no-install-recommends redis-server
+
+demo: deps ## Own 10,000 streams for some seconds, on a private server
+	@$(GO) build -C bench -o ../bin/demo ./demo
+	@bin/demo
+
+test: deps ## Run all tests
+	@for m in $(MODULES); do $(GO) test -C $$m $(TEST_FLAGS) ./... </dev/null || exit 1; done
+
+race: deps ## Run all tests under the race detector
+	@for m in $(MODULES); do $(GO) test -C $$m -race $(TEST_FLAGS) ./... </dev/null || exit 1; done
+
+lint: fmt vet staticcheck vuln ## Check formatting and run the static checks
+
+fmt: ## Check that everything is formatted
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; fi
+
+vet: ## Run go vet
+	@for m in $(MODULES); do echo "go vet, $$m"; $(GO) vet -C $$m ./... || exit 1; done
+
+# A tool that cannot be fetched says so and fails nothing; what it finds does.
+staticcheck: ## Run staticcheck
+	@scripts/tool.sh $(STATICCHECK) $(MODULES)
+
+vuln: ## Run govulncheck
+	@scripts/tool.sh $(GOVULNCHECK) $(MODULES)
+
+fuzz: deps ## Run each fuzz target for 20 s, or FUZZ_TIME
+	@grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
+		sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file" | while read -r target; do \
+			echo "$$(dirname "$$file") $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) "$$(dirname "$$file")" </dev/null || exit 1; \
+		done || exit 1; \
+	done
+
+bench: deps ## Measure what holding, taking and ending streams costs; under three minutes
+	@$(GO) build -C bench -o ../bin/bench ./cmd/bench
+	@bin/bench hold -streams 1000,10000 -for 20s
+	@bin/bench hold -streams 100000 -for 20s
+	@bin/bench hold -streams 10000 -lease-ttl 2s -for 10s
+	@bin/bench take
+	@bin/bench done

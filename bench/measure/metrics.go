@@ -1,0 +1,31 @@
+package measure
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// Counter is the sum of the counters of that name whose label has that value; 0 if there are none.
+func Counter(g prometheus.Gatherer, name, label, value string) (sum float64) {
+	for _, m := range gather(g, name) {
+		for _, l := range m.GetLabel() {
+			if l.GetName() == label && l.GetValue() == value {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+func gather(g prometheus.Gatherer, name string) []*dto.Metric {
+	families, err := g.Gather()
+	if err != nil {
+		panic(err) // the registry is ours
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()
+		}
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package producer
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// chunk is how many commands are on their way at once: below the ring of the client, which takes 1,024.
+const chunk = 512
+
+// Producer sends to one service of one partition.
+type Producer struct {
+	Client  rueidis.Client // stays the caller's
+	Service string
+	Prefix  string // of the names of data streams
+}
+
+// Stream is the name of data stream i: the prefix and the number.
+func (p Producer) Stream(i int) string { return p.Prefix + strconv.Itoa(i) }
+
+// Info is what every announcement carries.
+const Info = `{"k":"v"}`
+
+// Announce announces streams from (included) to upTo (excluded) and returns how long that took. Commands are built
+// beforehand, so the time is that of the client and the server alone.
+func (p Producer) Announce(ctx context.Context, from, upTo int) (time.Duration, error) {
+	return p.send(ctx, upTo-from, func(i int) rueidis.Completed {
+		announcement := `{"DataStreamName":` + strconv.Quote(p.Stream(from+i)) + `,"Info":` + Info + `}`
+		return p.Client.B().Xadd().Key(p.Service+"-input").Id("*").FieldValue().FieldValue("lbs-input", announcement).Build()
+	})
+}
+
+// Fill adds so many entries to each of the data streams.
+func (p Producer) Fill(ctx context.Context, streams, entries int) (time.Duration, error) {
+	return p.send(ctx, streams*entries, func(i int) rueidis.Completed {
+		return p.Client.B().Xadd().Key(p.Stream(i/entries)).Id("*").FieldValue().
+			FieldValue("n", strconv.Itoa(i%entries)).Build()
+	})
+}
+
+func (p Producer) send(ctx context.Context, n int, build func(i int) rueidis.Completed) (time.Duration, error) {
+	commands := make(rueidis.Commands, n)
+	for i := range commands {
+		commands[i] = build(i)
+	}
+	began := time.Now()
+	for len(commands) > 0 {
+		now := commands[:min(chunk, len(commands))]
+		commands = commands[len(now):]
+		for _, result := range p.Client.DoMulti(ctx, now...) {
+			if err := result.Error(); err != nil {
+				return 0, fmt.Errorf("announcing: %w", err)
+			}
+		}
+	}
+	return time.Since(began), nil
+}
