@@ -1,0 +1,98 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// privateServer stands for the Redis that a program has anyway.
+func privateServer() (rueidis.ClientOption, func()) {
+	server, err := servers.Start(context.Background(), servers.Options{})
+	if err != nil {
+		panic(err)
+	}
+	return server.ClientOption(), func() { _ = server.Stop() }
+}
+
+// The usual way: a handler that returns at once. The stream is owned and renewed until the program ends the lease.
+func ExampleEngine_Run() {
+	option, stop := privateServer()
+	defer stop()
+	client, err := rueidis.NewClient(option)
+	if err != nil {
+		panic(err)
+	}
+	defer client.Close()
+
+	publisher, err := engine.NewPublisher(client, "chat")
+	if err != nil {
+		panic(err)
+	}
+	if _, err := publisher.Publish(context.Background(), "room-7", map[string]string{"lang": "en"}); err != nil {
+		panic(err)
+	}
+
+	e, err := engine.New(client, "chat")
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	err = e.Run(ctx, api.Funcs{
+		Added: func(_ context.Context, n api.Notification) error {
+			fmt.Println("own", n.Stream, string(n.Lease.Info()))
+			cancel()
+			return nil
+		},
+		Releasing: func(_ context.Context, n api.Notification) error {
+			fmt.Println("hand back", n.Stream, n.Lease.Remaining() > 0)
+			return nil
+		},
+	})
+	fmt.Println("ended:", err)
+	// Output:
+	// own room-7 {"lang":"en"}
+	// hand back room-7 true
+	// ended: <nil>
+}
+
+// A function a stream: nil means that the work is done, and the announcement goes for good.
+func ExampleEngine_RunEach() {
+	option, stop := privateServer()
+	defer stop()
+	e, err := engine.Open(option, "jobs")
+	if err != nil {
+		panic(err)
+	}
+	client, err := rueidis.NewClient(option)
+	if err != nil {
+		panic(err)
+	}
+	defer client.Close()
+	publisher, err := engine.NewPublisher(client, "jobs")
+	if err != nil {
+		panic(err)
+	}
+	if _, err := publisher.Publish(context.Background(), "job-1", nil); err != nil {
+		panic(err)
+	}
+
+	ctx, cancel := context.WithCancel(context.Background())
+	err = e.RunEach(ctx, func(_ context.Context, l api.Lease) error {
+		defer cancel()
+		fmt.Println("work on", l.Stream())
+		return nil
+	})
+	fmt.Println("ended:", err)
+	left, _ := client.Do(context.Background(), client.B().Xlen().Key("jobs-input").Build()).AsInt64()
+	fmt.Println("announcements left:", left)
+	// Output:
+	// work on job-1
+	// ended: <nil>
+	// announcements left: 0
+}
