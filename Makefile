@@ -4,7 +4,7 @@ GO ?= go
 
 # Pinned, so that a new release of a tool does not break an old commit.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.5.0
 
 # The module of the library, and that of what measures it.
 MODULES := . bench
