@@ -39,7 +39,8 @@ type readState struct {
 	running string // consumer that a read runs for; empty: none
 	until   int64  // when the last read with an unknown outcome can deliver nothing any more
 	last    string // greatest entry ID that was read
-	lost    bool   // a read had an unknown outcome: look at what is pending after last
+	lost    bool   // a read had an unknown outcome: look at what is pending after since
+	since   string // what last was before the first such read; later reads move last past what that one was given
 }
 
 func newPartition(number int, name string) *partition {
@@ -112,6 +113,9 @@ func (p *partition) endRead(last string, unknown bool, until int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.read.running = ""
+	if unknown && !p.mu.read.lost {
+		p.mu.read.since = p.mu.read.last
+	}
 	if last != "" {
 		p.mu.read.last = last
 	}

@@ -99,17 +99,18 @@ func (e *Engine) unreserve(n int) {
 	e.room.broadcast()
 }
 
-// reconcile looks for entries that a read with an unknown outcome may have left pending: after the last one that
-// arrived, idle for longer than that read could last, and known to nobody here.
+// reconcile looks for entries that a read with an unknown outcome may have left pending: after the last one that had
+// arrived before it, never held, and known to nobody here. It waits until no such read can deliver any more, and runs
+// between reads, so how long an entry has been idle says nothing further.
 func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session) {
 	p.mu.Lock()
-	lost, after, until := p.mu.read.lost, p.mu.read.last, p.mu.read.until
+	lost, after, until := p.mu.read.lost, p.mu.read.since, p.mu.read.until
 	p.mu.Unlock()
 	if !lost || e.clock.Now() < until {
 		return
 	}
 	for {
-		page, err := e.store.Pending(ctx, p.number, s.Consumer(), after, e.cfg.pipeline.MaxBatch, e.cfg.block+e.cfg.timeout)
+		page, err := e.store.Pending(ctx, p.number, s.Consumer(), after, e.cfg.pipeline.MaxBatch, 0)
 		if err != nil {
 			return // the next round tries again
 		}
@@ -118,7 +119,7 @@ func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session) 
 		}
 		var unknown []lease.Entry
 		for i := range page {
-			if x := &page[i]; !e.knows(p, &x.Entry) {
+			if x := &page[i]; x.Deliveries < lease.HeldDeliveries && !e.knows(p, &x.Entry) {
 				unknown = append(unknown, x.Entry)
 			}
 		}

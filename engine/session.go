@@ -56,6 +56,8 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 	if s != nil {
 		p.mu.Lock()
 		p.mu.reopen = false
+		// The group begins at 0 again: what is read next may have lower IDs than what was.
+		p.mu.read.last, p.mu.read.since = "", ""
 		p.mu.Unlock()
 		if !e.heard(p, s, epoch, sent, b) && s.Remaining() == 0 {
 			return nil
