@@ -1,0 +1,306 @@
+package lease
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// protocol is what a few consumers do to a few streams, in whatever order, calls sent late and twice among it; and what
+// must then be true: the model is only told the answers.
+type protocol struct {
+	*world
+	rt *rapid.T
+
+	consumers []string
+	work      map[string]bool    // announced and not ended, by the number in its field "work"
+	read      map[string]*Entry  // delivered, by ID
+	owners    map[string]ownedBy // by stream
+	greatest  api.Token
+	sent      []func() // every call so far, to be made again
+	announced int
+}
+
+type ownedBy struct {
+	consumer, entry string
+	token           api.Token
+}
+
+func (p *protocol) consumer() string { return rapid.SampledFrom(p.consumers).Draw(p.rt, "consumer") }
+
+// call makes a call now, and maybe again at any time.
+func (p *protocol) call(f func()) {
+	p.sent = append(p.sent, f)
+	f()
+}
+
+func (p *protocol) announceOne() {
+	p.announced++
+	work := strconv.Itoa(p.announced)
+	p.announce("s"+strconv.Itoa(rapid.IntRange(0, 3).Draw(p.rt, "stream")), "work", work)
+	p.work[work] = true
+}
+
+func (p *protocol) deliver() {
+	for _, e := range p.world.read(p.consumer(), rapid.IntRange(1, 3).Draw(p.rt, "n")) {
+		p.read[e.ID] = e
+	}
+}
+
+// some is any entries that were ever delivered.
+func (p *protocol) some() (entries []*Entry) {
+	if len(p.read) == 0 {
+		return nil
+	}
+	ids := make([]string, 0, len(p.read))
+	for id := range p.read {
+		ids = append(ids, id)
+	}
+	sortIDs(ids)
+	for range rapid.IntRange(1, 3).Draw(p.rt, "n") {
+		entries = append(entries, p.read[rapid.SampledFrom(ids).Draw(p.rt, "entry")])
+	}
+	return entries
+}
+
+func (p *protocol) take() {
+	consumer, entries := p.consumer(), p.some()
+	p.call(func() {
+		status, takes, err := p.store.Acquire(p.ctx, 0, consumer, entries)
+		require.NoError(p.rt, err)
+		for i, take := range takes {
+			require.Equal(p.rt, SessionLive, status)
+			p.took(consumer, entries[i], take)
+		}
+	})
+}
+
+func (p *protocol) took(consumer string, e *Entry, take Take) {
+	owner, owned := p.owners[e.Stream]
+	switch take.Verdict {
+	case Acquired:
+		if owned {
+			require.Equal(p.rt, []string{owner.consumer, owner.entry}, []string{consumer, e.ID}, "taken from a living owner")
+		}
+		require.Greater(p.rt, take.Token, p.greatest)
+		p.greatest = take.Token
+		p.owners[e.Stream] = ownedBy{consumer, e.ID, take.Token}
+	case HeldByOne:
+		require.True(p.rt, owned, "held by nobody")
+		require.Equal(p.rt, owner.consumer+" "+formatToken(owner.token), take.Holder)
+		require.Positive(p.rt, take.Left)
+	case NotPending:
+	default:
+		require.Fail(p.rt, "verdict", "%+v", take)
+	}
+}
+
+// token is the one an owner would use, or one that is out of date, or none.
+func (p *protocol) token(e *Entry) string {
+	owner := p.owners[e.Stream]
+	return rapid.SampledFrom([]string{formatToken(owner.token), AnyToken, formatToken(owner.token - 1)}).Draw(p.rt, "token")
+}
+
+func (p *protocol) end(finish bool) {
+	consumer := p.consumer()
+	var items []Return
+	for _, e := range p.some() {
+		r := Return{Key: e.Key, Entry: e.ID, Token: p.token(e), Retries: KeepCount, Crashes: KeepCount}
+		r.Dest = rapid.SampledFrom([]Dest{ToInput, ToLater, ToDeadLetters}).Draw(p.rt, "dest")
+		if r.Dest == ToLater {
+			r.Delay = aged
+		}
+		if finish && r.Token == AnyToken {
+			r.Token = formatToken(1)
+		}
+		items = append(items, r)
+	}
+	p.call(func() {
+		if finish {
+			for i, o := range p.world.done(consumer, items...) {
+				p.ended(consumer, items[i], o, true)
+			}
+			return
+		}
+		for i, o := range p.world.requeue(consumer, items...) {
+			p.ended(consumer, items[i], o, false)
+		}
+	})
+}
+
+func (p *protocol) ended(consumer string, r Return, o Outcome, finish bool) {
+	e := p.read[r.Entry]
+	owner, owned := p.owners[e.Stream]
+	names := owned && owner.consumer == consumer && owner.entry == r.Entry
+	switch o.Verdict {
+	case Finished, Moved:
+		if names {
+			require.Contains(p.rt, []string{AnyToken, formatToken(owner.token)}, r.Token, "ended under an old token")
+			delete(p.owners, e.Stream)
+		} else if finish {
+			require.False(p.rt, owned, "acknowledged beside another's ownership")
+		}
+		if finish {
+			delete(p.work, workOf(e))
+		}
+	case NotPending:
+		require.False(p.rt, names, "an owner's entry is pending for it")
+	case Owned:
+		require.True(p.rt, owned)
+	default:
+		require.Fail(p.rt, "verdict", "%c %s", o.Verdict, o.Reason)
+	}
+}
+
+func workOf(e *Entry) string {
+	for _, f := range e.Body {
+		if f.Field == "work" {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+func (p *protocol) renewSome() {
+	consumer := p.consumer()
+	var leases []*Lease
+	for _, e := range p.some() {
+		token := p.owners[e.Stream].token + api.Token(rapid.IntRange(0, 1).Draw(p.rt, "off"))
+		leases = append(leases, &Lease{key: e.Key, tag: formatToken(token) + " " + e.ID, nameAt: uint16(len(e.Key) - len(e.Stream)), token: token})
+	}
+	verify := rapid.Bool().Draw(p.rt, "verify")
+	p.call(func() {
+		var verdicts string
+		if verify {
+			var err error
+			verdicts, err = p.store.Verify(p.ctx, 0, consumer, leases)
+			require.NoError(p.rt, err)
+		} else {
+			verdicts = p.world.renew(consumer, leases...).Verdicts
+		}
+		for i, v := range verdicts {
+			_, entry, _ := strings.Cut(leases[i].tag, " ")
+			want := ownedBy{consumer, entry, leases[i].token}
+			require.Equal(p.rt, p.owners[leases[i].Stream()] == want, Verdict(v) == Kept, "%+v %c", want, v)
+		}
+	})
+}
+
+func (p *protocol) again() {
+	if len(p.sent) > 0 {
+		rapid.SampledFrom(p.sent).Draw(p.rt, "late")()
+	}
+}
+
+func (p *protocol) promote() {
+	p.dueNow()
+	p.call(func() {
+		_, _, err := p.store.Promote(p.ctx, 0, rapid.IntRange(1, 3).Draw(p.rt, "limit"))
+		require.NoError(p.rt, err)
+	})
+}
+
+// check holds G2, nothing is lost and nothing is there twice, and that owners are who the leases say.
+func (p *protocol) check() {
+	where := make(map[string]string)
+	place := func(work, at string) {
+		require.NotEmpty(p.rt, work)
+		require.Empty(p.rt, where[work], "%s is in %s too", work, at)
+		where[work] = at
+	}
+	pending := make(map[string]bool)
+	for _, consumer := range p.consumers {
+		for _, id := range p.pendingIDs(consumer) {
+			pending[id] = true
+		}
+	}
+	last := p.lastDelivered()
+	for _, e := range p.stream(p.keys.Input) {
+		place(e.FieldValues["work"], "input")
+		require.Equal(p.rt, CompareIDs(e.ID, last) <= 0, pending[e.ID], "delivered means pending: %s", e.ID)
+		delete(pending, e.ID)
+	}
+	require.Empty(p.rt, pending, "pending without a body")
+	for _, e := range p.stream(p.keys.DeadLetters) {
+		place(e.FieldValues["work"], "dead letters")
+	}
+	for _, work := range p.laterWork() {
+		place(work, "later")
+	}
+	for work := range p.work {
+		require.NotEmpty(p.rt, where[work], "%s is lost", work)
+	}
+	require.Len(p.rt, where, len(p.work), "what was done is gone")
+	for i := range 4 {
+		stream := "s" + strconv.Itoa(i)
+		owner, owned := p.owners[stream]
+		value := p.value(stream)
+		require.Equal(p.rt, owned, value != "", stream)
+		if owned {
+			require.Regexp(p.rt, fmt.Sprintf(`^%s %d %s( \d+-\d+)?$`, owner.consumer, owner.token, owner.entry), value)
+			require.Positive(p.rt, p.pttl(p.keys.Lease(stream)))
+		}
+	}
+}
+
+func (p *protocol) lastDelivered() string {
+	groups, err := p.try("XINFO", "GROUPS", p.keys.Input).ToArray()
+	require.NoError(p.rt, err)
+	group, err := groups[0].AsMap()
+	require.NoError(p.rt, err)
+	field := group["last-delivered-id"]
+	id, err := field.ToString()
+	require.NoError(p.rt, err)
+	return id
+}
+
+// laterWork reads the members of later with the server's own unpacker.
+func (p *protocol) laterWork() []string {
+	works, err := p.try("EVAL", `
+		local works = {}
+		for _, m in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+			local fields = cmsgpack.unpack(m)[2]
+			for i = 1, #fields, 2 do
+				if fields[i] == 'work' then works[#works + 1] = fields[i + 1] end
+			end
+		end
+		return works`, "1", p.keys.Later).AsStrSlice()
+	require.NoError(p.rt, err)
+	return works
+}
+
+// TestProtocol makes any calls in any order, late ones and repeated ones among them, against a real server.
+func TestProtocol(t *testing.T) {
+	w := worldOn(t, servers.New(t), func(s *Settings) { s.DeadLimit = 0 })
+	rapid.Check(t, func(rt *rapid.T) {
+		w.do("FLUSHALL")
+		p := &protocol{
+			world: w, rt: rt, consumers: []string{alice, bob, "carol.1"},
+			work: make(map[string]bool), read: make(map[string]*Entry), owners: make(map[string]ownedBy),
+		}
+		for _, consumer := range p.consumers {
+			w.open(consumer)
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"announce": func(*rapid.T) { p.announceOne() },
+			"read":     func(*rapid.T) { p.deliver() },
+			"acquire":  func(*rapid.T) { p.take() },
+			"done":     func(*rapid.T) { p.end(true) },
+			"requeue":  func(*rapid.T) { p.end(false) },
+			"renew":    func(*rapid.T) { p.renewSome() },
+			"late":     func(*rapid.T) { p.again() },
+			"promote":  func(*rapid.T) { p.promote() },
+			"":         func(*rapid.T) { p.check() },
+		})
+	})
+}
+
+func sortIDs(ids []string) { slices.SortFunc(ids, CompareIDs) }
