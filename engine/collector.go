@@ -89,6 +89,14 @@ var (
 	handlerBuckets  = []float64{.0001, .001, .01, .1, 1, 10, 60, 600}
 )
 
+// Lateness is also kept as a native histogram, for those who scrape one: from a tenth of a millisecond up in steps of 2 to
+// 3 %, of which 16 s take 560.
+const (
+	latenessFactor = 1.03
+	latenessZero   = 1e-4
+	latenessMost   = 600
+)
+
 const namespace = "streamlease"
 
 func newCollector() *collector {
@@ -123,7 +131,14 @@ func newCollector() *collector {
 	c.failedReads = counter("reads_failed_total", "Reads that failed.")
 	c.opens = counter("opens_total", "Attempts to open a session.", "result")
 	c.batchSize = histogram("renewal_batch_size", "Leases in a batch.", batchBuckets)
-	c.lateness = histogram("renewal_lateness_seconds", "Seconds from when a renewal was due to when it was sent.", latenessBuckets)
+	c.lateness = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: "renewal_lateness_seconds", Help: "Seconds from when a renewal was due to when it was sent.",
+		Buckets:                        latenessBuckets,
+		NativeHistogramBucketFactor:    latenessFactor,
+		NativeHistogramZeroThreshold:   latenessZero,
+		NativeHistogramMaxBucketNumber: latenessMost,
+	}, []string{"service"})
+	c.vectors = append(c.vectors, c.lateness)
 	c.scriptDuration = histogram("script_duration_seconds", "Seconds from sending a call to its answer.", scriptBuckets, "script")
 	c.handlerDuration = histogram("handler_duration_seconds", "Seconds from the start of a handler to its end.", handlerBuckets, "kind")
 
