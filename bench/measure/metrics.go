@@ -29,3 +29,15 @@ func gather(g prometheus.Gatherer, name string) []*dto.Metric {
 	}
 	return nil
 }
+
+// Observations is the number of observations in the histograms of that name whose label has that value.
+func Observations(g prometheus.Gatherer, name, label, value string) (n uint64) {
+	for _, m := range gather(g, name) {
+		for _, l := range m.GetLabel() {
+			if l.GetName() == label && l.GetValue() == value {
+				n += m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,133 @@
+// Bench measures what the library costs, against private servers on this machine: see bench help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/streamlease/streamlease/bench/suite"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command().Run(ctx, os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func command() *cli.Command {
+	return &cli.Command{
+		Name:  "bench",
+		Usage: "measure what owning streams costs, on private Redis servers",
+		Commands: []*cli.Command{
+			{
+				Name:  "hold",
+				Usage: "hold streams, each size in a process of its own: goroutines, heap, commands, processor time, lateness",
+				Flags: []cli.Flag{
+					&cli.StringFlag{Name: "streams", Value: "1000,10000,100000", Usage: "sizes, separated by commas"},
+					&cli.DurationFlag{Name: "lease-ttl", Usage: "TTL of a lease; 0: the default"},
+					&cli.DurationFlag{Name: "for", Value: defaultFor, Usage: "how long each size is measured"},
+					jsonFlag,
+				},
+				Action: hold,
+			},
+			{
+				Name:  "take",
+				Usage: "take streams that were announced before the start, beside a pipelined XADD loop",
+				Flags: []cli.Flag{
+					&cli.IntFlag{Name: "streams", Value: 10_000, Usage: "streams a round"},
+					&cli.IntFlag{Name: "rounds", Value: 9, Usage: "how often"},
+					jsonFlag,
+				},
+				Action: func(ctx context.Context, c *cli.Command) error {
+					return suite.Take(ctx, suite.TakeOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds")}, report(c))
+				},
+			},
+			{
+				Name:  "done",
+				Usage: "call Done from handlers, one stream at a time: scripts a call",
+				Flags: []cli.Flag{
+					&cli.IntFlag{Name: "streams", Value: 10_000, Usage: "streams a round"},
+					&cli.IntFlag{Name: "rounds", Value: 3, Usage: "how often"},
+					&cli.IntFlag{Name: "workers", Usage: "handlers at a time; 0: the default"},
+					jsonFlag,
+				},
+				Action: func(ctx context.Context, c *cli.Command) error {
+					return suite.Done(ctx, suite.DoneOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds"), Workers: c.Int("workers")}, report(c))
+				},
+			},
+			worker,
+		},
+	}
+}
+
+const defaultFor = 30 * time.Second
+
+var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "write JSON"}
+
+func hold(ctx context.Context, c *cli.Command) error {
+	o := suite.HoldOptions{LeaseTTL: c.Duration("lease-ttl"), For: c.Duration("for")}
+	for size := range strings.SplitSeq(c.String("streams"), ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(size))
+		if err != nil || n < 1 {
+			return fmt.Errorf("-streams: %q is not a number of streams", size)
+		}
+		o.Streams = append(o.Streams, n)
+	}
+	return suite.Hold(ctx, o, report(c))
+}
+
+// worker is started by hold.
+var worker = &cli.Command{
+	Name:   "worker",
+	Hidden: true,
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "addr"},
+		&cli.StringFlag{Name: "service"},
+		&cli.DurationFlag{Name: "lease-ttl"},
+		&cli.DurationFlag{Name: "session-ttl"},
+	},
+	Action: func(ctx context.Context, c *cli.Command) error {
+		// The parent tells when to end, by closing the input: an interrupt reaches both.
+		return suite.Worker(context.WithoutCancel(ctx), suite.WorkerOptions{
+			Addr: c.String("addr"), Service: c.String("service"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
+		}, os.Stdin, os.Stdout)
+	},
+}
+
+func report(c *cli.Command) *suite.Report {
+	args := append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...)
+	return &suite.Report{Out: os.Stdout, JSON: c.Bool("json"), Command: strings.Join(args, " "), Redis: redisVersion()}
+}
+
+// redisVersion is that of the server which the measurements run.
+func redisVersion() string {
+	binary := os.Getenv(servers.EnvBinary)
+	if binary == "" {
+		binary = "redis-server"
+	}
+	text, err := exec.Command(binary, "--version").Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		return "(none found)"
+	}
+	if match := regexp.MustCompile(`v=(\S+)`).FindSubmatch(text); match != nil {
+		return string(match[1])
+	}
+	return strings.TrimSpace(string(text))
+}

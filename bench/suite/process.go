@@ -1,0 +1,63 @@
+package suite
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+)
+
+// process is a worker in a process of its own, from outside.
+type process struct {
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	lines *bufio.Scanner
+}
+
+// startWorker starts this program once more, as a worker. ctx kills it.
+func startWorker(ctx context.Context, o WorkerOptions) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.CommandContext(ctx, self, "worker",
+		"-addr", o.Addr, "-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String())}
+	p.cmd.Stderr = os.Stderr
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.lines = bufio.NewScanner(out)
+	p.lines.Buffer(nil, 1<<20)
+	return p, p.cmd.Start()
+}
+
+// ask sends a line and returns the answer.
+func (p *process) ask(format string, args ...any) (s snapshot, err error) {
+	if _, err := fmt.Fprintf(p.in, format+"\n", args...); err != nil {
+		return s, fmt.Errorf("worker: %w", err)
+	}
+	if !p.lines.Scan() {
+		return s, fmt.Errorf("worker: ended without an answer: %w", errors.Join(p.lines.Err(), io.ErrUnexpectedEOF))
+	}
+	if err := json.Unmarshal(p.lines.Bytes(), &s); err != nil {
+		return s, fmt.Errorf("worker: %w", err)
+	}
+	if s.Error != "" {
+		return s, fmt.Errorf("worker: %s", s.Error)
+	}
+	return s, nil
+}
+
+// stop lets the worker hand everything back, and waits for its end.
+func (p *process) stop() error {
+	err := p.in.Close()
+	return errors.Join(err, p.cmd.Wait())
+}

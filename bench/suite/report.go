@@ -1,0 +1,107 @@
+package suite
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/streamlease/streamlease/bench/measure"
+)
+
+// Report is where results go.
+type Report struct {
+	Out     io.Writer
+	JSON    bool
+	Command string // as it was called, to be repeated
+	Redis   string // version
+}
+
+// Write writes results as JSON, or as people read them.
+func (r *Report) Write(results any, people func(io.Writer)) error {
+	if r.JSON {
+		encode := json.NewEncoder(r.Out)
+		encode.SetIndent("", "  ")
+		return encode.Encode(struct {
+			Command, Machine, Redis string
+			Results                 any
+		}{r.Command, measure.Machine(), r.Redis, results})
+	}
+	fmt.Fprintf(r.Out, "$ %s\n%s, Redis %s\n\n", r.Command, measure.Machine(), r.Redis)
+	people(r.Out)
+	_, err := fmt.Fprintln(r.Out)
+	return err
+}
+
+// goal says whether a figure is what was aimed at. It fails nothing: figures depend on the machine.
+func goal(out io.Writer, what string, figure float64, atMost string, limit float64) {
+	met := figure <= limit
+	if atMost == "at least" {
+		met = figure >= limit
+	}
+	word := "met"
+	if !met {
+		word = "MISSED"
+	}
+	fmt.Fprintf(out, "goal %-7s %s: %s, %s %s\n", word, what, figureText(figure), atMost, figureText(limit))
+}
+
+func figureText(x float64) string {
+	if x == float64(int(x)) || x >= 1000 {
+		return grouped(int(x))
+	}
+	return strconv.FormatFloat(x, 'f', 2, 64)
+}
+
+// grid is a table whose first column says what, with its numbers to the right.
+type grid struct{ table.Writer }
+
+func newTable(heads ...any) grid {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.Style().Format.Header = text.FormatDefault
+	t.AppendHeader(table.Row(heads))
+	var columns []table.ColumnConfig
+	for n := range heads {
+		if n > 0 {
+			columns = append(columns, table.ColumnConfig{Number: n + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
+		}
+	}
+	t.SetColumnConfigs(columns)
+	return grid{t}
+}
+
+func (g grid) row(cells ...any)    { g.AppendRow(cells) }
+func (g grid) write(out io.Writer) { fmt.Fprintln(out, g.Render()) }
+
+func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
+
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+}
+
+// grouped is a number as people read it: 10,000.
+func grouped(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// median of durations or rates; 0 if there are none.
+func median[T float64 | time.Duration](values []T) T {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}

@@ -1,0 +1,122 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// Goals of take: so many streams a second on a machine where a pipelined XADD loop does so many.
+const (
+	goalTaken = 40_000
+	goalXadd  = 300_000
+	// xadds is how many announcements the loop makes that taking is compared with.
+	xadds = 100_000
+)
+
+// TakeOptions say what is taken, and how often.
+type TakeOptions struct {
+	Streams int
+	Rounds  int
+}
+
+// Taken is how fast announced streams were taken, streams a second.
+type Taken struct {
+	Streams  int
+	Rounds   []float64
+	Median   float64
+	Xadd     []float64 // a pipelined loop of the same announcements on the same server, in turn
+	XaddMid  float64
+	Relative float64 // taken for each XADD, to compare machines
+}
+
+// Take measures how fast a process that starts takes what was announced before: from the start of Run, sessions included,
+// to the Added of the last stream.
+func Take(ctx context.Context, o TakeOptions, r *Report) (err error) {
+	server, err := servers.Start(ctx, servers.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	client, err := rueidis.NewClient(server.ClientOption())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	result := Taken{Streams: o.Streams}
+	for round := range o.Rounds {
+		scratch := producer.Producer{Client: client, Service: "scratch", Prefix: "user-"}
+		took, err := scratch.Announce(ctx, 0, xadds)
+		if err != nil {
+			return err
+		}
+		result.Xadd = append(result.Xadd, xadds/took.Seconds())
+		p := producer.Producer{Client: client, Service: fmt.Sprintf("%s-%d", service, round), Prefix: "user-"}
+		if _, err := p.Announce(ctx, 0, o.Streams); err != nil {
+			return err
+		}
+		if took, err = takeAll(ctx, server, p.Service, o.Streams); err != nil {
+			return err
+		}
+		result.Rounds = append(result.Rounds, float64(o.Streams)/took.Seconds())
+		if err := client.Do(ctx, client.B().Flushall().Build()).Error(); err != nil {
+			return err
+		}
+	}
+	result.Median, result.XaddMid = median(result.Rounds), median(result.Xadd)
+	result.Relative = result.Median / result.XaddMid
+	return r.Write(result, func(out io.Writer) { writeTaken(out, result) })
+}
+
+// takeAll times one engine from its start until all streams are its own, and ends it.
+func takeAll(ctx context.Context, server *servers.Server, service string, streams int) (took time.Duration, err error) {
+	e, err := engine.Open(server.ClientOption(), service, engine.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return 0, err
+	}
+	var added atomic.Int64
+	all := make(chan struct{})
+	ended := make(chan error, 1)
+	began := time.Now()
+	go func() {
+		ended <- e.Run(ctx, api.Funcs{Added: func(context.Context, api.Notification) error {
+			if added.Add(1) == int64(streams) {
+				close(all)
+			}
+			return nil
+		}})
+	}()
+	select {
+	case <-all:
+		took = time.Since(began)
+	case err := <-ended:
+		return 0, fmt.Errorf("the engine ended: %w", err)
+	case <-time.After(patience):
+		err = fmt.Errorf("%d of %d streams were taken in %v", added.Load(), streams, patience)
+	}
+	return took, errors.Join(err, e.Shutdown(ctx), <-ended)
+}
+
+func writeTaken(out io.Writer, r Taken) {
+	t := newTable("round", "streams", "taken/s", "XADD/s")
+	for i := range r.Rounds {
+		t.row(i+1, grouped(r.Streams), grouped(int(r.Rounds[i])), grouped(int(r.Xadd[i])))
+	}
+	t.AppendSeparator()
+	t.row("median", "", grouped(int(r.Median)), grouped(int(r.XaddMid)))
+	t.write(out)
+	fmt.Fprintf(out, "\nAn announced stream takes as long as %.1f pipelined XADDs.\n", 1/r.Relative)
+	goal(out, fmt.Sprintf("streams taken a second, where XADD does %s", grouped(int(r.XaddMid))), r.Median, "at least",
+		goalTaken*r.XaddMid/goalXadd)
+}
