@@ -51,6 +51,7 @@ type Engine struct {
 	way  delivery // set by run, before the engine counts as running
 	// stopHandling ends the context of handlers.
 	stopHandling context.CancelCauseFunc
+	draw         func() float64 // in the place of rand.Float64, for tests that fix the seed; nil: none
 }
 
 // New makes an engine on the user's client, which the user closes after the engine has ended. service is shared with
@@ -177,7 +178,12 @@ func (e *Engine) closeClients() {
 func (e *Engine) ID() string { return e.name }
 
 // random is a number from 0 to below 1.
-func (e *Engine) random() float64 { return rand.Float64() }
+func (e *Engine) random() float64 {
+	if e.draw != nil {
+		return e.draw()
+	}
+	return rand.Float64()
+}
 
 // event tells the user's hook and the log.
 func (e *Engine) event(kind api.EventKind, partition int, err error, detail string) {

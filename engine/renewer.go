@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -29,6 +30,9 @@ func newRenewer(ctx context.Context, e *Engine) *renewer {
 	r := &renewer{e: e, kick: make(chan struct{}, 1)}
 	r.mu.queues = make([][]*lease.Lease, len(e.partitions))
 	r.mu.next = make([]int64, len(e.partitions))
+	for n := range r.mu.next {
+		r.mu.next[n] = math.MaxInt64 // until the start has checked the service and asks for a session
+	}
 	r.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, r.flush)
 	return r
 }

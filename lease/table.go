@@ -16,6 +16,7 @@ import (
 // never held across I/O or a callback that blocks.
 type Table struct {
 	clock Clock
+	tick  int64 // of the wheel
 	size  atomic.Int64
 
 	mu struct {
@@ -35,7 +36,7 @@ func NewTable(clock Clock, partitions int, shape wheel.Config) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{clock: clock}
+	t := &Table{clock: clock, tick: int64(shape.WithDefaults().Tick)}
 	t.mu.byStream = make(map[string]*Lease)
 	t.mu.counts = make([]int, partitions)
 	t.mu.wheel = w
@@ -197,14 +198,16 @@ func (t *Table) Renewed(leases []*Lease, next func(*Lease) int64) {
 	}
 }
 
-// Retry sets the timers of leases whose renewal had no answer, or none that counts. They stay due since they were.
+// Retry sets the timers of leases whose renewal had no answer, or none that counts. They stay due since they were. No
+// timer is set beyond the tick before a deadline: the owner is told in time.
 func (t *Table) Retry(leases []*Lease, at int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range leases {
 		l.queued = false
 		if l.listed {
-			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), at)
+			last := min(l.until.load(), l.session.until.load()) - t.tick
+			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), min(at, last))
 		}
 	}
 }

@@ -1,0 +1,408 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+)
+
+// fakeCall is one call of a store, as it was recorded.
+type fakeCall struct {
+	at        time.Time
+	op        string
+	partition int
+	consumer  string
+	n         int // leases or entries
+	batches   int // of a renewal
+	entries   []string
+	alone     bool
+	err       error
+	ended     time.Time // zero while it runs
+}
+
+// fakeFault is what goes wrong with a call.
+type fakeFault struct {
+	before time.Duration // on the way there
+	after  time.Duration // on the way back
+	hang   bool          // nothing comes back before the context ends
+	skip   bool          // it does not arrive
+	err    error         // in the place of the answer
+}
+
+var (
+	faultHang  = fakeFault{hang: true, skip: true} // nothing arrives, nothing comes back
+	faultLose  = fakeFault{hang: true}             // it runs, the answer is lost
+	faultError = fakeFault{skip: true, err: errCut}
+	faultOOM   = fakeFault{skip: true, err: errOOM}
+)
+
+// fakeStore is the store of one engine: calls on a fakeServer, with the faults that a test wants.
+type fakeStore struct {
+	server *fakeServer
+	set    lease.Settings
+	every  time.Duration // interval of scans
+
+	mu    sync.Mutex
+	fault func(c *fakeCall) fakeFault // nil: none
+	calls []*fakeCall
+	quiet bool // do not record
+}
+
+var (
+	_ store     = (*fakeStore)(nil)
+	_ recoverer = fakeScan{}
+)
+
+// setFault puts a fault in for every call from now on; f sees each call.
+func (s *fakeStore) setFault(f func(c *fakeCall) fakeFault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = f
+}
+
+// allFail has every call meet the same fault.
+func (s *fakeStore) allFail(f fakeFault) { s.setFault(func(*fakeCall) fakeFault { return f }) }
+
+// onlyOp has a fault meet calls of one kind.
+func (s *fakeStore) onlyOp(f fakeFault, ops ...string) {
+	s.setFault(func(c *fakeCall) fakeFault {
+		for _, op := range ops {
+			if c.op == op {
+				return f
+			}
+		}
+		return fakeFault{}
+	})
+}
+
+// takeCalls returns what was recorded since the last time.
+func (s *fakeStore) takeCalls() []fakeCall {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]fakeCall, len(s.calls))
+	for i, c := range s.calls {
+		out[i] = *c
+	}
+	s.calls = nil
+	return out
+}
+
+// do makes one call: the way there, f on the server, the way back.
+func (s *fakeStore) do(ctx context.Context, c fakeCall, f func() error) (err error) {
+	if c.op != "read" {
+		var cancel context.CancelFunc
+		ctx, cancel = bounded(ctx, s.set.Timeout)
+		defer cancel()
+	}
+	c.at = time.Now()
+	s.mu.Lock()
+	if !s.quiet {
+		s.calls = append(s.calls, &c)
+	}
+	fault := fakeFault{}
+	if s.fault != nil {
+		fault = s.fault(&c)
+	}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		c.err, c.ended = err, time.Now()
+		s.mu.Unlock()
+	}()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if fault.before > 0 && !pause(ctx, fault.before) {
+		return ctx.Err()
+	}
+	if !fault.skip {
+		err = f()
+	}
+	if fault.after > 0 && !pause(ctx, fault.after) {
+		return ctx.Err()
+	}
+	if fault.hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if fault.err != nil {
+		return fault.err
+	}
+	return err
+}
+
+// on makes one call on a partition, locked.
+func (s *fakeStore) on(ctx context.Context, op string, p int, consumer string, n int, f func(p *fakePartition) error) error {
+	return s.do(ctx, fakeCall{op: op, partition: p, consumer: consumer, n: n}, func() (err error) {
+		s.server.with(p, func(p *fakePartition) { err = f(p) })
+		return err
+	})
+}
+
+func (s *fakeStore) Agree(ctx context.Context) error {
+	return s.do(ctx, fakeCall{op: "agree", partition: api.NoPartition}, func() error { return nil })
+}
+
+func (s *fakeStore) Foreign(ctx context.Context, p int) (alive string, err error) {
+	return "", s.on(ctx, "foreign", p, "", 0, func(*fakePartition) error { return nil })
+}
+
+func (s *fakeStore) Open(ctx context.Context, p int, consumer string, floor api.Token) (b lease.Beat, err error) {
+	err = s.on(ctx, "open", p, consumer, 0, func(p *fakePartition) error {
+		b = s.server.open(p, consumer, uint64(floor), &s.set)
+		return nil
+	})
+	return b, err
+}
+
+func (s *fakeStore) Beat(ctx context.Context, n int, consumer string, alone bool) (b lease.Beat, err error) {
+	err = s.do(ctx, fakeCall{op: "beat", partition: n, consumer: consumer, alone: alone}, func() error {
+		s.server.with(n, func(p *fakePartition) {
+			status, settling := s.server.touch(p, consumer, &s.set, false)
+			b = s.server.beatAnswer(p, status, &s.set, settling)
+		})
+		if alone {
+			b.Due = -1
+		}
+		return nil
+	})
+	return b, err
+}
+
+func (s *fakeStore) Renew(ctx context.Context, n int, consumer string, floor api.Token, batches [][]*lease.Lease, out []lease.Renewal) []lease.Renewal {
+	c := fakeCall{op: "renew", partition: n, consumer: consumer, batches: len(batches)}
+	for _, batch := range batches {
+		c.n += len(batch)
+		for _, l := range batch {
+			c.entries = append(c.entries, l.Entry())
+		}
+	}
+	var answers []lease.Renewal
+	err := s.do(ctx, c, func() error {
+		s.server.with(n, func(p *fakePartition) {
+			for _, batch := range batches {
+				answers = append(answers, s.server.renew(p, consumer, floor, batch, &s.set))
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		answers = make([]lease.Renewal, len(batches))
+		for i := range answers {
+			answers[i].Err = err
+		}
+	}
+	return append(out, answers...)
+}
+
+func (s *fakeStore) Extend(ctx context.Context, consumer string, leases []*lease.Lease) []lease.Verdict {
+	verdicts := make([]lease.Verdict, len(leases))
+	if len(leases) == 0 {
+		return verdicts
+	}
+	n := leases[0].Partition()
+	err := s.on(ctx, "extend", n, consumer, len(leases), func(p *fakePartition) error {
+		for i, l := range leases {
+			switch held := p.lease(l.Key()); {
+			case held == nil:
+				verdicts[i] = lease.Missing
+			case held.consumer != consumer || held.token != uint64(l.Token()) || held.entry != l.Entry():
+				verdicts[i] = lease.Lost
+			default:
+				held.until = nowMilli() + s.set.LeaseTTL.Milliseconds()
+				verdicts[i] = lease.Kept
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		clear(verdicts)
+	}
+	return verdicts
+}
+
+func (s *fakeStore) Verify(ctx context.Context, p int, consumer string, leases []*lease.Lease) (verdicts string, err error) {
+	err = s.on(ctx, "verify", p, consumer, len(leases), func(p *fakePartition) error {
+		verdicts = s.server.verify(p, consumer, leases, &s.set)
+		return nil
+	})
+	return verdicts, err
+}
+
+func (s *fakeStore) Read(ctx context.Context, n int, consumer string, count int, block time.Duration) (entries []lease.Entry, err error) {
+	ctx, cancel := bounded(ctx, block+s.set.Timeout)
+	defer cancel()
+	err = s.do(ctx, fakeCall{op: "read", partition: n, consumer: consumer, n: count}, func() error {
+		timer := time.NewTimer(block)
+		defer timer.Stop()
+		for {
+			var news chan struct{}
+			var err error
+			entries, news, err = s.server.read(n, consumer, count)
+			if err != nil || len(entries) > 0 {
+				return err
+			}
+			select {
+			case <-news:
+			case <-timer.C:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+func (s *fakeStore) Acquire(ctx context.Context, n int, consumer string, entries []*lease.Entry) (status lease.Status, takes []lease.Take, err error) {
+	c := fakeCall{op: "acquire", partition: n, consumer: consumer, n: len(entries)}
+	for _, x := range entries {
+		c.entries = append(c.entries, x.ID)
+	}
+	err = s.do(ctx, c, func() (err error) {
+		s.server.with(n, func(p *fakePartition) {
+			if !p.group {
+				err = errNoGroup
+				return
+			}
+			status, takes = s.server.acquire(n, p, consumer, entries, &s.set)
+		})
+		return err
+	})
+	if err != nil {
+		return lease.SessionLost, nil, err
+	}
+	return status, takes, nil
+}
+
+func (s *fakeStore) Copy(ctx context.Context, entries []*lease.Entry) []error {
+	errs := make([]error, len(entries))
+	err := s.do(ctx, fakeCall{op: "copy", partition: api.NoPartition, n: len(entries)}, func() error {
+		for _, x := range entries {
+			s.server.add(x.Home, x.Body)
+		}
+		return nil
+	})
+	for i := range errs {
+		errs[i] = err
+	}
+	return errs
+}
+
+func (s *fakeStore) Pending(ctx context.Context, n int, consumer, after string, count int, idle time.Duration) (page []lease.PendingEntry, err error) {
+	err = s.on(ctx, "pending", n, consumer, count, func(p *fakePartition) error {
+		if !p.group {
+			return errNoGroup
+		}
+		page = s.server.pendingPage(n, p, consumer, after, count, idle)
+		return nil
+	})
+	return page, err
+}
+
+func (s *fakeStore) Done(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error) {
+	return s.returns(ctx, "done", p, consumer, items, s.server.done)
+}
+
+func (s *fakeStore) Requeue(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error) {
+	return s.returns(ctx, "requeue", p, consumer, items, s.server.requeue)
+}
+
+func (s *fakeStore) returns(ctx context.Context, op string, n int, consumer string, items []lease.Return,
+	f func(p *fakePartition, me string, r *lease.Return) lease.Verdict) (out []lease.Outcome, err error) {
+	c := fakeCall{op: op, partition: n, consumer: consumer, n: len(items)}
+	for i := range items {
+		c.entries = append(c.entries, items[i].Entry)
+	}
+	err = s.do(ctx, c, func() error {
+		s.server.with(n, func(p *fakePartition) {
+			for i := range items {
+				out = append(out, lease.Outcome{Verdict: f(p, consumer, &items[i])})
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (s *fakeStore) Promote(ctx context.Context, p, limit int) (moved, due int, err error) {
+	err = s.on(ctx, "promote", p, "", limit, func(p *fakePartition) error {
+		moved, due = s.server.promote(p, limit)
+		return nil
+	})
+	return moved, due, err
+}
+
+func (s *fakeStore) Close(ctx context.Context, p int, consumer string) (left int, err error) {
+	err = s.on(ctx, "close", p, consumer, 0, func(p *fakePartition) error {
+		left = s.server.close(p, consumer)
+		return nil
+	})
+	return left, err
+}
+
+// fakeScan is the recoverer of one engine.
+type fakeScan struct{ *fakeStore }
+
+func (s fakeScan) Turn(ctx context.Context, p int, me string) (mine bool, err error) {
+	err = s.on(ctx, "turn", p, me, 0, func(p *fakePartition) error {
+		if mine = p.scanUntil <= nowMilli(); mine {
+			p.scanUntil = nowMilli() + (s.every * 9 / 10).Milliseconds()
+		}
+		return nil
+	})
+	return mine, err
+}
+
+func (s fakeScan) Dead(ctx context.Context, n int, me string, adopt bool) (dead []string, err error) {
+	err = s.on(ctx, "dead", n, me, 0, func(p *fakePartition) error {
+		now := nowMilli()
+		if p.sessions[me] <= now || s.server.settling(p, &s.set) {
+			return nil
+		}
+		for name := range p.consumers {
+			if _, there := p.sessions[name]; adopt && !there {
+				p.sessions[name] = now + s.set.SessionTTL.Milliseconds()
+			}
+		}
+		for name, until := range p.sessions {
+			if until <= now {
+				dead = append(dead, name)
+			}
+		}
+		return nil
+	})
+	return dead, err
+}
+
+func (s fakeScan) Recover(ctx context.Context, n int, me, dead string) (done scan.Recovered, err error) {
+	err = s.on(ctx, "recover", n, me, 0, func(p *fakePartition) error {
+		until, there := p.sessions[dead]
+		if !there || until > nowMilli() || s.server.settling(p, &s.set) {
+			return scan.ErrNotMine
+		}
+		for _, x := range s.server.pendingPage(n, p, dead, "", 1<<20, 0) {
+			parsed, err := lease.ParseEntry(s.server.layout, n, x.ID, x.Body)
+			key := parsed.Key
+			if err != nil {
+				key = p.keys.Lease("")
+			}
+			s.server.requeue(p, dead, &lease.Return{Key: key, Entry: x.ID, Token: lease.AnyToken, Dest: lease.ToInput, Retries: lease.KeepCount})
+			done.Entries++
+		}
+		s.server.close(p, dead)
+		done.Removed = true
+		return nil
+	})
+	return done, err
+}

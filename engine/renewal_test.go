@@ -1,0 +1,345 @@
+package engine
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares text with a file of testdata, or writes it there.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		return
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err, "run the test with -update to write it")
+	require.Equal(t, string(want), text, "run the test with -update if this is what it should be")
+}
+
+// plot draws a number a second as bars, of which the widest has 50 marks.
+func plot(head string, perSecond []int) string {
+	var b strings.Builder
+	most := 1
+	for _, n := range perSecond {
+		most = max(most, n)
+	}
+	fmt.Fprintf(&b, "%s\n\n", head)
+	for i, n := range perSecond {
+		fmt.Fprintf(&b, "%s\n", strings.TrimRight(fmt.Sprintf("%3d s %6d  %s", i, n, strings.Repeat("#", n*50/most)), " "))
+	}
+	return b.String()
+}
+
+// What was acquired at one moment is renewed spread over time, none of it later than an interval and a tick after the
+// renewal before, and it stays spread.
+func TestRenewalsAreSpread(t *testing.T) {
+	for _, n := range []int{1_000, 10_000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			bubble(t, 1, func(t *testing.T, w *world) {
+				w.server.announce(streams(n)...)
+				e := w.start(nil)
+				began := time.Now()
+				require.Equal(t, n, e.Stats().Held)
+				const seconds = 60
+				pass(seconds * time.Second)
+
+				longest := e.cfg.interval + e.cfg.wheel.Tick
+				perSecond := make([]int, seconds)
+				last := make(map[string]time.Time)
+				scripts := 0
+				for _, c := range e.fake.takeCalls() {
+					switch c.op {
+					case "acquire":
+						for _, entry := range c.entries {
+							last[entry] = c.at
+						}
+					case "renew":
+						second := min(int(c.at.Sub(began)/time.Second), seconds-1)
+						perSecond[second] += c.n
+						scripts += c.batches
+						for _, entry := range c.entries {
+							require.LessOrEqual(t, c.at.Sub(last[entry]), longest, entry)
+							last[entry] = c.at
+						}
+					}
+				}
+				require.Len(t, last, n)
+				for entry, at := range last {
+					require.LessOrEqual(t, time.Since(at), longest, entry)
+				}
+				// One interval in 0.95 is the mean. After the first interval, no second is more than a half off it.
+				mean := float64(n) / (0.95 * e.cfg.interval.Seconds())
+				for i := 11; i < seconds; i++ {
+					require.InDelta(t, mean, perSecond[i], mean/2, "in second %d", i)
+				}
+				require.Equal(t, n, e.Stats().Held)
+				require.Empty(t, e.of(api.Disowned))
+				golden(t, fmt.Sprintf("renewals_%d", n), plot(
+					fmt.Sprintf("renewals a second of %d leases that were acquired at once (interval %v, %d scripts in %d s)",
+						n, e.cfg.interval, scripts, seconds), perSecond))
+			})
+		})
+	}
+}
+
+// An engine that holds nothing beats every cfg.beat, no more, and does nothing else but read and scan.
+func TestIdleEngineOnlyBeats(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		e := w.start(nil)
+		pass(10 * time.Second)
+		e.fake.takeCalls()
+		const beats = 60
+		pass(beats * e.cfg.beat)
+		calls := e.fake.takeCalls()
+		for n := range 2 {
+			var last time.Time
+			seen := 0
+			for _, c := range calls {
+				if c.op != "beat" || c.partition != n {
+					continue
+				}
+				if seen++; seen > 1 {
+					require.Equal(t, e.cfg.beat, c.at.Sub(last).Round(time.Millisecond))
+				}
+				last = c.at
+			}
+			require.InDelta(t, beats, seen, 1)
+		}
+		require.Equal(t, len(calls), countCalls(calls, "beat", "read", "turn", "dead"))
+		// Reads block for cfg.block.
+		require.LessOrEqual(t, countCalls(calls, "read"), 2*(1+int(beats*e.cfg.beat/e.cfg.block)))
+	})
+}
+
+// Renewals carry the beat: while they are frequent, there is no beat of its own, and never a longer gap than a beat.
+func TestRenewalsCarryTheBeat(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce(streams(1000)...)
+		e := w.start(nil)
+		pass(20 * time.Second)
+		e.fake.takeCalls()
+		pass(60 * time.Second)
+		calls := e.fake.takeCalls()
+		require.Zero(t, countCalls(calls, "beat"))
+	})
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce(streams(1)...)
+		e := w.start(nil)
+		pass(20 * time.Second)
+		e.fake.takeCalls()
+		pass(60 * time.Second)
+		var last time.Time
+		beats, renewals := 0, 0
+		for _, c := range e.fake.takeCalls() {
+			if c.op != "beat" && c.op != "renew" {
+				continue
+			}
+			if !last.IsZero() {
+				require.LessOrEqual(t, c.at.Sub(last), e.cfg.beat+time.Millisecond)
+			}
+			last = c.at
+			if c.op == "beat" {
+				beats++
+			} else {
+				renewals++
+			}
+		}
+		require.InDelta(t, 6, renewals, 1)
+		require.LessOrEqual(t, beats+renewals, 67, "a renewal puts the next beat off")
+	})
+}
+
+// Nothing is asked of a service before it was seen to be the one that was configured.
+//
+// The loop of the renewer began with a session to open in every partition, so a start that went on to fail with
+// ErrPartitionMismatch or ErrForeignConsumers had made groups and sessions of a service that was not its own.
+func TestNothingIsOpenedBeforeTheServiceWasChecked(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		e := w.newEngine()
+		e.fake.onlyOp(fakeFault{before: 500 * time.Millisecond}, "agree", "foreign")
+		e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
+		pass(5 * time.Second)
+		var ops []string
+		for _, c := range e.fake.takeCalls() {
+			ops = append(ops, c.op)
+		}
+		require.Equal(t, []string{"agree", "foreign", "foreign", "open"}, ops[:4])
+	})
+}
+
+// While Redis is gone, every lease is disowned at its local deadline: not after it, and not earlier than a tick and what
+// comes of one, and its context and Remaining say so at once.
+func TestLeasesAreDisownedAtTheirDeadline(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault fakeFault
+	}{{"hangs", faultHang}, {"fails", faultError}, {"refuses", faultOOM}, {"loses answers", faultLose}} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, 1, func(t *testing.T, w *world) {
+				const n = 200
+				w.server.announce(streams(n)...)
+				e := w.start(nil)
+				pass(23 * time.Second)
+				s := e.session(0)
+				type state struct {
+					ctx   context.Context
+					until time.Time
+				}
+				states := make(map[string]state)
+				session := time.Now().Add(s.Remaining())
+				for _, x := range e.of(api.Added) {
+					states[x.Stream] = state{x.Lease.Context(), time.Now().Add(x.Lease.Remaining())}
+				}
+				require.Len(t, states, n)
+				e.fake.allFail(c.fault)
+				// The session is shorter than the leases, so all of them last until its deadline.
+				pass(time.Until(session) - e.cfg.wheel.Tick - time.Millisecond)
+				require.Empty(t, e.of(api.Disowned))
+				require.Equal(t, n, e.Stats().Held)
+				pass(e.cfg.wheel.Tick + 2*time.Millisecond)
+				require.Len(t, e.of(api.Disowned), n, "each is told once")
+				for _, x := range e.of(api.Disowned) {
+					require.ErrorIs(t, x.Err, api.ErrLeaseLost)
+					require.False(t, x.at.After(session.Add(time.Millisecond)))
+					require.Zero(t, x.left)
+					ctx := states[x.Stream].ctx
+					require.Error(t, ctx.Err())
+					require.ErrorIs(t, context.Cause(ctx), api.ErrLeaseLost)
+					select {
+					case <-ctx.Done():
+					default:
+						t.Fatal("the context has not ended")
+					}
+				}
+				pass(2 * time.Minute)
+				require.Len(t, e.of(api.Disowned), n)
+				// With Redis back, the engine goes on by itself, and all of them come back.
+				e.fake.setFault(nil)
+				pass(time.Minute)
+				require.Equal(t, n, e.Stats().Held)
+				require.Len(t, e.of(api.Added), 2*n)
+			})
+		})
+	}
+}
+
+// A lease that is not renewed ends at its own deadline, though its session goes on.
+func TestALeaseThatIsNotRenewedIsDisownedAtItsDeadline(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 100
+		w.server.announce(streams(n)...)
+		e := w.start(nil, WithLeaseTTL(12*time.Second), WithSessionTTL(10*time.Second))
+		pass(10 * time.Second)
+		// As while a slot migrates: the session's key is there, those of the leases are not.
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			switch c.op {
+			case "renew":
+				return fakeFault{skip: true, err: refusal("TRYAGAIN Multiple keys request during rehashing of slot")}
+			case "extend":
+				return faultError
+			}
+			return fakeFault{}
+		})
+		// The session's deadline stays far ahead, so near its end what is left is that of the lease itself.
+		until := make(map[api.Token]time.Time)
+		for began := time.Now(); len(e.of(api.Disowned)) < n && time.Since(began) < time.Minute; pass(10 * time.Millisecond) {
+			for _, x := range e.of(api.Added) {
+				if left := x.Lease.Remaining(); left > 0 {
+					until[x.Token] = time.Now().Add(left)
+				}
+			}
+		}
+		require.Len(t, e.of(api.Disowned), n)
+		for _, x := range e.of(api.Disowned) {
+			require.ErrorIs(t, x.Err, errLeasePast)
+			require.Zero(t, x.left)
+			require.False(t, x.at.After(until[x.Token]), "%v late", x.at.Sub(until[x.Token]))
+			require.False(t, x.at.Before(until[x.Token].Add(-2*e.cfg.wheel.Tick)), "%v early", until[x.Token].Sub(x.at))
+		}
+		require.NotContains(t, e.events(), api.EventSessionLost)
+		e.fake.setFault(nil)
+		pass(time.Minute)
+		require.Equal(t, n, e.Stats().Held, "given up, they come back under new tokens")
+	})
+}
+
+// Renewals that fail for a while, and then succeed in time, lose nothing.
+func TestRenewalsThatFailForAWhileLoseNothing(t *testing.T) {
+	for name, fault := range map[string]fakeFault{"errors": faultError, "refusals": faultOOM, "lost answers": faultLose, "no answers": faultHang} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, func(t *testing.T, w *world) {
+				const n = 2000
+				w.server.announce(streams(n)...)
+				e := w.start(nil)
+				for range 5 {
+					pass(15 * time.Second)
+					e.fake.allFail(fault)
+					pass(6 * time.Second)
+					e.fake.setFault(nil)
+				}
+				pass(time.Minute)
+				require.Equal(t, n, e.Stats().Held)
+				require.Empty(t, e.of(api.Disowned))
+				require.Len(t, e.of(api.Added), n)
+				require.Contains(t, e.events(), api.EventRedisReachable)
+			})
+		})
+	}
+}
+
+// An answer that comes after the local deadline revives nothing, though the server extended what it says.
+func TestAnAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce("s")
+		// The longest timeout there may be: an answer can be under way for nearly as long as the session lasts.
+		e := w.start(nil, WithPipeline(lease.Pipeline{Timeout: 7 * time.Second}))
+		pass(5 * time.Second)
+		l, s := e.held("s"), e.session(0)
+		left := s.Remaining()
+		ctx := l.Context()
+		slow := fakeFault{after: 4 * time.Second}
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.op == "beat" || c.op == "renew" {
+				return slow
+			}
+			return fakeFault{}
+		})
+		// Slow answers that come in time are as good as any.
+		pass(left + 10*time.Second)
+		require.Positive(t, l.Remaining())
+		require.NoError(t, ctx.Err())
+
+		// Now they come too late for that.
+		slow = fakeFault{after: 6900 * time.Millisecond}
+		for began := time.Now(); l.Remaining() > 0; pass(100 * time.Millisecond) {
+			require.Less(t, time.Since(began), time.Minute)
+		}
+		require.Zero(t, s.Remaining())
+		require.ErrorIs(t, context.Cause(ctx), api.ErrLeaseLost)
+		e.fake.setFault(nil)
+		pass(30 * time.Second)
+		require.Zero(t, l.Remaining())
+		require.Zero(t, s.Remaining())
+		require.NotEqual(t, s.Consumer(), e.session(0).Consumer())
+		again := e.held("s")
+		require.NotSame(t, l, again)
+		require.Greater(t, again.Token(), l.Token())
+		require.Equal(t, "Added Disowned Added", e.kinds("s"))
+	})
+}
