@@ -89,6 +89,8 @@
 // stands still; a server's clock stepped further than a TTL. Nor where data is taken away: eviction of our keys, FLUSHALL
 // or deletion by hand, a server without persistence that restarts empty and is found by a consumer that is new itself (to
 // it this is the first start of the service), an old master that goes on acknowledging writes after another was promoted.
+// Nor where a change of server cannot be seen: INFO is refused, so that a node's ID has to do, which a restart does not
+// change; or a server is demoted and promoted again before anybody has beaten the one in between.
 //
 // That a live owner keeps its lease: an acquisition that was given up on and runs after a later one of the same entry
 // mints a token over the later one's, which is then found lost and re-queued. It is safe, and costs a hand-over.

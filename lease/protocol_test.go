@@ -25,6 +25,7 @@ type protocol struct {
 	read      map[string]*Entry  // delivered, by ID
 	owners    map[string]ownedBy // by stream
 	greatest  api.Token
+	settling  bool
 	sent      []func() // every call so far, to be made again
 	announced int
 }
@@ -32,6 +33,7 @@ type protocol struct {
 type ownedBy struct {
 	consumer, entry string
 	token           api.Token
+	vanished        bool // its key: forgotten by a server that settles
 }
 
 func (p *protocol) consumer() string { return rapid.SampledFrom(p.consumers).Draw(p.rt, "consumer") }
@@ -76,8 +78,12 @@ func (p *protocol) take() {
 	p.call(func() {
 		status, takes, err := p.store.Acquire(p.ctx, 0, consumer, entries)
 		require.NoError(p.rt, err)
+		if p.settling {
+			require.Equal(p.rt, SessionWait, status)
+			return
+		}
+		require.Equal(p.rt, SessionLive, status)
 		for i, take := range takes {
-			require.Equal(p.rt, SessionLive, status)
 			p.took(consumer, entries[i], take)
 		}
 	})
@@ -92,7 +98,7 @@ func (p *protocol) took(consumer string, e *Entry, take Take) {
 		}
 		require.Greater(p.rt, take.Token, p.greatest)
 		p.greatest = take.Token
-		p.owners[e.Stream] = ownedBy{consumer, e.ID, take.Token}
+		p.owners[e.Stream] = ownedBy{consumer: consumer, entry: e.ID, token: take.Token}
 	case HeldByOne:
 		require.True(p.rt, owned, "held by nobody")
 		require.Equal(p.rt, owner.consumer+" "+formatToken(owner.token), take.Holder)
@@ -143,10 +149,12 @@ func (p *protocol) ended(consumer string, r Return, o Outcome, finish bool) {
 	switch o.Verdict {
 	case Finished, Moved:
 		if names {
-			require.Contains(p.rt, []string{AnyToken, formatToken(owner.token)}, r.Token, "ended under an old token")
+			if !owner.vanished {
+				require.Contains(p.rt, []string{AnyToken, formatToken(owner.token)}, r.Token, "ended under an old token")
+			}
 			delete(p.owners, e.Stream)
 		} else if finish {
-			require.False(p.rt, owned, "acknowledged beside another's ownership")
+			require.False(p.rt, owned && !owner.vanished, "acknowledged beside another's ownership")
 		}
 		if finish {
 			delete(p.work, workOf(e))
@@ -188,10 +196,56 @@ func (p *protocol) renewSome() {
 		}
 		for i, v := range verdicts {
 			_, entry, _ := strings.Cut(leases[i].tag, " ")
-			want := ownedBy{consumer, entry, leases[i].token}
-			require.Equal(p.rt, p.owners[leases[i].Stream()] == want, Verdict(v) == Kept, "%+v %c", want, v)
+			p.renewed(leases[i].Stream(), ownedBy{consumer: consumer, entry: entry, token: leases[i].token}, Verdict(v), verify)
 		}
 	})
+}
+
+func (p *protocol) renewed(stream string, asked ownedBy, v Verdict, verify bool) {
+	owner, owned := p.owners[stream]
+	switch {
+	case owned && !owner.vanished:
+		require.Equal(p.rt, owner == asked, v == Kept, "%+v %c", asked, v)
+	case v == Kept:
+		// Set again. (A verify that comes as late as this may be that of an earlier owner: the one since then loses it.)
+		require.True(p.rt, verify && p.settling, "%+v", asked)
+		if owned && owner.consumer == asked.consumer && owner.entry == asked.entry {
+			p.greatest = max(p.greatest, asked.token)
+		}
+		p.owners[stream] = asked
+	case v == Missing:
+		require.True(p.rt, p.settling && !verify)
+	}
+}
+
+// failOver has a successor take the server's place that has forgotten some leases.
+func (p *protocol) failOver() {
+	p.forget()
+	p.settling = true
+	require.True(p.rt, p.beat(alice).Settling)
+	for i := range 4 {
+		stream := "s" + strconv.Itoa(i)
+		owner, owned := p.owners[stream]
+		if owned && rapid.Bool().Draw(p.rt, "vanishes") {
+			owner.vanished = true
+			p.owners[stream] = owner
+			p.do("DEL", p.keys.Lease(stream))
+		}
+	}
+	if rapid.Bool().Draw(p.rt, "token too") {
+		p.do("DEL", p.keys.Token)
+	}
+}
+
+// settle ends settling: who has not set a lease again by then has lost it by its own account.
+func (p *protocol) settle() {
+	p.settled()
+	p.settling = false
+	for stream, owner := range p.owners {
+		if owner.vanished {
+			delete(p.owners, stream)
+		}
+	}
 }
 
 func (p *protocol) again() {
@@ -243,8 +297,8 @@ func (p *protocol) check() {
 		stream := "s" + strconv.Itoa(i)
 		owner, owned := p.owners[stream]
 		value := p.value(stream)
-		require.Equal(p.rt, owned, value != "", stream)
-		if owned {
+		require.Equal(p.rt, owned && !owner.vanished, value != "", stream)
+		if value != "" {
 			require.Regexp(p.rt, fmt.Sprintf(`^%s %d %s( \d+-\d+)?$`, owner.consumer, owner.token, owner.entry), value)
 			require.Positive(p.rt, p.pttl(p.keys.Lease(stream)))
 		}
@@ -298,6 +352,9 @@ func TestProtocol(t *testing.T) {
 			"renew":    func(*rapid.T) { p.renewSome() },
 			"late":     func(*rapid.T) { p.again() },
 			"promote":  func(*rapid.T) { p.promote() },
+			"failover": func(*rapid.T) { p.failOver() },
+			"settle":   func(*rapid.T) { p.settle() },
+			"settled":  func(*rapid.T) { p.settle() },
 			"":         func(*rapid.T) { p.check() },
 		})
 	})
