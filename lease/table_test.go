@@ -341,3 +341,26 @@ func TestTableIsSafeForManyGoroutines(t *testing.T) {
 	wg.Wait()
 	require.Equal(t, table.Len(), len(table.All()))
 }
+
+// Trace: a renewal fails shortly before the deadline, and the next attempt would be after it: the loop must ring in time to
+// tell the owner.
+func TestTableRetriesNoLaterThanTheDeadline(t *testing.T) {
+	for name, spoil := range map[string]func(l *Lease, until int64){
+		"the lease's":   func(l *Lease, until int64) { l.Cap(until) },
+		"the session's": func(l *Lease, until int64) { l.session.until.lower(until) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			table, s := newTable(t, 1), sessionIn(0)
+			l := row(s, "a")
+			table.Add(l, tick, nil)
+			queues := make([][]*Lease, 1)
+			table.Due(tick, queues, always(tick))
+			spoil(l, 10*tick)
+			table.Retry(queues[0], 1000*tick)
+			require.True(t, table.Due(9*tick, make([][]*Lease, 1), always(9*tick)))
+			l.until.end()
+			table.Retry(queues[0], 1000*tick)
+			require.True(t, table.Due(10*tick, make([][]*Lease, 1), always(10*tick)), "past: at once")
+		})
+	}
+}
