@@ -313,20 +313,14 @@ func TestAnAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
 		l, s := e.held("s"), e.session(0)
 		left := s.Remaining()
 		ctx := l.Context()
-		slow := fakeFault{after: 4 * time.Second}
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.op == "beat" || c.op == "renew" {
-				return slow
-			}
-			return fakeFault{}
-		})
+		e.fake.onlyOp(fakeFault{after: 4 * time.Second}, "beat", "renew")
 		// Slow answers that come in time are as good as any.
 		pass(left + 10*time.Second)
 		require.Positive(t, l.Remaining())
 		require.NoError(t, ctx.Err())
 
 		// Now they come too late for that.
-		slow = fakeFault{after: 6900 * time.Millisecond}
+		e.fake.onlyOp(fakeFault{after: 6900 * time.Millisecond}, "beat", "renew")
 		for began := time.Now(); l.Remaining() > 0; pass(100 * time.Millisecond) {
 			require.Less(t, time.Since(began), time.Minute)
 		}
