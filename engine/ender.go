@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,10 +103,19 @@ func (d *ender) giveBack(consumer string, x *lease.Entry, dest lease.Dest, at in
 	if key == "" {
 		key = d.e.layout.Keys(x.Partition).Lease("")
 	}
+	dest, at = notBefore(x, dest, at)
 	d.push(x.Partition, errand{consumer: consumer, Return: lease.Return{
 		Key: key, Entry: x.ID, Token: lease.AnyToken, Dest: dest, At: at, Delay: delay,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount, Reason: reason,
 	}})
+}
+
+// notBefore has an entry wait for the time that its producer set: a copy in the input stream would not carry it.
+func notBefore(x *lease.Entry, dest lease.Dest, at int64) (lease.Dest, int64) {
+	if x.NotBefore == 0 || dest == lease.ToDeadLetters {
+		return dest, at
+	}
+	return lease.ToLater, max(at, x.NotBefore)
 }
 
 // forwarded acknowledges an entry that was copied to its own partition.
@@ -138,6 +148,13 @@ func (d *ender) owe(s *lease.Session, by int64) *debt {
 	d.mu.Unlock()
 	d.crew.wake(s.Partition())
 	return x
+}
+
+// owes says whether a session is still to be handed back.
+func (d *ender) owes(partition int, consumer string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.mu.debts[partition], func(x *debt) bool { return x.session.Consumer() == consumer })
 }
 
 // ending says whether an errand is under way for an entry.
@@ -378,7 +395,8 @@ func (d *ender) handBack(ctx context.Context, partition int, consumer string, pa
 		if err != nil {
 			key = d.e.layout.Keys(partition).Lease("")
 		}
-		items[i] = lease.Return{Key: key, Entry: page[i].ID, Token: lease.AnyToken, Dest: lease.ToInput,
+		dest, at := notBefore(&x, lease.ToInput, 0)
+		items[i] = lease.Return{Key: key, Entry: page[i].ID, Token: lease.AnyToken, Dest: dest, At: at,
 			Retries: lease.KeepCount, Crashes: lease.KeepCount}
 	}
 	outcomes, err := d.e.store.Requeue(ctx, partition, consumer, items)

@@ -159,6 +159,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.scan = scan.NewStore(e.layout, scan.Settings{
 		Config:     e.cfg.recovery,
 		SessionTTL: e.cfg.sessionTTL,
+		Gap:        e.cfg.gap,
 		Settle:     e.cfg.settle,
 		Timeout:    e.cfg.timeout,
 		Page:       e.cfg.pipeline.MaxBatch,

@@ -132,12 +132,10 @@ func (c *scanner) look(ctx context.Context, p *partition, full bool) {
 	}
 	adopt := false
 	if full {
-		turn, err := e.scan.Turn(ctx, p.number, s.Consumer())
-		if err != nil {
+		var err error
+		if adopt, err = e.scan.Turn(ctx, p.number, s.Consumer()); err != nil {
 			c.failed(ctx, p, err)
-			return
 		}
-		adopt = turn
 	}
 	dead, err := e.scan.Dead(ctx, p.number, s.Consumer(), adopt)
 	if err != nil {
@@ -146,21 +144,44 @@ func (c *scanner) look(ctx context.Context, p *partition, full bool) {
 	}
 	c.forget(p, dead)
 	for _, name := range dead {
-		if ctx.Err() != nil || !c.mayTry(p, name) || !c.mayRecover(ctx, p, name) {
+		// What this process lost itself goes back by its own hand, and counts no crash.
+		if e.ender.owes(p.number, name) || !c.mayTry(p, name) || !c.mayRecover(ctx, p, name) {
 			continue
 		}
-		began := time.Now()
-		done, err := e.scan.Recover(ctx, p.number, s.Consumer(), name)
-		e.metrics.recovered(done)
-		if err != nil && !errors.Is(err, scan.ErrNotMine) {
-			c.failed(ctx, p, err)
-			continue
-		}
-		if done.Entries+done.Gone > 0 {
-			e.log.info("recovered a dead consumer", "partition", p.number, "consumer", name, "entries", done.Entries,
-				"dead letters", done.Dead, "took", time.Since(began))
+		if !c.recover(ctx, p, s.Consumer(), name) {
+			return
 		}
 	}
+}
+
+// recover recovers one dead consumer. It reports false when it is of no use to go on with the next one.
+func (c *scanner) recover(ctx context.Context, p *partition, me, name string) bool {
+	began := time.Now()
+	done, err := c.e.scan.Recover(ctx, p.number, me, name)
+	c.e.metrics.recovered(done)
+	if done.Entries+done.Gone > 0 {
+		c.e.log.info("recovered a dead consumer", "partition", p.number, "consumer", name, "entries", done.Entries,
+			"dead letters", done.Dead, "took", time.Since(began))
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, scan.ErrBusy):
+		c.waitFor(p, name, scan.ClaimTime)
+	case errors.Is(err, scan.ErrNotMine):
+	default:
+		c.failed(ctx, p, err)
+		if _, refused := lease.Refusal(err); !refused && !errors.Is(err, scan.ErrRefused) {
+			return false // no answer: the alarm comes again when there are answers
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// waitFor has a dead consumer looked at again after a time, in case who recovers it dies too.
+func (c *scanner) waitFor(p *partition, name string, d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.parts[p.number].tried[name] = tried{next: c.e.clock.Now() + int64(d), delay: d}
 }
 
 // forget drops what is known of consumers that are no longer listed.

@@ -28,7 +28,7 @@ func (s *Script) Body() string { return s.body }
 func (s *Script) SHA() string { return s.sha }
 
 // NewScript puts the named shared parts, in the order that they need each other, in front of text. The parts are clock,
-// session, value, token, entry and giveup; the head of each file says what it needs. A part that does not exist panics,
+// session, peer, value, token, entry and giveup; the head of each file says what it needs. A part that does not exist panics,
 // since scripts are made when a package is initialised.
 func NewScript(name, text string, parts ...string) *Script {
 	var b strings.Builder

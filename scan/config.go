@@ -42,6 +42,8 @@ const (
 	// jitter is the share of a delay by which it is moved, at most, to either side: enough to spread out what failed at
 	// the same moment, little enough for the delays to grow each time.
 	jitter = 0.2
+	// crashJitter is the same after a crash: it has to tell the stream that kills its owners from those that are with it.
+	crashJitter = 0.5
 )
 
 // Config says how often to look for what was left behind, and what becomes of streams that fail. The zero value means
@@ -58,8 +60,9 @@ type Config struct {
 	MaxRetries int
 
 	// MaxCrashes is how often a stream is handed out again after the process that owned it died without handing it
-	// back. The crash after that makes its announcement a dead letter. Default and zero: 10. Negative: none, the first
-	// crash is the last; for no limit use math.MaxInt.
+	// back. The crash after that makes its announcement a dead letter, if no other stream of that process has as many: of
+	// several that may be to blame all are handed out again, until one stands out or has twice as many crashes as this.
+	// Default and zero: 10. Negative: none, the first crash is the last; for no limit use math.MaxInt.
 	MaxCrashes int
 
 	// StableAfter is how long a stream must have been held for a crash of its owner not to be held against it: its count
@@ -77,8 +80,9 @@ type Config struct {
 	// CrashDelay is what RetryDelay is, after a crash of the owner. Default and zero: 1 s. From 1 ms to MaxCrashDelay.
 	CrashDelay time.Duration
 
-	// MaxCrashDelay is what MaxRetryDelay is, after a crash of the owner. Default and zero: 1 min, or CrashDelay where
-	// that is more. From CrashDelay to 30 days.
+	// MaxCrashDelay is the longest wait after a crash of the owner, before it is moved by up to 50 % to either side, so that
+	// streams which were lost together do not come back together. Default and zero: 1 min, or CrashDelay where that is
+	// more. From CrashDelay to 30 days.
 	MaxCrashDelay time.Duration
 
 	// DLQMaxLen is how many entries the dead-letter stream of one partition may hold. What should go there beyond that
@@ -155,20 +159,20 @@ func (c Config) DeadLimit() int {
 // [0, 1) that decides about the jitter: 0.5 moves nothing.
 func (c Config) Delay(retries int, rnd float64) time.Duration {
 	c = c.WithDefaults()
-	return delay(c.RetryDelay, c.MaxRetryDelay, retries, rnd)
+	return delay(c.RetryDelay, c.MaxRetryDelay, retries, jitter, rnd)
 }
 
 // DelayAfterCrash is how long a stream waits whose owners have crashed crashes times, the last crash included. rnd is
 // as in Delay.
 func (c Config) DelayAfterCrash(crashes int, rnd float64) time.Duration {
 	c = c.WithDefaults()
-	return delay(c.CrashDelay, c.MaxCrashDelay, crashes, rnd)
+	return delay(c.CrashDelay, c.MaxCrashDelay, crashes, crashJitter, rnd)
 }
 
-// delay doubles first from the second time on, up to most, and moves the result by up to jitter of it.
-func delay(first, most time.Duration, times int, rnd float64) time.Duration {
+// delay doubles first from the second time on, up to most, and moves the result by up to share of it.
+func delay(first, most time.Duration, times int, share, rnd float64) time.Duration {
 	// Beyond 64 doublings even MinDelay is past MaxDelay.
 	d := math.Ldexp(float64(first), min(max(times, 1), 65)-1)
 	d = min(d, float64(most))
-	return time.Duration(math.Round(d * (1 - jitter + 2*jitter*rnd)))
+	return time.Duration(math.Round(d * (1 - share + 2*share*rnd)))
 }

@@ -35,11 +35,17 @@ func (d Death) heldFor(idle time.Duration) time.Duration {
 }
 
 // Judge decides where an orphan goes. A crash counts only for an entry that was owned, and not for one that was owned
-// for long: a process that dies takes thousands of innocent streams along. The first crash costs no delay.
+// for long: a process that dies takes thousands of innocent streams along. The first crash costs no delay. What is beyond
+// the limit is sent to the dead letters, on which Convict has the last word.
 func (c Config) Judge(o *Orphan, death Death, rnd float64) lease.Return {
+	c = c.WithDefaults()
 	r := lease.Return{
 		Key: o.Key, Entry: o.ID, Token: lease.AnyToken, Dest: lease.ToInput,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount,
+	}
+	if o.NotBefore > 0 {
+		// A copy does not carry it.
+		r.Dest, r.At = lease.ToLater, o.NotBefore
 	}
 	if !o.Readable || o.Gone || !death.counts() || o.Deliveries < lease.HeldDeliveries {
 		return r
@@ -58,4 +64,29 @@ func (c Config) Judge(o *Orphan, death Death, rnd float64) lease.Return {
 		r.Delay = c.DelayAfterCrash(r.Crashes-1, rnd)
 	}
 	return r
+}
+
+// Convict finds out which of the entries that are beyond the limit of crashes is to blame, all that one dead consumer
+// left; the others are put off instead of becoming dead letters. What kills its owner is there at every one of these
+// deaths; what merely shares its fate misses one, sooner or later, since each comes back after a delay of its own. So the
+// one with the most crashes is to blame, if it is alone in that. Beyond twice the limit nobody waits for certainty.
+func (c Config) Convict(suspects []lease.Return, rnd func() float64) {
+	c = c.WithDefaults()
+	most, alone := 0, false
+	for i := range suspects {
+		if n := suspects[i].Crashes; n > most {
+			most, alone = n, true
+		} else if n == most {
+			alone = false
+		}
+	}
+	limit := min(max(c.MaxCrashes, 0), math.MaxInt/2)
+	for i := range suspects {
+		r := &suspects[i]
+		if r.Crashes == most && alone || r.Crashes > 2*limit {
+			continue
+		}
+		r.Dest, r.Reason = lease.ToLater, ""
+		r.Delay = c.DelayAfterCrash(r.Crashes-1, rnd())
+	}
 }

@@ -11,22 +11,39 @@ import (
 var luaFiles embed.FS
 
 func embedded(name string, parts ...string) *lease.Script {
+	return lease.NewScript(name, luaText(name), parts...)
+}
+
+func luaText(name string) string {
 	text, err := luaFiles.ReadFile("lua/" + name + ".lua")
 	if err != nil {
 		panic(fmt.Sprintf("scan: script %s: %v", name, err))
 	}
-	return lease.NewScript(name, string(text), parts...)
+	return string(text)
 }
 
 var (
 	scriptTurn    = embedded("turn")
-	scriptPeers   = embedded("peers", "clock", "session")
-	scriptOrphans = embedded("orphans", "clock", "session")
-	scriptRecover = embedded("recover", "clock", "session", "value", "entry", "giveup")
+	scriptPeers   = embedded("peers", "clock", "session", "peer")
+	scriptOrphans = embedded("orphans", "clock", "session", "peer")
+	scriptRecover = embedded("recover", "clock", "session", "peer", "value", "entry", "giveup")
 	scriptSweep   = embedded("sweep", "clock")
+
+	scriptLayout   = looking("layout")
+	scriptLetters  = looking("letters")
+	scriptSendBack = embedded("sendback", "clock", "value", "entry")
+	scriptDrop     = embedded("drop")
 )
+
+// looking is a script that changes nothing and must run on a master all the same.
+func looking(name string, parts ...string) *lease.Script {
+	return lease.NewScript(name, luaText("master")+luaText(name), parts...)
+}
 
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.
 func Scripts() []*lease.Script {
-	return []*lease.Script{scriptTurn, scriptPeers, scriptOrphans, scriptRecover, scriptSweep}
+	return []*lease.Script{
+		scriptTurn, scriptPeers, scriptOrphans, scriptRecover, scriptSweep,
+		scriptLayout, scriptLetters, scriptSendBack, scriptDrop,
+	}
 }

@@ -61,11 +61,12 @@ local function is_settling(sessions, mode)
   return #book.runs ~= 1 or book.run ~= run or now < book.since + book.ttl
 end
 
--- Gives every session that is open a fresh deadline (0 stays 0, the books stay negative).
+-- Gives every session that is open a fresh deadline (0 stays 0, the books stay negative). A fraction, which marks an
+-- adopted one, stays.
 local function revive_all(sessions, deadline)
-  local flat = redis.call('ZRANGEBYSCORE', sessions, '(0', '+inf')
-  for i = 1, #flat do
-    redis.call('ZADD', sessions, deadline, flat[i])
+  local flat = redis.call('ZRANGEBYSCORE', sessions, '(0', '+inf', 'WITHSCORES')
+  for i = 1, #flat, 2 do
+    redis.call('ZADD', sessions, deadline + flat[i + 1] % 1, flat[i])
   end
 end
 

@@ -3,41 +3,41 @@
 -- KEYS     1 input stream  2 sessions  3 later  4 {S}:recover:<dead consumer>  5… lease keys, then the dead-letter
 --          stream if an entry may go there
 -- ARGV     1 dead consumer  2 group  3 number of entries  4 limit of the dead-letter stream (0: none)
---          5 '1': trim it  6 delay of what it refuses, ms  7 asking consumer  8 settle mode  9 how long the claim lasts, ms
---          10… per entry as in requeue
+--          5 '1': trim it  6 delay of what it refuses, ms  7 asking consumer  8 settle mode  9 gap threshold, ms
+--          10 how long the claim lasts, ms  11… per entry as in requeue
 -- Returns  as requeue; or { 'alive' }, { 'wait' }, { 'busy' }: nothing was done, as in orphans
 -- Atomic   the dead one's session is looked at in the same step: one that was only late is not robbed. Each entry is
 --          copied, acknowledged, deleted and its lease freed in one step.
--- Parts    clock session value entry giveup
+-- Parts    clock session peer value entry giveup
 
-local FIRST = 5
+local FIRST_KEY, FIRST_ARG = 5, 10
 local input, sessions, later, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local dead, group, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local me, mode = ARGV[7], ARGV[8]
+local me = ARGV[7]
 
 redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
 
+local may, err = may_judge(sessions, me, ARGV[8], tonumber(ARGV[9]))
+if err then
+  return err
+end
+if not may then
+  return { 'wait' }
+end
 local deadline = redis.call('ZSCORE', sessions, dead)
 if not deadline or tonumber(deadline) > now then
   return { 'alive' }
 end
-local settling, err = is_settling(sessions, mode)
-if err then
-  return err
-end
-if settling then
-  return { 'wait' }
-end
 if redis.call('GET', claim) ~= me then
   return { 'busy' }
 end
-redis.call('PEXPIRE', claim, ARGV[9])
+redis.call('PEXPIRE', claim, ARGV[10])
 local to = {
   input = input,
   later = later,
-  dead = KEYS[FIRST + count],
+  dead = KEYS[FIRST_KEY + count],
   limit = tonumber(ARGV[4]),
   trim = ARGV[5] == '1',
   full_delay = tonumber(ARGV[6]),
 }
-return requeue_batch(input, group, dead, to, count, FIRST, 9)
+return requeue_batch(input, group, dead, to, count, FIRST_KEY, FIRST_ARG)

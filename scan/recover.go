@@ -1,0 +1,225 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/streamlease/streamlease/lease"
+)
+
+// ClaimTime is how long a recovery may stand still before somebody else takes it up. Each page extends it.
+const ClaimTime = 3 * time.Second
+
+var (
+	// ErrNotMine says that a recovery was left alone: the consumer lives, somebody else recovers it, or nobody may be found
+	// dead now.
+	ErrNotMine = errors.New("scan: nothing to recover here now")
+
+	// ErrBusy is the ErrNotMine of a consumer that somebody else recovers: look again after ClaimTime, in case they die.
+	ErrBusy = fmt.Errorf("%w: somebody else recovers it", ErrNotMine)
+
+	// ErrRefused says that Redis refused to move some entries, which are still pending for the dead consumer. All others
+	// were given back.
+	ErrRefused = errors.New("scan: entries cannot be moved")
+)
+
+// Recovered is what a recovery did.
+type Recovered struct {
+	Entries int // given back, or put off
+	Dead    int // of which dead letters
+	Gone    int // whose bodies were deleted
+	Scripts int // recover scripts run
+	Removed bool
+}
+
+// recovery is one run of Recover.
+type recovery struct {
+	*Store
+	partition int
+	me, dead  string
+	death     Death
+	done      Recovered
+	suspects  []lease.Return // beyond the limit of crashes
+	refused   error
+}
+
+// Recover gives back all that a dead consumer left pending, page by page, and removes it. It returns ErrNotMine when
+// there is nothing for this process to do now, and ErrRefused when some entries could not be moved. A recovery that breaks
+// off leaves the rest for the next one.
+func (s *Store) Recover(ctx context.Context, p int, me, dead string) (Recovered, error) {
+	r := &recovery{Store: s, partition: p, me: me, dead: dead}
+	err := r.run(ctx)
+	return r.done, err
+}
+
+func (r *recovery) run(ctx context.Context) error {
+	after := "-"
+	for {
+		orphans, err := r.page(ctx, after)
+		if err != nil {
+			return err
+		}
+		if len(orphans) == 0 {
+			break
+		}
+		if err := r.giveBack(ctx, r.judge(orphans)); err != nil {
+			return err
+		}
+		after = "(" + orphans[len(orphans)-1].ID
+	}
+	// Last, since it takes all of them to tell who it was; what breaks off before leaves them together.
+	r.set.Convict(r.suspects, rand.Float64)
+	for len(r.suspects) > 0 {
+		n := min(len(r.suspects), r.set.Page)
+		if err := r.giveBack(ctx, r.suspects[:n]); err != nil {
+			return err
+		}
+		r.suspects = r.suspects[n:]
+	}
+	left, err := r.sweep(ctx)
+	r.done.Removed = left == 0 && err == nil
+	return errors.Join(r.refused, err)
+}
+
+// judge sorts a page: what goes back at once, and suspects.
+func (r *recovery) judge(orphans []Orphan) (items []lease.Return) {
+	for i := range orphans {
+		item := r.set.Judge(&orphans[i], r.death, rand.Float64())
+		if item.Dest == lease.ToDeadLetters {
+			r.suspects = append(r.suspects, item)
+		} else {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// page claims the recovery and reads what is pending after an ID.
+func (r *recovery) page(ctx context.Context, after string) ([]Orphan, error) {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	k := r.layout.Keys(r.partition)
+	parts, err := r.Store.run.Do(ctx, lease.Call{
+		Script: scriptOrphans,
+		Keys:   []string{k.Input, k.Sessions, k.Recover(r.dead)},
+		Args: []string{r.me, r.layout.Group(), r.mode, ms(r.set.Gap), r.dead, ms(ClaimTime), after,
+			strconv.Itoa(r.set.Page)},
+	}).ToArray()
+	if err != nil {
+		return nil, err
+	}
+	if len(parts) < 3 {
+		status := ""
+		if len(parts) > 0 {
+			status, _ = parts[0].ToString()
+		}
+		return nil, notMine(status)
+	}
+	r.death.TTL = r.set.SessionTTL
+	if r.death.Deadline, err = parts[1].AsFloat64(); err != nil {
+		return nil, fmt.Errorf("orphans: deadline: %w", err)
+	}
+	if r.death.Now, err = parts[2].AsInt64(); err != nil {
+		return nil, fmt.Errorf("orphans: clock: %w", err)
+	}
+	orphans := make([]Orphan, 0, len(parts)-3)
+	for _, part := range parts[3:] {
+		pending, err := lease.ParsePending(r.partition, part)
+		if err != nil {
+			return nil, fmt.Errorf("orphans: %w", err)
+		}
+		orphans = append(orphans, r.parse(pending))
+	}
+	return orphans, nil
+}
+
+func notMine(status string) error {
+	if status == "busy" {
+		return ErrBusy
+	}
+	return ErrNotMine
+}
+
+// parse reads the entry; one that nobody can read goes back as it is, to whoever reads it next.
+func (r *recovery) parse(pending lease.PendingEntry) Orphan {
+	o := Orphan{PendingEntry: pending}
+	if parsed, err := lease.ParseEntry(r.layout, r.partition, pending.ID, pending.Body); err == nil {
+		o.Entry, o.Readable = parsed, true
+	} else {
+		o.Key = r.layout.Keys(r.partition).Lease("")
+	}
+	return o
+}
+
+// giveBack moves entries, those that are too wide to be copied to the dead letters.
+func (r *recovery) giveBack(ctx context.Context, items []lease.Return) error {
+	for len(items) > 0 {
+		outcomes, err := r.recover(ctx, items)
+		if err != nil {
+			return err
+		}
+		var again []lease.Return
+		for i, o := range outcomes {
+			switch o.Verdict {
+			case lease.Moved, lease.Full:
+				r.done.Entries++
+				if items[i].Dest == lease.ToDeadLetters && o.Verdict == lease.Moved {
+					r.done.Dead++
+				}
+			case lease.Gone:
+				r.done.Gone++
+			case lease.TooWide:
+				items[i].Dest, items[i].Reason = lease.ToDeadLetters, "too_wide: more fields than can be copied"
+				again = append(again, items[i])
+			case lease.Refused:
+				// The others must not wait for it.
+				if r.refused == nil {
+					r.refused = fmt.Errorf("%w: the first is %s of %s: %s", ErrRefused, items[i].Entry, r.dead, o.Reason)
+				}
+			}
+		}
+		items = again
+	}
+	return nil
+}
+
+func (r *recovery) recover(ctx context.Context, items []lease.Return) ([]lease.Outcome, error) {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	k := r.layout.Keys(r.partition)
+	trim := "0"
+	if r.set.DLQTrim {
+		trim = "1"
+	}
+	keys := []string{k.Input, k.Sessions, k.Later, k.Recover(r.dead)}
+	args := []string{r.dead, r.layout.Group(), strconv.Itoa(len(items)), strconv.Itoa(r.set.DeadLimit()), trim,
+		ms(r.set.DLQFullDelay), r.me, r.mode, ms(r.set.Gap), ms(ClaimTime)}
+	keys, args, letters := lease.AppendReturns(keys, args, items)
+	if letters {
+		keys = append(keys, k.DeadLetters)
+	}
+	r.done.Scripts++
+	result := r.Store.run.Do(ctx, lease.Call{Script: scriptRecover, Keys: keys, Args: args})
+	if parts, err := result.ToArray(); err == nil && len(parts) == 1 {
+		status, _ := parts[0].ToString()
+		return nil, notMine(status)
+	}
+	return lease.ParseOutcomes(result, len(items))
+}
+
+// sweep removes a dead consumer that has nothing pending; left says how much it has, -1 that it is not dead.
+func (r *recovery) sweep(ctx context.Context) (left int, err error) {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	k := r.layout.Keys(r.partition)
+	n, err := r.Store.run.Do(ctx, lease.Call{
+		Script: scriptSweep,
+		Keys:   []string{k.Input, k.Sessions, k.Recover(r.dead)},
+		Args:   []string{r.dead, r.layout.Group(), r.me},
+	}).AsInt64()
+	return int(n), err
+}
