@@ -1,0 +1,8 @@
+-- Reads what the members of a service have agreed on.
+--
+-- KEYS     1 {<service>-input}:meta
+-- ARGV     none
+-- Returns  { format version or false, number of partitions or false }
+-- Atomic   one command; a script because its answer must come from the master.
+refuse_replica('HDEL', KEYS[1], '')
+return redis.call('HMGET', KEYS[1], 'format', 'partitions')
