@@ -49,10 +49,10 @@ vet: ## Run go vet
 
 # A tool that cannot be fetched says so and fails nothing; what it finds does.
 staticcheck: ## Run staticcheck
-	@scripts/tool.sh $(STATICCHECK) $(MODULES)
+	@.ci/tool $(STATICCHECK) $(MODULES)
 
 vuln: ## Run govulncheck
-	@scripts/tool.sh $(GOVULNCHECK) $(MODULES)
+	@.ci/tool $(GOVULNCHECK) $(MODULES)
 
 fuzz: deps ## Run each fuzz target for 20 s, or FUZZ_TIME
 	@grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
