@@ -26,10 +26,11 @@ type ender struct {
 		entries map[entryKey]struct{} // that an errand is under way for
 		failed  []int                 // attempts in a row, by partition
 		retryAt []int64               // not before then
-		last    []int                 // size of the last batch, by partition
+		expect  []int                 // endings likely to wait when the next batch goes out, by partition
 		closed  bool
 	}
 	idle signal // something was settled
+	more signal // an ending was queued
 }
 
 // entryKey names an entry of the service.
@@ -61,14 +62,14 @@ func newEnder(ctx context.Context, e *Engine) *ender {
 	d.mu.debts = make([][]*debt, n)
 	d.mu.failed = make([]int, n)
 	d.mu.retryAt = make([]int64, n)
-	d.mu.last = make([]int, n)
+	d.mu.expect = make([]int, n)
 	d.mu.entries = make(map[entryKey]struct{})
 	d.crew = newCrew(ctx, n, e.cfg.pipeline.MaxInFlight, d.run)
 	return d
 }
 
-// linger is how long a small batch waits for more when the one before it had several: who called in parallel then is
-// likely to call again.
+// linger is how long a small batch waits at most for more when the one before it had several: who called in parallel
+// then is likely to call again.
 const linger = time.Millisecond
 
 // End takes on an ending that a user or the engine has made. It implements lease.Ender.
@@ -134,6 +135,7 @@ func (d *ender) push(partition int, x errand) {
 	d.mu.queues[partition] = append(d.mu.queues[partition], x)
 	d.mu.entries[entryKey{partition, x.Entry}] = struct{}{}
 	d.mu.Unlock()
+	d.more.broadcast()
 	d.crew.wake(partition)
 }
 
@@ -181,8 +183,8 @@ func (d *ender) run(ctx context.Context, partition int) time.Duration {
 		// Woken by a new ending while Redis does not answer.
 		return time.Duration(early)
 	}
-	d.gather(ctx, partition)
 	for {
+		d.gather(ctx, partition)
 		batch := d.take(partition)
 		if len(batch) == 0 {
 			break
@@ -197,13 +199,21 @@ func (d *ender) run(ctx context.Context, partition int) time.Duration {
 	return d.payDebts(ctx, partition)
 }
 
+// gather waits, for no longer than linger, until as many endings wait as are likely to: the callers that the batch
+// before them let go, and those that had queued up behind it. Without that the callers split into two halves which take
+// turns for ever.
 func (d *ender) gather(ctx context.Context, partition int) {
-	d.mu.Lock()
-	wait := d.mu.last[partition] > 1 && len(d.mu.queues[partition]) < d.mu.last[partition]
-	d.mu.Unlock()
-	if wait {
-		pause(ctx, linger)
+	enough := func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.mu.queues[partition]) >= d.mu.expect[partition]
 	}
+	if enough() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, linger)
+	defer cancel()
+	d.more.wait(ctx, enough)
 }
 
 // take takes the first errands that can travel in one script.
@@ -225,9 +235,7 @@ func (d *ender) take(partition int) []errand {
 		batch = append(batch, *x)
 	}
 	d.mu.queues[partition] = rest
-	if len(batch) > 0 {
-		d.mu.last[partition] = len(batch)
-	}
+	d.mu.expect[partition] = 0
 	return batch
 }
 
@@ -251,6 +259,11 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 		d.again(partition, batch)
 		return err
 	}
+	d.mu.Lock()
+	if n := len(batch) + len(d.mu.queues[partition]); n > 1 {
+		d.mu.expect[partition] = min(n, d.e.cfg.pipeline.MaxBatch)
+	}
+	d.mu.Unlock()
 	var open []errand
 	for i, x := range batch {
 		switch o := outcomes[i]; o.Verdict {
@@ -318,6 +331,10 @@ func (d *ender) outcome(partition int, x errand, v lease.Verdict) {
 		d.e.metrics.deadLetter(x.Reason)
 	}
 	d.settle(partition, x, err)
+	if v == lease.Owned && x.lease != nil {
+		// The stream went to somebody else meanwhile; the entry is pending here still, and not the business of anybody.
+		d.giveUp(x.lease)
+	}
 }
 
 // settle ends an errand.

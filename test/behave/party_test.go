@@ -22,11 +22,11 @@ type party struct {
 	engine   *engine.Engine
 	registry *prometheus.Registry
 	recorder *overlap.Recorder
-	on       api.Handler // what the test does beside keeping the journal; nil: nothing
-	ran      chan error  // what Run returned
+	ran      chan error // what Run returned
 	log      logBuffer
 
 	mu      sync.Mutex
+	on      api.Handler // what the test does beside keeping the journal; nil: nothing
 	counts  map[api.Kind]int
 	streams map[string]*story
 }
@@ -91,14 +91,22 @@ func (p *party) Handle(ctx context.Context, n api.Notification) error {
 			s.tokens = append(s.tokens, n.Token)
 		}
 	}
+	on := p.on
 	p.mu.Unlock()
 	if n.Lease != nil {
 		p.recorder.Look(n.Lease)
 	}
-	if p.on == nil {
+	if on == nil {
 		return nil
 	}
-	return p.on.Handle(ctx, n)
+	return on.Handle(ctx, n)
+}
+
+// setOn changes what the test does with notifications from now on.
+func (p *party) setOn(h api.Handler) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.on = h
 }
 
 // told is how often notifications of a kind came.

@@ -23,7 +23,13 @@ const patience = 90 * time.Second
 // until waits for a condition, on the goroutine of the test.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
+	untilEvery(t, 5*time.Millisecond, what, ok)
+}
+
+// untilEvery is until for a condition that costs something to look at.
+func untilEvery(t testing.TB, every time.Duration, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); !ok(); <-tick.C {
 		if time.Now().After(deadline) {

@@ -1,0 +1,77 @@
+package behave_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+)
+
+const many = 10_000
+
+// TestDoneCalledOneByOneFromHandlersIsBatched: scripts sent are at most a tenth of the calls, those that take the streams
+// included. That is counted by the server, not measured by a clock.
+func TestDoneCalledOneByOneFromHandlersIsBatched(t *testing.T) {
+	w := newWorld(t)
+	w.announce(names("s", many)...)
+	before := w.scripts(t)
+	p := w.start("a", api.Funcs{Added: func(ctx context.Context, n api.Notification) error { return n.Lease.Done(ctx) }})
+	untilEvery(t, 50*time.Millisecond, "all are done", func() bool { return p.metric("endings_total", "kind", "done", "result", "ok") == many })
+	calls := w.scripts(t) - before
+	t.Logf("%d scripts for %d calls of Done", calls, many)
+	require.LessOrEqual(t, calls, int64(many/10))
+	require.Equal(t, many, p.told(api.Added))
+	require.Zero(t, p.told(api.Disowned))
+	w.stateIs(state{Sessions: 1, Consumers: 1})
+}
+
+// TestBlockedWorkersLoseNoLease: every worker is blocked for three lease TTLs with 10,000 streams held. Renewal waits for
+// no handler.
+func TestBlockedWorkersLoseNoLease(t *testing.T) {
+	const ttl = 2 * time.Second
+	const workers = engine.DefaultWorkers
+	w := newWorld(t)
+	streams := names("s", many)
+	w.announce(streams...)
+	release := make(chan struct{})
+	p := w.start("a", api.Funcs{Superseded: func(context.Context, api.Notification) error {
+		<-release
+		return nil
+	}}, engine.WithLeaseTTL(ttl))
+	defer func() { // also when the test fails, or the engine could not end
+		select {
+		case <-release:
+		default:
+			close(release)
+		}
+	}()
+	p.holds(many)
+
+	// Handlers block on news of streams that are held; reading would pause if all Added blocked.
+	w.announce(streams[:2*workers]...)
+	until(t, "all workers are blocked", func() bool { s := p.engine.Stats(); return s.Busy == workers && s.Queued == workers })
+	blocked, kept := w.serverTime(), p.metric("renewals_total", "result", "kept")
+	untilEvery(t, 100*time.Millisecond, "three TTLs have passed and each lease was renewed nine times on average", func() bool {
+		return w.serverTime().Sub(blocked) > 3*ttl && p.metric("renewals_total", "result", "kept") >= kept+9*many
+	})
+	require.Equal(t, workers, p.engine.Stats().Busy, "still blocked")
+	require.Equal(t, many, p.engine.Stats().Held)
+	require.Len(t, w.held(), many)
+	require.Zero(t, p.metric("disowned_total"))
+	require.Zero(t, p.metric("sessions_lost_total"))
+	require.Zero(t, p.metric("renewals_total", "result", "lost"))
+	for s, x := range p.owned() {
+		require.Positive(t, x.lease.Remaining(), "%s is held", s)
+		require.Len(t, x.tokens, 1)
+	}
+	require.Zero(t, p.told(api.Disowned))
+
+	close(release)
+	require.NoError(t, p.shutdown())
+	require.Zero(t, p.told(api.Disowned))
+	w.stateIs(state{Input: many + 2*workers})
+}

@@ -1,0 +1,245 @@
+package behave_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/overlap"
+)
+
+// noneLeft checks at the end of a test, after its cleanups that come later, that no goroutine is left. The test must not
+// be parallel.
+func noneLeft(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+}
+
+// TestShutdownHandsEverythingOver: each of 10,000 held streams is told Releasing while its lease is valid, another engine
+// has all of them afterwards, nothing is acknowledged that was not done and no retry is counted.
+//
+// The library that this one follows acknowledged and deleted every stream that a client owned when it was shut down.
+func TestShutdownHandsEverythingOver(t *testing.T) {
+	noneLeft(t)
+	const finished = 100 // streams that their handler ends while the engine drains
+	w := newWorld(t)
+	w.announce(names("s", many)...)
+	var invalid, refused atomic.Int64
+	a := w.start("a", nil)
+	a.holds(many)
+	b := w.start("b", nil)
+	var mu sync.Mutex
+	done := 0
+	a.setOn(api.Funcs{Releasing: func(ctx context.Context, n api.Notification) error {
+		if a.recorder.Look(n.Lease) <= 0 || !errors.Is(n.Err, api.ErrReleasing) {
+			invalid.Add(1)
+		}
+		mu.Lock()
+		end := done < finished
+		if end {
+			done++
+		}
+		mu.Unlock()
+		if end && n.Lease.Done(ctx) != nil {
+			refused.Add(1)
+		}
+		return nil
+	}})
+	require.NoError(t, a.shutdown())
+	require.Zero(t, invalid.Load(), "told Releasing without a valid lease")
+	require.Zero(t, refused.Load(), "Done is refused while the engine drains")
+	require.Equal(t, many, a.told(api.Releasing))
+	require.Zero(t, a.told(api.Disowned))
+	require.Equal(t, 1, a.told(api.Terminated))
+
+	const left = many - finished
+	b.holds(left)
+	require.Equal(t, left, b.told(api.Added))
+	w.stateIs(state{Input: left, Pending: left, Leases: left, Sessions: 1, Consumers: 1})
+	require.Zero(t, w.countField("_retry_count"))
+	require.Zero(t, w.countField("_crash_count"))
+	require.NoError(t, overlap.Check(slices.Concat(a.recorder.Records(), b.recorder.Records())))
+	for s, x := range a.owned() {
+		require.Zero(t, x.lease.Remaining())
+		require.Equal(t, 1, x.kinds[api.Releasing], "%s is told once", s)
+	}
+	for s, x := range b.owned() {
+		require.Zero(t, x.lease.Attempt(), "%s counts no retry", s)
+	}
+	require.NoError(t, b.shutdown())
+	w.stateIs(state{Input: left})
+}
+
+// TestShutdownGivesParkedEntriesBack: announcements that wait for a stream of their own process go back too.
+func TestShutdownGivesParkedEntriesBack(t *testing.T) {
+	noneLeft(t)
+	w := newWorld(t)
+	streams := names("s", 300)
+	a := w.start("a", nil)
+	w.announce(streams...)
+	a.holds(300)
+	w.announce(streams...)
+	until(t, "they are parked", func() bool { return a.engine.Stats().Parked == 300 })
+	require.NoError(t, a.shutdown())
+	w.stateIs(state{Input: 600})
+	require.Zero(t, w.countField("_retry_count"))
+}
+
+// TestShutdownEndsAtTheDrainTimeout: handlers that never end do not hold anything back.
+func TestShutdownEndsAtTheDrainTimeout(t *testing.T) {
+	noneLeft(t)
+	const n = 200
+	w := newWorld(t)
+	w.announce(names("s", n)...)
+	never := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Add(engine.DefaultWorkers)
+	var gaveUp atomic.Int64
+	a := w.start("a", api.Funcs{Releasing: func(ctx context.Context, n api.Notification) error {
+		defer ended.Done()
+		<-ctx.Done() // told that the engine waits no longer
+		gaveUp.Add(1)
+		<-never
+		return nil
+	}}, engine.WithDrainTimeout(300*time.Millisecond))
+	a.holds(n)
+	b := w.start("b", nil)
+	require.ErrorIs(t, a.shutdown(), api.ErrDrainTimeout)
+	b.holds(n)
+	w.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1})
+	require.Zero(t, w.countField("_retry_count"))
+	for s, x := range a.owned() {
+		require.Zero(t, x.lease.Remaining(), "%s is held", s)
+		require.ErrorIs(t, context.Cause(x.lease.Context()), api.ErrReleasing)
+		require.ErrorIs(t, x.lease.Done(context.Background()), api.ErrNotHeld)
+	}
+	require.NoError(t, overlap.Check(slices.Concat(a.recorder.Records(), b.recorder.Records())))
+	until(t, "handlers hear that nobody waits", func() bool { return gaveUp.Load() == engine.DefaultWorkers })
+	close(never)
+	ended.Wait()
+	require.Equal(t, engine.DefaultWorkers, a.told(api.Releasing), "what had not started was dropped")
+	require.NoError(t, b.shutdown())
+	w.stateIs(state{Input: n})
+}
+
+// TestShutdownEndsWithItsContext: the caller may be in a greater hurry than the drain timeout is.
+func TestShutdownEndsWithItsContext(t *testing.T) {
+	noneLeft(t)
+	w := newWorld(t)
+	w.announce("s")
+	never := make(chan struct{})
+	a := w.start("a", api.Funcs{Releasing: func(context.Context, api.Notification) error { <-never; return nil }},
+		engine.WithDrainTimeout(time.Hour))
+	a.holds(1)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		until(t, "it drains", func() bool { return a.told(api.Releasing) == 1 })
+		cancel()
+	}()
+	err := a.engine.Shutdown(ctx)
+	require.ErrorIs(t, err, api.ErrDrainTimeout)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, receive(t, "Run returns", a.ran), api.ErrDrainTimeout)
+	close(never)
+	require.Zero(t, a.lease("s", 1).Remaining())
+	// Nobody was asked to take the stream back: it stays pending for the consumer, whom others recover.
+	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1})
+}
+
+// TestShutdownTwiceAndConcurrently: all calls wait for the one end and say the same; so does a call after it.
+func TestShutdownTwiceAndConcurrently(t *testing.T) {
+	noneLeft(t)
+	w := newWorld(t)
+	w.announce(names("s", 500)...)
+	a := w.start("a", nil)
+	a.holds(500)
+	errs := make(chan error)
+	for range 8 {
+		go func() { errs <- a.engine.Shutdown(context.Background()) }()
+	}
+	for range 8 {
+		require.NoError(t, receive(t, "Shutdown returns", errs))
+	}
+	require.NoError(t, receive(t, "Run returns", a.ran))
+	require.NoError(t, a.engine.Shutdown(context.Background()))
+	require.ErrorIs(t, a.engine.Run(context.Background(), a), api.ErrClosed)
+	require.ErrorIs(t, a.engine.Ready(context.Background()), api.ErrNotReady)
+	require.Equal(t, engine.Stats{Partitions: 1}, a.engine.Stats())
+	w.stateIs(state{Input: 500})
+}
+
+// TestShutdownOfAnEngineThatNeverStarted closes it.
+func TestShutdownOfAnEngineThatNeverStarted(t *testing.T) {
+	noneLeft(t)
+	w := newWorld(t)
+	a := w.party("a", nil)
+	require.NoError(t, a.engine.Shutdown(context.Background()))
+	require.NoError(t, a.engine.Shutdown(context.Background()))
+	require.ErrorIs(t, a.engine.Run(context.Background(), a), api.ErrClosed)
+	_, err := a.engine.Start(context.Background())
+	require.ErrorIs(t, err, api.ErrClosed)
+	require.Zero(t, a.told(api.Terminated))
+	exists, err := w.do("EXISTS", w.layout.Keys(0).Input).AsInt64()
+	require.NoError(t, err)
+	require.Zero(t, exists, "nothing was sent")
+}
+
+// TestEndOfTheContextOfRunDrains: it is another way to say Shutdown.
+func TestEndOfTheContextOfRunDrains(t *testing.T) {
+	noneLeft(t)
+	w := newWorld(t)
+	w.announce(names("s", 100)...)
+	a := w.party("a", nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { a.ran <- a.engine.Run(ctx, a) }()
+	until(t, "the streams are held", func() bool { return a.told(api.Added) == 100 })
+	cancel()
+	require.NoError(t, receive(t, "Run returns", a.ran))
+	require.Equal(t, 100, a.told(api.Releasing))
+	w.stateIs(state{Input: 100})
+}
+
+// TestShutdownWithRedisGone returns within its context, with an error, and nobody goes on believing in a lease.
+func TestShutdownWithRedisGone(t *testing.T) {
+	noneLeft(t)
+	w := newWorld(t)
+	w.announce(names("s", 100)...)
+	a := w.start("a", nil)
+	a.holds(100)
+	w.kill(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	err := a.engine.Shutdown(ctx)
+	require.ErrorIs(t, err, api.ErrDrainTimeout)
+	require.ErrorIs(t, receive(t, "Run returns", a.ran), api.ErrDrainTimeout)
+	for s, x := range a.owned() {
+		require.Zero(t, x.lease.Remaining(), "%s is held", s)
+		require.Error(t, x.lease.Context().Err())
+		require.Error(t, x.lease.Done(context.Background()))
+	}
+	require.Equal(t, 1, a.told(api.Terminated))
+}
+
+// TestShutdownWhileRedisNeverAnswered: an engine that waits for Redis can be given up.
+func TestShutdownWhileRedisNeverAnswered(t *testing.T) {
+	noneLeft(t)
+	w := newWorld(t)
+	a := w.party("a", nil)
+	w.kill(t)
+	go func() { a.ran <- a.engine.Run(context.Background(), a) }()
+	until(t, "it waits for Redis", func() bool { return strings.Contains(a.log.text(), "Redis does not answer") })
+	require.ErrorIs(t, a.engine.Ready(context.Background()), api.ErrNotReady)
+	require.ErrorIs(t, a.engine.Run(context.Background(), a), api.ErrStarted)
+	require.NoError(t, a.shutdown())
+	require.Equal(t, 1, a.told(api.Terminated))
+}
