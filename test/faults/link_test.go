@@ -1,0 +1,103 @@
+package faults
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/proxy"
+)
+
+// Trace: Redis stalls for one party, or the connections to it break and cannot be made again. Every lease is Disowned
+// before its deadline on the server, with its context cancelled and nothing remaining. With the link back, the engine
+// goes on by itself under a new session, and what it lost is re-queued and owned again by somebody. The other party, with
+// a good link, never held a stream at the same time.
+func TestLinkGoesAwayAndComesBack(t *testing.T) {
+	const streams = 200
+	for name, link := range map[string]struct{ off, on func(*proxy.Proxy) }{
+		"stalled": {(*proxy.Proxy).Stall, (*proxy.Proxy).Resume},
+		"cut":     {(*proxy.Proxy).Cut, (*proxy.Proxy).Restore},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p := w.link()
+			a := w.join("a", p.ClientOption())
+			w.announce(names(streams)...)
+			w.eventually(func() bool { return len(a.held()) == streams }, "a to own all")
+			b := w.join("b", w.server.ClientOption())
+			w.eventually(func() bool { return b.ready() == nil }, "b to be ready")
+			before := a.engine.ID()
+
+			leases := a.given()
+			link.off(p)
+			deadlines := w.deadlines(a)
+			require.Len(t, deadlines, streams)
+			for s, l := range leases {
+				w.eventually(func() bool { _, ok := a.toldOf(l); return ok }, "Disowned of %s", s)
+				x, _ := a.toldOf(l)
+				require.True(t, x.at.Before(deadlines[s]), "%s: told %v after its deadline on the server", s, x.at.Sub(deadlines[s]))
+				require.ErrorIs(t, x.why, api.ErrLeaseLost)
+				require.ErrorIs(t, x.cause, api.ErrLeaseLost)
+				require.Zero(t, x.remaining)
+				require.Error(t, l.Context().Err())
+			}
+			require.ErrorIs(t, a.ready(), api.ErrNotReady)
+			w.eventually(func() bool { return a.heard(api.EventSessionLost) }, "the event of a lost session")
+			require.True(t, a.heard(api.EventRedisUnreachable))
+
+			link.on(p)
+			w.awaitOwned(names(streams)...)
+			w.eventually(func() bool { return a.ready() == nil }, "a to be ready again")
+			require.True(t, a.heard(api.EventRedisReachable))
+			w.eventually(func() bool {
+				return w.try("ZSCORE", w.keys.Sessions, before).Error() != nil
+			}, "the lost session to be swept by who lost it")
+			w.finish(names(streams)...)
+		})
+	}
+}
+
+// Trace: the link is away for less than the leases have left. Nobody is told anything, nothing is lost.
+func TestShortStallIsNotNoticed(t *testing.T) {
+	w := newWorld(t)
+	p := w.link()
+	a := w.join("a", p.ClientOption(), withTTL(10*time.Second)...)
+	w.announce(names(50)...)
+	w.eventually(func() bool { return len(a.held()) == 50 }, "a to own all")
+	leases := a.given()
+	for range 3 {
+		renewed := p.Seen("renew") + p.Seen("beat")
+		p.Stall()
+		w.eventually(func() bool { return a.heard(api.EventRedisUnreachable) }, "a beat to fail")
+		p.Resume()
+		w.eventually(func() bool { return p.Seen("renew")+p.Seen("beat") > renewed+1 && a.ready() == nil }, "beats again")
+	}
+	require.False(t, a.heard(api.EventSessionLost))
+	for s, l := range leases {
+		require.Positive(t, l.Remaining(), s)
+	}
+	w.finish(names(50)...)
+}
+
+// Trace: the link breaks again and again while streams come, are done and fail; every call is hit somewhere.
+func TestLinkThatKeepsBreaking(t *testing.T) {
+	w := newWorld(t)
+	p := w.link()
+	a := w.join("a", p.ClientOption())
+	b := w.join("b", w.server.ClientOption())
+	w.eventually(func() bool { return a.ready() == nil && b.ready() == nil }, "both to be ready")
+	var all []string
+	for i := range 10 {
+		some := names(20 * (i + 1))[20*i:]
+		all = append(all, some...)
+		w.announce(some...)
+		p.Cut()
+		w.awaitTime(time.Duration(20*i) * time.Millisecond)
+		p.Restore()
+		w.eventually(func() bool { return a.ready() == nil }, "a to be ready")
+	}
+	w.awaitOwned(all...)
+	w.finish(all...)
+}

@@ -1,0 +1,5 @@
+package faults
+
+const envSleeper = "X"
+
+func sleeper(string) error { return nil }

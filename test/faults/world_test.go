@@ -1,0 +1,246 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/overlap"
+	"github.com/streamlease/streamlease/test/proxy"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+const service = "svc"
+
+// patience is how long a test waits for what must come, on a machine that is busy with other things.
+const patience = 30 * time.Second
+
+// world is a server with one service on it, and the parties that share it.
+type world struct {
+	t      testing.TB
+	server *servers.Server
+	client rueidis.Client // direct
+	layout *cluster.Layout
+	keys   *cluster.Keys
+	clock  overlap.Clock
+	all    []*party
+}
+
+func newWorld(t testing.TB, opts ...servers.Option) *world {
+	return worldOn(t, servers.New(t, opts...))
+}
+
+func worldOn(t testing.TB, server *servers.Server) *world {
+	layout, err := cluster.NewLayout(service, 1)
+	require.NoError(t, err)
+	return &world{
+		t: t, server: server, client: server.Client(t), layout: layout, keys: layout.Keys(0), clock: overlap.NewClock(),
+	}
+}
+
+// link is a proxy in front of the server that knows the scripts by name.
+func (w *world) link() *proxy.Proxy {
+	w.t.Helper()
+	p := proxy.New(w.t, w.server.Addr())
+	for _, s := range lease.Scripts() {
+		p.RegisterScript(s.Name(), s.Body())
+	}
+	return p
+}
+
+func (w *world) try(args ...string) rueidis.RedisResult {
+	return w.client.Do(context.Background(), w.client.B().Arbitrary(args...).Build())
+}
+
+func (w *world) do(args ...string) rueidis.RedisMessage {
+	w.t.Helper()
+	message, err := w.try(args...).ToMessage()
+	if !rueidis.IsRedisNil(err) {
+		require.NoError(w.t, err, "%.200q", args)
+	}
+	return message
+}
+
+func (w *world) num(args ...string) int64 {
+	w.t.Helper()
+	n, err := w.try(args...).AsInt64()
+	require.NoError(w.t, err, "%q", args)
+	return n
+}
+
+func (w *world) text(args ...string) string {
+	w.t.Helper()
+	text, err := w.try(args...).ToString()
+	if !rueidis.IsRedisNil(err) {
+		require.NoError(w.t, err, "%q", args)
+	}
+	return text
+}
+
+// announce adds an entry for each stream, as producers do.
+func (w *world) announce(streams ...string) {
+	w.t.Helper()
+	for _, stream := range streams {
+		text, err := lease.EncodeAnnouncement(stream, nil)
+		require.NoError(w.t, err)
+		w.do("XADD", w.keys.Input, "*", lease.FieldAnnouncement, text)
+	}
+}
+
+// names are n streams.
+func names(n int) (out []string) {
+	for i := range n {
+		out = append(out, fmt.Sprintf("s-%d", i))
+	}
+	return out
+}
+
+// serverNow is the server's clock, and a moment of this process's at which it showed that, or a little before.
+func (w *world) serverNow() (ms int64, at time.Time) {
+	w.t.Helper()
+	at = time.Now()
+	parts, err := w.try("TIME").AsStrSlice()
+	require.NoError(w.t, err)
+	s, _ := strconv.ParseInt(parts[0], 10, 64)
+	us, _ := strconv.ParseInt(parts[1], 10, 64)
+	return s*1000 + us/1000, at
+}
+
+// deadlines are when, on the clock of this process, the server lets go of each stream of a party: at the deadline of
+// its lease or of its session, whichever comes first. Times are rounded to come out too early rather than too late.
+func (w *world) deadlines(p *party) map[string]time.Time {
+	w.t.Helper()
+	now, at := w.serverNow()
+	score, err := w.try("ZSCORE", w.keys.Sessions, p.engine.ID()).AsFloat64()
+	require.NoError(w.t, err)
+	session := at.Add(time.Duration(int64(score)-now-1) * time.Millisecond)
+	out := make(map[string]time.Time)
+	for _, stream := range p.held() {
+		before := time.Now()
+		left := w.num("PTTL", w.keys.Lease(stream))
+		out[stream] = before.Add(time.Duration(left) * time.Millisecond)
+		if session.Before(out[stream]) {
+			out[stream] = session
+		}
+	}
+	return out
+}
+
+// eventually waits for a condition.
+func (w *world) eventually(ok func() bool, what string, args ...any) {
+	w.t.Helper()
+	if !w.within(patience, ok) {
+		for _, p := range w.all {
+			w.t.Logf("%s: holds %d, %+v, ready: %v", p.name, len(p.held()), p.engine.Stats(), p.engine.Ready(context.Background()))
+		}
+		w.t.Logf("keys %.2000v, pending %.2000v", fmt.Sprint(w.keysThere()), fmt.Sprint(w.pending()))
+		require.FailNow(w.t, "did not come: "+fmt.Sprintf(what, args...))
+	}
+}
+
+func (w *world) within(limit time.Duration, ok func() bool) bool {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for end := time.Now().Add(limit); ; <-ticker.C {
+		if ok() {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+}
+
+func (w *world) keysThere() []string {
+	keys, _ := w.try("KEYS", "*").AsStrSlice()
+	return keys
+}
+
+func (w *world) pending() any {
+	answer, err := w.try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "100").ToAny()
+	if err != nil {
+		return err
+	}
+	return answer
+}
+
+// owner is who holds a stream in its own eyes, nil for nobody.
+func (w *world) owner(stream string) *party {
+	for _, p := range w.all {
+		if _, ok := p.engine.Lease(stream); ok {
+			return p
+		}
+	}
+	return nil
+}
+
+// owned says whether each of the streams has an owner.
+func (w *world) owned(streams ...string) bool {
+	for _, s := range streams {
+		if w.owner(s) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// awaitOwned waits until each of the streams has an owner.
+func (w *world) awaitOwned(streams ...string) {
+	w.t.Helper()
+	w.eventually(func() bool { return w.owned(streams...) }, "an owner for each of %d streams", len(streams))
+}
+
+// checkOwners compares what all parties believed so far.
+func (w *world) checkOwners() {
+	w.t.Helper()
+	var records []overlap.Record
+	for _, p := range w.all {
+		records = append(records, p.recorder.Records()...)
+	}
+	require.NoError(w.t, overlap.Check(records))
+}
+
+// finish has every stream done by its owner, and then checks that nothing is left over and nobody was wrong.
+func (w *world) finish(streams ...string) {
+	w.t.Helper()
+	for _, s := range streams {
+		w.eventually(func() bool { return w.doneBy(s) }, "%s to be done", s)
+	}
+	w.checkOwners()
+	w.eventually(func() bool { return w.num("XLEN", w.keys.Input) == 0 }, "an empty input stream")
+	require.Zero(w.t, w.num("XLEN", w.keys.DeadLetters))
+	require.Zero(w.t, w.num("ZCARD", w.keys.Later))
+}
+
+// doneBy has the owner of a stream, if it has one, say that it is done.
+func (w *world) doneBy(stream string) bool {
+	p := w.owner(stream)
+	if p == nil {
+		return false
+	}
+	l, ok := p.engine.Lease(stream)
+	if !ok {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	p.recorder.Look(l)
+	return l.Done(ctx) == nil
+}
+
+// awaitTime waits until so much of the server's time has passed.
+func (w *world) awaitTime(d time.Duration) {
+	w.t.Helper()
+	start, _ := w.serverNow()
+	w.eventually(func() bool {
+		now, _ := w.serverNow()
+		return now >= start+d.Milliseconds()
+	}, "%v of the server's time", d)
+}
