@@ -33,6 +33,7 @@ var (
 	scriptLetters  = looking("letters")
 	scriptSendBack = embedded("sendback", "clock", "value", "entry")
 	scriptDrop     = embedded("drop")
+	scriptBacklog  = looking("backlog", "clock")
 )
 
 // looking is a script that changes nothing and must run on a master all the same.
@@ -44,6 +45,6 @@ func looking(name string, parts ...string) *lease.Script {
 func Scripts() []*lease.Script {
 	return []*lease.Script{
 		scriptTurn, scriptPeers, scriptOrphans, scriptRecover, scriptSweep,
-		scriptLayout, scriptLetters, scriptSendBack, scriptDrop,
+		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
 	}
 }

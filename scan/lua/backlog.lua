@@ -1,0 +1,101 @@
+-- Says how much there is to do in a partition.
+--
+-- KEYS     1 input stream  2 later  3 dead-letter stream
+-- ARGV     1 group  2 most entries to count
+-- Returns  { now, length of the input stream, entries not delivered yet (-1: unknown), how that is known ('counted',
+--          'told', 'unknown'), entries pending, consumers, ID of the first pending entry or '', ID of the first one not
+--          delivered or '', entries in later, of them due, dead letters }
+-- Atomic   so that the numbers are of one moment; a script because its answer must come from the master.
+-- Parts    clock
+--
+-- What XINFO calls lag is not believed alone. It is nil after deletions among what was not delivered, and for a group
+-- that was placed by hand; worse, once the group has gone past such a deletion, or past entries that were trimmed, it
+-- stays too great by their number without a sign. So it is counted, from whichever side is shorter: what comes after the
+-- last delivered ID, or what comes up to it, which is what is left of the length. Where both are too long, lag is
+-- believed when length less pending, which fails in other ways, says the same.
+
+local input, later, dead = KEYS[1], KEYS[2], KEYS[3]
+local name, limit = ARGV[1], tonumber(ARGV[2])
+local PAGE = 500
+
+refuse_replica('XACK', input, name, '0-0')
+
+-- The group as a table, or nil.
+local function find_group()
+  local groups = redis.pcall('XINFO', 'GROUPS', input)
+  if groups.err then
+    if string.find(groups.err, 'no such key', 1, true) then
+      return nil
+    end
+    error(groups.err, 0)
+  end
+  for _, flat in ipairs(groups) do
+    local group = {}
+    for i = 1, #flat, 2 do
+      group[flat[i]] = flat[i + 1]
+    end
+    if group.name == name then
+      return group
+    end
+  end
+end
+
+-- Number of entries from first to last, nil when there are more than limit.
+local function count(first, last)
+  local n = 0
+  while true do
+    local page = redis.pcall('XRANGE', input, first, last, 'COUNT', PAGE)
+    if page.err or #page == 0 then
+      -- Nothing can come after the greatest ID, which is refused as an exclusive start.
+      return n
+    end
+    n = n + #page
+    if n > limit then
+      return nil
+    end
+    first = '(' .. page[#page][1]
+  end
+end
+
+local function find_lag(group, length)
+  if not group then
+    return length, 'counted'
+  end
+  local at, rest = group['last-delivered-id'], length - group.pending
+  local function after()
+    return count('(' .. at, '+')
+  end
+  local function upto()
+    local n = count('-', at)
+    return n and length - n
+  end
+  local lag
+  if rest <= group.pending then
+    lag = after() or upto()
+  else
+    lag = upto() or after()
+  end
+  if lag then
+    return lag, 'counted'
+  end
+  if group.lag and group.lag == rest then
+    return rest, 'told'
+  end
+  return -1, 'unknown'
+end
+
+local length = redis.call('XLEN', input)
+local group = find_group()
+local lag, by = find_lag(group, length)
+local first_pending, first_waiting = '', ''
+if group and group.pending > 0 then
+  first_pending = redis.call('XPENDING', input, name)[2]
+end
+local waiting = redis.pcall('XRANGE', input, group and '(' .. group['last-delivered-id'] or '-', '+', 'COUNT', '1')
+if not waiting.err and waiting[1] then
+  first_waiting = waiting[1][1]
+end
+return {
+  now, length, lag, by, group and group.pending or 0, group and group.consumers or 0, first_pending, first_waiting,
+  redis.call('ZCARD', later), redis.call('ZCOUNT', later, '-inf', now), redis.call('XLEN', dead),
+}
