@@ -25,8 +25,8 @@ func (p Producer) Stream(i int) string { return p.Prefix + strconv.Itoa(i) }
 // Info is what every announcement carries.
 const Info = `{"k":"v"}`
 
-// Announce announces streams from (included) to upTo (excluded) and returns how long that took. Commands are built
-// beforehand, so the time is that of the client and the server alone.
+// Announce announces streams from (included) to upTo (excluded) and returns how long that took: a plain loop that builds
+// commands and sends them in pipelines.
 func (p Producer) Announce(ctx context.Context, from, upTo int) (time.Duration, error) {
 	return p.send(ctx, upTo-from, func(i int) rueidis.Completed {
 		announcement := `{"DataStreamName":` + strconv.Quote(p.Stream(from+i)) + `,"Info":` + Info + `}`
@@ -43,15 +43,14 @@ func (p Producer) Fill(ctx context.Context, streams, entries int) (time.Duration
 }
 
 func (p Producer) send(ctx context.Context, n int, build func(i int) rueidis.Completed) (time.Duration, error) {
-	commands := make(rueidis.Commands, n)
-	for i := range commands {
-		commands[i] = build(i)
-	}
 	began := time.Now()
-	for len(commands) > 0 {
-		now := commands[:min(chunk, len(commands))]
-		commands = commands[len(now):]
-		for _, result := range p.Client.DoMulti(ctx, now...) {
+	for next := 0; next < n; {
+		commands := make(rueidis.Commands, min(chunk, n-next))
+		for i := range commands {
+			commands[i] = build(next + i)
+		}
+		next += len(commands)
+		for _, result := range p.Client.DoMulti(ctx, commands...) {
 			if err := result.Error(); err != nil {
 				return 0, fmt.Errorf("announcing: %w", err)
 			}

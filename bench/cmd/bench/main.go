@@ -56,6 +56,9 @@ func command() *cli.Command {
 					jsonFlag,
 				},
 				Action: func(ctx context.Context, c *cli.Command) error {
+					if err := positive(c, "streams", "rounds"); err != nil {
+						return err
+					}
 					return suite.Take(ctx, suite.TakeOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds")}, report(c))
 				},
 			},
@@ -69,6 +72,9 @@ func command() *cli.Command {
 					jsonFlag,
 				},
 				Action: func(ctx context.Context, c *cli.Command) error {
+					if err := positive(c, "streams", "rounds"); err != nil {
+						return err
+					}
 					return suite.Done(ctx, suite.DoneOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds"), Workers: c.Int("workers")}, report(c))
 				},
 			},
@@ -78,6 +84,15 @@ func command() *cli.Command {
 }
 
 const defaultFor = 30 * time.Second
+
+func positive(c *cli.Command, flags ...string) error {
+	for _, name := range flags {
+		if n := c.Int(name); n < 1 {
+			return fmt.Errorf("-%s: %d is not at least 1", name, n)
+		}
+	}
+	return nil
+}
 
 var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "write JSON"}
 

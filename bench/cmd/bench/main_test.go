@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/streamlease/streamlease/bench/suite"
+)
+
+// TestMain lets the test binary be the bench command: hold starts its own program as a worker.
+func TestMain(m *testing.M) {
+	if os.Getenv("BE_BENCH") != "" {
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m,
+		// The worker pool's library keeps a pool of its own from the start of the program to its end.
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
+}
+
+// bench runs the command and returns what it wrote.
+func bench(t *testing.T, args ...string) (out string, err error) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(context.Background(), self, args...)
+	cmd.Env = append(os.Environ(), "BE_BENCH=1")
+	var text, errors bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &text, &errors
+	err = cmd.Run()
+	t.Log(errors.String())
+	return text.String() + errors.String(), err
+}
+
+func results[T any](t *testing.T, args ...string) (r T) {
+	t.Helper()
+	out, err := bench(t, args...)
+	require.NoError(t, err, out)
+	var report struct {
+		Command, Machine, Redis string
+		Results                 json.RawMessage
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &report), out)
+	require.NotEmpty(t, report.Machine)
+	require.NotEmpty(t, report.Redis)
+	require.Contains(t, report.Command, args[0])
+	require.NoError(t, json.Unmarshal(report.Results, &r))
+	return r
+}
+
+func TestHoldMeasuresEachSize(t *testing.T) {
+	sizes := []int{300, 600}
+	held := results[[]suite.Held](t, "hold", "-streams", "300,600", "-lease-ttl", "3s", "-for", "2s", "-json")
+	require.Len(t, held, len(sizes))
+	for i, h := range held {
+		require.Equal(t, sizes[i], h.Streams)
+		require.Zero(t, h.Lost)
+		require.Positive(t, h.Goroutines)
+		require.LessOrEqual(t, h.Peak, 50)
+		require.Positive(t, h.HeapPerStream)
+		require.Positive(t, h.Renewals)
+		require.Positive(t, h.Commands)
+		require.Positive(t, h.ByName["evalsha"])
+		require.Positive(t, h.LatenessMax)
+		require.LessOrEqual(t, h.LatenessP50, h.LatenessMax)
+	}
+}
+
+func TestHoldIsReadable(t *testing.T) {
+	out, err := bench(t, "hold", "-streams", "200", "-lease-ttl", "3s", "-for", "1s")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "heap a stream")
+	require.Contains(t, out, "goal met     200 streams: leases lost: 0, at most 0")
+}
+
+func TestTakeAndDoneCountEveryStream(t *testing.T) {
+	taken := results[suite.Taken](t, "take", "-streams", "700", "-rounds", "2", "-json")
+	require.Len(t, taken.Rounds, 2)
+	require.Positive(t, taken.Median)
+	require.Positive(t, taken.XaddMid)
+	ended := results[suite.Ended](t, "done", "-streams", "700", "-rounds", "1", "-workers", "8", "-json")
+	require.Equal(t, 8, ended.Workers)
+	require.Len(t, ended.Rounds, 1)
+	require.Equal(t, 700, ended.Rounds[0].Calls)
+	require.Positive(t, ended.Rounds[0].Scripts)
+	require.LessOrEqual(t, ended.Rounds[0].Scripts, ended.Rounds[0].All)
+}
+
+func TestWhatMakesNoSenseIsRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"hold", "-streams", "many"},
+		{"hold", "-streams", "0"},
+		{"hold", "-streams", "10", "-lease-ttl", "1ms", "-for", "1s"},
+		{"take", "-rounds", "0"},
+		{"done", "-streams", "0"},
+	} {
+		out, err := bench(t, args...)
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit, "%v: %s", args, out)
+		require.Contains(t, out, "bench: ", "%v", args)
+	}
+}

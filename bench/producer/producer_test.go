@@ -1,0 +1,40 @@
+package producer
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+func TestProducerAnnouncesAndFillsEachStreamOnce(t *testing.T) {
+	client := servers.New(t).Client(t)
+	ctx := context.Background()
+	p := Producer{Client: client, Service: "svc", Prefix: "user-"}
+	const n = 2*chunk + 7 // more than one pipeline, and a rest
+	_, err := p.Announce(ctx, 10, 10+n)
+	require.NoError(t, err)
+	entries, err := client.Do(ctx, client.B().Xrange().Key("svc-input").Start("-").End("+").Build()).AsXRange()
+	require.NoError(t, err)
+	require.Len(t, entries, n)
+	require.Equal(t, map[string]string{"lbs-input": `{"DataStreamName":"user-10","Info":{"k":"v"}}`}, entries[0].FieldValues)
+	require.Contains(t, entries[n-1].FieldValues["lbs-input"], `"`+p.Stream(10+n-1)+`"`)
+
+	_, err = p.Fill(ctx, 300, 3)
+	require.NoError(t, err)
+	for _, i := range []int{0, 299} {
+		length, err := client.Do(ctx, client.B().Xlen().Key(p.Stream(i)).Build()).AsInt64()
+		require.NoError(t, err)
+		require.EqualValues(t, 3, length)
+	}
+}
+
+func TestProducerTellsWhatTheServerRefuses(t *testing.T) {
+	client := servers.New(t).Client(t)
+	ctx := context.Background()
+	require.NoError(t, client.Do(ctx, client.B().Set().Key("svc-input").Value("x").Build()).Error())
+	_, err := Producer{Client: client, Service: "svc"}.Announce(ctx, 0, 1)
+	require.ErrorContains(t, err, "WRONGTYPE")
+}
