@@ -289,3 +289,19 @@ func (w *world) countField(name string) (n int) {
 	}
 	return n
 }
+
+func containsAll(text string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			return false
+		}
+	}
+	return true
+}
+
+// handedBack checks that nobody holds anything and that so many announcements are left, at once or for later.
+func (w *world) handedBack(left int) {
+	w.t.Helper()
+	s := w.state()
+	w.stateIs(state{Input: left - s.Later, Later: s.Later})
+}
