@@ -55,7 +55,7 @@ type Backlog struct {
 }
 
 // Backlog tells how much there is to do in each partition, in their order. What cannot be asked is missing, and the
-// error says why. Where the lag must be counted it costs the server up to CountLimit entries twice, in one step.
+// error says why. To count the lag costs the server up to twice CountLimit entries a partition, in one step.
 func (i *Inspector) Backlog(ctx context.Context) ([]Backlog, error) {
 	layout, err := i.layout(ctx)
 	if err != nil {

@@ -69,11 +69,15 @@ local function find_lag(group, length)
     local n = count('-', at)
     return n and length - n
   end
+  -- What is far beyond the limit is not begun.
+  local function maybe(n, side)
+    return n <= 2 * limit and side() or nil
+  end
   local lag
   if rest <= group.pending then
-    lag = after() or upto()
+    lag = maybe(rest, after) or maybe(group.pending, upto)
   else
-    lag = upto() or after()
+    lag = maybe(group.pending, upto) or maybe(rest, after)
   end
   if lag then
     return lag, 'counted'
