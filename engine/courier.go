@@ -136,6 +136,14 @@ func (c *courier) queued() int {
 	return c.waiting
 }
 
+// behind is the number of streams that wait for a worker: those that one is working for do not count, however much
+// waits behind it.
+func (c *courier) behind() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ready.n
+}
+
 // running is the number of notifications that were given to Deliver and are not finished.
 func (c *courier) running() int {
 	c.mu.Lock()

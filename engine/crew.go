@@ -19,7 +19,8 @@ type crew struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	group  sync.WaitGroup
-	work   *sync.Cond // with mu
+	work   *sync.Cond // with mu: queue is not empty, or closed
+	rested *sync.Cond // with mu: the work of a partition has ended
 	mu     struct {
 		sync.Mutex
 		queue  []int
@@ -40,7 +41,7 @@ type shift struct {
 func newCrew(ctx context.Context, partitions, limit int, run func(context.Context, int) time.Duration) *crew {
 	c := &crew{run: run}
 	c.ctx, c.cancel = context.WithCancel(ctx)
-	c.work = sync.NewCond(&c.mu)
+	c.work, c.rested = sync.NewCond(&c.mu), sync.NewCond(&c.mu)
 	c.mu.shifts = make([]shift, partitions)
 	for range min(partitions, limit) {
 		c.group.Go(c.loop)
@@ -86,6 +87,7 @@ func (c *crew) loop() {
 		after := c.run(c.ctx, partition)
 		c.mu.Lock()
 		s.running = false
+		c.rested.Broadcast()
 		switch {
 		case s.again || after == 0:
 			s.again = false
@@ -97,6 +99,20 @@ func (c *crew) loop() {
 				s.timer.Reset(after)
 			}
 		}
+	}
+}
+
+// rest waits until the work of a partition does not run, or ctx ends. It may run again at once.
+func (c *crew) rest(ctx context.Context, partition int) {
+	defer context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.rested.Broadcast()
+	})()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.mu.shifts[partition].running && ctx.Err() == nil {
+		c.rested.Wait()
 	}
 }
 

@@ -19,23 +19,55 @@ type handled struct {
 func (h *handled) deliver(n api.Notification, done func(error)) { done(h.handler.Handle(h.ctx, n)) }
 func (h *handled) releasing(*lease.Lease)                       {}
 func (h *handled) handsBack() bool                              { return true }
+func (h *handled) blocks() bool                                 { return true }
 
-func (h *handled) finish(_ context.Context, why error) {
-	_ = h.handler.Handle(h.ctx, api.Notification{Kind: api.Terminated, Err: why})
+func (h *handled) finish(ctx context.Context, why error) error {
+	result := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { result <- err }()
+		err = caught(func() error {
+			return h.handler.Handle(ctx, api.Notification{Kind: api.Terminated, Err: why})
+		})
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// caught makes an error of a panic of f.
+func caught(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &api.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return f()
 }
 
 // channel is the way of Start: a notification counts as handled when it has been received.
 type channel struct {
 	ctx context.Context
 	out chan api.Notification
+
+	mu     sync.RWMutex // held for reading while something is being sent
+	closed bool
 }
 
 func (c *channel) deliver(n api.Notification, done func(error)) {
+	defer done(nil)
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return
+	}
 	select {
 	case c.out <- n:
 	case <-c.ctx.Done():
 	}
-	done(nil)
 }
 
 func (c *channel) releasing(*lease.Lease) {}
@@ -43,12 +75,26 @@ func (c *channel) releasing(*lease.Lease) {}
 // handsBack is false: the user ends the lease in their own time, or the drain timeout does.
 func (c *channel) handsBack() bool { return false }
 
-func (c *channel) finish(ctx context.Context, why error) {
+func (c *channel) blocks() bool { return true }
+
+// finish comes after c.ctx has ended, so nothing is being sent for long.
+func (c *channel) finish(ctx context.Context, why error) error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	defer close(c.out)
+	last := api.Notification{Kind: api.Terminated, Err: why}
 	select {
-	case c.out <- api.Notification{Kind: api.Terminated, Err: why}:
-	case <-ctx.Done():
+	case c.out <- last:
+		return nil
+	default: // who is slow to receive still has until ctx ends
 	}
-	close(c.out)
+	select {
+	case c.out <- last:
+		return nil
+	case <-ctx.Done():
+		return errors.New("nobody received it")
+	}
 }
 
 // Start is the channel way, for those who come from a library that has it: Added, Disowned, Releasing and the others
@@ -110,9 +156,12 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 	w.mu.Lock()
 	w.running[l] = cancel
 	w.mu.Unlock()
+	if l.Releasing() {
+		// releasing came before, and found nobody. The notification waits behind this one.
+		cancel(api.ErrReleasing)
+	}
 	w.group.Go(func() {
-		defer done(nil)
-		err := w.call(ctx, l)
+		err := caught(func() error { return w.f(ctx, l) })
 		w.mu.Lock()
 		delete(w.running, l)
 		w.mu.Unlock()
@@ -123,24 +172,15 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 			_ = l.Done(w.ctx)
 		case released && isCancel(err), errors.Is(err, api.ErrReleasing):
 			l.HandBack()
-		default:
-			l.FailFor(err)
+			err = nil
+		case l.Remaining() == 0 && (isCancel(err) || errors.Is(err, api.ErrLeaseLost)):
+			err = nil // it has seen the end of its lease
 		}
+		done(err) // any other error fails the lease, as one of a handler does
 	})
 }
 
-// call runs f and makes an error of a panic.
-func (w *each) call(ctx context.Context, l *lease.Lease) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &api.PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	return w.f(ctx, l)
-}
-
-// releasing ends f's context; the lease stays valid. It may come before the stream's goroutine has started: then the
-// Releasing notification, which follows it, hands the stream back.
+// releasing ends f's context; the lease stays valid.
 func (w *each) releasing(l *lease.Lease) {
 	w.mu.Lock()
 	cancel := w.running[l]
@@ -152,4 +192,6 @@ func (w *each) releasing(l *lease.Lease) {
 
 func (w *each) handsBack() bool { return true }
 
-func (w *each) finish(context.Context, error) {}
+func (w *each) blocks() bool { return false }
+
+func (w *each) finish(context.Context, error) error { return nil }

@@ -51,8 +51,7 @@ type errand struct {
 // debt is a session that is over, or is being closed: all that is pending for it goes back.
 type debt struct {
 	session *lease.Session
-	by      int64         // when to close the session though a read may still deliver to it; 0: never
-	settled chan struct{} // closed when nothing is pending and the session is closed
+	by      int64 // when to close the session though a read may still deliver to it; 0: never. With the ender's mutex
 }
 
 func newEnder(ctx context.Context, e *Engine) *ender {
@@ -141,15 +140,34 @@ func (d *ender) push(partition int, x errand) {
 
 // owe takes on handing back all that is pending for a session that is over. by is when to close it though a read with an
 // unknown outcome may still deliver to it, which others would recover; 0: not before that read cannot.
-func (d *ender) owe(s *lease.Session, by int64) *debt {
-	x := &debt{session: s, by: by, settled: make(chan struct{})}
+func (d *ender) owe(s *lease.Session, by int64) {
 	d.mu.Lock()
 	if !d.mu.closed {
-		d.mu.debts[s.Partition()] = append(d.mu.debts[s.Partition()], x)
+		d.mu.debts[s.Partition()] = append(d.mu.debts[s.Partition()], &debt{session: s, by: by})
 	}
 	d.mu.Unlock()
 	d.crew.wake(s.Partition())
-	return x
+}
+
+// hasten has the debts that there are paid by then, as owe does.
+func (d *ender) hasten(by int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, debts := range d.mu.debts {
+		for _, x := range debts {
+			x.by = by
+		}
+	}
+}
+
+// owing is the number of debts.
+func (d *ender) owing() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, debts := range d.mu.debts {
+		n += len(debts)
+	}
+	return n
 }
 
 // owes says whether a session is still to be handed back.
@@ -360,9 +378,9 @@ func (d *ender) payDebts(ctx context.Context, partition int) time.Duration {
 			d.mu.Unlock()
 			return nothingMore
 		}
-		x := d.mu.debts[partition][0]
+		s, by := d.mu.debts[partition][0].session, d.mu.debts[partition][0].by
 		d.mu.Unlock()
-		paid, err := d.pay(ctx, partition, x)
+		paid, err := d.pay(ctx, partition, s, by)
 		if err != nil {
 			return d.failing(ctx, partition, err)
 		}
@@ -373,14 +391,13 @@ func (d *ender) payDebts(ctx context.Context, partition int) time.Duration {
 		d.mu.debts[partition] = d.mu.debts[partition][1:]
 		d.mu.failed[partition] = 0
 		d.mu.Unlock()
-		close(x.settled)
 		d.idle.broadcast()
 	}
 }
 
-// pay hands back what is pending for a session. It reports false while more may come.
-func (d *ender) pay(ctx context.Context, partition int, x *debt) (bool, error) {
-	consumer := x.session.Consumer()
+// pay hands back what is pending for a session, and closes it. It reports false while more may come.
+func (d *ender) pay(ctx context.Context, partition int, s *lease.Session, by int64) (bool, error) {
+	consumer := s.Consumer()
 	for ctx.Err() == nil {
 		page, err := d.e.store.Pending(ctx, partition, consumer, "", d.e.cfg.pipeline.MaxBatch, 0)
 		if code, _ := lease.Refusal(err); code == "NOGROUP" {
@@ -397,8 +414,12 @@ func (d *ender) pay(ctx context.Context, partition int, x *debt) (bool, error) {
 		}
 	}
 	now := d.e.clock.Now()
-	if !d.e.partitions[partition].quiet(consumer, now) && (x.by == 0 || now < x.by) {
+	if !d.e.partitions[partition].quiet(consumer, now) && (by == 0 || now < by) {
 		return false, nil
+	}
+	if d.e.partitions[partition].leave(s) {
+		// A beat that arrives after the session was closed would make it again.
+		d.e.renewer.crew.rest(ctx, partition)
 	}
 	left, err := d.e.store.Close(ctx, partition, consumer)
 	return left == 0, err

@@ -29,6 +29,7 @@ type Engine struct {
 	metrics *metrics
 	log     *quiet
 	closers []func() // clients of its own
+	closing sync.Once
 
 	partitions []*partition
 	table      *lease.Table
@@ -168,10 +169,11 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 }
 
 func (e *Engine) closeClients() {
-	for _, c := range e.closers {
-		c()
-	}
-	e.closers = nil
+	e.closing.Do(func() {
+		for _, c := range e.closers {
+			c()
+		}
+	})
 }
 
 // ID is the name under which this run of the process is a consumer of the group: the consumer id and a suffix that is

@@ -57,6 +57,19 @@ func (p *partition) view() (s *lease.Session, epoch uint64) {
 	return p.mu.session, p.mu.epoch
 }
 
+// leave takes the session out, if it is this one: no further beat is sent for it, and its end is no loss. It reports
+// whether it was there.
+func (p *partition) leave(s *lease.Session) bool {
+	p.mu.Lock()
+	there := p.mu.session == s
+	if there {
+		p.mu.session = nil
+	}
+	p.mu.Unlock()
+	s.End()
+	return there
+}
+
 // await returns a session that lives, waiting for it; nil when ctx ends first.
 func (p *partition) await(ctx context.Context) *lease.Session {
 	for {

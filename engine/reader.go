@@ -77,7 +77,7 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 // reserve takes room for at most n more streams, and none while handlers are far behind. What it took counts as held
 // until unreserve.
 func (e *Engine) reserve(n int) int {
-	if e.courier.queued() >= 2*e.cfg.readBatch {
+	if e.courier.behind() >= 2*e.cfg.readBatch {
 		return 0
 	}
 	e.quota.Lock()

@@ -66,8 +66,10 @@ type delivery interface {
 	releasing(l *lease.Lease)
 	// handsBack says whether the end of a Releasing notification hands the stream back.
 	handsBack() bool
+	// blocks says whether a notification keeps a worker busy until it is done with.
+	blocks() bool
 	// finish delivers Terminated with why the engine ended, for as long as ctx allows. Nothing is delivered after it.
-	finish(ctx context.Context, why error)
+	finish(ctx context.Context, why error) error
 }
 
 // Run owns streams until ctx ends or Shutdown is called, and then drains: every stream that is held is told Releasing
@@ -108,12 +110,12 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	to := way(handling)
 	e.way = to
 	if err := e.assemble(base, to); err != nil {
-		to.finish(base, err)
+		e.finish(to, err)
 		return err
 	}
 	var group sync.WaitGroup
 	group.Go(func() { e.renewer.loop(base) })
-	group.Go(func() { e.watch(base) })
+	group.Go(func() { e.watch(base, to) })
 	defer group.Wait()
 	defer end(api.ErrClosed)
 
@@ -125,6 +127,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		if errors.Is(err, errStopped) {
 			err = nil
 		}
+		e.closeOpened()
 		e.dismantle(to, err)
 		return err
 	}
@@ -197,6 +200,14 @@ func (e *Engine) start(ctx context.Context) error {
 
 var errStopped = errors.New("stopped while starting")
 
+// closeOpened closes the sessions that were opened by a start which ended before all were: nobody shall find them dead.
+func (e *Engine) closeOpened() {
+	e.life.beginDrain()
+	ctx, cancel := context.WithTimeout(e.life.hurry, e.cfg.timeout)
+	defer cancel()
+	e.handBackAll(ctx)
+}
+
 // definite reports whether an error of the start is one that waiting does not mend.
 func definite(err error) bool {
 	return errors.Is(err, api.ErrPartitionMismatch) || errors.Is(err, api.ErrFormat) || lease.Permanent(err)
@@ -256,9 +267,9 @@ func (e *Engine) delivered(to delivery, n api.Notification, err error, took time
 const slowHandler = time.Second
 
 // watch looks once a second for handlers that block workers, and ends with ctx.
-func (e *Engine) watch(ctx context.Context) {
+func (e *Engine) watch(ctx context.Context, to delivery) {
 	for pause(ctx, slowHandler) {
-		if n, example := e.courier.blocked(time.Now(), slowHandler); n > 0 {
+		if n, example := e.courier.blocked(time.Now(), slowHandler); n > 0 && to.blocks() {
 			e.log.warn("handlers block workers", n, "for", slowHandler, "example", example,
 				"remedy", "return from Handle at once and work elsewhere, or use RunEach, or WithWorkers")
 		}

@@ -40,6 +40,8 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 	}
 	if s != nil {
 		name = s.Consumer()
+	} else if e.life.drain.Err() != nil {
+		return nil // nothing more is taken
 	}
 	_, epoch := p.view()
 	sent := e.clock.Now()
@@ -49,7 +51,7 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 		if ctx.Err() == nil {
 			e.renewer.beatAfter(p.number, e.clock.Now()+int64(p.failing(e, err)))
 		}
-		return nil
+		return s // renewal does not wait for the group
 	}
 	e.metrics.opened(true)
 	p.recovered(e)

@@ -49,6 +49,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 // drain is the one place that knows the order of a shutdown. Renewal goes on until the last step but one.
 func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	e.event(api.EventDrainStarted, api.NoPartition, nil, fmt.Sprintf("%d streams held", e.table.Len()))
+	e.life.beginDrain() // where ctx has ended: no session is opened any more
 	patience, cancel := context.WithTimeout(e.life.hurry, e.cfg.drainTimeout)
 	defer cancel()
 
@@ -102,34 +103,28 @@ func (e *Engine) returnParked() {
 
 // release tells an owner that its stream is to be handed back.
 func (e *Engine) release(to delivery, l *lease.Lease) {
-	if l.Remaining() == 0 {
+	if l.Remaining() == 0 || !l.TellReleasing() {
 		return
 	}
 	e.courier.post(api.Notification{Kind: api.Releasing, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: api.ErrReleasing})
 	to.releasing(l)
 }
 
-// handBackAll waits until endings are settled and nothing is pending for any session; false when ctx ends first.
+// handBackAll waits until endings are settled, and nothing is pending for any session, those that were lost included;
+// false when ctx ends first.
 func (e *Engine) handBackAll(ctx context.Context) bool {
 	if !e.room.wait(ctx, func() bool { return e.table.Len() == 0 }) ||
 		!e.ender.idle.wait(ctx, func() bool { return e.ender.pending() == 0 }) {
 		return false
 	}
 	by := e.clock.Now() + 2*int64(unblockTime)
-	var debts []*debt
+	e.ender.hasten(by)
 	for _, p := range e.partitions {
 		if s, _ := p.view(); s != nil {
-			debts = append(debts, e.ender.owe(s, by))
+			e.ender.owe(s, by)
 		}
 	}
-	for _, d := range debts {
-		select {
-		case <-d.settled:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
+	return e.ender.idle.wait(ctx, func() bool { return e.ender.owing() == 0 })
 }
 
 // dismantle stops all parts. What is still held by then is lost to its owners with the cause ErrClosed.
@@ -145,14 +140,35 @@ func (e *Engine) dismantle(to delivery, why error) {
 	e.renewer.crew.stop()
 	for _, p := range e.partitions {
 		if s, _ := p.view(); s != nil {
-			s.End()
+			p.leave(s)
 		}
 	}
 	ctx, cancel := context.WithTimeout(e.life.hurry, time.Second)
 	defer cancel()
 	_ = e.courier.wait(ctx)
-	to.finish(ctx, why)
+	e.finish(to, why)
 	_ = e.courier.stop(ctx)
+}
+
+// lastWord is how long the handler of Terminated may take when the engine is to end at once.
+const lastWord = 100 * time.Millisecond
+
+// finish has Terminated delivered.
+func (e *Engine) finish(to delivery, why error) {
+	ctx, cancel := context.WithTimeout(e.base, handBackTime)
+	defer cancel()
+	defer context.AfterFunc(e.life.hurry, func() {
+		pause(ctx, lastWord)
+		cancel()
+	})()
+	err := to.finish(ctx, why)
+	var panicked *api.PanicError
+	switch {
+	case errors.As(err, &panicked):
+		e.log.error("handler panicked", "kind", api.Terminated, "panic", panicked.Value, "stack", string(panicked.Stack))
+	case err != nil:
+		e.log.warn("handler returned an error that has no effect", 1, "kind", api.Terminated, "err", err)
+	}
 }
 
 // lastFailure is why Redis does not answer, nil if it does.

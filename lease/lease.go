@@ -32,6 +32,7 @@ type Lease struct {
 	retries  uint16
 	crashes  uint16
 	notified atomic.Bool // Superseded was posted
+	released atomic.Bool // Releasing was posted
 
 	// Guarded by the Table's mutex.
 	handle wheel.Handle
@@ -95,6 +96,12 @@ func (l *Lease) Since() int64 { return l.since }
 
 // Supersede reports true the first time: the owner is told once that newer announcements wait.
 func (l *Lease) Supersede() bool { return l.notified.CompareAndSwap(false, true) }
+
+// TellReleasing reports true the first time: the owner is told once that the stream is to be handed back.
+func (l *Lease) TellReleasing() bool { return l.released.CompareAndSwap(false, true) }
+
+// Releasing reports whether TellReleasing was called.
+func (l *Lease) Releasing() bool { return l.released.Load() }
 
 // Remaining is the exact check of ownership.
 func (l *Lease) Remaining() time.Duration {
