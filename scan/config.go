@@ -61,7 +61,7 @@ type Config struct {
 
 	// MaxCrashes is how often a stream is handed out again after the process that owned it died without handing it
 	// back. The crash after that makes its announcement a dead letter, if no other stream of that process has as many: of
-	// several that may be to blame all are handed out again, until one stands out or has twice as many crashes as this.
+	// several that may be to blame all are handed out again, until one stands out or has three times as many.
 	// Default and zero: 10. Negative: none, the first crash is the last; for no limit use math.MaxInt.
 	MaxCrashes int
 

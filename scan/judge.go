@@ -69,7 +69,8 @@ func (c Config) Judge(o *Orphan, death Death, rnd float64) lease.Return {
 // Convict finds out which of the entries that are beyond the limit of crashes is to blame, all that one dead consumer
 // left; the others are put off instead of becoming dead letters. What kills its owner is there at every one of these
 // deaths; what merely shares its fate misses one, sooner or later, since each comes back after a delay of its own. So the
-// one with the most crashes is to blame, if it is alone in that. Beyond twice the limit nobody waits for certainty.
+// one with the most crashes is to blame, if it is alone in that. Each further death parts it from about half of those that
+// are level with it; beyond three times the limit all that have the most are to blame.
 func (c Config) Convict(suspects []lease.Return, rnd func() float64) {
 	c = c.WithDefaults()
 	most, alone := 0, false
@@ -80,10 +81,10 @@ func (c Config) Convict(suspects []lease.Return, rnd func() float64) {
 			alone = false
 		}
 	}
-	limit := min(max(c.MaxCrashes, 0), math.MaxInt/2)
+	limit := min(max(c.MaxCrashes, 0), math.MaxInt/3)
 	for i := range suspects {
 		r := &suspects[i]
-		if r.Crashes == most && alone || r.Crashes > 2*limit {
+		if r.Crashes == most && (alone || most > 3*limit) {
 			continue
 		}
 		r.Dest, r.Reason = lease.ToLater, ""

@@ -1,0 +1,447 @@
+package scan
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/lease"
+)
+
+// Trace: a process dies that held some streams, had read others, and had parked one that somebody else owns.
+func TestRecoverGivesBackAllThatWasPending(t *testing.T) {
+	w := newWard(t).mortal()
+	w.owned(bea, "bea's")
+	for i := range 7 {
+		w.announce(fmt.Sprint("held-", i), "mine", "kept")
+	}
+	w.own(dead, 7)
+	w.announce("read")
+	w.announce("bea's")
+	w.read(dead, 2)
+	w.kill(dead, time.Second)
+
+	require.Equal(t, Recovered{Entries: 9, Scripts: 3, Removed: true}, w.recover(ann))
+	require.Zero(t, w.pending(dead))
+	require.NotContains(t, w.consumers(), dead)
+	require.Empty(t, w.deadline(dead))
+	require.Zero(t, w.num("EXISTS", w.keys.Recover(dead)), "the claim is let go")
+	require.Zero(t, w.num("ZCARD", w.keys.Later), "a first crash costs no delay")
+	require.Equal(t, 1, w.num("EXISTS", w.keys.Lease("bea's")), "what somebody else holds stays held")
+	for i := range 7 {
+		require.Zero(t, w.num("EXISTS", w.keys.Lease(fmt.Sprint("held-", i))))
+	}
+	entries := w.stream(w.keys.Input)
+	require.Len(t, entries, 10)
+	for _, e := range entries[1:8] {
+		require.Equal(t, "1", e.FieldValues[lease.FieldCrashes])
+		require.Equal(t, "kept", e.FieldValues["mine"])
+		require.Empty(t, e.FieldValues[lease.FieldRetries])
+	}
+	for _, e := range entries[8:] {
+		require.Empty(t, e.FieldValues[lease.FieldCrashes], "never held")
+	}
+	require.Len(t, w.own(bea, 8), 8)
+}
+
+func TestRecoverTwiceAndLate(t *testing.T) {
+	w := newWard(t).mortal()
+	w.owned(dead, "s")
+	w.kill(dead, time.Minute)
+	late := w.at(bea)
+	items := w.lent(late)
+	w.do("DEL", w.keys.Recover(dead))
+	require.Equal(t, 1, w.recover(ann).Entries)
+
+	_, err := late.recover(w.ctx, items)
+	require.ErrorIs(t, err, ErrNotMine, "its session is gone")
+	left, err := late.sweep(w.ctx)
+	require.NoError(t, err)
+	require.Equal(t, -1, left)
+	_, err = w.store.Recover(w.ctx, 0, bea, dead)
+	require.ErrorIs(t, err, ErrNotMine)
+	require.Len(t, w.stream(w.keys.Input), 1)
+}
+
+// A page is given back a second time when the answer to the first was lost.
+func TestRecoverScriptIsHarmlessToRepeat(t *testing.T) {
+	w := newWard(t).mortal()
+	w.owned(dead, "s")
+	w.owned(dead, "t", "_crash_count", "3")
+	w.owned(dead, "u", "_crash_count", "10")
+	w.kill(dead, time.Minute)
+	r := w.at(ann)
+	items := append(w.lent(r), r.suspects...)
+	for i := range 2 {
+		outcomes, err := r.recover(w.ctx, items)
+		require.NoError(t, err)
+		for _, o := range outcomes {
+			require.Equal(t, i == 0, o.Verdict == lease.Moved)
+			require.Equal(t, i == 1, o.Verdict == lease.NotPending)
+		}
+		require.Len(t, w.stream(w.keys.Input), 1)
+		require.Equal(t, 1, w.num("ZCARD", w.keys.Later))
+		require.Len(t, w.stream(w.keys.DeadLetters), 1)
+	}
+}
+
+// Trace: the recoverer stands still with half of it done. Its claim runs out, somebody else goes on, and when it wakes up
+// it is told so.
+func TestClaimKeepsOthersOffAndRunsOut(t *testing.T) {
+	w := newWard(t).mortal()
+	for i := range 5 {
+		w.announce(fmt.Sprint(i))
+	}
+	w.own(dead, 5)
+	w.kill(dead, time.Minute)
+	slow := w.at(ann)
+	items := w.lent(slow)
+	require.Len(t, items, 3)
+	require.LessOrEqual(t, w.num("PTTL", w.keys.Recover(dead)), int(ClaimTime.Milliseconds()))
+	_, err := w.store.Recover(w.ctx, 0, bea, dead)
+	require.ErrorIs(t, err, ErrBusy)
+	require.Equal(t, 5, w.pending(dead))
+
+	w.do("PEXPIRE", w.keys.Recover(dead), "100")
+	_, err = slow.recover(w.ctx, items[:1])
+	require.NoError(t, err)
+	require.Greater(t, w.num("PTTL", w.keys.Recover(dead)), 1000, "each page extends it")
+
+	w.do("DEL", w.keys.Recover(dead))
+	_, err = slow.recover(w.ctx, items)
+	require.ErrorIs(t, err, ErrBusy, "a claim that has run out is not taken up again by itself")
+	require.Equal(t, 4, w.recover(bea).Entries)
+	_, err = slow.page(w.ctx, "-")
+	require.ErrorIs(t, err, ErrNotMine)
+}
+
+// Trace: a consumer is listed as dead, and then it turns out that everybody was cut off: its deadline is moved before the
+// page that was read is given back.
+func TestConsumerThatIsAliveAgainIsNotRobbed(t *testing.T) {
+	w := newWard(t).mortal()
+	w.owned(dead, "s")
+	w.kill(dead, time.Minute)
+	r := w.at(ann)
+	items := w.lent(r)
+	w.score(dead, strconv.FormatInt(w.now()+5000, 10))
+	_, err := r.recover(w.ctx, items)
+	require.ErrorIs(t, err, ErrNotMine)
+	left, err := r.sweep(w.ctx)
+	require.NoError(t, err)
+	require.Equal(t, -1, left)
+	require.Equal(t, 1, w.pending(dead))
+	require.Contains(t, w.consumers(), dead)
+	_, err = w.store.Recover(w.ctx, 0, ann, dead)
+	require.ErrorIs(t, err, ErrNotMine)
+}
+
+// The same with a partition that begins to settle half-way.
+func TestRecoveryStopsWhenThePartitionSettles(t *testing.T) {
+	w := newWard(t).mortal()
+	w.owned(dead, "s")
+	w.kill(dead, time.Minute)
+	r := w.at(ann)
+	items := w.lent(r)
+	w.forget()
+	_, err := r.recover(w.ctx, items)
+	require.ErrorIs(t, err, ErrNotMine)
+	require.Equal(t, 1, w.pending(dead))
+}
+
+// What ended on purpose, or was adopted, has crashed nobody, however often the streams' owners died before.
+func TestRecoveringTheClosedAndTheAdoptedCountsNothing(t *testing.T) {
+	for name, score := range map[string]string{"closed": "0", "adopted": "1000.5"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWard(t).mortal()
+			w.owned(dead, "s", "_crash_count", "10", "_retry_count", "2")
+			w.score(dead, score)
+			require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, w.recover(ann))
+			e := w.stream(w.keys.Input)[0]
+			require.Equal(t, "10", e.FieldValues[lease.FieldCrashes])
+			require.Equal(t, "2", e.FieldValues[lease.FieldRetries])
+		})
+	}
+}
+
+func TestCrashesDelayAndThenEndInTheDeadLetters(t *testing.T) {
+	w := newWard(t).mortal()
+	w.owned(dead, "first")
+	w.owned(dead, "third", "_crash_count", "2")
+	w.owned(dead, "last", "_crash_count", "10", "_retry_count", "1", "mine", "kept")
+	stable := w.owned(dead, "stable", "_crash_count", "10")
+	w.held(stable, 5*time.Minute+20*time.Second)
+	w.kill(dead, time.Second)
+	require.Equal(t, Recovered{Entries: 4, Dead: 1, Scripts: 3, Removed: true}, w.recover(ann))
+
+	input := w.stream(w.keys.Input)
+	require.Len(t, input, 2)
+	require.Equal(t, "1", input[0].FieldValues[lease.FieldCrashes])
+	require.NotContains(t, input[1].FieldValues, lease.FieldCrashes, "it starts from zero")
+	later, err := w.try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
+	require.NoError(t, err)
+	require.Len(t, later, 1)
+	require.Contains(t, later[0].Member, "third")
+	require.InDelta(t, float64(w.now())+2000, later[0].Score, 1500)
+
+	letters := w.stream(w.keys.DeadLetters)
+	require.Len(t, letters, 1)
+	letter := letters[0].FieldValues
+	require.Contains(t, letter[lease.FieldAnnouncement], "last")
+	require.Equal(t, "11", letter[lease.FieldCrashes])
+	require.Equal(t, "1", letter[lease.FieldRetries])
+	require.Equal(t, dead, letter[lease.FieldLastOwner])
+	require.Equal(t, "kept", letter["mine"])
+	require.True(t, strings.HasPrefix(letter[lease.FieldReason], "crashes: "))
+	require.NotEmpty(t, letter[lease.FieldDeadAt])
+	require.NotEmpty(t, letter[lease.FieldOriginalID])
+}
+
+// Trace: several pages of streams are beyond the limit, and only one of them is to blame.
+func TestOnlyTheStreamThatStandsOutBecomesADeadLetter(t *testing.T) {
+	w := newWard(t).mortal()
+	for i := range 8 {
+		w.owned(dead, fmt.Sprint("innocent-", i), "_crash_count", "10")
+	}
+	w.owned(dead, "killer", "_crash_count", "11")
+	w.kill(dead, time.Second)
+	require.Equal(t, Recovered{Entries: 9, Dead: 1, Scripts: 3, Removed: true}, w.recover(ann))
+	letters := w.stream(w.keys.DeadLetters)
+	require.Len(t, letters, 1)
+	require.Contains(t, letters[0].FieldValues[lease.FieldAnnouncement], "killer")
+	require.Equal(t, 8, w.num("ZCARD", w.keys.Later))
+}
+
+// Trace: a full dead-letter stream. What should go there is put off for long, and nothing is lost.
+func TestFullDeadLettersPutOff(t *testing.T) {
+	for name, trim := range map[string]bool{"kept": false, "trimmed": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWard(t, func(s *Settings) { s.DLQMaxLen, s.DLQTrim = 1, trim }).mortal()
+			w.do("XADD", w.keys.DeadLetters, "*", "f", "v")
+			w.owned(dead, "s", "_crash_count", "10")
+			w.kill(dead, time.Second)
+			done := w.recover(ann)
+			require.Equal(t, 1, done.Entries)
+			if trim {
+				require.Equal(t, 1, done.Dead)
+				require.Zero(t, w.num("ZCARD", w.keys.Later))
+				return
+			}
+			require.Zero(t, done.Dead)
+			later, err := w.try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
+			require.NoError(t, err)
+			require.Len(t, later, 1)
+			require.InDelta(t, float64(w.now()+time.Hour.Milliseconds()), later[0].Score, 60_000)
+			require.Len(t, w.stream(w.keys.DeadLetters), 1)
+		})
+	}
+}
+
+// Trace: entry after entry that should become a dead letter is refused, since a key of another type stands there. The walk
+// from page to page ended at the first of them, and 10,000 others waited for somebody to clean up.
+func TestEntryThatIsRefusedHoldsUpNobodyElse(t *testing.T) {
+	w := newWard(t, func(s *Settings) { s.MaxCrashes = -1 }).mortal()
+	w.do("HSET", w.keys.DeadLetters, "f", "v")
+	for i := range 4 {
+		w.owned(dead, fmt.Sprint("refused-", i))
+	}
+	for i := range 7 {
+		w.announce(fmt.Sprint("fine-", i))
+	}
+	w.read(dead, 7)
+	w.kill(dead, time.Minute)
+	done, err := w.store.Recover(w.ctx, 0, ann, dead)
+	require.ErrorIs(t, err, ErrRefused)
+	require.ErrorContains(t, err, "WRONGTYPE")
+	require.Equal(t, 7, done.Entries)
+	require.False(t, done.Removed)
+	require.Equal(t, 4, w.pending(dead))
+	require.Zero(t, w.num("EXISTS", w.keys.Recover(dead)), "the claim is let go")
+	require.Contains(t, w.consumers(), dead)
+
+	w.do("DEL", w.keys.DeadLetters)
+	require.Equal(t, Recovered{Entries: 4, Dead: 4, Scripts: 2, Removed: true}, w.recover(bea))
+}
+
+func TestUnreadableAndVanishedEntries(t *testing.T) {
+	w := newWard(t).mortal()
+	w.add("lbs-input", "not json")
+	w.add("other", "field")
+	w.add("lbs-input", `{"DataStreamName":""}`)
+	trimmed := w.announce("trimmed")
+	w.read(dead, 4)
+	owned := w.owned(dead, "trimmed too")
+	w.do("XDEL", w.keys.Input, trimmed, owned.ID)
+	w.kill(dead, time.Minute)
+	done := w.recover(ann)
+	require.Equal(t, 3, done.Entries, "they go back to a reader, who knows what to do with them")
+	require.Equal(t, 2, done.Gone)
+	require.True(t, done.Removed)
+	require.Len(t, w.stream(w.keys.Input), 3)
+	require.Empty(t, w.stream(w.keys.DeadLetters))
+}
+
+// Trace: an entry with more fields than a script can copy: it becomes a dead letter with the field that is known, and what
+// shares its page goes back as ever.
+func TestEntryWithFiveThousandFields(t *testing.T) {
+	w := newWard(t).mortal()
+	fields := make([]string, 0, 10_002)
+	for i := range 5000 {
+		fields = append(fields, fmt.Sprint("f", i), "v")
+	}
+	w.announce("before")
+	w.announce("wide", fields...)
+	w.add(fields...) // and unreadable
+	w.announce("after")
+	w.read(dead, 4)
+	w.kill(dead, time.Minute)
+	require.Equal(t, Recovered{Entries: 4, Dead: 2, Scripts: 3, Removed: true}, w.recover(ann))
+	require.Len(t, w.stream(w.keys.Input), 2)
+	letters := w.stream(w.keys.DeadLetters)
+	require.Len(t, letters, 2)
+	require.Contains(t, letters[0].FieldValues[lease.FieldAnnouncement], "wide")
+	require.Contains(t, letters[0].FieldValues[lease.FieldReason], "too_wide")
+}
+
+// Trace: a process dies between reading an announcement and putting it off until the time its producer set. The copy did
+// not carry that time, and the stream was handed out at once.
+func TestWhatWasReadBeforeItsTimeStillWaits(t *testing.T) {
+	w := newWard(t).mortal()
+	at := w.now() + 3_600_000
+	w.announce("tomorrow", "_not_before", strconv.FormatInt(at, 10))
+	w.announce("yesterday", "_not_before", "1000")
+	w.read(dead, 2)
+	w.kill(dead, time.Minute)
+	require.Equal(t, 2, w.recover(ann).Entries)
+	later, err := w.try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
+	require.NoError(t, err)
+	require.Len(t, later, 1)
+	require.EqualValues(t, at, later[0].Score)
+	require.Contains(t, later[0].Member, "tomorrow")
+	require.Len(t, w.stream(w.keys.Input), 1)
+}
+
+// Trace: a read of the dead consumer was still blocked on the server, and is given what its own recovery queued again. The
+// consumer stays until that is recovered too; no entry is ever destroyed with it.
+func TestSweepLeavesAConsumerThatWasGivenMore(t *testing.T) {
+	w := newWard(t).mortal()
+	w.owned(dead, "s")
+	w.kill(dead, time.Minute)
+	r := w.at(ann)
+	_, err := r.recover(w.ctx, w.lent(r))
+	require.NoError(t, err)
+	w.read(dead, 1)
+	left, err := r.sweep(w.ctx)
+	require.NoError(t, err)
+	require.Equal(t, 1, left)
+	require.Contains(t, w.consumers(), dead)
+	require.Zero(t, w.num("EXISTS", w.keys.Recover(dead)), "somebody may go on at once")
+	require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, w.recover(bea))
+
+	// After its removal: a read makes the consumer anew, without a session. It is adopted, and then recovered.
+	w.read(dead, 1)
+	require.Empty(t, w.list(ann, false))
+	require.Empty(t, w.list(ann, true))
+	w.score(dead, "1000.5")
+	require.Equal(t, []string{dead}, w.list(ann, false))
+	require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, w.recover(ann))
+	require.Empty(t, w.stream(w.keys.Input)[0].FieldValues[lease.FieldCrashes][1:], "counted once, when it was held")
+}
+
+func TestSweepOfTheLivingAndTheUnknown(t *testing.T) {
+	w := newWard(t).mortal()
+	left, err := w.at(ann).sweep(w.ctx)
+	require.NoError(t, err)
+	require.Equal(t, -1, left, "it lives")
+	w.do("ZREM", w.keys.Sessions, dead)
+	left, err = w.at(ann).sweep(w.ctx)
+	require.NoError(t, err)
+	require.Equal(t, -1, left, "it is unknown")
+	require.Contains(t, w.consumers(), dead)
+	w.score(dead, "0")
+	left, err = w.at(ann).sweep(w.ctx)
+	require.NoError(t, err)
+	require.Zero(t, left)
+	require.NotContains(t, w.consumers(), dead)
+}
+
+// Trace: rolling deployments leave a consumer in the group for every process there ever was.
+func TestHundredDeadConsumersWithNothingPendingAreRemoved(t *testing.T) {
+	w := newWard(t)
+	for i := range 100 {
+		w.open(fmt.Sprint("old.", i))
+		w.kill(fmt.Sprint("old.", i), time.Minute)
+	}
+	w.owned(bea, "s")
+	names := w.list(ann, true)
+	require.Len(t, names, 100)
+	for _, name := range names {
+		done, err := w.store.Recover(w.ctx, 0, ann, name)
+		require.NoError(t, err)
+		require.Equal(t, Recovered{Removed: true}, done)
+	}
+	require.ElementsMatch(t, []string{ann, bea}, w.consumers())
+	require.Empty(t, w.list(ann, true))
+	require.Equal(t, 1, w.pending(bea))
+}
+
+// Consumers of the library that this one follows have no sessions: they are adopted, and what they left is recovered like
+// anybody's, without a crash held against it.
+func TestForeignConsumerIsAdoptedAndRecovered(t *testing.T) {
+	const foreign = lease.ForeignPrefix + "pod-1"
+	w := newWard(t)
+	id := w.announce("s")
+	w.read(foreign, 1)
+	w.do("XCLAIM", w.keys.Input, w.layout.Group(), foreign, "0", id, "RETRYCOUNT", "5")
+	require.Empty(t, w.list(ann, true))
+	w.score(foreign, "1000.5")
+	require.Equal(t, []string{foreign}, w.list(ann, false))
+	done, err := w.store.Recover(w.ctx, 0, ann, foreign)
+	require.NoError(t, err)
+	require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, done)
+	require.NotContains(t, w.stream(w.keys.Input)[0].FieldValues, lease.FieldCrashes)
+}
+
+// An entry of another partition, read here and not yet forwarded, goes back to where it was read.
+func TestStrangeEntryGoesBackHere(t *testing.T) {
+	w := newWard(t).mortal()
+	w.announce("s")
+	w.read(dead, 1)
+	w.kill(dead, time.Minute)
+	require.Equal(t, 1, w.recover(ann).Entries)
+	require.Len(t, w.stream(w.keys.Input), 1)
+}
+
+// Trace: the dead one's lease was taken over by somebody else under another entry; freeing it would make two owners.
+func TestLeaseOfSomebodyElseIsNotFreed(t *testing.T) {
+	w := newWard(t).mortal()
+	w.owned(dead, "s")
+	w.do("DEL", w.keys.Lease("s"))
+	w.owned(bea, "s")
+	w.kill(dead, time.Minute)
+	require.Equal(t, 1, w.recover(ann).Entries)
+	require.Contains(t, w.text("GET", w.keys.Lease("s")), bea)
+}
+
+// Each recovery costs pages, however large: 2 scripts a page, and 2 at the end.
+func TestRecoveryCostsPages(t *testing.T) {
+	w := newWard(t, func(s *Settings) { s.Page = 100 }).mortal()
+	for i := range 1000 {
+		w.announce(fmt.Sprint(i))
+	}
+	w.own(dead, 500)
+	w.read(dead, 500)
+	w.kill(dead, time.Minute)
+	before, err := w.server.CommandStats(w.ctx)
+	require.NoError(t, err)
+	require.Equal(t, Recovered{Entries: 1000, Scripts: 10, Removed: true}, w.recover(ann))
+	after, err := w.server.CommandStats(w.ctx)
+	require.NoError(t, err)
+	scripts := func(name string) int64 { return after[name].Calls - before[name].Calls }
+	// EVAL stands for the first run of a script.
+	require.EqualValues(t, 3, scripts("eval"))
+	require.EqualValues(t, 2*10+2, scripts("evalsha"))
+}

@@ -1,0 +1,265 @@
+package scan
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// ward is a server with one partition, on which consumers live and die by scripts alone: nothing happens by itself.
+type ward struct {
+	t      testing.TB
+	ctx    context.Context
+	server *servers.Server
+	client rueidis.Client
+	layout *cluster.Layout
+	keys   *cluster.Keys
+	set    Settings
+	store  *Store
+	leases *lease.Store
+}
+
+const (
+	ann  = "ann.1" // who looks
+	bea  = "bea.1" // another one who looks
+	dead = "dead.1"
+)
+
+func newWard(t testing.TB, changes ...func(*Settings)) *ward {
+	layout, err := cluster.NewLayout("shop", 1)
+	require.NoError(t, err)
+	server := servers.New(t)
+	w := &ward{t: t, ctx: context.Background(), server: server, client: server.Client(t), layout: layout, keys: layout.Keys(0),
+		set: Settings{
+			Config: Config{}.WithDefaults(), SessionTTL: 10 * time.Second, Gap: time.Hour, Settle: true,
+			Timeout: 20 * time.Second, Page: 3,
+		}}
+	for _, change := range changes {
+		change(&w.set)
+	}
+	w.stores()
+	w.open(ann)
+	w.open(bea)
+	return w
+}
+
+func (w *ward) stores() {
+	w.store = NewStore(w.layout, w.set, w.client, nil)
+	w.leases = lease.NewStore(w.layout, lease.Settings{
+		LeaseTTL: 30 * time.Second, SessionTTL: w.set.SessionTTL, Gap: w.set.Gap, Settle: w.set.Settle,
+		Timeout: w.set.Timeout, DeadLimit: w.set.DeadLimit(), DeadDelay: time.Hour,
+	}, w.client, w.client, nil)
+}
+
+// as is the same ward seen by a client with other rights.
+func (w *ward) as(rules ...string) *ward {
+	w.t.Helper()
+	w.do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", "nopass", "allkeys", "+@all"}, rules...)...)
+	opt := w.server.ClientOption()
+	opt.Username, opt.Password = "limited", "any"
+	client, err := rueidis.NewClient(opt)
+	require.NoError(w.t, err)
+	w.t.Cleanup(client.Close)
+	other := *w
+	other.client = client
+	other.stores()
+	return &other
+}
+
+func (w *ward) try(args ...string) rueidis.RedisResult {
+	return w.client.Do(w.ctx, w.client.B().Arbitrary(args...).Build())
+}
+
+func (w *ward) do(args ...string) rueidis.RedisMessage {
+	w.t.Helper()
+	m, err := w.try(args...).ToMessage()
+	if !rueidis.IsRedisNil(err) {
+		require.NoError(w.t, err, "%.200q", args)
+	}
+	return m
+}
+
+func (w *ward) num(args ...string) int {
+	w.t.Helper()
+	n, err := w.try(args...).AsInt64()
+	require.NoError(w.t, err, "%q", args)
+	return int(n)
+}
+
+func (w *ward) text(args ...string) string {
+	w.t.Helper()
+	text, err := w.try(args...).ToString()
+	if !rueidis.IsRedisNil(err) {
+		require.NoError(w.t, err, "%q", args)
+	}
+	return text
+}
+
+// now is the server's clock, ms.
+func (w *ward) now() int64 {
+	w.t.Helper()
+	at, err := w.try("TIME").AsIntSlice()
+	require.NoError(w.t, err)
+	return at[0]*1000 + at[1]/1000
+}
+
+func (w *ward) open(consumer string) {
+	w.t.Helper()
+	_, err := w.leases.Open(w.ctx, 0, consumer, 0)
+	require.NoError(w.t, err)
+}
+
+// add announces with raw fields.
+func (w *ward) add(fields ...string) string {
+	w.t.Helper()
+	return w.text(append([]string{"XADD", w.keys.Input, "*"}, fields...)...)
+}
+
+func (w *ward) announce(stream string, more ...string) string {
+	w.t.Helper()
+	text, err := lease.EncodeAnnouncement(stream, nil)
+	require.NoError(w.t, err)
+	return w.add(append([]string{lease.FieldAnnouncement, text}, more...)...)
+}
+
+// read delivers n entries, which must be there.
+func (w *ward) read(consumer string, n int) []lease.Entry {
+	w.t.Helper()
+	entries, err := w.leases.Read(w.ctx, 0, consumer, n, time.Millisecond)
+	require.NoError(w.t, err)
+	require.Len(w.t, entries, n)
+	return entries
+}
+
+// own has consumer read and take n entries.
+func (w *ward) own(consumer string, n int) (owned []*lease.Entry) {
+	w.t.Helper()
+	for _, raw := range w.read(consumer, n) {
+		parsed, err := lease.ParseEntry(w.layout, 0, raw.ID, raw.Body)
+		require.NoError(w.t, err)
+		owned = append(owned, &parsed)
+	}
+	status, takes, err := w.leases.Acquire(w.ctx, 0, consumer, owned)
+	require.NoError(w.t, err)
+	require.Equal(w.t, lease.SessionLive, status)
+	for _, take := range takes {
+		require.Equal(w.t, lease.Acquired, take.Verdict, take.Reason)
+	}
+	return owned
+}
+
+// owned announces a stream and has consumer own it.
+func (w *ward) owned(consumer, stream string, more ...string) *lease.Entry {
+	w.t.Helper()
+	w.announce(stream, more...)
+	return w.own(consumer, 1)[0]
+}
+
+// score sets the deadline of a session as it stands in the set.
+func (w *ward) score(consumer, at string) { w.t.Helper(); w.do("ZADD", w.keys.Sessions, at, consumer) }
+
+// kill makes a session past by ago.
+func (w *ward) kill(consumer string, ago time.Duration) {
+	w.t.Helper()
+	w.score(consumer, strconv.FormatInt(w.now()-ago.Milliseconds(), 10))
+}
+
+// mortal is a consumer with a session that is about to be killed.
+func (w *ward) mortal() *ward { w.open(dead); return w }
+
+// held makes an entry pending for so long.
+func (w *ward) held(e *lease.Entry, idle time.Duration) {
+	w.t.Helper()
+	w.do("XCLAIM", w.keys.Input, w.layout.Group(), dead, "0", e.ID, "IDLE", strconv.FormatInt(idle.Milliseconds(), 10),
+		"RETRYCOUNT", "2", "JUSTID")
+}
+
+func (w *ward) pending(consumer string) int {
+	w.t.Helper()
+	rows, err := w.try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "100000", consumer).ToArray()
+	require.NoError(w.t, err)
+	return len(rows)
+}
+
+func (w *ward) consumers() (names []string) {
+	w.t.Helper()
+	rows, err := w.try("XINFO", "CONSUMERS", w.keys.Input, w.layout.Group()).ToArray()
+	require.NoError(w.t, err)
+	for _, row := range rows {
+		fields, err := row.AsMap()
+		require.NoError(w.t, err)
+		name := fields["name"]
+		text, err := name.ToString()
+		require.NoError(w.t, err)
+		names = append(names, text)
+	}
+	return names
+}
+
+func (w *ward) deadline(consumer string) string { return w.text("ZSCORE", w.keys.Sessions, consumer) }
+
+// stream is what stands in a stream.
+func (w *ward) stream(key string) []rueidis.XRangeEntry {
+	w.t.Helper()
+	entries, err := w.try("XRANGE", key, "-", "+").AsXRange()
+	require.NoError(w.t, err)
+	return entries
+}
+
+// recover recovers the dead consumer without an error.
+func (w *ward) recover(me string) Recovered {
+	w.t.Helper()
+	done, err := w.store.Recover(w.ctx, 0, me, dead)
+	require.NoError(w.t, err)
+	return done
+}
+
+// at is a recovery that can be gone through step by step.
+func (w *ward) at(me string) *recovery {
+	return &recovery{Store: w.store, me: me, dead: dead}
+}
+
+// list is what Dead lists.
+func (w *ward) list(me string, adopt bool) []string {
+	w.t.Helper()
+	names, err := w.store.Dead(w.ctx, 0, me, adopt)
+	require.NoError(w.t, err)
+	return names
+}
+
+// forget makes the server look like a successor of the one that the books know.
+func (w *ward) forget() {
+	w.t.Helper()
+	for _, member := range w.runs() {
+		w.do("ZREM", w.keys.Sessions, member)
+	}
+	w.do("ZADD", w.keys.Sessions, "-1", "!run:0123456789abcdef")
+}
+
+func (w *ward) runs() (members []string) {
+	w.t.Helper()
+	all, err := w.try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
+	require.NoError(w.t, err)
+	for _, m := range all {
+		if len(m) > 5 && m[:5] == "!run:" {
+			members = append(members, m)
+		}
+	}
+	return members
+}
+
+// lent makes a page of the items that recover would be given for what is pending.
+func (w *ward) lent(r *recovery) []lease.Return {
+	w.t.Helper()
+	orphans, err := r.page(w.ctx, "-")
+	require.NoError(w.t, err)
+	return r.judge(orphans)
+}
