@@ -34,6 +34,11 @@ var (
 	scriptSendBack = embedded("sendback", "clock", "value", "entry")
 	scriptDrop     = embedded("drop")
 	scriptBacklog  = looking("backlog", "clock")
+
+	scriptOwner     = looking("owner", "clock", "value")
+	scriptConsumers = looking("consumers", "clock")
+	scriptHoldings  = looking("holdings")
+	scriptLeases    = embedded("leases", "clock")
 )
 
 // looking is a script that changes nothing and must run on a master all the same.
@@ -46,5 +51,6 @@ func Scripts() []*lease.Script {
 	return []*lease.Script{
 		scriptTurn, scriptPeers, scriptOrphans, scriptRecover, scriptSweep,
 		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
+		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases,
 	}
 }

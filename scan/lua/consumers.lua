@@ -1,0 +1,32 @@
+-- Lists the consumers of the group with what is pending for them, and their sessions.
+--
+-- KEYS     1 input stream  2 sessions
+-- ARGV     1 group
+-- Returns  { now, { consumer, entries pending, deadline of its session or false } … }; sessions without a consumer too
+-- Atomic   so that consumers and sessions are of one moment; a script because its answer must come from the master.
+-- Parts    clock
+
+refuse_replica('XACK', KEYS[1], ARGV[1], '0-0')
+local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
+if consumers.err then
+  if not string.find(consumers.err, 'no such key', 1, true) and not string.find(consumers.err, 'NOGROUP', 1, true) then
+    return redis.error_reply(consumers.err)
+  end
+  consumers = {}
+end
+local answer, seen = { now }, {}
+for _, flat in ipairs(consumers) do
+  local c = {}
+  for i = 1, #flat, 2 do
+    c[flat[i]] = flat[i + 1]
+  end
+  seen[c.name] = true
+  answer[#answer + 1] = { c.name, c.pending, redis.call('ZSCORE', KEYS[2], c.name) }
+end
+local flat = redis.call('ZRANGEBYSCORE', KEYS[2], 0, '+inf', 'WITHSCORES')
+for i = 1, #flat, 2 do
+  if not seen[flat[i]] then
+    answer[#answer + 1] = { flat[i], 0, flat[i + 1] }
+  end
+end
+return answer

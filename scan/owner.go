@@ -1,0 +1,335 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// SessionState is what a consumer's session says about it.
+type SessionState string
+
+const (
+	SessionAlive   SessionState = "alive"   // before its deadline
+	SessionDead    SessionState = "dead"    // past its deadline: others recover what it left
+	SessionClosed  SessionState = "closed"  // ended on purpose
+	SessionUnknown SessionState = "unknown" // there is none: it gets one, and is dead when that is past
+)
+
+// Session is that of a consumer in one partition, at one moment.
+type Session struct {
+	State SessionState
+	Until time.Time // its deadline by the server's clock; zero when closed or unknown
+}
+
+// Ownership says who owns a stream, since when and until when.
+type Ownership struct {
+	Stream    string
+	Partition int
+	At        time.Time // of the answer, by the server's clock, as all times here
+
+	// Consumer is the name of the owner; empty when there is none: the stream waits, was not announced, or is done. The
+	// fields that follow are zero then.
+	Consumer string
+	Token    api.Token
+	Entry    string // ID of the announcement that it is owned for
+	Waiting  string // ID of a later announcement that waits for it to end; empty: none that is known
+
+	// Since is when the stream was acquired; zero when the announcement is no longer pending for the owner, so that
+	// nobody knows.
+	Since time.Time
+
+	// Until is when the lease ends if it is not renewed; zero for a lease without an end, which somebody else has written.
+	Until time.Time
+
+	// Session is that of the owner. With a session that is dead, closed or unknown, the lease is about to be recovered.
+	Session Session
+
+	// Retries and Crashes are those counted before this ownership.
+	Retries int
+	Crashes int
+}
+
+// Owner says who owns a stream. Nobody owning it is no error. Errors match api.ErrInvalidStream or ErrUnknownService, or
+// are those of the client; a lease key whose value is none of this library is one too.
+func (i *Inspector) Owner(ctx context.Context, stream string) (Ownership, error) {
+	if err := cluster.ValidateStream(stream); err != nil {
+		return Ownership{}, err
+	}
+	layout, err := i.layout(ctx)
+	if err != nil {
+		return Ownership{}, err
+	}
+	p := layout.Of(stream)
+	k := layout.Keys(p)
+	parts, err := i.call(ctx, lease.Call{
+		Script: scriptOwner,
+		Keys:   []string{k.Lease(stream), k.Sessions, k.Input},
+		Args:   []string{layout.Group()},
+	}, 5)
+	o := Ownership{Stream: stream, Partition: p}
+	if err == nil {
+		err = o.parse(layout, parts)
+	}
+	return o, explained(fmt.Sprintf("owner of stream %.64q", stream), err)
+}
+
+func (o *Ownership) parse(layout *cluster.Layout, parts []rueidis.RedisMessage) error {
+	now, err := parts[0].AsInt64()
+	if err != nil {
+		return err
+	}
+	o.At = time.UnixMilli(now)
+	value, err := parts[1].ToString()
+	if err != nil {
+		return nil // no lease
+	}
+	held, err := parseLease(value, &parts[2], now)
+	if err != nil {
+		return err
+	}
+	o.Consumer, o.Token, o.Entry, o.Waiting, o.Until = held.consumer, held.token, held.entry, held.waiting, held.until
+	o.Session = parseSession(&parts[3], now)
+	pending, err := parts[4].ToArray()
+	if err != nil || len(pending) != 4 {
+		return nil
+	}
+	if name, _ := pending[0].ToString(); name != o.Consumer {
+		return nil
+	}
+	idle, err := pending[1].AsInt64()
+	if err != nil {
+		return err
+	}
+	o.Since = time.UnixMilli(now - idle)
+	if e, err := lease.ParseEntry(layout, o.Partition, o.Entry, fieldsOf(&pending[3])); err == nil {
+		o.Retries, o.Crashes = e.Retries, e.Crashes
+	}
+	return nil
+}
+
+func fieldsOf(m *rueidis.RedisMessage) (body []rueidis.XRangeFieldValue) {
+	flat, err := m.AsStrSlice()
+	if err != nil {
+		return nil
+	}
+	for n := 0; n+1 < len(flat); n += 2 {
+		body = append(body, rueidis.XRangeFieldValue{Field: flat[n], Value: flat[n+1]})
+	}
+	return body
+}
+
+// heldLease is the value of a lease key, and when it ends.
+type heldLease struct {
+	consumer, entry, waiting string
+	token                    api.Token
+	until                    time.Time
+}
+
+func parseLease(value string, ttl *rueidis.RedisMessage, now int64) (h heldLease, err error) {
+	fields := strings.Fields(value)
+	if len(fields) < 3 {
+		return h, fmt.Errorf("the value of the lease is %.80q, which is not one of this library: delete the key", value)
+	}
+	token, err := strconv.ParseUint(fields[1], 10, 64)
+	if err != nil {
+		return h, fmt.Errorf("the value of the lease is %.80q, which is not one of this library: delete the key", value)
+	}
+	h = heldLease{consumer: fields[0], token: api.Token(token), entry: fields[2]}
+	if len(fields) > 3 {
+		h.waiting = fields[3]
+	}
+	if left, err := ttl.AsInt64(); err == nil && left >= 0 {
+		h.until = time.UnixMilli(now + left)
+	}
+	return h, nil
+}
+
+func parseSession(score *rueidis.RedisMessage, now int64) Session {
+	deadline, err := score.AsFloat64()
+	switch {
+	case err != nil:
+		return Session{State: SessionUnknown}
+	case deadline == 0:
+		return Session{State: SessionClosed}
+	}
+	s := Session{State: SessionAlive, Until: time.UnixMilli(int64(math.Floor(deadline)))}
+	if deadline <= float64(now) {
+		s.State = SessionDead
+	}
+	return s
+}
+
+// Consumer is one run of one process, in one partition.
+type Consumer struct {
+	Partition int
+	Name      string // "<consumer id>.<suffix>"
+	Pending   int    // announcements: held, parked or just read
+	Session   Session
+}
+
+// Consumers lists the consumers of all partitions, by partition and name; those that are dead and not removed yet are
+// among them. Errors as with Backlog.
+func (i *Inspector) Consumers(ctx context.Context) (all []Consumer, err error) {
+	layout, err := i.layout(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := i.bounded(ctx)
+	defer cancel()
+	calls := make([]lease.Call, layout.Partitions())
+	for p := range calls {
+		k := layout.Keys(p)
+		calls[p] = lease.Call{Script: scriptConsumers, Keys: []string{k.Input, k.Sessions}, Args: []string{layout.Group()}}
+	}
+	var failed failures
+	for p, result := range i.run.DoMulti(ctx, calls) {
+		some, err := parseConsumers(p, result)
+		if err != nil {
+			failed.add(explained(fmt.Sprintf("consumers of partition %d", p), err))
+		}
+		all = append(all, some...)
+	}
+	return all, failed.err()
+}
+
+func parseConsumers(p int, result rueidis.RedisResult) (some []Consumer, err error) {
+	parts, err := result.ToArray()
+	if err != nil {
+		return nil, err
+	}
+	if len(parts) == 0 {
+		return nil, errMalformed
+	}
+	now, err := parts[0].AsInt64()
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range parts[1:] {
+		row, err := part.ToArray()
+		if err != nil || len(row) < 2 {
+			return nil, orMalformed(err)
+		}
+		name, err1 := row[0].ToString()
+		pending, err2 := row[1].AsInt64()
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, err
+		}
+		c := Consumer{Partition: p, Name: name, Pending: int(pending), Session: Session{State: SessionUnknown}}
+		if len(row) > 2 {
+			c.Session = parseSession(&row[2], now)
+		}
+		some = append(some, c)
+	}
+	slices.SortFunc(some, func(a, b Consumer) int { return strings.Compare(a.Name, b.Name) })
+	return some, nil
+}
+
+// Holding is one announcement that is pending for a consumer.
+type Holding struct {
+	Partition int
+	Entry     string        // ID of the announcement
+	Stream    string        // empty when the announcement cannot be read or was deleted
+	Idle      time.Duration // since it was acquired, or else read
+
+	// Held says that the consumer owns the stream for this announcement; else it was just read, or waits for the stream,
+	// and the fields that follow are zero.
+	Held  bool
+	Token api.Token
+	Until time.Time // when the lease ends if it is not renewed, by the server's clock
+}
+
+// Holdings yields what is pending for a consumer, by its full name as Consumers and Owner tell it, partition by
+// partition and the oldest announcement first. It reads page by page while it is ranged over. A name that nobody has
+// yields nothing. An error is yielded once, with a zero holding, and is the last.
+func (i *Inspector) Holdings(ctx context.Context, consumer string) iter.Seq2[Holding, error] {
+	return func(yield func(Holding, error) bool) {
+		layout, err := i.layout(ctx)
+		if err != nil {
+			yield(Holding{}, err)
+			return
+		}
+		for p := range layout.Partitions() {
+			for from := "-"; ; {
+				page, err := i.holdings(ctx, layout, p, consumer, from)
+				if err != nil {
+					yield(Holding{}, explained(fmt.Sprintf("what %s holds in partition %d", consumer, p), err))
+					return
+				}
+				if len(page) == 0 {
+					break
+				}
+				from = "(" + page[len(page)-1].Entry
+				for _, h := range page {
+					if !yield(h, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+func (i *Inspector) holdings(ctx context.Context, layout *cluster.Layout, p int, consumer, from string) ([]Holding, error) {
+	k := layout.Keys(p)
+	rows, err := i.call(ctx, lease.Call{
+		Script: scriptHoldings,
+		Keys:   []string{k.Input},
+		Args:   []string{layout.Group(), consumer, from, strconv.Itoa(i.set.Page)},
+	}, 0)
+	if err != nil {
+		return nil, err
+	}
+	page := make([]Holding, len(rows))
+	keys := make([]string, len(rows))
+	for n, row := range rows {
+		pending, err := lease.ParsePending(p, row)
+		if err != nil {
+			return nil, err
+		}
+		page[n] = Holding{Partition: p, Entry: pending.ID, Idle: pending.Idle}
+		keys[n] = k.Lease("")
+		if e, err := lease.ParseEntry(layout, p, pending.ID, pending.Body); err == nil {
+			page[n].Stream, keys[n] = e.Stream, e.Key
+		}
+	}
+	return page, i.addLeases(ctx, consumer, keys, page)
+}
+
+// addLeases looks for the leases of a page. An announcement whose body is gone shows no stream, and so no lease.
+func (i *Inspector) addLeases(ctx context.Context, consumer string, keys []string, page []Holding) error {
+	if len(page) == 0 {
+		return nil
+	}
+	answer, err := i.call(ctx, lease.Call{Script: scriptLeases, Keys: keys}, 1+2*len(page))
+	if err != nil {
+		return err
+	}
+	now, err := answer[0].AsInt64()
+	if err != nil {
+		return err
+	}
+	for n := range page {
+		value, err := answer[1+2*n].ToString()
+		if err != nil {
+			continue
+		}
+		held, err := parseLease(value, &answer[2+2*n], now)
+		if err == nil && held.consumer == consumer && held.entry == page[n].Entry {
+			page[n].Held, page[n].Token, page[n].Until = true, held.token, held.until
+		}
+	}
+	return nil
+}
