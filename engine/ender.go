@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -46,6 +45,8 @@ type errand struct {
 	finish   bool         // done with, else given up
 	lease    *lease.Lease // whose ending waits for the outcome; nil when nobody does
 	tried    bool         // an attempt had an unknown outcome
+	refused  int          // how often Redis refused this very errand
+	after    int64        // refused: not asked again before then
 }
 
 // debt is a session that is over, or is being closed: all that is pending for it goes back.
@@ -214,7 +215,27 @@ func (d *ender) run(ctx context.Context, partition int) time.Duration {
 		d.mu.failed[partition] = 0
 		d.mu.Unlock()
 	}
-	return d.payDebts(ctx, partition)
+	return sooner(d.payDebts(ctx, partition), d.nextRefused(partition))
+}
+
+// nextRefused is how long it takes until an errand that was refused is asked again.
+func (d *ender) nextRefused(partition int) time.Duration {
+	now := d.e.clock.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := nothingMore
+	for i := range d.mu.queues[partition] {
+		next = sooner(next, time.Duration(max(0, d.mu.queues[partition][i].after-now)))
+	}
+	return next
+}
+
+// sooner is the shorter of two times after which a crew's work wants to run again.
+func sooner(a, b time.Duration) time.Duration {
+	if a == nothingMore || b != nothingMore && b < a {
+		return b
+	}
+	return a
 }
 
 // gather waits, for no longer than linger, until as many endings wait as are likely to: the callers that the batch
@@ -234,8 +255,9 @@ func (d *ender) gather(ctx context.Context, partition int) {
 	d.more.wait(ctx, enough)
 }
 
-// take takes the first errands that can travel in one script.
+// take takes the first errands that can travel in one script. Those that were refused wait aside for their time.
 func (d *ender) take(partition int) []errand {
+	now := d.e.clock.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	queue := d.mu.queues[partition]
@@ -246,7 +268,7 @@ func (d *ender) take(partition int) []errand {
 			rest = append(rest, queue[i:]...)
 			break
 		}
-		if len(batch) > 0 && (x.consumer != batch[0].consumer || x.finish != batch[0].finish) {
+		if x.after > now || len(batch) > 0 && (x.consumer != batch[0].consumer || x.finish != batch[0].finish) {
 			rest = append(rest, *x)
 			continue
 		}
@@ -257,7 +279,8 @@ func (d *ender) take(partition int) []errand {
 	return batch
 }
 
-// carryOut asks Redis once for a batch. What it leaves open goes back to the queue; an error says that all of it did.
+// carryOut asks Redis once for a batch. What it leaves open goes back to the queue; an error says that all of it did. An
+// errand that is refused by itself, as one for dead letters of another type, holds up no other.
 func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) error {
 	items := make([]lease.Return, len(batch))
 	for i := range batch {
@@ -282,12 +305,11 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 		d.mu.expect[partition] = min(n, d.e.cfg.pipeline.MaxBatch)
 	}
 	d.mu.Unlock()
-	var open []errand
+	var open, refused []errand
 	for i, x := range batch {
 		switch o := outcomes[i]; o.Verdict {
 		case lease.Refused:
-			err = errors.New(o.Reason)
-			open = append(open, x)
+			refused = append(refused, d.refuse(partition, x, o.Err()))
 		case lease.TooWide:
 			x.Dest, x.Reason = lease.ToDeadLetters, reason(deadTooWide, "more fields than can be copied")
 			open = append(open, x)
@@ -297,7 +319,23 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 		}
 	}
 	d.again(partition, open)
-	return err
+	d.mu.Lock()
+	d.mu.queues[partition] = append(d.mu.queues[partition], refused...)
+	d.mu.Unlock()
+	return nil
+}
+
+// refuse puts one errand off.
+func (d *ender) refuse(partition int, x errand, why error) errand {
+	if code, _ := lease.Refusal(why); code == "NOGROUP" {
+		// The reader, which would notice, may have no room to read.
+		d.e.partitions[partition].wantOpen()
+		d.e.renewer.beatNow(partition)
+	}
+	x.refused++
+	x.after = d.e.clock.Now() + int64(d.e.backoff(x.refused))
+	d.e.log.warn("endings are refused", 1, "partition", partition, "entry", x.Entry, "err", lease.Explain(why))
+	return x
 }
 
 // again puts errands back in front.
@@ -444,7 +482,7 @@ func (d *ender) handBack(ctx context.Context, partition int, consumer string, pa
 	for i, o := range outcomes {
 		switch o.Verdict {
 		case lease.Refused:
-			return errors.New(o.Reason)
+			return o.Err()
 		case lease.TooWide:
 			items[i].Dest, items[i].Reason = lease.ToDeadLetters, reason(deadTooWide, "more fields than can be copied")
 			if _, err := d.e.store.Requeue(ctx, partition, consumer, items[i:i+1]); err != nil {

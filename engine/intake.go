@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
@@ -33,9 +35,23 @@ func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, rea
 	}
 	e.metrics.read(len(read))
 	e.forward(ctx, s, strange)
-	for _, batch := range cut(free, e.cfg.pipeline.MaxBatch) {
-		e.acquire(ctx, p, s, batch)
+	e.acquireAll(ctx, p, s, cut(free, e.cfg.pipeline.MaxBatch))
+}
+
+// acquireAll has two batches on their way at a time: the server works on one while this process takes in the other.
+func (e *Engine) acquireAll(ctx context.Context, p *partition, s *lease.Session, batches [][]*lease.Entry) {
+	var next atomic.Int32
+	work := func() {
+		for i := next.Add(1) - 1; int(i) < len(batches); i = next.Add(1) - 1 {
+			e.acquire(ctx, p, s, batches[i])
+		}
 	}
+	var second sync.WaitGroup
+	if len(batches) > 1 {
+		second.Go(work)
+	}
+	work()
+	second.Wait()
 }
 
 // parkIfOwn parks an entry whose stream this process already has to do with.
@@ -122,6 +138,10 @@ func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session
 		}
 		if ctx.Err() == nil {
 			e.log.warn("acquiring fails", len(entries), "partition", p.number, "err", lease.Explain(err))
+			// What is read comes to nothing: not ready. The end of the next read says so or otherwise.
+			p.mu.Lock()
+			p.mu.unread = err
+			p.mu.Unlock()
 		}
 		return nil, false
 	}

@@ -55,6 +55,9 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 	}
 	e.metrics.opened(true)
 	p.recovered(e)
+	if s != nil || name != e.name {
+		e.agreeAgain(ctx, p)
+	}
 	if s != nil {
 		p.mu.Lock()
 		p.mu.reopen = false
@@ -67,6 +70,15 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 		return s
 	}
 	return e.opened(p, name, sent, b)
+}
+
+// agreeAgain puts on record anew what the members of the service must agree on, after a server that forgot everything:
+// else the next one to come could write another number of partitions. The first open needs it not, so soon after the
+// agreement of the start.
+func (e *Engine) agreeAgain(ctx context.Context, p *partition) {
+	if err := e.store.Agree(ctx); err != nil && ctx.Err() == nil {
+		e.log.error("the service is not what it was at the start", "partition", p.number, "err", err)
+	}
 }
 
 // opened puts a new session in its place, unless the answer came too late for it.
@@ -176,7 +188,7 @@ func (e *Engine) loseSession(p *partition, s *lease.Session, cause error) {
 			held++
 		}
 	}
-	e.lot.drop(p.number)
+	e.lot.drop(s)
 	e.ender.owe(s, 0)
 	e.metrics.sessionLost()
 	e.event(api.EventSessionLost, p.number, cause, fmt.Sprintf("%d streams disowned", held))

@@ -44,6 +44,9 @@ type Outcome struct {
 	Reason  string // Refused
 }
 
+// Err is why an entry was refused, as Refusal and Explain take it.
+func (o Outcome) Err() error { return refusedItem(o.Reason) }
+
 // Done ends entries for good: acknowledged, deleted, their leases freed.
 func (s *Store) Done(ctx context.Context, p int, consumer string, items []Return) ([]Outcome, error) {
 	ctx, cancel := s.bounded(ctx)

@@ -14,10 +14,14 @@ import (
 // again: all calls of this package are harmless to repeat.
 func Refusal(err error) (code string, ok bool) {
 	var reply *rueidis.RedisError // rueidis.IsRedisErr does not look into wrapped errors
-	if !errors.As(err, &reply) || reply.IsNil() {
+	var item refusedItem
+	if !errors.As(err, &item) && (!errors.As(err, &reply) || reply.IsNil()) {
 		return "", false
 	}
-	text := reply.Error()
+	text := string(item)
+	if reply != nil {
+		text = reply.Error()
+	}
 	first, _, _ := strings.Cut(text, " ")
 	// What is in the parentheses that open adds names keys, and those may be called like a code.
 	said, _, _ := strings.Cut(text, " (trying ")
@@ -33,6 +37,11 @@ func Refusal(err error) (code string, ok bool) {
 	}
 	return first, true
 }
+
+// refusedItem is an error reply that a script caught and passed on for one item of its batch.
+type refusedItem string
+
+func (r refusedItem) Error() string { return string(r) }
 
 // containsWord reports whether word stands in text with no letter beside it.
 func containsWord(text, word string) bool {

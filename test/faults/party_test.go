@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -168,6 +169,9 @@ func (p *party) heard(kind api.EventKind) bool {
 	}
 	return false
 }
+
+// logged says whether the log has a text.
+func (p *party) logged(text string) bool { return strings.Contains(p.log.String(), text) }
 
 func (p *party) ready() error { return p.engine.Ready(context.Background()) }
 
