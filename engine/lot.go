@@ -43,7 +43,7 @@ type row struct {
 	delay   time.Duration
 	holder  string // as of the last answer; empty: not known, or this process
 	changed bool   // the holder was seen to change
-	since   int64  // when the row was made
+	since   int64  // from when on a handler of the stream may be in its way: the stream is not held here
 }
 
 const notQueued = -1
@@ -104,6 +104,11 @@ func (l *lot) park(s *lease.Session, x *lease.Entry, take lease.Take) bool {
 	}
 	l.mu.count++
 	r := l.mu.rows[x.Stream]
+	if r != nil && r.session != s {
+		// Its session is over, and drop on its way.
+		l.removeLocked(r)
+		r = nil
+	}
 	if r == nil {
 		r = &row{stream: x.Stream, session: s, place: notQueued, since: now}
 		l.mu.rows[x.Stream] = r
@@ -138,7 +143,7 @@ func (r *row) answered(e *Engine, take lease.Take) {
 // wait is how long to wait before asking again: the delay, less a random part, but no longer than the holder's lease.
 func (r *row) wait(e *Engine, take lease.Take) time.Duration {
 	if take.Verdict == 0 {
-		return parkMost // this process will say when
+		return min(parkMost, e.cfg.leaseTTL) // this process will say when
 	}
 	d := r.delay - time.Duration(float64(r.delay)/4*e.random())
 	if take.Verdict == lease.HeldByOne && take.Left > 0 && take.Left < d {
@@ -156,6 +161,7 @@ func (l *lot) nudge(stream string) {
 		return
 	}
 	r.delay, r.holder = 0, ""
+	r.since = l.e.clock.Now()
 	if r.place == notQueued {
 		r.due = 0 // asked for again at once after this time
 		return
@@ -176,17 +182,25 @@ func (l *lot) queueLocked(partition int, r *row, at int64) {
 	}
 }
 
-// drop forgets what is parked in a partition: its session is over, and all that was pending for it goes back.
-func (l *lot) drop(partition int) {
+// drop forgets what is parked for a session: it is over, and all that was pending for it goes back. The partition may
+// have its next session by now, with entries parked for that.
+func (l *lot) drop(s *lease.Session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for stream, r := range l.mu.rows {
-		if r.session.Partition() == partition {
-			l.mu.count -= len(r.entries)
-			delete(l.mu.rows, stream)
+	for _, r := range l.mu.rows {
+		if r.session == s {
+			l.removeLocked(r)
 		}
 	}
-	l.mu.due[partition] = nil
+}
+
+// removeLocked forgets a row.
+func (l *lot) removeLocked(r *row) {
+	l.mu.count -= len(r.entries)
+	delete(l.mu.rows, r.stream)
+	if r.place != notQueued {
+		heap.Remove(&l.mu.due[r.session.Partition()], r.place)
+	}
 }
 
 // clear takes everything out, to be handed back.
@@ -245,7 +259,7 @@ func (l *lot) takeDue(partition, room int) (rows []*row, entries []*lease.Entry,
 		r := heap.Pop(h).(*row)
 		switch {
 		case l.e.table.Get(r.stream) != nil:
-			r.delay, r.holder = 0, ""
+			r.delay, r.holder, r.since = 0, "", now
 			l.queueLocked(partition, r, now+int64(parkMost))
 		case l.e.courier.busy(r.stream):
 			l.behindHandlerLocked(partition, r, now)
@@ -270,7 +284,7 @@ func (l *lot) behindHandlerLocked(partition int, r *row, now int64) {
 		l.giveBackLocked(r, lease.ToLater, l.e.cfg.leaseTTL)
 		return
 	}
-	l.queueLocked(partition, r, now+int64(parkMost))
+	l.queueLocked(partition, r, min(now+int64(parkMost), r.since+int64(l.e.cfg.leaseTTL)+1))
 }
 
 // giveBackLocked gives up all of a row that is out of the heap.
@@ -278,8 +292,7 @@ func (l *lot) giveBackLocked(r *row, dest lease.Dest, delay time.Duration) {
 	for _, x := range r.entries {
 		l.e.ender.giveBack(r.session.Consumer(), x, dest, 0, delay, "")
 	}
-	l.mu.count -= len(r.entries)
-	delete(l.mu.rows, r.stream)
+	l.removeLocked(r)
 }
 
 // settle puts a row back after its first entry was asked for, or goes on to the next entry of the stream.

@@ -2,15 +2,19 @@ package engine
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/streamlease/streamlease/lease"
 )
 
 // read is the reader of one partition: it reads only while its session lives here, and only as much as there is room
-// for, so backpressure ends at the input stream.
+// for, so backpressure ends at the input stream. What one read brought is taken in while the next is on its way, and no
+// more than that.
 func (e *Engine) read(ctx context.Context, p *partition) {
 	failed := 0
+	var taking sync.WaitGroup
+	defer taking.Wait()
 	for ctx.Err() == nil {
 		s := p.await(ctx)
 		if s == nil {
@@ -24,10 +28,13 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		if n == 0 {
 			continue
 		}
-		e.reconcile(ctx, p, s)
+		e.reconcile(ctx, p, s, &taking)
 		entries, err := e.readOnce(ctx, p, s, n)
-		e.intake(ctx, p, s, entries)
-		e.unreserve(n)
+		taking.Wait()
+		taking.Go(func() {
+			e.intake(ctx, p, s, entries)
+			e.unreserve(n)
+		})
 		if err == nil {
 			failed = 0
 			continue
@@ -57,6 +64,11 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	defer cancel()
 	defer context.AfterFunc(s.Context(), cancel)()
 	p.beginRead(s.Consumer())
+	if s.Remaining() == 0 {
+		// Looked at after beginRead: who closes the session either finds it running, or has ended it before.
+		p.endRead("", false, 0)
+		return nil, nil
+	}
 	entries, err := e.store.Read(ctx, p.number, s.Consumer(), n, e.cfg.block)
 	_, refused := lease.Refusal(err)
 	last := ""

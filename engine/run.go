@@ -150,8 +150,11 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 // assemble makes the parts that run. None takes a stream before start has succeeded.
 func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.courier, err = newCourier(courierConfig{
-		Workers:  e.cfg.workers,
-		Deliver:  to.deliver,
+		Workers: e.cfg.workers,
+		Deliver: func(n api.Notification, done func(error)) {
+			e.room.broadcast() // one stream less waits for a worker
+			to.deliver(n, done)
+		},
 		Finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
 		Idle:     func(stream string) { e.lot.nudge(stream); e.room.broadcast() },
 	})

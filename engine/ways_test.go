@@ -1,0 +1,423 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+)
+
+// each starts an engine with RunEach.
+func (w *world) each(f func(ctx context.Context, l api.Lease) error, opts ...Option) *fakeEngine {
+	e := w.newEngine(opts...)
+	e.run1(func(ctx context.Context) error { return e.RunEach(ctx, f) })
+	synctest.Wait()
+	return e
+}
+
+// What a handler of Added returns: an error fails, a panic fails, Permanent goes to the dead letters, Snooze comes back
+// at its time; the rest counts retries, and past the limit the announcement is a dead letter.
+func TestHandlerResults(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce("fails", "panics", "never", "later", "fine")
+		began := time.Now()
+		e := w.start(func(_ context.Context, n api.Notification) error {
+			if n.Kind != api.Added {
+				return errors.New("has no effect")
+			}
+			switch n.Stream {
+			case "fails":
+				return errors.New("it broke")
+			case "panics":
+				panic("it fell over")
+			case "never":
+				return api.Permanent(errors.New("cannot be read"))
+			case "later":
+				if time.Since(began) < time.Minute {
+					return api.Snooze(time.Minute)
+				}
+			}
+			return nil
+		}, WithRecovery(scan.Config{MaxRetries: 2}))
+		pass(5 * time.Minute)
+
+		attempts := map[string][]int{}
+		for _, x := range e.of(api.Added) {
+			attempts[x.Stream] = append(attempts[x.Stream], x.Lease.Attempt())
+			require.Positive(t, x.left)
+		}
+		require.Equal(t, []int{0, 1, 2}, attempts["fails"])
+		require.Equal(t, []int{0, 1, 2}, attempts["panics"])
+		require.Equal(t, []int{0}, attempts["never"])
+		require.Equal(t, []int{0, 0}, attempts["later"])
+		require.Equal(t, []int{0}, attempts["fine"])
+		require.Equal(t, 2, e.Stats().Held)
+		w.server.with(0, func(p *fakePartition) {
+			require.Len(t, p.dead, 3)
+			reasons := map[string]string{}
+			for _, x := range p.dead {
+				parsed, err := lease.ParseEntry(w.layout, 0, x.id, x.body)
+				require.NoError(t, err)
+				for _, f := range x.body {
+					if f.Field == lease.FieldReason {
+						reasons[parsed.Stream] = f.Value
+					}
+				}
+			}
+			require.Contains(t, reasons["never"], "cannot be read")
+			require.Contains(t, reasons["fails"], "it broke")
+			require.Contains(t, reasons["panics"], "it fell over")
+		})
+		require.Contains(t, e.logged(), "handler panicked")
+		require.Contains(t, e.logged(), "it fell over")
+		require.Empty(t, e.of(api.Disowned), "an owner that fails has ended the lease itself")
+	})
+}
+
+// An error from Added changes nothing about a lease that the handler ended itself.
+func TestAnEndingByTheHandlerStands(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce("s")
+		e := w.start(func(ctx context.Context, n api.Notification) error {
+			if n.Kind == api.Added {
+				if err := n.Lease.Done(n.Lease.Context()); err != nil {
+					t.Error(err)
+				}
+				return errors.New("too late to matter")
+			}
+			return nil
+		})
+		pass(time.Minute)
+		require.Equal(t, "Added", e.kinds("s"))
+		undelivered, pending, later, dead := w.server.count()
+		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead})
+	})
+}
+
+// A channel that nobody reads: renewal goes on, reading stops, and Shutdown ends.
+//
+// The channel was closed while workers still tried to send on it.
+func TestChannelThatNobodyReads(t *testing.T) {
+	for _, patience := range []time.Duration{0, time.Minute} {
+		bubble(t, 1, func(t *testing.T, w *world) {
+			const n = 1000
+			w.server.announce(streams(n)...)
+			e := w.newEngine(WithReadBatch(50), WithWorkers(4), WithDrainTimeout(2*time.Second))
+			out, err := e.Start(context.Background())
+			require.NoError(t, err)
+			pass(2 * time.Minute)
+			held := e.Stats().Held
+			require.Less(t, held, 200, "reading stops")
+			require.GreaterOrEqual(t, held, 100)
+			for _, l := range e.table.All() {
+				require.Positive(t, l.Remaining())
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			require.ErrorIs(t, e.Shutdown(ctx), api.ErrDrainTimeout)
+			_, pending, _, _ := w.server.count()
+			if patience > 0 {
+				require.Zero(t, pending)
+			}
+			require.NotContains(t, e.logged(), "panic")
+			got := 0
+			for range out { // it is closed
+				got++
+			}
+			require.LessOrEqual(t, got, 2)
+		})
+	}
+}
+
+// A channel that is read: every stream comes, Releasing waits for its end, Terminated is the last, then it closes.
+func TestChannel(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		const n = 300
+		w.server.announce(streams(n)...)
+		e := w.newEngine()
+		out, err := e.Start(context.Background())
+		require.NoError(t, err)
+		var mu sync.Mutex
+		seen := map[api.Kind]int{}
+		var last api.Notification
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			for n := range out {
+				mu.Lock()
+				seen[n.Kind]++
+				last = n
+				mu.Unlock()
+				if n.Kind == api.Releasing {
+					if n.Lease.Remaining() == 0 {
+						t.Error("Releasing after the end")
+					}
+					time.AfterFunc(3*time.Second, func() { _ = n.Lease.Release(context.Background()) })
+				}
+			}
+		}()
+		pass(5 * time.Second)
+		mu.Lock()
+		require.Equal(t, map[api.Kind]int{api.Added: n}, seen)
+		mu.Unlock()
+		began := time.Now()
+		require.NoError(t, e.Shutdown(context.Background()))
+		<-closed
+		require.Equal(t, 3*time.Second, time.Since(began).Truncate(time.Second))
+		require.Equal(t, map[api.Kind]int{api.Added: n, api.Releasing: n, api.Terminated: 1}, seen)
+		require.Equal(t, api.Terminated, last.Kind)
+		undelivered, pending, _, _ := w.server.count()
+		require.Equal(t, n, undelivered)
+		require.Zero(t, pending)
+	})
+}
+
+// A start that fails tells so on the channel.
+func TestChannelTellsWhyItEnds(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		e := w.newEngine()
+		e.fake.onlyOp(fakeFault{skip: true, err: api.ErrFormat}, "agree")
+		out, err := e.Start(context.Background())
+		require.NoError(t, err)
+		n := <-out
+		require.Equal(t, api.Terminated, n.Kind)
+		require.ErrorIs(t, n.Err, api.ErrFormat)
+		_, more := <-out
+		require.False(t, more)
+	})
+}
+
+// RunEach: nil is Done, an error Fail, a panic Fail with a trace of it in the log.
+func TestRunEachResults(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce("done", "fails", "panics", "permanent", "snoozes")
+		var mu sync.Mutex
+		runs := map[string]int{}
+		e := w.each(func(ctx context.Context, l api.Lease) error {
+			mu.Lock()
+			runs[l.Stream()]++
+			n := runs[l.Stream()]
+			mu.Unlock()
+			pause(ctx, 3*time.Second)
+			switch l.Stream() {
+			case "fails":
+				return errors.New("it broke")
+			case "panics":
+				panic("it fell over")
+			case "permanent":
+				return api.Permanent(errors.New("never"))
+			case "snoozes":
+				if n == 1 {
+					return api.Snooze(time.Second)
+				}
+			}
+			return nil
+		}, WithRecovery(scan.Config{MaxRetries: 1}))
+		pass(2 * time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		require.Equal(t, map[string]int{"done": 1, "fails": 2, "panics": 2, "permanent": 1, "snoozes": 2}, runs)
+		undelivered, pending, later, dead := w.server.count()
+		require.Equal(t, []int{0, 0, 0, 3}, []int{undelivered, pending, later, dead})
+		require.Contains(t, e.logged(), "handler panicked")
+		require.Contains(t, e.logged(), "it fell over")
+		require.NotContains(t, e.logged(), "block workers", "a function of RunEach blocks no worker")
+	})
+}
+
+// On drain, f's context ends with ErrReleasing while the lease is valid; its return hands the stream back. A nil is Done
+// even then.
+func TestRunEachDrain(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 100
+		w.server.announce(streams(n)...)
+		var valid, finished atomic.Int32
+		e := w.each(func(ctx context.Context, l api.Lease) error {
+			<-ctx.Done()
+			if errors.Is(context.Cause(ctx), api.ErrReleasing) && l.Remaining() > 0 {
+				valid.Add(1)
+			}
+			time.Sleep(2 * time.Second)
+			if l.Stream() < "s00010" {
+				finished.Add(1)
+				return nil
+			}
+			return ctx.Err()
+		})
+		pass(time.Second)
+		require.Equal(t, n, e.Stats().Held)
+		shutdown, run := e.drained()
+		require.NoError(t, shutdown)
+		require.NoError(t, run)
+		require.EqualValues(t, n, valid.Load())
+		require.EqualValues(t, 10, finished.Load())
+		undelivered, pending, later, dead := w.server.count()
+		require.Equal(t, []int{n - 10, 0, 0, 0}, []int{undelivered, pending, later, dead}, "no retry, no loss")
+	})
+}
+
+// A function whose stream was acquired just before the drain hears of it like all others.
+//
+// Its Releasing notification waited behind its Added one, which ends when the function returns, and it was not among the
+// functions that were running when the drain looked: it ran on until the drain timeout.
+func TestRunEachHearsOfADrainThatComesFirst(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce("s")
+		gate := make(chan struct{})
+		e := w.newEngine(WithWorkers(1))
+		var cause error
+		way := make(chan *each, 1)
+		e.run1(func(ctx context.Context) error {
+			if err := e.life.begin(); err != nil {
+				return err
+			}
+			return e.run(ctx, func(handling context.Context) delivery {
+				x := &each{ctx: handling, running: make(map[*lease.Lease]context.CancelCauseFunc),
+					f: func(ctx context.Context, l api.Lease) error {
+						<-ctx.Done()
+						cause = context.Cause(ctx)
+						return ctx.Err()
+					}}
+				way <- x
+				return &gated{each: x, gate: gate}
+			})
+		})
+		pass(time.Second)
+		began := time.Now()
+		ended := make(chan error)
+		go func() { ended <- e.Shutdown(context.Background()) }()
+		pass(time.Second)
+		close(gate)
+		require.NoError(t, <-ended)
+		require.ErrorIs(t, cause, api.ErrReleasing)
+		require.Less(t, time.Since(began), 2*time.Second)
+	})
+}
+
+// gated delivers once its gate is open.
+type gated struct {
+	*each
+	gate chan struct{}
+}
+
+func (g *gated) deliver(n api.Notification, done func(error)) {
+	<-g.gate
+	g.each.deliver(n, done)
+}
+
+// A second ownership of a stream runs only after the first function has returned, however long that takes; the first one
+// sees the loss at once.
+func TestRunEachOneFunctionAStreamAtATime(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce("s")
+		var running, runs atomic.Int32
+		causes := make(chan error, 10)
+		var lost time.Time
+		e := w.each(func(ctx context.Context, l api.Lease) error {
+			if running.Add(1) != 1 {
+				t.Error("two at once")
+			}
+			defer running.Add(-1)
+			if runs.Add(1) > 1 {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			<-ctx.Done()
+			causes <- context.Cause(ctx)
+			lost = time.Now()
+			time.Sleep(12 * time.Second)
+			return ctx.Err()
+		})
+		pass(time.Second)
+		w.server.with(0, func(p *fakePartition) { clear(p.leases) })
+		pass(11 * time.Second)
+		require.ErrorIs(t, <-causes, api.ErrLeaseLost)
+		require.EqualValues(t, 1, runs.Load())
+		pass(time.Until(lost.Add(12 * time.Second)))
+		require.EqualValues(t, 2, runs.Load(), "as soon as the first has returned")
+		require.Equal(t, 1, e.Stats().Held)
+	})
+}
+
+// Many notifications that wait behind functions which run for long are no backlog: reading goes on.
+//
+// Each stream that was announced again while its function ran left a Superseded waiting; two thousand of them stopped the
+// reader, since they counted as handlers that are behind.
+func TestRunEachReadsOnBehindLongFunctions(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 300
+		e := w.each(func(ctx context.Context, l api.Lease) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}, WithReadBatch(50))
+		w.server.announce(streams(n)...)
+		pass(time.Second)
+		w.server.announce(streams(n)...)
+		pass(time.Second)
+		require.Equal(t, n, e.Stats().Held)
+		require.Equal(t, n, e.Stats().Parked)
+		w.server.announce("new")
+		pass(time.Second)
+		e.held("new")
+	})
+}
+
+// A stream that was held for long and announced again goes to its next announcement as soon as its handler has returned.
+//
+// The next announcement had waited for as long as the stream was held, and that counted as time for which a handler had
+// been in its way: a Done inside a handler put it off by a lease TTL.
+func TestDoneInAHandlerMakesWayAtOnce(t *testing.T) {
+	for _, way := range []string{"run", "each"} {
+		t.Run(way, func(t *testing.T) {
+			bubble(t, 1, func(t *testing.T, w *world) {
+				w.server.announce("s")
+				var e *fakeEngine
+				finish := make(chan struct{})
+				var runs atomic.Int32
+				if way == "run" {
+					e = w.start(func(ctx context.Context, n api.Notification) error {
+						if n.Kind == api.Added {
+							runs.Add(1)
+						}
+						if n.Kind == api.Superseded {
+							<-finish
+							err := n.Lease.Done(ctx)
+							pause(ctx, 50*time.Millisecond)
+							return err
+						}
+						return nil
+					})
+				} else {
+					e = w.each(func(ctx context.Context, l api.Lease) error {
+						runs.Add(1)
+						select {
+						case <-finish:
+						case <-ctx.Done():
+						}
+						return nil
+					})
+				}
+				pass(time.Second)
+				w.server.announce("s")
+				pass(5 * time.Minute)
+				require.Equal(t, 1, e.Stats().Parked)
+				first := e.held("s")
+				close(finish)
+				pass(100 * time.Millisecond)
+				require.EqualValues(t, 2, runs.Load())
+				if way == "run" {
+					require.Greater(t, e.held("s").Token(), first.Token())
+				}
+			})
+		})
+	}
+}
