@@ -132,7 +132,7 @@ func (r *recovery) page(ctx context.Context, after string) ([]Orphan, error) {
 		if err != nil {
 			return nil, fmt.Errorf("orphans: %w", err)
 		}
-		orphans = append(orphans, r.parse(pending))
+		orphans = append(orphans, r.readable(r.partition, pending))
 	}
 	return orphans, nil
 }
@@ -144,13 +144,13 @@ func notMine(status string) error {
 	return ErrNotMine
 }
 
-// parse reads the entry; one that nobody can read goes back as it is, to whoever reads it next.
-func (r *recovery) parse(pending lease.PendingEntry) Orphan {
+// readable parses an entry; one that nobody can read goes back as it is, to whoever reads it next.
+func (s *Store) readable(p int, pending lease.PendingEntry) Orphan {
 	o := Orphan{PendingEntry: pending}
-	if parsed, err := lease.ParseEntry(r.layout, r.partition, pending.ID, pending.Body); err == nil {
+	if parsed, err := lease.ParseEntry(s.layout, p, pending.ID, pending.Body); err == nil {
 		o.Entry, o.Readable = parsed, true
 	} else {
-		o.Key = r.layout.Keys(r.partition).Lease("")
+		o.Key = s.layout.Keys(p).Lease("")
 	}
 	return o
 }
