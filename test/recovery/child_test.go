@@ -1,0 +1,235 @@
+package recovery
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/scan"
+)
+
+const (
+	envChild    = "STREAMLEASE_RECOVERY_CHILD"
+	childFailed = 4
+)
+
+// spec is what a child is to do.
+type spec struct {
+	Addr     string
+	Name     string
+	Journal  string
+	Pages    int           // of the journal
+	Lease    time.Duration // zero: the default
+	Session  time.Duration // zero: the default
+	Look     time.Duration // how often it notes what it owns
+	Work     time.Duration // how long it works on a stream on average; zero: it keeps all
+	Fails    float64       // share of the streams that it fails
+	Releases float64       // share of the streams that it hands back
+	Killer   string        // the stream that kills its owner at once
+	Most     int           // streams; zero: no limit
+	Recovery scan.Config
+}
+
+// options are those of an engine that does what the spec says.
+func (s *spec) options() []engine.Option {
+	return []engine.Option{
+		engine.WithConsumerID(s.Name), engine.WithLeaseTTL(s.Lease), engine.WithSessionTTL(s.Session),
+		engine.WithMaxStreams(s.Most), engine.WithRecovery(s.Recovery), engine.WithDrainTimeout(5 * time.Second),
+	}
+}
+
+// childMain is the whole life of a child. It ends when it is told to on its standard input, or that is closed.
+func childMain(text string) error {
+	var s spec
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return err
+	}
+	j, err := openJournal(s.Journal, s.Name, s.Pages)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	e, err := engine.Open(rueidis.ClientOption{InitAddress: []string{s.Addr}, ForceSingleClient: true}, service,
+		append(s.options(), engine.WithLogger(logger))...)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+			os.Exit(childFailed) // the parent is gone
+		}
+		stop()
+	}()
+	go func() {
+		for range time.Tick(s.Look) {
+			j.look()
+		}
+	}()
+	err = e.Run(ctx, api.Funcs{Added: func(_ context.Context, n api.Notification) error {
+		if n.Stream == s.Killer {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		if p := j.add(n.Lease); p != nil && s.Work > 0 {
+			s.work(n.Lease, p)
+		}
+		return nil
+	}})
+	return err
+}
+
+// work ends a stream after a while.
+func (s *spec) work(l api.Lease, p *page) {
+	how, took := rand.Float64(), time.Duration(float64(s.Work)*rand.ExpFloat64())
+	time.AfterFunc(min(took, 5*s.Work), func() {
+		if !extend(l, p) {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		switch {
+		case how < s.Fails:
+			p.is(given)
+			_ = l.Fail(ctx, fmt.Errorf("by lot"))
+		case how < s.Fails+s.Releases:
+			p.is(given)
+			_ = l.Release(ctx)
+		default:
+			p.is(ending)
+			if l.Done(ctx) == nil {
+				p.is(finished)
+			}
+		}
+	})
+}
+
+// child is a process that runs an engine.
+type child struct {
+	spec
+	w       *world
+	journal *journal
+	process *os.Process
+	stdin   io.WriteCloser
+	log     string        // path
+	ended   chan struct{} // closed when it was waited for
+	state   *os.ProcessState
+	started time.Duration
+}
+
+// child starts a process. It is killed at the end of the test, if it is not gone by then.
+func (w *world) child(s spec) *child {
+	w.t.Helper()
+	w.children++
+	dir := w.dir
+	if s.Addr == "" {
+		s.Addr = w.server.Addr()
+	}
+	if s.Look == 0 {
+		s.Look = 5 * time.Millisecond
+	}
+	if s.Pages == 0 {
+		s.Pages = 100_000
+	}
+	run := fmt.Sprintf("%s-%d", s.Name, w.children)
+	s.Journal = filepath.Join(dir, run+".journal")
+	c := &child{spec: s, w: w, log: filepath.Join(dir, run+".log"), ended: make(chan struct{}), started: monotonic()}
+	var err error
+	c.journal, err = openJournal(s.Journal, run, s.Pages)
+	require.NoError(w.t, err)
+	text, err := json.Marshal(s)
+	require.NoError(w.t, err)
+	self, err := os.Executable()
+	require.NoError(w.t, err)
+	log, err := os.Create(c.log)
+	require.NoError(w.t, err)
+	defer log.Close()
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), envChild+"="+string(text))
+	cmd.Stdout, cmd.Stderr = log, log
+	in, err := cmd.StdinPipe()
+	require.NoError(w.t, err)
+	require.NoError(w.t, cmd.Start())
+	c.process, c.stdin = cmd.Process, in
+	go func() {
+		_ = cmd.Wait()
+		c.state = cmd.ProcessState
+		close(c.ended)
+	}()
+	w.processes = append(w.processes, c)
+	return c
+}
+
+// bury ends a child at the end of a test.
+func (c *child) bury(t testing.TB) {
+	c.kill()
+	if t.Failed() {
+		text, _ := os.ReadFile(c.log)
+		t.Logf("log of %s, which held %d at the end:\n%s", c.journal.party, c.held(), text[max(0, len(text)-4000):])
+	}
+	_ = c.stdin.Close()
+	c.journal.close()
+}
+
+// kill is SIGKILL; it returns when the process is gone, and when that was.
+func (c *child) kill() (at time.Duration) {
+	at = monotonic()
+	_ = c.process.Kill()
+	<-c.ended
+	return at
+}
+
+func (c *child) pause()  { require.NoError(c.w.t, c.process.Signal(syscall.SIGSTOP)) }
+func (c *child) resume() { require.NoError(c.w.t, c.process.Signal(syscall.SIGCONT)) }
+
+// stop has it drain and end, and returns how it ended.
+func (c *child) stop() (code int) {
+	_, _ = io.WriteString(c.stdin, "stop\n")
+	<-c.ended
+	return c.state.ExitCode()
+}
+
+func (c *child) gone() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// held is how many streams it owns, as its journal shows: those noted within its last look or two.
+func (c *child) held() (n int) {
+	if c.gone() {
+		return 0
+	}
+	since := monotonic() - max(10*c.Look, time.Second)
+	streams := make(map[int]bool)
+	for _, e := range c.journal.read() {
+		if e.Until >= since && e.state == owned {
+			streams[e.number] = true
+		}
+	}
+	return len(streams)
+}
+
+// never is a recovery.Config that makes no dead letters.
+func never(c scan.Config) scan.Config {
+	c.MaxCrashes, c.MaxRetries = math.MaxInt, math.MaxInt
+	return c
+}

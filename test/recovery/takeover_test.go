@@ -1,0 +1,145 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/lease"
+)
+
+const many = 10_000
+
+// TestKilledProcessOfTenThousand: kill -9 of a process that holds 10,000 streams, two others alive. All are owned again,
+// by the two, each by one.
+func TestKilledProcessOfTenThousand(t *testing.T) {
+	x := takeover(t, many, 2*time.Second)
+	t.Log(x)
+	require.Equal(t, many, x.taken)
+	// Two survivors, each of which read at most all of it: a page is given back once.
+	require.LessOrEqual(t, x.recovers, int64(many/lease.DefaultMaxBatch+10), "recover scripts")
+}
+
+// taken are the figures of a takeover.
+type taken struct {
+	streams, taken int
+	session        time.Duration
+	without        []time.Duration // of each stream: from the SIGKILL to the next owner; sorted
+	share          float64         // of the survivor that took most
+	commands       int64           // all that the server ran meanwhile, those inside scripts included
+	scripts        int64           // EVALSHA and EVAL
+	recovers       int64           // recover scripts
+}
+
+func (x *taken) String() string {
+	at := func(share float64) time.Duration {
+		if len(x.without) == 0 {
+			return 0
+		}
+		return x.without[int(share*float64(len(x.without)-1))].Round(time.Millisecond)
+	}
+	return fmt.Sprintf("%d streams, session %v: without an owner p50 %v, p99 %v, max %v; %d commands (%.1f a stream), %d of them "+
+		"scripts, %d of those recover; largest share %.1f %%", x.streams, x.session, at(0.5), at(0.99), at(1), x.commands,
+		float64(x.commands)/float64(x.streams), x.scripts, x.recovers, 100*x.share)
+}
+
+// takeover kills a process that holds so many streams beside two others that hold none. A session of zero is the default.
+func takeover(t testing.TB, streams int, session time.Duration) *taken {
+	w := newWorld(t)
+	link := w.link()
+	s := spec{Session: session, Look: 50 * time.Millisecond, Pages: 3 * streams}
+	s.Name = "victim"
+	victim := w.child(s)
+	w.add(upTo(streams)...)
+	w.ownedBy(streams, victim)
+	s.Name, s.Addr = "a", link.Addr()
+	a := w.child(s)
+	s.Name = "b"
+	b := w.child(s)
+	w.until("the others are there", func() bool { return len(w.consumers()) == 3 })
+
+	before, seen, recovered := w.commands(), link.Seen("EVALSHA")+link.Seen("EVAL"), link.Seen("recover")
+	died := victim.kill()
+	w.ownedBy(streams, a, b)
+	x := &taken{streams: streams, session: session, commands: w.commands() - before,
+		scripts: int64(link.Seen("EVALSHA") + link.Seen("EVAL") - seen), recovers: int64(link.Seen("recover") - recovered)}
+	if session == 0 {
+		x.session = engine.DefaultSessionTTL
+	}
+	most := 0
+	for _, c := range []*child{a, b} {
+		entries := c.journal.read()
+		most = max(most, len(entries))
+		for _, e := range entries {
+			x.without = append(x.without, e.From-died)
+		}
+	}
+	slices.Sort(x.without)
+	x.taken, x.share = len(x.without), float64(most)/float64(streams)
+	w.checkOwners()
+	require.Zero(t, w.num("XLEN", w.keys.DeadLetters))
+	return x
+}
+
+// commands is how many commands the server has run so far.
+func (w *world) commands() (n int64) {
+	w.t.Helper()
+	stats, err := w.server.CommandStats(context.Background())
+	require.NoError(w.t, err)
+	for _, s := range stats {
+		n += s.Calls
+	}
+	return n
+}
+
+// BenchmarkTakeover prints what a SIGKILL of a process with 10,000 streams costs: run it with -benchtime 1x.
+func BenchmarkTakeover(b *testing.B) {
+	for name, session := range map[string]time.Duration{"session=default": 0, "session=2s": 2 * time.Second} {
+		b.Run(name, func(b *testing.B) {
+			for range b.N {
+				x := takeover(b, many, session)
+				b.Log(x)
+				b.ReportMetric(x.without[len(x.without)/2].Seconds(), "p50-s")
+				b.ReportMetric(x.without[len(x.without)*99/100].Seconds(), "p99-s")
+				b.ReportMetric(x.without[len(x.without)-1].Seconds(), "max-s")
+				b.ReportMetric(float64(x.commands), "commands")
+				b.ReportMetric(float64(x.recovers), "recovers")
+				b.ReportMetric(100*x.share, "%-largest-share")
+			}
+		})
+	}
+}
+
+// TestTwentyEnginesRecoverOnce: all of twenty hear of the death at about the same time. One recovers, the others find that
+// somebody does.
+func TestTwentyEnginesRecoverOnce(t *testing.T) {
+	w := newWorld(t)
+	victim := w.child(spec{Name: "victim", Look: 50 * time.Millisecond, Pages: many, Session: 4 * time.Second})
+	w.add(upTo(many)...)
+	w.ownedBy(many, victim)
+	var others []interface{ held() int }
+	for i := range 20 {
+		others = append(others, w.party(fmt.Sprint("p-", i), nil))
+	}
+	victim.kill()
+	w.ownedBy(many, others...)
+	sum := map[string]float64{}
+	for _, p := range w.parties {
+		for _, script := range []string{"peers", "orphans", "recover", "sweep"} {
+			sum[script] += p.metric("script_duration_seconds", "script", script)
+		}
+		sum["recovered"] += p.metric("recovered_total")
+	}
+	t.Log(sum)
+	pages := float64(many/lease.DefaultMaxBatch + 1)
+	require.EqualValues(t, many, sum["recovered"], "each entry once")
+	require.LessOrEqual(t, sum["recover"], pages+5, "close to one a page, not twenty")
+	require.LessOrEqual(t, sum["orphans"], pages+5+10*20, "looks at who is dead")
+	w.checkOwners()
+	w.until("the dead one is removed", func() bool { return len(w.consumers()) == 20 })
+}
