@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// hold puts a lease of somebody else on the server, for so long; it is renewed by nobody.
+func (w *world) hold(stream, consumer string, d time.Duration) {
+	n := w.layout.Of(stream)
+	w.server.with(n, func(p *fakePartition) {
+		p.leases[p.keys.Lease(stream)] = &fakeLease{consumer: consumer, entry: "1-1", token: 1, until: nowMilli() + d.Milliseconds()}
+	})
+}
+
+// gaps are the times between acquisitions.
+func gaps(calls []fakeCall) (out []time.Duration) {
+	var last time.Time
+	for _, c := range calls {
+		if c.op != "acquire" {
+			continue
+		}
+		if !last.IsZero() {
+			out = append(out, c.at.Sub(last))
+		}
+		last = c.at
+	}
+	return out
+}
+
+// A parked entry is asked for with growing delays, from 100 ms to 30 s while the holder stays the same, 2 s once it has
+// changed.
+func TestParkedEntriesAreAskedForWithBackoff(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.hold("s", "other.1", time.Hour)
+		w.server.announce("s")
+		e := w.start(nil)
+		pass(10 * time.Minute)
+		require.Equal(t, 1, e.Stats().Parked)
+		list := gaps(e.fake.takeCalls())
+		want := parkFirst
+		for _, gap := range list {
+			require.LessOrEqual(t, gap, want+2*time.Millisecond)
+			require.GreaterOrEqual(t, gap, want*3/4)
+			want = min(2*want, parkMost)
+		}
+		require.Equal(t, parkMost, want)
+		require.InDelta(t, 30, len(list), 6)
+
+		w.hold("s", "other.2", time.Hour)
+		pass(parkMost)
+		e.fake.takeCalls()
+		pass(time.Minute)
+		list = gaps(e.fake.takeCalls())
+		require.InDelta(t, 34, len(list), 6)
+		for _, gap := range list {
+			require.LessOrEqual(t, gap, parkChanged+2*time.Millisecond)
+		}
+		// Nobody renews it any more: it is ours soon after it has gone.
+		w.hold("s", "other.2", 5*time.Second)
+		pass(5*time.Second + parkChanged)
+		e.held("s")
+		require.Zero(t, e.Stats().Parked)
+	})
+}
+
+// An entry that waits for a lease which ends soon is asked for when it does, not later.
+func TestAParkedEntryIsAskedForWhenTheLeaseEnds(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.hold("s", "other.1", time.Hour)
+		w.server.announce("s")
+		e := w.start(nil)
+		pass(5 * time.Minute)
+		w.hold("s", "other.1", 40*time.Second)
+		pass(40*time.Second + parkFirst)
+		e.held("s")
+	})
+}
+
+// Of one stream only the entry with the lowest ID is asked for, and entries are handled in order, at once when this
+// process frees the stream.
+func TestOnlyTheLowestParkedEntryIsAskedFor(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		e := w.start(nil)
+		w.server.announce("s")
+		pass(time.Second)
+		for range 20 {
+			w.server.announce("s")
+		}
+		pass(time.Second)
+		require.Equal(t, 20, e.Stats().Parked)
+		require.Len(t, e.of(api.Superseded), 1, "the owner is told once")
+		e.fake.takeCalls()
+		pass(10 * time.Minute)
+		require.Zero(t, countCalls(e.fake.takeCalls(), "acquire"), "this process knows that it holds the stream itself")
+		var last string
+		var token api.Token
+		for i := range 21 {
+			l := e.held("s")
+			require.Greater(t, l.Token(), token)
+			if last != "" {
+				require.Positive(t, lease.CompareIDs(l.Entry(), last))
+			}
+			last, token = l.Entry(), l.Token()
+			require.Equal(t, 20-i, e.Stats().Parked)
+			require.NoError(t, l.Done(context.Background()))
+			pass(5 * time.Millisecond)
+		}
+		for _, c := range e.fake.takeCalls() {
+			if c.op == "acquire" {
+				require.Equal(t, 1, c.n)
+			}
+		}
+		require.Len(t, e.of(api.Superseded), 20, "each owner but the last")
+		undelivered, pending, later, _ := w.server.count()
+		require.Equal(t, []int{0, 0, 0}, []int{undelivered, pending, later})
+	})
+}
+
+// Announcements beyond MaxParked go to later and come back; reading never pauses for them, and none is lost.
+func TestWhatExceedsMaxParkedGoesToLater(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n, most = 500, 40
+		e := w.start(nil, WithMaxParked(most))
+		w.server.announce(streams(n)...)
+		pass(time.Second)
+		for range 3 {
+			w.server.announce(streams(n)...)
+		}
+		w.server.announce("new")
+		pass(time.Second)
+		e.held("new")
+		require.Equal(t, most, e.Stats().Parked)
+		undelivered, pending, later, dead := w.server.count()
+		require.Equal(t, []int{0, n + 1 + most, 3*n - most, 0}, []int{undelivered, pending, later, dead})
+		e.fake.takeCalls()
+		pass(10 * time.Minute)
+		require.Equal(t, most, e.Stats().Parked)
+		// Each of them comes round in 30 to 60 s, in batches.
+		// Each of them comes round in 30 to 60 s. At most once a tick, all that are due then are promoted, read and put off.
+		require.Less(t, len(e.fake.takeCalls()), 10*60*45)
+		for range 3*n + n + 1 {
+			for l := range e.Leases() {
+				go func() { _ = l.Done(context.Background()) }()
+			}
+			pass(time.Second)
+		}
+		undelivered, pending, later, dead = w.server.count()
+		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead}, "every one is done in the end")
+		require.Len(t, e.of(api.Added), 4*n+1)
+	})
+}
+
+// What is not to be handed out yet goes to later, and comes at its time.
+func TestNotBefore(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		e := w.start(nil)
+		at := time.Now().Add(time.Hour)
+		for _, s := range streams(1000) {
+			w.server.add(0, fakeBody(s, lease.FieldNotBefore, strconv.FormatInt(at.UnixMilli(), 10)))
+		}
+		w.server.announce("now")
+		pass(time.Second)
+		e.held("now")
+		_, pending, later, _ := w.server.count()
+		require.Equal(t, 1, pending)
+		require.Equal(t, 1000, later)
+		require.Zero(t, e.Stats().Parked)
+		e.fake.takeCalls()
+		pass(time.Until(at) - 2*time.Second)
+		require.Equal(t, 1, e.Stats().Held)
+		require.Zero(t, countCalls(e.fake.takeCalls(), "acquire", "requeue", "promote"))
+		pass(2*time.Second + e.cfg.beat)
+		require.Equal(t, 1001, e.Stats().Held)
+	})
+}
+
+// A handler that is stuck on a stream which this process has lost keeps it here for a lease TTL; then others get it.
+func TestAStuckHandlerLetsOthersHaveTheStream(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		stuck := make(chan struct{})
+		defer close(stuck)
+		a := w.start(func(ctx context.Context, n api.Notification) error {
+			select {
+			case <-stuck:
+			case <-ctx.Done():
+			}
+			return nil
+		}, WithLeaseTTL(12*time.Second))
+		w.server.announce("s")
+		pass(time.Second)
+		lost := a.held("s")
+		b := w.start(nil, WithLeaseTTL(12*time.Second))
+		w.server.with(0, func(p *fakePartition) { clear(p.leases) })
+		for range 100 {
+			if b.Stats().Held == 1 {
+				break
+			}
+			pass(time.Second)
+			require.False(t, a.table.Get("s") != nil && a.table.Get("s") != lost, "not a second time while the handler runs")
+		}
+		require.Equal(t, 1, b.Stats().Held)
+	})
+}
+
+// Nothing of an ended session stays in the lot, and nothing of its successor is dropped with it.
+//
+// An announcement that was parked for the new session, while the leases of the old one were still being disowned, was
+// forgotten: pending for a living consumer, which did not know of it. One that was read before the end and parked after
+// it was asked for under the ended session for ever, with all later announcements of the stream behind it.
+func TestParkingAcrossSessions(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		e := w.start(nil)
+		pass(time.Second)
+		entry := func(stream, id string) *lease.Entry {
+			return &lease.Entry{Stream: stream, Key: w.layout.Keys(0).Lease(stream), ID: id}
+		}
+		old := e.session(0)
+		held := lease.Take{Verdict: lease.HeldByOne, Left: time.Hour, Holder: "other.1 1"}
+		e.fake.onlyOp(faultError, "acquire")
+		require.True(t, e.lot.park(old, entry("a", "1-1"), held))
+		require.True(t, e.lot.park(old, entry("a", "1-2"), held))
+		require.True(t, e.lot.park(old, entry("b", "1-3"), held))
+		old.End()
+		next := lease.NewSession(context.Background(), e.clock, 0, "next.1", e.clock.Now(), time.Hour)
+		require.True(t, e.lot.park(next, entry("a", "1-4"), held))
+		require.Equal(t, 2, e.lot.len(), "the row of the new session takes the place of the old one")
+		require.True(t, e.lot.park(old, entry("c", "1-5"), held), "it goes back with its session")
+		require.False(t, e.lot.has("c"))
+		e.lot.drop(old)
+		require.True(t, e.lot.hasEntry("a", "1-4"))
+		require.False(t, e.lot.has("b"))
+		require.Equal(t, 1, e.lot.len())
+		e.lot.drop(next)
+		require.Zero(t, e.lot.len())
+	})
+}
