@@ -2,7 +2,6 @@ package scan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -101,7 +100,11 @@ func (o *Ownership) parse(layout *cluster.Layout, parts []rueidis.RedisMessage) 
 		return err
 	}
 	o.Consumer, o.Token, o.Entry, o.Waiting, o.Until = held.consumer, held.token, held.entry, held.waiting, held.until
-	o.Session = parseSession(&parts[3], now)
+	holder := member{}
+	if deadline, err := parts[3].AsFloat64(); err == nil {
+		holder.deadline, holder.known = deadline, true
+	}
+	o.Session = holder.session(now)
 	pending, err := parts[4].ToArray()
 	if err != nil || len(pending) != 4 {
 		return nil
@@ -157,16 +160,16 @@ func parseLease(value string, ttl *rueidis.RedisMessage, now int64) (h heldLease
 	return h, nil
 }
 
-func parseSession(score *rueidis.RedisMessage, now int64) Session {
-	deadline, err := score.AsFloat64()
+// session is what a member's deadline says at now.
+func (m member) session(now int64) Session {
 	switch {
-	case err != nil:
+	case !m.known:
 		return Session{State: SessionUnknown}
-	case deadline == 0:
+	case m.deadline == 0:
 		return Session{State: SessionClosed}
 	}
-	s := Session{State: SessionAlive, Until: time.UnixMilli(int64(math.Floor(deadline)))}
-	if deadline <= float64(now) {
+	s := Session{State: SessionAlive, Until: time.UnixMilli(int64(math.Floor(m.deadline)))}
+	if m.deadline <= float64(now) {
 		s.State = SessionDead
 	}
 	return s
@@ -191,8 +194,7 @@ func (i *Inspector) Consumers(ctx context.Context) (all []Consumer, err error) {
 	defer cancel()
 	calls := make([]lease.Call, layout.Partitions())
 	for p := range calls {
-		k := layout.Keys(p)
-		calls[p] = lease.Call{Script: scriptConsumers, Keys: []string{k.Input, k.Sessions}, Args: []string{layout.Group()}}
+		calls[p] = consumersCall(layout, p)
 	}
 	var failed failures
 	for p, result := range i.run.DoMulti(ctx, calls) {
@@ -205,36 +207,14 @@ func (i *Inspector) Consumers(ctx context.Context) (all []Consumer, err error) {
 	return all, failed.err()
 }
 
-func parseConsumers(p int, result rueidis.RedisResult) (some []Consumer, err error) {
-	parts, err := result.ToArray()
-	if err != nil {
-		return nil, err
-	}
-	if len(parts) == 0 {
-		return nil, errMalformed
-	}
-	now, err := parts[0].AsInt64()
-	if err != nil {
-		return nil, err
-	}
-	for _, part := range parts[1:] {
-		row, err := part.ToArray()
-		if err != nil || len(row) < 2 {
-			return nil, orMalformed(err)
-		}
-		name, err1 := row[0].ToString()
-		pending, err2 := row[1].AsInt64()
-		if err := errors.Join(err1, err2); err != nil {
-			return nil, err
-		}
-		c := Consumer{Partition: p, Name: name, Pending: int(pending), Session: Session{State: SessionUnknown}}
-		if len(row) > 2 {
-			c.Session = parseSession(&row[2], now)
-		}
-		some = append(some, c)
+func parseConsumers(p int, result rueidis.RedisResult) ([]Consumer, error) {
+	members, now, err := parseMembers(result)
+	some := make([]Consumer, len(members))
+	for n, m := range members {
+		some[n] = Consumer{Partition: p, Name: m.name, Pending: m.pending, Session: m.session(now)}
 	}
 	slices.SortFunc(some, func(a, b Consumer) int { return strings.Compare(a.Name, b.Name) })
-	return some, nil
+	return some, err
 }
 
 // Holding is one announcement that is pending for a consumer.

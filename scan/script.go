@@ -39,6 +39,7 @@ var (
 	scriptConsumers = looking("consumers", "clock")
 	scriptHoldings  = looking("holdings")
 	scriptLeases    = embedded("leases", "clock")
+	scriptOrphan    = embedded("orphan", "clock", "session", "peer", "value", "entry", "giveup")
 )
 
 // looking is a script that changes nothing and must run on a master all the same.
@@ -51,6 +52,6 @@ func Scripts() []*lease.Script {
 	return []*lease.Script{
 		scriptTurn, scriptPeers, scriptOrphans, scriptRecover, scriptSweep,
 		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
-		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases,
+		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptOrphan,
 	}
 }

@@ -1,0 +1,57 @@
+-- Gives up one entry of a stream that nobody owns any more.
+--
+-- KEYS     1 input stream  2 sessions  3 later  4 lease key  5 the dead-letter stream if the entry may go there
+-- ARGV     1 consumer for which it is pending  2 group  3 asking consumer  4 settle mode  5 gap threshold, ms
+--          6 session TTL of those adopted, ms  7 limit of the dead-letter stream (0: none)  8 '1': trim it
+--          9 delay of what it refuses, ms  10… the entry as in requeue
+-- Returns  as requeue; or nothing was done and { 'wait' }: nobody may be found dead now; { 'held', consumer }: it lives
+--          and owns the stream, or has the entry; { 'unknown', consumer }: the owner had no session and got one;
+--          { 'other', consumer, entry }: the stream is owned for that entry; { 'x', why }
+-- Atomic   so that an owner who beats, or somebody who acquires, in this moment is not robbed, and of several who ask
+--          one does it.
+-- Parts    clock session peer value entry giveup
+
+local FIRST_ARG = 9
+local ADOPTED = 0.5
+
+local input, sessions, later, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local dead, group, me, id = ARGV[1], ARGV[2], ARGV[3], ARGV[FIRST_ARG + 1]
+
+-- First, because maxmemory does not refuse it, and lets the rest pass.
+redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
+
+local may, err = may_judge(sessions, me, ARGV[4], tonumber(ARGV[5]))
+if err then
+  return err
+end
+if not may then
+  return { 'wait' }
+end
+local value = redis.call('GET', key)
+local holder = value and parse(value)
+if value and not holder then
+  return { 'x', 'the value of ' .. key .. ' is not a lease: delete the key' }
+end
+local deadline = redis.call('ZSCORE', sessions, holder and holder.consumer or dead)
+if deadline and tonumber(deadline) > now then
+  return { 'held', holder and holder.consumer or dead }
+end
+if holder then
+  if not deadline then
+    -- Unknown, not dead. Without a lease it would not matter: nobody can own the stream then.
+    redis.call('ZADD', sessions, 'NX', now + tonumber(ARGV[6]) + ADOPTED, holder.consumer)
+    return { 'unknown', holder.consumer }
+  end
+  if holder.consumer ~= dead or holder.entry ~= id then
+    return { 'other', holder.consumer, holder.entry }
+  end
+end
+local to = {
+  input = input,
+  later = later,
+  dead = KEYS[5],
+  limit = tonumber(ARGV[7]),
+  trim = ARGV[8] == '1',
+  full_delay = tonumber(ARGV[9]),
+}
+return requeue_batch(input, group, dead, to, 1, 4, FIRST_ARG)

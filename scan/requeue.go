@@ -1,0 +1,325 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// Errors of Requeue, beside those of package api.
+var (
+	// ErrRequeued: somebody else queued the announcement again, or finished it, in the meantime. It matches
+	// api.ErrNotAnnounced. Nothing is left to do.
+	ErrRequeued error = &alreadyError{}
+
+	// ErrUndecided: nobody may be found dead now: the partition settles after a change of server, Redis was out of reach
+	// just now, or the owner's session is gone, so that it is unknown whether it lives. Ask again after a session TTL;
+	// if the owner is dead, the announcement is recovered by itself then.
+	ErrUndecided = errors.New("scan: it cannot be told now whether the owner lives")
+
+	// ErrDeadLetter: the owners of the stream died so often that its announcement became a dead letter instead.
+	ErrDeadLetter = errors.New("scan: the announcement became a dead letter")
+)
+
+type alreadyError struct{}
+
+func (*alreadyError) Error() string { return "scan: somebody else has queued it again, or finished it" }
+func (*alreadyError) Unwrap() error { return api.ErrNotAnnounced }
+
+// requeueTries is how often the lease of a stream may turn out to name yet another entry.
+const requeueTries = 3
+
+// Requeue queues an announcement of a stream again at once that was left in partition p by a consumer which is dead,
+// has closed, or owns nothing and has no session. me is the asking consumer, whose session must live. Nil means that
+// it was queued again.
+//
+// A crash of the owner counts as with Recover; its delay is left out, since somebody asks for the stream now. Errors
+// match api.ErrHeldElsewhere when the owner lives, or a living consumer has the announcement; api.ErrNotAnnounced when
+// no dead consumer left one; ErrRequeued, ErrUndecided or ErrDeadLetter.
+//
+// Without a lease that names the entry, all that dead consumers left in the partition is looked through, page by page.
+func (s *Store) Requeue(ctx context.Context, p int, me, stream string) error {
+	candidate, err := s.owned(ctx, p, stream)
+	if err != nil {
+		return err
+	}
+	if candidate == nil {
+		if candidate, err = s.search(ctx, p, stream); err != nil {
+			return err
+		}
+	}
+	for range requeueTries {
+		if candidate == nil {
+			return fmt.Errorf("%w: no dead consumer left stream %.64q", api.ErrNotAnnounced, stream)
+		}
+		if candidate, err = s.requeueOne(ctx, p, me, stream, candidate); err != nil || candidate == nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: stream %.64q changes hands", ErrUndecided, stream)
+}
+
+// orphaned is an entry and the consumer for which it is pending.
+type orphaned struct {
+	Orphan
+	consumer string
+	death    Death
+}
+
+// member is a consumer as scripts tell it.
+type member struct {
+	name     string
+	pending  int
+	deadline float64 // of its session
+	known    bool    // it has one
+}
+
+func (m member) death(now int64, set *Settings) Death {
+	return Death{Deadline: m.deadline, Now: now, TTL: set.SessionTTL}
+}
+
+// owned is the entry that the lease of a stream names, nil when there is no lease.
+func (s *Store) owned(ctx context.Context, p int, stream string) (*orphaned, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	parts, err := s.run.Do(ctx, lease.Call{
+		Script: scriptOwner, Keys: []string{k.Lease(stream), k.Sessions, k.Input}, Args: []string{s.layout.Group()},
+	}).ToArray()
+	if err != nil || len(parts) < 5 {
+		return nil, explained(fmt.Sprintf("owner of stream %.64q", stream), orMalformed(err))
+	}
+	value, err := parts[1].ToString()
+	if err != nil {
+		return nil, nil
+	}
+	now, err := parts[0].AsInt64()
+	if err != nil {
+		return nil, err
+	}
+	held, err := parseLease(value, &parts[2], now)
+	if err != nil {
+		return nil, explained(fmt.Sprintf("owner of stream %.64q", stream), err)
+	}
+	holder := member{name: held.consumer}
+	if deadline, err := parts[3].AsFloat64(); err == nil {
+		holder.deadline, holder.known = deadline, true
+	}
+	return s.pendingOne(ctx, p, holder, held.entry, now)
+}
+
+// pendingOne is an entry as it is pending for a consumer, as gone when it is not.
+func (s *Store) pendingOne(ctx context.Context, p int, by member, entry string, now int64) (*orphaned, error) {
+	page, err := s.pendingPage(ctx, p, by.name, entry, 1)
+	if err != nil {
+		return nil, err
+	}
+	found := orphaned{consumer: by.name, death: by.death(now, &s.set)}
+	found.ID, found.Gone = entry, true
+	if len(page) == 1 && page[0].ID == entry {
+		found.Orphan = page[0]
+	}
+	return &found, nil
+}
+
+func (s *Store) pendingPage(ctx context.Context, p int, consumer, from string, count int) ([]Orphan, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	rows, err := s.run.Do(ctx, lease.Call{
+		Script: scriptHoldings,
+		Keys:   []string{s.layout.Keys(p).Input},
+		Args:   []string{s.layout.Group(), consumer, from, strconv.Itoa(count)},
+	}).ToArray()
+	if err != nil {
+		return nil, explained("what "+consumer+" left", err)
+	}
+	page := make([]Orphan, len(rows))
+	for n, row := range rows {
+		pending, err := lease.ParsePending(p, row)
+		if err != nil {
+			return nil, explained("what "+consumer+" left", err)
+		}
+		page[n] = s.readable(p, pending)
+	}
+	return page, nil
+}
+
+// search looks for the first entry of a stream that is pending for a consumer without a living session, nil when there
+// is none.
+func (s *Store) search(ctx context.Context, p int, stream string) (*orphaned, error) {
+	members, now, err := s.members(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range members {
+		if m.pending == 0 || m.known && m.deadline > float64(now) {
+			continue
+		}
+		for from := "-"; ; {
+			page, err := s.pendingPage(ctx, p, m.name, from, max(s.set.Page, 1))
+			if err != nil {
+				return nil, err
+			}
+			if len(page) == 0 {
+				break
+			}
+			for n := range page {
+				if page[n].Readable && page[n].Stream == stream {
+					return &orphaned{Orphan: page[n], consumer: m.name, death: m.death(now, &s.set)}, nil
+				}
+			}
+			from = "(" + page[len(page)-1].ID
+		}
+	}
+	return nil, nil
+}
+
+func (s *Store) members(ctx context.Context, p int) ([]member, int64, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	members, now, err := parseMembers(s.run.Do(ctx, consumersCall(s.layout, p)))
+	return members, now, explained(fmt.Sprintf("consumers of partition %d", p), err)
+}
+
+func consumersCall(layout *cluster.Layout, p int) lease.Call {
+	k := layout.Keys(p)
+	return lease.Call{Script: scriptConsumers, Keys: []string{k.Input, k.Sessions}, Args: []string{layout.Group()}}
+}
+
+func parseMembers(result rueidis.RedisResult) (members []member, now int64, err error) {
+	parts, err := result.ToArray()
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(parts) == 0 {
+		return nil, 0, errMalformed
+	}
+	if now, err = parts[0].AsInt64(); err != nil {
+		return nil, 0, err
+	}
+	for _, part := range parts[1:] {
+		row, err := part.ToArray()
+		if err != nil || len(row) != 3 {
+			return nil, 0, orMalformed(err)
+		}
+		var m member
+		if m.name, err = row[0].ToString(); err != nil {
+			return nil, 0, err
+		}
+		pending, err := row[1].AsInt64()
+		if err != nil {
+			return nil, 0, err
+		}
+		m.pending = int(pending)
+		if deadline, err := row[2].AsFloat64(); err == nil {
+			m.deadline, m.known = deadline, true
+		}
+		members = append(members, m)
+	}
+	return members, now, nil
+}
+
+// sentence is what becomes of an orphan that somebody asks for: what recovery does, but at once. Whether it is to blame
+// for the death of its owners cannot be seen without the others, so it becomes a dead letter only beyond twice the limit.
+func (s *Store) sentence(o *orphaned) lease.Return {
+	r := s.set.Judge(&o.Orphan, o.death, 0)
+	limit := min(max(s.set.WithDefaults().MaxCrashes, 0), math.MaxInt/2)
+	if r.Dest == lease.ToDeadLetters && r.Crashes > 2*limit {
+		return r
+	}
+	r.Dest, r.Delay, r.Reason = lease.ToInput, 0, ""
+	if r.At > 0 {
+		r.Dest = lease.ToLater // not before its producer wants it
+	}
+	return r
+}
+
+// requeueOne gives an orphan up, if it still is one. It returns another candidate when the lease names another entry.
+func (s *Store) requeueOne(ctx context.Context, p int, me, stream string, o *orphaned) (*orphaned, error) {
+	item := s.sentence(o)
+	item.Key = s.layout.Keys(p).Lease(stream)
+	for {
+		word, second, err := s.orphan(ctx, p, me, o.consumer, item)
+		if err != nil {
+			return nil, explained(fmt.Sprintf("requeueing stream %.64q", stream), err)
+		}
+		switch word {
+		case "wait":
+			return nil, fmt.Errorf("%w: partition %d settles, or was out of reach", ErrUndecided, p)
+		case "held":
+			return nil, fmt.Errorf("%w: stream %.64q by %s", api.ErrHeldElsewhere, stream, second)
+		case "unknown":
+			return nil, fmt.Errorf("%w: %s has no session; it was given one", ErrUndecided, second)
+		case "other":
+			return s.owned(ctx, p, stream)
+		}
+		if len(word) == 1 && lease.Verdict(word[0]) == lease.TooWide && item.Dest != lease.ToDeadLetters {
+			item.Dest, item.Reason = lease.ToDeadLetters, "too_wide: more fields than can be copied"
+			continue
+		}
+		return nil, ended(stream, item.Dest, word, second)
+	}
+}
+
+// ended is the error that a verdict comes to.
+func ended(stream string, dest lease.Dest, word, reason string) error {
+	var verdict lease.Verdict
+	if len(word) == 1 {
+		verdict = lease.Verdict(word[0])
+	}
+	switch verdict {
+	case lease.Moved:
+		if dest == lease.ToDeadLetters {
+			return fmt.Errorf("%w: stream %.64q", ErrDeadLetter, stream)
+		}
+		return nil
+	case lease.Full:
+		return fmt.Errorf("%w, but their stream is full, so it was put off: stream %.64q", ErrDeadLetter, stream)
+	case lease.NotPending:
+		return fmt.Errorf("%w: stream %.64q", ErrRequeued, stream)
+	case lease.Gone:
+		return fmt.Errorf("%w: the body of the entry of stream %.64q was deleted", api.ErrNotAnnounced, stream)
+	}
+	return fmt.Errorf("scan: requeueing stream %.64q: %s", stream, reason)
+}
+
+// orphan runs the script. word is what became of the entry, second the particulars.
+func (s *Store) orphan(ctx context.Context, p int, me, dead string, item lease.Return) (word, second string, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	trim := "0"
+	if s.set.DLQTrim {
+		trim = "1"
+	}
+	keys, args, letters := lease.AppendReturns([]string{k.Input, k.Sessions, k.Later},
+		[]string{dead, s.layout.Group(), me, s.mode, ms(s.set.Gap), ms(s.set.SessionTTL), strconv.Itoa(s.set.DeadLimit()), trim,
+			ms(s.set.DLQFullDelay)}, []lease.Return{item})
+	if letters {
+		keys = append(keys, k.DeadLetters)
+	}
+	parts, err := s.run.Do(ctx, lease.Call{Script: scriptOrphan, Keys: keys, Args: args}).ToArray()
+	if err != nil || len(parts) == 0 {
+		return "", "", orMalformed(err)
+	}
+	if word, err = parts[0].ToString(); err != nil || len(parts) == 1 {
+		return word, "", err
+	}
+	// A word of its own, or the index and the text of an error.
+	if errors, err := parts[1].ToArray(); err == nil {
+		for n := range errors {
+			second, _ = errors[n].ToString()
+		}
+		return word, second, nil
+	}
+	second, _ = parts[1].ToString()
+	return word, second, nil
+}

@@ -1,0 +1,270 @@
+package scan_test
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+)
+
+const asker = "asker.1"
+
+// clinic is an office with one partition, a consumer who asks, and one who will be found dead.
+func clinic(t testing.TB) (*office, *scan.Store) {
+	o := newOffice(t, 1)
+	o.open(0, asker)
+	o.open(0, "late.1")
+	return o, o.store()
+}
+
+func (o *office) store(changes ...func(*scan.Settings)) *scan.Store {
+	set := scan.Settings{Config: scan.Config{}.WithDefaults(), SessionTTL: officeSessionTTL, Gap: time.Hour, Settle: true,
+		Timeout: 20 * time.Second, Page: 3}
+	for _, change := range changes {
+		change(&set)
+	}
+	return scan.NewStore(o.layout, set, o.client, nil)
+}
+
+// fields are those of the n-th entry of the input stream.
+func (o *office) fields(n int) map[string]string {
+	o.t.Helper()
+	entries := o.stream(o.layout.Keys(0).Input)
+	require.Greater(o.t, len(entries), n)
+	return entries[n].FieldValues
+}
+
+func TestRequeueOfWhatADeadConsumerOwned(t *testing.T) {
+	o, s := clinic(t)
+	k := o.layout.Keys(0)
+	o.own("late.1", "x")
+	o.own("late.1", "y")
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), api.ErrHeldElsewhere)
+
+	o.setDeadline(0, "late.1", o.now()-1)
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	require.Empty(t, o.do("GET", k.Lease("x")))
+	require.NotEmpty(t, o.do("GET", k.Lease("y")), "nobody asked for that one")
+	entries := o.read(0, asker, 10)
+	require.Len(t, entries, 1)
+	require.Equal(t, "x", entries[0].Stream)
+	require.Equal(t, 1, entries[0].Crashes, "the crash counts, as it does when it is recovered")
+	require.Equal(t, lease.Acquired, o.take(0, asker, entries[0])[0].Verdict)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), api.ErrHeldElsewhere)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "z"), api.ErrNotAnnounced)
+	require.Zero(t, o.num("ZCARD", k.Later))
+}
+
+// A lease may be gone before the death of its owner is noticed; and what a consumer only read has none.
+func TestRequeueWithoutALease(t *testing.T) {
+	o, s := clinic(t)
+	k := o.layout.Keys(0)
+	for n := range 10 {
+		o.announce(0, "s"+strconv.Itoa(n))
+	}
+	o.read(0, "late.1", 10)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "s7"), api.ErrNotAnnounced, "a living consumer has it")
+	o.setDeadline(0, "late.1", 0)
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "s7"))
+	require.Equal(t, 10, o.num("XLEN", k.Input))
+	entries := o.read(0, asker, 10)
+	require.Len(t, entries, 1)
+	require.Equal(t, "s7", entries[0].Stream)
+	require.Zero(t, entries[0].Crashes, "it was not owned")
+}
+
+// A session that is absent is unknown: its owner may live. Without a lease it owns nothing.
+func TestRequeueOfAConsumerWithoutASession(t *testing.T) {
+	o, s := clinic(t)
+	k := o.layout.Keys(0)
+	e := o.own("late.1", "x")
+	o.do("ZREM", k.Sessions, "late.1")
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), scan.ErrUndecided)
+	score, err := strconv.ParseFloat(o.do("ZSCORE", k.Sessions, "late.1"), 64)
+	require.NoError(t, err)
+	require.Greater(t, score, float64(o.now()), "it was given a session")
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), api.ErrHeldElsewhere)
+
+	o.do("ZADD", k.Sessions, "1.5", "late.1")
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	require.NotContains(t, o.fields(0), lease.FieldCrashes, "of an adopted session nobody knows how it ended")
+
+	e = o.read(0, "late.1", 1)[0]
+	require.Equal(t, "x", e.Stream)
+	o.do("ZREM", k.Sessions, "late.1")
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	require.Zero(t, o.num("EXISTS", k.Lease("x")))
+}
+
+func TestRequeueWhileNobodyMayBeFoundDead(t *testing.T) {
+	o, s := clinic(t)
+	k := o.layout.Keys(0)
+	o.own("late.1", "x")
+	o.setDeadline(0, "late.1", 1)
+	books, err := o.try("ZRANGEBYSCORE", k.Sessions, "-inf", "(0").AsStrSlice()
+	require.NoError(t, err)
+	for _, member := range books {
+		if member[:4] == "!run" {
+			o.do("ZREM", k.Sessions, member)
+		}
+	}
+	o.do("ZADD", k.Sessions, "-1", "!run:0123456789")
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), scan.ErrUndecided, "another server")
+	require.NoError(t, o.store(func(set *scan.Settings) { set.Settle = false }).Requeue(o.ctx, 0, asker, "x"))
+
+	o, s = clinic(t)
+	o.own("late.1", "x")
+	o.setDeadline(0, "late.1", 1)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, "nobody.1", "x"), scan.ErrUndecided, "who asks has no session")
+	require.ErrorIs(t, o.store(func(set *scan.Settings) { set.Gap = -time.Hour }).Requeue(o.ctx, 0, asker, "x"),
+		scan.ErrUndecided, "nobody has beaten for long")
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+}
+
+// Of many who ask at once, one does it and the others are told.
+func TestRequeueAtOnceIsDoneOnce(t *testing.T) {
+	o, _ := clinic(t)
+	o.own("late.1", "x")
+	o.setDeadline(0, "late.1", 1)
+	errs := make([]error, 8)
+	var group sync.WaitGroup
+	for n := range errs {
+		s := o.store()
+		group.Go(func() { errs[n] = s.Requeue(o.ctx, 0, asker, "x") })
+	}
+	group.Wait()
+	done := 0
+	for _, err := range errs {
+		if err == nil {
+			done++
+			continue
+		}
+		require.ErrorIs(t, err, api.ErrNotAnnounced)
+	}
+	require.Equal(t, 1, done)
+	require.Equal(t, 1, o.num("XLEN", o.layout.Keys(0).Input))
+}
+
+// The lease names an entry that somebody else has queued again in the meantime.
+func TestRequeueThatComesSecond(t *testing.T) {
+	o, s := clinic(t)
+	k := o.layout.Keys(0)
+	e := o.own("late.1", "x")
+	o.setDeadline(0, "late.1", 1)
+	o.do("XACK", k.Input, o.layout.Group(), e.ID)
+	err := s.Requeue(o.ctx, 0, asker, "x")
+	require.ErrorIs(t, err, scan.ErrRequeued)
+	require.ErrorIs(t, err, api.ErrNotAnnounced)
+	require.Zero(t, o.num("EXISTS", k.Lease("x")), "the lease that names the dead one is freed")
+}
+
+func TestRequeueOfADeletedBody(t *testing.T) {
+	o, s := clinic(t)
+	k := o.layout.Keys(0)
+	e := o.own("late.1", "x")
+	o.setDeadline(0, "late.1", 1)
+	o.do("XDEL", k.Input, e.ID)
+	err := s.Requeue(o.ctx, 0, asker, "x")
+	require.ErrorIs(t, err, api.ErrNotAnnounced)
+	require.False(t, errors.Is(err, scan.ErrRequeued))
+}
+
+// What kills its owner each time must not escape the dead letters because somebody asks for it each time.
+func TestRequeueCountsTowardsTheDeadLetters(t *testing.T) {
+	o, s := clinic(t)
+	k := o.layout.Keys(0)
+	own := func(crashes int) {
+		o.announce(0, "pill", lease.FieldCrashes, strconv.Itoa(crashes))
+		require.Equal(t, lease.Acquired, o.take(0, "late.1", o.read(0, "late.1", 1)...)[0].Verdict)
+		o.setDeadline(0, "late.1", o.now()-1)
+	}
+	revive := func() { o.setDeadline(0, "late.1", o.now()+time.Hour.Milliseconds()) }
+	own(10)
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "pill"), "it may have died with another")
+	require.Equal(t, "11", o.fields(0)[lease.FieldCrashes])
+	o.do("DEL", k.Input)
+	o.do("XGROUP", "CREATE", k.Input, o.layout.Group(), "0", "MKSTREAM")
+	revive()
+	own(20)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "pill"), scan.ErrDeadLetter)
+	require.Zero(t, o.num("XLEN", k.Input))
+	letters := collect(t, o.inspector(), scan.Selection{})
+	require.Len(t, letters, 1)
+	require.Equal(t, "crashes", letters[0].Class())
+	require.Equal(t, 21, letters[0].Crashes)
+
+	full := o.store(func(set *scan.Settings) { set.DLQMaxLen = 1 })
+	revive()
+	own(20)
+	require.ErrorContains(t, full.Requeue(o.ctx, 0, asker, "pill"), "stream is full")
+	require.Equal(t, 1, o.num("ZCARD", k.Later))
+}
+
+func TestRequeueOfMoreFieldsThanCanBeCopied(t *testing.T) {
+	o, s := clinic(t)
+	fields := []string{lease.FieldAnnouncement, `{"DataStreamName":"x"}`}
+	for n := range 5000 {
+		fields = append(fields, fmt.Sprintf("f%d", n), "v")
+	}
+	o.add(o.layout.Keys(0).Input, fields...)
+	o.read(0, "late.1", 1)
+	o.setDeadline(0, "late.1", 1)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), scan.ErrDeadLetter)
+	require.Equal(t, "too_wide", collect(t, o.inspector(), scan.Selection{})[0].Class())
+}
+
+func TestRequeueKeepsNotBefore(t *testing.T) {
+	o, s := clinic(t)
+	o.announce(0, "x", lease.FieldNotBefore, strconv.FormatInt(o.now()+time.Hour.Milliseconds(), 10))
+	o.read(0, "late.1", 1)
+	o.setDeadline(0, "late.1", 1)
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	require.Equal(t, 1, o.num("ZCARD", o.layout.Keys(0).Later))
+}
+
+// The stream is owned, by a living or a dead one, for another announcement than the one that was found.
+func TestRequeueLooksAtTheLeaseItself(t *testing.T) {
+	o, s := clinic(t)
+	k := o.layout.Keys(0)
+	o.open(0, "third.1")
+	e := o.own("late.1", "x")
+	o.announce(0, "x")
+	o.read(0, "third.1", 1)
+	o.setDeadline(0, "late.1", 1)
+	o.setDeadline(0, "third.1", 1)
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	_, err := o.try("XPENDING", k.Input, o.layout.Group(), e.ID, e.ID, "1").ToArray()
+	require.NoError(t, err)
+	require.Zero(t, o.num("EXISTS", k.Lease("x")), "the one that owned it went first")
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"), "and then the one that waited")
+
+	o.do("SET", k.Lease("x"), "something")
+	err = s.Requeue(o.ctx, 0, asker, "x")
+	require.ErrorContains(t, err, "delete the key")
+}
+
+func TestRequeueOnAFullServerAndInAPoisonedStream(t *testing.T) {
+	o, s := clinic(t)
+	k := o.layout.Keys(0)
+	e := o.own("late.1", "x")
+	o.setDeadline(0, "late.1", 1)
+	o.do("XADD", k.Input, "18446744073709551615-18446744073709551615", "f", "v")
+	err := s.Requeue(o.ctx, 0, asker, "x")
+	require.ErrorContains(t, err, "exhausted")
+	require.Contains(t, o.do("GET", k.Lease("x")), e.ID, "nothing has changed")
+	require.Equal(t, 2, o.num("XLEN", k.Input))
+
+	o, s = clinic(t)
+	o.own("late.1", "x")
+	o.setDeadline(0, "late.1", 1)
+	o.do("CONFIG", "SET", "maxmemory", "1")
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+}
