@@ -197,9 +197,15 @@ func (c *child) kill() (at time.Duration) {
 func (c *child) pause()  { require.NoError(c.w.t, c.process.Signal(syscall.SIGSTOP)) }
 func (c *child) resume() { require.NoError(c.w.t, c.process.Signal(syscall.SIGCONT)) }
 
+// tellStop tells it to drain and end.
+func (c *child) tellStop() error {
+	_, err := io.WriteString(c.stdin, "stop\n")
+	return err
+}
+
 // stop has it drain and end, and returns how it ended.
 func (c *child) stop() (code int) {
-	_, _ = io.WriteString(c.stdin, "stop\n")
+	require.NoError(c.w.t, c.tellStop())
 	<-c.ended
 	return c.state.ExitCode()
 }

@@ -1,0 +1,171 @@
+package recovery
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/proxy"
+)
+
+const (
+	envChaos     = "STREAMLEASE_CHAOS"
+	envChaosSeed = "STREAMLEASE_CHAOS_SEED"
+
+	chaosTime    = 15 * time.Second
+	chaosStreams = 150
+	chaosSession = 1500 * time.Millisecond
+)
+
+// TestChaos: processes are killed, stand still, lose their links, are stopped in good order and started again, all at
+// random, with announcements coming all the time. Nobody's record of what it owned overlaps with another's, no token falls,
+// and at the end each stream was ended by an owner, and nothing is left on the server.
+func TestChaos(t *testing.T) {
+	last := chaosTime
+	if text := os.Getenv(envChaos); text != "" {
+		var err error
+		last, err = time.ParseDuration(text)
+		require.NoError(t, err, envChaos)
+	}
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv(envChaosSeed); text != "" {
+		var err error
+		seed, err = strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err, envChaosSeed)
+	}
+	t.Logf("%s=%d", envChaosSeed, seed)
+	c := &chaos{world: newWorld(t), rnd: rand.New(rand.NewPCG(seed, 0)), events: make(map[string]int)}
+	for i := range 4 {
+		c.nodes = append(c.nodes, &node{name: fmt.Sprint("n", i), link: c.link()})
+	}
+	for _, n := range c.nodes {
+		c.start(n)
+	}
+	c.storm(last)
+	c.calm()
+	t.Logf("%v of %v; %d ownerships of %d streams", c.events, last, len(c.records()), len(c.announced))
+}
+
+// chaos is a world in which things happen at random.
+type chaos struct {
+	*world
+	rnd    *rand.Rand
+	nodes  []*node
+	events map[string]int
+}
+
+// node is a place where one process after the other runs, behind a link of its own.
+type node struct {
+	name    string
+	link    *proxy.Proxy
+	child   *child
+	trouble func()        // ends what it is in; nil: nothing
+	until   time.Duration // when trouble ends
+}
+
+func (c *chaos) start(n *node) {
+	n.child = c.child(spec{
+		Addr: n.link.Addr(), Name: n.name, Session: chaosSession, Lease: 2 * chaosSession, Work: 400 * time.Millisecond,
+		Fails: 0.1, Releases: 0.1,
+		Recovery: never(scan.Config{
+			Interval: 2 * time.Second, RetryDelay: 100 * time.Millisecond, MaxRetryDelay: 500 * time.Millisecond,
+			CrashDelay: 100 * time.Millisecond, MaxCrashDelay: 500 * time.Millisecond,
+		}),
+	})
+}
+
+// storm has one thing happen after the other.
+func (c *chaos) storm(last time.Duration) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	end := monotonic() + last
+	strike := monotonic()
+	for number := 0; monotonic() < end; <-tick.C {
+		// Old streams are announced again, some of them while they are owned.
+		batch := c.rnd.IntN(10)
+		for range batch {
+			n := number
+			if number > 0 && c.rnd.IntN(3) == 0 {
+				n = max(0, number-1-c.rnd.IntN(chaosStreams))
+			} else {
+				number++
+			}
+			c.add(n)
+		}
+		c.events["announced"] += batch
+		c.clear(monotonic())
+		if monotonic() >= strike {
+			c.strike(c.nodes[c.rnd.IntN(len(c.nodes))])
+			strike = monotonic() + time.Duration(c.rnd.ExpFloat64()*float64(400*time.Millisecond))
+		}
+	}
+}
+
+// clear ends the troubles that have lasted for long enough, and starts what is gone.
+func (c *chaos) clear(now time.Duration) {
+	for _, n := range c.nodes {
+		if n.trouble != nil && now >= n.until {
+			n.trouble()
+			n.trouble = nil
+		}
+	}
+}
+
+// strike has something happen to a node that is in no trouble.
+func (c *chaos) strike(n *node) {
+	if n.trouble != nil {
+		return
+	}
+	// Half of the troubles are over before a session is, so that both kinds are seen.
+	n.until = monotonic() + time.Duration(c.rnd.Float64()*float64(2*chaosSession))
+	what := []string{"killed", "stopped", "paused", "cut", "stalled", "delayed", "flickered"}[c.rnd.IntN(7)]
+	c.events[what]++
+	switch what {
+	case "killed":
+		n.child.kill()
+		n.trouble = func() { c.start(n) }
+	case "stopped":
+		// In good order, while the storm goes on.
+		go func() { _ = n.child.tellStop() }()
+		n.trouble = func() {
+			c.until(n.name+" has ended", n.child.gone)
+			c.start(n)
+		}
+	case "paused":
+		n.child.pause()
+		n.trouble = n.child.resume
+	case "cut":
+		n.link.Cut()
+		n.trouble = n.link.Restore
+	case "stalled":
+		n.link.Stall()
+		n.trouble = n.link.Resume
+	case "delayed":
+		n.link.Delay(time.Duration(c.rnd.IntN(300)) * time.Millisecond)
+		n.trouble = func() { n.link.Delay(0) }
+	case "flickered":
+		n.link.Cut()
+		n.link.Restore()
+	}
+}
+
+// calm waits until all is done, stops everybody in good order, and holds the outcome to what was promised.
+func (c *chaos) calm() {
+	c.clear(1 << 62)
+	c.until("all is done", func() bool {
+		return c.num("XLEN", c.keys.Input) == 0 && c.num("ZCARD", c.keys.Later) == 0
+	})
+	c.stateIs(state{Sessions: len(c.nodes), Consumers: len(c.nodes)})
+	for _, n := range c.nodes {
+		require.Zero(c.t, n.child.stop(), "%s ends well", n.name)
+	}
+	c.stateIs(state{})
+	c.checkOwners()
+	c.checkDone()
+}
