@@ -112,15 +112,16 @@ func (e *Engine) unreserve(n int) {
 }
 
 // reconcile looks for entries that a read with an unknown outcome may have left pending: after the last one that had
-// arrived before it, never held, and known to nobody here. It waits until no such read can deliver any more, and runs
-// between reads, so how long an entry has been idle says nothing further.
-func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session) {
+// arrived before it, never held, and known to nobody here. It waits until no such read can deliver any more, and for
+// what is being taken in, and runs between reads, so how long an entry has been idle says nothing further.
+func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session, taking *sync.WaitGroup) {
 	p.mu.Lock()
 	lost, after, until := p.mu.read.lost, p.mu.read.since, p.mu.read.until
 	p.mu.Unlock()
 	if !lost || e.clock.Now() < until {
 		return
 	}
+	taking.Wait()
 	for {
 		page, err := e.store.Pending(ctx, p.number, s.Consumer(), after, e.cfg.pipeline.MaxBatch, 0)
 		if err != nil {
