@@ -1,0 +1,166 @@
+package readme
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// output is what a program writes, to be looked at while it runs.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// TestFirstProgramRunsAsPrinted builds the first program of the README, announces to it as the README does, and ends it as
+// a user would.
+func TestFirstProgramRunsAsPrinted(t *testing.T) {
+	dir := t.TempDir()
+	source := filepath.Join(dir, "main.go")
+	require.NoError(t, os.WriteFile(source, []byte(block(t, "go", "package main")), 0o600))
+	program := filepath.Join(dir, "first")
+	build := exec.Command("go", "build", "-o", program, source)
+	build.Dir = root
+	text, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", text)
+
+	server := servers.New(t)
+	client := server.Client(t)
+	ctx := context.Background()
+	out := new(output)
+	first := exec.Command(program)
+	first.Env = append(os.Environ(), "REDIS_ADDR="+server.Addr())
+	first.Stdout, first.Stderr = out, out
+	require.NoError(t, first.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- first.Wait() }()
+	t.Cleanup(func() { _ = first.Process.Kill() })
+
+	announcement := regexp.MustCompile(`redis-cli XADD (\S+) '\*' (\S+) '(.*)'`).FindStringSubmatch(block(t, "sh", "redis-cli"))
+	require.NotNil(t, announcement)
+	add := client.B().Xadd().Key(announcement[1]).Id("*").FieldValue().FieldValue(announcement[2], announcement[3]).Build()
+	require.NoError(t, client.Do(ctx, add).Error())
+	require.Eventually(t, func() bool {
+		return regexp.MustCompile(`own user-1 token \d+ info {"lang":"en"}`).MatchString(out.String())
+	}, 30*time.Second, 10*time.Millisecond, "%s", out)
+
+	require.NoError(t, first.Process.Signal(os.Interrupt))
+	require.NoError(t, <-ended, "%s", out)
+	entries, err := client.Do(ctx, client.B().Xrange().Key(announcement[1]).Start("-").End("+").Build()).AsXRange()
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "handed back")
+	require.Equal(t, announcement[3], entries[0].FieldValues[announcement[2]])
+}
+
+// TestFenceRefusesEarlierOwners runs the Lua of the README.
+func TestFenceRefusesEarlierOwners(t *testing.T) {
+	client := servers.New(t).Client(t)
+	ctx := context.Background()
+	fence := rueidis.NewLuaScript(block(t, "lua", "fence"))
+	write := func(token api.Token, value string) int64 {
+		n, err := fence.Exec(ctx, client, []string{"{user-1}:fence", "{user-1}:data"},
+			[]string{strconv.FormatUint(uint64(token), 10), value}).AsInt64()
+		require.NoError(t, err)
+		return n
+	}
+	const great = api.Token(1<<53 - 2)
+	require.EqualValues(t, 1, write(7, "a"))
+	require.EqualValues(t, 1, write(7, "b"), "the same owner")
+	require.EqualValues(t, 1, write(great, "c"))
+	require.EqualValues(t, 0, write(7, "late"))
+	require.EqualValues(t, 0, write(great-1, "late"))
+	require.EqualValues(t, 1, write(great+1, "d"))
+	value, err := client.Do(ctx, client.B().Get().Key("{user-1}:data").Build()).ToString()
+	require.NoError(t, err)
+	require.Equal(t, "d", value)
+}
+
+// TestAccessRulesAreEnough does, with no more rights than the README asks for, whatever an engine does.
+func TestAccessRulesAreEnough(t *testing.T) {
+	server := servers.New(t)
+	admin := server.Client(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	rule := strings.Fields(block(t, "text", "ACL SETUSER"))
+	require.NoError(t, admin.Do(ctx, admin.B().Arbitrary(rule...).Build()).Error())
+
+	option := server.ClientOption()
+	option.Username, option.Password = rule[2], "secret"
+	client, err := rueidis.NewClient(option)
+	require.NoError(t, err)
+	defer client.Close()
+	publisher, err := engine.NewPublisher(client, "chat")
+	require.NoError(t, err)
+	for _, stream := range []string{"done", "failed", "permanent", "kept"} {
+		_, err := publisher.Publish(ctx, stream, nil)
+		require.NoError(t, err)
+	}
+	_, err = publisher.Publish(ctx, "kept", nil)
+	require.NoError(t, err)
+	require.NoError(t, client.Do(ctx, client.B().Xadd().Key("chat-input").Id("*").FieldValue().FieldValue("malformed", "x").Build()).Error())
+
+	e, err := engine.Open(option, "chat", engine.WithLeaseTTL(3*time.Second))
+	require.NoError(t, err)
+	var mu sync.Mutex
+	seen := make(map[string]int)
+	count := func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[what]++
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- e.Run(ctx, api.Funcs{
+			Added: func(ctx context.Context, n api.Notification) error {
+				count(n.Stream)
+				switch {
+				case n.Stream == "done", n.Lease.Attempt() > 0:
+					return n.Lease.Done(ctx)
+				case n.Stream == "failed":
+					return os.ErrInvalid
+				case n.Stream == "permanent":
+					return api.Permanent(os.ErrInvalid)
+				}
+				return nil
+			},
+			Superseded: func(context.Context, api.Notification) error { count("superseded"); return nil },
+			Disowned:   func(context.Context, api.Notification) error { count("disowned"); return nil },
+		})
+	}()
+	require.Eventually(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		dead, err := admin.Do(ctx, admin.B().Xlen().Key("{chat-input}-dlq").Build()).AsInt64()
+		return err == nil && dead == 2 && seen["done"] == 1 && seen["failed"] == 2 && seen["kept"] == 1 && seen["superseded"] == 1
+	}, 40*time.Second, 10*time.Millisecond)
+	require.NoError(t, e.Shutdown(ctx))
+	require.NoError(t, <-ended)
+	require.Zero(t, seen["disowned"])
+}
