@@ -1,0 +1,194 @@
+package behave_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+)
+
+// TestReadyFollowsTheServer: not before the start, not while Redis is away, again when it is back, not after the end.
+func TestReadyFollowsTheServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := context.Background()
+	p := w.party("a", nil, engine.WithLeaseTTL(time.Second))
+	require.ErrorIs(t, p.engine.Ready(ctx), api.ErrNotReady)
+	p.run()
+	w.announce("s")
+	first := p.lease("s", 1)
+	w.kill(t)
+	until(t, "it is not ready", func() bool { return p.engine.Ready(ctx) != nil })
+	require.ErrorIs(t, p.engine.Ready(ctx), api.ErrNotReady)
+	until(t, "the stream is disowned", func() bool { return p.toldOf("s", api.Disowned) == 1 })
+	require.Zero(t, first.Remaining())
+	_, ok := p.engine.Lease("s")
+	require.False(t, ok)
+	for _, s := range w.masters {
+		require.NoError(t, s.Restart(ctx, false))
+	}
+	until(t, "it is ready again", func() bool { return p.engine.Ready(ctx) == nil })
+	until(t, "so is the client of the test", func() bool { return w.client.Do(ctx, w.client.B().Ping().Build()).Error() == nil })
+	w.announce("s")
+	require.Greater(t, p.lease("s", 2).Token(), first.Token(), "tokens rise though the server forgot them")
+	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1})
+	require.NoError(t, p.shutdown())
+	require.ErrorIs(t, p.engine.Ready(ctx), api.ErrNotReady)
+	w.stateIs(state{Input: 1})
+}
+
+// TestLeasesByName: Lease, Leases, Stats and DoneStream say the same as the server does.
+func TestLeasesByName(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, 3)
+	ctx := context.Background()
+	p := w.start("a", nil)
+	streams := names("s", 100)
+	w.announce(streams...)
+	p.holds(100)
+	var listed []string
+	for l := range p.engine.Leases() {
+		require.Positive(t, l.Remaining())
+		listed = append(listed, l.Stream())
+	}
+	require.ElementsMatch(t, streams, listed)
+	for range p.engine.Leases() {
+		break // a loop may be left
+	}
+	held := w.held()
+	for _, s := range streams {
+		l, ok := p.engine.Lease(s)
+		require.True(t, ok)
+		require.Equal(t, held[s].token, uint64(l.Token()))
+		require.Same(t, p.lease(s, 1), l)
+	}
+	stats := p.engine.Stats()
+	require.Positive(t, stats.Oldest)
+	stats.Oldest = 0
+	require.Equal(t, engine.Stats{Held: 100, Partitions: 3, Live: 3}, stats)
+	require.EqualValues(t, 100, p.metric("held"))
+
+	require.NoError(t, p.engine.DoneStream(ctx, streams[0]))
+	require.ErrorIs(t, p.engine.DoneStream(ctx, streams[0]), api.ErrNotHeld)
+	require.ErrorIs(t, p.engine.DoneStream(ctx, "never announced"), api.ErrNotHeld)
+	_, ok := p.engine.Lease(streams[0])
+	require.False(t, ok)
+	require.ErrorIs(t, context.Cause(p.lease(streams[0], 1).Context()), api.ErrNotHeld)
+	require.Equal(t, 99, p.engine.Stats().Held)
+	w.stateIs(state{Input: 99, Pending: 99, Leases: 99, Sessions: 3, Consumers: 3})
+}
+
+// TestDoneStreamDoesNotSeeTheStreamsOfOthers: it ends what this process owns and nothing else.
+func TestDoneStreamDoesNotSeeTheStreamsOfOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.start("a", nil)
+	w.announce("s")
+	a.lease("s", 1)
+	b := w.start("b", nil)
+	require.ErrorIs(t, b.engine.DoneStream(context.Background(), "s"), api.ErrNotHeld)
+	_, ok := b.engine.Lease("s")
+	require.False(t, ok)
+	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 2, Consumers: 2})
+}
+
+// TestSetMaxStreams: reading stops at the limit and goes on when it is raised; lowering it hands the youngest back, each
+// of them told before, and others take them.
+func TestSetMaxStreams(t *testing.T) {
+	t.Parallel()
+	w := newWorldOf(t, 2)
+	a := w.start("a", nil, engine.WithMaxStreams(60))
+	w.announce(names("s", 100)...)
+	a.holds(60)
+	waiting := func() int { s := w.state(); return s.Input - s.Pending }
+	until(t, "the rest is left to others", func() bool { return waiting() == 40 })
+	a.engine.SetMaxStreams(80)
+	a.holds(80)
+	a.engine.SetMaxStreams(0)
+	a.holds(100)
+	require.Zero(t, a.told(api.Releasing))
+
+	b := w.start("b", nil)
+	a.engine.SetMaxStreams(30)
+	a.holds(30)
+	b.holds(70)
+	require.Equal(t, 70, a.told(api.Releasing))
+	require.Zero(t, a.told(api.Disowned))
+	w.stateIs(state{Input: 100, Pending: 100, Leases: 100, Sessions: 4, Consumers: 4})
+	require.Zero(t, w.countField("_retry_count"))
+
+	// An engine that is full is not in the way of one that is not, and one that becomes free takes again.
+	w.announce("more")
+	b.lease("more", 1)
+	for s := range b.owned() {
+		require.NoError(t, b.engine.DoneStream(context.Background(), s))
+	}
+	require.NoError(t, b.shutdown())
+	for l := range a.engine.Leases() {
+		require.NoError(t, l.Done(context.Background()))
+	}
+	w.announce(names("t", 200)...)
+	a.holds(30)
+	until(t, "the rest waits", func() bool { return waiting() == 170 })
+	w.stateIs(state{Input: 200, Pending: 30, Leases: 30, Sessions: 2, Consumers: 2})
+}
+
+// TestTwoEnginesOnOneRegisterer: what they count adds up, and what an engine holds is taken off again when it ends.
+func TestTwoEnginesOnOneRegisterer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	registry := prometheus.NewRegistry()
+	a := w.start("a", nil, engine.WithRegisterer(registry), engine.WithMaxStreams(10))
+	b := w.start("b", nil, engine.WithRegisterer(registry), engine.WithMaxStreams(5))
+	w.announce(names("s", 15)...)
+	a.holds(10)
+	b.holds(5)
+	require.EqualValues(t, 15, metric(t, registry, "held"))
+	require.EqualValues(t, 15, metric(t, registry, "acquisitions_total", "result", "acquired", "service", service))
+	require.NoError(t, b.shutdown())
+	require.EqualValues(t, 10, metric(t, registry, "held"))
+	require.NoError(t, a.shutdown())
+	require.EqualValues(t, 15, metric(t, registry, "acquisitions_total", "result", "acquired"), "counters stay")
+	w.stateIs(state{Input: 15})
+}
+
+type contextKey struct{}
+
+// TestValuesOfTheContextReachHandlersAndLeases: and its end does not, since the drain lets work finish.
+func TestValuesOfTheContextReachHandlersAndLeases(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.announce("s")
+	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), contextKey{}, "mine"))
+	defer cancel()
+	type seen struct {
+		handler, lease any
+		err            error
+	}
+	got := make(chan seen, 2)
+	look := func(ctx context.Context, n api.Notification) error {
+		got <- seen{ctx.Value(contextKey{}), n.Lease.Context().Value(contextKey{}), errorOf(ctx, n.Lease.Context())}
+		return nil
+	}
+	p := w.party("a", api.Funcs{Added: look, Releasing: look})
+	go func() { p.ran <- p.engine.Run(ctx, p) }()
+	require.Equal(t, seen{"mine", "mine", nil}, receive(t, "Added", got))
+	cancel()
+	require.Equal(t, seen{"mine", "mine", nil}, receive(t, "Releasing", got), "with nothing ended yet")
+	require.NoError(t, receive(t, "Run returns", p.ran))
+	w.stateIs(state{Input: 1})
+}
+
+func errorOf(contexts ...context.Context) error {
+	i := slices.IndexFunc(contexts, func(c context.Context) bool { return c.Err() != nil })
+	if i < 0 {
+		return nil
+	}
+	return contexts[i].Err()
+}

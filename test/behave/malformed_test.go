@@ -1,0 +1,122 @@
+package behave_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// wide are so many fields of a producer's own.
+func wide(n int) (fields []string) {
+	for i := range n {
+		fields = append(fields, fmt.Sprintf("f%d", i), strconv.Itoa(i))
+	}
+	return fields
+}
+
+// TestMalformedAnnouncementsAreDeadLetters: each with a reason and its own fields; the good ones around them are taken.
+//
+// In the library that this one follows one malformed announcement stopped the reader for ever.
+func TestMalformedAnnouncementsAreDeadLetters(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	binary := "\x00\xff\xfe\r\n*1\x80"
+	big := announcementOf(strings.Repeat("n", 1<<20), nil)
+	cases := []struct {
+		name   string
+		fields []string
+		reason string
+	}{
+		{"no field of ours", []string{"other", "x"}, "no field lbs-input"},
+		{"field in capitals", []string{"LBS-INPUT", announcementOf("x", nil)}, "no field lbs-input"},
+		{"empty", []string{"lbs-input", ""}, "not an announcement"},
+		{"no JSON", []string{"lbs-input", "user-1"}, "not an announcement"},
+		{"cut off", []string{"lbs-input", `{"DataStreamName":"x"`}, "not an announcement"},
+		{"two values", []string{"lbs-input", `{"DataStreamName":"x"}{}`}, "not an announcement"},
+		{"empty name", []string{"lbs-input", `{"DataStreamName":""}`}, "DataStreamName"},
+		{"no name", []string{"lbs-input", `{"Info":{"a":1}}`}, "DataStreamName"},
+		{"name of 1 MB", []string{"lbs-input", big, "mine", "kept"}, "DataStreamName"},
+		{"binary", []string{"lbs-input", binary, binary, binary}, "not UTF-8"},
+		{"binary in JSON", []string{"lbs-input", `{"DataStreamName":"` + "\xff" + `"}`}, "not UTF-8"},
+		{"a number for a name", []string{"lbs-input", `{"DataStreamName":5}`}, "not an announcement"},
+		{"a list for a name", []string{"lbs-input", `{"DataStreamName":["x"]}`}, "not an announcement"},
+		{"null for a name", []string{"lbs-input", `{"DataStreamName":null}`}, "DataStreamName"},
+		{"a list", []string{"lbs-input", `[{"DataStreamName":"x"}]`}, "not an announcement"},
+		{"a text", []string{"lbs-input", `"x"`}, "not an announcement"},
+		{"null", []string{"lbs-input", `null`}, "DataStreamName"},
+		{"no time", []string{"lbs-input", announcementOf("x", nil), "_not_before", "soon"}, "_not_before"},
+		{"a broken time", []string{"lbs-input", announcementOf("x", nil), "_not_before", "1.5"}, "_not_before"},
+		{"a negative time", []string{"lbs-input", announcementOf("x", nil), "_not_before", "-1"}, "_not_before"},
+		{"a time without end", []string{"lbs-input", announcementOf("x", nil), "_not_before", "9223372036854775807"}, "_not_before"},
+		{"5,000 fields of others", wide(5000), "no field lbs-input"},
+	}
+	var p *party
+	for i, c := range cases {
+		w.announce(fmt.Sprintf("good-%d", i))
+		w.add(c.fields...)
+		if i == len(cases)/2 {
+			p = w.start("a", nil)
+		}
+	}
+	w.announce("the last")
+	p.lease("the last", 1)
+	n := len(cases) + 1
+	w.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1, Dead: len(cases)})
+	for i := range cases {
+		require.Equal(t, 1, p.toldOf(fmt.Sprintf("good-%d", i), api.Added))
+	}
+	require.Len(t, w.held(), n)
+	letters := w.deadLetters() // in the order in which they were announced
+	for i, c := range cases {
+		l := letters[i]
+		require.True(t, strings.HasPrefix(l["_reason"], "malformed: "), "%s: %.80s", c.name, l["_reason"])
+		require.Contains(t, l["_reason"], c.reason, c.name)
+		require.Less(t, len(l["_reason"]), 2000, c.name)
+		require.NotEmpty(t, l["_original_id"], c.name)
+		require.Equal(t, p.engine.ID(), l["_last_owner"], c.name)
+		require.NotEmpty(t, l["_dead_at"], c.name)
+		if len(c.fields) > 1000 {
+			continue // more than can be copied
+		}
+		for j := 0; j < len(c.fields); j += 2 {
+			if c.fields[j] != "_not_before" {
+				require.Equal(t, c.fields[j+1], l[c.fields[j]], "%s: field %.20q", c.name, c.fields[j])
+			}
+		}
+	}
+	require.EqualValues(t, len(cases), p.metric("dead_letters_total", "reason", "malformed"))
+	require.NoError(t, p.shutdown())
+	w.stateIs(state{Input: n, Dead: len(cases)})
+}
+
+// TestAnnouncementWithTooManyFieldsToCopy: it is good, so it is taken, and it can be done. Handing it back takes a copy,
+// which no script can make of it: it becomes a dead letter with what is known of it.
+func TestAnnouncementWithTooManyFieldsToCopy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := context.Background()
+	p := w.start("a", nil)
+	for _, s := range []string{"done", "release", "fail", "shutdown"} {
+		w.add(append([]string{"lbs-input", announcementOf(s, 1)}, wide(4999)...)...)
+	}
+	require.NoError(t, p.lease("done", 1).Done(ctx))
+	require.NoError(t, p.lease("release", 1).Release(ctx))
+	require.NoError(t, p.lease("fail", 1).Fail(ctx, errWork))
+	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1, Dead: 2})
+	p.lease("shutdown", 1)
+	require.NoError(t, p.shutdown())
+	w.stateIs(state{Dead: 3})
+	var kept []string
+	for _, l := range w.deadLetters() {
+		require.Contains(t, l["_reason"], "too_wide")
+		kept = append(kept, l["lbs-input"])
+		require.Less(t, len(l), 20)
+	}
+	require.ElementsMatch(t, []string{announcementOf("release", 1), announcementOf("fail", 1), announcementOf("shutdown", 1)}, kept)
+}

@@ -1,0 +1,255 @@
+package behave_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+)
+
+// eachOf runs a function a stream on a new engine.
+func (w *world) eachOf(f func(context.Context, api.Lease) error, opts ...engine.Option) *party {
+	w.t.Helper()
+	p := w.party("each", nil, opts...)
+	go func() { p.ran <- p.engine.RunEach(context.Background(), f) }()
+	until(w.t, "the engine is ready", func() bool { return p.engine.Ready(context.Background()) == nil })
+	return p
+}
+
+// TestRunEach: nil is Done, errors and panics are Fail, Permanent and Snooze mean what they always do, and what the
+// function did to its lease counts.
+func TestRunEach(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var seen attempts
+	var problems atomic.Int64
+	p := w.eachOf(func(ctx context.Context, l api.Lease) error {
+		seen.note(l)
+		switch l.Stream() {
+		case "nil":
+			return nil
+		case "error":
+			return errWork
+		case "panic":
+			panic("at the disco")
+		case "permanent":
+			return api.Permanent(errWork)
+		case "snooze":
+			return api.Snooze(time.Hour)
+		case "done twice":
+			if l.Done(ctx) != nil || l.Done(l.Context()) != nil || !errors.Is(l.Release(ctx), api.ErrNotHeld) {
+				problems.Add(1)
+			}
+			return errWork // has no effect any more
+		case "release":
+			if l.Attempt() == 0 && len(seen.of("release")) < 3 {
+				return l.Release(ctx)
+			}
+			return nil
+		case "fail":
+			if l.Attempt() < 2 {
+				return l.Fail(ctx, errWork)
+			}
+			return nil
+		case "forever":
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	}, quick(1)...)
+	w.announce("nil", "error", "panic", "permanent", "snooze", "done twice", "release", "fail", "forever")
+	// "fail" goes past the limit of one retry.
+	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1, Later: 1, Dead: 4})
+	require.Zero(t, problems.Load())
+	require.Equal(t, []int{0, 1}, seen.of("error"))
+	require.Equal(t, []int{0, 1}, seen.of("panic"))
+	require.Equal(t, []int{0}, seen.of("permanent"))
+	require.Equal(t, []int{0, 0, 0}, seen.of("release"))
+	require.Equal(t, []int{0, 1}, seen.of("fail"))
+	require.Equal(t, []int{0}, seen.of("forever"))
+	require.NoError(t, p.shutdown())
+	w.stateIs(state{Input: 1, Later: 1, Dead: 4})
+	require.Zero(t, w.countField("_retry_count"), "forever was handed back")
+}
+
+// TestRunEachIsToldToStop: while the engine drains each function's context ends with the cause ErrReleasing, its lease
+// valid. Nil is Done even then.
+func TestRunEachIsToldToStop(t *testing.T) {
+	noneLeft(t)
+	const n = 300
+	w := newWorld(t)
+	w.announce(names("s", n)...)
+	var running, wrong atomic.Int64
+	p := w.eachOf(func(ctx context.Context, l api.Lease) error {
+		running.Add(1)
+		<-ctx.Done()
+		if !errors.Is(context.Cause(ctx), api.ErrReleasing) || l.Remaining() <= 0 || l.Context().Err() != nil {
+			wrong.Add(1)
+		}
+		if l.Stream() == "s-0" {
+			return nil
+		}
+		return ctx.Err()
+	})
+	until(t, "all run", func() bool { return running.Load() == n })
+	w.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1})
+	require.NoError(t, p.shutdown())
+	require.Zero(t, wrong.Load())
+	w.stateIs(state{Input: n - 1})
+	require.Zero(t, w.countField("_retry_count"))
+}
+
+// TestRunEachThatNeverReturns does not keep its stream beyond the drain timeout.
+func TestRunEachThatNeverReturns(t *testing.T) {
+	noneLeft(t)
+	w := newWorld(t)
+	w.announce("s")
+	never, left := make(chan struct{}), make(chan error, 1)
+	p := w.eachOf(func(_ context.Context, l api.Lease) error {
+		<-never
+		left <- l.Done(context.Background())
+		return nil
+	}, engine.WithDrainTimeout(200*time.Millisecond))
+	until(t, "it runs", func() bool { return p.engine.Stats().Held == 1 })
+	require.ErrorIs(t, p.shutdown(), api.ErrDrainTimeout)
+	w.stateIs(state{Input: 1})
+	close(never)
+	require.ErrorIs(t, receive(t, "the function returns", left), api.ErrNotHeld)
+	w.stateIs(state{Input: 1})
+}
+
+// TestRunEachLosesItsLease: the function's context ends, what it returns has no effect, and the stream is handed out again.
+func TestRunEachLosesItsLease(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var runs atomic.Int64
+	causes := make(chan error, 1)
+	w.eachOf(func(ctx context.Context, l api.Lease) error {
+		if runs.Add(1) > 1 {
+			return nil
+		}
+		if err := w.do("DEL", w.layout.Keys(0).Lease(l.Stream())).Error(); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		causes <- context.Cause(ctx)
+		return nil
+	}, engine.WithLeaseTTL(time.Second))
+	w.announce("s")
+	require.ErrorIs(t, receive(t, "the context ends", causes), api.ErrLeaseLost)
+	w.stateIs(state{Sessions: 1, Consumers: 1})
+	require.EqualValues(t, 2, runs.Load())
+}
+
+// TestStart: notifications come over a channel, Terminated last, and nothing is handed back that the user has not ended
+// until the drain timeout.
+func TestStart(t *testing.T) {
+	noneLeft(t)
+	const n = 500
+	w := newWorld(t)
+	ctx := context.Background()
+	p := w.party("a", nil, engine.WithDrainTimeout(500*time.Millisecond))
+	news, err := p.engine.Start(ctx)
+	require.NoError(t, err)
+	_, err = p.engine.Start(ctx)
+	require.ErrorIs(t, err, api.ErrStarted)
+	w.announce(names("s", n)...)
+	leases := make(map[string]api.Lease)
+	for len(leases) < n {
+		x := receive(t, "Added", news)
+		require.Equal(t, api.Added, x.Kind)
+		require.Nil(t, leases[x.Stream], "%s is added once", x.Stream)
+		leases[x.Stream] = x.Lease
+	}
+	w.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1})
+	require.NoError(t, leases["s-0"].Done(ctx))
+	require.NoError(t, leases["s-1"].Fail(ctx, api.Snooze(time.Hour)))
+	require.NoError(t, leases["s-2"].Fail(ctx, api.Permanent(errWork)))
+	require.NoError(t, leases["s-3"].Release(ctx))
+	again := receive(t, "s-3 comes back", news)
+	require.Equal(t, "s-3", again.Stream)
+	require.Greater(t, again.Token, leases["s-3"].Token())
+	w.announce("s-4")
+	x := receive(t, "Superseded", news)
+	require.Equal(t, api.Superseded, x.Kind)
+	require.Same(t, leases["s-4"], x.Lease)
+
+	// Half of them are released by the user, the others wait for the drain timeout.
+	ended := make(chan error, 1)
+	go func() { ended <- p.engine.Shutdown(ctx) }()
+	releasing := 0
+	for x := range news {
+		if x.Kind == api.Terminated {
+			require.ErrorIs(t, x.Err, api.ErrDrainTimeout)
+			_, open := <-news
+			require.False(t, open, "Terminated is the last")
+			break
+		}
+		require.Equal(t, api.Releasing, x.Kind)
+		require.Positive(t, x.Lease.Remaining())
+		if releasing++; releasing%2 == 0 {
+			require.NoError(t, x.Lease.Release(ctx))
+		}
+	}
+	require.Equal(t, n-3, releasing)
+	require.ErrorIs(t, receive(t, "Shutdown returns", ended), api.ErrDrainTimeout)
+	w.stateIs(state{Input: n - 3 + 1, Later: 1, Dead: 1})
+	require.Zero(t, w.countField("_retry_count"))
+}
+
+// TestStartWithNobodyReceiving: nothing is lost while nobody receives, and the engine ends all the same.
+func TestStartWithNobodyReceiving(t *testing.T) {
+	noneLeft(t)
+	const n = 200
+	w := newWorld(t)
+	p := w.party("a", nil, engine.WithLeaseTTL(time.Second), engine.WithDrainTimeout(200*time.Millisecond))
+	news, err := p.engine.Start(context.Background())
+	require.NoError(t, err)
+	w.announce(names("s", n)...)
+	until(t, "all are held", func() bool { return p.engine.Stats().Held == n })
+	kept := p.metric("renewals_total", "result", "kept")
+	untilEvery(t, 50*time.Millisecond, "they are renewed", func() bool { return p.metric("renewals_total", "result", "kept") > kept+5*n })
+	require.Zero(t, p.metric("disowned_total"))
+	require.ErrorIs(t, p.engine.Shutdown(context.Background()), api.ErrDrainTimeout)
+	for range news { //nolint:revive // what is left in it, until it is closed
+	}
+	w.stateIs(state{Input: n})
+}
+
+// TestStartEndsWithItsContext: the end of the context drains.
+func TestStartEndsWithItsContext(t *testing.T) {
+	noneLeft(t)
+	w := newWorld(t)
+	p := w.party("a", nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	news, err := p.engine.Start(ctx)
+	require.NoError(t, err)
+	w.announce("s", "t")
+	var work sync.WaitGroup
+	for x := range news {
+		switch x.Kind {
+		case api.Added:
+			work.Go(func() { // as users do: a goroutine a stream
+				<-x.Lease.Context().Done()
+			})
+			if p.engine.Stats().Held == 2 {
+				cancel()
+			}
+		case api.Releasing:
+			require.NoError(t, x.Lease.Release(context.Background()))
+		case api.Terminated:
+			require.NoError(t, x.Err)
+		}
+	}
+	cancel()
+	work.Wait()
+	require.NoError(t, p.engine.Shutdown(context.Background()))
+	w.stateIs(state{Input: 2})
+}
