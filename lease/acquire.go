@@ -72,63 +72,62 @@ func (s *Store) Acquire(ctx context.Context, p int, consumer string, entries []*
 	if status != SessionLive {
 		return status, nil, nil
 	}
-	if len(parts) != 2 {
+	if len(parts) != 4 {
 		return SessionLost, nil, fmt.Errorf("acquire: answer of %d parts", len(parts))
 	}
-	items, err := parts[1].ToArray()
+	takes, err := parseTakes(parts[1:], len(entries))
 	if err != nil {
-		return SessionLost, nil, fmt.Errorf("acquire: verdicts: %w", err)
-	}
-	if len(items) != len(entries) {
-		return SessionLost, nil, fmt.Errorf("acquire: %d verdicts on %d entries", len(items), len(entries))
-	}
-	takes := make([]Take, len(items))
-	for i := range items {
-		takes[i] = parseTake(&items[i])
+		return SessionLost, nil, fmt.Errorf("acquire: %w", err)
 	}
 	return SessionLive, takes, nil
 }
 
-// parseTake reads one item; what it cannot read is refused, which is asked again.
-func parseTake(item *rueidis.RedisMessage) Take {
-	parts, err := item.ToArray()
-	if err != nil || len(parts) == 0 {
-		return Take{Verdict: Refused, Reason: "malformed verdict"}
+// parseTakes reads the verdicts on n entries, the token of the first that was taken, and what else there is to say of some.
+func parseTakes(parts []rueidis.RedisMessage, n int) ([]Take, error) {
+	verdicts, err := parts[0].ToString()
+	if err != nil || len(verdicts) != n {
+		return nil, fmt.Errorf("%d verdicts on %d entries: %w", len(verdicts), n, err)
 	}
-	word, err := parts[0].ToString()
-	if err != nil || len(word) != 1 {
-		return Take{Verdict: Refused, Reason: "malformed verdict"}
+	text, err := parts[1].ToString()
+	if err != nil {
+		return nil, fmt.Errorf("token: %w", err)
 	}
-	t := Take{Verdict: Verdict(word[0])}
-	a, b := part(parts, 1), part(parts, 2)
+	token, err := parseToken(text)
+	if err != nil {
+		return nil, fmt.Errorf("token: %w", err)
+	}
+	takes := make([]Take, n)
+	for i := range takes {
+		takes[i].Verdict = Verdict(verdicts[i])
+		if takes[i].Verdict == Acquired {
+			takes[i].Token = token
+			token++
+		}
+	}
+	more, err := parts[2].ToArray()
+	if err != nil {
+		return nil, fmt.Errorf("details: %w", err)
+	}
+	for ; len(more) >= 3; more = more[3:] {
+		index, err := more[0].AsInt64()
+		if err != nil || index < 1 || int(index) > n {
+			return nil, fmt.Errorf("details of entry %d of %d: %w", index, n, err)
+		}
+		takes[index-1].describe(&more[1], &more[2])
+	}
+	return takes, nil
+}
+
+// describe fills in what a verdict says beyond itself.
+func (t *Take) describe(a, b *rueidis.RedisMessage) {
 	switch t.Verdict {
-	case Acquired:
-		text, err := a.ToString()
-		if err == nil {
-			t.Token, err = parseToken(text)
-		}
-		if err != nil {
-			return Take{Verdict: Refused, Reason: "malformed token"}
-		}
-	case HeldByOne:
+	case HeldByOne, Early:
 		left, _ := a.AsInt64()
 		t.Left = time.Duration(left) * time.Millisecond
 		t.Holder, _ = b.ToString()
-	case Early:
-		left, _ := a.AsInt64()
-		t.Left = time.Duration(left) * time.Millisecond
 	case Refused:
 		t.Reason, _ = a.ToString()
 	}
-	return t
-}
-
-// part is the i-th part of an answer, an empty one when there is none.
-func part(parts []rueidis.RedisMessage, i int) *rueidis.RedisMessage {
-	if i < len(parts) {
-		return &parts[i]
-	}
-	return &rueidis.RedisMessage{}
 }
 
 // PendingEntry is one entry that is pending for a consumer.

@@ -3,9 +3,10 @@
 -- KEYS     1 input stream  2 sessions  3 token  4… lease keys
 -- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms
 --          5… per entry: its ID, and _not_before in ms (0: none)
--- Returns  { 'ok', { verdict, a, b } an entry }, or { 'lost' }: my session is past its deadline; { 'absent' }: it is
---          not there, beat first; { 'wait' }: settling. Verdicts:
---            a  taken: a = token                         h  held: a = remaining TTL, ms (-1: it has none),
+-- Returns  { 'ok', a verdict an entry, the token of the first that was taken, { index, a, b, … } }, or { 'lost' }: my
+--          session is past its deadline; { 'absent' }: it is not there, beat first; { 'wait' }: settling. The tokens of
+--          those taken follow each other. Verdicts, of which those with an a have an index from 1, a and b in the list:
+--            a  taken                                    h  held: a = remaining TTL, ms (-1: it has none),
 --            e  too early: a = ms to go                       b = "<consumer> <token>" of the holder
 --            g  gone: the body was deleted; acknowledged n  not pending for me: somebody else has it
 --            x  refused: a = why
@@ -23,6 +24,7 @@ local me, group, mode, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 -- successor, refuses the whole call. Tokens that are not used are not missed.
 local count = #KEYS - FIRST + 1
 local next_token = mint(token, count)
+local first_token = token_text(next_token)
 
 local deadline = redis.call('ZSCORE', sessions, me)
 if not deadline then
@@ -42,12 +44,12 @@ end
 local function held(key, value, id)
   local holder = parse(value)
   if not holder then
-    return { 'x', 'the value of ' .. key .. ' is not a lease: delete the key' }
+    return 'x', 'the value of ' .. key .. ' is not a lease: delete the key'
   end
   if not holder.waiting or after(id, holder.waiting) then
     redis.call('SET', key, holder.consumer .. ' ' .. holder.token .. ' ' .. holder.entry .. ' ' .. id, 'XX', 'KEEPTTL')
   end
-  return { 'h', redis.call('PTTL', key), holder.consumer .. ' ' .. holder.token }
+  return 'h', redis.call('PTTL', key), holder.consumer .. ' ' .. holder.token
 end
 
 -- What most of a batch needs is asked once for all of it: the values, and what is pending for me, and what has a body,
@@ -71,7 +73,7 @@ local taken = {}
 
 local function acquire(key, value, id, not_before)
   if not pending[id] and not is_pending(input, group, me, id) then
-    return { 'n' }
+    return 'n'
   end
   local holder = value and parse(value)
   local mine = holder and holder.consumer == me and holder.entry == id
@@ -80,10 +82,10 @@ local function acquire(key, value, id, not_before)
     if mine then
       redis.call('DEL', key)
     end
-    return { 'g' }
+    return 'g'
   end
   if not_before > now then
-    return { 'e', not_before - now }
+    return 'e', not_before - now
   end
   if value and not mine then
     -- An earlier entry of this batch may have changed it.
@@ -93,7 +95,6 @@ local function acquire(key, value, id, not_before)
     end
   end
   local text = token_text(next_token)
-  next_token = next_token + 1
   local set
   if mine then
     set = redis.call('SET', key, me .. ' ' .. text .. ' ' .. id, 'PX', ttl)
@@ -104,14 +105,23 @@ local function acquire(key, value, id, not_before)
     -- Of another type, or taken by an earlier entry of this very batch.
     return held(key, redis.call('GET', key), id)
   end
+  -- Only now: the caller counts the tokens from the first.
+  next_token = next_token + 1
   taken[#taken + 1] = id
-  return { 'a', text }
+  return 'a'
 end
 
-local verdicts = {}
+local verdicts, more = {}, {}
 for i = 1, count do
-  local ok, verdict = pcall(acquire, KEYS[i + FIRST - 1], values[i], ARGV[3 + 2 * i], tonumber(ARGV[4 + 2 * i]) or 0)
-  verdicts[i] = ok and verdict or { 'x', message(verdict) }
+  local ok, verdict, a, b = pcall(acquire, KEYS[i + FIRST - 1], values[i], ARGV[3 + 2 * i], tonumber(ARGV[4 + 2 * i]) or 0)
+  if not ok then
+    verdict, a = 'x', message(verdict)
+  end
+  verdicts[i] = verdict
+  if a then
+    local n = #more
+    more[n + 1], more[n + 2], more[n + 3] = i, a, b or ''
+  end
 end
 if #taken > 0 then
   -- Marks them as held. Refused, it fails the call: asked again, the leases are found to be mine.
@@ -121,4 +131,4 @@ if #taken > 0 then
   end
   redis.call('XCLAIM', input, group, me, '0', unpack(taken))
 end
-return { 'ok', verdicts }
+return { 'ok', table.concat(verdicts), first_token, more }
