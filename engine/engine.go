@@ -46,6 +46,8 @@ type Engine struct {
 		sync.Mutex
 		most     int // streams; 0: no limit
 		reserved int // room promised to reads and acquisitions on their way
+		turns    []turn
+		turn     uint64
 	}
 
 	life life

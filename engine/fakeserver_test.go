@@ -151,8 +151,10 @@ func fakeBody(stream string, fields ...string) []rueidis.XRangeFieldValue {
 }
 
 func (s *fakeServer) announce(streams ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, stream := range streams {
-		s.add(s.layout.Of(stream), fakeBody(stream))
+		s.addLocked(s.parts[s.layout.Of(stream)], fakeBody(stream))
 	}
 }
 

@@ -22,17 +22,23 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		}
 		n := 0
 		e.room.wait(ctx, func() bool {
-			n = e.reserve(e.cfg.readBatch)
+			n = e.reserveInTurn(p.number, e.cfg.readBatch)
 			return n > 0 || s.Remaining() == 0
 		})
+		e.endTurn(p.number)
 		if n == 0 {
 			continue
 		}
 		e.reconcile(ctx, p, s, &taking)
-		entries, err := e.readOnce(ctx, p, s, n)
+		block := e.cfg.block
+		scarce := e.room.waiters.Load() > 0
+		if scarce {
+			block = min(block, turnTime)
+		}
+		entries, err := e.readOnce(ctx, p, s, n, block)
 		taking.Wait()
 		taking.Go(func() {
-			e.intake(ctx, p, s, entries)
+			e.intake(ctx, p, s, e.fit(p, s, entries, n))
 			e.unreserve(n)
 		})
 		if err == nil {
@@ -53,13 +59,33 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 	}
 }
 
+// turnTime is how long a read waits for entries while another partition waits for room.
+const turnTime = 250 * time.Millisecond
+
+// fit gives back what there is no room for any more: fewer streams are wanted than when the read was sent with room for
+// n of them.
+func (e *Engine) fit(p *partition, s *lease.Session, read []lease.Entry, n int) []lease.Entry {
+	e.quota.Lock()
+	most, left := e.quota.most, e.quota.most-e.table.Len()-(e.quota.reserved-n)
+	e.quota.Unlock()
+	if left = max(left, 0); most == 0 || len(read) <= left {
+		return read
+	}
+	for i := left; i < len(read); i++ {
+		// The key of a malformed one is empty; whoever has room for it tells the reason.
+		x, _ := lease.ParseEntry(e.layout, p.number, read[i].ID, read[i].Body)
+		e.ender.giveBack(s.Consumer(), &x, lease.ToInput, 0, 0, "")
+	}
+	return read[:left]
+}
+
 // unblockTime is how long a read that was given up may go on to deliver: the client unblocks it, or closes its
 // connection, at once. What a server that hangs delivers later is for others to recover.
 const unblockTime = 200 * time.Millisecond
 
 // readOnce waits for entries for as long as it may: a read that outlives its session could be fed for a consumer whose
 // host is gone.
-func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n int) ([]lease.Entry, error) {
+func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n int, block time.Duration) ([]lease.Entry, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.Context(), cancel)()
@@ -69,7 +95,7 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 		p.endRead("", false, 0)
 		return nil, nil
 	}
-	entries, err := e.store.Read(ctx, p.number, s.Consumer(), n, e.cfg.block)
+	entries, err := e.store.Read(ctx, p.number, s.Consumer(), n, block)
 	_, refused := lease.Refusal(err)
 	last := ""
 	if len(entries) > 0 {
@@ -94,6 +120,56 @@ func (e *Engine) reserve(n int) int {
 	}
 	e.quota.Lock()
 	defer e.quota.Unlock()
+	return e.reserveLocked(n)
+}
+
+// reserveInTurn is reserve for the reader of a partition: while others wait for room, whoever had none for longest comes
+// first. One that gets none counts as waiting until endTurn.
+func (e *Engine) reserveInTurn(partition, n int) int {
+	if e.courier.behind() >= 2*e.cfg.readBatch {
+		return 0
+	}
+	q := &e.quota
+	q.Lock()
+	defer q.Unlock()
+	if q.turns == nil {
+		q.turns = make([]turn, len(e.partitions))
+	}
+	mine := &q.turns[partition]
+	mine.waiting = true
+	for i := range q.turns {
+		if t := &q.turns[i]; q.most > 0 && t.waiting && t.last < mine.last {
+			return 0
+		}
+	}
+	n = e.reserveLocked(n)
+	if n > 0 {
+		q.turn++
+		mine.last, mine.waiting = q.turn, false
+	}
+	return n
+}
+
+// endTurn is called when a reader no longer waits for room.
+func (e *Engine) endTurn(partition int) {
+	e.quota.Lock()
+	left := e.quota.turns != nil && e.quota.turns[partition].waiting
+	if left {
+		e.quota.turns[partition].waiting = false
+	}
+	e.quota.Unlock()
+	if left {
+		e.room.broadcast()
+	}
+}
+
+// turn is when a reader had room last.
+type turn struct {
+	last    uint64
+	waiting bool
+}
+
+func (e *Engine) reserveLocked(n int) int {
 	if most := e.quota.most; most > 0 {
 		// Each partition's reader gets its share: one that waits for entries with all the room would starve the others.
 		left := most - e.table.Len() - e.quota.reserved

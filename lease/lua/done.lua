@@ -26,8 +26,9 @@ local function done(key, id, token)
   if value and not mine and token ~= '' then
     return 'o'
   end
-  redis.call('XACK', input, group, id)
+  -- In this order, a refusal of either leaves an entry that is pending still, to be asked for again.
   redis.call('XDEL', input, id)
+  redis.call('XACK', input, group, id)
   if mine then
     redis.call('DEL', key)
   end

@@ -11,7 +11,7 @@ if consumers.err then
   if string.find(consumers.err, 'no such key', 1, true) or string.find(consumers.err, 'NOGROUP', 1, true) then
     return found
   end
-  return redis.error_reply(consumers.err)
+  return redis.error_reply(consumers.err .. ' (trying XINFO CONSUMERS on ' .. KEYS[1] .. ')')
 end
 for _, c in ipairs(consumers) do
   local name, pending

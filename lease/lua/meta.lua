@@ -4,6 +4,15 @@
 -- ARGV     1 format version  2 number of partitions
 -- Returns  { format version, number of partitions }
 -- Atomic   so that of two first members with different settings one wins and the other is told.
-redis.call('HSETNX', KEYS[1], 'format', ARGV[1])
-redis.call('HSETNX', KEYS[1], 'partitions', ARGV[2])
-return redis.call('HMGET', KEYS[1], 'format', 'partitions')
+local agreed
+for _, call in ipairs({
+  { 'HSETNX', KEYS[1], 'format', ARGV[1] },
+  { 'HSETNX', KEYS[1], 'partitions', ARGV[2] },
+  { 'HMGET', KEYS[1], 'format', 'partitions' },
+}) do
+  agreed = redis.pcall(unpack(call))
+  if type(agreed) == 'table' and agreed.err then
+    return redis.error_reply(agreed.err .. ' (trying ' .. call[1] .. ' on ' .. KEYS[1] .. ')')
+  end
+end
+return agreed

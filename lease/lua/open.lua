@@ -31,8 +31,8 @@ if refused(made) then
   fresh = false
 end
 
--- What the other scripts will call, without effect: a missing right or a key of another type shows now, not when an
--- entry is half moved.
+-- What the other scripts will call, without effect but for the making of the consumer: a missing right or a key of another
+-- type shows now, not when an entry is half moved.
 local probes = {
   { 'XPENDING', input, group, '-', '+', 1 },
   { 'XRANGE', input, '0-0', '0-0' },
@@ -54,11 +54,14 @@ local probes = {
   { 'PEXPIRE', lease, 1 },
   { 'DEL', lease },
   { 'GET', token },
+  { 'XLEN', input },
+  { 'XGROUP', 'CREATECONSUMER', input, group, me, name = 'XGROUP CREATECONSUMER', key = input },
+  { 'XGROUP', 'DELCONSUMER', input, group, '-', name = 'XGROUP DELCONSUMER', key = input },
 }
 for _, probe in ipairs(probes) do
   local reply = redis.pcall(unpack(probe))
   if refused(reply) then
-    return redis.error_reply(reply.err .. ' (trying ' .. probe[1] .. ' on ' .. (probe.key or probe[2]) .. ')')
+    return redis.error_reply(reply.err .. ' (trying ' .. (probe.name or probe[1]) .. ' on ' .. (probe.key or probe[2]) .. ')')
   end
 end
 local add = redis.pcall('XADD', input, '0-0', 'f', 'v')
@@ -71,5 +74,4 @@ if not status then
   return run
 end
 raise_token(token, floor)
-redis.call('XGROUP', 'CREATECONSUMER', input, group, me)
 return { status, count_dead(sessions), redis.call('ZCOUNT', later, '-inf', now), run, settling and 1 or 0 }
