@@ -15,15 +15,22 @@ import (
 type gauge uint8
 
 const (
-	gaugeHeld        gauge = iota // streams held, of a partition
-	gaugeParked                   // announcements parked, of a partition
-	gaugeSettling                 // 1 or 0, of a partition
-	gaugePeersDead                // consumers past their deadline, of a partition
-	gaugeLaterDue                 // announcements put off that are due, of a partition
-	gaugeQueueDepth               // notifications that wait; of no partition
-	gaugeBusyWorkers              // notifications being handled; of no partition
-	gaugeOldestHeld               // seconds; of no partition
-	gaugeCount       = iota
+	gaugeHeld          gauge = iota // streams held, of a partition
+	gaugeParked                     // announcements parked, of a partition
+	gaugeSettling                   // 1 or 0, of a partition
+	gaugePeersDead                  // consumers past their deadline, of a partition
+	gaugeLaterDue                   // announcements put off that are due, of a partition
+	gaugeQueueDepth                 // notifications that wait; of no partition
+	gaugeBusyWorkers                // notifications being handled; of no partition
+	gaugeOldestHeld                 // seconds; of no partition
+	gaugeLag                        // announcements not delivered yet, of a partition
+	gaugePending                    // announcements delivered and not done, of a partition
+	gaugeConsumers                  // consumers in the group, of a partition
+	gaugeOldestPending              // seconds, of a partition
+	gaugeOldestWaiting              // seconds, of a partition
+	gaugeLater                      // announcements put off, of a partition
+	gaugeDeadLetters                // of a partition
+	gaugeCount         = iota
 )
 
 // gaugeKinds say what the gauges are called, and how those of several engines become one: what each has of its own is
@@ -41,6 +48,14 @@ var gaugeKinds = [gaugeCount]struct {
 	gaugeQueueDepth:  {"handler_queue_depth", "Notifications waiting for a worker.", false, false},
 	gaugeBusyWorkers: {"handler_busy_workers", "Notifications being handled.", false, false},
 	gaugeOldestHeld:  {"oldest_held_seconds", "Seconds since the stream held longest was acquired.", false, true},
+
+	gaugeLag:           {"lag", "Announcements that no consumer was given yet.", true, true},
+	gaugePending:       {"pending", "Announcements given to consumers and not done.", true, true},
+	gaugeConsumers:     {"consumers", "Consumers in the group.", true, true},
+	gaugeOldestPending: {"oldest_pending_seconds", "Seconds since the oldest pending announcement was made.", true, true},
+	gaugeOldestWaiting: {"oldest_waiting_seconds", "Seconds since the oldest announcement that waits was made.", true, true},
+	gaugeLater:         {"later", "Announcements put off.", true, true},
+	gaugeDeadLetters:   {"dead_letters_kept", "Dead letters that are there.", true, true},
 }
 
 // gaugeSource is asked for its gauges at every scrape, from any goroutine. It must not wait for anything long, and must
@@ -69,6 +84,8 @@ type collector struct {
 	removals        *prometheus.CounterVec
 	failedReads     *prometheus.CounterVec
 	opens           *prometheus.CounterVec
+	expirations     *prometheus.CounterVec
+	subscriptions   *prometheus.CounterVec
 	batchSize       *prometheus.HistogramVec
 	lateness        *prometheus.HistogramVec
 	scriptDuration  *prometheus.HistogramVec
@@ -130,6 +147,8 @@ func newCollector() *collector {
 	c.removals = counter("consumers_removed_total", "Dead consumers removed from the group.")
 	c.failedReads = counter("reads_failed_total", "Reads that failed.")
 	c.opens = counter("opens_total", "Attempts to open a session.", "result")
+	c.expirations = counter("expired_total", "Expired leases that servers reported.", "result")
+	c.subscriptions = counter("expired_subscriptions_total", "Subscriptions to expired leases made.")
 	c.batchSize = histogram("renewal_batch_size", "Leases in a batch.", batchBuckets)
 	c.lateness = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: "renewal_lateness_seconds", Help: "Seconds from when a renewal was due to when it was sent.",

@@ -78,6 +78,7 @@ type config struct {
 	renewalClient rueidis.Client        // nil: none was given
 	dial          *rueidis.ClientOption // nil: none was given
 	expired       bool
+	setEvents     bool // may add to notify-keyspace-events
 	settle        bool
 	foreign       bool
 	registerer    prometheus.Registerer // nil: metrics are counted and not registered

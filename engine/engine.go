@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -28,7 +29,8 @@ type Engine struct {
 	clock   lease.Clock
 	metrics *metrics
 	log     *quiet
-	closers []func() // clients of its own
+	client  rueidis.Client // of everything but renewals
+	closers []func()       // clients of its own
 	closing sync.Once
 
 	partitions []*partition
@@ -39,6 +41,7 @@ type Engine struct {
 	lot        *lot
 	promoter   *crew
 	scanner    *scanner
+	hints      *hints // nil unless somebody asked for Expired
 
 	base  context.Context // values of the context given to Run; ends when the engine has ended
 	room  signal          // there may be room for more streams, or fewer are held
@@ -80,7 +83,7 @@ func New(client rueidis.Client, service string, opts ...Option) (*Engine, error)
 	if renewal == nil && cfg.dial != nil {
 		own, err := rueidis.NewClient(tuned(*cfg.dial, cfg))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("connecting to Redis for renewals: %w", lease.Explain(err))
 		}
 		renewal = own
 		e.closers = append(e.closers, own.Close)
@@ -106,7 +109,7 @@ func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, er
 	opt = tuned(opt, cfg)
 	client, err := rueidis.NewClient(opt)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("connecting to Redis: %w", lease.Explain(err))
 	}
 	e, err := New(client, service, append(opts[:len(opts):len(opts)], WithDial(opt))...)
 	if err != nil {
@@ -134,6 +137,7 @@ func tuned(opt rueidis.ClientOption, cfg *config) rueidis.ClientOption {
 
 // build puts the parts together; none of them runs yet.
 func (e *Engine) build(service string, renewal, client rueidis.Client) error {
+	e.client = client
 	e.name = newConsumerName(e.cfg.consumerID)
 	e.clock = lease.NewClock()
 	e.log = newQuiet(e.cfg.logger.With("service", service))

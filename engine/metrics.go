@@ -34,6 +34,9 @@ import (
 //	                                          ok, lost (before Redis answered), unknown (may or may not have happened)
 //	streamlease_entries_read_total            announcements read from input streams
 //	streamlease_entries_gone_total            announcements whose body somebody else had deleted
+//	streamlease_expired_total{result}         expired leases that servers reported, with WithExpired. result: delivered,
+//	                                          own (of this process), dropped (handlers were behind)
+//	streamlease_expired_subscriptions_total   subscriptions to these reports made; what came before one is missing
 //	streamlease_forwarded_total               announcements moved to the partition they belong to
 //	streamlease_handler_errors_total{kind}    handlers that returned an error or panicked. kind: added, disowned, expired,
 //	                                          terminated, releasing, superseded
@@ -55,14 +58,24 @@ import (
 //
 // Gauges, gone when the engine has stopped; of several engines of one service the sum, or where it says so the greatest:
 //
+//	streamlease_consumers{partition}               consumers in the group; see below
+//	streamlease_dead_letters_kept{partition}       dead letters that are there; see below
 //	streamlease_handler_busy_workers      notifications being handled
 //	streamlease_handler_queue_depth       notifications waiting for a worker
 //	streamlease_held{partition}           streams held
+//	streamlease_lag{partition}                     announcements not delivered yet; missing where unknown; see below
+//	streamlease_later{partition}                   announcements put off; see below
 //	streamlease_later_due{partition}      announcements put off that are due, as the last beat told; the greatest
 //	streamlease_oldest_held_seconds       seconds since the stream that is held longest was acquired; the greatest
+//	streamlease_oldest_pending_seconds{partition}  since the oldest pending announcement was made; see below
+//	streamlease_oldest_waiting_seconds{partition}  since the oldest one not delivered yet was made; see below
 //	streamlease_parked{partition}         announcements at hand whose streams are held
 //	streamlease_peers_dead{partition}     consumers past their deadline, as the last beat told; the greatest
+//	streamlease_pending{partition}                 announcements delivered and not done; see below
 //	streamlease_settling{partition}       1 while nothing free is taken after a change of server, else 0; the greatest
+//
+// Those that say "see below" are measured by whoever of the fleet has the turn to scan a partition, once an interval of
+// recovery, and shown by that process until two intervals have passed: take the greatest over the fleet.
 type metrics struct {
 	collector *collector
 	service   string
@@ -89,6 +102,8 @@ type metrics struct {
 	removals     prometheus.Counter
 	failedReads  prometheus.Counter
 	opens        [2]prometheus.Counter // ok, failed
+	expirations  [len(hintResults)]prometheus.Counter
+	subscribed   prometheus.Counter
 }
 
 type scriptMetrics struct {
@@ -190,6 +205,10 @@ func (m *metrics) resolve() {
 	m.recoveries = c.recoveries.WithLabelValues(s)
 	m.removals = c.removals.WithLabelValues(s)
 	m.failedReads = c.failedReads.WithLabelValues(s)
+	for i, result := range hintResults {
+		m.expirations[i] = c.expirations.WithLabelValues(s, result)
+	}
+	m.subscribed = c.subscriptions.WithLabelValues(s)
 	m.opens = [...]prometheus.Counter{c.opens.WithLabelValues(s, "ok"), c.opens.WithLabelValues(s, "failed")}
 }
 

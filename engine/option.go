@@ -152,11 +152,21 @@ func WithDial(opt rueidis.ClientOption) Option {
 	return option(func(c *config) { c.dial = &opt })
 }
 
-// WithExpired asks for api.Expired notifications: hints that the lease of another process ended. They come only where
-// the server reports expired keys (notify-keyspace-events with E and x, which this library never sets). Nothing here
-// needs them. Default: none.
+// WithExpired asks for api.Expired notifications: hints that the lease of another process ended, for Run and Start. They
+// come only where the servers report expired keys (notify-keyspace-events with x and E, or with x and K), which
+// WithKeyspaceEvents sees to where it may be done from here; the log says once when they do not. A hint may be late by
+// minutes, since servers are in no hurry to expire keys, come twice, or not at all: after a connection was lost, while
+// handlers are behind, and where the streams of a dead process were recovered before their leases ended, as they mostly
+// are. Nothing here needs them. With K and neither g nor $, least is sent. Default: none.
 func WithExpired() Option {
 	return option(func(c *config) { c.expired = true })
+}
+
+// WithKeyspaceEvents allows the engine to have the servers report expired keys, for WithExpired: K, E and x are added to
+// what notify-keyspace-events is set to, in memory only (CONFIG SET); nothing is taken away, and nothing is taken back
+// at the end. Where CONFIG is refused, the engine says so once and goes on without. Default: nothing is set.
+func WithKeyspaceEvents() Option {
+	return option(func(c *config) { c.setEvents = true })
 }
 
 // WithSettle false takes free streams at once after a failover or restart of Redis, instead of waiting for a session

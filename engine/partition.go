@@ -17,6 +17,8 @@ type partition struct {
 	dead   atomic.Int64  // sessions past their deadline, as the last beat told
 	due    atomic.Int64  // entries of later that are due, likewise
 
+	backlog atomic.Pointer[measured] // as this process last looked; nil before
+
 	mu struct {
 		sync.Mutex
 		session  *lease.Session // nil while there is none

@@ -16,6 +16,8 @@ type recoverer interface {
 	Turn(ctx context.Context, p int, me string) (bool, error)
 	Dead(ctx context.Context, p int, me string, adopt bool) ([]string, error)
 	Recover(ctx context.Context, p int, me, dead string) (scan.Recovered, error)
+	Requeue(ctx context.Context, p int, me, stream string, own func(consumer string) bool) error
+	Backlog(ctx context.Context, p, limit int) (scan.Backlog, error)
 }
 
 var _ recoverer = (*scan.Store)(nil)
@@ -136,6 +138,9 @@ func (c *scanner) look(ctx context.Context, p *partition, full bool) {
 		if adopt, err = e.scan.Turn(ctx, p.number, s.Consumer()); err != nil {
 			c.failed(ctx, p, err)
 		}
+	}
+	if adopt {
+		defer e.measure(ctx, p)
 	}
 	dead, err := e.scan.Dead(ctx, p.number, s.Consumer(), adopt)
 	if err != nil {

@@ -139,6 +139,9 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	for _, p := range e.partitions {
 		readers.Go(func() { e.read(reading, p) })
 	}
+	if e.hints != nil {
+		readers.Go(func() { e.hints.loop(reading) })
+	}
 	select {
 	case <-ctx.Done():
 	case <-e.life.drain.Done():
@@ -166,6 +169,9 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.ender = newEnder(base, e)
 	e.lot = newLot(base, e)
 	e.scanner = newScanner(base, e)
+	if e.cfg.expired {
+		e.hints = newHints(e)
+	}
 	e.promoter = newCrew(base, len(e.partitions), min(inFlight, 2), e.promote)
 	return nil
 }
@@ -256,6 +262,8 @@ func (e *Engine) delivered(to delivery, n api.Notification, err error, took time
 			}
 		}
 		return
+	case api.Expired:
+		e.hints.handled()
 	case api.Releasing:
 		if to.handsBack() {
 			l.HandBack()

@@ -215,6 +215,7 @@ func (e *Engine) disownOne(l *lease.Lease, cause disownCause, why error) bool {
 	if !e.table.Remove(l) {
 		return false
 	}
+	e.hints.lost(l.Stream())
 	defer e.freed(l.Stream())
 	if !l.Lose(why) {
 		return false

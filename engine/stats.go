@@ -69,6 +69,7 @@ func (e *Engine) collectGauges(emit func(g gauge, partition int, v float64)) {
 		emit(gaugeSettling, n, settling)
 		emit(gaugePeersDead, n, float64(p.dead.Load()))
 		emit(gaugeLaterDue, n, float64(p.due.Load()))
+		e.emitBacklog(p, emit)
 	}
 	emit(gaugeQueueDepth, api.NoPartition, float64(e.courier.queued()))
 	emit(gaugeBusyWorkers, api.NoPartition, float64(e.courier.running()))

@@ -41,12 +41,13 @@ const requeueTries = 3
 // has closed, or owns nothing and has no session. me is the asking consumer, whose session must live. Nil means that
 // it was queued again.
 //
-// A crash of the owner counts as with Recover; its delay is left out, since somebody asks for the stream now. Errors
+// A crash of the owner counts as with Recover, but not of those that own reports (nil: none); its delay is left out, since
+// somebody asks for the stream now. Errors
 // match api.ErrHeldElsewhere when the owner lives, or a living consumer has the announcement; api.ErrNotAnnounced when
 // no dead consumer left one; ErrRequeued, ErrUndecided or ErrDeadLetter.
 //
 // Without a lease that names the entry, all that dead consumers left in the partition is looked through, page by page.
-func (s *Store) Requeue(ctx context.Context, p int, me, stream string) error {
+func (s *Store) Requeue(ctx context.Context, p int, me, stream string, own func(consumer string) bool) error {
 	candidate, err := s.owned(ctx, p, stream)
 	if err != nil {
 		return err
@@ -59,6 +60,9 @@ func (s *Store) Requeue(ctx context.Context, p int, me, stream string) error {
 	for range requeueTries {
 		if candidate == nil {
 			return fmt.Errorf("%w: no dead consumer left stream %.64q", api.ErrNotAnnounced, stream)
+		}
+		if own != nil && own(candidate.consumer) {
+			candidate.death = Death{}
 		}
 		if candidate, err = s.requeueOne(ctx, p, me, stream, candidate); err != nil || candidate == nil {
 			return err

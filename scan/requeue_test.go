@@ -47,10 +47,10 @@ func TestRequeueOfWhatADeadConsumerOwned(t *testing.T) {
 	k := o.layout.Keys(0)
 	o.own("late.1", "x")
 	o.own("late.1", "y")
-	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), api.ErrHeldElsewhere)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), api.ErrHeldElsewhere)
 
 	o.setDeadline(0, "late.1", o.now()-1)
-	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
 	require.Empty(t, o.do("GET", k.Lease("x")))
 	require.NotEmpty(t, o.do("GET", k.Lease("y")), "nobody asked for that one")
 	entries := o.read(0, asker, 10)
@@ -58,8 +58,8 @@ func TestRequeueOfWhatADeadConsumerOwned(t *testing.T) {
 	require.Equal(t, "x", entries[0].Stream)
 	require.Equal(t, 1, entries[0].Crashes, "the crash counts, as it does when it is recovered")
 	require.Equal(t, lease.Acquired, o.take(0, asker, entries[0])[0].Verdict)
-	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), api.ErrHeldElsewhere)
-	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "z"), api.ErrNotAnnounced)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), api.ErrHeldElsewhere)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "z", nil), api.ErrNotAnnounced)
 	require.Zero(t, o.num("ZCARD", k.Later))
 }
 
@@ -71,9 +71,9 @@ func TestRequeueWithoutALease(t *testing.T) {
 		o.announce(0, "s"+strconv.Itoa(n))
 	}
 	o.read(0, "late.1", 10)
-	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "s7"), api.ErrNotAnnounced, "a living consumer has it")
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "s7", nil), api.ErrNotAnnounced, "a living consumer has it")
 	o.setDeadline(0, "late.1", 0)
-	require.NoError(t, s.Requeue(o.ctx, 0, asker, "s7"))
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "s7", nil))
 	require.Equal(t, 10, o.num("XLEN", k.Input))
 	entries := o.read(0, asker, 10)
 	require.Len(t, entries, 1)
@@ -87,20 +87,20 @@ func TestRequeueOfAConsumerWithoutASession(t *testing.T) {
 	k := o.layout.Keys(0)
 	e := o.own("late.1", "x")
 	o.do("ZREM", k.Sessions, "late.1")
-	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), scan.ErrUndecided)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), scan.ErrUndecided)
 	score, err := strconv.ParseFloat(o.do("ZSCORE", k.Sessions, "late.1"), 64)
 	require.NoError(t, err)
 	require.Greater(t, score, float64(o.now()), "it was given a session")
-	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), api.ErrHeldElsewhere)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), api.ErrHeldElsewhere)
 
 	o.do("ZADD", k.Sessions, "1.5", "late.1")
-	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
 	require.NotContains(t, o.fields(0), lease.FieldCrashes, "of an adopted session nobody knows how it ended")
 
 	e = o.read(0, "late.1", 1)[0]
 	require.Equal(t, "x", e.Stream)
 	o.do("ZREM", k.Sessions, "late.1")
-	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
 	require.Zero(t, o.num("EXISTS", k.Lease("x")))
 }
 
@@ -117,16 +117,16 @@ func TestRequeueWhileNobodyMayBeFoundDead(t *testing.T) {
 		}
 	}
 	o.do("ZADD", k.Sessions, "-1", "!run:0123456789")
-	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), scan.ErrUndecided, "another server")
-	require.NoError(t, o.store(func(set *scan.Settings) { set.Settle = false }).Requeue(o.ctx, 0, asker, "x"))
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), scan.ErrUndecided, "another server")
+	require.NoError(t, o.store(func(set *scan.Settings) { set.Settle = false }).Requeue(o.ctx, 0, asker, "x", nil))
 
 	o, s = clinic(t)
 	o.own("late.1", "x")
 	o.setDeadline(0, "late.1", 1)
-	require.ErrorIs(t, s.Requeue(o.ctx, 0, "nobody.1", "x"), scan.ErrUndecided, "who asks has no session")
-	require.ErrorIs(t, o.store(func(set *scan.Settings) { set.Gap = -time.Hour }).Requeue(o.ctx, 0, asker, "x"),
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, "nobody.1", "x", nil), scan.ErrUndecided, "who asks has no session")
+	require.ErrorIs(t, o.store(func(set *scan.Settings) { set.Gap = -time.Hour }).Requeue(o.ctx, 0, asker, "x", nil),
 		scan.ErrUndecided, "nobody has beaten for long")
-	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
 }
 
 // Of many who ask at once, one does it and the others are told.
@@ -138,7 +138,7 @@ func TestRequeueAtOnceIsDoneOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for n := range errs {
 		s := o.store()
-		group.Go(func() { errs[n] = s.Requeue(o.ctx, 0, asker, "x") })
+		group.Go(func() { errs[n] = s.Requeue(o.ctx, 0, asker, "x", nil) })
 	}
 	group.Wait()
 	done := 0
@@ -160,7 +160,7 @@ func TestRequeueThatComesSecond(t *testing.T) {
 	e := o.own("late.1", "x")
 	o.setDeadline(0, "late.1", 1)
 	o.do("XACK", k.Input, o.layout.Group(), e.ID)
-	err := s.Requeue(o.ctx, 0, asker, "x")
+	err := s.Requeue(o.ctx, 0, asker, "x", nil)
 	require.ErrorIs(t, err, scan.ErrRequeued)
 	require.ErrorIs(t, err, api.ErrNotAnnounced)
 	require.Zero(t, o.num("EXISTS", k.Lease("x")), "the lease that names the dead one is freed")
@@ -172,7 +172,7 @@ func TestRequeueOfADeletedBody(t *testing.T) {
 	e := o.own("late.1", "x")
 	o.setDeadline(0, "late.1", 1)
 	o.do("XDEL", k.Input, e.ID)
-	err := s.Requeue(o.ctx, 0, asker, "x")
+	err := s.Requeue(o.ctx, 0, asker, "x", nil)
 	require.ErrorIs(t, err, api.ErrNotAnnounced)
 	require.False(t, errors.Is(err, scan.ErrRequeued))
 }
@@ -188,13 +188,13 @@ func TestRequeueCountsTowardsTheDeadLetters(t *testing.T) {
 	}
 	revive := func() { o.setDeadline(0, "late.1", o.now()+time.Hour.Milliseconds()) }
 	own(10)
-	require.NoError(t, s.Requeue(o.ctx, 0, asker, "pill"), "it may have died with another")
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "pill", nil), "it may have died with another")
 	require.Equal(t, "11", o.fields(0)[lease.FieldCrashes])
 	o.do("DEL", k.Input)
 	o.do("XGROUP", "CREATE", k.Input, o.layout.Group(), "0", "MKSTREAM")
 	revive()
 	own(20)
-	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "pill"), scan.ErrDeadLetter)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "pill", nil), scan.ErrDeadLetter)
 	require.Zero(t, o.num("XLEN", k.Input))
 	letters := collect(t, o.inspector(), scan.Selection{})
 	require.Len(t, letters, 1)
@@ -204,7 +204,7 @@ func TestRequeueCountsTowardsTheDeadLetters(t *testing.T) {
 	full := o.store(func(set *scan.Settings) { set.DLQMaxLen = 1 })
 	revive()
 	own(20)
-	require.ErrorContains(t, full.Requeue(o.ctx, 0, asker, "pill"), "stream is full")
+	require.ErrorContains(t, full.Requeue(o.ctx, 0, asker, "pill", nil), "stream is full")
 	require.Equal(t, 1, o.num("ZCARD", k.Later))
 }
 
@@ -217,7 +217,7 @@ func TestRequeueOfMoreFieldsThanCanBeCopied(t *testing.T) {
 	o.add(o.layout.Keys(0).Input, fields...)
 	o.read(0, "late.1", 1)
 	o.setDeadline(0, "late.1", 1)
-	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x"), scan.ErrDeadLetter)
+	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), scan.ErrDeadLetter)
 	require.Equal(t, "too_wide", collect(t, o.inspector(), scan.Selection{})[0].Class())
 }
 
@@ -226,7 +226,7 @@ func TestRequeueKeepsNotBefore(t *testing.T) {
 	o.announce(0, "x", lease.FieldNotBefore, strconv.FormatInt(o.now()+time.Hour.Milliseconds(), 10))
 	o.read(0, "late.1", 1)
 	o.setDeadline(0, "late.1", 1)
-	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
 	require.Equal(t, 1, o.num("ZCARD", o.layout.Keys(0).Later))
 }
 
@@ -240,14 +240,14 @@ func TestRequeueLooksAtTheLeaseItself(t *testing.T) {
 	o.read(0, "third.1", 1)
 	o.setDeadline(0, "late.1", 1)
 	o.setDeadline(0, "third.1", 1)
-	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
 	_, err := o.try("XPENDING", k.Input, o.layout.Group(), e.ID, e.ID, "1").ToArray()
 	require.NoError(t, err)
 	require.Zero(t, o.num("EXISTS", k.Lease("x")), "the one that owned it went first")
-	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"), "and then the one that waited")
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil), "and then the one that waited")
 
 	o.do("SET", k.Lease("x"), "something")
-	err = s.Requeue(o.ctx, 0, asker, "x")
+	err = s.Requeue(o.ctx, 0, asker, "x", nil)
 	require.ErrorContains(t, err, "delete the key")
 }
 
@@ -257,7 +257,7 @@ func TestRequeueOnAFullServerAndInAPoisonedStream(t *testing.T) {
 	e := o.own("late.1", "x")
 	o.setDeadline(0, "late.1", 1)
 	o.do("XADD", k.Input, "18446744073709551615-18446744073709551615", "f", "v")
-	err := s.Requeue(o.ctx, 0, asker, "x")
+	err := s.Requeue(o.ctx, 0, asker, "x", nil)
 	require.ErrorContains(t, err, "exhausted")
 	require.Contains(t, o.do("GET", k.Lease("x")), e.ID, "nothing has changed")
 	require.Equal(t, 2, o.num("XLEN", k.Input))
@@ -266,5 +266,14 @@ func TestRequeueOnAFullServerAndInAPoisonedStream(t *testing.T) {
 	o.own("late.1", "x")
 	o.setDeadline(0, "late.1", 1)
 	o.do("CONFIG", "SET", "maxmemory", "1")
-	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x"))
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
+}
+
+// A process that lost its session and lives has not crashed.
+func TestRequeueOfWhatOneLostOneselfCountsNothing(t *testing.T) {
+	o, s := clinic(t)
+	o.own("late.1", "x")
+	o.setDeadline(0, "late.1", 1)
+	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", func(consumer string) bool { return consumer == "late.1" }))
+	require.NotContains(t, o.fields(0), lease.FieldCrashes)
 }

@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+)
+
+// gaugeCountLimit is how many entries are counted for the gauges where the server's own lag is no good: some 5 ms of the
+// server's time.
+const gaugeCountLimit = 1000
+
+// measured is a backlog and when it was asked for.
+type measured struct {
+	scan.Backlog
+	at int64
+}
+
+// measure keeps the backlog of a partition for the gauges.
+func (e *Engine) measure(ctx context.Context, p *partition) {
+	at := e.clock.Now()
+	b, err := e.scan.Backlog(ctx, p.number, gaugeCountLimit)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.log.warn("measuring the backlog fails", 1, "partition", p.number, "err", lease.Explain(err))
+		}
+		return
+	}
+	p.backlog.Store(&measured{b, at})
+}
+
+// emitBacklog emits the last measurement while it is fresh: from then on somebody else has a later one.
+func (e *Engine) emitBacklog(p *partition, emit func(g gauge, partition int, v float64)) {
+	b := p.backlog.Load()
+	if b == nil || e.clock.Now()-b.at > 2*int64(e.cfg.recovery.Interval) {
+		return
+	}
+	if b.Lag >= 0 {
+		emit(gaugeLag, p.number, float64(b.Lag))
+	}
+	emit(gaugePending, p.number, float64(b.Pending))
+	emit(gaugeConsumers, p.number, float64(b.Consumers))
+	emit(gaugeOldestPending, p.number, b.OldestPending.Seconds())
+	emit(gaugeOldestWaiting, p.number, b.OldestWaiting.Seconds())
+	emit(gaugeLater, p.number, float64(b.Later))
+	emit(gaugeDeadLetters, p.number, float64(b.DeadLetters))
+}
+
+// Inspector looks at the service from outside, on the client of the engine: dead letters, backlogs, who owns what. It
+// may be used before the engine is started too; of an engine made by Open, not after it has ended. Errors match
+// api.ErrInvalidConfig.
+func (e *Engine) Inspector(c scan.InspectorConfig) (*scan.Inspector, error) {
+	if c.Partitions == 0 {
+		c.Partitions = e.layout.Partitions()
+	}
+	return scan.NewInspector(e.client, e.layout.Service(), c)
+}
