@@ -1,0 +1,97 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// steady is a partition in which 20 living consumers have so many entries pending, and a look at it by one of them, in
+// full, as at the interval. Sessions last, nobody renews: what the look costs can be counted.
+func steady(t testing.TB, pending int) (w *world, look func()) {
+	w = newWorld(t)
+	store := w.bare()
+	ctx := context.Background()
+	for i := range 20 {
+		_, err := store.Open(ctx, 0, fmt.Sprint("c.", i), 0)
+		require.NoError(t, err)
+		w.do("ZADD", w.keys.Sessions, fmt.Sprint(w.now()+time.Hour.Milliseconds()), fmt.Sprint("c.", i))
+	}
+	w.add(upTo(pending)...)
+	for i := range 20 {
+		_, err := store.Read(ctx, 0, fmt.Sprint("c.", i), pending/20, time.Millisecond)
+		require.NoError(t, err)
+	}
+	require.Equal(t, pending, w.state().Pending)
+	scanner := scan.NewStore(w.layout, scan.Settings{
+		Config: scan.Config{}.WithDefaults(), SessionTTL: 10 * time.Second, Gap: time.Hour, Settle: true, Timeout: patience, Page: 256,
+	}, w.client, nil)
+	return w, func() {
+		w.do("DEL", w.keys.Scan)
+		turn, err := scanner.Turn(ctx, 0, "c.0")
+		require.NoError(t, err)
+		require.True(t, turn)
+		dead, err := scanner.Dead(ctx, 0, "c.0", true)
+		require.NoError(t, err)
+		require.Empty(t, dead)
+	}
+}
+
+// TestLookCostsTheSameHoweverMuchIsPending: the very same commands at 1,000 and at 100,000 pending entries.
+func TestLookCostsTheSameHoweverMuchIsPending(t *testing.T) {
+	t.Parallel()
+	var counts []map[string]int64
+	for _, pending := range []int{1000, 100_000} {
+		w, look := steady(t, pending)
+		look() // the server knows the scripts from here on
+		before, err := w.server.CommandStats(context.Background())
+		require.NoError(t, err)
+		look()
+		counts = append(counts, w.since(before))
+	}
+	t.Log(counts[0])
+	require.Equal(t, counts[0], counts[1])
+	require.EqualValues(t, 2, counts[0]["evalsha"], "two round trips")
+	total := int64(0)
+	for _, n := range counts[0] {
+		total += n
+	}
+	require.LessOrEqual(t, total, int64(20+15), "one command a consumer, and a few")
+}
+
+// since is what the server has run by command since then.
+func (w *world) since(before map[string]servers.CommandStat) map[string]int64 {
+	w.t.Helper()
+	after, err := w.server.CommandStats(context.Background())
+	require.NoError(w.t, err)
+	out := make(map[string]int64)
+	for name, s := range after {
+		if n := s.Calls - before[name].Calls; n > 0 && name != "info" && name != "del" {
+			out[name] = n
+		}
+	}
+	return out
+}
+
+// BenchmarkLook is a look at a partition in the steady state.
+func BenchmarkLook(b *testing.B) {
+	for _, pending := range []int{1000, 100_000} {
+		b.Run(fmt.Sprintf("pending=%d", pending), func(b *testing.B) {
+			w, look := steady(b, pending)
+			look()
+			before := w.commands()
+			b.ResetTimer()
+			for range b.N {
+				look()
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(w.commands()-before)/float64(b.N), "commands/op")
+		})
+	}
+}
