@@ -26,6 +26,7 @@ type ender struct {
 		failed  []int                 // attempts in a row, by partition
 		retryAt []int64               // not before then
 		expect  []int                 // endings likely to wait when the next batch goes out, by partition
+		fresh   []int                 // errands under way that were never refused, by partition
 		closed  bool
 	}
 	idle signal // something was settled
@@ -63,6 +64,7 @@ func newEnder(ctx context.Context, e *Engine) *ender {
 	d.mu.failed = make([]int, n)
 	d.mu.retryAt = make([]int64, n)
 	d.mu.expect = make([]int, n)
+	d.mu.fresh = make([]int, n)
 	d.mu.entries = make(map[entryKey]struct{})
 	d.crew = newCrew(ctx, n, e.cfg.pipeline.MaxInFlight, d.run)
 	return d
@@ -127,6 +129,7 @@ func (d *ender) forwarded(consumer string, x *lease.Entry) {
 
 func (d *ender) push(partition int, x errand) {
 	d.mu.Lock()
+	d.mu.fresh[partition]++
 	if d.mu.closed {
 		d.mu.Unlock()
 		d.settle(partition, x, api.ErrClosed)
@@ -261,20 +264,21 @@ func (d *ender) take(partition int) []errand {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	queue := d.mu.queues[partition]
-	var batch, rest []errand
-	for i := range queue {
-		x := &queue[i]
-		if len(batch) == d.e.cfg.pipeline.MaxBatch {
-			rest = append(rest, queue[i:]...)
-			break
-		}
+	var batch, skipped []errand
+	n := 0
+	for ; n < len(queue) && len(batch) < d.e.cfg.pipeline.MaxBatch; n++ {
+		x := &queue[n]
 		if x.after > now || len(batch) > 0 && (x.consumer != batch[0].consumer || x.finish != batch[0].finish) {
-			rest = append(rest, *x)
+			skipped = append(skipped, *x)
 			continue
 		}
 		batch = append(batch, *x)
 	}
-	d.mu.queues[partition] = rest
+	// Only what was skipped moves: a long queue is not copied for every batch of it.
+	n -= len(skipped)
+	copy(queue[n:], skipped)
+	clear(queue[:n])
+	d.mu.queues[partition] = queue[n:]
 	d.mu.expect[partition] = 0
 	return batch
 }
@@ -332,7 +336,14 @@ func (d *ender) refuse(partition int, x errand, why error) errand {
 		d.e.partitions[partition].wantOpen()
 		d.e.renewer.beatNow(partition)
 	}
+	if x.refused == 0 {
+		d.mu.Lock()
+		d.mu.fresh[partition]--
+		d.mu.Unlock()
+		d.idle.broadcast()
+	}
 	x.refused++
+	x.tried = true // what comes last in the script may be what was refused
 	x.after = d.e.clock.Now() + int64(d.e.backoff(x.refused))
 	d.e.log.warn("endings are refused", 1, "partition", partition, "entry", x.Entry, "err", lease.Explain(why))
 	return x
@@ -404,8 +415,25 @@ func (d *ender) settle(partition int, x errand, err error) {
 	}
 	d.mu.Lock()
 	delete(d.mu.entries, entryKey{partition, x.Entry})
+	if x.refused == 0 {
+		d.mu.fresh[partition]--
+	}
 	d.mu.Unlock()
 	d.idle.broadcast()
+}
+
+// backlogReads is how many full reads of errands may be under way before the next read is taken in.
+const backlogReads = 4
+
+// keepUp waits, unless ctx ends first, until a partition has no more errands under way than it should: giving an entry
+// back takes the server longer than reading it, so a flood of announcements would otherwise pile up here. Errands that
+// are refused do not count, or some bad entries would stop the reading for ever.
+func (d *ender) keepUp(ctx context.Context, partition int) {
+	d.idle.wait(ctx, func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.mu.fresh[partition] < backlogReads*d.e.cfg.readBatch
+	})
 }
 
 // payDebts hands back page by page what is pending for sessions that are over, and closes them.

@@ -16,6 +16,9 @@ const settleAgain = 250 * time.Millisecond
 // intake finds a place for every entry that was read: its own partition, the dead letters, the lot, or the table. It
 // returns when each has one, or its session is over: then all of them go back with the session.
 func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, read []lease.Entry) {
+	if len(read) > 0 {
+		e.ender.keepUp(ctx, p.number)
+	}
 	var free, strange []*lease.Entry
 	for i := range read {
 		parsed, err := lease.ParseEntry(e.layout, p.number, read[i].ID, read[i].Body)
