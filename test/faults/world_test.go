@@ -55,6 +55,13 @@ func (w *world) link() *proxy.Proxy {
 	return p
 }
 
+// under is the same world in a subtest.
+func (w *world) under(t testing.TB) *world {
+	other := *w
+	other.t = t
+	return &other
+}
+
 func (w *world) try(args ...string) rueidis.RedisResult {
 	return w.client.Do(context.Background(), w.client.B().Arbitrary(args...).Build())
 }
