@@ -1,5 +1,256 @@
 package faults
 
-const envSleeper = "X"
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
 
-func sleeper(string) error { return nil }
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+)
+
+// envSleeper makes this binary the process that is stopped: it is the address of the server.
+const envSleeper = "STREAMLEASE_TEST_SLEEPER"
+
+// sleeping is how many streams the stopped process owns.
+const sleeping = 20
+
+// line is what the sleeper says of itself, as JSON, one a line.
+type line struct {
+	Kind   string // owns, believes or ended
+	Stream string
+	Token  api.Token
+	// At is the time of the clock that all processes of a machine share, in ns: before the look for believes, after it
+	// for ended.
+	At int64
+	// Gap is how long the process had not run before, ns: between the last look of all and the one before.
+	Gap   int64
+	Cause string
+}
+
+// monotonic is CLOCK_MONOTONIC, which counts from the start of the machine for every process alike.
+func monotonic() int64 {
+	const clockMonotonic = 1
+	var ts syscall.Timespec
+	if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clockMonotonic, uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
+		panic(errno)
+	}
+	return ts.Nano()
+}
+
+// sleeper owns streams and looks at its leases in a tight loop: for each it keeps the last moment at which it believed
+// to own it, by either of the two ways to ask, and says so when it has ended. It runs until its standard input ends.
+func sleeper(addr string) error {
+	out := json.NewEncoder(os.Stdout)
+	var mu sync.Mutex
+	leases := make(map[api.Lease]bool)
+	e, err := engine.Open(rueidis.ClientOption{InitAddress: []string{addr}, DisableCache: true, ForceSingleClient: true}, service,
+		engine.WithConsumerID("sleeper"), engine.WithLeaseTTL(shortTTL), engine.WithSessionTTL(shortTTL),
+		engine.WithMaxStreams(sleeping))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	go func() {
+		last := monotonic()
+		believed := make(map[api.Lease]int64)
+		for ctx.Err() == nil {
+			mu.Lock()
+			for l := range leases {
+				ctx := l.Context()
+				at := monotonic()
+				held := l.Remaining() > 0
+				at2 := monotonic()
+				if ctx.Err() == nil {
+					held, at = true, at2
+				}
+				gap := monotonic() - last
+				last += gap
+				if held {
+					if believed[l] == 0 {
+						_ = out.Encode(line{Kind: "owns", Stream: l.Stream(), Token: l.Token(), At: at})
+					}
+					believed[l] = at
+					continue
+				}
+				delete(leases, l)
+				_ = out.Encode(line{Kind: "believes", Stream: l.Stream(), Token: l.Token(), At: believed[l]})
+				_ = out.Encode(line{Kind: "ended", Stream: l.Stream(), Token: l.Token(), At: monotonic(), Gap: gap,
+					Cause: fmt.Sprint(context.Cause(l.Context()))})
+			}
+			mu.Unlock()
+		}
+	}()
+	return e.Run(ctx, api.Funcs{Added: func(_ context.Context, n api.Notification) error {
+		mu.Lock()
+		leases[n.Lease] = true
+		mu.Unlock()
+		return nil
+	}})
+}
+
+// Trace: a process that owns streams is stopped for longer than its TTLs, and continued. While it stands still, others
+// take its streams over, no sooner than the server's deadlines have passed. From the first instruction on after it is
+// continued it believes of none of them that it owns it: Remaining is 0 and the contexts have ended, before any timer or
+// answer of Redis can have told it so. Then it goes on, and may own other streams again.
+func TestStoppedProcess(t *testing.T) {
+	w := newWorld(t)
+	said, child := startSleeper(t, w.server.Addr())
+	w.announce(names(sleeping)...)
+	first := make(map[string]line)
+	for len(first) < sleeping {
+		l := said.next(t)
+		require.Equal(t, "owns", l.Kind)
+		first[l.Stream] = l
+	}
+	b := w.join("b", w.server.ClientOption())
+	w.eventually(func() bool { return b.ready() == nil }, "b to be ready")
+
+	require.NoError(t, child.Process.Signal(syscall.SIGSTOP))
+	w.takeOver("sleeper.")
+	from := make(map[string]int64)
+	w.eventually(func() bool {
+		for _, s := range b.held() {
+			if from[s] == 0 {
+				from[s] = monotonic()
+			}
+		}
+		return len(from) == sleeping
+	}, "b to own all")
+	require.NoError(t, child.Process.Signal(syscall.SIGCONT))
+
+	believed, ended := make(map[string]line), make(map[string]line)
+	for len(ended) < sleeping {
+		l := said.next(t)
+		switch {
+		case l.Token != first[l.Stream].Token:
+		case l.Kind == "believes":
+			believed[l.Stream] = l
+		case l.Kind == "ended":
+			ended[l.Stream] = l
+		}
+	}
+	longest := int64(0)
+	for s, own := range b.given() {
+		require.Less(t, believed[s].At, from[s], "%s: owned by two", s)
+		require.Greater(t, own.Token(), first[s].Token)
+		require.Contains(t, ended[s].Cause, "lost")
+		longest = max(longest, ended[s].Gap)
+	}
+	require.Greater(t, longest, shortTTL.Nanoseconds()/2, "the process stood still in the middle of its looks")
+
+	// It goes on under another session: what is new comes to it when nobody else takes any.
+	b.engine.SetMaxStreams(sleeping)
+	w.announce("new")
+	for {
+		if l := said.next(t); l.Kind == "owns" && l.Stream == "new" {
+			break
+		}
+	}
+	w.finishOf(b, names(sleeping)...)
+}
+
+// takeOver does by hand, and strictly, what a recovery does: when the deadlines of a consumer's session and leases have
+// passed, it deletes what is left of the leases and announces its streams anew.
+func (w *world) takeOver(prefix string) {
+	w.t.Helper()
+	w.eventually(func() bool {
+		now, _ := w.serverNow()
+		members, err := w.try("ZRANGE", w.keys.Sessions, "0", "-1", "WITHSCORES").AsZScores()
+		require.NoError(w.t, err)
+		for _, m := range members {
+			if strings.HasPrefix(m.Member, prefix) && int64(m.Score) > now {
+				return false
+			}
+		}
+		return true
+	}, "the end of the session")
+	w.recover(prefix)
+}
+
+// recover moves what is pending for the consumers with a prefix back to the stream, if nobody has yet.
+func (w *world) recover(prefix string) {
+	w.do("EVAL", `
+		for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000)) do
+			if string.sub(p[2], 1, #ARGV[2]) == ARGV[2] then
+				local fields = redis.call('XRANGE', KEYS[1], p[1], p[1])[1][2]
+				local name = cjson.decode(fields[2]).DataStreamName
+				redis.call('XADD', KEYS[1], '*', unpack(fields))
+				redis.call('XACK', KEYS[1], ARGV[1], p[1])
+				redis.call('XDEL', KEYS[1], p[1])
+				redis.call('DEL', ARGV[3] .. name)
+			end
+		end`, "1", w.keys.Input, w.layout.Group(), prefix, w.keys.Lease(""))
+}
+
+// finishOf has streams done by their owner.
+func (w *world) finishOf(p *party, streams ...string) {
+	w.t.Helper()
+	for _, s := range streams {
+		w.eventually(func() bool { return w.doneBy(s) }, "%s to be done by %s", s, p.name)
+	}
+	w.checkOwners()
+}
+
+// sayings are the lines that a sleeper writes.
+type sayings struct{ lines chan line }
+
+func (s *sayings) next(t *testing.T) line {
+	t.Helper()
+	select {
+	case l, ok := <-s.lines:
+		require.True(t, ok, "the process has ended")
+		return l
+	case <-time.After(patience):
+		require.FailNow(t, "the process says nothing")
+		return line{}
+	}
+}
+
+func startSleeper(t *testing.T, addr string) (*sayings, *exec.Cmd) {
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), envSleeper+"="+addr)
+	child.Stderr = os.Stderr
+	in, err := child.StdinPipe()
+	require.NoError(t, err)
+	out, err := child.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	s := &sayings{lines: make(chan line, 100*sleeping)}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		defer close(s.lines)
+		scanner := bufio.NewScanner(out)
+		for scanner.Scan() {
+			var l line
+			if json.Unmarshal(scanner.Bytes(), &l) == nil {
+				s.lines <- l
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = child.Process.Signal(syscall.SIGCONT)
+		<-read
+		require.NoError(t, child.Wait())
+	})
+	return s, child
+}
