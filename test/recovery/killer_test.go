@@ -93,7 +93,7 @@ func TestFailedStreamComesBackAfterItsDelayWhereverThatIs(t *testing.T) {
 	cause := errors.New("not today")
 	var failed int64
 	retry := engine.WithRecovery(scan.Config{RetryDelay: delay, MaxRetries: 1})
-	a := w.party("a", func(n api.Notification) error {
+	a := w.party("a", func(_ *party, n api.Notification) error {
 		if n.Kind == api.Added {
 			failed = w.now()
 			return cause
@@ -105,7 +105,7 @@ func TestFailedStreamComesBackAfterItsDelayWhereverThatIs(t *testing.T) {
 	require.NoError(t, a.stop())
 	got := make(chan api.Lease, 1)
 	at := int64(0)
-	b := w.party("b", func(n api.Notification) error {
+	b := w.party("b", func(_ *party, n api.Notification) error {
 		if n.Kind == api.Added {
 			at = w.now()
 			got <- n.Lease

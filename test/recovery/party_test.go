@@ -30,18 +30,18 @@ type party struct {
 	cancel   context.CancelFunc
 
 	mu       sync.Mutex
-	on       func(api.Notification) error
+	on       func(*party, api.Notification) error
 	added    map[string]int
 	disowned int
 }
 
 // party starts an engine and waits until it is ready. on is called for every notification; nil keeps what is added.
-func (w *world) party(name string, on func(api.Notification) error, opts ...engine.Option) *party {
+func (w *world) party(name string, on func(*party, api.Notification) error, opts ...engine.Option) *party {
 	w.t.Helper()
 	return w.partyOn(w.server.ClientOption(), name, on, opts...)
 }
 
-func (w *world) partyOn(opt rueidis.ClientOption, name string, on func(api.Notification) error, opts ...engine.Option) *party {
+func (w *world) partyOn(opt rueidis.ClientOption, name string, on func(*party, api.Notification) error, opts ...engine.Option) *party {
 	w.t.Helper()
 	p := w.launch(opt, name, on, opts...)
 	w.until(name+" is ready", func() bool { return p.engine.Ready(context.Background()) == nil })
@@ -49,7 +49,7 @@ func (w *world) partyOn(opt rueidis.ClientOption, name string, on func(api.Notif
 }
 
 // launch starts an engine.
-func (w *world) launch(opt rueidis.ClientOption, name string, on func(api.Notification) error, opts ...engine.Option) *party {
+func (w *world) launch(opt rueidis.ClientOption, name string, on func(*party, api.Notification) error, opts ...engine.Option) *party {
 	w.t.Helper()
 	p := &party{w: w, name: name, registry: prometheus.NewRegistry(), ended: make(chan struct{}), on: on, added: make(map[string]int)}
 	var err error
@@ -108,7 +108,7 @@ func (p *party) Handle(_ context.Context, n api.Notification) error {
 	if on == nil {
 		return nil
 	}
-	return on(n)
+	return on(p, n)
 }
 
 // stop drains the engine.
@@ -160,13 +160,11 @@ func (p *party) finish(l api.Lease) error {
 }
 
 // ends is what a party does that ends every stream as soon as it has it.
-func ends(p **party) func(api.Notification) error {
-	return func(n api.Notification) error {
-		if n.Kind == api.Added {
-			_ = (*p).finish(n.Lease) // lost: it comes again
-		}
-		return nil
+func ends(p *party, n api.Notification) error {
+	if n.Kind == api.Added {
+		_ = p.finish(n.Lease) // lost: it comes again
 	}
+	return nil
 }
 
 // metric is the sum of all series of a name whose labels have these values, given as name, value, …; of a histogram it is

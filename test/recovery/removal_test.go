@@ -24,12 +24,12 @@ func (w *world) faulty(link *proxy.Proxy, script string) (repair func()) {
 }
 
 // bare are the scripts on a client of the test, for consumers that are nothing but names.
-func (w *world) bare() *lease.Store {
+func (w *world) bare(session time.Duration) *lease.Store {
 	w.t.Helper()
 	layout, err := cluster.NewLayout(service, 1)
 	require.NoError(w.t, err)
 	return lease.NewStore(layout, lease.Settings{
-		LeaseTTL: 30 * time.Second, SessionTTL: 10 * time.Second, Gap: time.Hour, Settle: true, Timeout: patience,
+		LeaseTTL: 30 * time.Second, SessionTTL: session, Gap: time.Hour, Settle: true, Timeout: patience,
 	}, w.client, w.client, nil)
 }
 
@@ -37,7 +37,7 @@ func (w *world) bare() *lease.Store {
 // all, as consumers of another library. The one that lives, and what is pending for it, stays.
 func TestHundredDeadConsumersAreGoneAfterAScan(t *testing.T) {
 	w := newWorld(t)
-	store := w.bare()
+	store := w.bare(10 * time.Second)
 	for i := range 100 {
 		name := fmt.Sprint("old.", i)
 		_, err := store.Open(context.Background(), 0, name, 0)

@@ -16,7 +16,7 @@ import (
 // full, as at the interval. Sessions last, nobody renews: what the look costs can be counted.
 func steady(t testing.TB, pending int) (w *world, look func()) {
 	w = newWorld(t)
-	store := w.bare()
+	store := w.bare(10 * time.Second)
 	ctx := context.Background()
 	for i := range 20 {
 		_, err := store.Open(ctx, 0, fmt.Sprint("c.", i), 0)

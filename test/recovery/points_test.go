@@ -1,0 +1,158 @@
+package recovery
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/proxy"
+)
+
+// calledByHand are the scripts that no engine runs by itself. What happens when their callers die is tested where they are.
+var calledByHand = map[string]bool{
+	"layout": true, "letters": true, "sendback": true, "drop": true, "backlog": true,
+	"owner": true, "consumers": true, "holdings": true, "leases": true, "orphan": true,
+}
+
+// TestCrashBetweenAnyTwoCommandsLosesNothing: an engine dies right before, or right after, the first run of every script
+// that it runs, and of XREADGROUP: nothing it sends from then on arrives, and no answer reaches it. Another one finishes
+// what there was: every stream that was announced is ended by an owner, by one at a time, and nothing is left behind.
+func TestCrashBetweenAnyTwoCommandsLosesNothing(t *testing.T) {
+	t.Parallel()
+	names := []string{"XREADGROUP"}
+	for _, s := range append(lease.Scripts(), scan.Scripts()...) {
+		if !calledByHand[s.Name()] {
+			names = append(names, s.Name())
+		}
+	}
+	for _, name := range names {
+		for when, action := range map[string]proxy.Action{"before": proxy.CutBefore, "after": proxy.CutAfter} {
+			t.Run(when+" "+name, func(t *testing.T) {
+				t.Parallel()
+				crashAt(t, name, action)
+			})
+		}
+	}
+}
+
+// crashAt is one such crash.
+func crashAt(t *testing.T, script string, action proxy.Action) {
+	w := newWorld(t)
+	inherit(w)
+	w.add(upTo(20)...)
+	link := w.link()
+	dead := w.kills(link, script, action)
+
+	handle := func(a *party, n api.Notification) error {
+		if n.Kind != api.Added {
+			return nil
+		}
+		switch number(n.Stream) % 4 {
+		case 0:
+			_ = a.finish(n.Lease)
+		case 1:
+			if n.Lease.Attempt() == 0 {
+				return context.DeadlineExceeded // any error
+			}
+		case 2:
+			if a.toldOf(n.Stream) == 1 {
+				_ = n.Lease.Release(context.Background())
+			}
+		}
+		return nil
+	}
+	opts := []engine.Option{
+		engine.WithSessionTTL(600 * time.Millisecond), engine.WithLeaseTTL(1200 * time.Millisecond),
+		engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond, RetryDelay: 50 * time.Millisecond}),
+	}
+	a := w.launch(link.ClientOption(), "a", handle, opts...)
+	w.provoke(script, link, a, dead)
+	w.until("the engine dies at "+script, func() bool { return dead.Load() })
+	link.Cut()
+	a.drop()
+
+	b := w.party("b", ends, opts...)
+	w.until("all is done", func() bool { return w.num("XLEN", w.keys.Input) == 0 && w.num("ZCARD", w.keys.Later) == 0 })
+	w.stateIs(state{Sessions: 1, Consumers: 1})
+	w.checkDone()
+	w.checkOwners()
+	require.NoError(t, b.stop())
+	w.stateIs(state{})
+}
+
+// inherit leaves what gives every script something to do: a dead consumer with streams that it held and entries that it
+// had read, a consumer of another library, and an entry that is due in later.
+func inherit(w *world) {
+	ctx := context.Background()
+	store := w.bare(600 * time.Millisecond)
+	_, err := store.Open(ctx, 0, "dead.1", 0)
+	require.NoError(w.t, err)
+	w.add(100, 101, 102, 103)
+	raw, err := store.Read(ctx, 0, "dead.1", 4, time.Millisecond)
+	require.NoError(w.t, err)
+	var entries []*lease.Entry
+	for _, r := range raw {
+		e, err := lease.ParseEntry(w.layout, 0, r.ID, r.Body)
+		require.NoError(w.t, err)
+		entries = append(entries, &e)
+	}
+	_, _, err = store.Acquire(ctx, 0, "dead.1", entries[:3])
+	require.NoError(w.t, err)
+	_, err = store.Requeue(ctx, 0, "dead.1", []lease.Return{{
+		Key: entries[0].Key, Entry: entries[0].ID, Token: lease.AnyToken, Dest: lease.ToLater, Delay: time.Millisecond,
+		Retries: lease.KeepCount, Crashes: lease.KeepCount,
+	}})
+	require.NoError(w.t, err)
+	w.do("ZADD", w.keys.Sessions, "1", "dead.1")
+	w.add(104)
+	w.do("XREADGROUP", "GROUP", w.layout.Group(), lease.ForeignPrefix+"old", "COUNT", "1", "STREAMS", w.keys.Input, ">")
+}
+
+// kills has everything that a link carries end at the first request of this name, right before it or right after it ran.
+func (w *world) kills(link *proxy.Proxy, name string, action proxy.Action) *atomic.Bool {
+	dead := &atomic.Bool{}
+	link.Inject(proxy.Fault{Command: name, Nth: 1, Action: action, Match: func([][]byte) bool { dead.Store(true); return true }})
+	link.Inject(proxy.Fault{Action: proxy.CutBefore, Match: func([][]byte) bool { return dead.Load() }})
+	return dead
+}
+
+// provoke has an engine run a script that it does not run in the ordinary course of things.
+func (w *world) provoke(script string, link *proxy.Proxy, a *party, dead *atomic.Bool) {
+	held := func() bool { return dead.Load() || a.held() > 0 && a.engine.Stats().Ending == 0 }
+	switch script {
+	case "verify": // by a server that has forgotten a lease
+		w.until("something is held", held)
+		for _, member := range w.runs() {
+			w.do("ZREM", w.keys.Sessions, member)
+		}
+		for _, key := range w.leases() {
+			w.do("DEL", key)
+		}
+	case "extend": // by a slot that migrates
+		w.until("something is held", held)
+		link.Inject(proxy.Fault{Command: "renew", Action: proxy.ReplyError, Error: "TRYAGAIN injected"})
+	case "pending", "close": // by a shutdown
+		w.until("something is held", held)
+		go a.cancel()
+	}
+}
+
+// runs are the servers that the books of the partition know.
+func (w *world) runs() (members []string) {
+	w.t.Helper()
+	all, err := w.try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
+	require.NoError(w.t, err)
+	for _, m := range all {
+		if len(m) > 5 && m[:5] == "!run:" {
+			members = append(members, m)
+		}
+	}
+	return members
+}
