@@ -174,6 +174,12 @@ func TestFloodOfAnnouncements(t *testing.T) {
 	require.Equal(t, parked, p.engine.Stats().Parked)
 	require.Equal(t, many+1, p.engine.Stats().Held)
 
+	// Nothing starves: each of the streams that are ended now is handed out again, some by what was put off.
+	ended := slices.Concat(streams[:100], streams[many-100:])
+	for _, s := range ended {
+		require.NoError(t, p.engine.DoneStream(ctx, s))
+	}
+
 	// In a window of two renewals of each lease, scripts are far fewer than renewals. What spilled over comes back once
 	// in half a minute to a minute, and is put off again.
 	kept := func() float64 { return p.metric("renewals_total", "result", "kept") }
@@ -186,11 +192,6 @@ func TestFloodOfAnnouncements(t *testing.T) {
 	t.Logf("%d scripts while %.0f leases were renewed", scripts, renewed)
 	require.Less(t, float64(scripts), renewed/20)
 
-	// Nothing starves: of the streams that are ended now each is handed out again, if by what was put off.
-	ended := slices.Concat(streams[:100], streams[many-100:])
-	for _, s := range ended {
-		require.NoError(t, p.engine.DoneStream(ctx, s))
-	}
 	until(t, "their next announcements are handled", func() bool {
 		return !slices.ContainsFunc(ended, func(s string) bool { return p.toldOf(s, api.Added) < 2 })
 	})
