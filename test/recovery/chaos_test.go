@@ -27,6 +27,7 @@ const (
 // random, with announcements coming all the time. Nobody's record of what it owned overlaps with another's, no token falls,
 // and at the end each stream was ended by an owner, and nothing is left on the server.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	last := chaosTime
 	if text := os.Getenv(envChaos); text != "" {
 		var err error

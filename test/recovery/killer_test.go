@@ -21,6 +21,7 @@ const crashSession = 600 * time.Millisecond
 // TestStreamThatKillsItsOwnersBecomesADeadLetter: every process that takes it dies at once, and with it goes what else it
 // holds. It ends in the dead letters, with the reason; the others do not follow it, and sent back it starts from zero.
 func TestStreamThatKillsItsOwnersBecomesADeadLetter(t *testing.T) {
+	t.Parallel()
 	const innocents, limit = 15, 6
 	w := newWorld(t)
 	s := spec{Name: "n", Session: crashSession, Lease: 2 * crashSession, Pages: 10_000, Killer: stream(innocents), Recovery: scan.Config{
@@ -56,6 +57,7 @@ func TestStreamThatKillsItsOwnersBecomesADeadLetter(t *testing.T) {
 // TestStreamThatOutlivesManyProcessesIsNoDeadLetter: a stream that each owner held for long has a right to the next one,
 // however many die under it.
 func TestStreamThatOutlivesManyProcessesIsNoDeadLetter(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := spec{Name: "n", Session: crashSession, Lease: 2 * crashSession, Pages: 1000, Recovery: scan.Config{
 		MaxCrashes: 1, StableAfter: 300 * time.Millisecond, CrashDelay: time.Millisecond, MaxCrashDelay: time.Millisecond,
@@ -88,6 +90,7 @@ func TestStreamThatOutlivesManyProcessesIsNoDeadLetter(t *testing.T) {
 // TestFailedStreamComesBackAfterItsDelayWhereverThatIs: the delay is kept in Redis, so it holds for whatever consumer, also
 // when the one that failed is gone.
 func TestFailedStreamComesBackAfterItsDelayWhereverThatIs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const delay = 2 * time.Second
 	cause := errors.New("not today")
@@ -127,6 +130,7 @@ func TestFailedStreamComesBackAfterItsDelayWhereverThatIs(t *testing.T) {
 // TestNotBeforeOutlivesWhoReadIt: an announcement that was read before its time is not handed out before it, whatever
 // becomes of who read it. A copy of the entry does not carry the time; it was handed out at once.
 func TestNotBeforeOutlivesWhoReadIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	link := w.link()
 	// What it reads cannot be acquired, so it stays pending for the consumer.

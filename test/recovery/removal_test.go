@@ -36,6 +36,7 @@ func (w *world) bare(session time.Duration) *lease.Store {
 // TestHundredDeadConsumersAreGoneAfterAScan: nothing is pending for them. Half have sessions that are past, half none at
 // all, as consumers of another library. The one that lives, and what is pending for it, stays.
 func TestHundredDeadConsumersAreGoneAfterAScan(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	store := w.bare(10 * time.Second)
 	for i := range 100 {
@@ -61,6 +62,7 @@ func TestHundredDeadConsumersAreGoneAfterAScan(t *testing.T) {
 // the group. It wakes up, knows at once that nothing is its own, and goes on under a new session. Nobody's entries are
 // destroyed by that.
 func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
+	t.Parallel()
 	const streams = 50
 	w := newWorld(t)
 	c := w.child(spec{Name: "sleeper", Session: time.Second, Lease: 2 * time.Second, Work: 0})
@@ -100,6 +102,7 @@ func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
 // gives back by its own hand what was pending, its own scanner does not recover it as a dead consumer's, and no crash is
 // counted.
 func TestWhatALostSessionLeftCountsNoCrash(t *testing.T) {
+	t.Parallel()
 	const streams = 300
 	w := newWorld(t)
 	link := w.link()
@@ -136,6 +139,7 @@ func (w *world) countField(name string) (n int) {
 // TestForeignConsumerThatIsAliveIsLeftAlone: a consumer of the library that this one follows has an entry and its lock. It
 // appears after we have started; it is reported, and its entry is left alone until the lock is gone.
 func TestForeignConsumerThatIsAliveIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	const foreign = lease.ForeignPrefix + "old-pod"
 	w := newWorld(t)
 	a := w.party("a", nil, engine.WithSessionTTL(time.Second), engine.WithMaxStreams(1),

@@ -1,0 +1,285 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+)
+
+// The library that this one follows has eight faults, each of which was reproduced there. Here is a test for each, named
+// after it. Packages test/behave and test/faults look at several of them more closely: TestShutdown… and
+// TestBlockedWorkersLoseNoLease there, TestLinkGoesAwayAndComesBack here.
+
+// Fault 1: shutting a client down acknowledged and deleted every stream that it still owned: the work was lost.
+func TestLegacy1ShutdownLosesNoWork(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.party("a", nil)
+	w.add(upTo(200)...)
+	w.ownedBy(200, a)
+	require.NoError(t, a.stop())
+	w.stateIs(state{Input: 200})
+	w.party("b", ends)
+	w.stateIs(state{Sessions: 1, Consumers: 1})
+	w.checkDone()
+	w.checkOwners()
+}
+
+// Fault 2: the lock was named after the stream and the announcement, so a stream that was announced twice got two owners.
+func TestLegacy2StreamAnnouncedTwiceHasOneOwner(t *testing.T) {
+	t.Parallel()
+	const streams = 50
+	w := newWorld(t)
+	a, b := w.party("a", nil, engine.WithReadBatch(1)), w.party("b", nil, engine.WithReadBatch(1))
+	w.add(append(upTo(streams), upTo(streams)...)...)
+	w.ownedBy(streams, a, b)
+	w.until("the others are parked", func() bool { return a.engine.Stats().Parked+b.engine.Stats().Parked == streams })
+	w.stateIs(state{Input: 2 * streams, Pending: 2 * streams, Leases: streams, Sessions: 2, Consumers: 2})
+	// Each announcement is handled, one after the other.
+	for w.num("XLEN", w.keys.Input) > 0 {
+		for _, p := range []*party{a, b} {
+			for l := range p.engine.Leases() {
+				_ = p.finish(l) // one that is not added yet comes round again
+			}
+		}
+	}
+	added := 0
+	for n := range streams {
+		added += a.toldOf(stream(n)) + b.toldOf(stream(n))
+	}
+	require.Equal(t, 2*streams, added)
+	w.checkOwners()
+}
+
+// Fault 3: a client that was cut off from Redis went on believing that it owned its streams, for seconds beside the next
+// owner.
+func TestLegacy3WhoIsCutOffDoesNotGoOnBelieving(t *testing.T) {
+	t.Parallel()
+	const streams = 200
+	w := newWorld(t)
+	link := w.link()
+	a := w.partyOn(link.ClientOption(), "a", nil, engine.WithSessionTTL(time.Second), engine.WithLeaseTTL(2*time.Second))
+	w.add(upTo(streams)...)
+	w.ownedBy(streams, a)
+	b := w.party("b", nil)
+	link.Stall()
+	w.ownedBy(streams, b)
+	for l := range a.engine.Leases() {
+		require.Fail(t, "still believes that it owns "+l.Stream())
+	}
+	require.Equal(t, streams, a.lost())
+	w.checkOwners()
+	link.Resume()
+}
+
+// Fault 4: with more than 10,000 pending announcements starting up never ended, and kept Redis busy meanwhile.
+func TestLegacy4StartWithMoreThanTenThousandPending(t *testing.T) {
+	const pending = 10_500
+	w := newWorld(t)
+	store := w.bare(10 * time.Second)
+	_, err := store.Open(context.Background(), 0, "living.1", 0)
+	require.NoError(t, err)
+	w.add(upTo(pending)...)
+	_, err = store.Read(context.Background(), 0, "living.1", pending, time.Millisecond)
+	require.NoError(t, err)
+	w.do("ZADD", w.keys.Sessions, fmt.Sprint(w.now()+time.Hour.Milliseconds()), "living.1")
+
+	before := w.commands()
+	a := w.party("a", nil, engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond}))
+	w.add(pending)
+	w.ownedBy(1, a)
+	w.until("it has scanned", func() bool { return a.metric("script_duration_seconds", "script", "peers") >= 3 })
+	require.Less(t, w.commands()-before, int64(pending/10), "commands do not grow with what is pending for others")
+	w.stateIs(state{Input: pending + 1, Pending: pending + 1, Leases: 1, Sessions: 2, Consumers: 2})
+
+	w.do("ZADD", w.keys.Sessions, "1", "living.1")
+	w.ownedBy(pending+1, a)
+	require.EqualValues(t, pending, a.metric("recovered_total"))
+}
+
+// Fault 5: a starting client stole streams from living ones, and reset the idle time of the orphans that it failed to
+// take, so that nobody could take them.
+func TestLegacy5StartTakesNothingAndResetsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.bare(10 * time.Second)
+	ctx := context.Background()
+	for _, name := range []string{"living.1", "unknown.1"} {
+		_, err := store.Open(ctx, 0, name, 0)
+		require.NoError(t, err)
+		w.add(upTo(100)...)
+		_, err = store.Read(ctx, 0, name, 100, time.Millisecond)
+		require.NoError(t, err)
+	}
+	w.do("ZADD", w.keys.Sessions, fmt.Sprint(w.now()+time.Hour.Milliseconds()), "living.1")
+	w.do("ZREM", w.keys.Sessions, "unknown.1")
+	const hour = "3600000"
+	for _, name := range []string{"living.1", "unknown.1"} {
+		for _, id := range w.pendingOf(name) {
+			w.do("XCLAIM", w.keys.Input, w.layout.Group(), name, "0", id.id, "IDLE", hour, "RETRYCOUNT", "1", "JUSTID")
+		}
+	}
+	for i := range 3 {
+		p := w.party(fmt.Sprint("p-", i), nil, engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond}))
+		w.until("it has scanned", func() bool { return p.metric("script_duration_seconds", "script", "peers") >= 3 })
+	}
+	for _, name := range []string{"living.1", "unknown.1"} {
+		rows := w.pendingOf(name)
+		require.Len(t, rows, 100, name)
+		for _, row := range rows {
+			require.GreaterOrEqual(t, row.idle, time.Hour)
+			require.EqualValues(t, 1, row.deliveries)
+		}
+	}
+	require.Zero(t, w.heldByAll())
+}
+
+// row is one of XPENDING.
+type row struct {
+	id         string
+	idle       time.Duration
+	deliveries int64
+}
+
+func (w *world) pendingOf(consumer string) (out []row) {
+	w.t.Helper()
+	rows, err := w.try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "100000", consumer).ToArray()
+	require.NoError(w.t, err)
+	for _, r := range rows {
+		parts, err := r.ToArray()
+		require.NoError(w.t, err)
+		id, _ := parts[0].ToString()
+		idle, _ := parts[2].AsInt64()
+		deliveries, _ := parts[3].AsInt64()
+		out = append(out, row{id, time.Duration(idle) * time.Millisecond, deliveries})
+	}
+	return out
+}
+
+// Fault 6: one malformed announcement stopped the reader for ever.
+func TestLegacy6MalformedAnnouncementStopsNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	malformed := [][]string{
+		{"lbs-input", "no json"}, {"lbs-input", ""}, {"lbs-input", "null"}, {"lbs-input", `{"DataStreamName":7}`},
+		{"lbs-input", `{"DataStreamName":""}`}, {"lbs-input", "{}"}, {"else", "x"}, {"lbs-input", "\xff\xfe"},
+		{"lbs-input", `{"DataStreamName":"s-0"`}, {"lbs-input", `{"DataStreamName":"s-0"}`, "_not_before", "soon"},
+	}
+	w.party("a", ends)
+	for i, fields := range malformed {
+		w.do(append([]string{"XADD", w.keys.Input, "*"}, fields...)...)
+		w.add(i)
+	}
+	w.stateIs(state{Sessions: 1, Consumers: 1, Dead: len(malformed)})
+	w.checkDone()
+	letters, err := w.try("XRANGE", w.keys.DeadLetters, "-", "+").AsXRange()
+	require.NoError(t, err)
+	for _, l := range letters {
+		require.Contains(t, l.FieldValues[lease.FieldReason], "malformed: ")
+	}
+}
+
+// Fault 7: who was slow to take its notifications blocked what extended the locks, and lost them.
+func TestLegacy7SlowReaderOfNotificationsLosesNoLease(t *testing.T) {
+	t.Parallel()
+	const streams = 100
+	w := newWorld(t)
+	// The channel way, with a channel that nobody reads.
+	e, err := engine.Open(w.server.ClientOption(), service, engine.WithLeaseTTL(time.Second), engine.WithSessionTTL(time.Second))
+	require.NoError(t, err)
+	notices, err := e.Start(context.Background())
+	require.NoError(t, err)
+	w.add(upTo(streams)...)
+	w.until("some are held", func() bool { return e.Stats().Held > 0 })
+	held := e.Stats().Held
+	w.passes(4 * time.Second)
+	require.GreaterOrEqual(t, e.Stats().Held, held)
+	lost := 0
+	for range streams {
+		n := <-notices
+		if n.Kind == api.Disowned {
+			lost++
+		}
+		require.Equal(t, api.Added, n.Kind)
+		require.Positive(t, n.Lease.Remaining(), n.Stream)
+	}
+	require.Zero(t, lost)
+	go func() {
+		for n := range notices {
+			if n.Kind == api.Releasing {
+				_ = n.Lease.Release(context.Background())
+			}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	require.NoError(t, e.Shutdown(ctx))
+}
+
+// Fault 8: every client was told of every expiry, and all of them raced to claim; metrics carried a label per stream.
+func TestLegacy8OneRecoversAndNobodyElseIsTold(t *testing.T) {
+	t.Parallel()
+	const streams = 500
+	w := newWorld(t)
+	link := w.link()
+	a := w.partyOn(link.ClientOption(), "a", nil, engine.WithSessionTTL(time.Second), engine.WithLeaseTTL(time.Second))
+	for i := range 4 {
+		w.party(fmt.Sprint("p-", i), nil)
+	}
+	series := a.series()
+	for _, p := range w.parties[1:] {
+		p.engine.SetMaxStreams(1)
+	}
+	w.add(upTo(4)...)
+	w.add(upTo(streams)...)
+	w.until("all is owned", func() bool { return w.heldByAll() >= streams })
+	require.Less(t, a.series()-series, streams/10, "no series per stream")
+	for _, p := range w.parties[1:] {
+		p.engine.SetMaxStreams(0)
+	}
+	before := w.addedByAll()
+	held := a.held()
+	link.Cut()
+	w.until("all is owned by the others", func() bool { return a.held() == 0 && w.heldByAll() == streams })
+	require.Equal(t, before+held, w.addedByAll(), "each stream is added once, and nobody is told of anything else")
+	recovered, tries := 0.0, 0.0
+	for _, p := range w.parties[1:] {
+		recovered += p.metric("recovered_total")
+		tries += p.metric("acquisitions_total", "result", "held")
+		require.Zero(t, p.lost())
+	}
+	require.GreaterOrEqual(t, recovered, float64(held))
+	require.Less(t, tries, float64(streams), "nobody races")
+	w.checkOwners()
+	link.Restore()
+}
+
+func (w *world) addedByAll() (n int) {
+	for _, p := range w.parties {
+		p.mu.Lock()
+		for _, times := range p.added {
+			n += times
+		}
+		p.mu.Unlock()
+	}
+	return n
+}
+
+// series is how many there are.
+func (p *party) series() (n int) {
+	p.w.t.Helper()
+	families, err := p.registry.Gather()
+	require.NoError(p.w.t, err)
+	for _, f := range families {
+		n += len(f.GetMetric())
+	}
+	return n
+}
