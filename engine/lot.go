@@ -30,6 +30,7 @@ type lot struct {
 		rows  map[string]*row // by stream
 		due   []rowHeap       // by partition
 		count int             // entries, those being asked for included
+		after []int64         // nothing is asked before then, by partition: the last time there was no answer
 	}
 }
 
@@ -52,6 +53,7 @@ func newLot(ctx context.Context, e *Engine) *lot {
 	l := &lot{e: e}
 	l.mu.rows = make(map[string]*row)
 	l.mu.due = make([]rowHeap, len(e.partitions))
+	l.mu.after = make([]int64, len(e.partitions))
 	l.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, l.run)
 	return l
 }
@@ -231,6 +233,9 @@ func (l *lot) run(ctx context.Context, partition int) time.Duration {
 		l.again(partition, rows, now+int64(settleAgain))
 		return settleAgain
 	}
+	l.mu.Lock()
+	l.mu.after[partition] = 0
+	l.mu.Unlock()
 	for i, r := range rows {
 		l.settle(partition, r, entries[i], takes[i], now)
 	}
@@ -241,6 +246,7 @@ func (l *lot) run(ctx context.Context, partition int) time.Duration {
 func (l *lot) again(partition int, rows []*row, at int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.mu.after[partition] = at
 	for _, r := range rows {
 		if l.mu.rows[r.stream] == r {
 			l.queueLocked(partition, r, at)
@@ -254,10 +260,15 @@ func (l *lot) takeDue(partition, room int) (rows []*row, entries []*lease.Entry,
 	now := l.e.clock.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if early := l.mu.after[partition] - now; early > 0 {
+		return nil, nil, time.Duration(early) // woken by another row while Redis does not answer
+	}
 	h := &l.mu.due[partition]
 	for len(*h) > 0 && (*h)[0].due <= now && len(rows) < l.e.cfg.pipeline.MaxBatch {
 		r := heap.Pop(h).(*row)
 		switch {
+		case r.session.Remaining() == 0:
+			l.removeLocked(r) // it goes back with its session
 		case l.e.table.Get(r.stream) != nil:
 			r.delay, r.holder, r.since = 0, "", now
 			l.queueLocked(partition, r, now+int64(parkMost))

@@ -182,13 +182,13 @@ func (e *Engine) loseSession(p *partition, s *lease.Session, cause error) {
 	p.mu.name = newConsumerName(e.cfg.consumerID)
 	p.mu.Unlock()
 	s.End()
+	e.lot.drop(s) // before streams are freed, each of which would have its parked entry asked for
 	held := 0
 	for l := range e.table.Of(s) {
 		if e.disownOne(l, causeSession, cause) {
 			held++
 		}
 	}
-	e.lot.drop(s)
 	e.ender.owe(s, 0)
 	e.metrics.sessionLost()
 	e.event(api.EventSessionLost, p.number, cause, fmt.Sprintf("%d streams disowned", held))
