@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// crewFor makes a crew that is stopped at the end.
+func crewFor(t *testing.T, partitions, limit int, run func(context.Context, int) time.Duration) *crew {
+	c := newCrew(context.Background(), partitions, limit, run)
+	t.Cleanup(c.stop)
+	return c
+}
+
+func TestCrewNeverRunsAPartitionTwiceAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var running [3]atomic.Int32
+		var runs [3]atomic.Int32
+		c := crewFor(t, 3, 8, func(_ context.Context, p int) time.Duration {
+			if running[p].Add(1) != 1 {
+				t.Error("twice at once")
+			}
+			time.Sleep(time.Millisecond)
+			running[p].Add(-1)
+			runs[p].Add(1)
+			return nothingMore
+		})
+		var group sync.WaitGroup
+		for i := range 30 {
+			group.Go(func() {
+				for range 100 {
+					c.wake(i % 3)
+					time.Sleep(time.Duration(i) * 10 * time.Microsecond)
+				}
+			})
+		}
+		group.Wait()
+		pass(time.Second)
+		for p := range runs {
+			require.Positive(t, runs[p].Load())
+			require.Less(t, runs[p].Load(), int32(1000), "what wakes it while it runs is done in one go")
+		}
+	})
+}
+
+// Whatever wakes a partition while its work runs is not lost: it runs again.
+func TestCrewRunsAgainWhenWokenWhileRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen, want atomic.Int32
+		c := crewFor(t, 1, 1, func(context.Context, int) time.Duration {
+			seen.Store(want.Load())
+			time.Sleep(time.Millisecond)
+			return nothingMore
+		})
+		for i := range int32(50) {
+			want.Store(i)
+			c.wake(0)
+			time.Sleep(300 * time.Microsecond)
+		}
+		pass(10 * time.Millisecond)
+		require.Equal(t, want.Load(), seen.Load())
+	})
+}
+
+func TestCrewDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var at []time.Duration
+		after := []time.Duration{3 * time.Second, 0, 5 * time.Second, time.Minute, nothingMore, nothingMore}
+		c := crewFor(t, 1, 1, func(context.Context, int) time.Duration {
+			at = append(at, time.Since(began))
+			return after[len(at)-1]
+		})
+		c.wake(0)
+		pass(10 * time.Second)
+		c.wake(0) // earlier than it wanted
+		pass(10 * time.Minute)
+		require.Equal(t, []time.Duration{0, 3 * time.Second, 3 * time.Second, 8 * time.Second, 10 * time.Second, 68 * time.Second}, at)
+	})
+}
+
+// One partition that hangs keeps one goroutine busy and no other partition waiting.
+func TestCrewGoesOnBesideAHungPartition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		c := crewFor(t, 10, 2, func(ctx context.Context, p int) time.Duration {
+			if p == 0 {
+				<-ctx.Done()
+				return nothingMore
+			}
+			runs.Add(1)
+			return 100 * time.Millisecond
+		})
+		for p := range 10 {
+			c.wake(p)
+		}
+		pass(10*time.Second + 50*time.Millisecond)
+		require.EqualValues(t, 9*101, runs.Load())
+	})
+}
+
+func TestCrewStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		c := newCrew(context.Background(), 4, 2, func(ctx context.Context, p int) time.Duration {
+			runs.Add(1)
+			<-ctx.Done()
+			return time.Second
+		})
+		for p := range 4 {
+			c.wake(p)
+		}
+		synctest.Wait()
+		require.EqualValues(t, 2, runs.Load())
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(c.stop)
+		}
+		group.Wait()
+		c.wake(0)
+		pass(time.Minute)
+		require.EqualValues(t, 2, runs.Load(), "nothing runs after stop, timers included")
+		c.stop()
+	})
+}
+
+// rest waits for what runs, and not for ever.
+func TestCrewRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := crewFor(t, 2, 2, func(_ context.Context, p int) time.Duration {
+			time.Sleep(time.Duration(p+1) * time.Second)
+			return nothingMore
+		})
+		began := time.Now()
+		c.rest(context.Background(), 0)
+		require.Zero(t, time.Since(began))
+		c.wake(0)
+		c.wake(1)
+		synctest.Wait()
+		c.rest(context.Background(), 0)
+		require.Equal(t, time.Second, time.Since(began))
+		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+		defer cancel()
+		c.rest(ctx, 1)
+		require.Equal(t, 1500*time.Millisecond, time.Since(began))
+		pass(time.Second)
+	})
+}
+
+// An engine with a hung partition serves the others: each crew has more than one goroutine.
+func TestAHungPartitionHoldsUpNoOther(t *testing.T) {
+	bubble(t, 4, func(t *testing.T, w *world) {
+		const n = 400
+		w.server.announce(streams(n)...)
+		e := w.start(nil)
+		pass(5 * time.Second)
+		counts := e.table.Counts(nil)
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.partition == 2 {
+				return faultHang
+			}
+			return fakeFault{}
+		})
+		pass(2 * time.Minute)
+		require.Equal(t, n-counts[2], e.Stats().Held)
+		require.Len(t, e.of(api.Disowned), counts[2])
+		for p := range 4 {
+			if p == 2 {
+				continue
+			}
+			name := w.streamIn(p, 1000)
+			w.server.announce(name)
+			pass(100 * time.Millisecond)
+			require.NoError(t, e.held(name).Done(context.Background()))
+		}
+	})
+}
