@@ -225,8 +225,11 @@ func (o *ownStreams) add(stream string, at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.turnLocked(at)
-	if o.now == nil || len(o.now) >= ownKept {
-		o.before, o.now, o.since = o.now, make(map[string]struct{}), at
+	if len(o.now) >= ownKept {
+		o.before, o.now, o.since = o.now, nil, at
+	}
+	if o.now == nil {
+		o.now = make(map[string]struct{})
 	}
 	o.now[stream] = struct{}{}
 }

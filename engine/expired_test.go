@@ -1,0 +1,205 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+func isAnyOf(err error, targets ...error) bool {
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestEventFlags(t *testing.T) {
+	h := &hints{e: newGaugeWorld(t).e}
+	byKey := "__keyspace@*__:{orders-input*}:lease:*"
+	for _, test := range []struct {
+		have, missing, pattern string
+		reports                bool
+	}{
+		{"", "KEx", expiredEvents, false},
+		{"Ex", "K", expiredEvents, true},
+		{"Kx", "E", byKey, true},
+		{"KEx", "", byKey, true},
+		{"xKE", "", byKey, true},
+		{"AKE", "", expiredEvents, true}, // by key it would bring every renewal
+		{"AE", "K", expiredEvents, true},
+		{"AK", "E", byKey, true}, // there is nothing else
+		{"g$K", "Ex", expiredEvents, false},
+		{"gxE", "K", expiredEvents, true},
+		{"lshKEx", "", byKey, true},
+		{"KE", "x", expiredEvents, false},
+		{"x", "KE", expiredEvents, false},
+	} {
+		require.Equal(t, test.missing, missingFlags(test.have), "%q", test.have)
+		require.Equal(t, test.reports, reports(test.have), "%q", test.have)
+		require.Equal(t, test.pattern, h.pattern(test.have, true), "%q", test.have)
+	}
+	require.Equal(t, expiredEvents, h.pattern("", false))
+}
+
+func TestOwnStreamsAreForgotten(t *testing.T) {
+	o := ownStreams{span: time.Minute}
+	at := time.Now()
+	require.False(t, o.has("a", at))
+	o.add("a", at)
+	require.True(t, o.has("a", at.Add(59*time.Second)))
+	o.add("b", at.Add(61*time.Second))
+	require.True(t, o.has("a", at.Add(61*time.Second)), "at least for a span")
+	require.True(t, o.has("b", at.Add(61*time.Second)))
+	require.False(t, o.has("a", at.Add(122*time.Second)))
+	require.False(t, o.has("b", at.Add(time.Hour)))
+	for n := range 3 * ownKept {
+		o.add(strconv.Itoa(n), at.Add(time.Hour))
+	}
+	require.LessOrEqual(t, len(o.now)+len(o.before), 2*ownKept)
+	require.True(t, o.has(strconv.Itoa(3*ownKept-1), at.Add(time.Hour)))
+}
+
+// subscribed waits until a server has a subscription of the engine.
+func (l *live) subscribed() {
+	l.t.Helper()
+	l.until("there is a subscription", func() bool { return l.num("PUBSUB", "NUMPAT") == 1 })
+}
+
+// expire has keys expire on the server, which reports it before it answers.
+func (l *live) expire(keys ...string) {
+	l.t.Helper()
+	for _, key := range keys {
+		l.do("SET", key, "other.1 1 1-1", "PX", "1")
+		l.until("the key is gone", func() bool { return l.num("EXISTS", key) == 0 })
+	}
+}
+
+func (l *live) key(stream string) string {
+	return l.layout.Keys(l.layout.Of(stream)).Lease(stream)
+}
+
+func TestExpiredOfOthers(t *testing.T) {
+	for _, flags := range []string{"Ex", "Kx", "KEA"} {
+		t.Run(flags, func(t *testing.T) {
+			l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", flags)), nil, WithExpired(), WithPartitions(2))
+			l.subscribed()
+			l.expire("{orders-input}:lease:", "{orders-input-2}:lease:elsewhere", "{shop-input}:lease:x", "other", "{orders-input}:tokens",
+				l.key("{user}:a }:lease: b"), l.key("last"))
+			l.until("both are told", func() bool { return len(l.toldOf(api.Expired)) == 2 })
+			require.ElementsMatch(t, []string{"{user}:a }:lease: b", "last"}, l.toldOf(api.Expired))
+			delivered, _ := l.metric("expired_total", "result=delivered")
+			require.EqualValues(t, 2, delivered)
+			require.NotContains(t, l.text(), "expiry notifications")
+		})
+	}
+}
+
+// A stream that this process holds, or has lost, is told of in other ways.
+func TestExpiredOfOwnStreamsIsNotTold(t *testing.T) {
+	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), nil, WithExpired())
+	l.subscribed()
+	l.announce("mine")
+	l.until("it is added", func() bool { return l.told(api.Added, "mine") == 1 })
+	l.do("PEXPIRE", l.key("mine"), "1")
+	l.until("the lease is gone", func() bool { return l.num("EXISTS", l.key("mine")) == 0 })
+	l.until("the report came", func() bool { n, _ := l.metric("expired_total", "result=own"); return n == 1 })
+	l.hints.lost("lost")
+	l.expire(l.key("lost"), l.key("last"))
+	l.until("the last one is told", func() bool { return l.told(api.Expired, "last") == 1 })
+	require.Equal(t, []string{"last"}, l.toldOf(api.Expired))
+}
+
+func TestExpiredSetsFlagsOnlyWhereAllowed(t *testing.T) {
+	server := servers.New(t, servers.Args("--notify-keyspace-events", "ls"))
+	setting := func(l *live) string {
+		m := l.do("CONFIG", "GET", "notify-keyspace-events")
+		values, err := m.AsStrMap()
+		require.NoError(t, err)
+		return values["notify-keyspace-events"]
+	}
+	l := goLive(t, server, nil, WithExpired())
+	l.subscribed()
+	require.ElementsMatch(t, []rune("ls"), []rune(setting(l)))
+	require.Equal(t, 1, strings.Count(l.text(), "does not report expired keys"))
+	require.NoError(t, l.Shutdown(context.Background()))
+
+	l = goLive(t, server, nil, WithExpired(), WithKeyspaceEvents())
+	l.subscribed()
+	require.ElementsMatch(t, []rune("lsKEx"), []rune(setting(l)), "added to what is set")
+	l.expire(l.key("x"))
+	l.until("it is told", func() bool { return l.told(api.Expired, "x") == 1 })
+	require.NotContains(t, l.text(), "expiry notifications")
+}
+
+// Access rules that refuse CONFIG keep nothing from working but the setting itself.
+func TestExpiredWithoutConfig(t *testing.T) {
+	for _, flags := range []string{"Ex", ""} {
+		t.Run(flags, func(t *testing.T) {
+			server := servers.New(t, servers.Args("--notify-keyspace-events", flags))
+			admin := server.Client(t)
+			require.NoError(t, admin.Do(context.Background(), admin.B().Arbitrary("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*",
+				"+@all", "-config").Build()).Error())
+			opt := server.ClientOption()
+			opt.Username, opt.Password = "app", "secret"
+			l := goLiveWith(t, server, opt, nil, WithExpired(), WithKeyspaceEvents())
+			l.subscribed()
+			l.expire(l.key("x"))
+			if flags != "" {
+				l.until("it is told", func() bool { return l.told(api.Expired, "x") == 1 })
+			}
+			l.announce("s")
+			l.until("the rest works", func() bool { return l.told(api.Added, "s") == 1 })
+			require.Equal(t, 1, strings.Count(l.text(), "CONFIG is refused"))
+		})
+	}
+}
+
+// A subscription that is cut off is made again, and may be refused in between.
+func TestExpiredSubscribesAgain(t *testing.T) {
+	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "KEx")), nil, WithExpired())
+	for n := range 2 {
+		l.subscribed()
+		l.expire(l.key("s" + strconv.Itoa(n)))
+		l.until("it is told", func() bool { return l.told(api.Expired, "s"+strconv.Itoa(n)) == 1 })
+		require.Equal(t, 1, l.num("CLIENT", "KILL", "TYPE", "pubsub"))
+		l.until("it is noticed", func() bool {
+			made, _ := l.metric("expired_subscriptions_total")
+			return made == float64(n+2)
+		})
+	}
+}
+
+// Handlers that are behind cost hints, and nothing else.
+func TestExpiredIsDroppedWhenHandlersAreBehind(t *testing.T) {
+	release := make(chan struct{})
+	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "KEx")), func(_ context.Context, n api.Notification) error {
+		if n.Kind == api.Expired {
+			<-release
+		}
+		return nil
+	}, WithExpired(), WithReadBatch(10), WithWorkers(12))
+	t.Cleanup(func() { close(release) })
+	l.subscribed()
+	const n = 100
+	for i := range n {
+		l.expire(l.key(fmt.Sprintf("s%d", i)))
+	}
+	l.until("all reports came", func() bool {
+		delivered, _ := l.metric("expired_total", "result=delivered")
+		dropped, _ := l.metric("expired_total", "result=dropped")
+		return delivered == 10 && dropped == n-10
+	})
+	l.announce("s")
+	l.until("other streams are handed out", func() bool { return l.told(api.Added, "s") == 1 })
+}

@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// live is an engine that runs on a real server, and what it was told.
+type live struct {
+	*Engine
+	t        *testing.T
+	server   *servers.Server
+	client   rueidis.Client
+	registry *prometheus.Registry
+	ended    chan error
+
+	mu   sync.Mutex
+	log  bytes.Buffer
+	seen map[string]int // "<kind> <stream>"
+}
+
+const liveService = "orders"
+
+// goLive runs an engine until the end of the test, and waits until it is ready. on may be nil.
+func goLive(t *testing.T, server *servers.Server, on api.HandlerFunc, opts ...Option) *live {
+	t.Helper()
+	return goLiveWith(t, server, server.ClientOption(), on, opts...)
+}
+
+func goLiveWith(t *testing.T, server *servers.Server, opt rueidis.ClientOption, on api.HandlerFunc, opts ...Option) *live {
+	t.Helper()
+	l := &live{t: t, server: server, client: server.Client(t), registry: prometheus.NewRegistry(),
+		ended: make(chan error, 1), seen: make(map[string]int)}
+	base := []Option{WithRegisterer(l.registry), WithLogger(slog.New(slog.NewTextHandler(l, nil)))}
+	var err error
+	l.Engine, err = Open(opt, liveService, append(base, opts...)...)
+	require.NoError(t, err)
+	go func() {
+		l.ended <- l.Run(context.Background(), api.HandlerFunc(func(ctx context.Context, n api.Notification) error {
+			l.mu.Lock()
+			l.seen[n.Kind.String()+" "+n.Stream]++
+			l.mu.Unlock()
+			if on != nil {
+				return on(ctx, n)
+			}
+			return nil
+		}))
+	}()
+	t.Cleanup(func() {
+		_ = l.Shutdown(context.Background())
+		<-l.ended
+		if t.Failed() {
+			t.Logf("log:\n%s", l.text())
+		}
+	})
+	l.until("the engine is ready", func() bool { return l.Ready(context.Background()) == nil })
+	return l
+}
+
+// Write takes the log.
+func (l *live) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.log.Write(p)
+}
+
+func (l *live) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.log.String()
+}
+
+// told is how often a notification of a kind came about a stream.
+func (l *live) told(kind api.Kind, stream string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen[kind.String()+" "+stream]
+}
+
+// toldOf is how many streams notifications of a kind came about.
+func (l *live) toldOf(kind api.Kind) (streams []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range l.seen {
+		if name, stream, _ := strings.Cut(key, " "); name == kind.String() {
+			streams = append(streams, stream)
+		}
+	}
+	return streams
+}
+
+func (l *live) until(what string, ok func() bool) {
+	l.t.Helper()
+	require.Eventually(l.t, ok, time.Minute, 5*time.Millisecond, what)
+}
+
+func (l *live) do(args ...string) rueidis.RedisMessage {
+	l.t.Helper()
+	m, err := l.client.Do(context.Background(), l.client.B().Arbitrary(args...).Build()).ToMessage()
+	if !rueidis.IsRedisNil(err) {
+		require.NoError(l.t, err, "%q", args)
+	}
+	return m
+}
+
+func (l *live) num(args ...string) int {
+	l.t.Helper()
+	m := l.do(args...)
+	n, err := m.AsInt64()
+	require.NoError(l.t, err)
+	return int(n)
+}
+
+func (l *live) announce(stream string) {
+	l.t.Helper()
+	l.do("XADD", l.layout.Keys(l.layout.Of(stream)).Input, "*", "lbs-input", `{"DataStreamName":`+strconv.Quote(stream)+`}`)
+}
+
+// metric is the sum of a metric over all its labels but those given as name=value.
+func (l *live) metric(name string, labels ...string) (sum float64, there bool) {
+	l.t.Helper()
+	families, err := l.registry.Gather()
+	require.NoError(l.t, err)
+	for _, family := range families {
+		if family.GetName() != "streamlease_"+name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			has := 0
+			for _, pair := range m.GetLabel() {
+				for _, want := range labels {
+					if pair.GetName()+"="+pair.GetValue() == want {
+						has++
+					}
+				}
+			}
+			if has == len(labels) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+				there = true
+			}
+		}
+	}
+	return sum, there
+}
+
+// looked waits until a partition was looked at as a whole for the first time.
+func (l *live) looked(partition int) {
+	l.t.Helper()
+	l.until("the first look", func() bool { return l.partitions[partition].backlog.Load() != nil })
+}

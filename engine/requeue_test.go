@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// abandon gives an announcement to a consumer that has no session, in a partition that may be the wrong one.
+func (l *live) abandon(partition int, stream string) {
+	l.t.Helper()
+	input, group := l.layout.Keys(partition).Input, l.layout.Group()
+	// At once, so that the engine does not read it.
+	l.do("EVAL", `redis.call('XADD', KEYS[1], '*', 'lbs-input', ARGV[2])
+		return redis.call('XREADGROUP', 'GROUP', ARGV[1], 'stranger.1', 'STREAMS', KEYS[1], '>')`,
+		"1", input, group, `{"DataStreamName":`+strconv.Quote(stream)+`}`)
+}
+
+// rarely has recovery look once only, at the start.
+func rarely() Option { return WithRecovery(scan.Config{Interval: time.Hour}) }
+
+func TestRequeueOfAnOrphan(t *testing.T) {
+	l := goLive(t, servers.New(t), nil, WithPartitions(2), rarely())
+	l.looked(0)
+	l.looked(1)
+	home := ""
+	for n := 0; home == ""; n++ {
+		if name := "s" + strconv.Itoa(n); l.layout.Of(name) == 1 {
+			home = name
+		}
+	}
+	ctx := context.Background()
+	require.ErrorIs(t, l.Requeue(ctx, home), api.ErrNotAnnounced)
+	require.ErrorIs(t, l.Requeue(ctx, ""), api.ErrInvalidStream)
+
+	l.abandon(1, home)
+	require.NoError(t, l.Requeue(ctx, home))
+	l.until("it is handed out", func() bool { return l.told(api.Added, home) == 1 })
+	require.ErrorIs(t, l.Requeue(ctx, home), api.ErrHeldElsewhere, "this very process owns it")
+	held, _ := l.Lease(home)
+	require.NoError(t, held.Done(ctx))
+
+	// Its producer knows nothing of partitions, and the reader died before forwarding it.
+	l.abandon(0, home)
+	require.NoError(t, l.Requeue(ctx, home))
+	l.until("it is forwarded and handed out", func() bool { return l.told(api.Added, home) == 2 })
+	recovered, _ := l.metric("recovered_total")
+	require.EqualValues(t, 2, recovered)
+}
+
+// Somebody else's lease is theirs while their session lives, whatever else runs in the meantime.
+func TestRequeueWhileTheOwnerLives(t *testing.T) {
+	l := goLive(t, servers.New(t), nil, rarely())
+	ctx := context.Background()
+	other := lease.NewStore(l.layout, lease.Settings{LeaseTTL: time.Hour, SessionTTL: time.Hour, Gap: time.Hour, Settle: true,
+		Timeout: 20 * time.Second}, l.client, l.client, nil)
+	_, err := other.Open(ctx, 0, "other.1", 0)
+	require.NoError(t, err)
+	l.SetMaxStreams(0)
+	// Given to the other one in one step, so that the engine does not read it.
+	id := l.do("EVAL", `local id = redis.call('XADD', KEYS[1], '*', 'lbs-input', '{"DataStreamName":"x"}')
+		redis.call('XREADGROUP', 'GROUP', ARGV[1], 'other.1', 'STREAMS', KEYS[1], '>') return id`,
+		"1", l.layout.Keys(0).Input, l.layout.Group())
+	entry, err := id.ToString()
+	require.NoError(t, err)
+	_, takes, err := other.Acquire(ctx, 0, "other.1", []*lease.Entry{{ID: entry, Key: l.layout.Keys(0).Lease("x")}})
+	require.NoError(t, err)
+	require.Equal(t, lease.Acquired, takes[0].Verdict)
+	err = l.Requeue(ctx, "x")
+	require.ErrorIs(t, err, api.ErrHeldElsewhere)
+	require.ErrorContains(t, err, "other.1")
+
+	// Found dead, it is recovered by the beat's alarm or by this call, whichever comes first.
+	l.do("ZADD", l.layout.Keys(0).Sessions, "1", "other.1")
+	if err := l.Requeue(ctx, "x"); err != nil {
+		require.True(t, isAnyOf(err, api.ErrNotAnnounced, api.ErrHeldElsewhere), "%v", err)
+	}
+	l.until("it is handed out", func() bool { return l.told(api.Added, "x") == 1 })
+	require.Zero(t, l.num("XLEN", l.layout.Keys(0).Input)-1)
+}
+
+func TestRequeueNeedsARunningEngine(t *testing.T) {
+	server := servers.New(t)
+	e, err := New(server.Client(t), liveService)
+	require.NoError(t, err)
+	require.ErrorIs(t, e.Requeue(context.Background(), "x"), api.ErrNotReady)
+	require.NoError(t, e.Shutdown(context.Background()))
+}
