@@ -64,12 +64,6 @@ func childMain(text string) error {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	e, err := engine.Open(rueidis.ClientOption{InitAddress: []string{s.Addr}, ForceSingleClient: true}, service,
-		append(s.options(), engine.WithLogger(logger))...)
-	if err != nil {
-		return err
-	}
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
 		if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
@@ -77,6 +71,16 @@ func childMain(text string) error {
 		}
 		stop()
 	}()
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	var e *engine.Engine
+	for tick := time.Tick(20 * time.Millisecond); ; <-tick {
+		e, err = engine.Open(rueidis.ClientOption{InitAddress: []string{s.Addr}, ForceSingleClient: true}, service,
+			append(s.options(), engine.WithLogger(logger))...)
+		if err == nil {
+			break
+		}
+		logger.Warn("connecting fails, as where a process is started again and again", "err", err)
+	}
 	go func() {
 		for range time.Tick(s.Look) {
 			j.look()

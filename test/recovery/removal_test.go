@@ -113,7 +113,7 @@ func TestWhatALostSessionLeftCountsNoCrash(t *testing.T) {
 		link.Cut()
 		w.until("all is lost", func() bool { return a.held() == 0 })
 		// The server has found it dead, too.
-		w.until("its session is past", func() bool { return w.num("ZCOUNT", w.keys.Sessions, "0", fmt.Sprint(w.now())) == 1 })
+		w.until("its session is past", func() bool { return w.num("ZCOUNT", w.keys.Sessions, "0", fmt.Sprint(w.now())) > 0 })
 		link.Restore()
 		w.ownedBy(streams, a)
 		require.Zero(t, a.metric("recovered_total"))
