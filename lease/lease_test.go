@@ -91,7 +91,7 @@ func TestContextErrIsExactAtTheDeadline(t *testing.T) {
 		time.Sleep(10*time.Second - 1)
 		require.NoError(t, ctx.Err())
 		require.Equal(t, time.Duration(1), l.Remaining())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		select {
 		case <-ctx.Done():
 			t.Fatal("no timer a lease")

@@ -97,9 +97,6 @@ func NewInspector(client rueidis.Client, service string, c InspectorConfig) (*In
 	}
 	i := &Inspector{service: service, set: c, run: lease.NewRunner(client, nil)}
 	if c.Partitions != 0 {
-		if layout, err = cluster.NewLayout(service, c.Partitions); err != nil {
-			return nil, err
-		}
 		i.known.Store(layout)
 	}
 	return i, nil

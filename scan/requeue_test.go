@@ -85,7 +85,7 @@ func TestRequeueWithoutALease(t *testing.T) {
 func TestRequeueOfAConsumerWithoutASession(t *testing.T) {
 	o, s := clinic(t)
 	k := o.layout.Keys(0)
-	e := o.own("late.1", "x")
+	o.own("late.1", "x")
 	o.do("ZREM", k.Sessions, "late.1")
 	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), scan.ErrUndecided)
 	score, err := strconv.ParseFloat(o.do("ZSCORE", k.Sessions, "late.1"), 64)
@@ -97,7 +97,7 @@ func TestRequeueOfAConsumerWithoutASession(t *testing.T) {
 	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
 	require.NotContains(t, o.fields(0), lease.FieldCrashes, "of an adopted session nobody knows how it ended")
 
-	e = o.read(0, "late.1", 1)[0]
+	e := o.read(0, "late.1", 1)[0]
 	require.Equal(t, "x", e.Stream)
 	o.do("ZREM", k.Sessions, "late.1")
 	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))

@@ -26,7 +26,6 @@ type party struct {
 	log      logBuffer
 	ended    chan struct{} // closed when Run has returned
 	err      error
-	stopOnce sync.Once
 	cancel   context.CancelFunc
 
 	mu       sync.Mutex

@@ -1,0 +1,412 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// state is how far an entry has come in the hands of a consumer.
+type state uint8
+
+const (
+	read   state = iota + 1 // to be acquired
+	held                    // owned, until a deadline
+	ending                  // its owner has ended it, or it is to be given up; Redis has not said yes
+)
+
+// item is one entry in the hands of a consumer.
+type item struct {
+	entry    *lease.Entry
+	number   int
+	consumer string // the name of the session under which it was read
+	state    state
+	token    api.Token
+	until    time.Duration // local deadline of the lease
+	missing  bool          // the server that settles does not know it: verify
+	finish   bool          // ending: done, else given up
+	give     lease.Return
+}
+
+// consumer is one process, as simple as the rules allow. Its name changes with every session.
+type consumer struct {
+	r       *run
+	id      int
+	runs    int
+	name    string // of the session; empty: none
+	until   time.Duration
+	server  string
+	epoch   int
+	floor   api.Token
+	items   []*item
+	debts   []string           // sessions that are over: what is pending for them goes back
+	flights map[string]*flight // calls on their way, one of a kind
+}
+
+// flight is one call on its way.
+type flight struct {
+	kind   string
+	c      *consumer
+	call   func() func() // runs it on the server; what it returns is the answer to be taken in
+	answer func()        // nil: did not run yet
+}
+
+// send puts a call on its way, unless one of its kind is.
+func (c *consumer) send(kind string, call func() func()) {
+	if c.flights[kind] == nil {
+		c.flights[kind] = &flight{kind: kind, c: c, call: call}
+		c.r.note("%s sends %s", c, kind)
+	}
+}
+
+func (c *consumer) String() string { return fmt.Sprintf("c%d(%s)", c.id, c.name) }
+
+// expire ends what is past; once past it stays so.
+func (c *consumer) expire() {
+	now := c.r.w.now()
+	if c.name != "" && now >= c.until {
+		c.loseSession()
+	}
+	for _, x := range c.items {
+		if x.state == held && now >= x.until {
+			c.lose(x)
+		}
+	}
+}
+
+// loseSession ends all that hangs on the session.
+func (c *consumer) loseSession() {
+	c.r.note("%s loses its session", c)
+	c.items = slices.DeleteFunc(c.items, func(x *item) bool { return x.consumer == c.name && x.state != ending })
+	c.debts = append(c.debts, c.name)
+	c.name = ""
+}
+
+// lose has an entry given up that is not owned any more.
+func (c *consumer) lose(x *item) {
+	c.r.note("%s loses %s", c, x.entry.ID)
+	x.state, x.finish = ending, false
+	x.give = lease.Return{Key: x.entry.Key, Entry: x.entry.ID, Token: lease.AnyToken, Dest: lease.ToInput,
+		Retries: lease.KeepCount, Crashes: lease.KeepCount}
+}
+
+// believes is G1's question: whether the consumer considers itself the owner of a stream.
+func (c *consumer) believes(x *item) bool { return c.name == x.consumer && x.state == held }
+
+func (c *consumer) in(s state) (out []*item) {
+	for _, x := range c.items {
+		if x.state == s {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (c *consumer) drop(x *item) {
+	c.items = slices.DeleteFunc(c.items, func(y *item) bool { return y == x })
+}
+
+// open makes a session under a new name.
+func (c *consumer) open() {
+	if c.name != "" {
+		return
+	}
+	c.runs++
+	name, sent := fmt.Sprintf("c%d.%d", c.id, c.runs), c.r.w.now()
+	c.send("open", func() func() {
+		b, err := c.r.w.store.Open(c.r.w.ctx, 0, name, c.floor)
+		c.r.ok(err)
+		return func() {
+			until := sent + sessionTTL - margin
+			if c.name != "" || b.Status == lease.SessionLost || c.r.w.now() >= until {
+				c.debts = append(c.debts, name)
+				return
+			}
+			c.name, c.until = name, until
+			if c.server != b.Server {
+				c.server = b.Server
+				c.epoch++
+			}
+		}
+	})
+}
+
+// heard takes in what a beat said. It reports whether what came along with it, asked for in that epoch, counts.
+func (c *consumer) heard(name string, epoch int, sent time.Duration, b lease.Beat) bool {
+	if c.name != name {
+		return false
+	}
+	if b.Status == lease.SessionLost {
+		c.loseSession()
+		return false
+	}
+	changed := b.Status == lease.SessionMade || b.Server != c.server
+	if changed {
+		c.server = b.Server
+		c.epoch++
+		// Doubted: no lease lasts longer than the session would have without this answer.
+		for _, x := range c.items {
+			x.until = min(x.until, c.until)
+		}
+	}
+	if c.r.w.now() >= c.until {
+		c.loseSession()
+		return false
+	}
+	c.until = max(c.until, sent+sessionTTL-margin)
+	return epoch == c.epoch
+}
+
+// leasesOf are items as the calls of the store take them.
+func (c *consumer) leasesOf(items []*item) (out []*lease.Lease) {
+	clock := lease.NewClock()
+	s := lease.NewSession(c.r.w.ctx, clock, 0, c.name, clock.Now(), time.Hour)
+	for _, x := range items {
+		out = append(out, lease.New(s, x.entry, x.token, clock.Now(), time.Hour, nil))
+	}
+	return out
+}
+
+// renew beats, and renews some of what is held.
+func (c *consumer) renew(items []*item) {
+	if c.name == "" {
+		return
+	}
+	name, epoch, sent, floor := c.name, c.epoch, c.r.w.now(), c.floor
+	leases := c.leasesOf(items)
+	c.send("renew", func() func() {
+		answer := c.r.w.store.Renew(c.r.w.ctx, 0, name, floor, [][]*lease.Lease{leases}, nil)[0]
+		c.r.ok(answer.Err)
+		return func() {
+			if !c.heard(name, epoch, sent, answer.Beat) {
+				return
+			}
+			for i, x := range items {
+				if x.state != held {
+					continue
+				}
+				switch answer.Verdict(i) {
+				case lease.Kept:
+					x.until = max(x.until, sent+leaseTTL-margin)
+					x.missing = false
+				case lease.Missing:
+					x.missing = true
+				default:
+					c.lose(x)
+				}
+			}
+		}
+	})
+}
+
+// verify asks again for what a server that settles does not know.
+func (c *consumer) verify() {
+	var items []*item
+	for _, x := range c.in(held) {
+		if x.missing {
+			items = append(items, x)
+		}
+	}
+	if c.name == "" || len(items) == 0 {
+		return
+	}
+	name, epoch, sent := c.name, c.epoch, c.r.w.now()
+	leases := c.leasesOf(items)
+	c.send("verify", func() func() {
+		verdicts, err := c.r.w.store.Verify(c.r.w.ctx, 0, name, leases)
+		c.r.ok(err)
+		return func() {
+			if c.name != name || c.epoch != epoch {
+				return
+			}
+			for i, x := range items {
+				if x.state != held {
+					continue
+				}
+				if i < len(verdicts) && lease.Verdict(verdicts[i]) == lease.Kept {
+					x.until = max(x.until, sent+leaseTTL-margin)
+					x.missing = false
+				} else {
+					c.lose(x)
+				}
+			}
+		}
+	})
+}
+
+// read reads new entries, only while the session lives here.
+func (c *consumer) read(n int) {
+	if c.name == "" {
+		return
+	}
+	name := c.name
+	c.send("read", func() func() {
+		raw, err := c.r.w.store.Read(c.r.w.ctx, 0, name, n, time.Millisecond)
+		c.r.ok(err)
+		return func() { c.arrived(name, raw) }
+	})
+}
+
+// reconcile looks for entries that were read and never arrived.
+func (c *consumer) reconcile() {
+	if c.name == "" || c.flights["read"] != nil {
+		return
+	}
+	name := c.name
+	c.send("read", func() func() {
+		page, err := c.r.w.store.Pending(c.r.w.ctx, 0, name, "", 100, 0)
+		c.r.ok(err)
+		return func() {
+			for _, p := range page {
+				if p.Deliveries < lease.HeldDeliveries {
+					c.arrived(name, []lease.Entry{p.Entry})
+				}
+			}
+		}
+	})
+}
+
+func (c *consumer) arrived(name string, raw []lease.Entry) {
+	if c.name != name {
+		return // it goes back with the session
+	}
+	for _, e := range raw {
+		if slices.ContainsFunc(c.items, func(x *item) bool { return x.entry.ID == e.ID }) {
+			continue
+		}
+		parsed, err := lease.ParseEntry(c.r.w.layout, 0, e.ID, e.Body)
+		c.r.ok(err)
+		c.items = append(c.items, &item{entry: &parsed, number: numberOf(&parsed), consumer: name, state: read})
+	}
+}
+
+// acquire asks for the leases of some of what was read.
+func (c *consumer) acquire(items []*item) {
+	if c.name == "" || len(items) == 0 {
+		return
+	}
+	name, epoch, sent := c.name, c.epoch, c.r.w.now()
+	entries := make([]*lease.Entry, len(items))
+	for i, x := range items {
+		entries[i] = x.entry
+	}
+	c.send("acquire", func() func() {
+		status, takes, err := c.r.w.store.Acquire(c.r.w.ctx, 0, name, entries)
+		c.r.ok(err)
+		return func() {
+			if status == lease.SessionLost && c.name == name {
+				c.loseSession()
+			}
+			if status != lease.SessionLive {
+				return
+			}
+			for i, x := range items {
+				c.took(name, epoch, sent, x, takes[i])
+			}
+		}
+	})
+}
+
+func (c *consumer) took(name string, epoch int, sent time.Duration, x *item, take lease.Take) {
+	if c.name != name || x.state != read {
+		return // it goes back with the session
+	}
+	switch take.Verdict {
+	case lease.Acquired:
+		x.token, x.until = take.Token, sent+leaseTTL-margin
+		if epoch != c.epoch {
+			x.until = min(x.until, sent+sessionTTL-margin)
+		}
+		c.floor = max(c.floor, take.Token)
+		if c.r.w.now() >= x.until {
+			c.lose(x)
+			return
+		}
+		x.state = held
+		c.r.owned(c, x)
+	case lease.NotPending, lease.Gone:
+		c.drop(x)
+	}
+}
+
+// end is what the owner of a stream does when it wants no more of it.
+func (c *consumer) end(x *item, finish bool, dest lease.Dest, delay time.Duration) {
+	if !c.believes(x) {
+		return
+	}
+	x.state, x.finish = ending, finish
+	x.give = lease.Return{Key: x.entry.Key, Entry: x.entry.ID, Token: fmt.Sprint(uint64(x.token)), Dest: dest, Delay: delay,
+		Retries: lease.KeepCount, Crashes: lease.KeepCount, Reason: "model"}
+	c.r.note("%s ends %s, finish %v, %c", c, x.entry.ID, finish, dest)
+}
+
+// flush sends endings, of one kind and name at a time.
+func (c *consumer) flush() {
+	var batch []*item
+	for _, x := range c.in(ending) {
+		if len(batch) == 0 || x.finish == batch[0].finish && x.consumer == batch[0].consumer {
+			batch = append(batch, x)
+		}
+	}
+	if len(batch) == 0 {
+		return
+	}
+	items := make([]lease.Return, len(batch))
+	for i, x := range batch {
+		items[i] = x.give
+	}
+	name, finish := batch[0].consumer, batch[0].finish
+	c.send("end", func() func() {
+		ask := c.r.w.store.Requeue
+		if finish {
+			ask = c.r.w.store.Done
+		}
+		out, err := ask(c.r.w.ctx, 0, name, items)
+		c.r.ok(err)
+		for i, o := range out {
+			if o.Verdict == lease.Finished {
+				c.r.finished(batch[i].number)
+			}
+		}
+		return func() {
+			for i, x := range batch {
+				if out[i].Verdict != lease.Refused {
+					c.drop(x)
+				}
+			}
+		}
+	})
+}
+
+// pay hands back what is pending for a session that is over, and closes it.
+func (c *consumer) pay() {
+	if len(c.debts) == 0 {
+		return
+	}
+	name := c.debts[0]
+	c.send("pay", func() func() {
+		page, err := c.r.w.store.Pending(c.r.w.ctx, 0, name, "", 3, 0)
+		c.r.ok(err)
+		var items []lease.Return
+		for _, p := range page {
+			e, err := lease.ParseEntry(c.r.w.layout, 0, p.ID, p.Body)
+			key := e.Key
+			if err != nil {
+				key = c.r.w.keys.Lease("") // the body is gone
+			}
+			items = append(items, lease.Return{Key: key, Entry: p.ID, Token: lease.AnyToken, Dest: lease.ToInput,
+				Retries: lease.KeepCount, Crashes: lease.KeepCount})
+		}
+		if len(items) > 0 {
+			_, err = c.r.w.store.Requeue(c.r.w.ctx, 0, name, items)
+			c.r.ok(err)
+			return func() {}
+		}
+		_, err = c.r.w.store.Close(c.r.w.ctx, 0, name)
+		c.r.ok(err)
+		return func() { c.debts = slices.DeleteFunc(c.debts, func(s string) bool { return s == name }) }
+	})
+}

@@ -1,0 +1,233 @@
+package model
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+const (
+	sessionTTL = 10 * time.Second
+	leaseTTL   = 30 * time.Second
+	margin     = time.Second
+	gap        = 2 * time.Second
+)
+
+// world is the server, its clock, and what stood on it when it was last saved.
+type world struct {
+	t      testing.TB
+	ctx    context.Context
+	server *servers.Server
+	client rueidis.Client
+	layout *cluster.Layout
+	keys   *cluster.Keys
+	store  *lease.Store
+	base   time.Time
+	ahead  time.Duration // of real time
+
+	saved struct {
+		any   bool
+		keys  map[string]string // dumps
+		left  map[string]int64  // PTTL, ms
+		at    time.Duration     // on the virtual clock
+		ahead time.Duration
+	}
+	successors int
+}
+
+// newWorld starts a server that restarts from its last SAVE. It looks often for reads that have waited long enough.
+func newWorld(t testing.TB) *world {
+	server := servers.New(t, servers.Args("--dbfilename", "model.rdb", "--hz", "500"))
+	layout, err := cluster.NewLayout("model", 1)
+	require.NoError(t, err)
+	w := &world{
+		t: t, ctx: context.Background(), server: server, layout: layout, keys: layout.Keys(0), base: time.Now(),
+	}
+	w.connect()
+	return w
+}
+
+// connect makes a client with connections of its own, and the store on it.
+func (w *world) connect() {
+	w.client = w.server.Client(w.t)
+	w.store = lease.NewStore(w.layout, lease.Settings{
+		LeaseTTL: leaseTTL, SessionTTL: sessionTTL, Gap: gap, Settle: true, Timeout: time.Minute,
+	}, w.client, w.client, nil)
+}
+
+// now is the virtual time.
+func (w *world) now() time.Duration { return time.Since(w.base) + w.ahead }
+
+func (w *world) try(args ...string) rueidis.RedisResult {
+	return w.client.Do(w.ctx, w.client.B().Arbitrary(args...).Build())
+}
+
+func (w *world) do(args ...string) rueidis.RedisMessage {
+	w.t.Helper()
+	message, err := w.try(args...).ToMessage()
+	if !rueidis.IsRedisNil(err) {
+		require.NoError(w.t, err, "%.200q", args)
+	}
+	return message
+}
+
+// shift moves all deadlines on the server towards the present.
+// KEYS 1 sessions 2 later 3… leases; ARGV 1 ms 2 name of the server's predecessor, empty to leave the books alone
+const shift = `
+local by = tonumber(ARGV[1])
+local flat = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+for i = 1, #flat, 2 do
+	local member, score = flat[i], tonumber(flat[i + 1])
+	if score > 0 then
+		score = math.max(1, score - by)
+	elseif score < -1 and member ~= '!ttl' then
+		score = math.min(-1, score + by)
+	end
+	if ARGV[2] ~= '' and string.sub(member, 1, 5) == '!run:' then
+		redis.call('ZREM', KEYS[1], member)
+		member = '!run:' .. ARGV[2]
+	end
+	redis.call('ZADD', KEYS[1], score, member)
+end
+flat = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
+for i = 1, #flat, 2 do
+	redis.call('ZADD', KEYS[2], tonumber(flat[i + 1]) - by, flat[i])
+end
+for i = 3, #KEYS do
+	local left = redis.call('PTTL', KEYS[i])
+	if left >= 0 then
+		redis.call('PEXPIRE', KEYS[i], left - by)
+	end
+end`
+
+// advance lets time pass.
+func (w *world) advance(d time.Duration) {
+	d = d.Truncate(time.Millisecond)
+	w.ahead += d
+	w.shift(d, "", true)
+}
+
+func (w *world) shift(d time.Duration, predecessor string, leases bool) {
+	args := []string{"EVAL", shift, "", w.keys.Sessions, w.keys.Later}
+	if leases {
+		for i := range streams {
+			args = append(args, w.keys.Lease(streamName(i)))
+		}
+	}
+	args[2] = strconv.Itoa(len(args) - 3)
+	w.do(append(args, strconv.FormatInt(d.Milliseconds(), 10), predecessor)...)
+}
+
+// save keeps what stands on the server.
+func (w *world) save() {
+	w.saved.any, w.saved.at, w.saved.ahead = true, w.now(), w.ahead
+	w.saved.keys, w.saved.left = make(map[string]string), make(map[string]int64)
+	keys, err := w.try("KEYS", "*").AsStrSlice()
+	require.NoError(w.t, err)
+	for _, key := range keys {
+		dump, err := w.try("DUMP", key).ToString()
+		require.NoError(w.t, err)
+		w.saved.keys[key] = dump
+		w.saved.left[key], err = w.try("PTTL", key).AsInt64()
+		require.NoError(w.t, err)
+	}
+}
+
+// failOver has another server take over that has nothing but what was saved.
+func (w *world) failOver() {
+	w.do("FLUSHALL")
+	passed := (w.now() - w.saved.at).Milliseconds()
+	for key, dump := range w.saved.keys {
+		left := w.saved.left[key]
+		if left >= 0 {
+			if left -= passed; left <= 0 {
+				continue
+			}
+		}
+		w.do("RESTORE", key, strconv.FormatInt(max(left, 0), 10), dump)
+	}
+	w.successors++
+	w.shift(w.ahead-w.saved.ahead, fmt.Sprintf("predecessor%d", w.successors), false)
+}
+
+// restart kills the server; the next one has nothing but what was saved.
+func (w *world) restart() {
+	require.NoError(w.t, w.server.Kill())
+	require.NoError(w.t, w.server.Restart(w.ctx, false))
+	w.client.Close() // its connections end one by one, and a call says so on each
+	w.connect()
+	w.shift(w.ahead-w.saved.ahead, "", true)
+}
+
+// where says in which places each announcement is, by its number.
+// KEYS 1 input 2 later 3 dead letters; ARGV 1 group
+const where = `
+local found, pending = {}, {}
+local function note(fields, place)
+	for i = 1, #fields, 2 do
+		if fields[i] == 'number' then
+			found[#found + 1] = fields[i + 1] .. ' ' .. place
+		end
+	end
+end
+local last = '0-0'
+local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+if not groups.err and groups[1] then
+	for i = 1, #groups[1], 2 do
+		if groups[1][i] == 'last-delivered-id' then
+			last = groups[1][i + 1]
+		end
+	end
+	for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 10000)) do
+		pending[p[1]] = p[2]
+	end
+end
+local waiting = {}
+for _, e in ipairs(redis.call('XRANGE', KEYS[1], '(' .. last, '+')) do
+	waiting[e[1]] = true
+	note(e[2], 'undelivered')
+end
+for _, e in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do
+	if pending[e[1]] then
+		note(e[2], 'pending for ' .. pending[e[1]])
+	elseif not waiting[e[1]] then
+		note(e[2], 'nowhere: delivered and not pending')
+	end
+end
+for _, m in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+	note(cmsgpack.unpack(m)[2], 'later')
+end
+for _, e in ipairs(redis.call('XRANGE', KEYS[3], '-', '+')) do
+	note(e[2], 'dead letters')
+end
+return found`
+
+func (w *world) where() map[int][]string {
+	found, err := w.try("EVAL", where, "3", w.keys.Input, w.keys.Later, w.keys.DeadLetters, w.layout.Group()).AsStrSlice()
+	require.NoError(w.t, err)
+	out := make(map[int][]string)
+	for _, line := range found {
+		number, place, _ := strings.Cut(line, " ")
+		n, err := strconv.Atoi(number)
+		require.NoError(w.t, err)
+		out[n] = append(out[n], place)
+	}
+	return out
+}
+
+// announce adds an entry as producers do, with a number that tells it from all others.
+func (w *world) announce(stream string, number int) {
+	text, err := lease.EncodeAnnouncement(stream, nil)
+	require.NoError(w.t, err)
+	w.do("XADD", w.keys.Input, "*", lease.FieldAnnouncement, text, "number", strconv.Itoa(number))
+}
