@@ -91,7 +91,9 @@ func NewInspector(client rueidis.Client, service string, c InspectorConfig) (*In
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	layout, err := cluster.NewLayout(service, max(c.Partitions, cluster.DefaultPartitions))
+	partitions := c.Partitions
+	orDefault(&partitions, cluster.DefaultPartitions) // checks the name, even if the number is yet to be asked for
+	layout, err := cluster.NewLayout(service, partitions)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ type line struct {
 	// At is the time of the clock that all processes of a machine share, in ns: before the look for believes, after it
 	// for ended.
 	At int64
-	// Gap is how long the process had not run before, ns: between the last look of all and the one before.
+	// Gap is the longest time between two looks so far, ns.
 	Gap   int64
 	Cause string
 }
@@ -69,7 +69,7 @@ func sleeper(addr string) error {
 		cancel()
 	}()
 	go func() {
-		last := monotonic()
+		last, longest := monotonic(), int64(0)
 		believed := make(map[api.Lease]int64)
 		for ctx.Err() == nil {
 			mu.Lock()
@@ -81,8 +81,8 @@ func sleeper(addr string) error {
 				if ctx.Err() == nil {
 					held, at = true, at2
 				}
-				gap := monotonic() - last
-				last += gap
+				now := monotonic()
+				last, longest = now, max(longest, now-last)
 				if held {
 					if believed[l] == 0 {
 						_ = out.Encode(line{Kind: "owns", Stream: l.Stream(), Token: l.Token(), At: at})
@@ -92,7 +92,7 @@ func sleeper(addr string) error {
 				}
 				delete(leases, l)
 				_ = out.Encode(line{Kind: "believes", Stream: l.Stream(), Token: l.Token(), At: believed[l]})
-				_ = out.Encode(line{Kind: "ended", Stream: l.Stream(), Token: l.Token(), At: monotonic(), Gap: gap,
+				_ = out.Encode(line{Kind: "ended", Stream: l.Stream(), Token: l.Token(), At: monotonic(), Gap: longest,
 					Cause: fmt.Sprint(context.Cause(l.Context()))})
 			}
 			mu.Unlock()
