@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/proxy"
 )
 
@@ -85,9 +86,9 @@ func (c *chaos) start(n *node) {
 func (c *chaos) storm(last time.Duration) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	end := monotonic() + last
-	strike := monotonic()
-	for number := 0; monotonic() < end; <-tick.C {
+	end := journal.Monotonic() + last
+	strike := journal.Monotonic()
+	for number := 0; journal.Monotonic() < end; <-tick.C {
 		// Old streams are announced again, some of them while they are owned.
 		batch := c.rnd.IntN(10)
 		for range batch {
@@ -100,10 +101,10 @@ func (c *chaos) storm(last time.Duration) {
 			c.add(n)
 		}
 		c.events["announced"] += batch
-		c.clear(monotonic())
-		if monotonic() >= strike {
+		c.clear(journal.Monotonic())
+		if journal.Monotonic() >= strike {
 			c.strike(c.nodes[c.rnd.IntN(len(c.nodes))])
-			strike = monotonic() + time.Duration(c.rnd.ExpFloat64()*float64(400*time.Millisecond))
+			strike = journal.Monotonic() + time.Duration(c.rnd.ExpFloat64()*float64(400*time.Millisecond))
 		}
 	}
 }
@@ -124,7 +125,7 @@ func (c *chaos) strike(n *node) {
 		return
 	}
 	// Half of the troubles are over before a session is, so that both kinds are seen.
-	n.until = monotonic() + time.Duration(c.rnd.Float64()*float64(2*chaosSession))
+	n.until = journal.Monotonic() + time.Duration(c.rnd.Float64()*float64(2*chaosSession))
 	what := []string{"killed", "stopped", "paused", "cut", "stalled", "delayed", "flickered"}[c.rnd.IntN(7)]
 	c.events[what]++
 	switch what {

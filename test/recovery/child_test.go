@@ -22,6 +22,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/journal"
 )
 
 const (
@@ -60,7 +61,7 @@ func childMain(text string) error {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return err
 	}
-	j, err := openJournal(s.Journal, s.Name, s.Pages)
+	j, err := journal.Open(s.Journal, s.Name, prefix, s.Pages)
 	if err != nil {
 		return err
 	}
@@ -83,14 +84,14 @@ func childMain(text string) error {
 	}
 	go func() {
 		for range time.Tick(s.Look) {
-			j.look()
+			j.Look()
 		}
 	}()
 	err = e.Run(ctx, api.Funcs{Added: func(_ context.Context, n api.Notification) error {
 		if n.Stream == s.Killer {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
-		if p := j.add(n.Lease); p != nil && s.Work > 0 {
+		if p := j.Add(n.Lease); p != nil && s.Work > 0 {
 			s.work(n.Lease, p)
 		}
 		return nil
@@ -99,25 +100,25 @@ func childMain(text string) error {
 }
 
 // work ends a stream after a while.
-func (s *spec) work(l api.Lease, p *page) {
+func (s *spec) work(l api.Lease, p *journal.Page) {
 	how, took := rand.Float64(), time.Duration(float64(s.Work)*rand.ExpFloat64())
 	time.AfterFunc(min(took, 5*s.Work), func() {
-		if !extend(l, p) {
+		if !p.Extend(l) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		switch {
 		case how < s.Fails:
-			p.is(given)
+			p.Is(journal.Given)
 			_ = l.Fail(ctx, fmt.Errorf("by lot"))
 		case how < s.Fails+s.Releases:
-			p.is(given)
+			p.Is(journal.Given)
 			_ = l.Release(ctx)
 		default:
-			p.is(ending)
+			p.Is(journal.Ending)
 			if l.Done(ctx) == nil {
-				p.is(finished)
+				p.Is(journal.Finished)
 			}
 		}
 	})
@@ -127,7 +128,7 @@ func (s *spec) work(l api.Lease, p *page) {
 type child struct {
 	spec
 	w       *world
-	journal *journal
+	journal *journal.Journal
 	process *os.Process
 	stdin   io.WriteCloser
 	log     string        // path
@@ -152,9 +153,9 @@ func (w *world) child(s spec) *child {
 	}
 	run := fmt.Sprintf("%s-%d", s.Name, w.children)
 	s.Journal = filepath.Join(dir, run+".journal")
-	c := &child{spec: s, w: w, log: filepath.Join(dir, run+".log"), ended: make(chan struct{}), started: monotonic()}
+	c := &child{spec: s, w: w, log: filepath.Join(dir, run+".log"), ended: make(chan struct{}), started: journal.Monotonic()}
 	var err error
-	c.journal, err = openJournal(s.Journal, run, s.Pages)
+	c.journal, err = journal.Open(s.Journal, run, prefix, s.Pages)
 	require.NoError(w.t, err)
 	text, err := json.Marshal(s)
 	require.NoError(w.t, err)
@@ -184,15 +185,15 @@ func (c *child) bury(t testing.TB) {
 	c.kill()
 	if t.Failed() {
 		text, _ := os.ReadFile(c.log)
-		t.Logf("log of %s, which held %d at the end:\n%s", c.journal.party, c.held(), text[max(0, len(text)-4000):])
+		t.Logf("log of %s, which held %d at the end:\n%s", c.journal.Party(), c.held(), text[max(0, len(text)-4000):])
 	}
 	_ = c.stdin.Close()
-	c.journal.close()
+	require.NoError(t, c.journal.Close())
 }
 
 // kill is SIGKILL; it returns when the process is gone, and when that was.
 func (c *child) kill() (at time.Duration) {
-	at = monotonic()
+	at = journal.Monotonic()
 	_ = c.process.Kill()
 	<-c.ended
 	return at
@@ -224,18 +225,11 @@ func (c *child) gone() bool {
 }
 
 // held is how many streams it owns, as its journal shows: those noted within its last look or two.
-func (c *child) held() (n int) {
+func (c *child) held() int {
 	if c.gone() {
 		return 0
 	}
-	since := monotonic() - max(10*c.Look, time.Second)
-	streams := make(map[int]bool)
-	for _, e := range c.journal.read() {
-		if e.Until >= since && e.state == owned {
-			streams[e.number] = true
-		}
-	}
-	return len(streams)
+	return c.journal.Held(journal.Monotonic() - max(10*c.Look, time.Second))
 }
 
 // never is a recovery.Config that makes no dead letters.

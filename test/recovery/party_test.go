@@ -14,6 +14,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/journal"
 )
 
 // party is an engine in the process of the test.
@@ -22,7 +23,7 @@ type party struct {
 	name     string
 	engine   *engine.Engine
 	registry *prometheus.Registry
-	journal  *journal
+	journal  *journal.Journal
 	log      logBuffer
 	ended    chan struct{} // closed when Run has returned
 	err      error
@@ -52,7 +53,7 @@ func (w *world) launch(opt rueidis.ClientOption, name string, on func(*party, ap
 	w.t.Helper()
 	p := &party{w: w, name: name, registry: prometheus.NewRegistry(), ended: make(chan struct{}), on: on, added: make(map[string]int)}
 	var err error
-	p.journal, err = openJournal(filepath.Join(w.dir, name+".journal"), name, 100_000)
+	p.journal, err = journal.Open(filepath.Join(w.dir, name+".journal"), name, prefix, 100_000)
 	require.NoError(w.t, err)
 	base := []engine.Option{engine.WithConsumerID(name), engine.WithRegisterer(p.registry),
 		engine.WithLogger(slog.New(slog.NewTextHandler(&p.log, nil)))}
@@ -70,7 +71,7 @@ func (w *world) launch(opt rueidis.ClientOption, name string, on func(*party, ap
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			p.journal.look()
+			p.journal.Look()
 			select {
 			case <-tick.C:
 			case <-p.ended:
@@ -85,7 +86,7 @@ func (w *world) launch(opt rueidis.ClientOption, name string, on func(*party, ap
 		if w.t.Failed() {
 			w.t.Logf("log of %s:\n%s", name, p.log.text())
 		}
-		p.journal.close()
+		require.NoError(w.t, p.journal.Close())
 	})
 	return p
 }
@@ -102,7 +103,7 @@ func (p *party) Handle(_ context.Context, n api.Notification) error {
 	on := p.on
 	p.mu.Unlock()
 	if n.Kind == api.Added {
-		p.journal.add(n.Lease)
+		p.journal.Add(n.Lease)
 	}
 	if on == nil {
 		return nil
@@ -142,18 +143,16 @@ func (p *party) lost() int {
 
 // finish ends a stream for good and notes it.
 func (p *party) finish(l api.Lease) error {
-	p.journal.mu.Lock()
-	page := p.journal.leases[l]
-	p.journal.mu.Unlock()
-	if page == nil || !extend(l, page) {
+	page := p.journal.Page(l)
+	if page == nil || !page.Extend(l) {
 		return api.ErrNotHeld
 	}
-	page.is(ending)
+	page.Is(journal.Ending)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := l.Done(ctx)
 	if err == nil {
-		page.is(finished)
+		page.Is(journal.Finished)
 	}
 	return err
 }

@@ -2,6 +2,8 @@ package recovery
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -54,7 +56,11 @@ func crashAt(t *testing.T, script string, action proxy.Action) {
 		if n.Kind != api.Added {
 			return nil
 		}
-		switch number(n.Stream) % 4 {
+		number, err := strconv.Atoi(strings.TrimPrefix(n.Stream, prefix))
+		if err != nil {
+			return api.Permanent(err)
+		}
+		switch number % 4 {
 		case 0:
 			_ = a.finish(n.Lease)
 		case 1:

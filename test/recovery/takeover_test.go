@@ -73,7 +73,7 @@ func takeover(t testing.TB, streams int, session time.Duration) *taken {
 	}
 	most := 0
 	for _, c := range []*child{a, b} {
-		entries := c.journal.read()
+		entries := c.journal.Read()
 		most = max(most, len(entries))
 		for _, e := range entries {
 			x.without = append(x.without, e.From-died)

@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,12 +14,19 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/overlap"
 	"github.com/streamlease/streamlease/test/proxy"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
 const service = "svc"
+
+// prefix is what the names of streams begin with; a number follows.
+const prefix = "s-"
+
+// stream is the name of the n-th stream.
+func stream(n int) string { return prefix + strconv.Itoa(n) }
 
 // patience is how long a test waits for what must come, on a machine that is busy with other things.
 const patience = 90 * time.Second
@@ -143,7 +151,7 @@ func (w *world) tell() {
 		w.t.Logf("%s: %+v, ready: %v", p.name, p.engine.Stats(), p.engine.Ready(context.Background()))
 	}
 	for _, c := range w.processes {
-		w.t.Logf("%s: gone %v, held %d", c.journal.party, c.gone(), c.held())
+		w.t.Logf("%s: gone %v, held %d", c.journal.Party(), c.gone(), c.held())
 	}
 	consumers, err := w.try("XINFO", "CONSUMERS", w.keys.Input, w.layout.Group()).ToAny()
 	w.t.Logf("input %d, later %d, dead letters %d, now %d, consumers %v %v", w.num("XLEN", w.keys.Input),
@@ -227,12 +235,12 @@ func (w *world) consumers() (names []string) {
 }
 
 // records are what everybody wrote down so far.
-func (w *world) records() (out []entry) {
+func (w *world) records() (out []journal.Entry) {
 	for _, c := range w.processes {
-		out = append(out, c.journal.read()...)
+		out = append(out, c.journal.Read()...)
 	}
 	for _, p := range w.parties {
-		out = append(out, p.journal.read()...)
+		out = append(out, p.journal.Read()...)
 	}
 	return out
 }
@@ -252,8 +260,8 @@ func (w *world) checkDone() {
 	w.t.Helper()
 	done := make(map[int]bool)
 	for _, e := range w.records() {
-		if e.state == ending || e.state == finished {
-			done[e.number] = true
+		if e.State == journal.Ending || e.State == journal.Finished {
+			done[e.Number] = true
 		}
 	}
 	var lost []string

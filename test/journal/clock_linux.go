@@ -1,4 +1,4 @@
-package recovery
+package journal
 
 import (
 	"syscall"
@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// monotonic is CLOCK_MONOTONIC: it runs through stops of the process, and is the same for all processes of the machine.
-func monotonic() time.Duration {
+// Monotonic is CLOCK_MONOTONIC: it runs through stops of the process, and is the same for all processes of the machine.
+func Monotonic() time.Duration {
 	const clockMonotonic = 1
 	var ts syscall.Timespec
 	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockMonotonic, uintptr(unsafe.Pointer(&ts)), 0)
