@@ -33,15 +33,16 @@ type Engine struct {
 	closers []func()       // clients of its own
 	closing sync.Once
 
-	partitions []*partition
-	table      *lease.Table
-	courier    *courier
-	renewer    *renewer
-	ender      *ender
-	lot        *lot
-	promoter   *crew
-	scanner    *scanner
-	hints      *hints // nil unless somebody asked for Expired
+	partitions  []*partition
+	table       *lease.Table
+	courier     *courier
+	renewer     *renewer
+	ender       *ender
+	lot         *lot
+	promoter    *crew
+	scanner     *scanner
+	hints       *hints // nil unless somebody asked for Expired
+	maintenance maintenance
 
 	base  context.Context // values of the context given to Run; ends when the engine has ended
 	room  signal          // there may be room for more streams, or fewer are held
@@ -153,7 +154,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	if e.metrics, err = newMetrics(e.cfg, service, e); err != nil {
 		return err
 	}
-	e.store = lease.NewStore(e.layout, lease.Settings{
+	e.store = redisStore{lease.NewStore(e.layout, lease.Settings{
 		LeaseTTL:   e.cfg.leaseTTL,
 		SessionTTL: e.cfg.sessionTTL,
 		Gap:        e.cfg.gap,
@@ -162,7 +163,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		DeadLimit:  max(e.cfg.recovery.DLQMaxLen, 0),
 		DeadTrim:   e.cfg.recovery.DLQTrim,
 		DeadDelay:  e.cfg.recovery.DLQFullDelay,
-	}, renewal, client, e.metrics.script)
+	}, renewal, client, e.metrics.script)}
 	e.scan = scan.NewStore(e.layout, scan.Settings{
 		Config:     e.cfg.recovery,
 		SessionTTL: e.cfg.sessionTTL,

@@ -50,6 +50,8 @@ type fakeStore struct {
 	fault func(c *fakeCall) fakeFault // nil: none
 	calls []*fakeCall
 	quiet bool // do not record
+
+	origin *fakeStore // that records and has the faults, of one on other terms; nil: this one
 }
 
 var (
@@ -91,6 +93,22 @@ func (s *fakeStore) takeCalls() []fakeCall {
 	return out
 }
 
+// With is the same store on other terms.
+func (s *fakeStore) With(t lease.Terms) store {
+	other := &fakeStore{server: s.server, set: s.set, every: s.every, origin: s.base()}
+	orDefault(&t.SessionTTL, s.set.SessionTTL)
+	orDefault(&t.LeaseTTL, s.set.LeaseTTL)
+	other.set.SessionTTL, other.set.LeaseTTL = t.SessionTTL, t.LeaseTTL
+	return other
+}
+
+func (s *fakeStore) base() *fakeStore {
+	if s.origin != nil {
+		return s.origin
+	}
+	return s
+}
+
 // do makes one call: the way there, f on the server, the way back.
 func (s *fakeStore) do(ctx context.Context, c fakeCall, f func() error) (err error) {
 	if c.op != "read" {
@@ -98,6 +116,7 @@ func (s *fakeStore) do(ctx context.Context, c fakeCall, f func() error) (err err
 		ctx, cancel = bounded(ctx, s.set.Timeout)
 		defer cancel()
 	}
+	s = s.base()
 	c.at = time.Now()
 	s.mu.Lock()
 	if !s.quiet {

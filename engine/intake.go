@@ -132,8 +132,8 @@ func (e *Engine) acquire(ctx context.Context, p *partition, s *lease.Session, en
 // acquireOnce asks once. What it took is in the table when it returns. Not ok means that nothing is known yet.
 func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session, entries []*lease.Entry) ([]lease.Take, bool) {
 	_, epoch := p.view()
-	sent := e.clock.Now()
-	status, takes, err := e.store.Acquire(ctx, p.number, s.Consumer(), entries)
+	t := e.terms(p)
+	status, takes, err := t.Acquire(ctx, p.number, s.Consumer(), entries)
 	if err != nil {
 		if code, _ := lease.Refusal(err); code == "NOGROUP" {
 			p.wantOpen()
@@ -162,14 +162,14 @@ func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session
 			continue
 		}
 		p.raise(takes[i].Token)
-		l := lease.New(s, x, takes[i].Token, sent, e.cfg.leaseTTL-e.cfg.leaseMargin, e.ender)
+		l := lease.New(s, x, takes[i].Token, t.sent, t.lease, e.ender)
 		if l.Believed() == 0 || !e.table.Add(l, e.firstRenewal(), e.announce) {
 			// The answer came too late; or our last lease of the stream is off the server and not off the table yet.
 			// Either way the entry comes back in a moment.
 			e.ender.giveUp(l)
 			continue
 		}
-		e.confirm(p, s, l, sent, epoch)
+		e.confirm(p, s, l, t.sent, epoch)
 	}
 	e.metrics.took(takes)
 	e.renewer.nudge()

@@ -19,6 +19,8 @@ type partition struct {
 
 	backlog atomic.Pointer[measured] // as this process last looked; nil before
 
+	stretched stretched
+
 	mu struct {
 		sync.Mutex
 		session  *lease.Session // nil while there is none

@@ -143,12 +143,11 @@ func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 	sent := e.clock.Now()
 	var err error
 	if len(due) == 0 {
-		err = r.beat(ctx, p, s, sent)
+		sent, err = r.beat(ctx, p, s)
 	} else {
 		for len(due) > 0 && err == nil {
 			n := min(len(due), batchesPerRound*e.cfg.pipeline.MaxBatch)
-			sent = e.clock.Now()
-			err = r.renew(ctx, p, s, sent, due[:n:n])
+			sent, err = r.renew(ctx, p, s, due[:n:n])
 			due = due[n:]
 		}
 		e.table.Retry(due, e.clock.Now()+int64(e.cfg.retry))
@@ -162,29 +161,30 @@ func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 	return nothingMore
 }
 
-func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session, sent int64) error {
+func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session) (sent int64, err error) {
 	_, epoch := p.view()
-	b, err := r.e.store.Beat(ctx, p.number, s.Consumer(), false)
+	t := r.e.terms(p)
+	b, err := t.Beat(ctx, p.number, s.Consumer(), false)
 	if code, _ := lease.Refusal(err); code == "TRYAGAIN" {
-		b, err = r.e.store.Beat(ctx, p.number, s.Consumer(), true)
+		b, err = t.Beat(ctx, p.number, s.Consumer(), true)
 	}
 	if err == nil {
-		r.e.heard(p, s, epoch, sent, b)
+		r.e.heard(p, s, epoch, t, b)
 	}
-	return err
+	return t.sent, err
 }
 
 // renew sends leases in batches and gives each the consequence of its verdict.
-func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, sent int64, due []*lease.Lease) error {
+func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due []*lease.Lease) (sent int64, failure error) {
 	e := r.e
 	_, epoch := p.view()
+	t := e.terms(p)
 	due = slices.DeleteFunc(due, func(l *lease.Lease) bool { return l.Session() != s })
-	e.table.Late(due, sent, e.metrics.late)
+	e.table.Late(due, t.sent, e.metrics.late)
 	batches := cut(due, e.cfg.pipeline.MaxBatch)
-	answers := e.store.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil)
+	answers := t.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil)
 
 	var kept, again, missing, lost []*lease.Lease
-	var failure error
 	migrating := false
 	for i, batch := range batches {
 		e.metrics.batch(len(batch))
@@ -196,18 +196,18 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, sen
 			again = append(again, batch...)
 			continue
 		}
-		same := e.heard(p, s, epoch, sent, a.Beat)
+		same := e.heard(p, s, epoch, t, a.Beat)
 		if a.Status == lease.SessionLost {
 			// The session is off, and its leases with it.
 			e.metrics.renewed(len(kept), 0, 0, len(due)-len(kept))
-			return nil
+			return t.sent, nil
 		}
 		for j, l := range batch {
 			switch v := a.Verdict(j); {
 			case !same:
 				// Sent before its server was seen to have changed: it says nothing about now.
 				again = append(again, l)
-			case v == lease.Kept && l.Extend(sent, e.cfg.leaseTTL-e.cfg.leaseMargin):
+			case v == lease.Kept && l.Extend(t.sent, t.lease):
 				kept = append(kept, l)
 			case v == lease.Missing:
 				missing = append(missing, l)
@@ -229,9 +229,9 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, sen
 	e.table.Retry(again, e.clock.Now()+int64(e.cfg.retry))
 	r.nudge()
 	if migrating {
-		return nil
+		failure = nil
 	}
-	return failure
+	return t.sent, failure
 }
 
 // verify sets leases again that a server has forgotten; it returns those whose question is still open.
@@ -239,21 +239,21 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 	e := r.e
 	for _, batch := range cut(missing, e.cfg.pipeline.MaxBatch) {
 		_, epoch := p.view()
-		sent := e.clock.Now()
+		t := e.terms(p)
 		held := batch[:0]
 		for _, l := range batch {
 			if l.Believed() > 0 {
 				held = append(held, l)
 			}
 		}
-		verdicts, err := e.store.Verify(ctx, p.number, s.Consumer(), held)
+		verdicts, err := t.Verify(ctx, p.number, s.Consumer(), held)
 		if _, now := p.view(); err != nil || now != epoch {
 			again = append(again, held...)
 			continue
 		}
 		var kept, lost []*lease.Lease
 		for i, l := range held {
-			if i < len(verdicts) && lease.Verdict(verdicts[i]) == lease.Kept && l.Extend(sent, e.cfg.leaseTTL-e.cfg.leaseMargin) {
+			if i < len(verdicts) && lease.Verdict(verdicts[i]) == lease.Kept && l.Extend(t.sent, t.lease) {
 				kept = append(kept, l)
 			} else {
 				lost = append(lost, l)
@@ -271,14 +271,14 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, leases []*lease.Lease) (again []*lease.Lease) {
 	e := r.e
 	_, epoch := p.view()
-	sent := e.clock.Now()
-	b, err := e.store.Beat(ctx, p.number, s.Consumer(), true)
-	if err != nil || !e.heard(p, s, epoch, sent, b) {
+	t := e.terms(p)
+	b, err := t.Beat(ctx, p.number, s.Consumer(), true)
+	if err != nil || !e.heard(p, s, epoch, t, b) {
 		return leases
 	}
 	for _, batch := range cut(leases, e.cfg.pipeline.MaxBatch) {
-		sent = e.clock.Now()
-		verdicts := e.store.Extend(ctx, s.Consumer(), batch)
+		t = e.terms(p)
+		verdicts := t.Extend(ctx, s.Consumer(), batch)
 		if _, now := p.view(); now != epoch {
 			again = append(again, batch...)
 			continue
@@ -286,7 +286,7 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 		var kept, lost []*lease.Lease
 		for i, l := range batch {
 			switch v := verdicts[i]; {
-			case v == lease.Kept && l.Extend(sent, e.cfg.leaseTTL-e.cfg.leaseMargin):
+			case v == lease.Kept && l.Extend(t.sent, t.lease):
 				kept = append(kept, l)
 			case v == 0 || v == lease.Missing && b.Settling:
 				again = append(again, l)

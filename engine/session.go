@@ -44,8 +44,8 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 		return nil // nothing more is taken
 	}
 	_, epoch := p.view()
-	sent := e.clock.Now()
-	b, err := e.store.Open(ctx, p.number, name, api.Token(p.floor.Load()))
+	t := e.terms(p)
+	b, err := t.Open(ctx, p.number, name, api.Token(p.floor.Load()))
 	if err != nil {
 		e.metrics.opened(false)
 		if ctx.Err() == nil {
@@ -64,12 +64,12 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 		// The group begins at 0 again: what is read next may have lower IDs than what was.
 		p.mu.read.last, p.mu.read.since = "", ""
 		p.mu.Unlock()
-		if !e.heard(p, s, epoch, sent, b) && s.Remaining() == 0 {
+		if !e.heard(p, s, epoch, t, b) && s.Remaining() == 0 {
 			return nil
 		}
 		return s
 	}
-	return e.opened(p, name, sent, b)
+	return e.opened(p, name, t, b)
 }
 
 // agreeAgain puts on record anew what the members of the service must agree on, after a server that forgot everything:
@@ -82,8 +82,8 @@ func (e *Engine) agreeAgain(ctx context.Context, p *partition) {
 }
 
 // opened puts a new session in its place, unless the answer came too late for it.
-func (e *Engine) opened(p *partition, name string, sent int64, b lease.Beat) *lease.Session {
-	s := lease.NewSession(e.base, e.clock, p.number, name, sent, e.cfg.sessionTTL-e.cfg.sessionMargin)
+func (e *Engine) opened(p *partition, name string, t terms, b lease.Beat) *lease.Session {
+	s := lease.NewSession(e.base, e.clock, p.number, name, t.sent, t.session)
 	if b.Status == lease.SessionLost || s.Remaining() == 0 {
 		p.mu.Lock()
 		p.mu.name = newConsumerName(e.cfg.consumerID)
@@ -108,8 +108,8 @@ func (e *Engine) opened(p *partition, name string, sent int64, b lease.Beat) *le
 }
 
 // heard takes in what a beat answered, whichever script carried it. It reports whether what was sent along with it,
-// at sent, in that epoch, may be believed: the session lives, and its server is the one that was asked then.
-func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, sent int64, b lease.Beat) bool {
+// on these terms, in that epoch, may be believed: the session lives, and its server is the one that was asked then.
+func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, t terms, b lease.Beat) bool {
 	if b.Status == lease.SessionLost {
 		e.loseSession(p, s, errSessionDead)
 		return false
@@ -125,7 +125,7 @@ func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, sent int64,
 	if changed {
 		e.rush(p, s)
 	}
-	if !s.Extend(sent, e.cfg.sessionTTL-e.cfg.sessionMargin) {
+	if !s.Extend(t.sent, t.session) {
 		e.loseSession(p, s, errSessionPast)
 		return false
 	}

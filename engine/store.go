@@ -8,7 +8,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// store is all that the engine asks of Redis. lease.Store is the real one; tests of timing put another in its place.
+// store is all that the engine asks of Redis. redisStore is the real one; tests of timing put another in its place.
 // Each call is one attempt, bounded in time, and may be repeated.
 type store interface {
 	Agree(ctx context.Context) error
@@ -26,6 +26,13 @@ type store interface {
 	Requeue(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error)
 	Promote(ctx context.Context, p, limit int) (moved, due int, err error)
 	Close(ctx context.Context, p int, consumer string) (left int, err error)
+	// With is the same on other terms.
+	With(t lease.Terms) store
 }
 
-var _ store = (*lease.Store)(nil)
+// redisStore is the real one.
+type redisStore struct{ *lease.Store }
+
+func (s redisStore) With(t lease.Terms) store { return redisStore{s.Store.With(t)} }
+
+var _ store = redisStore{}

@@ -23,7 +23,7 @@ type Take struct {
 // Read waits up to block for new entries of a partition and reads at most count of them. They are pending for consumer
 // from then on, also when the answer gets lost.
 func (s *Store) Read(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]Entry, error) {
-	ctx, cancel := context.WithTimeout(ctx, block+s.set.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, block+s.timeout())
 	defer cancel()
 	k := s.layout.Keys(p)
 	// UnblockOnCancel lets a read that is given up end by an answer, so that what it was given is known.

@@ -25,6 +25,15 @@ type Settings struct {
 	DeadLimit  int           // entries in the dead-letter stream, 0: no limit
 	DeadTrim   bool          // drop the oldest dead letters at the limit instead of refusing new ones
 	DeadDelay  time.Duration // of what the dead-letter stream refused
+
+	// Relaxed is asked before every call for a Timeout that is longer for now; 0: it is not. nil: it never is.
+	Relaxed func() time.Duration
+}
+
+// Terms are the TTLs of calls that differ from the Settings. Zero fields: as they are there.
+type Terms struct {
+	LeaseTTL   time.Duration
+	SessionTTL time.Duration
 }
 
 // Store is what this process asks of Redis: one attempt a call, bounded by Settings.Timeout; the engine decides what to
@@ -61,10 +70,29 @@ func NewStore(layout *cluster.Layout, set Settings, renewal, rest rueidis.Client
 	}
 }
 
+// With is a store whose calls go out on other terms. It shares everything else, and costs one small allocation.
+func (s *Store) With(t Terms) *Store {
+	other := *s
+	if t.SessionTTL != 0 {
+		other.ttl = ms(t.SessionTTL)
+	}
+	if t.LeaseTTL != 0 {
+		other.lease = ms(t.LeaseTTL)
+	}
+	return &other
+}
+
 func ms(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, s.set.Timeout)
+	return context.WithTimeout(ctx, s.timeout())
+}
+
+func (s *Store) timeout() time.Duration {
+	if s.set.Relaxed == nil {
+		return s.set.Timeout
+	}
+	return max(s.set.Timeout, s.set.Relaxed())
 }
 
 // Agree writes the service's format and number of partitions if nobody has, and checks them if somebody has. Its

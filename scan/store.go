@@ -19,6 +19,9 @@ type Settings struct {
 	Settle     bool
 	Timeout    time.Duration // of one round trip
 	Page       int           // entries a script
+
+	// Relaxed is asked before every call for a Timeout that is longer for now; 0: it is not. nil: it never is.
+	Relaxed func() time.Duration
 }
 
 // Store finds what dead consumers left and gives it back. It holds no state but the client, and is safe for concurrent
@@ -41,7 +44,11 @@ func NewStore(layout *cluster.Layout, set Settings, client rueidis.Client,
 }
 
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, s.set.Timeout)
+	timeout := s.set.Timeout
+	if s.set.Relaxed != nil {
+		timeout = max(timeout, s.set.Relaxed())
+	}
+	return context.WithTimeout(ctx, timeout)
 }
 
 func ms(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
