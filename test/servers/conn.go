@@ -13,9 +13,10 @@ import (
 
 const maxReply = 64 << 20
 
-// call runs one command on a connection of its own and returns a reply that is a string or a number. It is plain so that
-// the commands it adds to the server's statistics are the one asked for, and AUTH where there is a password.
-func (s *Server) call(ctx context.Context, args ...string) (string, error) {
+// Call runs one command on a connection of its own and returns a reply that is a string or a number. It is plain so that
+// the commands it adds to the server's statistics are the one asked for, and AUTH where there is a password. Nothing is
+// redirected or retried; ctx is the only deadline.
+func (s *Server) Call(ctx context.Context, args ...string) (string, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", s.Addr())
 	if err != nil {

@@ -4,5 +4,8 @@
 // unless told to, and never outlives the process that started it: not when that process stops in good order,
 // panics, exits early or is killed with SIGKILL. The one thing such a violent end may leave is a temporary directory.
 //
-// Tests call [New], everything else [Start].
+// A [Cluster] is several of them that share the slots, a [Sentinel] a master with replicas and those who watch it; each of
+// their servers can be killed, paused and restarted alone.
+//
+// Tests call [New], [NewCluster] and [NewSentinel], everything else [Start], [StartCluster] and [StartSentinel].
 package servers

@@ -27,7 +27,7 @@ func (s *Server) Info(ctx context.Context, section string) (map[string]string, e
 	if section != "" {
 		args = append(args, section)
 	}
-	text, err := s.call(ctx, args...)
+	text, err := s.Call(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func parseCommandStat(text string) (CommandStat, error) {
 
 // ResetStats sets the counts of CommandStats, and the others that CONFIG RESETSTAT knows, to zero.
 func (s *Server) ResetStats(ctx context.Context) error {
-	_, err := s.call(ctx, "CONFIG", "RESETSTAT")
+	_, err := s.Call(ctx, "CONFIG", "RESETSTAT")
 	return err
 }
 

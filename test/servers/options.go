@@ -31,6 +31,9 @@ type Options struct {
 	// ReplicaOf is the master to follow; it must have the same password. Start returns once the link is up.
 	// Nil: a master.
 	ReplicaOf *Server
+
+	// configFile is read first and rewritten by the server, which is then a sentinel.
+	configFile string
 }
 
 // Option changes the options that New starts a server with.
@@ -72,17 +75,22 @@ func (o *Options) findBinary() (string, error) {
 	return path, nil
 }
 
-// commandLine starts with a flag, and so keeps the server from looking for a configuration file.
+// commandLine starts with a flag, which keeps the server from looking for a configuration file, or with the name of one.
 func (o *Options) commandLine(dir string, port int) []string {
 	args := []string{
 		"--port", fmt.Sprint(port),
 		"--bind", "127.0.0.1",
 		"--daemonize", "no",
 		"--dir", dir,
+	}
+	if o.configFile != "" {
+		return append(append([]string{o.configFile, "--sentinel"}, args...), o.Args...)
+	}
+	args = append(args,
 		"--save", "",
 		// The default delay makes the first synchronisation of a replica take five seconds.
 		"--repl-diskless-sync-delay", "0",
-	}
+	)
 	if o.Persist {
 		args = append(args, "--appendonly", "yes", "--appendfsync", "always")
 	} else {

@@ -9,11 +9,13 @@ import (
 )
 
 // Ports come from below the range (32768 and up on Linux) from which the kernel takes the local ports of outgoing
-// connections, and leave room for the bus of a cluster node at +10,000. A client that keeps dialling a stopped server
-// on a port of that range would sooner or later connect to itself, and so keep the server from coming back.
+// connections: a client that keeps dialling a stopped server on a port of that range would sooner or later connect to
+// itself, and so keep the server from coming back. The bus of a cluster node listens at +10,000; the range is no longer
+// than that, so no bus is in the way of another server.
 const (
+	busOffset  = 10000
 	firstPort  = 12000
-	lastPort   = 22700
+	lastPort   = firstPort + busOffset
 	portProbes = 1000
 )
 
@@ -27,7 +29,7 @@ func reservePort() (int, error) {
 	for range portProbes {
 		port := firstPort + rand.IntN(lastPort-firstPort)
 		if claimPort(port) {
-			if listenable(port) {
+			if listenable(port) && listenable(port+busOffset) {
 				return port, nil
 			}
 			releasePort(port)

@@ -150,7 +150,7 @@ func (s *Server) awaitReady(ctx context.Context, proc *process) error {
 		case info["process_id"] != strconv.Itoa(proc.pid):
 			last = fmt.Errorf("servers: port %d is served by process %s, not by %d which was started (a wrapper must exec the server)",
 				s.port, info["process_id"], proc.pid)
-		case info["loading"] != "0":
+		case info["loading"] != "0" && info["redis_mode"] != "sentinel":
 			last = errors.New("servers: still loading")
 		case s.opts.ReplicaOf != nil && info["master_link_status"] != "up":
 			last = errors.New("servers: link to the master is not up")
@@ -257,6 +257,13 @@ func (s *Server) Resume() error {
 	return s.process().signal(syscall.SIGCONT)
 }
 
+// answers is false for a server that was stopped, killed or paused by us, and has not been brought back.
+func (s *Server) answers() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.mu.paused && s.process().alive()
+}
+
 // Restart ends the process, unless Kill has done so, and starts another one on the same port and directory. With keepData
 // the new one has the data of the old one: it is saved first where Persist is off, which a killed server cannot do any
 // more and is an error then. Without keepData it starts empty. After Stop it returns [ErrStopped].
@@ -267,7 +274,7 @@ func (s *Server) Restart(ctx context.Context, keepData bool) error {
 		return ErrStopped
 	}
 	if keepData && !s.opts.Persist {
-		if _, err := s.call(ctx, "SAVE"); err != nil {
+		if _, err := s.Call(ctx, "SAVE"); err != nil {
 			return fmt.Errorf("servers: cannot keep the data: %w", err)
 		}
 	}
@@ -286,7 +293,7 @@ func (s *Server) Restart(ctx context.Context, keepData bool) error {
 func (s *Server) Follow(ctx context.Context, master *Server) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := s.call(ctx, "REPLICAOF", "127.0.0.1", strconv.Itoa(master.port)); err != nil {
+	if _, err := s.Call(ctx, "REPLICAOF", "127.0.0.1", strconv.Itoa(master.port)); err != nil {
 		return err
 	}
 	s.opts.ReplicaOf = master
@@ -295,11 +302,18 @@ func (s *Server) Follow(ctx context.Context, master *Server) error {
 	return s.awaitReady(ctx, s.process())
 }
 
+// forgetMaster makes the server a master at its next start, which others may change then.
+func (s *Server) forgetMaster() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opts.ReplicaOf = nil
+}
+
 // Promote makes a replica a master, also after a restart. It takes effect at once.
 func (s *Server) Promote(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := s.call(ctx, "REPLICAOF", "NO", "ONE"); err != nil {
+	if _, err := s.Call(ctx, "REPLICAOF", "NO", "ONE"); err != nil {
 		return err
 	}
 	s.opts.ReplicaOf = nil

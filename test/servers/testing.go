@@ -22,21 +22,67 @@ func New(t testing.TB, opts ...Option) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stopWithTest(t, s.Stop, s)
+	return s
+}
+
+// NewCluster starts a cluster for a test, as New does a server.
+func NewCluster(t testing.TB, o ClusterOptions) *Cluster {
+	t.Helper()
+	c, err := StartCluster(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopWithTest(t, c.Stop, c.nodes...)
+	return c
+}
+
+// NewSentinel starts a master, replicas and sentinels for a test, as New does a server.
+func NewSentinel(t testing.TB, o SentinelOptions) *Sentinel {
+	t.Helper()
+	s, err := StartSentinel(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopWithTest(t, s.Stop, append(s.Servers(), s.sentinels...)...)
+	return s
+}
+
+// stopWithTest stops servers at the end of a test, and shows what they logged if it failed.
+func stopWithTest(t testing.TB, stop func() error, all ...*Server) {
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("log of the server on %s:\n%s", s.Addr(), s.LogTail())
+			for _, s := range all {
+				t.Logf("log of the server on %s:\n%s", s.Addr(), s.LogTail())
+			}
 		}
-		if err := s.Stop(); err != nil {
-			t.Errorf("stop the server on %s: %v", s.Addr(), err)
+		if err := stop(); err != nil {
+			t.Errorf("stop servers: %v", err)
 		}
 	})
-	return s
 }
 
 // Client connects to the server and closes the connection at the end of the test, before the server stops.
 func (s *Server) Client(t testing.TB) rueidis.Client {
 	t.Helper()
-	client, err := rueidis.NewClient(s.ClientOption())
+	return connect(t, s.ClientOption())
+}
+
+// Client connects to the cluster, until the end of the test.
+func (c *Cluster) Client(t testing.TB) rueidis.Client {
+	t.Helper()
+	return connect(t, c.ClientOption())
+}
+
+// Client connects to the master that the sentinels name, until the end of the test.
+func (s *Sentinel) Client(t testing.TB) rueidis.Client {
+	t.Helper()
+	return connect(t, s.ClientOption())
+}
+
+func connect(t testing.TB, o rueidis.ClientOption) rueidis.Client {
+	t.Helper()
+	client, err := rueidis.NewClient(o)
 	if err != nil {
 		t.Fatal(err)
 	}

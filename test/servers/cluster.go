@@ -1,0 +1,180 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// slots is their number in every cluster. Package cluster says so too, but its tests use this package.
+const slots = 16384
+
+// clusterLimit bounds the start of a cluster, and a wait for it, whose caller set no deadline. A start takes some three
+// seconds, two of which every master waits before it takes writes.
+const clusterLimit = 90 * time.Second
+
+// ClusterOptions say what cluster to start. The zero value is three masters with a replica each.
+type ClusterOptions struct {
+	// Masters is their number, each with an equal part of the slots. 0: 3, the fewest that can vote.
+	Masters int
+	// Replicas is the number of replicas of each master. 0: 1. Negative: none.
+	Replicas int
+	// NodeTimeout is how long a node may be silent before the others think that it failed; an automatic failover takes about
+	// twice as long. 0: 2 s, which a node that waits for a processor of a busy machine should not exceed. Redis' own default is 15 s.
+	NodeTimeout time.Duration
+	// Node is what all nodes are started with. Its Dir and ReplicaOf must be empty.
+	Node Options
+}
+
+// Cluster is a Redis Cluster on loopback. Its nodes are servers that may be killed, paused, resumed and restarted as any
+// other; each keeps its identity in its directory, so it comes back as the node that it was. Which of them are masters
+// changes with every failover.
+type Cluster struct {
+	nodes []*Server
+	ids   []string // of nodes, in the same order
+}
+
+// StartCluster starts a cluster and returns when every node says that it is well, knows all the others and who has which
+// slots, and every replica is in step. ctx bounds the start only.
+func StartCluster(ctx context.Context, o ClusterOptions) (*Cluster, error) {
+	if o.Node.Dir != "" || o.Node.ReplicaOf != nil {
+		return nil, errors.New("servers: nodes of a cluster have directories and masters of their own")
+	}
+	if o.Masters == 0 {
+		o.Masters = 3
+	}
+	if o.Replicas == 0 {
+		o.Replicas = 1
+	}
+	if o.NodeTimeout == 0 {
+		o.NodeTimeout = 2 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, clusterLimit)
+	defer cancel()
+	o.Node.Args = append([]string{
+		"--cluster-enabled", "yes",
+		"--cluster-node-timeout", strconv.FormatInt(o.NodeTimeout.Milliseconds(), 10),
+	}, o.Node.Args...)
+	nodes, err := startAll(ctx, o.Masters*(1+max(0, o.Replicas)), o.Node)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{nodes: nodes}
+	if err := c.form(ctx, o.Masters); err != nil {
+		return nil, errors.Join(fmt.Errorf("servers: form a cluster: %w", err), c.Stop())
+	}
+	return c, nil
+}
+
+// startAll starts servers that are all alike at once; on an error none is left.
+func startAll(ctx context.Context, n int, o Options) ([]*Server, error) {
+	type result struct {
+		s   *Server
+		err error
+	}
+	results := make(chan result)
+	for range n {
+		go func() {
+			s, err := Start(ctx, o)
+			results <- result{s, err}
+		}()
+	}
+	var started []*Server
+	var err error
+	for range n {
+		if r := <-results; r.err != nil {
+			err = errors.Join(err, r.err)
+		} else {
+			started = append(started, r.s)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, stopAll(started))
+	}
+	return started, nil
+}
+
+// stopAll stops servers at once, since each may take a while to go.
+func stopAll(all []*Server) (err error) {
+	ended := make(chan error)
+	for _, s := range all {
+		go func() { ended <- s.Stop() }()
+	}
+	for range all {
+		err = errors.Join(err, <-ended)
+	}
+	return err
+}
+
+// form makes a cluster of nodes that know nothing yet. The first ones become masters, the others their replicas in turn.
+func (c *Cluster) form(ctx context.Context, masters int) error {
+	for i, s := range c.nodes {
+		id, err := s.Call(ctx, "CLUSTER", "MYID")
+		if err != nil {
+			return err
+		}
+		c.ids = append(c.ids, id)
+		// Nodes that meet with equal epochs sort them out one after the other, which takes seconds.
+		if _, err := s.Call(ctx, "CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1)); err != nil {
+			return err
+		}
+		if i < masters {
+			first, next := i*slots/masters, (i+1)*slots/masters
+			if _, err := s.Call(ctx, "CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(next-1)); err != nil {
+				return err
+			}
+		}
+		// Each is told of each: gossip would get around, some seconds later.
+		for _, other := range c.nodes[:i] {
+			if _, err := s.Call(ctx, "CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(other.port)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.await(ctx, allKnown); err != nil {
+		return err
+	}
+	for i, s := range c.nodes[masters:] {
+		if _, err := s.Call(ctx, "CLUSTER", "REPLICATE", c.ids[i%masters]); err != nil {
+			return err
+		}
+	}
+	return c.await(ctx, func(views []*view) error { return errors.Join(rolesAre(views, masters), settled(views)) })
+}
+
+// Nodes are all servers of the cluster, whatever they are at the moment and whether they run. When it was started the masters
+// came first, and then their replicas in the same order.
+func (c *Cluster) Nodes() []*Server { return slices.Clone(c.nodes) }
+
+// ID is the name that the cluster has for a node, the same for ever.
+func (c *Cluster) ID(node *Server) string {
+	if i := slices.Index(c.nodes, node); i >= 0 {
+		return c.ids[i]
+	}
+	return ""
+}
+
+// node is the server with an ID, nil when there is none.
+func (c *Cluster) node(id string) *Server {
+	if i := slices.Index(c.ids, id); i >= 0 {
+		return c.nodes[i]
+	}
+	return nil
+}
+
+// ClientOption is what a client of the cluster needs: all nodes to begin with, no cache.
+func (c *Cluster) ClientOption() rueidis.ClientOption {
+	o := rueidis.ClientOption{Password: c.nodes[0].opts.Password, DisableCache: true}
+	for _, s := range c.nodes {
+		o.InitAddress = append(o.InitAddress, s.Addr())
+	}
+	return o
+}
+
+// Stop ends all nodes for good and removes what they wrote. Stopping again does nothing.
+func (c *Cluster) Stop() error { return stopAll(c.nodes) }

@@ -1,0 +1,74 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// FailoverMode says how a replica takes its master's place.
+type FailoverMode string
+
+// How CLUSTER FAILOVER goes about it.
+const (
+	// Graceful: master and replica agree when, and no write is lost.
+	Graceful FailoverMode = ""
+	// Force: without the master, by a vote of the others.
+	Force FailoverMode = "FORCE"
+	// Takeover: without asking anybody. Two nodes may believe that they have the slots until they have heard of each other.
+	Takeover FailoverMode = "TAKEOVER"
+)
+
+// failoverAgain is when a failover that has not happened is asked for again: a node gives a graceful one up after 5 s.
+const failoverAgain = 6 * time.Second
+
+// Failover makes a replica the master of its slots and returns when the replica knows that it is; the others, clients included,
+// may find out later. [Cluster.AwaitReady] waits for all nodes.
+func (c *Cluster) Failover(ctx context.Context, replica *Server, mode FailoverMode) error {
+	ctx, cancel := context.WithTimeout(ctx, clusterLimit)
+	defer cancel()
+	command := []string{"CLUSTER", "FAILOVER"}
+	if mode != Graceful {
+		command = append(command, string(mode))
+	}
+	var last error
+	var asked time.Time
+	err := poll(ctx, func() bool {
+		v, err := look(ctx, replica)
+		if err != nil {
+			last = err
+			return false
+		}
+		if v.self.is("master") && len(v.self.slots) > 0 {
+			return true
+		}
+		if time.Since(asked) >= failoverAgain {
+			asked = time.Now()
+			if _, err := replica.Call(ctx, command...); err != nil {
+				last = err
+			}
+		}
+		return false
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("servers: %s did not become master: %w", replica.Addr(), err), last)
+	}
+	return nil
+}
+
+// AwaitOwner waits until a node other than this one has its slot: until a failover that nobody asked for has happened.
+// It returns the new owner.
+func (c *Cluster) AwaitOwner(ctx context.Context, slot uint16, not *Server) (found *Server, err error) {
+	ctx, cancel := context.WithTimeout(ctx, clusterLimit)
+	defer cancel()
+	var last error
+	err = poll(ctx, func() bool {
+		found, last = c.Owner(ctx, slot)
+		return last == nil && found != not
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("servers: slot %d stays where it is: %w", slot, err), last)
+	}
+	return found, nil
+}
