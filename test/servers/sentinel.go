@@ -78,6 +78,10 @@ func (s *Sentinel) start(ctx context.Context, o SentinelOptions) error {
 			return err
 		}
 		s.sentinels = append(s.sentinels, one)
+		// Sentinels notice within 10 s who follows whom, and put it right; that is a long time for a test.
+		if _, err := one.Call(ctx, "SENTINEL", "DEBUG", "INFO-PERIOD", "1000", "PUBLISH-PERIOD", "500"); err != nil {
+			return err
+		}
 	}
 	return s.AwaitReady(ctx)
 }
