@@ -29,7 +29,7 @@ deps: ## Install redis-server if it is missing (Debian, Ubuntu)
 	$$as_root apt-get update -q && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -q -y --no-install-recommends redis-server
 
-demo: deps ## Own 10,000 streams for some seconds, on a private server
+demo: deps ## Own 10,000 streams with two processes on a private server, and kill one
 	@$(GO) build -C bench -o ../bin/demo ./demo
 	@bin/demo
 

@@ -4,33 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
+	"path/filepath"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/cluster"
-	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
 const (
 	service = "demo"
-	entries = 3 // in each data stream
-	// goodbye is how long handing back may take after an interrupt.
-	goodbye = 5 * time.Second
+	prefix  = "demo:user:" // of data streams; a number follows
+	entries = 3            // in each data stream
+	// afterwards is how long the survivor is watched after the takeover.
+	afterwards = 3 * time.Second
 )
 
-type options struct {
-	streams  int
-	leaseTTL time.Duration
-	hold     time.Duration
-}
-
-// demo is the whole run: server, producers, owner, proof.
+// demo is the whole run: server, producers, owners, proof.
 func demo(ctx context.Context, o options, out *screen) (err error) {
 	server, err := servers.Start(ctx, servers.Options{})
 	if err != nil {
@@ -48,7 +40,7 @@ func demo(ctx context.Context, o options, out *screen) (err error) {
 		return err
 	}
 	defer client.Close()
-	p := producer.Producer{Client: client, Service: service, Prefix: "demo:user:"}
+	p := producer.Producer{Client: client, Service: service, Prefix: prefix}
 	filled, err := p.Fill(ctx, o.streams, entries)
 	if err != nil {
 		return err
@@ -59,150 +51,108 @@ func demo(ctx context.Context, o options, out *screen) (err error) {
 	}
 	out.say("Producers wrote %s entries into %s data streams (%v) and announced each stream by XADD (%v).",
 		grouped(o.streams*entries), grouped(o.streams), filled.Round(time.Millisecond), announced.Round(time.Millisecond))
-	return own(ctx, o, out, server, client, p)
-}
-
-// own runs the engine until all is proven, and hands everything back whatever happens.
-func own(ctx context.Context, o options, out *screen, server *servers.Server, client rueidis.Client, p producer.Producer) (err error) {
-	registry := prometheus.NewRegistry()
-	e, err := engine.Open(server.ClientOption(), service,
-		engine.WithConsumerID("demo"), engine.WithLeaseTTL(o.leaseTTL), engine.WithRegisterer(registry),
-		engine.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
-	if err != nil {
-		return err
-	}
-	owner := newOwner(client, o.streams, entries)
-	began := time.Now()
-	ended := make(chan error, 1)
-	go func() {
-		err := e.Run(context.WithoutCancel(ctx), owner.handler())
-		if err != nil {
-			owner.fail(err)
-		}
-		ended <- err
-	}()
-	defer owner.close()
-	shutdown := func() error {
-		patience, cancel := context.WithTimeout(context.Background(), goodbye)
-		defer cancel()
-		err := e.Shutdown(patience)
-		<-ended // the same error
-		return err
-	}
-
-	watch := &watch{out: out, server: server, engine: e, owner: owner, registry: registry, began: began}
-	if err := watch.take(ctx); err != nil {
-		return errors.Join(err, shutdown())
-	}
-	out.say("One process owns all %s of them after %v and has read %s entries as their owner. Holding them for %v, with leases of %v:",
-		grouped(o.streams), watch.taken.Round(time.Millisecond), grouped(owner.entriesRead.Load()), o.hold, o.leaseTTL)
-	if err := watch.hold(ctx, o.hold); err != nil {
-		return errors.Join(err, shutdown())
-	}
 
 	layout, err := cluster.NewLayout(service, 1)
 	if err != nil {
-		return errors.Join(err, shutdown())
+		return err
 	}
-	proof := proof{client: client, keys: layout.Keys(0), group: layout.Group(), engine: e, owner: owner, streams: o.streams, producer: p}
-	if err := proof.nothingLost(ctx, out, watch.renewed()); err != nil {
-		return errors.Join(err, shutdown())
+	s := &show{options: o, out: out, server: server, proof: proof{client: client, keys: layout.Keys(0), group: layout.Group(), streams: o.streams, producer: p}}
+	return s.run(ctx)
+}
+
+// show is two processes and what happens to them.
+type show struct {
+	options
+	out    *screen
+	server *servers.Server
+	proof  proof
+
+	self  *process
+	child *child
+	watch *watch
+}
+
+// run starts the processes, and has both hand back whatever happens.
+func (s *show) run(ctx context.Context) (err error) {
+	began := time.Now()
+	s.child, err = startChild(childSpec{
+		Addr: s.server.Addr(), Journal: filepath.Join(s.server.Dir(), "child.journal"),
+		Streams: s.streams, Most: s.streams / 2, LeaseTTL: s.leaseTTL, SessionTTL: s.sessionTTL,
+	})
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, s.child.close()) }()
+	s.watch = &watch{out: s.out, server: s.server, child: s.child}
+	if err := s.watch.until(ctx, func() bool { return s.child.report().Held == s.streams/2 }); err != nil {
+		return err
+	}
+	s.self, err = startProcess(s.options, s.server.ClientOption(), "demo", filepath.Join(s.server.Dir(), "self.journal"), 0)
+	if err != nil {
+		return err
+	}
+	s.watch.self, s.proof.process = s.self, s.self
+	err = s.play(ctx, began)
 	drain := time.Now()
-	if err := shutdown(); err != nil {
+	if err = errors.Join(err, s.self.shutdown()); err != nil {
 		return err
 	}
 	took := time.Since(drain)
-	if err := proof.allHandedBack(ctx); err != nil {
+	if err := s.proof.allHandedBack(ctx); err != nil {
 		return err
 	}
-	out.say("Handed all %s back in %v: each was told first, its lease still valid; all are announced again and none is leased.",
-		grouped(o.streams), took.Round(time.Millisecond))
+	s.out.say("Handed all %s back in %v: each was told first, its lease still valid; all are announced again and none is leased.",
+		grouped(s.streams), took.Round(time.Millisecond))
 	return nil
 }
 
-// proof looks at the server.
-type proof struct {
-	client   rueidis.Client
-	keys     *cluster.Keys
-	group    string
-	engine   *engine.Engine
-	owner    *owner
-	streams  int
-	producer producer.Producer
+// play is what happens while both processes, and then one, own streams.
+func (s *show) play(ctx context.Context, began time.Time) error {
+	err := s.watch.until(ctx, func() bool {
+		a, b := s.self.report(), s.child.report()
+		return a.Held+b.Held == s.streams && a.Read+b.Read == int64(s.streams)
+	})
+	if err != nil {
+		return err
+	}
+	a, b := s.self.report(), s.child.report()
+	s.out.say("Two processes own all %s after %v, this one %s and its child, process %d, %s. They have read %s entries as owners.\n"+
+		"Holding them for %v, with leases of %v and sessions of %v:",
+		grouped(s.streams), time.Since(began).Round(time.Millisecond), grouped(a.Held), s.child.process.Pid, grouped(b.Held),
+		grouped(a.Entries+b.Entries), s.hold, s.lease(), s.session())
+	if err := s.watch.last(ctx, s.hold); err != nil {
+		return err
+	}
+	if err := s.takeover(ctx); err != nil {
+		return err
+	}
+	if err := s.watch.last(ctx, min(s.hold, afterwards)); err != nil {
+		return err
+	}
+	if err := s.proof.oneOwner(s.out, s.child.journal); err != nil {
+		return err
+	}
+	return s.proof.nothingLost(ctx, s.out)
 }
 
-// nothingLost checks that every stream is held, and that the server says so too.
-func (p *proof) nothingLost(ctx context.Context, out *screen, renewed float64) error {
-	if err := p.owner.err(); err != nil {
+// takeover kills the child and shows what becomes of its streams.
+func (s *show) takeover(ctx context.Context) error {
+	t, err := newTakeover(ctx, s.server, s.self, s.child)
+	if err != nil {
 		return err
 	}
-	onServer := 0
-	for from := 0; from < p.streams; from += 500 {
-		var gets rueidis.Commands
-		var want []string
-		for i := from; i < min(from+500, p.streams); i++ {
-			stream := p.producer.Stream(i)
-			l, held := p.engine.Lease(stream)
-			if !held {
-				return fmt.Errorf("stream %s is not held", stream)
-			}
-			want = append(want, fmt.Sprintf("%s %d %s", p.engine.ID(), l.Token(), l.Entry()))
-			gets = append(gets, p.client.B().Get().Key(p.keys.Lease(stream)).Build())
-		}
-		for i, result := range p.client.DoMulti(ctx, gets...) {
-			value, err := result.ToString()
-			if err != nil && !rueidis.IsRedisNil(err) {
-				return err
-			}
-			if value != want[i] {
-				return fmt.Errorf("the lease of %s on the server is %q, not %q", p.producer.Stream(from+i), value, want[i])
-			}
-			onServer++
-		}
+	if err := t.kill(); err != nil {
+		return err
 	}
-	out.say("No lease was lost: %s of %s are held, %s lease keys on the server name this process and its tokens, "+
-		"%s were disowned; a lease was renewed %.1f times on average.",
-		grouped(p.engine.Stats().Held), grouped(p.streams), grouped(onServer), grouped(p.owner.disowned.Load()), renewed/float64(p.streams))
-	return nil
+	s.out.say("Killed process %d with SIGKILL: %s streams have no owner now. Its session ends within %v, and the next heartbeat tells:",
+		s.child.process.Pid, grouped(t.orphans), s.session())
+	if err := s.watch.until(ctx, func() bool { return s.self.report().Held == s.streams }); err != nil {
+		return err
+	}
+	return t.tell(ctx, s.out)
 }
 
-// allHandedBack checks that the streams wait for the next consumer as if nobody had had them.
-func (p *proof) allHandedBack(ctx context.Context) error {
-	if err := p.owner.err(); err != nil {
-		return err
-	}
-	if n := p.owner.handed.Load(); n != int64(p.streams) {
-		return fmt.Errorf("%d of %d streams were told that they are released", n, p.streams)
-	}
-	waiting, err := p.client.Do(ctx, p.client.B().Xlen().Key(p.keys.Input).Build()).AsInt64()
-	if err != nil {
-		return err
-	}
-	pending, err := p.client.Do(ctx, p.client.B().Xpending().Key(p.keys.Input).Group(p.group).Build()).ToArray()
-	if err != nil {
-		return err
-	}
-	n, err := pending[0].AsInt64()
-	if err != nil {
-		return err
-	}
-	if waiting != int64(p.streams) || n != 0 {
-		return fmt.Errorf("%d announcements wait and %d are pending, want %d and 0", waiting, n, p.streams)
-	}
-	for i := range p.streams {
-		if _, held := p.engine.Lease(p.producer.Stream(i)); held {
-			return fmt.Errorf("stream %s is still held", p.producer.Stream(i))
-		}
-	}
-	left, err := p.client.Do(ctx, p.client.B().Eval().
-		Script("local n, c = 0, '0' repeat local r = redis.call('SCAN', c, 'MATCH', ARGV[1], 'COUNT', 10000) c = r[1] n = n + #r[2] until c == '0' return n").
-		Numkeys(0).Arg(p.keys.LeasePrefix()+"*").Build()).AsInt64()
-	if err != nil {
-		return err
-	}
-	if left != 0 {
-		return fmt.Errorf("%d lease keys are left on the server", left)
-	}
-	return nil
+// errNotTaken tells what the journals do not show.
+func errNotTaken(n, want int) error {
+	return fmt.Errorf("%d streams of the killed process were taken over, want %d", n, want)
 }

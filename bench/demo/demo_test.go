@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,7 +51,7 @@ func await(t *testing.T, out *output, text string) {
 	require.Eventually(t, func() bool { return strings.Contains(out.String(), text) }, time.Minute, 5*time.Millisecond, "%s", out)
 }
 
-// requireNothingLeft checks that the server is gone, and its directory.
+// requireNothingLeft checks that the server is gone, and its directory, and the other process.
 func requireNothingLeft(t *testing.T, out *output) {
 	t.Helper()
 	left, err := os.ReadDir(os.TempDir())
@@ -56,6 +59,7 @@ func requireNothingLeft(t *testing.T, out *output) {
 	require.Empty(t, left)
 	_, err = net.Dial("tcp", address(t, out))
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	require.ErrorIs(t, syscall.Kill(other(t, out), 0), syscall.ESRCH)
 }
 
 func address(t *testing.T, out *output) string {
@@ -65,38 +69,105 @@ func address(t *testing.T, out *output) string {
 	return address
 }
 
-func TestDemoHoldsAllAndHandsAllBack(t *testing.T) {
+// other is the process number of the child.
+func other(t *testing.T, out *output) int {
+	t.Helper()
+	match := regexp.MustCompile(`process (\d+)`).FindStringSubmatch(out.String())
+	require.NotNil(t, match, "%s", out)
+	pid, err := strconv.Atoi(match[1])
+	require.NoError(t, err)
+	return pid
+}
+
+// quick is a run that takes seconds; long one that holds until it is disturbed.
+var (
+	quick = options{streams: 700, leaseTTL: 3 * time.Second, sessionTTL: 2 * time.Second, hold: 2500 * time.Millisecond}
+	long  = options{streams: 700, leaseTTL: 6 * time.Second, hold: 50 * time.Second}
+)
+
+func TestDemoTakesOverAndHandsAllBack(t *testing.T) {
 	for _, terminal := range []bool{false, true} {
-		out, status := start(t, options{streams: 700, leaseTTL: 3 * time.Second, hold: 2500 * time.Millisecond}, terminal)
+		out, status := start(t, quick, terminal)
 		require.Equal(t, 0, <-status, "%s", out)
-		require.Contains(t, out.String(), "No lease was lost: 700 of 700 are held, 700 lease keys")
-		require.Contains(t, out.String(), "Handed all 700 back")
-		require.Contains(t, out.String(), "held 700  renewals")
+		for _, text := range []string{
+			"this one 350 and its child, process", "They have read 2,100 entries as owners",
+			"held 350 + 350  renewals", "with SIGKILL: 350 streams have no owner now",
+			"Each of the 350 had no owner for some time: p50", "recover 2, sweep 1", "held 700 + 0  renewals",
+			"the journals of both processes tell of 1,050 ownerships of 700 streams",
+			"Nothing is lost: 700 of 700 are held, 700 lease keys", "0 were disowned", "Handed all 700 back",
+		} {
+			require.Contains(t, out.String(), text)
+		}
 		require.Equal(t, terminal, strings.Contains(out.String(), "\x1b["))
 		requireNothingLeft(t, out)
 	}
 }
 
 func TestDemoInterruptedLeavesNothing(t *testing.T) {
-	out, status := start(t, options{streams: 700, leaseTTL: 6 * time.Second, hold: 50 * time.Second}, false)
-	await(t, out, "held 700")
-	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
-	require.Equal(t, 130, <-status, "%s", out)
-	require.Contains(t, out.String(), "Interrupted")
+	for when, o := range map[string]options{"Holding them": long, "with SIGKILL": {streams: 700, hold: time.Second}} {
+		out, status := start(t, o, false)
+		await(t, out, when)
+		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
+		require.Equal(t, 130, <-status, "%s", out)
+		require.Contains(t, out.String(), "Interrupted")
+		requireNothingLeft(t, out)
+	}
+}
+
+// TestDemoFailsWhenALeaseIsLost: one of the child's, which read first, and one of this process.
+func TestDemoFailsWhenALeaseIsLost(t *testing.T) {
+	for _, stream := range []string{"demo:user:99", "demo:user:650"} {
+		out, status := start(t, long, false)
+		await(t, out, "held 350 + 350")
+		client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{address(t, out)}, DisableCache: true, ForceSingleClient: true})
+		require.NoError(t, err)
+		defer client.Close()
+		n, err := client.Do(context.Background(), client.B().Del().Key("{demo-input}:lease:"+stream).Build()).AsInt64()
+		require.NoError(t, err)
+		require.EqualValues(t, 1, n)
+		require.Equal(t, 1, <-status, "%s", out)
+		require.Contains(t, out.String(), "FAILED: stream "+stream+" was lost")
+		requireNothingLeft(t, out)
+	}
+}
+
+func TestDemoFailsWhenTheOtherProcessEnds(t *testing.T) {
+	out, status := start(t, long, false)
+	await(t, out, "held 350 + 350")
+	require.NoError(t, syscall.Kill(other(t, out), syscall.SIGKILL))
+	require.Equal(t, 1, <-status, "%s", out)
+	require.Contains(t, out.String(), "FAILED: the other process has ended: signal: killed")
 	requireNothingLeft(t, out)
 }
 
-func TestDemoFailsWhenALeaseIsLost(t *testing.T) {
-	out, status := start(t, options{streams: 700, leaseTTL: 3 * time.Second, hold: 50 * time.Second}, false)
-	await(t, out, "held 700")
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{address(t, out)}, DisableCache: true, ForceSingleClient: true})
+func TestDemoRefusesWhatMakesNoSense(t *testing.T) {
+	out := new(output)
+	require.Equal(t, 1, run(options{streams: 1}, out, false))
+	require.Contains(t, out.String(), "FAILED: -streams is 1")
+	out, status := start(t, options{streams: 10, leaseTTL: time.Millisecond}, false)
+	require.Equal(t, 1, <-status)
+	require.Contains(t, out.String(), "FAILED: the other process has ended")
+}
+
+// TestNothingOutlivesAKilledDemo: neither the other process nor the server.
+func TestNothingOutlivesAKilledDemo(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // the server's directory is left there
+	self, err := os.Executable()
 	require.NoError(t, err)
-	defer client.Close()
-	key := "{demo-input}:lease:demo:user:99"
-	require.NoError(t, client.Do(context.Background(), client.B().Del().Key(key).Build()).Error())
-	require.Equal(t, 1, <-status, "%s", out)
-	require.Contains(t, out.String(), "FAILED: stream demo:user:99 was lost")
-	requireNothingLeft(t, out)
+	out := new(output)
+	cmd := exec.Command(self, "-streams", "700", "-for", "50s")
+	cmd.Env = append(os.Environ(), envMain+"=1")
+	cmd.Stdout = out
+	// The other process has it too, so waiting for its end is waiting for both.
+	cmd.Stderr = out
+	require.NoError(t, cmd.Start())
+	await(t, out, "held 350 + 350")
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	require.Eventually(t, func() bool {
+		_, err := net.Dial("tcp", address(t, out))
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}, time.Minute, 5*time.Millisecond)
 }
 
 func TestGrouped(t *testing.T) {

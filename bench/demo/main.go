@@ -12,14 +12,18 @@ import (
 	"time"
 )
 
-// limit ends a run that hangs; a good one takes some 20 s.
+// limit ends a run that hangs; a good one takes some 30 s.
 const limit = 55 * time.Second
 
 func main() {
+	if text := os.Getenv(envChild); text != "" {
+		os.Exit(childMain(text, os.Stdin, os.Stdout))
+	}
 	o := options{}
-	flag.IntVar(&o.streams, "streams", 10_000, "data streams to own")
-	flag.DurationVar(&o.leaseTTL, "lease-ttl", 6*time.Second, "TTL of a lease; it is renewed three times as often")
-	flag.DurationVar(&o.hold, "for", 15*time.Second, "how long to hold them")
+	flag.IntVar(&o.streams, "streams", 10_000, "data streams to own, half of them by each process")
+	flag.DurationVar(&o.leaseTTL, "lease-ttl", 0, "TTL of a lease; it is renewed three times as often; 0: the default")
+	flag.DurationVar(&o.sessionTTL, "session-ttl", 0, "how soon the death of a process is noticed; 0: the default")
+	flag.DurationVar(&o.hold, "for", 10*time.Second, "how long to hold them before one process is killed")
 	flag.Parse()
 	os.Exit(run(o, os.Stdout, isTerminal(os.Stdout)))
 }
@@ -32,12 +36,15 @@ func run(o options, out io.Writer, terminal bool) int {
 	defer stop()
 
 	screen := newScreen(out, terminal)
-	err := demo(ctx, o, screen)
+	err := o.validate()
+	if err == nil {
+		err = demo(ctx, o, screen)
+	}
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, context.Canceled):
-		screen.say("Interrupted: what was held is handed back, the server is stopped, nothing is left behind.")
+		screen.say("Interrupted: what was held is handed back, the server and the other process have ended, nothing is left behind.")
 		return 130
 	case errors.Is(err, context.DeadlineExceeded):
 		err = fmt.Errorf("not finished after %v: %w", limit, err)

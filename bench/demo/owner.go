@@ -5,34 +5,39 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/journal"
 )
 
-// readers is how many goroutines read data streams; the client puts what they ask for together into pipelines.
-const readers = 16
+const (
+	// readers is how many goroutines read data streams; the client puts what they ask for together into pipelines.
+	readers = 16
+	// lookEvery is how often it is noted what is owned.
+	lookEvery = 50 * time.Millisecond
+)
 
-// owner is what a user writes: it is told of streams and works on them as long as it owns them.
+// owner is what a user writes: it is told of streams and works on them as long as it owns them. It also keeps a journal.
 type owner struct {
 	client  rueidis.Client
-	streams int
-	entries int // expected in each data stream
+	journal *journal.Journal
 
 	work   chan api.Lease
+	stop   chan struct{}
 	group  sync.WaitGroup
 	closed sync.Once
-	all    chan struct{} // closed when each stream has been read once
 
-	added, read, entriesRead, disowned, handed atomic.Int64
+	read, entriesRead, disowned, handed atomic.Int64
 
 	mu      sync.Mutex
 	failure error // the first of a reader, or why a stream was disowned
 }
 
-func newOwner(client rueidis.Client, streams, entries int) *owner {
-	o := &owner{client: client, streams: streams, entries: entries, work: make(chan api.Lease, streams), all: make(chan struct{})}
+func newOwner(client rueidis.Client, j *journal.Journal, streams int) *owner {
+	o := &owner{client: client, journal: j, work: make(chan api.Lease, streams), stop: make(chan struct{})}
 	for range readers {
 		o.group.Go(func() {
 			for l := range o.work {
@@ -40,17 +45,29 @@ func newOwner(client rueidis.Client, streams, entries int) *owner {
 			}
 		})
 	}
+	o.group.Go(o.look)
 	return o
+}
+
+// look notes what is owned, again and again.
+func (o *owner) look() {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			o.journal.Look()
+		case <-o.stop:
+			return
+		}
+	}
 }
 
 // handler returns at once: the work goes on elsewhere.
 func (o *owner) handler() api.Handler {
 	return api.Funcs{
 		Added: func(_ context.Context, n api.Notification) error {
-			if o.added.Add(1) > int64(o.streams) {
-				o.fail(fmt.Errorf("stream %s was handed out twice", n.Stream))
-				return nil
-			}
+			o.journal.Add(n.Lease)
 			o.work <- n.Lease
 			return nil
 		},
@@ -71,19 +88,17 @@ func (o *owner) handler() api.Handler {
 // readOne reads a data stream while it is owned: its context ends with the lease.
 func (o *owner) readOne(l api.Lease) {
 	ctx := l.Context()
-	entries, err := o.client.Do(ctx, o.client.B().Xrange().Key(l.Stream()).Start("-").End("+").Build()).AsXRange()
+	got, err := o.client.Do(ctx, o.client.B().Xrange().Key(l.Stream()).Start("-").End("+").Build()).AsXRange()
 	switch {
 	case ctx.Err() != nil:
 		return // interrupted, or disowned, of which there is a notification
 	case err != nil:
 		o.fail(fmt.Errorf("reading stream %s: %w", l.Stream(), err))
-	case len(entries) != o.entries:
-		o.fail(fmt.Errorf("stream %s has %d entries, want %d", l.Stream(), len(entries), o.entries))
+	case len(got) != entries:
+		o.fail(fmt.Errorf("stream %s has %d entries, want %d", l.Stream(), len(got), entries))
 	}
-	o.entriesRead.Add(int64(len(entries)))
-	if o.read.Add(1) == int64(o.streams) {
-		close(o.all)
-	}
+	o.entriesRead.Add(int64(len(got)))
+	o.read.Add(1)
 }
 
 func (o *owner) fail(err error) {
@@ -100,9 +115,11 @@ func (o *owner) err() error {
 	return o.failure
 }
 
-// close ends the readers. It is called when all streams have been read, or the engine has ended: nothing is added to
-// the work then.
+// close ends what the owner started. It is called when the engine has ended: nothing is added to the work then.
 func (o *owner) close() {
-	o.closed.Do(func() { close(o.work) })
+	o.closed.Do(func() {
+		close(o.work)
+		close(o.stop)
+	})
 	o.group.Wait()
 }
