@@ -99,9 +99,8 @@ func New(client rueidis.Client, service string, opts ...Option) (*Engine, error)
 	return e, nil
 }
 
-// Open makes an engine with two clients of its own, one for renewals and one for the rest, with opt tuned for the job:
-// timeouts below the slack of the session. They are closed when the engine has ended. Errors are those of New, and those
-// of connecting.
+// Open makes an engine with two clients of its own, one for renewals and one for the rest, with what is zero in opt filled
+// in as [ClientOption] does. They are closed when the engine has ended. Errors are those of New, and those of connecting.
 func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, error) {
 	cfg, _, err := resolve(service, opts)
 	if err != nil {
@@ -119,21 +118,6 @@ func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, er
 	}
 	e.closers = append(e.closers, client.Close)
 	return e, nil
-}
-
-// tuned fills in what this job needs of a client and what is zero in opt.
-func tuned(opt rueidis.ClientOption, cfg *config) rueidis.ClientOption {
-	opt.DisableCache = true
-	if opt.ConnWriteTimeout == 0 {
-		opt.ConnWriteTimeout = max(cfg.timeout, time.Second)
-	}
-	if opt.BlockingPoolCleanup == 0 {
-		opt.BlockingPoolCleanup = time.Minute
-	}
-	if opt.Dialer.Timeout == 0 {
-		opt.Dialer.Timeout = cfg.timeout
-	}
-	return opt
 }
 
 // build puts the parts together; none of them runs yet.
