@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // signal wakes everybody who waits for something to change. The waiter takes the channel, looks, and waits on it, so
@@ -46,4 +47,16 @@ func (s *signal) broadcast() {
 		s.ch = nil
 	}
 	s.mu.Unlock()
+}
+
+// pause waits, unless ctx ends first; it reports whether it waited.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
