@@ -34,7 +34,7 @@ func TestReadyFollowsTheServer(t *testing.T) {
 		require.NoError(t, s.Restart(ctx, false))
 	}
 	until(t, "it is ready again", func() bool { return p.engine.Ready(ctx) == nil })
-	until(t, "so is the client of the test", func() bool { return w.client.Do(ctx, w.client.B().Ping().Build()).Error() == nil })
+	w.client = w.connect(t) // connections of the old one end one by one, each with an error
 	w.announce("s")
 	require.Greater(t, p.lease("s", 2).Token(), first.Token(), "tokens rise though the server forgot them")
 	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1})

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
+	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/test/overlap"
@@ -31,6 +33,8 @@ type world struct {
 	keys   *cluster.Keys
 	clock  overlap.Clock
 	all    []*party
+
+	unknown map[string]bool // streams whose last ending had an unknown outcome
 }
 
 func newWorld(t testing.TB, opts ...servers.Option) *world {
@@ -42,6 +46,7 @@ func worldOn(t testing.TB, server *servers.Server) *world {
 	require.NoError(t, err)
 	return &world{
 		t: t, server: server, client: server.Client(t), layout: layout, keys: layout.Keys(0), clock: overlap.NewClock(),
+		unknown: make(map[string]bool),
 	}
 }
 
@@ -226,11 +231,12 @@ func (w *world) finish(streams ...string) {
 	require.Zero(w.t, w.num("ZCARD", w.keys.Later))
 }
 
-// doneBy has the owner of a stream, if it has one, say that it is done.
+// doneBy has the owner of a stream, if it has one, say that it is done. Where the outcome stays unknown it either was, or
+// the stream finds an owner again.
 func (w *world) doneBy(stream string) bool {
 	p := w.owner(stream)
 	if p == nil {
-		return false
+		return w.unknown[stream] && !w.announced(stream)
 	}
 	l, ok := p.engine.Lease(stream)
 	if !ok {
@@ -239,7 +245,23 @@ func (w *world) doneBy(stream string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	p.recorder.Look(l)
-	return l.Done(ctx) == nil
+	err := l.Done(ctx)
+	w.unknown[stream] = errors.Is(err, api.ErrOutcomeUnknown)
+	return err == nil
+}
+
+// announced says whether there is an announcement of a stream that is not done, in one look.
+func (w *world) announced(stream string) bool {
+	w.t.Helper()
+	return w.num("EVAL", `
+		local found = 0
+		for _, e in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do
+			found = found + (cjson.decode(e[2][2]).DataStreamName == ARGV[1] and 1 or 0)
+		end
+		for _, m in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+			found = found + (cjson.decode(cmsgpack.unpack(m)[2][2]).DataStreamName == ARGV[1] and 1 or 0)
+		end
+		return found`, "2", w.keys.Input, w.keys.Later, stream) > 0
 }
 
 // awaitTime waits until so much of the server's time has passed.

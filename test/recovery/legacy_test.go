@@ -44,7 +44,7 @@ func TestLegacy2StreamAnnouncedTwiceHasOneOwner(t *testing.T) {
 	w.until("the others are parked", func() bool { return a.engine.Stats().Parked+b.engine.Stats().Parked == streams })
 	w.stateIs(state{Input: 2 * streams, Pending: 2 * streams, Leases: streams, Sessions: 2, Consumers: 2})
 	// Each announcement is handled, one after the other.
-	for w.num("XLEN", w.keys.Input)+w.num("ZCARD", w.keys.Later) > 0 {
+	for w.open() > 0 {
 		for _, p := range []*party{a, b} {
 			for l := range p.engine.Leases() {
 				_ = p.finish(l) // one that is not added yet comes round again

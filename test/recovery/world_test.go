@@ -90,6 +90,12 @@ func (w *world) num(args ...string) int {
 	return int(n)
 }
 
+// open is how many announcements are not done, in one look: between two of them one may move.
+func (w *world) open() int {
+	w.t.Helper()
+	return w.num("EVAL", "return redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])", "2", w.keys.Input, w.keys.Later)
+}
+
 // add announces streams by number, in the way of producers that know nothing of this library.
 func (w *world) add(numbers ...int) {
 	w.t.Helper()
