@@ -15,7 +15,7 @@ TEST_FLAGS := -p 2 -timeout 10m
 FUZZ_TIME := 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test race lint fmt vet staticcheck vuln fuzz bench
+.PHONY: help deps servers demo test race lint fmt vet staticcheck vuln fuzz bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,14 +29,22 @@ deps: ## Install redis-server if it is missing (Debian, Ubuntu)
 	$$as_root apt-get update -q && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -q -y --no-install-recommends redis-server
 
+servers: ## Fetch Redis 8 and Valkey 8 into bin/servers, for the tests that run on them too (Debian)
+	@.ci/servers
+
+# Where they cannot be had, the tests log what they did not run on.
+.PHONY: try-servers
+try-servers:
+	@.ci/servers || true
+
 demo: deps ## Own 10,000 streams with two processes on a private server, and kill one
 	@$(GO) build -C bench -o ../bin/demo ./demo
 	@bin/demo
 
-test: deps ## Run all tests
+test: deps try-servers ## Run all tests
 	@for m in $(MODULES); do $(GO) test -C $$m $(TEST_FLAGS) ./... </dev/null || exit 1; done
 
-race: deps ## Run all tests under the race detector
+race: deps try-servers ## Run all tests under the race detector
 	@for m in $(MODULES); do $(GO) test -C $$m -race $(TEST_FLAGS) ./... </dev/null || exit 1; done
 
 lint: fmt vet staticcheck vuln ## Check formatting and run the static checks

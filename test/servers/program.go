@@ -1,0 +1,114 @@
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	// EnvPrograms names the environment variable that says in which folder the servers are that the system has not, each in a
+	// folder of its own: redis-8/redis-server. Unset: bin/servers in the root of the module, where `make servers` puts them.
+	EnvPrograms = "STREAMLEASE_SERVERS"
+	// EnvAllPrograms names the environment variable that makes the lack of a server fail the tests that would use it, when it is
+	// set to anything. Unset: they say which server they did without.
+	EnvAllPrograms = "STREAMLEASE_ALL_SERVERS"
+)
+
+// Program is a server that tests may run on. The zero value is the default one, as for [New].
+type Program struct {
+	name   string // of its folder
+	server string // the file in it
+}
+
+// The servers that tests know. The default one is what the system has: Redis 7.0 on Debian 12.
+var (
+	Default = Program{}
+	Redis8  = Program{"redis-8", "redis-server"}
+	Valkey8 = Program{"valkey-8", "valkey-server"}
+)
+
+// Programs are all of them, whether they are there or not.
+func Programs() []Program { return []Program{Default, Redis8, Valkey8} }
+
+// String is a name for subtests and logs: redis, redis-8, valkey-8.
+func (p Program) String() string {
+	if p == Default {
+		return "redis"
+	}
+	return p.name
+}
+
+// Binary is what [Options.Binary] has to be. The error wraps [ErrNoBinary] and says how to get the server.
+func (p Program) Binary() (string, error) {
+	if p == Default {
+		return (&Options{}).findBinary()
+	}
+	folder := os.Getenv(EnvPrograms)
+	if folder == "" {
+		root, err := moduleRoot()
+		if err != nil {
+			return "", err
+		}
+		folder = filepath.Join(root, "bin", "servers")
+	}
+	path, err := exec.LookPath(filepath.Join(folder, p.name, p.server))
+	if err != nil {
+		return "", fmt.Errorf("%w (%w): get it with `make servers`, or set %s", ErrNoBinary, err, EnvPrograms)
+	}
+	return path, nil
+}
+
+// moduleRoot is the folder above the working directory in which the module of the library begins, that of its benchmarks left out.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("servers: %w", err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && slices.Contains(strings.Split(string(text), "\n"), "module github.com/streamlease/streamlease") {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("servers: not inside the module")
+		}
+	}
+}
+
+// Available are the servers of these, or of all when none is named, that a test can run on. It logs which are not there, or fails the
+// test for it where [EnvAllPrograms] is set; the default one has to be there anyhow.
+func Available(t testing.TB, programs ...Program) (there []Program) {
+	t.Helper()
+	if len(programs) == 0 {
+		programs = Programs()
+	}
+	for _, p := range programs {
+		_, err := p.Binary()
+		switch {
+		case err == nil:
+			there = append(there, p)
+		case p == Default || os.Getenv(EnvAllPrograms) != "" || !errors.Is(err, ErrNoBinary):
+			t.Errorf("%s: %v", p, err)
+		default:
+			t.Logf("NOT RUN on %s: %v", p, err)
+		}
+	}
+	return there
+}
+
+// On starts this server instead of the default one. A test asks [Available] whether it is there.
+func On(p Program) Option {
+	return func(o *Options) {
+		binary, err := p.Binary()
+		if err != nil {
+			binary = p.name + "/" + p.server // Start says that it is missing
+		}
+		o.Binary = binary
+	}
+}
