@@ -1,0 +1,82 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/scan"
+)
+
+// A handler gives a stream up for good. From outside one sees who owns what and what was given up, and sends it back once
+// the fault is mended.
+func Example_deadLetters() {
+	option, stop := privateServer()
+	defer stop()
+	client, err := rueidis.NewClient(option)
+	if err != nil {
+		panic(err)
+	}
+	defer client.Close()
+	ctx := context.Background()
+	publisher, err := engine.NewPublisher(client, "chat")
+	if err != nil {
+		panic(err)
+	}
+	if _, err := publisher.Publish(ctx, "room-7", nil); err != nil {
+		panic(err)
+	}
+
+	e, err := engine.New(client, "chat")
+	if err != nil {
+		panic(err)
+	}
+	mended := false
+	owned := make(chan api.Lease, 1)
+	go func() {
+		_ = e.Run(ctx, api.Funcs{Added: func(_ context.Context, n api.Notification) error {
+			if !mended {
+				mended = true
+				return api.Permanent(errors.New("no such room"))
+			}
+			owned <- n.Lease
+			return nil
+		}})
+	}()
+
+	inspector, err := scan.NewInspector(client, "chat", scan.InspectorConfig{})
+	if err != nil {
+		panic(err)
+	}
+	for sent := 0; sent == 0; {
+		for letter, err := range inspector.Letters(ctx, scan.Selection{Reason: "permanent"}) {
+			if err != nil {
+				panic(err)
+			}
+			fmt.Println(letter.Stream, letter.Reason)
+		}
+		if sent, err = inspector.SendBack(ctx, scan.Selection{Stream: "room-7"}); err != nil {
+			panic(err)
+		}
+	}
+
+	l := <-owned
+	owner, err := inspector.Owner(ctx, "room-7")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("owned by us:", owner.Consumer == e.ID(), owner.Token == l.Token(), owner.Session.State)
+	if err := l.Done(ctx); err != nil {
+		panic(err)
+	}
+	if err := e.Shutdown(ctx); err != nil {
+		panic(err)
+	}
+	// Output:
+	// room-7 permanent: no such room
+	// owned by us: true true alive
+}
