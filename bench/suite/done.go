@@ -62,7 +62,7 @@ func Done(ctx context.Context, o DoneOptions, r *Report) (err error) {
 	}
 	result := Ended{Streams: o.Streams, Workers: o.Workers}
 	for round := range o.Rounds {
-		p := producer.Producer{Client: client, Service: fmt.Sprintf("%s-%d", service, round), Prefix: "user-"}
+		p := producer.Producer{Client: client, Service: fmt.Sprintf("%s-%d", service, round), Prefix: prefix}
 		if _, err := p.Announce(ctx, 0, o.Streams); err != nil {
 			return err
 		}

@@ -19,6 +19,9 @@ import (
 // service is the name under which everything is measured.
 const service = "bench"
 
+// prefix is what the names of streams begin with; a number follows.
+const prefix = "user-"
+
 // Goals of hold.
 const (
 	goalGoroutines = 50
@@ -95,7 +98,7 @@ func holdOne(ctx context.Context, n int, o HoldOptions) (h Held, err error) {
 	if _, err = w.ask("look"); err != nil {
 		return h, err
 	}
-	p := producer.Producer{Client: client, Service: service, Prefix: "user-"}
+	p := producer.Producer{Client: client, Service: service, Prefix: prefix}
 	if _, err := p.Announce(ctx, 0, n); err != nil {
 		return h, err
 	}

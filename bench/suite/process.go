@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 )
 
 // process is a worker in a process of its own, from outside.
@@ -25,7 +26,8 @@ func startWorker(ctx context.Context, o WorkerOptions) (*process, error) {
 		return nil, err
 	}
 	p := &process{cmd: exec.CommandContext(ctx, self, "worker",
-		"-addr", o.Addr, "-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String())}
+		"-addr", o.Addr, "-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
+		"-journal", o.Journal, "-pages", strconv.Itoa(o.Pages))}
 	p.cmd.Stderr = os.Stderr
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -41,11 +43,10 @@ func startWorker(ctx context.Context, o WorkerOptions) (*process, error) {
 
 // ask sends a line and returns the answer.
 func (p *process) ask(format string, args ...any) (s snapshot, err error) {
-	if _, err := fmt.Fprintf(p.in, format+"\n", args...); err != nil {
-		return s, fmt.Errorf("worker: %w", err)
-	}
+	// A worker that could not start has answered before it was asked.
+	_, failed := fmt.Fprintf(p.in, format+"\n", args...)
 	if !p.lines.Scan() {
-		return s, fmt.Errorf("worker: ended without an answer: %w", errors.Join(p.lines.Err(), io.ErrUnexpectedEOF))
+		return s, fmt.Errorf("worker: ended without an answer: %w", errors.Join(failed, p.lines.Err(), io.ErrUnexpectedEOF))
 	}
 	if err := json.Unmarshal(p.lines.Bytes(), &s); err != nil {
 		return s, fmt.Errorf("worker: %w", err)
@@ -60,4 +61,11 @@ func (p *process) ask(format string, args ...any) (s snapshot, err error) {
 func (p *process) stop() error {
 	err := p.in.Close()
 	return errors.Join(err, p.cmd.Wait())
+}
+
+// kill ends the worker with SIGKILL, and waits for its end.
+func (p *process) kill() error {
+	err := p.cmd.Process.Kill()
+	_ = p.cmd.Wait() // it was killed
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -104,4 +105,12 @@ func median[T float64 | time.Duration](values []T) T {
 	}
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
+}
+
+// quantile is the value that the q-th part of sorted ones reaches, 1 for the greatest; 0 if there are none.
+func quantile[T float64 | time.Duration](sorted []T, q float64) T {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[max(int(math.Ceil(q*float64(len(sorted))))-1, 0)]
 }

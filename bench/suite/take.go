@@ -56,13 +56,13 @@ func Take(ctx context.Context, o TakeOptions, r *Report) (err error) {
 	defer client.Close()
 	result := Taken{Streams: o.Streams}
 	for round := range o.Rounds {
-		scratch := producer.Producer{Client: client, Service: "scratch", Prefix: "user-"}
+		scratch := producer.Producer{Client: client, Service: "scratch", Prefix: prefix}
 		took, err := scratch.Announce(ctx, 0, xadds)
 		if err != nil {
 			return err
 		}
 		result.Xadd = append(result.Xadd, xadds/took.Seconds())
-		p := producer.Producer{Client: client, Service: fmt.Sprintf("%s-%d", service, round), Prefix: "user-"}
+		p := producer.Producer{Client: client, Service: fmt.Sprintf("%s-%d", service, round), Prefix: prefix}
 		if _, err := p.Announce(ctx, 0, o.Streams); err != nil {
 			return err
 		}

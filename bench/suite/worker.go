@@ -20,6 +20,9 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/journal"
 )
 
 // WorkerOptions say what a worker owns.
@@ -28,6 +31,8 @@ type WorkerOptions struct {
 	Service    string
 	LeaseTTL   time.Duration // 0: the default
 	SessionTTL time.Duration // 0: the default
+	Journal    string        // path of the file in which it notes what it owns; empty: it notes nothing
+	Pages      int           // of the journal
 }
 
 // snapshot is what a worker says of itself.
@@ -41,6 +46,7 @@ type snapshot struct {
 	Heap       int64 // since the engine ran idle; only in answer to "heap"
 	Lateness   measure.Histogram
 	Consumer   string
+	Scripts    map[string]int64 // run so far, by name
 	Error      string
 }
 
@@ -54,27 +60,28 @@ const patience = 2 * time.Minute
 //	look      at once
 //	heap      after collecting garbage
 //
-// It ends with in.
+// It ends with in. When it cannot start it answers that, unasked, and ends.
 func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) error {
 	w := &worker{before: runtime.NumGoroutine(), registry: prometheus.NewRegistry()}
-	e, err := engine.Open(rueidis.ClientOption{InitAddress: []string{o.Addr}, ForceSingleClient: true}, o.Service,
-		engine.WithLeaseTTL(o.LeaseTTL), engine.WithSessionTTL(o.SessionTTL), engine.WithRegisterer(w.registry),
-		engine.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))))
-	if err != nil {
-		return err
-	}
-	w.engine = e
-	if err := w.start(ctx); err != nil {
-		return err
-	}
 	encode := json.NewEncoder(out)
+	if o.Journal != "" {
+		j, err := journal.Open(o.Journal, "", prefix, o.Pages)
+		if err != nil {
+			return encode.Encode(snapshot{Error: err.Error()})
+		}
+		defer j.Close()
+		defer w.keep(j)()
+	}
+	if err := w.start(ctx, o); err != nil {
+		return encode.Encode(snapshot{Error: err.Error()})
+	}
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		if err := encode.Encode(w.obey(ctx, lines.Text())); err != nil {
 			return err
 		}
 	}
-	if err := e.Shutdown(ctx); err != nil {
+	if err := w.engine.Shutdown(ctx); err != nil {
 		return err
 	}
 	return <-w.ended
@@ -87,19 +94,28 @@ type worker struct {
 	idle     int64 // heap of an engine that holds nothing
 	peak     int
 	disowned atomic.Int64
+	journal  *journal.Journal // nil: none is kept
 	ended    chan error
 }
 
-func (w *worker) start(ctx context.Context) error {
+func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
+	w.engine, err = engine.Open(rueidis.ClientOption{InitAddress: []string{o.Addr}, ForceSingleClient: true}, o.Service,
+		engine.WithLeaseTTL(o.LeaseTTL), engine.WithSessionTTL(o.SessionTTL), engine.WithRegisterer(w.registry),
+		engine.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))))
+	if err != nil {
+		return err
+	}
 	w.ended = make(chan error, 1)
 	w.before++ // the goroutine below waits for Run, as a main function would
 	go func() {
-		w.ended <- w.engine.Run(ctx, api.Funcs{
-			Disowned: func(context.Context, api.Notification) error {
-				w.disowned.Add(1)
-				return nil
-			},
-		})
+		handler := api.Funcs{Disowned: func(context.Context, api.Notification) error {
+			w.disowned.Add(1)
+			return nil
+		}}
+		if w.journal != nil {
+			handler.Added, handler.Releasing = w.added, w.releasing
+		}
+		w.ended <- w.engine.Run(ctx, handler)
 	}()
 	for w.engine.Ready(ctx) != nil {
 		select {
@@ -159,6 +175,12 @@ func (w *worker) look() (s snapshot, err error) {
 	s.Goroutines = runtime.NumGoroutine() - w.before
 	s.Peak = max(w.peak, s.Goroutines)
 	s.Consumer = w.engine.ID()
+	s.Scripts = make(map[string]int64)
+	for _, script := range append(lease.Scripts(), scan.Scripts()...) {
+		if n := measure.Observations(w.registry, "streamlease_script_duration_seconds", "script", script.Name()); n > 0 {
+			s.Scripts[script.Name()] = int64(n)
+		}
+	}
 	s.Lateness, err = measure.ReadHistogram(w.registry, "streamlease_renewal_lateness_seconds")
 	return s, err
 }

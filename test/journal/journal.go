@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -122,6 +123,11 @@ func (j *Journal) Read() (out []Entry) {
 		})
 	}
 	return out
+}
+
+// Len is how many ownerships were added. It is cheap, however many they are.
+func (j *Journal) Len() int {
+	return sort.Search(len(j.pages), func(i int) bool { return atomic.LoadUint64(&j.pages[i].stream) == 0 })
 }
 
 // Held is how many streams have an ownership that was noted at this moment or later and has not ended.

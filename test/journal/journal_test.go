@@ -28,12 +28,14 @@ func both(t *testing.T, pages int) (writer, reader *Journal) {
 func TestOthersReadWhatIsOwned(t *testing.T) {
 	w, r := both(t, 10)
 	require.Empty(t, r.Read())
+	require.Zero(t, r.Len())
 	begin := Monotonic()
 	kept, lost := leasetest.New("s-7"), leasetest.New("s-0")
 	require.NotNil(t, w.Add(kept))
 	p := w.Add(lost)
 	require.Equal(t, p, w.Page(lost))
 	require.Equal(t, 2, r.Held(begin))
+	require.Equal(t, 2, r.Len())
 
 	lost.Lose(nil)
 	require.False(t, p.Extend(lost))
@@ -76,6 +78,7 @@ func TestWhatHasEndedIsNotHeld(t *testing.T) {
 func TestJournalThatIsFullSaysSo(t *testing.T) {
 	w, _ := both(t, 1)
 	w.Add(leasetest.New("s-1"))
+	require.Equal(t, 1, w.Len())
 	require.PanicsWithValue(t, "journal: full", func() { w.Add(leasetest.New("s-2")) })
 	require.Panics(t, func() { w.Add(leasetest.New("s-")) })
 }

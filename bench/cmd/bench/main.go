@@ -24,6 +24,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := command().Run(ctx, os.Args); err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted; all that was started has ended")
+		}
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
@@ -77,6 +80,8 @@ func command() *cli.Command {
 					return suite.Done(ctx, suite.DoneOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds"), Workers: c.Int("workers")}, report(c))
 				},
 			},
+			failover,
+			scan,
 			worker,
 		},
 	}
@@ -97,17 +102,26 @@ var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "write JSON"}
 
 func hold(ctx context.Context, c *cli.Command) error {
 	o := suite.HoldOptions{LeaseTTL: c.Duration("lease-ttl"), For: c.Duration("for")}
-	for size := range strings.SplitSeq(c.String("streams"), ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(size))
-		if err != nil || n < 1 {
-			return fmt.Errorf("-streams: %q is not a number of streams", size)
-		}
-		o.Streams = append(o.Streams, n)
+	var err error
+	if o.Streams, err = sizes(c, "streams"); err != nil {
+		return err
 	}
 	return suite.Hold(ctx, o, report(c))
 }
 
-// worker is started by hold.
+// sizes are the numbers in a flag that are separated by commas.
+func sizes(c *cli.Command, flag string) (all []int, err error) {
+	for size := range strings.SplitSeq(c.String(flag), ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(size))
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("-%s: %q is not a number of at least 1", flag, size)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+// worker is started by those that measure.
 var worker = &cli.Command{
 	Name:   "worker",
 	Hidden: true,
@@ -116,11 +130,14 @@ var worker = &cli.Command{
 		&cli.StringFlag{Name: "service"},
 		&cli.DurationFlag{Name: "lease-ttl"},
 		&cli.DurationFlag{Name: "session-ttl"},
+		&cli.StringFlag{Name: "journal"},
+		&cli.IntFlag{Name: "pages"},
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		// The parent tells when to end, by closing the input: an interrupt reaches both.
 		return suite.Worker(context.WithoutCancel(ctx), suite.WorkerOptions{
 			Addr: c.String("addr"), Service: c.String("service"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
+			Journal: c.String("journal"), Pages: c.Int("pages"),
 		}, os.Stdin, os.Stdout)
 	},
 }

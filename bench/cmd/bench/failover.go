@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/streamlease/streamlease/bench/suite"
+	"github.com/streamlease/streamlease/engine"
+)
+
+var failover = &cli.Command{
+	Name:  "failover",
+	Usage: "kill a pod that holds streams, and stop one in good order: time without an owner, what it cost, who took over",
+	Flags: []cli.Flag{
+		&cli.IntFlag{Name: "streams", Value: 10_000, Usage: "streams that the pod holds"},
+		&cli.IntFlag{Name: "pods", Value: 3, Usage: "pods in all, each a process"},
+		&cli.DurationFlag{Name: "lease-ttl", Usage: "TTL of a lease; 0: the default"},
+		&cli.StringFlag{Name: "session-ttl", Value: engine.DefaultSessionTTL.String() + ",2s", Usage: "TTLs of a session, separated by commas; 0: the default"},
+		jsonFlag,
+	},
+	Action: func(ctx context.Context, c *cli.Command) error {
+		if err := positive(c, "streams"); err != nil {
+			return err
+		}
+		o := suite.FailoverOptions{Streams: c.Int("streams"), Pods: c.Int("pods"), LeaseTTL: c.Duration("lease-ttl")}
+		if o.Pods < 2 {
+			return fmt.Errorf("-pods: %d is not at least 2: one ends, others take over", o.Pods)
+		}
+		for ttl := range strings.SplitSeq(c.String("session-ttl"), ",") {
+			d, err := time.ParseDuration(strings.TrimSpace(ttl))
+			if err != nil || d < 0 {
+				return fmt.Errorf("-session-ttl: %q is not a duration", ttl)
+			}
+			o.Sessions = append(o.Sessions, d)
+		}
+		return suite.Failover(ctx, o, report(c))
+	},
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/streamlease/streamlease/bench/suite"
+)
+
+var scan = &cli.Command{
+	Name:  "scan",
+	Usage: "look at a partition in which nobody is dead, as at the interval: commands by number of pending entries",
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "pending", Value: "1000,100000", Usage: "entries pending, separated by commas"},
+		&cli.IntFlag{Name: "consumers", Value: 20, Usage: "consumers that share them, all alive"},
+		&cli.IntFlag{Name: "looks", Value: 100, Usage: "how often"},
+		jsonFlag,
+	},
+	Action: func(ctx context.Context, c *cli.Command) error {
+		if err := positive(c, "consumers", "looks"); err != nil {
+			return err
+		}
+		pending, err := sizes(c, "pending")
+		if err != nil {
+			return err
+		}
+		return suite.Scan(ctx, suite.ScanOptions{Pending: pending, Consumers: c.Int("consumers"), Looks: c.Int("looks")}, report(c))
+	},
+}

@@ -1,0 +1,274 @@
+package suite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/journal"
+	"github.com/streamlease/streamlease/test/overlap"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// goalTakeover is how long after the end of the session of a killed pod all its streams are owned again.
+const goalTakeover = 2 * time.Second
+
+// FailoverOptions say what ends, beside whom.
+type FailoverOptions struct {
+	Streams  int // of the pod that ends; the others have none before
+	Pods     int // with it
+	LeaseTTL time.Duration
+	Sessions []time.Duration // TTLs, measured one after the other
+}
+
+// FailedOver is what the end of one pod came to.
+type FailedOver struct {
+	Killed     bool // by SIGKILL; else stopped in good order
+	Streams    int
+	Pods       int
+	LeaseTTL   time.Duration
+	SessionTTL time.Duration
+	// Without an owner: from the kill, or from the last moment at which the pod that stopped owned the stream, to the
+	// first at which the next one was told of it.
+	P50, P99, Max time.Duration
+	All           time.Duration    // from the kill, or the request to stop, until all were owned again
+	Commands      int64            // sent by clients meanwhile
+	Scripts       int64            // of these
+	Ran           int64            // all that the server ran, what scripts call included
+	ByScript      map[string]int64 // run by the others
+	Share         float64          // of the streams: the most that one pod took
+	Retaken       int              // streams that were owned again
+	Overlaps      string           // what the journals show of two owners or falling tokens; empty: nothing
+}
+
+// Failover measures each session TTL with a pod that is killed and one that stops, each with a server of its own.
+func Failover(ctx context.Context, o FailoverOptions, r *Report) error {
+	var all []FailedOver
+	for _, session := range o.Sessions {
+		for _, kill := range []bool{true, false} {
+			f, err := failOver(ctx, o, session, kill)
+			if err != nil {
+				return fmt.Errorf("session TTL %v, %s: %w", session, endName(kill), err)
+			}
+			all = append(all, f)
+		}
+	}
+	if err := r.Write(all, func(out io.Writer) { writeFailedOver(out, all) }); err != nil {
+		return err
+	}
+	for _, f := range all {
+		if f.Overlaps != "" || f.Retaken != f.Streams {
+			return fmt.Errorf("%d of %d streams were owned again; %s", f.Retaken, f.Streams, f.Overlaps)
+		}
+	}
+	return nil
+}
+
+func endName(kill bool) string {
+	if kill {
+		return "SIGKILL"
+	}
+	return "stop"
+}
+
+func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kill bool) (f FailedOver, err error) {
+	server, err := servers.Start(ctx, servers.Options{})
+	if err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	client, err := rueidis.NewClient(server.ClientOption())
+	if err != nil {
+		return f, err
+	}
+	defer client.Close()
+	pods := &fleet{dir: server.Dir(), options: WorkerOptions{
+		Addr: server.Addr(), Service: service, LeaseTTL: o.LeaseTTL, SessionTTL: session,
+	}}
+	defer func() { err = errors.Join(err, pods.close()) }()
+
+	victim, err := pods.add(ctx, 2*o.Streams)
+	if err != nil {
+		return f, err
+	}
+	p := producer.Producer{Client: client, Service: service, Prefix: prefix}
+	if _, err := p.Announce(ctx, 0, o.Streams); err != nil {
+		return f, err
+	}
+	if err := await(ctx, o.Streams, patience, victim); err != nil {
+		return f, err
+	}
+	for range o.Pods - 1 {
+		if _, err := pods.add(ctx, 2*o.Streams); err != nil {
+			return f, err
+		}
+	}
+	m := &change{server: server, victim: victim, others: pods.pods[1:], streams: o.Streams}
+	if f, err = m.run(ctx, kill, session); err != nil {
+		return f, err
+	}
+	f.Streams, f.Pods, f.LeaseTTL, f.SessionTTL = o.Streams, o.Pods, o.LeaseTTL, session
+	return f, nil
+}
+
+// change is the end of one pod, and the others.
+type change struct {
+	server  *servers.Server
+	victim  *pod
+	others  []*pod
+	streams int
+}
+
+func (c *change) run(ctx context.Context, kill bool, session time.Duration) (f FailedOver, err error) {
+	before, err := c.tally(ctx)
+	if err != nil {
+		return f, err
+	}
+	at := journal.Monotonic()
+	if err := c.victim.end(kill); err != nil {
+		return f, err
+	}
+	if err := await(ctx, c.streams, patience+session, c.others...); err != nil {
+		return f, err
+	}
+	after, err := c.tally(ctx)
+	if err != nil {
+		return f, err
+	}
+	sent := after.sent.Since(before.sent)
+	f = FailedOver{Killed: kill, Commands: sent.Total(), Scripts: sent.Scripts(), Ran: after.ran - before.ran, ByScript: make(map[string]int64)}
+	for name, n := range after.scripts {
+		if n > before.scripts[name] {
+			f.ByScript[name] = n - before.scripts[name]
+		}
+	}
+	c.read(&f, at)
+	return f, nil
+}
+
+// tally is what was sent and run so far.
+type tally struct {
+	sent    measure.Commands
+	ran     int64
+	scripts map[string]int64 // by the others
+}
+
+func (c *change) tally(ctx context.Context) (t tally, err error) {
+	stats, err := c.server.CommandStats(ctx)
+	if err != nil {
+		return t, err
+	}
+	for _, s := range stats {
+		t.ran += s.Calls
+	}
+	if t.sent, err = measure.CommandsSent(ctx, c.server); err != nil {
+		return t, err
+	}
+	t.scripts = make(map[string]int64)
+	for _, p := range c.others {
+		s, err := p.ask("look")
+		if err != nil {
+			return t, err
+		}
+		for name, n := range s.Scripts {
+			t.scripts[name] += n
+		}
+	}
+	return t, nil
+}
+
+// read fills in what the journals say of a pod that was ended at a time.
+func (c *change) read(f *FailedOver, at time.Duration) {
+	records := make([]overlap.Record, 0, 2*c.streams)
+	until := make(map[string]time.Duration, c.streams)
+	for _, e := range c.victim.journal.Read() {
+		records = append(records, e.Record)
+		if until[e.Stream] = e.Until; f.Killed {
+			until[e.Stream] = at
+		}
+	}
+	var without []time.Duration
+	most, last := 0, at
+	for _, p := range c.others {
+		entries := p.journal.Read()
+		most = max(most, len(entries))
+		for _, e := range entries {
+			records = append(records, e.Record)
+			without = append(without, e.From-until[e.Stream])
+			last = max(last, e.From)
+		}
+	}
+	streams := make(map[string]bool)
+	for _, r := range records[len(records)-len(without):] {
+		streams[r.Stream] = true
+	}
+	slices.Sort(without)
+	f.P50, f.P99, f.Max = quantile(without, .5), quantile(without, .99), quantile(without, 1)
+	f.All, f.Retaken, f.Share = last-at, len(streams), float64(most)/float64(c.streams)
+	if err := overlap.Check(records); err != nil {
+		f.Overlaps = err.Error()
+	}
+}
+
+func writeFailedOver(out io.Writer, all []FailedOver) {
+	heads := []any{"end of the pod"}
+	for _, f := range all {
+		heads = append(heads, endName(f.Killed))
+	}
+	t := newTable(heads...)
+	line := func(what string, cell func(FailedOver) any) {
+		cells := []any{what}
+		for _, f := range all {
+			cells = append(cells, cell(f))
+		}
+		t.row(cells...)
+	}
+	line("streams it held", func(f FailedOver) any { return grouped(f.Streams) })
+	line("session TTL", func(f FailedOver) any { return orDefault(f.SessionTTL, engine.DefaultSessionTTL) })
+	line("without an owner, p50", func(f FailedOver) any { return milliseconds(f.P50) })
+	line("without an owner, p99", func(f FailedOver) any { return milliseconds(f.P99) })
+	line("without an owner, max", func(f FailedOver) any { return milliseconds(f.Max) })
+	line("until all were owned again", func(f FailedOver) any { return milliseconds(f.All) })
+	line("commands from clients", func(f FailedOver) any { return grouped(int(f.Commands)) })
+	line("of these scripts", func(f FailedOver) any { return grouped(int(f.Scripts)) })
+	line("run by the server, a stream", func(f FailedOver) any { return fmt.Sprintf("%.1f", float64(f.Ran)/float64(f.Streams)) })
+	line("largest share", func(f FailedOver) any { return percent(f.Share) })
+	line("owned again", func(f FailedOver) any { return grouped(f.Retaken) })
+	line("two owners, tokens that fall", func(f FailedOver) any { return cmp.Or(f.Overlaps, "none") })
+	t.write(out)
+	fmt.Fprintf(out, `
+%d pods in all, lease TTL %v; those that take over hold nothing before
+without an owner  SIGKILL: from the kill; stop: from the last moment at which the pod owned the stream; to the first at which
+                  the next one was told of it. All processes note this on one clock
+commands          as clients send them, beats meanwhile included; the others ran these scripts:`,
+		all[0].Pods, orDefault(all[0].LeaseTTL, engine.DefaultLeaseTTL))
+	for _, f := range all {
+		fmt.Fprintf(out, "\n                  %s, session %v:", endName(f.Killed), orDefault(f.SessionTTL, engine.DefaultSessionTTL))
+		for _, name := range names(f.ByScript) {
+			fmt.Fprintf(out, " %s %d", name, f.ByScript[name])
+		}
+	}
+	fmt.Fprintln(out)
+	for _, f := range all {
+		session := orDefault(f.SessionTTL, engine.DefaultSessionTTL)
+		what := fmt.Sprintf("%s, session %v: ", endName(f.Killed), session)
+		if f.Killed {
+			goal(out, what+"seconds without an owner", f.Max.Seconds(), "at most", (session + goalTakeover).Seconds())
+		}
+		overlaps := 0
+		if f.Overlaps != "" {
+			overlaps = 1
+		}
+		goal(out, what+"journals that show two owners or falling tokens", float64(overlaps), "at most", 0)
+		goal(out, what+"streams that nobody owns", float64(f.Streams-f.Retaken), "at most", 0)
+	}
+}

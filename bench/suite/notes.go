@@ -1,0 +1,49 @@
+package suite
+
+import (
+	"context"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/journal"
+)
+
+// lookEvery is how often a worker with a journal notes what it owns.
+const lookEvery = 50 * time.Millisecond
+
+// keep notes what the worker owns from now on. end ends that.
+func (w *worker) keep(j *journal.Journal) (end func()) {
+	w.journal = j
+	w.before++
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				j.Look()
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
+func (w *worker) added(_ context.Context, n api.Notification) error {
+	w.journal.Add(n.Lease)
+	return nil
+}
+
+// releasing notes the last moment of an ownership that is handed back.
+func (w *worker) releasing(_ context.Context, n api.Notification) error {
+	if p := w.journal.Page(n.Lease); p != nil && p.Extend(n.Lease) {
+		p.Is(journal.Given)
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// ScanOptions say what is looked at.
+type ScanOptions struct {
+	Pending   []int // entries, each size with a server of its own
+	Consumers int   // that are alive and share them
+	Looks     int
+}
+
+// Scanned is what one look at a partition in which nobody is dead costs, as at the interval.
+type Scanned struct {
+	Pending   int
+	Consumers int
+	Commands  map[string]float64 // that the server ran, what scripts call included, by name
+	Total     float64            // of these
+	Scripts   float64            // sent
+	Took      time.Duration      // median of the looks
+}
+
+// Scan measures looks at partitions in the steady state. Sessions last, nobody renews: what is run is the look.
+func Scan(ctx context.Context, o ScanOptions, r *Report) error {
+	var all []Scanned
+	for _, pending := range o.Pending {
+		s, err := scanOne(ctx, pending, o)
+		if err != nil {
+			return fmt.Errorf("%d entries pending: %w", pending, err)
+		}
+		all = append(all, s)
+	}
+	return r.Write(all, func(out io.Writer) { writeScanned(out, all) })
+}
+
+func scanOne(ctx context.Context, pending int, o ScanOptions) (s Scanned, err error) {
+	server, err := servers.Start(ctx, servers.Options{})
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	client, err := rueidis.NewClient(server.ClientOption())
+	if err != nil {
+		return s, err
+	}
+	defer client.Close()
+	layout, err := cluster.NewLayout(service, 1)
+	if err != nil {
+		return s, err
+	}
+	c := &calm{server: server, client: client, layout: layout}
+	if err := c.fill(ctx, pending, o.Consumers); err != nil {
+		return s, err
+	}
+	scanner := scan.NewStore(layout, scan.Settings{
+		Config: scan.Config{}.WithDefaults(), SessionTTL: engine.DefaultSessionTTL, Gap: time.Hour, Settle: true,
+		Timeout: patience, Page: lease.DefaultMaxBatch,
+	}, client, nil)
+	if err := c.look(ctx, scanner); err != nil { // the server knows the scripts from here on
+		return s, err
+	}
+	s = Scanned{Pending: pending, Consumers: o.Consumers}
+	return s, c.measure(ctx, scanner, o.Looks, &s)
+}
+
+// calm is a partition in which everybody is alive.
+type calm struct {
+	server *servers.Server
+	client rueidis.Client
+	layout *cluster.Layout
+}
+
+func consumer(i int) string { return "pod-" + strconv.Itoa(i) + ".0" }
+
+// fill makes consumers that live for long and has them read so many entries together.
+func (c *calm) fill(ctx context.Context, pending, consumers int) error {
+	store := lease.NewStore(c.layout, lease.Settings{
+		LeaseTTL: engine.DefaultLeaseTTL, SessionTTL: engine.DefaultSessionTTL, Gap: time.Hour, Settle: true, Timeout: patience,
+	}, c.client, c.client, nil)
+	p := producer.Producer{Client: c.client, Service: service, Prefix: prefix}
+	if _, err := p.Announce(ctx, 0, pending); err != nil {
+		return err
+	}
+	later := float64(time.Now().Add(time.Hour).UnixMilli())
+	read := 0
+	for i := range consumers {
+		if _, err := store.Open(ctx, 0, consumer(i), 0); err != nil {
+			return err
+		}
+		session := c.client.B().Zadd().Key(c.layout.Keys(0).Sessions).ScoreMember().ScoreMember(later, consumer(i)).Build()
+		if err := c.client.Do(ctx, session).Error(); err != nil {
+			return err
+		}
+		if share := (i+1)*pending/consumers - i*pending/consumers; share > 0 {
+			got, err := store.Read(ctx, 0, consumer(i), share, time.Millisecond)
+			if err != nil {
+				return err
+			}
+			read += len(got)
+		}
+	}
+	if read != pending {
+		return fmt.Errorf("%d of %d entries were read", read, pending)
+	}
+	return nil
+}
+
+// look is what an engine does at its interval.
+func (c *calm) look(ctx context.Context, scanner *scan.Store) error {
+	turn, err := scanner.Turn(ctx, 0, consumer(0))
+	if err != nil {
+		return err
+	}
+	dead, err := scanner.Dead(ctx, 0, consumer(0), true)
+	if err != nil {
+		return err
+	}
+	if !turn || len(dead) > 0 {
+		return fmt.Errorf("the look had its turn: %v, and found %d consumers dead that live", turn, len(dead))
+	}
+	return nil
+}
+
+// measure looks so often, with the interval over each time.
+func (c *calm) measure(ctx context.Context, scanner *scan.Store, looks int, s *Scanned) error {
+	var took []time.Duration
+	before, err := c.server.CommandStats(ctx)
+	if err != nil {
+		return err
+	}
+	for range looks {
+		if err := c.client.Do(ctx, c.client.B().Del().Key(c.layout.Keys(0).Scan).Build()).Error(); err != nil {
+			return err
+		}
+		began := time.Now()
+		if err := c.look(ctx, scanner); err != nil {
+			return err
+		}
+		took = append(took, time.Since(began))
+	}
+	after, err := c.server.CommandStats(ctx)
+	if err != nil {
+		return err
+	}
+	s.Took, s.Commands = median(took), make(map[string]float64)
+	ours := map[string]int64{"info": 1, "del": int64(looks)} // asked for here
+	for name, stat := range after {
+		if n := stat.Calls - before[name].Calls - ours[name]; n > 0 {
+			s.Commands[name] = float64(n) / float64(looks)
+			s.Total += s.Commands[name]
+		}
+	}
+	s.Scripts = s.Commands["evalsha"]
+	return nil
+}
+
+func writeScanned(out io.Writer, all []Scanned) {
+	t := newTable("entries pending", "consumers", "scripts", "commands", "time")
+	for _, s := range all {
+		t.row(grouped(s.Pending), s.Consumers, fmt.Sprintf("%.1f", s.Scripts), fmt.Sprintf("%.1f", s.Total), milliseconds(s.Took))
+	}
+	t.write(out)
+	fmt.Fprint(out, "\ncommands  all that the server runs for one look at a partition, those that scripts call included:")
+	for _, s := range all {
+		fmt.Fprintf(out, "\n          %s pending:", grouped(s.Pending))
+		for _, name := range names(s.Commands) {
+			fmt.Fprintf(out, " %s %.1f", name, s.Commands[name])
+		}
+	}
+	fmt.Fprint(out, "\ntime      of both scripts, one after the other: median\n")
+	for _, s := range all[1:] {
+		goal(out, fmt.Sprintf("%s pending: commands a look, where %s pending cost %s", grouped(s.Pending), grouped(all[0].Pending), figureText(all[0].Total)),
+			s.Total, "at most", all[0].Total)
+	}
+}
