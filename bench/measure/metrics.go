@@ -17,6 +17,14 @@ func Counter(g prometheus.Gatherer, name, label, value string) (sum float64) {
 	return sum
 }
 
+// Sum is the sum of all counters of that name; 0 if there are none.
+func Sum(g prometheus.Gatherer, name string) (sum float64) {
+	for _, m := range gather(g, name) {
+		sum += m.GetCounter().GetValue()
+	}
+	return sum
+}
+
 func gather(g prometheus.Gatherer, name string) []*dto.Metric {
 	families, err := g.Gather()
 	if err != nil {

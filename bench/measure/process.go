@@ -1,6 +1,8 @@
 package measure
 
 import (
+	"fmt"
+	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -23,4 +25,25 @@ func Heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// Memory is the bytes of live objects, counted as Heap does, and of the stacks that goroutines use.
+func Memory() uint64 {
+	live := Heap()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return live + m.StackInuse
+}
+
+// RSS is the bytes of memory that the kernel has given this process. It needs /proc.
+func RSS() (int64, error) {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, err
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
+		return 0, fmt.Errorf("/proc/self/statm: %w", err)
+	}
+	return resident * int64(os.Getpagesize()), nil
 }
