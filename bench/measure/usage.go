@@ -1,0 +1,114 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// Usage is what the masters behind a client have used since they started, all their clients together.
+type Usage struct {
+	CPU       time.Duration // user and system
+	BytesIn   int64         // from clients
+	BytesOut  int64         // to clients
+	Processed int64         // commands, those that scripts call included
+	Calls     Commands      // likewise, by name
+	Version   string        // of the server
+	Cluster   bool
+	Masters   int
+}
+
+// ReadUsage asks every master. It adds one INFO, and for several nodes as many more.
+func ReadUsage(ctx context.Context, client rueidis.Client) (Usage, error) {
+	u := Usage{Calls: make(Commands)}
+	for addr, node := range client.Nodes() {
+		text, err := node.Do(ctx, node.B().Info().Section("all").Build()).ToString()
+		if err != nil {
+			return u, fmt.Errorf("asking %s for its usage: %w", addr, err)
+		}
+		fields := infoFields(text)
+		if fields["role"] != "master" {
+			continue
+		}
+		u.Masters++
+		u.Cluster = fields["cluster_enabled"] == "1"
+		u.Version = fields["redis_version"]
+		if err := u.add(fields); err != nil {
+			return u, fmt.Errorf("what %s says of its usage: %w", addr, err)
+		}
+	}
+	if u.Masters == 0 {
+		return u, errors.New("none of the servers is a master")
+	}
+	return u, nil
+}
+
+func infoFields(text string) map[string]string {
+	fields := make(map[string]string)
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			fields[name] = value
+		}
+	}
+	return fields
+}
+
+func (u *Usage) add(fields map[string]string) (err error) {
+	for _, name := range []string{"used_cpu_user", "used_cpu_sys"} {
+		seconds, failed := strconv.ParseFloat(fields[name], 64)
+		err = errors.Join(err, failed)
+		u.CPU += time.Duration(seconds * float64(time.Second))
+	}
+	for name, sum := range map[string]*int64{
+		"total_net_input_bytes": &u.BytesIn, "total_net_output_bytes": &u.BytesOut, "total_commands_processed": &u.Processed,
+	} {
+		n, failed := strconv.ParseInt(fields[name], 10, 64)
+		err = errors.Join(err, failed)
+		*sum += n
+	}
+	for name, value := range fields {
+		command, ok := strings.CutPrefix(name, "cmdstat_")
+		if !ok {
+			continue
+		}
+		command, _, _ = strings.Cut(command, "|")
+		calls, _, _ := strings.Cut(strings.TrimPrefix(value, "calls="), ",")
+		n, failed := strconv.ParseInt(calls, 10, 64)
+		err = errors.Join(err, failed)
+		u.Calls[command] += n
+	}
+	return err
+}
+
+// Since is what was used after an earlier reading.
+func (u Usage) Since(earlier Usage) Usage {
+	u.CPU -= earlier.CPU
+	u.BytesIn -= earlier.BytesIn
+	u.BytesOut -= earlier.BytesOut
+	u.Processed -= earlier.Processed
+	u.Calls = u.Calls.Since(earlier.Calls)
+	return u
+}
+
+// Sent is what clients sent by themselves, if those are the commands that they send and scripts do not call.
+func (u Usage) Sent(names ...string) Commands {
+	c := maps.Clone(u.Calls)
+	maps.DeleteFunc(c, func(name string, _ int64) bool {
+		for _, n := range names {
+			if n == name {
+				return false
+			}
+		}
+		return true
+	})
+	return c
+}
+
+// SentByEngine are the commands that an engine and its client send and no script of its calls.
+func SentByEngine() []string { return sent }
