@@ -1,0 +1,130 @@
+package notice
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/redis/rueidis"
+)
+
+// clientName is what a side connection adds to the name of the client, so that an operator tells them apart.
+const clientName = "streamlease-notices"
+
+// dial connects as the client library does with these options.
+func dial(ctx context.Context, opt *rueidis.ClientOption, address string) (net.Conn, error) {
+	switch {
+	case opt.DialCtxFn != nil:
+		return opt.DialCtxFn(ctx, address, &opt.Dialer, opt.TLSConfig)
+	case opt.DialFn != nil:
+		return opt.DialFn(address, &opt.Dialer, opt.TLSConfig)
+	case opt.TLSConfig != nil:
+		d := tls.Dialer{NetDialer: &opt.Dialer, Config: opt.TLSConfig}
+		return d.DialContext(ctx, "tcp", address)
+	}
+	return opt.Dialer.DialContext(ctx, "tcp", address)
+}
+
+// endpointType is what to ask for on a connection.
+func endpointType(want EndpointType, secure bool, remote net.Addr) EndpointType {
+	if want != EndpointAuto {
+		return want
+	}
+	private := false
+	if remote != nil {
+		if at, err := netip.ParseAddrPort(remote.String()); err == nil {
+			ip := at.Addr().Unmap()
+			private = ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast()
+		}
+	}
+	switch {
+	case secure && private:
+		return EndpointInternalFQDN
+	case secure:
+		return EndpointExternalFQDN
+	case private:
+		return EndpointInternalIP
+	}
+	return EndpointExternalIP
+}
+
+// command is one command on the wire.
+func command(words ...string) []byte {
+	var b []byte
+	b = append(b, '*')
+	b = strconv.AppendInt(b, int64(len(words)), 10)
+	b = append(b, "\r\n"...)
+	for _, w := range words {
+		b = append(b, '$')
+		b = strconv.AppendInt(b, int64(len(w)), 10)
+		b = append(b, "\r\n"...)
+		b = append(b, w...)
+		b = append(b, "\r\n"...)
+	}
+	return b
+}
+
+// hello is the first command of a connection.
+func hello(opt *rueidis.ClientOption, remote net.Addr) ([]byte, error) {
+	user, password := opt.Username, opt.Password
+	if opt.AuthCredentialsFn != nil {
+		c, err := opt.AuthCredentialsFn(rueidis.AuthCredentialsContext{Address: remote})
+		if err != nil {
+			return nil, fmt.Errorf("credentials: %w", err)
+		}
+		user, password = c.Username, c.Password
+	}
+	words := []string{"HELLO", "3"}
+	if user != "" || password != "" {
+		if user == "" {
+			user = "default"
+		}
+		words = append(words, "AUTH", user, password)
+	}
+	name := clientName
+	if opt.ClientName != "" {
+		name = opt.ClientName + "-" + clientName
+	}
+	return command(append(words, "SETNAME", name)...), nil
+}
+
+func optIn(t EndpointType) []byte {
+	return command("CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", string(t))
+}
+
+var ping = command("PING")
+
+// identity tells a server from another that has taken its address, as far as HELLO says: its name and version.
+func identity(reply *value) string {
+	var server, version string
+	for i := 0; i+1 < len(reply.elements); i += 2 {
+		switch reply.elements[i].text {
+		case "server":
+			server = reply.elements[i+1].text
+		case "version":
+			version = reply.elements[i+1].text
+		}
+	}
+	return server + " " + version
+}
+
+// passing are the first words of errors that say nothing about whether a server knows a command.
+var passing = map[string]bool{
+	"LOADING": true, "BUSY": true, "MASTERDOWN": true, "CLUSTERDOWN": true, "TRYAGAIN": true,
+	"NOAUTH": true, "WRONGPASS": true, "NOREPLICAS": true, "MISCONF": true,
+}
+
+// ServerError is an error that a server answered.
+type ServerError struct{ Text string }
+
+func (e *ServerError) Error() string { return e.Text }
+
+// definite says whether the server will say the same again.
+func (e *ServerError) definite() bool {
+	word, _, _ := strings.Cut(e.Text, " ")
+	return !passing[word]
+}

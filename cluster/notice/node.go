@@ -1,0 +1,309 @@
+package notice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// pingEvery is how often a side connection is asked for a sign of life; one that gives none in silent is dead.
+	pingEvery = time.Second
+	silent    = 3 * pingEvery
+
+	// answerTime bounds connecting, and each answer of the handshake.
+	answerTime = 5 * time.Second
+
+	// The wait between two attempts to connect, from first doubling up to last, each less up to half of it.
+	firstWait = 100 * time.Millisecond
+	lastWait  = 10 * time.Second
+
+	// lookAgain is how often to look whether a server that does not announce has become another one, and askAgain how
+	// often to ask it though it has not.
+	lookAgain = time.Hour
+	askAgain  = 24 * time.Hour
+
+	// A node that moves is looked for at its new endpoint so often, with so much in between.
+	handOffs     = 3
+	handOffPause = 500 * time.Millisecond
+)
+
+// State is how things are between a Watcher and one node.
+type State uint8
+
+const (
+	Connecting State = iota // not yet, or not any more
+	Listening               // it announces
+	Refused                 // it does not
+)
+
+var stateNames = [...]string{Connecting: "connecting", Listening: "listening", Refused: "refused"}
+
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return "invalid"
+}
+
+// Node is what is known of a node.
+type Node struct {
+	Address string
+	State   State
+	Err     error // of the last attempt; of Refused what the server said
+}
+
+// node holds the side connection to one node. Its goroutine runs loop; all fields are that goroutine's.
+type node struct {
+	w       *Watcher
+	address string
+	again   chan struct{} // has a refused node looked at now
+
+	refused  string    // identity of the server that refused; empty: none has
+	asked    time.Time // when it did
+	endpoint string    // where to connect in the place of address; empty: to address
+	tries    int       // of endpoint
+	moved    Notice    // the last Moving that was acted on, and when
+	movedAt  time.Time
+}
+
+// errRefused ends an attempt at a node that does not announce.
+var errRefused = errors.New("the server does not announce maintenance")
+
+// errMoved ends a connection whose node goes away.
+var errMoved = errors.New("the node moves")
+
+// loop keeps a connection until ctx ends.
+func (n *node) loop(ctx context.Context) {
+	wait := firstWait
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := n.connect(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		switch {
+		case errors.Is(err, errRefused):
+			n.rest(ctx)
+			continue
+		case errors.Is(err, errMoved):
+			wait = firstWait
+		case time.Since(began) > lastWait:
+			wait = firstWait
+		}
+		n.w.state(ctx, n.address, Connecting, err)
+		if n.endpoint != "" {
+			wait = handOffPause
+			if n.tries++; n.tries > handOffs {
+				n.endpoint, n.tries, wait = "", 0, firstWait
+			}
+		}
+		pause(ctx, wait-time.Duration(float64(wait)/2*n.w.random()))
+		wait = min(2*wait, lastWait)
+	}
+}
+
+// rest waits until a node that refused may have changed.
+func (n *node) rest(ctx context.Context) {
+	timer := time.NewTimer(lookAgain - time.Duration(float64(lookAgain)/10*n.w.random()))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-n.again:
+	}
+}
+
+// connect makes a connection, asks for notices, and listens until it ends.
+func (n *node) connect(ctx context.Context) error {
+	address := n.address
+	if n.endpoint != "" {
+		address = n.endpoint
+	}
+	dialing, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	conn, err := dial(dialing, &n.w.opt, address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+
+	l := &line{n: n, conn: conn}
+	l.in = newReader(&patient{conn: conn})
+	defer l.stay()
+	if err := l.handshake(ctx); err != nil {
+		return err
+	}
+	n.tries = 0
+	n.w.state(ctx, n.address, Listening, nil)
+	var pings sync.WaitGroup
+	defer pings.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	pings.Go(func() { l.ping(ctx) })
+	return l.listen(ctx)
+}
+
+// line is one connection.
+type line struct {
+	n     *node
+	conn  net.Conn
+	in    *reader
+	since time.Time   // when it was asked for notices
+	leave *time.Timer // closes it, since its node goes away; nil: it does not
+	left  atomic.Bool // it has been
+}
+
+// patient reads from a connection that must not be silent for long.
+type patient struct{ conn net.Conn }
+
+func (p *patient) Read(b []byte) (int, error) {
+	if err := p.conn.SetReadDeadline(time.Now().Add(silent)); err != nil {
+		return 0, err
+	}
+	return p.conn.Read(b)
+}
+
+func (l *line) handshake(ctx context.Context) error {
+	n := l.n
+	first, err := hello(&n.w.opt, l.conn.RemoteAddr())
+	if err != nil {
+		return err
+	}
+	answer, err := l.ask(ctx, first)
+	if err != nil {
+		return l.refusal(ctx, "", err)
+	}
+	id := identity(&answer)
+	if n.refused == id && time.Since(n.asked) < askAgain {
+		return errRefused
+	}
+	n.refused = ""
+	l.since = time.Now()
+	_, err = l.ask(ctx, optIn(endpointType(n.w.cfg.Endpoint, n.w.opt.TLSConfig != nil, l.conn.RemoteAddr())))
+	return l.refusal(ctx, id, err)
+}
+
+// refusal remembers that a server, and not the way to it, was the reason.
+func (l *line) refusal(ctx context.Context, id string, err error) error {
+	var said *ServerError
+	if err == nil || !errors.As(err, &said) || !said.definite() {
+		return err
+	}
+	l.n.refused, l.n.asked = id, time.Now()
+	l.n.w.state(ctx, l.n.address, Refused, err)
+	return fmt.Errorf("%w: %w", errRefused, err)
+}
+
+// ask sends a command and waits for its answer; what is pushed in between is taken in.
+func (l *line) ask(ctx context.Context, words []byte) (value, error) {
+	deadline := time.Now().Add(answerTime)
+	if err := l.write(words); err != nil {
+		return value{}, err
+	}
+	for time.Now().Before(deadline) {
+		v, err := l.in.read()
+		switch {
+		case err != nil:
+			return v, err
+		case v.kind == '>':
+			l.pushed(ctx, &v)
+		case v.isError():
+			return v, &ServerError{v.text}
+		default:
+			return v, nil
+		}
+	}
+	return value{}, errors.New("pushes, but no answer")
+}
+
+func (l *line) write(words []byte) error {
+	if err := l.conn.SetWriteDeadline(time.Now().Add(silent)); err != nil {
+		return err
+	}
+	_, err := l.conn.Write(words)
+	return err
+}
+
+// ping asks for signs of life until ctx ends. One that cannot be asked is not heard of either, so errors say nothing new.
+func (l *line) ping(ctx context.Context) {
+	for pause(ctx, pingEvery-time.Duration(float64(pingEvery)/10*l.n.w.random())) {
+		if l.write(ping) != nil {
+			return
+		}
+	}
+}
+
+// listen takes in what is pushed until the connection ends, or the node has moved.
+func (l *line) listen(ctx context.Context) error {
+	for ctx.Err() == nil {
+		v, err := l.in.read()
+		if err != nil {
+			if l.left.Load() {
+				return errMoved
+			}
+			return err
+		}
+		if v.kind == '>' {
+			l.pushed(ctx, &v)
+		}
+	}
+	return ctx.Err()
+}
+
+// pushed takes in what the server sent of its own accord.
+func (l *line) pushed(ctx context.Context, v *value) {
+	notice, ok := parse(v)
+	if !ok {
+		return
+	}
+	if notice.Kind == Moving {
+		l.move(notice)
+	}
+	l.n.w.take(ctx, l.n.address, l.since, notice)
+}
+
+// move has the connection made anew: soon where the node has said where it goes, else when half of the time is over, since
+// the same address leads elsewhere by then. What is said again on the new connection moves nothing again.
+func (l *line) move(m Notice) {
+	n, now := l.n, time.Now()
+	again := m.Seq >= 0 && m.Seq <= n.moved.Seq || m.Seq < 0 && m.Endpoint == n.moved.Endpoint
+	if again && n.moved.Kind != 0 && now.Sub(n.movedAt) < remembered {
+		return
+	}
+	n.moved, n.movedAt = m, now
+	n.endpoint, n.tries = m.Endpoint, 0
+	in := max(m.In/2, 0)
+	if m.Endpoint != "" {
+		in = time.Duration(float64(handOffPause) * n.w.random())
+	}
+	l.stay()
+	l.leave = time.AfterFunc(min(in, n.w.cfg.MaxWindow), func() {
+		l.left.Store(true)
+		l.conn.Close()
+	})
+}
+
+// stay stops the timer of move.
+func (l *line) stay() {
+	if l.leave != nil {
+		l.leave.Stop()
+	}
+}
+
+// pause waits; false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,217 @@
+package notice
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is what a notice announces. The zero value is invalid.
+type Kind uint8
+
+const (
+	Moving      Kind = iota + 1 // an endpoint goes away
+	Migrating                   // shards begin to move
+	Migrated                    // they have
+	FailingOver                 // replicas of shards are about to be promoted
+	FailedOver                  // they have been
+	SlotsMoving                 // SMIGRATING: slots begin to move
+	SlotsMoved                  // SMIGRATED: they have
+)
+
+var kinds = [...]struct {
+	name    string
+	numbers int  // before the rest
+	ends    Kind // the beginning that this completes; 0: it is one
+}{
+	Moving:      {name: "MOVING", numbers: 2},
+	Migrating:   {name: "MIGRATING", numbers: 2},
+	Migrated:    {name: "MIGRATED", numbers: 1, ends: Migrating},
+	FailingOver: {name: "FAILING_OVER", numbers: 2},
+	FailedOver:  {name: "FAILED_OVER", numbers: 1, ends: FailingOver},
+	SlotsMoving: {name: "SMIGRATING", numbers: 1},
+	SlotsMoved:  {name: "SMIGRATED", numbers: 1, ends: SlotsMoving},
+}
+
+// String is the name on the wire.
+func (k Kind) String() string {
+	if k == 0 || int(k) >= len(kinds) {
+		return "invalid"
+	}
+	return kinds[k].name
+}
+
+// completes is the kind of beginning that k completes; 0 when k is a beginning itself.
+func (k Kind) completes() Kind { return kinds[k].ends }
+
+// Notice is one announcement.
+type Notice struct {
+	Kind Kind
+
+	// Seq is its number, the same on every node of the database and rising over all kinds; -1 when it has none.
+	Seq int64
+
+	// In is the time that was announced; 0 when none was. It may be 0 or negative all the same, which means now.
+	In time.Duration
+
+	// Endpoint is where a Moving one goes, host:port; empty when that is not told: the same address, later.
+	Endpoint string
+
+	// Shards are what Migrating, FailingOver and their completions are about; empty when that cannot be made out.
+	Shards []string
+
+	// Slots are what SlotsMoving and SlotsMoved are about; empty when that cannot be made out.
+	Slots Slots
+
+	// Moves say of SlotsMoved which slots went where.
+	Moves []Move
+}
+
+// Move is slots that went from one node to another, each host:port or empty when it is not told.
+type Move struct {
+	Source, Target string
+	Slots          Slots
+}
+
+// parse makes a notice of a push; false for every other push, and for all other values.
+func parse(v *value) (n Notice, ok bool) {
+	if v.kind != '>' || len(v.elements) == 0 {
+		return n, false
+	}
+	name := strings.TrimSpace(v.elements[0].text)
+	for k := Moving; int(k) < len(kinds); k++ {
+		if strings.EqualFold(name, kinds[k].name) {
+			n.Kind = k
+		}
+	}
+	if n.Kind == 0 {
+		return n, false
+	}
+	rest := v.elements[1:]
+	numbers := [2]int64{-1, 0}
+	want := kinds[n.Kind].numbers
+	for i := range want {
+		if len(rest) == 0 {
+			break
+		}
+		// A number that is left out must not take the place of what follows: of shards, which look like one.
+		number, is := rest[0].number(len(rest) > want-i)
+		if !is {
+			break
+		}
+		if !rest[0].null {
+			numbers[i] = number
+		}
+		rest = rest[1:]
+	}
+	n.Seq = max(numbers[0], -1)
+	const most = 1 << 32 // seconds
+	n.In = time.Duration(min(max(numbers[1], -most), most)) * time.Second
+	n.rest(rest)
+	return n, true
+}
+
+// number reads a number, or a null in the place of one. A string counts as one only if strings may.
+func (v *value) number(strings bool) (int64, bool) {
+	switch v.kind {
+	case ':', '(', ',':
+	case '_':
+		return 0, true
+	case '+', '$':
+		if v.null {
+			return 0, true
+		}
+		if !strings {
+			return 0, false
+		}
+	default:
+		return 0, false
+	}
+	if n, err := strconv.ParseInt(v.text, 10, 64); err == nil {
+		return n, true
+	}
+	f, err := strconv.ParseFloat(v.text, 64)
+	if err != nil || f != f || f > 1<<53 || f < -(1<<53) {
+		return 0, v.kind == ':' // a number that cannot be read stands in the place of one
+	}
+	return int64(f), true
+}
+
+// rest reads what follows the numbers.
+func (n *Notice) rest(elements []value) {
+	switch n.Kind {
+	case Moving:
+		if len(elements) > 0 {
+			n.Endpoint = endpoint(elements[0].text)
+		}
+	case Migrating, Migrated, FailingOver, FailedOver:
+		n.Shards = shards(nil, elements, 0)
+	case SlotsMoving:
+		n.slots(elements)
+	case SlotsMoved:
+		n.moves(elements)
+	}
+}
+
+// endpoint is an address, or empty where there is none in it.
+func endpoint(text string) string {
+	text = strings.TrimSpace(text)
+	host, port, found := cutLast(text, ":")
+	if !found || host == "" || host == "?" || port == "" || strings.EqualFold(text, "null") {
+		return ""
+	}
+	return text
+}
+
+func cutLast(text, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(text, sep); i >= 0 {
+		return text[:i], text[i+len(sep):], true
+	}
+	return text, "", false
+}
+
+// shards gathers names of shards from lists, and from lists of lists.
+func shards(names []string, elements []value, depth int) []string {
+	for i := range elements {
+		v := &elements[i]
+		for name := range strings.SplitSeq(v.text, ",") {
+			if name = strings.TrimSpace(name); name != "" && name != "?" && !v.null {
+				names = append(names, name)
+			}
+		}
+		if depth < maxDepth {
+			names = shards(names, v.elements, depth+1)
+		}
+	}
+	return names
+}
+
+// slots takes in all lists of slots, wherever they are.
+func (n *Notice) slots(elements []value) {
+	for i := range elements {
+		s := ParseSlots(elements[i].text)
+		n.Slots.add(&s)
+		n.slots(elements[i].elements)
+	}
+}
+
+// moves reads triplets: lists of them, one by itself, or its parts among the elements.
+func (n *Notice) moves(elements []value) {
+	var parts []string
+	for i := range elements {
+		if v := &elements[i]; len(v.elements) > 0 {
+			n.moves(v.elements)
+		} else {
+			parts = append(parts, v.text)
+		}
+	}
+	switch {
+	case len(parts) >= 3:
+		m := Move{Source: endpoint(parts[0]), Target: endpoint(parts[1]), Slots: ParseSlots(parts[2])}
+		n.Moves = append(n.Moves, m)
+		n.Slots.add(&m.Slots)
+	case len(parts) > 0:
+		s := ParseSlots(parts[len(parts)-1])
+		n.Slots.add(&s)
+	}
+}

@@ -1,0 +1,263 @@
+package notice
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// MinWindow is the shortest that a window is, since announced times of 2 s, 0 and less occur.
+	MinWindow = 10 * time.Second
+
+	// longest is how many times its length a window stays open whose completion does not come.
+	longest = 3
+
+	// replayed is how long after an opt-in a completion may be an old one that is repeated.
+	replayed = 2 * time.Second
+
+	// remembered is how long it is known what was announced: longer than any window, and than a node takes to come back
+	// with the same announcements.
+	remembered = 15 * time.Minute
+
+	// maxWindows is how many windows are told apart. More of them are one of the whole service.
+	maxWindows = 64
+
+	// maxSeen is how many numbers are known at most.
+	maxSeen = 4096
+)
+
+// Window is one window of maintenance.
+type Window struct {
+	Kind     Kind // of the notice that opened it: a beginning
+	Seq      int64
+	Node     string        // that told of it first, which is often not the one affected
+	Endpoint string        // see Notice
+	Shards   []string      // those that are not done; empty: all, as far as is known
+	Slots    Slots         // likewise
+	Opened   time.Time     //
+	Length   time.Duration // what was announced, within limits
+	Until    time.Time     // when it ends without a completion
+}
+
+// Covers says whether the window may concern a slot: only moving slots are told by number, so every other window
+// concerns the whole service.
+func (w *Window) Covers(slot uint16) bool {
+	return w.Kind != SlotsMoving || w.Slots.Len() == 0 || w.Slots.Has(slot)
+}
+
+// Change is what a notice, or the time, has changed.
+type Change struct {
+	Window    Window // as it is now, or was last
+	Open      bool   // it was opened; else it has ended
+	Completed bool   // it has ended by a notice; else its time was up
+}
+
+// Tracker makes windows of what nodes announce. It is passive: now is an argument, of which none may be before the last
+// one. Not safe for concurrent use.
+type Tracker struct {
+	most    time.Duration
+	seen    map[seenKey]time.Time
+	ended   []ending
+	windows []Window
+	forgot  time.Time // when what is old was dropped last
+}
+
+type seenKey struct {
+	kind Kind
+	seq  int64
+}
+
+// ending is a completion that was seen.
+type ending struct {
+	at time.Time
+	Notice
+}
+
+// NewTracker has windows of at most so long.
+func NewTracker(most time.Duration) *Tracker {
+	return &Tracker{most: most, seen: make(map[seenKey]time.Time)}
+}
+
+// Take takes in a notice that a node sent which was asked for notices at since, and returns what has changed; nothing for
+// a notice that is known, or out of date.
+func (t *Tracker) Take(now time.Time, node string, since time.Time, n Notice) []Change {
+	t.forget(now)
+	key := seenKey{n.Kind, n.Seq}
+	if _, known := t.seen[key]; known && n.Seq >= 0 {
+		return nil
+	}
+	begun := n.Kind.completes()
+	if begun != 0 && now.Sub(since) < replayed && !t.endsSome(begun, &n) {
+		return nil // not remembered: its repetition from another node may be in time
+	}
+	if n.Seq >= 0 {
+		if len(t.seen) >= maxSeen {
+			clear(t.seen)
+		}
+		t.seen[key] = now
+	}
+	if begun != 0 {
+		return t.complete(now, begun, node, n)
+	}
+	return t.begin(now, node, n)
+}
+
+// endsSome says whether a completion is of a window that is open.
+func (t *Tracker) endsSome(begun Kind, n *Notice) bool {
+	return slices.ContainsFunc(t.windows, func(w Window) bool {
+		return w.Kind == begun && w.before(n) && w.without(n) != whole
+	})
+}
+
+// before says whether a completion is later than the window's beginning, as far as is known.
+func (w *Window) before(n *Notice) bool { return w.Seq < 0 || n.Seq < 0 || w.Seq < n.Seq }
+
+// remains is what a completion leaves of a window.
+type remains uint8
+
+const (
+	none remains = iota
+	some
+	whole
+)
+
+// without takes what a completion is about out of the window, and says what is left. Where either does not say what it
+// is about, the completion is of all of it.
+func (w *Window) without(n *Notice) remains {
+	switch before := w.Slots.Len(); {
+	case n.Kind == SlotsMoved && before > 0 && n.Slots.Len() > 0:
+		w.Slots.remove(&n.Slots)
+		return left(before, w.Slots.Len())
+	case n.Kind != SlotsMoved && len(w.Shards) > 0 && len(n.Shards) > 0:
+		before := len(w.Shards)
+		w.Shards = slices.DeleteFunc(slices.Clone(w.Shards), func(s string) bool { return slices.Contains(n.Shards, s) })
+		return left(before, len(w.Shards))
+	}
+	return none
+}
+
+func left(before, after int) remains {
+	switch after {
+	case 0:
+		return none
+	case before:
+		return whole
+	}
+	return some
+}
+
+// begin opens a window.
+func (t *Tracker) begin(now time.Time, node string, n Notice) []Change {
+	w := Window{
+		Kind: n.Kind, Seq: n.Seq, Node: node, Endpoint: n.Endpoint, Shards: n.Shards, Slots: n.Slots,
+		Opened: now, Length: max(MinWindow, min(n.In, t.most)),
+	}
+	w.Until = now.Add(w.Length)
+	if n.Kind != Moving {
+		w.Until = now.Add(longest * w.Length)
+	}
+	for i := range t.ended {
+		// What one node tells late, others may have told the end of.
+		if e := &t.ended[i]; e.Kind.completes() == n.Kind && e.Seq > n.Seq && n.Seq >= 0 && w.without(&e.Notice) == none {
+			return nil
+		}
+	}
+	var changes []Change
+	for i := range t.windows {
+		// Announced again, without a number or under a new one: one window, that lasts as long as the longer.
+		if o := &t.windows[i]; o.Kind == w.Kind && slices.Equal(o.Shards, w.Shards) && o.Slots == w.Slots && o.Endpoint == w.Endpoint {
+			w.Opened = o.Opened
+			w.Length = max(w.Length, o.Length)
+			if o.Until.After(w.Until) {
+				w.Until = o.Until
+			}
+			w.Node = o.Node
+			news := w.Seq >= 0 && w.Seq != o.Seq
+			if w.Seq < 0 {
+				w.Seq = o.Seq
+			}
+			*o = w
+			if news {
+				return []Change{{Window: w, Open: true}}
+			}
+			return nil
+		}
+	}
+	if len(t.windows) == maxWindows {
+		changes = append(changes, Change{Window: t.windows[0]})
+		t.windows = slices.Delete(t.windows, 0, 1)
+		w.Shards, w.Slots = nil, Slots{}
+	}
+	t.windows = append(t.windows, w)
+	return append(changes, Change{Window: w, Open: true})
+}
+
+// complete ends what a completion is about. One of a beginning that was not heard is told too: something has changed.
+func (t *Tracker) complete(now time.Time, begun Kind, node string, n Notice) (changes []Change) {
+	t.ended = append(t.ended, ending{now, n})
+	if len(t.ended) > maxWindows {
+		t.ended = slices.Delete(t.ended, 0, 1)
+	}
+	heard := false
+	var open []Window
+	for _, w := range t.windows {
+		if w.Kind != begun || !w.before(&n) {
+			open = append(open, w)
+			continue
+		}
+		switch w.without(&n) {
+		case none:
+			heard = true
+			changes = append(changes, Change{Window: w, Completed: true})
+			continue
+		case some:
+			heard = true
+		}
+		open = append(open, w)
+	}
+	t.windows = open
+	if !heard {
+		w := Window{Kind: begun, Seq: n.Seq, Node: node, Shards: n.Shards, Slots: n.Slots, Opened: now, Until: now}
+		changes = append(changes, Change{Window: w, Completed: true})
+	}
+	return changes
+}
+
+// Expire ends the windows whose time is up.
+func (t *Tracker) Expire(now time.Time) (changes []Change) {
+	t.windows = slices.DeleteFunc(t.windows, func(w Window) bool {
+		if now.Before(w.Until) {
+			return false
+		}
+		changes = append(changes, Change{Window: w})
+		return true
+	})
+	return changes
+}
+
+// Next is when Expire has something to do; false when no window is open.
+func (t *Tracker) Next() (at time.Time, open bool) {
+	for _, w := range t.windows {
+		if at.IsZero() || w.Until.Before(at) {
+			at = w.Until
+		}
+	}
+	return at, len(t.windows) > 0
+}
+
+// Windows are those that are open, which the caller may keep.
+func (t *Tracker) Windows() []Window { return slices.Clone(t.windows) }
+
+// forget drops what was seen long ago.
+func (t *Tracker) forget(now time.Time) {
+	if now.Sub(t.forgot) < remembered/10 {
+		return
+	}
+	t.forgot = now
+	for key, at := range t.seen {
+		if now.Sub(at) > remembered {
+			delete(t.seen, key)
+		}
+	}
+	t.ended = slices.DeleteFunc(t.ended, func(e ending) bool { return now.Sub(e.at) > remembered })
+}

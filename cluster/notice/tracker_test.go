@@ -1,0 +1,267 @@
+package notice
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// account is a tracker, and a clock that a test sets.
+type account struct {
+	*Tracker
+	t     *testing.T
+	now   time.Time
+	since time.Time // of the opt-in of every node
+}
+
+func newAccount(t *testing.T) *account {
+	start := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	return &account{Tracker: NewTracker(DefaultMaxWindow), t: t, now: start, since: start.Add(-time.Minute)}
+}
+
+func (a *account) take(text string) []Change { return a.from("n1:1", text) }
+
+func (a *account) from(node, text string) []Change {
+	a.t.Helper()
+	all := readAll(a.t, wire(text, false))
+	n, ok := parse(&all[0])
+	require.True(a.t, ok, text)
+	return a.Take(a.now, node, a.since, n)
+}
+
+// pass lets time pass, and returns what that has changed.
+func (a *account) pass(d time.Duration) []Change {
+	a.now = a.now.Add(d)
+	return a.Expire(a.now)
+}
+
+func (a *account) left() (left []time.Duration) {
+	for _, w := range a.Windows() {
+		left = append(left, w.Until.Sub(a.now))
+	}
+	return left
+}
+
+const s = time.Second
+
+// Windows of 2 s occur, and times that have passed; longer ones than MaxWindow would keep a dead process alive for too
+// long. What has a completion waits for it, three times its length at most.
+func TestWindowsAreClampedAndCapped(t *testing.T) {
+	for text, want := range map[string]struct{ length, until time.Duration }{
+		">4 MOVING :7 :15 _":           {15 * s, 15 * s},
+		">4 MOVING :7 :2 _":            {10 * s, 10 * s},
+		">4 MOVING :7 :0 _":            {10 * s, 10 * s},
+		">4 MOVING :7 :-20 _":          {10 * s, 10 * s},
+		">1 MOVING":                    {10 * s, 10 * s},
+		">4 MOVING :7 :9999999999 _":   {30 * s, 30 * s},
+		">4 MIGRATING :8 :2 1":         {10 * s, 30 * s},
+		">4 FAILING_OVER :8 :20 1":     {20 * s, 60 * s},
+		">4 FAILING_OVER :8 :86400 1":  {30 * s, 90 * s},
+		">3 SMIGRATING :8 1,2,100-200": {10 * s, 30 * s},
+	} {
+		a := newAccount(t)
+		changes := a.take(text)
+		require.Len(t, changes, 1, text)
+		require.True(t, changes[0].Open, text)
+		w := changes[0].Window
+		require.Equal(t, want.length, w.Length, text)
+		require.Equal(t, want.until, w.Until.Sub(a.now), text)
+		at, open := a.Next()
+		require.True(t, open)
+		require.Equal(t, w.Until, at)
+
+		require.Empty(t, a.pass(want.until-1), text)
+		changes = a.pass(1)
+		require.Len(t, changes, 1, text)
+		require.False(t, changes[0].Open)
+		require.False(t, changes[0].Completed, "its time was up")
+		_, open = a.Next()
+		require.False(t, open)
+	}
+}
+
+// Every node tells of everything, in any order, and again after a connection was made anew.
+func TestWhatIsToldTwiceCountsOnce(t *testing.T) {
+	a := newAccount(t)
+	require.Len(t, a.from("n1:1", ">4 FAILING_OVER :10 :2 1"), 1)
+	require.Empty(t, a.from("n2:1", ">4 FAILING_OVER :10 :2 1"))
+	require.Empty(t, a.from("n1:1", ">4 FAILING_OVER :10 :2 1"))
+	require.Len(t, a.Windows(), 1)
+	require.Equal(t, "n1:1", a.Windows()[0].Node)
+
+	a.pass(3 * s)
+	changes := a.from("n2:1", ">3 FAILED_OVER :11 1")
+	require.Len(t, changes, 1)
+	require.True(t, changes[0].Completed)
+	require.Empty(t, a.from("n1:1", ">3 FAILED_OVER :11 1"))
+	require.Empty(t, a.from("n3:1", ">4 FAILING_OVER :10 :2 1"), "told late by a third: it is over")
+	require.Empty(t, a.Windows())
+
+	require.Len(t, a.from("n1:1", ">3 MOVING :12 :15"), 1)
+	a.pass(15 * s)
+	require.Empty(t, a.from("n1:1", ">3 MOVING :12 :15"), "after the connection was made anew")
+	require.Len(t, a.from("n1:1", ">3 MOVING :13 :15"), 1, "another one")
+}
+
+// A beginning that is told for the first time after its completion opens nothing, or only what was not completed.
+func TestABeginningThatIsLateOpensOnlyWhatIsLeft(t *testing.T) {
+	a := newAccount(t)
+	a.take(">3 MIGRATED :9 1")
+	require.Empty(t, a.take(">4 MIGRATING :8 :2 1"))
+	a.take(">4 MIGRATING :7 :2 1,2")
+	require.Equal(t, []string{"2"}, a.Windows()[0].Shards)
+	a.take(">3 SMIGRATED :20 *1 *3 a:1 b:1 5-9")
+	require.Empty(t, a.take(">3 SMIGRATING :19 6,7"))
+}
+
+// A start and an end share no number: an end is of all earlier starts of its kind, for the shards and slots it names.
+func TestCompletionsEndWhatTheyName(t *testing.T) {
+	a := newAccount(t)
+	a.take(">4 MIGRATING :8 :2 1,2")
+	a.take(">4 FAILING_OVER :9 :2 1")
+	require.Len(t, a.Windows(), 2)
+	require.Empty(t, a.take(">3 MIGRATED :10 1"), "2 goes on")
+	require.Equal(t, []string{"2"}, a.Windows()[0].Shards)
+	changes := a.take(">3 MIGRATED :11 7")
+	require.Len(t, changes, 1, "of a beginning that was not heard")
+	require.True(t, changes[0].Completed)
+	require.Len(t, a.Windows(), 2)
+	require.Len(t, a.take(">3 MIGRATED :12 2"), 1)
+	require.Len(t, a.take(">2 FAILED_OVER :13"), 1, "of what it does not say: of all")
+	require.Empty(t, a.Windows())
+
+	a.take(">3 MIGRATING :14 :2")
+	require.Len(t, a.take(">3 MIGRATED :15 1"), 1, "of a beginning that did not say of what")
+	require.Empty(t, a.Windows())
+
+	a.take(">4 MIGRATING :20 :2 1")
+	require.Len(t, a.take(">3 MIGRATED :19 1"), 1, "of an earlier one")
+	require.Len(t, a.Windows(), 1)
+}
+
+func TestSlotsEndTheirWindowBitByBit(t *testing.T) {
+	a := newAccount(t)
+	a.take(">3 SMIGRATING :16 123,456,5000-7000")
+	w := a.Windows()[0]
+	require.True(t, w.Covers(123))
+	require.True(t, w.Covers(6000))
+	require.False(t, w.Covers(124))
+	require.Empty(t, a.take(">3 SMIGRATED :17 *1 *3 a:6379 b:6379 123,5000-7000"))
+	w = a.Windows()[0]
+	require.True(t, w.Covers(456))
+	require.False(t, w.Covers(123))
+	require.Len(t, a.take(">3 SMIGRATED :18 *1 *3 a:6379 b:6379 400-500"), 1)
+	require.Empty(t, a.Windows())
+
+	a.take(">3 SMIGRATING :19 ?")
+	w = a.Windows()[0]
+	require.True(t, w.Covers(9), "nobody knows which: all")
+	a.take(">4 MOVING :20 :15 a:1")
+	w = a.Windows()[1]
+	require.True(t, w.Covers(9), "the sender is often not the one affected")
+}
+
+// A server repeats its last completion to whoever opts in; some were three hours old.
+func TestOldCompletionsAreNotBelievedRightAfterTheOptIn(t *testing.T) {
+	a := newAccount(t)
+	a.since = a.now
+	require.Empty(t, a.take(">3 MIGRATED :9 1"))
+	a.pass(replayed - 1)
+	require.Empty(t, a.take(">3 FAILED_OVER :11 1"))
+
+	// It may be in time all the same: it ends a window that another node has told of.
+	a.take(">4 FAILING_OVER :12 :2 1")
+	require.Empty(t, a.take(">3 FAILED_OVER :11 1"), "not this one")
+	require.Empty(t, a.take(">3 FAILED_OVER :13 2"), "nor this")
+	require.Len(t, a.take(">3 FAILED_OVER :14 1"), 1)
+	require.Empty(t, a.Windows())
+
+	a.pass(1)
+	require.Len(t, a.take(">3 MIGRATED :9 1"), 1, "told by another node later on, it is news")
+}
+
+func TestWhatIsAnnouncedAnewIsOneWindow(t *testing.T) {
+	a := newAccount(t)
+	a.take(">4 MIGRATING :8 :2 1")
+	a.pass(20 * s)
+	require.Len(t, a.take(">4 MIGRATING :9 :5 1"), 1, "told again")
+	require.Len(t, a.Windows(), 1)
+	require.Equal(t, []time.Duration{30 * s}, a.left())
+	require.Empty(t, a.take(">4 MIGRATING _ :30 1"), "without a number it is not news")
+	require.Equal(t, []time.Duration{90 * s}, a.left(), "but it lasts longer")
+}
+
+// Whatever a server sends, what is kept is bounded.
+func TestAFloodOfNoticesIsBounded(t *testing.T) {
+	a := newAccount(t)
+	for seq := range 3 * maxSeen {
+		a.take(">4 MIGRATING :" + strconv.Itoa(2*seq) + " :2 " + strconv.Itoa(seq))
+		a.take(">3 FAILED_OVER :" + strconv.Itoa(2*seq+1) + " 1")
+		require.LessOrEqual(t, len(a.windows), maxWindows)
+		require.LessOrEqual(t, len(a.ended), maxWindows)
+		require.LessOrEqual(t, len(a.seen), maxSeen)
+	}
+	require.NotEmpty(t, a.Windows())
+	a.pass(longest * MinWindow)
+	require.Empty(t, a.Windows())
+	a.pass(2 * remembered)
+	a.take(">3 MOVING :1 :1")
+	require.Len(t, a.seen, 1, "the rest is forgotten")
+}
+
+// Played at random from several nodes, with what each repeats: windows that are told as open are told as ended, once, in
+// that order, none is open beyond its time, and every one has a length within the limits.
+func TestTrackerAtRandom(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		tracker := NewTracker(DefaultMaxWindow)
+		now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+		since := now.Add(-time.Hour)
+		opened := 0
+		tell := func(changes []Change) {
+			for _, c := range changes {
+				switch {
+				case c.Open:
+					opened++
+					require.GreaterOrEqual(r, c.Window.Length, MinWindow)
+					require.LessOrEqual(r, c.Window.Length, DefaultMaxWindow)
+					require.LessOrEqual(r, c.Window.Until.Sub(now), longest*DefaultMaxWindow)
+				case !c.Completed:
+					require.False(r, now.Before(c.Window.Until), "before its time, and by no notice")
+				}
+			}
+		}
+		names := []string{"1", "2", "3"}
+		for range rapid.IntRange(1, 60).Draw(r, "steps") {
+			switch rapid.IntRange(0, 4).Draw(r, "what") {
+			case 0:
+				now = now.Add(time.Duration(rapid.IntRange(0, 40_000).Draw(r, "ms")) * time.Millisecond)
+				tell(tracker.Expire(now))
+			default:
+				n := Notice{
+					Kind: Kind(rapid.IntRange(1, int(SlotsMoved)).Draw(r, "kind")),
+					Seq:  int64(rapid.IntRange(-1, 20).Draw(r, "seq")),
+					In:   time.Duration(rapid.IntRange(-5, 100).Draw(r, "in")) * time.Second,
+				}
+				n.Shards = rapid.SliceOfNDistinct(rapid.SampledFrom(names), 0, 3, rapid.ID).Draw(r, "shards")
+				if n.Kind == SlotsMoving || n.Kind == SlotsMoved {
+					n.Slots = ParseSlots(rapid.SampledFrom([]string{"", "1", "1-5", "5-9"}).Draw(r, "slots"))
+				}
+				tell(tracker.Take(now, "n", since, n))
+				if n.Seq >= 0 {
+					before := tracker.Windows()
+					require.Empty(r, tracker.Take(now, "m", since, n), "again, from another node")
+					require.Equal(r, before, tracker.Windows())
+				}
+			}
+			for _, w := range tracker.Windows() {
+				require.False(r, now.After(w.Until.Add(40*time.Second)), "only Expire ends it")
+			}
+		}
+		now = now.Add(longest * DefaultMaxWindow)
+		tell(tracker.Expire(now))
+		require.Empty(r, tracker.Windows())
+	})
+}

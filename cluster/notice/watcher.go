@@ -1,0 +1,249 @@
+package notice
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// lookEvery is how often the list of nodes is asked for.
+const lookEvery = 5 * time.Second
+
+// Hooks are told what a Watcher finds out, on its goroutine, in order. They must return at once. Nil ones are not called.
+type Hooks struct {
+	Changed func(Change) // a window was opened, or has ended
+	Calm    func()       // answers need not be waited for any longer than usual
+	Noticed func(Notice) // something was announced, though it may be known
+	Node    func(Node)   // the state of a node has changed
+}
+
+// Watcher listens to the nodes of a server, and tells what it hears. It is made by NewWatcher and runs in Run; its other
+// methods may be called at any time from any goroutine.
+type Watcher struct {
+	opt    rueidis.ClientOption
+	cfg    Config
+	nodes  func() []string
+	hooks  Hooks
+	events chan event
+	poke   chan struct{}
+
+	windows atomic.Pointer[[]Window]
+	relaxed atomic.Pointer[time.Time] // until when answers may be slow, while no window is open; nil: never
+
+	mu struct {
+		sync.Mutex
+		nodes map[string]*running
+	}
+}
+
+// running is a node that is listened to.
+type running struct {
+	Node
+	node *node
+	stop context.CancelFunc
+}
+
+// event is what a node's goroutine hands to that of Run.
+type event struct {
+	node   string
+	since  time.Time
+	notice Notice
+	state  *Node // in the place of a notice
+}
+
+// NewWatcher is a watcher of the nodes whose addresses nodes returns, dialled with opt as the client library does. cfg is
+// valid, with its defaults.
+func NewWatcher(opt rueidis.ClientOption, cfg Config, nodes func() []string, hooks Hooks) *Watcher {
+	w := &Watcher{opt: opt, cfg: cfg, nodes: nodes, hooks: hooks, events: make(chan event), poke: make(chan struct{}, 1)}
+	w.mu.nodes = make(map[string]*running)
+	w.windows.Store(new([]Window))
+	return w
+}
+
+// Run listens until ctx ends. It is called once, and returns when all its goroutines have ended: one a node, and another
+// for each that announces.
+func (w *Watcher) Run(ctx context.Context) {
+	var group sync.WaitGroup
+	defer group.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	tracker := NewTracker(w.cfg.MaxWindow)
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	w.follow(ctx, &group)
+	for {
+		var changes []Change
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			w.follow(ctx, &group)
+			continue
+		case <-w.poke:
+			w.follow(ctx, &group)
+			continue
+		case e := <-w.events:
+			if e.state != nil {
+				call(w.hooks.Node, *e.state)
+				continue
+			}
+			call(w.hooks.Noticed, e.notice)
+			changes = tracker.Take(time.Now(), e.node, e.since, e.notice)
+		case <-wake.C:
+			changes = tracker.Expire(time.Now())
+		}
+		w.publish(tracker, changes)
+		w.sleep(tracker, wake)
+	}
+}
+
+func call[T any](f func(T), x T) {
+	if f != nil {
+		f(x)
+	}
+}
+
+// publish shows what is open now, and tells of what has changed.
+func (w *Watcher) publish(t *Tracker, changes []Change) {
+	now := time.Now()
+	open := t.Windows()
+	for _, c := range changes {
+		if !c.Open {
+			until := now.Add(w.cfg.RelaxedFor)
+			w.relaxed.Store(&until)
+		}
+	}
+	w.windows.Store(&open)
+	for _, c := range changes {
+		call(w.hooks.Changed, c)
+	}
+	if until := w.relaxed.Load(); until != nil && len(open) == 0 && !now.Before(*until) {
+		w.relaxed.Store(nil)
+		if w.hooks.Calm != nil {
+			w.hooks.Calm()
+		}
+	}
+}
+
+// sleep sets the timer for what time alone changes.
+func (w *Watcher) sleep(t *Tracker, wake *time.Timer) {
+	at, any := t.Next()
+	if until := w.relaxed.Load(); !any && until != nil {
+		at, any = *until, true
+	}
+	if any {
+		wake.Reset(time.Until(at))
+	} else {
+		wake.Stop()
+	}
+}
+
+// follow listens to the nodes that there are, and to no others.
+func (w *Watcher) follow(ctx context.Context, group *sync.WaitGroup) {
+	want := w.nodes()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for address, r := range w.mu.nodes {
+		if !slices.Contains(want, address) {
+			r.stop()
+			delete(w.mu.nodes, address)
+		}
+	}
+	for _, address := range want {
+		if w.mu.nodes[address] != nil {
+			continue
+		}
+		n := &node{w: w, address: address, again: make(chan struct{}, 1)}
+		ctx, stop := context.WithCancel(ctx)
+		w.mu.nodes[address] = &running{Node: Node{Address: address}, node: n, stop: stop}
+		group.Go(func() { n.loop(ctx) })
+	}
+}
+
+// take hands a notice to the goroutine of Run. ctx of the node ends with that of Run, so nobody waits for ever.
+func (w *Watcher) take(ctx context.Context, node string, since time.Time, n Notice) {
+	select {
+	case w.events <- event{node: node, since: since, notice: n}:
+	case <-ctx.Done():
+	}
+}
+
+// state notes how things are with a node, and tells of it if that is new.
+func (w *Watcher) state(ctx context.Context, address string, s State, err error) {
+	w.mu.Lock()
+	r := w.mu.nodes[address]
+	news := r != nil && (r.State != s || r.Err == nil != (err == nil))
+	if r != nil {
+		r.State, r.Err = s, err
+	}
+	w.mu.Unlock()
+	if !news {
+		return
+	}
+	select {
+	case w.events <- event{state: &Node{Address: address, State: s, Err: err}}:
+	case <-ctx.Done():
+	}
+}
+
+// Look has the list of nodes asked for now, and nodes that did not announce looked at again: servers have changed. One
+// that is what it was is not asked again.
+func (w *Watcher) Look() {
+	w.mu.Lock()
+	for _, r := range w.mu.nodes {
+		select {
+		case r.node.again <- struct{}{}:
+		default:
+		}
+	}
+	w.mu.Unlock()
+	select {
+	case w.poke <- struct{}{}:
+	default:
+	}
+}
+
+// Nodes is what is known of each node, in the order of their addresses.
+func (w *Watcher) Nodes() []Node {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var nodes []Node
+	for _, r := range w.mu.nodes {
+		nodes = append(nodes, r.Node)
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.Address, b.Address) })
+	return nodes
+}
+
+// Length is the length of the longest window that is open for a slot; 0 when none is. No lock.
+func (w *Watcher) Length(slot uint16) (longest time.Duration) {
+	open := *w.windows.Load()
+	for i := range open {
+		if open[i].Covers(slot) {
+			longest = max(longest, open[i].Length)
+		}
+	}
+	return longest
+}
+
+// Windows are those that are open.
+func (w *Watcher) Windows() []Window { return slices.Clone(*w.windows.Load()) }
+
+// Relaxed says whether answers may be slow: a window is open, or was until a moment ago. No lock.
+func (w *Watcher) Relaxed() bool {
+	if len(*w.windows.Load()) > 0 {
+		return true
+	}
+	until := w.relaxed.Load()
+	return until != nil && time.Now().Before(*until)
+}
+
+func (w *Watcher) random() float64 { return rand.Float64() }
