@@ -31,6 +31,11 @@ const (
 	// EventRedisReachable: beats and renewals of the partition succeed again.
 	EventRedisReachable EventKind = "redis reachable"
 
+	// EventTopologyChanged: partitions went to another master of the cluster,
+	// by a failover or a migration. What is held there is renewed at once.
+	// Concerns no single partition; Detail says how many.
+	EventTopologyChanged EventKind = "topology changed"
+
 	// EventDrainStarted: the engine has stopped reading and hands back what
 	// it holds. Concerns no single partition.
 	EventDrainStarted EventKind = "drain started"

@@ -147,6 +147,7 @@ func (c *config) fill() {
 	orDefault(&c.maxParked, DefaultMaxParked)
 	c.pipeline = c.pipeline.WithDefaults()
 	c.recovery = c.recovery.WithDefaults()
+	c.cluster = c.cluster.WithDefaults()
 	if c.logger == nil {
 		c.logger = slog.Default()
 	}
@@ -275,6 +276,9 @@ func (c *config) checkParts() error {
 	}
 	if err := c.recovery.Validate(); err != nil {
 		return invalid("WithRecovery: %w", err)
+	}
+	if err := c.cluster.Validate(); err != nil {
+		return invalid("WithCluster: %w", err)
 	}
 	if c.dial != nil && len(c.dial.InitAddress) == 0 {
 		return invalid("WithDial: InitAddress is empty; give it the address of a server, or leave WithDial out")

@@ -11,20 +11,25 @@ const nothingMore time.Duration = -1
 
 // crew runs one kind of work for partitions on a few goroutines: for one partition never twice at once, for several in
 // parallel. While the work of a partition runs, whatever wakes it again is done in one go after it, so batches form by
-// themselves. One slow partition keeps one goroutine busy and none of the others.
+// themselves.
+//
+// Each partition has a lane, the master that it is on. What is on its way in one lane is bounded, and apart from all others:
+// a master that is slow or does not answer keeps the goroutines of its own lane busy and holds up nobody else.
 type crew struct {
 	// run does what there is to do for a partition and says after how long it wants to run again, unless woken before.
-	run func(ctx context.Context, partition int) time.Duration
+	run   func(ctx context.Context, partition int) time.Duration
+	lane  func(partition int) int
+	limit int // partitions at a time, in each lane
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	group  sync.WaitGroup
-	work   *sync.Cond // with mu: queue is not empty, or closed
 	rested *sync.Cond // with mu: the work of a partition has ended
 	mu     struct {
 		sync.Mutex
 		queue  []int
 		shifts []shift
+		busy   map[int]int // partitions whose work runs, by the lane that they were in when it began
 		closed bool
 	}
 }
@@ -37,15 +42,15 @@ type shift struct {
 	timer   *time.Timer
 }
 
-// newCrew starts as many goroutines as there are partitions, at most limit. They end with stop.
-func newCrew(ctx context.Context, partitions, limit int, run func(context.Context, int) time.Duration) *crew {
-	c := &crew{run: run}
+// newCrew makes a crew whose goroutines start when there is work, at most limit for each lane, and end with it. lane must
+// not call the crew.
+func newCrew(ctx context.Context, partitions, limit int, lane func(partition int) int,
+	run func(context.Context, int) time.Duration) *crew {
+	c := &crew{run: run, lane: lane, limit: limit}
 	c.ctx, c.cancel = context.WithCancel(ctx)
-	c.work, c.rested = sync.NewCond(&c.mu), sync.NewCond(&c.mu)
+	c.rested = sync.NewCond(&c.mu)
 	c.mu.shifts = make([]shift, partitions)
-	for range min(partitions, limit) {
-		c.group.Go(c.loop)
-	}
+	c.mu.busy = make(map[int]int)
 	return c
 }
 
@@ -54,6 +59,7 @@ func (c *crew) wake(partition int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wakeLocked(partition)
+	c.startLocked()
 }
 
 func (c *crew) wakeLocked(partition int) {
@@ -65,39 +71,73 @@ func (c *crew) wakeLocked(partition int) {
 	case !s.queued:
 		s.queued = true
 		c.mu.queue = append(c.mu.queue, partition)
-		c.work.Signal()
 	}
 }
 
-func (c *crew) loop() {
+// regroup looks anew at who is in which lane: what waits behind a master may have another one now.
+func (c *crew) regroup() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.startLocked()
+}
+
+// startLocked starts a goroutine for each partition that waits and whose lane has room.
+func (c *crew) startLocked() {
 	for {
-		for len(c.mu.queue) == 0 && !c.mu.closed {
-			c.work.Wait()
-		}
-		if c.mu.closed {
+		partition, lane, ok := c.nextLocked()
+		if !ok {
 			return
 		}
-		partition := c.mu.queue[0]
-		c.mu.queue = c.mu.queue[1:]
+		c.group.Go(func() { c.work(partition, lane) })
+	}
+}
+
+// nextLocked takes the first partition out of the queue whose lane has room, to be run.
+func (c *crew) nextLocked() (partition, lane int, ok bool) {
+	if c.mu.closed {
+		return 0, 0, false
+	}
+	for i, partition := range c.mu.queue {
+		lane := c.lane(partition)
+		if c.mu.busy[lane] >= c.limit {
+			continue
+		}
+		c.mu.queue = append(c.mu.queue[:i], c.mu.queue[i+1:]...)
+		c.mu.busy[lane]++
 		s := &c.mu.shifts[partition]
 		s.queued, s.running = false, true
-		c.mu.Unlock()
+		return partition, lane, true
+	}
+	return 0, 0, false
+}
+
+// work runs for one partition, and then for others that wait, while there are any.
+func (c *crew) work(partition, lane int) {
+	for ok := true; ok; {
 		after := c.run(c.ctx, partition)
 		c.mu.Lock()
-		s.running = false
-		c.rested.Broadcast()
-		switch {
-		case s.again || after == 0:
-			s.again = false
-			c.wakeLocked(partition)
-		case after > 0 && !c.mu.closed:
-			if s.timer == nil {
-				s.timer = time.AfterFunc(after, func() { c.wake(partition) })
-			} else {
-				s.timer.Reset(after)
-			}
+		c.endLocked(partition, lane, after)
+		partition, lane, ok = c.nextLocked()
+		c.mu.Unlock()
+	}
+}
+
+func (c *crew) endLocked(partition, lane int, after time.Duration) {
+	if c.mu.busy[lane]--; c.mu.busy[lane] == 0 {
+		delete(c.mu.busy, lane)
+	}
+	s := &c.mu.shifts[partition]
+	s.running = false
+	c.rested.Broadcast()
+	switch {
+	case s.again || after == 0:
+		s.again = false
+		c.wakeLocked(partition)
+	case after > 0 && !c.mu.closed:
+		if s.timer == nil {
+			s.timer = time.AfterFunc(after, func() { c.wake(partition) })
+		} else {
+			s.timer.Reset(after)
 		}
 	}
 }
@@ -125,7 +165,6 @@ func (c *crew) stop() {
 			t.Stop()
 		}
 	}
-	c.work.Broadcast()
 	c.mu.Unlock()
 	c.cancel()
 	c.group.Wait()

@@ -13,9 +13,12 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
+// oneLane is that of partitions which are all on one server.
+func oneLane(int) int { return 0 }
+
 // crewFor makes a crew that is stopped at the end.
 func crewFor(t *testing.T, partitions, limit int, run func(context.Context, int) time.Duration) *crew {
-	c := newCrew(context.Background(), partitions, limit, run)
+	c := newCrew(context.Background(), partitions, limit, oneLane, run)
 	t.Cleanup(c.stop)
 	return c
 }
@@ -110,7 +113,7 @@ func TestCrewGoesOnBesideAHungPartition(t *testing.T) {
 func TestCrewStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int32
-		c := newCrew(context.Background(), 4, 2, func(ctx context.Context, p int) time.Duration {
+		c := newCrew(context.Background(), 4, 2, oneLane, func(ctx context.Context, p int) time.Duration {
 			runs.Add(1)
 			<-ctx.Done()
 			return time.Second

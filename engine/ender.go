@@ -59,7 +59,7 @@ func newEnder(ctx context.Context, e *Engine) *ender {
 	d.mu.expect = make([]int, n)
 	d.mu.fresh = make([]int, n)
 	d.mu.entries = make(map[entryKey]struct{})
-	d.crew = newCrew(ctx, n, e.cfg.pipeline.MaxInFlight, d.run)
+	d.crew = newCrew(ctx, n, e.cfg.pipeline.MaxInFlight, e.lane, d.run)
 	return d
 }
 

@@ -29,8 +29,10 @@ type Engine struct {
 	clock   lease.Clock
 	metrics *metrics
 	log     *quiet
-	client  rueidis.Client // of everything but renewals
-	closers []func()       // clients of its own
+	client  rueidis.Client    // of everything but renewals
+	renewal rueidis.Client    // of renewals; may be the same
+	own     []*cluster.Client // those of them that it made
+	closers []func()
 	closing sync.Once
 
 	partitions  []*partition
@@ -42,6 +44,7 @@ type Engine struct {
 	promoter    *crew
 	scanner     *scanner
 	hints       *hints // nil unless somebody asked for Expired
+	follower    *follower
 	maintenance maintenance
 
 	base  context.Context // values of the context given to Run; ends when the engine has ended
@@ -82,12 +85,12 @@ func New(client rueidis.Client, service string, opts ...Option) (*Engine, error)
 	e := &Engine{cfg: cfg, layout: layout}
 	renewal := cfg.renewalClient
 	if renewal == nil && cfg.dial != nil {
-		own, err := rueidis.NewClient(tuned(*cfg.dial, cfg))
+		own, err := cluster.NewClient(tuned(*cfg.dial, cfg))
 		if err != nil {
 			return nil, fmt.Errorf("connecting to Redis for renewals: %w", lease.Explain(err))
 		}
 		renewal = own
-		e.closers = append(e.closers, own.Close)
+		e.own, e.closers = append(e.own, own), append(e.closers, own.Close)
 	}
 	if renewal == nil {
 		renewal = client
@@ -107,7 +110,7 @@ func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, er
 		return nil, err
 	}
 	opt = tuned(opt, cfg)
-	client, err := rueidis.NewClient(opt)
+	client, err := cluster.NewClient(opt)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to Redis: %w", lease.Explain(err))
 	}
@@ -116,13 +119,13 @@ func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, er
 		client.Close()
 		return nil, err
 	}
-	e.closers = append(e.closers, client.Close)
+	e.own, e.closers = append(e.own, client), append(e.closers, client.Close)
 	return e, nil
 }
 
 // build puts the parts together; none of them runs yet.
 func (e *Engine) build(service string, renewal, client rueidis.Client) error {
-	e.client = client
+	e.client, e.renewal = client, renewal
 	e.name = newConsumerName(e.cfg.consumerID)
 	e.clock = lease.NewClock()
 	e.log = newQuiet(e.cfg.logger.With("service", service))

@@ -54,7 +54,7 @@ func newLot(ctx context.Context, e *Engine) *lot {
 	l.mu.rows = make(map[string]*row)
 	l.mu.due = make([]rowHeap, len(e.partitions))
 	l.mu.after = make([]int64, len(e.partitions))
-	l.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, l.run)
+	l.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, l.run)
 	return l
 }
 

@@ -58,7 +58,7 @@ func newScanner(ctx context.Context, e *Engine) *scanner {
 	for n := range c.mu.parts {
 		c.mu.parts[n].tried = make(map[string]tried)
 	}
-	c.crew = newCrew(ctx, len(e.partitions), 1, c.run)
+	c.crew = newCrew(ctx, len(e.partitions), 1, e.lane, c.run)
 	return c
 }
 
@@ -86,6 +86,20 @@ func (c *scanner) alarm(partition int) {
 	}
 	c.mu.Unlock()
 	if first {
+		c.crew.wake(partition)
+	}
+}
+
+// lookNow has a partition looked at as a whole.
+func (c *scanner) lookNow(partition int) {
+	c.mu.Lock()
+	s := &c.mu.parts[partition]
+	begun := s.full != 0
+	if begun {
+		s.full = c.e.clock.Now()
+	}
+	c.mu.Unlock()
+	if begun {
 		c.crew.wake(partition)
 	}
 }

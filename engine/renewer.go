@@ -33,7 +33,7 @@ func newRenewer(ctx context.Context, e *Engine) *renewer {
 	for n := range r.mu.next {
 		r.mu.next[n] = math.MaxInt64 // until the start has checked the service and asks for a session
 	}
-	r.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, r.flush)
+	r.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, r.flush)
 	return r
 }
 

@@ -121,6 +121,8 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 
 	starting, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(e.life.drain, cancel)()
+	e.follower.look(starting) // a master that hangs must not hold up the first calls to the others
+	group.Go(func() { e.follower.loop(base) })
 	err = e.start(starting)
 	cancel()
 	if err != nil {
@@ -165,6 +167,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 		return err
 	}
 	inFlight := e.cfg.pipeline.MaxInFlight
+	e.follower = newFollower(e)
 	e.renewer = newRenewer(base, e)
 	e.ender = newEnder(base, e)
 	e.lot = newLot(base, e)
@@ -172,7 +175,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	if e.cfg.expired {
 		e.hints = newHints(e)
 	}
-	e.promoter = newCrew(base, len(e.partitions), min(inFlight, 2), e.promote)
+	e.promoter = newCrew(base, len(e.partitions), min(inFlight, 2), e.lane, e.promote)
 	return nil
 }
 

@@ -262,6 +262,7 @@ func (p *partition) failing(e *Engine, err error) time.Duration {
 	p.mu.failed++
 	failed := p.mu.failed
 	p.mu.Unlock()
+	e.follower.failed(err)
 	if first {
 		e.event(api.EventRedisUnreachable, p.number, lease.Explain(err), "")
 	} else {
@@ -276,6 +277,7 @@ func (p *partition) recovered(e *Engine) {
 	was := p.mu.failing
 	p.mu.failing, p.mu.failed = nil, 0
 	p.mu.Unlock()
+	e.follower.worked()
 	if was != nil {
 		e.event(api.EventRedisReachable, p.number, nil, "")
 	}
