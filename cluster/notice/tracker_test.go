@@ -197,12 +197,15 @@ func TestWhatIsAnnouncedAnewIsOneWindow(t *testing.T) {
 // Whatever a server sends, what is kept is bounded.
 func TestAFloodOfNoticesIsBounded(t *testing.T) {
 	a := newAccount(t)
-	for seq := range 3 * maxSeen {
-		a.take(">4 MIGRATING :" + strconv.Itoa(2*seq) + " :2 " + strconv.Itoa(seq))
-		a.take(">3 FAILED_OVER :" + strconv.Itoa(2*seq+1) + " 1")
-		require.LessOrEqual(t, len(a.windows), maxWindows)
-		require.LessOrEqual(t, len(a.ended), maxWindows)
-		require.LessOrEqual(t, len(a.seen), maxSeen)
+	for seq := range int64(maxSeen + 100) {
+		n := Notice{Kind: Migrating, Seq: seq, Shards: []string{strconv.FormatInt(seq, 10)}}
+		if seq%64 == 0 {
+			n.Kind = FailedOver
+		}
+		a.Take(a.now, "n1:1", a.since, n)
+		if len(a.windows) > maxWindows || len(a.ended) > maxWindows || len(a.seen) > maxSeen {
+			t.Fatalf("%d windows, %d completions, %d numbers", len(a.windows), len(a.ended), len(a.seen))
+		}
 	}
 	require.NotEmpty(t, a.Windows())
 	a.pass(longest * MinWindow)

@@ -1,0 +1,102 @@
+package breaker_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/streamlease/streamlease/cluster/breaker"
+)
+
+const wait = int64(breaker.Wait)
+
+func open(t *testing.T, s *breaker.Set, id int, now int64) {
+	t.Helper()
+	for range breaker.Failures - 1 {
+		require.True(t, s.Allow(id, now))
+		require.False(t, s.Failed(id, now))
+	}
+	require.True(t, s.Allow(id, now))
+	require.True(t, s.Failed(id, now), "the last one opens it")
+}
+
+func TestOpensForOneNodeAlone(t *testing.T) {
+	var s breaker.Set
+	open(t, &s, 1, 100)
+	require.False(t, s.Allow(1, 100))
+	require.True(t, s.Allow(2, 100))
+	require.Equal(t, 1, s.Open())
+	require.False(t, s.Failed(1, 100), "it is open already")
+}
+
+func TestHalfOpenLetsOneThroughAtATime(t *testing.T) {
+	var s breaker.Set
+	open(t, &s, 1, 100)
+	require.False(t, s.Allow(1, 100+wait-1))
+	require.True(t, s.Allow(1, 100+wait))
+	require.False(t, s.Allow(1, 100+wait), "one is under way")
+	require.False(t, s.Failed(1, 100+wait))
+	require.False(t, s.Allow(1, 100+2*wait-1), "open again")
+	require.True(t, s.Allow(1, 100+2*wait))
+	s.Unknown(1)
+	require.True(t, s.Allow(1, 100+2*wait), "given up, so another one may try")
+	require.True(t, s.Worked(1), "closed")
+	require.Zero(t, s.Open())
+	for range 10 {
+		require.True(t, s.Allow(1, 100+2*wait))
+	}
+}
+
+// A beat that is answered closes it, whatever it waits for.
+func TestOtherWorkCloses(t *testing.T) {
+	var s breaker.Set
+	require.False(t, s.Worked(1))
+	open(t, &s, 1, 100)
+	require.True(t, s.Worked(1))
+	require.False(t, s.Worked(1), "told once")
+	require.True(t, s.Allow(1, 100))
+	open(t, &s, 1, 200) // from zero again
+}
+
+// What works in between starts the count anew.
+func TestFailuresCountInARow(t *testing.T) {
+	var s breaker.Set
+	for range 10 {
+		for range breaker.Failures - 1 {
+			require.False(t, s.Failed(1, 0))
+		}
+		require.False(t, s.Worked(1))
+	}
+	require.Zero(t, s.Open())
+}
+
+// Against a model of its rules: never more than one attempt in a Wait while open, and never a node that works kept off.
+func TestAtRandom(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		var s breaker.Set
+		now, failed, last := int64(0), 0, int64(0)
+		for range 100 {
+			now += rapid.Int64Range(0, wait/2).Draw(r, "later")
+			switch rapid.IntRange(0, 3).Draw(r, "what") {
+			case 0:
+				if allowed := s.Allow(7, now); failed < breaker.Failures {
+					require.True(r, allowed)
+				} else {
+					require.Equal(r, now >= last+wait, allowed)
+					if allowed {
+						last = now
+					}
+				}
+			case 1, 2:
+				if failed++; failed == breaker.Failures {
+					last = now
+				}
+				require.Equal(r, failed == breaker.Failures, s.Failed(7, now))
+			case 3:
+				require.Equal(r, failed >= breaker.Failures, s.Worked(7))
+				failed = 0
+			}
+		}
+	})
+}
