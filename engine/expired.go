@@ -10,6 +10,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -157,7 +158,8 @@ func (h *hints) subscribe(ctx context.Context, node rueidis.Client) (*subscripti
 	defer cancel()
 	client, free := node.Dedicate()
 	s := &subscription{client: client, free: free}
-	pattern := h.pattern(h.flags(ctx, client))
+	flags, known := h.flags(ctx, client)
+	pattern := cluster.ExpiredPattern(h.e.layout.Service(), flags, known)
 	// Called on the connection's own goroutine: hand off at once.
 	s.ended = client.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: h.report})
 	if err := client.Do(ctx, client.B().Psubscribe().Pattern(pattern).Build()).Error(); err != nil {

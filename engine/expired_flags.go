@@ -2,71 +2,41 @@ package engine
 
 import (
 	"context"
-	"strings"
 
 	"github.com/redis/rueidis"
 
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 )
 
-// What servers call the channels of keyspace events.
+// What servers call the channels of keyspace events by key.
 const (
 	keyspaceStart = "__keyspace@"
 	channelEnd    = "__:"
-	expiredEvents = "__keyevent@*__:expired"
-
-	eventsSetting = "notify-keyspace-events"
-	eventsWanted  = "KEx"
 )
 
 // flags are those that a server has for keyspace events, after adding what is wanted where that is allowed. known is
 // false when it does not say.
-func (h *hints) flags(ctx context.Context, client rueidis.DedicatedClient) (have string, known bool) {
-	answer, err := client.Do(ctx, client.B().ConfigGet().Parameter(eventsSetting).Build()).AsStrMap()
-	have, known = answer[eventsSetting]
+func (h *hints) flags(ctx context.Context, client rueidis.DedicatedClient) (have cluster.EventFlags, known bool) {
+	answer, err := client.Do(ctx, client.B().ConfigGet().Parameter(cluster.EventSetting).Build()).AsStrMap()
+	value, known := answer[cluster.EventSetting]
+	have = cluster.EventFlags(value)
 	if err != nil || !known {
 		h.once("expiry notifications: CONFIG is refused, so whether servers report expired keys is up to them; going on without knowing",
-			"setting", eventsSetting, "err", lease.Explain(err))
+			"setting", cluster.EventSetting, "err", lease.Explain(err))
 		return "", false
 	}
-	if missing := missingFlags(have); missing != "" && h.e.cfg.setEvents {
-		err := client.Do(ctx, client.B().ConfigSet().ParameterValue().ParameterValue(eventsSetting, have+missing).Build()).Error()
+	if missing := have.Missing(); missing != "" && h.e.cfg.setEvents {
+		err := client.Do(ctx, client.B().ConfigSet().ParameterValue().ParameterValue(cluster.EventSetting, value+missing).Build()).Error()
 		if err == nil {
-			return have + missing, true
+			return have + cluster.EventFlags(missing), true
 		}
-		h.once("expiry notifications: CONFIG SET is refused; going on with what is set", "setting", eventsSetting, "value", have,
+		h.once("expiry notifications: CONFIG SET is refused; going on with what is set", "setting", cluster.EventSetting, "value", have,
 			"err", lease.Explain(err))
 	}
-	if !reports(have) {
+	if !have.Reports() {
 		h.once("expiry notifications: a server does not report expired keys; going on without",
-			"setting", eventsSetting, "value", have, "remedy", "set it to \"Kx\", or use WithKeyspaceEvents")
+			"setting", cluster.EventSetting, "value", have, "remedy", "set it to \"Kx\", or use WithKeyspaceEvents")
 	}
 	return have, true
-}
-
-// missingFlags are those that are wanted and not among have. "A" stands for all kinds of events, not for K and E.
-func missingFlags(have string) (missing string) {
-	for _, flag := range eventsWanted {
-		if !strings.ContainsRune(have, flag) && (flag != 'x' || !strings.Contains(have, "A")) {
-			missing += string(flag)
-		}
-	}
-	return missing
-}
-
-// reports says whether a server with these flags reports expired keys.
-func reports(have string) bool {
-	return strings.ContainsAny(have, "xA") && strings.ContainsAny(have, "KE")
-}
-
-// pattern is the channels to subscribe to: by key, which brings our leases alone, unless it brings all that ever happens
-// to them, every renewal of everybody included (g, $); else by event, which brings the expired keys of everybody.
-func (h *hints) pattern(have string, known bool) string {
-	byKey := known && strings.Contains(have, "K") && reports(have) &&
-		(!strings.ContainsAny(have, "g$A") || !strings.Contains(have, "E"))
-	if !byKey {
-		return expiredEvents
-	}
-	// Names of services have no character that a pattern gives a meaning to.
-	return keyspaceStart + "*" + channelEnd + "{" + h.e.layout.Service() + "-input*}:lease:*"
 }

@@ -24,34 +24,6 @@ func isAnyOf(err error, targets ...error) bool {
 	return false
 }
 
-func TestEventFlags(t *testing.T) {
-	h := &hints{e: newGaugeWorld(t).e}
-	byKey := "__keyspace@*__:{orders-input*}:lease:*"
-	for _, test := range []struct {
-		have, missing, pattern string
-		reports                bool
-	}{
-		{"", "KEx", expiredEvents, false},
-		{"Ex", "K", expiredEvents, true},
-		{"Kx", "E", byKey, true},
-		{"KEx", "", byKey, true},
-		{"xKE", "", byKey, true},
-		{"AKE", "", expiredEvents, true}, // by key it would bring every renewal
-		{"AE", "K", expiredEvents, true},
-		{"AK", "E", byKey, true}, // there is nothing else
-		{"g$K", "Ex", expiredEvents, false},
-		{"gxE", "K", expiredEvents, true},
-		{"lshKEx", "", byKey, true},
-		{"KE", "x", expiredEvents, false},
-		{"x", "KE", expiredEvents, false},
-	} {
-		require.Equal(t, test.missing, missingFlags(test.have), "%q", test.have)
-		require.Equal(t, test.reports, reports(test.have), "%q", test.have)
-		require.Equal(t, test.pattern, h.pattern(test.have, true), "%q", test.have)
-	}
-	require.Equal(t, expiredEvents, h.pattern("", false))
-}
-
 func TestOwnStreamsAreForgotten(t *testing.T) {
 	o := ownStreams{span: time.Minute}
 	at := time.Now()
