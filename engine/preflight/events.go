@@ -1,0 +1,31 @@
+package preflight
+
+import (
+	"fmt"
+
+	"github.com/streamlease/streamlease/cluster"
+)
+
+// events looks at keyspace events, which WithExpired alone is about.
+func (c *check) events(n *node) {
+	value, known := n.config[cluster.EventSetting]
+	if !known {
+		if c.Hints {
+			c.add(Note, Events, n.addr, "whether the server reports expired keys is unknown, since CONFIG is refused",
+				fmt.Sprintf("Where it does not, set %s to \"Kx\" as the service allows it", cluster.EventSetting))
+		}
+		return
+	}
+	flags := cluster.EventFlags(value)
+	switch {
+	case c.Hints && !flags.Reports() && c.SetEvents:
+		c.add(Note, Events, n.addr, fmt.Sprintf("%s is %q; the engine will add %q", cluster.EventSetting, value, flags.Missing()), "")
+	case c.Hints && !flags.Reports():
+		c.add(Warning, Events, n.addr, fmt.Sprintf("%s is %q: no Expired hints will come", cluster.EventSetting, value), "Set it to \"Kx\", or use WithKeyspaceEvents")
+	case flags.Chatty():
+		c.add(Note, Events, n.addr, fmt.Sprintf("%s is %q: the server reports every renewal to whoever listens", cluster.EventSetting, value),
+			"Take g, $ and A out of it where nobody needs them")
+	case c.Hints:
+		c.add(Note, Events, n.addr, fmt.Sprintf("%s is %q: expired keys are reported", cluster.EventSetting, value), "")
+	}
+}

@@ -1,0 +1,92 @@
+package preflight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+)
+
+// layout compares the number of partitions with what the service says of itself, and looks where they lie. exists says
+// whether the service is in Redis already; it is false where that is unknown.
+func (c *check) layout(ctx context.Context) (exists bool) {
+	asked, service := c.Layout.Partitions(), c.Layout.Service()
+	inspector, err := scan.NewInspector(c.client, service, scan.InspectorConfig{Timeout: c.patience()})
+	if err != nil {
+		c.add(Fatal, Layout, "", err.Error(), "")
+		return false
+	}
+	found, err := inspector.Partitions(ctx)
+	switch code, _ := lease.Refusal(err); {
+	case err == nil && found != asked:
+		c.add(Fatal, Layout, "", fmt.Sprintf("service %s has %d partitions, %d were asked for", service, found, asked),
+			fmt.Sprintf("Use WithPartitions(%d), or another service name: the number is fixed for the life of a service", found))
+	case err == nil:
+		c.add(Note, Layout, "", fmt.Sprintf("service %s has %d partitions", service, found), "")
+	case errors.Is(err, scan.ErrUnknownService):
+		c.add(Note, Layout, "", fmt.Sprintf("service %s is not in Redis yet; the first engine or publisher writes that it has %d partitions", service, asked), "")
+	case errors.Is(err, api.ErrFormat), code == "WRONGTYPE":
+		c.add(Fatal, Layout, "", err.Error(), fmt.Sprintf("Use a version of the library that knows it, or delete %s if it is not a service's", c.Layout.Meta()))
+	default:
+		c.add(Note, Layout, "", "the number of partitions is unknown: "+err.Error(), "")
+	}
+	c.spread()
+	return err == nil
+}
+
+// spread says how the partitions lie over the masters, and how many would lie well.
+func (c *check) spread() {
+	if c.slots == nil {
+		if asked := c.Layout.Partitions(); asked > 1 {
+			c.add(Note, Layout, "", fmt.Sprintf("%d partitions on one server cost %d reads and beats, and spread nothing", asked, asked),
+				"One partition is enough, unless this becomes a cluster")
+		}
+		return
+	}
+	asked, service, masters := c.Layout.Partitions(), c.Layout.Service(), len(c.slots.masters)
+	s, err := cluster.SpreadOf(service, asked, masters, c.slots.of)
+	if err != nil || masters == 0 {
+		c.add(Fatal, Layout, "", "no master has slots", "Share out the slots (redis-cli --cluster fix)")
+		return
+	}
+	c.Spread = &s
+	if s.Unserved > 0 {
+		c.add(Fatal, Layout, "", fmt.Sprintf("%d of %d partitions are in slots that no master serves", s.Unserved, asked), "Look at CLUSTER INFO; redis-cli --cluster fix shares slots out")
+	}
+	for i, count := range s.OnMaster {
+		c.add(Note, Layout, c.slots.masters[i], fmt.Sprintf("%d of %d partitions", count, asked), "")
+	}
+	c.unreached()
+	if s.Idle() == 0 && s.Busiest() <= cluster.GoodSpread {
+		return
+	}
+	best, err := cluster.SuggestPartitions(service, cluster.MaxPartitions, masters, c.slots.of)
+	if err != nil {
+		return
+	}
+	severity := Note // one partition is what somebody asks for who does not want to spread it
+	if asked > 1 {
+		severity = Warning
+	}
+	c.add(severity, Layout, "", fmt.Sprintf("%d of %d masters have no partition, the busiest has %.2f times its share", s.Idle(), masters, s.Busiest()),
+		fmt.Sprintf("A service of this name lies well from %d partitions on: %d masters without, %.2f times. A service that exists keeps its number; move slots instead (redis-cli --cluster reshard)",
+			best.Partitions, best.Idle(), best.Busiest()))
+}
+
+// unreached tells of masters that serve partitions and do not answer.
+func (c *check) unreached() {
+	for _, n := range c.nodes {
+		if n.err == nil {
+			continue
+		}
+		for i, master := range c.slots.masters {
+			if master == n.addr && c.Spread.OnMaster[i] > 0 {
+				c.add(Fatal, Reach, n.addr, fmt.Sprintf("no answer of the master of %d partitions", c.Spread.OnMaster[i]), "Look at it, or wait for a replica to take over")
+			}
+		}
+	}
+}

@@ -1,0 +1,330 @@
+package preflight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/lease"
+)
+
+// chunk is how many questions go out together: below what the client takes for a pipeline that needs a connection of its
+// own, and a fraction of a millisecond of the server's time.
+const chunk = 500
+
+// answer is what a server says to the question whether a command is allowed.
+type answer uint8
+
+const (
+	unknown answer = iota
+	allowed
+	noCommand
+	noKey
+	noChannel
+	missing   // the server does not know the command
+	wrongType // allowed, and a key of another type is in the way
+)
+
+// rights asks every node, replicas included: each has users of its own, and the replica of today is tomorrow's master.
+func (c *check) rights(ctx context.Context, exists bool) {
+	for _, n := range c.nodes {
+		if n.err != nil {
+			continue
+		}
+		p := &prober{check: c, ctx: ctx, node: n, exists: exists}
+		p.dryRun = n.user != "" && p.ask("ACL", "DRYRUN", n.user, "PING") == allowed
+		p.commands()
+		p.keys()
+		p.types()
+	}
+}
+
+// prober asks one node.
+type prober struct {
+	*check
+	ctx    context.Context
+	node   *node
+	exists bool // the service is in Redis
+	dryRun bool // the server can be asked without trying
+}
+
+// commands tries all rights on partition 0.
+func (p *prober) commands() {
+	var wanted []Right
+	for _, r := range rights {
+		if p.wants(r) {
+			wanted = append(wanted, r)
+		}
+	}
+	answers := p.tryAll(wanted)
+	var serverID bool
+	var serverIDs []string
+	for i, r := range wanted {
+		if r.Need == EitherServerID {
+			serverID = serverID || answers[i] != noCommand
+			if answers[i] == noCommand {
+				serverIDs = append(serverIDs, r.Command)
+			}
+			continue
+		}
+		p.judge(r, answers[i])
+	}
+	switch {
+	case serverID && slices.Contains(serverIDs, "info"):
+		p.add(Note, Rights, p.node.addr, p.who()+" may not run INFO; servers are told apart by CLUSTER MYID, which a restart does not change", p.grant("+info"))
+	case !serverID && p.Settle:
+		p.add(Fatal, Rights, p.node.addr, p.who()+" may run neither INFO nor CLUSTER MYID, by one of which a server is told from its successor",
+			p.grant("+info")+", or use WithSettle(false)")
+	}
+}
+
+// wants says whether a right is asked for on these terms.
+func (p *prober) wants(r Right) bool {
+	switch r.Need {
+	case OnCluster:
+		return p.client.Mode() == rueidis.ClientModeCluster
+	case WithHints:
+		return p.Hints
+	case WithHintsSet:
+		return p.Hints && p.SetEvents
+	case MovingOver:
+		return !p.Foreign
+	}
+	return true
+}
+
+// judge makes a finding of an answer.
+func (p *prober) judge(r Right, a answer) {
+	severity, only := Fatal, ""
+	switch r.Need {
+	case OnCluster, WithHints, WithHintsSet:
+		severity = Warning
+	case MovingOver:
+		severity, only = Note, ", which is needed while consumers of another library have entries pending"
+	case ToInspect:
+		severity, only = Note, ", which looking at dead letters needs and nothing else"
+	}
+	if r.Command == "cluster|shards" || r.Command == "config|get" {
+		severity = Note // there is another way
+	}
+	name := strings.ToUpper(strings.ReplaceAll(r.Command, "|", " "))
+	key := r.Key.of(p.Layout, 0)
+	switch a {
+	case noCommand:
+		p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not run %s%s", p.who(), name, only), p.grant("+"+r.Command))
+	case noKey:
+		p.noKey(severity, r.Key, key, name)
+	case noChannel:
+		p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not subscribe to expired keys", p.who()), p.grant("&"+strings.Join(ChannelPatterns(p.Layout.Service()), " &")))
+	case missing:
+		if r.Need == Always {
+			p.add(Fatal, Server, p.node.addr, "the server does not know "+name, "Use Redis 6.2 or newer, or Valkey")
+		}
+	case wrongType:
+		p.judgeType(key)
+	case unknown:
+		p.add(Note, Rights, p.node.addr, fmt.Sprintf("whether %s may run %s is unknown: it cannot be tried without writing", p.who(), name), "")
+	}
+}
+
+// noKey: that a key is refused is the finding, whatever command met it first.
+func (p *prober) noKey(severity Severity, kind Key, key, name string) {
+	do := p.grant("~" + strings.Join(KeyPatterns(p.Layout.Service(), p.Layout.Partitions()), " ~"))
+	if kind == LeaseKey || kind == RecoverKey {
+		key += "…"
+	}
+	if severity == Fatal {
+		p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not use the key %s", p.who(), key), do)
+		return
+	}
+	p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not use the key %s with %s", p.who(), key, name), do)
+}
+
+// keys tries the keys of all other partitions, each with the first command for its kind.
+func (p *prober) keys() {
+	var first []Right
+	for _, kind := range keyKinds {
+		if i := slices.IndexFunc(rights, func(r Right) bool { return r.Key == kind }); kind != MetaKey {
+			first = append(first, rights[i])
+		}
+	}
+	for partition := 1; partition < p.Layout.Partitions(); partition++ {
+		var questions [][]string
+		for _, r := range first {
+			questions = append(questions, r.command(p.Layout, partition))
+		}
+		for i, a := range p.askAll(questions) {
+			key := first[i].Key.of(p.Layout, partition)
+			switch a {
+			case noKey:
+				p.noKey(Fatal, first[i].Key, key, "")
+			case wrongType:
+				p.judgeType(key)
+			}
+		}
+	}
+}
+
+// types reads what can be read: neither a dry run nor a question with arguments that make no sense looks at keys.
+func (p *prober) types() {
+	p.dryRun = false
+	for partition := range p.Layout.Partitions() {
+		k := p.Layout.Keys(partition)
+		questions := [][]string{{"XLEN", k.Input}, {"ZCOUNT", k.Sessions, "1", "0"}, {"ZCOUNT", k.Later, "1", "0"}, {"GET", k.Token}, {"XLEN", k.DeadLetters}}
+		for i, a := range p.askAll(questions) {
+			if a == wrongType {
+				p.judgeType(questions[i][1])
+			}
+		}
+	}
+}
+
+func (p *prober) judgeType(key string) {
+	p.add(Fatal, Layout, p.node.addr, "a key of another type stands where one of this library belongs: "+key, "Delete or rename it")
+}
+
+// tryAll answers for each right, on partition 0.
+func (p *prober) tryAll(wanted []Right) []answer {
+	questions := make([][]string, len(wanted))
+	for i, r := range wanted {
+		questions[i] = r.command(p.Layout, 0)
+		switch {
+		case r.Command == "psubscribe":
+			questions[i] = append(questions[i], ChannelPatterns(p.Layout.Service())[0])
+			if !p.dryRun {
+				questions[i] = nil
+			}
+		case r.Command == "hsetnx" && !p.exists && !p.dryRun:
+			questions[i] = p.withoutWriting(questions[i])
+		}
+	}
+	answers := p.askAll(questions)
+	eval := slices.IndexFunc(wanted, func(r Right) bool { return r.Command == "eval" })
+	noEval := answers[eval] == noCommand
+	for i, r := range wanted {
+		switch {
+		case r.Command == "psubscribe" && !p.dryRun:
+			answers[i] = p.subscribe()
+		case noEval && questions[i][0] == "EVAL" && r.Command != "eval":
+			answers[i] = unknown
+		}
+	}
+	return answers
+}
+
+// withoutWriting lets a script that may not write try a command: the server looks at rights first. Before Redis 7.0 there
+// are none.
+func (p *prober) withoutWriting(question []string) []string {
+	return append([]string{"EVAL", "#!lua flags=no-writes\nreturn redis.pcall(unpack(ARGV))", "0"}, question...)
+}
+
+// askAll asks questions in few round trips. An empty question stays unknown.
+func (p *prober) askAll(questions [][]string) []answer {
+	answers := make([]answer, len(questions))
+	for from := 0; from < len(questions); from += chunk {
+		var commands rueidis.Commands
+		var index []int
+		for i := from; i < min(from+chunk, len(questions)); i++ {
+			if q := questions[i]; q != nil {
+				commands = append(commands, p.build(q))
+				index = append(index, i)
+			}
+		}
+		ctx, cancel := context.WithTimeout(p.ctx, p.patience())
+		for j, result := range p.node.client.DoMulti(ctx, commands...) {
+			answers[index[j]] = classify(result, questions[index[j]][0])
+		}
+		cancel()
+	}
+	return answers
+}
+
+func (p *prober) build(question []string) rueidis.Completed {
+	if p.dryRun {
+		question = append([]string{"ACL", "DRYRUN", p.node.user}, question...)
+	}
+	return p.node.client.B().Arbitrary(question...).Build()
+}
+
+func (p *prober) ask(question ...string) answer {
+	return classify(p.node.ask(p.ctx, p.Terms, question...), question[0])
+}
+
+// subscribe tries it on a connection of its own.
+func (p *prober) subscribe() answer {
+	client, free := p.node.client.Dedicate()
+	defer free()
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(p.ctx, p.patience())
+	defer cancel()
+	client.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: func(rueidis.PubSubMessage) {}})
+	err := client.Do(ctx, client.B().Psubscribe().Pattern(ChannelPatterns(p.Layout.Service())[0]).Build()).Error()
+	return classifyError(err, "psubscribe")
+}
+
+// classify reads the answer to a question. A dry run answers "OK", or a sentence that is no error.
+func classify(result rueidis.RedisResult, asked string) answer {
+	if err := result.Error(); err != nil && !rueidis.IsRedisNil(err) {
+		return classifyError(err, asked)
+	}
+	if text, err := result.ToString(); err == nil && strings.Contains(text, "no permissions") {
+		return refusal(text)
+	}
+	return allowed
+}
+
+func classifyError(err error, asked string) answer {
+	if err == nil {
+		return allowed
+	}
+	text := err.Error()
+	code, refused := lease.Refusal(err)
+	switch {
+	case !refused && !isServerError(err):
+		return unknown
+	case code == "NOPERM" || strings.Contains(text, "can't run this command") || strings.Contains(text, "can't access"):
+		return refusal(text)
+	case code == "WRONGTYPE":
+		return wrongType
+	case strings.Contains(text, "unknown command"), strings.Contains(text, "nknown subcommand"):
+		return missing
+	case asked == "EVAL" && strings.Contains(text, "compiling script"):
+		return unknown
+	}
+	return allowed
+}
+
+func isServerError(err error) bool {
+	var reply *rueidis.RedisError
+	return errors.As(err, &reply)
+}
+
+// refusal tells what is refused from the words of the server, which differ between versions.
+func refusal(text string) answer {
+	switch {
+	case strings.Contains(text, "channel"):
+		return noChannel
+	case strings.Contains(text, " key"):
+		return noKey
+	}
+	return noCommand
+}
+
+func (p *prober) who() string {
+	if p.node.user != "" {
+		return "user " + p.node.user
+	}
+	return "the user"
+}
+
+func (p *prober) grant(rules string) string {
+	name := p.node.user
+	if name == "" {
+		name = "<user>"
+	}
+	return "ACL SETUSER " + name + " " + rules
+}

@@ -1,0 +1,197 @@
+package preflight
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/streamlease/streamlease/cluster"
+)
+
+// Need is when a right is needed.
+type Need uint8
+
+const (
+	// Always: nothing works without.
+	Always Need = iota + 1
+	// EitherServerID is one of INFO and CLUSTER MYID, by which a server is told from its successor; neither is needed
+	// with WithSettle(false).
+	EitherServerID
+	// OnCluster is asked by the client to find the masters of a cluster.
+	OnCluster
+	// WithHints is for WithExpired.
+	WithHints
+	// WithHintsSet is for WithKeyspaceEvents.
+	WithHintsSet
+	// MovingOver is asked beside consumers of another library on the same input stream, unless WithForeignConsumers says
+	// that there are none: whether their locks exist, which are keys named after data streams.
+	MovingOver
+	// ToInspect is for scan.Inspector alone.
+	ToInspect
+)
+
+// Key is a kind of key of a service.
+type Key uint8
+
+const (
+	NoKey Key = iota
+	InputKey
+	SessionsKey
+	LaterKey
+	TokenKey
+	ScanKey
+	LeaseKey
+	RecoverKey
+	DeadLettersKey
+	MetaKey
+)
+
+// keyKinds are all that there are.
+var keyKinds = []Key{InputKey, SessionsKey, LaterKey, TokenKey, ScanKey, LeaseKey, RecoverKey, DeadLettersKey, MetaKey}
+
+// of is the key of this kind in a partition. Leases and marks of recovery have a name that no lease and no mark has.
+func (k Key) of(layout *cluster.Layout, partition int) string {
+	keys := layout.Keys(partition)
+	switch k {
+	case InputKey:
+		return keys.Input
+	case SessionsKey:
+		return keys.Sessions
+	case LaterKey:
+		return keys.Later
+	case TokenKey:
+		return keys.Token
+	case ScanKey:
+		return keys.Scan
+	case LeaseKey:
+		return keys.Lease("")
+	case RecoverKey:
+		return keys.Recover("")
+	case DeadLettersKey:
+		return keys.DeadLetters
+	case MetaKey:
+		return layout.Meta()
+	}
+	return ""
+}
+
+// KindOf is the kind of a key of a service, and whether it is one.
+func KindOf(layout *cluster.Layout, key string) (kind Key, ok bool) {
+	if key == layout.Meta() {
+		return MetaKey, true
+	}
+	for p := range layout.Partitions() {
+		for _, kind := range keyKinds[:len(keyKinds)-1] {
+			name := kind.of(layout, p)
+			if key == name || (kind == LeaseKey || kind == RecoverKey) && strings.HasPrefix(key, name) {
+				return kind, true
+			}
+		}
+	}
+	return NoKey, false
+}
+
+// Right is a command that is used on a kind of key.
+type Right struct {
+	// Command is as access rules call it: "xadd", "xgroup|create".
+	Command string
+	Key     Key
+	Need    Need
+
+	// args come behind the command, in a form that changes nothing: it finds nothing to change, or the server refuses its
+	// arguments once it has looked at the rights. "%k" stands for the key, "%g" for the group.
+	args []string
+}
+
+// nothing is the name of a group, a consumer and a member that nobody has.
+const nothing = "!streamlease-preflight"
+
+func on(key Key, need Need, commands ...string) (rights []Right) {
+	for _, c := range commands {
+		name, args, _ := strings.Cut(c, " ")
+		rights = append(rights, Right{Command: name, Key: key, Need: need, args: strings.Fields(args)})
+	}
+	return rights
+}
+
+// rights are all that engines, publishers and inspectors use. Tests hold them against the scripts, and against what
+// a server sees of a whole life.
+var rights = slices.Concat(
+	on(NoKey, Always, "ping", "time", "evalsha 0000000000000000000000000000000000000000 0", "eval return 0"),
+	on(NoKey, EitherServerID, "info server", "cluster|myid"),
+	on(NoKey, OnCluster, "cluster|slots", "cluster|shards"),
+	on(InputKey, Always,
+		"xreadgroup GROUP %g "+nothing+" STREAMS %k x", "xadd %k 0-0 f v", "xack %k %g 0-0", "xdel %k 0-0",
+		"xclaim %k %g "+nothing+" x 0-0", "xpending %k %g - + 1", "xrange %k 0-0 0-0", "xlen %k", "xgroup|create %k %g x",
+		"xgroup|createconsumer %k "+nothing+" "+nothing, "xgroup|delconsumer %k "+nothing+" "+nothing,
+		"xinfo|consumers %k "+nothing, "xinfo|groups %k"),
+	on(SessionsKey, Always, "pexpire %k x", "zadd %k x "+nothing, "zrem %k "+nothing, "zscore %k "+nothing, "zcount %k 1 0",
+		"zrangebyscore %k 1 0"),
+	on(LaterKey, Always, "zadd %k x "+nothing, "zrem %k "+nothing, "zcount %k 1 0", "zrangebyscore %k 1 0", "zcard %k"),
+	on(TokenKey, Always, "get %k", "set %k x x"),
+	on(LeaseKey, Always, "get %k", "mget %k", "set %k x x", "del %k", "pexpire %k x", "pttl %k"),
+	on(ScanKey, Always, "set %k x x"),
+	on(RecoverKey, Always, "get %k", "set %k x x", "del %k", "pexpire %k x"),
+	on(DeadLettersKey, Always, "xadd %k 0-0 f v", "xlen %k"),
+	on(DeadLettersKey, ToInspect, "xrange %k 0-0 0-0", "xrevrange %k 0-0 0-0", "xdel %k 0-0"),
+	on(MetaKey, Always, "hmget %k format", "hsetnx %k format x"),
+	on(MetaKey, ToInspect, "hdel %k "+nothing),
+	on(LeaseKey, MovingOver, "exists %k"),
+	on(NoKey, WithHints, "psubscribe"),
+	on(NoKey, WithHints, "config|get notify-keyspace-events"),
+	on(NoKey, WithHintsSet, "config|set "+nothing+" x"),
+)
+
+// AllRights are the rights that engines, publishers and inspectors use.
+func AllRights() []Right { return slices.Clone(rights) }
+
+// command is what to send to try a right, for a key of a partition.
+func (r Right) command(layout *cluster.Layout, partition int) []string {
+	args := strings.Split(strings.ToUpper(r.Command), "|")
+	for _, a := range r.args {
+		switch a {
+		case "%k":
+			a = r.Key.of(layout, partition)
+		case "%g":
+			a = layout.Group()
+		}
+		args = append(args, a)
+	}
+	return args
+}
+
+// KeyPatterns are the patterns of the keys of a service, without the "~" that access rules put in front. With more than
+// one partition they take in keys that begin with "<service>-input-" in general.
+func KeyPatterns(service string, partitions int) []string {
+	input := service + "-input"
+	patterns := []string{input, "{" + input + "}*"}
+	if partitions > 1 {
+		patterns = append(patterns, input+"-*", "{"+input+"-*")
+	}
+	return patterns
+}
+
+// ChannelPatterns are those that WithExpired subscribes to, without the "&" that access rules put in front. It uses one of
+// them, according to what servers report.
+func ChannelPatterns(service string) []string {
+	return []string{cluster.ExpiredByEvent, cluster.ExpiredByKey(service)}
+}
+
+// Rules are the access rules of a user that may do what these needs ask for on a service, and nothing else. They go behind
+// "ACL SETUSER <name> on >password resetchannels".
+func Rules(service string, partitions int, needs ...Need) []string {
+	var rules []string
+	for _, p := range KeyPatterns(service, partitions) {
+		rules = append(rules, "~"+p)
+	}
+	if slices.Contains(needs, WithHints) {
+		for _, p := range ChannelPatterns(service) {
+			rules = append(rules, "&"+p)
+		}
+	}
+	for _, r := range rights {
+		if rule := "+" + r.Command; slices.Contains(needs, r.Need) && !slices.Contains(rules, rule) {
+			rules = append(rules, rule)
+		}
+	}
+	return rules
+}
