@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/streamlease/streamlease/cluster"
 )
 
 // Kind is what a notice announces. The zero value is invalid.
@@ -61,7 +63,7 @@ type Notice struct {
 	Shards []string
 
 	// Slots are what SlotsMoving and SlotsMoved are about; empty when that cannot be made out.
-	Slots Slots
+	Slots cluster.SlotSet
 
 	// Moves say of SlotsMoved which slots went where.
 	Moves []Move
@@ -70,7 +72,7 @@ type Notice struct {
 // Move is slots that went from one node to another, each host:port or empty when it is not told.
 type Move struct {
 	Source, Target string
-	Slots          Slots
+	Slots          cluster.SlotSet
 }
 
 // parse makes a notice of a push; false for every other push, and for all other values.
@@ -189,8 +191,8 @@ func shards(names []string, elements []value, depth int) []string {
 // slots takes in all lists of slots, wherever they are.
 func (n *Notice) slots(elements []value) {
 	for i := range elements {
-		s := ParseSlots(elements[i].text)
-		n.Slots.add(&s)
+		s := parseSlots(elements[i].text)
+		add(&n.Slots, &s)
 		n.slots(elements[i].elements)
 	}
 }
@@ -207,11 +209,11 @@ func (n *Notice) moves(elements []value) {
 	}
 	switch {
 	case len(parts) >= 3:
-		m := Move{Source: endpoint(parts[0]), Target: endpoint(parts[1]), Slots: ParseSlots(parts[2])}
+		m := Move{Source: endpoint(parts[0]), Target: endpoint(parts[1]), Slots: parseSlots(parts[2])}
 		n.Moves = append(n.Moves, m)
-		n.Slots.add(&m.Slots)
+		add(&n.Slots, &m.Slots)
 	case len(parts) > 0:
-		s := ParseSlots(parts[len(parts)-1])
-		n.Slots.add(&s)
+		s := parseSlots(parts[len(parts)-1])
+		add(&n.Slots, &s)
 	}
 }

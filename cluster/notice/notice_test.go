@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/cluster"
 )
 
 // wire writes a push in the shorthand of these tests: elements by spaces, "_" null, "[" and "]" lists with their length
@@ -32,7 +34,7 @@ func wire(text string, bulk bool) string {
 	return out.String()
 }
 
-func slotsOf(text string) Slots { return ParseSlots(text) }
+func slotsOf(text string) cluster.SlotSet { return parseSlots(text) }
 
 // documented are the notices as their documentation shows them, and what they say.
 var documented = map[string]Notice{

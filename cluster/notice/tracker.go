@@ -3,6 +3,8 @@ package notice
 import (
 	"slices"
 	"time"
+
+	"github.com/streamlease/streamlease/cluster"
 )
 
 const (
@@ -30,12 +32,13 @@ const (
 type Window struct {
 	Kind     Kind // of the notice that opened it: a beginning
 	Seq      int64
-	Node     string        // that told of it first, which is often not the one affected
-	Endpoint string        // see Notice
-	Shards   []string      // those that are not done; empty: all, as far as is known
-	Slots    Slots         // likewise
-	Opened   time.Time     //
-	Length   time.Duration // what was announced, within limits
+	Node     string          // that told of it first, which is often not the one affected
+	Endpoint string          // see Notice
+	Shards   []string        // those that are not done; empty: all, as far as is known
+	Slots    cluster.SlotSet // likewise
+	Opened   time.Time
+	In       time.Duration // what was announced; see Notice
+	Length   time.Duration // the same within limits
 	Until    time.Time     // when it ends without a completion
 }
 
@@ -126,7 +129,7 @@ const (
 func (w *Window) without(n *Notice) remains {
 	switch before := w.Slots.Len(); {
 	case n.Kind == SlotsMoved && before > 0 && n.Slots.Len() > 0:
-		w.Slots.remove(&n.Slots)
+		remove(&w.Slots, &n.Slots)
 		return left(before, w.Slots.Len())
 	case n.Kind != SlotsMoved && len(w.Shards) > 0 && len(n.Shards) > 0:
 		before := len(w.Shards)
@@ -150,7 +153,7 @@ func left(before, after int) remains {
 func (t *Tracker) begin(now time.Time, node string, n Notice) []Change {
 	w := Window{
 		Kind: n.Kind, Seq: n.Seq, Node: node, Endpoint: n.Endpoint, Shards: n.Shards, Slots: n.Slots,
-		Opened: now, Length: max(MinWindow, min(n.In, t.most)),
+		Opened: now, In: n.In, Length: max(MinWindow, min(n.In, t.most)),
 	}
 	w.Until = now.Add(w.Length)
 	if n.Kind != Moving {
@@ -186,7 +189,7 @@ func (t *Tracker) begin(now time.Time, node string, n Notice) []Change {
 	if len(t.windows) == maxWindows {
 		changes = append(changes, Change{Window: t.windows[0]})
 		t.windows = slices.Delete(t.windows, 0, 1)
-		w.Shards, w.Slots = nil, Slots{}
+		w.Shards, w.Slots = nil, cluster.SlotSet{}
 	}
 	t.windows = append(t.windows, w)
 	return append(changes, Change{Window: w, Open: true})

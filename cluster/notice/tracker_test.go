@@ -250,7 +250,7 @@ func TestTrackerAtRandom(t *testing.T) {
 				}
 				n.Shards = rapid.SliceOfNDistinct(rapid.SampledFrom(names), 0, 3, rapid.ID).Draw(r, "shards")
 				if n.Kind == SlotsMoving || n.Kind == SlotsMoved {
-					n.Slots = ParseSlots(rapid.SampledFrom([]string{"", "1", "1-5", "5-9"}).Draw(r, "slots"))
+					n.Slots = parseSlots(rapid.SampledFrom([]string{"", "1", "1-5", "5-9"}).Draw(r, "slots"))
 				}
 				tell(tracker.Take(now, "n", since, n))
 				if n.Seq >= 0 {
