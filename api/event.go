@@ -36,6 +36,25 @@ const (
 	// Concerns no single partition; Detail says how many.
 	EventTopologyChanged EventKind = "topology changed"
 
+	// EventMaintenanceStarted: a server has announced maintenance. Until it
+	// has ended, sessions and leases that it may concern last longer, and
+	// nobody is recovered there. Concerns no single partition; Maintenance
+	// says what was announced.
+	EventMaintenanceStarted EventKind = "maintenance started"
+
+	// EventMaintenanceEnded: the server has said so, or the time is up. What
+	// it may have concerned is renewed at once. Maintenance says which.
+	EventMaintenanceEnded EventKind = "maintenance ended"
+
+	// EventReadsPaused: a server does not answer, so reading from it and
+	// recovery there rest, but for an attempt now and then; renewal goes on.
+	// Partition is the one where it was noticed; others of the same server
+	// rest with it.
+	EventReadsPaused EventKind = "reads paused"
+
+	// EventReadsResumed: the server answers again.
+	EventReadsResumed EventKind = "reads resumed"
+
 	// EventDrainStarted: the engine has stopped reading and hands back what
 	// it holds. Concerns no single partition.
 	EventDrainStarted EventKind = "drain started"
@@ -62,6 +81,42 @@ type Event struct {
 	// Detail is for people to read, may be empty, and changes between
 	// versions.
 	Detail string
+
+	// Maintenance is what was announced, for EventMaintenanceStarted and
+	// EventMaintenanceEnded; else nil. It is shared and not to be changed.
+	Maintenance *Maintenance
+}
+
+// Maintenance is a window of maintenance, as a server has announced it.
+type Maintenance struct {
+	// Notice is its name in the protocol: MOVING, MIGRATING, FAILING_OVER or
+	// SMIGRATING. More may be added.
+	Notice string
+
+	// Seq is the number of the notice, -1 when it had none. A window that
+	// ended keeps the number of the notice that opened it.
+	Seq int64
+
+	// Node is the address of the node that told of it first, which is often
+	// not the one that it concerns.
+	Node string
+
+	// Endpoint is where a MOVING node goes, host:port, or empty.
+	Endpoint string
+
+	// Shards are those that MIGRATING and FAILING_OVER are about, as far as
+	// the server said.
+	Shards []string
+
+	// Slots is how many slots SMIGRATING is about.
+	Slots int
+
+	// Announced is the time that the server gave, and Length what is made of
+	// it: TTLs are longer by as much.
+	Announced, Length time.Duration
+
+	// Completed says, when it has ended, that the server said so.
+	Completed bool
 }
 
 // EventFunc receives events, one at a time and in order for one partition, and

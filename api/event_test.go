@@ -14,12 +14,15 @@ func TestEventKindsKeepTheirNames(t *testing.T) {
 		[]string{
 			"session opened", "session lost", "settling started", "settling ended",
 			"redis unreachable", "redis reachable", "drain started",
+			"maintenance started", "maintenance ended", "reads paused", "reads resumed",
 		},
 		[]string{
 			string(api.EventSessionOpened), string(api.EventSessionLost),
 			string(api.EventSettlingStarted), string(api.EventSettlingEnded),
 			string(api.EventRedisUnreachable), string(api.EventRedisReachable),
 			string(api.EventDrainStarted),
+			string(api.EventMaintenanceStarted), string(api.EventMaintenanceEnded),
+			string(api.EventReadsPaused), string(api.EventReadsResumed),
 		})
 }
 

@@ -30,6 +30,8 @@ const (
 	gaugeOldestWaiting              // seconds, of a partition
 	gaugeLater                      // announcements put off, of a partition
 	gaugeDeadLetters                // of a partition
+	gaugeWindows                    // windows of maintenance; of no partition
+	gaugeAnnouncing                 // servers that announce maintenance; of no partition
 	gaugeCount         = iota
 )
 
@@ -48,6 +50,9 @@ var gaugeKinds = [gaugeCount]struct {
 	gaugeQueueDepth:  {"handler_queue_depth", "Notifications waiting for a worker.", false, false},
 	gaugeBusyWorkers: {"handler_busy_workers", "Notifications being handled.", false, false},
 	gaugeOldestHeld:  {"oldest_held_seconds", "Seconds since the stream held longest was acquired.", false, true},
+
+	gaugeWindows:    {"maintenance_windows", "Windows of maintenance that are open.", false, true},
+	gaugeAnnouncing: {"maintenance_nodes", "Servers that announce maintenance.", false, true},
 
 	gaugeLag:           {"lag", "Announcements that no consumer was given yet.", true, true},
 	gaugePending:       {"pending", "Announcements given to consumers and not done.", true, true},
@@ -86,6 +91,8 @@ type collector struct {
 	opens           *prometheus.CounterVec
 	expirations     *prometheus.CounterVec
 	subscriptions   *prometheus.CounterVec
+	notices         *prometheus.CounterVec
+	pauses          *prometheus.CounterVec
 	batchSize       *prometheus.HistogramVec
 	lateness        *prometheus.HistogramVec
 	scriptDuration  *prometheus.HistogramVec
@@ -149,6 +156,8 @@ func newCollector() *collector {
 	c.opens = counter("opens_total", "Attempts to open a session.", "result")
 	c.expirations = counter("expired_total", "Expired leases that servers reported.", "result")
 	c.subscriptions = counter("expired_subscriptions_total", "Subscriptions to expired leases made.")
+	c.notices = counter("maintenance_notices_total", "Notices of maintenance that servers sent.", "kind")
+	c.pauses = counter("reads_paused_total", "Times that reading and recovery began to rest, since a server did not answer.")
 	c.batchSize = histogram("renewal_batch_size", "Leases in a batch.", batchBuckets)
 	c.lateness = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: "renewal_lateness_seconds", Help: "Seconds from when a renewal was due to when it was sent.",

@@ -12,6 +12,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/wheel"
@@ -75,6 +76,7 @@ type config struct {
 	maxParked     int
 	recovery      scan.Config
 	cluster       cluster.Config
+	notices       notice.Config
 	renewalClient rueidis.Client        // nil: none was given
 	dial          *rueidis.ClientOption // nil: none was given
 	expired       bool
@@ -148,6 +150,7 @@ func (c *config) fill() {
 	c.pipeline = c.pipeline.WithDefaults()
 	c.recovery = c.recovery.WithDefaults()
 	c.cluster = c.cluster.WithDefaults()
+	c.notices = c.notices.WithDefaults()
 	if c.logger == nil {
 		c.logger = slog.Default()
 	}
@@ -279,6 +282,9 @@ func (c *config) checkParts() error {
 	}
 	if err := c.cluster.Validate(); err != nil {
 		return invalid("WithCluster: %w", err)
+	}
+	if err := c.notices.Validate(); err != nil {
+		return invalid("WithMaintenance: %w", err)
 	}
 	if c.dial != nil && len(c.dial.InitAddress) == 0 {
 		return invalid("WithDial: InitAddress is empty; give it the address of a server, or leave WithDial out")

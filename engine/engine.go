@@ -13,6 +13,8 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/breaker"
+	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -46,6 +48,7 @@ type Engine struct {
 	hints       *hints // nil unless somebody asked for Expired
 	follower    *follower
 	maintenance maintenance
+	breakers    breaker.Set // of the servers, by lane
 
 	base  context.Context // values of the context given to Run; ends when the engine has ended
 	room  signal          // there may be room for more streams, or fewer are held
@@ -81,6 +84,9 @@ func New(client rueidis.Client, service string, opts ...Option) (*Engine, error)
 		if err := cfg.onCluster(); err != nil {
 			return nil, err
 		}
+	}
+	if cfg.notices.Mode == notice.On && cfg.dial == nil {
+		return nil, invalid("WithMaintenance: Mode is On, but New has no way to make connections of its own; add WithDial, or use Open")
 	}
 	e := &Engine{cfg: cfg, layout: layout}
 	renewal := cfg.renewalClient
@@ -141,12 +147,14 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	if e.metrics, err = newMetrics(e.cfg, service, e); err != nil {
 		return err
 	}
+	e.maintenance.init(e)
 	e.store = redisStore{lease.NewStore(e.layout, lease.Settings{
 		LeaseTTL:   e.cfg.leaseTTL,
 		SessionTTL: e.cfg.sessionTTL,
 		Gap:        e.cfg.gap,
 		Settle:     e.cfg.settle,
 		Timeout:    e.cfg.timeout,
+		Relaxed:    e.maintenance.relaxed,
 		DeadLimit:  max(e.cfg.recovery.DLQMaxLen, 0),
 		DeadTrim:   e.cfg.recovery.DLQTrim,
 		DeadDelay:  e.cfg.recovery.DLQFullDelay,
@@ -157,6 +165,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		Gap:        e.cfg.gap,
 		Settle:     e.cfg.settle,
 		Timeout:    e.cfg.timeout,
+		Relaxed:    e.maintenance.relaxed,
 		Page:       e.cfg.pipeline.MaxBatch,
 	}, client, e.metrics.script)
 	return nil
@@ -184,8 +193,14 @@ func (e *Engine) random() float64 {
 
 // event tells the user's hook and the log.
 func (e *Engine) event(kind api.EventKind, partition int, err error, detail string) {
-	e.log.event(kind, partition, err, detail)
-	e.cfg.events(api.Event{Kind: kind, Partition: partition, Time: time.Now(), Err: err, Detail: detail})
+	e.tell(api.Event{Kind: kind, Partition: partition, Err: err, Detail: detail})
+}
+
+// tell is event for those with more to tell.
+func (e *Engine) tell(v api.Event) {
+	v.Time = time.Now()
+	e.log.event(v.Kind, v.Partition, v.Err, v.Detail)
+	e.cfg.events(v)
 }
 
 func tokenText(t api.Token) string { return strconv.FormatUint(uint64(t), 10) }

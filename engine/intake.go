@@ -163,7 +163,7 @@ func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session
 		}
 		p.raise(takes[i].Token)
 		l := lease.New(s, x, takes[i].Token, t.sent, t.lease, e.ender)
-		if l.Believed() == 0 || !e.table.Add(l, e.firstRenewal(), e.announce) {
+		if l.Believed() == 0 || !e.table.Add(l, t.firstRenewal(), e.announce) {
 			// The answer came too late; or our last lease of the stream is off the server and not off the table yet.
 			// Either way the entry comes back in a moment.
 			e.ender.giveUp(l)

@@ -1,10 +1,247 @@
 package engine
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
-// maintenance carries out what servers announce of their maintenance.
-type maintenance struct{}
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/lease"
+)
 
-func (m *maintenance) window(*partition) time.Duration { return 0 }
+// maintenance carries out what servers announce of their maintenance, so that an outage that was announced loses no lease.
+//
+// When a window opens, the sessions and leases that it may concern are renewed at once, for longer by its length, and again
+// and again while it is open (terms). They may be believed in for as long. While it is open nobody is recovered there, and
+// answers are waited for longer. When it has ended, everything is renewed at once, which finds what the servers forgot; the
+// expiry subscriptions are made anew, and TTLs are what they were, once those that went out have run out.
+//
+// For G1 a server that is promoted must wait as long as anybody may believe in his session without having reached it, though
+// the writes of the last moment before are lost. It waits for the greatest session TTL that was put on record, so the
+// greatest that a window may make of it is put there in time: with the first beats after a server has said that it announces
+// (record), not when the window opens. Therefore settling after a failover lasts longer by MaxWindow on such servers,
+// and on no others. What is on record is never taken back.
+//
+// The zero value hears of nothing.
+type maintenance struct {
+	e         *Engine
+	watcher   *notice.Watcher // nil: nobody listens
+	announces atomic.Bool     // a server does: somebody of the fleet may lengthen its TTLs
+	stale     atomic.Bool     // subscriptions are to be made anew
 
-func (m *maintenance) record(*partition) time.Duration { return 0 }
+	mu struct {
+		sync.Mutex
+		redial *time.Timer // has clients made anew, since their server moves; nil: none was ever set
+		ended  bool
+	}
+}
+
+// init gets ready to listen, if there is a way to the servers and they are to be asked.
+func (m *maintenance) init(e *Engine) {
+	m.e = e
+	if e.cfg.dial == nil || e.cfg.notices.Mode == notice.Off {
+		return
+	}
+	m.watcher = notice.NewWatcher(*e.cfg.dial, e.cfg.notices, e.nodes, notice.Hooks{
+		Changed: m.changed,
+		Noticed: func(n notice.Notice) { e.metrics.noticed(n.Kind) },
+		Node:    m.node,
+	})
+}
+
+// nodes are the addresses of all servers.
+func (e *Engine) nodes() []string {
+	if e.client == nil {
+		return e.cfg.dial.InitAddress
+	}
+	return slices.Sorted(maps.Keys(e.client.Nodes()))
+}
+
+// run listens until ctx ends.
+func (m *maintenance) run(ctx context.Context) {
+	if m.watcher == nil {
+		return
+	}
+	m.watcher.Run(ctx)
+	m.mu.Lock()
+	m.mu.ended = true
+	if m.mu.redial != nil {
+		m.mu.redial.Stop()
+	}
+	m.mu.Unlock()
+}
+
+// window is the length of the longest window of maintenance that is open for a partition; 0 when none is.
+func (m *maintenance) window(p *partition) time.Duration {
+	if m.watcher == nil {
+		return 0
+	}
+	return m.watcher.Length(m.e.layout.Keys(p.number).Slot)
+}
+
+// record is the session TTL that a beat has to ask for, so that the server knows how long sessions may become; 0 when it
+// does. A server that was changed to is told again: it may have forgotten.
+func (m *maintenance) record(p *partition) time.Duration {
+	if !m.announces.Load() || !m.e.cfg.settle {
+		return 0
+	}
+	if _, epoch := p.view(); p.recorded.Load() == epoch+1 {
+		return 0
+	}
+	return m.e.cfg.sessionTTL + m.e.cfg.notices.MaxWindow
+}
+
+// relaxed is a timeout that is longer for now; 0 when none is. Two attempts fit into what a session has left.
+func (m *maintenance) relaxed() time.Duration {
+	if m.watcher == nil || !m.watcher.Relaxed() {
+		return 0
+	}
+	c := m.e.cfg
+	return min(c.notices.RelaxedTimeout, (c.sessionTTL-c.sessionMargin-c.beat)/2)
+}
+
+// timeout is that of one attempt, for now.
+func (e *Engine) timeout() time.Duration { return max(e.cfg.timeout, e.maintenance.relaxed()) }
+
+// changed is called when a window was opened, or has ended.
+func (m *maintenance) changed(c notice.Change) {
+	e, w := m.e, &c.Window
+	var affected []*partition
+	for _, p := range e.partitions {
+		if w.Covers(e.layout.Keys(p.number).Slot) {
+			affected = append(affected, p)
+		}
+	}
+	for _, p := range affected {
+		m.renewAll(p)
+	}
+	kind := api.EventMaintenanceStarted
+	if !c.Open {
+		kind = api.EventMaintenanceEnded
+		m.stale.Store(true)
+		e.follower.nudge()
+		for _, p := range affected {
+			if p.dead.Load() > 0 {
+				e.scanner.alarm(p.number)
+			}
+		}
+	} else if w.Kind == notice.Moving {
+		m.redialIn(max(w.In/2, 0))
+	}
+	e.tell(api.Event{
+		Kind: kind, Partition: api.NoPartition, Detail: describe(&c, len(affected), len(e.partitions)), Maintenance: asEvent(&c),
+	})
+}
+
+// renewAll makes all that is held in a partition due now.
+func (m *maintenance) renewAll(p *partition) {
+	now := m.e.clock.Now()
+	raise(&p.rushed, now)
+	if s, _ := p.view(); s != nil {
+		m.e.table.Rush(s, math.MaxInt64, func(*lease.Lease) int64 { return now })
+	}
+	m.e.renewer.beatNow(p.number)
+}
+
+// redialIn has the engine's own clients made anew when their server, which moves, is about to go: the same address leads to
+// another one by then.
+func (m *maintenance) redialIn(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.redial != nil {
+		m.mu.redial.Stop()
+	}
+	if !m.mu.ended {
+		m.mu.redial = time.AfterFunc(min(d, m.e.cfg.notices.MaxWindow), m.e.ResetTopology)
+	}
+}
+
+// node is called when the state of a node has changed.
+func (m *maintenance) node(n notice.Node) {
+	e := m.e
+	switch n.State {
+	case notice.Listening:
+		if !m.announces.Swap(true) {
+			for _, p := range e.partitions {
+				e.renewer.beatNow(p.number)
+			}
+		}
+		e.log.info("listening for notices of maintenance", "server", n.Address)
+	case notice.Refused:
+		if e.cfg.notices.Mode == notice.On {
+			e.log.error("a server refuses to announce maintenance", "server", n.Address, "err", n.Err,
+				"remedy", "use notice.Auto, or a server that does")
+		} else {
+			e.log.info("servers do not announce maintenance", "server", n.Address, "answer", n.Err)
+		}
+	}
+}
+
+// ready is an error where notices are asked for and a server refuses.
+func (m *maintenance) ready() error {
+	if m.watcher == nil || m.e.cfg.notices.Mode != notice.On {
+		return nil
+	}
+	for _, n := range m.watcher.Nodes() {
+		if n.State == notice.Refused {
+			return fmt.Errorf("%w: %s refuses to announce maintenance: %w", api.ErrNotReady, n.Address, n.Err)
+		}
+	}
+	return nil
+}
+
+// describe says in words what a change is about.
+func describe(c *notice.Change, affected, of int) string {
+	w := &c.Window
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v %d of %s", w.Kind, w.Seq, w.Node)
+	if w.Endpoint != "" {
+		fmt.Fprintf(&b, ", to %s", w.Endpoint)
+	}
+	if len(w.Shards) > 0 {
+		fmt.Fprintf(&b, ", shards %s", strings.Join(w.Shards, ","))
+	}
+	if n := w.Slots.Len(); n > 0 {
+		fmt.Fprintf(&b, ", %d slots", n)
+	}
+	switch {
+	case c.Open:
+		fmt.Fprintf(&b, ", announced for %v, taken for %v", w.In, w.Length)
+	case c.Completed:
+		b.WriteString(", completed")
+	default:
+		b.WriteString(", time is up")
+	}
+	fmt.Fprintf(&b, "; %d of %d partitions", affected, of)
+	return b.String()
+}
+
+func asEvent(c *notice.Change) *api.Maintenance {
+	w := &c.Window
+	return &api.Maintenance{
+		Notice: w.Kind.String(), Seq: w.Seq, Node: w.Node, Endpoint: w.Endpoint, Shards: w.Shards, Slots: w.Slots.Len(),
+		Announced: w.In, Length: w.Length, Completed: c.Completed,
+	}
+}
+
+// emit shows how things are.
+func (m *maintenance) emit(emit func(g gauge, partition int, v float64)) {
+	if m.watcher == nil {
+		return
+	}
+	announcing := 0
+	for _, n := range m.watcher.Nodes() {
+		if n.State == notice.Listening {
+			announcing++
+		}
+	}
+	emit(gaugeAnnouncing, api.NoPartition, float64(announcing))
+	emit(gaugeWindows, api.NoPartition, float64(len(m.watcher.Windows())))
+}

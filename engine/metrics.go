@@ -11,6 +11,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -41,8 +42,11 @@ import (
 //	streamlease_handler_errors_total{kind}    handlers that returned an error or panicked. kind: added, disowned, expired,
 //	                                          terminated, releasing, superseded
 //	streamlease_handler_panics_total          handlers that panicked
+//	streamlease_maintenance_notices_total{kind}  notices of maintenance that servers sent, each once a connection. kind:
+//	                                          moving, migrating, migrated, failing_over, failed_over, smigrating, smigrated
 //	streamlease_opens_total{result}           attempts to open a session: ok, failed
 //	streamlease_reads_failed_total            reads that failed
+//	streamlease_reads_paused_total            times that reading and recovery began to rest, since a server did not answer
 //	streamlease_recovered_total               announcements taken from dead consumers and queued again
 //	streamlease_renewals_total{result}        leases renewed: kept, lost, missing (forgotten by a new server, being
 //	                                          verified), failed (no answer, asked again)
@@ -66,6 +70,8 @@ import (
 //	streamlease_lag{partition}                     announcements not delivered yet; missing where unknown; see below
 //	streamlease_later{partition}                   announcements put off; see below
 //	streamlease_later_due{partition}      announcements put off that are due, as the last beat told; the greatest
+//	streamlease_maintenance_nodes         servers that announce maintenance to this process; the greatest
+//	streamlease_maintenance_windows       windows of maintenance that are open; the greatest
 //	streamlease_oldest_held_seconds       seconds since the stream that is held longest was acquired; the greatest
 //	streamlease_oldest_pending_seconds{partition}  since the oldest pending announcement was made; see below
 //	streamlease_oldest_waiting_seconds{partition}  since the oldest one not delivered yet was made; see below
@@ -102,6 +108,8 @@ type metrics struct {
 	removals     prometheus.Counter
 	failedReads  prometheus.Counter
 	opens        [2]prometheus.Counter // ok, failed
+	notices      map[notice.Kind]prometheus.Counter
+	pauses       prometheus.Counter
 	expirations  [len(hintResults)]prometheus.Counter
 	subscribed   prometheus.Counter
 }
@@ -205,6 +213,11 @@ func (m *metrics) resolve() {
 	m.recoveries = c.recoveries.WithLabelValues(s)
 	m.removals = c.removals.WithLabelValues(s)
 	m.failedReads = c.failedReads.WithLabelValues(s)
+	m.pauses = c.pauses.WithLabelValues(s)
+	m.notices = make(map[notice.Kind]prometheus.Counter)
+	for kind := notice.Moving; kind <= notice.SlotsMoved; kind++ {
+		m.notices[kind] = c.notices.WithLabelValues(s, strings.ToLower(kind.String()))
+	}
 	for i, result := range hintResults {
 		m.expirations[i] = c.expirations.WithLabelValues(s, result)
 	}
@@ -279,6 +292,12 @@ func (m *metrics) read(n int) { countUp(m.entriesRead, n) }
 
 // readFailed counts a read that failed.
 func (m *metrics) readFailed() { m.failedReads.Inc() }
+
+// paused counts that reading and recovery began to rest.
+func (m *metrics) paused() { m.pauses.Inc() }
+
+// noticed counts a notice of maintenance.
+func (m *metrics) noticed(kind notice.Kind) { m.notices[kind].Inc() }
 
 // gone counts announcements whose body was deleted.
 func (m *metrics) gone(n int) { countUp(m.entriesGone, n) }

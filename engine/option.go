@@ -9,6 +9,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/wheel"
@@ -136,6 +137,16 @@ func WithRecovery(r scan.Config) Option {
 // WithCluster is how the topology of a Redis Cluster is followed. Zero fields: their defaults.
 func WithCluster(cfg cluster.Config) Option {
 	return option(func(c *config) { c.cluster = cfg })
+}
+
+// WithMaintenance is whether and how servers are asked to announce their maintenance, as Redis Software and Redis Cloud do.
+// While they have announced some, sessions and leases last longer, answers are waited for longer, and nobody is recovered;
+// afterwards everything is renewed at once. A server that knows nothing of it is asked once, on a connection of its own.
+// That takes a way to make connections: with [New] alone there is none, so the default mode asks nobody, and notice.On is an
+// error; [Open] has one, and WithDial gives one. On a server that announces, settling lasts longer by MaxWindow. Zero
+// fields: their defaults.
+func WithMaintenance(cfg notice.Config) Option {
+	return option(func(c *config) { c.notices = cfg })
 }
 
 // WithRenewalClient is a client for beats and renewals alone, so that nothing else the program sends to Redis can hold

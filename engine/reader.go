@@ -20,6 +20,10 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		if s == nil {
 			return
 		}
+		if !e.mayAsk(p) {
+			pause(ctx, awaitAgain)
+			continue
+		}
 		n := 0
 		e.room.wait(ctx, func() bool {
 			n = e.reserveInTurn(p.number, e.cfg.readBatch)
@@ -95,13 +99,15 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 		p.endRead("", false, 0)
 		return nil, nil
 	}
+	timeout := e.timeout()
 	entries, err := e.store.Read(ctx, p.number, s.Consumer(), n, block)
+	e.asked(p, err)
 	_, refused := lease.Refusal(err)
 	last := ""
 	if len(entries) > 0 {
 		last = entries[len(entries)-1].ID
 	}
-	delivering := e.cfg.block + e.cfg.timeout
+	delivering := e.cfg.block + timeout
 	if ctx.Err() != nil {
 		delivering = unblockTime
 	}

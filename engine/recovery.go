@@ -141,14 +141,15 @@ func (c *scanner) next(partition int) time.Duration {
 
 // look recovers the dead of a partition. With full it also adopts who has no session, if it is this process's turn.
 func (c *scanner) look(ctx context.Context, p *partition, full bool) {
+	var err error
 	e := c.e
 	s, _ := p.view()
-	if s == nil || s.Remaining() == 0 {
+	if s == nil || s.Remaining() == 0 || e.maintenance.window(p) > 0 || !e.mayAsk(p) {
 		return
 	}
+	defer func() { e.asked(p, err) }()
 	adopt := false
 	if full {
-		var err error
 		if adopt, err = e.scan.Turn(ctx, p.number, s.Consumer()); err != nil {
 			c.failed(ctx, p, err)
 		}
@@ -156,7 +157,8 @@ func (c *scanner) look(ctx context.Context, p *partition, full bool) {
 	if adopt {
 		defer e.measure(ctx, p)
 	}
-	dead, err := e.scan.Dead(ctx, p.number, s.Consumer(), adopt)
+	var dead []string
+	dead, err = e.scan.Dead(ctx, p.number, s.Consumer(), adopt)
 	if err != nil {
 		c.failed(ctx, p, err)
 		return

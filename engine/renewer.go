@@ -220,7 +220,7 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 		}
 	}
 	e.metrics.renewed(len(kept), len(lost), len(missing), len(again))
-	e.table.Renewed(kept, e.nextRenewal)
+	e.table.Renewed(kept, t.nextRenewal)
 	e.disown(lost, causeLease, errLeaseTaken)
 	if migrating {
 		again = r.oneByOne(ctx, p, s, again)
@@ -260,7 +260,7 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 			}
 		}
 		e.metrics.renewed(len(kept), len(lost), 0, 0)
-		e.table.Renewed(kept, e.nextRenewal)
+		e.table.Renewed(kept, t.nextRenewal)
 		e.disown(lost, causeLease, errLeaseGone)
 	}
 	return again
@@ -295,7 +295,7 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 			}
 		}
 		e.metrics.renewed(len(kept), len(lost), 0, 0)
-		e.table.Renewed(kept, e.nextRenewal)
+		e.table.Renewed(kept, t.nextRenewal)
 		e.disown(lost, causeLease, errLeaseTaken)
 	}
 	return again

@@ -123,6 +123,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	defer context.AfterFunc(e.life.drain, cancel)()
 	e.follower.look(starting) // a master that hangs must not hold up the first calls to the others
 	group.Go(func() { e.follower.loop(base) })
+	group.Go(func() { e.maintenance.run(base) })
 	err = e.start(starting)
 	cancel()
 	if err != nil {

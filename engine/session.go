@@ -125,6 +125,9 @@ func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, t terms, b 
 	if changed {
 		e.rush(p, s)
 	}
+	if t.records {
+		p.recorded.Store(epoch + 1) // a server that was changed to since is told by the next beat
+	}
 	if !s.Extend(t.sent, t.session) {
 		e.loseSession(p, s, errSessionPast)
 		return false
@@ -278,6 +281,7 @@ func (p *partition) recovered(e *Engine) {
 	p.mu.failing, p.mu.failed = nil, 0
 	p.mu.Unlock()
 	e.follower.worked()
+	e.answered(p)
 	if was != nil {
 		e.event(api.EventRedisReachable, p.number, nil, "")
 	}

@@ -73,6 +73,7 @@ func (e *Engine) collectGauges(emit func(g gauge, partition int, v float64)) {
 	}
 	emit(gaugeQueueDepth, api.NoPartition, float64(e.courier.queued()))
 	emit(gaugeBusyWorkers, api.NoPartition, float64(e.courier.running()))
+	e.maintenance.emit(emit)
 	if l := e.table.Oldest(); l != nil {
 		emit(gaugeOldestHeld, api.NoPartition, time.Duration(e.clock.Now()-l.Since()).Seconds())
 	}
@@ -150,7 +151,7 @@ func (e *Engine) Ready(context.Context) error {
 			return fmt.Errorf("%w: reading fails in partition %d: %w", api.ErrNotReady, p.number, lease.Explain(unread))
 		}
 	}
-	return nil
+	return e.maintenance.ready()
 }
 
 func orUnknown(err error) error {

@@ -13,6 +13,10 @@ type terms struct {
 	sent    int64
 	session time.Duration // the session's TTL, less its margin
 	lease   time.Duration // that of leases
+
+	e       *Engine
+	p       *partition
+	records bool // it puts on record how long sessions may become; see maintenance.record
 }
 
 // stretched is how far the longer TTLs reach that have gone out: no deadline of the partition lies beyond them, as
@@ -25,7 +29,10 @@ type stretched struct{ session, lease atomic.Int64 }
 // answer: what was lengthened once runs out by itself. It is asked for again, not believed again.
 func (e *Engine) terms(p *partition) terms {
 	c := e.cfg
-	t := terms{store: e.store, sent: e.clock.Now(), session: c.sessionTTL - c.sessionMargin, lease: c.leaseTTL - c.leaseMargin}
+	t := terms{
+		store: e.store, e: e, p: p, sent: e.clock.Now(),
+		session: c.sessionTTL - c.sessionMargin, lease: c.leaseTTL - c.leaseMargin,
+	}
 	session, leases := c.sessionTTL, c.leaseTTL
 	if window := e.maintenance.window(p); window > 0 {
 		session += window
@@ -34,12 +41,34 @@ func (e *Engine) terms(p *partition) terms {
 		raise(&p.stretched.session, t.sent+int64(session))
 		raise(&p.stretched.lease, t.sent+int64(leases))
 	}
-	session = max(session, time.Duration(p.stretched.session.Load()-t.sent), e.maintenance.record(p))
+	record := e.maintenance.record(p)
+	t.records = record > 0
+	session = max(session, record, time.Duration(p.stretched.session.Load()-t.sent))
 	leases = max(leases, time.Duration(p.stretched.lease.Load()-t.sent))
 	if session != c.sessionTTL || leases != c.leaseTTL {
 		t.store = e.store.With(lease.Terms{SessionTTL: session, LeaseTTL: leases})
 	}
 	return t
+}
+
+// nextRenewal is when a lease that was renewed on these terms is renewed next: at once if a window has begun or ended since
+// they were made. After that the first ones are spread anew, or what was renewed at once would stay together.
+func (t terms) nextRenewal(l *lease.Lease) int64 {
+	switch rushed := t.p.rushed.Load(); {
+	case rushed == 0 || t.sent > rushed+int64(t.e.cfg.interval)/2:
+		return t.e.nextRenewal(l)
+	case t.sent <= rushed:
+		return t.e.clock.Now()
+	}
+	return t.e.firstRenewal()
+}
+
+// firstRenewal is when a lease that was acquired on these terms is renewed first.
+func (t terms) firstRenewal() int64 {
+	if t.sent <= t.p.rushed.Load() {
+		return t.e.clock.Now()
+	}
+	return t.e.firstRenewal()
 }
 
 // raise makes at the later of two points.
