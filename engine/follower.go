@@ -179,7 +179,7 @@ func (e *Engine) relocated(p *partition, doubt bool) {
 // failed notes that a call failed.
 func (f *follower) failed(err error) {
 	code, _ := lease.Refusal(err)
-	demoted := code == "READONLY" || code == "MASTERDOWN"
+	demoted := demotion(code)
 	if demoted {
 		f.demoted.CompareAndSwap(0, f.e.clock.Now())
 	}
@@ -187,6 +187,9 @@ func (f *follower) failed(err error) {
 		f.nudge()
 	}
 }
+
+// demotion reports whether a server that answers so is a replica.
+func demotion(code string) bool { return code == "READONLY" || code == "MASTERDOWN" }
 
 // worked notes that a server takes writes.
 func (f *follower) worked() { f.demoted.Store(0) }

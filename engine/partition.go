@@ -35,6 +35,7 @@ type partition struct {
 		failing  error  // why beats fail; nil while they do not
 		failed   int    // beats in a row
 		unread   error  // why reading fails; nil while it does not
+		strange  bool   // nobody has looked for consumers of another library yet; nothing is read before
 		foreign  string // a living consumer of another library that has entries pending; empty: none
 		read     readState
 	}
@@ -47,6 +48,7 @@ type readState struct {
 	last    string // greatest entry ID that was read
 	lost    bool   // a read had an unknown outcome: look at what is pending after since
 	since   string // what last was before the first such read; later reads move last past what that one was given
+	all     bool   // the server changed and may have forgotten that entries are done: look at all that is pending
 }
 
 func newPartition(number int, name string) *partition {

@@ -15,6 +15,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 	failed := 0
 	var taking sync.WaitGroup
 	defer taking.Wait()
+	e.awaitNoForeign(ctx, p)
 	for ctx.Err() == nil {
 		s := p.await(ctx)
 		if s == nil {
@@ -36,7 +37,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		e.reconcile(ctx, p, s, &taking)
 		block := e.cfg.block
 		scarce := e.room.waiters.Load() > 0
-		if scarce {
+		if scarce || failed > 0 { // or to know soon that reading works again
 			block = min(block, turnTime)
 		}
 		entries, err := e.readOnce(ctx, p, s, n, block)
@@ -63,7 +64,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 	}
 }
 
-// turnTime is how long a read waits for entries while another partition waits for room.
+// turnTime is how long a read waits for entries while another partition waits for room, and after a failure.
 const turnTime = 250 * time.Millisecond
 
 // fit gives back what there is no room for any more: fewer streams are wanted than when the read was sent with room for
@@ -102,7 +103,11 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	timeout := e.timeout()
 	entries, err := e.store.Read(ctx, p.number, s.Consumer(), n, block)
 	e.asked(p, err)
-	_, refused := lease.Refusal(err)
+	code, refused := lease.Refusal(err)
+	if code == "UNBLOCKED" {
+		// The stream went to another master, or its master was demoted: the next read finds out.
+		entries, err = nil, nil
+	}
 	last := ""
 	if len(entries) > 0 {
 		last = entries[len(entries)-1].ID
@@ -193,17 +198,25 @@ func (e *Engine) unreserve(n int) {
 	e.room.broadcast()
 }
 
-// reconcile looks for entries that a read with an unknown outcome may have left pending: after the last one that had
-// arrived before it, never held, and known to nobody here. It waits until no such read can deliver any more, and for
-// what is being taken in, and runs between reads, so how long an entry has been idle says nothing further.
+// reconcile looks for entries that are pending for this process and known to nobody here. A read with an unknown outcome
+// may have left such, after the last one that had arrived before it, and never held: they are taken in. And a server that
+// forgot its last writes has again what was done or given up, as it was when it was held: that is handed out again.
+//
+// It waits until no such read can deliver any more, and for what is being taken in, and runs between reads, so how long an
+// entry has been idle says nothing further.
 func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session, taking *sync.WaitGroup) {
 	p.mu.Lock()
 	lost, after, until := p.mu.read.lost, p.mu.read.since, p.mu.read.until
+	all, epoch := p.mu.read.all, p.mu.epoch
 	p.mu.Unlock()
-	if !lost || e.clock.Now() < until {
+	if !lost && !all || e.clock.Now() < until {
 		return
 	}
+	if all {
+		after = ""
+	}
 	taking.Wait()
+	forgotten := 0
 	for {
 		page, err := e.store.Pending(ctx, p.number, s.Consumer(), after, e.cfg.pipeline.MaxBatch, 0)
 		if err != nil {
@@ -214,8 +227,15 @@ func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session, 
 		}
 		var unknown []lease.Entry
 		for i := range page {
-			if x := &page[i]; x.Deliveries < lease.HeldDeliveries && !e.knows(p, &x.Entry) {
+			switch x := &page[i]; {
+			case e.knows(p, &x.Entry):
+			case x.Deliveries < lease.HeldDeliveries:
 				unknown = append(unknown, x.Entry)
+			case all:
+				forgotten++
+				// The key of one that nobody can read is empty; whoever reads it next tells the reason.
+				entry, _ := lease.ParseEntry(e.layout, p.number, x.ID, x.Body)
+				e.ender.giveBack(s.Consumer(), &entry, lease.ToInput, 0, 0, "")
 			}
 		}
 		after = page[len(page)-1].ID
@@ -225,7 +245,13 @@ func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session, 
 	if p.mu.read.until == until {
 		p.mu.read.lost = false
 	}
+	if p.mu.epoch == epoch {
+		p.mu.read.all = false
+	}
 	p.mu.Unlock()
+	if forgotten > 0 {
+		e.log.warn("the server forgot that streams were done or handed back; they are handed out again", forgotten, "partition", p.number)
+	}
 }
 
 // knows says whether an entry that is pending for this process is in its hands.

@@ -223,14 +223,11 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 	e.table.Renewed(kept, t.nextRenewal)
 	e.disown(lost, causeLease, errLeaseTaken)
 	if migrating {
-		again = r.oneByOne(ctx, p, s, again)
+		again, failure = r.oneByOne(ctx, p, s, again)
 	}
 	again = append(again, r.verify(ctx, p, s, missing)...)
 	e.table.Retry(again, e.clock.Now()+int64(e.cfg.retry))
 	r.nudge()
-	if migrating {
-		failure = nil
-	}
 	return t.sent, failure
 }
 
@@ -267,14 +264,14 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 }
 
 // oneByOne renews while the partition's slot migrates and its keys are apart: the session and each lease by itself. It
-// returns those whose question is still open.
-func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, leases []*lease.Lease) (again []*lease.Lease) {
+// returns those whose question is still open, and why the session could not be beaten.
+func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, leases []*lease.Lease) (again []*lease.Lease, _ error) {
 	e := r.e
 	_, epoch := p.view()
 	t := e.terms(p)
 	b, err := t.Beat(ctx, p.number, s.Consumer(), true)
 	if err != nil || !e.heard(p, s, epoch, t, b) {
-		return leases
+		return leases, err
 	}
 	for _, batch := range cut(leases, e.cfg.pipeline.MaxBatch) {
 		t = e.terms(p)
@@ -298,7 +295,7 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 		e.table.Renewed(kept, t.nextRenewal)
 		e.disown(lost, causeLease, errLeaseTaken)
 	}
-	return again
+	return again, nil
 }
 
 // cut divides items into batches of at most size.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -180,8 +181,9 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	return nil
 }
 
-// start checks that the service is the one that was configured and waits until every partition has a session. It
-// returns an error only for what waiting does not mend, or when ctx ends.
+// start checks that the service is the one that was configured and waits until every partition has a session, or some
+// have and the others fail: a master that is down, or a slot that migrates for an hour, must not keep a new process from
+// the other masters. It returns an error only for what waiting does not mend, or when ctx ends.
 func (e *Engine) start(ctx context.Context) error {
 	for attempt := 1; ; attempt++ {
 		err := e.store.Agree(ctx)
@@ -226,7 +228,7 @@ func definite(err error) bool {
 	return errors.Is(err, api.ErrPartitionMismatch) || errors.Is(err, api.ErrFormat) || lease.Permanent(err)
 }
 
-// awaitOpen waits for the first session of a partition.
+// awaitOpen waits for the first session of a partition, or until it is clear that others come first.
 func (e *Engine) awaitOpen(ctx context.Context, p *partition) error {
 	for ctx.Err() == nil {
 		p.mu.Lock()
@@ -238,6 +240,9 @@ func (e *Engine) awaitOpen(ctx context.Context, p *partition) error {
 		if failing != nil && lease.Permanent(failing) {
 			return fmt.Errorf("opening partition %d: %w", p.number, lease.Explain(failing))
 		}
+		if failing != nil && e.anySession() {
+			return nil
+		}
 		timer := time.NewTimer(awaitAgain)
 		select {
 		case <-opened:
@@ -247,6 +252,14 @@ func (e *Engine) awaitOpen(ctx context.Context, p *partition) error {
 		timer.Stop()
 	}
 	return errStopped
+}
+
+// anySession reports whether there is a session in some partition.
+func (e *Engine) anySession() bool {
+	return slices.ContainsFunc(e.partitions, func(p *partition) bool {
+		s, _ := p.view()
+		return s != nil
+	})
 }
 
 // delivered takes the consequences of a delivery.

@@ -119,6 +119,7 @@ func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, t terms, b 
 	if changed {
 		p.mu.server = b.Server
 		p.mu.epoch++
+		p.mu.read.all = true
 	}
 	same := p.mu.epoch == epoch
 	p.mu.Unlock()

@@ -139,24 +139,31 @@ func (e *Engine) Ready(context.Context) error {
 	for _, p := range e.partitions {
 		p.mu.Lock()
 		s, failing, failed, unread, foreign := p.mu.session, p.mu.failing, p.mu.failed, p.mu.unread, p.mu.foreign
+		strange := p.mu.strange
 		p.mu.Unlock()
 		switch {
 		case s == nil || s.Remaining() == 0:
-			return fmt.Errorf("%w: no session in partition %d: %w", api.ErrNotReady, p.number, orUnknown(failing))
+			return fmt.Errorf("%w: no session in partition %d: %w", api.ErrNotReady, p.number, e.explain(failing))
 		case failing != nil && failed >= unreadyAfter:
-			return fmt.Errorf("%w: beats fail in partition %d: %w", api.ErrNotReady, p.number, lease.Explain(failing))
+			return fmt.Errorf("%w: beats fail in partition %d: %w", api.ErrNotReady, p.number, e.explain(failing))
 		case foreign != "":
 			return fmt.Errorf("%w: %w: %s in partition %d", api.ErrNotReady, api.ErrForeignConsumers, foreign, p.number)
+		case strange:
+			return fmt.Errorf("%w: looking for consumers of another library fails in partition %d", api.ErrNotReady, p.number)
 		case unread != nil:
-			return fmt.Errorf("%w: reading fails in partition %d: %w", api.ErrNotReady, p.number, lease.Explain(unread))
+			return fmt.Errorf("%w: reading fails in partition %d: %w", api.ErrNotReady, p.number, e.explain(unread))
 		}
 	}
 	return e.maintenance.ready()
 }
 
-func orUnknown(err error) error {
+// explain says what to do about a failure, of Redis or of the client that stands between.
+func (e *Engine) explain(err error) error {
 	if err == nil {
 		return fmt.Errorf("not opened yet")
+	}
+	if code, _ := lease.Refusal(err); demotion(code) && e.borrows() {
+		return fmt.Errorf("%w: %s: %s", lease.Explain(err), stuckMessage, stuckRemedy)
 	}
 	return lease.Explain(err)
 }
