@@ -21,13 +21,23 @@ type process struct {
 
 // startWorker starts this program once more, as a worker. ctx kills it.
 func startWorker(ctx context.Context, o WorkerOptions) (*process, error) {
+	return startSelf(ctx, "", "worker",
+		"-addr", o.Addr, "-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
+		"-journal", o.Journal, "-pages", strconv.Itoa(o.Pages))
+}
+
+// startContender starts this program once more, as a contender. ctx kills it.
+func startContender(ctx context.Context, s *site, o ContenderOptions) (*process, error) {
+	return startSelf(ctx, s.url, "contender", "-model", o.Model, "-ttl", o.TTL.String(), fmt.Sprint("-clustered=", o.Clustered))
+}
+
+func startSelf(ctx context.Context, redis string, args ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.CommandContext(ctx, self, "worker",
-		"-addr", o.Addr, "-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
-		"-journal", o.Journal, "-pages", strconv.Itoa(o.Pages))}
+	p := &process{cmd: exec.CommandContext(ctx, self, args...)}
+	p.cmd.Env = append(os.Environ(), EnvRedis+"="+redis)
 	p.cmd.Stderr = os.Stderr
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -41,20 +51,31 @@ func startWorker(ctx context.Context, o WorkerOptions) (*process, error) {
 	return p, p.cmd.Start()
 }
 
+// ask sends a line to a worker and returns the answer.
+func (p *process) ask(format string, args ...any) (snapshot, error) {
+	return ask[snapshot](p, format, args...)
+}
+
+// answer is what a child says.
+type answer interface{ failure() string }
+
+func (s snapshot) failure() string { return s.Error }
+func (s standing) failure() string { return s.Error }
+
 // ask sends a line and returns the answer.
-func (p *process) ask(format string, args ...any) (s snapshot, err error) {
+func ask[A answer](p *process, format string, args ...any) (a A, err error) {
 	// A worker that could not start has answered before it was asked.
 	_, failed := fmt.Fprintf(p.in, format+"\n", args...)
 	if !p.lines.Scan() {
-		return s, fmt.Errorf("worker: ended without an answer: %w", errors.Join(failed, p.lines.Err(), io.ErrUnexpectedEOF))
+		return a, fmt.Errorf("worker: ended without an answer: %w", errors.Join(failed, p.lines.Err(), io.ErrUnexpectedEOF))
 	}
-	if err := json.Unmarshal(p.lines.Bytes(), &s); err != nil {
-		return s, fmt.Errorf("worker: %w", err)
+	if err := json.Unmarshal(p.lines.Bytes(), &a); err != nil {
+		return a, fmt.Errorf("worker: %w", err)
 	}
-	if s.Error != "" {
-		return s, fmt.Errorf("worker: %s", s.Error)
+	if text := a.failure(); text != "" {
+		return a, fmt.Errorf("worker: %s", text)
 	}
-	return s, nil
+	return a, nil
 }
 
 // stop lets the worker hand everything back, and waits for its end.

@@ -18,10 +18,11 @@ import (
 
 // Report is where results go.
 type Report struct {
-	Out     io.Writer
-	JSON    bool
-	Command string // as it was called, to be repeated
-	Redis   string // version
+	Out      io.Writer
+	Progress io.Writer // a terminal; nil: nobody looks at one
+	JSON     bool
+	Command  string // as it was called, to be repeated
+	Redis    string // version
 }
 
 // Write writes results as JSON, or as people read them.

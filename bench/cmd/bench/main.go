@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
+	"golang.org/x/term"
 
 	"github.com/streamlease/streamlease/bench/suite"
 	"github.com/streamlease/streamlease/test/servers"
@@ -80,8 +82,10 @@ func command() *cli.Command {
 					return suite.Done(ctx, suite.DoneOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds"), Workers: c.Int("workers")}, report(c))
 				},
 			},
+			compare,
 			failover,
 			scan,
+			contender,
 			worker,
 		},
 	}
@@ -144,7 +148,22 @@ var worker = &cli.Command{
 
 func report(c *cli.Command) *suite.Report {
 	args := append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...)
-	return &suite.Report{Out: os.Stdout, JSON: c.Bool("json"), Command: strings.Join(args, " "), Redis: redisVersion()}
+	for i, arg := range args {
+		if flag, url, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(flag, "-") {
+			args[i] = flag + "=" + suite.Redacted(url)
+		} else if strings.Contains(arg, "://") {
+			args[i] = suite.Redacted(arg)
+		}
+	}
+	return &suite.Report{Out: os.Stdout, Progress: terminal(os.Stderr), JSON: c.Bool("json"), Command: strings.Join(args, " "), Redis: redisVersion()}
+}
+
+// terminal is the file if people look at it, else nil.
+func terminal(f *os.File) io.Writer {
+	if !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	return f
 }
 
 // redisVersion is that of the server which the measurements run.

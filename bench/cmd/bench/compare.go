@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/streamlease/streamlease/bench/suite"
+	"github.com/streamlease/streamlease/engine"
+)
+
+var redisFlag = &cli.StringFlag{
+	Name:    "redis",
+	Usage:   "URL of the Redis to use, redis://user:password@host:6379, with ?addr=host2:6379 for more nodes, ?master_set=name for a sentinel; empty: private servers",
+	Sources: cli.EnvVars(suite.EnvRedis),
+}
+
+var compare = &cli.Command{
+	Name:  "compare",
+	Usage: "own streams by batches, and with a goroutine and a lock a stream, in turn: how many times less each figure is",
+	Flags: []cli.Flag{
+		&cli.IntFlag{Name: "streams", Value: 10_000, Usage: "streams that are owned"},
+		&cli.DurationFlag{Name: "ttl", Value: 2 * time.Second, Usage: "TTL of leases and locks"},
+		&cli.DurationFlag{Name: "for", Value: 15 * time.Second, Usage: "how long each model is measured in each round"},
+		&cli.IntFlag{Name: "rounds", Value: 3, Usage: "how often all are measured, in turn"},
+		redisFlag,
+		jsonFlag,
+	},
+	Action: func(ctx context.Context, c *cli.Command) error {
+		if err := positive(c, "streams", "rounds"); err != nil {
+			return err
+		}
+		if err := between(c, "ttl", engine.MinTTL, engine.MaxTTL); err != nil {
+			return err
+		}
+		if err := between(c, "for", time.Second, time.Hour); err != nil {
+			return err
+		}
+		return suite.Compare(ctx, suite.CompareOptions{
+			URL: c.String("redis"), Streams: c.Int("streams"), TTL: c.Duration("ttl"), For: c.Duration("for"), Rounds: c.Int("rounds"),
+		}, report(c))
+	},
+}
+
+func between(c *cli.Command, flag string, from, upTo time.Duration) error {
+	if d := c.Duration(flag); d < from || d > upTo {
+		return fmt.Errorf("-%s: %v is not between %v and %v", flag, d, from, upTo)
+	}
+	return nil
+}
+
+// contender is started by compare.
+var contender = &cli.Command{
+	Name:   "contender",
+	Hidden: true,
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "model"},
+		&cli.DurationFlag{Name: "ttl"},
+		&cli.BoolFlag{Name: "clustered"},
+	},
+	Action: func(ctx context.Context, c *cli.Command) error {
+		return suite.Contender(context.WithoutCancel(ctx), suite.ContenderOptions{
+			Model: c.String("model"), TTL: c.Duration("ttl"), Clustered: c.Bool("clustered"),
+		}, os.Stdin, os.Stdout)
+	},
+}

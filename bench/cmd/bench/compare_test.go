@@ -1,0 +1,65 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/bench/suite"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+func TestCompareMeasuresEveryModel(t *testing.T) {
+	compared := results[suite.Compared](t, "compare", "-streams", "300", "-ttl", "1s", "-for", "1s", "-rounds", "1", "-json")
+	require.Len(t, compared.Rounds, 1)
+	for _, round := range compared.Rounds {
+		for _, cost := range []suite.ModelCost{round.PerStream, round.Batched, round.TwoTier} {
+			require.Zero(t, cost.Lost)
+			require.Positive(t, cost.Commands)
+			require.Positive(t, cost.Taking)
+			require.Positive(t, cost.Memory)
+			require.Positive(t, cost.RSS)
+		}
+		require.GreaterOrEqual(t, round.PerStream.Goroutines, 300.)
+		require.Greater(t, round.PerStream.Commands, 300., "half a second apart")
+		require.LessOrEqual(t, round.Batched.Goroutines, 50.)
+	}
+	require.Greater(t, compared.Batched.Commands, 1.)
+	require.Greater(t, compared.TwoTier.Commands, 1.)
+}
+
+// TestSomebodysServerIsLeftAsItWas: what was measured there had names of its own, and they are gone.
+func TestSomebodysServerIsLeftAsItWas(t *testing.T) {
+	server := servers.New(t, servers.Password("geheim"))
+	client := server.Client(t)
+	require.NoError(t, client.Do(t.Context(), client.B().Set().Key("theirs").Value("1").Build()).Error())
+	out, err := bench(t, "compare", "-redis", "redis://:geheim@"+server.Addr(), "-streams", "50", "-ttl", "500ms", "-for", "1s", "-rounds", "1")
+	require.NoError(t, err, out)
+	require.NotContains(t, out, "geheim")
+	require.Contains(t, out, "two tiers")
+	keys, err := client.Do(t.Context(), client.B().Keys().Pattern("*").Build()).AsStrSlice()
+	require.NoError(t, err)
+	require.Equal(t, []string{"theirs"}, keys)
+}
+
+func TestARedisThatIsOfNoUseIsRefused(t *testing.T) {
+	locked := servers.New(t, servers.Password("geheim"))
+	replica := servers.New(t, servers.ReplicaOf(servers.New(t)))
+	for url, want := range map[string]string{
+		"redis://127.0.0.1:1":                    "no connection to redis://127.0.0.1:1",
+		"redis://:falsch@" + locked.Addr():       "WRONGPASS",
+		"redis://" + replica.Addr():              "takes no writes: READONLY",
+		"127.0.0.1:6379":                         "not the URL of a Redis server",
+		"http://127.0.0.1":                       "invalid URL scheme",
+		"redis://:falsch@127.0.0.1:" + "x":       "not the URL of a Redis server",
+		"redis://" + locked.Addr() + "/database": "invalid database number",
+	} {
+		out, err := bench(t, "compare", "-redis", url, "-streams", "10")
+		require.Error(t, err, url)
+		require.Contains(t, out, "bench: ")
+		require.Contains(t, out, want)
+		require.NotContains(t, out, "falsch")
+		require.Equal(t, 1, strings.Count(out, "\n"), out)
+	}
+}

@@ -1,0 +1,52 @@
+package suite
+
+import (
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/progress"
+)
+
+// steps is the progress of something long, where people look at it.
+type steps struct {
+	writer  progress.Writer
+	tracker *progress.Tracker
+	over    chan struct{}
+}
+
+// steps shows from now on how many of n steps are done. end takes it off the screen.
+func (r *Report) steps(what string, n int) *steps {
+	if r.Progress == nil {
+		return nil
+	}
+	s := &steps{writer: progress.NewWriter(), tracker: &progress.Tracker{Message: what, Total: int64(n)}, over: make(chan struct{})}
+	s.writer.SetOutputWriter(r.Progress)
+	s.writer.SetUpdateFrequency(250 * time.Millisecond)
+	s.writer.SetTrackerLength(30)
+	s.writer.Style().Visibility.ETA = true
+	s.writer.AppendTracker(s.tracker)
+	go func() {
+		defer close(s.over)
+		s.writer.Render()
+	}()
+	return s
+}
+
+func (s *steps) done() {
+	if s != nil {
+		s.tracker.Increment(1)
+	}
+}
+
+// end may be called again.
+func (s *steps) end() {
+	if s == nil {
+		return
+	}
+	for s.writer.Stop(); ; s.writer.Stop() { // one that comes before the rendering is ignored
+		select {
+		case <-s.over:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
