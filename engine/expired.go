@@ -119,8 +119,9 @@ func (h *hints) pass(stream string) {
 // look subscribes where there is no subscription that works, and ends those to servers that are gone.
 func (h *hints) look(ctx context.Context) {
 	nodes := h.e.client.Nodes()
+	stale := h.e.maintenance.stale.Swap(false)
 	for address, s := range h.subscriptions {
-		if nodes[address] == nil || !h.alive(ctx, s) {
+		if stale || nodes[address] == nil || !h.alive(ctx, s) {
 			s.close()
 			delete(h.subscriptions, address)
 		}
