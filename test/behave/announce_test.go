@@ -28,7 +28,7 @@ func TestPlainXADDFromTheCommandLineIsTaken(t *testing.T) {
 		"false":    `false`,
 	}
 	add := func(stream, info string) {
-		id := w.cli(t, "", "XADD", service+"-input", "*", "lbs-input", `{"DataStreamName":"`+stream+`"`+info+`}`)
+		id := w.cli(t, w.layout.Keys(0).Slot, "", "XADD", w.service+"-input", "*", "lbs-input", `{"DataStreamName":"`+stream+`"`+info+`}`)
 		require.Contains(t, id, "-")
 	}
 	// One half is announced before there is a consumer, or a group: nothing may be lost.
@@ -74,17 +74,17 @@ func TestAnnouncementsReachTheirPartition(t *testing.T) {
 	perPartition := make([]int, 4)
 	for i, s := range streams {
 		perPartition[w.layout.Of(s)]++
-		fmt.Fprintf(&commands, "XADD %s-input * lbs-input '{\"DataStreamName\":\"%s\",\"Info\":{\"n\":%d}}'\n", service, s, i)
+		fmt.Fprintf(&commands, "XADD %s-input * lbs-input '{\"DataStreamName\":\"%s\",\"Info\":{\"n\":%d}}'\n", w.service, s, i)
 		if i == n/2 {
-			w.cli(t, commands.String())
+			w.cli(t, w.layout.Keys(0).Slot, commands.String())
 			commands.Reset()
 		}
 	}
 	a := w.start("a", nil)
 	b := w.start("b", nil)
-	w.cli(t, commands.String())
+	w.cli(t, w.layout.Keys(0).Slot, commands.String())
 	until(t, "all are owned", func() bool { return a.told(api.Added)+b.told(api.Added) == n })
-	w.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 8, Consumers: 8})
+	w.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 2, Consumers: 2})
 	held := w.held()
 	for i, s := range streams {
 		require.Equal(t, 1, a.toldOf(s, api.Added)+b.toldOf(s, api.Added), "owners of %s", s)
@@ -109,7 +109,7 @@ func TestAnnouncementsReachTheirPartition(t *testing.T) {
 			require.NoError(t, p.lease(s, 1).Done(context.Background()))
 		}
 	}
-	w.stateIs(state{Sessions: 8, Consumers: 8})
+	w.stateIs(state{Sessions: 2, Consumers: 2})
 }
 
 // TestNotBeforeOfProducersIsKept: an announcement is not handed out before its time by the server's clock.
@@ -138,8 +138,7 @@ func TestNotBeforeOfProducersIsKept(t *testing.T) {
 	require.Zero(t, p.lease("soon", 1).Attempt(), "waiting counts no retry")
 
 	w.stateIs(state{Input: 3, Pending: 3, Leases: 3, Sessions: 1, Consumers: 1, Later: 1})
-	due, err := w.do("ZRANGE", w.layout.Keys(0).Later, "0", "-1", "WITHSCORES").AsZScores()
-	require.NoError(t, err)
+	due := w.later()
 	require.Equal(t, ms(now.Add(24*time.Hour)), strconv.FormatFloat(due[0].Score, 'f', 0, 64))
 	require.Contains(t, due[0].Member, "mine", "fields of the producer are kept")
 	require.Zero(t, p.toldOf("tomorrow", api.Added))

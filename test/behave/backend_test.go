@@ -2,10 +2,13 @@ package behave_test
 
 import (
 	"context"
+	"crypto/tls"
+	"net"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
@@ -14,18 +17,132 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// backend is the Redis that a test has to itself, and how to reach it. Everything here that knows how many servers it is
-// made of is in this file.
-type backend struct {
-	opt     rueidis.ClientOption // for clients of engines and publishers
-	client  rueidis.Client       // of the test; no engine runs on it
-	masters []*servers.Server
+// kind is something that all tests can run on. Everything that knows how many servers it is made of is in this file.
+type kind struct {
+	name       string
+	program    servers.Program
+	partitions int // of tests that do not say how many they need
+	// start makes what several tests share, each with a service of its own, when it takes seconds. Nil: each makes its own.
+	start func() (group, error)
+	// own makes what a test has to itself.
+	own func(testing.TB, servers.Program) group
 }
 
-// newBackend starts the servers that a test runs on; they end with the test.
+// kinds are all of them, the one that everything runs on first.
+var kinds = []*kind{
+	{name: "redis", partitions: 1, own: single},
+	{name: "redis-8", program: servers.Redis8, partitions: 1, own: single},
+	{name: "valkey-8", program: servers.Valkey8, partitions: 1, own: single},
+	{name: "cluster", partitions: 1, start: startCluster, own: ownCluster},
+	{name: "cluster-16", partitions: 16, start: startCluster, own: ownCluster},
+	{name: "sentinel", partitions: 1, start: startSentinel, own: ownSentinel},
+}
+
+// on is what the tests run on at the moment, and what they share of it. It changes while no test runs.
+var on struct {
+	*kind
+	shared group
+}
+
+// group is some servers that are one Redis together.
+type group interface {
+	ClientOption() rueidis.ClientOption
+	Stop() error
+	data() []*servers.Server           // what holds data, the masters first
+	masters() []*servers.Server        // at the start; no test here changes them
+	owner(slot uint16) *servers.Server // at the start
+	restart(context.Context) error     // after all of data were killed; with nothing in them
+}
+
+type (
+	one         struct{ *servers.Server }
+	manyMasters struct{ *servers.Cluster }
+	watched     struct{ *servers.Sentinel }
+)
+
+func single(t testing.TB, p servers.Program) group { return one{servers.New(t, servers.On(p))} }
+
+func (s one) data() []*servers.Server           { return []*servers.Server{s.Server} }
+func (s one) masters() []*servers.Server        { return s.data() }
+func (s one) owner(uint16) *servers.Server      { return s.Server }
+func (s one) restart(ctx context.Context) error { return s.Restart(ctx, false) }
+
+// Nodes of a cluster that wait for a processor are not to be taken for dead.
+var clusterOptions = servers.ClusterOptions{NodeTimeout: 6 * time.Second}
+
+func startCluster() (group, error) {
+	c, err := servers.StartCluster(context.Background(), clusterOptions)
+	if err != nil {
+		return nil, err
+	}
+	return manyMasters{c}, nil
+}
+
+func ownCluster(t testing.TB, _ servers.Program) group {
+	return manyMasters{servers.NewCluster(t, clusterOptions)}
+}
+
+func (c manyMasters) data() []*servers.Server    { return c.Nodes() }
+func (c manyMasters) masters() []*servers.Server { return c.Nodes()[:3] }
+
+// owner knows that a cluster starts with equal parts.
+func (c manyMasters) owner(slot uint16) *servers.Server { return c.Nodes()[int(slot)*3/16384] }
+
+func (c manyMasters) restart(ctx context.Context) error {
+	for _, s := range c.Nodes() {
+		if err := s.Restart(ctx, false); err != nil {
+			return err
+		}
+	}
+	return c.AwaitReady(ctx)
+}
+
+func startSentinel() (group, error) {
+	s, err := servers.StartSentinel(context.Background(), servers.SentinelOptions{DownAfter: 6 * time.Second})
+	if err != nil {
+		return nil, err
+	}
+	return watched{s}, nil
+}
+
+func ownSentinel(t testing.TB, _ servers.Program) group {
+	return watched{servers.NewSentinel(t, servers.SentinelOptions{})}
+}
+
+func (s watched) data() []*servers.Server      { return s.Servers() }
+func (s watched) masters() []*servers.Server   { return s.Servers()[:1] }
+func (s watched) owner(uint16) *servers.Server { return s.Servers()[0] }
+
+func (s watched) restart(ctx context.Context) error {
+	for _, one := range s.Servers() { // the master first: replicas start when they are in step with it
+		if err := one.Restart(ctx, false); err != nil {
+			return err
+		}
+	}
+	return s.AwaitReady(ctx)
+}
+
+// backend is the Redis that a test runs on, and how to reach it.
+type backend struct {
+	group
+	opt    rueidis.ClientOption // for clients of engines and publishers
+	client rueidis.Client       // of the test; no engine runs on it
+}
+
+// newBackend is for tests that do no harm to servers.
 func newBackend(t testing.TB) *backend {
-	s := servers.New(t)
-	b := &backend{opt: s.ClientOption(), masters: []*servers.Server{s}}
+	t.Logf("on %s", on.name)
+	if on.shared != nil {
+		return backendOf(t, on.shared)
+	}
+	return ownBackend(t)
+}
+
+// ownBackend starts servers that end with the test.
+func ownBackend(t testing.TB) *backend { return backendOf(t, on.own(t, on.program)) }
+
+func backendOf(t testing.TB, g group) *backend {
+	b := &backend{group: g, opt: g.ClientOption()}
 	b.client = b.connect(t)
 	return b
 }
@@ -42,7 +159,7 @@ func (b *backend) connect(t testing.TB) rueidis.Client {
 // scripts is how many calls of scripts the servers have counted so far.
 func (b *backend) scripts(t testing.TB) (calls int64) {
 	t.Helper()
-	for _, s := range b.masters {
+	for _, s := range b.masters() {
 		stats, err := s.CommandStats(context.Background())
 		require.NoError(t, err)
 		calls += stats["evalsha"].Calls + stats["eval"].Calls
@@ -50,30 +167,42 @@ func (b *backend) scripts(t testing.TB) (calls int64) {
 	return calls
 }
 
-// kill ends all servers at once, as a power cut does.
+// kill ends all servers at once, as a power cut does; sentinels have power of their own.
 func (b *backend) kill(t testing.TB) {
 	t.Helper()
-	for _, s := range b.masters {
+	for _, s := range b.data() {
 		require.NoError(t, s.Kill())
 	}
 }
 
-// through puts a proxy between the servers and whoever uses the returned options.
-func (b *backend) through(t testing.TB) (*proxy.Proxy, rueidis.ClientOption) {
+// through puts a proxy between the master of a slot and whoever uses the returned options.
+func (b *backend) through(t testing.TB, slot uint16) (*proxy.Proxy, rueidis.ClientOption) {
 	t.Helper()
-	p := proxy.New(t, b.masters[0].Addr())
-	return p, p.ClientOption()
+	master := b.owner(slot).Addr()
+	p := proxy.New(t, master)
+	opt := b.opt
+	opt.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
+		if addr == master {
+			addr = p.Addr()
+		}
+		return d.DialContext(ctx, "tcp", addr)
+	}
+	return p, opt
 }
 
-// cli runs the command line client of Redis with arguments, or with commands on its input, and returns what it printed.
-func (b *backend) cli(t testing.TB, input string, args ...string) string {
+// cli runs the command line client of Redis, connected to the master of a slot, with arguments, or with commands on its
+// input, and returns what it printed.
+func (b *backend) cli(t testing.TB, slot uint16, input string, args ...string) string {
 	t.Helper()
 	binary, err := exec.LookPath("redis-cli")
 	require.NoError(t, err, "install it with `apt-get install redis-tools` or `make deps`")
-	args = append([]string{"-h", "127.0.0.1", "-p", strconv.Itoa(b.masters[0].Port())}, args...)
+	args = append([]string{"-h", "127.0.0.1", "-p", strconv.Itoa(b.owner(slot).Port())}, args...)
 	command := exec.Command(binary, args...)
 	command.Stdin = strings.NewReader(input)
 	out, err := command.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return strings.TrimSpace(string(out))
 }
+
+// TestPrograms says which servers the tests could not run on, and fails where all of them have to be there.
+func TestPrograms(t *testing.T) { servers.Available(t) }

@@ -1,5 +1,7 @@
-// Package behave says what an engine does on a real server: tests through the public API alone, each named after what it
-// shows, which look at the server itself at the end.
+// Package behave says what an engine does on real servers: tests through the public API alone, each named after what it
+// shows, which look at the servers themselves at the end.
 //
-// What they run on is made in one place, newBackend in backend_test.go, so that the same tests can run on other servers.
+// All of them run on one kind of servers after the other: Redis as the system has it, Redis 8, Valkey 8, a cluster with one
+// partition and with sixteen, and a master watched by sentinels. What knows of these is backend_test.go. Three tests that take
+// long run on the first kind only. STREAMLEASE_BEHAVE_ON=cluster-16,sentinel chooses kinds, STREAMLEASE_BEHAVE_ALL=1 runs everything on each.
 package behave

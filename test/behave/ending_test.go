@@ -170,7 +170,7 @@ func TestDoneAfterTheLeaseWasDeletedByHand(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
 	drop := func(stream string) {
-		n, err := w.do("DEL", w.layout.Keys(0).Lease(stream)).AsInt64()
+		n, err := w.do("DEL", w.keysOf(stream).Lease(stream)).AsInt64()
 		require.NoError(t, err)
 		require.EqualValues(t, 1, n)
 	}
@@ -210,7 +210,7 @@ func TestDoneOfAStreamThatSomebodyElseGot(t *testing.T) {
 	a := w.start("a", nil, engine.WithMaxStreams(1), engine.WithLeaseTTL(time.Hour)) // no renewal comes in between
 	w.announce("s")
 	l := a.lease("s", 1)
-	_, err := w.do("DEL", w.layout.Keys(0).Lease("s")).AsInt64()
+	_, err := w.do("DEL", w.keysOf("s").Lease("s")).AsInt64()
 	require.NoError(t, err)
 	b := w.start("b", nil)
 	w.announce("s")

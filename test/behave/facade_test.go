@@ -16,7 +16,7 @@ import (
 // TestReadyFollowsTheServer: not before the start, not while Redis is away, again when it is back, not after the end.
 func TestReadyFollowsTheServer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newOwnWorld(t)
 	ctx := context.Background()
 	p := w.party("a", nil, engine.WithLeaseTTL(time.Second))
 	require.ErrorIs(t, p.engine.Ready(ctx), api.ErrNotReady)
@@ -30,9 +30,7 @@ func TestReadyFollowsTheServer(t *testing.T) {
 	require.Zero(t, first.Remaining())
 	_, ok := p.engine.Lease("s")
 	require.False(t, ok)
-	for _, s := range w.masters {
-		require.NoError(t, s.Restart(ctx, false))
-	}
+	require.NoError(t, w.restart(ctx))
 	until(t, "it is ready again", func() bool { return p.engine.Ready(ctx) == nil })
 	w.client = w.connect(t) // connections of the old one end one by one, each with an error
 	w.announce("s")
@@ -81,7 +79,7 @@ func TestLeasesByName(t *testing.T) {
 	require.False(t, ok)
 	require.ErrorIs(t, context.Cause(p.lease(streams[0], 1).Context()), api.ErrNotHeld)
 	require.Equal(t, 99, p.engine.Stats().Held)
-	w.stateIs(state{Input: 99, Pending: 99, Leases: 99, Sessions: 3, Consumers: 3})
+	w.stateIs(state{Input: 99, Pending: 99, Leases: 99, Sessions: 1, Consumers: 1})
 }
 
 // TestDoneStreamDoesNotSeeTheStreamsOfOthers: it ends what this process owns and nothing else.
@@ -120,7 +118,7 @@ func TestSetMaxStreams(t *testing.T) {
 	b.holds(70)
 	require.Equal(t, 70, a.told(api.Releasing))
 	require.Zero(t, a.told(api.Disowned))
-	w.stateIs(state{Input: 100, Pending: 100, Leases: 100, Sessions: 4, Consumers: 4})
+	w.stateIs(state{Input: 100, Pending: 100, Leases: 100, Sessions: 2, Consumers: 2})
 	require.Zero(t, w.countField("_retry_count"))
 
 	// An engine that is full is not in the way of one that is not, and one that becomes free takes again.
@@ -136,7 +134,7 @@ func TestSetMaxStreams(t *testing.T) {
 	w.announce(names("t", 200)...)
 	a.holds(30)
 	until(t, "the rest waits", func() bool { return waiting() == 170 })
-	w.stateIs(state{Input: 200, Pending: 30, Leases: 30, Sessions: 2, Consumers: 2})
+	w.stateIs(state{Input: 200, Pending: 30, Leases: 30, Sessions: 1, Consumers: 1})
 }
 
 // TestTwoEnginesOnOneRegisterer: what they count adds up, and what an engine holds is taken off again when it ends.
@@ -150,7 +148,7 @@ func TestTwoEnginesOnOneRegisterer(t *testing.T) {
 	a.holds(10)
 	b.holds(5)
 	require.EqualValues(t, 15, metric(t, registry, "held"))
-	require.EqualValues(t, 15, metric(t, registry, "acquisitions_total", "result", "acquired", "service", service))
+	require.EqualValues(t, 15, metric(t, registry, "acquisitions_total", "result", "acquired", "service", w.service))
 	require.NoError(t, b.shutdown())
 	require.EqualValues(t, 10, metric(t, registry, "held"))
 	require.NoError(t, a.shutdown())

@@ -128,9 +128,7 @@ func TestDelaysAreKeptInRedis(t *testing.T) {
 	w.announce("fails", "snoozes")
 	w.stateIs(state{Sessions: 1, Consumers: 1, Later: 2})
 	after := w.serverTime()
-	due, err := w.do("ZRANGE", w.layout.Keys(0).Later, "0", "-1", "WITHSCORES").AsZScores()
-	require.NoError(t, err)
-	for _, x := range due {
+	for _, x := range w.later() {
 		early, late := before.Add(time.Hour), after.Add(time.Hour)
 		if strings.Contains(x.Member, "fails") {
 			early, late = before.Add(48*time.Minute), after.Add(72*time.Minute) // a fifth of jitter to either side

@@ -47,7 +47,7 @@ func (w *world) party(name string, on api.Handler, opts ...engine.Option) *party
 	base := []engine.Option{engine.WithConsumerID(name), engine.WithLogger(logger), engine.WithRegisterer(p.registry),
 		engine.WithPartitions(w.layout.Partitions())}
 	var err error
-	p.engine, err = engine.Open(w.opt, service, append(base, opts...)...)
+	p.engine, err = engine.Open(w.opt, w.service, append(base, opts...)...)
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)

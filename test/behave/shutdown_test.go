@@ -21,8 +21,8 @@ import (
 // noneLeft checks at the end of a test, after its cleanups that come later, that no goroutine is left. The test must not
 // be parallel.
 func noneLeft(t *testing.T) {
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+	ignored := append([]goleak.Option{goleak.IgnoreCurrent()}, late...)
+	t.Cleanup(func() { goleak.VerifyNone(t, ignored...) })
 }
 
 // TestShutdownHandsEverythingOver: each of 10,000 held streams is told Releasing while its lease is valid, another engine
@@ -174,7 +174,7 @@ func TestShutdownTwiceAndConcurrently(t *testing.T) {
 	require.NoError(t, a.engine.Shutdown(context.Background()))
 	require.ErrorIs(t, a.engine.Run(context.Background(), a), api.ErrClosed)
 	require.ErrorIs(t, a.engine.Ready(context.Background()), api.ErrNotReady)
-	require.Equal(t, engine.Stats{Partitions: 1}, a.engine.Stats())
+	require.Equal(t, engine.Stats{Partitions: w.layout.Partitions()}, a.engine.Stats())
 	w.stateIs(state{Input: 500})
 }
 
@@ -212,7 +212,7 @@ func TestEndOfTheContextOfRunDrains(t *testing.T) {
 // TestShutdownWithRedisGone returns within its context, with an error, and nobody goes on believing in a lease.
 func TestShutdownWithRedisGone(t *testing.T) {
 	noneLeft(t)
-	w := newWorld(t)
+	w := newOwnWorld(t)
 	w.announce(names("s", 100)...)
 	a := w.start("a", nil)
 	a.holds(100)
@@ -233,7 +233,7 @@ func TestShutdownWithRedisGone(t *testing.T) {
 // TestShutdownWhileRedisNeverAnswered: an engine that waits for Redis can be given up.
 func TestShutdownWhileRedisNeverAnswered(t *testing.T) {
 	noneLeft(t)
-	w := newWorld(t)
+	w := newOwnWorld(t)
 	a := w.party("a", nil)
 	w.kill(t)
 	go func() { a.ran <- a.engine.Run(context.Background(), a) }()

@@ -25,9 +25,9 @@ func TestTrimmedBodiesOfHeldEntriesAreGone(t *testing.T) {
 		p.lease(s, 1)
 		streams = append(streams, s)
 	}
-	n, err := w.do("XTRIM", w.layout.Keys(0).Input, "MAXLEN", "0").AsInt64()
-	require.NoError(t, err)
-	require.EqualValues(t, 5, n)
+	for p := range w.layout.Partitions() {
+		require.NoError(t, w.do("XTRIM", w.layout.Keys(p).Input, "MAXLEN", "0").Error())
+	}
 	kept := p.metric("renewals_total", "result", "kept")
 	until(t, "they are renewed all the same", func() bool { return p.metric("renewals_total", "result", "kept") > kept+10 })
 	for _, s := range streams {
@@ -56,7 +56,7 @@ func TestTrimmedBodiesOfParkedEntriesAreGone(t *testing.T) {
 	ids := w.announce("s", "s", "s", "s")
 	l := p.lease("s", 1)
 	until(t, "the others are parked", func() bool { return p.engine.Stats().Parked == 3 })
-	w.delete(ids[1], ids[2])
+	w.delete("s", ids[1], ids[2])
 	require.NoError(t, l.Done(ctx))
 	l = p.lease("s", 2)
 	require.Equal(t, ids[3], l.Entry())
@@ -67,7 +67,7 @@ func TestTrimmedBodiesOfParkedEntriesAreGone(t *testing.T) {
 	// Gone while it waits for a stream that another process has.
 	id := w.announce("s")[0]
 	until(t, "it is parked", func() bool { return p.engine.Stats().Parked == 1 })
-	w.delete(id)
+	w.delete("s", id)
 	require.NoError(t, p.shutdown())
 	w.stateIs(state{Input: 1})
 }
@@ -77,15 +77,16 @@ func TestTrimmedBodiesOfParkedEntriesAreGone(t *testing.T) {
 func TestTrimmedBodiesOfEntriesJustReadAreGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	link, opt := w.through(t)
+	link, opt := w.through(t, w.layout.Keys(0).Slot)
 	acquire := func(args [][]byte) bool { return len(args) > 1 && w.isAcquire(args) }
 	restore := link.Inject(proxy.Fault{Command: "EVALSHA", Match: acquire, Action: proxy.ReplyError, Error: "OOM injected"})
-	ids := w.announce(names("s", 20)...)
+	streams := w.namesOf(0, "s", 20)
+	ids := w.announce(streams...)
 	w.opt = opt
 	p := w.start("a", nil)
 	until(t, "they are read", func() bool { return w.pending(0) == 20 })
 	require.NoError(t, link.WaitStruck(context.Background(), "EVALSHA", 1))
-	w.delete(ids[5:]...)
+	w.delete(streams[0], ids[5:]...)
 	restore()
 	until(t, "those that are left are held", func() bool { return p.engine.Stats().Held == 5 })
 	w.stateIs(state{Input: 5, Pending: 5, Leases: 5, Sessions: 1, Consumers: 1})
@@ -95,10 +96,10 @@ func TestTrimmedBodiesOfEntriesJustReadAreGone(t *testing.T) {
 	require.Positive(t, p.lease("next", 1).Remaining())
 }
 
-// delete deletes entries from the first input stream.
-func (w *world) delete(ids ...string) {
+// delete deletes entries from the input stream that a stream is announced in.
+func (w *world) delete(stream string, ids ...string) {
 	w.t.Helper()
-	n, err := w.do(append([]string{"XDEL", w.layout.Keys(0).Input}, ids...)...).AsInt64()
+	n, err := w.do(append([]string{"XDEL", w.keysOf(stream).Input}, ids...)...).AsInt64()
 	require.NoError(w.t, err)
 	require.EqualValues(w.t, len(ids), n)
 }

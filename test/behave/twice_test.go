@@ -65,7 +65,7 @@ func TestStreamsAnnouncedManyTimesHaveOneOwner(t *testing.T) {
 	until(t, "every announcement is done", func() bool { return done.Load() >= all })
 	work.Wait()
 	require.EqualValues(t, all, done.Load())
-	w.stateIs(state{Sessions: 2 * engines, Consumers: 2 * engines})
+	w.stateIs(state{Sessions: engines, Consumers: engines})
 	var records []overlap.Record
 	for _, p := range parties {
 		records = append(records, p.recorder.Records()...)
@@ -153,13 +153,12 @@ func TestFloodOfAnnouncements(t *testing.T) {
 		require.False(t, overfull())
 	}
 	tomorrow := w.serverTime().Add(24 * time.Hour)
-	publisher, err := engine.NewPublisher(w.client, service)
-	require.NoError(t, err)
+	publisher := w.publisher()
 	items := make([]api.Announcement, many)
 	for i := range items {
 		items[i] = api.Announcement{Stream: fmt.Sprintf("tomorrow-%d", i), NotBefore: tomorrow}
 	}
-	_, err = publisher.PublishMany(ctx, items...)
+	_, err := publisher.PublishMany(ctx, items...)
 	require.NoError(t, err)
 
 	// Reading never pauses: what is announced behind all that is taken.

@@ -135,7 +135,7 @@ func TestRunEachLosesItsLease(t *testing.T) {
 		if runs.Add(1) > 1 {
 			return nil
 		}
-		if err := w.do("DEL", w.layout.Keys(0).Lease(l.Stream())).Error(); err != nil {
+		if err := w.do("DEL", w.keysOf(l.Stream()).Lease(l.Stream())).Error(); err != nil {
 			return err
 		}
 		<-ctx.Done()
@@ -155,7 +155,7 @@ func TestStart(t *testing.T) {
 	const n = 500
 	w := newWorld(t)
 	ctx := context.Background()
-	p := w.party("a", nil, engine.WithDrainTimeout(500*time.Millisecond))
+	p := w.party("a", nil, engine.WithDrainTimeout(time.Second))
 	news, err := p.engine.Start(ctx)
 	require.NoError(t, err)
 	_, err = p.engine.Start(ctx)
@@ -185,6 +185,8 @@ func TestStart(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- p.engine.Shutdown(ctx) }()
 	releasing := 0
+	var releases sync.WaitGroup
+	refused := make(chan error, n)
 	for x := range news {
 		if x.Kind == api.Terminated {
 			require.ErrorIs(t, x.Err, api.ErrDrainTimeout)
@@ -195,9 +197,16 @@ func TestStart(t *testing.T) {
 		require.Equal(t, api.Releasing, x.Kind)
 		require.Positive(t, x.Lease.Remaining())
 		if releasing++; releasing%2 == 0 {
-			require.NoError(t, x.Lease.Release(ctx))
+			// Not one after the other: the last one would be told after the timeout.
+			releases.Go(func() {
+				if err := x.Lease.Release(ctx); err != nil {
+					refused <- err
+				}
+			})
 		}
 	}
+	releases.Wait()
+	require.Empty(t, refused)
 	require.Equal(t, n-3, releasing)
 	require.ErrorIs(t, receive(t, "Shutdown returns", ended), api.ErrDrainTimeout)
 	w.stateIs(state{Input: n - 3 + 1, Later: 1, Dead: 1})

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/overlap"
 )
 
@@ -53,23 +56,55 @@ func receive[T any](t testing.TB, what string, from <-chan T) T {
 	}
 }
 
-// world is one service on a backend of its own.
+// world is one service on a backend.
 type world struct {
 	*backend
-	t      testing.TB
-	layout *cluster.Layout
-	clock  overlap.Clock
+	t       testing.TB
+	service string
+	layout  *cluster.Layout
+	clock   overlap.Clock
 }
 
-const service = "svc"
+// services numbers the services of tests, which may share a backend.
+var services atomic.Int64
 
-func newWorld(t testing.TB) *world { return newWorldOf(t, 1) }
+// newWorld is for tests that work with any number of partitions, newWorldOf for those that want so many. Both
+// may share their servers with other tests.
+func newWorld(t testing.TB) *world                   { return newWorldOf(t, on.partitions) }
+func newWorldOf(t testing.TB, partitions int) *world { return worldOn(t, newBackend(t), partitions) }
 
-func newWorldOf(t testing.TB, partitions int) *world {
+// newOwnWorld has servers of its own, to be killed.
+func newOwnWorld(t testing.TB) *world { return worldOn(t, ownBackend(t), on.partitions) }
+
+func worldOn(t testing.TB, b *backend, partitions int) *world {
 	t.Helper()
-	layout, err := cluster.NewLayout(service, partitions)
+	w := &world{backend: b, t: t, service: fmt.Sprintf("svc-%d", services.Add(1)), clock: overlap.NewClock()}
+	var err error
+	w.layout, err = cluster.NewLayout(w.service, partitions)
 	require.NoError(t, err)
-	return &world{backend: newBackend(t), t: t, layout: layout, clock: overlap.NewClock()}
+	if b.group == on.shared {
+		t.Cleanup(w.clean)
+	}
+	return w
+}
+
+// clean removes what would be in the way of others who look at the same servers.
+func (w *world) clean() {
+	for p := range w.layout.Partitions() {
+		k := w.layout.Keys(p)
+		require.NoError(w.t, w.do("UNLINK", k.Input, k.Later, k.DeadLetters, k.Sessions).Error())
+	}
+}
+
+// keysOf are the keys of the partition of a stream.
+func (w *world) keysOf(stream string) *cluster.Keys { return w.layout.Keys(w.layout.Of(stream)) }
+
+// publisher is one of this service.
+func (w *world) publisher() *engine.Publisher {
+	w.t.Helper()
+	p, err := engine.NewPublisher(w.client, w.service, engine.WithPartitions(w.layout.Partitions()))
+	require.NoError(w.t, err)
+	return p
 }
 
 // do runs a command of the test's own.
@@ -99,14 +134,14 @@ func (w *world) add(fields ...string) (id string) {
 	return id
 }
 
-// announce announces streams in the first input stream and returns the IDs of the entries.
+// announce announces streams, each in its partition, and returns the IDs of the entries.
 func (w *world) announce(streams ...string) (ids []string) {
 	w.t.Helper()
 	for len(streams) > 0 {
 		n := min(len(streams), 500)
 		commands := make(rueidis.Commands, n)
 		for i, s := range streams[:n] {
-			commands[i] = w.client.B().Xadd().Key(w.layout.Keys(0).Input).Id("*").
+			commands[i] = w.client.B().Xadd().Key(w.keysOf(s).Input).Id("*").
 				FieldValue().FieldValue("lbs-input", announcementOf(s, nil)).Build()
 		}
 		for _, r := range w.client.DoMulti(context.Background(), commands...) {
@@ -117,6 +152,16 @@ func (w *world) announce(streams ...string) (ids []string) {
 		streams = streams[n:]
 	}
 	return ids
+}
+
+// namesOf are n names of streams of one partition.
+func (w *world) namesOf(p int, prefix string, n int) (out []string) {
+	for i := 0; len(out) < n; i++ {
+		if name := fmt.Sprintf("%s-%d", prefix, i); w.layout.Of(name) == p {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // names are n names of streams.
@@ -141,8 +186,8 @@ type state struct {
 	Input     int // entries in the input streams
 	Pending   int // of them, those that are pending for a consumer
 	Leases    int // lease keys
-	Sessions  int // open or past their deadline, closed ones too
-	Consumers int // in the groups
+	Sessions  int // open or past their deadline, closed ones too: an engine has one in each partition, and counts as one
+	Consumers int // in the groups, counted likewise
 	Later     int
 	Dead      int // dead letters
 }
@@ -174,6 +219,8 @@ func (w *world) state() (s state) {
 // stateIs waits until the server is as it must be.
 func (w *world) stateIs(want state) {
 	w.t.Helper()
+	want.Sessions *= w.layout.Partitions()
+	want.Consumers *= w.layout.Partitions()
 	var got state
 	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -203,11 +250,15 @@ type leaseKey struct {
 // leases are the lease keys of a partition by the names of their streams.
 func (w *world) leases(p int) map[string]leaseKey {
 	w.t.Helper()
+	// A client of a cluster sends a SCAN anywhere.
+	nodes := w.client.Nodes()
+	node := nodes[w.owner(w.layout.Keys(p).Slot).Addr()]
+	require.NotNil(w.t, node, "there is no such node among %v", slices.Collect(maps.Keys(nodes)))
 	prefix := w.layout.Keys(p).LeasePrefix()
 	found := make(map[string]leaseKey)
 	for cursor := uint64(0); ; {
-		page, err := w.client.Do(context.Background(),
-			w.client.B().Scan().Cursor(cursor).Match(globbed(prefix)+"*").Count(5000).Build()).AsScanEntry()
+		page, err := node.Do(context.Background(),
+			node.B().Scan().Cursor(cursor).Match(globbed(prefix)+"*").Count(5000).Build()).AsScanEntry()
 		require.NoError(w.t, err)
 		if len(page.Elements) > 0 {
 			values, err := w.do(append([]string{"MGET"}, page.Elements...)...).ToArray()
@@ -255,6 +306,17 @@ func (w *world) held() map[string]leaseKey {
 			require.Equal(w.t, p, w.layout.Of(stream), "partition of stream %s", stream)
 		}
 		maps.Copy(all, leases)
+	}
+	return all
+}
+
+// later is what is put off, of all partitions.
+func (w *world) later() (all []rueidis.ZScore) {
+	w.t.Helper()
+	for p := range w.layout.Partitions() {
+		some, err := w.do("ZRANGE", w.layout.Keys(p).Later, "0", "-1", "WITHSCORES").AsZScores()
+		require.NoError(w.t, err)
+		all = append(all, some...)
 	}
 	return all
 }
