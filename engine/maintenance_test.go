@@ -1,0 +1,455 @@
+package engine
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/test/notices"
+)
+
+const unknownSubcommand = "-ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP."
+
+// toldBy is the option that connects an engine with a node that announces.
+func toldBy(n *notices.Node) Option {
+	return WithDial(rueidis.ClientOption{
+		InitAddress: []string{"node:1"},
+		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
+			ours, its := net.Pipe()
+			go n.Serve(its)
+			return ours, nil
+		},
+	})
+}
+
+// listening makes a node, gone at the end of the bubble's test.
+func (w *world) listening(o notices.Options) *notices.Node {
+	n := notices.New(o)
+	w.t.Cleanup(n.Close)
+	return n
+}
+
+// push has a node announce something, and what follows from it happen.
+func push(t *testing.T, n *notices.Node, raw string) {
+	t.Helper()
+	require.Positive(t, n.Push(raw))
+	synctest.Wait()
+}
+
+const (
+	failingOver = ">4\r\n+FAILING_OVER\r\n:10\r\n:30\r\n+1\r\n"
+	failedOver  = ">3\r\n+FAILED_OVER\r\n:11\r\n+1\r\n"
+)
+
+// kept requires that nothing was disowned, and n streams are held.
+func (e *fakeEngine) kept(n int) {
+	e.w.t.Helper()
+	require.Empty(e.w.t, e.of(api.Disowned))
+	require.Equal(e.w.t, n, e.Stats().Held)
+	for l := range e.Leases() {
+		require.Positive(e.w.t, l.Remaining())
+	}
+}
+
+// An outage of 25 s, more than twice the session TTL, of a server that had announced 30: who listened keeps everything and
+// has it renewed at once when the server is back; who did not loses everything.
+func TestAnAnnouncedOutageLosesNothing(t *testing.T) {
+	for _, mode := range []notice.Mode{notice.Auto, notice.Off} {
+		t.Run(fmt.Sprint("mode ", mode), func(t *testing.T) {
+			bubble(t, 3, func(t *testing.T, w *world) {
+				node := w.listening(notices.Options{})
+				w.server.announce(streams(300)...)
+				e := w.start(nil, toldBy(node), WithMaintenance(notice.Config{Mode: mode}))
+				pass(time.Minute)
+				e.kept(300)
+				if mode == notice.Auto {
+					push(t, node, failingOver)
+				}
+				pass(2 * time.Second)
+				e.fake.allFail(faultHang)
+				pass(25 * time.Second)
+				if mode == notice.Off {
+					require.Len(t, e.of(api.Disowned), 300)
+					return
+				}
+				e.kept(300)
+				e.fake.setFault(nil)
+				pass(time.Second)
+				e.fake.takeCalls()
+				push(t, node, failedOver)
+				pass(time.Second)
+				renewed := 0
+				for _, c := range e.fake.takeCalls() {
+					if c.op == "renew" {
+						renewed += c.n
+					}
+				}
+				require.Equal(t, 300, renewed, "everything, once")
+				e.kept(300)
+				pass(5 * time.Minute)
+				e.kept(300)
+			})
+		})
+	}
+}
+
+// What is sent is never less than what is believed: whatever windows open and close, and whatever becomes of answers, a
+// session and its leases last longer on the server than they do here.
+func TestNothingIsBelievedLongerThanTheServerHasIt(t *testing.T) {
+	for seed := range uint64(6) {
+		bubble(t, 2, func(t *testing.T, w *world) {
+			node := w.listening(notices.Options{})
+			w.server.announce(streams(60)...)
+			draw := rand.New(rand.NewPCG(7, seed))
+			e := w.start(nil, toldBy(node), WithLeaseTTL(12*time.Second))
+			pass(time.Minute)
+			longest := time.Duration(0)
+			for step := range 240 {
+				switch draw.IntN(12) {
+				case 0:
+					push(t, node, fmt.Sprintf(">4\r\n+FAILING_OVER\r\n:%d\r\n:%d\r\n+1\r\n", 2*step, draw.IntN(40)))
+				case 1:
+					push(t, node, fmt.Sprintf(">3\r\n+FAILED_OVER\r\n:%d\r\n+1\r\n", 2*step+1))
+				case 2:
+					w.server.announce(fmt.Sprint("more", step))
+				case 3, 4:
+					fault := []fakeFault{faultHang, faultLose, faultError, {before: 800 * time.Millisecond}, {after: 800 * time.Millisecond}}[draw.IntN(5)]
+					e.fake.setFault(func(*fakeCall) fakeFault {
+						if draw.IntN(2) == 0 {
+							return fault
+						}
+						return fakeFault{}
+					})
+				case 5, 6, 7:
+					e.fake.setFault(nil)
+				}
+				pass(time.Duration(draw.IntN(1500)) * time.Millisecond)
+				longest = max(longest, w.believed(e))
+			}
+			require.Greater(t, longest, 12*time.Second, "some were longer than they ever are without a window")
+		})
+	}
+}
+
+// believed compares what an engine believes with what the server has, and returns the longest that it believes in.
+func (w *world) believed(e *fakeEngine) (longest time.Duration) {
+	w.t.Helper()
+	for _, l := range e.table.All() {
+		left := l.Remaining()
+		if left == 0 {
+			continue
+		}
+		longest = max(longest, left)
+		held := w.server.leaseOf(l.Stream())
+		require.NotNil(w.t, held, "%s is believed for %v", l.Stream(), left)
+		require.Equal(w.t, uint64(l.Token()), held.token)
+		require.Less(w.t, left, time.Duration(held.until-nowMilli())*time.Millisecond)
+		w.server.with(l.Partition(), func(p *fakePartition) {
+			until := p.sessions[l.Session().Consumer()]
+			require.Less(w.t, left, time.Duration(until-nowMilli())*time.Millisecond, "the session")
+		})
+	}
+	return longest
+}
+
+// A renewal that was under way when the window opened had asked for the ordinary TTL: its answer does not put the lease off
+// to the next interval.
+func TestARenewalUnderWayIsMadeAgain(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		node := w.listening(notices.Options{})
+		w.server.announce("s")
+		e := w.start(nil, toldBy(node))
+		e.fake.onlyOp(fakeFault{after: 900 * time.Millisecond}, "renew")
+		for countCalls(e.fake.takeCalls(), "renew") == 0 {
+			pass(50 * time.Millisecond)
+		}
+		push(t, node, failingOver)
+		e.fake.setFault(nil)
+		pass(2 * time.Second)
+		left := time.Duration(w.server.leaseOf("s").until-nowMilli()) * time.Millisecond
+		require.Greater(t, left, DefaultLeaseTTL)
+	})
+}
+
+// Everything that a server has of sessions and leases, at one moment.
+type snapshot struct {
+	sessions  []map[string]int64
+	leases    []map[string]*fakeLease
+	ttl, beat []int64
+}
+
+func (s *fakeServer) snapshot() (x snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.parts {
+		leases := make(map[string]*fakeLease)
+		for key, l := range p.leases {
+			held := *l
+			leases[key] = &held
+		}
+		x.sessions, x.leases = append(x.sessions, maps.Clone(p.sessions)), append(x.leases, leases)
+		x.ttl, x.beat = append(x.ttl, p.ttl), append(x.beat, p.beat)
+	}
+	return x
+}
+
+// failover fails over to a replica that has no writes since a snapshot.
+func (s *fakeServer) failover(x snapshot) {
+	s.restart(false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n, p := range s.parts {
+		p.sessions, p.leases, p.ttl, p.beat = x.sessions[n], x.leases[n], x.ttl[n], x.beat[n]
+	}
+}
+
+// The failover that was announced loses every write since the window opened, and the owner is cut off: he believes in his
+// session for as long as the window allowed, and the new server has not heard of that. It knows how long that may be,
+// because it was on record before, so another consumer that heard of nothing takes nothing too early. (The world checks
+// that at every lease that is granted.)
+func TestALostLengtheningIsWaitedForAllTheSame(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		node := w.listening(notices.Options{})
+		w.server.announce(streams(40)...)
+		a := w.start(nil, toldBy(node), WithConsumerID("a"))
+		pass(10 * time.Second)
+		a.kept(40)
+		b := w.start(nil, WithConsumerID("b"))
+		pass(10 * time.Second)
+
+		before := w.server.snapshot()
+		push(t, node, failingOver)
+		pass(3 * time.Second)
+		a.fake.allFail(faultHang)
+		b.fake.allFail(faultHang)
+		w.server.failover(before)
+		b.fake.setFault(nil)
+		pass(15 * time.Second)
+		a.kept(40)
+		require.Zero(t, b.Stats().Held, "others would have been taken over by now")
+		pass(2 * time.Minute)
+		require.Len(t, a.of(api.Disowned), 40)
+		require.Equal(t, 40, b.Stats().Held)
+	})
+}
+
+// What a server has on record says how long it settles: longer only where maintenance is announced.
+func TestOnlyServersThatAnnounceSettleLonger(t *testing.T) {
+	for refuse, want := range map[string]time.Duration{"": DefaultSessionTTL + notice.DefaultMaxWindow, unknownSubcommand: DefaultSessionTTL} {
+		bubble(t, 2, func(t *testing.T, w *world) {
+			node := w.listening(notices.Options{Refuse: refuse})
+			e := w.start(nil, toldBy(node))
+			pass(5 * time.Second)
+			greatest := func() {
+				t.Helper()
+				for n := range 2 {
+					w.server.with(n, func(p *fakePartition) {
+						require.Equal(t, want.Milliseconds(), p.ttl)
+						require.LessOrEqual(t, p.sessions[e.session(n).Consumer()]-nowMilli(), DefaultSessionTTL.Milliseconds(), "its own stays short")
+					})
+				}
+			}
+			greatest()
+			w.server.restart(true)
+			pass(3 * time.Second)
+			greatest()
+		})
+	}
+}
+
+func TestNobodyIsRecoveredInAWindow(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		node := w.listening(notices.Options{})
+		w.server.announce(streams(20)...)
+		dead := w.start(nil, WithConsumerID("dead"))
+		pass(time.Second)
+		dead.kept(20)
+		e := w.start(nil, toldBy(node), WithConsumerID("living"))
+		pass(time.Second)
+		push(t, node, failingOver)
+		dead.fake.allFail(faultHang)
+		pass(25 * time.Second)
+		require.Zero(t, e.Stats().Held)
+		e.fake.takeCalls()
+		push(t, node, failedOver)
+		pass(2 * time.Second)
+		require.Equal(t, 20, e.Stats().Held, "soon after it")
+	})
+}
+
+// Slots are the one thing that is told by number: what lies elsewhere is left alone.
+func TestMovingSlotsConcernTheirPartitionsAlone(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		node := w.listening(notices.Options{})
+		w.server.announce(streams(100)...)
+		e := w.start(nil, toldBy(node))
+		pass(time.Minute)
+		slot := w.layout.Keys(1).Slot
+		push(t, node, fmt.Sprintf(">3\r\n+SMIGRATING\r\n:16\r\n+%d\r\n", slot))
+		pass(time.Second)
+		for n, want := range []time.Duration{DefaultSessionTTL, DefaultSessionTTL + notice.MinWindow} {
+			w.server.with(n, func(p *fakePartition) {
+				left := time.Duration(p.sessions[e.session(n).Consumer()]-nowMilli()) * time.Millisecond
+				require.InDelta(t, want, left, float64(time.Second+time.Millisecond), "partition %d", n)
+			})
+		}
+		push(t, node, fmt.Sprintf(">3\r\n+SMIGRATED\r\n:17\r\n*1\r\n*3\r\n+a:1\r\n+b:1\r\n+%d-%d\r\n", slot, slot))
+		require.Equal(t, []api.EventKind{api.EventMaintenanceStarted, api.EventMaintenanceEnded}, e.events()[len(e.events())-2:])
+	})
+}
+
+func TestMaintenanceIsTold(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		node := w.listening(notices.Options{})
+		registry := prometheus.NewRegistry()
+		e := w.start(nil, toldBy(node), WithRegisterer(registry))
+		pass(time.Second)
+		require.NoError(t, e.Ready(t.Context()))
+		push(t, node, failingOver)
+		push(t, node, failingOver)
+		require.Equal(t, 1.0, series(t, registry)["maintenance_windows{service=svc}"])
+		require.Equal(t, 1.0, series(t, registry)["maintenance_nodes{service=svc}"])
+		require.Equal(t, 2.0, series(t, registry)["maintenance_notices_total{kind=failing_over,service=svc}"])
+		require.Equal(t, DefaultSessionTTL.Milliseconds()*4/10, e.timeout().Milliseconds(), "waited for longer")
+		pass(3*30*time.Second - 1)
+		push(t, node, ">3\r\n+FAILED_OVER\r\n:11\r\n+7\r\n")
+		pass(time.Second)
+		require.Zero(t, series(t, registry)["maintenance_windows{service=svc}"])
+		pass(20 * time.Second)
+		require.Equal(t, e.cfg.timeout, e.timeout())
+
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		var told []api.Event
+		for _, v := range e.facts {
+			if v.Maintenance != nil {
+				told = append(told, v)
+			}
+		}
+		require.Len(t, told, 3)
+		require.Equal(t, api.EventMaintenanceStarted, told[0].Kind)
+		require.Equal(t, &api.Maintenance{Notice: "FAILING_OVER", Seq: 10, Node: "node:1", Shards: []string{"1"},
+			Announced: 30 * time.Second, Length: 30 * time.Second}, told[0].Maintenance)
+		require.Equal(t, "FAILING_OVER 10 of node:1, shards 1, announced for 30s, taken for 30s; 1 of 1 partitions", told[0].Detail)
+		require.True(t, told[1].Maintenance.Completed, "of a beginning that was not heard")
+		require.Equal(t, "FAILING_OVER 10 of node:1, shards 1, time is up; 1 of 1 partitions", told[2].Detail)
+		require.Contains(t, e.logs.String(), "maintenance started")
+	})
+}
+
+// Asked for and refused is not ready; where nobody insists it is a line in the log. Off sends nothing at all.
+func TestModes(t *testing.T) {
+	for _, c := range []struct {
+		mode     notice.Mode
+		ready    bool
+		commands int
+		logged   string
+	}{
+		{notice.On, false, 2, "a server refuses to announce maintenance"},
+		{notice.Auto, true, 2, "servers do not announce maintenance"},
+		{notice.Off, true, 0, ""},
+	} {
+		bubble(t, 1, func(t *testing.T, w *world) {
+			node := w.listening(notices.Options{Refuse: unknownSubcommand})
+			e := w.start(nil, toldBy(node), WithMaintenance(notice.Config{Mode: c.mode}))
+			pass(time.Hour / 2)
+			require.Len(t, node.Commands(), c.commands, "asked once")
+			err := e.Ready(t.Context())
+			require.Equal(t, c.ready, err == nil, "%v", err)
+			if !c.ready {
+				require.ErrorIs(t, err, api.ErrNotReady)
+				require.ErrorContains(t, err, "unknown subcommand")
+			}
+			require.Contains(t, e.logged(), c.logged)
+		})
+	}
+}
+
+func TestOnTakesAWayToConnect(t *testing.T) {
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:1"}, ForceSingleClient: true,
+		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
+			return nil, errors.New("no")
+		}})
+	require.Error(t, err)
+	_, err = New(client, "svc", WithMaintenance(notice.Config{Mode: notice.On}))
+	require.ErrorIs(t, err, api.ErrInvalidConfig)
+	_, err = New(client, "svc", WithMaintenance(notice.Config{MaxWindow: time.Second}))
+	require.ErrorIs(t, err, api.ErrInvalidConfig)
+	require.ErrorContains(t, err, "MaxWindow")
+}
+
+// A server that answers nothing is read from now and then only, while beats go on as ever; the first that is answered
+// brings everything back.
+func TestADeadServerIsNotHammered(t *testing.T) {
+	bubble(t, 4, func(t *testing.T, w *world) {
+		e := w.start(nil, WithSessionTTL(5*time.Minute), WithLeaseTTL(5*time.Minute))
+		pass(time.Second)
+		e.fake.allFail(faultError)
+		pass(20 * time.Second)
+		e.fake.takeCalls()
+		pass(2 * time.Minute)
+		calls := e.fake.takeCalls()
+		require.LessOrEqual(t, countCalls(calls, "read"), 13, "about one in ten seconds, for all that share the server")
+		require.Positive(t, countCalls(calls, "read"))
+		require.GreaterOrEqual(t, countCalls(calls, "beat"), 4*100, "renewal does not ask")
+		require.Contains(t, e.events(), api.EventReadsPaused)
+		require.NotContains(t, e.events(), api.EventReadsResumed)
+		e.fake.setFault(nil)
+		pass(1500 * time.Millisecond)
+		require.Contains(t, e.events(), api.EventReadsResumed)
+		w.server.announce("s")
+		pass(time.Second)
+		require.Equal(t, 1, e.Stats().Held)
+		require.Equal(t, 1, countEvents(e, api.EventReadsPaused), "told once")
+	})
+}
+
+func countEvents(e *fakeEngine, kind api.EventKind) (n int) {
+	for _, k := range e.events() {
+		if k == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// What was renewed at once for a window does not stay together.
+func TestAfterAWindowRenewalsAreSpreadAgain(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		node := w.listening(notices.Options{})
+		w.server.announce(streams(2_000)...)
+		e := w.start(nil, toldBy(node))
+		pass(time.Minute)
+		push(t, node, failingOver)
+		pass(5 * time.Second)
+		push(t, node, failedOver)
+		pass(time.Second)
+		e.fake.takeCalls()
+		var sizes []int
+		for range 20 {
+			pass(time.Second)
+			n := 0
+			for _, c := range e.fake.takeCalls() {
+				if c.op == "renew" {
+					n += c.n
+				}
+			}
+			sizes = append(sizes, n)
+		}
+		require.Less(t, slices.Max(sizes), 500, "%v", sizes)
+	})
+}
