@@ -97,7 +97,8 @@ local function acquire(key, value, id, not_before)
   local text = token_text(next_token)
   local set
   if mine then
-    set = redis.call('SET', key, me .. ' ' .. text .. ' ' .. id, 'PX', ttl)
+    local longest = string.format('%.0f', math.max(tonumber(ttl), redis.call('PTTL', key))) -- as prolong does
+    set = redis.call('SET', key, me .. ' ' .. text .. ' ' .. id, 'PX', longest)
   else
     set = redis.call('SET', key, me .. ' ' .. text .. ' ' .. id, 'PX', ttl, 'NX')
   end

@@ -14,5 +14,5 @@ end
 if not names(value, ARGV[1]) then
   return 'l'
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+prolong(KEYS[1], ARGV[2])
 return 'k'

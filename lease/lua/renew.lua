@@ -13,7 +13,7 @@
 local FIRST = 4
 local sessions, later, token = KEYS[1], KEYS[2], KEYS[3]
 local me = ARGV[1]
-local status, run, settling = touch(sessions, me, tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
+local status, run, settling, stretched = touch(sessions, me, tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
 if not status then
   return run
 end
@@ -30,16 +30,18 @@ local verdicts, waiting = {}, {}
 local values = #keys < FIRST and {} or call('MGET', unpack(keys, FIRST))
 for i = 1, #values do
   local value, want = values[i], prefix .. args[i + 6]
-  if value == want then
+  if value == want and not stretched then
     call('PEXPIRE', keys[i + 3], ttl)
     verdicts[i] = 'k'
   elseif not value then
     verdicts[i] = absent
   elseif names(value, want) then
-    call('PEXPIRE', keys[i + 3], ttl)
+    prolong(keys[i + 3], ttl)
     verdicts[i] = 'k'
-    waiting[#waiting + 1] = i
-    waiting[#waiting + 1] = string.sub(value, #want + 2)
+    if #value > #want then
+      waiting[#waiting + 1] = i
+      waiting[#waiting + 1] = string.sub(value, #want + 2)
+    end
   else
     verdicts[i] = 'l'
   end

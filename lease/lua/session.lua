@@ -81,7 +81,10 @@ end
 
 -- A beat of consumer me: notes a change of server, bridges a gap, extends me.
 -- Returns status ('ok'; 'made': it was absent and stands again; 'lost': past its deadline or closed), the server's
--- id and whether it is settling; or nil and an error.
+-- id, whether it is settling, and whether longer TTLs than this one may have been asked for; or nil and an error.
+--
+-- A deadline is never brought forward: this may be a call from before the TTL was lengthened that comes late, and who sent
+-- it believes the one that was answered. It is not kept beyond the greatest TTL: a clock that went back would keep the dead alive.
 -- PEXPIRE comes first: maxmemory does not refuse it, and lets what follows in this script pass.
 local function touch(sessions, me, ttl, threshold, mode, fresh)
   redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
@@ -123,8 +126,12 @@ local function touch(sessions, me, ttl, threshold, mode, fresh)
   elseif tonumber(deadline) <= now then
     return 'lost', run, settling
   end
-  redis.call('ZADD', sessions, now + ttl, me)
-  return status, run, settling
+  local extended = now + ttl
+  if deadline then
+    extended = math.max(extended, math.min(math.floor(tonumber(deadline)), now + book.ttl))
+  end
+  redis.call('ZADD', sessions, extended, me)
+  return status, run, settling, ttl < book.ttl
 end
 
 local function count_dead(sessions)

@@ -33,3 +33,10 @@ local function lease_value(key)
   end
   return value
 end
+
+-- Extends a lease, and never brings its end forward: this may be a call from before the TTL was lengthened that comes late.
+local function prolong(key, ttl)
+  if redis.call('PTTL', key) < tonumber(ttl) then
+    redis.call('PEXPIRE', key, ttl)
+  end
+end

@@ -31,7 +31,7 @@ local function verify(key, tag)
     if not names(value, want) then
       return 'l'
     end
-    redis.call('PEXPIRE', key, ttl)
+    prolong(key, ttl)
     return 'k'
   end
   local number, id = string.match(tag, '^(%d+) (%S+)$')
