@@ -42,10 +42,10 @@ demo: deps ## Own 10,000 streams with two processes on a private server, and kil
 	@bin/demo
 
 test: deps try-servers ## Run all tests
-	@for m in $(MODULES); do $(GO) test -C $$m $(TEST_FLAGS) ./... </dev/null || exit 1; done
+	@for m in $(MODULES); do $(GO) test -C $$m $(RACE) $(TEST_FLAGS) ./... </dev/null || exit 1; done
 
-race: deps try-servers ## Run all tests under the race detector
-	@for m in $(MODULES); do $(GO) test -C $$m -race $(TEST_FLAGS) ./... </dev/null || exit 1; done
+race: ## Run all tests under the race detector
+	@$(MAKE) --no-print-directory test RACE=-race
 
 lint: fmt vet staticcheck vuln ## Check formatting and run the static checks
 
