@@ -65,6 +65,7 @@ func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 var codes = []struct{ code, remedy string }{
 	{"NOPERM", "grant the user the command and the key pattern that the message names"},
 	{"can't run this command", "grant the user the command that the message names"},
+	{"ACL failure in script", "grant the user the command or the key pattern that the message names"},
 	{"NOAUTH", "give the client a user name and a password"},
 	{"WRONGPASS", "check the client's user name and password"},
 	{"OOM", "the server is at maxmemory: raise it or free memory; what is held goes on being held"},
@@ -112,7 +113,7 @@ func Permanent(err error) bool {
 		return false
 	}
 	switch code {
-	case "NOPERM", "can't run this command", "NOAUTH", "WRONGPASS", "WRONGTYPE", "NOSERVERID", "Unknown Redis command",
+	case "NOPERM", "can't run this command", "ACL failure in script", "NOAUTH", "WRONGPASS", "WRONGTYPE", "NOSERVERID", "Unknown Redis command",
 		"unknown command":
 		return true
 	}
