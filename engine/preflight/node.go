@@ -59,7 +59,10 @@ func (n *node) look(ctx context.Context, t Terms) {
 		}
 		n.err = nil
 	}
-	text, _ := n.ask(ctx, t, "INFO").ToString()
+	text, err := n.ask(ctx, t, "INFO").ToString()
+	if err != nil {
+		text = ""
+	}
 	for line := range strings.Lines(text) {
 		if name, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":"); ok {
 			n.info[name] = value
@@ -73,7 +76,9 @@ func (n *node) look(ctx context.Context, t Terms) {
 			break // each refusal leaves a line in ACL LOG
 		}
 	}
-	n.user, _ = n.ask(ctx, t, "ACL", "WHOAMI").ToString()
+	if user, err := n.ask(ctx, t, "ACL", "WHOAMI").ToString(); err == nil {
+		n.user = user
+	}
 	n.time(ctx, t)
 }
 

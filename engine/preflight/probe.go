@@ -31,11 +31,12 @@ const (
 
 // rights asks every node, replicas included: each has users of its own, and the replica of today is tomorrow's master.
 func (c *check) rights(ctx context.Context, exists bool) {
+	moving := !c.Foreign && c.othersPending(ctx)
 	for _, n := range c.nodes {
 		if n.err != nil {
 			continue
 		}
-		p := &prober{check: c, ctx: ctx, node: n, exists: exists}
+		p := &prober{check: c, ctx: ctx, node: n, exists: exists, moving: moving}
 		p.dryRun = n.user != "" && p.ask("ACL", "DRYRUN", n.user, "PING") == allowed
 		p.commands()
 		p.keys()
@@ -49,7 +50,23 @@ type prober struct {
 	ctx    context.Context
 	node   *node
 	exists bool // the service is in Redis
+	moving bool // consumers of another library have entries pending
 	dryRun bool // the server can be asked without trying
+}
+
+// othersPending says whether consumers of the library that this one follows have entries pending. They know partition 0 alone.
+func (c *check) othersPending(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, c.patience())
+	defer cancel()
+	b := c.client.B()
+	consumers, _ := c.client.Do(ctx, b.XinfoConsumers().Key(c.Layout.Keys(0).Input).Group(c.Layout.Group()).Build()).ToArray()
+	return slices.ContainsFunc(consumers, func(m rueidis.RedisMessage) bool {
+		fields, _ := m.AsMap()
+		name, pending := fields["name"], fields["pending"]
+		text, _ := name.ToString()
+		n, _ := pending.AsInt64()
+		return n > 0 && strings.HasPrefix(text, lease.ForeignPrefix)
+	})
 }
 
 // commands tries all rights on partition 0.
@@ -61,25 +78,27 @@ func (p *prober) commands() {
 		}
 	}
 	answers := p.tryAll(wanted)
-	var serverID bool
-	var serverIDs []string
+	refused := make(map[Need]bool)
 	for i, r := range wanted {
-		if r.Need == EitherServerID {
-			serverID = serverID || answers[i] != noCommand
-			if answers[i] == noCommand {
-				serverIDs = append(serverIDs, r.Command)
-			}
-			continue
+		switch r.Need {
+		case ToSettle, InsteadOfInfo:
+			refused[r.Need] = answers[i] == noCommand
+		default:
+			p.judge(r, answers[i])
 		}
-		p.judge(r, answers[i])
 	}
-	switch {
-	case serverID && slices.Contains(serverIDs, "info"):
+	if refused[ToSettle] {
+		p.noInfo(p.client.Mode() == rueidis.ClientModeCluster && !refused[InsteadOfInfo])
+	}
+}
+
+// noInfo: a server cannot be told from its successor, unless CLUSTER MYID does.
+func (p *prober) noInfo(myID bool) {
+	if myID {
 		p.add(Note, Rights, p.node.addr, p.who()+" may not run INFO; servers are told apart by CLUSTER MYID, which a restart does not change", p.grant("+info"))
-	case !serverID && p.Settle:
-		p.add(Fatal, Rights, p.node.addr, p.who()+" may run neither INFO nor CLUSTER MYID, by one of which a server is told from its successor",
-			p.grant("+info")+", or use WithSettle(false)")
+		return
 	}
+	p.add(Fatal, Rights, p.node.addr, p.who()+" may not run INFO, by which a server is told from its successor", p.grant("+info")+", or use WithSettle(false)")
 }
 
 // wants says whether a right is asked for on these terms.
@@ -87,12 +106,14 @@ func (p *prober) wants(r Right) bool {
 	switch r.Need {
 	case OnCluster:
 		return p.client.Mode() == rueidis.ClientModeCluster
+	case ToSettle, InsteadOfInfo:
+		return p.Settle
 	case WithHints:
 		return p.Hints
 	case WithHintsSet:
 		return p.Hints && p.SetEvents
 	case MovingOver:
-		return !p.Foreign
+		return p.moving
 	}
 	return true
 }
@@ -104,7 +125,7 @@ func (p *prober) judge(r Right, a answer) {
 	case OnCluster, WithHints, WithHintsSet:
 		severity = Warning
 	case MovingOver:
-		severity, only = Note, ", which is needed while consumers of another library have entries pending"
+		only = ", which an engine needs for the locks of the consumers of another library that have entries pending"
 	case ToInspect:
 		severity, only = Note, ", which looking at dead letters needs and nothing else"
 	}
@@ -271,7 +292,7 @@ func classify(result rueidis.RedisResult, asked string) answer {
 	if err := result.Error(); err != nil && !rueidis.IsRedisNil(err) {
 		return classifyError(err, asked)
 	}
-	if text, err := result.ToString(); err == nil && strings.Contains(text, "no permissions") {
+	if text, err := result.ToString(); err == nil && strings.Contains(strings.ToLower(text), "no permissions") {
 		return refusal(text)
 	}
 	return allowed
@@ -286,7 +307,7 @@ func classifyError(err error, asked string) answer {
 	switch {
 	case !refused && !isServerError(err):
 		return unknown
-	case code == "NOPERM" || strings.Contains(text, "can't run this command") || strings.Contains(text, "can't access"):
+	case code == "NOPERM" || slices.ContainsFunc(refusals, func(words string) bool { return strings.Contains(strings.ToLower(text), words) }):
 		return refusal(text)
 	case code == "WRONGTYPE":
 		return wrongType
@@ -297,6 +318,9 @@ func classifyError(err error, asked string) answer {
 	}
 	return allowed
 }
+
+// refusals are how servers say that a script may not do something: Redis 7.0 in the first two ways, later ones in the third.
+var refusals = []string{"can't run this command", "can't access", "no permissions"}
 
 func isServerError(err error) bool {
 	var reply *rueidis.RedisError

@@ -13,9 +13,10 @@ type Need uint8
 const (
 	// Always: nothing works without.
 	Always Need = iota + 1
-	// EitherServerID is one of INFO and CLUSTER MYID, by which a server is told from its successor; neither is needed
-	// with WithSettle(false).
-	EitherServerID
+	// ToSettle is INFO, by which a server is told from its successor; not needed with WithSettle(false).
+	ToSettle
+	// InsteadOfInfo is CLUSTER MYID, which does on a cluster where INFO is refused. A restart does not change it.
+	InsteadOfInfo
 	// OnCluster is asked by the client to find the masters of a cluster.
 	OnCluster
 	// WithHints is for WithExpired.
@@ -117,7 +118,8 @@ func on(key Key, need Need, commands ...string) (rights []Right) {
 // a server sees of a whole life.
 var rights = slices.Concat(
 	on(NoKey, Always, "ping", "time", "evalsha 0000000000000000000000000000000000000000 0", "eval return 0"),
-	on(NoKey, EitherServerID, "info server", "cluster|myid"),
+	on(NoKey, ToSettle, "info server"),
+	on(NoKey, InsteadOfInfo, "cluster|myid"),
 	on(NoKey, OnCluster, "cluster|slots", "cluster|shards"),
 	on(InputKey, Always,
 		"xreadgroup GROUP %g "+nothing+" STREAMS %k x", "xadd %k 0-0 f v", "xack %k %g 0-0", "xdel %k 0-0",
@@ -194,4 +196,15 @@ func Rules(service string, partitions int, needs ...Need) []string {
 		}
 	}
 	return rules
+}
+
+// PublisherRules are the access rules of a user that publishes to a service and does nothing else. Producers that add to
+// the input stream by themselves need "+xadd" of them, and the keys of input streams.
+func PublisherRules(service string, partitions int) []string {
+	input := service + "-input"
+	rules := []string{"~" + input}
+	if partitions > 1 {
+		rules = append(rules, "~"+input+"-*")
+	}
+	return append(rules, "~{"+input+"}:meta", "+ping", "+evalsha", "+eval", "+hmget", "+hsetnx", "+xadd")
 }

@@ -136,8 +136,10 @@ func (c *check) replicas(n *node) {
 		c.add(Warning, Replicas, n.addr, "a master without replica: its partitions stop when it dies", "Give it a replica")
 	case count == 0:
 		c.add(Note, Replicas, n.addr, "no replicas: all stops while this server is away", "")
+	case inCluster:
+		c.add(Note, Replicas, n.addr, fmt.Sprintf("replicas: %d", count), "")
 	default:
-		c.add(Note, Replicas, n.addr, fmt.Sprintf("%d replicas", count), "")
+		c.add(Note, Replicas, n.addr, fmt.Sprintf("replicas: %d; they were not looked at", count), "Give them the same users: one of them is the master some day")
 	}
 	// A demoted master of a cluster stops by itself.
 	if count == 0 || inCluster {

@@ -1,0 +1,123 @@
+package rights
+
+import (
+	"flag"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/engine/preflight"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+)
+
+var update = flag.Bool("update", false, "write the rules of docs/ACL.md anew")
+
+const document = "../../docs/ACL.md"
+
+// needs are those of an engine that runs on one server.
+var needs = []preflight.Need{preflight.Always, preflight.ToSettle}
+
+// extra are the rules that more needs add to those of an engine.
+func extra(partitions int, more ...preflight.Need) (rules []string) {
+	base := preflight.Rules("chat", partitions, needs...)
+	for _, r := range preflight.Rules("chat", partitions, append(slices.Clone(needs), more...)...) {
+		if !slices.Contains(base, r) {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
+
+// blocks are the commands of the document, in its order.
+func blocks() (all [][]string) {
+	begin := func(user string) []string { return []string{"ACL", "SETUSER", user} }
+	fresh := func(user string) []string { return append(begin(user), "on", ">secret", "resetchannels") }
+	some := needs
+	cluster := append(slices.Clone(needs), preflight.OnCluster)
+	return [][]string{
+		append(fresh("chat"), preflight.Rules("chat", 1, some...)...),
+		append(fresh("chat"), preflight.Rules("chat", 16, cluster...)...),
+		append(fresh("chat-publisher"), preflight.PublisherRules("chat", 16)...),
+		append(begin("chat"), extra(1, preflight.WithHints)...),
+		append(begin("chat"), extra(1, preflight.WithHintsSet)...),
+		append(begin("chat"), extra(1, preflight.ToInspect)...),
+		append(begin("chat"), "+acl|whoami", "+acl|dryrun", "+config|get"),
+	}
+}
+
+// What the document grants is what the code uses.
+func TestDocumentGrantsWhatIsUsed(t *testing.T) {
+	text, err := os.ReadFile(document)
+	require.NoError(t, err)
+	code := regexp.MustCompile("(?s)```text\n(ACL SETUSER.*?)```")
+	want := blocks()
+	found := code.FindAllSubmatchIndex(text, -1)
+	require.Len(t, found, len(want))
+	if *update {
+		for i := len(found) - 1; i >= 0; i-- {
+			text = slices.Concat(text[:found[i][2]], []byte(wrap(want[i])), text[found[i][3]:])
+		}
+		require.NoError(t, os.WriteFile(document, text, 0o644))
+		return
+	}
+	for i, at := range found {
+		require.Equal(t, want[i], strings.Fields(string(text[at[2]:at[3]])), "go test ./test/rights -run Document -update")
+	}
+}
+
+func wrap(words []string) string {
+	const width = 110
+	var b strings.Builder
+	length := 0
+	for i, w := range words {
+		switch {
+		case i == 0:
+		case length+1+len(w) > width:
+			b.WriteString("\n  ")
+			length = 2
+		default:
+			b.WriteByte(' ')
+			length++
+		}
+		b.WriteString(w)
+		length += len(w)
+	}
+	return b.String() + "\n"
+}
+
+// Every command that a script can call is in the table of rights, and nothing else is.
+func TestRightsAreThoseOfTheScripts(t *testing.T) {
+	quoted := regexp.MustCompile(`[({]\s*'([A-Z]{2,})'(?:, '([A-Z]+)')?`)
+	containers := []string{"xgroup", "xinfo", "cluster"}
+	used := map[string]bool{}
+	for _, s := range slices.Concat(lease.Scripts(), scan.Scripts()) {
+		for _, m := range quoted.FindAllStringSubmatch(s.Body(), -1) {
+			name := strings.ToLower(m[1])
+			if slices.Contains(containers, name) {
+				name += "|" + strings.ToLower(m[2])
+			}
+			used[name] = true
+		}
+	}
+	require.Greater(t, len(used), 30)
+	listed := map[string]bool{}
+	for _, r := range preflight.AllRights() {
+		listed[r.Command] = true
+	}
+	for _, option := range []string{"idle"} {
+		delete(used, option)
+	}
+	for name := range used {
+		require.True(t, listed[name], "%s is used and not listed", name)
+	}
+	// What is sent outside of scripts.
+	outside := []string{"ping", "evalsha", "eval", "xadd", "xreadgroup", "cluster|slots", "cluster|shards", "psubscribe", "config|get", "config|set"}
+	for name := range listed {
+		require.True(t, used[name] || slices.Contains(outside, name), "%s is listed and not used", name)
+	}
+}

@@ -1,0 +1,173 @@
+package rights
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/preflight"
+	"github.com/streamlease/streamlease/scan"
+)
+
+// enough are the documented rights of an engine that does all it can.
+func enough() []string {
+	return preflight.Rules(service, partitions, preflight.Always, preflight.ToSettle, preflight.WithHints, preflight.ToInspect)
+}
+
+// told is what an engine was told.
+type told struct {
+	mu    sync.Mutex
+	kinds map[api.Kind]int
+	times map[string]int
+}
+
+func (x *told) kind(k api.Kind) int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.kinds[k]
+}
+
+// stream is how often a stream was owned.
+func (x *told) stream(s string) int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.times[s]
+}
+
+// Handle ends a stream as its name says.
+func (x *told) Handle(ctx context.Context, n api.Notification) error {
+	x.mu.Lock()
+	x.kinds[n.Kind]++
+	if n.Kind == api.Added {
+		x.times[n.Stream]++
+	}
+	again := x.times[n.Stream] > 1
+	x.mu.Unlock()
+	if n.Kind != api.Added {
+		return nil
+	}
+	switch {
+	case n.Stream == "permanent" && !again:
+		return api.Permanent(errors.New("told so"))
+	case n.Stream == "failed" && !again:
+		return errors.New("told so")
+	case n.Stream == "released" && !again:
+		return n.Lease.Release(ctx)
+	case n.Stream == "kept", n.Stream == "kept too":
+		return nil
+	}
+	return n.Lease.Done(ctx)
+}
+
+// A user with the rights that the document names, and no others, does everything that an engine, a publisher and an
+// inspector do, and uses no command on any key that is not in the table.
+func TestDocumentedRightsAreEnough(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+		defer cancel()
+		opt := w.user("chat", enough()...)
+		publisher, err := engine.NewPublisher(w.connect(w.user("chat-publisher", preflight.PublisherRules(service, partitions)...)), service,
+			engine.WithPartitions(partitions))
+		require.NoError(t, err)
+		seen, stop := w.watch()
+
+		// Before the engine there was another one, which died with a stream that it had read.
+		_, err = publisher.Publish(ctx, "orphan", nil)
+		require.NoError(t, err)
+		k := w.layout.Keys(w.layout.Of("orphan"))
+		w.do("XGROUP", "CREATE", k.Input, w.layout.Group(), "0")
+		w.do("XREADGROUP", "GROUP", w.layout.Group(), "dead.1", "STREAMS", k.Input, ">")
+		w.do("ZADD", k.Sessions, "1", "dead.1")
+
+		streams := []string{"done", "failed", "permanent", "released", "kept", "kept too", "kept"}
+		for _, s := range streams {
+			_, err := publisher.Publish(ctx, s, nil)
+			require.NoError(t, err)
+		}
+		_, err = publisher.Publish(ctx, "late", nil, engine.WithNotBefore(time.Now().Add(2*time.Second)))
+		require.NoError(t, err)
+
+		e, err := engine.Open(opt, service, engine.WithPartitions(partitions), engine.WithLeaseTTL(3*time.Second), engine.WithExpired())
+		require.NoError(t, err)
+		x := &told{kinds: make(map[api.Kind]int), times: make(map[string]int)}
+		ended := make(chan error, 1)
+		go func() { ended <- e.Run(ctx, x) }()
+		defer func() {
+			require.NoError(t, e.Shutdown(ctx))
+			require.NoError(t, <-ended)
+			stop()
+			w.allListed(seen)
+		}()
+
+		w.until("all have been owned", func() bool {
+			return x.stream("done") == 1 && x.stream("failed") == 2 && x.stream("released") == 2 && x.stream("kept") == 1 &&
+				x.stream("kept too") == 1 && x.stream("orphan") == 1 && x.stream("late") == 1 && x.kind(api.Superseded) == 1
+		})
+		require.ErrorIs(t, e.Requeue(ctx, "kept"), api.ErrHeldElsewhere)
+		require.ErrorIs(t, e.Requeue(ctx, "nobody's"), api.ErrNotAnnounced)
+		require.NoError(t, e.DoneStream(ctx, "kept too"))
+		w.until("expired keys are hinted at", func() bool {
+			w.do("SET", k.Lease("somebody else's"), "other.1 1 1-1", "PX", "1")
+			w.do("EXISTS", k.Lease("somebody else's")) // expires it
+			return x.kind(api.Expired) > 0
+		})
+		w.inspect(ctx, x)
+		require.Zero(t, x.kind(api.Disowned))
+	})
+}
+
+// inspect looks at everything from outside, and sends the dead letter back.
+func (w *world) inspect(ctx context.Context, x *told) {
+	w.t.Helper()
+	i, err := scan.NewInspector(w.connect(w.user("chat", enough()...)), service, scan.InspectorConfig{})
+	require.NoError(w.t, err)
+	w.until("the dead letter", func() bool {
+		classes, err := i.CountLetters(ctx, scan.Selection{})
+		require.NoError(w.t, err)
+		return len(classes) == 1
+	})
+	_, err = i.Backlog(ctx)
+	require.NoError(w.t, err)
+	owner, err := i.Owner(ctx, "kept")
+	require.NoError(w.t, err)
+	_, err = i.Consumers(ctx)
+	require.NoError(w.t, err)
+	for _, err := range i.Holdings(ctx, owner.Consumer) {
+		require.NoError(w.t, err)
+	}
+	moved, err := i.SendBack(ctx, scan.Selection{})
+	require.NoError(w.t, err)
+	require.Equal(w.t, 1, moved)
+	w.until("the dead letter is owned again", func() bool { return x.stream("permanent") == 2 })
+	_, err = i.Drop(ctx, scan.Selection{})
+	require.NoError(w.t, err)
+}
+
+// others are what the test itself sends, and what a client sends to connect, which needs no right.
+var others = []string{"hello", "auth", "client|setinfo", "acl|setuser", "monitor"}
+
+// allListed checks that the table of rights has whatever was used.
+func (w *world) allListed(seen *uses) {
+	w.t.Helper()
+	listed := make(map[use]bool)
+	for _, r := range preflight.AllRights() {
+		listed[use{r.Command, r.Key}] = true
+	}
+	var scripts int
+	for at, line := range seen.all {
+		if at.key != preflight.NoKey {
+			scripts++
+		}
+		if !listed[at] && !slices.Contains(others, at.command) {
+			w.t.Errorf("used and not listed: %s on keys of kind %d: %s", at.command, at.key, line)
+		}
+	}
+	require.Greater(w.t, scripts, 30, "commands on keys that the server saw")
+}
