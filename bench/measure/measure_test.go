@@ -123,6 +123,22 @@ func TestCPUOnlyGrows(t *testing.T) {
 	require.GreaterOrEqual(t, after, before)
 }
 
+func TestCoresAreBusyWhileSomebodyWorks(t *testing.T) {
+	before, err := ReadCores()
+	require.NoError(t, err)
+	var after Cores
+	require.Eventually(t, func() bool {
+		for range 3 {
+			Heap()
+		}
+		after, err = ReadCores()
+		require.NoError(t, err)
+		return after.Since(before) > 0
+	}, time.Minute, time.Millisecond)
+	require.LessOrEqual(t, after.Since(before), 1.0)
+	require.Zero(t, before.Since(before))
+}
+
 func TestMachineIsDescribed(t *testing.T) {
 	require.Contains(t, Machine(), runtime.Version())
 }

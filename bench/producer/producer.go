@@ -17,21 +17,30 @@ type Producer struct {
 	Client  rueidis.Client // stays the caller's
 	Service string
 	Prefix  string // of the names of data streams
+	// Info is what the announcement of stream i carries, JSON. nil: Info for all.
+	Info func(i int) string
 }
 
 // Stream is the name of data stream i: the prefix and the number.
 func (p Producer) Stream(i int) string { return p.Prefix + strconv.Itoa(i) }
 
-// Info is what every announcement carries.
+// Info is what an announcement carries where nothing else is asked for.
 const Info = `{"k":"v"}`
 
 // Announce announces streams from (included) to upTo (excluded) and returns how long that took: a plain loop that builds
 // commands and sends them in pipelines.
 func (p Producer) Announce(ctx context.Context, from, upTo int) (time.Duration, error) {
 	return p.send(ctx, upTo-from, func(i int) rueidis.Completed {
-		announcement := `{"DataStreamName":` + strconv.Quote(p.Stream(from+i)) + `,"Info":` + Info + `}`
+		announcement := `{"DataStreamName":` + strconv.Quote(p.Stream(from+i)) + `,"Info":` + p.info(from+i) + `}`
 		return p.Client.B().Xadd().Key(p.Service+"-input").Id("*").FieldValue().FieldValue("lbs-input", announcement).Build()
 	})
+}
+
+func (p Producer) info(i int) string {
+	if p.Info == nil {
+		return Info
+	}
+	return p.Info(i)
 }
 
 // Fill adds so many entries to each of the data streams.

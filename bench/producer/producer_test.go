@@ -2,6 +2,7 @@ package producer
 
 import (
 	"context"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,6 +22,13 @@ func TestProducerAnnouncesAndFillsEachStreamOnce(t *testing.T) {
 	require.Len(t, entries, n)
 	require.Equal(t, map[string]string{"lbs-input": `{"DataStreamName":"user-10","Info":{"k":"v"}}`}, entries[0].FieldValues)
 	require.Contains(t, entries[n-1].FieldValues["lbs-input"], `"`+p.Stream(10+n-1)+`"`)
+
+	p.Info = func(i int) string { return strconv.Itoa(i) }
+	_, err = p.Announce(ctx, 5, 6)
+	require.NoError(t, err)
+	last, err := client.Do(ctx, client.B().Xrevrange().Key("svc-input").End("+").Start("-").Count(1).Build()).AsXRange()
+	require.NoError(t, err)
+	require.Equal(t, `{"DataStreamName":"user-5","Info":5}`, last[0].FieldValues["lbs-input"])
 
 	_, err = p.Fill(ctx, 300, 3)
 	require.NoError(t, err)

@@ -53,6 +53,8 @@ type FailedOver struct {
 // Failover measures each session TTL with a pod that is killed and one that stops, each with a server of its own.
 func Failover(ctx context.Context, o FailoverOptions, r *Report) error {
 	var all []FailedOver
+	steps := r.steps("failover", 2*len(o.Sessions))
+	defer steps.end()
 	for _, session := range o.Sessions {
 		for _, kill := range []bool{true, false} {
 			f, err := failOver(ctx, o, session, kill)
@@ -60,8 +62,10 @@ func Failover(ctx context.Context, o FailoverOptions, r *Report) error {
 				return fmt.Errorf("session TTL %v, %s: %w", session, endName(kill), err)
 			}
 			all = append(all, f)
+			steps.done()
 		}
 	}
+	steps.end()
 	if err := r.Write(all, func(out io.Writer) { writeFailedOver(out, all) }); err != nil {
 		return err
 	}

@@ -23,7 +23,8 @@ type process struct {
 func startWorker(ctx context.Context, o WorkerOptions) (*process, error) {
 	return startSelf(ctx, "", "worker",
 		"-addr", o.Addr, "-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
-		"-journal", o.Journal, "-pages", strconv.Itoa(o.Pages))
+		"-journal", o.Journal, "-pages", strconv.Itoa(o.Pages),
+		"-max-batch", strconv.Itoa(o.MaxBatch), "-tick", o.Tick.String(), "-workers", strconv.Itoa(o.Workers), fmt.Sprint("-churn=", o.Churn))
 }
 
 // startContender starts this program once more, as a contender. ctx kills it.

@@ -23,6 +23,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/test/journal"
+	"github.com/streamlease/streamlease/wheel"
 )
 
 // WorkerOptions say what a worker owns.
@@ -33,6 +34,10 @@ type WorkerOptions struct {
 	SessionTTL time.Duration // 0: the default
 	Journal    string        // path of the file in which it notes what it owns; empty: it notes nothing
 	Pages      int           // of the journal
+	MaxBatch   int           // leases a script; 0: the default
+	Tick       time.Duration // of the wheel; 0: the default
+	Workers    int           // handlers at a time; 0: the default
+	Churn      bool          // its handlers call Done at once
 }
 
 // snapshot is what a worker says of itself.
@@ -47,6 +52,7 @@ type snapshot struct {
 	Lateness   measure.Histogram
 	Consumer   string
 	Scripts    map[string]int64 // run so far, by name
+	Churn      churned
 	Error      string
 }
 
@@ -57,6 +63,7 @@ const patience = 2 * time.Minute
 // lines on in, and answers each with a line of JSON on out:
 //
 //	await N   when N streams are held
+//	done N    when N streams are done
 //	look      at once
 //	heap      after collecting garbage
 //
@@ -71,6 +78,9 @@ func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) e
 		}
 		defer j.Close()
 		defer w.keep(j)()
+	}
+	if o.Churn {
+		w.cycles = newCycles(w.registry)
 	}
 	if err := w.start(ctx, o); err != nil {
 		return encode.Encode(snapshot{Error: err.Error()})
@@ -95,12 +105,14 @@ type worker struct {
 	peak     int
 	disowned atomic.Int64
 	journal  *journal.Journal // nil: none is kept
+	cycles   *cycles          // nil: it keeps what it owns
 	ended    chan error
 }
 
 func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 	w.engine, err = engine.Open(rueidis.ClientOption{InitAddress: []string{o.Addr}, ForceSingleClient: true}, o.Service,
-		engine.WithLeaseTTL(o.LeaseTTL), engine.WithSessionTTL(o.SessionTTL), engine.WithRegisterer(w.registry),
+		engine.WithLeaseTTL(o.LeaseTTL), engine.WithSessionTTL(o.SessionTTL), engine.WithWorkers(o.Workers),
+		engine.WithPipeline(lease.Pipeline{MaxBatch: o.MaxBatch}), engine.WithWheel(wheel.Config{Tick: o.Tick}), engine.WithRegisterer(w.registry),
 		engine.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))))
 	if err != nil {
 		return err
@@ -114,6 +126,9 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 		}}
 		if w.journal != nil {
 			handler.Added, handler.Releasing = w.added, w.releasing
+		}
+		if w.cycles != nil {
+			handler.Added = w.cycles.added
 		}
 		w.ended <- w.engine.Run(ctx, handler)
 	}()
@@ -130,9 +145,13 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 
 func (w *worker) obey(ctx context.Context, line string) snapshot {
 	command, argument, _ := strings.Cut(line, " ")
-	if command == "await" {
+	counts := map[string]func() int{
+		"await": func() int { return w.engine.Stats().Held },
+		"done":  func() int { return int(w.cycles.done.Load()) },
+	}
+	if count, waits := counts[command]; waits {
 		n, _ := strconv.Atoi(argument)
-		if err := w.await(ctx, n); err != nil {
+		if err := w.await(ctx, n, count); err != nil {
 			return snapshot{Error: err.Error()}
 		}
 	}
@@ -147,19 +166,19 @@ func (w *worker) obey(ctx context.Context, line string) snapshot {
 }
 
 // await polls: a handler that counts would be one more thing to measure.
-func (w *worker) await(ctx context.Context, n int) error {
+func (w *worker) await(ctx context.Context, n int, count func() int) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		w.peak = max(w.peak, runtime.NumGoroutine()-w.before)
-		if w.engine.Stats().Held >= n {
+		if count() >= n {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d streams are held after %v", w.engine.Stats().Held, n, patience)
+			return fmt.Errorf("%d of %d streams are there after %v", count(), n, patience)
 		case <-tick.C:
 		}
 	}
@@ -179,6 +198,11 @@ func (w *worker) look() (s snapshot, err error) {
 	for _, script := range append(lease.Scripts(), scan.Scripts()...) {
 		if n := measure.Observations(w.registry, "streamlease_script_duration_seconds", "script", script.Name()); n > 0 {
 			s.Scripts[script.Name()] = int64(n)
+		}
+	}
+	if w.cycles != nil {
+		if s.Churn, err = w.cycles.read(); err != nil {
+			return s, err
 		}
 	}
 	s.Lateness, err = measure.ReadHistogram(w.registry, "streamlease_renewal_lateness_seconds")

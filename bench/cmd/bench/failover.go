@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -30,12 +28,9 @@ var failover = &cli.Command{
 		if o.Pods < 2 {
 			return fmt.Errorf("-pods: %d is not at least 2: one ends, others take over", o.Pods)
 		}
-		for ttl := range strings.SplitSeq(c.String("session-ttl"), ",") {
-			d, err := time.ParseDuration(strings.TrimSpace(ttl))
-			if err != nil || d < 0 {
-				return fmt.Errorf("-session-ttl: %q is not a duration", ttl)
-			}
-			o.Sessions = append(o.Sessions, d)
+		var err error
+		if o.Sessions, err = durations(c, "session-ttl"); err != nil {
+			return err
 		}
 		return suite.Failover(ctx, o, report(c))
 	},

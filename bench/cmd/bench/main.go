@@ -85,6 +85,8 @@ func command() *cli.Command {
 			compare,
 			failover,
 			scan,
+			churn,
+			pipeline,
 			contender,
 			worker,
 		},
@@ -136,12 +138,17 @@ var worker = &cli.Command{
 		&cli.DurationFlag{Name: "session-ttl"},
 		&cli.StringFlag{Name: "journal"},
 		&cli.IntFlag{Name: "pages"},
+		&cli.IntFlag{Name: "max-batch"},
+		&cli.DurationFlag{Name: "tick"},
+		&cli.IntFlag{Name: "workers"},
+		&cli.BoolFlag{Name: "churn"},
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		// The parent tells when to end, by closing the input: an interrupt reaches both.
 		return suite.Worker(context.WithoutCancel(ctx), suite.WorkerOptions{
 			Addr: c.String("addr"), Service: c.String("service"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
-			Journal: c.String("journal"), Pages: c.Int("pages"),
+			Journal: c.String("journal"), Pages: c.Int("pages"), MaxBatch: c.Int("max-batch"), Tick: c.Duration("tick"),
+			Workers: c.Int("workers"), Churn: c.Bool("churn"),
 		}, os.Stdin, os.Stdout)
 	},
 }

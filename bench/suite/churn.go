@@ -1,0 +1,300 @@
+package suite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/journal"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+const (
+	// sustained is the share of the rate that was asked for which must be done, or it was too much.
+	sustained = 0.95
+	// busy is the share of a processor from which it counts as the limit.
+	busy = 0.9
+)
+
+// ChurnOptions say how fast streams come and go.
+type ChurnOptions struct {
+	Rates   []int // streams a second, rising; the first that is too much is the last one measured
+	For     time.Duration
+	Workers int // handlers at a time; 0: the default
+}
+
+// Churned is what streams did that are announced, owned and done at once.
+type Churned struct {
+	Workers int
+	Steps   []ChurnStep
+	Limit   string // what the last step ran into; empty: nothing
+}
+
+// ChurnStep is one rate.
+type ChurnStep struct {
+	Rate        int     // announcements a second that were to be made
+	Announced   float64 // a second
+	Done        float64 // a second
+	Own         Latency // from when a stream was to be announced until the handler was told that it owns it
+	End         Latency // until Done had returned
+	RedisCPU    float64 // share of a core
+	ConsumerCPU float64
+	ProducerCPU float64
+	Machine     float64       // share of all cores of this machine that anybody used
+	Handlers    float64       // share of their time that they waited for a Done
+	Scripts     float64       // a stream
+	Redis       time.Duration // of execution on the server, a stream: what its commands alone cost
+}
+
+// Latency is percentiles.
+type Latency struct{ P50, P99, Max time.Duration }
+
+func latencies(h measure.Histogram) Latency {
+	return Latency{P50: h.Quantile(.5), P99: h.Quantile(.99), Max: h.Quantile(1)}
+}
+
+func (s ChurnStep) sustained() bool { return s.Done >= sustained*float64(s.Rate) }
+
+// Churn raises the rate until it is too much. One process announces, another one owns.
+func Churn(ctx context.Context, o ChurnOptions, r *Report) (err error) {
+	server, err := servers.Start(ctx, servers.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	client, err := rueidis.NewClient(server.ClientOption())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	w, err := startWorker(ctx, WorkerOptions{Addr: server.Addr(), Service: service, Workers: o.Workers, Churn: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.stop()) }()
+	if _, err = w.ask("look"); err != nil {
+		return err
+	}
+	result := Churned{Workers: cmp.Or(o.Workers, engine.DefaultWorkers)}
+	mill := &mill{
+		server: server, worker: w, workers: result.Workers,
+		producer: producer.Producer{Client: client, Service: service, Prefix: prefix},
+	}
+	steps := r.steps("churn", len(o.Rates))
+	defer steps.end()
+	for _, rate := range o.Rates {
+		step, err := mill.step(ctx, rate, o.For)
+		if err != nil {
+			return fmt.Errorf("%d streams a second: %w", rate, err)
+		}
+		result.Steps = append(result.Steps, step)
+		steps.done()
+		if !step.sustained() {
+			result.Limit = step.limit()
+			break
+		}
+	}
+	steps.end()
+	left, err := client.Do(ctx, client.B().Xlen().Key(service+"-input").Build()).AsInt64()
+	if err != nil {
+		return err
+	}
+	if left != 0 {
+		return fmt.Errorf("%d announcements are left that were done", left)
+	}
+	return r.Write(result, func(out io.Writer) { writeChurned(out, result) })
+}
+
+// mill is a producer and a consumer.
+type mill struct {
+	server    *servers.Server
+	worker    *process
+	producer  producer.Producer
+	workers   int
+	announced int
+}
+
+// turn is how things stand at one moment.
+type turn struct {
+	at       time.Time
+	worker   snapshot
+	redis    time.Duration
+	producer time.Duration
+	cores    measure.Cores
+	ran      time.Duration // by commands that clients sent
+	scripts  int64
+}
+
+func (m *mill) look(ctx context.Context) (t turn, err error) {
+	t.at = time.Now()
+	if t.worker, err = m.worker.ask("look"); err != nil {
+		return t, err
+	}
+	if t.redis, err = m.server.CPU(); err != nil {
+		return t, err
+	}
+	if t.producer, err = measure.CPU(); err != nil {
+		return t, err
+	}
+	if t.cores, err = measure.ReadCores(); err != nil {
+		return t, err
+	}
+	stats, err := m.server.CommandStats(ctx)
+	for _, name := range []string{"evalsha", "eval", "xreadgroup", "xadd"} { // no script here calls the last two
+		t.ran += time.Duration(stats[name].UsecTotal) * time.Microsecond
+	}
+	t.scripts = stats["evalsha"].Calls + stats["eval"].Calls
+	return t, err
+}
+
+// step announces at a rate for so long, and waits for the rest when that is over.
+func (m *mill) step(ctx context.Context, rate int, d time.Duration) (s ChurnStep, err error) {
+	before, err := m.look(ctx)
+	if err != nil {
+		return s, err
+	}
+	n, err := m.announce(ctx, rate, d)
+	if err != nil {
+		return s, err
+	}
+	after, err := m.look(ctx)
+	if err != nil {
+		return s, err
+	}
+	last, err := m.worker.ask("done %d", m.announced)
+	if err != nil {
+		return s, err
+	}
+	if last.Churn.Failed > 0 || last.Disowned > 0 {
+		return s, fmt.Errorf("%d calls of Done failed, %d streams were lost", last.Churn.Failed, last.Disowned)
+	}
+	took := after.at.Sub(before.at).Seconds()
+	done := float64(after.worker.Churn.Done - before.worker.Churn.Done)
+	s = ChurnStep{
+		Rate: rate, Announced: float64(n) / took, Done: done / took,
+		RedisCPU:    (after.redis - before.redis).Seconds() / took,
+		ConsumerCPU: (after.worker.CPU - before.worker.CPU).Seconds() / took,
+		ProducerCPU: (after.producer - before.producer).Seconds() / took,
+		Machine:     after.cores.Since(before.cores),
+		Handlers:    (after.worker.Churn.Waited - before.worker.Churn.Waited).Seconds() / took / float64(m.workers),
+		Scripts:     float64(after.scripts-before.scripts) / done,
+		Redis:       time.Duration(float64(after.ran-before.ran) / done),
+	}
+	// Those that were late are the point: the rest that was done afterwards counts here.
+	own, err := last.Churn.Own.Since(before.worker.Churn.Own)
+	if err != nil {
+		return s, err
+	}
+	end, err := last.Churn.End.Since(before.worker.Churn.End)
+	s.Own, s.End = latencies(own), latencies(end)
+	return s, err
+}
+
+// announce makes as many announcements as are due at each moment, and says how many those were. Each carries the time at
+// which it was to be made, so that a producer that falls behind is no excuse. At twice the time it gives up.
+func (m *mill) announce(ctx context.Context, rate int, d time.Duration) (n int, err error) {
+	began, first := journal.Monotonic(), m.announced
+	at := func(i int) time.Duration {
+		return began + time.Duration(float64(i-first)/float64(rate)*float64(time.Second))
+	}
+	m.producer.Info = func(i int) string { return `{"At":` + strconv.FormatInt(int64(at(i)), 10) + `}` }
+	total := int(float64(rate) * d.Seconds())
+	for n < total {
+		now := journal.Monotonic() - began
+		if now > 2*d {
+			break
+		}
+		upTo := min(total, int(float64(rate)*now.Seconds())+1)
+		if upTo == n {
+			if err := pause(ctx, time.Millisecond); err != nil {
+				return n, err
+			}
+			continue
+		}
+		if _, err := m.producer.Announce(ctx, first+n, first+upTo); err != nil {
+			return n, err
+		}
+		n = upTo
+		m.announced = first + n
+	}
+	return n, nil
+}
+
+// limit says what a step that was too much ran into.
+func (s ChurnStep) limit() string {
+	ours := s.RedisCPU + s.ConsumerCPU + s.ProducerCPU
+	switch {
+	case s.RedisCPU >= busy:
+		return fmt.Sprintf("Redis: its one core is busy, %s", percent(s.RedisCPU))
+	case s.Machine >= busy:
+		return fmt.Sprintf("this machine: its %d cores are busy, of which Redis, consumer and producer use %s of one; the rest is other programs'",
+			runtime.NumCPU(), percent(ours))
+	case s.Handlers >= busy:
+		return "the handlers: all of them wait for their Done all the time, so more would do more (-workers)"
+	case s.Announced < sustained*float64(s.Rate) && s.Done >= sustained*s.Announced:
+		return "the producer here, which could not announce as fast"
+	}
+	return "neither Redis nor a processor nor the handlers: what is between them"
+}
+
+func writeChurned(out io.Writer, r Churned) {
+	heads := []any{"streams/s, asked for"}
+	best := ChurnStep{}
+	for _, s := range r.Steps {
+		heads = append(heads, grouped(s.Rate))
+		if s.Done > best.Done {
+			best = s
+		}
+	}
+	t := newTable(heads...)
+	line := func(what string, cell func(ChurnStep) any) {
+		cells := []any{what}
+		for _, s := range r.Steps {
+			cells = append(cells, cell(s))
+		}
+		t.row(cells...)
+	}
+	line("announced", func(s ChurnStep) any { return grouped(int(s.Announced)) })
+	line("owned and done", func(s ChurnStep) any { return grouped(int(s.Done)) })
+	line("until owned, p50", func(s ChurnStep) any { return milliseconds(s.Own.P50) })
+	line("until owned, p99", func(s ChurnStep) any { return milliseconds(s.Own.P99) })
+	line("until owned, max", func(s ChurnStep) any { return milliseconds(s.Own.Max) })
+	line("until done, p50", func(s ChurnStep) any { return milliseconds(s.End.P50) })
+	line("until done, p99", func(s ChurnStep) any { return milliseconds(s.End.P99) })
+	line("until done, max", func(s ChurnStep) any { return milliseconds(s.End.Max) })
+	line("Redis CPU", func(s ChurnStep) any { return percent(s.RedisCPU) })
+	line("consumer CPU", func(s ChurnStep) any { return percent(s.ConsumerCPU) })
+	line("producer CPU", func(s ChurnStep) any { return percent(s.ProducerCPU) })
+	line("all cores", func(s ChurnStep) any { return percent(s.Machine) })
+	line("handlers", func(s ChurnStep) any { return percent(s.Handlers) })
+	line("scripts a stream", func(s ChurnStep) any { return fmt.Sprintf("%.3f", s.Scripts) })
+	line("Redis time a stream", func(s ChurnStep) any { return fmt.Sprintf("%.1f µs", micros(s.Redis)) })
+	t.write(out)
+	fmt.Fprintf(out, `
+until owned, done  from when a stream was to be announced until its handler was told, and until its Done had returned
+CPU                share of one core; the producer announces by XADD; all cores: share that anybody used
+handlers           share of their time that they waited for their Done; %d at a time
+scripts            that the consumer runs
+Redis time         of executing what was sent, announcements included; without reading and answering
+`, r.Workers)
+	if best.Redis > 0 {
+		raw := float64(time.Second) / float64(best.Redis)
+		fmt.Fprintf(out, "\nMost that was done: %s a second. A core that only executed the same could do %s: this is %s of that.\n",
+			grouped(int(best.Done)), grouped(int(raw)), percent(best.Done/raw))
+	}
+	if r.Limit == "" {
+		fmt.Fprintln(out, "None of these rates was too much.")
+	} else {
+		fmt.Fprintf(out, "The last rate was too much. The limit is %s.\n", r.Limit)
+	}
+}

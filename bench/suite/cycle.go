@@ -1,0 +1,79 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/test/journal"
+)
+
+// due is the Info of an announcement of which it is known when it was to be made.
+type due struct {
+	At time.Duration // on the clock of the journals, which all processes share
+}
+
+// churned is what a worker has done with announced streams so far.
+type churned struct {
+	Done, Failed int64
+	Waited       time.Duration     // of all handlers, for their Done
+	Own          measure.Histogram // from when it was to be announced until its Added
+	End          measure.Histogram // until Done had returned
+}
+
+// cycles is a handler that calls Done at once.
+type cycles struct {
+	registry     prometheus.Gatherer
+	own, end     prometheus.Histogram
+	waited       atomic.Int64 // ns
+	done, failed atomic.Int64
+}
+
+const (
+	untilOwned = "bench_own_seconds"
+	untilDone  = "bench_done_seconds"
+)
+
+func newCycles(r *prometheus.Registry) *cycles {
+	c := &cycles{registry: r, own: latency(untilOwned), end: latency(untilDone)}
+	r.MustRegister(c.own, c.end)
+	return c
+}
+
+// latency is a histogram with buckets that are some 2 % wide.
+func latency(name string) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: name, NativeHistogramBucketFactor: 1.03, NativeHistogramZeroThreshold: 1e-6,
+	})
+}
+
+func (c *cycles) added(_ context.Context, n api.Notification) error {
+	told := journal.Monotonic()
+	info, err := api.DecodeInfo[due](n.Lease)
+	if err != nil {
+		return err
+	}
+	c.own.Observe((told - info.At).Seconds())
+	if err := n.Lease.Done(n.Lease.Context()); err != nil {
+		c.failed.Add(1)
+		return err
+	}
+	ended := journal.Monotonic()
+	c.waited.Add(int64(ended - told))
+	c.end.Observe((ended - info.At).Seconds())
+	c.done.Add(1)
+	return nil
+}
+
+func (c *cycles) read() (r churned, err error) {
+	var err2 error
+	r.Done, r.Failed, r.Waited = c.done.Load(), c.failed.Load(), time.Duration(c.waited.Load())
+	r.Own, err = measure.ReadHistogram(c.registry, untilOwned)
+	r.End, err2 = measure.ReadHistogram(c.registry, untilDone)
+	return r, errors.Join(err, err2)
+}

@@ -1,0 +1,250 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/servers"
+	"github.com/streamlease/streamlease/wheel"
+)
+
+const (
+	// kneeShare is how much dearer than with the cheapest batch a renewal may be, to count as cheap.
+	kneeShare = 1.2
+	// goalTenant is how much longer than with nobody else another tenant waits, at the defaults.
+	goalTenant = 2 * time.Millisecond
+	// settleIn is how long streams have been held before it is measured.
+	settleIn = time.Second
+)
+
+// PipelineOptions say what is held meanwhile.
+type PipelineOptions struct {
+	Streams  int
+	LeaseTTL time.Duration // 0: the default
+	Batches  []int         // each with the default tick
+	Ticks    []time.Duration
+	For      time.Duration
+}
+
+// Pipelined is one batch size and tick.
+type Pipelined struct {
+	Batch     int // 0: nobody held anything
+	Tick      time.Duration
+	Renewals  float64       // a second
+	Scripts   float64       // a second
+	Redis     time.Duration // of execution on the server, a renewal
+	RedisCPU  float64       // share of a core
+	ClientCPU float64
+	Machine   float64       // share of all cores of this machine that anybody used
+	LateP99   time.Duration // renewals, after they were due
+	Ping, Get Probed
+}
+
+// Pipeline measures what another tenant of the server sees while one process renews, for each batch size and tick, with
+// a server and a process each.
+func Pipeline(ctx context.Context, o PipelineOptions, r *Report) error {
+	all := []Pipelined{{}}
+	for _, batch := range with(o.Batches, lease.DefaultMaxBatch) {
+		all = append(all, Pipelined{Batch: batch, Tick: wheel.DefaultTick})
+	}
+	for _, tick := range o.Ticks {
+		if tick != wheel.DefaultTick {
+			all = append(all, Pipelined{Batch: lease.DefaultMaxBatch, Tick: tick})
+		}
+	}
+	steps := r.steps("pipeline", len(all))
+	defer steps.end()
+	for i := range all {
+		if err := all[i].measure(ctx, o); err != nil {
+			return fmt.Errorf("batch %d, tick %v: %w", all[i].Batch, all[i].Tick, err)
+		}
+		steps.done()
+	}
+	steps.end()
+	return r.Write(all, func(out io.Writer) { writePipelined(out, o, all) })
+}
+
+// with is a sorted list that has one more value in it, if it is not there.
+func with(values []int, value int) []int {
+	all := append(slices.Clone(values), value)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (p *Pipelined) measure(ctx context.Context, o PipelineOptions) (err error) {
+	server, err := servers.Start(ctx, servers.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	if p.Batch == 0 {
+		return p.probe(ctx, server, o.For)
+	}
+	w, err := startWorker(ctx, WorkerOptions{
+		Addr: server.Addr(), Service: service, LeaseTTL: o.LeaseTTL, MaxBatch: p.Batch, Tick: p.Tick,
+	})
+	if err != nil {
+		return err
+	}
+	// The server goes too: there is nothing to hand back.
+	defer func() { err = errors.Join(err, w.kill()) }()
+	if err := announceAll(ctx, server, o.Streams); err != nil {
+		return err
+	}
+	if _, err := w.ask("await %d", o.Streams); err != nil {
+		return err
+	}
+	if err := pause(ctx, settleIn); err != nil {
+		return err
+	}
+	return p.window(ctx, server, w, o.For)
+}
+
+// probe notes what another tenant sees, and how much this machine has to do meanwhile.
+func (p *Pipelined) probe(ctx context.Context, server *servers.Server, d time.Duration) error {
+	before, err := measure.ReadCores()
+	if err != nil {
+		return err
+	}
+	if p.Ping, p.Get, err = probe(ctx, server.ClientOption(), d); err != nil {
+		return err
+	}
+	after, err := measure.ReadCores()
+	p.Machine = after.Since(before)
+	return err
+}
+
+func announceAll(ctx context.Context, server *servers.Server, streams int) error {
+	client, err := rueidis.NewClient(server.ClientOption())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	_, err = producer.Producer{Client: client, Service: service, Prefix: prefix}.Announce(ctx, 0, streams)
+	return err
+}
+
+// window measures while the probe runs.
+func (p *Pipelined) window(ctx context.Context, server *servers.Server, w *process, d time.Duration) error {
+	began := time.Now()
+	first, _, cpu1, err := moment(ctx, server, w)
+	if err != nil {
+		return err
+	}
+	stats1, err := server.CommandStats(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.probe(ctx, server, d); err != nil {
+		return err
+	}
+	stats2, err := server.CommandStats(ctx)
+	if err != nil {
+		return err
+	}
+	took := time.Since(began).Seconds()
+	last, _, cpu2, err := moment(ctx, server, w)
+	if err != nil {
+		return err
+	}
+	if last.Disowned > 0 {
+		return fmt.Errorf("%d streams were lost", last.Disowned)
+	}
+	late, err := last.Lateness.Since(first.Lateness)
+	if err != nil {
+		return err
+	}
+	renewed := last.Renewed - first.Renewed
+	scripts := stats2["evalsha"].Calls - stats1["evalsha"].Calls
+	ran := time.Duration(stats2["evalsha"].UsecTotal-stats1["evalsha"].UsecTotal) * time.Microsecond
+	p.Renewals, p.Scripts = renewed/took, float64(scripts)/took
+	if renewed > 0 {
+		p.Redis = time.Duration(float64(ran) / renewed)
+	}
+	p.RedisCPU, p.ClientCPU = (cpu2-cpu1).Seconds()/took, (last.CPU-first.CPU).Seconds()/took
+	p.LateP99 = late.Quantile(.99)
+	return nil
+}
+
+func writePipelined(out io.Writer, o PipelineOptions, all []Pipelined) {
+	heads := []any{"batch"}
+	for _, p := range all {
+		if p.Batch == 0 {
+			heads = append(heads, "nobody")
+		} else {
+			heads = append(heads, p.Batch)
+		}
+	}
+	t := newTable(heads...)
+	line := func(what string, ofWorker bool, cell func(Pipelined) any) {
+		cells := []any{what}
+		for _, p := range all {
+			if ofWorker && p.Batch == 0 {
+				cells = append(cells, "")
+			} else {
+				cells = append(cells, cell(p))
+			}
+		}
+		t.row(cells...)
+	}
+	line("tick", true, func(p Pipelined) any { return p.Tick })
+	line("renewals a second", true, func(p Pipelined) any { return grouped(int(p.Renewals)) })
+	line("scripts a second", true, func(p Pipelined) any { return fmt.Sprintf("%.0f", p.Scripts) })
+	line("Redis time a renewal", true, func(p Pipelined) any { return fmt.Sprintf("%.2f µs", micros(p.Redis)) })
+	line("Redis CPU", true, func(p Pipelined) any { return percent(p.RedisCPU) })
+	line("client CPU", true, func(p Pipelined) any { return percent(p.ClientCPU) })
+	line("all cores", false, func(p Pipelined) any { return percent(p.Machine) })
+	line("lateness, p99", true, func(p Pipelined) any { return milliseconds(p.LateP99) })
+	for _, tenant := range []struct {
+		command string
+		of      func(Pipelined) Probed
+	}{{"PING", func(p Pipelined) Probed { return p.Ping }}, {"GET", func(p Pipelined) Probed { return p.Get }}} {
+		line(tenant.command+", p50", false, func(p Pipelined) any { return milliseconds(tenant.of(p).P50) })
+		line(tenant.command+", p99", false, func(p Pipelined) any { return milliseconds(tenant.of(p).P99) })
+		line(tenant.command+", p99.9", false, func(p Pipelined) any { return milliseconds(tenant.of(p).P999) })
+		line(tenant.command+", max", false, func(p Pipelined) any { return milliseconds(tenant.of(p).Max) })
+	}
+	t.write(out)
+	fmt.Fprintf(out, `
+batch      leases a script, at most; nobody: the same server, and nobody holds anything
+held       %s streams in one process, lease TTL %v
+PING, GET  of another tenant, each a thousand times a second, one at a time on a connection of its own
+Redis time of executing scripts, beats included; without reading and answering
+CPU        share of one core, the other tenant's commands included; all cores: share that anybody used, which delays answers, too
+`, grouped(o.Streams), orDefault(o.LeaseTTL, engine.DefaultLeaseTTL))
+	tellKnee(out, all)
+}
+
+// tellKnee says from where on larger batches save little, and where the defaults lie.
+func tellKnee(out io.Writer, all []Pipelined) {
+	var usual Pipelined
+	var batches []Pipelined // at the default tick
+	for _, p := range all {
+		if p.Batch > 0 && p.Tick == wheel.DefaultTick {
+			batches = append(batches, p)
+			if p.Batch == lease.DefaultMaxBatch {
+				usual = p
+			}
+		}
+	}
+	cheapest := slices.MinFunc(batches, func(a, b Pipelined) int { return int(a.Redis - b.Redis) })
+	knee := batches[slices.IndexFunc(batches, func(p Pipelined) bool { return float64(p.Redis) <= kneeShare*float64(cheapest.Redis) })]
+	fmt.Fprintf(out, "\nThe cheapest renewals are those in batches of %d; from %d on they cost at most %.0f %% more.\n",
+		cheapest.Batch, knee.Batch, 100*(kneeShare-1))
+	goal(out, fmt.Sprintf("batch %d, the default: µs of Redis a renewal, where %d costs %.2f", usual.Batch, cheapest.Batch, micros(cheapest.Redis)),
+		micros(usual.Redis), "at most", kneeShare*micros(cheapest.Redis))
+	goal(out, "the defaults: ms until another tenant's GET is answered, p99", millis(usual.Get.P99), "at most", millis(all[0].Get.P99+goalTenant))
+}
+
+func micros(d time.Duration) float64 { return d.Seconds() * 1e6 }
+func millis(d time.Duration) float64 { return d.Seconds() * 1e3 }
