@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -71,4 +72,33 @@ func (c *Cluster) AwaitOwner(ctx context.Context, slot uint16, not *Server) (fou
 		return nil, errors.Join(fmt.Errorf("servers: slot %d stays where it is: %w", slot, err), last)
 	}
 	return found, nil
+}
+
+// AwaitInStep waits until replicas of a server have what it had when this was called: until a failover forgets none of it.
+func AwaitInStep(ctx context.Context, master *Server, replicas ...*Server) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	want, err := offset(ctx, master, "master_repl_offset")
+	if err != nil {
+		return err
+	}
+	for _, s := range replicas {
+		err := poll(ctx, func() bool {
+			have, err := offset(ctx, s, "slave_repl_offset")
+			return err == nil && have >= want
+		})
+		if err != nil {
+			return fmt.Errorf("servers: %s stays behind %s: %w", s.Addr(), master.Addr(), err)
+		}
+	}
+	return nil
+}
+
+// offset is how far a server has come.
+func offset(ctx context.Context, s *Server, field string) (int64, error) {
+	info, err := s.Info(ctx, "replication")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(info[field], 10, 64)
 }

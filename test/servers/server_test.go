@@ -164,6 +164,10 @@ func TestReplicaFollowsAndIsPromoted(t *testing.T) {
 	c := replica.Client(t)
 	require.ErrorContains(t, c.Do(t.Context(), c.B().Set().Key("k").Value("v").Build()).Error(), "READONLY")
 
+	set(t, master.Client(t), "last", "3")
+	require.NoError(t, AwaitInStep(t.Context(), master, replica))
+	require.Equal(t, "3", get(t, replica, "last"))
+
 	require.NoError(t, replica.Promote(t.Context()))
 	set(t, c, "k", "v")
 	require.NoError(t, master.Follow(t.Context(), replica))
