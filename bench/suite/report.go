@@ -16,29 +16,43 @@ import (
 	"github.com/streamlease/streamlease/bench/measure"
 )
 
-// Report is where results go.
+// Report is where results go. A report may take the results of several measurements, one after the other.
 type Report struct {
 	Out      io.Writer
 	Progress io.Writer // a terminal; nil: nobody looks at one
 	JSON     bool
+	Dir      string // where files of everything so far are written, too; empty: nowhere
 	Command  string // as it was called, to be repeated
 	Redis    string // version
+
+	parts []part
 }
 
 // Write writes results as JSON, or as people read them.
 func (r *Report) Write(results any, people func(io.Writer)) error {
+	rec := &recorder{out: r.Out}
 	if r.JSON {
+		rec.out = io.Discard
 		encode := json.NewEncoder(r.Out)
 		encode.SetIndent("", "  ")
-		return encode.Encode(struct {
+		if err := encode.Encode(struct {
 			Command, Machine, Redis string
 			Results                 any
-		}{r.Command, measure.Machine(), r.Redis, results})
+		}{r.Command, measure.Machine(), r.Redis, results}); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(r.Out, "$ %s\n%s, Redis %s\n\n", r.Command, measure.Machine(), r.Redis)
-	people(r.Out)
-	_, err := fmt.Fprintln(r.Out)
-	return err
+	fmt.Fprintf(rec.out, "$ %s\n%s, Redis %s\n\n", r.Command, measure.Machine(), r.Redis)
+	people(rec)
+	rec.flush()
+	if _, err := fmt.Fprintln(rec.out); err != nil {
+		return err
+	}
+	r.parts = append(r.parts, part{Command: r.Command, Redis: r.Redis, Results: results, blocks: rec.blocks})
+	if r.Dir == "" {
+		return nil
+	}
+	return r.save()
 }
 
 // goal says whether a figure is what was aimed at. It fails nothing: figures depend on the machine.
@@ -51,7 +65,12 @@ func goal(out io.Writer, what string, figure float64, atMost string, limit float
 	if !met {
 		word = "MISSED"
 	}
-	fmt.Fprintf(out, "goal %-7s %s: %s, %s %s\n", word, what, figureText(figure), atMost, figureText(limit))
+	text := fmt.Sprintf("%s: %s, %s %s", what, figureText(figure), atMost, figureText(limit))
+	if rec, ok := out.(*recorder); ok {
+		rec.goal(met, text)
+		out = rec.out
+	}
+	fmt.Fprintf(out, "goal %-7s %s\n", word, text)
 }
 
 func figureText(x float64) string {
@@ -79,8 +98,15 @@ func newTable(heads ...any) grid {
 	return grid{t}
 }
 
-func (g grid) row(cells ...any)    { g.AppendRow(cells) }
-func (g grid) write(out io.Writer) { fmt.Fprintln(out, g.Render()) }
+func (g grid) row(cells ...any) { g.AppendRow(cells) }
+
+func (g grid) write(out io.Writer) {
+	if rec, ok := out.(*recorder); ok {
+		rec.table(g)
+		return
+	}
+	fmt.Fprintln(out, g.Render())
+}
 
 func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 

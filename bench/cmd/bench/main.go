@@ -39,7 +39,9 @@ func command() *cli.Command {
 	return &cli.Command{
 		Name:  "bench",
 		Usage: "measure what owning streams costs, on private Redis servers",
+		Flags: []cli.Flag{outFlag},
 		Commands: []*cli.Command{
+			all(),
 			{
 				Name:  "hold",
 				Usage: "hold streams, each size in a process of its own: goroutines, heap, commands, processor time, lateness",
@@ -92,6 +94,9 @@ func command() *cli.Command {
 		},
 	}
 }
+
+// outFlag stands before the name of the measurement.
+var outFlag = &cli.StringFlag{Name: "out", Usage: "folder for a report as one HTML page, and as JSON; empty: none"}
 
 const defaultFor = 30 * time.Second
 
@@ -153,16 +158,30 @@ var worker = &cli.Command{
 	},
 }
 
+// reportKey is where the metadata of the command keep the report that several measurements share.
+const reportKey = "report"
+
 func report(c *cli.Command) *suite.Report {
-	args := append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...)
-	for i, arg := range args {
+	if shared, ok := c.Root().Metadata[reportKey].(*suite.Report); ok {
+		return shared
+	}
+	return &suite.Report{
+		Out: os.Stdout, Progress: terminal(os.Stderr), JSON: c.Bool("json"), Dir: c.String("out"),
+		Command: commandLine(os.Args), Redis: redisVersion(),
+	}
+}
+
+// commandLine is the arguments as they can be shown.
+func commandLine(args []string) string {
+	shown := append([]string{filepath.Base(args[0])}, args[1:]...)
+	for i, arg := range shown {
 		if flag, url, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(flag, "-") {
-			args[i] = flag + "=" + suite.Redacted(url)
+			shown[i] = flag + "=" + suite.Redacted(url)
 		} else if strings.Contains(arg, "://") {
-			args[i] = suite.Redacted(arg)
+			shown[i] = suite.Redacted(arg)
 		}
 	}
-	return &suite.Report{Out: os.Stdout, Progress: terminal(os.Stderr), JSON: c.Bool("json"), Command: strings.Join(args, " "), Redis: redisVersion()}
+	return strings.Join(shown, " ")
 }
 
 // terminal is the file if people look at it, else nil.

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/streamlease/streamlease/bench/suite"
+)
+
+// short is the suite in under three minutes. Each line is the arguments of a measurement, which can be repeated by itself.
+var short = []string{
+	"hold -streams 1000,10000,100000 -for 10s",
+	"compare -rounds 1 -for 8s",
+	"take -rounds 5",
+	"done -rounds 1",
+	"failover -session-ttl 2s",
+	"churn -rates 1000,10000,40000 -for 3s",
+}
+
+func all() *cli.Command {
+	return &cli.Command{Name: "all", Usage: "run the suite in a short form, under three minutes", Action: runAll}
+}
+
+func runAll(ctx context.Context, c *cli.Command) error {
+	r := report(c)
+	if r.Dir == "" {
+		return fmt.Errorf("all: -out is empty: bench -out FOLDER all")
+	}
+	// The context makes this command the parent of each part.
+	c.Root().Metadata[reportKey] = r
+	began := time.Now()
+	for _, line := range short {
+		args := append([]string{"bench"}, strings.Fields(line)...)
+		r.Command, r.Redis = commandLine(args), redisVersion()
+		if err := command().Run(ctx, args); err != nil {
+			return fmt.Errorf("%s: %w", r.Command, err)
+		}
+	}
+	path, err := filepath.Abs(filepath.Join(r.Dir, suite.PageFile))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stdout, "%v; the report: %s\n", time.Since(began).Round(time.Second), path)
+	return nil
+}

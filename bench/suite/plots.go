@@ -1,0 +1,105 @@
+package suite
+
+import (
+	"fmt"
+
+	"github.com/streamlease/streamlease/bench/page"
+)
+
+// plotter is results that are worth a look.
+type plotter interface{ plots() []page.Plot }
+
+// plots are those of results; none if nobody drew them.
+func plots(results any) []page.Plot {
+	switch x := results.(type) {
+	case plotter:
+		return x.plots()
+	case []Held:
+		return plotHeld(x)
+	case []FailedOver:
+		return plotFailedOver(x)
+	}
+	return nil
+}
+
+// over is a series of one figure of many results.
+func over[T any](name string, all []T, x, y func(T) float64) page.Series {
+	s := page.Series{Name: name}
+	for _, r := range all {
+		s.Points = append(s.Points, page.Point{X: x(r), Y: y(r)})
+	}
+	return s
+}
+
+func plotHeld(all []Held) []page.Plot {
+	if len(all) < 2 {
+		return nil
+	}
+	n := func(h Held) float64 { return float64(h.Streams) }
+	lines := func(title, y string, series ...page.Series) page.Plot {
+		return page.Lines{Title: title, X: "streams", Y: y, LogX: true, Series: series}
+	}
+	return []page.Plot{
+		lines("Processor time", "% of a core",
+			over("Redis", all, n, func(h Held) float64 { return 100 * h.RedisCPU }),
+			over("client", all, n, func(h Held) float64 { return 100 * h.ClientCPU })),
+		lines("Lateness of renewals", "ms",
+			over("p50", all, n, func(h Held) float64 { return h.LatenessP50.Seconds() * 1000 }),
+			over("p99", all, n, func(h Held) float64 { return h.LatenessP99.Seconds() * 1000 })),
+		lines("Goroutines", "of the library and its clients",
+			over("holding", all, n, func(h Held) float64 { return float64(h.Goroutines) }),
+			over("most, while taking", all, n, func(h Held) float64 { return float64(h.Peak) })),
+		lines("Commands", "a second, as clients send them",
+			over("commands", all, n, func(h Held) float64 { return h.Commands })),
+	}
+}
+
+func plotFailedOver(all []FailedOver) []page.Plot {
+	b := page.Bars{Title: "Longest time without an owner"}
+	for _, f := range all {
+		mark, end := 0, "stop in good order"
+		if f.Killed {
+			mark, end = 1, "SIGKILL"
+		}
+		b.Bars = append(b.Bars, page.Bar{
+			Name:  fmt.Sprintf("%s, session TTL %v", end, f.SessionTTL),
+			Value: f.Max.Seconds(), Text: milliseconds(f.Max), Mark: mark,
+		})
+	}
+	return []page.Plot{b}
+}
+
+// plots shows what is compared on one scale: how many times less.
+func (r Compared) plots() []page.Plot {
+	var all []page.Plot
+	for _, f := range figures {
+		if f.goal == 0 {
+			continue
+		}
+		b := page.Bars{Title: f.name, Log: true}
+		for i, c := range []struct {
+			name string
+			of   func(ComparedRound) ModelCost
+		}{
+			{"a goroutine a stream", func(r ComparedRound) ModelCost { return r.PerStream }},
+			{"batched", func(r ComparedRound) ModelCost { return r.Batched }},
+			{"two tiers", func(r ComparedRound) ModelCost { return r.TwoTier }},
+		} {
+			var values []float64
+			for _, round := range r.Rounds {
+				cost := c.of(round)
+				values = append(values, *f.of(&cost))
+			}
+			b.Bars = append(b.Bars, page.Bar{Name: c.name, Value: median(values), Text: f.text(median(values)), Mark: i})
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+func (r Taken) plots() []page.Plot {
+	return []page.Plot{page.Bars{Title: "Announced streams a second", Bars: []page.Bar{
+		{Name: "taken by a process that starts", Value: r.Median, Text: grouped(int(r.Median))},
+		{Name: "a pipelined loop of XADD, for comparison", Value: r.XaddMid, Text: grouped(int(r.XaddMid)), Mark: 1},
+	}}}
+}
