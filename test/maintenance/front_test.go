@@ -1,0 +1,134 @@
+package maintenance
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/test/notices"
+)
+
+// front is an address as a managed service has it: behind it is a server, which may become another one, and whoever asks for
+// notices gets them.
+type front struct {
+	*notices.Node
+	listener net.Listener
+	group    sync.WaitGroup
+
+	mu      sync.Mutex
+	backend string
+	conns   map[net.Conn]struct{} // of both sides
+	closed  bool
+}
+
+func newFront(t *testing.T, backend string) *front {
+	f := &front{Node: notices.New(notices.Options{}), backend: backend, conns: make(map[net.Conn]struct{})}
+	var err error
+	f.listener, err = net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	f.group.Go(func() {
+		for {
+			conn, err := f.listener.Accept()
+			if err != nil {
+				return
+			}
+			f.group.Go(func() { f.serve(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		f.listener.Close()
+		f.Node.Close()
+		f.cut(true)
+		f.group.Wait()
+	})
+	return f
+}
+
+func (f *front) addr() string { return f.listener.Addr().String() }
+
+// lead has the address lead to another server, and ends what is connected to the one before.
+func (f *front) lead(backend string) {
+	f.mu.Lock()
+	f.backend = backend
+	f.mu.Unlock()
+	f.cut(false)
+}
+
+func (f *front) cut(forGood bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = f.closed || forGood
+	for conn := range f.conns {
+		conn.Close()
+	}
+}
+
+// keep notes a connection, or ends it where everything has ended.
+func (f *front) keep(conn net.Conn) (forget func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.conns[conn] = struct{}{}
+	if f.closed {
+		conn.Close()
+	}
+	return func() {
+		conn.Close()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.conns, conn)
+	}
+}
+
+// serve looks at what a client says first: a side connection has a name of its own.
+func (f *front) serve(conn net.Conn) {
+	first := make([]byte, 4096)
+	n, err := conn.Read(first)
+	if err != nil {
+		conn.Close()
+		return
+	}
+	first = first[:n]
+	if bytes.Contains(first, []byte("streamlease-notices")) {
+		f.Serve(&begun{Conn: conn, first: first})
+		return
+	}
+	defer f.keep(conn)()
+	f.mu.Lock()
+	backend := f.backend
+	f.mu.Unlock()
+	server, err := net.Dial("tcp", backend)
+	if err != nil {
+		return
+	}
+	defer f.keep(server)()
+	if _, err := server.Write(first); err != nil {
+		return
+	}
+	var back sync.WaitGroup
+	back.Go(func() {
+		_, _ = io.Copy(conn, server)
+		conn.Close()
+	})
+	_, _ = io.Copy(server, conn)
+	server.Close()
+	back.Wait()
+}
+
+// begun is a connection of which something was read already.
+type begun struct {
+	net.Conn
+	first []byte
+}
+
+func (b *begun) Read(p []byte) (int, error) {
+	if len(b.first) > 0 {
+		n := copy(p, b.first)
+		b.first = b.first[n:]
+		return n, nil
+	}
+	return b.Conn.Read(p)
+}

@@ -1,0 +1,163 @@
+package maintenance
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/overlap"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+const (
+	failingOver = ">4\r\n+FAILING_OVER\r\n:10\r\n:10\r\n+1\r\n"
+	failedOver  = ">3\r\n+FAILED_OVER\r\n:11\r\n+1\r\n"
+
+	streams = 2000
+	// outage is three times what a session lasts, and less than was announced.
+	outage = 3 * sessionTTL
+)
+
+// window is the shortest there can be, so that settling ends within the patience of these tests.
+var window = notice.Config{MaxWindow: notice.MinWindow}
+
+func newClient(t *testing.T, opt rueidis.ClientOption) rueidis.Client {
+	t.Helper()
+	client, err := rueidis.NewClient(opt)
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return client
+}
+
+// pair is two services on one server behind one address, through the same outage: one whose consumer listens, and one whose
+// consumer does not. A second consumer of each waits for what becomes free.
+type pair struct {
+	t         *testing.T
+	front     *front
+	on, off   *party
+	rivals    [2]*party
+	began     time.Time
+	recovered time.Duration
+}
+
+func newPair(t *testing.T, server *servers.Server) *pair {
+	p := &pair{t: t, front: newFront(t, server.Addr())}
+	clock := overlap.NewClock()
+	client := newClient(t, server.ClientOption())
+	silent := engine.WithMaintenance(notice.Config{Mode: notice.Off})
+	for _, service := range []string{"on", "off"} {
+		announce(t, client, service, streams)
+	}
+	p.on = join(t, "on", "on", p.front.addr(), clock, engine.WithMaintenance(window))
+	p.off = join(t, "off", "off", p.front.addr(), clock, silent)
+	eventually(t, "everything is held", func() bool { return p.on.Stats().Held == streams && p.off.Stats().Held == streams })
+	p.rivals[0] = join(t, "rival-on", "on", p.front.addr(), clock, silent)
+	p.rivals[1] = join(t, "rival-off", "off", p.front.addr(), clock, silent)
+	eventually(t, "who listens has told the server for how long it may", func() bool {
+		known, err := client.Do(context.Background(), client.B().Zscore().Key("{on-input}:sessions").Member("!ttl").Build()).AsFloat64()
+		return err == nil && -known == float64((sessionTTL+notice.MinWindow).Milliseconds())
+	})
+	return p
+}
+
+// announceOutage has the maintenance announced, and returns when leases last longer than it will.
+func (p *pair) announceOutage() {
+	require.Equal(p.t, 1, p.front.Push(failingOver))
+	eventually(p.t, "leases last longer", func() bool { return p.on.least() > 10*time.Second })
+	p.began = time.Now()
+}
+
+// sitOut returns when the outage has lasted long enough.
+func (p *pair) sitOut() {
+	eventually(p.t, "who did not listen has lost everything", func() bool { return p.off.lost() == streams })
+	eventually(p.t, "the outage has lasted", func() bool { return time.Since(p.began) > outage })
+}
+
+// end looks at what it has cost.
+func (p *pair) end() {
+	back := time.Now()
+	lasted := back.Sub(p.began)
+	eventually(p.t, "beats are answered", func() bool { return p.on.seen(api.EventRedisReachable) > 0 })
+	p.recovered = time.Since(back)
+	require.Equal(p.t, 1, p.front.Push(failedOver))
+	eventually(p.t, "the window has ended", func() bool { return p.on.seen(api.EventMaintenanceEnded) == 1 })
+	eventually(p.t, "what was lost is owned again", func() bool {
+		return p.off.Stats().Held+p.rivals[1].Stats().Held == streams
+	})
+	require.Zero(p.t, p.on.lost())
+	require.Equal(p.t, streams, p.on.Stats().Held)
+	require.Zero(p.t, p.rivals[0].Stats().Held)
+	require.Equal(p.t, 0, p.on.seen(api.EventSessionLost))
+	p.t.Logf("outage of %v, session TTL %v, %d streams: %d disowned with notices, %d without; beats answered %v after its end",
+		lasted.Round(time.Millisecond), sessionTTL, streams, p.on.lost(), p.off.lost(), p.recovered.Round(time.Millisecond))
+	require.NoError(p.t, overlap.Check(slices.Concat(p.on.recorder.Records(), p.rivals[0].recorder.Records())))
+	require.NoError(p.t, overlap.Check(slices.Concat(p.off.recorder.Records(), p.rivals[1].recorder.Records())))
+}
+
+// The server stands still for longer than a session lasts. Who was told keeps every stream; who was not loses all of them.
+func TestAPauseThatWasAnnouncedCostsNothing(t *testing.T) {
+	t.Parallel()
+	server := servers.New(t)
+	p := newPair(t, server)
+	p.announceOutage()
+	require.NoError(t, server.Pause())
+	p.sitOut()
+	require.NoError(t, server.Resume())
+	p.end()
+}
+
+// The server dies, and long after that the address leads to its replica, which lacks its last writes: what was held is held,
+// though the new server has to settle first, and what is free is taken after that.
+func TestAFailoverThatWasAnnouncedCostsNothing(t *testing.T) {
+	t.Parallel()
+	server := servers.New(t)
+	replica := servers.New(t, servers.ReplicaOf(server))
+	p := newPair(t, server)
+	eventually(t, "the replica has it all", func() bool {
+		known, err := replica.Call(context.Background(), "ZSCORE", "{on-input}:sessions", "!ttl")
+		return err == nil && strings.HasPrefix(known, "-12000") && keys(t, replica) == keys(t, server)
+	})
+	require.NoError(t, replica.Promote(context.Background())) // what is written from now on is lost
+	p.announceOutage()
+	require.NoError(t, server.Kill())
+	p.sitOut()
+	p.front.lead(replica.Addr())
+	p.end()
+	announce(t, newClient(t, replica.ClientOption()), "on", streams+1)
+	eventually(t, "the one that is new is taken when the server has settled", func() bool {
+		return p.on.Stats().Held+p.rivals[0].Stats().Held == streams+1
+	})
+}
+
+func keys(t *testing.T, server *servers.Server) string {
+	t.Helper()
+	n, err := server.Call(context.Background(), "DBSIZE")
+	require.NoError(t, err)
+	return n
+}
+
+// A server that knows no notices says so, once, and that is all it costs: nothing is missing, no connection stays.
+func TestAServerThatDoesNotAnnounceIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	for _, program := range servers.Available(t, servers.Programs()...) {
+		t.Run(program.String(), func(t *testing.T) {
+			server := servers.New(t, servers.On(program))
+			p := join(t, "c", "plain", server.Addr(), overlap.NewClock())
+			eventually(t, "it is ready", func() bool { return p.Ready(context.Background()) == nil })
+			eventually(t, "it was refused", func() bool { return p.logged("unknown subcommand 'MAINT_NOTIFICATIONS'") })
+			eventually(t, "the connection is gone", func() bool {
+				list, err := server.Call(context.Background(), "CLIENT", "LIST")
+				return err == nil && !strings.Contains(list, "streamlease-notices")
+			})
+			require.NoError(t, p.Ready(context.Background()))
+		})
+	}
+}
