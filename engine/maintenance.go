@@ -163,6 +163,13 @@ func (m *maintenance) redialIn(d time.Duration) {
 	}
 }
 
+// serverChanged is called when another server is seen to have taken the place of one: it may announce where that did not.
+func (m *maintenance) serverChanged() {
+	if m.watcher != nil {
+		m.watcher.Look()
+	}
+}
+
 // node is called when the state of a node has changed.
 func (m *maintenance) node(n notice.Node) {
 	e := m.e

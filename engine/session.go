@@ -144,6 +144,7 @@ func (e *Engine) rush(p *partition, s *lease.Session) {
 	now := e.clock.Now()
 	e.table.Rush(s, max(s.Until(), 1), func(*lease.Lease) int64 { return now })
 	e.renewer.nudge()
+	e.maintenance.serverChanged()
 }
 
 // told passes on what else a beat tells.
