@@ -55,6 +55,13 @@ const (
 	// EventReadsResumed: the server answers again.
 	EventReadsResumed EventKind = "reads resumed"
 
+	// EventHintsMissed: with WithExpired only. A subscription to the expiry
+	// events of a server was made after the first ones, since it was cut
+	// off or the server is new; what the server reported before is missing.
+	// Nothing rests on these hints. Concerns no single partition; Detail is
+	// the server.
+	EventHintsMissed EventKind = "hints missed"
+
 	// EventDrainStarted: the engine has stopped reading and hands back what
 	// it holds. Concerns no single partition.
 	EventDrainStarted EventKind = "drain started"

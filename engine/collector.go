@@ -155,7 +155,7 @@ func newCollector() *collector {
 	c.failedReads = counter("reads_failed_total", "Reads that failed.")
 	c.opens = counter("opens_total", "Attempts to open a session.", "result")
 	c.expirations = counter("expired_total", "Expired leases that servers reported.", "result")
-	c.subscriptions = counter("expired_subscriptions_total", "Subscriptions to expired leases made.")
+	c.subscriptions = counter("expired_subscriptions_total", "Subscriptions to expired leases.", "result")
 	c.notices = counter("maintenance_notices_total", "Notices of maintenance that servers sent.", "kind")
 	c.pauses = counter("reads_paused_total", "Times that reading and recovery began to rest, since a server did not answer.")
 	c.batchSize = histogram("renewal_batch_size", "Leases in a batch.", batchBuckets)

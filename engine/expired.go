@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,8 +11,6 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/cluster"
-	"github.com/streamlease/streamlease/lease"
 )
 
 const (
@@ -25,6 +24,17 @@ const (
 	ownLate = time.Minute
 )
 
+// subscriptionResults are what becomes of subscriptions.
+var subscriptionResults = [...]string{subscriptionMade: "made", subscriptionFailed: "failed", subscriptionLost: "lost"}
+
+const (
+	subscriptionMade = iota
+	subscriptionFailed
+	subscriptionLost
+)
+
+var errNodeGone = errors.New("the client does not know the server any more")
+
 // hintResults are what becomes of a report.
 var hintResults = [...]string{hintDelivered: "delivered", hintOwn: "own", hintDropped: "dropped"}
 
@@ -34,9 +44,12 @@ const (
 	hintDropped
 )
 
-// hints passes expired leases of others on to the user. It subscribes to every server that the client knows, replicas
-// included, which report nothing until they are promoted; each subscription has a connection of its own, so that what
-// comes there holds up nothing else. Its one goroutine runs loop.
+// hints passes expired leases of others on to the user. It listens to every server that the client knows, replicas
+// included: those report nothing, and are heard from the first moment on when they are promoted, while a master that is
+// demoted falls silent. Its goroutine runs loop, and each listener has one.
+//
+// A subscription that is made later than the first ones missed what came before it. That is counted and told
+// (api.EventHintsMissed) and has no other effect: recovery does not rest on hints.
 type hints struct {
 	e        *Engine
 	prefixes map[string]struct{} // of lease keys
@@ -45,23 +58,20 @@ type hints struct {
 	most     int32
 	own      ownStreams
 
-	// Of the goroutine.
-	subscriptions map[string]*subscription // by address
-	told          map[string]bool          // what the log was told
-}
+	told sync.Map // messages that the log was told once
 
-type subscription struct {
-	client rueidis.DedicatedClient
-	free   func()
-	ended  <-chan error
+	// Of the goroutine.
+	listeners map[string]*listener // by address
+	listening sync.WaitGroup       // listeners
+	looked    bool                 // once
 }
 
 func newHints(e *Engine) *hints {
 	h := &hints{
 		e: e, prefixes: make(map[string]struct{}), reports: make(chan string, hintsKept),
 		// Reading pauses while much waits for workers; hints must not be what waits.
-		most:          int32(min(hintsKept, e.cfg.readBatch)),
-		subscriptions: make(map[string]*subscription), told: make(map[string]bool),
+		most:      int32(min(hintsKept, e.cfg.readBatch)),
+		listeners: make(map[string]*listener),
 	}
 	h.own.span = 2*e.cfg.leaseTTL + ownLate
 	for p := range e.layout.Partitions() {
@@ -80,13 +90,9 @@ func (h *hints) lost(stream string) {
 // handled is called when a notification was handled.
 func (h *hints) handled() { h.open.Add(-1) }
 
-// loop runs until ctx ends.
+// loop runs until ctx ends, and its listeners have.
 func (h *hints) loop(ctx context.Context) {
-	defer func() {
-		for _, s := range h.subscriptions {
-			s.close()
-		}
-	}()
+	defer h.listening.Wait()
 	tick := time.NewTicker(hintsLook)
 	defer tick.Stop()
 	h.look(ctx)
@@ -116,63 +122,27 @@ func (h *hints) pass(stream string) {
 	h.e.metrics.expirations[result].Inc()
 }
 
-// look subscribes where there is no subscription that works, and ends those to servers that are gone.
+// look starts a listener for each server that has none, and ends those of servers that are gone.
 func (h *hints) look(ctx context.Context) {
 	nodes := h.e.client.Nodes()
 	stale := h.e.maintenance.stale.Swap(false)
-	for address, s := range h.subscriptions {
-		if stale || nodes[address] == nil || !h.alive(ctx, s) {
-			s.close()
-			delete(h.subscriptions, address)
+	for address, l := range h.listeners {
+		if stale || nodes[address] == nil {
+			l.cancel()
+			delete(h.listeners, address)
 		}
 	}
-	for address, node := range nodes {
-		if ctx.Err() != nil || h.subscriptions[address] != nil {
+	for address := range nodes {
+		if h.listeners[address] != nil {
 			continue
 		}
-		s, err := h.subscribe(ctx, node)
-		if err != nil {
-			if ctx.Err() == nil {
-				h.once("expiry notifications: subscribing fails; it is tried again", "server", address, "err", lease.Explain(err))
-			}
-			continue
-		}
-		h.subscriptions[address] = s
-		h.e.metrics.subscribed.Inc()
+		l := &listener{h: h, address: address, late: h.looked}
+		h.listeners[address] = l
+		ctx, cancel := context.WithCancel(ctx)
+		l.cancel = cancel
+		h.listening.Go(func() { l.run(ctx) })
 	}
-}
-
-// alive asks over the connection itself: a subscription that is cut off in silence ends in nothing.
-func (h *hints) alive(ctx context.Context, s *subscription) bool {
-	select {
-	case <-s.ended:
-		return false
-	default:
-	}
-	ctx, cancel := context.WithTimeout(ctx, h.e.cfg.timeout)
-	defer cancel()
-	return s.client.Do(ctx, s.client.B().Ping().Build()).Error() == nil
-}
-
-func (h *hints) subscribe(ctx context.Context, node rueidis.Client) (*subscription, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.e.cfg.timeout)
-	defer cancel()
-	client, free := node.Dedicate()
-	s := &subscription{client: client, free: free}
-	flags, known := h.flags(ctx, client)
-	pattern := cluster.ExpiredPattern(h.e.layout.Service(), flags, known)
-	// Called on the connection's own goroutine: hand off at once.
-	s.ended = client.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: h.report})
-	if err := client.Do(ctx, client.B().Psubscribe().Pattern(pattern).Build()).Error(); err != nil {
-		s.close()
-		return nil, err
-	}
-	return s, nil
-}
-
-func (s *subscription) close() {
-	s.client.Close()
-	s.free()
+	h.looked = true
 }
 
 // report takes what a server sends.
@@ -209,8 +179,7 @@ func (h *hints) stream(key string) (name string, ours bool) {
 
 // once tells the log something that is not told again.
 func (h *hints) once(message string, args ...any) {
-	if !h.told[message] {
-		h.told[message] = true
+	if _, again := h.told.LoadOrStore(message, true); !again {
 		h.e.log.warn(message, 1, args...)
 	}
 }

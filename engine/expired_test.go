@@ -146,7 +146,7 @@ func TestExpiredSubscribesAgain(t *testing.T) {
 		l.until("it is told", func() bool { return l.told(api.Expired, "s"+strconv.Itoa(n)) == 1 })
 		require.Equal(t, 1, l.num("CLIENT", "KILL", "TYPE", "pubsub"))
 		l.until("it is noticed", func() bool {
-			made, _ := l.metric("expired_subscriptions_total")
+			made, _ := l.metric("expired_subscriptions_total", "result=made")
 			return made == float64(n+2)
 		})
 	}

@@ -37,7 +37,8 @@ import (
 //	streamlease_entries_gone_total            announcements whose body somebody else had deleted
 //	streamlease_expired_total{result}         expired leases that servers reported, with WithExpired. result: delivered,
 //	                                          own (of this process), dropped (handlers were behind)
-//	streamlease_expired_subscriptions_total   subscriptions to these reports made; what came before one is missing
+//	streamlease_expired_subscriptions_total{result}  subscriptions to these reports: made (what came before it is missing),
+//	                                          failed (tried again), lost (made again)
 //	streamlease_forwarded_total               announcements moved to the partition they belong to
 //	streamlease_handler_errors_total{kind}    handlers that returned an error or panicked. kind: added, disowned, expired,
 //	                                          terminated, releasing, superseded
@@ -89,29 +90,29 @@ type metrics struct {
 
 	// The children of the vectors, resolved once.
 
-	renewals     [4]prometheus.Counter // in the order of renewalResults
-	batchSize    prometheus.Observer
-	lateness     prometheus.Observer
-	scripts      map[string]scriptMetrics
-	acquisitions map[lease.Verdict]prometheus.Counter
-	entriesRead  prometheus.Counter
-	entriesGone  prometheus.Counter
-	forwards     prometheus.Counter
-	disownments  [len(disownCauses)]prometheus.Counter
-	endings      map[lease.EndKind]endingMetrics
-	deadLetters  map[string]prometheus.Counter
-	dlqFull      prometheus.Counter
-	handlers     map[api.Kind]handlerMetrics
-	panics       prometheus.Counter
-	lostSessions prometheus.Counter
-	recoveries   prometheus.Counter
-	removals     prometheus.Counter
-	failedReads  prometheus.Counter
-	opens        [2]prometheus.Counter // ok, failed
-	notices      map[notice.Kind]prometheus.Counter
-	pauses       prometheus.Counter
-	expirations  [len(hintResults)]prometheus.Counter
-	subscribed   prometheus.Counter
+	renewals      [4]prometheus.Counter // in the order of renewalResults
+	batchSize     prometheus.Observer
+	lateness      prometheus.Observer
+	scripts       map[string]scriptMetrics
+	acquisitions  map[lease.Verdict]prometheus.Counter
+	entriesRead   prometheus.Counter
+	entriesGone   prometheus.Counter
+	forwards      prometheus.Counter
+	disownments   [len(disownCauses)]prometheus.Counter
+	endings       map[lease.EndKind]endingMetrics
+	deadLetters   map[string]prometheus.Counter
+	dlqFull       prometheus.Counter
+	handlers      map[api.Kind]handlerMetrics
+	panics        prometheus.Counter
+	lostSessions  prometheus.Counter
+	recoveries    prometheus.Counter
+	removals      prometheus.Counter
+	failedReads   prometheus.Counter
+	opens         [2]prometheus.Counter // ok, failed
+	notices       map[notice.Kind]prometheus.Counter
+	pauses        prometheus.Counter
+	expirations   [len(hintResults)]prometheus.Counter
+	subscriptions [len(subscriptionResults)]prometheus.Counter
 }
 
 type scriptMetrics struct {
@@ -221,7 +222,9 @@ func (m *metrics) resolve() {
 	for i, result := range hintResults {
 		m.expirations[i] = c.expirations.WithLabelValues(s, result)
 	}
-	m.subscribed = c.subscriptions.WithLabelValues(s)
+	for i, result := range subscriptionResults {
+		m.subscriptions[i] = c.subscriptions.WithLabelValues(s, result)
+	}
 	m.opens = [...]prometheus.Counter{c.opens.WithLabelValues(s, "ok"), c.opens.WithLabelValues(s, "failed")}
 }
 

@@ -144,7 +144,8 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		readers.Go(func() { e.read(reading, p) })
 	}
 	if e.hints != nil {
-		readers.Go(func() { e.hints.loop(reading) })
+		// The drain does not wait for it: a server that hangs may keep it for a timeout.
+		group.Go(func() { e.hints.loop(reading) })
 	}
 	select {
 	case <-ctx.Done():
