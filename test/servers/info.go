@@ -86,7 +86,26 @@ func parseCommandStat(text string) (CommandStat, error) {
 	return stat, nil
 }
 
-// ResetStats sets the counts of CommandStats, and the others that CONFIG RESETSTAT knows, to zero.
+// ErrorStats is how often the server answered with an error since it started or since ResetStats, by the first word: NOSCRIPT.
+func (s *Server) ErrorStats(ctx context.Context) (map[string]int64, error) {
+	fields, err := s.Info(ctx, "errorstats")
+	if err != nil {
+		return nil, err
+	}
+	stats := make(map[string]int64, len(fields))
+	for name, value := range fields {
+		word, ok := strings.CutPrefix(name, "errorstat_")
+		if !ok {
+			continue
+		}
+		if stats[word], err = strconv.ParseInt(strings.TrimPrefix(value, "count="), 10, 64); err != nil {
+			return nil, fmt.Errorf("servers: %s: %w", name, err)
+		}
+	}
+	return stats, nil
+}
+
+// ResetStats sets the counts of CommandStats and ErrorStats, and the others that CONFIG RESETSTAT knows, to zero.
 func (s *Server) ResetStats(ctx context.Context) error {
 	_, err := s.Call(ctx, "CONFIG", "RESETSTAT")
 	return err

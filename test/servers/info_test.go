@@ -30,6 +30,11 @@ func TestCommandStats(t *testing.T) {
 	require.Positive(t, stats["set"].UsecPerCall)
 	require.EqualValues(t, 1, stats["incr"].FailedCalls)
 	require.EqualValues(t, 1, stats["xgroup|create"].Calls)
+
+	require.Error(t, c.Do(t.Context(), c.B().Evalsha().Sha1("unknown").Numkeys(0).Build()).Error())
+	errors, err := s.ErrorStats(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, errors["NOSCRIPT"])
 }
 
 func TestParseCommandStat(t *testing.T) {

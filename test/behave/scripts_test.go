@@ -1,0 +1,87 @@
+package behave_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// counted is what a server has counted of the ways in which scripts come to it.
+type counted struct {
+	byHash   int64 // EVALSHA
+	byText   int64 // EVAL
+	loaded   int64 // SCRIPT LOAD
+	unknown  int64 // NOSCRIPT
+	readOnly int64 // EVAL_RO and EVALSHA_RO
+}
+
+func countScripts(t *testing.T, s *servers.Server) counted {
+	t.Helper()
+	commands, err := s.CommandStats(context.Background())
+	require.NoError(t, err)
+	errors, err := s.ErrorStats(context.Background())
+	require.NoError(t, err)
+	return counted{commands["evalsha"].Calls, commands["eval"].Calls, commands["script|load"].Calls, errors["NOSCRIPT"],
+		commands["eval_ro"].Calls + commands["evalsha_ro"].Calls}
+}
+
+// TestScriptsAreSentByHash: a script's text goes to a server only when that server said that it does not know it, once
+// for each call that it said so of; never to another one. Counted by every server there is.
+//
+// What is at hand for scripts in the client sends their text to all nodes with every call, where one node that hangs fails
+// the whole batch.
+func TestScriptsAreSentByHash(t *testing.T) {
+	const n = 500
+	w := newWorld(t)
+	base := make(map[*servers.Server]counted)
+	for _, s := range w.data() {
+		base[s] = countScripts(t, s)
+	}
+	// since is what a server counted in this test.
+	since := func(s *servers.Server) counted {
+		now, then := countScripts(t, s), base[s]
+		return counted{now.byHash - then.byHash, now.byText - then.byText, now.loaded - then.loaded,
+			now.unknown - then.unknown, now.readOnly - then.readOnly}
+	}
+	p := w.start("a", nil, engine.WithLeaseTTL(2*time.Second))
+	w.announce(names("s", n)...)
+	p.holds(n)
+	renewedTwice := func() {
+		kept := p.metric("renewals_total", "result", "kept")
+		until(t, "all are renewed twice", func() bool { return p.metric("renewals_total", "result", "kept") >= kept+2*n })
+	}
+	renewedTwice()
+
+	// One of the servers forgets them all.
+	forgetful := w.owner(w.layout.Keys(0).Slot)
+	known := countScripts(t, forgetful).unknown
+	_, err := forgetful.Call(context.Background(), "SCRIPT", "FLUSH")
+	require.NoError(t, err)
+	renewedTwice()
+	require.Greater(t, countScripts(t, forgetful).unknown, known, "it had forgotten them")
+	require.NoError(t, p.shutdown())
+
+	var total counted
+	for _, s := range w.data() {
+		c := since(s)
+		t.Logf("%s: %+v", s.Addr(), c)
+		require.Equal(t, c.unknown, c.byText, "texts are sent for what is unknown")
+		require.Zero(t, c.loaded)
+		require.Zero(t, c.readOnly)
+		if !slices.Contains(w.masters(), s) {
+			require.Equal(t, counted{}, c, "a replica")
+		}
+		total.byHash += c.byHash
+		total.byText += c.byText
+	}
+	require.Greater(t, total.byHash, 10*int64(w.layout.Partitions()))
+	require.Less(t, total.byText, total.byHash/2)
+	require.Zero(t, p.metric("disowned_total"))
+	w.stateIs(state{Input: n})
+}
