@@ -40,6 +40,14 @@ type peer struct {
 	sync.Mutex
 	conn net.Conn
 	on   bool
+	sent int // bytes
+}
+
+// sendLocked writes to the connection.
+func (p *peer) sendLocked(text string) error {
+	n, err := io.WriteString(p.conn, text)
+	p.sent += n
+	return err
 }
 
 // New is a node without an address, which Serve gives its connections.
@@ -144,8 +152,7 @@ func (n *Node) answer(p *peer, words []string) error {
 		p.Lock()
 		defer p.Unlock()
 		p.on = true
-		_, err := io.WriteString(p.conn, o.Before+"+OK\r\n"+o.After)
-		return err
+		return p.sendLocked(o.Before + "+OK\r\n" + o.After)
 	}
 	return p.write("-ERR unknown command\r\n")
 }
@@ -167,8 +174,7 @@ func (o Options) hello(words []string) string {
 func (p *peer) write(text string) error {
 	p.Lock()
 	defer p.Unlock()
-	_, err := io.WriteString(p.conn, text)
-	return err
+	return p.sendLocked(text)
 }
 
 // Push writes raw bytes to every connection that has opted in, and returns to how many.
@@ -176,13 +182,31 @@ func (n *Node) Push(raw string) (told int) {
 	for _, p := range n.peers() {
 		p.Lock()
 		if p.on {
-			if _, err := io.WriteString(p.conn, raw); err == nil {
+			if p.sendLocked(raw) == nil {
 				told++
 			}
 		}
 		p.Unlock()
 	}
 	return told
+}
+
+// PushIn writes raw bytes in two parts to the connection that has opted in, with nothing else in between. f runs between
+// them and is told how many bytes were sent there so far, whatever they were.
+func (n *Node) PushIn(first string, f func(sent int), second string) error {
+	for _, p := range n.peers() {
+		p.Lock()
+		defer p.Unlock()
+		if !p.on {
+			continue
+		}
+		if err := p.sendLocked(first); err != nil {
+			return err
+		}
+		f(p.sent)
+		return p.sendLocked(second)
+	}
+	return errors.New("nobody listens")
 }
 
 func (n *Node) peers() []*peer {

@@ -1,0 +1,123 @@
+package notice
+
+import (
+	"context"
+	"crypto/tls"
+	"maps"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/test/notices"
+)
+
+// counted is a connection that says how much was read from it, and gives at most so much at a time.
+type counted struct {
+	net.Conn
+	most int
+	read *atomic.Int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p[:min(len(p), c.most)])
+	c.read.Add(int64(n))
+	return n, err
+}
+
+// heard is a watcher of a node on a real connection, and what came.
+type heard struct {
+	node    *notices.Node
+	notices chan Notice
+	read    atomic.Int64
+}
+
+func listen(t *testing.T, o notices.Options, most int) *heard {
+	node, err := notices.Listen(o)
+	require.NoError(t, err)
+	h := &heard{node: node, notices: make(chan Notice, 1000)}
+	opt := rueidis.ClientOption{DialCtxFn: func(ctx context.Context, address string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
+		conn, err := d.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		return &counted{conn, most, &h.read}, nil
+	}}
+	w := NewWatcher(opt, Config{}.WithDefaults(), func() []string { return []string{node.Addr()} }, Hooks{
+		Noticed: func(n Notice) { h.notices <- n },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() { w.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		group.Wait()
+		node.Close()
+	})
+	require.Eventually(t, func() bool { return node.Listening() == 1 }, 10*time.Second, time.Millisecond)
+	return h
+}
+
+// next is the next notice that comes.
+func (h *heard) next(t *testing.T) Notice {
+	t.Helper()
+	select {
+	case n := <-h.notices:
+		return n
+	case <-time.After(10 * time.Second):
+		require.FailNow(t, "no notice came")
+		panic("unreachable")
+	}
+}
+
+// Every kind, in simple and in bulk strings, cut in two at every byte: the second part is sent when the first was read.
+func TestEveryNoticeCutAtEveryByte(t *testing.T) {
+	h := listen(t, notices.Options{}, 1<<16)
+	for _, text := range slices.Sorted(maps.Keys(documented)) {
+		for _, bulk := range []bool{false, true} {
+			raw := wire(text, bulk)
+			for cut := 1; cut < len(raw); cut++ {
+				err := h.node.PushIn(raw[:cut], func(sent int) {
+					for end := time.Now().Add(10 * time.Second); h.read.Load() < int64(sent) && time.Now().Before(end); {
+						runtime.Gosched()
+					}
+					require.Equal(t, int64(sent), h.read.Load())
+				}, raw[cut:])
+				require.NoError(t, err)
+				require.Equal(t, documented[text], h.next(t), "%q cut at %d", raw, cut)
+			}
+		}
+	}
+	require.Equal(t, 1, h.node.Listening())
+	require.Len(t, h.node.Commands(), 2, "on one connection")
+}
+
+// All of them at once, read byte by byte, with what else a server may push, and answers, in between.
+func TestNoticesAmongOtherPushes(t *testing.T) {
+	others := []string{
+		">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$8\r\nMOVING 1\r\n", ">2\r\n+invalidate\r\n*1\r\n$1\r\nk\r\n", "|1\r\n+ttl\r\n:1\r\n+PONG\r\n", ":12\r\n", "-ERR what\r\n",
+		">4\r\n+MOVE\r\n:1\r\n:2\r\n_\r\n",
+	}
+	h := listen(t, notices.Options{}, 1)
+	var raw strings.Builder
+	var want []Notice
+	for i, text := range slices.Sorted(maps.Keys(documented)) {
+		raw.WriteString(others[i%len(others)] + wire(text, i%2 == 0) + "+PONG\r\n")
+		want = append(want, documented[text])
+	}
+	require.Equal(t, 1, h.node.Push(raw.String()))
+	for _, n := range want {
+		require.Equal(t, n, h.next(t))
+	}
+	require.Eventually(t, func() bool { return h.node.Pings() > 0 }, 10*time.Second, 10*time.Millisecond)
+	require.Equal(t, 1, h.node.Push(wire(">3 FAILED_OVER :99 1", true)), "the connection goes on")
+	require.Equal(t, int64(99), h.next(t).Seq)
+	require.Len(t, h.node.Commands(), 2)
+}
