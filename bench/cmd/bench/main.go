@@ -90,6 +90,7 @@ func command() *cli.Command {
 			churn,
 			pipeline,
 			contender,
+			look,
 			worker,
 		},
 	}

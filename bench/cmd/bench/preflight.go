@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/redis/rueidis"
+	"github.com/urfave/cli/v3"
+
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/preflight"
+	inspect "github.com/streamlease/streamlease/scan" // scan is a command here
+)
+
+// passwordVariable keeps the password off the command line, where other users of the host can read it.
+const passwordVariable = "STREAMLEASE_REDIS_PASSWORD"
+
+// look is the preflight command.
+var look = &cli.Command{
+	Name:  "preflight",
+	Usage: "look at servers before engines work on them, and say what to do; writes nothing, fails on what cannot work",
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "addr", Value: "127.0.0.1:6379", Usage: "servers, separated by commas; of a cluster or of Sentinels some are enough"},
+		&cli.StringFlag{Name: "service", Required: true, Usage: "name of the service"},
+		&cli.IntFlag{Name: "partitions", Usage: "that the service is to have; 0: what it has, else 1"},
+		&cli.StringFlag{Name: "user", Usage: "user of the engines; the password is in $" + passwordVariable},
+		&cli.BoolFlag{Name: "tls", Usage: "connect with TLS"},
+		&cli.StringFlag{Name: "sentinel-master", Usage: "name of the master that Sentinels at addr watch"},
+		&cli.DurationFlag{Name: "session-ttl", Usage: "as WithSessionTTL; 0: the default"},
+		&cli.DurationFlag{Name: "lease-ttl", Usage: "as WithLeaseTTL; 0: the default"},
+		&cli.BoolFlag{Name: "expired", Usage: "engines will use WithExpired"},
+		&cli.BoolFlag{Name: "rules", Usage: "connect to nothing, print the access rules that the engines' user needs"},
+		jsonFlag,
+	},
+	Action: func(ctx context.Context, c *cli.Command) error {
+		if c.Bool("rules") {
+			return printRules(c, os.Stdout)
+		}
+		return runPreflight(ctx, c, os.Stdout)
+	},
+}
+
+// printRules is for one server and for a cluster alike: what is asked of a cluster only harms nobody.
+func printRules(c *cli.Command, out io.Writer) error {
+	name, service, partitions := c.String("user"), c.String("service"), max(c.Int("partitions"), 1)
+	if _, err := cluster.NewLayout(service, partitions); err != nil {
+		return err
+	}
+	if name == "" {
+		name = service
+	}
+	needs := []preflight.Need{preflight.Always, preflight.ToSettle, preflight.OnCluster}
+	if c.Bool("expired") {
+		needs = append(needs, preflight.WithHints)
+	}
+	rules := append([]string{"ACL", "SETUSER", name, "on", ">password", "resetchannels"}, preflight.Rules(service, partitions, needs...)...)
+	_, err := fmt.Fprintln(out, strings.Join(rules, " "))
+	return err
+}
+
+func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
+	opts := []engine.Option{engine.WithSessionTTL(c.Duration("session-ttl")), engine.WithLeaseTTL(c.Duration("lease-ttl"))}
+	if c.Bool("expired") {
+		opts = append(opts, engine.WithExpired())
+	}
+	opt := rueidis.ClientOption{
+		InitAddress: strings.Split(c.String("addr"), ","),
+		Username:    c.String("user"),
+		Password:    os.Getenv(passwordVariable),
+	}
+	opt.Sentinel.MasterSet = c.String("sentinel-master")
+	if c.Bool("tls") {
+		opt.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	opt, err := engine.ClientOption(opt, opts...)
+	if err != nil {
+		return err
+	}
+	client, err := rueidis.NewClient(opt)
+	if err != nil {
+		return fmt.Errorf("connecting to %s: %w", c.String("addr"), err)
+	}
+	defer client.Close()
+
+	partitions := c.Int("partitions")
+	if partitions == 0 {
+		partitions = found(ctx, client, c.String("service"))
+	}
+	report, err := engine.Preflight(ctx, client, c.String("service"), append(opts, engine.WithPartitions(partitions))...)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		encode := json.NewEncoder(out)
+		encode.SetIndent("", "  ")
+		err = encode.Encode(report)
+	} else {
+		err = people(report, out)
+	}
+	if err == nil && report.Err() != nil {
+		err = errors.New("engines cannot work like this")
+	}
+	return err
+}
+
+// found is the number of partitions that a service has; 1 where it says nothing, which the report explains.
+func found(ctx context.Context, client rueidis.Client, service string) int {
+	inspector, err := inspect.NewInspector(client, service, inspect.InspectorConfig{})
+	if err != nil {
+		return cluster.DefaultPartitions
+	}
+	n, err := inspector.Partitions(ctx)
+	if err != nil {
+		return cluster.DefaultPartitions
+	}
+	return n
+}
+
+// people writes a finding in two or three lines: what was seen, where, and what to do.
+func people(report *preflight.Report, out io.Writer) error {
+	for _, f := range report.Findings {
+		if _, err := fmt.Fprintf(out, "%-8s %-12s %s\n", f.Severity, f.Subject, f.Seen); err != nil {
+			return err
+		}
+		for _, line := range []string{strings.Join(f.Nodes, " "), f.Do} {
+			if line == "" {
+				continue
+			}
+			if _, err := fmt.Fprintf(out, "%-21s %s\n", "", line); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
