@@ -57,6 +57,13 @@
 // [Lease.Extend] report it): an answer that comes late brings nothing back, since somebody may have been told already that
 // it is over. No timer is needed for that, and a pause of the whole process changes nothing in it.
 //
+// TTLs are those that went out with the call ([Terms]), which may be longer for a while. A TTL replaces the one before on the
+// server, so whoever lengthens one asks for no less afterwards than what is left of it, until that has run out: else a later
+// call would leave the server with less than is believed here. And what settling lasts must cover it before it is relied on:
+// the session set keeps the greatest session TTL that anybody has asked for, which only grows, so whoever may lengthen a
+// session later asks for as much once, with an early beat, and believes no more of it than usual. A failover that forgets
+// the lengthening itself does not forget that.
+//
 // While a partition settles, after its server was seen to change, a lease's deadline is lowered ([Lease.Cap]) to what the
 // session's was before, until a renewal or verify that was sent later succeeds: the new server may have forgotten the
 // lease, and settling, in which nobody is given anything free, lasts one full session TTL of the slowest member.
