@@ -76,7 +76,7 @@ func TestLostAnswersAreAskedAgain(t *testing.T) {
 	require.Equal(t, "n", verdicts(outcomes))
 	once("requeue", func() (err error) { outcomes, err = f.store.Requeue(f.ctx, 0, alice, []Return{back(b)}); return err })
 	require.Equal(t, "n", verdicts(outcomes))
-	require.Len(t, w.stream(w.keys.Input), 1, "moved once")
+	require.Len(t, w.Stream(w.keys.Input), 1, "moved once")
 
 	var left int
 	once("close", func() (err error) { left, err = f.store.Close(f.ctx, 0, alice); return err })

@@ -32,9 +32,9 @@ func (w *world) announceMany(from, n int) {
 	commands := make(rueidis.Commands, n)
 	for i := range commands {
 		text := fmt.Sprintf(`{"DataStreamName":"stream%06d","Info":{"k":"v"}}`, from+i)
-		commands[i] = w.client.B().Xadd().Key(w.keys.Input).Id("*").FieldValue().FieldValue(FieldAnnouncement, text).Build()
+		commands[i] = w.Client.B().Xadd().Key(w.keys.Input).Id("*").FieldValue().FieldValue(FieldAnnouncement, text).Build()
 	}
-	for _, result := range w.client.DoMulti(w.ctx, commands...) {
+	for _, result := range w.Client.DoMulti(w.ctx, commands...) {
 		require.NoError(w.t, result.Error())
 	}
 }
@@ -105,9 +105,9 @@ func BenchmarkRenew(b *testing.B) {
 			for range n {
 				commands := make(rueidis.Commands, 0, len(leases))
 				for _, l := range leases {
-					commands = append(commands, w.client.B().Pexpire().Key(l.Key()).Milliseconds(3_600_000).Build())
+					commands = append(commands, w.Client.B().Pexpire().Key(l.Key()).Milliseconds(3_600_000).Build())
 				}
-				for _, r := range w.client.DoMulti(w.ctx, commands...) {
+				for _, r := range w.Client.DoMulti(w.ctx, commands...) {
 					if r.Error() != nil {
 						b.Fatal(r.Error())
 					}

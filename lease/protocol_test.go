@@ -229,11 +229,11 @@ func (p *protocol) failOver() {
 		if owned && rapid.Bool().Draw(p.rt, "vanishes") {
 			owner.vanished = true
 			p.owners[stream] = owner
-			p.do("DEL", p.keys.Lease(stream))
+			p.Do("DEL", p.keys.Lease(stream))
 		}
 	}
 	if rapid.Bool().Draw(p.rt, "token too") {
-		p.do("DEL", p.keys.Token)
+		p.Do("DEL", p.keys.Token)
 	}
 }
 
@@ -277,13 +277,13 @@ func (p *protocol) check() {
 		}
 	}
 	last := p.lastDelivered()
-	for _, e := range p.stream(p.keys.Input) {
+	for _, e := range p.Stream(p.keys.Input) {
 		place(e.FieldValues["work"], "input")
 		require.Equal(p.rt, CompareIDs(e.ID, last) <= 0, pending[e.ID], "delivered means pending: %s", e.ID)
 		delete(pending, e.ID)
 	}
 	require.Empty(p.rt, pending, "pending without a body")
-	for _, e := range p.stream(p.keys.DeadLetters) {
+	for _, e := range p.Stream(p.keys.DeadLetters) {
 		place(e.FieldValues["work"], "dead letters")
 	}
 	for _, work := range p.laterWork() {
@@ -306,7 +306,7 @@ func (p *protocol) check() {
 }
 
 func (p *protocol) lastDelivered() string {
-	groups, err := p.try("XINFO", "GROUPS", p.keys.Input).ToArray()
+	groups, err := p.Try("XINFO", "GROUPS", p.keys.Input).ToArray()
 	require.NoError(p.rt, err)
 	group, err := groups[0].AsMap()
 	require.NoError(p.rt, err)
@@ -318,7 +318,7 @@ func (p *protocol) lastDelivered() string {
 
 // laterWork reads the members of later with the server's own unpacker.
 func (p *protocol) laterWork() []string {
-	works, err := p.try("EVAL", `
+	works, err := p.Try("EVAL", `
 		local works = {}
 		for _, m in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
 			local fields = cmsgpack.unpack(m)[2]
@@ -335,7 +335,7 @@ func (p *protocol) laterWork() []string {
 func TestProtocol(t *testing.T) {
 	w := worldOn(t, servers.New(t), func(s *Settings) { s.DeadLimit = 0 })
 	rapid.Check(t, func(rt *rapid.T) {
-		w.do("FLUSHALL")
+		w.Do("FLUSHALL")
 		p := &protocol{
 			world: w, rt: rt, consumers: []string{alice, bob, "carol.1"},
 			work: make(map[string]bool), read: make(map[string]*Entry), owners: make(map[string]ownedBy),

@@ -43,7 +43,7 @@ func TestRefusals(t *testing.T) {
 		"ERR Error running script (call to f_1): @user_script:9: WRONGTYPE Operation against a key (trying X on O)": {"WRONGTYPE", true, "delete or rename"},
 		"ERR Error running script: the ROOM is full of BUSYNESS":                                                    {"", false, ""},
 	} {
-		err := w.try("EVAL", "return redis.error_reply(ARGV[1])", "0", text).Error()
+		err := w.Try("EVAL", "return redis.error_reply(ARGV[1])", "0", text).Error()
 		require.Error(t, err)
 		for _, err := range []error{err, fmt.Errorf("wrapped: %w", err)} {
 			code, ok := Refusal(err)
@@ -65,7 +65,7 @@ func TestRefusals(t *testing.T) {
 func TestWhatIsNoRefusal(t *testing.T) {
 	w := newWorld(t)
 	for _, err := range []error{
-		nil, errors.New("OOM"), context.DeadlineExceeded, fmt.Errorf("x: %w", context.Canceled), w.try("GET", "nothing").Error(),
+		nil, errors.New("OOM"), context.DeadlineExceeded, fmt.Errorf("x: %w", context.Canceled), w.Try("GET", "nothing").Error(),
 	} {
 		_, ok := Refusal(err)
 		require.False(t, ok, err)

@@ -15,10 +15,10 @@ func clusterWorld(t *testing.T) (w *world, other *servers.Server) {
 	t.Helper()
 	args := servers.Args("--cluster-enabled", "yes")
 	w, other = worldOn(t, servers.New(t, args)), servers.New(t, args)
-	w.do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-	w.do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(other.Port()))
+	w.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+	w.Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(other.Port()))
 	require.Eventually(t, func() bool {
-		info := w.text("CLUSTER", "INFO")
+		info := w.Text("CLUSTER", "INFO")
 		return containsLine(info, "cluster_state:ok") && containsLine(info, "cluster_known_nodes:2")
 	}, 30*time.Second, 20*time.Millisecond)
 	return w, other
@@ -33,7 +33,7 @@ func TestCluster(t *testing.T) {
 		limited := w.as(w.user("-info"))
 		limited.t = t
 		beat := limited.open(alice)
-		require.Equal(t, w.text("CLUSTER", "MYID"), beat.Server)
+		require.Equal(t, w.Text("CLUSTER", "MYID"), beat.Server)
 		require.False(t, beat.Settling)
 		l := limited.own(alice, "first")
 		require.Equal(t, "k", limited.renew(alice, l).Verdicts)
@@ -48,11 +48,11 @@ func TestCluster(t *testing.T) {
 		l := w.own(alice, "s")
 		w.announce("read")
 		read := w.read(alice, 1)
-		id, err := w.as(other.Client(t)).try("CLUSTER", "MYID").ToString()
+		id, err := w.as(other.Client(t)).Try("CLUSTER", "MYID").ToString()
 		require.NoError(t, err)
 		slot := strconv.Itoa(int(w.keys.Slot))
-		w.do("CLUSTER", "SETSLOT", slot, "MIGRATING", id)
-		w.do("PEXPIRE", l.Key(), "20000")
+		w.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", id)
+		w.Do("PEXPIRE", l.Key(), "20000")
 
 		tryAgain := func(err error) {
 			t.Helper()
@@ -77,7 +77,7 @@ func TestCluster(t *testing.T) {
 		require.Greater(t, w.pttl(l.Key()), 20*time.Second)
 		require.Equal(t, "d", verdicts(w.done(alice, back(l))), "all its keys are here")
 
-		w.do("CLUSTER", "SETSLOT", slot, "STABLE")
+		w.Do("CLUSTER", "SETSLOT", slot, "STABLE")
 		require.Equal(t, Acquired, w.acquire(alice, read...)[0].Verdict)
 	})
 }

@@ -20,7 +20,7 @@ func TestLateCallWithShorterTTLsShortensNothing(t *testing.T) {
 	long := *w
 	long.store = w.store.With(Terms{SessionTTL: session, LeaseTTL: lease})
 	require.Equal(t, "k", long.renew(alice, l).Verdicts)
-	until := w.now() + session.Milliseconds()
+	until := w.Now() + session.Milliseconds()
 
 	unchanged := func(what string) {
 		t.Helper()
@@ -43,12 +43,12 @@ func TestLateCallWithShorterTTLsShortensNothing(t *testing.T) {
 	unchanged("acquire")
 
 	// Nor does it last for ever: once the longer ones have run out, what is asked for holds again.
-	w.setScore(alice, w.now()+1000)
-	w.do("PEXPIRE", key, "1000")
+	w.setScore(alice, w.Now()+1000)
+	w.Do("PEXPIRE", key, "1000")
 	require.Equal(t, "l", w.renew(alice, l).Verdicts, "the token is another one by now")
 	require.Equal(t, SessionLive, w.beat(alice).Status)
 	deadline, _ := w.deadline(alice)
-	require.InDelta(t, w.now()+10_000, deadline, 5000)
+	require.InDelta(t, w.Now()+10_000, deadline, 5000)
 }
 
 // Trace: the clock of the server goes back by an hour. Were deadlines kept as they are, one who dies now would be
@@ -56,8 +56,8 @@ func TestLateCallWithShorterTTLsShortensNothing(t *testing.T) {
 func TestDeadlineBeyondTheGreatestTTLIsNotKept(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
-	w.setScore(alice, w.now()+time.Hour.Milliseconds())
+	w.setScore(alice, w.Now()+time.Hour.Milliseconds())
 	require.Equal(t, SessionLive, w.beat(alice).Status)
 	deadline, _ := w.deadline(alice)
-	require.InDelta(t, w.now()+10_000, deadline, 5000)
+	require.InDelta(t, w.Now()+10_000, deadline, 5000)
 }

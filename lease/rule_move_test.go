@@ -32,9 +32,9 @@ func TestRule08RefusedAcknowledgementLeavesNoSecondCopy(t *testing.T) {
 				require.Equal(t, "x", verdicts(out))
 				require.NotEmpty(t, out[0].Reason)
 			}
-			require.Len(t, w.stream(w.keys.Input), 1)
-			require.Zero(t, w.num("ZCARD", w.keys.Later))
-			require.Zero(t, w.num("XLEN", w.keys.DeadLetters))
+			require.Len(t, w.Stream(w.keys.Input), 1)
+			require.Zero(t, w.Num("ZCARD", w.keys.Later))
+			require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
 			require.Equal(t, []string{l.Entry()}, w.pendingIDs(alice))
 			require.Equal(t, "k", w.renew(alice, l).Verdicts)
 			require.Equal(t, "m", verdicts(w.requeue(alice, back(l).to(dest))))
@@ -48,8 +48,8 @@ func TestRule08RefusedCopyKeepsTheEntryAndTheRestOfTheBatchMoves(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
 	a, b, c, d := w.own(alice, "a"), w.own(alice, "b"), w.own(alice, "c"), w.own(alice, "d")
-	w.do("SET", w.keys.Later, "x")
-	w.do("SET", w.keys.DeadLetters, "x")
+	w.Do("SET", w.keys.Later, "x")
+	w.Do("SET", w.keys.DeadLetters, "x")
 	out := w.requeue(alice, back(a), back(b).to(ToLater), back(c).to(ToDeadLetters), back(d))
 	require.Equal(t, "mxxm", verdicts(out))
 	require.Contains(t, out[1].Reason, "WRONGTYPE")
@@ -61,7 +61,7 @@ func TestRule08RefusedCopyKeepsTheEntryAndTheRestOfTheBatchMoves(t *testing.T) {
 
 // renewAll renews although later may be of another type.
 func (w *world) renewAll(consumer string, leases ...*Lease) string {
-	w.do("DEL", w.keys.Later)
+	w.Do("DEL", w.keys.Later)
 	return w.renew(consumer, leases...).Verdicts
 }
 
@@ -86,7 +86,7 @@ func TestRule08EntryTooWideToCopyIsADeadLetterWithKnownFields(t *testing.T) {
 	r := back(wide).to(ToDeadLetters)
 	r.Retries, r.Crashes = 2, 1
 	require.Equal(t, "m", verdicts(w.requeue(alice, r)))
-	letters := w.stream(w.keys.DeadLetters)
+	letters := w.Stream(w.keys.DeadLetters)
 	require.Len(t, letters, 1)
 	text, _ := EncodeAnnouncement("wide", nil)
 	dead := letters[0].FieldValues
@@ -108,16 +108,16 @@ func TestRule08EntryTooWideToCopyIsADeadLetterWithKnownFields(t *testing.T) {
 	widest = w.take(alice, w.read(alice, 1)[0])
 	require.Equal(t, 2, widest.Attempt())
 	require.Equal(t, "m", verdicts(w.requeue(alice, back(widest).to(ToDeadLetters))))
-	require.Len(t, w.stream(w.keys.DeadLetters)[1].FieldValues, 3900+6)
+	require.Len(t, w.Stream(w.keys.DeadLetters)[1].FieldValues, 3900+6)
 }
 
 // dueNow makes all of later due.
 func (w *world) dueNow() {
 	w.t.Helper()
-	members, err := w.try("ZRANGE", w.keys.Later, "0", "-1").AsStrSlice()
+	members, err := w.Try("ZRANGE", w.keys.Later, "0", "-1").AsStrSlice()
 	require.NoError(w.t, err)
 	for _, m := range members {
-		w.do("ZADD", w.keys.Later, "1", m)
+		w.Do("ZADD", w.keys.Later, "1", m)
 	}
 }
 
@@ -145,7 +145,7 @@ func TestRequeueKeepsFieldsAndCounts(t *testing.T) {
 func TestRequeueToLaterByTheServersClock(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
-	at := w.now() + 2*aged.Milliseconds()
+	at := w.Now() + 2*aged.Milliseconds()
 	for i, c := range []struct {
 		at    int64
 		delay time.Duration
@@ -153,9 +153,9 @@ func TestRequeueToLaterByTheServersClock(t *testing.T) {
 	}{
 		{at: at, want: at},
 		{at: at, delay: time.Hour, want: at},
-		{delay: time.Hour, want: w.now() + 3_600_000},
+		{delay: time.Hour, want: w.Now() + 3_600_000},
 		{at: 5, delay: 0},
-		{at: w.now() - 1},
+		{at: w.Now() - 1},
 	} {
 		r := back(w.own(alice, "s"+strconv.Itoa(i)))
 		r.Dest, r.At, r.Delay = ToLater, c.at, c.delay
@@ -164,7 +164,7 @@ func TestRequeueToLaterByTheServersClock(t *testing.T) {
 			require.Len(t, w.read(alice, 1), 1)
 			continue
 		}
-		pair, err := w.try("ZPOPMIN", w.keys.Later).AsZScore()
+		pair, err := w.Try("ZPOPMIN", w.keys.Later).AsZScore()
 		require.NoError(t, err)
 		require.InDelta(t, c.want, pair.Score, 20_000)
 		require.GreaterOrEqual(t, int64(pair.Score), c.want)
@@ -178,12 +178,12 @@ func TestRule10FullDeadLettersPutOffAndLoseNothing(t *testing.T) {
 	w.open(alice)
 	a, b, c := w.own(alice, "a"), w.own(alice, "b"), w.own(alice, "c")
 	require.Equal(t, "mmf", verdicts(w.requeue(alice, back(a).to(ToDeadLetters), back(b).to(ToDeadLetters), back(c).to(ToDeadLetters))))
-	require.EqualValues(t, 2, w.num("XLEN", w.keys.DeadLetters))
+	require.EqualValues(t, 2, w.Num("XLEN", w.keys.DeadLetters))
 	require.Empty(t, w.value("c"))
 	require.Empty(t, w.pendingIDs(alice))
-	top, err := w.try("ZRANGE", w.keys.Later, "0", "0", "WITHSCORES").AsZScores()
+	top, err := w.Try("ZRANGE", w.keys.Later, "0", "0", "WITHSCORES").AsZScores()
 	require.NoError(t, err)
-	require.InDelta(t, w.now()+3_600_000, top[0].Score, 60_000)
+	require.InDelta(t, w.Now()+3_600_000, top[0].Score, 60_000)
 
 	// It goes round until there is room, and does not grow on the way.
 	for range 3 {
@@ -199,10 +199,10 @@ func TestRule10FullDeadLettersPutOffAndLoseNothing(t *testing.T) {
 	w.dueNow()
 	_, _, err = w.store.Promote(w.ctx, 0, 10)
 	require.NoError(t, err)
-	w.do("XTRIM", w.keys.DeadLetters, "MAXLEN", "0")
+	w.Do("XTRIM", w.keys.DeadLetters, "MAXLEN", "0")
 	l := w.take(alice, w.read(alice, 1)[0])
 	require.Equal(t, "m", verdicts(w.requeue(alice, back(l).to(ToDeadLetters))))
-	letters := w.stream(w.keys.DeadLetters)
+	letters := w.Stream(w.keys.DeadLetters)
 	require.Len(t, letters, 1)
 	require.Equal(t, l.Entry(), letters[0].FieldValues[FieldOriginalID])
 	require.Len(t, letters[0].FieldValues, 5)
@@ -220,16 +220,16 @@ func TestRule10DeadLettersAreTrimmedOnlyWhenAskedFor(t *testing.T) {
 		returns = append(returns, back(w.lease(alice, entries[i], take.Token)).to(ToDeadLetters))
 	}
 	require.Equal(t, strings.Repeat("m", 500), verdicts(w.requeue(alice, returns...)))
-	n := w.num("XLEN", w.keys.DeadLetters)
-	require.GreaterOrEqual(t, n, int64(100))
-	require.Less(t, n, int64(300))
-	letters := w.stream(w.keys.DeadLetters)
+	n := w.Num("XLEN", w.keys.DeadLetters)
+	require.GreaterOrEqual(t, n, 100)
+	require.Less(t, n, 300)
+	letters := w.Stream(w.keys.DeadLetters)
 	require.Equal(t, entries[499].ID, letters[len(letters)-1].FieldValues[FieldOriginalID])
 
 	w.set.DeadTrim, w.set.DeadLimit = false, 0
-	unlimited := w.as(w.client)
+	unlimited := w.as(w.Client)
 	require.Equal(t, "m", verdicts(unlimited.requeue(alice, back(w.own(alice, "more")).to(ToDeadLetters))))
-	require.Equal(t, n+1, w.num("XLEN", w.keys.DeadLetters))
+	require.Equal(t, n+1, w.Num("XLEN", w.keys.DeadLetters))
 }
 
 // Trace: a member of later that nobody can read (written by hand, by another version). It is the first by time, and would
@@ -239,22 +239,22 @@ func TestPromoteIsNotHeldUpByUnreadableMembers(t *testing.T) {
 	w.open(alice)
 	require.Equal(t, "m", verdicts(w.requeue(alice, back(w.own(alice, "s")).to(ToLater))))
 	packed := func(text string) string {
-		return w.text("EVAL", "return cmsgpack.pack("+text+")", "0")
+		return w.Text("EVAL", "return cmsgpack.pack("+text+")", "0")
 	}
 	bad := []string{
 		"nonsense", packed("{}"), packed("{'1-1', {}}"), packed("{'1-1', {'odd'}}"), packed("{'1-1', {'a', {}}}"),
 		packed("{'1-1', 'text'}"), packed("17"),
-		w.text("EVAL", "local f = {} for i = 1, 9000 do f[i] = 'x' end return cmsgpack.pack({'1-1', f})", "0"),
+		w.Text("EVAL", "local f = {} for i = 1, 9000 do f[i] = 'x' end return cmsgpack.pack({'1-1', f})", "0"),
 	}
 	for _, m := range bad {
-		w.do("ZADD", w.keys.Later, "0", m)
+		w.Do("ZADD", w.keys.Later, "0", m)
 	}
 	w.dueNow()
 	moved, due, err := w.store.Promote(w.ctx, 0, 100)
 	require.NoError(t, err)
 	require.Equal(t, []int{len(bad) + 1, 0}, []int{moved, due})
 	require.Len(t, w.read(alice, 10), 1)
-	letters := w.stream(w.keys.DeadLetters)
+	letters := w.Stream(w.keys.DeadLetters)
 	require.Len(t, letters, len(bad))
 	var texts []string
 	for _, l := range letters {

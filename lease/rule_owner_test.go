@@ -105,7 +105,7 @@ func TestRule06PastSessionIsLostThoughNobodyRecoveredIt(t *testing.T) {
 			l := w.own(alice, "s")
 			w.announce("other")
 			entries := w.read(alice, 1)
-			w.do("PEXPIRE", l.Key(), "5000")
+			w.Do("PEXPIRE", l.Key(), "5000")
 			w.setScore(alice, score)
 
 			require.Equal(t, SessionLost, w.beat(alice).Status)
@@ -144,7 +144,7 @@ func TestRule09TrimmedBodyIsGoneAndFreesItsLease(t *testing.T) {
 	w.announce("foreign")
 	read := w.read(alice, 10)
 	require.Len(t, read, 2)
-	w.do("XTRIM", w.keys.Input, "MAXLEN", "0")
+	w.Do("XTRIM", w.keys.Input, "MAXLEN", "0")
 
 	takes := w.acquire(alice, read[0], read[1], &Entry{ID: again.Entry(), Key: again.Key()})
 	for _, take := range takes {
@@ -169,9 +169,9 @@ func TestRule14LookingAtPendingChangesNothing(t *testing.T) {
 	}
 	read := w.read(alice, 5)
 	for _, e := range read {
-		w.do("XCLAIM", w.keys.Input, w.layout.Group(), alice, "0", e.ID, "IDLE", "600000", "RETRYCOUNT", "7", "JUSTID")
+		w.Do("XCLAIM", w.keys.Input, w.layout.Group(), alice, "0", e.ID, "IDLE", "600000", "RETRYCOUNT", "7", "JUSTID")
 	}
-	w.do("XDEL", w.keys.Input, read[4].ID)
+	w.Do("XDEL", w.keys.Input, read[4].ID)
 	var seen []string
 	for after := ""; ; {
 		page, err := w.store.Pending(w.ctx, 0, alice, after, 2, time.Minute)
@@ -219,26 +219,12 @@ func TestRule15CloseRemovesTheConsumerOnlyWhenNothingIsPending(t *testing.T) {
 		_, ok := w.deadline(alice)
 		require.False(t, ok)
 	}
-	require.Empty(t, w.consumers())
+	require.Empty(t, w.Consumers(w.keys.Input, w.layout.Group()))
 	left, err := w.store.Close(w.ctx, 0, "nobody.1")
 	require.NoError(t, err)
 	require.Zero(t, left)
 	_, ok := w.deadline("nobody.1")
 	require.False(t, ok, "closing makes no session")
-}
-
-func (w *world) consumers() (names []string) {
-	rows, err := w.try("XINFO", "CONSUMERS", w.keys.Input, w.layout.Group()).ToArray()
-	require.NoError(w.t, err)
-	for _, row := range rows {
-		m, err := row.AsMap()
-		require.NoError(w.t, err)
-		field := m["name"]
-		name, err := field.ToString()
-		require.NoError(w.t, err)
-		names = append(names, name)
-	}
-	return names
 }
 
 // Trace: the answer to a done gets lost and it is asked again. "Not pending" is then our own success, if nobody else can
@@ -250,7 +236,7 @@ func TestRule18DoneAskedAgainSaysNotPending(t *testing.T) {
 	require.Equal(t, "d", verdicts(w.done(alice, back(a))))
 	require.Equal(t, "nd", verdicts(w.done(alice, back(a), back(b))))
 	require.Equal(t, "nn", verdicts(w.done(alice, back(a), back(b))))
-	require.Empty(t, w.stream(w.keys.Input))
+	require.Empty(t, w.Stream(w.keys.Input))
 }
 
 // Trace: the lease vanished (it expired while its owner could not renew, though its session lived) and nobody has taken
@@ -259,9 +245,9 @@ func TestDoneWithAFreeLeaseEndsTheEntry(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
 	l := w.own(alice, "s")
-	w.do("DEL", l.Key())
+	w.Do("DEL", l.Key())
 	require.Equal(t, "d", verdicts(w.done(alice, back(l))))
-	require.Empty(t, w.stream(w.keys.Input))
+	require.Empty(t, w.Stream(w.keys.Input))
 }
 
 // Trace: as above, but another announcement of the stream was acquired by bob meanwhile.
@@ -270,7 +256,7 @@ func TestDoneUnderAnothersLeaseIsRefused(t *testing.T) {
 	w.open(alice)
 	w.open(bob)
 	l := w.own(alice, "s")
-	w.do("DEL", l.Key())
+	w.Do("DEL", l.Key())
 	other := w.own(bob, "s")
 	require.Equal(t, "o", verdicts(w.done(alice, back(l))))
 	require.Equal(t, []string{l.Entry()}, w.pendingIDs(alice))
@@ -284,7 +270,7 @@ func TestWaitingEntryIsAHintInTheLease(t *testing.T) {
 	w.open(alice)
 	w.open(bob)
 	l := w.own(alice, "s")
-	w.do("PEXPIRE", l.Key(), "20000")
+	w.Do("PEXPIRE", l.Key(), "20000")
 	w.announce("s")
 	w.announce("s")
 	entries := w.read(bob, 10)
@@ -309,13 +295,13 @@ func TestWaitingEntryIsAHintInTheLease(t *testing.T) {
 func TestEarlyEntryIsNotTaken(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
-	w.announce("s", FieldNotBefore, strconv.FormatInt(w.now()+aged.Milliseconds(), 10))
+	w.announce("s", FieldNotBefore, strconv.FormatInt(w.Now()+aged.Milliseconds(), 10))
 	e := w.read(alice, 1)[0]
 	take := w.acquire(alice, e)[0]
 	require.Equal(t, Early, take.Verdict)
 	require.InDelta(t, aged, take.Left, float64(time.Minute))
 	require.Empty(t, w.value("s"))
-	e.NotBefore = w.now() - 1
+	e.NotBefore = w.Now() - 1
 	require.Equal(t, Acquired, w.acquire(alice, e)[0].Verdict)
 }
 
@@ -349,7 +335,7 @@ func TestEntriesOfOneStreamInOneBatch(t *testing.T) {
 	}
 	entries := w.read(alice, 5)
 	gone := &Entry{ID: held.Entry(), Key: held.Key(), Stream: "s"}
-	w.do("XDEL", w.keys.Input, held.Entry())
+	w.Do("XDEL", w.keys.Input, held.Entry())
 
 	takes := w.acquire(alice, gone, entries[0], entries[1], entries[2], entries[3], entries[4])
 	var got string

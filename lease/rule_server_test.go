@@ -20,8 +20,8 @@ func TestRule11AtMaxmemoryWhatIsHeldGoesOnAndNothingIsTaken(t *testing.T) {
 		w.own(alice, "dead"), w.own(alice, "done"), w.own(alice, "verified")
 	w.announce("new")
 	fresh := w.read(alice, 1)
-	w.do("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
-	require.ErrorContains(t, w.try("SET", "x", "y").Error(), "OOM")
+	w.Do("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+	require.ErrorContains(t, w.Try("SET", "x", "y").Error(), "OOM")
 
 	require.Equal(t, SessionLive, w.beat(alice).Status)
 	out := w.store.Renew(w.ctx, 0, alice, 1<<52, [][]*Lease{{kept}}, nil)
@@ -31,8 +31,8 @@ func TestRule11AtMaxmemoryWhatIsHeldGoesOnAndNothingIsTaken(t *testing.T) {
 	require.Equal(t, "mmm", verdicts(w.requeue(alice, back(moved), back(later).to(ToLater), back(dead).to(ToDeadLetters))))
 	require.Equal(t, "d", verdicts(w.done(alice, back(done))))
 	require.Equal(t, SessionMade, w.open(bob).Status, "a new process may come")
-	w.do("DEL", verified.Key())
-	w.setScore(w.runs()[0], -w.now())
+	w.Do("DEL", verified.Key())
+	w.setScore(w.runs()[0], -w.Now())
 	answer, err := w.store.Verify(w.ctx, 0, alice, []*Lease{verified})
 	require.NoError(t, err)
 	require.Equal(t, "k", answer, "a lease that the server forgot is not lost for lack of memory")
@@ -47,10 +47,10 @@ func TestRule11AtMaxmemoryWhatIsHeldGoesOnAndNothingIsTaken(t *testing.T) {
 	require.Empty(t, w.value("new"))
 	require.Contains(t, w.pendingIDs(alice), fresh[0].ID)
 
-	w.do("CONFIG", "SET", "maxmemory", "0")
+	w.Do("CONFIG", "SET", "maxmemory", "0")
 	require.Equal(t, Acquired, w.acquire(alice, fresh...)[0].Verdict)
-	require.EqualValues(t, 1, w.num("ZCARD", w.keys.Later))
-	require.EqualValues(t, 1, w.num("XLEN", w.keys.DeadLetters))
+	require.EqualValues(t, 1, w.Num("ZCARD", w.keys.Later))
+	require.EqualValues(t, 1, w.Num("XLEN", w.keys.DeadLetters))
 	require.Len(t, w.read(alice, 10), 1, "the one that moved")
 }
 
@@ -65,7 +65,7 @@ func TestRule16NothingThatDecidesIsMarkedReadOnly(t *testing.T) {
 			require.Equal(t, name, cmd.Commands()[0])
 		}
 	}
-	read := w.client.B().Xreadgroup().Group("g", "c").Streams().Key("k").Id(">").Build()
+	read := w.Client.B().Xreadgroup().Group("g", "c").Streams().Key("k").Id(">").Build()
 	require.False(t, read.IsReadOnly())
 }
 
@@ -96,7 +96,7 @@ func TestDemotedServerDecidesNothing(t *testing.T) {
 	require.NoError(t, w.store.Agree(w.ctx))
 	w.open(alice)
 	l := w.own(alice, "s")
-	require.EqualValues(t, 1, w.num("WAIT", "1", "20000"))
+	require.EqualValues(t, 1, w.Num("WAIT", "1", "20000"))
 
 	demoted := w.as(replica.Client(t))
 	for script, err := range demoted.everyCall(l) {
@@ -114,7 +114,7 @@ func TestDemotedServerDecidesNothing(t *testing.T) {
 func TestForgottenScriptsAreSentAgain(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
-	flush := func() { w.do("SCRIPT", "FLUSH", "SYNC") }
+	flush := func() { w.Do("SCRIPT", "FLUSH", "SYNC") }
 	a, b := w.own(alice, "a"), w.own(alice, "b")
 	flush()
 	require.Equal(t, SessionLive, w.beat(alice).Status)
@@ -168,7 +168,7 @@ func TestOpenNamesTheMissingRight(t *testing.T) {
 	} {
 		t.Run(rule, func(t *testing.T) {
 			w := worldOn(t, server)
-			w.do("FLUSHALL")
+			w.Do("FLUSHALL")
 			_, err := w.as(w.user(rule)).store.Open(w.ctx, 0, alice, 0)
 			require.Error(t, err)
 			for _, want := range wants {
@@ -212,7 +212,7 @@ func TestOpenNamesTheKeyOfAnotherType(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.do("HSET", key(w), "f", "v")
+			w.Do("HSET", key(w), "f", "v")
 			_, err := w.store.Open(w.ctx, 0, alice, 0)
 			require.ErrorContains(t, err, "WRONGTYPE")
 			require.ErrorContains(t, err, key(w))
@@ -230,8 +230,8 @@ func TestLeaseKeyOfAnotherType(t *testing.T) {
 			w := newWorld(t)
 			w.open(alice)
 			l, other := w.own(alice, "s"), w.own(alice, "other")
-			w.do("DEL", l.Key())
-			w.do(append([]string{spoil[0], l.Key()}, spoil[1:]...)...)
+			w.Do("DEL", l.Key())
+			w.Do(append([]string{spoil[0], l.Key()}, spoil[1:]...)...)
 			e := &Entry{ID: l.Entry(), Key: l.Key(), Stream: "s"}
 
 			takes := w.acquire(alice, e, &Entry{ID: other.Entry(), Key: other.Key(), Stream: "other"})
@@ -247,7 +247,7 @@ func TestLeaseKeyOfAnotherType(t *testing.T) {
 			r := back(l)
 			r.Token = AnyToken
 			require.Equal(t, "m", verdicts(w.requeue(alice, r)))
-			require.EqualValues(t, 1, w.num("EXISTS", l.Key()), "what is not ours is not deleted")
+			require.EqualValues(t, 1, w.Num("EXISTS", l.Key()), "what is not ours is not deleted")
 		})
 	}
 }
@@ -268,7 +268,7 @@ func TestDestroyedGroup(t *testing.T) {
 	w.open(alice)
 	l := w.own(alice, "s")
 	w.announce("waits")
-	w.do("XGROUP", "DESTROY", w.keys.Input, w.layout.Group())
+	w.Do("XGROUP", "DESTROY", w.keys.Input, w.layout.Group())
 
 	require.Equal(t, "k", w.renew(alice, l).Verdicts)
 	_, err := w.store.Read(w.ctx, 0, alice, 1, time.Millisecond)
@@ -299,7 +299,7 @@ func TestFlushAll(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
 	l := w.own(alice, "s")
-	w.do("FLUSHALL")
+	w.Do("FLUSHALL")
 	r := w.renew(alice, l)
 	require.Equal(t, SessionMade, r.Status)
 	require.True(t, r.Settling)
@@ -362,12 +362,12 @@ func TestEveryCallMayBeAskedTwice(t *testing.T) {
 			require.NoError(t, err)
 		}
 		for _, key := range []string{w.keys.Input, w.keys.DeadLetters} {
-			for _, e := range w.stream(key) {
+			for _, e := range w.Stream(key) {
 				stands = append(stands, key+" "+e.FieldValues[FieldAnnouncement])
 			}
 		}
-		stands = append(stands, w.consumers()...)
-		keys, err := w.try("KEYS", "*").AsStrSlice()
+		stands = append(stands, w.Consumers(w.keys.Input, w.layout.Group())...)
+		keys, err := w.Try("KEYS", "*").AsStrSlice()
 		require.NoError(t, err)
 		require.ElementsMatch(t, []string{w.keys.Input, w.keys.DeadLetters, w.keys.Sessions, w.keys.Token}, keys)
 		require.Zero(t, len(w.pendingIDs(alice)))
@@ -399,7 +399,7 @@ func TestRunnerTellsOfEveryCall(t *testing.T) {
 	w := newWorld(t)
 	var names []string
 	var failed int
-	w.store = NewStore(w.layout, w.set, w.client, w.client, func(script string, took time.Duration, err error) {
+	w.store = NewStore(w.layout, w.set, w.Client, w.Client, func(script string, took time.Duration, err error) {
 		require.Positive(t, took)
 		names = append(names, script)
 		if err != nil {
@@ -411,8 +411,8 @@ func TestRunnerTellsOfEveryCall(t *testing.T) {
 	w.store.Renew(w.ctx, 0, alice, 0, [][]*Lease{{l}, {l}}, nil)
 	require.Equal(t, []string{"open", "acquire", "renew", "renew"}, names)
 	require.Zero(t, failed)
-	w.do("DEL", w.keys.Sessions)
-	w.do("SET", w.keys.Sessions, "x")
+	w.Do("DEL", w.keys.Sessions)
+	w.Do("SET", w.keys.Sessions, "x")
 	_, err := w.store.Beat(w.ctx, 0, alice, false)
 	_, ok := rueidis.IsRedisErr(err)
 	require.True(t, ok)

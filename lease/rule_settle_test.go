@@ -17,7 +17,7 @@ func TestRule05AbsentSessionIsAdoptedNotDead(t *testing.T) {
 	l := w.own(alice, "s")
 	w.announce("other")
 	entries := w.read(alice, 1)
-	w.do("ZREM", w.keys.Sessions, alice)
+	w.Do("ZREM", w.keys.Sessions, alice)
 
 	require.Zero(t, w.beat(bob).Dead)
 	status, takes, err := w.store.Acquire(w.ctx, 0, alice, entries)
@@ -32,10 +32,10 @@ func TestRule05AbsentSessionIsAdoptedNotDead(t *testing.T) {
 	require.Equal(t, SessionLive, w.beat(alice).Status)
 	deadline, ok := w.deadline(alice)
 	require.True(t, ok)
-	require.InDelta(t, w.now()+10_000, deadline, 5000)
+	require.InDelta(t, w.Now()+10_000, deadline, 5000)
 	require.Equal(t, Acquired, w.acquire(alice, entries...)[0].Verdict)
 
-	w.do("ZREM", w.keys.Sessions, alice)
+	w.Do("ZREM", w.keys.Sessions, alice)
 	require.Equal(t, SessionMade, w.beat(alice).Status)
 }
 
@@ -55,7 +55,7 @@ func checkSettling(t *testing.T, w *world, l *Lease, parked []*Entry) {
 	require.NoError(t, err)
 	require.Equal(t, "kl", kept)
 	require.Equal(t, alice+" "+l.tag, w.value("s"))
-	require.GreaterOrEqual(t, w.text("GET", w.keys.Token), formatToken(l.Token()))
+	require.GreaterOrEqual(t, w.Text("GET", w.keys.Token), formatToken(l.Token()))
 	require.Equal(t, "kl", w.renew(alice, l, other).Verdicts)
 	kept, err = w.store.Verify(w.ctx, 0, alice, []*Lease{l})
 	require.NoError(t, err)
@@ -76,7 +76,7 @@ func TestRule07ChangedServerSettles(t *testing.T) {
 	l := w.own(alice, "s")
 	w.announce("parked")
 	parked := w.read(alice, 1)
-	w.do("DEL", l.Key(), w.keys.Token)
+	w.Do("DEL", l.Key(), w.keys.Token)
 	w.setScore("closed.1", 0)
 	w.kill(bob)
 	w.forget()
@@ -89,7 +89,7 @@ func TestRule07ChangedServerSettles(t *testing.T) {
 	require.True(t, beat.Settling)
 	require.Equal(t, 1, beat.Dead, "closed sessions only: the others may have beaten the old server")
 	deadline, _ := w.deadline(bob)
-	require.InDelta(t, w.now()+10_000, deadline, 5000)
+	require.InDelta(t, w.Now()+10_000, deadline, 5000)
 	score, _ := w.deadline("closed.1")
 	require.Zero(t, score)
 	require.Equal(t, []string{"!run:" + beat.Server}, w.runs())
@@ -114,7 +114,7 @@ func TestRule07RestartedServerSettles(t *testing.T) {
 			if keep {
 				require.Equal(t, SessionLive, beat.Status)
 				require.Equal(t, "k", w.renew(alice, l).Verdicts)
-				w.do("DEL", l.Key(), w.keys.Token)
+				w.Do("DEL", l.Key(), w.keys.Token)
 				checkSettling(t, w, l, parked)
 				return
 			}
@@ -146,17 +146,17 @@ func TestRule07NoServerNotedCountsAsChanged(t *testing.T) {
 	require.False(t, w.open(bob).Settling)
 	w.announce("s")
 	entries := w.read(alice, 1)
-	w.do("ZREM", w.keys.Sessions, w.runs()[0])
+	w.Do("ZREM", w.keys.Sessions, w.runs()[0])
 	status, _, err := w.store.Acquire(w.ctx, 0, alice, entries)
 	require.NoError(t, err)
 	require.Equal(t, SessionWait, status)
 	require.True(t, w.open(alice).Settling)
 	require.True(t, w.beat(bob).Settling)
 
-	w.do("DEL", w.keys.Sessions)
+	w.Do("DEL", w.keys.Sessions)
 	require.True(t, w.open(alice).Settling, "a group that was there")
 
-	w.do("ZADD", w.keys.Sessions, "-2", "!run:other")
+	w.Do("ZADD", w.keys.Sessions, "-2", "!run:other")
 	status, _, err = w.store.Acquire(w.ctx, 0, alice, entries)
 	require.NoError(t, err)
 	require.Equal(t, SessionWait, status, "two servers noted count as changed too")
@@ -171,20 +171,20 @@ func TestRule07SettlesForTheGreatestTTLOfTheFleet(t *testing.T) {
 	w.open(alice)
 	long := *w
 	long.set.SessionTTL = time.Minute
-	long.store = NewStore(w.layout, long.set, w.client, w.client, nil)
+	long.store = NewStore(w.layout, long.set, w.Client, w.Client, nil)
 	long.open(bob)
 	ttl, _ := w.deadline("!ttl")
 	require.EqualValues(t, -60_000, ttl)
-	w.setScore(w.runs()[0], -(w.now() - 30_000))
+	w.setScore(w.runs()[0], -(w.Now() - 30_000))
 	require.True(t, w.beat(alice).Settling)
-	w.setScore(w.runs()[0], -(w.now() - 61_000))
+	w.setScore(w.runs()[0], -(w.Now() - 61_000))
 	require.False(t, w.beat(alice).Settling)
 
 	w.forget()
-	w.do("ZADD", w.keys.Sessions, "-60000", "!ttl")
+	w.Do("ZADD", w.keys.Sessions, "-60000", "!ttl")
 	w.beat(alice)
 	deadline, _ := w.deadline(bob)
-	require.InDelta(t, w.now()+60_000, deadline, 5000)
+	require.InDelta(t, w.Now()+60_000, deadline, 5000)
 }
 
 // Trace: Redis is out of reach for everybody for a minute. To the first one back, all others would look dead, unless the
@@ -192,7 +192,7 @@ func TestRule07SettlesForTheGreatestTTLOfTheFleet(t *testing.T) {
 func TestRule07GapInAllBeatsIsAddedToTheLivingOnly(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
-	now := w.now()
+	now := w.Now()
 	last := now - 60_000
 	w.setScore("!beat", -last)
 	w.setScore("living.1", last+8000)
@@ -224,7 +224,7 @@ func TestRule07GapInAllBeatsIsAddedToTheLivingOnly(t *testing.T) {
 func TestRule07ShortGapChangesNothing(t *testing.T) {
 	w := newWorld(t, func(s *Settings) { s.Gap = time.Hour })
 	w.open(alice)
-	last := w.now() - 60_000
+	last := w.Now() - 60_000
 	w.setScore("!beat", -last)
 	w.setScore("bob.1", last+8000)
 	require.Equal(t, 1, w.beat(alice).Dead)
@@ -237,7 +237,7 @@ func TestRule07ShortGapChangesNothing(t *testing.T) {
 func TestRule07ClockGoneBack(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
-	ahead := w.now() + aged.Milliseconds()
+	ahead := w.Now() + aged.Milliseconds()
 	w.setScore("!beat", -ahead)
 	w.setScore("bob.1", ahead+8000)
 	w.setScore("closed.1", 0)
@@ -248,16 +248,16 @@ func TestRule07ClockGoneBack(t *testing.T) {
 	score, _ = w.deadline("closed.1")
 	require.Zero(t, score)
 	since, _ := w.deadline(w.runs()[0])
-	require.InDelta(t, w.now(), -since, 5000)
+	require.InDelta(t, w.Now(), -since, 5000)
 	noted, _ := w.deadline("!beat")
-	require.InDelta(t, w.now(), -noted, 5000)
+	require.InDelta(t, w.Now(), -noted, 5000)
 }
 
 // Trace: a clock that goes forward by an hour looks like a gap in all beats: nobody dies of it.
 func TestRule07ClockGoneForwardKillsNobody(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
-	now := w.now()
+	now := w.Now()
 	w.setScore("!beat", -(now - aged.Milliseconds()))
 	w.setScore(bob, now-aged.Milliseconds()+9000)
 	require.Zero(t, w.beat(alice).Dead)
@@ -269,7 +269,7 @@ func TestRule07VerifySetsNothingOutsideOfSettling(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
 	l := w.own(alice, "s")
-	w.do("DEL", l.Key())
+	w.Do("DEL", l.Key())
 	require.Equal(t, "l", w.renew(alice, l).Verdicts)
 	kept, err := w.store.Verify(w.ctx, 0, alice, []*Lease{l})
 	require.NoError(t, err)
@@ -297,7 +297,7 @@ func TestRule07LateVerifySetsNothing(t *testing.T) {
 // user is a client that may call all but what rules take away, "-info".
 func (w *world) user(rules ...string) rueidis.Client {
 	w.t.Helper()
-	w.do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", ">secret", "~*", "&*", "+@all"}, rules...)...)
+	w.Do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", ">secret", "~*", "&*", "+@all"}, rules...)...)
 	option := w.server.ClientOption()
 	option.Username, option.Password = "limited", "secret"
 	client, err := rueidis.NewClient(option)
@@ -346,10 +346,10 @@ func TestRule07SettlingTurnedOff(t *testing.T) {
 	entries := w.read(alice, 1)
 	w.forget()
 	w.set.Settle = false
-	off := w.as(w.client)
+	off := w.as(w.Client)
 	beat := off.beat(alice)
 	require.False(t, beat.Settling)
 	require.Empty(t, beat.Server)
 	require.Equal(t, Acquired, off.acquire(alice, entries...)[0].Verdict)
-	require.Equal(t, strconv.Itoa(-1), w.text("ZSCORE", w.keys.Sessions, "!run:0123456789abcdef"), "the books are left to others")
+	require.Equal(t, strconv.Itoa(-1), w.Text("ZSCORE", w.keys.Sessions, "!run:0123456789abcdef"), "the books are left to others")
 }

@@ -48,7 +48,7 @@ func TestRule02TokensStayAboveTheFloorWhenTheServerForgot(t *testing.T) {
 		},
 		"verify": func(w *world, l *Lease) {
 			w.forget()
-			w.do("DEL", l.Key())
+			w.Do("DEL", l.Key())
 			high := &Lease{key: l.key, tag: formatToken(floor) + " " + l.Entry()}
 			kept, err := w.store.Verify(w.ctx, 0, alice, []*Lease{high})
 			require.NoError(w.t, err)
@@ -61,15 +61,15 @@ func TestRule02TokensStayAboveTheFloorWhenTheServerForgot(t *testing.T) {
 			w := newWorld(t)
 			w.open(alice)
 			l := w.own(alice, "s")
-			w.do("DEL", w.keys.Token)
+			w.Do("DEL", w.keys.Token)
 			tell(w, l)
-			require.Equal(t, formatToken(floor), w.text("GET", w.keys.Token))
+			require.Equal(t, formatToken(floor), w.Text("GET", w.keys.Token))
 			next := w.own(alice, "next").Token()
 			require.Greater(t, next, floor)
 			// A floor that is lower takes nothing back.
 			_, err := w.store.Open(w.ctx, 0, alice, 1)
 			require.NoError(t, err)
-			require.Equal(t, formatToken(next), w.text("GET", w.keys.Token))
+			require.Equal(t, formatToken(next), w.Text("GET", w.keys.Token))
 		})
 	}
 }
@@ -80,7 +80,7 @@ func TestRule02LostTokenKeyGoesOnFromTheClock(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
 	before := w.own(alice, "a").Token()
-	w.do("DEL", w.keys.Token)
+	w.Do("DEL", w.keys.Token)
 	require.Greater(t, w.own(alice, "b").Token(), before)
 }
 
@@ -89,14 +89,14 @@ func TestRule02TokensAreExactUpToTheirLimit(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
 	const last = 1<<53 - 10
-	w.do("SET", w.keys.Token, strconv.Itoa(last))
+	w.Do("SET", w.keys.Token, strconv.Itoa(last))
 	w.announce("a")
 	w.announce("b")
 	w.announce("c")
 	for i, take := range w.acquire(alice, w.read(alice, 3)...) {
 		require.Equal(t, api.Token(last+1+i), take.Token)
 	}
-	require.Equal(t, strconv.Itoa(last+3), w.text("GET", w.keys.Token))
+	require.Equal(t, strconv.Itoa(last+3), w.Text("GET", w.keys.Token))
 }
 
 // Trace: Lua's ".." writes a token of today as 1.79e+15, which parses as another lease's value or as none.
@@ -105,13 +105,13 @@ func TestRule19TokensAreWrittenInFull(t *testing.T) {
 	w.open(alice)
 	l := w.own(alice, "s")
 	digits := regexp.MustCompile(`^[0-9]{16}$`)
-	require.Regexp(t, digits, w.text("GET", w.keys.Token))
+	require.Regexp(t, digits, w.Text("GET", w.keys.Token))
 	require.Regexp(t, digits, strings.Fields(w.value("s"))[1])
 	r := back(l)
 	r.Dest, r.Reason = ToDeadLetters, "test"
 	require.Equal(t, "m", verdicts(w.requeue(alice, r)))
-	require.Regexp(t, regexp.MustCompile(`^[0-9]{13}$`), w.stream(w.keys.DeadLetters)[0].FieldValues[FieldDeadAt])
-	require.Regexp(t, regexp.MustCompile(`^-?[0-9]{1,13}$`), w.text("ZSCORE", w.keys.Sessions, alice))
+	require.Regexp(t, regexp.MustCompile(`^[0-9]{13}$`), w.Stream(w.keys.DeadLetters)[0].FieldValues[FieldDeadAt])
+	require.Regexp(t, regexp.MustCompile(`^-?[0-9]{1,13}$`), w.Text("ZSCORE", w.keys.Sessions, alice))
 }
 
 // Trace: unpack of more than some 8,000 values raises in Lua, half-way through a batch.
@@ -145,7 +145,7 @@ func TestRule19LargestBatchRuns(t *testing.T) {
 	}
 	w.forget()
 	for _, l := range leases {
-		w.do("DEL", l.Key())
+		w.Do("DEL", l.Key())
 	}
 	require.Equal(t, all(Missing), w.renew(alice, leases...).Verdicts)
 	kept, err := w.store.Verify(w.ctx, 0, alice, leases)
@@ -156,11 +156,11 @@ func TestRule19LargestBatchRuns(t *testing.T) {
 		returns[i].Dest, returns[i].Delay = ToLater, aged
 	}
 	require.Equal(t, all(Moved), verdicts(w.requeue(alice, returns...)))
-	require.EqualValues(t, MaxMaxBatch, w.num("ZCARD", w.keys.Later))
-	members, err := w.try("ZRANGE", w.keys.Later, "0", "-1").AsStrSlice()
+	require.EqualValues(t, MaxMaxBatch, w.Num("ZCARD", w.keys.Later))
+	members, err := w.Try("ZRANGE", w.keys.Later, "0", "-1").AsStrSlice()
 	require.NoError(t, err)
 	for _, m := range members {
-		w.do("ZADD", w.keys.Later, "1", m)
+		w.Do("ZADD", w.keys.Later, "1", m)
 	}
 	moved, due, err := w.store.Promote(w.ctx, 0, MaxMaxBatch-1)
 	require.NoError(t, err)
@@ -177,6 +177,6 @@ func TestRule19LargestBatchRuns(t *testing.T) {
 		returns = append(returns, back(w.lease(alice, entries[i], take.Token)))
 	}
 	require.Equal(t, all(Finished), verdicts(w.done(alice, returns...)))
-	require.EqualValues(t, 0, w.num("XLEN", w.keys.Input))
+	require.EqualValues(t, 0, w.Num("XLEN", w.keys.Input))
 	require.Empty(t, w.pendingIDs(alice))
 }

@@ -43,16 +43,16 @@ func TestEveryScriptRuns(t *testing.T) {
 	require.Equal(t, "k", kept)
 
 	later := back(l)
-	later.Dest, later.At, later.Retries = ToLater, w.now()+aged.Milliseconds(), 1
+	later.Dest, later.At, later.Retries = ToLater, w.Now()+aged.Milliseconds(), 1
 	require.Equal(t, "m", verdicts(w.requeue(alice, later)))
 	require.Empty(t, w.value("one"))
-	require.EqualValues(t, 1, w.num("ZCARD", w.keys.Later))
+	require.EqualValues(t, 1, w.Num("ZCARD", w.keys.Later))
 	moved, due, err := w.store.Promote(w.ctx, 0, 10)
 	require.NoError(t, err)
 	require.Equal(t, []int{0, 0}, []int{moved, due})
-	member, err := w.try("ZRANGE", w.keys.Later, "0", "0").AsStrSlice()
+	member, err := w.Try("ZRANGE", w.keys.Later, "0", "0").AsStrSlice()
 	require.NoError(t, err)
-	w.do("ZADD", w.keys.Later, "1", member[0])
+	w.Do("ZADD", w.keys.Later, "1", member[0])
 	require.Equal(t, 1, w.beat(alice).Due)
 	moved, due, err = w.store.Promote(w.ctx, 0, 10)
 	require.NoError(t, err)
@@ -67,11 +67,11 @@ func TestEveryScriptRuns(t *testing.T) {
 	require.Zero(t, left)
 	require.Equal(t, "d", verdicts(w.done(alice, back(l))))
 	require.Empty(t, w.value("one"))
-	require.Empty(t, w.stream(w.keys.Input))
+	require.Empty(t, w.Stream(w.keys.Input))
 	left, err = w.store.Close(w.ctx, 0, alice)
 	require.NoError(t, err)
 	require.Zero(t, left)
-	require.EqualValues(t, len(w.books()), w.num("ZCARD", w.keys.Sessions))
+	require.EqualValues(t, len(w.books()), w.Num("ZCARD", w.keys.Sessions))
 }
 
 // TestEveryScriptIsHeaded holds the head that each script file promises its reader, and that comments stay at home.
@@ -92,7 +92,7 @@ func TestEveryScriptIsHeaded(t *testing.T) {
 }
 
 func (w *world) books() []string {
-	members, err := w.try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
+	members, err := w.Try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
 	require.NoError(w.t, err)
 	return members
 }

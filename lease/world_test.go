@@ -12,15 +12,17 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/test/console"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
 // world is a server with one partition of one service, and a store on it.
 type world struct {
+	console.Console
+
 	t      testing.TB
 	ctx    context.Context
 	server *servers.Server
-	client rueidis.Client
 	layout *cluster.Layout
 	keys   *cluster.Keys
 	set    Settings
@@ -50,61 +52,22 @@ func worldOn(t testing.TB, server *servers.Server, changes ...func(*Settings)) *
 	layout, err := cluster.NewLayout("shop", 1)
 	require.NoError(t, err)
 	w := &world{
-		t: t, ctx: context.Background(), server: server, client: server.Client(t),
+		t: t, ctx: context.Background(), server: server, Console: console.Console{T: t, Client: server.Client(t)},
 		layout: layout, keys: layout.Keys(0), set: testSettings(), clock: NewClock(),
 	}
 	for _, change := range changes {
 		change(&w.set)
 	}
-	w.store = NewStore(layout, w.set, w.client, w.client, nil)
+	w.store = NewStore(layout, w.set, w.Client, w.Client, nil)
 	return w
 }
 
 // as is the same world seen by another client.
 func (w *world) as(client rueidis.Client) *world {
 	other := *w
-	other.client = client
+	other.Client = client
 	other.store = NewStore(w.layout, w.set, client, client, nil)
 	return &other
-}
-
-func (w *world) try(args ...string) rueidis.RedisResult {
-	return w.client.Do(w.ctx, w.client.B().Arbitrary(args...).Build())
-}
-
-func (w *world) do(args ...string) rueidis.RedisMessage {
-	w.t.Helper()
-	message, err := w.try(args...).ToMessage()
-	if !rueidis.IsRedisNil(err) {
-		require.NoError(w.t, err, "%q", args)
-	}
-	return message
-}
-
-func (w *world) num(args ...string) int64 {
-	w.t.Helper()
-	n, err := w.try(args...).AsInt64()
-	require.NoError(w.t, err, "%q", args)
-	return n
-}
-
-func (w *world) text(args ...string) string {
-	w.t.Helper()
-	text, err := w.try(args...).ToString()
-	if !rueidis.IsRedisNil(err) {
-		require.NoError(w.t, err, "%q", args)
-	}
-	return text
-}
-
-// now is the server's clock, ms.
-func (w *world) now() int64 {
-	w.t.Helper()
-	at, err := w.try("TIME").AsStrSlice()
-	require.NoError(w.t, err)
-	s, _ := strconv.ParseInt(at[0], 10, 64)
-	us, _ := strconv.ParseInt(at[1], 10, 64)
-	return s*1000 + us/1000
 }
 
 func (w *world) open(consumer string) Beat {
@@ -126,7 +89,7 @@ func (w *world) announce(stream string, more ...string) string {
 	w.t.Helper()
 	text, err := EncodeAnnouncement(stream, nil)
 	require.NoError(w.t, err)
-	return w.text(append([]string{"XADD", w.keys.Input, "*", FieldAnnouncement, text}, more...)...)
+	return w.Text(append([]string{"XADD", w.keys.Input, "*", FieldAnnouncement, text}, more...)...)
 }
 
 // read delivers up to n entries to consumer.
@@ -211,16 +174,16 @@ func verdicts(outcomes []Outcome) string {
 }
 
 // value is the text of a lease key, empty when there is none.
-func (w *world) value(stream string) string { return w.text("GET", w.keys.Lease(stream)) }
+func (w *world) value(stream string) string { return w.Text("GET", w.keys.Lease(stream)) }
 
 func (w *world) pttl(key string) time.Duration {
-	return time.Duration(w.num("PTTL", key)) * time.Millisecond
+	return time.Duration(w.Num("PTTL", key)) * time.Millisecond
 }
 
 // deadline is the score of a member of the session set; ok is false when it is not there.
 func (w *world) deadline(member string) (score int64, ok bool) {
 	w.t.Helper()
-	text := w.text("ZSCORE", w.keys.Sessions, member)
+	text := w.Text("ZSCORE", w.keys.Sessions, member)
 	if text == "" {
 		return 0, false
 	}
@@ -232,7 +195,7 @@ func (w *world) deadline(member string) (score int64, ok bool) {
 func (w *world) setScore(member string, score int64) {
 	w.t.Helper()
 	// The PEXPIRE lets it pass at maxmemory too.
-	w.do("EVAL", "redis.call('PEXPIRE', KEYS[1], 1e9) return redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])",
+	w.Do("EVAL", "redis.call('PEXPIRE', KEYS[1], 1e9) return redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])",
 		"1", w.keys.Sessions, strconv.FormatInt(score, 10), member)
 }
 
@@ -242,8 +205,8 @@ func (w *world) kill(consumer string) { w.setScore(consumer, 1) }
 // forget makes the server look like a successor of the one that the books know.
 func (w *world) forget() {
 	w.t.Helper()
-	w.do("ZREMRANGEBYSCORE", w.keys.Sessions, "-inf", "(0")
-	w.do("ZADD", w.keys.Sessions, strconv.FormatInt(-w.now(), 10), "!beat",
+	w.Do("ZREMRANGEBYSCORE", w.keys.Sessions, "-inf", "(0")
+	w.Do("ZADD", w.keys.Sessions, strconv.FormatInt(-w.Now(), 10), "!beat",
 		strconv.FormatInt(-w.set.SessionTTL.Milliseconds(), 10), "!ttl", "-1", "!run:0123456789abcdef")
 }
 
@@ -257,7 +220,7 @@ func (w *world) settled() {
 
 func (w *world) runs() (members []string) {
 	w.t.Helper()
-	all, err := w.try("ZRANGE", w.keys.Sessions, "0", "-1").AsStrSlice()
+	all, err := w.Try("ZRANGE", w.keys.Sessions, "0", "-1").AsStrSlice()
 	require.NoError(w.t, err)
 	for _, m := range all {
 		if strings.HasPrefix(m, "!run:") {
@@ -270,7 +233,7 @@ func (w *world) runs() (members []string) {
 // pendingIDs are the entries pending for a consumer.
 func (w *world) pendingIDs(consumer string) (ids []string) {
 	w.t.Helper()
-	page, err := w.try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "10000", consumer).ToArray()
+	page, err := w.Try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "10000", consumer).ToArray()
 	require.NoError(w.t, err)
 	for _, row := range page {
 		parts, err := row.ToArray()
@@ -280,14 +243,6 @@ func (w *world) pendingIDs(consumer string) (ids []string) {
 		ids = append(ids, id)
 	}
 	return ids
-}
-
-// stream is what stands in a stream.
-func (w *world) stream(key string) []rueidis.XRangeEntry {
-	w.t.Helper()
-	entries, err := w.try("XRANGE", key, "-", "+").AsXRange()
-	require.NoError(w.t, err)
-	return entries
 }
 
 // containsLine reports whether text, which may be a verbatim string of RESP3, has a line.

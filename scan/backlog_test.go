@@ -25,14 +25,14 @@ func (o *office) backlog(i *scan.Inspector) scan.Backlog {
 func (o *office) waiting(p int) (n int) {
 	o.t.Helper()
 	k := o.layout.Keys(p)
-	groups, err := o.try("XINFO", "GROUPS", k.Input).ToArray()
+	groups, err := o.Try("XINFO", "GROUPS", k.Input).ToArray()
 	require.NoError(o.t, err)
 	fields, err := groups[0].AsMap()
 	require.NoError(o.t, err)
 	last := fields["last-delivered-id"]
 	at, err := last.ToString()
 	require.NoError(o.t, err)
-	for _, e := range o.stream(k.Input) {
+	for _, e := range o.Stream(k.Input) {
 		if lease.CompareIDs(e.ID, at) > 0 {
 			n++
 		}
@@ -43,7 +43,7 @@ func (o *office) waiting(p int) (n int) {
 // serverLag is what the server says itself.
 func (o *office) serverLag(p int) (n int, known bool) {
 	o.t.Helper()
-	groups, err := o.try("XINFO", "GROUPS", o.layout.Keys(p).Input).ToArray()
+	groups, err := o.Try("XINFO", "GROUPS", o.layout.Keys(p).Input).ToArray()
 	require.NoError(o.t, err)
 	fields, err := groups[0].AsMap()
 	require.NoError(o.t, err)
@@ -58,7 +58,7 @@ func TestBacklogOfNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.Equal(t, scan.Backlog{Partition: 1, At: all[1].At, LagBy: scan.LagCounted}, all[1])
-	require.WithinDuration(t, time.UnixMilli(o.now()), all[1].At, time.Minute)
+	require.WithinDuration(t, time.UnixMilli(o.Now()), all[1].At, time.Minute)
 
 	o.announce(1, "before the group")
 	all, err = o.inspector().Backlog(o.ctx)
@@ -74,11 +74,11 @@ func TestBacklogOfEverything(t *testing.T) {
 	o.open(0, "a.1")
 	o.open(0, "b.1")
 	// A hundred seconds ago; the IDs of what follows are greater.
-	past := o.now() - 100_000
+	past := o.Now() - 100_000
 	text, err := lease.EncodeAnnouncement("old", nil)
 	require.NoError(t, err)
-	o.do("XADD", k.Input, fmt.Sprintf("%d-1", past), lease.FieldAnnouncement, text)
-	o.do("XADD", k.Input, fmt.Sprintf("%d-1", past+40_000), lease.FieldAnnouncement, text)
+	o.Do("XADD", k.Input, fmt.Sprintf("%d-1", past), lease.FieldAnnouncement, text)
+	o.Do("XADD", k.Input, fmt.Sprintf("%d-1", past+40_000), lease.FieldAnnouncement, text)
 	for n := range 20 {
 		o.announce(0, "s"+strconv.Itoa(n))
 	}
@@ -86,10 +86,10 @@ func TestBacklogOfEverything(t *testing.T) {
 	entries = append(entries, o.read(0, "b.1", 10)...)
 	o.requeue(0, "b.1", giving(entries[9], lease.ToDeadLetters, "retries: x"))
 	later := giving(entries[10], lease.ToLater, "")
-	later.At = o.now() + time.Hour.Milliseconds()
+	later.At = o.Now() + time.Hour.Milliseconds()
 	o.requeue(0, "b.1", later)
 	o.done(0, "b.1", entries[1])
-	o.do("ZADD", k.Later, "5", "due")
+	o.Do("ZADD", k.Later, "5", "due")
 
 	b := o.backlog(i)
 	require.Equal(t, 19, b.Length)
@@ -126,7 +126,7 @@ func TestBacklogIsTheCountWhereTheServerIsWrong(t *testing.T) {
 	same(10)
 	o.read(0, "a.1", 2)
 	same(8)
-	o.do("XDEL", k.Input, ids[2])
+	o.Do("XDEL", k.Input, ids[2])
 	same(7)
 	_, known := o.serverLag(0)
 	require.False(t, known, "the server does not know after a deletion ahead of the group")
@@ -136,24 +136,24 @@ func TestBacklogIsTheCountWhereTheServerIsWrong(t *testing.T) {
 	require.True(t, known)
 	require.NotEqual(t, 6, wrong, "the server is wrong once the group has gone past it")
 
-	o.do("XGROUP", "SETID", k.Input, o.layout.Group(), ids[6])
+	o.Do("XGROUP", "SETID", k.Input, o.layout.Group(), ids[6])
 	same(3)
-	o.do("XGROUP", "SETID", k.Input, o.layout.Group(), ids[0])
+	o.Do("XGROUP", "SETID", k.Input, o.layout.Group(), ids[0])
 	same(8)
-	o.do("XGROUP", "SETID", k.Input, o.layout.Group(), "0")
+	o.Do("XGROUP", "SETID", k.Input, o.layout.Group(), "0")
 	same(9)
-	o.do("XGROUP", "SETID", k.Input, o.layout.Group(), "$")
+	o.Do("XGROUP", "SETID", k.Input, o.layout.Group(), "$")
 	same(0)
-	o.do("XGROUP", "SETID", k.Input, o.layout.Group(), ids[1])
+	o.Do("XGROUP", "SETID", k.Input, o.layout.Group(), ids[1])
 	same(7)
-	o.do("XTRIM", k.Input, "MAXLEN", "4")
+	o.Do("XTRIM", k.Input, "MAXLEN", "4")
 	same(4)
 	o.read(0, "a.1", 1)
 	same(3)
-	o.do("XDEL", k.Input, ids[7], ids[8], ids[9])
+	o.Do("XDEL", k.Input, ids[7], ids[8], ids[9])
 	same(0)
 	// The greatest ID there is: nothing comes after it, and it is no exclusive start.
-	o.do("XGROUP", "SETID", k.Input, o.layout.Group(), "18446744073709551615-18446744073709551615")
+	o.Do("XGROUP", "SETID", k.Input, o.layout.Group(), "18446744073709551615-18446744073709551615")
 	same(0)
 }
 
@@ -166,7 +166,7 @@ func TestBacklogAgreesWithACount(t *testing.T) {
 	counting := o.inspector()
 	few := o.inspector(func(c *scan.InspectorConfig) { c.CountLimit = 3 })
 	rapid.Check(t, func(t *rapid.T) {
-		o.do("FLUSHALL")
+		o.Do("FLUSHALL")
 		require.NoError(t, o.leases.Agree(o.ctx))
 		o.open(0, "a.1")
 		var entries []*lease.Entry
@@ -193,11 +193,11 @@ func TestBacklogAgreesWithACount(t *testing.T) {
 				}
 			case "delete":
 				if len(ids) > 0 {
-					o.do("XDEL", k.Input, rapid.SampledFrom(ids).Draw(t, "id"))
+					o.Do("XDEL", k.Input, rapid.SampledFrom(ids).Draw(t, "id"))
 				}
 			case "setid":
 				if len(ids) > 0 {
-					o.do("XGROUP", "SETID", k.Input, o.layout.Group(), rapid.SampledFrom(ids).Draw(t, "at"))
+					o.Do("XGROUP", "SETID", k.Input, o.layout.Group(), rapid.SampledFrom(ids).Draw(t, "at"))
 				}
 			}
 		}
@@ -243,7 +243,7 @@ func TestBacklogBeyondWhatIsCounted(t *testing.T) {
 	require.Equal(t, scan.LagTold, b.LagBy)
 	require.Equal(t, scan.LagTold, o.backlog(none).LagBy)
 
-	o.do("XDEL", k.Input, ids[2000])
+	o.Do("XDEL", k.Input, ids[2000])
 	b = o.backlog(small)
 	require.Equal(t, -1, b.Lag)
 	require.Equal(t, scan.LagUnknown, b.LagBy)
@@ -256,7 +256,7 @@ func TestBacklogOfKeysOfAnotherType(t *testing.T) {
 	for _, broken := range []int{0, 1, 2} {
 		o := newOffice(t, 2)
 		k := o.layout.Keys(0)
-		o.do("SET", []string{k.Input, k.Later, k.DeadLetters}[broken], "x")
+		o.Do("SET", []string{k.Input, k.Later, k.DeadLetters}[broken], "x")
 		all, err := o.inspector().Backlog(o.ctx)
 		require.ErrorContains(t, err, "backlog of partition 0: ")
 		require.ErrorContains(t, err, "WRONGTYPE")

@@ -56,7 +56,7 @@ func TestLettersAreReadPageByPage(t *testing.T) {
 	require.Equal(t, "undertaker.1", first.LastOwner)
 	require.JSONEq(t, "{}", string(first.Info))
 	require.Regexp(t, `^\d+-\d+$`, first.OriginalID)
-	require.WithinDuration(t, time.UnixMilli(o.now()), first.At, time.Minute)
+	require.WithinDuration(t, time.UnixMilli(o.Now()), first.At, time.Minute)
 
 	require.Len(t, collect(t, i, scan.Selection{Partitions: []int{1, 7, -1}}), 7)
 	require.Empty(t, collect(t, i, scan.Selection{Partitions: []int{}}))
@@ -80,8 +80,8 @@ func TestSendBackStartsFromZero(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 7, sent)
 	k := o.layout.Keys(1)
-	require.Zero(t, o.num("XLEN", k.DeadLetters))
-	require.Equal(t, 10, o.num("XLEN", o.layout.Keys(0).DeadLetters))
+	require.Zero(t, o.Num("XLEN", k.DeadLetters))
+	require.Equal(t, 10, o.Num("XLEN", o.layout.Keys(0).DeadLetters))
 	entries := o.read(1, "undertaker.1", 10)
 	require.Len(t, entries, 7)
 	for n, e := range entries {
@@ -113,7 +113,7 @@ func TestSendBackKeepsForeignFields(t *testing.T) {
 	sent, err := o.inspector().SendBack(o.ctx, scan.Selection{Reason: "perm"})
 	require.NoError(t, err)
 	require.Equal(t, 1, sent)
-	require.Equal(t, map[string]string{lease.FieldAnnouncement: `{"DataStreamName":"x"}`, "trace": "abc"}, o.stream(k.Input)[0].FieldValues)
+	require.Equal(t, map[string]string{lease.FieldAnnouncement: `{"DataStreamName":"x"}`, "trace": "abc"}, o.Stream(k.Input)[0].FieldValues)
 }
 
 func TestDropDeletesTheSelectedOnly(t *testing.T) {
@@ -128,7 +128,7 @@ func TestDropDeletesTheSelectedOnly(t *testing.T) {
 	dropped, err = i.Drop(o.ctx, scan.Selection{})
 	require.NoError(t, err)
 	require.Equal(t, 7, dropped)
-	require.Zero(t, o.num("XLEN", o.layout.Keys(0).Input)+o.num("XLEN", o.layout.Keys(1).Input))
+	require.Zero(t, o.Num("XLEN", o.layout.Keys(0).Input)+o.Num("XLEN", o.layout.Keys(1).Input))
 }
 
 // What was sent back and died again at once must not be sent back for ever by the same call.
@@ -171,8 +171,8 @@ func TestSendBackAtOnceMovesEachOnce(t *testing.T) {
 		total += n
 	}
 	require.Equal(t, letters, total)
-	require.Equal(t, letters, o.num("XLEN", o.layout.Keys(0).Input))
-	require.Zero(t, o.num("XLEN", o.layout.Keys(0).DeadLetters))
+	require.Equal(t, letters, o.Num("XLEN", o.layout.Keys(0).Input))
+	require.Zero(t, o.Num("XLEN", o.layout.Keys(0).DeadLetters))
 }
 
 func TestSendBackLeavesWhatCannotBeCopied(t *testing.T) {
@@ -188,7 +188,7 @@ func TestSendBackLeavesWhatCannotBeCopied(t *testing.T) {
 	sent, err := o.inspector().SendBack(o.ctx, scan.Selection{})
 	require.Equal(t, 2, sent)
 	require.ErrorContains(t, err, "dead letter "+wide+" of "+k.DeadLetters+" has more fields than can be copied")
-	require.Equal(t, 1, o.num("XLEN", k.DeadLetters))
+	require.Equal(t, 1, o.Num("XLEN", k.DeadLetters))
 	require.Equal(t, "wide", collect(t, o.inspector(), scan.Selection{})[0].Stream)
 	dropped, err := o.inspector().Drop(o.ctx, scan.Selection{})
 	require.NoError(t, err)
@@ -203,15 +203,15 @@ func TestSendBackLosesNothing(t *testing.T) {
 	}{
 		"poisoned with the last possible ID": {
 			func(o *office) {
-				o.do("XADD", o.layout.Keys(0).Input, "18446744073709551615-18446744073709551615", "f", "v")
+				o.Do("XADD", o.layout.Keys(0).Input, "18446744073709551615-18446744073709551615", "f", "v")
 			},
 			"exhausted",
 		},
 		"of another type": {
-			func(o *office) { o.do("SET", o.layout.Keys(0).Input, "x") }, "WRONGTYPE",
+			func(o *office) { o.Do("SET", o.layout.Keys(0).Input, "x") }, "WRONGTYPE",
 		},
 		"on a full server": {
-			func(o *office) { o.do("CONFIG", "SET", "maxmemory", "1") }, "OOM",
+			func(o *office) { o.Do("CONFIG", "SET", "maxmemory", "1") }, "OOM",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -224,8 +224,8 @@ func TestSendBackLosesNothing(t *testing.T) {
 			sent, err := o.inspector().SendBack(o.ctx, scan.Selection{})
 			require.Zero(t, sent)
 			require.ErrorContains(t, err, test.want)
-			require.Equal(t, 7, o.num("XLEN", k.DeadLetters))
-			o.do("CONFIG", "SET", "maxmemory", "0")
+			require.Equal(t, 7, o.Num("XLEN", k.DeadLetters))
+			o.Do("CONFIG", "SET", "maxmemory", "0")
 			require.Len(t, collect(t, o.inspector(), scan.Selection{}), 7)
 		})
 	}
@@ -233,7 +233,7 @@ func TestSendBackLosesNothing(t *testing.T) {
 
 func TestLettersOfAnotherTypeAreAnError(t *testing.T) {
 	o := newOffice(t, 1)
-	o.do("SET", o.layout.Keys(0).DeadLetters, "x")
+	o.Do("SET", o.layout.Keys(0).DeadLetters, "x")
 	n := 0
 	for _, err := range o.inspector().Letters(o.ctx, scan.Selection{}) {
 		n++
@@ -265,7 +265,7 @@ func TestLettersThatCannotBeRead(t *testing.T) {
 	sent, err := o.inspector().SendBack(o.ctx, scan.Selection{})
 	require.NoError(t, err)
 	require.Equal(t, 2, sent)
-	require.Equal(t, 2, o.num("XLEN", k.Input))
+	require.Equal(t, 2, o.Num("XLEN", k.Input))
 }
 
 func TestInspectorFindsTheLayout(t *testing.T) {
@@ -274,25 +274,25 @@ func TestInspectorFindsTheLayout(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
 
-	stranger, err := scan.NewInspector(o.client, "nobody", scan.InspectorConfig{})
+	stranger, err := scan.NewInspector(o.Client, "nobody", scan.InspectorConfig{})
 	require.NoError(t, err)
 	_, err = stranger.Partitions(o.ctx)
 	require.ErrorIs(t, err, scan.ErrUnknownService)
 	require.ErrorContains(t, err, "{nobody-input}:meta")
-	require.Zero(t, o.num("EXISTS", "{nobody-input}:meta"), "looking writes nothing")
-	told, err := scan.NewInspector(o.client, "nobody", scan.InspectorConfig{Partitions: 2})
+	require.Zero(t, o.Num("EXISTS", "{nobody-input}:meta"), "looking writes nothing")
+	told, err := scan.NewInspector(o.Client, "nobody", scan.InspectorConfig{Partitions: 2})
 	require.NoError(t, err)
 	require.Empty(t, collect(t, told, scan.Selection{}))
 
-	o.do("HSET", "{shop-input}:meta", "format", "9")
+	o.Do("HSET", "{shop-input}:meta", "format", "9")
 	_, err = o.inspector().Partitions(o.ctx)
 	require.ErrorIs(t, err, api.ErrFormat)
 
 	for _, c := range []scan.InspectorConfig{{Page: -1}, {Page: 1001}, {Timeout: -1}, {Partitions: 5000}, {Partitions: -1}} {
-		_, err := scan.NewInspector(o.client, "shop", c)
+		_, err := scan.NewInspector(o.Client, "shop", c)
 		require.ErrorIs(t, err, api.ErrInvalidConfig, "%+v", c)
 	}
-	_, err = scan.NewInspector(o.client, "sh{op", scan.InspectorConfig{})
+	_, err = scan.NewInspector(o.Client, "sh{op", scan.InspectorConfig{})
 	require.ErrorIs(t, err, api.ErrInvalidConfig)
 	_, err = scan.NewInspector(nil, "shop", scan.InspectorConfig{})
 	require.ErrorIs(t, err, api.ErrInvalidConfig)
@@ -317,7 +317,7 @@ func TestInspectorRefusesReplicas(t *testing.T) {
 // Looking needs no right to write.
 func TestInspectorLooksWithoutTheRightToWrite(t *testing.T) {
 	o := cemetery(t)
-	o.do("ACL", "SETUSER", "reader", "on", ">secret", "~*", "-@all", "+@read", "+@scripting", "+@connection", "+time")
+	o.Do("ACL", "SETUSER", "reader", "on", ">secret", "~*", "-@all", "+@read", "+@scripting", "+@connection", "+time")
 	opt := o.server.ClientOption()
 	opt.Username, opt.Password = "reader", "secret"
 	client := dial(t, opt)

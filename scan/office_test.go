@@ -13,15 +13,17 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/console"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
 // office is a service of some partitions on a server of its own, with consumers that are nothing but calls of scripts.
 type office struct {
+	console.Console
+
 	t      testing.TB
 	ctx    context.Context
 	server *servers.Server
-	client rueidis.Client
 	layout *cluster.Layout
 	leases *lease.Store
 }
@@ -32,10 +34,10 @@ func newOffice(t testing.TB, partitions int) *office {
 	server := servers.New(t)
 	layout, err := cluster.NewLayout("shop", partitions)
 	require.NoError(t, err)
-	o := &office{t: t, ctx: context.Background(), server: server, client: server.Client(t), layout: layout}
+	o := &office{t: t, ctx: context.Background(), server: server, Console: console.Console{T: t, Client: server.Client(t)}, layout: layout}
 	o.leases = lease.NewStore(layout, lease.Settings{
 		LeaseTTL: 30 * time.Second, SessionTTL: officeSessionTTL, Gap: time.Hour, Settle: true, Timeout: 20 * time.Second,
-	}, o.client, o.client, nil)
+	}, o.Client, o.Client, nil)
 	require.NoError(t, o.leases.Agree(o.ctx))
 	return o
 }
@@ -47,41 +49,9 @@ func (o *office) inspector(changes ...func(*scan.InspectorConfig)) *scan.Inspect
 	for _, change := range changes {
 		change(&c)
 	}
-	i, err := scan.NewInspector(o.client, "shop", c)
+	i, err := scan.NewInspector(o.Client, "shop", c)
 	require.NoError(o.t, err)
 	return i
-}
-
-func (o *office) try(args ...string) rueidis.RedisResult {
-	return o.client.Do(o.ctx, o.client.B().Arbitrary(args...).Build())
-}
-
-func (o *office) do(args ...string) string {
-	o.t.Helper()
-	m, err := o.try(args...).ToMessage()
-	if rueidis.IsRedisNil(err) {
-		return ""
-	}
-	require.NoError(o.t, err, "%q", args)
-	if n, err := m.AsInt64(); err == nil {
-		return strconv.FormatInt(n, 10)
-	}
-	text, _ := m.ToString()
-	return text
-}
-
-func (o *office) num(args ...string) int {
-	o.t.Helper()
-	n, err := o.try(args...).AsInt64()
-	require.NoError(o.t, err, "%q", args)
-	return int(n)
-}
-
-func (o *office) now() int64 {
-	o.t.Helper()
-	at, err := o.client.Do(o.ctx, o.client.B().Time().Build()).AsIntSlice()
-	require.NoError(o.t, err)
-	return at[0]*1000 + at[1]/1000
 }
 
 func (o *office) open(p int, consumer string) {
@@ -101,7 +71,7 @@ func (o *office) announce(p int, stream string, more ...string) string {
 
 func (o *office) add(key string, fields ...string) string {
 	o.t.Helper()
-	return o.do(append([]string{"XADD", key, "*"}, fields...)...)
+	return o.Text(append([]string{"XADD", key, "*"}, fields...)...)
 }
 
 // read delivers up to n entries.
@@ -182,18 +152,10 @@ func (o *office) bury(p int, prefix, reason string, n int) {
 	}
 }
 
-// stream is what stands in a stream.
-func (o *office) stream(key string) []rueidis.XRangeEntry {
-	o.t.Helper()
-	entries, err := o.try("XRANGE", key, "-", "+").AsXRange()
-	require.NoError(o.t, err)
-	return entries
-}
-
 // score is a member's in the session set.
 func (o *office) setDeadline(p int, consumer string, at int64) {
 	o.t.Helper()
-	o.do("ZADD", o.layout.Keys(p).Sessions, strconv.FormatInt(at, 10), consumer)
+	o.Do("ZADD", o.layout.Keys(p).Sessions, strconv.FormatInt(at, 10), consumer)
 }
 
 func dial(t testing.TB, opt rueidis.ClientOption) rueidis.Client {

@@ -29,11 +29,11 @@ func TestOwnerSinceAndUntil(t *testing.T) {
 	stream := "{user7}:orders"
 	p := o.layout.Of(stream)
 	k := o.layout.Keys(p)
-	before := o.now()
+	before := o.Now()
 	o.announce(p, stream, lease.FieldRetries, "2", lease.FieldCrashes, "5")
 	e := o.read(p, "a.1", 1)[0]
 	take := o.take(p, "a.1", e)[0]
-	after := o.now()
+	after := o.Now()
 	waits := o.announce(p, stream)
 	second := o.read(p, "a.1", 1)
 	require.Equal(t, lease.HeldByOne, o.take(p, "a.1", second...)[0].Verdict)
@@ -57,14 +57,14 @@ func TestOwnerSinceAndUntil(t *testing.T) {
 	require.Equal(t, scan.Session{State: scan.SessionDead, Until: time.UnixMilli(5)}, owner.Session)
 	o.setDeadline(p, "a.1", 0)
 	require.Equal(t, scan.SessionClosed, o.owner(stream).Session.State)
-	o.do("ZREM", k.Sessions, "a.1")
+	o.Do("ZREM", k.Sessions, "a.1")
 	require.Equal(t, scan.SessionUnknown, o.owner(stream).Session.State)
 
-	o.do("XACK", k.Input, o.layout.Group(), e.ID)
+	o.Do("XACK", k.Input, o.layout.Group(), e.ID)
 	owner = o.owner(stream)
 	require.Equal(t, "a.1", owner.Consumer)
 	require.True(t, owner.Since.IsZero())
-	o.do("PERSIST", k.Lease(stream))
+	o.Do("PERSIST", k.Lease(stream))
 	require.True(t, o.owner(stream).Until.IsZero())
 }
 
@@ -77,13 +77,13 @@ func TestOwnerOfNothing(t *testing.T) {
 	require.ErrorIs(t, err, api.ErrInvalidStream)
 	p := o.layout.Of("x")
 	for _, value := range []string{"something", "a b c"} {
-		o.do("SET", o.layout.Keys(p).Lease("x"), value)
+		o.Do("SET", o.layout.Keys(p).Lease("x"), value)
 		_, err = o.inspector().Owner(o.ctx, "x")
 		require.ErrorContains(t, err, `owner of stream "x"`)
 		require.ErrorContains(t, err, "delete the key")
 	}
-	o.do("DEL", o.layout.Keys(p).Lease("x"))
-	o.do("SADD", o.layout.Keys(p).Lease("x"), "1")
+	o.Do("DEL", o.layout.Keys(p).Lease("x"))
+	o.Do("SADD", o.layout.Keys(p).Lease("x"), "1")
 	_, err = o.inspector().Owner(o.ctx, "x")
 	require.ErrorContains(t, err, "WRONGTYPE")
 }
@@ -102,7 +102,7 @@ func TestConsumersWithTheirSessions(t *testing.T) {
 	o.read(0, "b.1", 2)
 	o.setDeadline(0, "b.1", 1)
 	o.setDeadline(0, "c.1", 0)
-	o.do("XGROUP", "CREATECONSUMER", o.layout.Keys(1).Input, o.layout.Group(), "d.1")
+	o.Do("XGROUP", "CREATECONSUMER", o.layout.Keys(1).Input, o.layout.Group(), "d.1")
 	all, err = o.inspector().Consumers(o.ctx)
 	require.NoError(t, err)
 	require.Len(t, all, 5)
@@ -116,8 +116,8 @@ func TestConsumersWithTheirSessions(t *testing.T) {
 		{Partition: 1, Name: "d.1", Session: scan.Session{State: scan.SessionUnknown}},
 	}, all)
 
-	o.do("DEL", o.layout.Keys(0).Sessions)
-	o.do("SET", o.layout.Keys(0).Sessions, "x")
+	o.Do("DEL", o.layout.Keys(0).Sessions)
+	o.Do("SET", o.layout.Keys(0).Sessions, "x")
 	all, err = o.inspector().Consumers(o.ctx)
 	require.ErrorContains(t, err, "consumers of partition 0: ")
 	require.ErrorContains(t, err, "WRONGTYPE")
@@ -151,7 +151,7 @@ func TestHoldingsPageByPage(t *testing.T) {
 	o.take(p, "a.1", entries...)
 	gone := o.announce(p, "deleted")
 	o.read(p, "a.1", 1)
-	o.do("XDEL", o.layout.Keys(p).Input, gone)
+	o.Do("XDEL", o.layout.Keys(p).Input, gone)
 	o.add(o.layout.Keys(p).Input, "bad", "entry")
 	o.read(p, "a.1", 1)
 
@@ -170,7 +170,7 @@ func TestHoldingsPageByPage(t *testing.T) {
 			got[h.Stream] = true
 			require.Equal(t, o.layout.Of(h.Stream), h.Partition)
 			require.NotZero(t, h.Token)
-			require.WithinRange(t, h.Until, time.UnixMilli(o.now()-60_000), time.UnixMilli(o.now()+31_000))
+			require.WithinRange(t, h.Until, time.UnixMilli(o.Now()-60_000), time.UnixMilli(o.Now()+31_000))
 			require.Less(t, h.Idle, time.Minute)
 		}
 	}
@@ -181,8 +181,8 @@ func TestHoldingsPageByPage(t *testing.T) {
 		break
 	}
 
-	o.do("DEL", o.layout.Keys(1).Input)
-	o.do("SET", o.layout.Keys(1).Input, "x")
+	o.Do("DEL", o.layout.Keys(1).Input)
+	o.Do("SET", o.layout.Keys(1).Input, "x")
 	var last error
 	for _, err := range o.inspector().Holdings(o.ctx, "b.1") {
 		last = err

@@ -21,10 +21,10 @@ func TestTurnIsTakenByOne(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, i == 0, turn)
 	}
-	left := w.num("PTTL", w.keys.Scan)
+	left := w.Num("PTTL", w.keys.Scan)
 	require.LessOrEqual(t, left, 27_000, "who had the last turn must not find its own mark")
 	require.Greater(t, left, 20_000)
-	w.do("DEL", w.keys.Scan)
+	w.Do("DEL", w.keys.Scan)
 	turn, err := w.store.Turn(w.ctx, 0, bea)
 	require.NoError(t, err)
 	require.True(t, turn)
@@ -38,11 +38,11 @@ func TestDeadAreThoseWhoseSessionsArePast(t *testing.T) {
 	}
 	w.kill("past.1", time.Millisecond)
 	w.score("closed.1", "0")
-	w.score("adopted.1", strconv.FormatInt(w.now()-1000, 10)+".5")
+	w.score("adopted.1", strconv.FormatInt(w.Now()-1000, 10)+".5")
 	require.ElementsMatch(t, []string{"past.1", "closed.1", "adopted.1"}, w.list(ann, false))
 	require.ElementsMatch(t, []string{"past.1", "closed.1", "adopted.1"}, w.list(ann, true), "asked again, and in full")
 	w.open("late.1")
-	w.score("late.1", strconv.FormatInt(w.now()+500, 10)+".5")
+	w.score("late.1", strconv.FormatInt(w.Now()+500, 10)+".5")
 	require.NotContains(t, w.list(ann, true), "late.1")
 }
 
@@ -57,7 +57,7 @@ func TestConsumerWithoutSessionIsAdoptedAndNotDead(t *testing.T) {
 	at, err := strconv.ParseFloat(w.deadline("unknown.1"), 64)
 	require.NoError(t, err)
 	require.Equal(t, 0.5, at-math.Trunc(at))
-	require.InDelta(t, w.now()+10_000, at, 5000)
+	require.InDelta(t, w.Now()+10_000, at, 5000)
 	require.Empty(t, w.list(bea, true))
 	require.Equal(t, fmt.Sprint(strconv.FormatFloat(at, 'f', 1, 64)), w.deadline("unknown.1"), "adopted once, not again and again")
 
@@ -96,7 +96,7 @@ func TestNobodyIsFoundDead(t *testing.T) {
 			_, err := w.at(ann).page(w.ctx, "-")
 			require.ErrorIs(w.t, err, ErrNotMine)
 			require.NotErrorIs(w.t, err, ErrBusy)
-			return w.num("EXISTS", w.keys.Recover(dead)) > 0
+			return w.Num("EXISTS", w.keys.Recover(dead)) > 0
 		},
 	}
 	for name, look := range looks {
@@ -108,9 +108,9 @@ func TestNobodyIsFoundDead(t *testing.T) {
 				require.NoError(w.t, err)
 				w.kill(dead, time.Minute)
 			},
-			"without books":                func(w *ward) { w.do("ZREM", w.keys.Sessions, w.runs()[0]) },
-			"without a beat":               func(w *ward) { w.do("ZREM", w.keys.Sessions, "!beat") },
-			"by one without a session":     func(w *ward) { w.do("ZREM", w.keys.Sessions, ann) },
+			"without books":                func(w *ward) { w.Do("ZREM", w.keys.Sessions, w.runs()[0]) },
+			"without a beat":               func(w *ward) { w.Do("ZREM", w.keys.Sessions, "!beat") },
+			"by one without a session":     func(w *ward) { w.Do("ZREM", w.keys.Sessions, ann) },
 			"by one whose session is past": func(w *ward) { w.kill(ann, 0) },
 			"by one who is closed":         func(w *ward) { w.score(ann, "0") },
 		} {
@@ -132,7 +132,7 @@ func TestNobodyIsFoundDead(t *testing.T) {
 func TestNobodyIsFoundDeadBeforeTheBeatAfterAGap(t *testing.T) {
 	w := newWard(t, func(s *Settings) { s.Gap = 2 * time.Second }).mortal()
 	w.owned(dead, "s")
-	last := w.now() - 5000
+	last := w.Now() - 5000
 	w.score("!beat", strconv.FormatInt(-last, 10))
 	w.score(dead, strconv.FormatInt(last+2000, 10))
 	r := w.at(ann)
@@ -184,13 +184,13 @@ func TestRecoveryAtMaxmemory(t *testing.T) {
 	w.announce("unknown")
 	w.read("unknown.1", 1)
 	w.kill(dead, time.Minute)
-	w.do("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
-	require.ErrorContains(t, w.try("SET", "x", "y").Error(), "OOM")
+	w.Do("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+	require.ErrorContains(t, w.Try("SET", "x", "y").Error(), "OOM")
 	require.Equal(t, []string{dead}, w.list(ann, true))
 	require.NotEmpty(t, w.deadline("unknown.1"))
 	require.Equal(t, Recovered{Entries: 5, Scripts: 2, Removed: true}, w.recover(ann))
-	w.do("CONFIG", "SET", "maxmemory", "0")
-	require.Len(t, w.stream(w.keys.Input), 6)
+	w.Do("CONFIG", "SET", "maxmemory", "0")
+	require.Len(t, w.Stream(w.keys.Input), 6)
 }
 
 // A demoted server refuses to say who is dead: it may not have heard of the last beats.
@@ -198,14 +198,14 @@ func TestReplicaFindsNobodyDead(t *testing.T) {
 	w := newWard(t).mortal()
 	w.owned(dead, "s")
 	w.kill(dead, time.Minute)
-	w.do("REPLICAOF", "127.0.0.1", "1")
+	w.Do("REPLICAOF", "127.0.0.1", "1")
 	_, err := w.store.Dead(w.ctx, 0, ann, false)
 	require.ErrorContains(t, err, "READONLY")
 	_, err = w.store.Recover(w.ctx, 0, ann, dead)
 	require.ErrorContains(t, err, "READONLY")
 	_, err = w.store.Turn(w.ctx, 0, ann)
 	require.ErrorContains(t, err, "READONLY")
-	w.do("REPLICAOF", "NO", "ONE")
+	w.Do("REPLICAOF", "NO", "ONE")
 }
 
 // Each right that recovery needs and does not have shows as an error, and costs nothing.
@@ -231,10 +231,10 @@ func TestRecoveryWithoutRights(t *testing.T) {
 			if err != nil {
 				require.ErrorIs(t, err, ErrNotMine)
 			}
-			require.Len(t, w.stream(w.keys.Input), 1)
+			require.Len(t, w.Stream(w.keys.Input), 1)
 			require.Zero(t, w.pending(dead))
-			require.NotContains(t, w.consumers(), dead)
-			require.Zero(t, w.num("EXISTS", w.keys.Lease("s")))
+			require.NotContains(t, w.Consumers(w.keys.Input, w.layout.Group()), dead)
+			require.Zero(t, w.Num("EXISTS", w.keys.Lease("s")))
 		})
 	}
 	t.Run("xdel", func(t *testing.T) {
@@ -259,17 +259,17 @@ func TestRecoveryMeetsKeysOfAnotherType(t *testing.T) {
 			w := newWard(t).mortal()
 			w.owned(dead, "s", "_crash_count", "1")
 			w.kill(dead, time.Minute)
-			w.do("DEL", key(w))
-			w.do("HSET", key(w), "f", "v")
+			w.Do("DEL", key(w))
+			w.Do("HSET", key(w), "f", "v")
 			_, err := w.store.Recover(w.ctx, 0, ann, dead)
 			if name == "the lease" {
 				require.NoError(t, err, "it is nobody's")
-				require.Equal(t, 1, w.num("ZCARD", w.keys.Later))
+				require.Equal(t, 1, w.Num("ZCARD", w.keys.Later))
 				return
 			}
 			require.ErrorContains(t, err, "WRONGTYPE")
 			require.Equal(t, 1, w.pending(dead))
-			w.do("DEL", key(w))
+			w.Do("DEL", key(w))
 			require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, w.recover(ann))
 		})
 	}
@@ -279,8 +279,8 @@ func TestRecoveryMeetsKeysOfAnotherType(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWard(t)
-			w.do("DEL", key(w))
-			w.do("HSET", key(w), "f", "v")
+			w.Do("DEL", key(w))
+			w.Do("HSET", key(w), "f", "v")
 			turn, err1 := w.store.Turn(w.ctx, 0, ann)
 			_, err2 := w.store.Dead(w.ctx, 0, ann, true)
 			if name == "the turn" {
@@ -294,7 +294,7 @@ func TestRecoveryMeetsKeysOfAnotherType(t *testing.T) {
 	t.Run("no input stream", func(t *testing.T) {
 		w := newWard(t).mortal()
 		w.kill(dead, time.Minute)
-		w.do("DEL", w.keys.Input)
+		w.Do("DEL", w.keys.Input)
 		_, err := w.store.Dead(w.ctx, 0, ann, true)
 		require.Error(t, err)
 		require.Equal(t, []string{dead}, w.list(ann, false))

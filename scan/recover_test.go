@@ -27,15 +27,15 @@ func TestRecoverGivesBackAllThatWasPending(t *testing.T) {
 
 	require.Equal(t, Recovered{Entries: 9, Scripts: 3, Removed: true}, w.recover(ann))
 	require.Zero(t, w.pending(dead))
-	require.NotContains(t, w.consumers(), dead)
+	require.NotContains(t, w.Consumers(w.keys.Input, w.layout.Group()), dead)
 	require.Empty(t, w.deadline(dead))
-	require.Zero(t, w.num("EXISTS", w.keys.Recover(dead)), "the claim is let go")
-	require.Zero(t, w.num("ZCARD", w.keys.Later), "a first crash costs no delay")
-	require.Equal(t, 1, w.num("EXISTS", w.keys.Lease("bea's")), "what somebody else holds stays held")
+	require.Zero(t, w.Num("EXISTS", w.keys.Recover(dead)), "the claim is let go")
+	require.Zero(t, w.Num("ZCARD", w.keys.Later), "a first crash costs no delay")
+	require.Equal(t, 1, w.Num("EXISTS", w.keys.Lease("bea's")), "what somebody else holds stays held")
 	for i := range 7 {
-		require.Zero(t, w.num("EXISTS", w.keys.Lease(fmt.Sprint("held-", i))))
+		require.Zero(t, w.Num("EXISTS", w.keys.Lease(fmt.Sprint("held-", i))))
 	}
-	entries := w.stream(w.keys.Input)
+	entries := w.Stream(w.keys.Input)
 	require.Len(t, entries, 10)
 	for _, e := range entries[1:8] {
 		require.Equal(t, "1", e.FieldValues[lease.FieldCrashes])
@@ -54,7 +54,7 @@ func TestRecoverTwiceAndLate(t *testing.T) {
 	w.kill(dead, time.Minute)
 	late := w.at(bea)
 	items := w.lent(late)
-	w.do("DEL", w.keys.Recover(dead))
+	w.Do("DEL", w.keys.Recover(dead))
 	require.Equal(t, 1, w.recover(ann).Entries)
 
 	_, err := late.recover(w.ctx, items)
@@ -64,7 +64,7 @@ func TestRecoverTwiceAndLate(t *testing.T) {
 	require.Equal(t, -1, left)
 	_, err = w.store.Recover(w.ctx, 0, bea, dead)
 	require.ErrorIs(t, err, ErrNotMine)
-	require.Len(t, w.stream(w.keys.Input), 1)
+	require.Len(t, w.Stream(w.keys.Input), 1)
 }
 
 // A page is given back a second time when the answer to the first was lost.
@@ -83,9 +83,9 @@ func TestRecoverScriptIsHarmlessToRepeat(t *testing.T) {
 			require.Equal(t, i == 0, o.Verdict == lease.Moved)
 			require.Equal(t, i == 1, o.Verdict == lease.NotPending)
 		}
-		require.Len(t, w.stream(w.keys.Input), 1)
-		require.Equal(t, 1, w.num("ZCARD", w.keys.Later))
-		require.Len(t, w.stream(w.keys.DeadLetters), 1)
+		require.Len(t, w.Stream(w.keys.Input), 1)
+		require.Equal(t, 1, w.Num("ZCARD", w.keys.Later))
+		require.Len(t, w.Stream(w.keys.DeadLetters), 1)
 	}
 }
 
@@ -101,17 +101,17 @@ func TestClaimKeepsOthersOffAndRunsOut(t *testing.T) {
 	slow := w.at(ann)
 	items := w.lent(slow)
 	require.Len(t, items, 3)
-	require.LessOrEqual(t, w.num("PTTL", w.keys.Recover(dead)), int(ClaimTime.Milliseconds()))
+	require.LessOrEqual(t, w.Num("PTTL", w.keys.Recover(dead)), int(ClaimTime.Milliseconds()))
 	_, err := w.store.Recover(w.ctx, 0, bea, dead)
 	require.ErrorIs(t, err, ErrBusy)
 	require.Equal(t, 5, w.pending(dead))
 
-	w.do("PEXPIRE", w.keys.Recover(dead), "100")
+	w.Do("PEXPIRE", w.keys.Recover(dead), "100")
 	_, err = slow.recover(w.ctx, items[:1])
 	require.NoError(t, err)
-	require.Greater(t, w.num("PTTL", w.keys.Recover(dead)), 1000, "each page extends it")
+	require.Greater(t, w.Num("PTTL", w.keys.Recover(dead)), 1000, "each page extends it")
 
-	w.do("DEL", w.keys.Recover(dead))
+	w.Do("DEL", w.keys.Recover(dead))
 	_, err = slow.recover(w.ctx, items)
 	require.ErrorIs(t, err, ErrBusy, "a claim that has run out is not taken up again by itself")
 	require.Equal(t, 4, w.recover(bea).Entries)
@@ -127,14 +127,14 @@ func TestConsumerThatIsAliveAgainIsNotRobbed(t *testing.T) {
 	w.kill(dead, time.Minute)
 	r := w.at(ann)
 	items := w.lent(r)
-	w.score(dead, strconv.FormatInt(w.now()+5000, 10))
+	w.score(dead, strconv.FormatInt(w.Now()+5000, 10))
 	_, err := r.recover(w.ctx, items)
 	require.ErrorIs(t, err, ErrNotMine)
 	left, err := r.sweep(w.ctx)
 	require.NoError(t, err)
 	require.Equal(t, -1, left)
 	require.Equal(t, 1, w.pending(dead))
-	require.Contains(t, w.consumers(), dead)
+	require.Contains(t, w.Consumers(w.keys.Input, w.layout.Group()), dead)
 	_, err = w.store.Recover(w.ctx, 0, ann, dead)
 	require.ErrorIs(t, err, ErrNotMine)
 }
@@ -160,7 +160,7 @@ func TestRecoveringTheClosedAndTheAdoptedCountsNothing(t *testing.T) {
 			w.owned(dead, "s", "_crash_count", "10", "_retry_count", "2")
 			w.score(dead, score)
 			require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, w.recover(ann))
-			e := w.stream(w.keys.Input)[0]
+			e := w.Stream(w.keys.Input)[0]
 			require.Equal(t, "10", e.FieldValues[lease.FieldCrashes])
 			require.Equal(t, "2", e.FieldValues[lease.FieldRetries])
 		})
@@ -177,17 +177,17 @@ func TestCrashesDelayAndThenEndInTheDeadLetters(t *testing.T) {
 	w.kill(dead, time.Second)
 	require.Equal(t, Recovered{Entries: 4, Dead: 1, Scripts: 3, Removed: true}, w.recover(ann))
 
-	input := w.stream(w.keys.Input)
+	input := w.Stream(w.keys.Input)
 	require.Len(t, input, 2)
 	require.Equal(t, "1", input[0].FieldValues[lease.FieldCrashes])
 	require.NotContains(t, input[1].FieldValues, lease.FieldCrashes, "it starts from zero")
-	later, err := w.try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
+	later, err := w.Try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
 	require.NoError(t, err)
 	require.Len(t, later, 1)
 	require.Contains(t, later[0].Member, "third")
-	require.InDelta(t, float64(w.now())+2000, later[0].Score, 1500)
+	require.InDelta(t, float64(w.Now())+2000, later[0].Score, 1500)
 
-	letters := w.stream(w.keys.DeadLetters)
+	letters := w.Stream(w.keys.DeadLetters)
 	require.Len(t, letters, 1)
 	letter := letters[0].FieldValues
 	require.Contains(t, letter[lease.FieldAnnouncement], "last")
@@ -209,10 +209,10 @@ func TestOnlyTheStreamThatStandsOutBecomesADeadLetter(t *testing.T) {
 	w.owned(dead, "killer", "_crash_count", "11")
 	w.kill(dead, time.Second)
 	require.Equal(t, Recovered{Entries: 9, Dead: 1, Scripts: 3, Removed: true}, w.recover(ann))
-	letters := w.stream(w.keys.DeadLetters)
+	letters := w.Stream(w.keys.DeadLetters)
 	require.Len(t, letters, 1)
 	require.Contains(t, letters[0].FieldValues[lease.FieldAnnouncement], "killer")
-	require.Equal(t, 8, w.num("ZCARD", w.keys.Later))
+	require.Equal(t, 8, w.Num("ZCARD", w.keys.Later))
 }
 
 // Trace: a full dead-letter stream. What should go there is put off for long, and nothing is lost.
@@ -220,22 +220,22 @@ func TestFullDeadLettersPutOff(t *testing.T) {
 	for name, trim := range map[string]bool{"kept": false, "trimmed": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWard(t, func(s *Settings) { s.DLQMaxLen, s.DLQTrim = 1, trim }).mortal()
-			w.do("XADD", w.keys.DeadLetters, "*", "f", "v")
+			w.Do("XADD", w.keys.DeadLetters, "*", "f", "v")
 			w.owned(dead, "s", "_crash_count", "10")
 			w.kill(dead, time.Second)
 			done := w.recover(ann)
 			require.Equal(t, 1, done.Entries)
 			if trim {
 				require.Equal(t, 1, done.Dead)
-				require.Zero(t, w.num("ZCARD", w.keys.Later))
+				require.Zero(t, w.Num("ZCARD", w.keys.Later))
 				return
 			}
 			require.Zero(t, done.Dead)
-			later, err := w.try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
+			later, err := w.Try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
 			require.NoError(t, err)
 			require.Len(t, later, 1)
-			require.InDelta(t, float64(w.now()+time.Hour.Milliseconds()), later[0].Score, 60_000)
-			require.Len(t, w.stream(w.keys.DeadLetters), 1)
+			require.InDelta(t, float64(w.Now()+time.Hour.Milliseconds()), later[0].Score, 60_000)
+			require.Len(t, w.Stream(w.keys.DeadLetters), 1)
 		})
 	}
 }
@@ -244,7 +244,7 @@ func TestFullDeadLettersPutOff(t *testing.T) {
 // from page to page ended at the first of them, and 10,000 others waited for somebody to clean up.
 func TestEntryThatIsRefusedHoldsUpNobodyElse(t *testing.T) {
 	w := newWard(t, func(s *Settings) { s.MaxCrashes = -1 }).mortal()
-	w.do("HSET", w.keys.DeadLetters, "f", "v")
+	w.Do("HSET", w.keys.DeadLetters, "f", "v")
 	for i := range 4 {
 		w.owned(dead, fmt.Sprint("refused-", i))
 	}
@@ -259,10 +259,10 @@ func TestEntryThatIsRefusedHoldsUpNobodyElse(t *testing.T) {
 	require.Equal(t, 7, done.Entries)
 	require.False(t, done.Removed)
 	require.Equal(t, 4, w.pending(dead))
-	require.Zero(t, w.num("EXISTS", w.keys.Recover(dead)), "the claim is let go")
-	require.Contains(t, w.consumers(), dead)
+	require.Zero(t, w.Num("EXISTS", w.keys.Recover(dead)), "the claim is let go")
+	require.Contains(t, w.Consumers(w.keys.Input, w.layout.Group()), dead)
 
-	w.do("DEL", w.keys.DeadLetters)
+	w.Do("DEL", w.keys.DeadLetters)
 	require.Equal(t, Recovered{Entries: 4, Dead: 4, Scripts: 2, Removed: true}, w.recover(bea))
 }
 
@@ -274,14 +274,14 @@ func TestUnreadableAndVanishedEntries(t *testing.T) {
 	trimmed := w.announce("trimmed")
 	w.read(dead, 4)
 	owned := w.owned(dead, "trimmed too")
-	w.do("XDEL", w.keys.Input, trimmed, owned.ID)
+	w.Do("XDEL", w.keys.Input, trimmed, owned.ID)
 	w.kill(dead, time.Minute)
 	done := w.recover(ann)
 	require.Equal(t, 3, done.Entries, "they go back to a reader, who knows what to do with them")
 	require.Equal(t, 2, done.Gone)
 	require.True(t, done.Removed)
-	require.Len(t, w.stream(w.keys.Input), 3)
-	require.Empty(t, w.stream(w.keys.DeadLetters))
+	require.Len(t, w.Stream(w.keys.Input), 3)
+	require.Empty(t, w.Stream(w.keys.DeadLetters))
 }
 
 // Trace: an entry with more fields than a script can copy: it becomes a dead letter with the field that is known, and what
@@ -299,8 +299,8 @@ func TestEntryWithFiveThousandFields(t *testing.T) {
 	w.read(dead, 4)
 	w.kill(dead, time.Minute)
 	require.Equal(t, Recovered{Entries: 4, Dead: 2, Scripts: 3, Removed: true}, w.recover(ann))
-	require.Len(t, w.stream(w.keys.Input), 2)
-	letters := w.stream(w.keys.DeadLetters)
+	require.Len(t, w.Stream(w.keys.Input), 2)
+	letters := w.Stream(w.keys.DeadLetters)
 	require.Len(t, letters, 2)
 	require.Contains(t, letters[0].FieldValues[lease.FieldAnnouncement], "wide")
 	require.Contains(t, letters[0].FieldValues[lease.FieldReason], "too_wide")
@@ -310,18 +310,18 @@ func TestEntryWithFiveThousandFields(t *testing.T) {
 // not carry that time, and the stream was handed out at once.
 func TestWhatWasReadBeforeItsTimeStillWaits(t *testing.T) {
 	w := newWard(t).mortal()
-	at := w.now() + 3_600_000
+	at := w.Now() + 3_600_000
 	w.announce("tomorrow", "_not_before", strconv.FormatInt(at, 10))
 	w.announce("yesterday", "_not_before", "1000")
 	w.read(dead, 2)
 	w.kill(dead, time.Minute)
 	require.Equal(t, 2, w.recover(ann).Entries)
-	later, err := w.try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
+	later, err := w.Try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
 	require.NoError(t, err)
 	require.Len(t, later, 1)
 	require.EqualValues(t, at, later[0].Score)
 	require.Contains(t, later[0].Member, "tomorrow")
-	require.Len(t, w.stream(w.keys.Input), 1)
+	require.Len(t, w.Stream(w.keys.Input), 1)
 }
 
 // Trace: a read of the dead consumer was still blocked on the server, and is given what its own recovery queued again. The
@@ -337,8 +337,8 @@ func TestSweepLeavesAConsumerThatWasGivenMore(t *testing.T) {
 	left, err := r.sweep(w.ctx)
 	require.NoError(t, err)
 	require.Equal(t, 1, left)
-	require.Contains(t, w.consumers(), dead)
-	require.Zero(t, w.num("EXISTS", w.keys.Recover(dead)), "somebody may go on at once")
+	require.Contains(t, w.Consumers(w.keys.Input, w.layout.Group()), dead)
+	require.Zero(t, w.Num("EXISTS", w.keys.Recover(dead)), "somebody may go on at once")
 	require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, w.recover(bea))
 
 	// After its removal: a read makes the consumer anew, without a session. It is adopted, and then recovered.
@@ -348,7 +348,7 @@ func TestSweepLeavesAConsumerThatWasGivenMore(t *testing.T) {
 	w.score(dead, "1000.5")
 	require.Equal(t, []string{dead}, w.list(ann, false))
 	require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, w.recover(ann))
-	require.Empty(t, w.stream(w.keys.Input)[0].FieldValues[lease.FieldCrashes][1:], "counted once, when it was held")
+	require.Empty(t, w.Stream(w.keys.Input)[0].FieldValues[lease.FieldCrashes][1:], "counted once, when it was held")
 }
 
 func TestSweepOfTheLivingAndTheUnknown(t *testing.T) {
@@ -356,16 +356,16 @@ func TestSweepOfTheLivingAndTheUnknown(t *testing.T) {
 	left, err := w.at(ann).sweep(w.ctx)
 	require.NoError(t, err)
 	require.Equal(t, -1, left, "it lives")
-	w.do("ZREM", w.keys.Sessions, dead)
+	w.Do("ZREM", w.keys.Sessions, dead)
 	left, err = w.at(ann).sweep(w.ctx)
 	require.NoError(t, err)
 	require.Equal(t, -1, left, "it is unknown")
-	require.Contains(t, w.consumers(), dead)
+	require.Contains(t, w.Consumers(w.keys.Input, w.layout.Group()), dead)
 	w.score(dead, "0")
 	left, err = w.at(ann).sweep(w.ctx)
 	require.NoError(t, err)
 	require.Zero(t, left)
-	require.NotContains(t, w.consumers(), dead)
+	require.NotContains(t, w.Consumers(w.keys.Input, w.layout.Group()), dead)
 }
 
 // Trace: rolling deployments leave a consumer in the group for every process there ever was.
@@ -383,7 +383,7 @@ func TestHundredDeadConsumersWithNothingPendingAreRemoved(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, Recovered{Removed: true}, done)
 	}
-	require.ElementsMatch(t, []string{ann, bea}, w.consumers())
+	require.ElementsMatch(t, []string{ann, bea}, w.Consumers(w.keys.Input, w.layout.Group()))
 	require.Empty(t, w.list(ann, true))
 	require.Equal(t, 1, w.pending(bea))
 }
@@ -395,14 +395,14 @@ func TestForeignConsumerIsAdoptedAndRecovered(t *testing.T) {
 	w := newWard(t)
 	id := w.announce("s")
 	w.read(foreign, 1)
-	w.do("XCLAIM", w.keys.Input, w.layout.Group(), foreign, "0", id, "RETRYCOUNT", "5")
+	w.Do("XCLAIM", w.keys.Input, w.layout.Group(), foreign, "0", id, "RETRYCOUNT", "5")
 	require.Empty(t, w.list(ann, true))
 	w.score(foreign, "1000.5")
 	require.Equal(t, []string{foreign}, w.list(ann, false))
 	done, err := w.store.Recover(w.ctx, 0, ann, foreign)
 	require.NoError(t, err)
 	require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, done)
-	require.NotContains(t, w.stream(w.keys.Input)[0].FieldValues, lease.FieldCrashes)
+	require.NotContains(t, w.Stream(w.keys.Input)[0].FieldValues, lease.FieldCrashes)
 }
 
 // An entry of another partition, read here and not yet forwarded, goes back to where it was read.
@@ -412,18 +412,18 @@ func TestStrangeEntryGoesBackHere(t *testing.T) {
 	w.read(dead, 1)
 	w.kill(dead, time.Minute)
 	require.Equal(t, 1, w.recover(ann).Entries)
-	require.Len(t, w.stream(w.keys.Input), 1)
+	require.Len(t, w.Stream(w.keys.Input), 1)
 }
 
 // Trace: the dead one's lease was taken over by somebody else under another entry; freeing it would make two owners.
 func TestLeaseOfSomebodyElseIsNotFreed(t *testing.T) {
 	w := newWard(t).mortal()
 	w.owned(dead, "s")
-	w.do("DEL", w.keys.Lease("s"))
+	w.Do("DEL", w.keys.Lease("s"))
 	w.owned(bea, "s")
 	w.kill(dead, time.Minute)
 	require.Equal(t, 1, w.recover(ann).Entries)
-	require.Contains(t, w.text("GET", w.keys.Lease("s")), bea)
+	require.Contains(t, w.Text("GET", w.keys.Lease("s")), bea)
 }
 
 // Each recovery costs pages, however large: 2 scripts a page, and 2 at the end.

@@ -31,13 +31,13 @@ func (o *office) store(changes ...func(*scan.Settings)) *scan.Store {
 	for _, change := range changes {
 		change(&set)
 	}
-	return scan.NewStore(o.layout, set, o.client, nil)
+	return scan.NewStore(o.layout, set, o.Client, nil)
 }
 
 // fields are those of the n-th entry of the input stream.
 func (o *office) fields(n int) map[string]string {
 	o.t.Helper()
-	entries := o.stream(o.layout.Keys(0).Input)
+	entries := o.Stream(o.layout.Keys(0).Input)
 	require.Greater(o.t, len(entries), n)
 	return entries[n].FieldValues
 }
@@ -49,10 +49,10 @@ func TestRequeueOfWhatADeadConsumerOwned(t *testing.T) {
 	o.own("late.1", "y")
 	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), api.ErrHeldElsewhere)
 
-	o.setDeadline(0, "late.1", o.now()-1)
+	o.setDeadline(0, "late.1", o.Now()-1)
 	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
-	require.Empty(t, o.do("GET", k.Lease("x")))
-	require.NotEmpty(t, o.do("GET", k.Lease("y")), "nobody asked for that one")
+	require.Empty(t, o.Text("GET", k.Lease("x")))
+	require.NotEmpty(t, o.Text("GET", k.Lease("y")), "nobody asked for that one")
 	entries := o.read(0, asker, 10)
 	require.Len(t, entries, 1)
 	require.Equal(t, "x", entries[0].Stream)
@@ -60,7 +60,7 @@ func TestRequeueOfWhatADeadConsumerOwned(t *testing.T) {
 	require.Equal(t, lease.Acquired, o.take(0, asker, entries[0])[0].Verdict)
 	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), api.ErrHeldElsewhere)
 	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "z", nil), api.ErrNotAnnounced)
-	require.Zero(t, o.num("ZCARD", k.Later))
+	require.Zero(t, o.Num("ZCARD", k.Later))
 }
 
 // A lease may be gone before the death of its owner is noticed; and what a consumer only read has none.
@@ -74,7 +74,7 @@ func TestRequeueWithoutALease(t *testing.T) {
 	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "s7", nil), api.ErrNotAnnounced, "a living consumer has it")
 	o.setDeadline(0, "late.1", 0)
 	require.NoError(t, s.Requeue(o.ctx, 0, asker, "s7", nil))
-	require.Equal(t, 10, o.num("XLEN", k.Input))
+	require.Equal(t, 10, o.Num("XLEN", k.Input))
 	entries := o.read(0, asker, 10)
 	require.Len(t, entries, 1)
 	require.Equal(t, "s7", entries[0].Stream)
@@ -86,22 +86,22 @@ func TestRequeueOfAConsumerWithoutASession(t *testing.T) {
 	o, s := clinic(t)
 	k := o.layout.Keys(0)
 	o.own("late.1", "x")
-	o.do("ZREM", k.Sessions, "late.1")
+	o.Do("ZREM", k.Sessions, "late.1")
 	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), scan.ErrUndecided)
-	score, err := strconv.ParseFloat(o.do("ZSCORE", k.Sessions, "late.1"), 64)
+	score, err := strconv.ParseFloat(o.Text("ZSCORE", k.Sessions, "late.1"), 64)
 	require.NoError(t, err)
-	require.Greater(t, score, float64(o.now()), "it was given a session")
+	require.Greater(t, score, float64(o.Now()), "it was given a session")
 	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), api.ErrHeldElsewhere)
 
-	o.do("ZADD", k.Sessions, "1.5", "late.1")
+	o.Do("ZADD", k.Sessions, "1.5", "late.1")
 	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
 	require.NotContains(t, o.fields(0), lease.FieldCrashes, "of an adopted session nobody knows how it ended")
 
 	e := o.read(0, "late.1", 1)[0]
 	require.Equal(t, "x", e.Stream)
-	o.do("ZREM", k.Sessions, "late.1")
+	o.Do("ZREM", k.Sessions, "late.1")
 	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
-	require.Zero(t, o.num("EXISTS", k.Lease("x")))
+	require.Zero(t, o.Num("EXISTS", k.Lease("x")))
 }
 
 func TestRequeueWhileNobodyMayBeFoundDead(t *testing.T) {
@@ -109,14 +109,14 @@ func TestRequeueWhileNobodyMayBeFoundDead(t *testing.T) {
 	k := o.layout.Keys(0)
 	o.own("late.1", "x")
 	o.setDeadline(0, "late.1", 1)
-	books, err := o.try("ZRANGEBYSCORE", k.Sessions, "-inf", "(0").AsStrSlice()
+	books, err := o.Try("ZRANGEBYSCORE", k.Sessions, "-inf", "(0").AsStrSlice()
 	require.NoError(t, err)
 	for _, member := range books {
 		if member[:4] == "!run" {
-			o.do("ZREM", k.Sessions, member)
+			o.Do("ZREM", k.Sessions, member)
 		}
 	}
-	o.do("ZADD", k.Sessions, "-1", "!run:0123456789")
+	o.Do("ZADD", k.Sessions, "-1", "!run:0123456789")
 	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "x", nil), scan.ErrUndecided, "another server")
 	require.NoError(t, o.store(func(set *scan.Settings) { set.Settle = false }).Requeue(o.ctx, 0, asker, "x", nil))
 
@@ -150,7 +150,7 @@ func TestRequeueAtOnceIsDoneOnce(t *testing.T) {
 		require.ErrorIs(t, err, api.ErrNotAnnounced)
 	}
 	require.Equal(t, 1, done)
-	require.Equal(t, 1, o.num("XLEN", o.layout.Keys(0).Input))
+	require.Equal(t, 1, o.Num("XLEN", o.layout.Keys(0).Input))
 }
 
 // The lease names an entry that somebody else has queued again in the meantime.
@@ -159,11 +159,11 @@ func TestRequeueThatComesSecond(t *testing.T) {
 	k := o.layout.Keys(0)
 	e := o.own("late.1", "x")
 	o.setDeadline(0, "late.1", 1)
-	o.do("XACK", k.Input, o.layout.Group(), e.ID)
+	o.Do("XACK", k.Input, o.layout.Group(), e.ID)
 	err := s.Requeue(o.ctx, 0, asker, "x", nil)
 	require.ErrorIs(t, err, scan.ErrRequeued)
 	require.ErrorIs(t, err, api.ErrNotAnnounced)
-	require.Zero(t, o.num("EXISTS", k.Lease("x")), "the lease that names the dead one is freed")
+	require.Zero(t, o.Num("EXISTS", k.Lease("x")), "the lease that names the dead one is freed")
 }
 
 func TestRequeueOfADeletedBody(t *testing.T) {
@@ -171,7 +171,7 @@ func TestRequeueOfADeletedBody(t *testing.T) {
 	k := o.layout.Keys(0)
 	e := o.own("late.1", "x")
 	o.setDeadline(0, "late.1", 1)
-	o.do("XDEL", k.Input, e.ID)
+	o.Do("XDEL", k.Input, e.ID)
 	err := s.Requeue(o.ctx, 0, asker, "x", nil)
 	require.ErrorIs(t, err, api.ErrNotAnnounced)
 	require.False(t, errors.Is(err, scan.ErrRequeued))
@@ -184,18 +184,18 @@ func TestRequeueCountsTowardsTheDeadLetters(t *testing.T) {
 	own := func(crashes int) {
 		o.announce(0, "pill", lease.FieldCrashes, strconv.Itoa(crashes))
 		require.Equal(t, lease.Acquired, o.take(0, "late.1", o.read(0, "late.1", 1)...)[0].Verdict)
-		o.setDeadline(0, "late.1", o.now()-1)
+		o.setDeadline(0, "late.1", o.Now()-1)
 	}
-	revive := func() { o.setDeadline(0, "late.1", o.now()+time.Hour.Milliseconds()) }
+	revive := func() { o.setDeadline(0, "late.1", o.Now()+time.Hour.Milliseconds()) }
 	own(10)
 	require.NoError(t, s.Requeue(o.ctx, 0, asker, "pill", nil), "it may have died with another")
 	require.Equal(t, "11", o.fields(0)[lease.FieldCrashes])
-	o.do("DEL", k.Input)
-	o.do("XGROUP", "CREATE", k.Input, o.layout.Group(), "0", "MKSTREAM")
+	o.Do("DEL", k.Input)
+	o.Do("XGROUP", "CREATE", k.Input, o.layout.Group(), "0", "MKSTREAM")
 	revive()
 	own(20)
 	require.ErrorIs(t, s.Requeue(o.ctx, 0, asker, "pill", nil), scan.ErrDeadLetter)
-	require.Zero(t, o.num("XLEN", k.Input))
+	require.Zero(t, o.Num("XLEN", k.Input))
 	letters := collect(t, o.inspector(), scan.Selection{})
 	require.Len(t, letters, 1)
 	require.Equal(t, "crashes", letters[0].Class())
@@ -205,7 +205,7 @@ func TestRequeueCountsTowardsTheDeadLetters(t *testing.T) {
 	revive()
 	own(20)
 	require.ErrorContains(t, full.Requeue(o.ctx, 0, asker, "pill", nil), "stream is full")
-	require.Equal(t, 1, o.num("ZCARD", k.Later))
+	require.Equal(t, 1, o.Num("ZCARD", k.Later))
 }
 
 func TestRequeueOfMoreFieldsThanCanBeCopied(t *testing.T) {
@@ -223,11 +223,11 @@ func TestRequeueOfMoreFieldsThanCanBeCopied(t *testing.T) {
 
 func TestRequeueKeepsNotBefore(t *testing.T) {
 	o, s := clinic(t)
-	o.announce(0, "x", lease.FieldNotBefore, strconv.FormatInt(o.now()+time.Hour.Milliseconds(), 10))
+	o.announce(0, "x", lease.FieldNotBefore, strconv.FormatInt(o.Now()+time.Hour.Milliseconds(), 10))
 	o.read(0, "late.1", 1)
 	o.setDeadline(0, "late.1", 1)
 	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
-	require.Equal(t, 1, o.num("ZCARD", o.layout.Keys(0).Later))
+	require.Equal(t, 1, o.Num("ZCARD", o.layout.Keys(0).Later))
 }
 
 // The stream is owned, by a living or a dead one, for another announcement than the one that was found.
@@ -241,12 +241,12 @@ func TestRequeueLooksAtTheLeaseItself(t *testing.T) {
 	o.setDeadline(0, "late.1", 1)
 	o.setDeadline(0, "third.1", 1)
 	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
-	_, err := o.try("XPENDING", k.Input, o.layout.Group(), e.ID, e.ID, "1").ToArray()
+	_, err := o.Try("XPENDING", k.Input, o.layout.Group(), e.ID, e.ID, "1").ToArray()
 	require.NoError(t, err)
-	require.Zero(t, o.num("EXISTS", k.Lease("x")), "the one that owned it went first")
+	require.Zero(t, o.Num("EXISTS", k.Lease("x")), "the one that owned it went first")
 	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil), "and then the one that waited")
 
-	o.do("SET", k.Lease("x"), "something")
+	o.Do("SET", k.Lease("x"), "something")
 	err = s.Requeue(o.ctx, 0, asker, "x", nil)
 	require.ErrorContains(t, err, "delete the key")
 }
@@ -256,16 +256,16 @@ func TestRequeueOnAFullServerAndInAPoisonedStream(t *testing.T) {
 	k := o.layout.Keys(0)
 	e := o.own("late.1", "x")
 	o.setDeadline(0, "late.1", 1)
-	o.do("XADD", k.Input, "18446744073709551615-18446744073709551615", "f", "v")
+	o.Do("XADD", k.Input, "18446744073709551615-18446744073709551615", "f", "v")
 	err := s.Requeue(o.ctx, 0, asker, "x", nil)
 	require.ErrorContains(t, err, "exhausted")
-	require.Contains(t, o.do("GET", k.Lease("x")), e.ID, "nothing has changed")
-	require.Equal(t, 2, o.num("XLEN", k.Input))
+	require.Contains(t, o.Text("GET", k.Lease("x")), e.ID, "nothing has changed")
+	require.Equal(t, 2, o.Num("XLEN", k.Input))
 
 	o, s = clinic(t)
 	o.own("late.1", "x")
 	o.setDeadline(0, "late.1", 1)
-	o.do("CONFIG", "SET", "maxmemory", "1")
+	o.Do("CONFIG", "SET", "maxmemory", "1")
 	require.NoError(t, s.Requeue(o.ctx, 0, asker, "x", nil))
 }
 

@@ -11,15 +11,17 @@ import (
 
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/console"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
 // ward is a server with one partition, on which consumers live and die by scripts alone: nothing happens by itself.
 type ward struct {
+	console.Console
+
 	t      testing.TB
 	ctx    context.Context
 	server *servers.Server
-	client rueidis.Client
 	layout *cluster.Layout
 	keys   *cluster.Keys
 	set    Settings
@@ -37,7 +39,7 @@ func newWard(t testing.TB, changes ...func(*Settings)) *ward {
 	layout, err := cluster.NewLayout("shop", 1)
 	require.NoError(t, err)
 	server := servers.New(t)
-	w := &ward{t: t, ctx: context.Background(), server: server, client: server.Client(t), layout: layout, keys: layout.Keys(0),
+	w := &ward{t: t, ctx: context.Background(), server: server, Console: console.Console{T: t, Client: server.Client(t)}, layout: layout, keys: layout.Keys(0),
 		set: Settings{
 			Config: Config{}.WithDefaults(), SessionTTL: 10 * time.Second, Gap: time.Hour, Settle: true,
 			Timeout: 20 * time.Second, Page: 3,
@@ -52,63 +54,26 @@ func newWard(t testing.TB, changes ...func(*Settings)) *ward {
 }
 
 func (w *ward) stores() {
-	w.store = NewStore(w.layout, w.set, w.client, nil)
+	w.store = NewStore(w.layout, w.set, w.Client, nil)
 	w.leases = lease.NewStore(w.layout, lease.Settings{
 		LeaseTTL: 30 * time.Second, SessionTTL: w.set.SessionTTL, Gap: w.set.Gap, Settle: w.set.Settle,
 		Timeout: w.set.Timeout, DeadLimit: w.set.DeadLimit(), DeadDelay: time.Hour,
-	}, w.client, w.client, nil)
+	}, w.Client, w.Client, nil)
 }
 
 // as is the same ward seen by a client with other rights.
 func (w *ward) as(rules ...string) *ward {
 	w.t.Helper()
-	w.do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", "nopass", "allkeys", "+@all"}, rules...)...)
+	w.Do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", "nopass", "allkeys", "+@all"}, rules...)...)
 	opt := w.server.ClientOption()
 	opt.Username, opt.Password = "limited", "any"
 	client, err := rueidis.NewClient(opt)
 	require.NoError(w.t, err)
 	w.t.Cleanup(client.Close)
 	other := *w
-	other.client = client
+	other.Client = client
 	other.stores()
 	return &other
-}
-
-func (w *ward) try(args ...string) rueidis.RedisResult {
-	return w.client.Do(w.ctx, w.client.B().Arbitrary(args...).Build())
-}
-
-func (w *ward) do(args ...string) rueidis.RedisMessage {
-	w.t.Helper()
-	m, err := w.try(args...).ToMessage()
-	if !rueidis.IsRedisNil(err) {
-		require.NoError(w.t, err, "%.200q", args)
-	}
-	return m
-}
-
-func (w *ward) num(args ...string) int {
-	w.t.Helper()
-	n, err := w.try(args...).AsInt64()
-	require.NoError(w.t, err, "%q", args)
-	return int(n)
-}
-
-func (w *ward) text(args ...string) string {
-	w.t.Helper()
-	text, err := w.try(args...).ToString()
-	if !rueidis.IsRedisNil(err) {
-		require.NoError(w.t, err, "%q", args)
-	}
-	return text
-}
-
-// now is the server's clock, ms.
-func (w *ward) now() int64 {
-	w.t.Helper()
-	at, err := w.try("TIME").AsIntSlice()
-	require.NoError(w.t, err)
-	return at[0]*1000 + at[1]/1000
 }
 
 func (w *ward) open(consumer string) {
@@ -120,7 +85,7 @@ func (w *ward) open(consumer string) {
 // add announces with raw fields.
 func (w *ward) add(fields ...string) string {
 	w.t.Helper()
-	return w.text(append([]string{"XADD", w.keys.Input, "*"}, fields...)...)
+	return w.Text(append([]string{"XADD", w.keys.Input, "*"}, fields...)...)
 }
 
 func (w *ward) announce(stream string, more ...string) string {
@@ -164,12 +129,12 @@ func (w *ward) owned(consumer, stream string, more ...string) *lease.Entry {
 }
 
 // score sets the deadline of a session as it stands in the set.
-func (w *ward) score(consumer, at string) { w.t.Helper(); w.do("ZADD", w.keys.Sessions, at, consumer) }
+func (w *ward) score(consumer, at string) { w.t.Helper(); w.Do("ZADD", w.keys.Sessions, at, consumer) }
 
 // kill makes a session past by ago.
 func (w *ward) kill(consumer string, ago time.Duration) {
 	w.t.Helper()
-	w.score(consumer, strconv.FormatInt(w.now()-ago.Milliseconds(), 10))
+	w.score(consumer, strconv.FormatInt(w.Now()-ago.Milliseconds(), 10))
 }
 
 // mortal is a consumer with a session that is about to be killed.
@@ -178,41 +143,18 @@ func (w *ward) mortal() *ward { w.open(dead); return w }
 // held makes an entry pending for so long.
 func (w *ward) held(e *lease.Entry, idle time.Duration) {
 	w.t.Helper()
-	w.do("XCLAIM", w.keys.Input, w.layout.Group(), dead, "0", e.ID, "IDLE", strconv.FormatInt(idle.Milliseconds(), 10),
+	w.Do("XCLAIM", w.keys.Input, w.layout.Group(), dead, "0", e.ID, "IDLE", strconv.FormatInt(idle.Milliseconds(), 10),
 		"RETRYCOUNT", "2", "JUSTID")
 }
 
 func (w *ward) pending(consumer string) int {
 	w.t.Helper()
-	rows, err := w.try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "100000", consumer).ToArray()
+	rows, err := w.Try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "100000", consumer).ToArray()
 	require.NoError(w.t, err)
 	return len(rows)
 }
 
-func (w *ward) consumers() (names []string) {
-	w.t.Helper()
-	rows, err := w.try("XINFO", "CONSUMERS", w.keys.Input, w.layout.Group()).ToArray()
-	require.NoError(w.t, err)
-	for _, row := range rows {
-		fields, err := row.AsMap()
-		require.NoError(w.t, err)
-		name := fields["name"]
-		text, err := name.ToString()
-		require.NoError(w.t, err)
-		names = append(names, text)
-	}
-	return names
-}
-
-func (w *ward) deadline(consumer string) string { return w.text("ZSCORE", w.keys.Sessions, consumer) }
-
-// stream is what stands in a stream.
-func (w *ward) stream(key string) []rueidis.XRangeEntry {
-	w.t.Helper()
-	entries, err := w.try("XRANGE", key, "-", "+").AsXRange()
-	require.NoError(w.t, err)
-	return entries
-}
+func (w *ward) deadline(consumer string) string { return w.Text("ZSCORE", w.keys.Sessions, consumer) }
 
 // recover recovers the dead consumer without an error.
 func (w *ward) recover(me string) Recovered {
@@ -239,14 +181,14 @@ func (w *ward) list(me string, adopt bool) []string {
 func (w *ward) forget() {
 	w.t.Helper()
 	for _, member := range w.runs() {
-		w.do("ZREM", w.keys.Sessions, member)
+		w.Do("ZREM", w.keys.Sessions, member)
 	}
-	w.do("ZADD", w.keys.Sessions, "-1", "!run:0123456789abcdef")
+	w.Do("ZADD", w.keys.Sessions, "-1", "!run:0123456789abcdef")
 }
 
 func (w *ward) runs() (members []string) {
 	w.t.Helper()
-	all, err := w.try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
+	all, err := w.Try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
 	require.NoError(w.t, err)
 	for _, m := range all {
 		if len(m) > 5 && m[:5] == "!run:" {

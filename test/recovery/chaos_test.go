@@ -161,7 +161,7 @@ func (c *chaos) strike(n *node) {
 func (c *chaos) calm() {
 	c.clear(1 << 62)
 	c.until("all is done", func() bool {
-		return c.num("XLEN", c.keys.Input) == 0 && c.num("ZCARD", c.keys.Later) == 0
+		return c.Num("XLEN", c.keys.Input) == 0 && c.Num("ZCARD", c.keys.Later) == 0
 	})
 	c.stateIs(state{Sessions: len(c.nodes), Consumers: len(c.nodes)})
 	for _, n := range c.nodes {

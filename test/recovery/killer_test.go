@@ -36,13 +36,13 @@ func TestStreamThatKillsItsOwnersBecomesADeadLetter(t *testing.T) {
 			require.LessOrEqual(t, deaths, 3*limit+1)
 			c = w.child(s)
 		}
-		return w.num("XLEN", w.keys.DeadLetters) > 0
+		return w.Num("XLEN", w.keys.DeadLetters) > 0
 	})
 	t.Logf("%d deaths", deaths)
 	require.Greater(t, deaths, limit)
 	w.until("the others are owned in peace", func() bool { return c.held() == innocents })
 	require.False(t, c.gone())
-	letters, err := w.try("XRANGE", w.keys.DeadLetters, "-", "+").AsXRange()
+	letters, err := w.Try("XRANGE", w.keys.DeadLetters, "-", "+").AsXRange()
 	require.NoError(t, err)
 	require.Len(t, letters, 1)
 	letter := letters[0].FieldValues
@@ -71,8 +71,8 @@ func TestStreamThatOutlivesManyProcessesIsNoDeadLetter(t *testing.T) {
 	}
 	c := w.child(s)
 	w.ownedBy(1, c)
-	require.Zero(t, w.num("XLEN", w.keys.DeadLetters))
-	entries, err := w.try("XRANGE", w.keys.Input, "-", "+").AsXRange()
+	require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
+	entries, err := w.Try("XRANGE", w.keys.Input, "-", "+").AsXRange()
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
 	require.NotContains(t, entries[0].FieldValues, lease.FieldCrashes)
@@ -82,9 +82,9 @@ func TestStreamThatOutlivesManyProcessesIsNoDeadLetter(t *testing.T) {
 	for range 2 {
 		c.kill()
 		c = w.child(s)
-		w.until("it is owned or given up", func() bool { return c.held() == 1 || w.num("XLEN", w.keys.DeadLetters) == 1 })
+		w.until("it is owned or given up", func() bool { return c.held() == 1 || w.Num("XLEN", w.keys.DeadLetters) == 1 })
 	}
-	require.Equal(t, 1, w.num("XLEN", w.keys.DeadLetters))
+	require.Equal(t, 1, w.Num("XLEN", w.keys.DeadLetters))
 }
 
 // TestFailedStreamComesBackAfterItsDelayWhereverThatIs: the delay is kept in Redis, so it holds for whatever consumer, also
@@ -98,19 +98,19 @@ func TestFailedStreamComesBackAfterItsDelayWhereverThatIs(t *testing.T) {
 	retry := engine.WithRecovery(scan.Config{RetryDelay: delay, MaxRetries: 1})
 	a := w.party("a", func(_ *party, n api.Notification) error {
 		if n.Kind == api.Added {
-			failed = w.now()
+			failed = w.Now()
 			return cause
 		}
 		return nil
 	}, retry)
 	w.add(0)
-	w.until("it waits", func() bool { return w.num("ZCARD", w.keys.Later) == 1 })
+	w.until("it waits", func() bool { return w.Num("ZCARD", w.keys.Later) == 1 })
 	require.NoError(t, a.stop())
 	got := make(chan api.Lease, 1)
 	at := int64(0)
 	b := w.party("b", func(_ *party, n api.Notification) error {
 		if n.Kind == api.Added {
-			at = w.now()
+			at = w.Now()
 			got <- n.Lease
 		}
 		return nil
@@ -120,7 +120,7 @@ func TestFailedStreamComesBackAfterItsDelayWhereverThatIs(t *testing.T) {
 	require.GreaterOrEqual(t, at-failed, delay.Milliseconds()*8/10, "not before its delay, less the jitter")
 	require.Equal(t, 1, l.Attempt())
 	require.NoError(t, l.Fail(context.Background(), cause))
-	letters, err := w.try("XRANGE", w.keys.DeadLetters, "-", "+").AsXRange()
+	letters, err := w.Try("XRANGE", w.keys.DeadLetters, "-", "+").AsXRange()
 	require.NoError(t, err)
 	require.Len(t, letters, 1)
 	require.Contains(t, letters[0].FieldValues[lease.FieldReason], cause.Error())
@@ -138,14 +138,14 @@ func TestNotBeforeOutlivesWhoReadIt(t *testing.T) {
 		w.faulty(link, script)
 	}
 	a := w.partyOn(link.ClientOption(), "a", nil, engine.WithSessionTTL(2*time.Second))
-	at := w.now() + time.Hour.Milliseconds()
-	w.do("XADD", w.keys.Input, "*", "lbs-input", `{"DataStreamName":"s-0"}`, "_not_before", fmt.Sprint(at))
+	at := w.Now() + time.Hour.Milliseconds()
+	w.Do("XADD", w.keys.Input, "*", "lbs-input", `{"DataStreamName":"s-0"}`, "_not_before", fmt.Sprint(at))
 	w.until("it is read", func() bool { return w.state().Pending == 1 })
 	link.Cut()
 	a.drop()
 	b := w.party("b", nil)
 	w.stateIs(state{Later: 1, Sessions: 1, Consumers: 1})
-	due, err := w.try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
+	due, err := w.Try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
 	require.NoError(t, err)
 	require.EqualValues(t, at, due[0].Score)
 	require.Zero(t, b.toldOf("s-0"))

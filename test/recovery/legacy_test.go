@@ -90,7 +90,7 @@ func TestLegacy4StartWithMoreThanTenThousandPending(t *testing.T) {
 	w.add(upTo(pending)...)
 	_, err = store.Read(context.Background(), 0, "living.1", pending, time.Millisecond)
 	require.NoError(t, err)
-	w.do("ZADD", w.keys.Sessions, fmt.Sprint(w.now()+time.Hour.Milliseconds()), "living.1")
+	w.Do("ZADD", w.keys.Sessions, fmt.Sprint(w.Now()+time.Hour.Milliseconds()), "living.1")
 
 	before := w.commands()
 	a := w.party("a", nil, engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond}))
@@ -100,7 +100,7 @@ func TestLegacy4StartWithMoreThanTenThousandPending(t *testing.T) {
 	require.Less(t, w.commands()-before, int64(pending/10), "commands do not grow with what is pending for others")
 	w.stateIs(state{Input: pending + 1, Pending: pending + 1, Leases: 1, Sessions: 2, Consumers: 2})
 
-	w.do("ZADD", w.keys.Sessions, "1", "living.1")
+	w.Do("ZADD", w.keys.Sessions, "1", "living.1")
 	w.ownedBy(pending+1, a)
 	require.EqualValues(t, pending, a.metric("recovered_total"))
 }
@@ -119,12 +119,12 @@ func TestLegacy5StartTakesNothingAndResetsNothing(t *testing.T) {
 		_, err = store.Read(ctx, 0, name, 100, time.Millisecond)
 		require.NoError(t, err)
 	}
-	w.do("ZADD", w.keys.Sessions, fmt.Sprint(w.now()+time.Hour.Milliseconds()), "living.1")
-	w.do("ZREM", w.keys.Sessions, "unknown.1")
+	w.Do("ZADD", w.keys.Sessions, fmt.Sprint(w.Now()+time.Hour.Milliseconds()), "living.1")
+	w.Do("ZREM", w.keys.Sessions, "unknown.1")
 	const hour = "3600000"
 	for _, name := range []string{"living.1", "unknown.1"} {
 		for _, id := range w.pendingOf(name) {
-			w.do("XCLAIM", w.keys.Input, w.layout.Group(), name, "0", id.id, "IDLE", hour, "RETRYCOUNT", "1", "JUSTID")
+			w.Do("XCLAIM", w.keys.Input, w.layout.Group(), name, "0", id.id, "IDLE", hour, "RETRYCOUNT", "1", "JUSTID")
 		}
 	}
 	for i := range 3 {
@@ -151,7 +151,7 @@ type row struct {
 
 func (w *world) pendingOf(consumer string) (out []row) {
 	w.t.Helper()
-	rows, err := w.try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "100000", consumer).ToArray()
+	rows, err := w.Try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "100000", consumer).ToArray()
 	require.NoError(w.t, err)
 	for _, r := range rows {
 		parts, err := r.ToArray()
@@ -175,12 +175,12 @@ func TestLegacy6MalformedAnnouncementStopsNobody(t *testing.T) {
 	}
 	w.party("a", ends)
 	for i, fields := range malformed {
-		w.do(append([]string{"XADD", w.keys.Input, "*"}, fields...)...)
+		w.Do(append([]string{"XADD", w.keys.Input, "*"}, fields...)...)
 		w.add(i)
 	}
 	w.stateIs(state{Sessions: 1, Consumers: 1, Dead: len(malformed)})
 	w.checkDone()
-	letters, err := w.try("XRANGE", w.keys.DeadLetters, "-", "+").AsXRange()
+	letters, err := w.Try("XRANGE", w.keys.DeadLetters, "-", "+").AsXRange()
 	require.NoError(t, err)
 	for _, l := range letters {
 		require.Contains(t, l.FieldValues[lease.FieldReason], "malformed: ")

@@ -23,8 +23,8 @@ func (w *world) nobodyWasRobbed() {
 		require.Zero(w.t, p.metric("script_duration_seconds", "script", "recover"), "recover scripts of %s", p.name)
 	}
 	require.Zero(w.t, w.countField(lease.FieldCrashes))
-	require.Zero(w.t, w.num("ZCARD", w.keys.Later))
-	require.Zero(w.t, w.num("XLEN", w.keys.DeadLetters))
+	require.Zero(w.t, w.Num("ZCARD", w.keys.Later))
+	require.Zero(w.t, w.Num("XLEN", w.keys.DeadLetters))
 	w.checkOwners()
 }
 
@@ -88,7 +88,7 @@ func TestOutageBetweenTheSessionsOfAMixedFleet(t *testing.T) {
 // limited is an option for a user who may not call what the rules take away.
 func (w *world) limited(rules ...string) rueidis.ClientOption {
 	w.t.Helper()
-	w.do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", "nopass", "allkeys", "allchannels", "+@all"}, rules...)...)
+	w.Do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", "nopass", "allkeys", "allchannels", "+@all"}, rules...)...)
 	opt := w.server.ClientOption()
 	opt.Username, opt.Password = "limited", "any"
 	return opt
@@ -113,8 +113,8 @@ func TestRecoveryWithConfigAndInfoRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, test.server...)
 			if len(test.server) > 0 {
-				w.do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-				w.until("the cluster serves", func() bool { return w.try("SET", "x", "y").Error() == nil })
+				w.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+				w.until("the cluster serves", func() bool { return w.Try("SET", "x", "y").Error() == nil })
 			}
 			opts := append(test.opts, engine.WithSessionTTL(time.Second), engine.WithRecovery(scan.Config{Interval: 500 * time.Millisecond}))
 			link := w.link()

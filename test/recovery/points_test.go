@@ -85,7 +85,7 @@ func crashAt(t *testing.T, script string, action proxy.Action) {
 	a.drop()
 
 	b := w.party("b", ends, opts...)
-	w.until("all is done", func() bool { return w.num("XLEN", w.keys.Input) == 0 && w.num("ZCARD", w.keys.Later) == 0 })
+	w.until("all is done", func() bool { return w.Num("XLEN", w.keys.Input) == 0 && w.Num("ZCARD", w.keys.Later) == 0 })
 	w.stateIs(state{Sessions: 1, Consumers: 1})
 	w.checkDone()
 	w.checkOwners()
@@ -116,9 +116,9 @@ func inherit(w *world) {
 		Retries: lease.KeepCount, Crashes: lease.KeepCount,
 	}})
 	require.NoError(w.t, err)
-	w.do("ZADD", w.keys.Sessions, "1", "dead.1")
+	w.Do("ZADD", w.keys.Sessions, "1", "dead.1")
 	w.add(104)
-	w.do("XREADGROUP", "GROUP", w.layout.Group(), lease.ForeignPrefix+"old", "COUNT", "1", "STREAMS", w.keys.Input, ">")
+	w.Do("XREADGROUP", "GROUP", w.layout.Group(), lease.ForeignPrefix+"old", "COUNT", "1", "STREAMS", w.keys.Input, ">")
 }
 
 // kills has everything that a link carries end at the first request of this name, right before it or right after it ran.
@@ -136,10 +136,10 @@ func (w *world) provoke(script string, link *proxy.Proxy, a *party, dead *atomic
 	case "verify": // by a server that has forgotten a lease
 		w.until("something is held", held)
 		for _, member := range w.runs() {
-			w.do("ZREM", w.keys.Sessions, member)
+			w.Do("ZREM", w.keys.Sessions, member)
 		}
 		for _, key := range w.leases() {
-			w.do("DEL", key)
+			w.Do("DEL", key)
 		}
 	case "extend": // by a slot that migrates
 		w.until("something is held", held)
@@ -153,7 +153,7 @@ func (w *world) provoke(script string, link *proxy.Proxy, a *party, dead *atomic
 // runs are the servers that the books of the partition know.
 func (w *world) runs() (members []string) {
 	w.t.Helper()
-	all, err := w.try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
+	all, err := w.Try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
 	require.NoError(w.t, err)
 	for _, m := range all {
 		if len(m) > 5 && m[:5] == "!run:" {

@@ -30,7 +30,7 @@ func (w *world) bare(session time.Duration) *lease.Store {
 	require.NoError(w.t, err)
 	return lease.NewStore(layout, lease.Settings{
 		LeaseTTL: 30 * time.Second, SessionTTL: session, Gap: time.Hour, Settle: true, Timeout: patience,
-	}, w.client, w.client, nil)
+	}, w.Client, w.Client, nil)
 }
 
 // TestHundredDeadConsumersAreGoneAfterAScan: nothing is pending for them. Half have sessions that are past, half none at
@@ -44,12 +44,12 @@ func TestHundredDeadConsumersAreGoneAfterAScan(t *testing.T) {
 		_, err := store.Open(context.Background(), 0, name, 0)
 		require.NoError(t, err)
 		if i%2 == 0 {
-			w.do("ZADD", w.keys.Sessions, "1", name)
+			w.Do("ZADD", w.keys.Sessions, "1", name)
 		} else {
-			w.do("ZREM", w.keys.Sessions, name)
+			w.Do("ZREM", w.keys.Sessions, name)
 		}
 	}
-	require.Len(t, w.consumers(), 100)
+	require.Len(t, w.Consumers(w.keys.Input, w.layout.Group()), 100)
 	a := w.party("a", nil, engine.WithSessionTTL(2*time.Second), engine.WithRecovery(scan.Config{Interval: time.Second}))
 	w.add(upTo(10)...)
 	w.stateIs(state{Input: 10, Pending: 10, Leases: 10, Sessions: 1, Consumers: 1})
@@ -68,17 +68,17 @@ func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
 	c := w.child(spec{Name: "sleeper", Session: time.Second, Lease: 2 * time.Second, Work: 0})
 	w.add(upTo(streams)...)
 	w.ownedBy(streams, c)
-	before := w.consumers()
+	before := w.Consumers(w.keys.Input, w.layout.Group())
 	require.Len(t, before, 1)
 	a := w.party("a", nil)
 	for range 3 {
 		c.pause()
-		w.until("it is removed", func() bool { return !slices.Contains(w.consumers(), before[0]) })
+		w.until("it is removed", func() bool { return !slices.Contains(w.Consumers(w.keys.Input, w.layout.Group()), before[0]) })
 		w.until("all is owned by the other", func() bool { return a.held() == streams })
 		w.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 1, Consumers: 1})
 		c.resume()
 		w.until("it is back under another name", func() bool {
-			names := w.consumers()
+			names := w.Consumers(w.keys.Input, w.layout.Group())
 			return len(names) == 2 && !slices.Contains(names, before[0])
 		})
 		require.Zero(t, c.held())
@@ -86,7 +86,7 @@ func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
 		a.engine.SetMaxStreams(1)
 		w.until("it owns again", func() bool { return a.held()+c.held() == streams && a.held() <= 1 })
 		before = nil
-		for _, name := range w.consumers() {
+		for _, name := range w.Consumers(w.keys.Input, w.layout.Group()) {
 			if name != a.engine.ID() {
 				before = append(before, name)
 			}
@@ -95,7 +95,7 @@ func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
 		a.engine.SetMaxStreams(0)
 	}
 	w.checkOwners()
-	require.Zero(t, w.num("XLEN", w.keys.DeadLetters))
+	require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
 }
 
 // TestWhatALostSessionLeftCountsNoCrash: an engine loses its session and finds it again first, before anybody else: it
@@ -113,7 +113,7 @@ func TestWhatALostSessionLeftCountsNoCrash(t *testing.T) {
 		link.Cut()
 		w.until("all is lost", func() bool { return a.held() == 0 })
 		// The server has found it dead, too.
-		w.until("its session is past", func() bool { return w.num("ZCOUNT", w.keys.Sessions, "0", fmt.Sprint(w.now())) > 0 })
+		w.until("its session is past", func() bool { return w.Num("ZCOUNT", w.keys.Sessions, "0", fmt.Sprint(w.Now())) > 0 })
 		link.Restore()
 		w.ownedBy(streams, a)
 		require.Zero(t, a.metric("recovered_total"))
@@ -126,7 +126,7 @@ func TestWhatALostSessionLeftCountsNoCrash(t *testing.T) {
 // countField is in how many entries a field is.
 func (w *world) countField(name string) (n int) {
 	w.t.Helper()
-	entries, err := w.try("XRANGE", w.keys.Input, "-", "+").AsXRange()
+	entries, err := w.Try("XRANGE", w.keys.Input, "-", "+").AsXRange()
 	require.NoError(w.t, err)
 	for _, e := range entries {
 		if _, ok := e.FieldValues[name]; ok {
@@ -147,17 +147,17 @@ func TestForeignConsumerThatIsAliveIsLeftAlone(t *testing.T) {
 	w.add(0)
 	w.ownedBy(1, a)
 	w.add(1)
-	answer, err := w.try("XREADGROUP", "GROUP", w.layout.Group(), foreign, "COUNT", "1", "STREAMS", w.keys.Input, ">").AsXRead()
+	answer, err := w.Try("XREADGROUP", "GROUP", w.layout.Group(), foreign, "COUNT", "1", "STREAMS", w.keys.Input, ">").AsXRead()
 	require.NoError(t, err)
 	id := answer[w.keys.Input][0].ID
-	w.do("SET", stream(1)+":"+id, "x", "PX", "600000")
+	w.Do("SET", stream(1)+":"+id, "x", "PX", "600000")
 	w.until("it is reported", func() bool {
 		err := a.engine.Ready(context.Background())
 		return err != nil && errors.Is(err, api.ErrForeignConsumers)
 	})
 	require.Equal(t, 2, w.state().Pending)
-	require.Contains(t, w.consumers(), foreign)
-	w.do("DEL", stream(1)+":"+id)
+	require.Contains(t, w.Consumers(w.keys.Input, w.layout.Group()), foreign)
+	w.Do("DEL", stream(1)+":"+id)
 	a.engine.SetMaxStreams(0)
 	w.ownedBy(2, a)
 	w.until("it is no longer reported", func() bool { return a.engine.Ready(context.Background()) == nil })

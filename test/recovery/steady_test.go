@@ -21,7 +21,7 @@ func steady(t testing.TB, pending int) (w *world, look func()) {
 	for i := range 20 {
 		_, err := store.Open(ctx, 0, fmt.Sprint("c.", i), 0)
 		require.NoError(t, err)
-		w.do("ZADD", w.keys.Sessions, fmt.Sprint(w.now()+time.Hour.Milliseconds()), fmt.Sprint("c.", i))
+		w.Do("ZADD", w.keys.Sessions, fmt.Sprint(w.Now()+time.Hour.Milliseconds()), fmt.Sprint("c.", i))
 	}
 	w.add(upTo(pending)...)
 	for i := range 20 {
@@ -31,9 +31,9 @@ func steady(t testing.TB, pending int) (w *world, look func()) {
 	require.Equal(t, pending, w.state().Pending)
 	scanner := scan.NewStore(w.layout, scan.Settings{
 		Config: scan.Config{}.WithDefaults(), SessionTTL: 10 * time.Second, Gap: time.Hour, Settle: true, Timeout: patience, Page: 256,
-	}, w.client, nil)
+	}, w.Client, nil)
 	return w, func() {
-		w.do("DEL", w.keys.Scan)
+		w.Do("DEL", w.keys.Scan)
 		turn, err := scanner.Turn(ctx, 0, "c.0")
 		require.NoError(t, err)
 		require.True(t, turn)

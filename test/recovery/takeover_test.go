@@ -61,7 +61,7 @@ func takeover(t testing.TB, streams int, session time.Duration) *taken {
 	a := w.child(s)
 	s.Name = "b"
 	b := w.child(s)
-	w.until("the others are there", func() bool { return len(w.consumers()) == 3 })
+	w.until("the others are there", func() bool { return len(w.Consumers(w.keys.Input, w.layout.Group())) == 3 })
 
 	before, seen, recovered := w.commands(), link.Seen("EVALSHA")+link.Seen("EVAL"), link.Seen("recover")
 	died := victim.kill()
@@ -82,7 +82,7 @@ func takeover(t testing.TB, streams int, session time.Duration) *taken {
 	slices.Sort(x.without)
 	x.taken, x.share = len(x.without), float64(most)/float64(streams)
 	w.checkOwners()
-	require.Zero(t, w.num("XLEN", w.keys.DeadLetters))
+	require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
 	return x
 }
 
@@ -129,8 +129,8 @@ func TestTwentyEnginesRecoverOnce(t *testing.T) {
 	}
 	victim.kill()
 	w.ownedBy(many, others...)
-	w.until("the dead one is removed", func() bool { return len(w.consumers()) == 20 })
-	added, err := w.try("XINFO", "STREAM", w.keys.Input).AsMap()
+	w.until("the dead one is removed", func() bool { return len(w.Consumers(w.keys.Input, w.layout.Group())) == 20 })
+	added, err := w.Try("XINFO", "STREAM", w.keys.Input).AsMap()
 	require.NoError(t, err)
 	field := added["entries-added"]
 	entries, err := field.AsInt64()

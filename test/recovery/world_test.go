@@ -14,6 +14,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/console"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/overlap"
 	"github.com/streamlease/streamlease/test/proxy"
@@ -33,9 +34,10 @@ const patience = 90 * time.Second
 
 // world is a server with one service on it, and the processes and engines that share it.
 type world struct {
+	console.Console // no engine runs on its client
+
 	t         testing.TB
 	server    *servers.Server
-	client    rueidis.Client // of the test; no engine runs on it
 	layout    *cluster.Layout
 	keys      *cluster.Keys
 	dir       string
@@ -51,7 +53,7 @@ func newWorld(t testing.TB, opts ...servers.Option) *world {
 	require.NoError(t, err)
 	w := &world{t: t, layout: layout, keys: layout.Keys(0), dir: t.TempDir(), announced: make(map[int]bool)}
 	w.server = servers.New(t, opts...)
-	w.client = w.server.Client(t)
+	w.Console = console.Console{T: t, Client: w.server.Client(t)}
 	t.Cleanup(func() {
 		for _, c := range w.processes {
 			c.bury(t)
@@ -70,30 +72,10 @@ func (w *world) link() *proxy.Proxy {
 	return p
 }
 
-func (w *world) try(args ...string) rueidis.RedisResult {
-	return w.client.Do(context.Background(), w.client.B().Arbitrary(args...).Build())
-}
-
-func (w *world) do(args ...string) rueidis.RedisMessage {
-	w.t.Helper()
-	m, err := w.try(args...).ToMessage()
-	if !rueidis.IsRedisNil(err) {
-		require.NoError(w.t, err, "%.200q", args)
-	}
-	return m
-}
-
-func (w *world) num(args ...string) int {
-	w.t.Helper()
-	n, err := w.try(args...).AsInt64()
-	require.NoError(w.t, err, "%q", args)
-	return int(n)
-}
-
 // open is how many announcements are not done, in one look: between two of them one may move.
 func (w *world) open() int {
 	w.t.Helper()
-	return w.num("EVAL", "return redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])", "2", w.keys.Input, w.keys.Later)
+	return w.Num("EVAL", "return redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])", "2", w.keys.Input, w.keys.Later)
 }
 
 // add announces streams by number, in the way of producers that know nothing of this library.
@@ -104,10 +86,10 @@ func (w *world) add(numbers ...int) {
 		commands := make(rueidis.Commands, n)
 		for i, x := range numbers[:n] {
 			w.announced[x] = true
-			commands[i] = w.client.B().Xadd().Key(w.keys.Input).Id("*").FieldValue().
+			commands[i] = w.Client.B().Xadd().Key(w.keys.Input).Id("*").FieldValue().
 				FieldValue("lbs-input", fmt.Sprintf(`{"DataStreamName":%q,"Info":{"k":"v"}}`, stream(x))).Build()
 		}
-		for _, r := range w.client.DoMulti(context.Background(), commands...) {
+		for _, r := range w.Client.DoMulti(context.Background(), commands...) {
 			require.NoError(w.t, r.Error())
 		}
 		numbers = numbers[n:]
@@ -121,14 +103,6 @@ func upTo(n int) []int {
 		out[i] = i
 	}
 	return out
-}
-
-// now is the server's clock, ms.
-func (w *world) now() int64 {
-	w.t.Helper()
-	at, err := w.try("TIME").AsIntSlice()
-	require.NoError(w.t, err)
-	return at[0]*1000 + at[1]/1000
 }
 
 // until waits for a condition, on the goroutine of the test.
@@ -147,8 +121,8 @@ func (w *world) until(what string, ok func() bool) {
 // passes waits until so much of the server's time has passed.
 func (w *world) passes(d time.Duration) {
 	w.t.Helper()
-	start := w.now()
-	w.until(d.String()+" of the server's time", func() bool { return w.now() >= start+d.Milliseconds() })
+	start := w.Now()
+	w.until(d.String()+" of the server's time", func() bool { return w.Now() >= start+d.Milliseconds() })
 }
 
 // tell logs how things stand.
@@ -159,10 +133,10 @@ func (w *world) tell() {
 	for _, c := range w.processes {
 		w.t.Logf("%s: gone %v, held %d", c.journal.Party(), c.gone(), c.held())
 	}
-	consumers, err := w.try("XINFO", "CONSUMERS", w.keys.Input, w.layout.Group()).ToAny()
-	w.t.Logf("input %d, later %d, dead letters %d, now %d, consumers %v %v", w.num("XLEN", w.keys.Input),
-		w.num("ZCARD", w.keys.Later), w.num("XLEN", w.keys.DeadLetters), w.now(), consumers, err)
-	sessions, err := w.try("ZRANGE", w.keys.Sessions, "0", "-1", "WITHSCORES").ToAny()
+	consumers, err := w.Try("XINFO", "CONSUMERS", w.keys.Input, w.layout.Group()).ToAny()
+	w.t.Logf("input %d, later %d, dead letters %d, now %d, consumers %v %v", w.Num("XLEN", w.keys.Input),
+		w.Num("ZCARD", w.keys.Later), w.Num("XLEN", w.keys.DeadLetters), w.Now(), consumers, err)
+	sessions, err := w.Try("ZRANGE", w.keys.Sessions, "0", "-1", "WITHSCORES").ToAny()
 	w.t.Logf("sessions %v %v", sessions, err)
 }
 
@@ -179,17 +153,17 @@ type state struct {
 
 func (w *world) state() (s state) {
 	w.t.Helper()
-	s.Input = w.num("XLEN", w.keys.Input)
-	summary, err := w.try("XPENDING", w.keys.Input, w.layout.Group()).ToArray()
+	s.Input = w.Num("XLEN", w.keys.Input)
+	summary, err := w.Try("XPENDING", w.keys.Input, w.layout.Group()).ToArray()
 	require.NoError(w.t, err)
 	pending, err := summary[0].AsInt64()
 	require.NoError(w.t, err)
 	s.Pending = int(pending)
 	s.Leases = len(w.leases())
-	s.Sessions = w.num("ZCOUNT", w.keys.Sessions, "0", "+inf")
-	s.Consumers = len(w.consumers())
-	s.Later = w.num("ZCARD", w.keys.Later)
-	s.Dead = w.num("XLEN", w.keys.DeadLetters)
+	s.Sessions = w.Num("ZCOUNT", w.keys.Sessions, "0", "+inf")
+	s.Consumers = len(w.Consumers(w.keys.Input, w.layout.Group()))
+	s.Later = w.Num("ZCARD", w.keys.Later)
+	s.Dead = w.Num("XLEN", w.keys.DeadLetters)
 	return s
 }
 
@@ -214,30 +188,14 @@ func (w *world) leases() (keys []string) {
 	w.t.Helper()
 	pattern := strings.NewReplacer("{", `\{`, "}", `\}`).Replace(w.keys.LeasePrefix()) + "*"
 	for cursor := uint64(0); ; {
-		page, err := w.client.Do(context.Background(),
-			w.client.B().Scan().Cursor(cursor).Match(pattern).Count(5000).Build()).AsScanEntry()
+		page, err := w.Client.Do(context.Background(),
+			w.Client.B().Scan().Cursor(cursor).Match(pattern).Count(5000).Build()).AsScanEntry()
 		require.NoError(w.t, err)
 		keys = append(keys, page.Elements...)
 		if cursor = page.Cursor; cursor == 0 {
 			return keys
 		}
 	}
-}
-
-// consumers are those of the group.
-func (w *world) consumers() (names []string) {
-	w.t.Helper()
-	rows, err := w.try("XINFO", "CONSUMERS", w.keys.Input, w.layout.Group()).ToArray()
-	require.NoError(w.t, err)
-	for _, row := range rows {
-		fields, err := row.AsMap()
-		require.NoError(w.t, err)
-		name := fields["name"]
-		text, err := name.ToString()
-		require.NoError(w.t, err)
-		names = append(names, text)
-	}
-	return names
 }
 
 // records are what everybody wrote down so far.
