@@ -19,14 +19,16 @@ type Usage struct {
 	BytesOut  int64         // to clients
 	Processed int64         // commands, those that scripts call included
 	Calls     Commands      // likewise, by name
-	Version   string        // of the server
-	Cluster   bool
-	Masters   int
+	// Ran is how long executing took, by name; a script's has in it what it calls.
+	Ran     map[string]time.Duration
+	Version string // of the server
+	Cluster bool
+	Masters int
 }
 
 // ReadUsage asks every master. It adds one INFO, and for several nodes as many more.
 func ReadUsage(ctx context.Context, client rueidis.Client) (Usage, error) {
-	u := Usage{Calls: make(Commands)}
+	u := Usage{Calls: make(Commands), Ran: make(map[string]time.Duration)}
 	for addr, node := range client.Nodes() {
 		text, err := node.Do(ctx, node.B().Info().Section("all").Build()).ToString()
 		if err != nil {
@@ -78,10 +80,13 @@ func (u *Usage) add(fields map[string]string) (err error) {
 			continue
 		}
 		command, _, _ = strings.Cut(command, "|")
-		calls, _, _ := strings.Cut(strings.TrimPrefix(value, "calls="), ",")
+		calls, rest, _ := strings.Cut(strings.TrimPrefix(value, "calls="), ",")
+		spent, _, _ := strings.Cut(strings.TrimPrefix(rest, "usec="), ",")
 		n, failed := strconv.ParseInt(calls, 10, 64)
-		err = errors.Join(err, failed)
+		usec, failed2 := strconv.ParseInt(spent, 10, 64)
+		err = errors.Join(err, failed, failed2)
 		u.Calls[command] += n
+		u.Ran[command] += time.Duration(usec) * time.Microsecond
 	}
 	return err
 }
@@ -93,6 +98,11 @@ func (u Usage) Since(earlier Usage) Usage {
 	u.BytesOut -= earlier.BytesOut
 	u.Processed -= earlier.Processed
 	u.Calls = u.Calls.Since(earlier.Calls)
+	ran := make(map[string]time.Duration)
+	for name, d := range u.Ran {
+		ran[name] = d - earlier.Ran[name]
+	}
+	u.Ran = ran
 	return u
 }
 

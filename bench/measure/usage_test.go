@@ -30,6 +30,8 @@ func TestUsageCountsWhatWasDoneMeanwhile(t *testing.T) {
 	require.EqualValues(t, 301, used.Calls["set"])
 	require.GreaterOrEqual(t, used.Processed, int64(300))
 	require.Positive(t, used.CPU)
+	require.Positive(t, used.Ran["eval"])
+	require.GreaterOrEqual(t, used.Ran["eval"], used.Ran["get"], "three times a hundred")
 	require.Greater(t, used.BytesIn, int64(10_000))
 	require.Greater(t, used.BytesOut, int64(10_000))
 }

@@ -10,13 +10,10 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/journal"
-	"github.com/streamlease/streamlease/test/servers"
 )
 
 const (
@@ -28,7 +25,8 @@ const (
 
 // ChurnOptions say how fast streams come and go.
 type ChurnOptions struct {
-	Rates   []int // streams a second, rising; the first that is too much is the last one measured
+	URL     string // of the Redis; empty: a private server
+	Rates   []int  // streams a second, rising; the first that is too much is the last one measured
 	For     time.Duration
 	Workers int // handlers at a time; 0: the default
 }
@@ -67,17 +65,17 @@ func (s ChurnStep) sustained() bool { return s.Done >= sustained*float64(s.Rate)
 
 // Churn raises the rate until it is too much. One process announces, another one owns.
 func Churn(ctx context.Context, o ChurnOptions, r *Report) (err error) {
-	server, err := servers.Start(ctx, servers.Options{})
+	s, err := openSite(ctx, o.URL)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	client, err := rueidis.NewClient(server.ClientOption())
+	defer func() { err = errors.Join(err, s.close()) }()
+	r.Redis = s.version
+	p, err := s.announce(ctx, "churn", 0)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	w, err := startWorker(ctx, WorkerOptions{Addr: server.Addr(), Service: service, Workers: o.Workers, Churn: true})
+	w, err := startWorker(ctx, WorkerOptions{URL: s.url, Service: p.Service, Workers: o.Workers, Churn: true})
 	if err != nil {
 		return err
 	}
@@ -86,10 +84,7 @@ func Churn(ctx context.Context, o ChurnOptions, r *Report) (err error) {
 		return err
 	}
 	result := Churned{Workers: cmp.Or(o.Workers, engine.DefaultWorkers)}
-	mill := &mill{
-		server: server, worker: w, workers: result.Workers,
-		producer: producer.Producer{Client: client, Service: service, Prefix: prefix},
-	}
+	mill := &mill{producer: p, worker: w, workers: result.Workers}
 	steps := r.steps("churn", len(o.Rates))
 	defer steps.end()
 	for _, rate := range o.Rates {
@@ -105,7 +100,7 @@ func Churn(ctx context.Context, o ChurnOptions, r *Report) (err error) {
 		}
 	}
 	steps.end()
-	left, err := client.Do(ctx, client.B().Xlen().Key(service+"-input").Build()).AsInt64()
+	left, err := s.client.Do(ctx, s.client.B().Xlen().Key(p.Service+"-input").Build()).AsInt64()
 	if err != nil {
 		return err
 	}
@@ -117,7 +112,6 @@ func Churn(ctx context.Context, o ChurnOptions, r *Report) (err error) {
 
 // mill is a producer and a consumer.
 type mill struct {
-	server    *servers.Server
 	worker    *process
 	producer  producer.Producer
 	workers   int
@@ -128,11 +122,9 @@ type mill struct {
 type turn struct {
 	at       time.Time
 	worker   snapshot
-	redis    time.Duration
+	redis    measure.Usage
 	producer time.Duration
 	cores    measure.Cores
-	ran      time.Duration // by commands that clients sent
-	scripts  int64
 }
 
 func (m *mill) look(ctx context.Context) (t turn, err error) {
@@ -140,20 +132,13 @@ func (m *mill) look(ctx context.Context) (t turn, err error) {
 	if t.worker, err = m.worker.ask("look"); err != nil {
 		return t, err
 	}
-	if t.redis, err = m.server.CPU(); err != nil {
+	if t.redis, err = measure.ReadUsage(ctx, m.producer.Client); err != nil {
 		return t, err
 	}
 	if t.producer, err = measure.CPU(); err != nil {
 		return t, err
 	}
-	if t.cores, err = measure.ReadCores(); err != nil {
-		return t, err
-	}
-	stats, err := m.server.CommandStats(ctx)
-	for _, name := range []string{"evalsha", "eval", "xreadgroup", "xadd"} { // no script here calls the last two
-		t.ran += time.Duration(stats[name].UsecTotal) * time.Microsecond
-	}
-	t.scripts = stats["evalsha"].Calls + stats["eval"].Calls
+	t.cores, err = measure.ReadCores()
 	return t, err
 }
 
@@ -179,16 +164,21 @@ func (m *mill) step(ctx context.Context, rate int, d time.Duration) (s ChurnStep
 		return s, fmt.Errorf("%d calls of Done failed, %d streams were lost", last.Churn.Failed, last.Disowned)
 	}
 	took := after.at.Sub(before.at).Seconds()
+	used := after.redis.Since(before.redis)
+	ran := time.Duration(0)
+	for _, name := range []string{"evalsha", "eval", "xreadgroup", "xadd"} { // no script here calls the last two
+		ran += used.Ran[name]
+	}
 	done := float64(after.worker.Churn.Done - before.worker.Churn.Done)
 	s = ChurnStep{
 		Rate: rate, Announced: float64(n) / took, Done: done / took,
-		RedisCPU:    (after.redis - before.redis).Seconds() / took,
+		RedisCPU:    used.CPU.Seconds() / took,
 		ConsumerCPU: (after.worker.CPU - before.worker.CPU).Seconds() / took,
 		ProducerCPU: (after.producer - before.producer).Seconds() / took,
 		Machine:     after.cores.Since(before.cores),
 		Handlers:    (after.worker.Churn.Waited - before.worker.Churn.Waited).Seconds() / took / float64(m.workers),
-		Scripts:     float64(after.scripts-before.scripts) / done,
-		Redis:       time.Duration(float64(after.ran-before.ran) / done),
+		Scripts:     float64(used.Calls.Scripts()) / done,
+		Redis:       time.Duration(float64(ran) / done),
 	}
 	// Those that were late are the point: the rest that was done afterwards counts here.
 	own, err := last.Churn.Own.Since(before.worker.Churn.Own)

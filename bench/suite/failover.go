@@ -6,17 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/measure"
-	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/overlap"
-	"github.com/streamlease/streamlease/test/servers"
 )
 
 // goalTakeover is how long after the end of the session of a killed pod all its streams are owned again.
@@ -24,8 +23,9 @@ const goalTakeover = 2 * time.Second
 
 // FailoverOptions say what ends, beside whom.
 type FailoverOptions struct {
-	Streams  int // of the pod that ends; the others have none before
-	Pods     int // with it
+	URL      string // of the Redis; empty: private servers
+	Streams  int    // of the pod that ends; the others have none before
+	Pods     int    // with it
 	LeaseTTL time.Duration
 	Sessions []time.Duration // TTLs, measured one after the other
 }
@@ -50,14 +50,15 @@ type FailedOver struct {
 	Overlaps      string           // what the journals show of two owners or falling tokens; empty: nothing
 }
 
-// Failover measures each session TTL with a pod that is killed and one that stops, each with a server of its own.
+// Failover measures each session TTL with a pod that is killed and one that stops, each on a server of its own or on
+// that of somebody.
 func Failover(ctx context.Context, o FailoverOptions, r *Report) error {
 	var all []FailedOver
 	steps := r.steps("failover", 2*len(o.Sessions))
 	defer steps.end()
 	for _, session := range o.Sessions {
 		for _, kill := range []bool{true, false} {
-			f, err := failOver(ctx, o, session, kill)
+			f, err := failOver(ctx, o, session, kill, r)
 			if err != nil {
 				return fmt.Errorf("session TTL %v, %s: %w", session, endName(kill), err)
 			}
@@ -84,19 +85,21 @@ func endName(kill bool) string {
 	return "stop"
 }
 
-func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kill bool) (f FailedOver, err error) {
-	server, err := servers.Start(ctx, servers.Options{})
+func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kill bool, r *Report) (f FailedOver, err error) {
+	s, err := openSite(ctx, o.URL)
 	if err != nil {
 		return f, err
 	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	client, err := rueidis.NewClient(server.ClientOption())
+	defer func() { err = errors.Join(err, s.close()) }()
+	r.Redis = s.version
+	dir, err := os.MkdirTemp("", "streamlease-bench-")
 	if err != nil {
 		return f, err
 	}
-	defer client.Close()
-	pods := &fleet{dir: server.Dir(), options: WorkerOptions{
-		Addr: server.Addr(), Service: service, LeaseTTL: o.LeaseTTL, SessionTTL: session,
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	p := s.producer("failover")
+	pods := &fleet{dir: dir, options: WorkerOptions{
+		URL: s.url, Service: p.Service, Prefix: p.Prefix, LeaseTTL: o.LeaseTTL, SessionTTL: session,
 	}}
 	defer func() { err = errors.Join(err, pods.close()) }()
 
@@ -104,8 +107,7 @@ func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kil
 	if err != nil {
 		return f, err
 	}
-	p := producer.Producer{Client: client, Service: service, Prefix: prefix}
-	if _, err := p.Announce(ctx, 0, o.Streams); err != nil {
+	if _, err := s.announce(ctx, "failover", o.Streams); err != nil {
 		return f, err
 	}
 	if err := await(ctx, o.Streams, patience, victim); err != nil {
@@ -116,7 +118,7 @@ func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kil
 			return f, err
 		}
 	}
-	m := &change{server: server, victim: victim, others: pods.pods[1:], streams: o.Streams}
+	m := &change{client: s.client, victim: victim, others: pods.pods[1:], streams: o.Streams}
 	if f, err = m.run(ctx, kill, session); err != nil {
 		return f, err
 	}
@@ -126,7 +128,7 @@ func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kil
 
 // change is the end of one pod, and the others.
 type change struct {
-	server  *servers.Server
+	client  rueidis.Client
 	victim  *pod
 	others  []*pod
 	streams int
@@ -148,8 +150,9 @@ func (c *change) run(ctx context.Context, kill bool, session time.Duration) (f F
 	if err != nil {
 		return f, err
 	}
-	sent := after.sent.Since(before.sent)
-	f = FailedOver{Killed: kill, Commands: sent.Total(), Scripts: sent.Scripts(), Ran: after.ran - before.ran, ByScript: make(map[string]int64)}
+	used := after.redis.Since(before.redis)
+	sent := used.Sent(measure.SentByEngine()...)
+	f = FailedOver{Killed: kill, Commands: sent.Total(), Scripts: sent.Scripts(), Ran: used.Calls.Total(), ByScript: make(map[string]int64)}
 	for name, n := range after.scripts {
 		if n > before.scripts[name] {
 			f.ByScript[name] = n - before.scripts[name]
@@ -161,20 +164,12 @@ func (c *change) run(ctx context.Context, kill bool, session time.Duration) (f F
 
 // tally is what was sent and run so far.
 type tally struct {
-	sent    measure.Commands
-	ran     int64
+	redis   measure.Usage
 	scripts map[string]int64 // by the others
 }
 
 func (c *change) tally(ctx context.Context) (t tally, err error) {
-	stats, err := c.server.CommandStats(ctx)
-	if err != nil {
-		return t, err
-	}
-	for _, s := range stats {
-		t.ran += s.Calls
-	}
-	if t.sent, err = measure.CommandsSent(ctx, c.server); err != nil {
+	if t.redis, err = measure.ReadUsage(ctx, c.client); err != nil {
 		return t, err
 	}
 	t.scripts = make(map[string]int64)
@@ -253,7 +248,7 @@ func writeFailedOver(out io.Writer, all []FailedOver) {
 %d pods in all, lease TTL %v; those that take over hold nothing before
 without an owner  SIGKILL: from the kill; stop: from the last moment at which the pod owned the stream; to the first at which
                   the next one was told of it. All processes note this on one clock
-commands          as clients send them, beats meanwhile included; the others ran these scripts:`,
+commands          as clients send them, beats meanwhile included, and what other programs send; the others ran these scripts:`,
 		all[0].Pods, orDefault(all[0].LeaseTTL, engine.DefaultLeaseTTL))
 	for _, f := range all {
 		fmt.Fprintf(out, "\n                  %s, session %v:", endName(f.Killed), orDefault(f.SessionTTL, engine.DefaultSessionTTL))

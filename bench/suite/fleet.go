@@ -29,7 +29,7 @@ func (f *fleet) add(ctx context.Context, pages int) (*pod, error) {
 	name := fmt.Sprint("pod-", len(f.pods))
 	o := f.options
 	o.Journal, o.Pages = filepath.Join(f.dir, name+".journal"), pages
-	j, err := journal.Open(o.Journal, name, prefix, pages)
+	j, err := journal.Open(o.Journal, name, o.Prefix, pages)
 	if err != nil {
 		return nil, err
 	}

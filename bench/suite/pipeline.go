@@ -8,13 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/streamlease/streamlease/bench/measure"
-	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/lease"
-	"github.com/streamlease/streamlease/test/servers"
 	"github.com/streamlease/streamlease/wheel"
 )
 
@@ -29,6 +25,7 @@ const (
 
 // PipelineOptions say what is held meanwhile.
 type PipelineOptions struct {
+	URL      string // of the Redis; empty: private servers
 	Streams  int
 	LeaseTTL time.Duration // 0: the default
 	Batches  []int         // each with the default tick
@@ -65,7 +62,7 @@ func Pipeline(ctx context.Context, o PipelineOptions, r *Report) error {
 	steps := r.steps("pipeline", len(all))
 	defer steps.end()
 	for i := range all {
-		if err := all[i].measure(ctx, o); err != nil {
+		if err := all[i].measure(ctx, o, r); err != nil {
 			return fmt.Errorf("batch %d, tick %v: %w", all[i].Batch, all[i].Tick, err)
 		}
 		steps.done()
@@ -81,24 +78,25 @@ func with(values []int, value int) []int {
 	return slices.Compact(all)
 }
 
-func (p *Pipelined) measure(ctx context.Context, o PipelineOptions) (err error) {
-	server, err := servers.Start(ctx, servers.Options{})
+func (p *Pipelined) measure(ctx context.Context, o PipelineOptions, r *Report) (err error) {
+	s, err := openSite(ctx, o.URL)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
+	defer func() { err = errors.Join(err, s.close()) }()
+	r.Redis = s.version
 	if p.Batch == 0 {
-		return p.probe(ctx, server, o.For)
+		return p.probe(ctx, s, o.For)
 	}
 	w, err := startWorker(ctx, WorkerOptions{
-		Addr: server.Addr(), Service: service, LeaseTTL: o.LeaseTTL, MaxBatch: p.Batch, Tick: p.Tick,
+		URL: s.url, Service: s.producer("pipeline").Service, LeaseTTL: o.LeaseTTL, MaxBatch: p.Batch, Tick: p.Tick,
 	})
 	if err != nil {
 		return err
 	}
-	// The server goes too: there is nothing to hand back.
+	// All that it holds is removed with the rest: there is nothing to hand back.
 	defer func() { err = errors.Join(err, w.kill()) }()
-	if err := announceAll(ctx, server, o.Streams); err != nil {
+	if _, err := s.announce(ctx, "pipeline", o.Streams); err != nil {
 		return err
 	}
 	if _, err := w.ask("await %d", o.Streams); err != nil {
@@ -107,16 +105,16 @@ func (p *Pipelined) measure(ctx context.Context, o PipelineOptions) (err error) 
 	if err := pause(ctx, settleIn); err != nil {
 		return err
 	}
-	return p.window(ctx, server, w, o.For)
+	return p.window(ctx, s, w, o.For)
 }
 
 // probe notes what another tenant sees, and how much this machine has to do meanwhile.
-func (p *Pipelined) probe(ctx context.Context, server *servers.Server, d time.Duration) error {
+func (p *Pipelined) probe(ctx context.Context, s *site, d time.Duration) error {
 	before, err := measure.ReadCores()
 	if err != nil {
 		return err
 	}
-	if p.Ping, p.Get, err = probe(ctx, server.ClientOption(), d); err != nil {
+	if p.Ping, p.Get, err = probe(ctx, s, d); err != nil {
 		return err
 	}
 	after, err := measure.ReadCores()
@@ -124,39 +122,29 @@ func (p *Pipelined) probe(ctx context.Context, server *servers.Server, d time.Du
 	return err
 }
 
-func announceAll(ctx context.Context, server *servers.Server, streams int) error {
-	client, err := rueidis.NewClient(server.ClientOption())
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	_, err = producer.Producer{Client: client, Service: service, Prefix: prefix}.Announce(ctx, 0, streams)
-	return err
-}
-
 // window measures while the probe runs.
-func (p *Pipelined) window(ctx context.Context, server *servers.Server, w *process, d time.Duration) error {
+func (p *Pipelined) window(ctx context.Context, s *site, w *process, d time.Duration) error {
 	began := time.Now()
-	first, _, cpu1, err := moment(ctx, server, w)
+	first, err := w.ask("look")
 	if err != nil {
 		return err
 	}
-	stats1, err := server.CommandStats(ctx)
+	before, err := measure.ReadUsage(ctx, s.client)
 	if err != nil {
 		return err
 	}
-	if err := p.probe(ctx, server, d); err != nil {
+	if err := p.probe(ctx, s, d); err != nil {
 		return err
 	}
-	stats2, err := server.CommandStats(ctx)
+	after, err := measure.ReadUsage(ctx, s.client)
+	if err != nil {
+		return err
+	}
+	last, err := w.ask("look")
 	if err != nil {
 		return err
 	}
 	took := time.Since(began).Seconds()
-	last, _, cpu2, err := moment(ctx, server, w)
-	if err != nil {
-		return err
-	}
 	if last.Disowned > 0 {
 		return fmt.Errorf("%d streams were lost", last.Disowned)
 	}
@@ -165,13 +153,12 @@ func (p *Pipelined) window(ctx context.Context, server *servers.Server, w *proce
 		return err
 	}
 	renewed := last.Renewed - first.Renewed
-	scripts := stats2["evalsha"].Calls - stats1["evalsha"].Calls
-	ran := time.Duration(stats2["evalsha"].UsecTotal-stats1["evalsha"].UsecTotal) * time.Microsecond
-	p.Renewals, p.Scripts = renewed/took, float64(scripts)/took
+	used := after.Since(before)
+	p.Renewals, p.Scripts = renewed/took, float64(used.Calls.Scripts())/took
 	if renewed > 0 {
-		p.Redis = time.Duration(float64(ran) / renewed)
+		p.Redis = time.Duration(float64(used.Ran["evalsha"]) / renewed)
 	}
-	p.RedisCPU, p.ClientCPU = (cpu2-cpu1).Seconds()/took, (last.CPU-first.CPU).Seconds()/took
+	p.RedisCPU, p.ClientCPU = used.CPU.Seconds()/took, (last.CPU-first.CPU).Seconds()/took
 	p.LateP99 = late.Quantile(.99)
 	return nil
 }

@@ -18,15 +18,21 @@ type Probed struct {
 }
 
 // probe is another tenant: it asks PING and GET in turn, one at a time, on a connection of its own.
-func probe(ctx context.Context, option rueidis.ClientOption, d time.Duration) (ping, get Probed, err error) {
+func probe(ctx context.Context, s *site, d time.Duration) (ping, get Probed, err error) {
+	option, err := s.option()
+	if err != nil {
+		return ping, get, err
+	}
 	client, err := rueidis.NewClient(option)
 	if err != nil {
 		return ping, get, err
 	}
 	defer client.Close()
-	if err := client.Do(ctx, client.B().Set().Key("another-tenant").Value("x").Build()).Error(); err != nil {
+	key := s.name + "-tenant"
+	if err := client.Do(ctx, client.B().Set().Key(key).Value("x").Ex(d+time.Minute).Build()).Error(); err != nil {
 		return ping, get, err
 	}
+	defer func() { _ = client.Do(context.WithoutCancel(ctx), client.B().Del().Key(key).Build()).Error() }() // else it expires
 	var pings, gets []time.Duration
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
@@ -41,7 +47,7 @@ func probe(ctx context.Context, option rueidis.ClientOption, d time.Duration) (p
 			return ping, get, err
 		}
 		middle := time.Now()
-		if err := client.Do(ctx, client.B().Get().Key("another-tenant").Build()).Error(); err != nil {
+		if err := client.Do(ctx, client.B().Get().Key(key).Build()).Error(); err != nil {
 			return ping, get, err
 		}
 		pings, gets = append(pings, middle.Sub(began)), append(gets, time.Since(middle))

@@ -21,7 +21,7 @@ type process struct {
 
 // startWorker starts this program once more, as a worker. ctx kills it.
 func startWorker(ctx context.Context, o WorkerOptions) (*process, error) {
-	return startSelf(ctx, "", "worker",
+	return startSelf(ctx, o.URL, "worker", "-prefix", o.Prefix,
 		"-addr", o.Addr, "-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
 		"-journal", o.Journal, "-pages", strconv.Itoa(o.Pages),
 		"-max-batch", strconv.Itoa(o.MaxBatch), "-tick", o.Tick.String(), "-workers", strconv.Itoa(o.Workers), fmt.Sprint("-churn=", o.Churn))

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -28,8 +29,10 @@ import (
 
 // WorkerOptions say what a worker owns.
 type WorkerOptions struct {
-	Addr       string
+	Addr       string // of a private server; empty: URL counts
+	URL        string // of any Redis
 	Service    string
+	Prefix     string        // of streams in the journal; empty: the usual one
 	LeaseTTL   time.Duration // 0: the default
 	SessionTTL time.Duration // 0: the default
 	Journal    string        // path of the file in which it notes what it owns; empty: it notes nothing
@@ -72,7 +75,7 @@ func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) e
 	w := &worker{before: runtime.NumGoroutine(), registry: prometheus.NewRegistry()}
 	encode := json.NewEncoder(out)
 	if o.Journal != "" {
-		j, err := journal.Open(o.Journal, "", prefix, o.Pages)
+		j, err := journal.Open(o.Journal, "", cmp.Or(o.Prefix, prefix), o.Pages)
 		if err != nil {
 			return encode.Encode(snapshot{Error: err.Error()})
 		}
@@ -110,7 +113,13 @@ type worker struct {
 }
 
 func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
-	w.engine, err = engine.Open(rueidis.ClientOption{InitAddress: []string{o.Addr}, ForceSingleClient: true}, o.Service,
+	server := rueidis.ClientOption{InitAddress: []string{o.Addr}, ForceSingleClient: true}
+	if o.Addr == "" {
+		if server, err = childRedis(); err != nil {
+			return err
+		}
+	}
+	w.engine, err = engine.Open(server, o.Service,
 		engine.WithLeaseTTL(o.LeaseTTL), engine.WithSessionTTL(o.SessionTTL), engine.WithWorkers(o.Workers),
 		engine.WithPipeline(lease.Pipeline{MaxBatch: o.MaxBatch}), engine.WithWheel(wheel.Config{Tick: o.Tick}), engine.WithRegisterer(w.registry),
 		engine.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))))

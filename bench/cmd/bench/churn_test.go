@@ -11,6 +11,7 @@ import (
 )
 
 func TestChurnRaisesTheRateUntilItIsTooMuch(t *testing.T) {
+	t.Parallel()
 	// One handler at a time that waits for each Done does some thousands a second: never a million.
 	r := results[suite.Churned](t, "churn", "-rates", "200,1000000", "-for", "300ms", "-workers", "1", "-json")
 	require.Equal(t, 1, r.Workers)
@@ -32,6 +33,7 @@ func TestChurnRaisesTheRateUntilItIsTooMuch(t *testing.T) {
 }
 
 func TestChurnIsReadable(t *testing.T) {
+	t.Parallel()
 	out, err := bench(t, "churn", "-rates", "1,2", "-for", "2s")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "until owned, p99")

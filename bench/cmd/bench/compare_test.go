@@ -31,16 +31,24 @@ func TestCompareMeasuresEveryModel(t *testing.T) {
 
 // TestSomebodysServerIsLeftAsItWas: what was measured there had names of its own, and they are gone.
 func TestSomebodysServerIsLeftAsItWas(t *testing.T) {
+	t.Parallel()
 	server := servers.New(t, servers.Password("geheim"))
 	client := server.Client(t)
 	require.NoError(t, client.Do(t.Context(), client.B().Set().Key("theirs").Value("1").Build()).Error())
-	out, err := bench(t, "compare", "-redis", "redis://:geheim@"+server.Addr(), "-streams", "50", "-ttl", "500ms", "-for", "1s", "-rounds", "1")
-	require.NoError(t, err, out)
-	require.NotContains(t, out, "geheim")
-	require.Contains(t, out, "two tiers")
-	keys, err := client.Do(t.Context(), client.B().Keys().Pattern("*").Build()).AsStrSlice()
-	require.NoError(t, err)
-	require.Equal(t, []string{"theirs"}, keys)
+	for _, args := range [][]string{
+		{"compare", "-streams", "50", "-ttl", "500ms", "-for", "1s", "-rounds", "1"},
+		{"failover", "-streams", "50", "-pods", "2", "-session-ttl", "1s"},
+		{"churn", "-rates", "100", "-for", "500ms"},
+		{"pipeline", "-streams", "50", "-batches", "256", "-ticks", "100ms", "-for", "300ms"},
+	} {
+		out, err := bench(t, append(args, "-redis", "redis://:geheim@"+server.Addr())...)
+		require.NoError(t, err, out)
+		require.NotContains(t, out, "geheim")
+		require.Contains(t, out, " at redis://:xxxxx@"+server.Addr())
+		keys, err := client.Do(t.Context(), client.B().Keys().Pattern("*").Build()).AsStrSlice()
+		require.NoError(t, err)
+		require.Equal(t, []string{"theirs"}, keys, "after %v", args)
+	}
 }
 
 func TestARedisThatIsOfNoUseIsRefused(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestFailoverFindsEveryStreamAnOwner(t *testing.T) {
+	t.Parallel()
 	const streams, session = 600, 2 * time.Second
 	all := results[[]suite.FailedOver](t, "failover", "-streams", "600", "-pods", "3", "-session-ttl", "2s", "-json")
 	require.Len(t, all, 2)
@@ -49,6 +50,7 @@ func TestScanCostsTheSameHoweverMuchIsPending(t *testing.T) {
 }
 
 func TestFailoverAndScanAreReadable(t *testing.T) {
+	t.Parallel()
 	out, err := bench(t, "failover", "-streams", "300", "-pods", "2", "-session-ttl", "1500ms")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "without an owner, p99")

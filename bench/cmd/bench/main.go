@@ -142,6 +142,7 @@ var worker = &cli.Command{
 		&cli.StringFlag{Name: "service"},
 		&cli.DurationFlag{Name: "lease-ttl"},
 		&cli.DurationFlag{Name: "session-ttl"},
+		&cli.StringFlag{Name: "prefix"},
 		&cli.StringFlag{Name: "journal"},
 		&cli.IntFlag{Name: "pages"},
 		&cli.IntFlag{Name: "max-batch"},
@@ -153,7 +154,7 @@ var worker = &cli.Command{
 		// The parent tells when to end, by closing the input: an interrupt reaches both.
 		return suite.Worker(context.WithoutCancel(ctx), suite.WorkerOptions{
 			Addr: c.String("addr"), Service: c.String("service"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
-			Journal: c.String("journal"), Pages: c.Int("pages"), MaxBatch: c.Int("max-batch"), Tick: c.Duration("tick"),
+			Prefix: c.String("prefix"), Journal: c.String("journal"), Pages: c.Int("pages"), MaxBatch: c.Int("max-batch"), Tick: c.Duration("tick"),
 			Workers: c.Int("workers"), Churn: c.Bool("churn"),
 		}, os.Stdin, os.Stdout)
 	},
