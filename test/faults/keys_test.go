@@ -65,7 +65,7 @@ func (w *world) awaitTold(a *party, l api.Lease) {
 func TestLeaseDeleted(t *testing.T) {
 	w, a := holding(t, 5)
 	leases := a.given()
-	w.do("DEL", w.keys.Lease("s-2"))
+	w.Do("DEL", w.keys.Lease("s-2"))
 	w.awaitTold(a, leases["s-2"])
 	w.awaitOwned("s-2")
 	require.Greater(t, a.given()["s-2"].Token(), leases["s-2"].Token())
@@ -78,7 +78,7 @@ func TestLeaseDeleted(t *testing.T) {
 func TestLeaseOverwritten(t *testing.T) {
 	w, a := holding(t, 3)
 	leases := a.given()
-	w.do("SET", w.keys.Lease("s-1"), "somebody 1 1-1", "PX", "500")
+	w.Do("SET", w.keys.Lease("s-1"), "somebody 1 1-1", "PX", "500")
 	w.awaitTold(a, leases["s-1"])
 	w.awaitOwned("s-1")
 	stay(t, a, leases, "s-1")
@@ -90,7 +90,7 @@ func TestLeaseOverwritten(t *testing.T) {
 func TestSessionsDeleted(t *testing.T) {
 	w, a := holding(t, 5)
 	leases := a.given()
-	w.do("DEL", w.keys.Sessions)
+	w.Do("DEL", w.keys.Sessions)
 	w.eventually(func() bool { return a.heard(api.EventSettlingStarted) }, "settling")
 	w.announce("new")
 	w.eventually(func() bool { return a.heard(api.EventSettlingEnded) }, "the end of settling")
@@ -104,7 +104,7 @@ func TestScriptFlush(t *testing.T) {
 	w, a := holding(t, 5)
 	leases := a.given()
 	for range 3 {
-		w.do("SCRIPT", "FLUSH")
+		w.Do("SCRIPT", "FLUSH")
 		w.announce("new")
 		w.awaitOwned("new")
 		w.eventually(func() bool { return w.doneBy("new") }, "new to be done")
@@ -120,7 +120,7 @@ func TestScriptFlush(t *testing.T) {
 func TestFlushAll(t *testing.T) {
 	w, a := holding(t, 5)
 	leases := a.given()
-	w.do("FLUSHALL")
+	w.Do("FLUSHALL")
 	for _, l := range leases {
 		w.awaitTold(a, l)
 	}
@@ -129,7 +129,7 @@ func TestFlushAll(t *testing.T) {
 	for s, l := range a.given() {
 		require.Greater(t, l.Token(), leases[s].Token())
 	}
-	require.Equal(t, "1", w.text("HGET", w.layout.Meta(), "partitions"))
+	require.Equal(t, "1", w.Text("HGET", w.layout.Meta(), "partitions"))
 	require.NoError(t, a.ready())
 	w.calm()
 	w.finish(names(5)...)
@@ -142,7 +142,7 @@ func TestGroupDestroyed(t *testing.T) {
 	b := w.join("b", w.server.ClientOption(), withTTL(4*time.Second)...)
 	w.eventually(func() bool { return b.ready() == nil }, "b to be ready")
 	leases := a.given()
-	w.do("XGROUP", "DESTROY", w.keys.Input, w.layout.Group())
+	w.Do("XGROUP", "DESTROY", w.keys.Input, w.layout.Group())
 	w.announce("new")
 	w.awaitOwned("new")
 	stay(t, a, leases)
@@ -153,7 +153,7 @@ func TestGroupDestroyed(t *testing.T) {
 // the entry pending, which brings the group back; before, such an engine never noticed and Done never came back.
 func TestGroupDestroyedWhileFull(t *testing.T) {
 	w, a := holding(t, 2, engine.WithMaxStreams(2))
-	w.do("XGROUP", "DESTROY", w.keys.Input, w.layout.Group())
+	w.Do("XGROUP", "DESTROY", w.keys.Input, w.layout.Group())
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	l := a.given()["s-0"]
@@ -173,7 +173,7 @@ func (w *world) finishTwice(streams ...string) {
 		for _, s := range streams {
 			w.doneBy(s)
 		}
-		return w.num("XLEN", w.keys.Input) == 0 && w.num("ZCARD", w.keys.Later) == 0
+		return w.Num("XLEN", w.keys.Input) == 0 && w.Num("ZCARD", w.keys.Later) == 0
 	}, "nothing left to do")
 	w.checkOwners()
 }
@@ -183,7 +183,7 @@ func (w *world) finishTwice(streams ...string) {
 func TestBodyDeleted(t *testing.T) {
 	w, a := holding(t, 2)
 	leases := a.given()
-	w.do("XTRIM", w.keys.Input, "MAXLEN", "0")
+	w.Do("XTRIM", w.keys.Input, "MAXLEN", "0")
 	stay(t, a, leases)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -191,7 +191,7 @@ func TestBodyDeleted(t *testing.T) {
 	require.NoError(t, leases["s-0"].Done(ctx))
 	a.recorder.Look(leases["s-1"])
 	require.NoError(t, leases["s-1"].Release(ctx))
-	w.eventually(func() bool { return w.num("EXISTS", w.keys.Lease("s-0"), w.keys.Lease("s-1")) == 0 }, "free leases")
+	w.eventually(func() bool { return w.Num("EXISTS", w.keys.Lease("s-0"), w.keys.Lease("s-1")) == 0 }, "free leases")
 	w.announce(names(2)...)
 	w.awaitOwned(names(2)...)
 	w.finish(names(2)...)
@@ -224,16 +224,16 @@ func TestWrongTypeWhileRunning(t *testing.T) {
 			w.eventually(func() bool { return len(a.held()) == 3 }, "a to own all")
 			leases := a.given()
 			key := tc.key(w)
-			w.do("DEL", key)
+			w.Do("DEL", key)
 			if name == "lease" {
-				w.do("RPUSH", key, "x")
+				w.Do("RPUSH", key, "x")
 				w.awaitTold(a, leases["s-1"])
 				stay(t, a, leases, "s-1")
 			} else {
-				w.do("SET", key, "x")
+				w.Do("SET", key, "x")
 				if name == "token" {
-					w.do("DEL", key)
-					w.do("RPUSH", key, "x")
+					w.Do("DEL", key)
+					w.Do("RPUSH", key, "x")
 				}
 			}
 			if tc.unready {
@@ -250,7 +250,7 @@ func TestWrongTypeWhileRunning(t *testing.T) {
 			if tc.stays {
 				stay(t, a, leases)
 			}
-			w.do("DEL", key)
+			w.Do("DEL", key)
 			if tc.lost {
 				w.announce(names(3)...)
 			}
@@ -265,17 +265,17 @@ func TestWrongTypeWhileRunning(t *testing.T) {
 // why, and nothing else waits with it: before, every Done of the partition queued behind it for ever.
 func TestDeadLettersOfAnotherTypeHoldUpNothingElse(t *testing.T) {
 	w, a := holding(t, 5)
-	w.do("SET", w.keys.DeadLetters, "x")
-	w.do("XADD", w.keys.Input, "*", lease.FieldAnnouncement, "not JSON")
+	w.Do("SET", w.keys.DeadLetters, "x")
+	w.Do("XADD", w.keys.Input, "*", lease.FieldAnnouncement, "not JSON")
 	w.announce("behind")
 	w.awaitOwned("behind")
 	w.eventually(func() bool { return a.logged("WRONGTYPE") }, "the log to tell")
 	for _, s := range append(names(5), "behind") {
 		w.eventually(func() bool { return w.doneBy(s) }, "%s to be done", s)
 	}
-	require.EqualValues(t, 1, w.num("XLEN", w.keys.Input), "what is malformed waits")
+	require.EqualValues(t, 1, w.Num("XLEN", w.keys.Input), "what is malformed waits")
 	w.calm()
-	w.do("DEL", w.keys.DeadLetters)
-	w.eventually(func() bool { return w.num("XLEN", w.keys.DeadLetters) == 1 }, "the dead letter")
-	require.Zero(t, w.num("XLEN", w.keys.Input))
+	w.Do("DEL", w.keys.DeadLetters)
+	w.eventually(func() bool { return w.Num("XLEN", w.keys.DeadLetters) == 1 }, "the dead letter")
+	require.Zero(t, w.Num("XLEN", w.keys.Input))
 }

@@ -52,7 +52,7 @@ func TestLinkGoesAwayAndComesBack(t *testing.T) {
 			w.eventually(func() bool { return a.ready() == nil }, "a to be ready again")
 			require.True(t, a.heard(api.EventRedisReachable))
 			w.eventually(func() bool {
-				return w.try("ZSCORE", w.keys.Sessions, before).Error() != nil
+				return w.Try("ZSCORE", w.keys.Sessions, before).Error() != nil
 			}, "the lost session to be swept by who lost it")
 			w.finish(names(streams)...)
 		})

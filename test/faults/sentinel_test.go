@@ -30,7 +30,7 @@ var oneMaster = []string{"--min-replicas-to-write", "1", "--min-replicas-max-lag
 func watchedWorld(t *testing.T, streams []string, args ...string) *watched {
 	s := servers.NewSentinel(t, servers.SentinelOptions{Server: servers.Options{Args: args}})
 	w := &watched{world: worldOn(t, s.Servers()[0]), sentinel: s}
-	w.client = s.Client(t)
+	w.Client = s.Client(t)
 	ttl := []engine.Option{engine.WithSessionTTL(sentinelTTL), engine.WithLeaseTTL(2 * sentinelTTL)}
 	w.a = w.join("a", s.ClientOption(), ttl...)
 	w.b = w.join("b", s.ClientOption(), ttl...)
@@ -58,7 +58,7 @@ func (w *watched) failedOver(old *servers.Server) {
 		w.eventually(func() bool { return p.heard(api.EventSettlingStarted) }, "%s to settle", p.name)
 		w.eventually(func() bool { return p.heard(api.EventSettlingEnded) && p.ready() == nil }, "%s to have settled", p.name)
 	}
-	w.eventually(func() bool { return w.try("PERSIST", "none").Error() == nil }, "a master for the test")
+	w.eventually(func() bool { return w.Try("PERSIST", "none").Error() == nil }, "a master for the test")
 }
 
 // stayed checks that leases are held on, by their owners and on the new master.
@@ -67,7 +67,7 @@ func (w *watched) stayed(leases map[string]api.Lease) {
 	stay(w.t.(*testing.T), w.a, leases)
 	stay(w.t.(*testing.T), w.b, leases)
 	for s := range leases {
-		require.EqualValues(w.t, 1, w.num("EXISTS", w.keys.Lease(s)), s)
+		require.EqualValues(w.t, 1, w.Num("EXISTS", w.keys.Lease(s)), s)
 	}
 }
 

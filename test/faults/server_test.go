@@ -35,7 +35,7 @@ func TestRestartWithData(t *testing.T) {
 func (w *world) tryAnnounce(stream string) bool {
 	text, err := lease.EncodeAnnouncement(stream, nil)
 	require.NoError(w.t, err)
-	return w.try("XADD", w.keys.Input, "*", lease.FieldAnnouncement, text).Error() == nil
+	return w.Try("XADD", w.keys.Input, "*", lease.FieldAnnouncement, text).Error() == nil
 }
 
 // Trace: Redis restarts and has forgotten everything. Owners are told at the next renewal; what is announced afterwards
@@ -70,8 +70,8 @@ func TestRestartFromAnOldSnapshot(t *testing.T) {
 	w.eventually(func() bool { return a.ready() == nil && b.ready() == nil }, "both to be ready")
 	w.announce(names(20)...)
 	w.awaitOwned(names(20)...)
-	w.do("DEL", w.keys.Lease("s-3"), w.keys.Lease("s-4")) // as if taken after the snapshot
-	w.do("SAVE")
+	w.Do("DEL", w.keys.Lease("s-3"), w.keys.Lease("s-4")) // as if taken after the snapshot
+	w.Do("SAVE")
 	w.announce("late")
 	w.awaitOwned("late")
 	w.eventually(func() bool { return w.doneBy("s-0") }, "s-0 to be done")
@@ -93,7 +93,7 @@ func TestRestartFromAnOldSnapshot(t *testing.T) {
 		for _, s := range names(20) {
 			w.doneBy(s)
 		}
-		return w.num("XLEN", w.keys.Input) <= 1
+		return w.Num("XLEN", w.keys.Input) <= 1
 	}, "nothing left but s-0")
 	w.checkOwners()
 }
@@ -106,8 +106,8 @@ func TestOutOfMemory(t *testing.T) {
 	w.announce(names(20)...)
 	w.eventually(func() bool { return len(a.held()) == 20 }, "a to own all")
 	leases := a.given()
-	w.do("CONFIG", "SET", "maxmemory", "1") // with noeviction, the default
-	require.ErrorContains(t, w.try("SET", "junk", "x").Error(), "OOM")
+	w.Do("CONFIG", "SET", "maxmemory", "1") // with noeviction, the default
+	require.ErrorContains(t, w.Try("SET", "junk", "x").Error(), "OOM")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	a.recorder.Look(leases["s-0"])
@@ -121,7 +121,7 @@ func TestOutOfMemory(t *testing.T) {
 	require.Nil(t, w.owner("s-2"), "nothing is taken")
 	stay(t, a, leases, "s-0", "s-2")
 	w.calm()
-	w.do("CONFIG", "SET", "maxmemory", "0")
+	w.Do("CONFIG", "SET", "maxmemory", "0")
 	w.eventually(func() bool { return a.ready() == nil }, "a to be ready")
 	w.awaitOwned(names(20)[1:]...)
 	w.finish(names(20)[1:]...)
@@ -152,7 +152,7 @@ func TestMasterDemoted(t *testing.T) {
 	w.announce(names(3)...)
 	w.awaitOwned(names(3)...)
 	leases := a.given()
-	w.do("REPLICAOF", "127.0.0.1", fmt.Sprint(other.Port()))
+	w.Do("REPLICAOF", "127.0.0.1", fmt.Sprint(other.Port()))
 	for _, l := range leases {
 		w.awaitTold(a, l)
 	}
@@ -198,7 +198,7 @@ func TestAnotherServiceThanExpected(t *testing.T) {
 	require.ErrorContains(t, err, "WithPartitions(1)")
 	require.ElementsMatch(t, keys, w.keysThere())
 
-	w.do("HSET", w.layout.Meta(), "format", "99")
+	w.Do("HSET", w.layout.Meta(), "format", "99")
 	err = w.runToEnd(w.server.ClientOption())
 	require.ErrorIs(t, err, api.ErrFormat)
 	require.ErrorContains(t, err, "99")
@@ -233,14 +233,14 @@ func TestStartOnWrongTypes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := w.under(t)
-			w.do("DEL", key)
-			w.do("SADD", key, "x")
-			defer w.do("DEL", key)
+			w.Do("DEL", key)
+			w.Do("SADD", key, "x")
+			defer w.Do("DEL", key)
 			err := w.runToEnd(w.server.ClientOption())
 			require.ErrorContains(t, err, "WRONGTYPE")
 			require.ErrorContains(t, err, key)
 			require.ErrorContains(t, err, "delete or rename it")
-			require.EqualValues(t, 1, w.num("SCARD", key))
+			require.EqualValues(t, 1, w.Num("SCARD", key))
 		})
 	}
 }
@@ -283,7 +283,7 @@ func TestEachMissingRight(t *testing.T) {
 		}
 		t.Run(command, func(t *testing.T) {
 			w := w.under(t)
-			w.do("SCRIPT", "FLUSH") // else nobody needs EVAL
+			w.Do("SCRIPT", "FLUSH") // else nobody needs EVAL
 			w.user("weak", "-"+strings.Replace(command, " ", "|", 1))
 			err := w.runToEnd(w.as("weak"))
 			require.Error(t, err)
@@ -314,7 +314,7 @@ func TestNeitherInfoNorMyid(t *testing.T) {
 // user makes a user that may do everything but what changes take away.
 func (w *world) user(name string, changes ...string) {
 	w.t.Helper()
-	w.do(append([]string{"ACL", "SETUSER", name, "reset", "on", "nopass", "~*", "&*", "+@all"}, changes...)...)
+	w.Do(append([]string{"ACL", "SETUSER", name, "reset", "on", "nopass", "~*", "&*", "+@all"}, changes...)...)
 }
 
 func (w *world) as(user string) rueidis.ClientOption {
@@ -334,7 +334,7 @@ func TestRightTakenAwayWhileRunning(t *testing.T) {
 			a := w.join("a", w.as("weak"))
 			w.announce(names(5)...)
 			w.awaitOwned(names(5)...)
-			w.do("ACL", "SETUSER", "weak", "-"+command)
+			w.Do("ACL", "SETUSER", "weak", "-"+command)
 			w.announce("new")
 			if l, ok := a.engine.Lease("s-0"); ok {
 				a.recorder.Look(l)
@@ -346,17 +346,17 @@ func TestRightTakenAwayWhileRunning(t *testing.T) {
 			w.calm()
 			for l := range a.engine.Leases() {
 				if l.Remaining() > 0 {
-					require.Contains(t, w.text("GET", w.keys.Lease(l.Stream())), fmt.Sprint(l.Token()))
+					require.Contains(t, w.Text("GET", w.keys.Lease(l.Stream())), fmt.Sprint(l.Token()))
 				}
 			}
-			w.do("ACL", "SETUSER", "weak", "+"+command)
+			w.Do("ACL", "SETUSER", "weak", "+"+command)
 			w.eventually(func() bool { return a.ready() == nil }, "a to be ready")
 			w.awaitOwned(append(names(5), "new")...)
 			if command == "xdel" {
 				// What was given up without it is a copy in the stream, and acknowledged: it takes room and nothing else.
 				w.eventually(func() bool { return w.doneBy("s-0") }, "s-0 to be done")
-				require.EqualValues(t, 6, w.num("XLEN", w.keys.Input))
-				w.do("XTRIM", w.keys.Input, "MAXLEN", "5")
+				require.EqualValues(t, 6, w.Num("XLEN", w.keys.Input))
+				w.Do("XTRIM", w.keys.Input, "MAXLEN", "5")
 			}
 			w.finishTwice(append(names(5), "new")...)
 		})
@@ -372,7 +372,7 @@ func TestUserDeleted(t *testing.T) {
 	w.announce(names(3)...)
 	w.awaitOwned(names(3)...)
 	leases := a.given()
-	w.do("ACL", "DELUSER", "weak")
+	w.Do("ACL", "DELUSER", "weak")
 	for _, l := range leases {
 		w.awaitTold(a, l)
 	}

@@ -173,7 +173,7 @@ func (w *world) takeOver(prefix string) {
 	w.t.Helper()
 	w.eventually(func() bool {
 		now, _ := w.serverNow()
-		members, err := w.try("ZRANGE", w.keys.Sessions, "0", "-1", "WITHSCORES").AsZScores()
+		members, err := w.Try("ZRANGE", w.keys.Sessions, "0", "-1", "WITHSCORES").AsZScores()
 		require.NoError(w.t, err)
 		for _, m := range members {
 			if strings.HasPrefix(m.Member, prefix) && int64(m.Score) > now {
@@ -187,7 +187,7 @@ func (w *world) takeOver(prefix string) {
 
 // recover moves what is pending for the consumers with a prefix back to the stream, if nobody has yet.
 func (w *world) recover(prefix string) {
-	w.do("EVAL", `
+	w.Do("EVAL", `
 		for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000)) do
 			if string.sub(p[2], 1, #ARGV[2]) == ARGV[2] then
 				local fields = redis.call('XRANGE', KEYS[1], p[1], p[1])[1][2]

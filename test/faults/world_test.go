@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/console"
 	"github.com/streamlease/streamlease/test/overlap"
 	"github.com/streamlease/streamlease/test/proxy"
 	"github.com/streamlease/streamlease/test/servers"
@@ -26,9 +26,10 @@ const patience = 30 * time.Second
 
 // world is a server with one service on it, and the parties that share it.
 type world struct {
+	console.Console // direct
+
 	t      testing.TB
 	server *servers.Server
-	client rueidis.Client // direct
 	layout *cluster.Layout
 	keys   *cluster.Keys
 	clock  overlap.Clock
@@ -45,7 +46,7 @@ func worldOn(t testing.TB, server *servers.Server) *world {
 	layout, err := cluster.NewLayout(service, 1)
 	require.NoError(t, err)
 	return &world{
-		t: t, server: server, client: server.Client(t), layout: layout, keys: layout.Keys(0), clock: overlap.NewClock(),
+		t: t, server: server, Console: console.Console{T: t, Client: server.Client(t)}, layout: layout, keys: layout.Keys(0), clock: overlap.NewClock(),
 		unknown: make(map[string]bool),
 	}
 }
@@ -63,37 +64,8 @@ func (w *world) link() *proxy.Proxy {
 // under is the same world in a subtest.
 func (w *world) under(t testing.TB) *world {
 	other := *w
-	other.t = t
+	other.t, other.T = t, t
 	return &other
-}
-
-func (w *world) try(args ...string) rueidis.RedisResult {
-	return w.client.Do(context.Background(), w.client.B().Arbitrary(args...).Build())
-}
-
-func (w *world) do(args ...string) rueidis.RedisMessage {
-	w.t.Helper()
-	message, err := w.try(args...).ToMessage()
-	if !rueidis.IsRedisNil(err) {
-		require.NoError(w.t, err, "%.200q", args)
-	}
-	return message
-}
-
-func (w *world) num(args ...string) int64 {
-	w.t.Helper()
-	n, err := w.try(args...).AsInt64()
-	require.NoError(w.t, err, "%q", args)
-	return n
-}
-
-func (w *world) text(args ...string) string {
-	w.t.Helper()
-	text, err := w.try(args...).ToString()
-	if !rueidis.IsRedisNil(err) {
-		require.NoError(w.t, err, "%q", args)
-	}
-	return text
 }
 
 // announce adds an entry for each stream, as producers do.
@@ -102,7 +74,7 @@ func (w *world) announce(streams ...string) {
 	for _, stream := range streams {
 		text, err := lease.EncodeAnnouncement(stream, nil)
 		require.NoError(w.t, err)
-		w.do("XADD", w.keys.Input, "*", lease.FieldAnnouncement, text)
+		w.Do("XADD", w.keys.Input, "*", lease.FieldAnnouncement, text)
 	}
 }
 
@@ -118,7 +90,7 @@ func names(n int) (out []string) {
 func (w *world) serverNow() (ms int64, at time.Time) {
 	w.t.Helper()
 	at = time.Now()
-	parts, err := w.try("TIME").AsStrSlice()
+	parts, err := w.Try("TIME").AsStrSlice()
 	require.NoError(w.t, err)
 	s, _ := strconv.ParseInt(parts[0], 10, 64)
 	us, _ := strconv.ParseInt(parts[1], 10, 64)
@@ -130,13 +102,13 @@ func (w *world) serverNow() (ms int64, at time.Time) {
 func (w *world) deadlines(p *party) map[string]time.Time {
 	w.t.Helper()
 	now, at := w.serverNow()
-	score, err := w.try("ZSCORE", w.keys.Sessions, p.engine.ID()).AsFloat64()
+	score, err := w.Try("ZSCORE", w.keys.Sessions, p.engine.ID()).AsFloat64()
 	require.NoError(w.t, err)
 	session := at.Add(time.Duration(int64(score)-now-1) * time.Millisecond)
 	out := make(map[string]time.Time)
 	for _, stream := range p.held() {
 		before := time.Now()
-		left := w.num("PTTL", w.keys.Lease(stream))
+		left := w.Num("PTTL", w.keys.Lease(stream))
 		out[stream] = before.Add(time.Duration(left) * time.Millisecond)
 		if session.Before(out[stream]) {
 			out[stream] = session
@@ -171,12 +143,12 @@ func (w *world) within(limit time.Duration, ok func() bool) bool {
 }
 
 func (w *world) keysThere() []string {
-	keys, _ := w.try("KEYS", "*").AsStrSlice()
+	keys, _ := w.Try("KEYS", "*").AsStrSlice()
 	return keys
 }
 
 func (w *world) pending() any {
-	answer, err := w.try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "100").ToAny()
+	answer, err := w.Try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "100").ToAny()
 	if err != nil {
 		return err
 	}
@@ -226,9 +198,9 @@ func (w *world) finish(streams ...string) {
 		w.eventually(func() bool { return w.doneBy(s) }, "%s to be done", s)
 	}
 	w.checkOwners()
-	w.eventually(func() bool { return w.num("XLEN", w.keys.Input) == 0 }, "an empty input stream")
-	require.Zero(w.t, w.num("XLEN", w.keys.DeadLetters))
-	require.Zero(w.t, w.num("ZCARD", w.keys.Later))
+	w.eventually(func() bool { return w.Num("XLEN", w.keys.Input) == 0 }, "an empty input stream")
+	require.Zero(w.t, w.Num("XLEN", w.keys.DeadLetters))
+	require.Zero(w.t, w.Num("ZCARD", w.keys.Later))
 }
 
 // doneBy has the owner of a stream, if it has one, say that it is done. Where the outcome stays unknown it either was, or
@@ -253,7 +225,7 @@ func (w *world) doneBy(stream string) bool {
 // announced says whether there is an announcement of a stream that is not done, in one look.
 func (w *world) announced(stream string) bool {
 	w.t.Helper()
-	return w.num("EVAL", `
+	return w.Num("EVAL", `
 		local found = 0
 		for _, e in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do
 			found = found + (cjson.decode(e[2][2]).DataStreamName == ARGV[1] and 1 or 0)
