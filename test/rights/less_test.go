@@ -92,6 +92,22 @@ func (w *world) names(report *preflight.Report, rule string) {
 	require.Equal(w.t, without, report.Err() != nil, "%s: %v", rule, report.Err())
 }
 
+// Beside consumers of another library that have entries pending, their locks are looked at, which is a right that nobody
+// else needs.
+func TestPreflightWhileMovingOver(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		k := w.layout.Keys(0)
+		w.do("XGROUP", "CREATE", k.Input, w.layout.Group(), "0", "MKSTREAM")
+		w.do("XADD", k.Input, "*", "lbs-input", `{"DataStreamName":"s"}`)
+		client := w.connect(w.user("chat", enough()...))
+		require.NoError(t, w.preflight(client).Err())
+		w.do("XREADGROUP", "GROUP", w.layout.Group(), "redis-consumer-1", "STREAMS", k.Input, ">")
+		require.ErrorContains(t, w.preflight(client).Err(), "may not run EXISTS")
+		w.user("chat", append(enough(), "+exists")...)
+		require.NoError(t, w.preflight(client).Err())
+	})
+}
+
 // Each server has users of its own: a replica on which a right was forgotten is found before it is promoted.
 func TestPreflightFindsTheNodeThatLacksARight(t *testing.T) {
 	c := servers.NewCluster(t, servers.ClusterOptions{})
