@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	sessionTTL = 2 * time.Second
-	leaseTTL   = 6 * time.Second
-	patience   = 30 * time.Second
+	sessionTTL = 3 * time.Second
+	leaseTTL   = 9 * time.Second
+	patience   = 60 * time.Second
 )
 
 // party is an engine, and what it was told.
@@ -92,7 +92,7 @@ func (p *party) handle(_ context.Context, n api.Notification) error {
 
 // look notes what the party believes, all the time.
 func (p *party) look(ctx context.Context) {
-	ticker := time.NewTicker(20 * time.Millisecond)
+	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		for l := range p.Leases() {
@@ -141,7 +141,7 @@ func (p *party) logged(text string) bool {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	require.Eventually(t, ok, patience, 10*time.Millisecond, what)
+	require.Eventually(t, ok, patience, 20*time.Millisecond, what)
 }
 
 // announce publishes n streams of a service.
