@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -129,12 +128,12 @@ func parseNode(node rueidis.RedisMessage, asked string) (id, addr string, err er
 const witnesses = 3
 
 // Topology follows who has which slot. Nothing announces changes; [Topology.Look] finds them when it is called, which
-// [Config.PollInterval] and errors suggest. It starts no goroutine that outlives a Look by more than its timeout.
+// [Config.PollInterval] and errors suggest. A node that hangs may still be asked when a Look has returned, for no longer than
+// the client waits for its connections.
 type Topology struct {
 	client  rueidis.Client
 	timeout time.Duration
 	current atomic.Pointer[Map]
-	asking  sync.WaitGroup
 }
 
 // NewTopology follows the cluster that client is connected to, which stays the caller's. A node has so long to answer.
@@ -144,9 +143,6 @@ func NewTopology(client rueidis.Client, timeout time.Duration) *Topology {
 
 // Current is what the last Look that succeeded saw, nil before the first. Safe for concurrent use.
 func (t *Topology) Current() *Map { return t.current.Load() }
-
-// Wait returns when nobody is being asked any more. Call it before the client is closed.
-func (t *Topology) Wait() { t.asking.Wait() }
 
 // Look asks some nodes, drawn at random, and returns the slots that have moved since the last Look; none at the first
 // one. It must not run twice at once. Errors match ErrNoTopology, or are those of the client.
@@ -165,6 +161,8 @@ func (t *Topology) Look(ctx context.Context) (moved SlotSet, err error) {
 // ask is what most of the witnesses say, as soon as two say the same. Where each says something else, what is known
 // already stands if one of them says that: the others do not agree on anything better.
 func (t *Topology) ask(ctx context.Context) (*Map, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
 	type answer struct {
 		m   *Map
 		err error
@@ -172,15 +170,20 @@ func (t *Topology) ask(ctx context.Context) (*Map, error) {
 	nodes := t.witnesses()
 	answers := make(chan answer, len(nodes))
 	for addr, node := range nodes {
-		t.asking.Go(func() {
-			m, err := t.askOne(ctx, addr, node)
+		go func() {
+			m, err := askOne(ctx, addr, node)
 			answers <- answer{m, err}
-		})
+		}()
 	}
 	var said []*Map
 	err := ErrNoTopology
 	for range nodes {
-		a := <-answers
+		var a answer
+		select {
+		case a = <-answers:
+		case <-ctx.Done(): // one who waits for another's connection does not look at ctx
+			a.err = ctx.Err()
+		}
 		if a.err != nil {
 			err = a.err
 			continue
@@ -218,9 +221,7 @@ func (t *Topology) witnesses() map[string]rueidis.Client {
 	return nodes
 }
 
-func (t *Topology) askOne(ctx context.Context, addr string, node rueidis.Client) (*Map, error) {
-	ctx, cancel := context.WithTimeout(ctx, t.timeout)
-	defer cancel()
+func askOne(ctx context.Context, addr string, node rueidis.Client) (*Map, error) {
 	answer, err := node.Do(ctx, node.B().ClusterSlots().Build()).ToMessage()
 	if err != nil {
 		return nil, err

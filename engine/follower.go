@@ -71,9 +71,6 @@ func (f *follower) nudge() {
 
 // loop runs until ctx ends.
 func (f *follower) loop(ctx context.Context) {
-	if f.topology != nil {
-		defer f.topology.Wait()
-	}
 	for {
 		poll := time.NewTimer(f.e.cfg.cluster.PollInterval)
 		select {

@@ -291,6 +291,9 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 				lost = append(lost, l)
 			}
 		}
+		if open := len(batch) - len(kept) - len(lost); open > 0 {
+			e.log.warn("renewing one by one has no answer", open, "partition", p.number)
+		}
 		e.metrics.renewed(len(kept), len(lost), 0, 0)
 		e.table.Renewed(kept, t.nextRenewal)
 		e.disown(lost, causeLease, errLeaseTaken)

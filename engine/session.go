@@ -76,8 +76,13 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 // else the next one to come could write another number of partitions. The first open needs it not, so soon after the
 // agreement of the start.
 func (e *Engine) agreeAgain(ctx context.Context, p *partition) {
-	if err := e.store.Agree(ctx); err != nil && ctx.Err() == nil {
+	err := e.store.Agree(ctx)
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case definite(err):
 		e.log.error("the service is not what it was at the start", "partition", p.number, "err", err)
+	default: // it is on another master, which may be away and has not forgotten
+		e.log.warn("looking at the number of partitions on record fails", 1, "partition", p.number, "err", err)
 	}
 }
 
