@@ -19,6 +19,8 @@ type Producer struct {
 	Prefix  string // of the names of data streams
 	// Info is what the announcement of stream i carries, JSON. nil: Info for all.
 	Info func(i int) string
+	// Input is the input stream of a data stream. nil: that of the only partition, for all.
+	Input func(stream string) string
 }
 
 // Stream is the name of data stream i: the prefix and the number.
@@ -32,8 +34,15 @@ const Info = `{"k":"v"}`
 func (p Producer) Announce(ctx context.Context, from, upTo int) (time.Duration, error) {
 	return p.send(ctx, upTo-from, func(i int) rueidis.Completed {
 		announcement := `{"DataStreamName":` + strconv.Quote(p.Stream(from+i)) + `,"Info":` + p.info(from+i) + `}`
-		return p.Client.B().Xadd().Key(p.Service+"-input").Id("*").FieldValue().FieldValue("lbs-input", announcement).Build()
+		return p.Client.B().Xadd().Key(p.input(p.Stream(from+i))).Id("*").FieldValue().FieldValue("lbs-input", announcement).Build()
 	})
+}
+
+func (p Producer) input(stream string) string {
+	if p.Input == nil {
+		return p.Service + "-input"
+	}
+	return p.Input(stream)
 }
 
 func (p Producer) info(i int) string {

@@ -128,7 +128,7 @@ var figures = []struct {
 	{"taking all", func(c *ModelCost) *float64 { return &c.Taking }, func(s float64) string { return fmt.Sprintf("%.0f ms", 1000*s) }, goalFasterTaking},
 	{"run by Redis a second, in scripts too", func(c *ModelCost) *float64 { return &c.Processed }, figureText, 0},
 	{"renewals a second", func(c *ModelCost) *float64 { return &c.Renewals }, figureText, 0},
-	{"RSS of the process", func(c *ModelCost) *float64 { return &c.RSS }, func(b float64) string { return fmt.Sprintf("%.1f MiB", b/(1<<20)) }, 0},
+	{"RSS of the process", func(c *ModelCost) *float64 { return &c.RSS }, mebibytes, 0},
 }
 
 func costOf(ctx context.Context, kind string, o CompareOptions, r *Report) (c ModelCost, err error) {

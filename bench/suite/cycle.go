@@ -28,6 +28,7 @@ type churned struct {
 
 // cycles is a handler that calls Done at once.
 type cycles struct {
+	keep         bool // it does not
 	registry     prometheus.Gatherer
 	own, end     prometheus.Histogram
 	waited       atomic.Int64 // ns
@@ -58,7 +59,13 @@ func (c *cycles) added(_ context.Context, n api.Notification) error {
 	if err != nil {
 		return err
 	}
+	if c.keep && info.At == 0 {
+		return nil // nobody said when
+	}
 	c.own.Observe((told - info.At).Seconds())
+	if c.keep {
+		return nil
+	}
 	if err := n.Lease.Done(n.Lease.Context()); err != nil {
 		c.failed.Add(1)
 		return err

@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
-	"github.com/streamlease/streamlease/test/servers"
+	"github.com/streamlease/streamlease/test/journal"
 )
 
 // service is the name under which everything is measured.
@@ -33,9 +33,14 @@ const (
 
 // HoldOptions say what is held, and for how long.
 type HoldOptions struct {
-	Streams  []int
-	LeaseTTL time.Duration
-	For      time.Duration
+	URL        string // of the Redis; empty: a private one for every size
+	Streams    []int
+	LeaseTTL   time.Duration // 0: the default, as for all that follows
+	SessionTTL time.Duration
+	Partitions int
+	MaxBatch   int
+	Tick       time.Duration
+	For        time.Duration // how long each size is measured
 }
 
 // Held is what holding so many streams cost.
@@ -49,8 +54,16 @@ type Held struct {
 	Renewals      float64 // a second
 	Commands      float64 // a second, as sent by clients
 	ByName        map[string]float64
+	Scripts       float64 // of these
+	BytesIn       float64 // a second, as Redis counts them
+	BytesOut      float64
 	RedisCPU      float64 // share of a core
 	ClientCPU     float64 // share of a core
+	RSS           int64   // bytes of the process
+	IdleRSS       int64   // bytes, holding nothing
+	Taken         float64 // streams a second, announcing included
+	TakingCPU     float64 // seconds of Redis for each stream, from before it was announced until it was held
+	Told          Latency // from one announcement until the handler was told that it owns the stream
 	LatenessP50   time.Duration
 	LatenessP99   time.Duration
 	LatenessMax   time.Duration
@@ -59,17 +72,17 @@ type Held struct {
 
 // Hold measures each size with a server and a process of its own.
 func Hold(ctx context.Context, o HoldOptions, r *Report) error {
-	var all []Held
-	for _, n := range o.Streams {
-		held, err := holdOne(ctx, n, o)
-		if err != nil {
-			return fmt.Errorf("holding %d streams: %w", n, err)
-		}
-		all = append(all, held)
+	all, err := holdAll(ctx, o, r)
+	if err != nil {
+		return err
 	}
 	if err := r.Write(all, func(out io.Writer) { writeHeld(out, all) }); err != nil {
 		return err
 	}
+	return anyLost(all)
+}
+
+func anyLost(all []Held) error {
 	for _, h := range all {
 		if h.Lost > 0 {
 			return fmt.Errorf("%d of %d streams were lost", h.Lost, h.Streams)
@@ -78,54 +91,104 @@ func Hold(ctx context.Context, o HoldOptions, r *Report) error {
 	return nil
 }
 
-func holdOne(ctx context.Context, n int, o HoldOptions) (h Held, err error) {
-	server, err := servers.Start(ctx, servers.Options{})
-	if err != nil {
-		return h, err
+func holdAll(ctx context.Context, o HoldOptions, r *Report) (all []Held, err error) {
+	steps := r.steps("hold", len(o.Streams))
+	defer steps.end()
+	for _, n := range o.Streams {
+		held, err := holdOne(ctx, n, o, r)
+		if err != nil {
+			return nil, fmt.Errorf("holding %d streams: %w", n, err)
+		}
+		all = append(all, held)
+		steps.done()
 	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	client, err := rueidis.NewClient(server.ClientOption())
-	if err != nil {
-		return h, err
-	}
-	defer client.Close()
+	return all, nil
+}
 
-	w, err := startWorker(ctx, WorkerOptions{Addr: server.Addr(), Service: service, LeaseTTL: o.LeaseTTL})
+func holdOne(ctx context.Context, n int, o HoldOptions, r *Report) (h Held, err error) {
+	s, err := openSite(ctx, o.URL)
+	if err != nil {
+		return h, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	r.Redis = s.version
+	s.parts = max(o.Partitions, 1)
+
+	w, err := startWorker(ctx, WorkerOptions{
+		URL: s.url, Service: s.producer("hold").Service, Partitions: o.Partitions,
+		LeaseTTL: o.LeaseTTL, SessionTTL: o.SessionTTL, MaxBatch: o.MaxBatch, Tick: o.Tick, Told: true,
+	})
 	if err != nil {
 		return h, err
 	}
 	defer func() { err = errors.Join(err, w.stop()) }()
-	if _, err = w.ask("look"); err != nil {
+	idle, before, err := moment(ctx, s, w)
+	if err != nil {
 		return h, err
 	}
-	p := producer.Producer{Client: client, Service: service, Prefix: prefix}
-	if _, err := p.Announce(ctx, 0, n); err != nil {
+	began := time.Now()
+	p, err := s.announce(ctx, "hold", n)
+	if err != nil {
 		return h, err
 	}
 	if _, err := w.ask("await %d", n); err != nil {
+		return h, err
+	}
+	took := time.Since(began)
+	_, taken, err := moment(ctx, s, w)
+	if err != nil {
 		return h, err
 	}
 	// The workers that delivered so many notifications at once go idle after 10 s.
 	if err := pause(ctx, min(o.For, 11*time.Second)); err != nil {
 		return h, err
 	}
-	if h, err = window(ctx, server, w, o); err != nil {
+	if h, err = window(ctx, s, w, o); err != nil {
 		return h, err
 	}
-	h.Streams = n
+	h.Streams, h.IdleRSS = n, idle.RSS
+	h.Taken, h.TakingCPU = float64(n)/took.Seconds(), taken.Since(before).CPU.Seconds()/float64(n)
 	last, err := w.ask("heap")
 	if err != nil {
 		return h, err
 	}
 	h.HeapPerStream = float64(last.Heap) / float64(n)
-	h.Lost, err = lost(ctx, client, p, last, n)
+	if h.Lost, err = lost(ctx, s, p, last, n); err != nil {
+		return h, err
+	}
+	h.Told, err = told(ctx, s, w, p, n)
 	return h, err
 }
 
+// told announces streams one at a time to a process that holds n already.
+func told(ctx context.Context, s *site, w *process, p producer.Producer, n int) (Latency, error) {
+	const more, apart = 200, 5 * time.Millisecond
+	s.used = append(s.used, lot{p, n + more})
+	p.Info = func(int) string { return fmt.Sprintf(`{"At":%d}`, journal.Monotonic()) }
+	for i := range more {
+		if _, err := p.Announce(ctx, n+i, n+i+1); err != nil {
+			return Latency{}, err
+		}
+		if err := pause(ctx, apart); err != nil {
+			return Latency{}, err
+		}
+	}
+	last, err := w.ask("await %d", n+more)
+	if err != nil {
+		return Latency{}, err
+	}
+	for last.Churn.Own.Count() < more { // held, and on its way to the handler
+		if last, err = w.ask("look"); err != nil {
+			return Latency{}, err
+		}
+	}
+	return latencies(last.Churn.Own), nil
+}
+
 // window measures between two moments.
-func window(ctx context.Context, server *servers.Server, w *process, o HoldOptions) (h Held, err error) {
+func window(ctx context.Context, s *site, w *process, o HoldOptions) (h Held, err error) {
 	began := time.Now()
-	first, commands1, cpu1, err := moment(ctx, server, w)
+	first, before, err := moment(ctx, s, w)
 	if err != nil {
 		return h, err
 	}
@@ -133,7 +196,7 @@ func window(ctx context.Context, server *servers.Server, w *process, o HoldOptio
 		return h, err
 	}
 	took := time.Since(began).Seconds()
-	second, commands2, cpu2, err := moment(ctx, server, w)
+	second, after, err := moment(ctx, s, w)
 	if err != nil {
 		return h, err
 	}
@@ -141,7 +204,8 @@ func window(ctx context.Context, server *servers.Server, w *process, o HoldOptio
 	if err != nil {
 		return h, err
 	}
-	sent := commands2.Since(commands1)
+	used := after.Since(before)
+	sent := used.Sent(measure.SentByEngine()...)
 	h = Held{
 		LeaseTTL:    o.LeaseTTL,
 		Measured:    time.Duration(took * float64(time.Second)),
@@ -149,9 +213,13 @@ func window(ctx context.Context, server *servers.Server, w *process, o HoldOptio
 		Peak:        second.Peak,
 		Renewals:    (second.Renewed - first.Renewed) / took,
 		Commands:    float64(sent.Total()) / took,
+		Scripts:     float64(sent.Scripts()) / took,
 		ByName:      make(map[string]float64),
-		RedisCPU:    (cpu2 - cpu1).Seconds() / took,
+		BytesIn:     float64(used.BytesIn) / took,
+		BytesOut:    float64(used.BytesOut) / took,
+		RedisCPU:    used.CPU.Seconds() / took,
 		ClientCPU:   (second.CPU - first.CPU).Seconds() / took,
+		RSS:         second.RSS,
 		LatenessP50: late.Quantile(.5),
 		LatenessP99: late.Quantile(.99),
 		LatenessMax: late.Quantile(1),
@@ -162,33 +230,30 @@ func window(ctx context.Context, server *servers.Server, w *process, o HoldOptio
 	return h, nil
 }
 
-func moment(ctx context.Context, server *servers.Server, w *process) (s snapshot, c measure.Commands, cpu time.Duration, err error) {
-	if s, err = w.ask("look"); err != nil {
+func moment(ctx context.Context, s *site, w *process) (now snapshot, u measure.Usage, err error) {
+	if now, err = w.ask("look"); err != nil {
 		return
 	}
-	if c, err = measure.CommandsSent(ctx, server); err != nil {
-		return
-	}
-	cpu, err = server.CPU()
+	u, err = measure.ReadUsage(ctx, s.client)
 	return
 }
 
 // lost is how many streams the worker was told it lost, or does not hold, or does not hold by the server's account,
 // whichever is most.
-func lost(ctx context.Context, client rueidis.Client, p producer.Producer, s snapshot, n int) (int, error) {
-	layout, err := cluster.NewLayout(service, 1)
+func lost(ctx context.Context, at *site, p producer.Producer, s snapshot, n int) (int, error) {
+	layout, err := cluster.NewLayout(p.Service, at.parts)
 	if err != nil {
 		return 0, err
 	}
-	keys := layout.Keys(0)
 	const page = 500
 	onServer := 0
 	for from := 0; from < n; from += page {
 		var gets rueidis.Commands
 		for i := from; i < min(from+page, n); i++ {
-			gets = append(gets, client.B().Getrange().Key(keys.Lease(p.Stream(i))).Start(0).End(int64(len(s.Consumer))).Build())
+			stream := p.Stream(i)
+			gets = append(gets, at.client.B().Getrange().Key(layout.Keys(layout.Of(stream)).Lease(stream)).Start(0).End(int64(len(s.Consumer))).Build())
 		}
-		for _, result := range client.DoMulti(ctx, gets...) {
+		for _, result := range at.client.DoMulti(ctx, gets...) {
 			owner, err := result.ToString()
 			if err != nil {
 				return 0, err
@@ -228,14 +293,20 @@ func writeHeld(out io.Writer, all []Held) {
 	line("lease TTL", func(h Held) any { return orDefault(h.LeaseTTL, engine.DefaultLeaseTTL) })
 	line("goroutines, holding", func(h Held) any { return h.Goroutines })
 	line("goroutines, taking", func(h Held) any { return h.Peak })
+	line("RSS of the process", func(h Held) any { return mebibytes(float64(h.RSS)) })
 	line("heap a stream", func(h Held) any { return fmt.Sprintf("%.0f B", h.HeapPerStream) })
 	line("renewals a second", func(h Held) any { return grouped(int(h.Renewals)) })
 	line("commands a second", func(h Held) any { return fmt.Sprintf("%.1f", h.Commands) })
+	line("bytes a second, to Redis", func(h Held) any { return grouped(int(h.BytesIn)) })
+	line("bytes a second, from it", func(h Held) any { return grouped(int(h.BytesOut)) })
 	line("Redis CPU", func(h Held) any { return percent(h.RedisCPU) })
 	line("client CPU", func(h Held) any { return percent(h.ClientCPU) })
 	line("lateness, p50", func(h Held) any { return milliseconds(h.LatenessP50) })
 	line("lateness, p99", func(h Held) any { return milliseconds(h.LatenessP99) })
 	line("lateness, max", func(h Held) any { return milliseconds(h.LatenessMax) })
+	line("taken a second", func(h Held) any { return grouped(int(h.Taken)) })
+	line("told after, p50", func(h Held) any { return milliseconds(h.Told.P50) })
+	line("told after, p99", func(h Held) any { return milliseconds(h.Told.P99) })
 	line("leases lost", func(h Held) any { return h.Lost })
 	t.write(out)
 	fmt.Fprint(out, `
@@ -252,6 +323,8 @@ commands    as clients send them, not what scripts call:`)
 CPU         share of one core
 lateness    from when a renewal was due to when it was sent; a tick of the wheel, 100 ms at most, is part of it;
             upper bounds of buckets that are some 2 % wide
+taken       announced at once, to a process that runs
+told after  from one announcement until the handler is told, beside all those that are held
 `)
 	for _, h := range all {
 		goal(out, fmt.Sprintf("%s streams: goroutines", grouped(h.Streams)), float64(max(h.Goroutines, h.Peak)), "at most", goalGoroutines)

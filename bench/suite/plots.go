@@ -103,3 +103,10 @@ func (r Taken) plots() []page.Plot {
 		{Name: "a pipelined loop of XADD, for comparison", Value: r.XaddMid, Text: grouped(int(r.XaddMid)), Mark: 1},
 	}}}
 }
+
+func (s Sized) plots() []page.Plot {
+	return append(plotHeld(s.Held), page.Bars{Title: "What a renewal costs Redis", Bars: []page.Bar{
+		{Name: "a lease in a full script", Value: s.Costs.renewal().Seconds(), Text: micro(s.Costs.renewal())},
+		{Name: "a bare pipelined PEXPIRE, for comparison", Value: s.Costs.Bare.Seconds(), Text: micro(s.Costs.Bare), Mark: 1},
+	}})
+}

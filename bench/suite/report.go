@@ -116,6 +116,8 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 }
 
+func mebibytes(bytes float64) string { return fmt.Sprintf("%.1f MiB", bytes/(1<<20)) }
+
 // grouped is a number as people read it: 10,000.
 func grouped(n int) string {
 	digits := strconv.Itoa(n)

@@ -32,6 +32,7 @@ type site struct {
 	name    string // that all keys begin with
 	version string
 	cluster bool
+	parts   int             // partitions of its services
 	private *servers.Server // nil: it is somebody's
 	used    []lot
 }
@@ -44,7 +45,7 @@ type lot struct {
 
 // openSite starts a private server if url is empty, else goes there.
 func openSite(ctx context.Context, url string) (*site, error) {
-	s := &site{url: url, name: service}
+	s := &site{url: url, name: service, parts: cluster.DefaultPartitions}
 	if url == "" {
 		server, err := servers.Start(ctx, servers.Options{})
 		if err != nil {
@@ -136,6 +137,9 @@ func (s *site) announce(ctx context.Context, name string, streams int) (producer
 // are called after nothing else.
 func (s *site) producer(name string) producer.Producer {
 	p := producer.Producer{Client: s.client, Service: s.name + "-" + name, Prefix: prefix}
+	if layout, err := cluster.NewLayout(p.Service, s.parts); err == nil && s.parts > 1 {
+		p.Input = func(stream string) string { return layout.Keys(layout.Of(stream)).Input }
+	}
 	if s.private == nil {
 		p.Prefix = p.Service + ":" + prefix
 	}
@@ -167,14 +171,18 @@ func (s *site) stop() error {
 
 // remove deletes the keys of a service. What a killed process may have left besides, locks and marks, has a TTL.
 func (s *site) remove(ctx context.Context, l lot) error {
-	layout, err := cluster.NewLayout(l.producer.Service, 1)
+	layout, err := cluster.NewLayout(l.producer.Service, s.parts)
 	if err != nil {
 		return err
 	}
-	k := layout.Keys(0)
-	keys := []string{layout.Meta(), k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters}
+	keys := []string{layout.Meta()}
+	for part := range s.parts {
+		k := layout.Keys(part)
+		keys = append(keys, k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters)
+	}
 	for i := range l.streams {
-		keys = append(keys, k.Lease(l.producer.Stream(i)))
+		stream := l.producer.Stream(i)
+		keys = append(keys, layout.Keys(layout.Of(stream)).Lease(stream))
 	}
 	const page = 500
 	for ; len(keys) > 0; keys = keys[min(page, len(keys)):] {

@@ -33,6 +33,7 @@ type WorkerOptions struct {
 	URL        string // of any Redis
 	Service    string
 	Prefix     string        // of streams in the journal; empty: the usual one
+	Partitions int           // 0: the default
 	LeaseTTL   time.Duration // 0: the default
 	SessionTTL time.Duration // 0: the default
 	Journal    string        // path of the file in which it notes what it owns; empty: it notes nothing
@@ -41,6 +42,7 @@ type WorkerOptions struct {
 	Tick       time.Duration // of the wheel; 0: the default
 	Workers    int           // handlers at a time; 0: the default
 	Churn      bool          // its handlers call Done at once
+	Told       bool          // its handlers note how long after an announcement they are told, and keep the stream
 }
 
 // snapshot is what a worker says of itself.
@@ -51,6 +53,7 @@ type snapshot struct {
 	Goroutines int // since before the engine was made
 	Peak       int // likewise, the most seen until streams were held
 	CPU        time.Duration
+	RSS        int64
 	Heap       int64 // since the engine ran idle; only in answer to "heap"
 	Lateness   measure.Histogram
 	Consumer   string
@@ -82,8 +85,9 @@ func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) e
 		defer j.Close()
 		defer w.keep(j)()
 	}
-	if o.Churn {
+	if o.Churn || o.Told {
 		w.cycles = newCycles(w.registry)
+		w.cycles.keep = o.Told
 	}
 	if err := w.start(ctx, o); err != nil {
 		return encode.Encode(snapshot{Error: err.Error()})
@@ -119,7 +123,7 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 			return err
 		}
 	}
-	w.engine, err = engine.Open(server, o.Service,
+	w.engine, err = engine.Open(server, o.Service, engine.WithPartitions(o.Partitions),
 		engine.WithLeaseTTL(o.LeaseTTL), engine.WithSessionTTL(o.SessionTTL), engine.WithWorkers(o.Workers),
 		engine.WithPipeline(lease.Pipeline{MaxBatch: o.MaxBatch}), engine.WithWheel(wheel.Config{Tick: o.Tick}), engine.WithRegisterer(w.registry),
 		engine.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))))
@@ -195,6 +199,9 @@ func (w *worker) await(ctx context.Context, n int, count func() int) error {
 
 func (w *worker) look() (s snapshot, err error) {
 	if s.CPU, err = measure.CPU(); err != nil {
+		return s, err
+	}
+	if s.RSS, err = measure.RSS(); err != nil {
 		return s, err
 	}
 	s.Held = w.engine.Stats().Held

@@ -15,7 +15,7 @@ import (
 
 // short is the suite in under three minutes. Each line is the arguments of a measurement, which can be repeated by itself.
 var short = []string{
-	"hold -streams 1000,10000,100000 -for 10s",
+	"size -streams 1000,10000,100000 -for 10s",
 	"compare -rounds 1 -for 8s",
 	"take -rounds 5",
 	"done -rounds 1",

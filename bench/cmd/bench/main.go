@@ -49,6 +49,7 @@ func command() *cli.Command {
 					&cli.StringFlag{Name: "streams", Value: "1000,10000,100000", Usage: "sizes, separated by commas"},
 					&cli.DurationFlag{Name: "lease-ttl", Usage: "TTL of a lease; 0: the default"},
 					&cli.DurationFlag{Name: "for", Value: defaultFor, Usage: "how long each size is measured"},
+					redisFlag,
 					jsonFlag,
 				},
 				Action: hold,
@@ -84,6 +85,7 @@ func command() *cli.Command {
 					return suite.Done(ctx, suite.DoneOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds"), Workers: c.Int("workers")}, report(c))
 				},
 			},
+			size,
 			compare,
 			failover,
 			scan,
@@ -113,7 +115,7 @@ func positive(c *cli.Command, flags ...string) error {
 var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "write JSON"}
 
 func hold(ctx context.Context, c *cli.Command) error {
-	o := suite.HoldOptions{LeaseTTL: c.Duration("lease-ttl"), For: c.Duration("for")}
+	o := suite.HoldOptions{URL: c.String("redis"), LeaseTTL: c.Duration("lease-ttl"), For: c.Duration("for")}
 	var err error
 	if o.Streams, err = sizes(c, "streams"); err != nil {
 		return err
@@ -149,6 +151,8 @@ var worker = &cli.Command{
 		&cli.DurationFlag{Name: "tick"},
 		&cli.IntFlag{Name: "workers"},
 		&cli.BoolFlag{Name: "churn"},
+		&cli.IntFlag{Name: "partitions"},
+		&cli.BoolFlag{Name: "told"},
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		// The parent tells when to end, by closing the input: an interrupt reaches both.
@@ -156,6 +160,7 @@ var worker = &cli.Command{
 			Addr: c.String("addr"), Service: c.String("service"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
 			Prefix: c.String("prefix"), Journal: c.String("journal"), Pages: c.Int("pages"), MaxBatch: c.Int("max-batch"), Tick: c.Duration("tick"),
 			Workers: c.Int("workers"), Churn: c.Bool("churn"),
+			Partitions: c.Int("partitions"), Told: c.Bool("told"),
 		}, os.Stdin, os.Stdout)
 	},
 }

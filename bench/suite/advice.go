@@ -1,0 +1,165 @@
+package suite
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/wheel"
+)
+
+// Demand is what somebody wants to run.
+type Demand struct {
+	Streams int // of the whole fleet
+	Failed  int // pods that may be gone at once
+	PerPod  int // streams that a pod may hold, others gone; 0: the most that was measured well
+}
+
+// Advice is how many pods that takes, and how large. Every figure is arithmetic on what was measured; writeAdvice shows it.
+type Advice struct {
+	Demand
+	Capacity  int           // streams a pod may hold
+	Pods      int           // ceil(Streams / Capacity) + Failed
+	Each      int           // ceil(Streams / Pods)
+	Survivor  int           // ceil(Streams / (Pods - Failed)), after a failure
+	PodCPU    Line          // share of a core over streams
+	PodMemory Line          // bytes over streams
+	RedisCPU  Line          // share of a core over streams
+	Request   Resources     // for Survivor streams, with headroom
+	Redis     float64       // share of a core, for all streams
+	Takeover  time.Duration // from the death of the pods until all streams are owned: session TTL + beat + streams / Rate
+	Rate      float64       // streams taken over a second
+	Late      time.Duration // lateness of renewals to alarm at: a tenth of what a lease has to spare
+	Spare     time.Duration // TTL - margin - interval - timeout
+}
+
+// Resources are what to ask a scheduler for.
+type Resources struct {
+	CPU    float64 // cores
+	Memory int64   // bytes
+}
+
+// Line is a figure that grows with streams: At + Per * streams.
+type Line struct{ At, Per float64 }
+
+func (l Line) of(streams int) float64 { return l.At + l.Per*float64(streams) }
+
+// Headroom of requests: what is measured is an average over some seconds and a heap after the collector ran, of a process
+// that does nothing with its streams.
+const (
+	cpuHeadroom    = 3
+	memoryHeadroom = 2
+	cpuStep        = 0.01     // cores: requests are rounded up to it
+	memoryStep     = 16 << 20 // bytes
+	alarmShare     = 10
+)
+
+// fit is the line through the smallest and the largest size. One size alone gives a line through nothing at no streams.
+func fit(all []Held, figure func(Held) float64) Line {
+	first, last := all[0], all[0]
+	for _, h := range all {
+		if h.Streams < first.Streams {
+			first = h
+		}
+		if h.Streams > last.Streams {
+			last = h
+		}
+	}
+	if first.Streams == last.Streams {
+		return Line{Per: figure(last) / float64(last.Streams)}
+	}
+	per := max(0, (figure(last)-figure(first))/float64(last.Streams-first.Streams))
+	return Line{At: max(0, figure(first)-per*float64(first.Streams)), Per: per}
+}
+
+// well is whether a size was held as it should be: nothing lost, and renewals far from too late.
+func well(h Held, late time.Duration) bool { return h.Lost == 0 && h.LatenessP99 <= late }
+
+// advise says what it takes to run a demand. rate is how many streams of the dead were taken over a second.
+func advise(all []Held, d Demand, o HoldOptions, rate float64) (a Advice, err error) {
+	a = Advice{Demand: d, Capacity: d.PerPod, Rate: rate}
+	a.Spare = spare(o)
+	a.Late = (a.Spare / alarmShare).Round(10 * time.Millisecond)
+	for _, h := range all {
+		if d.PerPod == 0 && well(h, a.Late) {
+			a.Capacity = max(a.Capacity, h.Streams)
+		}
+	}
+	if a.Capacity == 0 {
+		return a, errors.New("no size was held well: nothing can be recommended")
+	}
+	a.Pods = ceil(d.Streams, a.Capacity) + d.Failed
+	a.Each, a.Survivor = ceil(d.Streams, a.Pods), ceil(d.Streams, a.Pods-d.Failed)
+	a.PodCPU = fit(all, func(h Held) float64 { return h.ClientCPU })
+	a.PodMemory = fit(all, func(h Held) float64 { return float64(h.RSS) })
+	a.RedisCPU = fit(all, func(h Held) float64 { return h.RedisCPU })
+	a.Request.CPU = math.Ceil(cpuHeadroom*a.PodCPU.of(a.Survivor)/cpuStep) * cpuStep
+	a.Request.Memory = int64(math.Ceil(memoryHeadroom*a.PodMemory.of(a.Survivor)/memoryStep)) * memoryStep
+	// What a pod costs Redis without streams, every pod costs.
+	a.Redis = a.RedisCPU.At*float64(a.Pods) + a.RedisCPU.Per*float64(d.Streams)
+	_, session := ttls(o)
+	gone := a.Each * d.Failed
+	a.Takeover = session + min(time.Second, session/5)
+	if rate > 0 {
+		a.Takeover += time.Duration(float64(gone) / rate * float64(time.Second))
+	}
+	return a, nil
+}
+
+// spare is how late a renewal may be before its lease is in danger: TTL - margin - interval - timeout, as the engine derives them.
+func spare(o HoldOptions) time.Duration {
+	lease, session := ttls(o)
+	tick := orDefault(o.Tick, tickOf(o))
+	margin := max(min(lease/10, max(time.Second, lease/1000)), 2*tick+50*time.Millisecond)
+	return lease - margin - lease/3 - min(time.Second, session/4)
+}
+
+func ttls(o HoldOptions) (lease, session time.Duration) {
+	lease = orDefault(o.LeaseTTL, engine.DefaultLeaseTTL)
+	return lease, orDefault(o.SessionTTL, min(lease, engine.DefaultSessionTTL))
+}
+
+// tickOf is the tick that the engine derives from its session TTL.
+func tickOf(o HoldOptions) time.Duration {
+	_, session := ttls(o)
+	return min(wheel.DefaultTick, session/20)
+}
+
+func ceil(a, b int) int { return (a + b - 1) / b }
+
+func writeAdvice(out io.Writer, a Advice) {
+	t := newTable("for "+grouped(a.Streams)+" streams, "+fmt.Sprint(a.Failed)+" pods may fail", "", "because")
+	t.row("a pod may hold", grouped(a.Capacity), capacityReason(a))
+	t.row("pods", a.Pods, fmt.Sprintf("%s / %s, rounded up, + %d that may fail", grouped(a.Streams), grouped(a.Capacity), a.Failed))
+	t.row("streams a pod", grouped(a.Each), fmt.Sprintf("%s / %d", grouped(a.Streams), a.Pods))
+	t.row("after the failure", grouped(a.Survivor), fmt.Sprintf("%s / (%d - %d)", grouped(a.Streams), a.Pods, a.Failed))
+	t.row("CPU request", fmt.Sprintf("%.2f cores", a.Request.CPU),
+		fmt.Sprintf("%d * (%s + %s * %.3g µs/s)", cpuHeadroom, percent(a.PodCPU.At), grouped(a.Survivor), 1e6*a.PodCPU.Per))
+	t.row("memory request", mebibytes(float64(a.Request.Memory)),
+		fmt.Sprintf("%d * (%s + %s * %.0f B), in steps of %s", memoryHeadroom, mebibytes(a.PodMemory.At), grouped(a.Survivor), a.PodMemory.Per, mebibytes(memoryStep)))
+	t.row("Redis, all pods", percent(a.Redis)+" of a core",
+		fmt.Sprintf("%d * %s + %s * %.3g µs/s", a.Pods, percent(a.RedisCPU.At), grouped(a.Streams), 1e6*a.RedisCPU.Per))
+	t.row("streams owned again after", seconds(a.Takeover),
+		fmt.Sprintf("session TTL + a beat + %s / %s a second", grouped(a.Each*a.Failed), grouped(int(a.Rate))))
+	t.row("alarm: renewal lateness p99", "above "+seconds(a.Late), fmt.Sprintf("a lease has %s to spare; a tenth of it", seconds(a.Spare)))
+	t.row("alarm: held a pod", "above "+grouped(a.Capacity), "more than was measured, or asked for")
+	t.row("alarm: disowned, sessions lost", "above 0", "streams changed hands for no good reason")
+	t.write(out)
+	fmt.Fprintf(out, `
+What your handlers do comes on top of the requests. CPU and memory of a pod, and CPU of Redis, are lines through the smallest
+and the largest size that was measured; the factors %d and %d are for what an average hides: collections, taking over, load of
+others. Redis does the rest of its work on the same core.
+`, cpuHeadroom, memoryHeadroom)
+}
+
+func capacityReason(a Advice) string {
+	if a.PerPod > 0 {
+		return "-per-pod"
+	}
+	return "the largest size that lost nothing and whose lateness stayed below the alarm"
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

@@ -1,0 +1,249 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// Goals of size.
+const (
+	goalRoundTrip   = 10 * time.Millisecond // that a renewal may be late besides a tick
+	goalOverBare    = 2                     // times the Redis time of a bare pipelined PEXPIRE, for a renewal
+	goalClientLease = 300                   // ns of the client, for a renewal
+)
+
+// SizeOptions say what is measured, and for what a recommendation is asked.
+type SizeOptions struct {
+	Hold   HoldOptions
+	Demand Demand
+}
+
+// Sized is what size came to.
+type Sized struct {
+	Held   []Held
+	Costs  Costs
+	Advice Advice
+}
+
+// Costs are what a simulation needs to know.
+type Costs struct {
+	Script       time.Duration // of Redis, to run a script of renewals, whatever is in it
+	Lease        time.Duration // of Redis, for each lease in it
+	ClientScript time.Duration // of the process that sends it
+	ClientLease  time.Duration
+	Move         time.Duration // of Redis, for a stream of a dead process: recovered and taken by another one
+	MoveRate     float64       // streams a second that one process took over from a dead one
+	Bare         time.Duration // of Redis, for a bare pipelined PEXPIRE
+}
+
+// Sizes of the runs that tell the costs apart: one with many scripts of one lease, one with few that are full.
+const (
+	costTTL     = 5 * time.Second
+	costSparse  = 2_000
+	costDense   = 20_000
+	costMoved   = 10_000
+	costFor     = 5 * time.Second
+	costPexpire = 200_000
+	moveTTL     = 2 * time.Second // of the session of the process that dies
+)
+
+// Size measures a ladder of sizes, tells what each thing costs, and recommends.
+func Size(ctx context.Context, o SizeOptions, r *Report) (err error) {
+	var s Sized
+	if s.Held, err = holdAll(ctx, o.Hold, r); err != nil {
+		return err
+	}
+	if s.Costs, err = costs(ctx, o.Hold, r); err != nil {
+		return err
+	}
+	if err := anyLost(s.Held); err != nil {
+		return err
+	}
+	if s.Advice, err = advise(s.Held, o.Demand, o.Hold, s.Costs.MoveRate); err != nil {
+		return err
+	}
+	return r.Write(s, func(out io.Writer) {
+		writeHeld(out, s.Held)
+		for _, h := range s.Held {
+			goal(out, grouped(h.Streams)+" streams: lateness p99, ms", h.LatenessP99.Seconds()*1000, "at most",
+				float64((orDefault(o.Hold.Tick, tickOf(o.Hold)) + goalRoundTrip).Milliseconds()))
+		}
+		fmt.Fprintln(out)
+		writeCosts(out, s.Costs)
+		fmt.Fprintln(out)
+		writeAdvice(out, s.Advice)
+	})
+}
+
+func costs(ctx context.Context, o HoldOptions, r *Report) (c Costs, err error) {
+	steps := r.steps("costs", 4)
+	defer steps.end()
+	probe := HoldOptions{URL: o.URL, LeaseTTL: costTTL, For: min(o.For, costFor)}
+	dense, err := holdOne(ctx, costDense, probe, r)
+	if err != nil {
+		return c, err
+	}
+	steps.done()
+	probe.MaxBatch = 1
+	sparse, err := holdOne(ctx, costSparse, probe, r)
+	if err != nil {
+		return c, err
+	}
+	steps.done()
+	if err := anyLost([]Held{dense, sparse}); err != nil {
+		return c, fmt.Errorf("the machine is too busy to tell costs apart: %w", err)
+	}
+	c.Script, c.Lease = apart(sparse, dense, func(h Held) float64 { return h.RedisCPU })
+	c.ClientScript, c.ClientLease = apart(sparse, dense, func(h Held) float64 { return h.ClientCPU })
+	if c.Bare, err = bare(ctx, o.URL); err != nil {
+		return c, err
+	}
+	steps.done()
+	c.Move, c.MoveRate, err = move(ctx, o.URL)
+	steps.done()
+	return c, err
+}
+
+// apart solves cost = script * scripts + lease * leases for two runs. A cost below what can be told is 0.
+func apart(sparse, dense Held, cost func(Held) float64) (perScript, perLease time.Duration) {
+	determinant := sparse.Scripts*dense.Renewals - dense.Scripts*sparse.Renewals
+	if determinant == 0 {
+		return 0, 0
+	}
+	script := (cost(sparse)*dense.Renewals - cost(dense)*sparse.Renewals) / determinant
+	each := (sparse.Scripts*cost(dense) - dense.Scripts*cost(sparse)) / determinant
+	second := float64(time.Second)
+	return time.Duration(max(0, script) * second), time.Duration(max(0, each) * second)
+}
+
+// bare is what Redis needs for one of many pipelined PEXPIRE, on keys that have a TTL.
+func bare(ctx context.Context, url string) (d time.Duration, err error) {
+	s, err := openSite(ctx, url)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	const keys, chunk = 10_000, 500
+	send := func(n int, build func(i int) rueidis.Completed) error {
+		for at := 0; at < n; at += chunk {
+			var commands rueidis.Commands
+			for i := at; i < at+chunk; i++ {
+				commands = append(commands, build(i%keys))
+			}
+			for _, result := range s.client.DoMulti(ctx, commands...) {
+				if err := result.Error(); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	key := func(i int) string { return fmt.Sprintf("{%s-bare}:%d", s.name, i) }
+	err = send(keys, func(i int) rueidis.Completed {
+		return s.client.B().Set().Key(key(i)).Value("1").Px(time.Minute).Build()
+	})
+	if err != nil {
+		return 0, err
+	}
+	before, err := measure.ReadUsage(ctx, s.client)
+	if err != nil {
+		return 0, err
+	}
+	err = send(costPexpire, func(i int) rueidis.Completed {
+		return s.client.B().Pexpire().Key(key(i)).Milliseconds(60_000).Build()
+	})
+	if err != nil {
+		return 0, err
+	}
+	after, err := measure.ReadUsage(ctx, s.client)
+	if err != nil {
+		return 0, err
+	}
+	err = send(keys, func(i int) rueidis.Completed { return s.client.B().Unlink().Key(key(i)).Build() })
+	return after.Since(before).CPU / costPexpire, err
+}
+
+// move kills a process and lets another one take all its streams.
+func move(ctx context.Context, url string) (cost time.Duration, rate float64, err error) {
+	s, err := openSite(ctx, url)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	o := WorkerOptions{URL: s.url, Service: s.producer("move").Service, SessionTTL: moveTTL}
+	victim, err := startWorker(ctx, o)
+	if err != nil {
+		return 0, 0, err
+	}
+	killed := false
+	defer func() {
+		if !killed {
+			err = errors.Join(err, victim.kill())
+		}
+	}()
+	if _, err := s.announce(ctx, "move", costMoved); err != nil {
+		return 0, 0, err
+	}
+	if _, err := victim.ask("await %d", costMoved); err != nil {
+		return 0, 0, err
+	}
+	heir, err := startWorker(ctx, o)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, heir.stop()) }()
+	_, before, err := moment(ctx, s, heir)
+	if err != nil {
+		return 0, 0, err
+	}
+	killed = true
+	if err := victim.kill(); err != nil {
+		return 0, 0, err
+	}
+	if _, err := heir.ask("await 1"); err != nil {
+		return 0, 0, err
+	}
+	began := time.Now()
+	if _, err := heir.ask("await %d", costMoved); err != nil {
+		return 0, 0, err
+	}
+	took := time.Since(began)
+	_, after, err := moment(ctx, s, heir)
+	if err != nil {
+		return 0, 0, err
+	}
+	return after.Since(before).CPU / costMoved, costMoved / took.Seconds(), nil
+}
+
+// renewal is of Redis, for a lease in a full script.
+func (c Costs) renewal() time.Duration { return c.Lease + c.Script/lease.DefaultMaxBatch }
+
+func writeCosts(out io.Writer, c Costs) {
+	t := newTable("what", "Redis", "client")
+	t.row("a script of renewals, whatever is in it", micro(c.Script), micro(c.ClientScript))
+	t.row("each lease in it", micro(c.Lease), micro(c.ClientLease))
+	t.row("a lease in a full script, in all", micro(c.renewal()), micro(c.ClientLease+c.ClientScript/lease.DefaultMaxBatch))
+	t.row("a bare pipelined PEXPIRE", micro(c.Bare), "")
+	t.row("a stream of a dead process, recovered and taken", micro(c.Move), "")
+	t.write(out)
+	fmt.Fprintf(out, `
+Processor time, solved from two runs at a lease TTL of %v: %s streams with a lease a script, and %s with the default batch.
+A process took %s streams a second from a dead one.
+`, costTTL, grouped(costSparse), grouped(costDense), grouped(int(c.MoveRate)))
+	if c.Bare > 0 {
+		goal(out, "Redis time of a renewal, times a bare PEXPIRE", float64(c.renewal())/float64(c.Bare), "at most", goalOverBare)
+	}
+	goal(out, "client time of a renewal, ns", float64(c.ClientLease+c.ClientScript/lease.DefaultMaxBatch), "at most", goalClientLease)
+}
+
+func micro(d time.Duration) string {
+	return fmt.Sprintf("%.2f µs", float64(d)/float64(time.Microsecond))
+}
