@@ -36,7 +36,10 @@ type check struct {
 	Terms
 	client rueidis.Client
 	nodes  []*node
-	slots  *slots // nil: not a cluster, or it does not say
+
+	// Of a cluster that says so; else nil.
+	masters []string       // addresses of those with slots
+	owners  cluster.Owners // by index of masters
 }
 
 // Check looks once. It takes some round trips to each node, and a few timeouts where nodes do not answer. Its error is
@@ -46,7 +49,7 @@ func Check(ctx context.Context, client rueidis.Client, t Terms) (*Report, error)
 	c.nodes = lookAll(ctx, client, t)
 	c.reach()
 	if client.Mode() == rueidis.ClientModeCluster {
-		c.findSlots(ctx)
+		c.slots(ctx)
 	}
 	for _, n := range c.nodes {
 		if n.known() {
@@ -78,5 +81,19 @@ func (c *check) reach() {
 		case !n.known():
 			c.add(Note, Reach, n.addr, "INFO is refused, so version, memory, persistence and replicas are unknown", "")
 		}
+	}
+}
+
+// slots asks the cluster who serves which slot.
+func (c *check) slots(ctx context.Context) {
+	topology := cluster.NewTopology(c.client, c.patience())
+	if _, err := topology.Look(ctx); err != nil {
+		c.add(Note, Topology, "", "which master serves which partition is unknown: "+lease.Explain(err).Error(), "")
+		return
+	}
+	slots := topology.Current()
+	c.owners = slots.Master
+	for _, m := range slots.Masters() {
+		c.masters = append(c.masters, m.Addr)
 	}
 }

@@ -84,17 +84,18 @@ func TestLatency(t *testing.T) {
 
 // Slots that no master serves are found, and partitions in them cannot work.
 func TestUnservedPartitions(t *testing.T) {
-	halves := &slots{masters: []string{"a:1", "b:1"}, replicas: []int{0, 0}}
-	for slot := range halves.owner {
-		halves.owner[slot] = int16(slot * 3 / cluster.Slots)
-		if halves.owner[slot] == 2 {
-			halves.owner[slot] = -1
+	thirds := cluster.EvenOwners(3)
+	two := func(slot uint16) int {
+		if thirds(slot) == 2 {
+			return -1
 		}
+		return thirds(slot)
 	}
-	r := judged(t, func(c *check) { c.slots = halves; c.spread() })
+	r := judged(t, func(c *check) { c.masters, c.owners = []string{"a:1", "b:1"}, two; c.spread() })
 	require.ErrorContains(t, r.Err(), "of 16 partitions are in slots that no master serves")
 	require.Equal(t, 16, r.Spread.OnMaster[0]+r.Spread.OnMaster[1]+r.Spread.Unserved)
-	require.ErrorContains(t, judged(t, func(c *check) { c.slots = &slots{}; c.spread() }).Err(), "no master has slots")
+	r = judged(t, func(c *check) { c.owners = func(uint16) int { return -1 }; c.spread() })
+	require.ErrorContains(t, r.Err(), "no master has slots")
 }
 
 // What several nodes have in common is one finding; the worst come first; JSON has names.

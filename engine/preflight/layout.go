@@ -40,15 +40,15 @@ func (c *check) layout(ctx context.Context) (exists bool) {
 
 // spread says how the partitions lie over the masters, and how many would lie well.
 func (c *check) spread() {
-	if c.slots == nil {
+	if c.owners == nil {
 		if asked := c.Layout.Partitions(); asked > 1 {
 			c.add(Note, Layout, "", fmt.Sprintf("%d partitions on one server cost %d reads and beats, and spread nothing", asked, asked),
 				"One partition is enough, unless this becomes a cluster")
 		}
 		return
 	}
-	asked, service, masters := c.Layout.Partitions(), c.Layout.Service(), len(c.slots.masters)
-	s, err := cluster.SpreadOf(service, asked, masters, c.slots.of)
+	asked, service, masters := c.Layout.Partitions(), c.Layout.Service(), len(c.masters)
+	s, err := cluster.SpreadOf(service, asked, masters, c.owners)
 	if err != nil || masters == 0 {
 		c.add(Fatal, Layout, "", "no master has slots", "Share out the slots (redis-cli --cluster fix)")
 		return
@@ -58,13 +58,13 @@ func (c *check) spread() {
 		c.add(Fatal, Layout, "", fmt.Sprintf("%d of %d partitions are in slots that no master serves", s.Unserved, asked), "Look at CLUSTER INFO; redis-cli --cluster fix shares slots out")
 	}
 	for i, count := range s.OnMaster {
-		c.add(Note, Layout, c.slots.masters[i], fmt.Sprintf("%d of %d partitions", count, asked), "")
+		c.add(Note, Layout, c.masters[i], fmt.Sprintf("%d of %d partitions", count, asked), "")
 	}
 	c.unreached()
 	if s.Idle() == 0 && s.Busiest() <= cluster.GoodSpread {
 		return
 	}
-	best, err := cluster.SuggestPartitions(service, cluster.MaxPartitions, masters, c.slots.of)
+	best, err := cluster.SuggestPartitions(service, cluster.MaxPartitions, masters, c.owners)
 	if err != nil {
 		return
 	}
@@ -83,7 +83,7 @@ func (c *check) unreached() {
 		if n.err == nil {
 			continue
 		}
-		for i, master := range c.slots.masters {
+		for i, master := range c.masters {
 			if master == n.addr && c.Spread.OnMaster[i] > 0 {
 				c.add(Fatal, Reach, n.addr, fmt.Sprintf("no answer of the master of %d partitions", c.Spread.OnMaster[i]), "Look at it, or wait for a replica to take over")
 			}

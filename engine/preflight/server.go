@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -165,15 +164,11 @@ func (c *check) replicas(n *node) {
 // topology says what kind of installation it is, and whether the client talks to those who decide.
 func (c *check) topology() {
 	mode := c.client.Mode()
-	var masters []string
 	for _, n := range c.nodes {
 		if !n.known() {
 			continue
 		}
 		inCluster := n.info["cluster_enabled"] == "1" || n.info["redis_mode"] == "cluster"
-		if !n.replica() {
-			masters = append(masters, n.addr)
-		}
 		switch {
 		case n.info["redis_mode"] == "sentinel":
 			c.add(Fatal, Topology, n.addr, "this is a Sentinel, which keeps no streams", "Set Sentinel.MasterSet in the options of the client")
@@ -188,9 +183,8 @@ func (c *check) topology() {
 		c.add(Note, Topology, "", "found by Sentinel", "")
 	case mode != rueidis.ClientModeCluster:
 		c.add(Note, Topology, "", "one server, not a cluster", "")
-	case c.slots != nil:
-		slices.Sort(masters)
-		c.add(Note, Topology, "", fmt.Sprintf("a cluster of %d masters with slots", len(c.slots.masters)), "")
+	case c.owners != nil:
+		c.add(Note, Topology, "", fmt.Sprintf("a cluster of %d masters with slots", len(c.masters)), "")
 	}
 }
 
