@@ -159,14 +159,6 @@ func (c *Cluster) ID(node *Server) string {
 	return ""
 }
 
-// node is the server with an ID, nil when there is none.
-func (c *Cluster) node(id string) *Server {
-	if i := slices.Index(c.ids, id); i >= 0 {
-		return c.nodes[i]
-	}
-	return nil
-}
-
 // ClientOption is what a client of the cluster needs: all nodes to begin with, no cache.
 func (c *Cluster) ClientOption() rueidis.ClientOption {
 	o := rueidis.ClientOption{Password: c.nodes[0].opts.Password, DisableCache: true}
