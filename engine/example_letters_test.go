@@ -52,16 +52,17 @@ func Example_deadLetters() {
 	if err != nil {
 		panic(err)
 	}
-	for sent := 0; sent == 0; {
+	for found := false; !found; {
 		for letter, err := range inspector.Letters(ctx, scan.Selection{Reason: "permanent"}) {
 			if err != nil {
 				panic(err)
 			}
 			fmt.Println(letter.Stream, letter.Reason)
+			found = true
 		}
-		if sent, err = inspector.SendBack(ctx, scan.Selection{Stream: "room-7"}); err != nil {
-			panic(err)
-		}
+	}
+	if _, err := inspector.SendBack(ctx, scan.Selection{Stream: "room-7"}); err != nil {
+		panic(err)
 	}
 
 	l := <-owned

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,8 +129,13 @@ func TestNothingIsBelievedLongerThanTheServerHasIt(t *testing.T) {
 					w.server.announce(fmt.Sprint("more", step))
 				case 3, 4:
 					fault := []fakeFault{faultHang, faultLose, faultError, {before: 800 * time.Millisecond}, {after: 800 * time.Millisecond}}[draw.IntN(5)]
+					// Drawn apart: calls come from all goroutines, this loop is one.
+					var struck sync.Mutex
+					strikes := rand.New(rand.NewPCG(seed, uint64(step)))
 					e.fake.setFault(func(*fakeCall) fakeFault {
-						if draw.IntN(2) == 0 {
+						struck.Lock()
+						defer struck.Unlock()
+						if strikes.IntN(2) == 0 {
 							return fault
 						}
 						return fakeFault{}
