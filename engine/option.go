@@ -166,9 +166,10 @@ func WithDial(opt rueidis.ClientOption) Option {
 // WithExpired asks for api.Expired notifications: hints that the lease of another process ended, for Run and Start. They
 // come only where the servers report expired keys (notify-keyspace-events with x and E, or with x and K), which
 // WithKeyspaceEvents sees to where it may be done from here; the log says once when they do not. A hint may be late by
-// minutes, since servers are in no hurry to expire keys, come twice, or not at all: after a connection was lost, while
-// handlers are behind, and where the streams of a dead process were recovered before their leases ended, as they mostly
-// are. Nothing here needs them. With K and neither g nor $, least is sent. Default: none.
+// minutes, since servers are in no hurry to expire keys, come twice, or not at all: before a subscription was
+// made or made again (api.EventHintsMissed says when), while handlers are behind, and where the streams of a dead process
+// were recovered before their leases ended, as they mostly are. Nothing here needs them, so nothing is done when some were
+// missed. With K and neither g nor $, least is sent. Default: none.
 func WithExpired() Option {
 	return option(func(c *config) { c.expired = true })
 }
