@@ -21,6 +21,8 @@ var short = []string{
 	"done -rounds 1",
 	"failover -session-ttl 2s",
 	"churn -rates 1000,10000,40000 -for 3s",
+	"pipeline -streams 20000 -batches 64,256,1000 -ticks 100ms -for 3s",
+	"scale -from FOLDER/" + suite.DataFile, // what size, the first, left there
 }
 
 func all() *cli.Command {
@@ -37,6 +39,9 @@ func runAll(ctx context.Context, c *cli.Command) error {
 	began := time.Now()
 	for _, line := range short {
 		args := append([]string{"bench"}, strings.Fields(line)...)
+		for i := range args {
+			args[i] = strings.Replace(args[i], "FOLDER", r.Dir, 1)
+		}
 		r.Command, r.Redis = commandLine(args), redisVersion()
 		if err := command().Run(ctx, args); err != nil {
 			return fmt.Errorf("%s: %w", r.Command, err)

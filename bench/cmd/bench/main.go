@@ -86,6 +86,7 @@ func command() *cli.Command {
 				},
 			},
 			size,
+			scale,
 			compare,
 			failover,
 			scan,

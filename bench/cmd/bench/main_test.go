@@ -101,6 +101,13 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 		{"hold", "-streams", "10", "-lease-ttl", "1ms", "-for", "1s"},
 		{"take", "-rounds", "0"},
 		{"done", "-streams", "0"},
+		{"scale", "-pods", "0"},
+		{"scale", "-lost", "1000"},
+		{"scale", "-lost", "few"},
+		{"scale", "-masters", "65"},
+		{"scale", "-from", "absent.json"},
+		{"compare", "-ttl", "1ms"},
+		{"compare", "-rounds", "0"},
 	} {
 		out, err := bench(t, args...)
 		var exit *exec.ExitError

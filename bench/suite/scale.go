@@ -1,0 +1,148 @@
+package suite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/streamlease/streamlease/bench/page"
+	"github.com/streamlease/streamlease/bench/simulation"
+)
+
+// ScaleOptions say which fleet is simulated.
+type ScaleOptions struct {
+	Fleet simulation.Config
+	Lost  []int         // pods that die at once, one simulation each
+	For   time.Duration // virtual, of renewing
+}
+
+// Scaled is what the simulation came to.
+type Scaled struct {
+	Fleet       simulation.Config
+	Assumptions []string
+	Load        simulation.Load
+	Recovered   []simulation.Recovery
+}
+
+// goalWait is how long a renewal may wait at its master, others going before.
+const goalWait = time.Second
+
+// Scale simulates a fleet, in virtual time and without a server.
+func Scale(ctx context.Context, o ScaleOptions, r *Report) (err error) {
+	r.Redis = "none: a simulation"
+	s := Scaled{Fleet: o.Fleet, Assumptions: o.Fleet.Assumptions()}
+	steps := r.steps("scale", 1+len(o.Lost))
+	defer steps.end()
+	if s.Load, err = simulation.Renewing(o.Fleet, o.For); err != nil {
+		return err
+	}
+	steps.done()
+	for _, lost := range o.Lost {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		recovered, err := simulation.Recovering(o.Fleet, lost)
+		if err != nil {
+			return err
+		}
+		s.Recovered = append(s.Recovered, recovered)
+		steps.done()
+	}
+	steps.end()
+	return r.Write(s, func(out io.Writer) { writeScaled(out, s) })
+}
+
+func writeScaled(out io.Writer, s Scaled) {
+	l := s.Load
+	t := newTable("renewing", "the fleet", "a master", "the busiest")
+	masters := float64(s.Fleet.Masters)
+	t.row("streams", grouped(s.Fleet.Pods*s.Fleet.PerPod), grouped(int(float64(s.Fleet.Pods*s.Fleet.PerPod)/masters)), "")
+	t.row("leases a second", grouped(int(l.Leases)), grouped(int(l.Leases/masters)), "")
+	t.row("scripts a second", grouped(int(l.Scripts)), grouped(int(l.PerMaster)), grouped(int(l.Busiest)))
+	t.row("leases a script", fmt.Sprintf("%.1f", l.LeasesPerScript), "", "")
+	t.row("CPU, share of a core", percent(l.CPU*masters), percent(l.CPU), percent(l.BusiestCPU))
+	t.row("a script waits at most", "", "", milliseconds(l.Wait))
+	t.write(out)
+	fmt.Fprintln(out)
+	if len(s.Recovered) > 0 {
+		heads := []any{"pods that die at once"}
+		for _, r := range s.Recovered {
+			heads = append(heads, grouped(r.Lost))
+		}
+		t = newTable(heads...)
+		line := func(what string, cell func(simulation.Recovery) any) {
+			cells := []any{what}
+			for _, r := range s.Recovered {
+				cells = append(cells, cell(r))
+			}
+			t.row(cells...)
+		}
+		line("streams", func(r simulation.Recovery) any { return grouped(r.Streams) })
+		line("noticed everywhere after", func(r simulation.Recovery) any { return seconds(r.Noticed) })
+		line("owned again, p50", func(r simulation.Recovery) any { return seconds(r.P50) })
+		line("owned again, p99", func(r simulation.Recovery) any { return seconds(r.P99) })
+		line("owned again, the last", func(r simulation.Recovery) any { return seconds(r.Max) })
+		line("CPU, busiest master and second", func(r simulation.Recovery) any { return percent(r.CPU) })
+		line("a renewal waits at most", func(r simulation.Recovery) any { return milliseconds(r.Wait) })
+		line("the fullest survivor holds", func(r simulation.Recovery) any { return grouped(r.Held) })
+		t.write(out)
+	}
+	fmt.Fprintf(out, "\n%s pods of %s streams, %d partitions, %d masters, lease TTL %v, session TTL %v, in virtual time, assuming that\n",
+		grouped(s.Fleet.Pods), grouped(s.Fleet.PerPod), s.Fleet.Partitions, s.Fleet.Masters, s.Fleet.LeaseTTL, s.Fleet.SessionTTL)
+	for _, a := range s.Assumptions {
+		fmt.Fprintf(out, "- %s\n", a)
+	}
+	for _, r := range s.Recovered {
+		goal(out, fmt.Sprintf("%s pods die: seconds that a renewal waits", grouped(r.Lost)), r.Wait.Seconds(), "at most", goalWait.Seconds())
+	}
+}
+
+func (s Scaled) plots() []page.Plot {
+	last := page.Lines{Title: "Until streams are owned again", X: "pods that die at once", Y: "s", LogX: true, Series: []page.Series{
+		over("p50", s.Recovered, lostPods, func(r simulation.Recovery) float64 { return r.P50.Seconds() }),
+		over("the last", s.Recovered, lostPods, func(r simulation.Recovery) float64 { return r.Max.Seconds() }),
+	}}
+	cpu := page.Lines{Title: "The busiest master meanwhile", X: "pods that die at once", Y: "% of a core, in its busiest second", LogX: true, Series: []page.Series{
+		over("recovering", s.Recovered, lostPods, func(r simulation.Recovery) float64 { return 100 * r.CPU }),
+		over("renewing alone", s.Recovered, lostPods, func(simulation.Recovery) float64 { return 100 * s.Load.BusiestCPU }),
+	}}
+	return []page.Plot{last, cpu}
+}
+
+func lostPods(r simulation.Recovery) float64 { return float64(r.Lost) }
+
+// ReadCosts finds what size measured in its JSON, or in that of a whole report.
+func ReadCosts(path string) (c Costs, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("-from: %w", err)
+	}
+	type run struct {
+		Command string
+		Results json.RawMessage
+	}
+	var file struct {
+		run
+		Parts []run
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return c, fmt.Errorf("-from: %s: %w", path, err)
+	}
+	for _, r := range append(file.Parts, file.run) {
+		if partName(r.Command) != "size" && !strings.Contains(r.Command, " size ") {
+			continue
+		}
+		var sized Sized
+		if err := json.Unmarshal(r.Results, &sized); err != nil {
+			return c, fmt.Errorf("-from: %s: %w", path, err)
+		}
+		if sized.Costs.Move > 0 {
+			return sized.Costs, nil
+		}
+	}
+	return c, fmt.Errorf("-from: %s holds no results of bench size", path)
+}
