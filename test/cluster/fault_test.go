@@ -1,0 +1,201 @@
+package cluster
+
+import (
+	"context"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+const (
+	// A failover with the node timeout of these clusters takes some 4 s, which sessions of this length outlast.
+	longSession = 8 * time.Second
+	// No failover comes in time for these.
+	shortSession = 2 * time.Second
+)
+
+func ttl(session time.Duration) []engine.Option {
+	return []engine.Option{engine.WithSessionTTL(session), engine.WithLeaseTTL(leaseTTL(session))}
+}
+
+func leaseTTL(session time.Duration) time.Duration { return session + 2*time.Second }
+
+// onTime is what remains of a lease at least while every beat and every renewal is on time: of the session TTL, and of the
+// lease TTL, less the margin and the time until the next one.
+func onTime(session time.Duration) time.Duration {
+	leases := leaseTTL(session)
+	margin := func(ttl time.Duration) time.Duration { return max(ttl/10, 250*time.Millisecond) }
+	return min(session-margin(session)-min(session/5, time.Second), leases-margin(leases)-leases/3)
+}
+
+// fault is one thing that happens to the master of some of the partitions, and what it does to leases there: nothing, if
+// sessions outlast it. To leases on other masters none of them does anything.
+type fault struct {
+	session time.Duration
+	lost    bool // the leases on that master may be lost
+	happen  func(w *world, victim, replica *servers.Server)
+	moves   bool // the replica takes over
+}
+
+func TestFaults(t *testing.T) {
+	failover := func(mode servers.FailoverMode) func(*world, *servers.Server, *servers.Server) {
+		return func(w *world, _, replica *servers.Server) {
+			w.step("failover "+string(mode), func(ctx context.Context) error { return w.cluster.Failover(ctx, replica, mode) })
+		}
+	}
+	kill := func(w *world, victim, _ *servers.Server) { w.kill(victim) }
+	for name, f := range map[string]fault{
+		"failover":                     {session: longSession, happen: failover(servers.Graceful), moves: true},
+		"takeover":                     {session: longSession, happen: failover(servers.Takeover), moves: true},
+		"master killed":                {session: longSession, happen: kill, moves: true},
+		"master killed in mid-session": {session: shortSession, happen: kill, moves: true, lost: true},
+		"master hangs": {session: longSession, moves: true, happen: func(w *world, victim, _ *servers.Server) {
+			require.NoError(w.t, victim.Pause())
+		}},
+		"replicas hang and die": {session: shortSession, happen: func(w *world, victim, replica *servers.Server) {
+			require.NoError(w.t, replica.Pause())
+			w.kill(w.replica(w.otherThan(victim)))
+			w.passes(2 * shortSession)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) { f.run(newWorld(t)) })
+	}
+}
+
+// plainClient is one as people make it who know nothing of what an engine needs: it gives a node up after 10 s, and asks for
+// the topology when it is told that it is wrong.
+func (w *world) plainClient() rueidis.Client {
+	w.t.Helper()
+	return w.cluster.Client(w.t)
+}
+
+func (f *fault) run(w *world) {
+	t := w.t
+	a := w.join("a", ttl(f.session)...)
+	b := w.joinOn("b", w.plainClient(), ttl(f.session)...)
+	all := names(0, 600)
+	w.announce(all...)
+	w.awaitOwned(all...)
+	victim := w.owner(0)
+	mine, others := w.of(victim)
+	for _, p := range w.all {
+		p.watch(others)
+	}
+	tokens := w.tokens()
+
+	began := time.Now()
+	f.happen(w, victim, w.replica(victim))
+	if f.moves {
+		w.step("a replica took over", func(ctx context.Context) error {
+			_, err := w.cluster.AwaitOwner(ctx, w.layout.Keys(0).Slot, victim)
+			return err
+		})
+	}
+	// What is announced on other masters is taken all the while.
+	fresh := w.in(names(600, 660), others)
+	w.announce(fresh...)
+	w.awaitOwned(fresh...)
+	w.eventually(func() bool { return a.ready() == nil && b.ready() == nil }, "both to be ready")
+	t.Logf("all partitions served again after %v", time.Since(began).Round(time.Millisecond))
+
+	w.eventually(func() bool { return a.leastLeft() > 0 && b.leastLeft() > 0 }, "a look at all leases")
+	for _, p := range w.all {
+		p.tellLateness(t, f.session)
+		lost := p.lost()
+		require.Empty(t, w.in(lost, others), "%s lost leases on other masters", p.name)
+		if !f.lost {
+			require.Empty(t, w.in(lost, mine), "%s lost leases on the master that failed", p.name)
+		} else {
+			t.Logf("%s lost %d leases on the master that failed", p.name, len(w.in(lost, mine)))
+		}
+		if !f.moves {
+			require.Zero(t, p.heard(api.EventRedisUnreachable))
+			require.Zero(t, p.heard(api.EventSettlingStarted))
+		}
+	}
+	w.awaitOwned(all...)
+	w.tokensRose(tokens)
+	w.heal()
+	w.finish()
+}
+
+// tellLateness logs how late beats and renewals of the watched partitions were at most. The wheel, and the look at what
+// remains, may add a tenth of a second.
+func (p *party) tellLateness(t testing.TB, session time.Duration) {
+	late := max(0, onTime(session)-p.leastLeft())
+	t.Logf("%s: of leases on other masters %v remained at least, of %v: renewed late by %v at most",
+		p.name, p.leastLeft().Round(time.Millisecond), onTime(session).Round(time.Millisecond), late.Round(time.Millisecond))
+}
+
+// tokens are those of all leases that are held.
+func (w *world) tokens() map[string]api.Token {
+	out := make(map[string]api.Token)
+	for s, l := range w.leases() {
+		out[s] = l.Token()
+	}
+	return out
+}
+
+// leases are all that are held, by stream.
+func (w *world) leases() map[string]api.Lease {
+	out := make(map[string]api.Lease)
+	for _, p := range w.all {
+		maps.Copy(out, p.held())
+	}
+	return out
+}
+
+// tokensRose holds that no stream is held under a lesser token than then.
+func (w *world) tokensRose(then map[string]api.Token) {
+	w.t.Helper()
+	for s, now := range w.tokens() {
+		require.GreaterOrEqual(w.t, now, then[s], s)
+	}
+}
+
+// A network that is cut between one process and one master: what that process holds there is disowned before others get it,
+// and they do; all else stays as it is.
+func TestCutOffFromOneMaster(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.join("a", ttl(shortSession)...), w.join("b", ttl(shortSession)...)
+	all := names(0, 600)
+	w.announce(all...)
+	w.awaitOwned(all...)
+	victim := w.owner(0)
+	mine, others := w.of(victim)
+	theirs := w.in(all, others)
+	ofA := a.held()
+	a.watch(others)
+	tokens := w.tokens()
+	began := time.Now()
+	a.cut.set(victim.Addr())
+	w.eventually(func() bool {
+		for _, s := range w.in(all, mine) {
+			if _, ok := b.engine.Lease(s); !ok {
+				return false
+			}
+		}
+		return true
+	}, "b to have all that a had on that master")
+	t.Logf("taken over after %v", time.Since(began).Round(time.Millisecond))
+	require.ErrorIs(t, a.ready(), api.ErrNotReady)
+	for _, s := range theirs {
+		if l := ofA[s]; l != nil {
+			require.Positive(t, l.Remaining(), s)
+		}
+	}
+	require.Empty(t, w.in(a.lost(), others))
+	require.Empty(t, b.lost())
+	a.tellLateness(t, shortSession)
+	w.tokensRose(tokens)
+	a.cut.set()
+	w.eventually(func() bool { return a.ready() == nil }, "a to be ready again")
+	w.finish()
+}

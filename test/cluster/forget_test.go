@@ -1,0 +1,128 @@
+package cluster
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// stall cuts a replica off from its master, until the function that it returns is called: it gets no write any more, and
+// knows nothing of those that follow.
+func (w *world) stall(master, replica *servers.Server) (mend func(ctx context.Context) error) {
+	w.t.Helper()
+	w.step("the link to the replica is cut", func(ctx context.Context) error {
+		// It comes back as a user that does not exist.
+		if _, err := replica.Call(ctx, "CONFIG", "SET", "masteruser", "nobody", "masterauth", "nothing"); err != nil {
+			return err
+		}
+		if _, err := master.Call(ctx, "CLIENT", "KILL", "TYPE", "replica"); err != nil {
+			return err
+		}
+		return retry(ctx, func() error {
+			info, err := replica.Info(ctx, "replication")
+			if err == nil && info["master_link_status"] == "up" {
+				err = context.DeadlineExceeded
+			}
+			return err
+		})
+	})
+	return func(ctx context.Context) error {
+		_, err := replica.Call(ctx, "CONFIG", "SET", "masteruser", "", "masterauth", "")
+		return err
+	}
+}
+
+// Writes that were acknowledged and really are lost: the replica that takes over had been cut off before them. Owners of
+// what it does not know are told so; what they hold and it has lost the lease of is set again; what was done is handed out
+// again, since the new master has it as held; tokens go on rising, nothing is owned twice, and everything ends done.
+func TestFailoverLosesWrites(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.join("a", ttl(longSession/2)...), w.join("b", ttl(longSession/2)...)
+	old := names(0, 400)
+	w.announce(old...)
+	w.awaitOwned(old...)
+	victim := w.owner(0)
+	replica := w.replica(victim)
+	mine, others := w.of(victim)
+	finished, kept := w.in(old, mine)[:20], w.in(old, mine)[20:]
+	w.step("the replica has all that there is", func(ctx context.Context) error {
+		return retry(ctx, func() error {
+			ours, err := victim.Info(ctx, "replication")
+			if err != nil {
+				return err
+			}
+			theirs, err := replica.Info(ctx, "replication")
+			if err == nil && ours["master_repl_offset"] != theirs["slave_repl_offset"] {
+				err = context.DeadlineExceeded
+			}
+			return err
+		})
+	})
+	mend := w.stall(victim, replica)
+
+	// What only the old master knows.
+	forgotten := w.in(names(400, 600), mine)
+	w.announce(forgotten...)
+	w.awaitOwned(forgotten...)
+	tokens := w.tokens()
+	for _, s := range finished {
+		p := w.holder(s)
+		l, _ := p.engine.Lease(s)
+		p.recorder.Look(l)
+		ctx, cancel := w.ctx()
+		require.NoError(t, l.Done(ctx))
+		cancel()
+	}
+	before := w.leases()
+
+	w.step("takeover", func(ctx context.Context) error { return w.cluster.Failover(ctx, replica, servers.Takeover) })
+	// As if some leases had been taken during the last second.
+	verified := kept[:20]
+	w.step("leases lost", func(ctx context.Context) error {
+		for _, s := range verified {
+			if _, err := replica.Call(ctx, "DEL", w.layout.Keys(w.layout.Of(s)).Lease(s)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	began := time.Now()
+	w.step("replication mended", mend)
+	w.eventually(func() bool {
+		for _, s := range forgotten {
+			if before[s].Remaining() > 0 {
+				return false
+			}
+		}
+		return true
+	}, "owners to know what was lost")
+	t.Logf("%d streams that the new master never heard of disowned after %v", len(forgotten), time.Since(began).Round(time.Millisecond))
+	w.eventually(func() bool { return a.heard(api.EventSettlingEnded) > 0 && b.heard(api.EventSettlingEnded) > 0 }, "the end of settling")
+	for _, s := range kept {
+		require.Positive(t, before[s].Remaining(), "%s, which the new master has pending", s)
+	}
+	for _, p := range w.all {
+		require.Empty(t, w.in(p.lost(), others))
+	}
+	require.Positive(t, a.metric(t, "streamlease_renewals_total", "result", "missing")+b.metric(t, "streamlease_renewals_total", "result", "missing"))
+	w.awaitOwned(finished...)
+	t.Logf("%d streams that were done owned again after %v", len(finished), time.Since(began).Round(time.Millisecond))
+	// What Redis has forgotten altogether is for its producers to announce again.
+	w.announce(forgotten...)
+	w.awaitOwned(forgotten...)
+	for s, now := range w.tokens() {
+		if now == tokens[s] {
+			continue
+		}
+		require.Greater(t, now, tokens[s], s)
+	}
+	for _, s := range append(finished, forgotten...) {
+		require.Greater(t, w.tokens()[s], tokens[s], s)
+	}
+	w.finish()
+}

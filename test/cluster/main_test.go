@@ -1,0 +1,32 @@
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// tests are all of this package, and the end of the cluster that they share.
+type tests struct{ *testing.M }
+
+func (m tests) Run() int {
+	code := m.M.Run()
+	if err := stopShared(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	// The client closes connections to nodes that left 5 s later, and refreshes up to 1 s later, whatever was closed.
+	for range 10 {
+		if goleak.Find(beforeTests) == nil {
+			break
+		}
+	}
+	return code
+}
+
+// The pool library starts two goroutines when it is loaded.
+var beforeTests = goleak.IgnoreCurrent()
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}, beforeTests) }
