@@ -110,6 +110,54 @@ func TestCrewGoesOnBesideAHungPartition(t *testing.T) {
 	})
 }
 
+// A master that hangs, with more partitions on it than may be asked at once, keeps its own goroutines busy and holds up no
+// partition of another; one that goes to another master goes on there.
+func TestCrewKeepsMastersApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const partitions, limit = 12, 2
+		var away [partitions]atomic.Bool // not on the master that hangs
+		var runs [partitions]atomic.Int32
+		for p := range partitions {
+			away[p].Store(p >= partitions/2)
+		}
+		c := newCrew(context.Background(), partitions, limit, func(p int) int {
+			if away[p].Load() {
+				return 1
+			}
+			return 0
+		}, func(ctx context.Context, p int) time.Duration {
+			runs[p].Add(1)
+			if !away[p].Load() {
+				<-ctx.Done()
+			}
+			return 100 * time.Millisecond
+		})
+		t.Cleanup(c.stop)
+		for p := range partitions {
+			c.wake(p)
+		}
+		pass(time.Second + 50*time.Millisecond)
+		hung := 0
+		for p := range partitions {
+			if away[p].Load() {
+				require.EqualValues(t, 11, runs[p].Load(), p)
+			} else {
+				hung += int(runs[p].Load())
+			}
+		}
+		require.Equal(t, limit, hung)
+
+		// The last of them is found on the other master.
+		const moved = partitions/2 - 1
+		require.Zero(t, runs[moved].Load())
+		away[moved].Store(true)
+		c.regroup()
+		pass(time.Second + 50*time.Millisecond)
+		require.EqualValues(t, 11, runs[moved].Load())
+		require.Zero(t, runs[moved-1].Load())
+	})
+}
+
 func TestCrewStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int32
