@@ -12,9 +12,9 @@ const (
 	DefaultMaxBatch = 256
 	// MaxMaxBatch keeps a script below 2 ms, measured at 1,000 leases, and its keys far below Lua's stack of 8,000.
 	MaxMaxBatch = 1000
-	// DefaultMaxInFlight is how many partitions are renewed at once.
+	// DefaultMaxInFlight is how many partitions of one master are renewed at once.
 	DefaultMaxInFlight = 8
-	// MaxMaxInFlight bounds the goroutines that renew.
+	// MaxMaxInFlight bounds the goroutines that renew, and what waits in one connection for a master that hangs.
 	MaxMaxInFlight = 64
 )
 
@@ -24,9 +24,10 @@ type Pipeline struct {
 	// hold up its other clients longer. Default and zero: 256. From 1 to 1,000.
 	MaxBatch int
 
-	// MaxInFlight is how many partitions may have a renewal on its way at the same time, and likewise for endings and
-	// for acquisitions of parked entries; within one partition batches follow each other in one pipeline. Default and
-	// zero: 8, and never more than there are partitions. From 1 to 64.
+	// MaxInFlight is how many partitions may have a renewal on its way to one master at the same time, and likewise for
+	// endings and for acquisitions of parked entries; the client sends what is on its way to a master in one pipeline, as
+	// batches within one partition are. Masters do not share it: one that hangs uses up its own and holds up no other.
+	// Default and zero: 8, and never more than there are partitions. From 1 to 64.
 	MaxInFlight int
 
 	// Timeout is how long to wait for the answer of a script before asking again. Default and zero: 1 s, less with a
