@@ -22,6 +22,8 @@ type kind struct {
 	name       string
 	program    servers.Program
 	partitions int // of tests that do not say how many they need
+	// granted: engines have a user that has the documented rights to their service and no others.
+	granted bool
 	// start makes what several tests share, each with a service of its own, when it takes seconds. Nil: each makes its own.
 	start func() (group, error)
 	// own makes what a test has to itself.
@@ -31,10 +33,10 @@ type kind struct {
 // kinds are all of them, the one that everything runs on first.
 var kinds = []*kind{
 	{name: "redis", partitions: 1, own: single},
-	{name: "redis-8", program: servers.Redis8, partitions: 1, own: single},
+	{name: "redis-8", program: servers.Redis8, partitions: 1, granted: true, own: single},
 	{name: "valkey-8", program: servers.Valkey8, partitions: 1, own: single},
 	{name: "cluster", partitions: 1, start: startCluster, own: ownCluster},
-	{name: "cluster-16", partitions: 16, start: startCluster, own: ownCluster},
+	{name: "cluster-16", partitions: 16, granted: true, start: startCluster, own: ownCluster},
 	{name: "sentinel", partitions: 1, start: startSentinel, own: ownSentinel},
 }
 
@@ -125,7 +127,7 @@ func (s watched) restart(ctx context.Context) error {
 // backend is the Redis that a test runs on, and how to reach it.
 type backend struct {
 	group
-	opt    rueidis.ClientOption // for clients of engines and publishers
+	opt    rueidis.ClientOption // for clients of engines
 	client rueidis.Client       // of the test; no engine runs on it
 }
 
@@ -147,10 +149,10 @@ func backendOf(t testing.TB, g group) *backend {
 	return b
 }
 
-// connect makes a client that is closed at the end of the test.
+// connect makes a client of the test, which may do anything and is closed at the end of the test.
 func (b *backend) connect(t testing.TB) rueidis.Client {
 	t.Helper()
-	client, err := rueidis.NewClient(b.opt)
+	client, err := rueidis.NewClient(b.ClientOption())
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	return client

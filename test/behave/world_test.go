@@ -17,6 +17,7 @@ import (
 
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/preflight"
 	"github.com/streamlease/streamlease/test/overlap"
 )
 
@@ -82,10 +83,34 @@ func worldOn(t testing.TB, b *backend, partitions int) *world {
 	var err error
 	w.layout, err = cluster.NewLayout(w.service, partitions)
 	require.NoError(t, err)
+	if on.granted {
+		w.opt.Username, w.opt.Password = w.service, "secret"
+		w.grant(context.Background())
+	}
 	if b.group == on.shared {
 		t.Cleanup(w.clean)
 	}
 	return w
+}
+
+// grant makes a user for the engines of this service, on every server, with the rights that docs/ACL.md names.
+func (w *world) grant(ctx context.Context) {
+	w.t.Helper()
+	rules := append([]string{"ACL", "SETUSER", w.service, "reset", "on", ">secret", "resetchannels"},
+		preflight.Rules(w.service, w.layout.Partitions(), preflight.Always, preflight.ToSettle, preflight.OnCluster)...)
+	for _, s := range w.data() {
+		_, err := s.Call(ctx, rules...)
+		require.NoError(w.t, err)
+	}
+}
+
+// restart brings back what was killed, with nothing in it but users.
+func (w *world) restart(ctx context.Context) error {
+	err := w.backend.restart(ctx)
+	if err == nil && on.granted {
+		w.grant(ctx)
+	}
+	return err
 }
 
 // clean removes what would be in the way of others who look at the same servers.
