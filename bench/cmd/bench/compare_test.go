@@ -36,8 +36,8 @@ func TestSomebodysServerIsLeftAsItWas(t *testing.T) {
 	client := server.Client(t)
 	require.NoError(t, client.Do(t.Context(), client.B().Set().Key("theirs").Value("1").Build()).Error())
 	for _, args := range [][]string{
-		{"compare", "-streams", "50", "-ttl", "500ms", "-for", "1s", "-rounds", "1"},
-		{"failover", "-streams", "50", "-pods", "2", "-session-ttl", "1s"},
+		{"compare", "-streams", "50", "-ttl", "2s", "-for", "1s", "-rounds", "1"},
+		{"failover", "-streams", "50", "-pods", "2", "-session-ttl", "2s"},
 		{"churn", "-rates", "100", "-for", "500ms"},
 		{"pipeline", "-streams", "50", "-batches", "256", "-ticks", "100ms", "-for", "300ms"},
 	} {
