@@ -111,7 +111,7 @@ func TestAnAnnouncedOutageLosesNothing(t *testing.T) {
 // What is sent is never less than what is believed: whatever windows open and close, and whatever becomes of answers, a
 // session and its leases last longer on the server than they do here.
 func TestNothingIsBelievedLongerThanTheServerHasIt(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(3) {
 		bubble(t, 2, func(t *testing.T, w *world) {
 			node := w.listening(notices.Options{})
 			w.server.announce(streams(60)...)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -100,67 +98,4 @@ func TestFenceRefusesEarlierOwners(t *testing.T) {
 	value, err := client.Do(ctx, client.B().Get().Key("{user-1}:data").Build()).ToString()
 	require.NoError(t, err)
 	require.Equal(t, "d", value)
-}
-
-// TestAccessRulesAreEnough does, with no more rights than the README asks for, whatever an engine does.
-func TestAccessRulesAreEnough(t *testing.T) {
-	server := servers.New(t)
-	admin := server.Client(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	rule := strings.Fields(block(t, "text", "ACL SETUSER"))
-	require.NoError(t, admin.Do(ctx, admin.B().Arbitrary(rule...).Build()).Error())
-
-	option := server.ClientOption()
-	option.Username, option.Password = rule[2], "secret"
-	client, err := rueidis.NewClient(option)
-	require.NoError(t, err)
-	defer client.Close()
-	publisher, err := engine.NewPublisher(client, "chat")
-	require.NoError(t, err)
-	for _, stream := range []string{"done", "failed", "permanent", "kept"} {
-		_, err := publisher.Publish(ctx, stream, nil)
-		require.NoError(t, err)
-	}
-	_, err = publisher.Publish(ctx, "kept", nil)
-	require.NoError(t, err)
-	require.NoError(t, client.Do(ctx, client.B().Xadd().Key("chat-input").Id("*").FieldValue().FieldValue("malformed", "x").Build()).Error())
-
-	e, err := engine.Open(option, "chat", engine.WithLeaseTTL(3*time.Second))
-	require.NoError(t, err)
-	var mu sync.Mutex
-	seen := make(map[string]int)
-	count := func(what string) {
-		mu.Lock()
-		defer mu.Unlock()
-		seen[what]++
-	}
-	ended := make(chan error, 1)
-	go func() {
-		ended <- e.Run(ctx, api.Funcs{
-			Added: func(ctx context.Context, n api.Notification) error {
-				count(n.Stream)
-				switch {
-				case n.Stream == "done", n.Lease.Attempt() > 0:
-					return n.Lease.Done(ctx)
-				case n.Stream == "failed":
-					return os.ErrInvalid
-				case n.Stream == "permanent":
-					return api.Permanent(os.ErrInvalid)
-				}
-				return nil
-			},
-			Superseded: func(context.Context, api.Notification) error { count("superseded"); return nil },
-			Disowned:   func(context.Context, api.Notification) error { count("disowned"); return nil },
-		})
-	}()
-	require.Eventually(t, func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		dead, err := admin.Do(ctx, admin.B().Xlen().Key("{chat-input}-dlq").Build()).AsInt64()
-		return err == nil && dead == 2 && seen["done"] == 1 && seen["failed"] == 2 && seen["kept"] == 1 && seen["superseded"] == 1
-	}, 40*time.Second, 10*time.Millisecond)
-	require.NoError(t, e.Shutdown(ctx))
-	require.NoError(t, <-ended)
-	require.Zero(t, seen["disowned"])
 }
