@@ -35,7 +35,7 @@ const (
 //	Dialer.Timeout, Sentinel.Dialer.Timeout the timeout of a call         1 s                5 s
 //	BlockingPoolCleanup                     a minute                   1 min              never
 //	ClusterOption.ShardsRefreshInterval     half the slack, 1 s to 5 s    4 s    on errors only
-//	Sentinel.TopologyRefreshInterval        the same                      4 s    on errors only
+//	Sentinel.TopologyRefreshInterval        the same                      4 s    when told only
 //	DisableCache                            true, whatever it was        true             false
 //
 // The cache is off since nothing here reads through it, and it costs a CLIENT TRACKING for each connection, which needs a
