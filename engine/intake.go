@@ -84,10 +84,25 @@ func (e *Engine) park(s *lease.Session, x *lease.Entry, take lease.Take) {
 	}
 }
 
+// forwardTries is how often copying an entry is tried before it is put off: its partition may be on a master that is away,
+// which is no reason to hold up this one's reader.
+const (
+	forwardTries = 2
+	forwardAgain = 5 * time.Second
+)
+
 // forward copies entries to the partitions that their streams belong to, then acknowledges them here. A copy whose
 // answer was lost is made again: a duplicate is possible, a loss is not.
 func (e *Engine) forward(ctx context.Context, s *lease.Session, strange []*lease.Entry) {
 	for attempt := 1; len(strange) > 0 && ctx.Err() == nil && s.Remaining() > 0; attempt++ {
+		if attempt > forwardTries {
+			for _, x := range strange {
+				here := *x
+				here.Key = "" // that of its lease is in another slot
+				e.ender.giveBack(s.Consumer(), &here, lease.ToLater, 0, forwardAgain, "")
+			}
+			return
+		}
 		var again []*lease.Entry
 		var failure error
 		for _, batch := range cut(strange, e.cfg.pipeline.MaxBatch) {
