@@ -318,6 +318,27 @@ func TestMovingSlotsConcernTheirPartitionsAlone(t *testing.T) {
 	})
 }
 
+// A server that moves is met at the same address when half of the time is over: clients are made anew then, and everything
+// is renewed, once, however often the notice comes.
+func TestClientsAreMadeAnewWhenTheirServerMoves(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		node := w.listening(notices.Options{})
+		w.server.announce(streams(10)...)
+		e := w.start(nil, toldBy(node))
+		pass(time.Minute)
+		push(t, node, ">4\r\n+MOVING\r\n:7\r\n:20\r\n_\r\n")
+		pass(9 * time.Second)
+		push(t, node, ">4\r\n+MOVING\r\n:7\r\n:20\r\n_\r\n")
+		require.Zero(t, countEvents(e, api.EventTopologyChanged))
+		pass(time.Second + 2*lookGap)
+		require.Equal(t, 1, countEvents(e, api.EventTopologyChanged))
+		pass(time.Minute)
+		require.Equal(t, 1, countEvents(e, api.EventTopologyChanged))
+		require.Equal(t, 1, countEvents(e, api.EventMaintenanceEnded))
+		e.kept(10)
+	})
+}
+
 func TestMaintenanceIsTold(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		node := w.listening(notices.Options{})

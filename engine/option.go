@@ -209,8 +209,8 @@ func WithLogger(l *slog.Logger) Option {
 	return option(func(c *config) { c.logger = l })
 }
 
-// WithEvents is told what happens to the engine itself: sessions, settling, Redis out of reach, draining. It must return
-// at once and not call the engine. Default and nil: nobody is told; the log has the same.
+// WithEvents is told what happens to the engine itself: sessions, settling, maintenance, Redis out of reach, draining. It
+// must return at once and not call the engine. Default and nil: nobody is told; the log has the same.
 func WithEvents(f api.EventFunc) Option {
 	return option(func(c *config) { c.events = f })
 }
