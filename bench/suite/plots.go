@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/streamlease/streamlease/bench/page"
+	"github.com/streamlease/streamlease/wheel"
 )
 
 // plotter is results that are worth a look.
@@ -18,6 +19,8 @@ func plots(results any) []page.Plot {
 		return plotHeld(x)
 	case []FailedOver:
 		return plotFailedOver(x)
+	case []Pipelined:
+		return plotPipelined(x)
 	}
 	return nil
 }
@@ -109,4 +112,40 @@ func (s Sized) plots() []page.Plot {
 		{Name: "a lease in a full script", Value: s.Costs.renewal().Seconds(), Text: micro(s.Costs.renewal())},
 		{Name: "a bare pipelined PEXPIRE, for comparison", Value: s.Costs.Bare.Seconds(), Text: micro(s.Costs.Bare), Mark: 1},
 	}})
+}
+
+func (r Churned) plots() []page.Plot {
+	rate := func(s ChurnStep) float64 { return float64(s.Rate) }
+	return []page.Plot{
+		page.Lines{Title: "From announcement to handler", X: "streams announced a second", Y: "ms", LogX: true, LogY: true, Series: []page.Series{
+			over("p50", r.Steps, rate, func(s ChurnStep) float64 { return s.Own.P50.Seconds() * 1000 }),
+			over("p99", r.Steps, rate, func(s ChurnStep) float64 { return s.Own.P99.Seconds() * 1000 }),
+		}},
+		page.Lines{Title: "Processor time", X: "streams announced a second", Y: "% of a core", LogX: true, Series: []page.Series{
+			over("Redis", r.Steps, rate, func(s ChurnStep) float64 { return 100 * s.RedisCPU }),
+			over("consumer", r.Steps, rate, func(s ChurnStep) float64 { return 100 * s.ConsumerCPU }),
+			over("producer", r.Steps, rate, func(s ChurnStep) float64 { return 100 * s.ProducerCPU }),
+		}},
+	}
+}
+
+// plotPipelined shows batch sizes with the default tick.
+func plotPipelined(all []Pipelined) []page.Plot {
+	var batches []Pipelined
+	for _, p := range all {
+		if p.Batch > 0 && p.Tick == wheel.DefaultTick {
+			batches = append(batches, p)
+		}
+	}
+	batch := func(p Pipelined) float64 { return float64(p.Batch) }
+	return []page.Plot{
+		page.Lines{Title: "What another tenant waits", X: "leases a script", Y: "ms, for a PING", LogX: true, LogY: true, Series: []page.Series{
+			over("p50", batches, batch, func(p Pipelined) float64 { return p.Ping.P50.Seconds() * 1000 }),
+			over("p99", batches, batch, func(p Pipelined) float64 { return p.Ping.P99.Seconds() * 1000 }),
+			over("p99.9", batches, batch, func(p Pipelined) float64 { return p.Ping.P999.Seconds() * 1000 }),
+		}},
+		page.Lines{Title: "Time of the server", X: "leases a script", Y: "µs of execution, a renewal", LogX: true, Series: []page.Series{
+			over("a renewal", batches, batch, func(p Pipelined) float64 { return micros(p.Redis) }),
+		}},
+	}
 }

@@ -15,13 +15,13 @@ import (
 
 // short is the suite in under three minutes. Each line is the arguments of a measurement, which can be repeated by itself.
 var short = []string{
-	"size -streams 1000,10000,100000 -for 10s",
-	"compare -rounds 1 -for 8s",
-	"take -rounds 5",
+	"size -streams 1000,10000,100000 -for 6s",
+	"compare -rounds 1 -for 5s",
+	"take -rounds 3",
 	"done -rounds 1",
 	"failover -session-ttl 2s",
-	"churn -rates 1000,10000,40000 -for 3s",
-	"pipeline -streams 20000 -batches 64,256,1000 -ticks 100ms -for 3s",
+	"churn -rates 1000,10000,40000 -for 2s",
+	"pipeline -streams 20000 -batches 64,256,1000 -ticks 100ms -for 2s",
 	"scale -from FOLDER/" + suite.DataFile, // what size, the first, left there
 }
 
