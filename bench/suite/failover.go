@@ -122,8 +122,18 @@ func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kil
 	if f, err = m.run(ctx, kill, session); err != nil {
 		return f, err
 	}
-	f.Streams, f.Pods, f.LeaseTTL, f.SessionTTL = o.Streams, o.Pods, o.LeaseTTL, session
+	f.Streams, f.Pods = o.Streams, o.Pods
+	f.LeaseTTL = cmp.Or(o.LeaseTTL, engine.DefaultLeaseTTL)
+	f.SessionTTL = cmp.Or(session, min(f.LeaseTTL, usualSession(s.cluster)))
 	return f, nil
+}
+
+// usualSession is the TTL of a session where none is given.
+func usualSession(onCluster bool) time.Duration {
+	if onCluster {
+		return engine.DefaultClusterSessionTTL
+	}
+	return engine.DefaultSessionTTL
 }
 
 // change is the end of one pod, and the others.
@@ -232,7 +242,7 @@ func writeFailedOver(out io.Writer, all []FailedOver) {
 		t.row(cells...)
 	}
 	line("streams it held", func(f FailedOver) any { return grouped(f.Streams) })
-	line("session TTL", func(f FailedOver) any { return orDefault(f.SessionTTL, engine.DefaultSessionTTL) })
+	line("session TTL", func(f FailedOver) any { return f.SessionTTL })
 	line("without an owner, p50", func(f FailedOver) any { return milliseconds(f.P50) })
 	line("without an owner, p99", func(f FailedOver) any { return milliseconds(f.P99) })
 	line("without an owner, max", func(f FailedOver) any { return milliseconds(f.Max) })
@@ -249,19 +259,18 @@ func writeFailedOver(out io.Writer, all []FailedOver) {
 without an owner  SIGKILL: from the kill; stop: from the last moment at which the pod owned the stream; to the first at which
                   the next one was told of it. All processes note this on one clock
 commands          as clients send them, beats meanwhile included, and what other programs send; the others ran these scripts:`,
-		all[0].Pods, orDefault(all[0].LeaseTTL, engine.DefaultLeaseTTL))
+		all[0].Pods, all[0].LeaseTTL)
 	for _, f := range all {
-		fmt.Fprintf(out, "\n                  %s, session %v:", endName(f.Killed), orDefault(f.SessionTTL, engine.DefaultSessionTTL))
+		fmt.Fprintf(out, "\n                  %s, session %v:", endName(f.Killed), f.SessionTTL)
 		for _, name := range names(f.ByScript) {
 			fmt.Fprintf(out, " %s %d", name, f.ByScript[name])
 		}
 	}
 	fmt.Fprintln(out)
 	for _, f := range all {
-		session := orDefault(f.SessionTTL, engine.DefaultSessionTTL)
-		what := fmt.Sprintf("%s, session %v: ", endName(f.Killed), session)
+		what := fmt.Sprintf("%s, session %v: ", endName(f.Killed), f.SessionTTL)
 		if f.Killed {
-			goal(out, what+"seconds without an owner", f.Max.Seconds(), "at most", (session + goalTakeover).Seconds())
+			goal(out, what+"seconds without an owner", f.Max.Seconds(), "at most", (f.SessionTTL + goalTakeover).Seconds())
 		}
 		overlaps := 0
 		if f.Overlaps != "" {

@@ -20,6 +20,8 @@ func TestFailoverFindsEveryStreamAnOwner(t *testing.T) {
 	require.Len(t, all, 2)
 	for i, f := range all {
 		require.Equal(t, i == 0, f.Killed)
+		require.Equal(t, session, f.SessionTTL)
+		require.Equal(t, 30*time.Second, f.LeaseTTL)
 		require.Equal(t, streams, f.Retaken)
 		require.Empty(t, f.Overlaps)
 		require.Positive(t, f.P50)

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// TestMeasurementsRunOnACluster, told of one node, and leave nothing on any.
+func TestMeasurementsRunOnACluster(t *testing.T) {
+	t.Parallel()
+	c := servers.NewCluster(t, servers.ClusterOptions{Replicas: -1})
+	url := "redis://" + c.Nodes()[0].Addr()
+	for _, args := range [][]string{
+		{"failover", "-streams", "300", "-pods", "2", "-session-ttl", "2s"},
+		{"churn", "-rates", "500", "-for", "500ms"},
+		{"pipeline", "-streams", "300", "-batches", "256", "-ticks", "100ms", "-for", "300ms"},
+	} {
+		out, err := bench(t, append(args, "-redis", url)...)
+		require.NoError(t, err, out)
+		for _, node := range c.Nodes() {
+			client := node.Client(t)
+			keys, err := client.Do(context.Background(), client.B().Dbsize().Build()).AsInt64()
+			require.NoError(t, err)
+			require.Zero(t, keys, "keys left by %v", args)
+		}
+	}
+}
