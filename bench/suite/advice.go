@@ -131,7 +131,8 @@ func tickOf(o HoldOptions) time.Duration {
 func ceil(a, b int) int { return (a + b - 1) / b }
 
 func writeAdvice(out io.Writer, a Advice) {
-	t := newTable("for "+grouped(a.Streams)+" streams, "+fmt.Sprint(a.Failed)+" pods may fail", "", "because")
+	t := newTable(fmt.Sprintf("%s streams, of the pods %d may fail", grouped(a.Streams), a.Failed), "", "because")
+	t.left(3)
 	t.row("a pod may hold", grouped(a.Capacity), capacityReason(a))
 	t.row("pods", a.Pods, fmt.Sprintf("%s / %s, rounded up, + %d that may fail", grouped(a.Streams), grouped(a.Capacity), a.Failed))
 	t.row("streams a pod", grouped(a.Each), fmt.Sprintf("%s / %d", grouped(a.Streams), a.Pods))

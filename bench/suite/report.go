@@ -98,6 +98,14 @@ func newTable(heads ...any) grid {
 	return grid{t}
 }
 
+// left aligns a column of words, counted from 1, to the left.
+func (g grid) left(column int) {
+	g.SetColumnConfigs([]table.ColumnConfig{
+		{Number: 2, Align: text.AlignRight, AlignHeader: text.AlignRight},
+		{Number: column, Align: text.AlignLeft, AlignHeader: text.AlignLeft},
+	})
+}
+
 func (g grid) row(cells ...any) { g.AppendRow(cells) }
 
 func (g grid) write(out io.Writer) {

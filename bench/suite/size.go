@@ -61,7 +61,7 @@ func Size(ctx context.Context, o SizeOptions, r *Report) (err error) {
 	if s.Held, err = holdAll(ctx, o.Hold, r); err != nil {
 		return err
 	}
-	if s.Costs, err = costs(ctx, o.Hold, r); err != nil {
+	if s.Costs, err = costs(ctx, o.Hold, s.Held, r); err != nil {
 		return err
 	}
 	if err := anyLost(s.Held); err != nil {
@@ -83,7 +83,8 @@ func Size(ctx context.Context, o SizeOptions, r *Report) (err error) {
 	})
 }
 
-func costs(ctx context.Context, o HoldOptions, r *Report) (c Costs, err error) {
+// costs tells apart what scripts and leases cost, beyond what a process costs that holds nothing: so says the ladder.
+func costs(ctx context.Context, o HoldOptions, ladder []Held, r *Report) (c Costs, err error) {
 	steps := r.steps("costs", 4)
 	defer steps.end()
 	probe := HoldOptions{URL: o.URL, LeaseTTL: costTTL, For: min(o.For, costFor)}
@@ -101,8 +102,10 @@ func costs(ctx context.Context, o HoldOptions, r *Report) (c Costs, err error) {
 	if err := anyLost([]Held{dense, sparse}); err != nil {
 		return c, fmt.Errorf("the machine is too busy to tell costs apart: %w", err)
 	}
-	c.Script, c.Lease = apart(sparse, dense, func(h Held) float64 { return h.RedisCPU })
-	c.ClientScript, c.ClientLease = apart(sparse, dense, func(h Held) float64 { return h.ClientCPU })
+	redis := func(h Held) float64 { return h.RedisCPU }
+	client := func(h Held) float64 { return h.ClientCPU }
+	c.Script, c.Lease = apart(sparse, dense, beyond(redis, fit(ladder, redis).At))
+	c.ClientScript, c.ClientLease = apart(sparse, dense, beyond(client, fit(ladder, client).At))
 	if c.Bare, err = bare(ctx, o.URL); err != nil {
 		return c, err
 	}
@@ -110,6 +113,10 @@ func costs(ctx context.Context, o HoldOptions, r *Report) (c Costs, err error) {
 	c.Move, c.MoveRate, err = move(ctx, o.URL)
 	steps.done()
 	return c, err
+}
+
+func beyond(cost func(Held) float64, idle float64) func(Held) float64 {
+	return func(h Held) float64 { return max(0, cost(h)-idle) }
 }
 
 // apart solves cost = script * scripts + lease * leases for two runs. A cost below what can be told is 0.
@@ -235,7 +242,8 @@ func writeCosts(out io.Writer, c Costs) {
 	t.row("a stream of a dead process, recovered and taken", micro(c.Move), "")
 	t.write(out)
 	fmt.Fprintf(out, `
-Processor time, solved from two runs at a lease TTL of %v: %s streams with a lease a script, and %s with the default batch.
+Processor time, solved from two runs at a lease TTL of %v: %s streams with a lease a script, and %s with the default batch,
+less what a process costs that holds nothing, by the ladder.
 A process took %s streams a second from a dead one.
 `, costTTL, grouped(costSparse), grouped(costDense), grouped(int(c.MoveRate)))
 	if c.Bare > 0 {
