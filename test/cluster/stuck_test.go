@@ -60,6 +60,7 @@ func standalone(t *testing.T) (w *world, n *name, master, replica *servers.Serve
 
 // demote has master and replica change places, and the name stand for the new master. Connections to the old one stay.
 func (w *world) demote(n *name, master, replica *servers.Server) {
+	w.inStep(master, replica)
 	w.step("demotion", func(ctx context.Context) error {
 		if err := replica.Promote(ctx); err != nil {
 			return err
