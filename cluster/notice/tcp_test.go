@@ -121,3 +121,67 @@ func TestNoticesAmongOtherPushes(t *testing.T) {
 	require.Equal(t, int64(99), h.next(t).Seq)
 	require.Len(t, h.node.Commands(), 2)
 }
+
+// Three nodes tell of one failover, twice each; one sends nonsense, is connected to anew, and repeats what is long over. One
+// window opens, and ends once.
+func TestSeveralNodesTellOfOneFailover(t *testing.T) {
+	var nodes []*notices.Node
+	var addresses []string
+	for range 3 {
+		n, err := notices.Listen(notices.Options{After: wire(">3 FAILED_OVER :5 1", false) + wire(">3 MIGRATED :3 2", true)})
+		require.NoError(t, err)
+		t.Cleanup(n.Close)
+		nodes, addresses = append(nodes, n), append(addresses, n.Addr())
+	}
+	var mu sync.Mutex
+	var changes []Change
+	noticed := 0
+	w := NewWatcher(rueidis.ClientOption{}, Config{}.WithDefaults(), func() []string { return addresses }, Hooks{
+		Changed: func(c Change) {
+			mu.Lock()
+			defer mu.Unlock()
+			changes = append(changes, c)
+		},
+		Noticed: func(Notice) {
+			mu.Lock()
+			defer mu.Unlock()
+			noticed++
+		},
+	})
+	came := func(n int) func() bool {
+		return func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return noticed >= n
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() { w.Run(ctx) })
+	defer group.Wait()
+	defer cancel()
+	const patience, often = 10 * time.Second, 5 * time.Millisecond
+	require.Eventually(t, came(6), patience, often, "what each repeats")
+
+	for range 2 {
+		for _, n := range nodes {
+			require.Equal(t, 1, n.Push(wire(">4 FAILING_OVER :10 :2 1", true)))
+		}
+	}
+	require.Eventually(t, came(12), patience, often)
+	require.Equal(t, MinWindow, w.Length(0))
+	nodes[0].Push(">4\r\n+FAILED_OVER\n:11\r\n")
+	require.Eventually(t, came(14), patience, often, "connected to anew, it repeats")
+	require.Equal(t, MinWindow, w.Length(0), "and ends nothing by it")
+	for _, n := range nodes {
+		require.Equal(t, 1, n.Push(wire(">3 FAILED_OVER :11 1", false)))
+	}
+	require.Eventually(t, came(17), patience, often)
+	require.Zero(t, w.Length(0))
+	require.True(t, w.Relaxed())
+	mu.Lock()
+	defer mu.Unlock()
+	require.Len(t, changes, 2)
+	require.True(t, changes[0].Open)
+	require.True(t, changes[1].Completed)
+}
