@@ -11,6 +11,7 @@ import (
 )
 
 func TestCompareMeasuresEveryModel(t *testing.T) {
+	t.Parallel()
 	compared := results[suite.Compared](t, "compare", "-streams", "300", "-ttl", "1s", "-for", "1s", "-rounds", "1", "-json")
 	require.Len(t, compared.Rounds, 1)
 	for _, round := range compared.Rounds {
@@ -52,6 +53,7 @@ func TestSomebodysServerIsLeftAsItWas(t *testing.T) {
 }
 
 func TestARedisThatIsOfNoUseIsRefused(t *testing.T) {
+	t.Parallel()
 	locked := servers.New(t, servers.Password("geheim"))
 	replica := servers.New(t, servers.ReplicaOf(servers.New(t)))
 	for url, want := range map[string]string{

@@ -15,6 +15,7 @@ import (
 
 // TestAnInterruptLeavesNothingBehind: what was put on somebody's server is gone, but for locks that end by themselves.
 func TestAnInterruptLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{"compare", "-streams", "100", "-ttl", "1s", "-for", "1m", "-rounds", "1"},
 		{"size", "-streams", "100", "-for", "1m"},
