@@ -70,8 +70,9 @@ type Engine struct {
 // New makes an engine on the user's client, which the user closes after the engine has ended. service is shared with
 // the producers. Errors match api.ErrInvalidConfig. Nothing is sent to Redis before the engine is started.
 //
-// New cannot read the options of the client: make it with those of [ClientOption], and see WithRenewalClient, and Open,
-// for a connection that renewals have to themselves. [Preflight] looks at the servers.
+// New cannot read the options of the client: make it with those of [ClientOption], and see WithRenewalClient, WithDial and
+// Open for a connection that renewals have to themselves, and the last two for notices of maintenance. [Preflight] looks at
+// the servers.
 func New(client rueidis.Client, service string, opts ...Option) (*Engine, error) {
 	cfg, layout, err := resolve(service, opts)
 	if err != nil {

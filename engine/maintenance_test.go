@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -14,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
@@ -337,121 +335,6 @@ func TestClientsAreMadeAnewWhenTheirServerMoves(t *testing.T) {
 		require.Equal(t, 1, countEvents(e, api.EventMaintenanceEnded))
 		e.kept(10)
 	})
-}
-
-func TestMaintenanceIsTold(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.listening(notices.Options{})
-		registry := prometheus.NewRegistry()
-		e := w.start(nil, toldBy(node), WithRegisterer(registry))
-		pass(time.Second)
-		require.NoError(t, e.Ready(t.Context()))
-		push(t, node, failingOver)
-		push(t, node, failingOver)
-		require.Equal(t, 1.0, series(t, registry)["maintenance_windows{service=svc}"])
-		require.Equal(t, 1.0, series(t, registry)["maintenance_nodes{service=svc}"])
-		require.Equal(t, 2.0, series(t, registry)["maintenance_notices_total{kind=failing_over,service=svc}"])
-		require.Equal(t, DefaultSessionTTL.Milliseconds()*4/10, e.timeout().Milliseconds(), "waited for longer")
-		pass(3*30*time.Second - 1)
-		push(t, node, ">3\r\n+FAILED_OVER\r\n:11\r\n+7\r\n")
-		pass(time.Second)
-		require.Zero(t, series(t, registry)["maintenance_windows{service=svc}"])
-		pass(20 * time.Second)
-		require.Equal(t, e.cfg.timeout, e.timeout())
-
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		var told []api.Event
-		for _, v := range e.facts {
-			if v.Maintenance != nil {
-				told = append(told, v)
-			}
-		}
-		require.Len(t, told, 3)
-		require.Equal(t, api.EventMaintenanceStarted, told[0].Kind)
-		require.Equal(t, &api.Maintenance{Notice: "FAILING_OVER", Seq: 10, Node: "node:1", Shards: []string{"1"},
-			Announced: 30 * time.Second, Length: 30 * time.Second}, told[0].Maintenance)
-		require.Equal(t, "FAILING_OVER 10 of node:1, shards 1, announced for 30s, taken for 30s; 1 of 1 partitions", told[0].Detail)
-		require.True(t, told[1].Maintenance.Completed, "of a beginning that was not heard")
-		require.Equal(t, "FAILING_OVER 10 of node:1, shards 1, time is up; 1 of 1 partitions", told[2].Detail)
-		require.Contains(t, e.logs.String(), "maintenance started")
-	})
-}
-
-// Asked for and refused is not ready; where nobody insists it is a line in the log. Off sends nothing at all.
-func TestModes(t *testing.T) {
-	for _, c := range []struct {
-		mode     notice.Mode
-		ready    bool
-		commands int
-		logged   string
-	}{
-		{notice.On, false, 2, "a server refuses to announce maintenance"},
-		{notice.Auto, true, 2, "servers do not announce maintenance"},
-		{notice.Off, true, 0, ""},
-	} {
-		bubble(t, 1, func(t *testing.T, w *world) {
-			node := w.listening(notices.Options{Refuse: unknownSubcommand})
-			e := w.start(nil, toldBy(node), WithMaintenance(notice.Config{Mode: c.mode}))
-			pass(time.Hour / 2)
-			require.Len(t, node.Commands(), c.commands, "asked once")
-			err := e.Ready(t.Context())
-			require.Equal(t, c.ready, err == nil, "%v", err)
-			if !c.ready {
-				require.ErrorIs(t, err, api.ErrNotReady)
-				require.ErrorContains(t, err, "unknown subcommand")
-			}
-			require.Contains(t, e.logged(), c.logged)
-		})
-	}
-}
-
-func TestOnTakesAWayToConnect(t *testing.T) {
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:1"}, ForceSingleClient: true,
-		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
-			return nil, errors.New("no")
-		}})
-	require.Error(t, err)
-	_, err = New(client, "svc", WithMaintenance(notice.Config{Mode: notice.On}))
-	require.ErrorIs(t, err, api.ErrInvalidConfig)
-	_, err = New(client, "svc", WithMaintenance(notice.Config{MaxWindow: time.Second}))
-	require.ErrorIs(t, err, api.ErrInvalidConfig)
-	require.ErrorContains(t, err, "MaxWindow")
-}
-
-// A server that answers nothing is read from now and then only, while beats go on as ever; the first that is answered
-// brings everything back.
-func TestADeadServerIsNotHammered(t *testing.T) {
-	bubble(t, 4, func(t *testing.T, w *world) {
-		e := w.start(nil, WithSessionTTL(5*time.Minute), WithLeaseTTL(5*time.Minute))
-		pass(time.Second)
-		e.fake.allFail(faultError)
-		pass(20 * time.Second)
-		e.fake.takeCalls()
-		pass(2 * time.Minute)
-		calls := e.fake.takeCalls()
-		require.LessOrEqual(t, countCalls(calls, "read"), 13, "about one in ten seconds, for all that share the server")
-		require.Positive(t, countCalls(calls, "read"))
-		require.GreaterOrEqual(t, countCalls(calls, "beat"), 4*100, "renewal does not ask")
-		require.Contains(t, e.events(), api.EventReadsPaused)
-		require.NotContains(t, e.events(), api.EventReadsResumed)
-		e.fake.setFault(nil)
-		pass(1500 * time.Millisecond)
-		require.Contains(t, e.events(), api.EventReadsResumed)
-		w.server.announce("s")
-		pass(time.Second)
-		require.Equal(t, 1, e.Stats().Held)
-		require.Equal(t, 1, countEvents(e, api.EventReadsPaused), "told once")
-	})
-}
-
-func countEvents(e *fakeEngine, kind api.EventKind) (n int) {
-	for _, k := range e.events() {
-		if k == kind {
-			n++
-		}
-	}
-	return n
 }
 
 // What was renewed at once for a window does not stay together.

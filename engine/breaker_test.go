@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// A server that answers nothing is read from now and then only, while beats go on as ever; the first that is answered
+// brings everything back.
+func TestADeadServerIsNotHammered(t *testing.T) {
+	bubble(t, 4, func(t *testing.T, w *world) {
+		e := w.start(nil, WithSessionTTL(5*time.Minute), WithLeaseTTL(5*time.Minute))
+		pass(time.Second)
+		e.fake.allFail(faultError)
+		pass(20 * time.Second)
+		e.fake.takeCalls()
+		pass(2 * time.Minute)
+		calls := e.fake.takeCalls()
+		require.LessOrEqual(t, countCalls(calls, "read"), 13, "about one in ten seconds, for all that share the server")
+		require.Positive(t, countCalls(calls, "read"))
+		require.GreaterOrEqual(t, countCalls(calls, "beat"), 4*100, "renewal does not ask")
+		require.Contains(t, e.events(), api.EventReadsPaused)
+		require.NotContains(t, e.events(), api.EventReadsResumed)
+		e.fake.setFault(nil)
+		pass(1500 * time.Millisecond)
+		require.Contains(t, e.events(), api.EventReadsResumed)
+		w.server.announce("s")
+		pass(time.Second)
+		require.Equal(t, 1, e.Stats().Held)
+		require.Equal(t, 1, countEvents(e, api.EventReadsPaused), "told once")
+	})
+}
+
+func countEvents(e *fakeEngine, kind api.EventKind) (n int) {
+	for _, k := range e.events() {
+		if k == kind {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/test/notices"
+)
+
+func TestMaintenanceIsTold(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		node := w.listening(notices.Options{})
+		registry := prometheus.NewRegistry()
+		e := w.start(nil, toldBy(node), WithRegisterer(registry))
+		pass(time.Second)
+		require.NoError(t, e.Ready(t.Context()))
+		push(t, node, failingOver)
+		push(t, node, failingOver)
+		require.Equal(t, 1.0, series(t, registry)["maintenance_windows{service=svc}"])
+		require.Equal(t, 1.0, series(t, registry)["maintenance_nodes{service=svc}"])
+		require.Equal(t, 2.0, series(t, registry)["maintenance_notices_total{kind=failing_over,service=svc}"])
+		require.Equal(t, DefaultSessionTTL.Milliseconds()*4/10, e.timeout().Milliseconds(), "waited for longer")
+		pass(3*30*time.Second - 1)
+		push(t, node, ">3\r\n+FAILED_OVER\r\n:11\r\n+7\r\n")
+		pass(time.Second)
+		require.Zero(t, series(t, registry)["maintenance_windows{service=svc}"])
+		pass(20 * time.Second)
+		require.Equal(t, e.cfg.timeout, e.timeout())
+
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		var told []api.Event
+		for _, v := range e.facts {
+			if v.Maintenance != nil {
+				told = append(told, v)
+			}
+		}
+		require.Len(t, told, 3)
+		require.Equal(t, api.EventMaintenanceStarted, told[0].Kind)
+		require.Equal(t, &api.Maintenance{Notice: "FAILING_OVER", Seq: 10, Node: "node:1", Shards: []string{"1"},
+			Announced: 30 * time.Second, Length: 30 * time.Second}, told[0].Maintenance)
+		require.Equal(t, "FAILING_OVER 10 of node:1, shards 1, announced for 30s, taken for 30s; 1 of 1 partitions", told[0].Detail)
+		require.True(t, told[1].Maintenance.Completed, "of a beginning that was not heard")
+		require.Equal(t, "FAILING_OVER 10 of node:1, shards 1, time is up; 1 of 1 partitions", told[2].Detail)
+		require.Contains(t, e.logs.String(), "maintenance started")
+	})
+}
+
+// Asked for and refused is not ready; where nobody insists it is a line in the log. Off sends nothing at all.
+func TestModes(t *testing.T) {
+	for _, c := range []struct {
+		mode     notice.Mode
+		ready    bool
+		commands int
+		logged   string
+	}{
+		{notice.On, false, 2, "a server refuses to announce maintenance"},
+		{notice.Auto, true, 2, "servers do not announce maintenance"},
+		{notice.Off, true, 0, ""},
+	} {
+		bubble(t, 1, func(t *testing.T, w *world) {
+			node := w.listening(notices.Options{Refuse: unknownSubcommand})
+			e := w.start(nil, toldBy(node), WithMaintenance(notice.Config{Mode: c.mode}))
+			pass(time.Hour / 2)
+			require.Len(t, node.Commands(), c.commands, "asked once")
+			err := e.Ready(t.Context())
+			require.Equal(t, c.ready, err == nil, "%v", err)
+			if !c.ready {
+				require.ErrorIs(t, err, api.ErrNotReady)
+				require.ErrorContains(t, err, "unknown subcommand")
+			}
+			require.Contains(t, e.logged(), c.logged)
+		})
+	}
+}
+
+func TestOnTakesAWayToConnect(t *testing.T) {
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:1"}, ForceSingleClient: true,
+		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
+			return nil, errors.New("no")
+		}})
+	require.Error(t, err)
+	_, err = New(client, "svc", WithMaintenance(notice.Config{Mode: notice.On}))
+	require.ErrorIs(t, err, api.ErrInvalidConfig)
+	_, err = New(client, "svc", WithMaintenance(notice.Config{MaxWindow: time.Second}))
+	require.ErrorIs(t, err, api.ErrInvalidConfig)
+	require.ErrorContains(t, err, "MaxWindow")
+}
