@@ -182,7 +182,7 @@ func TestDoneAfterTheLeaseWasDeletedByHand(t *testing.T) {
 	w.stateIs(state{Sessions: 1, Consumers: 1})
 	require.NoError(t, p.shutdown())
 
-	p = w.start("b", nil, engine.WithLeaseTTL(time.Second))
+	p = w.start("b", nil, engine.WithLeaseTTL(shortTTL))
 	w.announce("later")
 	l = p.lease("later", 1)
 	drop("later")

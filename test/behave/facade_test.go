@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -18,7 +17,7 @@ func TestReadyFollowsTheServer(t *testing.T) {
 	t.Parallel()
 	w := newOwnWorld(t)
 	ctx := context.Background()
-	p := w.party("a", nil, engine.WithLeaseTTL(time.Second))
+	p := w.party("a", nil, engine.WithLeaseTTL(shortTTL))
 	require.ErrorIs(t, p.engine.Ready(ctx), api.ErrNotReady)
 	p.run()
 	w.announce("s")

@@ -19,11 +19,11 @@ import (
 
 var errWork = errors.New("work failed")
 
-// quick has failures come back soon: due is what a beat tells of, and these beats are 200 ms apart.
+// quick has failures come back soon: due is what a beat tells of, and these beats are 800 ms apart.
 func quick(maxRetries int) []engine.Option {
 	return []engine.Option{
-		engine.WithSessionTTL(time.Second),
-		engine.WithLeaseTTL(5 * time.Second),
+		engine.WithSessionTTL(shortTTL),
+		engine.WithLeaseTTL(3 * shortTTL),
 		engine.WithRecovery(scan.Config{MaxRetries: maxRetries, RetryDelay: 20 * time.Millisecond}),
 	}
 }

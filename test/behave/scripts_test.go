@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -49,7 +48,7 @@ func TestScriptsAreSentByHash(t *testing.T) {
 		return counted{now.byHash - then.byHash, now.byText - then.byText, now.loaded - then.loaded,
 			now.unknown - then.unknown, now.readOnly - then.readOnly}
 	}
-	p := w.start("a", nil, engine.WithLeaseTTL(2*time.Second))
+	p := w.start("a", nil, engine.WithLeaseTTL(shortTTL))
 	w.announce(names("s", n)...)
 	p.holds(n)
 	renewedTwice := func() {

@@ -18,7 +18,7 @@ func TestTrimmedBodiesOfHeldEntriesAreGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
-	p := w.start("a", nil, engine.WithLeaseTTL(time.Second))
+	p := w.start("a", nil, engine.WithLeaseTTL(shortTTL))
 	w.announce("done", "release", "fail", "snooze", "shutdown")
 	var streams []string
 	for _, s := range []string{"done", "release", "fail", "snooze", "shutdown"} {

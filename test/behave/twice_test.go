@@ -30,7 +30,7 @@ func TestStreamsAnnouncedManyTimesHaveOneOwner(t *testing.T) {
 	var work sync.WaitGroup
 	parties := make([]*party, engines)
 	for i := range parties {
-		p := w.party(fmt.Sprintf("e%d", i), nil, engine.WithLeaseTTL(3*time.Second), engine.WithReadBatch(10))
+		p := w.party(fmt.Sprintf("e%d", i), nil, engine.WithLeaseTTL(3*shortTTL), engine.WithReadBatch(10))
 		p.setOn(api.Funcs{Added: func(_ context.Context, n api.Notification) error {
 			work.Go(func() {
 				// Work until the lease was looked at some times, on a few schedules of the runtime.
@@ -117,7 +117,7 @@ func TestOwnerIsToldThatItsStreamWasAnnouncedAgain(t *testing.T) {
 func TestOwnerIsToldByAnotherProcess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a := w.start("a", nil, engine.WithMaxStreams(1), engine.WithLeaseTTL(time.Second))
+	a := w.start("a", nil, engine.WithMaxStreams(1), engine.WithLeaseTTL(shortTTL))
 	w.announce("s")
 	l := a.lease("s", 1)
 	b := w.start("b", nil)
@@ -140,7 +140,7 @@ func TestFloodOfAnnouncements(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
 	streams := names("s", many)
-	p := w.start("a", nil, engine.WithMaxParked(parked), engine.WithLeaseTTL(10*time.Second))
+	p := w.start("a", nil, engine.WithMaxParked(parked), engine.WithLeaseTTL(20*time.Second))
 	w.announce(streams...)
 	p.holds(many)
 

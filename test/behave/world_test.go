@@ -24,6 +24,9 @@ import (
 // patience is how long a condition may take that a test waits for: far longer than on a machine with nothing else to do.
 const patience = 90 * time.Second
 
+// shortTTL is for tests that wait for renewals or for the end of a lease: far from what a busy machine takes to breathe.
+const shortTTL = 4 * time.Second
+
 // until waits for a condition, on the goroutine of the test.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
