@@ -10,7 +10,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.5.0
 MODULES := . bench
 
 # Packages start servers of their own; two at a time keep two cores busy and deadlines far.
-TEST_FLAGS := -p 2 -timeout 10m
+TEST_FLAGS := -p 2 -timeout 14m
 
 FUZZ_TIME := 20s
 
