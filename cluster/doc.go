@@ -9,4 +9,12 @@
 // that partition, whatever slot the data stream itself is in.
 //
 // A [Layout] holds these names for one service and never changes.
+//
+// Which master has a slot changes, and nothing announces it. A [Topology] asks
+// nodes when it is told to, and says which slots moved: the difference of two
+// sets. Scripts go where they must without it, since the client follows
+// redirections; it is there so that a master which hangs is known from the
+// others, and so that partitions which moved are renewed at once. A [Client]
+// is one that can be made anew, for those who talk to a server that was
+// demoted.
 package cluster
