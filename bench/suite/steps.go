@@ -22,7 +22,10 @@ func (r *Report) steps(what string, n int) *steps {
 	s.writer.SetOutputWriter(r.Progress)
 	s.writer.SetUpdateFrequency(250 * time.Millisecond)
 	s.writer.SetTrackerLength(30)
+	s.writer.SetTrackerPosition(progress.PositionRight)
 	s.writer.Style().Visibility.ETA = true
+	s.writer.Style().Options.TimeInProgressPrecision = time.Second
+	s.writer.Style().Options.TimeDonePrecision = time.Second
 	s.writer.AppendTracker(s.tracker)
 	go func() {
 		defer close(s.over)
