@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/wheel"
 )
 
 // Goals of size.
@@ -46,13 +49,12 @@ type Costs struct {
 
 // Sizes of the runs that tell the costs apart: one with many scripts of one lease, one with few that are full.
 const (
-	costTTL     = 5 * time.Second
-	costSparse  = 2_000
-	costDense   = 20_000
-	costMoved   = 10_000
-	costFor     = 5 * time.Second
-	costPexpire = 200_000
-	moveTTL     = 2 * time.Second // of the session of the process that dies
+	costTTL    = 5 * time.Second
+	costSparse = 2_000
+	costDense  = 20_000
+	costMoved  = 10_000
+	costFor    = 5 * time.Second
+	moveTTL    = 2 * time.Second // of the session of the process that dies
 )
 
 // Size measures a ladder of sizes, tells what each thing costs, and recommends.
@@ -106,7 +108,7 @@ func costs(ctx context.Context, o HoldOptions, ladder []Held, r *Report) (c Cost
 	client := func(h Held) float64 { return h.ClientCPU }
 	c.Script, c.Lease = apart(sparse, dense, beyond(redis, fit(ladder, redis).At))
 	c.ClientScript, c.ClientLease = apart(sparse, dense, beyond(client, fit(ladder, client).At))
-	if c.Bare, err = bare(ctx, o.URL); err != nil {
+	if c.Bare, err = bare(ctx, o.URL, min(o.For, costFor)); err != nil {
 		return c, err
 	}
 	steps.done()
@@ -131,19 +133,20 @@ func apart(sparse, dense Held, cost func(Held) float64) (perScript, perLease tim
 	return time.Duration(max(0, script) * second), time.Duration(max(0, each) * second)
 }
 
-// bare is what Redis needs for one of many pipelined PEXPIRE, on keys that have a TTL.
-func bare(ctx context.Context, url string) (d time.Duration, err error) {
+// bare is what Redis needs for one of many pipelined PEXPIRE, on as many keys as the dense run had leases and in bursts as
+// far apart: what a server does in bursts costs more than what it does all the time, for it finds nothing in its caches.
+func bare(ctx context.Context, url string, d time.Duration) (cost time.Duration, err error) {
 	s, err := openSite(ctx, url)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	const keys, chunk = 10_000, 500
-	send := func(n int, build func(i int) rueidis.Completed) error {
-		for at := 0; at < n; at += chunk {
-			var commands rueidis.Commands
-			for i := at; i < at+chunk; i++ {
-				commands = append(commands, build(i%keys))
+	key := func(i int) string { return fmt.Sprintf("{%s-bare}:%d", s.name, i) }
+	send := func(build func(i int) rueidis.Completed, keys []int) error {
+		for chunk := range slices.Chunk(keys, lease.DefaultMaxBatch) {
+			commands := make(rueidis.Commands, len(chunk))
+			for i, k := range chunk {
+				commands[i] = build(k)
 			}
 			for _, result := range s.client.DoMulti(ctx, commands...) {
 				if err := result.Error(); err != nil {
@@ -153,29 +156,37 @@ func bare(ctx context.Context, url string) (d time.Duration, err error) {
 		}
 		return nil
 	}
-	key := func(i int) string { return fmt.Sprintf("{%s-bare}:%d", s.name, i) }
-	err = send(keys, func(i int) rueidis.Completed {
-		return s.client.B().Set().Key(key(i)).Value("1").Px(time.Minute).Build()
-	})
-	if err != nil {
+	set := func(i int) rueidis.Completed {
+		return s.client.B().Set().Key(key(i)).Value("1").Px(time.Minute).Build() // it ends by itself
+	}
+	touch := func(i int) rueidis.Completed { return s.client.B().Pexpire().Key(key(i)).Milliseconds(60_000).Build() }
+	keys := rand.Perm(costDense)
+	if err := send(set, keys); err != nil {
 		return 0, err
 	}
 	before, err := measure.ReadUsage(ctx, s.client)
 	if err != nil {
 		return 0, err
 	}
-	err = send(costPexpire, func(i int) rueidis.Completed {
-		return s.client.B().Pexpire().Key(key(i)).Milliseconds(60_000).Build()
-	})
-	if err != nil {
-		return 0, err
+	const tick = wheel.DefaultTick
+	burst := int(int64(costDense) * 3 * int64(tick) / int64(costTTL))
+	sent := 0
+	for began := time.Now(); time.Since(began) < d; {
+		at := sent % (len(keys) - burst)
+		if err := send(touch, keys[at:at+burst]); err != nil {
+			return 0, err
+		}
+		sent += burst
+		if err := pause(ctx, tick); err != nil {
+			return 0, err
+		}
 	}
 	after, err := measure.ReadUsage(ctx, s.client)
 	if err != nil {
 		return 0, err
 	}
-	err = send(keys, func(i int) rueidis.Completed { return s.client.B().Unlink().Key(key(i)).Build() })
-	return after.Since(before).CPU / costPexpire, err
+	err = send(func(i int) rueidis.Completed { return s.client.B().Unlink().Key(key(i)).Build() }, keys)
+	return after.Since(before).CPU / time.Duration(sent), err
 }
 
 // move kills a process and lets another one take all its streams.
@@ -238,7 +249,7 @@ func writeCosts(out io.Writer, c Costs) {
 	t.row("a script of renewals, whatever is in it", micro(c.Script), micro(c.ClientScript))
 	t.row("each lease in it", micro(c.Lease), micro(c.ClientLease))
 	t.row("a lease in a full script, in all", micro(c.renewal()), micro(c.ClientLease+c.ClientScript/lease.DefaultMaxBatch))
-	t.row("a bare pipelined PEXPIRE", micro(c.Bare), "")
+	t.row("a bare pipelined PEXPIRE, in bursts alike", micro(c.Bare), "")
 	t.row("a stream of a dead process, recovered and taken", micro(c.Move), "")
 	t.write(out)
 	fmt.Fprintf(out, `
