@@ -148,6 +148,7 @@ func TestClientIsMadeAnew(t *testing.T) {
 	behind <- first.Addr()
 	client, err := cluster.NewClient(rueidis.ClientOption{
 		InitAddress: []string{"name:1"}, DisableCache: true, ForceSingleClient: true,
+		PipelineMultiplex: -1, // one connection, made at the start
 		DialCtxFn: func(ctx context.Context, _ string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			addr := <-behind
 			behind <- addr

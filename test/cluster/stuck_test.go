@@ -33,6 +33,7 @@ func (n *name) set(s *servers.Server) {
 func (n *name) option() rueidis.ClientOption {
 	return rueidis.ClientOption{
 		InitAddress: []string{"name:6379"}, DisableCache: true,
+		PipelineMultiplex: -1, // one connection, made at the start
 		DialCtxFn: func(ctx context.Context, _ string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			n.mu.Lock()
 			addr := n.of.Addr()
