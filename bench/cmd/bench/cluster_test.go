@@ -16,7 +16,6 @@ func TestMeasurementsRunOnACluster(t *testing.T) {
 	url := "redis://" + c.Nodes()[0].Addr()
 	for _, args := range [][]string{
 		{"compare", "-streams", "100", "-ttl", "1s", "-for", "1s", "-rounds", "1"},
-		{"hold", "-streams", "100", "-for", "1s"},
 		{"failover", "-streams", "300", "-pods", "2", "-session-ttl", "2s"},
 		{"churn", "-rates", "500", "-for", "500ms"},
 		{"pipeline", "-streams", "300", "-batches", "256", "-ticks", "100ms", "-for", "300ms"},
