@@ -112,6 +112,7 @@ func TestCluster(t *testing.T) {
 			replicas, err := c.Replicas(ctx, old)
 			require.NoError(t, err)
 			require.Len(t, replicas, 1)
+			require.NoError(t, AwaitInStep(ctx, old, replicas[0]))
 			require.NoError(t, c.Failover(ctx, replicas[0], mode))
 			require.NoError(t, c.AwaitReady(ctx))
 			o, err := c.Owner(ctx, slot)

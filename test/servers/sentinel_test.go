@@ -18,12 +18,18 @@ func TestSentinel(t *testing.T) {
 	require.Equal(t, s.Servers()[0], first)
 	set(t, client, "k", "1")
 	require.Equal(t, "1", get(t, first, "k"))
+	require.NoError(t, AwaitInStep(ctx, first, s.Servers()[1:]...), "what is not there yet is lost")
 
 	second, err := s.Failover(ctx)
 	require.NoError(t, err)
 	require.NotEqual(t, first, second)
 	require.NoError(t, s.AwaitReady(ctx))
 	eventually(t, client, "k", "1")
+	for _, other := range s.Servers() {
+		if other != second {
+			require.NoError(t, AwaitInStep(ctx, second, other))
+		}
+	}
 
 	require.NoError(t, s.Sentinels()[0].Kill())
 	require.NoError(t, second.Kill())
