@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/streamlease/streamlease/test/leaks"
 )
 
 const (
@@ -74,14 +74,4 @@ func (s suite) runOn(k *kind) (code int) {
 	return code
 }
 
-// The worker pool's package starts goroutines of its own when it is loaded: those are there by now, and are ignored.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(suite{m}, append(late, goleak.IgnoreCurrent())...)
-}
-
-// late are goroutines of a cluster's client that end after it was closed: one asks for the topology at most a second after
-// it was last asked for, one closes after 5 s the connections that are needed no more.
-var late = []goleak.Option{
-	goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"),
-	goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
-}
+func TestMain(m *testing.M) { leaks.Check(suite{m}) }

@@ -15,13 +15,14 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/leaks"
 	"github.com/streamlease/streamlease/test/overlap"
 )
 
 // noneLeft checks at the end of a test, after its cleanups that come later, that no goroutine is left. The test must not
 // be parallel.
 func noneLeft(t *testing.T) {
-	ignored := append([]goleak.Option{goleak.IgnoreCurrent()}, late...)
+	ignored := leaks.Known()
 	t.Cleanup(func() { goleak.VerifyNone(t, ignored...) })
 }
 

@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/streamlease/streamlease/test/leaks"
 )
 
 func TestMain(m *testing.M) {
@@ -16,6 +16,5 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	// The pool library starts two goroutines when it is loaded.
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+	leaks.Check(m)
 }

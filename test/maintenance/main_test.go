@@ -3,8 +3,7 @@ package maintenance
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/streamlease/streamlease/test/leaks"
 )
 
-// The pool library starts two goroutines when it is loaded.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
+func TestMain(m *testing.M) { leaks.Check(m) }

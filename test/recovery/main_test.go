@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/streamlease/streamlease/test/leaks"
 )
 
 func TestMain(m *testing.M) {
@@ -17,5 +17,5 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	// The worker pool's package starts goroutines of its own when it is loaded.
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+	leaks.Check(m)
 }

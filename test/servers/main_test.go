@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/streamlease/streamlease/test/leaks"
 )
 
 // envVictim makes the test binary a process that starts a server and comes to a violent end; see TestNoServerOutlivesUs.
@@ -19,6 +19,5 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	// A cluster client whose topology changed closes the connections that it needs no more 5 s later, closed itself or not.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+	leaks.Check(m)
 }
