@@ -128,13 +128,29 @@ func (c *Client) Mode() rueidis.ClientMode { return c.get().Mode() }
 // hangs.
 const refresher = "return redis.error_reply('CLUSTERDOWN said to a client, to have it ask who has which slot')"
 
+// refreshes is how many calls are made at a time to have one of them answered: each goes to a node drawn at random, which
+// may be the one that hangs.
+const refreshes = 3
+
 // Refresh has a cluster client ask anew who has which slot, within a second, as it is not told otherwise: a client whose
-// calls run into their deadlines does not do so by itself. It costs some server one call that fails.
-func Refresh(ctx context.Context, client rueidis.Client) error {
-	err := client.Do(ctx, client.B().Eval().Script(refresher).Numkeys(0).Build()).Error()
-	var said *rueidis.RedisError
-	if errors.As(err, &said) {
-		return nil
+// calls run into their deadlines does not do so by itself. It costs three calls that fail. What the client is told may be
+// what was so before a failover, so who waits for one calls this again until calls are answered. The error is that of the
+// client when no node answers; calls without an answer end with ctx.
+func Refresh(ctx context.Context, client rueidis.Client) (err error) {
+	answers := make(chan error, refreshes)
+	for range refreshes {
+		go func() { answers <- client.Do(ctx, client.B().Eval().Script(refresher).Numkeys(0).Build()).Error() }()
+	}
+	for range refreshes {
+		select {
+		case err = <-answers:
+		case <-ctx.Done(): // one who waits for another's connection does not look at ctx
+			return ctx.Err()
+		}
+		var said *rueidis.RedisError
+		if errors.As(err, &said) {
+			return nil
+		}
 	}
 	return err
 }

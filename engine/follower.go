@@ -17,6 +17,10 @@ import (
 // lookGap is the shortest time between two looks at the topology: an outage fails every call of every partition.
 const lookGap = 250 * time.Millisecond
 
+// refreshGap is the shortest time between two times that clients are made to ask for the topology; they wait for up to a
+// second themselves before they do.
+const refreshGap = time.Second
+
 // Between two attempts to get away from a server that was demoted.
 const (
 	redialFirst = 500 * time.Millisecond
@@ -38,6 +42,7 @@ type follower struct {
 
 	names  map[string]int // lanes of masters, by ID and address; a lane is never another master's
 	lastAt int64          // when the topology was last looked at
+	told   int64          // when clients were last made to ask for it
 	delay  time.Duration  // until clients are made anew the next time
 	next   int64          // not before then
 }
@@ -117,6 +122,8 @@ func (f *follower) look(ctx context.Context) {
 	}
 	if n > 0 {
 		f.e.event(api.EventTopologyChanged, api.NoPartition, nil, fmt.Sprintf("%d of %d partitions", n, len(f.e.partitions)))
+	}
+	if n > 0 || f.e.lastFailure() != nil && f.e.clock.Now() >= f.told+int64(refreshGap) {
 		f.refresh(ctx)
 	}
 }
@@ -150,15 +157,17 @@ func (f *follower) assign() {
 	}
 }
 
-// refresh has the clients find out, too: those whose calls run into their deadlines do not by themselves.
+// refresh has the clients find out, too: those whose calls run into their deadlines do not by themselves. The node that a
+// client asks may not know yet, so this is done again for as long as calls fail.
 func (f *follower) refresh(ctx context.Context) {
 	if f.topology == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.e.cfg.timeout)
-	defer cancel()
+	f.told = f.e.clock.Now()
 	for _, client := range slices.Compact([]rueidis.Client{f.e.client, f.e.renewal}) {
+		ctx, cancel := context.WithTimeout(ctx, f.e.cfg.timeout)
 		_ = cluster.Refresh(ctx, client) // they ask at their own times, too
+		cancel()
 	}
 }
 

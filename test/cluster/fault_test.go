@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// A failover with the node timeout of these clusters takes some 4 s, which sessions of this length outlast.
-	longSession = 8 * time.Second
+	// The default on a cluster. A failover with the node timeout of these takes some 4 s, and 2 s more until a client that
+	// nobody tells has found out; on a busy machine twice that.
+	longSession = engine.DefaultClusterSessionTTL
 	// No failover comes in time for these.
 	shortSession = 2 * time.Second
 )

@@ -70,7 +70,7 @@ func (w *world) inStep(master, replica *servers.Server) {
 // again, since the new master has it as held; tokens go on rising, nothing is owned twice, and everything ends done.
 func TestFailoverLosesWrites(t *testing.T) {
 	w := newWorld(t)
-	a, b := w.join("a", ttl(longSession/2)...), w.join("b", ttl(longSession/2)...)
+	a, b := w.join("a", ttl(2*shortSession)...), w.join("b", ttl(2*shortSession)...)
 	old := names(0, 400)
 	w.announce(old...)
 	w.awaitOwned(old...)
