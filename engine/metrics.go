@@ -58,7 +58,7 @@ import (
 //
 //	streamlease_handler_duration_seconds{kind}   seconds from the start of a handler to its end. kind: as above
 //	streamlease_renewal_batch_size               leases in a batch
-//	streamlease_renewal_lateness_seconds         seconds from when a renewal was due to when it was sent
+//	streamlease_renewal_lateness_seconds         seconds from when a renewal was due to when the one that succeeded was sent
 //	streamlease_script_duration_seconds{script}  seconds from sending a call to its answer, waiting in queues included
 //
 // Gauges, gone when the engine has stopped; of several engines of one service the sum, or where it says so the greatest:

@@ -78,7 +78,7 @@ func (r *renewer) look() time.Duration {
 
 	r.mu.Lock()
 	e.table.Due(now, r.mu.queues, func(l *lease.Lease) (int64, bool) {
-		left := l.Believed()
+		left := l.BelievedAt(now)
 		if left <= tick {
 			// At the next tick it would be too late.
 			past = append(past, l)
@@ -180,12 +180,12 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 	_, epoch := p.view()
 	t := e.terms(p)
 	due = slices.DeleteFunc(due, func(l *lease.Lease) bool { return l.Session() != s })
-	e.table.Late(due, t.sent, e.metrics.late)
 	batches := cut(due, e.cfg.pipeline.MaxBatch)
 	answers := t.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil)
 
-	var kept, again, missing, lost []*lease.Lease
-	migrating := false
+	var again, missing, lost []*lease.Lease
+	kept := make([]*lease.Lease, 0, e.cfg.pipeline.MaxBatch)
+	extended, migrating := 0, false
 	for i, batch := range batches {
 		e.metrics.batch(len(batch))
 		a := &answers[i]
@@ -196,10 +196,11 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 			again = append(again, batch...)
 			continue
 		}
+		kept = kept[:0]
 		same := e.heard(p, s, epoch, t, a.Beat)
 		if a.Status == lease.SessionLost {
 			// The session is off, and its leases with it.
-			e.metrics.renewed(len(kept), 0, 0, len(due)-len(kept))
+			e.metrics.renewed(extended, 0, 0, len(due)-extended)
 			return t.sent, nil
 		}
 		for j, l := range batch {
@@ -218,9 +219,11 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 		for _, w := range a.Waiting {
 			e.supersede(batch[w.Index])
 		}
+		// Now, while they are in the processor's caches.
+		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.late)
+		extended += len(kept)
 	}
-	e.metrics.renewed(len(kept), len(lost), len(missing), len(again))
-	e.table.Renewed(kept, t.nextRenewal)
+	e.metrics.renewed(extended, len(lost), len(missing), len(again))
 	e.disown(lost, causeLease, errLeaseTaken)
 	if migrating {
 		again, failure = r.oneByOne(ctx, p, s, again)
@@ -257,7 +260,7 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 			}
 		}
 		e.metrics.renewed(len(kept), len(lost), 0, 0)
-		e.table.Renewed(kept, t.nextRenewal)
+		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.late)
 		e.disown(lost, causeLease, errLeaseGone)
 	}
 	return again
@@ -295,7 +298,7 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 			e.log.warn("renewing one by one has no answer", open, "partition", p.number)
 		}
 		e.metrics.renewed(len(kept), len(lost), 0, 0)
-		e.table.Renewed(kept, t.nextRenewal)
+		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.late)
 		e.disown(lost, causeLease, errLeaseTaken)
 	}
 	return again, nil

@@ -17,37 +17,40 @@ type Ender interface{ End(l *Lease) }
 // Lease is one ownership: the api.Lease that users hold, and the row of the Table that the renewal works on. It is
 // held while it has no ending, and both its own deadline and its session's lie ahead.
 type Lease struct {
-	key      string // of the lease in Redis; the stream's name is the end of it
-	tag      string // "<token> <entry>", what the lease's value has after the consumer
-	info     json.RawMessage
-	token    api.Token
-	session  *Session
-	ender    Ender
-	until    deadline
-	ending   atomic.Pointer[Ending] // nil until it ends; set once
-	ctx      atomic.Pointer[leaseContext]
-	since    int64 // when it was acquired, on the session's clock
-	nameAt   uint16
-	entryAt  uint16
-	retries  uint16
-	crashes  uint16
+	// What a renewal needs of each lease, side by side: at many leases, what a renewal costs this process is mostly the
+	// memory that it has to fetch.
+	key     string // of the lease in Redis; the stream's name is the end of it
+	tag     string // "<token> <entry>", what the lease's value has after the consumer
+	session *Session
+	until   deadline
+	due     int64        // when its next renewal is, or was, due; guarded by the Table's mutex, as the next three are
+	handle  wheel.Handle //
+	listed  bool
+	queued  bool // waits for a renewal or is in one
+
 	notified atomic.Bool // Superseded was posted
 	released atomic.Bool // Releasing was posted
 
-	// Guarded by the Table's mutex.
-	handle wheel.Handle
-	listed bool
-	queued bool  // waits for a renewal or is in one
-	due    int64 // when its next renewal is, or was, due
+	info    json.RawMessage
+	token   api.Token
+	ender   Ender
+	ending  atomic.Pointer[Ending] // nil until it ends; set once
+	ctx     atomic.Pointer[leaseContext]
+	since   int64 // when it was acquired, on the session's clock
+	nameAt  uint16
+	entryAt uint16
+	retries uint16
+	crashes uint16
 }
 
 // New is the lease that an acquisition of e, sent at sent, gave this process. It lasts for trust from then on: its TTL
 // less the margin.
 func New(s *Session, e *Entry, token api.Token, sent int64, trust time.Duration, ender Ender) *Lease {
 	text := formatToken(token)
+	both := e.Key + text + " " + e.ID // side by side, as what is sent together
 	l := &Lease{
-		key:     e.Key,
-		tag:     text + " " + e.ID,
+		key:     both[:len(e.Key)],
+		tag:     both[len(e.Key):],
 		info:    e.Info,
 		token:   token,
 		session: s,
@@ -118,6 +121,9 @@ func (l *Lease) believed(now int64) time.Duration {
 
 // Believed is how long the lease in Redis is known to be ours, though its owner may have ended it already.
 func (l *Lease) Believed() time.Duration { return l.believed(l.session.clock.Now()) }
+
+// BelievedAt is Believed at now, for those who look at many.
+func (l *Lease) BelievedAt(now int64) time.Duration { return l.believed(now) }
 
 // Extend notes that a renewal sent at sent succeeded. It reports false if the deadline had passed before the answer.
 func (l *Lease) Extend(sent int64, trust time.Duration) bool {

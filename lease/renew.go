@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/redis/rueidis"
 
@@ -63,14 +64,20 @@ func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Tok
 	calls := make([]Call, len(batches))
 	for i, batch := range batches {
 		keys := make([]string, 0, 3+len(batch))
-		args := make([]string, 0, len(head)+len(batch))
+		var values strings.Builder
 		keys = append(keys, k.Sessions, k.Later, k.Token)
-		args = append(args, head[:]...)
-		for _, l := range batch {
+		for j, l := range batch {
+			if j == 0 {
+				values.Grow(len(batch) * (len(consumer) + len(l.tag) + 2))
+			} else {
+				values.WriteByte('\n')
+			}
 			keys = append(keys, l.key)
-			args = append(args, l.tag)
+			values.WriteString(consumer)
+			values.WriteByte(' ')
+			values.WriteString(l.tag)
 		}
-		calls[i] = Call{Script: scriptRenew, Keys: keys, Args: args}
+		calls[i] = Call{Script: scriptRenew, Keys: keys, Args: append(head[:len(head):len(head)], values.String())}
 	}
 	for _, result := range s.renew.DoMulti(ctx, calls) {
 		out = append(out, parseRenewal(result))

@@ -184,14 +184,16 @@ func (t *Table) Next() (at int64, ok bool) {
 	return t.mu.wheel.Next()
 }
 
-// Renewed sets the timers of leases whose renewal succeeded to their next one, and lets them be queued again. A lease
-// that is no longer listed, or whose place another one took meanwhile, is left alone: an old answer touches nothing.
-func (t *Table) Renewed(leases []*Lease, next func(*Lease) int64) {
+// Renewed sets the timers of leases whose renewal succeeded to their next one, lets them be queued again, and tells late
+// how long after its time each was sent. A lease that is no longer listed, or whose place another one took meanwhile, is
+// left alone: an old answer touches nothing.
+func (t *Table) Renewed(leases []*Lease, sent int64, next func(*Lease) int64, late func(time.Duration)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range leases {
 		l.queued = false
 		if l.listed {
+			late(time.Duration(max(0, sent-l.due)))
 			l.due = next(l)
 			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), l.due)
 		}
@@ -223,14 +225,5 @@ func (t *Table) Rush(s *Session, until int64, at func(*Lease) int64) {
 			l.due = at(l)
 			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), l.due)
 		}
-	}
-}
-
-// Late is how long after its time the renewal of each lease goes out at now, told to observe.
-func (t *Table) Late(leases []*Lease, now int64, observe func(time.Duration)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, l := range leases {
-		observe(time.Duration(max(0, now-l.due)))
 	}
 }

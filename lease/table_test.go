@@ -100,17 +100,18 @@ func TestTableQueuesALeaseOnce(t *testing.T) {
 
 	table.Retry(queues[0], now+3*tick)
 	queues[0] = nil
-	var late []time.Duration
-	table.Late([]*Lease{l}, now+3*tick, func(d time.Duration) { late = append(late, d) })
-	require.Equal(t, []time.Duration{time.Duration(now + 2*tick)}, late, "due since it was, not since the retry")
 	require.False(t, table.Due(now+2*tick, queues, always(now)))
 	require.True(t, table.Due(now+3*tick, queues, always(now)))
 
-	table.Renewed(queues[0], func(*Lease) int64 { return now + 100*tick })
+	var late []time.Duration
+	note := func(d time.Duration) { late = append(late, d) }
+	table.Renewed(queues[0], now+3*tick, func(*Lease) int64 { return now + 100*tick }, note)
+	require.Equal(t, []time.Duration{time.Duration(now + 2*tick)}, late, "due since it was, not since the retry")
 	queues[0] = nil
 	require.False(t, table.Due(now+99*tick, queues, always(now)))
 	require.True(t, table.Due(now+100*tick, queues, always(now)))
-	table.Late([]*Lease{l}, now+90*tick, func(d time.Duration) { require.Zero(t, d, "early is not late") })
+	table.Renewed(queues[0], now+90*tick, func(*Lease) int64 { return now + 200*tick }, note)
+	require.Zero(t, late[1], "early is not late")
 }
 
 // Not to be renewed (its deadline only): it rings and is not queued.
@@ -137,7 +138,9 @@ func TestRule17OldAnswerDoesNotTouchTheLeaseThatTookItsPlace(t *testing.T) {
 	require.Equal(t, old.handle, young.handle, "the handle is used again")
 	until := young.until.load()
 
-	table.Renewed(sent, func(l *Lease) int64 { l.until.lower(1); return 1000 * tick })
+	table.Renewed(sent, tick, func(l *Lease) int64 { l.until.lower(1); return 1000 * tick }, func(time.Duration) {
+		t.Error("nothing was renewed")
+	})
 	table.Retry(sent, 1000*tick)
 	require.Equal(t, until, young.until.load())
 	require.EqualValues(t, 5*tick, young.due)
@@ -271,7 +274,7 @@ func TestTableAgainstAModel(t *testing.T) {
 				n := rapid.IntRange(1, len(sent)).Draw(t, "n")
 				at := later(t)
 				if rapid.Bool().Draw(t, "renewed") {
-					table.Renewed(sent[:n], func(*Lease) int64 { return at })
+					table.Renewed(sent[:n], at, func(*Lease) int64 { return at }, func(time.Duration) {})
 				} else {
 					table.Retry(sent[:n], at)
 				}
@@ -334,7 +337,7 @@ func TestTableIsSafeForManyGoroutines(t *testing.T) {
 		for i := range int64(300) {
 			table.Due(i*tick, queues, always(i*tick))
 			for p := range queues {
-				table.Renewed(queues[p], func(*Lease) int64 { return (i + 3) * tick })
+				table.Renewed(queues[p], i*tick, func(*Lease) int64 { return (i + 3) * tick }, func(time.Duration) {})
 				queues[p] = nil
 			}
 			table.Next()

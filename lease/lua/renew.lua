@@ -2,7 +2,7 @@
 --
 -- KEYS     1 sessions  2 later  3 token  4… lease keys
 -- ARGV     1 consumer  2 session TTL, ms  3 gap threshold, ms  4 settle mode  5 token floor  6 lease TTL, ms
---          7… "<token> <entry>" of each lease
+--          7 the value of each lease, "<consumer> <token> <entry>", a line each
 -- Returns  { status, sessions past their deadline, entries due, server id, settling,
 --            a verdict a lease: k kept, l lost, m missing (only while settling),
 --            { index of a lease from 1, the entry that waits for it, … } }
@@ -23,20 +23,29 @@ if status == 'lost' then
 end
 raise_token(token, tonumber(ARGV[5]))
 
--- Globals are looked up by name each time, so the loop has them as locals; what is compared at once is the common case.
+-- Globals are looked up by name each time, so the loops have them as locals.
 local call, keys, args = redis.call, KEYS, ARGV
-local ttl, prefix, absent = args[6], me .. ' ', settling and 'm' or 'l'
-local verdicts, waiting = {}, {}
+local ttl, expected = args[6], args[7]
 local values = #keys < FIRST and {} or call('MGET', unpack(keys, FIRST))
-for i = 1, #values do
-  local value, want = values[i], prefix .. args[i + 6]
-  if value == want and not stretched then
-    call('PEXPIRE', keys[i + 3], ttl)
-    verdicts[i] = 'k'
-  elseif not value then
+
+-- The common case, that all are as they should be, is found out at once. (Concat fails where a value is missing.)
+local whole, all = pcall(table.concat, values, '\n')
+if whole and all == expected and not stretched then
+  for i = FIRST, #keys do
+    call('PEXPIRE', keys[i], ttl)
+  end
+  answer[6], answer[7] = string.rep('k', #values), {}
+  return answer
+end
+
+local verdicts, waiting, absent = {}, {}, settling and 'm' or 'l'
+for want in string.gmatch(expected, '[^\n]+') do
+  local i = #verdicts + 1
+  local key, value = keys[FIRST + i - 1], values[i]
+  if not value then
     verdicts[i] = absent
   elseif names(value, want) then
-    prolong(keys[i + 3], ttl)
+    prolong(key, ttl)
     verdicts[i] = 'k'
     if #value > #want then
       waiting[#waiting + 1] = i
