@@ -36,10 +36,12 @@ const (
 //	BlockingPoolCleanup                     a minute                   1 min              never
 //	ClusterOption.ShardsRefreshInterval     half the slack, 1 s to 5 s    4 s    on errors only
 //	Sentinel.TopologyRefreshInterval        the same                      4 s    when told only
+//	PipelineMultiplex                       -1, one connection             -1      2, which is four
 //	DisableCache                            true, whatever it was        true             false
 //
 // The cache is off since nothing here reads through it, and it costs a CLIENT TRACKING for each connection, which needs a
-// right of its own. What is set stays as it is, but for the cache.
+// right of its own. One connection carries all pipelines, since a server reads them one after the other anyway; four have
+// to be kept alive with pings, which are most of what an idle process sends. What is set stays as it is, but for the cache.
 func ClientOption(opt rueidis.ClientOption, opts ...Option) (rueidis.ClientOption, error) {
 	cfg, _, err := resolve("any", opts)
 	if err != nil {
@@ -60,5 +62,6 @@ func tuned(opt rueidis.ClientOption, cfg *config) rueidis.ClientOption {
 	orDefault(&opt.BlockingPoolCleanup, poolCleanup)
 	orDefault(&opt.ClusterOption.ShardsRefreshInterval, refresh)
 	orDefault(&opt.Sentinel.TopologyRefreshInterval, refresh)
+	orDefault(&opt.PipelineMultiplex, -1)
 	return opt
 }

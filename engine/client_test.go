@@ -24,11 +24,12 @@ func TestClientOptionByDefault(t *testing.T) {
 	require.Equal(t, time.Minute, opt.BlockingPoolCleanup)
 	require.Equal(t, 4*time.Second, opt.ClusterOption.ShardsRefreshInterval)
 	require.Equal(t, 4*time.Second, opt.Sentinel.TopologyRefreshInterval)
+	require.Equal(t, -1, opt.PipelineMultiplex)
 	require.Equal(t, []string{"127.0.0.1:6379"}, opt.InitAddress)
 }
 
 func TestClientOptionKeepsWhatIsSet(t *testing.T) {
-	given := rueidis.ClientOption{ConnWriteTimeout: 3 * time.Second, BlockingPoolCleanup: time.Hour, DisableCache: true}
+	given := rueidis.ClientOption{ConnWriteTimeout: 3 * time.Second, BlockingPoolCleanup: time.Hour, PipelineMultiplex: 3, DisableCache: true}
 	given.Dialer.KeepAlive, given.Dialer.Timeout, given.Sentinel.Dialer.Timeout = 4*time.Second, 5*time.Second, 6*time.Second
 	given.ClusterOption.ShardsRefreshInterval, given.Sentinel.TopologyRefreshInterval = 7*time.Second, 8*time.Second
 	opt, err := ClientOption(given)
