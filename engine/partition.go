@@ -49,6 +49,7 @@ type readState struct {
 	lost    bool   // a read had an unknown outcome: look at what is pending after since
 	since   string // what last was before the first such read; later reads move last past what that one was given
 	all     bool   // the server changed and may have forgotten that entries are done: look at all that is pending
+	compare int64  // when to look at all that is pending without a reason
 }
 
 func newPartition(number int, name string) *partition {

@@ -98,7 +98,7 @@ func (e *Engine) opened(p *partition, name string, t terms, b lease.Beat) *lease
 	}
 	p.mu.Lock()
 	p.mu.session, p.mu.reopen = s, false
-	p.mu.read.last, p.mu.read.lost = "", false
+	p.mu.read.last, p.mu.read.lost, p.mu.read.compare = "", false, e.nextComparison()
 	if p.mu.server != b.Server {
 		p.mu.server = b.Server
 		p.mu.epoch++

@@ -51,7 +51,8 @@ const (
 type Config struct {
 	// Interval is the time between two looks at a partition by the whole fleet. It is a safety net: a heartbeat tells of
 	// dead consumers within a second. Shorter finds entries that were delivered but never arrived sooner, and costs a
-	// round trip a partition each time. Default and zero: 30 s. From 100 ms to 24 h.
+	// round trip a partition each time. Every ten intervals each consumer also compares what is pending for it with what
+	// it knows, at a script a batch of streams. Default and zero: 30 s. From 100 ms to 24 h.
 	Interval time.Duration
 
 	// MaxRetries is how often a stream that failed (Lease.Fail, or an error from the handler of Added) is handed out

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
 )
 
 // holding is a world in which a owns n streams, with a TTL that no test of this file waits for.
@@ -164,6 +166,36 @@ func TestGroupDestroyedWhileFull(t *testing.T) {
 		require.ErrorIs(t, err, api.ErrLeaseLost)
 	}
 	w.finishTwice(names(2)...)
+}
+
+// Trace: somebody gives entries to a consumer of ours by hand, which no read brings it: one as just read, one as held, and
+// one that nobody can read. The engine compares what is pending for it with what it knows, and nothing is left behind.
+func TestEntriesClaimedForUsByHand(t *testing.T) {
+	w, a := holding(t, 1, engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond}), engine.WithMaxStreams(1))
+	w.announce("read", "held")
+	odd := w.Text("XADD", w.keys.Input, "*", "other", "field")
+	const operator = "operator"
+	given, err := w.Try("XREADGROUP", "GROUP", w.layout.Group(), operator, "STREAMS", w.keys.Input, ">").AsXRead()
+	require.NoError(t, err)
+	require.Len(t, given[w.keys.Input], 3)
+	var mine string
+	w.eventually(func() bool {
+		for _, c := range w.Consumers(w.keys.Input, w.layout.Group()) {
+			if c != operator {
+				mine = c
+			}
+		}
+		return mine != ""
+	}, "the engine's consumer")
+	for i, x := range given[w.keys.Input] {
+		w.Do("XCLAIM", w.keys.Input, w.layout.Group(), mine, "0", x.ID, "RETRYCOUNT", fmt.Sprint(1+i%2), "JUSTID")
+	}
+	a.engine.SetMaxStreams(0)
+	w.awaitOwned("s-0", "read", "held")
+	w.eventually(func() bool { return w.Num("XLEN", w.keys.DeadLetters) == 1 }, "the malformed entry %s to be put away", odd)
+	require.True(t, a.logged("pending for this process that it knows nothing of"))
+	w.Do("DEL", w.keys.DeadLetters)
+	w.finish("s-0", "read", "held")
 }
 
 // finishTwice is finish where an entry may be handed out twice and be done by the first of its owners.
