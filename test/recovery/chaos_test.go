@@ -13,6 +13,7 @@ import (
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/proxy"
+	"github.com/streamlease/streamlease/test/trouble"
 )
 
 const (
@@ -44,10 +45,10 @@ func TestChaos(t *testing.T) {
 	t.Logf("%s=%d", envChaosSeed, seed)
 	c := &chaos{world: newWorld(t), rnd: rand.New(rand.NewPCG(seed, 0)), events: make(map[string]int)}
 	for i := range 4 {
-		c.nodes = append(c.nodes, &node{name: fmt.Sprint("n", i), link: c.link()})
+		c.nodes = append(c.nodes, &node{chaos: c, name: fmt.Sprint("n", i), link: c.link()})
 	}
 	for _, n := range c.nodes {
-		c.start(n)
+		require.NoError(t, n.Start())
 	}
 	c.storm(last)
 	c.calm()
@@ -64,12 +65,40 @@ type chaos struct {
 
 // node is a place where one process after the other runs, behind a link of its own.
 type node struct {
-	name    string
-	link    *proxy.Proxy
-	child   *child
-	trouble func()        // ends what it is in; nil: nothing
-	until   time.Duration // when trouble ends
+	chaos *chaos
+	name  string
+	link  *proxy.Proxy
+	child *child
+	heal  func() error  // ends the trouble it is in; nil: none
+	until time.Duration // when that is over
 }
+
+func (n *node) Kill() error {
+	n.child.kill()
+	return nil
+}
+
+func (n *node) Stop() error { return n.child.tellStop() }
+
+func (n *node) Start() error {
+	if n.child != nil {
+		n.chaos.until(n.name+" has ended", n.child.gone)
+	}
+	n.chaos.start(n)
+	return nil
+}
+
+func (n *node) Pause() error {
+	n.child.pause()
+	return nil
+}
+
+func (n *node) Resume() error {
+	n.child.resume()
+	return nil
+}
+
+func (n *node) Link() *proxy.Proxy { return n.link }
 
 func (c *chaos) start(n *node) {
 	n.child = c.child(spec{
@@ -112,49 +141,26 @@ func (c *chaos) storm(last time.Duration) {
 // clear ends the troubles that have lasted for long enough, and starts what is gone.
 func (c *chaos) clear(now time.Duration) {
 	for _, n := range c.nodes {
-		if n.trouble != nil && now >= n.until {
-			n.trouble()
-			n.trouble = nil
+		if n.heal != nil && now >= n.until {
+			require.NoError(c.t, n.heal())
+			n.heal = nil
 		}
 	}
 }
 
 // strike has something happen to a node that is in no trouble.
 func (c *chaos) strike(n *node) {
-	if n.trouble != nil {
+	if n.heal != nil {
 		return
 	}
 	// Half of the troubles are over before a session is, so that both kinds are seen.
 	n.until = journal.Monotonic() + time.Duration(c.rnd.Float64()*float64(2*chaosSession))
-	what := []string{"killed", "stopped", "paused", "cut", "stalled", "delayed", "flickered"}[c.rnd.IntN(7)]
-	c.events[what]++
-	switch what {
-	case "killed":
-		n.child.kill()
-		n.trouble = func() { c.start(n) }
-	case "stopped":
-		// In good order, while the storm goes on.
-		go func() { _ = n.child.tellStop() }()
-		n.trouble = func() {
-			c.until(n.name+" has ended", n.child.gone)
-			c.start(n)
-		}
-	case "paused":
-		n.child.pause()
-		n.trouble = n.child.resume
-	case "cut":
-		n.link.Cut()
-		n.trouble = n.link.Restore
-	case "stalled":
-		n.link.Stall()
-		n.trouble = n.link.Resume
-	case "delayed":
-		n.link.Delay(time.Duration(c.rnd.IntN(300)) * time.Millisecond)
-		n.trouble = func() { n.link.Delay(0) }
-	case "flickered":
-		n.link.Cut()
-		n.link.Restore()
-	}
+	all := trouble.Of(n)
+	what := all[c.rnd.IntN(len(all))]
+	c.events[what.Name]++
+	var err error
+	n.heal, err = what.Strike(n, c.rnd)
+	require.NoError(c.t, err, what.Name)
 }
 
 // calm waits until all is done, stops everybody in good order, and holds the outcome to what was promised.
