@@ -60,7 +60,7 @@ func (j *Journal) Close() error { return syscall.Munmap(j.file) }
 // Party is whose journal it is.
 func (j *Journal) Party() string { return j.party }
 
-// Add notes a new ownership; nil if it has ended already.
+// Add notes a new ownership; nil if it has ended already. It panics when there is no room left.
 func (j *Journal) Add(l api.Lease) *Page {
 	at := Monotonic()
 	if l.Remaining() <= 0 {
@@ -129,6 +129,9 @@ func (j *Journal) Read() (out []Entry) {
 func (j *Journal) Len() int {
 	return sort.Search(len(j.pages), func(i int) bool { return atomic.LoadUint64(&j.pages[i].stream) == 0 })
 }
+
+// Full reports whether there is no room left: there may have been ownerships that are not in it.
+func (j *Journal) Full() bool { return j.Len() == len(j.pages) }
 
 // Held is how many streams have an ownership that was noted at this moment or later and has not ended.
 func (j *Journal) Held(since time.Duration) int {

@@ -71,14 +71,22 @@ func TestWhatHasEndedIsNotHeld(t *testing.T) {
 	require.NoError(t, l.Done(context.Background()))
 	p.Is(Finished)
 	require.Equal(t, Finished, r.Read()[0].State)
+	require.Equal(t, "finished", r.Read()[0].State.String())
+	require.Equal(t, "State(5)", (Failed + 1).String())
+	require.False(t, p.Turn(Owned, Given), "it was done before")
+	require.Equal(t, Finished, r.Read()[0].State)
+	require.True(t, p.Turn(Finished, Given))
+	require.Equal(t, Given, r.Read()[0].State)
 	require.Nil(t, w.Add(l), "it is not owned any more")
 	require.Len(t, r.Read(), 1)
 }
 
 func TestJournalThatIsFullSaysSo(t *testing.T) {
-	w, _ := both(t, 1)
+	w, r := both(t, 1)
+	require.False(t, r.Full())
 	w.Add(leasetest.New("s-1"))
 	require.Equal(t, 1, w.Len())
+	require.True(t, r.Full())
 	require.PanicsWithValue(t, "journal: full", func() { w.Add(leasetest.New("s-2")) })
 	require.Panics(t, func() { w.Add(leasetest.New("s-")) })
 }

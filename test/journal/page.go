@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"fmt"
 	"sync/atomic"
 	"unsafe"
 
@@ -27,10 +28,25 @@ const (
 	Ending         // Done was called; what came of it is not known
 	Finished       // Done succeeded
 	Given          // ended otherwise
+	Failed         // Fail was called
 )
+
+// String is the word for it.
+func (s State) String() string {
+	words := [...]string{"owned", "ending", "finished", "given", "failed"}
+	if s < 0 || int(s) >= len(words) {
+		return fmt.Sprintf("State(%d)", int64(s))
+	}
+	return words[s]
+}
 
 // Is notes the state.
 func (p *Page) Is(s State) { atomic.StoreInt64(&p.state, int64(s)) }
+
+// Turn notes the state if it was another one until now, and reports whether it was.
+func (p *Page) Turn(from, to State) bool {
+	return atomic.CompareAndSwapInt64(&p.state, int64(from), int64(to))
+}
 
 // Extend notes that an ownership lasts, and reports whether it does; call it right before ending one. The moment noted
 // is the one before the question.
