@@ -32,10 +32,18 @@ const Info = `{"k":"v"}`
 // Announce announces streams from (included) to upTo (excluded) and returns how long that took: a plain loop that builds
 // commands and sends them in pipelines.
 func (p Producer) Announce(ctx context.Context, from, upTo int) (time.Duration, error) {
-	return p.send(ctx, upTo-from, func(i int) rueidis.Completed {
-		announcement := `{"DataStreamName":` + strconv.Quote(p.Stream(from+i)) + `,"Info":` + p.info(from+i) + `}`
-		return p.Client.B().Xadd().Key(p.input(p.Stream(from+i))).Id("*").FieldValue().FieldValue("lbs-input", announcement).Build()
-	})
+	return p.send(ctx, upTo-from, func(i int) rueidis.Completed { return p.announcement(from + i) })
+}
+
+// AnnounceEach announces these streams, one after the other; a stream may be among them more than once.
+func (p Producer) AnnounceEach(ctx context.Context, streams []int) error {
+	_, err := p.send(ctx, len(streams), func(i int) rueidis.Completed { return p.announcement(streams[i]) })
+	return err
+}
+
+func (p Producer) announcement(i int) rueidis.Completed {
+	announcement := `{"DataStreamName":` + strconv.Quote(p.Stream(i)) + `,"Info":` + p.info(i) + `}`
+	return p.Client.B().Xadd().Key(p.input(p.Stream(i))).Id("*").FieldValue().FieldValue("lbs-input", announcement).Build()
 }
 
 func (p Producer) input(stream string) string {

@@ -2,6 +2,7 @@ package producer
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -29,6 +30,13 @@ func TestProducerAnnouncesAndFillsEachStreamOnce(t *testing.T) {
 	last, err := client.Do(ctx, client.B().Xrevrange().Key("svc-input").End("+").Start("-").Count(1).Build()).AsXRange()
 	require.NoError(t, err)
 	require.Equal(t, `{"DataStreamName":"user-5","Info":5}`, last[0].FieldValues["lbs-input"])
+
+	require.NoError(t, p.AnnounceEach(ctx, []int{7, 2, 7}))
+	entries, err = client.Do(ctx, client.B().Xrevrange().Key("svc-input").End("+").Start("-").Count(3).Build()).AsXRange()
+	require.NoError(t, err)
+	for i, want := range []int{7, 2, 7} { // the last one first
+		require.Equal(t, fmt.Sprintf(`{"DataStreamName":"user-%d","Info":%d}`, want, want), entries[i].FieldValues["lbs-input"])
+	}
 
 	_, err = p.Fill(ctx, 300, 3)
 	require.NoError(t, err)
