@@ -26,10 +26,19 @@ type fleet struct {
 
 // add starts one more pod, and returns when it is ready. pages is how many ownerships it may come to.
 func (f *fleet) add(ctx context.Context, pages int) (*pod, error) {
-	name := fmt.Sprint("pod-", len(f.pods))
 	o := f.options
-	o.Journal, o.Pages = filepath.Join(f.dir, name+".journal"), pages
-	j, err := journal.Open(o.Journal, name, o.Prefix, pages)
+	o.Pages = pages
+	p, err := startPod(ctx, f.dir, fmt.Sprint("pod-", len(f.pods)), o)
+	if err == nil {
+		f.pods = append(f.pods, p)
+	}
+	return p, err
+}
+
+// startPod starts a pod with a journal in dir, and returns when it is ready.
+func startPod(ctx context.Context, dir, name string, o WorkerOptions) (*pod, error) {
+	o.Journal = filepath.Join(dir, name+".journal")
+	j, err := journal.Open(o.Journal, name, o.Prefix, o.Pages)
 	if err != nil {
 		return nil, err
 	}
@@ -37,9 +46,12 @@ func (f *fleet) add(ctx context.Context, pages int) (*pod, error) {
 	if p.process, err = startWorker(ctx, o); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
-	f.pods = append(f.pods, p)
-	_, err = p.ask("look")
-	return p, err
+	late := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
+	if _, err = p.ask("look"); err != nil {
+		return nil, errors.Join(err, p.end(true), j.Close())
+	}
+	return p, nil
 }
 
 // end ends a pod, in good order or by SIGKILL, and returns when it is gone.

@@ -8,17 +8,24 @@ import (
 	"github.com/streamlease/streamlease/test/journal"
 )
 
-// lookEvery is how often a worker with a journal notes what it owns.
-const lookEvery = 50 * time.Millisecond
+// How often a worker with a journal notes what it owns.
+const (
+	lookEvery = 50 * time.Millisecond
+	lookOften = 5 * time.Millisecond // where the journals are to show if there were two owners for a moment
+)
 
 // keep notes what the worker owns from now on. end ends that.
-func (w *worker) keep(j *journal.Journal) (end func()) {
+func (w *worker) keep(j *journal.Journal, often bool) (end func()) {
 	w.journal = j
+	every := lookEvery
+	if often {
+		every = lookOften
+	}
 	w.before++
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		tick := time.NewTicker(lookEvery)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {
@@ -40,10 +47,10 @@ func (w *worker) added(_ context.Context, n api.Notification) error {
 	return nil
 }
 
-// releasing notes the last moment of an ownership that is handed back.
+// releasing notes the last moment of an ownership that is handed back, unless it is being ended by now.
 func (w *worker) releasing(_ context.Context, n api.Notification) error {
 	if p := w.journal.Page(n.Lease); p != nil && p.Extend(n.Lease) {
-		p.Is(journal.Given)
+		p.Turn(journal.Owned, journal.Given)
 	}
 	return nil
 }

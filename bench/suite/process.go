@@ -21,19 +21,20 @@ type process struct {
 
 // startWorker starts this program once more, as a worker. ctx kills it.
 func startWorker(ctx context.Context, o WorkerOptions) (*process, error) {
-	return startSelf(ctx, o.URL, "worker", "-prefix", o.Prefix,
+	return startSelf(ctx, o.URL, o.Log, "worker", "-prefix", o.Prefix,
 		"-addr", o.Addr, "-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
 		"-journal", o.Journal, "-pages", strconv.Itoa(o.Pages),
 		"-max-batch", strconv.Itoa(o.MaxBatch), "-tick", o.Tick.String(), "-workers", strconv.Itoa(o.Workers), fmt.Sprint("-churn=", o.Churn),
-		"-partitions", strconv.Itoa(o.Partitions), fmt.Sprint("-told=", o.Told))
+		"-partitions", strconv.Itoa(o.Partitions), fmt.Sprint("-told=", o.Told), "-work", o.Work.String(), "-seed", strconv.FormatUint(o.Seed, 10))
 }
 
 // startContender starts this program once more, as a contender. ctx kills it.
 func startContender(ctx context.Context, s *site, o ContenderOptions) (*process, error) {
-	return startSelf(ctx, s.url, "contender", "-model", o.Model, "-ttl", o.TTL.String(), fmt.Sprint("-clustered=", o.Clustered))
+	return startSelf(ctx, s.url, "", "contender", "-model", o.Model, "-ttl", o.TTL.String(), fmt.Sprint("-clustered=", o.Clustered))
 }
 
-func startSelf(ctx context.Context, redis string, args ...string) (*process, error) {
+// startSelf starts this program once more. What it says of errors goes to the file at path log, or where ours goes if that is empty.
+func startSelf(ctx context.Context, redis, log string, args ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -41,6 +42,14 @@ func startSelf(ctx context.Context, redis string, args ...string) (*process, err
 	p := &process{cmd: exec.CommandContext(ctx, self, args...)}
 	p.cmd.Env = append(os.Environ(), EnvRedis+"="+redis)
 	p.cmd.Stderr = os.Stderr
+	if log != "" {
+		f, err := os.Create(log)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close() // the child has its own by then
+		p.cmd.Stderr = f
+	}
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}

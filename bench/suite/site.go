@@ -90,6 +90,34 @@ func (s *site) connect(ctx context.Context) error {
 	return nil
 }
 
+// front is the address that a proxy can stand before, as the one way of a client to the server; else why none can.
+func (s *site) front() (addr, why string) {
+	o, err := s.option()
+	switch {
+	case err != nil:
+		return "", err.Error()
+	case o.TLSConfig != nil:
+		return "", "what goes over TLS"
+	case s.cluster || len(o.InitAddress) > 1:
+		return "", "several nodes"
+	case o.Sentinel.MasterSet != "":
+		return "", "a server that Sentinels tell of"
+	case o.DialCtxFn != nil:
+		return "", "a socket that is a file"
+	}
+	return o.InitAddress[0], ""
+}
+
+// by is the URL for a child that goes there by way of another address.
+func (s *site) by(addr string) (string, error) {
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return "", withoutURL(err)
+	}
+	u.Host = addr
+	return u.String(), nil
+}
+
 // option is how a client gets there.
 func (s *site) option() (rueidis.ClientOption, error) {
 	if s.private != nil {
@@ -127,10 +155,16 @@ func Redacted(address string) string {
 
 // announce announces so many streams to the service of that name, and returns their producer.
 func (s *site) announce(ctx context.Context, name string, streams int) (producer.Producer, error) {
-	p := s.producer(name)
-	s.used = append(s.used, lot{p, streams})
+	p := s.use(name, streams)
 	_, err := p.Announce(ctx, 0, streams)
 	return p, err
+}
+
+// use is the producer of a service whose streams are among the first so many, all of which is removed in the end.
+func (s *site) use(name string, streams int) producer.Producer {
+	p := s.producer(name)
+	s.used = append(s.used, lot{p, streams})
+	return p
 }
 
 // producer is that of the service of that name. Streams on somebody's server carry the name, since locks of the baseline

@@ -40,6 +40,14 @@ func (s *steps) done() {
 	}
 }
 
+// reach says that n steps are done, and what is going on.
+func (s *steps) reach(n int, what string) {
+	if s != nil {
+		s.tracker.SetValue(int64(n))
+		s.tracker.UpdateMessage(what)
+	}
+}
+
 // end may be called again.
 func (s *steps) end() {
 	if s == nil {

@@ -38,11 +38,14 @@ type WorkerOptions struct {
 	SessionTTL time.Duration // 0: the default
 	Journal    string        // path of the file in which it notes what it owns; empty: it notes nothing
 	Pages      int           // of the journal
+	Log        string        // path of the file that takes what it logs; empty: it goes where ours goes
 	MaxBatch   int           // leases a script; 0: the default
 	Tick       time.Duration // of the wheel; 0: the default
 	Workers    int           // handlers at a time; 0: the default
 	Churn      bool          // its handlers call Done at once
 	Told       bool          // its handlers note how long after an announcement they are told, and keep the stream
+	Work       time.Duration // how long it works on a stream before it ends it, on average; 0: it keeps all. Needs a journal
+	Seed       uint64        // of what it draws by lot
 }
 
 // snapshot is what a worker says of itself.
@@ -83,7 +86,10 @@ func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) e
 			return encode.Encode(snapshot{Error: err.Error()})
 		}
 		defer j.Close()
-		defer w.keep(j)()
+		defer w.keep(j, o.Work > 0)()
+		if o.Work > 0 {
+			w.jobs = newJobs(o.Work, o.Seed, j)
+		}
 	}
 	if o.Churn || o.Told {
 		w.cycles = newCycles(w.registry)
@@ -113,6 +119,7 @@ type worker struct {
 	disowned atomic.Int64
 	journal  *journal.Journal // nil: none is kept
 	cycles   *cycles          // nil: it keeps what it owns
+	jobs     *jobs            // likewise
 	ended    chan error
 }
 
@@ -126,6 +133,7 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 	w.engine, err = engine.Open(server, o.Service, engine.WithPartitions(o.Partitions),
 		engine.WithLeaseTTL(o.LeaseTTL), engine.WithSessionTTL(o.SessionTTL), engine.WithWorkers(o.Workers),
 		engine.WithPipeline(lease.Pipeline{MaxBatch: o.MaxBatch}), engine.WithWheel(wheel.Config{Tick: o.Tick}), engine.WithRegisterer(w.registry),
+		engine.WithRecovery(o.recovery()),
 		engine.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))))
 	if err != nil {
 		return err
@@ -142,6 +150,9 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 		}
 		if w.cycles != nil {
 			handler.Added = w.cycles.added
+		}
+		if w.jobs != nil {
+			handler.Added = w.jobs.added
 		}
 		w.ended <- w.engine.Run(ctx, handler)
 	}()

@@ -91,6 +91,7 @@ func command() *cli.Command {
 			failover,
 			scan,
 			churn,
+			soak,
 			pipeline,
 			contender,
 			look,
@@ -154,6 +155,8 @@ var worker = &cli.Command{
 		&cli.BoolFlag{Name: "churn"},
 		&cli.IntFlag{Name: "partitions"},
 		&cli.BoolFlag{Name: "told"},
+		&cli.DurationFlag{Name: "work"},
+		&cli.Uint64Flag{Name: "seed"},
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		// The parent tells when to end, by closing the input: an interrupt reaches both.
@@ -161,7 +164,7 @@ var worker = &cli.Command{
 			Addr: c.String("addr"), Service: c.String("service"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
 			Prefix: c.String("prefix"), Journal: c.String("journal"), Pages: c.Int("pages"), MaxBatch: c.Int("max-batch"), Tick: c.Duration("tick"),
 			Workers: c.Int("workers"), Churn: c.Bool("churn"),
-			Partitions: c.Int("partitions"), Told: c.Bool("told"),
+			Partitions: c.Int("partitions"), Told: c.Bool("told"), Work: c.Duration("work"), Seed: c.Uint64("seed"),
 		}, os.Stdin, os.Stdout)
 	},
 }

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/streamlease/streamlease/bench/suite"
+	"github.com/streamlease/streamlease/engine"
+)
+
+var soak = &cli.Command{
+	Name:  "soak",
+	Usage: "kill, stop, pause and cut off pods at random while streams come and go: two owners, streams lost, what is left on the server",
+	Flags: []cli.Flag{
+		&cli.DurationFlag{Name: "for", Value: 10 * time.Minute, Usage: "how long things happen to the pods"},
+		&cli.IntFlag{Name: "pods", Value: 4, Usage: "pods, each a process"},
+		&cli.IntFlag{Name: "streams", Value: 300, Usage: "announcements in play at a time, of twice as many streams"},
+		&cli.DurationFlag{Name: "lease-ttl", Value: 5 * time.Second, Usage: "TTL of a lease"},
+		&cli.DurationFlag{Name: "session-ttl", Value: 2 * time.Second, Usage: "TTL of a session; troubles last up to twice that, work on a stream lasts as long on average"},
+		&cli.Uint64Flag{Name: "seed", Usage: "of what happens when and to whom; 0: drawn, and told"},
+		redisFlag,
+		jsonFlag,
+	},
+	Action: func(ctx context.Context, c *cli.Command) error {
+		if err := positive(c, "streams"); err != nil {
+			return err
+		}
+		o := suite.SoakOptions{
+			URL: c.String("redis"), For: c.Duration("for"), Pods: c.Int("pods"), Streams: c.Int("streams"),
+			LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"), Seed: c.Uint64("seed"),
+		}
+		if o.Pods < 2 {
+			return fmt.Errorf("-pods: %d is not at least 2: where one is in trouble, others take over", o.Pods)
+		}
+		if err := between(c, "for", time.Second, 7*24*time.Hour); err != nil {
+			return err
+		}
+		if err := between(c, "lease-ttl", engine.MinTTL, engine.MaxTTL); err != nil {
+			return err
+		}
+		if err := between(c, "session-ttl", engine.MinTTL, o.LeaseTTL); err != nil {
+			return err
+		}
+		return suite.Soak(ctx, o, report(c))
+	},
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/bench/suite"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// keysOf are all that are on a server.
+func keysOf(t *testing.T, client rueidis.Client) []string {
+	t.Helper()
+	keys, err := client.Do(context.Background(), client.B().Keys().Pattern("*").Build()).AsStrSlice()
+	require.NoError(t, err)
+	return keys
+}
+
+// TestSoakHoldsWhatIsPromised, on somebody's server, which is left as it was.
+func TestSoakHoldsWhatIsPromised(t *testing.T) {
+	t.Parallel()
+	server := servers.New(t, servers.Password("geheim"))
+	s := results[suite.Soaked](t, "soak", "-for", "3s", "-pods", "3", "-streams", "60", "-session-ttl", "500ms", "-lease-ttl", "1s", "-seed", "11",
+		"-json", "-redis", "redis://:geheim@"+server.Addr())
+	require.EqualValues(t, 11, s.Seed)
+	require.Equal(t, 1, s.Rounds)
+	require.Empty(t, s.Spared)
+	troubles := 0
+	for _, n := range s.Struck {
+		troubles += n
+	}
+	require.GreaterOrEqual(t, troubles, 3)
+	require.Greater(t, s.Announced, 60)
+	require.GreaterOrEqual(t, s.Ownerships, s.Announced)
+	require.GreaterOrEqual(t, s.Done+s.Unknown, s.Announced)
+	require.LessOrEqual(t, s.Done+s.Unknown+s.Failed+s.HandedBack+s.Recovered, s.Ownerships)
+	require.Positive(t, s.Failed)
+	require.Positive(t, s.HandedBack)
+	require.LessOrEqual(t, s.Without.P50, s.Without.Max)
+	require.Zero(t, s.Lost)
+	require.Empty(t, s.Overlaps)
+	require.Zero(t, s.Left)
+	require.Empty(t, keysOf(t, server.Client(t)))
+}
+
+// TestSoakFailsWhenAnnouncementsAreLost: somebody deletes some. The journals stay, and it is said what to do again.
+func TestSoakFailsWhenAnnouncementsAreLost(t *testing.T) {
+	t.Parallel()
+	server := servers.New(t)
+	client := server.Client(t)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	temporary := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), self, "soak", "-for", "1s", "-pods", "2", "-streams", "40", "-session-ttl", "500ms", "-lease-ttl", "1s",
+		"-seed", "3", "-redis", "redis://"+server.Addr())
+	cmd.Env = append(os.Environ(), "BE_BENCH=1", "TMPDIR="+temporary)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	require.NoError(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for over := false; !over; {
+		for _, key := range keysOf(t, client) {
+			if strings.HasSuffix(key, "-soak-input") {
+				require.NoError(t, client.Do(t.Context(), client.B().Xtrim().Key(key).Maxlen().Threshold("0").Build()).Error())
+			}
+		}
+		select {
+		case err = <-ended:
+			over = true
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	require.Contains(t, out.String(), "goal MISSED  announcements that nobody was done with: ")
+	require.Contains(t, out.String(), "goal met     left on the server in the calm: 0")
+	match := regexp.MustCompile(`^bench: seed 3, round 1: what was promised did not hold; journals and logs are in (\S+)\n$`).FindStringSubmatch(said.String())
+	require.NotNil(t, match, said.String())
+	require.Equal(t, temporary, filepath.Dir(match[1]))
+	text, err := os.ReadFile(filepath.Join(match[1], "ownerships.txt"))
+	require.NoError(t, err)
+	require.Regexp(t, `^round-1-pod-\d-\d held "streamlease-bench-\w+-soak:user-\d+" under token \d+ .*: \w+\n`, string(text))
+	require.Empty(t, keysOf(t, client))
+}
+
+// TestInterruptedSoakLeavesNothing: pods may be stopped or cut off at that moment.
+func TestInterruptedSoakLeavesNothing(t *testing.T) {
+	t.Parallel()
+	server := servers.New(t)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	temporary := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), self, "soak", "-session-ttl", "1s", "-lease-ttl", "2s", "-redis", "redis://"+server.Addr())
+	cmd.Env = append(os.Environ(), "BE_BENCH=1", "TMPDIR="+temporary)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool {
+		again, err := filepath.Glob(filepath.Join(temporary, "*", "round-1-pod-*-2.journal"))
+		require.NoError(t, err)
+		return len(again) > 0
+	}, time.Minute, 5*time.Millisecond, "a pod that was killed or stopped is followed by another")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	var exit *exec.ExitError
+	require.ErrorAs(t, cmd.Wait(), &exit)
+	require.Equal(t, 1, exit.ExitCode())
+	require.Equal(t, "bench: interrupted; all that was started has ended\n", out.String())
+	left, err := os.ReadDir(temporary)
+	require.NoError(t, err)
+	require.Empty(t, left)
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+	for _, path := range lines {
+		line, _ := os.ReadFile(path) // a process that has ended has none
+		require.NotContains(t, string(line), temporary, "a pod, by the path of its journal")
+	}
+	client := server.Client(t)
+	require.Eventually(t, func() bool { return len(keysOf(t, client)) == 0 }, 30*time.Second, 10*time.Millisecond)
+}
+
+func TestSoakRefusesWhatMakesNoSense(t *testing.T) {
+	for _, args := range [][]string{
+		{"soak", "-pods", "1"},
+		{"soak", "-streams", "0"},
+		{"soak", "-for", "0s"},
+		{"soak", "-lease-ttl", "0s"},
+		{"soak", "-session-ttl", "100ms"},
+		{"soak", "-session-ttl", "6s"},
+		{"soak", "-redis", "redis://127.0.0.1:1"},
+	} {
+		out, err := bench(t, args...)
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit, "%v: %s", args, out)
+		require.Regexp(t, `^bench: .+\n$`, out, "%v", args)
+	}
+}

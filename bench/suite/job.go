@@ -1,0 +1,98 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/journal"
+)
+
+const (
+	failedShare   = 0.1 // of the streams that are worked on: they are failed
+	releasedShare = 0.1 // they are handed back
+	longestWork   = 5   // times the average
+	endPatience   = time.Minute
+)
+
+// jobs are the work of a worker that does not keep its streams. It works on all that it owns at a time, on each for a
+// while, and is done with it then, fails it or hands it back.
+type jobs struct {
+	work    time.Duration // on average
+	journal *journal.Journal
+
+	mu struct {
+		sync.Mutex
+		rnd *rand.Rand
+	}
+}
+
+func newJobs(work time.Duration, seed uint64, j *journal.Journal) *jobs {
+	w := &jobs{work: work, journal: j}
+	w.mu.rnd = rand.New(rand.NewPCG(seed, 0))
+	return w
+}
+
+// recovery has what is worked on come back soon and without end, so that whatever is left of it is left by a fault.
+func (o WorkerOptions) recovery() (c scan.Config) {
+	if o.Work > 0 {
+		c.MaxRetries, c.MaxCrashes = math.MaxInt, math.MaxInt
+		c.Interval = max(o.SessionTTL, scan.MinInterval)
+		c.RetryDelay, c.CrashDelay = o.Work/20, o.Work/20
+		c.MaxRetryDelay, c.MaxCrashDelay = o.Work/4, o.Work/4
+	}
+	return c
+}
+
+// lot says how a job ends, as a number below 1, and how long it takes: most of them less than the average.
+func (w *jobs) lot() (how float64, took time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.mu.rnd.Float64(), time.Duration(min(w.mu.rnd.ExpFloat64(), longestWork) * float64(w.work))
+}
+
+func (w *jobs) added(_ context.Context, n api.Notification) error {
+	if page := w.journal.Add(n.Lease); page != nil {
+		how, took := w.lot()
+		time.AfterFunc(took, func() { end(n.Lease, page, how) })
+	}
+	return nil
+}
+
+// end ends a job if the stream is still owned. The page says how before anybody else can own it.
+func end(l api.Lease, page *journal.Page, how float64) {
+	if !page.Extend(l) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), endPatience)
+	defer cancel()
+	switch {
+	case how < failedShare:
+		page.Is(journal.Failed)
+		_ = l.Fail(ctx, errors.New("by lot")) // what becomes of it is seen when it is owned again
+	case how < failedShare+releasedShare:
+		page.Is(journal.Given)
+		_ = l.Release(ctx)
+	default:
+		page.Is(journal.Ending)
+		page.Is(outcome(l.Done(ctx)))
+	}
+}
+
+// outcome is what Done came to. It is not known when no answer came, or none that tells.
+func outcome(err error) journal.State {
+	switch {
+	case err == nil:
+		return journal.Finished
+	case errors.Is(err, api.ErrOutcomeUnknown):
+		return journal.Ending
+	case errors.Is(err, api.ErrNotHeld), errors.Is(err, api.ErrLeaseLost):
+		return journal.Owned // it is handed out again
+	}
+	return journal.Ending
+}

@@ -1,0 +1,162 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/streamlease/streamlease/test/journal"
+	"github.com/streamlease/streamlease/test/proxy"
+	"github.com/streamlease/streamlease/test/trouble"
+)
+
+// place is where one pod runs after the other, behind a link of its own. It is what troubles strike. One goroutine uses
+// it; others may call journals and read troubles.
+type place struct {
+	ctx     context.Context // kills its pods
+	name    string
+	dir     string        // of journals and logs
+	options WorkerOptions // of its pods, the URL by way of the link
+	link    *proxy.Proxy  // nil: there is none
+	rnd     *rand.Rand
+	pod     *pod           // that runs, or ran last; nil: none did
+	struck  map[string]int // troubles, by name
+
+	troubles atomic.Int64 // of all names
+
+	mu  sync.Mutex
+	all []*pod
+}
+
+// newPlace has its pods go through a link, unless why says why they cannot.
+func newPlace(ctx context.Context, name, dir string, s *site, o WorkerOptions, rnd *rand.Rand) (p *place, err error) {
+	p = &place{ctx: ctx, name: name, dir: dir, options: o, rnd: rnd, struck: make(map[string]int)}
+	addr, why := s.front()
+	if why != "" {
+		p.options.URL = s.url
+		return p, nil
+	}
+	if p.link, err = proxy.Start(ctx, addr); err != nil {
+		return nil, err
+	}
+	if p.options.URL, err = s.by(p.link.Addr()); err != nil {
+		return nil, errors.Join(err, p.link.Stop())
+	}
+	return p, nil
+}
+
+// Start starts the next pod, when the one before that was asked to end has done so, and returns when it is ready.
+func (p *place) Start() error {
+	if p.pod != nil && !p.pod.ended {
+		if err := p.gone(); err != nil {
+			return err
+		}
+	}
+	o := p.options
+	run := fmt.Sprint(p.name, "-", len(p.all)+1)
+	o.Seed, o.Log = p.rnd.Uint64(), filepath.Join(p.dir, run+".log")
+	next, err := startPod(p.ctx, p.dir, run, o)
+	if err != nil {
+		return fmt.Errorf("%s: %w", run, err)
+	}
+	p.pod = next
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = append(p.all, next)
+	return nil
+}
+
+// Kill is an error if the pod had ended before, which nobody asked for.
+func (p *place) Kill() error {
+	_ = p.pod.end(true) // its state tells more
+	state := p.pod.cmd.ProcessState
+	if status, ok := state.Sys().(syscall.WaitStatus); p.ctx.Err() == nil && (!ok || status.Signal() != syscall.SIGKILL) {
+		return fmt.Errorf("%s ended by itself: %v", p.pod.journal.Party(), state)
+	}
+	return nil
+}
+
+// Stop has the pod hand everything back and end.
+func (p *place) Stop() error { return p.pod.in.Close() }
+
+// gone waits for the end of a pod that was asked to.
+func (p *place) gone() error {
+	p.pod.ended = true
+	late := time.AfterFunc(patience, func() { _ = p.pod.cmd.Process.Kill() })
+	defer late.Stop()
+	if err := p.pod.cmd.Wait(); err != nil {
+		return fmt.Errorf("%s did not end in good order: %w", p.pod.journal.Party(), err)
+	}
+	return nil
+}
+
+// end has the pod end in good order, and waits for that.
+func (p *place) end() error { return errors.Join(p.Stop(), p.gone()) }
+
+// Pause is SIGSTOP.
+func (p *place) Pause() error { return p.signal(syscall.SIGSTOP) }
+
+// Resume is SIGCONT.
+func (p *place) Resume() error { return p.signal(syscall.SIGCONT) }
+
+func (p *place) signal(s os.Signal) error {
+	if err := p.pod.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("%s: %w", p.pod.journal.Party(), err)
+	}
+	return nil
+}
+
+// Link is nil where none can be.
+func (p *place) Link() *proxy.Proxy { return p.link }
+
+// suffer has one trouble strike after the other until ctx ends; it returns in no trouble. Half of the troubles are over
+// before a session is, so that both kinds are seen.
+func (p *place) suffer(ctx context.Context) error {
+	session := float64(p.options.SessionTTL)
+	for pause(ctx, time.Duration(p.rnd.ExpFloat64()*session)) == nil {
+		all := trouble.Of(p)
+		what := all[p.rnd.IntN(len(all))]
+		heal, err := what.Strike(p, p.rnd)
+		if err != nil {
+			return err
+		}
+		p.struck[what.Name]++
+		p.troubles.Add(1)
+		_ = pause(ctx, time.Duration(2*p.rnd.Float64()*session)) // cut short, it ends by the condition
+		if err := heal(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// journals are those of all pods that ran here.
+func (p *place) journals() (all []*journal.Journal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, x := range p.all {
+		all = append(all, x.journal)
+	}
+	return all
+}
+
+// close ends what runs here, whatever state it is in, and then the link. Nobody reads the journals after that.
+func (p *place) close() (err error) {
+	for _, x := range p.all {
+		if !x.ended {
+			_ = x.end(true) // it may be gone
+		}
+		err = errors.Join(err, x.journal.Close())
+	}
+	if p.link != nil {
+		err = errors.Join(err, p.link.Stop())
+	}
+	return err
+}
