@@ -31,7 +31,7 @@ func TestBacklogGauges(t *testing.T) {
 		b = all[0]
 		for name, want := range map[string]int{"lag": b.Lag, "pending": b.Pending, "consumers": b.Consumers, "later": b.Later,
 			"dead_letters_kept": b.DeadLetters} {
-			if got, there := l.metric(name, "service="+liveService, "partition=0"); !there || got != float64(want) {
+			if got, there := l.metric(name, "service", liveService, "partition", "0"); !there || got != float64(want) {
 				return false
 			}
 		}

@@ -70,9 +70,9 @@ func TestExpiredOfOthers(t *testing.T) {
 				l.key("{user}:a }:lease: b"), l.key("last"))
 			l.until("both are told", func() bool { return len(l.toldOf(api.Expired)) == 2 })
 			require.ElementsMatch(t, []string{"{user}:a }:lease: b", "last"}, l.toldOf(api.Expired))
-			delivered, _ := l.metric("expired_total", "result=delivered")
+			delivered, _ := l.metric("expired_total", "result", "delivered")
 			require.EqualValues(t, 2, delivered)
-			require.NotContains(t, l.text(), "expiry notifications")
+			require.NotContains(t, l.log.String(), "expiry notifications")
 		})
 	}
 }
@@ -85,7 +85,7 @@ func TestExpiredOfOwnStreamsIsNotTold(t *testing.T) {
 	l.until("it is added", func() bool { return l.told(api.Added, "mine") == 1 })
 	l.do("PEXPIRE", l.key("mine"), "1")
 	l.until("the lease is gone", func() bool { return l.num("EXISTS", l.key("mine")) == 0 })
-	l.until("the report came", func() bool { n, _ := l.metric("expired_total", "result=own"); return n == 1 })
+	l.until("the report came", func() bool { n, _ := l.metric("expired_total", "result", "own"); return n == 1 })
 	l.hints.lost("lost")
 	l.expire(l.key("lost"), l.key("last"))
 	l.until("the last one is told", func() bool { return l.told(api.Expired, "last") == 1 })
@@ -103,7 +103,7 @@ func TestExpiredSetsFlagsOnlyWhereAllowed(t *testing.T) {
 	l := goLive(t, server, nil, WithExpired())
 	l.subscribed()
 	require.ElementsMatch(t, []rune("ls"), []rune(setting(l)))
-	require.Equal(t, 1, strings.Count(l.text(), "does not report expired keys"))
+	require.Equal(t, 1, strings.Count(l.log.String(), "does not report expired keys"))
 	require.NoError(t, l.Shutdown(context.Background()))
 
 	l = goLive(t, server, nil, WithExpired(), WithKeyspaceEvents())
@@ -111,7 +111,7 @@ func TestExpiredSetsFlagsOnlyWhereAllowed(t *testing.T) {
 	require.ElementsMatch(t, []rune("lsKEx"), []rune(setting(l)), "added to what is set")
 	l.expire(l.key("x"))
 	l.until("it is told", func() bool { return l.told(api.Expired, "x") == 1 })
-	require.NotContains(t, l.text(), "expiry notifications")
+	require.NotContains(t, l.log.String(), "expiry notifications")
 }
 
 // Access rules that refuse CONFIG keep nothing from working but the setting itself.
@@ -132,7 +132,7 @@ func TestExpiredWithoutConfig(t *testing.T) {
 			}
 			l.announce("s")
 			l.until("the rest works", func() bool { return l.told(api.Added, "s") == 1 })
-			require.Equal(t, 1, strings.Count(l.text(), "CONFIG is refused"))
+			require.Equal(t, 1, strings.Count(l.log.String(), "CONFIG is refused"))
 		})
 	}
 }
@@ -146,7 +146,7 @@ func TestExpiredSubscribesAgain(t *testing.T) {
 		l.until("it is told", func() bool { return l.told(api.Expired, "s"+strconv.Itoa(n)) == 1 })
 		require.Equal(t, 1, l.num("CLIENT", "KILL", "TYPE", "pubsub"))
 		l.until("it is noticed", func() bool {
-			made, _ := l.metric("expired_subscriptions_total", "result=made")
+			made, _ := l.metric("expired_subscriptions_total", "result", "made")
 			return made == float64(n+2)
 		})
 	}
@@ -168,8 +168,8 @@ func TestExpiredIsDroppedWhenHandlersAreBehind(t *testing.T) {
 		l.expire(l.key(fmt.Sprintf("s%d", i)))
 	}
 	l.until("all reports came", func() bool {
-		delivered, _ := l.metric("expired_total", "result=delivered")
-		dropped, _ := l.metric("expired_total", "result=dropped")
+		delivered, _ := l.metric("expired_total", "result", "delivered")
+		dropped, _ := l.metric("expired_total", "result", "dropped")
 		return delivered == 10 && dropped == n-10
 	})
 	l.announce("s")

@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/test/servers"
+	"github.com/streamlease/streamlease/test/telemetry"
 )
 
 // live is an engine that runs on a real server, and what it was told.
@@ -26,9 +25,9 @@ type live struct {
 	client   rueidis.Client
 	registry *prometheus.Registry
 	ended    chan error
+	log      telemetry.Log
 
 	mu   sync.Mutex
-	log  bytes.Buffer
 	seen map[string]int // "<kind> <stream>"
 }
 
@@ -44,7 +43,7 @@ func goLiveWith(t *testing.T, server *servers.Server, opt rueidis.ClientOption, 
 	t.Helper()
 	l := &live{t: t, server: server, client: server.Client(t), registry: prometheus.NewRegistry(),
 		ended: make(chan error, 1), seen: make(map[string]int)}
-	base := []Option{WithRegisterer(l.registry), WithLogger(slog.New(slog.NewTextHandler(l, nil)))}
+	base := []Option{WithRegisterer(l.registry), WithLogger(l.log.Logger())}
 	var err error
 	l.Engine, err = Open(opt, liveService, append(base, opts...)...)
 	require.NoError(t, err)
@@ -63,24 +62,11 @@ func goLiveWith(t *testing.T, server *servers.Server, opt rueidis.ClientOption, 
 		_ = l.Shutdown(context.Background())
 		<-l.ended
 		if t.Failed() {
-			t.Logf("log:\n%s", l.text())
+			t.Logf("log:\n%s", l.log.String())
 		}
 	})
 	l.until("the engine is ready", func() bool { return l.Ready(context.Background()) == nil })
 	return l
-}
-
-// Write takes the log.
-func (l *live) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.log.Write(p)
-}
-
-func (l *live) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.log.String()
 }
 
 // told is how often a notification of a kind came about a stream.
@@ -129,31 +115,10 @@ func (l *live) announce(stream string) {
 	l.do("XADD", l.layout.Keys(l.layout.Of(stream)).Input, "*", "lbs-input", `{"DataStreamName":`+strconv.Quote(stream)+`}`)
 }
 
-// metric is the sum of a metric over all its labels but those given as name=value.
+// metric is the sum of a metric over all series with these labels, given as name, value, …
 func (l *live) metric(name string, labels ...string) (sum float64, there bool) {
 	l.t.Helper()
-	families, err := l.registry.Gather()
-	require.NoError(l.t, err)
-	for _, family := range families {
-		if family.GetName() != "streamlease_"+name {
-			continue
-		}
-		for _, m := range family.GetMetric() {
-			has := 0
-			for _, pair := range m.GetLabel() {
-				for _, want := range labels {
-					if pair.GetName()+"="+pair.GetValue() == want {
-						has++
-					}
-				}
-			}
-			if has == len(labels) {
-				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
-				there = true
-			}
-		}
-	}
-	return sum, there
+	return telemetry.Sum(l.t, l.registry, name, labels...)
 }
 
 // looked waits until a partition was looked at as a whole for the first time.

@@ -32,7 +32,7 @@ func TestHandlerThatNeverReturns(t *testing.T) {
 	w.announce("s-0")
 	until(t, "s-0 is superseded", func() bool { return p.toldOf("s-0", api.Superseded) == 1 })
 	require.Zero(t, p.toldOf("stuck", api.Superseded))
-	until(t, "the log says who blocks", func() bool { return containsAll(p.log.text(), "handlers block workers", "stuck") })
+	until(t, "the log says who blocks", func() bool { return containsAll(p.log.String(), "handlers block workers", "stuck") })
 	l := p.lease("stuck", 1)
 	require.Positive(t, l.Remaining(), "it is renewed")
 	w.stateIs(state{Input: 503, Pending: 503, Leases: 501, Sessions: 1, Consumers: 1})

@@ -1,9 +1,7 @@
 package behave_test
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"maps"
 	"sync"
 	"testing"
@@ -14,6 +12,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/overlap"
+	"github.com/streamlease/streamlease/test/telemetry"
 )
 
 // party is an engine and the journal of what it told.
@@ -23,7 +22,7 @@ type party struct {
 	registry *prometheus.Registry
 	recorder *overlap.Recorder
 	ran      chan error // what Run returned
-	log      logBuffer
+	log      telemetry.Log
 
 	mu      sync.Mutex
 	on      api.Handler // what the test does beside keeping the journal; nil: nothing
@@ -43,7 +42,7 @@ func (w *world) party(name string, on api.Handler, opts ...engine.Option) *party
 	w.t.Helper()
 	p := &party{w: w, on: on, ran: make(chan error, 1), registry: prometheus.NewRegistry(),
 		recorder: overlap.NewRecorder(name, w.clock), counts: make(map[api.Kind]int), streams: make(map[string]*story)}
-	logger := slog.New(slog.NewTextHandler(&p.log, nil))
+	logger := p.log.Logger()
 	base := []engine.Option{engine.WithConsumerID(name), engine.WithLogger(logger), engine.WithRegisterer(p.registry),
 		engine.WithPartitions(w.layout.Partitions())}
 	var err error
@@ -54,7 +53,7 @@ func (w *world) party(name string, on api.Handler, opts ...engine.Option) *party
 		defer cancel()
 		_ = p.engine.Shutdown(ctx)
 		if w.t.Failed() {
-			w.t.Logf("log of %s:\n%s", name, p.log.text())
+			w.t.Logf("log of %s:\n%s", name, p.log.String())
 		}
 	})
 	return p
@@ -173,47 +172,9 @@ func (p *party) metric(name string, labels ...string) float64 {
 	return metric(p.w.t, p.registry, name, labels...)
 }
 
-func metric(t testing.TB, registry *prometheus.Registry, name string, labels ...string) (sum float64) {
+func metric(t testing.TB, registry *prometheus.Registry, name string, labels ...string) float64 {
 	t.Helper()
-	families, err := registry.Gather()
-	require.NoError(t, err)
-	for _, f := range families {
-		if f.GetName() != "streamlease_"+name {
-			continue
-		}
-	next:
-		for _, m := range f.GetMetric() {
-			have := make(map[string]string)
-			for _, l := range m.GetLabel() {
-				have[l.GetName()] = l.GetValue()
-			}
-			for i := 0; i < len(labels); i += 2 {
-				if have[labels[i]] != labels[i+1] {
-					continue next
-				}
-			}
-			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
-		}
-		return sum
-	}
-	require.FailNow(t, "there is no metric "+name)
-	return 0
-}
-
-// logBuffer keeps what an engine logged, for tests that fail.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) text() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	sum, there := telemetry.Sum(t, registry, name, labels...)
+	require.True(t, there, "there is a metric %s %v", name, labels)
+	return sum
 }

@@ -241,7 +241,7 @@ func TestShutdownWhileRedisNeverAnswered(t *testing.T) {
 	a := w.party("a", nil)
 	w.kill(t)
 	go func() { a.ran <- a.engine.Run(context.Background(), a) }()
-	until(t, "it waits for Redis", func() bool { return strings.Contains(a.log.text(), "Redis does not answer") })
+	until(t, "it waits for Redis", func() bool { return strings.Contains(a.log.String(), "Redis does not answer") })
 	require.ErrorIs(t, a.engine.Ready(context.Background()), api.ErrNotReady)
 	require.ErrorIs(t, a.engine.Run(context.Background(), a), api.ErrStarted)
 	require.NoError(t, a.shutdown())

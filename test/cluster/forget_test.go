@@ -125,7 +125,7 @@ func TestFailoverLosesWrites(t *testing.T) {
 	for _, p := range w.all {
 		require.Empty(t, w.in(p.lost(), others))
 	}
-	require.Positive(t, a.metric(t, "streamlease_renewals_total", "result", "missing")+b.metric(t, "streamlease_renewals_total", "result", "missing"))
+	require.Positive(t, a.metric(t, "renewals_total", "result", "missing")+b.metric(t, "renewals_total", "result", "missing"))
 	w.awaitOwned(finished...)
 	t.Logf("%d streams that were done owned again after %v", len(finished), time.Since(began).Round(time.Millisecond))
 	// What Redis has forgotten altogether is for its producers to announce again.

@@ -96,7 +96,7 @@ func TestSlotMoves(t *testing.T) {
 	for _, p := range w.all {
 		require.Empty(t, p.lost(), "what %s was told it does not own any more", p.name)
 		require.Zero(t, p.heard(api.EventSessionLost), p.name)
-		require.Zero(t, p.metric(t, "streamlease_disowned_total"))
+		require.Zero(t, p.metric(t, "disowned_total"))
 	}
 	for _, p := range []*party{a, b} {
 		t.Logf("%s: %v remained at least of leases in the slot, of %v with renewals on time", p.name,

@@ -1,20 +1,16 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"log/slog"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
@@ -22,6 +18,7 @@ import (
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/test/overlap"
+	"github.com/streamlease/streamlease/test/telemetry"
 )
 
 // party is an engine that keeps what it is given, and what it believed of itself.
@@ -30,7 +27,7 @@ type party struct {
 	engine   *engine.Engine
 	recorder *overlap.Recorder
 	registry *prometheus.Registry
-	log      *logBuffer
+	log      *telemetry.Log
 	cut      *cut
 	end      func()
 
@@ -125,7 +122,7 @@ func (w *world) joinOn(name string, client rueidis.Client, opts ...engine.Option
 
 func (w *world) newParty(name string) *party {
 	return &party{
-		name: name, recorder: overlap.NewRecorder(name, w.clock), registry: prometheus.NewRegistry(), log: &logBuffer{}, cut: &cut{},
+		name: name, recorder: overlap.NewRecorder(name, w.clock), registry: prometheus.NewRegistry(), log: &telemetry.Log{}, cut: &cut{},
 		leases: make(map[api.Lease]struct{}), added: make(map[string]int), disowned: make(map[string][]error),
 	}
 }
@@ -133,7 +130,7 @@ func (w *world) newParty(name string) *party {
 func (p *party) options(more []engine.Option) []engine.Option {
 	return append([]engine.Option{
 		engine.WithConsumerID(p.name), engine.WithPartitions(partitions), engine.WithRegisterer(p.registry),
-		engine.WithLogger(slog.New(slog.NewTextHandler(p.log, nil))),
+		engine.WithLogger(p.log.Logger()),
 		engine.WithEvents(func(e api.Event) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -280,23 +277,10 @@ func (p *party) lost() (out []string) {
 	return out
 }
 
-// metric is the sum of a counter over all series that have this label, where one is given as name and value.
-func (p *party) metric(t testing.TB, name string, label ...string) (sum float64) {
+// metric is the sum of a metric over all series with these labels, given as name, value, …
+func (p *party) metric(t testing.TB, name string, labels ...string) float64 {
 	t.Helper()
-	families, err := p.registry.Gather()
-	require.NoError(t, err)
-	for _, family := range families {
-		if family.GetName() != name {
-			continue
-		}
-		for _, m := range family.GetMetric() {
-			if len(label) == 0 || slices.ContainsFunc(m.GetLabel(), func(pair *dto.LabelPair) bool {
-				return pair.GetName() == label[0] && pair.GetValue() == label[1]
-			}) {
-				sum += m.GetCounter().GetValue()
-			}
-		}
-	}
+	sum, _ := telemetry.Sum(t, p.registry, name, labels...)
 	return sum
 }
 
@@ -314,22 +298,4 @@ func (p *party) heard(kind api.EventKind) (n int) {
 	return n
 }
 
-func (p *party) logged(text string) bool { return strings.Contains(p.log.String(), text) }
-
-// logBuffer is what a party logged.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
+func (p *party) logged(text string) bool { return p.log.Has(text) }

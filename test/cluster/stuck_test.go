@@ -129,11 +129,11 @@ func TestResetTopology(t *testing.T) {
 	all := names(0, 100)
 	w.announce(all...)
 	w.awaitOwned(all...)
-	renewals := p.metric(t, "streamlease_renewals_total", "result", "kept")
+	renewals := p.metric(t, "renewals_total", "result", "kept")
 	p.engine.ResetTopology()
 	w.eventually(func() bool { return p.heard(api.EventTopologyChanged) == 1 }, "a look at all")
 	w.eventually(func() bool {
-		return p.metric(t, "streamlease_renewals_total", "result", "kept") >= renewals+float64(len(all))
+		return p.metric(t, "renewals_total", "result", "kept") >= renewals+float64(len(all))
 	},
 		"all leases to be renewed, long before their time")
 	w.finish()

@@ -1,10 +1,7 @@
 package faults
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +11,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/overlap"
+	"github.com/streamlease/streamlease/test/telemetry"
 )
 
 // shortTTL is of leases and sessions where a test is about their end.
@@ -25,7 +23,7 @@ type party struct {
 	engine   *engine.Engine
 	recorder *overlap.Recorder
 	stop     func() error // what Run returned
-	log      *logBuffer
+	log      *telemetry.Log
 
 	mu       sync.Mutex
 	leases   map[api.Lease]struct{} // not known to have ended
@@ -55,7 +53,7 @@ func (w *world) join(name string, opt rueidis.ClientOption, opts ...engine.Optio
 
 func (w *world) newParty(name string) *party {
 	return &party{
-		name: name, recorder: overlap.NewRecorder(name, w.clock), log: &logBuffer{},
+		name: name, recorder: overlap.NewRecorder(name, w.clock), log: &telemetry.Log{},
 		leases: make(map[api.Lease]struct{}), disowned: make(map[api.Lease]told), ended: make(chan struct{}),
 	}
 }
@@ -63,7 +61,7 @@ func (w *world) newParty(name string) *party {
 func (p *party) options(more []engine.Option) []engine.Option {
 	return append([]engine.Option{
 		engine.WithConsumerID(p.name), engine.WithLeaseTTL(shortTTL), engine.WithSessionTTL(shortTTL),
-		engine.WithLogger(slog.New(slog.NewTextHandler(p.log, nil))),
+		engine.WithLogger(p.log.Logger()),
 		engine.WithEvents(func(e api.Event) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -171,27 +169,9 @@ func (p *party) heard(kind api.EventKind) bool {
 }
 
 // logged says whether the log has a text.
-func (p *party) logged(text string) bool { return strings.Contains(p.log.String(), text) }
+func (p *party) logged(text string) bool { return p.log.Has(text) }
 
 func (p *party) ready() error { return p.engine.Ready(context.Background()) }
-
-// logBuffer is what a party logged.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 func withTTL(ttl time.Duration) []engine.Option {
 	return []engine.Option{engine.WithLeaseTTL(ttl), engine.WithSessionTTL(ttl)}

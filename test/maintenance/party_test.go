@@ -3,7 +3,6 @@ package maintenance
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/overlap"
+	"github.com/streamlease/streamlease/test/telemetry"
 )
 
 const (
@@ -28,22 +28,11 @@ type party struct {
 	*engine.Engine
 	t        *testing.T
 	recorder *overlap.Recorder
-	log      lockedBuilder
+	log      telemetry.Log
 
 	mu       sync.Mutex
 	disowned int
 	events   []api.Event
-}
-
-type lockedBuilder struct {
-	sync.Mutex
-	strings.Builder
-}
-
-func (b *lockedBuilder) Write(p []byte) (int, error) {
-	b.Lock()
-	defer b.Unlock()
-	return b.Builder.Write(p)
 }
 
 // join starts an engine, and stops it at the end of the test.
@@ -52,7 +41,7 @@ func join(t *testing.T, name, service, addr string, clock overlap.Clock, opts ..
 	p := &party{t: t, recorder: overlap.NewRecorder(name, clock)}
 	all := append([]engine.Option{
 		engine.WithConsumerID(name), engine.WithSessionTTL(sessionTTL), engine.WithLeaseTTL(leaseTTL),
-		engine.WithLogger(slog.New(slog.NewTextHandler(&p.log, nil))),
+		engine.WithLogger(p.log.Logger()),
 		engine.WithEvents(func(e api.Event) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -73,8 +62,6 @@ func join(t *testing.T, name, service, addr string, clock overlap.Clock, opts ..
 		_ = p.Shutdown(hurry)
 		group.Wait()
 		if t.Failed() {
-			p.log.Lock()
-			defer p.log.Unlock()
 			t.Logf("log of %s:\n%s", name, p.log.String())
 		}
 	})
@@ -134,8 +121,6 @@ func (p *party) least() (least time.Duration) {
 }
 
 func (p *party) logged(text string) bool {
-	p.log.Lock()
-	defer p.log.Unlock()
 	return strings.Contains(p.log.String(), text)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/telemetry"
 )
 
 // The library that this one follows has eight faults, each of which was reproduced there. Here is a test for each, named
@@ -234,14 +235,14 @@ func TestLegacy8OneRecoversAndNobodyElseIsTold(t *testing.T) {
 	for i := range 4 {
 		w.party(fmt.Sprint("p-", i), nil)
 	}
-	series := a.series()
+	series := telemetry.Series(t, a.registry)
 	for _, p := range w.parties[1:] {
 		p.engine.SetMaxStreams(1)
 	}
 	w.add(upTo(4)...)
 	w.add(upTo(streams)...)
 	w.until("all is owned", func() bool { return w.heldByAll() >= streams })
-	require.Less(t, a.series()-series, streams/10, "no series per stream")
+	require.Less(t, telemetry.Series(t, a.registry)-series, streams/10, "no series per stream")
 	for _, p := range w.parties[1:] {
 		p.engine.SetMaxStreams(0)
 	}
@@ -270,17 +271,6 @@ func (w *world) addedByAll() (n int) {
 			n += times
 		}
 		p.mu.Unlock()
-	}
-	return n
-}
-
-// series is how many there are.
-func (p *party) series() (n int) {
-	p.w.t.Helper()
-	families, err := p.registry.Gather()
-	require.NoError(p.w.t, err)
-	for _, f := range families {
-		n += len(f.GetMetric())
 	}
 	return n
 }

@@ -1,9 +1,7 @@
 package recovery
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"path/filepath"
 	"sync"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/journal"
+	"github.com/streamlease/streamlease/test/telemetry"
 )
 
 // party is an engine in the process of the test.
@@ -24,7 +23,7 @@ type party struct {
 	engine   *engine.Engine
 	registry *prometheus.Registry
 	journal  *journal.Journal
-	log      logBuffer
+	log      telemetry.Log
 	ended    chan struct{} // closed when Run has returned
 	err      error
 	cancel   context.CancelFunc
@@ -56,7 +55,7 @@ func (w *world) launch(opt rueidis.ClientOption, name string, on func(*party, ap
 	p.journal, err = journal.Open(filepath.Join(w.dir, name+".journal"), name, prefix, 100_000)
 	require.NoError(w.t, err)
 	base := []engine.Option{engine.WithConsumerID(name), engine.WithRegisterer(p.registry),
-		engine.WithLogger(slog.New(slog.NewTextHandler(&p.log, nil)))}
+		engine.WithLogger(p.log.Logger())}
 	p.engine, err = engine.Open(opt, service, append(base, opts...)...)
 	require.NoError(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -84,7 +83,7 @@ func (w *world) launch(opt rueidis.ClientOption, name string, on func(*party, ap
 		p.drop()
 		<-looked
 		if w.t.Failed() {
-			w.t.Logf("log of %s:\n%s", name, p.log.text())
+			w.t.Logf("log of %s:\n%s", name, p.log.String())
 		}
 		require.NoError(w.t, p.journal.Close())
 	})
@@ -167,47 +166,8 @@ func ends(p *party, n api.Notification) error {
 
 // metric is the sum of all series of a name whose labels have these values, given as name, value, …; of a histogram it is
 // the count.
-func (p *party) metric(name string, labels ...string) (sum float64) {
+func (p *party) metric(name string, labels ...string) float64 {
 	p.w.t.Helper()
-	families, err := p.registry.Gather()
-	require.NoError(p.w.t, err)
-	for _, f := range families {
-		if f.GetName() != "streamlease_"+name {
-			continue
-		}
-	next:
-		for _, m := range f.GetMetric() {
-			have := make(map[string]string)
-			for _, l := range m.GetLabel() {
-				have[l.GetName()] = l.GetValue()
-			}
-			for i := 0; i < len(labels); i += 2 {
-				if have[labels[i]] != labels[i+1] {
-					continue next
-				}
-			}
-			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
-		}
-		return sum
-	}
-	require.FailNow(p.w.t, "there is no metric "+name)
-	return 0
-}
-
-// logBuffer keeps what an engine logged, for tests that fail.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) text() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	sum, _ := telemetry.Sum(p.w.t, p.registry, name, labels...)
+	return sum
 }
