@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/virtual"
 )
 
 func TestCourierStopsUnusedAndTwice(t *testing.T) {
@@ -35,7 +36,7 @@ func TestCourierStopsUnusedAndTwice(t *testing.T) {
 // Handlers that hang must not hold up a stop whose context ends; what they end with is told still, and the workers
 // end with them though nobody calls stop again.
 func TestCourierStopDoesNotWaitForeverForHandlers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var log courierLog
 		release := make(chan struct{})
 		dones := make(chan func(error), 1)
@@ -96,7 +97,7 @@ func TestCourierStopDoesNotWaitForeverForHandlers(t *testing.T) {
 }
 
 func TestCourierStopEndsWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		c, err := newCourier(courierConfig{Workers: 1, Deliver: func(_ api.Notification, done func(error)) {
 			time.Sleep(time.Second)
 			done(nil)

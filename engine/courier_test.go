@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/virtual"
 )
 
 // courierLeakCheck fails the test if goroutines that it started are left at its end.
@@ -68,7 +69,7 @@ func TestCourierRefusesAConfigThatCannotWork(t *testing.T) {
 }
 
 func TestCourierRunsDifferentStreamsInParallelOnAtMostWorkers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		const workers, streams = 3, 10
 		before := runtime.NumGoroutine()
 		var now, most atomic.Int32
@@ -99,7 +100,7 @@ func TestCourierRunsDifferentStreamsInParallelOnAtMostWorkers(t *testing.T) {
 }
 
 func TestCourierTakesStreamsInTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var log courierLog
 		release := make(chan struct{})
 		c := courierFor(t, courierConfig{Workers: 1, Deliver: func(n api.Notification, done func(error)) {
@@ -120,7 +121,7 @@ func TestCourierTakesStreamsInTurn(t *testing.T) {
 }
 
 func TestCourierHoldsAStreamUntilDoneIsCalledLater(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var log courierLog
 		dones := make(chan func(error), 10)
 		c := courierFor(t, courierConfig{
@@ -161,7 +162,7 @@ func TestCourierHoldsAStreamUntilDoneIsCalledLater(t *testing.T) {
 // done may come from another goroutine while Deliver still runs. The stream must not start its next one before both
 // are through.
 func TestCourierWaitsForDeliverToReturnAfterDone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var log courierLog
 		c := courierFor(t, courierConfig{
 			Workers: 2,
@@ -184,7 +185,7 @@ func TestCourierWaitsForDeliverToReturnAfterDone(t *testing.T) {
 }
 
 func TestCourierIgnoresDoneCalledAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var log courierLog
 		dones := make(chan func(error), 10)
 		c := courierFor(t, courierConfig{
@@ -226,7 +227,7 @@ func TestCourierIgnoresDoneCalledAgain(t *testing.T) {
 }
 
 func TestCourierTurnsAPanicIntoAnError(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		cause := errors.New("cause")
 		var got []error
 		var left func(error)
@@ -301,7 +302,7 @@ func TestCourierOutlivesHandlersThatEndTheirGoroutine(t *testing.T) {
 }
 
 func TestCourierCallbacksMayPost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var log courierLog
 		var c *courier
 		c = courierFor(t, courierConfig{
@@ -341,7 +342,7 @@ func TestCourierCallbacksMayPost(t *testing.T) {
 }
 
 func TestCourierTellsWhoBlocks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		dones := make(chan func(error), 10)
 		c := courierFor(t, courierConfig{Workers: 2, Deliver: func(n api.Notification, done func(error)) {
@@ -377,7 +378,7 @@ func TestCourierTellsWhoBlocks(t *testing.T) {
 }
 
 func TestCourierWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		c := courierFor(t, courierConfig{Workers: 1, Deliver: func(_ api.Notification, done func(error)) {
 			time.Sleep(time.Minute)
 			done(nil)
@@ -404,7 +405,7 @@ func TestCourierWaits(t *testing.T) {
 // 100,000 streams that had something and have nothing must leave nothing here: no mailbox, no room in the map, and
 // after a while no worker.
 func TestCourierKeepsNothingForIdleStreams(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		const workers, streams = 8, 100_000
 		c := courierFor(t, courierConfig{Workers: workers, Deliver: func(_ api.Notification, done func(error)) {
 			time.Sleep(time.Millisecond)

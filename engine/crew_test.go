@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/virtual"
 )
 
 // oneLane is that of partitions which are all on one server.
@@ -24,7 +25,7 @@ func crewFor(t *testing.T, partitions, limit int, run func(context.Context, int)
 }
 
 func TestCrewNeverRunsAPartitionTwiceAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var running [3]atomic.Int32
 		var runs [3]atomic.Int32
 		c := crewFor(t, 3, 8, func(_ context.Context, p int) time.Duration {
@@ -56,7 +57,7 @@ func TestCrewNeverRunsAPartitionTwiceAtOnce(t *testing.T) {
 
 // Whatever wakes a partition while its work runs is not lost: it runs again.
 func TestCrewRunsAgainWhenWokenWhileRunning(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var seen, want atomic.Int32
 		c := crewFor(t, 1, 1, func(context.Context, int) time.Duration {
 			seen.Store(want.Load())
@@ -74,7 +75,7 @@ func TestCrewRunsAgainWhenWokenWhileRunning(t *testing.T) {
 }
 
 func TestCrewDelays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		began := time.Now()
 		var at []time.Duration
 		after := []time.Duration{3 * time.Second, 0, 5 * time.Second, time.Minute, nothingMore, nothingMore}
@@ -92,7 +93,7 @@ func TestCrewDelays(t *testing.T) {
 
 // One partition that hangs keeps one goroutine busy and no other partition waiting.
 func TestCrewGoesOnBesideAHungPartition(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var runs atomic.Int32
 		c := crewFor(t, 10, 2, func(ctx context.Context, p int) time.Duration {
 			if p == 0 {
@@ -113,7 +114,7 @@ func TestCrewGoesOnBesideAHungPartition(t *testing.T) {
 // A master that hangs, with more partitions on it than may be asked at once, keeps its own goroutines busy and holds up no
 // partition of another; one that goes to another master goes on there.
 func TestCrewKeepsMastersApart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		const partitions, limit = 12, 2
 		var away [partitions]atomic.Bool // not on the master that hangs
 		var runs [partitions]atomic.Int32
@@ -159,7 +160,7 @@ func TestCrewKeepsMastersApart(t *testing.T) {
 }
 
 func TestCrewStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var runs atomic.Int32
 		c := newCrew(context.Background(), 4, 2, oneLane, func(ctx context.Context, p int) time.Duration {
 			runs.Add(1)
@@ -185,7 +186,7 @@ func TestCrewStop(t *testing.T) {
 
 // rest waits for what runs, and not for ever.
 func TestCrewRest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		c := crewFor(t, 2, 2, func(_ context.Context, p int) time.Duration {
 			time.Sleep(time.Duration(p+1) * time.Second)
 			return nothingMore

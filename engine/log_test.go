@@ -8,12 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/virtual"
 )
 
 // logLines is a log and what was written to it since the last call of lines.
@@ -55,7 +55,7 @@ func (l *logLines) lines() []string {
 }
 
 func TestQuietSumsUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
 		log.warn("reading fails", 1, "partition", 3)
 		require.Equal(t, []string{`level=WARN msg="reading fails" partition=3`}, log.lines(), "the first at once")
@@ -91,7 +91,7 @@ func TestQuietSumsUp(t *testing.T) {
 }
 
 func TestQuietAfterAPeriodOfNothingIsAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
 		log.warn("a", 1)
 		time.Sleep(logPeriod)
@@ -103,7 +103,7 @@ func TestQuietAfterAPeriodOfNothingIsAtOnce(t *testing.T) {
 }
 
 func TestQuietKeepsMessagesApart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
 		for range 3 {
 			log.warn("b", 1)
@@ -119,7 +119,7 @@ func TestQuietKeepsMessagesApart(t *testing.T) {
 }
 
 func TestQuietEvents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
 		log.event(api.EventSessionLost, 2, errors.New("no beat"), "7 streams disowned")
 		log.event(api.EventDrainStarted, api.NoPartition, nil, "")
@@ -171,7 +171,7 @@ func TestQuietLeavesArgumentsAlone(t *testing.T) {
 
 // However many tell the same at once, one line comes out and no count is lost.
 func TestQuietConcurrently(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
 		var wg sync.WaitGroup
 		for range 8 {

@@ -18,6 +18,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/virtual"
 )
 
 // world is a fakeServer and the engines on it, in a bubble of virtual time. It holds G1 against every lease that the
@@ -60,7 +61,7 @@ type told struct {
 // bubble runs a test in virtual time, with that many partitions.
 func bubble(t *testing.T, partitions int, f func(t *testing.T, w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		layout, err := cluster.NewLayout("svc", partitions)
 		require.NoError(t, err)
 		w := &world{t: t, layout: layout, server: newFakeServer(layout)}

@@ -5,13 +5,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/virtual"
 )
 
 func TestDeadlineOnceFoundPastStaysPast(t *testing.T) {
@@ -115,7 +115,7 @@ func TestDeadlineToldPastIsNeverExtendedByAnother(t *testing.T) {
 }
 
 func TestClockCountsOnTheMonotonicAxis(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		c := NewClock()
 		require.EqualValues(t, 1, c.Now(), "0 means past, so the axis begins above it")
 		begin := time.Now()
@@ -127,7 +127,7 @@ func TestClockCountsOnTheMonotonicAxis(t *testing.T) {
 }
 
 func TestSessionEndsForGood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		c := NewClock()
 		s := NewSession(t.Context(), c, 3, alice, c.Now(), 8*time.Second)
 		require.Equal(t, 3, s.Partition())

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/virtual"
 )
 
 // notary notes the endings that it is to carry out; the test settles them.
@@ -65,7 +66,7 @@ func TestLeaseTellsWhatItIs(t *testing.T) {
 }
 
 func TestLeaseIsHeldUntilTheEarlierDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		l, _ := held(t)
 		require.Equal(t, 10*time.Second, l.Remaining(), "the session's")
 		require.True(t, l.Session().Extend(l.session.clock.Now(), time.Minute))
@@ -83,7 +84,7 @@ func TestLeaseIsHeldUntilTheEarlierDeadline(t *testing.T) {
 
 // A pause of the whole process: nothing ran, no timer fired, and the first look is right.
 func TestContextErrIsExactAtTheDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		l, n := held(t)
 		ctx := l.Context()
 		require.Same(t, ctx.(*leaseContext), l.Context().(*leaseContext))
@@ -105,7 +106,7 @@ func TestContextErrIsExactAtTheDeadline(t *testing.T) {
 }
 
 func TestContextCauseAloneFindsTheDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		l, _ := held(t)
 		ctx := l.Context()
 		time.Sleep(time.Minute)
@@ -199,7 +200,7 @@ func TestContextMadeWhileTheLeaseEnds(t *testing.T) {
 
 // Ownership ends on the call, before anything is sent.
 func TestRule03OwnershipEndsBeforeTheEndingIsSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		l, n := held(t)
 		ctx := l.Context()
 		done := make(chan error, 1)
@@ -263,7 +264,7 @@ func TestEndingsAfterLoss(t *testing.T) {
 }
 
 func TestEndingsAfterTheDeadlineAreLosses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		l, n := held(t)
 		time.Sleep(10 * time.Second)
 		require.ErrorIs(t, l.Done(t.Context()), api.ErrLeaseLost)
@@ -293,7 +294,7 @@ func TestDoneWithTheLeasesOwnContext(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual.Test(t, func(t *testing.T) {
 				l, _ := held(t)
 				ctx, cancel := derive(l.Context())
 				defer cancel()
@@ -310,7 +311,7 @@ func TestDoneWithTheLeasesOwnContext(t *testing.T) {
 }
 
 func TestDoneWithADeadlineInTheLeasesOwnContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		l, _ := held(t)
 		ctx, cancel := context.WithTimeout(l.Context(), 3*time.Second)
 		defer cancel()
@@ -321,7 +322,7 @@ func TestDoneWithADeadlineInTheLeasesOwnContext(t *testing.T) {
 }
 
 func TestDoneWithTheContextOfAnotherLease(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		l, _ := held(t)
 		other, _ := held(t)
 		require.ErrorIs(t, other.Done(gone()), context.Canceled)
@@ -330,7 +331,7 @@ func TestDoneWithTheContextOfAnotherLease(t *testing.T) {
 }
 
 func TestDoneBoundedByItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		l, n := held(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

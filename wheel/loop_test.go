@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/test/virtual"
 )
 
 // order asks the loop of the test to arm a timer for a time since its start.
@@ -61,7 +63,7 @@ func TestALoopThatSleepsUntilNextIsOnTime(t *testing.T) {
 		{Tick: 50 * time.Millisecond, SlotBits: 3, StepBits: 1, Levels: 2},
 		{Tick: time.Second, SlotBits: 1, Levels: 1},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		virtual.Test(t, func(t *testing.T) {
 			tick := cfg.WithDefaults().Tick
 			ctx, cancel := context.WithCancel(t.Context())
 			l := &loop{
@@ -106,7 +108,7 @@ func TestALoopThatSleepsUntilNextIsOnTime(t *testing.T) {
 // A process that was stopped for a day finds everything due at once, and then
 // goes on as before.
 func TestALoopAfterADayOfPause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		start := time.Now()
 		since := func() int64 { return int64(time.Since(start)) }
 		w := newWheel(t, Config{}, since())

@@ -9,13 +9,13 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/api/leasetest"
+	"github.com/streamlease/streamlease/test/virtual"
 )
 
 func TestDefaults(t *testing.T) {
@@ -170,7 +170,7 @@ func TestEndingWithAContextThatHasEnded(t *testing.T) {
 }
 
 func TestTTLRunsOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		l := leasetest.New("orders", leasetest.WithTTL(10*time.Second))
 		require.Equal(t, 10*time.Second, l.Remaining())
 		time.Sleep(4 * time.Second)
@@ -208,7 +208,7 @@ func TestEveryLookIsExact(t *testing.T) {
 	}
 	for name, look := range looks {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual.Test(t, func(t *testing.T) {
 				for range 100 {
 					due := time.NewTimer(time.Second)
 					l := leasetest.New("orders", leasetest.WithTTL(time.Second))
@@ -236,7 +236,7 @@ func TestRenewWithoutTTLChangesNothing(t *testing.T) {
 
 // The TTL of a lease that has ended before it means nothing any more.
 func TestTTLRunsOutAfterTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		l := leasetest.New("orders", leasetest.WithTTL(time.Second))
 		require.NoError(t, l.Done(t.Context()))
 		time.Sleep(time.Minute)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/test/notices"
+	"github.com/streamlease/streamlease/test/virtual"
 )
 
 // party is a watcher in a bubble, the nodes it may find, and what it told.
@@ -35,7 +36,7 @@ type party struct {
 // watch runs f with a watcher of nodes a:1, b:1 and so on in virtual time.
 func watch(t *testing.T, nodes int, cfg Config, opt rueidis.ClientOption, f func(p *party)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		p := &party{t: t, nodes: make(map[string]*notices.Node)}
 		for i := range nodes {
 			name := string(rune('a'+i)) + ":1"

@@ -3,13 +3,13 @@ package overlap
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/virtual"
 )
 
 func record(party, stream string, token api.Token, from, until time.Duration) Record {
@@ -99,7 +99,7 @@ func (l lease) Token() api.Token         { return 7 }
 func (l lease) Remaining() time.Duration { return max(0, time.Until(l.until)) }
 
 func TestRecorderNotesWhatItSawHeld(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		r := NewRecorder("a", NewClock())
 		l := lease{until: time.Now().Add(10 * time.Second)}
 		time.Sleep(time.Second)
@@ -113,7 +113,7 @@ func TestRecorderNotesWhatItSawHeld(t *testing.T) {
 }
 
 func TestRecorderNotesNothingOfWhatIsNotHeld(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		r := NewRecorder("a", NewClock())
 		require.Zero(t, r.Look(lease{until: time.Now()}))
 		require.Empty(t, r.Records())

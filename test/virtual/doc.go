@@ -1,0 +1,2 @@
+// Package virtual runs tests in virtual time.
+package virtual
