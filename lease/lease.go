@@ -23,8 +23,8 @@ type Lease struct {
 	tag     string // "<token> <entry>", what the lease's value has after the consumer
 	session *Session
 	until   deadline
-	due     int64        // when its next renewal is, or was, due; guarded by the Table's mutex, as the next three are
-	handle  wheel.Handle //
+	due     int64 // when its next renewal is, or was, due; guarded by the Table's mutex, as the next three are
+	handle  wheel.Handle
 	listed  bool
 	queued  bool // waits for a renewal or is in one
 
