@@ -104,9 +104,9 @@ func TestHandlersThatFail(t *testing.T) {
 		}
 	}
 	require.Empty(t, reasons, "dead letters that are missing")
-	require.EqualValues(t, 3, p.metric("dead_letters_total", "reason", "retries"))
-	require.EqualValues(t, 2, p.metric("dead_letters_total", "reason", "permanent"))
-	require.EqualValues(t, 3, p.metric("handler_panics_total"))
+	p.awaitCount(3, "dead_letters_total", "reason", "retries")
+	p.awaitCount(2, "dead_letters_total", "reason", "permanent")
+	p.awaitCount(3, "handler_panics_total")
 	require.EqualValues(t, "third time", func() string { l, _ := p.engine.Lease("third time"); return l.Stream() }())
 	require.NoError(t, p.shutdown())
 	w.stateIs(state{Input: 1, Dead: 5})

@@ -90,7 +90,7 @@ func TestMalformedAnnouncementsAreDeadLetters(t *testing.T) {
 			}
 		}
 	}
-	require.EqualValues(t, len(cases), p.metric("dead_letters_total", "reason", "malformed"))
+	p.awaitCount(len(cases), "dead_letters_total", "reason", "malformed")
 	require.NoError(t, p.shutdown())
 	w.stateIs(state{Input: n, Dead: len(cases)})
 }

@@ -2,6 +2,7 @@ package behave_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"sync"
 	"testing"
@@ -177,4 +178,13 @@ func metric(t testing.TB, registry *prometheus.Registry, name string, labels ...
 	sum, there := telemetry.Sum(t, registry, name, labels...)
 	require.True(t, there, "there is a metric %s %v", name, labels)
 	return sum
+}
+
+// awaitCount waits until a metric has this value: what can be seen on the server is counted when its answer has arrived.
+func (p *party) awaitCount(want int, name string, labels ...string) {
+	p.w.t.Helper()
+	until(p.w.t, fmt.Sprintf("%s %v to be %d", name, labels, want), func() bool {
+		sum, _ := telemetry.Sum(p.w.t, p.registry, name, labels...)
+		return sum == float64(want)
+	})
 }
