@@ -111,19 +111,16 @@ func (l *Lease) Remaining() time.Duration {
 	if l.ending.Load() != nil {
 		return 0
 	}
-	return l.believed(l.session.clock.Now())
+	return l.BelievedAt(l.session.clock.Now())
 }
 
-// believed is Remaining without regard to an ending: how long the lease in Redis is known to be ours.
-func (l *Lease) believed(now int64) time.Duration {
+// BelievedAt is Believed at now, for those who look at many leases.
+func (l *Lease) BelievedAt(now int64) time.Duration {
 	return min(l.until.remaining(now), l.session.until.remaining(now))
 }
 
 // Believed is how long the lease in Redis is known to be ours, though its owner may have ended it already.
-func (l *Lease) Believed() time.Duration { return l.believed(l.session.clock.Now()) }
-
-// BelievedAt is Believed at now, for those who look at many.
-func (l *Lease) BelievedAt(now int64) time.Duration { return l.believed(now) }
+func (l *Lease) Believed() time.Duration { return l.BelievedAt(l.session.clock.Now()) }
 
 // Extend notes that a renewal sent at sent succeeded. It reports false if the deadline had passed before the answer.
 func (l *Lease) Extend(sent int64, trust time.Duration) bool {
@@ -170,7 +167,7 @@ func (l *Lease) Lose(cause error) bool {
 // end ends the lease on purpose if it is held. The ending that counts is returned, and whether it is this one. It is
 // over for the user before anything is sent, never to come back.
 func (l *Lease) end(e *Ending) (*Ending, bool) {
-	if l.believed(l.session.clock.Now()) == 0 {
+	if l.BelievedAt(l.session.clock.Now()) == 0 {
 		l.Lose(api.ErrLeaseLost)
 	}
 	if !l.ending.CompareAndSwap(nil, e) {
