@@ -31,6 +31,7 @@ type lot struct {
 		due   []rowHeap       // by partition
 		count int             // entries, those being asked for included
 		after []int64         // nothing is asked before then, by partition: the last time there was no answer
+		stuck map[string]int  // how often a stream was handed on since a handler of it has been in its way
 	}
 }
 
@@ -54,6 +55,7 @@ func newLot(ctx context.Context, e *Engine) *lot {
 	l.mu.rows = make(map[string]*row)
 	l.mu.due = make([]rowHeap, len(e.partitions))
 	l.mu.after = make([]int64, len(e.partitions))
+	l.mu.stuck = make(map[string]int)
 	l.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, l.run)
 	return l
 }
@@ -116,7 +118,11 @@ func (l *lot) park(s *lease.Session, x *lease.Entry, take lease.Take) bool {
 		l.mu.rows[x.Stream] = r
 		r.entries = append(r.entries, x)
 		r.answered(l.e, take)
-		l.queueLocked(x.Partition, r, now+int64(r.wait(l.e, take)))
+		wait := r.wait(l.e, take)
+		if l.mu.stuck[x.Stream] > 0 {
+			wait = 0 // it has come back here: others should have it
+		}
+		l.queueLocked(x.Partition, r, now+int64(wait))
 		return true
 	}
 	at, _ := slices.BinarySearchFunc(r.entries, x, func(a, b *lease.Entry) int { return lease.CompareIDs(a.ID, b.ID) })
@@ -158,6 +164,7 @@ func (r *row) wait(e *Engine, take lease.Take) time.Duration {
 func (l *lot) nudge(stream string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	delete(l.mu.stuck, stream)
 	r := l.mu.rows[stream]
 	if r == nil {
 		return
@@ -289,13 +296,17 @@ func (l *lot) takeDue(partition, room int) (rows []*row, entries []*lease.Entry,
 }
 
 // behindHandlerLocked deals with a row whose stream this process does not own while a handler of it still runs. If that
-// goes on for longer than a lease lasts, others get the stream.
+// goes on for longer than a lease lasts, others get the stream. Who reads it then is a matter of luck: what comes back here
+// is handed on at once, with growing delays, since there may be nobody else.
 func (l *lot) behindHandlerLocked(partition int, r *row, now int64) {
-	if time.Duration(now-r.since) > l.e.cfg.leaseTTL {
-		l.giveBackLocked(r, lease.ToLater, l.e.cfg.leaseTTL)
+	n := l.mu.stuck[r.stream]
+	if n == 0 && time.Duration(now-r.since) <= l.e.cfg.leaseTTL {
+		l.queueLocked(partition, r, min(now+int64(parkMost), r.since+int64(l.e.cfg.leaseTTL)+1))
 		return
 	}
-	l.queueLocked(partition, r, min(now+int64(parkMost), r.since+int64(l.e.cfg.leaseTTL)+1))
+	l.mu.stuck[r.stream] = n + 1
+	delay := min(parkChanged<<min(n, 10), parkMost)
+	l.giveBackLocked(r, lease.ToLater, delay-time.Duration(float64(delay)/4*l.e.random()))
 }
 
 // giveBackLocked gives up all of a row that is out of the heap.
