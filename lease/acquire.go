@@ -46,6 +46,10 @@ func (s *Store) Read(ctx context.Context, p int, consumer string, count int, blo
 // Acquire takes the leases of entries that are pending for consumer. The takes are in the order of the entries, and
 // only there when the status is SessionLive.
 func (s *Store) Acquire(ctx context.Context, p int, consumer string, entries []*Entry) (Status, []Take, error) {
+	return s.acquire(ctx, scriptAcquire, p, consumer, entries)
+}
+
+func (s *Store) acquire(ctx context.Context, script *Script, p int, consumer string, entries []*Entry) (Status, []Take, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
@@ -57,7 +61,7 @@ func (s *Store) Acquire(ctx context.Context, p int, consumer string, entries []*
 		keys = append(keys, e.Key)
 		args = append(args, e.ID, strconv.FormatInt(e.NotBefore, 10))
 	}
-	parts, err := s.rest.Do(ctx, Call{Script: scriptAcquire, Keys: keys, Args: args}).ToArray()
+	parts, err := s.rest.Do(ctx, Call{Script: script, Keys: keys, Args: args}).ToArray()
 	if err != nil {
 		return SessionLost, nil, err
 	}

@@ -42,6 +42,35 @@ func TestRule08RefusedAcknowledgementLeavesNoSecondCopy(t *testing.T) {
 	}
 }
 
+// Trace: a right that done needs is missing. Whatever the server did before it refused, each entry of the batch is pending
+// still or asked for again, and its ending comes true when the right is back.
+func TestRefusedDoneIsAskedForAgain(t *testing.T) {
+	for _, rule := range []string{"-xdel", "-xack", "-del"} {
+		t.Run(rule, func(t *testing.T) {
+			w := newWorld(t)
+			w.open(alice)
+			a, b := w.own(alice, "a"), w.own(alice, "b")
+			limited := w.as(w.user(rule))
+			for range 2 {
+				out, err := limited.store.Done(w.ctx, 0, alice, []Return{back(a), back(b)})
+				if rule == "-xack" { // refused before anything else
+					require.Error(t, err)
+					continue
+				}
+				require.NoError(t, err)
+				require.Equal(t, "xx", verdicts(out))
+			}
+			want := "dd"
+			if rule == "-del" {
+				want = "nn" // only the leases were left
+			}
+			require.Equal(t, want, verdicts(w.done(alice, back(a), back(b))))
+			require.Empty(t, w.pendingIDs(alice))
+			require.Empty(t, w.value("a")+w.value("b"))
+		})
+	}
+}
+
 // Trace: the copy is refused: nothing may be acknowledged. And what is wrong with one entry of a batch (here: later is
 // not a sorted set, there is no dead-letter stream) does not keep the others.
 func TestRule08RefusedCopyKeepsTheEntryAndTheRestOfTheBatchMoves(t *testing.T) {

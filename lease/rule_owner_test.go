@@ -134,29 +134,30 @@ func TestRule06PastSessionIsLostThoughNobodyRecoveredIt(t *testing.T) {
 // Trace: somebody trims the input stream (MAXLEN, XDEL). The pending entry can never be read again; kept, it would be
 // acquired and re-queued for ever.
 func TestRule09TrimmedBodyIsGoneAndFreesItsLease(t *testing.T) {
-	w := newWorld(t)
-	w.open(alice)
-	w.open(bob)
-	held := w.own(alice, "held")
-	again := w.own(alice, "again")
-	foreign := w.own(bob, "foreign")
-	w.announce("read")
-	w.announce("foreign")
-	read := w.read(alice, 10)
-	require.Len(t, read, 2)
-	w.Do("XTRIM", w.keys.Input, "MAXLEN", "0")
+	bothAcquires(t, func(t *testing.T, w *world) {
+		w.open(alice)
+		w.open(bob)
+		held := w.own(alice, "held")
+		again := w.own(alice, "again")
+		foreign := w.own(bob, "foreign")
+		w.announce("read")
+		w.announce("foreign")
+		read := w.read(alice, 10)
+		require.Len(t, read, 2)
+		w.Do("XTRIM", w.keys.Input, "MAXLEN", "0")
 
-	takes := w.acquire(alice, read[0], read[1], &Entry{ID: again.Entry(), Key: again.Key()})
-	for _, take := range takes {
-		require.Equal(t, Gone, take.Verdict)
-	}
-	require.Equal(t, "g", verdicts(w.requeue(alice, back(held))))
-	require.Empty(t, w.pendingIDs(alice))
-	require.Empty(t, w.value("held"))
-	require.Empty(t, w.value("again"))
-	require.Equal(t, "k", w.renew(bob, foreign).Verdicts, "a lease that is another entry's stays")
-	require.Equal(t, "d", verdicts(w.done(bob, back(foreign))), "who finished needs no body")
-	require.Equal(t, "n", verdicts(w.requeue(alice, back(held))))
+		takes := w.acquire(alice, read[0], read[1], &Entry{ID: again.Entry(), Key: again.Key()})
+		for _, take := range takes {
+			require.Equal(t, Gone, take.Verdict)
+		}
+		require.Equal(t, "g", verdicts(w.requeue(alice, back(held))))
+		require.Empty(t, w.pendingIDs(alice))
+		require.Empty(t, w.value("held"))
+		require.Empty(t, w.value("again"))
+		require.Equal(t, "k", w.renew(bob, foreign).Verdicts, "a lease that is another entry's stays")
+		require.Equal(t, "d", verdicts(w.done(bob, back(foreign))), "who finished needs no body")
+		require.Equal(t, "n", verdicts(w.requeue(alice, back(held))))
+	})
 }
 
 // Trace: looking at the own pending list with XREADGROUP … 0 resets idle times and counts, so that recovery takes held
@@ -324,59 +325,62 @@ func TestEntryOfAnotherIsNotTouched(t *testing.T) {
 // Trace: entries of one stream come in one batch, and what the first does to the lease changes what the second finds: a
 // lease written from what was read before would name an owner for ever, without a TTL.
 func TestEntriesOfOneStreamInOneBatch(t *testing.T) {
-	w := newWorld(t)
-	w.open(alice)
-	held := w.own(alice, "s")
-	for range 3 {
-		w.announce("s")
-	}
-	for range 2 {
-		w.announce("free")
-	}
-	entries := w.read(alice, 5)
-	gone := &Entry{ID: held.Entry(), Key: held.Key(), Stream: "s"}
-	w.Do("XDEL", w.keys.Input, held.Entry())
+	bothAcquires(t, func(t *testing.T, w *world) {
+		w.open(alice)
+		held := w.own(alice, "s")
+		for range 3 {
+			w.announce("s")
+		}
+		for range 2 {
+			w.announce("free")
+		}
+		entries := w.read(alice, 5)
+		gone := &Entry{ID: held.Entry(), Key: held.Key(), Stream: "s"}
+		w.Do("XDEL", w.keys.Input, held.Entry())
 
-	takes := w.acquire(alice, gone, entries[0], entries[1], entries[2], entries[3], entries[4])
-	var got string
-	for _, take := range takes {
-		got += string(rune(take.Verdict))
-	}
-	require.Equal(t, "gahhah", got)
-	for i, e := range map[int]*Entry{1: entries[0], 4: entries[3]} {
-		l := w.lease(alice, e, takes[i].Token)
-		require.Positive(t, w.pttl(e.Key))
-		r := w.renew(alice, l)
-		require.Equal(t, "k", r.Verdicts)
-		require.Len(t, r.Waiting, 1)
-	}
-	require.Equal(t, alice+" "+formatToken(takes[1].Token), takes[2].Holder)
-	require.Equal(t, entries[2].ID, strings.Fields(w.value("s"))[3])
+		takes := w.acquire(alice, gone, entries[0], entries[1], entries[2], entries[3], entries[4])
+		var got string
+		for _, take := range takes {
+			got += string(rune(take.Verdict))
+		}
+		require.Equal(t, "gahhah", got)
+		for i, e := range map[int]*Entry{1: entries[0], 4: entries[3]} {
+			l := w.lease(alice, e, takes[i].Token)
+			require.Positive(t, w.pttl(e.Key))
+			r := w.renew(alice, l)
+			require.Equal(t, "k", r.Verdicts)
+			require.Len(t, r.Waiting, 1)
+		}
+		require.Equal(t, alice+" "+formatToken(takes[1].Token), takes[2].Holder)
+		require.Equal(t, entries[2].ID, strings.Fields(w.value("s"))[3])
+		seen := w.deliveries(alice)
+		require.Equal(t, HeldDeliveries, seen[entries[3].ID])
+		require.Equal(t, 1, seen[entries[4].ID], "what could not be taken does not look as if it had been")
+	})
 }
 
 // Entries far apart, in no order, with others of ours between them: each is still looked up.
 func TestAcquireOfScatteredEntries(t *testing.T) {
-	w := newWorld(t)
-	w.open(alice)
-	for i := range 100 {
-		w.announce("s" + strconv.Itoa(i))
-	}
-	entries := w.read(alice, 100)
-	var some []*Entry
-	for _, i := range []int{90, 3, 50, 99, 0, 51, 7} {
-		some = append(some, entries[i])
-	}
-	for _, take := range w.acquire(alice, some...) {
-		require.Equal(t, Acquired, take.Verdict)
-	}
-	page, err := w.store.Pending(w.ctx, 0, alice, "", 100, 0)
-	require.NoError(t, err)
-	marked := 0
-	for _, p := range page {
-		if p.Deliveries == HeldDeliveries {
-			marked++
+	bothAcquires(t, func(t *testing.T, w *world) {
+		w.open(alice)
+		for i := range 100 {
+			w.announce("s" + strconv.Itoa(i))
 		}
-	}
-	require.Equal(t, len(some), marked, "those that were taken are marked as held, no others")
-	require.Empty(t, w.acquire(alice))
+		entries := w.read(alice, 100)
+		var some []*Entry
+		for _, i := range []int{90, 3, 50, 99, 0, 51, 7} {
+			some = append(some, entries[i])
+		}
+		for _, take := range w.acquire(alice, some...) {
+			require.Equal(t, Acquired, take.Verdict)
+		}
+		marked := 0
+		for _, n := range w.deliveries(alice) {
+			if n == HeldDeliveries {
+				marked++
+			}
+		}
+		require.Equal(t, len(some), marked, "those that were taken are marked as held, no others")
+		require.Empty(t, w.acquire(alice))
+	})
 }

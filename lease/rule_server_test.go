@@ -165,6 +165,7 @@ func TestOpenNamesTheMissingRight(t *testing.T) {
 		"-pttl":          {"pttl", ":lease:"},
 		"-del":           {"del", ":lease:"},
 		"-pexpire":       {"pexpire", ":sessions"},
+		"-pexpireat":     {"pexpireat", ":lease:"},
 	} {
 		t.Run(rule, func(t *testing.T) {
 			w := worldOn(t, server)
@@ -191,7 +192,7 @@ func TestOpenNamesTheMissingRight(t *testing.T) {
 		w := newWorld(t)
 		client := w.user("-@all", "+@connection", "+evalsha", "+eval", "+time", "+info", "+xadd", "+xack", "+xdel", "+xlen", "+xrange",
 			"+xpending", "+xclaim", "+xreadgroup", "+xgroup", "+zadd", "+zrem", "+zcount", "+zscore", "+zrangebyscore",
-			"+get", "+mget", "+set", "+del", "+pttl", "+pexpire", "+hsetnx", "+hmget")
+			"+get", "+mget", "+set", "+del", "+pttl", "+pexpire", "+pexpireat", "+hsetnx", "+hmget")
 		limited := w.as(client)
 		limited.open(alice)
 		l := limited.own(alice, "s")

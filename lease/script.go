@@ -64,13 +64,15 @@ func embedded(name string, parts ...string) *Script {
 	return NewScript(name, string(text), parts...)
 }
 
+var acquireParts = []string{"clock", "session", "value", "token", "entry"}
+
 var (
 	scriptMeta    = embedded("meta")
 	scriptOpen    = embedded("open", "clock", "session", "token")
 	scriptBeat    = embedded("beat", "clock", "session")
 	scriptRenew   = embedded("renew", "clock", "session", "value", "token")
 	scriptExtend  = embedded("extend", "value")
-	scriptAcquire = embedded("acquire", "clock", "session", "value", "token", "entry")
+	scriptAcquire = embedded("acquire", acquireParts...)
 	scriptDone    = embedded("done", "clock", "value", "entry")
 	scriptRequeue = embedded("requeue", "clock", "session", "value", "entry", "giveup")
 	scriptPromote = embedded("promote", "clock")

@@ -28,6 +28,8 @@ type world struct {
 	set    Settings
 	store  *Store
 	clock  Clock
+
+	acquires *Script // what acquire runs
 }
 
 const (
@@ -53,7 +55,7 @@ func worldOn(t testing.TB, server *servers.Server, changes ...func(*Settings)) *
 	require.NoError(t, err)
 	w := &world{
 		t: t, ctx: context.Background(), server: server, Console: console.Console{T: t, Client: server.Client(t)},
-		layout: layout, keys: layout.Keys(0), set: testSettings(), clock: NewClock(),
+		layout: layout, keys: layout.Keys(0), set: testSettings(), clock: NewClock(), acquires: scriptAcquire,
 	}
 	for _, change := range changes {
 		change(&w.set)
@@ -108,10 +110,42 @@ func (w *world) read(consumer string, n int) []*Entry {
 
 func (w *world) acquire(consumer string, entries ...*Entry) []Take {
 	w.t.Helper()
-	status, takes, err := w.store.Acquire(w.ctx, 0, consumer, entries)
+	status, takes, err := w.store.acquire(w.ctx, w.acquires, 0, consumer, entries)
 	require.NoError(w.t, err)
 	require.Equal(w.t, SessionLive, status)
 	return takes
+}
+
+// bothAcquires runs a test with acquire as it runs on this server, and as it does before Redis 7.
+func bothAcquires(t *testing.T, f func(t *testing.T, w *world)) {
+	for name, script := range map[string]*Script{"this server": scriptAcquire, "before Redis 7": olderAcquire(t)} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.acquires = script
+			f(t, w)
+		})
+	}
+}
+
+// olderAcquire is acquire as it runs before Redis 7.
+func olderAcquire(t *testing.T) *Script {
+	text, err := luaFiles.ReadFile("lua/acquire.lua")
+	require.NoError(t, err)
+	const version = "redis.REDIS_VERSION_NUM"
+	require.Contains(t, string(text), version)
+	return NewScript("acquire", strings.ReplaceAll(string(text), version, "nil"), acquireParts...)
+}
+
+// deliveries is how often each entry has been delivered that is pending for a consumer.
+func (w *world) deliveries(consumer string) map[string]int {
+	w.t.Helper()
+	page, err := w.store.Pending(w.ctx, 0, consumer, "", 10_000, 0)
+	require.NoError(w.t, err)
+	out := make(map[string]int)
+	for _, p := range page {
+		out[p.ID] = p.Deliveries
+	}
+	return out
 }
 
 // own announces a stream and makes consumer its owner; the session must be open.

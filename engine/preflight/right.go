@@ -130,7 +130,7 @@ var rights = slices.Concat(
 		"zrangebyscore %k 1 0"),
 	on(LaterKey, Always, "zadd %k x "+nothing, "zrem %k "+nothing, "zcount %k 1 0", "zrangebyscore %k 1 0", "zcard %k"),
 	on(TokenKey, Always, "get %k", "set %k x x"),
-	on(LeaseKey, Always, "get %k", "mget %k", "set %k x x", "del %k", "pexpire %k x", "pttl %k"),
+	on(LeaseKey, Always, "get %k", "mget %k", "set %k x x", "del %k", "pexpire %k x", "pexpireat %k x", "pttl %k"),
 	on(ScanKey, Always, "set %k x x"),
 	on(RecoverKey, Always, "get %k", "set %k x x", "del %k", "pexpire %k x"),
 	on(DeadLettersKey, Always, "xadd %k 0-0 f v", "xlen %k"),

@@ -14,8 +14,8 @@
 -- Parts    clock session token value entry
 
 local FIRST = 4
--- The delivery count that tells an entry which was owned from one which was only read (that one has 1).
-local HELD = '2'
+-- The delivery counts that tell an entry which was owned from one which was only read.
+local HELD, READ = '2', '1'
 
 local input, sessions, token = KEYS[1], KEYS[2], KEYS[3]
 local me, group, mode, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -41,8 +41,9 @@ if settling then
   return { 'wait' }
 end
 
-local function held(key, value, id)
-  local holder = parse(value)
+local function held(key, id)
+  local value = redis.call('GET', key)
+  local holder = value and parse(value)
   if not holder then
     return 'x', 'the value of ' .. key .. ' is not a lease: delete the key'
   end
@@ -52,51 +53,71 @@ local function held(key, value, id)
   return 'h', redis.call('PTTL', key), holder.consumer .. ' ' .. holder.token
 end
 
--- What most of a batch needs is asked once for all of it: the values, and what is pending for me, and what has a body,
--- from the first entry to the last. An entry that these do not show is asked for by itself. A key of another type shows
--- as free here; SET NX finds it. Numbers are given as strings, since turning a Lua number into one costs as much as the rest of a call.
+-- What most of a batch needs is asked once for all of it: the values, and what is pending for me, from the first entry to
+-- the last. An entry that this does not show is asked for by itself. A key of another type shows as free here; SET NX
+-- finds it. Numbers are given as strings, since turning a Lua number into one costs as much as the rest of a call.
 local values = count == 0 and {} or redis.call('MGET', unpack(KEYS, FIRST))
-local pending, bodies = {}, {}
+local first, last, most = ARGV[5], ARGV[3 + 2 * count], tostring(count)
 
-local function note(ids, page)
-  for _, row in ipairs(page) do
-    ids[row[1]] = true
+local function ids_of(page)
+  local ids = {}
+  for i = 1, #page do
+    ids[page[i][1]] = true
   end
+  return ids
 end
 
-if count > 0 then
-  local first, last, most = ARGV[5], ARGV[3 + 2 * count], tostring(count)
-  note(pending, redis.pcall('XPENDING', input, group, first, last, most, me))
-  note(bodies, redis.pcall('XRANGE', input, first, last, 'COUNT', most))
-end
-local taken = {}
+local pending = count == 0 and {} or ids_of(redis.pcall('XPENDING', input, group, first, last, most, me))
 
-local function acquire(key, value, id, not_before)
+-- From Redis 7 on (older ones do not tell scripts their version) XCLAIM below says which entries have a body, and drops the
+-- others. Before that they are looked for, and this is nil where they need not be.
+local bodies
+if not redis.REDIS_VERSION_NUM and count > 0 then
+  bodies = ids_of(redis.pcall('XRANGE', input, first, last, 'COUNT', most))
+end
+
+local function is_there(id)
+  return bodies and bodies[id] or #redis.call('XRANGE', input, id, id) > 0
+end
+
+local function is_mine(value, id)
+  local holder = value and parse(value)
+  return holder and holder.consumer == me and holder.entry == id
+end
+
+local function drop(key, value, id)
+  redis.call('XACK', input, group, id)
+  if is_mine(value, id) then
+    redis.call('DEL', key)
+  end
+  return 'g'
+end
+
+-- The verdict on the entry at i; or BUSY: somebody has its stream; or nil: it is pending for me, and its stream is free or
+-- mine.
+local BUSY = {}
+local function judge(i, key, id, not_before)
   if not pending[id] and not is_pending(input, group, me, id) then
     return 'n'
   end
-  local holder = value and parse(value)
-  local mine = holder and holder.consumer == me and holder.entry == id
-  if not bodies[id] and #redis.call('XRANGE', input, id, id) == 0 then
-    redis.call('XACK', input, group, id)
-    if mine then
-      redis.call('DEL', key)
-    end
-    return 'g'
+  local early = not_before ~= '0' and (tonumber(not_before) or 0) - now or 0
+  if (bodies or values[i] or early > 0) and not is_there(id) then
+    return drop(key, values[i], id)
   end
-  if not_before > now then
-    return 'e', not_before - now
+  if early > 0 then
+    return 'e', early
   end
-  if value and not mine then
-    -- An earlier entry of this batch may have changed it.
-    value = redis.call('GET', key)
-    if value then
-      return held(key, value, id)
-    end
+  if values[i] and not is_mine(values[i], id) then
+    -- An earlier entry of this batch may have freed it.
+    values[i] = redis.call('GET', key)
+    return values[i] and BUSY
   end
+end
+
+local function take(key, value, id)
   local text = token_text(next_token)
   local set
-  if mine then
+  if value then
     local longest = string.format('%.0f', math.max(tonumber(ttl), redis.call('PTTL', key))) -- as prolong does
     set = redis.call('SET', key, me .. ' ' .. text .. ' ' .. id, 'PX', longest)
   else
@@ -104,17 +125,16 @@ local function acquire(key, value, id, not_before)
   end
   if not set then
     -- Of another type, or taken by an earlier entry of this very batch.
-    return held(key, redis.call('GET', key), id)
+    return held(key, id)
   end
   -- Only now: the caller counts the tokens from the first.
   next_token = next_token + 1
-  taken[#taken + 1] = id
   return 'a'
 end
 
 local verdicts, more = {}, {}
-for i = 1, count do
-  local ok, verdict, a, b = pcall(acquire, KEYS[i + FIRST - 1], values[i], ARGV[3 + 2 * i], tonumber(ARGV[4 + 2 * i]) or 0)
+
+local function note(i, ok, verdict, a, b)
   if not ok then
     verdict, a = 'x', message(verdict)
   end
@@ -124,12 +144,47 @@ for i = 1, count do
     more[n + 1], more[n + 2], more[n + 3] = i, a, b or ''
   end
 end
-if #taken > 0 then
-  -- Marks them as held. Refused, it fails the call: asked again, the leases are found to be mine.
-  local last = #taken
-  for i, word in ipairs({ 'IDLE', '0', 'RETRYCOUNT', HELD, 'JUSTID' }) do
-    taken[last + i] = word
+
+-- XCLAIM, after which each of these entries of mine has been delivered so often. Returns those that have a body.
+local function mark(ids, deliveries)
+  if #ids == 0 then
+    return {}
   end
-  redis.call('XCLAIM', input, group, me, '0', unpack(taken))
+  local n = #ids
+  for i, word in ipairs({ 'IDLE', '0', 'RETRYCOUNT', deliveries, 'JUSTID' }) do
+    ids[n + i] = word
+  end
+  return redis.call('XCLAIM', input, group, me, '0', unpack(ids))
 end
+
+local free, busy = {}, {}
+for i = 1, count do
+  local id = ARGV[3 + 2 * i]
+  local ok, verdict, a = pcall(judge, i, KEYS[i + FIRST - 1], id, ARGV[4 + 2 * i])
+  if not ok or verdict and verdict ~= BUSY then
+    note(i, ok, verdict, a)
+  elseif verdict then
+    busy[i] = true
+  else
+    free[#free + 1] = id
+  end
+end
+-- Refused, it fails the call, and nothing is taken.
+local marked = mark(free, HELD)
+local at, unmarked = 1, {}
+for i = 1, count do
+  local key, id = KEYS[i + FIRST - 1], ARGV[3 + 2 * i]
+  if busy[i] then
+    note(i, pcall(held, key, id))
+  elseif not verdicts[i] and marked[at] ~= id then
+    note(i, pcall(drop, key, values[i], id))
+  elseif not verdicts[i] then
+    at = at + 1
+    note(i, pcall(take, key, values[i], id))
+    if verdicts[i] ~= 'a' and not values[i] then
+      unmarked[#unmarked + 1] = id
+    end
+  end
+end
+mark(unmarked, READ)
 return { 'ok', table.concat(verdicts), first_token, more }

@@ -14,34 +14,62 @@ local me, group = ARGV[1], ARGV[2]
 -- Acknowledges nothing. A demoted server refuses it, before it can say of an entry it has not heard of that it is gone.
 redis.call('XACK', input, group, '0-0')
 
-local function done(key, id, token)
+-- The verdict on an entry, or nil: it is pending for me, and its stream is mine or free; and whether the lease is mine. All
+-- of a batch are judged before any is ended.
+local function judge(key, id, token)
   local value = lease_value(key)
   local mine = value and names(value, me .. ' ' .. token .. ' ' .. id)
   if not is_pending(input, group, me, id) then
-    if mine then
-      redis.call('DEL', key)
-    end
-    return 'n'
+    return 'n', mine
   end
   if value and not mine and token ~= '' then
-    return 'o'
+    return 'o', false
   end
-  -- In this order, a refusal of either leaves an entry that is pending still, to be asked for again.
-  redis.call('XDEL', input, id)
-  redis.call('XACK', input, group, id)
-  if mine then
-    redis.call('DEL', key)
-  end
-  return 'd'
+  return nil, mine
 end
 
 local verdicts, errors = {}, {}
+
+local function refuse(i, err)
+  errors[#errors + 1], errors[#errors + 2] = i, message(err)
+  verdicts[i] = 'x'
+end
+
+local ids, keys, indices = {}, {}, {}
 for i = 1, #KEYS - FIRST + 1 do
-  local ok, verdict = pcall(done, KEYS[i + FIRST - 1], ARGV[1 + 2 * i], ARGV[2 + 2 * i])
-  if not ok then
-    errors[#errors + 1], errors[#errors + 2] = i, message(verdict)
-    verdict = 'x'
+  local key, id = KEYS[i + FIRST - 1], ARGV[1 + 2 * i]
+  local ok, verdict, mine = pcall(judge, key, id, ARGV[2 + 2 * i])
+  if ok then
+    verdicts[i] = verdict or 'd'
+    if not verdict then
+      ids[#ids + 1] = id
+    end
+    if mine then
+      keys[#keys + 1] = key
+    end
+    if mine or not verdict then
+      indices[#indices + 1] = i
+    end
+  else
+    refuse(i, verdict)
   end
-  verdicts[i] = verdict
+end
+
+-- In this order, a refusal leaves entries that are pending still, or leases that are there still: to be asked for again.
+local function finish()
+  if #ids > 0 then
+    redis.call('XDEL', input, unpack(ids))
+    redis.call('XACK', input, group, unpack(ids))
+  end
+  if #keys > 0 then
+    redis.call('DEL', unpack(keys))
+  end
+end
+
+local ok, err = pcall(finish)
+if not ok then
+  for _, i in ipairs(indices) do
+    refuse(i, err)
+  end
 end
 return { table.concat(verdicts), errors }

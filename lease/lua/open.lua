@@ -52,6 +52,7 @@ local probes = {
   { 'GET', lease },
   { 'PTTL', lease },
   { 'PEXPIRE', lease, 1 },
+  { 'PEXPIREAT', lease, 1 },
   { 'DEL', lease },
   { 'GET', token },
   { 'XLEN', input },

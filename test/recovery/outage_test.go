@@ -108,7 +108,7 @@ func TestRecoveryWithConfigAndInfoRefused(t *testing.T) {
 		"both, on a cluster": {rules: []string{"-config", "-info"}, server: []servers.Option{servers.Args("--cluster-enabled", "yes")}},
 		"all but what it needs": {rules: []string{"-@all", "+@connection", "+evalsha", "+eval", "+time", "+info", "+xadd", "+xack",
 			"+xdel", "+xlen", "+xrange", "+xpending", "+xclaim", "+xreadgroup", "+xgroup", "+xinfo", "+zadd", "+zrem", "+zcount",
-			"+zscore", "+zrangebyscore", "+get", "+mget", "+set", "+del", "+pttl", "+pexpire", "+exists", "+hsetnx", "+hmget"}},
+			"+zscore", "+zrangebyscore", "+get", "+mget", "+set", "+del", "+pttl", "+pexpire", "+pexpireat", "+exists", "+hsetnx", "+hmget"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, test.server...)
