@@ -40,7 +40,7 @@ func TestConfigDefaults(t *testing.T) {
 	require.Equal(t, 10*time.Second, c.sessionTTL)
 	require.Equal(t, 20*time.Second, c.drainTimeout)
 	require.Equal(t, wheel.Config{}.WithDefaults(), c.wheel)
-	require.Equal(t, lease.Pipeline{MaxBatch: 256, MaxInFlight: 1, Timeout: time.Second}, c.pipeline)
+	require.Equal(t, lease.Pipeline{MaxBatch: 512, MaxInFlight: 1, Timeout: time.Second}, c.pipeline)
 	require.Equal(t, scan.Config{}.WithDefaults(), c.recovery)
 	require.Equal(t, 16, c.workers)
 	require.Equal(t, 0, c.maxStreams)

@@ -82,7 +82,7 @@ func (d *ender) payDebts(ctx context.Context, partition int) time.Duration {
 func (d *ender) pay(ctx context.Context, partition int, s *lease.Session, by int64) (bool, error) {
 	consumer := s.Consumer()
 	for ctx.Err() == nil {
-		page, err := d.e.store.Pending(ctx, partition, consumer, "", d.e.cfg.pipeline.MaxBatch, 0)
+		page, err := d.e.store.Pending(ctx, partition, consumer, "", d.e.cfg.pipeline.MaxMoves(), 0)
 		if code, _ := lease.Refusal(err); code == "NOGROUP" {
 			break
 		}

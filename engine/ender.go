@@ -220,7 +220,7 @@ func (d *ender) take(partition int) []errand {
 	queue := d.mu.queues[partition]
 	var batch, skipped []errand
 	n := 0
-	for ; n < len(queue) && len(batch) < d.e.cfg.pipeline.MaxBatch; n++ {
+	for ; n < len(queue) && len(batch) < d.e.cfg.pipeline.MaxMoves(); n++ {
 		x := &queue[n]
 		if x.after > now || len(batch) > 0 && (x.consumer != batch[0].consumer || x.finish != batch[0].finish) {
 			skipped = append(skipped, *x)

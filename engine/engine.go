@@ -167,7 +167,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		Settle:     e.cfg.settle,
 		Timeout:    e.cfg.timeout,
 		Relaxed:    e.maintenance.relaxed,
-		Page:       e.cfg.pipeline.MaxBatch,
+		Page:       e.cfg.pipeline.MaxMoves(),
 	}, client, e.metrics.script)
 	return nil
 }

@@ -38,7 +38,7 @@ func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, rea
 	}
 	e.metrics.read(len(read))
 	e.forward(ctx, s, strange)
-	e.acquireAll(ctx, p, s, cut(free, e.cfg.pipeline.MaxBatch))
+	e.acquireAll(ctx, p, s, cut(free, e.cfg.pipeline.MaxMoves()))
 }
 
 // acquireAll has two batches on their way at a time: the server works on one while this process takes in the other.
@@ -105,7 +105,7 @@ func (e *Engine) forward(ctx context.Context, s *lease.Session, strange []*lease
 		}
 		var again []*lease.Entry
 		var failure error
-		for _, batch := range cut(strange, e.cfg.pipeline.MaxBatch) {
+		for _, batch := range cut(strange, e.cfg.pipeline.MaxMoves()) {
 			for i, err := range e.store.Copy(ctx, batch) {
 				if err != nil {
 					failure = err

@@ -227,7 +227,7 @@ func (l *lot) clear() (out []*lease.Entry) {
 
 // run asks for the entries that are due in one partition.
 func (l *lot) run(ctx context.Context, partition int) time.Duration {
-	room := l.e.reserve(l.e.cfg.pipeline.MaxBatch)
+	room := l.e.reserve(l.e.cfg.pipeline.MaxMoves())
 	defer l.e.unreserve(room)
 	rows, entries, next := l.takeDue(partition, room)
 	if len(rows) == 0 {
@@ -271,7 +271,7 @@ func (l *lot) takeDue(partition, room int) (rows []*row, entries []*lease.Entry,
 		return nil, nil, time.Duration(early) // woken by another row while Redis does not answer
 	}
 	h := &l.mu.due[partition]
-	for len(*h) > 0 && (*h)[0].due <= now && len(rows) < l.e.cfg.pipeline.MaxBatch {
+	for len(*h) > 0 && (*h)[0].due <= now && len(rows) < l.e.cfg.pipeline.MaxMoves() {
 		r := heap.Pop(h).(*row)
 		switch {
 		case r.session.Remaining() == 0:

@@ -31,7 +31,7 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 	}
 	d.mu.Lock()
 	if n := len(batch) + len(d.mu.queues[partition]); n > 1 {
-		d.mu.expect[partition] = min(n, d.e.cfg.pipeline.MaxBatch)
+		d.mu.expect[partition] = min(n, d.e.cfg.pipeline.MaxMoves())
 	}
 	d.mu.Unlock()
 	var open, refused []errand

@@ -221,7 +221,7 @@ func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session, 
 	taking.Wait()
 	forgotten := 0
 	for {
-		page, err := e.store.Pending(ctx, p.number, s.Consumer(), after, e.cfg.pipeline.MaxBatch, 0)
+		page, err := e.store.Pending(ctx, p.number, s.Consumer(), after, e.cfg.pipeline.MaxMoves(), 0)
 		if err != nil {
 			return // the next round tries again
 		}
@@ -288,7 +288,7 @@ func (e *Engine) knows(p *partition, x *lease.Entry) bool {
 
 // promote moves what is due in later back to the input stream.
 func (e *Engine) promote(ctx context.Context, partition int) time.Duration {
-	_, due, err := e.store.Promote(ctx, partition, e.cfg.pipeline.MaxBatch)
+	_, due, err := e.store.Promote(ctx, partition, e.cfg.pipeline.MaxMoves())
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {

@@ -128,7 +128,7 @@ func (r *renewer) beatAfter(partition int, at int64) {
 }
 
 // batchesPerRound bounds what waits for one answer: with the default batch, 8,192 leases, some 15 ms of the server.
-const batchesPerRound = 32
+const batchesPerRound = 16
 
 // flush sends what is due for one partition: it opens a session where there is none, else renews, else beats.
 func (r *renewer) flush(ctx context.Context, n int) time.Duration {
@@ -237,7 +237,7 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 // verify sets leases again that a server has forgotten; it returns those whose question is still open.
 func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, missing []*lease.Lease) (again []*lease.Lease) {
 	e := r.e
-	for _, batch := range cut(missing, e.cfg.pipeline.MaxBatch) {
+	for _, batch := range cut(missing, e.cfg.pipeline.MaxMoves()) {
 		_, epoch := p.view()
 		t := e.terms(p)
 		held := batch[:0]
@@ -304,14 +304,13 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 	return again, nil
 }
 
-// cut divides items into batches of at most size.
+// cut divides items evenly into as few batches as can be, of at most size.
 func cut[T any](items []T, size int) [][]T {
-	batches := make([][]T, 0, (len(items)+size-1)/size)
-	for len(items) > size {
-		batches, items = append(batches, items[:size:size]), items[size:]
-	}
-	if len(items) > 0 {
-		batches = append(batches, items)
+	count := (len(items) + size - 1) / size
+	batches := make([][]T, 0, count)
+	for left := count; left > 0; left-- {
+		n := (len(items) + left - 1) / left
+		batches, items = append(batches, items[:n:n]), items[n:]
 	}
 	return batches
 }

@@ -62,7 +62,7 @@ func clientCPU(b *testing.B) time.Duration {
 
 func (w *world) reset() { require.NoError(w.t, w.server.ResetStats(w.ctx)) }
 
-// BenchmarkRenew renews in batches of 256, and extends the same keys with bare PEXPIREs in one pipeline beside it, which
+// BenchmarkRenew renews in full batches, and extends the same keys with bare PEXPIREs in one pipeline beside it, which
 // checks no owner. The server's time is given twice: redis-ns/lease is what it counts itself, within commands, and cpu-ratio
 // compares the processor time of the whole process, with reading and parsing what was sent. client-ns/lease is the
 // processor time of this process.
@@ -122,9 +122,9 @@ func BenchmarkRenew(b *testing.B) {
 	}
 }
 
-// BenchmarkEntry takes 256 entries through acquire and done, or acquire and requeue; the metrics are server time an entry.
+// BenchmarkEntry takes a batch of entries through acquire and done, or acquire and requeue; the metrics are server time an entry.
 func BenchmarkEntry(b *testing.B) {
-	const size = DefaultMaxBatch
+	size := Pipeline{}.WithDefaults().MaxMoves()
 	w, _ := benchWorld(b, 0)
 	var acquire, done, requeue, read time.Duration
 	n := 0

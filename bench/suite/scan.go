@@ -69,7 +69,7 @@ func scanOne(ctx context.Context, pending int, o ScanOptions) (s Scanned, err er
 	}
 	scanner := scan.NewStore(layout, scan.Settings{
 		Config: scan.Config{}.WithDefaults(), SessionTTL: engine.DefaultSessionTTL, Gap: time.Hour, Settle: true,
-		Timeout: patience, Page: lease.DefaultMaxBatch,
+		Timeout: patience, Page: lease.Pipeline{}.WithDefaults().MaxMoves(),
 	}, client, nil)
 	if err := c.look(ctx, scanner); err != nil { // the server knows the scripts from here on
 		return s, err

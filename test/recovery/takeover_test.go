@@ -15,6 +15,9 @@ import (
 
 const many = 10_000
 
+// page is how many entries a recover script gives up at a time.
+var page = lease.Pipeline{}.WithDefaults().MaxMoves()
+
 // TestKilledProcessOfTenThousand: kill -9 of a process that holds 10,000 streams, two others alive. All are owned again,
 // by the two, each by one.
 func TestKilledProcessOfTenThousand(t *testing.T) {
@@ -22,7 +25,7 @@ func TestKilledProcessOfTenThousand(t *testing.T) {
 	t.Log(x)
 	require.Equal(t, many, x.taken)
 	// Two survivors, each of which read at most all of it: a page is given back once.
-	require.LessOrEqual(t, x.recovers, int64(many/lease.DefaultMaxBatch+10), "recover scripts")
+	require.LessOrEqual(t, x.recovers, int64(many/page+10), "recover scripts")
 }
 
 // taken are the figures of a takeover.
@@ -143,7 +146,7 @@ func TestTwentyEnginesRecoverOnce(t *testing.T) {
 		}
 	}
 	t.Log(sum)
-	pages := float64(many/lease.DefaultMaxBatch + 1)
+	pages := float64(many/page + 1)
 	require.LessOrEqual(t, sum["recover"], pages+5, "close to one a page, not twenty")
 	require.LessOrEqual(t, sum["orphans"], pages+5+10*20, "looks at who is dead")
 	w.checkOwners()

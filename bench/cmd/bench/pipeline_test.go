@@ -18,7 +18,7 @@ func TestPipelineAsksAsAnotherTenantForEachBatchAndTick(t *testing.T) {
 		batch int
 		tick  time.Duration
 	}
-	want := []kind{{}, {16, 100 * time.Millisecond}, {256, 100 * time.Millisecond}, {256, 20 * time.Millisecond}}
+	want := []kind{{}, {16, 100 * time.Millisecond}, {512, 100 * time.Millisecond}, {512, 20 * time.Millisecond}}
 	for i, p := range all {
 		require.Equal(t, want[i], kind{p.Batch, p.Tick})
 		for _, x := range []suite.Probed{p.Ping, p.Get} {
@@ -39,5 +39,5 @@ func TestPipelineIsReadable(t *testing.T) {
 	out, err := bench(t, "pipeline", "-streams", "500", "-batches", "64", "-ticks", "100ms", "-for", "500ms")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "The cheapest renewals are those in batches of")
-	require.Regexp(t, `goal (met|MISSED) +batch 256, the default: µs of Redis a renewal`, out)
+	require.Regexp(t, `goal (met|MISSED) +batch 512, the default: µs of Redis a renewal`, out)
 }
