@@ -12,6 +12,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/wheel"
 )
@@ -133,15 +134,21 @@ func apart(sparse, dense Held, cost func(Held) float64) (perScript, perLease tim
 	return time.Duration(max(0, script) * second), time.Duration(max(0, each) * second)
 }
 
-// bare is what Redis needs for one of many pipelined PEXPIRE, on as many keys as the dense run had leases and in bursts as
-// far apart: what a server does in bursts costs more than what it does all the time, for it finds nothing in its caches.
+// bare is what Redis needs for one of many pipelined PEXPIRE, on as many keys as the dense run had leases, named and filled as
+// leases are, and in bursts as far apart: what a server does in bursts costs more than what it does all the time, for it
+// finds nothing in its caches.
 func bare(ctx context.Context, url string, d time.Duration) (cost time.Duration, err error) {
 	s, err := openSite(ctx, url)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	key := func(i int) string { return fmt.Sprintf("{%s-bare}:%d", s.name, i) }
+	p := s.producer("bare")
+	layout, err := cluster.NewLayout(p.Service, 1)
+	if err != nil {
+		return 0, err
+	}
+	key := func(i int) string { return layout.Keys(0).Lease(p.Stream(i)) }
 	send := func(build func(i int) rueidis.Completed, keys []int) error {
 		for chunk := range slices.Chunk(keys, lease.DefaultMaxBatch) {
 			commands := make(rueidis.Commands, len(chunk))
@@ -157,7 +164,8 @@ func bare(ctx context.Context, url string, d time.Duration) (cost time.Duration,
 		return nil
 	}
 	set := func(i int) rueidis.Completed {
-		return s.client.B().Set().Key(key(i)).Value("1").Px(time.Minute).Build() // it ends by itself
+		value := fmt.Sprintf("%s %d %d-0", p.Service, time.Now().UnixMicro(), time.Now().UnixMilli())
+		return s.client.B().Set().Key(key(i)).Value(value).Px(time.Minute).Build() // it ends by itself
 	}
 	touch := func(i int) rueidis.Completed { return s.client.B().Pexpire().Key(key(i)).Milliseconds(60_000).Build() }
 	keys := rand.Perm(costDense)
