@@ -64,15 +64,18 @@ func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Tok
 	calls := make([]Call, len(batches))
 	for i, batch := range batches {
 		keys := make([]string, 0, 3+len(batch))
-		var values strings.Builder
 		keys = append(keys, k.Sessions, k.Later, k.Token)
+		room := 0
+		for _, l := range batch {
+			keys = append(keys, l.key)
+			room += len(consumer) + len(l.tag) + 2
+		}
+		var values strings.Builder
+		values.Grow(room)
 		for j, l := range batch {
-			if j == 0 {
-				values.Grow(len(batch) * (len(consumer) + len(l.tag) + 2))
-			} else {
+			if j > 0 {
 				values.WriteByte('\n')
 			}
-			keys = append(keys, l.key)
 			values.WriteString(consumer)
 			values.WriteByte(' ')
 			values.WriteString(l.tag)
