@@ -33,7 +33,7 @@ type found struct {
 	Failed     int
 	HandedBack int
 	Recovered  int      // ownerships that their owners did not end, and that another one followed
-	Again      int      // calls of Done that succeeded beyond the announcements
+	Again      int      // calls of Done that succeeded beyond the first of an announcement
 	Lost       int      // announcements for which there is no call of Done that did, or may have
 	LostOf     []string // some of their streams
 	Overlaps   string   // two owners, or falling tokens; empty: neither
@@ -69,15 +69,17 @@ func (a *audit) add(journals []*journal.Journal, announced map[int]int, stream f
 
 func (a *audit) count(announced map[int]int, stream func(int) string) {
 	a.found.Ownerships += len(a.entries)
-	done, unknown := make(map[int]int), make(map[int]int)
+	type announcement struct{ stream, work int }
+	done, unknown := make(map[announcement]int), make(map[announcement]bool)
 	for _, e := range a.entries {
+		which := announcement{e.Number, e.Work}
 		switch e.State {
 		case journal.Finished:
 			a.found.Done++
-			done[e.Number]++
+			done[which]++
 		case journal.Ending:
 			a.found.Unknown++
-			unknown[e.Number]++
+			unknown[which] = true
 		case journal.Failed:
 			a.found.Failed++
 		case journal.Given:
@@ -85,9 +87,14 @@ func (a *audit) count(announced map[int]int, stream func(int) string) {
 		}
 	}
 	for _, number := range slices.Sorted(maps.Keys(announced)) {
-		times := announced[number]
-		a.found.Again += max(0, done[number]-times)
-		lost := max(0, times-done[number]-unknown[number])
+		lost := 0
+		for work := range announced[number] {
+			which := announcement{number, work + 1}
+			a.found.Again += max(0, done[which]-1)
+			if done[which] == 0 && !unknown[which] {
+				lost++
+			}
+		}
 		a.found.Lost += lost
 		if lost > 0 && len(a.found.LostOf) < maxLostOf {
 			a.found.LostOf = append(a.found.LostOf, stream(number))
@@ -120,7 +127,7 @@ func (a *audit) write(path string) error {
 	}
 	out := bufio.NewWriter(f)
 	for _, e := range a.entries {
-		fmt.Fprintf(out, "%v: %v\n", e.Record, e.State)
+		fmt.Fprintf(out, "%v: announcement %d %v\n", e.Record, e.Work, e.State)
 	}
 	return errors.Join(out.Flush(), f.Close())
 }

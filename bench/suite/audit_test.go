@@ -25,11 +25,17 @@ func book(t *testing.T, party string, pages int) *journal.Journal {
 
 func name(number int) string { return fmt.Sprint("s-", number) }
 
-// owns has the pod own a stream under a token, and end that as it says.
+// owns has the pod own a stream under a token, for its first announcement, and end that as it says.
 func owns(t *testing.T, j *journal.Journal, number int, token api.Token, how journal.State) {
 	t.Helper()
+	works(t, j, number, 1, token, how)
+}
+
+// works is owns for any announcement of the stream.
+func works(t *testing.T, j *journal.Journal, number, work int, token api.Token, how journal.State) {
+	t.Helper()
 	l := leasetest.New(name(number), leasetest.WithToken(token))
-	page := j.Add(l)
+	page := j.AddWork(l, work)
 	require.NotNil(t, page)
 	page.Is(how)
 	require.NoError(t, l.Done(context.Background()))
@@ -53,7 +59,7 @@ func TestAuditCountsWhatBecameOfEachAnnouncement(t *testing.T) {
 	require.NoError(t, x.write(path))
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.Regexp(t, `^a held "s-1" under token 1 from \S+ until \S+: owned\nb held "s-1" under token 2 .*: failed\n`, string(text))
+	require.Regexp(t, `^a held "s-1" under token 1 from \S+ until \S+: announcement 1 owned\nb held "s-1" under token 2 .*: announcement 1 failed\n`, string(text))
 }
 
 func TestAuditFindsWhatIsLost(t *testing.T) {
@@ -65,9 +71,16 @@ func TestAuditFindsWhatIsLost(t *testing.T) {
 	}
 	owns(t, a, 30, 31, journal.Finished)
 	announced[30] = 3
+	// What may have been done, or was done twice, is that announcement, and no other of the stream.
+	works(t, a, 31, 1, 32, journal.Ending)
+	works(t, a, 31, 1, 33, journal.Ending)
+	works(t, a, 31, 3, 34, journal.Finished)
+	works(t, a, 31, 3, 35, journal.Finished)
+	announced[31] = 3
 	var x audit
 	require.NoError(t, x.add([]*journal.Journal{a}, announced, name))
-	require.Equal(t, 32, x.found.Lost)
+	require.Equal(t, 33, x.found.Lost)
+	require.Equal(t, 1, x.found.Again)
 	require.Len(t, x.found.LostOf, maxLostOf)
 	require.False(t, (&Soaked{found: x.found}).holds())
 }

@@ -56,8 +56,17 @@ func (w *jobs) lot() (how float64, took time.Duration) {
 	return w.mu.rnd.Float64(), time.Duration(min(w.mu.rnd.ExpFloat64(), longestWork) * float64(w.work))
 }
 
+// task is the Info of an announcement that is one of several of its stream.
+type task struct {
+	Work int // from 1
+}
+
 func (w *jobs) added(_ context.Context, n api.Notification) error {
-	if page := w.journal.Add(n.Lease); page != nil {
+	task, err := api.DecodeInfo[task](n.Lease)
+	if err != nil {
+		return err
+	}
+	if page := w.journal.AddWork(n.Lease, task.Work); page != nil {
 		how, took := w.lot()
 		time.AfterFunc(took, func() { end(n.Lease, page, how) })
 	}

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -49,6 +50,7 @@ func (m *soak) newRound(kill context.Context, number int) (r *round, err error) 
 		number: number, options: m.options, producer: m.producer, keeper: m.keeper,
 		rnd: lots(m.options.Seed, number, 0), announced: make(map[int]int),
 	}
+	r.producer.Info = r.task
 	for i := range m.options.Pods {
 		p, err := newPlace(kill, fmt.Sprintf("round-%d-pod-%d", number, i+1), m.dir, m.site, WorkerOptions{
 			Service: m.producer.Service, Prefix: m.producer.Prefix, Pages: roundPages,
@@ -109,7 +111,6 @@ func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) e
 		some := make([]int, max(0, r.options.Streams-n))
 		for i := range some {
 			some[i] = r.rnd.IntN(r.keeper.streams)
-			r.announced[some[i]]++
 		}
 		if err := r.producer.AnnounceEach(ctx, some); err != nil {
 			return err
@@ -120,6 +121,16 @@ func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) e
 		}
 	}
 	return nil
+}
+
+// task numbers the announcements of a stream.
+func (r *round) task(stream int) string {
+	r.announced[stream]++
+	info, err := json.Marshal(task{Work: r.announced[stream]})
+	if err != nil {
+		panic(err) // two words and a number
+	}
+	return string(info)
 }
 
 // calm waits until all is done and nobody is there but the pods that run, has those end in good order, and says what is

@@ -61,7 +61,10 @@ func (j *Journal) Close() error { return syscall.Munmap(j.file) }
 func (j *Journal) Party() string { return j.party }
 
 // Add notes a new ownership; nil if it has ended already. It panics when there is no room left.
-func (j *Journal) Add(l api.Lease) *Page {
+func (j *Journal) Add(l api.Lease) *Page { return j.AddWork(l, 0) }
+
+// AddWork is Add with the number of the announcement that the ownership comes from.
+func (j *Journal) AddWork(l api.Lease, work int) *Page {
 	at := Monotonic()
 	if l.Remaining() <= 0 {
 		return nil
@@ -78,6 +81,7 @@ func (j *Journal) Add(l api.Lease) *Page {
 	p := &j.pages[j.used]
 	j.used++
 	atomic.StoreUint64(&p.token, uint64(l.Token()))
+	atomic.StoreUint64(&p.work, uint64(work))
 	atomic.StoreInt64(&p.from, int64(at))
 	atomic.StoreInt64(&p.until, int64(at))
 	atomic.StoreUint64(&p.stream, number+1)
@@ -107,6 +111,7 @@ func (j *Journal) Look() {
 type Entry struct {
 	overlap.Record
 	Number int // of the stream
+	Work   int // of the announcement; 0: it has none
 	State  State
 }
 
@@ -119,6 +124,7 @@ func (j *Journal) Read() (out []Entry) {
 				From: time.Duration(atomic.LoadInt64(&p.from)), Until: time.Duration(atomic.LoadInt64(&p.until)),
 			},
 			Number: number,
+			Work:   int(atomic.LoadUint64(&p.work)),
 			State:  State(atomic.LoadInt64(&p.state)),
 		})
 	}

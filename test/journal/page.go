@@ -12,6 +12,7 @@ import (
 type Page struct {
 	stream uint64 // number + 1; 0: not written yet. It is written last
 	token  uint64
+	work   uint64
 	from   int64 // on the clock Monotonic
 	until  int64
 	state  int64
