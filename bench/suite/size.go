@@ -46,6 +46,7 @@ type Costs struct {
 	Move         time.Duration // of Redis, for a stream of a dead process: recovered and taken by another one
 	MoveRate     float64       // streams a second that one process took over from a dead one
 	Bare         time.Duration // of Redis, for a bare pipelined PEXPIRE
+	ClientBare   time.Duration
 }
 
 // Sizes of the runs that tell the costs apart: one with many scripts of one lease, one with few that are full.
@@ -109,7 +110,7 @@ func costs(ctx context.Context, o HoldOptions, ladder []Held, r *Report) (c Cost
 	client := func(h Held) float64 { return h.ClientCPU }
 	c.Script, c.Lease = apart(sparse, dense, beyond(redis, fit(ladder, redis).At))
 	c.ClientScript, c.ClientLease = apart(sparse, dense, beyond(client, fit(ladder, client).At))
-	if c.Bare, err = bare(ctx, o.URL, min(o.For, costFor)); err != nil {
+	if c.Bare, c.ClientBare, err = bare(ctx, o.URL, min(o.For, costFor)); err != nil {
 		return c, err
 	}
 	steps.done()
@@ -134,19 +135,19 @@ func apart(sparse, dense Held, cost func(Held) float64) (perScript, perLease tim
 	return time.Duration(max(0, script) * second), time.Duration(max(0, each) * second)
 }
 
-// bare is what Redis needs for one of many pipelined PEXPIRE, on as many keys as the dense run had leases, named and filled as
+// bare is what Redis and the client need for one of many pipelined PEXPIRE, on as many keys as the dense run had leases, named and filled as
 // leases are, and in bursts as far apart: what a server does in bursts costs more than what it does all the time, for it
 // finds nothing in its caches.
-func bare(ctx context.Context, url string, d time.Duration) (cost time.Duration, err error) {
+func bare(ctx context.Context, url string, d time.Duration) (redis, client time.Duration, err error) {
 	s, err := openSite(ctx, url)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	p := s.producer("bare")
 	layout, err := cluster.NewLayout(p.Service, 1)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	key := func(i int) string { return layout.Keys(0).Lease(p.Stream(i)) }
 	send := func(build func(i int) rueidis.Completed, keys []int) error {
@@ -170,11 +171,12 @@ func bare(ctx context.Context, url string, d time.Duration) (cost time.Duration,
 	touch := func(i int) rueidis.Completed { return s.client.B().Pexpire().Key(key(i)).Milliseconds(60_000).Build() }
 	keys := rand.Perm(costDense)
 	if err := send(set, keys); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	before, err := measure.ReadUsage(ctx, s.client)
-	if err != nil {
-		return 0, err
+	own, err2 := measure.CPU()
+	if err := errors.Join(err, err2); err != nil {
+		return 0, 0, err
 	}
 	const tick = wheel.DefaultTick
 	burst := int(int64(costDense) * 3 * int64(tick) / int64(costTTL))
@@ -182,19 +184,20 @@ func bare(ctx context.Context, url string, d time.Duration) (cost time.Duration,
 	for began := time.Now(); time.Since(began) < d; {
 		at := sent % (len(keys) - burst)
 		if err := send(touch, keys[at:at+burst]); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		sent += burst
 		if err := pause(ctx, tick); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
-	after, err := measure.ReadUsage(ctx, s.client)
-	if err != nil {
-		return 0, err
+	used, err := measure.CPU()
+	after, err2 := measure.ReadUsage(ctx, s.client)
+	if err := errors.Join(err, err2); err != nil {
+		return 0, 0, err
 	}
 	err = send(func(i int) rueidis.Completed { return s.client.B().Unlink().Key(key(i)).Build() }, keys)
-	return after.Since(before).CPU / time.Duration(sent), err
+	return after.Since(before).CPU / time.Duration(sent), (used - own) / time.Duration(sent), err
 }
 
 // move kills a process and lets another one take all its streams.
@@ -257,7 +260,7 @@ func writeCosts(out io.Writer, c Costs) {
 	t.row("a script of renewals, whatever is in it", micro(c.Script), micro(c.ClientScript))
 	t.row("each lease in it", micro(c.Lease), micro(c.ClientLease))
 	t.row("a lease in a full script, in all", micro(c.renewal()), micro(c.ClientLease+c.ClientScript/lease.DefaultMaxBatch))
-	t.row("a bare pipelined PEXPIRE, in bursts alike", micro(c.Bare), "")
+	t.row("a bare pipelined PEXPIRE, in bursts alike", micro(c.Bare), micro(c.ClientBare))
 	t.row("a stream of a dead process, recovered and taken", micro(c.Move), "")
 	t.write(out)
 	fmt.Fprintf(out, `
