@@ -8,6 +8,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
 )
 
 // Verdict is what a script says of one item of its batch. What is not listed counts as not owned.
@@ -63,29 +64,34 @@ func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Tok
 	head := [...]string{consumer, s.ttl, s.gap, s.mode, formatToken(floor), s.lease}
 	calls := make([]Call, len(batches))
 	for i, batch := range batches {
-		keys := make([]string, 0, 3+len(batch))
-		keys = append(keys, k.Sessions, k.Later, k.Token)
-		room := 0
-		for _, l := range batch {
-			keys = append(keys, l.key)
-			room += len(consumer) + len(l.tag) + 2
-		}
-		var values strings.Builder
-		values.Grow(room)
-		for j, l := range batch {
-			if j > 0 {
-				values.WriteByte('\n')
-			}
-			values.WriteString(consumer)
-			values.WriteByte(' ')
-			values.WriteString(l.tag)
-		}
-		calls[i] = Call{Script: scriptRenew, Keys: keys, Args: append(head[:len(head):len(head)], values.String())}
+		calls[i] = renewal(k, consumer, head[:], batch)
 	}
 	for _, result := range s.renew.DoMulti(ctx, calls) {
 		out = append(out, parseRenewal(result))
 	}
 	return out
+}
+
+// renewal is the call for one batch; head is the arguments that all batches have, the consumer first.
+func renewal(k *cluster.Keys, consumer string, head []string, batch []*Lease) Call {
+	keys := make([]string, 0, 3+len(batch))
+	keys = append(keys, k.Sessions, k.Later, k.Token)
+	room := 0
+	for _, l := range batch {
+		keys = append(keys, l.key)
+		room += len(consumer) + len(l.tag) + 2
+	}
+	var values strings.Builder
+	values.Grow(room)
+	for j, l := range batch {
+		if j > 0 {
+			values.WriteByte('\n')
+		}
+		values.WriteString(consumer)
+		values.WriteByte(' ')
+		values.WriteString(l.tag)
+	}
+	return Call{Script: scriptRenew, Keys: keys, Args: append(head[:len(head):len(head)], values.String())}
 }
 
 func parseRenewal(result rueidis.RedisResult) (r Renewal) {
