@@ -93,6 +93,7 @@ type collector struct {
 	subscriptions   *prometheus.CounterVec
 	notices         *prometheus.CounterVec
 	pauses          *prometheus.CounterVec
+	relocations     *prometheus.CounterVec
 	batchSize       *prometheus.HistogramVec
 	lateness        *prometheus.HistogramVec
 	scriptDuration  *prometheus.HistogramVec
@@ -158,6 +159,7 @@ func newCollector() *collector {
 	c.subscriptions = counter("expired_subscriptions_total", "Subscriptions to expired leases.", "result")
 	c.notices = counter("maintenance_notices_total", "Notices of maintenance that servers sent.", "kind")
 	c.pauses = counter("reads_paused_total", "Times that reading and recovery began to rest, since a server did not answer.")
+	c.relocations = counter("partitions_relocated_total", "Partitions that went to another master of a cluster, or may have.")
 	c.batchSize = histogram("renewal_batch_size", "Leases in a batch.", batchBuckets)
 	c.lateness = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: "renewal_lateness_seconds", Help: "Seconds from when a renewal was due to when it was sent.",

@@ -121,6 +121,7 @@ func (f *follower) look(ctx context.Context) {
 		}
 	}
 	if n > 0 {
+		f.e.metrics.relocated(n)
 		f.e.event(api.EventTopologyChanged, api.NoPartition, nil, fmt.Sprintf("%d of %d partitions", n, len(f.e.partitions)))
 	}
 	if n > 0 || f.e.lastFailure() != nil && f.e.clock.Now() >= f.told+int64(refreshGap) {

@@ -46,6 +46,8 @@ import (
 //	streamlease_maintenance_notices_total{kind}  notices of maintenance that servers sent, each once a connection. kind:
 //	                                          moving, migrating, migrated, failing_over, failed_over, smigrating, smigrated
 //	streamlease_opens_total{result}           attempts to open a session: ok, failed
+//	streamlease_partitions_relocated_total    partitions that went to another master of a cluster, or may have: each is renewed
+//	                                          and looked through at once
 //	streamlease_reads_failed_total            reads that failed
 //	streamlease_reads_paused_total            times that reading and recovery began to rest, since a server did not answer
 //	streamlease_recovered_total               announcements taken from dead consumers and queued again
@@ -111,6 +113,7 @@ type metrics struct {
 	opens         [2]prometheus.Counter // ok, failed
 	notices       map[notice.Kind]prometheus.Counter
 	pauses        prometheus.Counter
+	relocations   prometheus.Counter
 	expirations   [len(hintResults)]prometheus.Counter
 	subscriptions [len(subscriptionResults)]prometheus.Counter
 }
@@ -215,6 +218,7 @@ func (m *metrics) resolve() {
 	m.removals = c.removals.WithLabelValues(s)
 	m.failedReads = c.failedReads.WithLabelValues(s)
 	m.pauses = c.pauses.WithLabelValues(s)
+	m.relocations = c.relocations.WithLabelValues(s)
 	m.notices = make(map[notice.Kind]prometheus.Counter)
 	for kind := notice.Moving; kind <= notice.SlotsMoved; kind++ {
 		m.notices[kind] = c.notices.WithLabelValues(s, strings.ToLower(kind.String()))
@@ -298,6 +302,9 @@ func (m *metrics) readFailed() { m.failedReads.Inc() }
 
 // paused counts that reading and recovery began to rest.
 func (m *metrics) paused() { m.pauses.Inc() }
+
+// relocated counts partitions that another server has, or may have.
+func (m *metrics) relocated(n int) { countUp(m.relocations, n) }
 
 // noticed counts a notice of maintenance.
 func (m *metrics) noticed(kind notice.Kind) { m.notices[kind].Inc() }

@@ -96,6 +96,7 @@ func TestMetricsCount(t *testing.T) {
 	m.gone(2)
 	m.gone(0)
 	m.forwarded(3)
+	m.relocated(4)
 	m.disowned(causeLease)
 	m.disowned(causeSession)
 	m.disowned(causeDeadline)
@@ -145,6 +146,7 @@ func TestMetricsCount(t *testing.T) {
 		"reads_failed_total{service=orders}":                            1,
 		"entries_gone_total{service=orders}":                            2,
 		"forwarded_total{service=orders}":                               3,
+		"partitions_relocated_total{service=orders}":                    4,
 		"disowned_total{cause=lease,service=orders}":                    1,
 		"disowned_total{cause=session,service=orders}":                  1,
 		"disowned_total{cause=deadline,service=orders}":                 1,

@@ -132,6 +132,7 @@ func TestResetTopology(t *testing.T) {
 	renewals := p.metric(t, "renewals_total", "result", "kept")
 	p.engine.ResetTopology()
 	w.eventually(func() bool { return p.heard(api.EventTopologyChanged) == 1 }, "a look at all")
+	require.EqualValues(t, w.layout.Partitions(), p.metric(t, "partitions_relocated_total"))
 	w.eventually(func() bool {
 		return p.metric(t, "renewals_total", "result", "kept") >= renewals+float64(len(all))
 	},
