@@ -26,6 +26,7 @@ type place struct {
 	options WorkerOptions // of its pods, the URL by way of the link
 	link    *proxy.Proxy  // nil: there is none
 	rnd     *rand.Rand
+	outages *outages       // of the server; nil: there are none
 	pod     *pod           // that runs, or ran last; nil: none did
 	struck  map[string]int // troubles, by name
 
@@ -36,8 +37,8 @@ type place struct {
 }
 
 // newPlace has its pods go through a link, unless why says why they cannot.
-func newPlace(ctx context.Context, name, dir string, s *site, o WorkerOptions, rnd *rand.Rand) (p *place, err error) {
-	p = &place{ctx: ctx, name: name, dir: dir, options: o, rnd: rnd, struck: make(map[string]int)}
+func newPlace(ctx context.Context, name, dir string, s *site, o WorkerOptions, rnd *rand.Rand, out *outages) (p *place, err error) {
+	p = &place{ctx: ctx, name: name, dir: dir, options: o, rnd: rnd, outages: out, struck: make(map[string]int)}
 	addr, why := s.front()
 	if why != "" {
 		p.options.URL = s.url
@@ -62,6 +63,10 @@ func (p *place) Start() error {
 	o := p.options
 	run := fmt.Sprint(p.name, "-", len(p.all)+1)
 	o.Seed, o.Log = p.rnd.Uint64(), filepath.Join(p.dir, run+".log")
+	if p.outages != nil {
+		p.outages.away.RLock()
+		defer p.outages.away.RUnlock()
+	}
 	next, err := startPod(p.ctx, p.dir, run, o)
 	if err != nil {
 		return fmt.Errorf("%s: %w", run, err)

@@ -41,6 +41,7 @@ type round struct {
 	keeper    *keeper
 	rnd       *rand.Rand // of announcements
 	places    []*place
+	outages   *outages    // nil: the server is not ours
 	announced map[int]int // how often each stream was
 }
 
@@ -50,12 +51,17 @@ func (m *soak) newRound(kill context.Context, number int) (r *round, err error) 
 		number: number, options: m.options, producer: m.producer, keeper: m.keeper,
 		rnd: lots(m.options.Seed, number, 0), announced: make(map[int]int),
 	}
-	r.producer.Info = r.task
+	if m.site.private != nil {
+		r.outages = &outages{
+			server: m.site.private, session: m.options.SessionTTL, struck: make(map[string]int),
+			rnd: lots(m.options.Seed, number, m.options.Pods+1),
+		}
+	}
 	for i := range m.options.Pods {
 		p, err := newPlace(kill, fmt.Sprintf("round-%d-pod-%d", number, i+1), m.dir, m.site, WorkerOptions{
 			Service: m.producer.Service, Prefix: m.producer.Prefix, Pages: roundPages,
 			LeaseTTL: m.options.LeaseTTL, SessionTTL: m.options.SessionTTL, Work: m.options.SessionTTL / worksPerSession,
-		}, lots(m.options.Seed, number, i+1))
+		}, lots(m.options.Seed, number, i+1), r.outages)
 		if err != nil {
 			return nil, errors.Join(err, r.close())
 		}
@@ -89,6 +95,9 @@ func (r *round) storm(ctx context.Context, d time.Duration, tell func(time.Durat
 	for _, p := range r.places {
 		g.Go(func() error { return p.suffer(storm) })
 	}
+	if r.outages != nil {
+		g.Go(func() error { return r.outages.befall(storm) })
+	}
 	g.Go(func() error {
 		defer end()
 		return r.announce(ctx, storm, tell)
@@ -104,7 +113,11 @@ func (r *round) storm(ctx context.Context, d time.Duration, tell func(time.Durat
 func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) error {
 	began := time.Now()
 	for r.ownerships() < roundOwnerships {
-		n, err := r.keeper.inPlay(ctx)
+		var n int
+		err := r.outages.despite(ctx, func() (err error) {
+			n, err = r.keeper.inPlay(ctx)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -112,7 +125,7 @@ func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) e
 		for i := range some {
 			some[i] = r.rnd.IntN(r.keeper.streams)
 		}
-		if err := r.producer.AnnounceEach(ctx, some); err != nil {
+		if err := r.send(ctx, some); err != nil {
 			return err
 		}
 		tell(time.Since(began))
@@ -121,6 +134,23 @@ func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) e
 		}
 	}
 	return nil
+}
+
+// send announces streams. Asked again, after no answer, it makes the same announcements.
+func (r *round) send(ctx context.Context, streams []int) error {
+	infos := make([]string, len(streams))
+	for i, stream := range streams {
+		infos[i] = r.task(stream)
+	}
+	return r.outages.despite(ctx, func() error {
+		next := 0
+		p := r.producer
+		p.Info = func(int) string {
+			next++
+			return infos[next-1]
+		}
+		return p.AnnounceEach(ctx, streams)
+	})
 }
 
 // task numbers the announcements of a stream.
@@ -139,7 +169,11 @@ func (r *round) calm(ctx context.Context, tell func(Left)) (l Left, err error) {
 	tick := time.NewTicker(announceEvery)
 	defer tick.Stop()
 	for end := time.Now().Add(patience + calmSessions*r.options.SessionTTL); time.Now().Before(end); {
-		if l, err = r.keeper.look(ctx); err != nil {
+		err := r.outages.despite(ctx, func() (err error) {
+			l, err = r.keeper.look(ctx)
+			return err
+		})
+		if err != nil {
 			return l, err
 		}
 		if l == (Left{Consumers: len(r.places)}) {

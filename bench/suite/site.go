@@ -45,9 +45,14 @@ type lot struct {
 
 // openSite starts a private server if url is empty, else goes there.
 func openSite(ctx context.Context, url string) (*site, error) {
+	return openSiteOn(ctx, url, servers.Options{})
+}
+
+// openSiteOn is openSite with options for the private server.
+func openSiteOn(ctx context.Context, url string, o servers.Options) (*site, error) {
 	s := &site{url: url, name: service, parts: cluster.DefaultPartitions}
 	if url == "" {
-		server, err := servers.Start(ctx, servers.Options{})
+		server, err := servers.Start(ctx, o)
 		if err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/test/servers"
 )
 
 // SoakOptions say what happens to whom.
@@ -32,6 +33,7 @@ type Soaked struct {
 	SoakOptions
 	Rounds    int
 	Struck    map[string]int // how often each trouble did
+	Outages   map[string]int // of the server, by what happened to it; nil: it is somebody's
 	Spared    string         // why nothing happened to links; empty: it did
 	Announced int
 	found
@@ -59,7 +61,7 @@ func Soak(ctx context.Context, o SoakOptions, r *Report) (err error) {
 	for o.Seed == 0 {
 		o.Seed = uint64(rand.Uint32()) // short enough to be typed
 	}
-	s, err := openSite(ctx, o.URL)
+	s, err := openSiteOn(ctx, o.URL, servers.Options{Persist: true})
 	if err != nil {
 		return err
 	}
@@ -68,6 +70,9 @@ func Soak(ctx context.Context, o SoakOptions, r *Report) (err error) {
 	m := &soak{options: o, site: s, result: Soaked{SoakOptions: o, Struck: make(map[string]int)}}
 	m.result.URL = "" // it may have a password
 	_, m.result.Spared = s.front()
+	if s.private != nil {
+		m.result.Outages = make(map[string]int)
+	}
 	m.producer = s.use("soak", streamsPerEntry*o.Streams)
 	if m.keeper, err = newKeeper(s, m.producer, streamsPerEntry*o.Streams); err != nil {
 		return err
@@ -141,6 +146,11 @@ func (m *soak) add(r *round) error {
 			m.result.Struck[name] += n
 		}
 	}
+	if r.outages != nil {
+		for name, n := range r.outages.struck {
+			m.result.Outages[name] += n
+		}
+	}
 	for _, n := range r.announced {
 		m.result.Announced += n
 	}
@@ -164,6 +174,9 @@ func writeSoaked(out io.Writer, s Soaked) {
 	t := newTable("what happened", "")
 	for _, name := range slices.Sorted(maps.Keys(s.Struck)) {
 		t.row("pods "+name, grouped(s.Struck[name]))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Outages)) {
+		t.row("the server "+name, grouped(s.Outages[name]))
 	}
 	t.row("announcements", grouped(s.Announced))
 	t.row("ownerships", grouped(s.Ownerships))
@@ -192,6 +205,11 @@ ones at once; a stalled one lets nothing through, a delayed one is slow, one una
 Each round ends in a calm: all is done, nobody is there but the pods that run, and these end in good order.
 without an owner  from when the last owner was last seen to own the stream, by its own journal, until the next one was told of it
 `, s.Seed, s.For, s.Rounds, s.Pods, grouped(s.Streams), grouped(streamsPerEntry*s.Streams), s.LeaseTTL, s.SessionTTL)
+	if s.Outages == nil {
+		fmt.Fprintln(out, "Nothing happened to the server, which is not ours.")
+	} else {
+		fmt.Fprintln(out, "The server stands still or is killed, for as long, and comes back with all that it had acknowledged.")
+	}
 	if s.Spared != "" {
 		fmt.Fprintf(out, "Nothing happened to links: no proxy can stand before %s.\n", s.Spared)
 	}

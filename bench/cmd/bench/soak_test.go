@@ -91,7 +91,7 @@ func TestSoakFailsWhenAnnouncementsAreLost(t *testing.T) {
 	require.Equal(t, temporary, filepath.Dir(match[1]))
 	text, err := os.ReadFile(filepath.Join(match[1], "ownerships.txt"))
 	require.NoError(t, err)
-	require.Regexp(t, `^round-1-pod-\d-\d held "streamlease-bench-\w+-soak:user-\d+" under token \d+ .*: \w+\n`, string(text))
+	require.Regexp(t, `^round-1-pod-\d-\d held "streamlease-bench-\w+-soak:user-\d+" under token \d+ .*: announcement \d+ \w+\n`, string(text))
 	require.Empty(t, keysOf(t, client))
 }
 

@@ -1,0 +1,69 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// outageEvery is how many session TTLs lie between two outages, on average, besides one in which the pods recover.
+const outageEvery = 5
+
+// What happens to a server.
+const (
+	serverKilled = "killed" // and started again, with all that it had acknowledged
+	serverPaused = "paused"
+)
+
+// outages are what happens to a server of our own while pods run on it.
+type outages struct {
+	server  *servers.Server
+	session time.Duration
+	rnd     *rand.Rand
+	struck  map[string]int
+
+	// away is held while the server is, and for reading while a pod starts: it does not without one.
+	away sync.RWMutex
+}
+
+// befall has one outage after the other until ctx ends; then the server is well. They last for up to twice a session TTL, as
+// what happens to pods does.
+func (o *outages) befall(ctx context.Context) error {
+	for pause(ctx, time.Duration((1+outageEvery*o.rnd.ExpFloat64())*float64(o.session))) == nil {
+		if err := o.one(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *outages) one(ctx context.Context) error {
+	o.away.Lock()
+	defer o.away.Unlock()
+	strike, heal, name := o.server.Pause, o.server.Resume, serverPaused
+	if o.rnd.IntN(2) == 0 {
+		strike, name = o.server.Kill, serverKilled
+		heal = func() error {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+			defer cancel()
+			return o.server.Restart(ctx, true)
+		}
+	}
+	o.struck[name]++
+	err := strike()
+	_ = pause(ctx, time.Duration(2*o.rnd.Float64()*float64(o.session))) // cut short, it is over
+	return errors.Join(err, heal())
+}
+
+// despite asks until there is an answer, for longer than an outage lasts. Where there are none, it asks once.
+func (o *outages) despite(ctx context.Context, ask func() error) (err error) {
+	for end := time.Now().Add(patience); ; {
+		if err = ask(); err == nil || o == nil || time.Now().After(end) || pause(ctx, announceEvery) != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// TestOutagesLeaveTheServerWell: it answers in the end, and has what it had acknowledged, whatever happened and whenever
+// that was cut short.
+func TestOutagesLeaveTheServerWell(t *testing.T) {
+	ctx := context.Background()
+	server := servers.New(t, servers.Persist())
+	_, err := server.Call(ctx, "SET", "k", "v")
+	require.NoError(t, err)
+	o := &outages{server: server, session: 200 * time.Millisecond, rnd: rand.New(rand.NewPCG(1, 0)), struck: make(map[string]int)}
+	for len(o.struck) < 2 {
+		storm, end := context.WithTimeout(ctx, 2*time.Second)
+		require.NoError(t, o.befall(storm))
+		end()
+		value, err := server.Call(ctx, "GET", "k")
+		require.NoError(t, err)
+		require.Equal(t, "v", value)
+		require.True(t, o.away.TryLock(), "pods may start")
+		o.away.Unlock()
+	}
+}
+
+func TestDespiteAsksAgainOnlyWhereThereAreOutages(t *testing.T) {
+	calls := 0
+	ask := func() error {
+		if calls++; calls < 3 {
+			return errors.New("no answer")
+		}
+		return nil
+	}
+	require.Error(t, (*outages)(nil).despite(context.Background(), ask))
+	require.Equal(t, 1, calls)
+	require.NoError(t, new(outages).despite(context.Background(), ask))
+	require.Equal(t, 3, calls)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	calls = 0
+	require.Error(t, new(outages).despite(ctx, ask))
+	require.Equal(t, 1, calls)
+}
