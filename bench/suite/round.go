@@ -59,7 +59,7 @@ func (m *soak) newRound(kill context.Context, number int) (r *round, err error) 
 	}
 	for i := range m.options.Pods {
 		p, err := newPlace(kill, fmt.Sprintf("round-%d-pod-%d", number, i+1), m.dir, m.site, WorkerOptions{
-			Service: m.producer.Service, Prefix: m.producer.Prefix, Pages: roundPages,
+			Service: m.producer.Service, Partitions: m.options.Partitions, Prefix: m.producer.Prefix, Pages: roundPages,
 			LeaseTTL: m.options.LeaseTTL, SessionTTL: m.options.SessionTTL, Work: m.options.SessionTTL / worksPerSession,
 		}, lots(m.options.Seed, number, i+1), r.outages)
 		if err != nil {
@@ -176,7 +176,7 @@ func (r *round) calm(ctx context.Context, tell func(Left)) (l Left, err error) {
 		if err != nil {
 			return l, err
 		}
-		if l == (Left{Consumers: len(r.places)}) {
+		if l == (Left{Consumers: len(r.places) * max(r.options.Partitions, 1)}) {
 			break
 		}
 		tell(l)

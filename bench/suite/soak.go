@@ -22,6 +22,7 @@ type SoakOptions struct {
 	URL        string // of the Redis; empty: a private server
 	For        time.Duration
 	Pods       int
+	Partitions int           // 0: the default
 	Streams    int           // announcements in play at a time
 	LeaseTTL   time.Duration // not 0
 	SessionTTL time.Duration // not 0
@@ -66,6 +67,7 @@ func Soak(ctx context.Context, o SoakOptions, r *Report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	s.parts = max(o.Partitions, 1)
 	r.Redis = s.version
 	m := &soak{options: o, site: s, result: Soaked{SoakOptions: o, Struck: make(map[string]int)}}
 	m.result.URL = "" // it may have a password
@@ -199,12 +201,12 @@ func writeSoaked(out io.Writer, s Soaked) {
 		fmt.Fprintf(out, "\nnobody was done with announcements of %s\n", strings.Join(s.LostOf, ", "))
 	}
 	fmt.Fprintf(out, `
-Seed %d; %v of troubles, rounds: %d; %d pods, %s announcements in play of %s streams; lease TTL %v, session TTL %v.
+Seed %d; %v of troubles, rounds: %d; %d pods, partitions: %d, %s announcements in play of %s streams; lease TTL %v, session TTL %v.
 What happens to a pod lasts for up to twice the session TTL. A link that is cut resets connections, one that flickers too, and takes new
 ones at once; a stalled one lets nothing through, a delayed one is slow, one unanswered loses the answer to a script.
 Each round ends in a calm: all is done, nobody is there but the pods that run, and these end in good order.
 without an owner  from when the last owner was last seen to own the stream, by its own journal, until the next one was told of it
-`, s.Seed, s.For, s.Rounds, s.Pods, grouped(s.Streams), grouped(streamsPerEntry*s.Streams), s.LeaseTTL, s.SessionTTL)
+`, s.Seed, s.For, s.Rounds, s.Pods, max(s.Partitions, 1), grouped(s.Streams), grouped(streamsPerEntry*s.Streams), s.LeaseTTL, s.SessionTTL)
 	if s.Outages == nil {
 		fmt.Fprintln(out, "Nothing happened to the server, which is not ours.")
 	} else {

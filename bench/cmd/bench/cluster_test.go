@@ -19,7 +19,7 @@ func TestMeasurementsRunOnACluster(t *testing.T) {
 		{"failover", "-streams", "300", "-pods", "2", "-session-ttl", "2s"},
 		{"churn", "-rates", "500", "-for", "500ms"},
 		{"pipeline", "-streams", "300", "-batches", "256", "-ticks", "100ms", "-for", "300ms"},
-		{"soak", "-for", "1s", "-pods", "2", "-streams", "20", "-session-ttl", "500ms", "-lease-ttl", "1s"},
+		{"soak", "-for", "1s", "-pods", "2", "-partitions", "4", "-streams", "20", "-session-ttl", "500ms", "-lease-ttl", "1s"},
 	} {
 		out, err := bench(t, append(args, "-redis", url)...)
 		require.NoError(t, err, out)

@@ -17,6 +17,7 @@ var soak = &cli.Command{
 	Flags: []cli.Flag{
 		&cli.DurationFlag{Name: "for", Value: 10 * time.Minute, Usage: "how long things happen to the pods"},
 		&cli.IntFlag{Name: "pods", Value: 4, Usage: "pods, each a process"},
+		&cli.IntFlag{Name: "partitions", Value: 1, Usage: "input streams of the service"},
 		&cli.IntFlag{Name: "streams", Value: 300, Usage: "announcements in play at a time, of twice as many streams"},
 		&cli.DurationFlag{Name: "lease-ttl", Value: 5 * time.Second, Usage: "TTL of a lease"},
 		&cli.DurationFlag{Name: "session-ttl", Value: 2 * time.Second, Usage: "TTL of a session; troubles last up to twice that, work on a stream lasts as long on average"},
@@ -25,11 +26,11 @@ var soak = &cli.Command{
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
-		if err := positive(c, "streams"); err != nil {
+		if err := positive(c, "streams", "partitions"); err != nil {
 			return err
 		}
 		o := suite.SoakOptions{
-			URL: c.String("redis"), For: c.Duration("for"), Pods: c.Int("pods"), Streams: c.Int("streams"),
+			URL: c.String("redis"), For: c.Duration("for"), Pods: c.Int("pods"), Partitions: c.Int("partitions"), Streams: c.Int("streams"),
 			LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"), Seed: c.Uint64("seed"),
 		}
 		if o.Pods < 2 {

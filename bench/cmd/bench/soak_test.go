@@ -134,6 +134,8 @@ func TestSoakRefusesWhatMakesNoSense(t *testing.T) {
 	for _, args := range [][]string{
 		{"soak", "-pods", "1"},
 		{"soak", "-streams", "0"},
+		{"soak", "-partitions", "0"},
+		{"soak", "-partitions", "100000"},
 		{"soak", "-for", "0s"},
 		{"soak", "-lease-ttl", "0s"},
 		{"soak", "-session-ttl", "100ms"},
