@@ -359,6 +359,26 @@ func TestEntriesOfOneStreamInOneBatch(t *testing.T) {
 	})
 }
 
+// Trace: a server says that it is one which drops what has no body, and leaves out of its answer what has one. Taken for
+// gone, the entry would be acknowledged, and lost.
+func TestEntryThatXCLAIMLeavesOutIsNotAcknowledged(t *testing.T) {
+	w := newWorld(t)
+	w.acquires = acquireWith(t, "local marked = mark(free, HELD)", "mark(free, HELD) local marked = {}")
+	w.open(alice)
+	w.announce("s")
+	w.announce("gone")
+	read := w.read(alice, 2)
+	w.Do("XDEL", w.keys.Input, read[1].ID)
+	takes := w.acquire(alice, read...)
+	require.Equal(t, Refused, takes[0].Verdict)
+	require.Contains(t, takes[0].Reason, read[0].ID)
+	require.Equal(t, Gone, takes[1].Verdict)
+	require.Equal(t, []string{read[0].ID}, w.pendingIDs(alice))
+	require.Empty(t, w.value("s"))
+	w.acquires = scriptAcquire
+	w.take(alice, read[0])
+}
+
 // Entries far apart, in no order, with others of ours between them: each is still looked up.
 func TestAcquireOfScatteredEntries(t *testing.T) {
 	bothAcquires(t, func(t *testing.T, w *world) {

@@ -128,12 +128,14 @@ func bothAcquires(t *testing.T, f func(t *testing.T, w *world)) {
 }
 
 // olderAcquire is acquire as it runs before Redis 7.
-func olderAcquire(t *testing.T) *Script {
-	text, err := luaFiles.ReadFile("lua/acquire.lua")
+func olderAcquire(t *testing.T) *Script { return acquireWith(t, "redis.REDIS_VERSION_NUM", "nil") }
+
+// acquireWith is acquire with another text in the place of one.
+func acquireWith(t *testing.T, old, text string) *Script {
+	lua, err := luaFiles.ReadFile("lua/acquire.lua")
 	require.NoError(t, err)
-	const version = "redis.REDIS_VERSION_NUM"
-	require.Contains(t, string(text), version)
-	return NewScript("acquire", strings.ReplaceAll(string(text), version, "nil"), acquireParts...)
+	require.Contains(t, string(lua), old)
+	return NewScript("acquire", strings.ReplaceAll(string(lua), old, text), acquireParts...)
 }
 
 // deliveries is how often each entry has been delivered that is pending for a consumer.

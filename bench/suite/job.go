@@ -62,11 +62,11 @@ type task struct {
 }
 
 func (w *jobs) added(_ context.Context, n api.Notification) error {
-	task, err := api.DecodeInfo[task](n.Lease)
+	info, err := api.DecodeInfo[task](n.Lease)
 	if err != nil {
 		return err
 	}
-	if page := w.journal.AddWork(n.Lease, task.Work); page != nil {
+	if page := w.journal.AddWork(n.Lease, info.Work); page != nil {
 		how, took := w.lot()
 		time.AfterFunc(took, func() { end(n.Lease, page, how) })
 	}

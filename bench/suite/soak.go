@@ -210,7 +210,7 @@ without an owner  from when the last owner was last seen to own the stream, by i
 	if s.Outages == nil {
 		fmt.Fprintln(out, "Nothing happened to the server, which is not ours.")
 	} else {
-		fmt.Fprintln(out, "The server stands still or is killed, for as long, and comes back with all that it had acknowledged.")
+		fmt.Fprintln(out, "The server stands still or is killed, for up to twice the session TTL, and comes back with all that it had acknowledged.")
 	}
 	if s.Spared != "" {
 		fmt.Fprintf(out, "Nothing happened to links: no proxy can stand before %s.\n", s.Spared)

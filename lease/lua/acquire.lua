@@ -157,6 +157,14 @@ local function mark(ids, deliveries)
   return redis.call('XCLAIM', input, group, me, '0', unpack(ids))
 end
 
+-- An entry that is pending for me and that XCLAIM left out: its body is gone. That is looked at before it is acknowledged.
+local function left_out(key, value, id)
+  if is_there(id) then
+    return 'x', 'XCLAIM on ' .. input .. ' left out ' .. id .. ', which is there and pending'
+  end
+  return drop(key, value, id)
+end
+
 local free, busy = {}, {}
 for i = 1, count do
   local id = ARGV[3 + 2 * i]
@@ -177,7 +185,7 @@ for i = 1, count do
   if busy[i] then
     note(i, pcall(held, key, id))
   elseif not verdicts[i] and marked[at] ~= id then
-    note(i, pcall(drop, key, values[i], id))
+    note(i, pcall(left_out, key, values[i], id))
   elseif not verdicts[i] then
     at = at + 1
     note(i, pcall(take, key, values[i], id))
