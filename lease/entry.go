@@ -37,6 +37,7 @@ type Entry struct {
 	NotBefore int64 // ms since the epoch by the server's clock; 0: at once
 	Home      int   // the partition that the stream belongs to
 	Body      []rueidis.XRangeFieldValue
+	Size      int // what it weighs on the server, all fields as they stand there; 0: not known
 }
 
 // announcement is the JSON of an entry's field as existing producers write it.

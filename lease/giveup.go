@@ -36,6 +36,7 @@ type Return struct {
 	Retries int // KeepCount leaves it
 	Crashes int
 	Reason  string // ToDeadLetters
+	Size    int    // what the entry weighs, as Entry.Size
 }
 
 // Outcome is what became of a Return.

@@ -1,0 +1,35 @@
+package lease
+
+// A call to Redis is bounded by what it weighs as well as by how many items it carries: one answer, one script and one
+// write to a socket must never take so long that a beat is late behind them.
+const (
+	// MaxCallWeight is the most that the items of one call weigh together, unless a single item weighs more. At the 1 to 2 ms
+	// that a script takes to read and copy 1 MiB, a full one holds up a server's other clients for some 10 ms.
+	MaxCallWeight = 4 << 20
+
+	// FieldWeight is what a field weighs beyond its bytes: in Lua a field costs the server about as much as 64 bytes of value.
+	FieldWeight = 64
+)
+
+// Batches cuts items, in their order, into batches of at most count items that weigh at most MaxCallWeight together. An
+// item that weighs more has a batch of its own. Where weight is no reason to cut, batches are even.
+func Batches[T any](items []T, count int, weight func(*T) int) [][]T {
+	batches := make([][]T, 0, (len(items)+count-1)/count)
+	for len(items) > 0 {
+		left := (len(items) + count - 1) / count
+		n := fitting(items[:(len(items)+left-1)/left], weight)
+		batches, items = append(batches, items[:n:n]), items[n:]
+	}
+	return batches
+}
+
+// fitting is how many of the first items make a batch: at least one.
+func fitting[T any](items []T, weight func(*T) int) int {
+	total := 0
+	for i := range items {
+		if total += weight(&items[i]); total > MaxCallWeight {
+			return max(i, 1)
+		}
+	}
+	return len(items)
+}
