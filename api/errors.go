@@ -71,8 +71,9 @@ var (
 	// names the field, the value and the remedy. Change the program.
 	ErrInvalidConfig = errors.New("streamlease: invalid configuration")
 
-	// ErrInvalidStream: the name of a data stream is empty or too long. The
-	// stream was not announced. Change the name.
+	// ErrInvalidStream: the name of a data stream is empty, longer than any
+	// limit may be, not UTF-8, or a key of the service itself. The stream was
+	// not announced. Change the name.
 	ErrInvalidStream = errors.New("streamlease: invalid stream name")
 
 	// ErrHeldElsewhere: Requeue or DoneStream found that a living consumer

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/streamlease/streamlease/api"
 )
@@ -19,9 +20,9 @@ import (
 // "a-input". All other keys begin with the name of an input stream in braces,
 // which a service's name cannot contain.
 //
-// Data streams are named by the user and their keys are not touched here, but
-// a data stream that is itself called like one of these keys would clash with
-// it in Redis: keep the prefixes "<service>-input" and "{<service>-input" free.
+// Data streams are named by the user and their keys are not touched here. One
+// that is itself called like a key of its service is refused, see Owns: whoever
+// deletes his data stream would delete the service.
 type Layout struct {
 	service string
 	group   string
@@ -67,6 +68,27 @@ func (l *Layout) Meta() string { return l.meta }
 
 // Of is the partition to which a data stream belongs.
 func (l *Layout) Of(stream string) int { return Partition(stream, len(l.keys)) }
+
+// Owns reports whether a name is, or may become, that of a key of the service:
+// an input stream, whatever the number of partitions; the stream of dead
+// letters of one, also as other libraries call it, "<input stream>-dlq"; or
+// anything that begins with an input stream in braces.
+func (l *Layout) Owns(name string) bool {
+	braced := strings.HasPrefix(name, "{")
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(name, "{"), l.service+"-input")
+	if !ok {
+		return false
+	}
+	if number, numbered := strings.CutPrefix(rest, "-"); numbered {
+		if after := strings.TrimLeft(number, "0123456789"); len(after) < len(number) {
+			rest = after
+		}
+	}
+	if braced {
+		return strings.HasPrefix(rest, "}")
+	}
+	return rest == "" || rest == "-dlq"
+}
 
 // Keys are the keys of a partition, the same pointer each time. It panics when
 // there is no such partition.

@@ -147,3 +147,24 @@ func TestInputStreamNamesTheServiceAndPartition(t *testing.T) {
 		}
 	})
 }
+
+func TestOwnsIsTheKeysOfTheService(t *testing.T) {
+	l, err := cluster.NewLayout("svc", 4)
+	require.NoError(t, err)
+	for p := range l.Partitions() {
+		for _, key := range partitionKeys(l.Keys(p)) {
+			require.True(t, l.Owns(key), key)
+		}
+	}
+	for _, name := range []string{
+		l.Meta(), "svc-input-9", "svc-input-1023", "svc-input-dlq", "svc-input-3-dlq", "{svc-input}", "{svc-input-9}:x", "{svc-input}-x",
+	} {
+		require.True(t, l.Owns(name), name)
+	}
+	for _, name := range []string{
+		"svc", "svc-group", "svc-inputs", "svc-input-x", "svc-input-", "svc-input-1x", "svc-input-1-2", "svc-input-1-input", "svc-input:1",
+		"{svc}-input", "{svc-input", "{svc-inputs}:sessions", "{svc-input-}:x", "other-input", "{other-input}:meta", "asvc-input", "", "{",
+	} {
+		require.False(t, l.Owns(name), name)
+	}
+}

@@ -216,7 +216,8 @@ func WithEvents(f api.EventFunc) Option {
 }
 
 // WithNotBefore is when the announced stream may be handed out at the earliest, by the clock of the Redis server, in
-// whole milliseconds. Default, the zero time and one that has passed: at once.
+// whole milliseconds. Default, the zero time and one that has passed: at once. A time more than ten years ahead, or between
+// 1970 and March 1973, is an error of Publish: it was meant in another unit.
 func WithNotBefore(t time.Time) PublishOption {
 	return publishOption(func(a *api.Announcement) { a.NotBefore = t })
 }

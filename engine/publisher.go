@@ -29,9 +29,6 @@ const (
 	errorName = 64
 )
 
-// maxNotBefore is the latest time that an announcement can carry: 2^53 ms, some 285,000 years from now.
-var maxNotBefore = time.UnixMilli(1 << 53)
-
 // Publisher announces data streams to the consumers of a service. It starts nothing and need not be closed. It may be
 // used from several goroutines.
 type Publisher struct {
@@ -71,8 +68,8 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 // handled when the first one is done.
 //
 // The first call asks Redis whether the service has the same number of partitions, and every further one until that
-// has succeeded. Errors match api.ErrInvalidStream for a name that is empty, longer than cluster.MaxStreamName or not
-// UTF-8 (an announcement is JSON), api.ErrPartitionMismatch or api.ErrFormat when the service is another one than this
+// has succeeded. Errors match api.ErrInvalidStream for a name that is empty, longer than cluster.MaxStreamName, not
+// UTF-8 (an announcement is JSON), or a key of the service itself; api.ErrPartitionMismatch or api.ErrFormat when the service is another one than this
 // publisher takes it for, and those of the client; the text says what to do.
 func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts ...PublishOption) (entry string, err error) {
 	a := api.Announcement{Stream: stream, Info: info}
@@ -82,7 +79,7 @@ func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts .
 		}
 		o.configureAnnouncement(&a)
 	}
-	e, err := encode(&a)
+	e, err := p.encode(&a)
 	if err != nil {
 		return "", announcing(stream, err)
 	}
@@ -135,7 +132,7 @@ func (p *Publisher) cutChunk(items []api.Announcement, next *int, failed *failur
 	var chunk []chunked
 	for size := 0; *next < len(items) && len(chunk) < publishChunk && size < publishBytes; *next++ {
 		a := &items[*next]
-		fields, err := encode(a)
+		fields, err := p.encode(a)
 		if err != nil {
 			failed.add(*next, a.Stream, err)
 			continue
@@ -187,9 +184,13 @@ func (p *Publisher) command(stream string, fields []string) rueidis.Completed {
 }
 
 // encode makes the fields of an announcement's entry: names and values in turn, the announcement first.
-func encode(a *api.Announcement) ([]string, error) {
+func (p *Publisher) encode(a *api.Announcement) ([]string, error) {
 	if err := cluster.ValidateStream(a.Stream); err != nil {
 		return nil, err
+	}
+	if p.layout.Owns(a.Stream) {
+		return nil, fmt.Errorf("%w: it is a key of service %s itself, which whoever deletes the data stream would delete; use another name",
+			api.ErrInvalidStream, p.layout.Service())
 	}
 	if !utf8.ValidString(a.Stream) {
 		return nil, fmt.Errorf("%w: it is not UTF-8, which the JSON of an announcement has to be; use another name", api.ErrInvalidStream)
@@ -203,11 +204,11 @@ func encode(a *api.Announcement) ([]string, error) {
 		return nil, err
 	}
 	fields := []string{lease.FieldAnnouncement, text}
-	if a.NotBefore.After(maxNotBefore) {
-		return nil, fmt.Errorf("not before %v is too far ahead; use a time up to %v", a.NotBefore, maxNotBefore)
-	}
 	// Rounded up, since it must not be before. What is before 1970 has passed by any clock.
 	if ms := a.NotBefore.Add(time.Millisecond - 1).UnixMilli(); !a.NotBefore.IsZero() && ms > 0 {
+		if err := lease.CheckNotBefore(ms, time.Now()); err != nil {
+			return nil, fmt.Errorf("not before %v, which is %d ms since 1970: %w", a.NotBefore, ms, err)
+		}
 		fields = append(fields, lease.FieldNotBefore, strconv.FormatInt(ms, 10))
 	}
 	return fields, nil

@@ -115,7 +115,11 @@ func TestPublishRefusesWhatNobodyCouldRead(t *testing.T) {
 		{"s", json.RawMessage{}, nil, nil, `info "" is not JSON`},
 		{"s", []byte("\"\xff\""), nil, nil, `is not UTF-8`},
 		{"s", make(chan int), nil, nil, "info of type chan int has no JSON form"},
-		{"s", nil, WithNotBefore(maxNotBefore.Add(1)), nil, "is too far ahead; use a time up to"},
+		{"s", nil, WithNotBefore(time.Now().AddDate(11, 0, 0)), nil, "is more than 10 years from now"},
+		{"s", nil, WithNotBefore(time.UnixMilli(time.Now().UnixMicro())), nil, "is more than 10 years from now"},
+		{"s", nil, WithNotBefore(time.UnixMilli(time.Now().Unix())), nil, "not seconds"},
+		{"orders-input", nil, nil, api.ErrInvalidStream, "is a key of service orders itself"},
+		{"{orders-input-3}:sessions", nil, nil, api.ErrInvalidStream, "is a key of service orders itself"},
 		{"s", nil, nil, api.ErrInvalidConfig, "option 1 of 1 of Publish is nil"},
 	} {
 		t.Run(test.want, func(t *testing.T) {
@@ -141,15 +145,16 @@ func TestPublishRefusesWhatNobodyCouldRead(t *testing.T) {
 func TestEncodeIsReadBack(t *testing.T) {
 	layout, err := cluster.NewLayout("orders", 7)
 	require.NoError(t, err)
+	p := &Publisher{layout: layout}
 	rapid.Check(t, func(t *rapid.T) {
 		a := api.Announcement{
 			Stream: rapid.StringN(1, 100, -1).Draw(t, "stream"),
 			Info:   rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "info"),
 		}
-		if ms := rapid.Int64Range(0, 1<<53).Draw(t, "ms"); ms > 0 {
+		if ms := rapid.Int64Range(1e11-1, 2e12).Draw(t, "ms"); ms >= 1e11 {
 			a.NotBefore = time.UnixMilli(ms)
 		}
-		fields, err := encode(&a)
+		fields, err := p.encode(&a)
 		require.NoError(t, err)
 		var body []rueidis.XRangeFieldValue
 		for i := 0; i < len(fields); i += 2 {

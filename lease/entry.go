@@ -2,9 +2,11 @@ package lease
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/redis/rueidis"
@@ -40,53 +42,41 @@ type Entry struct {
 	Size      int // what it weighs on the server, all fields as they stand there; 0: not known
 }
 
-// announcement is the JSON of an entry's field as existing producers write it.
-type announcement struct {
-	DataStreamName string          `json:"DataStreamName"`
-	Info           json.RawMessage `json:"Info,omitempty"`
-}
-
-// EncodeAnnouncement is the text of an entry's announcement field. info nil leaves Info out.
-func EncodeAnnouncement(stream string, info json.RawMessage) (string, error) {
-	text, err := json.Marshal(announcement{DataStreamName: stream, Info: info})
-	return string(text), err
-}
-
 // ParseEntry reads an entry of partition p. Its error is the reason for a dead letter; ID, Partition and Body are set
 // even then.
 func ParseEntry(layout *cluster.Layout, p int, id string, body []rueidis.XRangeFieldValue) (Entry, error) {
 	e := Entry{Partition: p, Home: p, ID: id, Body: body}
-	text, found := "", false
-	for _, f := range body {
-		switch f.Field {
-		case FieldAnnouncement:
-			if !found {
-				text, found = f.Value, true
-			}
-		case FieldRetries:
-			e.Retries = count(f.Value)
-		case FieldCrashes:
-			e.Crashes = count(f.Value)
-		case FieldNotBefore:
-			ms, err := strconv.ParseInt(f.Value, 10, 64)
-			if err != nil || ms < 0 || ms > maxNotBefore {
-				return e, fmt.Errorf("%s is %.40q, not a time in milliseconds", FieldNotBefore, f.Value)
-			}
-			e.NotBefore = ms
+	known := knownFields(body)
+	e.Retries, e.Crashes = count(known.retries), count(known.crashes)
+	if known.notBefore != "" {
+		ms, err := strconv.ParseInt(known.notBefore, 10, 64)
+		if err != nil || ms < 0 {
+			err = errNotMillis
+		} else {
+			err = CheckNotBefore(ms, time.Now())
 		}
+		if err != nil {
+			e.Retries, e.Crashes = 0, 0
+			return e, fmt.Errorf("%s is %.40q: %v", FieldNotBefore, known.notBefore, err)
+		}
+		e.NotBefore = ms
 	}
-	if !found {
+	if !known.found {
 		return e, fmt.Errorf("no field %s", FieldAnnouncement)
 	}
+	text := known.text
 	if !utf8.ValidString(text) {
 		return e, fmt.Errorf("%s is not UTF-8", FieldAnnouncement)
 	}
-	var a announcement
-	if err := json.Unmarshal([]byte(text), &a); err != nil {
+	a, err := decodeAnnouncement(text)
+	if err != nil {
 		return e, fmt.Errorf("%s is not an announcement: %v", FieldAnnouncement, err)
 	}
 	if err := cluster.ValidateStream(a.DataStreamName); err != nil {
 		return e, fmt.Errorf("DataStreamName: %w", err)
+	}
+	if layout.Owns(a.DataStreamName) {
+		return e, fmt.Errorf("DataStreamName: %w: %.64q is a key of the service itself", api.ErrInvalidStream, a.DataStreamName)
 	}
 	e.Info = a.Info
 	if len(e.Info) == 0 || string(e.Info) == "null" {
@@ -98,10 +88,60 @@ func ParseEntry(layout *cluster.Layout, p int, id string, body []rueidis.XRangeF
 	return e, nil
 }
 
+var errNotMillis = errors.New("not a time in milliseconds")
+
 var noInfo = json.RawMessage("{}")
 
-// maxNotBefore is 2^53: what Lua and JSON can tell apart.
-const maxNotBefore = 1 << 53
+// known is what an entry's fields say that are not the user's. Of one that comes twice the first counts, as in the scripts.
+type known struct {
+	found                             bool // the announcement
+	text, retries, crashes, notBefore string
+}
+
+func knownFields(body []rueidis.XRangeFieldValue) (k known) {
+	first := func(to *string, value string) {
+		if *to == "" {
+			*to = value
+		}
+	}
+	for _, f := range body {
+		switch f.Field {
+		case FieldAnnouncement:
+			if !k.found {
+				k.text, k.found = f.Value, true
+			}
+		case FieldRetries:
+			first(&k.retries, f.Value)
+		case FieldCrashes:
+			first(&k.crashes, f.Value)
+		case FieldNotBefore:
+			first(&k.notBefore, f.Value)
+		}
+	}
+	return k
+}
+
+const (
+	// MaxNotBeforeYears is how far ahead an announcement may say that it is not to be handed out before then, by the clock of
+	// whoever publishes or reads it: what is beyond was meant in another unit.
+	MaxNotBeforeYears = 10
+
+	// minNotBefore is a time in March of 1973, in ms; as seconds it is the year 5138. What is below, but for 0, is not in ms.
+	minNotBefore = 1e11
+)
+
+// CheckNotBefore reports what is wrong with a time before which an announcement is not to be handed out, in ms since the
+// epoch; 0 is none.
+func CheckNotBefore(ms int64, now time.Time) error {
+	latest := now.AddDate(MaxNotBeforeYears, 0, 0).UnixMilli()
+	switch {
+	case ms == 0 || ms >= minNotBefore && ms <= latest:
+		return nil
+	case ms < minNotBefore:
+		return fmt.Errorf("that is before %d, in 1973: give milliseconds since 1970, not seconds", int64(minNotBefore))
+	}
+	return fmt.Errorf("that is more than %d years from now: give milliseconds since 1970, up to %d", MaxNotBeforeYears, latest)
+}
 
 // count reads a counter of ours; what is not one counts as 0, since the entry itself is good.
 func count(text string) int {

@@ -1,10 +1,13 @@
 package lease
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
@@ -43,11 +46,13 @@ func TestParseEntry(t *testing.T) {
 		"null info":             {[]string{FieldAnnouncement, `{"DataStreamName":"s","Info":null}`}, "s", `{}`, [3]int{}},
 		"info that is no map":   {[]string{FieldAnnouncement, `{"DataStreamName":"s","Info":[1,"x"]}`}, "s", `[1,"x"]`, [3]int{}},
 		"more in the JSON":      {[]string{FieldAnnouncement, `{"Other":1,"DataStreamName":"s"}`}, "s", `{}`, [3]int{}},
-		"counts":                {[]string{FieldRetries, "2", FieldCrashes, "3", FieldNotBefore, "4", FieldAnnouncement, `{"DataStreamName":"s"}`}, "s", `{}`, [3]int{2, 3, 4}},
+		"counts":                {[]string{FieldRetries, "2", FieldCrashes, "3", FieldNotBefore, "1700000000004", FieldAnnouncement, `{"DataStreamName":"s"}`}, "s", `{}`, [3]int{2, 3, 1700000000004}},
 		"counts that are none":  {[]string{FieldRetries, "x", FieldCrashes, "-3", FieldAnnouncement, `{"DataStreamName":"s"}`}, "s", `{}`, [3]int{}},
 		"counts beyond numbers": {[]string{FieldRetries, "99999999999999999999", FieldCrashes, "1e3", FieldAnnouncement, `{"DataStreamName":"s"}`}, "s", `{}`, [3]int{}},
 		"the field twice":       {[]string{FieldAnnouncement, `{"DataStreamName":"first"}`, FieldAnnouncement, `{"DataStreamName":"second"}`}, "first", `{}`, [3]int{}},
 		"5,000 fields":          {many, "s", `{}`, [3]int{}},
+		"counts twice":          {[]string{FieldRetries, "2", FieldRetries, "9", FieldNotBefore, "0", FieldNotBefore, "x", FieldAnnouncement, `{"DataStreamName":"s"}`}, "s", `{}`, [3]int{2, 0, 0}},
+		"no time at all":        {[]string{FieldAnnouncement, `{"DataStreamName":"s"}`, FieldNotBefore, "0"}, "s", `{}`, [3]int{}},
 		"name with everything":  {[]string{FieldAnnouncement, `{"DataStreamName":"a b:{c}\u0000\n\"ä€😀"}`}, "a b:{c}\x00\n\"ä€😀", `{}`, [3]int{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,6 +95,9 @@ func TestParseEntryThatIsADeadLetter(t *testing.T) {
 		"time that is none":  {[]string{FieldAnnouncement, valid, FieldNotBefore, "tomorrow"}, FieldNotBefore},
 		"time before 1970":   {[]string{FieldAnnouncement, valid, FieldNotBefore, "-1"}, FieldNotBefore},
 		"time beyond 2^53":   {[]string{FieldAnnouncement, valid, FieldNotBefore, "9007199254740993"}, FieldNotBefore},
+		"time in µs":         {[]string{FieldAnnouncement, valid, FieldNotBefore, "1700000000000000"}, "years from now"},
+		"time in seconds":    {[]string{FieldAnnouncement, valid, FieldNotBefore, "1700000000"}, "not seconds"},
+		"time in 11 years":   {[]string{FieldAnnouncement, valid, FieldNotBefore, strconv.FormatInt(time.Now().AddDate(11, 0, 0).UnixMilli(), 10)}, "years from now"},
 		"time with fraction": {[]string{FieldAnnouncement, valid, FieldNotBefore, "1.5"}, FieldNotBefore},
 		"time, much of it":   {[]string{FieldAnnouncement, valid, FieldNotBefore, strings.Repeat("9", 1<<20)}, FieldNotBefore},
 	} {
@@ -132,6 +140,8 @@ func FuzzParseEntry(f *testing.F) {
 	f.Add(`{"datastreamname":"s","Info":[]}`, "1e9", "99999999999999999999", "9007199254740992")
 	f.Add("\xff", "", "", "")
 	f.Add(`{"DataStreamName":"\ud800"}`, "", "", "0")
+	f.Add(`{"DataStreamName":"\ud83d\ude00","\ud800":1}`, "", "", "1700000000")
+	f.Add(`{"Info":[{"DataStreamName":"x"}],"Data\u0053treamName":"a\\\"b","DataStreamName":"{shop-input}:meta"}`, "", "", "1700000000000000")
 	layout := layoutOf(f, 4)
 	f.Fuzz(func(t *testing.T, text, retries, crashes, notBefore string) {
 		fields := body(FieldAnnouncement, text, FieldRetries, retries, FieldCrashes, crashes, FieldNotBefore, notBefore)
@@ -147,7 +157,18 @@ func FuzzParseEntry(f *testing.F) {
 		require.NotEqual(t, "null", string(e.Info))
 		require.Equal(t, layout.Keys(1).Lease(e.Stream), e.Key)
 		require.GreaterOrEqual(t, min(e.Retries, e.Crashes), 0)
-		require.True(t, e.NotBefore >= 0 && e.NotBefore <= maxNotBefore)
+		require.NoError(t, CheckNotBefore(e.NotBefore, time.Now().Add(time.Second)))
+		require.True(t, utf8.ValidString(e.Stream))
+		require.False(t, layout.Owns(e.Stream))
+		if bytes.ContainsRune(e.Info, utf8.RuneError) || strings.Contains(text, `\u`) {
+			return
+		}
+		// What was read says the same when it is written again.
+		again, err := EncodeAnnouncement(e.Stream, e.Info)
+		require.NoError(t, err)
+		name, err := decodeName(again[:len(again)-1])
+		require.NoError(t, err)
+		require.Equal(t, e.Stream, name)
 		l := New(sessionIn(1), &e, 1, 1, 1, nil)
 		require.Equal(t, e.Stream, l.Stream())
 	})

@@ -154,7 +154,7 @@ func (w *world) dueNow() {
 func TestRequeueKeepsFieldsAndCounts(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
-	w.announce("s", "trace", "abc\x00\xff", FieldRetries, "2", FieldCrashes, "1", FieldNotBefore, "17")
+	w.announce("s", "trace", "abc\x00\xff", FieldRetries, "2", FieldCrashes, "1", FieldNotBefore, "1700000000017")
 	l := w.take(alice, w.read(alice, 1)[0])
 	require.Equal(t, "m", verdicts(w.requeue(alice, back(l))))
 	e := w.read(alice, 1)[0]
