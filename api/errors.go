@@ -76,6 +76,13 @@ var (
 	// not announced. Change the name.
 	ErrInvalidStream = errors.New("streamlease: invalid stream name")
 
+	// ErrTooLarge: an announcement is beyond a limit of the service: the
+	// length of its name or its Info, its fields, or all of it together. The
+	// message names the limit, the value and the option. It was not
+	// announced. Keep large data elsewhere and announce where it is, or raise
+	// the limit with WithLimits, in consumers first.
+	ErrTooLarge = errors.New("streamlease: announcement too large")
+
 	// ErrHeldElsewhere: Requeue or DoneStream found that a living consumer
 	// owns the stream, and changed nothing. Leave it alone, or ask again
 	// when that consumer is gone.

@@ -124,6 +124,7 @@ type Keys struct {
 
 	lease   string
 	recover string
+	copied  string
 }
 
 // newKeys names the keys of partition p. A braced S comes first in every key
@@ -146,6 +147,7 @@ func newKeys(service string, p int) *Keys {
 		DeadLetters: tag + "-dlq",
 		lease:       tag + ":lease:",
 		recover:     tag + ":recover:",
+		copied:      tag + ":copied:",
 	}
 }
 
@@ -159,3 +161,9 @@ func (k *Keys) LeasePrefix() string { return k.lease }
 // Recover is the key of the mark that says who recovers a dead consumer:
 // {S}:recover:<consumer>.
 func (k *Keys) Recover(consumer string) string { return k.recover + consumer }
+
+// Copied is the key of what was added here, a moment ago, of the entries that a
+// consumer read from another partition: {S}:copied:<partition>:<consumer>.
+func (k *Keys) Copied(from int, consumer string) string {
+	return k.copied + strconv.Itoa(from) + ":" + consumer
+}

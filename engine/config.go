@@ -27,6 +27,8 @@ const (
 	DefaultWorkers           = 16
 	DefaultReadBatch         = 1000
 	DefaultMaxParked         = 10_000
+	// DefaultReadMemory has eight partitions read full batches at a time.
+	DefaultReadMemory = 64 << 20
 
 	// MinTTL leaves a margin and two attempts at a beat on a network with round trips of some 10 ms.
 	MinTTL = 500 * time.Millisecond
@@ -39,6 +41,9 @@ const (
 	MaxDrainTimeout = 24 * time.Hour
 	MaxWorkers      = 10_000
 	MaxReadBatch    = 10_000
+
+	// MinReadMemory lets one partition read a full batch.
+	MinReadMemory = 2 * lease.MaxCallWeight
 )
 
 const (
@@ -74,6 +79,8 @@ type config struct {
 	maxStreams    int // 0: no limit
 	readBatch     int
 	maxParked     int
+	readMemory    int // bytes
+	limits        lease.Limits
 	recovery      scan.Config
 	cluster       cluster.Config
 	notices       notice.Config
@@ -147,6 +154,8 @@ func (c *config) fill() {
 	orDefault(&c.workers, DefaultWorkers)
 	orDefault(&c.readBatch, DefaultReadBatch)
 	orDefault(&c.maxParked, DefaultMaxParked)
+	orDefault(&c.readMemory, max(DefaultReadMemory, 4*c.limits.MaxAnnouncement()))
+	c.limits = c.limits.WithDefaults()
 	c.pipeline = c.pipeline.WithDefaults()
 	c.recovery = c.recovery.WithDefaults()
 	c.cluster = c.cluster.WithDefaults()
@@ -259,6 +268,13 @@ func (c *config) checkRanges() error {
 	}
 	if c.maxParked < 1 {
 		return invalid("WithMaxParked: %d is not at least 1; leave it out for %d", c.maxParked, DefaultMaxParked)
+	}
+	if err := c.limits.Validate(); err != nil {
+		return invalid("WithLimits: %w", err)
+	}
+	if least := max(MinReadMemory, 2*c.limits.MaxAnnouncement()); c.readMemory < least {
+		return invalid("WithReadMemory: %d is below %d, the least, and twice the longest announcement of WithLimits, %d; leave it out for at least %d",
+			c.readMemory, MinReadMemory, 2*c.limits.MaxAnnouncement(), DefaultReadMemory)
 	}
 	if c.maxStreams < 0 {
 		return invalid("WithMaxStreams: %d is below 0; leave it out for no limit", c.maxStreams)

@@ -50,9 +50,10 @@ type Engine struct {
 	maintenance maintenance
 	breakers    breaker.Set // of the servers, by lane
 
-	base  context.Context // values of the context given to Run; ends when the engine has ended
-	room  signal          // there may be room for more streams, or fewer are held
-	quota struct {
+	base    context.Context // values of the context given to Run; ends when the engine has ended
+	room    signal          // there may be room for more streams or bytes, or fewer are held
+	reading reading
+	quota   struct {
 		sync.Mutex
 		most     int // streams; 0: no limit
 		reserved int // room promised to reads and acquisitions on their way
@@ -137,6 +138,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.clock = lease.NewClock()
 	e.log = newQuiet(e.cfg.logger.With("service", service))
 	e.quota.most = e.cfg.maxStreams
+	e.reading.init(e.cfg.readMemory / 2)
 	e.life.init()
 	for n := range e.layout.Partitions() {
 		e.partitions = append(e.partitions, newPartition(n, e.name))
@@ -159,6 +161,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		DeadLimit:  max(e.cfg.recovery.DLQMaxLen, 0),
 		DeadTrim:   e.cfg.recovery.DLQTrim,
 		DeadDelay:  e.cfg.recovery.DLQFullDelay,
+		Limits:     e.cfg.limits,
 	}, renewal, client, e.metrics.script)}
 	e.scan = scan.NewStore(e.layout, scan.Settings{
 		Config:     e.cfg.recovery,

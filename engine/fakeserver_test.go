@@ -53,6 +53,8 @@ type fakePartition struct {
 	scanUntil int64
 	news      chan struct{} // closed when input grows
 	peak      int           // most entries in pending
+
+	copied map[string]map[string]bool // what copy.lua remembers: IDs by where they come from
 }
 
 type fakeEntry struct {
@@ -376,6 +378,26 @@ func (s *fakeServer) read(n int, me string, count int) (entries []lease.Entry, w
 	}
 	p.peak = max(p.peak, len(p.pending))
 	return entries, p.news, nil
+}
+
+// forward copies each entry once, as copy.lua does.
+func (s *fakeServer) forward(me string, entries []*lease.Entry, again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	home := s.parts[entries[0].Home]
+	key := fmt.Sprint(entries[0].Partition, " ", me)
+	if !again || home.copied[key] == nil {
+		if home.copied == nil {
+			home.copied = make(map[string]map[string]bool)
+		}
+		home.copied[key] = make(map[string]bool)
+	}
+	for _, x := range entries {
+		if !home.copied[key][x.ID] {
+			home.copied[key][x.ID] = true
+			s.addLocked(home, x.Body)
+		}
+	}
 }
 
 func (s *fakeServer) acquire(n int, p *fakePartition, me string, entries []*lease.Entry, set *lease.Settings) (lease.Status, []lease.Take) {

@@ -301,18 +301,38 @@ func (s *fakeStore) Acquire(ctx context.Context, n int, consumer string, entries
 	return status, takes, nil
 }
 
-func (s *fakeStore) Copy(ctx context.Context, entries []*lease.Entry) []error {
-	errs := make([]error, len(entries))
-	err := s.do(ctx, fakeCall{op: "copy", partition: api.NoPartition, n: len(entries)}, func() error {
-		for _, x := range entries {
-			s.server.add(x.Home, x.Body)
-		}
+func (s *fakeStore) ReadOn(ctx context.Context, n int, consumer string, count, bytes int) (entries []lease.Entry, more bool, err error) {
+	err = s.do(ctx, fakeCall{op: "read on", partition: n, consumer: consumer, n: count}, func() (err error) {
+		entries, _, err = s.server.read(n, consumer, count)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return entries, len(entries) == count, nil
+}
+
+func (s *fakeStore) Forward(ctx context.Context, consumer string, entries []*lease.Entry, again bool) (out []lease.Outcome, err error) {
+	c := fakeCall{op: "copy", partition: api.NoPartition, consumer: consumer, n: len(entries)}
+	for _, x := range entries {
+		c.entries = append(c.entries, x.ID)
+	}
+	err = s.do(ctx, c, func() error {
+		s.server.forward(consumer, entries, again)
 		return nil
 	})
-	for i := range errs {
-		errs[i] = err
+	if err != nil {
+		return nil, err
 	}
-	return errs
+	out = make([]lease.Outcome, len(entries))
+	for i := range out {
+		out[i].Verdict = lease.Moved
+	}
+	return out, nil
+}
+
+func (s *fakeStore) Whole(_ context.Context, e *lease.Entry) (lease.Entry, bool, error) {
+	return *e, true, nil
 }
 
 func (s *fakeStore) Pending(ctx context.Context, n int, consumer, after string, count int, idle time.Duration) (page []lease.PendingEntry, err error) {

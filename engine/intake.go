@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,9 +22,16 @@ func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, rea
 	}
 	var free, strange []*lease.Entry
 	for i := range read {
-		parsed, err := lease.ParseEntry(e.layout, p.number, read[i].ID, read[i].Body)
+		parsed, err := lease.Parse(e.layout, &read[i])
 		x := &parsed
+		var large error
+		if err == nil || errors.Is(err, lease.ErrNameCut) {
+			large = e.cfg.limits.Check(x)
+		}
 		switch {
+		case large != nil:
+			e.ender.giveBack(s.Consumer(), x, lease.ToDeadLetters, 0, 0, reason(deadTooLarge, large.Error()))
+			e.log.warn("announcements beyond the limits", 1, "partition", p.number, "entry", x.ID, "err", large)
 		case err != nil:
 			e.ender.giveBack(s.Consumer(), x, lease.ToDeadLetters, 0, 0, reason(deadMalformed, err.Error()))
 			e.log.warn("malformed announcements", 1, "partition", p.number, "entry", x.ID, "err", err)
@@ -38,8 +46,11 @@ func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, rea
 	}
 	e.metrics.read(len(read))
 	e.forward(ctx, s, strange)
-	e.acquireAll(ctx, p, s, cut(free, e.cfg.pipeline.MaxMoves()))
+	e.acquireAll(ctx, p, s, lease.Batches(free, e.cfg.pipeline.MaxMoves(), acquireWeight))
 }
+
+// acquireWeight is what an entry weighs in a call that acquires it: the key of its lease travels there, and its ID with it.
+func acquireWeight(x **lease.Entry) int { return len((*x).Key) + len((*x).ID) + lease.FieldWeight }
 
 // acquireAll has two batches on their way at a time: the server works on one while this process takes in the other.
 func (e *Engine) acquireAll(ctx context.Context, p *partition, s *lease.Session, batches [][]*lease.Entry) {
@@ -81,46 +92,6 @@ func (e *Engine) park(s *lease.Session, x *lease.Entry, take lease.Take) {
 	if !e.lot.park(s, x, take) {
 		delay := parkSpill + time.Duration(float64(parkSpill)*e.random())
 		e.ender.giveBack(s.Consumer(), x, lease.ToLater, 0, delay, "")
-	}
-}
-
-// forwardTries is how often copying an entry is tried before it is put off: its partition may be on a master that is away,
-// which is no reason to hold up this one's reader.
-const (
-	forwardTries = 2
-	forwardAgain = 5 * time.Second
-)
-
-// forward copies entries to the partitions that their streams belong to, then acknowledges them here. A copy whose
-// answer was lost is made again: a duplicate is possible, a loss is not.
-func (e *Engine) forward(ctx context.Context, s *lease.Session, strange []*lease.Entry) {
-	for attempt := 1; len(strange) > 0 && ctx.Err() == nil && s.Remaining() > 0; attempt++ {
-		if attempt > forwardTries {
-			for _, x := range strange {
-				here := *x
-				here.Key = "" // that of its lease is in another slot
-				e.ender.giveBack(s.Consumer(), &here, lease.ToLater, 0, forwardAgain, "")
-			}
-			return
-		}
-		var again []*lease.Entry
-		var failure error
-		for _, batch := range cut(strange, e.cfg.pipeline.MaxMoves()) {
-			for i, err := range e.store.Copy(ctx, batch) {
-				if err != nil {
-					failure = err
-					again = append(again, batch[i])
-					continue
-				}
-				e.ender.forwarded(s.Consumer(), batch[i])
-			}
-		}
-		e.metrics.forwarded(len(strange) - len(again))
-		strange = again
-		if len(again) > 0 && ctx.Err() == nil {
-			e.log.warn("forwarding fails", len(again), "partition", s.Partition(), "err", lease.Explain(failure))
-			pause(ctx, e.backoff(attempt))
-		}
 	}
 }
 

@@ -30,6 +30,7 @@ type lot struct {
 		rows  map[string]*row // by stream
 		due   []rowHeap       // by partition
 		count int             // entries, those being asked for included
+		bytes int             // what those hold
 		after []int64         // nothing is asked before then, by partition: the last time there was no answer
 		stuck map[string]int  // how often a stream was handed on since a handler of it has been in its way
 	}
@@ -103,10 +104,10 @@ func (l *lot) park(s *lease.Session, x *lease.Entry, take lease.Take) bool {
 		// A session ends before drop is called for it, so no row of one that is over is ever left behind.
 		return true
 	}
-	if l.mu.count >= l.e.cfg.maxParked {
+	if l.mu.count >= l.e.cfg.maxParked || l.mu.count > 0 && l.mu.bytes+x.Held() > l.e.cfg.readMemory/2 {
 		return false
 	}
-	l.mu.count++
+	l.countLocked(1, x)
 	r := l.mu.rows[x.Stream]
 	if r != nil && r.session != s {
 		// Its session is over, and drop on its way.
@@ -131,6 +132,14 @@ func (l *lot) park(s *lease.Session, x *lease.Entry, take lease.Take) bool {
 	}
 	r.entries = slices.Insert(r.entries, at, x)
 	return true
+}
+
+// countLocked counts entries that come or go: n is 1 or -1.
+func (l *lot) countLocked(n int, entries ...*lease.Entry) {
+	l.mu.count += n * len(entries)
+	for _, x := range entries {
+		l.mu.bytes += n * x.Held()
+	}
 }
 
 // answered notes who holds the stream.
@@ -205,7 +214,7 @@ func (l *lot) drop(s *lease.Session) {
 
 // removeLocked forgets a row.
 func (l *lot) removeLocked(r *row) {
-	l.mu.count -= len(r.entries)
+	l.countLocked(-1, r.entries...)
 	delete(l.mu.rows, r.stream)
 	if r.place != notQueued {
 		heap.Remove(&l.mu.due[r.session.Partition()], r.place)
@@ -221,7 +230,7 @@ func (l *lot) clear() (out []*lease.Entry) {
 	}
 	l.mu.rows = make(map[string]*row)
 	l.mu.due = make([]rowHeap, len(l.e.partitions))
-	l.mu.count = 0
+	l.mu.count, l.mu.bytes = 0, 0
 	return out
 }
 
@@ -271,7 +280,8 @@ func (l *lot) takeDue(partition, room int) (rows []*row, entries []*lease.Entry,
 		return nil, nil, time.Duration(early) // woken by another row while Redis does not answer
 	}
 	h := &l.mu.due[partition]
-	for len(*h) > 0 && (*h)[0].due <= now && len(rows) < l.e.cfg.pipeline.MaxMoves() {
+	weight := 0
+	for len(*h) > 0 && (*h)[0].due <= now && len(rows) < l.e.cfg.pipeline.MaxMoves() && weight < lease.MaxCallWeight {
 		r := heap.Pop(h).(*row)
 		switch {
 		case r.session.Remaining() == 0:
@@ -287,6 +297,7 @@ func (l *lot) takeDue(partition, room int) (rows []*row, entries []*lease.Entry,
 		default:
 			r.due = now
 			rows, entries = append(rows, r), append(entries, r.entries[0])
+			weight += acquireWeight(&r.entries[0])
 		}
 	}
 	if len(*h) == 0 {
@@ -327,7 +338,7 @@ func (l *lot) settle(partition int, r *row, x *lease.Entry, take lease.Take, now
 	}
 	stays := take.Verdict == lease.HeldByOne || take.Verdict == lease.Refused
 	if !stays {
-		l.mu.count--
+		l.countLocked(-1, x)
 		r.entries = slices.DeleteFunc(r.entries, func(y *lease.Entry) bool { return y == x })
 		r.delay, r.holder, r.changed = 0, "", false
 	}

@@ -144,7 +144,7 @@ const (
 var (
 	disownCauses   = [...]string{causeLease: "lease", causeSession: "session", causeDeadline: "deadline", causeClosed: "closed"}
 	renewalResults = [...]string{"kept", "lost", "missing", "failed"}
-	deadReasons    = [...]string{"malformed", "permanent", "retries", "crashes", "too_wide", otherReason}
+	deadReasons    = [...]string{"malformed", "permanent", "retries", "crashes", "too_wide", "too_large", otherReason}
 	takeResults    = map[lease.Verdict]string{
 		lease.Acquired:   "acquired",
 		lease.HeldByOne:  "held",

@@ -34,7 +34,10 @@ type SharedOption interface {
 type PublishOption interface{ configureAnnouncement(*api.Announcement) }
 
 // publisherConfig is what PublisherOptions come to.
-type publisherConfig struct{ partitions int }
+type publisherConfig struct {
+	partitions int
+	limits     lease.Limits
+}
 
 type option func(*config)
 
@@ -62,6 +65,20 @@ func (n withPartitions) configurePublisher(c *publisherConfig) { c.partitions = 
 // api.ErrPartitionMismatch. One serves a single server well; on a cluster, a few for each master. Default and zero: 1.
 // From 1 to 1024.
 func WithPartitions(n int) SharedOption { return withPartitions(n) }
+
+// Limits is what an announcement may be at most.
+type Limits = lease.Limits
+
+type withLimits Limits
+
+func (l withLimits) configure(c *config)                   { c.limits = Limits(l) }
+func (l withLimits) configurePublisher(c *publisherConfig) { c.limits = Limits(l) }
+
+// WithLimits is what an announcement may be at most: its name, its Info, its fields, all of it. A publisher refuses what is
+// beyond, with an error that matches api.ErrTooLarge; an engine makes a dead letter of it, of the class too_large, without
+// having read more of it than it needs. All members of a service should have the same; raise them in engines first, lower
+// them in publishers first. Zero fields: their defaults, names of 64 KiB, Info of 1 MiB, 1,000 fields, 16 MiB in all.
+func WithLimits(l Limits) SharedOption { return withLimits(l) }
 
 // WithLeaseTTL is how long a lease lasts in Redis without being renewed. It is renewed three times as often, so the TTL
 // sets the load (10,000 streams with the default are 1,000 extensions a second, in about ten scripts), and how long a
@@ -126,6 +143,16 @@ func WithReadBatch(n int) Option {
 // At least 1.
 func WithMaxParked(n int) Option {
 	return option(func(c *config) { c.maxParked = n })
+}
+
+// WithReadMemory is how many bytes of announcements this process holds at most whose streams it does not own: half of that
+// for those that were read and have no place yet, over all partitions, half for those that are parked (WithMaxParked).
+// With the first half full it does not read on; what exceeds the second waits in Redis. Redis delivers announcements by
+// number and not by weight, so up to eight of them in a partition may come on top where small ones were expected. Info
+// of streams that it owns is not counted: WithMaxStreams bounds that. Default and zero: 64 MiB, or four times the longest
+// announcement that WithLimits allows. From 8 MiB, and twice the longest announcement.
+func WithReadMemory(bytes int) Option {
+	return option(func(c *config) { c.readMemory = bytes })
 }
 
 // WithRecovery is how often to look for what was left behind, and what becomes of streams that fail. Zero fields: their

@@ -17,6 +17,8 @@ type partition struct {
 	dead   atomic.Int64  // sessions past their deadline, as the last beat told
 	due    atomic.Int64  // entries of later that are due, likewise
 
+	unforwarded atomic.Int64 // how often in a row nothing could be copied here from other partitions
+
 	backlog atomic.Pointer[measured] // as this process last looked; nil before
 
 	stretched stretched

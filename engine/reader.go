@@ -13,6 +13,7 @@ import (
 // more than that.
 func (e *Engine) read(ctx context.Context, p *partition) {
 	failed := 0
+	more := false // the last read stopped before it had seen the end
 	var taking sync.WaitGroup
 	defer taking.Wait()
 	e.awaitNoForeign(ctx, p)
@@ -27,7 +28,9 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		}
 		n := 0
 		e.room.wait(ctx, func() bool {
-			n = e.reserveInTurn(p.number, e.cfg.readBatch)
+			if !e.reading.full() {
+				n = e.reserveInTurn(p.number, e.cfg.readBatch)
+			}
 			return n > 0 || s.Remaining() == 0
 		})
 		e.endTurn(p.number)
@@ -40,10 +43,16 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		if scarce || failed > 0 { // or to know soon that reading works again
 			block = min(block, turnTime)
 		}
-		entries, err := e.readOnce(ctx, p, s, n, block)
+		if more {
+			block = 0
+		}
+		entries, rest, err := e.readOnce(ctx, p, s, n, block)
+		more = rest
+		held := e.reading.hold(entries)
 		taking.Wait()
 		taking.Go(func() {
 			e.intake(ctx, p, s, e.fit(p, s, entries, n))
+			e.reading.release(held)
 			e.unreserve(n)
 		})
 		if err == nil {
@@ -78,7 +87,7 @@ func (e *Engine) fit(p *partition, s *lease.Session, read []lease.Entry, n int) 
 	}
 	for i := left; i < len(read); i++ {
 		// The key of a malformed one is empty; whoever has room for it tells the reason.
-		x, _ := lease.ParseEntry(e.layout, p.number, read[i].ID, read[i].Body)
+		x, _ := lease.Parse(e.layout, &read[i])
 		e.ender.giveBack(s.Consumer(), &x, lease.ToInput, 0, 0, "")
 	}
 	return read[:left]
@@ -89,8 +98,10 @@ func (e *Engine) fit(p *partition, s *lease.Session, read []lease.Entry, n int) 
 const unblockTime = 200 * time.Millisecond
 
 // readOnce waits for entries for as long as it may: a read that outlives its session could be fed for a consumer whose
-// host is gone.
-func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n int, block time.Duration) ([]lease.Entry, error) {
+// host is gone. It waits for one, since the servers know no bound in bytes for a read that waits, and reads the others
+// by a script that has one. With block 0 it waits for none. More says that it stopped before the end.
+func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n int, block time.Duration) (
+	entries []lease.Entry, more bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.Context(), cancel)()
@@ -98,15 +109,21 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	if s.Remaining() == 0 {
 		// Looked at after beginRead: who closes the session either finds it running, or has ended it before.
 		p.endRead("", false, 0)
-		return nil, nil
+		return nil, false, nil
 	}
 	timeout := e.timeout()
-	entries, err := e.store.Read(ctx, p.number, s.Consumer(), n, block)
-	e.asked(p, err)
-	code, refused := lease.Refusal(err)
-	if code == "UNBLOCKED" {
-		// The stream went to another master, or its master was demoted: the next read finds out.
-		entries, err = nil, nil
+	if block > 0 {
+		entries, err = e.store.Read(ctx, p.number, s.Consumer(), 1, block)
+		e.asked(p, err)
+		if code, _ := lease.Refusal(err); code == "UNBLOCKED" {
+			// The stream went to another master, or its master was demoted: the next read finds out.
+			entries, err = nil, nil
+		}
+	}
+	if block == 0 || len(entries) > 0 && len(entries) < n && s.Remaining() > 0 && ctx.Err() == nil {
+		var others []lease.Entry
+		others, more, err = e.readOn(ctx, p, s, n-len(entries))
+		entries = append(entries, others...)
 	}
 	last := ""
 	if len(entries) > 0 {
@@ -116,11 +133,28 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	if ctx.Err() != nil {
 		delivering = unblockTime
 	}
+	_, refused := lease.Refusal(err)
 	p.endRead(last, err != nil && !refused, e.clock.Now()+int64(delivering))
 	p.mu.Lock()
 	p.mu.unread = err
 	p.mu.Unlock()
-	return entries, err
+	return entries, more, err
+}
+
+// readOn reads what there is, as far as there is memory for it. The end of ctx leaves it a moment to be answered: nobody
+// unblocks a script, and what it was given would be pending unseen.
+func (e *Engine) readOn(ctx context.Context, p *partition, s *lease.Session, n int) ([]lease.Entry, bool, error) {
+	bytes := e.reading.reserve(lease.MaxCallWeight)
+	defer e.reading.release(bytes)
+	if bytes == 0 {
+		return nil, true, nil
+	}
+	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(unblockTime, cancel) })()
+	entries, more, err := e.store.ReadOn(asking, p.number, s.Consumer(), n, bytes)
+	e.asked(p, err)
+	return entries, more, err
 }
 
 // reserve takes room for at most n more streams, and none while handlers are far behind. What it took counts as held

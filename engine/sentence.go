@@ -40,6 +40,7 @@ const (
 	deadPermanent = "permanent"
 	deadRetries   = "retries"
 	deadTooWide   = "too_wide"
+	deadTooLarge  = "too_large"
 )
 
 func reason(class, text string) string {

@@ -20,7 +20,9 @@ type store interface {
 	Verify(ctx context.Context, p int, consumer string, leases []*lease.Lease) (verdicts string, err error)
 	Read(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]lease.Entry, error)
 	Acquire(ctx context.Context, p int, consumer string, entries []*lease.Entry) (lease.Status, []lease.Take, error)
-	Copy(ctx context.Context, entries []*lease.Entry) []error
+	ReadOn(ctx context.Context, p int, consumer string, count, bytes int) (entries []lease.Entry, more bool, err error)
+	Forward(ctx context.Context, consumer string, entries []*lease.Entry, again bool) ([]lease.Outcome, error)
+	Whole(ctx context.Context, e *lease.Entry) (whole lease.Entry, ok bool, err error)
 	Pending(ctx context.Context, p int, consumer, after string, count int, idle time.Duration) ([]lease.PendingEntry, error)
 	Done(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error)
 	Requeue(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error)

@@ -32,8 +32,11 @@ var (
 	errNotObject     = errors.New("it is no JSON object")
 	errNameNoString  = errors.New(memberName + " is no string")
 	errLoneSurrogate = errors.New("half of a surrogate pair stands alone, which is no character")
-	errNameCutOff    = errors.New(memberName + " is not within what was read of it")
 )
+
+// ErrNameCut says that the name of an announcement is not in the beginning of it that was read. Its entry is as good as
+// any; only which lease is its own cannot be told.
+var ErrNameCut = errors.New(memberName + " is not in the beginning of it")
 
 // decodeAnnouncement reads the text of an announcement. Of a member that comes twice the last one counts. A name that is
 // missing or null is empty.
@@ -83,7 +86,7 @@ func decodeName(text string) (string, error) {
 	for {
 		key, value, ok := m.next()
 		if !ok {
-			return "", errNameCutOff
+			return "", ErrNameCut
 		}
 		if name, err := unquote(key); err == nil && name == memberName {
 			if !utf8.ValidString(value) || !json.Valid([]byte(value)) {

@@ -9,6 +9,9 @@ const (
 
 	// FieldWeight is what a field weighs beyond its bytes: in Lua a field costs the server about as much as 64 bytes of value.
 	FieldWeight = 64
+
+	// WholeWeight is what an entry weighs at most that scripts answer as it is. Of a heavier one they answer what is needed.
+	WholeWeight = 64 << 10
 )
 
 // Batches cuts items, in their order, into batches of at most count items that weigh at most MaxCallWeight together. An

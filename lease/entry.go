@@ -40,52 +40,87 @@ type Entry struct {
 	Home      int   // the partition that the stream belongs to
 	Body      []rueidis.XRangeFieldValue
 	Size      int // what it weighs on the server, all fields as they stand there; 0: not known
+
+	Fields   int // on the server; Body may have fewer. 0: not known
+	TextSize int // of the announcement on the server, in bytes, where Body has the beginning of it; 0: Body has all of it
 }
+
+// Cut reports whether Body is not all that stands on the server.
+func (e *Entry) Cut() bool { return e.Fields > len(e.Body) || e.TextSize > 0 }
+
+// Held is what an entry costs this process in memory, in bytes: what it holds of it, and about what holds that.
+func (e *Entry) Held() int {
+	n := entryOverhead + len(e.Key) + len(e.Info)
+	for i := range e.Body {
+		n += len(e.Body[i].Field) + len(e.Body[i].Value) + fieldOverhead
+	}
+	return n
+}
+
+const (
+	entryOverhead = 256
+	fieldOverhead = 32
+)
 
 // ParseEntry reads an entry of partition p. Its error is the reason for a dead letter; ID, Partition and Body are set
 // even then.
 func ParseEntry(layout *cluster.Layout, p int, id string, body []rueidis.XRangeFieldValue) (Entry, error) {
-	e := Entry{Partition: p, Home: p, ID: id, Body: body}
-	known := knownFields(body)
-	e.Retries, e.Crashes = count(known.retries), count(known.crashes)
-	if known.notBefore != "" {
-		ms, err := strconv.ParseInt(known.notBefore, 10, 64)
-		if err != nil || ms < 0 {
-			err = errNotMillis
-		} else {
-			err = CheckNotBefore(ms, time.Now())
-		}
-		if err != nil {
-			e.Retries, e.Crashes = 0, 0
-			return e, fmt.Errorf("%s is %.40q: %v", FieldNotBefore, known.notBefore, err)
-		}
-		e.NotBefore = ms
+	return Parse(layout, &Entry{Partition: p, ID: id, Body: body})
+}
+
+// Parse reads an entry as calls of a Store answer it: Partition, ID and Body, and what those say of one that is cut. Its
+// error is the reason for a dead letter; what was given is set even then, and Size and Fields are. Of an announcement that
+// is cut Info is missing, and the name is known if it stands in the beginning.
+func Parse(layout *cluster.Layout, raw *Entry) (Entry, error) {
+	e := *raw
+	e.Home = e.Partition
+	if e.Size == 0 {
+		e.Size, e.Fields = weight(e.Body), len(e.Body)
 	}
+	known := e.known()
+	notBefore, err := known.time()
+	if err != nil {
+		return e, err
+	}
+	e.Retries, e.Crashes, e.NotBefore = count(known.retries), count(known.crashes), notBefore
 	if !known.found {
 		return e, fmt.Errorf("no field %s", FieldAnnouncement)
 	}
-	text := known.text
-	if !utf8.ValidString(text) {
+	var a announcement
+	if e.TextSize > 0 {
+		a.DataStreamName, err = decodeName(known.text)
+	} else if !utf8.ValidString(known.text) {
 		return e, fmt.Errorf("%s is not UTF-8", FieldAnnouncement)
+	} else {
+		a, err = decodeAnnouncement(known.text)
 	}
-	a, err := decodeAnnouncement(text)
 	if err != nil {
-		return e, fmt.Errorf("%s is not an announcement: %v", FieldAnnouncement, err)
+		return e, fmt.Errorf("%s is not an announcement: %w", FieldAnnouncement, err)
 	}
-	if err := cluster.ValidateStream(a.DataStreamName); err != nil {
-		return e, fmt.Errorf("DataStreamName: %w", err)
+	name := a.DataStreamName
+	if err := cluster.ValidateStream(name); err != nil {
+		return e, fmt.Errorf("%s: %w", memberName, err)
 	}
-	if layout.Owns(a.DataStreamName) {
-		return e, fmt.Errorf("DataStreamName: %w: %.64q is a key of the service itself", api.ErrInvalidStream, a.DataStreamName)
+	if layout.Owns(name) {
+		return e, fmt.Errorf("%s: %w: %.64q is a key of the service itself", memberName, api.ErrInvalidStream, name)
 	}
 	e.Info = a.Info
 	if len(e.Info) == 0 || string(e.Info) == "null" {
 		e.Info = noInfo
 	}
-	e.Home = layout.Of(a.DataStreamName)
-	e.Key = layout.Keys(p).Lease(a.DataStreamName)
-	e.Stream = e.Key[len(e.Key)-len(a.DataStreamName):]
+	e.Home = layout.Of(name)
+	e.Key = layout.Keys(e.Partition).Lease(name)
+	e.Stream = e.Key[len(e.Key)-len(name):]
 	return e, nil
+}
+
+// weight is what fields weigh, as body.lua computes it.
+func weight(body []rueidis.XRangeFieldValue) int {
+	n := FieldWeight * len(body)
+	for i := range body {
+		n += len(body[i].Field) + len(body[i].Value)
+	}
+	return n
 }
 
 var errNotMillis = errors.New("not a time in milliseconds")
@@ -96,6 +131,23 @@ var noInfo = json.RawMessage("{}")
 type known struct {
 	found                             bool // the announcement
 	text, retries, crashes, notBefore string
+}
+
+// time is before when the entry is not to be handed out, in ms; 0: none.
+func (k *known) time() (int64, error) {
+	if k.notBefore == "" {
+		return 0, nil
+	}
+	ms, err := strconv.ParseInt(k.notBefore, 10, 64)
+	if err != nil || ms < 0 {
+		err = errNotMillis
+	} else {
+		err = CheckNotBefore(ms, time.Now())
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s is %.40q: %w", FieldNotBefore, k.notBefore, err)
+	}
+	return ms, nil
 }
 
 func knownFields(body []rueidis.XRangeFieldValue) (k known) {

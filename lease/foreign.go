@@ -18,7 +18,7 @@ const foreignLooked = 32
 var foreignSeparators = []string{":", "-", "_", "/", "|", "#", ".", ""}
 
 var (
-	scriptForeign = embedded("foreign")
+	scriptForeign = embedded("foreign", "body")
 	scriptExists  = NewScript("exists", "return redis.call('EXISTS', KEYS[1])\n")
 )
 
@@ -28,7 +28,7 @@ func (s *Store) Foreign(ctx context.Context, p int) (alive string, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	rows, err := s.rest.Do(ctx, Call{
-		Script: scriptForeign, Keys: []string{s.layout.Keys(p).Input}, Args: []string{s.layout.Group(), ForeignPrefix, strconv.Itoa(foreignLooked)},
+		Script: scriptForeign, Keys: []string{s.layout.Keys(p).Input}, Args: append([]string{s.layout.Group(), ForeignPrefix, strconv.Itoa(foreignLooked)}, BodyArgs(NameOnly)...),
 	}).ToArray()
 	if err != nil {
 		return "", err
@@ -50,24 +50,20 @@ func (s *Store) foreignLock(ctx context.Context, p int, entries []rueidis.RedisM
 	var calls []Call
 	for _, entry := range entries {
 		parts, err := entry.ToArray()
-		if err != nil || len(parts) != 2 {
+		if err != nil || len(parts) < 2 {
 			continue
 		}
-		id, _ := parts[0].ToString()
-		fields, err := parts[1].AsStrSlice()
-		if err != nil {
+		raw := Entry{Partition: p}
+		raw.ID, _ = parts[0].ToString()
+		if there, err := raw.setBody(parts[1:]); err != nil || !there {
 			continue
 		}
-		var body []rueidis.XRangeFieldValue
-		for i := 0; i+1 < len(fields); i += 2 {
-			body = append(body, rueidis.XRangeFieldValue{Field: fields[i], Value: fields[i+1]})
-		}
-		parsed, err := ParseEntry(s.layout, p, id, body)
+		parsed, err := Parse(s.layout, &raw)
 		if err != nil {
 			continue
 		}
 		for _, separator := range foreignSeparators {
-			calls = append(calls, Call{Script: scriptExists, Keys: []string{parsed.Stream + separator + id}})
+			calls = append(calls, Call{Script: scriptExists, Keys: []string{parsed.Stream + separator + raw.ID}})
 		}
 	}
 	if len(calls) == 0 {

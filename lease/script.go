@@ -28,7 +28,7 @@ func (s *Script) Body() string { return s.body }
 func (s *Script) SHA() string { return s.sha }
 
 // NewScript puts the named shared parts, in the order that they need each other, in front of text. The parts are clock,
-// session, peer, value, token, entry and giveup; the head of each file says what it needs. A part that does not exist panics,
+// session, peer, value, token, body, entry and giveup; the head of each file says what it needs. A part that does not exist panics,
 // since scripts are made when a package is initialised.
 func NewScript(name, text string, parts ...string) *Script {
 	var b strings.Builder
@@ -77,7 +77,10 @@ var (
 	scriptRequeue = embedded("requeue", "clock", "session", "value", "entry", "giveup")
 	scriptPromote = embedded("promote", "clock")
 	scriptVerify  = embedded("verify", "clock", "session", "value", "token", "entry")
-	scriptPending = embedded("pending")
+	scriptPending = embedded("pending", "body")
+	scriptRead    = embedded("read", "body")
+	scriptCopy    = embedded("copy")
+	scriptWhole   = embedded("whole")
 	scriptClose   = embedded("close")
 )
 
@@ -85,6 +88,6 @@ var (
 func Scripts() []*Script {
 	return []*Script{
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,
-		scriptPromote, scriptVerify, scriptPending, scriptClose, scriptForeign, scriptExists,
+		scriptPromote, scriptVerify, scriptRead, scriptCopy, scriptWhole, scriptPending, scriptClose, scriptForeign, scriptExists,
 	}
 }

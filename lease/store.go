@@ -25,6 +25,7 @@ type Settings struct {
 	DeadLimit  int           // entries in the dead-letter stream, 0: no limit
 	DeadTrim   bool          // drop the oldest dead letters at the limit instead of refusing new ones
 	DeadDelay  time.Duration // of what the dead-letter stream refused
+	Limits     Limits        // what is longer is not answered; unlike the others, zeros are their defaults
 
 	// Relaxed is asked before every call for a Timeout that is longer for now; 0: it is not. nil: it never is.
 	Relaxed func() time.Duration

@@ -106,7 +106,7 @@ func (o *Ownership) parse(layout *cluster.Layout, parts []rueidis.RedisMessage) 
 	}
 	o.Session = holder.session(now)
 	pending, err := parts[4].ToArray()
-	if err != nil || len(pending) != 4 {
+	if err != nil || len(pending) < 4 {
 		return nil
 	}
 	if name, _ := pending[0].ToString(); name != o.Consumer {
@@ -117,21 +117,10 @@ func (o *Ownership) parse(layout *cluster.Layout, parts []rueidis.RedisMessage) 
 		return err
 	}
 	o.Since = time.UnixMilli(now - idle)
-	if e, err := lease.ParseEntry(layout, o.Partition, o.Entry, fieldsOf(&pending[3])); err == nil {
+	if e, err := lease.ParseBody(layout, o.Partition, o.Entry, pending[3:]); err == nil {
 		o.Retries, o.Crashes = e.Retries, e.Crashes
 	}
 	return nil
-}
-
-func fieldsOf(m *rueidis.RedisMessage) (body []rueidis.XRangeFieldValue) {
-	flat, err := m.AsStrSlice()
-	if err != nil {
-		return nil
-	}
-	for n := 0; n+1 < len(flat); n += 2 {
-		body = append(body, rueidis.XRangeFieldValue{Field: flat[n], Value: flat[n+1]})
-	}
-	return body
 }
 
 // heldLease is the value of a lease key, and when it ends.
@@ -267,7 +256,7 @@ func (i *Inspector) holdings(ctx context.Context, layout *cluster.Layout, p int,
 	rows, err := i.call(ctx, lease.Call{
 		Script: scriptHoldings,
 		Keys:   []string{k.Input},
-		Args:   []string{layout.Group(), consumer, from, strconv.Itoa(i.set.Page)},
+		Args:   append([]string{layout.Group(), consumer, from, strconv.Itoa(i.set.Page)}, lease.BodyArgs(lease.NameOnly)...),
 	}, 0)
 	if err != nil {
 		return nil, err
@@ -281,7 +270,7 @@ func (i *Inspector) holdings(ctx context.Context, layout *cluster.Layout, p int,
 		}
 		page[n] = Holding{Partition: p, Entry: pending.ID, Idle: pending.Idle}
 		keys[n] = k.Lease("")
-		if e, err := lease.ParseEntry(layout, p, pending.ID, pending.Body); err == nil {
+		if e, err := lease.Parse(layout, &pending.Entry); err == nil {
 			page[n].Stream, keys[n] = e.Stream, e.Key
 		}
 	}

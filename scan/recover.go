@@ -106,8 +106,8 @@ func (r *recovery) page(ctx context.Context, after string) ([]Orphan, error) {
 	parts, err := r.Store.run.Do(ctx, lease.Call{
 		Script: scriptOrphans,
 		Keys:   []string{k.Input, k.Sessions, k.Recover(r.dead)},
-		Args: []string{r.me, r.layout.Group(), r.mode, ms(r.set.Gap), r.dead, ms(ClaimTime), after,
-			strconv.Itoa(r.set.Page)},
+		Args: append([]string{r.me, r.layout.Group(), r.mode, ms(r.set.Gap), r.dead, ms(ClaimTime), after,
+			strconv.Itoa(r.set.Page)}, lease.BodyArgs(lease.NameOnly)...),
 	}).ToArray()
 	if err != nil {
 		return nil, err
@@ -147,9 +147,10 @@ func notMine(status string) error {
 // readable parses an entry; one that nobody can read goes back as it is, to whoever reads it next.
 func (s *Store) readable(p int, pending lease.PendingEntry) Orphan {
 	o := Orphan{PendingEntry: pending}
-	if parsed, err := lease.ParseEntry(s.layout, p, pending.ID, pending.Body); err == nil {
-		o.Entry, o.Readable = parsed, true
-	} else {
+	parsed, err := lease.Parse(s.layout, &pending.Entry)
+	// One whose name was not read is judged as others are, and its lease ends by itself.
+	o.Entry, o.Readable = parsed, err == nil || errors.Is(err, lease.ErrNameCut)
+	if err != nil {
 		o.Key = s.layout.Keys(p).Lease("")
 	}
 	return o

@@ -140,7 +140,7 @@ func (s *Store) pendingPage(ctx context.Context, p int, consumer, from string, c
 	rows, err := s.run.Do(ctx, lease.Call{
 		Script: scriptHoldings,
 		Keys:   []string{s.layout.Keys(p).Input},
-		Args:   []string{s.layout.Group(), consumer, from, strconv.Itoa(count)},
+		Args:   append([]string{s.layout.Group(), consumer, from, strconv.Itoa(count)}, lease.BodyArgs(lease.NameOnly)...),
 	}).ToArray()
 	if err != nil {
 		return nil, explained("what "+consumer+" left", err)

@@ -25,7 +25,7 @@ func luaText(name string) string {
 var (
 	scriptTurn    = embedded("turn")
 	scriptPeers   = embedded("peers", "clock", "session", "peer")
-	scriptOrphans = embedded("orphans", "clock", "session", "peer")
+	scriptOrphans = embedded("orphans", "clock", "session", "peer", "body")
 	scriptRecover = embedded("recover", "clock", "session", "peer", "value", "entry", "giveup")
 	scriptSweep   = embedded("sweep", "clock")
 
@@ -35,9 +35,9 @@ var (
 	scriptDrop     = embedded("drop")
 	scriptBacklog  = looking("backlog", "clock")
 
-	scriptOwner     = looking("owner", "clock", "value")
+	scriptOwner     = looking("owner", "clock", "value", "body")
 	scriptConsumers = looking("consumers", "clock")
-	scriptHoldings  = looking("holdings")
+	scriptHoldings  = looking("holdings", "body")
 	scriptLeases    = embedded("leases", "clock")
 	scriptOrphan    = embedded("orphan", "clock", "session", "peer", "value", "entry", "giveup")
 )

@@ -1,9 +1,12 @@
 -- Lists what is pending for consumers whose names begin with a prefix.
 --
 -- KEYS     1 input stream
--- ARGV     1 group  2 prefix of the names  3 most entries a consumer
--- Returns  { consumer, { id, fields or false } … } a consumer; empty when there is no stream or no group
+-- ARGV     1 group  2 prefix of the names  3 most entries a consumer  4 weight after which no more of a consumer are
+--          looked at  5 longest announcement to answer
+-- Returns  { consumer, { id, fields … as body.lua answers them, or false } … } a consumer; empty when there is no stream
+--          or no group
 -- Atomic   no need; a script because its answer must come from the master.
+-- Parts    body
 
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
 local found = {}
@@ -23,12 +26,10 @@ for _, c in ipairs(consumers) do
     end
   end
   if pending > 0 and string.sub(name, 1, #ARGV[2]) == ARGV[2] then
-    local row = { name }
-    for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[3], name)) do
-      local entry = redis.call('XRANGE', KEYS[1], p[1], p[1])[1]
-      row[#row + 1] = { p[1], entry and entry[2] or false }
-    end
-    found[#found + 1] = row
+    local page = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[3], name)
+    found[#found + 1] = answer_page({ name }, KEYS[1], page, function(p)
+      return { p[1] }
+    end, tonumber(ARGV[4]), tonumber(ARGV[5]))
   end
 end
 return found

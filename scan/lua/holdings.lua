@@ -1,9 +1,12 @@
 -- Reads a page of what is pending for a consumer.
 --
 -- KEYS     1 input stream
--- ARGV     1 group  2 consumer  3 from this ID on ("(" before it: after it)  4 most entries
--- Returns  { id, idle ms, deliveries, fields or false when the body is gone } an entry; empty without stream or group
+-- ARGV     1 group  2 consumer  3 from this ID on ("(" before it: after it)  4 most entries  5 weight after which the
+--          page ends  6 longest announcement to answer
+-- Returns  { id, idle ms, deliveries, false when the body is gone, else fields … as body.lua answers them } an entry;
+--          empty without stream or group
 -- Atomic   no need; a script because its answer must come from the master.
+-- Parts    body
 
 refuse_replica('XACK', KEYS[1], ARGV[1], '0-0')
 local page = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], '+', ARGV[4], ARGV[2])
@@ -13,9 +16,6 @@ if page.err then
   end
   return redis.error_reply(page.err)
 end
-local entries = {}
-for i, p in ipairs(page) do
-  local found = redis.call('XRANGE', KEYS[1], p[1], p[1])[1]
-  entries[i] = { p[1], p[3], p[4], found and found[2] or false }
-end
-return entries
+return answer_page({}, KEYS[1], page, function(p)
+  return { p[1], p[3], p[4] }
+end, tonumber(ARGV[5]), tonumber(ARGV[6]))

@@ -2,12 +2,13 @@
 --
 -- KEYS     1 input stream  2 sessions  3 {S}:recover:<dead consumer>
 -- ARGV     1 asking consumer  2 group  3 settle mode  4 gap threshold, ms  5 dead consumer  6 how long the claim lasts, ms
---          7 from this ID on ("(" before it: after it)  8 most entries
--- Returns  { status, deadline, now, { id, idle ms, deliveries, fields or false } … }. status: ok; alive: its session is
+--          7 from this ID on ("(" before it: after it)  8 most entries  9 weight after which the page ends  10 longest
+--          announcement to answer
+-- Returns  { status, deadline, now, { id, idle ms, deliveries, fields … as body.lua answers them, or false } … }. status: ok; alive: its session is
 --          not past, or is gone altogether; busy: somebody else recovers it; wait: nobody may be found dead now.
 --          deadline is that of its session: 0 closed, with a fraction adopted
 -- Atomic   so that one consumer at a time recovers a dead one.
--- Parts    clock session peer
+-- Parts    clock session peer body
 
 local input, sessions, claim = KEYS[1], KEYS[2], KEYS[3]
 local me, group, dead = ARGV[1], ARGV[2], ARGV[5]
@@ -32,9 +33,7 @@ if holder and holder ~= me then
 end
 redis.call('SET', claim, me, 'PX', ARGV[6])
 local page = redis.call('XPENDING', input, group, ARGV[7], '+', ARGV[8], dead)
-local answer = { 'ok', deadline, string.format('%.0f', now) }
-for _, p in ipairs(page) do
-  local found = redis.call('XRANGE', input, p[1], p[1])[1]
-  answer[#answer + 1] = { p[1], p[3], p[4], found and found[2] or false }
-end
-return answer
+local rows = { 'ok', deadline, string.format('%.0f', now) }
+return answer_page(rows, input, page, function(p)
+  return { p[1], p[3], p[4] }
+end, tonumber(ARGV[9]), tonumber(ARGV[10]))

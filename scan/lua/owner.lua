@@ -3,22 +3,23 @@
 -- KEYS     1 lease key  2 sessions  3 input stream
 -- ARGV     1 group
 -- Returns  { now, value of the lease or false, its remaining TTL in ms (-2: no lease, -1: no TTL), deadline of the
---          holder's session or false, { consumer, idle ms, deliveries, fields or false } of the entry it names, or
---          false when that is not pending }
+--          holder's session or false, { consumer, idle ms, deliveries, fields … as body.lua answers them, or
+--          false } of the entry it names, or false when that is not pending }
 -- Atomic   so that lease, session and entry are of one moment; a script because its answer must come from the master.
--- Parts    clock value
+-- Parts    clock value body
 
 local key, sessions, input = KEYS[1], KEYS[2], KEYS[3]
 refuse_replica('XACK', input, ARGV[1], '0-0')
 local value = redis.call('GET', key)
-local answer = { now, value, redis.call('PTTL', key), false, false }
+local told = { now, value, redis.call('PTTL', key), false, false }
 local holder = value and parse(value)
 if holder then
-  answer[4] = redis.call('ZSCORE', sessions, holder.consumer)
+  told[4] = redis.call('ZSCORE', sessions, holder.consumer)
   local page = redis.pcall('XPENDING', input, ARGV[1], holder.entry, holder.entry, '1')
   if not page.err and page[1] then
-    local found = redis.call('XRANGE', input, holder.entry, holder.entry)[1]
-    answer[5] = { page[1][2], page[1][3], page[1][4], found and found[2] or false }
+    told[5] = answer_page({}, input, page, function(p)
+      return { p[2], p[3], p[4] }
+    end, 1, 0)[1]
   end
 end
-return answer
+return told

@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/streamlease/streamlease/lease"
+)
+
+const (
+	// forwardTries is how often copying entries is tried before they are put off: their partition may be on a master that is
+	// away, which is no reason to hold up this one's reader.
+	forwardTries = 3
+	// forwardAgain is for how long they are put off at first; it doubles while nothing can be copied there.
+	forwardAgain = 5 * time.Second
+	forwardMost  = 5 * time.Minute
+)
+
+// forward copies entries to the partitions that their streams belong to, then acknowledges them here. A copy whose answer
+// was lost is asked for again, which does not copy twice. What is put off after that comes back as another entry: then a
+// duplicate is possible, one each time, and ever more seldom. A loss is not.
+func (e *Engine) forward(ctx context.Context, s *lease.Session, strange []*lease.Entry) {
+	homes := make(map[int][]*lease.Entry)
+	for _, x := range strange {
+		homes[x.Home] = append(homes[x.Home], x)
+	}
+	for home, entries := range homes {
+		for _, batch := range lease.Batches(entries, e.cfg.pipeline.MaxMoves(), entryWeight) {
+			if ctx.Err() != nil || s.Remaining() == 0 {
+				return
+			}
+			e.forwardTo(ctx, s, e.partitions[home], batch)
+		}
+	}
+}
+
+func entryWeight(x **lease.Entry) int { return (*x).Size }
+
+// forwardTo copies a batch to one partition. Where that cannot be, it is put off.
+func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partition, batch []*lease.Entry) {
+	size := lease.NewPageSize(len(batch))
+	again := false // something of this batch may have been copied
+	tries := forwardTries
+	if home.unforwarded.Load() > 0 {
+		size.Failed(2) // nothing could be copied there a moment ago
+		tries = 1
+	}
+	for failed := 0; len(batch) > 0 && ctx.Err() == nil && s.Remaining() > 0; {
+		n := min(size.Size(), len(batch))
+		err := e.forwardSome(ctx, s, batch[:n], again)
+		if err == nil {
+			batch, failed = batch[n:], 0
+			size.Succeeded()
+			home.unforwarded.Store(0)
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		e.log.warn("forwarding fails", n, "partition", s.Partition(), "err", lease.Explain(err))
+		if failed++; failed == tries {
+			delay := min(forwardAgain<<min(home.unforwarded.Add(1)-1, 10), forwardMost)
+			e.putOff(s, batch, delay)
+			return
+		}
+		again = true
+		size.Failed(2) // one by one from now on
+		pause(ctx, e.backoff(failed))
+	}
+}
+
+// forwardSome copies a few entries in one call; an error says that nothing is known of them. What is refused by itself is put
+// off.
+func (e *Engine) forwardSome(ctx context.Context, s *lease.Session, entries []*lease.Entry, again bool) error {
+	whole := make([]*lease.Entry, 0, len(entries))
+	for _, x := range entries {
+		if !x.Cut() {
+			whole = append(whole, x)
+			continue
+		}
+		full, there, err := e.store.Whole(ctx, x)
+		switch {
+		case err != nil:
+			return err
+		case there:
+			whole = append(whole, &full)
+		default:
+			e.putOff(s, []*lease.Entry{x}, 0) // which finds out that it is gone
+		}
+	}
+	if len(whole) == 0 {
+		return nil
+	}
+	outcomes, err := e.store.Forward(ctx, s.Consumer(), whole, again)
+	if err != nil {
+		return err
+	}
+	copied := 0
+	for i, o := range outcomes {
+		if o.Verdict == lease.Moved {
+			e.ender.forwarded(s.Consumer(), whole[i])
+			copied++
+			continue
+		}
+		e.log.warn("forwarding is refused", 1, "partition", s.Partition(), "entry", whole[i].ID, "err", lease.Explain(o.Err()))
+		e.putOff(s, whole[i:i+1], forwardAgain)
+	}
+	e.metrics.forwarded(copied)
+	return nil
+}
+
+// putOff has entries that belong elsewhere come back later.
+func (e *Engine) putOff(s *lease.Session, entries []*lease.Entry, delay time.Duration) {
+	for _, x := range entries {
+		here := *x
+		here.Key = "" // that of its lease is in another slot
+		e.ender.giveBack(s.Consumer(), &here, lease.ToLater, 0, delay, "")
+	}
+}

@@ -1,0 +1,118 @@
+package lease
+
+import (
+	"fmt"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
+)
+
+// Defaults and bounds of Limits.
+const (
+	// DefaultMaxName is as long as a name can be: what renews and takes streams is cut by bytes, so long names cost their
+	// own streams, and no others'.
+	DefaultMaxName = cluster.MaxStreamName
+	DefaultMaxInfo = 1 << 20
+	// DefaultMaxFields is far above what anybody was seen to add to an announcement; a script copies so many in under a
+	// millisecond.
+	DefaultMaxFields = 1000
+	DefaultMaxEntry  = 16 << 20
+
+	// MaxMaxFields is what a script can copy: XADD takes its arguments from Lua's stack, which ends at 8,000.
+	MaxMaxFields = 3900
+	// MaxMaxEntry keeps a script that moves one entry below some 100 ms of the server's time.
+	MaxMaxEntry = 64 << 20
+)
+
+// Limits are what an announcement may be at most. All producers and consumers of a service should have the same: a producer
+// refuses what is beyond (api.ErrTooLarge), a consumer makes a dead letter of it. The zero value means the default in every
+// field.
+type Limits struct {
+	// MaxName is the longest name of a data stream, in bytes. Every renewal of a stream carries its name. Default and zero:
+	// 65,536, which is also the most. From 1.
+	MaxName int
+
+	// MaxInfo is the longest Info, in bytes of its JSON. A process keeps the Info of each stream that it holds. Default and
+	// zero: 1 MiB. From 2, the length of {}, to MaxEntry.
+	MaxInfo int
+
+	// MaxFields is the most fields that an entry of an input stream may have, ours included: an announcement and up to
+	// seven counts, times and reasons. Default and zero: 1,000. From 16 to 3,900.
+	MaxFields int
+
+	// MaxEntry is the most that an entry weighs: the bytes of its fields and their names, and FieldWeight for each.
+	// Whoever moves it, as when its owner dies, holds up the server's other clients for 1 to 2 ms each MiB. Default and
+	// zero: 16 MiB. From 1 KiB to 64 MiB.
+	MaxEntry int
+}
+
+// WithDefaults returns l with the default in the place of every zero.
+func (l Limits) WithDefaults() Limits {
+	for _, f := range []struct {
+		field *int
+		value int
+	}{{&l.MaxName, DefaultMaxName}, {&l.MaxInfo, DefaultMaxInfo}, {&l.MaxFields, DefaultMaxFields}, {&l.MaxEntry, DefaultMaxEntry}} {
+		if *f.field == 0 {
+			*f.field = f.value
+		}
+	}
+	return l
+}
+
+// Validate reports the first field that is out of its limits, with the value. Zeros are taken as their defaults.
+func (l Limits) Validate() error {
+	l = l.WithDefaults()
+	for _, f := range []struct {
+		name              string
+		value, from, upTo int
+	}{
+		{"MaxName", l.MaxName, 1, cluster.MaxStreamName},
+		{"MaxFields", l.MaxFields, 16, MaxMaxFields},
+		{"MaxEntry", l.MaxEntry, 1 << 10, MaxMaxEntry},
+		{"MaxInfo", l.MaxInfo, 2, l.MaxEntry},
+	} {
+		if f.value < f.from || f.value > f.upTo {
+			return fmt.Errorf("Limits.%s is %d, must be from %d to %d", f.name, f.value, f.from, f.upTo)
+		}
+	}
+	return nil
+}
+
+const (
+	// mostEscaped is what a byte of a name becomes at most in JSON: \u00XX.
+	mostEscaped = 6
+	// announcementSpare is what an announcement has beside its name and its info: their names, spaces, what others add.
+	announcementSpare = 1 << 10
+)
+
+// MaxAnnouncement is the longest text of an announcement that these limits allow, in bytes.
+func (l Limits) MaxAnnouncement() int {
+	l = l.WithDefaults()
+	return l.MaxInfo + mostEscaped*l.MaxName + announcementSpare
+}
+
+// Check reports which limit an entry as Parse makes it is beyond, if any: what it has, what is allowed, and what to change.
+// The error matches api.ErrTooLarge.
+func (l Limits) Check(e *Entry) error {
+	l = l.WithDefaults()
+	announcement := len(e.known().text)
+	announcement = max(announcement, e.TextSize)
+	for _, c := range []struct {
+		what      string
+		is, limit int
+		field     string
+	}{
+		{"the name has %d bytes", len(e.Stream), l.MaxName, "MaxName"},
+		{"Info has %d bytes", len(e.Info), l.MaxInfo, "MaxInfo"},
+		{"the announcement has %d bytes", announcement, l.MaxAnnouncement(), "MaxInfo"},
+		{"the entry has %d fields", e.Fields, l.MaxFields, "MaxFields"},
+		{"the entry weighs %d bytes", e.Size, l.MaxEntry, "MaxEntry"},
+	} {
+		if c.is > c.limit {
+			return fmt.Errorf("%w: "+c.what+", the limit is %d (WithLimits, %s)", api.ErrTooLarge, c.is, c.limit, c.field)
+		}
+	}
+	return nil
+}
+
+func (e *Entry) known() known { return knownFields(e.Body) }

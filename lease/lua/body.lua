@@ -1,0 +1,75 @@
+-- Shared: what of an entry is answered, which is no more than who asks needs: its announcement and our own counts. What
+-- else it carries stays on the server, and so does what of the announcement is too long for anybody to want it.
+
+-- An entry that weighs no more is answered as it is, whatever it carries. As lease.WholeWeight.
+local WHOLE = 65536
+-- What a field weighs beyond its bytes. As lease.FieldWeight.
+local FIELD_WEIGHT = 64
+-- A count of ours or a time is far shorter.
+local LONGEST_COUNT = 64
+
+local NEEDED = { _retry_count = true, _crash_count = true, _not_before = true }
+
+local function weigh(fields)
+  local total = #fields / 2 * FIELD_WEIGHT
+  for i = 1, #fields do
+    total = total + #fields[i]
+  end
+  return total
+end
+
+-- The beginning of an announcement, in which its name stands unless something long stands before it.
+local SHORT_BEGINNING, LONG_BEGINNING = 4096, 135168
+local function beginning(text)
+  local short = string.sub(text, 1, SHORT_BEGINNING)
+  if #text > #short and not string.find(short, '"DataStreamName"%s*:%s*"[^"]*"') then
+    return string.sub(text, 1, LONG_BEGINNING)
+  end
+  return short
+end
+
+-- Appends to row what is answered of fields, which weigh so much: the fields, or the first of each that is needed, the
+-- announcement no longer than longest (0: who asks needs the name in it), with the weight, the number of fields and the
+-- length of the announcement.
+local function answer(row, fields, weight, longest)
+  local n = #row
+  if weight <= WHOLE then
+    row[n + 1] = fields
+    return row
+  end
+  local short, seen, length = {}, {}, 0
+  for i = 1, #fields, 2 do
+    local name, value = fields[i], fields[i + 1]
+    if name == 'lbs-input' and not seen[name] then
+      seen[name], length = true, #value
+      short[#short + 1], short[#short + 2] = name, longest == 0 and beginning(value) or string.sub(value, 1, longest)
+    elseif NEEDED[name] and not seen[name] then
+      seen[name] = true
+      short[#short + 1], short[#short + 2] = name, string.sub(value, 1, LONGEST_COUNT)
+    end
+  end
+  row[n + 1], row[n + 2], row[n + 3], row[n + 4] = short, weight, #fields / 2, length
+  return row
+end
+
+-- Appends to rows what is answered of the entries of a page of XPENDING, in order, with what before(p) gives in front:
+-- a table that ends in no body yet. It stops once they weigh budget together, so the page may be shorter than it could be;
+-- of a page that is not empty there is one row at least.
+local function answer_page(rows, input, page, before, budget, longest)
+  for _, p in ipairs(page) do
+    local found = redis.call('XRANGE', input, p[1], p[1])[1]
+    local row = before(p)
+    if found then
+      local weight = weigh(found[2])
+      rows[#rows + 1] = answer(row, found[2], weight, longest)
+      budget = budget - weight
+    else
+      row[#row + 1] = false
+      rows[#rows + 1] = row
+    end
+    if budget <= 0 then
+      break
+    end
+  end
+  return rows
+end
