@@ -61,7 +61,7 @@ func TestConfigZeroMeansDefault(t *testing.T) {
 	none := resolved(t)
 	zero := resolved(t, WithConsumerID(""), WithPartitions(0), WithLeaseTTL(0), WithSessionTTL(0), WithDrainTimeout(0),
 		WithWheel(wheel.Config{}), WithPipeline(lease.Pipeline{}), WithWorkers(0), WithMaxStreams(0), WithReadBatch(0),
-		WithMaxParked(0), WithRecovery(scan.Config{}), WithCluster(cluster.Config{}), WithRenewalClient(nil),
+		WithMaxParked(0), WithReadMemory(0), WithLimits(Limits{}), WithRecovery(scan.Config{}), WithCluster(cluster.Config{}), WithRenewalClient(nil),
 		WithRegisterer(nil), WithLogger(nil), WithEvents(nil))
 	none.events, zero.events = nil, nil // functions do not compare
 	require.Equal(t, none, zero)
@@ -190,6 +190,12 @@ func TestConfigErrors(t *testing.T) {
 		{"read batch", []Option{WithReadBatch(-1)}, "WithReadBatch: -1 is not between 1 and 10000; leave it out for 1000"},
 		{"read batch", []Option{WithReadBatch(10_001)}, "WithReadBatch: 10001 is not between"},
 		{"parked", []Option{WithMaxParked(-1)}, "WithMaxParked: -1 is not at least 1; leave it out for 10000"},
+		{"no memory", []Option{WithReadMemory(1 << 20)}, "WithReadMemory: 1048576 is below 8388608"},
+		{"too little memory", []Option{WithReadMemory(10 << 20), WithLimits(Limits{MaxInfo: 8 << 20})}, "twice the longest announcement of WithLimits, 17565696"},
+		{"long names", []Option{WithLimits(Limits{MaxName: 1 << 20})}, "WithLimits: Limits.MaxName is 1048576, must be from 1 to 65536"},
+		{"no names", []Option{WithLimits(Limits{MaxName: -1})}, "WithLimits: Limits.MaxName is -1, must be from 1 to 65536"},
+		{"many fields", []Option{WithLimits(Limits{MaxFields: 4000})}, "WithLimits: Limits.MaxFields is 4000, must be from 16 to 3900"},
+		{"info beyond the entry", []Option{WithLimits(Limits{MaxInfo: 2 << 20, MaxEntry: 1 << 20})}, "WithLimits: Limits.MaxInfo is 2097152, must be from 2 to 1048576"},
 		{"streams", []Option{WithMaxStreams(-1)}, "WithMaxStreams: -1 is below 0; leave it out for no limit"},
 		{"wheel", []Option{WithWheel(wheel.Config{Tick: time.Microsecond})}, "WithWheel: wheel: Tick is 1µs, must be from 1ms to 1h0m0s"},
 		{"wheel", []Option{WithWheel(wheel.Config{SlotBits: 13})}, "WithWheel: wheel: SlotBits is 13"},

@@ -35,6 +35,7 @@ type Publisher struct {
 	client rueidis.Client
 	layout *cluster.Layout
 	runner *lease.Runner
+	limits lease.Limits
 	agreed atomic.Bool // the service is known to have our format and number of partitions
 }
 
@@ -56,7 +57,10 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 	if err != nil {
 		return nil, err
 	}
-	return &Publisher{client: client, layout: layout, runner: lease.NewRunner(client, nil)}, nil
+	if err := cfg.limits.Validate(); err != nil {
+		return nil, invalid("WithLimits: %w", err)
+	}
+	return &Publisher{client: client, layout: layout, runner: lease.NewRunner(client, nil), limits: cfg.limits.WithDefaults()}, nil
 }
 
 // Publish announces a data stream, along with info, and returns the ID of the entry. Exactly one consumer of the service
@@ -69,8 +73,9 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 //
 // The first call asks Redis whether the service has the same number of partitions, and every further one until that
 // has succeeded. Errors match api.ErrInvalidStream for a name that is empty, longer than cluster.MaxStreamName, not
-// UTF-8 (an announcement is JSON), or a key of the service itself; api.ErrPartitionMismatch or api.ErrFormat when the service is another one than this
-// publisher takes it for, and those of the client; the text says what to do.
+// UTF-8 (an announcement is JSON), or a key of the service itself; api.ErrTooLarge for what is beyond WithLimits;
+// api.ErrPartitionMismatch or api.ErrFormat when the service is another one than this publisher takes it for, and those of
+// the client; the text says what to do.
 func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts ...PublishOption) (entry string, err error) {
 	a := api.Announcement{Stream: stream, Info: info}
 	for i, o := range opts {
@@ -203,6 +208,9 @@ func (p *Publisher) encode(a *api.Announcement) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.checkSize(a.Stream, info, text); err != nil {
+		return nil, err
+	}
 	fields := []string{lease.FieldAnnouncement, text}
 	// Rounded up, since it must not be before. What is before 1970 has passed by any clock.
 	if ms := a.NotBefore.Add(time.Millisecond - 1).UnixMilli(); !a.NotBefore.IsZero() && ms > 0 {
@@ -212,6 +220,21 @@ func (p *Publisher) encode(a *api.Announcement) ([]string, error) {
 		fields = append(fields, lease.FieldNotBefore, strconv.FormatInt(ms, 10))
 	}
 	return fields, nil
+}
+
+// checkSize checks an announcement against the limits, as readers see it: its text may be shorter than info, since spaces are
+// left out, or longer, since '<' is not.
+func (p *Publisher) checkSize(stream string, info json.RawMessage, text string) error {
+	size := 0
+	if info != nil {
+		bare, err := lease.EncodeAnnouncement(stream, nil)
+		if err != nil {
+			return err
+		}
+		size = len(text) - len(bare) - len(`,"Info":`)
+	}
+	const fields = 2 // with a time
+	return p.limits.CheckSizes(len(stream), size, len(text), fields, len(text)+fields*lease.FieldWeight)
 }
 
 // encodeInfo is info as JSON, nil when there is none.

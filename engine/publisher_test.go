@@ -118,6 +118,8 @@ func TestPublishRefusesWhatNobodyCouldRead(t *testing.T) {
 		{"s", nil, WithNotBefore(time.Now().AddDate(11, 0, 0)), nil, "is more than 10 years from now"},
 		{"s", nil, WithNotBefore(time.UnixMilli(time.Now().UnixMicro())), nil, "is more than 10 years from now"},
 		{"s", nil, WithNotBefore(time.UnixMilli(time.Now().Unix())), nil, "not seconds"},
+		{"s", strings.Repeat("x", 1<<20-1), nil, api.ErrTooLarge, "Info has 1048577 bytes, the limit is 1048576 (WithLimits, MaxInfo)"},
+		{"s", strings.Repeat("<", 1<<18), nil, api.ErrTooLarge, "Info has 1572866 bytes"},
 		{"orders-input", nil, nil, api.ErrInvalidStream, "is a key of service orders itself"},
 		{"{orders-input-3}:sessions", nil, nil, api.ErrInvalidStream, "is a key of service orders itself"},
 		{"s", nil, nil, api.ErrInvalidConfig, "option 1 of 1 of Publish is nil"},
@@ -172,6 +174,28 @@ func TestEncodeIsReadBack(t *testing.T) {
 			require.Equal(t, a.NotBefore.UnixMilli(), e.NotBefore)
 		}
 	})
+}
+
+// A publisher refuses what the readers of its service would make a dead letter of.
+func TestPublishKeepsToTheLimits(t *testing.T) {
+	c := servers.New(t).Client(t)
+	p := publisherFor(t, c, WithLimits(Limits{MaxName: 10, MaxInfo: 1000, MaxEntry: 1500}))
+	_, err := p.Publish(t.Context(), "0123456789", json.RawMessage(" "+`"`+strings.Repeat("x", 998)+`"`))
+	require.NoError(t, err, "exactly that, without the space")
+	_, err = p.Publish(t.Context(), "0123456789x", nil)
+	require.ErrorIs(t, err, api.ErrTooLarge)
+	require.ErrorContains(t, err, "the name has 11 bytes, the limit is 10 (WithLimits, MaxName)")
+	entries, err := p.PublishMany(t.Context(), api.Announcement{Stream: "a", Info: strings.Repeat("x", 999)}, api.Announcement{Stream: "b"})
+	require.ErrorIs(t, err, api.ErrTooLarge)
+	require.ErrorContains(t, err, "item 0")
+	require.Empty(t, entries[0])
+	require.NotEmpty(t, entries[1])
+	p = publisherFor(t, c, WithLimits(Limits{MaxInfo: 1500, MaxEntry: 1500}))
+	_, err = p.Publish(t.Context(), "a", strings.Repeat("x", 1400))
+	require.ErrorContains(t, err, "WithLimits, MaxEntry")
+	_, err = NewPublisher(c, "orders", WithLimits(Limits{MaxFields: 1}))
+	require.ErrorIs(t, err, api.ErrInvalidConfig)
+	require.ErrorContains(t, err, "Limits.MaxFields is 1, must be from 16 to 3900")
 }
 
 func TestNewPublisherErrors(t *testing.T) {

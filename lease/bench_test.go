@@ -165,3 +165,43 @@ func (w *world) round(entries []*Entry, end func(string, ...Return) []Outcome) t
 	end(alice, returns...)
 	return w.serverTime("evalsha")
 }
+
+// BenchmarkRead is what reading 1,000 new entries costs the server, plainly and with a bound in bytes.
+func BenchmarkRead(b *testing.B) {
+	const n = 1000
+	for _, way := range []struct {
+		name, command string
+		read          func(w *world) int
+	}{
+		{"plain", "xreadgroup", func(w *world) int {
+			entries, err := w.store.Read(w.ctx, 0, alice, n, time.Millisecond)
+			require.NoError(b, err)
+			return len(entries)
+		}},
+		{"by weight", "evalsha", func(w *world) int {
+			entries, _, err := w.store.ReadOn(w.ctx, 0, alice, n, MaxCallWeight)
+			require.NoError(b, err)
+			return len(entries)
+		}},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			w := newWorld(b)
+			w.open(alice)
+			w.announceMany(0, n)
+			require.Equal(b, n, way.read(w)) // loads the script
+			// The least, since other processes of the machine count in the server's time.
+			least := time.Hour
+			for b.Loop() {
+				b.StopTimer()
+				w.announceMany(0, n)
+				w.reset()
+				b.StartTimer()
+				require.Equal(b, n, way.read(w))
+				b.StopTimer()
+				least = min(least, w.serverTime(way.command))
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(least.Nanoseconds())/n, "server-ns/entry")
+		})
+	}
+}

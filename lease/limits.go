@@ -94,19 +94,26 @@ func (l Limits) MaxAnnouncement() int {
 // Check reports which limit an entry as Parse makes it is beyond, if any: what it has, what is allowed, and what to change.
 // The error matches api.ErrTooLarge.
 func (l Limits) Check(e *Entry) error {
+	announcement := e.TextSize
+	if announcement == 0 {
+		announcement = len(e.known().text)
+	}
+	return l.CheckSizes(len(e.Stream), len(e.Info), announcement, e.Fields, e.Size)
+}
+
+// CheckSizes is Check for sizes in bytes, the number of fields, and the weight of all of it.
+func (l Limits) CheckSizes(name, info, announcement, fields, weight int) error {
 	l = l.WithDefaults()
-	announcement := len(e.known().text)
-	announcement = max(announcement, e.TextSize)
 	for _, c := range []struct {
 		what      string
 		is, limit int
 		field     string
 	}{
-		{"the name has %d bytes", len(e.Stream), l.MaxName, "MaxName"},
-		{"Info has %d bytes", len(e.Info), l.MaxInfo, "MaxInfo"},
+		{"the name has %d bytes", name, l.MaxName, "MaxName"},
+		{"Info has %d bytes", info, l.MaxInfo, "MaxInfo"},
 		{"the announcement has %d bytes", announcement, l.MaxAnnouncement(), "MaxInfo"},
-		{"the entry has %d fields", e.Fields, l.MaxFields, "MaxFields"},
-		{"the entry weighs %d bytes", e.Size, l.MaxEntry, "MaxEntry"},
+		{"the entry has %d fields", fields, l.MaxFields, "MaxFields"},
+		{"the entry weighs %d bytes", weight, l.MaxEntry, "MaxEntry"},
 	} {
 		if c.is > c.limit {
 			return fmt.Errorf("%w: "+c.what+", the limit is %d (WithLimits, %s)", api.ErrTooLarge, c.is, c.limit, c.field)

@@ -11,8 +11,9 @@ local LONGEST_COUNT = 64
 local NEEDED = { _retry_count = true, _crash_count = true, _not_before = true }
 
 local function weigh(fields)
-  local total = #fields / 2 * FIELD_WEIGHT
-  for i = 1, #fields do
+  local n = #fields
+  local total = n / 2 * FIELD_WEIGHT
+  for i = 1, n do
     total = total + #fields[i]
   end
   return total

@@ -7,19 +7,20 @@
 --          delivered.
 -- Parts    body
 
--- So few are read at once that what nobody could foresee, a large entry behind small ones, has few others read with it.
--- A call costs as much as reading two or three entries, so more would gain little.
-local MOST_AT_ONCE = 8
+-- So few are read at once that what nobody could foresee, a large entry behind small ones, has few others read with it. A
+-- call costs the server half of what reading an entry does, so more at once would gain little. The numbers are strings, since
+-- to make one of a number costs as much again.
+local COUNTS = { '1', '2', '3', '4', '5', '6', '7', '8' }
 
 local input, group, me = KEYS[1], ARGV[1], ARGV[2]
 local left, budget, longest = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 
-local answers, heaviest, chunk = { 1 }, 1, 1
+local answers, n, heaviest, chunk = { 1 }, 1, 1, 1
 while left > 0 and budget > 0 do
-  chunk = math.max(1, math.min(chunk, left, MOST_AT_ONCE, math.floor(budget / heaviest)))
-  local got = redis.pcall('XREADGROUP', 'GROUP', group, me, 'COUNT', chunk, 'STREAMS', input, '>')
+  chunk = math.max(1, math.min(chunk, left, #COUNTS, math.floor(budget / heaviest)))
+  local got = redis.pcall('XREADGROUP', 'GROUP', group, me, 'COUNT', COUNTS[chunk], 'STREAMS', input, '>')
   if got and got.err then
-    if #answers == 1 then
+    if n == 1 then
       return redis.error_reply(got.err)
     end
     -- What was read before must not be pending unseen. The next call meets the same.
@@ -27,10 +28,16 @@ while left > 0 and budget > 0 do
   end
   local entries = got and got[1][2] or {}
   for i = 1, #entries do
-    local id, fields = entries[i][1], entries[i][2]
-    local weight = weigh(fields)
-    answers[#answers + 1] = answer({ id }, fields, weight, longest)
-    heaviest = math.max(heaviest, weight)
+    local entry = entries[i]
+    local weight = weigh(entry[2])
+    if weight > WHOLE then
+      entry = answer({ entry[1] }, entry[2], weight, longest)
+    end
+    n = n + 1
+    answers[n] = entry
+    if weight > heaviest then
+      heaviest = weight
+    end
     budget = budget - weight
   end
   if #entries < chunk then
