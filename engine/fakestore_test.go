@@ -302,14 +302,23 @@ func (s *fakeStore) Acquire(ctx context.Context, n int, consumer string, entries
 }
 
 func (s *fakeStore) ReadOn(ctx context.Context, n int, consumer string, count, bytes int) (entries []lease.Entry, more bool, err error) {
-	err = s.do(ctx, fakeCall{op: "read on", partition: n, consumer: consumer, n: count}, func() (err error) {
-		entries, _, err = s.server.read(n, consumer, count)
-		return err
+	err = s.do(ctx, fakeCall{op: "read on", partition: n, consumer: consumer, n: count}, func() error {
+		for more = true; more && len(entries) < count && bytes > 0; {
+			one, _, err := s.server.read(n, consumer, 1)
+			if err != nil {
+				return err
+			}
+			if more = len(one) > 0; more {
+				bytes -= one[0].Held()
+			}
+			entries = append(entries, one...)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, false, err
 	}
-	return entries, len(entries) == count, nil
+	return entries, more, nil
 }
 
 func (s *fakeStore) Forward(ctx context.Context, consumer string, entries []*lease.Entry, again bool) (out []lease.Outcome, err error) {
