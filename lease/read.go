@@ -157,6 +157,7 @@ type PendingEntry struct {
 	Idle       time.Duration
 	Deliveries int  // HeldDeliveries or more: it was owned
 	Gone       bool // its body was deleted
+	Unread     bool // its body was not looked at
 }
 
 // HeldDeliveries is the delivery count that acquire gives to an entry it takes; one that was only read has 1.
@@ -192,8 +193,11 @@ func (s *Store) Pending(ctx context.Context, p int, consumer, after string, coun
 	return page, nil
 }
 
-// NameOnly is the argument of BodyArgs for those who need the name in an announcement, and no Info.
-const NameOnly = 0
+// What BodyArgs may ask for, beside the longest announcement to answer.
+const (
+	NameOnly = 0  // as much as the name needs, no Info
+	NoBody   = -1 // nothing: for an entry that cannot be answered in time
+)
 
 // BodyArgs are the last arguments of scripts that answer a page of entries: the weight after which it ends, and the longest
 // announcement to answer.
@@ -220,6 +224,10 @@ func ParsePending(p int, item rueidis.RedisMessage) (e PendingEntry, err error) 
 		return e, fmt.Errorf("idle time and deliveries of %s: %w", e.ID, err1)
 	}
 	e.Idle, e.Deliveries = time.Duration(idle)*time.Millisecond, int(deliveries)
+	if parts[3].IsString() {
+		e.Unread = true
+		return e, nil
+	}
 	there, err := e.setBody(parts[3:])
 	e.Gone = !there
 	return e, err

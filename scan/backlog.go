@@ -19,7 +19,7 @@ type LagSource string
 const (
 	LagCounted LagSource = "counted" // entry by entry: exact
 	LagTold    LagSource = "told"    // the server's own number, which agrees with the length less what is pending
-	LagUnknown LagSource = "unknown" // too many to count, and the server does not know or contradicts itself
+	LagUnknown LagSource = "unknown" // too many, or too heavy, to count, and the server does not know or contradicts itself
 )
 
 // Backlog is how much there is to do in a partition, at one moment.

@@ -43,7 +43,8 @@ type InspectorConfig struct {
 	Page int
 
 	// CountLimit is how many entries of an input stream are counted for a backlog, at most, where Redis does not
-	// know the number; again in one step. Default and zero: 10,000. Negative: none.
+	// know the number; again in one step, which ends where they weigh more than 16 MiB. Default and zero: 10,000. Negative:
+	// none.
 	CountLimit int
 }
 

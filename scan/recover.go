@@ -44,6 +44,7 @@ type recovery struct {
 	death     Death
 	done      Recovered
 	suspects  []lease.Return // beyond the limit of crashes
+	pages     lease.PageSize // entries a script reads
 	refused   error
 }
 
@@ -98,8 +99,31 @@ func (r *recovery) judge(orphans []Orphan) (items []lease.Return) {
 	return items
 }
 
-// page claims the recovery and reads what is pending after an ID.
+// page claims the recovery and reads what is pending after an ID. A page that is not answered in time is made smaller; one entry that is not is stepped over: it
+// goes back without having been read.
 func (r *recovery) page(ctx context.Context, after string) ([]Orphan, error) {
+	if r.pages == (lease.PageSize{}) {
+		r.pages = lease.NewPageSize(r.set.Page)
+	}
+	for {
+		n := r.pages.Size()
+		orphans, err := r.readPage(ctx, after, n, lease.NameOnly)
+		switch {
+		case err == nil:
+			r.pages.Succeeded()
+			return orphans, nil
+		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
+			return nil, err
+		case !r.pages.Failed(n):
+			return r.readPage(ctx, after, 1, lease.NoBody)
+		}
+		// One by one at once: the claim does not last for many that are not answered.
+		r.pages.Failed(2)
+	}
+}
+
+// readPage is one attempt at it, with so many entries, and of each as much as longest says.
+func (r *recovery) readPage(ctx context.Context, after string, count, longest int) ([]Orphan, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	k := r.layout.Keys(r.partition)
@@ -107,7 +131,7 @@ func (r *recovery) page(ctx context.Context, after string) ([]Orphan, error) {
 		Script: scriptOrphans,
 		Keys:   []string{k.Input, k.Sessions, k.Recover(r.dead)},
 		Args: append([]string{r.me, r.layout.Group(), r.mode, ms(r.set.Gap), r.dead, ms(ClaimTime), after,
-			strconv.Itoa(r.set.Page)}, lease.BodyArgs(lease.NameOnly)...),
+			strconv.Itoa(count)}, lease.BodyArgs(longest)...),
 	}).ToArray()
 	if err != nil {
 		return nil, err

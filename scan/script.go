@@ -33,7 +33,7 @@ var (
 	scriptLetters  = looking("letters")
 	scriptSendBack = embedded("sendback", "clock", "value", "entry")
 	scriptDrop     = embedded("drop")
-	scriptBacklog  = looking("backlog", "clock")
+	scriptBacklog  = looking("backlog", "clock", "body")
 
 	scriptOwner     = looking("owner", "clock", "value", "body")
 	scriptConsumers = looking("consumers", "clock")

@@ -55,12 +55,16 @@ end
 
 -- Appends to rows what is answered of the entries of a page of XPENDING, in order, with what before(p) gives in front:
 -- a table that ends in no body yet. It stops once they weigh budget together, so the page may be shorter than it could be;
--- of a page that is not empty there is one row at least.
+-- of a page that is not empty there is one row at least. With longest below 0 no body is looked at, and 'unread' stands in
+-- the place of each.
 local function answer_page(rows, input, page, before, budget, longest)
   for _, p in ipairs(page) do
-    local found = redis.call('XRANGE', input, p[1], p[1])[1]
+    local found = longest >= 0 and redis.call('XRANGE', input, p[1], p[1])[1]
     local row = before(p)
-    if found then
+    if longest < 0 then
+      row[#row + 1] = 'unread'
+      rows[#rows + 1] = row
+    elseif found then
       local weight = weigh(found[2])
       rows[#rows + 1] = answer(row, found[2], weight, longest)
       budget = budget - weight

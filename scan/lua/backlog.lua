@@ -6,7 +6,7 @@
 --          'told', 'unknown'), entries pending, consumers, ID of the first pending entry or '', ID of the first one not
 --          delivered or '', entries in later, of them due, dead letters }
 -- Atomic   so that the numbers are of one moment; a script because its answer must come from the master.
--- Parts    clock
+-- Parts    clock body
 --
 -- What XINFO calls lag is not believed alone. It is nil after deletions among what was not delivered, and for a group
 -- that was placed by hand; worse, once the group has gone past such a deletion, or past entries that were trimmed, it
@@ -17,6 +17,8 @@
 local input, later, dead = KEYS[1], KEYS[2], KEYS[3]
 local name, limit = ARGV[1], tonumber(ARGV[2])
 local PAGE = 500
+-- What is counted is read; more than this is too much for that.
+local MOST_WEIGHT = 16777216
 
 refuse_replica('XACK', input, name, '0-0')
 
@@ -40,17 +42,22 @@ local function find_group()
   end
 end
 
--- Number of entries from first to last, nil when there are more than limit.
+-- Number of entries from first to last, nil when there are more than limit, or they are too heavy. Pages grow, so that of
+-- heavy ones not many are read before that shows.
 local function count(first, last)
-  local n = 0
+  local n, size, weight = 0, 4, 0
   while true do
-    local page = redis.pcall('XRANGE', input, first, last, 'COUNT', PAGE)
+    size = math.min(2 * size, PAGE)
+    local page = redis.pcall('XRANGE', input, first, last, 'COUNT', size)
     if page.err or #page == 0 then
       -- Nothing can come after the greatest ID, which is refused as an exclusive start.
       return n
     end
     n = n + #page
-    if n > limit then
+    for i = 1, #page do
+      weight = weight + weigh(page[i][2])
+    end
+    if n > limit or weight > MOST_WEIGHT then
       return nil
     end
     first = '(' .. page[#page][1]

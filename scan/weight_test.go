@@ -1,0 +1,168 @@
+package scan
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/proxy"
+)
+
+// bulky announces a stream with 1 MiB of Info.
+func (w *ward) bulky(stream string) string {
+	w.t.Helper()
+	text, err := lease.EncodeAnnouncement(stream, json.RawMessage(`"`+strings.Repeat("x", 1<<20-2)+`"`))
+	require.NoError(w.t, err)
+	return w.add(lease.FieldAnnouncement, text)
+}
+
+// throughProxy is the ward seen through a proxy that knows the scripts.
+func (w *ward) throughProxy() (*ward, *proxy.Proxy) {
+	w.t.Helper()
+	p := proxy.New(w.t, w.server.Addr())
+	for _, s := range append(Scripts(), lease.Scripts()...) {
+		p.RegisterScript(s.Name(), s.Body())
+	}
+	client, err := rueidis.NewClient(p.ClientOption())
+	require.NoError(w.t, err)
+	w.t.Cleanup(client.Close)
+	other := *w
+	other.Client = client
+	other.stores()
+	return &other, p
+}
+
+// 300 streams with an Info of 1 MiB whose owner was killed were never recovered: a page of them did not arrive in time, and
+// others' PING waited for seconds. Now each script reads a few, and answers names.
+func TestHeavyStreamsOfTheDeadAreRecovered(t *testing.T) {
+	const n = 100
+	w := newWard(t, func(s *Settings) { s.Page = 256 })
+	w.open(dead)
+	for i := range n {
+		w.bulky(fmt.Sprint("s", i))
+	}
+	small := w.announce("small")
+	for range n {
+		w.own(dead, 1)
+	}
+	w.own(dead, 1)
+	w.kill(dead, time.Minute)
+	calls := 0
+	w.store.run = lease.NewRunner(w.Client, func(script string, _ time.Duration, err error) {
+		if script == "orphans" {
+			calls++
+		}
+	})
+	r := recovery{Store: w.store, me: ann, dead: dead}
+	page, err := r.page(w.ctx, "-")
+	require.NoError(t, err)
+	require.Len(t, page, 4, "a page ends at a weight")
+	for i := range page {
+		require.Equal(t, fmt.Sprint("s", i), page[i].Stream)
+		require.True(t, page[i].Readable)
+		require.Less(t, page[i].Held(), 6000, "what nobody needs is not answered")
+		require.Greater(t, page[i].Size, 1<<20)
+	}
+	calls = 0
+	done, err := w.store.Recover(w.ctx, 0, ann, dead)
+	require.NoError(t, err)
+	require.Equal(t, n+1, done.Entries)
+	require.True(t, done.Removed)
+	require.Equal(t, n/4+2, calls)
+	require.Empty(t, w.Text("GET", w.keys.Lease("s7")), "its lease went with it")
+	require.NotEmpty(t, small)
+	require.Equal(t, n+1, w.Num("XLEN", w.keys.Input))
+}
+
+// A page that is not answered in time is made smaller, down to one entry; and that one, if it is not answered either, is
+// stepped over: it must not keep the others from recovery.
+func TestAPageThatIsNotAnsweredInTimeHoldsUpNobody(t *testing.T) {
+	w := newWard(t, func(s *Settings) { s.Page, s.Timeout = 50, time.Second })
+	w.open(dead)
+	const n = 5
+	for i := range n {
+		w.announce(fmt.Sprint("s", i))
+	}
+	w.own(dead, n)
+	w.kill(dead, time.Minute)
+	far, p := w.throughProxy()
+	for nth := 1; nth <= 2; nth++ {
+		p.Inject(proxy.Fault{Command: "orphans", Nth: nth, Action: proxy.Delay, Delay: 1100 * time.Millisecond})
+	}
+	r := recovery{Store: far.store, me: ann, dead: dead}
+	page, err := r.page(w.ctx, "-")
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+	require.True(t, page[0].Unread)
+	require.Empty(t, page[0].Stream)
+	require.Equal(t, lease.HeldDeliveries, page[0].Deliveries)
+	first := page[0].ID
+	page, err = r.page(w.ctx, "("+first)
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+	require.Equal(t, "s1", page[0].Stream)
+	page, err = r.page(w.ctx, "("+page[0].ID)
+	require.NoError(t, err)
+	require.NotEmpty(t, page)
+	page, err = r.page(w.ctx, "("+page[0].ID)
+	require.NoError(t, err)
+	require.Len(t, page, 2, "it grows again")
+
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	_, err = r.page(ctx, "-")
+	require.ErrorIs(t, err, context.Canceled, "which says nothing about the page")
+}
+
+// A look at the backlog read 500 announcements of any size at once.
+func TestABacklogThatIsTooHeavyIsNotCounted(t *testing.T) {
+	w := newWard(t) // the server's own number is wrong after a deletion
+	for range 40 {
+		w.bulky("s")
+	}
+	w.Do("XDEL", w.keys.Input, w.announce("deleted"))
+	w.read(ann, 18)
+	i, err := NewInspector(w.Client, "shop", InspectorConfig{Partitions: 1})
+	require.NoError(t, err)
+	all, err := i.Backlog(w.ctx)
+	require.NoError(t, err)
+	require.Equal(t, []any{-1, LagUnknown}, []any{all[0].Lag, all[0].LagBy})
+	w.read(ann, 17)
+	all, err = i.Backlog(w.ctx)
+	require.NoError(t, err)
+	require.Equal(t, []any{5, LagCounted}, []any{all[0].Lag, all[0].LagBy})
+}
+
+// Looking at one owner, or at what one holds, answered all of every announcement.
+func TestInspectionAnswersNames(t *testing.T) {
+	w := newWard(t)
+	w.open(dead)
+	for i := range 6 {
+		w.bulky(fmt.Sprint("s", i))
+	}
+	w.own(dead, 6)
+	i, err := NewInspector(w.Client, "shop", InspectorConfig{Partitions: 1})
+	require.NoError(t, err)
+	o, err := i.Owner(w.ctx, "s3")
+	require.NoError(t, err)
+	require.Equal(t, dead, o.Consumer)
+	require.False(t, o.Since.IsZero())
+	var streams []string
+	for h, err := range i.Holdings(w.ctx, dead) {
+		require.NoError(t, err)
+		require.True(t, h.Held)
+		streams = append(streams, h.Stream)
+	}
+	require.Equal(t, []string{"s0", "s1", "s2", "s3", "s4", "s5"}, streams)
+	page, err := w.store.pendingPage(w.ctx, 0, dead, "-", 100)
+	require.NoError(t, err)
+	require.Len(t, page, 4)
+	require.Less(t, page[0].Held(), 6000)
+}
