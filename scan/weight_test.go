@@ -42,17 +42,14 @@ func (w *ward) throughProxy() (*ward, *proxy.Proxy) {
 // 300 streams with an Info of 1 MiB whose owner was killed were never recovered: a page of them did not arrive in time, and
 // others' PING waited for seconds. Now each script reads a few, and answers names.
 func TestHeavyStreamsOfTheDeadAreRecovered(t *testing.T) {
-	const n = 100
-	w := newWard(t, func(s *Settings) { s.Page = 256 })
+	const n = 60
+	w := newWard(t, func(s *Settings) { s.Page, s.SessionTTL = 256, time.Hour })
 	w.open(dead)
 	for i := range n {
 		w.bulky(fmt.Sprint("s", i))
 	}
 	small := w.announce("small")
-	for range n {
-		w.own(dead, 1)
-	}
-	w.own(dead, 1)
+	w.own(dead, n+1)
 	w.kill(dead, time.Minute)
 	calls := 0
 	w.store.run = lease.NewRunner(w.Client, func(script string, _ time.Duration, err error) {
