@@ -27,7 +27,7 @@ import (
 //	                                          (another consumer's by now)
 //	streamlease_consumers_removed_total       dead consumers removed from the group
 //	streamlease_dead_letters_total{reason}    announcements given up: malformed, permanent, retries, crashes, too_wide
-//	                                          (too many fields), other
+//	                                          (too many fields), too_large (beyond WithLimits), other
 //	streamlease_dead_letters_full_total       times that a full dead-letter stream put an announcement off
 //	streamlease_disowned_total{cause}         streams lost: lease (Redis says so), session (lost with it), deadline (no
 //	                                          renewal succeeded in time), closed (the engine stopped)
