@@ -48,6 +48,7 @@ type fakePartition struct {
 	token     uint64
 	beat      int64
 	ttl       int64
+	firm      fakeFirm
 	run       string
 	since     int64
 	scanUntil int64
@@ -56,6 +57,9 @@ type fakePartition struct {
 
 	copied map[string]map[string]bool // what copy.lua remembers: IDs by where they come from
 }
+
+// fakeFirm is what !firm says: what ttl was before it last grew, and from when on the new one may be relied on.
+type fakeFirm struct{ ttl, at int64 }
 
 type fakeEntry struct {
 	id   string
@@ -243,7 +247,17 @@ func (s *fakeServer) settling(p *fakePartition, set *lease.Settings) bool {
 // touch is the function of that name in session.lua.
 func (s *fakeServer) touch(p *fakePartition, me string, set *lease.Settings, fresh bool) (status lease.Status, settling bool) {
 	now, ttl := nowMilli(), set.SessionTTL.Milliseconds()
-	p.ttl = max(p.ttl, ttl)
+	if reach := max(ttl, set.Reach.Milliseconds()); reach > p.ttl {
+		switch {
+		case p.ttl == 0:
+			p.firm = fakeFirm{reach, 0}
+		case now >= p.firm.at:
+			p.firm = fakeFirm{p.ttl, now + p.ttl}
+		default:
+			p.firm.at = max(p.firm.at, now+p.ttl)
+		}
+		p.ttl = reach
+	}
 	changed := false
 	if set.Settle {
 		if p.run != s.run {
@@ -288,6 +302,10 @@ func (s *fakeServer) beatAnswer(p *fakePartition, status lease.Status, set *leas
 		b.Server = s.run
 	}
 	now := nowMilli()
+	b.Firm = time.Duration(p.firm.ttl) * time.Millisecond
+	if now >= p.firm.at {
+		b.Firm = time.Duration(p.ttl) * time.Millisecond
+	}
 	for _, until := range p.sessions {
 		if until <= now {
 			b.Dead++

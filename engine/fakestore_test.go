@@ -98,7 +98,9 @@ func (s *fakeStore) With(t lease.Terms) store {
 	other := &fakeStore{server: s.server, set: s.set, every: s.every, origin: s.base()}
 	orDefault(&t.SessionTTL, s.set.SessionTTL)
 	orDefault(&t.LeaseTTL, s.set.LeaseTTL)
-	other.set.SessionTTL, other.set.LeaseTTL = t.SessionTTL, t.LeaseTTL
+	other.set.SessionTTL, other.set.LeaseTTL, other.set.Reach = t.SessionTTL, t.LeaseTTL, t.Reach
+	orDefault(&t.Timeout, s.set.Timeout)
+	other.set.Timeout = t.Timeout
 	return other
 }
 

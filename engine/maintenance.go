@@ -24,10 +24,10 @@ import (
 // expiry subscriptions are made anew, and TTLs are what they were, once those that went out have run out.
 //
 // For G1 a server that is promoted must wait as long as anybody may believe in his session without having reached it, though
-// the writes of the last moment before are lost. It waits for the greatest session TTL that was put on record, so the
-// greatest that a window may make of it is put there in time: with the first beats after a server has said that it announces
-// (record), not when the window opens. Therefore settling after a failover lasts longer by MaxWindow on such servers,
-// and on no others. What is on record is never taken back.
+// the writes of the last moment before are lost. It waits for the greatest session TTL that was put on record, and nobody
+// believes in more than that. So the greatest that a window may make of it is put there by every beat from when a server
+// has said that it announces (reach), not when the window opens. Therefore settling after a failover lasts longer by
+// MaxWindow on such servers, and on no others.
 //
 // The zero value hears of nothing.
 type maintenance struct {
@@ -86,16 +86,13 @@ func (m *maintenance) window(p *partition) time.Duration {
 	return m.watcher.Length(m.e.layout.Keys(p.number).Slot)
 }
 
-// record is the session TTL that a beat has to ask for, so that the server knows how long sessions may become; 0 when it
-// does. A server that was changed to is told again: it may have forgotten.
-func (m *maintenance) record(p *partition) time.Duration {
-	if !m.announces.Load() || !m.e.cfg.settle {
-		return 0
+// reach is the greatest TTL that a session of this process may come to have, which every beat puts on record.
+func (m *maintenance) reach() time.Duration {
+	c := m.e.cfg
+	if !m.announces.Load() || !c.settle {
+		return c.sessionTTL
 	}
-	if _, epoch := p.view(); p.recorded.Load() == epoch+1 {
-		return 0
-	}
-	return m.e.cfg.sessionTTL + m.e.cfg.notices.MaxWindow
+	return c.sessionTTL + c.notices.MaxWindow
 }
 
 // relaxed is a timeout that is longer for now; 0 when none is. Two attempts fit into what a session has left.

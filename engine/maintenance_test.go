@@ -189,11 +189,14 @@ func TestARenewalUnderWayIsMadeAgain(t *testing.T) {
 	})
 }
 
-// Everything that a server has of sessions and leases, at one moment.
+// Everything that a server has of sessions and leases, and of what was read, at one moment.
 type snapshot struct {
 	sessions  []map[string]int64
 	leases    []map[string]*fakeLease
 	ttl, beat []int64
+	firm      []fakeFirm
+	pending   []map[string]*fakePending
+	delivered []int
 }
 
 func (s *fakeServer) snapshot() (x snapshot) {
@@ -206,7 +209,13 @@ func (s *fakeServer) snapshot() (x snapshot) {
 			leases[key] = &held
 		}
 		x.sessions, x.leases = append(x.sessions, maps.Clone(p.sessions)), append(x.leases, leases)
-		x.ttl, x.beat = append(x.ttl, p.ttl), append(x.beat, p.beat)
+		pending := make(map[string]*fakePending)
+		for id, read := range p.pending {
+			held := *read
+			pending[id] = &held
+		}
+		x.pending, x.delivered = append(x.pending, pending), append(x.delivered, p.delivered)
+		x.ttl, x.beat, x.firm = append(x.ttl, p.ttl), append(x.beat, p.beat), append(x.firm, p.firm)
 	}
 	return x
 }
@@ -217,7 +226,8 @@ func (s *fakeServer) failover(x snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n, p := range s.parts {
-		p.sessions, p.leases, p.ttl, p.beat = x.sessions[n], x.leases[n], x.ttl[n], x.beat[n]
+		p.pending, p.delivered = x.pending[n], x.delivered[n]
+		p.sessions, p.leases, p.ttl, p.beat, p.firm = x.sessions[n], x.leases[n], x.ttl[n], x.beat[n], x.firm[n]
 	}
 }
 

@@ -22,8 +22,8 @@ type partition struct {
 	backlog atomic.Pointer[measured] // as this process last looked; nil before
 
 	stretched stretched
-	rushed    atomic.Int64  // when a window of maintenance began or ended here last, on the clock's axis; 0: none did
-	recorded  atomic.Uint64 // 1 + the epoch in which it was put on record how long sessions may become; 0: it was not
+	rushed    atomic.Int64 // when a window of maintenance began or ended here last, on the clock's axis; 0: none did
+	firm      atomic.Int64 // how long a TTL its sessions may rely on, while that is less than their own; 0: it is not
 
 	mu struct {
 		sync.Mutex

@@ -89,7 +89,7 @@ func (r *renewer) look() time.Duration {
 	next := now + int64(time.Second)
 	for n, p := range e.partitions {
 		if len(r.mu.queues[n]) > 0 || now >= r.mu.next[n] {
-			r.mu.next[n] = now + int64(e.cfg.beat)
+			r.mu.next[n] = now + int64(e.pace(p))
 			r.crew.wake(n)
 		}
 		next = min(next, r.mu.next[n])
@@ -154,7 +154,7 @@ func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 	}
 	if err == nil {
 		p.recovered(e)
-		r.beatAfter(n, sent+int64(e.cfg.beat))
+		r.beatAfter(n, sent+int64(e.pace(p)))
 	} else if ctx.Err() == nil {
 		r.beatAfter(n, e.clock.Now()+int64(p.failing(e, err)))
 	}

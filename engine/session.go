@@ -88,7 +88,8 @@ func (e *Engine) agreeAgain(ctx context.Context, p *partition) {
 
 // opened puts a new session in its place, unless the answer came too late for it.
 func (e *Engine) opened(p *partition, name string, t terms, b lease.Beat) *lease.Session {
-	s := lease.NewSession(e.base, e.clock, p.number, name, t.sent, t.session)
+	s := lease.NewSession(e.base, e.clock, p.number, name, t.sent, t.trust(b))
+	p.noteFirm(e, b)
 	if b.Status == lease.SessionLost || s.Remaining() == 0 {
 		p.mu.Lock()
 		p.mu.name = newConsumerName(e.cfg.consumerID)
@@ -131,10 +132,8 @@ func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, t terms, b 
 	if changed {
 		e.rush(p, s)
 	}
-	if t.records {
-		p.recorded.Store(epoch + 1) // a server that was changed to since is told by the next beat
-	}
-	if !s.Extend(t.sent, t.session) {
+	p.noteFirm(e, b)
+	if !s.Extend(t.sent, t.trust(b)) {
 		e.loseSession(p, s, errSessionPast)
 		return false
 	}
@@ -191,6 +190,7 @@ func (e *Engine) loseSession(p *partition, s *lease.Session, cause error) {
 	p.mu.session = nil
 	p.mu.name = newConsumerName(e.cfg.consumerID)
 	p.mu.Unlock()
+	p.firm.Store(0) // the next one is opened with all the patience there is, and asks anew
 	s.End()
 	e.lot.drop(s) // before streams are freed, each of which would have its parked entry asked for
 	held := 0
@@ -278,7 +278,7 @@ func (p *partition) failing(e *Engine, err error) time.Duration {
 	} else {
 		e.log.warn("beats fail", 1, "partition", p.number, "err", lease.Explain(err))
 	}
-	return e.backoff(failed)
+	return min(e.backoff(failed), e.pace(p))
 }
 
 // recovered notes that beats succeed again.

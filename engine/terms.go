@@ -11,12 +11,11 @@ import (
 type terms struct {
 	store
 	sent    int64
-	session time.Duration // the session's TTL, less its margin
+	session time.Duration // the session's TTL, less its margin, if trust finds that long enough on record
 	lease   time.Duration // that of leases
 
-	e       *Engine
-	p       *partition
-	records bool // it puts on record how long sessions may become; see maintenance.record
+	e *Engine
+	p *partition
 }
 
 // stretched is how far the longer TTLs reach that have gone out: no deadline of the partition lies beyond them, as
@@ -41,15 +40,60 @@ func (e *Engine) terms(p *partition) terms {
 		raise(&p.stretched.session, t.sent+int64(session))
 		raise(&p.stretched.lease, t.sent+int64(leases))
 	}
-	record := e.maintenance.record(p)
-	t.records = record > 0
-	session = max(session, record, time.Duration(p.stretched.session.Load()-t.sent))
+	session = max(session, time.Duration(p.stretched.session.Load()-t.sent))
 	leases = max(leases, time.Duration(p.stretched.lease.Load()-t.sent))
-	if session != c.sessionTTL || leases != c.leaseTTL {
-		t.store = e.store.With(lease.Terms{SessionTTL: session, LeaseTTL: leases})
+	reach := e.maintenance.reach()
+	firm := time.Duration(p.firm.Load())
+	if session != c.sessionTTL || leases != c.leaseTTL || reach != c.sessionTTL || firm != 0 {
+		other := lease.Terms{SessionTTL: session, LeaseTTL: leases, Reach: reach}
+		if firm != 0 {
+			other.Timeout = min(e.timeout(), c.timeoutFor(firm))
+		}
+		t.store = e.store.With(other)
 	}
 	return t
 }
+
+// trust is how long a session may be believed in, from when a beat was sent on these terms that answered b: its TTL less the
+// margin, but no longer than what has been on record for long enough. A server that takes over may have forgotten the rest,
+// and settles for no longer than what it knows.
+func (t terms) trust(b lease.Beat) time.Duration {
+	if b.Firm == 0 || !t.e.cfg.settle {
+		return t.session
+	}
+	return min(t.session, t.e.cfg.trustFor(b.Firm))
+}
+
+// noteFirm notes how long sessions may be believed in, which says how often they are beaten.
+func (p *partition) noteFirm(e *Engine, b lease.Beat) {
+	firm := b.Firm
+	if firm >= e.cfg.sessionTTL || !e.cfg.settle {
+		firm = 0
+	}
+	p.firm.Store(int64(firm))
+}
+
+// pace is the time between two beats of a partition.
+func (e *Engine) pace(p *partition) time.Duration {
+	if firm := time.Duration(p.firm.Load()); firm != 0 {
+		return min(e.cfg.beat, firm/beatsPerSession)
+	}
+	return e.cfg.beat
+}
+
+// trustFor is how long a session may be believed in whose TTL is shorter than the one that this process was made for. Its
+// margin is what clocks need; ticks of the wheel, which may take up more, make notifications late and nothing else.
+func (c *config) trustFor(ttl time.Duration) time.Duration {
+	return ttl - min(c.margin(ttl), ttl/shortMargin)
+}
+
+// timeoutFor is that of one attempt while a session lasts that long only: two fit.
+func (c *config) timeoutFor(ttl time.Duration) time.Duration {
+	return max((c.trustFor(ttl)-ttl/beatsPerSession)/2, MinTimeout).Truncate(time.Millisecond)
+}
+
+// shortMargin is the share of a TTL that is left as its margin at most.
+const shortMargin = 4
 
 // nextRenewal is when a lease that was renewed on these terms is renewed next: at once if a window has begun or ended since
 // they were made. After that the first ones are spread anew, or what was renewed at once would stay together.

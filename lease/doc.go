@@ -59,10 +59,35 @@
 //
 // TTLs are those that went out with the call ([Terms]), which may be longer for a while. A TTL replaces the one before on the
 // server, so whoever lengthens one asks for no less afterwards than what is left of it, until that has run out: else a later
-// call would leave the server with less than is believed here. And what settling lasts must cover it before it is relied on:
-// the session set keeps the greatest session TTL that anybody has asked for, which only grows, so whoever may lengthen a
-// session later asks for as much once, with an early beat, and believes no more of it than usual. A failover that forgets
-// the lengthening itself does not forget that.
+// call would leave the server with less than is believed here.
+//
+// # What is on record
+//
+// A server that takes over settles for the greatest session TTL that it knows of the fleet, so nobody may believe in a session
+// for longer than any server that may take over knows. Each beat puts its TTL on record, and the greatest that it may come to
+// ask for ([Settings.Reach]). It answers what may be relied on ([Beat.Firm]): the greatest on record before it last grew,
+// until the greater one has been there for as long as what it replaced lasts. The TTL in the account above is
+//
+//	min(session TTL, Beat.Firm)
+//
+// and beats come as often as that asks for. A failover that forgets what was put on record begins this again, since the
+// answers of the new server are about what that has on record. Where nothing was on record before, by the open that makes the
+// group, all of it counts at once: a server that lacks that lacks the service, and is no other than one that lost its data
+// (below). This holds while a server that is promoted lags by less than the greatest session TTL it knows.
+//
+// TTLs of leases need no record. A lease is believed in no longer than its session, and settling, in which nothing that a server
+// has forgotten is given away, lasts as long as any session. What it has not forgotten has a key.
+//
+// The greatest TTL falls again when two looks, as far apart as it lasts, have found no session that may reach it. A beat looks
+// where its own reach is less, never while the partition settles. Nobody believes in more then, as the comment on age in
+// lua/session.lua has it. Sessions of a version that puts nothing on record hold it where it is.
+//
+// # When the server's clock is set
+//
+// Set back, it shows as a last beat in the future: deadlines are brought down to one greatest TTL from there, settling that had
+// begun begins again, and what else is kept of times starts over. The dead are found after another session TTL; nobody is
+// believed dead for it. Set forward by more than beats may be apart, it looks like an outage, whose length is added to the
+// deadlines of the living; but keys with a TTL, the leases among them, are gone by then where the step was longer.
 //
 // While a partition settles, after its server was seen to change, a lease's deadline is lowered ([Lease.Cap]) to what the
 // session's was before, until a renewal or verify that was sent later succeeds: the new server may have forgotten the
@@ -93,7 +118,9 @@
 // seen for a stream refuses writes under a lesser one.
 //
 // That nobody else owns the stream, where time itself cannot be trusted: a suspended virtual machine, whose monotonic clock
-// stands still; a server's clock stepped further than a TTL. Nor where data is taken away: eviction of our keys, FLUSHALL
+// stands still; a server's clock stepped forward by more than a margin while somebody is cut off, or by more than a TTL. Nor
+// where a server is promoted, or restarts from a snapshot, that is older than the session TTL it knows, in a fleet whose
+// session TTLs have just been raised. Nor where data is taken away: eviction of our keys, FLUSHALL
 // or deletion by hand, a server without persistence that restarts empty and is found by a consumer that is new itself (to
 // it this is the first start of the service), an old master that goes on acknowledging writes after another was promoted.
 // Nor where a change of server cannot be seen: INFO is refused, so that a node's ID has to do, which a restart does not
@@ -104,7 +131,7 @@
 //
 // # Where to look
 //
-// The scripts are in lua, a file each, with what they share in clock, session, value, token and entry. [Store] makes the
+// The scripts are in lua, a file each, with what they share in clock, record, session, value, token and entry. [Store] makes the
 // calls, one attempt each, and decides nothing. [Table] says which leases are due, with a wheel; [Lease] and [Session] are
 // deadlines and endings without locks. Nothing in this package starts a goroutine.
 package lease

@@ -61,7 +61,7 @@ func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Tok
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
-	head := [...]string{consumer, s.ttl, s.gap, s.mode, formatToken(floor), s.lease}
+	head := [...]string{consumer, s.ttl, s.record, s.gap, s.mode, formatToken(floor), s.lease}
 	calls := make([]Call, len(batches))
 	for i, batch := range batches {
 		calls[i] = renewal(k, consumer, head[:], batch)
@@ -102,13 +102,13 @@ func parseRenewal(result rueidis.RedisResult) (r Renewal) {
 	if r.Beat, r.Err = parseBeat(parts); r.Err != nil || r.Status == SessionLost {
 		return r
 	}
-	if len(parts) != 7 {
+	if len(parts) != beatParts+2 {
 		return Renewal{Err: fmt.Errorf("renew: answer of %d parts", len(parts))}
 	}
-	if r.Verdicts, err = parts[5].ToString(); err != nil {
+	if r.Verdicts, err = parts[beatParts].ToString(); err != nil {
 		return Renewal{Err: fmt.Errorf("renew: verdicts: %w", err)}
 	}
-	waiting, err := parts[6].ToArray()
+	waiting, err := parts[beatParts+1].ToArray()
 	if err != nil {
 		return Renewal{Err: fmt.Errorf("renew: waiting: %w", err)}
 	}

@@ -232,19 +232,28 @@ func TestRule07ShortGapChangesNothing(t *testing.T) {
 	require.Equal(t, last+8000, score)
 }
 
-// Trace: the server's clock goes back by an hour. Nobody's deadline moves, and settling, which counts from a time that is
-// now in the future, starts over instead of lasting an hour.
+// Trace: the server's clock goes back by an hour. Who died just before looked alive for that hour, and so did what he held;
+// settling, which counts from a time that is now in the future, would have lasted as long. The first beat ends both: nobody
+// lasts longer than the greatest TTL, and settling starts over.
 func TestRule07ClockGoneBack(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
 	ahead := w.Now() + aged.Milliseconds()
 	w.setScore("!beat", -ahead)
 	w.setScore("bob.1", ahead+8000)
+	w.Do("ZADD", w.keys.Sessions, strconv.FormatInt(ahead+8000, 10)+".5", "adopted.1")
+	w.setScore("shorter.1", w.Now()+5000)
 	w.setScore("closed.1", 0)
 	w.setScore(w.runs()[0], -ahead)
+	before := w.Now()
 	require.True(t, w.beat(alice).Settling)
-	score, _ := w.deadline("bob.1")
-	require.Equal(t, ahead+8000, score)
+	for _, member := range []string{"bob.1", "adopted.1"} {
+		score, _ := w.deadline(member)
+		require.WithinRange(t, time.UnixMilli(score), time.UnixMilli(before+10_000), time.UnixMilli(w.Now()+10_000), member)
+	}
+	require.Contains(t, w.Text("ZSCORE", w.keys.Sessions, "adopted.1"), ".5", "it still counts no crash")
+	score, _ := w.deadline("shorter.1")
+	require.LessOrEqual(t, score, before+6000)
 	score, _ = w.deadline("closed.1")
 	require.Zero(t, score)
 	since, _ := w.deadline(w.runs()[0])

@@ -28,7 +28,7 @@ func (s *Script) Body() string { return s.body }
 func (s *Script) SHA() string { return s.sha }
 
 // NewScript puts the named shared parts, in the order that they need each other, in front of text. The parts are clock,
-// session, peer, value, token, body, entry and giveup; the head of each file says what it needs. A part that does not exist panics,
+// record, session, peer, value, token, body, entry and giveup; the head of each file says what it needs. A part that does not exist panics,
 // since scripts are made when a package is initialised.
 func NewScript(name, text string, parts ...string) *Script {
 	var b strings.Builder
@@ -64,24 +64,24 @@ func embedded(name string, parts ...string) *Script {
 	return NewScript(name, string(text), parts...)
 }
 
-var acquireParts = []string{"clock", "session", "value", "token", "entry"}
+var acquireParts = []string{"clock", "record", "session", "value", "token", "entry"}
 
 var (
 	scriptMeta    = embedded("meta")
-	scriptOpen    = embedded("open", "clock", "session", "token")
-	scriptBeat    = embedded("beat", "clock", "session")
-	scriptRenew   = embedded("renew", "clock", "session", "value", "token")
+	scriptOpen    = embedded("open", "clock", "record", "session", "token")
+	scriptBeat    = embedded("beat", "clock", "record", "session")
+	scriptRenew   = embedded("renew", "clock", "record", "session", "value", "token")
 	scriptExtend  = embedded("extend", "value")
 	scriptAcquire = embedded("acquire", acquireParts...)
 	scriptDone    = embedded("done", "clock", "value", "entry")
-	scriptRequeue = embedded("requeue", "clock", "session", "value", "entry", "giveup")
+	scriptRequeue = embedded("requeue", "clock", "record", "session", "value", "entry", "giveup")
 	scriptPromote = embedded("promote", "clock")
-	scriptVerify  = embedded("verify", "clock", "session", "value", "token", "entry")
+	scriptVerify  = embedded("verify", "clock", "record", "session", "value", "token", "entry")
 	scriptPending = embedded("pending", "body")
 	scriptRead    = embedded("read", "body")
 	scriptCopy    = embedded("copy")
 	scriptWhole   = embedded("whole")
-	scriptClose   = embedded("close")
+	scriptClose   = embedded("close", "record")
 )
 
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.

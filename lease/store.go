@@ -19,6 +19,7 @@ const FormatVersion = 1
 type Settings struct {
 	LeaseTTL   time.Duration // of a lease key
 	SessionTTL time.Duration // of a session
+	Reach      time.Duration // the greatest that a session's TTL may come to be; 0: SessionTTL
 	Gap        time.Duration // a longer gap between anybody's beats is added to the deadlines of the living
 	Settle     bool          // wait after a change of server
 	Timeout    time.Duration // of one round trip
@@ -35,6 +36,8 @@ type Settings struct {
 type Terms struct {
 	LeaseTTL   time.Duration
 	SessionTTL time.Duration
+	Reach      time.Duration
+	Timeout    time.Duration // whatever Relaxed says
 }
 
 // Store is what this process asks of Redis: one attempt a call, bounded by Settings.Timeout; the engine decides what to
@@ -47,6 +50,7 @@ type Store struct {
 	client rueidis.Client // the client of rest, for plain commands
 	mode   string
 	ttl    string // of sessions
+	record string // what is put on record of them, "<usual>:<reach>"
 	gap    string
 	lease  string // TTL of leases
 }
@@ -66,6 +70,7 @@ func NewStore(layout *cluster.Layout, set Settings, renewal, rest rueidis.Client
 		client: rest,
 		mode:   mode,
 		ttl:    ms(set.SessionTTL),
+		record: record(set.SessionTTL, set.Reach),
 		gap:    ms(set.Gap),
 		lease:  ms(set.LeaseTTL),
 	}
@@ -80,8 +85,16 @@ func (s *Store) With(t Terms) *Store {
 	if t.LeaseTTL != 0 {
 		other.lease = ms(t.LeaseTTL)
 	}
+	if t.Reach != 0 {
+		other.record = record(s.set.SessionTTL, t.Reach)
+	}
+	if t.Timeout != 0 {
+		other.set.Timeout, other.set.Relaxed = t.Timeout, nil
+	}
 	return &other
 }
+
+func record(usual, reach time.Duration) string { return ms(usual) + ":" + ms(max(usual, reach)) }
 
 func ms(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
@@ -154,10 +167,17 @@ type Beat struct {
 	Due      int    // entries of later that are due; -1: not looked at
 	Server   string // changes with every failover and restart; empty when settling is off
 	Settling bool
+
+	// Firm is how long a session may be believed in at most from when the beat was sent, however long its TTL: a server that
+	// takes over settles for no less. 0: not known.
+	Firm time.Duration
 }
 
+// beatParts is how many parts of an answer a beat takes up.
+const beatParts = 6
+
 func parseBeat(parts []rueidis.RedisMessage) (Beat, error) {
-	if len(parts) < 5 {
+	if len(parts) < beatParts {
 		return Beat{}, fmt.Errorf("beat: answer of %d parts", len(parts))
 	}
 	status, err := parts[0].ToString()
@@ -168,12 +188,14 @@ func parseBeat(parts []rueidis.RedisMessage) (Beat, error) {
 	due, err2 := parts[2].AsInt64()
 	server, err3 := parts[3].ToString()
 	settling, err4 := parts[4].AsInt64()
-	for _, err := range []error{err1, err2, err3, err4} {
+	firm, err5 := parts[5].AsInt64()
+	for _, err := range []error{err1, err2, err3, err4, err5} {
 		if err != nil {
 			return Beat{}, fmt.Errorf("beat: %w", err)
 		}
 	}
-	return Beat{Status: parseStatus(status), Dead: int(dead), Due: int(due), Server: server, Settling: settling == 1}, nil
+	return Beat{Status: parseStatus(status), Dead: int(dead), Due: int(due), Server: server, Settling: settling == 1,
+		Firm: time.Duration(firm) * time.Millisecond}, nil
 }
 
 func beatOf(result rueidis.RedisResult) (Beat, error) {
@@ -192,7 +214,7 @@ func (s *Store) Open(ctx context.Context, p int, consumer string, floor api.Toke
 	return beatOf(s.renew.Do(ctx, Call{
 		Script: scriptOpen,
 		Keys:   []string{k.Input, k.Sessions, k.Token, k.Later, k.Lease("")},
-		Args:   []string{consumer, s.ttl, s.gap, s.mode, formatToken(floor), s.layout.Group()},
+		Args:   []string{consumer, s.ttl, s.record, s.gap, s.mode, formatToken(floor), s.layout.Group()},
 	}))
 }
 
@@ -205,7 +227,7 @@ func (s *Store) Beat(ctx context.Context, p int, consumer string, alone bool) (B
 	if alone {
 		keys = keys[:1]
 	}
-	return beatOf(s.renew.Do(ctx, Call{Script: scriptBeat, Keys: keys, Args: []string{consumer, s.ttl, s.gap, s.mode}}))
+	return beatOf(s.renew.Do(ctx, Call{Script: scriptBeat, Keys: keys, Args: []string{consumer, s.ttl, s.record, s.gap, s.mode}}))
 }
 
 // Close ends a session and removes its consumer if nothing is pending for it; left says how much is.

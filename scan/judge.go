@@ -18,7 +18,7 @@ type Orphan struct {
 type Death struct {
 	Deadline float64       // of its session, ms of the server's clock: 0 closed, with a fraction adopted
 	Now      int64         // the server's clock, ms
-	TTL      time.Duration // of sessions
+	TTL      time.Duration // of its sessions, as it is on record; the greatest on record where it is not
 }
 
 // counts reports whether this end counts as a crash. A session that was closed ended on purpose; of one that was

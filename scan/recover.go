@@ -136,22 +136,26 @@ func (r *recovery) readPage(ctx context.Context, after string, count, longest in
 	if err != nil {
 		return nil, err
 	}
-	if len(parts) < 3 {
+	if len(parts) < 4 {
 		status := ""
 		if len(parts) > 0 {
 			status, _ = parts[0].ToString()
 		}
 		return nil, notMine(status)
 	}
-	r.death.TTL = r.set.SessionTTL
 	if r.death.Deadline, err = parts[1].AsFloat64(); err != nil {
 		return nil, fmt.Errorf("orphans: deadline: %w", err)
 	}
 	if r.death.Now, err = parts[2].AsInt64(); err != nil {
 		return nil, fmt.Errorf("orphans: clock: %w", err)
 	}
-	orphans := make([]Orphan, 0, len(parts)-3)
-	for _, part := range parts[3:] {
+	ttl, err := parts[3].AsInt64()
+	if err != nil {
+		return nil, fmt.Errorf("orphans: session TTL: %w", err)
+	}
+	r.death.TTL = time.Duration(ttl) * time.Millisecond
+	orphans := make([]Orphan, 0, len(parts)-4)
+	for _, part := range parts[4:] {
 		pending, err := lease.ParsePending(r.partition, part)
 		if err != nil {
 			return nil, fmt.Errorf("orphans: %w", err)

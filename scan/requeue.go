@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -84,10 +85,11 @@ type member struct {
 	pending  int
 	deadline float64 // of its session
 	known    bool    // it has one
+	ttl      time.Duration
 }
 
-func (m member) death(now int64, set *Settings) Death {
-	return Death{Deadline: m.deadline, Now: now, TTL: set.SessionTTL}
+func (m member) death(now int64) Death {
+	return Death{Deadline: m.deadline, Now: now, TTL: m.ttl}
 }
 
 // owned is the entry that the lease of a stream names, nil when there is no lease.
@@ -98,7 +100,7 @@ func (s *Store) owned(ctx context.Context, p int, stream string) (*orphaned, err
 	parts, err := s.run.Do(ctx, lease.Call{
 		Script: scriptOwner, Keys: []string{k.Lease(stream), k.Sessions, k.Input}, Args: []string{s.layout.Group()},
 	}).ToArray()
-	if err != nil || len(parts) < 5 {
+	if err != nil || len(parts) < 6 {
 		return nil, explained(fmt.Sprintf("owner of stream %.64q", stream), orMalformed(err))
 	}
 	value, err := parts[1].ToString()
@@ -117,6 +119,11 @@ func (s *Store) owned(ctx context.Context, p int, stream string) (*orphaned, err
 	if deadline, err := parts[3].AsFloat64(); err == nil {
 		holder.deadline, holder.known = deadline, true
 	}
+	ttl, err := parts[5].AsInt64()
+	if err != nil {
+		return nil, err
+	}
+	holder.ttl = time.Duration(ttl) * time.Millisecond
 	return s.pendingOne(ctx, p, holder, held.entry, now)
 }
 
@@ -126,7 +133,7 @@ func (s *Store) pendingOne(ctx context.Context, p int, by member, entry string, 
 	if err != nil {
 		return nil, err
 	}
-	found := orphaned{consumer: by.name, death: by.death(now, &s.set)}
+	found := orphaned{consumer: by.name, death: by.death(now)}
 	found.ID, found.Gone = entry, true
 	if len(page) == 1 && page[0].ID == entry {
 		found.Orphan = page[0]
@@ -177,7 +184,7 @@ func (s *Store) search(ctx context.Context, p int, stream string) (*orphaned, er
 			}
 			for n := range page {
 				if page[n].Readable && page[n].Stream == stream {
-					return &orphaned{Orphan: page[n], consumer: m.name, death: m.death(now, &s.set)}, nil
+					return &orphaned{Orphan: page[n], consumer: m.name, death: m.death(now)}, nil
 				}
 			}
 			from = "(" + page[len(page)-1].ID
@@ -211,7 +218,7 @@ func parseMembers(result rueidis.RedisResult) (members []member, now int64, err 
 	}
 	for _, part := range parts[1:] {
 		row, err := part.ToArray()
-		if err != nil || len(row) != 3 {
+		if err != nil || len(row) != 4 {
 			return nil, 0, orMalformed(err)
 		}
 		var m member
@@ -226,6 +233,11 @@ func parseMembers(result rueidis.RedisResult) (members []member, now int64, err 
 		if deadline, err := row[2].AsFloat64(); err == nil {
 			m.deadline, m.known = deadline, true
 		}
+		ttl, err := row[3].AsInt64()
+		if err != nil {
+			return nil, 0, err
+		}
+		m.ttl = time.Duration(ttl) * time.Millisecond
 		members = append(members, m)
 	}
 	return members, now, nil

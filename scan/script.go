@@ -24,10 +24,10 @@ func luaText(name string) string {
 
 var (
 	scriptTurn    = embedded("turn")
-	scriptPeers   = embedded("peers", "clock", "session", "peer")
-	scriptOrphans = embedded("orphans", "clock", "session", "peer", "body")
-	scriptRecover = embedded("recover", "clock", "session", "peer", "value", "entry", "giveup")
-	scriptSweep   = embedded("sweep", "clock")
+	scriptPeers   = embedded("peers", "clock", "record", "session", "peer")
+	scriptOrphans = embedded("orphans", "clock", "record", "session", "peer", "body")
+	scriptRecover = embedded("recover", "clock", "record", "session", "peer", "value", "entry", "giveup")
+	scriptSweep   = embedded("sweep", "clock", "record")
 
 	scriptLayout   = looking("layout")
 	scriptLetters  = looking("letters")
@@ -35,11 +35,11 @@ var (
 	scriptDrop     = embedded("drop")
 	scriptBacklog  = looking("backlog", "clock", "body")
 
-	scriptOwner     = looking("owner", "clock", "value", "body")
-	scriptConsumers = looking("consumers", "clock")
+	scriptOwner     = looking("owner", "clock", "record", "value", "body")
+	scriptConsumers = looking("consumers", "clock", "record")
 	scriptHoldings  = looking("holdings", "body")
 	scriptLeases    = embedded("leases", "clock")
-	scriptOrphan    = embedded("orphan", "clock", "session", "peer", "value", "entry", "giveup")
+	scriptOrphan    = embedded("orphan", "clock", "record", "session", "peer", "value", "entry", "giveup")
 )
 
 // looking is a script that changes nothing and must run on a master all the same.

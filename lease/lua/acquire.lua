@@ -11,7 +11,7 @@
 --            g  gone: the body was deleted; acknowledged n  not pending for me: somebody else has it
 --            x  refused: a = why
 -- Atomic   so that an entry is pending for me and its stream free at the moment it becomes mine.
--- Parts    clock session token value entry
+-- Parts    clock record session token value entry
 
 local FIRST = 4
 -- The delivery counts that tell an entry which was owned from one which was only read.
@@ -50,7 +50,14 @@ local function held(key, id)
   if not holder.waiting or after(id, holder.waiting) then
     redis.call('SET', key, holder.consumer .. ' ' .. holder.token .. ' ' .. holder.entry .. ' ' .. id, 'XX', 'KEEPTTL')
   end
-  return 'h', redis.call('PTTL', key), holder.consumer .. ' ' .. holder.token
+  local left, longest = redis.call('PTTL', key), math.max(tonumber(ttl), greatest_ttl(sessions))
+  if left > longest and tonumber(redis.call('ZSCORE', sessions, holder.consumer) or 0) <= now then
+    -- Set before the server's clock was set back, and nobody is there to renew it or to be recovered. Who has no session
+    -- here believes in none for longer than the greatest TTL.
+    left = longest
+    redis.call('PEXPIRE', key, string.format('%.0f', left))
+  end
+  return 'h', left, holder.consumer .. ' ' .. holder.token
 end
 
 -- What most of a batch needs is asked once for all of it: the values, and what is pending for me, from the first entry to

@@ -1,15 +1,16 @@
 -- Extends a session when there is no renewal to carry the beat.
 --
 -- KEYS     1 sessions  2 later, left out while a slot migrates
--- ARGV     1 consumer  2 session TTL, ms  3 gap threshold, ms  4 settle mode
--- Returns  { status, sessions past their deadline, entries due (-1: not looked at), server id, settling }
+-- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
+-- Returns  { status, sessions past their deadline, entries due (-1: not looked at), server id, settling,
+--            the TTL to rely on, ms }
 -- Atomic   so that nobody is found dead between the look at the deadline and its extension.
--- Parts    clock session
+-- Parts    clock record session
 
 local sessions, later = KEYS[1], KEYS[2]
-local status, run, settling = touch(sessions, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
+local status, run, settling, firm = touch(sessions, ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5])
 if not status then
   return run
 end
 local due = later and redis.call('ZCOUNT', later, '-inf', now) or -1
-return { status, count_dead(sessions), due, run, settling and 1 or 0 }
+return { status, count_dead(sessions), due, run, settling and 1 or 0, firm }

@@ -4,17 +4,18 @@
 -- ARGV     1 consumer  2 group
 -- Returns  number of entries still pending for it; 0: removed
 -- Atomic   so that an entry is never destroyed with its consumer.
+-- Parts    record
 
 redis.call('ZADD', KEYS[2], 'XX', 0, ARGV[1])
 local pending = redis.pcall('XPENDING', KEYS[1], ARGV[2], '-', '+', 1, ARGV[1])
 if pending.err then
   -- No stream or no group: nothing can be pending.
-  redis.call('ZREM', KEYS[2], ARGV[1])
+  remove_session(KEYS[2], ARGV[1])
   return 0
 end
 if #pending > 0 then
   return #pending
 end
 redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[2], ARGV[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
+remove_session(KEYS[2], ARGV[1])
 return 0

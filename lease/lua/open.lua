@@ -1,14 +1,15 @@
 -- Creates the group, the consumer and its session, or keeps them: asking again is harmless.
 --
 -- KEYS     1 input stream  2 sessions  3 token  4 later  5 the lease of the empty name (never exists)
--- ARGV     1 consumer  2 session TTL, ms  3 gap threshold, ms  4 settle mode  5 token floor  6 group
--- Returns  { status, sessions past their deadline, entries due, server id, settling }
+-- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
+--          6 token floor  7 group
+-- Returns  { status, sessions past their deadline, entries due, server id, settling, the TTL to rely on, ms }
 -- Atomic   so that only the open which makes the group may skip settling.
--- Parts    clock session token
+-- Parts    clock record session token
 
 local input, sessions, token, later, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local me, ttl, threshold, mode = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local floor, group = tonumber(ARGV[5]), ARGV[6]
+local me, ttl, ttls, threshold, mode = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local floor, group = tonumber(ARGV[6]), ARGV[7]
 
 local function refused(reply)
   return type(reply) == 'table' and reply.err
@@ -70,9 +71,9 @@ if refused(add) and not string.find(add.err, 'must be greater than 0-0', 1, true
   return redis.error_reply(add.err .. ' (trying XADD on ' .. input .. ')')
 end
 
-local status, run, settling = touch(sessions, me, ttl, threshold, mode, fresh)
+local status, run, settling, firm = touch(sessions, me, ttl, ttls, threshold, mode, fresh)
 if not status then
   return run
 end
 raise_token(token, floor)
-return { status, count_dead(sessions), redis.call('ZCOUNT', later, '-inf', now), run, settling and 1 or 0 }
+return { status, count_dead(sessions), redis.call('ZCOUNT', later, '-inf', now), run, settling and 1 or 0, firm }

@@ -1,31 +1,31 @@
 -- Beats, and extends a batch of leases that are still ours.
 --
 -- KEYS     1 sessions  2 later  3 token  4… lease keys
--- ARGV     1 consumer  2 session TTL, ms  3 gap threshold, ms  4 settle mode  5 token floor  6 lease TTL, ms
---          7 the value of each lease, "<consumer> <token> <entry>", a line each
--- Returns  { status, sessions past their deadline, entries due, server id, settling,
+-- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
+--          6 token floor  7 lease TTL, ms  8 the value of each lease, "<consumer> <token> <entry>", a line each
+-- Returns  { status, sessions past their deadline, entries due, server id, settling, the TTL to rely on, ms,
 --            a verdict a lease: k kept, l lost, m missing (only while settling),
 --            { index of a lease from 1, the entry that waits for it, … } }
 --          status lost: no verdicts, nothing extended
 -- Atomic   so that a lease is never extended for a session that ended.
--- Parts    clock session token value
+-- Parts    clock record session token value
 
 local FIRST = 4
 local sessions, later, token = KEYS[1], KEYS[2], KEYS[3]
 local me = ARGV[1]
-local status, run, settling, stretched = touch(sessions, me, tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
+local status, run, settling, firm, stretched = touch(sessions, me, tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5])
 if not status then
   return run
 end
-local answer = { status, count_dead(sessions), redis.call('ZCOUNT', later, '-inf', now), run, settling and 1 or 0 }
+local answer = { status, count_dead(sessions), redis.call('ZCOUNT', later, '-inf', now), run, settling and 1 or 0, firm }
 if status == 'lost' then
   return answer
 end
-raise_token(token, tonumber(ARGV[5]))
+raise_token(token, tonumber(ARGV[6]))
 
 -- Globals are looked up by name each time, so the loops have them as locals.
 local call, keys, args = redis.call, KEYS, ARGV
-local ttl, expected = args[6], args[7]
+local ttl, expected = args[7], args[8]
 local values = #keys < FIRST and {} or call('MGET', unpack(keys, FIRST))
 
 -- The common case, that all are as they should be, is found out at once. (Concat fails where a value is missing.)
@@ -36,7 +36,7 @@ if whole and all == expected and not stretched then
   for i = FIRST, #keys do
     call('PEXPIREAT', keys[i], deadline)
   end
-  answer[6], answer[7] = string.rep('k', #values), {}
+  answer[7], answer[8] = string.rep('k', #values), {}
   return answer
 end
 
@@ -57,5 +57,5 @@ for want in string.gmatch(expected, '[^\n]+') do
     verdicts[i] = 'l'
   end
 end
-answer[6], answer[7] = table.concat(verdicts), waiting
+answer[7], answer[8] = table.concat(verdicts), waiting
 return answer

@@ -10,7 +10,7 @@
 --          another token; g gone: the body was deleted; f the dead letters are full, put off; u more fields than can
 --          be copied: send it to the dead letters; x refused, nothing changed
 -- Atomic   the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
--- Parts    clock session value entry giveup
+-- Parts    clock record session value entry giveup
 
 local FIRST = 4
 local input, sessions, later = KEYS[1], KEYS[2], KEYS[3]

@@ -1,10 +1,12 @@
--- Shared: the session set of a partition. Needs clock.lua.
+-- Shared: the session set of a partition. Needs clock.lua and record.lua.
 --
 -- Members with a positive score are consumers, the score is their deadline (ms of this server's clock); 0 is a closed
--- session. Members with a negative score keep the books:
---   !beat       -(time of the last beat of anybody)
---   !ttl        -(greatest session TTL seen, ms)
---   !run:<id>   -(when this server was first seen under this id, ms): it settles until that time + the greatest TTL
+-- session. What is on record of each has the score -inf (record.lua). Members with another negative score keep the books:
+--   !beat             -(time of the last beat of anybody)
+--   !ttl              -(greatest session TTL in force, ms): a partition settles for as long
+--   !firm:<ms>:<ms>   what !ttl was before it last grew, and what it is; -(when the latter may be relied on)
+--   !seen:<ms>        the greatest session TTL that the last look found; -(time of that look)
+--   !run:<id>         -(when this server was first seen under this id, ms): it settles until that time + !ttl
 --
 -- mode says how a server is told from its successor: 'info' (run_id, else CLUSTER MYID), or 'off' (never settle).
 
@@ -32,20 +34,38 @@ end
 local NO_SERVER_ID = 'NOSERVERID neither INFO nor CLUSTER MYID may be called: grant +info, or turn settling off'
 
 local function books(sessions)
-  local book = { ttl = 0, runs = {} }
-  local flat = redis.call('ZRANGEBYSCORE', sessions, '-inf', '(0', 'WITHSCORES')
+  local book = { ttl = 0, runs = {}, firms = {}, seens = {} }
+  local flat = redis.call('ZRANGEBYSCORE', sessions, '(-inf', '(0', 'WITHSCORES')
   for i = 1, #flat, 2 do
     local member, value = flat[i], -tonumber(flat[i + 1])
-    if member == '!beat' then
+    local word, rest = string.match(member, '^!(%l+):?(.*)$')
+    if word == 'beat' then
       book.beat = value
-    elseif member == '!ttl' then
+    elseif word == 'ttl' then
       book.ttl = value
-    elseif string.sub(member, 1, 5) == '!run:' then
+    elseif word == 'run' then
       book.runs[#book.runs + 1] = member
-      book.run, book.since = string.sub(member, 6), value
+      book.run, book.since = rest, value
+    elseif word == 'firm' then
+      local firm, known = string.match(rest, '^(%d+):(%d+)$')
+      book.firms[#book.firms + 1] = member
+      book.firm, book.known, book.firm_at = tonumber(firm), tonumber(known), value
+    elseif word == 'seen' then
+      book.seens[#book.seens + 1] = member
+      book.seen, book.seen_at = tonumber(rest), value
     end
   end
   return book
+end
+
+-- Puts one member in the place of others that say the same.
+local function replace(sessions, members, member, score)
+  for i = 1, #members do
+    if members[i] ~= member then
+      redis.call('ZREM', sessions, members[i])
+    end
+  end
+  redis.call('ZADD', sessions, score, member)
 end
 
 -- Whether nothing free may be taken now; reads only. The second result is an error.
@@ -79,24 +99,116 @@ local function bridge(sessions, last, gap)
   end
 end
 
--- A beat of consumer me: notes a change of server, bridges a gap, extends me.
+-- The clock was set back: nobody's session lasts longer than the greatest TTL from here, or who died just before would stay
+-- alive until the clock has caught up. No living one is believed in for longer by its process.
+local function cap_all(sessions, most)
+  local flat = redis.call('ZRANGEBYSCORE', sessions, '(' .. string.format('%.0f', most), '+inf', 'WITHSCORES')
+  for i = 1, #flat, 2 do
+    redis.call('ZADD', sessions, most + flat[i + 1] % 1, flat[i])
+  end
+end
+
+local function note_firm(sessions, book, firm, known, at)
+  book.firm, book.known, book.firm_at = firm, known, at
+  local member = string.format('!firm:%.0f:%.0f', firm, known)
+  replace(sessions, book.firms, member, -at)
+  book.firms = { member }
+end
+
+-- Puts a session TTL on record, so that whoever settles later waits for it, and notes what may be relied on meanwhile.
+--
+-- Trace: all have 2 s, one comes with 30 s, takes a stream, and the server dies. The replica that is promoted has not heard
+-- of the 30 s, settles for 2 s and gives the stream away while its owner believes in it for half a minute. So:
+--
+--   a session may be believed in for no longer than !ttl was before it grew, until the greater one has been on record
+--   for as long as what it replaced lasts.
+--
+-- Be g(t) what is on record at t. A server that takes over has the state of a time r and settles for g(r) from some p on,
+-- p >= f, the failure of its predecessor. It must lag less than the TTL it knows: f - r < g(r). A beat that ran at e <= f
+-- and was told T is believed until e + T at most. To show: g(r) >= T, since then e + T <= p + g(r).
+--   r >= e  The beat's own record is among what the successor has, and falls no lower while its session lasts (age).
+--   r < e   Say g(r) < T. When T was told, it was firm: at or before e there is a first growth k after r from some w < T to
+--           T or more, and e >= k + w. If g(r) <= w, then f < r + g(r) < k + w <= e. If not, g fell after r, and with that
+--           what is firm was put off by what it fell from, g(r) or more: f < r + g(r) < e. But e <= f.
+-- A second growth before the first is firm leaves what is firm and puts the time off. Where nothing was on record there is
+-- nothing to wait for: a successor that lacks that record lacks the group, or all data.
+-- What an older version has put on record is told by the second number of !firm, and counts from when it is found.
+local function put_on_record(sessions, book, reach)
+  local known = math.min(book.known or book.ttl, book.ttl)
+  local firm = math.min(book.firm or known, known)
+  local at = book.firm_at or 1
+  local ttl = math.max(reach, book.ttl)
+  if ttl > book.ttl then
+    redis.call('ZADD', sessions, -ttl, '!ttl')
+    book.ttl = ttl
+  end
+  if known == 0 then
+    firm, at = ttl, 1
+  else
+    if book.beat and book.beat > now then
+      at = math.min(at, now + ttl) -- the clock was set back
+    end
+    if ttl > known then
+      firm = now >= at and known or firm
+      at = math.max(at, now + known)
+    end
+  end
+  if firm ~= book.firm or ttl ~= book.known or at ~= book.firm_at then
+    note_firm(sessions, book, firm, ttl, at)
+  end
+end
+
+-- The greatest session TTL that anybody may rely on now, ms.
+local function relied(book)
+  return now >= book.firm_at and book.ttl or book.firm
+end
+
+-- Lets the greatest TTL fall to what sessions may still reach, when two looks that are as far apart as it lasts have found
+-- nobody above. Who meets a greatest TTL that is its own need not look, and nobody looks in an idle service.
+--
+-- No process believes in more: one whose session is past or gone believes in nothing, as its account ends before the
+-- server's, and after a change of server nobody has an older account once the partition has settled. Any other is found
+-- here with its reach, on record since the script that opened its session; an open session of which nothing is on record
+-- is of an older version, or adopted, and nothing falls. Two looks, so that a restart of the slowest does not count.
+local function age(sessions, book)
+  if book.seen_at and book.seen_at <= now and now - book.seen_at < book.ttl then
+    return
+  end
+  local reaches, found = {}, 0
+  each_record(sessions, function(_, _, reach, consumer)
+    reaches[consumer] = math.max(reach, reaches[consumer] or 0)
+  end)
+  local open = redis.call('ZRANGEBYSCORE', sessions, '(' .. string.format('%.0f', now), '+inf')
+  for i = 1, #open do
+    found = math.max(found, reaches[open[i]] or book.ttl)
+  end
+  local ttl = math.min(book.ttl, math.max(found, book.seen or book.ttl))
+  replace(sessions, book.seens, string.format('!seen:%.0f', found), -now)
+  if ttl < book.ttl then
+    local firm, at = math.min(relied(book), ttl), math.max(book.firm_at, now + book.ttl)
+    redis.call('ZADD', sessions, -ttl, '!ttl')
+    book.ttl = ttl
+    note_firm(sessions, book, firm, ttl, at)
+  end
+end
+
+-- A beat of consumer me: notes a change of server, bridges a gap, extends me. ttls is "<usual>:<reach>", as in record.lua.
 -- Returns status ('ok'; 'made': it was absent and stands again; 'lost': past its deadline or closed), the server's
--- id, whether it is settling, and whether longer TTLs than this one may have been asked for; or nil and an error.
+-- id, whether it is settling, the TTL that a session may rely on (put_on_record), and whether longer TTLs than this
+-- one may have been asked for; or nil and an error.
 --
 -- A deadline is never brought forward: this may be a call from before the TTL was lengthened that comes late, and who sent
 -- it believes the one that was answered. It is not kept beyond the greatest TTL: a clock that went back would keep the dead alive.
 -- PEXPIRE comes first: maxmemory does not refuse it, and lets what follows in this script pass.
-local function touch(sessions, me, ttl, threshold, mode, fresh)
+local function touch(sessions, me, ttl, ttls, threshold, mode, fresh)
   redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
   local run = server_id(mode)
   if not run then
     return nil, redis.error_reply(NO_SERVER_ID)
   end
   local book = books(sessions)
-  if ttl > book.ttl then
-    book.ttl = ttl
-    redis.call('ZADD', sessions, -ttl, '!ttl')
-  end
+  local reach = math.max(ttl, tonumber(string.match(ttls, '%d+$')))
+  put_on_record(sessions, book, reach)
   local settling, changed = false, false
   if mode ~= 'off' then
     if #book.runs ~= 1 or book.run ~= run then
@@ -115,7 +227,9 @@ local function touch(sessions, me, ttl, threshold, mode, fresh)
     end
     settling = now < book.since + book.ttl
   end
-  if book.beat and not changed and now - book.beat > threshold then
+  if book.beat and book.beat > now then
+    cap_all(sessions, now + book.ttl)
+  elseif book.beat and not changed and now - book.beat > threshold then
     bridge(sessions, book.beat, now - book.beat)
   end
   redis.call('ZADD', sessions, -now, '!beat')
@@ -124,14 +238,18 @@ local function touch(sessions, me, ttl, threshold, mode, fresh)
   if not deadline then
     status = 'made'
   elseif tonumber(deadline) <= now then
-    return 'lost', run, settling
+    return 'lost', run, settling, relied(book)
   end
   local extended = now + ttl
   if deadline then
     extended = math.max(extended, math.min(math.floor(tonumber(deadline)), now + book.ttl))
   end
   redis.call('ZADD', sessions, extended, me)
-  return status, run, settling, ttl < book.ttl
+  note_ttl(sessions, me, ttls)
+  if reach < book.ttl and mode ~= 'off' and not settling then
+    age(sessions, book)
+  end
+  return status, run, settling, relied(book), ttl < book.ttl
 end
 
 local function count_dead(sessions)

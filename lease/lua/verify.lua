@@ -5,7 +5,7 @@
 -- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms  5… "<token> <entry>" of each lease
 -- Returns  { 'ok', a verdict a lease: k kept, l lost } or { 'lost' }: my session is past its deadline or absent
 -- Atomic   so that a lease is set only where it is free and its entry pending for me.
--- Parts    clock session token value entry
+-- Parts    clock record session token value entry
 
 local FIRST = 4
 local input, sessions, token = KEYS[1], KEYS[2], KEYS[3]

@@ -2,9 +2,10 @@
 --
 -- KEYS     1 input stream  2 sessions
 -- ARGV     1 group
--- Returns  { now, { consumer, entries pending, deadline of its session or false } … }; sessions without a consumer too
+-- Returns  { now, { consumer, entries pending, deadline of its session or false, its session TTL in ms } … }; sessions without
+--          a consumer too
 -- Atomic   so that consumers and sessions are of one moment; a script because its answer must come from the master.
--- Parts    clock
+-- Parts    clock record
 
 refuse_replica('XACK', KEYS[1], ARGV[1], '0-0')
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
@@ -15,18 +16,19 @@ if consumers.err then
   consumers = {}
 end
 local answer, seen = { now }, {}
+local ttls, greatest = usual_ttls(KEYS[2]), greatest_ttl(KEYS[2])
 for _, flat in ipairs(consumers) do
   local c = {}
   for i = 1, #flat, 2 do
     c[flat[i]] = flat[i + 1]
   end
   seen[c.name] = true
-  answer[#answer + 1] = { c.name, c.pending, redis.call('ZSCORE', KEYS[2], c.name) }
+  answer[#answer + 1] = { c.name, c.pending, redis.call('ZSCORE', KEYS[2], c.name), ttls[c.name] or greatest }
 end
 local flat = redis.call('ZRANGEBYSCORE', KEYS[2], 0, '+inf', 'WITHSCORES')
 for i = 1, #flat, 2 do
   if not seen[flat[i]] then
-    answer[#answer + 1] = { flat[i], 0, flat[i + 1] }
+    answer[#answer + 1] = { flat[i], 0, flat[i + 1], ttls[flat[i]] or greatest }
   end
 end
 return answer

@@ -2,14 +2,14 @@
 --
 -- KEYS     1 input stream  2 sessions  3 later  4 lease key  5 the dead-letter stream if the entry may go there
 -- ARGV     1 consumer for which it is pending  2 group  3 asking consumer  4 settle mode  5 gap threshold, ms
---          6 session TTL of those adopted, ms  7 limit of the dead-letter stream (0: none)  8 '1': trim it
+--          6 session TTL of those adopted, ms, if none greater is on record  7 limit of the dead-letter stream (0: none)  8 '1': trim it
 --          9 delay of what it refuses, ms  10… the entry as in requeue
 -- Returns  as requeue; or nothing was done and { 'wait' }: nobody may be found dead now; { 'held', consumer }: it lives
 --          and owns the stream, or has the entry; { 'unknown', consumer }: the owner had no session and got one;
 --          { 'other', consumer, entry }: the stream is owned for that entry; { 'x', why }
 -- Atomic   so that an owner who beats, or somebody who acquires, in this moment is not robbed, and of several who ask
 --          one does it.
--- Parts    clock session peer value entry giveup
+-- Parts    clock record session peer value entry giveup
 
 local FIRST_ARG = 9
 local ADOPTED = 0.5
@@ -39,7 +39,7 @@ end
 if holder then
   if not deadline then
     -- Unknown, not dead. Without a lease it would not matter: nobody can own the stream then.
-    redis.call('ZADD', sessions, 'NX', now + tonumber(ARGV[6]) + ADOPTED, holder.consumer)
+    redis.call('ZADD', sessions, 'NX', now + math.max(tonumber(ARGV[6]), greatest_ttl(sessions)) + ADOPTED, holder.consumer)
     return { 'unknown', holder.consumer }
   end
   if holder.consumer ~= dead or holder.entry ~= id then

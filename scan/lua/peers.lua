@@ -1,11 +1,11 @@
 -- Lists the sessions that are over, and adopts consumers that have none.
 --
 -- KEYS     1 input stream  2 sessions
--- ARGV     1 asking consumer  2 group  3 settle mode  4 gap threshold, ms  5 session TTL of those adopted, ms
+-- ARGV     1 asking consumer  2 group  3 settle mode  4 gap threshold, ms  5 session TTL of those adopted, ms, if none greater is on record
 --          6 '1': look at the group's consumers too, and adopt those without a session
 -- Returns  { 'ok', { consumer, … } } or { 'wait' }: nobody may be found dead now
 -- Atomic   so that a consumer which opens at this moment is not adopted under an older deadline.
--- Parts    clock session peer
+-- Parts    clock record session peer
 --
 -- A session that is absent is unknown, not dead: it gets a deadline of its own. A deadline with a fraction marks an
 -- adopted one, for which no crash is counted; a beat overwrites it with a whole number.
@@ -26,6 +26,8 @@ if not may then
   return { 'wait' }
 end
 if ARGV[6] == '1' then
+  -- It may be somebody with a longer session, whom a server has forgotten.
+  ttl = math.max(ttl, greatest_ttl(sessions))
   local consumers = redis.call('XINFO', 'CONSUMERS', input, group)
   for _, c in ipairs(consumers) do
     for i = 1, #c, 2 do

@@ -36,7 +36,10 @@ type consumer struct {
 	r       *run
 	id      int
 	runs    int
-	name    string // of the session; empty: none
+	ttls                  // of the session
+	longer  time.Duration // until when what was lengthened may last on the server
+	cut     time.Duration // until when it is cut off
+	name    string        // of the session; empty: none
 	until   time.Duration
 	server  string
 	epoch   int
@@ -60,6 +63,15 @@ func (c *consumer) send(kind string, call func() func()) {
 		c.flights[kind] = &flight{kind: kind, c: c, call: call}
 		c.r.note("%s sends %s", c, kind)
 	}
+}
+
+// store makes calls with the TTLs of the session.
+func (c *consumer) store() *lease.Store { return c.r.w.stores[c.ttls] }
+
+// trust is how long a session of a TTL may be believed in after a beat that answered b.
+func trust(ttl time.Duration, b lease.Beat) time.Duration {
+	ttl = min(ttl, b.Firm)
+	return ttl - margin(ttl)
 }
 
 func (c *consumer) String() string { return fmt.Sprintf("c%d(%s)", c.id, c.name) }
@@ -115,12 +127,14 @@ func (c *consumer) open() {
 		return
 	}
 	c.runs++
+	c.ttls, c.longer = c.r.configured(c), 0
 	name, sent := fmt.Sprintf("c%d.%d", c.id, c.runs), c.r.w.now()
+	store, ttl := c.store(), c.session
 	c.send("open", func() func() {
-		b, err := c.r.w.store.Open(c.r.w.ctx, 0, name, c.floor)
+		b, err := store.Open(c.r.w.ctx, 0, name, c.floor)
 		c.r.ok(err)
 		return func() {
-			until := sent + sessionTTL - margin
+			until := sent + trust(ttl, b)
 			if c.name != "" || b.Status == lease.SessionLost || c.r.w.now() >= until {
 				c.debts = append(c.debts, name)
 				return
@@ -135,7 +149,7 @@ func (c *consumer) open() {
 }
 
 // heard takes in what a beat said. It reports whether what came along with it, asked for in that epoch, counts.
-func (c *consumer) heard(name string, epoch int, sent time.Duration, b lease.Beat) bool {
+func (c *consumer) heard(name string, epoch int, sent, ttl time.Duration, b lease.Beat) bool {
 	if c.name != name {
 		return false
 	}
@@ -156,7 +170,7 @@ func (c *consumer) heard(name string, epoch int, sent time.Duration, b lease.Bea
 		c.loseSession()
 		return false
 	}
-	c.until = max(c.until, sent+sessionTTL-margin)
+	c.until = max(c.until, sent+trust(ttl, b))
 	return epoch == c.epoch
 }
 
@@ -177,11 +191,18 @@ func (c *consumer) renew(items []*item) {
 	}
 	name, epoch, sent, floor := c.name, c.epoch, c.r.w.now(), c.floor
 	leases := c.leasesOf(items)
+	// In a window sessions are longer; later ones ask for no less than what is left of that, and do not rely on it.
+	ttl := c.session
+	if c.reach > c.session && c.r.rand.IntN(3) == 0 {
+		ttl = c.reach
+		c.longer = max(c.longer, sent+ttl)
+	}
+	store := c.store().With(lease.Terms{SessionTTL: max(ttl, c.longer-sent)})
 	c.send("renew", func() func() {
-		answer := c.r.w.store.Renew(c.r.w.ctx, 0, name, floor, [][]*lease.Lease{leases}, nil)[0]
+		answer := store.Renew(c.r.w.ctx, 0, name, floor, [][]*lease.Lease{leases}, nil)[0]
 		c.r.ok(answer.Err)
 		return func() {
-			if !c.heard(name, epoch, sent, answer.Beat) {
+			if !c.heard(name, epoch, sent, ttl, answer.Beat) {
 				return
 			}
 			for i, x := range items {
@@ -190,7 +211,7 @@ func (c *consumer) renew(items []*item) {
 				}
 				switch answer.Verdict(i) {
 				case lease.Kept:
-					x.until = max(x.until, sent+leaseTTL-margin)
+					x.until = max(x.until, sent+c.lease-margin(c.lease))
 					x.missing = false
 				case lease.Missing:
 					x.missing = true
@@ -214,9 +235,9 @@ func (c *consumer) verify() {
 		return
 	}
 	name, epoch, sent := c.name, c.epoch, c.r.w.now()
-	leases := c.leasesOf(items)
+	leases, store := c.leasesOf(items), c.store()
 	c.send("verify", func() func() {
-		verdicts, err := c.r.w.store.Verify(c.r.w.ctx, 0, name, leases)
+		verdicts, err := store.Verify(c.r.w.ctx, 0, name, leases)
 		c.r.ok(err)
 		return func() {
 			if c.name != name || c.epoch != epoch {
@@ -227,7 +248,7 @@ func (c *consumer) verify() {
 					continue
 				}
 				if i < len(verdicts) && lease.Verdict(verdicts[i]) == lease.Kept {
-					x.until = max(x.until, sent+leaseTTL-margin)
+					x.until = max(x.until, sent+c.lease-margin(c.lease))
 					x.missing = false
 				} else {
 					c.lose(x)
@@ -293,8 +314,9 @@ func (c *consumer) acquire(items []*item) {
 	for i, x := range items {
 		entries[i] = x.entry
 	}
+	store := c.store()
 	c.send("acquire", func() func() {
-		status, takes, err := c.r.w.store.Acquire(c.r.w.ctx, 0, name, entries)
+		status, takes, err := store.Acquire(c.r.w.ctx, 0, name, entries)
 		c.r.ok(err)
 		return func() {
 			if status == lease.SessionLost && c.name == name {
@@ -316,9 +338,9 @@ func (c *consumer) took(name string, epoch int, sent time.Duration, x *item, tak
 	}
 	switch take.Verdict {
 	case lease.Acquired:
-		x.token, x.until = take.Token, sent+leaseTTL-margin
+		x.token, x.until = take.Token, sent+c.lease-margin(c.lease)
 		if epoch != c.epoch {
-			x.until = min(x.until, sent+sessionTTL-margin)
+			x.until = min(x.until, sent+c.session-margin(c.session))
 		}
 		c.floor = max(c.floor, take.Token)
 		if c.r.w.now() >= x.until {

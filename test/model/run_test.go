@@ -53,9 +53,121 @@ type run struct {
 	done      map[int]bool         // done, by the account of the server that was asked
 	greatest  map[string]api.Token // of the ownerships of each stream
 	announced int
-	restarts  bool // the server really restarts, at times of its own
+	restarts  bool    // the server really restarts, at times of its own
+	mixed     *change // processes have TTLs of their own; nil: all have the usual ones
+	steps     bool    // the server's clock is set back at times
 	trace     []string
 	owns      int // ownerships there were
+}
+
+// change is a fleet whose TTLs are being changed, to and fro.
+type change struct {
+	from, to ttls
+	now      ttls // of most that start
+
+	// A process that starts and is cut off, and a server that fails over without having heard of it: after so many steps.
+	late  *consumer
+	steps int
+}
+
+func newChange(rnd *rand.Rand) *change {
+	from, to := others[rnd.IntN(len(others))], others[rnd.IntN(len(others))]
+	if from.reach > to.reach && rnd.IntN(4) > 0 {
+		from, to = to, from
+	}
+	return &change{from: from, to: to, now: from}
+}
+
+// configured is what the TTLs are of a process that starts.
+func (r *run) configured(c *consumer) ttls {
+	switch x := r.mixed; {
+	case x == nil:
+		return usual
+	case x.late == c:
+		return x.to
+	case r.rand.IntN(4) > 0:
+		return x.now
+	}
+	return []ttls{r.mixed.from, r.mixed.to}[r.rand.IntN(2)]
+}
+
+// stir is what happens to a fleet that is being changed, beside what happens to all.
+func (r *run) stir() {
+	x, c := r.mixed, r.consumer()
+	switch r.rand.IntN(6) {
+	case 0:
+		x.now = []ttls{x.from, x.to}[r.rand.IntN(2)]
+		r.note("new ones have %v", x.now)
+	case 1:
+		r.startAgain(c)
+	case 2:
+		c.cut = r.w.now() + time.Duration(r.rand.IntN(20_000))*time.Millisecond
+		r.note("%s is cut off", c)
+	case 3:
+		r.calm()
+	default:
+		if x.late != nil || r.restarts {
+			return
+		}
+		for range 2 {
+			r.announce()
+		}
+		r.note("save, and %s starts again", c)
+		r.w.save()
+		r.startAgain(c)
+		c.cut = 0
+		x.late, x.steps = c, 5+r.rand.IntN(60)
+	}
+}
+
+func (r *run) startAgain(c *consumer) {
+	r.note("%s starts again", c)
+	if c.name != "" {
+		c.loseSession()
+	}
+	clear(c.flights)
+}
+
+// calm has everybody start again as before the change, and the time pass after which no trace of it is left.
+func (r *run) calm() {
+	r.note("calm")
+	x := r.mixed
+	x.now, x.late = x.from, nil
+	for range 4 {
+		for _, c := range r.consumers {
+			c.expire()
+			if c.name != "" && c.ttls != x.from || r.rand.IntN(8) == 0 {
+				r.startAgain(c)
+			}
+			c.open()
+			c.renew(c.in(held))
+			r.land(c)
+			r.check()
+		}
+		r.w.advance(max(x.from.reach, x.to.reach))
+	}
+}
+
+// failOver has a successor take over, unless what was saved is older than a replica that may be promoted.
+func (r *run) failOver() bool {
+	if !r.w.saved.any || r.mixed != nil && r.w.lags() {
+		return false
+	}
+	r.note("fail over, %v are lost", r.w.now()-r.w.saved.at)
+	r.w.failOver()
+	r.forgotten()
+	return true
+}
+
+// strand cuts a process off from the server, which fails over.
+func (r *run) strand() {
+	x := r.mixed
+	c := x.late
+	x.late = nil
+	if r.failOver() {
+		c.cut = r.w.now() + time.Duration(r.rand.IntN(60_000))*time.Millisecond
+		r.note("%s is cut off", c)
+	}
 }
 
 func (r *run) note(format string, args ...any) {
@@ -126,6 +238,14 @@ func (r *run) forgotten() {
 	}
 }
 
+func (r *run) announce() {
+	r.announced++
+	stream := streamName(r.rand.IntN(streams))
+	r.note("announce %d: %s", r.announced, stream)
+	r.live[r.announced] = true
+	r.w.announce(stream, r.announced)
+}
+
 func (r *run) consumer() *consumer { return r.consumers[r.rand.IntN(len(r.consumers))] }
 
 // some is a random part of items, mostly all.
@@ -138,13 +258,14 @@ func some[T any](r *run, items []T) []T {
 
 // step does one thing, mostly something that a consumer does.
 func (r *run) step() {
+	if x := r.mixed; x != nil && x.late != nil {
+		if x.steps--; x.steps < 0 {
+			r.strand()
+		}
+	}
 	switch n := r.rand.IntN(100); {
 	case n < 4:
-		r.announced++
-		stream := streamName(r.rand.IntN(streams))
-		r.note("announce %d: %s", r.announced, stream)
-		r.live[r.announced] = true
-		r.w.announce(stream, r.announced)
+		r.announce()
 	case n < 11:
 		most := 600
 		switch x := r.rand.IntN(60); {
@@ -156,11 +277,12 @@ func (r *run) step() {
 		d := time.Duration(r.rand.IntN(most)) * time.Millisecond
 		r.w.advance(d)
 		r.note("%v pass", d)
+	case n < 12 && r.steps && r.rand.IntN(4) == 0:
+		d := time.Duration(r.rand.IntN(3600_000)) * time.Millisecond
+		r.w.stepBack(d)
+		r.note("the clock is set back by %v", d)
 	case n < 12 && !r.restarts:
-		if r.w.saved.any && r.rand.IntN(4) == 0 {
-			r.note("fail over")
-			r.w.failOver()
-			r.forgotten()
+		if r.rand.IntN(4) == 0 && r.failOver() {
 			return
 		}
 		r.note("save")
@@ -170,9 +292,17 @@ func (r *run) step() {
 		r.late[r.rand.IntN(len(r.late))]()
 	case n < 37:
 		r.fly(r.consumer())
+	case n < 40 && r.mixed != nil:
+		r.stir()
 	default:
 		c := r.consumer()
+		if x := r.mixed; x != nil && x.late != nil && r.rand.IntN(4) > 0 {
+			c = x.late
+		}
 		c.expire()
+		if r.w.now() < c.cut {
+			return
+		}
 		r.act(c)
 		if r.rand.IntN(3) > 0 {
 			r.land(c) // without anything in between
@@ -216,7 +346,7 @@ func (r *run) act(c *consumer) {
 // fly lets one call of a consumer go a step of its way, or get lost.
 func (r *run) fly(c *consumer) {
 	kinds := slices.Sorted(maps.Keys(c.flights))
-	if len(kinds) == 0 {
+	if len(kinds) == 0 || r.w.now() < c.cut {
 		return
 	}
 	f := c.flights[kinds[r.rand.IntN(len(kinds))]]
@@ -268,7 +398,10 @@ func newRun(t *testing.T, w *world, seed uint64) *run {
 	w.saved.any = false
 	r := &run{
 		t: t, w: w, rand: rand.New(rand.NewPCG(seed, seed)), live: make(map[int]bool), done: make(map[int]bool),
-		greatest: make(map[string]api.Token),
+		greatest: make(map[string]api.Token), steps: seed%4 == 0,
+	}
+	if seed%3 != 0 {
+		r.mixed = newChange(r.rand)
 	}
 	for i := range consumers {
 		r.consumers = append(r.consumers, &consumer{r: r, id: i, flights: make(map[string]*flight)})
@@ -322,6 +455,10 @@ func TestProtocolWithRestarts(t *testing.T) {
 				w.save()
 				w.do("SAVE")
 			case 120 + int(seed%80):
+				if r.mixed != nil && w.lags() {
+					w.save()
+					w.do("SAVE")
+				}
 				r.note("restart")
 				w.restart()
 				r.forgotten()

@@ -16,12 +16,31 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-const (
-	sessionTTL = 10 * time.Second
-	leaseTTL   = 30 * time.Second
-	margin     = time.Second
-	gap        = 2 * time.Second
+// ttls are those of one session, as a process of the fleet was configured.
+type ttls struct {
+	session, lease time.Duration
+	reach          time.Duration // what the session's may become in a window of maintenance
+}
+
+// usual are those of a fleet in which all are configured alike; others, those of one that is being changed.
+var (
+	usual  = ttls{10 * time.Second, 30 * time.Second, 10 * time.Second}
+	others = []ttls{
+		usual,
+		{time.Second, 3 * time.Second, time.Second},
+		{3 * time.Second, 3 * time.Second, 3 * time.Second},
+		{2 * time.Second, 2 * time.Second, 2 * time.Second},
+		{2 * time.Second, 30 * time.Second, 2 * time.Second},
+		{5 * time.Second, 5 * time.Second, 20 * time.Second},
+		{30 * time.Second, 30 * time.Second, 30 * time.Second},
+		{30 * time.Second, 60 * time.Second, 45 * time.Second},
+	}
 )
+
+func margin(ttl time.Duration) time.Duration { return min(ttl/10, time.Second) }
+
+// gap is twice the time between beats.
+func (x ttls) gap() time.Duration { return min(2*time.Second, 2*x.session/5) }
 
 // world is the server, its clock, and what stood on it when it was last saved.
 type world struct {
@@ -31,16 +50,20 @@ type world struct {
 	client rueidis.Client
 	layout *cluster.Layout
 	keys   *cluster.Keys
-	store  *lease.Store
+	stores map[ttls]*lease.Store
+	store  *lease.Store // for what TTLs do not matter to
 	base   time.Time
 	ahead  time.Duration // of real time
+	behind time.Duration // how far the server's clock was set back
 
 	saved struct {
-		any   bool
-		keys  map[string]string // dumps
-		left  map[string]int64  // PTTL, ms
-		at    time.Duration     // on the virtual clock
-		ahead time.Duration
+		any    bool
+		keys   map[string]string // dumps
+		left   map[string]int64  // PTTL, ms
+		at     time.Duration     // on the virtual clock
+		moved  time.Duration     // how far deadlines had been moved
+		behind time.Duration
+		ttl    time.Duration // the greatest session TTL on record
 	}
 	successors int
 }
@@ -60,9 +83,13 @@ func newWorld(t testing.TB) *world {
 // connect makes a client with connections of its own, and the store on it.
 func (w *world) connect() {
 	w.client = w.server.Client(w.t)
-	w.store = lease.NewStore(w.layout, lease.Settings{
-		LeaseTTL: leaseTTL, SessionTTL: sessionTTL, Gap: gap, Settle: true, Timeout: time.Minute,
-	}, w.client, w.client, nil)
+	w.stores = make(map[ttls]*lease.Store)
+	for _, x := range others {
+		w.stores[x] = lease.NewStore(w.layout, lease.Settings{
+			LeaseTTL: x.lease, SessionTTL: x.session, Reach: x.reach, Gap: x.gap(), Settle: true, Timeout: time.Minute,
+		}, w.client, w.client, nil)
+	}
+	w.store = w.stores[usual]
 }
 
 // now is the virtual time.
@@ -90,14 +117,14 @@ for i = 1, #flat, 2 do
 	local member, score = flat[i], tonumber(flat[i + 1])
 	if score > 0 then
 		score = math.max(1, score - by)
-	elseif score < -1 and member ~= '!ttl' then
+	elseif score < -1 and score > -math.huge and member ~= '!ttl' then
 		score = math.min(-1, score + by)
 	end
 	if ARGV[2] ~= '' and string.sub(member, 1, 5) == '!run:' then
 		redis.call('ZREM', KEYS[1], member)
 		member = '!run:' .. ARGV[2]
 	end
-	redis.call('ZADD', KEYS[1], score, member)
+	redis.call('ZADD', KEYS[1], score == -math.huge and '-inf' or score, member)
 end
 flat = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
 for i = 1, #flat, 2 do
@@ -117,6 +144,15 @@ func (w *world) advance(d time.Duration) {
 	w.shift(d, "", true)
 }
 
+// stepBack sets the server's clock back: what was to come is farther away.
+func (w *world) stepBack(d time.Duration) {
+	w.behind += d
+	w.shift(-d, "", true)
+}
+
+// lags reports whether what was saved is older than a replica that may be promoted: by the session TTL it knows.
+func (w *world) lags() bool { return w.now()-w.saved.at >= w.saved.ttl }
+
 func (w *world) shift(d time.Duration, predecessor string, leases bool) {
 	args := []string{"EVAL", shift, "", w.keys.Sessions, w.keys.Later}
 	if leases {
@@ -130,7 +166,10 @@ func (w *world) shift(d time.Duration, predecessor string, leases bool) {
 
 // save keeps what stands on the server.
 func (w *world) save() {
-	w.saved.any, w.saved.at, w.saved.ahead = true, w.now(), w.ahead
+	w.saved.any, w.saved.at, w.saved.moved, w.saved.behind = true, w.now(), w.ahead-w.behind, w.behind
+	ttl, err := w.try("ZSCORE", w.keys.Sessions, "!ttl").AsFloat64()
+	require.NoError(w.t, err)
+	w.saved.ttl = time.Duration(-ttl) * time.Millisecond
 	w.saved.keys, w.saved.left = make(map[string]string), make(map[string]int64)
 	keys, err := w.try("KEYS", "*").AsStrSlice()
 	require.NoError(w.t, err)
@@ -146,7 +185,8 @@ func (w *world) save() {
 // failOver has another server take over that has nothing but what was saved.
 func (w *world) failOver() {
 	w.do("FLUSHALL")
-	passed := (w.now() - w.saved.at).Milliseconds()
+	moved := w.ahead - w.behind - w.saved.moved
+	passed := (w.now() - w.saved.at - (w.behind - w.saved.behind)).Milliseconds()
 	for key, dump := range w.saved.keys {
 		left := w.saved.left[key]
 		if left >= 0 {
@@ -157,7 +197,7 @@ func (w *world) failOver() {
 		w.do("RESTORE", key, strconv.FormatInt(max(left, 0), 10), dump)
 	}
 	w.successors++
-	w.shift(w.ahead-w.saved.ahead, fmt.Sprintf("predecessor%d", w.successors), false)
+	w.shift(moved, fmt.Sprintf("predecessor%d", w.successors), false)
 }
 
 // restart kills the server; the next one has nothing but what was saved.
@@ -166,7 +206,7 @@ func (w *world) restart() {
 	require.NoError(w.t, w.server.Restart(w.ctx, false))
 	w.client.Close() // its connections end one by one, and a call says so on each
 	w.connect()
-	w.shift(w.ahead-w.saved.ahead, "", true)
+	w.shift(w.ahead-w.behind-w.saved.moved, "", true)
 }
 
 // where says in which places each announcement is, by its number.

@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// ofTTLs are the options of a process with these TTLs.
+func ofTTLs(id string, session, leases time.Duration) []Option {
+	return []Option{WithConsumerID(id), WithSessionTTL(session), WithLeaseTTL(leases)}
+}
+
+// Trace: a process has sessions of 2 s. Another one starts with 30 s and takes streams, the server dies, and the one that is
+// promoted has heard of none of it: it settles for 2 s and gives the streams away. The second must have ended by then,
+// though it was never reached again. (The world looks at each lease that is granted.)
+func TestANewSessionTTLIsNotReliedOnBeforeASuccessorKnowsIt(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		old := w.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
+		pass(10 * time.Second)
+		old.fake.onlyOp(faultError, "read")
+		pass(time.Second)
+		before := w.server.snapshot()
+		w.server.announce(streams(5)...)
+		late := w.start(nil, ofTTLs("late", 30*time.Second, 30*time.Second)...)
+		pass(time.Second)
+		late.kept(5)
+		late.fake.allFail(faultHang)
+		old.fake.setFault(nil)
+		w.server.failover(before)
+		pass(5 * time.Second)
+		require.Len(t, late.of(api.Disowned), 5)
+		require.Equal(t, 5, old.Stats().Held)
+	})
+}
+
+// While its TTL is not firm a process beats as fast as one with the shorter TTL, and loses nothing by it; then as usual.
+func TestASessionIsBeatenAsFastAsItMustBe(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		w.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
+		pass(time.Second)
+		w.server.announce(streams(300)...)
+		late := w.start(nil, ofTTLs("late", 30*time.Second, 30*time.Second)...)
+		// Every second answer is late, by more than half of what the short TTL leaves, and less than an attempt may take.
+		late.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.at.UnixMilli()/400%2 == 0 {
+				return fakeFault{after: 600 * time.Millisecond}
+			}
+			return fakeFault{}
+		})
+		pass(1500 * time.Millisecond)
+		for n := range 2 {
+			require.LessOrEqual(t, late.session(n).Remaining(), 2*time.Second)
+		}
+		late.fake.setFault(nil)
+		pass(5 * time.Second)
+		late.fake.takeCalls()
+		for n := range 2 {
+			require.Greater(t, late.session(n).Remaining(), 25*time.Second)
+		}
+		pass(10 * time.Second)
+		require.LessOrEqual(t, countCalls(late.fake.takeCalls(), "beat"), 2*11, "the usual pace")
+		require.Empty(t, late.of(api.Disowned))
+		require.Zero(t, countEvents(late, api.EventSessionLost))
+	})
+}
+
+// A server so far away that no answer comes within what the short TTL leaves: sessions are lost until the longer one is
+// firm, and no longer.
+func TestAServerThatIsTooFarForTheShorterTTLIsReachedInTheEnd(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
+		pass(time.Second)
+		late := w.newEngine(ofTTLs("late", 30*time.Second, 30*time.Second)...)
+		late.fake.allFail(fakeFault{after: 700 * time.Millisecond})
+		late.run1(func(ctx context.Context) error { return late.Run(ctx, late) })
+		pass(10 * time.Second)
+		lost := countEvents(late, api.EventSessionLost)
+		require.Positive(t, lost)
+		require.Greater(t, late.session(0).Remaining(), 25*time.Second)
+		pass(time.Minute)
+		require.Equal(t, lost, countEvents(late, api.EventSessionLost))
+	})
+}
+
+// A rolling change of either TTL, in both directions, with a failover at each step: of a server that has not heard of the
+// last moments, while one process is cut off.
+func TestARollingChangeOfTTLsWithAFailoverAtEachStep(t *testing.T) {
+	type ttls struct{ session, lease time.Duration }
+	for _, c := range []struct{ from, to ttls }{
+		{ttls{2 * time.Second, 30 * time.Second}, ttls{30 * time.Second, 30 * time.Second}},
+		{ttls{30 * time.Second, 30 * time.Second}, ttls{2 * time.Second, 30 * time.Second}},
+		{ttls{2 * time.Second, 2 * time.Second}, ttls{2 * time.Second, time.Minute}},
+		{ttls{2 * time.Second, time.Minute}, ttls{2 * time.Second, 2 * time.Second}},
+		{ttls{3 * time.Second, 5 * time.Second}, ttls{10 * time.Second, 40 * time.Second}},
+		{ttls{10 * time.Second, 40 * time.Second}, ttls{3 * time.Second, 5 * time.Second}},
+	} {
+		t.Run(fmt.Sprintf("%v to %v", c.from, c.to), func(t *testing.T) {
+			bubble(t, 1, func(t *testing.T, w *world) {
+				draw := rand.New(rand.NewPCG(3, uint64(c.from.session+c.to.lease)))
+				shorter := min(c.from.session, c.to.session)
+				started := 0
+				begin := func(x ttls) *fakeEngine {
+					started++
+					return w.start(nil, ofTTLs(fmt.Sprint("p", started), x.session, x.lease)...)
+				}
+				fleet := []*fakeEngine{begin(c.from), begin(c.from), begin(c.from)}
+				w.server.announce(streams(30)...)
+				pass(30 * time.Second)
+				taken := 0
+				for step := range 12 {
+					n := step % len(fleet)
+					fleet[n].halt()
+					for _, e := range fleet {
+						e.fake.onlyOp(faultError, "read") // what is announced is for the one that starts
+					}
+					pass(5 * time.Second)
+					// What happens from here on is lost; it is less than the shorter session lasts.
+					before := w.server.snapshot()
+					x := c.to
+					if step >= 6 && draw.IntN(2) == 0 {
+						x = c.from // to and fro
+					}
+					fleet[n] = begin(x)
+					w.server.announce(streams(30)...)
+					pass(time.Duration(draw.Int64N(int64(shorter))))
+					cut := fleet[n]
+					if draw.IntN(3) == 0 {
+						cut = fleet[draw.IntN(len(fleet))]
+					}
+					taken += cut.Stats().Held
+					for _, e := range fleet {
+						e.fake.setFault(nil)
+					}
+					cut.fake.allFail(faultHang)
+					w.server.failover(before)
+					pass(time.Duration(draw.Int64N(int64(c.from.session + c.to.session))))
+					cut.fake.setFault(nil)
+					pass(time.Duration(draw.Int64N(int64(time.Minute))))
+				}
+				require.Positive(t, taken, "streams were held by those cut off")
+				pass(5 * time.Minute)
+				held := 0
+				for _, e := range fleet {
+					held += e.Stats().Held
+				}
+				require.Equal(t, 30, held)
+			})
+		})
+	}
+}
