@@ -2,8 +2,8 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,15 +15,24 @@ import (
 // that sends what the loop has queued. Deadlines are watched by the loop alone, so they pass in time however long an
 // answer takes.
 type renewer struct {
-	e    *Engine
-	crew *crew
-	kick chan struct{}
+	e      *Engine
+	crew   *crew
+	kick   chan struct{}
+	flight *inFlight
+	paces  []pace // by partition; of whoever works for it
 
 	mu struct {
 		sync.Mutex
 		queues [][]*lease.Lease // due, by partition
 		next   []int64          // when each partition is to be beaten, or opened, next
 	}
+}
+
+// pace is how the renewals of a partition go.
+type pace struct {
+	beaten int64         // when the last beat that was answered was sent, whatever carried it
+	answer time.Duration // how long the last wave took
+	most   int           // bytes of a wave
 }
 
 func newRenewer(ctx context.Context, e *Engine) *renewer {
@@ -33,7 +42,12 @@ func newRenewer(ctx context.Context, e *Engine) *renewer {
 	for n := range r.mu.next {
 		r.mu.next[n] = math.MaxInt64 // until the start has checked the service and asks for a session
 	}
+	r.paces = make([]pace, len(e.partitions))
+	for n := range r.paces {
+		r.paces[n].most = waveWeight
+	}
 	r.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, r.flush)
+	r.flight = newInFlight(len(e.partitions), r.crew.wake)
 	return r
 }
 
@@ -127,38 +141,113 @@ func (r *renewer) beatAfter(partition int, at int64) {
 	r.nudge()
 }
 
-// batchesPerRound bounds what waits for one answer: with the default batch, 8,192 leases, some 15 ms of the server.
-const batchesPerRound = 16
+// putBack puts what is left of a partition's queue before what has become due meanwhile.
+func (r *renewer) putBack(partition int, rest []*lease.Lease) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.queues[partition] = append(rest, r.mu.queues[partition]...)
+}
 
-// flush sends what is due for one partition: it opens a session where there is none, else renews, else beats.
+// batchesPerWave bounds what waits for one answer: with the default batch, 8,192 leases, some 15 ms of the server.
+const batchesPerWave = 16
+
+// flush opens a session where there is none; else it renews one wave of what is due for the partition, or beats. What is
+// left has another turn after the other partitions of the same master, so that none keeps them from beating.
 func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 	e, p := r.e, r.e.partitions[n]
 	due := r.take(n)
 	s := e.openIfNeeded(ctx, p)
 	if s == nil {
 		// Leases of a session that is gone are off the table already.
-		r.e.table.Retry(due, e.clock.Now()+int64(e.cfg.timeout))
+		r.flight.giveUp(n)
+		e.table.Retry(due, e.clock.Now()+int64(e.cfg.timeout))
 		return nothingMore
 	}
-	sent := e.clock.Now()
-	var err error
-	if len(due) == 0 {
-		sent, err = r.beat(ctx, p, s)
-	} else {
-		for len(due) > 0 && err == nil {
-			n := min(len(due), batchesPerRound*e.cfg.pipeline.MaxBatch)
-			sent, err = r.renew(ctx, p, s, due[:n:n])
-			due = due[n:]
-		}
-		e.table.Retry(due, e.clock.Now()+int64(e.cfg.retry))
-	}
-	if err == nil {
+	wave, rest := r.nextWave(n, s, due)
+	r.putBack(n, rest)
+	sent, err := r.send(ctx, p, s, wave)
+	switch {
+	case err != nil:
+		// The rest would fare no better now.
+		e.table.Retry(r.take(n), e.clock.Now()+int64(e.cfg.retry))
+	case sent > 0:
 		p.recovered(e)
 		r.beatAfter(n, sent+int64(e.cfg.beat))
-	} else if ctx.Err() == nil {
-		r.beatAfter(n, e.clock.Now()+int64(p.failing(e, err)))
+		if len(rest) > 0 {
+			return 0
+		}
 	}
 	return nothingMore
+}
+
+// nextWave is what is to be renewed next of what is due, and the rest.
+func (r *renewer) nextWave(n int, s *lease.Session, due []*lease.Lease) (wave lease.Wave, rest []*lease.Lease) {
+	e, pace := r.e, &r.paces[n]
+	limit := lease.WaveLimit{Leases: batchesPerWave * e.cfg.pipeline.MaxBatch, Weight: pace.most}
+	for rest = due; len(wave.Leases) == 0 && len(rest) > 0; {
+		wave, rest = e.table.NextWave(rest, s, e.clock.Now(), int64(pace.answer), limit)
+	}
+	return wave, rest
+}
+
+// send renews a wave, or beats where there is none. It returns when the last call that succeeded was sent; 0 if there was no
+// room on the way to the master, and the wave is in the queue again.
+//
+// A small wave carries the beat. A large one comes after it: what takes long to send must not delay it. If it fails, that
+// says nothing of beats; the next one tells.
+func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave lease.Wave) (sent int64, err error) {
+	e, n := r.e, p.number
+	small := wave.Weight <= smallWave
+	if small {
+		r.flight.giveUp(n)
+		if len(wave.Leases) > 0 {
+			sent, err = r.renewWave(ctx, p, s, wave)
+		} else {
+			sent, err = r.beat(ctx, p, s)
+		}
+	} else if e.clock.Now() >= r.paces[n].beaten+int64(e.cfg.beat/2) {
+		if sent, err = r.beat(ctx, p, s); err != nil {
+			r.putBack(n, wave.Leases)
+		}
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			r.beatAfter(n, e.clock.Now()+int64(p.failing(e, err)))
+		}
+		return 0, err
+	}
+	if small {
+		return sent, nil
+	}
+	lane := r.flight.enter(n, e.lane(n), wave.Weight)
+	if lane == nil {
+		r.putBack(n, wave.Leases)
+		return sent, nil
+	}
+	defer r.flight.leave(lane, wave.Weight)
+	sent, err = r.renewWave(ctx, p, s, wave)
+	if err != nil && ctx.Err() == nil {
+		r.paces[n].beaten = 0
+		e.follower.failed(err)
+		e.log.warn("renewing fails", len(wave.Leases), "partition", n, "err", lease.Explain(err))
+		r.beatNow(n)
+	}
+	return sent, err
+}
+
+// renewWave renews a wave, and learns from how long that takes how large the next may be: it is to have its answer within
+// half of the time that there is for one.
+func (r *renewer) renewWave(ctx context.Context, p *partition, s *lease.Session, wave lease.Wave) (sent int64, err error) {
+	pace := &r.paces[p.number]
+	sent, err = r.renew(ctx, p, s, wave.Leases)
+	pace.answer = time.Duration(r.e.clock.Now() - sent)
+	switch limit := r.e.timeout(); {
+	case err == nil && pace.answer < limit/4 && wave.Weight > pace.most/2:
+		pace.most = min(2*pace.most, waveWeight)
+	case err == nil && pace.answer > limit/2, errors.Is(err, context.DeadlineExceeded):
+		pace.most = max(min(pace.most, wave.Weight)/2, leastWave)
+	}
+	return sent, err
 }
 
 func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session) (sent int64, err error) {
@@ -169,6 +258,7 @@ func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session) (sen
 		b, err = t.Beat(ctx, p.number, s.Consumer(), true)
 	}
 	if err == nil {
+		r.paces[p.number].beaten = t.sent
 		r.e.heard(p, s, epoch, t, b)
 	}
 	return t.sent, err
@@ -179,7 +269,6 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 	e := r.e
 	_, epoch := p.view()
 	t := e.terms(p)
-	due = slices.DeleteFunc(due, func(l *lease.Lease) bool { return l.Session() != s })
 	batches := cut(due, e.cfg.pipeline.MaxBatch)
 	answers := t.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil)
 
@@ -197,6 +286,7 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 			continue
 		}
 		kept = kept[:0]
+		r.paces[p.number].beaten = t.sent
 		same := e.heard(p, s, epoch, t, a.Beat)
 		if a.Status == lease.SessionLost {
 			// The session is off, and its leases with it.
@@ -273,8 +363,12 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 	_, epoch := p.view()
 	t := e.terms(p)
 	b, err := t.Beat(ctx, p.number, s.Consumer(), true)
-	if err != nil || !e.heard(p, s, epoch, t, b) {
+	if err != nil {
 		return leases, err
+	}
+	r.paces[p.number].beaten = t.sent
+	if !e.heard(p, s, epoch, t, b) {
+		return leases, nil
 	}
 	for _, batch := range cut(leases, e.cfg.pipeline.MaxBatch) {
 		t = e.terms(p)

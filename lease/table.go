@@ -166,7 +166,11 @@ func (t *Table) Due(now int64, queues [][]*Lease, decide func(l *Lease) (at int6
 		for _, h := range handles {
 			l := t.mu.byHandle[h]
 			at, renew := decide(l)
-			if renew && !l.queued {
+			switch {
+			case renew && l.queued:
+				// It waits, or is on its way: its turn comes by itself, so only its deadline is left to watch.
+				at = max(at, l.lastLocked(t.tick))
+			case renew:
 				l.queued = true
 				queues[p] = append(queues[p], l)
 				queued = true
@@ -208,10 +212,14 @@ func (t *Table) Retry(leases []*Lease, at int64) {
 	for _, l := range leases {
 		l.queued = false
 		if l.listed {
-			last := min(l.until.load(), l.session.until.load()) - t.tick
-			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), min(at, last))
+			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), min(at, l.lastLocked(t.tick)))
 		}
 	}
+}
+
+// lastLocked is when a lease has to be looked at at the latest: the tick before its deadline, or its session's.
+func (l *Lease) lastLocked(tick int64) int64 {
+	return min(l.until.load(), l.session.until.load()) - tick
 }
 
 // Rush makes all leases of a session due, at times that at spreads, and lowers their deadlines to until: their server
