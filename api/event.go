@@ -55,6 +55,14 @@ const (
 	// EventReadsResumed: the server answers again.
 	EventReadsResumed EventKind = "reads resumed"
 
+	// EventIntakeStopped: renewals in the partition are so late that more
+	// streams would endanger those that are held, so none are taken. Err
+	// says how late, and what to do.
+	EventIntakeStopped EventKind = "intake stopped"
+
+	// EventIntakeResumed: streams of the partition are taken again.
+	EventIntakeResumed EventKind = "intake resumed"
+
 	// EventHintsMissed: with WithExpired only. A subscription to the expiry
 	// events of a server was made after the first ones, since it was cut
 	// off or the server is new; what the server reported before is missing.

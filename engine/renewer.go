@@ -19,29 +19,37 @@ type renewer struct {
 	crew   *crew
 	kick   chan struct{}
 	flight *inFlight
-	paces  []pace // by partition; of whoever works for it
+	paces  []pace          // by partition; of whoever works for it
+	late   []time.Duration // by partition; of the loop
 
 	mu struct {
 		sync.Mutex
 		queues [][]*lease.Lease // due, by partition
 		next   []int64          // when each partition is to be beaten, or opened, next
+		since  []int64          // when the first in each queue was due; 0: it is empty
+		sent   []int64          // when the first was due of what was sent and is not renewed yet, by partition; 0: nothing
 	}
 }
 
 // pace is how the renewals of a partition go.
 type pace struct {
-	beaten int64         // when the last beat that was answered was sent, whatever carried it
-	answer time.Duration // how long the last wave took
-	most   int           // bytes of a wave
+	beaten int64          // when the last beat that was answered was sent, whatever carried it
+	answer time.Duration  // how long the last wave took
+	most   int            // bytes of a wave
+	failed int64          // when a wave had no answer last
+	held   []*lease.Lease // a wave for which there was no room
 }
 
 func newRenewer(ctx context.Context, e *Engine) *renewer {
 	r := &renewer{e: e, kick: make(chan struct{}, 1)}
 	r.mu.queues = make([][]*lease.Lease, len(e.partitions))
 	r.mu.next = make([]int64, len(e.partitions))
+	r.mu.since = make([]int64, len(e.partitions))
+	r.mu.sent = make([]int64, len(e.partitions))
 	for n := range r.mu.next {
 		r.mu.next[n] = math.MaxInt64 // until the start has checked the service and asks for a session
 	}
+	r.late = make([]time.Duration, len(e.partitions))
 	r.paces = make([]pace, len(e.partitions))
 	for n := range r.paces {
 		r.paces[n].most = waveWeight
@@ -102,6 +110,7 @@ func (r *renewer) look() time.Duration {
 	})
 	next := now + int64(time.Second)
 	for n, p := range e.partitions {
+		r.late[n] = r.lateLocked(n, now)
 		if len(r.mu.queues[n]) > 0 || now >= r.mu.next[n] {
 			r.mu.next[n] = now + int64(e.cfg.beat)
 			r.crew.wake(n)
@@ -117,6 +126,7 @@ func (r *renewer) look() time.Duration {
 	}
 	r.mu.Unlock()
 
+	e.pressure.look(now, r.late)
 	if at, ok := e.table.Next(); ok {
 		next = min(next, at)
 	}
@@ -124,12 +134,26 @@ func (r *renewer) look() time.Duration {
 	return max(time.Duration(next-now), time.Millisecond)
 }
 
+// lateLocked is how late the renewals of a partition are: since when the first was due that has not been renewed.
+func (r *renewer) lateLocked(n int, now int64) time.Duration {
+	if len(r.mu.queues[n]) > 0 && r.mu.since[n] == 0 {
+		r.mu.since[n] = now
+	}
+	late := time.Duration(0)
+	for _, due := range [...]int64{r.mu.since[n], r.mu.sent[n]} {
+		if due > 0 {
+			late = max(late, time.Duration(now-due))
+		}
+	}
+	return late
+}
+
 // take empties a partition's queue.
 func (r *renewer) take(partition int) []*lease.Lease {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	due := r.mu.queues[partition]
-	r.mu.queues[partition] = nil
+	r.mu.queues[partition], r.mu.since[partition] = nil, 0
 	return due
 }
 
@@ -141,11 +165,37 @@ func (r *renewer) beatAfter(partition int, at int64) {
 	r.nudge()
 }
 
-// putBack puts what is left of a partition's queue before what has become due meanwhile.
-func (r *renewer) putBack(partition int, rest []*lease.Lease) {
+// takeAll is take, and the wave that is held.
+func (r *renewer) takeAll(n int) []*lease.Lease {
+	held := r.paces[n].held
+	r.paces[n].held = nil
+	return append(held, r.take(n)...)
+}
+
+// waiting reports whether more is due for a partition.
+func (r *renewer) waiting(partition int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.mu.queues[partition]) > 0
+}
+
+// putBack puts what is left of a partition's queue, the first of which was due at since, before what has become due
+// meanwhile.
+func (r *renewer) putBack(partition int, rest []*lease.Lease, since int64) {
+	if len(rest) == 0 {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.queues[partition] = append(rest, r.mu.queues[partition]...)
+	r.mu.since[partition] = since
+}
+
+// away notes what is sent, and that it was answered: by then a new wave is, or nothing.
+func (r *renewer) away(partition int, oldest int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.sent[partition] = oldest
 }
 
 // batchesPerWave bounds what waits for one answer: with the default batch, 8,192 leases, some 15 ms of the server.
@@ -155,39 +205,54 @@ const batchesPerWave = 16
 // left has another turn after the other partitions of the same master, so that none keeps them from beating.
 func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 	e, p := r.e, r.e.partitions[n]
-	due := r.take(n)
 	s := e.openIfNeeded(ctx, p)
 	if s == nil {
 		// Leases of a session that is gone are off the table already.
 		r.flight.giveUp(n)
-		e.table.Retry(due, e.clock.Now()+int64(e.cfg.timeout))
+		e.table.Retry(r.takeAll(n), e.clock.Now()+int64(e.cfg.timeout))
 		return nothingMore
 	}
-	wave, rest := r.nextWave(n, s, due)
-	r.putBack(n, rest)
-	sent, err := r.send(ctx, p, s, wave)
+	sent, err := r.send(ctx, p, s, r.nextWave(n, s))
 	switch {
 	case err != nil:
 		// The rest would fare no better now.
-		e.table.Retry(r.take(n), e.clock.Now()+int64(e.cfg.retry))
+		r.paces[n].failed = e.clock.Now()
+		e.table.Retry(r.takeAll(n), e.clock.Now()+int64(e.cfg.retry))
 	case sent > 0:
 		p.recovered(e)
 		r.beatAfter(n, sent+int64(e.cfg.beat))
-		if len(rest) > 0 {
+		if r.waiting(n) && len(r.paces[n].held) == 0 {
 			return 0
 		}
 	}
 	return nothingMore
 }
 
-// nextWave is what is to be renewed next of what is due, and the rest.
-func (r *renewer) nextWave(n int, s *lease.Session, due []*lease.Lease) (wave lease.Wave, rest []*lease.Lease) {
+// nextWave is what is to be renewed next.
+func (r *renewer) nextWave(n int, s *lease.Session) (wave lease.Wave) {
 	e, pace := r.e, &r.paces[n]
 	limit := lease.WaveLimit{Leases: batchesPerWave * e.cfg.pipeline.MaxBatch, Weight: pace.most}
-	for rest = due; len(wave.Leases) == 0 && len(rest) > 0; {
-		wave, rest = e.table.NextWave(rest, s, e.clock.Now(), int64(pace.answer), limit)
+	queue := pace.held
+	pace.held = nil
+	for len(wave.Leases) == 0 {
+		if len(queue) == 0 {
+			if queue = r.take(n); len(queue) == 0 {
+				break
+			}
+		}
+		wave, queue = e.table.NextWave(queue, s, e.clock.Now(), int64(pace.answer), limit)
 	}
-	return wave, rest
+	r.putBack(n, queue, wave.Next)
+	if len(wave.Leases) == 0 && e.clock.Now() > pace.failed+int64(e.cfg.retry+ticksLate*e.cfg.wheel.Tick) {
+		r.away(n, 0) // what failed last would be due again by now: it is lost
+	}
+	return wave
+}
+
+// hold keeps a wave for later, for which there is no room now.
+func (r *renewer) hold(n int, wave lease.Wave) {
+	r.paces[n].held = wave.Leases
+	r.away(n, wave.Oldest)
 }
 
 // send renews a wave, or beats where there is none. It returns when the last call that succeeded was sent; 0 if there was no
@@ -207,7 +272,7 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 		}
 	} else if e.clock.Now() >= r.paces[n].beaten+int64(e.cfg.beat/2) {
 		if sent, err = r.beat(ctx, p, s); err != nil {
-			r.putBack(n, wave.Leases)
+			r.hold(n, wave)
 		}
 	}
 	if err != nil {
@@ -221,7 +286,7 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 	}
 	lane := r.flight.enter(n, e.lane(n), wave.Weight)
 	if lane == nil {
-		r.putBack(n, wave.Leases)
+		r.hold(n, wave)
 		return sent, nil
 	}
 	defer r.flight.leave(lane, wave.Weight)
@@ -239,7 +304,10 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 // half of the time that there is for one.
 func (r *renewer) renewWave(ctx context.Context, p *partition, s *lease.Session, wave lease.Wave) (sent int64, err error) {
 	pace := &r.paces[p.number]
-	sent, err = r.renew(ctx, p, s, wave.Leases)
+	r.away(p.number, wave.Oldest)
+	if sent, err = r.renew(ctx, p, s, wave.Leases); err == nil {
+		r.away(p.number, 0)
+	}
 	pace.answer = time.Duration(r.e.clock.Now() - sent)
 	switch limit := r.e.timeout(); {
 	case err == nil && pace.answer < limit/4 && wave.Weight > pace.most/2:

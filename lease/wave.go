@@ -13,6 +13,7 @@ type Wave struct {
 	Leases []*Lease
 	Weight int   // bytes that the renewal sends
 	Oldest int64 // when the first of them was due, on the clock's axis; 0 when there are none
+	Next   int64 // likewise, of the rest
 }
 
 // WaveLimit bounds a wave: leases, and bytes unless one lease alone has more.
@@ -72,5 +73,8 @@ func (t *Table) NextWave(queue []*Lease, s *Session, now int64, answer int64, li
 		late = late[1:]
 	}
 	wave.Leases = queue[:kept:kept]
-	return wave, append(rest, late...)
+	if rest = append(rest, late...); len(rest) > 0 {
+		wave.Next = rest[0].due
+	}
+	return wave, rest
 }
