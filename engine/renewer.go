@@ -97,6 +97,7 @@ func (r *renewer) look() time.Duration {
 	tick := e.cfg.wheel.Tick
 	retry := int64(e.cfg.timeout)
 	var past []*lease.Lease
+	noticed := e.maintenance.renewNoticed(now)
 
 	r.mu.Lock()
 	e.table.Due(now, r.mu.queues, func(l *lease.Lease) (int64, bool) {
@@ -108,7 +109,7 @@ func (r *renewer) look() time.Duration {
 		}
 		return now + min(retry, int64(left-tick)), true
 	})
-	next := now + int64(time.Second)
+	next := min(noticed, now+int64(time.Second))
 	for n, p := range e.partitions {
 		r.late[n] = r.lateLocked(n, now)
 		if len(r.mu.queues[n]) > 0 || now >= r.mu.next[n] {
