@@ -45,8 +45,8 @@ const (
 	stopShare = 2
 
 	// What was just taken is renewed for the first time up to an interval later, so how late renewals are says nothing of it
-	// yet. How many leases may be there that were not renewed so far is bounded by a share of the others, and always at least
-	// minTrial: at the default interval 10,000 renewals a second, some hundredths of a server.
+	// yet. How many leases may be there that were not renewed so far, but for what reads on their way bring, is bounded by a
+	// share of the others, and always at least minTrial: at the default interval 10,000 renewals a second, some hundredths of a server.
 	trialShare = 4
 	minTrial   = 100_000
 )
