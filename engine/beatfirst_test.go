@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
 )
 
 // link has calls take the time that their bytes take on a link, one after the other as on one connection: what was sent
@@ -18,11 +19,9 @@ type link struct {
 	perSecond float64
 	size      int
 
-	mu       sync.Mutex
-	free     time.Time
-	slowest  map[string]time.Duration // by call: the longest that one waited for others and its own bytes
-	inFlight []time.Time              // ends of waves
-	most     int
+	mu      sync.Mutex
+	free    time.Time
+	slowest map[string]time.Duration // by call: the longest that one waited for others and its own bytes
 }
 
 func (l *link) fault(c *fakeCall) fakeFault {
@@ -137,5 +136,38 @@ func TestAPartitionFullOfLargeNamesDisturbsNoOther(t *testing.T) {
 				last = c.at
 			}
 		}
+	})
+}
+
+// More partitions with much to renew than may be renewed at once keep nobody from beating: a wave that waits for room does not
+// keep a goroutine, and none is sent behind another one of the same partition before the others had their turn.
+func TestPartitionsThatWaitForRoomGoOnBeating(t *testing.T) {
+	const partitions = 2 * lease.DefaultMaxInFlight
+	bubble(t, partitions, func(t *testing.T, w *world) {
+		for n := range partitions {
+			w.server.announce(w.large(n, 4)...)
+		}
+		e := w.start(nil)
+		pass(5 * time.Second)
+		require.Equal(t, 4*partitions, e.Stats().Held)
+		l := &link{perSecond: tenMegabit, size: 60 << 10}
+		e.fake.setFault(l.fault)
+		w.server.restart(false)
+		began := time.Now()
+		e.fake.takeCalls()
+		pass(20 * time.Second)
+		require.Zero(t, len(e.of(api.Disowned)))
+		require.NotContains(t, e.events(), api.EventRedisUnreachable)
+		last := make(map[int]time.Time)
+		for _, c := range e.fake.takeCalls() {
+			if c.op == "beat" || c.op == "renew" {
+				if last[c.partition].IsZero() {
+					last[c.partition] = began
+				}
+				require.Less(t, c.ended.Sub(last[c.partition]), 3*e.cfg.beat, "partition %d", c.partition)
+				last[c.partition] = c.at
+			}
+		}
+		require.Len(t, last, partitions)
 	})
 }
