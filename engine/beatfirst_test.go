@@ -47,11 +47,9 @@ const fiftyMegabit, tenMegabit = 6.25e6, 1.25e6
 
 // large is n names of 60 KiB of one partition.
 func (w *world) large(partition, n int) (out []string) {
-	tail := strings.Repeat("x", 60<<10)
-	for i := 0; len(out) < n; i++ {
-		if name := fmt.Sprint(i, tail); w.layout.Of(name) == partition {
-			out = append(out, name)
-		}
+	tail := "{" + w.streamIn(partition, 0) + "}" + strings.Repeat("x", 60<<10) // the tag says where it belongs
+	for i := range n {
+		out = append(out, fmt.Sprint(i, tail))
 	}
 	return out
 }
