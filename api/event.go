@@ -38,12 +38,13 @@ const (
 
 	// EventMaintenanceStarted: a server has announced maintenance. Until it
 	// has ended, sessions and leases that it may concern last longer, and
-	// nobody is recovered there. Concerns no single partition; Maintenance
+	// nobody is recovered there, for a minute in all by default. Concerns no single partition; Maintenance
 	// says what was announced.
 	EventMaintenanceStarted EventKind = "maintenance started"
 
 	// EventMaintenanceEnded: the server has said so, or the time is up. What
-	// it may have concerned is renewed at once. Maintenance says which.
+	// it may have concerned is renewed, once in an interval of renewals at
+	// most. Maintenance says which.
 	EventMaintenanceEnded EventKind = "maintenance ended"
 
 	// EventReadsPaused: a server does not answer, so reading from it and
@@ -54,6 +55,14 @@ const (
 
 	// EventReadsResumed: the server answers again.
 	EventReadsResumed EventKind = "reads resumed"
+
+	// EventIntakeStopped: renewals in the partition are so late that more
+	// streams would endanger those that are held, so none are taken. Err
+	// says how late, and what to do.
+	EventIntakeStopped EventKind = "intake stopped"
+
+	// EventIntakeResumed: streams of the partition are taken again.
+	EventIntakeResumed EventKind = "intake resumed"
 
 	// EventHintsMissed: with WithExpired only. A subscription to the expiry
 	// events of a server was made after the first ones, since it was cut

@@ -30,7 +30,10 @@ const (
 	gaugeOldestWaiting              // seconds, of a partition
 	gaugeLater                      // announcements put off, of a partition
 	gaugeDeadLetters                // of a partition
+	gaugeIntake                     // an Intake, of a partition
+	gaugeLate                       // seconds, of a partition
 	gaugeWindows                    // windows of maintenance; of no partition
+	gaugeHeldOff                    // 1 or 0, of a partition
 	gaugeAnnouncing                 // servers that announce maintenance; of no partition
 	gaugeCount         = iota
 )
@@ -51,7 +54,11 @@ var gaugeKinds = [gaugeCount]struct {
 	gaugeBusyWorkers: {"handler_busy_workers", "Notifications being handled.", false, false},
 	gaugeOldestHeld:  {"oldest_held_seconds", "Seconds since the stream held longest was acquired.", false, true},
 
+	gaugeIntake: {"intake", "Whether more streams are taken, and why not.", true, true},
+	gaugeLate:   {"renewals_late_seconds", "Seconds since the first renewal was due that is not made yet.", true, true},
+
 	gaugeWindows:    {"maintenance_windows", "Windows of maintenance that are open.", false, true},
+	gaugeHeldOff:    {"recovery_held_off", "1 while recovery waits for the end of a window of maintenance.", true, true},
 	gaugeAnnouncing: {"maintenance_nodes", "Servers that announce maintenance.", false, true},
 
 	gaugeLag:           {"lag", "Announcements that no consumer was given yet.", true, true},
@@ -93,6 +100,7 @@ type collector struct {
 	subscriptions   *prometheus.CounterVec
 	notices         *prometheus.CounterVec
 	pauses          *prometheus.CounterVec
+	stops           *prometheus.CounterVec
 	relocations     *prometheus.CounterVec
 	batchSize       *prometheus.HistogramVec
 	lateness        *prometheus.HistogramVec
@@ -159,6 +167,7 @@ func newCollector() *collector {
 	c.subscriptions = counter("expired_subscriptions_total", "Subscriptions to expired leases.", "result")
 	c.notices = counter("maintenance_notices_total", "Notices of maintenance that servers sent.", "kind")
 	c.pauses = counter("reads_paused_total", "Times that reading and recovery began to rest, since a server did not answer.")
+	c.stops = counter("intake_stopped_total", "Times that a partition's intake stopped since renewals were too late.")
 	c.relocations = counter("partitions_relocated_total", "Partitions that went to another master of a cluster, or may have.")
 	c.batchSize = histogram("renewal_batch_size", "Leases in a batch.", batchBuckets)
 	c.lateness = prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -41,6 +41,7 @@ type Engine struct {
 	table       *lease.Table
 	courier     *courier
 	renewer     *renewer
+	pressure    *pressure
 	ender       *ender
 	lot         *lot
 	promoter    *crew
@@ -150,6 +151,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	if e.metrics, err = newMetrics(e.cfg, service, e); err != nil {
 		return err
 	}
+	e.pressure = newPressure(e)
 	e.maintenance.init(e)
 	e.store = redisStore{lease.NewStore(e.layout, lease.Settings{
 		LeaseTTL:   e.cfg.leaseTTL,

@@ -74,7 +74,8 @@ func (q *quiet) error(message string, args ...any) {
 func (q *quiet) event(kind api.EventKind, partition int, err error, detail string) {
 	level := slog.LevelInfo
 	switch kind {
-	case api.EventSessionLost, api.EventSettlingStarted, api.EventRedisUnreachable, api.EventMaintenanceStarted, api.EventReadsPaused:
+	case api.EventSessionLost, api.EventSettlingStarted, api.EventRedisUnreachable, api.EventMaintenanceStarted, api.EventReadsPaused,
+		api.EventIntakeStopped:
 		level = slog.LevelWarn
 	}
 	var args []any

@@ -236,7 +236,10 @@ func (l *lot) clear() (out []*lease.Entry) {
 
 // run asks for the entries that are due in one partition.
 func (l *lot) run(ctx context.Context, partition int) time.Duration {
-	room := l.e.reserve(l.e.cfg.pipeline.MaxMoves())
+	room := 0
+	if l.e.pressure.of(partition).intake != IntakeStopped {
+		room = l.e.reserve(l.e.cfg.pipeline.MaxMoves())
+	}
 	defer l.e.unreserve(room)
 	rows, entries, next := l.takeDue(partition, room)
 	if len(rows) == 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -13,15 +12,14 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/notice"
-	"github.com/streamlease/streamlease/lease"
 )
 
 // maintenance carries out what servers announce of their maintenance, so that an outage that was announced loses no lease.
 //
-// When a window opens, the sessions and leases that it may concern are renewed at once, for longer by its length, and again
-// and again while it is open (terms). They may be believed in for as long. While it is open nobody is recovered there, and
-// answers are waited for longer. When it has ended, everything is renewed at once, which finds what the servers forgot; the
-// expiry subscriptions are made anew, and TTLs are what they were, once those that went out have run out.
+// When a window opens, the sessions and leases that it may concern are renewed within a second, for longer by its length, and
+// again and again while it is open (terms). They may be believed in for as long. While it is open nobody is recovered there
+// (holdOff), and answers are waited for longer. When it has ended, everything is renewed, which finds what the servers forgot
+// (rushes has how much that may be); the expiry subscriptions are made anew, and TTLs are what they were, once those that went out have run out.
 //
 // For G1 a server that is promoted must wait as long as anybody may believe in his session without having reached it, though
 // the writes of the last moment before are lost. It waits for the greatest session TTL that was put on record, and nobody
@@ -33,12 +31,16 @@ import (
 type maintenance struct {
 	e         *Engine
 	watcher   *notice.Watcher // nil: nobody listens
-	announces atomic.Bool     // a server does: somebody of the fleet may lengthen its TTLs
-	stale     atomic.Bool     // subscriptions are to be made anew
+	rushes    rushes
+	announces atomic.Bool // a server does: somebody of the fleet may lengthen its TTLs
+	stale     atomic.Bool // subscriptions are to be made anew
 
 	mu struct {
 		sync.Mutex
 		redial *time.Timer // has clients made anew, since their server moves; nil: none was ever set
+		next   int64       // when it rings, on the clock's axis; 0: not
+		last   int64       // the latest time that was asked for
+		done   int64       // when it rang last
 		ended  bool
 	}
 }
@@ -117,8 +119,10 @@ func (m *maintenance) changed(c notice.Change) {
 		}
 	}
 	for _, p := range affected {
-		m.renewAll(p)
+		m.rushes.notice(e, p.number, c.Open)
+		m.holdsOff(p) // notes that there is a window
 	}
+	e.renewer.nudge()
 	kind := api.EventMaintenanceStarted
 	if !c.Open {
 		kind = api.EventMaintenanceEnded
@@ -137,27 +141,43 @@ func (m *maintenance) changed(c notice.Change) {
 	})
 }
 
-// renewAll makes all that is held in a partition due now.
-func (m *maintenance) renewAll(p *partition) {
-	now := m.e.clock.Now()
-	raise(&p.rushed, now)
-	if s, _ := p.view(); s != nil {
-		m.e.table.Rush(s, math.MaxInt64, func(*lease.Lease) int64 { return now })
-	}
-	m.e.renewer.beatNow(p.number)
-}
+// redialGap is the shortest time between two times that clients are made anew because of notices: it costs a connection, and
+// has everything renewed.
+const redialGap = 10 * time.Second
 
 // redialIn has the engine's own clients made anew when their server, which moves, is about to go: the same address leads to
-// another one by then.
+// another one by then. Of several that move, each has its time, but for redialGap.
 func (m *maintenance) redialIn(d time.Duration) {
+	at := m.e.clock.Now() + int64(min(d, m.e.cfg.notices.MaxWindow))
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.mu.last = max(m.mu.last, at)
+	m.redialAtLocked(at)
+}
+
+// redialAtLocked sets the timer, unless it rings before.
+func (m *maintenance) redialAtLocked(at int64) {
+	if m.mu.ended || m.mu.next != 0 && m.mu.next <= at {
+		return
+	}
 	if m.mu.redial != nil {
 		m.mu.redial.Stop()
 	}
-	if !m.mu.ended {
-		m.mu.redial = time.AfterFunc(min(d, m.e.cfg.notices.MaxWindow), m.e.ResetTopology)
+	m.mu.next = at
+	if m.mu.done != 0 {
+		m.mu.next = max(at, m.mu.done+int64(redialGap))
 	}
+	m.mu.redial = time.AfterFunc(time.Duration(m.mu.next-m.e.clock.Now()), m.redialNow)
+}
+
+func (m *maintenance) redialNow() {
+	m.mu.Lock()
+	m.mu.done, m.mu.next = m.e.clock.Now(), 0
+	if m.mu.last > m.mu.done {
+		m.redialAtLocked(m.mu.last)
+	}
+	m.mu.Unlock()
+	m.e.ResetTopology()
 }
 
 // serverChanged is called when another server is seen to have taken the place of one: it may announce where that did not.
@@ -245,6 +265,13 @@ func (m *maintenance) emit(emit func(g gauge, partition int, v float64)) {
 		if n.State == notice.Listening {
 			announcing++
 		}
+	}
+	for _, p := range m.e.partitions {
+		held := 0.0
+		if m.holdsOff(p) {
+			held = 1
+		}
+		emit(gaugeHeldOff, p.number, held)
 	}
 	emit(gaugeAnnouncing, api.NoPartition, float64(announcing))
 	emit(gaugeWindows, api.NoPartition, float64(len(m.watcher.Windows())))

@@ -90,7 +90,7 @@ func TestAnAnnouncedOutageLosesNothing(t *testing.T) {
 				pass(time.Second)
 				e.fake.takeCalls()
 				push(t, node, failedOver)
-				pass(time.Second)
+				pass(rushSpread + e.cfg.wheel.Tick)
 				renewed := 0
 				for _, c := range e.fake.takeCalls() {
 					if c.op == "renew" {

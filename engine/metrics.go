@@ -43,6 +43,7 @@ import (
 //	streamlease_handler_errors_total{kind}    handlers that returned an error or panicked. kind: added, disowned, expired,
 //	                                          terminated, releasing, superseded
 //	streamlease_handler_panics_total          handlers that panicked
+//	streamlease_intake_stopped_total          times that a partition's intake stopped since renewals were too late
 //	streamlease_maintenance_notices_total{kind}  notices of maintenance that servers sent, each once a connection. kind:
 //	                                          moving, migrating, migrated, failing_over, failed_over, smigrating, smigrated
 //	streamlease_opens_total{result}           attempts to open a session: ok, failed
@@ -70,6 +71,8 @@ import (
 //	streamlease_handler_busy_workers      notifications being handled
 //	streamlease_handler_queue_depth       notifications waiting for a worker
 //	streamlease_held{partition}           streams held
+//	streamlease_intake{partition}         whether more streams are taken: 0 yes, 1 slowed since renewals are late, 2 handlers are
+//	                                      behind, 3 as many are held as may be, 4 renewals are too late, 5 draining; the greatest
 //	streamlease_lag{partition}                     announcements not delivered yet; missing where unknown; see below
 //	streamlease_later{partition}                   announcements put off; see below
 //	streamlease_later_due{partition}      announcements put off that are due, as the last beat told; the greatest
@@ -81,6 +84,8 @@ import (
 //	streamlease_parked{partition}         announcements at hand whose streams are held
 //	streamlease_peers_dead{partition}     consumers past their deadline, as the last beat told; the greatest
 //	streamlease_pending{partition}                 announcements delivered and not done; see below
+//	streamlease_recovery_held_off{partition}  1 while recovery waits for the end of a window of maintenance; the greatest
+//	streamlease_renewals_late_seconds{partition}  since the first renewal was due that is not made yet; the greatest
 //	streamlease_settling{partition}       1 while nothing free is taken after a change of server, else 0; the greatest
 //
 // Those that say "see below" are measured by whoever of the fleet has the turn to scan a partition, once an interval of
@@ -113,6 +118,7 @@ type metrics struct {
 	opens         [2]prometheus.Counter // ok, failed
 	notices       map[notice.Kind]prometheus.Counter
 	pauses        prometheus.Counter
+	stops         prometheus.Counter
 	relocations   prometheus.Counter
 	expirations   [len(hintResults)]prometheus.Counter
 	subscriptions [len(subscriptionResults)]prometheus.Counter
@@ -217,6 +223,7 @@ func (m *metrics) resolve() {
 	m.recoveries = c.recoveries.WithLabelValues(s)
 	m.removals = c.removals.WithLabelValues(s)
 	m.failedReads = c.failedReads.WithLabelValues(s)
+	m.stops = c.stops.WithLabelValues(s)
 	m.pauses = c.pauses.WithLabelValues(s)
 	m.relocations = c.relocations.WithLabelValues(s)
 	m.notices = make(map[notice.Kind]prometheus.Counter)
@@ -302,6 +309,9 @@ func (m *metrics) readFailed() { m.failedReads.Inc() }
 
 // paused counts that reading and recovery began to rest.
 func (m *metrics) paused() { m.pauses.Inc() }
+
+// intakeStopped counts that a partition's intake stopped.
+func (m *metrics) intakeStopped() { m.stops.Inc() }
 
 // relocated counts partitions that another server has, or may have.
 func (m *metrics) relocated(n int) { countUp(m.relocations, n) }

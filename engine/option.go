@@ -126,7 +126,8 @@ func WithWorkers(n int) Option {
 }
 
 // WithMaxStreams is how many streams this process holds at most; beyond that it stops reading and leaves announcements
-// to others. SetMaxStreams changes it while running. Default and zero: no limit.
+// to others. Set it to what was measured (docs/SIZING.md): without it, a process stops only when its renewals are late
+// (IntakeStopped). SetMaxStreams changes it while running. Default and zero: no limit.
 func WithMaxStreams(n int) Option {
 	return option(func(c *config) { c.maxStreams = n })
 }
@@ -167,8 +168,8 @@ func WithCluster(cfg cluster.Config) Option {
 }
 
 // WithMaintenance is whether and how servers are asked to announce their maintenance, as Redis Software and Redis Cloud do.
-// While they have announced some, sessions and leases last longer, answers are waited for longer, and nobody is recovered;
-// afterwards everything is renewed at once. A server that knows nothing of it is asked once, on a connection of its own.
+// While they have announced some, sessions and leases last longer, answers are waited for longer, and nobody is recovered, for
+// twice MaxWindow in all; afterwards everything is renewed. A server that knows nothing of it is asked once, on a connection of its own.
 // That takes a way to make connections: with [New] alone there is none, so the default mode asks nobody, and notice.On is an
 // error; [Open] has one, and WithDial gives one. On a server that announces, settling lasts longer by MaxWindow. Zero
 // fields: their defaults.

@@ -22,7 +22,10 @@ type partition struct {
 	backlog atomic.Pointer[measured] // as this process last looked; nil before
 
 	stretched stretched
-	rushed    atomic.Int64 // when a window of maintenance began or ended here last, on the clock's axis; 0: none did
+	rushed    atomic.Int64 // when all was to be renewed last since a window of maintenance had ended, on the clock's axis; 0: never
+	needs     atomic.Int64 // until when leases are to be believed in, as the last window that opened asks for
+	bunched   atomic.Int64 // when many leases were made due together last, since a notice asked for it
+	holdOff   holdOff
 	firm      atomic.Int64 // how long a TTL its sessions may rely on, while that is less than their own; 0: it is not
 
 	mu struct {

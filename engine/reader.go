@@ -174,6 +174,9 @@ func (e *Engine) reserveInTurn(partition, n int) int {
 	if e.courier.behind() >= 2*e.cfg.readBatch {
 		return 0
 	}
+	if n = e.pressure.allow(partition, n); n == 0 {
+		return 0
+	}
 	q := &e.quota
 	q.Lock()
 	defer q.Unlock()
@@ -191,6 +194,7 @@ func (e *Engine) reserveInTurn(partition, n int) int {
 	if n > 0 {
 		q.turn++
 		mine.last, mine.waiting = q.turn, false
+		e.pressure.reads(partition)
 	}
 	return n
 }

@@ -144,7 +144,7 @@ func (c *scanner) look(ctx context.Context, p *partition, full bool) {
 	var err error
 	e := c.e
 	s, _ := p.view()
-	if s == nil || s.Remaining() == 0 || e.maintenance.window(p) > 0 || !e.mayAsk(p) {
+	if s == nil || s.Remaining() == 0 || e.maintenance.holdsOff(p) || !e.mayAsk(p) {
 		return
 	}
 	defer func() { e.asked(p, err) }()

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,14 +14,19 @@ import (
 // that sends what the loop has queued. Deadlines are watched by the loop alone, so they pass in time however long an
 // answer takes.
 type renewer struct {
-	e    *Engine
-	crew *crew
-	kick chan struct{}
+	e      *Engine
+	crew   *crew
+	kick   chan struct{}
+	flight *inFlight
+	paces  []pace          // by partition; of whoever works for it
+	late   []time.Duration // by partition; of the loop
 
 	mu struct {
 		sync.Mutex
 		queues [][]*lease.Lease // due, by partition
 		next   []int64          // when each partition is to be beaten, or opened, next
+		since  []int64          // when the first in each queue was due; 0: it is empty
+		sent   []int64          // when the first was due of what was sent and is not renewed yet, by partition; 0: nothing
 	}
 }
 
@@ -30,10 +34,18 @@ func newRenewer(ctx context.Context, e *Engine) *renewer {
 	r := &renewer{e: e, kick: make(chan struct{}, 1)}
 	r.mu.queues = make([][]*lease.Lease, len(e.partitions))
 	r.mu.next = make([]int64, len(e.partitions))
+	r.mu.since = make([]int64, len(e.partitions))
+	r.mu.sent = make([]int64, len(e.partitions))
 	for n := range r.mu.next {
 		r.mu.next[n] = math.MaxInt64 // until the start has checked the service and asks for a session
 	}
+	r.late = make([]time.Duration, len(e.partitions))
+	r.paces = make([]pace, len(e.partitions))
+	for n := range r.paces {
+		r.paces[n].most = waveWeight
+	}
 	r.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, r.flush)
+	r.flight = newInFlight(len(e.partitions), r.crew.wake)
 	return r
 }
 
@@ -75,6 +87,7 @@ func (r *renewer) look() time.Duration {
 	tick := e.cfg.wheel.Tick
 	retry := int64(e.cfg.timeout)
 	var past []*lease.Lease
+	noticed := e.maintenance.renewNoticed(now)
 
 	r.mu.Lock()
 	e.table.Due(now, r.mu.queues, func(l *lease.Lease) (int64, bool) {
@@ -86,8 +99,9 @@ func (r *renewer) look() time.Duration {
 		}
 		return now + min(retry, int64(left-tick)), true
 	})
-	next := now + int64(time.Second)
+	next := min(noticed, now+int64(time.Second))
 	for n, p := range e.partitions {
+		r.late[n] = r.lateLocked(n, now)
 		if len(r.mu.queues[n]) > 0 || now >= r.mu.next[n] {
 			r.mu.next[n] = now + int64(e.pace(p))
 			r.crew.wake(n)
@@ -103,20 +117,12 @@ func (r *renewer) look() time.Duration {
 	}
 	r.mu.Unlock()
 
+	e.pressure.look(now, r.late)
 	if at, ok := e.table.Next(); ok {
 		next = min(next, at)
 	}
 	e.disown(past, causeDeadline, errLeasePast)
 	return max(time.Duration(next-now), time.Millisecond)
-}
-
-// take empties a partition's queue.
-func (r *renewer) take(partition int) []*lease.Lease {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	due := r.mu.queues[partition]
-	r.mu.queues[partition] = nil
-	return due
 }
 
 // beatAfter sets when the partition is beaten next if no renewal carries a beat before.
@@ -127,36 +133,29 @@ func (r *renewer) beatAfter(partition int, at int64) {
 	r.nudge()
 }
 
-// batchesPerRound bounds what waits for one answer: with the default batch, 8,192 leases, some 15 ms of the server.
-const batchesPerRound = 16
-
-// flush sends what is due for one partition: it opens a session where there is none, else renews, else beats.
+// flush opens a session where there is none; else it renews one wave of what is due for the partition, or beats. What is
+// left has another turn after the other partitions of the same master, so that none keeps them from beating.
 func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 	e, p := r.e, r.e.partitions[n]
-	due := r.take(n)
 	s := e.openIfNeeded(ctx, p)
 	if s == nil {
 		// Leases of a session that is gone are off the table already.
-		r.e.table.Retry(due, e.clock.Now()+int64(e.cfg.timeout))
+		r.flight.giveUp(n)
+		e.table.Retry(r.takeAll(n), e.clock.Now()+int64(e.cfg.timeout))
 		return nothingMore
 	}
-	sent := e.clock.Now()
-	var err error
-	if len(due) == 0 {
-		sent, err = r.beat(ctx, p, s)
-	} else {
-		for len(due) > 0 && err == nil {
-			n := min(len(due), batchesPerRound*e.cfg.pipeline.MaxBatch)
-			sent, err = r.renew(ctx, p, s, due[:n:n])
-			due = due[n:]
-		}
-		e.table.Retry(due, e.clock.Now()+int64(e.cfg.retry))
-	}
-	if err == nil {
+	sent, err := r.send(ctx, p, s, r.nextWave(n, s))
+	switch {
+	case err != nil:
+		// The rest would fare no better now.
+		r.paces[n].failed = e.clock.Now()
+		e.table.Retry(r.takeAll(n), e.clock.Now()+int64(e.cfg.retry))
+	case sent > 0:
 		p.recovered(e)
 		r.beatAfter(n, sent+int64(e.pace(p)))
-	} else if ctx.Err() == nil {
-		r.beatAfter(n, e.clock.Now()+int64(p.failing(e, err)))
+		if r.waiting(n) && len(r.paces[n].held) == 0 {
+			return 0
+		}
 	}
 	return nothingMore
 }
@@ -169,6 +168,7 @@ func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session) (sen
 		b, err = t.Beat(ctx, p.number, s.Consumer(), true)
 	}
 	if err == nil {
+		r.paces[p.number].beaten = t.sent
 		r.e.heard(p, s, epoch, t, b)
 	}
 	return t.sent, err
@@ -179,7 +179,6 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 	e := r.e
 	_, epoch := p.view()
 	t := e.terms(p)
-	due = slices.DeleteFunc(due, func(l *lease.Lease) bool { return l.Session() != s })
 	batches := cut(due, e.cfg.pipeline.MaxBatch)
 	answers := t.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil)
 
@@ -197,6 +196,7 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 			continue
 		}
 		kept = kept[:0]
+		r.paces[p.number].beaten = t.sent
 		same := e.heard(p, s, epoch, t, a.Beat)
 		if a.Status == lease.SessionLost {
 			// The session is off, and its leases with it.
@@ -273,8 +273,12 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 	_, epoch := p.view()
 	t := e.terms(p)
 	b, err := t.Beat(ctx, p.number, s.Consumer(), true)
-	if err != nil || !e.heard(p, s, epoch, t, b) {
+	if err != nil {
 		return leases, err
+	}
+	r.paces[p.number].beaten = t.sent
+	if !e.heard(p, s, epoch, t, b) {
+		return leases, nil
 	}
 	for _, batch := range cut(leases, e.cfg.pipeline.MaxBatch) {
 		t = e.terms(p)

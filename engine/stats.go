@@ -23,6 +23,8 @@ type Stats struct {
 	Partitions int           // of the service
 	Live       int           // partitions in which this process has a live session
 	Settling   int           // partitions that settle: nothing free is taken there
+	Late       time.Duration // how long the renewal has been due that was due first and is not made yet; 0 when none is
+	Intake     Intake        // whether more streams are taken, and why not
 }
 
 // Stats makes no round trip. Before the start and after the end it is zero but for Partitions.
@@ -36,6 +38,8 @@ func (e *Engine) Stats() Stats {
 	if l := e.table.Oldest(); l != nil {
 		s.Oldest = time.Duration(e.clock.Now() - l.Since())
 	}
+	s.Intake, s.Late = e.pressure.worst()
+	s.Intake = e.intakeState(s.Intake)
 	for _, p := range e.partitions {
 		s.Dead += int(p.dead.Load())
 		s.Due += int(p.due.Load())
@@ -69,6 +73,9 @@ func (e *Engine) collectGauges(emit func(g gauge, partition int, v float64)) {
 		emit(gaugeSettling, n, settling)
 		emit(gaugePeersDead, n, float64(p.dead.Load()))
 		emit(gaugeLaterDue, n, float64(p.due.Load()))
+		strain := e.pressure.of(n)
+		emit(gaugeLate, n, strain.late.Seconds())
+		emit(gaugeIntake, n, float64(e.intakeState(strain.intake)))
 		e.emitBacklog(p, emit)
 	}
 	emit(gaugeQueueDepth, api.NoPartition, float64(e.courier.queued()))
@@ -130,8 +137,10 @@ func (e *Engine) SetMaxStreams(n int) {
 const unreadyAfter = 2
 
 // Ready is a readiness probe. It makes no round trip: beats make one every second. Its errors match api.ErrNotReady
-// and say what does not work: the engine has not started or has ended, a partition has no live session, or reading
-// fails. Where the service has entries pending for consumers of another library, it matches api.ErrForeignConsumers too.
+// and say what does not work: the engine has not started or has ended, a partition has no live session, reading
+// fails, or renewals have been so late for a session TTL that nothing more is taken ([IntakeStopped]). The streams that are
+// held stay: under Kubernetes, readiness takes a process out of services and holds up a rollout, and stops nothing. One
+// that takes less, or is full, is ready. Where the service has entries pending for consumers of another library, it matches api.ErrForeignConsumers too.
 func (e *Engine) Ready(context.Context) error {
 	if !e.life.isRunning() {
 		return fmt.Errorf("%w: the engine is not running", api.ErrNotReady)
@@ -152,6 +161,9 @@ func (e *Engine) Ready(context.Context) error {
 			return fmt.Errorf("%w: looking for consumers of another library fails in partition %d", api.ErrNotReady, p.number)
 		case unread != nil:
 			return fmt.Errorf("%w: reading fails in partition %d: %w", api.ErrNotReady, p.number, e.explain(unread))
+		}
+		if err := e.pressure.ready(p.number); err != nil {
+			return err
 		}
 	}
 	return e.maintenance.ready()

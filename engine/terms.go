@@ -13,6 +13,7 @@ type terms struct {
 	sent    int64
 	session time.Duration // the session's TTL, less its margin, if trust finds that long enough on record
 	lease   time.Duration // that of leases
+	window  time.Duration // that of maintenance by which they are longer
 
 	e *Engine
 	p *partition
@@ -34,6 +35,7 @@ func (e *Engine) terms(p *partition) terms {
 	}
 	session, leases := c.sessionTTL, c.leaseTTL
 	if window := e.maintenance.window(p); window > 0 {
+		t.window = window
 		session += window
 		leases += window
 		t.session, t.lease = session-c.margin(session), leases-c.margin(leases)
@@ -95,25 +97,29 @@ func (c *config) timeoutFor(ttl time.Duration) time.Duration {
 // shortMargin is the share of a TTL that is left as its margin at most.
 const shortMargin = 4
 
-// nextRenewal is when a lease that was renewed on these terms is renewed next: at once if a window has begun or ended since
-// they were made. After that the first ones are spread anew, or what was renewed at once would stay together.
+// nextRenewal is when a lease that was renewed on these terms is renewed next: soon if a window has ended since they were
+// made, or one was opened that asks for more than the lease has. After many were renewed together they are spread anew, or
+// they would stay together.
 func (t terms) nextRenewal(l *lease.Lease) int64 {
-	switch rushed := t.p.rushed.Load(); {
-	case rushed == 0 || t.sent > rushed+int64(t.e.cfg.interval)/2:
-		return t.e.nextRenewal(l)
-	case t.sent <= rushed:
-		return t.e.clock.Now()
+	switch bunched := t.p.bunched.Load(); {
+	case t.outdated() || l.Until() < t.p.needs.Load() && t.window < t.e.maintenance.window(t.p):
+		return t.e.soon(t.e.clock.Now())
+	case bunched != 0 && t.sent <= bunched+int64(t.e.cfg.interval)/2:
+		return t.e.firstRenewal()
 	}
-	return t.e.firstRenewal()
+	return t.e.nextRenewal(l)
 }
 
 // firstRenewal is when a lease that was acquired on these terms is renewed first.
 func (t terms) firstRenewal() int64 {
-	if t.sent <= t.p.rushed.Load() {
-		return t.e.clock.Now()
+	if t.outdated() || t.window < t.e.maintenance.window(t.p) {
+		return t.e.soon(t.e.clock.Now())
 	}
 	return t.e.firstRenewal()
 }
+
+// outdated reports whether what was sent on these terms has to be renewed since a window has ended.
+func (t terms) outdated() bool { return t.sent <= t.p.rushed.Load() }
 
 // raise makes at the later of two points.
 func raise(at *atomic.Int64, to int64) {

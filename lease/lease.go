@@ -23,10 +23,11 @@ type Lease struct {
 	tag     string // "<token> <entry>", what the lease's value has after the consumer
 	session *Session
 	until   deadline
-	due     int64 // when its next renewal is, or was, due; guarded by the Table's mutex, as the next three are
+	due     int64 // when its next renewal is, or was, due; guarded by the Table's mutex, as the next four are
 	handle  wheel.Handle
 	listed  bool
 	queued  bool // waits for a renewal or is in one
+	renewed bool // at least once
 
 	notified atomic.Bool // Superseded was posted
 	released atomic.Bool // Releasing was posted
@@ -121,6 +122,9 @@ func (l *Lease) BelievedAt(now int64) time.Duration {
 
 // Believed is how long the lease in Redis is known to be ours, though its owner may have ended it already.
 func (l *Lease) Believed() time.Duration { return l.BelievedAt(l.session.clock.Now()) }
+
+// Until is its own deadline on the clock's axis, 0 once past.
+func (l *Lease) Until() int64 { return l.until.load() }
 
 // Extend notes that a renewal sent at sent succeeded. It reports false if the deadline had passed before the answer.
 func (l *Lease) Extend(sent int64, trust time.Duration) bool {

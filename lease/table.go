@@ -18,6 +18,7 @@ type Table struct {
 	clock Clock
 	tick  int64 // of the wheel
 	size  atomic.Int64
+	young atomic.Int64 // listed leases that were never renewed
 
 	mu struct {
 		sync.Mutex
@@ -65,6 +66,7 @@ func (t *Table) Add(l *Lease, at int64, added func(*Lease)) bool {
 	t.mu.counts[l.Partition()]++
 	t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), at)
 	t.size.Add(1)
+	t.young.Add(1)
 	if added != nil {
 		added(l)
 	}
@@ -90,6 +92,9 @@ func (t *Table) removeLocked(l *Lease) bool {
 	delete(t.mu.byStream, l.Stream())
 	t.mu.counts[l.Partition()]--
 	t.size.Add(-1)
+	if !l.renewed {
+		t.young.Add(-1)
+	}
 	return true
 }
 
@@ -102,6 +107,9 @@ func (t *Table) Get(stream string) *Lease {
 
 // Len is the number of listed leases. No lock.
 func (t *Table) Len() int { return int(t.size.Load()) }
+
+// Young is the number of listed leases that were not renewed yet. No lock.
+func (t *Table) Young() int { return int(t.young.Load()) }
 
 // Counts copies the number of listed leases of each partition into out.
 func (t *Table) Counts(out []int) []int {
@@ -166,7 +174,11 @@ func (t *Table) Due(now int64, queues [][]*Lease, decide func(l *Lease) (at int6
 		for _, h := range handles {
 			l := t.mu.byHandle[h]
 			at, renew := decide(l)
-			if renew && !l.queued {
+			switch {
+			case renew && l.queued:
+				// It waits, or is on its way: its turn comes by itself, so only its deadline is left to watch.
+				at = max(at, l.lastLocked(t.tick))
+			case renew:
 				l.queued = true
 				queues[p] = append(queues[p], l)
 				queued = true
@@ -193,6 +205,10 @@ func (t *Table) Renewed(leases []*Lease, sent int64, next func(*Lease) int64, la
 	for _, l := range leases {
 		l.queued = false
 		if l.listed {
+			if !l.renewed {
+				l.renewed = true
+				t.young.Add(-1)
+			}
 			late(time.Duration(max(0, sent-l.due)))
 			l.due = next(l)
 			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), l.due)
@@ -208,10 +224,39 @@ func (t *Table) Retry(leases []*Lease, at int64) {
 	for _, l := range leases {
 		l.queued = false
 		if l.listed {
-			last := min(l.until.load(), l.session.until.load()) - t.tick
-			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), min(at, last))
+			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), min(at, l.lastLocked(t.tick)))
 		}
 	}
+}
+
+// lastLocked is when a lease has to be looked at at the latest: the tick before its deadline, or its session's.
+func (l *Lease) lastLocked(tick int64) int64 {
+	return min(l.until.load(), l.session.until.load()) - tick
+}
+
+// Count is the number of listed leases of one partition.
+func (t *Table) Count(partition int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.counts[partition]
+}
+
+// Hasten makes leases of a session due at the times that at says, and leaves alone those for which it reports false. It
+// returns how many it made due. at runs with the table locked and must be quick.
+func (t *Table) Hasten(s *Session, at func(*Lease) (int64, bool)) (count int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.mu.byHandle {
+		if l == nil || l.session != s {
+			continue
+		}
+		if due, ok := at(l); ok && due < l.due {
+			l.due = due
+			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), due)
+			count++
+		}
+	}
+	return count
 }
 
 // Rush makes all leases of a session due, at times that at spreads, and lowers their deadlines to until: their server
@@ -222,8 +267,9 @@ func (t *Table) Rush(s *Session, until int64, at func(*Lease) int64) {
 	for _, l := range t.mu.byHandle {
 		if l != nil && l.session == s {
 			l.Cap(until)
-			l.due = at(l)
-			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), l.due)
+			now := at(l)
+			l.due = min(l.due, now) // what is late stays so
+			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), now)
 		}
 	}
 }

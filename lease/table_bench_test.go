@@ -51,6 +51,23 @@ func BenchmarkTable(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(renewed), "ns/lease") // an iteration is a lease
 		})
+		b.Run(fmt.Sprintf("wave/leases=%d", n), func(b *testing.B) {
+			table, leases := benchTable(b, n)
+			now := table.clock.Now() + int64(benchInterval)
+			queues := make([][]*Lease, 1)
+			table.Due(now, queues, func(*Lease) (int64, bool) { return now + int64(time.Hour), true })
+			limit := WaveLimit{Leases: 16 * DefaultMaxBatch, Weight: 1 << 20}
+			b.ReportAllocs()
+			chosen := 0
+			for b.Loop() {
+				for rest := queues[0]; len(rest) > 0; {
+					var wave Wave
+					wave, rest = table.NextWave(rest, leases[0].session, now, 0, limit)
+					chosen += len(wave.Leases)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(chosen), "ns/lease")
+		})
 		b.Run(fmt.Sprintf("get/leases=%d", n), func(b *testing.B) {
 			table, leases := benchTable(b, n)
 			b.ReportAllocs()

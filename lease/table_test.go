@@ -248,7 +248,9 @@ func TestTableAgainstAModel(t *testing.T) {
 				for _, r := range m.rows {
 					if r.at <= now {
 						r.at = next
-						if !r.queued {
+						if r.queued {
+							r.at = max(next, r.lease.lastLocked(int64(tick)))
+						} else {
 							r.queued = true
 							want = append(want, r.lease)
 						}

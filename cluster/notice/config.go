@@ -50,8 +50,9 @@ type Config struct {
 	Endpoint EndpointType
 
 	// MaxWindow is the longest that TTLs are lengthened by, whatever was announced. Where a server announces maintenance,
-	// settling after a failover lasts longer by it, since somebody may have lengthened a session just before. Default and
-	// zero: 30 s. From 10 s to 10 min. All of a fleet should have the same.
+	// settling after a failover lasts longer by it, since somebody may have lengthened a session just before. Windows that
+	// are open hold recovery off for twice MaxWindow in all, until there has been none for as long. Default and zero: 30 s.
+	// From 10 s to 10 min. All of a fleet should have the same.
 	MaxWindow time.Duration
 
 	// RelaxedTimeout is how long to wait for an answer in a window and after it, where the TTLs leave time for it; never

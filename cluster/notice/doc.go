@@ -34,7 +34,7 @@
 //	(nothing) ---+                                            v
 //	    ^    beginning --> open ------------------------> relaxed --> (nothing)
 //	    |                   |  TTLs longer by its length     20 s
-//	    |                   |  recovery held off
+//	    |                   |  recovery held off, for 2 * MaxWindow in all
 //	    |                   +-- timeouts longer in both --+
 //
 // The length of a window is what was announced, but at least 10 s, since announced times of 2 s, 0 and less occur, and at

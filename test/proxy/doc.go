@@ -1,4 +1,4 @@
-// Package proxy stands between one Redis server and its clients in fault tests: it can stall, cut or slow down all
+// Package proxy stands between one Redis server and its clients in fault tests: it can stall, cut, delay or throttle all
 // connections, and strike single commands, by script name too, before or after they ran.
 //
 // It reads whole requests and replies and matches them in order, so a fault hits the reply of the very command it names

@@ -109,7 +109,7 @@ func (l *link) read() {
 			continue // Redis does not answer it
 		}
 		select {
-		case l.requests <- &request{raw: raw, args: args, due: l.proxy.arrival()}:
+		case l.requests <- &request{raw: raw, args: args, due: l.proxy.arrival(toServer, len(raw))}:
 		case <-l.ctx.Done():
 			return
 		}
@@ -127,7 +127,7 @@ func (l *link) forward() {
 			continue
 		}
 		if refusal := r.refused(); refusal != "" {
-			l.answerLocally(pending{local: errorReply(refusal), due: l.proxy.arrival()})
+			l.answerLocally(pending{local: errorReply(refusal), due: l.proxy.arrival(toClient, len(refusal))})
 			continue
 		}
 		fault := l.proxy.strike(r)
@@ -137,7 +137,7 @@ func (l *link) forward() {
 			l.answerLocally(pending{mute: true})
 			continue
 		case ReplyError:
-			l.answerLocally(pending{local: errorReply(fault.Error), due: l.proxy.arrival()})
+			l.answerLocally(pending{local: errorReply(fault.Error), due: l.proxy.arrival(toClient, len(fault.Error))})
 			continue
 		case CutBefore:
 			l.reset()
@@ -189,7 +189,7 @@ func (l *link) collect() {
 			return
 		}
 		select {
-		case l.replies <- reply{raw: raw, due: l.proxy.arrival()}:
+		case l.replies <- reply{raw: raw, due: l.proxy.arrival(toClient, len(raw))}:
 		case <-l.ctx.Done():
 			return
 		}

@@ -25,7 +25,9 @@ type Proxy struct {
 		stopped bool
 		stalled chan struct{} // closed by Resume; nil when nothing is stalled
 		delay   time.Duration
-		err     error // the first breach of the protocol
+		rate    float64      // bytes a second in each direction; 0: as fast as can be
+		free    [2]time.Time // when what was sent has passed, by direction
+		err     error        // the first breach of the protocol
 
 		scripts map[string]string // SHA1 in lower case to name
 		faults  []*injected       // replaced, never changed in place
@@ -134,6 +136,14 @@ func (p *Proxy) Delay(d time.Duration) {
 	p.mu.delay = d
 }
 
+// Bandwidth lets so many bytes a second through in each direction, of all connections together and in the order in which they
+// come, as a link that they share. Zero ends it; what was sent before arrives when it would have.
+func (p *Proxy) Bandwidth(bytesPerSecond float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.rate = bytesPerSecond
+}
+
 // Stop closes everything and waits until no goroutine is left. It returns the first breach of the protocol by a server or a
 // client, if there was one. Stopping again does nothing and returns the same.
 func (p *Proxy) Stop() error {
@@ -213,14 +223,28 @@ func (p *Proxy) report(err error) {
 	}
 }
 
-// arrival is when what is sent now arrives.
-func (p *Proxy) arrival() time.Time {
+// The directions of a link.
+const (
+	toServer = iota
+	toClient
+)
+
+// arrival is when bytes that are sent now arrive.
+func (p *Proxy) arrival(direction, size int) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mu.delay == 0 {
+	if p.mu.delay == 0 && p.mu.rate == 0 {
 		return time.Time{}
 	}
-	return time.Now().Add(p.mu.delay)
+	at := time.Now()
+	if p.mu.rate > 0 {
+		if free := p.mu.free[direction]; free.After(at) {
+			at = free
+		}
+		at = at.Add(time.Duration(float64(size) / p.mu.rate * float64(time.Second)))
+		p.mu.free[direction] = at
+	}
+	return at.Add(p.mu.delay)
 }
 
 func (p *Proxy) stall() <-chan struct{} {

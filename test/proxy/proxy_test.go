@@ -475,3 +475,22 @@ func TestLogIsBounded(t *testing.T) {
 	require.Equal(t, "SCRIPT EXISTS", log[len(log)-1])
 	require.Equal(t, n, p.Seen("PING"))
 }
+
+// What is sent passes one after the other, of all connections together, each as long as it takes.
+func TestBandwidth(t *testing.T) {
+	_, p := start(t)
+	big, small := dial(t, p.Addr()), dial(t, p.Addr())
+	big.send("PING")
+	big.expect("+PONG\r\n")
+	small.send("PING")
+	small.expect("+PONG\r\n")
+	const size = 20_000
+	p.Bandwidth(100_000)
+	before := time.Now()
+	big.send("ECHO "+strings.Repeat("x", size), "PING")
+	big.expect(fmt.Sprintf("$%d\r\n%s\r\n", size, strings.Repeat("x", size)), "+PONG\r\n")
+	require.GreaterOrEqual(t, time.Since(before), 2*size*time.Second/100_000)
+	p.Bandwidth(0)
+	small.send("PING")
+	small.expect("+PONG\r\n")
+}

@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// link has calls take the time that their bytes take on a link, one after the other as on one connection: what was sent
+// and is waited for no longer is still in the way. size is what a lease weighs.
+type link struct {
+	perSecond float64
+	size      int
+
+	mu      sync.Mutex
+	free    time.Time
+	slowest map[string]time.Duration // by call: the longest that one waited for others and its own bytes
+}
+
+func (l *link) fault(c *fakeCall) fakeFault {
+	if c.op != "renew" && c.op != "beat" && c.op != "open" {
+		return fakeFault{}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.free.Before(now) {
+		l.free = now
+	}
+	l.free = l.free.Add(time.Duration(float64(200+c.n*l.size) / l.perSecond * 1e9))
+	wait := l.free.Sub(now)
+	if l.slowest == nil {
+		l.slowest = make(map[string]time.Duration)
+	}
+	l.slowest[c.op] = max(l.slowest[c.op], wait)
+	return fakeFault{before: wait}
+}
+
+const fiftyMegabit, tenMegabit = 6.25e6, 1.25e6
+
+// large is n names of 60 KiB of one partition.
+func (w *world) large(partition, n int) (out []string) {
+	tail := "{" + w.streamIn(partition, 0) + "}" + strings.Repeat("x", 60<<10) // the tag says where it belongs
+	for i := range n {
+		out = append(out, fmt.Sprint(i, tail))
+	}
+	return out
+}
+
+// After a restart of Redis everything is renewed at once. 4,000 names of 64 KiB on a link of 1 Gbit/s, for
+// which these stand on one of a twentieth, were one pipeline of 256 MB with the beat in it: it had no answer within the timeout, was sent
+// again behind itself, and in the end everybody was disowned.
+func TestABeatWaitsBehindNoRenewals(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		const n, size = 150, 60 << 10
+		w.server.announce(w.large(0, n)...)
+		w.server.announce(w.streamIn(1, 0))
+		e := w.start(nil)
+		pass(5 * time.Second)
+		require.Equal(t, n+1, e.Stats().Held)
+		l := &link{perSecond: fiftyMegabit, size: size}
+		e.fake.setFault(l.fault)
+		w.server.restart(false)
+		pass(25 * time.Second)
+		require.Zero(t, len(e.of(api.Disowned)))
+		require.Equal(t, n+1, e.Stats().Held)
+		require.NotContains(t, e.events(), api.EventRedisUnreachable)
+		// The formula in inflight.go.
+		bytes := float64(laneWeight + e.cfg.pipeline.MaxInFlight*smallWave)
+		require.Less(t, l.slowest["beat"], time.Duration(bytes/fiftyMegabit*1e9))
+	})
+}
+
+// On a link that is too slow for the largest wave, waves become smaller until they get through.
+func TestWavesFitTheLink(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 20
+		w.server.announce(w.large(0, n)...)
+		e := w.start(nil)
+		pass(5 * time.Second)
+		require.Equal(t, n, e.Stats().Held)
+		l := &link{perSecond: tenMegabit / 3, size: 60 << 10} // a lease in 160 ms
+		e.fake.setFault(l.fault)
+		w.server.restart(false)
+		pass(time.Minute)
+		require.Zero(t, len(e.of(api.Disowned)))
+		require.Equal(t, n, e.Stats().Held)
+	})
+}
+
+// What one partition costs, others do not feel: small renewals and beats go on while another partition of the same master
+// has more to renew than the link carries.
+func TestAPartitionFullOfLargeNamesDisturbsNoOther(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		w.server.announce(w.large(0, 100)...)
+		var small []string
+		for i := range 100 {
+			small = append(small, w.streamIn(1, i))
+		}
+		w.server.announce(small...)
+		e := w.start(nil)
+		pass(5 * time.Second)
+		require.Equal(t, 200, e.Stats().Held)
+		e.fake.takeCalls()
+		// 6 MB an interval of 10 s, of which the link carries a half.
+		l := &link{perSecond: tenMegabit / 4, size: 60 << 10}
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.partition == 1 {
+				size := *c
+				size.n = 0
+				return l.fault(&size)
+			}
+			return l.fault(c)
+		})
+		pass(2 * time.Minute)
+		for _, x := range e.of(api.Disowned) {
+			require.NotContains(t, small, x.Stream)
+		}
+		require.NotContains(t, e.events(), api.EventSessionLost)
+		var last time.Time
+		for _, c := range e.fake.takeCalls() {
+			if c.partition == 1 && (c.op == "beat" || c.op == "renew") {
+				require.NoError(t, c.err)
+				if !last.IsZero() {
+					require.LessOrEqual(t, c.at.Sub(last), e.cfg.beat+time.Second/2)
+				}
+				last = c.at
+			}
+		}
+	})
+}
+
+// More partitions with much to renew than may be renewed at once keep nobody from beating: a wave that waits for room does not
+// keep a goroutine, and none is sent behind another one of the same partition before the others had their turn.
+func TestPartitionsThatWaitForRoomGoOnBeating(t *testing.T) {
+	const partitions = 2 * lease.DefaultMaxInFlight
+	bubble(t, partitions, func(t *testing.T, w *world) {
+		for n := range partitions {
+			w.server.announce(w.large(n, 4)...)
+		}
+		e := w.start(nil)
+		pass(5 * time.Second)
+		require.Equal(t, 4*partitions, e.Stats().Held)
+		l := &link{perSecond: tenMegabit, size: 60 << 10}
+		e.fake.setFault(l.fault)
+		w.server.restart(false)
+		began := time.Now()
+		e.fake.takeCalls()
+		pass(20 * time.Second)
+		require.Zero(t, len(e.of(api.Disowned)))
+		require.NotContains(t, e.events(), api.EventRedisUnreachable)
+		last := make(map[int]time.Time)
+		for _, c := range e.fake.takeCalls() {
+			if c.op == "beat" || c.op == "renew" {
+				if last[c.partition].IsZero() {
+					last[c.partition] = began
+				}
+				require.Less(t, c.ended.Sub(last[c.partition]), 3*e.cfg.beat, "partition %d", c.partition)
+				last[c.partition] = c.at
+			}
+		}
+		require.Len(t, last, partitions)
+	})
+}

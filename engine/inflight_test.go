@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestInFlightTakesTurns(t *testing.T) {
+	var woken []int
+	f := newInFlight(4, func(p int) { woken = append(woken, p) })
+	a := f.enter(0, 7, laneWeight/2)
+	require.NotNil(t, a)
+	require.NotNil(t, f.enter(1, 8, laneWeight), "another master")
+	require.Nil(t, f.enter(2, 7, laneWeight*2), "too much, until it is alone")
+	require.Nil(t, f.enter(3, 7, 1), "nobody overtakes")
+	require.Nil(t, f.enter(2, 7, laneWeight*2))
+	require.Empty(t, woken)
+	f.leave(a, laneWeight/2)
+	require.Equal(t, []int{2}, woken)
+	b := f.enter(2, 7, laneWeight*2)
+	require.NotNil(t, b)
+	require.Equal(t, []int{2, 3}, woken)
+	require.Nil(t, f.enter(3, 7, 1))
+	f.leave(b, laneWeight*2)
+	require.Equal(t, []int{2, 3, 3}, woken)
+
+	// Who has nothing to send any more lets the next one go, and one whose master changed waits there.
+	c := f.enter(3, 7, laneWeight)
+	require.Nil(t, f.enter(0, 7, 1))
+	require.Nil(t, f.enter(2, 7, 1))
+	woken = nil
+	f.giveUp(0)
+	f.giveUp(0)
+	require.Equal(t, []int{2}, woken)
+	d := f.enter(2, 9, 1)
+	require.NotNil(t, d)
+	f.leave(c, laneWeight)
+	f.leave(d, 1)
+	require.Len(t, f.mu.lanes, 1, "that of the other master is in use")
+}
+
+// Whatever partitions do, what is on its way is bounded, and in the end nothing is, and nobody waits.
+func TestInFlightLosesNothing(t *testing.T) {
+	draw := rand.New(rand.NewPCG(1, 2))
+	const partitions = 6
+	want := make([]bool, partitions)
+	f := newInFlight(partitions, func(p int) { want[p] = true })
+	type entered struct {
+		l      *lane
+		weight int
+	}
+	var in []entered
+	for range 10_000 {
+		switch p := draw.IntN(partitions); draw.IntN(4) {
+		case 0:
+			f.giveUp(p)
+		case 1:
+			if len(in) > 0 {
+				i := draw.IntN(len(in))
+				f.leave(in[i].l, in[i].weight)
+				in = append(in[:i], in[i+1:]...)
+			}
+		default:
+			weight := 1 + draw.IntN(laneWeight*5/4)
+			if l := f.enter(p, draw.IntN(2), weight); l != nil {
+				in = append(in, entered{l, weight})
+			}
+		}
+		for _, l := range f.mu.lanes {
+			sum, most := 0, 0
+			for _, x := range in {
+				if x.l == l {
+					sum, most = sum+x.weight, max(most, x.weight)
+				}
+			}
+			require.Equal(t, sum, l.weight)
+			require.LessOrEqual(t, sum, max(laneWeight, most))
+		}
+	}
+	for _, x := range in {
+		f.leave(x.l, x.weight)
+	}
+	for p := range partitions {
+		f.giveUp(p)
+	}
+	require.Empty(t, f.mu.lanes)
+	require.Equal(t, make([]*lane, partitions), f.mu.waits)
+}

@@ -1,0 +1,150 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/test/notices"
+)
+
+// 100 distinct notices a second cost 85,645 renewals a second and 45 % of Redis, since each had everything renewed at once,
+// and whatever was on its way when the next one came once more. Now they cost three times the ordinary renewals at most.
+func TestAFloodOfNoticesCostsFewRenewals(t *testing.T) {
+	const n, seconds = 2000, 60
+	for name, notice := range map[string]func(i int) string{
+		"beginnings": func(i int) string {
+			return fmt.Sprintf(">4\r\n+FAILING_OVER\r\n:%d\r\n:%d\r\n+%d\r\n", i, 10+i%30, i)
+		},
+		"beginnings and ends": func(i int) string {
+			if i%2 == 0 {
+				return fmt.Sprintf(">4\r\n+MIGRATING\r\n:%d\r\n:30\r\n+%d\r\n", i, i)
+			}
+			return fmt.Sprintf(">3\r\n+MIGRATED\r\n:%d\r\n+%d\r\n", i, i-1)
+		},
+		"moves": func(i int) string {
+			return fmt.Sprintf(">4\r\n+MOVING\r\n:%d\r\n:0\r\n+10.0.0.9:%d\r\n", i, 6000+i)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, func(t *testing.T, w *world) {
+				node := w.listening(notices.Options{})
+				w.server.announce(streams(n)...)
+				e := w.start(nil, toldBy(node))
+				pass(time.Minute)
+				e.fake.takeCalls()
+				perSecond := make([]int, seconds)
+				for i := range 100 * seconds {
+					node.Push(notice(i))
+					pass(10 * time.Millisecond)
+					if i%500 == 0 {
+						w.believed(e)
+					}
+				}
+				total, beats := 0, 0
+				began := time.Now().Add(-seconds * time.Second)
+				for _, c := range e.fake.takeCalls() {
+					switch c.op {
+					case "renew":
+						perSecond[min(int(c.at.Sub(began)/time.Second), seconds-1)] += c.n
+						total += c.n
+						beats += c.batches
+					case "beat":
+						beats++
+					}
+				}
+				ordinary := float64(n) / (0.95 * e.cfg.interval.Seconds())
+				require.Less(t, float64(total), 3*ordinary*seconds, "%v", perSecond)
+				for i, renewed := range perSecond {
+					require.Less(t, renewed, n*3/2, "in second %d", i)
+				}
+				require.LessOrEqual(t, beats, 20*seconds)
+				require.LessOrEqual(t, countEvents(e, api.EventTopologyChanged), seconds*int(time.Second)/int(redialGap)+1)
+				e.kept(n)
+				pass(time.Minute)
+				e.kept(n)
+			})
+		})
+	}
+}
+
+// A window that is longer than the one before it has asked for more than that: what is not covered is renewed at once.
+func TestALongerWindowIsNotCoveredByAShorterOne(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 100
+		node := w.listening(notices.Options{})
+		w.server.announce(streams(n)...)
+		e := w.start(nil, toldBy(node))
+		pass(time.Minute)
+		renewed := func() (sum int) {
+			for _, c := range e.fake.takeCalls() {
+				if c.op == "renew" {
+					sum += c.n
+				}
+			}
+			return sum
+		}
+		renewed()
+		push(t, node, ">4\r\n+FAILING_OVER\r\n:1\r\n:10\r\n+1\r\n")
+		pass(rushSpread + 2*e.cfg.wheel.Tick)
+		require.GreaterOrEqual(t, renewed(), n)
+		push(t, node, ">4\r\n+FAILING_OVER\r\n:3\r\n:11\r\n+2\r\n")
+		pass(rushSpread + 2*e.cfg.wheel.Tick)
+		require.Less(t, renewed(), n/2, "covered")
+		push(t, node, ">4\r\n+FAILING_OVER\r\n:5\r\n:30\r\n+3\r\n")
+		pass(rushSpread + 2*e.cfg.wheel.Tick)
+		require.GreaterOrEqual(t, renewed(), n)
+		for l := range e.Leases() {
+			left := time.Duration(w.server.leaseOf(l.Stream()).until-nowMilli()) * time.Millisecond
+			require.Greater(t, left, DefaultLeaseTTL+28*time.Second-e.cfg.interval)
+		}
+	})
+}
+
+// Windows that never complete and come again held recovery off for as long as they came: 225 s were seen.
+func TestWindowsThatComeAgainDoNotHoldRecoveryOffForEver(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		node := w.listening(notices.Options{})
+		w.server.announce(streams(20)...)
+		dead := w.start(nil, WithConsumerID("dead"))
+		pass(time.Second)
+		dead.kept(20)
+		e := w.start(nil, toldBy(node), WithConsumerID("living"))
+		pass(time.Second)
+		seq := 0
+		again := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); pass(5 * time.Second) {
+				seq += 2
+				push(t, node, fmt.Sprintf(">4\r\n+FAILING_OVER\r\n:%d\r\n:30\r\n+1\r\n", seq))
+			}
+		}
+		again(5 * time.Second)
+		dead.fake.allFail(faultHang)
+		most := holdOffWindows * notice.DefaultMaxWindow
+		again(most - 15*time.Second)
+		require.Zero(t, e.Stats().Held, "held off")
+		again(30 * time.Second)
+		require.Equal(t, 20, e.Stats().Held, "in spite of the window")
+	})
+}
+
+func TestHoldOffHasACap(t *testing.T) {
+	const most = 60
+	var h holdOff
+	require.False(t, h.holds(1, false, most))
+	require.True(t, h.holds(10, true, most))
+	require.True(t, h.holds(69, true, most))
+	require.False(t, h.holds(70, true, most), "in all")
+	require.False(t, h.holds(71, false, most))
+	for now := int64(71); now < 1000; now += 50 {
+		require.False(t, h.holds(now, true, most), "not quiet for long enough")
+	}
+	require.False(t, h.holds(1000, false, most))
+	require.True(t, h.holds(1081, true, most), "quiet for as long")
+	require.True(t, h.holds(1100, true, most))
+	require.False(t, h.holds(1150, true, most))
+}

@@ -1,0 +1,64 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/proxy"
+)
+
+// Trace: names of 60 KiB on a link that carries all of them in 1.5 s, and a restart of Redis, after which all are renewed at
+// once. They went out as one pipeline, which had no answer within the timeout of a second, with the beat in it, and again
+// behind themselves, until the session was lost. Beats go first now, and renewals in waves.
+func TestLargeNamesOnASlowLinkLoseNoSession(t *testing.T) {
+	w := newWorld(t)
+	p := w.link()
+	// What takes streams and hands them out is not what this is about: so it goes in small steps.
+	a := w.join("a", p.ClientOption(), engine.WithLeaseTTL(12*time.Second), engine.WithSessionTTL(4*time.Second),
+		engine.WithReadBatch(10), engine.WithPipeline(lease.Pipeline{MaxBatch: 40}))
+	var large []string
+	for i := range 100 {
+		large = append(large, fmt.Sprint(i, strings.Repeat("x", 60<<10)))
+	}
+	w.announce(large...)
+	w.eventually(func() bool { return len(a.held()) == len(large) }, "a to own all")
+	leases := a.given()
+	p.Bandwidth(4e6)
+	require.NoError(t, w.server.Restart(context.Background(), true))
+	w.eventually(func() bool { return a.heard(api.EventSettlingStarted) }, "settling")
+	w.eventually(func() bool { return a.heard(api.EventSettlingEnded) }, "the end of settling")
+	require.False(t, a.heard(api.EventSessionLost))
+	stay(t, a, leases)
+	p.Bandwidth(0)
+	w.finish(large...)
+}
+
+// Trace: renewals have no success for a while, and beats go on. Before any lease is in danger nothing more is taken, Stats
+// and an event say why, and the first renewals that succeed end it.
+func TestLateRenewalsStopIntake(t *testing.T) {
+	w := newWorld(t)
+	p := w.link()
+	a := w.join("a", p.ClientOption(), withTTL(6*time.Second)...)
+	w.announce(names(50)...)
+	w.eventually(func() bool { return len(a.held()) == 50 }, "a to own all")
+	leases := a.given()
+	restore := p.Inject(proxy.Fault{Command: "renew", Action: proxy.ReplyError, Error: "BUSY Redis is busy running a script"})
+	w.eventually(func() bool { return a.heard(api.EventIntakeStopped) }, "intake to stop")
+	require.Equal(t, engine.IntakeStopped, a.engine.Stats().Intake)
+	require.Positive(t, a.engine.Stats().Late)
+	restore()
+	w.announce(names(60)[50:]...)
+	w.eventually(func() bool { return a.heard(api.EventIntakeResumed) }, "intake to go on")
+	w.awaitOwned(names(60)...)
+	require.Equal(t, engine.IntakeOpen, a.engine.Stats().Intake)
+	stay(t, a, leases)
+	w.finish(names(60)...)
+}
