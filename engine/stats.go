@@ -131,10 +131,14 @@ const unreadyAfter = 2
 
 // Ready is a readiness probe. It makes no round trip: beats make one every second. Its errors match api.ErrNotReady
 // and say what does not work: the engine has not started or has ended, a partition has no live session, or reading
-// fails. Where the service has entries pending for consumers of another library, it matches api.ErrForeignConsumers too.
+// fails. It matches api.ErrPartitionMismatch, api.ErrFormat or api.ErrServiceStopped, too, while the service is no longer what
+// the engine takes it for: see there. Where the service has entries pending for consumers of another library, it matches api.ErrForeignConsumers too.
 func (e *Engine) Ready(context.Context) error {
 	if !e.life.isRunning() {
 		return fmt.Errorf("%w: the engine is not running", api.ErrNotReady)
+	}
+	if err := e.agreement.disagrees(); err != nil {
+		return fmt.Errorf("%w: %w", api.ErrNotReady, err)
 	}
 	for _, p := range e.partitions {
 		p.mu.Lock()

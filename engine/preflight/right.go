@@ -206,5 +206,6 @@ func PublisherRules(service string, partitions int) []string {
 	if partitions > 1 {
 		rules = append(rules, "~"+input+"-*")
 	}
-	return append(rules, "~{"+input+"}:meta", "+ping", "+evalsha", "+eval", "+hmget", "+hsetnx", "+xadd")
+	return append(rules, "~{"+input+"}:meta", "~{"+input+"}:sessions", "+ping", "+time", "+evalsha", "+eval", "+hmget", "+hsetnx",
+		"+zcount", "+xadd")
 }
