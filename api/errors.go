@@ -100,8 +100,8 @@ var (
 // every half a minute, and announces nothing more.
 var (
 	// ErrPartitionMismatch: the service exists with another number of
-	// partitions, which is fixed for its life. Use the number in the message,
-	// or another service name.
+	// partitions, which is fixed while it runs. Use the number in the message,
+	// or another service name; or stop the service and repartition it.
 	ErrPartitionMismatch = errors.New("streamlease: number of partitions differs from the service's")
 
 	// ErrFormat: what the service has in Redis was written in a format that
