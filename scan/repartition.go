@@ -23,7 +23,8 @@ import (
 // Afterwards start the fleet and its publishers with the new number.
 //
 // Each item is copied first and then deleted, since the two are on different masters: where that is interrupted in
-// between it is there twice, never not at all. Order within a stream is kept, but for what was pending or put off. What
+// between it is there twice, never not at all. (A failover meanwhile may forget a copy, as it may forget any announcement: see
+// that no server is about to go.) Order within a stream is kept, but for what was pending or put off. What
 // cannot be read stays where it is, or goes to partition 0 where that is gone. No new partition mints a token below
 // one that any old one has minted.
 //

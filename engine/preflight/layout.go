@@ -24,7 +24,7 @@ func (c *check) layout(ctx context.Context) (exists bool) {
 	switch code, _ := lease.Refusal(err); {
 	case err == nil && found != asked:
 		c.add(Fatal, Layout, "", fmt.Sprintf("service %s has %d partitions, %d were asked for", service, found, asked),
-			fmt.Sprintf("Use WithPartitions(%d), or another service name: the number is fixed for the life of a service", found))
+			fmt.Sprintf("Use WithPartitions(%d), or another service name: the number is fixed while a service runs (streamlease repartition changes that of a stopped one)", found))
 	case err == nil:
 		c.add(Note, Layout, "", fmt.Sprintf("service %s has %d partitions", service, found), "")
 	case errors.Is(err, api.ErrServiceStopped):
