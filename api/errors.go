@@ -94,17 +94,32 @@ var (
 )
 
 // Errors about what is in Redis. An engine or publisher returns them before it
-// has read or changed anything of the service.
+// has read or changed anything of the service. The first three may come up
+// later, too: an engine asks again every half a minute and whenever it opens a
+// session, and then disowns all streams and is not ready; a publisher asks
+// every half a minute, and announces nothing more.
 var (
 	// ErrPartitionMismatch: the service exists with another number of
-	// partitions, which is fixed for its life. Use the number in the message,
-	// or another service name.
+	// partitions, which is fixed while it runs. Use the number in the message,
+	// or another service name; or stop the service and repartition it.
 	ErrPartitionMismatch = errors.New("streamlease: number of partitions differs from the service's")
 
 	// ErrFormat: what the service has in Redis was written in a format that
 	// this version does not know. Use the version of the library that the
 	// rest of the fleet runs.
 	ErrFormat = errors.New("streamlease: unknown format version")
+
+	// ErrServiceStopped: the service is being deleted or repartitioned, or
+	// that was begun and not finished. The message says which, and how to
+	// finish or undo it. A running engine has disowned all streams and goes
+	// on by itself once the service is again what it takes it for.
+	ErrServiceStopped = errors.New("streamlease: service stopped for deletion or repartitioning")
+
+	// ErrNoAgreement: the record of the service's format and partitions is
+	// gone although consumers are alive: somebody deleted the key. Those who
+	// are alive write it again within half a minute; an engine that starts
+	// waits for that. Publish again after that.
+	ErrNoAgreement = errors.New("streamlease: the service's number of partitions is not on record")
 
 	// ErrForeignConsumers: a consumer of another library is alive in this
 	// service's group; the two do not respect each other's leases. Stop the

@@ -30,6 +30,8 @@ var sentinels = map[string]error{
 	"ErrNotAnnounced":      api.ErrNotAnnounced,
 	"ErrPartitionMismatch": api.ErrPartitionMismatch,
 	"ErrFormat":            api.ErrFormat,
+	"ErrServiceStopped":    api.ErrServiceStopped,
+	"ErrNoAgreement":       api.ErrNoAgreement,
 	"ErrForeignConsumers":  api.ErrForeignConsumers,
 	"ErrUnsupportedServer": api.ErrUnsupportedServer,
 }

@@ -64,6 +64,17 @@ const (
 	// EventIntakeResumed: streams of the partition are taken again.
 	EventIntakeResumed EventKind = "intake resumed"
 
+	// EventDisagreed: the service is no longer what this engine takes it
+	// for: another number of partitions or format is on record, or it is
+	// being deleted or repartitioned. All streams are disowned, nothing is
+	// taken, and Ready fails. Err is the reason. Concerns no single
+	// partition.
+	EventDisagreed EventKind = "service changed"
+
+	// EventAgreed: it is again what this engine takes it for; streams are
+	// taken again. Concerns no single partition.
+	EventAgreed EventKind = "service as before"
+
 	// EventHintsMissed: with WithExpired only. A subscription to the expiry
 	// events of a server was made after the first ones, since it was cut
 	// off or the server is new; what the server reported before is missing.

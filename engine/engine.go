@@ -48,6 +48,7 @@ type Engine struct {
 	scanner     *scanner
 	hints       *hints // nil unless somebody asked for Expired
 	follower    *follower
+	agreement   *agreement
 	maintenance maintenance
 	breakers    breaker.Set // of the servers, by lane
 

@@ -27,10 +27,24 @@ type fakeServer struct {
 	granted func(partition int, consumer, entry, stream string) // runs when a lease is granted
 
 	mu    sync.Mutex
+	other error  // what the service is instead of what the engines take it for; nil: that
 	run   string // id
 	runs  int
 	seq   int
 	parts []*fakePartition
+}
+
+func (s *fakeServer) agreement() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.other
+}
+
+// setAgreement has the service be another one; nil: as the engines take it for.
+func (s *fakeServer) setAgreement(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.other = err
 }
 
 // fakePartition is what one partition has on the server. Times are milliseconds, as in the scripts.

@@ -165,7 +165,11 @@ func (s *fakeStore) on(ctx context.Context, op string, p int, consumer string, n
 }
 
 func (s *fakeStore) Agree(ctx context.Context) error {
-	return s.do(ctx, fakeCall{op: "agree", partition: api.NoPartition}, func() error { return nil })
+	return s.do(ctx, fakeCall{op: "agree", partition: api.NoPartition}, func() error { return s.server.agreement() })
+}
+
+func (s *fakeStore) Confirm(ctx context.Context) error {
+	return s.do(ctx, fakeCall{op: "confirm", partition: api.NoPartition}, func() error { return s.server.agreement() })
 }
 
 func (s *fakeStore) Foreign(ctx context.Context, p int) (alive string, err error) {

@@ -77,6 +77,8 @@ func (q *quiet) event(kind api.EventKind, partition int, err error, detail strin
 	case api.EventSessionLost, api.EventSettlingStarted, api.EventRedisUnreachable, api.EventMaintenanceStarted, api.EventReadsPaused,
 		api.EventIntakeStopped:
 		level = slog.LevelWarn
+	case api.EventDisagreed:
+		level = slog.LevelError
 	}
 	var args []any
 	if partition != api.NoPartition {

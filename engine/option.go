@@ -61,8 +61,8 @@ func (n withPartitions) configure(c *config)                   { c.partitions = 
 func (n withPartitions) configurePublisher(c *publisherConfig) { c.partitions = int(n) }
 
 // WithPartitions is the number of input streams of the service, each in a slot of its own on a Redis Cluster. It is
-// fixed for the life of a service: an engine or publisher with another number than the first one had fails with
-// api.ErrPartitionMismatch. One serves a single server well; on a cluster, a few for each master. Default and zero: 1.
+// fixed while a service runs: an engine or publisher with another number than the first one had fails with
+// api.ErrPartitionMismatch. scan.Inspector.Repartition changes that of a stopped one. One serves a single server well; on a cluster, a few for each master. Default and zero: 1.
 // From 1 to 1024.
 func WithPartitions(n int) SharedOption { return withPartitions(n) }
 

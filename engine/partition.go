@@ -16,6 +16,7 @@ type partition struct {
 	floor  atomic.Uint64 // greatest token seen
 	dead   atomic.Int64  // sessions past their deadline, as the last beat told
 	due    atomic.Int64  // entries of later that are due, likewise
+	agreed atomic.Uint64 // attempt of the agreement that what is read has to wait for
 
 	unforwarded atomic.Int64 // how often in a row nothing could be copied here from other partitions
 

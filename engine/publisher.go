@@ -36,7 +36,9 @@ type Publisher struct {
 	layout *cluster.Layout
 	runner *lease.Runner
 	limits lease.Limits
-	agreed atomic.Bool // the service is known to have our format and number of partitions
+	clock  lease.Clock
+	agreed atomic.Bool  // the service is known to have our format and number of partitions
+	next   atomic.Int64 // when to ask again, on the clock's axis
 }
 
 // NewPublisher makes a publisher that sends through client, which stays the caller's. It sends nothing yet. Errors match
@@ -60,7 +62,8 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 	if err := cfg.limits.Validate(); err != nil {
 		return nil, invalid("WithLimits: %w", err)
 	}
-	return &Publisher{client: client, layout: layout, runner: lease.NewRunner(client, nil), limits: cfg.limits.WithDefaults()}, nil
+	return &Publisher{client: client, layout: layout, runner: lease.NewRunner(client, nil), limits: cfg.limits.WithDefaults(),
+		clock: lease.NewClock()}, nil
 }
 
 // Publish announces a data stream, along with info, and returns the ID of the entry. Exactly one consumer of the service
@@ -72,10 +75,11 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 // handled when the first one is done.
 //
 // The first call asks Redis whether the service has the same number of partitions, and every further one until that
-// has succeeded. Errors match api.ErrInvalidStream for a name that is empty, longer than cluster.MaxStreamName, not
-// UTF-8 (an announcement is JSON), or a key of the service itself; api.ErrTooLarge for what is beyond WithLimits;
-// api.ErrPartitionMismatch or api.ErrFormat when the service is another one than this publisher takes it for, and those of
-// the client; the text says what to do.
+// has succeeded; then one call every half a minute does. Errors match api.ErrInvalidStream for a name that is empty, longer
+// than cluster.MaxStreamName, not UTF-8 (an announcement is JSON), or a key of the service itself; api.ErrTooLarge for what is
+// beyond WithLimits; api.ErrPartitionMismatch or api.ErrFormat when the service is another one than this publisher takes it
+// for; api.ErrServiceStopped while it is being deleted or repartitioned; api.ErrNoAgreement while that is not on record; and
+// those of the client; the text says what to do.
 func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts ...PublishOption) (entry string, err error) {
 	a := api.Announcement{Stream: stream, Info: info}
 	for i, o := range opts {
@@ -166,18 +170,34 @@ func (p *Publisher) send(ctx context.Context, chunk []chunked, entries []string,
 	return confirmed
 }
 
-// agree checks once that the service is what this publisher takes it for. Calls at the same time may all ask, which does
-// no harm.
+// agree checks that the service is what this publisher takes it for: at first, and now and then. Calls at the same time may
+// all ask at first, which does no harm; later one does, and no answer changes nothing.
 func (p *Publisher) agree(ctx context.Context) error {
-	if p.agreed.Load() {
+	if !p.agreed.Load() {
+		if err := lease.Agree(ctx, p.runner, p.layout); err != nil {
+			return fmt.Errorf("nothing was announced: %w", err)
+		}
+		p.next.Store(p.clock.Now() + int64(agreeEvery))
+		p.agreed.Store(true)
 		return nil
 	}
-	if err := lease.Agree(ctx, p.runner, p.layout); err != nil {
-		return fmt.Errorf("nothing was announced: %w", err)
+	now, next := p.clock.Now(), p.next.Load()
+	if now < next || !p.next.CompareAndSwap(next, now+int64(agreeEvery)) {
+		return nil
 	}
-	p.agreed.Store(true)
-	return nil
+	// The record is on one master; where that hangs, the others' announcements do not wait for it for long.
+	asking, cancel := context.WithTimeout(ctx, agreeTimeout)
+	defer cancel()
+	err := lease.Agree(asking, p.runner, p.layout)
+	if !lease.Disagrees(err) {
+		return nil // also where the record is gone: those who know it write it again
+	}
+	p.agreed.Store(false)
+	return fmt.Errorf("nothing was announced: %w", err)
 }
+
+// agreeTimeout is how long an announcement waits at most for a question that was answered before.
+const agreeTimeout = time.Second
 
 // command adds an entry to the input stream of the partition that the data stream belongs to.
 func (p *Publisher) command(stream string, fields []string) rueidis.Completed {

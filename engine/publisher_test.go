@@ -230,7 +230,7 @@ func TestPublishRefusesAnotherNumberOfPartitionsEveryTime(t *testing.T) {
 	require.Len(t, announced(t, c, "orders-input"), 1, "nothing was announced but by the first")
 }
 
-// The check is asked again until it has succeeded, and not after that.
+// The check is asked again until it has succeeded, and rarely after that.
 func TestPublishChecksOnce(t *testing.T) {
 	s := servers.New(t)
 	c := s.Client(t)
@@ -253,6 +253,48 @@ func TestPublishChecksOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 2, stats["hsetnx"].Calls, "one run of the script")
 	require.EqualValues(t, 4, stats["xadd"].Calls)
+}
+
+// The service was repartitioned, or is about to be, while a publisher ran: within the interval it announces nothing more. It
+// went on to announce to partitions that the streams no longer belonged to, or that nobody reads.
+func TestPublisherHearsThatTheServiceChanged(t *testing.T) {
+	s := servers.New(t)
+	c := s.Client(t)
+	set := func(fields ...string) {
+		args := append([]string{"HSET", "{orders-input}:meta"}, fields...)
+		require.NoError(t, c.Do(t.Context(), c.B().Arbitrary(args...).Build()).Error())
+	}
+	for _, x := range []struct {
+		fields []string
+		is     error
+	}{
+		{[]string{"partitions", "3"}, api.ErrPartitionMismatch},
+		{[]string{"format", "2"}, api.ErrFormat},
+		{[]string{"format", lease.Deleting.Format(), "state", string(lease.Deleting)}, api.ErrServiceStopped},
+	} {
+		p := publisherFor(t, c)
+		_, err := p.Publish(t.Context(), "s", nil)
+		require.NoError(t, err)
+		set(x.fields...)
+		_, err = p.Publish(t.Context(), "s", nil)
+		require.NoError(t, err, "not asked again yet")
+		p.next.Store(0)
+		for range 2 {
+			_, err = p.Publish(t.Context(), "s", nil)
+			require.ErrorIs(t, err, x.is)
+			require.ErrorContains(t, err, "nothing was announced")
+		}
+		require.NoError(t, c.Do(t.Context(), c.B().Del().Key("{orders-input}:meta").Build()).Error())
+		_, err = p.Publish(t.Context(), "s", nil)
+		require.NoError(t, err, "as before")
+	}
+	p := publisherFor(t, c)
+	_, err := p.Publish(t.Context(), "s", nil)
+	require.NoError(t, err)
+	p.next.Store(0)
+	require.NoError(t, c.Do(t.Context(), c.B().Set().Key("{orders-input}:meta").Value("x").Build()).Error())
+	_, err = p.Publish(t.Context(), "s", nil)
+	require.NoError(t, err, "an answer that says nothing changes nothing")
 }
 
 // An announcement whose answer is lost is not sent a second time, and the error says that it may be there.

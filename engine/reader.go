@@ -22,6 +22,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		if s == nil {
 			return
 		}
+		e.agreement.await(ctx, p.agreed.Load())
 		if !e.mayAsk(p) {
 			pause(ctx, awaitAgain)
 			continue

@@ -121,7 +121,7 @@ func TestIdleEngineOnlyBeats(t *testing.T) {
 			}
 			require.InDelta(t, beats, seen, 1)
 		}
-		require.Equal(t, len(calls), countCalls(calls, "beat", "read", "turn", "dead"))
+		require.Equal(t, len(calls), countCalls(calls, "beat", "read", "turn", "dead", "confirm"))
 		// Reads block for cfg.block.
 		require.LessOrEqual(t, countCalls(calls, "read"), 2*(1+int(beats*e.cfg.beat/e.cfg.block)))
 	})

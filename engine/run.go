@@ -80,7 +80,7 @@ type delivery interface {
 // context carries the values of ctx and not its end; it ends when the engine gives up waiting for handlers.
 //
 // It returns early, with nothing taken, when the service cannot be used as configured: api.ErrPartitionMismatch,
-// api.ErrFormat, api.ErrForeignConsumers, missing rights, keys of another type. While Redis is out of reach it tries
+// api.ErrFormat, api.ErrServiceStopped, api.ErrForeignConsumers, missing rights, keys of another type. While Redis is out of reach it tries
 // again until ctx ends. api.ErrStarted and api.ErrClosed: an engine starts once. api.ErrDrainTimeout: handlers did not
 // end, or Redis did not take back, in time; nothing is lost, others recover it when the session has ended.
 func (e *Engine) Run(ctx context.Context, h api.Handler) error {
@@ -125,6 +125,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	e.follower.look(starting) // a master that hangs must not hold up the first calls to the others
 	group.Go(func() { e.follower.loop(base) })
 	group.Go(func() { e.maintenance.run(base) })
+	group.Go(func() { e.agreement.loop(base) })
 	err = e.start(starting)
 	cancel()
 	if err != nil {
@@ -171,6 +172,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	}
 	inFlight := e.cfg.pipeline.MaxInFlight
 	e.follower = newFollower(e)
+	e.agreement = e.agreeing()
 	e.renewer = newRenewer(base, e)
 	e.ender = newEnder(base, e)
 	e.lot = newLot(base, e)
@@ -197,9 +199,14 @@ func (e *Engine) start(ctx context.Context) error {
 		if definite(err) {
 			return err
 		}
-		e.log.warn("starting: Redis does not answer", 1, "err", err)
+		if errors.Is(err, api.ErrNoAgreement) {
+			e.log.error("starting: the record of the service is gone; waiting for those who know it", "err", err)
+		} else {
+			e.log.warn("starting: Redis does not answer", 1, "err", err)
+		}
 		pause(ctx, e.backoff(attempt))
 	}
+	e.agreement.begin()
 	if err := e.checkForeign(ctx); err != nil {
 		return err
 	}
@@ -226,7 +233,7 @@ func (e *Engine) closeOpened() {
 
 // definite reports whether an error of the start is one that waiting does not mend.
 func definite(err error) bool {
-	return errors.Is(err, api.ErrPartitionMismatch) || errors.Is(err, api.ErrFormat) || lease.Permanent(err)
+	return lease.Disagrees(err) || lease.Permanent(err)
 }
 
 // awaitOpen waits for the first session of a partition, or until it is clear that others come first.
@@ -237,6 +244,9 @@ func (e *Engine) awaitOpen(ctx context.Context, p *partition) error {
 		p.mu.Unlock()
 		if s != nil {
 			return nil
+		}
+		if err := e.agreement.disagrees(); err != nil {
+			return err
 		}
 		if failing != nil && lease.Permanent(failing) {
 			return fmt.Errorf("opening partition %d: %w", p.number, lease.Explain(failing))

@@ -40,7 +40,7 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 	}
 	if s != nil {
 		name = s.Consumer()
-	} else if e.life.drain.Err() != nil {
+	} else if e.life.drain.Err() != nil || e.agreement.disagrees() != nil {
 		return nil // nothing more is taken
 	}
 	_, epoch := p.view()
@@ -55,9 +55,7 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 	}
 	e.metrics.opened(true)
 	p.recovered(e)
-	if s != nil || name != e.name {
-		e.agreeAgain(ctx, p)
-	}
+	p.agreed.Store(e.agreement.ticket()) // before the session is there for readers to see
 	if s != nil {
 		p.mu.Lock()
 		p.mu.reopen = false
@@ -69,21 +67,13 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 		}
 		return s
 	}
-	return e.opened(p, name, t, b)
-}
-
-// agreeAgain puts on record anew what the members of the service must agree on, after a server that forgot everything:
-// else the next one to come could write another number of partitions. The first open needs it not, so soon after the
-// agreement of the start.
-func (e *Engine) agreeAgain(ctx context.Context, p *partition) {
-	err := e.store.Agree(ctx)
-	switch {
-	case err == nil || ctx.Err() != nil:
-	case definite(err):
-		e.log.error("the service is not what it was at the start", "partition", p.number, "err", err)
-	default: // it is on another master, which may be away and has not forgotten
-		e.log.warn("looking at the number of partitions on record fails", 1, "partition", p.number, "err", err)
+	s = e.opened(p, name, t, b)
+	if why := e.agreement.disagrees(); why != nil && s != nil {
+		// Found out while it was being opened.
+		e.loseSession(p, s, disagreement(why))
+		return nil
 	}
+	return s
 }
 
 // opened puts a new session in its place, unless the answer came too late for it.
@@ -130,6 +120,7 @@ func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, t terms, b 
 	same := p.mu.epoch == epoch
 	p.mu.Unlock()
 	if changed {
+		e.agreement.ticket() // a server that forgot sessions may have forgotten more
 		e.rush(p, s)
 	}
 	p.noteFirm(e, b)

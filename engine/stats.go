@@ -140,10 +140,15 @@ const unreadyAfter = 2
 // and say what does not work: the engine has not started or has ended, a partition has no live session, reading
 // fails, or renewals have been so late for a session TTL that nothing more is taken ([IntakeStopped]). The streams that are
 // held stay: under Kubernetes, readiness takes a process out of services and holds up a rollout, and stops nothing. One
-// that takes less, or is full, is ready. Where the service has entries pending for consumers of another library, it matches api.ErrForeignConsumers too.
+// that takes less, or is full, is ready. It matches api.ErrPartitionMismatch, api.ErrFormat or api.ErrServiceStopped, too,
+// while the service is no longer what the engine takes it for: see there. Where the service has entries pending for
+// consumers of another library, it matches api.ErrForeignConsumers too.
 func (e *Engine) Ready(context.Context) error {
 	if !e.life.isRunning() {
 		return fmt.Errorf("%w: the engine is not running", api.ErrNotReady)
+	}
+	if err := e.agreement.disagrees(); err != nil {
+		return fmt.Errorf("%w: %w", api.ErrNotReady, err)
 	}
 	for _, p := range e.partitions {
 		p.mu.Lock()

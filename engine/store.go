@@ -12,6 +12,7 @@ import (
 // Each call is one attempt, bounded in time, and may be repeated.
 type store interface {
 	Agree(ctx context.Context) error
+	Confirm(ctx context.Context) error
 	Foreign(ctx context.Context, p int) (alive string, err error)
 	Open(ctx context.Context, p int, consumer string, floor api.Token) (lease.Beat, error)
 	Beat(ctx context.Context, p int, consumer string, alone bool) (lease.Beat, error)

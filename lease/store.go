@@ -12,9 +12,6 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// FormatVersion is the version of what is in Redis, in a service's meta key.
-const FormatVersion = 1
-
 // Settings are the times and limits that go out with the calls. All are set; the engine derives and validates them.
 type Settings struct {
 	LeaseTTL   time.Duration // of a lease key
@@ -107,32 +104,6 @@ func (s *Store) timeout() time.Duration {
 		return s.set.Timeout
 	}
 	return max(s.set.Timeout, s.set.Relaxed())
-}
-
-// Agree writes the service's format and number of partitions if nobody has, and checks them if somebody has. Its
-// errors match api.ErrPartitionMismatch or api.ErrFormat when they differ.
-func (s *Store) Agree(ctx context.Context) error {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	return Agree(ctx, s.rest, s.layout)
-}
-
-// Agree is Store.Agree for those who have no store, as a publisher.
-func Agree(ctx context.Context, r *Runner, layout *cluster.Layout) error {
-	want := []string{strconv.Itoa(FormatVersion), strconv.Itoa(layout.Partitions())}
-	got, err := r.Do(ctx, Call{Script: scriptMeta, Keys: []string{layout.Meta()}, Args: want}).AsStrSlice()
-	if err != nil {
-		return fmt.Errorf("service %s: reading its layout from %s: %w", layout.Service(), layout.Meta(), Explain(err))
-	}
-	if len(got) != 2 || got[0] != want[0] {
-		return fmt.Errorf("%w: service %s has %q in %s, this version writes %s",
-			api.ErrFormat, layout.Service(), got, layout.Meta(), want[0])
-	}
-	if got[1] != want[1] {
-		return fmt.Errorf("%w: service %s has %s partitions, this program asks for %s: use WithPartitions(%s), or another service name",
-			api.ErrPartitionMismatch, layout.Service(), got[1], want[1], got[1])
-	}
-	return nil
 }
 
 // Status is what became of a session in a call.

@@ -69,8 +69,8 @@ func (c InspectorConfig) validate() error {
 }
 
 // Inspector looks at a service from outside: dead letters, backlogs, who owns what. It needs a client and the name of
-// the service, no running engine; starts nothing, and need not be closed. Only SendBack and Drop change anything. It
-// may be used from several goroutines.
+// the service, no running engine; starts nothing, and need not be closed. Only SendBack, Drop, DeleteService and
+// Repartition change anything. It may be used from several goroutines.
 //
 // What it tells is read from masters, in scripts, whatever the client does with reads; a client that is connected to a
 // replica gets an error instead of what was true once. Calls make one attempt each, bounded by Timeout; all may be
@@ -78,6 +78,7 @@ func (c InspectorConfig) validate() error {
 type Inspector struct {
 	service string
 	set     InspectorConfig
+	client  rueidis.Client
 	run     *lease.Runner
 	known   atomic.Pointer[cluster.Layout]
 }
@@ -98,7 +99,7 @@ func NewInspector(client rueidis.Client, service string, c InspectorConfig) (*In
 	if err != nil {
 		return nil, err
 	}
-	i := &Inspector{service: service, set: c, run: lease.NewRunner(client, nil)}
+	i := &Inspector{service: service, set: c, client: client, run: lease.NewRunner(client, nil)}
 	if c.Partitions != 0 {
 		i.known.Store(layout)
 	}
@@ -124,14 +125,14 @@ func (i *Inspector) layout(ctx context.Context) (*cluster.Layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := i.bounded(ctx)
-	defer cancel()
-	fields, err := i.run.Do(ctx, lease.Call{Script: scriptLayout, Keys: []string{one.Meta()}}).ToArray()
-	if err != nil || len(fields) != 2 {
-		return nil, explained("reading the layout of service "+i.service, orMalformed(err))
+	a, _, err := i.agreement(ctx)
+	if err != nil {
+		return nil, err
 	}
-	format, _ := fields[0].ToString()
-	text, _ := fields[1].ToString()
+	if err := a.Stopped(i.service); err != nil {
+		return nil, err
+	}
+	format, text := a.Format, a.Partitions
 	if format == "" && text == "" {
 		return nil, fmt.Errorf("%w: service %s has no %s", ErrUnknownService, i.service, one.Meta())
 	}
@@ -148,6 +149,20 @@ func (i *Inspector) layout(ctx context.Context) (*cluster.Layout, error) {
 	}
 	i.known.Store(layout)
 	return layout, nil
+}
+
+// agreement reads what is on record, and the operation that is under way.
+func (i *Inspector) agreement(ctx context.Context) (a lease.Agreement, operation string, err error) {
+	one, err := cluster.NewLayout(i.service, cluster.DefaultPartitions)
+	if err != nil {
+		return a, "", err
+	}
+	parts, err := i.call(ctx, lease.Call{Script: scriptLayout, Keys: []string{one.Meta()}}, 6)
+	if err != nil {
+		return a, "", explained("reading the layout of service "+i.service, err)
+	}
+	operation, _ = parts[5].ToString()
+	return lease.ParseAgreement(parts), operation, nil
 }
 
 func (i *Inspector) bounded(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -40,6 +40,16 @@ var (
 	scriptHoldings  = looking("holdings", "body")
 	scriptLeases    = embedded("leases", "clock")
 	scriptOrphan    = embedded("orphan", "clock", "record", "session", "peer", "value", "entry", "giveup")
+
+	scriptCensus    = lease.NewScript("census", luaText("master")+luaText("living")+luaText("census"), "clock")
+	scriptKeys      = embedded("keys")
+	scriptStop      = lease.NewScript("stop", luaText("living")+luaText("stop"), "clock")
+	scriptStart     = embedded("start")
+	scriptPage      = looking("page")
+	scriptLaterPage = looking("laterpage")
+	scriptMoved     = lease.NewScript("moved", luaText("living")+luaText("moved"), "clock")
+	scriptUnlink    = lease.NewScript("unlink", luaText("living")+luaText("unlink"), "clock")
+	scriptRaise     = embedded("raise", "clock", "token")
 )
 
 // looking is a script that changes nothing and must run on a master all the same.
@@ -53,5 +63,6 @@ func Scripts() []*lease.Script {
 		scriptTurn, scriptPeers, scriptOrphans, scriptRecover, scriptSweep,
 		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
 		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptOrphan,
+		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptMoved, scriptUnlink, scriptRaise,
 	}
 }

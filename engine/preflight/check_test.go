@@ -2,6 +2,7 @@ package preflight_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,7 @@ func (w *world) changes() string {
 	require.NoError(w.t, err)
 	keys, err := w.client.Do(context.Background(), w.client.B().Keys().Pattern("*").Build()).AsStrSlice()
 	require.NoError(w.t, err)
+	slices.Sort(keys) // a table that grows answers them in another order each time
 	return info["rdb_changes_since_last_save"] + strings.Join(keys, " ")
 }
 
@@ -233,4 +235,32 @@ func TestWhatMayNotBeLookedAt(t *testing.T) {
 	found(t, r, preflight.Fatal, preflight.Rights, "may not run INFO", "WithSettle(false)")
 	w.terms.Settle = false
 	require.NoError(t, w.lookWith(w.as("~*", "&*", "+@all", "-info", "-config")).Err())
+}
+
+// An operation on the service was begun and not finished, or somebody announced with another number of partitions.
+func TestStoppedServiceAndLeftovers(t *testing.T) {
+	w := newWorld(t)
+	w.do("HSET", "{orders-input}:meta", "format", "1", "partitions", "2")
+	w.do("XADD", "orders-input-1", "*", "f", "v")
+	r := w.look()
+	require.NoError(t, r.Err())
+	for _, f := range r.Findings {
+		require.NotContains(t, f.Seen, "nobody reads")
+	}
+	w.do("XADD", "orders-input-2", "*", "f", "v")
+	w.do("XADD", "orders-input-1023", "*", "f", "v")
+	w.do("SET", "orders-input-5", "x")
+	found(t, w.look(), preflight.Warning, preflight.Layout, "2 announcements", "2 input streams", "orders-input-2:", "repartition it to 2")
+
+	// Who may not look at other partitions is told nothing of them.
+	w.terms = terms(t, 1)
+	w.do("HSET", "{orders-input}:meta", "partitions", "1")
+	r = w.lookWith(w.as(preflight.Rules("orders", 1, preflight.Always, preflight.ToSettle)...))
+	require.NoError(t, r.Err())
+	for _, f := range r.Findings {
+		require.NotContains(t, f.Seen, "nobody reads")
+	}
+
+	w.do("HSET", "{orders-input}:meta", "format", "1-repartitioning", "state", "repartitioning", "from", "2", "to", "4")
+	found(t, w.look(), preflight.Fatal, preflight.Layout, "being repartitioned", "to 4 again", "streamlease")
 }

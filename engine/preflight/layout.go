@@ -24,9 +24,11 @@ func (c *check) layout(ctx context.Context) (exists bool) {
 	switch code, _ := lease.Refusal(err); {
 	case err == nil && found != asked:
 		c.add(Fatal, Layout, "", fmt.Sprintf("service %s has %d partitions, %d were asked for", service, found, asked),
-			fmt.Sprintf("Use WithPartitions(%d), or another service name: the number is fixed for the life of a service", found))
+			fmt.Sprintf("Use WithPartitions(%d), or another service name: the number is fixed while a service runs (streamlease repartition changes that of a stopped one)", found))
 	case err == nil:
 		c.add(Note, Layout, "", fmt.Sprintf("service %s has %d partitions", service, found), "")
+	case errors.Is(err, api.ErrServiceStopped):
+		c.add(Fatal, Layout, "", err.Error(), "Finish or undo it with the command streamlease, or with scan.Inspector; no engine starts before")
 	case errors.Is(err, scan.ErrUnknownService):
 		c.add(Note, Layout, "", fmt.Sprintf("service %s is not in Redis yet; the first engine or publisher writes that it has %d partitions", service, asked), "")
 	case errors.Is(err, api.ErrFormat), code == "WRONGTYPE":
@@ -34,8 +36,28 @@ func (c *check) layout(ctx context.Context) (exists bool) {
 	default:
 		c.add(Note, Layout, "", "the number of partitions is unknown: "+err.Error(), "")
 	}
+	if err == nil {
+		c.leftovers(ctx, inspector, found)
+	}
 	c.spread()
 	return err == nil
+}
+
+// leftovers tells of announcements that nobody reads. It says nothing where they may not be looked for: an engine of a service
+// with one partition has no right to the keys of others.
+func (c *check) leftovers(ctx context.Context, inspector *scan.Inspector, partitions int) {
+	left, err := inspector.Leftovers(ctx)
+	if err != nil || len(left) == 0 {
+		return
+	}
+	total, first := 0, cluster.MaxPartitions
+	for p, n := range left {
+		total += n
+		first = min(first, p)
+	}
+	c.add(Warning, Layout, "", fmt.Sprintf("%d announcements are in %d input streams beyond the %d partitions, the first of them %s-input-%d: nobody reads them",
+		total, len(left), partitions, c.Layout.Service(), first),
+		fmt.Sprintf("Find who announces with another number of partitions; stop the service and repartition it to %d, which brings them home", partitions))
 }
 
 // spread says how the partitions lie over the masters, and how many would lie well.

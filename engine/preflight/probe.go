@@ -114,6 +114,8 @@ func (p *prober) wants(r Right) bool {
 		return p.Hints && p.SetEvents
 	case MovingOver:
 		return p.moving
+	case ToOperate:
+		return false // of those who change the service, who are other users than its engines
 	}
 	return true
 }

@@ -28,6 +28,8 @@ const (
 	MovingOver
 	// ToInspect is for scan.Inspector alone.
 	ToInspect
+	// ToOperate is for the calls of scan.Inspector that change a stopped service as a whole, besides ToInspect.
+	ToOperate
 )
 
 // Key is a kind of key of a service.
@@ -137,6 +139,16 @@ var rights = slices.Concat(
 	on(DeadLettersKey, ToInspect, "xrange %k 0-0 0-0", "xrevrange %k 0-0 0-0", "xdel %k 0-0"),
 	on(MetaKey, Always, "hmget %k format", "hsetnx %k format x"),
 	on(MetaKey, ToInspect, "hdel %k "+nothing),
+	on(NoKey, ToOperate, "scan 0 COUNT 1"),
+	on(MetaKey, ToOperate, "hset %k", "del %k"),
+	on(InputKey, ToOperate, "type %k", "exists %k", "unlink %k", "xrevrange %k 0-0 0-0"),
+	on(SessionsKey, ToOperate, "type %k", "exists %k", "unlink %k", "zcard %k"),
+	on(LaterKey, ToOperate, "type %k", "exists %k", "unlink %k", "zrange %k 1 0"),
+	on(TokenKey, ToOperate, "type %k", "exists %k", "unlink %k"),
+	on(ScanKey, ToOperate, "type %k", "exists %k", "unlink %k"),
+	on(DeadLettersKey, ToOperate, "type %k", "exists %k", "unlink %k"),
+	on(LeaseKey, ToOperate, "unlink %k"),
+	on(RecoverKey, ToOperate, "unlink %k"),
 	on(LeaseKey, MovingOver, "exists %k"),
 	on(NoKey, WithHints, "psubscribe"),
 	on(NoKey, WithHints, "config|get notify-keyspace-events"),
@@ -206,5 +218,6 @@ func PublisherRules(service string, partitions int) []string {
 	if partitions > 1 {
 		rules = append(rules, "~"+input+"-*")
 	}
-	return append(rules, "~{"+input+"}:meta", "+ping", "+evalsha", "+eval", "+hmget", "+hsetnx", "+xadd")
+	return append(rules, "~{"+input+"}:meta", "~{"+input+"}:sessions", "+ping", "+time", "+evalsha", "+eval", "+hmget", "+hsetnx",
+		"+zcount", "+xadd")
 }

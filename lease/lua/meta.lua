@@ -1,18 +1,44 @@
 -- Writes what a service's members must agree on, if nobody has, and answers what stands there.
 --
--- KEYS     1 {<service>-input}:meta
--- ARGV     1 format version  2 number of partitions
--- Returns  { format version, number of partitions }
--- Atomic   so that of two first members with different settings one wins and the other is told.
+-- KEYS     1 {<service>-input}:meta  2 sessions of partition 0, left out by those who may not read them
+-- ARGV     1 format version  2 number of partitions  3 '1': the caller has agreed before and is a member
+-- Returns  { format version, number of partitions, state, from, to }, the last three false unless the service is being
+--          deleted or repartitioned; or { 'living', number }: nothing stands there although members are alive, nothing
+--          was written
+-- Atomic   so that of two first members with different settings one wins and the other hears of it. Who is new writes
+--          nothing while members live: their record was deleted, and only they know what stood in it.
+local meta, sessions = KEYS[1], KEYS[2]
+
+local function refused(reply)
+  return type(reply) == 'table' and reply.err
+end
+
+local known = redis.pcall('HMGET', meta, 'format', 'partitions')
+if refused(known) then
+  return redis.error_reply(known.err .. ' (trying HMGET on ' .. meta .. ')')
+end
+if sessions and ARGV[3] ~= '1' and not (known[1] and known[2]) then
+  local clock = redis.pcall('TIME')
+  if refused(clock) then
+    return redis.error_reply(clock.err .. ' (trying TIME)')
+  end
+  local living = redis.pcall('ZCOUNT', sessions, '(' .. clock[1] .. string.sub(string.format('%06d', clock[2]), 1, 3), '+inf')
+  if refused(living) then
+    return redis.error_reply(living.err .. ' (trying ZCOUNT on ' .. sessions .. ')')
+  end
+  if living > 0 then
+    return { 'living', living }
+  end
+end
 local agreed
 for _, call in ipairs({
-  { 'HSETNX', KEYS[1], 'format', ARGV[1] },
-  { 'HSETNX', KEYS[1], 'partitions', ARGV[2] },
-  { 'HMGET', KEYS[1], 'format', 'partitions' },
+  { 'HSETNX', meta, 'format', ARGV[1] },
+  { 'HSETNX', meta, 'partitions', ARGV[2] },
+  { 'HMGET', meta, 'format', 'partitions', 'state', 'from', 'to' },
 }) do
   agreed = redis.pcall(unpack(call))
-  if type(agreed) == 'table' and agreed.err then
-    return redis.error_reply(agreed.err .. ' (trying ' .. call[1] .. ' on ' .. KEYS[1] .. ')')
+  if refused(agreed) then
+    return redis.error_reply(agreed.err .. ' (trying ' .. call[1] .. ' on ' .. meta .. ')')
   end
 end
 return agreed

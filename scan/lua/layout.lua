@@ -2,7 +2,7 @@
 --
 -- KEYS     1 {<service>-input}:meta
 -- ARGV     none
--- Returns  { format version or false, number of partitions or false }
+-- Returns  { format version, number of partitions, state, from, to, operation }, each false where it is not there
 -- Atomic   one command; a script because its answer must come from the master.
 refuse_replica('HDEL', KEYS[1], '')
-return redis.call('HMGET', KEYS[1], 'format', 'partitions')
+return redis.call('HMGET', KEYS[1], 'format', 'partitions', 'state', 'from', 'to', 'operation')

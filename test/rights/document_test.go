@@ -46,6 +46,7 @@ func blocks() (all [][]string) {
 		append(begin("chat"), extra(1, preflight.WithHints)...),
 		append(begin("chat"), extra(1, preflight.WithHintsSet)...),
 		append(begin("chat"), extra(1, preflight.ToInspect)...),
+		append(begin("chat"), extra(16, preflight.ToInspect, preflight.ToOperate)...),
 		append(begin("chat"), "+acl|whoami", "+acl|dryrun", "+config|get"),
 	}
 }

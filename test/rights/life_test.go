@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,8 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/engine/preflight"
+	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
 
@@ -121,6 +125,58 @@ func TestDocumentedRightsAreEnough(t *testing.T) {
 		w.inspect(ctx, x)
 		require.Zero(t, x.kind(api.Disowned))
 	})
+}
+
+// A user with the rights that the document names for that can delete and repartition a service, and uses no others.
+func TestDocumentedRightsAreEnoughToOperate(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		rules := preflight.Rules(service, cluster.MaxPartitions, preflight.Always, preflight.ToInspect, preflight.ToOperate)
+		i, err := scan.NewInspector(w.connect(w.user("chat", rules...)), service, scan.InspectorConfig{})
+		require.NoError(t, err)
+		publisher, err := engine.NewPublisher(w.admin, service, engine.WithPartitions(partitions))
+		require.NoError(t, err)
+		for n := range 20 {
+			_, err = publisher.Publish(ctx, strconv.Itoa(n), nil)
+			require.NoError(t, err)
+		}
+		for p := range partitions {
+			k := w.layout.Keys(p)
+			w.do("XADD", k.DeadLetters, "*", lease.FieldAnnouncement, `{"DataStreamName":"dead"}`)
+			w.do("EVAL", `redis.call('ZADD', KEYS[1], 4000000000000, cmsgpack.pack({'1-1', {'lbs-input', '{"DataStreamName":"later"}'}}))`, "1", k.Later)
+			w.do("SET", k.Token, "7")
+			w.do("SET", k.Scan, "x")
+			w.do("SET", k.Lease("s"), "dead.1 1 1-1")
+			w.do("SET", k.Recover("dead.1"), "x")
+			w.do("ZADD", k.Sessions, "1", "dead.1")
+		}
+		five, err := cluster.NewLayout(service, 5)
+		require.NoError(t, err)
+		w.layout = five
+		seen, stop := w.watch()
+		for _, n := range []int{5, 1} {
+			_, err = i.Repartition(ctx, n, nil)
+			require.NoError(t, err)
+		}
+		_, err = i.DeleteService(ctx, nil)
+		require.NoError(t, err)
+		stop()
+		for at, line := range seen.all {
+			if at.key == preflight.NoKey && strings.Contains(line, "chat-input-") {
+				delete(seen.all, at) // of partitions that there never were
+			}
+		}
+		w.allListed(seen)
+		require.Zero(t, w.count())
+	})
+}
+
+// count is how many keys there are.
+func (w *world) count() int64 {
+	message := w.do("DBSIZE")
+	n, err := message.AsInt64()
+	require.NoError(w.t, err)
+	return n
 }
 
 // inspect looks at everything from outside, and sends the dead letter back.

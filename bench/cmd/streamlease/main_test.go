@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/leaks"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+func TestMain(m *testing.M) { leaks.Check(m) }
+
+func size(t *testing.T, client rueidis.Client) int64 {
+	t.Helper()
+	n, err := client.Do(t.Context(), client.B().Dbsize().Build()).AsInt64()
+	require.NoError(t, err)
+	return n
+}
+
+func TestCommand(t *testing.T) {
+	s := servers.New(t)
+	client := s.Client(t)
+	publisher, err := engine.NewPublisher(client, "shop")
+	require.NoError(t, err)
+	for _, stream := range []string{"a", "b", "c", "d"} {
+		_, err = publisher.Publish(t.Context(), stream, nil)
+		require.NoError(t, err)
+	}
+	call := func(in string, args ...string) (status int, out string) {
+		t.Helper()
+		var text strings.Builder
+		args = append([]string{"streamlease"}, args...)
+		status = run(context.Background(), append(args, "--redis", "redis://"+s.Addr(), "--service", "shop"), strings.NewReader(in), &text, &text)
+		return status, text.String()
+	}
+	status, out := call("", "repartition", "--to", "3", "--dry-run")
+	require.Equal(t, statusDone, status, out)
+	require.Contains(t, out, "4 announcements (0 pending)")
+	require.Contains(t, out, "shop-input  stream  4")
+	require.Contains(t, out, "Nothing was changed")
+	status, out = call("no\n", "repartition", "--to", "3")
+	require.Equal(t, statusRefused, status, out)
+	require.EqualValues(t, 2, size(t, client))
+
+	require.NoError(t, client.Do(t.Context(), client.B().Zadd().Key("{shop-input}:sessions").ScoreMember().ScoreMember(9e15, "alive.1").Build()).Error())
+	for _, args := range [][]string{{"repartition", "--to", "3"}, {"delete-service"}} {
+		status, out = call("", append(args, "--yes")...)
+		require.Equal(t, statusRunning, status, out)
+		require.Contains(t, out, "alive.1")
+	}
+	require.NoError(t, client.Do(t.Context(), client.B().Del().Key("{shop-input}:sessions").Build()).Error())
+
+	status, out = call("shop\n", "repartition", "--to", "3")
+	require.Equal(t, statusDone, status, out)
+	require.Contains(t, out, "WithPartitions(3)")
+	for _, args := range [][]string{{"repartition"}, {"repartition", "--to", "1025"}, {"delete-service", "--what"}} {
+		status, out = call("", args...)
+		require.Equal(t, statusUsage, status, out)
+	}
+	status, out = call("", "delete-service", "--yes")
+	require.Equal(t, statusDone, status, out)
+	require.Contains(t, out, "4 announcements, 0 put off, and 0 dead letters will be lost")
+	require.Zero(t, size(t, client))
+
+	var text strings.Builder
+	status = run(context.Background(), []string{"streamlease", "delete-service", "--service", "shop", "--redis", "redis://u:secret@[bad"}, nil, &text, &text)
+	require.Equal(t, statusUsage, status)
+	require.NotContains(t, text.String(), "secret")
+}

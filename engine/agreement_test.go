@@ -1,0 +1,160 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+var (
+	errOtherNumber = fmt.Errorf("%w: 3, not 2", api.ErrPartitionMismatch)
+	errStopped2    = fmt.Errorf("%w: repartitioning", api.ErrServiceStopped)
+)
+
+// The service was deleted by hand and made again with another number of partitions while an engine ran: within the
+// interval it disowns everything, is not ready, and takes nothing more; all that was pending for it is handed back.
+//
+// It went on for good, and 195 streams had two owners.
+func TestServiceChangedUnderARunningEngine(t *testing.T) {
+	for _, why := range []error{errOtherNumber, fmt.Errorf("%w: 2", api.ErrFormat), errStopped2} {
+		bubble(t, 2, func(t *testing.T, w *world) {
+			const n = 100
+			w.server.announce(streams(n)...)
+			e := w.start(nil)
+			pass(5 * time.Second)
+			require.Equal(t, n, e.Stats().Held)
+			w.server.setAgreement(why)
+			pass(agreeEvery + time.Second)
+			require.Zero(t, e.Stats().Held)
+			require.Zero(t, e.Stats().Live)
+			require.Len(t, e.of(api.Disowned), n, "each is told once")
+			for _, x := range e.of(api.Disowned) {
+				require.ErrorIs(t, x.Err, api.ErrLeaseLost)
+				require.ErrorIs(t, x.Err, why)
+			}
+			err := e.Ready(context.Background())
+			require.ErrorIs(t, err, api.ErrNotReady)
+			require.ErrorIs(t, err, why)
+			require.Contains(t, e.events(), api.EventDisagreed)
+			require.Contains(t, e.logged(), "level=ERROR")
+			for p := range 2 {
+				w.server.with(p, func(p *fakePartition) {
+					require.Empty(t, p.pending)
+					require.Empty(t, p.leases)
+					require.Empty(t, p.sessions, "the sessions are closed")
+				})
+			}
+			e.fake.takeCalls()
+			w.server.announce("more")
+			pass(5 * time.Minute)
+			calls := e.fake.takeCalls()
+			require.Zero(t, countCalls(calls, "open", "read", "acquire", "beat", "renew"), "nothing is taken")
+			require.InDelta(t, 10, countCalls(calls, "confirm"), 2)
+
+			w.server.setAgreement(nil)
+			pass(agreeEvery + 15*time.Second)
+			require.Equal(t, n+1, e.Stats().Held, "it goes on by itself when the service is what it was")
+			require.NoError(t, e.Ready(context.Background()))
+			require.Contains(t, e.events(), api.EventAgreed)
+		})
+	}
+}
+
+// Nobody answers when the agreement is asked for: it lives on another master, which may be away. Nothing is lost, and
+// neither renewals nor reads wait for it.
+func TestAgreementOutOfReachIsNoDisagreement(t *testing.T) {
+	for name, fault := range map[string]fakeFault{"hangs": faultHang, "refuses": faultOOM} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 2, func(t *testing.T, w *world) {
+				w.server.announce(streams(100)...)
+				e := w.start(nil)
+				pass(5 * time.Second)
+				e.fake.onlyOp(fault, "confirm")
+				e.fake.takeCalls()
+				pass(3 * time.Minute)
+				require.Equal(t, 100, e.Stats().Held)
+				require.Empty(t, e.of(api.Disowned))
+				require.NoError(t, e.Ready(context.Background()))
+				require.LessOrEqual(t, mostPerSecond(e.fake.takeCalls(), "confirm"), 1)
+				// A session that is lost meanwhile is opened again, and reads.
+				w.server.with(1, func(p *fakePartition) { p.sessions[e.consumer(1)] = 0 })
+				pass(15 * time.Second)
+				require.Equal(t, 100, e.Stats().Held)
+			})
+		})
+	}
+}
+
+// The agreement is asked for at the interval, spread, by one call a process.
+func TestAgreementIsAskedAtAnInterval(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		e := w.start(nil)
+		pass(5 * time.Second)
+		e.fake.takeCalls()
+		pass(20 * time.Minute)
+		var last time.Time
+		n := 0
+		for _, c := range e.fake.takeCalls() {
+			if c.op != "confirm" {
+				continue
+			}
+			if gap := c.at.Sub(last); n > 0 {
+				require.LessOrEqual(t, gap, agreeEvery)
+				require.GreaterOrEqual(t, gap, agreeEvery*8/10)
+			}
+			last = c.at
+			n++
+		}
+		require.InDelta(t, 20*time.Minute/agreeEvery, n, 5)
+	})
+}
+
+// A new session reads nothing before the agreement was asked for after it was opened: who changes the service looks for
+// sessions after it has written that down, so one of the two sees the other.
+func TestNothingIsReadBeforeTheAgreementIsAskedForAgain(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce("s")
+		e := w.newEngine()
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.op == "open" {
+				w.server.setAgreement(errStopped2) // between the question of the start and the session
+			}
+			return fakeFault{}
+		})
+		e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
+		pass(20 * time.Second)
+		calls := e.fake.takeCalls()
+		require.NotZero(t, countCalls(calls, "open"))
+		require.Zero(t, countCalls(calls, "read", "acquire"))
+		require.Empty(t, e.of(api.Added))
+		// It depends on who is first whether the start fails, or the engine runs and is not ready.
+		err := e.Ready(context.Background())
+		select {
+		case <-e.ended:
+			err = e.err
+		default:
+		}
+		require.ErrorIs(t, err, api.ErrServiceStopped)
+		w.server.with(0, func(p *fakePartition) { require.Empty(t, p.sessions) })
+	})
+}
+
+// The record is gone while others are alive: the start waits for them to write it again.
+func TestStartWaitsForTheRecordToBeWrittenAgain(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce("s")
+		w.server.setAgreement(fmt.Errorf("%w: 1 alive", api.ErrNoAgreement))
+		e := w.start(nil)
+		pass(time.Minute)
+		require.Zero(t, countCalls(e.fake.takeCalls(), "open"))
+		require.Contains(t, e.logged(), "level=ERROR")
+		w.server.setAgreement(nil)
+		pass(5 * time.Second)
+		e.held("s")
+	})
+}

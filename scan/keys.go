@@ -1,0 +1,142 @@
+package scan
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// keyKind is what a key of a service is for.
+type keyKind uint8
+
+const (
+	unknownKey keyKind = iota // of a later version
+	coreKey                   // one of those that each partition has: sessions, later, token, scan, dead letters
+	leaseKey
+	recoverKey
+	metaKey
+)
+
+// ownKey is a key that begins with the name of an input stream of the service in braces.
+type ownKey struct {
+	name      string
+	partition int
+	kind      keyKind
+}
+
+// parseKey says what a key is; ok is false for one of another service, or of nobody.
+func parseKey(layout *cluster.Layout, name string) (k ownKey, ok bool) {
+	tag, rest, closed := strings.Cut(strings.TrimPrefix(name, "{"), "}")
+	if !closed || !strings.HasPrefix(name, "{") {
+		return k, false
+	}
+	k.name = name
+	if first := layout.Keys(0).Input; tag != first {
+		number, found := strings.CutPrefix(tag, first+"-")
+		n, err := strconv.Atoi(number)
+		if !found || err != nil || n < 1 || n >= layout.Partitions() || strconv.Itoa(n) != number {
+			return k, false
+		}
+		k.partition = n
+	}
+	keys := layout.Keys(k.partition)
+	switch {
+	case name == layout.Meta():
+		k.kind = metaKey
+	case name == keys.Sessions, name == keys.Later, name == keys.Token, name == keys.Scan, name == keys.DeadLetters:
+		k.kind = coreKey
+	case strings.HasPrefix(name, keys.LeasePrefix()):
+		k.kind = leaseKey
+	case strings.HasPrefix(rest, ":recover:"):
+		k.kind = recoverKey
+	}
+	return k, true
+}
+
+const (
+	// scanCount is how many keys a server looks at in one step, some 100 µs; fewer where names are so long that a page of
+	// them is heavy.
+	scanCount    = 1000
+	scanCountMin = 10
+)
+
+// scanKeys calls do with the keys of the service, page by page, on every master. A key that is there all the time comes
+// at least once.
+func (i *Inspector) scanKeys(ctx context.Context, do func(ctx context.Context, found []ownKey) error) error {
+	all, err := cluster.NewLayout(i.service, cluster.MaxPartitions)
+	if err != nil {
+		return err
+	}
+	masters, err := i.masters(ctx)
+	if err != nil {
+		return err
+	}
+	pattern := "{" + all.Keys(0).Input + "*" // a service's name has nothing in it that a pattern would take for more
+	for _, run := range masters {
+		count := scanCount / 10
+		for cursor := "0"; ; {
+			next, names, err := i.scanPage(ctx, run, cursor, pattern, count)
+			if err != nil {
+				return explained("looking for the keys of service "+i.service, err)
+			}
+			found, weight := make([]ownKey, 0, len(names)), 0
+			for _, name := range names {
+				weight += len(name)
+				if k, ok := parseKey(all, name); ok {
+					found = append(found, k)
+				}
+			}
+			if len(found) > 0 {
+				if err := do(ctx, found); err != nil {
+					return err
+				}
+			}
+			if cursor = next; cursor == "0" {
+				break
+			}
+			if count = min(2*count, scanCount); weight > lease.MaxCallWeight/4 {
+				count = max(count/4, scanCountMin)
+			}
+		}
+	}
+	return nil
+}
+
+func (i *Inspector) scanPage(ctx context.Context, run *lease.Runner, cursor, pattern string, count int) (next string, names []string, err error) {
+	ctx, cancel := i.bounded(ctx)
+	defer cancel()
+	parts, err := run.Do(ctx, lease.Call{Script: scriptKeys, Args: []string{cursor, pattern, strconv.Itoa(count)}}).ToArray()
+	if err != nil || len(parts) != 2 {
+		return "", nil, orMalformed(err)
+	}
+	if next, err = parts[0].ToString(); err != nil {
+		return "", nil, err
+	}
+	names, err = parts[1].AsStrSlice()
+	return next, names, err
+}
+
+// masters are the servers to look at.
+func (i *Inspector) masters(ctx context.Context) (runners []*lease.Runner, err error) {
+	if i.client.Mode() != rueidis.ClientModeCluster {
+		return []*lease.Runner{i.run}, nil
+	}
+	topology := cluster.NewTopology(i.client, i.set.Timeout)
+	if _, err := topology.Look(ctx); err != nil {
+		return nil, explained("asking for the masters of the cluster", err)
+	}
+	nodes := i.client.Nodes()
+	for _, m := range topology.Current().Masters() {
+		node, ok := nodes[m.Addr]
+		if !ok {
+			return nil, explained("looking for the master at "+m.Addr, errUnknownMaster)
+		}
+		runners = append(runners, lease.NewRunner(node, nil))
+	}
+	return runners, nil
+}

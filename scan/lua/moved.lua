@@ -1,0 +1,26 @@
+-- Deletes what was copied to another partition, while nobody works with this one.
+--
+-- KEYS     1 where it was: a stream, or later  2 sessions  3… leases of what was copied, as far as they may be there
+-- ARGV     1 'stream' or 'later'  2 group, '' where there is none  3… IDs, or members
+-- Returns  number deleted; -1: somebody is alive, and nothing was done
+-- Atomic   so that nobody is given an entry between the look for sessions and its deletion.
+-- Parts    clock living
+
+if count_living(KEYS[2]) > 0 then
+  return -1
+end
+local deleted = 0
+for i = 3, #ARGV do
+  if ARGV[1] == 'later' then
+    deleted = deleted + redis.call('ZREM', KEYS[1], ARGV[i])
+  else
+    if ARGV[2] ~= '' then
+      redis.pcall('XACK', KEYS[1], ARGV[2], ARGV[i]) -- there may be no group
+    end
+    deleted = deleted + redis.call('XDEL', KEYS[1], ARGV[i])
+  end
+end
+for i = 3, #KEYS do
+  redis.call('DEL', KEYS[i])
+end
+return deleted
