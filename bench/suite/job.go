@@ -58,10 +58,14 @@ func (w *jobs) lot() (how float64, took time.Duration) {
 
 // task is the Info of an announcement that is one of several of its stream.
 type task struct {
-	Work int // from 1
+	Work int    // from 1
+	Fill string `json:",omitempty"` // makes it large
 }
 
 func (w *jobs) added(_ context.Context, n api.Notification) error {
+	if !w.journal.Knows(n.Stream) {
+		return api.Permanent(errors.New("the stream is none of the producer's"))
+	}
 	info, err := api.DecodeInfo[task](n.Lease)
 	if err != nil {
 		return err

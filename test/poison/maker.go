@@ -44,32 +44,41 @@ func (m Maker) Next(data []byte) (Entry, []byte) {
 	return e, s.data
 }
 
-// Kinds is how many kinds of entries there are: the first byte of an entry says which, modulo that.
-func Kinds() int { return len(kinds) }
+// Kinds are the first bytes of entries, one for each kind: those that can come to Maker.MaxFields or MaxBytes, or the others.
+// Other first bytes count modulo how many kinds there are.
+func Kinds(big bool) (all []byte) {
+	for i, k := range kinds {
+		if k.big == big {
+			all = append(all, byte(i))
+		}
+	}
+	return all
+}
 
 // kinds stay in their order, which seeds of fuzzers know. New ones go to the end.
 var kinds = []struct {
 	name string
+	big  bool
 	fill func(*maker)
 }{
-	{"good", func(m *maker) { m.add(field, m.good(0)) }},
-	{"any fields", (*maker).any},
-	{"own fields only", (*maker).ours},
-	{"announced twice and more, malformed at first", func(m *maker) { m.repeat(field, m.malformed(), stranger) }},
-	{"announced twice and more, good at first", func(m *maker) { m.repeat(field, m.good(0), stranger) }},
-	{"malformed", func(m *maker) { m.add(field, m.malformed()) }},
-	{"a name that is none", func(m *maker) { m.add(field, m.name()) }},
-	{"a key of the service as name", func(m *maker) { m.add(field, m.key()) }},
-	{"counts out of this world", func(m *maker) {
+	{"good", false, func(m *maker) { m.add(field, m.good(0)) }},
+	{"any fields", false, (*maker).any},
+	{"own fields only", false, (*maker).ours},
+	{"announced twice and more, malformed at first", false, func(m *maker) { m.repeat(field, m.malformed(), stranger) }},
+	{"announced twice and more, good at first", false, func(m *maker) { m.repeat(field, m.good(0), stranger) }},
+	{"malformed", false, func(m *maker) { m.add(field, m.malformed()) }},
+	{"a name that is none", false, func(m *maker) { m.add(field, m.name()) }},
+	{"a key of the service as name", false, func(m *maker) { m.add(field, m.key()) }},
+	{"counts out of this world", false, func(m *maker) {
 		m.add(field, m.good(0))
 		m.add(pick(m.source, "_crash_count", "_retry_count"), m.number())
 	}},
-	{"a time out of this world", func(m *maker) { m.add(field, m.good(0)); m.add("_not_before", m.number()) }},
-	{"wide", func(m *maker) { m.add(field, m.good(0)); m.wide() }},
-	{"wide, and no announcement", (*maker).wide},
-	{"large", func(m *maker) { m.add(field, m.good(m.count(m.room()))) }},
-	{"a large field beside", func(m *maker) { m.add(field, m.good(0)); m.add("trace", m.filler()) }},
-	{"one of our fields by the thousand", func(m *maker) { m.add(field, m.good(0)); m.repeat(pick(m.source, own...), "1", m.number()) }},
+	{"a time out of this world", false, func(m *maker) { m.add(field, m.good(0)); m.add("_not_before", m.number()) }},
+	{"wide", true, func(m *maker) { m.add(field, m.good(0)); m.wide() }},
+	{"wide, and no announcement", true, (*maker).wide},
+	{"large", true, func(m *maker) { m.add(field, m.good(m.count(m.room()))) }},
+	{"a large field beside", true, func(m *maker) { m.add(field, m.good(0)); m.add("trace", m.filler()) }},
+	{"one of our fields by the thousand", false, func(m *maker) { m.add(field, m.good(0)); m.repeat(pick(m.source, own...), "1", m.number()) }},
 }
 
 // own are the fields that the library keeps for itself.
