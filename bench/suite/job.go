@@ -42,7 +42,7 @@ func newJobs(work time.Duration, seed uint64, j *journal.Journal) *jobs {
 func (o WorkerOptions) recovery() (c scan.Config) {
 	if o.Work > 0 {
 		c.MaxRetries, c.MaxCrashes = math.MaxInt, math.MaxInt
-		c.Interval = max(o.SessionTTL, scan.MinInterval)
+		c.Interval = max(o.SessionTTL/5, scan.MinInterval) // each compares what it has with what is pending for it every ten of these
 		c.RetryDelay, c.CrashDelay = o.Work/20, o.Work/20
 		c.MaxRetryDelay, c.MaxCrashDelay = o.Work/4, o.Work/4
 	}

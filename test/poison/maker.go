@@ -2,6 +2,7 @@ package poison
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -83,6 +84,9 @@ var kinds = []struct {
 
 // own are the fields that the library keeps for itself.
 var own = []string{"_reason", "_retry_count", "_crash_count", "_not_before", "_original_id", "_last_owner", "_dead_at", "_reference"}
+
+// Own reports whether the library keeps a field for itself.
+func Own(field string) bool { return slices.Contains(own, field) }
 
 // source is the bytes that decide.
 type source struct{ data []byte }
