@@ -25,8 +25,9 @@ import (
 )
 
 const (
-	// patience is how long something may take that comes at once on a machine with nothing else to do.
-	patience = 45 * time.Second
+	// patience is how long something may take that comes at once on a machine with nothing else to do. Longer, and a fuzzer that
+	// runs for 20 s would end before it has found what it waits for.
+	patience = 15 * time.Second
 
 	maxEntries = 10      // of one input
 	maxFields  = 5_000   // of an entry: more than a script can copy
