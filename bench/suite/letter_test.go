@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -77,12 +78,11 @@ func TestPoisonerKnowsWhatItSent(t *testing.T) {
 	k, _ := handled(t)
 	ctx := context.Background()
 	works := make(map[int]int)
-	p := &poisoner{producer: producer.Producer{Service: "svc", Prefix: "s-"}, keeper: k, rnd: rand.New(rand.NewPCG(1, 0)), small: true, large: true,
+	p := &poisoner{producer: producer.Producer{Service: "svc", Prefix: "s-"}, keeper: k, rnd: rand.New(rand.NewPCG(1, 0)), small: &appointment{every: time.Second}, large: &appointment{every: 3 * time.Second},
 		work: func(stream int) int { works[stream]++; return 100 + works[stream] }, sent: make(map[string]int), announced: make(map[announcement]bool)}
 	sent, read := 0, 0
-	for sent < 40 {
-		input, fields, err := p.next(ctx)
-		require.NoError(t, err)
+	for passed := time.Duration(0); sent < 40; passed += 100 * time.Millisecond {
+		input, fields := p.next(ctx, passed)
 		if fields == nil {
 			continue
 		}
@@ -103,8 +103,7 @@ func TestPoisonerKnowsWhatItSent(t *testing.T) {
 	require.Len(t, p.announced, read)
 	require.Equal(t, sent-read, p.unreadable)
 	require.Greater(t, len(p.sent), 8)
-	p.small, p.large = false, false
-	_, fields, err := p.next(ctx)
-	require.NoError(t, err)
+	p.small, p.large = nil, nil
+	_, fields := p.next(ctx, time.Hour)
 	require.Nil(t, fields)
 }

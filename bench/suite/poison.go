@@ -8,15 +8,16 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/test/poison"
 )
 
 const (
-	// poisonShare and largeShare are how likely an entry of that kind is each time that announcements are looked after.
-	poisonShare = 0.1
-	largeShare  = 0.02
+	// poisonEvery and largeEvery are how many session TTLs lie between two such entries, on average.
+	poisonEvery = 0.2
+	largeEvery  = 1.5
 
 	poisonFields = 6_000 // what scripts can unpack is above 7,000 values
 	poisonBytes  = 64 << 10
@@ -34,8 +35,8 @@ type poisoner struct {
 	producer producer.Producer
 	keeper   *keeper
 	rnd      *rand.Rand
-	small    bool
-	large    bool
+	small    *appointment // nil: none are sent
+	large    *appointment
 	work     func(stream int) int // numbers the announcements of a stream
 
 	sent       map[string]int // by what is wrong with them
@@ -43,19 +44,32 @@ type poisoner struct {
 	unreadable int
 }
 
-// next makes an entry, now and then; nil: none this time.
-func (p *poisoner) next(ctx context.Context) (input string, fields []string, err error) {
-	switch lot := p.rnd.Float64(); {
-	case p.small && lot < poisonShare:
-		input, fields = p.entry(poison.Kinds(false), poisonFields, poisonBytes)
-	case p.large && lot > 1-largeShare:
-		used, err := p.used(ctx)
-		if err != nil || used > largeWithin {
-			return "", nil, err
-		}
-		input, fields = p.entry(poison.Kinds(true), largeFields, largeBytes)
+// appointment is when the next entry of a kind is sent, counted from the beginning of the storm.
+type appointment struct {
+	at, every time.Duration
+}
+
+// due reports whether it has come, and makes the next one.
+func (a *appointment) due(passed time.Duration, rnd *rand.Rand) bool {
+	if a == nil || passed < a.at {
+		return false
 	}
-	return input, fields, nil
+	a.at += time.Duration(rnd.ExpFloat64() * float64(a.every))
+	return true
+}
+
+// next makes an entry that is due; nil: none is.
+func (p *poisoner) next(ctx context.Context, passed time.Duration) (input string, fields []string) {
+	if p.small.due(passed, p.rnd) {
+		return p.entry(poison.Kinds(false), poisonFields, poisonBytes)
+	}
+	if !p.large.due(passed, p.rnd) {
+		return "", nil
+	}
+	if used, err := p.used(ctx); err != nil || used > largeWithin {
+		return "", nil // it may be away; the next one is soon
+	}
+	return p.entry(poison.Kinds(true), largeFields, largeBytes)
 }
 
 func (p *poisoner) entry(kinds []byte, maxFields, maxBytes int) (input string, fields []string) {

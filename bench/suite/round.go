@@ -71,7 +71,13 @@ func (m *soak) newRound(kill context.Context, number int) (r *round, err error) 
 	}
 	r.poisoner = &poisoner{
 		producer: m.producer, keeper: m.keeper, rnd: lots(o.Seed, number, o.Pods+4), work: r.work,
-		small: o.has(Poison), large: o.has(Large) && server != nil, sent: make(map[string]int), announced: make(map[announcement]bool),
+		sent: make(map[string]int), announced: make(map[announcement]bool),
+	}
+	if o.has(Poison) {
+		r.poisoner.small = &appointment{every: time.Duration(poisonEvery * float64(o.SessionTTL))}
+	}
+	if o.has(Large) && server != nil {
+		r.poisoner.large = &appointment{every: time.Duration(largeEvery * float64(o.SessionTTL))}
 	}
 	for i := range o.Pods {
 		p, err := newPlace(kill, fmt.Sprintf("round-%d-pod-%d", number, i+1), m.dir, m.site, WorkerOptions{
@@ -151,8 +157,10 @@ func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) e
 		if err := r.send(ctx, some); err != nil {
 			return err
 		}
-		if err := r.poison(ctx); err != nil {
-			return err
+		for sent := true; sent; {
+			if sent, err = r.poison(ctx, time.Since(began)); err != nil {
+				return err
+			}
 		}
 		tell(time.Since(began))
 		if pause(storm, announceEvery) != nil {
@@ -179,18 +187,13 @@ func (r *round) send(ctx context.Context, streams []int) error {
 	})
 }
 
-// poison sends an entry that nobody should, now and then. Asked again, after no answer, it sends the same.
-func (r *round) poison(ctx context.Context) error {
-	var input string
-	var fields []string
-	err := r.outages.despite(ctx, func() (err error) {
-		input, fields, err = r.poisoner.next(ctx)
-		return err
-	})
-	if err != nil || fields == nil {
-		return err
+// poison sends an entry that nobody should, if one is due so long after the beginning. Asked again, after no answer, it sends the same.
+func (r *round) poison(ctx context.Context, passed time.Duration) (sent bool, err error) {
+	input, fields := r.poisoner.next(ctx, passed)
+	if fields == nil {
+		return false, nil
 	}
-	return r.outages.despite(ctx, func() error { return r.keeper.add(ctx, input, fields) })
+	return true, r.outages.despite(ctx, func() error { return r.keeper.add(ctx, input, fields) })
 }
 
 // work numbers the announcements of a stream.
