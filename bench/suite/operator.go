@@ -22,7 +22,7 @@ const actEvery = 2
 //go:embed acts.lua
 var actsScript string
 
-// standing is where an entry stood when an operator laid hands on it.
+// whereabouts is where an entry was when an operator laid hands on it.
 type whereabouts int
 
 const (
@@ -31,6 +31,10 @@ const (
 	held                        // pending, and its lease names it
 	stranded                    // delivered, and not pending: somebody laid hands on it before
 )
+
+func (w whereabouts) String() string {
+	return [...]string{"waiting", "read", "held", "stranded"}[w]
+}
 
 // act is what an operator did to one entry.
 type act struct {

@@ -59,6 +59,24 @@ func (m *soak) newRound(kill context.Context, number int) (r *round, err error) 
 		number: number, options: o, producer: m.producer, keeper: m.keeper,
 		rnd: lots(o.Seed, number, 0), announced: make(map[int]int),
 	}
+	m.prepare(r)
+	for i := range o.Pods {
+		p, err := newPlace(kill, fmt.Sprintf("round-%d-pod-%d", number, i+1), m.dir, m.site, WorkerOptions{
+			Service: m.producer.Service, Partitions: o.Partitions, Prefix: m.producer.Prefix, Pages: roundPages,
+			LeaseTTL: o.LeaseTTL, SessionTTL: o.SessionTTL, Work: o.SessionTTL / worksPerSession,
+		}, lots(o.Seed, number, i+1), r.outages)
+		if err != nil {
+			return nil, errors.Join(err, r.close())
+		}
+		p.pick, p.acts = o.strikes, r.operator != nil
+		r.places = append(r.places, p)
+	}
+	return r, nil
+}
+
+// prepare says what happens in a round besides to pods.
+func (m *soak) prepare(r *round) {
+	o, number := r.options, r.number
 	server := m.site.private
 	if server != nil && o.has(OnServer) {
 		r.outages = &outages{server: server, session: o.SessionTTL, struck: make(map[string]int), rnd: lots(o.Seed, number, o.Pods+1)}
@@ -79,18 +97,6 @@ func (m *soak) newRound(kill context.Context, number int) (r *round, err error) 
 	if o.has(Large) && server != nil {
 		r.poisoner.large = &appointment{every: time.Duration(largeEvery * float64(o.SessionTTL))}
 	}
-	for i := range o.Pods {
-		p, err := newPlace(kill, fmt.Sprintf("round-%d-pod-%d", number, i+1), m.dir, m.site, WorkerOptions{
-			Service: m.producer.Service, Partitions: o.Partitions, Prefix: m.producer.Prefix, Pages: roundPages,
-			LeaseTTL: o.LeaseTTL, SessionTTL: o.SessionTTL, Work: o.SessionTTL / worksPerSession,
-		}, lots(o.Seed, number, i+1), r.outages)
-		if err != nil {
-			return nil, errors.Join(err, r.close())
-		}
-		p.pick, p.acts = o.strikes, r.operator != nil
-		r.places = append(r.places, p)
-	}
-	return r, nil
 }
 
 // lots are the decisions of one who decides in a round.
@@ -245,7 +251,7 @@ func (r *round) write(dir string, missed []announcement) error {
 	}
 	text.Reset()
 	for where, a := range r.operator.entries {
-		fmt.Fprintf(&text, "%s: %v %s at %v, was %d for %s under token %d\n", where, a.which, a.what, a.from, a.was, a.consumer, a.token)
+		fmt.Fprintf(&text, "%s: %v %s at %v, was %v for %s under token %d\n", where, a.which, a.what, a.from, a.was, a.consumer, a.token)
 	}
 	for _, which := range missed {
 		fmt.Fprintf(&text, "missed %v: %+v\n", which, r.operator.last[which])
