@@ -34,6 +34,7 @@ type place struct {
 	pick    func(trouble.Trouble) bool // those that may strike
 	acts    bool                       // an operator may take streams from a pod, which may end with an error then
 	spells  []spell                    // of trouble
+	refused int                        // starts that failed
 	badEnds []string                   // of pods that were to end in good order
 	erred   int                        // pods that ended with an error, as they may
 
@@ -61,7 +62,8 @@ func newPlace(ctx context.Context, name, dir string, s *site, o WorkerOptions, r
 	return p, nil
 }
 
-// Start starts the next pod, when the one before that was asked to end has done so, and returns when it is ready.
+// Start starts the next pod, when the one before that was asked to end has done so, and returns when it is ready. One that cannot
+// start, since the server is busy, is started again after a while.
 func (p *place) Start() error {
 	if p.pod != nil && !p.pod.ended {
 		p.gone()
@@ -69,11 +71,11 @@ func (p *place) Start() error {
 	o := p.options
 	run := fmt.Sprint(p.name, "-", len(p.all)+1)
 	o.Seed, o.Log, o.Consumer = p.rnd.Uint64(), filepath.Join(p.dir, run+".log"), run
-	if p.outages != nil {
-		p.outages.away.RLock()
-		defer p.outages.away.RUnlock()
+	next, err := p.start(run, o)
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end) && pause(p.ctx, p.options.SessionTTL) == nil; {
+		p.refused++
+		next, err = p.start(run, o)
 	}
-	next, err := startPod(p.ctx, p.dir, run, o)
 	if err != nil {
 		return fmt.Errorf("%s: %w", run, err)
 	}
@@ -82,6 +84,15 @@ func (p *place) Start() error {
 	defer p.mu.Unlock()
 	p.all = append(p.all, next)
 	return nil
+}
+
+// start starts a pod while there is a server.
+func (p *place) start(run string, o WorkerOptions) (*pod, error) {
+	if p.outages != nil {
+		p.outages.away.RLock()
+		defer p.outages.away.RUnlock()
+	}
+	return startPod(p.ctx, p.dir, run, o)
 }
 
 // Kill is an error if the pod had ended before, which nobody asked for.

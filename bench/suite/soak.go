@@ -42,6 +42,7 @@ type Soaked struct {
 	found
 	Missing int      // entries that nobody should send, and are neither done nor dead letters
 	Brought int      // stranded entries that nobody need have known of: they were brought back in the calm
+	Refused int      // starts of pods that failed, and were tried again
 	Erred   int      // pods that ended with an error, as they may where streams were taken from them by hand
 	BadEnds []string // pods that did not end in good order
 	Without Latency  // an owner, after owners that did not end their ownership
@@ -208,6 +209,7 @@ func (m *soak) tally(r *round) {
 	for _, p := range r.places {
 		count(m.result.Struck, p.struck)
 		m.result.Erred += p.erred
+		m.result.Refused += p.refused
 		m.result.BadEnds = append(m.result.BadEnds, p.badEnds...)
 	}
 	if r.outages != nil {

@@ -38,6 +38,7 @@ func writeSoaked(out io.Writer, s Soaked) {
 		t.row("lost by hand "+why, grouped(s.Excused[why]))
 	}
 	t.row("stranded by hand, and brought back by hand", grouped(s.Brought))
+	t.row("starts of pods that failed, and were tried again", grouped(s.Refused))
 	t.row("pods that ended with an error, as they may", grouped(s.Erred))
 	t.row("announcements that nobody was done with", grouped(s.Lost))
 	t.row("poison that is neither done nor a dead letter", grouped(s.Missing))
