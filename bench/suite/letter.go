@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -23,6 +24,8 @@ const letterPage = 10
 
 // fieldReference is in a dead letter that stands for an entry which stays where it is.
 const fieldReference = "_reference"
+
+var entryID = regexp.MustCompile(`^\d{1,15}-\d{1,15}$`)
 
 // letters reads all dead letters.
 func (k *keeper) letters(ctx context.Context) (all []letter, err error) {
@@ -63,7 +66,7 @@ func (k *keeper) letter(part int, e rueidis.XRangeSlice) (l letter) {
 		case f.Field == "lbs-input" && !found:
 			found = true
 			l.which, _ = k.announcement(f.Value)
-		case f.Field == fieldReference:
+		case f.Field == fieldReference && entryID.MatchString(f.Value): // a producer may write anything there
 			l.reference = f.Value
 		}
 		// The library's own fields come last.

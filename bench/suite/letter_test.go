@@ -22,7 +22,7 @@ func TestLettersSayWhichAnnouncementTheyAre(t *testing.T) {
 		{"lbs-input", `{"DataStreamName":"s-1","Info":{"Work":2}}`, "lbs-input", `{"DataStreamName":"s-3","Info":{"Work":4}}`},
 		{"lbs-input", `{"DataStreamName":"other-1","Info":{"Work":2}}`},
 		{"lbs-input", `{"DataStreamName":"s-1"}`},
-		{"_reason", "malformed: x"},
+		{"_reason", "malformed: x", "_reference", "x"},
 		{"_reason", "too_large: x", "_reference", ids[4]},
 		{"_reason", "too_large: x", "_reference", "1-1"},
 	} {
