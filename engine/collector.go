@@ -84,6 +84,7 @@ type collector struct {
 	acquisitions    *prometheus.CounterVec
 	entriesRead     *prometheus.CounterVec
 	entriesGone     *prometheus.CounterVec
+	refusals        *prometheus.CounterVec
 	forwards        *prometheus.CounterVec
 	disownments     *prometheus.CounterVec
 	endings         *prometheus.CounterVec
@@ -151,6 +152,7 @@ func newCollector() *collector {
 	c.acquisitions = counter("acquisitions_total", "Verdicts on announcements.", "result")
 	c.entriesRead = counter("entries_read_total", "Announcements read from input streams.")
 	c.entriesGone = counter("entries_gone_total", "Announcements whose body somebody else had deleted.")
+	c.refusals = counter("entries_refused_total", "Times that Redis refused to end or move an announcement.", "cause")
 	c.forwards = counter("forwarded_total", "Announcements moved to the partition they belong to.")
 	c.disownments = counter("disowned_total", "Streams lost.", "cause")
 	c.endings = counter("endings_total", "Leases ended on purpose.", "kind", "result")

@@ -143,6 +143,9 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{api.ErrInvalidConfig}, args...)...)
 }
 
+// maxMove is the most that an entry may weigh to be copied: what is within the limits is.
+func (c *config) maxMove() int { return max(lease.DefaultMaxMove, c.limits.MaxEntry) }
+
 // fill puts defaults in the place of zeros, but for what depends on the TTLs.
 func (c *config) fill() {
 	if c.consumerID == "" {

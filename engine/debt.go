@@ -8,10 +8,19 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// debt is a session that is over, or is being closed: all that is pending for it goes back.
+// debt is a session that is over, or is being closed: all that is pending for it goes back. What Redis refuses to move is
+// stepped over and tried again at its own time; the rest, and other debts, are paid meanwhile.
 type debt struct {
 	session *lease.Session
+	closing bool  // the session was alive when it was owed: endings that are under way for it are waited for
 	by      int64 // when to close the session though a read may still deliver to it; 0: never. With the ender's mutex
+
+	// Only whoever pays, one goroutine at a time, uses these.
+
+	refused lease.Setbacks
+	size    lease.PageSize
+	after   int64 // nothing is left to do before then
+	closed  bool
 }
 
 // owe takes on handing back all that is pending for a session that is over. by is when to close it though a read with an
@@ -19,7 +28,8 @@ type debt struct {
 func (d *ender) owe(s *lease.Session, by int64) {
 	d.mu.Lock()
 	if !d.mu.closed {
-		d.mu.debts[s.Partition()] = append(d.mu.debts[s.Partition()], &debt{session: s, by: by})
+		d.mu.debts[s.Partition()] = append(d.mu.debts[s.Partition()],
+			&debt{session: s, closing: by != 0, by: by, size: lease.NewPageSize(d.e.cfg.pipeline.MaxMoves())})
 	}
 	d.mu.Unlock()
 	d.crew.wake(s.Partition())
@@ -28,11 +38,14 @@ func (d *ender) owe(s *lease.Session, by int64) {
 // hasten has the debts that there are paid by then, as owe does.
 func (d *ender) hasten(by int64) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	for _, debts := range d.mu.debts {
 		for _, x := range debts {
 			x.by = by
 		}
+	}
+	d.mu.Unlock()
+	for _, p := range d.e.partitions {
+		d.crew.wake(p.number)
 	}
 }
 
@@ -53,87 +66,143 @@ func (d *ender) owes(partition int, consumer string) bool {
 	return slices.ContainsFunc(d.mu.debts[partition], func(x *debt) bool { return x.session.Consumer() == consumer })
 }
 
-// payDebts hands back page by page what is pending for sessions that are over, and closes them.
+// payDebts hands back page by page what is pending for sessions that are over, and closes them. It goes through all of
+// them, whatever one of them is held up by.
 func (d *ender) payDebts(ctx context.Context, partition int) time.Duration {
-	for {
+	d.mu.Lock()
+	debts := slices.Clone(d.mu.debts[partition])
+	d.mu.Unlock()
+	next := nothingMore
+	var failure error
+	for _, x := range debts {
 		d.mu.Lock()
-		if len(d.mu.debts[partition]) == 0 {
+		by := x.by
+		d.mu.Unlock()
+		at := x.after
+		if by != 0 && !x.closed {
+			at = min(at, by)
+		}
+		if wait := at - d.e.clock.Now(); wait > 0 {
+			next = sooner(next, time.Duration(wait))
+			continue
+		}
+		paid, err := d.pay(ctx, partition, x, by)
+		switch {
+		case err != nil:
+			failure = err
+		case paid:
+			d.mu.Lock()
+			d.mu.debts[partition] = slices.DeleteFunc(d.mu.debts[partition], func(y *debt) bool { return y == x })
+			d.mu.failed[partition] = 0
 			d.mu.Unlock()
-			return nothingMore
+			d.idle.broadcast()
+		default:
+			next = sooner(next, max(time.Duration(x.after-d.e.clock.Now()), min(d.e.cfg.retry, unblockTime)))
 		}
-		s, by := d.mu.debts[partition][0].session, d.mu.debts[partition][0].by
-		d.mu.Unlock()
-		paid, err := d.pay(ctx, partition, s, by)
-		if err != nil {
-			return d.failing(ctx, partition, err)
-		}
-		if !paid {
-			return min(d.e.cfg.retry, unblockTime)
-		}
-		d.mu.Lock()
-		d.mu.debts[partition] = d.mu.debts[partition][1:]
-		d.mu.failed[partition] = 0
-		d.mu.Unlock()
-		d.idle.broadcast()
 	}
+	if failure != nil {
+		return sooner(next, d.failing(ctx, partition, failure))
+	}
+	return next
 }
 
-// pay hands back what is pending for a session, and closes it. It reports false while more may come.
-func (d *ender) pay(ctx context.Context, partition int, s *lease.Session, by int64) (bool, error) {
-	consumer := s.Consumer()
-	for ctx.Err() == nil {
-		page, err := d.e.store.Pending(ctx, partition, consumer, "", d.e.cfg.pipeline.MaxMoves(), 0)
+// pay hands back what is pending for a session, and closes it. It reports false while more may come, or while some of it is
+// refused: others may recover that, once the session is closed.
+func (d *ender) pay(ctx context.Context, partition int, x *debt, by int64) (bool, error) {
+	consumer := x.session.Consumer()
+	again, there := x.refused.Len() > 0, make(map[string]bool)
+	for after := ""; ctx.Err() == nil; {
+		n := x.size.Size()
+		page, err := d.e.store.Pending(ctx, partition, consumer, after, n, 0)
 		if code, _ := lease.Refusal(err); code == "NOGROUP" {
 			break
 		}
 		if err != nil {
+			if _, refused := lease.Refusal(err); !refused || lease.Blames(err) {
+				x.size.Failed(n)
+			}
 			return false, err
 		}
+		x.size.Succeeded()
 		if len(page) == 0 {
 			break
 		}
-		if err := d.handBack(ctx, partition, consumer, page); err != nil {
+		for i := 0; again && i < len(page); i++ {
+			there[page[i].ID] = true
+		}
+		if err := d.handBack(ctx, partition, x, page); err != nil {
 			return false, err
 		}
+		after = page[len(page)-1].ID
 	}
 	now := d.e.clock.Now()
+	if again { // others may have moved some
+		x.refused.Retain(func(id string) bool { return there[id] })
+	}
+	x.after = 0
+	if at, some := x.refused.Next(); some {
+		x.after = at
+	}
 	if !d.e.partitions[partition].quiet(consumer, now) && (by == 0 || now < by) {
 		return false, nil
 	}
-	if d.e.partitions[partition].leave(s) {
+	if x.closing && now < by+int64(refusedTime) && d.waiting(partition, consumer) {
+		return false, nil
+	}
+	if d.e.partitions[partition].leave(x.session) {
 		// A beat that arrives after the session was closed would make it again.
 		d.e.renewer.crew.rest(ctx, partition)
 	}
 	left, err := d.e.store.Close(ctx, partition, consumer)
+	x.closed = x.closed || err == nil
 	return left == 0, err
 }
 
-func (d *ender) handBack(ctx context.Context, partition int, consumer string, page []lease.PendingEntry) error {
-	items := make([]lease.Return, len(page))
+// refusedTime is how much longer a session is kept that is being closed while Redis refuses some of its endings: they count
+// only while it lives. The rest has been handed back by then.
+const refusedTime = 2 * time.Second
+
+// waiting reports whether endings wait that were made under a session.
+func (d *ender) waiting(partition int, consumer string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.mu.queues[partition], func(x errand) bool { return x.consumer == consumer })
+}
+
+// handBack moves a page of what is pending, but for what waits for its time.
+func (d *ender) handBack(ctx context.Context, partition int, x *debt, page []lease.PendingEntry) error {
+	consumer, now := x.session.Consumer(), d.e.clock.Now()
+	unknown := d.e.layout.Keys(partition).Lease("")
+	items := make([]lease.Return, 0, len(page))
 	for i := range page {
-		x, err := lease.ParseEntry(d.e.layout, partition, page[i].ID, page[i].Body)
-		key := x.Key
-		if err != nil {
-			key = d.e.layout.Keys(partition).Lease("")
+		id := page[i].ID
+		if x.refused.Waits(id, now) || x.closing && d.ending(partition, id) {
+			continue
 		}
-		dest, at := notBefore(&x, lease.ToInput, 0)
-		items[i] = lease.Return{Key: key, Entry: page[i].ID, Token: lease.AnyToken, Dest: dest, At: at,
-			Retries: lease.KeepCount, Crashes: lease.KeepCount}
+		entry, err := lease.Parse(d.e.layout, &page[i].Entry)
+		r := lease.GiveBack(&entry, err, unknown)
+		if why, ok := x.refused.GivenUp(id); ok {
+			r.GiveUp(why)
+		}
+		items = append(items, r)
 	}
-	outcomes, err := d.e.store.Requeue(ctx, partition, consumer, items)
-	if err != nil {
-		return err
-	}
-	for i, o := range outcomes {
+	return lease.Move(items, &x.size, func(items []lease.Return) ([]lease.Outcome, error) {
+		return d.e.store.Requeue(ctx, partition, consumer, items)
+	}, func(r lease.Return, o lease.Outcome) {
 		switch o.Verdict {
 		case lease.Refused:
-			return o.Err()
-		case lease.TooWide:
-			items[i].Dest, items[i].Reason = lease.ToDeadLetters, reason(deadTooWide, "more fields than can be copied")
-			if _, err := d.e.store.Requeue(ctx, partition, consumer, items[i:i+1]); err != nil {
-				return err
+			x.refused.Refused(r.Entry, o.Err(), now, d.e.afterRefusal(o.Err()))
+			d.e.refused(partition, r.Entry, o.Err(), false)
+			return
+		case lease.Moved, lease.Referred:
+			if r.Dest != lease.ToInput && r.Dest != lease.ToLater {
+				d.e.metrics.deadLetter(r.Reason)
 			}
+		case lease.Full:
+			d.e.metrics.deadLettersFull()
+		case lease.Gone:
+			d.e.metrics.gone(1)
 		}
-	}
-	return nil
+		x.refused.Moved(r.Entry)
+	})
 }

@@ -26,6 +26,7 @@ type ender struct {
 		retryAt []int64               // not before then
 		expect  []int                 // endings likely to wait when the next batch goes out, by partition
 		fresh   []int                 // errands under way that were never refused, by partition
+		pages   []lease.PageSize      // errands a call, by partition
 		closed  bool
 	}
 	idle signal // something was settled
@@ -46,6 +47,7 @@ type errand struct {
 	lease    *lease.Lease // whose ending waits for the outcome; nil when nobody does
 	tried    bool         // an attempt had an unknown outcome
 	refused  int          // how often Redis refused this very errand
+	blamed   int          // of them, how often for a reason that lies in the entry
 	after    int64        // refused: not asked again before then
 }
 
@@ -58,6 +60,10 @@ func newEnder(ctx context.Context, e *Engine) *ender {
 	d.mu.retryAt = make([]int64, n)
 	d.mu.expect = make([]int, n)
 	d.mu.fresh = make([]int, n)
+	d.mu.pages = make([]lease.PageSize, n)
+	for p := range d.mu.pages {
+		d.mu.pages[p] = lease.NewPageSize(e.cfg.pipeline.MaxMoves())
+	}
 	d.mu.entries = make(map[entryKey]struct{})
 	d.crew = newCrew(ctx, n, e.cfg.pipeline.MaxInFlight, e.lane, d.run)
 	return d
@@ -93,17 +99,19 @@ func (d *ender) giveUp(l *lease.Lease) {
 	}})
 }
 
-// giveBack returns an entry that was never held, for dest, where at is a time of the server's clock in ms.
+// giveBack returns an entry that was never held, for dest, where at is a time of the server's clock in ms. One that nobody
+// can read becomes a dead letter wherever it was to go.
 func (d *ender) giveBack(consumer string, x *lease.Entry, dest lease.Dest, at int64, delay time.Duration, reason string) {
-	key := x.Key
-	if key == "" {
-		key = d.e.layout.Keys(x.Partition).Lease("")
+	var malformed error
+	if x.Stream == "" && dest != lease.ToDeadLetters {
+		_, malformed = lease.Parse(d.e.layout, x)
 	}
-	dest, at = notBefore(x, dest, at)
-	d.push(x.Partition, errand{consumer: consumer, Return: lease.Return{
-		Key: key, Entry: x.ID, Token: lease.AnyToken, Dest: dest, At: at, Delay: delay,
-		Retries: lease.KeepCount, Crashes: lease.KeepCount, Reason: reason,
-	}})
+	r := lease.GiveBack(x, malformed, d.e.layout.Keys(x.Partition).Lease(""))
+	if r.Dest != lease.ToDeadLetters {
+		r.Dest, r.At = notBefore(x, dest, at)
+		r.Delay, r.Reason = delay, reason
+	}
+	d.push(x.Partition, errand{consumer: consumer, Return: r})
 }
 
 // notBefore has an entry wait for the time that its producer set: a copy in the input stream would not carry it.
@@ -148,6 +156,16 @@ func (d *ender) pending() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.mu.entries)
+}
+
+// unrefused is the number of endings under way that were never refused.
+func (d *ender) unrefused() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, fresh := range d.mu.fresh {
+		n += fresh
+	}
+	return n
 }
 
 // run carries out what is queued for one partition, then its debts.
@@ -219,12 +237,17 @@ func (d *ender) take(partition int) []errand {
 	defer d.mu.Unlock()
 	queue := d.mu.queues[partition]
 	var batch, skipped []errand
-	n := 0
-	for ; n < len(queue) && len(batch) < d.e.cfg.pipeline.MaxMoves(); n++ {
+	n, most, weight := 0, d.mu.pages[partition].Size(), 0
+	for ; n < len(queue) && len(batch) < most; n++ {
 		x := &queue[n]
 		if x.after > now || len(batch) > 0 && (x.consumer != batch[0].consumer || x.finish != batch[0].finish) {
 			skipped = append(skipped, *x)
 			continue
+		}
+		if !x.finish { // what is done with is not copied
+			if weight += x.Size; weight > lease.MaxCallWeight && len(batch) > 0 {
+				break
+			}
 		}
 		batch = append(batch, *x)
 	}

@@ -165,6 +165,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		DeadTrim:   e.cfg.recovery.DLQTrim,
 		DeadDelay:  e.cfg.recovery.DLQFullDelay,
 		Limits:     e.cfg.limits,
+		MaxMove:    e.cfg.maxMove(),
 	}, renewal, client, e.metrics.script)}
 	e.scan = scan.NewStore(e.layout, scan.Settings{
 		Config:     e.cfg.recovery,
@@ -174,6 +175,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		Timeout:    e.cfg.timeout,
 		Relaxed:    e.maintenance.relaxed,
 		Page:       e.cfg.pipeline.MaxMoves(),
+		MaxMove:    e.cfg.maxMove(),
 	}, client, e.metrics.script)
 	return nil
 }

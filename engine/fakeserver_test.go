@@ -26,6 +26,9 @@ type fakeServer struct {
 	layout  *cluster.Layout
 	granted func(partition int, consumer, entry, stream string) // runs when a lease is granted
 
+	// refuse says why an entry is not moved, or done; empty, or nil: it is.
+	refuse func(r *lease.Return) string
+
 	mu    sync.Mutex
 	other error  // what the service is instead of what the engines take it for; nil: that
 	run   string // id
@@ -518,6 +521,12 @@ func (s *fakeServer) requeue(p *fakePartition, me string, r *lease.Return) lease
 	delete(p.pending, r.Entry)
 	if pending.entry.gone {
 		return lease.Gone
+	}
+	if r.Dest == lease.ToReference {
+		p.dead = append(p.dead, &fakeEntry{id: r.Entry, body: []rueidis.XRangeFieldValue{
+			{Field: lease.FieldReference, Value: r.Entry}, {Field: lease.FieldReason, Value: r.Reason},
+		}})
+		return lease.Referred
 	}
 	var copied []rueidis.XRangeFieldValue
 	for _, f := range pending.entry.body {

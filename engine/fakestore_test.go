@@ -378,6 +378,12 @@ func (s *fakeStore) returns(ctx context.Context, op string, n int, consumer stri
 	err = s.do(ctx, c, func() error {
 		s.server.with(n, func(p *fakePartition) {
 			for i := range items {
+				if refuse := s.server.refuse; refuse != nil {
+					if why := refuse(&items[i]); why != "" {
+						out = append(out, lease.Outcome{Verdict: lease.Refused, Reason: why})
+						continue
+					}
+				}
 				out = append(out, lease.Outcome{Verdict: f(p, consumer, &items[i])})
 			}
 		})

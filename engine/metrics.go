@@ -27,7 +27,8 @@ import (
 //	                                          (another consumer's by now)
 //	streamlease_consumers_removed_total       dead consumers removed from the group
 //	streamlease_dead_letters_total{reason}    announcements given up: malformed, permanent, retries, crashes, too_wide
-//	                                          (too many fields), too_large (beyond WithLimits), other
+//	                                          (too many fields), too_large (beyond WithLimits, or more than is copied), refused (by
+//	                                          Redis, again and again; a letter refers to it), other
 //	streamlease_dead_letters_full_total       times that a full dead-letter stream put an announcement off
 //	streamlease_disowned_total{cause}         streams lost: lease (Redis says so), session (lost with it), deadline (no
 //	                                          renewal succeeded in time), closed (the engine stopped)
@@ -35,6 +36,9 @@ import (
 //	                                          ok, lost (before Redis answered), unknown (may or may not have happened)
 //	streamlease_entries_read_total            announcements read from input streams
 //	streamlease_entries_gone_total            announcements whose body somebody else had deleted
+//	streamlease_entries_refused_total{cause}  times that Redis refused to end or move an announcement, which is set apart and
+//	                                          tried again. cause: entry (what it is; dead-lettered in the end), server (its
+//	                                          state, its keys, or missing rights)
 //	streamlease_expired_total{result}         expired leases that servers reported, with WithExpired. result: delivered,
 //	                                          own (of this process), dropped (handlers were behind)
 //	streamlease_expired_subscriptions_total{result}  subscriptions to these reports: made (what came before it is missing),
@@ -104,6 +108,7 @@ type metrics struct {
 	acquisitions  map[lease.Verdict]prometheus.Counter
 	entriesRead   prometheus.Counter
 	entriesGone   prometheus.Counter
+	refusals      [2]prometheus.Counter // entry, server
 	forwards      prometheus.Counter
 	disownments   [len(disownCauses)]prometheus.Counter
 	endings       map[lease.EndKind]endingMetrics
@@ -150,7 +155,7 @@ const (
 var (
 	disownCauses   = [...]string{causeLease: "lease", causeSession: "session", causeDeadline: "deadline", causeClosed: "closed"}
 	renewalResults = [...]string{"kept", "lost", "missing", "failed"}
-	deadReasons    = [...]string{"malformed", "permanent", "retries", "crashes", "too_wide", "too_large", otherReason}
+	deadReasons    = [...]string{"malformed", "permanent", "retries", "crashes", "too_wide", "too_large", "refused", otherReason}
 	takeResults    = map[lease.Verdict]string{
 		lease.Acquired:   "acquired",
 		lease.HeldByOne:  "held",
@@ -200,6 +205,7 @@ func (m *metrics) resolve() {
 	}
 	m.entriesRead = c.entriesRead.WithLabelValues(s)
 	m.entriesGone = c.entriesGone.WithLabelValues(s)
+	m.refusals = [...]prometheus.Counter{c.refusals.WithLabelValues(s, "entry"), c.refusals.WithLabelValues(s, "server")}
 	m.forwards = c.forwards.WithLabelValues(s)
 	for i, cause := range disownCauses {
 		m.disownments[i] = c.disownments.WithLabelValues(s, cause)
@@ -322,6 +328,15 @@ func (m *metrics) noticed(kind notice.Kind) { m.notices[kind].Inc() }
 // gone counts announcements whose body was deleted.
 func (m *metrics) gone(n int) { countUp(m.entriesGone, n) }
 
+// refused counts that an entry was not moved, and whether that lies in the entry.
+func (m *metrics) refused(blames bool) {
+	if blames {
+		m.refusals[0].Inc()
+	} else {
+		m.refusals[1].Inc()
+	}
+}
+
 // forwarded counts announcements that were moved to their own partition.
 func (m *metrics) forwarded(n int) { countUp(m.forwards, n) }
 
@@ -379,7 +394,16 @@ func (m *metrics) sessionLost() { m.lostSessions.Inc() }
 func (m *metrics) recovered(done scan.Recovered) {
 	countUp(m.recoveries, done.Entries)
 	countUp(m.entriesGone, done.Gone)
-	countUp(m.deadLetters["crashes"], done.Dead)
+	countUp(m.refusals[0], done.Blamed)
+	countUp(m.refusals[1], done.Refused-done.Blamed)
+	crashes := done.Dead
+	for class, n := range map[string]int{
+		lease.DeadMalformed: done.Malformed, lease.DeadTooWide: done.TooWide, lease.DeadTooLarge: done.TooLarge, lease.DeadRefused: done.GivenUp,
+	} {
+		countUp(m.deadLetters[class], n)
+		crashes -= n
+	}
+	countUp(m.deadLetters["crashes"], crashes)
 	if done.Removed {
 		m.removals.Inc()
 	}

@@ -21,40 +21,67 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 	}
 	outcomes, err := ask(ctx, partition, batch[0].consumer, items)
 	if err != nil {
-		if _, refused := lease.Refusal(err); !refused {
-			for i := range batch {
-				batch[i].tried = true
-			}
-		}
-		d.again(partition, batch)
-		return err
+		return d.unanswered(ctx, partition, batch, err)
 	}
 	d.mu.Lock()
+	d.mu.pages[partition].Succeeded()
 	if n := len(batch) + len(d.mu.queues[partition]); n > 1 {
 		d.mu.expect[partition] = min(n, d.e.cfg.pipeline.MaxMoves())
 	}
 	d.mu.Unlock()
 	var open, refused []errand
 	for i, x := range batch {
-		switch o := outcomes[i]; o.Verdict {
-		case lease.Refused:
+		x.Return = items[i] // where it went may have been decided by what it weighs
+		switch o := outcomes[i]; {
+		case o.Verdict == lease.Refused:
 			refused = append(refused, d.refuse(partition, x, o.Err()))
-		case lease.TooWide:
-			x.Dest, x.Reason = lease.ToDeadLetters, reason(deadTooWide, "more fields than can be copied")
+		case o.Verdict == lease.Left:
 			open = append(open, x)
-			d.crew.wake(partition)
+		case x.Redirect(o):
+			open = append(open, x)
 		default:
 			d.outcome(partition, x, o.Verdict)
 		}
 	}
 	d.again(partition, open)
-	d.mu.Lock()
-	d.mu.queues[partition] = append(d.mu.queues[partition], refused...)
-	d.mu.Unlock()
+	d.aside(partition, refused)
 	return nil
 }
 
-// refuse puts one errand off.
+// unanswered decides what follows when a batch as a whole was refused or not answered: it is asked again, in smaller parts
+// if what it carries may be the reason. One errand that is to blame alone is set apart.
+func (d *ender) unanswered(ctx context.Context, partition int, batch []errand, err error) error {
+	_, refused := lease.Refusal(err)
+	blames := lease.Blames(err)
+	if !refused {
+		for i := range batch {
+			batch[i].tried = true
+		}
+	}
+	smaller := true
+	if blames || !refused && ctx.Err() == nil {
+		d.mu.Lock()
+		smaller = d.mu.pages[partition].Failed(len(batch))
+		d.mu.Unlock()
+	}
+	switch {
+	case blames && smaller:
+		d.again(partition, batch)
+		return nil
+	case blames:
+		d.aside(partition, []errand{d.refuse(partition, batch[0], err)})
+		return nil
+	case !smaller:
+		// No answer to one errand alone: others may get theirs.
+		d.aside(partition, batch)
+		return err
+	}
+	d.again(partition, batch)
+	return err
+}
+
+// refuse sets one errand apart, to be asked for again at a time of its own. One that is refused again and again for a reason
+// that lies in its entry becomes a dead letter that refers to it.
 func (d *ender) refuse(partition int, x errand, why error) errand {
 	if code, _ := lease.Refusal(why); code == "NOGROUP" {
 		// The reader, which would notice, may have no room to read.
@@ -69,9 +96,53 @@ func (d *ender) refuse(partition int, x errand, why error) errand {
 	}
 	x.refused++
 	x.tried = true // what comes last in the script may be what was refused
-	x.after = d.e.clock.Now() + int64(d.e.backoff(x.refused))
-	d.e.log.warn("endings are refused", 1, "partition", partition, "entry", x.Entry, "err", lease.Explain(why))
+	wait := d.e.afterRefusal(why)(x.refused)
+	if lease.Blames(why) && !x.finish {
+		if x.blamed++; x.blamed == lease.MoveTries {
+			x.GiveUp(why)
+			wait = 0
+		}
+	}
+	x.after = d.e.clock.Now() + int64(wait)
+	d.e.refused(partition, x.Entry, why, x.finish)
 	return x
+}
+
+// refused tells of an entry that Redis refuses to move, or to end.
+func (e *Engine) refused(partition int, entry string, why error, finish bool) {
+	blames := lease.Blames(why)
+	e.metrics.refused(blames)
+	if code, _ := lease.Refusal(why); code == "DLQFULL" {
+		e.metrics.deadLettersFull()
+	}
+	if blames && !finish {
+		e.log.warn("entries are refused for what they are; a dead letter will refer to each: look at these", 1,
+			"partition", partition, "entry", entry, "err", why)
+		return
+	}
+	e.log.warn("endings are refused", 1, "partition", partition, "entry", entry, "err", lease.Explain(why))
+}
+
+// asideMost is the longest that an entry waits which Redis refuses to move for what it is, or has no room for.
+const asideMost = 15 * time.Second
+
+// afterRefusal is how long an entry waits after so many refusals in a row. The state of a server may be mended at any time,
+// and then everything that waits for it goes in few calls.
+func (e *Engine) afterRefusal(why error) func(refused int) time.Duration {
+	if code, _ := lease.Refusal(why); !lease.Blames(why) && code != "DLQFULL" {
+		return e.backoff
+	}
+	return func(refused int) time.Duration {
+		d := min(e.cfg.retry<<min(refused-1, 10), asideMost)
+		return d - time.Duration(float64(d)/2*e.random())
+	}
+}
+
+// aside puts errands back at the end.
+func (d *ender) aside(partition int, batch []errand) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.queues[partition] = append(d.mu.queues[partition], batch...)
 }
 
 // again puts errands back in front.
@@ -101,7 +172,7 @@ func (d *ender) failing(ctx context.Context, partition int, err error) time.Dura
 func (d *ender) outcome(partition int, x errand, v lease.Verdict) {
 	var err error
 	switch v {
-	case lease.Finished, lease.Moved:
+	case lease.Finished, lease.Moved, lease.Referred:
 	case lease.Gone:
 		d.e.metrics.gone(1)
 	case lease.Full:
@@ -119,7 +190,7 @@ func (d *ender) outcome(partition int, x errand, v lease.Verdict) {
 	default:
 		err = api.ErrLeaseLost
 	}
-	if x.Dest == lease.ToDeadLetters && v == lease.Moved {
+	if x.Dest == lease.ToDeadLetters && v == lease.Moved || v == lease.Referred {
 		d.e.metrics.deadLetter(x.Reason)
 	}
 	d.settle(partition, x, err)

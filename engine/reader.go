@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -87,7 +88,6 @@ func (e *Engine) fit(p *partition, s *lease.Session, read []lease.Entry, n int) 
 		return read
 	}
 	for i := left; i < len(read); i++ {
-		// The key of a malformed one is empty; whoever has room for it tells the reason.
 		x, _ := lease.Parse(e.layout, &read[i])
 		e.ender.giveBack(s.Consumer(), &x, lease.ToInput, 0, 0, "")
 	}
@@ -275,8 +275,7 @@ func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session, 
 				unknown = append(unknown, x.Entry)
 			case all || routine:
 				forgotten++
-				// The key of one that nobody can read is empty; whoever reads it next tells the reason.
-				entry, _ := lease.ParseEntry(e.layout, p.number, x.ID, x.Body)
+				entry, _ := lease.Parse(e.layout, &x.Entry)
 				e.ender.giveBack(s.Consumer(), &entry, lease.ToInput, 0, 0, "")
 			}
 		}
@@ -328,11 +327,15 @@ func (e *Engine) knows(p *partition, x *lease.Entry) bool {
 // promote moves what is due in later back to the input stream.
 func (e *Engine) promote(ctx context.Context, partition int) time.Duration {
 	_, due, err := e.store.Promote(ctx, partition, e.cfg.pipeline.MaxMoves())
+	if err != nil && ctx.Err() == nil {
+		e.log.warn("promoting fails", 1, "partition", partition, "err", lease.Explain(err))
+	}
+	aside := errors.Is(err, lease.ErrSetAside)
+	if aside {
+		e.metrics.refused(lease.Blames(err))
+	}
 	switch {
-	case err != nil:
-		if ctx.Err() == nil {
-			e.log.warn("promoting fails", 1, "partition", partition, "err", lease.Explain(err))
-		}
+	case err != nil && !aside:
 		return nothingMore // the next beat tells again
 	case due > 0:
 		return 0

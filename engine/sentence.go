@@ -36,11 +36,10 @@ func (e *Engine) sentence(r *lease.Return, attempt int, why error) {
 
 // Classes of dead letters: the first word of a reason, and a label of the metrics.
 const (
-	deadMalformed = "malformed"
+	deadMalformed = lease.DeadMalformed
 	deadPermanent = "permanent"
 	deadRetries   = "retries"
-	deadTooWide   = "too_wide"
-	deadTooLarge  = "too_large"
+	deadTooLarge  = lease.DeadTooLarge
 )
 
 func reason(class, text string) string {

@@ -111,10 +111,10 @@ func (e *Engine) release(to delivery, l *lease.Lease) {
 }
 
 // handBackAll waits until endings are settled, and nothing is pending for any session, those that were lost included;
-// false when ctx ends first.
+// false when ctx ends first. Endings that Redis refuses hold up nothing else.
 func (e *Engine) handBackAll(ctx context.Context) bool {
-	if !e.room.wait(ctx, func() bool { return e.table.Len() == 0 }) ||
-		!e.ender.idle.wait(ctx, func() bool { return e.ender.pending() == 0 }) {
+	if !e.ender.idle.wait(ctx, func() bool { return e.ender.unrefused() == 0 }) ||
+		!e.room.wait(ctx, func() bool { return e.table.Len() <= e.ender.pending() }) {
 		return false
 	}
 	by := e.clock.Now() + 2*int64(unblockTime)
@@ -124,7 +124,7 @@ func (e *Engine) handBackAll(ctx context.Context) bool {
 			e.ender.owe(s, by)
 		}
 	}
-	return e.ender.idle.wait(ctx, func() bool { return e.ender.owing() == 0 })
+	return e.ender.idle.wait(ctx, func() bool { return e.ender.owing() == 0 && e.ender.pending() == 0 })
 }
 
 // dismantle stops all parts. What is still held by then is lost to its owners with the cause ErrClosed.

@@ -108,6 +108,8 @@
 //     refuse; acquisitions are refused.
 //   - Server demoted, with a client that still talks to it. What decides anything writes first, so it is refused instead of
 //     deciding by what the old server knew. (But for extend: only clusters need it, and their replicas redirect.)
+//   - An entry cannot be moved: it is too large, or the server refuses it again and again for what it is ([Blames]). A dead
+//     letter refers to it ([ToReference]); it is acknowledged and stays in the input stream. [Move] steps over it.
 //   - done finds nothing pending ([NotPending]). Either an earlier attempt did it, or another consumer has the entry: if both
 //     deadlines held throughout, it was the former; else the outcome is unknown and the caller says so.
 //

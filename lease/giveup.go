@@ -23,6 +23,9 @@ const (
 	ToInput       Dest = 'q'
 	ToLater       Dest = 'l'
 	ToDeadLetters Dest = 'd'
+	// ToReference is for what cannot be copied: a dead letter that says which entry it is, and the entry stays where it is,
+	// neither pending nor undelivered.
+	ToReference Dest = 'r'
 )
 
 // Return is an entry that is given up, or done with.
@@ -35,14 +38,15 @@ type Return struct {
 	Delay   time.Duration
 	Retries int // KeepCount leaves it
 	Crashes int
-	Reason  string // ToDeadLetters
+	Reason  string // ToDeadLetters, ToReference
 	Size    int    // what the entry weighs, as Entry.Size
+	Cut     string // ToReference: the start of its announcement; the script looks at the entry itself where Size is not known
 }
 
 // Outcome is what became of a Return.
 type Outcome struct {
 	Verdict Verdict
-	Reason  string // Refused
+	Reason  string // Refused: why; TooHeavy: what it weighs, and the start of its announcement
 }
 
 // Err is why an entry was refused, as Refusal and Explain take it.
@@ -69,13 +73,16 @@ func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Ret
 	defer cancel()
 	k := s.layout.Keys(p)
 	keys := make([]string, 0, 4+len(items))
-	args := make([]string, 0, 6+8*len(items))
+	args := make([]string, 0, 8+10*len(items))
 	keys = append(keys, k.Input, k.Sessions, k.Later)
 	trim := "0"
 	if s.set.DeadTrim {
 		trim = "1"
 	}
-	args = append(args, consumer, s.layout.Group(), strconv.Itoa(len(items)), strconv.Itoa(s.set.DeadLimit), trim, ms(s.set.DeadDelay))
+	most := MoveLimit(s.set.MaxMove)
+	Refer(items, most)
+	args = append(args, consumer, s.layout.Group(), strconv.Itoa(len(items)), strconv.Itoa(s.set.DeadLimit), trim, ms(s.set.DeadDelay),
+		strconv.Itoa(most), strconv.Itoa(MaxCallWeight))
 	keys, args, dead := AppendReturns(keys, args, items)
 	if dead {
 		keys = append(keys, k.DeadLetters)
@@ -88,10 +95,15 @@ func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Ret
 func AppendReturns(keys, args []string, items []Return) (allKeys, allArgs []string, letters bool) {
 	for i := range items {
 		r := &items[i]
-		letters = letters || r.Dest == ToDeadLetters
+		letters = letters || r.Dest == ToDeadLetters || r.Dest == ToReference
 		keys = append(keys, r.Key)
 		args = append(args, r.Entry, r.Token, string(rune(r.Dest)), strconv.FormatInt(r.At, 10), ms(r.Delay),
 			countText(r.Retries), countText(r.Crashes), r.Reason)
+		if r.Dest == ToReference {
+			args = append(args, strconv.Itoa(r.Size), r.Cut)
+		} else {
+			args = append(args, "0", "")
+		}
 	}
 	return keys, args, letters
 }

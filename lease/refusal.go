@@ -82,7 +82,30 @@ var codes = []struct{ code, remedy string }{
 	{"NOSCRIPT", "the server has forgotten the script and refuses EVAL: grant +eval"},
 	{"NOSERVERID", "the server cannot be told from its successor: grant +info, or turn settling off with WithSettle(false)"},
 	{"Unknown Redis command", "the server lacks the command: Redis 6.2 or Valkey is required"},
+	{"DLQFULL", "the dead-letter stream is at DLQMaxLen: send dead letters back, drop them, or raise it"},
+	{"exhausted the last possible ID", exhausted},
+	{"equal or smaller than the target stream top item", exhausted},
+	{"max number of clients reached", "the server has as many clients as maxclients allows"},
+	{"MOVED", "the key is on another node of a cluster: use a client of the cluster"},
+	{"ASK", "the key is on its way to another node of a cluster: use a client of the cluster"},
 	{"unknown command", "the server lacks the command: Redis 6.2 or Valkey is required"},
+}
+
+const exhausted = "the stream has an entry with the last possible ID, after which nothing can be added: delete that stream, and announce again"
+
+// Blames reports whether an error is a refusal that blames what was asked, an entry or a batch, and not the state of the
+// server, its keys, or the rights of its user: those pass, or are mended, and say nothing of an entry.
+func Blames(err error) bool {
+	code, refused := Refusal(err)
+	if !refused {
+		return false
+	}
+	for _, known := range codes {
+		if known.code == code {
+			return false
+		}
+	}
+	return true
 }
 
 // Explain adds to an error what to do about it, where that is known.

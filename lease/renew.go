@@ -26,6 +26,10 @@ const (
 	Gone       Verdict = 'g' // acquire, requeue: somebody deleted the body; acknowledged
 	Full       Verdict = 'f' // requeue: the dead-letter stream is full, put off
 	TooWide    Verdict = 'u' // requeue: more fields than can be copied
+	TooHeavy   Verdict = 'b' // requeue: it weighs more than is copied
+	Bare       Verdict = 'z' // requeue: no field that a copy would have
+	Referred   Verdict = 'r' // requeue: a dead letter refers to it; acknowledged, freed, not deleted
+	Left       Verdict = 't' // requeue: not looked at, since those before it weigh enough for one call
 	Refused    Verdict = 'x' // done, requeue, acquire: an error, nothing changed
 
 	Acquired  Verdict = 'a' // acquire: ours now

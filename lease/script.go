@@ -75,7 +75,7 @@ var (
 	scriptAcquire = embedded("acquire", acquireParts...)
 	scriptDone    = embedded("done", "clock", "value", "entry")
 	scriptRequeue = embedded("requeue", "clock", "record", "session", "value", "entry", "giveup")
-	scriptPromote = embedded("promote", "clock")
+	scriptPromote = embedded("promote", "clock", "value", "entry")
 	scriptVerify  = embedded("verify", "clock", "record", "session", "value", "token", "entry")
 	scriptPending = embedded("pending", "body")
 	scriptRead    = embedded("read", "body")

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -24,6 +25,10 @@ type Settings struct {
 	DeadTrim   bool          // drop the oldest dead letters at the limit instead of refusing new ones
 	DeadDelay  time.Duration // of what the dead-letter stream refused
 	Limits     Limits        // what is longer is not answered; unlike the others, zeros are their defaults
+
+	// MaxMove is the most that an entry may weigh, in bytes and FieldWeight for each field, to be copied; what weighs more
+	// becomes a dead letter that refers to it. 0: DefaultMaxMove. Negative: no limit.
+	MaxMove int
 
 	// Relaxed is asked before every call for a Timeout that is longer for now; 0: it is not. nil: it never is.
 	Relaxed func() time.Duration
@@ -212,21 +217,40 @@ func (s *Store) Close(ctx context.Context, p int, consumer string) (left int, er
 	return int(n), err
 }
 
-// Promote moves up to limit entries that are due from later to the input stream, and answers how many it moved and how
-// many more are due.
+// promoteAgain is how much later a member of later comes again that the server refused to move.
+const promoteAgain = time.Minute
+
+// ErrSetAside is an error of Promote that says of some members of later that the server refused to move them: they come
+// again a minute later. The others were moved.
+var ErrSetAside = errors.New("what is due in later was refused, and comes again in a minute")
+
+// Promote moves up to limit entries that are due from later to the input stream, fewer where they weigh much, and answers
+// how many it moved and how many more are due. With an error that matches ErrSetAside there may be more to move.
 func (s *Store) Promote(ctx context.Context, p, limit int) (moved, due int, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
 	keys := []string{k.Input, k.Later}
+	args := []string{strconv.Itoa(limit), strconv.Itoa(MaxCallWeight), ms(promoteAgain)}
+	var refused error
 	for {
-		answer, err := s.rest.Do(ctx, Call{Script: scriptPromote, Keys: keys, Args: []string{strconv.Itoa(limit)}}).AsIntSlice()
-		if err != nil || len(answer) != 3 {
+		answer, err := s.rest.Do(ctx, Call{Script: scriptPromote, Keys: keys, Args: args}).ToArray()
+		if err != nil || len(answer) != 5 {
 			return moved, 0, orMalformed("promote", err)
 		}
-		moved += int(answer[0])
-		if answer[2] == 0 || len(keys) == 3 {
-			return moved, int(answer[1]), nil
+		var numbers [4]int64
+		for i := range numbers {
+			if numbers[i], err = answer[i].AsInt64(); err != nil {
+				return moved, 0, fmt.Errorf("promote: %w", err)
+			}
+		}
+		moved += int(numbers[0])
+		if n := numbers[3]; n > 0 && refused == nil {
+			why, _ := answer[4].ToString()
+			refused = fmt.Errorf("%w: %d, the first: %w", ErrSetAside, n, refusedItem(why))
+		}
+		if numbers[2] == 0 || len(keys) == 3 {
+			return moved, int(numbers[1]), refused
 		}
 		// Members that nobody can read go where somebody looks at them.
 		keys = append(keys, k.DeadLetters)

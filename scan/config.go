@@ -87,12 +87,14 @@ type Config struct {
 	MaxCrashDelay time.Duration
 
 	// DLQMaxLen is how many entries the dead-letter stream of one partition may hold. What should go there beyond that
-	// is put off by DLQFullDelay, again and again, and a metric says so: nothing is lost. Default and zero: 100,000.
+	// is put off by DLQFullDelay, again and again, and a metric says so: nothing is lost. What cannot be put off, since it
+	// is too large to be copied, stays pending and is tried every 15 s. Default and zero: 100,000.
 	// Negative: no limit.
 	DLQMaxLen int
 
 	// DLQTrim drops the oldest dead letters at DLQMaxLen, for good, instead of putting new ones off. Default and zero:
-	// false, nothing is dropped. It does nothing where there is no limit.
+	// false, nothing is dropped. It does nothing where there is no limit. A letter that refers to an entry (see
+	// DeadLetter.Reference) is dropped without that entry, which stays in the input stream, and nothing names it any more.
 	DLQTrim bool
 
 	// DLQFullDelay is how long an entry is put off that a full dead-letter stream refused. Default and zero: 1 h. From

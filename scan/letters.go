@@ -29,10 +29,19 @@ type DeadLetter struct {
 	LastOwner  string          // the consumer for which it was pending last
 	At         time.Time       // when it became a dead letter, by the server's clock; zero when it does not say
 	Body       []rueidis.XRangeFieldValue
+
+	// Reference is the ID of the entry in the input stream that the letter stands for, which could not be copied: it is
+	// too large, or Redis refused it again and again. It is still there, pending for nobody and never delivered again; the
+	// letter alone names it, and shows the start of its announcement. Stream is known where that tells, Info is not. Empty:
+	// the letter has the announcement itself.
+	Reference string
+
+	// Size is what that entry weighs, in bytes and 64 for each field; 0 where it is not known, or there is none.
+	Size int
 }
 
-// Class is the part of the reason before its first colon: malformed, permanent, retries, crashes, too_wide, or what
-// somebody else wrote.
+// Class is the part of the reason before its first colon: malformed, permanent, retries, crashes, too_wide, too_large,
+// refused, or what somebody else wrote.
 func (l *DeadLetter) Class() string {
 	class, _, _ := strings.Cut(l.Reason, ":")
 	return class
@@ -107,57 +116,96 @@ func (i *Inspector) CountLetters(ctx context.Context, s Selection) (classes map[
 }
 
 // SendBack hands the selected dead letters out again: each is moved to the input stream that it came from, in one step,
-// with its counts of retries and crashes from zero. It answers how many were moved. Letters that come after it has
-// begun, those included that come back from where they were sent, stay.
+// with its counts of retries and crashes from zero; of one that refers to an entry, the entry is copied and deleted. It
+// answers how many were moved. Letters that come after it has begun, those included that come back from where they were
+// sent, stay.
 //
-// A letter with more fields than can be copied (about 3,900) stays, the others are moved, and the error says which. Any
-// other error ends it: where the input stream takes nothing more, is of another type, or the server is full, the rest
-// stays where it is. After an error of the connection the page on its way may have been moved. Nothing is lost in any
-// case, and the call may be repeated.
+// A letter that cannot be copied stays, the others are moved, and the error says which and why: more fields than can be
+// copied (about 3,900), or none of a producer's; more than InspectorConfig.MaxMove; the entry that it refers to is gone, or
+// somebody's again. Any other error ends it: where the input stream takes nothing more, is of another type, or the server
+// is full, the rest stays where it is. After an error of the connection the page on its way may have been moved. Nothing is
+// lost in any case, and the call may be repeated.
 func (i *Inspector) SendBack(ctx context.Context, s Selection) (moved int, err error) {
-	var wide failures
+	var stay failures
 	err = i.pages(ctx, s, func(layout *cluster.Layout, p int, page []DeadLetter) error {
-		n, err := i.sendPage(ctx, layout, p, page, &wide)
-		moved += n
-		return err
+		for len(page) > 0 {
+			n, left, err := i.sendPage(ctx, layout, p, page, &stay)
+			moved += n
+			if err != nil {
+				return err
+			}
+			page = left
+		}
+		return nil
 	})
-	return moved, errors.Join(wide.err(), err)
+	return moved, errors.Join(stay.err(), err)
 }
 
-func (i *Inspector) sendPage(ctx context.Context, layout *cluster.Layout, p int, page []DeadLetter, wide *failures) (moved int, err error) {
+// sendPage sends as many letters of a page back as one script moves, and returns those that it left.
+func (i *Inspector) sendPage(ctx context.Context, layout *cluster.Layout, p int, page []DeadLetter, stay *failures) (moved int, left []DeadLetter, err error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
 	k := layout.Keys(p)
+	args := []string{layout.Group(), strconv.Itoa(lease.MoveLimit(i.set.MaxMove)), strconv.Itoa(lease.MaxCallWeight)}
 	outcomes, err := lease.ParseOutcomes(i.run.Do(ctx, lease.Call{
-		Script: scriptSendBack, Keys: []string{k.Input, k.DeadLetters}, Args: letterIDs(page),
+		Script: scriptSendBack, Keys: []string{k.Input, k.DeadLetters}, Args: append(args, letterIDs(page)...),
 	}), len(page))
 	if err != nil {
-		return 0, explained("sending dead letters of "+k.DeadLetters+" back", err)
+		return 0, nil, explained("sending dead letters of "+k.DeadLetters+" back", err)
 	}
 	for n, o := range outcomes {
+		l := &page[n]
 		switch o.Verdict {
 		case lease.Moved:
 			moved++
-		case lease.TooWide:
-			wide.add(fmt.Errorf("scan: dead letter %s of %s has more fields than can be copied: it stays there", page[n].ID, k.DeadLetters))
 		case lease.NotPending: // somebody else was faster
+		case lease.Left:
+			left = append(left, *l)
+		case lease.Refused:
+			err = fmt.Errorf("scan: sending dead letter %s of %s back to %s: %w", l.ID, k.DeadLetters, k.Input, lease.Explain(o.Err()))
 		default:
-			err = fmt.Errorf("scan: sending dead letter %s of %s back to %s: %s", page[n].ID, k.DeadLetters, k.Input, o.Reason)
+			stay.add(fmt.Errorf("scan: dead letter %s of %s %s: it stays there", l.ID, k.DeadLetters, i.whyStays(l, o)))
 		}
 	}
-	return moved, err
+	return moved, left, err
 }
 
-// Drop deletes the selected dead letters for good, and answers how many that were. Letters that come after it has begun
-// stay. After an error of the connection the page on its way may have been deleted.
+// whyStays is why a letter cannot be sent back.
+func (i *Inspector) whyStays(l *DeadLetter, o lease.Outcome) string {
+	switch o.Verdict {
+	case lease.TooWide:
+		return "has more fields than can be copied"
+	case lease.Bare:
+		return "has no field of a producer, so that nothing can be announced with it"
+	case lease.TooHeavy:
+		return fmt.Sprintf("is for an entry that weighs %s, and MaxMove is %d", o.Reason, lease.MoveLimit(i.set.MaxMove))
+	case lease.Gone:
+		return fmt.Sprintf("refers to entry %s, which somebody deleted", l.Reference)
+	case lease.Owned:
+		return fmt.Sprintf("refers to entry %s: %s", l.Reference, o.Reason)
+	}
+	return fmt.Sprintf("was answered with %q", rune(o.Verdict))
+}
+
+// Drop deletes the selected dead letters for good, and with them the entries that they refer to, but for those that are
+// pending or undelivered again. It answers how many letters that were. Letters that come after it has begun stay. After an
+// error of the connection the page on its way may have been deleted.
 func (i *Inspector) Drop(ctx context.Context, s Selection) (dropped int, err error) {
 	err = i.pages(ctx, s, func(layout *cluster.Layout, p int, page []DeadLetter) error {
 		ctx, cancel := i.bounded(ctx)
 		defer cancel()
-		dead := layout.Keys(p).DeadLetters
-		n, err := i.run.Do(ctx, lease.Call{Script: scriptDrop, Keys: []string{dead}, Args: letterIDs(page)}).AsInt64()
+		k := layout.Keys(p)
+		keys, args, refers := []string{k.DeadLetters}, []string{layout.Group()}, false
+		for n := range page {
+			args = append(args, page[n].ID, page[n].Reference)
+			refers = refers || page[n].Reference != ""
+		}
+		if refers {
+			keys = append(keys, k.Input)
+		}
+		n, err := i.run.Do(ctx, lease.Call{Script: scriptDrop, Keys: keys, Args: args}).AsInt64()
 		dropped += int(n)
-		return explained("dropping dead letters of "+dead, err)
+		return explained("dropping dead letters of "+k.DeadLetters, err)
 	})
 	return dropped, err
 }
@@ -213,7 +261,7 @@ func (i *Inspector) letters(ctx context.Context, layout *cluster.Layout, p int, 
 	parts, err := i.call(ctx, lease.Call{
 		Script: scriptLetters,
 		Keys:   []string{layout.Keys(p).DeadLetters},
-		Args:   []string{from, to, strconv.Itoa(i.set.Page)},
+		Args:   []string{from, to, strconv.Itoa(i.set.Page), strconv.Itoa(lease.MaxCallWeight)},
 	}, 1)
 	if err != nil {
 		return nil, "", err
@@ -234,25 +282,62 @@ func (i *Inspector) letters(ctx context.Context, layout *cluster.Layout, p int, 
 func parseLetter(layout *cluster.Layout, p int, id string, body []rueidis.XRangeFieldValue) DeadLetter {
 	l := DeadLetter{Partition: p, ID: id, Body: body}
 	entry, err := lease.ParseEntry(layout, p, id, body)
-	if err == nil {
-		l.Stream, l.Info = entry.Stream, entry.Info
-	}
 	l.Retries, l.Crashes = entry.Retries, entry.Crashes
+	ours := make(map[string]string) // of each field the first
 	for _, f := range body {
-		switch f.Field {
-		case lease.FieldReason:
-			l.Reason = f.Value
-		case lease.FieldOriginalID:
-			l.OriginalID = f.Value
-		case lease.FieldLastOwner:
-			l.LastOwner = f.Value
-		case lease.FieldDeadAt:
-			if ms, err := strconv.ParseInt(f.Value, 10, 64); err == nil {
-				l.At = time.UnixMilli(ms)
-			}
+		if _, twice := ours[f.Field]; !twice && isOurs(f.Field) {
+			ours[f.Field] = f.Value
 		}
 	}
+	l.Reason, l.OriginalID, l.LastOwner = ours[lease.FieldReason], ours[lease.FieldOriginalID], ours[lease.FieldLastOwner]
+	if ms, err := strconv.ParseInt(ours[lease.FieldDeadAt], 10, 64); err == nil {
+		l.At = time.UnixMilli(ms)
+	}
+	// Named twice, as in reference.lua: a producer's own field means nothing.
+	if ref := ours[lease.FieldReference]; ref != "" && ref == l.OriginalID {
+		l.Reference = ref
+		l.Size, _ = strconv.Atoi(ours[lease.FieldSize])
+	}
+	switch {
+	case l.Reference != "":
+		l.Stream = streamOf(ours[lease.FieldAnnouncement])
+	case err == nil:
+		l.Stream, l.Info = entry.Stream, entry.Info
+	}
 	return l
+}
+
+func isOurs(field string) bool {
+	switch field {
+	case lease.FieldAnnouncement, lease.FieldReason, lease.FieldOriginalID, lease.FieldLastOwner, lease.FieldDeadAt,
+		lease.FieldReference, lease.FieldSize:
+		return true
+	}
+	return false
+}
+
+// streamOf is the name in an announcement of which there is only the start; empty where that does not tell.
+func streamOf(cut string) string {
+	d := json.NewDecoder(strings.NewReader(cut))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return ""
+	}
+	for {
+		key, err := d.Token()
+		if err != nil {
+			return ""
+		}
+		if key != "DataStreamName" {
+			var skipped json.RawMessage
+			if err := d.Decode(&skipped); err != nil {
+				return ""
+			}
+			continue
+		}
+		name, _ := d.Token()
+		text, _ := name.(string)
+		return text
+	}
 }
 
 // toldFailures is how many failures an error names one by one.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -34,6 +36,28 @@ type Recovered struct {
 	Gone    int // whose bodies were deleted
 	Scripts int // recover scripts run
 	Removed bool
+
+	// Of Dead, those whose owners did not die too often, by the class of their reason: malformed, too_wide, too_large, refused.
+
+	Malformed, TooWide, TooLarge, GivenUp int
+
+	Refused int // left, since Redis refuses to move them
+	Blamed  int // of which for a reason that lies in the entry
+}
+
+// letter counts a dead letter.
+func (d *Recovered) letter(reason string) {
+	d.Dead++
+	switch class, _, _ := strings.Cut(reason, ":"); class {
+	case lease.DeadMalformed:
+		d.Malformed++
+	case lease.DeadTooWide:
+		d.TooWide++
+	case lease.DeadTooLarge:
+		d.TooLarge++
+	case lease.DeadRefused:
+		d.GivenUp++
+	}
 }
 
 // recovery is one run of Recover.
@@ -46,6 +70,15 @@ type recovery struct {
 	suspects  []lease.Return // beyond the limit of crashes
 	pages     lease.PageSize // entries a script reads
 	refused   error
+	size      lease.PageSize     // entries a script moves
+	read      map[string]remnant // by ID, until it was moved
+}
+
+// remnant is what there is to know of an entry when it is moved.
+type remnant struct {
+	size      int
+	cut       string
+	malformed string // why nobody can read it; empty: somebody can
 }
 
 // Recover gives back all that a dead consumer left pending, page by page, and removes it. It returns ErrNotMine when
@@ -160,7 +193,9 @@ func (r *recovery) readPage(ctx context.Context, after string, count, longest in
 		if err != nil {
 			return nil, fmt.Errorf("orphans: %w", err)
 		}
-		orphans = append(orphans, r.readable(r.partition, pending))
+		o := r.readable(r.partition, pending)
+		r.note(&o)
+		orphans = append(orphans, o)
 	}
 	return orphans, nil
 }
@@ -172,7 +207,7 @@ func notMine(status string) error {
 	return ErrNotMine
 }
 
-// readable parses an entry; one that nobody can read goes back as it is, to whoever reads it next.
+// readable parses an entry.
 func (s *Store) readable(p int, pending lease.PendingEntry) Orphan {
 	o := Orphan{PendingEntry: pending}
 	parsed, err := lease.Parse(s.layout, &pending.Entry)
@@ -184,36 +219,72 @@ func (s *Store) readable(p int, pending lease.PendingEntry) Orphan {
 	return o
 }
 
-// giveBack moves entries, those that are too wide to be copied to the dead letters.
-func (r *recovery) giveBack(ctx context.Context, items []lease.Return) error {
-	for len(items) > 0 {
-		outcomes, err := r.recover(ctx, items)
-		if err != nil {
-			return err
-		}
-		var again []lease.Return
-		for i, o := range outcomes {
-			switch o.Verdict {
-			case lease.Moved, lease.Full:
-				r.done.Entries++
-				if items[i].Dest == lease.ToDeadLetters && o.Verdict == lease.Moved {
-					r.done.Dead++
-				}
-			case lease.Gone:
-				r.done.Gone++
-			case lease.TooWide:
-				items[i].Dest, items[i].Reason = lease.ToDeadLetters, "too_wide: more fields than can be copied"
-				again = append(again, items[i])
-			case lease.Refused:
-				// The others must not wait for it.
-				if r.refused == nil {
-					r.refused = fmt.Errorf("%w: the first is %s of %s: %s", ErrRefused, items[i].Entry, r.dead, o.Reason)
-				}
-			}
-		}
-		items = again
+// note remembers what there is to know of an entry when it is moved, its body not among it.
+func (r *recovery) note(o *Orphan) {
+	if r.read == nil {
+		r.read = make(map[string]remnant)
 	}
-	return nil
+	x := remnant{size: o.Size}
+	var item lease.Return
+	item.Weigh(&o.Entry)
+	x.cut = item.Cut
+	if !o.Readable && !o.Gone {
+		x.malformed = malformed(r.layout, &o.PendingEntry)
+	}
+	r.read[o.ID] = x
+}
+
+// malformed is the reason for a dead letter of an entry that nobody can read; empty where its body was not.
+func malformed(layout *cluster.Layout, x *lease.PendingEntry) string {
+	_, err := lease.Parse(layout, &x.Entry)
+	return lease.GiveBack(&x.Entry, err, "").Reason
+}
+
+// giveBack moves entries, in as many scripts as they are heavy. What nobody can read, or Redis has refused too often, goes
+// to the dead letters. What is refused now stays for the next recovery, and holds up no other.
+func (r *recovery) giveBack(ctx context.Context, items []lease.Return) error {
+	if r.size == (lease.PageSize{}) {
+		r.size = lease.NewPageSize(r.set.Page)
+	}
+	for i := range items {
+		item := &items[i]
+		x := r.read[item.Entry]
+		item.Size, item.Cut = x.size, x.cut
+		if x.malformed != "" {
+			item.Dest, item.Reason = lease.ToDeadLetters, x.malformed
+		}
+		if why, ok := r.setbacks.givenUp(r.partition, item.Entry); ok {
+			item.GiveUp(why)
+		}
+	}
+	return lease.Move(items, &r.size, func(items []lease.Return) ([]lease.Outcome, error) {
+		return r.recover(ctx, items)
+	}, r.moved)
+}
+
+// moved notes what became of an entry.
+func (r *recovery) moved(item lease.Return, o lease.Outcome) {
+	switch o.Verdict {
+	case lease.Refused:
+		r.done.Refused++
+		if lease.Blames(o.Err()) {
+			r.done.Blamed++
+		}
+		r.setbacks.refused(r.partition, item.Entry, o.Err())
+		if r.refused == nil {
+			r.refused = fmt.Errorf("%w: the first is %s of %s: %w", ErrRefused, item.Entry, r.dead, o.Err())
+		}
+		return
+	case lease.Moved, lease.Full, lease.Referred:
+		r.done.Entries++
+		if o.Verdict == lease.Referred || item.Dest == lease.ToDeadLetters && o.Verdict == lease.Moved {
+			r.done.letter(item.Reason)
+		}
+	case lease.Gone:
+		r.done.Gone++
+	}
+	delete(r.read, item.Entry)
+	r.setbacks.moved(r.partition, item.Entry)
 }
 
 func (r *recovery) recover(ctx context.Context, items []lease.Return) ([]lease.Outcome, error) {
@@ -224,9 +295,11 @@ func (r *recovery) recover(ctx context.Context, items []lease.Return) ([]lease.O
 	if r.set.DLQTrim {
 		trim = "1"
 	}
+	most := lease.MoveLimit(r.set.MaxMove)
+	lease.Refer(items, most)
 	keys := []string{k.Input, k.Sessions, k.Later, k.Recover(r.dead)}
 	args := []string{r.dead, r.layout.Group(), strconv.Itoa(len(items)), strconv.Itoa(r.set.DeadLimit()), trim,
-		ms(r.set.DLQFullDelay), r.me, r.mode, ms(r.set.Gap), ms(ClaimTime)}
+		ms(r.set.DLQFullDelay), r.me, r.mode, ms(r.set.Gap), ms(ClaimTime), strconv.Itoa(most), strconv.Itoa(lease.MaxCallWeight)}
 	keys, args, letters := lease.AppendReturns(keys, args, items)
 	if letters {
 		keys = append(keys, k.DeadLetters)

@@ -277,11 +277,16 @@ func TestUnreadableAndVanishedEntries(t *testing.T) {
 	w.Do("XDEL", w.keys.Input, trimmed, owned.ID)
 	w.kill(dead, time.Minute)
 	done := w.recover(ann)
-	require.Equal(t, 3, done.Entries, "they go back to a reader, who knows what to do with them")
+	require.Equal(t, 3, done.Entries)
+	require.Equal(t, 3, done.Malformed)
 	require.Equal(t, 2, done.Gone)
 	require.True(t, done.Removed)
-	require.Len(t, w.Stream(w.keys.Input), 3)
-	require.Empty(t, w.Stream(w.keys.DeadLetters))
+	require.Empty(t, w.Stream(w.keys.Input), "whoever reads them next could do no more")
+	letters := w.Stream(w.keys.DeadLetters)
+	require.Len(t, letters, 3)
+	for _, l := range letters {
+		require.Contains(t, l.FieldValues[lease.FieldReason], "malformed: ")
+	}
 }
 
 // Trace: an entry with more fields than a script can copy: it becomes a dead letter with the field that is known, and what
@@ -298,12 +303,13 @@ func TestEntryWithFiveThousandFields(t *testing.T) {
 	w.announce("after")
 	w.read(dead, 4)
 	w.kill(dead, time.Minute)
-	require.Equal(t, Recovered{Entries: 4, Dead: 2, Scripts: 3, Removed: true}, w.recover(ann))
+	require.Equal(t, Recovered{Entries: 4, Dead: 2, Scripts: 3, Removed: true, Malformed: 1, TooWide: 1}, w.recover(ann))
 	require.Len(t, w.Stream(w.keys.Input), 2)
 	letters := w.Stream(w.keys.DeadLetters)
 	require.Len(t, letters, 2)
-	require.Contains(t, letters[0].FieldValues[lease.FieldAnnouncement], "wide")
-	require.Contains(t, letters[0].FieldValues[lease.FieldReason], "too_wide")
+	require.Contains(t, letters[0].FieldValues[lease.FieldReason], "malformed")
+	require.Contains(t, letters[1].FieldValues[lease.FieldAnnouncement], "wide")
+	require.Contains(t, letters[1].FieldValues[lease.FieldReason], "too_wide")
 }
 
 // Trace: a process dies between reading an announcement and putting it off until the time its producer set. The copy did
@@ -312,7 +318,7 @@ func TestWhatWasReadBeforeItsTimeStillWaits(t *testing.T) {
 	w := newWard(t).mortal()
 	at := w.Now() + 3_600_000
 	w.announce("tomorrow", "_not_before", strconv.FormatInt(at, 10))
-	w.announce("yesterday", "_not_before", "1000")
+	w.announce("yesterday", "_not_before", "150000000000")
 	w.read(dead, 2)
 	w.kill(dead, time.Minute)
 	require.Equal(t, 2, w.recover(ann).Entries)

@@ -247,6 +247,13 @@ func parseMembers(result rueidis.RedisResult) (members []member, now int64, err 
 // for the death of its owners cannot be seen without the others, so it becomes a dead letter only beyond twice the limit.
 func (s *Store) sentence(o *orphaned) lease.Return {
 	r := s.set.Judge(&o.Orphan, o.death, 0)
+	r.Weigh(&o.Entry)
+	if !o.Readable && !o.Gone {
+		if why := malformed(s.layout, &o.PendingEntry); why != "" {
+			r.Dest, r.Reason = lease.ToDeadLetters, why
+			return r
+		}
+	}
 	limit := min(max(s.set.WithDefaults().MaxCrashes, 0), math.MaxInt/2)
 	if r.Dest == lease.ToDeadLetters && r.Crashes > 2*limit {
 		return r
@@ -277,8 +284,7 @@ func (s *Store) requeueOne(ctx context.Context, p int, me, stream string, o *orp
 		case "other":
 			return s.owned(ctx, p, stream)
 		}
-		if len(word) == 1 && lease.Verdict(word[0]) == lease.TooWide && item.Dest != lease.ToDeadLetters {
-			item.Dest, item.Reason = lease.ToDeadLetters, "too_wide: more fields than can be copied"
+		if len(word) == 1 && item.Redirect(lease.Outcome{Verdict: lease.Verdict(word[0]), Reason: second}) {
 			continue
 		}
 		return nil, ended(stream, item.Dest, word, second)
@@ -297,6 +303,8 @@ func ended(stream string, dest lease.Dest, word, reason string) error {
 			return fmt.Errorf("%w: stream %.64q", ErrDeadLetter, stream)
 		}
 		return nil
+	case lease.Referred:
+		return fmt.Errorf("%w that refers to it: stream %.64q", ErrDeadLetter, stream)
 	case lease.Full:
 		return fmt.Errorf("%w, but their stream is full, so it was put off: stream %.64q", ErrDeadLetter, stream)
 	case lease.NotPending:
@@ -316,9 +324,12 @@ func (s *Store) orphan(ctx context.Context, p int, me, dead string, item lease.R
 	if s.set.DLQTrim {
 		trim = "1"
 	}
+	most := lease.MoveLimit(s.set.MaxMove)
+	items := []lease.Return{item}
+	lease.Refer(items, most)
 	keys, args, letters := lease.AppendReturns([]string{k.Input, k.Sessions, k.Later},
 		[]string{dead, s.layout.Group(), me, s.mode, ms(s.set.Gap), ms(s.set.SessionTTL), strconv.Itoa(s.set.DeadLimit()), trim,
-			ms(s.set.DLQFullDelay)}, []lease.Return{item})
+			ms(s.set.DLQFullDelay), strconv.Itoa(most)}, items)
 	if letters {
 		keys = append(keys, k.DeadLetters)
 	}

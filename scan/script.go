@@ -30,9 +30,9 @@ var (
 	scriptSweep   = embedded("sweep", "clock", "record")
 
 	scriptLayout   = looking("layout")
-	scriptLetters  = looking("letters")
-	scriptSendBack = embedded("sendback", "clock", "value", "entry")
-	scriptDrop     = embedded("drop")
+	scriptLetters  = looking("letters", "clock", "value", "entry")
+	scriptSendBack = referring("sendback")
+	scriptDrop     = referring("drop")
 	scriptBacklog  = looking("backlog", "clock", "body")
 
 	scriptOwner     = looking("owner", "clock", "record", "value", "body")
@@ -55,6 +55,11 @@ var (
 // looking is a script that changes nothing and must run on a master all the same.
 func looking(name string, parts ...string) *lease.Script {
 	return lease.NewScript(name, luaText("master")+luaText(name), parts...)
+}
+
+// referring is a script about dead letters that may refer to entries.
+func referring(name string) *lease.Script {
+	return lease.NewScript(name, luaText("reference")+luaText(name), "clock", "value", "entry")
 }
 
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.

@@ -19,18 +19,20 @@ type Settings struct {
 	Settle     bool
 	Timeout    time.Duration // of one round trip
 	Page       int           // entries a script
+	MaxMove    int           // as in lease.Settings
 
 	// Relaxed is asked before every call for a Timeout that is longer for now; 0: it is not. nil: it never is.
 	Relaxed func() time.Duration
 }
 
-// Store finds what dead consumers left and gives it back. It holds no state but the client, and is safe for concurrent
-// use; every call may be repeated.
+// Store finds what dead consumers left and gives it back. It holds no state but the client and which entries Redis refused
+// to move, and is safe for concurrent use; every call may be repeated.
 type Store struct {
-	layout *cluster.Layout
-	set    Settings
-	run    *lease.Runner
-	mode   string
+	layout   *cluster.Layout
+	set      Settings
+	run      *lease.Runner
+	mode     string
+	setbacks *setbacks
 }
 
 // NewStore makes calls on a client that stays the caller's. observe may be nil.
@@ -40,7 +42,7 @@ func NewStore(layout *cluster.Layout, set Settings, client rueidis.Client,
 	if !set.Settle {
 		mode = "off"
 	}
-	return &Store{layout: layout, set: set, run: lease.NewRunner(client, observe), mode: mode}
+	return &Store{layout: layout, set: set, run: lease.NewRunner(client, observe), mode: mode, setbacks: new(setbacks)}
 }
 
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -36,9 +36,12 @@ const (
 )
 
 func newWard(t testing.TB, changes ...func(*Settings)) *ward {
+	return wardOn(t, servers.New(t), changes...)
+}
+
+func wardOn(t testing.TB, server *servers.Server, changes ...func(*Settings)) *ward {
 	layout, err := cluster.NewLayout("shop", 1)
 	require.NoError(t, err)
-	server := servers.New(t)
 	w := &ward{t: t, ctx: context.Background(), server: server, Console: console.Console{T: t, Client: server.Client(t)}, layout: layout, keys: layout.Keys(0),
 		set: Settings{
 			Config: Config{}.WithDefaults(), SessionTTL: 10 * time.Second, Gap: time.Hour, Settle: true,

@@ -9,12 +9,20 @@ local MAX_COPIED = 3900
 -- What a copy does not take over: written anew, or out of date. An entry may come back from the dead letters.
 local OURS = {
   _retry_count = true, _crash_count = true, _not_before = true,
-  _reason = true, _original_id = true, _last_owner = true, _dead_at = true,
+  _reason = true, _original_id = true, _last_owner = true, _dead_at = true, _reference = true, _size = true,
 }
 
--- What becomes of an entry of ours in a dead letter.
+-- What a dead letter keeps of an entry with more fields than can be copied: of each of these the first. An entry may have
+-- the same field thousands of times.
 local KNOWN = { ['lbs-input'] = true }
 
+-- How much of an announcement a dead letter shows that refers to its entry, in bytes.
+local MAX_CUT = 4096
+
+-- What a field weighs beyond its bytes; FieldWeight in batch.go.
+local FIELD_WEIGHT = 64
+
+-- What XPENDING says of an entry that is pending for a consumer, else nil.
 local function is_pending(input, group, consumer, id)
   return redis.call('XPENDING', input, group, id, id, '1', consumer)[1]
 end
@@ -33,6 +41,15 @@ local function field(fields, name)
   end
 end
 
+-- What fields weigh together.
+local function weigh(fields)
+  local total = FIELD_WEIGHT / 2 * #fields
+  for i = 1, #fields do
+    total = total + #fields[i]
+  end
+  return total
+end
+
 -- Whether fields are more than a copy can take, those not counted that it writes anew: an entry must not become too
 -- wide by being copied.
 local function too_wide(fields)
@@ -48,14 +65,20 @@ local function too_wide(fields)
   return n > MAX_COPIED
 end
 
--- A copy of fields with these counts in place of the old ones; zero counts are not written.
+-- A copy of fields with these counts in place of the old ones; zero counts are not written. With only, the first of each
+-- field that it names. Nil where nothing is to be copied but counts: no entry can be made of that.
 local function stamped(fields, retries, crashes, only)
-  local copy = {}
+  local copy, seen = {}, {}
   for i = 1, #fields, 2 do
-    if not OURS[fields[i]] and (not only or only[fields[i]]) then
-      copy[#copy + 1] = fields[i]
+    local name = fields[i]
+    if not OURS[name] and (not only or only[name] and not seen[name]) then
+      seen[name] = only
+      copy[#copy + 1] = name
       copy[#copy + 1] = fields[i + 1]
     end
+  end
+  if #copy == 0 then
+    return nil
   end
   if tonumber(retries) > 0 then
     copy[#copy + 1] = '_retry_count'

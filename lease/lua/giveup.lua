@@ -9,8 +9,8 @@ local function free(me, key, value, id)
   end
 end
 
-local function dead_letter(me, fields, id, retries, crashes, reason, only)
-  local letter = stamped(fields, retries, crashes, only)
+-- Appends to letter what every dead letter says.
+local function signed(letter, me, id, reason)
   for name, value in pairs({ _reason = reason, _original_id = id, _last_owner = me, _dead_at = string.format('%.0f', now) }) do
     letter[#letter + 1] = name
     letter[#letter + 1] = value
@@ -18,17 +18,64 @@ local function dead_letter(me, fields, id, retries, crashes, reason, only)
   return letter
 end
 
--- token is the one that the entry was held under, '*' for any of this consumer, '' for none. op, at, delay, the counts
--- and the reason are as requeue.lua takes them.
-local function requeue(input, group, me, to, key, id, token, op, at, delay, retries, crashes, reason)
+-- The start of an entry's announcement.
+local function cut_of(fields)
+  return string.sub(field(fields, 'lbs-input') or '', 1, MAX_CUT)
+end
+
+-- Writes a dead letter that refers to an entry, which stays where it is: neither pending nor undelivered. What is copied
+-- is short, whatever the entry is.
+local function refer(input, group, me, to, key, value, id, retries, crashes, reason, size, cut)
+  if to.limit > 0 and not to.trim and redis.call('XLEN', to.dead) >= to.limit then
+    error('DLQFULL ' .. to.dead .. ' is at its limit, and ' .. id .. ' cannot be put off', 0)
+  end
+  local fields = { 'lbs-input', cut, '_reference', id, '_size', string.format('%.0f', size) }
+  if cut == '' then
+    fields = { '_reference', id, '_size', string.format('%.0f', size) }
+  end
+  for name, count in pairs({ _retry_count = retries, _crash_count = crashes }) do
+    if (tonumber(count) or 0) > 0 then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = count
+    end
+  end
+  signed(fields, me, id, reason)
+  local new
+  if to.trim then
+    new = redis.call('XADD', to.dead, 'MAXLEN', '~', to.limit, '*', unpack(fields))
+  else
+    new = redis.call('XADD', to.dead, '*', unpack(fields))
+  end
+  local acked = redis.pcall('XACK', input, group, id)
+  if type(acked) == 'table' and acked.err then
+    redis.pcall('XDEL', to.dead, new)
+    error(acked.err, 0)
+  end
+  free(me, key, value, id)
+  return 'r'
+end
+
+-- Whether a pending entry has no body any more, found out without reading it; false where that cannot be.
+-- From Redis 7 on XCLAIM drops such an entry. row is what XPENDING said of it, whose idle time stays.
+local function is_gone(input, group, me, id, row)
+  return redis.REDIS_VERSION_NUM and #redis.call('XCLAIM', input, group, me, '0', id, 'IDLE', tostring(row[3]), 'JUSTID') == 0
+end
+
+-- token is the one that the entry was held under, '*' for any of this consumer, '' for none. The others are as requeue.lua
+-- takes them. The second result says more of verdict b.
+local function requeue(input, group, me, to, key, id, token, op, at, delay, retries, crashes, reason, size, cut)
   local value = lease_value(key)
   local holder = value and parse(value)
   if token ~= '*' and holder and holder.consumer == me and holder.entry == id and holder.token ~= token then
     return 'o'
   end
-  if not is_pending(input, group, me, id) then
+  local row = is_pending(input, group, me, id)
+  if not row then
     free(me, key, value, id)
     return 'n'
+  end
+  if op == 'r' and size > 0 and not is_gone(input, group, me, id, row) then
+    return refer(input, group, me, to, key, value, id, retries, crashes, reason, size, cut)
   end
   local fields = body(input, id)
   if not fields then
@@ -36,6 +83,8 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
     free(me, key, value, id)
     return 'g'
   end
+  local weight = weigh(fields)
+  to.moved = to.moved + weight
   if retries == '' then
     retries = field(fields, '_retry_count') or '0'
   end
@@ -43,14 +92,22 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
     crashes = field(fields, '_crash_count') or '0'
   end
   retries, crashes = tonumber(retries) or 0, tonumber(crashes) or 0
+  if op == 'r' then
+    return refer(input, group, me, to, key, value, id, retries, crashes, reason, weight, cut_of(fields))
+  end
+  if to.most > 0 and weight > to.most then
+    return 'b', string.format('%.0f', weight) .. ' ' .. cut_of(fields)
+  end
   local copy
   if op == 'd' then
-    local only = too_wide(fields) and KNOWN or nil
-    copy = dead_letter(me, fields, id, retries, crashes, reason, only)
+    copy = signed(stamped(fields, retries, crashes, too_wide(fields) and KNOWN or nil) or {}, me, id, reason)
   elseif too_wide(fields) then
     return 'u'
   else
     copy = stamped(fields, retries, crashes)
+    if not copy then
+      return 'z'
+    end
   end
   local verdict, undo = put(to, id, copy, op, math.max(at, now + delay))
   remove(input, group, id, undo)
@@ -59,18 +116,24 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
 end
 
 -- Gives up a batch whose items start in ARGV after first_arg, with their lease keys in KEYS from first_key on.
-local REQUEUE_ARGS = 8
+local REQUEUE_ARGS = 10
 local function requeue_batch(input, group, me, to, count, first_key, first_arg)
-  local verdicts, errors = {}, {}
+  local verdicts, details = {}, {}
+  to.moved = 0
   for i = 1, count do
     local a = first_arg + REQUEUE_ARGS * (i - 1)
-    local ok, verdict = pcall(requeue, input, group, me, to, KEYS[first_key + i - 1], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3],
-      tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8])
+    local ok, verdict, detail = true, 't', nil
+    if i == 1 or to.moved < to.budget then
+      ok, verdict, detail = pcall(requeue, input, group, me, to, KEYS[first_key + i - 1], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3],
+        tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], tonumber(ARGV[a + 9]), ARGV[a + 10])
+    end
     if not ok then
-      errors[#errors + 1], errors[#errors + 2] = i, message(verdict)
-      verdict = 'x'
+      verdict, detail = 'x', message(verdict)
+    end
+    if detail then
+      details[#details + 1], details[#details + 2] = i, detail
     end
     verdicts[i] = verdict
   end
-  return { table.concat(verdicts), errors }
+  return { table.concat(verdicts), details }
 end

@@ -1,10 +1,11 @@
 -- Moves what is due in later back to the input stream.
 --
 -- KEYS     1 input stream  2 later  3 the dead-letter stream, only when an unreadable member was reported
--- ARGV     1 most to move
--- Returns  { moved, still due, unreadable members that were left }
+-- ARGV     1 most to move  2 once they weigh as much, the rest is left  3 how much later a member comes again that the
+--          server refused to move, ms
+-- Returns  { moved, still due, unreadable members that were left, refused, why the first of them was, or '' }
 -- Atomic   each member leaves later in the step that adds its entry.
--- Parts    clock
+-- Parts    clock value entry
 
 -- What unpack and XADD take; requeue writes no more than this.
 local MOST = 7900
@@ -22,22 +23,49 @@ local function readable(fields)
 end
 
 local input, later, dead = KEYS[1], KEYS[2], KEYS[3]
-local moved, unreadable = 0, 0
-local members = redis.call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', 0, tonumber(ARGV[1]))
-for _, member in ipairs(members) do
+local most, budget, delay = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+
+-- Takes the copy back where the member cannot be removed: it would be copied again with every call.
+local function move(member, to, fields)
+  local new = redis.call('XADD', to, '*', unpack(fields))
+  local removed = redis.pcall('ZREM', later, member)
+  if type(removed) == 'table' and removed.err then
+    redis.pcall('XDEL', to, new)
+    error(removed.err, 0)
+  end
+end
+
+-- One member at a time: of a page of them nobody knows what it weighs.
+local moved, unreadable, refused, weight, why = 0, 0, 0, 0, ''
+while moved + unreadable + refused < most and (weight == 0 or weight < budget) do
+  local member = redis.call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', unreadable, 1)[1]
+  if not member then
+    break
+  end
+  weight = weight + #member
   local ok, entry = pcall(cmsgpack.unpack, member)
   local fields = ok and type(entry) == 'table' and entry[2]
+  local to = input
   if readable(fields) then
-    redis.call('XADD', input, '*', unpack(fields))
-    redis.call('ZREM', later, member)
-    moved = moved + 1
-  elseif dead then
-    redis.call('XADD', dead, '*', 'lbs-input', member, '_reason', 'unreadable member of ' .. later,
-      '_dead_at', string.format('%.0f', now))
-    redis.call('ZREM', later, member)
-    moved = moved + 1
+    weight = weight + FIELD_WEIGHT / 2 * #fields
+  else
+    to, fields = dead, { 'lbs-input', member, '_reason', 'unreadable member of ' .. later, '_dead_at', string.format('%.0f', now) }
+  end
+  if to then
+    local done, err = pcall(move, member, to, fields)
+    if done then
+      moved = moved + 1
+    else
+      -- It stands aside, so that those after it have their turn. Where not even that works, nothing does.
+      local aside = redis.pcall('ZADD', later, 'XX', string.format('%.0f', now + delay), member)
+      if type(aside) == 'table' and aside.err then
+        return redis.error_reply(message(err))
+      end
+      refused = refused + 1
+      why = why ~= '' and why or message(err)
+    end
   else
     unreadable = unreadable + 1
   end
 end
-return { moved, redis.call('ZCOUNT', later, '-inf', now), unreadable }
+return { moved, redis.call('ZCOUNT', later, '-inf', now), unreadable, refused, why }

@@ -2,13 +2,17 @@
 --
 -- KEYS     1 input stream  2 sessions  3 later  4… lease keys, then the dead-letter stream if an entry may go there
 -- ARGV     1 consumer  2 group  3 number of entries  4 limit of the dead-letter stream (0: none)
---          5 '1': trim it to the limit instead of refusing  6 delay of what it refuses, ms
---          7… per entry: its ID; the token it was held under ('*': any of ours, '': never held);
---             q, l or d; due time, ms (for l, 0: from the delay alone); delay, ms; retry count; crash count;
---             reason (for d); counts '' stay as they are
+--          5 '1': trim it to the limit instead of refusing  6 delay of what it refuses, ms  7 most that an entry may weigh
+--          to be copied (0: no limit)  8 once as much has been copied, the rest is left
+--          9… per entry: its ID; the token it was held under ('*': any of ours, '': never held);
+--             q, l, d, or r: a dead letter that refers to it; due time, ms (for l, 0: from the delay alone); delay, ms;
+--             retry count; crash count; reason (for d and r); for r what it weighs and the start of its announcement
+--             (0 and '': looked at here); counts '' stay as they are
 -- Returns  { a verdict an entry, { index, error, … } }: m moved; n not pending for me; o the stream is owned under
 --          another token; g gone: the body was deleted; f the dead letters are full, put off; u more fields than can
---          be copied: send it to the dead letters; x refused, nothing changed
+--          be copied, z none at all: send it to the dead letters; b too much to be copied: refer to it, in the place of the
+--          error what it weighs and the start of its announcement; r a dead letter refers to it; t left for the next call;
+--          x refused, nothing changed
 -- Atomic   the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
 -- Parts    clock record session value entry giveup
 
@@ -22,8 +26,10 @@ local to = {
   limit = tonumber(ARGV[4]),
   trim = ARGV[5] == '1',
   full_delay = tonumber(ARGV[6]),
+  most = tonumber(ARGV[7]),
+  budget = tonumber(ARGV[8]),
 }
 
 redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
 
-return requeue_batch(input, group, me, to, count, FIRST, 6)
+return requeue_batch(input, group, me, to, count, FIRST, 8)

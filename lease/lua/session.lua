@@ -215,8 +215,8 @@ local function touch(sessions, me, ttl, ttls, threshold, mode, fresh)
       changed = true
       -- The open that made the group has nobody before it to wait for.
       book.since = (fresh and #book.runs == 0) and 1 or now
-      if #book.runs > 0 then
-        redis.call('ZREM', sessions, unpack(book.runs))
+      for _, member in ipairs(book.runs) do -- one by one: who wrote them by hand may have written thousands
+        redis.call('ZREM', sessions, member)
       end
       redis.call('ZADD', sessions, -book.since, '!run:' .. run)
       revive_all(sessions, now + book.ttl)

@@ -1,7 +1,20 @@
--- Deletes dead letters for good.
+-- Deletes dead letters for good, and the entries that they refer to.
 --
--- KEYS     1 dead-letter stream
--- ARGV     IDs of dead letters
--- Returns  number of those that were there
--- Atomic   one command; a script because only a master may do it.
-return redis.call('XDEL', KEYS[1], unpack(ARGV))
+-- KEYS     1 dead-letter stream  2 input stream, only where one of them refers to an entry
+-- ARGV     1 group  2… per letter: its ID, and that of the entry it refers to ('': none)
+-- Returns  number of letters that were there
+-- Atomic   so that no letter is deleted whose entry stays behind, which nothing else names.
+-- Parts    clock value entry reference
+
+local dead, input = KEYS[1], KEYS[2]
+local group = ARGV[1]
+local dropped = 0
+for i = 2, #ARGV, 2 do
+  local id, referred = ARGV[i], ARGV[i + 1]
+  -- The letter last: it is dropped again where its entry could not be.
+  if referred ~= '' and #redis.call('XRANGE', dead, id, id) > 0 and not in_use(input, group, referred) then
+    redis.call('XDEL', input, referred)
+  end
+  dropped = dropped + redis.call('XDEL', dead, id)
+end
+return dropped

@@ -2,8 +2,9 @@
 --
 -- KEYS     1 input stream  2 sessions  3 later  4 lease key  5 the dead-letter stream if the entry may go there
 -- ARGV     1 consumer for which it is pending  2 group  3 asking consumer  4 settle mode  5 gap threshold, ms
---          6 session TTL of those adopted, ms, if none greater is on record  7 limit of the dead-letter stream (0: none)  8 '1': trim it
---          9 delay of what it refuses, ms  10… the entry as in requeue
+--          6 session TTL of those adopted, ms, if none greater is on record  7 limit of the dead-letter stream (0: none)
+--          8 '1': trim it  9 delay of what it refuses, ms  10 most that an entry may weigh to be copied (0: no limit)
+--          11… the entry as in requeue
 -- Returns  as requeue; or nothing was done and { 'wait' }: nobody may be found dead now; { 'held', consumer }: it lives
 --          and owns the stream, or has the entry; { 'unknown', consumer }: the owner had no session and got one;
 --          { 'other', consumer, entry }: the stream is owned for that entry; { 'x', why }
@@ -11,7 +12,7 @@
 --          one does it.
 -- Parts    clock record session peer value entry giveup
 
-local FIRST_ARG = 9
+local FIRST_ARG = 10
 local ADOPTED = 0.5
 
 local input, sessions, later, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -53,5 +54,7 @@ local to = {
   limit = tonumber(ARGV[7]),
   trim = ARGV[8] == '1',
   full_delay = tonumber(ARGV[9]),
+  most = tonumber(ARGV[10]),
+  budget = 0,
 }
 return requeue_batch(input, group, dead, to, 1, 4, FIRST_ARG)

@@ -4,13 +4,14 @@
 --          stream if an entry may go there
 -- ARGV     1 dead consumer  2 group  3 number of entries  4 limit of the dead-letter stream (0: none)
 --          5 '1': trim it  6 delay of what it refuses, ms  7 asking consumer  8 settle mode  9 gap threshold, ms
---          10 how long the claim lasts, ms  11… per entry as in requeue
+--          10 how long the claim lasts, ms  11 most that an entry may weigh to be copied (0: no limit)  12 once as much
+--          has been copied, the rest is left  13… per entry as in requeue
 -- Returns  as requeue; or { 'alive' }, { 'wait' }, { 'busy' }: nothing was done, as in orphans
 -- Atomic   the dead one's session is looked at in the same step: one that was only late is not robbed. Each entry is
 --          copied, acknowledged, deleted and its lease freed in one step.
 -- Parts    clock record session peer value entry giveup
 
-local FIRST_KEY, FIRST_ARG = 5, 10
+local FIRST_KEY, FIRST_ARG = 5, 12
 local input, sessions, later, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local dead, group, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local me = ARGV[7]
@@ -39,5 +40,7 @@ local to = {
   limit = tonumber(ARGV[4]),
   trim = ARGV[5] == '1',
   full_delay = tonumber(ARGV[6]),
+  most = tonumber(ARGV[11]),
+  budget = tonumber(ARGV[12]),
 }
 return requeue_batch(input, group, dead, to, count, FIRST_KEY, FIRST_ARG)
