@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
@@ -28,6 +29,8 @@ type ender struct {
 		fresh   []int                 // errands under way that were never refused, by partition
 		closed  bool
 	}
+	notHandedBack atomic.Int64 // hand-backs of the drain that moved nothing
+
 	idle signal // something was settled
 	more signal // an ending was queued
 }
@@ -47,6 +50,7 @@ type errand struct {
 	tried    bool         // an attempt had an unknown outcome
 	refused  int          // how often Redis refused this very errand
 	after    int64        // refused: not asked again before then
+	stray    stray
 }
 
 func newEnder(ctx context.Context, e *Engine) *ender {
@@ -87,7 +91,7 @@ func (d *ender) End(l *lease.Lease) {
 
 // giveUp re-queues the entry of a lease that was lost; it counts no retry.
 func (d *ender) giveUp(l *lease.Lease) {
-	d.push(l.Partition(), errand{consumer: l.Session().Consumer(), Return: lease.Return{
+	d.push(l.Partition(), errand{consumer: l.Session().Consumer(), stray: stray{was: l}, Return: lease.Return{
 		Key: l.Key(), Entry: l.Entry(), Token: lease.AnyToken, Dest: lease.ToInput,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount,
 	}})
@@ -100,7 +104,7 @@ func (d *ender) giveBack(consumer string, x *lease.Entry, dest lease.Dest, at in
 		key = d.e.layout.Keys(x.Partition).Lease("")
 	}
 	dest, at = notBefore(x, dest, at)
-	d.push(x.Partition, errand{consumer: consumer, Return: lease.Return{
+	d.push(x.Partition, errand{consumer: consumer, stray: stray{entry: x}, Return: lease.Return{
 		Key: key, Entry: x.ID, Token: lease.AnyToken, Dest: dest, At: at, Delay: delay,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount, Reason: reason,
 	}})
@@ -141,6 +145,18 @@ func (d *ender) ending(partition int, id string) bool {
 	defer d.mu.Unlock()
 	_, ok := d.mu.entries[entryKey{partition, id}]
 	return ok
+}
+
+// under is the IDs of the entries of a partition that an errand is under way for.
+func (d *ender) under(partition int) (ids []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for key := range d.mu.entries {
+		if key.partition == partition {
+			ids = append(ids, key.id)
+		}
+	}
+	return ids
 }
 
 // pending is the number of endings under way.
@@ -222,7 +238,7 @@ func (d *ender) take(partition int) []errand {
 	n := 0
 	for ; n < len(queue) && len(batch) < d.e.cfg.pipeline.MaxMoves(); n++ {
 		x := &queue[n]
-		if x.after > now || len(batch) > 0 && (x.consumer != batch[0].consumer || x.finish != batch[0].finish) {
+		if x.after > now || len(batch) > 0 && !x.travelsWith(batch) {
 			skipped = append(skipped, *x)
 			continue
 		}

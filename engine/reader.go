@@ -27,19 +27,13 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 			pause(ctx, awaitAgain)
 			continue
 		}
-		n := 0
-		e.room.wait(ctx, func() bool {
-			if !e.reading.full() {
-				n = e.reserveInTurn(p.number, e.cfg.readBatch)
-			}
-			return n > 0 || s.Remaining() == 0
-		})
-		e.endTurn(p.number)
+		n := e.awaitRoom(ctx, p, s)
+		e.attend(ctx, p, s)
+		e.reconcile(ctx, p, s, n, &taking)
 		if n == 0 {
 			continue
 		}
-		e.reconcile(ctx, p, s, &taking)
-		block := e.cfg.block
+		block := min(e.cfg.block, attendEvery/2)
 		scarce := e.room.waiters.Load() > 0
 		if scarce || failed > 0 { // or to know soon that reading works again
 			block = min(block, turnTime)
@@ -74,6 +68,21 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 	}
 }
 
+// awaitRoom reserves room for a read; 0 when there is something else to do first: the session has ended, or a chore is due,
+// which must not wait for room.
+func (e *Engine) awaitRoom(ctx context.Context, p *partition, s *lease.Session) (n int) {
+	ctx, cancel := context.WithTimeout(ctx, e.untilChore(p))
+	defer cancel()
+	e.room.wait(ctx, func() bool {
+		if !e.reading.full() {
+			n = e.reserveInTurn(p.number, e.cfg.readBatch)
+		}
+		return n > 0 || s.Remaining() == 0
+	})
+	e.endTurn(p.number)
+	return n
+}
+
 // turnTime is how long a read waits for entries while another partition waits for room, and after a failure.
 const turnTime = 250 * time.Millisecond
 
@@ -89,6 +98,9 @@ func (e *Engine) fit(p *partition, s *lease.Session, read []lease.Entry, n int) 
 	for i := left; i < len(read); i++ {
 		// The key of a malformed one is empty; whoever has room for it tells the reason.
 		x, _ := lease.Parse(e.layout, &read[i])
+		if e.has(p.number, x.Stream, x.ID) {
+			continue
+		}
 		e.ender.giveBack(s.Consumer(), &x, lease.ToInput, 0, 0, "")
 	}
 	return read[:left]

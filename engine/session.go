@@ -90,6 +90,7 @@ func (e *Engine) opened(p *partition, name string, t terms, b lease.Beat) *lease
 	p.mu.Lock()
 	p.mu.session, p.mu.reopen = s, false
 	p.mu.read.last, p.mu.read.lost, p.mu.read.compare = "", false, e.nextComparison()
+	p.mu.read.compared, p.mu.read.attend, p.mu.read.rest = 0, e.nextAttendance(), 0
 	if p.mu.server != b.Server {
 		p.mu.server = b.Server
 		p.mu.epoch++

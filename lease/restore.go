@@ -21,11 +21,8 @@ func (l *Lease) Memory() Memory {
 	return Memory{Stream: l.Stream(), Info: l.info, Retries: int(l.retries), Crashes: int(l.crashes)}
 }
 
-// Memory is what an entry keeps of its announcement; nothing when it could not be read, or belongs to another partition.
+// Memory is what an entry keeps of its announcement; nothing when it could not be read.
 func (e *Entry) Memory() Memory {
-	if e.Home != e.Partition {
-		return Memory{}
-	}
 	return Memory{Stream: e.Stream, Info: e.Info, Retries: e.Retries, Crashes: e.Crashes}
 }
 
