@@ -40,7 +40,9 @@ func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session, 
 	if p.mu.epoch == c.epoch {
 		p.mu.read.all = false
 	}
-	p.mu.read.compare = e.nextComparison()
+	if p.mu.read.compare == c.at {
+		p.mu.read.compare = e.nextComparison()
+	}
 	p.mu.read.compared = e.clock.Now()
 }
 
@@ -48,6 +50,7 @@ func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session, 
 type comparison struct {
 	after  string // only what is pending after this ID; empty: all
 	forgot bool   // the server may have forgotten its last writes
+	at     int64  // what it was due at, without a reason
 	until  int64
 	epoch  uint64
 }
@@ -56,7 +59,7 @@ func (e *Engine) comparisonDue(p *partition) (comparison, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := &p.mu.read
-	c := comparison{forgot: r.all, until: r.until, epoch: p.mu.epoch}
+	c := comparison{forgot: r.all, at: r.compare, until: r.until, epoch: p.mu.epoch}
 	now := e.clock.Now()
 	routine := now >= r.compare
 	if !r.all && !routine {
