@@ -30,8 +30,9 @@ type office struct {
 
 const officeSessionTTL = 10 * time.Second
 
-func newOffice(t testing.TB, partitions int) *office {
-	server := servers.New(t)
+func newOffice(t testing.TB, partitions int) *office { return officeOn(t, servers.New(t), partitions) }
+
+func officeOn(t testing.TB, server *servers.Server, partitions int) *office {
 	layout, err := cluster.NewLayout("shop", partitions)
 	require.NoError(t, err)
 	o := &office{t: t, ctx: context.Background(), server: server, Console: console.Console{T: t, Client: server.Client(t)}, layout: layout}
