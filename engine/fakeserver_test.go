@@ -385,6 +385,8 @@ func (s *fakeServer) verify(p *fakePartition, me string, leases []*lease.Lease, 
 			p.leases[l.Key()] = &fakeLease{consumer: me, token: uint64(l.Token()), entry: l.Entry(),
 				until: nowMilli() + set.LeaseTTL.Milliseconds()}
 			p.token = max(p.token, uint64(l.Token()))
+		} else if held == nil && settling && p.pending[l.Entry()] == nil && p.entry(l.Entry()) == nil {
+			verdicts[i] = byte(lease.Gone)
 		}
 	}
 	return string(verdicts)

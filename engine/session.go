@@ -16,7 +16,8 @@ var (
 	errSessionDead = fmt.Errorf("%w: the server counts it as past its deadline", api.ErrSessionLost)
 	errLeasePast   = fmt.Errorf("%w: no renewal succeeded in time", api.ErrLeaseLost)
 	errLeaseTaken  = fmt.Errorf("%w: it is gone from Redis or somebody else's", api.ErrLeaseLost)
-	errLeaseGone   = fmt.Errorf("%w: the server forgot it and its entry", api.ErrLeaseLost)
+	errLeaseGone   = fmt.Errorf("%w: the server forgot it", api.ErrLeaseLost)
+	errForgotten   = fmt.Errorf("%w: the server forgot it", api.ErrAnnouncementLost)
 )
 
 // newConsumerName is a name that no run of any process had before.

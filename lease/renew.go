@@ -23,7 +23,7 @@ const (
 	Moved      Verdict = 'm' // requeue: copied, acknowledged, deleted, freed
 	NotPending Verdict = 'n' // done, requeue, acquire: not pending for this consumer
 	Owned      Verdict = 'o' // done, requeue: the stream is owned under another token
-	Gone       Verdict = 'g' // acquire, requeue, restore: somebody deleted the body; acknowledged (keep: not acknowledged)
+	Gone       Verdict = 'g' // acquire, requeue, restore, keep, verify: somebody deleted the body; acknowledged (keep, verify: not acknowledged)
 	Full       Verdict = 'f' // requeue: the dead-letter stream is full, put off
 	TooWide    Verdict = 'u' // requeue: more fields than can be copied
 	Refused    Verdict = 'x' // done, requeue, acquire: an error, nothing changed

@@ -306,3 +306,29 @@ func TestConsumerIsNeverIdle(t *testing.T) {
 		require.Contains(t, strings.Join(w.Consumers(w.keys.Input, w.layout.Group()), " "), alice)
 	})
 }
+
+// A server that forgot an announcement is told from one that forgot only that it was delivered: that is handed out again, the
+// other is lost.
+func TestVerifyTellsWhetherTheAnnouncementIsLost(t *testing.T) {
+	everyServer(t, func(t *testing.T, w *world) {
+		lost, undelivered, others, kept := w.own(alice, "lost"), w.own(alice, "undelivered"), w.own(alice, "others"), w.own(alice, "kept")
+		leases := []*Lease{lost, undelivered, others, kept}
+		for _, l := range leases {
+			w.Do("DEL", l.Key())
+		}
+		w.Do("XDEL", w.keys.Input, lost.Entry())
+		w.Do("XACK", w.keys.Input, w.layout.Group(), lost.Entry(), undelivered.Entry())
+		w.Do("XCLAIM", w.keys.Input, w.layout.Group(), bob, "0", others.Entry(), "JUSTID")
+		w.forget()
+		require.True(t, w.beat(alice).Settling)
+		verdicts, err := w.store.Verify(w.ctx, 0, alice, leases)
+		require.NoError(t, err)
+		require.Equal(t, "gllk", verdicts)
+
+		w.Do("FLUSHALL")
+		w.beat(alice)
+		verdicts, err = w.store.Verify(w.ctx, 0, alice, leases)
+		require.NoError(t, err)
+		require.Equal(t, "gggg", verdicts, "there is not even a group")
+	})
+}
