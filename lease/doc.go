@@ -108,6 +108,9 @@
 //     refuse; acquisitions are refused.
 //   - Server demoted, with a client that still talks to it. What decides anything writes first, so it is refused instead of
 //     deciding by what the old server knew. (But for extend: only clusters need it, and their replicas redirect.)
+//   - Held, and not pending: acknowledged by hand, or its consumer was removed. keep makes it pending again while the lease is
+//     still ours; done deletes it; restore gives it up. Its body is gone: it is announced from memory ([Memory]), after the
+//     ownership has ended.
 //   - done finds nothing pending ([NotPending]). Either an earlier attempt did it, or another consumer has the entry: if both
 //     deadlines held throughout, it was the former; else the outcome is unknown and the caller says so.
 //
