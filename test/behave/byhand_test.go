@@ -225,3 +225,32 @@ func TestTrimmedWhileHeldShowsInTheBacklog(t *testing.T) {
 	}
 	require.Equal(t, 1, missing)
 }
+
+// TestStrandedAnnouncementsAreHandedOutAgain: they were given to a consumer that somebody removed, and nobody remembers them. A
+// gauge says so, and the inspector brings them back, to be owned.
+func TestStrandedAnnouncementsAreHandedOutAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.start("a", nil, compared, engine.WithMaxStreams(1))
+	w.announce("first")
+	p.holds(1)
+	streams := names("s", 12)
+	w.announce(streams...)
+	for n := range w.layout.Partitions() {
+		input := w.layout.Keys(n).Input
+		_ = w.client.Do(context.Background(), w.client.B().Xreadgroup().Group(w.layout.Group(), "ghost").Streams().Key(input).Id(">").Build()).Error() // nil where there is nothing
+		require.NoError(t, w.do("XGROUP", "DELCONSUMER", input, w.layout.Group(), "ghost").Error())
+	}
+	p.awaitCount(12, "stranded")
+	i, err := scan.NewInspector(w.client, w.service, scan.InspectorConfig{Timeout: patience})
+	require.NoError(t, err)
+	moved, err := i.Reannounce(context.Background(), scan.Selection{})
+	require.NoError(t, err)
+	require.Equal(t, 12, moved)
+	p.engine.SetMaxStreams(0)
+	for _, s := range streams {
+		p.lease(s, 1)
+	}
+	p.awaitCount(0, "stranded")
+	require.Zero(t, p.told(api.Disowned))
+}
