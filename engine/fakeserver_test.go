@@ -66,6 +66,7 @@ type fakePartition struct {
 	run       string
 	since     int64
 	scanUntil int64
+	restored  map[string]bool // entries announced from memory
 	news      chan struct{} // closed when input grows
 	peak      int           // most entries in pending
 
@@ -116,7 +117,7 @@ func (p *fakePartition) clear() {
 	*p = fakePartition{
 		keys: p.keys, news: p.news,
 		pending: make(map[string]*fakePending), consumers: make(map[string]bool),
-		leases: make(map[string]*fakeLease), sessions: make(map[string]int64),
+		leases: make(map[string]*fakeLease), sessions: make(map[string]int64), restored: make(map[string]bool),
 	}
 	if p.news == nil {
 		p.news = make(chan struct{})
@@ -545,7 +546,11 @@ func (s *fakeServer) restore(p *fakePartition, me string, r *lease.Return, m *le
 		return lease.NotPending
 	}
 	e, verdict := p.entry(r.Entry), lease.Moved
+	if e == nil && m.Stream != "" && p.restored[r.Entry] {
+		return lease.FromMemory
+	}
 	if e == nil && m.Stream != "" {
+		p.restored[r.Entry] = true
 		e, verdict = &fakeEntry{id: r.Entry, body: fakeBody(m.Stream)}, lease.FromMemory
 	}
 	if e == nil {

@@ -276,6 +276,28 @@ func TestRestoringWithoutAnAnswer(t *testing.T) {
 	})
 }
 
+// The same where it was carried out and the answers were lost: what is asked again is announced once.
+func TestRestoringWhoseAnswersAreLost(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce(streams(20)...)
+		e := w.start(nil, WithMaxStreams(20))
+		pass(5 * time.Second)
+		w.server.trim()
+		e.fake.onlyOp(faultLose, "restore")
+		e.compareNow()
+		e.SetMaxStreams(21) // wakes the reader
+		pass(10 * time.Second)
+		require.Greater(t, countCalls(e.fake.takeCalls(), "restore"), 2)
+		e.fake.setFault(nil)
+		pass(time.Minute)
+		require.Len(t, e.of(api.Disowned), 20)
+		require.Equal(t, 20, e.Stats().Held)
+		require.Zero(t, e.Stats().Parked)
+		undelivered, pending, _, _ := w.server.count()
+		require.Equal(t, []int{0, 20}, []int{undelivered, pending})
+	})
+}
+
 // While the pages of a comparison are on their way, streams are acquired, parked, done, handed back and lost. None of them is
 // taken for one that somebody moved.
 func TestComparisonMeetsWhatMoves(t *testing.T) {

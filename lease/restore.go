@@ -48,14 +48,18 @@ type Restorable struct {
 	Memory Memory // announced again where the body is gone; zero: it must not be
 }
 
+// markPrefix begins what stands in the place of a consumer, whose name begins otherwise, in the key that marks an entry as
+// moved.
+const markPrefix = "!"
+
 // Restore gives up what is left of entries that somebody acknowledged, deleted or trimmed: each goes where its Return says, the
-// body as it is or, if that is gone, the announcement as it is remembered. Asked again after a lost answer it may announce
-// from memory what it had moved. The caller knows that nobody has moved the entries on purpose.
+// body as it is or, if that is gone, the announcement as it is remembered. Asked again after a lost answer it moves nothing
+// twice: what it might announce from memory is marked for an hour. The caller knows that nobody has moved the entries on purpose.
 func (s *Store) Restore(ctx context.Context, p int, consumer string, items []Restorable) ([]Outcome, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
-	keys := make([]string, 0, 4+len(items))
+	keys := make([]string, 0, 4+2*len(items))
 	args := make([]string, 0, 6+11*len(items))
 	keys = append(keys, k.Input, k.Sessions, k.Later)
 	trim := "0"
@@ -68,6 +72,7 @@ func (s *Store) Restore(ctx context.Context, p int, consumer string, items []Res
 		x := &items[i]
 		var letters bool
 		keys, args, letters = AppendReturns(keys, args, []Return{x.Return})
+		keys = append(keys, k.Recover(markPrefix+x.Entry))
 		args = append(args, x.Memory.text(), strconv.Itoa(x.Memory.Retries), strconv.Itoa(x.Memory.Crashes))
 		dead = dead || letters
 	}

@@ -152,6 +152,8 @@ func TestRestoreGivesUpWhatIsLeft(t *testing.T) {
 		require.Equal(t, "1", fields[FieldRetries])
 		require.Equal(t, "2", fields[FieldCrashes])
 		require.Empty(t, w.value("acked"))
+		require.Equal(t, "c", w.restore(alice, item), "asked again after a lost answer")
+		require.Len(t, w.Stream(w.keys.Input), 1)
 		require.Equal(t, "d", verdicts(w.done(bob, Return{Key: acked.Key(), Entry: w.read(bob, 1)[0].ID})))
 
 		text, err := EncodeAnnouncement("trimmed", []byte(`{"a":1}`))
@@ -177,11 +179,21 @@ func TestRestoreGivesUpWhatIsLeft(t *testing.T) {
 		require.Equal(t, "g", w.restore(alice, item))
 		require.Empty(t, w.Stream(w.keys.Input))
 
-		// Wherever it was to go.
+		// Asked again after a lost answer, it is not announced twice.
 		item.Memory = l.Memory()
+		require.Equal(t, "c", w.restore(alice, item))
+		require.Equal(t, "c", w.restore(alice, item))
+		require.Equal(t, text, w.fields(w.keys.Input)[FieldAnnouncement])
+		w.Do("XTRIM", w.keys.Input, "MAXLEN", "0")
+		mark := w.keys.Recover("!" + l.Entry())
+		require.Positive(t, w.pttl(mark))
+
+		// Wherever it was to go.
+		w.Do("DEL", mark)
 		item.Dest, item.Delay, item.Retries = ToLater, time.Hour, 2
 		require.Equal(t, "c", w.restore(alice, item))
 		require.Equal(t, 1, w.Num("ZCARD", w.keys.Later))
+		w.Do("DEL", mark)
 		item.Dest, item.Reason = ToDeadLetters, "retries: enough"
 		require.Equal(t, "c", w.restore(alice, item))
 		letter := w.fields(w.keys.DeadLetters)
