@@ -67,8 +67,8 @@ type fakePartition struct {
 	since     int64
 	scanUntil int64
 	restored  map[string]bool // entries announced from memory
-	news      chan struct{} // closed when input grows
-	peak      int           // most entries in pending
+	news      chan struct{}   // closed when input grows
+	peak      int             // most entries in pending
 
 	copied map[string]map[string]bool // what copy.lua remembers: IDs by where they come from
 }
