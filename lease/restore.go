@@ -21,8 +21,11 @@ func (l *Lease) Memory() Memory {
 	return Memory{Stream: l.Stream(), Info: l.info, Retries: int(l.retries), Crashes: int(l.crashes)}
 }
 
-// Memory is what an entry keeps of its announcement; nothing when it could not be read.
+// Memory is what an entry keeps of its announcement; nothing when it could not be read, or was answered in part.
 func (e *Entry) Memory() Memory {
+	if e.TextSize > 0 {
+		return Memory{}
+	}
 	return Memory{Stream: e.Stream, Info: e.Info, Retries: e.Retries, Crashes: e.Crashes}
 }
 

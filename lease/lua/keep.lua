@@ -8,7 +8,7 @@
 --            w  not delivered (the group was made again): somebody will be given it
 --            g  the body is gone: changed nothing     x  refused
 -- Atomic   so that the lease is mine at the moment at which the entry becomes mine again.
--- Parts    clock session value entry group
+-- Parts    clock record session value entry group
 --
 -- What this library acknowledges it deletes in the same step. An entry that is there, was delivered, and is pending for
 -- nobody was acknowledged by somebody else. And who owns the stream has its announcement, whoever claimed that by hand.

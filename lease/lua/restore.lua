@@ -7,7 +7,7 @@
 -- Returns  { a verdict an entry, { index, error, … } }: m moved; c announced again from memory, since the body is gone, by this
 --          call or an earlier one; n pending for another consumer; g the body is gone, and nothing was remembered; and f, u and x as requeue.lua
 -- Atomic   the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
--- Parts    clock session value entry giveup
+-- Parts    clock record session value entry giveup
 --
 -- The caller sees to it that what it asks for was not moved before: by itself, or by others after its session.
 
