@@ -9,8 +9,9 @@ var (
 	// ended that itself: a deadline passed with no successful renewal, or
 	// Redis says that the lease is another's or gone. Another consumer may
 	// own the stream by now. Stop working on it, write nothing more for it,
-	// and do not announce it anew: the announcement is still there and is
-	// handed out again, which counts no retry.
+	// and do not announce it again: the announcement is still there and is
+	// handed out again, which counts no retry. The one exception is
+	// ErrAnnouncementLost, which matches this.
 	ErrLeaseLost = errors.New("streamlease: lease lost")
 
 	// ErrSessionLost: all leases of a partition were lost at once, because
@@ -18,6 +19,22 @@ var (
 	// ErrLeaseLost; do what is said there. If it recurs, the process is
 	// starved of CPU, Redis is out of reach, or the session TTL is too short.
 	ErrSessionLost error = &derivedError{text: "streamlease: session lost", of: ErrLeaseLost}
+
+	// ErrReannounced: somebody deleted or trimmed the announcement of the
+	// stream while this process owned it. The library announces it again, with
+	// its name, Info and counts; other fields that the producer had added are
+	// gone. It matches ErrLeaseLost; do what is said there. The input stream
+	// must never be trimmed: if this recurs, look for MAXLEN, MINID and XTRIM.
+	// It is the Err of Disowned and the cause of the lease's context.
+	ErrReannounced error = &derivedError{text: "streamlease: announcement deleted by somebody, announced again", of: ErrLeaseLost}
+
+	// ErrAnnouncementLost: the announcement of the stream is gone from Redis,
+	// and the library cannot announce it again: a server forgot it in a
+	// restart or a failover, or somebody deleted it. It matches ErrLeaseLost,
+	// and unlike every other error that does, it means that nobody will be
+	// given the stream: publish it again. It is the Err of Disowned and the
+	// cause of the lease's context, or a result of Release and Fail.
+	ErrAnnouncementLost error = &derivedError{text: "streamlease: announcement lost, publish it again", of: ErrLeaseLost}
 
 	// ErrOutcomeUnknown: Done, Release or Fail was sent, its answer got lost,
 	// and when asked again nothing was there any more, after a deadline had
@@ -57,6 +74,14 @@ var (
 	// is recovered by others when the session has ended. Make handlers
 	// follow their lease's context, or allow more time.
 	ErrDrainTimeout = errors.New("streamlease: drain timeout")
+
+	// ErrNotHandedBack: Run or Shutdown ended, and handing some streams back
+	// did nothing, since their announcements were not pending for this process
+	// any more: somebody claimed them for another consumer by hand, or deleted
+	// them. The message says how many. Look at Backlog: what is pending for
+	// another consumer is handed out by that or when it is gone, what is
+	// stranded is brought back by Reannounce of scan.Inspector.
+	ErrNotHandedBack = errors.New("streamlease: streams not handed back")
 
 	// ErrNotReady: Ready found that the engine has not started, or that
 	// reading or renewing does not work; it wraps the reason. Report the

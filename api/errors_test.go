@@ -17,6 +17,9 @@ import (
 var sentinels = map[string]error{
 	"ErrLeaseLost":         api.ErrLeaseLost,
 	"ErrSessionLost":       api.ErrSessionLost,
+	"ErrReannounced":       api.ErrReannounced,
+	"ErrAnnouncementLost":  api.ErrAnnouncementLost,
+	"ErrNotHandedBack":     api.ErrNotHandedBack,
 	"ErrOutcomeUnknown":    api.ErrOutcomeUnknown,
 	"ErrNotHeld":           api.ErrNotHeld,
 	"ErrReleasing":         api.ErrReleasing,
@@ -39,7 +42,8 @@ var sentinels = map[string]error{
 // A program that compares with errors.Is must not take one error for another,
 // save where one is documented as a special case.
 func TestErrorsAreToldApart(t *testing.T) {
-	special := map[string]string{"ErrSessionLost": "ErrLeaseLost", "ErrOutcomeUnknown": "ErrLeaseLost"}
+	special := map[string]string{"ErrSessionLost": "ErrLeaseLost", "ErrOutcomeUnknown": "ErrLeaseLost",
+		"ErrReannounced": "ErrLeaseLost", "ErrAnnouncementLost": "ErrLeaseLost"}
 	texts := map[string]string{}
 	for name, err := range sentinels {
 		for other, target := range sentinels {

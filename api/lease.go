@@ -16,7 +16,7 @@ import (
 //
 //	Done, Release, Fail         ErrNotHeld    you ended it, no Disowned follows
 //	hand-back after Releasing   ErrReleasing  no Disowned follows
-//	lost                        ErrLeaseLost  one Disowned follows
+//	lost                        ErrLeaseLost  one Disowned follows; ErrAnnouncementLost and ErrReannounced match it
 //	engine gone while held      ErrClosed     one Disowned follows, if anything still delivers it
 //
 // All methods may be called from several goroutines at once, after the end

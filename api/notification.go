@@ -20,7 +20,8 @@ type Notification struct {
 	Lease Lease
 
 	// Err is why: for Disowned the cause of the lease's context, which
-	// matches ErrLeaseLost or ErrClosed; for Releasing it matches
+	// matches ErrLeaseLost or ErrClosed, and ErrAnnouncementLost where the
+	// stream must be published again; for Releasing it matches
 	// ErrReleasing; for Terminated it is what Run returns, nil after a clean
 	// drain. It is nil for the others.
 	Err error

@@ -159,7 +159,7 @@ func (k *Keys) Lease(stream string) string { return k.lease + stream }
 func (k *Keys) LeasePrefix() string { return k.lease }
 
 // Recover is the key of the mark that says who recovers a dead consumer:
-// {S}:recover:<consumer>.
+// {S}:recover:<consumer>; or, with "!" and the ID of an entry, that this was moved though its body might be gone.
 func (k *Keys) Recover(consumer string) string { return k.recover + consumer }
 
 // Copied is the key of what was added here, a moment ago, of the entries that a

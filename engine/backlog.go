@@ -38,6 +38,8 @@ func (e *Engine) emitBacklog(p *partition, emit func(g gauge, partition int, v f
 	}
 	if b.Lag >= 0 {
 		emit(gaugeLag, p.number, float64(b.Lag))
+		emit(gaugeStranded, p.number, float64(b.Stranded))
+		emit(gaugeWithoutBody, p.number, float64(b.WithoutBody))
 	}
 	emit(gaugePending, p.number, float64(b.Pending))
 	emit(gaugeConsumers, p.number, float64(b.Consumers))

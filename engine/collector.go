@@ -35,6 +35,8 @@ const (
 	gaugeWindows                    // windows of maintenance; of no partition
 	gaugeHeldOff                    // 1 or 0, of a partition
 	gaugeAnnouncing                 // servers that announce maintenance; of no partition
+	gaugeStranded                   // announcements neither pending nor undelivered, of a partition
+	gaugeWithoutBody                // announcements pending whose bodies are gone, of a partition
 	gaugeCount         = iota
 )
 
@@ -68,6 +70,8 @@ var gaugeKinds = [gaugeCount]struct {
 	gaugeOldestWaiting: {"oldest_waiting_seconds", "Seconds since the oldest announcement that waits was made.", true, true},
 	gaugeLater:         {"later", "Announcements put off.", true, true},
 	gaugeDeadLetters:   {"dead_letters_kept", "Dead letters that are there.", true, true},
+	gaugeStranded:      {"stranded", "Announcements that are neither pending nor waiting to be delivered.", true, true},
+	gaugeWithoutBody:   {"pending_without_body", "Pending announcements that were deleted or trimmed, at least.", true, true},
 }
 
 // gaugeSource is asked for its gauges at every scrape, from any goroutine. It must not wait for anything long, and must
@@ -103,6 +107,7 @@ type collector struct {
 	pauses          *prometheus.CounterVec
 	stops           *prometheus.CounterVec
 	relocations     *prometheus.CounterVec
+	tamperings      *prometheus.CounterVec
 	batchSize       *prometheus.HistogramVec
 	lateness        *prometheus.HistogramVec
 	scriptDuration  *prometheus.HistogramVec
@@ -171,6 +176,7 @@ func newCollector() *collector {
 	c.pauses = counter("reads_paused_total", "Times that reading and recovery began to rest, since a server did not answer.")
 	c.stops = counter("intake_stopped_total", "Times that a partition's intake stopped since renewals were too late.")
 	c.relocations = counter("partitions_relocated_total", "Partitions that went to another master of a cluster, or may have.")
+	c.tamperings = counter("tampered_total", "Announcements that somebody acknowledged, claimed, deleted or trimmed while they were held.", "result")
 	c.batchSize = histogram("renewal_batch_size", "Leases in a batch.", batchBuckets)
 	c.lateness = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: "renewal_lateness_seconds", Help: "Seconds from when a renewal was due to when it was sent.",

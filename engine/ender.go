@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
@@ -29,6 +30,8 @@ type ender struct {
 		pages   []lease.PageSize      // errands a call, by partition
 		closed  bool
 	}
+	notHandedBack atomic.Int64 // hand-backs of the drain that moved nothing
+
 	idle signal // something was settled
 	more signal // an ending was queued
 }
@@ -49,6 +52,7 @@ type errand struct {
 	refused  int          // how often Redis refused this very errand
 	blamed   int          // of them, how often for a reason that lies in the entry
 	after    int64        // refused: not asked again before then
+	stray    stray
 }
 
 func newEnder(ctx context.Context, e *Engine) *ender {
@@ -93,7 +97,7 @@ func (d *ender) End(l *lease.Lease) {
 
 // giveUp re-queues the entry of a lease that was lost; it counts no retry.
 func (d *ender) giveUp(l *lease.Lease) {
-	d.push(l.Partition(), errand{consumer: l.Session().Consumer(), Return: lease.Return{
+	d.push(l.Partition(), errand{consumer: l.Session().Consumer(), stray: stray{was: l}, Return: lease.Return{
 		Key: l.Key(), Entry: l.Entry(), Token: lease.AnyToken, Dest: lease.ToInput,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount,
 	}})
@@ -111,7 +115,7 @@ func (d *ender) giveBack(consumer string, x *lease.Entry, dest lease.Dest, at in
 		r.Dest, r.At = notBefore(x, dest, at)
 		r.Delay, r.Reason = delay, reason
 	}
-	d.push(x.Partition, errand{consumer: consumer, Return: r})
+	d.push(x.Partition, errand{consumer: consumer, stray: stray{entry: x}, Return: r})
 }
 
 // notBefore has an entry wait for the time that its producer set: a copy in the input stream would not carry it.
@@ -149,6 +153,18 @@ func (d *ender) ending(partition int, id string) bool {
 	defer d.mu.Unlock()
 	_, ok := d.mu.entries[entryKey{partition, id}]
 	return ok
+}
+
+// under is the IDs of the entries of a partition that an errand is under way for.
+func (d *ender) under(partition int) (ids []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for key := range d.mu.entries {
+		if key.partition == partition {
+			ids = append(ids, key.id)
+		}
+	}
+	return ids
 }
 
 // pending is the number of endings under way.
@@ -240,7 +256,7 @@ func (d *ender) take(partition int) []errand {
 	n, most, weight := 0, d.mu.pages[partition].Size(), 0
 	for ; n < len(queue) && len(batch) < most; n++ {
 		x := &queue[n]
-		if x.after > now || len(batch) > 0 && (x.consumer != batch[0].consumer || x.finish != batch[0].finish) {
+		if x.after > now || len(batch) > 0 && !x.travelsWith(batch) {
 			skipped = append(skipped, *x)
 			continue
 		}

@@ -69,8 +69,9 @@ type fakePartition struct {
 	run       string
 	since     int64
 	scanUntil int64
-	news      chan struct{} // closed when input grows
-	peak      int           // most entries in pending
+	restored  map[string]bool // entries announced from memory
+	news      chan struct{}   // closed when input grows
+	peak      int             // most entries in pending
 
 	copied map[string]map[string]bool // what copy.lua remembers: IDs by where they come from
 }
@@ -119,7 +120,7 @@ func (p *fakePartition) clear() {
 	*p = fakePartition{
 		keys: p.keys, news: p.news,
 		pending: make(map[string]*fakePending), consumers: make(map[string]bool),
-		leases: make(map[string]*fakeLease), sessions: make(map[string]int64),
+		leases: make(map[string]*fakeLease), sessions: make(map[string]int64), restored: make(map[string]bool),
 	}
 	if p.news == nil {
 		p.news = make(chan struct{})
@@ -388,6 +389,8 @@ func (s *fakeServer) verify(p *fakePartition, me string, leases []*lease.Lease, 
 			p.leases[l.Key()] = &fakeLease{consumer: me, token: uint64(l.Token()), entry: l.Entry(),
 				until: nowMilli() + set.LeaseTTL.Milliseconds()}
 			p.token = max(p.token, uint64(l.Token()))
+		} else if held == nil && settling && p.pending[l.Entry()] == nil && p.entry(l.Entry()) == nil {
+			verdicts[i] = byte(lease.Gone)
 		}
 	}
 	return string(verdicts)
@@ -489,6 +492,12 @@ func (s *fakeServer) done(p *fakePartition, me string, r *lease.Return) lease.Ve
 	mine := held != nil && held.consumer == me && held.entry == r.Entry && strconv.FormatUint(held.token, 10) == r.Token
 	pending := p.pendingFor(me, r.Entry)
 	switch {
+	case pending == nil && mine && p.pending[r.Entry] == nil:
+		delete(p.leases, r.Key)
+		if e := p.entry(r.Entry); e != nil {
+			p.drop(e)
+		}
+		return lease.Finished
 	case pending == nil:
 		if mine {
 			delete(p.leases, r.Key)
@@ -503,6 +512,81 @@ func (s *fakeServer) done(p *fakePartition, me string, r *lease.Return) lease.Ve
 		delete(p.leases, r.Key)
 	}
 	return lease.Finished
+}
+
+// entry is the body of an entry, nil if it is gone.
+func (p *fakePartition) entry(id string) *fakeEntry {
+	for _, e := range p.input {
+		if e.id == id {
+			return e
+		}
+	}
+	return nil
+}
+
+func (s *fakeServer) keep(p *fakePartition, me string, x *lease.Keepable) lease.Verdict {
+	held := p.lease(x.Key)
+	if x.Token != "" && (held == nil || held.consumer != me || held.entry != x.Entry || strconv.FormatUint(held.token, 10) != x.Token) {
+		return lease.Lost
+	}
+	pending, e := p.pending[x.Entry], p.entry(x.Entry)
+	switch {
+	case pending != nil && pending.consumer != me && x.Token == "":
+		return lease.Lost
+	case e == nil:
+		return lease.Gone
+	case pending != nil && pending.consumer == me:
+		return lease.Kept
+	case pending == nil && e.seq > p.delivered:
+		return lease.Undelivered
+	}
+	p.pending[x.Entry] = &fakePending{entry: e, consumer: me, since: nowMilli(), deliveries: lease.HeldDeliveries}
+	return lease.PendingAgain
+}
+
+func (s *fakeServer) restore(p *fakePartition, me string, r *lease.Return, m *lease.Memory) lease.Verdict {
+	if x := p.pending[r.Entry]; x != nil && x.consumer != me {
+		return lease.NotPending
+	}
+	e, verdict := p.entry(r.Entry), lease.Moved
+	if e == nil && m.Stream != "" && p.restored[r.Entry] {
+		return lease.FromMemory
+	}
+	if e == nil && m.Stream != "" {
+		p.restored[r.Entry] = true
+		e, verdict = &fakeEntry{id: r.Entry, body: fakeBody(m.Stream)}, lease.FromMemory
+	}
+	if e == nil {
+		delete(p.pending, r.Entry)
+		return lease.Gone
+	}
+	p.pending[r.Entry] = &fakePending{entry: e, consumer: me, deliveries: 1}
+	if v := s.requeue(p, me, r); v != lease.Moved {
+		return v
+	}
+	return verdict
+}
+
+// acknowledge is XACK by hand; nothing is deleted.
+func (s *fakeServer) acknowledge(ids ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.parts {
+		for _, id := range ids {
+			delete(p.pending, id)
+		}
+	}
+}
+
+// trim deletes all bodies.
+func (s *fakeServer) trim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.parts {
+		for len(p.input) > 0 {
+			p.drop(p.input[0])
+		}
+	}
 }
 
 func (s *fakeServer) requeue(p *fakePartition, me string, r *lease.Return) lease.Verdict {

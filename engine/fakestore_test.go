@@ -361,6 +361,76 @@ func (s *fakeStore) Pending(ctx context.Context, n int, consumer, after string, 
 	return page, err
 }
 
+func (s *fakeStore) PendingIDs(ctx context.Context, n int, consumer, after string, count int) (page lease.IDPage, err error) {
+	err = s.on(ctx, "ids", n, consumer, count, func(p *fakePartition) error {
+		if !p.group {
+			return errNoGroup
+		}
+		if after == "" {
+			page.Length, page.Pending = len(p.input), len(p.pending)
+			if len(p.input) > 0 {
+				page.First = p.input[0].id
+			}
+		}
+		for _, x := range s.server.pendingPage(n, p, consumer, after, count, 0) {
+			page.IDs = append(page.IDs, x.ID)
+		}
+		return nil
+	})
+	return page, err
+}
+
+func (s *fakeStore) Keep(ctx context.Context, n int, consumer string, items []lease.Keepable) (status lease.Status, out []lease.Outcome, err error) {
+	c := fakeCall{op: "keep", partition: n, consumer: consumer, n: len(items)}
+	for i := range items {
+		c.entries = append(c.entries, items[i].Entry)
+	}
+	err = s.do(ctx, c, func() error {
+		s.server.with(n, func(p *fakePartition) {
+			if p.sessions[consumer] <= nowMilli() {
+				return
+			}
+			status = lease.SessionLive
+			for i := range items {
+				out = append(out, lease.Outcome{Verdict: s.server.keep(p, consumer, &items[i])})
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		return lease.SessionLost, nil, err
+	}
+	return status, out, nil
+}
+
+func (s *fakeStore) Restore(ctx context.Context, n int, consumer string, items []lease.Restorable) ([]lease.Outcome, error) {
+	returns := make([]lease.Return, len(items))
+	memories := make(map[*lease.Return]*lease.Memory)
+	for i := range items {
+		returns[i] = items[i].Return
+		memories[&returns[i]] = &items[i].Memory
+	}
+	return s.returns(ctx, "restore", n, consumer, returns, func(p *fakePartition, me string, r *lease.Return) lease.Verdict {
+		return s.server.restore(p, me, r, memories[r])
+	})
+}
+
+func (s *fakeStore) Attend(ctx context.Context, n int, consumer string) (pending int, err error) {
+	err = s.on(ctx, "attend", n, consumer, 0, func(p *fakePartition) error {
+		if !p.group {
+			return errNoGroup
+		}
+		p.consumers[consumer] = true
+		for _, x := range p.pending {
+			if x.consumer == consumer {
+				pending++
+			}
+		}
+		return nil
+	})
+	return pending, err
+}
+
 func (s *fakeStore) Done(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error) {
 	return s.returns(ctx, "done", p, consumer, items, s.server.done)
 }

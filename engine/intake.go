@@ -39,7 +39,7 @@ func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, rea
 			strange = append(strange, x)
 		default:
 			x.Body = nil
-			if !e.parkIfOwn(s, x) {
+			if !e.has(p.number, x.Stream, x.ID) && !e.parkIfOwn(s, x) {
 				free = append(free, x)
 			}
 		}
@@ -197,7 +197,10 @@ func (e *Engine) took(s *lease.Session, x *lease.Entry, take lease.Take) {
 		e.ender.giveBack(s.Consumer(), x, lease.ToLater, x.NotBefore, 0, "")
 	case lease.Gone:
 		e.metrics.gone(1)
-	case lease.Acquired, lease.NotPending:
-		// In the table; or somebody else's, whose pending list it is in.
+		e.ender.restoreEntry(s.Consumer(), x, true)
+	case lease.NotPending:
+		// Somebody else's, whose pending list it is in; or acknowledged by hand, and the body is there still.
+		e.ender.restoreEntry(s.Consumer(), x, false)
+	case lease.Acquired: // in the table
 	}
 }

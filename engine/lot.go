@@ -94,6 +94,40 @@ func (l *lot) hasEntry(stream, id string) bool {
 	return r != nil && slices.ContainsFunc(r.entries, func(x *lease.Entry) bool { return x.ID == id })
 }
 
+// of is the entries that are parked for a session.
+func (l *lot) of(s *lease.Session) (out []*lease.Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.mu.rows {
+		if r.session == s {
+			out = append(out, r.entries...)
+		}
+	}
+	return out
+}
+
+// withdraw takes one entry out, nil when it is not there or is being asked for.
+func (l *lot) withdraw(stream, id string) (x *lease.Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.mu.rows[stream]
+	if r == nil {
+		return nil
+	}
+	i := slices.IndexFunc(r.entries, func(x *lease.Entry) bool { return x.ID == id })
+	if i < 0 || i == 0 && r.place == notQueued {
+		return nil
+	}
+	x = r.entries[i]
+	if len(r.entries) == 1 {
+		l.removeLocked(r)
+		return x
+	}
+	r.entries = slices.Delete(r.entries, i, i+1)
+	l.mu.count--
+	return x
+}
+
 // park takes an entry in. take is the answer that named the holder; the zero Take means this process. It reports false
 // when the lot is full: the entry must go elsewhere.
 func (l *lot) park(s *lease.Session, x *lease.Entry, take lease.Take) bool {

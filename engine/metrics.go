@@ -31,7 +31,8 @@ import (
 //	                                          Redis, again and again; a letter refers to it), other
 //	streamlease_dead_letters_full_total       times that a full dead-letter stream put an announcement off
 //	streamlease_disowned_total{cause}         streams lost: lease (Redis says so), session (lost with it), deadline (no
-//	                                          renewal succeeded in time), closed (the engine stopped)
+//	                                          renewal succeeded in time), closed (the engine stopped), announcement (it was
+//	                                          deleted or trimmed, and is announced again)
 //	streamlease_endings_total{kind,result}    leases ended on purpose. kind: done, released, failed, handed_back; result:
 //	                                          ok, lost (before Redis answered), unknown (may or may not have happened)
 //	streamlease_entries_read_total            announcements read from input streams
@@ -61,6 +62,10 @@ import (
 //	streamlease_script_errors_total{script}   calls of a script that failed
 //	streamlease_sessions_lost_total           sessions lost, each with all leases of its partition
 //
+//	streamlease_tampered_total{result}        announcements that somebody acknowledged, claimed, deleted or trimmed while this
+//	                                          process had them. result: pending_again (for the same owner), announced_again (as
+//	                                          they stood there, or from memory), elsewhere (pending for another consumer), lost
+//
 // Histograms:
 //
 //	streamlease_handler_duration_seconds{kind}   seconds from the start of a handler to its end. kind: as above
@@ -88,9 +93,13 @@ import (
 //	streamlease_parked{partition}         announcements at hand whose streams are held
 //	streamlease_peers_dead{partition}     consumers past their deadline, as the last beat told; the greatest
 //	streamlease_pending{partition}                 announcements delivered and not done; see below
+//	streamlease_pending_without_body{partition}    pending announcements that were deleted or trimmed, at least so many;
+//	                                               missing where unknown; see below
 //	streamlease_recovery_held_off{partition}  1 while recovery waits for the end of a window of maintenance; the greatest
 //	streamlease_renewals_late_seconds{partition}  since the first renewal was due that is not made yet; the greatest
 //	streamlease_settling{partition}       1 while nothing free is taken after a change of server, else 0; the greatest
+//	streamlease_stranded{partition}                announcements that are neither pending nor waiting to be delivered: they were
+//	                                               acknowledged by hand; missing where unknown; see below
 //
 // Those that say "see below" are measured by whoever of the fleet has the turn to scan a partition, once an interval of
 // recovery, and shown by that process until two intervals have passed: take the greatest over the fleet.
@@ -127,6 +136,7 @@ type metrics struct {
 	relocations   prometheus.Counter
 	expirations   [len(hintResults)]prometheus.Counter
 	subscriptions [len(subscriptionResults)]prometheus.Counter
+	tamperings    [len(tamperedResults)]prometheus.Counter
 }
 
 type scriptMetrics struct {
@@ -145,15 +155,29 @@ type endingMetrics struct{ ok, lost, unknown prometheus.Counter }
 type disownCause uint8
 
 const (
-	causeLease    disownCause = iota // Redis says that the lease is gone or another's
-	causeSession                     // its session was lost
-	causeDeadline                    // no renewal succeeded in time
-	causeClosed                      // the engine stopped
+	causeLease        disownCause = iota // Redis says that the lease is gone or another's
+	causeSession                         // its session was lost
+	causeDeadline                        // no renewal succeeded in time
+	causeClosed                          // the engine stopped
+	causeAnnouncement                    // its announcement was deleted
+)
+
+// tampered is what became of an announcement that somebody took away, as the metrics tell it.
+type tampered uint8
+
+const (
+	tamperedPending tampered = iota
+	tamperedAnnounced
+	tamperedElsewhere
+	tamperedLost
 )
 
 // Values of labels, in the order of what they stand for.
 var (
-	disownCauses   = [...]string{causeLease: "lease", causeSession: "session", causeDeadline: "deadline", causeClosed: "closed"}
+	disownCauses = [...]string{causeLease: "lease", causeSession: "session", causeDeadline: "deadline", causeClosed: "closed",
+		causeAnnouncement: "announcement"}
+	tamperedResults = [...]string{tamperedPending: "pending_again", tamperedAnnounced: "announced_again",
+		tamperedElsewhere: "elsewhere", tamperedLost: "lost"}
 	renewalResults = [...]string{"kept", "lost", "missing", "failed"}
 	deadReasons    = [...]string{"malformed", "permanent", "retries", "crashes", "too_wide", "too_large", "refused", otherReason}
 	takeResults    = map[lease.Verdict]string{
@@ -235,6 +259,9 @@ func (m *metrics) resolve() {
 	m.notices = make(map[notice.Kind]prometheus.Counter)
 	for kind := notice.Moving; kind <= notice.SlotsMoved; kind++ {
 		m.notices[kind] = c.notices.WithLabelValues(s, strings.ToLower(kind.String()))
+	}
+	for i, result := range tamperedResults {
+		m.tamperings[i] = c.tamperings.WithLabelValues(s, result)
 	}
 	for i, result := range hintResults {
 		m.expirations[i] = c.expirations.WithLabelValues(s, result)
@@ -336,6 +363,9 @@ func (m *metrics) refused(blames bool) {
 		m.refusals[1].Inc()
 	}
 }
+
+// tampered counts announcements that somebody took away from this process.
+func (m *metrics) tampered(result tampered, n int) { countUp(m.tamperings[result], n) }
 
 // forwarded counts announcements that were moved to their own partition.
 func (m *metrics) forwarded(n int) { countUp(m.forwards, n) }

@@ -97,6 +97,11 @@ func TestMetricsCount(t *testing.T) {
 	m.gone(0)
 	m.forwarded(3)
 	m.relocated(4)
+	m.tampered(tamperedPending, 5)
+	m.tampered(tamperedAnnounced, 6)
+	m.tampered(tamperedElsewhere, 7)
+	m.tampered(tamperedLost, 8)
+	m.disowned(causeAnnouncement)
 	m.disowned(causeLease)
 	m.disowned(causeSession)
 	m.disowned(causeDeadline)
@@ -147,6 +152,11 @@ func TestMetricsCount(t *testing.T) {
 		"entries_gone_total{service=orders}":                            2,
 		"forwarded_total{service=orders}":                               3,
 		"partitions_relocated_total{service=orders}":                    4,
+		"tampered_total{result=pending_again,service=orders}":           5,
+		"tampered_total{result=announced_again,service=orders}":         6,
+		"tampered_total{result=elsewhere,service=orders}":               7,
+		"tampered_total{result=lost,service=orders}":                    8,
+		"disowned_total{cause=announcement,service=orders}":             1,
 		"disowned_total{cause=lease,service=orders}":                    1,
 		"disowned_total{cause=session,service=orders}":                  1,
 		"disowned_total{cause=deadline,service=orders}":                 1,

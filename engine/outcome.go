@@ -16,8 +16,11 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 		items[i] = batch[i].Return
 	}
 	ask := d.e.store.Requeue
-	if batch[0].finish {
+	switch {
+	case batch[0].finish:
 		ask = d.e.store.Done
+	case batch[0].stray.found:
+		ask = restoring(d.e.store, batch)
 	}
 	outcomes, err := ask(ctx, partition, batch[0].consumer, items)
 	if err != nil {
@@ -40,6 +43,11 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 		case x.Redirect(o):
 			open = append(open, x)
 		default:
+			if d.goesAstray(partition, &x, o.Verdict) {
+				open = append(open, x)
+				d.crew.wake(partition)
+				continue
+			}
 			d.outcome(partition, x, o.Verdict)
 		}
 	}
@@ -170,6 +178,10 @@ func (d *ender) failing(ctx context.Context, partition int, err error) time.Dura
 
 // outcome judges what Redis said of one errand.
 func (d *ender) outcome(partition int, x errand, v lease.Verdict) {
+	if x.stray.found {
+		d.settle(partition, x, d.strayOutcome(partition, x, v))
+		return
+	}
 	var err error
 	switch v {
 	case lease.Finished, lease.Moved, lease.Referred:

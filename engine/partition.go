@@ -56,6 +56,10 @@ type readState struct {
 	since   string // what last was before the first such read; later reads move last past what that one was given
 	all     bool   // the server changed and may have forgotten that entries are done: look at all that is pending
 	compare int64  // when to look at all that is pending without a reason
+
+	compared int64 // when that was done last; 0: never
+	attend   int64 // when to show again that the consumer is at work
+	rest     int64 // no comparison and no showing before then: one failed
 }
 
 func newPartition(number int, name string) *partition {

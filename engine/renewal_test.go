@@ -98,7 +98,7 @@ func TestRenewalsAreSpread(t *testing.T) {
 	}
 }
 
-// An engine that holds nothing beats every cfg.beat, no more, and does nothing else but read and scan.
+// An engine that holds nothing beats every cfg.beat, no more, and does nothing else but read, scan and show now and then that it is there.
 func TestIdleEngineOnlyBeats(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, w *world) {
 		e := w.start(nil)
@@ -121,7 +121,7 @@ func TestIdleEngineOnlyBeats(t *testing.T) {
 			}
 			require.InDelta(t, beats, seen, 1)
 		}
-		require.Equal(t, len(calls), countCalls(calls, "beat", "read", "turn", "dead", "confirm"))
+		require.Equal(t, len(calls), countCalls(calls, "beat", "read", "attend", "turn", "dead", "confirm"))
 		// Reads block for cfg.block.
 		require.LessOrEqual(t, countCalls(calls, "read"), 2*(1+int(beats*e.cfg.beat/e.cfg.block)))
 	})

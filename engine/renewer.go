@@ -251,17 +251,21 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 			again = append(again, held...)
 			continue
 		}
-		var kept, lost []*lease.Lease
+		var kept, lost, forgotten []*lease.Lease
 		for i, l := range held {
-			if i < len(verdicts) && lease.Verdict(verdicts[i]) == lease.Kept && l.Extend(t.sent, t.lease) {
+			switch {
+			case i < len(verdicts) && lease.Verdict(verdicts[i]) == lease.Kept && l.Extend(t.sent, t.lease):
 				kept = append(kept, l)
-			} else {
+			case i < len(verdicts) && lease.Verdict(verdicts[i]) == lease.Gone:
+				forgotten = append(forgotten, l)
+			default:
 				lost = append(lost, l)
 			}
 		}
-		e.metrics.renewed(len(kept), len(lost), 0, 0)
+		e.metrics.renewed(len(kept), len(lost)+len(forgotten), 0, 0)
 		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.late)
 		e.disown(lost, causeLease, errLeaseGone)
+		e.disown(forgotten, causeLease, errForgotten)
 	}
 	return again
 }

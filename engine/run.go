@@ -82,7 +82,8 @@ type delivery interface {
 // It returns early, with nothing taken, when the service cannot be used as configured: api.ErrPartitionMismatch,
 // api.ErrFormat, api.ErrServiceStopped, api.ErrForeignConsumers, missing rights, keys of another type. While Redis is out of reach it tries
 // again until ctx ends. api.ErrStarted and api.ErrClosed: an engine starts once. api.ErrDrainTimeout: handlers did not
-// end, or Redis did not take back, in time; nothing is lost, others recover it when the session has ended.
+// end, or Redis did not take back, in time; nothing is lost, others recover it when the session has ended. api.ErrNotHandedBack:
+// somebody moved or deleted announcements by hand, so that handing them back did nothing.
 func (e *Engine) Run(ctx context.Context, h api.Handler) error {
 	if h == nil {
 		return invalid("the handler is nil")

@@ -16,7 +16,8 @@ var (
 	errSessionDead = fmt.Errorf("%w: the server counts it as past its deadline", api.ErrSessionLost)
 	errLeasePast   = fmt.Errorf("%w: no renewal succeeded in time", api.ErrLeaseLost)
 	errLeaseTaken  = fmt.Errorf("%w: it is gone from Redis or somebody else's", api.ErrLeaseLost)
-	errLeaseGone   = fmt.Errorf("%w: the server forgot it and its entry", api.ErrLeaseLost)
+	errLeaseGone   = fmt.Errorf("%w: the server forgot it", api.ErrLeaseLost)
+	errForgotten   = fmt.Errorf("%w: the server forgot it", api.ErrAnnouncementLost)
 )
 
 // newConsumerName is a name that no run of any process had before.
@@ -90,6 +91,7 @@ func (e *Engine) opened(p *partition, name string, t terms, b lease.Beat) *lease
 	p.mu.Lock()
 	p.mu.session, p.mu.reopen = s, false
 	p.mu.read.last, p.mu.read.lost, p.mu.read.compare = "", false, e.nextComparison()
+	p.mu.read.compared, p.mu.read.attend, p.mu.read.rest = 0, e.nextAttendance(), 0
 	if p.mu.server != b.Server {
 		p.mu.server = b.Server
 		p.mu.epoch++

@@ -209,7 +209,8 @@ func TestForgottenLeasesAreVerified(t *testing.T) {
 	})
 }
 
-// A server that has forgotten everything: what was held is disowned, for the entries are gone.
+// A server that has forgotten everything: what was held is disowned, for the entries are gone. The error tells that from a loss
+// after which the stream is handed out again.
 func TestForgottenEntriesAreDisowned(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		const n = 600
@@ -220,6 +221,11 @@ func TestForgottenEntriesAreDisowned(t *testing.T) {
 		pass(30 * time.Second)
 		require.Zero(t, e.Stats().Held)
 		require.Len(t, e.of(api.Disowned), n)
+		for _, x := range e.of(api.Disowned) {
+			require.ErrorIs(t, x.Err, api.ErrAnnouncementLost)
+			require.ErrorIs(t, context.Cause(x.Lease.Context()), api.ErrAnnouncementLost)
+			require.ErrorIs(t, x.Lease.Done(context.Background()), api.ErrAnnouncementLost)
+		}
 		w.server.announce("new")
 		pass(5 * time.Second)
 		require.Greater(t, e.held("new").Token(), e.of(api.Added)[n-1].Token, "no token comes twice")

@@ -88,6 +88,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	case !drained || handlers != nil:
 		err = fmt.Errorf("%w: handlers did not end", api.ErrDrainTimeout)
 	}
+	err = errors.Join(err, e.ender.errNotHandedBack())
 	e.dismantle(to, err)
 	return err
 }

@@ -27,6 +27,10 @@ type store interface {
 	Pending(ctx context.Context, p int, consumer, after string, count int, idle time.Duration) ([]lease.PendingEntry, error)
 	Done(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error)
 	Requeue(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error)
+	PendingIDs(ctx context.Context, p int, consumer, after string, count int) (lease.IDPage, error)
+	Keep(ctx context.Context, p int, consumer string, items []lease.Keepable) (lease.Status, []lease.Outcome, error)
+	Restore(ctx context.Context, p int, consumer string, items []lease.Restorable) ([]lease.Outcome, error)
+	Attend(ctx context.Context, p int, consumer string) (pending int, err error)
 	Promote(ctx context.Context, p, limit int) (moved, due int, err error)
 	Close(ctx context.Context, p int, consumer string) (left int, err error)
 	// With is the same on other terms.

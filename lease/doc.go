@@ -110,6 +110,9 @@
 //     deciding by what the old server knew. (But for extend: only clusters need it, and their replicas redirect.)
 //   - An entry cannot be moved: it is too large, or the server refuses it again and again for what it is ([Blames]). A dead
 //     letter refers to it ([ToReference]); it is acknowledged and stays in the input stream. [Move] steps over it.
+//   - Held, and not pending: acknowledged by hand, or its consumer was removed. keep makes it pending again while the lease is
+//     still ours; done deletes it; restore gives it up. Its body is gone: it is announced from memory ([Memory]), after the
+//     ownership has ended.
 //   - done finds nothing pending ([NotPending]). Either an earlier attempt did it, or another consumer has the entry: if both
 //     deadlines held throughout, it was the former; else the outcome is unknown and the caller says so.
 //

@@ -217,6 +217,9 @@ func CompareIDs(a, b string) int {
 	return 1
 }
 
+// ParseID is an entry ID as two numbers, of which the first counts first; what is none is 0.
+func ParseID(id string) (ms, seq uint64) { return splitID(id) }
+
 func splitID(id string) (ms, seq uint64) {
 	head, tail, _ := strings.Cut(id, "-")
 	ms, _ = strconv.ParseUint(head, 10, 64)

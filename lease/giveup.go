@@ -121,6 +121,10 @@ func ParseOutcomes(result rueidis.RedisResult, n int) ([]Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseOutcomes(parts, n)
+}
+
+func parseOutcomes(parts []rueidis.RedisMessage, n int) ([]Outcome, error) {
 	if len(parts) != 2 {
 		return nil, fmt.Errorf("answer of %d parts", len(parts))
 	}

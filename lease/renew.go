@@ -15,7 +15,7 @@ import (
 type Verdict byte
 
 const (
-	Kept    Verdict = 'k' // renew, verify: still ours, extended
+	Kept    Verdict = 'k' // renew, verify: still ours, extended; keep: as it should be
 	Lost    Verdict = 'l' // renew, verify: another's, or gone
 	Missing Verdict = 'm' // renew: not there while the partition settles; verify decides
 
@@ -23,7 +23,7 @@ const (
 	Moved      Verdict = 'm' // requeue: copied, acknowledged, deleted, freed
 	NotPending Verdict = 'n' // done, requeue, acquire: not pending for this consumer
 	Owned      Verdict = 'o' // done, requeue: the stream is owned under another token
-	Gone       Verdict = 'g' // acquire, requeue: somebody deleted the body; acknowledged
+	Gone       Verdict = 'g' // acquire, requeue, restore, keep, verify: somebody deleted the body; acknowledged (keep, verify: not acknowledged)
 	Full       Verdict = 'f' // requeue: the dead-letter stream is full, put off
 	TooWide    Verdict = 'u' // requeue: more fields than can be copied
 	TooHeavy   Verdict = 'b' // requeue: it weighs more than is copied
@@ -35,6 +35,10 @@ const (
 	Acquired  Verdict = 'a' // acquire: ours now
 	HeldByOne Verdict = 'h' // acquire: somebody owns the stream
 	Early     Verdict = 'e' // acquire: before its _not_before
+
+	PendingAgain Verdict = 'r' // keep: it was not pending for its owner, and is again
+	Undelivered  Verdict = 'w' // keep: nobody was given it yet
+	FromMemory   Verdict = 'c' // restore: its body is gone; announced again as this process remembers it
 )
 
 // Waiting is an announcement that waits for a lease to end.

@@ -60,11 +60,7 @@ func TestRefusedDoneIsAskedForAgain(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, "xx", verdicts(out))
 			}
-			want := "dd"
-			if rule == "-del" {
-				want = "nn" // only the leases were left
-			}
-			require.Equal(t, want, verdicts(w.done(alice, back(a), back(b))))
+			require.Equal(t, "dd", verdicts(w.done(alice, back(a), back(b))))
 			require.Empty(t, w.pendingIDs(alice))
 			require.Empty(t, w.value("a")+w.value("b"))
 		})

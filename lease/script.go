@@ -28,7 +28,7 @@ func (s *Script) Body() string { return s.body }
 func (s *Script) SHA() string { return s.sha }
 
 // NewScript puts the named shared parts, in the order that they need each other, in front of text. The parts are clock,
-// record, session, peer, value, token, body, entry and giveup; the head of each file says what it needs. A part that does not exist panics,
+// record, session, peer, value, token, body, entry, giveup and group; the head of each file says what it needs. A part that does not exist panics,
 // since scripts are made when a package is initialised.
 func NewScript(name, text string, parts ...string) *Script {
 	var b strings.Builder
@@ -82,6 +82,10 @@ var (
 	scriptCopy    = embedded("copy")
 	scriptWhole   = embedded("whole")
 	scriptClose   = embedded("close", "record")
+	scriptIDs     = embedded("ids")
+	scriptAttend  = embedded("attend")
+	scriptKeep    = embedded("keep", "clock", "record", "session", "value", "entry", "group")
+	scriptRestore = embedded("restore", "clock", "record", "session", "value", "entry", "giveup")
 )
 
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.
@@ -89,5 +93,6 @@ func Scripts() []*Script {
 	return []*Script{
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,
 		scriptPromote, scriptVerify, scriptRead, scriptCopy, scriptWhole, scriptPending, scriptClose, scriptForeign, scriptExists,
+		scriptIDs, scriptAttend, scriptKeep, scriptRestore,
 	}
 }

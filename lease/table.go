@@ -118,6 +118,13 @@ func (t *Table) Counts(out []int) []int {
 	return append(out[:0], t.mu.counts...)
 }
 
+// Count is the number of listed leases of a partition.
+func (t *Table) Count(partition int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.counts[partition]
+}
+
 // All is a snapshot of the listed leases.
 func (t *Table) All() []*Lease {
 	t.mu.Lock()
@@ -232,13 +239,6 @@ func (t *Table) Retry(leases []*Lease, at int64) {
 // lastLocked is when a lease has to be looked at at the latest: the tick before its deadline, or its session's.
 func (l *Lease) lastLocked(tick int64) int64 {
 	return min(l.until.load(), l.session.until.load()) - tick
-}
-
-// Count is the number of listed leases of one partition.
-func (t *Table) Count(partition int) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.mu.counts[partition]
 }
 
 // Hasten makes leases of a session due at the times that at says, and leaves alone those for which it reports false. It

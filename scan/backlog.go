@@ -38,6 +38,14 @@ type Backlog struct {
 	// Pending is how many were given to consumers and are not done: held, parked or just read.
 	Pending int
 
+	// Stranded is how many announcements are neither pending nor undelivered, so that nobody is ever given them: somebody
+	// acknowledged them, or removed a consumer with all that was pending for it. A process that holds the stream of one brings
+	// it back; the rest is listed by Stranded of an Inspector and brought back by its Reannounce. WithoutBody is how many are
+	// pending though they were deleted or trimmed: nobody can be given those. Both are what the length, Pending and Lag leave
+	// open, so where there are announcements of both kinds, only the difference shows. -1 when Lag is.
+	Stranded    int
+	WithoutBody int
+
 	// Consumers is how many the group has, dead ones included that were not removed yet.
 	Consumers int
 
@@ -118,6 +126,11 @@ func parseBacklog(p int, result rueidis.RedisResult) (b Backlog, err error) {
 		return b, err
 	}
 	b.At = time.UnixMilli(now)
+	b.Stranded, b.WithoutBody = -1, -1
+	if b.Lag >= 0 {
+		odd := b.Length - b.Pending - b.Lag
+		b.Stranded, b.WithoutBody = max(odd, 0), max(-odd, 0)
+	}
 	var text [11]string
 	for _, n := range []int{3, 6, 7} {
 		if text[n], err = parts[n].ToString(); err != nil {

@@ -73,7 +73,7 @@ func (c InspectorConfig) validate() error {
 }
 
 // Inspector looks at a service from outside: dead letters, backlogs, who owns what. It needs a client and the name of
-// the service, no running engine; starts nothing, and need not be closed. Only SendBack, Drop, DeleteService and
+// the service, no running engine; starts nothing, and need not be closed. Only SendBack, Drop, Reannounce, DeleteService and
 // Repartition change anything. It may be used from several goroutines.
 //
 // What it tells is read from masters, in scripts, whatever the client does with reads; a client that is connected to a

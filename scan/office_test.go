@@ -30,9 +30,7 @@ type office struct {
 
 const officeSessionTTL = 10 * time.Second
 
-func newOffice(t testing.TB, partitions int) *office {
-	return officeOn(t, servers.New(t), partitions)
-}
+func newOffice(t testing.TB, partitions int) *office { return officeOn(t, servers.New(t), partitions) }
 
 func officeOn(t testing.TB, server *servers.Server, partitions int) *office {
 	layout, err := cluster.NewLayout("shop", partitions)

@@ -50,6 +50,9 @@ var (
 	scriptMoved     = lease.NewScript("moved", luaText("living")+luaText("moved"), "clock")
 	scriptUnlink    = lease.NewScript("unlink", luaText("living")+luaText("unlink"), "clock")
 	scriptRaise     = embedded("raise", "clock", "token")
+
+	scriptStranded   = looking("stranded", "entry", "group")
+	scriptReannounce = embedded("reannounce", "clock", "value", "entry", "group")
 )
 
 // looking is a script that changes nothing and must run on a master all the same.
@@ -69,5 +72,6 @@ func Scripts() []*lease.Script {
 		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
 		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptOrphan,
 		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptMoved, scriptUnlink, scriptRaise,
+		scriptStranded, scriptReannounce,
 	}
 }

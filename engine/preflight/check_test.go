@@ -116,6 +116,27 @@ func TestNothingWrong(t *testing.T) {
 	require.Empty(t, r.Of(preflight.Rights))
 }
 
+// Somebody trims the input, or removes consumers: both leave numbers that do not agree. A service in which nobody does has
+// neither, whatever waits in it.
+func TestTrimmingAndRemovingShow(t *testing.T) {
+	w := newWorld(t)
+	w.terms = terms(t, 1)
+	w.do("HSET", "{orders-input}:meta", "format", "1", "partitions", "1")
+	require.Empty(t, w.look().Of(preflight.Announcements), "nothing is there")
+	w.do("XGROUP", "CREATE", "orders-input", w.terms.Layout.Group(), "0", "MKSTREAM")
+	for range 9 {
+		w.do("XADD", "orders-input", "*", "lbs-input", `{"DataStreamName":"s"}`)
+	}
+	require.Empty(t, w.look().Of(preflight.Announcements), "all waits")
+	w.do("XREADGROUP", "GROUP", w.terms.Layout.Group(), "a.1", "COUNT", "5", "STREAMS", "orders-input", ">")
+	require.Empty(t, w.look().Of(preflight.Announcements), "some is pending")
+
+	w.do("XTRIM", "orders-input", "MAXLEN", "6")
+	found(t, w.look(), preflight.Warning, preflight.Announcements, "3 announcements", "no MAXLEN")
+	w.do("XGROUP", "DELCONSUMER", "orders-input", w.terms.Layout.Group(), "a.1")
+	found(t, w.look(), preflight.Warning, preflight.Announcements, "2 announcements", "Reannounce")
+}
+
 // What hurts some day is told; nothing of it keeps an engine from working.
 func TestWhatWillHurt(t *testing.T) {
 	w := newWorld(t, "--maxmemory", "50mb", "--maxmemory-policy", "volatile-lru", "--notify-keyspace-events", "g$E")

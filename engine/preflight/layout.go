@@ -11,11 +11,14 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
+// countLimit is how many announcements are counted at most for a backlog that the server does not know: some 5 ms of its time.
+const countLimit = 1000
+
 // layout compares the number of partitions with what the service says of itself, and looks where they lie. exists says
 // whether the service is in Redis already; it is false where that is unknown.
 func (c *check) layout(ctx context.Context) (exists bool) {
 	asked, service := c.Layout.Partitions(), c.Layout.Service()
-	inspector, err := scan.NewInspector(c.client, service, scan.InspectorConfig{Timeout: c.patience()})
+	inspector, err := scan.NewInspector(c.client, service, scan.InspectorConfig{Timeout: c.patience(), CountLimit: countLimit})
 	if err != nil {
 		c.add(Fatal, Layout, "", err.Error(), "")
 		return false
@@ -38,6 +41,7 @@ func (c *check) layout(ctx context.Context) (exists bool) {
 	}
 	if err == nil {
 		c.leftovers(ctx, inspector, found)
+		c.announcements(ctx, inspector)
 	}
 	c.spread()
 	return err == nil
@@ -58,6 +62,26 @@ func (c *check) leftovers(ctx context.Context, inspector *scan.Inspector, partit
 	c.add(Warning, Layout, "", fmt.Sprintf("%d announcements are in %d input streams beyond the %d partitions, the first of them %s-input-%d: nobody reads them",
 		total, len(left), partitions, c.Layout.Service(), first),
 		fmt.Sprintf("Find who announces with another number of partitions; stop the service and repartition it to %d, which brings them home", partitions))
+}
+
+// announcements looks whether somebody has trimmed input streams, or acknowledged by hand. Nothing this library does leaves such
+// traces, so each is true. What was trimmed before anybody was given it leaves none. Nothing is said where the backlog cannot be
+// asked for: what is in the way of that is told elsewhere.
+func (c *check) announcements(ctx context.Context, inspector *scan.Inspector) {
+	all, _ := inspector.Backlog(ctx)
+	trimmed, stranded := 0, 0
+	for _, b := range all {
+		trimmed += max(b.WithoutBody, 0)
+		stranded += max(b.Stranded, 0)
+	}
+	if trimmed > 0 {
+		c.add(Warning, Announcements, "", fmt.Sprintf("%d announcements that consumers have were deleted: somebody trims an input stream, or deletes from it by hand", trimmed),
+			"Never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM; what is done is deleted by itself")
+	}
+	if stranded > 0 {
+		c.add(Warning, Announcements, "", fmt.Sprintf("%d announcements are neither pending nor undelivered, so nobody will be given them: they were acknowledged by hand, or their consumer was removed", stranded),
+			"Remove no consumers (no XGROUP DELCONSUMER) and acknowledge nothing by hand; Reannounce of scan.Inspector brings them back")
+	}
 }
 
 // spread says how the partitions lie over the masters, and how many would lie well.

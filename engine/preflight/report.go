@@ -49,6 +49,8 @@ const (
 	Clock       Subject = "clock"       // server against server, and against this host
 	Latency     Subject = "latency"     // round trips against timeouts and TTLs
 	Layout      Subject = "layout"      // partitions: agreed number, and where they lie
+
+	Announcements Subject = "announcements" // trimmed, or acknowledged by hand
 )
 
 // Finding is one thing that was found.

@@ -3,7 +3,8 @@
 -- KEYS     1 input stream  2… lease keys
 -- ARGV     1 consumer  2 group  3… per entry: its ID, and the token it was held under ('' for an entry never held)
 -- Returns  { a verdict an entry, { index, error, … } }: d done; n not pending for me (asked again after a lost answer,
---          this may be our own success); o the stream is owned under another token; x refused
+--          this may be our own success), but d where the lease is mine under this token and the entry pending for nobody;
+--          o the stream is owned under another token; x refused
 -- Atomic   so that what another consumer was given meanwhile is never acknowledged or freed.
 -- Parts    clock value entry
 
@@ -20,6 +21,10 @@ local function judge(key, id, token)
   local value = lease_value(key)
   local mine = value and names(value, me .. ' ' .. token .. ' ' .. id)
   if not is_pending(input, group, me, id) then
+    if mine and #redis.call('XPENDING', input, group, id, id, '1') == 0 then
+      -- Acknowledged by hand, or taken away with its consumer: what is left of it goes.
+      return nil, mine
+    end
     return 'n', mine
   end
   if value and not mine and token ~= '' then

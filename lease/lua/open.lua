@@ -57,6 +57,7 @@ local probes = {
   { 'DEL', lease },
   { 'GET', token },
   { 'XLEN', input },
+  { 'XINFO', 'GROUPS', input, name = 'XINFO GROUPS', key = input },
   { 'XGROUP', 'CREATECONSUMER', input, group, me, name = 'XGROUP CREATECONSUMER', key = input },
   { 'XGROUP', 'DELCONSUMER', input, group, '-', name = 'XGROUP DELCONSUMER', key = input },
 }

@@ -3,7 +3,7 @@
 --
 -- KEYS     1 input stream  2 sessions  3 token  4… lease keys
 -- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms  5… "<token> <entry>" of each lease
--- Returns  { 'ok', a verdict a lease: k kept, l lost } or { 'lost' }: my session is past its deadline or absent
+-- Returns  { 'ok', a verdict a lease: k kept, l lost, g lost, and its announcement is nowhere on this server } or { 'lost' }: my session is past its deadline or absent
 -- Atomic   so that a lease is set only where it is free and its entry pending for me.
 -- Parts    clock record session token value entry
 
@@ -24,6 +24,17 @@ end
 
 local greatest = 0
 
+-- The consumer that an entry is pending for, or nil. A server that forgot everything has no group.
+local function pending_for(id)
+  local page = redis.pcall('XPENDING', input, group, id, id, '1')
+  if not page.err then
+    return page[1] and page[1][2]
+  end
+  if not string.find(page.err, 'NOGROUP', 1, true) then
+    error(page.err, 0)
+  end
+end
+
 local function verify(key, tag)
   local want = me .. ' ' .. tag
   local value = redis.call('GET', key)
@@ -35,8 +46,12 @@ local function verify(key, tag)
     return 'k'
   end
   local number, id = string.match(tag, '^(%d+) (%S+)$')
-  if not settling or not is_pending(input, group, me, id) then
+  if not settling then
     return 'l'
+  end
+  local owner = pending_for(id)
+  if owner ~= me then
+    return (owner or body(input, id)) and 'l' or 'g'
   end
   redis.call('SET', key, want, 'PX', ttl)
   greatest = math.max(greatest, tonumber(number))

@@ -12,43 +12,42 @@ import (
 	"github.com/streamlease/streamlease/test/proxy"
 )
 
-// TestTrimmedBodiesOfHeldEntriesAreGone: the owners go on, since their leases say so; however they end, nothing hangs,
-// nothing is handed out again, and what could not be handed back is counted.
-func TestTrimmedBodiesOfHeldEntriesAreGone(t *testing.T) {
+// TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain: the owners go on, since their leases say so; what is done is done, and
+// whatever else ends is announced again as it is remembered. A drain lost it.
+func TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
 	p := w.start("a", nil, engine.WithLeaseTTL(shortTTL))
 	w.announce("done", "release", "fail", "snooze", "shutdown")
-	var streams []string
+	ends := map[string]func(l api.Lease) error{
+		"done":    func(l api.Lease) error { return l.Done(ctx) },
+		"release": func(l api.Lease) error { return l.Release(ctx) },
+		"fail":    func(l api.Lease) error { return l.Fail(ctx, errWork) },
+		"snooze":  func(l api.Lease) error { return l.Fail(ctx, api.Snooze(time.Hour)) },
+	}
 	for _, s := range []string{"done", "release", "fail", "snooze", "shutdown"} {
 		p.lease(s, 1)
-		streams = append(streams, s)
 	}
-	for p := range w.layout.Partitions() {
-		require.NoError(t, w.do("XTRIM", w.layout.Keys(p).Input, "MAXLEN", "0").Error())
-	}
+	w.trim()
 	kept := p.metric("renewals_total", "result", "kept")
 	until(t, "they are renewed all the same", func() bool { return p.metric("renewals_total", "result", "kept") > kept+10 })
-	for _, s := range streams {
-		require.Positive(t, p.lease(s, 1).Remaining())
-	}
 	w.stateIs(state{Pending: 5, Leases: 5, Sessions: 1, Consumers: 1})
-	require.NoError(t, p.lease("done", 1).Done(ctx))
-	require.Zero(t, p.metric("entries_gone_total"))
-	require.NoError(t, p.lease("release", 1).Release(ctx))
-	require.NoError(t, p.lease("fail", 1).Fail(ctx, errWork))
-	require.NoError(t, p.lease("snooze", 1).Fail(ctx, api.Snooze(time.Hour)))
-	p.awaitCount(3, "entries_gone_total")
-	w.stateIs(state{Pending: 1, Leases: 1, Sessions: 1, Consumers: 1})
+	// Of those that end, one has the rest compared: these are disowned, and announced again, where that comes first.
+	for _, s := range []string{"done", "release", "fail", "snooze"} {
+		if err := ends[s](p.lease(s, 1)); err != nil {
+			require.ErrorIs(t, err, api.ErrReannounced)
+		}
+	}
 	require.NoError(t, p.shutdown())
-	w.stateIs(state{})
-	require.Equal(t, 5, p.told(api.Added))
-	require.Zero(t, p.told(api.Disowned))
+	w.handedBack(4)
+	require.Positive(t, p.metric("tampered_total", "result", "announced_again"))
+	require.Zero(t, p.metric("tampered_total", "result", "lost"))
 }
 
-// TestTrimmedBodiesOfParkedEntriesAreGone: their turn comes, there is nothing to hand out, and the one behind them has it.
-func TestTrimmedBodiesOfParkedEntriesAreGone(t *testing.T) {
+// TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain: their turn comes, there is nothing to hand out, and the one behind them
+// has it; they come after that, as they are remembered.
+func TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ctx := context.Background()
@@ -61,20 +60,20 @@ func TestTrimmedBodiesOfParkedEntriesAreGone(t *testing.T) {
 	l = p.lease("s", 2)
 	require.Equal(t, ids[3], l.Entry())
 	p.awaitCount(2, "entries_gone_total")
-	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1})
-	require.Zero(t, p.engine.Stats().Parked)
+	w.stateIs(state{Input: 3, Pending: 3, Leases: 1, Sessions: 1, Consumers: 1})
+	until(t, "they are parked again", func() bool { return p.engine.Stats().Parked == 2 })
 
-	// Gone while it waits for a stream that another process has.
+	// Gone while it waits for a stream that is held.
 	id := w.announce("s")[0]
-	until(t, "it is parked", func() bool { return p.engine.Stats().Parked == 1 })
+	until(t, "it is parked", func() bool { return p.engine.Stats().Parked == 3 })
 	w.delete("s", id)
 	require.NoError(t, p.shutdown())
-	w.stateIs(state{Input: 1})
+	w.stateIs(state{Input: 4})
 }
 
-// TestTrimmedBodiesOfEntriesJustReadAreGone: they are deleted between the read and the acquisition, which is refused for
-// as long as that takes.
-func TestTrimmedBodiesOfEntriesJustReadAreGone(t *testing.T) {
+// TestTrimmedBodiesOfEntriesJustReadAreAnnouncedAgain: they are deleted between the read and the acquisition, which is refused
+// for as long as that takes.
+func TestTrimmedBodiesOfEntriesJustReadAreAnnouncedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	link, opt := w.through(t, w.layout.Keys(0).Slot)
@@ -88,10 +87,11 @@ func TestTrimmedBodiesOfEntriesJustReadAreGone(t *testing.T) {
 	require.NoError(t, link.WaitStruck(context.Background(), "EVALSHA", 1))
 	w.delete(streams[0], ids[5:]...)
 	restore()
-	until(t, "those that are left are held", func() bool { return p.engine.Stats().Held == 5 })
-	w.stateIs(state{Input: 5, Pending: 5, Leases: 5, Sessions: 1, Consumers: 1})
+	p.holds(20)
+	w.stateIs(state{Input: 20, Pending: 20, Leases: 20, Sessions: 1, Consumers: 1})
 	p.awaitCount(15, "entries_gone_total")
-	require.Equal(t, 5, p.told(api.Added))
+	p.awaitCount(15, "tampered_total", "result", "announced_again")
+	require.Equal(t, 20, p.told(api.Added))
 	w.announce("next")
 	require.Positive(t, p.lease("next", 1).Remaining())
 }

@@ -26,6 +26,40 @@ var notStruck = map[string]string{
 	"extend": "sent only while a slot migrates",
 	"verify": "sent only while settling: TestVerifyMayGetLost",
 	"exists": "sent only beside consumers of another library",
+	"attend": "moves nothing, and is sent twice a minute",
+
+	// Sent by comparisons, and when somebody did something by hand: TestMendingMayGetLost.
+	"ids": "", "keep": "", "restore": "",
+}
+
+// Trace: somebody acknowledges, deletes and trims what is held, and one call of what mends that is lost on its way, or its answer is.
+// In the end everything is owned, and announced once.
+func TestMendingMayGetLost(t *testing.T) {
+	for _, action := range []proxy.Action{proxy.DropRequest, proxy.DropReply, proxy.CutBefore, proxy.CutAfter} {
+		for _, script := range []string{"ids", "keep", "restore"} {
+			t.Run(fmt.Sprintf("%v %s", action, script), func(t *testing.T) {
+				t.Parallel()
+				const streams = 9
+				w := newWorld(t)
+				p := w.link()
+				soon := engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond})
+				a := w.join("a", p.ClientOption(), append(withTTL(2*time.Second), soon)...)
+				w.announce(names(streams)...)
+				w.awaitOwned(names(streams)...)
+				p.Inject(proxy.Fault{Command: script, Nth: 1, Action: action})
+				ids := make(map[string]string)
+				for s, l := range a.given() {
+					ids[s] = l.Entry()
+				}
+				w.Do("XACK", w.keys.Input, w.layout.Group(), ids["s-0"], ids["s-1"])
+				w.Do("XDEL", w.keys.Input, ids["s-1"], ids["s-2"])
+				w.eventually(func() bool {
+					return p.Struck(script) == 1 && w.Num("XLEN", w.keys.Input) == streams && w.owned(names(streams)...)
+				}, "all to be there again")
+				w.finish(names(streams)...)
+			})
+		}
+	}
 }
 
 // Every script is either struck or there is a reason why not.

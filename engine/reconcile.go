@@ -1,0 +1,335 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// reconcile compares what is pending for this process with what is known here, in both directions.
+//
+// Pending and known to nobody: a read with an unknown outcome may have left such, after the last one that had arrived before
+// it, and never held: they are taken in. And a server that forgot its last writes has again what was done or given up, as it
+// was when it was held: that is handed out again.
+//
+// Held or parked and not pending, or without a body: somebody acknowledged it, removed the consumer, deleted or trimmed it. It
+// is made pending again, or announced again from memory, which ends the ownership.
+//
+// Now and then it looks without a reason. It waits until no read with an unknown outcome can deliver any more, and for what
+// is being taken in, and runs between reads; room is what the reader has reserved.
+func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session, room int, taking *sync.WaitGroup) {
+	c, due := e.comparisonDue(p)
+	if !due || s.Remaining() == 0 {
+		return
+	}
+	taking.Wait()
+	if err := e.compare(ctx, p, s, room, c); err != nil {
+		e.choreFailed(ctx, p, "comparing what is pending fails", err)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.read.until == c.until {
+		p.mu.read.lost = false
+	}
+	if p.mu.epoch == c.epoch {
+		p.mu.read.all = false
+	}
+	if p.mu.read.compare == c.at {
+		p.mu.read.compare = e.nextComparison()
+	}
+	p.mu.read.compared = e.clock.Now()
+}
+
+// comparison is why and where to look.
+type comparison struct {
+	after  string // only what is pending after this ID; empty: all
+	forgot bool   // the server may have forgotten its last writes
+	at     int64  // what it was due at, without a reason
+	until  int64
+	epoch  uint64
+}
+
+func (e *Engine) comparisonDue(p *partition) (comparison, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := &p.mu.read
+	c := comparison{forgot: r.all, at: r.compare, until: r.until, epoch: p.mu.epoch}
+	now := e.clock.Now()
+	routine := now >= r.compare
+	if !r.all && !routine {
+		c.after = r.since
+	}
+	return c, (r.lost || r.all || routine) && now >= r.until && now >= r.rest
+}
+
+// compareIntervals is how many intervals of recovery lie between two comparisons without a reason: with the default, five
+// minutes. It costs one script for a thousand streams.
+const compareIntervals = 10
+
+func (e *Engine) nextComparison() int64 {
+	every := compareIntervals * float64(e.cfg.recovery.Interval)
+	return e.clock.Now() + int64(every*(1-jitterShare*e.random()))
+}
+
+// compareSoon has the next comparison come at once, but not sooner after the last one than attendEvery: something was found
+// to have been moved by hand, and is seldom alone.
+func (e *Engine) compareSoon(p *partition) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	soon := e.clock.Now()
+	if p.mu.read.compared != 0 {
+		soon = max(soon, p.mu.read.compared+int64(attendEvery))
+	}
+	p.mu.read.compare = min(p.mu.read.compare, soon)
+}
+
+// idPages is how many times as many IDs a script answers as it moves entries: they have no bodies.
+const idPages = 4
+
+// compare makes one comparison.
+func (e *Engine) compare(ctx context.Context, p *partition, s *lease.Session, room int, c comparison) error {
+	// Before the pages: what is known by now was pending by now, so what the pages do not show has gone.
+	known := e.known(p, s)
+	i, _ := slices.BinarySearchFunc(known, entryOf(c.after), compareEntries)
+	for c.after != "" && i < len(known) && known[i].id == c.after {
+		i++
+	}
+	var suspects []knownEntry
+	var strangers []string
+	var first lease.IDPage
+	count := idPages * e.cfg.pipeline.MaxMoves()
+	for after := c.after; ; {
+		page, err := e.store.PendingIDs(ctx, p.number, s.Consumer(), after, count)
+		if err != nil {
+			return err
+		}
+		if after == "" {
+			first = page
+		}
+		for _, id := range page.IDs {
+			x := entryOf(id)
+			for ; i < len(known) && compareEntries(known[i], x) < 0; i++ {
+				suspects = append(suspects, known[i])
+			}
+			if i == len(known) || known[i].id != id {
+				strangers = append(strangers, id)
+			}
+			for ; i < len(known) && known[i].id == id; i++ {
+				if c.after == "" && bodiless(&first, known[i]) {
+					suspects = append(suspects, known[i])
+				}
+			}
+		}
+		if len(page.IDs) < count {
+			break
+		}
+		after = page.IDs[len(page.IDs)-1]
+	}
+	suspects = append(suspects, known[i:]...)
+	if err := e.keep(ctx, p, s, suspects); err != nil {
+		return err
+	}
+	return e.adopt(ctx, p, s, room, c, e.unknown(p, s, strangers))
+}
+
+// bodiless reports whether an entry that is pending may have no body. Trimming takes the oldest entries; and where there are
+// fewer entries than are pending, some have none, whichever they are.
+func bodiless(page *lease.IDPage, x knownEntry) bool {
+	return page.Length < page.Pending || page.First == "" || compareEntries(x, entryOf(page.First)) < 0
+}
+
+// knownEntry is an entry that this process has to do with.
+type knownEntry struct {
+	ms, seq uint64 // of the ID
+	id      string
+	held    *lease.Lease // whose entry it is
+	parked  *lease.Entry
+}
+
+func entryOf(id string) (x knownEntry) {
+	x.id = id
+	x.ms, x.seq = lease.ParseID(id)
+	return x
+}
+
+func compareEntries(a, b knownEntry) int {
+	return cmp.Or(cmp.Compare(a.ms, b.ms), cmp.Compare(a.seq, b.seq))
+}
+
+// eachKnown yields the entries that are in the hands of this process, in the places in the order in which entries come to
+// them: one that moves on meanwhile is in the next one before it leaves the one before. It may come twice.
+func (e *Engine) eachKnown(p *partition, s *lease.Session, yield func(id string, held *lease.Lease, parked *lease.Entry)) {
+	for _, x := range e.lot.of(s) {
+		yield(x.ID, nil, x)
+	}
+	for l := range e.table.Of(s) {
+		yield(l.Entry(), l, nil)
+	}
+	for _, id := range e.ender.under(p.number) {
+		yield(id, nil, nil)
+	}
+}
+
+// known is what this process has to do with, the lowest ID first.
+func (e *Engine) known(p *partition, s *lease.Session) (known []knownEntry) {
+	e.eachKnown(p, s, func(id string, held *lease.Lease, parked *lease.Entry) {
+		x := entryOf(id)
+		x.held, x.parked = held, parked
+		known = append(known, x)
+	})
+	slices.SortFunc(known, compareEntries)
+	return known
+}
+
+// unknown is what is left of these IDs when those are taken out that came here since known was asked.
+func (e *Engine) unknown(p *partition, s *lease.Session, ids []string) []string {
+	if len(ids) == 0 {
+		return nil
+	}
+	now := make(map[string]bool)
+	e.eachKnown(p, s, func(id string, _ *lease.Lease, _ *lease.Entry) { now[id] = true })
+	return slices.DeleteFunc(ids, func(id string) bool { return now[id] })
+}
+
+// has reports whether an entry that was delivered is in the hands of this process already: the group was made again, or set
+// back by hand.
+func (e *Engine) has(partition int, stream, id string) bool {
+	if e.lot.hasEntry(stream, id) {
+		return true
+	}
+	if l := e.table.Get(stream); l != nil && l.Entry() == id {
+		return true
+	}
+	return e.ender.ending(partition, id)
+}
+
+// keep sees to entries that are held or parked and not pending, or have no body.
+func (e *Engine) keep(ctx context.Context, p *partition, s *lease.Session, suspects []knownEntry) error {
+	suspects = slices.DeleteFunc(suspects, func(x knownEntry) bool {
+		// Looked at again: it may have ended, or moved on, since.
+		if x.held != nil {
+			return x.held.Remaining() == 0
+		}
+		return x.parked == nil || !e.lot.hasEntry(x.parked.Stream, x.id)
+	})
+	again, gone := 0, 0
+	var failed error
+	for _, batch := range lease.Batches(suspects, e.cfg.pipeline.MaxMoves(), knownWeight) {
+		items := make([]lease.Keepable, len(batch))
+		for i, x := range batch {
+			if items[i] = (lease.Keepable{Entry: x.id}); x.held != nil {
+				items[i].Key, items[i].Token = x.held.Key(), tokenText(x.held.Token())
+			} else {
+				items[i].Key = x.parked.Key
+			}
+		}
+		status, outcomes, err := e.store.Keep(ctx, p.number, s.Consumer(), items)
+		if err != nil || status != lease.SessionLive {
+			failed = err
+			break
+		}
+		for i, o := range outcomes {
+			switch o.Verdict {
+			case lease.PendingAgain:
+				again++
+			case lease.Gone:
+				if e.bereft(s, batch[i]) {
+					gone++
+				}
+			case lease.Refused:
+				failed = o.Err()
+			}
+		}
+	}
+	e.metrics.tampered(tamperedPending, again)
+	if again > 0 {
+		e.log.warn("announcements that this process has were acknowledged or claimed by hand, or their consumer was removed; "+
+			"they are pending again", again, "partition", p.number)
+	}
+	if gone > 0 {
+		e.log.warn("announcements that this process has were deleted or trimmed; they are announced again from memory", gone,
+			"partition", p.number, "remedy", "never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM")
+	}
+	return failed
+}
+
+// knownWeight is what the script reads of an entry.
+func knownWeight(x *knownEntry) int {
+	if x.held != nil {
+		return len(x.held.Info()) + lease.FieldWeight
+	}
+	return len(x.parked.Info) + lease.FieldWeight
+}
+
+// bereft deals with an entry whose body is gone: it ends here, and then it is announced again. In this order, or there were
+// two owners.
+func (e *Engine) bereft(s *lease.Session, x knownEntry) bool {
+	if x.held == nil {
+		parked := e.lot.withdraw(x.parked.Stream, x.id)
+		if parked != nil {
+			e.ender.restoreEntry(s.Consumer(), parked, true)
+		}
+		return parked != nil
+	}
+	if !e.disownOne(x.held, causeAnnouncement, api.ErrReannounced) {
+		return false
+	}
+	e.ender.restoreLease(x.held)
+	return true
+}
+
+// adopt takes in what is pending for this process and known to nobody, with the bodies of those alone.
+func (e *Engine) adopt(ctx context.Context, p *partition, s *lease.Session, room int, c comparison, ids []string) error {
+	forgotten, gone := 0, 0
+	for len(ids) > 0 {
+		count := min(len(ids), e.cfg.pipeline.MaxMoves())
+		page, err := e.store.Pending(ctx, p.number, s.Consumer(), lease.BeforeID(ids[0]), count, 0)
+		if err != nil {
+			return err
+		}
+		var unread []lease.Entry
+		for i := range page {
+			x := &page[i]
+			for len(ids) > 0 && lease.CompareIDs(ids[0], x.ID) < 0 {
+				ids = ids[1:] // not pending any more
+			}
+			if len(ids) == 0 || ids[0] != x.ID {
+				continue // known
+			}
+			ids = ids[1:]
+			switch {
+			case x.Gone:
+				gone++
+				e.ender.giveBack(s.Consumer(), &x.Entry, lease.ToInput, 0, 0, "")
+			case x.Deliveries < lease.HeldDeliveries:
+				unread = append(unread, x.Entry)
+			case c.after == "":
+				forgotten++
+				// The key of one that nobody can read is empty; whoever reads it next tells the reason.
+				entry, _ := lease.Parse(e.layout, &x.Entry)
+				e.ender.giveBack(s.Consumer(), &entry, lease.ToInput, 0, 0, "")
+			}
+		}
+		if len(page) == 0 {
+			ids = nil
+		}
+		e.intake(ctx, p, s, e.fit(p, s, unread, room))
+	}
+	switch {
+	case forgotten == 0:
+	case c.forgot:
+		e.log.warn("the server forgot that streams were done or handed back; they are handed out again", forgotten, "partition", p.number)
+	default:
+		e.log.warn("streams were pending for this process that it knows nothing of; they are handed out again", forgotten, "partition", p.number)
+	}
+	if gone > 0 {
+		e.log.warn("announcements were pending for this process that it knows nothing of and that have no body; they are lost", gone,
+			"partition", p.number, "remedy", "never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM")
+	}
+	return nil
+}

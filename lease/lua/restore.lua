@@ -1,0 +1,87 @@
+-- Gives up entries that somebody took away by hand: what is left of each goes where its owner wanted it.
+--
+-- KEYS     1 input stream  2 sessions  3 later  4… per entry two: the lease key, and the mark that it was moved though it might be gone;
+--          then the dead-letter stream if an entry may go there
+-- ARGV     1 … 6 as requeue.lua takes them; then per entry eight as there, and three: the announcement as this process
+--          remembers it ('' when it must not be announced from memory), its retry count and its crash count
+-- Returns  { a verdict an entry, { index, error, … } }: m moved; c announced again from memory, since the body is gone, by this
+--          call or an earlier one; n pending for another consumer; g the body is gone, and nothing was remembered; and f, u and x as requeue.lua
+-- Atomic   the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
+-- Parts    clock record session value entry giveup
+--
+-- The caller sees to it that what it asks for was not moved before: by itself, or by others after its session.
+
+local FIRST, EACH = 4, 11
+-- How long it is known that an entry was moved, ms: far longer than somebody asks again.
+local MARKED = '3600000'
+local input, sessions, later = KEYS[1], KEYS[2], KEYS[3]
+local me, group, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local to = {
+  input = input,
+  later = later,
+  dead = KEYS[FIRST + 2 * count],
+  limit = tonumber(ARGV[4]),
+  trim = ARGV[5] == '1',
+  full_delay = tonumber(ARGV[6]),
+}
+
+redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
+
+local function number_of(text, otherwise)
+  return tonumber(text ~= '' and text or otherwise or '0') or 0
+end
+
+local function restore(key, mark, id, op, at, delay, retries, crashes, reason, text, known_retries, known_crashes)
+  local value = lease_value(key)
+  local pending = redis.call('XPENDING', input, group, id, id, '1')[1]
+  if pending and pending[2] ~= me then
+    free(me, key, value, id)
+    return 'n'
+  end
+  local fields = body(input, id)
+  local verdict = 'm'
+  if fields then
+    known_retries, known_crashes = field(fields, '_retry_count'), field(fields, '_crash_count')
+  elseif text ~= '' and redis.call('GET', mark) then
+    return 'c' -- it was moved, and the answer got lost
+  elseif text ~= '' then
+    fields, verdict = { 'lbs-input', text }, 'c'
+  else
+    redis.call('XACK', input, group, id)
+    free(me, key, value, id)
+    return 'g'
+  end
+  retries, crashes = number_of(retries, known_retries), number_of(crashes, known_crashes)
+  local copy
+  if op == 'd' then
+    copy = dead_letter(me, fields, id, retries, crashes, reason, too_wide(fields) and KNOWN or nil)
+  elseif too_wide(fields) then
+    return 'u'
+  else
+    copy = stamped(fields, retries, crashes)
+  end
+  local moved, undo = put(to, id, copy, op, math.max(at, now + delay))
+  if text ~= '' then
+    local marked = redis.pcall('SET', mark, me, 'PX', MARKED)
+    if marked.err then
+      redis.pcall(unpack(undo))
+      error(marked.err, 0)
+    end
+  end
+  remove(input, group, id, undo)
+  free(me, key, value, id)
+  return moved == 'm' and verdict or moved
+end
+
+local verdicts, errors = {}, {}
+for i = 1, count do
+  local a = 6 + EACH * (i - 1)
+  local ok, verdict = pcall(restore, KEYS[FIRST + 2 * i - 2], KEYS[FIRST + 2 * i - 1], ARGV[a + 1], ARGV[a + 3], tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]),
+    ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], ARGV[a + 9], ARGV[a + 10], ARGV[a + 11])
+  if not ok then
+    errors[#errors + 1], errors[#errors + 2] = i, message(verdict)
+    verdict = 'x'
+  end
+  verdicts[i] = verdict
+end
+return { table.concat(verdicts), errors }

@@ -1,0 +1,192 @@
+package lease
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// Memory is what this process remembers of an announcement whose body somebody deleted: enough to announce it again.
+// Fields that a producer added besides the announcement are not in it.
+type Memory struct {
+	Stream  string // empty: nothing is remembered
+	Info    json.RawMessage
+	Retries int
+	Crashes int
+}
+
+// Memory is what a lease keeps of its announcement.
+func (l *Lease) Memory() Memory {
+	return Memory{Stream: l.Stream(), Info: l.info, Retries: int(l.retries), Crashes: int(l.crashes)}
+}
+
+// Memory is what an entry keeps of its announcement; nothing when it could not be read, or was answered in part.
+func (e *Entry) Memory() Memory {
+	if e.TextSize > 0 {
+		return Memory{}
+	}
+	return Memory{Stream: e.Stream, Info: e.Info, Retries: e.Retries, Crashes: e.Crashes}
+}
+
+// text is the announcement, "" when nothing is remembered.
+func (m *Memory) text() string {
+	if m.Stream == "" {
+		return ""
+	}
+	info := m.Info
+	if string(info) == string(noInfo) {
+		info = nil
+	}
+	text, err := EncodeAnnouncement(m.Stream, info)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// Restorable is an entry that was to be given up, and that was not pending any more or had no body.
+type Restorable struct {
+	Return
+	Memory Memory // announced again where the body is gone; zero: it must not be
+}
+
+// markPrefix begins what stands in the place of a consumer, whose name begins otherwise, in the key that marks an entry as
+// moved.
+const markPrefix = "!"
+
+// Restore gives up what is left of entries that somebody acknowledged, deleted or trimmed: each goes where its Return says, the
+// body as it is or, if that is gone, the announcement as it is remembered. Asked again after a lost answer it moves nothing
+// twice: what it might announce from memory is marked for an hour. The caller knows that nobody has moved the entries on purpose.
+func (s *Store) Restore(ctx context.Context, p int, consumer string, items []Restorable) ([]Outcome, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	keys := make([]string, 0, 4+2*len(items))
+	args := make([]string, 0, 6+11*len(items))
+	keys = append(keys, k.Input, k.Sessions, k.Later)
+	trim := "0"
+	if s.set.DeadTrim {
+		trim = "1"
+	}
+	args = append(args, consumer, s.layout.Group(), strconv.Itoa(len(items)), strconv.Itoa(s.set.DeadLimit), trim, ms(s.set.DeadDelay))
+	dead := false
+	for i := range items {
+		x := &items[i]
+		var letters bool
+		keys, args, letters = AppendReturns(keys, args, []Return{x.Return})
+		keys = append(keys, k.Recover(markPrefix+x.Entry))
+		args = append(args, x.Memory.text(), strconv.Itoa(x.Memory.Retries), strconv.Itoa(x.Memory.Crashes))
+		dead = dead || letters
+	}
+	if dead {
+		keys = append(keys, k.DeadLetters)
+	}
+	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptRestore, Keys: keys, Args: args}), len(items))
+}
+
+// Keepable is an entry that should be pending for this process.
+type Keepable struct {
+	Key   string // of the lease
+	Entry string
+	Token string // it is held under; empty: it waits here
+}
+
+// Keep makes entries pending for consumer again that are not, though it owns their streams or has them wait. The outcomes are
+// in the order of the entries, and only there when the status is SessionLive.
+func (s *Store) Keep(ctx context.Context, p int, consumer string, items []Keepable) (Status, []Outcome, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	keys := make([]string, 0, 2+len(items))
+	args := make([]string, 0, 2+2*len(items))
+	keys = append(keys, k.Input, k.Sessions)
+	args = append(args, consumer, s.layout.Group())
+	for _, x := range items {
+		keys = append(keys, x.Key)
+		args = append(args, x.Entry, x.Token)
+	}
+	parts, err := s.rest.Do(ctx, Call{Script: scriptKeep, Keys: keys, Args: args}).ToArray()
+	if err != nil {
+		return SessionLost, nil, err
+	}
+	if len(parts) == 0 {
+		return SessionLost, nil, fmt.Errorf("keep: empty answer")
+	}
+	word, err := parts[0].ToString()
+	if err != nil || parseStatus(word) != SessionLive {
+		return SessionLost, nil, err
+	}
+	outcomes, err := parseOutcomes(parts[1:], len(items))
+	return SessionLive, outcomes, err
+}
+
+// IDPage is a page of what is pending for a consumer.
+type IDPage struct {
+	IDs []string
+
+	// Of the first page only.
+	Length  int    // of the input stream
+	Pending int    // for anybody
+	First   string // ID of the first entry there is; empty: none. What is pending before it has no body
+}
+
+// PendingIDs reads one page of the IDs of what is pending for consumer, after the given ID ("": from the first). A page
+// shorter than count is the last one.
+func (s *Store) PendingIDs(ctx context.Context, p int, consumer, after string, count int) (page IDPage, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	from := "-"
+	if after != "" {
+		from = "(" + after
+	}
+	parts, err := s.rest.Do(ctx, Call{
+		Script: scriptIDs,
+		Keys:   []string{s.layout.Keys(p).Input},
+		Args:   []string{s.layout.Group(), consumer, from, strconv.Itoa(count)},
+	}).ToArray()
+	if err != nil {
+		return page, err
+	}
+	if len(parts) < 3 {
+		return page, orMalformed("ids", nil)
+	}
+	length, err1 := parts[0].AsInt64()
+	pending, err2 := parts[1].AsInt64()
+	first, err3 := parts[2].ToString()
+	for _, err := range []error{err1, err2, err3} {
+		if err != nil {
+			return page, orMalformed("ids", err)
+		}
+	}
+	page.Length, page.Pending, page.First = int(length), int(pending), first
+	page.IDs = make([]string, len(parts)-3)
+	for i := range page.IDs {
+		if page.IDs[i], err = parts[3+i].ToString(); err != nil {
+			return page, orMalformed("ids", err)
+		}
+	}
+	return page, nil
+}
+
+// Attend shows that consumer is at work, and answers how many entries are pending for it.
+func (s *Store) Attend(ctx context.Context, p int, consumer string) (pending int, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	n, err := s.rest.Do(ctx, Call{
+		Script: scriptAttend, Keys: []string{s.layout.Keys(p).Input}, Args: []string{consumer, s.layout.Group()},
+	}).AsInt64()
+	return int(n), err
+}
+
+// BeforeID is the greatest ID that is less than id.
+func BeforeID(id string) string {
+	ms, seq := splitID(id)
+	if seq > 0 {
+		return strconv.FormatUint(ms, 10) + "-" + strconv.FormatUint(seq-1, 10)
+	}
+	if ms == 0 {
+		return "0-0"
+	}
+	return strconv.FormatUint(ms-1, 10) + "-" + strconv.FormatUint(^uint64(0), 10)
+}
