@@ -28,8 +28,8 @@ func (s *Script) Body() string { return s.body }
 func (s *Script) SHA() string { return s.sha }
 
 // NewScript puts the named shared parts, in the order that they need each other, in front of text. The parts are clock,
-// record, session, peer, value, token, body, entry, giveup and group; the head of each file says what it needs. A part that does not exist panics,
-// since scripts are made when a package is initialised.
+// record, session, peer, value, token, body, entry, giveup and group; the head of each file says what it needs. A part that does
+// not exist panics, since scripts are made when a package is initialised.
 func NewScript(name, text string, parts ...string) *Script {
 	var b strings.Builder
 	for _, part := range parts {
