@@ -60,7 +60,8 @@ func TestAFloodOfNoticesCostsFewRenewals(t *testing.T) {
 				ordinary := float64(n) / (0.95 * e.cfg.interval.Seconds())
 				require.Less(t, float64(total), 3*ordinary*seconds, "%v", perSecond)
 				for i, renewed := range perSecond {
-					require.Less(t, renewed, n*3/2, "in second %d", i)
+					// Those of windows that open, of those that end, and of clients made anew may meet.
+					require.Less(t, renewed, 3*n, "in second %d", i)
 				}
 				require.LessOrEqual(t, beats, 20*seconds)
 				require.LessOrEqual(t, countEvents(e, api.EventTopologyChanged), seconds*int(time.Second)/int(redialGap)+1)
