@@ -22,6 +22,7 @@ type audit struct {
 	last    map[string]overlap.Record // of each stream that was owned in an earlier round
 	without []time.Duration           // without an owner, after those that did not end their ownership
 	entries []journal.Entry           // of the last round, by stream and time
+	missed  []announcement            // of the last round, those that are lost
 	found   found
 }
 
@@ -32,20 +33,31 @@ type found struct {
 	Unknown    int // calls of Done of which nobody knows whether they did: no answer came, or not before the pod was killed
 	Failed     int
 	HandedBack int
-	Recovered  int      // ownerships that their owners did not end, and that another one followed
-	Again      int      // calls of Done that succeeded beyond the first of an announcement
-	Lost       int      // announcements for which there is no call of Done that did, or may have
-	LostOf     []string // some of their streams
-	Overlaps   string   // two owners, or falling tokens; empty: neither
+	Recovered  int            // ownerships that their owners did not end, and that another one followed
+	Again      int            // calls of Done that succeeded beyond the first of an announcement
+	Excused    map[string]int // announcements that nobody was done with, and nobody need have been, by the reason
+	Letters    int            // announcements that became dead letters, as they may
+	Lost       int            // announcements for which there is no call of Done that did, or may have
+	LostOf     []string       // some of their streams
+	Overlaps   string         // two owners, or falling tokens; empty: neither
 }
 
-// add takes the journals of a round at the end of which nobody owned anything. announced is how often each stream was,
-// stream its name.
-func (a *audit) add(journals []*journal.Journal, announced map[int]int, stream func(int) string) error {
-	a.entries = nil
+// known is what is known of a round besides what is in journals.
+type known struct {
+	announced map[int]int                                            // how often each stream was
+	stream    func(int) string                                       // its name
+	poisoned  map[announcement]bool                                  // those that may become dead letters
+	letters   map[announcement]bool                                  // those that did
+	excuse    func(which announcement, owned []journal.Entry) string // why nobody was done with it; nil: there are no excuses
+}
+
+// add takes the journals of a round at the end of which nobody owned anything. unaccounted is how many announcements that may be
+// dead letters are neither done nor one that can be told.
+func (a *audit) add(journals []*journal.Journal, t known) (unaccounted int, err error) {
+	a.entries, a.missed = nil, nil
 	for _, j := range journals {
 		if j.Full() {
-			return fmt.Errorf("the journal of %s is full, so who owned what is not known", j.Party())
+			return 0, fmt.Errorf("the journal of %s is full, so who owned what is not known", j.Party())
 		}
 		a.entries = append(a.entries, j.Read()...)
 	}
@@ -62,17 +74,18 @@ func (a *audit) add(journals []*journal.Journal, announced map[int]int, stream f
 	if err := overlap.Check(records); err != nil {
 		a.found.Overlaps = err.Error()
 	}
-	a.count(announced, stream)
+	unaccounted = a.count(t)
 	a.follow()
-	return nil
+	return unaccounted, nil
 }
 
-func (a *audit) count(announced map[int]int, stream func(int) string) {
+func (a *audit) count(t known) (unaccounted int) {
 	a.found.Ownerships += len(a.entries)
-	type announcement struct{ stream, work int }
 	done, unknown := make(map[announcement]int), make(map[announcement]bool)
+	owned := make(map[announcement][]journal.Entry)
 	for _, e := range a.entries {
 		which := announcement{e.Number, e.Work}
+		owned[which] = append(owned[which], e)
 		switch e.State {
 		case journal.Finished:
 			a.found.Done++
@@ -86,20 +99,39 @@ func (a *audit) count(announced map[int]int, stream func(int) string) {
 			a.found.HandedBack++
 		}
 	}
-	for _, number := range slices.Sorted(maps.Keys(announced)) {
+	for _, number := range slices.Sorted(maps.Keys(t.announced)) {
 		lost := 0
-		for work := range announced[number] {
+		for work := range t.announced[number] {
 			which := announcement{number, work + 1}
 			a.found.Again += max(0, done[which]-1)
-			if done[which] == 0 && !unknown[which] {
+			if done[which] > 0 || unknown[which] {
+				continue
+			}
+			why := ""
+			if t.excuse != nil {
+				why = t.excuse(which, owned[which])
+			}
+			switch {
+			case t.poisoned[which] && t.letters[which]:
+				a.found.Letters++
+			case why != "":
+				if a.found.Excused == nil {
+					a.found.Excused = make(map[string]int)
+				}
+				a.found.Excused[why]++
+			case t.poisoned[which]:
+				unaccounted++
+			default:
 				lost++
+				a.missed = append(a.missed, which)
 			}
 		}
 		a.found.Lost += lost
 		if lost > 0 && len(a.found.LostOf) < maxLostOf {
-			a.found.LostOf = append(a.found.LostOf, stream(number))
+			a.found.LostOf = append(a.found.LostOf, t.stream(number))
 		}
 	}
+	return unaccounted
 }
 
 // follow looks at who owned each stream after whom.

@@ -41,6 +41,12 @@ func works(t *testing.T, j *journal.Journal, number, work int, token api.Token, 
 	require.NoError(t, l.Done(context.Background()))
 }
 
+// added has journals of a round without dead letters and excuses audited.
+func added(a *audit, journals []*journal.Journal, announced map[int]int) error {
+	_, err := a.add(journals, known{announced: announced, stream: name})
+	return err
+}
+
 func TestAuditCountsWhatBecameOfEachAnnouncement(t *testing.T) {
 	a, b := book(t, "a", 10), book(t, "b", 10)
 	owns(t, a, 1, 1, journal.Owned) // killed
@@ -51,7 +57,7 @@ func TestAuditCountsWhatBecameOfEachAnnouncement(t *testing.T) {
 	owns(t, b, 3, 6, journal.Finished)
 	owns(t, a, 3, 7, journal.Finished)
 	var x audit
-	require.NoError(t, x.add([]*journal.Journal{a, b}, map[int]int{1: 1, 2: 1, 3: 1}, name))
+	require.NoError(t, added(&x, []*journal.Journal{a, b}, map[int]int{1: 1, 2: 1, 3: 1}))
 	require.Equal(t, found{Ownerships: 7, Done: 3, Unknown: 1, Failed: 1, HandedBack: 1, Recovered: 1, Again: 1}, x.found)
 	require.Len(t, x.without, 1)
 	require.Positive(t, x.without[0])
@@ -78,7 +84,7 @@ func TestAuditFindsWhatIsLost(t *testing.T) {
 	works(t, a, 31, 3, 35, journal.Finished)
 	announced[31] = 3
 	var x audit
-	require.NoError(t, x.add([]*journal.Journal{a}, announced, name))
+	require.NoError(t, added(&x, []*journal.Journal{a}, announced))
 	require.Equal(t, 33, x.found.Lost)
 	require.Equal(t, 1, x.found.Again)
 	require.Len(t, x.found.LostOf, maxLostOf)
@@ -91,10 +97,10 @@ func TestAuditLooksAcrossRounds(t *testing.T) {
 		var x audit
 		first, second := book(t, "a", 10), book(t, "b", 10)
 		owns(t, first, 1, 7, journal.Finished)
-		require.NoError(t, x.add([]*journal.Journal{first}, map[int]int{1: 1}, name))
+		require.NoError(t, added(&x, []*journal.Journal{first}, map[int]int{1: 1}))
 		require.Empty(t, x.found.Overlaps)
 		owns(t, second, 1, token, journal.Finished)
-		require.NoError(t, x.add([]*journal.Journal{second}, map[int]int{1: 1}, name))
+		require.NoError(t, added(&x, []*journal.Journal{second}, map[int]int{1: 1}))
 		require.Equal(t, 2, x.found.Done)
 		require.Equal(t, falls, x.found.Overlaps != "")
 		require.Equal(t, !falls, (&Soaked{found: x.found}).holds())
@@ -108,11 +114,11 @@ func TestAuditLooksAcrossRounds(t *testing.T) {
 func TestAuditRefusesAJournalThatIsFull(t *testing.T) {
 	a := book(t, "a", 1)
 	owns(t, a, 1, 1, journal.Finished)
-	require.ErrorContains(t, new(audit).add([]*journal.Journal{a}, map[int]int{1: 1}, name), "the journal of a is full")
+	require.ErrorContains(t, added(new(audit), []*journal.Journal{a}, map[int]int{1: 1}), "the journal of a is full")
 }
 
 func TestAuditWithoutJournalsShowsNothing(t *testing.T) {
 	var x audit
-	require.NoError(t, x.add([]*journal.Journal{book(t, "a", 1)}, nil, name))
+	require.NoError(t, added(&x, []*journal.Journal{book(t, "a", 1)}, nil))
 	require.NotEmpty(t, x.found.Overlaps)
 }

@@ -3,6 +3,8 @@
 // and fails only when a stream was lost or had two owners.
 //
 // Soak measures little: it is after those failures, with troubles at random, and fails when anything is left on the server too.
-// A run is rounds (round), in which troubles strike places (place), where workers do jobs (job). At the end of each round the
-// journals are audited (audit), and it is looked at what is left (left).
+// A run is rounds (round), in which troubles (trouble) strike places (place), where workers do jobs (job), the server (outage,
+// clock) and what is on it: producers send what nobody should (poison), and operators do by hand what they should not (operator). Each
+// round ends in a calm (calm), in which it is looked at what is left (left, letter). Then the journals are audited (audit); what an
+// operator took when nobody could know of it is excused (excuse).
 package suite

@@ -15,6 +15,7 @@ type pod struct {
 	*process
 	journal *journal.Journal
 	ended   bool
+	killed  bool // by somebody who had it suffer
 }
 
 // fleet is the pods of one measurement.

@@ -42,7 +42,7 @@ func newJobs(work time.Duration, seed uint64, j *journal.Journal) *jobs {
 func (o WorkerOptions) recovery() (c scan.Config) {
 	if o.Work > 0 {
 		c.MaxRetries, c.MaxCrashes = math.MaxInt, math.MaxInt
-		c.Interval = max(o.SessionTTL, scan.MinInterval)
+		c.Interval = max(o.SessionTTL/5, scan.MinInterval) // each compares what it has with what is pending for it every ten of these
 		c.RetryDelay, c.CrashDelay = o.Work/20, o.Work/20
 		c.MaxRetryDelay, c.MaxCrashDelay = o.Work/4, o.Work/4
 	}
@@ -58,10 +58,14 @@ func (w *jobs) lot() (how float64, took time.Duration) {
 
 // task is the Info of an announcement that is one of several of its stream.
 type task struct {
-	Work int // from 1
+	Work int    // from 1
+	Fill string `json:",omitempty"` // makes it large
 }
 
 func (w *jobs) added(_ context.Context, n api.Notification) error {
+	if !w.journal.Knows(n.Stream) {
+		return api.Permanent(errors.New("the stream is none of the producer's"))
+	}
 	info, err := api.DecodeInfo[task](n.Lease)
 	if err != nil {
 		return err

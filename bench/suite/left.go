@@ -2,7 +2,9 @@ package suite
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -16,8 +18,9 @@ import (
 type Left struct {
 	Input       int // announcements in the input stream, those that are pending included
 	Pending     int
+	Stranded    int // neither pending nor to be delivered, and no dead letter stands for them; known once all else is over
 	Later       int
-	DeadLetters int
+	DeadLetters int // that should not be there
 	Leases      int
 	Consumers   int // in the group, or with a session
 }
@@ -30,7 +33,7 @@ func (l Left) String() string {
 		n    int
 		what string
 	}{
-		{l.Input, "announcements"}, {l.Pending, "of them pending"}, {l.Later, "put off"}, {l.DeadLetters, "dead letters"},
+		{l.Input, "announcements"}, {l.Pending, "of them pending"}, {l.Stranded, "of them stranded"}, {l.Later, "put off"}, {l.DeadLetters, "dead letters"},
 		{l.Leases, "leases"}, {l.Consumers, "consumers"},
 	} {
 		if x.n > 0 {
@@ -49,7 +52,8 @@ type keeper struct {
 	inspector *scan.Inspector
 	layout    *cluster.Layout
 	producer  producer.Producer
-	streams   int // the first so many of the producer's
+	streams   int            // the first so many of the producer's
+	text      *regexp.Regexp // what announcements begin with
 }
 
 func newKeeper(s *site, p producer.Producer, streams int) (*keeper, error) {
@@ -58,7 +62,7 @@ func newKeeper(s *site, p producer.Producer, streams int) (*keeper, error) {
 		return nil, err
 	}
 	inspector, err := scan.NewInspector(s.client, p.Service, scan.InspectorConfig{Partitions: s.parts, Timeout: reach, CountLimit: -1})
-	return &keeper{s.client, inspector, layout, p, streams}, err
+	return &keeper{s.client, inspector, layout, p, streams, announcementText(p.Prefix)}, err
 }
 
 // inPlay is how many announcements are not done.
@@ -68,6 +72,51 @@ func (k *keeper) inPlay(ctx context.Context) (n int, err error) {
 		n += b.Length + b.Later
 	}
 	return n, err
+}
+
+//go:embed stranded.lua
+var strandedScript string
+
+// leftover is an entry that is neither pending nor to be delivered.
+type leftover struct {
+	input, id string
+	which     announcement // zero: it cannot be read
+}
+
+// stranded are the entries that are neither pending nor to be delivered.
+func (k *keeper) stranded(ctx context.Context) (all []leftover, err error) {
+	for part := range k.layout.Partitions() {
+		input := k.layout.Keys(part).Input
+		rows, err := k.client.Do(ctx, k.client.B().Eval().Script(strandedScript).Numkeys(1).Key(input).Arg(k.layout.Group()).Build()).ToArray()
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			parts, err := row.AsStrSlice()
+			if err != nil || len(parts) != 2 {
+				return nil, fmt.Errorf("looking for stranded entries: malformed answer: %w", err)
+			}
+			which, _ := k.announcement(parts[1])
+			all = append(all, leftover{input, parts[0], which})
+		}
+	}
+	return all, nil
+}
+
+// bringBack adds a stranded entry once more, as an operator would, and deletes the old one.
+func (k *keeper) bringBack(ctx context.Context, l leftover) error {
+	page, err := k.client.Do(ctx, k.client.B().Xrange().Key(l.input).Start(l.id).End(l.id).Build()).AsXRangeSlices()
+	if err != nil || len(page) == 0 {
+		return err
+	}
+	var fields []string
+	for _, f := range page[0].FieldValues {
+		fields = append(fields, f.Field, f.Value)
+	}
+	if err := k.add(ctx, l.input, fields); err != nil {
+		return err
+	}
+	return k.client.Do(ctx, k.client.B().Xdel().Key(l.input).Id(l.id).Build()).Error()
 }
 
 // look is one script a partition, and a call a lease that there may be.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -25,6 +26,7 @@ type outages struct {
 	session time.Duration
 	rnd     *rand.Rand
 	struck  map[string]int
+	spells  []spell
 
 	// away is held while the server is, and for reading while a pod starts: it does not without one.
 	away sync.RWMutex
@@ -54,9 +56,17 @@ func (o *outages) one(ctx context.Context) error {
 		}
 	}
 	o.struck[name]++
+	from := journal.Monotonic()
 	err := strike()
 	_ = pause(ctx, time.Duration(2*o.rnd.Float64()*float64(o.session))) // cut short, it is over
-	return errors.Join(err, heal())
+	err = errors.Join(err, heal())
+	o.spells = append(o.spells, spell{from, journal.Monotonic()})
+	return err
+}
+
+// reached reports whether there was an outage in this time.
+func (o *outages) reached(from, until time.Duration) bool {
+	return o != nil && within(o.spells, from, until)
 }
 
 // despite asks until there is an answer, for longer than an outage lasts. Where there are none, it asks once.

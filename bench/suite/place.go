@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -26,9 +28,15 @@ type place struct {
 	options WorkerOptions // of its pods, the URL by way of the link
 	link    *proxy.Proxy  // nil: there is none
 	rnd     *rand.Rand
-	outages *outages       // of the server; nil: there are none
-	pod     *pod           // that runs, or ran last; nil: none did
-	struck  map[string]int // troubles, by name
+	outages *outages                   // of the server; nil: there are none
+	pod     *pod                       // that runs, or ran last; nil: none did
+	struck  map[string]int             // troubles, by name
+	pick    func(trouble.Trouble) bool // those that may strike
+	acts    bool                       // an operator may take streams from a pod, which may end with an error then
+	spells  []spell                    // of trouble
+	refused int                        // starts that failed
+	badEnds []string                   // of pods that were to end in good order
+	erred   int                        // pods that ended with an error, as they may
 
 	troubles atomic.Int64 // of all names
 
@@ -38,7 +46,8 @@ type place struct {
 
 // newPlace has its pods go through a link, unless why says why they cannot.
 func newPlace(ctx context.Context, name, dir string, s *site, o WorkerOptions, rnd *rand.Rand, out *outages) (p *place, err error) {
-	p = &place{ctx: ctx, name: name, dir: dir, options: o, rnd: rnd, outages: out, struck: make(map[string]int)}
+	p = &place{ctx: ctx, name: name, dir: dir, options: o, rnd: rnd, outages: out, struck: make(map[string]int),
+		pick: func(trouble.Trouble) bool { return true }}
 	addr, why := s.front()
 	if why != "" {
 		p.options.URL = s.url
@@ -53,21 +62,20 @@ func newPlace(ctx context.Context, name, dir string, s *site, o WorkerOptions, r
 	return p, nil
 }
 
-// Start starts the next pod, when the one before that was asked to end has done so, and returns when it is ready.
+// Start starts the next pod, when the one before that was asked to end has done so, and returns when it is ready. One that cannot
+// start, since the server is busy, is started again after a while.
 func (p *place) Start() error {
 	if p.pod != nil && !p.pod.ended {
-		if err := p.gone(); err != nil {
-			return err
-		}
+		p.gone()
 	}
 	o := p.options
 	run := fmt.Sprint(p.name, "-", len(p.all)+1)
-	o.Seed, o.Log = p.rnd.Uint64(), filepath.Join(p.dir, run+".log")
-	if p.outages != nil {
-		p.outages.away.RLock()
-		defer p.outages.away.RUnlock()
+	o.Seed, o.Log, o.Consumer = p.rnd.Uint64(), filepath.Join(p.dir, run+".log"), run
+	next, err := p.start(run, o)
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end) && pause(p.ctx, p.options.SessionTTL) == nil; {
+		p.refused++
+		next, err = p.start(run, o)
 	}
-	next, err := startPod(p.ctx, p.dir, run, o)
 	if err != nil {
 		return fmt.Errorf("%s: %w", run, err)
 	}
@@ -78,8 +86,18 @@ func (p *place) Start() error {
 	return nil
 }
 
+// start starts a pod while there is a server.
+func (p *place) start(run string, o WorkerOptions) (*pod, error) {
+	if p.outages != nil {
+		p.outages.away.RLock()
+		defer p.outages.away.RUnlock()
+	}
+	return startPod(p.ctx, p.dir, run, o)
+}
+
 // Kill is an error if the pod had ended before, which nobody asked for.
 func (p *place) Kill() error {
+	p.pod.killed = true
 	_ = p.pod.end(true) // its state tells more
 	state := p.pod.cmd.ProcessState
 	if status, ok := state.Sys().(syscall.WaitStatus); p.ctx.Err() == nil && (!ok || status.Signal() != syscall.SIGKILL) {
@@ -91,19 +109,28 @@ func (p *place) Kill() error {
 // Stop has the pod hand everything back and end.
 func (p *place) Stop() error { return p.pod.in.Close() }
 
-// gone waits for the end of a pod that was asked to.
-func (p *place) gone() error {
+// gone waits for the end of a pod that was asked to, and notes it if that was not in good order.
+func (p *place) gone() {
 	p.pod.ended = true
 	late := time.AfterFunc(patience, func() { _ = p.pod.cmd.Process.Kill() })
 	defer late.Stop()
-	if err := p.pod.cmd.Wait(); err != nil {
-		return fmt.Errorf("%s did not end in good order: %w", p.pod.journal.Party(), err)
+	err := p.pod.cmd.Wait()
+	var exit *exec.ExitError
+	switch {
+	case err == nil || p.ctx.Err() != nil:
+	case p.acts && errors.As(err, &exit) && exit.ExitCode() == 1:
+		p.erred++
+	default:
+		p.badEnds = append(p.badEnds, fmt.Sprintf("%s: %v", p.pod.journal.Party(), err))
 	}
-	return nil
 }
 
 // end has the pod end in good order, and waits for that.
-func (p *place) end() error { return errors.Join(p.Stop(), p.gone()) }
+func (p *place) end() error {
+	err := p.Stop()
+	p.gone()
+	return err
+}
 
 // Pause is SIGSTOP.
 func (p *place) Pause() error { return p.signal(syscall.SIGSTOP) }
@@ -126,8 +153,12 @@ func (p *place) Link() *proxy.Proxy { return p.link }
 func (p *place) suffer(ctx context.Context) error {
 	session := float64(p.options.SessionTTL)
 	for pause(ctx, time.Duration(p.rnd.ExpFloat64()*session)) == nil {
-		all := trouble.Of(p)
+		all := slices.DeleteFunc(trouble.Of(p), func(t trouble.Trouble) bool { return !p.pick(t) })
+		if len(all) == 0 {
+			return nil
+		}
 		what := all[p.rnd.IntN(len(all))]
+		from := journal.Monotonic()
 		heal, err := what.Strike(p, p.rnd)
 		if err != nil {
 			return err
@@ -135,7 +166,9 @@ func (p *place) suffer(ctx context.Context) error {
 		p.struck[what.Name]++
 		p.troubles.Add(1)
 		_ = pause(ctx, time.Duration(2*p.rnd.Float64()*session)) // cut short, it ends by the condition
-		if err := heal(); err != nil {
+		err = heal()
+		p.spells = append(p.spells, spell{from, journal.Monotonic()})
+		if err != nil {
 			return err
 		}
 	}

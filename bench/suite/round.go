@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,8 +32,6 @@ const (
 	// worksPerSession is how many times as long a session is than the average work on a stream: most are done by who took
 	// them, many are renewed.
 	worksPerSession = 2
-	// calmSessions is how many session TTLs a calm may take besides: work that fails is done again after a while.
-	calmSessions = 30
 )
 
 // round is a storm, in which things happen to pods at random, and the calm after it.
@@ -41,33 +42,61 @@ type round struct {
 	keeper    *keeper
 	rnd       *rand.Rand // of announcements
 	places    []*place
-	outages   *outages    // nil: the server is not ours
+	outages   *outages    // nil: the server is not ours, or is left alone
+	clock     *clock      // nil: likewise
+	operator  *operator   // nil: nothing is done by hand
+	poisoner  *poisoner   // sends nothing where that is not asked for
 	announced map[int]int // how often each stream was
+
+	letters []letter // all that there were in the calm
+	brought int      // stranded entries that were brought back, since nobody need know of them
 }
 
 // newRound makes the places. kill ends what runs there. Close it, whatever comes.
 func (m *soak) newRound(kill context.Context, number int) (r *round, err error) {
+	o := m.options
 	r = &round{
-		number: number, options: m.options, producer: m.producer, keeper: m.keeper,
-		rnd: lots(m.options.Seed, number, 0), announced: make(map[int]int),
+		number: number, options: o, producer: m.producer, keeper: m.keeper,
+		rnd: lots(o.Seed, number, 0), announced: make(map[int]int),
 	}
-	if m.site.private != nil {
-		r.outages = &outages{
-			server: m.site.private, session: m.options.SessionTTL, struck: make(map[string]int),
-			rnd: lots(m.options.Seed, number, m.options.Pods+1),
-		}
-	}
-	for i := range m.options.Pods {
+	m.prepare(r)
+	for i := range o.Pods {
 		p, err := newPlace(kill, fmt.Sprintf("round-%d-pod-%d", number, i+1), m.dir, m.site, WorkerOptions{
-			Service: m.producer.Service, Partitions: m.options.Partitions, Prefix: m.producer.Prefix, Pages: roundPages,
-			LeaseTTL: m.options.LeaseTTL, SessionTTL: m.options.SessionTTL, Work: m.options.SessionTTL / worksPerSession,
-		}, lots(m.options.Seed, number, i+1), r.outages)
+			Service: m.producer.Service, Partitions: o.Partitions, Prefix: m.producer.Prefix, Pages: roundPages,
+			LeaseTTL: o.LeaseTTL, SessionTTL: o.SessionTTL, Work: o.SessionTTL / worksPerSession,
+		}, lots(o.Seed, number, i+1), r.outages)
 		if err != nil {
 			return nil, errors.Join(err, r.close())
 		}
+		p.pick, p.acts = o.strikes, r.operator != nil
 		r.places = append(r.places, p)
 	}
 	return r, nil
+}
+
+// prepare says what happens in a round besides to pods.
+func (m *soak) prepare(r *round) {
+	o, number := r.options, r.number
+	server := m.site.private
+	if server != nil && o.has(OnServer) {
+		r.outages = &outages{server: server, session: o.SessionTTL, struck: make(map[string]int), rnd: lots(o.Seed, number, o.Pods+1)}
+	}
+	if server != nil && o.has(OnClock) && m.result.NoClock == "" {
+		r.clock = &clock{server: server, session: o.SessionTTL, lease: o.LeaseTTL, struck: make(map[string]int), rnd: lots(o.Seed, number, o.Pods+2)}
+	}
+	if what := o.acts(); len(what) > 0 {
+		r.operator = newOperator(m.keeper, r.outages, what, o.SessionTTL, lots(o.Seed, number, o.Pods+3))
+	}
+	r.poisoner = &poisoner{
+		producer: m.producer, keeper: m.keeper, rnd: lots(o.Seed, number, o.Pods+4), work: r.work,
+		sent: make(map[string]int), announced: make(map[announcement]bool),
+	}
+	if o.has(Poison) {
+		r.poisoner.small = &appointment{every: time.Duration(poisonEvery * float64(o.SessionTTL))}
+	}
+	if o.has(Large) && server != nil {
+		r.poisoner.large = &appointment{every: time.Duration(largeEvery * float64(o.SessionTTL))}
+	}
 }
 
 // lots are the decisions of one who decides in a round.
@@ -97,6 +126,12 @@ func (r *round) storm(ctx context.Context, d time.Duration, tell func(time.Durat
 	}
 	if r.outages != nil {
 		g.Go(func() error { return r.outages.befall(storm) })
+	}
+	if r.clock != nil {
+		g.Go(func() error { return r.clock.befall(storm) })
+	}
+	if r.operator != nil {
+		g.Go(func() error { return r.operator.befall(storm) })
 	}
 	g.Go(func() error {
 		defer end()
@@ -128,6 +163,11 @@ func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) e
 		if err := r.send(ctx, some); err != nil {
 			return err
 		}
+		for sent := true; sent; {
+			if sent, err = r.poison(ctx, time.Since(began)); err != nil {
+				return err
+			}
+		}
 		tell(time.Since(began))
 		if pause(storm, announceEvery) != nil {
 			return nil
@@ -153,43 +193,28 @@ func (r *round) send(ctx context.Context, streams []int) error {
 	})
 }
 
-// task numbers the announcements of a stream.
-func (r *round) task(stream int) string {
-	r.announced[stream]++
-	info, err := json.Marshal(task{Work: r.announced[stream]})
-	if err != nil {
-		panic(err) // two words and a number
+// poison sends an entry that nobody should, if one is due so long after the beginning. Asked again, after no answer, it sends the same.
+func (r *round) poison(ctx context.Context, passed time.Duration) (sent bool, err error) {
+	input, fields := r.poisoner.next(ctx, passed)
+	if fields == nil {
+		return false, nil
 	}
-	return string(info)
+	return true, r.outages.despite(ctx, func() error { return r.keeper.add(ctx, input, fields) })
 }
 
-// calm waits until all is done and nobody is there but the pods that run, has those end in good order, and says what is
-// left. tell hears what is left before that.
-func (r *round) calm(ctx context.Context, tell func(Left)) (l Left, err error) {
-	tick := time.NewTicker(announceEvery)
-	defer tick.Stop()
-	for end := time.Now().Add(patience + calmSessions*r.options.SessionTTL); time.Now().Before(end); {
-		err := r.outages.despite(ctx, func() (err error) {
-			l, err = r.keeper.look(ctx)
-			return err
-		})
-		if err != nil {
-			return l, err
-		}
-		if l == (Left{Consumers: len(r.places) * max(r.options.Partitions, 1)}) {
-			break
-		}
-		tell(l)
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return l, ctx.Err()
-		}
+// work numbers the announcements of a stream.
+func (r *round) work(stream int) int {
+	r.announced[stream]++
+	return r.announced[stream]
+}
+
+// task is what an announcement of a stream carries.
+func (r *round) task(stream int) string {
+	info, err := json.Marshal(task{Work: r.work(stream)})
+	if err != nil {
+		panic(err) // a word and a number
 	}
-	if err := r.all((*place).end); err != nil {
-		return l, err
-	}
-	return r.keeper.look(ctx)
+	return string(info)
 }
 
 // journals are those of all pods of the round.
@@ -212,6 +237,26 @@ func (r *round) troubles() (n int) {
 		n += int(p.troubles.Load())
 	}
 	return n
+}
+
+// write writes what operators did, in the end to what was lost, and all dead letters, as people read it.
+func (r *round) write(dir string, missed []announcement) error {
+	var text strings.Builder
+	for _, l := range r.letters {
+		fmt.Fprintf(&text, "%v stands for %q, missing %v:%s\n", l.which, l.reference, l.missing, l.text)
+	}
+	err := os.WriteFile(filepath.Join(dir, "letters.txt"), []byte(text.String()), 0o600)
+	if r.operator == nil {
+		return err
+	}
+	text.Reset()
+	for where, a := range r.operator.entries {
+		fmt.Fprintf(&text, "%s: %v %s at %v, was %v for %s under token %d\n", where, a.which, a.what, a.from, a.was, a.consumer, a.token)
+	}
+	for _, which := range missed {
+		fmt.Fprintf(&text, "missed %v: %+v\n", which, r.operator.last[which])
+	}
+	return errors.Join(err, os.WriteFile(filepath.Join(dir, "by-hand.txt"), []byte(text.String()), 0o600))
 }
 
 // close ends all that runs. Nobody reads the journals after that.

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/streamlease/streamlease/bench/producer"
@@ -27,6 +25,7 @@ type SoakOptions struct {
 	LeaseTTL   time.Duration // not 0
 	SessionTTL time.Duration // not 0
 	Seed       uint64        // of all decisions; 0: drawn
+	Troubles   []string      // what happens, of Troubles; empty: all
 }
 
 // Soaked is what a time full of troubles came to.
@@ -35,15 +34,25 @@ type Soaked struct {
 	Rounds    int
 	Struck    map[string]int // how often each trouble did
 	Outages   map[string]int // of the server, by what happened to it; nil: it is somebody's
+	ByHand    map[string]int // entries that operators laid hands on, by what they did
+	Poisoned  map[string]int // entries that nobody should send, by what is wrong with them
 	Spared    string         // why nothing happened to links; empty: it did
+	NoClock   string         // why nothing happened to the server's clock; empty: it did, or was not to
 	Announced int
 	found
-	Without Latency // an owner, after owners that did not end their ownership
-	Left    Left    // on the server in the calm
+	Missing int      // entries that nobody should send, and are neither done nor dead letters
+	Brought int      // stranded entries that nobody need have known of: they were brought back in the calm
+	Refused int      // starts of pods that failed, and were tried again
+	Erred   int      // pods that ended with an error, as they may where streams were taken from them by hand
+	BadEnds []string // pods that did not end in good order
+	Without Latency  // an owner, after owners that did not end their ownership
+	Left    Left     // on the server in the calm
 }
 
 // holds is whether all that was promised held.
-func (s *Soaked) holds() bool { return s.Overlaps == "" && s.Lost == 0 && s.Left == Left{} }
+func (s *Soaked) holds() bool {
+	return s.Overlaps == "" && s.Lost == 0 && s.Missing == 0 && len(s.BadEnds) == 0 && s.Left == Left{}
+}
 
 // soak is one run of the measurement.
 type soak struct {
@@ -62,14 +71,19 @@ func Soak(ctx context.Context, o SoakOptions, r *Report) (err error) {
 	for o.Seed == 0 {
 		o.Seed = uint64(rand.Uint32()) // short enough to be typed
 	}
-	s, err := openSiteOn(ctx, o.URL, servers.Options{Persist: true})
+	if len(o.Troubles) == 0 {
+		o.Troubles = Troubles()
+	}
+	s, noClock, err := openSoaked(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	s.parts = max(o.Partitions, 1)
 	r.Redis = s.version
-	m := &soak{options: o, site: s, result: Soaked{SoakOptions: o, Struck: make(map[string]int)}}
+	m := &soak{options: o, site: s, result: Soaked{
+		SoakOptions: o, NoClock: noClock, Struck: make(map[string]int), ByHand: make(map[string]int), Poisoned: make(map[string]int),
+	}}
 	m.result.URL = "" // it may have a password
 	_, m.result.Spared = s.front()
 	if s.private != nil {
@@ -99,6 +113,17 @@ func Soak(ctx context.Context, o SoakOptions, r *Report) (err error) {
 		return errors.New("what was promised did not hold")
 	}
 	return nil
+}
+
+// openSoaked has a private server with a clock that can be stepped, where there is one and that is asked for; else it says why not.
+func openSoaked(ctx context.Context, o SoakOptions) (s *site, noClock string, err error) {
+	clocked := o.URL == "" && o.has(OnClock)
+	s, err = openSiteOn(ctx, o.URL, servers.Options{Persist: true, OwnClock: clocked})
+	if clocked && errors.Is(err, servers.ErrNoClock) {
+		noClock = err.Error()
+		s, err = openSiteOn(ctx, o.URL, servers.Options{Persist: true})
+	}
+	return s, noClock, err
 }
 
 // rounds ends early when something did not hold.
@@ -143,27 +168,34 @@ func (m *soak) round(ctx context.Context, d time.Duration, tell func(what string
 
 // add has a round audited, and throws away what it wrote if that is as promised.
 func (m *soak) add(r *round) error {
-	for _, p := range r.places {
-		for name, n := range p.struck {
-			m.result.Struck[name] += n
+	m.tally(r)
+	letters := make(map[announcement]bool)
+	unnamed := 0
+	for _, l := range r.letters {
+		letters[l.which] = true
+		if l.which == (announcement{}) {
+			unnamed++
+		}
+		if l.missing && !r.erased(l) {
+			m.result.Missing++
 		}
 	}
-	if r.outages != nil {
-		for name, n := range r.outages.struck {
-			m.result.Outages[name] += n
-		}
-	}
-	for _, n := range r.announced {
-		m.result.Announced += n
-	}
-	if err := m.audit.add(r.journals(), r.announced, m.producer.Stream); err != nil {
+	unaccounted, err := m.audit.add(r.journals(), known{
+		announced: r.announced, stream: m.producer.Stream, poisoned: r.poisoner.announced, letters: letters, excuse: r.excuse,
+	})
+	if err != nil {
 		return err
 	}
+	unreadable := r.poisoner.unreadable
+	if r.operator != nil {
+		unreadable -= r.operator.erased
+	}
+	m.result.Missing += max(0, unreadable+unaccounted-unnamed)
 	m.result.found = m.audit.found
 	slices.Sort(m.audit.without)
 	m.result.Without = Latency{quantile(m.audit.without, .5), quantile(m.audit.without, .99), quantile(m.audit.without, 1)}
 	if !m.result.holds() {
-		return m.audit.write(filepath.Join(m.dir, "ownerships.txt"))
+		return errors.Join(m.audit.write(filepath.Join(m.dir, "ownerships.txt")), r.write(m.dir, m.audit.missed))
 	}
 	files, err := filepath.Glob(filepath.Join(m.dir, "*"))
 	for _, file := range files {
@@ -172,54 +204,32 @@ func (m *soak) add(r *round) error {
 	return err
 }
 
-func writeSoaked(out io.Writer, s Soaked) {
-	t := newTable("what happened", "")
-	for _, name := range slices.Sorted(maps.Keys(s.Struck)) {
-		t.row("pods "+name, grouped(s.Struck[name]))
+// tally counts what happened in a round.
+func (m *soak) tally(r *round) {
+	for _, p := range r.places {
+		count(m.result.Struck, p.struck)
+		m.result.Erred += p.erred
+		m.result.Refused += p.refused
+		m.result.BadEnds = append(m.result.BadEnds, p.badEnds...)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Outages)) {
-		t.row("the server "+name, grouped(s.Outages[name]))
+	if r.outages != nil {
+		count(m.result.Outages, r.outages.struck)
 	}
-	t.row("announcements", grouped(s.Announced))
-	t.row("ownerships", grouped(s.Ownerships))
-	t.row("done", grouped(s.Done))
-	t.row("done again, though they were done before", grouped(s.Again))
-	t.row("ended by a Done of unknown outcome", grouped(s.Unknown))
-	t.row("failed by lot", grouped(s.Failed))
-	t.row("handed back", grouped(s.HandedBack))
-	t.row("not ended by the owner, and recovered", grouped(s.Recovered))
-	t.row("without an owner then, p50", milliseconds(s.Without.P50))
-	t.row("without an owner then, p99", milliseconds(s.Without.P99))
-	t.row("without an owner then, max", milliseconds(s.Without.Max))
-	t.row("announcements that nobody was done with", grouped(s.Lost))
-	t.row("left on the server in the calm", s.Left)
-	t.write(out)
-	if s.Overlaps != "" {
-		fmt.Fprintf(out, "\n%s\n", s.Overlaps)
+	if r.clock != nil {
+		count(m.result.Outages, r.clock.struck)
 	}
-	if s.Lost > 0 {
-		fmt.Fprintf(out, "\nnobody was done with announcements of %s\n", strings.Join(s.LostOf, ", "))
+	if r.operator != nil {
+		count(m.result.ByHand, r.operator.struck)
 	}
-	fmt.Fprintf(out, `
-Seed %d; %v of troubles, rounds: %d; %d pods, partitions: %d, %s announcements in play of %s streams; lease TTL %v, session TTL %v.
-What happens to a pod lasts for up to twice the session TTL. A link that is cut resets connections, one that flickers too, and takes new
-ones at once; a stalled one lets nothing through, a delayed one is slow, one unanswered loses the answer to a script.
-Each round ends in a calm: all is done, nobody is there but the pods that run, and these end in good order.
-without an owner  from when the last owner was last seen to own the stream, by its own journal, until the next one was told of it
-`, s.Seed, s.For, s.Rounds, s.Pods, max(s.Partitions, 1), grouped(s.Streams), grouped(streamsPerEntry*s.Streams), s.LeaseTTL, s.SessionTTL)
-	if s.Outages == nil {
-		fmt.Fprintln(out, "Nothing happened to the server, which is not ours.")
-	} else {
-		fmt.Fprintln(out, "The server stands still or is killed, for up to twice the session TTL, and comes back with all that it had acknowledged.")
+	count(m.result.Poisoned, r.poisoner.sent)
+	m.result.Brought += r.brought
+	for _, n := range r.announced {
+		m.result.Announced += n
 	}
-	if s.Spared != "" {
-		fmt.Fprintf(out, "Nothing happened to links: no proxy can stand before %s.\n", s.Spared)
+}
+
+func count(to, some map[string]int) {
+	for name, n := range some {
+		to[name] += n
 	}
-	overlaps := 0
-	if s.Overlaps != "" {
-		overlaps = 1
-	}
-	goal(out, "rounds whose journals show two owners or falling tokens", float64(overlaps), "at most", 0)
-	goal(out, "announcements that nobody was done with", float64(s.Lost), "at most", 0)
-	goal(out, "left on the server in the calm", float64(s.Left.sum()), "at most", 0)
 }

@@ -46,6 +46,7 @@ type WorkerOptions struct {
 	Told       bool          // its handlers note how long after an announcement they are told, and keep the stream
 	Work       time.Duration // how long it works on a stream before it ends it, on average; 0: it keeps all. Needs a journal
 	Seed       uint64        // of what it draws by lot
+	Consumer   string        // what it is called; empty: the default
 }
 
 // snapshot is what a worker says of itself.
@@ -133,7 +134,7 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 	w.engine, err = engine.Open(server, o.Service, engine.WithPartitions(o.Partitions),
 		engine.WithLeaseTTL(o.LeaseTTL), engine.WithSessionTTL(o.SessionTTL), engine.WithWorkers(o.Workers),
 		engine.WithPipeline(lease.Pipeline{MaxBatch: o.MaxBatch}), engine.WithWheel(wheel.Config{Tick: o.Tick}), engine.WithRegisterer(w.registry),
-		engine.WithRecovery(o.recovery()),
+		engine.WithRecovery(o.recovery()), engine.WithConsumerID(o.Consumer),
 		engine.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))))
 	if err != nil {
 		return err

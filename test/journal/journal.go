@@ -63,6 +63,13 @@ func (j *Journal) Party() string { return j.party }
 // Add notes a new ownership; nil if it has ended already. It panics when there is no room left.
 func (j *Journal) Add(l api.Lease) *Page { return j.AddWork(l, 0) }
 
+// Knows reports whether a stream is called by the prefix and a number, so that its ownerships can be noted.
+func (j *Journal) Knows(stream string) bool {
+	number, ok := strings.CutPrefix(stream, j.prefix)
+	_, err := strconv.ParseUint(number, 10, 63)
+	return ok && err == nil
+}
+
 // AddWork is Add with the number of the announcement that the ownership comes from.
 func (j *Journal) AddWork(l api.Lease, work int) *Page {
 	at := Monotonic()

@@ -89,6 +89,9 @@ func TestJournalThatIsFullSaysSo(t *testing.T) {
 	require.True(t, r.Full())
 	require.PanicsWithValue(t, "journal: full", func() { w.Add(leasetest.New("s-2")) })
 	require.Panics(t, func() { w.Add(leasetest.New("s-")) })
+	for stream, known := range map[string]bool{"s-": false, "s-7": true, "t-7": false, "s-7x": false, "7": false} {
+		require.Equal(t, known, w.Knows(stream), stream)
+	}
 }
 
 func TestOpenTellsOfWhatCannotBe(t *testing.T) {

@@ -7,5 +7,7 @@
 // A [Cluster] is several of them that share the slots, a [Sentinel] a master with replicas and those who watch it; each of
 // their servers can be killed, paused and restarted alone.
 //
+// A server can have a wall clock of its own, which is moved while it runs: [Options.OwnClock], [Server.SetClock].
+//
 // Tests call [New], [NewCluster] and [NewSentinel], everything else [Start], [StartCluster] and [StartSentinel].
 package servers

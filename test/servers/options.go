@@ -26,6 +26,9 @@ type Options struct {
 	// Persist turns the append-only file on, written out before every reply, so that what was acknowledged
 	// survives Kill and Restart.
 	Persist bool
+	// OwnClock gives the server a wall clock that [Server.SetClock] moves, which takes Linux and a C compiler: where either is
+	// missing, Start returns an error that wraps [ErrNoClock].
+	OwnClock bool
 	// Password is required of every client, and used by ClientOption. Empty: none.
 	Password string
 	// ReplicaOf is the master to follow; it must have the same password. Start returns once the link is up.
@@ -52,6 +55,9 @@ func Args(args ...string) Option {
 
 // Persist makes acknowledged writes survive Kill and Restart; see [Options.Persist].
 func Persist() Option { return func(o *Options) { o.Persist = true } }
+
+// OwnClock gives the server a wall clock that can be moved; see [Options.OwnClock].
+func OwnClock() Option { return func(o *Options) { o.OwnClock = true } }
 
 // Password is required of every client.
 func Password(password string) Option { return func(o *Options) { o.Password = password } }

@@ -18,14 +18,16 @@ type process struct {
 	err  error         // how it ended; read after done
 }
 
-// spawn starts the command with its output appended to logPath. The goroutine it starts ends with the command.
-func spawn(binary string, args []string, logPath string) (*process, error) {
+// spawn starts the command with env added to the environment and its output appended to logPath. The goroutine it starts ends
+// with the command.
+func spawn(binary string, args, env []string, logPath string) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), env...)
 	p := &process{done: make(chan struct{})}
 	started := make(chan error)
 	go func() {

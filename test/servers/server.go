@@ -46,7 +46,8 @@ type Server struct {
 		stopped    bool
 		paused     bool
 	}
-	opts Options // ReplicaOf is guarded by mu
+	opts Options  // ReplicaOf is guarded by mu
+	env  []string // of the process, besides ours
 
 	current struct {
 		sync.Mutex
@@ -74,7 +75,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		if s.port, err = reservePort(); err != nil {
 			break
 		}
-		if err = s.launch(ctx); err == nil {
+		if err = s.first(ctx); err == nil {
 			return s, nil
 		}
 		releasePort(s.port)
@@ -86,6 +87,23 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		err = errors.Join(err, os.RemoveAll(s.dir))
 	}
 	return nil, err
+}
+
+// first is launch for the first time; on an error no process is left.
+func (s *Server) first(ctx context.Context) (err error) {
+	if !s.opts.OwnClock {
+		return s.launch(ctx)
+	}
+	if s.env, err = clockEnv(ctx, s.dir); err != nil {
+		return err
+	}
+	if err := s.launch(ctx); err != nil {
+		return err
+	}
+	if err := s.checkClock(ctx); err != nil {
+		return errors.Join(err, s.process().kill())
+	}
+	return nil
 }
 
 // StartReplica starts a read-only replica of master, with its password and binary unless o names others.
@@ -105,7 +123,7 @@ func (s *Server) launch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	logStart := s.logSize()
-	proc, err := spawn(s.binary, s.opts.commandLine(s.dir, s.port), s.logPath())
+	proc, err := spawn(s.binary, s.opts.commandLine(s.dir, s.port), s.env, s.logPath())
 	if err != nil {
 		return fmt.Errorf("servers: start %s: %w", s.binary, err)
 	}

@@ -157,6 +157,7 @@ var worker = &cli.Command{
 		&cli.BoolFlag{Name: "told"},
 		&cli.DurationFlag{Name: "work"},
 		&cli.Uint64Flag{Name: "seed"},
+		&cli.StringFlag{Name: "consumer"},
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		// The parent tells when to end, by closing the input: an interrupt reaches both.
@@ -165,6 +166,7 @@ var worker = &cli.Command{
 			Prefix: c.String("prefix"), Journal: c.String("journal"), Pages: c.Int("pages"), MaxBatch: c.Int("max-batch"), Tick: c.Duration("tick"),
 			Workers: c.Int("workers"), Churn: c.Bool("churn"),
 			Partitions: c.Int("partitions"), Told: c.Bool("told"), Work: c.Duration("work"), Seed: c.Uint64("seed"),
+			Consumer: c.String("consumer"),
 		}, os.Stdin, os.Stdout)
 	},
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -13,7 +14,7 @@ import (
 
 var soak = &cli.Command{
 	Name:  "soak",
-	Usage: "kill, stop, pause and cut off pods at random while streams come and go: two owners, streams lost, what is left on the server",
+	Usage: "have pods, links, the server, producers and operators do their worst while streams come and go: two owners, streams lost, what is left on the server",
 	Flags: []cli.Flag{
 		&cli.DurationFlag{Name: "for", Value: 10 * time.Minute, Usage: "how long things happen to the pods"},
 		&cli.IntFlag{Name: "pods", Value: 4, Usage: "pods, each a process"},
@@ -22,6 +23,7 @@ var soak = &cli.Command{
 		&cli.DurationFlag{Name: "lease-ttl", Value: 5 * time.Second, Usage: "TTL of a lease"},
 		&cli.DurationFlag{Name: "session-ttl", Value: 2 * time.Second, Usage: "TTL of a session; troubles last up to twice that, work on a stream lasts as long on average"},
 		&cli.Uint64Flag{Name: "seed", Usage: "of what happens when and to whom; 0: drawn, and told"},
+		&cli.StringFlag{Name: "troubles", Value: "all", Usage: "what happens, separated by commas, without what follows a minus: all, " + strings.Join(suite.Troubles(), ", ")},
 		redisFlag,
 		jsonFlag,
 	},
@@ -32,6 +34,10 @@ var soak = &cli.Command{
 		o := suite.SoakOptions{
 			URL: c.String("redis"), For: c.Duration("for"), Pods: c.Int("pods"), Partitions: c.Int("partitions"), Streams: c.Int("streams"),
 			LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"), Seed: c.Uint64("seed"),
+		}
+		var err error
+		if o.Troubles, err = suite.ParseTroubles(c.String("troubles")); err != nil {
+			return fmt.Errorf("-troubles: %w", err)
 		}
 		if o.Pods < 2 {
 			return fmt.Errorf("-pods: %d is not at least 2: where one is in trouble, others take over", o.Pods)

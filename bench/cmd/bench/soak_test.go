@@ -32,7 +32,7 @@ func TestSoakHoldsWhatIsPromised(t *testing.T) {
 	t.Parallel()
 	server := servers.New(t, servers.Password("geheim"))
 	s := results[suite.Soaked](t, "soak", "-for", "3s", "-pods", "3", "-streams", "60", "-session-ttl", "500ms", "-lease-ttl", "1s", "-seed", "11",
-		"-json", "-redis", "redis://:geheim@"+server.Addr())
+		"-troubles", "pods,links", "-json", "-redis", "redis://:geheim@"+server.Addr())
 	require.EqualValues(t, 11, s.Seed)
 	require.Equal(t, 1, s.Rounds)
 	require.Empty(t, s.Spared)
@@ -63,7 +63,7 @@ func TestSoakFailsWhenAnnouncementsAreLost(t *testing.T) {
 	require.NoError(t, err)
 	temporary := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), self, "soak", "-for", "1s", "-pods", "2", "-streams", "40", "-session-ttl", "500ms", "-lease-ttl", "1s",
-		"-seed", "3", "-redis", "redis://"+server.Addr())
+		"-troubles", "pods,links", "-seed", "3", "-redis", "redis://"+server.Addr())
 	cmd.Env = append(os.Environ(), "BE_BENCH=1", "TMPDIR="+temporary)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
@@ -102,7 +102,7 @@ func TestInterruptedSoakLeavesNothing(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	temporary := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), self, "soak", "-session-ttl", "1s", "-lease-ttl", "2s", "-redis", "redis://"+server.Addr())
+	cmd := exec.CommandContext(t.Context(), self, "soak", "-troubles", "pods,links", "-session-ttl", "1s", "-lease-ttl", "2s", "-redis", "redis://"+server.Addr())
 	cmd.Env = append(os.Environ(), "BE_BENCH=1", "TMPDIR="+temporary)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -137,6 +137,7 @@ func TestSoakRefusesWhatMakesNoSense(t *testing.T) {
 		{"soak", "-partitions", "0"},
 		{"soak", "-partitions", "100000"},
 		{"soak", "-for", "0s"},
+		{"soak", "-troubles", "weather"},
 		{"soak", "-lease-ttl", "0s"},
 		{"soak", "-session-ttl", "100ms"},
 		{"soak", "-session-ttl", "6s"},

@@ -1,0 +1,41 @@
+package suite
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// TestClockIsSteppedForwardByLessThanTheMargin, since more may make two owners; and back by anything.
+func TestClockIsSteppedForwardByLessThanTheMargin(t *testing.T) {
+	for _, session := range []time.Duration{500 * time.Millisecond, 2 * time.Second, time.Minute} {
+		c := &clock{session: session, rnd: rand.New(rand.NewPCG(1, 0))}
+		var most, least time.Duration
+		for range 1000 {
+			step := c.step()
+			most, least = max(most, step), min(least, step)
+			require.True(t, step >= 0 || -step >= session-1, "%v", step)
+		}
+		margin := min(session/10, time.Second)
+		require.Less(t, most, margin*4/5)
+		require.Greater(t, most, margin/2)
+		require.GreaterOrEqual(t, least, -maxStep)
+		require.Less(t, least, -maxStep/2)
+	}
+}
+
+// TestClockIsSetRight: by how much it was wrong is known, whatever happened to the server.
+func TestClockIsSetRight(t *testing.T) {
+	server := servers.New(t, servers.OwnClock())
+	c := &clock{server: server, session: time.Nanosecond, rnd: rand.New(rand.NewPCG(1, 0)), struck: make(map[string]int)}
+	require.False(t, c.wrong())
+	require.False(t, (*clock)(nil).wrong())
+	c.ahead = -time.Hour
+	require.True(t, c.wrong())
+	require.NoError(t, c.set())
+	require.False(t, c.wrong())
+}

@@ -1,0 +1,108 @@
+package suite
+
+import (
+	"strings"
+	"time"
+
+	"github.com/streamlease/streamlease/test/journal"
+)
+
+// Why an announcement may be lost that an operator laid hands on.
+const (
+	excuseWaiting = "before it was delivered"
+	excuseRead    = "delivered, and not held yet"
+	excuseKilled  = "held, by a pod that was killed"
+	excuseTrouble = "held, by a pod that was in trouble"
+)
+
+// spell is a time in which something was in trouble, on the clock of journals.
+type spell struct{ from, until time.Duration }
+
+// within reports whether one of the spells reaches into this time.
+func within(spells []spell, from, until time.Duration) bool {
+	for _, s := range spells {
+		if s.from <= until && s.until >= from {
+			return true
+		}
+	}
+	return false
+}
+
+// excuse is why nobody need know of an announcement any more that was never done: an operator laid hands on its entry when
+// nobody held it, or its owner's process was killed, or may have lost its session before it saw that something was missing.
+// Empty: there is none. owned are the ownerships of this announcement.
+func (r *round) excuse(which announcement, owned []journal.Entry) string {
+	if r.operator == nil {
+		return ""
+	}
+	a, ok := r.operator.last[which]
+	if !ok {
+		return ""
+	}
+	last := a.until
+	for _, e := range owned {
+		if e.From > a.until && e.Token > a.token {
+			return "" // it was there again afterwards
+		}
+		if e.Token == a.token {
+			last = max(last, e.Until)
+		}
+	}
+	switch a.was {
+	case waiting:
+		return excuseWaiting
+	case read:
+		return excuseRead
+	}
+	p, x := r.run(a.consumer)
+	switch {
+	case x == nil || x.killed:
+		return excuseKilled
+	case within(p.spells, a.from, last+2*r.options.SessionTTL), r.outages.reached(a.from, last+2*r.options.SessionTTL):
+		return excuseTrouble
+	}
+	return ""
+}
+
+// excused reports whether nobody need know of a stranded entry: an operator did that to this very entry, and there is an excuse
+// for it, if it can be read. Nobody can hold what cannot be read.
+func (r *round) excused(l leftover, owned map[announcement][]journal.Entry) bool {
+	if r.operator == nil {
+		return false
+	}
+	a, ok := r.operator.entries[l.input+" "+l.id]
+	if !ok || a.which != l.which {
+		return false
+	}
+	return l.which == (announcement{}) || r.excuse(l.which, owned[l.which]) != ""
+}
+
+// erased reports whether an operator deleted the entry that a letter stands for.
+func (r *round) erased(l letter) bool {
+	return r.operator != nil && r.operator.gone[r.keeper.layout.Keys(l.partition).Input+" "+l.reference]
+}
+
+// ownershipsOf are those of each announcement.
+func ownershipsOf(journals []*journal.Journal) map[announcement][]journal.Entry {
+	all := make(map[announcement][]journal.Entry)
+	for _, j := range journals {
+		for _, e := range j.Read() {
+			which := announcement{e.Number, e.Work}
+			all[which] = append(all[which], e)
+		}
+	}
+	return all
+}
+
+// run is the pod that a consumer was, and its place.
+func (r *round) run(consumer string) (*place, *pod) {
+	for _, p := range r.places {
+		for _, x := range p.all {
+			// What follows the name of the pod is a random suffix.
+			if suffix, ok := strings.CutPrefix(consumer, x.journal.Party()+"."); ok && !strings.Contains(suffix, ".") {
+				return p, x
+			}
+		}
+	}
+	return nil, nil
+}

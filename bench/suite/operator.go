@@ -1,0 +1,185 @@
+package suite
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/journal"
+)
+
+// actEvery is how many session TTLs lie between two acts of an operator, on average.
+const actEvery = 2
+
+//go:embed acts.lua
+var actsScript string
+
+// whereabouts is where an entry was when an operator laid hands on it.
+type whereabouts int
+
+const (
+	waiting  whereabouts = iota // not delivered to anybody
+	read                        // pending, and no lease names it
+	held                        // pending, and its lease names it
+	stranded                    // delivered, and not pending: somebody laid hands on it before
+)
+
+func (w whereabouts) String() string {
+	return [...]string{"waiting", "read", "held", "stranded"}[w]
+}
+
+// act is what an operator did to one entry.
+type act struct {
+	what        string
+	from, until time.Duration // it was done in between, on the clock of journals
+	where       string        // the key of the input stream, and the ID
+	which       announcement  // zero: the entry cannot be read
+	was         whereabouts
+	consumer    string    // for whom it was pending
+	token       api.Token // of its lease
+	gone        bool      // with its body
+}
+
+// announcement is one of several of a stream.
+type announcement struct{ stream, work int }
+
+// operator does by hand what should not be done: he acknowledges and deletes entries, trims the input, deletes consumers of
+// pods that live. What he does it to he writes down, as it stood right before, since some of it nobody can know of afterwards.
+type operator struct {
+	keeper  *keeper
+	outages *outages
+	session time.Duration
+	acts    []string // what he does
+	rnd     *rand.Rand
+	struck  map[string]int
+
+	last    map[announcement]act // of each that can be read, the last act but those on what was stranded before
+	entries map[string]act       // by act.where, likewise
+	gone    map[string]bool      // likewise, what is gone with its body
+	erased  int                  // of them, what cannot be read
+}
+
+func newOperator(k *keeper, out *outages, acts []string, session time.Duration, rnd *rand.Rand) *operator {
+	return &operator{keeper: k, outages: out, session: session, acts: acts, rnd: rnd, struck: make(map[string]int),
+		last: make(map[announcement]act), entries: make(map[string]act), gone: make(map[string]bool)}
+}
+
+// befall has one act after the other until ctx ends.
+func (o *operator) befall(ctx context.Context) error {
+	for pause(ctx, time.Duration(actEvery*o.rnd.ExpFloat64()*float64(o.session))) == nil {
+		if err := o.one(context.WithoutCancel(ctx)); err != nil { // else he would not know what he did
+			return err
+		}
+	}
+	return nil
+}
+
+// one is an act while the server is there.
+func (o *operator) one(ctx context.Context) error {
+	if o.outages != nil {
+		o.outages.away.RLock()
+		defer o.outages.away.RUnlock()
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	what := o.acts[o.rnd.IntN(len(o.acts))]
+	share := o.rnd.Float64() / 4 // of what is pending
+	if what == actTrimmed {
+		share = o.rnd.Float64() // of the length that is left
+	}
+	k := o.keeper.layout.Keys(o.rnd.IntN(o.keeper.layout.Partitions()))
+	c := o.keeper.client
+	from := journal.Monotonic()
+	parts, err := c.Do(ctx, c.B().Eval().Script(actsScript).Numkeys(2).Key(k.Input, k.Sessions).
+		Arg(what, o.keeper.layout.Group(), k.LeasePrefix(), strconv.FormatFloat(share, 'f', 6, 64), strconv.Itoa(o.rnd.IntN(1<<30))).Build()).ToArray()
+	until := journal.Monotonic()
+	if err != nil || len(parts) != 2 {
+		return fmt.Errorf("by hand, %s: %w", what, err)
+	}
+	rows, err := parts[1].ToArray()
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		a, err := o.keeper.parseAct(row, k.Input)
+		if err != nil {
+			return fmt.Errorf("by hand, %s: %w", what, err)
+		}
+		a.what, a.from, a.until = what, from, until
+		a.gone = what == actDeleted || what == actTrimmed
+		o.note(a)
+	}
+	return nil
+}
+
+func (o *operator) note(a act) {
+	o.struck[a.what]++
+	if a.gone {
+		o.gone[a.where] = true
+		if a.which == (announcement{}) {
+			o.erased++
+		}
+	}
+	if a.was == stranded {
+		return // what was done to it first is what counts
+	}
+	o.entries[a.where] = a
+	if a.which != (announcement{}) {
+		o.last[a.which] = a
+	}
+}
+
+// parseAct reads a row of the script's answer.
+func (k *keeper) parseAct(row rueidis.RedisMessage, input string) (a act, err error) {
+	parts, err := row.AsStrSlice()
+	if err != nil || len(parts) != 5 {
+		return a, fmt.Errorf("malformed answer: %w", err)
+	}
+	id, delivered, lease := parts[0], parts[2] == "y", parts[3]
+	a.where, a.consumer = input+" "+id, parts[1]
+	a.which, _ = k.announcement(parts[4])
+	switch {
+	case a.consumer == "" && delivered:
+		a.was = stranded
+	case a.consumer == "":
+		a.was = waiting
+	default:
+		a.was = read
+		if words := strings.Fields(lease); len(words) >= 3 && words[0] == a.consumer && words[2] == id {
+			a.was = held
+			token, err := strconv.ParseUint(words[1], 10, 64)
+			if err != nil {
+				return a, err
+			}
+			a.token = api.Token(token)
+		}
+	}
+	return a, nil
+}
+
+// announcement reads which one it is from the beginning of its text.
+func (k *keeper) announcement(text string) (which announcement, ok bool) {
+	match := k.text.FindStringSubmatch(text)
+	if match == nil {
+		return which, false
+	}
+	stream, err := strconv.Atoi(match[1])
+	if err != nil {
+		return which, false
+	}
+	work, err := strconv.Atoi(match[2])
+	return announcement{stream, work}, err == nil
+}
+
+// announcementText is what the announcements of a soak begin with.
+func announcementText(prefix string) *regexp.Regexp {
+	return regexp.MustCompile(`^\{"DataStreamName":"` + regexp.QuoteMeta(prefix) + `(\d+)","Info":\{"Work":(\d+)[,}]`)
+}

@@ -1,0 +1,116 @@
+package suite
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/test/poison"
+)
+
+const (
+	// poisonEvery and largeEvery are how many session TTLs lie between two such entries, on average.
+	poisonEvery = 0.2
+	largeEvery  = 1.5
+
+	poisonFields = 6_000 // what scripts can unpack is above 7,000 values
+	poisonBytes  = 64 << 10
+	largeFields  = 50_000
+	largeBytes   = 4 << 20
+	// largeWithin is how much memory the server may use for more large entries to come.
+	largeWithin = 128 << 20
+
+	poisonData = 64 // bytes that say what an entry is like
+)
+
+// poisoner is a producer that sends what nobody should. Entries that have an announcement of a stream of ours may end as a
+// dead letter too; the others have to.
+type poisoner struct {
+	producer producer.Producer
+	keeper   *keeper
+	rnd      *rand.Rand
+	small    *appointment // nil: none are sent
+	large    *appointment
+	work     func(stream int) int // numbers the announcements of a stream
+
+	sent       map[string]int // by what is wrong with them
+	announced  map[announcement]bool
+	unreadable int
+}
+
+// appointment is when the next entry of a kind is sent, counted from the beginning of the storm.
+type appointment struct {
+	at, every time.Duration
+}
+
+// due reports whether it has come, and makes the next one.
+func (a *appointment) due(passed time.Duration, rnd *rand.Rand) bool {
+	if a == nil || passed < a.at {
+		return false
+	}
+	a.at += time.Duration(rnd.ExpFloat64() * float64(a.every))
+	return true
+}
+
+// next makes an entry that is due; nil: none is.
+func (p *poisoner) next(ctx context.Context, passed time.Duration) (input string, fields []string) {
+	if p.small.due(passed, p.rnd) {
+		return p.entry(poison.Kinds(false), poisonFields, poisonBytes)
+	}
+	if !p.large.due(passed, p.rnd) {
+		return "", nil
+	}
+	if used, err := p.used(ctx); err != nil || used > largeWithin {
+		return "", nil // it may be away; the next one is soon
+	}
+	return p.entry(poison.Kinds(true), largeFields, largeBytes)
+}
+
+func (p *poisoner) entry(kinds []byte, maxFields, maxBytes int) (input string, fields []string) {
+	stream := p.rnd.IntN(p.keeper.streams)
+	m := poison.Maker{Service: p.producer.Service, MaxFields: maxFields, MaxBytes: maxBytes, Announce: func(fill int) string {
+		which := announcement{stream, p.work(stream)}
+		p.announced[which] = true
+		info, err := json.Marshal(task{Work: which.work, Fill: strings.Repeat("x", fill)})
+		if err != nil {
+			panic(err) // a number and a text
+		}
+		return `{"DataStreamName":` + strconv.Quote(p.producer.Stream(stream)) + `,"Info":` + string(info) + `}`
+	}}
+	data := []byte{kinds[p.rnd.IntN(len(kinds))]}
+	for len(data) < poisonData {
+		data = binary.LittleEndian.AppendUint64(data, p.rnd.Uint64())
+	}
+	e, _ := m.Next(data)
+	p.sent[e.Kind]++
+	if !e.Announces {
+		p.unreadable++
+	}
+	return p.keeper.layout.Keys(p.keeper.layout.Of(p.producer.Stream(stream))).Input, e.Fields
+}
+
+// used is the memory that the server uses.
+func (p *poisoner) used(ctx context.Context) (int, error) {
+	text, err := p.keeper.client.Do(ctx, p.keeper.client.B().Info().Section("memory").Build()).ToString()
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := strings.Cut(text, "used_memory:")
+	number, _, _ := strings.Cut(rest, "\r\n")
+	n, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return 0, fmt.Errorf("INFO has no used_memory: %w", err)
+	}
+	return n, nil
+}
+
+// add adds an entry with these fields.
+func (k *keeper) add(ctx context.Context, input string, fields []string) error {
+	return k.client.Do(ctx, k.client.B().Arbitrary("XADD").Keys(input).Args("*").Args(fields...).Build()).Error()
+}

@@ -1,0 +1,71 @@
+package suite
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/streamlease/streamlease/test/trouble"
+)
+
+// What can happen in a soak.
+const (
+	OnPods   = "pods"   // killed, stopped, paused
+	OnLinks  = "links"  // cut, stalled, slow
+	OnServer = "server" // paused, killed
+	OnClock  = "clock"  // the server's is stepped
+	Poison   = "poison" // entries that nobody should send
+	Large    = "large"  // entries of many bytes or fields
+
+	actAcked    = "acked" // what operators do by hand
+	actDeleted  = "deleted"
+	actTrimmed  = "trimmed"
+	actConsumer = "delconsumer"
+)
+
+var (
+	acts     = []string{actAcked, actDeleted, actTrimmed, actConsumer}
+	troubles = append([]string{OnPods, OnLinks, OnServer, OnClock, Poison, Large}, acts...)
+)
+
+// Troubles are the names of all that can happen in a soak.
+func Troubles() []string { return slices.Clone(troubles) }
+
+// ParseTroubles reads names that are separated by commas; "all" means all. A name after a minus is left out.
+func ParseTroubles(list string) (chosen []string, err error) {
+	for name := range strings.SplitSeq(list, ",") {
+		name, without := strings.CutPrefix(strings.TrimSpace(name), "-")
+		switch {
+		case name == "all" && !without:
+			chosen = Troubles()
+		case !slices.Contains(troubles, name):
+			return nil, fmt.Errorf("%q is none of all, %s", name, strings.Join(troubles, ", "))
+		case without:
+			chosen = slices.DeleteFunc(chosen, func(x string) bool { return x == name })
+		case !slices.Contains(chosen, name):
+			chosen = append(chosen, name)
+		}
+	}
+	return chosen, nil
+}
+
+// has reports whether something of this name is to happen.
+func (o *SoakOptions) has(name string) bool { return slices.Contains(o.Troubles, name) }
+
+// acts are what operators are to do.
+func (o *SoakOptions) acts() (chosen []string) {
+	for _, name := range acts {
+		if o.has(name) {
+			chosen = append(chosen, name)
+		}
+	}
+	return chosen
+}
+
+// strikes reports whether this may happen to a pod.
+func (o *SoakOptions) strikes(t trouble.Trouble) bool {
+	if t.OnLink {
+		return o.has(OnLinks)
+	}
+	return o.has(OnPods)
+}

@@ -1,0 +1,152 @@
+package hostile
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// places is where the entries of a service are.
+type places struct {
+	Waiting  int // not delivered
+	Pending  int
+	Leases   int // of what is pending
+	Later    int
+	Letters  int // dead ones
+	Kept     int // entries that stay in the input stream, and a dead letter says so
+	Stranded int // entries that are there for nobody
+}
+
+// whereabouts asks for all of it at one moment.
+const whereabouts = `
+local input, later, dead, group, prefix = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
+local kept = {}
+for _, letter in ipairs(redis.call('XRANGE', dead, '-', '+')) do
+  for i = 1, #letter[2], 2 do
+    if letter[2][i] == '_reference' then
+      kept[letter[2][i + 1]] = true
+    end
+  end
+end
+local delivered
+for _, flat in ipairs(redis.call('XINFO', 'GROUPS', input)) do
+  delivered = flat[8]
+end
+local n = { 0, 0, 0, redis.call('ZCARD', later), redis.call('XLEN', dead), 0, 0 }
+local known = {}
+for _, row in ipairs(redis.call('XPENDING', input, group, '-', '+', 100000)) do
+  known[row[1]] = true
+  n[2] = n[2] + 1
+end
+for _, entry in ipairs(redis.call('XRANGE', input, '(' .. delivered, '+')) do
+  known[entry[1]] = true
+  n[1] = n[1] + 1
+end
+for _, entry in ipairs(redis.call('XRANGE', input, '-', '+')) do
+  if not known[entry[1]] then
+    local at = kept[entry[1]] and 6 or 7
+    n[at] = n[at] + 1
+  end
+end
+n[3] = #redis.call('KEYS', prefix .. '*')
+return n
+`
+
+// look says where the entries are.
+func (w *world) look() (at places) {
+	w.T.Helper()
+	n, err := w.Try("EVAL", whereabouts, "3", w.keys.Input, w.keys.Later, w.keys.DeadLetters, w.layout.Group(), w.keys.LeasePrefix()).AsIntSlice()
+	require.NoError(w.T, err)
+	for i, to := range []*int{&at.Waiting, &at.Pending, &at.Leases, &at.Later, &at.Letters, &at.Kept, &at.Stranded} {
+		*to = int(n[i])
+	}
+	return at
+}
+
+// settled waits until every entry has found its place: it is pending, and owned or waits there for the owner of its stream, or waits
+// for its time, or is a dead letter; and the neighbours are owned.
+func (w *world) settled(p *party, done int) {
+	w.T.Helper()
+	total := len(w.entries) - done
+	var at places
+	w.until("all have found their places", func() bool {
+		at = w.look()
+		s := p.engine.Stats()
+		return at.Waiting == 0 && at.Stranded == 0 && at.Pending == at.Leases+s.Parked && s.Held == at.Leases &&
+			w.due() == 0 && at.Pending+at.Later+at.Letters == total
+	}, p)
+	for _, name := range w.neighbours {
+		w.until(name+" is owned", func() bool { return p.held(name) }, p)
+	}
+}
+
+// due is how many wait although their time has come.
+func (w *world) due() int {
+	w.T.Helper()
+	return w.Num("ZCOUNT", w.keys.Later, "-inf", strconv.FormatInt(w.Now(), 10))
+}
+
+// handedBack checks that all are still there, for anybody, when nobody runs.
+func (w *world) handedBack(p *party, done int) {
+	w.T.Helper()
+	at := w.look()
+	if at.Pending != 0 || at.Leases != 0 || at.Stranded != 0 || at.Waiting+at.Later+at.Letters != len(w.entries)-done {
+		w.fail("something is lost, or was not handed back", p)
+	}
+}
+
+// sendBack sends the dead letters back. Those may stay that cannot be copied, and the error says so; they hold up no other.
+func (w *world) sendBack(p *party) {
+	w.T.Helper()
+	inspector, err := scan.NewInspector(w.Client, w.service, scan.InspectorConfig{})
+	require.NoError(w.T, err)
+	_, err = inspector.SendBack(context.Background(), scan.Selection{})
+	rooted := 0
+	for _, e := range w.entries {
+		if e.rooted {
+			rooted++
+		}
+	}
+	at := w.look()
+	if at.Letters > rooted || (err != nil) != (at.Letters > 0) {
+		w.fail(fmt.Sprintf("%d letters stay, of %d that may: %v", at.Letters, rooted, err), p)
+	}
+}
+
+// FuzzEntriesFindTheirPlaces: whatever is sent, read or found with a dead consumer, handed back by a shutdown, sent back from the
+// dead letters and read again, is owned, waits, or is a dead letter, each entry in one place; and all good ones are owned.
+func FuzzEntriesFindTheirPlaces(f *testing.F) {
+	for _, s := range seeds {
+		f.Add(s.data)
+	}
+	server := servers.New(f)
+	client := server.Client(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		t.Parallel() // of no effect while it fuzzes
+		w := newWorld(t, server, client)
+		w.send(data)
+		p := w.start()
+		w.settled(p, 0)
+		p.stop()
+		w.handedBack(p, 0)
+
+		w.sendBack(p)
+		w.handedBack(p, 0)
+		p = w.start()
+		w.settled(p, 0)
+		done := 0
+		for l := range p.engine.Leases() {
+			require.NoError(t, l.Done(context.Background()), "%.80q", l.Stream())
+			done++
+		}
+		require.GreaterOrEqual(t, done, len(w.neighbours))
+		p.stop()
+		w.handedBack(p, done)
+	})
+}

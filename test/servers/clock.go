@@ -1,0 +1,85 @@
+package servers
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+// ErrNoClock is returned when a server cannot have a clock of its own here; the error around it says what is missing.
+var ErrNoClock = errors.New("servers: no clock of its own for a server")
+
+//go:embed preload/clock.c
+var clockSource []byte
+
+const (
+	envClock  = "STREAMLEASE_CLOCK" // what clock.c reads
+	clockFile = "clock"
+)
+
+// clockEnv is what a server needs in its environment to have its clock moved by the file in dir, which is made if it is not
+// there. A library is compiled for that.
+func clockEnv(ctx context.Context, dir string) ([]string, error) {
+	if runtime.GOOS != "linux" {
+		return nil, fmt.Errorf("%w: it takes Linux, this is %s", ErrNoClock, runtime.GOOS)
+	}
+	compiler, err := exec.LookPath(cmp.Or(os.Getenv("CC"), "cc"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: it takes a C compiler (%w): install one with `apt-get install gcc libc6-dev`, or set CC", ErrNoClock, err)
+	}
+	source, library := filepath.Join(dir, "clock.c"), filepath.Join(dir, "clock.so")
+	if err := os.WriteFile(source, clockSource, 0o600); err != nil {
+		return nil, fmt.Errorf("servers: %w", err)
+	}
+	if text, err := exec.CommandContext(ctx, compiler, "-shared", "-fPIC", "-O2", "-o", library, source).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w\n%s", ErrNoClock, compiler, err, text)
+	}
+	path := filepath.Join(dir, clockFile)
+	if _, err := os.Stat(path); err != nil {
+		if err := os.WriteFile(path, make([]byte, 8), 0o600); err != nil {
+			return nil, fmt.Errorf("servers: %w", err)
+		}
+	}
+	return []string{"LD_PRELOAD=" + library, envClock + "=" + path}, nil
+}
+
+// SetClock has the server's wall clock, by which keys expire, be so far ahead of the machine's from now on, or behind it. It
+// lasts across restarts. The server must have been started with [Options.OwnClock].
+func (s *Server) SetClock(ahead time.Duration) error {
+	if !s.opts.OwnClock {
+		return fmt.Errorf("%w: it was started without OwnClock", ErrNoClock)
+	}
+	f, err := os.OpenFile(filepath.Join(s.dir, clockFile), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("servers: %w", err)
+	}
+	// One write of eight bytes: who has the file mapped never sees half of it.
+	_, err = f.Write(binary.NativeEndian.AppendUint64(nil, uint64(ahead.Microseconds())))
+	return errors.Join(err, f.Close())
+}
+
+// checkClock finds a server that took no notice of the library, as one that is linked statically does.
+func (s *Server) checkClock(ctx context.Context) error {
+	const far = time.Hour
+	if err := s.SetClock(far); err != nil {
+		return err
+	}
+	text, err := s.Call(ctx, "EVAL", "return redis.call('TIME')[1]", "0")
+	if err = errors.Join(err, s.SetClock(0)); err != nil {
+		return err
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if ahead := time.Until(time.Unix(seconds, 0)); err != nil || ahead < far/2 {
+		return fmt.Errorf("%w: %s takes no notice of what is loaded before it", ErrNoClock, s.binary)
+	}
+	return nil
+}
