@@ -194,6 +194,7 @@ func TestOpenNamesTheMissingRight(t *testing.T) {
 			"+xpending", "+xclaim", "+xreadgroup", "+xgroup", "+zadd", "+zrem", "+zcount", "+zscore", "+zrangebyscore",
 			"+get", "+mget", "+set", "+del", "+pttl", "+pexpire", "+pexpireat", "+hsetnx", "+hmget")
 		limited := w.as(client)
+		require.NoError(t, limited.store.Agree(w.ctx))
 		limited.open(alice)
 		l := limited.own(alice, "s")
 		require.Equal(t, "m", verdicts(limited.requeue(alice, back(l).to(ToDeadLetters))))

@@ -78,7 +78,7 @@ func (o *office) furnish(perPartition int) map[string]int {
 			o.requeue(p, me, giving(o.read(p, me, 1)[0], lease.ToDeadLetters, "permanent: told so"))
 		}
 		for i := range perPartition {
-			o.announce(p, name(p, 5*i+3), "_not_before", "4000000000000")
+			o.announce(p, name(p, 5*i+3), "_not_before", strconv.FormatInt(o.Now()+3_600_000, 10))
 		}
 		if p == 0 {
 			o.announce(0, name(o.layout.Partitions()-1, 5000)) // a stray of a producer that knows of no partitions
