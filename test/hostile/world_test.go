@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"strconv"
 	"strings"
@@ -24,11 +25,18 @@ import (
 	"github.com/streamlease/streamlease/test/telemetry"
 )
 
-const (
-	// patience is how long something may take that comes at once on a machine with nothing else to do. Longer, and a fuzzer that
-	// runs for 20 s would end before it has found what it waits for.
-	patience = 15 * time.Second
+// patience is how long something may take that comes at once on a machine with nothing else to do. It is less for a fuzzer, which
+// would end before it has found what it waits for.
+var patience = sync.OnceValue(func() time.Duration {
+	for _, name := range []string{"test.fuzz", "test.fuzzworker"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != f.DefValue {
+			return 15 * time.Second
+		}
+	}
+	return 90 * time.Second
+})
 
+const (
 	maxEntries = 10      // of one input
 	maxFields  = 5_000   // of an entry: more than a script can copy
 	maxBytes   = 1 << 20 // of an entry
@@ -171,7 +179,7 @@ func (p *party) held(stream string) bool {
 // stop shuts the engine down, which hands everything back.
 func (p *party) stop() {
 	p.w.T.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience())
 	defer cancel()
 	if err := p.engine.Shutdown(ctx); err != nil {
 		p.w.fail(fmt.Sprintf("shutdown: %v", err), p)
@@ -179,7 +187,7 @@ func (p *party) stop() {
 	select {
 	case err := <-p.ran:
 		require.NoError(p.w.T, err)
-	case <-time.After(patience):
+	case <-time.After(patience()):
 		p.w.fail("Run does not return", p)
 	}
 }
@@ -189,7 +197,7 @@ func (w *world) until(what string, ok func() bool, p *party) {
 	w.T.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patience); !ok(); <-tick.C {
+	for end := time.Now().Add(patience()); !ok(); <-tick.C {
 		if time.Now().After(end) {
 			w.fail("did not come true: "+what, p)
 		}
