@@ -98,6 +98,7 @@ type collector struct {
 	opens           *prometheus.CounterVec
 	expirations     *prometheus.CounterVec
 	subscriptions   *prometheus.CounterVec
+	hooks           *prometheus.CounterVec
 	notices         *prometheus.CounterVec
 	pauses          *prometheus.CounterVec
 	stops           *prometheus.CounterVec
@@ -165,6 +166,7 @@ func newCollector() *collector {
 	c.opens = counter("opens_total", "Attempts to open a session.", "result")
 	c.expirations = counter("expired_total", "Expired leases that servers reported.", "result")
 	c.subscriptions = counter("expired_subscriptions_total", "Subscriptions to expired leases.", "result")
+	c.hooks = counter("hooks_total", "Events and lines of the log handed to the program.", "hook", "result")
 	c.notices = counter("maintenance_notices_total", "Notices of maintenance that servers sent.", "kind")
 	c.pauses = counter("reads_paused_total", "Times that reading and recovery began to rest, since a server did not answer.")
 	c.stops = counter("intake_stopped_total", "Times that a partition's intake stopped since renewals were too late.")
@@ -197,7 +199,7 @@ func sharedCollector(r prometheus.Registerer) (*collector, error) {
 	if r == nil {
 		return c, nil
 	}
-	err := r.Register(c)
+	err := caught(func() error { return r.Register(c) })
 	if err == nil {
 		return c, nil
 	}

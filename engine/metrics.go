@@ -43,6 +43,8 @@ import (
 //	streamlease_handler_errors_total{kind}    handlers that returned an error or panicked. kind: added, disowned, expired,
 //	                                          terminated, releasing, superseded
 //	streamlease_handler_panics_total          handlers that panicked
+//	streamlease_hooks_total{hook,result}      events handed to the hook of WithEvents (hook: events) and lines handed to the
+//	                                          handler of the log (log). result: delivered, panicked, dropped (too many waited)
 //	streamlease_intake_stopped_total          times that a partition's intake stopped since renewals were too late
 //	streamlease_maintenance_notices_total{kind}  notices of maintenance that servers sent, each once a connection. kind:
 //	                                          moving, migrating, migrated, failing_over, failed_over, smigrating, smigrated
@@ -122,6 +124,7 @@ type metrics struct {
 	relocations   prometheus.Counter
 	expirations   [len(hintResults)]prometheus.Counter
 	subscriptions [len(subscriptionResults)]prometheus.Counter
+	hooks         [len(hookNames)][len(hookResults)]prometheus.Counter
 }
 
 type scriptMetrics struct {
@@ -145,6 +148,16 @@ const (
 	causeDeadline                    // no renewal succeeded in time
 	causeClosed                      // the engine stopped
 )
+
+// hook is code of the user that no notification runs.
+type hook uint8
+
+const (
+	hookEvents hook = iota // of WithEvents
+	hookLog                // the handler of the log
+)
+
+var hookNames = [...]string{hookEvents: "events", hookLog: "log"}
 
 // Values of labels, in the order of what they stand for.
 var (
@@ -235,6 +248,11 @@ func (m *metrics) resolve() {
 	}
 	for i, result := range subscriptionResults {
 		m.subscriptions[i] = c.subscriptions.WithLabelValues(s, result)
+	}
+	for h, name := range hookNames {
+		for i, result := range hookResults {
+			m.hooks[h][i] = c.hooks.WithLabelValues(s, name, result)
+		}
 	}
 	m.opens = [...]prometheus.Counter{c.opens.WithLabelValues(s, "ok"), c.opens.WithLabelValues(s, "failed")}
 }
@@ -371,6 +389,9 @@ func (m *metrics) handled(n api.Notification, err error, took time.Duration) {
 		m.panics.Inc()
 	}
 }
+
+// hooked counts what became of what was handed to a hook.
+func (m *metrics) hooked(h hook, r hookResult) { m.hooks[h][r].Inc() }
 
 // sessionLost counts a session that was lost.
 func (m *metrics) sessionLost() { m.lostSessions.Inc() }

@@ -232,13 +232,16 @@ func WithRegisterer(r prometheus.Registerer) Option {
 }
 
 // WithLogger is where the engine logs. A message that recurs is summed up every ten seconds, so the number of lines does
-// not grow with the number of streams. Default and nil: slog.Default(), as it is when New is called.
+// not grow with the number of streams. Its handler is called on a goroutine of its own, so one that blocks or panics holds up
+// nothing: up to 1,024 lines wait for it, more are dropped and counted. Default and nil: slog.Default(), as it is when New is
+// called.
 func WithLogger(l *slog.Logger) Option {
 	return option(func(c *config) { c.logger = l })
 }
 
 // WithEvents is told what happens to the engine itself: sessions, settling, maintenance, Redis out of reach, draining. It
-// must return at once and not call the engine. Default and nil: nobody is told; the log has the same.
+// runs on a goroutine of its own, so one that is slow or panics holds up nothing: see api.EventFunc. Default and nil: nobody
+// is told; the log has the same.
 func WithEvents(f api.EventFunc) Option {
 	return option(func(c *config) { c.events = f })
 }

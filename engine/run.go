@@ -101,7 +101,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		end(api.ErrClosed)
 		e.metrics.close()
 		e.closeClients()
-		e.log.close()
+		e.closeHooks()
 		e.life.setRunning(false)
 		e.life.err = err
 		close(e.life.ended)
@@ -153,6 +153,18 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	}
 	stopReading()
 	return e.drain(to, &readers)
+}
+
+// closeHooks waits a moment for the user's hooks to take what they have not yet been handed.
+func (e *Engine) closeHooks() {
+	ctx, cancel := context.WithTimeout(context.Background(), outboxPatience)
+	defer cancel()
+	defer context.AfterFunc(e.life.hurry, func() {
+		pause(ctx, lastWord)
+		cancel()
+	})()
+	e.hooks.close(ctx)
+	e.log.close(ctx)
 }
 
 // assemble makes the parts that run. None takes a stream before start has succeeded.
@@ -265,6 +277,7 @@ func (e *Engine) anySession() bool {
 
 // delivered takes the consequences of a delivery.
 func (e *Engine) delivered(to delivery, n api.Notification, err error, took time.Duration) {
+	err = harmless(err)
 	e.metrics.handled(n, err, took)
 	e.room.broadcast()
 	l, _ := n.Lease.(*lease.Lease)

@@ -161,7 +161,9 @@ func (e *Engine) finish(to delivery, why error) {
 		pause(ctx, lastWord)
 		cancel()
 	})()
+	began := time.Now()
 	err := to.finish(ctx, why)
+	e.metrics.handled(api.Notification{Kind: api.Terminated}, err, time.Since(began))
 	var panicked *api.PanicError
 	switch {
 	case errors.As(err, &panicked):
