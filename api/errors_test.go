@@ -20,6 +20,7 @@ var sentinels = map[string]error{
 	"ErrOutcomeUnknown":    api.ErrOutcomeUnknown,
 	"ErrNotHeld":           api.ErrNotHeld,
 	"ErrReleasing":         api.ErrReleasing,
+	"ErrGoexit":            api.ErrGoexit,
 	"ErrClosed":            api.ErrClosed,
 	"ErrStarted":           api.ErrStarted,
 	"ErrDrainTimeout":      api.ErrDrainTimeout,

@@ -197,7 +197,13 @@ func WithDial(opt rueidis.ClientOption) Option {
 // minutes, since servers are in no hurry to expire keys, come twice, or not at all: before a subscription was
 // made or made again (api.EventHintsMissed says when), while handlers are behind, and where the streams of a dead process
 // were recovered before their leases ended, as they mostly are. Nothing here needs them, so nothing is done when some were
-// missed. With K and neither g nor $, least is sent. Default: none.
+// missed.
+//
+// Hints hold up nothing, however many there are and however slow their handler is; anybody who may PUBLISH can forge them. They
+// have goroutines of their own, beside WithWorkers: one for each eight of those, and at least one. Up to 256 wait there, more
+// are dropped and counted. So a handler may be told Expired while another notification of that stream is handled.
+//
+// With K and neither g nor $, least is sent. Default: none.
 func WithExpired() Option {
 	return option(func(c *config) { c.expired = true })
 }

@@ -188,7 +188,9 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.lot = newLot(base, e)
 	e.scanner = newScanner(base, e)
 	if e.cfg.expired {
-		e.hints = newHints(e)
+		if e.hints, err = newHints(e, to); err != nil {
+			return err
+		}
 	}
 	e.promoter = newCrew(base, len(e.partitions), min(inFlight, 2), e.lane, e.promote)
 	return nil
@@ -314,6 +316,12 @@ func (e *Engine) watch(ctx context.Context, to delivery) {
 		if n, example := e.courier.blocked(time.Now(), slowHandler); n > 0 && to.blocks() {
 			e.log.warn("handlers block workers", n, "for", slowHandler, "example", example,
 				"remedy", "return from Handle at once and work elsewhere, or use RunEach, or WithWorkers")
+		}
+		if e.hints != nil && to.blocks() {
+			if n, example := e.hints.lane.blocked(time.Now(), slowHandler); n > 0 {
+				e.log.warn("handlers of Expired block, so hints are dropped", n, "for", slowHandler, "example", example,
+					"remedy", "return from Handle at once and work elsewhere")
+			}
 		}
 		e.log.flush()
 	}
