@@ -93,6 +93,7 @@ type collector struct {
 	panics          *prometheus.CounterVec
 	lostSessions    *prometheus.CounterVec
 	recoveries      *prometheus.CounterVec
+	suspects        *prometheus.CounterVec
 	removals        *prometheus.CounterVec
 	failedReads     *prometheus.CounterVec
 	opens           *prometheus.CounterVec
@@ -161,6 +162,7 @@ func newCollector() *collector {
 	c.panics = counter("handler_panics_total", "Handlers that panicked.")
 	c.lostSessions = counter("sessions_lost_total", "Sessions lost, each with all leases of its partition.")
 	c.recoveries = counter("recovered_total", "Announcements taken from dead consumers and queued again.")
+	c.suspects = counter("suspects_total", "Announcements whose owners die again and again, none of which stands out.")
 	c.removals = counter("consumers_removed_total", "Dead consumers removed from the group.")
 	c.failedReads = counter("reads_failed_total", "Reads that failed.")
 	c.opens = counter("opens_total", "Attempts to open a session.", "result")

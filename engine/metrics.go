@@ -58,6 +58,8 @@ import (
 //	                                          verified), failed (no answer, asked again)
 //	streamlease_script_errors_total{script}   calls of a script that failed
 //	streamlease_sessions_lost_total           sessions lost, each with all leases of its partition
+//	streamlease_suspects_total                announcements that saw more than MaxCrashes of their owners die, recovered and handed
+//	                                          out again after a delay: nothing shows which of them are to blame
 //
 // Histograms:
 //
@@ -115,6 +117,7 @@ type metrics struct {
 	panics        prometheus.Counter
 	lostSessions  prometheus.Counter
 	recoveries    prometheus.Counter
+	suspects      prometheus.Counter
 	removals      prometheus.Counter
 	failedReads   prometheus.Counter
 	opens         [2]prometheus.Counter // ok, failed
@@ -234,6 +237,7 @@ func (m *metrics) resolve() {
 	m.panics = c.panics.WithLabelValues(s)
 	m.lostSessions = c.lostSessions.WithLabelValues(s)
 	m.recoveries = c.recoveries.WithLabelValues(s)
+	m.suspects = c.suspects.WithLabelValues(s)
 	m.removals = c.removals.WithLabelValues(s)
 	m.failedReads = c.failedReads.WithLabelValues(s)
 	m.stops = c.stops.WithLabelValues(s)
@@ -401,6 +405,7 @@ func (m *metrics) recovered(done scan.Recovered) {
 	countUp(m.recoveries, done.Entries)
 	countUp(m.entriesGone, done.Gone)
 	countUp(m.deadLetters["crashes"], done.Dead)
+	countUp(m.suspects, done.Waiting)
 	if done.Removed {
 		m.removals.Inc()
 	}

@@ -21,7 +21,7 @@ func (e *Engine) sentence(r *lease.Return, attempt int, why error) {
 		return
 	}
 	// A producer may have written the count: more than may be is no more than that.
-	r.Retries = min(attempt, max(e.cfg.recovery.MaxRetries, 0)) + 1
+	r.Retries = min(max(attempt, 0), max(e.cfg.recovery.MaxRetries, 0)) + 1
 	text := "failed"
 	if why != nil {
 		text = why.Error()

@@ -34,6 +34,7 @@ type Recovered struct {
 	Gone    int // whose bodies were deleted
 	Scripts int // recover scripts run
 	Removed bool
+	Waiting int // put off although they have crashed more often than MaxCrashes: nothing shows which of them are to blame
 }
 
 // recovery is one run of Recover.
@@ -43,7 +44,9 @@ type recovery struct {
 	me, dead  string
 	death     Death
 	done      Recovered
-	suspects  []lease.Return // beyond the limit of crashes
+	suspects  []Suspect
+	with      Company        // of the suspects
+	all       int            // that it left
 	pages     lease.PageSize // entries a script reads
 	refused   error
 }
@@ -73,13 +76,12 @@ func (r *recovery) run(ctx context.Context) error {
 		after = "(" + orphans[len(orphans)-1].ID
 	}
 	// Last, since it takes all of them to tell who it was; what breaks off before leaves them together.
-	r.set.Convict(r.suspects, rand.Float64)
-	for len(r.suspects) > 0 {
-		n := min(len(r.suspects), r.set.Page)
-		if err := r.giveBack(ctx, r.suspects[:n]); err != nil {
+	r.with.None = r.alone(ctx)
+	r.done.Waiting = r.set.Convict(r.suspects, r.with, rand.Float64)
+	for _, page := range evenly(r.suspects, r.set.Page) {
+		if err := r.giveBack(ctx, page); err != nil {
 			return err
 		}
-		r.suspects = r.suspects[n:]
 	}
 	left, err := r.sweep(ctx)
 	r.done.Removed = left == 0 && err == nil
@@ -88,15 +90,47 @@ func (r *recovery) run(ctx context.Context) error {
 
 // judge sorts a page: what goes back at once, and suspects.
 func (r *recovery) judge(orphans []Orphan) (items []lease.Return) {
+	r.all += len(orphans)
 	for i := range orphans {
-		item := r.set.Judge(&orphans[i], r.death, rand.Float64())
-		if item.Dest == lease.ToDeadLetters {
-			r.suspects = append(r.suspects, item)
-		} else {
-			items = append(items, item)
+		item, idle := r.set.Judge(&orphans[i], r.death, rand.Float64()), orphans[i].Idle
+		if r.set.Suspects(item) {
+			r.suspects = append(r.suspects, Suspect{Return: item, Idle: idle})
+			continue
+		}
+		items = append(items, item)
+		switch item.Crashes {
+		case lease.KeepCount:
+		case 0:
+			r.with.Stable++
+		default:
+			r.with.Idles = append(r.with.Idles, idle)
 		}
 	}
 	return items
+}
+
+// alone reports whether what the dead consumer left is the only announcement of the service. An entry that goes elsewhere at
+// this moment may be seen nowhere, but then it is not the one suspect that is beyond the limit.
+func (r *recovery) alone(ctx context.Context) bool {
+	if r.all != 1 || len(r.suspects) != 1 || r.layout.Partitions() > 1 || r.suspects[0].Dest != lease.ToDeadLetters {
+		return false
+	}
+	b, err := r.Backlog(ctx, r.partition, 0)
+	return err == nil && b.Length == 1 && b.Later == 0
+}
+
+// evenly cuts suspects into pages of about the same length. A recovery that breaks off between two leaves a whole page, which
+// is as good a company as all of them were; a few left over would look as if they had been alone.
+func evenly(suspects []Suspect, most int) (pages [][]lease.Return) {
+	n := (len(suspects) + most - 1) / max(most, 1)
+	for i := range n {
+		var page []lease.Return
+		for _, s := range suspects[i*len(suspects)/n : (i+1)*len(suspects)/n] {
+			page = append(page, s.Return)
+		}
+		pages = append(pages, page)
+	}
+	return pages
 }
 
 // page claims the recovery and reads what is pending after an ID. A page that is not answered in time is made smaller; one entry that is not is stepped over: it
