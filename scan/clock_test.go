@@ -58,7 +58,7 @@ func TestTheDeadDoNotLiveOnWhenTheClockGoesBack(t *testing.T) {
 	for _, consumer := range []string{ann, bea, dead} {
 		w.score(consumer, strconv.FormatInt(w.Now()+step+9000, 10))
 	}
-	w.score("!beat", strconv.FormatInt(-(w.Now() + step), 10))
+	w.score("!beat", strconv.FormatInt(-(w.Now()+step), 10))
 	require.Empty(t, w.list(ann, true))
 	_, err := w.leases.Beat(w.ctx, 0, ann, false)
 	require.NoError(t, err)

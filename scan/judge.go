@@ -19,6 +19,7 @@ type Death struct {
 	Deadline float64       // of its session, ms of the server's clock: 0 closed, with a fraction adopted
 	Now      int64         // the server's clock, ms
 	TTL      time.Duration // of its sessions, as it is on record; the greatest on record where it is not
+	Last     time.Duration // how long ago the consumer got, by reading or acquiring, what it got last; 0: not known
 }
 
 // counts reports whether this end counts as a crash. A session that was closed ended on purpose; of one that was
@@ -37,7 +38,9 @@ func (d Death) heldFor(idle time.Duration) time.Duration {
 
 // involved reports whether an orphan may have had to do with the death: it was owned, or it was read within a session TTL
 // of the last beat, so that reading it may have been what killed: it happens while the last beats are sent, and may take a
-// while if memory runs short. What was parked for longer was in nobody's hands.
+// while if memory runs short. What was parked for longer was in nobody's hands. Where nobody beat for a while, since the next
+// process came late, deadlines were moved by as much, and the last beat seems to be later than it was. So what was read
+// within a session TTL of the last that the consumer got is involved as well.
 func (c Config) involved(o *Orphan, death Death) bool {
 	switch {
 	case !o.Readable || o.Gone || !death.counts():
@@ -45,7 +48,9 @@ func (c Config) involved(o *Orphan, death Death) bool {
 	case o.Deliveries >= lease.HeldDeliveries:
 		return true
 	}
-	return c.MaxCrashes >= 0 && death.heldFor(o.Idle).Abs() <= death.TTL
+	held := death.heldFor(o.Idle)
+	late := held <= death.TTL || death.Last > 0 && o.Idle <= death.Last+death.TTL
+	return c.MaxCrashes >= 0 && late && held >= -death.TTL
 }
 
 // Judge decides where an orphan goes. A crash counts for what was owned or had just been read, but not for what was owned

@@ -50,6 +50,8 @@ func TestJudgeCountsCrashesOfOwnersOnly(t *testing.T) {
 		"no crash is forgiven":                   {orphan: orphan(2, 0, held5s), death: died(time.Second), config: Config{MaxCrashes: -1}, dest: lease.ToDeadLetters, crashes: 1},
 		"parked for long":                        {orphan: orphan(1, 10, 22*time.Second), death: died(time.Second), dest: lease.ToInput, crashes: lease.KeepCount},
 		"just read":                              {orphan: orphan(1, 10, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 11},
+		"just read, before deadlines were moved": {orphan: orphan(1, 10, 15*time.Minute), death: Death{Deadline: deathNow - 1000, Now: deathNow, TTL: 10 * time.Second, Last: 15*time.Minute - 9*time.Second}, dest: lease.ToDeadLetters, crashes: 11},
+		"parked before deadlines were moved":     {orphan: orphan(1, 10, 15*time.Minute), death: Death{Deadline: deathNow - 1000, Now: deathNow, TTL: 10 * time.Second, Last: 14 * time.Minute}, dest: lease.ToInput, crashes: lease.KeepCount},
 		"just read, for the first time":          {orphan: orphan(1, 0, held5s), death: died(time.Second), dest: lease.ToInput, crashes: 1},
 		"read after the last beat":               {orphan: orphan(1, 1, 10*time.Second), death: died(time.Second), dest: lease.ToLater, crashes: 2, delay: time.Second},
 		"read after its session":                 {orphan: orphan(1, 10, 0), death: died(time.Second), dest: lease.ToInput, crashes: lease.KeepCount},

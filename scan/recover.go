@@ -44,9 +44,11 @@ type recovery struct {
 	me, dead  string
 	death     Death
 	done      Recovered
+	read      []Orphan // and not owned; without their bodies
 	suspects  []Suspect
 	with      Company        // of the suspects
 	all       int            // that it left
+	last      time.Duration  // the least time that one of them has been idle
 	pages     lease.PageSize // entries a script reads
 	refused   error
 }
@@ -75,10 +77,20 @@ func (r *recovery) run(ctx context.Context) error {
 		}
 		after = "(" + orphans[len(orphans)-1].ID
 	}
+	// What was only read, once it is known when the last of all was.
+	for _, page := range evenly(r.judgeRead(), r.set.Page) {
+		if err := r.giveBack(ctx, page); err != nil {
+			return err
+		}
+	}
 	// Last, since it takes all of them to tell who it was; what breaks off before leaves them together.
 	r.with.None = r.alone(ctx)
 	r.done.Waiting = r.set.Convict(r.suspects, r.with, rand.Float64)
-	for _, page := range evenly(r.suspects, r.set.Page) {
+	items := make([]lease.Return, len(r.suspects))
+	for i := range r.suspects {
+		items[i] = r.suspects[i].Return
+	}
+	for _, page := range evenly(items, r.set.Page) {
 		if err := r.giveBack(ctx, page); err != nil {
 			return err
 		}
@@ -88,25 +100,49 @@ func (r *recovery) run(ctx context.Context) error {
 	return errors.Join(r.refused, err)
 }
 
-// judge sorts a page: what goes back at once, and suspects.
+// judge sorts a page: what goes back at once, what was only read, and suspects.
 func (r *recovery) judge(orphans []Orphan) (items []lease.Return) {
-	r.all += len(orphans)
 	for i := range orphans {
-		item, idle := r.set.Judge(&orphans[i], r.death, rand.Float64()), orphans[i].Idle
-		if r.set.Suspects(item) {
-			r.suspects = append(r.suspects, Suspect{Return: item, Idle: idle})
+		o := &orphans[i]
+		if last := max(o.Idle, 1); r.all == 0 || last < r.last {
+			r.last = last
+		}
+		r.all++
+		if o.Deliveries < lease.HeldDeliveries {
+			kept := *o
+			kept.Body, kept.Info = nil, nil
+			r.read = append(r.read, kept)
 			continue
 		}
-		items = append(items, item)
-		switch item.Crashes {
-		case lease.KeepCount:
-		case 0:
-			r.with.Stable++
-		default:
-			r.with.Idles = append(r.with.Idles, idle)
-		}
+		items = r.judgeOne(items, o)
 	}
 	return items
+}
+
+// judgeRead is judge for what was only read.
+func (r *recovery) judgeRead() (items []lease.Return) {
+	r.death.Last = r.last
+	for i := range r.read {
+		items = r.judgeOne(items, &r.read[i])
+	}
+	r.read = nil
+	return items
+}
+
+func (r *recovery) judgeOne(items []lease.Return, o *Orphan) []lease.Return {
+	item := r.set.Judge(o, r.death, rand.Float64())
+	if r.set.Suspects(item) {
+		r.suspects = append(r.suspects, Suspect{Return: item, Idle: o.Idle})
+		return items
+	}
+	switch item.Crashes {
+	case lease.KeepCount:
+	case 0:
+		r.with.Stable++
+	default:
+		r.with.Idles = append(r.with.Idles, o.Idle)
+	}
+	return append(items, item)
 }
 
 // alone reports whether what the dead consumer left is the only announcement of the service. An entry that goes elsewhere at
@@ -119,16 +155,13 @@ func (r *recovery) alone(ctx context.Context) bool {
 	return err == nil && b.Length == 1 && b.Later == 0
 }
 
-// evenly cuts suspects into pages of about the same length. A recovery that breaks off between two leaves a whole page, which
-// is as good a company as all of them were; a few left over would look as if they had been alone.
-func evenly(suspects []Suspect, most int) (pages [][]lease.Return) {
-	n := (len(suspects) + most - 1) / max(most, 1)
+// evenly cuts items into pages of about the same length. A recovery that breaks off between two leaves a whole page, which
+// is as good a company for suspects as all of them were; a few left over would look as if they had been alone.
+func evenly(items []lease.Return, most int) (pages [][]lease.Return) {
+	most = max(most, 1)
+	n := (len(items) + most - 1) / most
 	for i := range n {
-		var page []lease.Return
-		for _, s := range suspects[i*len(suspects)/n : (i+1)*len(suspects)/n] {
-			page = append(page, s.Return)
-		}
-		pages = append(pages, page)
+		pages = append(pages, items[i*len(items)/n:(i+1)*len(items)/n])
 	}
 	return pages
 }

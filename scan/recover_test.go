@@ -25,7 +25,7 @@ func TestRecoverGivesBackAllThatWasPending(t *testing.T) {
 	w.read(dead, 2)
 	w.kill(dead, time.Second)
 
-	require.Equal(t, Recovered{Entries: 9, Scripts: 3, Removed: true}, w.recover(ann))
+	require.Equal(t, Recovered{Entries: 9, Scripts: 4, Removed: true}, w.recover(ann))
 	require.Zero(t, w.pending(dead))
 	require.NotContains(t, w.Consumers(w.keys.Input, w.layout.Group()), dead)
 	require.Empty(t, w.deadline(dead))
@@ -281,7 +281,11 @@ func TestSuspectsThatABrokenRecoveryLeftAreNotAlone(t *testing.T) {
 		after = "(" + orphans[len(orphans)-1].ID
 	}
 	require.Equal(t, 17, r.set.Convict(r.suspects, r.with, func() float64 { return 0.5 }))
-	pages := evenly(r.suspects, r.set.Page)
+	var items []lease.Return
+	for _, s := range r.suspects {
+		items = append(items, s.Return)
+	}
+	pages := evenly(items, r.set.Page)
 	require.Len(t, pages, 3)
 	for _, page := range pages[:2] {
 		require.GreaterOrEqual(t, len(page), 5)
@@ -418,7 +422,7 @@ func TestEntryWithFiveThousandFields(t *testing.T) {
 	w.announce("after")
 	w.read(dead, 4)
 	w.kill(dead, time.Minute)
-	require.Equal(t, Recovered{Entries: 4, Dead: 2, Scripts: 3, Removed: true}, w.recover(ann))
+	require.Equal(t, Recovered{Entries: 4, Dead: 2, Scripts: 4, Removed: true}, w.recover(ann))
 	require.Len(t, w.Stream(w.keys.Input), 2)
 	letters := w.Stream(w.keys.DeadLetters)
 	require.Len(t, letters, 2)
