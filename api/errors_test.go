@@ -33,6 +33,7 @@ var sentinels = map[string]error{
 	"ErrFormat":            api.ErrFormat,
 	"ErrForeignConsumers":  api.ErrForeignConsumers,
 	"ErrUnsupportedServer": api.ErrUnsupportedServer,
+	"ErrTooLarge":          api.ErrTooLarge,
 }
 
 // A program that compares with errors.Is must not take one error for another,
