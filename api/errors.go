@@ -56,6 +56,15 @@ var (
 	ErrReleasing = errors.New("streamlease: lease released by the engine")
 )
 
+// Errors of what the program gave to the engine.
+var (
+	// ErrGoexit: a handler, or a function of RunEach, ended its goroutine with
+	// runtime.Goexit, as t.FailNow of a test does, instead of returning. It is
+	// the Value of a [PanicError] and treated like a panic: the stream fails.
+	// Return an error instead.
+	ErrGoexit = errors.New("streamlease: runtime.Goexit called")
+)
+
 // Errors of an engine's life.
 var (
 	// ErrClosed: the engine was shut down. As the cause of a lease's context:

@@ -23,6 +23,7 @@ var sentinels = map[string]error{
 	"ErrOutcomeUnknown":    api.ErrOutcomeUnknown,
 	"ErrNotHeld":           api.ErrNotHeld,
 	"ErrReleasing":         api.ErrReleasing,
+	"ErrGoexit":            api.ErrGoexit,
 	"ErrClosed":            api.ErrClosed,
 	"ErrStarted":           api.ErrStarted,
 	"ErrDrainTimeout":      api.ErrDrainTimeout,
@@ -37,6 +38,7 @@ var sentinels = map[string]error{
 	"ErrNoAgreement":       api.ErrNoAgreement,
 	"ErrForeignConsumers":  api.ErrForeignConsumers,
 	"ErrUnsupportedServer": api.ErrUnsupportedServer,
+	"ErrTooLarge":          api.ErrTooLarge,
 }
 
 // A program that compares with errors.Is must not take one error for another,

@@ -82,6 +82,14 @@ const (
 	// the server.
 	EventHintsMissed EventKind = "hints missed"
 
+	// EventCrashLoop: a process died, and announcements that it held have
+	// now seen more of their owners die than scan.Config.MaxCrashes allows,
+	// while none of them stands out as the one to blame. They are handed out
+	// again after the longest delay. Detail says how many there are. Find out
+	// why processes die: what all of them have in common is to blame, as a
+	// lack of memory, or a probe that fails.
+	EventCrashLoop EventKind = "crash loop"
+
 	// EventDrainStarted: the engine has stopped reading and hands back what
 	// it holds. Concerns no single partition.
 	EventDrainStarted EventKind = "drain started"
@@ -146,6 +154,9 @@ type Maintenance struct {
 	Completed bool
 }
 
-// EventFunc receives events, one at a time and in order for one partition, and
-// at once for several. It must return at once and not call the engine back.
+// EventFunc receives events, one at a time and in order, on a goroutine that
+// does nothing else. The engine does not wait for it: while it runs, up to 1,024
+// events wait, and more are dropped and counted. A panic is logged with its
+// stack, counted, and ends nothing. The end of the engine waits up to a second
+// for it to take the last events; nothing comes after that.
 type EventFunc func(Event)

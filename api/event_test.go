@@ -14,7 +14,7 @@ func TestEventKindsKeepTheirNames(t *testing.T) {
 		[]string{
 			"session opened", "session lost", "settling started", "settling ended",
 			"redis unreachable", "redis reachable", "drain started",
-			"maintenance started", "maintenance ended", "reads paused", "reads resumed", "hints missed",
+			"maintenance started", "maintenance ended", "reads paused", "reads resumed", "hints missed", "crash loop",
 		},
 		[]string{
 			string(api.EventSessionOpened), string(api.EventSessionLost),
@@ -22,7 +22,7 @@ func TestEventKindsKeepTheirNames(t *testing.T) {
 			string(api.EventRedisUnreachable), string(api.EventRedisReachable),
 			string(api.EventDrainStarted),
 			string(api.EventMaintenanceStarted), string(api.EventMaintenanceEnded),
-			string(api.EventReadsPaused), string(api.EventReadsResumed), string(api.EventHintsMissed),
+			string(api.EventReadsPaused), string(api.EventReadsResumed), string(api.EventHintsMissed), string(api.EventCrashLoop),
 		})
 }
 

@@ -3,7 +3,9 @@ package api
 import "context"
 
 // Handler receives the notifications of an engine. Handle is called from
-// several goroutines at once, for one stream from one at a time.
+// several goroutines at once, for one stream from one at a time. [Expired] is
+// the exception: a hint about a stream of somebody else waits for nothing and
+// holds up nothing, so it may come beside another notification of its stream.
 //
 // Handle is to return at once: after an [Added] that returns nil the lease is
 // kept and renewed until it ends, and the work goes on wherever the program

@@ -6,7 +6,7 @@ import "fmt"
 // stack, counts it, and treats it like an error that the handler returned, so
 // that one broken stream does not take the process down.
 type PanicError struct {
-	// Value is what was given to panic.
+	// Value is what was given to panic, or ErrGoexit.
 	Value any
 
 	// Stack is the stack of the goroutine that panicked, as debug.Stack has

@@ -98,11 +98,13 @@ type collector struct {
 	panics          *prometheus.CounterVec
 	lostSessions    *prometheus.CounterVec
 	recoveries      *prometheus.CounterVec
+	suspects        *prometheus.CounterVec
 	removals        *prometheus.CounterVec
 	failedReads     *prometheus.CounterVec
 	opens           *prometheus.CounterVec
 	expirations     *prometheus.CounterVec
 	subscriptions   *prometheus.CounterVec
+	hooks           *prometheus.CounterVec
 	notices         *prometheus.CounterVec
 	pauses          *prometheus.CounterVec
 	stops           *prometheus.CounterVec
@@ -167,11 +169,13 @@ func newCollector() *collector {
 	c.panics = counter("handler_panics_total", "Handlers that panicked.")
 	c.lostSessions = counter("sessions_lost_total", "Sessions lost, each with all leases of its partition.")
 	c.recoveries = counter("recovered_total", "Announcements taken from dead consumers and queued again.")
+	c.suspects = counter("suspects_total", "Announcements whose owners die again and again, none of which stands out.")
 	c.removals = counter("consumers_removed_total", "Dead consumers removed from the group.")
 	c.failedReads = counter("reads_failed_total", "Reads that failed.")
 	c.opens = counter("opens_total", "Attempts to open a session.", "result")
 	c.expirations = counter("expired_total", "Expired leases that servers reported.", "result")
 	c.subscriptions = counter("expired_subscriptions_total", "Subscriptions to expired leases.", "result")
+	c.hooks = counter("hooks_total", "Events and lines of the log handed to the program.", "hook", "result")
 	c.notices = counter("maintenance_notices_total", "Notices of maintenance that servers sent.", "kind")
 	c.pauses = counter("reads_paused_total", "Times that reading and recovery began to rest, since a server did not answer.")
 	c.stops = counter("intake_stopped_total", "Times that a partition's intake stopped since renewals were too late.")
@@ -205,7 +209,7 @@ func sharedCollector(r prometheus.Registerer) (*collector, error) {
 	if r == nil {
 		return c, nil
 	}
-	err := r.Register(c)
+	err := caught(func() error { return r.Register(c) })
 	if err == nil {
 		return c, nil
 	}

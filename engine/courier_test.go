@@ -284,7 +284,7 @@ func TestCourierOutlivesHandlersThatEndTheirGoroutine(t *testing.T) {
 			runtime.Goexit()
 		},
 		Finished: func(_ api.Notification, err error, _ time.Duration) {
-			if errors.Is(err, errGoexit) {
+			if errors.Is(err, api.ErrGoexit) {
 				failed.Add(1)
 			}
 		},

@@ -2,14 +2,10 @@ package engine
 
 import (
 	"errors"
-	"runtime/debug"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
 )
-
-// errGoexit is the panic value recorded for a handler that ended its goroutine, as a failed assertion of a test does.
-var errGoexit = errors.New("runtime.Goexit called")
 
 // work is a worker: it delivers until nothing is ready.
 func (c *courier) work(struct{}) {
@@ -65,10 +61,7 @@ func (c *courier) deliver(b *mailbox) (complete bool) {
 		}
 		v := recover()
 		exits := v == nil
-		if exits {
-			v = errGoexit
-		}
-		b.panicked = &api.PanicError{Value: v, Stack: debug.Stack()}
+		b.panicked = fellOver(v)
 		if b.open.CompareAndSwap(b.seq, 0) {
 			b.ended = c.clock()
 			b.leave()

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"sync"
 
 	"github.com/streamlease/streamlease/api"
@@ -23,29 +22,15 @@ func (h *handled) blocks() bool                                 { return true }
 
 func (h *handled) finish(ctx context.Context, why error) error {
 	result := make(chan error, 1)
-	go func() {
-		var err error
-		defer func() { result <- err }()
-		err = caught(func() error {
-			return h.handler.Handle(ctx, api.Notification{Kind: api.Terminated, Err: why})
-		})
-	}()
+	go finally(func() error {
+		return h.handler.Handle(ctx, api.Notification{Kind: api.Terminated, Err: why})
+	}, func(err error) { result <- harmless(err) })
 	select {
 	case err := <-result:
 		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// caught makes an error of a panic of f.
-func caught(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &api.PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	return f()
 }
 
 // channel is the way of Start: a notification counts as handled when it has been received.
@@ -125,7 +110,8 @@ type each struct {
 }
 
 // RunEach runs f in a goroutine of its own for every stream: nil means Done, an error means Fail (Permanent and Snooze
-// as ever). The goroutines are the only thing that grows with the number of streams.
+// as ever). A panic is an error, and so is an end of the goroutine by runtime.Goexit, as t.FailNow does it: an
+// *api.PanicError that matches api.ErrGoexit. The goroutines are the only thing that grows with the number of streams.
 //
 // f's context ends when the lease does, and, with the cause api.ErrReleasing, when the stream is to be handed back:
 // then f should come to a stop and return the context's error, which hands the stream back and counts no retry. The
@@ -161,23 +147,29 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 		cancel(api.ErrReleasing)
 	}
 	w.group.Go(func() {
-		err := caught(func() error { return w.f(ctx, l) })
-		w.mu.Lock()
-		delete(w.running, l)
-		w.mu.Unlock()
-		released := errors.Is(context.Cause(ctx), api.ErrReleasing)
-		cancel(nil)
-		switch {
-		case err == nil:
-			_ = l.Done(w.ctx)
-		case released && isCancel(err), errors.Is(err, api.ErrReleasing):
-			l.HandBack()
-			err = nil
-		case l.Remaining() == 0 && (isCancel(err) || errors.Is(err, api.ErrLeaseLost)):
-			err = nil // it has seen the end of its lease
-		}
-		done(err) // any other error fails the lease, as one of a handler does
+		finally(func() error { return w.f(ctx, l) }, func(err error) {
+			w.mu.Lock()
+			delete(w.running, l)
+			w.mu.Unlock()
+			released := errors.Is(context.Cause(ctx), api.ErrReleasing)
+			cancel(nil)
+			done(w.ended(l, harmless(err), released))
+		})
 	})
+}
+
+// ended does what the end of f means for its lease. What it returns fails the lease, as an error of a handler does.
+func (w *each) ended(l *lease.Lease, err error, released bool) error {
+	switch {
+	case err == nil:
+		_ = l.Done(w.ctx)
+	case released && isCancel(err), errors.Is(err, api.ErrReleasing):
+		l.HandBack()
+		return nil
+	case l.Remaining() == 0 && (isCancel(err) || errors.Is(err, api.ErrLeaseLost)):
+		return nil // it has seen the end of its lease
+	}
+	return err
 }
 
 // releasing ends f's context; the lease stays valid.

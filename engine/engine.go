@@ -31,6 +31,7 @@ type Engine struct {
 	clock   lease.Clock
 	metrics *metrics
 	log     *quiet
+	hooks   *outbox[api.Event]
 	client  rueidis.Client    // of everything but renewals
 	renewal rueidis.Client    // of renewals; may be the same
 	own     []*cluster.Client // those of them that it made
@@ -139,6 +140,8 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.name = newConsumerName(e.cfg.consumerID)
 	e.clock = lease.NewClock()
 	e.log = newQuiet(e.cfg.logger.With("service", service))
+	e.log.out = newOutbox(e.log.hand, func(r hookResult, _ error) { e.metrics.hooked(hookLog, r) })
+	e.hooks = newOutbox(e.cfg.events, e.hooked)
 	e.quota.most = e.cfg.maxStreams
 	e.reading.init(e.cfg.readMemory / 2)
 	e.life.init()
@@ -200,7 +203,16 @@ func (e *Engine) random() float64 {
 	return rand.Float64()
 }
 
-// event tells the user's hook and the log.
+// hooked is told what became of an event that was handed to the user's hook.
+func (e *Engine) hooked(r hookResult, err error) {
+	e.metrics.hooked(hookEvents, r)
+	var panicked *api.PanicError
+	if errors.As(err, &panicked) {
+		e.log.error("a hook of WithEvents panicked", "panic", panicked.Value, "stack", string(panicked.Stack))
+	}
+}
+
+// event tells the user's hook and the log. Neither is waited for.
 func (e *Engine) event(kind api.EventKind, partition int, err error, detail string) {
 	e.tell(api.Event{Kind: kind, Partition: partition, Err: err, Detail: detail})
 }
@@ -209,7 +221,7 @@ func (e *Engine) event(kind api.EventKind, partition int, err error, detail stri
 func (e *Engine) tell(v api.Event) {
 	v.Time = time.Now()
 	e.log.event(v.Kind, v.Partition, v.Err, v.Detail)
-	e.cfg.events(v)
+	e.hooks.post(v)
 }
 
 func tokenText(t api.Token) string { return strconv.FormatUint(uint64(t), 10) }

@@ -7,15 +7,19 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
 )
 
 const (
-	// hintsKept is how many reports wait for the goroutine of hints, and at most for a worker. More are dropped.
+	// hintsKept is how many reports wait for the goroutine of hints, and how many for a handler. More are dropped.
 	hintsKept = 256
+	// hintWorkers is how many workers there are for each handler of a hint, of which there is one at least.
+	hintWorkers = 8
 	// hintsLook is how often subscriptions are compared with the servers there are.
 	hintsLook = 2 * time.Second
 	// ownKept is how many streams of its own a process remembers, twice.
@@ -48,14 +52,19 @@ const (
 // included: those report nothing, and are heard from the first moment on when they are promoted, while a master that is
 // demoted falls silent. Its goroutine runs loop, and each listener has one.
 //
+// Anybody may report what they like, and as fast as they like: PUBLISH on the channel is enough. So hints have a lane of
+// their own, a courier with a few workers that nothing else uses, and nothing waits for it: not reading, nor an acquisition
+// or any other notification, of the same stream either. It is bounded, a stream is in it once, and whatever is no lease of
+// the service, or has no room, is dropped before it costs more than a look.
+//
 // A subscription that is made later than the first ones missed what came before it. That is counted and told
 // (api.EventHintsMissed) and has no other effect: recovery does not rest on hints.
 type hints struct {
 	e        *Engine
-	prefixes map[string]struct{} // of lease keys
-	reports  chan string         // streams; filled by the connections
-	open     atomic.Int32        // notifications on their way to handlers
-	most     int32
+	lane     *courier
+	prefixes map[string]int // partitions, by what lease keys begin with
+	reports  chan string    // streams; filled by the connections
+	open     atomic.Int32   // notifications in the lane
 	own      ownStreams
 
 	told sync.Map // messages that the log was told once
@@ -66,18 +75,21 @@ type hints struct {
 	looked    bool                 // once
 }
 
-func newHints(e *Engine) *hints {
+func newHints(e *Engine, to delivery) (*hints, error) {
 	h := &hints{
-		e: e, prefixes: make(map[string]struct{}), reports: make(chan string, hintsKept),
-		// Reading pauses while much waits for workers; hints must not be what waits.
-		most:      int32(min(hintsKept, e.cfg.readBatch)),
-		listeners: make(map[string]*listener),
+		e: e, prefixes: make(map[string]int), reports: make(chan string, hintsKept), listeners: make(map[string]*listener),
 	}
 	h.own.span = 2*e.cfg.leaseTTL + ownLate
 	for p := range e.layout.Partitions() {
-		h.prefixes[e.layout.Keys(p).LeasePrefix()] = struct{}{}
+		h.prefixes[e.layout.Keys(p).LeasePrefix()] = p
 	}
-	return h
+	var err error
+	h.lane, err = newCourier(courierConfig{
+		Workers:  max(1, e.cfg.workers/hintWorkers),
+		Deliver:  to.deliver,
+		Finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
+	})
+	return h, err
 }
 
 // lost notes that this process has lost a stream, whose lease may be reported as expired.
@@ -89,6 +101,14 @@ func (h *hints) lost(stream string) {
 
 // handled is called when a notification was handled.
 func (h *hints) handled() { h.open.Add(-1) }
+
+// stop drops what waits and waits for the handlers that run, until ctx ends. Nothing is delivered afterwards.
+func (h *hints) stop(ctx context.Context) error {
+	if h == nil {
+		return nil
+	}
+	return h.lane.stop(ctx)
+}
 
 // loop runs until ctx ends, and its listeners have.
 func (h *hints) loop(ctx context.Context) {
@@ -112,12 +132,15 @@ func (h *hints) loop(ctx context.Context) {
 func (h *hints) pass(stream string) {
 	result := hintDropped
 	switch {
+	case h.open.Load() >= hintsKept: // first, since it costs least: nobody else adds to it
 	case h.e.table.Get(stream) != nil || h.own.has(stream, time.Now()):
 		result = hintOwn
-	case h.open.Add(1) > h.most:
-		h.open.Add(-1)
-	case h.e.courier.post(api.Notification{Kind: api.Expired, Stream: stream}):
-		result = hintDelivered
+	case h.lane.busy(stream): // one is enough
+	default:
+		h.open.Add(1)
+		if h.lane.post(api.Notification{Kind: api.Expired, Stream: stream}) {
+			result = hintDelivered
+		}
 	}
 	h.e.metrics.expirations[result].Inc()
 }
@@ -145,7 +168,7 @@ func (h *hints) look(ctx context.Context) {
 	h.looked = true
 }
 
-// report takes what a server sends.
+// report takes what a server sends. It runs where the connection is read, and waits for nothing.
 func (h *hints) report(m rueidis.PubSubMessage) {
 	key := m.Message
 	if strings.HasPrefix(m.Channel, keyspaceStart) {
@@ -165,7 +188,7 @@ func (h *hints) report(m rueidis.PubSubMessage) {
 	}
 }
 
-// stream is the one that a lease key of the service is about.
+// stream is the one that a lease key of the service is about. A key that this service would not make is none.
 func (h *hints) stream(key string) (name string, ours bool) {
 	const end = "}:lease:"
 	i := strings.Index(key, end)
@@ -173,8 +196,9 @@ func (h *hints) stream(key string) (name string, ours bool) {
 		return "", false
 	}
 	i += len(end)
-	_, ours = h.prefixes[key[:i]]
-	return key[i:], ours && key[i:] != ""
+	p, ours := h.prefixes[key[:i]]
+	name = key[i:]
+	return name, ours && cluster.ValidateStream(name) == nil && utf8.ValidString(name) && h.e.layout.Of(name) == p
 }
 
 // once tells the log something that is not told again.

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
@@ -103,6 +106,7 @@ func TestExpiredSetsFlagsOnlyWhereAllowed(t *testing.T) {
 	l := goLive(t, server, nil, WithExpired())
 	l.subscribed()
 	require.ElementsMatch(t, []rune("ls"), []rune(setting(l)))
+	l.until("it is logged", func() bool { return strings.Contains(l.log.String(), "does not report expired keys") })
 	require.Equal(t, 1, strings.Count(l.log.String(), "does not report expired keys"))
 	require.NoError(t, l.Shutdown(context.Background()))
 
@@ -152,26 +156,143 @@ func TestExpiredSubscribesAgain(t *testing.T) {
 	}
 }
 
-// Handlers that are behind cost hints, and nothing else.
+// forge reports keys as expired, as anybody may who may publish.
+func (l *live) forge(ctx context.Context, client rueidis.Client, keys ...string) {
+	commands := make(rueidis.Commands, len(keys))
+	for i, key := range keys {
+		commands[i] = client.B().Publish().Channel("__keyevent@0__:expired").Message(key).Build()
+	}
+	for _, result := range client.DoMulti(ctx, commands...) {
+		if ctx.Err() == nil {
+			require.NoError(l.t, result.Error())
+		}
+	}
+}
+
+// Handlers that are behind cost hints, and nothing else: not even a notification of the same stream waits for them.
 func TestExpiredIsDroppedWhenHandlersAreBehind(t *testing.T) {
+	for _, workers := range []int{1, 20} {
+		t.Run(strconv.Itoa(workers), func(t *testing.T) {
+			release := make(chan struct{})
+			var running atomic.Int32
+			l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), func(_ context.Context, n api.Notification) error {
+				if n.Kind == api.Expired {
+					running.Add(1)
+					<-release
+				}
+				return nil
+			}, WithExpired(), WithReadBatch(10), WithWorkers(workers))
+			defer close(release)
+			l.subscribed()
+			var keys []string
+			for i := range 2 * hintsKept {
+				keys = append(keys, l.key(fmt.Sprintf("s%d", i)))
+			}
+			l.forge(t.Context(), l.client, keys...)
+			l.until("all reports came", func() bool {
+				delivered, _ := l.metric("expired_total", "result", "delivered")
+				dropped, _ := l.metric("expired_total", "result", "dropped")
+				return delivered > 0 && delivered <= hintsKept && delivered+dropped == 2*hintsKept
+			})
+			l.until("some are handled", func() bool { return running.Load() == int32(max(1, workers/hintWorkers)) })
+			require.Zero(t, l.Stats().Queued)
+			for _, stream := range []string{"s0", "s1", "other"} {
+				l.announce(stream)
+				l.until("it is handed out", func() bool { return l.told(api.Added, stream) == 1 })
+			}
+		})
+	}
+}
+
+// A flood of reports, true or forged, had 1,999 of 2,000 streams taken after a minute only: hints waited in the same queues,
+// kept streams from being acquired, and reading paused for them.
+func TestFloodOfExpiredDelaysNoAcquisition(t *testing.T) {
 	release := make(chan struct{})
-	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "KEx")), func(_ context.Context, n api.Notification) error {
+	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), func(_ context.Context, n api.Notification) error {
 		if n.Kind == api.Expired {
 			<-release
 		}
 		return nil
-	}, WithExpired(), WithReadBatch(10), WithWorkers(12))
-	t.Cleanup(func() { close(release) })
+	}, WithExpired(), WithWorkers(4))
+	defer close(release)
 	l.subscribed()
-	const n = 100
-	for i := range n {
-		l.expire(l.key(fmt.Sprintf("s%d", i)))
+	const streams = 2000
+	name := func(i int) string { return fmt.Sprintf("s%04d", i) }
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var flood sync.WaitGroup
+	sent := make(chan struct{}, 1)
+	for range 2 {
+		client := l.server.Client(t)
+		flood.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				keys := make([]string, 0, 200)
+				for k := range cap(keys) {
+					keys = append(keys, l.key(name((i*cap(keys)+k)%streams)))
+				}
+				l.forge(ctx, client, keys...)
+				select {
+				case sent <- struct{}{}:
+				default:
+				}
+			}
+		})
 	}
-	l.until("all reports came", func() bool {
-		delivered, _ := l.metric("expired_total", "result", "delivered")
-		dropped, _ := l.metric("expired_total", "result", "dropped")
-		return delivered == 10 && dropped == n-10
-	})
-	l.announce("s")
-	l.until("other streams are handed out", func() bool { return l.told(api.Added, "s") == 1 })
+	<-sent
+	for i := range streams {
+		l.announce(name(i))
+	}
+	l.until("all streams are handed out", func() bool { return len(l.toldOf(api.Added)) == streams })
+	stop()
+	flood.Wait()
+	require.Zero(t, l.Stats().Parked, "none waited for a hint")
+	dropped, _ := l.metric("expired_total", "result", "dropped")
+	require.NotZero(t, dropped)
+}
+
+// What no server would report of this service reaches nobody, and costs no room in the queue.
+func TestForgedExpiryOfWhatIsNoLeaseOfOursIsDropped(t *testing.T) {
+	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), nil, WithExpired(), WithPartitions(2))
+	l.subscribed()
+	l.announce("held")
+	l.until("it is added", func() bool { return l.told(api.Added, "held") == 1 })
+	elsewhere := l.layout.Keys(1 - l.layout.Of("x")).Lease("x") // the stream of another partition
+	l.forge(t.Context(), l.client, "", "x", "}:lease:", "{orders-input}", "{orders-input}:lease:", "{orders-input-2}:lease:x", elsewhere,
+		l.layout.Keys(0).LeasePrefix()+strings.Repeat("n", 1<<16), l.layout.Keys(0).LeasePrefix()+"\xff\xfe",
+		l.layout.Keys(1).LeasePrefix()+"\xff\xfe", l.layout.Keys(1).LeasePrefix()+strings.Repeat("n", 1<<16+1), l.key("held"), l.key("last"))
+	l.until("the last one is told", func() bool { return l.told(api.Expired, "last") == 1 })
+	require.Equal(t, []string{"last"}, l.toldOf(api.Expired))
+	delivered, _ := l.metric("expired_total", "result", "delivered")
+	own, _ := l.metric("expired_total", "result", "own")
+	dropped, _ := l.metric("expired_total", "result", "dropped")
+	require.Equal(t, []float64{1, 1, 0}, []float64{delivered, own, dropped})
+}
+
+// A handler of Expired that still runs at the end is waited for like others, and nothing comes after Terminated.
+func TestExpiredInTheDrain(t *testing.T) {
+	var ended atomic.Bool
+	release := make(chan struct{})
+	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), func(ctx context.Context, n api.Notification) error {
+		switch n.Kind {
+		case api.Expired:
+			require.False(t, ended.Load())
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		case api.Terminated:
+			ended.Store(true)
+		}
+		return nil
+	}, WithExpired(), WithWorkers(1))
+	l.subscribed()
+	l.forge(t.Context(), l.client, l.key("a"), l.key("b"), l.key("c"))
+	l.until("one is handled", func() bool { return len(l.toldOf(api.Expired)) == 1 })
+	result := make(chan error, 1)
+	go func() { result <- l.Shutdown(context.Background()) }()
+	l.until("it is draining", func() bool { return l.life.drain.Err() != nil })
+	close(release)
+	require.NoError(t, <-result)
+	require.True(t, ended.Load())
+	require.Less(t, len(l.toldOf(api.Expired)), 4)
 }

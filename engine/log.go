@@ -24,8 +24,12 @@ const (
 // Messages are constants; what varies goes into the arguments, or every message would be a first one. Sums are written
 // when the message comes up again or by flush, so somebody has to call that from time to time. All methods may be called
 // from any goroutine. Nothing is locked while a line is written.
+//
+// The handler is the user's: it may panic, or block for as long as nobody reads what it writes to. So lines go through an
+// outbox, whose goroutine calls it; only Enabled is called here.
 type quiet struct {
 	handler slog.Handler
+	out     *outbox[slog.Record] // nil: the handler is called at once
 
 	mu struct {
 		sync.Mutex
@@ -74,6 +78,8 @@ func (q *quiet) error(message string, args ...any) {
 func (q *quiet) event(kind api.EventKind, partition int, err error, detail string) {
 	level := slog.LevelInfo
 	switch kind {
+	case api.EventCrashLoop:
+		level = slog.LevelError
 	case api.EventSessionLost, api.EventSettlingStarted, api.EventRedisUnreachable, api.EventMaintenanceStarted, api.EventReadsPaused,
 		api.EventIntakeStopped:
 		level = slog.LevelWarn
@@ -102,7 +108,7 @@ func callerPC() uintptr {
 
 // tell writes a line, or keeps it for the next sum if burst lines were written in this period.
 func (q *quiet) tell(l line, n, burst int) {
-	if n < 1 || !q.handler.Enabled(context.Background(), l.level) {
+	if n < 1 || !q.enabled(l.level) {
 		return
 	}
 	now := time.Now()
@@ -144,11 +150,27 @@ func (t *topic) sum(now time.Time) *line {
 	return &l
 }
 
+// enabled asks the handler. One that panics has no say.
+func (q *quiet) enabled(level slog.Level) bool {
+	enabled := true
+	_ = caught(func() error {
+		enabled = q.handler.Enabled(context.Background(), level)
+		return nil
+	})
+	return enabled
+}
+
 // flush writes the sums of periods that are over.
 func (q *quiet) flush() { q.flushOlder(logPeriod) }
 
-// close writes all that was held. What is told after it is held until the next flush, as before.
-func (q *quiet) close() { q.flushOlder(0) }
+// close writes all that was held, and waits until the handler has it, or ctx ends. What is told after it is dropped where
+// there is an outbox.
+func (q *quiet) close(ctx context.Context) {
+	q.flushOlder(0)
+	if q.out != nil {
+		q.out.close(ctx)
+	}
+}
 
 func (q *quiet) flushOlder(age time.Duration) {
 	now := time.Now()
@@ -172,12 +194,19 @@ func (q *quiet) flushOlder(age time.Duration) {
 	}
 }
 
-// write hands a line to the handler; nil is none. There is nobody to tell of a log that fails.
+// write hands a line on; nil is none.
 func (q *quiet) write(l *line) {
 	if l == nil {
 		return
 	}
 	r := slog.NewRecord(time.Now(), l.level, l.message, l.pc)
 	r.Add(l.args...)
-	_ = q.handler.Handle(context.Background(), r)
+	if q.out != nil {
+		q.out.post(r)
+		return
+	}
+	q.hand(r)
 }
+
+// hand gives a line to the handler. There is nobody to tell of a log that fails.
+func (q *quiet) hand(r slog.Record) { _ = q.handler.Handle(context.Background(), r) }

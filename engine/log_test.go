@@ -111,9 +111,9 @@ func TestQuietKeepsMessagesApart(t *testing.T) {
 			log.warn("nothing", 0)
 		}
 		require.Equal(t, []string{`level=WARN msg=b`, `level=ERROR msg=a stream="x y"`}, log.lines())
-		log.close()
+		log.close(t.Context())
 		require.Equal(t, []string{`level=ERROR msg=a stream="x y" count=2 within=0s`, `level=WARN msg=b count=2 within=0s`}, log.lines())
-		log.close()
+		log.close(t.Context())
 		require.Empty(t, log.lines(), "safe twice")
 	})
 }
@@ -145,7 +145,7 @@ func TestQuietHoldsNothingThatIsNotWritten(t *testing.T) {
 	log.warn("a", 1)
 	log.event(api.EventSessionLost, 0, nil, "")
 	require.Empty(t, log.quiet.mu.topics)
-	log.close()
+	log.close(t.Context())
 	require.Empty(t, log.lines())
 }
 
@@ -164,7 +164,7 @@ func TestQuietLeavesArgumentsAlone(t *testing.T) {
 	args := append(make([]any, 0, 8), "partition", 1)
 	log.warn("a", 2, args...)
 	log.warn("a", 2, args...)
-	log.close()
+	log.close(t.Context())
 	require.Len(t, log.lines(), 2)
 	require.Nil(t, args[:3][2])
 }

@@ -48,6 +48,8 @@ import (
 //	streamlease_handler_errors_total{kind}    handlers that returned an error or panicked. kind: added, disowned, expired,
 //	                                          terminated, releasing, superseded
 //	streamlease_handler_panics_total          handlers that panicked
+//	streamlease_hooks_total{hook,result}      events handed to the hook of WithEvents (hook: events) and lines handed to the
+//	                                          handler of the log (log). result: delivered, panicked, dropped (too many waited)
 //	streamlease_intake_stopped_total          times that a partition's intake stopped since renewals were too late
 //	streamlease_maintenance_notices_total{kind}  notices of maintenance that servers sent, each once a connection. kind:
 //	                                          moving, migrating, migrated, failing_over, failed_over, smigrating, smigrated
@@ -61,6 +63,8 @@ import (
 //	                                          verified), failed (no answer, asked again)
 //	streamlease_script_errors_total{script}   calls of a script that failed
 //	streamlease_sessions_lost_total           sessions lost, each with all leases of its partition
+//	streamlease_suspects_total                announcements that saw more than MaxCrashes of their owners die, recovered and handed
+//	                                          out again after a delay: nothing shows which of them are to blame
 //
 //	streamlease_tampered_total{result}        announcements that somebody acknowledged, claimed, deleted or trimmed while this
 //	                                          process had them. result: pending_again (for the same owner), announced_again (as
@@ -127,6 +131,7 @@ type metrics struct {
 	panics        prometheus.Counter
 	lostSessions  prometheus.Counter
 	recoveries    prometheus.Counter
+	suspects      prometheus.Counter
 	removals      prometheus.Counter
 	failedReads   prometheus.Counter
 	opens         [2]prometheus.Counter // ok, failed
@@ -137,6 +142,7 @@ type metrics struct {
 	expirations   [len(hintResults)]prometheus.Counter
 	subscriptions [len(subscriptionResults)]prometheus.Counter
 	tamperings    [len(tamperedResults)]prometheus.Counter
+	hooks         [len(hookNames)][len(hookResults)]prometheus.Counter
 }
 
 type scriptMetrics struct {
@@ -171,6 +177,16 @@ const (
 	tamperedElsewhere
 	tamperedLost
 )
+
+// hook is code of the user that no notification runs.
+type hook uint8
+
+const (
+	hookEvents hook = iota // of WithEvents
+	hookLog                // the handler of the log
+)
+
+var hookNames = [...]string{hookEvents: "events", hookLog: "log"}
 
 // Values of labels, in the order of what they stand for.
 var (
@@ -251,6 +267,7 @@ func (m *metrics) resolve() {
 	m.panics = c.panics.WithLabelValues(s)
 	m.lostSessions = c.lostSessions.WithLabelValues(s)
 	m.recoveries = c.recoveries.WithLabelValues(s)
+	m.suspects = c.suspects.WithLabelValues(s)
 	m.removals = c.removals.WithLabelValues(s)
 	m.failedReads = c.failedReads.WithLabelValues(s)
 	m.stops = c.stops.WithLabelValues(s)
@@ -268,6 +285,11 @@ func (m *metrics) resolve() {
 	}
 	for i, result := range subscriptionResults {
 		m.subscriptions[i] = c.subscriptions.WithLabelValues(s, result)
+	}
+	for h, name := range hookNames {
+		for i, result := range hookResults {
+			m.hooks[h][i] = c.hooks.WithLabelValues(s, name, result)
+		}
 	}
 	m.opens = [...]prometheus.Counter{c.opens.WithLabelValues(s, "ok"), c.opens.WithLabelValues(s, "failed")}
 }
@@ -417,6 +439,9 @@ func (m *metrics) handled(n api.Notification, err error, took time.Duration) {
 	}
 }
 
+// hooked counts what became of what was handed to a hook.
+func (m *metrics) hooked(h hook, r hookResult) { m.hooks[h][r].Inc() }
+
 // sessionLost counts a session that was lost.
 func (m *metrics) sessionLost() { m.lostSessions.Inc() }
 
@@ -434,6 +459,7 @@ func (m *metrics) recovered(done scan.Recovered) {
 		crashes -= n
 	}
 	countUp(m.deadLetters["crashes"], crashes)
+	countUp(m.suspects, done.Waiting)
 	if done.Removed {
 		m.removals.Inc()
 	}

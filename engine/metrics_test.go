@@ -21,6 +21,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
 )
 
 // metricsFor makes metrics of a service, gone at the end of the test.
@@ -123,6 +124,9 @@ func TestMetricsCount(t *testing.T) {
 	m.sessionLost()
 	m.opened(true)
 	m.opened(false)
+	m.hooked(hookEvents, hookPanicked)
+	m.hooked(hookLog, hookDropped)
+	m.recovered(scan.Recovered{Entries: 5, Dead: 1, Waiting: 2})
 
 	require.Equal(t, map[string]float64{
 		"renewals_total{result=kept,service=orders}":                    12,
@@ -168,7 +172,7 @@ func TestMetricsCount(t *testing.T) {
 		"dead_letters_total{reason=malformed,service=orders}":           1,
 		"dead_letters_total{reason=permanent,service=orders}":           1,
 		"dead_letters_total{reason=retries,service=orders}":             1,
-		"dead_letters_total{reason=crashes,service=orders}":             1,
+		"dead_letters_total{reason=crashes,service=orders}":             2,
 		"dead_letters_total{reason=too_wide,service=orders}":            1,
 		"dead_letters_total{reason=other,service=orders}":               1,
 		"dead_letters_full_total{service=orders}":                       1,
@@ -184,6 +188,10 @@ func TestMetricsCount(t *testing.T) {
 		"sessions_lost_total{service=orders}":                           1,
 		"opens_total{result=ok,service=orders}":                         1,
 		"opens_total{result=failed,service=orders}":                     1,
+		"hooks_total{hook=events,result=panicked,service=orders}":       1,
+		"hooks_total{hook=log,result=dropped,service=orders}":           1,
+		"recovered_total{service=orders}":                               5,
+		"suspects_total{service=orders}":                                2,
 	}, series(t, r))
 }
 

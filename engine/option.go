@@ -197,7 +197,13 @@ func WithDial(opt rueidis.ClientOption) Option {
 // minutes, since servers are in no hurry to expire keys, come twice, or not at all: before a subscription was
 // made or made again (api.EventHintsMissed says when), while handlers are behind, and where the streams of a dead process
 // were recovered before their leases ended, as they mostly are. Nothing here needs them, so nothing is done when some were
-// missed. With K and neither g nor $, least is sent. Default: none.
+// missed.
+//
+// Hints hold up nothing, however many there are and however slow their handler is; anybody who may PUBLISH can forge them. They
+// have goroutines of their own, beside WithWorkers: one for each eight of those, and at least one. Up to 256 wait there, more
+// are dropped and counted. So a handler may be told Expired while another notification of that stream is handled.
+//
+// With K and neither g nor $, least is sent. Default: none.
 func WithExpired() Option {
 	return option(func(c *config) { c.expired = true })
 }
@@ -232,13 +238,16 @@ func WithRegisterer(r prometheus.Registerer) Option {
 }
 
 // WithLogger is where the engine logs. A message that recurs is summed up every ten seconds, so the number of lines does
-// not grow with the number of streams. Default and nil: slog.Default(), as it is when New is called.
+// not grow with the number of streams. Its handler is called on a goroutine of its own, so one that blocks or panics holds up
+// nothing: up to 1,024 lines wait for it, more are dropped and counted. Default and nil: slog.Default(), as it is when New is
+// called.
 func WithLogger(l *slog.Logger) Option {
 	return option(func(c *config) { c.logger = l })
 }
 
 // WithEvents is told what happens to the engine itself: sessions, settling, maintenance, Redis out of reach, draining. It
-// must return at once and not call the engine. Default and nil: nobody is told; the log has the same.
+// runs on a goroutine of its own, so one that is slow or panics holds up nothing: see api.EventFunc. Default and nil: nobody
+// is told; the log has the same.
 func WithEvents(f api.EventFunc) Option {
 	return option(func(c *config) { c.events = f })
 }

@@ -269,7 +269,12 @@ func encodeInfo(info any) (json.RawMessage, error) {
 		text = x
 	default:
 		var err error
-		if text, err = json.Marshal(info); err != nil {
+		err = caught(func() (err error) { text, err = json.Marshal(info); return err })
+		var panicked *api.PanicError
+		if errors.As(err, &panicked) {
+			return nil, fmt.Errorf("info of type %T: encoding it panicked: %v", info, panicked.Value)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("info of type %T has no JSON form: %w", info, err)
 		}
 	}

@@ -102,7 +102,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		end(api.ErrClosed)
 		e.metrics.close()
 		e.closeClients()
-		e.log.close()
+		e.closeHooks()
 		e.life.setRunning(false)
 		e.life.err = err
 		close(e.life.ended)
@@ -157,6 +157,18 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	return e.drain(to, &readers)
 }
 
+// closeHooks waits a moment for the user's hooks to take what they have not yet been handed.
+func (e *Engine) closeHooks() {
+	ctx, cancel := context.WithTimeout(context.Background(), outboxPatience)
+	defer cancel()
+	defer context.AfterFunc(e.life.hurry, func() {
+		pause(ctx, lastWord)
+		cancel()
+	})()
+	e.hooks.close(ctx)
+	e.log.close(ctx)
+}
+
 // assemble makes the parts that run. None takes a stream before start has succeeded.
 func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.courier, err = newCourier(courierConfig{
@@ -179,7 +191,9 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.lot = newLot(base, e)
 	e.scanner = newScanner(base, e)
 	if e.cfg.expired {
-		e.hints = newHints(e)
+		if e.hints, err = newHints(e, to); err != nil {
+			return err
+		}
 	}
 	e.promoter = newCrew(base, len(e.partitions), min(inFlight, 2), e.lane, e.promote)
 	return nil
@@ -276,6 +290,7 @@ func (e *Engine) anySession() bool {
 
 // delivered takes the consequences of a delivery.
 func (e *Engine) delivered(to delivery, n api.Notification, err error, took time.Duration) {
+	err = harmless(err)
 	e.metrics.handled(n, err, took)
 	e.room.broadcast()
 	l, _ := n.Lease.(*lease.Lease)
@@ -312,6 +327,12 @@ func (e *Engine) watch(ctx context.Context, to delivery) {
 		if n, example := e.courier.blocked(time.Now(), slowHandler); n > 0 && to.blocks() {
 			e.log.warn("handlers block workers", n, "for", slowHandler, "example", example,
 				"remedy", "return from Handle at once and work elsewhere, or use RunEach, or WithWorkers")
+		}
+		if e.hints != nil && to.blocks() {
+			if n, example := e.hints.lane.blocked(time.Now(), slowHandler); n > 0 {
+				e.log.warn("handlers of Expired block, so hints are dropped", n, "for", slowHandler, "example", example,
+					"remedy", "return from Handle at once and work elsewhere")
+			}
 		}
 		e.log.flush()
 	}

@@ -13,13 +13,15 @@ const maxReason = 1024
 // sentence decides where an entry goes whose handling failed: back at a time of its own choice (Snooze), to the dead
 // letters (Permanent, or too many retries), else to later with one retry more.
 func (e *Engine) sentence(r *lease.Return, attempt int, why error) {
+	why = harmless(why) // it comes from Lease.Fail as well, and nobody may have called its methods yet
 	if delay, ok := api.SnoozeDelay(why); ok {
 		if delay > 0 {
 			r.Dest, r.Delay = lease.ToLater, delay
 		}
 		return
 	}
-	r.Retries = attempt + 1
+	// A producer may have written the count: more than may be is no more than that.
+	r.Retries = min(max(attempt, 0), max(e.cfg.recovery.MaxRetries, 0)) + 1
 	text := "failed"
 	if why != nil {
 		text = why.Error()

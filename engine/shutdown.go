@@ -67,7 +67,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 
 	// 3. Handlers end, and endings arrive, until the drain timeout.
 	drained := e.room.wait(patience, func() bool { return e.table.Len() == 0 })
-	handlers := e.courier.wait(patience)
+	handlers := errors.Join(e.courier.wait(patience), e.hints.stop(patience))
 
 	// 4. What is left is taken from its owners, and handlers that still run are told.
 	e.stopHandling(api.ErrDrainTimeout)
@@ -147,6 +147,7 @@ func (e *Engine) dismantle(to delivery, why error) {
 	ctx, cancel := context.WithTimeout(e.life.hurry, time.Second)
 	defer cancel()
 	_ = e.courier.wait(ctx)
+	_ = e.hints.stop(ctx)
 	e.finish(to, why)
 	_ = e.courier.stop(ctx)
 }
@@ -162,7 +163,9 @@ func (e *Engine) finish(to delivery, why error) {
 		pause(ctx, lastWord)
 		cancel()
 	})()
+	began := time.Now()
 	err := to.finish(ctx, why)
+	e.metrics.handled(api.Notification{Kind: api.Terminated}, err, time.Since(began))
 	var panicked *api.PanicError
 	switch {
 	case errors.As(err, &panicked):

@@ -19,9 +19,10 @@ const (
 	// DefaultRetryDelay and DefaultMaxRetryDelay are from 1 s to 5 min, doubling eight times on the way.
 	DefaultRetryDelay    = time.Second
 	DefaultMaxRetryDelay = 5 * time.Minute
-	// DefaultCrashDelay and DefaultMaxCrashDelay are shorter, since the stream is seldom what made its owner crash.
+	// DefaultCrashDelay and DefaultMaxCrashDelay are the same. The longest has to be long against the time that a stream takes
+	// to kill, or its killing cannot be told from dying with others; with a minute, streams that take 10 s were not found.
 	DefaultCrashDelay    = time.Second
-	DefaultMaxCrashDelay = time.Minute
+	DefaultMaxCrashDelay = 5 * time.Minute
 	// DefaultDLQMaxLen is some 50 MB at 500 bytes an entry.
 	DefaultDLQMaxLen = 100_000
 	// DefaultDLQFullDelay leaves people time to look at a full dead-letter stream.
@@ -60,10 +61,13 @@ type Config struct {
 	// nothing. Default and zero: 3. Negative: none, the first failure is the last.
 	MaxRetries int
 
-	// MaxCrashes is how often a stream is handed out again after the process that owned it died without handing it
-	// back. The crash after that makes its announcement a dead letter, if no other stream of that process has as many: of
-	// several that may be to blame all are handed out again, until one stands out or has three times as many.
-	// Default and zero: 10. Negative: none, the first crash is the last; for no limit use math.MaxInt.
+	// MaxCrashes is how often a stream is handed out again, whatever else is known, after the process that owned it died
+	// without handing it back. Beyond that it becomes a dead letter if it stands out: if it was among the last that its
+	// owners got before they died, again and again. What does not stand out is handed out again after the longest delay, and
+	// an event (api.EventCrashLoop) and a metric say so. See Convict for how that is found out, and after how many deaths.
+	// A stream that had just been read, and was not owned yet, counts as one that was owned.
+	// Default and zero: 10. Negative: none, and all that a process owned when it died become dead letters; for no limit use
+	// math.MaxInt.
 	MaxCrashes int
 
 	// StableAfter is how long a stream must have been held for a crash of its owner not to be held against it: its count
@@ -82,8 +86,9 @@ type Config struct {
 	CrashDelay time.Duration
 
 	// MaxCrashDelay is the longest wait after a crash of the owner, before it is moved by up to 50 % to either side, so that
-	// streams which were lost together do not come back together. Default and zero: 1 min, or CrashDelay where that is
-	// more. From CrashDelay to 30 days.
+	// streams which were lost together do not come back together. A stream that takes longer than a quarter of it to kill its
+	// owner is not told from the others. Default and zero: 5 min, or CrashDelay where that is more. From CrashDelay to 30
+	// days.
 	MaxCrashDelay time.Duration
 
 	// DLQMaxLen is how many entries the dead-letter stream of one partition may hold. What should go there beyond that

@@ -19,7 +19,7 @@ func TestConfigDefaults(t *testing.T) {
 		RetryDelay:    time.Second,
 		MaxRetryDelay: 5 * time.Minute,
 		CrashDelay:    time.Second,
-		MaxCrashDelay: time.Minute,
+		MaxCrashDelay: 5 * time.Minute,
 		DLQMaxLen:     100_000,
 		DLQFullDelay:  time.Hour,
 	}, Config{}.WithDefaults())
@@ -120,7 +120,7 @@ func TestConfigDelayAfterCrashHasItsOwnBounds(t *testing.T) {
 	for crashes, want := range []time.Duration{2 * time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
 		require.Equal(t, want, c.DelayAfterCrash(crashes, 0.5), "%d crashes", crashes)
 	}
-	require.Equal(t, time.Minute, Config{}.DelayAfterCrash(20, 0.5))
+	require.Equal(t, 5*time.Minute, Config{}.DelayAfterCrash(20, 0.5))
 }
 
 // Even with the worst luck a later retry below the cap does not wait less than the one before, and none leaves the bounds.

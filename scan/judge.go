@@ -19,6 +19,7 @@ type Death struct {
 	Deadline float64       // of its session, ms of the server's clock: 0 closed, with a fraction adopted
 	Now      int64         // the server's clock, ms
 	TTL      time.Duration // of its sessions, as it is on record; the greatest on record where it is not
+	Last     time.Duration // how long ago the consumer got, by reading or acquiring, what it got last; 0: not known
 }
 
 // counts reports whether this end counts as a crash. A session that was closed ended on purpose; of one that was
@@ -27,16 +28,34 @@ func (d Death) counts() bool {
 	return d.Deadline > 0 && d.Deadline == math.Trunc(d.Deadline)
 }
 
-// heldFor is how long the dead consumer held an entry that has been idle since it was acquired: idle counts the time
-// from the last beat, which came a session TTL before the deadline, until now as well.
+// heldFor is how long the dead consumer had an entry that has been idle since it was acquired, or read: idle counts the
+// time from the last beat, which came a session TTL before the deadline, until now as well. It is negative for what came
+// after the last beat.
 func (d Death) heldFor(idle time.Duration) time.Duration {
 	since := time.Duration(d.Now-int64(d.Deadline))*time.Millisecond + d.TTL
 	return idle - since
 }
 
-// Judge decides where an orphan goes. A crash counts only for an entry that was owned, and not for one that was owned
-// for long: a process that dies takes thousands of innocent streams along. The first crash costs no delay. What is beyond
-// the limit is sent to the dead letters, on which Convict has the last word.
+// involved reports whether an orphan may have had to do with the death: it was owned, or it was read within a session TTL
+// of the last beat, so that reading it may have been what killed: it happens while the last beats are sent, and may take a
+// while if memory runs short. What was parked for longer was in nobody's hands. Where nobody beat for a while, since the next
+// process came late, deadlines were moved by as much, and the last beat seems to be later than it was. So what was read
+// within a session TTL of the last that the consumer got is involved as well.
+func (c Config) involved(o *Orphan, death Death) bool {
+	switch {
+	case !o.Readable || o.Gone || !death.counts():
+		return false
+	case o.Deliveries >= lease.HeldDeliveries:
+		return true
+	}
+	held := death.heldFor(o.Idle)
+	late := held <= death.TTL || death.Last > 0 && o.Idle <= death.Last+death.TTL
+	return c.MaxCrashes >= 0 && late && held >= -death.TTL
+}
+
+// Judge decides where an orphan goes. A crash counts for what was owned or had just been read, but not for what was owned
+// for StableAfter: a process that dies takes thousands of innocent streams along. The first crash costs no delay. What is
+// beyond MaxCrashes is meant for the dead letters, on which Convict has the last word.
 func (c Config) Judge(o *Orphan, death Death, rnd float64) lease.Return {
 	c = c.WithDefaults()
 	r := lease.Return{
@@ -47,18 +66,19 @@ func (c Config) Judge(o *Orphan, death Death, rnd float64) lease.Return {
 		// A copy does not carry it.
 		r.Dest, r.At = lease.ToLater, o.NotBefore
 	}
-	if !o.Readable || o.Gone || !death.counts() || o.Deliveries < lease.HeldDeliveries {
+	if !c.involved(o, death) {
 		return r
 	}
-	if death.heldFor(o.Idle) >= c.StableAfter {
+	if o.Deliveries >= lease.HeldDeliveries && death.heldFor(o.Idle) >= c.StableAfter {
 		r.Crashes = 0
 		return r
 	}
-	r.Crashes = o.Crashes + 1
+	// The count is on the entry, where a producer can write what it likes.
+	r.Crashes = min(max(o.Crashes, 0), c.mostCrashes()-1) + 1
 	switch {
-	case r.Crashes > max(c.MaxCrashes, 0):
+	case r.Crashes > c.crashLimit():
 		r.Dest = lease.ToDeadLetters
-		r.Reason = fmt.Sprintf("crashes: its owners died %d times", r.Crashes)
+		r.Reason = crashReason(r.Crashes)
 	case r.Crashes > 1:
 		r.Dest = lease.ToLater
 		r.Delay = c.DelayAfterCrash(r.Crashes-1, rnd)
@@ -66,28 +86,9 @@ func (c Config) Judge(o *Orphan, death Death, rnd float64) lease.Return {
 	return r
 }
 
-// Convict finds out which of the entries that are beyond the limit of crashes is to blame, all that one dead consumer
-// left; the others are put off instead of becoming dead letters. What kills its owner is there at every one of these
-// deaths; what merely shares its fate misses one, sooner or later, since each comes back after a delay of its own. So the
-// one with the most crashes is to blame, if it is alone in that. Each further death parts it from about half of those that
-// are level with it; beyond three times the limit all that have the most are to blame.
-func (c Config) Convict(suspects []lease.Return, rnd func() float64) {
-	c = c.WithDefaults()
-	most, alone := 0, false
-	for i := range suspects {
-		if n := suspects[i].Crashes; n > most {
-			most, alone = n, true
-		} else if n == most {
-			alone = false
-		}
-	}
-	limit := min(max(c.MaxCrashes, 0), math.MaxInt/3)
-	for i := range suspects {
-		r := &suspects[i]
-		if r.Crashes == most && (alone || most > 3*limit) {
-			continue
-		}
-		r.Dest, r.Reason = lease.ToLater, ""
-		r.Delay = c.DelayAfterCrash(r.Crashes-1, rnd())
-	}
+func crashReason(crashes int) string {
+	return fmt.Sprintf("crashes: its owners died again and again (crash count %d)", crashes)
 }
+
+// crashLimit is MaxCrashes as a number.
+func (c Config) crashLimit() int { return min(max(c.MaxCrashes, 0), math.MaxInt/4) }

@@ -36,6 +36,7 @@ type Recovered struct {
 	Gone    int // whose bodies were deleted
 	Scripts int // recover scripts run
 	Removed bool
+	Waiting int // that wait although they have crashed more often than MaxCrashes: nothing shows which of them are to blame
 
 	// Of Dead, those whose owners did not die too often, by the class of their reason: malformed, too_wide, too_large, refused.
 
@@ -67,11 +68,15 @@ type recovery struct {
 	me, dead  string
 	death     Death
 	done      Recovered
-	suspects  []lease.Return // beyond the limit of crashes
+	read      []Orphan // and not owned; without their bodies
+	suspects  []Suspect
+	with      Company        // of the suspects
+	all       int            // that it left
+	last      time.Duration  // the least time that one of them has been idle
 	pages     lease.PageSize // entries a script reads
 	refused   error
 	size      lease.PageSize     // entries a script moves
-	read      map[string]remnant // by ID, until it was moved
+	remnants  map[string]remnant // by ID, until it was moved
 }
 
 // remnant is what there is to know of an entry when it is moved.
@@ -105,31 +110,93 @@ func (r *recovery) run(ctx context.Context) error {
 		}
 		after = "(" + orphans[len(orphans)-1].ID
 	}
-	// Last, since it takes all of them to tell who it was; what breaks off before leaves them together.
-	r.set.Convict(r.suspects, rand.Float64)
-	for len(r.suspects) > 0 {
-		n := min(len(r.suspects), r.set.Page)
-		if err := r.giveBack(ctx, r.suspects[:n]); err != nil {
+	// What was only read, once it is known when the last of all was.
+	for _, page := range evenly(r.judgeRead(), r.set.Page) {
+		if err := r.giveBack(ctx, page); err != nil {
 			return err
 		}
-		r.suspects = r.suspects[n:]
+	}
+	// Last, since it takes all of them to tell who it was; what breaks off before leaves them together.
+	r.with.None = r.alone(ctx)
+	r.done.Waiting = r.set.Convict(r.suspects, r.with, rand.Float64)
+	items := make([]lease.Return, len(r.suspects))
+	for i := range r.suspects {
+		items[i] = r.suspects[i].Return
+	}
+	for _, page := range evenly(items, r.set.Page) {
+		if err := r.giveBack(ctx, page); err != nil {
+			return err
+		}
 	}
 	left, err := r.sweep(ctx)
 	r.done.Removed = left == 0 && err == nil
 	return errors.Join(r.refused, err)
 }
 
-// judge sorts a page: what goes back at once, and suspects.
+// judge sorts a page: what goes back at once, what was only read, and suspects.
 func (r *recovery) judge(orphans []Orphan) (items []lease.Return) {
 	for i := range orphans {
-		item := r.set.Judge(&orphans[i], r.death, rand.Float64())
-		if item.Dest == lease.ToDeadLetters {
-			r.suspects = append(r.suspects, item)
-		} else {
-			items = append(items, item)
+		o := &orphans[i]
+		if last := max(o.Idle, 1); r.all == 0 || last < r.last {
+			r.last = last
 		}
+		r.all++
+		if o.Deliveries < lease.HeldDeliveries {
+			kept := *o
+			kept.Body, kept.Info = nil, nil
+			r.read = append(r.read, kept)
+			continue
+		}
+		items = r.judgeOne(items, o)
 	}
 	return items
+}
+
+// judgeRead is judge for what was only read.
+func (r *recovery) judgeRead() (items []lease.Return) {
+	r.death.Last = r.last
+	for i := range r.read {
+		items = r.judgeOne(items, &r.read[i])
+	}
+	r.read = nil
+	return items
+}
+
+func (r *recovery) judgeOne(items []lease.Return, o *Orphan) []lease.Return {
+	item := r.set.Judge(o, r.death, rand.Float64())
+	if r.set.Suspects(item) {
+		r.suspects = append(r.suspects, Suspect{Return: item, Idle: o.Idle})
+		return items
+	}
+	switch item.Crashes {
+	case lease.KeepCount:
+	case 0:
+		r.with.Stable++
+	default:
+		r.with.Idles = append(r.with.Idles, o.Idle)
+	}
+	return append(items, item)
+}
+
+// alone reports whether what the dead consumer left is the only announcement of the service. An entry that goes elsewhere at
+// this moment may be seen nowhere, but then it is not the one suspect that is beyond the limit.
+func (r *recovery) alone(ctx context.Context) bool {
+	if r.all != 1 || len(r.suspects) != 1 || r.layout.Partitions() > 1 || r.suspects[0].Dest != lease.ToDeadLetters {
+		return false
+	}
+	b, err := r.Backlog(ctx, r.partition, 0)
+	return err == nil && b.Length == 1 && b.Later == 0
+}
+
+// evenly cuts items into pages of about the same length. A recovery that breaks off between two leaves a whole page, which
+// is as good a company for suspects as all of them were; a few left over would look as if they had been alone.
+func evenly(items []lease.Return, most int) (pages [][]lease.Return) {
+	most = max(most, 1)
+	n := (len(items) + most - 1) / most
+	for i := range n {
+		pages = append(pages, items[i*len(items)/n:(i+1)*len(items)/n])
+	}
+	return pages
 }
 
 // page claims the recovery and reads what is pending after an ID. A page that is not answered in time is made smaller; one entry that is not is stepped over: it
@@ -221,8 +288,8 @@ func (s *Store) readable(p int, pending lease.PendingEntry) Orphan {
 
 // note remembers what there is to know of an entry when it is moved, its body not among it.
 func (r *recovery) note(o *Orphan) {
-	if r.read == nil {
-		r.read = make(map[string]remnant)
+	if r.remnants == nil {
+		r.remnants = make(map[string]remnant)
 	}
 	x := remnant{size: o.Size}
 	var item lease.Return
@@ -231,7 +298,7 @@ func (r *recovery) note(o *Orphan) {
 	if !o.Readable && !o.Gone {
 		x.malformed = malformed(r.layout, &o.PendingEntry)
 	}
-	r.read[o.ID] = x
+	r.remnants[o.ID] = x
 }
 
 // malformed is the reason for a dead letter of an entry that nobody can read; empty where its body was not.
@@ -248,7 +315,7 @@ func (r *recovery) giveBack(ctx context.Context, items []lease.Return) error {
 	}
 	for i := range items {
 		item := &items[i]
-		x := r.read[item.Entry]
+		x := r.remnants[item.Entry]
 		item.Size, item.Cut = x.size, x.cut
 		if x.malformed != "" {
 			item.Dest, item.Reason = lease.ToDeadLetters, x.malformed
@@ -283,7 +350,7 @@ func (r *recovery) moved(item lease.Return, o lease.Outcome) {
 	case lease.Gone:
 		r.done.Gone++
 	}
-	delete(r.read, item.Entry)
+	delete(r.remnants, item.Entry)
 	r.setbacks.moved(r.partition, item.Entry)
 }
 

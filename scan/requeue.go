@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"time"
 
@@ -244,7 +243,8 @@ func parseMembers(result rueidis.RedisResult) (members []member, now int64, err 
 }
 
 // sentence is what becomes of an orphan that somebody asks for: what recovery does, but at once. Whether it is to blame
-// for the death of its owners cannot be seen without the others, so it becomes a dead letter only beyond twice the limit.
+// for the death of its owners cannot be seen without the others, so it becomes a dead letter only if it would be one in any
+// company, and else gets no mark.
 func (s *Store) sentence(o *orphaned) lease.Return {
 	r := s.set.Judge(&o.Orphan, o.death, 0)
 	r.Weigh(&o.Entry)
@@ -254,9 +254,12 @@ func (s *Store) sentence(o *orphaned) lease.Return {
 			return r
 		}
 	}
-	limit := min(max(s.set.WithDefaults().MaxCrashes, 0), math.MaxInt/2)
-	if r.Dest == lease.ToDeadLetters && r.Crashes > 2*limit {
+	c := s.set.WithDefaults()
+	if r.Dest == lease.ToDeadLetters && (c.MaxCrashes < 0 || r.Crashes >= c.patience()+convicting) {
 		return r
+	}
+	if r.Crashes > c.patience() {
+		r.Crashes--
 	}
 	r.Dest, r.Delay, r.Reason = lease.ToInput, 0, ""
 	if r.At > 0 {

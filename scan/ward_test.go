@@ -206,5 +206,5 @@ func (w *ward) lent(r *recovery) []lease.Return {
 	w.t.Helper()
 	orphans, err := r.page(w.ctx, "-")
 	require.NoError(w.t, err)
-	return r.judge(orphans)
+	return append(r.judge(orphans), r.judgeRead()...)
 }

@@ -43,6 +43,7 @@ type spec struct {
 	Fails    float64       // share of the streams that it fails
 	Releases float64       // share of the streams that it hands back
 	Killer   string        // the stream that kills its owner at once
+	Deadly   string        // text that kills whoever reads it from the input stream
 	Most     int           // streams; zero: no limit
 	Recovery scan.Config
 }
@@ -75,7 +76,7 @@ func childMain(text string) error {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	var e *engine.Engine
 	for tick := time.Tick(20 * time.Millisecond); ; <-tick {
-		e, err = engine.Open(rueidis.ClientOption{InitAddress: []string{s.Addr}, ForceSingleClient: true}, service,
+		e, err = engine.Open(rueidis.ClientOption{InitAddress: []string{s.Addr}, ForceSingleClient: true, DialCtxFn: s.dial}, service,
 			append(s.options(), engine.WithLogger(logger))...)
 		if err == nil {
 			break

@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
+)
+
+// loopScan finds a consumer dead, once, whose entries are equally suspect.
+type loopScan struct {
+	fakeScan
+	waiting int
+	told    bool
+}
+
+func (s *loopScan) Dead(context.Context, int, string, bool) ([]string, error) {
+	if s.told {
+		return nil, nil
+	}
+	return []string{"other.1"}, nil
+}
+
+func (s *loopScan) Recover(context.Context, int, string, string) (scan.Recovered, error) {
+	s.told = true
+	return scan.Recovered{Entries: 9, Waiting: s.waiting, Removed: true}, nil
+}
+
+// A crash loop that is nobody's fault was seen by nobody before everything was a dead letter.
+func TestCrashLoopIsTold(t *testing.T) {
+	for _, waiting := range []int{0, 7} {
+		bubble(t, 1, func(t *testing.T, w *world) {
+			e := w.newEngine()
+			e.scan = &loopScan{fakeScan: fakeScan{e.fake}, waiting: waiting}
+			e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
+			synctest.Wait()
+			pass(2 * time.Second)
+			require.Equal(t, waiting > 0, slices.Contains(e.events(), api.EventCrashLoop))
+			require.EqualValues(t, waiting, counted(e.metrics.suspects))
+			if waiting == 0 {
+				require.NotContains(t, e.logged(), "crash loop")
+				return
+			}
+			require.Contains(t, e.logged(), "level=ERROR msg=\"crash loop\"")
+			require.Contains(t, e.logged(), "7 announcements of other.1")
+			require.Contains(t, e.logged(), "find out why processes die")
+			i := slices.IndexFunc(e.facts, func(v api.Event) bool { return v.Kind == api.EventCrashLoop })
+			require.Zero(t, e.facts[i].Partition)
+		})
+	}
+}
+
+// What a producer writes into the count of retries is at most that none is left.
+func TestMadeUpRetryCounts(t *testing.T) {
+	e := &Engine{cfg: &config{recovery: scan.Config{}.WithDefaults()}}
+	for claimed, want := range map[int]int{-5: 1, 0: 1, 2: 3, 3: 4, 65535: 4} {
+		var r lease.Return
+		e.sentence(&r, claimed, nil)
+		require.Equal(t, want, r.Retries, "%d", claimed)
+	}
+}

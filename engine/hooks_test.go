@@ -1,0 +1,359 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/virtual"
+)
+
+// counted is what a counter stands at.
+func counted(c prometheus.Counter) float64 {
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		panic(err)
+	}
+	return m.GetCounter().GetValue()
+}
+
+// hookCount is how often a hook came to a result.
+func (e *fakeEngine) hookCount(h hook, r hookResult) int {
+	return int(counted(e.metrics.hooks[h][r]))
+}
+
+// heldThroughout looks for a while whether all of n streams stay held.
+func (e *fakeEngine) heldThroughout(n int, d time.Duration) {
+	e.w.t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); pass(time.Second) {
+		held := 0
+		for l := range e.Leases() {
+			require.Positive(e.w.t, l.Remaining())
+			held++
+		}
+		require.Equal(e.w.t, n, held)
+	}
+	require.Empty(e.w.t, e.of(api.Disowned))
+}
+
+// A hook of WithEvents that panicked ended the process: it was called on the goroutine that beats.
+func TestEventHookThatPanicsEndsNothing(t *testing.T) {
+	for name, fall := range map[string]func(){
+		"panic":  func() { panic("the hook fell over") },
+		"goexit": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 3, func(t *testing.T, w *world) {
+				w.server.announce(streams(20)...)
+				var mu sync.Mutex
+				var kinds []api.EventKind
+				e := w.start(nil, WithEvents(func(v api.Event) {
+					mu.Lock()
+					kinds = append(kinds, v.Kind)
+					mu.Unlock()
+					fall()
+				}))
+				e.heldThroughout(20, time.Minute)
+				shutdown, run := e.drained()
+				require.NoError(t, shutdown)
+				require.NoError(t, run)
+				require.Equal(t, []api.EventKind{api.EventSessionOpened, api.EventSessionOpened, api.EventSessionOpened, api.EventDrainStarted}, kinds)
+				require.Equal(t, 4, e.hookCount(hookEvents, hookPanicked))
+				require.Zero(t, e.hookCount(hookEvents, hookDelivered))
+				require.Contains(t, e.logged(), "a hook of WithEvents panicked")
+				require.Contains(t, e.logged(), "TestEventHookThatPanicsEndsNothing", "the stack")
+			})
+		})
+	}
+}
+
+// A hook that did not return kept renewal from going on, and everything was disowned.
+func TestEventHookThatBlocksStopsNoRenewal(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		w.server.announce(streams(50)...)
+		release := make(chan struct{})
+		var calls atomic.Int32
+		e := w.start(nil, WithEvents(func(api.Event) { calls.Add(1); <-release }))
+		e.heldThroughout(50, 5*time.Minute)
+		for range outboxMost + 10 {
+			e.event(api.EventReadsPaused, 0, nil, "")
+		}
+		require.GreaterOrEqual(t, e.hookCount(hookEvents, hookDropped), 10)
+		began := time.Now()
+		shutdown, run := e.drained()
+		require.NoError(t, shutdown)
+		require.NoError(t, run)
+		require.LessOrEqual(t, time.Since(began), 5*time.Second, "it is not waited for")
+		close(release)
+		synctest.Wait()
+		require.EqualValues(t, 1, calls.Load(), "nothing comes after the end")
+	})
+}
+
+// blockedLog is a log whose reader has gone away, or that cannot be written.
+type blockedLog struct {
+	slog.Handler
+	handle func()
+}
+
+func (b *blockedLog) Handle(context.Context, slog.Record) error { b.handle(); return nil }
+func (b *blockedLog) Enabled(context.Context, slog.Level) bool  { return true }
+func (b *blockedLog) WithAttrs([]slog.Attr) slog.Handler        { return b }
+
+// The log is written to by whoever beats and renews: a pipe that nobody reads stopped both.
+func TestLogThatBlocksStopsNoRenewal(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		w.server.announce(streams(50)...)
+		release := make(chan struct{})
+		e := w.start(nil, WithLogger(slog.New(&blockedLog{handle: func() { <-release }})))
+		e.heldThroughout(50, 5*time.Minute)
+		shutdown, run := e.drained()
+		require.NoError(t, shutdown)
+		require.NoError(t, run)
+		require.NotZero(t, e.hookCount(hookLog, hookDropped))
+		close(release)
+	})
+}
+
+func TestLogThatPanicsEndsNothing(t *testing.T) {
+	for name, fall := range map[string]func(){"panic": func() { panic("the log fell over") }, "goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 2, func(t *testing.T, w *world) {
+				w.server.announce(streams(50)...)
+				e := w.start(nil, WithLogger(slog.New(&blockedLog{handle: fall})))
+				e.heldThroughout(50, time.Minute)
+				shutdown, run := e.drained()
+				require.NoError(t, shutdown)
+				require.NoError(t, run)
+				require.NotZero(t, e.hookCount(hookLog, hookPanicked))
+				require.Zero(t, e.hookCount(hookLog, hookDelivered))
+			})
+		})
+	}
+}
+
+type picky struct{ slog.Handler }
+
+func (picky) Enabled(context.Context, slog.Level) bool  { panic("who asks") }
+func (p picky) WithAttrs([]slog.Attr) slog.Handler      { return p }
+func (picky) Handle(context.Context, slog.Record) error { panic("who tells") }
+
+func TestLogThatPanicsWhenAskedEndsNothing(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce(streams(5)...)
+		e := w.start(nil, WithLogger(slog.New(picky{})))
+		e.heldThroughout(5, 10*time.Second)
+	})
+}
+
+// The stream of a function that ended its goroutine stayed held, renewed for nobody, for ever.
+func TestRunEachFunctionThatEndsItsGoroutineFails(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce("exits", "fine")
+		var runs atomic.Int32
+		e := w.each(func(ctx context.Context, l api.Lease) error {
+			if l.Stream() == "exits" {
+				runs.Add(1)
+				pause(ctx, time.Second)
+				runtime.Goexit()
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}, WithRecovery(scan.Config{MaxRetries: 2}))
+		pass(time.Minute)
+		require.EqualValues(t, 3, runs.Load())
+		require.Equal(t, 1, e.Stats().Held)
+		require.Nil(t, e.table.Get("exits"))
+		undelivered, pending, later, dead := w.server.count()
+		require.Equal(t, []int{0, 1, 0, 1}, []int{undelivered, pending, later, dead})
+		require.Contains(t, e.logged(), "runtime.Goexit called")
+		require.Contains(t, e.logged(), "TestRunEachFunctionThatEndsItsGoroutineFails", "the stack")
+		require.EqualValues(t, 3, counted(e.metrics.panics))
+		shutdown, run := e.drained()
+		require.NoError(t, shutdown)
+		require.NoError(t, run)
+	})
+}
+
+// One that ends its goroutine after its lease was lost, or in the drain, leaves nothing behind either.
+func TestRunEachFunctionThatEndsItsGoroutineInTheDrain(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce(streams(20)...)
+		e := w.each(func(ctx context.Context, _ api.Lease) error {
+			<-ctx.Done()
+			runtime.Goexit()
+			return nil
+		})
+		pass(time.Second)
+		shutdown, run := e.drained()
+		require.NoError(t, shutdown)
+		require.NoError(t, run)
+		_, pending, later, dead := w.server.count()
+		require.Equal(t, []int{0, 20, 0}, []int{pending, later, dead}, "each failed once")
+	})
+}
+
+// A handler of any kind that ends its goroutine, Terminated's included.
+func TestHandlerThatEndsItsGoroutine(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 200
+		w.server.announce(streams(n)...)
+		e := w.start(func(_ context.Context, n api.Notification) error {
+			if n.Kind != api.Added || n.Stream < "s00100" {
+				runtime.Goexit()
+			}
+			return nil
+		}, WithWorkers(2), WithRecovery(scan.Config{MaxRetries: -1}))
+		pass(time.Minute)
+		require.Equal(t, n/2, e.Stats().Held)
+		require.Zero(t, e.Stats().Busy)
+		_, _, _, dead := w.server.count()
+		require.Equal(t, n/2, dead)
+		shutdown, run := e.drained()
+		require.NoError(t, shutdown)
+		require.NoError(t, run)
+		require.EqualValues(t, n/2+n/2+1, counted(e.metrics.panics), "Added, Releasing, Terminated")
+		require.Len(t, e.of(api.Terminated), 1)
+	})
+}
+
+// typedNil is an error whose methods cannot be called on nil, as many a program returns by mistake.
+type typedNil struct{ text string }
+
+func (e *typedNil) Error() string { return e.text }
+
+// trap panics when it is asked what it is.
+type trap struct{}
+
+func (trap) Error() string { return "trap" }
+func (trap) Is(error) bool { panic("asked") }
+func (trap) As(any) bool   { panic("asked") }
+
+// An error whose methods panic ended the process: they are called where a lease is failed, and where the log is written.
+func TestErrorThatCannotBeAskedFailsTheStream(t *testing.T) {
+	for name, bad := range map[string]error{
+		"typed nil": (*typedNil)(nil), "trap": trap{}, "wrapped": fmt.Errorf("because: %w", trap{}), "joined": errors.Join(trap{}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			check := func(way func(w *world, opt Option) *fakeEngine) {
+				bubble(t, 1, func(t *testing.T, w *world) {
+					w.server.announce("bad")
+					e := way(w, WithRecovery(scan.Config{MaxRetries: 1}))
+					pass(time.Minute)
+					undelivered, pending, later, dead := w.server.count()
+					require.Equal(t, []int{0, 0, 0, 1}, []int{undelivered, pending, later, dead})
+					require.Zero(t, e.Stats().Held)
+					shutdown, run := e.drained()
+					require.NoError(t, shutdown)
+					require.NoError(t, run)
+				})
+			}
+			check(func(w *world, opt Option) *fakeEngine {
+				return w.start(func(context.Context, api.Notification) error { return bad }, opt)
+			})
+			check(func(w *world, opt Option) *fakeEngine {
+				return w.start(func(context.Context, api.Notification) error { panic(bad) }, opt)
+			})
+			check(func(w *world, opt Option) *fakeEngine {
+				return w.start(func(_ context.Context, n api.Notification) error {
+					if n.Kind == api.Added {
+						go func() { _ = n.Lease.Fail(context.Background(), bad) }()
+					}
+					return nil
+				}, opt)
+			})
+			check(func(w *world, opt Option) *fakeEngine {
+				return w.each(func(context.Context, api.Lease) error { return bad }, opt)
+			})
+		})
+	}
+}
+
+type panickingRegisterer struct{ prometheus.Registerer }
+
+func (panickingRegisterer) Register(prometheus.Collector) error { panic("no registry") }
+
+func TestRegistererThatPanicsIsAnErrorOfNew(t *testing.T) {
+	_, err := newMetrics(&config{registerer: panickingRegisterer{}}, "orders", nil)
+	require.ErrorIs(t, err, api.ErrInvalidConfig)
+	require.ErrorContains(t, err, "no registry")
+}
+
+type badInfo struct{}
+
+func (badInfo) MarshalJSON() ([]byte, error) { panic("no JSON") }
+
+// One info that cannot be encoded kept all others from being announced, and took what was confirmed along.
+func TestInfoWhoseEncodingPanicsIsAnError(t *testing.T) {
+	_, err := encodeInfo(badInfo{})
+	require.ErrorContains(t, err, "no JSON")
+	require.ErrorContains(t, err, "badInfo")
+	_, err = encodeInfo((*time.Time)(nil))
+	require.NoError(t, err, "null")
+}
+
+func TestOutboxKeepsOrderAndSurvivesItsHook(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
+		var got []int
+		results := map[hookResult]int{}
+		o := newOutbox(func(n int) {
+			got = append(got, n)
+			time.Sleep(time.Millisecond)
+			switch n % 3 {
+			case 1:
+				panic(n)
+			case 2:
+				runtime.Goexit()
+			}
+		}, func(r hookResult, err error) {
+			results[r]++
+			require.Equal(t, r == hookPanicked, err != nil)
+		})
+		var want []int
+		for n := range 30 {
+			o.post(n)
+			want = append(want, n)
+		}
+		o.close(t.Context())
+		require.Equal(t, want, got)
+		require.Equal(t, map[hookResult]int{hookDelivered: 10, hookPanicked: 20}, results)
+		o.post(30)
+		synctest.Wait()
+		require.Equal(t, want, got, "closed")
+		require.Equal(t, 1, results[hookDropped])
+	})
+}
+
+func TestOutboxIsBounded(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var results [3]atomic.Int32
+		o := newOutbox(func(int) { <-release }, func(r hookResult, _ error) { results[r].Add(1) })
+		o.post(0)
+		synctest.Wait()
+		for range outboxMost + 7 {
+			o.post(1)
+		}
+		require.EqualValues(t, 7, results[hookDropped].Load())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		o.close(ctx)
+		require.EqualValues(t, 7+outboxMost, results[hookDropped].Load(), "what waits when nobody waits for it any more")
+		close(release)
+		synctest.Wait()
+		require.EqualValues(t, 1, results[hookDelivered].Load())
+	})
+}
