@@ -87,6 +87,9 @@ func Refer(items []Return, most int) {
 	for i := range items {
 		if r := &items[i]; most > 0 && r.Size > most && r.Dest != ToReference {
 			r.refer(fmt.Sprintf("%s: it weighs %d, and no more than %d is copied", DeadTooLarge, r.Size, most))
+			if r.Cut == "" && r.Size <= MaxCallWeight {
+				r.Size = 0 // light enough for the script to look at it
+			}
 		}
 	}
 }
