@@ -32,7 +32,7 @@ func TestSoakHoldsWhatIsPromised(t *testing.T) {
 	t.Parallel()
 	server := servers.New(t, servers.Password("geheim"))
 	s := results[suite.Soaked](t, "soak", "-for", "3s", "-pods", "3", "-streams", "60", "-session-ttl", "500ms", "-lease-ttl", "1s", "-seed", "11",
-		"-troubles", "pods,links", "-json", "-redis", "redis://:geheim@"+server.Addr())
+		"-json", "-redis", "redis://:geheim@"+server.Addr())
 	require.EqualValues(t, 11, s.Seed)
 	require.Equal(t, 1, s.Rounds)
 	require.Empty(t, s.Spared)
@@ -42,13 +42,20 @@ func TestSoakHoldsWhatIsPromised(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, troubles, 3)
 	require.Greater(t, s.Announced, 60)
-	require.GreaterOrEqual(t, s.Ownerships, s.Announced)
-	require.GreaterOrEqual(t, s.Done+s.Unknown, s.Announced)
+	excused := 0
+	for _, n := range s.Excused {
+		excused += n
+	}
+	require.GreaterOrEqual(t, s.Done+s.Unknown+s.Letters+excused, s.Announced)
+	require.NotEmpty(t, s.ByHand)
+	require.NotEmpty(t, s.Poisoned)
 	require.LessOrEqual(t, s.Done+s.Unknown+s.Failed+s.HandedBack+s.Recovered, s.Ownerships)
 	require.Positive(t, s.Failed)
 	require.Positive(t, s.HandedBack)
 	require.LessOrEqual(t, s.Without.P50, s.Without.Max)
 	require.Zero(t, s.Lost)
+	require.Zero(t, s.Missing)
+	require.Empty(t, s.BadEnds)
 	require.Empty(t, s.Overlaps)
 	require.Zero(t, s.Left)
 	require.Empty(t, keysOf(t, server.Client(t)))
