@@ -118,6 +118,13 @@ func (t *Table) Counts(out []int) []int {
 	return append(out[:0], t.mu.counts...)
 }
 
+// Count is the number of listed leases of a partition.
+func (t *Table) Count(partition int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.counts[partition]
+}
+
 // All is a snapshot of the listed leases.
 func (t *Table) All() []*Lease {
 	t.mu.Lock()
