@@ -103,7 +103,8 @@ import (
 //	streamlease_renewals_late_seconds{partition}  since the first renewal was due that is not made yet; the greatest
 //	streamlease_settling{partition}       1 while nothing free is taken after a change of server, else 0; the greatest
 //	streamlease_stranded{partition}                announcements that are neither pending nor waiting to be delivered: they were
-//	                                               acknowledged by hand; missing where unknown; see below
+//	                                               acknowledged by hand, or a dead letter refers to them; missing where unknown;
+//	                                               see below
 //
 // Those that say "see below" are measured by whoever of the fleet has the turn to scan a partition, once an interval of
 // recovery, and shown by that process until two intervals have passed: take the greatest over the fleet.

@@ -42,7 +42,8 @@ type Backlog struct {
 	// acknowledged them, or removed a consumer with all that was pending for it. A process that holds the stream of one brings
 	// it back; the rest is listed by Stranded of an Inspector and brought back by its Reannounce. WithoutBody is how many are
 	// pending though they were deleted or trimmed: nobody can be given those. Both are what the length, Pending and Lag leave
-	// open, so where there are announcements of both kinds, only the difference shows. -1 when Lag is.
+	// open, so where there are announcements of both kinds, only the difference shows. Entries that a dead letter refers to
+	// (DeadLetter.Reference) count as stranded here; the list leaves them out. -1 when Lag is.
 	Stranded    int
 	WithoutBody int
 

@@ -40,7 +40,7 @@ func (i *Inspector) DeleteService(ctx context.Context, progress func(Progress)) 
 // empty deletes everything, the record last.
 func (o *operation) empty(ctx context.Context) error {
 	// What others find by first goes last: sessions after all that they protect, the record after everything.
-	if _, err := o.sweep(ctx, 0, leaseKey, recoverKey, unknownKey); err != nil {
+	if _, err := o.sweep(ctx, 0, leaseKey, markKey, unknownKey); err != nil {
 		return err
 	}
 	s, err := o.census(ctx)

@@ -18,7 +18,7 @@ const (
 	unknownKey keyKind = iota // of a later version
 	coreKey                   // one of those that each partition has: sessions, later, token, scan, dead letters
 	leaseKey
-	recoverKey
+	markKey // of a recovery, of what was announced from memory, or of what was copied: it ends by itself
 	metaKey
 )
 
@@ -52,8 +52,8 @@ func parseKey(layout *cluster.Layout, name string) (k ownKey, ok bool) {
 		k.kind = coreKey
 	case strings.HasPrefix(name, keys.LeasePrefix()):
 		k.kind = leaseKey
-	case strings.HasPrefix(rest, ":recover:"):
-		k.kind = recoverKey
+	case strings.HasPrefix(rest, ":recover:"), strings.HasPrefix(rest, ":copied:"):
+		k.kind = markKey
 	}
 	return k, true
 }

@@ -174,3 +174,25 @@ func TestPagesOfHeavyLettersAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 12, sent)
 }
+
+// An entry that a dead letter refers to is neither pending nor undelivered. Announced again with what is stranded, it would
+// go round for ever, and its letter would refer to nothing.
+func TestWhatALetterRefersToIsNotStranded(t *testing.T) {
+	everyOffice(t, func(t *testing.T, o *office) {
+		o.refer(lease.FieldAnnouncement, large)
+		o.announce(0, "acknowledged by hand")
+		lost := o.read(0, "undertaker.1", 1)[0]
+		k := o.layout.Keys(0)
+		o.Do("XACK", k.Input, o.layout.Group(), lost.ID)
+		i := o.inspector()
+		require.Equal(t, 2, o.backlog(i).Stranded, "the number is what the server tells at once")
+		require.Equal(t, []string{"acknowledged by hand"}, o.stranded(i, scan.Selection{}))
+		moved, err := i.Reannounce(o.ctx, scan.Selection{})
+		require.NoError(t, err)
+		require.Equal(t, 1, moved)
+		dropped, err := i.Drop(o.ctx, scan.Selection{Stream: "large"})
+		require.NoError(t, err)
+		require.Equal(t, 1, dropped)
+		require.Zero(t, o.backlog(i).Stranded)
+	})
+}

@@ -108,6 +108,6 @@ func (o *operation) rearrange(ctx context.Context, to *cluster.Layout) error {
 			return err
 		}
 	}
-	_, err = o.sweep(ctx, to.Partitions(), leaseKey, recoverKey)
+	_, err = o.sweep(ctx, to.Partitions(), leaseKey, markKey)
 	return err
 }

@@ -460,6 +460,25 @@ func TestRepartitionKeepsWhatCannotBeRead(t *testing.T) {
 	require.Zero(t, o.Num("EXISTS", o.layout.Keys(2).Input, o.layout.Keys(2).Later, o.layout.Keys(2).DeadLetters))
 }
 
+// A dead letter that referred to an entry does so no more where it went: the entry was announced again, under another ID.
+func TestRepartitionAnnouncesWhatLettersReferTo(t *testing.T) {
+	o := newOffice(t, 1)
+	o.refer(lease.FieldAnnouncement, `{"DataStreamName":"large"}`, "weighs", strings.Repeat("much", 5000))
+	o.stop()
+	o.Do("SET", o.layout.Keys(0).Recover("!1-1"), "1")            // an entry was announced from memory
+	o.Do("SET", o.layout.Keys(0).Copied(1, "undertaker.1"), "1 ") // and some were forwarded
+	_, err := o.inspector().Repartition(o.ctx, 8, nil)
+	require.NoError(t, err)
+	layout := layoutOf(t, 8)
+	home := layout.Of("large")
+	require.NotZero(t, home, "it is to move")
+	require.Equal(t, 1, o.Num("XLEN", layout.Keys(home).Input))
+	letters := collect(t, o.inspector(), scan.Selection{Stream: "large"})
+	require.Len(t, letters, 1)
+	require.Equal(t, home, letters[0].Partition)
+	require.Empty(t, letters[0].Reference)
+}
+
 // Keys of a later version would be lost, or left behind: nothing is begun.
 func TestRepartitionRefusesWhatItDoesNotKnow(t *testing.T) {
 	o := newOffice(t, 2)

@@ -3,6 +3,7 @@ package scan
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/redis/rueidis"
@@ -45,7 +46,7 @@ var stocks = []*stock{
 		key: func(k *cluster.Keys) string { return k.Later },
 	},
 	{
-		name: "dead letters", kind: "stream", page: streamPage, copy: addEntry,
+		name: "dead letters", kind: "stream", page: streamPage, copy: addLetter,
 		key: func(k *cluster.Keys) string { return k.DeadLetters },
 	},
 }
@@ -154,6 +155,14 @@ func addEntry(b rueidis.Builder, key string, x *stocked) rueidis.Completed {
 		add = add.FieldValue(f.Field, f.Value)
 	}
 	return add.Build()
+}
+
+// addLetter leaves out what refers to an entry of this partition: that moves, too, and is announced again under another ID.
+func addLetter(b rueidis.Builder, key string, x *stocked) rueidis.Completed {
+	x.body = slices.DeleteFunc(x.body, func(f rueidis.XRangeFieldValue) bool {
+		return f.Field == lease.FieldReference || f.Field == lease.FieldSize
+	})
+	return addEntry(b, key, x)
 }
 
 // addLater makes no second one of what was copied before.

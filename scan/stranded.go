@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 
 	"github.com/streamlease/streamlease/cluster"
@@ -31,7 +32,8 @@ const strandedBytes = 1 << 20
 // Stranded yields the announcements that are stranded: somebody acknowledged them by hand, or removed a consumer with all that
 // was pending for it (XACK, XGROUP DELCONSUMER), and their owners, if they had any, died before they noticed. Of the
 // selection, Partitions and Stream count. Announcements whose streams are owned for them are left out: the owner brings them
-// back within minutes. So is what comes after it has begun with a partition.
+// back within minutes. So are entries that a dead letter refers to, which SendBack and Drop are for, and what comes after it
+// has begun with a partition.
 //
 // It reads the input stream up to what was delivered last, page by page, while it is ranged over. An error is yielded once,
 // with a zero value, and is the last.
@@ -60,8 +62,7 @@ func (i *Inspector) Stranded(ctx context.Context, s Selection) iter.Seq2[Strande
 //
 // One with more fields than can be copied (about 3,900) stays, the others are moved, and the error says which. Any other error
 // ends it. After an error of the connection the page on its way may have been moved; the call may be repeated, which moves
-// nothing twice. Dead letters that were left in the input stream, and acknowledged there, are stranded too: look at what Stranded
-// yields first.
+// nothing twice.
 func (i *Inspector) Reannounce(ctx context.Context, s Selection) (moved int, err error) {
 	var wide failures
 	err = i.strandedPages(ctx, s, func(layout *cluster.Layout, p int, page []Stranded) error {
@@ -109,6 +110,7 @@ func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layo
 	for _, p := range s.partitions(layout) {
 		input := layout.Keys(p).Input
 		from, upto := "-", ""
+		var referred map[string]bool
 		for {
 			parts, err := i.call(ctx, lease.Call{
 				Script: scriptStranded,
@@ -141,6 +143,12 @@ func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layo
 					page = append(page, x)
 				}
 			}
+			if len(page) > 0 && referred == nil {
+				if referred, err = i.referred(ctx, p); err != nil {
+					return err
+				}
+			}
+			page = slices.DeleteFunc(page, func(x Stranded) bool { return referred[x.ID] })
 			if len(page) == 0 {
 				continue
 			}
@@ -150,6 +158,20 @@ func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layo
 		}
 	}
 	return nil
+}
+
+// referred is the entries of a partition's input stream that dead letters refer to: those are where they belong.
+func (i *Inspector) referred(ctx context.Context, p int) (map[string]bool, error) {
+	ids := make(map[string]bool)
+	for l, err := range i.Letters(ctx, Selection{Partitions: []int{p}}) {
+		if err != nil {
+			return nil, err
+		}
+		if l.Reference != "" {
+			ids[l.Reference] = true
+		}
+	}
+	return ids, nil
 }
 
 // ownedFor reports of each whether its stream is owned for this very announcement.
