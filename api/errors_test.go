@@ -30,6 +30,7 @@ var sentinels = map[string]error{
 	"ErrNotReady":          api.ErrNotReady,
 	"ErrInvalidConfig":     api.ErrInvalidConfig,
 	"ErrInvalidStream":     api.ErrInvalidStream,
+	"ErrTooLarge":          api.ErrTooLarge,
 	"ErrHeldElsewhere":     api.ErrHeldElsewhere,
 	"ErrNotAnnounced":      api.ErrNotAnnounced,
 	"ErrPartitionMismatch": api.ErrPartitionMismatch,

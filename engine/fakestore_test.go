@@ -113,7 +113,7 @@ func (s *fakeStore) base() *fakeStore {
 
 // do makes one call: the way there, f on the server, the way back.
 func (s *fakeStore) do(ctx context.Context, c fakeCall, f func() error) (err error) {
-	if c.op != "read" {
+	if c.op != "read" && c.op != "read on" {
 		var cancel context.CancelFunc
 		ctx, cancel = bounded(ctx, s.set.Timeout)
 		defer cancel()
@@ -307,7 +307,9 @@ func (s *fakeStore) Acquire(ctx context.Context, n int, consumer string, entries
 	return status, takes, nil
 }
 
-func (s *fakeStore) ReadOn(ctx context.Context, n int, consumer string, count, bytes int) (entries []lease.Entry, more bool, err error) {
+func (s *fakeStore) ReadOn(ctx context.Context, n int, consumer string, count, bytes int, patience time.Duration) (entries []lease.Entry, more bool, err error) {
+	ctx, cancel := bounded(ctx, patience+s.set.Timeout)
+	defer cancel()
 	err = s.do(ctx, fakeCall{op: "read on", partition: n, consumer: consumer, n: count}, func() error {
 		for more = true; more && len(entries) < count && bytes > 0; {
 			one, _, err := s.server.read(n, consumer, 1)

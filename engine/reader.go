@@ -154,7 +154,8 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	return entries, more, err
 }
 
-// readOn reads what there is, as far as there is memory for it. The end of ctx leaves it a moment to be answered: nobody
+// readOn reads what there is, as far as there is memory for it. It waits for the answer for as long as a read that blocks does:
+// what is given up on must be looked for among all that is pending. The end of ctx leaves it a moment to be answered: nobody
 // unblocks a script, and what it was given would be pending unseen.
 func (e *Engine) readOn(ctx context.Context, p *partition, s *lease.Session, n int) ([]lease.Entry, bool, error) {
 	bytes := e.reading.reserve(lease.MaxCallWeight)
@@ -165,7 +166,7 @@ func (e *Engine) readOn(ctx context.Context, p *partition, s *lease.Session, n i
 	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(unblockTime, cancel) })()
-	entries, more, err := e.store.ReadOn(asking, p.number, s.Consumer(), n, bytes)
+	entries, more, err := e.store.ReadOn(asking, p.number, s.Consumer(), n, bytes, e.cfg.block)
 	e.asked(p, err)
 	return entries, more, err
 }

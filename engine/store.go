@@ -21,7 +21,7 @@ type store interface {
 	Verify(ctx context.Context, p int, consumer string, leases []*lease.Lease) (verdicts string, err error)
 	Read(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]lease.Entry, error)
 	Acquire(ctx context.Context, p int, consumer string, entries []*lease.Entry) (lease.Status, []lease.Take, error)
-	ReadOn(ctx context.Context, p int, consumer string, count, bytes int) (entries []lease.Entry, more bool, err error)
+	ReadOn(ctx context.Context, p int, consumer string, count, bytes int, patience time.Duration) (entries []lease.Entry, more bool, err error)
 	Forward(ctx context.Context, consumer string, entries []*lease.Entry, again bool) ([]lease.Outcome, error)
 	Whole(ctx context.Context, e *lease.Entry) (whole lease.Entry, ok bool, err error)
 	Pending(ctx context.Context, p int, consumer, after string, count int, idle time.Duration) ([]lease.PendingEntry, error)

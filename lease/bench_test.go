@@ -179,7 +179,7 @@ func BenchmarkRead(b *testing.B) {
 			return len(entries)
 		}},
 		{"by weight", "evalsha", func(w *world) int {
-			entries, _, err := w.store.ReadOn(w.ctx, 0, alice, n, MaxCallWeight)
+			entries, _, err := w.store.ReadOn(w.ctx, 0, alice, n, MaxCallWeight, 0)
 			require.NoError(b, err)
 			return len(entries)
 		}},

@@ -77,9 +77,10 @@ const longestCount = 64
 
 // ReadOn reads new entries of a partition as long as there are some, without waiting: at most count of them, and no more
 // once they weigh bytes together. Of a heavy one it brings what is needed, see [Entry]. More reports that it stopped
-// before it had seen the end. They are pending for consumer from then on, also when the answer gets lost.
-func (s *Store) ReadOn(ctx context.Context, p int, consumer string, count, bytes int) (entries []Entry, more bool, err error) {
-	ctx, cancel := s.bounded(ctx)
+// before it had seen the end. They are pending for consumer from then on, also when the answer gets lost: so a busy server
+// has patience more time for it than for other calls.
+func (s *Store) ReadOn(ctx context.Context, p int, consumer string, count, bytes int, patience time.Duration) (entries []Entry, more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience+s.timeout())
 	defer cancel()
 	parts, err := s.rest.Do(ctx, Call{
 		Script: scriptRead,

@@ -58,7 +58,7 @@ func TestAReadEndsAtAWeight(t *testing.T) {
 	for more := true; more; calls++ {
 		var entries []Entry
 		var err error
-		entries, more, err = w.store.ReadOn(w.ctx, 0, alice, 1000, MaxCallWeight)
+		entries, more, err = w.store.ReadOn(w.ctx, 0, alice, 1000, MaxCallWeight, 0)
 		require.NoError(t, err)
 		size := 0
 		for i := range entries {
@@ -79,15 +79,15 @@ func TestAReadEndsAtAWeight(t *testing.T) {
 	// No more than there is room for.
 	w.bulky("x", 1<<20)
 	w.bulky("y", 1<<20)
-	entries, more, err := w.store.ReadOn(w.ctx, 0, alice, 1000, 1)
+	entries, more, err := w.store.ReadOn(w.ctx, 0, alice, 1000, 1, 0)
 	require.NoError(t, err)
 	require.True(t, more)
 	require.Len(t, entries, 1)
-	entries, more, err = w.store.ReadOn(w.ctx, 0, alice, 1, MaxCallWeight)
+	entries, more, err = w.store.ReadOn(w.ctx, 0, alice, 1, MaxCallWeight, 0)
 	require.NoError(t, err)
 	require.True(t, more)
 	require.Len(t, entries, 1)
-	entries, more, err = w.store.ReadOn(w.ctx, 0, alice, 5, MaxCallWeight)
+	entries, more, err = w.store.ReadOn(w.ctx, 0, alice, 5, MaxCallWeight, 0)
 	require.NoError(t, err)
 	require.False(t, more)
 	require.Empty(t, entries)
@@ -105,7 +105,7 @@ func TestAHeavyEntryIsAnsweredInShort(t *testing.T) {
 			return entries[0]
 		},
 		"reading on": func() Entry {
-			entries, _, err := w.store.ReadOn(w.ctx, 0, alice, 1, 1)
+			entries, _, err := w.store.ReadOn(w.ctx, 0, alice, 1, 1, 0)
 			require.NoError(t, err)
 			require.Len(t, entries, 1)
 			return entries[0]
@@ -182,14 +182,14 @@ func TestInfoOfExactlyTheLimitPasses(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
 	w.bulky(strings.Repeat("\x01", DefaultMaxName), DefaultMaxInfo)
-	entries, _, err := w.store.ReadOn(w.ctx, 0, alice, 1, MaxCallWeight)
+	entries, _, err := w.store.ReadOn(w.ctx, 0, alice, 1, MaxCallWeight, 0)
 	require.NoError(t, err)
 	x := parsed(t, w, &entries[0])
 	require.False(t, x.Cut())
 	require.NoError(t, w.set.Limits.Check(&x))
 	require.Len(t, x.Info, DefaultMaxInfo)
 	w.bulky("s", DefaultMaxInfo+1)
-	entries, _, err = w.store.ReadOn(w.ctx, 0, alice, 1, MaxCallWeight)
+	entries, _, err = w.store.ReadOn(w.ctx, 0, alice, 1, MaxCallWeight, 0)
 	require.NoError(t, err)
 	x = parsed(t, w, &entries[0])
 	require.ErrorIs(t, w.set.Limits.Check(&x), api.ErrTooLarge)
@@ -253,7 +253,7 @@ func TestAReadThatFailsLaterTellsWhatItWasGiven(t *testing.T) {
 	code, ok := Refusal(err)
 	require.True(t, ok)
 	require.Equal(t, "NOGROUP", code)
-	_, _, err = w.store.ReadOn(w.ctx, 0, alice, 10, 1000)
+	_, _, err = w.store.ReadOn(w.ctx, 0, alice, 10, 1000, 0)
 	code, _ = Refusal(err)
 	require.Equal(t, "NOGROUP", code, "%v", err)
 }

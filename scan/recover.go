@@ -295,7 +295,7 @@ func (r *recovery) note(o *Orphan) {
 	var item lease.Return
 	item.Weigh(&o.Entry)
 	x.cut = item.Cut
-	if !o.Readable && !o.Gone {
+	if !o.Readable && !o.Gone && !o.Unread {
 		x.malformed = malformed(r.layout, &o.PendingEntry)
 	}
 	r.remnants[o.ID] = x

@@ -116,6 +116,17 @@ func TestAPageThatIsNotAnsweredInTimeHoldsUpNobody(t *testing.T) {
 	cancel()
 	_, err = r.page(ctx, "-")
 	require.ErrorIs(t, err, context.Canceled, "which says nothing about the page")
+
+	// What was not read says nothing against it: the script that moves it looks at it itself.
+	for nth := 1; nth <= 2; nth++ {
+		p.Inject(proxy.Fault{Command: "orphans", Nth: nth, Action: proxy.Delay, Delay: 1100 * time.Millisecond})
+	}
+	done, err := far.store.Recover(w.ctx, 0, ann, dead)
+	require.NoError(t, err)
+	require.Equal(t, n, done.Entries)
+	require.Zero(t, done.Dead)
+	require.True(t, done.Removed)
+	require.Equal(t, n, w.Num("XLEN", w.keys.Input))
 }
 
 // A look at the backlog read 500 announcements of any size at once.
