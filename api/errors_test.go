@@ -39,7 +39,6 @@ var sentinels = map[string]error{
 	"ErrNoAgreement":       api.ErrNoAgreement,
 	"ErrForeignConsumers":  api.ErrForeignConsumers,
 	"ErrUnsupportedServer": api.ErrUnsupportedServer,
-	"ErrTooLarge":          api.ErrTooLarge,
 }
 
 // A program that compares with errors.Is must not take one error for another,
