@@ -19,6 +19,7 @@ type Death struct {
 	Deadline float64       // of its session, ms of the server's clock: 0 closed, with a fraction adopted
 	Now      int64         // the server's clock, ms
 	TTL      time.Duration // of its sessions, as it is on record; the greatest on record where it is not
+	Seen     time.Duration // how long ago it showed last that it was at work, which it does every half a minute; 0: not known
 	Last     time.Duration // how long ago the consumer got, by reading or acquiring, what it got last; 0: not known
 }
 
@@ -31,10 +32,17 @@ func (d Death) counts() bool {
 // heldFor is how long the dead consumer had an entry that has been idle since it was acquired, or read: idle counts the
 // time from the last beat, which came a session TTL before the deadline, until now as well. It is negative for what came
 // after the last beat.
+//
+// Where nobody beat for a while, as in a fleet of one that is restarted ever more slowly, the deadline was moved by as much,
+// and the last beat seems to be later than it was. What the consumer last showed of itself was not moved.
 func (d Death) heldFor(idle time.Duration) time.Duration {
 	since := time.Duration(d.Now-int64(d.Deadline))*time.Millisecond + d.TTL
-	return idle - since
+	return idle - max(since, d.Seen-seenEvery)
 }
+
+// seenEvery is how long a consumer that is at work may look idle: it shows itself every half a minute, when a read that waits
+// has returned.
+const seenEvery = 45 * time.Second
 
 // involved reports whether an orphan may have had to do with the death: it was owned, or it was read within a session TTL
 // of the last beat, so that reading it may have been what killed: it happens while the last beats are sent, and may take a

@@ -236,7 +236,7 @@ func (r *recovery) readPage(ctx context.Context, after string, count, longest in
 	if err != nil {
 		return nil, err
 	}
-	if len(parts) < 4 {
+	if len(parts) < 5 {
 		status := ""
 		if len(parts) > 0 {
 			status, _ = parts[0].ToString()
@@ -253,9 +253,13 @@ func (r *recovery) readPage(ctx context.Context, after string, count, longest in
 	if err != nil {
 		return nil, fmt.Errorf("orphans: session TTL: %w", err)
 	}
-	r.death.TTL = time.Duration(ttl) * time.Millisecond
-	orphans := make([]Orphan, 0, len(parts)-4)
-	for _, part := range parts[4:] {
+	seen, err := parts[4].AsInt64()
+	if err != nil {
+		return nil, fmt.Errorf("orphans: last seen: %w", err)
+	}
+	r.death.TTL, r.death.Seen = time.Duration(ttl)*time.Millisecond, time.Duration(max(seen, 0))*time.Millisecond
+	orphans := make([]Orphan, 0, len(parts)-5)
+	for _, part := range parts[5:] {
 		pending, err := lease.ParsePending(r.partition, part)
 		if err != nil {
 			return nil, fmt.Errorf("orphans: %w", err)

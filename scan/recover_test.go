@@ -575,3 +575,21 @@ func TestRecoveryCostsPages(t *testing.T) {
 	require.EqualValues(t, 3, scripts("eval"))
 	require.EqualValues(t, 2*10+2, scripts("evalsha"))
 }
+
+// A process that is restarted ever more slowly has its predecessor's deadline moved by the time in which nobody beat. How long
+// ago that one was at work is told by the server.
+func TestRecoveryTellsWhenTheDeadWasSeenLast(t *testing.T) {
+	w := newWard(t).mortal()
+	w.announce("s")
+	w.read(dead, 1)
+	seen := func() time.Duration {
+		r := w.at(ann)
+		orphans, err := r.page(w.ctx, "-")
+		require.NoError(t, err)
+		require.Len(t, orphans, 1)
+		return r.death.Seen
+	}
+	w.kill(dead, time.Second)
+	first := seen()
+	require.Eventually(t, func() bool { return seen() >= first+20*time.Millisecond }, 10*time.Second, 10*time.Millisecond)
+}

@@ -4,9 +4,9 @@
 -- ARGV     1 asking consumer  2 group  3 settle mode  4 gap threshold, ms  5 dead consumer  6 how long the claim lasts, ms
 --          7 from this ID on ("(" before it: after it)  8 most entries  9 weight after which the page ends  10 longest
 --          announcement to answer
--- Returns  { status, deadline, now, its session TTL in ms, { id, idle ms, deliveries, fields … as body.lua answers them, or
---          false } … }. status: ok; alive: its session is
---          not past, or is gone altogether; busy: somebody else recovers it; wait: nobody may be found dead now.
+-- Returns  { status, deadline, now, its session TTL in ms, how long ago it showed last that it was at work in ms (-1: not
+--          known), { id, idle ms, deliveries, fields … as body.lua answers them, or false } … }. status: ok; alive: its
+--          session is not past, or is gone altogether; busy: somebody else recovers it; wait: nobody may be found dead now.
 --          deadline is that of its session: 0 closed, with a fraction adopted
 -- Atomic   so that one consumer at a time recovers a dead one.
 -- Parts    clock record session peer body
@@ -39,7 +39,24 @@ if holder and holder ~= me then
 end
 redis.call('SET', claim, me, 'PX', ARGV[6])
 local page = redis.call('XPENDING', input, group, ARGV[7], '+', ARGV[8], dead)
-local rows = { 'ok', deadline, string.format('%.0f', now), usual_ttls(sessions)[dead] or greatest_ttl(sessions) }
+
+-- How long ago the dead consumer showed last that it was at work: see attend.lua. One of an earlier version, of whose TTL
+-- nothing is on record, does not show it.
+local function last_seen()
+  for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', input, group)) do
+    local c = {}
+    for i = 1, #flat, 2 do
+      c[flat[i]] = flat[i + 1]
+    end
+    if c.name == dead then
+      return c.idle
+    end
+  end
+  return -1
+end
+
+local ttl = usual_ttls(sessions)[dead]
+local rows = { 'ok', deadline, string.format('%.0f', now), ttl or greatest_ttl(sessions), ttl and last_seen() or -1 }
 return answer_page(rows, input, page, function(p)
   return { p[1], p[3], p[4] }
 end, tonumber(ARGV[9]), tonumber(ARGV[10]))
