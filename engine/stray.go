@@ -116,7 +116,7 @@ func restoring(s store, batch []errand) func(ctx context.Context, p int, consume
 func (d *ender) strayOutcome(partition int, x errand, v lease.Verdict) (err error) {
 	result := tamperedAnnounced
 	switch v {
-	case lease.Moved, lease.FromMemory:
+	case lease.Moved, lease.FromMemory, lease.Referred:
 		d.e.log.warn("announcements that this process had were acknowledged, deleted or trimmed; they are announced again", 1,
 			"partition", partition, "entry", x.Entry)
 	case lease.Full:
@@ -135,7 +135,7 @@ func (d *ender) strayOutcome(partition int, x errand, v lease.Verdict) (err erro
 		}
 	}
 	d.e.metrics.tampered(result, 1)
-	if x.Dest == lease.ToDeadLetters && (v == lease.Moved || v == lease.FromMemory) {
+	if x.Dest == lease.ToDeadLetters && (v == lease.Moved || v == lease.FromMemory) || v == lease.Referred {
 		d.e.metrics.deadLetter(x.Reason)
 	}
 	if err != nil && x.lease != nil && x.lease.Ending().Kind == lease.EndHandBack && d.e.life.drain.Err() != nil {

@@ -191,7 +191,7 @@ func TestOpenNamesTheMissingRight(t *testing.T) {
 	t.Run("all that is needed", func(t *testing.T) {
 		w := newWorld(t)
 		client := w.user("-@all", "+@connection", "+evalsha", "+eval", "+time", "+info", "+xadd", "+xack", "+xdel", "+xlen", "+xrange",
-			"+xpending", "+xclaim", "+xreadgroup", "+xgroup", "+zadd", "+zrem", "+zcount", "+zscore", "+zrangebyscore",
+			"+xpending", "+xclaim", "+xreadgroup", "+xgroup", "+xinfo", "+zadd", "+zrem", "+zcount", "+zscore", "+zrangebyscore",
 			"+get", "+mget", "+set", "+del", "+pttl", "+pexpire", "+pexpireat", "+hsetnx", "+hmget")
 		limited := w.as(client)
 		require.NoError(t, limited.store.Agree(w.ctx))

@@ -60,7 +60,7 @@ func (i *Inspector) Stranded(ctx context.Context, s Selection) iter.Seq2[Strande
 // Reannounce hands the stranded announcements of a selection out again: each is moved to the end of its input stream, in one
 // step, with its counts as they are; with a time that its producer set, to later. It answers how many were moved.
 //
-// One with more fields than can be copied (about 3,900) stays, the others are moved, and the error says which. Any other error
+// One with more fields than can be copied (about 3,900), or with none of a producer's, stays, the others are moved, and the error says which. Any other error
 // ends it. After an error of the connection the page on its way may have been moved; the call may be repeated, which moves
 // nothing twice.
 func (i *Inspector) Reannounce(ctx context.Context, s Selection) (moved int, err error) {
@@ -92,6 +92,8 @@ func (i *Inspector) reannounce(ctx context.Context, layout *cluster.Layout, p in
 			moved++
 		case lease.TooWide:
 			wide.add(fmt.Errorf("scan: announcement %s of %s has more fields than can be copied: it stays there", page[n].ID, k.Input))
+		case lease.Bare:
+			wide.add(fmt.Errorf("scan: entry %s of %s has no field of a producer, so that nothing can be announced with it: delete it (XDEL)", page[n].ID, k.Input))
 		case lease.NotPending, lease.HeldByOne: // somebody else was faster, or its owner brings it back
 		default:
 			err = fmt.Errorf("scan: announcing %s of %s again: %s", page[n].ID, k.Input, o.Reason)

@@ -122,11 +122,13 @@ func TestStrandedPagesAreBoundedInBytes(t *testing.T) {
 		wide = append(wide, "f"+strconv.Itoa(n), "v")
 	}
 	o.announce(0, "wide", wide...)
+	bare := o.add(k.Input, lease.FieldReason, "ours alone")
 	o.read(0, "a.1", 20)
 	o.Do("XGROUP", "DELCONSUMER", k.Input, o.layout.Group(), "a.1")
-	require.Len(t, o.stranded(i, scan.Selection{}), 12)
+	require.Len(t, o.stranded(i, scan.Selection{}), 13)
 	moved, err := i.Reannounce(o.ctx, scan.Selection{})
 	require.ErrorContains(t, err, "more fields than can be copied")
+	require.ErrorContains(t, err, bare)
 	require.Equal(t, 11, moved)
-	require.Equal(t, []string{"wide"}, o.stranded(i, scan.Selection{}))
+	require.Equal(t, []string{"wide", ""}, o.stranded(i, scan.Selection{}))
 }

@@ -2,16 +2,17 @@
 --
 -- KEYS     1 input stream  2 sessions  3 later  4… per entry two: the lease key, and the mark that it was moved though it might be gone;
 --          then the dead-letter stream if an entry may go there
--- ARGV     1 … 6 as requeue.lua takes them; then per entry eight as there, and three: the announcement as this process
+-- ARGV     1 … 8 as requeue.lua takes them; then per entry ten as there, and three: the announcement as this process
 --          remembers it ('' when it must not be announced from memory), its retry count and its crash count
 -- Returns  { a verdict an entry, { index, error, … } }: m moved; c announced again from memory, since the body is gone, by this
---          call or an earlier one; n pending for another consumer; g the body is gone, and nothing was remembered; and f, u and x as requeue.lua
+--          call or an earlier one; n pending for another consumer; g the body is gone, and nothing was remembered; and b, f, r,
+--          t, u, x and z as requeue.lua
 -- Atomic   the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
 -- Parts    clock record session value entry giveup
 --
 -- The caller sees to it that what it asks for was not moved before: by itself, or by others after its session.
 
-local FIRST, EACH = 4, 11
+local FIRST, HEAD, EACH = 4, 8, 13
 -- How long it is known that an entry was moved, ms: far longer than somebody asks again.
 local MARKED = '3600000'
 local input, sessions, later = KEYS[1], KEYS[2], KEYS[3]
@@ -23,12 +24,25 @@ local to = {
   limit = tonumber(ARGV[4]),
   trim = ARGV[5] == '1',
   full_delay = tonumber(ARGV[6]),
+  most = tonumber(ARGV[7]),
+  budget = tonumber(ARGV[8]),
+  moved = 0,
 }
 
 redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
 
 local function number_of(text, otherwise)
   return tonumber(text ~= '' and text or otherwise or '0') or 0
+end
+
+-- Refers to an entry, once: it stays where it is, so a call whose answer was lost would find it as before.
+local function refer_once(key, mark, value, id, retries, crashes, reason, fields)
+  if redis.call('GET', mark) then
+    return 'r'
+  end
+  local verdict = refer(input, group, me, to, key, value, id, retries, crashes, reason, weigh(fields), cut_of(fields))
+  redis.pcall('SET', mark, me, 'PX', MARKED)
+  return verdict
 end
 
 local function restore(key, mark, id, op, at, delay, retries, crashes, reason, text, known_retries, known_crashes)
@@ -52,13 +66,25 @@ local function restore(key, mark, id, op, at, delay, retries, crashes, reason, t
     return 'g'
   end
   retries, crashes = number_of(retries, known_retries), number_of(crashes, known_crashes)
+  local weight = weigh(fields)
+  to.moved = to.moved + weight
+  if verdict == 'm' and op == 'r' then
+    return refer_once(key, mark, value, id, retries, crashes, reason, fields)
+  end
+  if verdict == 'm' and to.most > 0 and weight > to.most then
+    return 'b', string.format('%.0f', weight) .. ' ' .. cut_of(fields)
+  end
   local copy
-  if op == 'd' then
-    copy = dead_letter(me, fields, id, retries, crashes, reason, too_wide(fields) and KNOWN or nil)
+  if op == 'd' or op == 'r' then
+    op = 'd' -- what is remembered can be copied
+    copy = signed(stamped(fields, retries, crashes, too_wide(fields) and KNOWN or nil) or {}, me, id, reason)
   elseif too_wide(fields) then
     return 'u'
   else
     copy = stamped(fields, retries, crashes)
+    if not copy then
+      return 'z'
+    end
   end
   local moved, undo = put(to, id, copy, op, math.max(at, now + delay))
   if text ~= '' then
@@ -73,15 +99,20 @@ local function restore(key, mark, id, op, at, delay, retries, crashes, reason, t
   return moved == 'm' and verdict or moved
 end
 
-local verdicts, errors = {}, {}
+local verdicts, details = {}, {}
 for i = 1, count do
-  local a = 6 + EACH * (i - 1)
-  local ok, verdict = pcall(restore, KEYS[FIRST + 2 * i - 2], KEYS[FIRST + 2 * i - 1], ARGV[a + 1], ARGV[a + 3], tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]),
-    ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], ARGV[a + 9], ARGV[a + 10], ARGV[a + 11])
+  local a = HEAD + EACH * (i - 1)
+  local ok, verdict, detail = true, 't', nil
+  if i == 1 or to.moved < to.budget then
+    ok, verdict, detail = pcall(restore, KEYS[FIRST + 2 * i - 2], KEYS[FIRST + 2 * i - 1], ARGV[a + 1], ARGV[a + 3],
+      tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], ARGV[a + 11], ARGV[a + 12], ARGV[a + 13])
+  end
   if not ok then
-    errors[#errors + 1], errors[#errors + 2] = i, message(verdict)
-    verdict = 'x'
+    verdict, detail = 'x', message(verdict)
+  end
+  if detail then
+    details[#details + 1], details[#details + 2] = i, detail
   end
   verdicts[i] = verdict
 end
-return { table.concat(verdicts), errors }
+return { table.concat(verdicts), details }

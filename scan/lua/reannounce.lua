@@ -3,7 +3,7 @@
 -- KEYS     1 input stream  2 later  3… the lease key of each entry's stream
 -- ARGV     1 group  2… IDs of entries
 -- Returns  { a verdict an entry, { index, error, … } }: m moved; n pending, not delivered yet, or gone; h held: its owner
---          brings it back; u more fields than can be copied, left; x refused, left
+--          brings it back; u more fields than can be copied, left; z none at all, left; x refused, left
 -- Atomic   each entry is copied, and then deleted, in one step; asked again, it is gone.
 -- Parts    clock value entry group
 
@@ -28,6 +28,9 @@ local function announce(key, id)
     return 'u'
   end
   local copy = stamped(fields, field(fields, '_retry_count') or '0', field(fields, '_crash_count') or '0')
+  if not copy then
+    return 'z'
+  end
   local verdict, undo = put(to, id, copy, 'l', tonumber(field(fields, '_not_before') or '0') or 0)
   local deleted = redis.pcall('XDEL', input, id)
   if type(deleted) == 'table' and deleted.err then
