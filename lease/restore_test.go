@@ -337,3 +337,25 @@ func TestVerifyTellsWhetherTheAnnouncementIsLost(t *testing.T) {
 		require.Equal(t, "gggg", verdicts, "there is not even a group")
 	})
 }
+
+// What cannot be copied and was acknowledged by hand stays where it is. One dead letter refers to it, however often a call
+// whose answer was lost is made again.
+func TestRestoreRefersOnceToWhatCannotBeCopied(t *testing.T) {
+	everyServer(t, func(t *testing.T, w *world) {
+		w.announce("large", "much", strings.Repeat("x", 20_000))
+		l := w.take(alice, w.read(alice, 1)[0])
+		w.Do("XACK", w.keys.Input, w.layout.Group(), l.Entry())
+		item := Restorable{Return: back(l), Memory: l.Memory()}
+		out, err := w.store.Restore(w.ctx, 0, alice, []Restorable{item})
+		require.NoError(t, err)
+		require.Equal(t, TooHeavy, out[0].Verdict)
+		require.True(t, item.Redirect(out[0]))
+		require.Equal(t, ToReference, item.Dest)
+		require.Equal(t, "r", w.restore(alice, item))
+		require.Equal(t, "r", w.restore(alice, item), "asked again after a lost answer")
+		require.Equal(t, l.Entry(), w.fields(w.keys.DeadLetters)[FieldReference])
+		require.Equal(t, 1, w.Num("XLEN", w.keys.DeadLetters))
+		require.Equal(t, 1, w.Num("XLEN", w.keys.Input))
+		require.Empty(t, w.value("large"))
+	}, func(s *Settings) { s.MaxMove = 10_000 })
+}
