@@ -33,7 +33,7 @@ var (
 	scriptLetters  = looking("letters", "clock", "value", "entry")
 	scriptSendBack = referring("sendback")
 	scriptDrop     = referring("drop")
-	scriptBacklog  = looking("backlog", "clock", "body")
+	scriptBacklog  = looking("backlog", "clock", "body", "group")
 
 	scriptOwner     = looking("owner", "clock", "record", "value", "body")
 	scriptConsumers = looking("consumers", "clock", "record")
@@ -62,7 +62,7 @@ func looking(name string, parts ...string) *lease.Script {
 
 // referring is a script about dead letters that may refer to entries.
 func referring(name string) *lease.Script {
-	return lease.NewScript(name, luaText("reference")+luaText(name), "clock", "value", "entry")
+	return lease.NewScript(name, luaText("reference")+luaText(name), "clock", "value", "entry", "group")
 }
 
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.

@@ -115,17 +115,15 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
   return verdict
 end
 
--- Gives up a batch whose items start in ARGV after first_arg, with their lease keys in KEYS from first_key on.
-local REQUEUE_ARGS = 10
-local function requeue_batch(input, group, me, to, count, first_key, first_arg)
+-- Has give(i) deal with each item of a batch until as much was moved as one script should; those after it are left. give
+-- returns a verdict and what there is to say of it, and counts in to.moved.
+local function in_turn(to, count, give)
   local verdicts, details = {}, {}
   to.moved = 0
   for i = 1, count do
-    local a = first_arg + REQUEUE_ARGS * (i - 1)
     local ok, verdict, detail = true, 't', nil
     if i == 1 or to.moved < to.budget then
-      ok, verdict, detail = pcall(requeue, input, group, me, to, KEYS[first_key + i - 1], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3],
-        tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], tonumber(ARGV[a + 9]), ARGV[a + 10])
+      ok, verdict, detail = pcall(give, i)
     end
     if not ok then
       verdict, detail = 'x', message(verdict)
@@ -136,4 +134,14 @@ local function requeue_batch(input, group, me, to, count, first_key, first_arg)
     verdicts[i] = verdict
   end
   return { table.concat(verdicts), details }
+end
+
+-- Gives up a batch whose items start in ARGV after first_arg, with their lease keys in KEYS from first_key on.
+local REQUEUE_ARGS = 10
+local function requeue_batch(input, group, me, to, count, first_key, first_arg)
+  return in_turn(to, count, function(i)
+    local a = first_arg + REQUEUE_ARGS * (i - 1)
+    return requeue(input, group, me, to, KEYS[first_key + i - 1], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 4]),
+      tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], tonumber(ARGV[a + 9]), ARGV[a + 10])
+  end)
 end

@@ -1,15 +1,30 @@
 -- Shared: the state of the group. Needs nothing.
 
--- ID of the last entry that the group has delivered.
-local function last_delivered(input, name)
-  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', input)) do
+-- What the group says of itself, as a table; nil where it, or the stream, does not exist.
+local function find_group(input, name)
+  local groups = redis.pcall('XINFO', 'GROUPS', input)
+  if groups.err then
+    if string.find(groups.err, 'no such key', 1, true) then
+      return nil
+    end
+    error(groups.err, 0)
+  end
+  for _, flat in ipairs(groups) do
     local group = {}
     for i = 1, #flat, 2 do
       group[flat[i]] = flat[i + 1]
     end
     if group.name == name then
-      return group['last-delivered-id']
+      return group
     end
   end
-  error('NOGROUP no group ' .. name .. ' on ' .. input, 0)
+end
+
+-- ID of the last entry that the group has delivered.
+local function last_delivered(input, name)
+  local group = find_group(input, name)
+  if not group then
+    error('NOGROUP no group ' .. name .. ' on ' .. input, 0)
+  end
+  return group['last-delivered-id']
 end

@@ -26,7 +26,6 @@ local to = {
   full_delay = tonumber(ARGV[6]),
   most = tonumber(ARGV[7]),
   budget = tonumber(ARGV[8]),
-  moved = 0,
 }
 
 redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
@@ -99,20 +98,8 @@ local function restore(key, mark, id, op, at, delay, retries, crashes, reason, t
   return moved == 'm' and verdict or moved
 end
 
-local verdicts, details = {}, {}
-for i = 1, count do
+return in_turn(to, count, function(i)
   local a = HEAD + EACH * (i - 1)
-  local ok, verdict, detail = true, 't', nil
-  if i == 1 or to.moved < to.budget then
-    ok, verdict, detail = pcall(restore, KEYS[FIRST + 2 * i - 2], KEYS[FIRST + 2 * i - 1], ARGV[a + 1], ARGV[a + 3],
-      tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], ARGV[a + 11], ARGV[a + 12], ARGV[a + 13])
-  end
-  if not ok then
-    verdict, detail = 'x', message(verdict)
-  end
-  if detail then
-    details[#details + 1], details[#details + 2] = i, detail
-  end
-  verdicts[i] = verdict
-end
-return { table.concat(verdicts), details }
+  return restore(KEYS[FIRST + 2 * i - 2], KEYS[FIRST + 2 * i - 1], ARGV[a + 1], ARGV[a + 3], tonumber(ARGV[a + 4]),
+    tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], ARGV[a + 11], ARGV[a + 12], ARGV[a + 13])
+end)

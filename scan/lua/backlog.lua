@@ -22,26 +22,6 @@ local MOST_WEIGHT = 16777216
 
 refuse_replica('XACK', input, name, '0-0')
 
--- The group as a table, or nil.
-local function find_group()
-  local groups = redis.pcall('XINFO', 'GROUPS', input)
-  if groups.err then
-    if string.find(groups.err, 'no such key', 1, true) then
-      return nil
-    end
-    error(groups.err, 0)
-  end
-  for _, flat in ipairs(groups) do
-    local group = {}
-    for i = 1, #flat, 2 do
-      group[flat[i]] = flat[i + 1]
-    end
-    if group.name == name then
-      return group
-    end
-  end
-end
-
 -- Number of entries from first to last, nil when there are more than limit, or they are too heavy. Pages grow, so that of
 -- heavy ones not many are read before that shows.
 local function count(first, last)
@@ -96,7 +76,7 @@ local function find_lag(group, length)
 end
 
 local length = redis.call('XLEN', input)
-local group = find_group()
+local group = find_group(input, name)
 local lag, by = find_lag(group, length)
 local first_pending, first_waiting = '', ''
 if group and group.pending > 0 then

@@ -1,26 +1,9 @@
--- Shared: dead letters that refer to an entry of the input stream. Needs value.lua and entry.lua.
+-- Shared: dead letters that refer to an entry of the input stream. Needs value.lua, entry.lua and group.lua.
 
 -- The ID of the entry that a dead letter refers to, or nil. Ours name it twice: a producer's own field means nothing.
 local function reference(fields)
   local id = field(fields, '_reference')
   return id and id == field(fields, '_original_id') and string.find(id, '^%d+%-%d+$') and id
-end
-
--- What the group says of itself, as a table; nil where it does not exist.
-local function find_group(input, name)
-  local groups = redis.pcall('XINFO', 'GROUPS', input)
-  if groups.err then
-    return nil
-  end
-  for _, flat in ipairs(groups) do
-    local group = {}
-    for i = 1, #flat, 2 do
-      group[flat[i]] = flat[i + 1]
-    end
-    if group.name == name then
-      return group
-    end
-  end
 end
 
 -- Why an entry is not left to a dead letter alone, or nil: after a failover, or by hand, it may be pending or undelivered
