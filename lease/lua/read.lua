@@ -8,9 +8,9 @@
 -- Parts    body
 
 -- So few are read at once that what nobody could foresee, a large entry behind small ones, has few others read with it. A
--- call costs the server half of what reading an entry does, so more at once would gain little. The numbers are strings, since
+-- call costs the server as much as reading some entries, so more at once would gain little. The numbers are strings, since
 -- to make one of a number costs as much again.
-local COUNTS = { '1', '2', '3', '4', '5', '6', '7', '8' }
+local COUNTS = { '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12', '13', '14', '15', '16' }
 
 local input, group, me = KEYS[1], ARGV[1], ARGV[2]
 local left, budget, longest = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
