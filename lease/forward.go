@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
-
-	"github.com/redis/rueidis"
 )
 
 // rememberCopies is how long a partition remembers what was copied to it: longer than anybody asks again.
@@ -66,24 +64,4 @@ func (s *Store) Whole(ctx context.Context, e *Entry) (whole Entry, ok bool, err 
 	whole.Body = pairs(fields)
 	whole.Fields = len(whole.Body)
 	return whole, true, nil
-}
-
-// Copy adds entries to the partitions that their streams belong to, as they stand, in one pipeline. The originals are
-// ended with Done after it. Results are in the order of the entries. Forward does the same in a way that may be repeated.
-func (s *Store) Copy(ctx context.Context, entries []*Entry) []error {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	commands := make(rueidis.Commands, len(entries))
-	for i, e := range entries {
-		add := s.client.B().Xadd().Key(s.layout.Keys(e.Home).Input).Id("*").FieldValue()
-		for _, f := range e.Body {
-			add = add.FieldValue(f.Field, f.Value)
-		}
-		commands[i] = add.Build()
-	}
-	errs := make([]error, len(entries))
-	for i, result := range s.client.DoMulti(ctx, commands...) {
-		errs[i] = result.Error()
-	}
-	return errs
 }
