@@ -72,7 +72,7 @@ func (l Limits) Validate() error {
 		{"MaxInfo", l.MaxInfo, 2, l.MaxEntry},
 	} {
 		if f.value < f.from || f.value > f.upTo {
-			return fmt.Errorf("Limits.%s is %d, must be from %d to %d", f.name, f.value, f.from, f.upTo)
+			return fmt.Errorf("%s is %d, must be from %d to %d", "Limits."+f.name, f.value, f.from, f.upTo)
 		}
 	}
 	return nil
