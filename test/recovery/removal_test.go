@@ -28,9 +28,12 @@ func (w *world) bare(session time.Duration) *lease.Store {
 	w.t.Helper()
 	layout, err := cluster.NewLayout(service, 1)
 	require.NoError(w.t, err)
-	return lease.NewStore(layout, lease.Settings{
+	store := lease.NewStore(layout, lease.Settings{
 		LeaseTTL: 30 * time.Second, SessionTTL: session, Gap: time.Hour, Settle: true, Timeout: patience,
 	}, w.Client, w.Client, nil)
+	// As every member does before it opens a session: whoever comes next waits for the record of those who live.
+	require.NoError(w.t, store.Agree(context.Background()))
+	return store
 }
 
 // TestHundredDeadConsumersAreGoneAfterAScan: nothing is pending for them. Half have sessions that are past, half none at
