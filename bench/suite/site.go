@@ -208,7 +208,7 @@ func (s *site) stop() error {
 	return nil
 }
 
-// remove deletes the keys of a service. What a killed process may have left besides, locks and marks, has a TTL.
+// remove deletes the keys of a service.
 func (s *site) remove(ctx context.Context, l lot) error {
 	layout, err := cluster.NewLayout(l.producer.Service, s.parts)
 	if err != nil {
@@ -223,6 +223,13 @@ func (s *site) remove(ctx context.Context, l lot) error {
 		stream := l.producer.Stream(i)
 		keys = append(keys, layout.Keys(layout.Of(stream)).Lease(stream))
 	}
+	for _, marks := range []string{"recover", "copied"} {
+		found, err := s.matching(ctx, "{"+l.producer.Service+"-input*}:"+marks+":*")
+		if err != nil {
+			return fmt.Errorf("looking for what %s left: %w", l.producer.Service, err)
+		}
+		keys = append(keys, found...)
+	}
 	const page = 500
 	for ; len(keys) > 0; keys = keys[min(page, len(keys)):] {
 		var unlink rueidis.Commands
@@ -236,6 +243,23 @@ func (s *site) remove(ctx context.Context, l lot) error {
 		}
 	}
 	return nil
+}
+
+// matching are the keys of a pattern, on all servers.
+func (s *site) matching(ctx context.Context, pattern string) (keys []string, err error) {
+	for _, node := range s.client.Nodes() {
+		for cursor := uint64(0); ; {
+			page, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(1000).Build()).AsScanEntry()
+			if err != nil {
+				return nil, err
+			}
+			keys = append(keys, page.Elements...)
+			if cursor = page.Cursor; cursor == 0 {
+				break
+			}
+		}
+	}
+	return keys, nil
 }
 
 // childRedis is the Redis that the parent told of.
