@@ -206,7 +206,7 @@ func (u *pressure) ready(partition int) error {
 	return nil
 }
 
-// intake is whether the engine takes more.
+// intakeState is whether the engine takes more, given the state of the partition that is doing worst.
 func (e *Engine) intakeState(worst Intake) Intake {
 	e.quota.Lock()
 	full := e.quota.most > 0 && e.table.Len() >= e.quota.most

@@ -41,7 +41,7 @@ type Limits struct {
 	MaxFields int
 
 	// MaxEntry is the most that an entry weighs: the bytes of its fields and their names, and FieldWeight for each.
-	// Whoever moves it, as when its owner dies, holds up the server's other clients for 1 to 2 ms each MiB. Default and
+	// Whoever moves it, as when its owner dies, holds up the server's other clients for some 2 ms each MiB. Default and
 	// zero: 16 MiB. From 1 KiB to 64 MiB.
 	MaxEntry int
 }

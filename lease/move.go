@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// DefaultMaxMove is what an entry may weigh to be copied. The server copies 16 MiB in some 30 ms, during which it serves
+	// DefaultMaxMove is what an entry may weigh to be copied. The server copies 16 MiB in some 70 ms, during which it serves
 	// nobody else.
 	DefaultMaxMove = 16 << 20
 

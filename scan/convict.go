@@ -64,8 +64,8 @@ func (c Config) Suspects(r lease.Return) bool {
 // With the defaults (simulated: 300 streams, 1 to 5 killers; TestKillersAreConvicted) a killer that kills at once, or when it
 // is read, is convicted after some 28 to 45 deaths of its own in a fleet of one process, and 17 to 42 in fleets of 4 and 20.
 // Five that take 10 s each took up to 110 in a fleet of one. One that takes longer than a quarter of MaxCrashDelay, less with
-// several, is not found: raise MaxCrashDelay, which has to be long against the time that processes stay away, too. No innocent stream became a dead letter, nor did any in 300 deaths of processes
-// that had no killer.
+// several, is not found: raise MaxCrashDelay, which has to be long against the time that processes stay away, too. No innocent
+// stream became a dead letter, nor did any in 300 deaths of processes that had no killer.
 //
 // Two cases are decided at once. Where the service has a single announcement nothing else can be to blame, so it is
 // convicted beyond MaxCrashes. And with MaxCrashes negative all that was held is.

@@ -43,7 +43,7 @@ type InspectorConfig struct {
 	Page int
 
 	// MaxMove is the most that an entry may weigh to be sent back, in bytes and 64 for each field. The server copies 16 MiB in
-	// some 30 ms, during which it serves nobody else. Default and zero: 16 MiB, lease.DefaultMaxMove. Negative: no limit.
+	// some 70 ms, during which it serves nobody else. Default and zero: 16 MiB, lease.DefaultMaxMove. Negative: no limit.
 	MaxMove int
 
 	// CountLimit is how many entries of an input stream are counted for a backlog, at most, where Redis does not

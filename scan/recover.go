@@ -199,8 +199,8 @@ func evenly(items []lease.Return, most int) (pages [][]lease.Return) {
 	return pages
 }
 
-// page claims the recovery and reads what is pending after an ID. A page that is not answered in time is made smaller; one entry that is not is stepped over: it
-// goes back without having been read.
+// page claims the recovery and reads what is pending after an ID. A page that is not answered in time is made smaller; one
+// entry that is not is stepped over: it goes back without having been read.
 func (r *recovery) page(ctx context.Context, after string) ([]Orphan, error) {
 	if r.pages == (lease.PageSize{}) {
 		r.pages = lease.NewPageSize(r.set.Page)
