@@ -251,10 +251,13 @@ func TestRule10DeadLettersAreTrimmedOnlyWhenAskedFor(t *testing.T) {
 	letters := w.Stream(w.keys.DeadLetters)
 	require.Equal(t, entries[499].ID, letters[len(letters)-1].FieldValues[FieldOriginalID])
 
-	w.set.DeadTrim, w.set.DeadLimit = false, 0
-	unlimited := w.as(w.Client)
-	require.Equal(t, "m", verdicts(unlimited.requeue(alice, back(w.own(alice, "more")).to(ToDeadLetters))))
-	require.Equal(t, n+1, w.Num("XLEN", w.keys.DeadLetters))
+	// Where there is no limit nothing is trimmed, asked for or not: it went to nothing, with all that was there.
+	for i, trim := range []bool{false, true} {
+		w.set.DeadTrim, w.set.DeadLimit = trim, 0
+		unlimited := w.as(w.Client)
+		require.Equal(t, "m", verdicts(unlimited.requeue(alice, back(w.own(alice, "more")).to(ToDeadLetters))))
+		require.Equal(t, n+1+i, w.Num("XLEN", w.keys.DeadLetters))
+	}
 }
 
 // Trace: a member of later that nobody can read (written by hand, by another version). It is the first by time, and would

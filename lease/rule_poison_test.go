@@ -235,6 +235,11 @@ func TestReferringToAnEntryIsWholeOrNotAtAll(t *testing.T) {
 		require.Equal(t, []string{r.Entry}, w.pendingIDs(alice), "it cannot be put off, so it waits here")
 		w.set.DeadTrim = true
 		require.Equal(t, "r", verdicts(w.as(w.Client).requeue(alice, r)))
+
+		letters := w.Num("XLEN", w.keys.DeadLetters)
+		w.set.DeadLimit = 0
+		require.Equal(t, "r", verdicts(w.as(w.Client).requeue(alice, refer())))
+		require.Equal(t, letters+1, w.Num("XLEN", w.keys.DeadLetters), "without a limit nothing is trimmed")
 	})
 }
 

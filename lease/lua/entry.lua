@@ -95,7 +95,7 @@ end
 -- to = { input, later, dead, limit, trim, full_delay }. Returns the verdict and how to take the copy back.
 local function put(to, id, fields, op, at)
   if op == 'd' then
-    if to.trim then
+    if to.trim and to.limit > 0 then
       local new = redis.call('XADD', to.dead, 'MAXLEN', '~', to.limit, '*', unpack(fields))
       return 'm', { 'XDEL', to.dead, new }
     end

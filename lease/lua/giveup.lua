@@ -41,7 +41,7 @@ local function refer(input, group, me, to, key, value, id, retries, crashes, rea
   end
   signed(fields, me, id, reason)
   local new
-  if to.trim then
+  if to.trim and to.limit > 0 then
     new = redis.call('XADD', to.dead, 'MAXLEN', '~', to.limit, '*', unpack(fields))
   else
     new = redis.call('XADD', to.dead, '*', unpack(fields))
