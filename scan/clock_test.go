@@ -92,6 +92,7 @@ func TestAStreamIsStableByTheSessionOfWhoDied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWard(t, func(s *Settings) { s.StableAfter = 3 * time.Minute })
 			w.ofTTL(dead, c.ttl)
+			w.score(dead, strconv.FormatInt(w.Now()+time.Hour.Milliseconds(), 10)) // until it is killed
 			e := w.owned(dead, "s")
 			w.kill(dead, time.Second)
 			w.held(e, 6*time.Minute) // since it was acquired; 1 s and a session of those, it was dead

@@ -547,7 +547,7 @@ func TestAnnouncedWhileItIsRepartitioned(t *testing.T) {
 
 // On a cluster partitions and their keys are on several masters.
 func TestChangeOfAServiceOnACluster(t *testing.T) {
-	c := servers.NewCluster(t, servers.ClusterOptions{})
+	c := servers.NewCluster(t, servers.ClusterOptions{Replicas: -1, NodeTimeout: 5 * time.Second}) // no replicas: each node is asked for its DBSIZE
 	client := c.Client(t)
 	ctx := context.Background()
 	layout := layoutOf(t, 4)

@@ -81,7 +81,7 @@ func TestHeavyStreamsOfTheDeadAreRecovered(t *testing.T) {
 // A page that is not answered in time is made smaller, down to one entry; and that one, if it is not answered either, is
 // stepped over: it must not keep the others from recovery.
 func TestAPageThatIsNotAnsweredInTimeHoldsUpNobody(t *testing.T) {
-	w := newWard(t, func(s *Settings) { s.Page, s.Timeout = 50, time.Second })
+	w := newWard(t, func(s *Settings) { s.Page, s.Timeout, s.SessionTTL = 50, 2*time.Second, time.Hour })
 	w.open(dead)
 	const n = 5
 	for i := range n {
@@ -91,7 +91,7 @@ func TestAPageThatIsNotAnsweredInTimeHoldsUpNobody(t *testing.T) {
 	w.kill(dead, time.Minute)
 	far, p := w.throughProxy()
 	for nth := 1; nth <= 2; nth++ {
-		p.Inject(proxy.Fault{Command: "orphans", Nth: nth, Action: proxy.Delay, Delay: 1100 * time.Millisecond})
+		p.Inject(proxy.Fault{Command: "orphans", Nth: nth, Action: proxy.Delay, Delay: 3 * time.Second})
 	}
 	r := recovery{Store: far.store, me: ann, dead: dead}
 	page, err := r.page(w.ctx, "-")
@@ -119,7 +119,7 @@ func TestAPageThatIsNotAnsweredInTimeHoldsUpNobody(t *testing.T) {
 
 	// What was not read says nothing against it: the script that moves it looks at it itself.
 	for nth := 1; nth <= 2; nth++ {
-		p.Inject(proxy.Fault{Command: "orphans", Nth: nth, Action: proxy.Delay, Delay: 1100 * time.Millisecond})
+		p.Inject(proxy.Fault{Command: "orphans", Nth: nth, Action: proxy.Delay, Delay: 3 * time.Second})
 	}
 	done, err := far.store.Recover(w.ctx, 0, ann, dead)
 	require.NoError(t, err)

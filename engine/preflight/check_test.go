@@ -31,7 +31,7 @@ func newWorld(t *testing.T, args ...string) *world {
 func terms(t *testing.T, partitions int) preflight.Terms {
 	layout, err := cluster.NewLayout("orders", partitions)
 	require.NoError(t, err)
-	return preflight.Terms{Layout: layout, LeaseTTL: 30 * time.Second, SessionTTL: 10 * time.Second, Timeout: time.Second, Settle: true}
+	return preflight.Terms{Layout: layout, LeaseTTL: 30 * time.Second, SessionTTL: 10 * time.Second, Timeout: 5 * time.Second, Settle: true}
 }
 
 func (w *world) do(args ...string) rueidis.RedisMessage {
@@ -112,7 +112,7 @@ func TestNothingWrong(t *testing.T) {
 	found(t, r, preflight.Note, preflight.Layout, "orders is not in Redis yet")
 	found(t, r, preflight.Note, preflight.Persistence, "about a second")
 	found(t, r, preflight.Note, preflight.Events, `"xK"`)
-	found(t, r, preflight.Note, preflight.Latency, "given up after 1s")
+	found(t, r, preflight.Note, preflight.Latency, "given up after 5s")
 	require.Empty(t, r.Of(preflight.Rights))
 }
 

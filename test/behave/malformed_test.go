@@ -71,6 +71,7 @@ func TestMalformedAnnouncementsAreDeadLetters(t *testing.T) {
 	p.lease("the last", 1)
 	n := len(cases) + 1
 	w.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1, Dead: len(cases)})
+	p.holds(n)
 	for i := range cases {
 		require.Equal(t, 1, p.toldOf(fmt.Sprintf("good-%d", i), api.Added))
 	}

@@ -188,3 +188,12 @@ func (p *party) awaitCount(want int, name string, labels ...string) {
 		return sum == float64(want)
 	})
 }
+
+// awaitAny waits until something is counted: what a call has done that is not answered in time is done, and not counted.
+func (p *party) awaitAny(name string, labels ...string) {
+	p.w.t.Helper()
+	until(p.w.t, fmt.Sprintf("%s %v to count something", name, labels), func() bool {
+		sum, _ := telemetry.Sum(p.w.t, p.registry, name, labels...)
+		return sum > 0
+	})
+}

@@ -63,7 +63,7 @@ func TestRecordChangedWhileRunning(t *testing.T) {
 			}
 			require.ErrorIs(t, a.ready(), tc.is)
 			require.ErrorIs(t, a.ready(), api.ErrNotReady)
-			require.True(t, a.heard(api.EventDisagreed))
+			w.eventually(func() bool { return a.heard(api.EventDisagreed) }, "the event")
 			w.eventually(func() bool { return w.Num("EVAL", pendingScript, "1", w.keys.Input, w.layout.Group()) == 0 }, "all to be handed back")
 			require.EqualValues(t, 5, w.Num("XLEN", w.keys.Input))
 			require.NoError(t, a.stop())

@@ -47,7 +47,7 @@ func TestLargeNamesOnASlowLinkLoseNoSession(t *testing.T) {
 func TestLateRenewalsStopIntake(t *testing.T) {
 	w := newWorld(t)
 	p := w.link()
-	a := w.join("a", p.ClientOption(), withTTL(6*time.Second)...)
+	a := w.join("a", p.ClientOption(), engine.WithLeaseTTL(18*time.Second), engine.WithSessionTTL(longTTL))
 	w.announce(names(50)...)
 	w.eventually(func() bool { return len(a.held()) == 50 }, "a to own all")
 	leases := a.given()

@@ -17,6 +17,9 @@ import (
 // shortTTL is of leases and sessions where a test is about their end.
 const shortTTL = 2 * time.Second
 
+// longTTL is where they must not end, though the machine may be busy with other things.
+const longTTL = 8 * time.Second
+
 // party is an engine that keeps what it is given, and what it believed of itself.
 type party struct {
 	name     string

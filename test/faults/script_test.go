@@ -45,7 +45,7 @@ func TestMendingMayGetLost(t *testing.T) {
 				w := newWorld(t)
 				p := w.link()
 				soon := engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond})
-				a := w.join("a", p.ClientOption(), append(withTTL(2*time.Second), soon)...)
+				a := w.join("a", p.ClientOption(), append(withTTL(10*time.Second), soon)...)
 				w.announce(names(streams)...)
 				w.awaitOwned(names(streams)...)
 				p.Inject(proxy.Fault{Command: script, Nth: 1, Action: action})
@@ -150,7 +150,11 @@ func strikeOnce(t *testing.T, faults ...proxy.Fault) {
 			case 1:
 				_ = l.Release(ctx)
 			case 2:
-				if err := l.Done(ctx); err == nil || errors.Is(err, api.ErrOutcomeUnknown) {
+				err := l.Done(ctx)
+				if w.unknown[s] = errors.Is(err, api.ErrOutcomeUnknown); w.unknown[s] {
+					w.eventually(func() bool { return w.doneBy(s) }, "%s to be done", s) // its session may have been lost before Done was sent
+				}
+				if err == nil || errors.Is(err, api.ErrOutcomeUnknown) {
 					continue
 				}
 			}

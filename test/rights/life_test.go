@@ -98,7 +98,7 @@ func TestDocumentedRightsAreEnough(t *testing.T) {
 		_, err = publisher.Publish(ctx, "late", nil, engine.WithNotBefore(time.Now().Add(2*time.Second)))
 		require.NoError(t, err)
 
-		e, err := engine.Open(opt, service, engine.WithPartitions(partitions), engine.WithLeaseTTL(3*time.Second), engine.WithExpired())
+		e, err := engine.Open(opt, service, engine.WithPartitions(partitions), engine.WithLeaseTTL(9*time.Second), engine.WithExpired())
 		require.NoError(t, err)
 		x := &told{kinds: make(map[api.Kind]int), times: make(map[string]int)}
 		ended := make(chan error, 1)
