@@ -44,7 +44,7 @@ type agreement struct {
 
 	mu struct {
 		sync.Mutex
-		known bool   // the start has asked
+		known bool   // the start has checked the service
 		begun uint64 // attempts
 		ended uint64
 	}
@@ -54,11 +54,19 @@ func newAgreement(c agreementConfig) *agreement {
 	return &agreement{agreementConfig: c, kick: make(chan struct{}, 1)}
 }
 
-// begin is called when the start has asked and all agreed.
+// begin is called when the start has asked, all agreed, and sessions may be opened.
 func (a *agreement) begin() {
 	a.mu.Lock()
 	a.mu.known = true
 	a.mu.Unlock()
+}
+
+// begun reports whether begin was called. Until then no session is opened, whoever wants one: where the record is missing, a
+// session of our own would look like a member who knows it, and every start would wait for that one.
+func (a *agreement) begun() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.known
 }
 
 // ticket has the question asked soon, and names the first attempt that begins from now on.

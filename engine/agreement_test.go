@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/test/notices"
 )
 
 var (
@@ -157,4 +158,48 @@ func TestStartWaitsForTheRecordToBeWrittenAgain(t *testing.T) {
 		pass(5 * time.Second)
 		e.held("s")
 	})
+}
+
+// A server announces maintenance before the start has its answer, for which a partition is beaten at once. It opened a session,
+// which no start that did not have its answer on the first try could tell from a member's who knows the record: it waited for
+// that one for ever. And where the answer was only slow, nothing was read before the interval had passed.
+func TestNoSessionIsOpenedBeforeTheStartHasAgreed(t *testing.T) {
+	for name, first := range map[string]fakeFault{"slow": {before: 200 * time.Millisecond}, "lost": faultError} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, func(t *testing.T, w *world) {
+				w.server.announce("s")
+				e := w.newEngine(toldBy(w.listening(notices.Options{})))
+				asked := 0
+				e.fake.setFault(func(c *fakeCall) fakeFault {
+					if c.op != "agree" {
+						return fakeFault{}
+					}
+					if asked++; asked == 1 {
+						return first
+					}
+					living := 0
+					w.server.with(0, func(p *fakePartition) { living = len(p.sessions) })
+					if living > 0 {
+						return fakeFault{skip: true, err: fmt.Errorf("%w: %d living", api.ErrNoAgreement, living)}
+					}
+					return fakeFault{}
+				})
+				e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
+				pass(5 * time.Second)
+				e.held("s")
+				calls := e.fake.takeCalls()
+				require.Less(t, firstCall(calls, "foreign"), firstCall(calls, "open"))
+			})
+		})
+	}
+}
+
+// firstCall is the place of the first call of a kind; behind all of them if there is none.
+func firstCall(calls []fakeCall, op string) int {
+	for i, c := range calls {
+		if c.op == op {
+			return i
+		}
+	}
+	return len(calls)
 }

@@ -221,10 +221,10 @@ func (e *Engine) start(ctx context.Context) error {
 		}
 		pause(ctx, e.backoff(attempt))
 	}
-	e.agreement.begin()
 	if err := e.checkForeign(ctx); err != nil {
 		return err
 	}
+	e.agreement.begin()
 	for _, p := range e.partitions {
 		e.renewer.beatNow(p.number)
 	}

@@ -41,8 +41,8 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 	}
 	if s != nil {
 		name = s.Consumer()
-	} else if e.life.drain.Err() != nil || e.agreement.disagrees() != nil {
-		return nil // nothing more is taken
+	} else if e.life.drain.Err() != nil || !e.agreement.begun() || e.agreement.disagrees() != nil {
+		return nil // nothing is taken yet, or nothing more
 	}
 	_, epoch := p.view()
 	t := e.terms(p)
