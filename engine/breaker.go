@@ -19,9 +19,8 @@ func (e *Engine) mayAsk(p *partition) bool { return e.breakers.Allow(e.lane(p.nu
 // asked notes how the server of a partition answered work that can wait. Whether it answers at all is what counts.
 func (e *Engine) asked(p *partition, err error) {
 	lane := e.lane(p.number)
-	code, refused := lease.Refusal(err)
 	switch {
-	case err == nil, refused && !absent[code], rueidis.IsRedisNil(err):
+	case isAnswer(err):
 		e.answered(p)
 	case errors.Is(err, context.Canceled):
 		e.breakers.Unknown(lane)
@@ -29,6 +28,12 @@ func (e *Engine) asked(p *partition, err error) {
 		e.metrics.paused()
 		e.tell(api.Event{Kind: api.EventReadsPaused, Partition: p.number, Err: lease.Explain(err)})
 	}
+}
+
+// isAnswer reports whether a server that is up answers so.
+func isAnswer(err error) bool {
+	code, refused := lease.Refusal(err)
+	return err == nil || refused && !absent[code] || rueidis.IsRedisNil(err)
 }
 
 // answered notes that the server of a partition answers: beats tell, which go on whatever happens.

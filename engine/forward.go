@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/streamlease/streamlease/lease"
@@ -16,6 +17,9 @@ const (
 	forwardMost  = 5 * time.Minute
 )
 
+// errAway is why nothing is copied to a master that does not answer other work either.
+var errAway = errors.New("its master does not answer")
+
 // forward copies entries to the partitions that their streams belong to, then acknowledges them here. A copy whose answer
 // was lost is asked for again, which does not copy twice. What is put off after that comes back as another entry: then a
 // duplicate is possible, one each time, and ever more seldom. A loss is not.
@@ -24,20 +28,26 @@ func (e *Engine) forward(ctx context.Context, s *lease.Session, strange []*lease
 	for _, x := range strange {
 		homes[x.Home] = append(homes[x.Home], x)
 	}
-	for home, entries := range homes {
+	away := make(map[int]bool) // lanes of masters to which nothing could be copied
+	for n, entries := range homes {
+		home, lane := e.partitions[n], e.lane(n)
 		for _, batch := range lease.Batches(entries, e.cfg.pipeline.MaxMoves(), entryWeight) {
 			if ctx.Err() != nil || s.Remaining() == 0 {
 				return
 			}
-			e.forwardTo(ctx, s, e.partitions[home], batch)
+			if away[lane] {
+				e.putOff(s, batch, home.unforwardedAgain())
+				continue
+			}
+			away[lane] = !isAnswer(e.forwardTo(ctx, s, home, batch))
 		}
 	}
 }
 
 func entryWeight(x **lease.Entry) int { return (*x).Size }
 
-// forwardTo copies a batch to one partition. Where that cannot be, it is put off.
-func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partition, batch []*lease.Entry) {
+// forwardTo copies a batch to one partition. With an error what is left of it is put off.
+func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partition, batch []*lease.Entry) error {
 	size := lease.NewPageSize(len(batch))
 	again := false // something of this batch may have been copied
 	tries := forwardTries
@@ -47,7 +57,7 @@ func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partitio
 	}
 	for failed := 0; len(batch) > 0 && ctx.Err() == nil && s.Remaining() > 0; {
 		n := min(size.Size(), len(batch))
-		err := e.forwardSome(ctx, s, batch[:n], again)
+		err := e.forwardSome(ctx, s, home, batch[:n], again)
 		if err == nil {
 			batch, failed = batch[n:], 0
 			size.Succeeded()
@@ -55,23 +65,28 @@ func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partitio
 			continue
 		}
 		if ctx.Err() != nil {
-			return
+			return nil
 		}
 		e.log.warn("forwarding fails", n, "partition", s.Partition(), "err", lease.Explain(err))
-		if failed++; failed == tries {
-			delay := min(forwardAgain<<min(home.unforwarded.Add(1)-1, 10), forwardMost)
-			e.putOff(s, batch, delay)
-			return
+		if failed++; failed >= tries || errors.Is(err, errAway) {
+			e.putOff(s, batch, home.unforwardedAgain())
+			return err
 		}
 		again = true
 		size.Failed(2) // one by one from now on
 		pause(ctx, e.backoff(failed))
 	}
+	return nil
+}
+
+// unforwardedAgain notes that nothing could be copied to the partition, and returns for how long to put that off.
+func (p *partition) unforwardedAgain() time.Duration {
+	return min(forwardAgain<<min(p.unforwarded.Add(1)-1, 10), forwardMost)
 }
 
 // forwardSome copies a few entries in one call; an error says that nothing is known of them. What is refused by itself is put
 // off.
-func (e *Engine) forwardSome(ctx context.Context, s *lease.Session, entries []*lease.Entry, again bool) error {
+func (e *Engine) forwardSome(ctx context.Context, s *lease.Session, home *partition, entries []*lease.Entry, again bool) error {
 	whole := make([]*lease.Entry, 0, len(entries))
 	for _, x := range entries {
 		if !x.Cut() {
@@ -91,7 +106,11 @@ func (e *Engine) forwardSome(ctx context.Context, s *lease.Session, entries []*l
 	if len(whole) == 0 {
 		return nil
 	}
+	if !e.mayAsk(home) {
+		return errAway
+	}
 	outcomes, err := e.store.Forward(ctx, s.Consumer(), whole, again)
+	e.asked(home, err)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -30,5 +31,50 @@ func TestForwardingToAMasterThatIsAwayHoldsUpNobody(t *testing.T) {
 			pass(time.Minute)
 			require.NotNil(t, e.held(strange), name)
 		}
+	})
+}
+
+// All announcements are in one partition, half of them for those of a master that hangs. Its partitions were asked one after the
+// other, each until a call had run out of time, and what the reader had for itself waited for all of them.
+func TestForwardingToManyPartitionsOfAMasterThatHangs(t *testing.T) {
+	const partitions, each = 24, 50
+	bubble(t, partitions, func(t *testing.T, w *world) {
+		e := w.start(nil)
+		lanes := make([]int, partitions)
+		for p := partitions / 2; p < partitions; p++ {
+			lanes[p] = 1
+		}
+		e.follower.lanes.Store(&lanes)
+		pass(5 * time.Second)
+		var mu sync.Mutex
+		away := make(map[string]bool) // entries of those partitions
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			mu.Lock()
+			defer mu.Unlock()
+			if c.op == "copy" && away[c.entries[0]] || c.partition >= partitions/2 {
+				return faultHang
+			}
+			return fakeFault{}
+		})
+		mu.Lock()
+		for i := range each {
+			for p := range partitions {
+				away[w.server.add(0, fakeBody(w.streamIn(p, i)))] = lanes[p] == 1
+			}
+		}
+		mu.Unlock()
+		pass(5 * time.Second)
+		for i := range each {
+			require.NotNil(t, e.held(w.streamIn(0, i)), i)
+		}
+		w.server.announce(w.streamIn(0, each))
+		pass(5 * time.Second)
+		require.NotNil(t, e.held(w.streamIn(0, each)))
+		for i := range each {
+			require.NotNil(t, e.held(w.streamIn(partitions/2-1, i)), "of a master that answers")
+		}
+		e.fake.setFault(nil)
+		pass(10 * time.Minute)
+		require.Equal(t, partitions*each+1, e.Stats().Held)
 	})
 }

@@ -45,8 +45,12 @@ func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, rea
 		}
 	}
 	e.metrics.read(len(read))
-	e.forward(ctx, s, strange)
+	var elsewhere sync.WaitGroup
+	if len(strange) > 0 {
+		elsewhere.Go(func() { e.forward(ctx, s, strange) }) // the masters that it asks are no reason for the others to wait
+	}
 	e.acquireAll(ctx, p, s, lease.Batches(free, e.cfg.pipeline.MaxMoves(), acquireWeight))
+	elsewhere.Wait()
 }
 
 // acquireWeight is what an entry weighs in a call that acquires it: the key of its lease travels there, and its ID with it.
