@@ -147,7 +147,8 @@ func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 	sent, err := r.send(ctx, p, s, r.nextWave(n, s))
 	switch {
 	case err != nil:
-		// The rest would fare no better now.
+		// The rest would fare no better now, and others need not wait for it.
+		r.flight.giveUp(n)
 		r.paces[n].failed = e.clock.Now()
 		e.table.Retry(r.takeAll(n), e.clock.Now()+int64(e.cfg.retry))
 	case sent > 0:
