@@ -22,6 +22,7 @@ func (w *world) forget(p *party) {
 // Trace: somebody deletes the record of the service, a forgotten process goes on, and a new one comes with another number
 // of partitions: 195 streams had two owners. Now the new one waits for the old one to write the record again, and is refused.
 func TestRecordDeletedWhileAnOldProcessRuns(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 20)
 	leases := a.given()
 	w.Do("DEL", w.layout.Meta())
@@ -81,6 +82,7 @@ const pendingScript = `return redis.call('XPENDING', KEYS[1], ARGV[1])[1]`
 // Trace: a running service is not repartitioned. It is stopped, repartitioned up and down, and each time engines with the
 // new number own everything, and those with the old one are refused.
 func TestRepartitionedServiceIsOwned(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 50)
 	i, err := scan.NewInspector(w.Client, service, scan.InspectorConfig{})
 	require.NoError(t, err)

@@ -68,6 +68,7 @@ func (w *world) awaitTold(a *party, l api.Lease) {
 // Trace: somebody deletes a lease, or the server evicts it. Its owner is told at the next renewal, the stream is
 // re-queued and owned again under a greater token. The other leases are not touched.
 func TestLeaseDeleted(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 5)
 	leases := a.given()
 	w.Do("DEL", w.keys.Lease("s-2"))
@@ -81,6 +82,7 @@ func TestLeaseDeleted(t *testing.T) {
 // Trace: somebody writes another value into a lease. Its owner is told; the entry is re-queued, and the stream is taken
 // when the value that is not ours has gone.
 func TestLeaseOverwritten(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 3)
 	leases := a.given()
 	w.Do("SET", w.keys.Lease("s-1"), "somebody 1 1-1", "PX", "500")
@@ -93,6 +95,7 @@ func TestLeaseOverwritten(t *testing.T) {
 // Trace: somebody deletes the session set. Every session is made again by its next beat. Since nobody can say what else
 // has vanished, the partition settles: what is held is renewed and stays, what is free is taken afterwards.
 func TestSessionsDeleted(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 5)
 	leases := a.given()
 	w.Do("DEL", w.keys.Sessions)
@@ -106,6 +109,7 @@ func TestSessionsDeleted(t *testing.T) {
 
 // Trace: the server's scripts are flushed. They are sent again with the next call of each; nobody notices.
 func TestScriptFlush(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 5)
 	leases := a.given()
 	for range 3 {
@@ -123,6 +127,7 @@ func TestScriptFlush(t *testing.T) {
 // Trace: FLUSHALL. All announcements are gone, which nothing can mend. Owners are told; the service goes on with what is
 // announced from then on, once it has settled; the number of partitions is on record again.
 func TestFlushAll(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 5)
 	leases := a.given()
 	w.Do("FLUSHALL")
@@ -143,6 +148,7 @@ func TestFlushAll(t *testing.T) {
 // Trace: somebody destroys the group. What is held stays held. The group is made again, beginning at 0, so everything is
 // handed out once more, to whoever owns it already: each stream is owned by one at a time, and done in the end.
 func TestGroupDestroyed(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 5)
 	b := w.join("b", w.server.ClientOption(), withTTL(longTTL)...)
 	w.eventually(func() bool { return b.ready() == nil }, "b to be ready")
@@ -157,6 +163,7 @@ func TestGroupDestroyed(t *testing.T) {
 // Trace: the same, while the only engine has no room for more streams and so does not read. Its owner's Done fails to find
 // the entry pending, which brings the group back; before, such an engine never noticed and Done never came back.
 func TestGroupDestroyedWhileFull(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 2, engine.WithMaxStreams(2))
 	w.Do("XGROUP", "DESTROY", w.keys.Input, w.layout.Group())
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -174,6 +181,7 @@ func TestGroupDestroyedWhileFull(t *testing.T) {
 // Trace: somebody gives entries to a consumer of ours by hand, which no read brings it: one as just read, one as held, and
 // one that nobody can read. The engine compares what is pending for it with what it knows, and nothing is left behind.
 func TestEntriesClaimedForUsByHand(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 1, engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond}), engine.WithMaxStreams(1))
 	w.announce("read", "held")
 	odd := w.Text("XADD", w.keys.Input, "*", "other", "field")
@@ -216,6 +224,7 @@ func (w *world) finishTwice(streams ...string) {
 // Trace: the body of an entry is trimmed while it is held. What is owned stays owned until its owner ends it: what is done is
 // done, what is released is announced again as it is remembered, and owned again.
 func TestBodyDeleted(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 2)
 	leases := a.given()
 	w.Do("XTRIM", w.keys.Input, "MAXLEN", "0")
@@ -305,6 +314,7 @@ func TestWrongTypeWhileRunning(t *testing.T) {
 // Trace: the dead-letter stream is of another type, and a malformed announcement should go there. It waits, the log says
 // why, and nothing else waits with it: before, every Done of the partition queued behind it for ever.
 func TestDeadLettersOfAnotherTypeHoldUpNothingElse(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 5)
 	w.Do("SET", w.keys.DeadLetters, "x")
 	w.Do("XADD", w.keys.Input, "*", lease.FieldAnnouncement, "not JSON")

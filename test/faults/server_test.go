@@ -20,6 +20,7 @@ import (
 // Trace: Redis restarts and has its data. It is another server all the same, so the partition settles: what is held is
 // held on, what is announced meanwhile is taken after it.
 func TestRestartWithData(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 50)
 	leases := a.given()
 	require.NoError(t, w.server.Restart(context.Background(), true))
@@ -40,6 +41,7 @@ func (w *world) tryAnnounce(stream string) bool {
 // Trace: Redis restarts and has forgotten everything. Owners are told at the next renewal; what is announced afterwards
 // is taken when the partition has settled, under greater tokens.
 func TestRestartWithoutData(t *testing.T) {
+	t.Parallel()
 	w, a := holding(t, 5)
 	leases := a.given()
 	require.NoError(t, w.server.Restart(context.Background(), false))
@@ -63,6 +65,7 @@ func keepOld() servers.Option { return servers.Args("--dbfilename", "old.rdb") }
 // entries it still knows as pending are set again while the partition settles (verify); the others' owners are told. What
 // was done may be handed out again, never to two at once, and everything comes to an end.
 func TestRestartFromAnOldSnapshot(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, keepOld())
 	a := w.join("a", w.server.ClientOption(), withTTL(longTTL)...)
 	b := w.join("b", w.server.ClientOption(), withTTL(longTTL)...)
@@ -100,6 +103,7 @@ func TestRestartFromAnOldSnapshot(t *testing.T) {
 // Trace: Redis runs out of memory (noeviction). What is held is renewed and stays; nothing new is taken, and Ready and the
 // log say why; nothing is lost. When there is memory again, all goes on by itself.
 func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.join("a", w.server.ClientOption(), withTTL(longTTL)...)
 	w.announce(names(20)...)
@@ -145,6 +149,7 @@ func TestReadOnlyReplica(t *testing.T) {
 // Trace: the master is demoted while streams are owned. Beats are refused, so every lease is lost before its deadline; as
 // soon as the server takes writes again all goes on.
 func TestMasterDemoted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	other := servers.New(t)
 	a := w.join("a", w.server.ClientOption())
@@ -187,6 +192,7 @@ func (w *world) runToEnd(opt rueidis.ClientOption, opts ...engine.Option) error 
 // Trace: the service has another number of partitions, or a format of another version. The engine does not start, and
 // changes nothing.
 func TestAnotherServiceThanExpected(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.announce("s")
 	a := w.join("a", w.server.ClientOption(), withTTL(longTTL)...)
