@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +84,121 @@ func TestAParkedEntryIsAskedForWhenTheLeaseEnds(t *testing.T) {
 		w.hold("s", "other.1", 40*time.Second)
 		pass(40*time.Second + parkFirst)
 		e.held("s")
+	})
+}
+
+// parked has n streams of others waited for, with further fields, and returns the engine that waits.
+func (w *world) parked(n int, fields ...string) *fakeEngine {
+	for _, s := range streams(n) {
+		w.hold(s, "other.1", time.Hour)
+		w.server.add(0, fakeBody(s, fields...))
+	}
+	e := w.start(nil)
+	pass(time.Minute)
+	require.Equal(w.t, n, e.Stats().Parked)
+	e.fake.takeCalls()
+	return e
+}
+
+// polled has all that is parked asked for together, and returns the calls that do so within a time.
+func (e *fakeEngine) polled(n int, d time.Duration) []fakeCall {
+	e.fake.takeCalls()
+	for _, s := range streams(n) {
+		e.lot.nudge(s)
+	}
+	pass(d)
+	return slices.DeleteFunc(e.fake.takeCalls(), func(c fakeCall) bool { return c.op != "acquire" })
+}
+
+// Before Redis 7 the server reads what it is asked for, so entries are asked for together up to a weight.
+func TestParkedEntriesAreAskedForUpToAWeight(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 20
+		e := w.parked(n, "much", strings.Repeat("x", 1<<20))
+		asked := make(map[string]bool)
+		for _, c := range e.polled(n, parkFirst/4) {
+			require.LessOrEqual(t, c.n, lease.MaxCallWeight>>20)
+			for _, id := range c.entries {
+				asked[id] = true
+			}
+		}
+		require.Len(t, asked, n)
+
+		e.lot.mu.Lock()
+		e.lot.mu.rows[streams(1)[0]].entries[0].Size = 2 * lease.MaxCallWeight
+		e.lot.mu.Unlock()
+		asked = make(map[string]bool)
+		for _, c := range e.polled(n, parkFirst/4) {
+			for _, id := range c.entries {
+				asked[id] = true
+			}
+		}
+		require.Len(t, asked, n, "one that weighs more is asked for by itself")
+	})
+}
+
+// A call that takes too long is not made again as it was: the next ones ask for less, and grow again when that goes well.
+//
+// The same entries were due together a quarter of a second later, and kept the server busy for ever.
+func TestParkedEntriesThatTakeTooLongAreAskedForApart(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n, most = 64, 5
+		e := w.parked(n)
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.op == "acquire" && c.n > most {
+				return faultHang
+			}
+			return fakeFault{}
+		})
+		asked := make(map[string]bool)
+		for _, c := range e.polled(n, time.Minute) {
+			if c.err == nil && !c.ended.IsZero() {
+				for _, id := range c.entries {
+					asked[id] = true
+				}
+			}
+		}
+		require.Len(t, asked, n)
+		e.fake.setFault(nil)
+		grown := 0
+		for range 10 {
+			for _, c := range e.polled(n, time.Second) {
+				grown = max(grown, c.n)
+			}
+		}
+		require.Equal(t, n, grown)
+	})
+}
+
+// One entry that a call takes too long for is asked for alone, now and then, and holds up no other.
+func TestAParkedEntryThatTakesTooLongHoldsUpNoOther(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 30
+		e := w.parked(n)
+		bad := e.lot.of(e.session(0))[0].ID
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.op == "acquire" && slices.Contains(c.entries, bad) {
+				return faultHang
+			}
+			return fakeFault{}
+		})
+		for _, s := range streams(n) {
+			w.hold(s, "other.1", time.Millisecond)
+		}
+		e.polled(n, 30*time.Second)
+		require.Equal(t, n-1, e.Stats().Held)
+		e.fake.takeCalls()
+		pass(time.Minute)
+		alone := 0
+		for _, c := range e.fake.takeCalls() {
+			if slices.Contains(c.entries, bad) {
+				alone++
+			}
+		}
+		require.InDelta(t, time.Minute/(e.cfg.timeout+parkChanged), alone, 2)
+		e.fake.setFault(nil)
+		pass(e.cfg.timeout + parkChanged)
+		require.Equal(t, n, e.Stats().Held)
 	})
 }
 
