@@ -129,7 +129,7 @@ func (l *lot) withdraw(stream, id string) (x *lease.Entry) {
 		return x
 	}
 	r.entries = slices.Delete(r.entries, i, i+1)
-	l.mu.count--
+	l.countLocked(-1, x)
 	return x
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -380,5 +381,68 @@ func TestParkingAcrossSessions(t *testing.T) {
 		require.Equal(t, 1, e.lot.len())
 		e.lot.drop(next)
 		require.Zero(t, e.lot.len())
+	})
+}
+
+// Whatever comes into the lot and leaves it, what is counted is what is there, in entries and in bytes.
+//
+// An entry that was withdrawn from a row of several was taken off the number and not off the bytes; after enough of them the lot took
+// nothing any more.
+func TestTheLotCountsWhatIsThere(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		e := w.start(nil)
+		l := newLot(context.Background(), e.Engine)
+		l.crew.stop() // nothing is asked for but here
+		sessions := make([]*lease.Session, 2)
+		for i := range sessions {
+			sessions[i] = lease.NewSession(context.Background(), e.clock, 0, fmt.Sprint("me.", i), e.clock.Now(), time.Hour)
+		}
+		draw := rand.New(rand.NewPCG(1, 2))
+		held := lease.Take{Verdict: lease.HeldByOne, Left: time.Hour, Holder: "other.1 1"}
+		var rows []*row
+		var entries []*lease.Entry
+		most := 0
+		for range 20_000 {
+			stream, id, session := streams(3)[draw.IntN(3)], fmt.Sprintf("1-%d", draw.IntN(6)), sessions[draw.IntN(2)]
+			switch draw.IntN(12) {
+			default:
+				if x := (&lease.Entry{Stream: stream, ID: id, Info: make([]byte, draw.IntN(1000))}); !l.hasEntry(stream, id) {
+					require.True(t, l.park(session, x, held))
+				}
+			case 0, 1, 2:
+				l.withdraw(stream, id)
+			case 3, 4:
+				l.nudge(stream)
+			case 5:
+				if draw.IntN(20) == 0 {
+					l.drop(session)
+				} else if draw.IntN(100) == 0 {
+					l.clear()
+				}
+			case 6:
+				if len(rows) == 0 {
+					rows, entries, _ = l.takeDue(0, 10)
+				}
+			case 7:
+				for i, r := range rows {
+					verdict := []lease.Verdict{lease.HeldByOne, lease.Acquired}[draw.IntN(2)] // stays, or goes
+					l.settle(0, r, entries[i], lease.Take{Verdict: verdict}, e.clock.Now())
+				}
+				rows = nil
+			}
+			count, bytes := 0, 0
+			for _, r := range l.mu.rows {
+				for _, x := range r.entries {
+					count, bytes = count+1, bytes+x.Held()
+				}
+			}
+			require.Equal(t, []int{count, bytes}, []int{l.mu.count, l.mu.bytes})
+			most = max(most, count)
+		}
+		require.Greater(t, most, 5)
+		for _, s := range sessions {
+			l.drop(s)
+		}
+		require.Equal(t, []int{0, 0}, []int{l.mu.count, l.mu.bytes})
 	})
 }
