@@ -26,6 +26,9 @@ type fakeServer struct {
 	layout  *cluster.Layout
 	granted func(partition int, consumer, entry, stream string) // runs when a lease is granted
 
+	// keeps is how many entries a call looks at that keeps them; 0: all.
+	keeps int
+
 	// refuse says why an entry is not moved, or done; empty, or nil: it is.
 	refuse func(r *lease.Return) string
 

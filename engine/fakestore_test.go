@@ -394,7 +394,11 @@ func (s *fakeStore) Keep(ctx context.Context, n int, consumer string, items []le
 			}
 			status = lease.SessionLive
 			for i := range items {
-				out = append(out, lease.Outcome{Verdict: s.server.keep(p, consumer, &items[i])})
+				o := lease.Outcome{Verdict: lease.Left}
+				if i < s.server.keeps || s.server.keeps == 0 {
+					o.Verdict = s.server.keep(p, consumer, &items[i])
+				}
+				out = append(out, o)
 			}
 		})
 		return nil

@@ -22,8 +22,9 @@ const (
 // lot is where entries are parked whose stream is held: by somebody else, or by this process. Of one stream only the
 // entry with the lowest ID is asked for, with growing delays, and at once when this very process frees the stream.
 type lot struct {
-	e    *Engine
-	crew *crew
+	e     *Engine
+	crew  *crew
+	pages []lease.PageSize // entries that are asked for together, by partition; of whoever works for it
 
 	mu struct {
 		sync.Mutex
@@ -57,6 +58,10 @@ func newLot(ctx context.Context, e *Engine) *lot {
 	l.mu.due = make([]rowHeap, len(e.partitions))
 	l.mu.after = make([]int64, len(e.partitions))
 	l.mu.stuck = make(map[string]int)
+	l.pages = make([]lease.PageSize, len(e.partitions))
+	for n := range l.pages {
+		l.pages[n] = lease.NewPageSize(e.cfg.pipeline.MaxMoves())
+	}
 	l.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, l.run)
 	return l
 }
@@ -124,7 +129,7 @@ func (l *lot) withdraw(stream, id string) (x *lease.Entry) {
 		return x
 	}
 	r.entries = slices.Delete(r.entries, i, i+1)
-	l.mu.count--
+	l.countLocked(-1, x)
 	return x
 }
 
@@ -280,10 +285,12 @@ func (l *lot) run(ctx context.Context, partition int) time.Duration {
 		return next
 	}
 	s := rows[0].session
+	sent := l.e.clock.Now()
 	takes, ok := l.e.acquireOnce(ctx, l.e.partitions[partition], s, entries)
 	now := l.e.clock.Now()
+	alone := l.learn(partition, len(rows), ok, time.Duration(now-sent))
 	if !ok {
-		l.again(partition, rows, now+int64(settleAgain))
+		l.again(partition, rows, now, alone)
 		return settleAgain
 	}
 	l.mu.Lock()
@@ -295,17 +302,40 @@ func (l *lot) run(ctx context.Context, partition int) time.Duration {
 	return 0
 }
 
-// again puts rows back whose first entries had no answer.
-func (l *lot) again(partition int, rows []*row, at int64) {
+// learn learns from how long it took to ask for n entries how many to ask for next: what a call costs the server may be more
+// than what is known of the entries says. It reports whether one alone took too long.
+func (l *lot) learn(partition, n int, ok bool, took time.Duration) (alone bool) {
+	size, limit := &l.pages[partition], l.e.timeout()
+	switch {
+	case took > limit/2:
+		return !size.Failed(n)
+	case ok && took < limit/4 && n > size.Size()/2:
+		size.Succeeded()
+	}
+	return false
+}
+
+// again puts rows back whose first entries had no answer. One that was alone makes way for others, for longer each time.
+func (l *lot) again(partition int, rows []*row, now int64, alone bool) {
+	at := now + int64(settleAgain)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.after[partition] = at
 	for _, r := range rows {
-		if l.mu.rows[r.stream] == r {
-			l.queueLocked(partition, r, at)
+		if l.mu.rows[r.stream] != r {
+			continue
 		}
+		due := at
+		if alone {
+			r.delay = min(max(2*r.delay, parkFirst), parkMost)
+			due = max(at, now+int64(min(r.delay, parkChanged))) // no longer: its stream may be ours by now
+		}
+		l.queueLocked(partition, r, due)
 	}
 }
+
+// pollWeight is what an entry weighs in a call that asks for it again. Before Redis 7 the server reads it for that.
+func pollWeight(x *lease.Entry) int { return acquireWeight(&x) + x.Size }
 
 // takeDue takes out up to a batch of rows that are due, with the entry of each that is to be asked for; or says how
 // long there is nothing to ask for.
@@ -318,7 +348,11 @@ func (l *lot) takeDue(partition, room int) (rows []*row, entries []*lease.Entry,
 	}
 	h := &l.mu.due[partition]
 	weight := 0
-	for len(*h) > 0 && (*h)[0].due <= now && len(rows) < l.e.cfg.pipeline.MaxMoves() && weight < lease.MaxCallWeight {
+	for len(*h) > 0 && (*h)[0].due <= now && len(rows) < l.pages[partition].Size() {
+		more := pollWeight((*h)[0].entries[0])
+		if len(rows) > 0 && weight+more > lease.MaxCallWeight {
+			break
+		}
 		r := heap.Pop(h).(*row)
 		switch {
 		case r.session.Remaining() == 0:
@@ -334,7 +368,7 @@ func (l *lot) takeDue(partition, room int) (rows []*row, entries []*lease.Entry,
 		default:
 			r.due = now
 			rows, entries = append(rows, r), append(entries, r.entries[0])
-			weight += acquireWeight(&r.entries[0])
+			weight += more
 		}
 	}
 	if len(*h) == 0 {

@@ -3,7 +3,10 @@ package engine
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +85,121 @@ func TestAParkedEntryIsAskedForWhenTheLeaseEnds(t *testing.T) {
 		w.hold("s", "other.1", 40*time.Second)
 		pass(40*time.Second + parkFirst)
 		e.held("s")
+	})
+}
+
+// parked has n streams of others waited for, with further fields, and returns the engine that waits.
+func (w *world) parked(n int, fields ...string) *fakeEngine {
+	for _, s := range streams(n) {
+		w.hold(s, "other.1", time.Hour)
+		w.server.add(0, fakeBody(s, fields...))
+	}
+	e := w.start(nil)
+	pass(time.Minute)
+	require.Equal(w.t, n, e.Stats().Parked)
+	e.fake.takeCalls()
+	return e
+}
+
+// polled has all that is parked asked for together, and returns the calls that do so within a time.
+func (e *fakeEngine) polled(n int, d time.Duration) []fakeCall {
+	e.fake.takeCalls()
+	for _, s := range streams(n) {
+		e.lot.nudge(s)
+	}
+	pass(d)
+	return slices.DeleteFunc(e.fake.takeCalls(), func(c fakeCall) bool { return c.op != "acquire" })
+}
+
+// Before Redis 7 the server reads what it is asked for, so entries are asked for together up to a weight.
+func TestParkedEntriesAreAskedForUpToAWeight(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 20
+		e := w.parked(n, "much", strings.Repeat("x", 1<<20))
+		asked := make(map[string]bool)
+		for _, c := range e.polled(n, parkFirst/4) {
+			require.LessOrEqual(t, c.n, lease.MaxCallWeight>>20)
+			for _, id := range c.entries {
+				asked[id] = true
+			}
+		}
+		require.Len(t, asked, n)
+
+		e.lot.mu.Lock()
+		e.lot.mu.rows[streams(1)[0]].entries[0].Size = 2 * lease.MaxCallWeight
+		e.lot.mu.Unlock()
+		asked = make(map[string]bool)
+		for _, c := range e.polled(n, parkFirst/4) {
+			for _, id := range c.entries {
+				asked[id] = true
+			}
+		}
+		require.Len(t, asked, n, "one that weighs more is asked for by itself")
+	})
+}
+
+// A call that takes too long is not made again as it was: the next ones ask for less, and grow again when that goes well.
+//
+// The same entries were due together a quarter of a second later, and kept the server busy for ever.
+func TestParkedEntriesThatTakeTooLongAreAskedForApart(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n, most = 64, 5
+		e := w.parked(n)
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.op == "acquire" && c.n > most {
+				return faultHang
+			}
+			return fakeFault{}
+		})
+		asked := make(map[string]bool)
+		for _, c := range e.polled(n, time.Minute) {
+			if c.err == nil && !c.ended.IsZero() {
+				for _, id := range c.entries {
+					asked[id] = true
+				}
+			}
+		}
+		require.Len(t, asked, n)
+		e.fake.setFault(nil)
+		grown := 0
+		for range 10 {
+			for _, c := range e.polled(n, time.Second) {
+				grown = max(grown, c.n)
+			}
+		}
+		require.Equal(t, n, grown)
+	})
+}
+
+// One entry that a call takes too long for is asked for alone, now and then, and holds up no other.
+func TestAParkedEntryThatTakesTooLongHoldsUpNoOther(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 30
+		e := w.parked(n)
+		bad := e.lot.of(e.session(0))[0].ID
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.op == "acquire" && slices.Contains(c.entries, bad) {
+				return faultHang
+			}
+			return fakeFault{}
+		})
+		for _, s := range streams(n) {
+			w.hold(s, "other.1", time.Millisecond)
+		}
+		e.polled(n, 30*time.Second)
+		require.Equal(t, n-1, e.Stats().Held)
+		e.fake.takeCalls()
+		pass(time.Minute)
+		alone := 0
+		for _, c := range e.fake.takeCalls() {
+			if slices.Contains(c.entries, bad) {
+				alone++
+			}
+		}
+		require.InDelta(t, time.Minute/(e.cfg.timeout+parkChanged), alone, 2)
+		e.fake.setFault(nil)
+		pass(e.cfg.timeout + parkChanged)
+		require.Equal(t, n, e.Stats().Held)
 	})
 }
 
@@ -263,5 +381,68 @@ func TestParkingAcrossSessions(t *testing.T) {
 		require.Equal(t, 1, e.lot.len())
 		e.lot.drop(next)
 		require.Zero(t, e.lot.len())
+	})
+}
+
+// Whatever comes into the lot and leaves it, what is counted is what is there, in entries and in bytes.
+//
+// An entry that was withdrawn from a row of several was taken off the number and not off the bytes; after enough of them the lot took
+// nothing any more.
+func TestTheLotCountsWhatIsThere(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		e := w.start(nil)
+		l := newLot(context.Background(), e.Engine)
+		l.crew.stop() // nothing is asked for but here
+		sessions := make([]*lease.Session, 2)
+		for i := range sessions {
+			sessions[i] = lease.NewSession(context.Background(), e.clock, 0, fmt.Sprint("me.", i), e.clock.Now(), time.Hour)
+		}
+		draw := rand.New(rand.NewPCG(1, 2))
+		held := lease.Take{Verdict: lease.HeldByOne, Left: time.Hour, Holder: "other.1 1"}
+		var rows []*row
+		var entries []*lease.Entry
+		most := 0
+		for range 20_000 {
+			stream, id, session := streams(3)[draw.IntN(3)], fmt.Sprintf("1-%d", draw.IntN(6)), sessions[draw.IntN(2)]
+			switch draw.IntN(12) {
+			default:
+				if x := (&lease.Entry{Stream: stream, ID: id, Info: make([]byte, draw.IntN(1000))}); !l.hasEntry(stream, id) {
+					require.True(t, l.park(session, x, held))
+				}
+			case 0, 1, 2:
+				l.withdraw(stream, id)
+			case 3, 4:
+				l.nudge(stream)
+			case 5:
+				if draw.IntN(20) == 0 {
+					l.drop(session)
+				} else if draw.IntN(100) == 0 {
+					l.clear()
+				}
+			case 6:
+				if len(rows) == 0 {
+					rows, entries, _ = l.takeDue(0, 10)
+				}
+			case 7:
+				for i, r := range rows {
+					verdict := []lease.Verdict{lease.HeldByOne, lease.Acquired}[draw.IntN(2)] // stays, or goes
+					l.settle(0, r, entries[i], lease.Take{Verdict: verdict}, e.clock.Now())
+				}
+				rows = nil
+			}
+			count, bytes := 0, 0
+			for _, r := range l.mu.rows {
+				for _, x := range r.entries {
+					count, bytes = count+1, bytes+x.Held()
+				}
+			}
+			require.Equal(t, []int{count, bytes}, []int{l.mu.count, l.mu.bytes})
+			most = max(most, count)
+		}
+		require.Greater(t, most, 5)
+		for _, s := range sessions {
+			l.drop(s)
+		}
+		require.Equal(t, []int{0, 0}, []int{l.mu.count, l.mu.bytes})
 	})
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -131,10 +132,9 @@ func (e *Engine) compare(ctx context.Context, p *partition, s *lease.Session, ro
 		after = page.IDs[len(page.IDs)-1]
 	}
 	suspects = append(suspects, known[i:]...)
-	if err := e.keep(ctx, p, s, suspects); err != nil {
-		return err
-	}
-	return e.adopt(ctx, p, s, room, c, e.unknown(p, s, strangers))
+	// Each for itself: what of the one goes wrong, and may go wrong every time, must not keep the other from being done.
+	kept := e.keep(ctx, p, s, suspects)
+	return cmp.Or(e.adopt(ctx, p, s, room, c, e.unknown(p, s, strangers)), kept)
 }
 
 // bodiless reports whether an entry that is pending may have no body. Trimming takes the oldest entries; and where there are
@@ -210,60 +210,92 @@ func (e *Engine) has(partition int, stream, id string) bool {
 
 // keep sees to entries that are held or parked and not pending, or have no body.
 func (e *Engine) keep(ctx context.Context, p *partition, s *lease.Session, suspects []knownEntry) error {
-	suspects = slices.DeleteFunc(suspects, func(x knownEntry) bool {
+	var kept keeping
+	var failed error
+	for batches := lease.Batches(suspects, e.cfg.pipeline.MaxMoves(), keepWeight); len(batches) > 0 && failed == nil; {
+		var left []knownEntry
+		if left, failed = e.keepSome(ctx, p, s, batches[0], &kept); len(left) > 0 {
+			batches[0] = left
+		} else {
+			batches = batches[1:]
+		}
+	}
+	e.metrics.tampered(tamperedPending, kept.again)
+	if kept.again > 0 {
+		e.log.warn("announcements that this process has were acknowledged or claimed by hand, or their consumer was removed; "+
+			"they are pending again", kept.again, "partition", p.number)
+	}
+	if kept.gone > 0 {
+		e.log.warn("announcements that this process has were deleted or trimmed; they are announced again from memory", kept.gone,
+			"partition", p.number, "remedy", "never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM")
+	}
+	return cmp.Or(failed, kept.refused)
+}
+
+// keeping is what came of it.
+type keeping struct {
+	again, gone int
+	refused     error
+}
+
+// keepWeight is what an entry weighs in the call: the key of its lease travels there. What it weighs on the server ends the
+// call when that is known.
+func keepWeight(x *knownEntry) int { return len(x.key()) + len(x.id) + lease.FieldWeight }
+
+// key is that of the lease; empty where nothing is to be kept.
+func (x *knownEntry) key() string {
+	switch {
+	case x.held != nil:
+		return x.held.Key()
+	case x.parked != nil:
+		return x.parked.Key
+	}
+	return ""
+}
+
+// keepSome asks once, and returns those that the call did not come to.
+func (e *Engine) keepSome(ctx context.Context, p *partition, s *lease.Session, batch []knownEntry, kept *keeping) (left []knownEntry, _ error) {
+	batch = slices.DeleteFunc(batch, func(x knownEntry) bool {
 		// Looked at again: it may have ended, or moved on, since.
 		if x.held != nil {
 			return x.held.Remaining() == 0
 		}
 		return x.parked == nil || !e.lot.hasEntry(x.parked.Stream, x.id)
 	})
-	again, gone := 0, 0
-	var failed error
-	for _, batch := range lease.Batches(suspects, e.cfg.pipeline.MaxMoves(), knownWeight) {
-		items := make([]lease.Keepable, len(batch))
-		for i, x := range batch {
-			if items[i] = (lease.Keepable{Entry: x.id}); x.held != nil {
-				items[i].Key, items[i].Token = x.held.Key(), tokenText(x.held.Token())
-			} else {
-				items[i].Key = x.parked.Key
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	items := make([]lease.Keepable, len(batch))
+	for i, x := range batch {
+		if items[i] = (lease.Keepable{Key: x.key(), Entry: x.id}); x.held != nil {
+			items[i].Token = tokenText(x.held.Token())
+		}
+	}
+	status, outcomes, err := e.store.Keep(ctx, p.number, s.Consumer(), items)
+	if err != nil {
+		return nil, err
+	}
+	if status != lease.SessionLive {
+		return nil, errSessionDead
+	}
+	for i, o := range outcomes {
+		switch o.Verdict {
+		case lease.PendingAgain:
+			kept.again++
+		case lease.Gone:
+			if e.bereft(s, batch[i]) {
+				kept.gone++
 			}
-		}
-		status, outcomes, err := e.store.Keep(ctx, p.number, s.Consumer(), items)
-		if err != nil || status != lease.SessionLive {
-			failed = err
-			break
-		}
-		for i, o := range outcomes {
-			switch o.Verdict {
-			case lease.PendingAgain:
-				again++
-			case lease.Gone:
-				if e.bereft(s, batch[i]) {
-					gone++
-				}
-			case lease.Refused:
-				failed = o.Err()
-			}
+		case lease.Refused:
+			kept.refused = o.Err()
+		case lease.Left:
+			left = append(left, batch[i])
 		}
 	}
-	e.metrics.tampered(tamperedPending, again)
-	if again > 0 {
-		e.log.warn("announcements that this process has were acknowledged or claimed by hand, or their consumer was removed; "+
-			"they are pending again", again, "partition", p.number)
+	if len(left) == len(batch) {
+		return nil, fmt.Errorf("none of %d entries was looked at", len(left))
 	}
-	if gone > 0 {
-		e.log.warn("announcements that this process has were deleted or trimmed; they are announced again from memory", gone,
-			"partition", p.number, "remedy", "never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM")
-	}
-	return failed
-}
-
-// knownWeight is what the script reads of an entry.
-func knownWeight(x *knownEntry) int {
-	if x.held != nil {
-		return len(x.held.Info()) + lease.FieldWeight
-	}
-	return len(x.parked.Info) + lease.FieldWeight
+	return left, nil
 }
 
 // bereft deals with an entry whose body is gone: it ends here, and then it is announced again. In this order, or there were

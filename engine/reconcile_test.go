@@ -80,6 +80,61 @@ func TestFullProcessWhoseConsumerIsRemoved(t *testing.T) {
 	})
 }
 
+// What a call does not come to, since it has read enough, is asked for again at once.
+func TestEntriesThatACallDoesNotComeToAreKept(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n, some = 20, 3
+		w.server.announce(streams(n)...)
+		w.server.announce(streams(n)...)
+		e := w.start(nil)
+		pass(5 * time.Second)
+		require.Equal(t, n, e.Stats().Parked)
+		w.server.keeps = some
+		w.server.removeConsumers()
+		e.fake.takeCalls()
+		e.compareNow()
+		pass(2 * e.cfg.block)
+		_, pending, _, _ := w.server.count()
+		require.Equal(t, 2*n, pending)
+		calls := e.fake.takeCalls()
+		require.Equal(t, (2*n+some-1)/some, countCalls(calls, "keep"))
+		require.Equal(t, 1, countCalls(calls, "ids"), "in one comparison")
+		require.Empty(t, e.of(api.Disowned))
+	})
+}
+
+// What cannot be kept, which may be so every time, does not keep what is unknown from being taken in.
+func TestAdoptsThoughKeepingFails(t *testing.T) {
+	for name, fault := range map[string]fakeFault{"error": faultError, "no answer": faultHang} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, func(t *testing.T, w *world) {
+				w.server.announce("s")
+				e := w.start(nil)
+				pass(5 * time.Second)
+				w.server.acknowledge(e.held("s").Entry())
+				e.fake.onlyOp(fault, "keep")
+				me := e.session(0).Consumer()
+				w.server.with(0, func(p *fakePartition) {
+					id := w.server.addLocked(p, fakeBody("unknown"))
+					x := p.input[len(p.input)-1]
+					p.delivered = x.seq
+					p.pending[id] = &fakePending{entry: x, consumer: me, since: nowMilli(), deliveries: 1}
+				})
+				e.compareNow()
+				pass(2*e.cfg.block + 2*e.cfg.timeout)
+				e.held("unknown")
+				_, pending, _, _ := w.server.count()
+				require.Equal(t, 1, pending)
+				e.fake.setFault(nil)
+				pass(2 * e.cfg.block)
+				_, pending, _, _ = w.server.count()
+				require.Equal(t, 2, pending)
+				require.Empty(t, e.of(api.Disowned))
+			})
+		})
+	}
+}
+
 // A process that is full is at work: its consumer shows it twice a minute, and it compares as often as any other.
 func TestFullProcessIsNeverIdleAndCompares(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, w *world) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -337,4 +338,44 @@ func TestAnAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
 		// Told a tick before its session is over, it may have been taken once more for that tick.
 		require.Regexp(t, "^Added( Disowned Added){1,2}$", e.kinds("s"))
 	})
+}
+
+// A session that has less left than the last answer took is saved by the next call, however many leases are due, and all of
+// them are too late with it. What is large goes after a beat, what is small brings one.
+//
+// With more leases than the renewer looked at at a time it went round in circles among them until the session was over, and
+// sent nothing at all, no beat either.
+func TestASessionWithLittleLeftIsSaved(t *testing.T) {
+	for _, large := range []bool{false, true} {
+		t.Run(fmt.Sprintf("large=%v", large), func(t *testing.T) {
+			bubble(t, 1, func(t *testing.T, w *world) {
+				const n = 300
+				names, op := streams(n), "renew"
+				if large {
+					names, op = w.large(0, n), "beat"
+				}
+				w.server.announce(names...)
+				e := w.start(nil, WithPipeline(lease.Pipeline{MaxBatch: 1})) // 16 leases a wave, of 64 that are looked at
+				pass(5 * time.Second)
+				require.Equal(t, n, e.Stats().Held)
+				s := e.session(0)
+				e.fake.onlyOp(faultError, "beat", "renew")
+				pass(s.Remaining() - e.cfg.timeout/2)
+				require.Equal(t, n, e.Stats().Held)
+				// Most are due by now, many at a time, and nothing is on its way. The last answer before the outage took long.
+				e.renewer.paces[0].answer = e.cfg.timeout
+				e.fake.setFault(nil)
+				e.fake.takeCalls()
+				pass(e.cfg.retry + e.cfg.wheel.Tick)
+				calls := slices.DeleteFunc(e.fake.takeCalls(), func(c fakeCall) bool { return c.op != "beat" && c.op != "renew" })
+				require.NotEmpty(t, calls)
+				require.Equal(t, op, calls[0].op)
+				require.Greater(t, s.Remaining(), e.cfg.timeout)
+				pass(time.Minute)
+				require.Same(t, s, e.session(0))
+				require.Equal(t, n, e.Stats().Held)
+				require.Empty(t, e.of(api.Disowned))
+			})
+		})
+	}
 }

@@ -76,7 +76,7 @@ func (r *renewer) away(partition int, oldest int64) {
 // batchesPerWave bounds what waits for one answer: with the default batch, 8,192 leases, some 15 ms of the server.
 const batchesPerWave = 16
 
-// nextWave is what is to be renewed next.
+// nextWave is what is to be renewed next: without a lease only where nothing is due that a renewal is of use to.
 func (r *renewer) nextWave(n int, s *lease.Session) (wave lease.Wave) {
 	e, pace := r.e, &r.paces[n]
 	limit := lease.WaveLimit{Leases: batchesPerWave * e.cfg.pipeline.MaxBatch, Weight: pace.most}

@@ -29,7 +29,7 @@ const (
 	TooHeavy   Verdict = 'b' // requeue: it weighs more than is copied
 	Bare       Verdict = 'z' // requeue: no field that a copy would have
 	Referred   Verdict = 'r' // requeue: a dead letter refers to it; acknowledged, freed, not deleted
-	Left       Verdict = 't' // requeue: not looked at, since those before it weigh enough for one call
+	Left       Verdict = 't' // requeue, keep: not looked at, since those before it weigh enough for one call
 	Refused    Verdict = 'x' // done, requeue, acquire: an error, nothing changed
 
 	Acquired  Verdict = 'a' // acquire: ours now

@@ -94,20 +94,24 @@ type Keepable struct {
 }
 
 // Keep makes entries pending for consumer again that are not, though it owns their streams or has them wait. The outcomes are
-// in the order of the entries, and only there when the status is SessionLive.
+// in the order of the entries, and only there when the status is SessionLive. What is Left is to be asked for again.
 func (s *Store) Keep(ctx context.Context, p int, consumer string, items []Keepable) (Status, []Outcome, error) {
+	return s.keep(ctx, scriptKeep, p, consumer, items)
+}
+
+func (s *Store) keep(ctx context.Context, script *Script, p int, consumer string, items []Keepable) (Status, []Outcome, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
 	keys := make([]string, 0, 2+len(items))
-	args := make([]string, 0, 2+2*len(items))
+	args := make([]string, 0, 3+2*len(items))
 	keys = append(keys, k.Input, k.Sessions)
-	args = append(args, consumer, s.layout.Group())
+	args = append(args, consumer, s.layout.Group(), strconv.Itoa(MaxCallWeight))
 	for _, x := range items {
 		keys = append(keys, x.Key)
 		args = append(args, x.Entry, x.Token)
 	}
-	parts, err := s.rest.Do(ctx, Call{Script: scriptKeep, Keys: keys, Args: args}).ToArray()
+	parts, err := s.rest.Do(ctx, Call{Script: script, Keys: keys, Args: args}).ToArray()
 	if err != nil {
 		return SessionLost, nil, err
 	}

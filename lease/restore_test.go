@@ -113,6 +113,52 @@ func TestKeepChangesNothingElse(t *testing.T) {
 	})
 }
 
+// olderKeep is keep as it runs before Redis 7.
+func olderKeep(t *testing.T) *Script {
+	lua, err := luaFiles.ReadFile("lua/keep.lua")
+	require.NoError(t, err)
+	return NewScript("keep", strings.ReplaceAll(string(lua), "redis.REDIS_VERSION_NUM", "nil"),
+		"clock", "record", "session", "value", "entry", "group")
+}
+
+// A call reads no more than one should, and says what it did not come to. Where a consumer was removed nothing is read, from
+// Redis 7 on.
+//
+// After one had been removed 256 entries of 4 MiB were read in one call, which held the server up for three seconds.
+func TestKeepReadsSoMuchOnly(t *testing.T) {
+	aliceAndBob(t, func(t *testing.T, w *world) {
+		const n = 6
+		var items []Keepable
+		for i := range n {
+			w.announce("s"+strconv.Itoa(i), "much", strings.Repeat("x", MaxCallWeight/2))
+			items = append(items, keepable(w.take(alice, w.read(alice, 1)[0])))
+		}
+		for name, script := range map[string]*Script{"this server": scriptKeep, "before Redis 7": olderKeep(t)} {
+			ask := func(items []Keepable) string {
+				status, out, err := w.store.keep(w.ctx, script, 0, alice, items)
+				require.NoError(t, err)
+				require.Equal(t, SessionLive, status)
+				return verdicts(out)
+			}
+			require.Equal(t, "kktttt", ask(items), "what is pending and may have no body is read")
+			require.Equal(t, "kk", ask(items[4:]))
+			w.Do("XGROUP", "DELCONSUMER", w.keys.Input, w.layout.Group(), alice)
+			w.Do("CONFIG", "RESETSTAT")
+			if name == "this server" {
+				require.Equal(t, "rrrrrr", ask(items))
+				stats, err := w.server.CommandStats(w.ctx)
+				require.NoError(t, err)
+				require.Zero(t, stats["xrange"].Calls)
+				continue
+			}
+			require.Equal(t, "rrtttt", ask(items))
+			require.Equal(t, "rrtt", ask(items[2:]))
+			require.Equal(t, "rr", ask(items[4:]))
+		}
+		require.Len(t, w.pendingIDs(alice), n)
+	})
+}
+
 // Where it was acknowledged by hand, done leaves nothing behind: the body stayed for ever.
 func TestDoneOfAnAcknowledgedEntryDeletesIt(t *testing.T) {
 	aliceAndBob(t, func(t *testing.T, w *world) {

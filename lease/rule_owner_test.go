@@ -379,6 +379,62 @@ func TestEntryThatXCLAIMLeavesOutIsNotAcknowledged(t *testing.T) {
 	w.take(alice, read[0])
 }
 
+// What waits for a stream that is held, or for its time, is asked for again and again, and is not read for that: only
+// whether it has a body counts. It stays pending as it was. What is free costs no more than one XCLAIM for all of it.
+//
+// Each poll read the bodies of all that it asked for: 128 entries of 2 MiB held the server up for half a second.
+func TestAcquireReadsNoBodies(t *testing.T) {
+	everyServer(t, func(t *testing.T, w *world) {
+		w.open(bob)
+		const n = 5
+		var held []*Lease
+		for i := range n {
+			held = append(held, w.own(alice, "s"+strconv.Itoa(i)))
+		}
+		for i := range n {
+			w.announce("s"+strconv.Itoa(i), "much", strings.Repeat("x", 10_000))
+			w.announce("early"+strconv.Itoa(i), FieldNotBefore, strconv.FormatInt(w.Now()+aged.Milliseconds(), 10))
+		}
+		entries := w.read(bob, 2*n)
+		// Delivered long ago, and not all at once.
+		for i, e := range entries {
+			w.Do("XCLAIM", w.keys.Input, w.layout.Group(), bob, "0", e.ID, "IDLE", strconv.Itoa(1000_000*(i+1)), "RETRYCOUNT", "1", "JUSTID")
+		}
+		w.announce("free")
+		w.announce("free as well")
+		free := w.read(bob, 2)
+		w.Do("CONFIG", "RESETSTAT")
+		for i, take := range w.acquire(bob, append(entries, free...)...) {
+			want := []Verdict{HeldByOne, Early}[i%2]
+			if i >= 2*n {
+				want = Acquired
+			}
+			require.Equal(t, want, take.Verdict)
+		}
+		stats, err := w.server.CommandStats(w.ctx)
+		require.NoError(t, err)
+		require.Zero(t, stats["xrange"].Calls)
+		require.EqualValues(t, 2*n+1, stats["xclaim"].Calls)
+		page, err := w.store.Pending(w.ctx, 0, bob, "", 100, 0)
+		require.NoError(t, err)
+		require.Len(t, page, 2*n+2)
+		for i, x := range page[:2*n] {
+			idle := time.Duration(1000_000*(i+1)) * time.Millisecond
+			require.Equal(t, entries[i].ID, x.ID)
+			require.Equal(t, 1, x.Deliveries)
+			require.GreaterOrEqual(t, x.Idle, idle)
+			require.Less(t, x.Idle, idle+900*time.Second)
+		}
+
+		// Without a body each ends, and the owner's lease does not.
+		w.Do("XDEL", w.keys.Input, entries[0].ID, entries[1].ID)
+		takes := w.acquire(bob, entries...)
+		require.Equal(t, []Verdict{Gone, Gone, HeldByOne}, []Verdict{takes[0].Verdict, takes[1].Verdict, takes[2].Verdict})
+		require.Len(t, w.pendingIDs(bob), 2*n)
+		require.Equal(t, strings.Repeat("k", n), w.renew(alice, held...).Verdicts)
+	})
+}
+
 // Entries far apart, in no order, with others of ours between them: each is still looked up.
 func TestAcquireOfScatteredEntries(t *testing.T) {
 	bothAcquires(t, func(t *testing.T, w *world) {

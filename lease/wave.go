@@ -19,62 +19,84 @@ type Wave struct {
 // WaveLimit bounds a wave: leases, and bytes unless one lease alone has more.
 type WaveLimit struct{ Leases, Weight int }
 
-// lookFactor bounds how many leases NextWave looks at, in waves, so that the table is not locked for long.
+// lookFactor bounds how many leases NextWave looks at with the table locked, in waves: nobody waits for it for long.
 const lookFactor = 4
 
 // NextWave takes the next wave of a session out of a queue that Due has filled, and returns the rest. Leases of which no
-// renewal is of use are dropped: taken off the table meanwhile, of another session, or past their deadline. Where very
-// many are dropped, the wave may be small or empty though there is a rest.
+// renewal is of use are dropped: taken off the table meanwhile, of another session, or past their deadline. Where many are
+// dropped, the wave may be small though there is a rest; it is empty only where all were dropped, and then there is none.
 //
 // The order is that of the queue, which is about the order of deadlines, with one exception: leases with less than answer
 // left, which is how long the last answer took, come after all others. Their renewal would most likely be answered too
 // late. Sent first, it would make those behind it late too, until every answer is too late and the process loses all that
-// it holds; sent last, it costs nobody anything, and saves what can be saved when the server has become quick again.
+// it holds; sent last, it costs nobody anything, and saves what can be saved when the server has become quick again. Where
+// there are no others, they go: when a session has little left, all of its leases have.
 //
 // The queue is overwritten.
 func (t *Table) NextWave(queue []*Lease, s *Session, now int64, answer int64, limit WaveLimit) (wave Wave, rest []*Lease) {
+	f := filling{queue: queue, limit: limit}
+	for f.kept == 0 && f.looked < len(queue) {
+		t.fill(&f, s, now, answer)
+	}
+	wave, rest = f.wave, append(queue[f.looked:], f.late...)
+	wave.Leases = queue[:f.kept:f.kept]
+	if len(rest) > 0 {
+		wave.Next = t.dueOf(rest[0])
+	}
+	return wave, rest
+}
+
+// dueOf is when a lease is due.
+func (t *Table) dueOf(l *Lease) int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var late []*Lease
-	kept, looked := 0, 0
-	add := func(l *Lease) bool {
-		weight := l.weight()
-		if kept == limit.Leases || kept > 0 && wave.Weight+weight > limit.Weight {
-			return false
-		}
-		queue[kept] = l
-		kept++
-		wave.Weight += weight
-		if wave.Oldest == 0 || l.due < wave.Oldest {
-			wave.Oldest = l.due
-		}
-		return true
-	}
-	for ; looked < min(len(queue), lookFactor*limit.Leases); looked++ {
-		l := queue[looked]
+	return l.due
+}
+
+// filling is a wave while it is filled. What is kept stands at the front of the queue, where what was looked at stood.
+type filling struct {
+	wave         Wave
+	limit        WaveLimit
+	queue        []*Lease
+	kept, looked int
+	late         []*Lease // of those looked at
+}
+
+// fill looks at the next leases of the queue: some at a time, so that the table is not locked for long.
+func (t *Table) fill(f *filling, s *Session, now int64, answer int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for end := min(len(f.queue), f.looked+lookFactor*f.limit.Leases); f.looked < end; f.looked++ {
+		l := f.queue[f.looked]
 		left := int64(0)
 		if l.listed && l.session == s {
 			left = int64(l.BelievedAt(now))
 		}
-		if left == 0 {
+		switch {
+		case left == 0:
 			l.queued = false
-			continue
-		}
-		if left < answer {
-			late = append(late, l)
-			continue
-		}
-		if !add(l) {
-			break
+		case left < answer:
+			f.late = append(f.late, l)
+		case !f.add(l):
+			return
 		}
 	}
-	rest = queue[looked:]
-	for len(late) > 0 && len(rest) == 0 && add(late[0]) {
-		late = late[1:]
+	for f.looked == len(f.queue) && len(f.late) > 0 && f.add(f.late[0]) {
+		f.late = f.late[1:]
 	}
-	wave.Leases = queue[:kept:kept]
-	if rest = append(rest, late...); len(rest) > 0 {
-		wave.Next = rest[0].due
+}
+
+// add reports false when the wave has no room for a lease.
+func (f *filling) add(l *Lease) bool {
+	weight := l.weight()
+	if f.kept == f.limit.Leases || f.kept > 0 && f.wave.Weight+weight > f.limit.Weight {
+		return false
 	}
-	return wave, rest
+	f.queue[f.kept] = l
+	f.kept++
+	f.wave.Weight += weight
+	if f.wave.Oldest == 0 || l.due < f.wave.Oldest {
+		f.wave.Oldest = l.due
+	}
+	return true
 }

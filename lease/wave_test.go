@@ -2,9 +2,9 @@ package lease
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -82,7 +82,7 @@ func TestWhatIsTooLateGoesLast(t *testing.T) {
 	require.Equal(t, []string{"c", "d", "a", "b"}, got)
 }
 
-// Very many that are dropped do not keep the table locked: some at a time.
+// A wave is filled from so many leases only, and what is too late waits for those behind it.
 func TestAWaveLooksAtSoManyLeasesOnly(t *testing.T) {
 	table, s := newTable(t, 1), sessionIn(0)
 	var leases []*Lease
@@ -90,15 +90,72 @@ func TestAWaveLooksAtSoManyLeasesOnly(t *testing.T) {
 		leases = append(leases, row(s, string(rune('a'+i))))
 	}
 	queue := queued(t, table, leases...)
-	for _, l := range leases[:9] {
+	for _, l := range leases[1:8] {
 		table.Remove(l)
 	}
 	wave, rest := table.NextWave(queue, s, 2*tick, 0, WaveLimit{Leases: 2, Weight: 1 << 20})
+	require.Equal(t, leases[:1], wave.Leases)
+	wave, rest = table.NextWave(rest, s, 2*tick, 0, WaveLimit{Leases: 2, Weight: 1 << 20})
+	require.Equal(t, leases[8:], wave.Leases)
+	require.Empty(t, rest)
+}
+
+// However many are dropped, or are too late, what is of use behind them is found, and goes first.
+func TestAWaveIsEmptyOnlyWhereNothingIsOfUse(t *testing.T) {
+	table, s := newTable(t, 1), sessionIn(0)
+	var leases []*Lease
+	for i := range 60 {
+		leases = append(leases, row(s, strconv.Itoa(i)))
+	}
+	queue := queued(t, table, leases...)
+	for i, l := range leases[:59] {
+		if i%2 == 0 {
+			table.Remove(l)
+		} else {
+			l.Cap(3 * tick)
+		}
+	}
+	limit := WaveLimit{Leases: 2, Weight: 1 << 20}
+	wave, rest := table.NextWave(queue, s, 2*tick, 2*tick, limit)
+	require.Equal(t, []*Lease{leases[59], leases[1]}, wave.Leases)
+	require.Len(t, rest, 28)
+	for _, l := range append(rest, wave.Leases...) {
+		table.Remove(l)
+	}
+	wave, rest = table.NextWave(rest, s, 2*tick, 2*tick, limit)
 	require.Empty(t, wave.Leases)
 	require.Zero(t, wave.Oldest)
-	wave, rest = table.NextWave(rest, s, 2*tick, int64(time.Second), WaveLimit{Leases: 2, Weight: 1 << 20})
-	require.Equal(t, leases[9:], wave.Leases)
 	require.Empty(t, rest)
+}
+
+// When the last answer took longer than the session has left, every lease is too late, and all of them go: each call takes
+// a wave out, whatever their number.
+//
+// Those that were too late went only once nothing else was left of the queue. With more of them than were looked at at a
+// time there always was, so they went round in circles, and no beat was sent, until the session was over.
+func TestWavesGoOnWhenAllIsTooLate(t *testing.T) {
+	for _, n := range []int{64, 65, 1000} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			const most = 16
+			table, s := newTable(t, 1), sessionIn(0)
+			leases := make([]*Lease, n)
+			for i := range leases {
+				leases[i] = row(s, strconv.Itoa(i))
+			}
+			queue := queued(t, table, leases...)
+			s.until.lower(4 * tick)
+			sent := make([]*Lease, 0, n)
+			for range (n + most - 1) / most {
+				var wave Wave
+				wave, queue = table.NextWave(queue, s, 2*tick, 5*tick, WaveLimit{Leases: most, Weight: 1 << 20})
+				require.Len(t, wave.Leases, min(most, n-len(sent)))
+				require.EqualValues(t, tick, wave.Oldest)
+				sent = append(sent, wave.Leases...)
+			}
+			require.Empty(t, queue)
+			require.ElementsMatch(t, leases, sent)
+		})
+	}
 }
 
 // A lease that waits for its turn rings for its deadline and not before: a long queue costs nothing while it waits.

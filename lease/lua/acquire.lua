@@ -66,25 +66,38 @@ end
 local values = count == 0 and {} or redis.call('MGET', unpack(KEYS, FIRST))
 local first, last, most = ARGV[5], ARGV[3 + 2 * count], tostring(count)
 
-local function ids_of(page)
-  local ids = {}
+local function by_id(page, at)
+  local found = {}
   for i = 1, #page do
-    ids[page[i][1]] = true
+    found[page[i][1]] = page[i][at]
   end
-  return ids
+  return found
 end
 
-local pending = count == 0 and {} or ids_of(redis.pcall('XPENDING', input, group, first, last, most, me))
+local idle = count == 0 and {} or by_id(redis.pcall('XPENDING', input, group, first, last, most, me), 3)
 
--- From Redis 7 on (older ones do not tell scripts their version) XCLAIM below says which entries have a body, and drops the
--- others. Before that they are looked for, and this is nil where they need not be.
+-- From Redis 7 on (older ones do not tell scripts their version) XCLAIM says which entries have a body, and drops the
+-- others. Before that they are looked for, which reads them whole, and this is nil where they need not be.
 local bodies
 if not redis.REDIS_VERSION_NUM and count > 0 then
-  bodies = ids_of(redis.pcall('XRANGE', input, first, last, 'COUNT', most))
+  bodies = by_id(redis.pcall('XRANGE', input, first, last, 'COUNT', most), 1)
 end
 
 local function is_there(id)
   return bodies and bodies[id] or #redis.call('XRANGE', input, id, id) > 0
+end
+
+-- How long ago an entry that is pending for me was delivered, else nil.
+local function idle_of(id)
+  local row = not idle[id] and is_pending(input, group, me, id)
+  return idle[id] or row and row[3]
+end
+
+-- is_there, of an entry that is pending for me. Claimed by its owner it stays as it is, with this idle time. One that XCLAIM
+-- leaves out is looked for.
+local function has_body(id, ms)
+  local kept = bodies and {} or redis.call('XCLAIM', input, group, me, '0', id, 'IDLE', string.format('%.0f', ms), 'JUSTID')
+  return #kept > 0 or is_there(id)
 end
 
 local function is_mine(value, id)
@@ -104,11 +117,12 @@ end
 -- mine.
 local BUSY = {}
 local function judge(i, key, id, not_before)
-  if not pending[id] and not is_pending(input, group, me, id) then
+  local ms = idle_of(id)
+  if not ms then
     return 'n'
   end
   local early = not_before ~= '0' and (tonumber(not_before) or 0) - now or 0
-  if (bodies or values[i] or early > 0) and not is_there(id) then
+  if (bodies or values[i] or early > 0) and not has_body(id, ms) then
     return drop(key, values[i], id)
   end
   if early > 0 then
