@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/test/proxy"
+	"github.com/streamlease/streamlease/test/servers"
 )
 
 // bulky announces a stream with 1 MiB of Info.
@@ -173,4 +175,61 @@ func TestInspectionAnswersNames(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, page, 4)
 	require.Less(t, page[0].Held(), 6000)
+}
+
+// peak is the most memory that the server has had in use; what a command answers a script counts.
+func (w *ward) peak() int {
+	w.t.Helper()
+	info, err := w.server.Info(w.ctx, "memory")
+	require.NoError(w.t, err)
+	n, err := strconv.Atoi(info["used_memory_peak"])
+	require.NoError(w.t, err)
+	return n
+}
+
+// Pages grew over light announcements up to 500 entries, and one of heavy ones behind those held up the server for seconds.
+func TestHeavyBehindLightIsReadAFewAtATime(t *testing.T) {
+	const light, heavy, heft, most = 600, 100, 256 << 10, 8 << 20
+	for _, program := range servers.Available(t, servers.Programs()...) {
+		t.Run(program.String(), func(t *testing.T) {
+			w := wardOn(t, servers.New(t, servers.On(program)), func(s *Settings) { s.SessionTTL = time.Hour })
+			i, err := NewInspector(w.Client, "shop", InspectorConfig{Partitions: 1, Page: 1000, Timeout: time.Minute})
+			require.NoError(t, err)
+			announce := func() {
+				for range light {
+					w.announce("s")
+				}
+				for range heavy {
+					w.announce("s", "more", strings.Repeat("x", heft))
+				}
+			}
+			announce()
+			var pending []string
+			for len(pending) < light+heavy {
+				page, err := w.leases.Read(w.ctx, 0, ann, 100, time.Millisecond)
+				require.NoError(t, err)
+				for n := range page {
+					pending = append(pending, page[n].ID)
+				}
+			}
+			announce()
+			w.Do("XDEL", w.keys.Input, w.announce("deleted")) // the server's own number is wrong from there on
+			before := w.peak()
+			all, err := i.Backlog(w.ctx)
+			require.NoError(t, err)
+			require.Equal(t, []any{-1, LagUnknown}, []any{all[0].Lag, all[0].LagBy}, "too heavy on either side")
+			require.Equal(t, []int{2 * (light + heavy), light + heavy}, []int{all[0].Length, all[0].Pending})
+			require.Less(t, w.peak()-before, most)
+
+			w.Do(append([]string{"XACK", w.keys.Input, w.layout.Group()}, pending...)...)
+			before = w.peak()
+			var stranded []string
+			for x, err := range i.Stranded(w.ctx, Selection{}) {
+				require.NoError(t, err)
+				stranded = append(stranded, x.ID)
+			}
+			require.Equal(t, pending, stranded)
+			require.Less(t, w.peak()-before, most)
+		})
+	}
 }
