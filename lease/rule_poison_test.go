@@ -225,6 +225,19 @@ func TestReferringToAnEntryIsWholeOrNotAtAll(t *testing.T) {
 			require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
 		}
 
+		// Trace: a script that looks at it is not answered in time. So none does.
+		r = refer()
+		r.Size, r.Cut = Unweighed, ""
+		require.NoError(t, w.server.ResetStats(w.ctx))
+		require.Equal(t, "r", verdicts(w.requeue(alice, r)))
+		stats, err := w.server.CommandStats(w.ctx)
+		require.NoError(t, err)
+		require.Zero(t, stats["xrange"].Calls)
+		letter := w.letter()
+		require.Equal(t, r.Entry, valueOf(t, letter, FieldReference))
+		require.NotContains(t, letter, FieldSize)
+		require.NotContains(t, letter, FieldAnnouncement)
+
 		w.Do("EVAL", "for i = 1, 100 do redis.call('XADD', KEYS[1], '*', 'f', 'v') end", "1", w.keys.DeadLetters)
 		r = refer()
 		out = w.requeue(alice, r)
