@@ -225,6 +225,23 @@ func TestWhatIsSaidOfAMoveWithoutAnAnswer(t *testing.T) {
 	require.Zero(t, far.store.setbacks.known.Len())
 }
 
+// A delayed announcement that was stepped over unread was handed out at once: nobody had seen its time.
+func TestWhatWasNotReadIsNotHandedOutBeforeItsTime(t *testing.T) {
+	w := newWard(t, func(s *Settings) { s.Page, s.Timeout, s.SessionTTL = 1, 3*time.Second, time.Hour })
+	w.open(dead)
+	at := strconv.FormatInt(w.Now()+time.Hour.Milliseconds(), 10)
+	w.announce("s", lease.FieldNotBefore, at)
+	w.read(dead, 1)
+	w.kill(dead, time.Minute)
+	far, p := w.throughProxy()
+	p.Inject(proxy.Fault{Command: "orphans", Match: says("-", "-1"), Action: proxy.Delay, Delay: 4 * time.Second})
+	done, err := far.store.Recover(w.ctx, 0, ann, dead)
+	require.NoError(t, err)
+	require.Equal(t, 1, done.Entries)
+	require.Zero(t, w.Num("XLEN", w.keys.Input))
+	require.Equal(t, 1, w.Num("ZCOUNT", w.keys.Later, at, at))
+}
+
 // A look at the backlog read 500 announcements of any size at once.
 func TestABacklogThatIsTooHeavyIsNotCounted(t *testing.T) {
 	w := newWard(t) // the server's own number is wrong after a deletion

@@ -62,7 +62,8 @@ local function is_gone(input, group, me, id, row)
 end
 
 -- token is the one that the entry was held under, '*' for any of this consumer, '' for none. The others are as requeue.lua
--- takes them. The second result says more of verdict b.
+-- takes them. What may not be handed out yet goes to later, whether or not who gives it up has read its time. The second
+-- result says more of verdict b.
 local function requeue(input, group, me, to, key, id, token, op, at, delay, retries, crashes, reason, size, cut)
   local value = lease_value(key)
   local holder = value and parse(value)
@@ -107,6 +108,12 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
     copy = stamped(fields, retries, crashes)
     if not copy then
       return 'z'
+    end
+  end
+  if op ~= 'd' then
+    local wanted = not_before(fields, copy)
+    if wanted > now then
+      op, at = 'l', math.max(at, wanted)
     end
   end
   local verdict, undo = put(to, id, copy, op, math.max(at, now + delay))

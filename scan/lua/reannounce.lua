@@ -31,7 +31,7 @@ local function announce(key, id)
   if not copy then
     return 'z'
   end
-  local verdict, undo = put(to, id, copy, 'l', tonumber(field(fields, '_not_before') or '0') or 0)
+  local verdict, undo = put(to, id, copy, 'l', not_before(fields, copy))
   local deleted = redis.pcall('XDEL', input, id)
   if type(deleted) == 'table' and deleted.err then
     redis.pcall(unpack(undo))
