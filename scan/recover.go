@@ -231,13 +231,16 @@ func late(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded)
 }
 
-// outwait is how many times Timeout a script may run and still not hold up what comes behind it.
-const outwait = 10
+// A script that is late is waited for so many times Timeout, and at least for so long. The server serves nobody else meanwhile.
+const (
+	outwait      = 10
+	leastOutwait = 5 * time.Second
+)
 
 // waitOut waits until a call that was not answered in time has run, by asking for what is pending next, unread: what is asked
 // meanwhile stands behind it, and would be late as well.
 func (r *recovery) waitOut(ctx context.Context, after string) ([]Orphan, error) {
-	ctx, cancel := context.WithTimeout(ctx, outwait*r.timeout())
+	ctx, cancel := context.WithTimeout(ctx, max(outwait*r.timeout(), leastOutwait))
 	defer cancel()
 	return r.readPageIn(ctx, after, 1, lease.NoBody)
 }
