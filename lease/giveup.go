@@ -16,6 +16,9 @@ const AnyToken = "*"
 // KeepCount leaves a count of a Return as it is on the entry.
 const KeepCount = -1
 
+// Unweighed is the Size of a Return to ToReference whose entry takes too long to be looked at: the letter says nothing of it.
+const Unweighed = -1
+
 // Dest says where a Return puts its entry.
 type Dest byte
 
@@ -39,7 +42,7 @@ type Return struct {
 	Retries int // KeepCount leaves it
 	Crashes int
 	Reason  string // ToDeadLetters, ToReference
-	Size    int    // what the entry weighs, as Entry.Size
+	Size    int    // what the entry weighs, as Entry.Size; 0: not known; or Unweighed
 	Cut     string // ToReference: the start of its announcement; the script looks at the entry itself where Size is not known
 }
 

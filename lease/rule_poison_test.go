@@ -149,6 +149,57 @@ func TestEntryWithNoFieldOfAProducerIsADeadLetter(t *testing.T) {
 	})
 }
 
+// Trace: a script stepped over an announcement unread, and gave it back as one for which nobody has to wait.
+func TestNothingIsGivenBackBeforeItsTime(t *testing.T) {
+	const hour, year = int64(time.Hour / time.Millisecond), int64(365 * 24 * time.Hour / time.Millisecond)
+	everyServer(t, func(t *testing.T, w *world) {
+		now := w.Now()
+		for _, c := range []struct {
+			says  string
+			later int64 // 0: at once
+			kept  bool  // as nobody can read it
+		}{
+			{strconv.FormatInt(now+hour, 10), now + hour, false},
+			{"+" + strconv.FormatInt(now+hour, 10), now + hour, false},
+			{strconv.FormatInt(now+9*year, 10), now + 9*year, false},
+			{strconv.FormatInt(now-hour, 10), 0, false},
+			{"0", 0, false},
+			{"", 0, false},
+			{strconv.FormatInt(now+11*year, 10), 0, true},
+			{strconv.FormatInt(now/1000+hour, 10), 0, true},
+			{"0x1p60", 0, true},
+			{"inf", 0, true},
+			{"nan", 0, true},
+			{"-1", 0, true},
+			{strings.Repeat("9", 400), 0, true},
+			{"soon", 0, true},
+		} {
+			for _, dest := range []Dest{ToInput, ToLater} {
+				w.Do("DEL", w.keys.Later)
+				r := w.raw(FieldAnnouncement, `{"DataStreamName":"s"}`, FieldNotBefore, c.says)
+				r.Dest, r.At = dest, 0
+				require.Equal(t, "m", verdicts(w.requeue(alice, r)), c.says)
+				if c.later > 0 {
+					at := strconv.FormatInt(c.later, 10)
+					require.Equal(t, 1, w.Num("ZCOUNT", w.keys.Later, at, at), c.says)
+					continue
+				}
+				require.Zero(t, w.Num("ZCARD", w.keys.Later), c.says)
+				got, err := w.store.Read(w.ctx, 0, alice, 1, time.Millisecond)
+				require.NoError(t, err)
+				require.Len(t, got, 1)
+				_, err = Parse(w.layout, &got[0])
+				require.Equal(t, c.kept, err != nil, c.says)
+			}
+		}
+		r := w.raw(FieldAnnouncement, `{"DataStreamName":"s"}`, FieldNotBefore, strconv.FormatInt(now+hour, 10))
+		r.Dest, r.At = ToLater, now+2*hour
+		require.Equal(t, "m", verdicts(w.requeue(alice, r)), "what is later counts")
+		at := strconv.FormatInt(now+2*hour, 10)
+		require.Equal(t, 1, w.Num("ZCOUNT", w.keys.Later, at, at))
+	})
+}
+
 func small(s *Settings) { s.MaxMove = 1000 }
 
 // An entry that is too large to be copied stays where it is, and a dead letter says so.
@@ -224,6 +275,19 @@ func TestReferringToAnEntryIsWholeOrNotAtAll(t *testing.T) {
 			require.Equal(t, "g", verdicts(w.requeue(alice, r)), "there is nothing to refer to")
 			require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
 		}
+
+		// Trace: a script that looks at it is not answered in time. So none does.
+		r = refer()
+		r.Size, r.Cut = Unweighed, ""
+		require.NoError(t, w.server.ResetStats(w.ctx))
+		require.Equal(t, "r", verdicts(w.requeue(alice, r)))
+		stats, err := w.server.CommandStats(w.ctx)
+		require.NoError(t, err)
+		require.Zero(t, stats["xrange"].Calls)
+		letter := w.letter()
+		require.Equal(t, r.Entry, valueOf(t, letter, FieldReference))
+		require.NotContains(t, letter, FieldSize)
+		require.NotContains(t, letter, FieldAnnouncement)
 
 		w.Do("EVAL", "for i = 1, 100 do redis.call('XADD', KEYS[1], '*', 'f', 'v') end", "1", w.keys.DeadLetters)
 		r = refer()

@@ -42,8 +42,9 @@ type InspectorConfig struct {
 	// nobody else. Default and zero: 200. From 1 to 1,000.
 	Page int
 
-	// MaxMove is the most that an entry may weigh to be sent back, in bytes and 64 for each field. The server copies 16 MiB in
-	// some 70 ms, during which it serves nobody else. Default and zero: 16 MiB, lease.DefaultMaxMove. Negative: no limit.
+	// MaxMove is the most that an entry may weigh to be sent back, or announced again, in bytes and 64 for each field. The
+	// server copies 16 MiB in some 70 ms, during which it serves nobody else. Default and zero: 16 MiB, lease.DefaultMaxMove.
+	// Negative: no limit.
 	MaxMove int
 
 	// CountLimit is how many entries of an input stream are counted for a backlog, at most, where Redis does not

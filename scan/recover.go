@@ -82,6 +82,7 @@ type recovery struct {
 // remnant is what there is to know of an entry when it is moved.
 type remnant struct {
 	size      int
+	unread    bool // nobody looked at its body
 	cut       string
 	malformed string // why nobody can read it; empty: somebody can
 }
@@ -199,8 +200,8 @@ func evenly(items []lease.Return, most int) (pages [][]lease.Return) {
 	return pages
 }
 
-// page claims the recovery and reads what is pending after an ID. A page that is not answered in time is made smaller; one
-// entry that is not is stepped over: it goes back without having been read.
+// page claims the recovery and reads what is pending after an ID. A page that is not answered in time is made smaller, once
+// it has run; one entry that is not is stepped over: it goes back without having been read.
 func (r *recovery) page(ctx context.Context, after string) ([]Orphan, error) {
 	if r.pages == (lease.PageSize{}) {
 		r.pages = lease.NewPageSize(r.set.Page)
@@ -212,20 +213,46 @@ func (r *recovery) page(ctx context.Context, after string) ([]Orphan, error) {
 		case err == nil:
 			r.pages.Succeeded()
 			return orphans, nil
-		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
+		case !late(ctx, err):
 			return nil, err
-		case !r.pages.Failed(n):
-			return r.readPage(ctx, after, 1, lease.NoBody)
+		}
+		smaller := r.pages.Failed(n)
+		next, err := r.waitOut(ctx, after)
+		if err != nil || !smaller {
+			return next, err
 		}
 		// One by one at once: the claim does not last for many that are not answered.
 		r.pages.Failed(2)
 	}
 }
 
+// late reports whether a call had no answer in time.
+func late(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded)
+}
+
+// A script that is late is waited for so many times Timeout, and at least for so long. The server serves nobody else meanwhile.
+const (
+	outwait      = 10
+	leastOutwait = 5 * time.Second
+)
+
+// waitOut waits until a call that was not answered in time has run, by asking for what is pending next, unread: what is asked
+// meanwhile stands behind it, and would be late as well.
+func (r *recovery) waitOut(ctx context.Context, after string) ([]Orphan, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(outwait*r.timeout(), leastOutwait))
+	defer cancel()
+	return r.readPageIn(ctx, after, 1, lease.NoBody)
+}
+
 // readPage is one attempt at it, with so many entries, and of each as much as longest says.
 func (r *recovery) readPage(ctx context.Context, after string, count, longest int) ([]Orphan, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
+	return r.readPageIn(ctx, after, count, longest)
+}
+
+func (r *recovery) readPageIn(ctx context.Context, after string, count, longest int) ([]Orphan, error) {
 	k := r.layout.Keys(r.partition)
 	parts, err := r.Store.run.Do(ctx, lease.Call{
 		Script: scriptOrphans,
@@ -295,7 +322,10 @@ func (r *recovery) note(o *Orphan) {
 	if r.remnants == nil {
 		r.remnants = make(map[string]remnant)
 	}
-	x := remnant{size: o.Size}
+	if _, known := r.remnants[o.ID]; known && o.Unread {
+		return
+	}
+	x := remnant{size: o.Size, unread: o.Unread}
 	var item lease.Return
 	item.Weigh(&o.Entry)
 	x.cut = item.Cut
@@ -317,20 +347,60 @@ func (r *recovery) giveBack(ctx context.Context, items []lease.Return) error {
 	if r.size == (lease.PageSize{}) {
 		r.size = lease.NewPageSize(r.set.Page)
 	}
-	for i := range items {
-		item := &items[i]
+	var known, alone []lease.Return
+	for _, item := range items {
 		x := r.remnants[item.Entry]
 		item.Size, item.Cut = x.size, x.cut
 		if x.malformed != "" {
 			item.Dest, item.Reason = lease.ToDeadLetters, x.malformed
 		}
-		if why, ok := r.setbacks.givenUp(r.partition, item.Entry); ok {
+		why, ok := r.setbacks.givenUp(r.partition, item.Entry)
+		switch {
+		case ok && x.unread:
+			item.Size = lease.Unweighed
+			fallthrough
+		case ok:
 			item.GiveUp(why)
+		case x.unread:
+			alone = append(alone, item)
+			continue
 		}
+		known = append(known, item)
 	}
-	return lease.Move(items, &r.size, func(items []lease.Return) ([]lease.Outcome, error) {
-		return r.recover(ctx, items)
-	}, r.moved)
+	ask := func(items []lease.Return) ([]lease.Outcome, error) { return r.inTime(ctx, items) }
+	if err := lease.Move(known, &r.size, ask, r.moved); err != nil {
+		return err
+	}
+	one := lease.NewPageSize(1)
+	return lease.Move(alone, &one, ask, r.moved)
+}
+
+// inTime is recover, but one entry alone that was not read, or is heavy, is refused where it takes the server too long: it
+// would with every recovery, and what comes behind it would be pending for good.
+func (r *recovery) inTime(ctx context.Context, items []lease.Return) ([]lease.Outcome, error) {
+	outcomes, err := r.recover(ctx, items)
+	if len(items) != 1 || !late(ctx, err) || !r.remnants[items[0].Entry].unread && items[0].Size <= lease.MaxCallWeight {
+		return outcomes, err
+	}
+	o, err := r.unanswered(ctx, items[0])
+	return []lease.Outcome{o}, err
+}
+
+// unanswered tells what became of an entry when the script that moves it was not answered in time. It may have been moved all the
+// same. Else it is to blame if the server answers in time again as soon as that has run; a server that is late with everything
+// blames nothing.
+func (r *recovery) unanswered(ctx context.Context, item lease.Return) (o lease.Outcome, err error) {
+	if _, err = r.waitOut(ctx, item.Entry); err != nil {
+		return o, err
+	}
+	next, err := r.readPage(ctx, item.Entry, 1, lease.NoBody)
+	switch {
+	case err != nil:
+		return o, err
+	case len(next) == 0 || next[0].ID != item.Entry:
+		return lease.Outcome{Verdict: lease.Moved}, nil
+	}
+	return lease.Outcome{Verdict: lease.Refused, Reason: fmt.Sprintf("looking at it takes the server more than %v", r.timeout())}, nil
 }
 
 // moved notes what became of an entry.

@@ -52,7 +52,7 @@ var (
 	scriptRaise     = embedded("raise", "clock", "token")
 
 	scriptStranded   = looking("stranded", "entry", "group")
-	scriptReannounce = embedded("reannounce", "clock", "value", "entry", "group")
+	scriptReannounce = referring("reannounce")
 )
 
 // looking is a script that changes nothing and must run on a master all the same.

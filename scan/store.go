@@ -46,11 +46,14 @@ func NewStore(layout *cluster.Layout, set Settings, client rueidis.Client,
 }
 
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	timeout := s.set.Timeout
-	if s.set.Relaxed != nil {
-		timeout = max(timeout, s.set.Relaxed())
+	return context.WithTimeout(ctx, s.timeout())
+}
+
+func (s *Store) timeout() time.Duration {
+	if s.set.Relaxed == nil {
+		return s.set.Timeout
 	}
-	return context.WithTimeout(ctx, timeout)
+	return max(s.set.Timeout, s.set.Relaxed())
 }
 
 func ms(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -25,7 +25,7 @@ type Stranded struct {
 	key string // of the lease of its stream
 }
 
-// strandedBytes is how much of the input stream a page reads at most, unless one entry alone has more: some 5 ms of the
+// strandedBytes is how much of the input stream a page has at most, unless one entry alone has more: some 5 ms of the
 // server's time.
 const strandedBytes = 1 << 20
 
@@ -39,7 +39,7 @@ const strandedBytes = 1 << 20
 // with a zero value, and is the last.
 func (i *Inspector) Stranded(ctx context.Context, s Selection) iter.Seq2[Stranded, error] {
 	return func(yield func(Stranded, error) bool) {
-		err := i.strandedPages(ctx, s, func(layout *cluster.Layout, _ int, page []Stranded) error {
+		err := i.strandedPages(ctx, s, func(layout *cluster.Layout, page []Stranded, _ *references) error {
 			owned, err := i.ownedFor(ctx, layout, page)
 			if err != nil {
 				return err
@@ -60,51 +60,73 @@ func (i *Inspector) Stranded(ctx context.Context, s Selection) iter.Seq2[Strande
 // Reannounce hands the stranded announcements of a selection out again: each is moved to the end of its input stream, in one
 // step, with its counts as they are; with a time that its producer set, to later. It answers how many were moved.
 //
-// One with more fields than can be copied (about 3,900), or with none of a producer's, stays, the others are moved, and the error says which. Any other error
-// ends it. After an error of the connection the page on its way may have been moved; the call may be repeated, which moves
-// nothing twice.
+// One that cannot be copied stays, the others are moved, and the error says which and why: more fields than can be copied
+// (about 3,900), or none of a producer's; more than InspectorConfig.MaxMove. Any other error ends it. After an error of the
+// connection the page on its way may have been moved; the call may be repeated, which moves nothing twice.
 func (i *Inspector) Reannounce(ctx context.Context, s Selection) (moved int, err error) {
-	var wide failures
-	err = i.strandedPages(ctx, s, func(layout *cluster.Layout, p int, page []Stranded) error {
-		n, err := i.reannounce(ctx, layout, p, page, &wide)
-		moved += n
-		return err
+	var stay failures
+	err = i.strandedPages(ctx, s, func(layout *cluster.Layout, page []Stranded, referred *references) error {
+		for len(page) > 0 {
+			n, left, err := i.reannounce(ctx, layout, page, referred.last, &stay)
+			moved += n
+			if err != nil {
+				return err
+			}
+			if page = left; len(page) == 0 {
+				break
+			}
+			if page, err = i.unreferred(ctx, layout, page, referred); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return moved, errors.Join(wide.err(), err)
+	return moved, errors.Join(stay.err(), err)
 }
 
-func (i *Inspector) reannounce(ctx context.Context, layout *cluster.Layout, p int, page []Stranded, wide *failures) (moved int, err error) {
+// reannounce moves as much of a page as one script does, and returns what that left. letter is the last dead letter that was
+// looked at.
+func (i *Inspector) reannounce(ctx context.Context, layout *cluster.Layout, page []Stranded, letter string, stay *failures) (moved int, left []Stranded, err error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
-	k := layout.Keys(p)
-	call := lease.Call{Script: scriptReannounce, Keys: []string{k.Input, k.Later}, Args: []string{layout.Group()}}
+	k := layout.Keys(page[0].Partition)
+	call := lease.Call{
+		Script: scriptReannounce,
+		Keys:   []string{k.Input, k.Later, k.DeadLetters},
+		Args:   []string{layout.Group(), strconv.Itoa(lease.MoveLimit(i.set.MaxMove)), strconv.Itoa(lease.MaxCallWeight), letter},
+	}
 	for n := range page {
 		call.Keys = append(call.Keys, page[n].key)
 		call.Args = append(call.Args, page[n].ID)
 	}
 	outcomes, err := lease.ParseOutcomes(i.run.Do(ctx, call), len(page))
 	if err != nil {
-		return 0, explained("announcing again what is stranded in "+k.Input, err)
+		return 0, nil, explained("announcing again what is stranded in "+k.Input, err)
 	}
 	for n, o := range outcomes {
+		id := page[n].ID
 		switch o.Verdict {
 		case lease.Moved:
 			moved++
+		case lease.Left:
+			left = append(left, page[n])
 		case lease.TooWide:
-			wide.add(fmt.Errorf("scan: announcement %s of %s has more fields than can be copied: it stays there", page[n].ID, k.Input))
+			stay.add(fmt.Errorf("scan: announcement %s of %s has more fields than can be copied: it stays there", id, k.Input))
 		case lease.Bare:
-			wide.add(fmt.Errorf("scan: entry %s of %s has no field of a producer, so that nothing can be announced with it: delete it (XDEL)", page[n].ID, k.Input))
-		case lease.NotPending, lease.HeldByOne: // somebody else was faster, or its owner brings it back
+			stay.add(fmt.Errorf("scan: entry %s of %s has no field of a producer, so that nothing can be announced with it: delete it (XDEL)", id, k.Input))
+		case lease.TooHeavy:
+			stay.add(fmt.Errorf("scan: announcement %s of %s weighs %s, and MaxMove is %d: it stays there", id, k.Input, o.Reason, lease.MoveLimit(i.set.MaxMove)))
+		case lease.NotPending, lease.HeldByOne: // somebody else was faster, a dead letter refers to it, or its owner brings it back
 		default:
-			err = fmt.Errorf("scan: announcing %s of %s again: %s", page[n].ID, k.Input, o.Reason)
+			err = fmt.Errorf("scan: announcing %s of %s again: %s", id, k.Input, o.Reason)
 		}
 	}
-	return moved, err
+	return moved, left, err
 }
 
 // strandedPages calls do with what is stranded, a page at a time, of each partition up to what was delivered last at the
 // first look.
-func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layout *cluster.Layout, p int, page []Stranded) error) error {
+func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layout *cluster.Layout, page []Stranded, referred *references) error) error {
 	layout, err := i.layout(ctx)
 	if err != nil {
 		return err
@@ -112,7 +134,7 @@ func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layo
 	for _, p := range s.partitions(layout) {
 		input := layout.Keys(p).Input
 		from, upto := "-", ""
-		var referred map[string]bool
+		referred := references{ids: make(map[string]bool), last: "0-0"}
 		for {
 			parts, err := i.call(ctx, lease.Call{
 				Script: scriptStranded,
@@ -145,16 +167,16 @@ func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layo
 					page = append(page, x)
 				}
 			}
-			if len(page) > 0 && referred == nil {
-				if referred, err = i.referred(ctx, p); err != nil {
-					return err
-				}
-			}
-			page = slices.DeleteFunc(page, func(x Stranded) bool { return referred[x.ID] })
 			if len(page) == 0 {
 				continue
 			}
-			if err := do(layout, p, page); err != nil {
+			if page, err = i.unreferred(ctx, layout, page, &referred); err != nil {
+				return err
+			}
+			if len(page) == 0 {
+				continue
+			}
+			if err := do(layout, page, &referred); err != nil {
 				return err
 			}
 		}
@@ -162,18 +184,29 @@ func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layo
 	return nil
 }
 
-// referred is the entries of a partition's input stream that dead letters refer to: those are where they belong.
-func (i *Inspector) referred(ctx context.Context, p int) (map[string]bool, error) {
-	ids := make(map[string]bool)
-	for l, err := range i.Letters(ctx, Selection{Partitions: []int{p}}) {
+// references are the entries of a partition's input stream that dead letters refer to: those are where they belong.
+type references struct {
+	ids  map[string]bool
+	last string // letter that was looked at
+}
+
+// unreferred leaves out of a page what dead letters refer to, those included that have come since the last look.
+func (i *Inspector) unreferred(ctx context.Context, layout *cluster.Layout, page []Stranded, known *references) ([]Stranded, error) {
+	for p := page[0].Partition; ; {
+		letters, _, err := i.letters(ctx, layout, p, "("+known.last, "+")
 		if err != nil {
-			return nil, err
+			return nil, explained("reading "+layout.Keys(p).DeadLetters, err)
 		}
-		if l.Reference != "" {
-			ids[l.Reference] = true
+		if len(letters) == 0 {
+			return slices.DeleteFunc(page, func(x Stranded) bool { return known.ids[x.ID] }), nil
 		}
+		for n := range letters {
+			if l := &letters[n]; l.Reference != "" {
+				known.ids[l.Reference] = true
+			}
+		}
+		known.last = letters[len(letters)-1].ID
 	}
-	return ids, nil
 }
 
 // ownedFor reports of each whether its stream is owned for this very announcement.

@@ -3,13 +3,16 @@ package scan_test
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/proxy"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -131,4 +134,98 @@ func TestStrandedPagesAreBoundedInBytes(t *testing.T) {
 	require.ErrorContains(t, err, bare)
 	require.Equal(t, 11, moved)
 	require.Equal(t, []string{"wide", ""}, o.stranded(i, scan.Selection{}))
+}
+
+// Dead letters came to refer to entries while Reannounce was under way: it had looked at the letters once, copied those entries
+// whole and deleted them, and the letters pointed at nothing.
+func TestWhatALetterComesToReferToIsNotAnnouncedAgain(t *testing.T) {
+	everyOffice(t, func(t *testing.T, o *office) {
+		k := o.layout.Keys(0)
+		o.open(0, "a.1")
+		var ids []string
+		for range 5 {
+			ids = append(ids, o.announce(0, "s"))
+		}
+		o.read(0, "a.1", 3)
+		o.Do("XGROUP", "DELCONSUMER", k.Input, o.layout.Group(), "a.1")
+		o.open(0, "b.1")
+		o.read(0, "b.1", 2)
+		p := proxy.New(t, o.server.Addr())
+		for _, s := range scan.Scripts() {
+			p.RegisterScript(s.Name(), s.Body())
+		}
+		far, err := rueidis.NewClient(p.ClientOption())
+		require.NoError(t, err)
+		t.Cleanup(far.Close)
+		// meanwhile has a letter refer to an entry before a script runs that has an argument.
+		meanwhile := func(script, arg, id string) {
+			var once sync.Once
+			p.Inject(proxy.Fault{Command: script, Action: proxy.Delay, Match: func(args [][]byte) bool {
+				for _, a := range args {
+					if string(a) == arg {
+						once.Do(func() {
+							o.Try("XCLAIM", k.Input, o.layout.Group(), "b.1", "0", id, "FORCE", "JUSTID")
+							r := giving(&lease.Entry{ID: id, Key: k.Lease("s")}, lease.ToReference, "too_large: it was")
+							if out, err := o.leases.Requeue(o.ctx, 0, "b.1", []lease.Return{r}); err != nil || out[0].Verdict != lease.Referred {
+								t.Error(out, err)
+							}
+						})
+					}
+				}
+				return false
+			}})
+		}
+		meanwhile("reannounce", ids[0], ids[0])
+		meanwhile("stranded", "("+ids[2], ids[3])
+		i, err := scan.NewInspector(far, "shop", scan.InspectorConfig{Page: 3, Timeout: 20 * time.Second})
+		require.NoError(t, err)
+		moved, err := i.Reannounce(o.ctx, scan.Selection{})
+		require.NoError(t, err)
+		require.Equal(t, 2, moved)
+		letters := collect(t, o.inspector(), scan.Selection{})
+		require.Len(t, letters, 2)
+		for _, l := range letters {
+			there, err := o.Try("XRANGE", k.Input, l.Reference, l.Reference).AsXRange()
+			require.NoError(t, err)
+			require.Len(t, there, 1, "which %s refers to", l.ID)
+		}
+		require.Equal(t, 2, o.backlog(o.inspector()).Lag)
+
+		// More letters than one script looks at.
+		e := o.read(0, "b.1", 1)[0]
+		o.Do("XACK", k.Input, o.layout.Group(), e.ID)
+		var once sync.Once
+		p.Inject(proxy.Fault{Command: "reannounce", Action: proxy.Delay, Match: func([][]byte) bool {
+			once.Do(func() {
+				o.Try("EVAL", "for i = 1, 300 do redis.call('XADD', KEYS[1], '*', 'f', 'v') end", "1", k.DeadLetters)
+			})
+			return false
+		}})
+		moved, err = i.Reannounce(o.ctx, scan.Selection{})
+		require.NoError(t, err)
+		require.Equal(t, 1, moved)
+	})
+}
+
+// What is too heavy to be copied stays and is told of, and no script copies more than its share.
+func TestReannounceCopiesNoMoreThanOneScriptShould(t *testing.T) {
+	o := newOffice(t, 1)
+	o.open(0, "a.1")
+	k := o.layout.Keys(0)
+	heavy := o.announce(0, "heavy", "more", strings.Repeat("x", 20_000))
+	o.announce(0, "light")
+	for range 2 {
+		o.announce(0, "s", "more", strings.Repeat("x", 5<<20))
+	}
+	o.read(0, "a.1", 10)
+	o.read(0, "a.1", 10)
+	o.Do("XGROUP", "DELCONSUMER", k.Input, o.layout.Group(), "a.1")
+	moved, err := o.inspector(limited).Reannounce(o.ctx, scan.Selection{})
+	require.ErrorContains(t, err, heavy)
+	require.ErrorContains(t, err, "MaxMove is 10000")
+	require.Equal(t, 1, moved, "the others go on")
+	require.Equal(t, []string{"heavy", "s", "s"}, o.stranded(o.inspector(), scan.Selection{}))
+	moved, err = o.inspector().Reannounce(o.ctx, scan.Selection{})
+	require.NoError(t, err)
+	require.Equal(t, 3, moved)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/test/proxy"
+	"github.com/streamlease/streamlease/test/servers"
 )
 
 // bulky announces a stream with 1 MiB of Info.
@@ -78,6 +81,15 @@ func TestHeavyStreamsOfTheDeadAreRecovered(t *testing.T) {
 	require.Equal(t, n+1, w.Num("XLEN", w.keys.Input))
 }
 
+// lateTwice delays the next page, and the first entry of it alone, but not the calls that look at no body.
+func (w *ward) lateTwice(p *proxy.Proxy) {
+	for nth := 1; nth <= 2; nth++ {
+		p.Inject(proxy.Fault{
+			Command: "orphans", Nth: nth, Match: says(w.layout.Group(), "-1"), Action: proxy.Delay, Delay: 3 * time.Second,
+		})
+	}
+}
+
 // A page that is not answered in time is made smaller, down to one entry; and that one, if it is not answered either, is
 // stepped over: it must not keep the others from recovery.
 func TestAPageThatIsNotAnsweredInTimeHoldsUpNobody(t *testing.T) {
@@ -90,9 +102,7 @@ func TestAPageThatIsNotAnsweredInTimeHoldsUpNobody(t *testing.T) {
 	w.own(dead, n)
 	w.kill(dead, time.Minute)
 	far, p := w.throughProxy()
-	for nth := 1; nth <= 2; nth++ {
-		p.Inject(proxy.Fault{Command: "orphans", Nth: nth, Action: proxy.Delay, Delay: 3 * time.Second})
-	}
+	w.lateTwice(p)
 	r := recovery{Store: far.store, me: ann, dead: dead}
 	page, err := r.page(w.ctx, "-")
 	require.NoError(t, err)
@@ -118,15 +128,118 @@ func TestAPageThatIsNotAnsweredInTimeHoldsUpNobody(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled, "which says nothing about the page")
 
 	// What was not read says nothing against it: the script that moves it looks at it itself.
-	for nth := 1; nth <= 2; nth++ {
-		p.Inject(proxy.Fault{Command: "orphans", Nth: nth, Action: proxy.Delay, Delay: 3 * time.Second})
-	}
+	w.lateTwice(p)
 	done, err := far.store.Recover(w.ctx, 0, ann, dead)
 	require.NoError(t, err)
 	require.Equal(t, n, done.Entries)
 	require.Zero(t, done.Dead)
 	require.True(t, done.Removed)
 	require.Equal(t, n, w.Num("XLEN", w.keys.Input))
+}
+
+// says is whether a call has an argument, and none of others.
+func says(text string, others ...string) func([][]byte) bool {
+	return func(args [][]byte) bool {
+		return slices.ContainsFunc(args, func(a []byte) bool { return string(a) == text }) &&
+			!slices.ContainsFunc(args, func(a []byte) bool { return slices.Contains(others, string(a)) })
+	}
+}
+
+// One entry that took longer than Timeout to read ended each recovery where it stood, without a trace of it, so that what came
+// behind it was pending for good.
+func TestAnEntryThatIsNeverReadInTimeHoldsUpNobody(t *testing.T) {
+	const late = 4 * time.Second // beyond Timeout, and what claims a recovery
+	w := newWard(t, func(s *Settings) { s.Page, s.Timeout, s.SessionTTL = 1, 3*time.Second, time.Hour })
+	w.open(dead)
+	slow := w.announce("slow")
+	w.announce("s1")
+	w.announce("s2")
+	w.own(dead, 3)
+	w.kill(dead, time.Minute)
+	far, p := w.throughProxy()
+	p.Inject(proxy.Fault{Command: "orphans", Match: says("-", "-1"), Action: proxy.Delay, Delay: late}) // its body is looked at
+	moved := p.Inject(proxy.Fault{Command: "recover", Match: says(slow), Action: proxy.Delay, Delay: late})
+
+	done, err := far.store.Recover(w.ctx, 0, ann, dead)
+	require.ErrorIs(t, err, ErrRefused)
+	require.ErrorContains(t, err, slow)
+	require.Equal(t, []int{2, 1, 1}, []int{done.Entries, done.Refused, done.Blamed})
+	require.False(t, done.Removed)
+	require.Equal(t, 1, w.pending(dead))
+	require.Equal(t, 1, far.store.setbacks.known.Len())
+
+	// As the next ones come to, after which nobody looks at it any more.
+	why, _ := far.store.setbacks.givenUp(0, slow)
+	require.Error(t, why)
+	for range lease.MoveTries - 1 {
+		far.store.setbacks.refused(0, slow, why)
+	}
+	moved()
+	done, err = far.store.Recover(w.ctx, 0, ann, dead)
+	require.NoError(t, err)
+	require.Equal(t, []int{1, 1, 1}, []int{done.Entries, done.Dead, done.GivenUp})
+	require.True(t, done.Removed)
+	require.Zero(t, far.store.setbacks.known.Len())
+	require.Equal(t, 3, w.Num("XLEN", w.keys.Input), "it is there still")
+	i, err := NewInspector(w.Client, "shop", InspectorConfig{Partitions: 1})
+	require.NoError(t, err)
+	for l, err := range i.Letters(w.ctx, Selection{}) {
+		require.NoError(t, err)
+		require.Equal(t, []any{slow, "refused", "", 0}, []any{l.Reference, l.Class(), l.Stream, l.Size})
+	}
+	sent, err := i.SendBack(w.ctx, Selection{})
+	require.NoError(t, err)
+	require.Equal(t, 1, sent)
+	back, err := lease.Parse(w.layout, &w.read(ann, 3)[2])
+	require.NoError(t, err)
+	require.Equal(t, "slow", back.Stream)
+}
+
+// A move that had no answer in time may have been made all the same; and where the server is late with everything, nothing is
+// said of the entry.
+func TestWhatIsSaidOfAMoveWithoutAnAnswer(t *testing.T) {
+	w := newWard(t, func(s *Settings) { s.Timeout, s.SessionTTL = 3*time.Second, time.Hour })
+	w.open(dead)
+	first, second := w.announce("first"), w.announce("second")
+	w.own(dead, 2)
+	w.kill(dead, time.Minute)
+	far, p := w.throughProxy()
+	r := recovery{Store: far.store, me: ann, dead: dead}
+	_, err := r.readPage(w.ctx, "-", 2, lease.NameOnly)
+	require.NoError(t, err)
+	o, err := r.unanswered(w.ctx, lease.Return{Entry: first})
+	require.NoError(t, err)
+	require.Equal(t, lease.Refused, o.Verdict)
+	require.True(t, lease.Blames(o.Err()), o.Reason)
+	require.False(t, r.remnants[first].unread, "it was read before")
+	require.NoError(t, r.giveBack(w.ctx, []lease.Return{{Key: w.keys.Lease("first"), Entry: first, Token: lease.AnyToken, Dest: lease.ToInput}}))
+	for _, id := range []string{first, second} {
+		o, err = r.unanswered(w.ctx, lease.Return{Entry: id})
+		require.NoError(t, err)
+		require.Equal(t, id == first, o.Verdict == lease.Moved)
+	}
+	require.False(t, r.remnants[second].unread)
+	p.Inject(proxy.Fault{Command: "orphans", Action: proxy.Delay, Delay: 4 * time.Second})
+	_, err = r.unanswered(w.ctx, lease.Return{Entry: second})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Zero(t, far.store.setbacks.known.Len())
+}
+
+// A delayed announcement that was stepped over unread was handed out at once: nobody had seen its time.
+func TestWhatWasNotReadIsNotHandedOutBeforeItsTime(t *testing.T) {
+	w := newWard(t, func(s *Settings) { s.Page, s.Timeout, s.SessionTTL = 1, 3*time.Second, time.Hour })
+	w.open(dead)
+	at := strconv.FormatInt(w.Now()+time.Hour.Milliseconds(), 10)
+	w.announce("s", lease.FieldNotBefore, at)
+	w.read(dead, 1)
+	w.kill(dead, time.Minute)
+	far, p := w.throughProxy()
+	p.Inject(proxy.Fault{Command: "orphans", Match: says("-", "-1"), Action: proxy.Delay, Delay: 4 * time.Second})
+	done, err := far.store.Recover(w.ctx, 0, ann, dead)
+	require.NoError(t, err)
+	require.Equal(t, 1, done.Entries)
+	require.Zero(t, w.Num("XLEN", w.keys.Input))
+	require.Equal(t, 1, w.Num("ZCOUNT", w.keys.Later, at, at))
 }
 
 // A look at the backlog read 500 announcements of any size at once.
@@ -173,4 +286,61 @@ func TestInspectionAnswersNames(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, page, 4)
 	require.Less(t, page[0].Held(), 6000)
+}
+
+// peak is the most memory that the server has had in use; what a command answers a script counts.
+func (w *ward) peak() int {
+	w.t.Helper()
+	info, err := w.server.Info(w.ctx, "memory")
+	require.NoError(w.t, err)
+	n, err := strconv.Atoi(info["used_memory_peak"])
+	require.NoError(w.t, err)
+	return n
+}
+
+// Pages grew over light announcements up to 500 entries, and one of heavy ones behind those held up the server for seconds.
+func TestHeavyBehindLightIsReadAFewAtATime(t *testing.T) {
+	const light, heavy, heft, most = 600, 100, 256 << 10, 8 << 20
+	for _, program := range servers.Available(t, servers.Programs()...) {
+		t.Run(program.String(), func(t *testing.T) {
+			w := wardOn(t, servers.New(t, servers.On(program)), func(s *Settings) { s.SessionTTL = time.Hour })
+			i, err := NewInspector(w.Client, "shop", InspectorConfig{Partitions: 1, Page: 1000, Timeout: time.Minute})
+			require.NoError(t, err)
+			announce := func() {
+				for range light {
+					w.announce("s")
+				}
+				for range heavy {
+					w.announce("s", "more", strings.Repeat("x", heft))
+				}
+			}
+			announce()
+			var pending []string
+			for len(pending) < light+heavy {
+				page, err := w.leases.Read(w.ctx, 0, ann, 100, time.Millisecond)
+				require.NoError(t, err)
+				for n := range page {
+					pending = append(pending, page[n].ID)
+				}
+			}
+			announce()
+			w.Do("XDEL", w.keys.Input, w.announce("deleted")) // the server's own number is wrong from there on
+			before := w.peak()
+			all, err := i.Backlog(w.ctx)
+			require.NoError(t, err)
+			require.Equal(t, []any{-1, LagUnknown}, []any{all[0].Lag, all[0].LagBy}, "too heavy on either side")
+			require.Equal(t, []int{2 * (light + heavy), light + heavy}, []int{all[0].Length, all[0].Pending})
+			require.Less(t, w.peak()-before, most)
+
+			w.Do(append([]string{"XACK", w.keys.Input, w.layout.Group()}, pending...)...)
+			before = w.peak()
+			var stranded []string
+			for x, err := range i.Stranded(w.ctx, Selection{}) {
+				require.NoError(t, err)
+				stranded = append(stranded, x.ID)
+			}
+			require.Equal(t, pending, stranded)
+			require.Less(t, w.peak()-before, most)
+		})
+	}
 }

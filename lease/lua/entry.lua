@@ -91,6 +91,20 @@ local function stamped(fields, retries, crashes, only)
   return copy
 end
 
+-- Before when a copy of fields is not to be handed out, in ms of this clock; 0: at once. The bounds are those of CheckNotBefore
+-- in entry.go; tonumber alone takes hexadecimal and infinity, too. What is no such time goes along with the copy: who reads
+-- that makes a dead letter of it.
+local EARLIEST, AHEAD = 1e11, 3653 * 86400000
+local function not_before(fields, copy)
+  local text = field(fields, '_not_before') or ''
+  local at = tonumber(string.match(text, '^%+?(%d+)$') or '')
+  if text ~= '' and at ~= 0 and not (at and at >= EARLIEST and at <= now + AHEAD) then
+    copy[#copy + 1], copy[#copy + 2] = '_not_before', text
+    return 0
+  end
+  return at or 0
+end
+
 -- Puts fields where op says: 'q' the input stream, 'l' later (at ms of this clock), 'd' the dead letters.
 -- to = { input, later, dead, limit, trim, full_delay }. Returns the verdict and how to take the copy back.
 local function put(to, id, fields, op, at)

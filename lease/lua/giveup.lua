@@ -29,14 +29,14 @@ local function refer(input, group, me, to, key, value, id, retries, crashes, rea
   if to.limit > 0 and not to.trim and redis.call('XLEN', to.dead) >= to.limit then
     error('DLQFULL ' .. to.dead .. ' is at its limit, and ' .. id .. ' cannot be put off', 0)
   end
-  local fields = { 'lbs-input', cut, '_reference', id, '_size', string.format('%.0f', size) }
-  if cut == '' then
-    fields = { '_reference', id, '_size', string.format('%.0f', size) }
+  local fields = { '_reference', id }
+  if cut ~= '' then
+    fields[3], fields[4] = 'lbs-input', cut
   end
-  for name, count in pairs({ _retry_count = retries, _crash_count = crashes }) do
+  for name, count in pairs({ _size = size, _retry_count = retries, _crash_count = crashes }) do
     if (tonumber(count) or 0) > 0 then
       fields[#fields + 1] = name
-      fields[#fields + 1] = count
+      fields[#fields + 1] = string.format('%.0f', count)
     end
   end
   signed(fields, me, id, reason)
@@ -62,7 +62,8 @@ local function is_gone(input, group, me, id, row)
 end
 
 -- token is the one that the entry was held under, '*' for any of this consumer, '' for none. The others are as requeue.lua
--- takes them. The second result says more of verdict b.
+-- takes them. What may not be handed out yet goes to later, whether or not who gives it up has read its time. The second
+-- result says more of verdict b.
 local function requeue(input, group, me, to, key, id, token, op, at, delay, retries, crashes, reason, size, cut)
   local value = lease_value(key)
   local holder = value and parse(value)
@@ -74,7 +75,7 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
     free(me, key, value, id)
     return 'n'
   end
-  if op == 'r' and size > 0 and not is_gone(input, group, me, id, row) then
+  if op == 'r' and size ~= 0 and not is_gone(input, group, me, id, row) then
     return refer(input, group, me, to, key, value, id, retries, crashes, reason, size, cut)
   end
   local fields = body(input, id)
@@ -107,6 +108,12 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
     copy = stamped(fields, retries, crashes)
     if not copy then
       return 'z'
+    end
+  end
+  if op ~= 'd' then
+    local wanted = not_before(fields, copy)
+    if wanted > now then
+      op, at = 'l', math.max(at, wanted)
     end
   end
   local verdict, undo = put(to, id, copy, op, math.max(at, now + delay))

@@ -7,7 +7,7 @@
 --          9… per entry: its ID; the token it was held under ('*': any of ours, '': never held);
 --             q, l, d, or r: a dead letter that refers to it; due time, ms (for l, 0: from the delay alone); delay, ms;
 --             retry count; crash count; reason (for d and r); for r what it weighs and the start of its announcement
---             (0 and '': looked at here); counts '' stay as they are
+--             (0 and '': looked at here; -1: not looked at, and said of it is nothing); counts '' stay as they are
 -- Returns  { a verdict an entry, { index, error, … } }: m moved; n not pending for me; o the stream is owned under
 --          another token; g gone: the body was deleted; f the dead letters are full, put off; u more fields than can
 --          be copied, z none at all: send it to the dead letters; b too much to be copied: refer to it, in the place of the

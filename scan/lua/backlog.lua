@@ -16,18 +16,18 @@
 
 local input, later, dead = KEYS[1], KEYS[2], KEYS[3]
 local name, limit = ARGV[1], tonumber(ARGV[2])
-local PAGE = 500
 -- What is counted is read; more than this is too much for that.
 local MOST_WEIGHT = 16777216
+-- So few are read at once that light ones say nothing of what comes behind them: each may be heavy. As in read.lua.
+local PAGE = 16
 
 refuse_replica('XACK', input, name, '0-0')
 
--- Number of entries from first to last, nil when there are more than limit, or they are too heavy. Pages grow, so that of
--- heavy ones not many are read before that shows.
+-- Number of entries from first to last, nil when there are more than limit, or they are too heavy.
 local function count(first, last)
-  local n, size, weight = 0, 4, 0
+  local n, size, weight, heaviest = 0, 1, 0, 1
   while true do
-    size = math.min(2 * size, PAGE)
+    size = math.max(1, math.min(2 * size, PAGE, math.floor((MOST_WEIGHT - weight) / heaviest)))
     local page = redis.pcall('XRANGE', input, first, last, 'COUNT', size)
     if page.err or #page == 0 then
       -- Nothing can come after the greatest ID, which is refused as an exclusive start.
@@ -35,7 +35,8 @@ local function count(first, last)
     end
     n = n + #page
     for i = 1, #page do
-      weight = weight + weigh(page[i][2])
+      local heavy = weigh(page[i][2])
+      weight, heaviest = weight + heavy, math.max(heaviest, heavy)
     end
     if n > limit or weight > MOST_WEIGHT then
       return nil

@@ -1,18 +1,48 @@
 -- Announces again what is neither pending nor undelivered: at the end of the input stream, its counts as they are.
 --
--- KEYS     1 input stream  2 later  3… the lease key of each entry's stream
--- ARGV     1 group  2… IDs of entries
--- Returns  { a verdict an entry, { index, error, … } }: m moved; n pending, not delivered yet, or gone; h held: its owner
---          brings it back; u more fields than can be copied, left; z none at all, left; x refused, left
--- Atomic   each entry is copied, and then deleted, in one step; asked again, it is gone.
--- Parts    clock value entry group
+-- KEYS     1 input stream  2 later  3 dead-letter stream  4… the lease key of each entry's stream
+-- ARGV     1 group  2 most that an entry may weigh to be copied (0: no limit)  3 once as much has been copied, the rest is left
+--          4 ID of the last dead letter that who asks has looked at ('0-0': none)  5… IDs of entries
+-- Returns  { a verdict an entry, { index, error, … } }: m moved; n pending, not delivered yet, referred to by a dead letter that
+--          has come since, or gone; h held: its owner brings it back; t left for the next call, all of them where many dead
+--          letters have come; u more fields than can be copied, left; z none at all, left; b it weighs too much, left, in the
+--          place of the error how much; x refused, left
+-- Atomic   each entry is copied, and then deleted, in one step; asked again, it is gone. A dead letter may come to refer to
+--          one until the very moment.
+-- Parts    clock value entry reference
 
-local input, later, name = KEYS[1], KEYS[2], ARGV[1]
+local input, later, dead, name = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
+local most, budget, last = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local FIRST_KEY, FIRST_ARG = 3, 4
+local MOST_LETTERS = 100
 local to = { input = input, later = later }
 local delivered = last_delivered(input, name)
+local copied = 0
+
+-- The entries to which dead letters refer that came after the last; nil where those are too many, or too heavy, to look at.
+local function referred_since()
+  local ids, weight = {}, 0
+  for _ = 1, MOST_LETTERS do
+    local letter = redis.call('XRANGE', dead, '(' .. last, '+', 'COUNT', '1')[1]
+    if not letter then
+      return ids
+    end
+    weight = weight + weigh(letter[2])
+    if weight > budget then
+      return nil
+    end
+    ids[reference(letter[2]) or ''] = true
+    last = letter[1]
+  end
+end
+
+local referred = referred_since()
+if not referred then
+  return { string.rep('t', #KEYS - FIRST_KEY), {} }
+end
 
 local function announce(key, id)
-  if after(id, delivered) or #redis.call('XPENDING', input, name, id, id, '1') > 0 then
+  if referred[id] or after(id, delivered) or #redis.call('XPENDING', input, name, id, id, '1') > 0 then
     return 'n'
   end
   local fields = body(input, id)
@@ -24,6 +54,11 @@ local function announce(key, id)
   if holder and holder.entry == id then
     return 'h'
   end
+  local weight = weigh(fields)
+  copied = copied + weight
+  if most > 0 and weight > most then
+    return 'b', string.format('%.0f', weight)
+  end
   if too_wide(fields) then
     return 'u'
   end
@@ -31,7 +66,7 @@ local function announce(key, id)
   if not copy then
     return 'z'
   end
-  local verdict, undo = put(to, id, copy, 'l', tonumber(field(fields, '_not_before') or '0') or 0)
+  local verdict, undo = put(to, id, copy, 'l', not_before(fields, copy))
   local deleted = redis.pcall('XDEL', input, id)
   if type(deleted) == 'table' and deleted.err then
     redis.pcall(unpack(undo))
@@ -40,13 +75,18 @@ local function announce(key, id)
   return verdict
 end
 
-local verdicts, errors = {}, {}
-for i = 3, #KEYS do
-  local ok, verdict = pcall(announce, KEYS[i], ARGV[i - 1])
-  if not ok then
-    errors[#errors + 1], errors[#errors + 2] = i - 2, message(verdict)
-    verdict = 'x'
+local verdicts, details = {}, {}
+for i = 1, #KEYS - FIRST_KEY do
+  local ok, verdict, detail = true, 't', nil
+  if i == 1 or copied < budget then
+    ok, verdict, detail = pcall(announce, KEYS[FIRST_KEY + i], ARGV[FIRST_ARG + i])
   end
-  verdicts[i - 2] = verdict
+  if not ok then
+    verdict, detail = 'x', message(verdict)
+  end
+  if detail then
+    details[#details + 1], details[#details + 2] = i, detail
+  end
+  verdicts[i] = verdict
 end
-return { table.concat(verdicts), errors }
+return { table.concat(verdicts), details }
