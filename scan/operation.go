@@ -43,6 +43,7 @@ type operation struct {
 	before   string // number of partitions; empty: not on record
 	from     int    // partitions that may have something
 	resumed  bool
+	tokens   uint64 // the greatest that was minted
 	progress func(Progress)
 	now      Progress
 }
@@ -86,6 +87,7 @@ func (i *Inspector) begin(ctx context.Context, state lease.State, to string, s *
 		}
 		return nil, err
 	}
+	op.tokens = max(s.tokens, again.tokens) // who came and went in between has minted greater ones
 	return op, nil
 }
 

@@ -48,7 +48,7 @@ func (i *Inspector) Repartition(ctx context.Context, partitions int, progress fu
 		return 0, err
 	}
 	op.now.Of = op.from
-	if err := op.raise(ctx, to, s.tokens); err != nil {
+	if err := op.raise(ctx, to, op.tokens); err != nil {
 		return 0, err
 	}
 	for range passes {
