@@ -51,7 +51,7 @@ type operation struct {
 // begin puts an operation on record, once nobody works with the service. The record comes first and the look for sessions
 // after it: whoever opens a session looks at the record after that, so one of the two sees the other.
 func (i *Inspector) begin(ctx context.Context, state lease.State, to string, s *Survey, progress func(Progress)) (*operation, error) {
-	if err := s.running(); err != nil {
+	if err := s.Running(); err != nil {
 		return nil, err
 	}
 	all, err := cluster.NewLayout(i.service, cluster.MaxPartitions)
@@ -78,17 +78,34 @@ func (i *Inspector) begin(ctx context.Context, state lease.State, to string, s *
 		return nil, err
 	}
 	again, err := i.census(ctx)
-	if err == nil {
-		err = again.running()
-	}
 	if err != nil {
-		if !op.resumed && errors.Is(err, ErrServiceRunning) {
-			err = errors.Join(err, op.end(ctx, op.before, nil)) // nothing was changed
-		}
+		return nil, err
+	}
+	if err := op.enter(ctx, again); err != nil {
 		return nil, err
 	}
 	op.tokens = max(s.tokens, again.tokens) // who came and went in between has minted greater ones
 	return op, nil
+}
+
+// enter is the second look for whoever works with the service. Where somebody does, the record is taken back, unless some
+// was done before.
+func (o *operation) enter(ctx context.Context, again *Survey) error {
+	who := again.members()
+	if !who.any() {
+		return nil
+	}
+	if o.resumed {
+		return who.error(true)
+	}
+	err := o.end(ctx, o.before, nil)
+	switch {
+	case err == nil:
+		return who.error(false)
+	case errors.Is(err, ErrTakenOver):
+		return err
+	}
+	return errors.Join(who.error(true), err)
 }
 
 func (o *operation) parse(parts []message) error {
@@ -98,7 +115,8 @@ func (o *operation) parse(parts []message) error {
 	}
 	switch {
 	case verdict == "living":
-		return fmt.Errorf("%w: %s sessions of service %s are alive", ErrServiceRunning, textOf(parts, 1), o.service)
+		who := presence{who: textOf(parts, 1) + " sessions of service " + o.service + " are alive"}
+		return who.error(textOf(parts, 2) == "1")
 	case verdict == "format":
 		return fmt.Errorf("%w: service %s has %q in %s, this version knows %d", api.ErrFormat, o.service, textOf(parts, 1), o.all.Meta(), lease.FormatVersion)
 	case verdict == "unknown":
@@ -181,7 +199,7 @@ func (o *operation) unlink(ctx context.Context, p int, names []string, empty boo
 
 // joined is the error where somebody works with a partition all the same: a consumer of an earlier version.
 func (o *operation) joined(p int) error {
-	return fmt.Errorf("%w: a consumer came to partition %d meanwhile; stop it, and do the same again", ErrServiceRunning, p)
+	return presence{who: fmt.Sprintf("a consumer came to partition %d meanwhile", p)}.error(true)
 }
 
 // vacate deletes the keys that a partition always has, its sessions among them.

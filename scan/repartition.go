@@ -17,9 +17,10 @@ import (
 // belongs to by then, with its fields and counts as they are. It answers how many were moved. With the number that the
 // service has it brings home what was announced with another one. progress, which may be nil, is called now and then.
 //
-// The service must be stopped: while a session is alive the error matches ErrServiceRunning and nothing is moved. From
-// the first step until the last nobody can start to work with it (api.ErrServiceStopped). After an error, doing the same
+// The service must be stopped: while a session is alive the error matches ErrServiceRunning and nothing is changed. From
+// the first step until the last nobody can start to work with it (api.ErrServiceStopped). After any other error, doing the same
 // again goes on with what is left, and doing it with the old number undoes it; that keeps what is left of a deletion, too.
+// ErrServiceJoined is one of those: consumers are alive although some was changed; stop them first.
 // Afterwards start the fleet and its publishers with the new number.
 //
 // Each item is copied first and then deleted, since the two are on different masters: where that is interrupted in
@@ -28,7 +29,7 @@ import (
 // cannot be read stays where it is, or goes to partition 0 where that is gone. No new partition mints a token below
 // one that any old one has minted.
 //
-// Errors match ErrServiceRunning, ErrUnknownService, ErrStillWritten, ErrTakenOver, api.ErrFormat (of keys that this
+// Errors match ErrServiceRunning, ErrServiceJoined, ErrUnknownService, ErrStillWritten, ErrTakenOver, api.ErrFormat (of keys that this
 // version does not know, too), api.ErrInvalidConfig, or are those of the client.
 func (i *Inspector) Repartition(ctx context.Context, partitions int, progress func(Progress)) (moved int, err error) {
 	to, err := cluster.NewLayout(i.service, partitions)
