@@ -12,7 +12,9 @@ import (
 // keys that were: announcements, whether waiting, pending or put off, and dead letters are lost. Survey says beforehand
 // what there is. progress, which may be nil, is called now and then.
 //
-// The service must be stopped: while a session is alive the error matches ErrServiceRunning and nothing is changed. From
+// The service must be stopped: while a session is alive, or a consumer of the library that this one follows holds the lock
+// of an entry (api.ErrForeignConsumers), the error matches ErrServiceRunning and nothing is changed. (One of those that has
+// nothing pending at that moment cannot be seen.) From
 // the first step until the last nobody can start to work with it (api.ErrServiceStopped); after any other error, doing the
 // same again goes on with what is left. ErrServiceJoined is one of those: consumers are alive although some was deleted;
 // stop them first. Keys are unlinked in pages, so the server is not blocked.

@@ -51,7 +51,7 @@ type operation struct {
 // begin puts an operation on record, once nobody works with the service. The record comes first and the look for sessions
 // after it: whoever opens a session looks at the record after that, so one of the two sees the other.
 func (i *Inspector) begin(ctx context.Context, state lease.State, to string, s *Survey, progress func(Progress)) (*operation, error) {
-	if err := s.Running(); err != nil {
+	if err := i.vacant(ctx, s); err != nil {
 		return nil, err
 	}
 	all, err := cluster.NewLayout(i.service, cluster.MaxPartitions)
@@ -91,14 +91,14 @@ func (i *Inspector) begin(ctx context.Context, state lease.State, to string, s *
 // enter is the second look for whoever works with the service. Where somebody does, the record is taken back, unless some
 // was done before.
 func (o *operation) enter(ctx context.Context, again *Survey) error {
-	who := again.members()
-	if !who.any() {
-		return nil
+	who, err := o.present(ctx, again)
+	if err != nil || !who.any() {
+		return err
 	}
 	if o.resumed {
 		return who.error(true)
 	}
-	err := o.end(ctx, o.before, nil)
+	err = o.end(ctx, o.before, nil)
 	switch {
 	case err == nil:
 		return who.error(false)

@@ -17,7 +17,9 @@ import (
 // belongs to by then, with its fields and counts as they are. It answers how many were moved. With the number that the
 // service has it brings home what was announced with another one. progress, which may be nil, is called now and then.
 //
-// The service must be stopped: while a session is alive the error matches ErrServiceRunning and nothing is changed. From
+// The service must be stopped: while a session is alive, or a consumer of the library that this one follows holds the lock
+// of an entry (api.ErrForeignConsumers), the error matches ErrServiceRunning and nothing is changed. (One of those that has
+// nothing pending at that moment cannot be seen.) From
 // the first step until the last nobody can start to work with it (api.ErrServiceStopped). After any other error, doing the same
 // again goes on with what is left, and doing it with the old number undoes it; that keeps what is left of a deletion, too.
 // ErrServiceJoined is one of those: consumers are alive although some was changed; stop them first.
