@@ -19,11 +19,13 @@ import (
 //
 // The service must be stopped: while a session is alive, or a consumer of the library that this one follows holds the lock
 // of an entry (api.ErrForeignConsumers), the error matches ErrServiceRunning and nothing is changed. (One of those that has
-// nothing pending at that moment cannot be seen.) From
-// the first step until the last nobody can start to work with it (api.ErrServiceStopped). After any other error, doing the same
-// again goes on with what is left, and doing it with the old number undoes it; that keeps what is left of a deletion, too.
-// ErrServiceJoined is one of those: consumers are alive although some was changed; stop them first.
-// Afterwards start the fleet and its publishers with the new number.
+// nothing pending at that moment cannot be seen.) From the first step until the last nobody can start to work with it
+// (api.ErrServiceStopped). After any other error, doing the same again goes on with what is left, and doing it with the old
+// number undoes it; that keeps what is left of a deletion, too. ErrServiceJoined is one of those: consumers are alive although
+// some was changed; stop them first. Afterwards start the fleet and its publishers with the new number.
+//
+// Of two who do it at once the last one goes on, and the other one deletes nothing more (ErrTakenOver). What that was just
+// copying may be there twice, and in partitions that the last one's number does not have: Survey tells.
 //
 // Each item is copied first and then deleted, since the two are on different masters: where that is interrupted in
 // between it is there twice, never not at all. (A failover meanwhile may forget a copy, as it may forget any announcement: see
