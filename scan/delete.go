@@ -12,11 +12,15 @@ import (
 // keys that were: announcements, whether waiting, pending or put off, and dead letters are lost. Survey says beforehand
 // what there is. progress, which may be nil, is called now and then.
 //
-// The service must be stopped: while a session is alive the error matches ErrServiceRunning and nothing is deleted. From
-// the first step until the last nobody can start to work with it (api.ErrServiceStopped); after an error, doing the
-// same again goes on with what is left. Keys are unlinked in pages, so the server is not blocked.
+// The service must be stopped: while a session is alive, or a consumer of the library that this one follows holds the lock
+// of an entry (api.ErrForeignConsumers), the error matches ErrServiceRunning and nothing is changed. (One of those that has
+// nothing pending at that moment cannot be seen.) From the first step until the last nobody can start to work with it
+// (api.ErrServiceStopped); after any other error, doing the same again goes on with what is left. ErrServiceJoined is one of
+// those: consumers are alive although some was deleted; stop them first. When somebody else takes over, to delete the
+// service or to keep what is left, this call deletes nothing more (ErrTakenOver). Keys are unlinked in pages, so the
+// server is not blocked.
 //
-// Errors match ErrServiceRunning, ErrStillWritten, ErrTakenOver, api.ErrFormat, or are those of the client. A service of the
+// Errors match ErrServiceRunning, ErrServiceJoined, ErrStillWritten, ErrTakenOver, api.ErrFormat, or are those of the client. A service of the
 // same name may be made again at once: tokens go on rising, since they are minted from the server's clock.
 func (i *Inspector) DeleteService(ctx context.Context, progress func(Progress)) (deleted int, err error) {
 	s, err := i.census(ctx)

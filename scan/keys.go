@@ -18,9 +18,13 @@ const (
 	unknownKey keyKind = iota // of a later version
 	coreKey                   // one of those that each partition has: sessions, later, token, scan, dead letters
 	leaseKey
-	markKey // of a recovery, of what was announced from memory, or of what was copied: it ends by itself
+	markKey // of a recovery, of an operation, of what was announced from memory, or of what was copied: it ends by itself
 	metaKey
 )
+
+// operationMark stands in the place of a consumer's name in the key that marks a partition as being worked on by who deletes
+// or repartitions the service. No consumer has such a name.
+const operationMark = "!operation"
 
 // ownKey is a key that begins with the name of an input stream of the service in braces.
 type ownKey struct {

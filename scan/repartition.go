@@ -17,10 +17,15 @@ import (
 // belongs to by then, with its fields and counts as they are. It answers how many were moved. With the number that the
 // service has it brings home what was announced with another one. progress, which may be nil, is called now and then.
 //
-// The service must be stopped: while a session is alive the error matches ErrServiceRunning and nothing is moved. From
-// the first step until the last nobody can start to work with it (api.ErrServiceStopped). After an error, doing the same
-// again goes on with what is left, and doing it with the old number undoes it; that keeps what is left of a deletion, too.
-// Afterwards start the fleet and its publishers with the new number.
+// The service must be stopped: while a session is alive, or a consumer of the library that this one follows holds the lock
+// of an entry (api.ErrForeignConsumers), the error matches ErrServiceRunning and nothing is changed. (One of those that has
+// nothing pending at that moment cannot be seen.) From the first step until the last nobody can start to work with it
+// (api.ErrServiceStopped). After any other error, doing the same again goes on with what is left, and doing it with the old
+// number undoes it; that keeps what is left of a deletion, too. ErrServiceJoined is one of those: consumers are alive although
+// some was changed; stop them first. Afterwards start the fleet and its publishers with the new number.
+//
+// Of two who do it at once the last one goes on, and the other one deletes nothing more (ErrTakenOver). What that was just
+// copying may be there twice, and in partitions that the last one's number does not have: Survey tells.
 //
 // Each item is copied first and then deleted, since the two are on different masters: where that is interrupted in
 // between it is there twice, never not at all. (A failover meanwhile may forget a copy, as it may forget any announcement: see
@@ -28,7 +33,7 @@ import (
 // cannot be read stays where it is, or goes to partition 0 where that is gone. No new partition mints a token below
 // one that any old one has minted.
 //
-// Errors match ErrServiceRunning, ErrUnknownService, ErrStillWritten, ErrTakenOver, api.ErrFormat (of keys that this
+// Errors match ErrServiceRunning, ErrServiceJoined, ErrUnknownService, ErrStillWritten, ErrTakenOver, api.ErrFormat (of keys that this
 // version does not know, too), api.ErrInvalidConfig, or are those of the client.
 func (i *Inspector) Repartition(ctx context.Context, partitions int, progress func(Progress)) (moved int, err error) {
 	to, err := cluster.NewLayout(i.service, partitions)
@@ -48,7 +53,7 @@ func (i *Inspector) Repartition(ctx context.Context, partitions int, progress fu
 		return 0, err
 	}
 	op.now.Of = op.from
-	if err := op.raise(ctx, to, s.tokens); err != nil {
+	if err := op.raise(ctx, to, op.tokens); err != nil {
 		return 0, err
 	}
 	for range passes {

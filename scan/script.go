@@ -47,6 +47,7 @@ var (
 	scriptStart     = embedded("start")
 	scriptPage      = looking("page")
 	scriptLaterPage = looking("laterpage")
+	scriptClaim     = embedded("claim")
 	scriptMoved     = lease.NewScript("moved", luaText("living")+luaText("moved"), "clock")
 	scriptUnlink    = lease.NewScript("unlink", luaText("living")+luaText("unlink"), "clock")
 	scriptRaise     = embedded("raise", "clock", "token")
@@ -71,7 +72,7 @@ func Scripts() []*lease.Script {
 		scriptTurn, scriptPeers, scriptOrphans, scriptRecover, scriptSweep,
 		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
 		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptOrphan,
-		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptMoved, scriptUnlink, scriptRaise,
+		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptClaim, scriptMoved, scriptUnlink, scriptRaise,
 		scriptStranded, scriptReannounce,
 	}
 }

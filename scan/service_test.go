@@ -235,7 +235,7 @@ type flaky struct {
 
 // changes reports whether a script or command changes something.
 func changes(name string) bool {
-	return slices.Contains([]string{"stop", "start", "unlink", "moved", "raise", "XADD", "ZADD"}, name)
+	return slices.Contains([]string{"stop", "start", "claim", "unlink", "moved", "raise", "XADD", "ZADD"}, name)
 }
 
 var errFlaky = errors.New("the connection broke")

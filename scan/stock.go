@@ -105,7 +105,9 @@ func home(x *stocked, p int, to *cluster.Layout) int {
 	return 0
 }
 
-// move copies items to where they belong, and then deletes them.
+// move copies items to where they belong, and then deletes them. Who was overtaken meanwhile deletes nothing, in the
+// same step (see claim): the copies may be where nobody reads by now; and of what was put off, which has the same name
+// everywhere, the copy may have been brought back and be the only one there is.
 func (o *operation) move(ctx context.Context, s *stock, p int, to *cluster.Layout, key string, batch []stocked) error {
 	if err := o.holds(ctx); err != nil {
 		return err
@@ -128,7 +130,7 @@ func (o *operation) move(ctx context.Context, s *stock, p int, to *cluster.Layou
 	if len(copied) == 0 {
 		return failed
 	}
-	keys, args := []string{key, o.all.Keys(p).Sessions}, []string{s.kind, ""}
+	keys, args := []string{key, o.all.Keys(p).Sessions, o.mark(p)}, []string{s.kind, "", o.id}
 	if s.group {
 		args[1] = to.Group()
 	}
@@ -138,12 +140,9 @@ func (o *operation) move(ctx context.Context, s *stock, p int, to *cluster.Layou
 			keys = append(keys, copied[n].lease)
 		}
 	}
-	n, err := o.run.Do(call, lease.Call{Script: scriptMoved, Keys: keys, Args: args}).AsInt64()
-	switch {
-	case err != nil:
-		return explained("deleting what was copied from "+key, err)
-	case n < 0:
-		return o.joined(p)
+	_, err := o.delete(ctx, p, "deleting what was copied from "+key, lease.Call{Script: scriptMoved, Keys: keys, Args: args})
+	if err != nil {
+		return err
 	}
 	o.now.Moved += len(copied)
 	return failed

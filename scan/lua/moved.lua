@@ -1,16 +1,19 @@
 -- Deletes what was copied to another partition, while nobody works with this one.
 --
--- KEYS     1 where it was: a stream, or later  2 sessions  3… leases of what was copied, as far as they may be there
--- ARGV     1 'stream' or 'later'  2 group, '' where there is none  3… IDs, or members
--- Returns  number deleted; -1: somebody is alive, and nothing was done
--- Atomic   so that nobody is given an entry between the look for sessions and its deletion.
+-- KEYS     1 where it was: a stream, or later  2 sessions  3 mark  4… leases of what was copied, as far as they may be there
+-- ARGV     1 'stream' or 'later'  2 group, '' where there is none  3 operation  4… IDs, or members
+-- Returns  number deleted; -1: somebody is alive, -3: the partition is not marked as this operation's; nothing was done
+-- Atomic   so that nobody is given an entry, and no operation takes over, between the look and the deletion.
 -- Parts    clock living
 
 if count_living(KEYS[2]) > 0 then
   return -1
 end
+if redis.call('GET', KEYS[3]) ~= ARGV[3] then
+  return -3
+end
 local deleted = 0
-for i = 3, #ARGV do
+for i = 4, #ARGV do
   if ARGV[1] == 'later' then
     deleted = deleted + redis.call('ZREM', KEYS[1], ARGV[i])
   else
@@ -20,7 +23,7 @@ for i = 3, #ARGV do
     deleted = deleted + redis.call('XDEL', KEYS[1], ARGV[i])
   end
 end
-for i = 3, #KEYS do
+for i = 4, #KEYS do
   redis.call('DEL', KEYS[i])
 end
 return deleted

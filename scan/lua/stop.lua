@@ -4,7 +4,8 @@
 -- ARGV     1 state  2 the format that stands there meanwhile  3 format version  4 operation  5 new number of partitions or ''
 --          6 number of partitions that have something, at least  7 '1': the record may be missing
 -- Returns  { 'ok', number of partitions before or '', number of those that may have something, '1' if an operation was
---          under way }; or nothing was written and { 'living', number }, { 'format', what stands there }, { 'unknown' }
+--          under way }; or nothing was written and { 'living', number, '1' if an operation was under way }, { 'format', what
+--          stands there }, { 'unknown' }
 -- Atomic   so that nobody opens a session between the look and the note. Of several who do this the last one goes on, the
 --          others find another operation than theirs.
 -- Parts    clock living
@@ -13,11 +14,11 @@
 redis.call('PEXPIRE', KEYS[2], 2592000000)
 
 local meta = KEYS[1]
+local known = redis.call('HMGET', meta, 'format', 'partitions', 'state', 'from', 'to')
 local living = count_living(KEYS[2])
 if living > 0 then
-  return { 'living', living }
+  return { 'living', living, known[3] and '1' or '0' }
 end
-local known = redis.call('HMGET', meta, 'format', 'partitions', 'state', 'from', 'to')
 if not known[3] and known[1] and known[1] ~= ARGV[3] then
   return { 'format', known[1] }
 end

@@ -24,7 +24,7 @@ var notCalled = map[string]bool{
 	"owner": true, "consumers": true, "holdings": true, "leases": true, "orphan": true,
 
 	// Who deletes or repartitions a service.
-	"census": true, "keys": true, "stop": true, "start": true, "page": true, "laterpage": true, "moved": true, "unlink": true, "raise": true,
+	"census": true, "keys": true, "stop": true, "start": true, "page": true, "laterpage": true, "claim": true, "moved": true, "unlink": true, "raise": true,
 
 	// With several partitions only; once in half a minute, and it moves nothing.
 	"copy": true, "whole": true, "attend": true,

@@ -25,7 +25,7 @@ const (
 	statusDone    = 0
 	statusFailed  = 1
 	statusUsage   = 2
-	statusRunning = 3 // consumers of the service are alive; nothing was changed
+	statusRunning = 3 // consumers of the service are alive; nothing was changed (where some was, it is statusFailed)
 	statusRefused = 4 // whoever was asked did not confirm; nothing was changed
 )
 
@@ -86,7 +86,9 @@ func command(in io.Reader, out io.Writer) *cli.Command {
 		Name:  "streamlease",
 		Usage: "change a stopped service as a whole",
 		Description: "Exit status: 0 done; 1 failed, do the same again to go on; 2 wrong arguments;\n" +
-			"3 consumers are alive and nothing was changed; 4 not confirmed and nothing was changed.",
+			"3 consumers are alive and nothing was changed; 4 not confirmed and nothing was changed.\n" +
+			"Where consumers came to a service of which some was changed, that is 1: nobody else starts until it is\n" +
+			"finished. Stop them, and do the same again.",
 		Commands: []*cli.Command{
 			{
 				Name:  "delete-service",
@@ -137,8 +139,8 @@ func act(ctx context.Context, c *cli.Command, in io.Reader, out io.Writer, what 
 	}
 	describe(out, survey)
 	fmt.Fprintln(out, what.plan(survey))
-	if t := survey.Total(); t.Alive > 0 {
-		return fmt.Errorf("%w: %d sessions are alive, as of %s; stop them first", scan.ErrServiceRunning, t.Alive, strings.Join(t.Consumers, ", "))
+	if err := survey.Running(); err != nil {
+		return err
 	}
 	if c.Bool("dry-run") {
 		fmt.Fprintln(out, "Nothing was changed.")
@@ -152,6 +154,11 @@ func act(ctx context.Context, c *cli.Command, in io.Reader, out io.Writer, what 
 		}
 	}
 	result, err := what.do(ctx, i, progress(out))
+	for _, said := range []error{scan.ErrServiceRunning, scan.ErrServiceJoined, scan.ErrTakenOver} {
+		if errors.Is(err, said) {
+			return err // it says what to do
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("%w (do the same again to go on)", err)
 	}

@@ -53,7 +53,37 @@ func TestCommand(t *testing.T) {
 		require.Equal(t, statusRunning, status, out)
 		require.Contains(t, out, "alive.1")
 	}
+	// Of a change that was begun nobody says that nothing was changed, nor that consumers merely run.
+	record := client.B().Hset().Key("{shop-input}:meta").FieldValue().FieldValue("format", "1-repartitioning").
+		FieldValue("state", "repartitioning").FieldValue("operation", "x").FieldValue("from", "3").FieldValue("to", "3").Build()
+	require.NoError(t, client.Do(t.Context(), record).Error())
+	for _, args := range [][]string{{"repartition", "--to", "3"}, {"delete-service"}} {
+		status, out = call("", append(args, "--yes")...)
+		require.Equal(t, statusFailed, status, out)
+		require.Contains(t, out, "alive.1")
+		require.Contains(t, out, "do the same again to finish it")
+		require.NotContains(t, out, "nothing was changed")
+	}
 	require.NoError(t, client.Do(t.Context(), client.B().Del().Key("{shop-input}:sessions").Build()).Error())
+
+	// Consumers of the library that this one follows.
+	for _, command := range []string{"XGROUP CREATE shop-input shop-group 0", "XREADGROUP GROUP shop-group redis-consumer-1 COUNT 1 STREAMS shop-input >"} {
+		require.NoError(t, client.Do(t.Context(), client.B().Arbitrary(strings.Fields(command)...).Build()).Error())
+	}
+	entries, err := client.Do(t.Context(), client.B().Xrange().Key("shop-input").Start("-").End("+").Count(1).Build()).AsXRange()
+	require.NoError(t, err)
+	lock := "a:" + entries[0].ID
+	require.NoError(t, client.Do(t.Context(), client.B().Set().Key(lock).Value("1").Build()).Error())
+	status, out = call("", "delete-service", "--yes")
+	require.Equal(t, statusFailed, status, out)
+	require.Contains(t, out, "redis-consumer-1")
+	end := client.B().Hdel().Key("{shop-input}:meta").Field("state", "operation", "from", "to").Build()
+	require.NoError(t, client.Do(t.Context(), end).Error())
+	require.NoError(t, client.Do(t.Context(), client.B().Hset().Key("{shop-input}:meta").FieldValue().FieldValue("format", "1").Build()).Error())
+	status, out = call("", "delete-service", "--yes")
+	require.Equal(t, statusRunning, status, out)
+	require.Contains(t, out, "redis-consumer-1")
+	require.NoError(t, client.Do(t.Context(), client.B().Del().Key(lock).Build()).Error())
 
 	status, out = call("shop\n", "repartition", "--to", "3")
 	require.Equal(t, statusDone, status, out)
