@@ -166,7 +166,12 @@ const refusedTime = 2 * time.Second
 func (d *ender) waiting(partition int, consumer string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.ContainsFunc(d.mu.queues[partition], func(x errand) bool { return x.consumer == consumer })
+	for x := range d.mu.queues[partition].all {
+		if x.consumer == consumer {
+			return true
+		}
+	}
+	return false
 }
 
 // handBack moves a page of what is pending, but for what waits for its time.

@@ -6,8 +6,9 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// reading bounds the bytes of what was read and has no place yet, over all partitions. Servers deliver by number and not by
-// weight, so what is there may be more than that by what one look brings unforeseen; then nothing more is read.
+// reading bounds the bytes of what was read and has no place yet, over all partitions: what is being taken in, and what
+// errands hold. Servers deliver by number and not by weight, so what is there may be more than that by what one look brings
+// unforeseen; then nothing more is read.
 //
 // Half of it is shared out evenly: each partition has that much whatever the others hold, so that one whose server takes
 // nothing, or refuses what it is asked to move, stops no other. The rest is for whoever needs it. Partitions of one master

@@ -27,8 +27,8 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 		return d.unanswered(ctx, partition, batch, err)
 	}
 	d.mu.Lock()
-	d.mu.pages[partition].Succeeded()
-	if n := len(batch) + len(d.mu.queues[partition]); n > 1 {
+	d.pageLocked(partition, batch).Succeeded()
+	if n := len(batch) + d.mu.queues[partition].fresh.len(); n > 1 && batch[0].refused == 0 {
 		d.mu.expect[partition] = min(n, d.e.cfg.pipeline.MaxMoves())
 	}
 	d.mu.Unlock()
@@ -41,6 +41,7 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 		case o.Verdict == lease.Left:
 			open = append(open, x)
 		case x.Redirect(o):
+			d.weigh(partition, &x) // it may have part of the entry now
 			open = append(open, x)
 		default:
 			if d.goesAstray(partition, &x, o.Verdict) {
@@ -69,7 +70,7 @@ func (d *ender) unanswered(ctx context.Context, partition int, batch []errand, e
 	smaller := true
 	if blames || !refused && ctx.Err() == nil {
 		d.mu.Lock()
-		smaller = d.mu.pages[partition].Failed(len(batch))
+		smaller = d.pageLocked(partition, batch).Failed(len(batch))
 		d.mu.Unlock()
 	}
 	switch {
@@ -96,22 +97,33 @@ func (d *ender) refuse(partition int, x errand, why error) errand {
 		d.e.partitions[partition].wantOpen()
 		d.e.renewer.beatNow(partition)
 	}
+	d.mu.Lock()
 	if x.refused == 0 {
-		d.mu.Lock()
 		d.mu.fresh[partition]--
-		d.mu.Unlock()
+		if x.lease == nil {
+			d.mu.strays[partition]++
+		}
+	}
+	many := x.lease == nil && d.mu.strays[partition] > d.e.cfg.pipeline.MaxMoves()
+	d.mu.Unlock()
+	if x.refused == 0 {
 		d.idle.broadcast()
 	}
 	x.refused++
 	x.tried = true // what comes last in the script may be what was refused
-	wait := d.e.afterRefusal(why)(x.refused)
+	after := d.e.afterRefusal(why)
+	if many { // and nobody waits: more than one call for each time that they are asked
+		after = d.e.seldom
+	}
+	wait := after(x.refused)
 	if lease.Blames(why) && !x.finish {
 		if x.blamed++; x.blamed == lease.MoveTries {
 			x.GiveUp(why)
+			d.weigh(partition, &x)
 			wait = 0
 		}
 	}
-	x.after = d.e.clock.Now() + int64(wait)
+	x.after = inStep(d.e.clock.Now()+int64(wait), wait)
 	d.e.refused(partition, x.Entry, why, x.finish)
 	return x
 }
@@ -140,27 +152,27 @@ func (e *Engine) afterRefusal(why error) func(refused int) time.Duration {
 	if code, _ := lease.Refusal(why); !lease.Blames(why) && code != "DLQFULL" {
 		return e.backoff
 	}
-	return func(refused int) time.Duration {
-		d := min(e.cfg.retry<<min(refused-1, 10), asideMost)
-		return d - time.Duration(float64(d)/2*e.random())
-	}
+	return e.seldom
+}
+
+// seldom is how long to wait after so many refusals of what is in no hurry.
+func (e *Engine) seldom(refused int) time.Duration {
+	d := min(e.cfg.retry<<min(refused-1, 10), asideMost)
+	return d - time.Duration(float64(d)/2*e.random())
 }
 
 // aside puts errands back at the end.
 func (d *ender) aside(partition int, batch []errand) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mu.queues[partition] = append(d.mu.queues[partition], batch...)
+	d.mu.queues[partition].put(batch...)
 }
 
 // again puts errands back in front.
 func (d *ender) again(partition int, batch []errand) {
-	if len(batch) == 0 {
-		return
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mu.queues[partition] = append(batch, d.mu.queues[partition]...)
+	d.mu.queues[partition].putBack(batch)
 }
 
 func (d *ender) failing(ctx context.Context, partition int, err error) time.Duration {
@@ -221,10 +233,14 @@ func (d *ender) settle(partition int, x errand, err error) {
 		}
 		l.Ending().Settle(err)
 	}
+	d.e.reading.release(partition, x.held)
 	d.mu.Lock()
 	delete(d.mu.entries, entryKey{partition, x.Entry})
-	if x.refused == 0 {
+	switch {
+	case x.refused == 0:
 		d.mu.fresh[partition]--
+	case x.lease == nil:
+		d.mu.strays[partition]--
 	}
 	d.mu.Unlock()
 	d.idle.broadcast()

@@ -77,7 +77,7 @@ func (e *Engine) awaitRoom(ctx context.Context, p *partition, s *lease.Session) 
 	ctx, cancel := context.WithTimeout(ctx, e.untilChore(p))
 	defer cancel()
 	e.room.wait(ctx, func() bool {
-		if e.reading.full(p.number) {
+		if e.reading.full(p.number) || e.ender.clogged(p.number) {
 			e.reading.wait(p.number, e.clock.Now())
 		} else {
 			e.reading.goOn(p.number)
