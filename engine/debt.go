@@ -192,7 +192,8 @@ func (d *ender) handBack(ctx context.Context, partition int, x *debt, page []lea
 		items = append(items, r)
 	}
 	return lease.Move(items, &x.size, func(items []lease.Return) ([]lease.Outcome, error) {
-		return d.e.store.Requeue(ctx, partition, consumer, items)
+		outcomes, err := d.e.store.Requeue(ctx, partition, consumer, items)
+		return withoutLetters(items, outcomes, err)
 	}, func(r lease.Return, o lease.Outcome) {
 		switch o.Verdict {
 		case lease.Refused:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/servers"
 )
 
 const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -168,6 +170,50 @@ func TestRefusedEndingsComeBeforeRefusedStrays(t *testing.T) {
 	})
 }
 
+// Trace: the user may do anything but write the dead letters, and an announcement is malformed. A script that is given a key
+// without the right to it is refused as a whole, so the batch was asked again as it was, for ever, and all that came after it
+// with it.
+func TestMissingRightToTheDeadLettersHoldsUpNoOther(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce(streams(20)...)
+		e := w.start(nil)
+		pass(5 * time.Second)
+		var bad []string
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.op == "requeue" && slices.ContainsFunc(c.entries, func(id string) bool { return slices.Contains(bad, id) }) {
+				return fakeFault{skip: true, err: refusal("NOPERM No permissions to access a key")}
+			}
+			return fakeFault{}
+		})
+		for range 10 {
+			bad = append(bad, w.server.add(0, fakeBody("", "mine", "x")[1:]))
+		}
+		all := slices.Collect(e.Leases())
+		released := make(chan error, len(all))
+		for _, l := range all {
+			go func() { released <- l.Release(context.Background()) }()
+		}
+		pass(20 * time.Second)
+		require.Len(t, released, len(all))
+		for range all {
+			require.NoError(t, <-released)
+		}
+		w.server.announce("late")
+		pass(10 * time.Second)
+		e.held("late")
+		e.endSession(0) // all that is pending goes back, but for these
+		pass(20 * time.Second)
+		e.held("late")
+		require.Equal(t, len(all)+1, e.Stats().Held)
+		undelivered, pending, _, dead := w.server.count()
+		require.Equal(t, []int{0, len(all) + 1 + len(bad), 0}, []int{undelivered, pending, dead})
+		e.fake.setFault(nil)
+		pass(20 * time.Second)
+		_, _, _, dead = w.server.count()
+		require.Equal(t, len(bad), dead)
+	})
+}
+
 // The order of errands, whatever is taken, put back and skipped.
 func TestErrandsKeepTheirOrder(t *testing.T) {
 	var q errands
@@ -211,4 +257,50 @@ func TestErrandsOfOtherScriptsAreSkipped(t *testing.T) {
 	require.Equal(t, []string{"r0"}, first(q.take(10, 1000, 1000)))
 	require.Empty(t, q.take(10, 1000, 1000))
 	require.Zero(t, q.len())
+}
+
+// The same on a real server, and with a key of another type in the place of the dead letters.
+func TestDeadLettersThatCannotBeWrittenHoldUpNoOwner(t *testing.T) {
+	for _, missing := range []string{"right", "type"} {
+		t.Run(missing, func(t *testing.T) {
+			const malformed = 600
+			server := servers.New(t)
+			admin := server.Client(t)
+			do := func(args ...string) {
+				t.Helper()
+				require.NoError(t, admin.Do(context.Background(), admin.B().Arbitrary(args...).Build()).Error(), "%q", args)
+			}
+			opt := server.ClientOption()
+			if missing == "right" {
+				opt.Username = "app"
+				do("ACL", "SETUSER", "app", "on", "nopass", "&*", "+@all", "~orders-input", "~{orders-input}:*")
+			}
+			l := goLiveWith(t, server, opt, nil, WithReadBatch(50), WithSessionTTL(MaxTTL), WithLeaseTTL(MaxTTL))
+			k := l.layout.Keys(0)
+			if missing == "type" {
+				do("SET", k.DeadLetters, "x")
+			}
+			for n := range 20 {
+				l.announce("s" + strconv.Itoa(n))
+			}
+			l.until("all are held", func() bool { return l.Stats().Held == 20 })
+			for range malformed {
+				l.do("XADD", k.Input, "*", "mine", "x")
+			}
+			l.until("nothing more is read", func() bool { return l.ender.clogged(0) })
+			for n := range 20 {
+				x, held := l.Lease("s" + strconv.Itoa(n))
+				require.True(t, held)
+				require.NoError(t, x.Done(context.Background()))
+			}
+			if missing == "right" {
+				do("ACL", "SETUSER", "app", "~"+k.DeadLetters)
+			} else {
+				do("DEL", k.DeadLetters)
+			}
+			l.until("all are dead letters", func() bool { return l.num("XLEN", k.DeadLetters) == malformed })
+			l.until("nothing is pending", func() bool { return l.ender.pending() == 0 })
+			require.Zero(t, l.num("XLEN", k.Input))
+		})
+	}
 }
