@@ -166,7 +166,12 @@ const refusedTime = 2 * time.Second
 func (d *ender) waiting(partition int, consumer string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.ContainsFunc(d.mu.queues[partition], func(x errand) bool { return x.consumer == consumer })
+	for x := range d.mu.queues[partition].all {
+		if x.consumer == consumer {
+			return true
+		}
+	}
+	return false
 }
 
 // handBack moves a page of what is pending, but for what waits for its time.
@@ -187,7 +192,8 @@ func (d *ender) handBack(ctx context.Context, partition int, x *debt, page []lea
 		items = append(items, r)
 	}
 	return lease.Move(items, &x.size, func(items []lease.Return) ([]lease.Outcome, error) {
-		return d.e.store.Requeue(ctx, partition, consumer, items)
+		outcomes, err := d.e.store.Requeue(ctx, partition, consumer, items)
+		return withoutLetters(items, outcomes, err)
 	}, func(r lease.Return, o lease.Outcome) {
 		switch o.Verdict {
 		case lease.Refused:

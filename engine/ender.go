@@ -20,14 +20,16 @@ type ender struct {
 
 	mu struct {
 		sync.Mutex
-		queues  [][]errand
+		queues  []errands // by partition
 		debts   [][]*debt
 		entries map[entryKey]struct{} // that an errand is under way for
 		failed  []int                 // attempts in a row, by partition
 		retryAt []int64               // not before then
 		expect  []int                 // endings likely to wait when the next batch goes out, by partition
 		fresh   []int                 // errands under way that were never refused, by partition
+		strays  []int                 // errands under way that were refused and that no owner waits for, by partition
 		pages   []lease.PageSize      // errands a call, by partition
+		again   []lease.PageSize      // the same of those that were refused: they make no other calls smaller
 		closed  bool
 	}
 	notHandedBack atomic.Int64 // hand-backs of the drain that moved nothing
@@ -42,31 +44,21 @@ type entryKey struct {
 	id        string
 }
 
-// errand is one entry to be ended.
-type errand struct {
-	lease.Return
-	consumer string
-	finish   bool         // done with, else given up
-	lease    *lease.Lease // whose ending waits for the outcome; nil when nobody does
-	tried    bool         // an attempt had an unknown outcome
-	refused  int          // how often Redis refused this very errand
-	blamed   int          // of them, how often for a reason that lies in the entry
-	after    int64        // refused: not asked again before then
-	stray    stray
-}
-
 func newEnder(ctx context.Context, e *Engine) *ender {
 	d := &ender{e: e}
 	n := len(e.partitions)
-	d.mu.queues = make([][]errand, n)
+	d.mu.queues = make([]errands, n)
 	d.mu.debts = make([][]*debt, n)
 	d.mu.failed = make([]int, n)
 	d.mu.retryAt = make([]int64, n)
 	d.mu.expect = make([]int, n)
 	d.mu.fresh = make([]int, n)
+	d.mu.strays = make([]int, n)
 	d.mu.pages = make([]lease.PageSize, n)
+	d.mu.again = make([]lease.PageSize, n)
 	for p := range d.mu.pages {
 		d.mu.pages[p] = lease.NewPageSize(e.cfg.pipeline.MaxMoves())
+		d.mu.again[p] = d.mu.pages[p]
 	}
 	d.mu.entries = make(map[entryKey]struct{})
 	d.crew = newCrew(ctx, n, e.cfg.pipeline.MaxInFlight, e.lane, d.run)
@@ -115,7 +107,7 @@ func (d *ender) giveBack(consumer string, x *lease.Entry, dest lease.Dest, at in
 		r.Dest, r.At = notBefore(x, dest, at)
 		r.Delay, r.Reason = delay, reason
 	}
-	d.push(x.Partition, errand{consumer: consumer, stray: stray{entry: x}, Return: r})
+	d.push(x.Partition, errand{consumer: consumer, stray: stray{entry: remembered(x)}, Return: r})
 }
 
 // notBefore has an entry wait for the time that its producer set: a copy in the input stream would not carry it.
@@ -133,6 +125,7 @@ func (d *ender) forwarded(consumer string, x *lease.Entry) {
 }
 
 func (d *ender) push(partition int, x errand) {
+	d.weigh(partition, &x)
 	d.mu.Lock()
 	d.mu.fresh[partition]++
 	if d.mu.closed {
@@ -140,11 +133,18 @@ func (d *ender) push(partition int, x errand) {
 		d.settle(partition, x, api.ErrClosed)
 		return
 	}
-	d.mu.queues[partition] = append(d.mu.queues[partition], x)
+	d.mu.queues[partition].put(x)
 	d.mu.entries[entryKey{partition, x.Entry}] = struct{}{}
 	d.mu.Unlock()
 	d.more.broadcast()
 	d.crew.wake(partition)
+}
+
+// weigh counts what an errand holds among what was read and has no place, until it is settled.
+func (d *ender) weigh(partition int, x *errand) {
+	n := x.weight()
+	d.e.reading.add(partition, n-x.held)
+	x.held = n
 }
 
 // ending says whether an errand is under way for an entry.
@@ -199,7 +199,9 @@ func (d *ender) run(ctx context.Context, partition int) time.Duration {
 		if len(batch) == 0 {
 			break
 		}
-		if err := d.carryOut(ctx, partition, batch); err != nil {
+		err := d.carryOut(ctx, partition, batch)
+		d.e.room.broadcast() // there may be room for what is read
+		if err != nil {
 			return d.failing(ctx, partition, err)
 		}
 		d.mu.Lock()
@@ -211,14 +213,13 @@ func (d *ender) run(ctx context.Context, partition int) time.Duration {
 
 // nextRefused is how long it takes until an errand that was refused is asked again.
 func (d *ender) nextRefused(partition int) time.Duration {
-	now := d.e.clock.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	next := nothingMore
-	for i := range d.mu.queues[partition] {
-		next = sooner(next, time.Duration(max(0, d.mu.queues[partition][i].after-now)))
+	at, some := d.mu.queues[partition].refusedAt()
+	if !some {
+		return nothingMore
 	}
-	return next
+	return time.Duration(max(0, at-d.e.clock.Now()))
 }
 
 // sooner is the shorter of two times after which a crew's work wants to run again.
@@ -236,7 +237,7 @@ func (d *ender) gather(ctx context.Context, partition int) {
 	enough := func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		return len(d.mu.queues[partition]) >= d.mu.expect[partition]
+		return d.mu.queues[partition].fresh.len() >= d.mu.expect[partition]
 	}
 	if enough() {
 		return
@@ -246,48 +247,44 @@ func (d *ender) gather(ctx context.Context, partition int) {
 	d.more.wait(ctx, enough)
 }
 
-// take takes the first errands that can travel in one script. Those that were refused wait aside for their time.
+// take takes what travels in the next script.
 func (d *ender) take(partition int) []errand {
 	now := d.e.clock.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	queue := d.mu.queues[partition]
-	var batch, skipped []errand
-	n, most, weight := 0, d.mu.pages[partition].Size(), 0
-	for ; n < len(queue) && len(batch) < most; n++ {
-		x := &queue[n]
-		if x.after > now || len(batch) > 0 && !x.travelsWith(batch) {
-			skipped = append(skipped, *x)
-			continue
-		}
-		if !x.finish { // what is done with is not copied
-			if weight += x.Size; weight > lease.MaxCallWeight && len(batch) > 0 {
-				break
-			}
-		}
-		batch = append(batch, *x)
-	}
-	// Only what was skipped moves: a long queue is not copied for every batch of it.
-	n -= len(skipped)
-	copy(queue[n:], skipped)
-	clear(queue[:n])
-	d.mu.queues[partition] = queue[n:]
 	d.mu.expect[partition] = 0
-	return batch
+	return d.mu.queues[partition].take(now, d.mu.pages[partition].Size(), d.mu.again[partition].Size())
 }
 
-// backlogReads is how many full reads of errands may be under way before the next read is taken in.
+// pageLocked is how many errands go into calls like that of a batch.
+func (d *ender) pageLocked(partition int, batch []errand) *lease.PageSize {
+	if batch[0].refused > 0 {
+		return &d.mu.again[partition]
+	}
+	return &d.mu.pages[partition]
+}
+
+// backlogReads is how many full reads of errands may be under way before the next read is taken in, and how many that were
+// refused before there is no next read.
 const backlogReads = 4
 
 // keepUp waits, unless ctx ends first, until a partition has no more errands under way than it should: giving an entry
 // back takes the server longer than reading it, so a flood of announcements would otherwise pile up here. Errands that
-// are refused do not count, or some bad entries would stop the reading for ever.
+// are refused do not count, or some bad entries would stop the reading for ever: very many of them do (clogged).
 func (d *ender) keepUp(ctx context.Context, partition int) {
 	d.idle.wait(ctx, func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		return d.mu.fresh[partition] < backlogReads*d.e.cfg.readBatch
 	})
+}
+
+// clogged reports whether so many entries of a partition wait that Redis refuses to move, and that nobody owns, that nothing
+// more is to be read: what is refused is asked again, and more of it would pile up.
+func (d *ender) clogged(partition int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.strays[partition] >= backlogReads*d.e.cfg.readBatch
 }
 
 // stop ends all errands and debts that are open with an error.
@@ -297,8 +294,8 @@ func (d *ender) stop() {
 	d.mu.Unlock()
 	d.crew.stop()
 	for p := range d.mu.queues {
-		for _, x := range d.mu.queues[p] {
-			d.settle(p, x, fmt.Errorf("%w before Redis answered", api.ErrClosed))
+		for x := range d.mu.queues[p].all {
+			d.settle(p, *x, fmt.Errorf("%w before Redis answered", api.ErrClosed))
 		}
 	}
 }

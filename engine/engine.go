@@ -143,7 +143,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.log.out = newOutbox(e.log.hand, func(r hookResult, _ error) { e.metrics.hooked(hookLog, r) })
 	e.hooks = newOutbox(e.cfg.events, e.hooked)
 	e.quota.most = e.cfg.maxStreams
-	e.reading.init(e.cfg.readMemory / 2)
+	e.reading.init(e.cfg.readMemory/2, e.layout.Partitions(), e.lane)
 	e.life.init()
 	for n := range e.layout.Partitions() {
 		e.partitions = append(e.partitions, newPartition(n, e.name))

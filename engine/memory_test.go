@@ -168,3 +168,137 @@ func TestAcquisitionsAreCutByTheBytesOfTheirKeys(t *testing.T) {
 		}
 	})
 }
+
+// names are n names for each of the first partitions.
+func (w *world) names(partitions, n int) [][]string {
+	all := make([][]string, partitions)
+	for k, missing := 0, partitions*n; missing > 0; k++ {
+		name := fmt.Sprintf("n%d", k)
+		if p := w.layout.Of(name); p < partitions && len(all[p]) < n {
+			all[p] = append(all[p], name)
+			missing--
+		}
+	}
+	return all
+}
+
+// assign says which partitions share a master.
+func (e *fakeEngine) assign(lane func(partition int) int) {
+	lanes := make([]int, len(e.partitions))
+	for p := range lanes {
+		lanes[p] = lane(p)
+	}
+	e.follower.lanes.Store(&lanes)
+}
+
+// Trace: one master of three is at maxmemory. Its sessions are beaten, its streams are read, and none is taken. What its eight
+// partitions had read took all the memory there is for that, and nothing was read of the two others, without end, while the
+// state of the intake was open. The same while it settles.
+func TestMasterThatTakesNothingStopsNoOther(t *testing.T) {
+	const sick, each, weight = 8, 1200, 10_000
+	failing := func(f fakeFault) func(*fakeEngine, bool) {
+		return func(e *fakeEngine, on bool) {
+			e.fake.setFault(func(c *fakeCall) fakeFault {
+				if on && c.op == "acquire" && c.partition < sick {
+					return f
+				}
+				return fakeFault{}
+			})
+		}
+	}
+	settling := func(e *fakeEngine, on bool) {
+		for n := range sick {
+			e.w.server.with(n, func(p *fakePartition) {
+				if p.since = 1; on {
+					p.since = nowMilli() + time.Hour.Milliseconds()
+				}
+			})
+		}
+	}
+	for name, trouble := range map[string]func(e *fakeEngine, on bool){
+		"at maxmemory": failing(faultOOM), "no answer": failing(faultHang), "settles": settling,
+	} {
+		for _, masters := range []int{1, 3} { // with one it is partitions that take nothing
+			t.Run(fmt.Sprint(name, " ", masters), func(t *testing.T) {
+				bubble(t, 24, func(t *testing.T, w *world) {
+					e := w.start(nil)
+					e.assign(func(p int) int { return min(p/sick, masters-1) })
+					trouble(e, true)
+					for p, names := range w.names(sick, each) {
+						for _, s := range names {
+							w.server.add(p, bulky(s, weight))
+						}
+					}
+					pass(time.Minute)
+					for p := sick; p < 24; p++ {
+						w.server.announce(w.streamIn(p, 0))
+					}
+					pass(10 * time.Second)
+					for p := sick; p < 24; p++ {
+						e.held(w.streamIn(p, 0))
+					}
+					_, used := e.reading.waiting(0)
+					require.Positive(t, used)
+					// And the one that each reader waited for, and the one that ended its read.
+					require.LessOrEqual(t, e.reading.mu.used, DefaultReadMemory/2+2*sick*weight)
+					require.Greater(t, e.reading.mu.used, DefaultReadMemory/8)
+					require.Equal(t, IntakeClogged, e.Stats().Intake)
+					require.Contains(t, e.logged(), "nothing more is read: what was read finds no place")
+					trouble(e, false)
+					pass(time.Minute)
+					require.Equal(t, sick*each+24-sick, e.Stats().Held)
+					require.Equal(t, IntakeOpen, e.Stats().Intake)
+					require.Contains(t, e.logged(), "what was read has found its place")
+					require.Zero(t, e.reading.mu.used)
+				})
+			})
+		}
+	}
+}
+
+// What each partition has by itself it has whatever the others hold; what is left is shared between masters.
+func TestMemoryOfOneMasterIsNotThatOfOthers(t *testing.T) {
+	var r reading
+	r.init(32*mebibyte, 8, func(p int) int { return p / 4 })
+	for range 100 {
+		for p := range 4 {
+			if !r.full(p) {
+				r.add(p, 3*mebibyte)
+			}
+		}
+	}
+	for p := range 4 {
+		require.True(t, r.full(p))
+	}
+	left := 32*mebibyte - r.mu.used
+	require.Positive(t, left)
+	var got [8]int
+	sum := 0
+	for p := 4; p < 8; p++ {
+		got[p] = r.reserve(p, lease.MaxCallWeight)
+		require.GreaterOrEqual(t, got[p], 2*mebibyte)
+		sum += got[p]
+	}
+	require.LessOrEqual(t, sum, left)
+	r.add(0, 100*mebibyte) // a single announcement
+	for p := 4; p < 8; p++ {
+		r.release(p, got[p])
+		require.Equal(t, 2*mebibyte, r.reserve(p, lease.MaxCallWeight))
+	}
+}
+
+// One that is heavier than all there is passes where nothing else is held.
+func TestAnnouncementBeyondTheMemoryIsReadByItself(t *testing.T) {
+	for _, partitions := range []int{1, 24} {
+		bubble(t, partitions, func(t *testing.T, w *world) {
+			e := w.start(nil, WithReadMemory(MinReadMemory), WithLimits(Limits{MaxEntry: 10 << 20, MaxInfo: 1 << 20}))
+			for i := range 3 {
+				s := w.streamIn(0, i)
+				w.server.add(0, append(fakeBody(s), rueidis.XRangeFieldValue{Field: "mine", Value: strings.Repeat("m", MinReadMemory)}))
+			}
+			pass(10 * time.Second)
+			require.Equal(t, 3, e.Stats().Held)
+			require.Zero(t, e.reading.mu.used)
+		})
+	}
+}

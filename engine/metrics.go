@@ -85,7 +85,8 @@ import (
 //	streamlease_handler_queue_depth       notifications waiting for a worker
 //	streamlease_held{partition}           streams held
 //	streamlease_intake{partition}         whether more streams are taken: 0 yes, 1 slowed since renewals are late, 2 handlers are
-//	                                      behind, 3 as many are held as may be, 4 renewals are too late, 5 draining; the greatest
+//	                                      behind, 3 as many are held as may be, 4 what was read finds no place, 5 renewals are too
+//	                                      late, 6 draining; the greatest
 //	streamlease_lag{partition}                     announcements not delivered yet; missing where unknown; see below
 //	streamlease_later{partition}                   announcements put off; see below
 //	streamlease_later_due{partition}      announcements put off that are due, as the last beat told; the greatest

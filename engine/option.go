@@ -148,10 +148,17 @@ func WithMaxParked(n int) Option {
 
 // WithReadMemory is how many bytes of announcements this process holds at most whose streams it does not own: half of that
 // for those that were read and have no place yet, over all partitions, half for those that are parked (WithMaxParked).
-// With the first half full it does not read on; what exceeds the second waits in Redis. Redis delivers announcements by
-// number and not by weight, so up to eight of them in a partition may come on top where small ones were expected. Info
-// of streams that it owns is not counted: WithMaxStreams bounds that. Default and zero: 64 MiB, or four times the longest
-// announcement that WithLimits allows. From 8 MiB, and twice the longest announcement.
+//
+// The first half counts what is read, until its lease is taken or it is parked, and what is put off, given back or becomes a
+// dead letter, until Redis has done that. Where it is full nothing more is read. Each partition has an equal share of half of it
+// whatever the others hold; the rest is for whoever needs it, and the partitions of one master take no more of that than they
+// leave. So a server that takes no leases, or refuses to move what is bad, stops no other (IntakeClogged). Redis delivers
+// announcements by number and not by weight, so on top of that may come, in each partition, the one that a read waits for, up to
+// eight where small ones were expected, and a page of those that a comparison takes in.
+//
+// What exceeds the second half waits in Redis. Info of streams that it owns, or has lost, is not counted: WithMaxStreams bounds
+// that. Default and zero: 64 MiB, or four times the longest announcement that WithLimits allows. From 8 MiB, and twice the longest
+// announcement.
 func WithReadMemory(bytes int) Option {
 	return option(func(c *config) { c.readMemory = bytes })
 }

@@ -23,12 +23,13 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 		ask = restoring(d.e.store, batch)
 	}
 	outcomes, err := ask(ctx, partition, batch[0].consumer, items)
+	outcomes, err = withoutLetters(items, outcomes, err)
 	if err != nil {
 		return d.unanswered(ctx, partition, batch, err)
 	}
 	d.mu.Lock()
-	d.mu.pages[partition].Succeeded()
-	if n := len(batch) + len(d.mu.queues[partition]); n > 1 {
+	d.pageLocked(partition, batch).Succeeded()
+	if n := len(batch) + d.mu.queues[partition].fresh.len(); n > 1 && batch[0].refused == 0 {
 		d.mu.expect[partition] = min(n, d.e.cfg.pipeline.MaxMoves())
 	}
 	d.mu.Unlock()
@@ -41,6 +42,7 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 		case o.Verdict == lease.Left:
 			open = append(open, x)
 		case x.Redirect(o):
+			d.weigh(partition, &x) // it may have part of the entry now
 			open = append(open, x)
 		default:
 			if d.goesAstray(partition, &x, o.Verdict) {
@@ -56,6 +58,25 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 	return nil
 }
 
+// withoutLetters makes of a batch that was refused for a missing right one of which the dead letters were refused and the rest
+// was not looked at: the right may be that to the key of the dead letters, which nothing else needs.
+func withoutLetters(items []lease.Return, outcomes []lease.Outcome, err error) ([]lease.Outcome, error) {
+	if code, _ := lease.Refusal(err); code != "NOPERM" {
+		return outcomes, err
+	}
+	outcomes, letters := make([]lease.Outcome, len(items)), 0
+	for i := range items {
+		if outcomes[i].Verdict = lease.Left; items[i].Dest == lease.ToDeadLetters || items[i].Dest == lease.ToReference {
+			outcomes[i] = lease.Outcome{Verdict: lease.Refused, Reason: err.Error()}
+			letters++
+		}
+	}
+	if letters == 0 {
+		return nil, err
+	}
+	return outcomes, nil
+}
+
 // unanswered decides what follows when a batch as a whole was refused or not answered: it is asked again, in smaller parts
 // if what it carries may be the reason. One errand that is to blame alone is set apart.
 func (d *ender) unanswered(ctx context.Context, partition int, batch []errand, err error) error {
@@ -69,7 +90,7 @@ func (d *ender) unanswered(ctx context.Context, partition int, batch []errand, e
 	smaller := true
 	if blames || !refused && ctx.Err() == nil {
 		d.mu.Lock()
-		smaller = d.mu.pages[partition].Failed(len(batch))
+		smaller = d.pageLocked(partition, batch).Failed(len(batch))
 		d.mu.Unlock()
 	}
 	switch {
@@ -96,22 +117,33 @@ func (d *ender) refuse(partition int, x errand, why error) errand {
 		d.e.partitions[partition].wantOpen()
 		d.e.renewer.beatNow(partition)
 	}
+	d.mu.Lock()
 	if x.refused == 0 {
-		d.mu.Lock()
 		d.mu.fresh[partition]--
-		d.mu.Unlock()
+		if x.lease == nil {
+			d.mu.strays[partition]++
+		}
+	}
+	many := x.lease == nil && d.mu.strays[partition] > d.e.cfg.pipeline.MaxMoves()
+	d.mu.Unlock()
+	if x.refused == 0 {
 		d.idle.broadcast()
 	}
 	x.refused++
 	x.tried = true // what comes last in the script may be what was refused
-	wait := d.e.afterRefusal(why)(x.refused)
+	after := d.e.afterRefusal(why)
+	if many { // and nobody waits: more than one call for each time that they are asked
+		after = d.e.seldom
+	}
+	wait := after(x.refused)
 	if lease.Blames(why) && !x.finish {
 		if x.blamed++; x.blamed == lease.MoveTries {
 			x.GiveUp(why)
+			d.weigh(partition, &x)
 			wait = 0
 		}
 	}
-	x.after = d.e.clock.Now() + int64(wait)
+	x.after = inStep(d.e.clock.Now()+int64(wait), wait)
 	d.e.refused(partition, x.Entry, why, x.finish)
 	return x
 }
@@ -140,27 +172,27 @@ func (e *Engine) afterRefusal(why error) func(refused int) time.Duration {
 	if code, _ := lease.Refusal(why); !lease.Blames(why) && code != "DLQFULL" {
 		return e.backoff
 	}
-	return func(refused int) time.Duration {
-		d := min(e.cfg.retry<<min(refused-1, 10), asideMost)
-		return d - time.Duration(float64(d)/2*e.random())
-	}
+	return e.seldom
+}
+
+// seldom is how long to wait after so many refusals of what is in no hurry.
+func (e *Engine) seldom(refused int) time.Duration {
+	d := min(e.cfg.retry<<min(refused-1, 10), asideMost)
+	return d - time.Duration(float64(d)/2*e.random())
 }
 
 // aside puts errands back at the end.
 func (d *ender) aside(partition int, batch []errand) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mu.queues[partition] = append(d.mu.queues[partition], batch...)
+	d.mu.queues[partition].put(batch...)
 }
 
 // again puts errands back in front.
 func (d *ender) again(partition int, batch []errand) {
-	if len(batch) == 0 {
-		return
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mu.queues[partition] = append(batch, d.mu.queues[partition]...)
+	d.mu.queues[partition].putBack(batch)
 }
 
 func (d *ender) failing(ctx context.Context, partition int, err error) time.Duration {
@@ -221,10 +253,14 @@ func (d *ender) settle(partition int, x errand, err error) {
 		}
 		l.Ending().Settle(err)
 	}
+	d.e.reading.release(partition, x.held)
 	d.mu.Lock()
 	delete(d.mu.entries, entryKey{partition, x.Entry})
-	if x.refused == 0 {
+	switch {
+	case x.refused == 0:
 		d.mu.fresh[partition]--
+	case x.lease == nil:
+		d.mu.strays[partition]--
 	}
 	d.mu.Unlock()
 	d.idle.broadcast()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,13 +19,14 @@ const (
 	IntakeSlowed                 // renewals are late, or very many streams are new: takes less at a time
 	IntakeBehind                 // handlers are behind: takes nothing more until they have caught up
 	IntakeFull                   // holds as many streams as WithMaxStreams or SetMaxStreams allows
+	IntakeClogged                // what was read finds no place: Redis takes no acquisitions, or refuses to move what is given back
 	IntakeStopped                // renewals are so late that more streams would endanger those held
 	IntakeDraining               // is shutting down
 )
 
 // String is the state in a word or two.
 func (i Intake) String() string {
-	names := [...]string{"open", "slowed", "handlers behind", "full", "renewals late", "draining"}
+	names := [...]string{"open", "slowed", "handlers behind", "full", "clogged", "renewals late", "draining"}
 	if int(i) >= len(names) {
 		return fmt.Sprintf("Intake(%d)", i)
 	}
@@ -74,6 +76,7 @@ type strain struct {
 	worse   int64         // when the state was last warranted, on the clock's axis
 	stopped int64         // since when, while it is
 	next    int64         // while slowed: when the reader may read next
+	clogged bool          // the log has said so
 }
 
 func newPressure(e *Engine) *pressure {
@@ -91,6 +94,7 @@ func (u *pressure) look(now int64, late []time.Duration) {
 	wake := false
 	for partition, late := range late {
 		wake = u.lookAt(partition, now, late) || wake
+		u.lookClogged(partition, now)
 	}
 	if u.limited.Load() && u.trying() > 0 {
 		u.limited.Store(false)
@@ -142,6 +146,40 @@ func (u *pressure) tell(partition int, was, is Intake, late time.Duration) {
 	case was == IntakeStopped && is != IntakeStopped:
 		u.e.event(api.EventIntakeResumed, partition, nil, is.String())
 	}
+}
+
+// lookClogged says so once when a partition's reader has long waited for what was read before, and once when it goes on.
+func (u *pressure) lookClogged(partition int, now int64) {
+	is := u.e.clogged(partition, now)
+	u.mu.Lock()
+	s := &u.mu.parts[partition]
+	was := s.clogged
+	s.clogged = is
+	u.mu.Unlock()
+	switch {
+	case is && !was:
+		_, held := u.e.reading.waiting(partition)
+		u.e.log.warn("nothing more is read: what was read finds no place", 1, "partition", partition, "bytes", held,
+			"remedy", "see why acquiring fails, endings are refused or the partition settles; others go on")
+	case was && !is:
+		u.e.log.info("what was read has found its place; reading goes on", "partition", partition)
+	}
+}
+
+// clogged reports whether the reader of a partition has waited for what was read before for longer than a session lasts.
+func (e *Engine) clogged(partition int, now int64) bool {
+	since, _ := e.reading.waiting(partition)
+	if since == 0 || now <= since+int64(e.cfg.sessionTTL) {
+		return false
+	}
+	s, _ := e.partitions[partition].view()
+	return s != nil && s.Remaining() > 0 // without one nothing is read anyway
+}
+
+// anyClogged reports whether that is so of any.
+func (e *Engine) anyClogged() bool {
+	now := e.clock.Now()
+	return slices.ContainsFunc(e.partitions, func(p *partition) bool { return e.clogged(p.number, now) })
 }
 
 func (u *pressure) err(late time.Duration) error {
@@ -206,8 +244,9 @@ func (u *pressure) ready(partition int) error {
 	return nil
 }
 
-// intakeState is whether the engine takes more, given the state of the partition that is doing worst.
-func (e *Engine) intakeState(worst Intake) Intake {
+// intakeState is whether the engine takes more, given the state of the partition that is doing worst, and whether one is
+// clogged.
+func (e *Engine) intakeState(worst Intake, clogged bool) Intake {
 	e.quota.Lock()
 	full := e.quota.most > 0 && e.table.Len() >= e.quota.most
 	e.quota.Unlock()
@@ -216,6 +255,8 @@ func (e *Engine) intakeState(worst Intake) Intake {
 		return IntakeDraining
 	case worst == IntakeStopped:
 		return IntakeStopped
+	case clogged:
+		return IntakeClogged
 	case full:
 		return IntakeFull
 	case e.courier.behind() >= 2*e.cfg.readBatch:

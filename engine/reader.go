@@ -30,6 +30,9 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		}
 		n := e.awaitRoom(ctx, p, s)
 		e.attend(ctx, p, s)
+		if _, due := e.comparisonDue(p); due {
+			e.awaitIntake(p, &taking)
+		}
 		e.reconcile(ctx, p, s, n, &taking)
 		if n == 0 {
 			continue
@@ -42,13 +45,12 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		if more {
 			block = 0
 		}
-		entries, rest, err := e.readOnce(ctx, p, s, n, block)
+		entries, held, rest, err := e.readOnce(ctx, p, s, n, block)
 		more = rest
-		held := e.reading.hold(entries)
-		taking.Wait()
+		e.awaitIntake(p, &taking)
 		taking.Go(func() {
 			e.intake(ctx, p, s, e.fit(p, s, entries, n))
-			e.reading.release(held)
+			e.reading.release(p.number, held)
 			e.unreserve(n)
 		})
 		if err == nil {
@@ -75,13 +77,23 @@ func (e *Engine) awaitRoom(ctx context.Context, p *partition, s *lease.Session) 
 	ctx, cancel := context.WithTimeout(ctx, e.untilChore(p))
 	defer cancel()
 	e.room.wait(ctx, func() bool {
-		if !e.reading.full() {
+		if e.reading.full(p.number) || e.ender.clogged(p.number) {
+			e.reading.wait(p.number, e.clock.Now())
+		} else {
+			e.reading.goOn(p.number)
 			n = e.reserveInTurn(p.number, e.cfg.readBatch)
 		}
 		return n > 0 || s.Remaining() == 0
 	})
 	e.endTurn(p.number)
 	return n
+}
+
+// awaitIntake waits until what was read before is taken in.
+func (e *Engine) awaitIntake(p *partition, taking *sync.WaitGroup) {
+	e.reading.wait(p.number, e.clock.Now())
+	taking.Wait()
+	e.reading.goOn(p.number)
 }
 
 // turnTime is how long a read waits for entries while another partition waits for room, and after a failure.
@@ -112,9 +124,9 @@ const unblockTime = 200 * time.Millisecond
 
 // readOnce waits for entries for as long as it may: a read that outlives its session could be fed for a consumer whose
 // host is gone. It waits for one, since the servers know no bound in bytes for a read that waits, and reads the others
-// by a script that has one. With block 0 it waits for none. More says that it stopped before the end.
+// by a script that has one. With block 0 it waits for none. Held is to be released; more says that it stopped before the end.
 func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n int, block time.Duration) (
-	entries []lease.Entry, more bool, err error) {
+	entries []lease.Entry, held int, more bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.Context(), cancel)()
@@ -122,7 +134,7 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	if s.Remaining() == 0 {
 		// Looked at after beginRead: who closes the session either finds it running, or has ended it before.
 		p.endRead("", false, 0)
-		return nil, false, nil
+		return nil, 0, false, nil
 	}
 	timeout := e.timeout()
 	if block > 0 {
@@ -132,11 +144,13 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 			// The stream went to another master, or its master was demoted: the next read finds out.
 			entries, err = nil, nil
 		}
+		held = e.reading.hold(p.number, entries)
 	}
 	if block == 0 || len(entries) > 0 && len(entries) < n && s.Remaining() > 0 && ctx.Err() == nil {
 		var others []lease.Entry
-		others, more, err = e.readOn(ctx, p, s, n-len(entries))
-		entries = append(entries, others...)
+		var bytes int
+		others, bytes, more, err = e.readOn(ctx, p, s, n-len(entries))
+		entries, held = append(entries, others...), held+bytes
 	}
 	last := ""
 	if len(entries) > 0 {
@@ -151,24 +165,25 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	p.mu.Lock()
 	p.mu.unread = err
 	p.mu.Unlock()
-	return entries, more, err
+	return entries, held, more, err
 }
 
 // readOn reads what there is, as far as there is memory for it. It waits for the answer for as long as a read that blocks does:
 // what is given up on must be looked for among all that is pending. The end of ctx leaves it a moment to be answered: nobody
 // unblocks a script, and what it was given would be pending unseen.
-func (e *Engine) readOn(ctx context.Context, p *partition, s *lease.Session, n int) ([]lease.Entry, bool, error) {
-	bytes := e.reading.reserve(lease.MaxCallWeight)
-	defer e.reading.release(bytes)
+func (e *Engine) readOn(ctx context.Context, p *partition, s *lease.Session, n int) (
+	entries []lease.Entry, held int, more bool, err error) {
+	bytes := e.reading.reserve(p.number, lease.MaxCallWeight)
+	defer e.reading.release(p.number, bytes)
 	if bytes == 0 {
-		return nil, true, nil
+		return nil, 0, true, nil
 	}
 	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(unblockTime, cancel) })()
-	entries, more, err := e.store.ReadOn(asking, p.number, s.Consumer(), n, bytes, e.cfg.block)
+	entries, more, err = e.store.ReadOn(asking, p.number, s.Consumer(), n, bytes, e.cfg.block)
 	e.asked(p, err)
-	return entries, more, err
+	return entries, e.reading.hold(p.number, entries), more, err
 }
 
 // reserve takes room for at most n more streams, and none while handlers are far behind. What it took counts as held

@@ -39,7 +39,7 @@ func (e *Engine) Stats() Stats {
 		s.Oldest = time.Duration(e.clock.Now() - l.Since())
 	}
 	s.Intake, s.Late = e.pressure.worst()
-	s.Intake = e.intakeState(s.Intake)
+	s.Intake = e.intakeState(s.Intake, e.anyClogged())
 	for _, p := range e.partitions {
 		s.Dead += int(p.dead.Load())
 		s.Due += int(p.due.Load())
@@ -75,7 +75,7 @@ func (e *Engine) collectGauges(emit func(g gauge, partition int, v float64)) {
 		emit(gaugeLaterDue, n, float64(p.due.Load()))
 		strain := e.pressure.of(n)
 		emit(gaugeLate, n, strain.late.Seconds())
-		emit(gaugeIntake, n, float64(e.intakeState(strain.intake)))
+		emit(gaugeIntake, n, float64(e.intakeState(strain.intake, e.clogged(n, e.clock.Now()))))
 		e.emitBacklog(p, emit)
 	}
 	emit(gaugeQueueDepth, api.NoPartition, float64(e.courier.queued()))

@@ -10,7 +10,7 @@ import (
 
 // stray is what an errand knows of an entry that somebody may have acknowledged, deleted or trimmed.
 type stray struct {
-	entry  *lease.Entry // that was never held; or
+	entry  *lease.Entry // what is remembered of one that was never held; or
 	was    *lease.Lease // that was held, and nobody waits for
 	found  bool         // so it is: what is left of it goes where it should
 	memory bool         // where nothing is left, it is announced again from memory
@@ -30,19 +30,13 @@ func (x *errand) memory() lease.Memory {
 	return lease.Memory{}
 }
 
-// travelsWith reports whether an errand goes into the script of a batch.
-func (x *errand) travelsWith(batch []errand) bool {
-	if x.consumer != batch[0].consumer || x.finish != batch[0].finish || x.stray.found != batch[0].stray.found {
-		return false
+// remembered is what is kept of an entry that was never held: what it can be announced from, and nothing else of it.
+func remembered(x *lease.Entry) *lease.Entry {
+	m := x.Memory()
+	if m.Stream == "" {
+		return nil
 	}
-	if !x.stray.found {
-		return true
-	}
-	weight := x.memoryWeight()
-	for i := range batch {
-		weight += batch[i].memoryWeight()
-	}
-	return weight <= lease.MaxCallWeight
+	return &lease.Entry{Stream: m.Stream, Info: m.Info, Retries: m.Retries, Crashes: m.Crashes}
 }
 
 func (x *errand) memoryWeight() int {
@@ -61,7 +55,7 @@ func (d *ender) restoreLease(l *lease.Lease) {
 // gone, it is announced from memory, if that is said to be right.
 func (d *ender) restoreEntry(consumer string, x *lease.Entry, memory bool) {
 	dest, at := notBefore(x, lease.ToInput, 0)
-	e := errand{consumer: consumer, stray: stray{entry: x, found: true, memory: memory},
+	e := errand{consumer: consumer, stray: stray{entry: remembered(x), found: true, memory: memory},
 		Return: lease.Return{Key: x.Key, Entry: x.ID, Token: lease.AnyToken, Dest: dest, At: at,
 			Retries: lease.KeepCount, Crashes: lease.KeepCount}}
 	if e.Key == "" || !d.lives(x.Partition, consumer) {
