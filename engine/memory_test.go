@@ -195,7 +195,7 @@ func (e *fakeEngine) assign(lane func(partition int) int) {
 // partitions had read took all the memory there is for that, and nothing was read of the two others, without end, while the
 // state of the intake was open. The same while it settles.
 func TestMasterThatTakesNothingStopsNoOther(t *testing.T) {
-	const sick, each, weight = 8, 1200, 10_000
+	const sick, each, weight = 8, 150, 10_000
 	failing := func(f fakeFault) func(*fakeEngine, bool) {
 		return func(e *fakeEngine, on bool) {
 			e.fake.setFault(func(c *fakeCall) fakeFault {
@@ -221,7 +221,7 @@ func TestMasterThatTakesNothingStopsNoOther(t *testing.T) {
 		for _, masters := range []int{1, 3} { // with one it is partitions that take nothing
 			t.Run(fmt.Sprint(name, " ", masters), func(t *testing.T) {
 				bubble(t, 24, func(t *testing.T, w *world) {
-					e := w.start(nil)
+					e := w.start(nil, WithReadMemory(MinReadMemory))
 					e.assign(func(p int) int { return min(p/sick, masters-1) })
 					trouble(e, true)
 					for p, names := range w.names(sick, each) {
@@ -240,8 +240,8 @@ func TestMasterThatTakesNothingStopsNoOther(t *testing.T) {
 					_, used := e.reading.waiting(0)
 					require.Positive(t, used)
 					// And the one that each reader waited for, and the one that ended its read.
-					require.LessOrEqual(t, e.reading.mu.used, DefaultReadMemory/2+2*sick*weight)
-					require.Greater(t, e.reading.mu.used, DefaultReadMemory/8)
+					require.LessOrEqual(t, e.reading.mu.used, MinReadMemory/2+2*sick*weight)
+					require.Greater(t, e.reading.mu.used, MinReadMemory/8)
 					require.Equal(t, IntakeClogged, e.Stats().Intake)
 					require.Contains(t, e.logged(), "nothing more is read: what was read finds no place")
 					trouble(e, false)

@@ -79,6 +79,7 @@ func (e *Engine) awaitRoom(ctx context.Context, p *partition, s *lease.Session) 
 	e.room.wait(ctx, func() bool {
 		if e.reading.full(p.number) || e.ender.clogged(p.number) {
 			e.reading.wait(p.number, e.clock.Now())
+			e.endTurn(p.number)
 		} else {
 			e.reading.goOn(p.number)
 			n = e.reserveInTurn(p.number, e.cfg.readBatch)
@@ -204,6 +205,7 @@ func (e *Engine) reserveInTurn(partition, n int) int {
 		return 0
 	}
 	if n = e.pressure.allow(partition, n); n == 0 {
+		e.endTurn(partition) // others need not wait for it
 		return 0
 	}
 	q := &e.quota

@@ -67,6 +67,28 @@ func TestScarceRoomGoesRound(t *testing.T) {
 	}
 }
 
+// A reader that may take nothing for another reason gives its turn up: those behind it waited until it had looked again.
+func TestWhoMayTakeNothingHasNoTurn(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		e := w.start(nil, WithMaxStreams(1))
+		w.server.announce(w.streamIn(0, 0))
+		pass(time.Second)
+		w.server.announce(w.streamIn(0, 1), w.streamIn(1, 0))
+		pass(time.Second)
+		waits := func(partition int) bool {
+			e.quota.Lock()
+			defer e.quota.Unlock()
+			return e.quota.turns[partition].waiting
+		}
+		require.True(t, waits(0))
+		e.pressure.mu.Lock()
+		e.pressure.mu.parts[0].intake = IntakeStopped
+		e.pressure.mu.Unlock()
+		require.Zero(t, e.reserveInTurn(0, 1))
+		require.False(t, waits(0))
+	})
+}
+
 // Fewer streams: those taken last are told Releasing, once, and handed back. More: others are taken.
 func TestSetMaxStreams(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, w *world) {
