@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/streamlease/streamlease/lease"
@@ -17,8 +18,12 @@ const (
 	forwardMost  = 5 * time.Minute
 )
 
-// errAway is why nothing is copied to a master that does not answer other work either.
-var errAway = errors.New("its master does not answer")
+var (
+	// errAway is why nothing is copied to a master that does not answer other work either.
+	errAway = errors.New("its master does not answer")
+	// errNotRead is that what is to be copied could not be read here, which says nothing of where it goes.
+	errNotRead = errors.New("reading it whole")
+)
 
 // forward copies entries to the partitions that their streams belong to, then acknowledges them here. A copy whose answer
 // was lost is asked for again, which does not copy twice. What is put off after that comes back as another entry: then a
@@ -28,26 +33,27 @@ func (e *Engine) forward(ctx context.Context, s *lease.Session, strange []*lease
 	for _, x := range strange {
 		homes[x.Home] = append(homes[x.Home], x)
 	}
-	away := make(map[int]bool) // lanes of masters to which nothing could be copied
+	away := make(map[int]time.Duration) // by lane: for how long to leave a master alone that does not answer
 	for n, entries := range homes {
 		home, lane := e.partitions[n], e.lane(n)
 		for _, batch := range lease.Batches(entries, e.cfg.pipeline.MaxMoves(), entryWeight) {
 			if ctx.Err() != nil || s.Remaining() == 0 {
 				return
 			}
-			if away[lane] {
-				e.putOff(s, batch, home.unforwardedAgain())
+			if delay := away[lane]; delay > 0 {
+				e.putOff(s, batch, delay)
 				continue
 			}
-			away[lane] = !isAnswer(e.forwardTo(ctx, s, home, batch))
+			away[lane] = e.forwardTo(ctx, s, home, batch)
 		}
 	}
 }
 
 func entryWeight(x **lease.Entry) int { return (*x).Size }
 
-// forwardTo copies a batch to one partition. With an error what is left of it is put off.
-func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partition, batch []*lease.Entry) error {
+// forwardTo copies a batch to one partition, or puts off what is left of it. It returns for how long, if that is because the
+// master of that one does not answer; else 0.
+func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partition, batch []*lease.Entry) (away time.Duration) {
 	size := lease.NewPageSize(len(batch))
 	again := false // something of this batch may have been copied
 	tries := forwardTries
@@ -65,18 +71,22 @@ func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partitio
 			continue
 		}
 		if ctx.Err() != nil {
-			return nil
+			return 0
 		}
 		e.log.warn("forwarding fails", n, "partition", s.Partition(), "err", lease.Explain(err))
 		if failed++; failed >= tries || errors.Is(err, errAway) {
-			e.putOff(s, batch, home.unforwardedAgain())
-			return err
+			delay := home.unforwardedAgain()
+			e.putOff(s, batch, delay)
+			if isAnswer(err) || errors.Is(err, errNotRead) {
+				return 0
+			}
+			return delay
 		}
 		again = true
 		size.Failed(2) // one by one from now on
 		pause(ctx, e.backoff(failed))
 	}
-	return nil
+	return 0
 }
 
 // unforwardedAgain notes that nothing could be copied to the partition, and returns for how long to put that off.
@@ -96,7 +106,7 @@ func (e *Engine) forwardSome(ctx context.Context, s *lease.Session, home *partit
 		full, there, err := e.store.Whole(ctx, x)
 		switch {
 		case err != nil:
-			return err
+			return fmt.Errorf("%w: %w", errNotRead, err)
 		case there:
 			whole = append(whole, &full)
 		default:

@@ -235,14 +235,32 @@ func late(ctx context.Context, err error) bool {
 const (
 	outwait      = 10
 	leastOutwait = 5 * time.Second
+	outwaitAgain = 100 * time.Millisecond
 )
 
 // waitOut waits until a call that was not answered in time has run, by asking for what is pending next, unread: what is asked
-// meanwhile stands behind it, and would be late as well.
+// meanwhile stands behind it, and would be late as well. A client may wait for less than that (ConnWriteTimeout, KeepAlive), or
+// close the connection, and from some time on the server says that it is busy. Then it is asked again.
 func (r *recovery) waitOut(ctx context.Context, after string) ([]Orphan, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(outwait*r.timeout(), leastOutwait))
 	defer cancel()
-	return r.readPageIn(ctx, after, 1, lease.NoBody)
+	for {
+		orphans, err := r.readPageIn(ctx, after, 1, lease.NoBody)
+		if err == nil || isAnswer(err) {
+			return orphans, err
+		}
+		select {
+		case <-time.After(outwaitAgain):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// isAnswer reports whether the server has come to answer a recoverer, if only to refuse it.
+func isAnswer(err error) bool {
+	code, refused := lease.Refusal(err)
+	return refused && code != "BUSY" || errors.Is(err, ErrNotMine) || errors.Is(err, ErrBusy)
 }
 
 // readPage is one attempt at it, with so many entries, and of each as much as longest says.

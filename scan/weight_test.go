@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -193,6 +194,34 @@ func TestAnEntryThatIsNeverReadInTimeHoldsUpNobody(t *testing.T) {
 	back, err := lease.Parse(w.layout, &w.read(ann, 3)[2])
 	require.NoError(t, err)
 	require.Equal(t, "slow", back.Stream)
+}
+
+// Clients that give up sooner, and close their connections, ended the wait for a script that is late, and the recovery with it.
+func TestALateScriptIsWaitedOutWhateverTheClient(t *testing.T) {
+	w := newWard(t, func(s *Settings) { s.Page, s.Timeout, s.SessionTTL = 1, time.Second, time.Hour })
+	w.open(dead)
+	w.announce("s0")
+	w.announce("s1")
+	w.own(dead, 2)
+	w.kill(dead, time.Minute)
+	opt := w.server.ClientOption()
+	opt.ConnWriteTimeout = time.Second
+	opt.Dialer = net.Dialer{Timeout: time.Second, KeepAlive: time.Second}
+	client, err := rueidis.NewClient(opt)
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	far := *w
+	far.Client = client
+	far.stores()
+	require.NoError(t, w.server.Pause())
+	resumed := make(chan error)
+	time.AfterFunc(4500*time.Millisecond, func() { resumed <- w.server.Resume() })
+	r := recovery{Store: far.store, me: ann, dead: dead}
+	page, err := r.page(w.ctx, "-")
+	require.NoError(t, <-resumed)
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+	require.True(t, page[0].Unread)
 }
 
 // A move that had no answer in time may have been made all the same; and where the server is late with everything, nothing is
