@@ -205,7 +205,12 @@ func TestClaimedByHandForAnotherConsumer(t *testing.T) {
 	w.announce("s")
 	l := p.lease("s", 1)
 	require.NoError(t, w.do("XCLAIM", w.keysOf("s").Input, w.layout.Group(), "somebody", "0", l.Entry()).Error())
-	until(t, "it is pending for its owner", func() bool { return w.held()["s"].entry == l.Entry() })
+	input := w.keysOf("s").Input
+	until(t, "it is pending for its owner", func() bool {
+		n, err := w.do("XPENDING", input, w.layout.Group(), "-", "+", "1", p.engine.ID()).ToArray()
+		return err == nil && len(n) == 1
+	})
+	require.Equal(t, l.Entry(), w.held()["s"].entry)
 	require.NoError(t, l.Done(context.Background()))
 	until(t, "it is done", func() bool { s := w.state(); return s.Input+s.Pending+s.Leases == 0 })
 }
