@@ -193,7 +193,7 @@ func (d *ender) handBack(ctx context.Context, partition int, x *debt, page []lea
 	}
 	return lease.Move(items, &x.size, func(items []lease.Return) ([]lease.Outcome, error) {
 		outcomes, err := d.e.store.Requeue(ctx, partition, consumer, items)
-		return withoutLetters(items, outcomes, err)
+		return lease.WithoutLetters(items, outcomes, err)
 	}, func(r lease.Return, o lease.Outcome) {
 		switch o.Verdict {
 		case lease.Refused:

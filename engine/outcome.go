@@ -23,7 +23,7 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 		ask = restoring(d.e.store, batch)
 	}
 	outcomes, err := ask(ctx, partition, batch[0].consumer, items)
-	outcomes, err = withoutLetters(items, outcomes, err)
+	outcomes, err = lease.WithoutLetters(items, outcomes, err)
 	if err != nil {
 		return d.unanswered(ctx, partition, batch, err)
 	}
@@ -56,25 +56,6 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 	d.again(partition, open)
 	d.aside(partition, refused)
 	return nil
-}
-
-// withoutLetters makes of a batch that was refused for a missing right one of which the dead letters were refused and the rest
-// was not looked at: the right may be that to the key of the dead letters, which nothing else needs.
-func withoutLetters(items []lease.Return, outcomes []lease.Outcome, err error) ([]lease.Outcome, error) {
-	if code, _ := lease.Refusal(err); code != "NOPERM" {
-		return outcomes, err
-	}
-	outcomes, letters := make([]lease.Outcome, len(items)), 0
-	for i := range items {
-		if outcomes[i].Verdict = lease.Left; items[i].Dest == lease.ToDeadLetters || items[i].Dest == lease.ToReference {
-			outcomes[i] = lease.Outcome{Verdict: lease.Refused, Reason: err.Error()}
-			letters++
-		}
-	}
-	if letters == 0 {
-		return nil, err
-	}
-	return outcomes, nil
 }
 
 // unanswered decides what follows when a batch as a whole was refused or not answered: it is asked again, in smaller parts

@@ -230,3 +230,22 @@ func (s *Setbacks) Next() (at int64, ok bool) {
 	}
 	return at, ok
 }
+
+// WithoutLetters makes of a batch that was refused for a missing right one of which the dead letters were refused and the rest
+// was not looked at: the right may be that to the key of the dead letters, which nothing else needs.
+func WithoutLetters(items []Return, outcomes []Outcome, err error) ([]Outcome, error) {
+	if code, _ := Refusal(err); code != "NOPERM" {
+		return outcomes, err
+	}
+	outcomes, letters := make([]Outcome, len(items)), 0
+	for i := range items {
+		if outcomes[i].Verdict = Left; items[i].Dest == ToDeadLetters || items[i].Dest == ToReference {
+			outcomes[i] = Outcome{Verdict: Refused, Reason: err.Error()}
+			letters++
+		}
+	}
+	if letters == 0 {
+		return nil, err
+	}
+	return outcomes, nil
+}

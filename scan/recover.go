@@ -397,6 +397,7 @@ func (r *recovery) giveBack(ctx context.Context, items []lease.Return) error {
 // would with every recovery, and what comes behind it would be pending for good.
 func (r *recovery) inTime(ctx context.Context, items []lease.Return) ([]lease.Outcome, error) {
 	outcomes, err := r.recover(ctx, items)
+	outcomes, err = lease.WithoutLetters(items, outcomes, err)
 	if len(items) != 1 || !late(ctx, err) || !r.remnants[items[0].Entry].unread && items[0].Size <= lease.MaxCallWeight {
 		return outcomes, err
 	}

@@ -382,6 +382,38 @@ func TestDeadLettersWithoutALimitAreNotTrimmed(t *testing.T) {
 	require.Equal(t, 201, w.Num("XLEN", w.keys.DeadLetters))
 }
 
+// Trace: the recoverer's user has no right to the dead letters. A script that is given their key is refused as a whole, so one
+// entry that should go there kept all that went with it from being recovered.
+func TestMissingRightToTheDeadLettersHoldsUpNobodyElse(t *testing.T) {
+	w := newWard(t).mortal()
+	malformed := w.Text("XADD", w.keys.Input, "*", lease.FieldAnnouncement, "nonsense")
+	w.read(dead, 1)
+	for i := range 5 {
+		w.owned(dead, fmt.Sprint("fine-", i))
+	}
+	w.kill(dead, time.Second)
+	w.Do("ACL", "SETUSER", "app", "on", ">secret", "+@all", "~"+w.keys.Input, "~{"+w.keys.Input+"}:*")
+	opt := w.server.ClientOption()
+	opt.Username, opt.Password = "app", "secret"
+	client, err := rueidis.NewClient(opt)
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	far := *w
+	far.Client = client
+	far.stores()
+	done, err := far.store.Recover(w.ctx, 0, ann, dead)
+	require.ErrorIs(t, err, ErrRefused)
+	require.ErrorContains(t, err, malformed)
+	require.Equal(t, []int{5, 1, 0}, []int{done.Entries, done.Refused, done.Blamed})
+	require.Equal(t, 1, w.pending(dead))
+
+	w.Do("ACL", "SETUSER", "app", "~*")
+	done, err = far.store.Recover(w.ctx, 0, ann, dead)
+	require.NoError(t, err)
+	require.Equal(t, 1, done.Dead)
+	require.True(t, done.Removed)
+}
+
 // Trace: entry after entry that should become a dead letter is refused, since a key of another type stands there. The walk
 // from page to page ended at the first of them, and 10,000 others waited for somebody to clean up.
 func TestEntryThatIsRefusedHoldsUpNobodyElse(t *testing.T) {
