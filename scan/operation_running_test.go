@@ -114,6 +114,7 @@ func (o *office) joined(err error) {
 // Somebody works with a service of which a change was begun: it is neither running nor as it was. However that is found, the
 // error tells it from a service that was not touched, and stopping them and doing the same again finishes it.
 func TestServiceThatIsJoinedIsNotCalledUntouched(t *testing.T) {
+	t.Parallel()
 	for what, change := range changesOf {
 		for where, p := range map[string]int{"the first": 0, "another": 3} {
 			t.Run(what+" of one that was begun, in "+where, func(t *testing.T) {

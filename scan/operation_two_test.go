@@ -44,6 +44,7 @@ func (o *office) tokensAre(layout *cluster.Layout, token, msg string) {
 // number meanwhile. What the first one does when it goes on loses nothing and lets no token fall: some of its copies may be there
 // beside the originals, and the same as the second one did brings them home.
 func TestTwoOperatorsWithDifferentNumbers(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, 3)
 	for _, way := range []struct{ first, second int }{{5, 3}, {1, 3}, {4, 1}, {1, 2}} {
 		for n := 1; ; n += stepTwo {
@@ -96,6 +97,7 @@ func (o *office) holdsAll(layout *cluster.Layout, want map[string]int, msg strin
 // An operator deletes a service and stands still, wherever; another one keeps what is left meanwhile. When the first one
 // goes on it deletes nothing more, of whatever kind.
 func TestDeletionThatWasGivenUpDeletesNothingMore(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, 3)
 	for _, number := range []int{3, 2} {
 		for n := 1; ; n += 2 {

@@ -369,6 +369,7 @@ func TestRepartition(t *testing.T) {
 
 // A repartitioning that is interrupted, wherever, loses nothing. Doing it again finishes it, and with the old number undoes it.
 func TestRepartitionInterrupted(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, 3)
 	for _, way := range []struct {
 		to, then int

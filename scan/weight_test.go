@@ -94,6 +94,7 @@ func (w *ward) lateTwice(p *proxy.Proxy) {
 // A page that is not answered in time is made smaller, down to one entry; and that one, if it is not answered either, is
 // stepped over: it must not keep the others from recovery.
 func TestAPageThatIsNotAnsweredInTimeHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	w := newWard(t, func(s *Settings) { s.Page, s.Timeout, s.SessionTTL = 50, 2*time.Second, time.Hour })
 	w.open(dead)
 	const n = 5
@@ -149,6 +150,7 @@ func says(text string, others ...string) func([][]byte) bool {
 // One entry that took longer than Timeout to read ended each recovery where it stood, without a trace of it, so that what came
 // behind it was pending for good.
 func TestAnEntryThatIsNeverReadInTimeHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	const late = 4 * time.Second // beyond Timeout, and what claims a recovery
 	w := newWard(t, func(s *Settings) { s.Page, s.Timeout, s.SessionTTL = 1, 3*time.Second, time.Hour })
 	w.open(dead)
@@ -198,6 +200,7 @@ func TestAnEntryThatIsNeverReadInTimeHoldsUpNobody(t *testing.T) {
 
 // Clients that give up sooner, and close their connections, ended the wait for a script that is late, and the recovery with it.
 func TestALateScriptIsWaitedOutWhateverTheClient(t *testing.T) {
+	t.Parallel()
 	w := newWard(t, func(s *Settings) { s.Page, s.Timeout, s.SessionTTL = 1, time.Second, time.Hour })
 	w.open(dead)
 	w.announce("s0")
@@ -227,6 +230,7 @@ func TestALateScriptIsWaitedOutWhateverTheClient(t *testing.T) {
 // A move that had no answer in time may have been made all the same; and where the server is late with everything, nothing is
 // said of the entry.
 func TestWhatIsSaidOfAMoveWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
 	w := newWard(t, func(s *Settings) { s.Timeout, s.SessionTTL = 3*time.Second, time.Hour })
 	w.open(dead)
 	first, second := w.announce("first"), w.announce("second")
@@ -256,6 +260,7 @@ func TestWhatIsSaidOfAMoveWithoutAnAnswer(t *testing.T) {
 
 // A delayed announcement that was stepped over unread was handed out at once: nobody had seen its time.
 func TestWhatWasNotReadIsNotHandedOutBeforeItsTime(t *testing.T) {
+	t.Parallel()
 	w := newWard(t, func(s *Settings) { s.Page, s.Timeout, s.SessionTTL = 1, 3*time.Second, time.Hour })
 	w.open(dead)
 	at := strconv.FormatInt(w.Now()+time.Hour.Milliseconds(), 10)

@@ -225,6 +225,7 @@ func TestReplicas(t *testing.T) {
 
 func TestNobodyAnswers(t *testing.T) {
 	w := newWorld(t)
+	w.terms.Timeout = time.Second
 	require.NoError(t, w.server.Pause())
 	defer func() { require.NoError(t, w.server.Resume()) }()
 	r, err := preflight.Check(context.Background(), w.client, w.terms)
