@@ -46,8 +46,8 @@ func (r *round) calm(ctx context.Context, tell func(Left)) (l Left, err error) {
 	return r.left(ctx)
 }
 
-// settle waits until nothing moves any more: all is done, or stands still where nobody comes by it. What was put off may wait
-// where the clock is wrong. Stranded entries that nobody need know of are brought back.
+// settle waits until nothing moves any more: all is done, or stands still where nobody comes by it. What was put off, and leases,
+// may wait where the clock is wrong. Stranded entries that nobody need know of are brought back.
 func (r *round) settle(ctx context.Context, tell func(Left)) (l Left, quiet bool, err error) {
 	tick := time.NewTicker(announceEvery)
 	defer tick.Stop()
@@ -62,7 +62,7 @@ func (r *round) settle(ctx context.Context, tell func(Left)) (l Left, quiet bool
 		}
 		l.DeadLetters = 0 // they are looked at when all is over
 		if r.clock.wrong() {
-			l.Later = 0
+			l.Later, l.Leases = 0, 0 // a lease that was set before a step back may have minutes left, of nobody
 		}
 		rest := l
 		rest.Input = 0
