@@ -18,7 +18,8 @@ func late(ctx context.Context, err error) bool {
 const (
 	outwait      = 10
 	leastOutwait = 5 * time.Second
-	outwaitAgain = 100 * time.Millisecond
+	outwaitAgain = 100 * time.Millisecond // doubling
+	outwaitMost  = time.Second
 )
 
 // waitOut waits until a call that was not answered in time has run, by asking for what is pending next, unread: what is asked
@@ -27,13 +28,13 @@ const (
 func (r *recovery) waitOut(ctx context.Context, after string) ([]Orphan, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(outwait*r.timeout(), leastOutwait))
 	defer cancel()
-	for {
+	for wait := outwaitAgain; ; wait = min(2*wait, outwaitMost) {
 		orphans, err := r.readPageIn(ctx, after, 1, lease.NoBody)
 		if err == nil || isAnswer(err) {
 			return orphans, err
 		}
 		select {
-		case <-time.After(outwaitAgain):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return nil, err
 		}
