@@ -632,7 +632,7 @@ func TestRecoveryCostsPages(t *testing.T) {
 }
 
 // A process that is restarted ever more slowly has its predecessor's deadline moved by the time in which nobody beat. How long
-// ago that one was at work is told by the server.
+// ago that one was at work, the server knows.
 func TestRecoveryTellsWhenTheDeadWasSeenLast(t *testing.T) {
 	w := newWard(t).mortal()
 	w.announce("s")

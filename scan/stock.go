@@ -106,7 +106,7 @@ func home(x *stocked, p int, to *cluster.Layout) int {
 }
 
 // move copies items to where they belong, and then deletes them. Who was overtaken meanwhile deletes nothing, in the
-// same step (see claim): the copies may be where nobody reads by now; and of what was put off, which has the same name
+// same step (see claim): the copies may be where nobody reads by now; and of a delayed announcement, which has the same name
 // everywhere, the copy may have been brought back and be the only one there is.
 func (o *operation) move(ctx context.Context, s *stock, p int, to *cluster.Layout, key string, batch []stocked) error {
 	if err := o.holds(ctx); err != nil {

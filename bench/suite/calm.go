@@ -46,7 +46,7 @@ func (r *round) calm(ctx context.Context, tell func(Left)) (l Left, err error) {
 	return r.left(ctx)
 }
 
-// settle waits until nothing moves any more: all is done, or stands still where nobody comes by it. What was put off, and leases,
+// settle waits until nothing moves any more: all is done, or stands still where nobody comes by it. Delayed announcements and leases
 // may wait where the clock is wrong. Stranded entries that nobody need know of are brought back.
 func (r *round) settle(ctx context.Context, tell func(Left)) (l Left, quiet bool, err error) {
 	tick := time.NewTicker(announceEvery)
