@@ -348,8 +348,9 @@ func (s *fakeStore) Forward(ctx context.Context, consumer string, entries []*lea
 	return out, nil
 }
 
-func (s *fakeStore) Whole(_ context.Context, e *lease.Entry) (lease.Entry, bool, error) {
-	return *e, true, nil
+func (s *fakeStore) Whole(ctx context.Context, e *lease.Entry) (lease.Entry, bool, error) {
+	err := s.on(ctx, "whole", e.Partition, "", 1, func(*fakePartition) error { return nil })
+	return *e, err == nil, err
 }
 
 func (s *fakeStore) Pending(ctx context.Context, n int, consumer, after string, count int, idle time.Duration) (page []lease.PendingEntry, err error) {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/lease"
 )
 
 // Announcements in the wrong partition cannot be copied to their own, since the master of that one is away. The reader waited
@@ -76,5 +78,27 @@ func TestForwardingToManyPartitionsOfAMasterThatHangs(t *testing.T) {
 		e.fake.setFault(nil)
 		pass(10 * time.Minute)
 		require.Equal(t, partitions*each+1, e.Stats().Held)
+	})
+}
+
+// What cannot be read whole here says nothing of the master that it should go to: others go there. Only a copy without an answer does.
+func TestOnlyAMasterThatDoesNotAnswerIsLeftAlone(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, w *world) {
+		e := w.start(nil)
+		pass(time.Second)
+		for op, away := range map[string]bool{"whole": false, "copy": true} {
+			e.fake.setFault(func(c *fakeCall) fakeFault {
+				if c.op == op {
+					return faultError
+				}
+				return fakeFault{}
+			})
+			x, err := lease.ParseEntry(w.layout, 0, "1-1", fakeBody(w.streamIn(1, 0)))
+			require.NoError(t, err)
+			x.Fields = len(x.Body) + 1
+			require.True(t, x.Cut())
+			delay := e.forwardTo(t.Context(), e.session(0), e.partitions[1], []*lease.Entry{&x})
+			require.Equal(t, away, delay > 0, op)
+		}
 	})
 }
