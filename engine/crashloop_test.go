@@ -59,7 +59,7 @@ func TestCrashLoopIsTold(t *testing.T) {
 
 // What a producer writes into the count of retries is at most that none is left.
 func TestMadeUpRetryCounts(t *testing.T) {
-	e := &Engine{cfg: &config{recovery: scan.Config{}.WithDefaults()}}
+	e := &Engine{env: env{cfg: &config{recovery: scan.Config{}.WithDefaults()}}}
 	for claimed, want := range map[int]int{-5: 1, 0: 1, 2: 3, 3: 4, 65535: 4} {
 		var r lease.Return
 		e.sentence(&r, claimed, nil)

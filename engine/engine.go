@@ -2,12 +2,9 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/redis/rueidis"
 
@@ -23,15 +20,11 @@ import (
 // lets go. It is made by New or Open and started once, by Run, RunEach or Start. All methods may be called at any time
 // from any goroutine.
 type Engine struct {
-	cfg     *config
+	env
 	layout  *cluster.Layout
 	name    string // of the consumer, at the start
 	store   store
 	scan    recoverer
-	clock   lease.Clock
-	metrics *metrics
-	log     *quiet
-	hooks   *outbox[api.Event]
 	client  rueidis.Client    // of everything but renewals
 	renewal rueidis.Client    // of renewals; may be the same
 	own     []*cluster.Client // those of them that it made
@@ -68,7 +61,6 @@ type Engine struct {
 	way  delivery // set by run, before the engine counts as running
 	// stopHandling ends the context of handlers.
 	stopHandling context.CancelCauseFunc
-	draw         func() float64 // in the place of rand.Float64, for tests that fix the seed; nil: none
 }
 
 // New makes an engine on the user's client, which the user closes after the engine has ended. service is shared with
@@ -93,7 +85,7 @@ func New(client rueidis.Client, service string, opts ...Option) (*Engine, error)
 	if cfg.notices.Mode == notice.On && cfg.dial == nil {
 		return nil, invalid("WithMaintenance: Mode is On, but New has no way to make connections of its own; add WithDial, or use Open")
 	}
-	e := &Engine{cfg: cfg, layout: layout}
+	e := &Engine{env: env{cfg: cfg}, layout: layout}
 	renewal := cfg.renewalClient
 	if renewal == nil && cfg.dial != nil {
 		own, err := cluster.NewClient(tuned(*cfg.dial, cfg))
@@ -195,38 +187,4 @@ func (e *Engine) closeClients() {
 // new at every start. A partition whose session was lost goes on under another suffix.
 func (e *Engine) ID() string { return e.name }
 
-// random is a number from 0 to below 1.
-func (e *Engine) random() float64 {
-	if e.draw != nil {
-		return e.draw()
-	}
-	return rand.Float64()
-}
-
-// hooked is told what became of an event that was handed to the user's hook.
-func (e *Engine) hooked(r hookResult, err error) {
-	e.metrics.hooked(hookEvents, r)
-	var panicked *api.PanicError
-	if errors.As(err, &panicked) {
-		e.log.error("a hook of WithEvents panicked", "panic", panicked.Value, "stack", string(panicked.Stack))
-	}
-}
-
-// event tells the user's hook and the log. Neither is waited for.
-func (e *Engine) event(kind api.EventKind, partition int, err error, detail string) {
-	e.tell(api.Event{Kind: kind, Partition: partition, Err: err, Detail: detail})
-}
-
-// tell is event for those with more to tell.
-func (e *Engine) tell(v api.Event) {
-	v.Time = time.Now()
-	e.log.event(v.Kind, v.Partition, v.Err, v.Detail)
-	e.hooks.post(v)
-}
-
 func tokenText(t api.Token) string { return strconv.FormatUint(uint64(t), 10) }
-
-// isCancel reports whether err is nothing but the end of a context.
-func isCancel(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}

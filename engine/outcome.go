@@ -144,24 +144,6 @@ func (e *Engine) refused(partition int, entry string, why error, finish bool) {
 	e.log.warn("endings are refused", 1, "partition", partition, "entry", entry, "err", lease.Explain(why))
 }
 
-// asideMost is the longest that an entry waits which Redis refuses to move for what it is, or has no room for.
-const asideMost = 15 * time.Second
-
-// afterRefusal is how long an entry waits after so many refusals in a row. The state of a server may be mended at any time,
-// and then everything that waits for it goes in few calls.
-func (e *Engine) afterRefusal(why error) func(refused int) time.Duration {
-	if code, _ := lease.Refusal(why); !lease.Blames(why) && code != "DLQFULL" {
-		return e.backoff
-	}
-	return e.seldom
-}
-
-// seldom is how long to wait after so many refusals of what is in no hurry.
-func (e *Engine) seldom(refused int) time.Duration {
-	d := min(e.cfg.retry<<min(refused-1, 10), asideMost)
-	return d - time.Duration(float64(d)/2*e.random())
-}
-
 // aside puts errands back at the end.
 func (d *ender) aside(partition int, batch []errand) {
 	d.mu.Lock()

@@ -286,11 +286,3 @@ func (p *partition) recovered(e *Engine) {
 		e.event(api.EventRedisReachable, p.number, nil, "")
 	}
 }
-
-// backoff is how long to wait after so many failures in a row: from cfg.retry doubling up to a beat, less up to half of
-// it drawn at random.
-func (e *Engine) backoff(failures int) time.Duration {
-	d := e.cfg.retry << min(failures-1, 10)
-	d = min(d, e.cfg.beat)
-	return d - time.Duration(float64(d)/2*e.random())
-}

@@ -110,7 +110,7 @@ func (w *world) newEngine(opts ...Option) *fakeEngine {
 	}
 	cfg, layout, err := resolve("svc", append(base, opts...))
 	require.NoError(w.t, err)
-	e.Engine = &Engine{cfg: cfg, layout: layout}
+	e.Engine = &Engine{env: env{cfg: cfg}, layout: layout}
 	seed := rand.New(rand.NewPCG(1, uint64(len(w.engines))))
 	var mu sync.Mutex
 	e.draw = func() float64 {

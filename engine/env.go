@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// env is what every part of an engine works with: its settings, time and chance, and ways to say what happens. Parts get this
+// and the few other things that they need, and not the engine.
+type env struct {
+	cfg     *config
+	clock   lease.Clock
+	metrics *metrics
+	log     *quiet
+	hooks   *outbox[api.Event]
+	draw    func() float64 // replaces rand.Float64 in tests that fix the seed; nil: not replaced
+}
+
+// random returns a number in [0, 1).
+func (e *env) random() float64 {
+	if e.draw != nil {
+		return e.draw()
+	}
+	return rand.Float64()
+}
+
+// event passes an event to the user's hook and to the log. It waits for neither.
+func (e *env) event(kind api.EventKind, partition int, err error, detail string) {
+	e.tell(api.Event{Kind: kind, Partition: partition, Err: err, Detail: detail})
+}
+
+// tell is event for events with more fields.
+func (e *env) tell(v api.Event) {
+	v.Time = time.Now()
+	e.log.event(v.Kind, v.Partition, v.Err, v.Detail)
+	e.hooks.post(v)
+}
+
+// hooked counts what became of an event that was passed to the user's hook.
+func (e *env) hooked(r hookResult, err error) {
+	e.metrics.hooked(hookEvents, r)
+	var panicked *api.PanicError
+	if errors.As(err, &panicked) {
+		e.log.error("a hook of WithEvents panicked", "panic", panicked.Value, "stack", string(panicked.Stack))
+	}
+}
+
+// backoff is the delay after so many consecutive failures: cfg.retry, doubled with each up to a beat, less up to half of it at
+// random.
+func (e *env) backoff(failures int) time.Duration {
+	d := e.cfg.retry << min(failures-1, 10)
+	d = min(d, e.cfg.beat)
+	return d - time.Duration(float64(d)/2*e.random())
+}
+
+// asideMost is the longest that an entry waits which Redis refuses to move for what it is, or has no room for.
+const asideMost = 15 * time.Second
+
+// afterRefusal returns the backoff for an entry that Redis refuses to move. The state of a server may be repaired at any time, and
+// then everything that waits for it goes in few calls.
+func (e *env) afterRefusal(why error) func(refused int) time.Duration {
+	if code, _ := lease.Refusal(why); !lease.Blames(why) && code != "DLQFULL" {
+		return e.backoff
+	}
+	return e.seldom
+}
+
+// seldom is the delay after so many consecutive refusals of what is in no hurry.
+func (e *env) seldom(refused int) time.Duration {
+	d := min(e.cfg.retry<<min(refused-1, 10), asideMost)
+	return d - time.Duration(float64(d)/2*e.random())
+}
+
+// isCancel reports whether err is nothing but the end of a context.
+func isCancel(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
