@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/streamlease/streamlease/cluster/backoff"
 )
 
 const (
@@ -18,18 +20,19 @@ const (
 	// answerTime bounds connecting, and each answer of the handshake.
 	answerTime = 5 * time.Second
 
-	// The wait between two attempts to connect, from first doubling up to last, each less up to half of it.
-	firstWait = 100 * time.Millisecond
-	lastWait  = 10 * time.Second
-
 	// lookAgain is how often to look whether a server that does not announce has become another one, and askAgain how
 	// often to ask it though it has not.
 	lookAgain = time.Hour
 	askAgain  = 24 * time.Hour
 
-	// A node that moves is looked for at its new endpoint so often, with so much in between.
-	handOffs     = 3
-	handOffPause = 500 * time.Millisecond
+	// handOffs is how often to look for a node that moves at its new endpoint.
+	handOffs = 3
+)
+
+// Delays between attempts to connect: to a node's own address, and to the new endpoint of one that moves.
+var (
+	reconnect = backoff.Exponential{First: 100 * time.Millisecond, Max: 10 * time.Second, Jitter: 0.5}
+	handOff   = backoff.Exponential{First: 500 * time.Millisecond, Max: 500 * time.Millisecond, Jitter: 0.5}
 )
 
 // State is how things are between a Watcher and one node.
@@ -79,7 +82,7 @@ var errMoved = errors.New("the node moves")
 
 // loop keeps a connection until ctx ends.
 func (n *node) loop(ctx context.Context) {
-	wait := firstWait
+	failures := 0
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := n.connect(ctx)
@@ -90,20 +93,20 @@ func (n *node) loop(ctx context.Context) {
 		case errors.Is(err, errRefused):
 			n.rest(ctx)
 			continue
-		case errors.Is(err, errMoved):
-			wait = firstWait
-		case time.Since(began) > lastWait:
-			wait = firstWait
+		case errors.Is(err, errMoved), time.Since(began) > reconnect.Max:
+			failures = 0
 		}
 		n.w.state(ctx, n.address, Connecting, err)
 		if n.endpoint != "" {
-			wait = handOffPause
-			if n.tries++; n.tries > handOffs {
-				n.endpoint, n.tries, wait = "", 0, firstWait
+			failures = 0
+			if n.tries++; n.tries <= handOffs {
+				backoff.Sleep(ctx, handOff.Delay(1, n.w.random()))
+				continue
 			}
+			n.endpoint, n.tries = "", 0
 		}
-		pause(ctx, wait-time.Duration(float64(wait)/2*n.w.random()))
-		wait = min(2*wait, lastWait)
+		failures++
+		backoff.Sleep(ctx, reconnect.Delay(failures, n.w.random()))
 	}
 }
 
@@ -232,7 +235,7 @@ func (l *line) write(words []byte) error {
 
 // ping asks for signs of life until ctx ends. One that cannot be asked is not heard of either, so errors say nothing new.
 func (l *line) ping(ctx context.Context) {
-	for pause(ctx, pingEvery-time.Duration(float64(pingEvery)/10*l.n.w.random())) {
+	for backoff.Sleep(ctx, pingEvery-time.Duration(float64(pingEvery)/10*l.n.w.random())) {
 		if l.write(ping) != nil {
 			return
 		}
@@ -280,7 +283,7 @@ func (l *line) move(m Notice) {
 	n.endpoint, n.tries = m.Endpoint, 0
 	in := max(m.In/2, 0)
 	if m.Endpoint != "" {
-		in = time.Duration(float64(handOffPause) * n.w.random())
+		in = time.Duration(float64(handOff.First) * n.w.random())
 	}
 	l.stay()
 	l.leave = time.AfterFunc(min(in, n.w.cfg.MaxWindow), func() {
@@ -293,17 +296,5 @@ func (l *line) move(m Notice) {
 func (l *line) stay() {
 	if l.leave != nil {
 		l.leave.Stop()
-	}
-}
-
-// pause waits; false when ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }

@@ -213,12 +213,12 @@ func TestWhatPassesIsNoRefusal(t *testing.T) {
 		p.pass(5 * time.Second)
 		require.Equal(t, Connecting, p.Nodes()[0].State)
 		n.Set(notices.Options{})
-		p.pass(lastWait)
+		p.pass(reconnect.Max)
 		require.Equal(t, Listening, p.Nodes()[0].State)
 
 		n.Set(notices.Options{Hello: "-ERR unknown command 'HELLO'"})
 		n.Drop()
-		p.pass(lastWait)
+		p.pass(reconnect.Max)
 		require.Equal(t, Refused, p.Nodes()[0].State, "too old a server")
 	})
 }
@@ -242,7 +242,7 @@ func TestASilentConnectionIsMadeAnew(t *testing.T) {
 		require.Greater(t, len(dialled), 8)
 		require.Less(t, len(dialled), 25)
 		p.note(func() { p.nodes["a:1"] = n })
-		p.pass(lastWait)
+		p.pass(reconnect.Max)
 		require.Equal(t, Listening, p.Nodes()[0].State)
 	})
 }
@@ -365,7 +365,7 @@ func TestNonsenseEndsTheConnectionOnly(t *testing.T) {
 		n := p.nodes["a:1"]
 		for _, raw := range []string{"MOVING\r\n", ">99999999\r\n", strings.Repeat("*1\r\n", 50), "$-7\r\n"} {
 			require.Equal(t, 1, n.Push(raw))
-			p.pass(lastWait)
+			p.pass(reconnect.Max)
 			require.Equal(t, 1, n.Listening(), "%q", raw)
 		}
 		require.Equal(t, 1, n.Push(wire(">4 MIGRATING :20 :2 1", false)))
