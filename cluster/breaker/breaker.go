@@ -83,15 +83,3 @@ func (s *Set) Unknown(id int) {
 		n.until = 0
 	}
 }
-
-// Open is how many breakers are not closed.
-func (s *Set) Open() (open int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, n := range s.nodes {
-		if n.open() {
-			open++
-		}
-	}
-	return open
-}

@@ -64,15 +64,6 @@ type Notice struct {
 
 	// Slots are what SlotsMoving and SlotsMoved are about; empty when that cannot be made out.
 	Slots cluster.SlotSet
-
-	// Moves say of SlotsMoved which slots went where.
-	Moves []Move
-}
-
-// Move is slots that went from one node to another, each host:port or empty when it is not told.
-type Move struct {
-	Source, Target string
-	Slots          cluster.SlotSet
 }
 
 // parse makes a notice of a push; false for every other push, and for all other values.
@@ -207,13 +198,8 @@ func (n *Notice) moves(elements []value) {
 			parts = append(parts, v.text)
 		}
 	}
-	switch {
-	case len(parts) >= 3:
-		m := Move{Source: endpoint(parts[0]), Target: endpoint(parts[1]), Slots: parseSlots(parts[2])}
-		n.Moves = append(n.Moves, m)
-		add(&n.Slots, &m.Slots)
-	case len(parts) > 0:
-		s := parseSlots(parts[len(parts)-1])
+	if len(parts) > 0 {
+		s := parseSlots(parts[min(2, len(parts)-1)])
 		add(&n.Slots, &s)
 	}
 }

@@ -18,7 +18,6 @@ const lookEvery = 5 * time.Second
 // Hooks are told what a Watcher finds out, on its goroutine, in order. They must return at once. Nil ones are not called.
 type Hooks struct {
 	Changed func(Change) // a window was opened, or has ended
-	Calm    func()       // answers need not be waited for any longer than usual
 	Noticed func(Notice) // something was announced, though it may be known
 	Node    func(Node)   // the state of a node has changed
 }
@@ -125,21 +124,11 @@ func (w *Watcher) publish(t *Tracker, changes []Change) {
 	for _, c := range changes {
 		call(w.hooks.Changed, c)
 	}
-	if until := w.relaxed.Load(); until != nil && len(open) == 0 && !now.Before(*until) {
-		w.relaxed.Store(nil)
-		if w.hooks.Calm != nil {
-			w.hooks.Calm()
-		}
-	}
 }
 
 // sleep sets the timer for what time alone changes.
 func (w *Watcher) sleep(t *Tracker, wake *time.Timer) {
-	at, any := t.Next()
-	if until := w.relaxed.Load(); !any && until != nil {
-		at, any = *until, true
-	}
-	if any {
+	if at, open := t.Next(); open {
 		wake.Reset(time.Until(at))
 	} else {
 		wake.Stop()
