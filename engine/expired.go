@@ -2,26 +2,20 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
-
-	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/expiry"
+	"github.com/streamlease/streamlease/lease"
 )
 
 const (
-	// hintsKept is how many reports wait for the goroutine of hints, and how many for a handler. More are dropped.
+	// hintsKept is how many hints wait for a handler. More are dropped.
 	hintsKept = 256
 	// hintWorkers is how many workers there are for each handler of a hint, of which there is one at least.
 	hintWorkers = 8
-	// hintsLook is how often subscriptions are compared with the servers there are.
-	hintsLook = 2 * time.Second
 	// ownKept is how many streams of its own a process remembers, twice.
 	ownKept = 1 << 16
 	// ownLate is how late a server may report that a key has expired.
@@ -29,15 +23,7 @@ const (
 )
 
 // subscriptionResults are what becomes of subscriptions.
-var subscriptionResults = [...]string{subscriptionMade: "made", subscriptionFailed: "failed", subscriptionLost: "lost"}
-
-const (
-	subscriptionMade = iota
-	subscriptionFailed
-	subscriptionLost
-)
-
-var errNodeGone = errors.New("the client does not know the server any more")
+var subscriptionResults = [...]string{expiry.Made: "made", expiry.Failed: "failed", expiry.Lost: "lost"}
 
 // hintResults are what becomes of a report.
 var hintResults = [...]string{hintDelivered: "delivered", hintOwn: "own", hintDropped: "dropped"}
@@ -48,41 +34,45 @@ const (
 	hintDropped
 )
 
-// hints passes expired leases of others on to the user. It listens to every server that the client knows, replicas
-// included: those report nothing, and are heard from the first moment on when they are promoted, while a master that is
-// demoted falls silent. Its goroutine runs loop, and each listener has one.
+// hints passes expired leases of others on to the user.
 //
 // Anybody may report what they like, and as fast as they like: PUBLISH on the channel is enough. So hints have a lane of
 // their own, a courier with a few workers that nothing else uses, and nothing waits for it: not reading, nor an acquisition
-// or any other notification, of the same stream either. It is bounded, a stream is in it once, and whatever is no lease of
-// the service, or has no room, is dropped before it costs more than a look.
+// or any other notification, of the same stream either. It is bounded, and a stream is in it once.
 //
-// A subscription that is made later than the first ones missed what came before it. That is counted and told
-// (api.EventHintsMissed) and has no other effect: recovery does not rest on hints.
+// A subscription that is made later than the first ones missed what came before it. That is counted and reported
+// (api.EventHintsMissed) and has no other effect: recovery does not depend on hints.
 type hints struct {
-	e        *Engine
-	lane     *courier
-	prefixes map[string]int // partitions, by what lease keys begin with
-	reports  chan string    // streams; filled by the connections
-	open     atomic.Int32   // notifications in the lane
-	own      ownStreams
-
-	told sync.Map // messages that the log was told once
-
-	// Of the goroutine.
-	listeners map[string]*listener // by address
-	listening sync.WaitGroup       // listeners
-	looked    bool                 // once
+	*env
+	table   *lease.Table
+	lane    *courier
+	watcher *expiry.Watcher
+	open    atomic.Int32 // notifications in the lane
+	own     ownStreams
 }
 
+// newHints makes the relay. stale is that of expiry.Config.
 func newHints(e *Engine, to delivery) (*hints, error) {
-	h := &hints{
-		e: e, prefixes: make(map[string]int), reports: make(chan string, hintsKept), listeners: make(map[string]*listener),
-	}
+	h := &hints{env: &e.env, table: e.table}
 	h.own.span = 2*e.cfg.leaseTTL + ownLate
-	for p := range e.layout.Partitions() {
-		h.prefixes[e.layout.Keys(p).LeasePrefix()] = p
-	}
+	h.watcher = expiry.New(expiry.Config{
+		Layout:  e.layout,
+		Nodes:   e.client.Nodes,
+		Stale:   func() bool { return e.maintenance.stale.Swap(false) },
+		Set:     e.cfg.setEvents,
+		Timeout: e.cfg.timeout,
+		Backoff: e.backoff,
+	}, expiry.Hooks{
+		Expired:      h.pass,
+		Dropped:      func() { h.count(hintDropped) },
+		Subscription: h.subscription,
+		Warn: func(message string, err error, args ...any) {
+			if err != nil {
+				args = append(args, "err", lease.Explain(err))
+			}
+			e.log.warn(message, 1, args...)
+		},
+	})
 	var err error
 	h.lane, err = newCourier(courierConfig{
 		Workers:  max(1, e.cfg.workers/hintWorkers),
@@ -110,30 +100,12 @@ func (h *hints) stop(ctx context.Context) error {
 	return h.lane.stop(ctx)
 }
 
-// loop runs until ctx ends, and its listeners have.
-func (h *hints) loop(ctx context.Context) {
-	defer h.listening.Wait()
-	tick := time.NewTicker(hintsLook)
-	defer tick.Stop()
-	h.look(ctx)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			h.look(ctx)
-		case stream := <-h.reports:
-			h.pass(stream)
-		}
-	}
-}
-
-// pass tells the user of one report.
+// pass hands one report to the user.
 func (h *hints) pass(stream string) {
 	result := hintDropped
 	switch {
 	case h.open.Load() >= hintsKept: // first, since it costs least: nobody else adds to it
-	case h.e.table.Get(stream) != nil || h.own.has(stream, time.Now()):
+	case h.table.Get(stream) != nil || h.own.has(stream, time.Now()):
 		result = hintOwn
 	case h.lane.busy(stream): // one is enough
 	default:
@@ -142,69 +114,17 @@ func (h *hints) pass(stream string) {
 			result = hintDelivered
 		}
 	}
-	h.e.metrics.expirations[result].Inc()
+	h.count(result)
 }
 
-// look starts a listener for each server that has none, and ends those of servers that are gone.
-func (h *hints) look(ctx context.Context) {
-	nodes := h.e.client.Nodes()
-	stale := h.e.maintenance.stale.Swap(false)
-	for address, l := range h.listeners {
-		if stale || nodes[address] == nil {
-			l.cancel()
-			delete(h.listeners, address)
-		}
-	}
-	for address := range nodes {
-		if h.listeners[address] != nil {
-			continue
-		}
-		l := &listener{h: h, address: address, late: h.looked}
-		h.listeners[address] = l
-		ctx, cancel := context.WithCancel(ctx)
-		l.cancel = cancel
-		h.listening.Go(func() { l.run(ctx) })
-	}
-	h.looked = true
-}
+func (h *hints) count(result int) { h.metrics.expirations[result].Inc() }
 
-// report takes what a server sends. It runs where the connection is read, and waits for nothing.
-func (h *hints) report(m rueidis.PubSubMessage) {
-	key := m.Message
-	if strings.HasPrefix(m.Channel, keyspaceStart) {
-		if m.Message != "expired" {
-			return
-		}
-		_, key, _ = strings.Cut(m.Channel, channelEnd)
-	}
-	stream, ours := h.stream(key)
-	if !ours {
-		return
-	}
-	select {
-	case h.reports <- stream:
-	default:
-		h.e.metrics.expirations[hintDropped].Inc()
-	}
-}
-
-// stream is the one that a lease key of the service is about. A key that this service would not make is none.
-func (h *hints) stream(key string) (name string, ours bool) {
-	const end = "}:lease:"
-	i := strings.Index(key, end)
-	if i < 0 {
-		return "", false
-	}
-	i += len(end)
-	p, ours := h.prefixes[key[:i]]
-	name = key[i:]
-	return name, ours && cluster.ValidateStream(name) == nil && utf8.ValidString(name) && h.e.layout.Of(name) == p
-}
-
-// once tells the log something that is not told again.
-func (h *hints) once(message string, args ...any) {
-	if _, again := h.told.LoadOrStore(message, true); !again {
-		h.e.log.warn(message, 1, args...)
+// subscription counts what became of a subscription, and reports that hints were missed. Only the user can know what they were good
+// for.
+func (h *hints) subscription(address string, what expiry.Subscription, missed bool) {
+	h.metrics.subscriptions[what].Inc()
+	if missed {
+		h.event(api.EventHintsMissed, api.NoPartition, nil, address)
 	}
 }
 

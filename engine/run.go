@@ -147,7 +147,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	}
 	if e.hints != nil {
 		// The drain does not wait for it: a server that hangs may keep it for a timeout.
-		group.Go(func() { e.hints.loop(reading) })
+		group.Go(func() { e.hints.watcher.Run(reading) })
 	}
 	select {
 	case <-ctx.Done():

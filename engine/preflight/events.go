@@ -3,29 +3,29 @@ package preflight
 import (
 	"fmt"
 
-	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/expiry"
 )
 
 // events looks at keyspace events, which WithExpired alone is about.
 func (c *check) events(n *node) {
-	value, known := n.config[cluster.EventSetting]
+	value, known := n.config[expiry.Setting]
 	if !known {
 		if c.Hints {
 			c.add(Note, Events, n.addr, "whether the server reports expired keys is unknown, since CONFIG is refused",
-				fmt.Sprintf("Where it does not, set %s to \"Kx\" as the service allows it", cluster.EventSetting))
+				fmt.Sprintf("Where it does not, set %s to \"Kx\" as the service allows it", expiry.Setting))
 		}
 		return
 	}
-	flags := cluster.EventFlags(value)
+	flags := expiry.Flags(value)
 	switch {
 	case c.Hints && !flags.Reports() && c.SetEvents:
-		c.add(Note, Events, n.addr, fmt.Sprintf("%s is %q; the engine will add %q", cluster.EventSetting, value, flags.Missing()), "")
+		c.add(Note, Events, n.addr, fmt.Sprintf("%s is %q; the engine will add %q", expiry.Setting, value, flags.Missing()), "")
 	case c.Hints && !flags.Reports():
-		c.add(Warning, Events, n.addr, fmt.Sprintf("%s is %q: no Expired hints will come", cluster.EventSetting, value), "Set it to \"Kx\", or use WithKeyspaceEvents")
+		c.add(Warning, Events, n.addr, fmt.Sprintf("%s is %q: no Expired hints will come", expiry.Setting, value), "Set it to \"Kx\", or use WithKeyspaceEvents")
 	case flags.Chatty():
-		c.add(Note, Events, n.addr, fmt.Sprintf("%s is %q: the server reports every renewal to whoever listens", cluster.EventSetting, value),
+		c.add(Note, Events, n.addr, fmt.Sprintf("%s is %q: the server reports every renewal to whoever listens", expiry.Setting, value),
 			"Take g, $ and A out of it where nobody needs them")
 	case c.Hints:
-		c.add(Note, Events, n.addr, fmt.Sprintf("%s is %q: expired keys are reported", cluster.EventSetting, value), "")
+		c.add(Note, Events, n.addr, fmt.Sprintf("%s is %q: expired keys are reported", expiry.Setting, value), "")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/expiry"
 )
 
 // Need is when a right is needed.
@@ -187,7 +188,7 @@ func KeyPatterns(service string, partitions int) []string {
 // ChannelPatterns are those that WithExpired subscribes to, without the "&" that access rules put in front. It uses one of
 // them, according to what servers report.
 func ChannelPatterns(service string) []string {
-	return []string{cluster.ExpiredByEvent, cluster.ExpiredByKey(service)}
+	return []string{expiry.ByEvent, expiry.ByKey(service)}
 }
 
 // Rules are the access rules of a user that may do what these needs ask for on a service, and nothing else. They go behind

@@ -1,14 +1,14 @@
-package cluster_test
+package expiry_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/expiry"
 )
 
-func TestEventFlags(t *testing.T) {
+func TestFlags(t *testing.T) {
 	const byKey = "__keyspace@*__:{orders-input*}:lease:*"
 	const byEvent = "__keyevent@*__:expired"
 	for _, test := range []struct {
@@ -30,11 +30,11 @@ func TestEventFlags(t *testing.T) {
 		{"x", "KE", byEvent, false, false},
 		{"g", "KEx", byEvent, false, false},
 	} {
-		flags := cluster.EventFlags(test.have)
+		flags := expiry.Flags(test.have)
 		require.Equal(t, test.missing, flags.Missing(), "%q", test.have)
 		require.Equal(t, test.reports, flags.Reports(), "%q", test.have)
 		require.Equal(t, test.chatty, flags.Chatty(), "%q", test.have)
-		require.Equal(t, test.pattern, cluster.ExpiredPattern("orders", flags, true), "%q", test.have)
-		require.Equal(t, byEvent, cluster.ExpiredPattern("orders", flags, false), "%q", test.have)
+		require.Equal(t, test.pattern, expiry.Pattern("orders", flags, true), "%q", test.have)
+		require.Equal(t, byEvent, expiry.Pattern("orders", flags, false), "%q", test.have)
 	}
 }
