@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -32,7 +33,7 @@ func (d *ender) owe(s *lease.Session, by int64) {
 			&debt{session: s, closing: by != 0, by: by, size: lease.NewPageSize(d.e.cfg.pipeline.MaxMoves())})
 	}
 	d.mu.Unlock()
-	d.crew.wake(s.Partition())
+	d.work.Add(s.Partition())
 }
 
 // hasten has the debts that there are paid by then, as owe does.
@@ -45,7 +46,7 @@ func (d *ender) hasten(by int64) {
 	}
 	d.mu.Unlock()
 	for _, p := range d.e.partitions {
-		d.crew.wake(p.number)
+		d.work.Add(p.number)
 	}
 }
 
@@ -72,7 +73,7 @@ func (d *ender) payDebts(ctx context.Context, partition int) time.Duration {
 	d.mu.Lock()
 	debts := slices.Clone(d.mu.debts[partition])
 	d.mu.Unlock()
-	next := nothingMore
+	next := workqueue.Idle
 	var failure error
 	for _, x := range debts {
 		d.mu.Lock()
@@ -83,7 +84,7 @@ func (d *ender) payDebts(ctx context.Context, partition int) time.Duration {
 			at = min(at, by)
 		}
 		if wait := at - d.e.clock.Now(); wait > 0 {
-			next = sooner(next, time.Duration(wait))
+			next = workqueue.Sooner(next, time.Duration(wait))
 			continue
 		}
 		paid, err := d.pay(ctx, partition, x, by)
@@ -97,11 +98,11 @@ func (d *ender) payDebts(ctx context.Context, partition int) time.Duration {
 			d.mu.Unlock()
 			d.idle.broadcast()
 		default:
-			next = sooner(next, max(time.Duration(x.after-d.e.clock.Now()), min(d.e.cfg.retry, unblockTime)))
+			next = workqueue.Sooner(next, max(time.Duration(x.after-d.e.clock.Now()), min(d.e.cfg.retry, unblockTime)))
 		}
 	}
 	if failure != nil {
-		return sooner(next, d.failing(ctx, partition, failure))
+		return workqueue.Sooner(next, d.failing(ctx, partition, failure))
 	}
 	return next
 }
@@ -151,7 +152,7 @@ func (d *ender) pay(ctx context.Context, partition int, x *debt, by int64) (bool
 	}
 	if d.e.partitions[partition].leave(x.session) {
 		// A beat that arrives after the session was closed would make it again.
-		d.e.renewer.crew.rest(ctx, partition)
+		d.e.renewer.work.WaitIdle(ctx, partition)
 	}
 	left, err := d.e.store.Close(ctx, partition, consumer)
 	x.closed = x.closed || err == nil

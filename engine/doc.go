@@ -16,12 +16,12 @@
 // Goroutines do not grow with the number of streams, RunEach aside:
 //
 //   - a reader for each partition (reader.go) reads and acquires;
-//   - one loop (renewer.go) watches every deadline and does no I/O; its crew sends what is due;
-//   - the ender's crew carries out what users and the engine end;
-//   - the lot's crew asks for parked entries;
-//   - the promoter's crew brings back what was put off;
+//   - one loop (renewer.go) watches every deadline and does no I/O; its work queue sends what is due;
+//   - the ender's work queue carries out what users and the engine end;
+//   - the lot's work queue asks for parked entries;
+//   - the promoter's work queue brings back what is due;
 //   - the courier's workers call the handler.
 //
-// A crew works for every partition with a bounded number of goroutines, and never twice at once for one partition. All
+// A work queue works for every partition with a bounded number of goroutines, and never twice at once for one partition. All
 // of them are started in assemble and run, and stopped in dismantle, in the order that drain describes.
 package engine

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -16,7 +17,7 @@ import (
 // while the batch before them is on its way.
 type ender struct {
 	e    *Engine
-	crew *crew
+	work *workqueue.Queue
 
 	mu struct {
 		sync.Mutex
@@ -61,7 +62,7 @@ func newEnder(ctx context.Context, e *Engine) *ender {
 		d.mu.again[p] = d.mu.pages[p]
 	}
 	d.mu.entries = make(map[entryKey]struct{})
-	d.crew = newCrew(ctx, n, e.cfg.pipeline.MaxInFlight, e.lane, d.run)
+	d.work = workqueue.New(ctx, n, e.cfg.pipeline.MaxInFlight, e.lane, d.run)
 	return d
 }
 
@@ -137,7 +138,7 @@ func (d *ender) push(partition int, x errand) {
 	d.mu.entries[entryKey{partition, x.Entry}] = struct{}{}
 	d.mu.Unlock()
 	d.more.broadcast()
-	d.crew.wake(partition)
+	d.work.Add(partition)
 }
 
 // weigh counts what an errand holds among what was read and has no place, until it is settled.
@@ -208,7 +209,7 @@ func (d *ender) run(ctx context.Context, partition int) time.Duration {
 		d.mu.failed[partition] = 0
 		d.mu.Unlock()
 	}
-	return sooner(d.payDebts(ctx, partition), d.nextRefused(partition))
+	return workqueue.Sooner(d.payDebts(ctx, partition), d.nextRefused(partition))
 }
 
 // nextRefused is how long it takes until an errand that was refused is asked again.
@@ -217,17 +218,9 @@ func (d *ender) nextRefused(partition int) time.Duration {
 	defer d.mu.Unlock()
 	at, some := d.mu.queues[partition].refusedAt()
 	if !some {
-		return nothingMore
+		return workqueue.Idle
 	}
 	return time.Duration(max(0, at-d.e.clock.Now()))
-}
-
-// sooner is the shorter of two times after which a crew's work wants to run again.
-func sooner(a, b time.Duration) time.Duration {
-	if a == nothingMore || b != nothingMore && b < a {
-		return b
-	}
-	return a
 }
 
 // gather waits, for no longer than linger, until as many endings wait as are likely to: the callers that the batch
@@ -292,7 +285,7 @@ func (d *ender) stop() {
 	d.mu.Lock()
 	d.mu.closed = true
 	d.mu.Unlock()
-	d.crew.stop()
+	d.work.Stop()
 	for p := range d.mu.queues {
 		for x := range d.mu.queues[p].all {
 			d.settle(p, *x, fmt.Errorf("%w before Redis answered", api.ErrClosed))

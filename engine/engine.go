@@ -12,6 +12,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -38,7 +39,7 @@ type Engine struct {
 	pressure    *pressure
 	ender       *ender
 	lot         *lot
-	promoter    *crew
+	promoter    *workqueue.Queue
 	scanner     *scanner
 	hints       *hints // nil unless somebody asked for Expired
 	follower    *follower

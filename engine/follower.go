@@ -11,6 +11,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -55,7 +56,7 @@ func newFollower(e *Engine) *follower {
 	return f
 }
 
-// lane tells crews which partitions share a master.
+// lane tells work queues which partitions share a master.
 func (e *Engine) lane(partition int) int {
 	if e.follower == nil {
 		return 0
@@ -152,8 +153,8 @@ func (f *follower) assign() {
 		lanes[n] = f.names[name]
 	}
 	if old := f.lanes.Swap(&lanes); old == nil || !slices.Equal(*old, lanes) {
-		for _, c := range f.e.crews() {
-			c.regroup()
+		for _, q := range f.e.workQueues() {
+			q.Regroup()
 		}
 	}
 }
@@ -244,9 +245,9 @@ const (
 	stuckRemedy  = "use Open, which makes its clients anew; or make the client anew and start another engine on it"
 )
 
-// crews are all that work for partitions.
-func (e *Engine) crews() []*crew {
-	return []*crew{e.renewer.crew, e.ender.crew, e.lot.crew, e.scanner.crew, e.promoter}
+// workQueues are all that work for partitions.
+func (e *Engine) workQueues() []*workqueue.Queue {
+	return []*workqueue.Queue{e.renewer.work, e.ender.work, e.lot.work, e.scanner.work, e.promoter}
 }
 
 // ResetTopology is for those who know before the engine does that servers have changed: who has which slot is asked anew at

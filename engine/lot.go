@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -23,7 +24,7 @@ const (
 // entry with the lowest ID is asked for, with growing delays, and at once when this very process frees the stream.
 type lot struct {
 	e     *Engine
-	crew  *crew
+	work  *workqueue.Queue
 	pages []lease.PageSize // entries that are asked for together, by partition; of whoever works for it
 
 	mu struct {
@@ -62,7 +63,7 @@ func newLot(ctx context.Context, e *Engine) *lot {
 	for n := range l.pages {
 		l.pages[n] = lease.NewPageSize(e.cfg.pipeline.MaxMoves())
 	}
-	l.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, l.run)
+	l.work = workqueue.New(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, l.run)
 	return l
 }
 
@@ -235,7 +236,7 @@ func (l *lot) queueLocked(partition int, r *row, at int64) {
 		heap.Fix(h, r.place)
 	}
 	if r.place == 0 {
-		l.crew.wake(partition)
+		l.work.Add(partition)
 	}
 }
 

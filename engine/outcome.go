@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -47,7 +48,7 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 		default:
 			if d.goesAstray(partition, &x, o.Verdict) {
 				open = append(open, x)
-				d.crew.wake(partition)
+				d.work.Add(partition)
 				continue
 			}
 			d.outcome(partition, x, o.Verdict)
@@ -160,7 +161,7 @@ func (d *ender) again(partition int, batch []errand) {
 
 func (d *ender) failing(ctx context.Context, partition int, err error) time.Duration {
 	if ctx.Err() != nil {
-		return nothingMore
+		return workqueue.Idle
 	}
 	d.mu.Lock()
 	d.mu.failed[partition]++

@@ -392,7 +392,7 @@ func TestTheLotCountsWhatIsThere(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		e := w.start(nil)
 		l := newLot(context.Background(), e.Engine)
-		l.crew.stop() // nothing is asked for but here
+		l.work.Stop() // nothing is asked for but here
 		sessions := make([]*lease.Session, 2)
 		for i := range sessions {
 			sessions[i] = lease.NewSession(context.Background(), e.clock, 0, fmt.Sprint("me.", i), e.clock.Now(), time.Hour)

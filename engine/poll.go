@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -72,7 +73,7 @@ func (l *lot) takeDue(partition, room int) (rows []*row, entries []*lease.Entry,
 		}
 	}
 	if len(*h) == 0 {
-		return rows, entries, nothingMore
+		return rows, entries, workqueue.Idle
 	}
 	return rows, entries, max(time.Duration((*h)[0].due-now), time.Millisecond)
 }

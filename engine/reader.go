@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -279,10 +280,10 @@ func (e *Engine) promote(ctx context.Context, partition int) time.Duration {
 	}
 	switch {
 	case err != nil && !aside:
-		return nothingMore // the next beat tells again
+		return workqueue.Idle // the next beat tells again
 	case due > 0:
 		return 0
 	}
 	e.partitions[partition].due.Store(0)
-	return nothingMore
+	return workqueue.Idle
 }

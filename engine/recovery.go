@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -34,7 +35,7 @@ const (
 // has a goroutine of its own, so that renewal never feels it.
 type scanner struct {
 	e    *Engine
-	crew *crew
+	work *workqueue.Queue
 
 	mu struct {
 		sync.Mutex
@@ -60,7 +61,7 @@ func newScanner(ctx context.Context, e *Engine) *scanner {
 	for n := range c.mu.parts {
 		c.mu.parts[n].tried = make(map[string]tried)
 	}
-	c.crew = newCrew(ctx, len(e.partitions), 1, e.lane, c.run)
+	c.work = workqueue.New(ctx, len(e.partitions), 1, e.lane, c.run)
 	return c
 }
 
@@ -73,7 +74,7 @@ func (c *scanner) begin() {
 	}
 	c.mu.Unlock()
 	for n := range c.e.partitions {
-		c.crew.wake(n)
+		c.work.Add(n)
 	}
 }
 
@@ -88,7 +89,7 @@ func (c *scanner) alarm(partition int) {
 	}
 	c.mu.Unlock()
 	if first {
-		c.crew.wake(partition)
+		c.work.Add(partition)
 	}
 }
 
@@ -102,7 +103,7 @@ func (c *scanner) lookNow(partition int) {
 	}
 	c.mu.Unlock()
 	if begun {
-		c.crew.wake(partition)
+		c.work.Add(partition)
 	}
 }
 
@@ -136,7 +137,7 @@ func (c *scanner) next(partition int) time.Duration {
 		at = min(at, s.alarm)
 	}
 	if at == 0 {
-		return nothingMore
+		return workqueue.Idle
 	}
 	return max(time.Duration(at-now), time.Millisecond)
 }

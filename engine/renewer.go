@@ -7,15 +7,16 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
-// renewer decides when what is renewed: one loop that looks at the wheel and the sessions and never does I/O, and a crew
+// renewer decides when what is renewed: one loop that looks at the wheel and the sessions and never does I/O, and a work queue
 // that sends what the loop has queued. Deadlines are watched by the loop alone, so they pass in time however long an
 // answer takes.
 type renewer struct {
 	e      *Engine
-	crew   *crew
+	work   *workqueue.Queue
 	kick   chan struct{}
 	flight *inFlight
 	paces  []pace          // by partition; of whoever works for it
@@ -44,8 +45,8 @@ func newRenewer(ctx context.Context, e *Engine) *renewer {
 	for n := range r.paces {
 		r.paces[n].most = waveWeight
 	}
-	r.crew = newCrew(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, r.flush)
-	r.flight = newInFlight(len(e.partitions), r.crew.wake)
+	r.work = workqueue.New(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, r.flush)
+	r.flight = newInFlight(len(e.partitions), r.work.Add)
 	return r
 }
 
@@ -104,7 +105,7 @@ func (r *renewer) look() time.Duration {
 		r.late[n] = r.lateLocked(n, now)
 		if len(r.mu.queues[n]) > 0 || now >= r.mu.next[n] {
 			r.mu.next[n] = now + int64(e.pace(p))
-			r.crew.wake(n)
+			r.work.Add(n)
 		}
 		next = min(next, r.mu.next[n])
 		if s, _ := p.view(); s != nil {
@@ -142,7 +143,7 @@ func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 		// Leases of a session that is gone are off the table already.
 		r.flight.giveUp(n)
 		e.table.Retry(r.takeAll(n), e.clock.Now()+int64(e.cfg.timeout))
-		return nothingMore
+		return workqueue.Idle
 	}
 	sent, err := r.send(ctx, p, s, r.nextWave(n, s))
 	switch {
@@ -158,7 +159,7 @@ func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 			return 0
 		}
 	}
-	return nothingMore
+	return workqueue.Idle
 }
 
 func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session) (sent int64, err error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -195,7 +196,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 			return err
 		}
 	}
-	e.promoter = newCrew(base, len(e.partitions), min(inFlight, 2), e.lane, e.promote)
+	e.promoter = workqueue.New(base, len(e.partitions), min(inFlight, 2), e.lane, e.promote)
 	return nil
 }
 

@@ -151,7 +151,7 @@ func (e *Engine) told(p *partition, b lease.Beat) {
 		p.due.Store(int64(b.Due))
 	}
 	if b.Due > 0 {
-		e.promoter.wake(p.number)
+		e.promoter.Add(p.number)
 	}
 	if b.Dead > 0 && e.life.isRunning() {
 		e.scanner.alarm(p.number)

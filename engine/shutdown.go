@@ -55,8 +55,8 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 
 	// 1. Reading has been stopped. Nothing may be on its way to being acquired when it is handed back: it could be ours
 	// in this process and free on the server. Parked entries go back at once, others may be free to take them.
-	e.scanner.crew.stop()
-	e.lot.crew.stop()
+	e.scanner.work.Stop()
+	e.lot.work.Stop()
 	readers.Wait()
 	e.returnParked()
 
@@ -130,15 +130,15 @@ func (e *Engine) handBackAll(ctx context.Context) bool {
 
 // dismantle stops all parts. What is still held by then is lost to its owners with the cause ErrClosed.
 func (e *Engine) dismantle(to delivery, why error) {
-	e.lot.crew.stop()
-	e.promoter.stop()
-	e.scanner.crew.stop()
+	e.lot.work.Stop()
+	e.promoter.Stop()
+	e.scanner.work.Stop()
 	e.stopHandling(api.ErrClosed)
 	for _, l := range e.table.All() {
 		e.disownOne(l, causeClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))
 	}
 	e.ender.stop()
-	e.renewer.crew.stop()
+	e.renewer.work.Stop()
 	for _, p := range e.partitions {
 		if s, _ := p.view(); s != nil {
 			p.leave(s)

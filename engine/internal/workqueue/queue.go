@@ -1,4 +1,4 @@
-package engine
+package workqueue
 
 import (
 	"context"
@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// nothingMore is what a crew's work returns when it need not run again until it is woken.
-const nothingMore time.Duration = -1
+// Idle is what a crew's work returns when it need not run again until it is woken.
+const Idle time.Duration = -1
 
-// crew runs one kind of work for partitions on a few goroutines: for one partition never twice at once, for several in
+// Queue runs one kind of work for partitions on a few goroutines: for one partition never twice at once, for several in
 // parallel. While the work of a partition runs, whatever wakes it again is done in one go after it, so batches form by
 // themselves.
 //
 // Each partition has a lane, the master that it is on. What is on its way in one lane is bounded, and apart from all others:
 // a master that is slow or does not answer keeps the goroutines of its own lane busy and holds up nobody else.
-type crew struct {
+type Queue struct {
 	// run does what there is to do for a partition and says after how long it wants to run again, unless woken before.
 	run   func(ctx context.Context, partition int) time.Duration
 	lane  func(partition int) int
@@ -28,42 +28,42 @@ type crew struct {
 	mu     struct {
 		sync.Mutex
 		queue  []int
-		shifts []shift
+		items  []item
 		busy   map[int]int // partitions whose work runs, by the lane that they were in when it began
 		closed bool
 	}
 }
 
-// shift is the state of one partition's work.
-type shift struct {
+// item is the state of one partition's work.
+type item struct {
 	queued  bool
 	running bool
 	again   bool // woken while running
 	timer   *time.Timer
 }
 
-// newCrew makes a crew whose goroutines start when there is work, at most limit for each lane, and end with it. lane must
+// New makes a crew whose goroutines start when there is work, at most limit for each lane, and end with it. lane must
 // not call the crew.
-func newCrew(ctx context.Context, partitions, limit int, lane func(partition int) int,
-	run func(context.Context, int) time.Duration) *crew {
-	c := &crew{run: run, lane: lane, limit: limit}
+func New(ctx context.Context, partitions, limit int, lane func(partition int) int,
+	run func(context.Context, int) time.Duration) *Queue {
+	c := &Queue{run: run, lane: lane, limit: limit}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	c.rested = sync.NewCond(&c.mu)
-	c.mu.shifts = make([]shift, partitions)
+	c.mu.items = make([]item, partitions)
 	c.mu.busy = make(map[int]int)
 	return c
 }
 
-// wake has the work of a partition run soon. It never blocks.
-func (c *crew) wake(partition int) {
+// Add has the work of a partition run soon. It never blocks.
+func (c *Queue) Add(partition int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wakeLocked(partition)
+	c.addLocked(partition)
 	c.startLocked()
 }
 
-func (c *crew) wakeLocked(partition int) {
-	s := &c.mu.shifts[partition]
+func (c *Queue) addLocked(partition int) {
+	s := &c.mu.items[partition]
 	switch {
 	case c.mu.closed:
 	case s.running:
@@ -74,15 +74,15 @@ func (c *crew) wakeLocked(partition int) {
 	}
 }
 
-// regroup looks anew at who is in which lane: what waits behind a master may have another one now.
-func (c *crew) regroup() {
+// Regroup looks anew at who is in which lane: what waits behind a master may have another one now.
+func (c *Queue) Regroup() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.startLocked()
 }
 
 // startLocked starts a goroutine for each partition that waits and whose lane has room.
-func (c *crew) startLocked() {
+func (c *Queue) startLocked() {
 	for {
 		partition, lane, ok := c.nextLocked()
 		if !ok {
@@ -93,7 +93,7 @@ func (c *crew) startLocked() {
 }
 
 // nextLocked takes the first partition out of the queue whose lane has room, to be run.
-func (c *crew) nextLocked() (partition, lane int, ok bool) {
+func (c *Queue) nextLocked() (partition, lane int, ok bool) {
 	if c.mu.closed {
 		return 0, 0, false
 	}
@@ -104,7 +104,7 @@ func (c *crew) nextLocked() (partition, lane int, ok bool) {
 		}
 		c.mu.queue = append(c.mu.queue[:i], c.mu.queue[i+1:]...)
 		c.mu.busy[lane]++
-		s := &c.mu.shifts[partition]
+		s := &c.mu.items[partition]
 		s.queued, s.running = false, true
 		return partition, lane, true
 	}
@@ -112,7 +112,7 @@ func (c *crew) nextLocked() (partition, lane int, ok bool) {
 }
 
 // work runs for one partition, and then for others that wait, while there are any.
-func (c *crew) work(partition, lane int) {
+func (c *Queue) work(partition, lane int) {
 	for ok := true; ok; {
 		after := c.run(c.ctx, partition)
 		c.mu.Lock()
@@ -122,28 +122,28 @@ func (c *crew) work(partition, lane int) {
 	}
 }
 
-func (c *crew) endLocked(partition, lane int, after time.Duration) {
+func (c *Queue) endLocked(partition, lane int, after time.Duration) {
 	if c.mu.busy[lane]--; c.mu.busy[lane] == 0 {
 		delete(c.mu.busy, lane)
 	}
-	s := &c.mu.shifts[partition]
+	s := &c.mu.items[partition]
 	s.running = false
 	c.rested.Broadcast()
 	switch {
 	case s.again || after == 0:
 		s.again = false
-		c.wakeLocked(partition)
+		c.addLocked(partition)
 	case after > 0 && !c.mu.closed:
 		if s.timer == nil {
-			s.timer = time.AfterFunc(after, func() { c.wake(partition) })
+			s.timer = time.AfterFunc(after, func() { c.Add(partition) })
 		} else {
 			s.timer.Reset(after)
 		}
 	}
 }
 
-// rest waits until the work of a partition does not run, or ctx ends. It may run again at once.
-func (c *crew) rest(ctx context.Context, partition int) {
+// WaitIdle waits until the work of a partition does not run, or ctx ends. It may run again at once.
+func (c *Queue) WaitIdle(ctx context.Context, partition int) {
 	defer context.AfterFunc(ctx, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -151,21 +151,29 @@ func (c *crew) rest(ctx context.Context, partition int) {
 	})()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.mu.shifts[partition].running && ctx.Err() == nil {
+	for c.mu.items[partition].running && ctx.Err() == nil {
 		c.rested.Wait()
 	}
 }
 
-// stop cancels what runs and waits for it. Nothing runs after it; safe twice.
-func (c *crew) stop() {
+// Stop cancels what runs and waits for it. Nothing runs after it; safe twice.
+func (c *Queue) Stop() {
 	c.mu.Lock()
 	c.mu.closed = true
-	for i := range c.mu.shifts {
-		if t := c.mu.shifts[i].timer; t != nil {
+	for i := range c.mu.items {
+		if t := c.mu.items[i].timer; t != nil {
 			t.Stop()
 		}
 	}
 	c.mu.Unlock()
 	c.cancel()
 	c.group.Wait()
+}
+
+// Sooner is the shorter of two times after which a crew's work wants to run again.
+func Sooner(a, b time.Duration) time.Duration {
+	if a == Idle || b != Idle && b < a {
+		return b
+	}
+	return a
 }

@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// An engine with a hung partition serves the others: each work queue has more than one goroutine.
+func TestAHungPartitionHoldsUpNoOther(t *testing.T) {
+	bubble(t, 4, func(t *testing.T, w *world) {
+		const n = 400
+		w.server.announce(streams(n)...)
+		e := w.start(nil)
+		pass(5 * time.Second)
+		counts := e.table.Counts(nil)
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.partition == 2 {
+				return faultHang
+			}
+			return fakeFault{}
+		})
+		pass(2 * time.Minute)
+		require.Equal(t, n-counts[2], e.Stats().Held)
+		require.Len(t, e.of(api.Disowned), counts[2])
+		for p := range 4 {
+			if p == 2 {
+				continue
+			}
+			name := w.streamIn(p, 1000)
+			w.server.announce(name)
+			pass(100 * time.Millisecond)
+			require.NoError(t, e.held(name).Done(context.Background()))
+		}
+	})
+}
