@@ -165,7 +165,7 @@ func (e *Engine) agreeing() *agreement {
 			e.event(api.EventAgreed, api.NoPartition, nil, "")
 		},
 		failed: func(err error) {
-			e.log.warn("asking whether the service is what it was fails", 1, "err", err)
+			e.log.Warn("asking whether the service is what it was fails", 1, "err", err)
 		},
 		random: rand.Float64, // not the engine's: nothing that is seeded depends on it
 	})

@@ -46,7 +46,7 @@ func (e *Engine) choreFailed(ctx context.Context, p *partition, what string, err
 	p.mu.read.rest = e.clock.Now() + int64(e.cfg.beat)
 	p.mu.Unlock()
 	if ctx.Err() == nil {
-		e.log.warn(what, 1, "partition", p.number, "err", lease.Explain(err))
+		e.log.Warn(what, 1, "partition", p.number, "err", lease.Explain(err))
 	}
 }
 

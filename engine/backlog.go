@@ -23,7 +23,7 @@ func (e *Engine) measure(ctx context.Context, p *partition) {
 	b, err := e.scan.Backlog(ctx, p.number, gaugeCountLimit)
 	if err != nil {
 		if ctx.Err() == nil {
-			e.log.warn("measuring the backlog fails", 1, "partition", p.number, "err", lease.Explain(err))
+			e.log.Warn("measuring the backlog fails", 1, "partition", p.number, "err", lease.Explain(err))
 		}
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
@@ -132,8 +133,8 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.client, e.renewal = client, renewal
 	e.name = newConsumerName(e.cfg.consumerID)
 	e.clock = lease.NewClock()
-	e.log = newQuiet(e.cfg.logger.With("service", service))
-	e.log.out = newOutbox(e.log.hand, func(r hookResult, _ error) { e.metrics.hooked(hookLog, r) })
+	e.log = sumlog.New(e.cfg.logger.With("service", service))
+	e.log.Through(logOutbox{newOutbox(e.log.Handle, func(r hookResult, _ error) { e.metrics.hooked(hookLog, r) })})
 	e.hooks = newOutbox(e.cfg.events, e.hooked)
 	e.quota.most = e.cfg.maxStreams
 	e.reading.init(e.cfg.readMemory/2, e.layout.Partitions(), e.lane)

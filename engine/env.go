@@ -3,10 +3,12 @@ package engine
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -16,7 +18,7 @@ type env struct {
 	cfg     *config
 	clock   lease.Clock
 	metrics *metrics
-	log     *quiet
+	log     *sumlog.Logger
 	hooks   *outbox[api.Event]
 	draw    func() float64 // replaces rand.Float64 in tests that fix the seed; nil: not replaced
 }
@@ -37,7 +39,7 @@ func (e *env) event(kind api.EventKind, partition int, err error, detail string)
 // tell is event for events with more fields.
 func (e *env) tell(v api.Event) {
 	v.Time = time.Now()
-	e.log.event(v.Kind, v.Partition, v.Err, v.Detail)
+	e.log.Event(v.Kind, v.Partition, v.Err, v.Detail)
 	e.hooks.post(v)
 }
 
@@ -46,7 +48,7 @@ func (e *env) hooked(r hookResult, err error) {
 	e.metrics.hooked(hookEvents, r)
 	var panicked *api.PanicError
 	if errors.As(err, &panicked) {
-		e.log.error("a hook of WithEvents panicked", "panic", panicked.Value, "stack", string(panicked.Stack))
+		e.log.Error("a hook of WithEvents panicked", "panic", panicked.Value, "stack", string(panicked.Stack))
 	}
 }
 
@@ -80,3 +82,9 @@ func (e *env) seldom(refused int) time.Duration {
 func isCancel(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
+
+// logOutbox is the outbox that the log's lines go through.
+type logOutbox struct{ *outbox[slog.Record] }
+
+func (o logOutbox) Post(r slog.Record)        { o.post(r) }
+func (o logOutbox) Close(ctx context.Context) { o.close(ctx) }

@@ -70,7 +70,7 @@ func newHints(e *Engine, to delivery) (*hints, error) {
 			if err != nil {
 				args = append(args, "err", lease.Explain(err))
 			}
-			e.log.warn(message, 1, args...)
+			e.log.Warn(message, 1, args...)
 		},
 	})
 	var err error

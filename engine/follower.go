@@ -106,7 +106,7 @@ func (f *follower) look(ctx context.Context) {
 		var err error
 		if moved, err = f.topology.Look(ctx); err != nil {
 			if ctx.Err() == nil {
-				f.e.log.warn("asking for the topology fails", 1, "err", lease.Explain(err))
+				f.e.log.Warn("asking for the topology fails", 1, "err", lease.Explain(err))
 			}
 			if !all {
 				return
@@ -224,15 +224,15 @@ func (f *follower) escape(ctx context.Context, now bool) {
 	f.delay = min(max(2*f.delay, redialFirst), redialMost)
 	f.next = at + int64(f.delay)
 	if !now && f.e.borrows() {
-		f.e.log.error(stuckMessage, "remedy", stuckRemedy)
+		f.e.log.Error(stuckMessage, "remedy", stuckRemedy)
 	}
 	for _, c := range f.e.own {
 		err := c.Redial()
 		switch {
 		case err == nil:
-			f.e.log.info("made a client anew, since its server takes no writes")
+			f.e.log.Info("made a client anew, since its server takes no writes")
 		case ctx.Err() == nil:
-			f.e.log.warn("making a client anew fails", 1, "err", lease.Explain(err))
+			f.e.log.Warn("making a client anew fails", 1, "err", lease.Explain(err))
 		}
 	}
 	for _, p := range f.e.partitions {

@@ -56,10 +56,10 @@ func (e *Engine) awaitNoForeign(ctx context.Context, p *partition) {
 		switch {
 		case ctx.Err() != nil:
 		case alive != "":
-			e.log.error("consumers of another library are alive on a partition; nothing is read there", "partition", p.number,
+			e.log.Error("consumers of another library are alive on a partition; nothing is read there", "partition", p.number,
 				"consumer", alive)
 		case err != nil:
-			e.log.warn("looking for consumers of another library fails", 1, "partition", p.number, "err", lease.Explain(err))
+			e.log.Warn("looking for consumers of another library fails", 1, "partition", p.number, "err", lease.Explain(err))
 		}
 		if alive != "" || err != nil {
 			pause(ctx, e.backoff(attempt))

@@ -73,7 +73,7 @@ func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partitio
 		if ctx.Err() != nil {
 			return 0
 		}
-		e.log.warn("forwarding fails", n, "partition", s.Partition(), "err", lease.Explain(err))
+		e.log.Warn("forwarding fails", n, "partition", s.Partition(), "err", lease.Explain(err))
 		if failed++; failed >= tries || errors.Is(err, errAway) {
 			delay := home.unforwardedAgain()
 			e.putOff(s, batch, delay)
@@ -131,7 +131,7 @@ func (e *Engine) forwardSome(ctx context.Context, s *lease.Session, home *partit
 			copied++
 			continue
 		}
-		e.log.warn("forwarding is refused", 1, "partition", s.Partition(), "entry", whole[i].ID, "err", lease.Explain(o.Err()))
+		e.log.Warn("forwarding is refused", 1, "partition", s.Partition(), "entry", whole[i].ID, "err", lease.Explain(o.Err()))
 		e.putOff(s, whole[i:i+1], forwardAgain)
 	}
 	e.metrics.forwarded(copied)

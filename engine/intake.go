@@ -31,10 +31,10 @@ func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, rea
 		switch {
 		case large != nil:
 			e.ender.giveBack(s.Consumer(), x, lease.ToDeadLetters, 0, 0, reason(deadTooLarge, large.Error()))
-			e.log.warn("announcements beyond the limits", 1, "partition", p.number, "entry", x.ID, "err", large)
+			e.log.Warn("announcements beyond the limits", 1, "partition", p.number, "entry", x.ID, "err", large)
 		case err != nil:
 			e.ender.giveBack(s.Consumer(), x, lease.ToDeadLetters, 0, 0, reason(deadMalformed, err.Error()))
-			e.log.warn("malformed announcements", 1, "partition", p.number, "entry", x.ID, "err", err)
+			e.log.Warn("malformed announcements", 1, "partition", p.number, "entry", x.ID, "err", err)
 		case x.Home != p.number:
 			strange = append(strange, x)
 		default:
@@ -130,7 +130,7 @@ func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session
 			e.renewer.beatNow(p.number)
 		}
 		if ctx.Err() == nil {
-			e.log.warn("acquiring fails", len(entries), "partition", p.number, "err", lease.Explain(err))
+			e.log.Warn("acquiring fails", len(entries), "partition", p.number, "err", lease.Explain(err))
 			// What is read comes to nothing: not ready. The end of the next read says so or otherwise.
 			p.mu.Lock()
 			p.mu.unread = err
@@ -189,7 +189,7 @@ func (e *Engine) took(s *lease.Session, x *lease.Entry, take lease.Take) {
 	switch take.Verdict {
 	case lease.HeldByOne, lease.Refused:
 		if take.Verdict == lease.Refused {
-			e.log.warn("acquiring is refused", 1, "partition", x.Partition, "entry", x.ID, "err", take.Reason)
+			e.log.Warn("acquiring is refused", 1, "partition", x.Partition, "entry", x.ID, "err", take.Reason)
 		}
 		if held := e.table.Get(x.Stream); held != nil {
 			e.park(s, x, lease.Take{})

@@ -197,13 +197,13 @@ func (m *maintenance) node(n notice.Node) {
 				e.renewer.beatNow(p.number)
 			}
 		}
-		e.log.info("listening for notices of maintenance", "server", n.Address)
+		e.log.Info("listening for notices of maintenance", "server", n.Address)
 	case notice.Refused:
 		if e.cfg.notices.Mode == notice.On {
-			e.log.error("a server refuses to announce maintenance", "server", n.Address, "err", n.Err,
+			e.log.Error("a server refuses to announce maintenance", "server", n.Address, "err", n.Err,
 				"remedy", "use notice.Auto, or a server that does")
 		} else {
-			e.log.info("servers do not announce maintenance", "server", n.Address, "answer", n.Err)
+			e.log.Info("servers do not announce maintenance", "server", n.Address, "answer", n.Err)
 		}
 	}
 }

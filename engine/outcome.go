@@ -138,11 +138,11 @@ func (e *Engine) refused(partition int, entry string, why error, finish bool) {
 		e.metrics.deadLettersFull()
 	}
 	if blames && !finish {
-		e.log.warn("entries are refused for what they are; a dead letter will refer to each: look at these", 1,
+		e.log.Warn("entries are refused for what they are; a dead letter will refer to each: look at these", 1,
 			"partition", partition, "entry", entry, "err", why)
 		return
 	}
-	e.log.warn("endings are refused", 1, "partition", partition, "entry", entry, "err", lease.Explain(why))
+	e.log.Warn("endings are refused", 1, "partition", partition, "entry", entry, "err", lease.Explain(why))
 }
 
 // aside puts errands back at the end.
@@ -168,7 +168,7 @@ func (d *ender) failing(ctx context.Context, partition int, err error) time.Dura
 	wait := d.e.backoff(d.mu.failed[partition])
 	d.mu.retryAt[partition] = d.e.clock.Now() + int64(wait)
 	d.mu.Unlock()
-	d.e.log.warn("endings fail", 1, "partition", partition, "err", lease.Explain(err))
+	d.e.log.Warn("endings fail", 1, "partition", partition, "err", lease.Explain(err))
 	return wait
 }
 

@@ -159,10 +159,10 @@ func (u *pressure) lookClogged(partition int, now int64) {
 	switch {
 	case is && !was:
 		_, held := u.e.reading.waiting(partition)
-		u.e.log.warn("nothing more is read: what was read finds no place", 1, "partition", partition, "bytes", held,
+		u.e.log.Warn("nothing more is read: what was read finds no place", 1, "partition", partition, "bytes", held,
 			"remedy", "see why acquiring fails, endings are refused or the partition settles; others go on")
 	case was && !is:
-		u.e.log.info("what was read has found its place; reading goes on", "partition", partition)
+		u.e.log.Info("what was read has found its place; reading goes on", "partition", partition)
 	}
 }
 

@@ -67,7 +67,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 			e.renewer.beatNow(p.number)
 		}
 		e.metrics.readFailed()
-		e.log.warn("reading fails", 1, "partition", p.number, "err", lease.Explain(err))
+		e.log.Warn("reading fails", 1, "partition", p.number, "err", lease.Explain(err))
 		pause(ctx, e.backoff(failed))
 	}
 }
@@ -272,7 +272,7 @@ func (e *Engine) unreserve(n int) {
 func (e *Engine) promote(ctx context.Context, partition int) time.Duration {
 	_, due, err := e.store.Promote(ctx, partition, e.cfg.pipeline.MaxMoves())
 	if err != nil && ctx.Err() == nil {
-		e.log.warn("promoting fails", 1, "partition", partition, "err", lease.Explain(err))
+		e.log.Warn("promoting fails", 1, "partition", partition, "err", lease.Explain(err))
 	}
 	aside := errors.Is(err, lease.ErrSetAside)
 	if aside {

@@ -222,11 +222,11 @@ func (e *Engine) keep(ctx context.Context, p *partition, s *lease.Session, suspe
 	}
 	e.metrics.tampered(tamperedPending, kept.again)
 	if kept.again > 0 {
-		e.log.warn("announcements that this process has were acknowledged or claimed by hand, or their consumer was removed; "+
+		e.log.Warn("announcements that this process has were acknowledged or claimed by hand, or their consumer was removed; "+
 			"they are pending again", kept.again, "partition", p.number)
 	}
 	if kept.gone > 0 {
-		e.log.warn("announcements that this process has were deleted or trimmed; they are announced again from memory", kept.gone,
+		e.log.Warn("announcements that this process has were deleted or trimmed; they are announced again from memory", kept.gone,
 			"partition", p.number, "remedy", "never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM")
 	}
 	return cmp.Or(failed, kept.refused)
@@ -355,12 +355,12 @@ func (e *Engine) adopt(ctx context.Context, p *partition, s *lease.Session, room
 	switch {
 	case forgotten == 0:
 	case c.forgot:
-		e.log.warn("the server forgot that streams were done or handed back; they are handed out again", forgotten, "partition", p.number)
+		e.log.Warn("the server forgot that streams were done or handed back; they are handed out again", forgotten, "partition", p.number)
 	default:
-		e.log.warn("streams were pending for this process that it knows nothing of; they are handed out again", forgotten, "partition", p.number)
+		e.log.Warn("streams were pending for this process that it knows nothing of; they are handed out again", forgotten, "partition", p.number)
 	}
 	if gone > 0 {
-		e.log.warn("announcements were pending for this process that it knows nothing of and that have no body; they are lost", gone,
+		e.log.Warn("announcements were pending for this process that it knows nothing of and that have no body; they are lost", gone,
 			"partition", p.number, "remedy", "never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM")
 	}
 	return nil

@@ -184,7 +184,7 @@ func (c *scanner) recover(ctx context.Context, p *partition, me, name string) bo
 	done, err := c.e.scan.Recover(ctx, p.number, me, name)
 	c.e.metrics.recovered(done)
 	if done.Entries+done.Gone > 0 {
-		c.e.log.info("recovered a dead consumer", "partition", p.number, "consumer", name, "entries", done.Entries,
+		c.e.log.Info("recovered a dead consumer", "partition", p.number, "consumer", name, "entries", done.Entries,
 			"dead letters", done.Dead, "took", time.Since(began))
 	}
 	if done.Waiting > 0 {
@@ -257,6 +257,6 @@ func (c *scanner) mayRecover(ctx context.Context, p *partition, name string) boo
 
 func (c *scanner) failed(ctx context.Context, p *partition, err error) {
 	if ctx.Err() == nil {
-		c.e.log.warn("recovery fails", 1, "partition", p.number, "err", lease.Explain(err))
+		c.e.log.Warn("recovery fails", 1, "partition", p.number, "err", lease.Explain(err))
 	}
 }

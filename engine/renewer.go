@@ -305,7 +305,7 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 			}
 		}
 		if open := len(batch) - len(kept) - len(lost); open > 0 {
-			e.log.warn("renewing one by one has no answer", open, "partition", p.number)
+			e.log.Warn("renewing one by one has no answer", open, "partition", p.number)
 		}
 		e.metrics.renewed(len(kept), len(lost), 0, 0)
 		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.late)

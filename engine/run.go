@@ -167,7 +167,7 @@ func (e *Engine) closeHooks() {
 		cancel()
 	})()
 	e.hooks.close(ctx)
-	e.log.close(ctx)
+	e.log.Close(ctx)
 }
 
 // assemble makes the parts that run. None takes a stream before start has succeeded.
@@ -216,9 +216,9 @@ func (e *Engine) start(ctx context.Context) error {
 			return err
 		}
 		if errors.Is(err, api.ErrNoAgreement) {
-			e.log.error("starting: the record of the service is gone; waiting for those who know it", "err", err)
+			e.log.Error("starting: the record of the service is gone; waiting for those who know it", "err", err)
 		} else {
-			e.log.warn("starting: Redis does not answer", 1, "err", err)
+			e.log.Warn("starting: Redis does not answer", 1, "err", err)
 		}
 		pause(ctx, e.backoff(attempt))
 	}
@@ -297,13 +297,13 @@ func (e *Engine) delivered(to delivery, n api.Notification, err error, took time
 	l, _ := n.Lease.(*lease.Lease)
 	var panicked *api.PanicError
 	if errors.As(err, &panicked) {
-		e.log.error("handler panicked", "kind", n.Kind, "panic", panicked.Value, "stack", string(panicked.Stack))
+		e.log.Error("handler panicked", "kind", n.Kind, "panic", panicked.Value, "stack", string(panicked.Stack))
 	}
 	switch n.Kind {
 	case api.Added:
 		if err != nil && l.FailFor(err) {
 			if _, snoozed := api.SnoozeDelay(err); !snoozed {
-				e.log.warn("handling failed", 1, "attempt", l.Attempt(), "err", err)
+				e.log.Warn("handling failed", 1, "attempt", l.Attempt(), "err", err)
 			}
 		}
 		return
@@ -315,7 +315,7 @@ func (e *Engine) delivered(to delivery, n api.Notification, err error, took time
 		}
 	}
 	if err != nil && panicked == nil {
-		e.log.warn("handler returned an error that has no effect", 1, "kind", n.Kind, "err", err)
+		e.log.Warn("handler returned an error that has no effect", 1, "kind", n.Kind, "err", err)
 	}
 }
 
@@ -326,15 +326,15 @@ const slowHandler = time.Second
 func (e *Engine) watch(ctx context.Context, to delivery) {
 	for pause(ctx, slowHandler) {
 		if n, example := e.courier.blocked(time.Now(), slowHandler); n > 0 && to.blocks() {
-			e.log.warn("handlers block workers", n, "for", slowHandler, "example", example,
+			e.log.Warn("handlers block workers", n, "for", slowHandler, "example", example,
 				"remedy", "return from Handle at once and work elsewhere, or use RunEach, or WithWorkers")
 		}
 		if e.hints != nil && to.blocks() {
 			if n, example := e.hints.lane.blocked(time.Now(), slowHandler); n > 0 {
-				e.log.warn("handlers of Expired block, so hints are dropped", n, "for", slowHandler, "example", example,
+				e.log.Warn("handlers of Expired block, so hints are dropped", n, "for", slowHandler, "example", example,
 					"remedy", "return from Handle at once and work elsewhere")
 			}
 		}
-		e.log.flush()
+		e.log.Flush()
 	}
 }

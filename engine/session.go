@@ -208,7 +208,7 @@ func (e *Engine) disown(leases []*lease.Lease, cause disownCause, why error) {
 		}
 	}
 	if n > 0 {
-		e.log.warn("streams disowned", n, "cause", why)
+		e.log.Warn("streams disowned", n, "cause", why)
 	}
 }
 
@@ -269,7 +269,7 @@ func (p *partition) failing(e *Engine, err error) time.Duration {
 	if first {
 		e.event(api.EventRedisUnreachable, p.number, lease.Explain(err), "")
 	} else {
-		e.log.warn("beats fail", 1, "partition", p.number, "err", lease.Explain(err))
+		e.log.Warn("beats fail", 1, "partition", p.number, "err", lease.Explain(err))
 	}
 	return min(e.backoff(failed), e.pace(p))
 }

@@ -169,9 +169,9 @@ func (e *Engine) finish(to delivery, why error) {
 	var panicked *api.PanicError
 	switch {
 	case errors.As(err, &panicked):
-		e.log.error("handler panicked", "kind", api.Terminated, "panic", panicked.Value, "stack", string(panicked.Stack))
+		e.log.Error("handler panicked", "kind", api.Terminated, "panic", panicked.Value, "stack", string(panicked.Stack))
 	case err != nil:
-		e.log.warn("handler returned an error that has no effect", 1, "kind", api.Terminated, "err", err)
+		e.log.Warn("handler returned an error that has no effect", 1, "kind", api.Terminated, "err", err)
 	}
 }
 

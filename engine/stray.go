@@ -111,7 +111,7 @@ func (d *ender) strayOutcome(partition int, x errand, v lease.Verdict) (err erro
 	result := tamperedAnnounced
 	switch v {
 	case lease.Moved, lease.FromMemory, lease.Referred:
-		d.e.log.warn("announcements that this process had were acknowledged, deleted or trimmed; they are announced again", 1,
+		d.e.log.Warn("announcements that this process had were acknowledged, deleted or trimmed; they are announced again", 1,
 			"partition", partition, "entry", x.Entry)
 	case lease.Full:
 		d.e.metrics.deadLettersFull()
@@ -121,7 +121,7 @@ func (d *ender) strayOutcome(partition int, x errand, v lease.Verdict) (err erro
 			return nil
 		}
 		result, err = tamperedLost, api.ErrAnnouncementLost
-		d.e.log.error("an announcement was deleted and cannot be announced again: publish it", "partition", partition, "entry", x.Entry)
+		d.e.log.Error("an announcement was deleted and cannot be announced again: publish it", "partition", partition, "entry", x.Entry)
 	default: // pending for another consumer
 		result, err = tamperedElsewhere, api.ErrLeaseLost
 		if x.lease == nil {

@@ -142,7 +142,7 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 	if err != nil && ctx.Err() == nil {
 		r.paces[n].beaten = 0
 		e.follower.failed(err)
-		e.log.warn("renewing fails", len(wave.Leases), "partition", n, "err", lease.Explain(err))
+		e.log.Warn("renewing fails", len(wave.Leases), "partition", n, "err", lease.Explain(err))
 		r.beatNow(n)
 	}
 	return sent, err

@@ -1,4 +1,4 @@
-package engine
+package sumlog
 
 import (
 	"bytes"
@@ -18,14 +18,14 @@ import (
 
 // logLines is a log and what was written to it since the last call of lines.
 type logLines struct {
-	*quiet
+	*Logger
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
 func newLogLines(level slog.Level) *logLines {
 	l := &logLines{}
-	l.quiet = newQuiet(slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{
+	l.Logger = New(slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{
 		Level: level,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if len(groups) == 0 && a.Key == slog.TimeKey {
@@ -57,35 +57,35 @@ func (l *logLines) lines() []string {
 func TestQuietSumsUp(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
-		log.warn("reading fails", 1, "partition", 3)
+		log.Warn("reading fails", 1, "partition", 3)
 		require.Equal(t, []string{`level=WARN msg="reading fails" partition=3`}, log.lines(), "the first at once")
 
 		for p := range 10_000 {
-			log.warn("reading fails", 1, "partition", p)
+			log.Warn("reading fails", 1, "partition", p)
 		}
 		time.Sleep(9 * time.Second)
-		log.flush()
+		log.Flush()
 		require.Empty(t, log.lines())
 		time.Sleep(time.Second)
-		log.flush()
+		log.Flush()
 		require.Equal(t, []string{`level=WARN msg="reading fails" partition=9999 count=10000 within=10s`}, log.lines())
 
-		log.warn("reading fails", 2, "partition", 4)
+		log.Warn("reading fails", 2, "partition", 4)
 		require.Empty(t, log.lines(), "a sum counts as a line")
 		time.Sleep(25 * time.Second)
-		log.warn("reading fails", 3, "partition", 5)
+		log.Warn("reading fails", 3, "partition", 5)
 		require.Equal(t, []string{`level=WARN msg="reading fails" partition=4 count=2 within=25s`}, log.lines(),
 			"without a flush the sum goes out with the next one, which is held")
 		time.Sleep(10 * time.Second)
-		log.flush()
+		log.Flush()
 		require.Equal(t, []string{`level=WARN msg="reading fails" partition=5 count=3 within=10s`}, log.lines())
 
 		time.Sleep(10 * time.Second)
-		log.flush()
-		log.flush()
+		log.Flush()
+		log.Flush()
 		require.Empty(t, log.lines())
-		require.Empty(t, log.quiet.mu.topics, "what does not come up again is forgotten")
-		log.warn("reading fails", 7, "partition", 6)
+		require.Empty(t, log.Logger.mu.topics, "what does not come up again is forgotten")
+		log.Warn("reading fails", 7, "partition", 6)
 		require.Equal(t, []string{`level=WARN msg="reading fails" partition=6 count=7`}, log.lines(), "and is a first time again")
 	})
 }
@@ -93,11 +93,11 @@ func TestQuietSumsUp(t *testing.T) {
 func TestQuietAfterAPeriodOfNothingIsAtOnce(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
-		log.warn("a", 1)
+		log.Warn("a", 1)
 		time.Sleep(logPeriod)
-		log.warn("a", 1)
+		log.Warn("a", 1)
 		require.Len(t, log.lines(), 2)
-		log.warn("a", 1)
+		log.Warn("a", 1)
 		require.Empty(t, log.lines())
 	})
 }
@@ -106,14 +106,14 @@ func TestQuietKeepsMessagesApart(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
 		for range 3 {
-			log.warn("b", 1)
-			log.error("a", "stream", "x y")
-			log.warn("nothing", 0)
+			log.Warn("b", 1)
+			log.Error("a", "stream", "x y")
+			log.Warn("nothing", 0)
 		}
 		require.Equal(t, []string{`level=WARN msg=b`, `level=ERROR msg=a stream="x y"`}, log.lines())
-		log.close(t.Context())
+		log.Close(t.Context())
 		require.Equal(t, []string{`level=ERROR msg=a stream="x y" count=2 within=0s`, `level=WARN msg=b count=2 within=0s`}, log.lines())
-		log.close(t.Context())
+		log.Close(t.Context())
 		require.Empty(t, log.lines(), "safe twice")
 	})
 }
@@ -121,50 +121,50 @@ func TestQuietKeepsMessagesApart(t *testing.T) {
 func TestQuietEvents(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
-		log.event(api.EventSessionLost, 2, errors.New("no beat"), "7 streams disowned")
-		log.event(api.EventDrainStarted, api.NoPartition, nil, "")
+		log.Event(api.EventSessionLost, 2, errors.New("no beat"), "7 streams disowned")
+		log.Event(api.EventDrainStarted, api.NoPartition, nil, "")
 		require.Equal(t, []string{
 			`level=WARN msg="session lost" partition=2 err="no beat" detail="7 streams disowned"`,
 			`level=INFO msg="drain started"`,
 		}, log.lines())
 
 		for p := range 1024 {
-			log.event(api.EventSessionOpened, p, nil, "")
+			log.Event(api.EventSessionOpened, p, nil, "")
 		}
 		lines := log.lines()
 		require.Len(t, lines, eventBurst, "a few partitions are told one by one")
 		require.Equal(t, `level=INFO msg="session opened" partition=15`, lines[eventBurst-1])
 		time.Sleep(logPeriod)
-		log.flush()
+		log.Flush()
 		require.Equal(t, []string{`level=INFO msg="session opened" partition=1023 count=1008 within=10s`}, log.lines())
 	})
 }
 
 func TestQuietHoldsNothingThatIsNotWritten(t *testing.T) {
 	log := newLogLines(slog.LevelError)
-	log.warn("a", 1)
-	log.event(api.EventSessionLost, 0, nil, "")
-	require.Empty(t, log.quiet.mu.topics)
-	log.close(t.Context())
+	log.Warn("a", 1)
+	log.Event(api.EventSessionLost, 0, nil, "")
+	require.Empty(t, log.Logger.mu.topics)
+	log.Close(t.Context())
 	require.Empty(t, log.lines())
 }
 
 func TestQuietNamesItsCaller(t *testing.T) {
 	var out bytes.Buffer
-	log := newQuiet(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{AddSource: true})))
-	log.warn("a", 1)
-	log.error("b")
-	log.event(api.EventDrainStarted, api.NoPartition, nil, "")
-	require.Equal(t, 3, strings.Count(out.String(), "log_test.go"), out.String())
+	log := New(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{AddSource: true})))
+	log.Warn("a", 1)
+	log.Error("b")
+	log.Event(api.EventDrainStarted, api.NoPartition, nil, "")
+	require.Equal(t, 3, strings.Count(out.String(), "logger_test.go"), out.String())
 }
 
 // The arguments belong to the caller: a count that is added must not end up in them.
 func TestQuietLeavesArgumentsAlone(t *testing.T) {
 	log := newLogLines(slog.LevelInfo)
 	args := append(make([]any, 0, 8), "partition", 1)
-	log.warn("a", 2, args...)
-	log.warn("a", 2, args...)
-	log.close(t.Context())
+	log.Warn("a", 2, args...)
+	log.Warn("a", 2, args...)
+	log.Close(t.Context())
 	require.Len(t, log.lines(), 2)
 	require.Nil(t, args[:3][2])
 }
@@ -177,15 +177,15 @@ func TestQuietConcurrently(t *testing.T) {
 		for range 8 {
 			wg.Go(func() {
 				for range 100 {
-					log.warn("a", 1)
-					log.flush()
+					log.Warn("a", 1)
+					log.Flush()
 				}
 			})
 		}
 		wg.Wait()
 		require.Equal(t, []string{`level=WARN msg=a`}, log.lines())
 		time.Sleep(logPeriod)
-		log.flush()
+		log.Flush()
 		require.Equal(t, []string{fmt.Sprintf(`level=WARN msg=a count=%d within=10s`, 799)}, log.lines())
 	})
 }

@@ -1,4 +1,4 @@
-package engine
+package sumlog
 
 import (
 	"context"
@@ -19,23 +19,34 @@ const (
 	eventBurst = 16
 )
 
-// quiet is a log for what may happen to thousands of streams at the same moment: a message is written when it first
+// Logger is a log for what may happen to thousands of streams at the same moment: a message is written when it first
 // comes up, and from then on at most once in logPeriod, with how often it came up and the particulars of the last time.
 // Messages are constants; what varies goes into the arguments, or every message would be a first one. Sums are written
-// when the message comes up again or by flush, so somebody has to call that from time to time. All methods may be called
+// when the message comes up again or by Flush, so somebody has to call that from time to time. All methods may be called
 // from any goroutine. Nothing is locked while a line is written.
 //
 // The handler is the user's: it may panic, or block for as long as nobody reads what it writes to. So lines go through an
 // outbox, whose goroutine calls it; only Enabled is called here.
-type quiet struct {
+type Logger struct {
 	handler slog.Handler
-	out     *outbox[slog.Record] // nil: the handler is called at once
+	out     Out // nil: the handler is called at once
 
 	mu struct {
 		sync.Mutex
 		topics map[string]*topic
 	}
 }
+
+// Out is a way to the handler that nobody waits for.
+type Out interface {
+	// Post passes a record on, without waiting for the handler.
+	Post(r slog.Record)
+	// Close waits until the handler has what was posted, or ctx ends.
+	Close(ctx context.Context)
+}
+
+// Through makes out the way to the handler; out calls Handle. It must be called before anything is written.
+func (l *Logger) Through(out Out) { l.out = out }
 
 // topic is a message that was written in the last period.
 type topic struct {
@@ -53,29 +64,30 @@ type line struct {
 	pc      uintptr
 }
 
-func newQuiet(l *slog.Logger) *quiet {
-	q := &quiet{handler: l.Handler()}
-	q.mu.topics = make(map[string]*topic)
-	return q
+// New returns a Logger that writes to the handler of logger.
+func New(logger *slog.Logger) *Logger {
+	l := &Logger{handler: logger.Handler()}
+	l.mu.topics = make(map[string]*topic)
+	return l
 }
 
-// warn tells of something that concerns n streams, entries or attempts.
-func (q *quiet) warn(message string, n int, args ...any) {
-	q.tell(line{slog.LevelWarn, message, args, callerPC()}, n, 1)
+// Warn tells of something that concerns n streams, entries or attempts.
+func (l *Logger) Warn(message string, n int, args ...any) {
+	l.tell(line{slog.LevelWarn, message, args, callerPC()}, n, 1)
 }
 
-// info tells of something that is rare by its nature.
-func (q *quiet) info(message string, args ...any) {
-	q.tell(line{slog.LevelInfo, message, args, callerPC()}, 1, eventBurst)
+// Info tells of something that is rare by its nature.
+func (l *Logger) Info(message string, args ...any) {
+	l.tell(line{slog.LevelInfo, message, args, callerPC()}, 1, eventBurst)
 }
 
-// error tells of something that calls for a change of the program.
-func (q *quiet) error(message string, args ...any) {
-	q.tell(line{slog.LevelError, message, args, callerPC()}, 1, 1)
+// Error tells of something that calls for a change of the program.
+func (l *Logger) Error(message string, args ...any) {
+	l.tell(line{slog.LevelError, message, args, callerPC()}, 1, 1)
 }
 
-// event tells what the user's hook is told.
-func (q *quiet) event(kind api.EventKind, partition int, err error, detail string) {
+// Event tells what the user's hook is told.
+func (l *Logger) Event(kind api.EventKind, partition int, err error, detail string) {
 	level := slog.LevelInfo
 	switch kind {
 	case api.EventCrashLoop:
@@ -96,7 +108,7 @@ func (q *quiet) event(kind api.EventKind, partition int, err error, detail strin
 	if detail != "" {
 		args = append(args, "detail", detail)
 	}
-	q.tell(line{level, string(kind), args, callerPC()}, 1, eventBurst)
+	l.tell(line{level, string(kind), args, callerPC()}, 1, eventBurst)
 }
 
 // callerPC is where the method that calls it was called.
@@ -107,16 +119,16 @@ func callerPC() uintptr {
 }
 
 // tell writes a line, or keeps it for the next sum if burst lines were written in this period.
-func (q *quiet) tell(l line, n, burst int) {
-	if n < 1 || !q.enabled(l.level) {
+func (l *Logger) tell(x line, n, burst int) {
+	if n < 1 || !l.enabled(x.level) {
 		return
 	}
 	now := time.Now()
-	q.mu.Lock()
-	t := q.mu.topics[l.message]
+	l.mu.Lock()
+	t := l.mu.topics[x.message]
 	if t == nil {
 		t = &topic{since: now}
-		q.mu.topics[l.message] = t
+		l.mu.topics[x.message] = t
 	}
 	var sum *line
 	if now.Sub(t.since) >= logPeriod {
@@ -124,18 +136,18 @@ func (q *quiet) tell(l line, n, burst int) {
 	}
 	if t.lines < burst {
 		t.lines++
-		q.mu.Unlock()
-		q.write(sum)
+		l.mu.Unlock()
+		l.write(sum)
 		if n > 1 {
-			l.args = append(slices.Clip(l.args), "count", n)
+			x.args = append(slices.Clip(x.args), "count", n)
 		}
-		q.write(&l)
+		l.write(&x)
 		return
 	}
 	t.held += n
-	t.last = l
-	q.mu.Unlock()
-	q.write(sum)
+	t.last = x
+	l.mu.Unlock()
+	l.write(sum)
 }
 
 // sum begins a new period, with a line on what the last one held, or nil. The log's mutex is held.
@@ -151,62 +163,62 @@ func (t *topic) sum(now time.Time) *line {
 }
 
 // enabled asks the handler. One that panics has no say.
-func (q *quiet) enabled(level slog.Level) bool {
-	enabled := true
-	_ = caught(func() error {
-		enabled = q.handler.Enabled(context.Background(), level)
-		return nil
-	})
-	return enabled
+func (l *Logger) enabled(level slog.Level) (enabled bool) {
+	defer func() {
+		if recover() != nil {
+			enabled = true
+		}
+	}()
+	return l.handler.Enabled(context.Background(), level)
 }
 
-// flush writes the sums of periods that are over.
-func (q *quiet) flush() { q.flushOlder(logPeriod) }
+// Flush writes the sums of periods that are over.
+func (l *Logger) Flush() { l.flushOlder(logPeriod) }
 
-// close writes all that was held, and waits until the handler has it, or ctx ends. What is told after it is dropped where
+// Close writes all that was held, and waits until the handler has it, or ctx ends. What is told after it is dropped where
 // there is an outbox.
-func (q *quiet) close(ctx context.Context) {
-	q.flushOlder(0)
-	if q.out != nil {
-		q.out.close(ctx)
+func (l *Logger) Close(ctx context.Context) {
+	l.flushOlder(0)
+	if l.out != nil {
+		l.out.Close(ctx)
 	}
 }
 
-func (q *quiet) flushOlder(age time.Duration) {
+func (l *Logger) flushOlder(age time.Duration) {
 	now := time.Now()
 	var sums []*line
-	q.mu.Lock()
-	for message, t := range q.mu.topics {
+	l.mu.Lock()
+	for message, t := range l.mu.topics {
 		if now.Sub(t.since) < age {
 			continue
 		}
 		sum := t.sum(now)
 		if sum == nil {
-			delete(q.mu.topics, message)
+			delete(l.mu.topics, message)
 			continue
 		}
 		sums = append(sums, sum)
 	}
-	q.mu.Unlock()
+	l.mu.Unlock()
 	slices.SortFunc(sums, func(a, b *line) int { return strings.Compare(a.message, b.message) })
 	for _, sum := range sums {
-		q.write(sum)
+		l.write(sum)
 	}
 }
 
 // write hands a line on; nil is none.
-func (q *quiet) write(l *line) {
-	if l == nil {
+func (l *Logger) write(x *line) {
+	if x == nil {
 		return
 	}
-	r := slog.NewRecord(time.Now(), l.level, l.message, l.pc)
-	r.Add(l.args...)
-	if q.out != nil {
-		q.out.post(r)
+	r := slog.NewRecord(time.Now(), x.level, x.message, x.pc)
+	r.Add(x.args...)
+	if l.out != nil {
+		l.out.Post(r)
 		return
 	}
-	q.hand(r)
+	l.Handle(r)
 }
 
-// hand gives a line to the handler. There is nobody to tell of a log that fails.
-func (q *quiet) hand(r slog.Record) { _ = q.handler.Handle(context.Background(), r) }
+// Handle gives a line to the handler. There is nobody to tell of a log that fails.
+func (l *Logger) Handle(r slog.Record) { _ = l.handler.Handle(context.Background(), r) }
