@@ -1,3 +1,3 @@
-// Package sumlog writes a log in which what recurs is summed up. One message is written when it first comes up and then at most
-// once in ten seconds, with a count, however many streams it concerns.
+// Package sumlog is a log that sums up what recurs: a message is written when it first occurs and after that at most once every
+// ten seconds, with a count, no matter how many streams it concerns.
 package sumlog

@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// logPeriod is how often one message may be written: the first time at once, then summed up.
+	// logPeriod is how often a message may be written: immediately the first time, then summed up.
 	logPeriod = 10 * time.Second
-	// eventBurst is how many events of one kind are written at once, each with its partition, before they are summed up.
+	// eventBurst is how many events of one kind are written immediately, each with its partition, before they are summed up.
 	eventBurst = 16
 )
 
-// Logger is a log for what may happen to thousands of streams at the same moment: a message is written when it first
-// comes up, and from then on at most once in logPeriod, with how often it came up and the particulars of the last time.
-// Messages are constants; what varies goes into the arguments, or every message would be a first one. Sums are written
-// when the message comes up again or by Flush, so somebody has to call that from time to time. All methods may be called
-// from any goroutine. Nothing is locked while a line is written.
+// Logger logs what may happen to thousands of streams at the same moment: a message is written when it first occurs, and
+// after that at most once per logPeriod, with a count and the arguments of the last occurrence. Messages are constants;
+// what varies belongs in the arguments, or every message would count as a new one. A sum is written when its message
+// occurs again or by Flush, so Flush has to be called from time to time. All methods may be called from any goroutine. No
+// lock is held while a line is written.
 //
 // The handler is the user's: it may panic, or block for as long as nobody reads what it writes to. So lines go through an
-// outbox, whose goroutine calls it; only Enabled is called here.
+// Out, whose goroutine calls it; only Enabled is called directly.
 type Logger struct {
 	handler slog.Handler
-	out     Out // nil: the handler is called at once
+	out     Out // nil: the handler is called directly
 
 	mu struct {
 		sync.Mutex
@@ -37,26 +37,26 @@ type Logger struct {
 	}
 }
 
-// Out is a way to the handler that nobody waits for.
+// Out delivers lines to the handler, in order, on a goroutine other than the caller's.
 type Out interface {
-	// Post passes a record on, without waiting for the handler.
+	// Post passes a record on and does not wait for the handler.
 	Post(r slog.Record)
-	// Close waits until the handler has what was posted, or ctx ends.
+	// Close waits until the handler has received what was posted, or ctx ends. Later records are dropped.
 	Close(ctx context.Context)
 }
 
-// Through makes out the way to the handler; out calls Handle. It must be called before anything is written.
+// Through sends lines through out, which has to call Handle with each. It must be called before anything is logged.
 func (l *Logger) Through(out Out) { l.out = out }
 
-// topic is a message that was written in the last period.
+// topic is a message that was written in the current period.
 type topic struct {
-	since time.Time // of the period: when the first line of it was written
-	lines int       // written at once in the period
-	held  int       // how many were not written; 0: none
-	last  line      // of those not written
+	since time.Time // start of the period: when its first line was written
+	lines int       // written immediately in the period
+	held  int       // occurrences that were not written; 0: none
+	last  line      // the latest of those
 }
 
-// line is what is written.
+// line is one log record before it is built.
 type line struct {
 	level   slog.Level
 	message string
@@ -71,22 +71,22 @@ func New(logger *slog.Logger) *Logger {
 	return l
 }
 
-// Warn tells of something that concerns n streams, entries or attempts.
+// Warn logs something that concerns n streams, entries or attempts; n below 1 logs nothing.
 func (l *Logger) Warn(message string, n int, args ...any) {
 	l.tell(line{slog.LevelWarn, message, args, callerPC()}, n, 1)
 }
 
-// Info tells of something that is rare by its nature.
+// Info logs something that is rare by nature.
 func (l *Logger) Info(message string, args ...any) {
 	l.tell(line{slog.LevelInfo, message, args, callerPC()}, 1, eventBurst)
 }
 
-// Error tells of something that calls for a change of the program.
+// Error logs something that needs a person to act.
 func (l *Logger) Error(message string, args ...any) {
 	l.tell(line{slog.LevelError, message, args, callerPC()}, 1, 1)
 }
 
-// Event tells what the user's hook is told.
+// Event logs an event that is also passed to the user's hook.
 func (l *Logger) Event(kind api.EventKind, partition int, err error, detail string) {
 	level := slog.LevelInfo
 	switch kind {
@@ -111,14 +111,14 @@ func (l *Logger) Event(kind api.EventKind, partition int, err error, detail stri
 	l.tell(line{level, string(kind), args, callerPC()}, 1, eventBurst)
 }
 
-// callerPC is where the method that calls it was called.
+// callerPC returns where the method that calls it was called from.
 func callerPC() uintptr {
 	var pcs [1]uintptr
 	runtime.Callers(3, pcs[:])
 	return pcs[0]
 }
 
-// tell writes a line, or keeps it for the next sum if burst lines were written in this period.
+// tell writes a line, or adds it to the next sum if burst lines were already written in this period.
 func (l *Logger) tell(x line, n, burst int) {
 	if n < 1 || !l.enabled(x.level) {
 		return
@@ -150,19 +150,19 @@ func (l *Logger) tell(x line, n, burst int) {
 	l.write(sum)
 }
 
-// sum begins a new period, with a line on what the last one held, or nil. The log's mutex is held.
+// sum starts a new period and returns a line that sums up what the last one held back, or nil. The logger's mutex is held.
 func (t *topic) sum(now time.Time) *line {
-	held, l, took := t.held, t.last, now.Sub(t.since)
+	held, x, took := t.held, t.last, now.Sub(t.since)
 	*t = topic{since: now}
 	if held == 0 {
 		return nil
 	}
 	t.lines = 1
-	l.args = append(slices.Clip(l.args), "count", held, "within", took.Round(time.Millisecond))
-	return &l
+	x.args = append(slices.Clip(x.args), "count", held, "within", took.Round(time.Millisecond))
+	return &x
 }
 
-// enabled asks the handler. One that panics has no say.
+// enabled asks the handler. If that panics, the level counts as enabled.
 func (l *Logger) enabled(level slog.Level) (enabled bool) {
 	defer func() {
 		if recover() != nil {
@@ -172,11 +172,11 @@ func (l *Logger) enabled(level slog.Level) (enabled bool) {
 	return l.handler.Enabled(context.Background(), level)
 }
 
-// Flush writes the sums of periods that are over.
+// Flush writes the sums of periods that have ended.
 func (l *Logger) Flush() { l.flushOlder(logPeriod) }
 
-// Close writes all that was held, and waits until the handler has it, or ctx ends. What is told after it is dropped where
-// there is an outbox.
+// Close writes all that was held back, and waits until the handler has received it or ctx ends. What is logged after that is
+// dropped if there is an Out. Safe to call twice.
 func (l *Logger) Close(ctx context.Context) {
 	l.flushOlder(0)
 	if l.out != nil {
@@ -206,7 +206,7 @@ func (l *Logger) flushOlder(age time.Duration) {
 	}
 }
 
-// write hands a line on; nil is none.
+// write passes a line on; nil is no line.
 func (l *Logger) write(x *line) {
 	if x == nil {
 		return
@@ -220,5 +220,5 @@ func (l *Logger) write(x *line) {
 	l.Handle(r)
 }
 
-// Handle gives a line to the handler. There is nobody to tell of a log that fails.
+// Handle passes a record to the handler. Its error is dropped: a failing log has nowhere to report to.
 func (l *Logger) Handle(r slog.Record) { _ = l.handler.Handle(context.Background(), r) }

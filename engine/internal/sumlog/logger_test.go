@@ -2,6 +2,7 @@ package sumlog
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,7 +17,7 @@ import (
 	"github.com/streamlease/streamlease/test/virtual"
 )
 
-// logLines is a log and what was written to it since the last call of lines.
+// logLines is a Logger that keeps what it wrote since the last call of lines.
 type logLines struct {
 	*Logger
 	mu  sync.Mutex
@@ -54,11 +55,11 @@ func (l *logLines) lines() []string {
 	return strings.Split(text, "\n")
 }
 
-func TestQuietSumsUp(t *testing.T) {
+func TestLoggerSumsUp(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
 		log.Warn("reading fails", 1, "partition", 3)
-		require.Equal(t, []string{`level=WARN msg="reading fails" partition=3`}, log.lines(), "the first at once")
+		require.Equal(t, []string{`level=WARN msg="reading fails" partition=3`}, log.lines(), "the first immediately")
 
 		for p := range 10_000 {
 			log.Warn("reading fails", 1, "partition", p)
@@ -75,7 +76,7 @@ func TestQuietSumsUp(t *testing.T) {
 		time.Sleep(25 * time.Second)
 		log.Warn("reading fails", 3, "partition", 5)
 		require.Equal(t, []string{`level=WARN msg="reading fails" partition=4 count=2 within=25s`}, log.lines(),
-			"without a flush the sum goes out with the next one, which is held")
+			"without a flush the sum is written when the message occurs again, which is held back")
 		time.Sleep(10 * time.Second)
 		log.Flush()
 		require.Equal(t, []string{`level=WARN msg="reading fails" partition=5 count=3 within=10s`}, log.lines())
@@ -84,13 +85,13 @@ func TestQuietSumsUp(t *testing.T) {
 		log.Flush()
 		log.Flush()
 		require.Empty(t, log.lines())
-		require.Empty(t, log.Logger.mu.topics, "what does not come up again is forgotten")
+		require.Empty(t, log.Logger.mu.topics, "a message that does not occur again is forgotten")
 		log.Warn("reading fails", 7, "partition", 6)
-		require.Equal(t, []string{`level=WARN msg="reading fails" partition=6 count=7`}, log.lines(), "and is a first time again")
+		require.Equal(t, []string{`level=WARN msg="reading fails" partition=6 count=7`}, log.lines(), "and counts as new")
 	})
 }
 
-func TestQuietAfterAPeriodOfNothingIsAtOnce(t *testing.T) {
+func TestLoggerWritesImmediatelyAfterASilentPeriod(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
 		log.Warn("a", 1)
@@ -102,7 +103,7 @@ func TestQuietAfterAPeriodOfNothingIsAtOnce(t *testing.T) {
 	})
 }
 
-func TestQuietKeepsMessagesApart(t *testing.T) {
+func TestLoggerKeepsMessagesApart(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
 		for range 3 {
@@ -118,7 +119,7 @@ func TestQuietKeepsMessagesApart(t *testing.T) {
 	})
 }
 
-func TestQuietEvents(t *testing.T) {
+func TestLoggerEvents(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
 		log.Event(api.EventSessionLost, 2, errors.New("no beat"), "7 streams disowned")
@@ -132,7 +133,7 @@ func TestQuietEvents(t *testing.T) {
 			log.Event(api.EventSessionOpened, p, nil, "")
 		}
 		lines := log.lines()
-		require.Len(t, lines, eventBurst, "a few partitions are told one by one")
+		require.Len(t, lines, eventBurst, "a few partitions are logged one by one")
 		require.Equal(t, `level=INFO msg="session opened" partition=15`, lines[eventBurst-1])
 		time.Sleep(logPeriod)
 		log.Flush()
@@ -140,7 +141,7 @@ func TestQuietEvents(t *testing.T) {
 	})
 }
 
-func TestQuietHoldsNothingThatIsNotWritten(t *testing.T) {
+func TestLoggerKeepsNothingBelowItsLevel(t *testing.T) {
 	log := newLogLines(slog.LevelError)
 	log.Warn("a", 1)
 	log.Event(api.EventSessionLost, 0, nil, "")
@@ -149,7 +150,7 @@ func TestQuietHoldsNothingThatIsNotWritten(t *testing.T) {
 	require.Empty(t, log.lines())
 }
 
-func TestQuietNamesItsCaller(t *testing.T) {
+func TestLoggerNamesItsCaller(t *testing.T) {
 	var out bytes.Buffer
 	log := New(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{AddSource: true})))
 	log.Warn("a", 1)
@@ -158,8 +159,8 @@ func TestQuietNamesItsCaller(t *testing.T) {
 	require.Equal(t, 3, strings.Count(out.String(), "logger_test.go"), out.String())
 }
 
-// The arguments belong to the caller: a count that is added must not end up in them.
-func TestQuietLeavesArgumentsAlone(t *testing.T) {
+// The arguments belong to the caller: an added count must not end up in their array.
+func TestLoggerLeavesArgumentsAlone(t *testing.T) {
 	log := newLogLines(slog.LevelInfo)
 	args := append(make([]any, 0, 8), "partition", 1)
 	log.Warn("a", 2, args...)
@@ -169,8 +170,8 @@ func TestQuietLeavesArgumentsAlone(t *testing.T) {
 	require.Nil(t, args[:3][2])
 }
 
-// However many tell the same at once, one line comes out and no count is lost.
-func TestQuietConcurrently(t *testing.T) {
+// However many goroutines log the same message at once, one line is written and no count is lost.
+func TestLoggerConcurrently(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		log := newLogLines(slog.LevelInfo)
 		var wg sync.WaitGroup
@@ -188,4 +189,37 @@ func TestQuietConcurrently(t *testing.T) {
 		log.Flush()
 		require.Equal(t, []string{fmt.Sprintf(`level=WARN msg=a count=%d within=10s`, 799)}, log.lines())
 	})
+}
+
+// keptOut keeps what is posted.
+type keptOut struct {
+	posted []slog.Record
+	closed bool
+}
+
+func (o *keptOut) Post(r slog.Record)    { o.posted = append(o.posted, r) }
+func (o *keptOut) Close(context.Context) { o.closed = true }
+
+func TestLoggerWritesThroughItsOut(t *testing.T) {
+	log, out := newLogLines(slog.LevelInfo), &keptOut{}
+	log.Through(out)
+	log.Warn("a", 1)
+	log.Warn("a", 1)
+	log.Close(t.Context())
+	require.Len(t, out.posted, 2, "the line and the sum")
+	require.True(t, out.closed)
+	require.Empty(t, log.lines())
+	log.Handle(out.posted[0])
+	require.Equal(t, []string{`level=WARN msg=a`}, log.lines())
+}
+
+type panickingHandler struct{ slog.Handler }
+
+func (panickingHandler) Enabled(context.Context, slog.Level) bool { panic("not enabled") }
+
+func TestLoggerWritesWhereEnabledPanics(t *testing.T) {
+	log := newLogLines(slog.LevelInfo)
+	log.Logger = New(slog.New(panickingHandler{log.handler}))
+	log.Warn("a", 1)
+	require.Equal(t, []string{`level=WARN msg=a`}, log.lines())
 }
