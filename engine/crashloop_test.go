@@ -30,7 +30,7 @@ func (s *loopScan) Dead(context.Context, int, string, bool) ([]string, error) {
 
 func (s *loopScan) Recover(context.Context, int, string, string) (scan.Recovered, error) {
 	s.told = true
-	return scan.Recovered{Entries: 9, Waiting: s.waiting, Removed: true}, nil
+	return scan.Recovered{Entries: 9, Suspected: s.waiting, Removed: true}, nil
 }
 
 // A crash loop that is nobody's fault was seen by nobody before everything was a dead letter.

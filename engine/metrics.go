@@ -453,7 +453,7 @@ func (m *metrics) recovered(done scan.Recovered) {
 	countUp(m.entriesGone, done.Gone)
 	countUp(m.refusals[0], done.Blamed)
 	countUp(m.refusals[1], done.Refused-done.Blamed)
-	crashes := done.Dead
+	crashes := done.DeadLetters
 	for class, n := range map[string]int{
 		lease.DeadMalformed: done.Malformed, lease.DeadTooWide: done.TooWide, lease.DeadTooLarge: done.TooLarge, lease.DeadRefused: done.GivenUp,
 	} {
@@ -461,7 +461,7 @@ func (m *metrics) recovered(done scan.Recovered) {
 		crashes -= n
 	}
 	countUp(m.deadLetters["crashes"], crashes)
-	countUp(m.suspects, done.Waiting)
+	countUp(m.suspects, done.Suspected)
 	if done.Removed {
 		m.removals.Inc()
 	}

@@ -126,7 +126,7 @@ func TestMetricsCount(t *testing.T) {
 	m.opened(false)
 	m.hooked(hookEvents, hookPanicked)
 	m.hooked(hookLog, hookDropped)
-	m.recovered(scan.Recovered{Entries: 5, Dead: 1, Waiting: 2})
+	m.recovered(scan.Recovered{Entries: 5, DeadLetters: 1, Suspected: 2})
 
 	require.Equal(t, map[string]float64{
 		"renewals_total{result=kept,service=orders}":                    12,

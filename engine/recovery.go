@@ -185,12 +185,12 @@ func (c *scanner) recover(ctx context.Context, p *partition, me, name string) bo
 	c.e.metrics.recovered(done)
 	if done.Entries+done.Gone > 0 {
 		c.e.log.Info("recovered a dead consumer", "partition", p.number, "consumer", name, "entries", done.Entries,
-			"dead letters", done.Dead, "took", time.Since(began))
+			"dead letters", done.DeadLetters, "took", time.Since(began))
 	}
-	if done.Waiting > 0 {
+	if done.Suspected > 0 {
 		c.e.event(api.EventCrashLoop, p.number, nil, fmt.Sprintf("%d announcements of %s have seen more than %d of their owners die, "+
 			"and nothing shows which of them are to blame: find out why processes die (memory, a probe, a fault that all streams share); "+
-			"they are handed out again after up to %v", done.Waiting, name, c.e.cfg.recovery.MaxCrashes, c.e.cfg.recovery.MaxCrashDelay*3/2))
+			"they are handed out again after up to %v", done.Suspected, name, c.e.cfg.recovery.MaxCrashes, c.e.cfg.recovery.MaxCrashDelay*3/2))
 	}
 	switch {
 	case err == nil:

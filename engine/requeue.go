@@ -51,7 +51,7 @@ func (e *Engine) requeueIn(ctx context.Context, partition int, stream string) er
 	case err == nil:
 		e.metrics.recovered(scan.Recovered{Entries: 1})
 	case errors.Is(err, scan.ErrDeadLetter):
-		e.metrics.recovered(scan.Recovered{Entries: 1, Dead: 1})
+		e.metrics.recovered(scan.Recovered{Entries: 1, DeadLetters: 1})
 	}
 	return err
 }

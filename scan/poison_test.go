@@ -57,7 +57,7 @@ func TestPoisonIsRecoveredAsDeadLettersAndTheOthersGoBack(t *testing.T) {
 		}
 		w.read(dead, 2*len(poison))
 		w.kill(dead, time.Minute)
-		require.Equal(t, Recovered{Entries: 14, Dead: 7, Scripts: 7, Removed: true, Malformed: 5, TooWide: 2}, w.recover(ann))
+		require.Equal(t, Recovered{Entries: 14, DeadLetters: 7, Scripts: 7, Removed: true, Malformed: 5, TooWide: 2}, w.recover(ann))
 		require.Len(t, w.Stream(w.keys.Input), len(poison))
 		for _, l := range w.Stream(w.keys.DeadLetters) {
 			require.NotEmpty(t, l.FieldValues[lease.FieldOriginalID])
@@ -82,13 +82,13 @@ func TestEntryThatIsAlwaysRefusedBecomesADeadLetterByReference(t *testing.T) {
 				done, err := w.store.Recover(w.ctx, 0, ann, dead)
 				require.ErrorIs(t, err, ErrRefused)
 				require.ErrorContains(t, err, ids[at])
-				require.Equal(t, []int{1, 1, 0}, []int{done.Refused, done.Blamed, done.Dead})
+				require.Equal(t, []int{1, 1, 0}, []int{done.Refused, done.Blamed, done.DeadLetters})
 				require.Equal(t, map[bool]int{true: 6, false: 0}[n == 0], done.Entries)
 				require.Equal(t, 1, w.pending(dead))
 				require.Len(t, w.Stream(w.keys.Input), 7)
 			}
 			done := w.recover(ann)
-			require.Equal(t, []int{1, 1, 1}, []int{done.Entries, done.Dead, done.GivenUp})
+			require.Equal(t, []int{1, 1, 1}, []int{done.Entries, done.DeadLetters, done.GivenUp})
 			require.True(t, done.Removed)
 			letters := w.Stream(w.keys.DeadLetters)
 			require.Len(t, letters, 1)
@@ -155,7 +155,7 @@ func TestEntryTooLargeToCopyHoldsUpNoRecovery(t *testing.T) {
 		w.own(dead, 9)
 		w.kill(dead, time.Minute)
 		done := w.recover(ann)
-		require.Equal(t, []int{9, 1, 1}, []int{done.Entries, done.Dead, done.TooLarge})
+		require.Equal(t, []int{9, 1, 1}, []int{done.Entries, done.DeadLetters, done.TooLarge})
 		letters := w.Stream(w.keys.DeadLetters)
 		require.Len(t, letters, 1)
 		require.Equal(t, id, letters[0].FieldValues[lease.FieldReference])

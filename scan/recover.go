@@ -31,14 +31,14 @@ var (
 
 // Recovered is what a recovery did.
 type Recovered struct {
-	Entries int // given back, or put off
-	Dead    int // of which dead letters
-	Gone    int // whose bodies were deleted
-	Scripts int // recover scripts run
-	Removed bool
-	Waiting int // that wait although they have crashed more often than MaxCrashes: nothing shows which of them are to blame
+	Entries     int // given back, or put off
+	DeadLetters int // of which dead letters
+	Gone        int // whose bodies were deleted
+	Scripts     int // recover scripts run
+	Removed     bool
+	Suspected   int // requeued after a delay although they crashed more often than MaxCrashes: nothing shows which of them are to blame
 
-	// Of Dead, those whose owners did not die too often, by the class of their reason: malformed, too_wide, too_large, refused.
+	// Of DeadLetters, those that are not due to crashes, by the class of their reason: malformed, too_wide, too_large, refused.
 
 	Malformed, TooWide, TooLarge, GivenUp int
 
@@ -48,7 +48,7 @@ type Recovered struct {
 
 // letter counts a dead letter.
 func (d *Recovered) letter(reason string) {
-	d.Dead++
+	d.DeadLetters++
 	switch class, _, _ := strings.Cut(reason, ":"); class {
 	case lease.DeadMalformed:
 		d.Malformed++
@@ -119,7 +119,7 @@ func (r *recovery) run(ctx context.Context) error {
 	}
 	// Last, since it takes all of them to tell who it was; what breaks off before leaves them together.
 	r.with.None = r.alone(ctx)
-	r.done.Waiting = r.set.Convict(r.suspects, r.with, rand.Float64)
+	r.done.Suspected = r.set.Convict(r.suspects, r.with, rand.Float64)
 	items := make([]lease.Return, len(r.suspects))
 	for i := range r.suspects {
 		items[i] = r.suspects[i].Return

@@ -182,7 +182,7 @@ func TestCrashesDelayAndThenEndInTheDeadLetters(t *testing.T) {
 	w.held(stable, 5*time.Minute+20*time.Second)
 	w.kill(dead, time.Second)
 	before := w.Now()
-	require.Equal(t, Recovered{Entries: 4, Dead: 1, Scripts: 3, Removed: true}, w.recover(ann))
+	require.Equal(t, Recovered{Entries: 4, DeadLetters: 1, Scripts: 3, Removed: true}, w.recover(ann))
 	after := w.Now()
 
 	input := w.Stream(w.keys.Input)
@@ -217,7 +217,7 @@ func TestOnlyTheStreamThatStandsOutBecomesADeadLetter(t *testing.T) {
 	}
 	w.owned(dead, "killer", "_crash_count", "27")
 	w.kill(dead, time.Second)
-	require.Equal(t, Recovered{Entries: 9, Dead: 1, Scripts: 3, Removed: true, Waiting: 8}, w.recover(ann))
+	require.Equal(t, Recovered{Entries: 9, DeadLetters: 1, Scripts: 3, Removed: true, Suspected: 8}, w.recover(ann))
 	letters := w.Stream(w.keys.DeadLetters)
 	require.Len(t, letters, 1)
 	require.Contains(t, letters[0].FieldValues[lease.FieldAnnouncement], "killer")
@@ -233,7 +233,7 @@ func TestWhatIsEquallySuspectWaits(t *testing.T) {
 				w.owned(dead, fmt.Sprint("s-", i), "_crash_count", crashes)
 			}
 			w.kill(dead, time.Second)
-			require.Equal(t, Recovered{Entries: 10, Scripts: 4, Removed: true, Waiting: 10}, w.recover(ann))
+			require.Equal(t, Recovered{Entries: 10, Scripts: 4, Removed: true, Suspected: 10}, w.recover(ann))
 			later, err := w.Try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
 			require.NoError(t, err)
 			require.Len(t, later, 10)
@@ -259,7 +259,7 @@ func TestEntryThatKillsWhenItIsReadIsConvicted(t *testing.T) {
 		w.Do("XCLAIM", w.keys.Input, w.layout.Group(), dead, "0", entry, "IDLE", idle, "RETRYCOUNT", "1", "JUSTID")
 	}
 	w.kill(dead, time.Second)
-	require.Equal(t, Recovered{Entries: 6, Dead: 1, Scripts: 3, Removed: true, Waiting: 3}, w.recover(ann))
+	require.Equal(t, Recovered{Entries: 6, DeadLetters: 1, Scripts: 3, Removed: true, Suspected: 3}, w.recover(ann))
 	letters := w.Stream(w.keys.DeadLetters)
 	require.Len(t, letters, 1)
 	require.Contains(t, letters[0].FieldValues[lease.FieldAnnouncement], "huge")
@@ -300,7 +300,7 @@ func TestSuspectsThatABrokenRecoveryLeftAreNotAlone(t *testing.T) {
 	w.Do("DEL", w.keys.Recover(dead)) // it has run out
 	left := w.pending(dead)
 	require.Equal(t, len(pages[2]), left)
-	require.Equal(t, Recovered{Entries: left, Scripts: 1, Removed: true, Waiting: left}, w.recover(bea))
+	require.Equal(t, Recovered{Entries: left, Scripts: 1, Removed: true, Suspected: left}, w.recover(bea))
 	require.Empty(t, w.Stream(w.keys.DeadLetters))
 	require.Equal(t, 17, w.Num("ZCARD", w.keys.Later))
 }
@@ -315,7 +315,7 @@ func TestMadeUpCrashCountsTakeNobodysPlace(t *testing.T) {
 	w.kill(dead, time.Second)
 	done := w.recover(ann)
 	require.Equal(t, 7, done.Entries)
-	require.Equal(t, 1, done.Dead)
+	require.Equal(t, 1, done.DeadLetters)
 	require.Contains(t, w.Stream(w.keys.DeadLetters)[0].FieldValues[lease.FieldAnnouncement], "killer")
 	for _, e := range w.Stream(w.keys.Input) {
 		require.Equal(t, "1", e.FieldValues[lease.FieldCrashes], "what is no count is none")
@@ -339,8 +339,8 @@ func TestTheOnlyAnnouncementIsConvictedAtTheLimit(t *testing.T) {
 			}
 			w.kill(dead, time.Second)
 			done := w.recover(ann)
-			require.Equal(t, others == "none", done.Dead == 1)
-			require.Equal(t, others != "none", done.Waiting == 1)
+			require.Equal(t, others == "none", done.DeadLetters == 1)
+			require.Equal(t, others != "none", done.Suspected == 1)
 		})
 	}
 }
@@ -356,11 +356,11 @@ func TestFullDeadLettersPutOff(t *testing.T) {
 			done := w.recover(ann)
 			require.Equal(t, 1, done.Entries)
 			if trim {
-				require.Equal(t, 1, done.Dead)
+				require.Equal(t, 1, done.DeadLetters)
 				require.Zero(t, w.Num("ZCARD", w.keys.Later))
 				return
 			}
-			require.Zero(t, done.Dead)
+			require.Zero(t, done.DeadLetters)
 			later, err := w.Try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
 			require.NoError(t, err)
 			require.Len(t, later, 1)
@@ -378,7 +378,7 @@ func TestDeadLettersWithoutALimitAreNotTrimmed(t *testing.T) {
 	}
 	w.owned(dead, "s")
 	w.kill(dead, time.Second)
-	require.Equal(t, 1, w.recover(ann).Dead)
+	require.Equal(t, 1, w.recover(ann).DeadLetters)
 	require.Equal(t, 201, w.Num("XLEN", w.keys.DeadLetters))
 }
 
@@ -410,7 +410,7 @@ func TestMissingRightToTheDeadLettersHoldsUpNobodyElse(t *testing.T) {
 	w.Do("ACL", "SETUSER", "app", "~*")
 	done, err = far.store.Recover(w.ctx, 0, ann, dead)
 	require.NoError(t, err)
-	require.Equal(t, 1, done.Dead)
+	require.Equal(t, 1, done.DeadLetters)
 	require.True(t, done.Removed)
 }
 
@@ -437,7 +437,7 @@ func TestEntryThatIsRefusedHoldsUpNobodyElse(t *testing.T) {
 	require.Contains(t, w.Consumers(w.keys.Input, w.layout.Group()), dead)
 
 	w.Do("DEL", w.keys.DeadLetters)
-	require.Equal(t, Recovered{Entries: 4, Dead: 4, Scripts: 2, Removed: true}, w.recover(bea))
+	require.Equal(t, Recovered{Entries: 4, DeadLetters: 4, Scripts: 2, Removed: true}, w.recover(bea))
 }
 
 func TestUnreadableAndVanishedEntries(t *testing.T) {
@@ -477,7 +477,7 @@ func TestEntryWithFiveThousandFields(t *testing.T) {
 	w.announce("after")
 	w.read(dead, 4)
 	w.kill(dead, time.Minute)
-	require.Equal(t, Recovered{Entries: 4, Dead: 2, Scripts: 3, Removed: true, Malformed: 1, TooWide: 1}, w.recover(ann))
+	require.Equal(t, Recovered{Entries: 4, DeadLetters: 2, Scripts: 3, Removed: true, Malformed: 1, TooWide: 1}, w.recover(ann))
 	require.Len(t, w.Stream(w.keys.Input), 2)
 	letters := w.Stream(w.keys.DeadLetters)
 	require.Len(t, letters, 2)

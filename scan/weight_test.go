@@ -134,7 +134,7 @@ func TestAPageThatIsNotAnsweredInTimeHoldsUpNobody(t *testing.T) {
 	done, err := far.store.Recover(w.ctx, 0, ann, dead)
 	require.NoError(t, err)
 	require.Equal(t, n, done.Entries)
-	require.Zero(t, done.Dead)
+	require.Zero(t, done.DeadLetters)
 	require.True(t, done.Removed)
 	require.Equal(t, n, w.Num("XLEN", w.keys.Input))
 }
@@ -180,7 +180,7 @@ func TestAnEntryThatIsNeverReadInTimeHoldsUpNobody(t *testing.T) {
 	moved()
 	done, err = far.store.Recover(w.ctx, 0, ann, dead)
 	require.NoError(t, err)
-	require.Equal(t, []int{1, 1, 1}, []int{done.Entries, done.Dead, done.GivenUp})
+	require.Equal(t, []int{1, 1, 1}, []int{done.Entries, done.DeadLetters, done.GivenUp})
 	require.True(t, done.Removed)
 	require.Zero(t, far.store.setbacks.known.Len())
 	require.Equal(t, 3, w.Num("XLEN", w.keys.Input), "it is there still")
