@@ -1,190 +1,88 @@
 package scan
 
 import (
-	"fmt"
-	"strings"
+	"math"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/lease"
-	"github.com/streamlease/streamlease/test/servers"
 )
 
-// everyServer runs a test on each kind of server.
-func everyServer(t *testing.T, f func(t *testing.T, w *ward), changes ...func(*Settings)) {
-	for _, program := range servers.Available(t, servers.Programs()...) {
-		t.Run(program.String(), func(t *testing.T) {
-			f(t, wardOn(t, servers.New(t, servers.On(program)), changes...).mortal())
+// after is suspects that came so long before the death, with their crashes, this one included.
+type after struct {
+	idle    time.Duration
+	crashes int
+}
+
+// Who is convicted, who gets a mark, and who loses one.
+func TestConvict(t *testing.T) {
+	const s = time.Second
+	// With the defaults an entry has the longest delay after 11 crashes; what is beyond are marks.
+	herd := func(first after, n, crashes int) []after {
+		all := []after{first}
+		for i := range n {
+			all = append(all, after{time.Duration(i+2) * 10 * s, crashes})
+		}
+		return all
+	}
+	for name, test := range map[string]struct {
+		config  Config
+		left    []after
+		with    Company
+		crashes []int // afterwards; -1: a dead letter
+		waiting int
+	}{
+		"none":                                      {},
+		"below the limit":                           {left: []after{{s, 7}, {20 * s, 8}}, crashes: []int{7, 8}},
+		"no marks before the longest delay":         {left: herd(after{s, 11}, 3, 11), crashes: []int{11, 11, 11, 11}, waiting: 4},
+		"the last one to come gets a mark":          {left: herd(after{s, 12}, 3, 12), crashes: []int{12, 11, 11, 11}, waiting: 4},
+		"others lose one":                           {left: herd(after{s, 13}, 3, 16), crashes: []int{13, 14, 14, 14}, waiting: 4},
+		"the seventeenth convicts":                  {left: herd(after{s, 28}, 3, 28), crashes: []int{-1, 26, 26, 26}, waiting: 3},
+		"the sixteenth does not":                    {left: herd(after{s, 27}, 3, 5), crashes: []int{27, 5, 5, 5}, waiting: 1},
+		"whoever came then convicts nobody":         {left: []after{{s, 28}, {s, 28}, {s + s/2, 28}, {s, 28}}, crashes: []int{27, 27, 27, 27}, waiting: 4},
+		"came together, before others":              {left: []after{{s, 12}, {9 * s, 28}, {9 * s, 28}, {9 * s, 28}}, crashes: []int{12, 26, 26, 26}, waiting: 4},
+		"alone, and others came along":              {left: []after{{s, 26}}, with: Company{Stable: 1, Idles: []time.Duration{s / 2, s, 9 * s, 9 * s}}, crashes: []int{25}, waiting: 1},
+		"a quarter of eight":                        {left: append(herd(after{s, 28}, 6, 11), after{2 * s, 28}), crashes: []int{-1, 11, 11, 11, 11, 11, 11, -1}, waiting: 6},
+		"of a few it takes more":                    {left: []after{{s, 28}, {20 * s, 28}}, crashes: []int{28, 25}, waiting: 2},
+		"of a few it takes twice as many":           {left: []after{{s, 45}, {20 * s, 28}}, crashes: []int{-1, 25}, waiting: 1},
+		"alone, and nothing else was stable":        {left: []after{{s, 28}}, crashes: []int{27}, waiting: 1},
+		"alone among what was stable":               {left: []after{{s, 12}}, with: Company{Stable: 1}, crashes: []int{14}, waiting: 1},
+		"alone among what was stable, in the end":   {left: []after{{s, 26}}, with: Company{Stable: 1}, crashes: []int{-1}},
+		"alone, and others came later":              {left: []after{{s, 26}}, with: Company{Stable: 1, Idles: []time.Duration{0, s, s, 9 * s}}, crashes: []int{24}, waiting: 1},
+		"alone, and others came before":             {left: []after{{s, 26}}, with: Company{Stable: 1, Idles: []time.Duration{9 * s}}, crashes: []int{-1}},
+		"the only announcement":                     {left: []after{{s, 11}}, with: Company{None: true}, crashes: []int{-1}},
+		"the only announcement, below the limit":    {left: []after{{s, 10}}, with: Company{None: true}, crashes: []int{10}},
+		"no crash is forgiven to anyone":            {config: Config{MaxCrashes: -1}, left: []after{{s, 1}, {s, 1}, {9 * s, 1}}, crashes: []int{-1, -1, -1}},
+		"no limit, but somebody lowered it":         {config: Config{MaxCrashes: math.MaxInt}, left: []after{{s, 70}, {9 * s, 70}}, crashes: []int{70, 70}},
+		"a greater limit is the longest delay, too": {config: Config{MaxCrashes: 100}, left: herd(after{s, 101}, 3, 60), crashes: []int{101, 60, 60, 60}, waiting: 1},
+		"a lower limit":                             {config: Config{MaxCrashes: 1}, left: herd(after{s, 2}, 3, 12), crashes: []int{2, 11, 11, 11}, waiting: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var items []Suspect
+			for i, x := range test.left {
+				r := lease.Return{Dest: lease.ToDeadLetters, Reason: "crashes", Crashes: x.crashes, Retries: i}
+				items = append(items, Suspect{Return: r, Idle: x.idle})
+			}
+			waiting := test.config.Convict(items, test.with, func() float64 { return 0.5 })
+			require.Equal(t, test.waiting, waiting)
+			crashes := make([]int, len(items))
+			for _, r := range items {
+				crashes[r.Retries] = r.Crashes
+				if r.Dest == lease.ToDeadLetters {
+					crashes[r.Retries] = -1
+					require.NotEmpty(t, r.Reason)
+					continue
+				}
+				require.Equal(t, lease.ToLater, r.Dest)
+				require.Positive(t, r.Delay)
+				require.LessOrEqual(t, r.Delay, test.config.WithDefaults().MaxCrashDelay)
+				require.Empty(t, r.Reason)
+			}
+			if test.left != nil {
+				require.Equal(t, test.crashes, crashes)
+			}
 		})
 	}
-}
-
-// times are fields with one name.
-func times(n int, field, value string) (fields []string) {
-	for range n {
-		fields = append(fields, field, value)
-	}
-	return fields
-}
-
-// refusing has the recover script raise an error for one entry of a stream, on every way there is or on all but by reference.
-func refusing(t *testing.T, id string, references bool) {
-	text := luaText("recover")
-	raise := fmt.Sprintf("local real = requeue\nrequeue = function(input, group, me, to, key, id, token, op, ...)\n"+
-		"  if id == '%s' and (op ~= 'r' or %v) then error('ERR too many results to unpack', 0) end\n"+
-		"  return real(input, group, me, to, key, id, token, op, ...)\nend\n", id, references)
-	was := scriptRecover
-	scriptRecover = lease.NewScript("recover", raise+text, "clock", "session", "peer", "value", "entry", "giveup")
-	t.Cleanup(func() { scriptRecover = was })
-}
-
-// Trace: 5,000 fields with one name, or no field of a producer's, in the first page of what a dead consumer left: no
-// survivor could recover them, and in a service of one process nobody ever announced again what came after them.
-func TestPoisonIsRecoveredAsDeadLettersAndTheOthersGoBack(t *testing.T) {
-	everyServer(t, func(t *testing.T, w *ward) {
-		good := `{"DataStreamName":"s"}`
-		poison := [][]string{
-			times(5000, lease.FieldAnnouncement, good),
-			append([]string{lease.FieldAnnouncement, "x"}, times(5000, lease.FieldAnnouncement, good)...),
-			append([]string{lease.FieldAnnouncement, good}, times(5000, "mine", "x")...),
-			{lease.FieldReason, "x"}, times(5000, lease.FieldReason, "x"), {"mine", "x"}, {lease.FieldAnnouncement, `{"DataStreamName":""}`},
-		}
-		for i, fields := range poison {
-			w.announce(fmt.Sprint("good-", i))
-			w.add(fields...)
-		}
-		w.read(dead, 2*len(poison))
-		w.kill(dead, time.Minute)
-		require.Equal(t, Recovered{Entries: 14, DeadLetters: 7, Scripts: 7, Removed: true, Malformed: 5, TooWide: 2}, w.recover(ann))
-		require.Len(t, w.Stream(w.keys.Input), len(poison))
-		for _, l := range w.Stream(w.keys.DeadLetters) {
-			require.NotEmpty(t, l.FieldValues[lease.FieldOriginalID])
-		}
-	})
-}
-
-// Trace: Redis refuses to move one entry, wherever it lies: first, in the middle of a page, or in a later page. All others go
-// back at once, and after some tries it becomes a dead letter that refers to it.
-func TestEntryThatIsAlwaysRefusedBecomesADeadLetterByReference(t *testing.T) {
-	for _, at := range []int{0, 1, 2, 5, 6} {
-		t.Run(fmt.Sprint(at), func(t *testing.T) {
-			w := newWard(t).mortal()
-			var ids []string
-			for i := range 7 {
-				ids = append(ids, w.announce(fmt.Sprint("s-", i)))
-			}
-			w.own(dead, 7)
-			w.kill(dead, time.Minute)
-			refusing(t, ids[at], false)
-			for n := range lease.MoveTries {
-				done, err := w.store.Recover(w.ctx, 0, ann, dead)
-				require.ErrorIs(t, err, ErrRefused)
-				require.ErrorContains(t, err, ids[at])
-				require.Equal(t, []int{1, 1, 0}, []int{done.Refused, done.Blamed, done.DeadLetters})
-				require.Equal(t, map[bool]int{true: 6, false: 0}[n == 0], done.Entries)
-				require.Equal(t, 1, w.pending(dead))
-				require.Len(t, w.Stream(w.keys.Input), 7)
-			}
-			done := w.recover(ann)
-			require.Equal(t, []int{1, 1, 1}, []int{done.Entries, done.DeadLetters, done.GivenUp})
-			require.True(t, done.Removed)
-			letters := w.Stream(w.keys.DeadLetters)
-			require.Len(t, letters, 1)
-			require.Equal(t, ids[at], letters[0].FieldValues[lease.FieldReference])
-			require.Contains(t, letters[0].FieldValues[lease.FieldReason], "refused: ERR too many results to unpack")
-			require.Len(t, w.Stream(w.keys.Input), 7, "what it refers to is there still")
-			require.Zero(t, w.store.setbacks.known.Len())
-		})
-	}
-}
-
-// And where even that is refused it stays pending, is asked for again, and what is refused for the server's sake never
-// becomes a dead letter.
-func TestWhatCannotEvenBeReferredToStaysPending(t *testing.T) {
-	w := newWard(t).mortal()
-	id := w.announce("s")
-	w.own(dead, 1)
-	w.kill(dead, time.Minute)
-	refusing(t, id, true)
-	for range 3 * lease.MoveTries {
-		_, err := w.store.Recover(w.ctx, 0, ann, dead)
-		require.ErrorIs(t, err, ErrRefused)
-		require.Equal(t, 1, w.pending(dead))
-	}
-	limited := w.as("-xack")
-	for range 3 * lease.MoveTries {
-		_, err := limited.store.Recover(w.ctx, 0, ann, dead)
-		require.Error(t, err)
-	}
-	require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
-}
-
-// Trace: the whole script fails, for one entry of its batch.
-func TestScriptThatFailsAsAWholeIsHalved(t *testing.T) {
-	w := newWard(t, func(s *Settings) { s.Page = 50 }).mortal()
-	var ids []string
-	for i := range 40 {
-		ids = append(ids, w.announce(fmt.Sprint("s-", i)))
-	}
-	w.own(dead, 40)
-	w.kill(dead, time.Minute)
-	was := scriptRecover
-	scriptRecover = lease.NewScript("recover", fmt.Sprintf("for _, a in ipairs(ARGV) do if a == '%s' then return redis.error_reply('ERR too many results to unpack') end end\n",
-		ids[17])+luaText("recover"), "clock", "session", "peer", "value", "entry", "giveup")
-	t.Cleanup(func() { scriptRecover = was })
-	done, err := w.store.Recover(w.ctx, 0, ann, dead)
-	require.ErrorIs(t, err, ErrRefused)
-	require.Equal(t, []int{39, 1, 1}, []int{done.Entries, done.Refused, done.Blamed})
-	require.Less(t, done.Scripts, 20)
-	require.Equal(t, 1, w.pending(dead))
-}
-
-// Trace: one announcement that is too large kept 100 small ones of a dead consumer from recovery.
-func TestEntryTooLargeToCopyHoldsUpNoRecovery(t *testing.T) {
-	everyServer(t, func(t *testing.T, w *ward) {
-		large := `{"DataStreamName":"large","Info":"` + strings.Repeat("x", 20_000) + `"}`
-		for i := range 4 {
-			w.announce(fmt.Sprint("before-", i))
-		}
-		id := w.add(lease.FieldAnnouncement, large)
-		for i := range 4 {
-			w.announce(fmt.Sprint("after-", i))
-		}
-		w.own(dead, 9)
-		w.kill(dead, time.Minute)
-		done := w.recover(ann)
-		require.Equal(t, []int{9, 1, 1}, []int{done.Entries, done.DeadLetters, done.TooLarge})
-		letters := w.Stream(w.keys.DeadLetters)
-		require.Len(t, letters, 1)
-		require.Equal(t, id, letters[0].FieldValues[lease.FieldReference])
-		require.Equal(t, large[:lease.MaxCut], letters[0].FieldValues[lease.FieldAnnouncement])
-		require.Zero(t, w.Num("EXISTS", w.keys.Lease("large")))
-	}, func(s *Settings) { s.MaxMove = 10_000 })
-}
-
-// Trace: what somebody asks for (Engine.Requeue) is too large to be copied, or nobody can read it.
-func TestRequeueOfWhatCannotBeCopiedSaysSo(t *testing.T) {
-	w := newWard(t, func(s *Settings) { s.MaxMove = 10_000 }).mortal()
-	w.add(lease.FieldAnnouncement, `{"DataStreamName":"large","Info":"`+strings.Repeat("x", 20_000)+`"}`)
-	w.own(dead, 1)
-	w.kill(dead, time.Minute)
-	require.ErrorIs(t, w.store.Requeue(w.ctx, 0, ann, "large", nil), ErrDeadLetter)
-	require.Len(t, w.Stream(w.keys.DeadLetters), 1)
-}
-
-// Trace: 300 streams with an Info of 1 MiB, whose owner is killed. One script after the other, each of bounded weight.
-func TestHeavyEntriesAreRecoveredInSeveralScripts(t *testing.T) {
-	w := newWard(t, func(s *Settings) { s.Page = 100 }).mortal()
-	body := strings.Repeat("x", 1<<20)
-	for i := range 12 {
-		w.announce(fmt.Sprint("s-", i), "f", body)
-	}
-	w.own(dead, 12)
-	w.kill(dead, time.Minute)
-	done := w.recover(ann)
-	require.Equal(t, 12, done.Entries)
-	require.LessOrEqual(t, done.Scripts, 6)
-	require.GreaterOrEqual(t, done.Scripts, 3)
 }

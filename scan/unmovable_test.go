@@ -1,0 +1,190 @@
+package scan
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// everyServer runs a test on each kind of server.
+func everyServer(t *testing.T, f func(t *testing.T, w *ward), changes ...func(*Settings)) {
+	for _, program := range servers.Available(t, servers.Programs()...) {
+		t.Run(program.String(), func(t *testing.T) {
+			f(t, wardOn(t, servers.New(t, servers.On(program)), changes...).mortal())
+		})
+	}
+}
+
+// times are fields with one name.
+func times(n int, field, value string) (fields []string) {
+	for range n {
+		fields = append(fields, field, value)
+	}
+	return fields
+}
+
+// refusing has the recover script raise an error for one entry of a stream, on every way there is or on all but by reference.
+func refusing(t *testing.T, id string, references bool) {
+	text := luaText("recover")
+	raise := fmt.Sprintf("local real = requeue\nrequeue = function(input, group, me, to, key, id, token, op, ...)\n"+
+		"  if id == '%s' and (op ~= 'r' or %v) then error('ERR too many results to unpack', 0) end\n"+
+		"  return real(input, group, me, to, key, id, token, op, ...)\nend\n", id, references)
+	was := scriptRecover
+	scriptRecover = lease.NewScript("recover", raise+text, "clock", "session", "peer", "value", "entry", "giveup")
+	t.Cleanup(func() { scriptRecover = was })
+}
+
+// Trace: 5,000 fields with one name, or no field of a producer's, in the first page of what a dead consumer left: no
+// survivor could recover them, and in a service of one process nobody ever announced again what came after them.
+func TestPoisonIsRecoveredAsDeadLettersAndTheOthersGoBack(t *testing.T) {
+	everyServer(t, func(t *testing.T, w *ward) {
+		good := `{"DataStreamName":"s"}`
+		poison := [][]string{
+			times(5000, lease.FieldAnnouncement, good),
+			append([]string{lease.FieldAnnouncement, "x"}, times(5000, lease.FieldAnnouncement, good)...),
+			append([]string{lease.FieldAnnouncement, good}, times(5000, "mine", "x")...),
+			{lease.FieldReason, "x"}, times(5000, lease.FieldReason, "x"), {"mine", "x"}, {lease.FieldAnnouncement, `{"DataStreamName":""}`},
+		}
+		for i, fields := range poison {
+			w.announce(fmt.Sprint("good-", i))
+			w.add(fields...)
+		}
+		w.read(dead, 2*len(poison))
+		w.kill(dead, time.Minute)
+		require.Equal(t, Recovered{Entries: 14, DeadLetters: 7, Scripts: 7, Removed: true, Malformed: 5, TooWide: 2}, w.recover(ann))
+		require.Len(t, w.Stream(w.keys.Input), len(poison))
+		for _, l := range w.Stream(w.keys.DeadLetters) {
+			require.NotEmpty(t, l.FieldValues[lease.FieldOriginalID])
+		}
+	})
+}
+
+// Trace: Redis refuses to move one entry, wherever it lies: first, in the middle of a page, or in a later page. All others go
+// back at once, and after some tries it becomes a dead letter that refers to it.
+func TestEntryThatIsAlwaysRefusedBecomesADeadLetterByReference(t *testing.T) {
+	for _, at := range []int{0, 1, 2, 5, 6} {
+		t.Run(fmt.Sprint(at), func(t *testing.T) {
+			w := newWard(t).mortal()
+			var ids []string
+			for i := range 7 {
+				ids = append(ids, w.announce(fmt.Sprint("s-", i)))
+			}
+			w.own(dead, 7)
+			w.kill(dead, time.Minute)
+			refusing(t, ids[at], false)
+			for n := range lease.MoveTries {
+				done, err := w.store.Recover(w.ctx, 0, ann, dead)
+				require.ErrorIs(t, err, ErrRefused)
+				require.ErrorContains(t, err, ids[at])
+				require.Equal(t, []int{1, 1, 0}, []int{done.Refused, done.Blamed, done.DeadLetters})
+				require.Equal(t, map[bool]int{true: 6, false: 0}[n == 0], done.Entries)
+				require.Equal(t, 1, w.pending(dead))
+				require.Len(t, w.Stream(w.keys.Input), 7)
+			}
+			done := w.recover(ann)
+			require.Equal(t, []int{1, 1, 1}, []int{done.Entries, done.DeadLetters, done.GivenUp})
+			require.True(t, done.Removed)
+			letters := w.Stream(w.keys.DeadLetters)
+			require.Len(t, letters, 1)
+			require.Equal(t, ids[at], letters[0].FieldValues[lease.FieldReference])
+			require.Contains(t, letters[0].FieldValues[lease.FieldReason], "refused: ERR too many results to unpack")
+			require.Len(t, w.Stream(w.keys.Input), 7, "what it refers to is there still")
+			require.Zero(t, w.store.setbacks.known.Len())
+		})
+	}
+}
+
+// And where even that is refused it stays pending, is asked for again, and what is refused for the server's sake never
+// becomes a dead letter.
+func TestWhatCannotEvenBeReferredToStaysPending(t *testing.T) {
+	w := newWard(t).mortal()
+	id := w.announce("s")
+	w.own(dead, 1)
+	w.kill(dead, time.Minute)
+	refusing(t, id, true)
+	for range 3 * lease.MoveTries {
+		_, err := w.store.Recover(w.ctx, 0, ann, dead)
+		require.ErrorIs(t, err, ErrRefused)
+		require.Equal(t, 1, w.pending(dead))
+	}
+	limited := w.as("-xack")
+	for range 3 * lease.MoveTries {
+		_, err := limited.store.Recover(w.ctx, 0, ann, dead)
+		require.Error(t, err)
+	}
+	require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
+}
+
+// Trace: the whole script fails, for one entry of its batch.
+func TestScriptThatFailsAsAWholeIsHalved(t *testing.T) {
+	w := newWard(t, func(s *Settings) { s.Page = 50 }).mortal()
+	var ids []string
+	for i := range 40 {
+		ids = append(ids, w.announce(fmt.Sprint("s-", i)))
+	}
+	w.own(dead, 40)
+	w.kill(dead, time.Minute)
+	was := scriptRecover
+	scriptRecover = lease.NewScript("recover", fmt.Sprintf("for _, a in ipairs(ARGV) do if a == '%s' then return redis.error_reply('ERR too many results to unpack') end end\n",
+		ids[17])+luaText("recover"), "clock", "session", "peer", "value", "entry", "giveup")
+	t.Cleanup(func() { scriptRecover = was })
+	done, err := w.store.Recover(w.ctx, 0, ann, dead)
+	require.ErrorIs(t, err, ErrRefused)
+	require.Equal(t, []int{39, 1, 1}, []int{done.Entries, done.Refused, done.Blamed})
+	require.Less(t, done.Scripts, 20)
+	require.Equal(t, 1, w.pending(dead))
+}
+
+// Trace: one announcement that is too large kept 100 small ones of a dead consumer from recovery.
+func TestEntryTooLargeToCopyHoldsUpNoRecovery(t *testing.T) {
+	everyServer(t, func(t *testing.T, w *ward) {
+		large := `{"DataStreamName":"large","Info":"` + strings.Repeat("x", 20_000) + `"}`
+		for i := range 4 {
+			w.announce(fmt.Sprint("before-", i))
+		}
+		id := w.add(lease.FieldAnnouncement, large)
+		for i := range 4 {
+			w.announce(fmt.Sprint("after-", i))
+		}
+		w.own(dead, 9)
+		w.kill(dead, time.Minute)
+		done := w.recover(ann)
+		require.Equal(t, []int{9, 1, 1}, []int{done.Entries, done.DeadLetters, done.TooLarge})
+		letters := w.Stream(w.keys.DeadLetters)
+		require.Len(t, letters, 1)
+		require.Equal(t, id, letters[0].FieldValues[lease.FieldReference])
+		require.Equal(t, large[:lease.MaxCut], letters[0].FieldValues[lease.FieldAnnouncement])
+		require.Zero(t, w.Num("EXISTS", w.keys.Lease("large")))
+	}, func(s *Settings) { s.MaxMove = 10_000 })
+}
+
+// Trace: what somebody asks for (Engine.Requeue) is too large to be copied, or nobody can read it.
+func TestRequeueOfWhatCannotBeCopiedSaysSo(t *testing.T) {
+	w := newWard(t, func(s *Settings) { s.MaxMove = 10_000 }).mortal()
+	w.add(lease.FieldAnnouncement, `{"DataStreamName":"large","Info":"`+strings.Repeat("x", 20_000)+`"}`)
+	w.own(dead, 1)
+	w.kill(dead, time.Minute)
+	require.ErrorIs(t, w.store.Requeue(w.ctx, 0, ann, "large", nil), ErrDeadLetter)
+	require.Len(t, w.Stream(w.keys.DeadLetters), 1)
+}
+
+// Trace: 300 streams with an Info of 1 MiB, whose owner is killed. One script after the other, each of bounded weight.
+func TestHeavyEntriesAreRecoveredInSeveralScripts(t *testing.T) {
+	w := newWard(t, func(s *Settings) { s.Page = 100 }).mortal()
+	body := strings.Repeat("x", 1<<20)
+	for i := range 12 {
+		w.announce(fmt.Sprint("s-", i), "f", body)
+	}
+	w.own(dead, 12)
+	w.kill(dead, time.Minute)
+	done := w.recover(ann)
+	require.Equal(t, 12, done.Entries)
+	require.LessOrEqual(t, done.Scripts, 6)
+	require.GreaterOrEqual(t, done.Scripts, 3)
+}
