@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/cond"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -40,7 +41,7 @@ type agreement struct {
 	agreementConfig
 	kick    chan struct{}
 	err     atomic.Pointer[error] // why nothing may be taken; nil: all agree
-	changed signal                // an attempt has ended
+	changed cond.Cond             // an attempt has ended
 
 	mu struct {
 		sync.Mutex
@@ -84,7 +85,7 @@ func (a *agreement) ticket() uint64 {
 // await waits, unless ctx ends first, until an attempt has ended, with or without an answer: a master that is away
 // has not changed the service.
 func (a *agreement) await(ctx context.Context, ticket uint64) {
-	a.changed.wait(ctx, func() bool {
+	a.changed.Wait(ctx, func() bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		return a.mu.ended >= ticket
@@ -152,7 +153,7 @@ func (a *agreement) attempt(ctx context.Context) time.Duration {
 	a.mu.Lock()
 	a.mu.ended++
 	a.mu.Unlock()
-	a.changed.broadcast()
+	a.changed.Broadcast()
 	return next
 }
 

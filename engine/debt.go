@@ -96,7 +96,7 @@ func (d *ender) payDebts(ctx context.Context, partition int) time.Duration {
 			d.mu.debts[partition] = slices.DeleteFunc(d.mu.debts[partition], func(y *debt) bool { return y == x })
 			d.mu.failed[partition] = 0
 			d.mu.Unlock()
-			d.idle.broadcast()
+			d.idle.Broadcast()
 		default:
 			next = workqueue.Sooner(next, max(time.Duration(x.after-d.e.clock.Now()), min(d.e.cfg.retry, unblockTime)))
 		}

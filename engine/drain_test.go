@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 )
 
 // The order of a shutdown: reading stops, what is parked goes back, every stream that is held is told with a valid
@@ -24,7 +25,7 @@ func TestDrainOrder(t *testing.T) {
 		work := 8 * time.Second
 		e := w.start(func(ctx context.Context, n api.Notification) error {
 			if n.Kind == api.Releasing {
-				pause(ctx, work)
+				backoff.Sleep(ctx, work)
 			}
 			return nil
 		}, WithWorkers(n), WithLeaseTTL(12*time.Second), WithDrainTimeout(20*time.Second))

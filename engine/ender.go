@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/cond"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -35,8 +36,8 @@ type ender struct {
 	}
 	notHandedBack atomic.Int64 // hand-backs of the drain that moved nothing
 
-	idle signal // something was settled
-	more signal // an ending was queued
+	idle cond.Cond // something was settled
+	more cond.Cond // an ending was queued
 }
 
 // entryKey names an entry of the service.
@@ -137,7 +138,7 @@ func (d *ender) push(partition int, x errand) {
 	d.mu.queues[partition].put(x)
 	d.mu.entries[entryKey{partition, x.Entry}] = struct{}{}
 	d.mu.Unlock()
-	d.more.broadcast()
+	d.more.Broadcast()
 	d.work.Add(partition)
 }
 
@@ -201,7 +202,7 @@ func (d *ender) run(ctx context.Context, partition int) time.Duration {
 			break
 		}
 		err := d.carryOut(ctx, partition, batch)
-		d.e.room.broadcast() // there may be room for what is read
+		d.e.room.Broadcast() // there may be room for what is read
 		if err != nil {
 			return d.failing(ctx, partition, err)
 		}
@@ -237,7 +238,7 @@ func (d *ender) gather(ctx context.Context, partition int) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, linger)
 	defer cancel()
-	d.more.wait(ctx, enough)
+	d.more.Wait(ctx, enough)
 }
 
 // take takes what travels in the next script.
@@ -265,7 +266,7 @@ const backlogReads = 4
 // back takes the server longer than reading it, so a flood of announcements would otherwise pile up here. Errands that
 // are refused do not count, or some bad entries would stop the reading for ever: very many of them do (clogged).
 func (d *ender) keepUp(ctx context.Context, partition int) {
-	d.idle.wait(ctx, func() bool {
+	d.idle.Wait(ctx, func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		return d.mu.fresh[partition] < backlogReads*d.e.cfg.readBatch

@@ -12,6 +12,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/engine/internal/cond"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
@@ -49,7 +50,7 @@ type Engine struct {
 	breakers    breaker.Set // of the servers, by lane
 
 	base    context.Context // values of the context given to Run; ends when the engine has ended
-	room    signal          // there may be room for more streams or bytes, or fewer are held
+	room    cond.Cond       // there may be room for more streams or bytes, or fewer are held
 	reading reading
 	quota   struct {
 		sync.Mutex

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -137,13 +138,13 @@ func (s *fakeStore) do(ctx context.Context, c fakeCall, f func() error) (err err
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if fault.before > 0 && !pause(ctx, fault.before) {
+	if fault.before > 0 && !backoff.Sleep(ctx, fault.before) {
 		return ctx.Err()
 	}
 	if !fault.skip {
 		err = f()
 	}
-	if fault.after > 0 && !pause(ctx, fault.after) {
+	if fault.after > 0 && !backoff.Sleep(ctx, fault.after) {
 		return ctx.Err()
 	}
 	if fault.hang {

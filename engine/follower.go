@@ -11,6 +11,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -84,7 +85,7 @@ func (f *follower) loop(ctx context.Context) {
 		case <-poll.C:
 		case <-f.kick:
 			early := f.lastAt + int64(lookGap) - f.e.clock.Now()
-			pause(ctx, time.Duration(max(early, 0)))
+			backoff.Sleep(ctx, time.Duration(max(early, 0)))
 		}
 		poll.Stop()
 		if ctx.Err() != nil {

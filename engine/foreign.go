@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -62,7 +63,7 @@ func (e *Engine) awaitNoForeign(ctx context.Context, p *partition) {
 			e.log.Warn("looking for consumers of another library fails", 1, "partition", p.number, "err", lease.Explain(err))
 		}
 		if alive != "" || err != nil {
-			pause(ctx, e.backoff(attempt))
+			backoff.Sleep(ctx, e.backoff(attempt))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -84,7 +85,7 @@ func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partitio
 		}
 		again = true
 		size.Failed(2) // one by one from now on
-		pause(ctx, e.backoff(failed))
+		backoff.Sleep(ctx, e.backoff(failed))
 	}
 	return 0
 }

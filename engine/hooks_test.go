@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/test/virtual"
 )
@@ -167,7 +168,7 @@ func TestRunEachFunctionThatEndsItsGoroutineFails(t *testing.T) {
 		e := w.each(func(ctx context.Context, l api.Lease) error {
 			if l.Stream() == "exits" {
 				runs.Add(1)
-				pause(ctx, time.Second)
+				backoff.Sleep(ctx, time.Second)
 				runtime.Goexit()
 			}
 			<-ctx.Done()

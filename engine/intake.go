@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -115,7 +116,7 @@ func (e *Engine) acquire(ctx context.Context, p *partition, s *lease.Session, en
 			wait = max(wait, settleAgain)
 		}
 		p.mu.Unlock()
-		pause(ctx, wait)
+		backoff.Sleep(ctx, wait)
 	}
 }
 

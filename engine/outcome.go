@@ -109,7 +109,7 @@ func (d *ender) refuse(partition int, x errand, why error) errand {
 	many := x.lease == nil && d.mu.strays[partition] > d.e.cfg.pipeline.MaxMoves()
 	d.mu.Unlock()
 	if x.refused == 0 {
-		d.idle.broadcast()
+		d.idle.Broadcast()
 	}
 	x.refused++
 	x.tried = true // what comes last in the script may be what was refused
@@ -227,5 +227,5 @@ func (d *ender) settle(partition int, x errand, err error) {
 		d.mu.strays[partition]--
 	}
 	d.mu.Unlock()
-	d.idle.broadcast()
+	d.idle.Broadcast()
 }

@@ -101,7 +101,7 @@ func (u *pressure) look(now int64, late []time.Duration) {
 		wake = true
 	}
 	if wake {
-		u.e.room.broadcast()
+		u.e.room.Broadcast()
 	}
 }
 

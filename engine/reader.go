@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -26,7 +27,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		}
 		e.agreement.await(ctx, p.agreed.Load())
 		if !e.mayAsk(p) {
-			pause(ctx, awaitAgain)
+			backoff.Sleep(ctx, awaitAgain)
 			continue
 		}
 		n := e.awaitRoom(ctx, p, s)
@@ -39,7 +40,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 			continue
 		}
 		block := min(e.cfg.block, attendEvery/2)
-		scarce := e.room.waiters.Load() > 0
+		scarce := e.room.Waiters() > 0
 		if scarce || failed > 0 { // or to know soon that reading works again
 			block = min(block, turnTime)
 		}
@@ -68,7 +69,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		}
 		e.metrics.readFailed()
 		e.log.Warn("reading fails", 1, "partition", p.number, "err", lease.Explain(err))
-		pause(ctx, e.backoff(failed))
+		backoff.Sleep(ctx, e.backoff(failed))
 	}
 }
 
@@ -77,7 +78,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 func (e *Engine) awaitRoom(ctx context.Context, p *partition, s *lease.Session) (n int) {
 	ctx, cancel := context.WithTimeout(ctx, e.untilChore(p))
 	defer cancel()
-	e.room.wait(ctx, func() bool {
+	e.room.Wait(ctx, func() bool {
 		if e.reading.full(p.number) || e.ender.clogged(p.number) {
 			e.reading.wait(p.number, e.clock.Now())
 			e.endTurn(p.number)
@@ -240,7 +241,7 @@ func (e *Engine) endTurn(partition int) {
 	}
 	e.quota.Unlock()
 	if left {
-		e.room.broadcast()
+		e.room.Broadcast()
 	}
 }
 
@@ -265,7 +266,7 @@ func (e *Engine) unreserve(n int) {
 	e.quota.Lock()
 	e.quota.reserved -= n
 	e.quota.Unlock()
-	e.room.broadcast()
+	e.room.Broadcast()
 }
 
 // promote moves what is due in later back to the input stream.

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -380,7 +381,7 @@ func TestComparisonMeetsWhatMoves(t *testing.T) {
 					w.server.announce(stream)
 					if l := e.table.Get(stream); l != nil {
 						go func() {
-							pause(context.Background(), 50*time.Millisecond)
+							backoff.Sleep(context.Background(), 50*time.Millisecond)
 							_ = l.Done(context.Background())
 						}()
 					}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 )
 
 // MaxStreams is never exceeded, with several partitions that read and park at once; what is done makes room.
@@ -26,7 +27,7 @@ func TestMaxStreamsIsNeverExceeded(t *testing.T) {
 		e := w.start(func(ctx context.Context, n api.Notification) error {
 			if n.Kind == api.Added {
 				count(1)
-				pause(ctx, 20*time.Millisecond)
+				backoff.Sleep(ctx, 20*time.Millisecond)
 				count(-1)
 				return n.Lease.Done(ctx)
 			}
@@ -95,7 +96,7 @@ func TestSetMaxStreams(t *testing.T) {
 		w.server.announce(streams(20)...)
 		e := w.start(func(ctx context.Context, n api.Notification) error {
 			if n.Kind == api.Releasing {
-				pause(ctx, time.Second)
+				backoff.Sleep(ctx, time.Second)
 			}
 			return nil
 		})

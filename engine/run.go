@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -163,7 +164,7 @@ func (e *Engine) closeHooks() {
 	ctx, cancel := context.WithTimeout(context.Background(), outboxPatience)
 	defer cancel()
 	defer context.AfterFunc(e.life.hurry, func() {
-		pause(ctx, lastWord)
+		backoff.Sleep(ctx, lastWord)
 		cancel()
 	})()
 	e.hooks.close(ctx)
@@ -175,11 +176,11 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.courier, err = newCourier(courierConfig{
 		Workers: e.cfg.workers,
 		Deliver: func(n api.Notification, done func(error)) {
-			e.room.broadcast() // one stream less waits for a worker
+			e.room.Broadcast() // one stream less waits for a worker
 			to.deliver(n, done)
 		},
 		Finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
-		Idle:     func(stream string) { e.lot.nudge(stream); e.room.broadcast() },
+		Idle:     func(stream string) { e.lot.nudge(stream); e.room.Broadcast() },
 	})
 	if err != nil {
 		return err
@@ -220,7 +221,7 @@ func (e *Engine) start(ctx context.Context) error {
 		} else {
 			e.log.Warn("starting: Redis does not answer", 1, "err", err)
 		}
-		pause(ctx, e.backoff(attempt))
+		backoff.Sleep(ctx, e.backoff(attempt))
 	}
 	if err := e.checkForeign(ctx); err != nil {
 		return err
@@ -293,7 +294,7 @@ func (e *Engine) anySession() bool {
 func (e *Engine) delivered(to delivery, n api.Notification, err error, took time.Duration) {
 	err = harmless(err)
 	e.metrics.handled(n, err, took)
-	e.room.broadcast()
+	e.room.Broadcast()
 	l, _ := n.Lease.(*lease.Lease)
 	var panicked *api.PanicError
 	if errors.As(err, &panicked) {
@@ -324,7 +325,7 @@ const slowHandler = time.Second
 
 // watch looks once a second for handlers that block workers, and ends with ctx.
 func (e *Engine) watch(ctx context.Context, to delivery) {
-	for pause(ctx, slowHandler) {
+	for backoff.Sleep(ctx, slowHandler) {
 		if n, example := e.courier.blocked(time.Now(), slowHandler); n > 0 && to.blocks() {
 			e.log.Warn("handlers block workers", n, "for", slowHandler, "example", example,
 				"remedy", "return from Handle at once and work elsewhere, or use RunEach, or WithWorkers")

@@ -231,7 +231,7 @@ func (e *Engine) disownOne(l *lease.Lease, cause disownCause, why error) bool {
 // freed is called when a stream is off the table: who waited for that goes on.
 func (e *Engine) freed(stream string) {
 	e.lot.nudge(stream)
-	e.room.broadcast()
+	e.room.Broadcast()
 }
 
 // supersede tells an owner, once, that its stream was announced again.

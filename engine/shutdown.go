@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -66,7 +67,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	}
 
 	// 3. Handlers end, and endings arrive, until the drain timeout.
-	drained := e.room.wait(patience, func() bool { return e.table.Len() == 0 })
+	drained := e.room.Wait(patience, func() bool { return e.table.Len() == 0 })
 	handlers := errors.Join(e.courier.wait(patience), e.hints.stop(patience))
 
 	// 4. What is left is taken from its owners, and handlers that still run are told.
@@ -114,8 +115,8 @@ func (e *Engine) release(to delivery, l *lease.Lease) {
 // handBackAll waits until endings are settled, and nothing is pending for any session, those that were lost included;
 // false when ctx ends first. Endings that Redis refuses hold up nothing else.
 func (e *Engine) handBackAll(ctx context.Context) bool {
-	if !e.ender.idle.wait(ctx, func() bool { return e.ender.unrefused() == 0 }) ||
-		!e.room.wait(ctx, func() bool { return e.table.Len() <= e.ender.pending() }) {
+	if !e.ender.idle.Wait(ctx, func() bool { return e.ender.unrefused() == 0 }) ||
+		!e.room.Wait(ctx, func() bool { return e.table.Len() <= e.ender.pending() }) {
 		return false
 	}
 	by := e.clock.Now() + 2*int64(unblockTime)
@@ -125,7 +126,7 @@ func (e *Engine) handBackAll(ctx context.Context) bool {
 			e.ender.owe(s, by)
 		}
 	}
-	return e.ender.idle.wait(ctx, func() bool { return e.ender.owing() == 0 && e.ender.pending() == 0 })
+	return e.ender.idle.Wait(ctx, func() bool { return e.ender.owing() == 0 && e.ender.pending() == 0 })
 }
 
 // dismantle stops all parts. What is still held by then is lost to its owners with the cause ErrClosed.
@@ -160,7 +161,7 @@ func (e *Engine) finish(to delivery, why error) {
 	ctx, cancel := context.WithTimeout(e.base, handBackTime)
 	defer cancel()
 	defer context.AfterFunc(e.life.hurry, func() {
-		pause(ctx, lastWord)
+		backoff.Sleep(ctx, lastWord)
 		cancel()
 	})()
 	began := time.Now()

@@ -124,7 +124,7 @@ func (e *Engine) SetMaxStreams(n int) {
 	e.quota.Lock()
 	e.quota.most = n
 	e.quota.Unlock()
-	e.room.broadcast()
+	e.room.Broadcast()
 	if n == 0 || !e.life.isRunning() {
 		return
 	}

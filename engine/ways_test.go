@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -207,7 +208,7 @@ func TestRunEachResults(t *testing.T) {
 			runs[l.Stream()]++
 			n := runs[l.Stream()]
 			mu.Unlock()
-			pause(ctx, 3*time.Second)
+			backoff.Sleep(ctx, 3*time.Second)
 			switch l.Stream() {
 			case "fails":
 				return errors.New("it broke")
@@ -391,7 +392,7 @@ func TestDoneInAHandlerMakesWayAtOnce(t *testing.T) {
 						if n.Kind == api.Superseded {
 							<-finish
 							err := n.Lease.Done(ctx)
-							pause(ctx, 50*time.Millisecond)
+							backoff.Sleep(ctx, 50*time.Millisecond)
 							return err
 						}
 						return nil
