@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/guard"
 )
 
 // gauge is something that is measured when a scrape asks for it.
@@ -209,7 +210,7 @@ func sharedCollector(r prometheus.Registerer) (*collector, error) {
 	if r == nil {
 		return c, nil
 	}
-	err := caught(func() error { return r.Register(c) })
+	err := guard.Call(func() error { return r.Register(c) })
 	if err == nil {
 		return c, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/guard"
 )
 
 // work is a worker: it delivers until nothing is ready.
@@ -61,7 +62,7 @@ func (c *courier) deliver(b *mailbox) (complete bool) {
 		}
 		v := recover()
 		exits := v == nil
-		b.panicked = fellOver(v)
+		b.panicked = guard.Recovered(v)
 		if b.open.CompareAndSwap(b.seq, 0) {
 			b.ended = c.clock()
 			b.leave()

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/guard"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -22,9 +23,9 @@ func (h *handled) blocks() bool                                 { return true }
 
 func (h *handled) finish(ctx context.Context, why error) error {
 	result := make(chan error, 1)
-	go finally(func() error {
+	go guard.Finally(func() error {
 		return h.handler.Handle(ctx, api.Notification{Kind: api.Terminated, Err: why})
-	}, func(err error) { result <- harmless(err) })
+	}, func(err error) { result <- guard.Error(err) })
 	select {
 	case err := <-result:
 		return err
@@ -147,13 +148,13 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 		cancel(api.ErrReleasing)
 	}
 	w.group.Go(func() {
-		finally(func() error { return w.f(ctx, l) }, func(err error) {
+		guard.Finally(func() error { return w.f(ctx, l) }, func(err error) {
 			w.mu.Lock()
 			delete(w.running, l)
 			w.mu.Unlock()
 			released := errors.Is(context.Cause(ctx), api.ErrReleasing)
 			cancel(nil)
-			done(w.ended(l, harmless(err), released))
+			done(w.ended(l, guard.Error(err), released))
 		})
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/streamlease/streamlease/engine/internal/guard"
 )
 
 const (
@@ -76,7 +78,7 @@ func (o *outbox[T]) work() {
 			empty = true
 			return
 		}
-		finally(func() error { o.hand(v); return nil }, func(err error) {
+		guard.Finally(func() error { o.hand(v); return nil }, func(err error) {
 			if err != nil {
 				o.told(hookPanicked, err)
 				return

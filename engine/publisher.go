@@ -14,6 +14,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/engine/internal/guard"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -269,7 +270,7 @@ func encodeInfo(info any) (json.RawMessage, error) {
 		text = x
 	default:
 		var err error
-		err = caught(func() (err error) { text, err = json.Marshal(info); return err })
+		err = guard.Call(func() (err error) { text, err = json.Marshal(info); return err })
 		var panicked *api.PanicError
 		if errors.As(err, &panicked) {
 			return nil, fmt.Errorf("info of type %T: encoding it panicked: %v", info, panicked.Value)

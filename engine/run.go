@@ -10,6 +10,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/engine/internal/guard"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -292,7 +293,7 @@ func (e *Engine) anySession() bool {
 
 // delivered takes the consequences of a delivery.
 func (e *Engine) delivered(to delivery, n api.Notification, err error, took time.Duration) {
-	err = harmless(err)
+	err = guard.Error(err)
 	e.metrics.handled(n, err, took)
 	e.room.Broadcast()
 	l, _ := n.Lease.(*lease.Lease)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/guard"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -13,7 +14,7 @@ const maxReason = 1024
 // sentence decides where an entry goes whose handling failed: back at a time of its own choice (Snooze), to the dead
 // letters (Permanent, or too many retries), else to later with one retry more.
 func (e *Engine) sentence(r *lease.Return, attempt int, why error) {
-	why = harmless(why) // it comes from Lease.Fail as well, and nobody may have called its methods yet
+	why = guard.Error(why) // it comes from Lease.Fail as well, and nobody may have called its methods yet
 	if delay, ok := api.SnoozeDelay(why); ok {
 		if delay > 0 {
 			r.Dest, r.Delay = lease.ToLater, delay

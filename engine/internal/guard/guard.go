@@ -1,14 +1,16 @@
-package engine
+package guard
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 
 	"github.com/streamlease/streamlease/api"
 )
 
-// caught makes an error of a panic of f. A f that ends its goroutine ends the caller's: see finally.
-func caught(f func() error) (err error) {
+// Call makes an error of a panic of f. A f that ends its goroutine ends the caller's: see Finally.
+func Call(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &api.PanicError{Value: v, Stack: debug.Stack()}
@@ -17,14 +19,14 @@ func caught(f func() error) (err error) {
 	return f()
 }
 
-// finally calls f and then end with its error, whatever f does. A panic becomes an *api.PanicError and goes no further; so
+// Finally calls f and then end with its error, whatever f does. A panic becomes an *api.PanicError and goes no further; so
 // does an end of the goroutine (api.ErrGoexit), but that cannot be stopped: what comes after the call does not run.
-func finally(f func() error, end func(error)) {
+func Finally(f func() error, end func(error)) {
 	returned := false
 	var err error
 	defer func() {
 		if !returned {
-			err = fellOver(recover())
+			err = Recovered(recover())
 		}
 		end(err)
 	}()
@@ -32,24 +34,24 @@ func finally(f func() error, end func(error)) {
 	returned = true
 }
 
-// fellOver is the error of a function that did not return; v is what recover gave.
-func fellOver(v any) error {
+// Recovered is the error of a function that did not return; v is what recover gave.
+func Recovered(v any) error {
 	if v == nil {
 		v = api.ErrGoexit
 	}
 	return &api.PanicError{Value: v, Stack: debug.Stack()}
 }
 
-// harmless is err if its methods can be called, else an error that says what they did. A typed nil that is returned as an
+// Error is err if its methods can be called, else an error that says what they did. A typed nil that is returned as an
 // error is the usual case.
-func harmless(err error) error {
+func Error(err error) error {
 	if err == nil {
 		return nil
 	}
-	failed := caught(func() error {
+	failed := Call(func() error {
 		_ = err.Error()
 		_, _ = api.SnoozeDelay(err)
-		_ = isCancel(err)
+		_ = errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 		return nil
 	})
 	if panicked, _ := failed.(*api.PanicError); panicked != nil {
