@@ -1,2 +1,3 @@
-// Package guard calls code of the user, which may panic or end its goroutine, and makes an error of that: an *api.PanicError.
+// Package guard calls code of the user. That code may panic, or end its goroutine with runtime.Goexit; both become an
+// *api.PanicError here.
 package guard

@@ -9,7 +9,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// Call makes an error of a panic of f. A f that ends its goroutine ends the caller's: see Finally.
+// Call returns what f returns, or an *api.PanicError if f panics. An f that ends its goroutine ends the caller's: see Finally.
 func Call(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -19,8 +19,9 @@ func Call(f func() error) (err error) {
 	return f()
 }
 
-// Finally calls f and then end with its error, whatever f does. A panic becomes an *api.PanicError and goes no further; so
-// does an end of the goroutine (api.ErrGoexit), but that cannot be stopped: what comes after the call does not run.
+// Finally calls f and then, whatever f does, calls end with the error of f. A panic becomes an *api.PanicError and goes no
+// further. An end of the goroutine becomes one, too (api.ErrGoexit), but cannot be stopped: what follows the call of Finally
+// does not run.
 func Finally(f func() error, end func(error)) {
 	returned := false
 	var err error
@@ -34,7 +35,7 @@ func Finally(f func() error, end func(error)) {
 	returned = true
 }
 
-// Recovered is the error of a function that did not return; v is what recover gave.
+// Recovered returns the error of a function that did not return; v is what recover returned.
 func Recovered(v any) error {
 	if v == nil {
 		v = api.ErrGoexit
@@ -42,8 +43,8 @@ func Recovered(v any) error {
 	return &api.PanicError{Value: v, Stack: debug.Stack()}
 }
 
-// Error is err if its methods can be called, else an error that says what they did. A typed nil that is returned as an
-// error is the usual case.
+// Error returns err if its methods can be called, else an *api.PanicError that names the type of err and what the method
+// panicked with. The usual case is a typed nil that is returned as an error.
 func Error(err error) error {
 	if err == nil {
 		return nil
