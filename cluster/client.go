@@ -17,9 +17,12 @@ import (
 type Client struct {
 	opt     rueidis.ClientOption
 	current atomic.Pointer[rueidis.Client]
-	redial  sync.Mutex
-	closed  bool           // with redial
 	ending  sync.WaitGroup // clients that were replaced and wait for their last answers
+
+	mu struct { // held while a new client connects, so that one is made at a time
+		sync.Mutex
+		closed bool
+	}
 }
 
 var _ rueidis.Client = (*Client)(nil)
@@ -38,9 +41,9 @@ func NewClient(opt rueidis.ClientOption) (*Client, error) {
 // Redial makes the client anew and lets go of the old one, whose calls under way still get their answers. It leaves things
 // as they are when it fails. Errors are those of rueidis.NewClient, and rueidis.ErrClosing after Close.
 func (c *Client) Redial() error {
-	c.redial.Lock()
-	defer c.redial.Unlock()
-	if c.closed {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.closed {
 		return rueidis.ErrClosing
 	}
 	client, err := rueidis.NewClient(c.opt)
@@ -60,9 +63,9 @@ func (c *Client) Redial() error {
 
 // Close closes the client, and waits for what is under way.
 func (c *Client) Close() {
-	c.redial.Lock()
-	c.closed = true
-	c.redial.Unlock()
+	c.mu.Lock()
+	c.mu.closed = true
+	c.mu.Unlock()
 	c.get().Close()
 	c.ending.Wait()
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -28,9 +29,7 @@ type Config struct {
 
 // WithDefaults returns c with the default in the place of every zero.
 func (c Config) WithDefaults() Config {
-	if c.PollInterval == 0 {
-		c.PollInterval = DefaultPollInterval
-	}
+	c.PollInterval = cmp.Or(c.PollInterval, DefaultPollInterval)
 	return c
 }
 

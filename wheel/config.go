@@ -1,6 +1,7 @@
 package wheel
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -56,18 +57,10 @@ type Config struct {
 
 // WithDefaults returns c with the default in the place of every zero.
 func (c Config) WithDefaults() Config {
-	if c.Tick == 0 {
-		c.Tick = DefaultTick
-	}
-	if c.SlotBits == 0 {
-		c.SlotBits = DefaultSlotBits
-	}
-	if c.StepBits == 0 {
-		c.StepBits = max(1, c.SlotBits/2)
-	}
-	if c.Levels == 0 {
-		c.Levels = DefaultLevels
-	}
+	c.Tick = cmp.Or(c.Tick, DefaultTick)
+	c.SlotBits = cmp.Or(c.SlotBits, DefaultSlotBits)
+	c.StepBits = cmp.Or(c.StepBits, max(1, c.SlotBits/2))
+	c.Levels = cmp.Or(c.Levels, DefaultLevels)
 	return c
 }
 

@@ -17,8 +17,10 @@ const (
 // Set is the breakers of several nodes, told apart by a number. It is passive: now is a time on any axis, in nanoseconds.
 // The zero value is ready, all closed. Safe for concurrent use.
 type Set struct {
-	mu    sync.Mutex
-	nodes map[int]*node // those that have failures
+	mu struct {
+		sync.Mutex
+		nodes map[int]*node // those that have failures
+	}
 }
 
 type node struct {
@@ -32,7 +34,7 @@ func (n *node) open() bool { return n.failed >= Failures }
 func (s *Set) Allow(id int, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.nodes[id]
+	n := s.mu.nodes[id]
 	if n == nil || !n.open() {
 		return true
 	}
@@ -48,13 +50,13 @@ func (s *Set) Allow(id int, now int64) bool {
 func (s *Set) Failed(id int, now int64) (opened bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.nodes[id]
+	n := s.mu.nodes[id]
 	if n == nil {
-		if s.nodes == nil {
-			s.nodes = make(map[int]*node)
+		if s.mu.nodes == nil {
+			s.mu.nodes = make(map[int]*node)
 		}
 		n = &node{}
-		s.nodes[id] = n
+		s.mu.nodes[id] = n
 	}
 	if n.open() {
 		return false
@@ -70,8 +72,8 @@ func (s *Set) Failed(id int, now int64) (opened bool) {
 func (s *Set) Worked(id int) (closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.nodes[id]
-	delete(s.nodes, id)
+	n := s.mu.nodes[id]
+	delete(s.mu.nodes, id)
 	return n != nil && n.open()
 }
 
@@ -79,7 +81,7 @@ func (s *Set) Worked(id int) (closed bool) {
 func (s *Set) Unknown(id int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := s.nodes[id]; n != nil && n.open() {
+	if n := s.mu.nodes[id]; n != nil && n.open() {
 		n.until = 0
 	}
 }

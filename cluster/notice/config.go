@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -65,16 +66,10 @@ type Config struct {
 
 // WithDefaults puts defaults in the place of zeros.
 func (c Config) WithDefaults() Config {
-	orDefault(&c.MaxWindow, DefaultMaxWindow)
-	orDefault(&c.RelaxedTimeout, DefaultRelaxedTimeout)
-	orDefault(&c.RelaxedFor, DefaultRelaxedFor)
+	c.MaxWindow = cmp.Or(c.MaxWindow, DefaultMaxWindow)
+	c.RelaxedTimeout = cmp.Or(c.RelaxedTimeout, DefaultRelaxedTimeout)
+	c.RelaxedFor = cmp.Or(c.RelaxedFor, DefaultRelaxedFor)
 	return c
-}
-
-func orDefault(d *time.Duration, value time.Duration) {
-	if *d == 0 {
-		*d = value
-	}
 }
 
 // Validate reports what is out of its limits, after WithDefaults; errors match api.ErrInvalidConfig.

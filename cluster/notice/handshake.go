@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -80,10 +81,7 @@ func hello(opt *rueidis.ClientOption, remote net.Addr) ([]byte, error) {
 	}
 	words := []string{"HELLO", "3"}
 	if user != "" || password != "" {
-		if user == "" {
-			user = "default"
-		}
-		words = append(words, "AUTH", user, password)
+		words = append(words, "AUTH", cmp.Or(user, "default"), password)
 	}
 	name := clientName
 	if opt.ClientName != "" {

@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,13 +124,9 @@ func (n *node) rest(ctx context.Context) {
 
 // connect makes a connection, asks for notices, and listens until it ends.
 func (n *node) connect(ctx context.Context) error {
-	address := n.address
-	if n.endpoint != "" {
-		address = n.endpoint
-	}
 	dialing, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	conn, err := dial(dialing, &n.w.opt, address)
+	conn, err := dial(dialing, &n.w.opt, cmp.Or(n.endpoint, n.address))
 	if err != nil {
 		return err
 	}
