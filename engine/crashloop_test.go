@@ -61,7 +61,7 @@ func TestCrashLoopIsTold(t *testing.T) {
 func TestMadeUpRetryCounts(t *testing.T) {
 	e := &Engine{env: env{cfg: &config{recovery: scan.Config{}.WithDefaults()}}}
 	for claimed, want := range map[int]int{-5: 1, 0: 1, 2: 3, 3: 4, 65535: 4} {
-		var r lease.Return
+		var r lease.Disposition
 		e.sentence(&r, claimed, nil)
 		require.Equal(t, want, r.Retries, "%d", claimed)
 	}

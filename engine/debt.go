@@ -179,23 +179,23 @@ func (d *ender) waiting(partition int, consumer string) bool {
 func (d *ender) handBack(ctx context.Context, partition int, x *debt, page []lease.PendingEntry) error {
 	consumer, now := x.session.Consumer(), d.e.clock.Now()
 	unknown := d.e.layout.Keys(partition).Lease("")
-	items := make([]lease.Return, 0, len(page))
+	items := make([]lease.Disposition, 0, len(page))
 	for i := range page {
 		id := page[i].ID
 		if x.refused.Waits(id, now) || x.closing && d.ending(partition, id) {
 			continue
 		}
 		entry, err := lease.Parse(d.e.layout, &page[i].Entry)
-		r := lease.GiveBack(&entry, err, unknown)
-		if why, ok := x.refused.GivenUp(id); ok {
-			r.GiveUp(why)
+		r := lease.RequeueEntry(&entry, err, unknown)
+		if why, ok := x.refused.Exhausted(id); ok {
+			r.DeadLetterByReference(why)
 		}
 		items = append(items, r)
 	}
-	return lease.Move(items, &x.size, func(items []lease.Return) ([]lease.Outcome, error) {
+	return lease.Move(items, &x.size, func(items []lease.Disposition) ([]lease.Outcome, error) {
 		outcomes, err := d.e.store.Requeue(ctx, partition, consumer, items)
 		return lease.WithoutLetters(items, outcomes, err)
-	}, func(r lease.Return, o lease.Outcome) {
+	}, func(r lease.Disposition, o lease.Outcome) {
 		switch o.Verdict {
 		case lease.Refused:
 			x.refused.Refused(r.Entry, o.Err(), now, d.e.afterRefusal(o.Err()))

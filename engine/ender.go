@@ -78,20 +78,20 @@ func (d *ender) End(l *lease.Lease) {
 		consumer: l.Session().Consumer(),
 		lease:    l,
 		finish:   ending.Kind == lease.EndDone,
-		Return: lease.Return{
+		Disposition: lease.Disposition{
 			Key: l.Key(), Entry: l.Entry(), Token: tokenText(l.Token()), Dest: lease.ToInput,
 			Retries: lease.KeepCount, Crashes: lease.KeepCount,
 		},
 	}
 	if ending.Kind == lease.EndFailed {
-		d.e.sentence(&x.Return, l.Attempt(), ending.Why)
+		d.e.sentence(&x.Disposition, l.Attempt(), ending.Why)
 	}
 	d.push(l.Partition(), x)
 }
 
 // giveUp re-queues the entry of a lease that was lost; it counts no retry.
 func (d *ender) giveUp(l *lease.Lease) {
-	d.push(l.Partition(), errand{consumer: l.Session().Consumer(), stray: stray{was: l}, Return: lease.Return{
+	d.push(l.Partition(), errand{consumer: l.Session().Consumer(), stray: stray{was: l}, Disposition: lease.Disposition{
 		Key: l.Key(), Entry: l.Entry(), Token: lease.AnyToken, Dest: lease.ToInput,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount,
 	}})
@@ -104,12 +104,12 @@ func (d *ender) giveBack(consumer string, x *lease.Entry, dest lease.Dest, at in
 	if x.Stream == "" && dest != lease.ToDeadLetters {
 		_, malformed = lease.Parse(d.e.layout, x)
 	}
-	r := lease.GiveBack(x, malformed, d.e.layout.Keys(x.Partition).Lease(""))
+	r := lease.RequeueEntry(x, malformed, d.e.layout.Keys(x.Partition).Lease(""))
 	if r.Dest != lease.ToDeadLetters {
 		r.Dest, r.At = notBefore(x, dest, at)
 		r.Delay, r.Reason = delay, reason
 	}
-	d.push(x.Partition, errand{consumer: consumer, stray: stray{entry: remembered(x)}, Return: r})
+	d.push(x.Partition, errand{consumer: consumer, stray: stray{entry: remembered(x)}, Disposition: r})
 }
 
 // notBefore has an entry wait for the time that its producer set: a copy in the input stream would not carry it.
@@ -123,7 +123,7 @@ func notBefore(x *lease.Entry, dest lease.Dest, at int64) (lease.Dest, int64) {
 // forwarded acknowledges an entry that was copied to its own partition.
 func (d *ender) forwarded(consumer string, x *lease.Entry) {
 	d.push(x.Partition, errand{consumer: consumer, finish: true,
-		Return: lease.Return{Key: d.e.layout.Keys(x.Partition).Lease(""), Entry: x.ID}})
+		Disposition: lease.Disposition{Key: d.e.layout.Keys(x.Partition).Lease(""), Entry: x.ID}})
 }
 
 func (d *ender) push(partition int, x errand) {

@@ -11,7 +11,7 @@ import (
 
 // errand is one entry to be ended.
 type errand struct {
-	lease.Return
+	lease.Disposition
 	consumer string
 	finish   bool         // done with, else given up
 	lease    *lease.Lease // whose ending waits for the outcome; nil when nobody does

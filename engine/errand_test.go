@@ -220,7 +220,7 @@ func TestErrandsKeepTheirOrder(t *testing.T) {
 	want, next := 0, 0
 	for round := range 1000 {
 		for range round % 7 {
-			q.put(errand{consumer: "c", Return: lease.Return{Entry: fmt.Sprint(next)}})
+			q.put(errand{consumer: "c", Disposition: lease.Disposition{Entry: fmt.Sprint(next)}})
 			next++
 		}
 		batch := q.take(0, 1+round%5, 1)
@@ -238,10 +238,10 @@ func TestErrandsKeepTheirOrder(t *testing.T) {
 func TestErrandsOfOtherScriptsAreSkipped(t *testing.T) {
 	var q errands
 	for i := range 100 {
-		q.put(errand{consumer: "c", finish: i%2 == 0, Return: lease.Return{Entry: fmt.Sprint(i)}})
+		q.put(errand{consumer: "c", finish: i%2 == 0, Disposition: lease.Disposition{Entry: fmt.Sprint(i)}})
 	}
 	for i := range 3 {
-		q.put(errand{consumer: "c", refused: 1, after: int64(10 - i), Return: lease.Return{Entry: fmt.Sprint("r", i)}})
+		q.put(errand{consumer: "c", refused: 1, after: int64(10 - i), Disposition: lease.Disposition{Entry: fmt.Sprint("r", i)}})
 	}
 	first := func(batch []errand) []string {
 		var ids []string

@@ -30,7 +30,7 @@ type fakeServer struct {
 	keeps int
 
 	// refuse says why an entry is not moved, or done; empty, or nil: it is.
-	refuse func(r *lease.Return) string
+	refuse func(r *lease.Disposition) string
 
 	mu    sync.Mutex
 	other error  // what the service is instead of what the engines take it for; nil: that
@@ -366,7 +366,7 @@ func (s *fakeServer) renew(p *fakePartition, me string, floor api.Token, batch [
 			held.until = nowMilli() + set.LeaseTTL.Milliseconds()
 			verdicts[i] = byte(lease.Kept)
 			if held.waiting != "" {
-				r.Waiting = append(r.Waiting, lease.Waiting{Index: i, Entry: held.waiting})
+				r.Waiting = append(r.Waiting, i)
 			}
 		default:
 			verdicts[i] = byte(lease.Lost)
@@ -490,7 +490,7 @@ func (s *fakeServer) take(n int, p *fakePartition, me string, x *lease.Entry, se
 	return lease.Take{Verdict: lease.Acquired, Token: api.Token(p.token)}
 }
 
-func (s *fakeServer) done(p *fakePartition, me string, r *lease.Return) lease.Verdict {
+func (s *fakeServer) done(p *fakePartition, me string, r *lease.Disposition) lease.Verdict {
 	held := p.lease(r.Key)
 	mine := held != nil && held.consumer == me && held.entry == r.Entry && strconv.FormatUint(held.token, 10) == r.Token
 	pending := p.pendingFor(me, r.Entry)
@@ -547,7 +547,7 @@ func (s *fakeServer) keep(p *fakePartition, me string, x *lease.Keepable) lease.
 	return lease.PendingAgain
 }
 
-func (s *fakeServer) restore(p *fakePartition, me string, r *lease.Return, m *lease.Memory) lease.Verdict {
+func (s *fakeServer) restore(p *fakePartition, me string, r *lease.Disposition, m *lease.Memory) lease.Verdict {
 	if x := p.pending[r.Entry]; x != nil && x.consumer != me {
 		return lease.NotPending
 	}
@@ -592,7 +592,7 @@ func (s *fakeServer) trim() {
 	}
 }
 
-func (s *fakeServer) requeue(p *fakePartition, me string, r *lease.Return) lease.Verdict {
+func (s *fakeServer) requeue(p *fakePartition, me string, r *lease.Disposition) lease.Verdict {
 	held := p.lease(r.Key)
 	mine := held != nil && held.consumer == me && held.entry == r.Entry
 	if mine && r.Token != lease.AnyToken && strconv.FormatUint(held.token, 10) != r.Token {

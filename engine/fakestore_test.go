@@ -173,7 +173,7 @@ func (s *fakeStore) Confirm(ctx context.Context) error {
 	return s.do(ctx, fakeCall{op: "confirm", partition: api.NoPartition}, func() error { return s.server.agreement() })
 }
 
-func (s *fakeStore) Foreign(ctx context.Context, p int) (alive string, err error) {
+func (s *fakeStore) Legacy(ctx context.Context, p int) (alive string, err error) {
 	return "", s.on(ctx, "foreign", p, "", 0, func(*fakePartition) error { return nil })
 }
 
@@ -412,13 +412,13 @@ func (s *fakeStore) Keep(ctx context.Context, n int, consumer string, items []le
 }
 
 func (s *fakeStore) Restore(ctx context.Context, n int, consumer string, items []lease.Restorable) ([]lease.Outcome, error) {
-	returns := make([]lease.Return, len(items))
-	memories := make(map[*lease.Return]*lease.Memory)
+	returns := make([]lease.Disposition, len(items))
+	memories := make(map[*lease.Disposition]*lease.Memory)
 	for i := range items {
-		returns[i] = items[i].Return
+		returns[i] = items[i].Disposition
 		memories[&returns[i]] = &items[i].Memory
 	}
-	return s.returns(ctx, "restore", n, consumer, returns, func(p *fakePartition, me string, r *lease.Return) lease.Verdict {
+	return s.returns(ctx, "restore", n, consumer, returns, func(p *fakePartition, me string, r *lease.Disposition) lease.Verdict {
 		return s.server.restore(p, me, r, memories[r])
 	})
 }
@@ -439,16 +439,16 @@ func (s *fakeStore) Attend(ctx context.Context, n int, consumer string) (pending
 	return pending, err
 }
 
-func (s *fakeStore) Done(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error) {
+func (s *fakeStore) Done(ctx context.Context, p int, consumer string, items []lease.Disposition) ([]lease.Outcome, error) {
 	return s.returns(ctx, "done", p, consumer, items, s.server.done)
 }
 
-func (s *fakeStore) Requeue(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error) {
+func (s *fakeStore) Requeue(ctx context.Context, p int, consumer string, items []lease.Disposition) ([]lease.Outcome, error) {
 	return s.returns(ctx, "requeue", p, consumer, items, s.server.requeue)
 }
 
-func (s *fakeStore) returns(ctx context.Context, op string, n int, consumer string, items []lease.Return,
-	f func(p *fakePartition, me string, r *lease.Return) lease.Verdict) (out []lease.Outcome, err error) {
+func (s *fakeStore) returns(ctx context.Context, op string, n int, consumer string, items []lease.Disposition,
+	f func(p *fakePartition, me string, r *lease.Disposition) lease.Verdict) (out []lease.Outcome, err error) {
 	c := fakeCall{op: op, partition: n, consumer: consumer, n: len(items)}
 	for i := range items {
 		c.entries = append(c.entries, items[i].Entry)
@@ -535,7 +535,7 @@ func (s fakeScan) Recover(ctx context.Context, n int, me, dead string) (done sca
 			if err != nil {
 				key = p.keys.Lease("")
 			}
-			s.server.requeue(p, dead, &lease.Return{Key: key, Entry: x.ID, Token: lease.AnyToken, Dest: lease.ToInput, Retries: lease.KeepCount})
+			s.server.requeue(p, dead, &lease.Disposition{Key: key, Entry: x.ID, Token: lease.AnyToken, Dest: lease.ToInput, Retries: lease.KeepCount})
 			done.Entries++
 		}
 		s.server.close(p, dead)

@@ -179,7 +179,7 @@ func (f *follower) refresh(ctx context.Context) {
 func (e *Engine) relocated(p *partition, doubt bool) {
 	if s, _ := p.view(); s != nil && doubt {
 		now := e.clock.Now()
-		e.table.Rush(s, int64(1<<63-1), func(*lease.Lease) int64 { return now })
+		e.table.RevalidateAll(s, int64(1<<63-1), func(*lease.Lease) int64 { return now })
 	}
 	e.renewer.beatNow(p.number)
 	e.scanner.lookNow(p.number)

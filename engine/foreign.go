@@ -33,7 +33,7 @@ func (e *Engine) checkForeign(ctx context.Context) error {
 
 // lookForForeign names a living consumer of the other library, if there is one in this partition.
 func (e *Engine) lookForForeign(ctx context.Context, p *partition) (alive string, err error) {
-	alive, err = e.store.Foreign(ctx, p.number)
+	alive, err = e.store.Legacy(ctx, p.number)
 	p.mu.Lock()
 	p.mu.strange = alive != "" || err != nil
 	if err == nil {

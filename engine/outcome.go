@@ -12,9 +12,9 @@ import (
 // carryOut asks Redis once for a batch. What it leaves open goes back to the queue; an error says that all of it did. An
 // errand that is refused by itself, as one for dead letters of another type, holds up no other.
 func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) error {
-	items := make([]lease.Return, len(batch))
+	items := make([]lease.Disposition, len(batch))
 	for i := range batch {
-		items[i] = batch[i].Return
+		items[i] = batch[i].Disposition
 	}
 	ask := d.e.store.Requeue
 	switch {
@@ -36,7 +36,7 @@ func (d *ender) carryOut(ctx context.Context, partition int, batch []errand) err
 	d.mu.Unlock()
 	var open, refused []errand
 	for i, x := range batch {
-		x.Return = items[i] // where it went may have been decided by what it weighs
+		x.Disposition = items[i] // where it went may have been decided by what it weighs
 		switch o := outcomes[i]; {
 		case o.Verdict == lease.Refused:
 			refused = append(refused, d.refuse(partition, x, o.Err()))
@@ -120,7 +120,7 @@ func (d *ender) refuse(partition int, x errand, why error) errand {
 	wait := after(x.refused)
 	if lease.Blames(why) && !x.finish {
 		if x.blamed++; x.blamed == lease.MoveTries {
-			x.GiveUp(why)
+			x.DeadLetterByReference(why)
 			d.weigh(partition, &x)
 			wait = 0
 		}

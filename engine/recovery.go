@@ -245,10 +245,10 @@ func (c *scanner) mayTry(p *partition, name string) bool {
 
 // mayRecover keeps off the consumers of the library that this one follows while one of them is alive.
 func (c *scanner) mayRecover(ctx context.Context, p *partition, name string) bool {
-	if !strings.HasPrefix(name, lease.ForeignPrefix) || c.e.cfg.foreign {
+	if !strings.HasPrefix(name, lease.LegacyPrefix) || c.e.cfg.foreign {
 		return true
 	}
-	alive, err := c.e.store.Foreign(ctx, p.number)
+	alive, err := c.e.store.Legacy(ctx, p.number)
 	p.mu.Lock()
 	p.mu.foreign = alive
 	p.mu.Unlock()

@@ -25,7 +25,7 @@ const (
 func (s *fakeServer) poison(why string, references bool, entries func(id string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refuse = func(r *lease.Return) string {
+	s.refuse = func(r *lease.Disposition) string {
 		if entries(r.Entry) && (references || r.Dest != lease.ToReference) {
 			return why
 		}

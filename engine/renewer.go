@@ -219,7 +219,7 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 			}
 		}
 		for _, w := range a.Waiting {
-			e.supersede(batch[w.Index])
+			e.supersede(batch[w])
 		}
 		// Now, while they are in the processor's caches.
 		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.late)

@@ -13,7 +13,7 @@ const maxReason = 1024
 
 // sentence decides where an entry goes whose handling failed: back at a time of its own choice (Snooze), to the dead
 // letters (Permanent, or too many retries), else to later with one retry more.
-func (e *Engine) sentence(r *lease.Return, attempt int, why error) {
+func (e *Engine) sentence(r *lease.Disposition, attempt int, why error) {
 	why = guard.Error(why) // it comes from Lease.Fail as well, and nobody may have called its methods yet
 	if delay, ok := api.SnoozeDelay(why); ok {
 		if delay > 0 {

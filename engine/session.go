@@ -139,7 +139,7 @@ func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, t terms, b 
 // otherwise, each lasts no longer than the session would have without this answer, which is less than settling does.
 func (e *Engine) rush(p *partition, s *lease.Session) {
 	now := e.clock.Now()
-	e.table.Rush(s, max(s.Until(), 1), func(*lease.Lease) int64 { return now })
+	e.table.RevalidateAll(s, max(s.Until(), 1), func(*lease.Lease) int64 { return now })
 	e.renewer.nudge()
 	e.maintenance.serverChanged()
 }

@@ -13,7 +13,7 @@ import (
 type store interface {
 	Agree(ctx context.Context) error
 	Confirm(ctx context.Context) error
-	Foreign(ctx context.Context, p int) (alive string, err error)
+	Legacy(ctx context.Context, p int) (alive string, err error)
 	Open(ctx context.Context, p int, consumer string, floor api.Token) (lease.Beat, error)
 	Beat(ctx context.Context, p int, consumer string, alone bool) (lease.Beat, error)
 	Renew(ctx context.Context, p int, consumer string, floor api.Token, batches [][]*lease.Lease, out []lease.Renewal) []lease.Renewal
@@ -25,8 +25,8 @@ type store interface {
 	Forward(ctx context.Context, consumer string, entries []*lease.Entry, again bool) ([]lease.Outcome, error)
 	Whole(ctx context.Context, e *lease.Entry) (whole lease.Entry, ok bool, err error)
 	Pending(ctx context.Context, p int, consumer, after string, count int, idle time.Duration) ([]lease.PendingEntry, error)
-	Done(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error)
-	Requeue(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error)
+	Done(ctx context.Context, p int, consumer string, items []lease.Disposition) ([]lease.Outcome, error)
+	Requeue(ctx context.Context, p int, consumer string, items []lease.Disposition) ([]lease.Outcome, error)
 	PendingIDs(ctx context.Context, p int, consumer, after string, count int) (lease.IDPage, error)
 	Keep(ctx context.Context, p int, consumer string, items []lease.Keepable) (lease.Status, []lease.Outcome, error)
 	Restore(ctx context.Context, p int, consumer string, items []lease.Restorable) ([]lease.Outcome, error)

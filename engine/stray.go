@@ -47,7 +47,7 @@ func (x *errand) memoryWeight() int {
 // restoreLease announces the entry of a lease again that has ended, since its body is gone.
 func (d *ender) restoreLease(l *lease.Lease) {
 	d.push(l.Partition(), errand{consumer: l.Session().Consumer(), stray: stray{was: l, found: true, memory: true},
-		Return: lease.Return{Key: l.Key(), Entry: l.Entry(), Token: lease.AnyToken, Dest: lease.ToInput,
+		Disposition: lease.Disposition{Key: l.Key(), Entry: l.Entry(), Token: lease.AnyToken, Dest: lease.ToInput,
 			Retries: lease.KeepCount, Crashes: lease.KeepCount}})
 }
 
@@ -56,7 +56,7 @@ func (d *ender) restoreLease(l *lease.Lease) {
 func (d *ender) restoreEntry(consumer string, x *lease.Entry, memory bool) {
 	dest, at := notBefore(x, lease.ToInput, 0)
 	e := errand{consumer: consumer, stray: stray{entry: remembered(x), found: true, memory: memory},
-		Return: lease.Return{Key: x.Key, Entry: x.ID, Token: lease.AnyToken, Dest: dest, At: at,
+		Disposition: lease.Disposition{Key: x.Key, Entry: x.ID, Token: lease.AnyToken, Dest: dest, At: at,
 			Retries: lease.KeepCount, Crashes: lease.KeepCount}}
 	if e.Key == "" || !d.lives(x.Partition, consumer) {
 		return
@@ -96,11 +96,11 @@ func (d *ender) goesAstray(partition int, x *errand, v lease.Verdict) bool {
 }
 
 // restoring is Store.Restore for a batch.
-func restoring(s store, batch []errand) func(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error) {
-	return func(ctx context.Context, p int, consumer string, items []lease.Return) ([]lease.Outcome, error) {
+func restoring(s store, batch []errand) func(ctx context.Context, p int, consumer string, items []lease.Disposition) ([]lease.Outcome, error) {
+	return func(ctx context.Context, p int, consumer string, items []lease.Disposition) ([]lease.Outcome, error) {
 		all := make([]lease.Restorable, len(items))
 		for i := range items {
-			all[i] = lease.Restorable{Return: items[i], Memory: batch[i].memory()}
+			all[i] = lease.Restorable{Disposition: items[i], Memory: batch[i].memory()}
 		}
 		return s.Restore(ctx, p, consumer, all)
 	}

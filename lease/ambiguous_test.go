@@ -72,9 +72,12 @@ func TestLostAnswersAreAskedAgain(t *testing.T) {
 	require.Equal(t, "kk", out[0].Verdicts)
 
 	var outcomes []Outcome
-	once("done", func() (err error) { outcomes, err = f.store.Done(f.ctx, 0, alice, []Return{back(a)}); return err })
+	once("done", func() (err error) { outcomes, err = f.store.Done(f.ctx, 0, alice, []Disposition{back(a)}); return err })
 	require.Equal(t, "n", verdicts(outcomes))
-	once("requeue", func() (err error) { outcomes, err = f.store.Requeue(f.ctx, 0, alice, []Return{back(b)}); return err })
+	once("requeue", func() (err error) {
+		outcomes, err = f.store.Requeue(f.ctx, 0, alice, []Disposition{back(b)})
+		return err
+	})
 	require.Equal(t, "n", verdicts(outcomes))
 	require.Len(t, w.Stream(w.keys.Input), 1, "moved once")
 

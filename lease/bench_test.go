@@ -139,7 +139,7 @@ func BenchmarkEntry(b *testing.B) {
 		w.reset()
 		takes := w.acquire(alice, entries...)
 		acquire += w.serverTime("evalsha")
-		returns := make([]Return, len(takes))
+		returns := make([]Disposition, len(takes))
 		for i, take := range takes {
 			returns[i] = back(w.lease(alice, entries[i], take.Token))
 		}
@@ -155,9 +155,9 @@ func BenchmarkEntry(b *testing.B) {
 }
 
 // round acquires entries and ends them; it answers the server's time for the ending.
-func (w *world) round(entries []*Entry, end func(string, ...Return) []Outcome) time.Duration {
+func (w *world) round(entries []*Entry, end func(string, ...Disposition) []Outcome) time.Duration {
 	takes := w.acquire(alice, entries...)
-	returns := make([]Return, len(takes))
+	returns := make([]Disposition, len(takes))
 	for i, take := range takes {
 		returns[i] = back(w.lease(alice, entries[i], take.Token))
 	}

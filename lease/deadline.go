@@ -14,12 +14,6 @@ func NewClock() Clock { return Clock{base: time.Now()} }
 // Now is the present on the axis.
 func (c Clock) Now() int64 { return int64(time.Since(c.base)) + 1 }
 
-// Until is how long the caller has until t.
-func (c Clock) Until(t int64) time.Duration { return time.Duration(t - c.Now()) }
-
-// Time is t as a wall-clock time, for logs.
-func (c Clock) Time(t int64) time.Time { return c.base.Add(time.Duration(t - 1)) }
-
 // deadline is a point on a Clock's axis until which something is believed. Whoever looks at it after that point ends
 // it for good: an answer that comes too late cannot bring back what somebody was already told is over. Safe for any
 // number of goroutines; no lock.

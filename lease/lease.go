@@ -83,9 +83,6 @@ func (l *Lease) Info() json.RawMessage { return l.info }
 // Attempt is the number of retries so far.
 func (l *Lease) Attempt() int { return int(l.retries) }
 
-// Crashes is the number of crashes of owners so far.
-func (l *Lease) Crashes() int { return int(l.crashes) }
-
 // Session is the session it was acquired under.
 func (l *Lease) Session() *Session { return l.session }
 

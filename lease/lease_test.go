@@ -56,7 +56,7 @@ func TestLeaseTellsWhatItIs(t *testing.T) {
 	require.Equal(t, "5-1", l.Entry())
 	require.JSONEq(t, `{"k":"v"}`, string(l.Info()))
 	require.Equal(t, 2, l.Attempt())
-	require.Equal(t, 1<<16-1, l.Crashes(), "more than anybody counts to")
+	require.EqualValues(t, 1<<16-1, l.crashes, "more than anybody counts to")
 	require.Equal(t, "{shop-input}:lease:orders:1", l.Key())
 	require.Equal(t, "17 5-1", l.tag)
 	require.Zero(t, l.Partition())

@@ -47,11 +47,11 @@ func MoveLimit(most int) int {
 	return max(most, 0)
 }
 
-// GiveBack is how an entry goes back that Parse read with the error err: to the input stream, or to later where its
+// RequeueEntry is how an entry goes back that Parse read with the error err: to the input stream, or to later where its
 // producer wants it later. One that nobody can read becomes a dead letter, since whoever got it next could do no more;
 // unless its body was not looked at, or its name is too far behind. unknown is the lease key for an entry whose stream is not known, that of the empty name.
-func GiveBack(x *Entry, err error, unknown string) Return {
-	r := Return{Key: x.Key, Entry: x.ID, Token: AnyToken, Dest: ToInput, Retries: KeepCount, Crashes: KeepCount}
+func RequeueEntry(x *Entry, err error, unknown string) Disposition {
+	r := Disposition{Key: x.Key, Entry: x.ID, Token: AnyToken, Dest: ToInput, Retries: KeepCount, Crashes: KeepCount}
 	if r.Key == "" {
 		r.Key = unknown
 	}
@@ -69,7 +69,7 @@ func GiveBack(x *Entry, err error, unknown string) Return {
 func (x *Entry) read() bool { return len(x.Body) > 0 || x.Fields > 0 }
 
 // Weigh notes what an entry weighs, where that is known, and of a heavy one what a dead letter will show of it.
-func (r *Return) Weigh(x *Entry) {
+func (r *Disposition) Weigh(x *Entry) {
 	r.Size = x.Size
 	if x.Size <= MaxCallWeight {
 		return // the script looks at it itself
@@ -83,7 +83,7 @@ func (r *Return) Weigh(x *Entry) {
 }
 
 // Refer sends those of items that are known to weigh more than most to the dead letters by reference; most 0: none.
-func Refer(items []Return, most int) {
+func Refer(items []Disposition, most int) {
 	for i := range items {
 		if r := &items[i]; most > 0 && r.Size > most && r.Dest != ToReference {
 			r.refer(fmt.Sprintf("%s: it weighs %d, and no more than %d is copied", DeadTooLarge, r.Size, most))
@@ -95,19 +95,19 @@ func Refer(items []Return, most int) {
 }
 
 // refer has a dead letter refer to the entry. One that became a dead letter anyway keeps the reason for that.
-func (r *Return) refer(why string) {
+func (r *Disposition) refer(why string) {
 	if r.Dest != ToDeadLetters || r.Reason == "" {
 		r.Reason = clipped(why)
 	}
 	r.Dest = ToReference
 }
 
-// GiveUp sends an entry to the dead letters by reference that the server has refused to move too often.
-func (r *Return) GiveUp(why error) { r.refer(DeadRefused + ": " + why.Error()) }
+// DeadLetterByReference sends an entry to the dead letters by reference that the server has refused to move too often.
+func (r *Disposition) DeadLetterByReference(why error) { r.refer(DeadRefused + ": " + why.Error()) }
 
 // Redirect sends an entry elsewhere, where an outcome says that it cannot go where it was sent, and reports whether it did:
 // then it is to be asked for again.
-func (r *Return) Redirect(o Outcome) bool {
+func (r *Disposition) Redirect(o Outcome) bool {
 	switch o.Verdict {
 	case TooWide:
 		r.Dest, r.Reason = ToDeadLetters, DeadTooWide+": more fields than can be copied"
@@ -130,10 +130,10 @@ func clipped(text string) string { return text[:min(len(text), maxWhy)] }
 // with what became of each. A call that is refused for what it carries is made smaller, down to the one item that is to
 // blame, of which done is told that it was refused; the others go on. An error is one that has nothing to do with the items,
 // or the lack of an answer; it leaves the rest undone.
-func Move(items []Return, size *PageSize, ask func([]Return) ([]Outcome, error), done func(Return, Outcome)) error {
-	queue := append([]Return(nil), items...)
+func Move(items []Disposition, size *PageSize, ask func([]Disposition) ([]Outcome, error), done func(Disposition, Outcome)) error {
+	queue := append([]Disposition(nil), items...)
 	for len(queue) > 0 {
-		batch := queue[:fitting(queue[:min(len(queue), size.Size())], func(r *Return) int { return r.Size })]
+		batch := queue[:fitting(queue[:min(len(queue), size.Size())], func(r *Disposition) int { return r.Size })]
 		outcomes, err := ask(batch)
 		switch {
 		case err == nil:
@@ -148,7 +148,7 @@ func Move(items []Return, size *PageSize, ask func([]Return) ([]Outcome, error),
 		default:
 			outcomes = []Outcome{{Verdict: Refused, Reason: err.Error()}}
 		}
-		var again []Return
+		var again []Disposition
 		left := 0
 		for i, o := range outcomes {
 			r := batch[i]
@@ -201,8 +201,8 @@ func (s *Setbacks) Refused(id string, why error, now int64, wait func(refused in
 	s.entries[id] = x
 }
 
-// GivenUp reports whether an entry was refused MoveTries times for a reason that lies in it, and which.
-func (s *Setbacks) GivenUp(id string) (why error, ok bool) {
+// Exhausted reports whether an entry was refused MoveTries times for a reason that lies in it, and which.
+func (s *Setbacks) Exhausted(id string) (why error, ok bool) {
 	x := s.entries[id]
 	return x.why, x.blamed >= MoveTries
 }
@@ -233,7 +233,7 @@ func (s *Setbacks) Next() (at int64, ok bool) {
 
 // WithoutLetters makes of a batch that was refused for a missing right one of which the dead letters were refused and the rest
 // was not looked at: the right may be that to the key of the dead letters, which nothing else needs.
-func WithoutLetters(items []Return, outcomes []Outcome, err error) ([]Outcome, error) {
+func WithoutLetters(items []Disposition, outcomes []Outcome, err error) ([]Outcome, error) {
 	if code, _ := Refusal(err); code != "NOPERM" {
 		return outcomes, err
 	}

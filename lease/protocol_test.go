@@ -120,9 +120,9 @@ func (p *protocol) token(e *Entry) string {
 
 func (p *protocol) end(finish bool) {
 	consumer := p.consumer()
-	var items []Return
+	var items []Disposition
 	for _, e := range p.some() {
-		r := Return{Key: e.Key, Entry: e.ID, Token: p.token(e), Retries: KeepCount, Crashes: KeepCount}
+		r := Disposition{Key: e.Key, Entry: e.ID, Token: p.token(e), Retries: KeepCount, Crashes: KeepCount}
 		r.Dest = rapid.SampledFrom([]Dest{ToInput, ToLater, ToDeadLetters}).Draw(p.rt, "dest")
 		if r.Dest == ToLater {
 			r.Delay = aged
@@ -147,7 +147,7 @@ func (p *protocol) end(finish bool) {
 }
 
 // ended judges what became of one entry of a batch; before is who owned what before the batch.
-func (p *protocol) ended(consumer string, r Return, o Outcome, finish bool, before map[string]ownedBy) {
+func (p *protocol) ended(consumer string, r Disposition, o Outcome, finish bool, before map[string]ownedBy) {
 	e := p.read[r.Entry]
 	owner, owned := p.owners[e.Stream]
 	names := owned && owner.consumer == consumer && owner.entry == r.Entry

@@ -41,17 +41,11 @@ const (
 	FromMemory   Verdict = 'c' // restore: its body is gone; announced again as this process remembers it
 )
 
-// Waiting is an announcement that waits for a lease to end.
-type Waiting struct {
-	Index int // of the lease in its batch
-	Entry string
-}
-
 // Renewal is the answer to one batch.
 type Renewal struct {
 	Beat
 	Verdicts string // a Verdict a lease; empty when the session was lost
-	Waiting  []Waiting
+	Waiting  []int  // leases of the batch for whose stream another announcement waits, by their index
 	Err      error
 }
 
@@ -121,10 +115,9 @@ func parseRenewal(result rueidis.RedisResult) (r Renewal) {
 		return Renewal{Err: fmt.Errorf("renew: waiting: %w", err)}
 	}
 	for i := 0; i+1 < len(waiting); i += 2 {
-		index, err1 := waiting[i].AsInt64()
-		entry, err2 := waiting[i+1].ToString()
-		if err1 == nil && err2 == nil && index >= 1 && int(index) <= len(r.Verdicts) {
-			r.Waiting = append(r.Waiting, Waiting{Index: int(index) - 1, Entry: entry})
+		index, err := waiting[i].AsInt64()
+		if err == nil && index >= 1 && int(index) <= len(r.Verdicts) {
+			r.Waiting = append(r.Waiting, int(index)-1)
 		}
 	}
 	return r

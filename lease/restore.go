@@ -45,9 +45,9 @@ func (m *Memory) text() string {
 	return text
 }
 
-// Restorable is an entry that was to be given up, and that was not pending any more or had no body.
+// Restorable is an entry that was to be requeued, and that was not pending any more or had no body.
 type Restorable struct {
-	Return
+	Disposition
 	Memory Memory // announced again where the body is gone; zero: it must not be
 }
 
@@ -55,7 +55,7 @@ type Restorable struct {
 // moved.
 const markPrefix = "!"
 
-// Restore gives up what is left of entries that somebody acknowledged, deleted or trimmed: each goes where its Return says, the
+// Restore requeues what is left of entries that somebody acknowledged, deleted or trimmed: each goes where its Disposition says, the
 // body as it is or, if that is gone, the announcement as it is remembered. Asked again after a lost answer it moves nothing
 // twice: what it might announce from memory is marked for an hour. The caller knows that nobody has moved the entries on purpose.
 func (s *Store) Restore(ctx context.Context, p int, consumer string, items []Restorable) ([]Outcome, error) {
@@ -75,7 +75,7 @@ func (s *Store) Restore(ctx context.Context, p int, consumer string, items []Res
 	for i := range items {
 		x := &items[i]
 		var letters bool
-		keys, args, letters = AppendReturns(keys, args, []Return{x.Return})
+		keys, args, letters = AppendDispositions(keys, args, []Disposition{x.Disposition})
 		keys = append(keys, k.Recover(markPrefix+x.Entry))
 		args = append(args, x.Memory.text(), strconv.Itoa(x.Memory.Retries), strconv.Itoa(x.Memory.Crashes))
 		dead = dead || letters

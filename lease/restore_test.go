@@ -183,7 +183,7 @@ func TestRestoreGivesUpWhatIsLeft(t *testing.T) {
 		w.announce("acked", FieldCrashes, "2", "other", "field")
 		acked := w.take(alice, w.read(alice, 1)[0])
 		w.Do("XACK", w.keys.Input, w.layout.Group(), acked.Entry())
-		item := Restorable{Return: back(acked), Memory: acked.Memory()}
+		item := Restorable{Disposition: back(acked), Memory: acked.Memory()}
 		item.Retries = 1
 		require.Equal(t, "m", w.restore(alice, item))
 		fields := w.fields(w.keys.Input)
@@ -193,14 +193,14 @@ func TestRestoreGivesUpWhatIsLeft(t *testing.T) {
 		require.Empty(t, w.value("acked"))
 		require.Equal(t, "c", w.restore(alice, item), "asked again after a lost answer")
 		require.Len(t, w.Stream(w.keys.Input), 1)
-		require.Equal(t, "d", verdicts(w.done(bob, Return{Key: acked.Key(), Entry: w.read(bob, 1)[0].ID})))
+		require.Equal(t, "d", verdicts(w.done(bob, Disposition{Key: acked.Key(), Entry: w.read(bob, 1)[0].ID})))
 
 		text, err := EncodeAnnouncement("trimmed", []byte(`{"a":1}`))
 		require.NoError(t, err)
 		w.Text("XADD", w.keys.Input, "*", FieldAnnouncement, text, FieldRetries, "1", FieldCrashes, "2", "other", "field")
 		trimmed := w.take(alice, w.read(alice, 1)[0])
 		w.Do("XTRIM", w.keys.Input, "MAXLEN", "0")
-		item = Restorable{Return: back(trimmed), Memory: trimmed.Memory()}
+		item = Restorable{Disposition: back(trimmed), Memory: trimmed.Memory()}
 		require.Equal(t, "c", w.restore(alice, item))
 		require.Equal(t, map[string]string{FieldAnnouncement: text, FieldRetries: "1", FieldCrashes: "2"}, w.fields(w.keys.Input))
 		require.Empty(t, w.value("trimmed"))
@@ -209,7 +209,7 @@ func TestRestoreGivesUpWhatIsLeft(t *testing.T) {
 		// Pending for somebody else; nothing remembered.
 		l := w.take(alice, w.read(alice, 1)[0])
 		w.Do("XCLAIM", w.keys.Input, w.layout.Group(), bob, "0", l.Entry())
-		item = Restorable{Return: back(l), Memory: l.Memory()}
+		item = Restorable{Disposition: back(l), Memory: l.Memory()}
 		require.Equal(t, "n", w.restore(alice, item))
 		require.Empty(t, w.value("trimmed"), "its owner has ended it")
 		w.Do("XACK", w.keys.Input, w.layout.Group(), l.Entry())
@@ -247,7 +247,7 @@ func TestRestoreLeavesTheNextOwnershipAlone(t *testing.T) {
 	aliceAndBob(t, func(t *testing.T, w *world) {
 		first := w.own(alice, "s")
 		w.Do("XACK", w.keys.Input, w.layout.Group(), first.Entry())
-		item := Restorable{Return: back(first), Memory: first.Memory()}
+		item := Restorable{Disposition: back(first), Memory: first.Memory()}
 		require.Equal(t, "m", w.restore(alice, item))
 		next := w.take(bob, w.read(bob, 1)[0])
 		item.Memory = Memory{}
@@ -263,7 +263,7 @@ func TestRestoreThatIsRefusedChangesNothing(t *testing.T) {
 	w.open(alice)
 	l := w.own(alice, "s")
 	w.Do("XTRIM", w.keys.Input, "MAXLEN", "0")
-	item := Restorable{Return: back(l), Memory: l.Memory()}
+	item := Restorable{Disposition: back(l), Memory: l.Memory()}
 	item.Dest = ToDeadLetters
 	w.Do("SET", w.keys.DeadLetters, "not a stream")
 	require.Equal(t, "x", w.restore(alice, item))
@@ -394,7 +394,7 @@ func TestRestoreRefersOnceToWhatCannotBeCopied(t *testing.T) {
 		w.announce("large", "much", strings.Repeat("x", 20_000))
 		l := w.take(alice, w.read(alice, 1)[0])
 		w.Do("XACK", w.keys.Input, w.layout.Group(), l.Entry())
-		item := Restorable{Return: back(l), Memory: l.Memory()}
+		item := Restorable{Disposition: back(l), Memory: l.Memory()}
 		out, err := w.store.Restore(w.ctx, 0, alice, []Restorable{item})
 		require.NoError(t, err)
 		require.Equal(t, TooHeavy, out[0].Verdict)

@@ -66,7 +66,7 @@ func TestCluster(t *testing.T) {
 		tryAgain(w.store.Renew(w.ctx, 0, alice, 0, [][]*Lease{{l}}, nil)[0].Err)
 		_, _, err = w.store.Acquire(w.ctx, 0, alice, read)
 		tryAgain(err)
-		_, err = w.store.Requeue(w.ctx, 0, alice, []Return{back(l)})
+		_, err = w.store.Requeue(w.ctx, 0, alice, []Disposition{back(l)})
 		tryAgain(err)
 
 		beat, err := w.store.Beat(w.ctx, 0, alice, true)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// to sends a Return elsewhere than back to the input stream.
-func (r Return) to(dest Dest) Return {
+// to sends a Disposition elsewhere than back to the input stream.
+func (r Disposition) to(dest Dest) Disposition {
 	r.Dest, r.Reason = dest, "because"
 	if dest == ToLater {
 		r.Delay = aged
@@ -52,7 +52,7 @@ func TestRefusedDoneIsAskedForAgain(t *testing.T) {
 			a, b := w.own(alice, "a"), w.own(alice, "b")
 			limited := w.as(w.user(rule))
 			for range 2 {
-				out, err := limited.store.Done(w.ctx, 0, alice, []Return{back(a), back(b)})
+				out, err := limited.store.Done(w.ctx, 0, alice, []Disposition{back(a), back(b)})
 				if rule == "-xack" { // refused before anything else
 					require.Error(t, err)
 					continue
@@ -239,7 +239,7 @@ func TestRule10DeadLettersAreTrimmedOnlyWhenAskedFor(t *testing.T) {
 	for i := range 500 {
 		w.announce("s" + strconv.Itoa(i))
 	}
-	var returns []Return
+	var returns []Disposition
 	entries := w.read(alice, 500)
 	for i, take := range w.acquire(alice, entries...) {
 		returns = append(returns, back(w.lease(alice, entries[i], take.Token)).to(ToDeadLetters))

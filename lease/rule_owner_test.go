@@ -285,7 +285,7 @@ func TestWaitingEntryIsAHintInTheLease(t *testing.T) {
 	require.Less(t, w.pttl(l.Key()), 21*time.Second, "the hint keeps the TTL")
 	r := w.renew(alice, l)
 	require.Equal(t, "k", r.Verdicts)
-	require.Equal(t, []Waiting{{Index: 0, Entry: entries[1].ID}}, r.Waiting)
+	require.Equal(t, []int{0}, r.Waiting)
 	require.Equal(t, []Verdict{Kept}, w.store.Extend(w.ctx, alice, []*Lease{l}))
 	require.Equal(t, "d", verdicts(w.done(alice, back(l))))
 	require.Greater(t, w.take(bob, entries[0]).Token(), l.Token())
@@ -313,7 +313,7 @@ func TestEntryOfAnotherIsNotTouched(t *testing.T) {
 	w.open(bob)
 	w.announce("s")
 	e := w.read(alice, 1)[0]
-	r := Return{Key: e.Key, Entry: e.ID, Dest: ToInput, Retries: KeepCount, Crashes: KeepCount}
+	r := Disposition{Key: e.Key, Entry: e.ID, Dest: ToInput, Retries: KeepCount, Crashes: KeepCount}
 	require.Equal(t, NotPending, w.acquire(bob, e)[0].Verdict)
 	require.Equal(t, "n", verdicts(w.done(bob, r)))
 	require.Equal(t, "n", verdicts(w.requeue(bob, r)))

@@ -28,7 +28,7 @@ func everyServer(t *testing.T, f func(t *testing.T, w *world), changes ...func(*
 }
 
 // raw adds an entry with these fields, and has it read by alice after all others. What nobody can parse has the key of the empty name.
-func (w *world) raw(fields ...string) Return {
+func (w *world) raw(fields ...string) Disposition {
 	w.t.Helper()
 	id := w.Text(append([]string{"XADD", w.keys.Input, "*"}, fields...)...)
 	got, err := w.store.Read(w.ctx, 0, alice, 100, time.Millisecond)
@@ -37,7 +37,7 @@ func (w *world) raw(fields ...string) Return {
 	last := got[len(got)-1]
 	require.Equal(w.t, id, last.ID)
 	x, err := ParseEntry(w.layout, 0, id, last.Body)
-	r := GiveBack(&x, err, w.keys.Lease(""))
+	r := RequeueEntry(&x, err, w.keys.Lease(""))
 	r.Dest, r.Reason, r.Size, r.Cut = ToInput, "", 0, ""
 	return r
 }
@@ -252,7 +252,7 @@ func TestEntryTooLargeToBeCopiedIsReferredTo(t *testing.T) {
 // What may come between, when an entry is referred to.
 func TestReferringToAnEntryIsWholeOrNotAtAll(t *testing.T) {
 	everyServer(t, func(t *testing.T, w *world) {
-		refer := func() Return {
+		refer := func() Disposition {
 			r := w.raw(FieldAnnouncement, `{"DataStreamName":"s"}`)
 			r.Dest, r.Reason, r.Size, r.Cut = ToReference, "too_large: because", 5000, "cut"
 			return r
@@ -317,7 +317,7 @@ func TestOneScriptCopiesNoMoreThanItsShare(t *testing.T) {
 	w := newWorld(t)
 	w.open(alice)
 	body := strings.Repeat("x", 1<<20)
-	var items []Return
+	var items []Disposition
 	for i := range 12 {
 		items = append(items, w.raw(FieldAnnouncement, fmt.Sprintf(`{"DataStreamName":"s%d"}`, i), "f", body))
 	}
@@ -326,10 +326,10 @@ func TestOneScriptCopiesNoMoreThanItsShare(t *testing.T) {
 
 	size := NewPageSize(100)
 	calls, moved := 0, 0
-	require.NoError(t, Move(items, &size, func(items []Return) ([]Outcome, error) {
+	require.NoError(t, Move(items, &size, func(items []Disposition) ([]Outcome, error) {
 		calls++
 		return w.store.Requeue(w.ctx, 0, alice, items)
-	}, func(_ Return, o Outcome) {
+	}, func(_ Disposition, o Outcome) {
 		if o.Verdict == Moved {
 			moved++
 		}
@@ -412,21 +412,21 @@ func TestThousandsOfServersOnRecordDoNotEndBeating(t *testing.T) {
 
 // Of a batch one item cannot be carried. The call fails as a whole, is halved, and all others get through.
 func TestMoveFindsTheOneThatIsToBlame(t *testing.T) {
-	items := make([]Return, 100)
+	items := make([]Disposition, 100)
 	for i := range items {
 		items[i].Entry = strconv.Itoa(i)
 	}
 	size := NewPageSize(64)
 	calls := 0
 	got := make(map[string]string)
-	err := Move(items, &size, func(batch []Return) ([]Outcome, error) {
+	err := Move(items, &size, func(batch []Disposition) ([]Outcome, error) {
 		calls++
 		require.LessOrEqual(t, len(batch), 64)
-		if slices.ContainsFunc(batch, func(r Return) bool { return r.Entry == "37" }) {
+		if slices.ContainsFunc(batch, func(r Disposition) bool { return r.Entry == "37" }) {
 			return nil, refusedItem("ERR user_script:1: too many results to unpack")
 		}
 		return slices.Repeat([]Outcome{{Verdict: Moved}}, len(batch)), nil
-	}, func(r Return, o Outcome) { got[r.Entry] += string(rune(o.Verdict)) + o.Reason })
+	}, func(r Disposition, o Outcome) { got[r.Entry] += string(rune(o.Verdict)) + o.Reason })
 	require.NoError(t, err)
 	require.Len(t, got, 100)
 	for entry, what := range got {
@@ -444,12 +444,12 @@ func TestMoveEndsAtWhatIsNobodysFault(t *testing.T) {
 	for name, failure := range map[string]error{"refused": refusedItem("OOM command not allowed"), "no answer": context.DeadlineExceeded} {
 		size := NewPageSize(2)
 		calls, told := 0, 0
-		err := Move(make([]Return, 10), &size, func(batch []Return) ([]Outcome, error) {
+		err := Move(make([]Disposition, 10), &size, func(batch []Disposition) ([]Outcome, error) {
 			if calls++; calls == 2 {
 				return nil, failure
 			}
 			return slices.Repeat([]Outcome{{Verdict: Moved}}, len(batch)), nil
-		}, func(Return, Outcome) { told++ })
+		}, func(Disposition, Outcome) { told++ })
 		require.ErrorIs(t, err, failure, name)
 		require.Equal(t, []int{2, 2}, []int{calls, told}, name)
 		want := 2
@@ -459,9 +459,9 @@ func TestMoveEndsAtWhatIsNobodysFault(t *testing.T) {
 		require.Equal(t, want, size.Size(), name)
 	}
 	size := NewPageSize(2)
-	require.Error(t, Move(make([]Return, 2), &size, func(batch []Return) ([]Outcome, error) {
+	require.Error(t, Move(make([]Disposition, 2), &size, func(batch []Disposition) ([]Outcome, error) {
 		return slices.Repeat([]Outcome{{Verdict: Left}}, len(batch)), nil
-	}, func(Return, Outcome) {}), "a script that never looks at anything would be asked for ever")
+	}, func(Disposition, Outcome) {}), "a script that never looks at anything would be asked for ever")
 }
 
 // An entry goes from one way to the next until one of them takes it.
@@ -469,11 +469,11 @@ func TestMoveRedirects(t *testing.T) {
 	size := NewPageSize(10)
 	var asked []string
 	answers := map[Dest]Outcome{ToInput: {Verdict: TooWide}, ToDeadLetters: {Verdict: TooHeavy, Reason: `17 {"DataS`}, ToReference: {Verdict: Referred}}
-	var ended []Return
-	require.NoError(t, Move([]Return{{Dest: ToInput}}, &size, func(batch []Return) ([]Outcome, error) {
+	var ended []Disposition
+	require.NoError(t, Move([]Disposition{{Dest: ToInput}}, &size, func(batch []Disposition) ([]Outcome, error) {
 		asked = append(asked, string(rune(batch[0].Dest)))
 		return []Outcome{answers[batch[0].Dest]}, nil
-	}, func(r Return, _ Outcome) { ended = append(ended, r) }))
+	}, func(r Disposition, _ Outcome) { ended = append(ended, r) }))
 	require.Equal(t, []string{"q", "d", "r"}, asked)
 	require.Equal(t, 17, ended[0].Size)
 	require.Equal(t, `{"DataS`, ended[0].Cut)
@@ -512,17 +512,17 @@ func TestSetbacksGiveUpOnWhatIsToBlameOnly(t *testing.T) {
 	second := func(n int) time.Duration { return time.Duration(n) * time.Second }
 	blamed, full := refusedItem("stack overflow"), refusedItem("OOM full")
 	for n := range MoveTries {
-		_, ok := s.GivenUp("a")
+		_, ok := s.Exhausted("a")
 		require.False(t, ok)
 		s.Refused("a", blamed, 100, second)
 		s.Refused("b", full, 100, second)
 		require.Equal(t, n < MoveTries-1, s.Waits("a", 100), "once given up it is moved at once")
 		require.True(t, s.Waits("b", 100))
 	}
-	why, ok := s.GivenUp("a")
+	why, ok := s.Exhausted("a")
 	require.True(t, ok)
 	require.Equal(t, blamed, why)
-	_, ok = s.GivenUp("b")
+	_, ok = s.Exhausted("b")
 	require.False(t, ok, "a full server makes no dead letters")
 	at, ok := s.Next()
 	require.True(t, ok)
@@ -538,9 +538,9 @@ func TestSetbacksGiveUpOnWhatIsToBlameOnly(t *testing.T) {
 func TestOnlyWhatWasReadIsMalformed(t *testing.T) {
 	layout, err := cluster.NewLayout("shop", 1)
 	require.NoError(t, err)
-	back := func(raw Entry) Return {
+	back := func(raw Entry) Disposition {
 		x, err := Parse(layout, &raw)
-		return GiveBack(&x, err, "none")
+		return RequeueEntry(&x, err, "none")
 	}
 	text := func(text string, size int) Entry {
 		return Entry{ID: "1-1", Size: 1000, Fields: 1, TextSize: size, Body: []rueidis.XRangeFieldValue{{Field: FieldAnnouncement, Value: text}}}
@@ -551,5 +551,5 @@ func TestOnlyWhatWasReadIsMalformed(t *testing.T) {
 	require.Equal(t, ToDeadLetters, back(Entry{ID: "1-1", Size: 1000, Fields: 9}).Dest, "none of its fields is ours")
 	require.Equal(t, ToInput, back(text(`{"Info":"xxxx`, 900)).Dest, "its name was not read")
 	require.Equal(t, ToInput, back(Entry{ID: "1-1"}).Dest, "nothing was read")
-	require.Equal(t, ToLater, GiveBack(&Entry{ID: "1-1", Key: "k", NotBefore: 5}, nil, "none").Dest)
+	require.Equal(t, ToLater, RequeueEntry(&Entry{ID: "1-1", Key: "k", NotBefore: 5}, nil, "none").Dest)
 }

@@ -81,8 +81,8 @@ func (w *world) everyCall(l *Lease) map[string]error {
 	_, _, errs["acquire"] = s.Acquire(ctx, 0, alice, []*Entry{entry})
 	_, errs["verify"] = s.Verify(ctx, 0, alice, []*Lease{l})
 	_, errs["pending"] = s.Pending(ctx, 0, alice, "", 1, 0)
-	_, errs["done"] = s.Done(ctx, 0, alice, []Return{back(l)})
-	_, errs["requeue"] = s.Requeue(ctx, 0, alice, []Return{back(l)})
+	_, errs["done"] = s.Done(ctx, 0, alice, []Disposition{back(l)})
+	_, errs["requeue"] = s.Requeue(ctx, 0, alice, []Disposition{back(l)})
 	_, errs["close"] = s.Close(ctx, 0, alice)
 	return errs
 }

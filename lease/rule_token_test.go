@@ -125,7 +125,7 @@ func TestRule19LargestBatchRuns(t *testing.T) {
 	require.Len(t, entries, MaxMaxBatch)
 	takes := w.acquire(alice, entries...)
 	leases := make([]*Lease, len(takes))
-	returns := make([]Return, len(takes))
+	returns := make([]Disposition, len(takes))
 	seen := make(map[api.Token]bool)
 	for i, take := range takes {
 		require.Equal(t, Acquired, take.Verdict)

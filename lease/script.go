@@ -28,7 +28,7 @@ func (s *Script) Body() string { return s.body }
 func (s *Script) SHA() string { return s.sha }
 
 // NewScript puts the named shared parts, in the order that they need each other, in front of text. The parts are clock,
-// record, session, peer, value, token, body, entry, giveup and group; the head of each file says what it needs. A part that does
+// record, session, peer, value, token, body, entry, disposition and group; the head of each file says what it needs. A part that does
 // not exist panics, since scripts are made when a package is initialised.
 func NewScript(name, text string, parts ...string) *Script {
 	var b strings.Builder
@@ -74,7 +74,7 @@ var (
 	scriptExtend  = embedded("extend", "value")
 	scriptAcquire = embedded("acquire", acquireParts...)
 	scriptDone    = embedded("done", "clock", "value", "entry")
-	scriptRequeue = embedded("requeue", "clock", "record", "session", "value", "entry", "giveup")
+	scriptRequeue = embedded("requeue", "clock", "record", "session", "value", "entry", "disposition")
 	scriptPromote = embedded("promote", "clock", "value", "entry")
 	scriptVerify  = embedded("verify", "clock", "record", "session", "value", "token", "entry")
 	scriptPending = embedded("pending", "body")
@@ -85,14 +85,14 @@ var (
 	scriptIDs     = embedded("ids")
 	scriptAttend  = embedded("attend")
 	scriptKeep    = embedded("keep", "clock", "record", "session", "value", "entry", "group")
-	scriptRestore = embedded("restore", "clock", "record", "session", "value", "entry", "giveup")
+	scriptRestore = embedded("restore", "clock", "record", "session", "value", "entry", "disposition")
 )
 
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.
 func Scripts() []*Script {
 	return []*Script{
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,
-		scriptPromote, scriptVerify, scriptRead, scriptCopy, scriptWhole, scriptPending, scriptClose, scriptForeign, scriptExists,
+		scriptPromote, scriptVerify, scriptRead, scriptCopy, scriptWhole, scriptPending, scriptClose, scriptLegacy, scriptExists,
 		scriptIDs, scriptAttend, scriptKeep, scriptRestore,
 	}
 }

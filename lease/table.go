@@ -259,9 +259,9 @@ func (t *Table) Hasten(s *Session, at func(*Lease) (int64, bool)) (count int) {
 	return count
 }
 
-// Rush makes all leases of a session due, at times that at spreads, and lowers their deadlines to until: their server
+// RevalidateAll makes all leases of a session due, at the times that at returns, and lowers their deadlines to until: their server
 // may have forgotten them.
-func (t *Table) Rush(s *Session, until int64, at func(*Lease) int64) {
+func (t *Table) RevalidateAll(s *Session, until int64, at func(*Lease) int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range t.mu.byHandle {

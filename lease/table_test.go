@@ -165,7 +165,7 @@ func TestTableRushesOneSession(t *testing.T) {
 	}
 	foreign := row(other, "o")
 	table.Add(foreign, 1000*tick, nil)
-	table.Rush(mine, int64(time.Second), func(*Lease) int64 { return tick })
+	table.RevalidateAll(mine, int64(time.Second), func(*Lease) int64 { return tick })
 	for _, l := range leases {
 		require.Equal(t, int64(time.Second), l.until.load())
 	}
@@ -289,7 +289,7 @@ func TestTableAgainstAModel(t *testing.T) {
 			},
 			"rush": func(t *rapid.T) {
 				s, at := rapid.SampledFrom(sessions).Draw(t, "session"), later(t)
-				table.Rush(s, int64(lasting), func(*Lease) int64 { return at })
+				table.RevalidateAll(s, int64(lasting), func(*Lease) int64 { return at })
 				for _, r := range m.rows {
 					if r.lease.session == s {
 						r.at = at

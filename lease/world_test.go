@@ -180,21 +180,21 @@ func (w *world) renew(consumer string, leases ...*Lease) Renewal {
 	return out[0]
 }
 
-func back(l *Lease) Return {
-	return Return{
+func back(l *Lease) Disposition {
+	return Disposition{
 		Key: l.Key(), Entry: l.Entry(), Token: formatToken(l.Token()), Dest: ToInput,
 		Retries: KeepCount, Crashes: KeepCount,
 	}
 }
 
-func (w *world) requeue(consumer string, items ...Return) []Outcome {
+func (w *world) requeue(consumer string, items ...Disposition) []Outcome {
 	w.t.Helper()
 	out, err := w.store.Requeue(w.ctx, 0, consumer, items)
 	require.NoError(w.t, err)
 	return out
 }
 
-func (w *world) done(consumer string, items ...Return) []Outcome {
+func (w *world) done(consumer string, items ...Disposition) []Outcome {
 	w.t.Helper()
 	out, err := w.store.Done(w.ctx, 0, consumer, items)
 	require.NoError(w.t, err)

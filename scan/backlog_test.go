@@ -181,13 +181,13 @@ func TestBacklogAgreesWithACount(t *testing.T) {
 				entries = append(entries, o.read(0, "a.1", rapid.IntRange(1, 5).Draw(t, "reads"))...)
 			case "done":
 				if n := len(entries); n > 0 {
-					_, err := o.leases.Done(o.ctx, 0, "a.1", []lease.Return{{Key: entries[n-1].Key, Entry: entries[n-1].ID}})
+					_, err := o.leases.Done(o.ctx, 0, "a.1", []lease.Disposition{{Key: entries[n-1].Key, Entry: entries[n-1].ID}})
 					require.NoError(t, err)
 					entries = entries[:n-1]
 				}
 			case "requeue":
 				if n := len(entries); n > 0 {
-					_, err := o.leases.Requeue(o.ctx, 0, "a.1", []lease.Return{giving(entries[0], lease.ToInput, "")})
+					_, err := o.leases.Requeue(o.ctx, 0, "a.1", []lease.Disposition{giving(entries[0], lease.ToInput, "")})
 					require.NoError(t, err)
 					entries = entries[1:]
 				}

@@ -112,12 +112,12 @@ func (o *office) own(consumer, stream string) *lease.Entry {
 	return entries[0]
 }
 
-func giving(e *lease.Entry, dest lease.Dest, reason string) lease.Return {
-	return lease.Return{Key: e.Key, Entry: e.ID, Token: lease.AnyToken, Dest: dest, Retries: lease.KeepCount,
+func giving(e *lease.Entry, dest lease.Dest, reason string) lease.Disposition {
+	return lease.Disposition{Key: e.Key, Entry: e.ID, Token: lease.AnyToken, Dest: dest, Retries: lease.KeepCount,
 		Crashes: lease.KeepCount, Reason: reason}
 }
 
-func (o *office) requeue(p int, consumer string, items ...lease.Return) {
+func (o *office) requeue(p int, consumer string, items ...lease.Disposition) {
 	o.t.Helper()
 	out, err := o.leases.Requeue(o.ctx, p, consumer, items)
 	require.NoError(o.t, err)
@@ -129,9 +129,9 @@ func (o *office) requeue(p int, consumer string, items ...lease.Return) {
 // done ends entries that were read.
 func (o *office) done(p int, consumer string, entries ...*lease.Entry) {
 	o.t.Helper()
-	items := make([]lease.Return, len(entries))
+	items := make([]lease.Disposition, len(entries))
 	for i, e := range entries {
-		items[i] = lease.Return{Key: e.Key, Entry: e.ID}
+		items[i] = lease.Disposition{Key: e.Key, Entry: e.ID}
 	}
 	out, err := o.leases.Done(o.ctx, p, consumer, items)
 	require.NoError(o.t, err)

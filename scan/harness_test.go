@@ -202,7 +202,7 @@ func (w *ward) runs() (members []string) {
 }
 
 // lent makes a page of the items that recover would be given for what is pending.
-func (w *ward) lent(r *recovery) []lease.Return {
+func (w *ward) lent(r *recovery) []lease.Disposition {
 	w.t.Helper()
 	orphans, err := r.page(w.ctx, "-")
 	require.NoError(w.t, err)

@@ -49,7 +49,7 @@ func isAnswer(err error) bool {
 
 // inTime is recover, but one entry alone that was not read, or is heavy, is refused where it takes the server too long: it
 // would with every recovery, and what comes behind it would be pending for good.
-func (r *recovery) inTime(ctx context.Context, items []lease.Return) ([]lease.Outcome, error) {
+func (r *recovery) inTime(ctx context.Context, items []lease.Disposition) ([]lease.Outcome, error) {
 	outcomes, err := r.recover(ctx, items)
 	outcomes, err = lease.WithoutLetters(items, outcomes, err)
 	if len(items) != 1 || !late(ctx, err) || !r.remnants[items[0].Entry].unread && items[0].Size <= lease.MaxCallWeight {
@@ -62,7 +62,7 @@ func (r *recovery) inTime(ctx context.Context, items []lease.Return) ([]lease.Ou
 // unanswered tells what became of an entry when the script that moves it was not answered in time. It may have been moved all the
 // same. Else it is to blame if the server answers in time again as soon as that has run; a server that is late with everything
 // blames nothing.
-func (r *recovery) unanswered(ctx context.Context, item lease.Return) (o lease.Outcome, err error) {
+func (r *recovery) unanswered(ctx context.Context, item lease.Disposition) (o lease.Outcome, err error) {
 	if _, err = r.waitOut(ctx, item.Entry); err != nil {
 		return o, err
 	}

@@ -25,7 +25,7 @@ const (
 
 // Suspect is an entry that may have been what killed its owner.
 type Suspect struct {
-	lease.Return
+	lease.Disposition
 	Idle time.Duration // since it was acquired, or read
 }
 
@@ -38,7 +38,7 @@ type Company struct {
 
 // Suspects reports whether an entry that Judge has sent somewhere is one for Convict: more than half of the crashes that
 // are forgiven have come about.
-func (c Config) Suspects(r lease.Return) bool {
+func (c Config) Suspects(r lease.Disposition) bool {
 	return r.Crashes > c.WithDefaults().crashLimit()/2
 }
 

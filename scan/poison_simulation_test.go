@@ -188,7 +188,7 @@ func (f *fleet) recover() {
 			r := f.Judge(o, g.death, f.rnd.Float64())
 			switch {
 			case f.Suspects(r):
-				suspects = append(suspects, Suspect{Return: r, Idle: o.Idle})
+				suspects = append(suspects, Suspect{Disposition: r, Idle: o.Idle})
 				continue
 			case r.Crashes == 0:
 				with.Stable++
@@ -204,12 +204,12 @@ func (f *fleet) recover() {
 		for _, r := range suspects {
 			var i int
 			_, _ = fmt.Sscan(r.Entry, &i)
-			f.back(i, r.Return)
+			f.back(i, r.Disposition)
 		}
 	}
 }
 
-func (f *fleet) back(i int, r lease.Return) {
+func (f *fleet) back(i int, r lease.Disposition) {
 	s := &f.streams[i]
 	if r.Crashes != lease.KeepCount {
 		s.crashes = r.Crashes

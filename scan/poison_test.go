@@ -62,8 +62,8 @@ func TestConvict(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var items []Suspect
 			for i, x := range test.left {
-				r := lease.Return{Dest: lease.ToDeadLetters, Reason: "crashes", Crashes: x.crashes, Retries: i}
-				items = append(items, Suspect{Return: r, Idle: x.idle})
+				r := lease.Disposition{Dest: lease.ToDeadLetters, Reason: "crashes", Crashes: x.crashes, Retries: i}
+				items = append(items, Suspect{Disposition: r, Idle: x.idle})
 			}
 			waiting := test.config.Convict(items, test.with, func() float64 { return 0.5 })
 			require.Equal(t, test.waiting, waiting)

@@ -64,9 +64,9 @@ func (c Config) involved(o *Orphan, death Death) bool {
 // Judge decides where an orphan goes. A crash counts for what was owned or had just been read, but not for what was owned
 // for StableAfter: a process that dies takes thousands of innocent streams along. The first crash costs no delay. What is
 // beyond MaxCrashes is meant for the dead letters, on which Convict has the last word.
-func (c Config) Judge(o *Orphan, death Death, rnd float64) lease.Return {
+func (c Config) Judge(o *Orphan, death Death, rnd float64) lease.Disposition {
 	c = c.WithDefaults()
-	r := lease.Return{
+	r := lease.Disposition{
 		Key: o.Key, Entry: o.ID, Token: lease.AnyToken, Dest: lease.ToInput,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount,
 	}

@@ -120,9 +120,9 @@ func (r *recovery) run(ctx context.Context) error {
 	// Last, since it takes all of them to tell who it was; what breaks off before leaves them together.
 	r.with.None = r.alone(ctx)
 	r.done.Suspected = r.set.Convict(r.suspects, r.with, rand.Float64)
-	items := make([]lease.Return, len(r.suspects))
+	items := make([]lease.Disposition, len(r.suspects))
 	for i := range r.suspects {
-		items[i] = r.suspects[i].Return
+		items[i] = r.suspects[i].Disposition
 	}
 	for _, page := range evenly(items, r.set.Page) {
 		if err := r.giveBack(ctx, page); err != nil {
@@ -135,7 +135,7 @@ func (r *recovery) run(ctx context.Context) error {
 }
 
 // judge sorts a page: what goes back at once, what was only read, and suspects.
-func (r *recovery) judge(orphans []Orphan) (items []lease.Return) {
+func (r *recovery) judge(orphans []Orphan) (items []lease.Disposition) {
 	for i := range orphans {
 		o := &orphans[i]
 		if last := max(o.Idle, 1); r.all == 0 || last < r.last {
@@ -154,7 +154,7 @@ func (r *recovery) judge(orphans []Orphan) (items []lease.Return) {
 }
 
 // judgeRead is judge for what was only read.
-func (r *recovery) judgeRead() (items []lease.Return) {
+func (r *recovery) judgeRead() (items []lease.Disposition) {
 	r.death.Last = r.last
 	for i := range r.read {
 		items = r.judgeOne(items, &r.read[i])
@@ -163,10 +163,10 @@ func (r *recovery) judgeRead() (items []lease.Return) {
 	return items
 }
 
-func (r *recovery) judgeOne(items []lease.Return, o *Orphan) []lease.Return {
+func (r *recovery) judgeOne(items []lease.Disposition, o *Orphan) []lease.Disposition {
 	item := r.set.Judge(o, r.death, rand.Float64())
 	if r.set.Suspects(item) {
-		r.suspects = append(r.suspects, Suspect{Return: item, Idle: o.Idle})
+		r.suspects = append(r.suspects, Suspect{Disposition: item, Idle: o.Idle})
 		return items
 	}
 	switch item.Crashes {
@@ -191,7 +191,7 @@ func (r *recovery) alone(ctx context.Context) bool {
 
 // evenly cuts items into pages of about the same length. A recovery that breaks off between two leaves a whole page, which
 // is as good a company for suspects as all of them were; a few left over would look as if they had been alone.
-func evenly(items []lease.Return, most int) (pages [][]lease.Return) {
+func evenly(items []lease.Disposition, most int) (pages [][]lease.Disposition) {
 	most = max(most, 1)
 	n := (len(items) + most - 1) / most
 	for i := range n {
@@ -307,7 +307,7 @@ func (r *recovery) note(o *Orphan) {
 		return
 	}
 	x := remnant{size: o.Size, unread: o.Unread}
-	var item lease.Return
+	var item lease.Disposition
 	item.Weigh(&o.Entry)
 	x.cut = item.Cut
 	if !o.Readable && !o.Gone && !o.Unread {
@@ -319,16 +319,16 @@ func (r *recovery) note(o *Orphan) {
 // malformed is the reason for a dead letter of an entry that nobody can read; empty where its body was not.
 func malformed(layout *cluster.Layout, x *lease.PendingEntry) string {
 	_, err := lease.Parse(layout, &x.Entry)
-	return lease.GiveBack(&x.Entry, err, "").Reason
+	return lease.RequeueEntry(&x.Entry, err, "").Reason
 }
 
 // giveBack moves entries, in as many scripts as they are heavy. What nobody can read, or Redis has refused too often, goes
 // to the dead letters. What is refused now stays for the next recovery, and holds up no other.
-func (r *recovery) giveBack(ctx context.Context, items []lease.Return) error {
+func (r *recovery) giveBack(ctx context.Context, items []lease.Disposition) error {
 	if r.size == (lease.PageSize{}) {
 		r.size = lease.NewPageSize(r.set.Page)
 	}
-	var known, alone []lease.Return
+	var known, alone []lease.Disposition
 	for _, item := range items {
 		x := r.remnants[item.Entry]
 		item.Size, item.Cut = x.size, x.cut
@@ -341,14 +341,14 @@ func (r *recovery) giveBack(ctx context.Context, items []lease.Return) error {
 			item.Size = lease.Unweighed
 			fallthrough
 		case ok:
-			item.GiveUp(why)
+			item.DeadLetterByReference(why)
 		case x.unread:
 			alone = append(alone, item)
 			continue
 		}
 		known = append(known, item)
 	}
-	ask := func(items []lease.Return) ([]lease.Outcome, error) { return r.inTime(ctx, items) }
+	ask := func(items []lease.Disposition) ([]lease.Outcome, error) { return r.inTime(ctx, items) }
 	if err := lease.Move(known, &r.size, ask, r.moved); err != nil {
 		return err
 	}
@@ -357,7 +357,7 @@ func (r *recovery) giveBack(ctx context.Context, items []lease.Return) error {
 }
 
 // moved notes what became of an entry.
-func (r *recovery) moved(item lease.Return, o lease.Outcome) {
+func (r *recovery) moved(item lease.Disposition, o lease.Outcome) {
 	switch o.Verdict {
 	case lease.Refused:
 		r.done.Refused++
@@ -381,7 +381,7 @@ func (r *recovery) moved(item lease.Return, o lease.Outcome) {
 	r.setbacks.moved(r.partition, item.Entry)
 }
 
-func (r *recovery) recover(ctx context.Context, items []lease.Return) ([]lease.Outcome, error) {
+func (r *recovery) recover(ctx context.Context, items []lease.Disposition) ([]lease.Outcome, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	k := r.layout.Keys(r.partition)
@@ -394,7 +394,7 @@ func (r *recovery) recover(ctx context.Context, items []lease.Return) ([]lease.O
 	keys := []string{k.Input, k.Sessions, k.Later, k.Recover(r.dead)}
 	args := []string{r.dead, r.layout.Group(), strconv.Itoa(len(items)), strconv.Itoa(r.set.DeadLimit()), trim,
 		ms(r.set.DLQFullDelay), r.me, r.mode, ms(r.set.Gap), ms(ClaimTime), strconv.Itoa(most), strconv.Itoa(lease.MaxCallWeight)}
-	keys, args, letters := lease.AppendReturns(keys, args, items)
+	keys, args, letters := lease.AppendDispositions(keys, args, items)
 	if letters {
 		keys = append(keys, k.DeadLetters)
 	}

@@ -79,7 +79,7 @@ func TestRecoverScriptIsHarmlessToRepeat(t *testing.T) {
 	r := w.at(ann)
 	items := w.lent(r)
 	for _, s := range r.suspects {
-		items = append(items, s.Return)
+		items = append(items, s.Disposition)
 	}
 	for i := range 2 {
 		outcomes, err := r.recover(w.ctx, items)
@@ -287,9 +287,9 @@ func TestSuspectsThatABrokenRecoveryLeftAreNotAlone(t *testing.T) {
 		after = "(" + orphans[len(orphans)-1].ID
 	}
 	require.Equal(t, 17, r.set.Convict(r.suspects, r.with, func() float64 { return 0.5 }))
-	var items []lease.Return
+	var items []lease.Disposition
 	for _, s := range r.suspects {
-		items = append(items, s.Return)
+		items = append(items, s.Disposition)
 	}
 	pages := evenly(items, r.set.Page)
 	require.Len(t, pages, 3)
@@ -574,7 +574,7 @@ func TestHundredDeadConsumersWithNothingPendingAreRemoved(t *testing.T) {
 // Consumers of the library that this one follows have no sessions: they are adopted, and what they left is recovered like
 // anybody's, without a crash held against it.
 func TestForeignConsumerIsAdoptedAndRecovered(t *testing.T) {
-	const foreign = lease.ForeignPrefix + "pod-1"
+	const foreign = lease.LegacyPrefix + "pod-1"
 	w := newWard(t)
 	id := w.announce("s")
 	w.read(foreign, 1)

@@ -25,7 +25,7 @@ func (o *office) refer(fields ...string) string {
 	id := o.add(o.layout.Keys(0).Input, fields...)
 	e := o.read(0, "undertaker.1", 1)[0]
 	r := giving(e, lease.ToReference, "too_large: it was")
-	out, err := o.leases.Requeue(o.ctx, 0, "undertaker.1", []lease.Return{r})
+	out, err := o.leases.Requeue(o.ctx, 0, "undertaker.1", []lease.Disposition{r})
 	require.NoError(o.t, err)
 	require.Equal(o.t, lease.Referred, out[0].Verdict, out[0].Reason)
 	o.bury(0, "after", "retries: failed", 2)

@@ -245,7 +245,7 @@ func parseMembers(result rueidis.RedisResult) (members []member, now int64, err 
 // sentence is what becomes of an orphan that somebody asks for: what recovery does, but at once. Whether it is to blame
 // for the death of its owners cannot be seen without the others, so it becomes a dead letter only if it would be one in any
 // company, and else gets no mark.
-func (s *Store) sentence(o *orphaned) lease.Return {
+func (s *Store) sentence(o *orphaned) lease.Disposition {
 	r := s.set.Judge(&o.Orphan, o.death, 0)
 	r.Weigh(&o.Entry)
 	if !o.Readable && !o.Gone {
@@ -319,7 +319,7 @@ func ended(stream string, dest lease.Dest, word, reason string) error {
 }
 
 // orphan runs the script. word is what became of the entry, second the particulars.
-func (s *Store) orphan(ctx context.Context, p int, me, dead string, item lease.Return) (word, second string, err error) {
+func (s *Store) orphan(ctx context.Context, p int, me, dead string, item lease.Disposition) (word, second string, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
@@ -328,9 +328,9 @@ func (s *Store) orphan(ctx context.Context, p int, me, dead string, item lease.R
 		trim = "1"
 	}
 	most := lease.MoveLimit(s.set.MaxMove)
-	items := []lease.Return{item}
+	items := []lease.Disposition{item}
 	lease.Refer(items, most)
-	keys, args, letters := lease.AppendReturns([]string{k.Input, k.Sessions, k.Later},
+	keys, args, letters := lease.AppendDispositions([]string{k.Input, k.Sessions, k.Later},
 		[]string{dead, s.layout.Group(), me, s.mode, ms(s.set.Gap), ms(s.set.SessionTTL), strconv.Itoa(s.set.DeadLimit()), trim,
 			ms(s.set.DLQFullDelay), strconv.Itoa(most)}, items)
 	if letters {

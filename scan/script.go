@@ -26,7 +26,7 @@ var (
 	scriptTurn    = embedded("turn")
 	scriptPeers   = embedded("peers", "clock", "record", "session", "peer")
 	scriptOrphans = embedded("orphans", "clock", "record", "session", "peer", "body")
-	scriptRecover = embedded("recover", "clock", "record", "session", "peer", "value", "entry", "giveup")
+	scriptRecover = embedded("recover", "clock", "record", "session", "peer", "value", "entry", "disposition")
 	scriptSweep   = embedded("sweep", "clock", "record")
 
 	scriptLayout   = looking("layout")
@@ -39,7 +39,7 @@ var (
 	scriptConsumers = looking("consumers", "clock", "record")
 	scriptHoldings  = looking("holdings", "body")
 	scriptLeases    = embedded("leases", "clock")
-	scriptOrphan    = embedded("orphan", "clock", "record", "session", "peer", "value", "entry", "giveup")
+	scriptOrphan    = embedded("orphan", "clock", "record", "session", "peer", "value", "entry", "disposition")
 
 	scriptCensus    = lease.NewScript("census", luaText("master")+luaText("living")+luaText("census"), "clock")
 	scriptKeys      = embedded("keys")

@@ -35,7 +35,7 @@ func (s *setbacks) refused(p int, id string, why error) {
 func (s *setbacks) givenUp(p int, id string) (why error, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.known.GivenUp(setbackKey(p, id))
+	return s.known.Exhausted(setbackKey(p, id))
 }
 
 func (s *setbacks) moved(p int, id string) {

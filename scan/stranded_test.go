@@ -166,7 +166,7 @@ func TestWhatALetterComesToReferToIsNotAnnouncedAgain(t *testing.T) {
 						once.Do(func() {
 							o.Try("XCLAIM", k.Input, o.layout.Group(), "b.1", "0", id, "FORCE", "JUSTID")
 							r := giving(&lease.Entry{ID: id, Key: k.Lease("s")}, lease.ToReference, "too_large: it was")
-							if out, err := o.leases.Requeue(o.ctx, 0, "b.1", []lease.Return{r}); err != nil || out[0].Verdict != lease.Referred {
+							if out, err := o.leases.Requeue(o.ctx, 0, "b.1", []lease.Disposition{r}); err != nil || out[0].Verdict != lease.Referred {
 								t.Error(out, err)
 							}
 						})

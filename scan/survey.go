@@ -136,7 +136,7 @@ func (i *Inspector) present(ctx context.Context, s *Survey) (presence, error) {
 		if c.Pending == 0 {
 			continue
 		}
-		alive, err := store.Foreign(ctx, c.Partition)
+		alive, err := store.Legacy(ctx, c.Partition)
 		if err != nil {
 			return presence{}, explained(fmt.Sprintf("looking for consumers of another library in partition %d", c.Partition), err)
 		}

@@ -240,20 +240,20 @@ func TestWhatIsSaidOfAMoveWithoutAnAnswer(t *testing.T) {
 	r := recovery{Store: far.store, me: ann, dead: dead}
 	_, err := r.readPage(w.ctx, "-", 2, lease.NameOnly)
 	require.NoError(t, err)
-	o, err := r.unanswered(w.ctx, lease.Return{Entry: first})
+	o, err := r.unanswered(w.ctx, lease.Disposition{Entry: first})
 	require.NoError(t, err)
 	require.Equal(t, lease.Refused, o.Verdict)
 	require.True(t, lease.Blames(o.Err()), o.Reason)
 	require.False(t, r.remnants[first].unread, "it was read before")
-	require.NoError(t, r.giveBack(w.ctx, []lease.Return{{Key: w.keys.Lease("first"), Entry: first, Token: lease.AnyToken, Dest: lease.ToInput}}))
+	require.NoError(t, r.giveBack(w.ctx, []lease.Disposition{{Key: w.keys.Lease("first"), Entry: first, Token: lease.AnyToken, Dest: lease.ToInput}}))
 	for _, id := range []string{first, second} {
-		o, err = r.unanswered(w.ctx, lease.Return{Entry: id})
+		o, err = r.unanswered(w.ctx, lease.Disposition{Entry: id})
 		require.NoError(t, err)
 		require.Equal(t, id == first, o.Verdict == lease.Moved)
 	}
 	require.False(t, r.remnants[second].unread)
 	p.Inject(proxy.Fault{Command: "orphans", Action: proxy.Delay, Delay: 4 * time.Second})
-	_, err = r.unanswered(w.ctx, lease.Return{Entry: second})
+	_, err = r.unanswered(w.ctx, lease.Disposition{Entry: second})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Zero(t, far.store.setbacks.known.Len())
 }

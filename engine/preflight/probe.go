@@ -65,7 +65,7 @@ func (c *check) othersPending(ctx context.Context) bool {
 		name, pending := fields["name"], fields["pending"]
 		text, _ := name.ToString()
 		n, _ := pending.AsInt64()
-		return n > 0 && strings.HasPrefix(text, lease.ForeignPrefix)
+		return n > 0 && strings.HasPrefix(text, lease.LegacyPrefix)
 	})
 }
 

@@ -14,7 +14,7 @@
 --          error what it weighs and the start of its announcement; r a dead letter refers to it; t left for the next call;
 --          x refused, nothing changed
 -- Atomic   the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
--- Parts    clock record session value entry giveup
+-- Parts    clock record session value entry disposition
 
 local FIRST = 4
 local input, sessions, later = KEYS[1], KEYS[2], KEYS[3]

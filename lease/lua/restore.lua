@@ -8,7 +8,7 @@
 --          call or an earlier one; n pending for another consumer; g the body is gone, and nothing was remembered; and b, f, r,
 --          t, u, x and z as requeue.lua
 -- Atomic   the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
--- Parts    clock record session value entry giveup
+-- Parts    clock record session value entry disposition
 --
 -- The caller sees to it that what it asks for was not moved before: by itself, or by others after its session.
 

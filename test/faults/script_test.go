@@ -18,7 +18,7 @@ import (
 
 // struckScripts are the scripts that an engine sends in the course of TestEveryCallMayGetLost.
 var struckScripts = []string{
-	"meta", "foreign", "open", "beat", "acquire", "renew", "done", "requeue", "promote", "pending", "close", "XREADGROUP", "read",
+	"meta", "legacy", "open", "beat", "acquire", "renew", "done", "requeue", "promote", "pending", "close", "XREADGROUP", "read",
 }
 
 // notStruck are left out, with the reason.
@@ -89,7 +89,7 @@ func TestEveryCallMayGetLost(t *testing.T) {
 		t.Run(action.String(), func(t *testing.T) {
 			for _, script := range struckScripts {
 				for nth := 1; nth <= 2; nth++ {
-					if nth == 2 && (script == "meta" || script == "foreign" || script == "open" || script == "close") {
+					if nth == 2 && (script == "meta" || script == "legacy" || script == "open" || script == "close") {
 						continue // sent once
 					}
 					t.Run(fmt.Sprintf("%s %d", script, nth), func(t *testing.T) {

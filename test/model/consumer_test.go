@@ -28,7 +28,7 @@ type item struct {
 	until    time.Duration // local deadline of the lease
 	missing  bool          // the server that settles does not know it: verify
 	finish   bool          // ending: done, else given up
-	give     lease.Return
+	give     lease.Disposition
 }
 
 // consumer is one process, as simple as the rules allow. Its name changes with every session.
@@ -101,7 +101,7 @@ func (c *consumer) loseSession() {
 func (c *consumer) lose(x *item) {
 	c.r.note("%s loses %s", c, x.entry.ID)
 	x.state, x.finish = ending, false
-	x.give = lease.Return{Key: x.entry.Key, Entry: x.entry.ID, Token: lease.AnyToken, Dest: lease.ToInput,
+	x.give = lease.Disposition{Key: x.entry.Key, Entry: x.entry.ID, Token: lease.AnyToken, Dest: lease.ToInput,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount}
 }
 
@@ -360,7 +360,7 @@ func (c *consumer) end(x *item, finish bool, dest lease.Dest, delay time.Duratio
 		return
 	}
 	x.state, x.finish = ending, finish
-	x.give = lease.Return{Key: x.entry.Key, Entry: x.entry.ID, Token: fmt.Sprint(uint64(x.token)), Dest: dest, Delay: delay,
+	x.give = lease.Disposition{Key: x.entry.Key, Entry: x.entry.ID, Token: fmt.Sprint(uint64(x.token)), Dest: dest, Delay: delay,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount, Reason: "model"}
 	c.r.note("%s ends %s, finish %v, %c", c, x.entry.ID, finish, dest)
 }
@@ -376,7 +376,7 @@ func (c *consumer) flush() {
 	if len(batch) == 0 {
 		return
 	}
-	items := make([]lease.Return, len(batch))
+	items := make([]lease.Disposition, len(batch))
 	for i, x := range batch {
 		items[i] = x.give
 	}
@@ -412,14 +412,14 @@ func (c *consumer) pay() {
 	c.send("pay", func() func() {
 		page, err := c.r.w.store.Pending(c.r.w.ctx, 0, name, "", 3, 0)
 		c.r.ok(err)
-		var items []lease.Return
+		var items []lease.Disposition
 		for _, p := range page {
 			e, err := lease.ParseEntry(c.r.w.layout, 0, p.ID, p.Body)
 			key := e.Key
 			if err != nil {
 				key = c.r.w.keys.Lease("") // the body is gone
 			}
-			items = append(items, lease.Return{Key: key, Entry: p.ID, Token: lease.AnyToken, Dest: lease.ToInput,
+			items = append(items, lease.Disposition{Key: key, Entry: p.ID, Token: lease.AnyToken, Dest: lease.ToInput,
 				Retries: lease.KeepCount, Crashes: lease.KeepCount})
 		}
 		if len(items) > 0 {

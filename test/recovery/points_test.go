@@ -121,14 +121,14 @@ func inherit(w *world) {
 	}
 	_, _, err = store.Acquire(ctx, 0, "dead.1", entries[:3])
 	require.NoError(w.t, err)
-	_, err = store.Requeue(ctx, 0, "dead.1", []lease.Return{{
+	_, err = store.Requeue(ctx, 0, "dead.1", []lease.Disposition{{
 		Key: entries[0].Key, Entry: entries[0].ID, Token: lease.AnyToken, Dest: lease.ToLater, Delay: time.Millisecond,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount,
 	}})
 	require.NoError(w.t, err)
 	w.Do("ZADD", w.keys.Sessions, "1", "dead.1")
 	w.add(104)
-	w.Do("XREADGROUP", "GROUP", w.layout.Group(), lease.ForeignPrefix+"old", "COUNT", "1", "STREAMS", w.keys.Input, ">")
+	w.Do("XREADGROUP", "GROUP", w.layout.Group(), lease.LegacyPrefix+"old", "COUNT", "1", "STREAMS", w.keys.Input, ">")
 }
 
 // kills has everything that a link carries end at the first request of this name, right before it or right after it ran.

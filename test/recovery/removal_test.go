@@ -144,7 +144,7 @@ func (w *world) countField(name string) (n int) {
 // appears after we have started; it is reported, and its entry is left alone until the lock is gone.
 func TestForeignConsumerThatIsAliveIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	const foreign = lease.ForeignPrefix + "old-pod"
+	const foreign = lease.LegacyPrefix + "old-pod"
 	w := newWorld(t)
 	a := w.party("a", nil, engine.WithSessionTTL(time.Second), engine.WithMaxStreams(1),
 		engine.WithRecovery(scan.Config{Interval: 500 * time.Millisecond}))

@@ -7,28 +7,28 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// ForeignPrefix begins the names of the consumers of the library that this one follows.
-const ForeignPrefix = "redis-consumer-"
+// LegacyPrefix begins the names of the consumers of the library that this one follows.
+const LegacyPrefix = "redis-consumer-"
 
-// foreignLooked is how many entries of a foreign consumer are looked at: its locks live for 2 s, and a living one has
+// legacyLooked is how many entries of a legacy consumer are looked at: its locks live for 2 s, and a living one has
 // one for each of its entries.
-const foreignLooked = 32
+const legacyLooked = 32
 
-// foreignSeparators are what may stand between the data stream and the entry ID in the name of a foreign lock.
-var foreignSeparators = []string{":", "-", "_", "/", "|", "#", ".", ""}
+// legacySeparators are what may stand between the data stream and the entry ID in the name of a legacy lock.
+var legacySeparators = []string{":", "-", "_", "/", "|", "#", ".", ""}
 
 var (
-	scriptForeign = embedded("foreign", "body")
-	scriptExists  = NewScript("exists", "return redis.call('EXISTS', KEYS[1])\n")
+	scriptLegacy = embedded("legacy", "body")
+	scriptExists = NewScript("exists", "return redis.call('EXISTS', KEYS[1])\n")
 )
 
-// Foreign returns the name of a living consumer of the library that this one follows, empty when there is none: one for
+// Legacy returns the name of a living consumer of the library that this one follows, empty when there is none: one for
 // which an entry is pending whose lock, "<data stream><separator><entry ID>", exists.
-func (s *Store) Foreign(ctx context.Context, p int) (alive string, err error) {
+func (s *Store) Legacy(ctx context.Context, p int) (alive string, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	rows, err := s.rest.Do(ctx, Call{
-		Script: scriptForeign, Keys: []string{s.layout.Keys(p).Input}, Args: append([]string{s.layout.Group(), ForeignPrefix, strconv.Itoa(foreignLooked)}, BodyArgs(NameOnly)...),
+		Script: scriptLegacy, Keys: []string{s.layout.Keys(p).Input}, Args: append([]string{s.layout.Group(), LegacyPrefix, strconv.Itoa(legacyLooked)}, BodyArgs(NameOnly)...),
 	}).ToArray()
 	if err != nil {
 		return "", err
@@ -39,14 +39,14 @@ func (s *Store) Foreign(ctx context.Context, p int) (alive string, err error) {
 			continue
 		}
 		name, _ := parts[0].ToString()
-		if held, err := s.foreignLock(ctx, p, parts[1:]); err != nil || held {
+		if held, err := s.legacyLock(ctx, p, parts[1:]); err != nil || held {
 			return name, err
 		}
 	}
 	return "", nil
 }
 
-func (s *Store) foreignLock(ctx context.Context, p int, entries []rueidis.RedisMessage) (bool, error) {
+func (s *Store) legacyLock(ctx context.Context, p int, entries []rueidis.RedisMessage) (bool, error) {
 	var calls []Call
 	for _, entry := range entries {
 		parts, err := entry.ToArray()
@@ -62,7 +62,7 @@ func (s *Store) foreignLock(ctx context.Context, p int, entries []rueidis.RedisM
 		if err != nil {
 			continue
 		}
-		for _, separator := range foreignSeparators {
+		for _, separator := range legacySeparators {
 			calls = append(calls, Call{Script: scriptExists, Keys: []string{parsed.Stream + separator + raw.ID}})
 		}
 	}

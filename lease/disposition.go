@@ -9,17 +9,17 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// AnyToken in a Return frees the lease under whatever token names this consumer and this entry: for shutdown, and for
+// AnyToken in a Disposition frees the lease under whatever token names this consumer and this entry: for shutdown, and for
 // streams that were disowned.
 const AnyToken = "*"
 
-// KeepCount leaves a count of a Return as it is on the entry.
+// KeepCount leaves a count of a Disposition as it is on the entry.
 const KeepCount = -1
 
-// Unweighed is the Size of a Return to ToReference whose entry takes too long to be looked at: the letter says nothing of it.
+// Unweighed is the Size of a Disposition to ToReference whose entry takes too long to be looked at: the letter says nothing of it.
 const Unweighed = -1
 
-// Dest says where a Return puts its entry.
+// Dest says where a Disposition puts its entry.
 type Dest byte
 
 const (
@@ -31,8 +31,8 @@ const (
 	ToReference Dest = 'r'
 )
 
-// Return is an entry that is given up, or done with.
-type Return struct {
+// Disposition is one item of a Requeue or Done call: what is to become of an entry.
+type Disposition struct {
 	Key     string // of the lease; the one of the empty name when the stream is unknown
 	Entry   string
 	Token   string // it was held under; AnyToken; empty when never held
@@ -46,7 +46,7 @@ type Return struct {
 	Cut     string // ToReference: the start of its announcement; the script looks at the entry itself where Size is not known
 }
 
-// Outcome is what became of a Return.
+// Outcome is what became of a Disposition.
 type Outcome struct {
 	Verdict Verdict
 	Reason  string // Refused: why; TooHeavy: what it weighs, and the start of its announcement
@@ -56,7 +56,7 @@ type Outcome struct {
 func (o Outcome) Err() error { return refusedItem(o.Reason) }
 
 // Done ends entries for good: acknowledged, deleted, their leases freed.
-func (s *Store) Done(ctx context.Context, p int, consumer string, items []Return) ([]Outcome, error) {
+func (s *Store) Done(ctx context.Context, p int, consumer string, items []Disposition) ([]Outcome, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	keys := make([]string, 0, 1+len(items))
@@ -70,8 +70,8 @@ func (s *Store) Done(ctx context.Context, p int, consumer string, items []Return
 	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptDone, Keys: keys, Args: args}), len(items))
 }
 
-// Requeue gives entries up.
-func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Return) ([]Outcome, error) {
+// Requeue gives entries back to the input stream, or moves them to later or the dead letters.
+func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Disposition) ([]Outcome, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
@@ -86,16 +86,16 @@ func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Ret
 	Refer(items, most)
 	args = append(args, consumer, s.layout.Group(), strconv.Itoa(len(items)), strconv.Itoa(s.set.DeadLimit), trim, ms(s.set.DeadDelay),
 		strconv.Itoa(most), strconv.Itoa(MaxCallWeight))
-	keys, args, dead := AppendReturns(keys, args, items)
+	keys, args, dead := AppendDispositions(keys, args, items)
 	if dead {
 		keys = append(keys, k.DeadLetters)
 	}
 	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptRequeue, Keys: keys, Args: args}), len(items))
 }
 
-// AppendReturns appends the lease keys and the arguments of items as requeue and recover take them, and reports whether
+// AppendDispositions appends the lease keys and the arguments of items as requeue and recover take them, and reports whether
 // the dead-letter stream must be among the keys.
-func AppendReturns(keys, args []string, items []Return) (allKeys, allArgs []string, letters bool) {
+func AppendDispositions(keys, args []string, items []Disposition) (allKeys, allArgs []string, letters bool) {
 	for i := range items {
 		r := &items[i]
 		letters = letters || r.Dest == ToDeadLetters || r.Dest == ToReference
