@@ -236,7 +236,7 @@ func (r *recovery) readPage(ctx context.Context, after string, count, longest in
 func (r *recovery) readPageIn(ctx context.Context, after string, count, longest int) ([]Orphan, error) {
 	k := r.layout.Keys(r.partition)
 	parts, err := r.Store.run.Do(ctx, lease.Call{
-		Script: scriptOrphans,
+		Script: scriptClaimDead,
 		Keys:   []string{k.Input, k.Sessions, k.Recover(r.dead)},
 		Args: append([]string{r.me, r.layout.Group(), r.mode, ms(r.set.Gap), r.dead, ms(ClaimTime), after,
 			strconv.Itoa(count)}, lease.BodyArgs(longest)...),

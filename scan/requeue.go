@@ -336,7 +336,7 @@ func (s *Store) orphan(ctx context.Context, p int, me, dead string, item lease.D
 	if letters {
 		keys = append(keys, k.DeadLetters)
 	}
-	parts, err := s.run.Do(ctx, lease.Call{Script: scriptOrphan, Keys: keys, Args: args}).ToArray()
+	parts, err := s.run.Do(ctx, lease.Call{Script: scriptRequeueOrphan, Keys: keys, Args: args}).ToArray()
 	if err != nil || len(parts) == 0 {
 		return "", "", orMalformed(err)
 	}

@@ -23,11 +23,11 @@ func luaText(name string) string {
 }
 
 var (
-	scriptTurn    = embedded("turn")
-	scriptPeers   = embedded("peers", "clock", "record", "session", "peer")
-	scriptOrphans = embedded("orphans", "clock", "record", "session", "peer", "body")
-	scriptRecover = embedded("recover", "clock", "record", "session", "peer", "value", "entry", "disposition")
-	scriptSweep   = embedded("sweep", "clock", "record")
+	scriptTurn      = embedded("turn")
+	scriptPeers     = embedded("peers", "clock", "record", "session", "peer")
+	scriptClaimDead = embedded("claimdead", "clock", "record", "session", "peer", "body")
+	scriptRecover   = embedded("recover", "clock", "record", "session", "peer", "value", "entry", "disposition")
+	scriptSweep     = embedded("sweep", "clock", "record")
 
 	scriptLayout   = looking("layout")
 	scriptLetters  = looking("letters", "clock", "value", "entry")
@@ -35,11 +35,11 @@ var (
 	scriptDrop     = referring("drop")
 	scriptBacklog  = looking("backlog", "clock", "body", "group")
 
-	scriptOwner     = looking("owner", "clock", "record", "value", "body")
-	scriptConsumers = looking("consumers", "clock", "record")
-	scriptHoldings  = looking("holdings", "body")
-	scriptLeases    = embedded("leases", "clock")
-	scriptOrphan    = embedded("orphan", "clock", "record", "session", "peer", "value", "entry", "disposition")
+	scriptOwner         = looking("owner", "clock", "record", "value", "body")
+	scriptConsumers     = looking("consumers", "clock", "record")
+	scriptHoldings      = looking("holdings", "body")
+	scriptLeases        = embedded("leases", "clock")
+	scriptRequeueOrphan = embedded("requeueorphan", "clock", "record", "session", "peer", "value", "entry", "disposition")
 
 	scriptCensus    = lease.NewScript("census", luaText("master")+luaText("living")+luaText("census"), "clock")
 	scriptKeys      = embedded("keys")
@@ -69,9 +69,9 @@ func referring(name string) *lease.Script {
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.
 func Scripts() []*lease.Script {
 	return []*lease.Script{
-		scriptTurn, scriptPeers, scriptOrphans, scriptRecover, scriptSweep,
+		scriptTurn, scriptPeers, scriptClaimDead, scriptRecover, scriptSweep,
 		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
-		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptOrphan,
+		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptRequeueOrphan,
 		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptClaim, scriptMoved, scriptUnlink, scriptRaise,
 		scriptStranded, scriptReannounce,
 	}

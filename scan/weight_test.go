@@ -57,7 +57,7 @@ func TestHeavyStreamsOfTheDeadAreRecovered(t *testing.T) {
 	w.kill(dead, time.Minute)
 	calls := 0
 	w.store.run = lease.NewRunner(w.Client, func(script string, _ time.Duration, err error) {
-		if script == "orphans" {
+		if script == "claimdead" {
 			calls++
 		}
 	})
@@ -86,7 +86,7 @@ func TestHeavyStreamsOfTheDeadAreRecovered(t *testing.T) {
 func (w *ward) lateTwice(p *proxy.Proxy) {
 	for nth := 1; nth <= 2; nth++ {
 		p.Inject(proxy.Fault{
-			Command: "orphans", Nth: nth, Match: says(w.layout.Group(), "-1"), Action: proxy.Delay, Delay: 3 * time.Second,
+			Command: "claimdead", Nth: nth, Match: says(w.layout.Group(), "-1"), Action: proxy.Delay, Delay: 3 * time.Second,
 		})
 	}
 }
@@ -160,7 +160,7 @@ func TestAnEntryThatIsNeverReadInTimeHoldsUpNobody(t *testing.T) {
 	w.own(dead, 3)
 	w.kill(dead, time.Minute)
 	far, p := w.throughProxy()
-	p.Inject(proxy.Fault{Command: "orphans", Match: says("-", "-1"), Action: proxy.Delay, Delay: late}) // its body is looked at
+	p.Inject(proxy.Fault{Command: "claimdead", Match: says("-", "-1"), Action: proxy.Delay, Delay: late}) // its body is looked at
 	moved := p.Inject(proxy.Fault{Command: "recover", Match: says(slow), Action: proxy.Delay, Delay: late})
 
 	done, err := far.store.Recover(w.ctx, 0, ann, dead)
@@ -252,7 +252,7 @@ func TestWhatIsSaidOfAMoveWithoutAnAnswer(t *testing.T) {
 		require.Equal(t, id == first, o.Verdict == lease.Moved)
 	}
 	require.False(t, r.remnants[second].unread)
-	p.Inject(proxy.Fault{Command: "orphans", Action: proxy.Delay, Delay: 4 * time.Second})
+	p.Inject(proxy.Fault{Command: "claimdead", Action: proxy.Delay, Delay: 4 * time.Second})
 	_, err = r.unanswered(w.ctx, lease.Disposition{Entry: second})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Zero(t, far.store.setbacks.known.Len())
@@ -268,7 +268,7 @@ func TestWhatWasNotReadIsNotHandedOutBeforeItsTime(t *testing.T) {
 	w.read(dead, 1)
 	w.kill(dead, time.Minute)
 	far, p := w.throughProxy()
-	p.Inject(proxy.Fault{Command: "orphans", Match: says("-", "-1"), Action: proxy.Delay, Delay: 4 * time.Second})
+	p.Inject(proxy.Fault{Command: "claimdead", Match: says("-", "-1"), Action: proxy.Delay, Delay: 4 * time.Second})
 	done, err := far.store.Recover(w.ctx, 0, ann, dead)
 	require.NoError(t, err)
 	require.Equal(t, 1, done.Entries)

@@ -10,7 +10,7 @@ import (
 )
 
 // recovering are the scripts that only a recovery runs, and acquire, which takes what it brought back.
-var recovering = []string{"peers", "orphans", "recover", "sweep", "promote", "acquire"}
+var recovering = []string{"peers", "claimdead", "recover", "sweep", "promote", "acquire"}
 
 // takeover is what happens from the death of the child until its streams have their new owner.
 type takeover struct {

@@ -6,7 +6,7 @@
 --          5 '1': trim it  6 delay of what it refuses, ms  7 asking consumer  8 settle mode  9 gap threshold, ms
 --          10 how long the claim lasts, ms  11 most that an entry may weigh to be copied (0: no limit)  12 once as much
 --          has been copied, the rest is left  13… per entry as in requeue
--- Returns  as requeue; or { 'alive' }, { 'wait' }, { 'busy' }: nothing was done, as in orphans
+-- Returns  as requeue; or { 'alive' }, { 'wait' }, { 'busy' }: nothing was done, as in claimdead
 -- Atomic   the dead one's session is looked at in the same step: one that was only late is not robbed. Each entry is
 --          copied, acknowledged, deleted and its lease freed in one step.
 -- Parts    clock record session peer value entry disposition

@@ -130,7 +130,7 @@ func TestRecoveryWithConfigAndInfoRefused(t *testing.T) {
 			w.ownedBy(300, b)
 			w.stateIs(state{Input: 300, Pending: 300, Leases: 300, Sessions: 1, Consumers: 1})
 			w.until("all are counted that were recovered", func() bool { return b.metric("recovered_total") == 300 })
-			for _, script := range []string{"turn", "peers", "orphans", "recover", "sweep"} {
+			for _, script := range []string{"turn", "peers", "claimdead", "recover", "sweep"} {
 				require.Zero(t, b.metric("script_errors_total", "script", script), script)
 			}
 			w.checkOwners()

@@ -21,7 +21,7 @@ import (
 // where they are.
 var notCalled = map[string]bool{
 	"layout": true, "letters": true, "sendback": true, "drop": true, "backlog": true, "stranded": true, "reannounce": true,
-	"owner": true, "consumers": true, "holdings": true, "leases": true, "orphan": true,
+	"owner": true, "consumers": true, "holdings": true, "leases": true, "requeueorphan": true,
 
 	// Who deletes or repartitions a service.
 	"census": true, "keys": true, "stop": true, "start": true, "page": true, "laterpage": true, "claim": true, "moved": true, "unlink": true, "raise": true,

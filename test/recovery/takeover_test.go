@@ -141,13 +141,13 @@ func TestTwentyEnginesRecoverOnce(t *testing.T) {
 	require.EqualValues(t, 2*many, entries, "each entry announced once and brought back once")
 	sum := map[string]float64{}
 	for _, p := range w.parties {
-		for _, script := range []string{"peers", "orphans", "recover", "sweep"} {
+		for _, script := range []string{"peers", "claimdead", "recover", "sweep"} {
 			sum[script] += p.metric("script_duration_seconds", "script", script)
 		}
 	}
 	t.Log(sum)
 	pages := float64(many/page + 1)
 	require.LessOrEqual(t, sum["recover"], pages+5, "close to one a page, not twenty")
-	require.LessOrEqual(t, sum["orphans"], pages+5+10*20, "looks at who is dead")
+	require.LessOrEqual(t, sum["claimdead"], pages+5+10*20, "looks at who is dead")
 	w.checkOwners()
 }
