@@ -1,0 +1,154 @@
+package model
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/streamlease/streamlease/lease"
+)
+
+// some is a random part of items, mostly all.
+func some[T any](r *run, items []T) []T {
+	if len(items) > 1 && r.rand.IntN(3) == 0 {
+		return items[:1+r.rand.IntN(len(items)-1)]
+	}
+	return items
+}
+
+// step does one thing, mostly something that a consumer does.
+func (r *run) step() {
+	if x := r.mixed; x != nil && x.late != nil {
+		if x.steps--; x.steps < 0 {
+			r.strand()
+		}
+	}
+	switch n := r.rand.IntN(100); {
+	case n < 4:
+		r.announce()
+	case n < 11:
+		most := 600
+		switch x := r.rand.IntN(60); {
+		case x < 6:
+			most = 6000
+		case x < 8:
+			most = 45000
+		}
+		d := time.Duration(r.rand.IntN(most)) * time.Millisecond
+		r.w.advance(d)
+		r.note("%v pass", d)
+	case n < 12 && r.steps && r.rand.IntN(4) == 0:
+		d := time.Duration(r.rand.IntN(3600_000)) * time.Millisecond
+		r.w.stepBack(d)
+		r.note("the clock is set back by %v", d)
+	case n < 12 && !r.restarts:
+		if r.rand.IntN(4) == 0 && r.failOver() {
+			return
+		}
+		r.note("save")
+		r.w.save()
+	case n < 17 && len(r.late) > 0:
+		r.note("a call comes again")
+		r.late[r.rand.IntN(len(r.late))]()
+	case n < 37:
+		r.fly(r.consumer())
+	case n < 40 && r.mixed != nil:
+		r.stir()
+	default:
+		c := r.consumer()
+		if x := r.mixed; x != nil && x.late != nil && r.rand.IntN(4) > 0 {
+			c = x.late
+		}
+		c.expire()
+		if r.w.now() < c.cut {
+			return
+		}
+		r.act(c)
+		if r.rand.IntN(3) > 0 {
+			r.land(c) // without anything in between
+		}
+	}
+}
+
+// act has a consumer begin something.
+func (r *run) act(c *consumer) {
+	if c.name == "" {
+		c.open()
+		c.pay()
+		return
+	}
+	switch n := r.rand.IntN(12); {
+	case n < 3:
+		c.renew(some(r, c.in(held)))
+		c.verify()
+	case n < 5:
+		c.read(1 + r.rand.IntN(3))
+	case n < 6:
+		c.reconcile()
+	case n < 9:
+		c.acquire(some(r, c.in(read)))
+	case n < 10:
+		if items := c.in(held); len(items) > 0 {
+			x := items[r.rand.IntN(len(items))]
+			dest := []lease.Dest{lease.ToInput, lease.ToLater, lease.ToDeadLetters}[r.rand.IntN(3)]
+			c.end(x, r.rand.IntN(2) == 0, dest, time.Duration(r.rand.IntN(20))*time.Second)
+		}
+		c.flush()
+	case n < 11:
+		c.flush()
+		c.pay()
+	default:
+		_, _, err := r.w.store.Promote(r.w.ctx, 0, 1+r.rand.IntN(3))
+		r.ok(err)
+	}
+}
+
+// fly lets one call of a consumer go a step of its way, or get lost.
+func (r *run) fly(c *consumer) {
+	kinds := slices.Sorted(maps.Keys(c.flights))
+	if len(kinds) == 0 || r.w.now() < c.cut {
+		return
+	}
+	f := c.flights[kinds[r.rand.IntN(len(kinds))]]
+	lost := r.rand.IntN(6) == 0
+	switch {
+	case f.answer == nil && lost:
+		r.note("%s: %s is lost on the way, or comes later", c, f.kind)
+		r.late = append(r.late, f.call)
+		delete(c.flights, f.kind)
+	case f.answer == nil:
+		r.run(f)
+	case lost:
+		r.note("%s: the answer of %s is lost", c, f.kind)
+		delete(c.flights, f.kind)
+	default:
+		r.arrive(f)
+	}
+}
+
+// run has the server carry a call out.
+func (r *run) run(f *flight) {
+	r.note("%s: %s runs", f.c, f.kind)
+	f.answer = f.call()
+	if r.rand.IntN(4) == 0 {
+		r.late = append(r.late, f.call)
+	}
+}
+
+func (r *run) arrive(f *flight) {
+	r.note("%s: %s is answered", f.c, f.kind)
+	delete(f.c.flights, f.kind)
+	f.c.expire()
+	f.answer()
+}
+
+// land has all calls of a consumer carried out and answered.
+func (r *run) land(c *consumer) {
+	for _, kind := range slices.Sorted(maps.Keys(c.flights)) {
+		f := c.flights[kind]
+		if f.answer == nil {
+			r.run(f)
+		}
+		r.arrive(f)
+	}
+}
