@@ -15,40 +15,40 @@ import (
 // TestHandlerThatNeverReturns keeps one worker and its own stream; everything else goes on.
 func TestHandlerThatNeverReturns(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	never := make(chan struct{})
-	p := w.start("a", api.Funcs{Added: func(_ context.Context, n api.Notification) error {
+	m := h.start("a", api.Funcs{Added: func(_ context.Context, n api.Notification) error {
 		if n.Stream == "stuck" {
 			<-never
 		}
 		return nil
 	}}, engine.WithDrainTimeout(200*time.Millisecond), engine.WithWorkers(2))
-	w.announce("stuck")
-	until(t, "it is stuck", func() bool { return p.told(api.Added) == 1 })
-	w.announce(names("s", 500)...)
-	until(t, "others are added", func() bool { return p.told(api.Added) == 501 })
+	h.announce("stuck")
+	until(t, "it is stuck", func() bool { return m.notified(api.Added) == 1 })
+	h.announce(names("s", 500)...)
+	until(t, "others are added", func() bool { return m.notified(api.Added) == 501 })
 	// News of the stuck stream queues behind its handler, and holds up nobody.
-	w.announce("stuck")
-	w.announce("s-0")
-	until(t, "s-0 is superseded", func() bool { return p.toldOf("s-0", api.Superseded) == 1 })
-	require.Zero(t, p.toldOf("stuck", api.Superseded))
-	until(t, "the log says who blocks", func() bool { return containsAll(p.log.String(), "handlers block workers", "stuck") })
-	l := p.lease("stuck", 1)
+	h.announce("stuck")
+	h.announce("s-0")
+	until(t, "s-0 is superseded", func() bool { return m.notifiedOf("s-0", api.Superseded) == 1 })
+	require.Zero(t, m.notifiedOf("stuck", api.Superseded))
+	until(t, "the log says who blocks", func() bool { return containsAll(m.log.String(), "handlers block workers", "stuck") })
+	l := m.lease("stuck", 1)
 	require.Positive(t, l.Remaining(), "it is renewed")
-	w.stateIs(state{Input: 503, Pending: 503, Leases: 501, Sessions: 1, Consumers: 1})
+	h.stateIs(state{Input: 503, Pending: 503, Leases: 501, Sessions: 1, Consumers: 1})
 
 	// Its owner may end it from elsewhere. The next announcement then waits for the handler.
 	require.NoError(t, l.Done(context.Background()))
-	require.ErrorIs(t, p.shutdown(), api.ErrDrainTimeout)
+	require.ErrorIs(t, m.shutdown(), api.ErrDrainTimeout)
 	close(never)
-	w.stateIs(state{Input: 502})
-	require.Equal(t, 1, p.toldOf("stuck", api.Added))
+	h.stateIs(state{Input: 502})
+	require.Equal(t, 1, m.notifiedOf("stuck", api.Added))
 }
 
 // TestEndingsInsideTheHandler: what the handler did to the lease counts, whatever it returns or does after it.
 func TestEndingsInsideTheHandler(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	ctx := context.Background()
 	problems := make(chan error, 10)
 	check := func(err, want error) {
@@ -56,7 +56,7 @@ func TestEndingsInsideTheHandler(t *testing.T) {
 			problems <- err
 		}
 	}
-	p := w.start("a", api.Funcs{Added: func(ctx context.Context, n api.Notification) error {
+	m := h.start("a", api.Funcs{Added: func(ctx context.Context, n api.Notification) error {
 		l := n.Lease
 		if l.Attempt() > 0 {
 			return nil // kept
@@ -85,56 +85,56 @@ func TestEndingsInsideTheHandler(t *testing.T) {
 		}
 		return nil
 	}}, quick(3)...)
-	w.announce("done twice", "done, then an error", "done, then a panic", "fail", "fail, then nil", "permanent")
-	w.stateIs(state{Input: 2, Pending: 2, Leases: 2, Sessions: 1, Consumers: 1, Dead: 1})
+	h.announce("done twice", "done, then an error", "done, then a panic", "fail", "fail, then nil", "permanent")
+	h.stateIs(state{Input: 2, Pending: 2, Leases: 2, Sessions: 1, Consumers: 1, Dead: 1})
 	close(problems)
 	for err := range problems {
 		require.NoError(t, err)
 	}
-	require.Equal(t, 1, p.lease("fail", 2).Attempt())
-	require.Equal(t, 1, p.lease("fail, then nil", 2).Attempt())
+	require.Equal(t, 1, m.lease("fail", 2).Attempt())
+	require.Equal(t, 1, m.lease("fail, then nil", 2).Attempt())
 	for _, s := range []string{"done twice", "done, then an error", "done, then a panic"} {
-		l := p.lease(s, 1)
+		l := m.lease(s, 1)
 		require.NoError(t, l.Done(ctx))
 		require.ErrorIs(t, context.Cause(l.Context()), api.ErrNotHeld)
-		require.Equal(t, 1, p.toldOf(s, api.Added))
+		require.Equal(t, 1, m.notifiedOf(s, api.Added))
 	}
-	require.Zero(t, p.told(api.Disowned))
+	require.Zero(t, m.notified(api.Disowned))
 }
 
 // TestEndingsOutsideOfTheHandler: leases outlive the handler of Added and are ended from anywhere.
 func TestEndingsOutsideOfTheHandler(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	ctx := context.Background()
-	p := w.start("a", nil, quick(3)...)
-	w.announce("done", "release", "fail", "dead", "snooze", "raced")
+	m := h.start("a", nil, quick(3)...)
+	h.announce("done", "release", "fail", "dead", "snooze", "raced")
 
-	l := p.lease("done", 1)
+	l := m.lease("done", 1)
 	require.NoError(t, l.Done(l.Context()), "the lease's own context may be given")
 	require.ErrorIs(t, context.Cause(l.Context()), api.ErrNotHeld)
 	require.Zero(t, l.Remaining())
 
-	l = p.lease("release", 1)
+	l = m.lease("release", 1)
 	require.NoError(t, l.Release(ctx))
 	require.NoError(t, l.Release(ctx))
 	require.ErrorIs(t, l.Done(ctx), api.ErrNotHeld)
-	again := p.lease("release", 2)
+	again := m.lease("release", 2)
 	require.Greater(t, again.Token(), l.Token())
 	require.NotEqual(t, l.Entry(), again.Entry(), "re-queueing gives a new entry")
 	require.Zero(t, again.Attempt())
 	require.ErrorIs(t, l.Done(ctx), api.ErrNotHeld, "the old lease cannot end the new one")
 	require.Positive(t, again.Remaining())
 
-	require.NoError(t, p.lease("fail", 1).Fail(ctx, errWork))
-	require.Equal(t, 1, p.lease("fail", 2).Attempt())
-	require.NoError(t, p.lease("fail", 2).Release(ctx))
-	require.Equal(t, 1, p.lease("fail", 3).Attempt(), "a release neither adds nor forgets retries")
-	require.NoError(t, p.lease("dead", 1).Fail(ctx, api.Permanent(errWork)))
-	require.NoError(t, p.lease("snooze", 1).Fail(ctx, api.Snooze(time.Hour)))
+	require.NoError(t, m.lease("fail", 1).Fail(ctx, errWork))
+	require.Equal(t, 1, m.lease("fail", 2).Attempt())
+	require.NoError(t, m.lease("fail", 2).Release(ctx))
+	require.Equal(t, 1, m.lease("fail", 3).Attempt(), "a release neither adds nor forgets retries")
+	require.NoError(t, m.lease("dead", 1).Fail(ctx, api.Permanent(errWork)))
+	require.NoError(t, m.lease("snooze", 1).Fail(ctx, api.Snooze(time.Hour)))
 
 	// Of many calls at the same time one decides, and the others learn what became of it.
-	l = p.lease("raced", 1)
+	l = m.lease("raced", 1)
 	errs := make(chan error)
 	for i := range 30 {
 		go func() {
@@ -159,35 +159,35 @@ func TestEndingsOutsideOfTheHandler(t *testing.T) {
 	if !done {
 		want.Input, want.Pending, want.Leases = 3, 3, 3
 	}
-	w.stateIs(want)
-	require.Zero(t, p.told(api.Disowned))
+	h.stateIs(want)
+	require.Zero(t, m.notified(api.Disowned))
 }
 
 // TestDoneAfterTheLeaseWasDeletedByHand: the entry is pending for its owner and nobody else has the stream, so the work
 // is done. Once a renewal has found the lease gone it is lost, and the stream is handed out again.
 func TestDoneAfterTheLeaseWasDeletedByHand(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	ctx := context.Background()
 	drop := func(stream string) {
-		n, err := w.do("DEL", w.keysOf(stream).Lease(stream)).AsInt64()
+		n, err := h.do("DEL", h.keysOf(stream).Lease(stream)).AsInt64()
 		require.NoError(t, err)
 		require.EqualValues(t, 1, n)
 	}
-	p := w.start("a", nil, engine.WithLeaseTTL(time.Hour)) // no renewal comes in between
-	w.announce("at once")
-	l := p.lease("at once", 1)
+	m := h.start("a", nil, engine.WithLeaseTTL(time.Hour)) // no renewal comes in between
+	h.announce("at once")
+	l := m.lease("at once", 1)
 	drop("at once")
 	require.NoError(t, l.Done(ctx))
-	w.stateIs(state{Sessions: 1, Consumers: 1})
-	require.NoError(t, p.shutdown())
+	h.stateIs(state{Sessions: 1, Consumers: 1})
+	require.NoError(t, m.shutdown())
 
-	p = w.start("b", nil, engine.WithLeaseTTL(shortTTL))
-	w.announce("later")
-	l = p.lease("later", 1)
+	m = h.start("b", nil, engine.WithLeaseTTL(shortTTL))
+	h.announce("later")
+	l = m.lease("later", 1)
 	drop("later")
-	again := p.lease("later", 2)
-	require.Equal(t, 1, p.toldOf("later", api.Disowned))
+	again := m.lease("later", 2)
+	require.Equal(t, 1, m.notifiedOf("later", api.Disowned))
 	require.Greater(t, again.Token(), l.Token())
 	require.Zero(t, again.Attempt(), "losing a lease counts no retry")
 	require.Zero(t, l.Remaining())
@@ -197,7 +197,7 @@ func TestDoneAfterTheLeaseWasDeletedByHand(t *testing.T) {
 	require.ErrorIs(t, err, api.ErrLeaseLost)
 	require.Positive(t, again.Remaining(), "the late Done ends nothing")
 	require.NoError(t, again.Done(ctx))
-	w.stateIs(state{Sessions: 1, Consumers: 1})
+	h.stateIs(state{Sessions: 1, Consumers: 1})
 }
 
 // TestDoneOfAStreamThatSomebodyElseGot: the lease was deleted by hand and another process got the stream under another
@@ -205,20 +205,20 @@ func TestDoneAfterTheLeaseWasDeletedByHand(t *testing.T) {
 // where nobody looked after it.
 func TestDoneOfAStreamThatSomebodyElseGot(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	ctx := context.Background()
-	a := w.start("a", nil, engine.WithMaxStreams(1), engine.WithLeaseTTL(time.Hour)) // no renewal comes in between
-	w.announce("s")
+	a := h.start("a", nil, engine.WithMaxStreams(1), engine.WithLeaseTTL(time.Hour)) // no renewal comes in between
+	h.announce("s")
 	l := a.lease("s", 1)
-	_, err := w.do("DEL", w.keysOf("s").Lease("s")).AsInt64()
+	_, err := h.do("DEL", h.keysOf("s").Lease("s")).AsInt64()
 	require.NoError(t, err)
-	b := w.start("b", nil)
-	w.announce("s")
+	b := h.start("b", nil)
+	h.announce("s")
 	other := b.lease("s", 1)
 	require.ErrorIs(t, l.Done(ctx), api.ErrLeaseLost)
 	require.Positive(t, other.Remaining())
 	require.NoError(t, other.Done(ctx))
-	until(t, "the first announcement is handed out again", func() bool { return a.told(api.Added)+b.told(api.Added) == 3 })
-	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 2, Consumers: 2})
-	require.Zero(t, w.countField("_retry_count"))
+	until(t, "the first announcement is handed out again", func() bool { return a.notified(api.Added)+b.notified(api.Added) == 3 })
+	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 2, Consumers: 2})
+	require.Zero(t, h.countField("_retry_count"))
 }

@@ -15,113 +15,113 @@ import (
 // TestReadyFollowsTheServer: not before the start, not while Redis is away, again when it is back, not after the end.
 func TestReadyFollowsTheServer(t *testing.T) {
 	t.Parallel()
-	w := newOwnWorld(t)
+	h := newOwnHarness(t)
 	ctx := context.Background()
-	p := w.party("a", nil, engine.WithLeaseTTL(shortTTL))
-	require.ErrorIs(t, p.engine.Ready(ctx), api.ErrNotReady)
-	p.run()
-	w.announce("s")
-	first := p.lease("s", 1)
-	w.kill(t)
-	until(t, "it is not ready", func() bool { return p.engine.Ready(ctx) != nil })
-	require.ErrorIs(t, p.engine.Ready(ctx), api.ErrNotReady)
-	until(t, "the stream is disowned", func() bool { return p.toldOf("s", api.Disowned) == 1 })
+	m := h.member("a", nil, engine.WithLeaseTTL(shortTTL))
+	require.ErrorIs(t, m.engine.Ready(ctx), api.ErrNotReady)
+	m.run()
+	h.announce("s")
+	first := m.lease("s", 1)
+	h.kill(t)
+	until(t, "it is not ready", func() bool { return m.engine.Ready(ctx) != nil })
+	require.ErrorIs(t, m.engine.Ready(ctx), api.ErrNotReady)
+	until(t, "the stream is disowned", func() bool { return m.notifiedOf("s", api.Disowned) == 1 })
 	require.Zero(t, first.Remaining())
-	_, ok := p.engine.Lease("s")
+	_, ok := m.engine.Lease("s")
 	require.False(t, ok)
-	require.NoError(t, w.restart(ctx))
-	until(t, "it is ready again", func() bool { return p.engine.Ready(ctx) == nil })
-	w.client = w.connect(t) // connections of the old one end one by one, each with an error
-	w.announce("s")
-	require.Greater(t, p.lease("s", 2).Token(), first.Token(), "tokens rise though the server forgot them")
-	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1})
-	require.NoError(t, p.shutdown())
-	require.ErrorIs(t, p.engine.Ready(ctx), api.ErrNotReady)
-	w.stateIs(state{Input: 1})
+	require.NoError(t, h.restart(ctx))
+	until(t, "it is ready again", func() bool { return m.engine.Ready(ctx) == nil })
+	h.client = h.connect(t) // connections of the old one end one by one, each with an error
+	h.announce("s")
+	require.Greater(t, m.lease("s", 2).Token(), first.Token(), "tokens rise though the server forgot them")
+	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1})
+	require.NoError(t, m.shutdown())
+	require.ErrorIs(t, m.engine.Ready(ctx), api.ErrNotReady)
+	h.stateIs(state{Input: 1})
 }
 
 // TestLeasesByName: Lease, Leases, Stats and DoneStream say the same as the server does.
 func TestLeasesByName(t *testing.T) {
 	t.Parallel()
-	w := newWorldOf(t, 3)
+	h := newHarnessOf(t, 3)
 	ctx := context.Background()
-	p := w.start("a", nil)
+	m := h.start("a", nil)
 	streams := names("s", 100)
-	w.announce(streams...)
-	p.holds(100)
+	h.announce(streams...)
+	m.holds(100)
 	var listed []string
-	for l := range p.engine.Leases() {
+	for l := range m.engine.Leases() {
 		require.Positive(t, l.Remaining())
 		listed = append(listed, l.Stream())
 	}
 	require.ElementsMatch(t, streams, listed)
-	for range p.engine.Leases() {
+	for range m.engine.Leases() {
 		break // a loop may be left
 	}
-	held := w.held()
+	held := h.held()
 	for _, s := range streams {
-		l, ok := p.engine.Lease(s)
+		l, ok := m.engine.Lease(s)
 		require.True(t, ok)
 		require.Equal(t, held[s].token, uint64(l.Token()))
-		require.Same(t, p.lease(s, 1), l)
+		require.Same(t, m.lease(s, 1), l)
 	}
-	stats := p.engine.Stats()
+	stats := m.engine.Stats()
 	require.Positive(t, stats.Oldest)
 	stats.Oldest = 0
 	require.Equal(t, engine.Stats{Held: 100, Partitions: 3, Live: 3}, stats)
-	require.EqualValues(t, 100, p.metric("held"))
+	require.EqualValues(t, 100, m.metric("held"))
 
-	require.NoError(t, p.engine.DoneStream(ctx, streams[0]))
-	require.ErrorIs(t, p.engine.DoneStream(ctx, streams[0]), api.ErrNotHeld)
-	require.ErrorIs(t, p.engine.DoneStream(ctx, "never announced"), api.ErrNotHeld)
-	_, ok := p.engine.Lease(streams[0])
+	require.NoError(t, m.engine.DoneStream(ctx, streams[0]))
+	require.ErrorIs(t, m.engine.DoneStream(ctx, streams[0]), api.ErrNotHeld)
+	require.ErrorIs(t, m.engine.DoneStream(ctx, "never announced"), api.ErrNotHeld)
+	_, ok := m.engine.Lease(streams[0])
 	require.False(t, ok)
-	require.ErrorIs(t, context.Cause(p.lease(streams[0], 1).Context()), api.ErrNotHeld)
-	require.Equal(t, 99, p.engine.Stats().Held)
-	w.stateIs(state{Input: 99, Pending: 99, Leases: 99, Sessions: 1, Consumers: 1})
+	require.ErrorIs(t, context.Cause(m.lease(streams[0], 1).Context()), api.ErrNotHeld)
+	require.Equal(t, 99, m.engine.Stats().Held)
+	h.stateIs(state{Input: 99, Pending: 99, Leases: 99, Sessions: 1, Consumers: 1})
 }
 
 // TestDoneStreamDoesNotSeeTheStreamsOfOthers: it ends what this process owns and nothing else.
 func TestDoneStreamDoesNotSeeTheStreamsOfOthers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	a := w.start("a", nil)
-	w.announce("s")
+	h := newHarness(t)
+	a := h.start("a", nil)
+	h.announce("s")
 	a.lease("s", 1)
-	b := w.start("b", nil)
+	b := h.start("b", nil)
 	require.ErrorIs(t, b.engine.DoneStream(context.Background(), "s"), api.ErrNotHeld)
 	_, ok := b.engine.Lease("s")
 	require.False(t, ok)
-	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 2, Consumers: 2})
+	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 2, Consumers: 2})
 }
 
 // TestSetMaxStreams: reading stops at the limit and goes on when it is raised; lowering it hands the youngest back, each
 // of them told before, and others take them.
 func TestSetMaxStreams(t *testing.T) {
 	t.Parallel()
-	w := newWorldOf(t, 2)
-	a := w.start("a", nil, engine.WithMaxStreams(60))
-	w.announce(names("s", 100)...)
+	h := newHarnessOf(t, 2)
+	a := h.start("a", nil, engine.WithMaxStreams(60))
+	h.announce(names("s", 100)...)
 	a.holds(60)
-	waiting := func() int { s := w.state(); return s.Input - s.Pending }
+	waiting := func() int { s := h.state(); return s.Input - s.Pending }
 	until(t, "the rest is left to others", func() bool { return waiting() == 40 })
 	a.engine.SetMaxStreams(80)
 	a.holds(80)
 	a.engine.SetMaxStreams(0)
 	a.holds(100)
-	require.Zero(t, a.told(api.Releasing))
+	require.Zero(t, a.notified(api.Releasing))
 
-	b := w.start("b", nil)
+	b := h.start("b", nil)
 	a.engine.SetMaxStreams(30)
 	a.holds(30)
 	b.holds(70)
-	require.Equal(t, 70, a.told(api.Releasing))
-	require.Zero(t, a.told(api.Disowned))
-	w.stateIs(state{Input: 100, Pending: 100, Leases: 100, Sessions: 2, Consumers: 2})
-	require.Zero(t, w.countField("_retry_count"))
+	require.Equal(t, 70, a.notified(api.Releasing))
+	require.Zero(t, a.notified(api.Disowned))
+	h.stateIs(state{Input: 100, Pending: 100, Leases: 100, Sessions: 2, Consumers: 2})
+	require.Zero(t, h.countField("_retry_count"))
 
 	// An engine that is full is not in the way of one that is not, and one that becomes free takes again.
-	w.announce("more")
+	h.announce("more")
 	b.lease("more", 1)
 	for s := range b.owned() {
 		require.NoError(t, b.engine.DoneStream(context.Background(), s))
@@ -130,29 +130,29 @@ func TestSetMaxStreams(t *testing.T) {
 	for l := range a.engine.Leases() {
 		require.NoError(t, l.Done(context.Background()))
 	}
-	w.announce(names("t", 200)...)
+	h.announce(names("t", 200)...)
 	a.holds(30)
 	until(t, "the rest waits", func() bool { return waiting() == 170 })
-	w.stateIs(state{Input: 200, Pending: 30, Leases: 30, Sessions: 1, Consumers: 1})
+	h.stateIs(state{Input: 200, Pending: 30, Leases: 30, Sessions: 1, Consumers: 1})
 }
 
 // TestTwoEnginesOnOneRegisterer: what they count adds up, and what an engine holds is taken off again when it ends.
 func TestTwoEnginesOnOneRegisterer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	registry := prometheus.NewRegistry()
-	a := w.start("a", nil, engine.WithRegisterer(registry), engine.WithMaxStreams(10))
-	b := w.start("b", nil, engine.WithRegisterer(registry), engine.WithMaxStreams(5))
-	w.announce(names("s", 15)...)
+	a := h.start("a", nil, engine.WithRegisterer(registry), engine.WithMaxStreams(10))
+	b := h.start("b", nil, engine.WithRegisterer(registry), engine.WithMaxStreams(5))
+	h.announce(names("s", 15)...)
 	a.holds(10)
 	b.holds(5)
 	require.EqualValues(t, 15, metric(t, registry, "held"))
-	require.EqualValues(t, 15, metric(t, registry, "acquisitions_total", "result", "acquired", "service", w.service))
+	require.EqualValues(t, 15, metric(t, registry, "acquisitions_total", "result", "acquired", "service", h.service))
 	require.NoError(t, b.shutdown())
 	require.EqualValues(t, 10, metric(t, registry, "held"))
 	require.NoError(t, a.shutdown())
 	require.EqualValues(t, 15, metric(t, registry, "acquisitions_total", "result", "acquired"), "counters stay")
-	w.stateIs(state{Input: 15})
+	h.stateIs(state{Input: 15})
 }
 
 type contextKey struct{}
@@ -160,8 +160,8 @@ type contextKey struct{}
 // TestValuesOfTheContextReachHandlersAndLeases: and its end does not, since the drain lets work finish.
 func TestValuesOfTheContextReachHandlersAndLeases(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.announce("s")
+	h := newHarness(t)
+	h.announce("s")
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), contextKey{}, "mine"))
 	defer cancel()
 	type seen struct {
@@ -173,13 +173,13 @@ func TestValuesOfTheContextReachHandlersAndLeases(t *testing.T) {
 		got <- seen{ctx.Value(contextKey{}), n.Lease.Context().Value(contextKey{}), errorOf(ctx, n.Lease.Context())}
 		return nil
 	}
-	p := w.party("a", api.Funcs{Added: look, Releasing: look})
-	go func() { p.ran <- p.engine.Run(ctx, p) }()
+	m := h.member("a", api.Funcs{Added: look, Releasing: look})
+	go func() { m.ran <- m.engine.Run(ctx, m) }()
 	require.Equal(t, seen{"mine", "mine", nil}, receive(t, "Added", got))
 	cancel()
 	require.Equal(t, seen{"mine", "mine", nil}, receive(t, "Releasing", got), "with nothing ended yet")
-	require.NoError(t, receive(t, "Run returns", p.ran))
-	w.stateIs(state{Input: 1})
+	require.NoError(t, receive(t, "Run returns", m.ran))
+	h.stateIs(state{Input: 1})
 }
 
 func errorOf(contexts ...context.Context) error {

@@ -53,7 +53,7 @@ func (a *attempts) of(stream string) []int {
 // announcement is a dead letter that says why. Permanent errors are dead letters at once.
 func TestHandlersThatFail(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	var seen attempts
 	outcome := map[string]func(api.Lease) error{
 		"error":     func(api.Lease) error { return errWork },
@@ -71,32 +71,32 @@ func TestHandlersThatFail(t *testing.T) {
 		},
 		"long": func(api.Lease) error { return errors.New(strings.Repeat("x", 1<<20)) },
 	}
-	p := w.start("a", api.Funcs{Added: func(_ context.Context, n api.Notification) error {
+	m := h.start("a", api.Funcs{Added: func(_ context.Context, n api.Notification) error {
 		seen.note(n.Lease)
 		return outcome[n.Stream](n.Lease)
 	}}, quick(2)...)
 	for stream := range outcome {
-		w.add("lbs-input", announcementOf(stream, "text"), "mine", "kept")
+		h.add("lbs-input", announcementOf(stream, "text"), "mine", "kept")
 	}
-	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1, Dead: 5})
+	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1, Dead: 5})
 	want := map[string][]int{"error": {0, 1, 2}, "panic": {0, 1, 2}, "permanent": {0}, "info": {0},
 		"third time": {0, 1, 2}, "long": {0, 1, 2}}
 	for stream, attempts := range want {
 		require.Equal(t, attempts, seen.of(stream), "attempts of %s", stream)
-		require.Equal(t, len(attempts), p.toldOf(stream, api.Added))
-		require.Zero(t, p.toldOf(stream, api.Disowned))
+		require.Equal(t, len(attempts), m.notifiedOf(stream, api.Added))
+		require.Zero(t, m.notifiedOf(stream, api.Disowned))
 	}
 	reasons := map[string]string{"error": "retries: after 3 attempts: work failed", "panic": "retries: after 3 attempts: ",
 		"permanent": "permanent: wrapped: work failed", "info": "permanent: streamlease: decode info of stream \"info\"",
 		"long": "retries: after 3 attempts: xxx"}
-	for _, l := range w.deadLetters() {
+	for _, l := range h.deadLetters() {
 		for stream, reason := range reasons {
 			if l["lbs-input"] == announcementOf(stream, "text") {
 				require.True(t, strings.HasPrefix(l["_reason"], reason), "%.100s", l["_reason"])
 				require.Less(t, len(l["_reason"]), 2000)
 				require.Equal(t, "kept", l["mine"])
 				require.Equal(t, strconv.Itoa(len(want[stream])), l["_retry_count"])
-				require.Equal(t, p.engine.ID(), l["_last_owner"])
+				require.Equal(t, m.engine.ID(), l["_last_owner"])
 				require.NotEmpty(t, l["_original_id"])
 				require.NotEmpty(t, l["_dead_at"])
 				delete(reasons, stream)
@@ -104,31 +104,31 @@ func TestHandlersThatFail(t *testing.T) {
 		}
 	}
 	require.Empty(t, reasons, "dead letters that are missing")
-	p.awaitCount(3, "dead_letters_total", "reason", "retries")
-	p.awaitCount(2, "dead_letters_total", "reason", "permanent")
-	p.awaitCount(3, "handler_panics_total")
-	require.EqualValues(t, "third time", func() string { l, _ := p.engine.Lease("third time"); return l.Stream() }())
-	require.NoError(t, p.shutdown())
-	w.stateIs(state{Input: 1, Dead: 5})
-	require.Equal(t, 1, w.countField("_retry_count"), "counts outlive a shutdown")
+	m.awaitCount(3, "dead_letters_total", "reason", "retries")
+	m.awaitCount(2, "dead_letters_total", "reason", "permanent")
+	m.awaitCount(3, "handler_panics_total")
+	require.EqualValues(t, "third time", func() string { l, _ := m.engine.Lease("third time"); return l.Stream() }())
+	require.NoError(t, m.shutdown())
+	h.stateIs(state{Input: 1, Dead: 5})
+	require.Equal(t, 1, h.countField("_retry_count"), "counts outlive a shutdown")
 }
 
 // TestDelaysAreKeptInRedis: what failed and what snoozes waits there, for as long as it should and no longer counted than
 // it should.
 func TestDelaysAreKeptInRedis(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	p := w.start("a", api.Funcs{Added: func(_ context.Context, n api.Notification) error {
+	h := newHarness(t)
+	m := h.start("a", api.Funcs{Added: func(_ context.Context, n api.Notification) error {
 		if n.Stream == "fails" {
 			return errWork
 		}
 		return api.Snooze(time.Hour)
 	}}, engine.WithRecovery(scan.Config{RetryDelay: time.Hour, MaxRetryDelay: time.Hour}))
-	before := w.serverTime()
-	w.announce("fails", "snoozes")
-	w.stateIs(state{Sessions: 1, Consumers: 1, Later: 2})
-	after := w.serverTime()
-	for _, x := range w.later() {
+	before := h.serverTime()
+	h.announce("fails", "snoozes")
+	h.stateIs(state{Sessions: 1, Consumers: 1, Later: 2})
+	after := h.serverTime()
+	for _, x := range h.later() {
 		early, late := before.Add(time.Hour), after.Add(time.Hour)
 		if strings.Contains(x.Member, "fails") {
 			early, late = before.Add(48*time.Minute), after.Add(72*time.Minute) // a fifth of jitter to either side
@@ -139,16 +139,16 @@ func TestDelaysAreKeptInRedis(t *testing.T) {
 		require.GreaterOrEqual(t, x.Score, float64(early.UnixMilli()))
 		require.LessOrEqual(t, x.Score, float64(late.UnixMilli()+1))
 	}
-	require.NoError(t, p.shutdown())
-	w.stateIs(state{Later: 2})
+	require.NoError(t, m.shutdown())
+	h.stateIs(state{Later: 2})
 }
 
 // TestSnoozeCountsNoRetry: however often, with a delay and without one.
 func TestSnoozeCountsNoRetry(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	var seen attempts
-	p := w.start("a", api.Funcs{Added: func(_ context.Context, n api.Notification) error {
+	m := h.start("a", api.Funcs{Added: func(_ context.Context, n api.Notification) error {
 		seen.note(n.Lease)
 		if len(seen.of(n.Stream)) < 4 {
 			if n.Stream == "short" {
@@ -158,10 +158,10 @@ func TestSnoozeCountsNoRetry(t *testing.T) {
 		}
 		return nil
 	}}, quick(1)...)
-	w.announce("short", "at once")
-	until(t, "both were added four times", func() bool { return p.told(api.Added) == 8 })
-	w.stateIs(state{Input: 2, Pending: 2, Leases: 2, Sessions: 1, Consumers: 1})
+	h.announce("short", "at once")
+	until(t, "both were added four times", func() bool { return m.notified(api.Added) == 8 })
+	h.stateIs(state{Input: 2, Pending: 2, Leases: 2, Sessions: 1, Consumers: 1})
 	require.Equal(t, []int{0, 0, 0, 0}, seen.of("short"))
 	require.Equal(t, []int{0, 0, 0, 0}, seen.of("at once"))
-	require.Zero(t, w.countField("_retry_count"))
+	require.Zero(t, h.countField("_retry_count"))
 }

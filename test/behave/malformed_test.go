@@ -28,7 +28,7 @@ func wide(n int) (fields []string) {
 // In the library that this one follows one malformed announcement stopped the reader for ever.
 func TestMalformedAnnouncementsAreDeadLetters(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	binary := "\x00\xff\xfe\r\n*1\x80"
 	big := announcementOf(strings.Repeat("n", 1<<20), nil)
 	cases := []struct {
@@ -59,31 +59,31 @@ func TestMalformedAnnouncementsAreDeadLetters(t *testing.T) {
 		{"a time without end", []string{"lbs-input", announcementOf("x", nil), "_not_before", "9223372036854775807"}, "_not_before"},
 		{"5,000 fields of others", wide(5000), "no field lbs-input"},
 	}
-	var p *party
+	var m *member
 	for i, c := range cases {
-		w.announce(fmt.Sprintf("good-%d", i))
-		w.add(c.fields...)
+		h.announce(fmt.Sprintf("good-%d", i))
+		h.add(c.fields...)
 		if i == len(cases)/2 {
-			p = w.start("a", nil)
+			m = h.start("a", nil)
 		}
 	}
-	w.announce("the last")
-	p.lease("the last", 1)
+	h.announce("the last")
+	m.lease("the last", 1)
 	n := len(cases) + 1
-	w.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1, Dead: len(cases)})
-	p.holds(n)
+	h.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1, Dead: len(cases)})
+	m.holds(n)
 	for i := range cases {
-		require.Equal(t, 1, p.toldOf(fmt.Sprintf("good-%d", i), api.Added))
+		require.Equal(t, 1, m.notifiedOf(fmt.Sprintf("good-%d", i), api.Added))
 	}
-	require.Len(t, w.held(), n)
-	letters := w.deadLetters() // in the order in which they were announced
+	require.Len(t, h.held(), n)
+	letters := h.deadLetters() // in the order in which they were announced
 	for i, c := range cases {
 		l := letters[i]
 		require.True(t, strings.HasPrefix(l["_reason"], "malformed: "), "%s: %.80s", c.name, l["_reason"])
 		require.Contains(t, l["_reason"], c.reason, c.name)
 		require.Less(t, len(l["_reason"]), 2000, c.name)
 		require.NotEmpty(t, l["_original_id"], c.name)
-		require.Equal(t, p.engine.ID(), l["_last_owner"], c.name)
+		require.Equal(t, m.engine.ID(), l["_last_owner"], c.name)
 		require.NotEmpty(t, l["_dead_at"], c.name)
 		if len(c.fields) > 1000 {
 			continue // more than can be copied
@@ -94,29 +94,29 @@ func TestMalformedAnnouncementsAreDeadLetters(t *testing.T) {
 			}
 		}
 	}
-	p.awaitCount(len(cases), "dead_letters_total", "reason", "malformed")
-	require.NoError(t, p.shutdown())
-	w.stateIs(state{Input: n, Dead: len(cases)})
+	m.awaitCount(len(cases), "dead_letters_total", "reason", "malformed")
+	require.NoError(t, m.shutdown())
+	h.stateIs(state{Input: n, Dead: len(cases)})
 }
 
 // TestAnnouncementWithTooManyFieldsToCopy: no script can hand it on, so nobody takes it: it becomes a dead letter with what is
 // known of it. What the limits allow can be copied, however it ends.
 func TestAnnouncementWithTooManyFieldsToCopy(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	ctx := context.Background()
-	p := w.start("a", nil, engine.WithLimits(engine.Limits{MaxFields: lease.MaxMaxFields}))
-	w.add(append([]string{"lbs-input", announcementOf("too many", 1)}, wide(4999)...)...)
+	m := h.start("a", nil, engine.WithLimits(engine.Limits{MaxFields: lease.MaxMaxFields}))
+	h.add(append([]string{"lbs-input", announcementOf("too many", 1)}, wide(4999)...)...)
 	for _, s := range []string{"done", "release", "fail", "shutdown"} {
-		w.add(append([]string{"lbs-input", announcementOf(s, 1)}, wide(lease.MaxMaxFields-8)...)...)
+		h.add(append([]string{"lbs-input", announcementOf(s, 1)}, wide(lease.MaxMaxFields-8)...)...)
 	}
-	require.NoError(t, p.lease("done", 1).Done(ctx))
-	require.NoError(t, p.lease("release", 1).Release(ctx))
-	require.NoError(t, p.lease("release", 2).Fail(ctx, api.Permanent(errWork)))
-	require.NoError(t, p.lease("fail", 1).Fail(ctx, errWork))
-	p.lease("shutdown", 1)
-	require.NoError(t, p.shutdown())
-	letters := w.deadLetters()
+	require.NoError(t, m.lease("done", 1).Done(ctx))
+	require.NoError(t, m.lease("release", 1).Release(ctx))
+	require.NoError(t, m.lease("release", 2).Fail(ctx, api.Permanent(errWork)))
+	require.NoError(t, m.lease("fail", 1).Fail(ctx, errWork))
+	m.lease("shutdown", 1)
+	require.NoError(t, m.shutdown())
+	letters := h.deadLetters()
 	require.Len(t, letters, 2)
 	slices.SortFunc(letters, func(a, b letter) int { return len(a) - len(b) })
 	require.Contains(t, letters[0]["_reason"], "too_large")

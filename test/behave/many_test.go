@@ -17,17 +17,17 @@ const many = 10_000
 // included. That is counted by the server, not measured by a clock. What a batch can be made of is what the workers wait
 // for; several partitions would have to share that.
 func TestDoneCalledOneByOneFromHandlersIsBatched(t *testing.T) {
-	w := newWorldOf(t, 1)
-	w.announce(names("s", many)...)
-	before := w.scripts(t)
-	p := w.start("a", api.Funcs{Added: func(ctx context.Context, n api.Notification) error { return n.Lease.Done(ctx) }})
-	untilEvery(t, 50*time.Millisecond, "all are done", func() bool { return p.metric("endings_total", "kind", "done", "result", "ok") == many })
-	calls := w.scripts(t) - before
+	h := newHarnessOf(t, 1)
+	h.announce(names("s", many)...)
+	before := h.scripts(t)
+	m := h.start("a", api.Funcs{Added: func(ctx context.Context, n api.Notification) error { return n.Lease.Done(ctx) }})
+	untilEvery(t, 50*time.Millisecond, "all are done", func() bool { return m.metric("endings_total", "kind", "done", "result", "ok") == many })
+	calls := h.scripts(t) - before
 	t.Logf("%d scripts for %d calls of Done", calls, many)
 	require.LessOrEqual(t, calls, int64(many/10))
-	require.Equal(t, many, p.told(api.Added))
-	require.Zero(t, p.told(api.Disowned))
-	w.stateIs(state{Sessions: 1, Consumers: 1})
+	require.Equal(t, many, m.notified(api.Added))
+	require.Zero(t, m.notified(api.Disowned))
+	h.stateIs(state{Sessions: 1, Consumers: 1})
 }
 
 // TestBlockedWorkersLoseNoLease: every worker is blocked for three lease TTLs with 10,000 streams held. Renewal waits for
@@ -35,11 +35,11 @@ func TestDoneCalledOneByOneFromHandlersIsBatched(t *testing.T) {
 func TestBlockedWorkersLoseNoLease(t *testing.T) {
 	const ttl = 4 * time.Second // far from what a busy machine may take to breathe
 	const workers = engine.DefaultWorkers
-	w := newWorld(t)
+	h := newHarness(t)
 	streams := names("s", many)
-	w.announce(streams...)
+	h.announce(streams...)
 	release := make(chan struct{})
-	p := w.start("a", api.Funcs{Superseded: func(context.Context, api.Notification) error {
+	m := h.start("a", api.Funcs{Superseded: func(context.Context, api.Notification) error {
 		<-release
 		return nil
 	}}, engine.WithLeaseTTL(ttl))
@@ -50,29 +50,29 @@ func TestBlockedWorkersLoseNoLease(t *testing.T) {
 			close(release)
 		}
 	}()
-	p.holds(many)
+	m.holds(many)
 
 	// Handlers block on news of streams that are held; reading would pause if all Added blocked.
-	w.announce(streams[:2*workers]...)
-	until(t, "all workers are blocked", func() bool { s := p.engine.Stats(); return s.Busy == workers && s.Queued == workers })
-	blocked, kept := w.serverTime(), p.metric("renewals_total", "result", "kept")
+	h.announce(streams[:2*workers]...)
+	until(t, "all workers are blocked", func() bool { s := m.engine.Stats(); return s.Busy == workers && s.Queued == workers })
+	blocked, kept := h.serverTime(), m.metric("renewals_total", "result", "kept")
 	untilEvery(t, 100*time.Millisecond, "three TTLs have passed and each lease was renewed nine times on average", func() bool {
-		return w.serverTime().Sub(blocked) > 3*ttl && p.metric("renewals_total", "result", "kept") >= kept+9*many
+		return h.serverTime().Sub(blocked) > 3*ttl && m.metric("renewals_total", "result", "kept") >= kept+9*many
 	})
-	require.Equal(t, workers, p.engine.Stats().Busy, "still blocked")
-	require.Equal(t, many, p.engine.Stats().Held)
-	require.Len(t, w.held(), many)
-	require.Zero(t, p.metric("disowned_total"))
-	require.Zero(t, p.metric("sessions_lost_total"))
-	require.Zero(t, p.metric("renewals_total", "result", "lost"))
-	for s, x := range p.owned() {
+	require.Equal(t, workers, m.engine.Stats().Busy, "still blocked")
+	require.Equal(t, many, m.engine.Stats().Held)
+	require.Len(t, h.held(), many)
+	require.Zero(t, m.metric("disowned_total"))
+	require.Zero(t, m.metric("sessions_lost_total"))
+	require.Zero(t, m.metric("renewals_total", "result", "lost"))
+	for s, x := range m.owned() {
 		require.Positive(t, x.lease.Remaining(), "%s is held", s)
 		require.Len(t, x.tokens, 1)
 	}
-	require.Zero(t, p.told(api.Disowned))
+	require.Zero(t, m.notified(api.Disowned))
 
 	close(release)
-	require.NoError(t, p.shutdown())
-	require.Zero(t, p.told(api.Disowned))
-	w.stateIs(state{Input: many + 2*workers})
+	require.NoError(t, m.shutdown())
+	require.Zero(t, m.notified(api.Disowned))
+	h.stateIs(state{Input: many + 2*workers})
 }

@@ -21,14 +21,14 @@ type order struct {
 // TestPublisherReachesHandlers: what was published arrives in its own partition, with no forwarding, as it was given.
 func TestPublisherReachesHandlers(t *testing.T) {
 	t.Parallel()
-	w := newWorldOf(t, 4)
+	h := newHarnessOf(t, 4)
 	ctx := context.Background()
-	publisher, err := engine.NewPublisher(w.client, w.service, engine.WithPartitions(4))
+	publisher, err := engine.NewPublisher(h.client, h.service, engine.WithPartitions(4))
 	require.NoError(t, err)
-	p := w.start("a", nil)
+	m := h.start("a", nil)
 	entry, err := publisher.Publish(ctx, "order-1", order{1, 9.5})
 	require.NoError(t, err)
-	l := p.lease("order-1", 1)
+	l := m.lease("order-1", 1)
 	require.Equal(t, entry, l.Entry())
 	got, err := api.DecodeInfo[order](l)
 	require.NoError(t, err)
@@ -38,10 +38,10 @@ func TestPublisherReachesHandlers(t *testing.T) {
 	strange := `names "quoted" {braces} with ` + "\n" + ` and <&> ü`
 	_, err = publisher.Publish(ctx, strange, json.RawMessage(raw))
 	require.NoError(t, err)
-	require.JSONEq(t, raw, string(p.lease(strange, 1).Info()))
+	require.JSONEq(t, raw, string(m.lease(strange, 1).Info()))
 	_, err = publisher.Publish(ctx, "none", nil)
 	require.NoError(t, err)
-	require.Equal(t, "{}", string(p.lease("none", 1).Info()))
+	require.Equal(t, "{}", string(m.lease("none", 1).Info()))
 
 	items := make([]api.Announcement, 2000)
 	for i := range items {
@@ -54,81 +54,81 @@ func TestPublisherReachesHandlers(t *testing.T) {
 	require.ErrorContains(t, err, "item 1500")
 	require.Len(t, entries, 2000)
 	const good = 1998
-	p.holds(3 + good)
+	m.holds(3 + good)
 	for i, id := range entries {
 		if i == 77 || i == 1500 {
 			require.Empty(t, id)
 			continue
 		}
-		l := p.lease(items[i].Stream, 1)
+		l := m.lease(items[i].Stream, 1)
 		require.Equal(t, id, l.Entry())
 		require.Equal(t, fmt.Sprint(i), string(l.Info()))
 	}
-	require.Zero(t, p.metric("forwarded_total"))
-	require.Len(t, w.held(), 3+good)
-	w.stateIs(state{Input: 3 + good, Pending: 3 + good, Leases: 3 + good, Sessions: 1, Consumers: 1})
-	require.NoError(t, p.shutdown())
-	w.stateIs(state{Input: 3 + good})
+	require.Zero(t, m.metric("forwarded_total"))
+	require.Len(t, h.held(), 3+good)
+	h.stateIs(state{Input: 3 + good, Pending: 3 + good, Leases: 3 + good, Sessions: 1, Consumers: 1})
+	require.NoError(t, m.shutdown())
+	h.stateIs(state{Input: 3 + good})
 }
 
 // TestPublishedNotBefore: by a call and by an announcement of many.
 func TestPublishedNotBefore(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	ctx := context.Background()
 	arrived := make(chan time.Time, 2)
-	p := w.start("a", api.Funcs{Added: func(_ context.Context, n api.Notification) error {
+	m := h.start("a", api.Funcs{Added: func(_ context.Context, n api.Notification) error {
 		if n.Stream != "now" {
-			arrived <- w.serverTime()
+			arrived <- h.serverTime()
 		}
 		return nil
 	}})
-	publisher := w.publisher()
-	soon := w.serverTime().Add(1500 * time.Millisecond)
+	publisher := h.publisher()
+	soon := h.serverTime().Add(1500 * time.Millisecond)
 	_, err := publisher.Publish(ctx, "one", nil, engine.WithNotBefore(soon))
 	require.NoError(t, err)
 	_, err = publisher.PublishMany(ctx, api.Announcement{Stream: "many", NotBefore: soon}, api.Announcement{Stream: "now"},
 		api.Announcement{Stream: "tomorrow", NotBefore: soon.Add(24 * time.Hour)})
 	require.NoError(t, err)
-	p.lease("now", 1)
+	m.lease("now", 1)
 	for range 2 {
 		at := receive(t, "Added", arrived)
 		require.False(t, at.Before(soon), "added at %v, not before %v", at, soon)
 	}
-	w.stateIs(state{Input: 3, Pending: 3, Leases: 3, Sessions: 1, Consumers: 1, Later: 1})
-	require.NoError(t, p.shutdown())
-	w.stateIs(state{Input: 3, Later: 1})
+	h.stateIs(state{Input: 3, Pending: 3, Leases: 3, Sessions: 1, Consumers: 1, Later: 1})
+	require.NoError(t, m.shutdown())
+	h.stateIs(state{Input: 3, Later: 1})
 }
 
 // TestPublisherAndEnginesAgreeOnPartitions: who comes second with another number is refused and has changed nothing.
 func TestPublisherAndEnginesAgreeOnPartitions(t *testing.T) {
 	t.Parallel()
-	w := newWorldOf(t, 2)
+	h := newHarnessOf(t, 2)
 	ctx := context.Background()
-	p := w.start("a", nil)
-	other, err := engine.NewPublisher(w.client, w.service, engine.WithPartitions(3))
+	m := h.start("a", nil)
+	other, err := engine.NewPublisher(h.client, h.service, engine.WithPartitions(3))
 	require.NoError(t, err)
 	_, err = other.Publish(ctx, "s", nil)
 	require.ErrorIs(t, err, api.ErrPartitionMismatch)
 	_, err = other.PublishMany(ctx, api.Announcement{Stream: "s"})
 	require.ErrorIs(t, err, api.ErrPartitionMismatch)
-	e, err := engine.Open(w.opt, w.service)
+	e, err := engine.Open(h.opt, h.service)
 	require.NoError(t, err)
 	require.ErrorIs(t, e.Run(ctx, api.Funcs{}), api.ErrPartitionMismatch)
 	require.ErrorIs(t, e.Shutdown(ctx), api.ErrPartitionMismatch)
-	w.stateIs(state{Sessions: 1, Consumers: 1})
-	require.NoError(t, p.shutdown())
-	w.stateIs(state{})
+	h.stateIs(state{Sessions: 1, Consumers: 1})
+	require.NoError(t, m.shutdown())
+	h.stateIs(state{})
 }
 
 // TestPublishingToAServerThatIsGone says that nothing is known of the announcement.
 func TestPublishingToAServerThatIsGone(t *testing.T) {
 	t.Parallel()
-	w := newOwnWorld(t)
-	publisher := w.publisher()
+	h := newOwnHarness(t)
+	publisher := h.publisher()
 	_, err := publisher.Publish(context.Background(), "s", nil)
 	require.NoError(t, err)
-	w.kill(t)
+	h.kill(t)
 	_, err = publisher.Publish(context.Background(), "s", nil)
 	require.ErrorContains(t, err, "announce again")
 	entries, err := publisher.PublishMany(context.Background(), api.Announcement{Stream: "s"}, api.Announcement{Stream: "t"})
@@ -139,12 +139,12 @@ func TestPublishingToAServerThatIsGone(t *testing.T) {
 // TestFieldsOfAnnouncements: what a publisher writes is what plain producers write.
 func TestFieldsOfAnnouncements(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	publisher := w.publisher()
-	at := w.serverTime().Add(time.Hour)
+	h := newHarness(t)
+	publisher := h.publisher()
+	at := h.serverTime().Add(time.Hour)
 	_, err := publisher.Publish(context.Background(), "user-1", map[string]string{"k": "v"}, engine.WithNotBefore(at))
 	require.NoError(t, err)
-	entries, err := w.do("XRANGE", w.keysOf("user-1").Input, "-", "+").AsXRange()
+	entries, err := h.do("XRANGE", h.keysOf("user-1").Input, "-", "+").AsXRange()
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
 	require.Len(t, entries[0].FieldValues, 2)

@@ -37,9 +37,9 @@ func countScripts(t *testing.T, s *servers.Server) counted {
 // the whole batch.
 func TestScriptsAreSentByHash(t *testing.T) {
 	const n = 500
-	w := newWorld(t)
+	h := newHarness(t)
 	base := make(map[*servers.Server]counted)
-	for _, s := range w.data() {
+	for _, s := range h.data() {
 		base[s] = countScripts(t, s)
 	}
 	// since is what a server counted in this test.
@@ -48,39 +48,39 @@ func TestScriptsAreSentByHash(t *testing.T) {
 		return counted{now.byHash - then.byHash, now.byText - then.byText, now.loaded - then.loaded,
 			now.unknown - then.unknown, now.readOnly - then.readOnly}
 	}
-	p := w.start("a", nil, engine.WithLeaseTTL(shortTTL))
-	w.announce(names("s", n)...)
-	p.holds(n)
+	m := h.start("a", nil, engine.WithLeaseTTL(shortTTL))
+	h.announce(names("s", n)...)
+	m.holds(n)
 	renewedTwice := func() {
-		kept := p.metric("renewals_total", "result", "kept")
-		until(t, "all are renewed twice", func() bool { return p.metric("renewals_total", "result", "kept") >= kept+2*n })
+		kept := m.metric("renewals_total", "result", "kept")
+		until(t, "all are renewed twice", func() bool { return m.metric("renewals_total", "result", "kept") >= kept+2*n })
 	}
 	renewedTwice()
 
 	// One of the servers forgets them all.
-	forgetful := w.owner(w.layout.Keys(0).Slot)
+	forgetful := h.owner(h.layout.Keys(0).Slot)
 	known := countScripts(t, forgetful).unknown
 	_, err := forgetful.Call(context.Background(), "SCRIPT", "FLUSH")
 	require.NoError(t, err)
 	renewedTwice()
 	require.Greater(t, countScripts(t, forgetful).unknown, known, "it had forgotten them")
-	require.NoError(t, p.shutdown())
+	require.NoError(t, m.shutdown())
 
 	var total counted
-	for _, s := range w.data() {
+	for _, s := range h.data() {
 		c := since(s)
 		t.Logf("%s: %+v", s.Addr(), c)
 		require.Equal(t, c.unknown, c.byText, "texts are sent for what is unknown")
 		require.Zero(t, c.loaded)
 		require.Zero(t, c.readOnly)
-		if !slices.Contains(w.masters(), s) {
+		if !slices.Contains(h.masters(), s) {
 			require.Equal(t, counted{}, c, "a replica")
 		}
 		total.byHash += c.byHash
 		total.byText += c.byText
 	}
-	require.Greater(t, total.byHash, 10*int64(w.layout.Partitions()))
+	require.Greater(t, total.byHash, 10*int64(h.layout.Partitions()))
 	require.Less(t, total.byText, total.byHash/2)
-	require.Zero(t, p.metric("disowned_total"))
-	w.stateIs(state{Input: n})
+	require.Zero(t, m.metric("disowned_total"))
+	h.stateIs(state{Input: n})
 }

@@ -19,9 +19,9 @@ import (
 	"github.com/streamlease/streamlease/test/overlap"
 )
 
-// noneLeft checks at the end of a test, after its cleanups that come later, that no goroutine is left. The test must not
+// checkLeaks checks at the end of a test, after its cleanups that come later, that no goroutine is left. The test must not
 // be parallel.
-func noneLeft(t *testing.T) {
+func checkLeaks(t *testing.T) {
 	ignored := leaks.Known()
 	t.Cleanup(func() { goleak.VerifyNone(t, ignored...) })
 }
@@ -31,17 +31,17 @@ func noneLeft(t *testing.T) {
 //
 // The library that this one follows acknowledged and deleted every stream that a client owned when it was shut down.
 func TestShutdownHandsEverythingOver(t *testing.T) {
-	noneLeft(t)
+	checkLeaks(t)
 	const finished = 100 // streams that their handler ends while the engine drains
-	w := newWorld(t)
-	w.announce(names("s", many)...)
+	h := newHarness(t)
+	h.announce(names("s", many)...)
 	var invalid, refused atomic.Int64
-	a := w.start("a", nil)
+	a := h.start("a", nil)
 	a.holds(many)
-	b := w.start("b", nil)
+	b := h.start("b", nil)
 	var mu sync.Mutex
 	done := 0
-	a.setOn(api.Funcs{Releasing: func(ctx context.Context, n api.Notification) error {
+	a.setHandler(api.Funcs{Releasing: func(ctx context.Context, n api.Notification) error {
 		if a.recorder.Look(n.Lease) <= 0 || !errors.Is(n.Err, api.ErrReleasing) {
 			invalid.Add(1)
 		}
@@ -59,16 +59,16 @@ func TestShutdownHandsEverythingOver(t *testing.T) {
 	require.NoError(t, a.shutdown())
 	require.Zero(t, invalid.Load(), "told Releasing without a valid lease")
 	require.Zero(t, refused.Load(), "Done is refused while the engine drains")
-	require.Equal(t, many, a.told(api.Releasing))
-	require.Zero(t, a.told(api.Disowned))
-	require.Equal(t, 1, a.told(api.Terminated))
+	require.Equal(t, many, a.notified(api.Releasing))
+	require.Zero(t, a.notified(api.Disowned))
+	require.Equal(t, 1, a.notified(api.Terminated))
 
 	const left = many - finished
 	b.holds(left)
-	require.Equal(t, left, b.told(api.Added))
-	w.stateIs(state{Input: left, Pending: left, Leases: left, Sessions: 1, Consumers: 1})
-	require.Zero(t, w.countField("_retry_count"))
-	require.Zero(t, w.countField("_crash_count"))
+	require.Equal(t, left, b.notified(api.Added))
+	h.stateIs(state{Input: left, Pending: left, Leases: left, Sessions: 1, Consumers: 1})
+	require.Zero(t, h.countField("_retry_count"))
+	require.Zero(t, h.countField("_crash_count"))
 	require.NoError(t, overlap.Check(slices.Concat(a.recorder.Records(), b.recorder.Records())))
 	for s, x := range a.owned() {
 		require.Zero(t, x.lease.Remaining())
@@ -78,35 +78,35 @@ func TestShutdownHandsEverythingOver(t *testing.T) {
 		require.Zero(t, x.lease.Attempt(), "%s counts no retry", s)
 	}
 	require.NoError(t, b.shutdown())
-	w.stateIs(state{Input: left})
+	h.stateIs(state{Input: left})
 }
 
 // TestShutdownGivesParkedEntriesBack: announcements that wait for a stream of their own process go back too.
 func TestShutdownGivesParkedEntriesBack(t *testing.T) {
-	noneLeft(t)
-	w := newWorld(t)
+	checkLeaks(t)
+	h := newHarness(t)
 	streams := names("s", 300)
-	a := w.start("a", nil)
-	w.announce(streams...)
+	a := h.start("a", nil)
+	h.announce(streams...)
 	a.holds(300)
-	w.announce(streams...)
+	h.announce(streams...)
 	until(t, "they are parked", func() bool { return a.engine.Stats().Parked == 300 })
 	require.NoError(t, a.shutdown())
-	w.stateIs(state{Input: 600})
-	require.Zero(t, w.countField("_retry_count"))
+	h.stateIs(state{Input: 600})
+	require.Zero(t, h.countField("_retry_count"))
 }
 
 // TestShutdownEndsAtTheDrainTimeout: handlers that never end do not hold anything back.
 func TestShutdownEndsAtTheDrainTimeout(t *testing.T) {
-	noneLeft(t)
+	checkLeaks(t)
 	const n = 200
-	w := newWorld(t)
-	w.announce(names("s", n)...)
+	h := newHarness(t)
+	h.announce(names("s", n)...)
 	never := make(chan struct{})
 	var ended sync.WaitGroup
 	ended.Add(engine.DefaultWorkers)
 	var gaveUp atomic.Int64
-	a := w.start("a", api.Funcs{Releasing: func(ctx context.Context, n api.Notification) error {
+	a := h.start("a", api.Funcs{Releasing: func(ctx context.Context, n api.Notification) error {
 		defer ended.Done()
 		<-ctx.Done() // told that the engine waits no longer
 		gaveUp.Add(1)
@@ -114,11 +114,11 @@ func TestShutdownEndsAtTheDrainTimeout(t *testing.T) {
 		return nil
 	}}, engine.WithDrainTimeout(300*time.Millisecond))
 	a.holds(n)
-	b := w.start("b", nil)
+	b := h.start("b", nil)
 	require.ErrorIs(t, a.shutdown(), api.ErrDrainTimeout)
 	b.holds(n)
-	w.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1})
-	require.Zero(t, w.countField("_retry_count"))
+	h.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1})
+	require.Zero(t, h.countField("_retry_count"))
 	for s, x := range a.owned() {
 		require.Zero(t, x.lease.Remaining(), "%s is held", s)
 		require.ErrorIs(t, context.Cause(x.lease.Context()), api.ErrReleasing)
@@ -128,23 +128,23 @@ func TestShutdownEndsAtTheDrainTimeout(t *testing.T) {
 	until(t, "handlers hear that nobody waits", func() bool { return gaveUp.Load() == engine.DefaultWorkers })
 	close(never)
 	ended.Wait()
-	require.Equal(t, engine.DefaultWorkers, a.told(api.Releasing), "what had not started was dropped")
+	require.Equal(t, engine.DefaultWorkers, a.notified(api.Releasing), "what had not started was dropped")
 	require.NoError(t, b.shutdown())
-	w.stateIs(state{Input: n})
+	h.stateIs(state{Input: n})
 }
 
 // TestShutdownEndsWithItsContext: the caller may be in a greater hurry than the drain timeout is.
 func TestShutdownEndsWithItsContext(t *testing.T) {
-	noneLeft(t)
-	w := newWorld(t)
-	w.announce("s")
+	checkLeaks(t)
+	h := newHarness(t)
+	h.announce("s")
 	never := make(chan struct{})
-	a := w.start("a", api.Funcs{Releasing: func(context.Context, api.Notification) error { <-never; return nil }},
+	a := h.start("a", api.Funcs{Releasing: func(context.Context, api.Notification) error { <-never; return nil }},
 		engine.WithDrainTimeout(time.Hour))
 	a.holds(1)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		until(t, "it drains", func() bool { return a.told(api.Releasing) == 1 })
+		until(t, "it drains", func() bool { return a.notified(api.Releasing) == 1 })
 		cancel()
 	}()
 	err := a.engine.Shutdown(ctx)
@@ -155,17 +155,17 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 	require.Zero(t, a.lease("s", 1).Remaining())
 	// Nobody waited for an answer: it stays pending for the consumer, whom others recover, or went back in time.
 	until(t, "it is announced still", func() bool {
-		s := w.state()
+		s := h.state()
 		return s.Input == 1 && s.Pending == s.Leases
 	})
 }
 
 // TestShutdownTwiceAndConcurrently: all calls wait for the one end and say the same; so does a call after it.
 func TestShutdownTwiceAndConcurrently(t *testing.T) {
-	noneLeft(t)
-	w := newWorld(t)
-	w.announce(names("s", 500)...)
-	a := w.start("a", nil)
+	checkLeaks(t)
+	h := newHarness(t)
+	h.announce(names("s", 500)...)
+	a := h.start("a", nil)
 	a.holds(500)
 	errs := make(chan error)
 	for range 8 {
@@ -178,49 +178,49 @@ func TestShutdownTwiceAndConcurrently(t *testing.T) {
 	require.NoError(t, a.engine.Shutdown(context.Background()))
 	require.ErrorIs(t, a.engine.Run(context.Background(), a), api.ErrClosed)
 	require.ErrorIs(t, a.engine.Ready(context.Background()), api.ErrNotReady)
-	require.Equal(t, engine.Stats{Partitions: w.layout.Partitions()}, a.engine.Stats())
-	w.stateIs(state{Input: 500})
+	require.Equal(t, engine.Stats{Partitions: h.layout.Partitions()}, a.engine.Stats())
+	h.stateIs(state{Input: 500})
 }
 
 // TestShutdownOfAnEngineThatNeverStarted closes it.
 func TestShutdownOfAnEngineThatNeverStarted(t *testing.T) {
-	noneLeft(t)
-	w := newWorld(t)
-	a := w.party("a", nil)
+	checkLeaks(t)
+	h := newHarness(t)
+	a := h.member("a", nil)
 	require.NoError(t, a.engine.Shutdown(context.Background()))
 	require.NoError(t, a.engine.Shutdown(context.Background()))
 	require.ErrorIs(t, a.engine.Run(context.Background(), a), api.ErrClosed)
 	_, err := a.engine.Start(context.Background())
 	require.ErrorIs(t, err, api.ErrClosed)
-	require.Zero(t, a.told(api.Terminated))
-	exists, err := w.do("EXISTS", w.layout.Keys(0).Input).AsInt64()
+	require.Zero(t, a.notified(api.Terminated))
+	exists, err := h.do("EXISTS", h.layout.Keys(0).Input).AsInt64()
 	require.NoError(t, err)
 	require.Zero(t, exists, "nothing was sent")
 }
 
 // TestEndOfTheContextOfRunDrains: it is another way to say Shutdown.
 func TestEndOfTheContextOfRunDrains(t *testing.T) {
-	noneLeft(t)
-	w := newWorld(t)
-	w.announce(names("s", 100)...)
-	a := w.party("a", nil)
+	checkLeaks(t)
+	h := newHarness(t)
+	h.announce(names("s", 100)...)
+	a := h.member("a", nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { a.ran <- a.engine.Run(ctx, a) }()
-	until(t, "the streams are held", func() bool { return a.told(api.Added) == 100 })
+	until(t, "the streams are held", func() bool { return a.notified(api.Added) == 100 })
 	cancel()
 	require.NoError(t, receive(t, "Run returns", a.ran))
-	require.Equal(t, 100, a.told(api.Releasing))
-	w.stateIs(state{Input: 100})
+	require.Equal(t, 100, a.notified(api.Releasing))
+	h.stateIs(state{Input: 100})
 }
 
 // TestShutdownWithRedisGone returns within its context, with an error, and nobody goes on believing in a lease.
 func TestShutdownWithRedisGone(t *testing.T) {
-	noneLeft(t)
-	w := newOwnWorld(t)
-	w.announce(names("s", 100)...)
-	a := w.start("a", nil)
+	checkLeaks(t)
+	h := newOwnHarness(t)
+	h.announce(names("s", 100)...)
+	a := h.start("a", nil)
 	a.holds(100)
-	w.kill(t)
+	h.kill(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	err := a.engine.Shutdown(ctx)
@@ -231,19 +231,19 @@ func TestShutdownWithRedisGone(t *testing.T) {
 		require.Error(t, x.lease.Context().Err())
 		require.Error(t, x.lease.Done(context.Background()))
 	}
-	require.Equal(t, 1, a.told(api.Terminated))
+	require.Equal(t, 1, a.notified(api.Terminated))
 }
 
 // TestShutdownWhileRedisNeverAnswered: an engine that waits for Redis can be given up.
 func TestShutdownWhileRedisNeverAnswered(t *testing.T) {
-	noneLeft(t)
-	w := newOwnWorld(t)
-	a := w.party("a", nil)
-	w.kill(t)
+	checkLeaks(t)
+	h := newOwnHarness(t)
+	a := h.member("a", nil)
+	h.kill(t)
 	go func() { a.ran <- a.engine.Run(context.Background(), a) }()
 	until(t, "it waits for Redis", func() bool { return strings.Contains(a.log.String(), "Redis does not answer") })
 	require.ErrorIs(t, a.engine.Ready(context.Background()), api.ErrNotReady)
 	require.ErrorIs(t, a.engine.Run(context.Background(), a), api.ErrStarted)
 	require.NoError(t, a.shutdown())
-	require.Equal(t, 1, a.told(api.Terminated))
+	require.Equal(t, 1, a.notified(api.Terminated))
 }

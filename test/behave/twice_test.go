@@ -17,7 +17,7 @@ import (
 )
 
 // TestStreamsAnnouncedManyTimesHaveOneOwner: several producers announce the same streams three times each and several
-// engines take them. The parties' own records show that no stream had two owners at once and that tokens rose; every
+// engines take them. The members' own records show that no stream had two owners at once and that tokens rose; every
 // announcement is done in the end.
 //
 // The lock of the library that this one follows was named after stream and announcement: a stream announced twice got
@@ -25,38 +25,38 @@ import (
 func TestStreamsAnnouncedManyTimesHaveOneOwner(t *testing.T) {
 	t.Parallel()
 	const streams, producers, times, engines = 40, 4, 3, 3
-	w := newWorldOf(t, 2)
+	h := newHarnessOf(t, 2)
 	var done atomic.Int64
 	var work sync.WaitGroup
-	parties := make([]*party, engines)
-	for i := range parties {
-		p := w.party(fmt.Sprintf("e%d", i), nil, engine.WithLeaseTTL(3*shortTTL), engine.WithReadBatch(10))
-		p.setOn(api.Funcs{Added: func(_ context.Context, n api.Notification) error {
+	members := make([]*member, engines)
+	for i := range members {
+		m := h.member(fmt.Sprintf("e%d", i), nil, engine.WithLeaseTTL(3*shortTTL), engine.WithReadBatch(10))
+		m.setHandler(api.Funcs{Added: func(_ context.Context, n api.Notification) error {
 			work.Go(func() {
 				// Work until the lease was looked at some times, on a few schedules of the runtime.
 				for range 50 {
-					p.recorder.Look(n.Lease)
+					m.recorder.Look(n.Lease)
 					select {
 					case <-n.Lease.Context().Done():
 						return
 					case <-time.After(100 * time.Microsecond):
 					}
 				}
-				p.recorder.Look(n.Lease)
+				m.recorder.Look(n.Lease)
 				if n.Lease.Done(context.Background()) == nil {
 					done.Add(1)
 				}
 			})
 			return nil
 		}})
-		p.run()
-		parties[i] = p
+		m.run()
+		members[i] = m
 	}
 	var producing sync.WaitGroup
 	for range producers {
 		producing.Go(func() {
 			for range times {
-				w.announce(names("s", streams)...)
+				h.announce(names("s", streams)...)
 			}
 		})
 	}
@@ -65,13 +65,13 @@ func TestStreamsAnnouncedManyTimesHaveOneOwner(t *testing.T) {
 	until(t, "every announcement is done", func() bool { return done.Load() >= all })
 	work.Wait()
 	require.EqualValues(t, all, done.Load())
-	w.stateIs(state{Sessions: engines, Consumers: engines})
+	h.stateIs(state{Sessions: engines, Consumers: engines})
 	var records []overlap.Record
-	for _, p := range parties {
-		records = append(records, p.recorder.Records()...)
-		require.Zero(t, p.told(api.Disowned))
-		require.Zero(t, p.engine.Stats().Parked)
-		for s, x := range p.owned() {
+	for _, m := range members {
+		records = append(records, m.recorder.Records()...)
+		require.Zero(t, m.notified(api.Disowned))
+		require.Zero(t, m.engine.Stats().Parked)
+		for s, x := range m.owned() {
 			require.IsIncreasing(t, x.tokens, "tokens of %s", s)
 		}
 	}
@@ -83,77 +83,77 @@ func TestStreamsAnnouncedManyTimesHaveOneOwner(t *testing.T) {
 // next announcement, Release and Fail too.
 func TestOwnerIsToldThatItsStreamWasAnnouncedAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	ctx := context.Background()
-	p := w.start("a", nil, quick(3)...)
-	w.announce("s")
-	first := p.lease("s", 1)
-	w.announce("s")
-	until(t, "the owner is told", func() bool { return p.toldOf("s", api.Superseded) == 1 })
-	w.announce("s", "s")
-	until(t, "all wait", func() bool { return p.engine.Stats().Parked == 3 })
-	w.stateIs(state{Input: 4, Pending: 4, Leases: 1, Sessions: 1, Consumers: 1})
-	require.Equal(t, 1, p.toldOf("s", api.Superseded))
+	m := h.start("a", nil, quick(3)...)
+	h.announce("s")
+	first := m.lease("s", 1)
+	h.announce("s")
+	until(t, "the owner is told", func() bool { return m.notifiedOf("s", api.Superseded) == 1 })
+	h.announce("s", "s")
+	until(t, "all wait", func() bool { return m.engine.Stats().Parked == 3 })
+	h.stateIs(state{Input: 4, Pending: 4, Leases: 1, Sessions: 1, Consumers: 1})
+	require.Equal(t, 1, m.notifiedOf("s", api.Superseded))
 	require.Positive(t, first.Remaining(), "still the owner")
 
 	require.NoError(t, first.Done(ctx))
-	second := p.lease("s", 2)
+	second := m.lease("s", 2)
 	require.Greater(t, second.Token(), first.Token())
-	until(t, "the next owner is told", func() bool { return p.toldOf("s", api.Superseded) == 2 })
-	w.stateIs(state{Input: 3, Pending: 3, Leases: 1, Sessions: 1, Consumers: 1})
+	until(t, "the next owner is told", func() bool { return m.notifiedOf("s", api.Superseded) == 2 })
+	h.stateIs(state{Input: 3, Pending: 3, Leases: 1, Sessions: 1, Consumers: 1})
 
 	require.NoError(t, second.Release(ctx)) // it goes behind the others
-	third := p.lease("s", 3)
+	third := m.lease("s", 3)
 	require.NoError(t, third.Fail(ctx, errWork))
 	for n := 4; n <= 6; n++ {
-		require.NoError(t, p.lease("s", n).Done(ctx), "announcement %d", n)
+		require.NoError(t, m.lease("s", n).Done(ctx), "announcement %d", n)
 	}
-	w.stateIs(state{Sessions: 1, Consumers: 1})
-	require.Equal(t, 6, p.toldOf("s", api.Added))
-	require.Zero(t, p.told(api.Disowned))
+	h.stateIs(state{Sessions: 1, Consumers: 1})
+	require.Equal(t, 6, m.notifiedOf("s", api.Added))
+	require.Zero(t, m.notified(api.Disowned))
 }
 
 // TestOwnerIsToldByAnotherProcess: another engine read the newer announcement; its owner hears of it with a renewal.
 func TestOwnerIsToldByAnotherProcess(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	a := w.start("a", nil, engine.WithMaxStreams(1), engine.WithLeaseTTL(shortTTL))
-	w.announce("s")
+	h := newHarness(t)
+	a := h.start("a", nil, engine.WithMaxStreams(1), engine.WithLeaseTTL(shortTTL))
+	h.announce("s")
 	l := a.lease("s", 1)
-	b := w.start("b", nil)
-	w.announce("s")
+	b := h.start("b", nil)
+	h.announce("s")
 	until(t, "the other engine parks it", func() bool { return b.engine.Stats().Parked == 1 })
-	until(t, "the owner is told", func() bool { return a.toldOf("s", api.Superseded) == 1 })
-	require.Zero(t, b.told(api.Added))
+	until(t, "the owner is told", func() bool { return a.notifiedOf("s", api.Superseded) == 1 })
+	require.Zero(t, b.notified(api.Added))
 	a.recorder.Look(l)
 	require.NoError(t, l.Done(context.Background()))
 	next := b.lease("s", 1)
 	require.Greater(t, next.Token(), l.Token())
 	require.NoError(t, overlap.Check(slices.Concat(a.recorder.Records(), b.recorder.Records())))
-	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 2, Consumers: 2})
+	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 2, Consumers: 2})
 }
 
 // TestFloodOfAnnouncements: 10,000 held streams are announced ten times over, and 10,000 more for tomorrow. What is parked
 // stays within MaxParked, what is on its way back to Redis within some reads, commands stay bounded, reading does not pause, and nothing starves.
 func TestFloodOfAnnouncements(t *testing.T) {
 	const again, parked = 10, 1000
-	w := newWorld(t)
+	h := newHarness(t)
 	ctx := context.Background()
 	streams := names("s", many)
-	p := w.start("a", nil, engine.WithMaxParked(parked), engine.WithLeaseTTL(20*time.Second))
-	w.announce(streams...)
-	p.holds(many)
+	m := h.start("a", nil, engine.WithMaxParked(parked), engine.WithLeaseTTL(20*time.Second))
+	h.announce(streams...)
+	m.holds(many)
 
 	overfull := func() bool {
-		s := p.engine.Stats()
+		s := m.engine.Stats()
 		return s.Parked > parked || s.Ending > 6*engine.DefaultReadBatch
 	}
 	for range again {
-		w.announce(streams...)
+		h.announce(streams...)
 		require.False(t, overfull())
 	}
-	tomorrow := w.serverTime().Add(24 * time.Hour)
-	publisher := w.publisher()
+	tomorrow := h.serverTime().Add(24 * time.Hour)
+	publisher := h.publisher()
 	items := make([]api.Announcement, many)
 	for i := range items {
 		items[i] = api.Announcement{Stream: fmt.Sprintf("tomorrow-%d", i), NotBefore: tomorrow}
@@ -162,46 +162,46 @@ func TestFloodOfAnnouncements(t *testing.T) {
 	require.NoError(t, err)
 
 	// Reading never pauses: what is announced behind all that is taken.
-	w.announce("fresh")
-	require.Positive(t, p.lease("fresh", 1).Remaining())
+	h.announce("fresh")
+	require.Positive(t, m.lease("fresh", 1).Remaining())
 	require.False(t, overfull())
 	total := many + again*many + many + 1
 	untilEvery(t, 50*time.Millisecond, "all has been read and put in its place", func() bool {
-		s := w.state()
+		s := h.state()
 		return s.Pending <= many+1+parked && s.Input == s.Pending && s.Input+s.Later == total
 	})
-	require.Equal(t, parked, p.engine.Stats().Parked)
-	require.Equal(t, many+1, p.engine.Stats().Held)
+	require.Equal(t, parked, m.engine.Stats().Parked)
+	require.Equal(t, many+1, m.engine.Stats().Held)
 
 	// Nothing starves: each of the streams that are ended now is handed out again, some by what was put off.
 	ended := slices.Concat(streams[:100], streams[many-100:])
 	for _, s := range ended {
-		require.NoError(t, p.engine.DoneStream(ctx, s))
+		require.NoError(t, m.engine.DoneStream(ctx, s))
 	}
 
 	// In a window of two renewals of each lease, scripts are far fewer than renewals. What spilled over comes back once
 	// in half a minute to a minute, and is put off again.
-	kept := func() float64 { return p.metric("renewals_total", "result", "kept") }
-	from, before := kept(), w.scripts(t)
+	kept := func() float64 { return m.metric("renewals_total", "result", "kept") }
+	from, before := kept(), h.scripts(t)
 	untilEvery(t, 50*time.Millisecond, "each lease was renewed twice on average", func() bool {
 		require.False(t, overfull())
 		return kept() >= from+2*many
 	})
-	renewed, scripts := kept()-from, w.scripts(t)-before
+	renewed, scripts := kept()-from, h.scripts(t)-before
 	t.Logf("%d scripts while %.0f leases were renewed", scripts, renewed)
-	if w.layout.Partitions() == 1 { // each partition has batches of its own
+	if h.layout.Partitions() == 1 { // each partition has batches of its own
 		require.Less(t, float64(scripts), renewed/20)
 	}
 
 	until(t, "their next announcements are handled", func() bool {
-		return !slices.ContainsFunc(ended, func(s string) bool { return p.toldOf(s, api.Added) < 2 })
+		return !slices.ContainsFunc(ended, func(s string) bool { return m.notifiedOf(s, api.Added) < 2 })
 	})
-	require.Zero(t, p.told(api.Disowned))
+	require.Zero(t, m.notified(api.Disowned))
 	require.False(t, overfull())
-	require.Zero(t, w.countField("_retry_count"))
-	for s, x := range p.owned() {
+	require.Zero(t, h.countField("_retry_count"))
+	for s, x := range m.owned() {
 		require.IsIncreasing(t, append([]api.Token{0}, x.tokens...), "tokens of %s", s)
 	}
-	require.NoError(t, p.shutdown())
-	w.handedBack(total - len(ended))
+	require.NoError(t, m.shutdown())
+	h.checkRequeued(total - len(ended))
 }

@@ -14,23 +14,23 @@ import (
 	"github.com/streamlease/streamlease/engine"
 )
 
-// eachOf runs a function a stream on a new engine.
-func (w *world) eachOf(f func(context.Context, api.Lease) error, opts ...engine.Option) *party {
-	w.t.Helper()
-	p := w.party("each", nil, opts...)
-	go func() { p.ran <- p.engine.RunEach(context.Background(), f) }()
-	until(w.t, "the engine is ready", func() bool { return p.engine.Ready(context.Background()) == nil })
-	return p
+// runEach runs a function a stream on a new engine.
+func (h *harness) runEach(f func(context.Context, api.Lease) error, opts ...engine.Option) *member {
+	h.t.Helper()
+	m := h.member("each", nil, opts...)
+	go func() { m.ran <- m.engine.RunEach(context.Background(), f) }()
+	until(h.t, "the engine is ready", func() bool { return m.engine.Ready(context.Background()) == nil })
+	return m
 }
 
 // TestRunEach: nil is Done, errors and panics are Fail, Permanent and Snooze mean what they always do, and what the
 // function did to its lease counts.
 func TestRunEach(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	var seen attempts
 	var problems atomic.Int64
-	p := w.eachOf(func(ctx context.Context, l api.Lease) error {
+	m := h.runEach(func(ctx context.Context, l api.Lease) error {
 		seen.note(l)
 		switch l.Stream() {
 		case "nil":
@@ -64,9 +64,9 @@ func TestRunEach(t *testing.T) {
 		}
 		return nil
 	}, quick(1)...)
-	w.announce("nil", "error", "panic", "permanent", "snooze", "done twice", "release", "fail", "forever")
+	h.announce("nil", "error", "panic", "permanent", "snooze", "done twice", "release", "fail", "forever")
 	// "fail" goes past the limit of one retry.
-	w.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1, Later: 1, Dead: 4})
+	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1, Later: 1, Dead: 4})
 	require.Zero(t, problems.Load())
 	require.Equal(t, []int{0, 1}, seen.of("error"))
 	require.Equal(t, []int{0, 1}, seen.of("panic"))
@@ -74,20 +74,20 @@ func TestRunEach(t *testing.T) {
 	require.Equal(t, []int{0, 0, 0}, seen.of("release"))
 	require.Equal(t, []int{0, 1}, seen.of("fail"))
 	require.Equal(t, []int{0}, seen.of("forever"))
-	require.NoError(t, p.shutdown())
-	w.stateIs(state{Input: 1, Later: 1, Dead: 4})
-	require.Zero(t, w.countField("_retry_count"), "forever was handed back")
+	require.NoError(t, m.shutdown())
+	h.stateIs(state{Input: 1, Later: 1, Dead: 4})
+	require.Zero(t, h.countField("_retry_count"), "forever was handed back")
 }
 
 // TestRunEachIsToldToStop: while the engine drains each function's context ends with the cause ErrReleasing, its lease
 // valid. Nil is Done even then.
 func TestRunEachIsToldToStop(t *testing.T) {
-	noneLeft(t)
+	checkLeaks(t)
 	const n = 300
-	w := newWorld(t)
-	w.announce(names("s", n)...)
+	h := newHarness(t)
+	h.announce(names("s", n)...)
 	var running, wrong atomic.Int64
-	p := w.eachOf(func(ctx context.Context, l api.Lease) error {
+	m := h.runEach(func(ctx context.Context, l api.Lease) error {
 		running.Add(1)
 		<-ctx.Done()
 		if !errors.Is(context.Cause(ctx), api.ErrReleasing) || l.Remaining() <= 0 || l.Context().Err() != nil {
@@ -99,68 +99,68 @@ func TestRunEachIsToldToStop(t *testing.T) {
 		return ctx.Err()
 	})
 	until(t, "all run", func() bool { return running.Load() == n })
-	w.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1})
-	require.NoError(t, p.shutdown())
+	h.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1})
+	require.NoError(t, m.shutdown())
 	require.Zero(t, wrong.Load())
-	w.stateIs(state{Input: n - 1})
-	require.Zero(t, w.countField("_retry_count"))
+	h.stateIs(state{Input: n - 1})
+	require.Zero(t, h.countField("_retry_count"))
 }
 
 // TestRunEachThatNeverReturns does not keep its stream beyond the drain timeout.
 func TestRunEachThatNeverReturns(t *testing.T) {
-	noneLeft(t)
-	w := newWorld(t)
-	w.announce("s")
+	checkLeaks(t)
+	h := newHarness(t)
+	h.announce("s")
 	never, left := make(chan struct{}), make(chan error, 1)
-	p := w.eachOf(func(_ context.Context, l api.Lease) error {
+	m := h.runEach(func(_ context.Context, l api.Lease) error {
 		<-never
 		left <- l.Done(context.Background())
 		return nil
 	}, engine.WithDrainTimeout(200*time.Millisecond))
-	until(t, "it runs", func() bool { return p.engine.Stats().Held == 1 })
-	require.ErrorIs(t, p.shutdown(), api.ErrDrainTimeout)
-	w.stateIs(state{Input: 1})
+	until(t, "it runs", func() bool { return m.engine.Stats().Held == 1 })
+	require.ErrorIs(t, m.shutdown(), api.ErrDrainTimeout)
+	h.stateIs(state{Input: 1})
 	close(never)
 	require.ErrorIs(t, receive(t, "the function returns", left), api.ErrNotHeld)
-	w.stateIs(state{Input: 1})
+	h.stateIs(state{Input: 1})
 }
 
 // TestRunEachLosesItsLease: the function's context ends, what it returns has no effect, and the stream is handed out again.
 func TestRunEachLosesItsLease(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	var runs atomic.Int64
 	causes := make(chan error, 1)
-	w.eachOf(func(ctx context.Context, l api.Lease) error {
+	h.runEach(func(ctx context.Context, l api.Lease) error {
 		if runs.Add(1) > 1 {
 			return nil
 		}
-		if err := w.do("DEL", w.keysOf(l.Stream()).Lease(l.Stream())).Error(); err != nil {
+		if err := h.do("DEL", h.keysOf(l.Stream()).Lease(l.Stream())).Error(); err != nil {
 			return err
 		}
 		<-ctx.Done()
 		causes <- context.Cause(ctx)
 		return nil
 	}, engine.WithLeaseTTL(shortTTL))
-	w.announce("s")
+	h.announce("s")
 	require.ErrorIs(t, receive(t, "the context ends", causes), api.ErrLeaseLost)
-	w.stateIs(state{Sessions: 1, Consumers: 1})
+	h.stateIs(state{Sessions: 1, Consumers: 1})
 	require.EqualValues(t, 2, runs.Load())
 }
 
 // TestStart: notifications come over a channel, Terminated last, and nothing is handed back that the user has not ended
 // until the drain timeout.
 func TestStart(t *testing.T) {
-	noneLeft(t)
+	checkLeaks(t)
 	const n = 500
-	w := newWorld(t)
+	h := newHarness(t)
 	ctx := context.Background()
-	p := w.party("a", nil, engine.WithDrainTimeout(time.Second))
-	news, err := p.engine.Start(ctx)
+	m := h.member("a", nil, engine.WithDrainTimeout(time.Second))
+	news, err := m.engine.Start(ctx)
 	require.NoError(t, err)
-	_, err = p.engine.Start(ctx)
+	_, err = m.engine.Start(ctx)
 	require.ErrorIs(t, err, api.ErrStarted)
-	w.announce(names("s", n)...)
+	h.announce(names("s", n)...)
 	leases := make(map[string]api.Lease)
 	for len(leases) < n {
 		x := receive(t, "Added", news)
@@ -168,7 +168,7 @@ func TestStart(t *testing.T) {
 		require.Nil(t, leases[x.Stream], "%s is added once", x.Stream)
 		leases[x.Stream] = x.Lease
 	}
-	w.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1})
+	h.stateIs(state{Input: n, Pending: n, Leases: n, Sessions: 1, Consumers: 1})
 	require.NoError(t, leases["s-0"].Done(ctx))
 	require.NoError(t, leases["s-1"].Fail(ctx, api.Snooze(time.Hour)))
 	require.NoError(t, leases["s-2"].Fail(ctx, api.Permanent(errWork)))
@@ -176,14 +176,14 @@ func TestStart(t *testing.T) {
 	again := receive(t, "s-3 comes back", news)
 	require.Equal(t, "s-3", again.Stream)
 	require.Greater(t, again.Token, leases["s-3"].Token())
-	w.announce("s-4")
+	h.announce("s-4")
 	x := receive(t, "Superseded", news)
 	require.Equal(t, api.Superseded, x.Kind)
 	require.Same(t, leases["s-4"], x.Lease)
 
 	// Half of them are released by the user, the others wait for the drain timeout.
 	ended := make(chan error, 1)
-	go func() { ended <- p.engine.Shutdown(ctx) }()
+	go func() { ended <- m.engine.Shutdown(ctx) }()
 	releasing := 0
 	var releases sync.WaitGroup
 	refused := make(chan error, n)
@@ -209,38 +209,38 @@ func TestStart(t *testing.T) {
 	require.Empty(t, refused)
 	require.Equal(t, n-3, releasing)
 	require.ErrorIs(t, receive(t, "Shutdown returns", ended), api.ErrDrainTimeout)
-	w.stateIs(state{Input: n - 3 + 1, Later: 1, Dead: 1})
-	require.Zero(t, w.countField("_retry_count"))
+	h.stateIs(state{Input: n - 3 + 1, Later: 1, Dead: 1})
+	require.Zero(t, h.countField("_retry_count"))
 }
 
 // TestStartWithNobodyReceiving: nothing is lost while nobody receives, and the engine ends all the same.
 func TestStartWithNobodyReceiving(t *testing.T) {
-	noneLeft(t)
+	checkLeaks(t)
 	const n = 200
-	w := newWorld(t)
-	p := w.party("a", nil, engine.WithLeaseTTL(shortTTL), engine.WithDrainTimeout(200*time.Millisecond))
-	news, err := p.engine.Start(context.Background())
+	h := newHarness(t)
+	m := h.member("a", nil, engine.WithLeaseTTL(shortTTL), engine.WithDrainTimeout(200*time.Millisecond))
+	news, err := m.engine.Start(context.Background())
 	require.NoError(t, err)
-	w.announce(names("s", n)...)
-	until(t, "all are held", func() bool { return p.engine.Stats().Held == n })
-	kept := p.metric("renewals_total", "result", "kept")
-	untilEvery(t, 50*time.Millisecond, "they are renewed", func() bool { return p.metric("renewals_total", "result", "kept") > kept+2*n })
-	require.Zero(t, p.metric("disowned_total"))
-	require.ErrorIs(t, p.engine.Shutdown(context.Background()), api.ErrDrainTimeout)
+	h.announce(names("s", n)...)
+	until(t, "all are held", func() bool { return m.engine.Stats().Held == n })
+	kept := m.metric("renewals_total", "result", "kept")
+	untilEvery(t, 50*time.Millisecond, "they are renewed", func() bool { return m.metric("renewals_total", "result", "kept") > kept+2*n })
+	require.Zero(t, m.metric("disowned_total"))
+	require.ErrorIs(t, m.engine.Shutdown(context.Background()), api.ErrDrainTimeout)
 	for range news { //nolint:revive // what is left in it, until it is closed
 	}
-	w.stateIs(state{Input: n})
+	h.stateIs(state{Input: n})
 }
 
 // TestStartEndsWithItsContext: the end of the context drains.
 func TestStartEndsWithItsContext(t *testing.T) {
-	noneLeft(t)
-	w := newWorld(t)
-	p := w.party("a", nil)
+	checkLeaks(t)
+	h := newHarness(t)
+	m := h.member("a", nil)
 	ctx, cancel := context.WithCancel(context.Background())
-	news, err := p.engine.Start(ctx)
+	news, err := m.engine.Start(ctx)
 	require.NoError(t, err)
-	w.announce("s", "t")
+	h.announce("s", "t")
 	var work sync.WaitGroup
 	for x := range news {
 		switch x.Kind {
@@ -248,7 +248,7 @@ func TestStartEndsWithItsContext(t *testing.T) {
 			work.Go(func() { // as users do: a goroutine a stream
 				<-x.Lease.Context().Done()
 			})
-			if p.engine.Stats().Held == 2 {
+			if m.engine.Stats().Held == 2 {
 				cancel()
 			}
 		case api.Releasing:
@@ -259,6 +259,6 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	}
 	cancel()
 	work.Wait()
-	require.NoError(t, p.engine.Shutdown(context.Background()))
-	w.stateIs(state{Input: 2})
+	require.NoError(t, m.engine.Shutdown(context.Background()))
+	h.stateIs(state{Input: 2})
 }

@@ -41,144 +41,144 @@ func onTime(session time.Duration) time.Duration {
 type fault struct {
 	session time.Duration
 	lost    bool // the leases on that master may be lost
-	happen  func(w *world, victim, replica *servers.Server)
+	happen  func(h *harness, victim, replica *servers.Server)
 	moves   bool // the replica takes over
 }
 
 func TestFaults(t *testing.T) {
-	failover := func(mode servers.FailoverMode) func(*world, *servers.Server, *servers.Server) {
-		return func(w *world, _, replica *servers.Server) {
-			w.step("failover "+string(mode), func(ctx context.Context) error { return w.cluster.Failover(ctx, replica, mode) })
+	failover := func(mode servers.FailoverMode) func(*harness, *servers.Server, *servers.Server) {
+		return func(h *harness, _, replica *servers.Server) {
+			h.step("failover "+string(mode), func(ctx context.Context) error { return h.cluster.Failover(ctx, replica, mode) })
 		}
 	}
-	kill := func(w *world, victim, _ *servers.Server) { w.kill(victim) }
+	kill := func(h *harness, victim, _ *servers.Server) { h.kill(victim) }
 	for name, f := range map[string]fault{
 		"failover":                     {session: longSession, happen: failover(servers.Graceful), moves: true},
 		"takeover":                     {session: longSession, happen: failover(servers.Takeover), moves: true},
 		"master killed":                {session: longSession, happen: kill, moves: true},
 		"master killed in mid-session": {session: shortSession, happen: kill, moves: true, lost: true},
-		"master hangs": {session: longSession, moves: true, happen: func(w *world, victim, _ *servers.Server) {
-			require.NoError(w.t, victim.Pause())
+		"master hangs": {session: longSession, moves: true, happen: func(h *harness, victim, _ *servers.Server) {
+			require.NoError(h.t, victim.Pause())
 		}},
-		"replicas hang and die": {session: shortSession, happen: func(w *world, victim, replica *servers.Server) {
-			require.NoError(w.t, replica.Pause())
-			w.kill(w.replica(w.otherThan(victim)))
-			w.passes(2 * shortSession)
+		"replicas hang and die": {session: shortSession, happen: func(h *harness, victim, replica *servers.Server) {
+			require.NoError(h.t, replica.Pause())
+			h.kill(h.replica(h.otherThan(victim)))
+			h.awaitTime(2 * shortSession)
 		}},
 	} {
-		t.Run(name, func(t *testing.T) { f.run(newWorld(t)) })
+		t.Run(name, func(t *testing.T) { f.run(newHarness(t)) })
 	}
 }
 
 // plainClient is one as people make it who know nothing of what an engine needs: it gives a node up after 10 s, and asks for
 // the topology when it is told that it is wrong.
-func (w *world) plainClient() rueidis.Client {
-	w.t.Helper()
-	return w.cluster.Client(w.t)
+func (h *harness) plainClient() rueidis.Client {
+	h.t.Helper()
+	return h.cluster.Client(h.t)
 }
 
-func (f *fault) run(w *world) {
-	t := w.t
-	a := w.join("a", ttl(f.session)...)
-	b := w.joinOn("b", w.plainClient(), ttl(f.session)...)
+func (f *fault) run(h *harness) {
+	t := h.t
+	a := h.join("a", ttl(f.session)...)
+	b := h.joinOn("b", h.plainClient(), ttl(f.session)...)
 	all := names(0, 600)
-	w.announce(all...)
-	w.awaitOwned(all...)
-	victim := w.owner(0)
-	mine, others := w.of(victim)
-	for _, p := range w.all {
-		p.watch(others)
+	h.announce(all...)
+	h.awaitOwned(all...)
+	victim := h.owner(0)
+	mine, others := h.partitionsOf(victim)
+	for _, m := range h.fleet {
+		m.watch(others)
 	}
-	tokens := w.tokens()
+	tokens := h.tokens()
 
 	began := time.Now()
-	f.happen(w, victim, w.replica(victim))
+	f.happen(h, victim, h.replica(victim))
 	if f.moves {
-		w.step("a replica took over", func(ctx context.Context) error {
-			_, err := w.cluster.AwaitOwner(ctx, w.layout.Keys(0).Slot, victim)
+		h.step("a replica took over", func(ctx context.Context) error {
+			_, err := h.cluster.AwaitOwner(ctx, h.layout.Keys(0).Slot, victim)
 			return err
 		})
 	}
 	// What is announced on other masters is taken all the while.
-	fresh := w.in(names(600, 660), others)
-	w.announce(fresh...)
-	w.awaitOwned(fresh...)
-	w.eventually(func() bool { return a.ready() == nil && b.ready() == nil }, "both to be ready")
+	fresh := h.in(names(600, 660), others)
+	h.announce(fresh...)
+	h.awaitOwned(fresh...)
+	h.eventually(func() bool { return a.ready() == nil && b.ready() == nil }, "both to be ready")
 	t.Logf("all partitions served again after %v", time.Since(began).Round(time.Millisecond))
 
-	w.eventually(func() bool { return a.leastLeft() > 0 && b.leastLeft() > 0 }, "a look at all leases")
-	for _, p := range w.all {
-		p.tellLateness(t, f.session)
-		lost := p.lost()
-		require.Empty(t, w.in(lost, others), "%s lost leases on other masters", p.name)
+	h.eventually(func() bool { return a.leastLeft() > 0 && b.leastLeft() > 0 }, "a look at all leases")
+	for _, m := range h.fleet {
+		m.logLateness(t, f.session)
+		lost := m.lost()
+		require.Empty(t, h.in(lost, others), "%s lost leases on other masters", m.name)
 		if !f.lost {
-			require.Empty(t, w.in(lost, mine), "%s lost leases on the master that failed", p.name)
+			require.Empty(t, h.in(lost, mine), "%s lost leases on the master that failed", m.name)
 		} else {
-			t.Logf("%s lost %d leases on the master that failed", p.name, len(w.in(lost, mine)))
+			t.Logf("%s lost %d leases on the master that failed", m.name, len(h.in(lost, mine)))
 		}
 		if !f.moves {
-			require.Zero(t, p.heard(api.EventRedisUnreachable))
-			require.Zero(t, p.heard(api.EventSettlingStarted))
+			require.Zero(t, m.heard(api.EventRedisUnreachable))
+			require.Zero(t, m.heard(api.EventSettlingStarted))
 		}
 	}
-	w.awaitOwned(all...)
-	w.tokensRose(tokens)
-	w.heal()
-	w.finish()
+	h.awaitOwned(all...)
+	h.tokensRose(tokens)
+	h.heal()
+	h.finish()
 }
 
-// tellLateness logs how late beats and renewals of the watched partitions were at most. The wheel, and the look at what
+// logLateness logs how late beats and renewals of the watched partitions were at most. The wheel, and the look at what
 // remains, may add a tenth of a second.
-func (p *party) tellLateness(t testing.TB, session time.Duration) {
-	late := max(0, onTime(session)-p.leastLeft())
+func (m *member) logLateness(t testing.TB, session time.Duration) {
+	late := max(0, onTime(session)-m.leastLeft())
 	t.Logf("%s: of leases on other masters %v remained at least, of %v: renewed late by %v at most",
-		p.name, p.leastLeft().Round(time.Millisecond), onTime(session).Round(time.Millisecond), late.Round(time.Millisecond))
+		m.name, m.leastLeft().Round(time.Millisecond), onTime(session).Round(time.Millisecond), late.Round(time.Millisecond))
 }
 
 // tokens are those of all leases that are held.
-func (w *world) tokens() map[string]api.Token {
+func (h *harness) tokens() map[string]api.Token {
 	out := make(map[string]api.Token)
-	for s, l := range w.leases() {
+	for s, l := range h.leases() {
 		out[s] = l.Token()
 	}
 	return out
 }
 
 // leases are all that are held, by stream.
-func (w *world) leases() map[string]api.Lease {
+func (h *harness) leases() map[string]api.Lease {
 	out := make(map[string]api.Lease)
-	for _, p := range w.all {
-		maps.Copy(out, p.held())
+	for _, m := range h.fleet {
+		maps.Copy(out, m.held())
 	}
 	return out
 }
 
 // tokensRose holds that no stream is held under a lesser token than then.
-func (w *world) tokensRose(then map[string]api.Token) {
-	w.t.Helper()
-	for s, now := range w.tokens() {
-		require.GreaterOrEqual(w.t, now, then[s], s)
+func (h *harness) tokensRose(then map[string]api.Token) {
+	h.t.Helper()
+	for s, now := range h.tokens() {
+		require.GreaterOrEqual(h.t, now, then[s], s)
 	}
 }
 
 // A network that is cut between one process and one master: what that process holds there is disowned before others get it,
 // and they do; all else stays as it is.
 func TestCutOffFromOneMaster(t *testing.T) {
-	w := newWorld(t)
-	a, b := w.join("a", ttl(shortSession)...), w.join("b", ttl(shortSession)...)
+	h := newHarness(t)
+	a, b := h.join("a", ttl(shortSession)...), h.join("b", ttl(shortSession)...)
 	all := names(0, 600)
-	w.announce(all...)
-	w.awaitOwned(all...)
-	victim := w.owner(0)
-	mine, others := w.of(victim)
-	theirs := w.in(all, others)
+	h.announce(all...)
+	h.awaitOwned(all...)
+	victim := h.owner(0)
+	mine, others := h.partitionsOf(victim)
+	theirs := h.in(all, others)
 	ofA := a.held()
 	a.watch(others)
-	tokens := w.tokens()
+	tokens := h.tokens()
 	began := time.Now()
 	a.cut.set(victim.Addr())
-	w.eventually(func() bool {
-		for _, s := range w.in(all, mine) {
+	h.eventually(func() bool {
+		for _, s := range h.in(all, mine) {
 			if _, ok := b.engine.Lease(s); !ok {
 				return false
 			}
@@ -192,11 +192,11 @@ func TestCutOffFromOneMaster(t *testing.T) {
 			require.Positive(t, l.Remaining(), s)
 		}
 	}
-	require.Empty(t, w.in(a.lost(), others))
+	require.Empty(t, h.in(a.lost(), others))
 	require.Empty(t, b.lost())
-	a.tellLateness(t, shortSession)
-	w.tokensRose(tokens)
+	a.logLateness(t, shortSession)
+	h.tokensRose(tokens)
 	a.cut.set()
-	w.eventually(func() bool { return a.ready() == nil }, "a to be ready again")
-	w.finish()
+	h.eventually(func() bool { return a.ready() == nil }, "a to be ready again")
+	h.finish()
 }

@@ -16,9 +16,9 @@ import (
 
 // stall cuts a replica off from its master, until the function that it returns is called: it gets no write any more, and
 // knows nothing of those that follow.
-func (w *world) stall(master, replica *servers.Server) (mend func(ctx context.Context) error) {
-	w.t.Helper()
-	w.step("the link to the replica is cut", func(ctx context.Context) error {
+func (h *harness) stall(master, replica *servers.Server) (mend func(ctx context.Context) error) {
+	h.t.Helper()
+	h.step("the link to the replica is cut", func(ctx context.Context) error {
 		// It comes back as a user that does not exist.
 		if _, err := replica.Call(ctx, "CONFIG", "SET", "masteruser", "nobody", "masterauth", "nothing"); err != nil {
 			return err
@@ -41,8 +41,8 @@ func (w *world) stall(master, replica *servers.Server) (mend func(ctx context.Co
 }
 
 // inStep waits until a replica has all that its master has been told so far.
-func (w *world) inStep(master, replica *servers.Server) {
-	w.t.Helper()
+func (h *harness) inStep(master, replica *servers.Server) {
+	h.t.Helper()
 	offset := func(ctx context.Context, s *servers.Server, field string) (int64, error) {
 		info, err := s.Info(ctx, "replication")
 		if err != nil {
@@ -50,7 +50,7 @@ func (w *world) inStep(master, replica *servers.Server) {
 		}
 		return strconv.ParseInt(info[field], 10, 64)
 	}
-	w.step("the replica is in step", func(ctx context.Context) error {
+	h.step("the replica is in step", func(ctx context.Context) error {
 		told, err := offset(ctx, master, "master_repl_offset")
 		if err != nil {
 			return err
@@ -69,47 +69,47 @@ func (w *world) inStep(master, replica *servers.Server) {
 // what it does not know are told so; what they hold and it has lost the lease of is set again; what was done is handed out
 // again, since the new master has it as held; tokens go on rising, nothing is owned twice, and everything ends done.
 func TestFailoverLosesWrites(t *testing.T) {
-	w := newWorld(t)
-	a, b := w.join("a", ttl(2*shortSession)...), w.join("b", ttl(2*shortSession)...)
+	h := newHarness(t)
+	a, b := h.join("a", ttl(2*shortSession)...), h.join("b", ttl(2*shortSession)...)
 	old := names(0, 400)
-	w.announce(old...)
-	w.awaitOwned(old...)
-	victim := w.owner(0)
-	replica := w.replica(victim)
-	mine, others := w.of(victim)
-	finished, kept := w.in(old, mine)[:20], w.in(old, mine)[20:]
-	w.inStep(victim, replica)
-	mend := w.stall(victim, replica)
+	h.announce(old...)
+	h.awaitOwned(old...)
+	victim := h.owner(0)
+	replica := h.replica(victim)
+	mine, others := h.partitionsOf(victim)
+	finished, kept := h.in(old, mine)[:20], h.in(old, mine)[20:]
+	h.inStep(victim, replica)
+	mend := h.stall(victim, replica)
 
 	// What only the old master knows.
-	forgotten := w.in(names(400, 600), mine)
-	w.announce(forgotten...)
-	w.awaitOwned(forgotten...)
-	tokens := w.tokens()
+	forgotten := h.in(names(400, 600), mine)
+	h.announce(forgotten...)
+	h.awaitOwned(forgotten...)
+	tokens := h.tokens()
 	for _, s := range finished {
-		p := w.holder(s)
-		l, _ := p.engine.Lease(s)
-		p.recorder.Look(l)
-		ctx, cancel := w.ctx()
+		m := h.holder(s)
+		l, _ := m.engine.Lease(s)
+		m.recorder.Look(l)
+		ctx, cancel := h.ctx()
 		require.NoError(t, l.Done(ctx))
 		cancel()
 	}
-	before := w.leases()
+	before := h.leases()
 
-	w.step("takeover", func(ctx context.Context) error { return w.cluster.Failover(ctx, replica, servers.Takeover) })
+	h.step("takeover", func(ctx context.Context) error { return h.cluster.Failover(ctx, replica, servers.Takeover) })
 	// As if some leases had been taken during the last second.
 	verified := kept[:20]
-	w.step("leases lost", func(ctx context.Context) error {
+	h.step("leases lost", func(ctx context.Context) error {
 		for _, s := range verified {
-			if _, err := replica.Call(ctx, "DEL", w.layout.Keys(w.layout.Of(s)).Lease(s)); err != nil {
+			if _, err := replica.Call(ctx, "DEL", h.layout.Keys(h.layout.Of(s)).Lease(s)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	began := time.Now()
-	w.step("replication mended", mend)
-	w.eventually(func() bool {
+	h.step("replication mended", mend)
+	h.eventually(func() bool {
 		for _, s := range forgotten {
 			if before[s].Remaining() > 0 {
 				return false
@@ -118,27 +118,27 @@ func TestFailoverLosesWrites(t *testing.T) {
 		return true
 	}, "owners to know what was lost")
 	t.Logf("%d streams that the new master never heard of disowned after %v", len(forgotten), time.Since(began).Round(time.Millisecond))
-	w.eventually(func() bool { return a.heard(api.EventSettlingEnded) > 0 && b.heard(api.EventSettlingEnded) > 0 }, "the end of settling")
+	h.eventually(func() bool { return a.heard(api.EventSettlingEnded) > 0 && b.heard(api.EventSettlingEnded) > 0 }, "the end of settling")
 	for _, s := range kept {
 		require.Positive(t, before[s].Remaining(), "%s, which the new master has pending", s)
 	}
-	for _, p := range w.all {
-		require.Empty(t, w.in(p.lost(), others))
+	for _, m := range h.fleet {
+		require.Empty(t, h.in(m.lost(), others))
 	}
 	require.Positive(t, a.metric(t, "renewals_total", "result", "missing")+b.metric(t, "renewals_total", "result", "missing"))
-	w.awaitOwned(finished...)
+	h.awaitOwned(finished...)
 	t.Logf("%d streams that were done owned again after %v", len(finished), time.Since(began).Round(time.Millisecond))
 	// What Redis has forgotten altogether is for its producers to announce again.
-	w.announce(forgotten...)
-	w.awaitOwned(forgotten...)
-	for s, now := range w.tokens() {
+	h.announce(forgotten...)
+	h.awaitOwned(forgotten...)
+	for s, now := range h.tokens() {
 		if now == tokens[s] {
 			continue
 		}
 		require.Greater(t, now, tokens[s], s)
 	}
 	for _, s := range append(finished, forgotten...) {
-		require.Greater(t, w.tokens()[s], tokens[s], s)
+		require.Greater(t, h.tokens()[s], tokens[s], s)
 	}
-	w.finish()
+	h.finish()
 }

@@ -8,10 +8,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-// tests are all of this package, and the end of the cluster that they share.
-type tests struct{ *testing.M }
+// suite are all of this package, and the end of the cluster that they share.
+type suite struct{ *testing.M }
 
-func (m tests) Run() int {
+func (m suite) Run() int {
 	code := m.M.Run()
 	if err := stopShared(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -29,4 +29,4 @@ func (m tests) Run() int {
 // The pool library starts two goroutines when it is loaded.
 var beforeTests = goleak.IgnoreCurrent()
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}, beforeTests) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}, beforeTests) }

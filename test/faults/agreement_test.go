@@ -14,29 +14,29 @@ import (
 
 // forget has a party's next beat find its session gone, after which it asks whether the service is what it was. It would
 // within half a minute anyway.
-func (w *world) forget(p *party) {
-	w.t.Helper()
-	w.Do("ZREM", w.keys.Sessions, p.engine.ID())
+func (h *harness) forget(m *member) {
+	h.t.Helper()
+	h.Do("ZREM", h.keys.Sessions, m.engine.ID())
 }
 
 // Trace: somebody deletes the record of the service, a forgotten process goes on, and a new one comes with another number
 // of partitions: 195 streams had two owners. Now the new one waits for the old one to write the record again, and is refused.
 func TestRecordDeletedWhileAnOldProcessRuns(t *testing.T) {
 	t.Parallel()
-	w, a := holding(t, 20)
+	h, a := newHolding(t, 20)
 	leases := a.given()
-	w.Do("DEL", w.layout.Meta())
-	b := w.join("b", w.server.ClientOption(), engine.WithPartitions(4))
-	w.eventually(func() bool { return b.logged("waiting for those who know it") }, "b to wait")
-	require.Zero(t, w.Num("EXISTS", w.layout.Meta()))
+	h.Do("DEL", h.layout.Meta())
+	b := h.join("b", h.server.ClientOption(), engine.WithPartitions(4))
+	h.eventually(func() bool { return b.logged("waiting for those who know it") }, "b to wait")
+	require.Zero(t, h.Num("EXISTS", h.layout.Meta()))
 	// Its session has to stay there, or nobody would be alive; a group that is gone makes it open again.
-	w.Do("XGROUP", "DESTROY", w.keys.Input, w.layout.Group())
-	w.eventually(func() bool { return w.Text("HGET", w.layout.Meta(), "partitions") == "1" }, "a to write the record")
+	h.Do("XGROUP", "DESTROY", h.keys.Input, h.layout.Group())
+	h.eventually(func() bool { return h.Text("HGET", h.layout.Meta(), "partitions") == "1" }, "a to write the record")
 	<-b.ended
 	require.ErrorIs(t, b.err, api.ErrPartitionMismatch)
 	require.Empty(t, b.disowned)
-	stay(t, a, leases)
-	w.finishTwice(names(20)...)
+	requireHeld(t, a, leases)
+	h.finishTwice(names(20)...)
 }
 
 // Trace: the record is changed under a running engine, as an earlier version may still do that comes to a service without
@@ -52,27 +52,27 @@ func TestRecordChangedWhileRunning(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, a := holding(t, 5)
+			h, a := newHolding(t, 5)
 			leases := a.given()
-			w.Do(append([]string{"HSET", w.layout.Meta()}, tc.fields...)...)
-			w.forget(a)
+			h.Do(append([]string{"HSET", h.layout.Meta()}, tc.fields...)...)
+			h.forget(a)
 			for _, l := range leases {
-				w.awaitTold(a, l)
-				told, _ := a.toldOf(l)
+				h.awaitDisowned(a, l)
+				told, _ := a.disowning(l)
 				require.ErrorIs(t, told.why, tc.is)
 				require.ErrorIs(t, told.why, api.ErrLeaseLost)
 			}
 			require.ErrorIs(t, a.ready(), tc.is)
 			require.ErrorIs(t, a.ready(), api.ErrNotReady)
-			w.eventually(func() bool { return a.heard(api.EventDisagreed) }, "the event")
-			w.eventually(func() bool { return w.Num("EVAL", pendingScript, "1", w.keys.Input, w.layout.Group()) == 0 }, "all to be handed back")
-			require.EqualValues(t, 5, w.Num("XLEN", w.keys.Input))
+			h.eventually(func() bool { return a.saw(api.EventDisagreed) }, "the event")
+			h.eventually(func() bool { return h.Num("EVAL", pendingScript, "1", h.keys.Input, h.layout.Group()) == 0 }, "all to be handed back")
+			require.EqualValues(t, 5, h.Num("XLEN", h.keys.Input))
 			require.NoError(t, a.stop())
 
-			w.Do("DEL", w.layout.Meta())
-			w.join("b", w.server.ClientOption())
-			w.awaitOwned(names(5)...)
-			w.finish(names(5)...)
+			h.Do("DEL", h.layout.Meta())
+			h.join("b", h.server.ClientOption())
+			h.awaitOwned(names(5)...)
+			h.finish(names(5)...)
 		})
 	}
 }
@@ -83,13 +83,13 @@ const pendingScript = `return redis.call('XPENDING', KEYS[1], ARGV[1])[1]`
 // new number own everything, and those with the old one are refused.
 func TestRepartitionedServiceIsOwned(t *testing.T) {
 	t.Parallel()
-	w, a := holding(t, 50)
-	i, err := scan.NewInspector(w.Client, service, scan.InspectorConfig{})
+	h, a := newHolding(t, 50)
+	i, err := scan.NewInspector(h.Client, service, scan.InspectorConfig{})
 	require.NoError(t, err)
 	ctx := context.Background()
 	_, err = i.Repartition(ctx, 4, nil)
 	require.ErrorIs(t, err, scan.ErrServiceRunning)
-	w.calm()
+	h.requireCalm()
 	require.Len(t, a.held(), 50)
 	tokens := make(map[string]api.Token)
 	for s, l := range a.given() {
@@ -99,20 +99,20 @@ func TestRepartitionedServiceIsOwned(t *testing.T) {
 	for _, n := range []int{4, 3} {
 		_, err = i.Repartition(ctx, n, nil)
 		require.NoError(t, err)
-		require.ErrorIs(t, w.runToEnd(w.server.ClientOption()), api.ErrPartitionMismatch)
-		p := w.join("p", w.server.ClientOption(), engine.WithPartitions(n))
-		w.awaitOwned(names(50)...)
-		for s, l := range p.given() {
+		require.ErrorIs(t, h.runToEnd(h.server.ClientOption()), api.ErrPartitionMismatch)
+		m := h.join("p", h.server.ClientOption(), engine.WithPartitions(n))
+		h.awaitOwned(names(50)...)
+		for s, l := range m.given() {
 			require.Greater(t, l.Token(), tokens[s])
 			tokens[s] = l.Token()
 		}
-		require.NoError(t, p.ready())
-		require.NoError(t, p.stop())
+		require.NoError(t, m.ready())
+		require.NoError(t, m.stop())
 	}
 	layout, err := cluster.NewLayout(service, 3)
 	require.NoError(t, err)
 	_, err = i.DeleteService(ctx, nil)
 	require.NoError(t, err)
-	require.Zero(t, w.Num("DBSIZE"), "%v of %s", w.keysThere(), layout.Service())
-	w.checkOwners()
+	require.Zero(t, h.Num("DBSIZE"), "%v of %s", h.allKeys(), layout.Service())
+	h.checkOwners()
 }

@@ -20,48 +20,48 @@ import (
 // behind themselves, until the session was lost. Beats go first now, and renewals in waves.
 func TestLargeNamesOnASlowLinkLoseNoSession(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	p := w.link()
+	h := newHarness(t)
+	p := h.link()
 	// What takes streams and hands them out is not what this is about: so it goes in small steps.
-	a := w.join("a", p.ClientOption(), engine.WithLeaseTTL(time.Minute), engine.WithSessionTTL(30*time.Second),
+	a := h.join("a", p.ClientOption(), engine.WithLeaseTTL(time.Minute), engine.WithSessionTTL(30*time.Second),
 		engine.WithReadBatch(10), engine.WithPipeline(lease.Pipeline{MaxBatch: 40}))
 	var large []string
 	for i := range 100 {
 		large = append(large, fmt.Sprint(i, strings.Repeat("x", 60<<10)))
 	}
-	w.announce(large...)
-	w.eventually(func() bool { return len(a.held()) == len(large) }, "a to own all")
+	h.announce(large...)
+	h.eventually(func() bool { return len(a.held()) == len(large) }, "a to own all")
 	leases := a.given()
 	p.Bandwidth(2e6)
-	require.NoError(t, w.server.Restart(context.Background(), true))
-	w.eventually(func() bool { return a.heard(api.EventSettlingStarted) }, "settling")
-	w.eventually(func() bool { return a.engine.Stats().Late > 0 }, "all leases to be due")
-	w.eventually(func() bool { return a.engine.Stats().Late == 0 }, "all leases to be renewed")
-	require.False(t, a.heard(api.EventSessionLost))
-	stay(t, a, leases)
+	require.NoError(t, h.server.Restart(context.Background(), true))
+	h.eventually(func() bool { return a.saw(api.EventSettlingStarted) }, "settling")
+	h.eventually(func() bool { return a.engine.Stats().Late > 0 }, "all leases to be due")
+	h.eventually(func() bool { return a.engine.Stats().Late == 0 }, "all leases to be renewed")
+	require.False(t, a.saw(api.EventSessionLost))
+	requireHeld(t, a, leases)
 	p.Bandwidth(0)
-	w.finish(large...)
+	h.finish(large...)
 }
 
 // Trace: renewals have no success for a while, and beats go on. Before any lease is in danger nothing more is taken, Stats
 // and an event say why, and the first renewals that succeed end it.
 func TestLateRenewalsStopIntake(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	p := w.link()
-	a := w.join("a", p.ClientOption(), engine.WithLeaseTTL(18*time.Second), engine.WithSessionTTL(longTTL))
-	w.announce(names(50)...)
-	w.eventually(func() bool { return len(a.held()) == 50 }, "a to own all")
+	h := newHarness(t)
+	p := h.link()
+	a := h.join("a", p.ClientOption(), engine.WithLeaseTTL(18*time.Second), engine.WithSessionTTL(longTTL))
+	h.announce(names(50)...)
+	h.eventually(func() bool { return len(a.held()) == 50 }, "a to own all")
 	leases := a.given()
 	restore := p.Inject(proxy.Fault{Command: "renew", Action: proxy.ReplyError, Error: "BUSY Redis is busy running a script"})
-	w.eventually(func() bool { return a.heard(api.EventIntakeStopped) }, "intake to stop")
+	h.eventually(func() bool { return a.saw(api.EventIntakeStopped) }, "intake to stop")
 	require.Equal(t, engine.IntakeStopped, a.engine.Stats().Intake)
 	require.Positive(t, a.engine.Stats().Late)
 	restore()
-	w.announce(names(60)[50:]...)
-	w.eventually(func() bool { return a.heard(api.EventIntakeResumed) }, "intake to go on")
-	w.awaitOwned(names(60)...)
+	h.announce(names(60)[50:]...)
+	h.eventually(func() bool { return a.saw(api.EventIntakeResumed) }, "intake to go on")
+	h.awaitOwned(names(60)...)
 	require.Equal(t, engine.IntakeOpen, a.engine.Stats().Intake)
-	stay(t, a, leases)
-	w.finish(names(60)...)
+	requireHeld(t, a, leases)
+	h.finish(names(60)...)
 }

@@ -21,22 +21,22 @@ func TestLinkGoesAwayAndComesBack(t *testing.T) {
 		"cut":     {(*proxy.Proxy).Cut, (*proxy.Proxy).Restore},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			p := w.link()
-			a := w.join("a", p.ClientOption())
-			w.announce(names(streams)...)
-			w.eventually(func() bool { return len(a.held()) == streams }, "a to own all")
-			b := w.join("b", w.server.ClientOption())
-			w.eventually(func() bool { return b.ready() == nil }, "b to be ready")
+			h := newHarness(t)
+			p := h.link()
+			a := h.join("a", p.ClientOption())
+			h.announce(names(streams)...)
+			h.eventually(func() bool { return len(a.held()) == streams }, "a to own all")
+			b := h.join("b", h.server.ClientOption())
+			h.eventually(func() bool { return b.ready() == nil }, "b to be ready")
 			before := a.engine.ID()
 
 			leases := a.given()
 			link.off(p)
-			deadlines := w.deadlines(a)
+			deadlines := h.deadlines(a)
 			require.Len(t, deadlines, streams)
 			for s, l := range leases {
-				w.eventually(func() bool { _, ok := a.toldOf(l); return ok }, "Disowned of %s", s)
-				x, _ := a.toldOf(l)
+				h.eventually(func() bool { _, ok := a.disowning(l); return ok }, "Disowned of %s", s)
+				x, _ := a.disowning(l)
 				require.True(t, x.at.Before(deadlines[s]), "%s: told %v after its deadline on the server", s, x.at.Sub(deadlines[s]))
 				require.ErrorIs(t, x.why, api.ErrLeaseLost)
 				require.ErrorIs(t, x.cause, api.ErrLeaseLost)
@@ -44,60 +44,60 @@ func TestLinkGoesAwayAndComesBack(t *testing.T) {
 				require.Error(t, l.Context().Err())
 			}
 			require.ErrorIs(t, a.ready(), api.ErrNotReady)
-			w.eventually(func() bool { return a.heard(api.EventSessionLost) }, "the event of a lost session")
-			require.True(t, a.heard(api.EventRedisUnreachable))
+			h.eventually(func() bool { return a.saw(api.EventSessionLost) }, "the event of a lost session")
+			require.True(t, a.saw(api.EventRedisUnreachable))
 
 			link.on(p)
-			w.awaitOwned(names(streams)...)
-			w.eventually(func() bool { return a.ready() == nil }, "a to be ready again")
-			require.True(t, a.heard(api.EventRedisReachable))
-			w.eventually(func() bool {
-				return w.Try("ZSCORE", w.keys.Sessions, before).Error() != nil
+			h.awaitOwned(names(streams)...)
+			h.eventually(func() bool { return a.ready() == nil }, "a to be ready again")
+			require.True(t, a.saw(api.EventRedisReachable))
+			h.eventually(func() bool {
+				return h.Try("ZSCORE", h.keys.Sessions, before).Error() != nil
 			}, "the lost session to be swept by who lost it")
-			w.finish(names(streams)...)
+			h.finish(names(streams)...)
 		})
 	}
 }
 
 // Trace: the link is away for less than the leases have left. Nobody is told anything, nothing is lost.
 func TestShortStallIsNotNoticed(t *testing.T) {
-	w := newWorld(t)
-	p := w.link()
-	a := w.join("a", p.ClientOption(), withTTL(10*time.Second)...)
-	w.announce(names(50)...)
-	w.eventually(func() bool { return len(a.held()) == 50 }, "a to own all")
+	h := newHarness(t)
+	p := h.link()
+	a := h.join("a", p.ClientOption(), withTTL(10*time.Second)...)
+	h.announce(names(50)...)
+	h.eventually(func() bool { return len(a.held()) == 50 }, "a to own all")
 	leases := a.given()
 	for range 3 {
 		renewed := p.Seen("renew") + p.Seen("beat")
 		p.Stall()
-		w.eventually(func() bool { return a.heard(api.EventRedisUnreachable) }, "a beat to fail")
+		h.eventually(func() bool { return a.saw(api.EventRedisUnreachable) }, "a beat to fail")
 		p.Resume()
-		w.eventually(func() bool { return p.Seen("renew")+p.Seen("beat") > renewed+1 && a.ready() == nil }, "beats again")
+		h.eventually(func() bool { return p.Seen("renew")+p.Seen("beat") > renewed+1 && a.ready() == nil }, "beats again")
 	}
-	require.False(t, a.heard(api.EventSessionLost))
+	require.False(t, a.saw(api.EventSessionLost))
 	for s, l := range leases {
 		require.Positive(t, l.Remaining(), s)
 	}
-	w.finish(names(50)...)
+	h.finish(names(50)...)
 }
 
 // Trace: the link breaks again and again while streams come, are done and fail; every call is hit somewhere.
 func TestLinkThatKeepsBreaking(t *testing.T) {
-	w := newWorld(t)
-	p := w.link()
-	a := w.join("a", p.ClientOption())
-	b := w.join("b", w.server.ClientOption())
-	w.eventually(func() bool { return a.ready() == nil && b.ready() == nil }, "both to be ready")
+	h := newHarness(t)
+	p := h.link()
+	a := h.join("a", p.ClientOption())
+	b := h.join("b", h.server.ClientOption())
+	h.eventually(func() bool { return a.ready() == nil && b.ready() == nil }, "both to be ready")
 	var all []string
 	for i := range 10 {
 		some := names(20 * (i + 1))[20*i:]
 		all = append(all, some...)
-		w.announce(some...)
+		h.announce(some...)
 		p.Cut()
-		w.awaitTime(time.Duration(20*i) * time.Millisecond)
+		h.awaitTime(time.Duration(20*i) * time.Millisecond)
 		p.Restore()
-		w.eventually(func() bool { return a.ready() == nil }, "a to be ready")
+		h.eventually(func() bool { return a.ready() == nil }, "a to be ready")
 	}
-	w.awaitOwned(all...)
-	w.finish(all...)
+	h.awaitOwned(all...)
+	h.finish(all...)
 }

@@ -42,23 +42,23 @@ func TestMendingMayGetLost(t *testing.T) {
 			t.Run(fmt.Sprintf("%v %s", action, script), func(t *testing.T) {
 				t.Parallel()
 				const streams = 9
-				w := newWorld(t)
-				p := w.link()
+				h := newHarness(t)
+				p := h.link()
 				soon := engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond})
-				a := w.join("a", p.ClientOption(), append(withTTL(10*time.Second), soon)...)
-				w.announce(names(streams)...)
-				w.awaitOwned(names(streams)...)
+				a := h.join("a", p.ClientOption(), append(withTTL(10*time.Second), soon)...)
+				h.announce(names(streams)...)
+				h.awaitOwned(names(streams)...)
 				p.Inject(proxy.Fault{Command: script, Nth: 1, Action: action})
 				ids := make(map[string]string)
 				for s, l := range a.given() {
 					ids[s] = l.Entry()
 				}
-				w.Do("XACK", w.keys.Input, w.layout.Group(), ids["s-0"], ids["s-1"])
-				w.Do("XDEL", w.keys.Input, ids["s-1"], ids["s-2"])
-				w.eventually(func() bool {
-					return p.Struck(script) == 1 && w.Num("XLEN", w.keys.Input) == streams && w.owned(names(streams)...)
+				h.Do("XACK", h.keys.Input, h.layout.Group(), ids["s-0"], ids["s-1"])
+				h.Do("XDEL", h.keys.Input, ids["s-1"], ids["s-2"])
+				h.eventually(func() bool {
+					return p.Struck(script) == 1 && h.Num("XLEN", h.keys.Input) == streams && h.owned(names(streams)...)
 				}, "all to be there again")
-				w.finish(names(streams)...)
+				h.finish(names(streams)...)
 			})
 		}
 	}
@@ -121,20 +121,20 @@ func TestEveryThirdCallGetsLost(t *testing.T) {
 // strikeOnce runs a life in which every script is sent, with a at the end of a link with faults.
 func strikeOnce(t *testing.T, faults ...proxy.Fault) {
 	const streams = 12
-	w := newWorld(t)
-	p := w.link()
+	h := newHarness(t)
+	p := h.link()
 	for _, f := range faults {
 		p.Inject(f)
 	}
 	struck := func() bool { return p.Struck(faults[0].Command) == len(faults) }
 	soon := engine.WithRecovery(scan.Config{RetryDelay: time.Millisecond})
-	b := w.join("b", w.server.ClientOption(), append(withTTL(time.Second), soon, engine.WithMaxStreams(2))...)
-	a := w.join("a", p.ClientOption(), append(withTTL(time.Second), soon)...)
+	b := h.join("b", h.server.ClientOption(), append(withTTL(time.Second), soon, engine.WithMaxStreams(2))...)
+	a := h.join("a", p.ClientOption(), append(withTTL(time.Second), soon)...)
 	if faults[0].Command == "beat" {
-		w.eventually(struck, "beats of an engine with nothing to renew")
+		h.eventually(struck, "beats of an engine with nothing to renew")
 	}
-	w.announce(names(streams)...)
-	w.awaitOwned(names(streams)...)
+	h.announce(names(streams)...)
+	h.awaitOwned(names(streams)...)
 
 	// Failing sends streams through later and promotes them; releasing sends them round; some are done, some stay.
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -151,8 +151,8 @@ func strikeOnce(t *testing.T, faults ...proxy.Fault) {
 				_ = l.Release(ctx)
 			case 2:
 				err := l.Done(ctx)
-				if w.unknown[s] = errors.Is(err, api.ErrOutcomeUnknown); w.unknown[s] {
-					w.eventually(func() bool { return w.doneBy(s) }, "%s to be done", s) // its session may have been lost before Done was sent
+				if h.unknown[s] = errors.Is(err, api.ErrOutcomeUnknown); h.unknown[s] {
+					h.eventually(func() bool { return h.doneBy(s) }, "%s to be done", s) // its session may have been lost before Done was sent
 				}
 				if err == nil || errors.Is(err, api.ErrOutcomeUnknown) {
 					continue
@@ -162,19 +162,19 @@ func strikeOnce(t *testing.T, faults ...proxy.Fault) {
 		}
 		rest = append(rest, s)
 	}
-	w.awaitOwned(rest...)
+	h.awaitOwned(rest...)
 	if c := faults[0].Command; c != "close" && c != "pending" {
 		for i := 0; !struck(); i++ {
 			// What is not called of itself is called by a stream more that fails once and is done.
 			x := fmt.Sprintf("x-%d", i)
-			w.announce(x)
-			w.awaitOwned(x)
+			h.announce(x)
+			h.awaitOwned(x)
 			if l, ok := a.engine.Lease(x); ok && i%2 == 0 {
 				a.recorder.Look(l)
 				_ = l.Fail(ctx, context.Canceled)
-				w.awaitOwned(x)
+				h.awaitOwned(x)
 			}
-			w.eventually(func() bool { return w.doneBy(x) }, "%s to be done", x)
+			h.eventually(func() bool { return h.doneBy(x) }, "%s to be done", x)
 		}
 	}
 
@@ -184,6 +184,6 @@ func strikeOnce(t *testing.T, faults ...proxy.Fault) {
 		require.ErrorIs(t, err, api.ErrDrainTimeout)
 	}
 	require.Positive(t, p.Struck(faults[0].Command))
-	w.awaitOwned(rest...)
-	w.finish(rest...)
+	h.awaitOwned(rest...)
+	h.finish(rest...)
 }

@@ -15,9 +15,9 @@ import (
 
 // watched is a world whose master is watched by sentinels, and two parties that share its streams.
 type watched struct {
-	*world
+	*harness
 	sentinel *servers.Sentinel
-	a, b     *party
+	a, b     *member
 }
 
 // sentinelTTL is above what a failover takes here, some 3 s, on a machine that is busy with other things.
@@ -27,9 +27,9 @@ const sentinelTTL = 10 * time.Second
 // it was replaced, and has not been told, would take them.
 var oneMaster = []string{"--min-replicas-to-write", "1", "--min-replicas-max-lag", "3"}
 
-func watchedWorld(t *testing.T, streams []string, args ...string) *watched {
+func newWatched(t *testing.T, streams []string, args ...string) *watched {
 	s := servers.NewSentinel(t, servers.SentinelOptions{Server: servers.Options{Args: args}})
-	w := &watched{world: worldOn(t, s.Servers()[0]), sentinel: s}
+	w := &watched{harness: harnessOn(t, s.Servers()[0]), sentinel: s}
 	w.Client = s.Client(t)
 	ttl := []engine.Option{engine.WithSessionTTL(sentinelTTL), engine.WithLeaseTTL(2 * sentinelTTL)}
 	w.a = w.join("a", s.ClientOption(), ttl...)
@@ -54,9 +54,9 @@ func (w *watched) failedOver(old *servers.Server) {
 	w.t.Helper()
 	_, err := w.sentinel.AwaitMaster(context.Background(), old)
 	require.NoError(w.t, err)
-	for _, p := range w.all {
-		w.eventually(func() bool { return p.heard(api.EventSettlingStarted) }, "%s to settle", p.name)
-		w.eventually(func() bool { return p.heard(api.EventSettlingEnded) && p.ready() == nil }, "%s to have settled", p.name)
+	for _, m := range w.fleet {
+		w.eventually(func() bool { return m.saw(api.EventSettlingStarted) }, "%s to settle", m.name)
+		w.eventually(func() bool { return m.saw(api.EventSettlingEnded) && m.ready() == nil }, "%s to have settled", m.name)
 	}
 	w.eventually(func() bool { return w.Try("PERSIST", "none").Error() == nil }, "a master for the test")
 }
@@ -64,8 +64,8 @@ func (w *watched) failedOver(old *servers.Server) {
 // stayed checks that leases are held on, by their owners and on the new master.
 func (w *watched) stayed(leases map[string]api.Lease) {
 	w.t.Helper()
-	stay(w.t.(*testing.T), w.a, leases)
-	stay(w.t.(*testing.T), w.b, leases)
+	requireHeld(w.t.(*testing.T), w.a, leases)
+	requireHeld(w.t.(*testing.T), w.b, leases)
 	for s := range leases {
 		require.EqualValues(w.t, 1, w.Num("EXISTS", w.keys.Lease(s)), s)
 	}
@@ -106,7 +106,7 @@ func TestSentinelFailover(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := watchedWorld(t, names(40), oneMaster...)
+			w := newWatched(t, names(40), oneMaster...)
 			leases := w.leases()
 			old := w.server
 			require.NoError(t, c.down(w, old))
@@ -128,7 +128,7 @@ func TestSentinelFailover(t *testing.T) {
 func TestSentinelFailoverLosesWrites(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	w := watchedWorld(t, names(40))
+	w := newWatched(t, names(40))
 	kept := w.leases()
 	old := w.server
 	for _, s := range w.sentinel.Servers()[1:] {
@@ -151,8 +151,8 @@ func TestSentinelFailoverLosesWrites(t *testing.T) {
 	w.failedOver(old)
 	for s, l := range lost {
 		w.eventually(func() bool {
-			_, byA := w.a.toldOf(l)
-			_, byB := w.b.toldOf(l)
+			_, byA := w.a.disowning(l)
+			_, byB := w.b.disowning(l)
 			return byA || byB
 		}, "Disowned of %s", s)
 		require.Zero(t, l.Remaining())

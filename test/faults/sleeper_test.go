@@ -111,22 +111,22 @@ func sleeper(addr string) error {
 // continued it believes of none of them that it owns it: Remaining is 0 and the contexts have ended, before any timer or
 // answer of Redis can have told it so. Then it goes on, and may own other streams again.
 func TestStoppedProcess(t *testing.T) {
-	w := newWorld(t)
-	said, child := startSleeper(t, w.server.Addr())
-	w.announce(names(sleeping)...)
+	h := newHarness(t)
+	said, child := startSleeper(t, h.server.Addr())
+	h.announce(names(sleeping)...)
 	first := make(map[string]line)
 	for len(first) < sleeping {
 		l := said.next(t)
 		require.Equal(t, "owns", l.Kind)
 		first[l.Stream] = l
 	}
-	b := w.join("b", w.server.ClientOption())
-	w.eventually(func() bool { return b.ready() == nil }, "b to be ready")
+	b := h.join("b", h.server.ClientOption())
+	h.eventually(func() bool { return b.ready() == nil }, "b to be ready")
 
 	require.NoError(t, child.Process.Signal(syscall.SIGSTOP))
-	w.takeOver("sleeper.")
+	h.takeOver("sleeper.")
 	from := make(map[string]int64)
-	w.eventually(func() bool {
+	h.eventually(func() bool {
 		for _, s := range b.held() {
 			if from[s] == 0 {
 				from[s] = monotonic()
@@ -158,23 +158,23 @@ func TestStoppedProcess(t *testing.T) {
 
 	// It goes on under another session: what is new comes to it when nobody else takes any.
 	b.engine.SetMaxStreams(sleeping)
-	w.announce("new")
+	h.announce("new")
 	for {
 		if l := said.next(t); l.Kind == "owns" && l.Stream == "new" {
 			break
 		}
 	}
-	w.finishOf(b, names(sleeping)...)
+	h.finishBy(b, names(sleeping)...)
 }
 
 // takeOver does by hand, and strictly, what a recovery does: when the deadlines of a consumer's session and leases have
 // passed, it deletes what is left of the leases and announces its streams anew.
-func (w *world) takeOver(prefix string) {
-	w.t.Helper()
-	w.eventually(func() bool {
-		now, _ := w.serverNow()
-		members, err := w.Try("ZRANGE", w.keys.Sessions, "0", "-1", "WITHSCORES").AsZScores()
-		require.NoError(w.t, err)
+func (h *harness) takeOver(prefix string) {
+	h.t.Helper()
+	h.eventually(func() bool {
+		now, _ := h.serverNow()
+		members, err := h.Try("ZRANGE", h.keys.Sessions, "0", "-1", "WITHSCORES").AsZScores()
+		require.NoError(h.t, err)
 		for _, m := range members {
 			if strings.HasPrefix(m.Member, prefix) && int64(m.Score) > now {
 				return false
@@ -182,12 +182,12 @@ func (w *world) takeOver(prefix string) {
 		}
 		return true
 	}, "the end of the session")
-	w.recover(prefix)
+	h.recover(prefix)
 }
 
 // recover moves what is pending for the consumers with a prefix back to the stream, if nobody has yet.
-func (w *world) recover(prefix string) {
-	w.Do("EVAL", `
+func (h *harness) recover(prefix string) {
+	h.Do("EVAL", `
 		for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000)) do
 			if string.sub(p[2], 1, #ARGV[2]) == ARGV[2] then
 				local fields = redis.call('XRANGE', KEYS[1], p[1], p[1])[1][2]
@@ -197,22 +197,22 @@ func (w *world) recover(prefix string) {
 				redis.call('XDEL', KEYS[1], p[1])
 				redis.call('DEL', ARGV[3] .. name)
 			end
-		end`, "1", w.keys.Input, w.layout.Group(), prefix, w.keys.Lease(""))
+		end`, "1", h.keys.Input, h.layout.Group(), prefix, h.keys.Lease(""))
 }
 
-// finishOf has streams done by their owner.
-func (w *world) finishOf(p *party, streams ...string) {
-	w.t.Helper()
+// finishBy has streams done by their owner.
+func (h *harness) finishBy(m *member, streams ...string) {
+	h.t.Helper()
 	for _, s := range streams {
-		w.eventually(func() bool { return w.doneBy(s) }, "%s to be done by %s", s, p.name)
+		h.eventually(func() bool { return h.doneBy(s) }, "%s to be done by %s", s, m.name)
 	}
-	w.checkOwners()
+	h.checkOwners()
 }
 
-// sayings are the lines that a sleeper writes.
-type sayings struct{ lines chan line }
+// reports are the lines that a sleeper writes.
+type reports struct{ lines chan line }
 
-func (s *sayings) next(t *testing.T) line {
+func (s *reports) next(t *testing.T) line {
 	t.Helper()
 	select {
 	case l, ok := <-s.lines:
@@ -224,7 +224,7 @@ func (s *sayings) next(t *testing.T) line {
 	}
 }
 
-func startSleeper(t *testing.T, addr string) (*sayings, *exec.Cmd) {
+func startSleeper(t *testing.T, addr string) (*reports, *exec.Cmd) {
 	child := exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), envSleeper+"="+addr)
 	child.Stderr = os.Stderr
@@ -233,7 +233,7 @@ func startSleeper(t *testing.T, addr string) (*sayings, *exec.Cmd) {
 	out, err := child.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, child.Start())
-	s := &sayings{lines: make(chan line, 100*sleeping)}
+	s := &reports{lines: make(chan line, 100*sleeping)}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)

@@ -59,10 +59,10 @@ return n
 `
 
 // look says where the entries are.
-func (w *world) look() (at places) {
-	w.T.Helper()
-	n, err := w.Try("EVAL", whereabouts, "3", w.keys.Input, w.keys.Later, w.keys.DeadLetters, w.layout.Group(), w.keys.LeasePrefix()).AsIntSlice()
-	require.NoError(w.T, err)
+func (h *harness) look() (at places) {
+	h.T.Helper()
+	n, err := h.Try("EVAL", whereabouts, "3", h.keys.Input, h.keys.Later, h.keys.DeadLetters, h.layout.Group(), h.keys.LeasePrefix()).AsIntSlice()
+	require.NoError(h.T, err)
 	for i, to := range []*int{&at.Waiting, &at.Pending, &at.Leases, &at.Later, &at.Letters, &at.Kept, &at.Stranded} {
 		*to = int(n[i])
 	}
@@ -71,51 +71,51 @@ func (w *world) look() (at places) {
 
 // settled waits until every entry has found its place: it is pending, and owned or waits there for the owner of its stream, or waits
 // for its time, or is a dead letter; and the neighbours are owned.
-func (w *world) settled(p *party, done int) {
-	w.T.Helper()
-	total := len(w.entries) - done
+func (h *harness) settled(m *member, done int) {
+	h.T.Helper()
+	total := len(h.entries) - done
 	var at places
-	w.until("all have found their places", func() bool {
-		at = w.look()
-		s := p.engine.Stats()
+	h.until("all have found their places", func() bool {
+		at = h.look()
+		s := m.engine.Stats()
 		return at.Waiting == 0 && at.Stranded == 0 && at.Pending == at.Leases+s.Parked && s.Held == at.Leases &&
-			w.due() == 0 && at.Pending+at.Later+at.Letters == total
-	}, p)
-	for _, name := range w.neighbours {
-		w.until(name+" is owned", func() bool { return p.held(name) }, p)
+			h.due() == 0 && at.Pending+at.Later+at.Letters == total
+	}, m)
+	for _, name := range h.neighbours {
+		h.until(name+" is owned", func() bool { return m.held(name) }, m)
 	}
 }
 
 // due is how many wait although their time has come.
-func (w *world) due() int {
-	w.T.Helper()
-	return w.Num("ZCOUNT", w.keys.Later, "-inf", strconv.FormatInt(w.Now(), 10))
+func (h *harness) due() int {
+	h.T.Helper()
+	return h.Num("ZCOUNT", h.keys.Later, "-inf", strconv.FormatInt(h.Now(), 10))
 }
 
-// handedBack checks that all are still there, for anybody, when nobody runs.
-func (w *world) handedBack(p *party, done int) {
-	w.T.Helper()
-	at := w.look()
-	if at.Pending != 0 || at.Leases != 0 || at.Stranded != 0 || at.Waiting+at.Later+at.Letters != len(w.entries)-done {
-		w.fail("something is lost, or was not handed back", p)
+// checkRequeued checks that all are still there, for anybody, when nobody runs.
+func (h *harness) checkRequeued(m *member, done int) {
+	h.T.Helper()
+	at := h.look()
+	if at.Pending != 0 || at.Leases != 0 || at.Stranded != 0 || at.Waiting+at.Later+at.Letters != len(h.entries)-done {
+		h.fail("something is lost, or was not handed back", m)
 	}
 }
 
 // sendBack sends the dead letters back. Those may stay that cannot be copied, and the error says so; they hold up no other.
-func (w *world) sendBack(p *party) {
-	w.T.Helper()
-	inspector, err := scan.NewInspector(w.Client, w.service, scan.InspectorConfig{})
-	require.NoError(w.T, err)
+func (h *harness) sendBack(m *member) {
+	h.T.Helper()
+	inspector, err := scan.NewInspector(h.Client, h.service, scan.InspectorConfig{})
+	require.NoError(h.T, err)
 	_, err = inspector.SendBack(context.Background(), scan.Selection{})
 	rooted := 0
-	for _, e := range w.entries {
+	for _, e := range h.entries {
 		if e.rooted {
 			rooted++
 		}
 	}
-	at := w.look()
+	at := h.look()
 	if at.Letters > rooted || (err != nil) != (at.Letters > 0) {
-		w.fail(fmt.Sprintf("%d letters stay, of %d that may: %v", at.Letters, rooted, err), p)
+		h.fail(fmt.Sprintf("%d letters stay, of %d that may: %v", at.Letters, rooted, err), m)
 	}
 }
 
@@ -129,24 +129,24 @@ func FuzzEntriesFindTheirPlaces(f *testing.F) {
 	client := server.Client(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		t.Parallel() // of no effect while it fuzzes
-		w := newWorld(t, server, client)
-		w.send(data)
-		p := w.start()
-		w.settled(p, 0)
-		p.stop()
-		w.handedBack(p, 0)
+		h := newHarness(t, server, client)
+		h.send(data)
+		m := h.start()
+		h.settled(m, 0)
+		m.stop()
+		h.checkRequeued(m, 0)
 
-		w.sendBack(p)
-		w.handedBack(p, 0)
-		p = w.start()
-		w.settled(p, 0)
+		h.sendBack(m)
+		h.checkRequeued(m, 0)
+		m = h.start()
+		h.settled(m, 0)
 		done := 0
-		for l := range p.engine.Leases() {
+		for l := range m.engine.Leases() {
 			require.NoError(t, l.Done(context.Background()), "%.80q", l.Stream())
 			done++
 		}
-		require.GreaterOrEqual(t, done, len(w.neighbours))
-		p.stop()
-		w.handedBack(p, done)
+		require.GreaterOrEqual(t, done, len(h.neighbours))
+		m.stop()
+		h.checkRequeued(m, done)
 	})
 }

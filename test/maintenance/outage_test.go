@@ -41,8 +41,8 @@ func newClient(t *testing.T, opt rueidis.ClientOption) rueidis.Client {
 type pair struct {
 	t         *testing.T
 	front     *front
-	on, off   *party
-	rivals    [2]*party
+	on, off   *member
+	rivals    [2]*member
 	began     time.Time
 	recovered time.Duration
 }
@@ -143,14 +143,14 @@ func TestAServerThatDoesNotAnnounceIsLeftAlone(t *testing.T) {
 	for _, program := range servers.Available(t, servers.Programs()...) {
 		t.Run(program.String(), func(t *testing.T) {
 			server := servers.New(t, servers.On(program))
-			p := join(t, "c", "plain", server.Addr(), overlap.NewClock())
-			eventually(t, "it is ready", func() bool { return p.Ready(context.Background()) == nil })
-			eventually(t, "it was refused", func() bool { return p.logged("unknown subcommand 'MAINT_NOTIFICATIONS'") })
+			m := join(t, "c", "plain", server.Addr(), overlap.NewClock())
+			eventually(t, "it is ready", func() bool { return m.Ready(context.Background()) == nil })
+			eventually(t, "it was refused", func() bool { return m.logged("unknown subcommand 'MAINT_NOTIFICATIONS'") })
 			eventually(t, "the connection is gone", func() bool {
 				list, err := server.Call(context.Background(), "CLIENT", "LIST")
 				return err == nil && !strings.Contains(list, "streamlease-notices")
 			})
-			require.NoError(t, p.Ready(context.Background()))
+			require.NoError(t, m.Ready(context.Background()))
 		})
 	}
 }
@@ -166,11 +166,11 @@ func TestSubscriptionsAreMadeAnewAfterwards(t *testing.T) {
 		id, _, _ := strings.Cut(list, " ")
 		return id
 	}
-	p := join(t, "c", "plain", f.addr(), overlap.NewClock(), engine.WithExpired(), engine.WithMaintenance(window))
+	m := join(t, "c", "plain", f.addr(), overlap.NewClock(), engine.WithExpired(), engine.WithMaintenance(window))
 	eventually(t, "it listens", func() bool { return subscribed() != "" && f.Listening() == 1 })
 	before := subscribed()
 	require.Equal(t, 1, f.Push(failingOver))
 	require.Equal(t, 1, f.Push(failedOver))
 	eventually(t, "it has subscribed anew", func() bool { now := subscribed(); return now != "" && now != before })
-	require.Equal(t, 1, p.seen(api.EventMaintenanceEnded))
+	require.Equal(t, 1, m.seen(api.EventMaintenanceEnded))
 }

@@ -16,7 +16,7 @@ type change struct {
 }
 
 func newChange(rnd *rand.Rand) *change {
-	from, to := others[rnd.IntN(len(others))], others[rnd.IntN(len(others))]
+	from, to := variants[rnd.IntN(len(variants))], variants[rnd.IntN(len(variants))]
 	if from.reach > to.reach && rnd.IntN(4) > 0 {
 		from, to = to, from
 	}
@@ -36,8 +36,8 @@ func (r *run) configured(c *consumer) ttls {
 	return []ttls{r.mixed.from, r.mixed.to}[r.rand.IntN(2)]
 }
 
-// stir is what happens to a fleet that is being changed, beside what happens to all.
-func (r *run) stir() {
+// changeFleet is what happens to a fleet that is being changed, beside what happens to all.
+func (r *run) changeFleet() {
 	x, c := r.mixed, r.consumer()
 	switch r.rand.IntN(6) {
 	case 0:
@@ -46,10 +46,10 @@ func (r *run) stir() {
 	case 1:
 		r.startAgain(c)
 	case 2:
-		c.cut = r.w.now() + time.Duration(r.rand.IntN(20_000))*time.Millisecond
+		c.cut = r.h.now() + time.Duration(r.rand.IntN(20_000))*time.Millisecond
 		r.note("%s is cut off", c)
 	case 3:
-		r.calm()
+		r.settle()
 	default:
 		if x.late != nil || r.restarts {
 			return
@@ -58,7 +58,7 @@ func (r *run) stir() {
 			r.announce()
 		}
 		r.note("save, and %s starts again", c)
-		r.w.save()
+		r.h.save()
 		r.startAgain(c)
 		c.cut = 0
 		x.late, x.steps = c, 5+r.rand.IntN(60)
@@ -73,8 +73,8 @@ func (r *run) startAgain(c *consumer) {
 	clear(c.flights)
 }
 
-// calm has everybody start again as before the change, and the time pass after which no trace of it is left.
-func (r *run) calm() {
+// settle has everybody start again as before the change, and the time pass after which no trace of it is left.
+func (r *run) settle() {
 	r.note("calm")
 	x := r.mixed
 	x.now, x.late = x.from, nil
@@ -89,17 +89,17 @@ func (r *run) calm() {
 			r.land(c)
 			r.check()
 		}
-		r.w.advance(max(x.from.reach, x.to.reach))
+		r.h.advance(max(x.from.reach, x.to.reach))
 	}
 }
 
 // failOver has a successor take over, unless what was saved is older than a replica that may be promoted.
 func (r *run) failOver() bool {
-	if !r.w.saved.any || r.mixed != nil && r.w.lags() {
+	if !r.h.saved.any || r.mixed != nil && r.h.lags() {
 		return false
 	}
-	r.note("fail over, %v are lost", r.w.now()-r.w.saved.at)
-	r.w.failOver()
+	r.note("fail over, %v are lost", r.h.now()-r.h.saved.at)
+	r.h.failOver()
 	r.forgotten()
 	return true
 }
@@ -110,7 +110,7 @@ func (r *run) strand() {
 	c := x.late
 	x.late = nil
 	if r.failOver() {
-		c.cut = r.w.now() + time.Duration(r.rand.IntN(60_000))*time.Millisecond
+		c.cut = r.h.now() + time.Duration(r.rand.IntN(60_000))*time.Millisecond
 		r.note("%s is cut off", c)
 	}
 }

@@ -33,20 +33,20 @@ type item struct {
 
 // consumer is one process, as simple as the rules allow. Its name changes with every session.
 type consumer struct {
-	r       *run
-	id      int
-	runs    int
-	ttls                  // of the session
-	longer  time.Duration // until when what was lengthened may last on the server
-	cut     time.Duration // until when it is cut off
-	name    string        // of the session; empty: none
-	until   time.Duration
-	server  string
-	epoch   int
-	floor   api.Token
-	items   []*item
-	debts   []string           // sessions that are over: what is pending for them goes back
-	flights map[string]*flight // calls on their way, one of a kind
+	r        *run
+	id       int
+	runs     int
+	ttls                   // of the session
+	longer   time.Duration // until when what was lengthened may last on the server
+	cut      time.Duration // until when it is cut off
+	name     string        // of the session; empty: none
+	until    time.Duration
+	server   string
+	epoch    int
+	floor    api.Token
+	items    []*item
+	retiring []string           // sessions that are over: what is pending for them goes back
+	flights  map[string]*flight // calls on their way, one of a kind
 }
 
 // flight is one call on its way.
@@ -66,7 +66,7 @@ func (c *consumer) send(kind string, call func() func()) {
 }
 
 // store makes calls with the TTLs of the session.
-func (c *consumer) store() *lease.Store { return c.r.w.stores[c.ttls] }
+func (c *consumer) store() *lease.Store { return c.r.h.stores[c.ttls] }
 
 // trust is how long a session of a TTL may be believed in after a beat that answered b.
 func trust(ttl time.Duration, b lease.Beat) time.Duration {
@@ -78,7 +78,7 @@ func (c *consumer) String() string { return fmt.Sprintf("c%d(%s)", c.id, c.name)
 
 // expire ends what is past; once past it stays so.
 func (c *consumer) expire() {
-	now := c.r.w.now()
+	now := c.r.h.now()
 	if c.name != "" && now >= c.until {
 		c.loseSession()
 	}
@@ -93,7 +93,7 @@ func (c *consumer) expire() {
 func (c *consumer) loseSession() {
 	c.r.note("%s loses its session", c)
 	c.items = slices.DeleteFunc(c.items, func(x *item) bool { return x.consumer == c.name && x.state != ending })
-	c.debts = append(c.debts, c.name)
+	c.retiring = append(c.retiring, c.name)
 	c.name = ""
 }
 
@@ -128,15 +128,15 @@ func (c *consumer) open() {
 	}
 	c.runs++
 	c.ttls, c.longer = c.r.configured(c), 0
-	name, sent := fmt.Sprintf("c%d.%d", c.id, c.runs), c.r.w.now()
+	name, sent := fmt.Sprintf("c%d.%d", c.id, c.runs), c.r.h.now()
 	store, ttl := c.store(), c.session
 	c.send("open", func() func() {
-		b, err := store.Open(c.r.w.ctx, 0, name, c.floor)
+		b, err := store.Open(c.r.h.ctx, 0, name, c.floor)
 		c.r.ok(err)
 		return func() {
 			until := sent + trust(ttl, b)
-			if c.name != "" || b.Status == lease.SessionLost || c.r.w.now() >= until {
-				c.debts = append(c.debts, name)
+			if c.name != "" || b.Status == lease.SessionLost || c.r.h.now() >= until {
+				c.retiring = append(c.retiring, name)
 				return
 			}
 			c.name, c.until = name, until
@@ -148,8 +148,8 @@ func (c *consumer) open() {
 	})
 }
 
-// heard takes in what a beat said. It reports whether what came along with it, asked for in that epoch, counts.
-func (c *consumer) heard(name string, epoch int, sent, ttl time.Duration, b lease.Beat) bool {
+// onBeat takes in what a beat said. It reports whether what came along with it, asked for in that epoch, counts.
+func (c *consumer) onBeat(name string, epoch int, sent, ttl time.Duration, b lease.Beat) bool {
 	if c.name != name {
 		return false
 	}
@@ -166,7 +166,7 @@ func (c *consumer) heard(name string, epoch int, sent, ttl time.Duration, b leas
 			x.until = min(x.until, c.until)
 		}
 	}
-	if c.r.w.now() >= c.until {
+	if c.r.h.now() >= c.until {
 		c.loseSession()
 		return false
 	}
@@ -177,7 +177,7 @@ func (c *consumer) heard(name string, epoch int, sent, ttl time.Duration, b leas
 // leasesOf are items as the calls of the store take them.
 func (c *consumer) leasesOf(items []*item) (out []*lease.Lease) {
 	clock := lease.NewClock()
-	s := lease.NewSession(c.r.w.ctx, clock, 0, c.name, clock.Now(), time.Hour)
+	s := lease.NewSession(c.r.h.ctx, clock, 0, c.name, clock.Now(), time.Hour)
 	for _, x := range items {
 		out = append(out, lease.New(s, x.entry, x.token, clock.Now(), time.Hour, nil))
 	}
@@ -189,7 +189,7 @@ func (c *consumer) renew(items []*item) {
 	if c.name == "" {
 		return
 	}
-	name, epoch, sent, floor := c.name, c.epoch, c.r.w.now(), c.floor
+	name, epoch, sent, floor := c.name, c.epoch, c.r.h.now(), c.floor
 	leases := c.leasesOf(items)
 	// In a window sessions are longer; later ones ask for no less than what is left of that, and do not rely on it.
 	ttl := c.session
@@ -199,10 +199,10 @@ func (c *consumer) renew(items []*item) {
 	}
 	store := c.store().With(lease.Terms{SessionTTL: max(ttl, c.longer-sent)})
 	c.send("renew", func() func() {
-		answer := store.Renew(c.r.w.ctx, 0, name, floor, [][]*lease.Lease{leases}, nil)[0]
+		answer := store.Renew(c.r.h.ctx, 0, name, floor, [][]*lease.Lease{leases}, nil)[0]
 		c.r.ok(answer.Err)
 		return func() {
-			if !c.heard(name, epoch, sent, ttl, answer.Beat) {
+			if !c.onBeat(name, epoch, sent, ttl, answer.Beat) {
 				return
 			}
 			for i, x := range items {
@@ -234,10 +234,10 @@ func (c *consumer) verify() {
 	if c.name == "" || len(items) == 0 {
 		return
 	}
-	name, epoch, sent := c.name, c.epoch, c.r.w.now()
+	name, epoch, sent := c.name, c.epoch, c.r.h.now()
 	leases, store := c.leasesOf(items), c.store()
 	c.send("verify", func() func() {
-		verdicts, err := store.Verify(c.r.w.ctx, 0, name, leases)
+		verdicts, err := store.Verify(c.r.h.ctx, 0, name, leases)
 		c.r.ok(err)
 		return func() {
 			if c.name != name || c.epoch != epoch {
@@ -265,7 +265,7 @@ func (c *consumer) read(n int) {
 	}
 	name := c.name
 	c.send("read", func() func() {
-		raw, err := c.r.w.store.Read(c.r.w.ctx, 0, name, n, time.Millisecond)
+		raw, err := c.r.h.store.Read(c.r.h.ctx, 0, name, n, time.Millisecond)
 		c.r.ok(err)
 		return func() { c.arrived(name, raw) }
 	})
@@ -278,7 +278,7 @@ func (c *consumer) reconcile() {
 	}
 	name := c.name
 	c.send("read", func() func() {
-		page, err := c.r.w.store.Pending(c.r.w.ctx, 0, name, "", 100, 0)
+		page, err := c.r.h.store.Pending(c.r.h.ctx, 0, name, "", 100, 0)
 		c.r.ok(err)
 		return func() {
 			for _, p := range page {
@@ -298,7 +298,7 @@ func (c *consumer) arrived(name string, raw []lease.Entry) {
 		if slices.ContainsFunc(c.items, func(x *item) bool { return x.entry.ID == e.ID }) {
 			continue
 		}
-		parsed, err := lease.ParseEntry(c.r.w.layout, 0, e.ID, e.Body)
+		parsed, err := lease.ParseEntry(c.r.h.layout, 0, e.ID, e.Body)
 		c.r.ok(err)
 		c.items = append(c.items, &item{entry: &parsed, number: numberOf(&parsed), consumer: name, state: read})
 	}
@@ -309,14 +309,14 @@ func (c *consumer) acquire(items []*item) {
 	if c.name == "" || len(items) == 0 {
 		return
 	}
-	name, epoch, sent := c.name, c.epoch, c.r.w.now()
+	name, epoch, sent := c.name, c.epoch, c.r.h.now()
 	entries := make([]*lease.Entry, len(items))
 	for i, x := range items {
 		entries[i] = x.entry
 	}
 	store := c.store()
 	c.send("acquire", func() func() {
-		status, takes, err := store.Acquire(c.r.w.ctx, 0, name, entries)
+		status, takes, err := store.Acquire(c.r.h.ctx, 0, name, entries)
 		c.r.ok(err)
 		return func() {
 			if status == lease.SessionLost && c.name == name {
@@ -326,13 +326,13 @@ func (c *consumer) acquire(items []*item) {
 				return
 			}
 			for i, x := range items {
-				c.took(name, epoch, sent, x, takes[i])
+				c.placed(name, epoch, sent, x, takes[i])
 			}
 		}
 	})
 }
 
-func (c *consumer) took(name string, epoch int, sent time.Duration, x *item, take lease.Take) {
+func (c *consumer) placed(name string, epoch int, sent time.Duration, x *item, take lease.Take) {
 	if c.name != name || x.state != read {
 		return // it goes back with the session
 	}
@@ -343,7 +343,7 @@ func (c *consumer) took(name string, epoch int, sent time.Duration, x *item, tak
 			x.until = min(x.until, sent+c.session-margin(c.session))
 		}
 		c.floor = max(c.floor, take.Token)
-		if c.r.w.now() >= x.until {
+		if c.r.h.now() >= x.until {
 			c.lose(x)
 			return
 		}
@@ -382,11 +382,11 @@ func (c *consumer) flush() {
 	}
 	name, finish := batch[0].consumer, batch[0].finish
 	c.send("end", func() func() {
-		ask := c.r.w.store.Requeue
+		ask := c.r.h.store.Requeue
 		if finish {
-			ask = c.r.w.store.Done
+			ask = c.r.h.store.Done
 		}
-		out, err := ask(c.r.w.ctx, 0, name, items)
+		out, err := ask(c.r.h.ctx, 0, name, items)
 		c.r.ok(err)
 		for i, o := range out {
 			if o.Verdict == lease.Finished {
@@ -403,32 +403,32 @@ func (c *consumer) flush() {
 	})
 }
 
-// pay hands back what is pending for a session that is over, and closes it.
-func (c *consumer) pay() {
-	if len(c.debts) == 0 {
+// retire hands back what is pending for a session that is over, and closes it.
+func (c *consumer) retire() {
+	if len(c.retiring) == 0 {
 		return
 	}
-	name := c.debts[0]
+	name := c.retiring[0]
 	c.send("pay", func() func() {
-		page, err := c.r.w.store.Pending(c.r.w.ctx, 0, name, "", 3, 0)
+		page, err := c.r.h.store.Pending(c.r.h.ctx, 0, name, "", 3, 0)
 		c.r.ok(err)
 		var items []lease.Disposition
 		for _, p := range page {
-			e, err := lease.ParseEntry(c.r.w.layout, 0, p.ID, p.Body)
+			e, err := lease.ParseEntry(c.r.h.layout, 0, p.ID, p.Body)
 			key := e.Key
 			if err != nil {
-				key = c.r.w.keys.Lease("") // the body is gone
+				key = c.r.h.keys.Lease("") // the body is gone
 			}
 			items = append(items, lease.Disposition{Key: key, Entry: p.ID, Token: lease.AnyToken, Dest: lease.ToInput,
 				Retries: lease.KeepCount, Crashes: lease.KeepCount})
 		}
 		if len(items) > 0 {
-			_, err = c.r.w.store.Requeue(c.r.w.ctx, 0, name, items)
+			_, err = c.r.h.store.Requeue(c.r.h.ctx, 0, name, items)
 			c.r.ok(err)
 			return func() {}
 		}
-		_, err = c.r.w.store.Close(c.r.w.ctx, 0, name)
+		_, err = c.r.h.store.Close(c.r.h.ctx, 0, name)
 		c.r.ok(err)
-		return func() { c.debts = slices.DeleteFunc(c.debts, func(s string) bool { return s == name }) }
+		return func() { c.retiring = slices.DeleteFunc(c.retiring, func(s string) bool { return s == name }) }
 	})
 }

@@ -44,7 +44,7 @@ func numberOf(e *lease.Entry) int {
 // run is one run, and what is true in it.
 type run struct {
 	t         *testing.T
-	w         *world
+	h         *harness
 	rand      *rand.Rand
 	consumers []*consumer
 	late      []func() func()      // calls that ran and may come again
@@ -60,7 +60,7 @@ type run struct {
 }
 
 func (r *run) note(format string, args ...any) {
-	r.trace = append(r.trace, fmt.Sprintf("%8.3f ", r.w.now().Seconds())+fmt.Sprintf(format, args...))
+	r.trace = append(r.trace, fmt.Sprintf("%8.3f ", r.h.now().Seconds())+fmt.Sprintf(format, args...))
 }
 
 // ok fails the run at an error that no fault explains: all are played here, not made.
@@ -103,7 +103,7 @@ func (r *run) check() {
 			}
 		}
 	}
-	places := r.w.where()
+	places := r.h.where()
 	for _, number := range slices.Sorted(maps.Keys(places)) {
 		r.require(r.live[number], "G2: %d is done, and %v", number, places[number])
 		r.require(len(places[number]) == 1 && !strings.HasPrefix(places[number][0], "nowhere"), "G2: %d is %v", number, places[number])
@@ -120,7 +120,7 @@ func (r *run) forgotten() {
 	for _, c := range r.consumers {
 		clear(c.flights) // connections ended
 	}
-	places := r.w.where()
+	places := r.h.where()
 	clear(r.live)
 	for number := range places {
 		r.live[number] = true
@@ -132,16 +132,16 @@ func (r *run) announce() {
 	stream := streamName(r.rand.IntN(streams))
 	r.note("announce %d: %s", r.announced, stream)
 	r.live[r.announced] = true
-	r.w.announce(stream, r.announced)
+	r.h.announce(stream, r.announced)
 }
 
 func (r *run) consumer() *consumer { return r.consumers[r.rand.IntN(len(r.consumers))] }
 
-func newRun(t *testing.T, w *world, seed uint64) *run {
-	w.do("FLUSHALL")
-	w.saved.any = false
+func newRun(t *testing.T, h *harness, seed uint64) *run {
+	h.do("FLUSHALL")
+	h.saved.any = false
 	r := &run{
-		t: t, w: w, rand: rand.New(rand.NewPCG(seed, seed)), live: make(map[int]bool), done: make(map[int]bool),
+		t: t, h: h, rand: rand.New(rand.NewPCG(seed, seed)), live: make(map[int]bool), done: make(map[int]bool),
 		greatest: make(map[string]api.Token), steps: seed%4 == 0,
 	}
 	if seed%3 != 0 {
@@ -165,13 +165,13 @@ func seed() uint64 {
 
 // TestProtocol runs it at random; -model.seed repeats a run that failed.
 func TestProtocol(t *testing.T) {
-	w := newWorld(t)
+	h := newHarness(t)
 	first := seed()
 	owns, done := 0, 0
 	for i := range *runsFlag {
 		seed := first + uint64(i)
 		t.Logf("run with -model.seed=%d -model.runs=1", seed)
-		r := newRun(t, w, seed)
+		r := newRun(t, h, seed)
 		for range *stepsFlag {
 			r.step()
 			r.check()
@@ -185,26 +185,26 @@ func TestProtocol(t *testing.T) {
 
 // TestProtocolWithRestarts does the same on servers that really end and start again with what was saved.
 func TestProtocolWithRestarts(t *testing.T) {
-	w := newWorld(t)
+	h := newHarness(t)
 	first := seed()
 	for i := range max(1, *runsFlag/20) {
 		seed := first + uint64(i)
 		t.Logf("run with -model.seed=%d -model.runs=1", seed)
-		r := newRun(t, w, seed)
+		r := newRun(t, h, seed)
 		r.restarts = true
 		for n := range *stepsFlag {
 			switch n % 200 {
 			case 100:
 				r.note("save")
-				w.save()
-				w.do("SAVE")
+				h.save()
+				h.do("SAVE")
 			case 120 + int(seed%80):
-				if r.mixed != nil && w.lags() {
-					w.save()
-					w.do("SAVE")
+				if r.mixed != nil && h.lags() {
+					h.save()
+					h.do("SAVE")
 				}
 				r.note("restart")
-				w.restart()
+				h.restart()
 				r.forgotten()
 			}
 			r.step()

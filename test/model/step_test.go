@@ -35,32 +35,32 @@ func (r *run) step() {
 			most = 45000
 		}
 		d := time.Duration(r.rand.IntN(most)) * time.Millisecond
-		r.w.advance(d)
+		r.h.advance(d)
 		r.note("%v pass", d)
 	case n < 12 && r.steps && r.rand.IntN(4) == 0:
 		d := time.Duration(r.rand.IntN(3600_000)) * time.Millisecond
-		r.w.stepBack(d)
+		r.h.stepBack(d)
 		r.note("the clock is set back by %v", d)
 	case n < 12 && !r.restarts:
 		if r.rand.IntN(4) == 0 && r.failOver() {
 			return
 		}
 		r.note("save")
-		r.w.save()
+		r.h.save()
 	case n < 17 && len(r.late) > 0:
 		r.note("a call comes again")
 		r.late[r.rand.IntN(len(r.late))]()
 	case n < 37:
 		r.fly(r.consumer())
 	case n < 40 && r.mixed != nil:
-		r.stir()
+		r.changeFleet()
 	default:
 		c := r.consumer()
 		if x := r.mixed; x != nil && x.late != nil && r.rand.IntN(4) > 0 {
 			c = x.late
 		}
 		c.expire()
-		if r.w.now() < c.cut {
+		if r.h.now() < c.cut {
 			return
 		}
 		r.act(c)
@@ -74,7 +74,7 @@ func (r *run) step() {
 func (r *run) act(c *consumer) {
 	if c.name == "" {
 		c.open()
-		c.pay()
+		c.retire()
 		return
 	}
 	switch n := r.rand.IntN(12); {
@@ -96,9 +96,9 @@ func (r *run) act(c *consumer) {
 		c.flush()
 	case n < 11:
 		c.flush()
-		c.pay()
+		c.retire()
 	default:
-		_, _, err := r.w.store.Promote(r.w.ctx, 0, 1+r.rand.IntN(3))
+		_, _, err := r.h.store.Promote(r.h.ctx, 0, 1+r.rand.IntN(3))
 		r.ok(err)
 	}
 }
@@ -106,7 +106,7 @@ func (r *run) act(c *consumer) {
 // fly lets one call of a consumer go a step of its way, or get lost.
 func (r *run) fly(c *consumer) {
 	kinds := slices.Sorted(maps.Keys(c.flights))
-	if len(kinds) == 0 || r.w.now() < c.cut {
+	if len(kinds) == 0 || r.h.now() < c.cut {
 		return
 	}
 	f := c.flights[kinds[r.rand.IntN(len(kinds))]]

@@ -43,7 +43,7 @@ func TestChaos(t *testing.T) {
 		require.NoError(t, err, envChaosSeed)
 	}
 	t.Logf("%s=%d", envChaosSeed, seed)
-	c := &chaos{world: newWorld(t), rnd: rand.New(rand.NewPCG(seed, 0)), events: make(map[string]int)}
+	c := &chaos{harness: newHarness(t), rnd: rand.New(rand.NewPCG(seed, 0)), events: make(map[string]int)}
 	for i := range 4 {
 		c.nodes = append(c.nodes, &node{chaos: c, name: fmt.Sprint("n", i), link: c.link()})
 	}
@@ -51,13 +51,13 @@ func TestChaos(t *testing.T) {
 		require.NoError(t, n.Start())
 	}
 	c.storm(last)
-	c.calm()
+	c.settle()
 	t.Logf("%v of %v; %d ownerships of %d streams", c.events, last, len(c.records()), len(c.announced))
 }
 
 // chaos is a world in which things happen at random.
 type chaos struct {
-	*world
+	*harness
 	rnd    *rand.Rand
 	nodes  []*node
 	events map[string]int
@@ -78,7 +78,7 @@ func (n *node) Kill() error {
 	return nil
 }
 
-func (n *node) Stop() error { return n.child.tellStop() }
+func (n *node) Stop() error { return n.child.askToStop() }
 
 func (n *node) Start() error {
 	if n.child != nil {
@@ -163,8 +163,8 @@ func (c *chaos) strike(n *node) {
 	require.NoError(c.t, err, what.Name)
 }
 
-// calm waits until all is done, stops everybody in good order, and holds the outcome to what was promised.
-func (c *chaos) calm() {
+// settle waits until all is done, stops everybody in good order, and holds the outcome to what was promised.
+func (c *chaos) settle() {
 	c.clear(1 << 62)
 	c.until("all is done", func() bool {
 		return c.Num("XLEN", c.keys.Input) == 0 && c.Num("ZCARD", c.keys.Later) == 0

@@ -128,7 +128,7 @@ func (s *spec) work(l api.Lease, p *journal.Page) {
 // child is a process that runs an engine.
 type child struct {
 	spec
-	w       *world
+	h       *harness
 	journal *journal.Journal
 	process *os.Process
 	stdin   io.WriteCloser
@@ -139,12 +139,12 @@ type child struct {
 }
 
 // child starts a process. It is killed at the end of the test, if it is not gone by then.
-func (w *world) child(s spec) *child {
-	w.t.Helper()
-	w.children++
-	dir := w.dir
+func (h *harness) child(s spec) *child {
+	h.t.Helper()
+	h.children++
+	dir := h.dir
 	if s.Addr == "" {
-		s.Addr = w.server.Addr()
+		s.Addr = h.server.Addr()
 	}
 	if s.Look == 0 {
 		s.Look = 5 * time.Millisecond
@@ -152,37 +152,37 @@ func (w *world) child(s spec) *child {
 	if s.Pages == 0 {
 		s.Pages = 100_000
 	}
-	run := fmt.Sprintf("%s-%d", s.Name, w.children)
+	run := fmt.Sprintf("%s-%d", s.Name, h.children)
 	s.Journal = filepath.Join(dir, run+".journal")
-	c := &child{spec: s, w: w, log: filepath.Join(dir, run+".log"), ended: make(chan struct{}), started: journal.Monotonic()}
+	c := &child{spec: s, h: h, log: filepath.Join(dir, run+".log"), ended: make(chan struct{}), started: journal.Monotonic()}
 	var err error
 	c.journal, err = journal.Open(s.Journal, run, prefix, s.Pages)
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	text, err := json.Marshal(s)
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	self, err := os.Executable()
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	log, err := os.Create(c.log)
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	defer log.Close()
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), envChild+"="+string(text))
 	cmd.Stdout, cmd.Stderr = log, log
 	in, err := cmd.StdinPipe()
-	require.NoError(w.t, err)
-	require.NoError(w.t, cmd.Start())
+	require.NoError(h.t, err)
+	require.NoError(h.t, cmd.Start())
 	c.process, c.stdin = cmd.Process, in
 	go func() {
 		_ = cmd.Wait()
 		c.state = cmd.ProcessState
 		close(c.ended)
 	}()
-	w.processes = append(w.processes, c)
+	h.processes = append(h.processes, c)
 	return c
 }
 
-// bury ends a child at the end of a test.
-func (c *child) bury(t testing.TB) {
+// cleanUp ends a child at the end of a test.
+func (c *child) cleanUp(t testing.TB) {
 	c.kill()
 	if t.Failed() {
 		text, _ := os.ReadFile(c.log)
@@ -200,18 +200,18 @@ func (c *child) kill() (at time.Duration) {
 	return at
 }
 
-func (c *child) pause()  { require.NoError(c.w.t, c.process.Signal(syscall.SIGSTOP)) }
-func (c *child) resume() { require.NoError(c.w.t, c.process.Signal(syscall.SIGCONT)) }
+func (c *child) pause()  { require.NoError(c.h.t, c.process.Signal(syscall.SIGSTOP)) }
+func (c *child) resume() { require.NoError(c.h.t, c.process.Signal(syscall.SIGCONT)) }
 
-// tellStop tells it to drain and end.
-func (c *child) tellStop() error {
+// askToStop tells it to drain and end.
+func (c *child) askToStop() error {
 	_, err := io.WriteString(c.stdin, "stop\n")
 	return err
 }
 
 // stop has it drain and end, and returns how it ended.
 func (c *child) stop() (code int) {
-	require.NoError(c.w.t, c.tellStop())
+	require.NoError(c.h.t, c.askToStop())
 	<-c.ended
 	return c.state.ExitCode()
 }

@@ -75,7 +75,7 @@ func TestStreamThatKillsItsOwnersBecomesADeadLetter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			h := newHarness(t)
 			s := spec{Name: "n", Session: crashSession, Lease: 2 * crashSession, Pages: 10_000, Recovery: scan.Config{
 				Interval: time.Second, MaxCrashes: limit, CrashDelay: 200 * time.Millisecond, MaxCrashDelay: 2 * time.Second,
 			}}
@@ -85,23 +85,23 @@ func TestStreamThatKillsItsOwnersBecomesADeadLetter(t *testing.T) {
 				if i == 0 { // first, so that it is what a read that waits brings
 					n, crashes = innocents, marked
 				}
-				w.announced[n] = true
-				w.Do("XADD", w.keys.Input, "*", lease.FieldAnnouncement, fmt.Sprintf(`{"DataStreamName":%q}`, stream(n)),
+				h.announced[n] = true
+				h.Do("XADD", h.keys.Input, "*", lease.FieldAnnouncement, fmt.Sprintf(`{"DataStreamName":%q}`, stream(n)),
 					lease.FieldCrashes, fmt.Sprint(crashes))
 			}
-			c := w.child(s)
+			c := h.child(s)
 			deaths := 0
-			w.until("the killer is a dead letter", func() bool {
+			h.until("the killer is a dead letter", func() bool {
 				if c.gone() {
 					deaths++
-					c = w.child(s)
+					c = h.child(s)
 				}
-				return w.Num("XLEN", w.keys.DeadLetters) > 0
+				return h.Num("XLEN", h.keys.DeadLetters) > 0
 			})
 			t.Logf("%d deaths", deaths)
-			w.until("the others are owned in peace", func() bool { return c.held() == innocents })
+			h.until("the others are owned in peace", func() bool { return c.held() == innocents })
 			require.False(t, c.gone())
-			letters, err := w.Try("XRANGE", w.keys.DeadLetters, "-", "+").AsXRange()
+			letters, err := h.Try("XRANGE", h.keys.DeadLetters, "-", "+").AsXRange()
 			require.NoError(t, err)
 			require.Len(t, letters, 1)
 			letter := letters[0].FieldValues
@@ -110,7 +110,7 @@ func TestStreamThatKillsItsOwnersBecomesADeadLetter(t *testing.T) {
 			require.NotEmpty(t, letter[lease.FieldOriginalID])
 			require.Contains(t, letter[lease.FieldLastOwner], "n.")
 			require.NotEmpty(t, letter[lease.FieldDeadAt])
-			w.checkOwners()
+			h.checkOwners()
 		})
 	}
 }
@@ -119,21 +119,21 @@ func TestStreamThatKillsItsOwnersBecomesADeadLetter(t *testing.T) {
 func TestProcessThatIsKilledAgainAndAgainLosesNoStream(t *testing.T) {
 	t.Parallel()
 	const streams = 40
-	w := newWorld(t)
+	h := newHarness(t)
 	s := spec{Name: "n", Session: crashSession, Lease: 2 * crashSession, Pages: 10_000, Recovery: scan.Config{
 		Interval: time.Second, MaxCrashes: 1, CrashDelay: 10 * time.Millisecond, MaxCrashDelay: 50 * time.Millisecond,
 	}}
-	w.add(upTo(streams)...)
+	h.add(upTo(streams)...)
 	for range 8 {
-		c := w.child(s)
-		w.until("it owns some", func() bool { return c.held() > 0 })
+		c := h.child(s)
+		h.until("it owns some", func() bool { return c.held() > 0 })
 		c.kill()
 	}
-	require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
-	c := w.child(s)
-	w.ownedBy(streams, c)
-	require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
-	counts, err := w.Try("XRANGE", w.keys.Input, "-", "+").AsXRange()
+	require.Zero(t, h.Num("XLEN", h.keys.DeadLetters))
+	c := h.child(s)
+	h.ownedBy(streams, c)
+	require.Zero(t, h.Num("XLEN", h.keys.DeadLetters))
+	counts, err := h.Try("XRANGE", h.keys.Input, "-", "+").AsXRange()
 	require.NoError(t, err)
 	crashed := 0
 	for _, e := range counts {
@@ -148,21 +148,21 @@ func TestProcessThatIsKilledAgainAndAgainLosesNoStream(t *testing.T) {
 // however many die under it.
 func TestStreamThatOutlivesManyProcessesIsNoDeadLetter(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	s := spec{Name: "n", Session: crashSession, Lease: 2 * crashSession, Pages: 1000, Recovery: scan.Config{
 		MaxCrashes: 1, StableAfter: 300 * time.Millisecond, CrashDelay: time.Millisecond, MaxCrashDelay: time.Millisecond,
 	}}
-	w.add(0)
+	h.add(0)
 	for range 5 {
-		c := w.child(s)
-		w.ownedBy(1, c)
-		w.passes(600 * time.Millisecond) // held for twice StableAfter, whatever the beats
+		c := h.child(s)
+		h.ownedBy(1, c)
+		h.awaitTime(600 * time.Millisecond) // held for twice StableAfter, whatever the beats
 		c.kill()
 	}
-	c := w.child(s)
-	w.ownedBy(1, c)
-	require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
-	entries, err := w.Try("XRANGE", w.keys.Input, "-", "+").AsXRange()
+	c := h.child(s)
+	h.ownedBy(1, c)
+	require.Zero(t, h.Num("XLEN", h.keys.DeadLetters))
+	entries, err := h.Try("XRANGE", h.keys.Input, "-", "+").AsXRange()
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
 	require.NotContains(t, entries[0].FieldValues, lease.FieldCrashes)
@@ -171,46 +171,46 @@ func TestStreamThatOutlivesManyProcessesIsNoDeadLetter(t *testing.T) {
 	s.Recovery.StableAfter = time.Hour
 	for range 2 {
 		c.kill()
-		c = w.child(s)
-		w.until("it is owned or given up", func() bool { return c.held() == 1 || w.Num("XLEN", w.keys.DeadLetters) == 1 })
+		c = h.child(s)
+		h.until("it is owned or given up", func() bool { return c.held() == 1 || h.Num("XLEN", h.keys.DeadLetters) == 1 })
 	}
-	require.Equal(t, 1, w.Num("XLEN", w.keys.DeadLetters))
+	require.Equal(t, 1, h.Num("XLEN", h.keys.DeadLetters))
 }
 
 // TestFailedStreamComesBackAfterItsDelayWhereverThatIs: the delay is kept in Redis, so it holds for whatever consumer, also
 // when the one that failed is gone.
 func TestFailedStreamComesBackAfterItsDelayWhereverThatIs(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	const delay = 2 * time.Second
 	cause := errors.New("not today")
 	var failed int64
 	retry := engine.WithRecovery(scan.Config{RetryDelay: delay, MaxRetries: 1})
-	a := w.party("a", func(_ *party, n api.Notification) error {
+	a := h.member("a", func(_ *member, n api.Notification) error {
 		if n.Kind == api.Added {
-			failed = w.Now()
+			failed = h.Now()
 			return cause
 		}
 		return nil
 	}, retry)
-	w.add(0)
-	w.until("it waits", func() bool { return w.Num("ZCARD", w.keys.Later) == 1 })
+	h.add(0)
+	h.until("it waits", func() bool { return h.Num("ZCARD", h.keys.Later) == 1 })
 	require.NoError(t, a.stop())
 	got := make(chan api.Lease, 1)
 	at := int64(0)
-	b := w.party("b", func(_ *party, n api.Notification) error {
+	b := h.member("b", func(_ *member, n api.Notification) error {
 		if n.Kind == api.Added {
-			at = w.Now()
+			at = h.Now()
 			got <- n.Lease
 		}
 		return nil
 	}, retry)
-	w.ownedBy(1, b)
+	h.ownedBy(1, b)
 	l := <-got
 	require.GreaterOrEqual(t, at-failed, delay.Milliseconds()*8/10, "not before its delay, less the jitter")
 	require.Equal(t, 1, l.Attempt())
 	require.NoError(t, l.Fail(context.Background(), cause))
-	letters, err := w.Try("XRANGE", w.keys.DeadLetters, "-", "+").AsXRange()
+	letters, err := h.Try("XRANGE", h.keys.DeadLetters, "-", "+").AsXRange()
 	require.NoError(t, err)
 	require.Len(t, letters, 1)
 	require.Contains(t, letters[0].FieldValues[lease.FieldReason], cause.Error())
@@ -221,22 +221,22 @@ func TestFailedStreamComesBackAfterItsDelayWhereverThatIs(t *testing.T) {
 // becomes of who read it. A copy of the entry does not carry the time; it was handed out at once.
 func TestNotBeforeOutlivesWhoReadIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	link := w.link()
+	h := newHarness(t)
+	link := h.link()
 	// What it reads cannot be acquired, so it stays pending for the consumer.
 	for _, script := range []string{"acquire", "requeue"} {
-		w.faulty(link, script)
+		h.refuse(link, script)
 	}
-	a := w.partyOn(link.ClientOption(), "a", nil, engine.WithSessionTTL(2*time.Second))
-	at := w.Now() + time.Hour.Milliseconds()
-	w.Do("XADD", w.keys.Input, "*", "lbs-input", `{"DataStreamName":"s-0"}`, "_not_before", fmt.Sprint(at))
-	w.until("it is read", func() bool { return w.state().Pending == 1 })
+	a := h.memberOn(link.ClientOption(), "a", nil, engine.WithSessionTTL(2*time.Second))
+	at := h.Now() + time.Hour.Milliseconds()
+	h.Do("XADD", h.keys.Input, "*", "lbs-input", `{"DataStreamName":"s-0"}`, "_not_before", fmt.Sprint(at))
+	h.until("it is read", func() bool { return h.state().Pending == 1 })
 	link.Cut()
 	a.drop()
-	b := w.party("b", nil)
-	w.stateIs(state{Later: 1, Sessions: 1, Consumers: 1})
-	due, err := w.Try("ZRANGE", w.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
+	b := h.member("b", nil)
+	h.stateIs(state{Later: 1, Sessions: 1, Consumers: 1})
+	due, err := h.Try("ZRANGE", h.keys.Later, "0", "-1", "WITHSCORES").AsZScores()
 	require.NoError(t, err)
 	require.EqualValues(t, at, due[0].Score)
-	require.Zero(t, b.toldOf("s-0"))
+	require.Zero(t, b.timesAdded("s-0"))
 }

@@ -22,42 +22,42 @@ import (
 // Fault 1: shutting a client down acknowledged and deleted every stream that it still owned: the work was lost.
 func TestLegacy1ShutdownLosesNoWork(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	a := w.party("a", nil)
-	w.add(upTo(200)...)
-	w.ownedBy(200, a)
+	h := newHarness(t)
+	a := h.member("a", nil)
+	h.add(upTo(200)...)
+	h.ownedBy(200, a)
 	require.NoError(t, a.stop())
-	w.stateIs(state{Input: 200})
-	w.party("b", ends)
-	w.stateIs(state{Sessions: 1, Consumers: 1})
-	w.checkDone()
-	w.checkOwners()
+	h.stateIs(state{Input: 200})
+	h.member("b", finishAll)
+	h.stateIs(state{Sessions: 1, Consumers: 1})
+	h.checkDone()
+	h.checkOwners()
 }
 
 // Fault 2: the lock was named after the stream and the announcement, so a stream that was announced twice got two owners.
 func TestLegacy2StreamAnnouncedTwiceHasOneOwner(t *testing.T) {
 	t.Parallel()
 	const streams = 50
-	w := newWorld(t)
-	a, b := w.party("a", nil, engine.WithReadBatch(1)), w.party("b", nil, engine.WithReadBatch(1))
-	w.add(append(upTo(streams), upTo(streams)...)...)
-	w.ownedBy(streams, a, b)
-	w.until("the others are parked", func() bool { return a.engine.Stats().Parked+b.engine.Stats().Parked == streams })
-	w.stateIs(state{Input: 2 * streams, Pending: 2 * streams, Leases: streams, Sessions: 2, Consumers: 2})
+	h := newHarness(t)
+	a, b := h.member("a", nil, engine.WithReadBatch(1)), h.member("b", nil, engine.WithReadBatch(1))
+	h.add(append(upTo(streams), upTo(streams)...)...)
+	h.ownedBy(streams, a, b)
+	h.until("the others are parked", func() bool { return a.engine.Stats().Parked+b.engine.Stats().Parked == streams })
+	h.stateIs(state{Input: 2 * streams, Pending: 2 * streams, Leases: streams, Sessions: 2, Consumers: 2})
 	// Each announcement is handled, one after the other.
-	for w.open() > 0 {
-		for _, p := range []*party{a, b} {
-			for l := range p.engine.Leases() {
-				_ = p.finish(l) // one that is not added yet comes round again
+	for h.open() > 0 {
+		for _, m := range []*member{a, b} {
+			for l := range m.engine.Leases() {
+				_ = m.finish(l) // one that is not added yet comes round again
 			}
 		}
 	}
 	added := 0
 	for n := range streams {
-		added += a.toldOf(stream(n)) + b.toldOf(stream(n))
+		added += a.timesAdded(stream(n)) + b.timesAdded(stream(n))
 	}
 	require.Equal(t, 2*streams, added)
-	w.checkOwners()
+	h.checkOwners()
 }
 
 // Fault 3: a client that was cut off from Redis went on believing that it owned its streams, for seconds beside the next
@@ -65,82 +65,82 @@ func TestLegacy2StreamAnnouncedTwiceHasOneOwner(t *testing.T) {
 func TestLegacy3WhoIsCutOffDoesNotGoOnBelieving(t *testing.T) {
 	t.Parallel()
 	const streams = 200
-	w := newWorld(t)
-	link := w.link()
-	a := w.partyOn(link.ClientOption(), "a", nil, engine.WithSessionTTL(time.Second), engine.WithLeaseTTL(2*time.Second))
-	w.add(upTo(streams)...)
-	w.ownedBy(streams, a)
-	b := w.party("b", nil)
+	h := newHarness(t)
+	link := h.link()
+	a := h.memberOn(link.ClientOption(), "a", nil, engine.WithSessionTTL(time.Second), engine.WithLeaseTTL(2*time.Second))
+	h.add(upTo(streams)...)
+	h.ownedBy(streams, a)
+	b := h.member("b", nil)
 	link.Stall()
-	w.ownedBy(streams, b)
+	h.ownedBy(streams, b)
 	for l := range a.engine.Leases() {
 		require.Fail(t, "still believes that it owns "+l.Stream())
 	}
 	require.Equal(t, streams, a.lost())
-	w.checkOwners()
+	h.checkOwners()
 	link.Resume()
 }
 
 // Fault 4: with more than 10,000 pending announcements starting up never ended, and kept Redis busy meanwhile.
 func TestLegacy4StartWithMoreThanTenThousandPending(t *testing.T) {
 	const pending = 10_500
-	w := newWorld(t)
-	store := w.bare(10 * time.Second)
+	h := newHarness(t)
+	store := h.rawStore(10 * time.Second)
 	_, err := store.Open(context.Background(), 0, "living.1", 0)
 	require.NoError(t, err)
-	w.add(upTo(pending)...)
+	h.add(upTo(pending)...)
 	_, err = store.Read(context.Background(), 0, "living.1", pending, time.Millisecond)
 	require.NoError(t, err)
-	w.Do("ZADD", w.keys.Sessions, fmt.Sprint(w.Now()+time.Hour.Milliseconds()), "living.1")
+	h.Do("ZADD", h.keys.Sessions, fmt.Sprint(h.Now()+time.Hour.Milliseconds()), "living.1")
 
-	before := w.commands()
-	a := w.party("a", nil, engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond}))
-	w.add(pending)
-	w.ownedBy(1, a)
-	w.until("it has scanned", func() bool { return a.metric("script_duration_seconds", "script", "peers") >= 3 })
-	require.Less(t, w.commands()-before, int64(pending/10), "commands do not grow with what is pending for others")
-	w.stateIs(state{Input: pending + 1, Pending: pending + 1, Leases: 1, Sessions: 2, Consumers: 2})
+	before := h.commands()
+	a := h.member("a", nil, engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond}))
+	h.add(pending)
+	h.ownedBy(1, a)
+	h.until("it has scanned", func() bool { return a.metric("script_duration_seconds", "script", "peers") >= 3 })
+	require.Less(t, h.commands()-before, int64(pending/10), "commands do not grow with what is pending for others")
+	h.stateIs(state{Input: pending + 1, Pending: pending + 1, Leases: 1, Sessions: 2, Consumers: 2})
 
-	w.Do("ZADD", w.keys.Sessions, "1", "living.1")
-	w.ownedBy(pending+1, a)
-	w.until("all are counted that were recovered", func() bool { return a.metric("recovered_total") == pending })
+	h.Do("ZADD", h.keys.Sessions, "1", "living.1")
+	h.ownedBy(pending+1, a)
+	h.until("all are counted that were recovered", func() bool { return a.metric("recovered_total") == pending })
 }
 
 // Fault 5: a starting client stole streams from living ones, and reset the idle time of the orphans that it failed to
 // take, so that nobody could take them.
 func TestLegacy5StartTakesNothingAndResetsNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	store := w.bare(10 * time.Second)
+	h := newHarness(t)
+	store := h.rawStore(10 * time.Second)
 	ctx := context.Background()
 	for _, name := range []string{"living.1", "unknown.1"} {
 		_, err := store.Open(ctx, 0, name, 0)
 		require.NoError(t, err)
-		w.add(upTo(100)...)
+		h.add(upTo(100)...)
 		_, err = store.Read(ctx, 0, name, 100, time.Millisecond)
 		require.NoError(t, err)
 	}
-	w.Do("ZADD", w.keys.Sessions, fmt.Sprint(w.Now()+time.Hour.Milliseconds()), "living.1")
-	w.Do("ZREM", w.keys.Sessions, "unknown.1")
+	h.Do("ZADD", h.keys.Sessions, fmt.Sprint(h.Now()+time.Hour.Milliseconds()), "living.1")
+	h.Do("ZREM", h.keys.Sessions, "unknown.1")
 	const hour = "3600000"
 	for _, name := range []string{"living.1", "unknown.1"} {
-		for _, id := range w.pendingOf(name) {
-			w.Do("XCLAIM", w.keys.Input, w.layout.Group(), name, "0", id.id, "IDLE", hour, "RETRYCOUNT", "1", "JUSTID")
+		for _, id := range h.pendingOf(name) {
+			h.Do("XCLAIM", h.keys.Input, h.layout.Group(), name, "0", id.id, "IDLE", hour, "RETRYCOUNT", "1", "JUSTID")
 		}
 	}
 	for i := range 3 {
-		p := w.party(fmt.Sprint("p-", i), nil, engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond}))
-		w.until("it has scanned", func() bool { return p.metric("script_duration_seconds", "script", "peers") >= 3 })
+		m := h.member(fmt.Sprint("p-", i), nil, engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond}))
+		h.until("it has scanned", func() bool { return m.metric("script_duration_seconds", "script", "peers") >= 3 })
 	}
 	for _, name := range []string{"living.1", "unknown.1"} {
-		rows := w.pendingOf(name)
+		rows := h.pendingOf(name)
 		require.Len(t, rows, 100, name)
 		for _, row := range rows {
 			require.GreaterOrEqual(t, row.idle, time.Hour)
 			require.EqualValues(t, 1, row.deliveries)
 		}
 	}
-	require.Zero(t, w.heldByAll())
+	require.Zero(t, h.heldByAll())
 }
 
 // row is one of XPENDING.
@@ -150,13 +150,13 @@ type row struct {
 	deliveries int64
 }
 
-func (w *world) pendingOf(consumer string) (out []row) {
-	w.t.Helper()
-	rows, err := w.Try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "100000", consumer).ToArray()
-	require.NoError(w.t, err)
+func (h *harness) pendingOf(consumer string) (out []row) {
+	h.t.Helper()
+	rows, err := h.Try("XPENDING", h.keys.Input, h.layout.Group(), "-", "+", "100000", consumer).ToArray()
+	require.NoError(h.t, err)
 	for _, r := range rows {
 		parts, err := r.ToArray()
-		require.NoError(w.t, err)
+		require.NoError(h.t, err)
 		id, _ := parts[0].ToString()
 		idle, _ := parts[2].AsInt64()
 		deliveries, _ := parts[3].AsInt64()
@@ -168,20 +168,20 @@ func (w *world) pendingOf(consumer string) (out []row) {
 // Fault 6: one malformed announcement stopped the reader for ever.
 func TestLegacy6MalformedAnnouncementStopsNobody(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	h := newHarness(t)
 	malformed := [][]string{
 		{"lbs-input", "no json"}, {"lbs-input", ""}, {"lbs-input", "null"}, {"lbs-input", `{"DataStreamName":7}`},
 		{"lbs-input", `{"DataStreamName":""}`}, {"lbs-input", "{}"}, {"else", "x"}, {"lbs-input", "\xff\xfe"},
 		{"lbs-input", `{"DataStreamName":"s-0"`}, {"lbs-input", `{"DataStreamName":"s-0"}`, "_not_before", "soon"},
 	}
-	w.party("a", ends)
+	h.member("a", finishAll)
 	for i, fields := range malformed {
-		w.Do(append([]string{"XADD", w.keys.Input, "*"}, fields...)...)
-		w.add(i)
+		h.Do(append([]string{"XADD", h.keys.Input, "*"}, fields...)...)
+		h.add(i)
 	}
-	w.stateIs(state{Sessions: 1, Consumers: 1, Dead: len(malformed)})
-	w.checkDone()
-	letters, err := w.Try("XRANGE", w.keys.DeadLetters, "-", "+").AsXRange()
+	h.stateIs(state{Sessions: 1, Consumers: 1, Dead: len(malformed)})
+	h.checkDone()
+	letters, err := h.Try("XRANGE", h.keys.DeadLetters, "-", "+").AsXRange()
 	require.NoError(t, err)
 	for _, l := range letters {
 		require.Contains(t, l.FieldValues[lease.FieldReason], "malformed: ")
@@ -192,16 +192,16 @@ func TestLegacy6MalformedAnnouncementStopsNobody(t *testing.T) {
 func TestLegacy7SlowReaderOfNotificationsLosesNoLease(t *testing.T) {
 	t.Parallel()
 	const streams = 100
-	w := newWorld(t)
+	h := newHarness(t)
 	// The channel way, with a channel that nobody reads.
-	e, err := engine.Open(w.server.ClientOption(), service, engine.WithLeaseTTL(time.Second), engine.WithSessionTTL(time.Second))
+	e, err := engine.Open(h.server.ClientOption(), service, engine.WithLeaseTTL(time.Second), engine.WithSessionTTL(time.Second))
 	require.NoError(t, err)
 	notices, err := e.Start(context.Background())
 	require.NoError(t, err)
-	w.add(upTo(streams)...)
-	w.until("some are held", func() bool { return e.Stats().Held > 0 })
+	h.add(upTo(streams)...)
+	h.until("some are held", func() bool { return e.Stats().Held > 0 })
 	held := e.Stats().Held
-	w.passes(4 * time.Second)
+	h.awaitTime(4 * time.Second)
 	require.GreaterOrEqual(t, e.Stats().Held, held)
 	lost := 0
 	for range streams {
@@ -229,48 +229,48 @@ func TestLegacy7SlowReaderOfNotificationsLosesNoLease(t *testing.T) {
 func TestLegacy8OneRecoversAndNobodyElseIsTold(t *testing.T) {
 	t.Parallel()
 	const streams = 500
-	w := newWorld(t)
-	link := w.link()
-	a := w.partyOn(link.ClientOption(), "a", nil, engine.WithSessionTTL(3*time.Second), engine.WithLeaseTTL(3*time.Second))
+	h := newHarness(t)
+	link := h.link()
+	a := h.memberOn(link.ClientOption(), "a", nil, engine.WithSessionTTL(3*time.Second), engine.WithLeaseTTL(3*time.Second))
 	for i := range 4 {
-		w.party(fmt.Sprint("p-", i), nil)
+		h.member(fmt.Sprint("p-", i), nil)
 	}
 	series := telemetry.Series(t, a.registry)
-	for _, p := range w.parties[1:] {
-		p.engine.SetMaxStreams(1)
+	for _, m := range h.fleet[1:] {
+		m.engine.SetMaxStreams(1)
 	}
-	w.add(upTo(4)...)
-	w.add(upTo(streams)...)
-	w.until("all is owned", func() bool { return w.heldByAll() >= streams })
+	h.add(upTo(4)...)
+	h.add(upTo(streams)...)
+	h.until("all is owned", func() bool { return h.heldByAll() >= streams })
 	require.Less(t, telemetry.Series(t, a.registry)-series, streams/10, "no series per stream")
-	for _, p := range w.parties[1:] {
-		p.engine.SetMaxStreams(0)
+	for _, m := range h.fleet[1:] {
+		m.engine.SetMaxStreams(0)
 	}
-	w.until("all is added", func() bool { return w.addedByAll() == streams })
+	h.until("all is added", func() bool { return h.addedByAll() == streams })
 	held := a.held()
 	link.Cut()
-	w.until("all is owned by the others", func() bool { return a.held() == 0 && w.heldByAll() == streams })
-	w.until("each stream is added once", func() bool { return w.addedByAll() >= streams+held })
-	require.Equal(t, streams+held, w.addedByAll(), "and nobody is told of anything else")
+	h.until("all is owned by the others", func() bool { return a.held() == 0 && h.heldByAll() == streams })
+	h.until("each stream is added once", func() bool { return h.addedByAll() >= streams+held })
+	require.Equal(t, streams+held, h.addedByAll(), "and nobody is told of anything else")
 	recovered, tries := 0.0, 0.0
-	for _, p := range w.parties[1:] {
-		recovered += p.metric("recovered_total")
-		tries += p.metric("acquisitions_total", "result", "held")
-		require.Zero(t, p.lost())
+	for _, m := range h.fleet[1:] {
+		recovered += m.metric("recovered_total")
+		tries += m.metric("acquisitions_total", "result", "held")
+		require.Zero(t, m.lost())
 	}
 	require.GreaterOrEqual(t, recovered, float64(held))
 	require.Less(t, tries, float64(streams), "nobody races")
-	w.checkOwners()
+	h.checkOwners()
 	link.Restore()
 }
 
-func (w *world) addedByAll() (n int) {
-	for _, p := range w.parties {
-		p.mu.Lock()
-		for _, times := range p.added {
+func (h *harness) addedByAll() (n int) {
+	for _, m := range h.fleet {
+		m.mu.Lock()
+		for _, times := range m.added {
 			n += times
 		}
-		p.mu.Unlock()
+		m.mu.Unlock()
 	}
 	return n
 }

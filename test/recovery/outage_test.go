@@ -15,22 +15,22 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// nobodyWasRobbed holds that nobody recovered anybody and no crash was counted.
-func (w *world) nobodyWasRobbed() {
-	w.t.Helper()
-	for _, p := range w.parties {
-		require.Zero(w.t, p.metric("recovered_total"), "recovered by %s", p.name)
-		require.Zero(w.t, p.metric("script_duration_seconds", "script", "recover"), "recover scripts of %s", p.name)
+// checkNothingRecovered holds that nobody recovered anybody and no crash was counted.
+func (h *harness) checkNothingRecovered() {
+	h.t.Helper()
+	for _, m := range h.fleet {
+		require.Zero(h.t, m.metric("recovered_total"), "recovered by %s", m.name)
+		require.Zero(h.t, m.metric("script_duration_seconds", "script", "recover"), "recover scripts of %s", m.name)
 	}
-	require.Zero(w.t, w.countField(lease.FieldCrashes))
-	require.Zero(w.t, w.Num("ZCARD", w.keys.Later))
-	require.Zero(w.t, w.Num("XLEN", w.keys.DeadLetters))
-	w.checkOwners()
+	require.Zero(h.t, h.countField(lease.FieldCrashes))
+	require.Zero(h.t, h.Num("ZCARD", h.keys.Later))
+	require.Zero(h.t, h.Num("XLEN", h.keys.DeadLetters))
+	h.checkOwners()
 }
 
-func (w *world) heldByAll() (n int) {
-	for _, p := range w.parties {
-		n += p.held()
+func (h *harness) heldByAll() (n int) {
+	for _, m := range h.fleet {
+		n += m.held()
 	}
 	return n
 }
@@ -40,21 +40,21 @@ func (w *world) heldByAll() (n int) {
 func TestOutageLongerThanSessions(t *testing.T) {
 	t.Parallel()
 	const streams = 1000
-	w := newWorld(t)
+	h := newHarness(t)
 	for i := range 20 {
-		w.party(fmt.Sprint("p-", i), nil, engine.WithSessionTTL(3*time.Second), engine.WithLeaseTTL(6*time.Second),
+		h.member(fmt.Sprint("p-", i), nil, engine.WithSessionTTL(3*time.Second), engine.WithLeaseTTL(6*time.Second),
 			engine.WithReadBatch(50))
 	}
-	w.add(upTo(streams)...)
-	w.until("all is owned", func() bool { return w.heldByAll() == streams })
+	h.add(upTo(streams)...)
+	h.until("all is owned", func() bool { return h.heldByAll() == streams })
 	for range 2 {
-		require.NoError(t, w.server.Pause())
-		w.until("all is lost", func() bool { return w.heldByAll() == 0 })
-		require.NoError(t, w.server.Resume())
-		w.until("all is owned again", func() bool { return w.heldByAll() == streams })
-		w.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 20, Consumers: 20})
+		require.NoError(t, h.server.Pause())
+		h.until("all is lost", func() bool { return h.heldByAll() == 0 })
+		require.NoError(t, h.server.Resume())
+		h.until("all is owned again", func() bool { return h.heldByAll() == streams })
+		h.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 20, Consumers: 20})
 	}
-	w.nobodyWasRobbed()
+	h.checkNothingRecovered()
 }
 
 // TestOutageBetweenTheSessionsOfAMixedFleet: Redis hangs for longer than the sessions of some and shorter than those of
@@ -62,34 +62,34 @@ func TestOutageLongerThanSessions(t *testing.T) {
 func TestOutageBetweenTheSessionsOfAMixedFleet(t *testing.T) {
 	t.Parallel()
 	const streams = 500
-	w := newWorld(t)
+	h := newHarness(t)
 	for i := range 6 {
 		ttl := 2 * time.Second // who is back late is dead: enough for a busy machine
 		if i%2 == 0 {
 			ttl = 20 * time.Second
 		}
-		w.party(fmt.Sprint("p-", i), nil, engine.WithSessionTTL(ttl), engine.WithReadBatch(20),
+		h.member(fmt.Sprint("p-", i), nil, engine.WithSessionTTL(ttl), engine.WithReadBatch(20),
 			engine.WithRecovery(scan.Config{Interval: scan.MinInterval}))
 	}
-	w.add(upTo(streams)...)
-	w.until("all is owned", func() bool { return w.heldByAll() == streams })
+	h.add(upTo(streams)...)
+	h.until("all is owned", func() bool { return h.heldByAll() == streams })
 	for range 3 {
-		require.NoError(t, w.server.Pause())
-		w.until("the short ones have lost all", func() bool {
-			return w.parties[1].held()+w.parties[3].held()+w.parties[5].held() == 0
+		require.NoError(t, h.server.Pause())
+		h.until("the short ones have lost all", func() bool {
+			return h.fleet[1].held()+h.fleet[3].held()+h.fleet[5].held() == 0
 		})
-		require.NoError(t, w.server.Resume())
-		w.until("all is owned again", func() bool { return w.heldByAll() == streams })
-		w.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 6, Consumers: 6})
+		require.NoError(t, h.server.Resume())
+		h.until("all is owned again", func() bool { return h.heldByAll() == streams })
+		h.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 6, Consumers: 6})
 	}
-	w.nobodyWasRobbed()
+	h.checkNothingRecovered()
 }
 
 // limited is an option for a user who may not call what the rules take away.
-func (w *world) limited(rules ...string) rueidis.ClientOption {
-	w.t.Helper()
-	w.Do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", "nopass", "allkeys", "allchannels", "+@all"}, rules...)...)
-	opt := w.server.ClientOption()
+func (h *harness) limited(rules ...string) rueidis.ClientOption {
+	h.t.Helper()
+	h.Do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", "nopass", "allkeys", "allchannels", "+@all"}, rules...)...)
+	opt := h.server.ClientOption()
 	opt.Username, opt.Password = "limited", "any"
 	return opt
 }
@@ -111,43 +111,43 @@ func TestRecoveryWithConfigAndInfoRefused(t *testing.T) {
 			"+zscore", "+zrangebyscore", "+get", "+mget", "+set", "+del", "+pttl", "+pexpire", "+pexpireat", "+exists", "+hsetnx", "+hmget"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, test.server...)
+			h := newHarness(t, test.server...)
 			if len(test.server) > 0 {
-				w.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-				w.until("the cluster serves", func() bool { return w.Try("SET", "x", "y").Error() == nil })
+				h.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+				h.until("the cluster serves", func() bool { return h.Try("SET", "x", "y").Error() == nil })
 			}
 			opts := append(test.opts, engine.WithSessionTTL(time.Second), engine.WithRecovery(scan.Config{Interval: 500 * time.Millisecond}))
-			link := w.link()
-			opt := w.limited(test.rules...)
+			link := h.link()
+			opt := h.limited(test.rules...)
 			victimOpt := opt
 			victimOpt.InitAddress = []string{link.Addr()}
-			victim := w.partyOn(victimOpt, "victim", nil, opts...)
-			w.add(upTo(300)...)
-			w.ownedBy(300, victim)
-			b := w.partyOn(opt, "b", nil, opts...)
+			victim := h.memberOn(victimOpt, "victim", nil, opts...)
+			h.add(upTo(300)...)
+			h.ownedBy(300, victim)
+			b := h.memberOn(opt, "b", nil, opts...)
 			link.Cut()
 			victim.drop()
-			w.ownedBy(300, b)
-			w.stateIs(state{Input: 300, Pending: 300, Leases: 300, Sessions: 1, Consumers: 1})
-			w.until("all are counted that were recovered", func() bool { return b.metric("recovered_total") == 300 })
+			h.ownedBy(300, b)
+			h.stateIs(state{Input: 300, Pending: 300, Leases: 300, Sessions: 1, Consumers: 1})
+			h.until("all are counted that were recovered", func() bool { return b.metric("recovered_total") == 300 })
 			for _, script := range []string{"turn", "peers", "claimdead", "recover", "sweep"} {
 				require.Zero(t, b.metric("script_errors_total", "script", script), script)
 			}
-			w.checkOwners()
+			h.checkOwners()
 		})
 	}
 	t.Run("INFO alone, and settling on", func(t *testing.T) {
-		w := newWorld(t)
-		p := w.launch(w.limited("-info"), "p", nil)
-		w.until("it ends", func() bool {
+		h := newHarness(t)
+		m := h.launch(h.limited("-info"), "p", nil)
+		h.until("it ends", func() bool {
 			select {
-			case <-p.ended:
+			case <-m.ended:
 				return true
 			default:
 				return false
 			}
 		})
-		require.ErrorContains(t, p.err, "WithSettle(false)")
-		require.Error(t, p.engine.Ready(context.Background()))
+		require.ErrorContains(t, m.err, "WithSettle(false)")
+		require.Error(t, m.engine.Ready(context.Background()))
 	})
 }

@@ -56,13 +56,13 @@ func TestCrashBetweenAnyTwoCommandsLosesNothing(t *testing.T) {
 
 // crashAt is one such crash.
 func crashAt(t *testing.T, script string, action proxy.Action) {
-	w := newWorld(t)
-	inherit(w)
-	w.add(upTo(20)...)
-	link := w.link()
-	dead := w.kills(link, script, action)
+	h := newHarness(t)
+	seedWork(h)
+	h.add(upTo(20)...)
+	link := h.link()
+	dead := h.dieAt(link, script, action)
 
-	handle := func(a *party, n api.Notification) error {
+	handle := func(a *member, n api.Notification) error {
 		if n.Kind != api.Added {
 			return nil
 		}
@@ -78,7 +78,7 @@ func crashAt(t *testing.T, script string, action proxy.Action) {
 				return context.DeadlineExceeded // any error
 			}
 		case 2:
-			if a.toldOf(n.Stream) == 1 {
+			if a.timesAdded(n.Stream) == 1 {
 				_ = n.Lease.Release(context.Background())
 			}
 		}
@@ -88,51 +88,51 @@ func crashAt(t *testing.T, script string, action proxy.Action) {
 		engine.WithSessionTTL(600 * time.Millisecond), engine.WithLeaseTTL(1200 * time.Millisecond),
 		engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond, RetryDelay: 50 * time.Millisecond}),
 	}
-	a := w.launch(link.ClientOption(), "a", handle, opts...)
-	w.provoke(script, link, a, dead)
-	w.until("the engine dies at "+script, func() bool { return dead.Load() })
+	a := h.launch(link.ClientOption(), "a", handle, opts...)
+	h.provoke(script, link, a, dead)
+	h.until("the engine dies at "+script, func() bool { return dead.Load() })
 	link.Cut()
 	a.drop()
 
-	b := w.party("b", ends, opts...)
-	w.until("all is done", func() bool { return w.Num("XLEN", w.keys.Input) == 0 && w.Num("ZCARD", w.keys.Later) == 0 })
-	w.stateIs(state{Sessions: 1, Consumers: 1})
-	w.checkDone()
-	w.checkOwners()
+	b := h.member("b", finishAll, opts...)
+	h.until("all is done", func() bool { return h.Num("XLEN", h.keys.Input) == 0 && h.Num("ZCARD", h.keys.Later) == 0 })
+	h.stateIs(state{Sessions: 1, Consumers: 1})
+	h.checkDone()
+	h.checkOwners()
 	require.NoError(t, b.stop())
-	w.stateIs(state{})
+	h.stateIs(state{})
 }
 
-// inherit leaves what gives every script something to do: a dead consumer with streams that it held and entries that it
+// seedWork leaves what gives every script something to do: a dead consumer with streams that it held and entries that it
 // had read, a consumer of another library, and an entry that is due in later.
-func inherit(w *world) {
+func seedWork(h *harness) {
 	ctx := context.Background()
-	store := w.bare(600 * time.Millisecond)
+	store := h.rawStore(600 * time.Millisecond)
 	_, err := store.Open(ctx, 0, "dead.1", 0)
-	require.NoError(w.t, err)
-	w.add(100, 101, 102, 103)
+	require.NoError(h.t, err)
+	h.add(100, 101, 102, 103)
 	raw, err := store.Read(ctx, 0, "dead.1", 4, time.Millisecond)
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	var entries []*lease.Entry
 	for _, r := range raw {
-		e, err := lease.ParseEntry(w.layout, 0, r.ID, r.Body)
-		require.NoError(w.t, err)
+		e, err := lease.ParseEntry(h.layout, 0, r.ID, r.Body)
+		require.NoError(h.t, err)
 		entries = append(entries, &e)
 	}
 	_, _, err = store.Acquire(ctx, 0, "dead.1", entries[:3])
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	_, err = store.Requeue(ctx, 0, "dead.1", []lease.Disposition{{
 		Key: entries[0].Key, Entry: entries[0].ID, Token: lease.AnyToken, Dest: lease.ToLater, Delay: time.Millisecond,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount,
 	}})
-	require.NoError(w.t, err)
-	w.Do("ZADD", w.keys.Sessions, "1", "dead.1")
-	w.add(104)
-	w.Do("XREADGROUP", "GROUP", w.layout.Group(), lease.LegacyPrefix+"old", "COUNT", "1", "STREAMS", w.keys.Input, ">")
+	require.NoError(h.t, err)
+	h.Do("ZADD", h.keys.Sessions, "1", "dead.1")
+	h.add(104)
+	h.Do("XREADGROUP", "GROUP", h.layout.Group(), lease.LegacyPrefix+"old", "COUNT", "1", "STREAMS", h.keys.Input, ">")
 }
 
-// kills has everything that a link carries end at the first request of this name, right before it or right after it ran.
-func (w *world) kills(link *proxy.Proxy, name string, action proxy.Action) *atomic.Bool {
+// dieAt has everything that a link carries end at the first request of this name, right before it or right after it ran.
+func (h *harness) dieAt(link *proxy.Proxy, name string, action proxy.Action) *atomic.Bool {
 	dead := &atomic.Bool{}
 	link.Inject(proxy.Fault{Command: name, Nth: 1, Action: action, Match: func([][]byte) bool { dead.Store(true); return true }})
 	link.Inject(proxy.Fault{Action: proxy.CutBefore, Match: func([][]byte) bool { return dead.Load() }})
@@ -140,31 +140,31 @@ func (w *world) kills(link *proxy.Proxy, name string, action proxy.Action) *atom
 }
 
 // provoke has an engine run a script that it does not run in the ordinary course of things.
-func (w *world) provoke(script string, link *proxy.Proxy, a *party, dead *atomic.Bool) {
+func (h *harness) provoke(script string, link *proxy.Proxy, a *member, dead *atomic.Bool) {
 	held := func() bool { return dead.Load() || a.held() > 0 && a.engine.Stats().Ending == 0 }
 	switch script {
 	case "verify": // by a server that has forgotten a lease
-		w.until("something is held", held)
-		for _, member := range w.runs() {
-			w.Do("ZREM", w.keys.Sessions, member)
+		h.until("something is held", held)
+		for _, member := range h.recordedRuns() {
+			h.Do("ZREM", h.keys.Sessions, member)
 		}
-		for _, key := range w.leases() {
-			w.Do("DEL", key)
+		for _, key := range h.leases() {
+			h.Do("DEL", key)
 		}
 	case "extend": // by a slot that migrates
-		w.until("something is held", held)
+		h.until("something is held", held)
 		link.Inject(proxy.Fault{Command: "renew", Action: proxy.ReplyError, Error: "TRYAGAIN injected"})
 	case "pending", "close": // by a shutdown
-		w.until("something is held", held)
+		h.until("something is held", held)
 		go a.cancel()
 	}
 }
 
-// runs are the servers that the books of the partition know.
-func (w *world) runs() (members []string) {
-	w.t.Helper()
-	all, err := w.Try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
-	require.NoError(w.t, err)
+// recordedRuns are the servers that the books of the partition know.
+func (h *harness) recordedRuns() (members []string) {
+	h.t.Helper()
+	all, err := h.Try("ZRANGEBYSCORE", h.keys.Sessions, "-inf", "(0").AsStrSlice()
+	require.NoError(h.t, err)
 	for _, m := range all {
 		if len(m) > 5 && m[:5] == "!run:" {
 			members = append(members, m)

@@ -18,21 +18,21 @@ import (
 	"github.com/streamlease/streamlease/test/proxy"
 )
 
-// faulty has a script refused on a link.
-func (w *world) faulty(link *proxy.Proxy, script string) (repair func()) {
+// refuse has a script refused on a link.
+func (h *harness) refuse(link *proxy.Proxy, script string) (repair func()) {
 	return link.Inject(proxy.Fault{Command: script, Action: proxy.ReplyError, Error: "BUSY injected"})
 }
 
-// bare are the scripts on a client of the test, for consumers that are nothing but names.
-func (w *world) bare(session time.Duration) *lease.Store {
-	w.t.Helper()
+// rawStore are the scripts on a client of the test, for consumers that are nothing but names.
+func (h *harness) rawStore(session time.Duration) *lease.Store {
+	h.t.Helper()
 	layout, err := cluster.NewLayout(service, 1)
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	store := lease.NewStore(layout, lease.Settings{
 		LeaseTTL: 30 * time.Second, SessionTTL: session, Gap: time.Hour, Settle: true, Timeout: patience,
-	}, w.Client, w.Client, nil)
+	}, h.Client, h.Client, nil)
 	// As every member does before it opens a session: whoever comes next waits for the record of those who live.
-	require.NoError(w.t, store.Agree(context.Background()))
+	require.NoError(h.t, store.Agree(context.Background()))
 	return store
 }
 
@@ -40,24 +40,24 @@ func (w *world) bare(session time.Duration) *lease.Store {
 // all, as consumers of another library. The one that lives, and what is pending for it, stays.
 func TestHundredDeadConsumersAreGoneAfterAScan(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	store := w.bare(10 * time.Second)
+	h := newHarness(t)
+	store := h.rawStore(10 * time.Second)
 	for i := range 100 {
 		name := fmt.Sprint("old.", i)
 		_, err := store.Open(context.Background(), 0, name, 0)
 		require.NoError(t, err)
 		if i%2 == 0 {
-			w.Do("ZADD", w.keys.Sessions, "1", name)
+			h.Do("ZADD", h.keys.Sessions, "1", name)
 		} else {
-			w.Do("ZREM", w.keys.Sessions, name)
+			h.Do("ZREM", h.keys.Sessions, name)
 		}
 	}
-	require.Len(t, w.Consumers(w.keys.Input, w.layout.Group()), 100)
-	a := w.party("a", nil, engine.WithRecovery(scan.Config{Interval: time.Second}))
-	w.add(upTo(10)...)
-	w.stateIs(state{Input: 10, Pending: 10, Leases: 10, Sessions: 1, Consumers: 1})
+	require.Len(t, h.Consumers(h.keys.Input, h.layout.Group()), 100)
+	a := h.member("a", nil, engine.WithRecovery(scan.Config{Interval: time.Second}))
+	h.add(upTo(10)...)
+	h.stateIs(state{Input: 10, Pending: 10, Leases: 10, Sessions: 1, Consumers: 1})
 	// A call that was not answered in time has removed some and counts none.
-	w.until("those are counted that were removed", func() bool { n := a.metric("consumers_removed_total"); return n > 0 && n <= 100 })
+	h.until("those are counted that were removed", func() bool { n := a.metric("consumers_removed_total"); return n > 0 && n <= 100 })
 	require.Zero(t, a.metric("recovered_total"))
 	require.Zero(t, a.lost())
 }
@@ -68,29 +68,29 @@ func TestHundredDeadConsumersAreGoneAfterAScan(t *testing.T) {
 func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
 	t.Parallel()
 	const streams = 50
-	w := newWorld(t)
-	c := w.child(spec{Name: "sleeper", Session: 3 * time.Second, Lease: 6 * time.Second, Work: 0})
-	w.add(upTo(streams)...)
-	w.ownedBy(streams, c)
-	before := w.Consumers(w.keys.Input, w.layout.Group())
+	h := newHarness(t)
+	c := h.child(spec{Name: "sleeper", Session: 3 * time.Second, Lease: 6 * time.Second, Work: 0})
+	h.add(upTo(streams)...)
+	h.ownedBy(streams, c)
+	before := h.Consumers(h.keys.Input, h.layout.Group())
 	require.Len(t, before, 1)
-	a := w.party("a", nil)
+	a := h.member("a", nil)
 	for range 3 {
 		c.pause()
-		w.until("it is removed", func() bool { return !slices.Contains(w.Consumers(w.keys.Input, w.layout.Group()), before[0]) })
-		w.until("all is owned by the other", func() bool { return a.held() == streams })
-		w.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 1, Consumers: 1})
+		h.until("it is removed", func() bool { return !slices.Contains(h.Consumers(h.keys.Input, h.layout.Group()), before[0]) })
+		h.until("all is owned by the other", func() bool { return a.held() == streams })
+		h.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 1, Consumers: 1})
 		c.resume()
-		w.until("it is back under another name", func() bool {
-			names := w.Consumers(w.keys.Input, w.layout.Group())
+		h.until("it is back under another name", func() bool {
+			names := h.Consumers(h.keys.Input, h.layout.Group())
 			return len(names) == 2 && !slices.Contains(names, before[0])
 		})
 		require.Zero(t, c.held())
 		// Hands everything over to the one that woke up, which shows that it works.
 		a.engine.SetMaxStreams(1)
-		w.until("it owns again", func() bool { return a.held()+c.held() == streams && a.held() <= 1 })
+		h.until("it owns again", func() bool { return a.held()+c.held() == streams && a.held() <= 1 })
 		before = nil
-		for _, name := range w.Consumers(w.keys.Input, w.layout.Group()) {
+		for _, name := range h.Consumers(h.keys.Input, h.layout.Group()) {
 			if name != a.engine.ID() {
 				before = append(before, name)
 			}
@@ -98,8 +98,8 @@ func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
 		require.Len(t, before, 1)
 		a.engine.SetMaxStreams(0)
 	}
-	w.checkOwners()
-	require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
+	h.checkOwners()
+	require.Zero(t, h.Num("XLEN", h.keys.DeadLetters))
 }
 
 // TestWhatALostSessionLeftCountsNoCrash: an engine loses its session and finds it again first, before anybody else: it
@@ -108,30 +108,30 @@ func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
 func TestWhatALostSessionLeftCountsNoCrash(t *testing.T) {
 	t.Parallel()
 	const streams = 300
-	w := newWorld(t)
-	link := w.link()
-	a := w.partyOn(link.ClientOption(), "a", nil, engine.WithSessionTTL(time.Second), engine.WithLeaseTTL(2*time.Second))
-	w.add(upTo(streams)...)
-	w.ownedBy(streams, a)
+	h := newHarness(t)
+	link := h.link()
+	a := h.memberOn(link.ClientOption(), "a", nil, engine.WithSessionTTL(time.Second), engine.WithLeaseTTL(2*time.Second))
+	h.add(upTo(streams)...)
+	h.ownedBy(streams, a)
 	for range 5 {
 		link.Cut()
-		w.until("all is lost", func() bool { return a.held() == 0 })
+		h.until("all is lost", func() bool { return a.held() == 0 })
 		// The server has found it dead, too.
-		w.until("its session is past", func() bool { return w.Num("ZCOUNT", w.keys.Sessions, "0", fmt.Sprint(w.Now())) > 0 })
+		h.until("its session is past", func() bool { return h.Num("ZCOUNT", h.keys.Sessions, "0", fmt.Sprint(h.Now())) > 0 })
 		link.Restore()
-		w.ownedBy(streams, a)
+		h.ownedBy(streams, a)
 		require.Zero(t, a.metric("recovered_total"))
-		require.Zero(t, w.countField(lease.FieldCrashes))
+		require.Zero(t, h.countField(lease.FieldCrashes))
 	}
-	w.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 1, Consumers: 1})
-	w.checkOwners()
+	h.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 1, Consumers: 1})
+	h.checkOwners()
 }
 
 // countField is in how many entries a field is.
-func (w *world) countField(name string) (n int) {
-	w.t.Helper()
-	entries, err := w.Try("XRANGE", w.keys.Input, "-", "+").AsXRange()
-	require.NoError(w.t, err)
+func (h *harness) countField(name string) (n int) {
+	h.t.Helper()
+	entries, err := h.Try("XRANGE", h.keys.Input, "-", "+").AsXRange()
+	require.NoError(h.t, err)
 	for _, e := range entries {
 		if _, ok := e.FieldValues[name]; ok {
 			n++
@@ -145,25 +145,25 @@ func (w *world) countField(name string) (n int) {
 func TestForeignConsumerThatIsAliveIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	const foreign = lease.LegacyPrefix + "old-pod"
-	w := newWorld(t)
-	a := w.party("a", nil, engine.WithSessionTTL(time.Second), engine.WithMaxStreams(1),
+	h := newHarness(t)
+	a := h.member("a", nil, engine.WithSessionTTL(time.Second), engine.WithMaxStreams(1),
 		engine.WithRecovery(scan.Config{Interval: 500 * time.Millisecond}))
-	w.add(0)
-	w.ownedBy(1, a)
-	w.add(1)
-	answer, err := w.Try("XREADGROUP", "GROUP", w.layout.Group(), foreign, "COUNT", "1", "STREAMS", w.keys.Input, ">").AsXRead()
+	h.add(0)
+	h.ownedBy(1, a)
+	h.add(1)
+	answer, err := h.Try("XREADGROUP", "GROUP", h.layout.Group(), foreign, "COUNT", "1", "STREAMS", h.keys.Input, ">").AsXRead()
 	require.NoError(t, err)
-	id := answer[w.keys.Input][0].ID
-	w.Do("SET", stream(1)+":"+id, "x", "PX", "600000")
-	w.until("it is reported", func() bool {
+	id := answer[h.keys.Input][0].ID
+	h.Do("SET", stream(1)+":"+id, "x", "PX", "600000")
+	h.until("it is reported", func() bool {
 		err := a.engine.Ready(context.Background())
 		return err != nil && errors.Is(err, api.ErrForeignConsumers)
 	})
-	require.Equal(t, 2, w.state().Pending)
-	require.Contains(t, w.Consumers(w.keys.Input, w.layout.Group()), foreign)
-	w.Do("DEL", stream(1)+":"+id)
+	require.Equal(t, 2, h.state().Pending)
+	require.Contains(t, h.Consumers(h.keys.Input, h.layout.Group()), foreign)
+	h.Do("DEL", stream(1)+":"+id)
 	a.engine.SetMaxStreams(0)
-	w.ownedBy(2, a)
-	w.until("it is no longer reported", func() bool { return a.engine.Ready(context.Background()) == nil })
-	require.Zero(t, w.countField(lease.FieldCrashes))
+	h.ownedBy(2, a)
+	h.until("it is no longer reported", func() bool { return a.engine.Ready(context.Background()) == nil })
+	require.Zero(t, h.countField(lease.FieldCrashes))
 }

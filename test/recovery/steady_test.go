@@ -14,26 +14,26 @@ import (
 
 // steady is a partition in which 20 living consumers have so many entries pending, and a look at it by one of them, in
 // full, as at the interval. Sessions last, nobody renews: what the look costs can be counted.
-func steady(t testing.TB, pending int) (w *world, look func()) {
-	w = newWorld(t)
-	store := w.bare(10 * time.Second)
+func steady(t testing.TB, pending int) (h *harness, look func()) {
+	h = newHarness(t)
+	store := h.rawStore(10 * time.Second)
 	ctx := context.Background()
 	for i := range 20 {
 		_, err := store.Open(ctx, 0, fmt.Sprint("c.", i), 0)
 		require.NoError(t, err)
-		w.Do("ZADD", w.keys.Sessions, fmt.Sprint(w.Now()+time.Hour.Milliseconds()), fmt.Sprint("c.", i))
+		h.Do("ZADD", h.keys.Sessions, fmt.Sprint(h.Now()+time.Hour.Milliseconds()), fmt.Sprint("c.", i))
 	}
-	w.add(upTo(pending)...)
+	h.add(upTo(pending)...)
 	for i := range 20 {
 		_, err := store.Read(ctx, 0, fmt.Sprint("c.", i), pending/20, time.Millisecond)
 		require.NoError(t, err)
 	}
-	require.Equal(t, pending, w.state().Pending)
-	scanner := scan.NewStore(w.layout, scan.Settings{
+	require.Equal(t, pending, h.state().Pending)
+	scanner := scan.NewStore(h.layout, scan.Settings{
 		Config: scan.Config{}.WithDefaults(), SessionTTL: 10 * time.Second, Gap: time.Hour, Settle: true, Timeout: patience, Page: 256,
-	}, w.Client, nil)
-	return w, func() {
-		w.Do("DEL", w.keys.Scan)
+	}, h.Client, nil)
+	return h, func() {
+		h.Do("DEL", h.keys.Scan)
 		turn, err := scanner.Turn(ctx, 0, "c.0")
 		require.NoError(t, err)
 		require.True(t, turn)
@@ -48,12 +48,12 @@ func TestLookCostsTheSameHoweverMuchIsPending(t *testing.T) {
 	t.Parallel()
 	var counts []map[string]int64
 	for _, pending := range []int{1000, 100_000} {
-		w, look := steady(t, pending)
+		h, look := steady(t, pending)
 		look() // the server knows the scripts from here on
-		before, err := w.server.CommandStats(context.Background())
+		before, err := h.server.CommandStats(context.Background())
 		require.NoError(t, err)
 		look()
-		counts = append(counts, w.since(before))
+		counts = append(counts, h.since(before))
 	}
 	t.Log(counts[0])
 	require.Equal(t, counts[0], counts[1])
@@ -66,10 +66,10 @@ func TestLookCostsTheSameHoweverMuchIsPending(t *testing.T) {
 }
 
 // since is what the server has run by command since then.
-func (w *world) since(before map[string]servers.CommandStat) map[string]int64 {
-	w.t.Helper()
-	after, err := w.server.CommandStats(context.Background())
-	require.NoError(w.t, err)
+func (h *harness) since(before map[string]servers.CommandStat) map[string]int64 {
+	h.t.Helper()
+	after, err := h.server.CommandStats(context.Background())
+	require.NoError(h.t, err)
 	out := make(map[string]int64)
 	for name, s := range after {
 		if n := s.Calls - before[name].Calls; n > 0 && name != "info" && name != "del" {
@@ -83,15 +83,15 @@ func (w *world) since(before map[string]servers.CommandStat) map[string]int64 {
 func BenchmarkLook(b *testing.B) {
 	for _, pending := range []int{1000, 100_000} {
 		b.Run(fmt.Sprintf("pending=%d", pending), func(b *testing.B) {
-			w, look := steady(b, pending)
+			h, look := steady(b, pending)
 			look()
-			before := w.commands()
+			before := h.commands()
 			b.ResetTimer()
 			for range b.N {
 				look()
 			}
 			b.StopTimer()
-			b.ReportMetric(float64(w.commands()-before)/float64(b.N), "commands/op")
+			b.ReportMetric(float64(h.commands()-before)/float64(b.N), "commands/op")
 		})
 	}
 }

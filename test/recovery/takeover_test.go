@@ -53,23 +53,23 @@ func (x *taken) String() string {
 
 // takeover kills a process that holds so many streams beside two others that hold none. A session of zero is the default.
 func takeover(t testing.TB, streams int, session time.Duration) *taken {
-	w := newWorld(t)
-	link := w.link()
+	h := newHarness(t)
+	link := h.link()
 	s := spec{Session: session, Look: 50 * time.Millisecond, Pages: 3 * streams}
 	s.Name = "victim"
-	victim := w.child(s)
-	w.add(upTo(streams)...)
-	w.ownedBy(streams, victim)
+	victim := h.child(s)
+	h.add(upTo(streams)...)
+	h.ownedBy(streams, victim)
 	s.Name, s.Addr = "a", link.Addr()
-	a := w.child(s)
+	a := h.child(s)
 	s.Name = "b"
-	b := w.child(s)
-	w.until("the others are there", func() bool { return len(w.Consumers(w.keys.Input, w.layout.Group())) == 3 })
+	b := h.child(s)
+	h.until("the others are there", func() bool { return len(h.Consumers(h.keys.Input, h.layout.Group())) == 3 })
 
-	before, seen, recovered := w.commands(), link.Seen("EVALSHA")+link.Seen("EVAL"), link.Seen("recover")
+	before, seen, recovered := h.commands(), link.Seen("EVALSHA")+link.Seen("EVAL"), link.Seen("recover")
 	died := victim.kill()
-	w.ownedBy(streams, a, b)
-	x := &taken{streams: streams, session: session, commands: w.commands() - before,
+	h.ownedBy(streams, a, b)
+	x := &taken{streams: streams, session: session, commands: h.commands() - before,
 		scripts: int64(link.Seen("EVALSHA") + link.Seen("EVAL") - seen), recovers: int64(link.Seen("recover") - recovered)}
 	if session == 0 {
 		x.session = engine.DefaultSessionTTL
@@ -84,16 +84,16 @@ func takeover(t testing.TB, streams int, session time.Duration) *taken {
 	}
 	slices.Sort(x.without)
 	x.taken, x.share = len(x.without), float64(most)/float64(streams)
-	w.checkOwners()
-	require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
+	h.checkOwners()
+	require.Zero(t, h.Num("XLEN", h.keys.DeadLetters))
 	return x
 }
 
 // commands is how many commands the server has run so far.
-func (w *world) commands() (n int64) {
-	w.t.Helper()
-	stats, err := w.server.CommandStats(context.Background())
-	require.NoError(w.t, err)
+func (h *harness) commands() (n int64) {
+	h.t.Helper()
+	stats, err := h.server.CommandStats(context.Background())
+	require.NoError(h.t, err)
 	for _, s := range stats {
 		n += s.Calls
 	}
@@ -121,33 +121,33 @@ func BenchmarkTakeover(b *testing.B) {
 // TestTwentyEnginesRecoverOnce: all of twenty hear of the death at about the same time. One recovers, the others find that
 // somebody does.
 func TestTwentyEnginesRecoverOnce(t *testing.T) {
-	w := newWorld(t)
-	victim := w.child(spec{Name: "victim", Look: 50 * time.Millisecond, Pages: many, Session: 4 * time.Second})
-	w.add(upTo(many)...)
-	w.ownedBy(many, victim)
+	h := newHarness(t)
+	victim := h.child(spec{Name: "victim", Look: 50 * time.Millisecond, Pages: many, Session: 4 * time.Second})
+	h.add(upTo(many)...)
+	h.ownedBy(many, victim)
 	var others []interface{ held() int }
 	for i := range 20 {
 		// An answer that is late is asked for again, which is one script more.
-		others = append(others, w.party(fmt.Sprint("p-", i), nil, engine.WithPipeline(lease.Pipeline{Timeout: 3 * time.Second})))
+		others = append(others, h.member(fmt.Sprint("p-", i), nil, engine.WithPipeline(lease.Pipeline{Timeout: 3 * time.Second})))
 	}
 	victim.kill()
-	w.ownedBy(many, others...)
-	w.until("the dead one is removed", func() bool { return len(w.Consumers(w.keys.Input, w.layout.Group())) == 20 })
-	added, err := w.Try("XINFO", "STREAM", w.keys.Input).AsMap()
+	h.ownedBy(many, others...)
+	h.until("the dead one is removed", func() bool { return len(h.Consumers(h.keys.Input, h.layout.Group())) == 20 })
+	added, err := h.Try("XINFO", "STREAM", h.keys.Input).AsMap()
 	require.NoError(t, err)
 	field := added["entries-added"]
 	entries, err := field.AsInt64()
 	require.NoError(t, err)
 	require.EqualValues(t, 2*many, entries, "each entry announced once and brought back once")
 	sum := map[string]float64{}
-	for _, p := range w.parties {
+	for _, m := range h.fleet {
 		for _, script := range []string{"peers", "claimdead", "recover", "sweep"} {
-			sum[script] += p.metric("script_duration_seconds", "script", script)
+			sum[script] += m.metric("script_duration_seconds", "script", script)
 		}
 	}
 	t.Log(sum)
 	pages := float64(many/page + 1)
 	require.LessOrEqual(t, sum["recover"], pages+5, "close to one a page, not twenty")
 	require.LessOrEqual(t, sum["claimdead"], pages+5+10*20, "looks at who is dead")
-	w.checkOwners()
+	h.checkOwners()
 }

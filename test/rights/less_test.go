@@ -20,33 +20,33 @@ import (
 // toAsk are the rights with which a server may be asked what is allowed, without trying it.
 var toAsk = []string{"+acl|whoami", "+acl|dryrun"}
 
-func (w *world) preflight(client rueidis.Client) *preflight.Report {
-	w.t.Helper()
+func (h *harness) preflight(client rueidis.Client) *preflight.Report {
+	h.t.Helper()
 	report, err := engine.Preflight(context.Background(), client, service, engine.WithPartitions(partitions), engine.WithExpired())
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	return report
 }
 
 // With the documented rights there is nothing to say about rights. With one less, one finding names it, what to grant
 // included; whether the server may be asked or has to be tried; and nothing is written either way.
 func TestPreflightNamesEachMissingRight(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, h *harness) {
 		for _, how := range [][]string{toAsk, nil} {
 			all := append(enough(), how...)
-			client := w.connect(w.user("chat", all...))
-			report := w.preflight(client)
+			client := h.connect(h.user("chat", all...))
+			report := h.preflight(client)
 			require.Empty(t, report.Of(preflight.Rights))
 			require.NoError(t, report.Err())
 			for i, rule := range all {
 				if slices.Contains(toAsk, rule) || strings.HasPrefix(rule, "&__keyspace") {
 					continue // one pattern of channels is enough, and which one is for the server's setting to say
 				}
-				w.user("chat", slices.Delete(slices.Clone(all), i, i+1)...)
-				report := w.preflight(client)
-				w.names(report, rule)
+				h.user("chat", slices.Delete(slices.Clone(all), i, i+1)...)
+				report := h.preflight(client)
+				h.names(report, rule)
 			}
 		}
-		keys := w.do("KEYS", "*")
+		keys := h.do("KEYS", "*")
 		made, err := keys.AsStrSlice()
 		require.NoError(t, err)
 		require.Empty(t, made)
@@ -56,10 +56,10 @@ func TestPreflightNamesEachMissingRight(t *testing.T) {
 // An engine whose user lacks a right says so at its start and ends, on every server: their words for it differ. From Redis
 // 7.2 on these were not known, and the start waited for ever.
 func TestStartWithoutARightEnds(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, h *harness) {
 		for _, command := range []string{"zadd", "xclaim", "hsetnx"} {
 			all := enough()
-			opt := w.user("chat", slices.Delete(all, slices.Index(all, "+"+command), slices.Index(all, "+"+command)+1)...)
+			opt := h.user("chat", slices.Delete(all, slices.Index(all, "+"+command), slices.Index(all, "+"+command)+1)...)
 			e, err := engine.Open(opt, service, engine.WithPartitions(partitions))
 			require.NoError(t, err)
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -73,38 +73,38 @@ func TestStartWithoutARightEnds(t *testing.T) {
 
 // names checks that the report says that this rule is missing, and about rights nothing else. (What several need is said
 // for each of them.)
-func (w *world) names(report *preflight.Report, rule string) {
-	w.t.Helper()
+func (h *harness) names(report *preflight.Report, rule string) {
+	h.t.Helper()
 	findings := report.Of(preflight.Rights)
-	require.NotEmpty(w.t, findings, rule)
+	require.NotEmpty(h.t, findings, rule)
 	for _, f := range findings {
 		if rule == "+eval" && f.Severity == preflight.Note && strings.Contains(f.Seen, "HSETNX is unknown") {
 			continue // a script tries it without writing
 		}
-		require.Contains(w.t, f.Do, rule, f)
-		require.Equal(w.t, []string{w.server.Addr()}, f.Nodes)
+		require.Contains(h.t, f.Do, rule, f)
+		require.Equal(h.t, []string{h.server.Addr()}, f.Nodes)
 		if name, is := strings.CutPrefix(rule, "+"); is {
-			require.Contains(w.t, f.Seen, strings.ToUpper(strings.ReplaceAll(name, "|", " ")))
+			require.Contains(h.t, f.Seen, strings.ToUpper(strings.ReplaceAll(name, "|", " ")))
 		}
 	}
 	// What an engine cannot do without is fatal; what something else needs is not.
 	without := slices.Contains(preflight.Rules(service, partitions, preflight.Always, preflight.ToSettle), rule)
-	require.Equal(w.t, without, report.Err() != nil, "%s: %v", rule, report.Err())
+	require.Equal(h.t, without, report.Err() != nil, "%s: %v", rule, report.Err())
 }
 
 // Beside consumers of another library that have entries pending, their locks are looked at, which is a right that nobody
 // else needs.
 func TestPreflightWhileMovingOver(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		k := w.layout.Keys(0)
-		w.do("XGROUP", "CREATE", k.Input, w.layout.Group(), "0", "MKSTREAM")
-		w.do("XADD", k.Input, "*", "lbs-input", `{"DataStreamName":"s"}`)
-		client := w.connect(w.user("chat", enough()...))
-		require.NoError(t, w.preflight(client).Err())
-		w.do("XREADGROUP", "GROUP", w.layout.Group(), "redis-consumer-1", "STREAMS", k.Input, ">")
-		require.ErrorContains(t, w.preflight(client).Err(), "may not run EXISTS")
-		w.user("chat", append(enough(), "+exists")...)
-		require.NoError(t, w.preflight(client).Err())
+	each(t, func(t *testing.T, h *harness) {
+		k := h.layout.Keys(0)
+		h.do("XGROUP", "CREATE", k.Input, h.layout.Group(), "0", "MKSTREAM")
+		h.do("XADD", k.Input, "*", "lbs-input", `{"DataStreamName":"s"}`)
+		client := h.connect(h.user("chat", enough()...))
+		require.NoError(t, h.preflight(client).Err())
+		h.do("XREADGROUP", "GROUP", h.layout.Group(), "redis-consumer-1", "STREAMS", k.Input, ">")
+		require.ErrorContains(t, h.preflight(client).Err(), "may not run EXISTS")
+		h.user("chat", append(enough(), "+exists")...)
+		require.NoError(t, h.preflight(client).Err())
 	})
 }
 

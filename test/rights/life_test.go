@@ -25,28 +25,28 @@ func enough() []string {
 	return preflight.Rules(service, partitions, preflight.Always, preflight.ToSettle, preflight.WithHints, preflight.ToInspect)
 }
 
-// told is what an engine was told.
-type told struct {
+// tally is what an engine was told.
+type tally struct {
 	mu    sync.Mutex
 	kinds map[api.Kind]int
 	times map[string]int
 }
 
-func (x *told) kind(k api.Kind) int {
+func (x *tally) kind(k api.Kind) int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.kinds[k]
 }
 
 // stream is how often a stream was owned.
-func (x *told) stream(s string) int {
+func (x *tally) stream(s string) int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.times[s]
 }
 
 // Handle ends a stream as its name says.
-func (x *told) Handle(ctx context.Context, n api.Notification) error {
+func (x *tally) Handle(ctx context.Context, n api.Notification) error {
 	x.mu.Lock()
 	x.kinds[n.Kind]++
 	if n.Kind == api.Added {
@@ -73,22 +73,22 @@ func (x *told) Handle(ctx context.Context, n api.Notification) error {
 // A user with the rights that the document names, and no others, does everything that an engine, a publisher and an
 // inspector do, and uses no command on any key that is not in the table.
 func TestDocumentedRightsAreEnough(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, h *harness) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 		defer cancel()
-		opt := w.user("chat", enough()...)
-		publisher, err := engine.NewPublisher(w.connect(w.user("chat-publisher", preflight.PublisherRules(service, partitions)...)), service,
+		opt := h.user("chat", enough()...)
+		publisher, err := engine.NewPublisher(h.connect(h.user("chat-publisher", preflight.PublisherRules(service, partitions)...)), service,
 			engine.WithPartitions(partitions))
 		require.NoError(t, err)
-		seen, stop := w.watch()
+		seen, stop := h.watch()
 
 		// Before the engine there was another one, which died with a stream that it had read.
 		_, err = publisher.Publish(ctx, "orphan", nil)
 		require.NoError(t, err)
-		k := w.layout.Keys(w.layout.Of("orphan"))
-		w.do("XGROUP", "CREATE", k.Input, w.layout.Group(), "0")
-		w.do("XREADGROUP", "GROUP", w.layout.Group(), "dead.1", "STREAMS", k.Input, ">")
-		w.do("ZADD", k.Sessions, "1", "dead.1")
+		k := h.layout.Keys(h.layout.Of("orphan"))
+		h.do("XGROUP", "CREATE", k.Input, h.layout.Group(), "0")
+		h.do("XREADGROUP", "GROUP", h.layout.Group(), "dead.1", "STREAMS", k.Input, ">")
+		h.do("ZADD", k.Sessions, "1", "dead.1")
 
 		streams := []string{"done", "failed", "permanent", "released", "kept", "kept too", "kept"}
 		for _, s := range streams {
@@ -100,60 +100,60 @@ func TestDocumentedRightsAreEnough(t *testing.T) {
 
 		e, err := engine.Open(opt, service, engine.WithPartitions(partitions), engine.WithLeaseTTL(9*time.Second), engine.WithExpired())
 		require.NoError(t, err)
-		x := &told{kinds: make(map[api.Kind]int), times: make(map[string]int)}
+		x := &tally{kinds: make(map[api.Kind]int), times: make(map[string]int)}
 		ended := make(chan error, 1)
 		go func() { ended <- e.Run(ctx, x) }()
 		defer func() {
 			require.NoError(t, e.Shutdown(ctx))
 			require.NoError(t, <-ended)
 			stop()
-			w.allListed(seen)
+			h.allListed(seen)
 		}()
 
-		w.until("all have been owned", func() bool {
+		h.until("all have been owned", func() bool {
 			return x.stream("done") == 1 && x.stream("failed") == 2 && x.stream("released") == 2 && x.stream("kept") == 1 &&
 				x.stream("kept too") == 1 && x.stream("orphan") == 1 && x.stream("late") == 1 && x.kind(api.Superseded) == 1
 		})
 		require.ErrorIs(t, e.Requeue(ctx, "kept"), api.ErrHeldElsewhere)
 		require.ErrorIs(t, e.Requeue(ctx, "nobody's"), api.ErrNotAnnounced)
 		require.NoError(t, e.DoneStream(ctx, "kept too"))
-		w.until("expired keys are hinted at", func() bool {
-			w.do("SET", k.Lease("somebody else's"), "other.1 1 1-1", "PX", "1")
-			w.do("EXISTS", k.Lease("somebody else's")) // expires it
+		h.until("expired keys are hinted at", func() bool {
+			h.do("SET", k.Lease("somebody else's"), "other.1 1 1-1", "PX", "1")
+			h.do("EXISTS", k.Lease("somebody else's")) // expires it
 			return x.kind(api.Expired) > 0
 		})
-		w.inspect(ctx, x)
+		h.inspect(ctx, x)
 		require.Zero(t, x.kind(api.Disowned))
 	})
 }
 
 // A user with the rights that the document names for that can delete and repartition a service, and uses no others.
 func TestDocumentedRightsAreEnoughToOperate(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, func(t *testing.T, h *harness) {
 		ctx := t.Context()
 		rules := preflight.Rules(service, cluster.MaxPartitions, preflight.Always, preflight.ToInspect, preflight.ToOperate)
-		i, err := scan.NewInspector(w.connect(w.user("chat", rules...)), service, scan.InspectorConfig{})
+		i, err := scan.NewInspector(h.connect(h.user("chat", rules...)), service, scan.InspectorConfig{})
 		require.NoError(t, err)
-		publisher, err := engine.NewPublisher(w.admin, service, engine.WithPartitions(partitions))
+		publisher, err := engine.NewPublisher(h.admin, service, engine.WithPartitions(partitions))
 		require.NoError(t, err)
 		for n := range 20 {
 			_, err = publisher.Publish(ctx, strconv.Itoa(n), nil)
 			require.NoError(t, err)
 		}
 		for p := range partitions {
-			k := w.layout.Keys(p)
-			w.do("XADD", k.DeadLetters, "*", lease.FieldAnnouncement, `{"DataStreamName":"dead"}`)
-			w.do("EVAL", `redis.call('ZADD', KEYS[1], 4000000000000, cmsgpack.pack({'1-1', {'lbs-input', '{"DataStreamName":"later"}'}}))`, "1", k.Later)
-			w.do("SET", k.Token, "7")
-			w.do("SET", k.Scan, "x")
-			w.do("SET", k.Lease("s"), "dead.1 1 1-1")
-			w.do("SET", k.Recover("dead.1"), "x")
-			w.do("ZADD", k.Sessions, "1", "dead.1")
+			k := h.layout.Keys(p)
+			h.do("XADD", k.DeadLetters, "*", lease.FieldAnnouncement, `{"DataStreamName":"dead"}`)
+			h.do("EVAL", `redis.call('ZADD', KEYS[1], 4000000000000, cmsgpack.pack({'1-1', {'lbs-input', '{"DataStreamName":"later"}'}}))`, "1", k.Later)
+			h.do("SET", k.Token, "7")
+			h.do("SET", k.Scan, "x")
+			h.do("SET", k.Lease("s"), "dead.1 1 1-1")
+			h.do("SET", k.Recover("dead.1"), "x")
+			h.do("ZADD", k.Sessions, "1", "dead.1")
 		}
 		five, err := cluster.NewLayout(service, 5)
 		require.NoError(t, err)
-		w.layout = five
-		seen, stop := w.watch()
+		h.layout = five
+		seen, stop := h.watch()
 		for _, n := range []int{5, 1} {
 			_, err = i.Repartition(ctx, n, nil)
 			require.NoError(t, err)
@@ -166,52 +166,52 @@ func TestDocumentedRightsAreEnoughToOperate(t *testing.T) {
 				delete(seen.all, at) // of partitions that there never were
 			}
 		}
-		w.allListed(seen)
-		require.Zero(t, w.count())
+		h.allListed(seen)
+		require.Zero(t, h.count())
 	})
 }
 
 // count is how many keys there are.
-func (w *world) count() int64 {
-	message := w.do("DBSIZE")
+func (h *harness) count() int64 {
+	message := h.do("DBSIZE")
 	n, err := message.AsInt64()
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	return n
 }
 
 // inspect looks at everything from outside, and sends the dead letter back.
-func (w *world) inspect(ctx context.Context, x *told) {
-	w.t.Helper()
-	i, err := scan.NewInspector(w.connect(w.user("chat", enough()...)), service, scan.InspectorConfig{})
-	require.NoError(w.t, err)
-	w.until("the dead letter", func() bool {
+func (h *harness) inspect(ctx context.Context, x *tally) {
+	h.t.Helper()
+	i, err := scan.NewInspector(h.connect(h.user("chat", enough()...)), service, scan.InspectorConfig{})
+	require.NoError(h.t, err)
+	h.until("the dead letter", func() bool {
 		classes, err := i.CountLetters(ctx, scan.Selection{})
-		require.NoError(w.t, err)
+		require.NoError(h.t, err)
 		return len(classes) == 1
 	})
 	_, err = i.Backlog(ctx)
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	owner, err := i.Owner(ctx, "kept")
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	_, err = i.Consumers(ctx)
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	for _, err := range i.Holdings(ctx, owner.Consumer) {
-		require.NoError(w.t, err)
+		require.NoError(h.t, err)
 	}
 	moved, err := i.SendBack(ctx, scan.Selection{})
-	require.NoError(w.t, err)
-	require.Equal(w.t, 1, moved)
-	w.until("the dead letter is owned again", func() bool { return x.stream("permanent") == 2 })
+	require.NoError(h.t, err)
+	require.Equal(h.t, 1, moved)
+	h.until("the dead letter is owned again", func() bool { return x.stream("permanent") == 2 })
 	_, err = i.Drop(ctx, scan.Selection{})
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 }
 
 // others are what the test itself sends, and what a client sends to connect, which needs no right.
 var others = []string{"hello", "auth", "client|setinfo", "acl|setuser", "monitor"}
 
 // allListed checks that the table of rights has whatever was used.
-func (w *world) allListed(seen *uses) {
-	w.t.Helper()
+func (h *harness) allListed(seen *uses) {
+	h.t.Helper()
 	listed := make(map[use]bool)
 	for _, r := range preflight.AllRights() {
 		listed[use{r.Command, r.Key}] = true
@@ -222,8 +222,8 @@ func (w *world) allListed(seen *uses) {
 			scripts++
 		}
 		if !listed[at] && !slices.Contains(others, at.command) {
-			w.t.Errorf("used and not listed: %s on keys of kind %d: %s", at.command, at.key, line)
+			h.t.Errorf("used and not listed: %s on keys of kind %d: %s", at.command, at.key, line)
 		}
 	}
-	require.Greater(w.t, scripts, 30, "commands on keys that the server saw")
+	require.Greater(h.t, scripts, 30, "commands on keys that the server saw")
 }

@@ -24,8 +24,8 @@ func grant(t *testing.T, where []*servers.Server, rules ...string) {
 	}
 }
 
-// lives runs an engine as that user: streams of every partition are announced, owned, told of again after change, and done.
-func lives(t *testing.T, opt rueidis.ClientOption, change func()) {
+// runLife runs an engine as that user: streams of every partition are announced, owned, told of again after change, and done.
+func runLife(t *testing.T, opt rueidis.ClientOption, change func()) {
 	t.Helper()
 	const streams = 64
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
@@ -81,7 +81,7 @@ func TestDocumentedRightsOnACluster(t *testing.T) {
 	grant(t, c.Nodes(), preflight.Rules(service, 16, preflight.Always, preflight.ToSettle, preflight.OnCluster)...)
 	opt := c.ClientOption()
 	opt.Username, opt.Password = "chat", "secret"
-	lives(t, opt, func() {
+	runLife(t, opt, func() {
 		masters, err := c.Masters(context.Background())
 		require.NoError(t, err)
 		replicas, err := c.Replicas(context.Background(), masters[0])
@@ -97,7 +97,7 @@ func TestDocumentedRightsBehindSentinel(t *testing.T) {
 	opt := s.ClientOption()
 	opt.Username, opt.Password = "chat", "secret"
 	opt.Sentinel.Username, opt.Sentinel.Password = "chat", "secret"
-	lives(t, opt, func() {
+	runLife(t, opt, func() {
 		_, err := s.Failover(context.Background())
 		require.NoError(t, err)
 		// Until then the old one takes writes, which are lost.

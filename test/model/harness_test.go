@@ -24,8 +24,8 @@ type ttls struct {
 
 // usual are those of a fleet in which all are configured alike; others, those of one that is being changed.
 var (
-	usual  = ttls{10 * time.Second, 30 * time.Second, 10 * time.Second}
-	others = []ttls{
+	usual    = ttls{10 * time.Second, 30 * time.Second, 10 * time.Second}
+	variants = []ttls{
 		usual,
 		{time.Second, 3 * time.Second, time.Second},
 		{3 * time.Second, 3 * time.Second, 3 * time.Second},
@@ -42,8 +42,8 @@ func margin(ttl time.Duration) time.Duration { return min(ttl/10, time.Second) }
 // gap is twice the time between beats.
 func (x ttls) gap() time.Duration { return min(2*time.Second, 2*x.session/5) }
 
-// world is the server, its clock, and what stood on it when it was last saved.
-type world struct {
+// harness is the server, its clock, and what stood on it when it was last saved.
+type harness struct {
 	t      testing.TB
 	ctx    context.Context
 	server *servers.Server
@@ -68,42 +68,42 @@ type world struct {
 	successors int
 }
 
-// newWorld starts a server that restarts from its last SAVE. It looks often for reads that have waited long enough.
-func newWorld(t testing.TB) *world {
+// newHarness starts a server that restarts from its last SAVE. It looks often for reads that have waited long enough.
+func newHarness(t testing.TB) *harness {
 	server := servers.New(t, servers.Args("--dbfilename", "model.rdb", "--hz", "500"))
 	layout, err := cluster.NewLayout("model", 1)
 	require.NoError(t, err)
-	w := &world{
+	h := &harness{
 		t: t, ctx: context.Background(), server: server, layout: layout, keys: layout.Keys(0), base: time.Now(),
 	}
-	w.connect()
-	return w
+	h.connect()
+	return h
 }
 
 // connect makes a client with connections of its own, and the store on it.
-func (w *world) connect() {
-	w.client = w.server.Client(w.t)
-	w.stores = make(map[ttls]*lease.Store)
-	for _, x := range others {
-		w.stores[x] = lease.NewStore(w.layout, lease.Settings{
+func (h *harness) connect() {
+	h.client = h.server.Client(h.t)
+	h.stores = make(map[ttls]*lease.Store)
+	for _, x := range variants {
+		h.stores[x] = lease.NewStore(h.layout, lease.Settings{
 			LeaseTTL: x.lease, SessionTTL: x.session, Reach: x.reach, Gap: x.gap(), Settle: true, Timeout: time.Minute,
-		}, w.client, w.client, nil)
+		}, h.client, h.client, nil)
 	}
-	w.store = w.stores[usual]
+	h.store = h.stores[usual]
 }
 
 // now is the virtual time.
-func (w *world) now() time.Duration { return time.Since(w.base) + w.ahead }
+func (h *harness) now() time.Duration { return time.Since(h.base) + h.ahead }
 
-func (w *world) try(args ...string) rueidis.RedisResult {
-	return w.client.Do(w.ctx, w.client.B().Arbitrary(args...).Build())
+func (h *harness) try(args ...string) rueidis.RedisResult {
+	return h.client.Do(h.ctx, h.client.B().Arbitrary(args...).Build())
 }
 
-func (w *world) do(args ...string) rueidis.RedisMessage {
-	w.t.Helper()
-	message, err := w.try(args...).ToMessage()
+func (h *harness) do(args ...string) rueidis.RedisMessage {
+	h.t.Helper()
+	message, err := h.try(args...).ToMessage()
 	if !rueidis.IsRedisNil(err) {
-		require.NoError(w.t, err, "%.200q", args)
+		require.NoError(h.t, err, "%.200q", args)
 	}
 	return message
 }
@@ -138,75 +138,75 @@ for i = 3, #KEYS do
 end`
 
 // advance lets time pass.
-func (w *world) advance(d time.Duration) {
+func (h *harness) advance(d time.Duration) {
 	d = d.Truncate(time.Millisecond)
-	w.ahead += d
-	w.shift(d, "", true)
+	h.ahead += d
+	h.shift(d, "", true)
 }
 
 // stepBack sets the server's clock back: what was to come is farther away.
-func (w *world) stepBack(d time.Duration) {
-	w.behind += d
-	w.shift(-d, "", true)
+func (h *harness) stepBack(d time.Duration) {
+	h.behind += d
+	h.shift(-d, "", true)
 }
 
 // lags reports whether what was saved is older than a replica that may be promoted: by the session TTL it knows.
-func (w *world) lags() bool { return w.now()-w.saved.at >= w.saved.ttl }
+func (h *harness) lags() bool { return h.now()-h.saved.at >= h.saved.ttl }
 
-func (w *world) shift(d time.Duration, predecessor string, leases bool) {
-	args := []string{"EVAL", shift, "", w.keys.Sessions, w.keys.Later}
+func (h *harness) shift(d time.Duration, predecessor string, leases bool) {
+	args := []string{"EVAL", shift, "", h.keys.Sessions, h.keys.Later}
 	if leases {
 		for i := range streams {
-			args = append(args, w.keys.Lease(streamName(i)))
+			args = append(args, h.keys.Lease(streamName(i)))
 		}
 	}
 	args[2] = strconv.Itoa(len(args) - 3)
-	w.do(append(args, strconv.FormatInt(d.Milliseconds(), 10), predecessor)...)
+	h.do(append(args, strconv.FormatInt(d.Milliseconds(), 10), predecessor)...)
 }
 
 // save keeps what stands on the server.
-func (w *world) save() {
-	w.saved.any, w.saved.at, w.saved.moved, w.saved.behind = true, w.now(), w.ahead-w.behind, w.behind
-	ttl, err := w.try("ZSCORE", w.keys.Sessions, "!ttl").AsFloat64()
-	require.NoError(w.t, err)
-	w.saved.ttl = time.Duration(-ttl) * time.Millisecond
-	w.saved.keys, w.saved.left = make(map[string]string), make(map[string]int64)
-	keys, err := w.try("KEYS", "*").AsStrSlice()
-	require.NoError(w.t, err)
+func (h *harness) save() {
+	h.saved.any, h.saved.at, h.saved.moved, h.saved.behind = true, h.now(), h.ahead-h.behind, h.behind
+	ttl, err := h.try("ZSCORE", h.keys.Sessions, "!ttl").AsFloat64()
+	require.NoError(h.t, err)
+	h.saved.ttl = time.Duration(-ttl) * time.Millisecond
+	h.saved.keys, h.saved.left = make(map[string]string), make(map[string]int64)
+	keys, err := h.try("KEYS", "*").AsStrSlice()
+	require.NoError(h.t, err)
 	for _, key := range keys {
-		dump, err := w.try("DUMP", key).ToString()
-		require.NoError(w.t, err)
-		w.saved.keys[key] = dump
-		w.saved.left[key], err = w.try("PTTL", key).AsInt64()
-		require.NoError(w.t, err)
+		dump, err := h.try("DUMP", key).ToString()
+		require.NoError(h.t, err)
+		h.saved.keys[key] = dump
+		h.saved.left[key], err = h.try("PTTL", key).AsInt64()
+		require.NoError(h.t, err)
 	}
 }
 
 // failOver has another server take over that has nothing but what was saved.
-func (w *world) failOver() {
-	w.do("FLUSHALL")
-	moved := w.ahead - w.behind - w.saved.moved
-	passed := (w.now() - w.saved.at - (w.behind - w.saved.behind)).Milliseconds()
-	for key, dump := range w.saved.keys {
-		left := w.saved.left[key]
+func (h *harness) failOver() {
+	h.do("FLUSHALL")
+	moved := h.ahead - h.behind - h.saved.moved
+	passed := (h.now() - h.saved.at - (h.behind - h.saved.behind)).Milliseconds()
+	for key, dump := range h.saved.keys {
+		left := h.saved.left[key]
 		if left >= 0 {
 			if left -= passed; left <= 0 {
 				continue
 			}
 		}
-		w.do("RESTORE", key, strconv.FormatInt(max(left, 0), 10), dump)
+		h.do("RESTORE", key, strconv.FormatInt(max(left, 0), 10), dump)
 	}
-	w.successors++
-	w.shift(moved, fmt.Sprintf("predecessor%d", w.successors), false)
+	h.successors++
+	h.shift(moved, fmt.Sprintf("predecessor%d", h.successors), false)
 }
 
 // restart kills the server; the next one has nothing but what was saved.
-func (w *world) restart() {
-	require.NoError(w.t, w.server.Kill())
-	require.NoError(w.t, w.server.Restart(w.ctx, false))
-	w.client.Close() // its connections end one by one, and a call says so on each
-	w.connect()
-	w.shift(w.ahead-w.behind-w.saved.moved, "", true)
+func (h *harness) restart() {
+	require.NoError(h.t, h.server.Kill())
+	require.NoError(h.t, h.server.Restart(h.ctx, false))
+	h.client.Close() // its connections end one by one, and a call says so on each
+	h.connect()
+	h.shift(h.ahead-h.behind-h.saved.moved, "", true)
 }
 
 // where says in which places each announcement is, by its number.
@@ -252,22 +252,22 @@ for _, e in ipairs(redis.call('XRANGE', KEYS[3], '-', '+')) do
 end
 return found`
 
-func (w *world) where() map[int][]string {
-	found, err := w.try("EVAL", where, "3", w.keys.Input, w.keys.Later, w.keys.DeadLetters, w.layout.Group()).AsStrSlice()
-	require.NoError(w.t, err)
+func (h *harness) where() map[int][]string {
+	found, err := h.try("EVAL", where, "3", h.keys.Input, h.keys.Later, h.keys.DeadLetters, h.layout.Group()).AsStrSlice()
+	require.NoError(h.t, err)
 	out := make(map[int][]string)
 	for _, line := range found {
 		number, place, _ := strings.Cut(line, " ")
 		n, err := strconv.Atoi(number)
-		require.NoError(w.t, err)
+		require.NoError(h.t, err)
 		out[n] = append(out[n], place)
 	}
 	return out
 }
 
 // announce adds an entry as producers do, with a number that tells it from all others.
-func (w *world) announce(stream string, number int) {
+func (h *harness) announce(stream string, number int) {
 	text, err := lease.EncodeAnnouncement(stream, nil)
-	require.NoError(w.t, err)
-	w.do("XADD", w.keys.Input, "*", lease.FieldAnnouncement, text, "number", strconv.Itoa(number))
+	require.NoError(h.t, err)
+	h.do("XADD", h.keys.Input, "*", lease.FieldAnnouncement, text, "number", strconv.Itoa(number))
 }

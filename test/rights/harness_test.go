@@ -26,61 +26,61 @@ const (
 	patience   = time.Minute
 )
 
-// world is a server with users.
-type world struct {
+// harness is a server with users.
+type harness struct {
 	t      *testing.T
 	server *servers.Server
 	admin  rueidis.Client
 	layout *cluster.Layout
 }
 
-func newWorld(t *testing.T, opts ...servers.Option) *world {
-	w := &world{t: t, server: servers.New(t, append(opts, servers.Args("--notify-keyspace-events", "Kx"))...)}
-	w.admin = w.server.Client(t)
+func newHarness(t *testing.T, opts ...servers.Option) *harness {
+	h := &harness{t: t, server: servers.New(t, append(opts, servers.Args("--notify-keyspace-events", "Kx"))...)}
+	h.admin = h.server.Client(t)
 	var err error
-	w.layout, err = cluster.NewLayout(service, partitions)
+	h.layout, err = cluster.NewLayout(service, partitions)
 	require.NoError(t, err)
-	return w
+	return h
 }
 
 // each runs a test on every kind of server that there is.
-func each(t *testing.T, test func(t *testing.T, w *world)) {
+func each(t *testing.T, test func(t *testing.T, h *harness)) {
 	for _, program := range servers.Available(t) {
 		t.Run(program.String(), func(t *testing.T) {
 			t.Parallel()
-			test(t, newWorld(t, servers.On(program)))
+			test(t, newHarness(t, servers.On(program)))
 		})
 	}
 }
 
-func (w *world) do(args ...string) rueidis.RedisMessage {
-	w.t.Helper()
-	m, err := w.admin.Do(context.Background(), w.admin.B().Arbitrary(args...).Build()).ToMessage()
+func (h *harness) do(args ...string) rueidis.RedisMessage {
+	h.t.Helper()
+	m, err := h.admin.Do(context.Background(), h.admin.B().Arbitrary(args...).Build()).ToMessage()
 	if !rueidis.IsRedisNil(err) {
-		require.NoError(w.t, err, "%q", args)
+		require.NoError(h.t, err, "%q", args)
 	}
 	return m
 }
 
-func (w *world) until(what string, ok func() bool) {
-	w.t.Helper()
-	require.Eventually(w.t, ok, patience, 10*time.Millisecond, what)
+func (h *harness) until(what string, ok func() bool) {
+	h.t.Helper()
+	require.Eventually(h.t, ok, patience, 10*time.Millisecond, what)
 }
 
 // user makes a user with these rules, or changes it: none are left of those that it had.
-func (w *world) user(name string, rules ...string) rueidis.ClientOption {
-	w.t.Helper()
-	w.do(append([]string{"ACL", "SETUSER", name, "reset", "on", ">secret", "resetchannels"}, rules...)...)
-	opt := w.server.ClientOption()
+func (h *harness) user(name string, rules ...string) rueidis.ClientOption {
+	h.t.Helper()
+	h.do(append([]string{"ACL", "SETUSER", name, "reset", "on", ">secret", "resetchannels"}, rules...)...)
+	opt := h.server.ClientOption()
 	opt.Username, opt.Password = name, "secret"
 	return opt
 }
 
-func (w *world) connect(opt rueidis.ClientOption) rueidis.Client {
-	w.t.Helper()
+func (h *harness) connect(opt rueidis.ClientOption) rueidis.Client {
+	h.t.Helper()
 	client, err := rueidis.NewClient(opt)
-	require.NoError(w.t, err)
-	w.t.Cleanup(client.Close)
+	require.NoError(h.t, err)
+	h.t.Cleanup(client.Close)
 	return client
 }
 
@@ -103,15 +103,15 @@ func (u *uses) add(at use, line string) {
 }
 
 // watch notes what the server runs, for whomever, until stop is called.
-func (w *world) watch() (seen *uses, stop func()) {
-	w.t.Helper()
-	conn, err := net.Dial("tcp", w.server.Addr())
-	require.NoError(w.t, err)
+func (h *harness) watch() (seen *uses, stop func()) {
+	h.t.Helper()
+	conn, err := net.Dial("tcp", h.server.Addr())
+	require.NoError(h.t, err)
 	_, err = conn.Write([]byte("MONITOR\r\n"))
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	lines := bufio.NewReader(conn)
 	_, err = lines.ReadString('\n')
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	seen = &uses{all: make(map[use]string)}
 	var reading sync.WaitGroup
 	reading.Go(func() {
@@ -120,14 +120,14 @@ func (w *world) watch() (seen *uses, stop func()) {
 			if err != nil {
 				return
 			}
-			w.note(seen, line)
+			h.note(seen, line)
 		}
 	})
 	return seen, func() { conn.Close(); reading.Wait() }
 }
 
 // note takes one line: +<time> [<database> <client>] "<word>" "<word>" …
-func (w *world) note(seen *uses, line string) {
+func (h *harness) note(seen *uses, line string) {
 	_, rest, ok := strings.Cut(line, "] ")
 	var words []string
 	for ok {
@@ -149,7 +149,7 @@ func (w *world) note(seen *uses, line string) {
 	}
 	keys := 0
 	for _, word := range words[1:] {
-		if kind, ok := preflight.KindOf(w.layout, word); ok && name != "evalsha" && name != "eval" {
+		if kind, ok := preflight.KindOf(h.layout, word); ok && name != "evalsha" && name != "eval" {
 			seen.add(use{name, kind}, line)
 			keys++
 		}

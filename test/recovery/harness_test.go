@@ -32,8 +32,8 @@ func stream(n int) string { return prefix + strconv.Itoa(n) }
 // patience is how long a test waits for what must come, on a machine that is busy with other things.
 const patience = 90 * time.Second
 
-// world is a server with one service on it, and the processes and engines that share it.
-type world struct {
+// harness is a server with one service on it, and the processes and engines that share it.
+type harness struct {
 	console.Console // no engine runs on its client
 
 	t         testing.TB
@@ -43,29 +43,29 @@ type world struct {
 	dir       string
 	children  int
 	processes []*child
-	parties   []*party
+	fleet     []*member
 	announced map[int]bool
 }
 
-func newWorld(t testing.TB, opts ...servers.Option) *world {
+func newHarness(t testing.TB, opts ...servers.Option) *harness {
 	t.Helper()
 	layout, err := cluster.NewLayout(service, 1)
 	require.NoError(t, err)
-	w := &world{t: t, layout: layout, keys: layout.Keys(0), dir: t.TempDir(), announced: make(map[int]bool)}
-	w.server = servers.New(t, opts...)
-	w.Console = console.Console{T: t, Client: w.server.Client(t)}
+	h := &harness{t: t, layout: layout, keys: layout.Keys(0), dir: t.TempDir(), announced: make(map[int]bool)}
+	h.server = servers.New(t, opts...)
+	h.Console = console.Console{T: t, Client: h.server.Client(t)}
 	t.Cleanup(func() {
-		for _, c := range w.processes {
-			c.bury(t)
+		for _, c := range h.processes {
+			c.cleanUp(t)
 		}
 	})
-	return w
+	return h
 }
 
 // link is a proxy in front of the server that knows all scripts by name.
-func (w *world) link() *proxy.Proxy {
-	w.t.Helper()
-	p := proxy.New(w.t, w.server.Addr())
+func (h *harness) link() *proxy.Proxy {
+	h.t.Helper()
+	p := proxy.New(h.t, h.server.Addr())
 	for _, s := range append(lease.Scripts(), scan.Scripts()...) {
 		p.RegisterScript(s.Name(), s.Body())
 	}
@@ -73,24 +73,24 @@ func (w *world) link() *proxy.Proxy {
 }
 
 // open is how many announcements are not done, in one look: between two of them one may move.
-func (w *world) open() int {
-	w.t.Helper()
-	return w.Num("EVAL", "return redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])", "2", w.keys.Input, w.keys.Later)
+func (h *harness) open() int {
+	h.t.Helper()
+	return h.Num("EVAL", "return redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])", "2", h.keys.Input, h.keys.Later)
 }
 
 // add announces streams by number, in the way of producers that know nothing of this library.
-func (w *world) add(numbers ...int) {
-	w.t.Helper()
+func (h *harness) add(numbers ...int) {
+	h.t.Helper()
 	for len(numbers) > 0 {
 		n := min(len(numbers), 1000)
 		commands := make(rueidis.Commands, n)
 		for i, x := range numbers[:n] {
-			w.announced[x] = true
-			commands[i] = w.Client.B().Xadd().Key(w.keys.Input).Id("*").FieldValue().
+			h.announced[x] = true
+			commands[i] = h.Client.B().Xadd().Key(h.keys.Input).Id("*").FieldValue().
 				FieldValue("lbs-input", fmt.Sprintf(`{"DataStreamName":%q,"Info":{"k":"v"}}`, stream(x))).Build()
 		}
-		for _, r := range w.Client.DoMulti(context.Background(), commands...) {
-			require.NoError(w.t, r.Error())
+		for _, r := range h.Client.DoMulti(context.Background(), commands...) {
+			require.NoError(h.t, r.Error())
 		}
 		numbers = numbers[n:]
 	}
@@ -106,38 +106,38 @@ func upTo(n int) []int {
 }
 
 // until waits for a condition, on the goroutine of the test.
-func (w *world) until(what string, ok func() bool) {
-	w.t.Helper()
+func (h *harness) until(what string, ok func() bool) {
+	h.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(patience); !ok(); <-tick.C {
 		if time.Now().After(end) {
-			w.tell()
-			require.FailNow(w.t, "did not come true: "+what)
+			h.logState()
+			require.FailNow(h.t, "did not come true: "+what)
 		}
 	}
 }
 
-// passes waits until so much of the server's time has passed.
-func (w *world) passes(d time.Duration) {
-	w.t.Helper()
-	start := w.Now()
-	w.until(d.String()+" of the server's time", func() bool { return w.Now() >= start+d.Milliseconds() })
+// awaitTime waits until so much of the server's time has passed.
+func (h *harness) awaitTime(d time.Duration) {
+	h.t.Helper()
+	start := h.Now()
+	h.until(d.String()+" of the server's time", func() bool { return h.Now() >= start+d.Milliseconds() })
 }
 
-// tell logs how things stand.
-func (w *world) tell() {
-	for _, p := range w.parties {
-		w.t.Logf("%s: %+v, ready: %v", p.name, p.engine.Stats(), p.engine.Ready(context.Background()))
+// logState logs how things stand.
+func (h *harness) logState() {
+	for _, m := range h.fleet {
+		h.t.Logf("%s: %+v, ready: %v", m.name, m.engine.Stats(), m.engine.Ready(context.Background()))
 	}
-	for _, c := range w.processes {
-		w.t.Logf("%s: gone %v, held %d", c.journal.Party(), c.gone(), c.held())
+	for _, c := range h.processes {
+		h.t.Logf("%s: gone %v, held %d", c.journal.Party(), c.gone(), c.held())
 	}
-	consumers, err := w.Try("XINFO", "CONSUMERS", w.keys.Input, w.layout.Group()).ToAny()
-	w.t.Logf("input %d, later %d, dead letters %d, now %d, consumers %v %v", w.Num("XLEN", w.keys.Input),
-		w.Num("ZCARD", w.keys.Later), w.Num("XLEN", w.keys.DeadLetters), w.Now(), consumers, err)
-	sessions, err := w.Try("ZRANGE", w.keys.Sessions, "0", "-1", "WITHSCORES").ToAny()
-	w.t.Logf("sessions %v %v", sessions, err)
+	consumers, err := h.Try("XINFO", "CONSUMERS", h.keys.Input, h.layout.Group()).ToAny()
+	h.t.Logf("input %d, later %d, dead letters %d, now %d, consumers %v %v", h.Num("XLEN", h.keys.Input),
+		h.Num("ZCARD", h.keys.Later), h.Num("XLEN", h.keys.DeadLetters), h.Now(), consumers, err)
+	sessions, err := h.Try("ZRANGE", h.keys.Sessions, "0", "-1", "WITHSCORES").ToAny()
+	h.t.Logf("sessions %v %v", sessions, err)
 }
 
 // state is what there is on the server.
@@ -151,46 +151,46 @@ type state struct {
 	Dead      int // dead letters
 }
 
-func (w *world) state() (s state) {
-	w.t.Helper()
-	s.Input = w.Num("XLEN", w.keys.Input)
-	summary, err := w.Try("XPENDING", w.keys.Input, w.layout.Group()).ToArray()
-	require.NoError(w.t, err)
+func (h *harness) state() (s state) {
+	h.t.Helper()
+	s.Input = h.Num("XLEN", h.keys.Input)
+	summary, err := h.Try("XPENDING", h.keys.Input, h.layout.Group()).ToArray()
+	require.NoError(h.t, err)
 	pending, err := summary[0].AsInt64()
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	s.Pending = int(pending)
-	s.Leases = len(w.leases())
-	s.Sessions = w.Num("ZCOUNT", w.keys.Sessions, "0", "+inf")
-	s.Consumers = len(w.Consumers(w.keys.Input, w.layout.Group()))
-	s.Later = w.Num("ZCARD", w.keys.Later)
-	s.Dead = w.Num("XLEN", w.keys.DeadLetters)
+	s.Leases = len(h.leases())
+	s.Sessions = h.Num("ZCOUNT", h.keys.Sessions, "0", "+inf")
+	s.Consumers = len(h.Consumers(h.keys.Input, h.layout.Group()))
+	s.Later = h.Num("ZCARD", h.keys.Later)
+	s.Dead = h.Num("XLEN", h.keys.DeadLetters)
 	return s
 }
 
 // stateIs waits until the server is as it must be.
-func (w *world) stateIs(want state) {
-	w.t.Helper()
+func (h *harness) stateIs(want state) {
+	h.t.Helper()
 	var got state
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	end := time.Now().Add(patience)
-	for got = w.state(); got != want && time.Now().Before(end); got = w.state() {
+	for got = h.state(); got != want && time.Now().Before(end); got = h.state() {
 		<-tick.C
 	}
 	if got != want {
-		w.tell()
+		h.logState()
 	}
-	require.Equal(w.t, want, got, "state of the server")
+	require.Equal(h.t, want, got, "state of the server")
 }
 
 // leases are the keys of leases.
-func (w *world) leases() (keys []string) {
-	w.t.Helper()
-	pattern := strings.NewReplacer("{", `\{`, "}", `\}`).Replace(w.keys.LeasePrefix()) + "*"
+func (h *harness) leases() (keys []string) {
+	h.t.Helper()
+	pattern := strings.NewReplacer("{", `\{`, "}", `\}`).Replace(h.keys.LeasePrefix()) + "*"
 	for cursor := uint64(0); ; {
-		page, err := w.Client.Do(context.Background(),
-			w.Client.B().Scan().Cursor(cursor).Match(pattern).Count(5000).Build()).AsScanEntry()
-		require.NoError(w.t, err)
+		page, err := h.Client.Do(context.Background(),
+			h.Client.B().Scan().Cursor(cursor).Match(pattern).Count(5000).Build()).AsScanEntry()
+		require.NoError(h.t, err)
 		keys = append(keys, page.Elements...)
 		if cursor = page.Cursor; cursor == 0 {
 			return keys
@@ -199,48 +199,48 @@ func (w *world) leases() (keys []string) {
 }
 
 // records are what everybody wrote down so far.
-func (w *world) records() (out []journal.Entry) {
-	for _, c := range w.processes {
+func (h *harness) records() (out []journal.Entry) {
+	for _, c := range h.processes {
 		out = append(out, c.journal.Read()...)
 	}
-	for _, p := range w.parties {
-		out = append(out, p.journal.Read()...)
+	for _, m := range h.fleet {
+		out = append(out, m.journal.Read()...)
 	}
 	return out
 }
 
 // checkOwners holds all records against each other: no overlap, no token that falls.
-func (w *world) checkOwners() {
-	w.t.Helper()
+func (h *harness) checkOwners() {
+	h.t.Helper()
 	var records []overlap.Record
-	for _, e := range w.records() {
+	for _, e := range h.records() {
 		records = append(records, e.Record)
 	}
-	require.NoError(w.t, overlap.Check(records))
+	require.NoError(h.t, overlap.Check(records))
 }
 
 // checkDone holds that each stream that was ever announced was ended by its owner.
-func (w *world) checkDone() {
-	w.t.Helper()
+func (h *harness) checkDone() {
+	h.t.Helper()
 	done := make(map[int]bool)
-	for _, e := range w.records() {
+	for _, e := range h.records() {
 		if e.State == journal.Ending || e.State == journal.Finished {
 			done[e.Number] = true
 		}
 	}
 	var lost []string
-	for n := range w.announced {
+	for n := range h.announced {
 		if !done[n] {
 			lost = append(lost, stream(n))
 		}
 	}
-	require.Empty(w.t, lost, "streams that nobody ever ended")
+	require.Empty(h.t, lost, "streams that nobody ever ended")
 }
 
 // ownedBy waits until these processes and parties own n streams together.
-func (w *world) ownedBy(n int, all ...interface{ held() int }) {
-	w.t.Helper()
-	w.until(fmt.Sprintf("%d streams are owned", n), func() bool {
+func (h *harness) ownedBy(n int, all ...interface{ held() int }) {
+	h.t.Helper()
+	h.until(fmt.Sprintf("%d streams are owned", n), func() bool {
 		sum := 0
 		for _, x := range all {
 			sum += x.held()

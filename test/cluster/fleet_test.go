@@ -21,8 +21,8 @@ import (
 	"github.com/streamlease/streamlease/test/telemetry"
 )
 
-// party is an engine that keeps what it is given, and what it believed of itself.
-type party struct {
+// member is an engine that keeps what it is given, and what it believed of itself.
+type member struct {
 	name     string
 	engine   *engine.Engine
 	recorder *overlap.Recorder
@@ -97,113 +97,113 @@ func (c *cutConn) Write(p []byte) (int, error) {
 }
 
 // join starts an engine with clients of its own and stops it at the end of the test.
-func (w *world) join(name string, opts ...engine.Option) *party {
-	w.t.Helper()
-	p := w.newParty(name)
-	opt := w.cluster.ClientOption()
+func (h *harness) join(name string, opts ...engine.Option) *member {
+	h.t.Helper()
+	m := h.newMember(name)
+	opt := h.cluster.ClientOption()
 	opt.DialCtxFn = func(ctx context.Context, addr string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
-		return p.cut.dial(ctx, addr, d)
+		return m.cut.dial(ctx, addr, d)
 	}
-	e, err := engine.Open(opt, w.service, p.options(opts)...)
-	require.NoError(w.t, err)
-	w.run(p, e)
-	return p
+	e, err := engine.Open(opt, h.service, m.options(opts)...)
+	require.NoError(h.t, err)
+	h.run(m, e)
+	return m
 }
 
 // joinOn starts an engine on a client that is the test's.
-func (w *world) joinOn(name string, client rueidis.Client, opts ...engine.Option) *party {
-	w.t.Helper()
-	p := w.newParty(name)
-	e, err := engine.New(client, w.service, p.options(opts)...)
-	require.NoError(w.t, err)
-	w.run(p, e)
-	return p
+func (h *harness) joinOn(name string, client rueidis.Client, opts ...engine.Option) *member {
+	h.t.Helper()
+	m := h.newMember(name)
+	e, err := engine.New(client, h.service, m.options(opts)...)
+	require.NoError(h.t, err)
+	h.run(m, e)
+	return m
 }
 
-func (w *world) newParty(name string) *party {
-	return &party{
-		name: name, recorder: overlap.NewRecorder(name, w.clock), registry: prometheus.NewRegistry(), log: &telemetry.Log{}, cut: &cut{},
+func (h *harness) newMember(name string) *member {
+	return &member{
+		name: name, recorder: overlap.NewRecorder(name, h.clock), registry: prometheus.NewRegistry(), log: &telemetry.Log{}, cut: &cut{},
 		leases: make(map[api.Lease]struct{}), added: make(map[string]int), disowned: make(map[string][]error),
 	}
 }
 
-func (p *party) options(more []engine.Option) []engine.Option {
+func (m *member) options(more []engine.Option) []engine.Option {
 	return append([]engine.Option{
-		engine.WithConsumerID(p.name), engine.WithPartitions(partitions), engine.WithRegisterer(p.registry),
-		engine.WithLogger(p.log.Logger()),
+		engine.WithConsumerID(m.name), engine.WithPartitions(partitions), engine.WithRegisterer(m.registry),
+		engine.WithLogger(m.log.Logger()),
 		engine.WithEvents(func(e api.Event) {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.events = append(p.events, e)
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.events = append(m.events, e)
 		}),
 	}, more...)
 }
 
-func (w *world) run(p *party, e *engine.Engine) {
-	w.t.Helper()
-	w.runUnready(p, e)
-	w.eventually(func() bool { return p.ready() == nil }, "%s to be ready", p.name)
+func (h *harness) run(m *member, e *engine.Engine) {
+	h.t.Helper()
+	h.runUnready(m, e)
+	h.eventually(func() bool { return m.ready() == nil }, "%s to be ready", m.name)
 }
 
-func (w *world) runUnready(p *party, e *engine.Engine) {
-	p.engine = e
-	w.all = append(w.all, p)
+func (h *harness) runUnready(m *member, e *engine.Engine) {
+	m.engine = e
+	h.fleet = append(h.fleet, m)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
-		_ = e.Run(ctx, p)
+		_ = e.Run(ctx, m)
 		close(ended)
 	}()
 	looked := make(chan struct{})
 	go func() {
-		p.look(ended)
+		m.look(ended)
 		close(looked)
 	}()
-	p.end = sync.OnceFunc(func() {
+	m.end = sync.OnceFunc(func() {
 		hurry, now := context.WithTimeout(context.Background(), 2*time.Second)
 		defer now()
 		cancel()
 		_ = e.Shutdown(hurry) // what it says about nodes that are gone is not what these tests are about
 		<-ended
 		<-looked
-		if w.t.Failed() {
-			w.t.Logf("log of %s:\n%s", p.name, p.log.String())
+		if h.t.Failed() {
+			h.t.Logf("log of %s:\n%s", m.name, m.log.String())
 		}
 	})
 }
 
 // Handle keeps what is added, or is done with it at once.
-func (p *party) Handle(_ context.Context, n api.Notification) error {
+func (m *member) Handle(_ context.Context, n api.Notification) error {
 	switch n.Kind {
 	case api.Added:
-		p.recorder.Look(n.Lease)
-		p.mu.Lock()
-		p.leases[n.Lease] = struct{}{}
-		p.added[n.Stream]++
-		p.mu.Unlock()
-		if p.finishing.Load() {
-			p.done(n.Lease)
+		m.recorder.Look(n.Lease)
+		m.mu.Lock()
+		m.leases[n.Lease] = struct{}{}
+		m.added[n.Stream]++
+		m.mu.Unlock()
+		if m.finishing.Load() {
+			m.done(n.Lease)
 		}
 	case api.Disowned:
-		p.mu.Lock()
-		p.disowned[n.Stream] = append(p.disowned[n.Stream], n.Err)
-		p.mu.Unlock()
+		m.mu.Lock()
+		m.disowned[n.Stream] = append(m.disowned[n.Stream], n.Err)
+		m.mu.Unlock()
 	}
 	return nil
 }
 
 // done ends a lease without waiting for the outcome: the engine sees to it.
-func (p *party) done(l api.Lease) {
-	p.recorder.Look(l)
+func (m *member) done(l api.Lease) {
+	m.recorder.Look(l)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = l.Done(ctx)
 }
 
-func (p *party) doneWithAll() {
-	p.finishing.Store(true)
-	for l := range p.engine.Leases() {
-		p.done(l)
+func (m *member) doneWithAll() {
+	m.finishing.Store(true)
+	for l := range m.engine.Leases() {
+		m.done(l)
 	}
 }
 
@@ -214,26 +214,26 @@ const (
 )
 
 // look notes what the party believes, all the time.
-func (p *party) look(ended <-chan struct{}) {
+func (m *member) look(ended <-chan struct{}) {
 	tick := time.NewTimer(lookEvery)
 	defer tick.Stop()
 	for {
 		began := time.Now()
-		p.mu.Lock()
-		now := make([]api.Lease, 0, len(p.leases))
-		for l := range p.leases {
+		m.mu.Lock()
+		now := make([]api.Lease, 0, len(m.leases))
+		for l := range m.leases {
 			now = append(now, l)
 		}
-		p.mu.Unlock()
+		m.mu.Unlock()
 		for _, l := range now {
-			left := p.recorder.Look(l)
-			p.mu.Lock()
+			left := m.recorder.Look(l)
+			m.mu.Lock()
 			if left == 0 {
-				delete(p.leases, l)
-			} else if slices.Contains(p.watched, l.(*lease.Lease).Partition()) && (p.least == 0 || left < p.least) {
-				p.least = left
+				delete(m.leases, l)
+			} else if slices.Contains(m.watched, l.(*lease.Lease).Partition()) && (m.least == 0 || left < m.least) {
+				m.least = left
 			}
-			p.mu.Unlock()
+			m.mu.Unlock()
 		}
 		tick.Reset(max(lookEvery, lookShare*time.Since(began)))
 		select {
@@ -245,52 +245,52 @@ func (p *party) look(ended <-chan struct{}) {
 }
 
 // watch has the least that remains of leases in these partitions noted from now on.
-func (p *party) watch(partitions []int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.watched, p.least = partitions, 0
+func (m *member) watch(partitions []int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watched, m.least = partitions, 0
 }
 
 // leastLeft is what watch has noted.
-func (p *party) leastLeft() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.least
+func (m *member) leastLeft() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.least
 }
 
 // held are the leases that the party holds in its own eyes, by stream.
-func (p *party) held() map[string]api.Lease {
+func (m *member) held() map[string]api.Lease {
 	out := make(map[string]api.Lease)
-	for l := range p.engine.Leases() {
+	for l := range m.engine.Leases() {
 		out[l.Stream()] = l
 	}
 	return out
 }
 
 // lost are the streams that the party was ever told it no longer owns.
-func (p *party) lost() (out []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for s := range p.disowned {
+func (m *member) lost() (out []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for s := range m.disowned {
 		out = append(out, s)
 	}
 	return out
 }
 
 // metric is the sum of a metric over all series with these labels, given as name, value, …
-func (p *party) metric(t testing.TB, name string, labels ...string) float64 {
+func (m *member) metric(t testing.TB, name string, labels ...string) float64 {
 	t.Helper()
-	sum, _ := telemetry.Sum(t, p.registry, name, labels...)
+	sum, _ := telemetry.Sum(t, m.registry, name, labels...)
 	return sum
 }
 
-func (p *party) ready() error { return p.engine.Ready(context.Background()) }
+func (m *member) ready() error { return m.engine.Ready(context.Background()) }
 
 // heard is how many events of a kind there were.
-func (p *party) heard(kind api.EventKind) (n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, e := range p.events {
+func (m *member) heard(kind api.EventKind) (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.events {
 		if e.Kind == kind {
 			n++
 		}
@@ -298,4 +298,4 @@ func (p *party) heard(kind api.EventKind) (n int) {
 	return n
 }
 
-func (p *party) logged(text string) bool { return p.log.Has(text) }
+func (m *member) logged(text string) bool { return m.log.Has(text) }

@@ -60,8 +60,8 @@ func receive[T any](t testing.TB, what string, from <-chan T) T {
 	}
 }
 
-// world is one service on a backend.
-type world struct {
+// harness is one service on a backend.
+type harness struct {
 	*backend
 	t       testing.TB
 	service string
@@ -72,72 +72,74 @@ type world struct {
 // services numbers the services of tests, which may share a backend.
 var services atomic.Int64
 
-// newWorld is for tests that work with any number of partitions, newWorldOf for those that want so many. Both
+// newHarness is for tests that work with any number of partitions, newWorldOf for those that want so many. Both
 // may share their servers with other tests.
-func newWorld(t testing.TB) *world                   { return newWorldOf(t, on.partitions) }
-func newWorldOf(t testing.TB, partitions int) *world { return worldOn(t, newBackend(t), partitions) }
+func newHarness(t testing.TB) *harness { return newHarnessOf(t, on.partitions) }
+func newHarnessOf(t testing.TB, partitions int) *harness {
+	return harnessOn(t, newBackend(t), partitions)
+}
 
-// newOwnWorld has servers of its own, to be killed.
-func newOwnWorld(t testing.TB) *world { return worldOn(t, ownBackend(t), on.partitions) }
+// newOwnHarness has servers of its own, to be killed.
+func newOwnHarness(t testing.TB) *harness { return harnessOn(t, ownBackend(t), on.partitions) }
 
-func worldOn(t testing.TB, b *backend, partitions int) *world {
+func harnessOn(t testing.TB, b *backend, partitions int) *harness {
 	t.Helper()
-	w := &world{backend: b, t: t, service: fmt.Sprintf("svc-%d", services.Add(1)), clock: overlap.NewClock()}
+	h := &harness{backend: b, t: t, service: fmt.Sprintf("svc-%d", services.Add(1)), clock: overlap.NewClock()}
 	var err error
-	w.layout, err = cluster.NewLayout(w.service, partitions)
+	h.layout, err = cluster.NewLayout(h.service, partitions)
 	require.NoError(t, err)
 	if on.granted {
-		w.opt.Username, w.opt.Password = w.service, "secret"
-		w.grant(context.Background())
+		h.opt.Username, h.opt.Password = h.service, "secret"
+		h.grant(context.Background())
 	}
 	if b.group == on.shared {
-		t.Cleanup(w.clean)
+		t.Cleanup(h.clean)
 	}
-	return w
+	return h
 }
 
 // grant makes a user for the engines of this service, on every server, with the rights that docs/ACL.md names.
-func (w *world) grant(ctx context.Context) {
-	w.t.Helper()
-	rules := append([]string{"ACL", "SETUSER", w.service, "reset", "on", ">secret", "resetchannels"},
-		preflight.Rules(w.service, w.layout.Partitions(), preflight.Always, preflight.ToSettle, preflight.OnCluster)...)
-	for _, s := range w.data() {
+func (h *harness) grant(ctx context.Context) {
+	h.t.Helper()
+	rules := append([]string{"ACL", "SETUSER", h.service, "reset", "on", ">secret", "resetchannels"},
+		preflight.Rules(h.service, h.layout.Partitions(), preflight.Always, preflight.ToSettle, preflight.OnCluster)...)
+	for _, s := range h.data() {
 		_, err := s.Call(ctx, rules...)
-		require.NoError(w.t, err)
+		require.NoError(h.t, err)
 	}
 }
 
 // restart brings back what was killed, with nothing in it but users.
-func (w *world) restart(ctx context.Context) error {
-	err := w.backend.restart(ctx)
+func (h *harness) restart(ctx context.Context) error {
+	err := h.backend.restart(ctx)
 	if err == nil && on.granted {
-		w.grant(ctx)
+		h.grant(ctx)
 	}
 	return err
 }
 
 // clean removes what would be in the way of others who look at the same servers.
-func (w *world) clean() {
-	for p := range w.layout.Partitions() {
-		k := w.layout.Keys(p)
-		require.NoError(w.t, w.do("UNLINK", k.Input, k.Later, k.DeadLetters, k.Sessions).Error())
+func (h *harness) clean() {
+	for p := range h.layout.Partitions() {
+		k := h.layout.Keys(p)
+		require.NoError(h.t, h.do("UNLINK", k.Input, k.Later, k.DeadLetters, k.Sessions).Error())
 	}
 }
 
 // keysOf are the keys of the partition of a stream.
-func (w *world) keysOf(stream string) *cluster.Keys { return w.layout.Keys(w.layout.Of(stream)) }
+func (h *harness) keysOf(stream string) *cluster.Keys { return h.layout.Keys(h.layout.Of(stream)) }
 
 // publisher is one of this service.
-func (w *world) publisher() *engine.Publisher {
-	w.t.Helper()
-	p, err := engine.NewPublisher(w.client, w.service, engine.WithPartitions(w.layout.Partitions()))
-	require.NoError(w.t, err)
+func (h *harness) publisher() *engine.Publisher {
+	h.t.Helper()
+	p, err := engine.NewPublisher(h.client, h.service, engine.WithPartitions(h.layout.Partitions()))
+	require.NoError(h.t, err)
 	return p
 }
 
 // do runs a command of the test's own.
-func (w *world) do(args ...string) rueidis.RedisResult {
-	c := w.client
+func (h *harness) do(args ...string) rueidis.RedisResult {
+	c := h.client
 	return c.Do(context.Background(), c.B().Arbitrary(args[0]).Keys(args[1]).Args(args[2:]...).Build())
 }
 
@@ -155,26 +157,26 @@ func announcementOf(stream string, info any) string {
 }
 
 // add puts an entry with these fields into the first input stream, as a producer that knows nothing of partitions does.
-func (w *world) add(fields ...string) (id string) {
-	w.t.Helper()
-	id, err := w.do(append([]string{"XADD", w.layout.Keys(0).Input, "*"}, fields...)...).ToString()
-	require.NoError(w.t, err)
+func (h *harness) add(fields ...string) (id string) {
+	h.t.Helper()
+	id, err := h.do(append([]string{"XADD", h.layout.Keys(0).Input, "*"}, fields...)...).ToString()
+	require.NoError(h.t, err)
 	return id
 }
 
 // announce announces streams, each in its partition, and returns the IDs of the entries.
-func (w *world) announce(streams ...string) (ids []string) {
-	w.t.Helper()
+func (h *harness) announce(streams ...string) (ids []string) {
+	h.t.Helper()
 	for len(streams) > 0 {
 		n := min(len(streams), 500)
 		commands := make(rueidis.Commands, n)
 		for i, s := range streams[:n] {
-			commands[i] = w.client.B().Xadd().Key(w.keysOf(s).Input).Id("*").
+			commands[i] = h.client.B().Xadd().Key(h.keysOf(s).Input).Id("*").
 				FieldValue().FieldValue("lbs-input", announcementOf(s, nil)).Build()
 		}
-		for _, r := range w.client.DoMulti(context.Background(), commands...) {
+		for _, r := range h.client.DoMulti(context.Background(), commands...) {
 			id, err := r.ToString()
-			require.NoError(w.t, err)
+			require.NoError(h.t, err)
 			ids = append(ids, id)
 		}
 		streams = streams[n:]
@@ -183,9 +185,9 @@ func (w *world) announce(streams ...string) (ids []string) {
 }
 
 // namesOf are n names of streams of one partition.
-func (w *world) namesOf(p int, prefix string, n int) (out []string) {
+func (h *harness) namesOf(p int, prefix string, n int) (out []string) {
 	for i := 0; len(out) < n; i++ {
-		if name := fmt.Sprintf("%s-%d", prefix, i); w.layout.Of(name) == p {
+		if name := fmt.Sprintf("%s-%d", prefix, i); h.layout.Of(name) == p {
 			out = append(out, name)
 		}
 	}
@@ -202,10 +204,10 @@ func names(prefix string, n int) []string {
 }
 
 // serverTime is the server's clock.
-func (w *world) serverTime() time.Time {
-	w.t.Helper()
-	answer, err := w.client.Do(context.Background(), w.client.B().Time().Build()).AsIntSlice()
-	require.NoError(w.t, err)
+func (h *harness) serverTime() time.Time {
+	h.t.Helper()
+	answer, err := h.client.Do(context.Background(), h.client.B().Time().Build()).AsIntSlice()
+	require.NoError(h.t, err)
 	return time.UnixMicro(answer[0]*1e6 + answer[1])
 }
 
@@ -221,51 +223,51 @@ type state struct {
 }
 
 // state looks at the server.
-func (w *world) state() (s state) {
-	w.t.Helper()
+func (h *harness) state() (s state) {
+	h.t.Helper()
 	number := func(r rueidis.RedisResult) int {
-		w.t.Helper()
+		h.t.Helper()
 		n, err := r.AsInt64()
-		require.NoError(w.t, err)
+		require.NoError(h.t, err)
 		return int(n)
 	}
-	for p := range w.layout.Partitions() {
-		k := w.layout.Keys(p)
-		s.Input += number(w.do("XLEN", k.Input))
-		s.Pending += w.pending(p)
-		s.Sessions += number(w.do("ZCOUNT", k.Sessions, "0", "+inf"))
-		s.Later += number(w.do("ZCARD", k.Later))
-		s.Dead += number(w.do("XLEN", k.DeadLetters))
-		consumers, err := w.do("XINFO", "CONSUMERS", k.Input, w.layout.Group()).ToArray()
-		require.NoError(w.t, err)
+	for p := range h.layout.Partitions() {
+		k := h.layout.Keys(p)
+		s.Input += number(h.do("XLEN", k.Input))
+		s.Pending += h.pending(p)
+		s.Sessions += number(h.do("ZCOUNT", k.Sessions, "0", "+inf"))
+		s.Later += number(h.do("ZCARD", k.Later))
+		s.Dead += number(h.do("XLEN", k.DeadLetters))
+		consumers, err := h.do("XINFO", "CONSUMERS", k.Input, h.layout.Group()).ToArray()
+		require.NoError(h.t, err)
 		s.Consumers += len(consumers)
-		s.Leases += len(w.leases(p))
+		s.Leases += len(h.leases(p))
 	}
 	return s
 }
 
 // stateIs waits until the server is as it must be.
-func (w *world) stateIs(want state) {
-	w.t.Helper()
-	want.Sessions *= w.layout.Partitions()
-	want.Consumers *= w.layout.Partitions()
+func (h *harness) stateIs(want state) {
+	h.t.Helper()
+	want.Sessions *= h.layout.Partitions()
+	want.Consumers *= h.layout.Partitions()
 	var got state
 	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for got = w.state(); got != want && time.Now().Before(deadline); got = w.state() {
+	for got = h.state(); got != want && time.Now().Before(deadline); got = h.state() {
 		<-tick.C
 	}
-	require.Equal(w.t, want, got, "state of the server")
+	require.Equal(h.t, want, got, "state of the server")
 }
 
 // pending is the number of entries in the summary of XPENDING.
-func (w *world) pending(p int) int {
-	w.t.Helper()
-	summary, err := w.do("XPENDING", w.layout.Keys(p).Input, w.layout.Group()).ToArray()
-	require.NoError(w.t, err)
+func (h *harness) pending(p int) int {
+	h.t.Helper()
+	summary, err := h.do("XPENDING", h.layout.Keys(p).Input, h.layout.Group()).ToArray()
+	require.NoError(h.t, err)
 	n, err := summary[0].AsInt64()
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	return int(n)
 }
 
@@ -276,30 +278,30 @@ type leaseKey struct {
 }
 
 // leases are the lease keys of a partition by the names of their streams.
-func (w *world) leases(p int) map[string]leaseKey {
-	w.t.Helper()
+func (h *harness) leases(p int) map[string]leaseKey {
+	h.t.Helper()
 	// A client of a cluster sends a SCAN anywhere.
-	nodes := w.client.Nodes()
-	node := nodes[w.owner(w.layout.Keys(p).Slot).Addr()]
-	require.NotNil(w.t, node, "there is no such node among %v", slices.Collect(maps.Keys(nodes)))
-	prefix := w.layout.Keys(p).LeasePrefix()
+	nodes := h.client.Nodes()
+	node := nodes[h.owner(h.layout.Keys(p).Slot).Addr()]
+	require.NotNil(h.t, node, "there is no such node among %v", slices.Collect(maps.Keys(nodes)))
+	prefix := h.layout.Keys(p).LeasePrefix()
 	found := make(map[string]leaseKey)
 	for cursor := uint64(0); ; {
 		page, err := node.Do(context.Background(),
 			node.B().Scan().Cursor(cursor).Match(globbed(prefix)+"*").Count(5000).Build()).AsScanEntry()
-		require.NoError(w.t, err)
+		require.NoError(h.t, err)
 		if len(page.Elements) > 0 {
-			values, err := w.do(append([]string{"MGET"}, page.Elements...)...).ToArray()
-			require.NoError(w.t, err)
+			values, err := h.do(append([]string{"MGET"}, page.Elements...)...).ToArray()
+			require.NoError(h.t, err)
 			for i, v := range values {
 				text, err := v.ToString()
 				if err != nil {
 					continue // it ended between the two commands
 				}
 				parts := strings.Fields(text)
-				require.GreaterOrEqual(w.t, len(parts), 3, "value of %s", page.Elements[i])
+				require.GreaterOrEqual(h.t, len(parts), 3, "value of %s", page.Elements[i])
 				token, err := strconv.ParseUint(parts[1], 10, 64)
-				require.NoError(w.t, err)
+				require.NoError(h.t, err)
 				found[strings.TrimPrefix(page.Elements[i], prefix)] = leaseKey{parts[0], parts[2], token}
 			}
 		}
@@ -315,23 +317,23 @@ func globbed(text string) string {
 }
 
 // held are the leases of all partitions, each of which must name a consumer for which its entry is pending.
-func (w *world) held() map[string]leaseKey {
-	w.t.Helper()
+func (h *harness) held() map[string]leaseKey {
+	h.t.Helper()
 	all := make(map[string]leaseKey)
-	for p := range w.layout.Partitions() {
+	for p := range h.layout.Partitions() {
 		owners := make(map[string]string)
-		rows, err := w.do("XPENDING", w.layout.Keys(p).Input, w.layout.Group(), "-", "+", "1000000").ToArray()
-		require.NoError(w.t, err)
+		rows, err := h.do("XPENDING", h.layout.Keys(p).Input, h.layout.Group(), "-", "+", "1000000").ToArray()
+		require.NoError(h.t, err)
 		for _, row := range rows {
 			fields, err := row.ToArray()
-			require.NoError(w.t, err)
+			require.NoError(h.t, err)
 			id, _ := fields[0].ToString()
 			owners[id], _ = fields[1].ToString()
 		}
-		leases := w.leases(p)
+		leases := h.leases(p)
 		for stream, l := range leases {
-			require.Equal(w.t, l.consumer, owners[l.entry], "for whom entry %s of stream %s is pending", l.entry, stream)
-			require.Equal(w.t, p, w.layout.Of(stream), "partition of stream %s", stream)
+			require.Equal(h.t, l.consumer, owners[l.entry], "for whom entry %s of stream %s is pending", l.entry, stream)
+			require.Equal(h.t, p, h.layout.Of(stream), "partition of stream %s", stream)
 		}
 		maps.Copy(all, leases)
 	}
@@ -339,11 +341,11 @@ func (w *world) held() map[string]leaseKey {
 }
 
 // later is what is put off, of all partitions.
-func (w *world) later() (all []rueidis.ZScore) {
-	w.t.Helper()
-	for p := range w.layout.Partitions() {
-		some, err := w.do("ZRANGE", w.layout.Keys(p).Later, "0", "-1", "WITHSCORES").AsZScores()
-		require.NoError(w.t, err)
+func (h *harness) later() (all []rueidis.ZScore) {
+	h.t.Helper()
+	for p := range h.layout.Partitions() {
+		some, err := h.do("ZRANGE", h.layout.Keys(p).Later, "0", "-1", "WITHSCORES").AsZScores()
+		require.NoError(h.t, err)
 		all = append(all, some...)
 	}
 	return all
@@ -353,11 +355,11 @@ func (w *world) later() (all []rueidis.ZScore) {
 type letter map[string]string
 
 // deadLetters are those of all partitions, in the order in which they got there.
-func (w *world) deadLetters() (letters []letter) {
-	w.t.Helper()
-	for p := range w.layout.Partitions() {
-		entries, err := w.do("XRANGE", w.layout.Keys(p).DeadLetters, "-", "+").AsXRange()
-		require.NoError(w.t, err)
+func (h *harness) deadLetters() (letters []letter) {
+	h.t.Helper()
+	for p := range h.layout.Partitions() {
+		entries, err := h.do("XRANGE", h.layout.Keys(p).DeadLetters, "-", "+").AsXRange()
+		require.NoError(h.t, err)
 		for _, e := range entries {
 			letters = append(letters, e.FieldValues)
 		}
@@ -366,11 +368,11 @@ func (w *world) deadLetters() (letters []letter) {
 }
 
 // countField is in how many entries of the input streams a field is.
-func (w *world) countField(name string) (n int) {
-	w.t.Helper()
-	for p := range w.layout.Partitions() {
-		entries, err := w.do("XRANGE", w.layout.Keys(p).Input, "-", "+").AsXRange()
-		require.NoError(w.t, err)
+func (h *harness) countField(name string) (n int) {
+	h.t.Helper()
+	for p := range h.layout.Partitions() {
+		entries, err := h.do("XRANGE", h.layout.Keys(p).Input, "-", "+").AsXRange()
+		require.NoError(h.t, err)
 		for _, e := range entries {
 			if _, ok := e.FieldValues[name]; ok {
 				n++
@@ -389,9 +391,9 @@ func containsAll(text string, parts ...string) bool {
 	return true
 }
 
-// handedBack checks that nobody holds anything and that so many announcements are left, at once or for later.
-func (w *world) handedBack(left int) {
-	w.t.Helper()
-	s := w.state()
-	w.stateIs(state{Input: left - s.Later, Later: s.Later})
+// checkRequeued checks that nobody holds anything and that so many announcements are left, at once or for later.
+func (h *harness) checkRequeued(left int) {
+	h.t.Helper()
+	s := h.state()
+	h.stateIs(state{Input: left - s.Later, Later: s.Later})
 }

@@ -23,8 +23,8 @@ const (
 	patience   = 60 * time.Second
 )
 
-// party is an engine, and what it was told.
-type party struct {
+// member is an engine, and what it was told.
+type member struct {
 	*engine.Engine
 	t        *testing.T
 	recorder *overlap.Recorder
@@ -36,54 +36,54 @@ type party struct {
 }
 
 // join starts an engine, and stops it at the end of the test.
-func join(t *testing.T, name, service, addr string, clock overlap.Clock, opts ...engine.Option) *party {
+func join(t *testing.T, name, service, addr string, clock overlap.Clock, opts ...engine.Option) *member {
 	t.Helper()
-	p := &party{t: t, recorder: overlap.NewRecorder(name, clock)}
+	m := &member{t: t, recorder: overlap.NewRecorder(name, clock)}
 	all := append([]engine.Option{
 		engine.WithConsumerID(name), engine.WithSessionTTL(sessionTTL), engine.WithLeaseTTL(leaseTTL),
-		engine.WithLogger(p.log.Logger()),
+		engine.WithLogger(m.log.Logger()),
 		engine.WithEvents(func(e api.Event) {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.events = append(p.events, e)
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.events = append(m.events, e)
 		}),
 	}, opts...)
 	var err error
-	p.Engine, err = engine.Open(rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}, service, all...)
+	m.Engine, err = engine.Open(rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}, service, all...)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
-	group.Go(func() { _ = p.Run(ctx, api.HandlerFunc(p.handle)) })
-	group.Go(func() { p.look(ctx) })
+	group.Go(func() { _ = m.Run(ctx, api.HandlerFunc(m.handle)) })
+	group.Go(func() { m.look(ctx) })
 	t.Cleanup(func() {
 		hurry, now := context.WithTimeout(context.Background(), 5*time.Second)
 		defer now()
 		cancel()
-		_ = p.Shutdown(hurry)
+		_ = m.Shutdown(hurry)
 		group.Wait()
 		if t.Failed() {
-			t.Logf("log of %s:\n%s", name, p.log.String())
+			t.Logf("log of %s:\n%s", name, m.log.String())
 		}
 	})
-	return p
+	return m
 }
 
-func (p *party) handle(_ context.Context, n api.Notification) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (m *member) handle(_ context.Context, n api.Notification) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if n.Kind == api.Disowned {
-		p.disowned++
+		m.disowned++
 	}
 	return nil
 }
 
 // look notes what the party believes, all the time.
-func (p *party) look(ctx context.Context) {
+func (m *member) look(ctx context.Context) {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		for l := range p.Leases() {
-			p.recorder.Look(l)
+		for l := range m.Leases() {
+			m.recorder.Look(l)
 		}
 		select {
 		case <-ctx.Done():
@@ -94,16 +94,16 @@ func (p *party) look(ctx context.Context) {
 }
 
 // lost is how many streams it was told it no longer owns.
-func (p *party) lost() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.disowned
+func (m *member) lost() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.disowned
 }
 
-func (p *party) seen(kind api.EventKind) (n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, e := range p.events {
+func (m *member) seen(kind api.EventKind) (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.events {
 		if e.Kind == kind {
 			n++
 		}
@@ -112,16 +112,16 @@ func (p *party) seen(kind api.EventKind) (n int) {
 }
 
 // least is what is left of the lease that ends first.
-func (p *party) least() (least time.Duration) {
+func (m *member) least() (least time.Duration) {
 	least = time.Hour
-	for l := range p.Leases() {
+	for l := range m.Leases() {
 		least = min(least, l.Remaining())
 	}
 	return least
 }
 
-func (p *party) logged(text string) bool {
-	return strings.Contains(p.log.String(), text)
+func (m *member) logged(text string) bool {
+	return strings.Contains(m.log.String(), text)
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {

@@ -1,0 +1,181 @@
+package faults
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/overlap"
+	"github.com/streamlease/streamlease/test/telemetry"
+)
+
+// shortTTL is of leases and sessions where a test is about their end.
+const shortTTL = 2 * time.Second
+
+// longTTL is where they must not end, though the machine may be busy with other things.
+const longTTL = 8 * time.Second
+
+// member is an engine that keeps what it is given, and what it believed of itself.
+type member struct {
+	name     string
+	engine   *engine.Engine
+	recorder *overlap.Recorder
+	stop     func() error // what Run returned
+	log      *telemetry.Log
+
+	mu       sync.Mutex
+	leases   map[api.Lease]struct{} // not known to have ended
+	disowned map[api.Lease]disowning
+	events   []api.Event
+	ended    chan struct{} // closed when Run has returned
+	err      error
+}
+
+// disowning is what a Disowned came with, and what was true at that moment.
+type disowning struct {
+	at        time.Time
+	why       error
+	remaining time.Duration
+	cause     error
+}
+
+// join starts an engine on its own clients and stops it at the end of the test.
+func (h *harness) join(name string, opt rueidis.ClientOption, opts ...engine.Option) *member {
+	h.t.Helper()
+	m := h.newMember(name)
+	e, err := engine.Open(opt, service, m.options(opts)...)
+	require.NoError(h.t, err)
+	h.run(m, e)
+	return m
+}
+
+func (h *harness) newMember(name string) *member {
+	return &member{
+		name: name, recorder: overlap.NewRecorder(name, h.clock), log: &telemetry.Log{},
+		leases: make(map[api.Lease]struct{}), disowned: make(map[api.Lease]disowning), ended: make(chan struct{}),
+	}
+}
+
+func (m *member) options(more []engine.Option) []engine.Option {
+	return append([]engine.Option{
+		engine.WithConsumerID(m.name), engine.WithLeaseTTL(shortTTL), engine.WithSessionTTL(shortTTL),
+		engine.WithLogger(m.log.Logger()),
+		engine.WithEvents(func(e api.Event) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.events = append(m.events, e)
+		}),
+	}, more...)
+}
+
+func (h *harness) run(m *member, e *engine.Engine) {
+	m.engine = e
+	h.fleet = append(h.fleet, m)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		m.err = e.Run(ctx, m)
+		close(m.ended)
+	}()
+	go m.look()
+	m.stop = func() error {
+		cancel()
+		<-m.ended
+		return m.err
+	}
+	h.t.Cleanup(func() {
+		hurry, now := context.WithTimeout(context.Background(), 5*time.Second)
+		defer now()
+		cancel()
+		_ = e.Shutdown(hurry) // what it says about servers that are gone is not what these tests are about
+		<-m.ended
+		if h.t.Failed() {
+			h.t.Logf("log of %s:\n%s", m.name, m.log.String())
+		}
+	})
+}
+
+// Handle keeps what is added.
+func (m *member) Handle(_ context.Context, n api.Notification) error {
+	at := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch n.Kind {
+	case api.Added:
+		n.Lease.Context() // made now, so that its end is that of a context in use
+		m.leases[n.Lease] = struct{}{}
+	case api.Disowned:
+		m.disowned[n.Lease] = disowning{at: at, why: n.Err, remaining: n.Lease.Remaining(), cause: context.Cause(n.Lease.Context())}
+	}
+	return nil
+}
+
+// look notes what the party believes, all the time.
+func (m *member) look() {
+	ticker := time.NewTicker(3 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		m.mu.Lock()
+		for l := range m.leases {
+			if m.recorder.Look(l) == 0 {
+				delete(m.leases, l)
+			}
+		}
+		m.mu.Unlock()
+		select {
+		case <-ticker.C:
+		case <-m.ended:
+			return
+		}
+	}
+}
+
+// held are the streams that the party holds in its own eyes.
+func (m *member) held() (out []string) {
+	for l := range m.engine.Leases() {
+		out = append(out, l.Stream())
+	}
+	return out
+}
+
+// given are the leases that the party holds, by stream.
+func (m *member) given() map[string]api.Lease {
+	out := make(map[string]api.Lease)
+	for l := range m.engine.Leases() {
+		out[l.Stream()] = l
+	}
+	return out
+}
+
+// disowning is what a Disowned of this lease came with.
+func (m *member) disowning(l api.Lease) (disowning, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	x, ok := m.disowned[l]
+	return x, ok
+}
+
+// saw says whether there was an event of this kind.
+func (m *member) saw(kind api.EventKind) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.events {
+		if e.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// logged says whether the log has a text.
+func (m *member) logged(text string) bool { return m.log.Has(text) }
+
+func (m *member) ready() error { return m.engine.Ready(context.Background()) }
+
+func withTTL(ttl time.Duration) []engine.Option {
+	return []engine.Option{engine.WithLeaseTTL(ttl), engine.WithSessionTTL(ttl)}
+}
