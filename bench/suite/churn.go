@@ -107,7 +107,7 @@ func Churn(ctx context.Context, o ChurnOptions, r *Report) (err error) {
 	if left != 0 {
 		return fmt.Errorf("%d announcements are left that were done", left)
 	}
-	return r.Write(result, func(out io.Writer) { writeChurned(out, result) })
+	return r.Write(result, func(out io.Writer) { writeChurned(out, result) }, result.plots()...)
 }
 
 // mill is a producer and a consumer.

@@ -88,7 +88,7 @@ func Compare(ctx context.Context, o CompareOptions, r *Report) error {
 	result.Batched = ratios(result.Rounds, func(r *ComparedRound) *ModelCost { return &r.Batched })
 	result.TwoTier = ratios(result.Rounds, func(r *ComparedRound) *ModelCost { return &r.TwoTier })
 	steps.end()
-	if err := r.Write(result, func(out io.Writer) { writeCompared(out, result) }); err != nil {
+	if err := r.Write(result, func(out io.Writer) { writeCompared(out, result) }, result.plots()...); err != nil {
 		return err
 	}
 	for _, round := range result.Rounds {

@@ -67,7 +67,7 @@ func Failover(ctx context.Context, o FailoverOptions, r *Report) error {
 		}
 	}
 	steps.end()
-	if err := r.Write(all, func(out io.Writer) { writeFailedOver(out, all) }); err != nil {
+	if err := r.Write(all, func(out io.Writer) { writeFailedOver(out, all) }, plotFailedOver(all)...); err != nil {
 		return err
 	}
 	for _, f := range all {

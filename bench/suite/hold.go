@@ -76,7 +76,7 @@ func Hold(ctx context.Context, o HoldOptions, r *Report) error {
 	if err != nil {
 		return err
 	}
-	if err := r.Write(all, func(out io.Writer) { writeHeld(out, all) }); err != nil {
+	if err := r.Write(all, func(out io.Writer) { writeHeld(out, all) }, plotHeld(all)...); err != nil {
 		return err
 	}
 	return anyLost(all)

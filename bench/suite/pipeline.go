@@ -68,7 +68,7 @@ func Pipeline(ctx context.Context, o PipelineOptions, r *Report) error {
 		steps.done()
 	}
 	steps.end()
-	return r.Write(all, func(out io.Writer) { writePipelined(out, o, all) })
+	return r.Write(all, func(out io.Writer) { writePipelined(out, o, all) }, plotPipelined(all)...)
 }
 
 // with is a sorted list that has one more value in it, if it is not there.

@@ -7,24 +7,6 @@ import (
 	"github.com/streamlease/streamlease/wheel"
 )
 
-// plotter is results that are worth a look.
-type plotter interface{ plots() []page.Plot }
-
-// plots are those of results; none if nobody drew them.
-func plots(results any) []page.Plot {
-	switch x := results.(type) {
-	case plotter:
-		return x.plots()
-	case []Held:
-		return plotHeld(x)
-	case []FailedOver:
-		return plotFailedOver(x)
-	case []Pipelined:
-		return plotPipelined(x)
-	}
-	return nil
-}
-
 // over is a series of one figure of many results.
 func over[T any](name string, all []T, x, y func(T) float64) page.Series {
 	s := page.Series{Name: name}

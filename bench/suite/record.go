@@ -26,6 +26,7 @@ type part struct {
 	Command string
 	Redis   string
 	Results any
+	plots   []page.Plot
 	blocks  []page.Block
 }
 
@@ -80,7 +81,7 @@ func (r *Report) save() error {
 	p := page.Page{Title: "streamlease on this machine", Machine: measure.Machine(), Made: time.Now()}
 	for _, x := range r.parts {
 		p.Parts = append(p.Parts, page.Part{
-			Name: partName(x.Command), Command: x.Command, Redis: x.Redis, Plots: plots(x.Results), Blocks: x.blocks,
+			Name: partName(x.Command), Command: x.Command, Redis: x.Redis, Plots: x.plots, Blocks: x.blocks,
 		})
 	}
 	var text bytes.Buffer

@@ -14,6 +14,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/page"
 )
 
 // Report is where results go. A report may take the results of several measurements, one after the other.
@@ -28,8 +29,8 @@ type Report struct {
 	parts []part
 }
 
-// Write writes results as JSON, or as people read them.
-func (r *Report) Write(results any, people func(io.Writer)) error {
+// Write writes results as JSON, or as people read them. The plots are for the page alone.
+func (r *Report) Write(results any, people func(io.Writer), plots ...page.Plot) error {
 	rec := &recorder{out: r.Out}
 	if r.JSON {
 		rec.out = io.Discard
@@ -48,7 +49,7 @@ func (r *Report) Write(results any, people func(io.Writer)) error {
 	if _, err := fmt.Fprintln(rec.out); err != nil {
 		return err
 	}
-	r.parts = append(r.parts, part{Command: r.Command, Redis: r.Redis, Results: results, blocks: rec.blocks})
+	r.parts = append(r.parts, part{Command: r.Command, Redis: r.Redis, Results: results, plots: plots, blocks: rec.blocks})
 	if r.Dir == "" {
 		return nil
 	}

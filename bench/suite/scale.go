@@ -53,7 +53,7 @@ func Scale(ctx context.Context, o ScaleOptions, r *Report) (err error) {
 		steps.done()
 	}
 	steps.end()
-	return r.Write(s, func(out io.Writer) { writeScaled(out, s) })
+	return r.Write(s, func(out io.Writer) { writeScaled(out, s) }, s.plots()...)
 }
 
 func writeScaled(out io.Writer, s Scaled) {

@@ -84,7 +84,7 @@ func Size(ctx context.Context, o SizeOptions, r *Report) (err error) {
 		writeCosts(out, s.Costs)
 		fmt.Fprintln(out)
 		writeAdvice(out, s.Advice)
-	})
+	}, s.plots()...)
 }
 
 // costs tells apart what scripts and leases cost, beyond what a process costs that holds nothing: so says the ladder.

@@ -76,7 +76,7 @@ func Take(ctx context.Context, o TakeOptions, r *Report) (err error) {
 	}
 	result.Median, result.XaddMid = median(result.Rounds), median(result.Xadd)
 	result.Relative = result.Median / result.XaddMid
-	return r.Write(result, func(out io.Writer) { writeTaken(out, result) })
+	return r.Write(result, func(out io.Writer) { writeTaken(out, result) }, result.plots()...)
 }
 
 // takeAll times one engine from its start until all streams are its own, and ends it.
