@@ -162,5 +162,3 @@ func capacityReason(a Advice) string {
 	}
 	return "the largest size that lost nothing and whose lateness stayed below the alarm"
 }
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

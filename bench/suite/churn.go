@@ -54,13 +54,6 @@ type ChurnStep struct {
 	Redis       time.Duration // of execution on the server, a stream: what its commands alone cost
 }
 
-// Latency is percentiles.
-type Latency struct{ P50, P99, Max time.Duration }
-
-func latencies(h measure.Histogram) Latency {
-	return Latency{P50: h.Quantile(.5), P99: h.Quantile(.99), Max: h.Quantile(1)}
-}
-
 func (s ChurnStep) sustained() bool { return s.Done >= sustained*float64(s.Rate) }
 
 // Churn raises the rate until it is too much. One process announces, another one owns.

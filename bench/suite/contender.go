@@ -35,6 +35,13 @@ type standing struct {
 	Error      string
 }
 
+func (s standing) failure() string { return s.Error }
+
+// startContender starts this program once more, as a contender. ctx kills it.
+func startContender(ctx context.Context, s *site, o ContenderOptions) (*process, error) {
+	return startSelf(ctx, s.url, "", "contender", "-model", o.Model, "-ttl", o.TTL.String(), fmt.Sprint("-clustered=", o.Clustered))
+}
+
 // Contender is a process with a consumer of one model. It obeys lines on in, and answers each with a line of JSON on out:
 //
 //	take SERVICE N   how long a consumer that starts needs for N announced streams; it hands them back

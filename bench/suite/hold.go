@@ -16,12 +16,6 @@ import (
 	"github.com/streamlease/streamlease/test/journal"
 )
 
-// service is the name under which everything is measured.
-const service = "bench"
-
-// prefix is what the names of streams begin with; a number follows.
-const prefix = "user-"
-
 // Goals of hold.
 const (
 	goalGoroutines = 50
@@ -264,17 +258,6 @@ func lost(ctx context.Context, at *site, p producer.Producer, s snapshot, n int)
 		}
 	}
 	return max(int(s.Disowned), n-s.Held, n-onServer), nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func writeHeld(out io.Writer, all []Held) {

@@ -29,11 +29,6 @@ func startWorker(ctx context.Context, o WorkerOptions) (*process, error) {
 		"-consumer", o.Consumer)
 }
 
-// startContender starts this program once more, as a contender. ctx kills it.
-func startContender(ctx context.Context, s *site, o ContenderOptions) (*process, error) {
-	return startSelf(ctx, s.url, "", "contender", "-model", o.Model, "-ttl", o.TTL.String(), fmt.Sprint("-clustered=", o.Clustered))
-}
-
 // startSelf starts this program once more. What it says of errors goes to the file at path log, or where ours goes if that is empty.
 func startSelf(ctx context.Context, redis, log string, args ...string) (*process, error) {
 	self, err := os.Executable()
@@ -72,7 +67,6 @@ func (p *process) ask(format string, args ...any) (snapshot, error) {
 type answer interface{ failure() string }
 
 func (s snapshot) failure() string { return s.Error }
-func (s standing) failure() string { return s.Error }
 
 // ask sends a line and returns the answer.
 func ask[A answer](p *process, format string, args ...any) (a A, err error) {

@@ -19,6 +19,12 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
+// service is the name under which everything is measured.
+const service = "bench"
+
+// prefix is what the names of streams begin with; a number follows.
+const prefix = "user-"
+
 // EnvRedis tells a child which Redis to use, as a URL: a password has no place on a command line, which everybody can read.
 const EnvRedis = "STREAMLEASE_BENCH_REDIS"
 

@@ -273,7 +273,3 @@ A process took %s streams a second from a dead one.
 	}
 	goal(out, "client time of a renewal, ns", float64(c.ClientLease+c.ClientScript/lease.DefaultMaxBatch), "at most", goalClientLease)
 }
-
-func micro(d time.Duration) string {
-	return fmt.Sprintf("%.2f µs", float64(d)/float64(time.Microsecond))
-}

@@ -1,0 +1,24 @@
+package suite
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// median of durations or rates; 0 if there are none.
+func median[T float64 | time.Duration](values []T) T {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// quantile is the value that the q-th part of sorted ones reaches, 1 for the greatest; 0 if there are none.
+func quantile[T float64 | time.Duration](sorted []T, q float64) T {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[max(int(math.Ceil(q*float64(len(sorted))))-1, 0)]
+}
