@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/wheel"
 )
@@ -131,24 +132,24 @@ func tickOf(o HoldOptions) time.Duration {
 func ceil(a, b int) int { return (a + b - 1) / b }
 
 func writeAdvice(out io.Writer, a Advice) {
-	t := newTable(fmt.Sprintf("%s streams, of the pods %d may fail", grouped(a.Streams), a.Failed), "", "because")
-	t.left(3)
-	t.row("a pod may hold", grouped(a.Capacity), capacityReason(a))
-	t.row("pods", a.Pods, fmt.Sprintf("%s / %s, rounded up, + %d that may fail", grouped(a.Streams), grouped(a.Capacity), a.Failed))
-	t.row("streams a pod", grouped(a.Each), fmt.Sprintf("%s / %d", grouped(a.Streams), a.Pods))
-	t.row("after the failure", grouped(a.Survivor), fmt.Sprintf("%s / (%d - %d)", grouped(a.Streams), a.Pods, a.Failed))
-	t.row("CPU request", fmt.Sprintf("%.2f cores", a.Request.CPU),
-		fmt.Sprintf("%d * (%s + %s * %.3g µs/s)", cpuHeadroom, percent(a.PodCPU.At), grouped(a.Survivor), 1e6*a.PodCPU.Per))
-	t.row("memory request", mebibytes(float64(a.Request.Memory)),
-		fmt.Sprintf("%d * (%s + %s * %.0f B), in steps of %s", memoryHeadroom, mebibytes(a.PodMemory.At), grouped(a.Survivor), a.PodMemory.Per, mebibytes(memoryStep)))
-	t.row("Redis, all pods", percent(a.Redis)+" of a core",
-		fmt.Sprintf("%d * %s + %s * %.3g µs/s", a.Pods, percent(a.RedisCPU.At), grouped(a.Streams), 1e6*a.RedisCPU.Per))
-	t.row("streams owned again after", seconds(a.Takeover),
-		fmt.Sprintf("session TTL + a beat + %s / %s a second", grouped(a.Each*a.Failed), grouped(int(a.Rate))))
-	t.row("alarm: renewal lateness p99", "above "+seconds(a.Late), fmt.Sprintf("a lease has %s to spare; a tenth of it", seconds(a.Spare)))
-	t.row("alarm: held a pod", "above "+grouped(a.Capacity), "more than was measured, or asked for")
-	t.row("alarm: disowned, sessions lost", "above 0", "streams changed hands for no good reason")
-	t.write(out)
+	t := report.NewTable(fmt.Sprintf("%s streams, of the pods %d may fail", report.Grouped(a.Streams), a.Failed), "", "because")
+	t.Left(3)
+	t.Row("a pod may hold", report.Grouped(a.Capacity), capacityReason(a))
+	t.Row("pods", a.Pods, fmt.Sprintf("%s / %s, rounded up, + %d that may fail", report.Grouped(a.Streams), report.Grouped(a.Capacity), a.Failed))
+	t.Row("streams a pod", report.Grouped(a.Each), fmt.Sprintf("%s / %d", report.Grouped(a.Streams), a.Pods))
+	t.Row("after the failure", report.Grouped(a.Survivor), fmt.Sprintf("%s / (%d - %d)", report.Grouped(a.Streams), a.Pods, a.Failed))
+	t.Row("CPU request", fmt.Sprintf("%.2f cores", a.Request.CPU),
+		fmt.Sprintf("%d * (%s + %s * %.3g µs/s)", cpuHeadroom, report.Percent(a.PodCPU.At), report.Grouped(a.Survivor), 1e6*a.PodCPU.Per))
+	t.Row("memory request", report.Mebibytes(float64(a.Request.Memory)),
+		fmt.Sprintf("%d * (%s + %s * %.0f B), in steps of %s", memoryHeadroom, report.Mebibytes(a.PodMemory.At), report.Grouped(a.Survivor), a.PodMemory.Per, report.Mebibytes(memoryStep)))
+	t.Row("Redis, all pods", report.Percent(a.Redis)+" of a core",
+		fmt.Sprintf("%d * %s + %s * %.3g µs/s", a.Pods, report.Percent(a.RedisCPU.At), report.Grouped(a.Streams), 1e6*a.RedisCPU.Per))
+	t.Row("streams owned again after", report.Seconds(a.Takeover),
+		fmt.Sprintf("session TTL + a beat + %s / %s a second", report.Grouped(a.Each*a.Failed), report.Grouped(int(a.Rate))))
+	t.Row("alarm: renewal lateness p99", "above "+report.Seconds(a.Late), fmt.Sprintf("a lease has %s to spare; a tenth of it", report.Seconds(a.Spare)))
+	t.Row("alarm: held a pod", "above "+report.Grouped(a.Capacity), "more than was measured, or asked for")
+	t.Row("alarm: disowned, sessions lost", "above 0", "streams changed hands for no good reason")
+	t.Write(out)
 	fmt.Fprintf(out, `
 What your handlers do comes on top of the requests. CPU and memory of a pod, and CPU of Redis, are lines through the smallest
 and the largest size that was measured; the factors %d and %d are for what an average hides: collections, taking over, load of

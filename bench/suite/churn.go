@@ -12,6 +12,7 @@ import (
 
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/journal"
 )
@@ -40,12 +41,12 @@ type Churned struct {
 
 // ChurnStep is one rate.
 type ChurnStep struct {
-	Rate        int     // announcements a second that were to be made
-	Announced   float64 // a second
-	Done        float64 // a second
-	Own         Latency // from when a stream was to be announced until the handler was told that it owns it
-	End         Latency // until Done had returned
-	RedisCPU    float64 // share of a core
+	Rate        int             // announcements a second that were to be made
+	Announced   float64         // a second
+	Done        float64         // a second
+	Own         measure.Latency // from when a stream was to be announced until the handler was told that it owns it
+	End         measure.Latency // until Done had returned
+	RedisCPU    float64         // share of a core
 	ConsumerCPU float64
 	ProducerCPU float64
 	Machine     float64       // share of all cores of this machine that anybody used
@@ -57,7 +58,7 @@ type ChurnStep struct {
 func (s ChurnStep) sustained() bool { return s.Done >= sustained*float64(s.Rate) }
 
 // Churn raises the rate until it is too much. One process announces, another one owns.
-func Churn(ctx context.Context, o ChurnOptions, r *Report) (err error) {
+func Churn(ctx context.Context, o ChurnOptions, r *report.Report) (err error) {
 	s, err := openSite(ctx, o.URL)
 	if err != nil {
 		return err
@@ -78,21 +79,21 @@ func Churn(ctx context.Context, o ChurnOptions, r *Report) (err error) {
 	}
 	result := Churned{Workers: cmp.Or(o.Workers, engine.DefaultWorkers)}
 	mill := &mill{producer: p, worker: w, workers: result.Workers}
-	steps := r.steps("churn", len(o.Rates))
-	defer steps.end()
+	steps := r.Steps("churn", len(o.Rates))
+	defer steps.End()
 	for _, rate := range o.Rates {
 		step, err := mill.step(ctx, rate, o.For)
 		if err != nil {
 			return fmt.Errorf("%d streams a second: %w", rate, err)
 		}
 		result.Steps = append(result.Steps, step)
-		steps.done()
+		steps.Done()
 		if !step.sustained() {
 			result.Limit = step.limit()
 			break
 		}
 	}
-	steps.end()
+	steps.End()
 	left, err := s.client.Do(ctx, s.client.B().Xlen().Key(p.Service+"-input").Build()).AsInt64()
 	if err != nil {
 		return err
@@ -179,7 +180,7 @@ func (m *mill) step(ctx context.Context, rate int, d time.Duration) (s ChurnStep
 		return s, err
 	}
 	end, err := last.Churn.End.Since(before.worker.Churn.End)
-	s.Own, s.End = latencies(own), latencies(end)
+	s.Own, s.End = measure.Latencies(own), measure.Latencies(end)
 	return s, err
 }
 
@@ -199,7 +200,7 @@ func (m *mill) announce(ctx context.Context, rate int, d time.Duration) (n int, 
 		}
 		upTo := min(total, int(float64(rate)*now.Seconds())+1)
 		if upTo == n {
-			if err := pause(ctx, time.Millisecond); err != nil {
+			if err := measure.Pause(ctx, time.Millisecond); err != nil {
 				return n, err
 			}
 			continue
@@ -218,10 +219,10 @@ func (s ChurnStep) limit() string {
 	ours := s.RedisCPU + s.ConsumerCPU + s.ProducerCPU
 	switch {
 	case s.RedisCPU >= busy:
-		return fmt.Sprintf("Redis: its one core is busy, %s", percent(s.RedisCPU))
+		return fmt.Sprintf("Redis: its one core is busy, %s", report.Percent(s.RedisCPU))
 	case s.Machine >= busy:
 		return fmt.Sprintf("this machine: its %d cores are busy, of which Redis, consumer and producer use %s of one; the rest is other programs'",
-			runtime.NumCPU(), percent(ours))
+			runtime.NumCPU(), report.Percent(ours))
 	case s.Handlers >= busy:
 		return "the handlers: all of them wait for their Done all the time, so more would do more (-workers)"
 	case s.Announced < sustained*float64(s.Rate) && s.Done >= sustained*s.Announced:
@@ -234,35 +235,35 @@ func writeChurned(out io.Writer, r Churned) {
 	heads := []any{"streams/s, asked for"}
 	best := ChurnStep{}
 	for _, s := range r.Steps {
-		heads = append(heads, grouped(s.Rate))
+		heads = append(heads, report.Grouped(s.Rate))
 		if s.Done > best.Done {
 			best = s
 		}
 	}
-	t := newTable(heads...)
+	t := report.NewTable(heads...)
 	line := func(what string, cell func(ChurnStep) any) {
 		cells := []any{what}
 		for _, s := range r.Steps {
 			cells = append(cells, cell(s))
 		}
-		t.row(cells...)
+		t.Row(cells...)
 	}
-	line("announced", func(s ChurnStep) any { return grouped(int(s.Announced)) })
-	line("owned and done", func(s ChurnStep) any { return grouped(int(s.Done)) })
-	line("until owned, p50", func(s ChurnStep) any { return milliseconds(s.Own.P50) })
-	line("until owned, p99", func(s ChurnStep) any { return milliseconds(s.Own.P99) })
-	line("until owned, max", func(s ChurnStep) any { return milliseconds(s.Own.Max) })
-	line("until done, p50", func(s ChurnStep) any { return milliseconds(s.End.P50) })
-	line("until done, p99", func(s ChurnStep) any { return milliseconds(s.End.P99) })
-	line("until done, max", func(s ChurnStep) any { return milliseconds(s.End.Max) })
-	line("Redis CPU", func(s ChurnStep) any { return percent(s.RedisCPU) })
-	line("consumer CPU", func(s ChurnStep) any { return percent(s.ConsumerCPU) })
-	line("producer CPU", func(s ChurnStep) any { return percent(s.ProducerCPU) })
-	line("all cores", func(s ChurnStep) any { return percent(s.Machine) })
-	line("handlers", func(s ChurnStep) any { return percent(s.Handlers) })
+	line("announced", func(s ChurnStep) any { return report.Grouped(int(s.Announced)) })
+	line("owned and done", func(s ChurnStep) any { return report.Grouped(int(s.Done)) })
+	line("until owned, p50", func(s ChurnStep) any { return report.Milliseconds(s.Own.P50) })
+	line("until owned, p99", func(s ChurnStep) any { return report.Milliseconds(s.Own.P99) })
+	line("until owned, max", func(s ChurnStep) any { return report.Milliseconds(s.Own.Max) })
+	line("until done, p50", func(s ChurnStep) any { return report.Milliseconds(s.End.P50) })
+	line("until done, p99", func(s ChurnStep) any { return report.Milliseconds(s.End.P99) })
+	line("until done, max", func(s ChurnStep) any { return report.Milliseconds(s.End.Max) })
+	line("Redis CPU", func(s ChurnStep) any { return report.Percent(s.RedisCPU) })
+	line("consumer CPU", func(s ChurnStep) any { return report.Percent(s.ConsumerCPU) })
+	line("producer CPU", func(s ChurnStep) any { return report.Percent(s.ProducerCPU) })
+	line("all cores", func(s ChurnStep) any { return report.Percent(s.Machine) })
+	line("handlers", func(s ChurnStep) any { return report.Percent(s.Handlers) })
 	line("scripts a stream", func(s ChurnStep) any { return fmt.Sprintf("%.3f", s.Scripts) })
 	line("Redis time a stream", func(s ChurnStep) any { return fmt.Sprintf("%.1f µs", micros(s.Redis)) })
-	t.write(out)
+	t.Write(out)
 	fmt.Fprintf(out, `
 until owned, done  from when a stream was to be announced until its handler was told, and until its Done had returned
 CPU                share of one core; the producer announces by XADD; all cores: share that anybody used
@@ -273,7 +274,7 @@ Redis time         of executing what was sent, announcements included; without r
 	if best.Redis > 0 {
 		raw := float64(time.Second) / float64(best.Redis)
 		fmt.Fprintf(out, "\nMost that was done: %s a second. A core that only executed the same could do %s: this is %s of that.\n",
-			grouped(int(best.Done)), grouped(int(raw)), percent(best.Done/raw))
+			report.Grouped(int(best.Done)), report.Grouped(int(raw)), report.Percent(best.Done/raw))
 	}
 	if r.Limit == "" {
 		fmt.Fprintln(out, "None of these rates was too much.")

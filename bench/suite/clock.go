@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -38,7 +39,7 @@ type clock struct {
 
 // befall has one step after the other until ctx ends. The clock is wrong then.
 func (c *clock) befall(ctx context.Context) error {
-	for pause(ctx, c.lease+time.Duration(stepEvery*c.rnd.ExpFloat64()*float64(c.session))) == nil {
+	for measure.Pause(ctx, c.lease+time.Duration(stepEvery*c.rnd.ExpFloat64()*float64(c.session))) == nil {
 		step, name := c.step(), clockForward
 		if step < 0 {
 			name = clockBack

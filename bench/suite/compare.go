@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/engine"
 )
 
@@ -63,10 +64,10 @@ type ModelCost struct {
 }
 
 // Compare measures the models in turn, each in a process of its own.
-func Compare(ctx context.Context, o CompareOptions, r *Report) error {
+func Compare(ctx context.Context, o CompareOptions, r *report.Report) error {
 	result := Compared{Streams: o.Streams, TTL: o.TTL}
-	steps := r.steps("compare", 3*o.Rounds)
-	defer steps.end()
+	steps := r.Steps("compare", 3*o.Rounds)
+	defer steps.End()
 	for round := range o.Rounds {
 		var costs ComparedRound
 		turns := []struct {
@@ -81,13 +82,13 @@ func Compare(ctx context.Context, o CompareOptions, r *Report) error {
 			if *turn.cost, err = costOf(ctx, turn.kind, o, r); err != nil {
 				return fmt.Errorf("%s: %w", turn.kind, err)
 			}
-			steps.done()
+			steps.Done()
 		}
 		result.Rounds = append(result.Rounds, costs)
 	}
 	result.Batched = ratios(result.Rounds, func(r *ComparedRound) *ModelCost { return &r.Batched })
 	result.TwoTier = ratios(result.Rounds, func(r *ComparedRound) *ModelCost { return &r.TwoTier })
-	steps.end()
+	steps.End()
 	if err := r.Write(result, func(out io.Writer) { writeCompared(out, result) }, result.plots()...); err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func ratios(rounds []ComparedRound, other func(*ComparedRound) *ModelCost) (r Mo
 				all = append(all, *f.of(&rounds[i].PerStream)/cost)
 			}
 		}
-		*f.of(&r) = median(all)
+		*f.of(&r) = measure.Median(all)
 	}
 	return r
 }
@@ -120,18 +121,18 @@ var figures = []struct {
 	text func(float64) string
 	goal float64 // times less; 0: none
 }{
-	{"Redis commands a second", func(c *ModelCost) *float64 { return &c.Commands }, figureText, goalFewerCommands},
-	{"Redis CPU", func(c *ModelCost) *float64 { return &c.RedisCPU }, percent, goalLessRedisCPU},
-	{"client CPU", func(c *ModelCost) *float64 { return &c.ClientCPU }, percent, goalLessClientCPU},
-	{"goroutines", func(c *ModelCost) *float64 { return &c.Goroutines }, figureText, goalFewerGoroutines},
-	{"memory a stream", func(c *ModelCost) *float64 { return &c.Memory }, func(b float64) string { return grouped(int(b)) + " B" }, goalLessMemory},
+	{"Redis commands a second", func(c *ModelCost) *float64 { return &c.Commands }, report.FigureText, goalFewerCommands},
+	{"Redis CPU", func(c *ModelCost) *float64 { return &c.RedisCPU }, report.Percent, goalLessRedisCPU},
+	{"client CPU", func(c *ModelCost) *float64 { return &c.ClientCPU }, report.Percent, goalLessClientCPU},
+	{"goroutines", func(c *ModelCost) *float64 { return &c.Goroutines }, report.FigureText, goalFewerGoroutines},
+	{"memory a stream", func(c *ModelCost) *float64 { return &c.Memory }, func(b float64) string { return report.Grouped(int(b)) + " B" }, goalLessMemory},
 	{"taking all", func(c *ModelCost) *float64 { return &c.Taking }, func(s float64) string { return fmt.Sprintf("%.0f ms", 1000*s) }, goalFasterTaking},
-	{"run by Redis a second, in scripts too", func(c *ModelCost) *float64 { return &c.Processed }, figureText, 0},
-	{"renewals a second", func(c *ModelCost) *float64 { return &c.Renewals }, figureText, 0},
-	{"RSS of the process", func(c *ModelCost) *float64 { return &c.RSS }, mebibytes, 0},
+	{"run by Redis a second, in scripts too", func(c *ModelCost) *float64 { return &c.Processed }, report.FigureText, 0},
+	{"renewals a second", func(c *ModelCost) *float64 { return &c.Renewals }, report.FigureText, 0},
+	{"RSS of the process", func(c *ModelCost) *float64 { return &c.RSS }, report.Mebibytes, 0},
 }
 
-func costOf(ctx context.Context, kind string, o CompareOptions, r *Report) (c ModelCost, err error) {
+func costOf(ctx context.Context, kind string, o CompareOptions, r *report.Report) (c ModelCost, err error) {
 	s, err := openSite(ctx, o.URL)
 	if err != nil {
 		return c, err
@@ -162,7 +163,7 @@ func costOf(ctx context.Context, kind string, o CompareOptions, r *Report) (c Mo
 		return c, err
 	}
 	// What came with taking goes: locks get out of step, idle workers end after 10 s.
-	if err := pause(ctx, min(o.For, 11*time.Second)); err != nil {
+	if err := measure.Pause(ctx, min(o.For, 11*time.Second)); err != nil {
 		return c, err
 	}
 	if c, err = costMeanwhile(ctx, s, p, kind, o.For); err != nil {
@@ -190,7 +191,7 @@ func costMeanwhile(ctx context.Context, s *site, p *process, kind string, d time
 	if err != nil {
 		return c, err
 	}
-	if err := pause(ctx, d); err != nil {
+	if err := measure.Pause(ctx, d); err != nil {
 		return c, err
 	}
 	second, err := ask[standing](p, "look")
@@ -214,7 +215,7 @@ func costMeanwhile(ctx context.Context, s *site, p *process, kind string, d time
 }
 
 func writeCompared(out io.Writer, r Compared) {
-	t := newTable("", "a goroutine a stream", "batched", "times less", "two tiers", "times less")
+	t := report.NewTable("", "a goroutine a stream", "batched", "times less", "two tiers", "times less")
 	for _, f := range figures {
 		var costs [3][]float64
 		for _, round := range r.Rounds {
@@ -222,11 +223,11 @@ func writeCompared(out io.Writer, r Compared) {
 				costs[i] = append(costs[i], *f.of(c))
 			}
 		}
-		t.row(f.name, f.text(median(costs[0])),
-			f.text(median(costs[1])), fmt.Sprintf("%.1f", *f.of(&r.Batched)),
-			f.text(median(costs[2])), fmt.Sprintf("%.1f", *f.of(&r.TwoTier)))
+		t.Row(f.name, f.text(measure.Median(costs[0])),
+			f.text(measure.Median(costs[1])), fmt.Sprintf("%.1f", *f.of(&r.Batched)),
+			f.text(measure.Median(costs[2])), fmt.Sprintf("%.1f", *f.of(&r.TwoTier)))
 	}
-	t.write(out)
+	t.Write(out)
 	fmt.Fprintf(out, `
 %s streams; medians of %d rounds, measured in turn, each in a process of its own
 a goroutine a stream  one lock of go-redsync/redsync on redis/go-redis for each: TTL %v, extended every half of it
@@ -236,18 +237,18 @@ commands              as clients send them
 CPU                   share of one core
 memory                live heap and stacks, less those of the same consumer holding nothing
 taking all            a consumer that starts, until it has all streams that wait
-`, grouped(r.Streams), len(r.Rounds), r.TTL, r.TTL, r.TTL, max(r.TTL, engine.DefaultLeaseTTL))
+`, report.Grouped(r.Streams), len(r.Rounds), r.TTL, r.TTL, r.TTL, max(r.TTL, engine.DefaultLeaseTTL))
 	if r.Streams != goalComparedAt || r.TTL != goalComparedTTL {
 		return
 	}
 	for _, f := range figures {
 		if f.goal > 0 {
-			goal(out, "batched: "+f.name+", times less", *f.of(&r.Batched), "at least", f.goal)
+			report.Goal(out, "batched: "+f.name+", times less", *f.of(&r.Batched), "at least", f.goal)
 		}
 	}
 	for _, f := range figures {
 		if f.goal > 0 {
-			goal(out, "two tiers: "+f.name+", times less", *f.of(&r.TwoTier), "at least", f.goal)
+			report.Goal(out, "two tiers: "+f.name+", times less", *f.of(&r.TwoTier), "at least", f.goal)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -46,7 +47,7 @@ type EndedRound struct {
 }
 
 // Done measures handlers that call Done and wait for it, each on one stream at a time.
-func Done(ctx context.Context, o DoneOptions, r *Report) (err error) {
+func Done(ctx context.Context, o DoneOptions, r *report.Report) (err error) {
 	server, err := servers.Start(ctx, servers.Options{})
 	if err != nil {
 		return err
@@ -133,13 +134,13 @@ func endAll(ctx context.Context, server *servers.Server, service string, o DoneO
 }
 
 func writeEnded(out io.Writer, r Ended) {
-	t := newTable("round", "calls of Done", "scripts for them", "scripts/call", "scripts in all", "taken and done/s")
+	t := report.NewTable("round", "calls of Done", "scripts for them", "scripts/call", "scripts in all", "taken and done/s")
 	var perCall []float64
 	for i, x := range r.Rounds {
-		t.row(i+1, grouped(x.Calls), grouped(int(x.Scripts)), fmt.Sprintf("%.3f", x.ScriptsPerCall), grouped(int(x.All)), grouped(int(x.PerSecond)))
+		t.Row(i+1, report.Grouped(x.Calls), report.Grouped(int(x.Scripts)), fmt.Sprintf("%.3f", x.ScriptsPerCall), report.Grouped(int(x.All)), report.Grouped(int(x.PerSecond)))
 		perCall = append(perCall, x.ScriptsPerCall)
 	}
-	t.write(out)
+	t.Write(out)
 	fmt.Fprintf(out, "\n%d handlers at a time, each waiting for its Done.\n", r.Workers)
-	goal(out, "scripts a call of Done", median(perCall), "at most", goalDone)
+	report.Goal(out, "scripts a call of Done", measure.Median(perCall), "at most", goalDone)
 }

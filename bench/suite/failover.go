@@ -13,6 +13,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/overlap"
@@ -52,10 +53,10 @@ type FailedOver struct {
 
 // Failover measures each session TTL with a pod that is killed and one that stops, each on a server of its own or on
 // that of somebody.
-func Failover(ctx context.Context, o FailoverOptions, r *Report) error {
+func Failover(ctx context.Context, o FailoverOptions, r *report.Report) error {
 	var all []FailedOver
-	steps := r.steps("failover", 2*len(o.Sessions))
-	defer steps.end()
+	steps := r.Steps("failover", 2*len(o.Sessions))
+	defer steps.End()
 	for _, session := range o.Sessions {
 		for _, kill := range []bool{true, false} {
 			f, err := failOver(ctx, o, session, kill, r)
@@ -63,10 +64,10 @@ func Failover(ctx context.Context, o FailoverOptions, r *Report) error {
 				return fmt.Errorf("session TTL %v, %s: %w", session, endName(kill), err)
 			}
 			all = append(all, f)
-			steps.done()
+			steps.Done()
 		}
 	}
-	steps.end()
+	steps.End()
 	if err := r.Write(all, func(out io.Writer) { writeFailedOver(out, all) }, plotFailedOver(all)...); err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func endName(kill bool) string {
 	return "stop"
 }
 
-func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kill bool, r *Report) (f FailedOver, err error) {
+func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kill bool, r *report.Report) (f FailedOver, err error) {
 	s, err := openSite(ctx, o.URL)
 	if err != nil {
 		return f, err
@@ -221,7 +222,7 @@ func (c *change) read(f *FailedOver, at time.Duration) {
 		streams[r.Stream] = true
 	}
 	slices.Sort(without)
-	f.P50, f.P99, f.Max = quantile(without, .5), quantile(without, .99), quantile(without, 1)
+	f.P50, f.P99, f.Max = measure.Quantile(without, .5), measure.Quantile(without, .99), measure.Quantile(without, 1)
 	f.All, f.Retaken, f.Share = last-at, len(streams), float64(most)/float64(c.streams)
 	if err := overlap.Check(records); err != nil {
 		f.Overlaps = err.Error()
@@ -233,27 +234,27 @@ func writeFailedOver(out io.Writer, all []FailedOver) {
 	for _, f := range all {
 		heads = append(heads, endName(f.Killed))
 	}
-	t := newTable(heads...)
+	t := report.NewTable(heads...)
 	line := func(what string, cell func(FailedOver) any) {
 		cells := []any{what}
 		for _, f := range all {
 			cells = append(cells, cell(f))
 		}
-		t.row(cells...)
+		t.Row(cells...)
 	}
-	line("streams it held", func(f FailedOver) any { return grouped(f.Streams) })
+	line("streams it held", func(f FailedOver) any { return report.Grouped(f.Streams) })
 	line("session TTL", func(f FailedOver) any { return f.SessionTTL })
-	line("without an owner, p50", func(f FailedOver) any { return milliseconds(f.P50) })
-	line("without an owner, p99", func(f FailedOver) any { return milliseconds(f.P99) })
-	line("without an owner, max", func(f FailedOver) any { return milliseconds(f.Max) })
-	line("until all were owned again", func(f FailedOver) any { return milliseconds(f.All) })
-	line("commands from clients", func(f FailedOver) any { return grouped(int(f.Commands)) })
-	line("of these scripts", func(f FailedOver) any { return grouped(int(f.Scripts)) })
+	line("without an owner, p50", func(f FailedOver) any { return report.Milliseconds(f.P50) })
+	line("without an owner, p99", func(f FailedOver) any { return report.Milliseconds(f.P99) })
+	line("without an owner, max", func(f FailedOver) any { return report.Milliseconds(f.Max) })
+	line("until all were owned again", func(f FailedOver) any { return report.Milliseconds(f.All) })
+	line("commands from clients", func(f FailedOver) any { return report.Grouped(int(f.Commands)) })
+	line("of these scripts", func(f FailedOver) any { return report.Grouped(int(f.Scripts)) })
 	line("run by the server, a stream", func(f FailedOver) any { return fmt.Sprintf("%.1f", float64(f.Ran)/float64(f.Streams)) })
-	line("largest share", func(f FailedOver) any { return percent(f.Share) })
-	line("owned again", func(f FailedOver) any { return grouped(f.Retaken) })
+	line("largest share", func(f FailedOver) any { return report.Percent(f.Share) })
+	line("owned again", func(f FailedOver) any { return report.Grouped(f.Retaken) })
 	line("two owners, tokens that fall", func(f FailedOver) any { return cmp.Or(f.Overlaps, "none") })
-	t.write(out)
+	t.Write(out)
 	fmt.Fprintf(out, `
 %d pods in all, lease TTL %v; those that take over hold nothing before
 without an owner  SIGKILL: from the kill; stop: from the last moment at which the pod owned the stream; to the first at which
@@ -262,7 +263,7 @@ commands          as clients send them, beats meanwhile included, and what other
 		all[0].Pods, all[0].LeaseTTL)
 	for _, f := range all {
 		fmt.Fprintf(out, "\n                  %s, session %v:", endName(f.Killed), f.SessionTTL)
-		for _, name := range names(f.ByScript) {
+		for _, name := range report.Names(f.ByScript) {
 			fmt.Fprintf(out, " %s %d", name, f.ByScript[name])
 		}
 	}
@@ -270,13 +271,13 @@ commands          as clients send them, beats meanwhile included, and what other
 	for _, f := range all {
 		what := fmt.Sprintf("%s, session %v: ", endName(f.Killed), f.SessionTTL)
 		if f.Killed {
-			goal(out, what+"seconds without an owner", f.Max.Seconds(), "at most", (f.SessionTTL + goalTakeover).Seconds())
+			report.Goal(out, what+"seconds without an owner", f.Max.Seconds(), "at most", (f.SessionTTL + goalTakeover).Seconds())
 		}
 		overlaps := 0
 		if f.Overlaps != "" {
 			overlaps = 1
 		}
-		goal(out, what+"journals that show two owners or falling tokens", float64(overlaps), "at most", 0)
-		goal(out, what+"streams that nobody owns", float64(f.Streams-f.Retaken), "at most", 0)
+		report.Goal(out, what+"journals that show two owners or falling tokens", float64(overlaps), "at most", 0)
+		report.Goal(out, what+"streams that nobody owns", float64(f.Streams-f.Retaken), "at most", 0)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/journal"
@@ -51,13 +52,13 @@ type Held struct {
 	Scripts       float64 // of these
 	BytesIn       float64 // a second, as Redis counts them
 	BytesOut      float64
-	RedisCPU      float64 // share of a core
-	ClientCPU     float64 // share of a core
-	RSS           int64   // bytes of the process
-	IdleRSS       int64   // bytes, holding nothing
-	Taken         float64 // streams a second, announcing included
-	TakingCPU     float64 // seconds of Redis for each stream, from before it was announced until it was held
-	Told          Latency // from one announcement until the handler was told that it owns the stream
+	RedisCPU      float64         // share of a core
+	ClientCPU     float64         // share of a core
+	RSS           int64           // bytes of the process
+	IdleRSS       int64           // bytes, holding nothing
+	Taken         float64         // streams a second, announcing included
+	TakingCPU     float64         // seconds of Redis for each stream, from before it was announced until it was held
+	Told          measure.Latency // from one announcement until the handler was told that it owns the stream
 	LatenessP50   time.Duration
 	LatenessP99   time.Duration
 	LatenessMax   time.Duration
@@ -65,7 +66,7 @@ type Held struct {
 }
 
 // Hold measures each size with a server and a process of its own.
-func Hold(ctx context.Context, o HoldOptions, r *Report) error {
+func Hold(ctx context.Context, o HoldOptions, r *report.Report) error {
 	all, err := holdAll(ctx, o, r)
 	if err != nil {
 		return err
@@ -85,21 +86,21 @@ func anyLost(all []Held) error {
 	return nil
 }
 
-func holdAll(ctx context.Context, o HoldOptions, r *Report) (all []Held, err error) {
-	steps := r.steps("hold", len(o.Streams))
-	defer steps.end()
+func holdAll(ctx context.Context, o HoldOptions, r *report.Report) (all []Held, err error) {
+	steps := r.Steps("hold", len(o.Streams))
+	defer steps.End()
 	for _, n := range o.Streams {
 		held, err := holdOne(ctx, n, o, r)
 		if err != nil {
 			return nil, fmt.Errorf("holding %d streams: %w", n, err)
 		}
 		all = append(all, held)
-		steps.done()
+		steps.Done()
 	}
 	return all, nil
 }
 
-func holdOne(ctx context.Context, n int, o HoldOptions, r *Report) (h Held, err error) {
+func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Held, err error) {
 	s, err := openSite(ctx, o.URL)
 	if err != nil {
 		return h, err
@@ -134,7 +135,7 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *Report) (h Held, err 
 		return h, err
 	}
 	// The workers that delivered so many notifications at once go idle after 10 s.
-	if err := pause(ctx, min(o.For, 11*time.Second)); err != nil {
+	if err := measure.Pause(ctx, min(o.For, 11*time.Second)); err != nil {
 		return h, err
 	}
 	if h, err = window(ctx, s, w, o); err != nil {
@@ -155,28 +156,28 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *Report) (h Held, err 
 }
 
 // told announces streams one at a time to a process that holds n already.
-func told(ctx context.Context, s *site, w *process, p producer.Producer, n int) (Latency, error) {
+func told(ctx context.Context, s *site, w *process, p producer.Producer, n int) (measure.Latency, error) {
 	const more, apart = 200, 5 * time.Millisecond
 	s.used = append(s.used, lot{p, n + more})
 	p.Info = func(int) string { return fmt.Sprintf(`{"At":%d}`, journal.Monotonic()) }
 	for i := range more {
 		if _, err := p.Announce(ctx, n+i, n+i+1); err != nil {
-			return Latency{}, err
+			return measure.Latency{}, err
 		}
-		if err := pause(ctx, apart); err != nil {
-			return Latency{}, err
+		if err := measure.Pause(ctx, apart); err != nil {
+			return measure.Latency{}, err
 		}
 	}
 	last, err := w.ask("await %d", n+more)
 	if err != nil {
-		return Latency{}, err
+		return measure.Latency{}, err
 	}
 	for last.Churn.Own.Count() < more { // held, and on its way to the handler
 		if last, err = w.ask("look"); err != nil {
-			return Latency{}, err
+			return measure.Latency{}, err
 		}
 	}
-	return latencies(last.Churn.Own), nil
+	return measure.Latencies(last.Churn.Own), nil
 }
 
 // window measures between two moments.
@@ -186,7 +187,7 @@ func window(ctx context.Context, s *site, w *process, o HoldOptions) (h Held, er
 	if err != nil {
 		return h, err
 	}
-	if err := pause(ctx, o.For); err != nil {
+	if err := measure.Pause(ctx, o.For); err != nil {
 		return h, err
 	}
 	took := time.Since(began).Seconds()
@@ -263,42 +264,42 @@ func lost(ctx context.Context, at *site, p producer.Producer, s snapshot, n int)
 func writeHeld(out io.Writer, all []Held) {
 	heads := []any{"streams"}
 	for _, h := range all {
-		heads = append(heads, grouped(h.Streams))
+		heads = append(heads, report.Grouped(h.Streams))
 	}
-	t := newTable(heads...)
+	t := report.NewTable(heads...)
 	line := func(what string, cell func(Held) any) {
 		cells := []any{what}
 		for _, h := range all {
 			cells = append(cells, cell(h))
 		}
-		t.row(cells...)
+		t.Row(cells...)
 	}
 	line("lease TTL", func(h Held) any { return orDefault(h.LeaseTTL, engine.DefaultLeaseTTL) })
 	line("goroutines, holding", func(h Held) any { return h.Goroutines })
 	line("goroutines, taking", func(h Held) any { return h.Peak })
-	line("RSS of the process", func(h Held) any { return mebibytes(float64(h.RSS)) })
+	line("RSS of the process", func(h Held) any { return report.Mebibytes(float64(h.RSS)) })
 	line("heap a stream", func(h Held) any { return fmt.Sprintf("%.0f B", h.HeapPerStream) })
-	line("renewals a second", func(h Held) any { return grouped(int(h.Renewals)) })
+	line("renewals a second", func(h Held) any { return report.Grouped(int(h.Renewals)) })
 	line("commands a second", func(h Held) any { return fmt.Sprintf("%.1f", h.Commands) })
-	line("bytes a second, to Redis", func(h Held) any { return grouped(int(h.BytesIn)) })
-	line("bytes a second, from it", func(h Held) any { return grouped(int(h.BytesOut)) })
-	line("Redis CPU", func(h Held) any { return percent(h.RedisCPU) })
-	line("client CPU", func(h Held) any { return percent(h.ClientCPU) })
-	line("lateness, p50", func(h Held) any { return milliseconds(h.LatenessP50) })
-	line("lateness, p99", func(h Held) any { return milliseconds(h.LatenessP99) })
-	line("lateness, max", func(h Held) any { return milliseconds(h.LatenessMax) })
-	line("taken a second", func(h Held) any { return grouped(int(h.Taken)) })
-	line("told after, p50", func(h Held) any { return milliseconds(h.Told.P50) })
-	line("told after, p99", func(h Held) any { return milliseconds(h.Told.P99) })
+	line("bytes a second, to Redis", func(h Held) any { return report.Grouped(int(h.BytesIn)) })
+	line("bytes a second, from it", func(h Held) any { return report.Grouped(int(h.BytesOut)) })
+	line("Redis CPU", func(h Held) any { return report.Percent(h.RedisCPU) })
+	line("client CPU", func(h Held) any { return report.Percent(h.ClientCPU) })
+	line("lateness, p50", func(h Held) any { return report.Milliseconds(h.LatenessP50) })
+	line("lateness, p99", func(h Held) any { return report.Milliseconds(h.LatenessP99) })
+	line("lateness, max", func(h Held) any { return report.Milliseconds(h.LatenessMax) })
+	line("taken a second", func(h Held) any { return report.Grouped(int(h.Taken)) })
+	line("told after, p50", func(h Held) any { return report.Milliseconds(h.Told.P50) })
+	line("told after, p99", func(h Held) any { return report.Milliseconds(h.Told.P99) })
 	line("leases lost", func(h Held) any { return h.Lost })
-	t.write(out)
+	t.Write(out)
 	fmt.Fprint(out, `
 goroutines  the library's, its clients' included; taking: the most that was seen
 heap        live bytes after a collection, less those of the same engine holding nothing
 commands    as clients send them, not what scripts call:`)
 	for _, h := range all {
-		fmt.Fprintf(out, "\n            %s streams:", grouped(h.Streams))
-		for _, name := range names(h.ByName) {
+		fmt.Fprintf(out, "\n            %s streams:", report.Grouped(h.Streams))
+		for _, name := range report.Names(h.ByName) {
 			fmt.Fprintf(out, " %s %.1f/s", name, h.ByName[name])
 		}
 	}
@@ -310,14 +311,14 @@ taken       announced at once, to a process that runs
 told after  from one announcement until the handler is told, beside all those that are held
 `)
 	for _, h := range all {
-		goal(out, fmt.Sprintf("%s streams: goroutines", grouped(h.Streams)), float64(max(h.Goroutines, h.Peak)), "at most", goalGoroutines)
+		report.Goal(out, fmt.Sprintf("%s streams: goroutines", report.Grouped(h.Streams)), float64(max(h.Goroutines, h.Peak)), "at most", goalGoroutines)
 		if h.Streams >= goalHeapAt {
-			goal(out, fmt.Sprintf("%s streams: heap bytes a stream", grouped(h.Streams)), h.HeapPerStream, "at most", goalHeap)
+			report.Goal(out, fmt.Sprintf("%s streams: heap bytes a stream", report.Grouped(h.Streams)), h.HeapPerStream, "at most", goalHeap)
 		}
 		if h.Streams == goalCommandsAt && orDefault(h.LeaseTTL, engine.DefaultLeaseTTL) == engine.DefaultLeaseTTL {
-			goal(out, fmt.Sprintf("%s streams: commands a second", grouped(h.Streams)), h.Commands, "at most", goalCommands)
+			report.Goal(out, fmt.Sprintf("%s streams: commands a second", report.Grouped(h.Streams)), h.Commands, "at most", goalCommands)
 		}
-		goal(out, fmt.Sprintf("%s streams: leases lost", grouped(h.Streams)), float64(h.Lost), "at most", 0)
+		report.Goal(out, fmt.Sprintf("%s streams: leases lost", report.Grouped(h.Streams)), float64(h.Lost), "at most", 0)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -37,7 +38,7 @@ func (l Left) String() string {
 		{l.Leases, "leases"}, {l.Consumers, "consumers"},
 	} {
 		if x.n > 0 {
-			some = append(some, fmt.Sprintf("%s %s", grouped(x.n), x.what))
+			some = append(some, fmt.Sprintf("%s %s", report.Grouped(x.n), x.what))
 		}
 	}
 	if some == nil {

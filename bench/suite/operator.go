@@ -13,6 +13,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/test/journal"
 )
 
@@ -74,7 +75,7 @@ func newOperator(k *keeper, out *outages, acts []string, session time.Duration, 
 
 // befall has one act after the other until ctx ends.
 func (o *operator) befall(ctx context.Context) error {
-	for pause(ctx, time.Duration(actEvery*o.rnd.ExpFloat64()*float64(o.session))) == nil {
+	for measure.Pause(ctx, time.Duration(actEvery*o.rnd.ExpFloat64()*float64(o.session))) == nil {
 		if err := o.one(context.WithoutCancel(ctx)); err != nil { // else he would not know what he did
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -35,7 +36,7 @@ type outages struct {
 // befall has one outage after the other until ctx ends; then the server is well. They last for up to twice a session TTL, as
 // what happens to pods does.
 func (o *outages) befall(ctx context.Context) error {
-	for pause(ctx, time.Duration((1+outageEvery*o.rnd.ExpFloat64())*float64(o.session))) == nil {
+	for measure.Pause(ctx, time.Duration((1+outageEvery*o.rnd.ExpFloat64())*float64(o.session))) == nil {
 		if err := o.one(ctx); err != nil {
 			return err
 		}
@@ -58,7 +59,7 @@ func (o *outages) one(ctx context.Context) error {
 	o.struck[name]++
 	from := journal.Monotonic()
 	err := strike()
-	_ = pause(ctx, time.Duration(2*o.rnd.Float64()*float64(o.session))) // cut short, it is over
+	_ = measure.Pause(ctx, time.Duration(2*o.rnd.Float64()*float64(o.session))) // cut short, it is over
 	err = errors.Join(err, heal())
 	o.spells = append(o.spells, spell{from, journal.Monotonic()})
 	return err
@@ -72,7 +73,7 @@ func (o *outages) reached(from, until time.Duration) bool {
 // despite asks until there is an answer, for longer than an outage lasts. Where there are none, it asks once.
 func (o *outages) despite(ctx context.Context, ask func() error) (err error) {
 	for end := time.Now().Add(patience); ; {
-		if err = ask(); err == nil || o == nil || time.Now().After(end) || pause(ctx, announceEvery) != nil {
+		if err = ask(); err == nil || o == nil || time.Now().After(end) || measure.Pause(ctx, announceEvery) != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/wheel"
@@ -49,7 +50,7 @@ type Pipelined struct {
 
 // Pipeline measures what another tenant of the server sees while one process renews, for each batch size and tick, with
 // a server and a process each.
-func Pipeline(ctx context.Context, o PipelineOptions, r *Report) error {
+func Pipeline(ctx context.Context, o PipelineOptions, r *report.Report) error {
 	all := []Pipelined{{}}
 	for _, batch := range with(o.Batches, lease.DefaultMaxBatch) {
 		all = append(all, Pipelined{Batch: batch, Tick: wheel.DefaultTick})
@@ -59,15 +60,15 @@ func Pipeline(ctx context.Context, o PipelineOptions, r *Report) error {
 			all = append(all, Pipelined{Batch: lease.DefaultMaxBatch, Tick: tick})
 		}
 	}
-	steps := r.steps("pipeline", len(all))
-	defer steps.end()
+	steps := r.Steps("pipeline", len(all))
+	defer steps.End()
 	for i := range all {
 		if err := all[i].measure(ctx, o, r); err != nil {
 			return fmt.Errorf("batch %d, tick %v: %w", all[i].Batch, all[i].Tick, err)
 		}
-		steps.done()
+		steps.Done()
 	}
-	steps.end()
+	steps.End()
 	return r.Write(all, func(out io.Writer) { writePipelined(out, o, all) }, plotPipelined(all)...)
 }
 
@@ -78,7 +79,7 @@ func with(values []int, value int) []int {
 	return slices.Compact(all)
 }
 
-func (p *Pipelined) measure(ctx context.Context, o PipelineOptions, r *Report) (err error) {
+func (p *Pipelined) measure(ctx context.Context, o PipelineOptions, r *report.Report) (err error) {
 	s, err := openSite(ctx, o.URL)
 	if err != nil {
 		return err
@@ -102,7 +103,7 @@ func (p *Pipelined) measure(ctx context.Context, o PipelineOptions, r *Report) (
 	if _, err := w.ask("await %d", o.Streams); err != nil {
 		return err
 	}
-	if err := pause(ctx, settleIn); err != nil {
+	if err := measure.Pause(ctx, settleIn); err != nil {
 		return err
 	}
 	return p.window(ctx, s, w, o.For)
@@ -172,7 +173,7 @@ func writePipelined(out io.Writer, o PipelineOptions, all []Pipelined) {
 			heads = append(heads, p.Batch)
 		}
 	}
-	t := newTable(heads...)
+	t := report.NewTable(heads...)
 	line := func(what string, ofWorker bool, cell func(Pipelined) any) {
 		cells := []any{what}
 		for _, p := range all {
@@ -182,33 +183,33 @@ func writePipelined(out io.Writer, o PipelineOptions, all []Pipelined) {
 				cells = append(cells, cell(p))
 			}
 		}
-		t.row(cells...)
+		t.Row(cells...)
 	}
 	line("tick", true, func(p Pipelined) any { return p.Tick })
-	line("renewals a second", true, func(p Pipelined) any { return grouped(int(p.Renewals)) })
+	line("renewals a second", true, func(p Pipelined) any { return report.Grouped(int(p.Renewals)) })
 	line("scripts a second", true, func(p Pipelined) any { return fmt.Sprintf("%.0f", p.Scripts) })
 	line("Redis time a renewal", true, func(p Pipelined) any { return fmt.Sprintf("%.2f µs", micros(p.Redis)) })
-	line("Redis CPU", true, func(p Pipelined) any { return percent(p.RedisCPU) })
-	line("client CPU", true, func(p Pipelined) any { return percent(p.ClientCPU) })
-	line("all cores", false, func(p Pipelined) any { return percent(p.Machine) })
-	line("lateness, p99", true, func(p Pipelined) any { return milliseconds(p.LateP99) })
+	line("Redis CPU", true, func(p Pipelined) any { return report.Percent(p.RedisCPU) })
+	line("client CPU", true, func(p Pipelined) any { return report.Percent(p.ClientCPU) })
+	line("all cores", false, func(p Pipelined) any { return report.Percent(p.Machine) })
+	line("lateness, p99", true, func(p Pipelined) any { return report.Milliseconds(p.LateP99) })
 	for _, tenant := range []struct {
 		command string
 		of      func(Pipelined) Probed
 	}{{"PING", func(p Pipelined) Probed { return p.Ping }}, {"GET", func(p Pipelined) Probed { return p.Get }}} {
-		line(tenant.command+", p50", false, func(p Pipelined) any { return milliseconds(tenant.of(p).P50) })
-		line(tenant.command+", p99", false, func(p Pipelined) any { return milliseconds(tenant.of(p).P99) })
-		line(tenant.command+", p99.9", false, func(p Pipelined) any { return milliseconds(tenant.of(p).P999) })
-		line(tenant.command+", max", false, func(p Pipelined) any { return milliseconds(tenant.of(p).Max) })
+		line(tenant.command+", p50", false, func(p Pipelined) any { return report.Milliseconds(tenant.of(p).P50) })
+		line(tenant.command+", p99", false, func(p Pipelined) any { return report.Milliseconds(tenant.of(p).P99) })
+		line(tenant.command+", p99.9", false, func(p Pipelined) any { return report.Milliseconds(tenant.of(p).P999) })
+		line(tenant.command+", max", false, func(p Pipelined) any { return report.Milliseconds(tenant.of(p).Max) })
 	}
-	t.write(out)
+	t.Write(out)
 	fmt.Fprintf(out, `
 batch      leases a script, at most; nobody: the same server, and nobody holds anything
 held       %s streams in one process, lease TTL %v
 PING, GET  of another tenant, each a thousand times a second, one at a time on a connection of its own
 Redis time of executing scripts, beats included; without reading and answering
 CPU        share of one core, the other tenant's commands included; all cores: share that anybody used, which delays answers, too
-`, grouped(o.Streams), orDefault(o.LeaseTTL, engine.DefaultLeaseTTL))
+`, report.Grouped(o.Streams), orDefault(o.LeaseTTL, engine.DefaultLeaseTTL))
 	tellKnee(out, all)
 }
 
@@ -228,9 +229,9 @@ func tellKnee(out io.Writer, all []Pipelined) {
 	knee := batches[slices.IndexFunc(batches, func(p Pipelined) bool { return float64(p.Redis) <= kneeShare*float64(cheapest.Redis) })]
 	fmt.Fprintf(out, "\nThe cheapest renewals are those in batches of %d; from %d on they cost at most %.0f %% more.\n",
 		cheapest.Batch, knee.Batch, 100*(kneeShare-1))
-	goal(out, fmt.Sprintf("batch %d, the default: µs of Redis a renewal, where %d costs %.2f", usual.Batch, cheapest.Batch, micros(cheapest.Redis)),
+	report.Goal(out, fmt.Sprintf("batch %d, the default: µs of Redis a renewal, where %d costs %.2f", usual.Batch, cheapest.Batch, micros(cheapest.Redis)),
 		micros(usual.Redis), "at most", kneeShare*micros(cheapest.Redis))
-	goal(out, "the defaults: ms until another tenant's GET is answered, p99", millis(usual.Get.P99), "at most", millis(all[0].Get.P99+goalTenant))
+	report.Goal(out, "the defaults: ms until another tenant's GET is answered, p99", millis(usual.Get.P99), "at most", millis(all[0].Get.P99+goalTenant))
 }
 
 func micros(d time.Duration) float64 { return d.Seconds() * 1e6 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/proxy"
 	"github.com/streamlease/streamlease/test/trouble"
@@ -72,7 +73,7 @@ func (p *place) Start() error {
 	run := fmt.Sprint(p.name, "-", len(p.all)+1)
 	o.Seed, o.Log, o.Consumer = p.rnd.Uint64(), filepath.Join(p.dir, run+".log"), run
 	next, err := p.start(run, o)
-	for end := time.Now().Add(patience); err != nil && time.Now().Before(end) && pause(p.ctx, p.options.SessionTTL) == nil; {
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end) && measure.Pause(p.ctx, p.options.SessionTTL) == nil; {
 		p.refused++
 		next, err = p.start(run, o)
 	}
@@ -152,7 +153,7 @@ func (p *place) Link() *proxy.Proxy { return p.link }
 // before a session is, so that both kinds are seen.
 func (p *place) suffer(ctx context.Context) error {
 	session := float64(p.options.SessionTTL)
-	for pause(ctx, time.Duration(p.rnd.ExpFloat64()*session)) == nil {
+	for measure.Pause(ctx, time.Duration(p.rnd.ExpFloat64()*session)) == nil {
 		all := slices.DeleteFunc(trouble.Of(p), func(t trouble.Trouble) bool { return !p.pick(t) })
 		if len(all) == 0 {
 			return nil
@@ -165,7 +166,7 @@ func (p *place) suffer(ctx context.Context) error {
 		}
 		p.struck[what.Name]++
 		p.troubles.Add(1)
-		_ = pause(ctx, time.Duration(2*p.rnd.Float64()*session)) // cut short, it ends by the condition
+		_ = measure.Pause(ctx, time.Duration(2*p.rnd.Float64()*session)) // cut short, it ends by the condition
 		err = heal()
 		p.spells = append(p.spells, spell{from, journal.Monotonic()})
 		if err != nil {

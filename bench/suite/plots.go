@@ -3,7 +3,9 @@ package suite
 import (
 	"fmt"
 
+	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/page"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/wheel"
 )
 
@@ -48,7 +50,7 @@ func plotFailedOver(all []FailedOver) []page.Plot {
 		}
 		b.Bars = append(b.Bars, page.Bar{
 			Name:  fmt.Sprintf("%s, session TTL %v", end, f.SessionTTL),
-			Value: f.Max.Seconds(), Text: milliseconds(f.Max), Mark: mark,
+			Value: f.Max.Seconds(), Text: report.Milliseconds(f.Max), Mark: mark,
 		})
 	}
 	return []page.Plot{b}
@@ -75,7 +77,7 @@ func (r Compared) plots() []page.Plot {
 				cost := c.of(round)
 				values = append(values, *f.of(&cost))
 			}
-			b.Bars = append(b.Bars, page.Bar{Name: c.name, Value: median(values), Text: f.text(median(values)), Mark: i})
+			b.Bars = append(b.Bars, page.Bar{Name: c.name, Value: measure.Median(values), Text: f.text(measure.Median(values)), Mark: i})
 		}
 		all = append(all, b)
 	}
@@ -84,15 +86,15 @@ func (r Compared) plots() []page.Plot {
 
 func (r Taken) plots() []page.Plot {
 	return []page.Plot{page.Bars{Title: "Announced streams a second", Bars: []page.Bar{
-		{Name: "taken by a process that starts", Value: r.Median, Text: grouped(int(r.Median))},
-		{Name: "a pipelined loop of XADD, for comparison", Value: r.XaddMid, Text: grouped(int(r.XaddMid)), Mark: 1},
+		{Name: "taken by a process that starts", Value: r.Median, Text: report.Grouped(int(r.Median))},
+		{Name: "a pipelined loop of XADD, for comparison", Value: r.XaddMid, Text: report.Grouped(int(r.XaddMid)), Mark: 1},
 	}}}
 }
 
 func (s Sized) plots() []page.Plot {
 	return append(plotHeld(s.Held), page.Bars{Title: "What a renewal costs Redis", Bars: []page.Bar{
-		{Name: "a lease in a full script", Value: s.Costs.renewal().Seconds(), Text: micro(s.Costs.renewal())},
-		{Name: "a bare pipelined PEXPIRE, for comparison", Value: s.Costs.Bare.Seconds(), Text: micro(s.Costs.Bare), Mark: 1},
+		{Name: "a lease in a full script", Value: s.Costs.renewal().Seconds(), Text: report.Microseconds(s.Costs.renewal())},
+		{Name: "a bare pipelined PEXPIRE, for comparison", Value: s.Costs.Bare.Seconds(), Text: report.Microseconds(s.Costs.Bare), Mark: 1},
 	}})
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/bench/measure"
 )
 
 // probeEvery is how often the probe asks: often enough to meet what lasts for a millisecond, and no load.
@@ -59,6 +61,6 @@ func probed(took []time.Duration) Probed {
 	slices.Sort(took)
 	return Probed{
 		Calls: len(took),
-		P50:   quantile(took, .5), P99: quantile(took, .99), P999: quantile(took, .999), Max: quantile(took, 1),
+		P50:   measure.Quantile(took, .5), P99: measure.Quantile(took, .99), P999: measure.Quantile(took, .999), Max: measure.Quantile(took, 1),
 	}
 }

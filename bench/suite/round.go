@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/test/journal"
 )
@@ -169,7 +170,7 @@ func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) e
 			}
 		}
 		tell(time.Since(began))
-		if pause(storm, announceEvery) != nil {
+		if measure.Pause(storm, announceEvery) != nil {
 			return nil
 		}
 	}

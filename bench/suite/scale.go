@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/page"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/simulation"
 )
 
@@ -32,15 +33,15 @@ type Scaled struct {
 const goalWait = time.Second
 
 // Scale simulates a fleet, in virtual time and without a server.
-func Scale(ctx context.Context, o ScaleOptions, r *Report) (err error) {
+func Scale(ctx context.Context, o ScaleOptions, r *report.Report) (err error) {
 	r.Redis = "none: a simulation"
 	s := Scaled{Fleet: o.Fleet, Assumptions: o.Fleet.Assumptions()}
-	steps := r.steps("scale", 1+len(o.Lost))
-	defer steps.end()
+	steps := r.Steps("scale", 1+len(o.Lost))
+	defer steps.End()
 	if s.Load, err = simulation.Renewing(o.Fleet, o.For); err != nil {
 		return err
 	}
-	steps.done()
+	steps.Done()
 	for _, lost := range o.Lost {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -50,54 +51,54 @@ func Scale(ctx context.Context, o ScaleOptions, r *Report) (err error) {
 			return err
 		}
 		s.Recovered = append(s.Recovered, recovered)
-		steps.done()
+		steps.Done()
 	}
-	steps.end()
+	steps.End()
 	return r.Write(s, func(out io.Writer) { writeScaled(out, s) }, s.plots()...)
 }
 
 func writeScaled(out io.Writer, s Scaled) {
 	l := s.Load
-	t := newTable("renewing", "the fleet", "a master", "the busiest")
+	t := report.NewTable("renewing", "the fleet", "a master", "the busiest")
 	masters := float64(s.Fleet.Masters)
-	t.row("streams", grouped(s.Fleet.Pods*s.Fleet.PerPod), grouped(int(float64(s.Fleet.Pods*s.Fleet.PerPod)/masters)), "")
-	t.row("leases a second", grouped(int(l.Leases)), grouped(int(l.Leases/masters)), "")
-	t.row("scripts a second", grouped(int(l.Scripts)), grouped(int(l.PerMaster)), grouped(int(l.Busiest)))
-	t.row("leases a script", fmt.Sprintf("%.1f", l.LeasesPerScript), "", "")
-	t.row("CPU, share of a core", percent(l.CPU*masters), percent(l.CPU), percent(l.BusiestCPU))
-	t.row("a script waits at most", "", "", milliseconds(l.Wait))
-	t.write(out)
+	t.Row("streams", report.Grouped(s.Fleet.Pods*s.Fleet.PerPod), report.Grouped(int(float64(s.Fleet.Pods*s.Fleet.PerPod)/masters)), "")
+	t.Row("leases a second", report.Grouped(int(l.Leases)), report.Grouped(int(l.Leases/masters)), "")
+	t.Row("scripts a second", report.Grouped(int(l.Scripts)), report.Grouped(int(l.PerMaster)), report.Grouped(int(l.Busiest)))
+	t.Row("leases a script", fmt.Sprintf("%.1f", l.LeasesPerScript), "", "")
+	t.Row("CPU, share of a core", report.Percent(l.CPU*masters), report.Percent(l.CPU), report.Percent(l.BusiestCPU))
+	t.Row("a script waits at most", "", "", report.Milliseconds(l.Wait))
+	t.Write(out)
 	fmt.Fprintln(out)
 	if len(s.Recovered) > 0 {
 		heads := []any{"pods that die at once"}
 		for _, r := range s.Recovered {
-			heads = append(heads, grouped(r.Lost))
+			heads = append(heads, report.Grouped(r.Lost))
 		}
-		t = newTable(heads...)
+		t = report.NewTable(heads...)
 		line := func(what string, cell func(simulation.Recovery) any) {
 			cells := []any{what}
 			for _, r := range s.Recovered {
 				cells = append(cells, cell(r))
 			}
-			t.row(cells...)
+			t.Row(cells...)
 		}
-		line("streams", func(r simulation.Recovery) any { return grouped(r.Streams) })
-		line("noticed everywhere after", func(r simulation.Recovery) any { return seconds(r.Noticed) })
-		line("owned again, p50", func(r simulation.Recovery) any { return seconds(r.P50) })
-		line("owned again, p99", func(r simulation.Recovery) any { return seconds(r.P99) })
-		line("owned again, the last", func(r simulation.Recovery) any { return seconds(r.Max) })
-		line("CPU, busiest master and second", func(r simulation.Recovery) any { return percent(r.CPU) })
-		line("a renewal waits at most", func(r simulation.Recovery) any { return milliseconds(r.Wait) })
-		line("the fullest survivor holds", func(r simulation.Recovery) any { return grouped(r.Held) })
-		t.write(out)
+		line("streams", func(r simulation.Recovery) any { return report.Grouped(r.Streams) })
+		line("noticed everywhere after", func(r simulation.Recovery) any { return report.Seconds(r.Noticed) })
+		line("owned again, p50", func(r simulation.Recovery) any { return report.Seconds(r.P50) })
+		line("owned again, p99", func(r simulation.Recovery) any { return report.Seconds(r.P99) })
+		line("owned again, the last", func(r simulation.Recovery) any { return report.Seconds(r.Max) })
+		line("CPU, busiest master and second", func(r simulation.Recovery) any { return report.Percent(r.CPU) })
+		line("a renewal waits at most", func(r simulation.Recovery) any { return report.Milliseconds(r.Wait) })
+		line("the fullest survivor holds", func(r simulation.Recovery) any { return report.Grouped(r.Held) })
+		t.Write(out)
 	}
 	fmt.Fprintf(out, "\n%s pods of %s streams, %d partitions, %d masters, lease TTL %v, session TTL %v, in virtual time, assuming that\n",
-		grouped(s.Fleet.Pods), grouped(s.Fleet.PerPod), s.Fleet.Partitions, s.Fleet.Masters, s.Fleet.LeaseTTL, s.Fleet.SessionTTL)
+		report.Grouped(s.Fleet.Pods), report.Grouped(s.Fleet.PerPod), s.Fleet.Partitions, s.Fleet.Masters, s.Fleet.LeaseTTL, s.Fleet.SessionTTL)
 	for _, a := range s.Assumptions {
 		fmt.Fprintf(out, "- %s\n", a)
 	}
 	for _, r := range s.Recovered {
-		goal(out, fmt.Sprintf("%s pods die: seconds that a renewal waits", grouped(r.Lost)), r.Wait.Seconds(), "at most", goalWait.Seconds())
+		report.Goal(out, fmt.Sprintf("%s pods die: seconds that a renewal waits", report.Grouped(r.Lost)), r.Wait.Seconds(), "at most", goalWait.Seconds())
 	}
 }
 
@@ -133,7 +134,7 @@ func ReadCosts(path string) (c Costs, err error) {
 		return c, fmt.Errorf("-from: %s: %w", path, err)
 	}
 	for _, r := range append(file.Parts, file.run) {
-		if partName(r.Command) != "size" && !strings.Contains(r.Command, " size ") {
+		if report.PartName(r.Command) != "size" && !strings.Contains(r.Command, " size ") {
 			continue
 		}
 		var sized Sized

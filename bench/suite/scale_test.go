@@ -11,13 +11,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/simulation"
 )
 
 func TestScaleReportsLoadRecoveryAndAssumptions(t *testing.T) {
 	var out bytes.Buffer
 	dir := t.TempDir()
-	r := &Report{Out: &out, Command: "bench scale", Dir: dir}
+	r := &report.Report{Out: &out, Command: "bench scale", Dir: dir}
 	o := ScaleOptions{
 		Fleet: simulation.Config{
 			Pods: 20, PerPod: 500, Partitions: 4, Masters: 2, LeaseTTL: 30 * time.Second, SessionTTL: 10 * time.Second,
@@ -31,7 +32,7 @@ func TestScaleReportsLoadRecoveryAndAssumptions(t *testing.T) {
 	for _, want := range []string{"leases a script", "noticed everywhere after", "the last", "costs as measured: 20µs a script", "goal met"} {
 		require.Contains(t, text, want)
 	}
-	page, err := os.ReadFile(filepath.Join(dir, PageFile))
+	page, err := os.ReadFile(filepath.Join(dir, report.PageFile))
 	require.NoError(t, err)
 	require.Contains(t, string(page), "The busiest master meanwhile")
 	require.Contains(t, string(page), "2 of 2 goals met")
@@ -44,14 +45,14 @@ func TestCostsAreReadFromBothKindsOfFile(t *testing.T) {
 	dir := t.TempDir()
 	want := Costs{Script: 20 * time.Microsecond, Move: 40 * time.Microsecond, MoveRate: 9000}
 	var alone bytes.Buffer
-	r := &Report{Out: &alone, JSON: true, Dir: dir, Command: "bench take"}
+	r := &report.Report{Out: &alone, JSON: true, Dir: dir, Command: "bench take"}
 	require.NoError(t, r.Write(Taken{}, func(w io.Writer) { writeTaken(w, Taken{}) }))
 	alone.Reset()
 	r.Command = "bench size -json"
 	require.NoError(t, r.Write(Sized{Costs: want}, func(io.Writer) {}))
 	path := filepath.Join(dir, "size.json")
 	require.NoError(t, os.WriteFile(path, alone.Bytes(), 0o600))
-	for _, file := range []string{path, filepath.Join(dir, DataFile)} {
+	for _, file := range []string{path, filepath.Join(dir, report.DataFile)} {
 		got, err := ReadCosts(file)
 		require.NoError(t, err)
 		require.Equal(t, want, got)

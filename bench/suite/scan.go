@@ -10,7 +10,9 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/lease"
@@ -36,7 +38,7 @@ type Scanned struct {
 }
 
 // Scan measures looks at partitions in the steady state. Sessions last, nobody renews: what is run is the look.
-func Scan(ctx context.Context, o ScanOptions, r *Report) error {
+func Scan(ctx context.Context, o ScanOptions, r *report.Report) error {
 	var all []Scanned
 	for _, pending := range o.Pending {
 		s, err := scanOne(ctx, pending, o)
@@ -157,7 +159,7 @@ func (c *calm) measure(ctx context.Context, scanner *scan.Store, looks int, s *S
 	if err != nil {
 		return err
 	}
-	s.Took, s.Commands = median(took), make(map[string]float64)
+	s.Took, s.Commands = measure.Median(took), make(map[string]float64)
 	ours := map[string]int64{"info": 1, "del": int64(looks)} // asked for here
 	for name, stat := range after {
 		if n := stat.Calls - before[name].Calls - ours[name]; n > 0 {
@@ -170,21 +172,21 @@ func (c *calm) measure(ctx context.Context, scanner *scan.Store, looks int, s *S
 }
 
 func writeScanned(out io.Writer, all []Scanned) {
-	t := newTable("entries pending", "consumers", "scripts", "commands", "time")
+	t := report.NewTable("entries pending", "consumers", "scripts", "commands", "time")
 	for _, s := range all {
-		t.row(grouped(s.Pending), s.Consumers, fmt.Sprintf("%.1f", s.Scripts), fmt.Sprintf("%.1f", s.Total), milliseconds(s.Took))
+		t.Row(report.Grouped(s.Pending), s.Consumers, fmt.Sprintf("%.1f", s.Scripts), fmt.Sprintf("%.1f", s.Total), report.Milliseconds(s.Took))
 	}
-	t.write(out)
+	t.Write(out)
 	fmt.Fprint(out, "\ncommands  all that the server runs for one look at a partition, those that scripts call included:")
 	for _, s := range all {
-		fmt.Fprintf(out, "\n          %s pending:", grouped(s.Pending))
-		for _, name := range names(s.Commands) {
+		fmt.Fprintf(out, "\n          %s pending:", report.Grouped(s.Pending))
+		for _, name := range report.Names(s.Commands) {
 			fmt.Fprintf(out, " %s %.1f", name, s.Commands[name])
 		}
 	}
 	fmt.Fprint(out, "\ntime      of both scripts, one after the other: median\n")
 	for _, s := range all[1:] {
-		goal(out, fmt.Sprintf("%s pending: commands a look, where %s pending cost %s", grouped(s.Pending), grouped(all[0].Pending), figureText(all[0].Total)),
+		report.Goal(out, fmt.Sprintf("%s pending: commands a look, where %s pending cost %s", report.Grouped(s.Pending), report.Grouped(all[0].Pending), report.FigureText(all[0].Total)),
 			s.Total, "at most", all[0].Total)
 	}
 }

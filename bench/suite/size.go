@@ -12,6 +12,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/wheel"
@@ -60,7 +61,7 @@ const (
 )
 
 // Size measures a ladder of sizes, tells what each thing costs, and recommends.
-func Size(ctx context.Context, o SizeOptions, r *Report) (err error) {
+func Size(ctx context.Context, o SizeOptions, r *report.Report) (err error) {
 	var s Sized
 	if s.Held, err = holdAll(ctx, o.Hold, r); err != nil {
 		return err
@@ -77,7 +78,7 @@ func Size(ctx context.Context, o SizeOptions, r *Report) (err error) {
 	return r.Write(s, func(out io.Writer) {
 		writeHeld(out, s.Held)
 		for _, h := range s.Held {
-			goal(out, grouped(h.Streams)+" streams: lateness p99, ms", h.LatenessP99.Seconds()*1000, "at most",
+			report.Goal(out, report.Grouped(h.Streams)+" streams: lateness p99, ms", h.LatenessP99.Seconds()*1000, "at most",
 				float64((orDefault(o.Hold.Tick, tickOf(o.Hold)) + goalRoundTrip).Milliseconds()))
 		}
 		fmt.Fprintln(out)
@@ -88,21 +89,21 @@ func Size(ctx context.Context, o SizeOptions, r *Report) (err error) {
 }
 
 // costs tells apart what scripts and leases cost, beyond what a process costs that holds nothing: so says the ladder.
-func costs(ctx context.Context, o HoldOptions, ladder []Held, r *Report) (c Costs, err error) {
-	steps := r.steps("costs", 4)
-	defer steps.end()
+func costs(ctx context.Context, o HoldOptions, ladder []Held, r *report.Report) (c Costs, err error) {
+	steps := r.Steps("costs", 4)
+	defer steps.End()
 	probe := HoldOptions{URL: o.URL, LeaseTTL: costTTL, For: min(o.For, costFor)}
 	dense, err := holdOne(ctx, costDense, probe, r)
 	if err != nil {
 		return c, err
 	}
-	steps.done()
+	steps.Done()
 	probe.MaxBatch = 1
 	sparse, err := holdOne(ctx, costSparse, probe, r)
 	if err != nil {
 		return c, err
 	}
-	steps.done()
+	steps.Done()
 	if err := anyLost([]Held{dense, sparse}); err != nil {
 		return c, fmt.Errorf("the machine is too busy to tell costs apart: %w", err)
 	}
@@ -113,9 +114,9 @@ func costs(ctx context.Context, o HoldOptions, ladder []Held, r *Report) (c Cost
 	if c.Bare, c.ClientBare, err = bare(ctx, o.URL, min(o.For, costFor)); err != nil {
 		return c, err
 	}
-	steps.done()
+	steps.Done()
 	c.Move, c.MoveRate, err = move(ctx, o.URL)
-	steps.done()
+	steps.Done()
 	return c, err
 }
 
@@ -187,7 +188,7 @@ func bare(ctx context.Context, url string, d time.Duration) (redis, client time.
 			return 0, 0, err
 		}
 		sent += burst
-		if err := pause(ctx, tick); err != nil {
+		if err := measure.Pause(ctx, tick); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -256,20 +257,20 @@ func move(ctx context.Context, url string) (cost time.Duration, rate float64, er
 func (c Costs) renewal() time.Duration { return c.Lease + c.Script/lease.DefaultMaxBatch }
 
 func writeCosts(out io.Writer, c Costs) {
-	t := newTable("what", "Redis", "client")
-	t.row("a script of renewals, whatever is in it", micro(c.Script), micro(c.ClientScript))
-	t.row("each lease in it", micro(c.Lease), micro(c.ClientLease))
-	t.row("a lease in a full script, in all", micro(c.renewal()), micro(c.ClientLease+c.ClientScript/lease.DefaultMaxBatch))
-	t.row("a bare pipelined PEXPIRE, in bursts alike", micro(c.Bare), micro(c.ClientBare))
-	t.row("a stream of a dead process, recovered and taken", micro(c.Move), "")
-	t.write(out)
+	t := report.NewTable("what", "Redis", "client")
+	t.Row("a script of renewals, whatever is in it", report.Microseconds(c.Script), report.Microseconds(c.ClientScript))
+	t.Row("each lease in it", report.Microseconds(c.Lease), report.Microseconds(c.ClientLease))
+	t.Row("a lease in a full script, in all", report.Microseconds(c.renewal()), report.Microseconds(c.ClientLease+c.ClientScript/lease.DefaultMaxBatch))
+	t.Row("a bare pipelined PEXPIRE, in bursts alike", report.Microseconds(c.Bare), report.Microseconds(c.ClientBare))
+	t.Row("a stream of a dead process, recovered and taken", report.Microseconds(c.Move), "")
+	t.Write(out)
 	fmt.Fprintf(out, `
 Processor time, solved from two runs at a lease TTL of %v: %s streams with a lease a script, and %s with the default batch,
 less what a process costs that holds nothing, by the ladder.
 A process took %s streams a second from a dead one.
-`, costTTL, grouped(costSparse), grouped(costDense), grouped(int(c.MoveRate)))
+`, costTTL, report.Grouped(costSparse), report.Grouped(costDense), report.Grouped(int(c.MoveRate)))
 	if c.Bare > 0 {
-		goal(out, "Redis time of a renewal, times a bare PEXPIRE", float64(c.renewal())/float64(c.Bare), "at most", goalOverBare)
+		report.Goal(out, "Redis time of a renewal, times a bare PEXPIRE", float64(c.renewal())/float64(c.Bare), "at most", goalOverBare)
 	}
-	goal(out, "client time of a renewal, ns", float64(c.ClientLease+c.ClientScript/lease.DefaultMaxBatch), "at most", goalClientLease)
+	report.Goal(out, "client time of a renewal, ns", float64(c.ClientLease+c.ClientScript/lease.DefaultMaxBatch), "at most", goalClientLease)
 }

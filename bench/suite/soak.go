@@ -11,7 +11,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -40,13 +42,13 @@ type Soaked struct {
 	NoClock   string         // why nothing happened to the server's clock; empty: it did, or was not to
 	Announced int
 	found
-	Missing int      // entries that nobody should send, and are neither done nor dead letters
-	Brought int      // stranded entries that nobody need have known of: they were brought back in the calm
-	Refused int      // starts of pods that failed, and were tried again
-	Erred   int      // pods that ended with an error, as they may where streams were taken from them by hand
-	BadEnds []string // pods that did not end in good order
-	Without Latency  // an owner, after owners that did not end their ownership
-	Left    Left     // on the server in the calm
+	Missing int             // entries that nobody should send, and are neither done nor dead letters
+	Brought int             // stranded entries that nobody need have known of: they were brought back in the calm
+	Refused int             // starts of pods that failed, and were tried again
+	Erred   int             // pods that ended with an error, as they may where streams were taken from them by hand
+	BadEnds []string        // pods that did not end in good order
+	Without measure.Latency // an owner, after owners that did not end their ownership
+	Left    Left            // on the server in the calm
 }
 
 // holds is whether all that was promised held.
@@ -67,7 +69,7 @@ type soak struct {
 
 // Soak has things happen to pods at random while streams come and go, in rounds: after each, when all is calm, what the
 // pods wrote down and what is left on the server must be what the library promises. If it is not, journals and logs stay.
-func Soak(ctx context.Context, o SoakOptions, r *Report) (err error) {
+func Soak(ctx context.Context, o SoakOptions, r *report.Report) (err error) {
 	for o.Seed == 0 {
 		o.Seed = uint64(rand.Uint32()) // short enough to be typed
 	}
@@ -127,13 +129,13 @@ func openSoaked(ctx context.Context, o SoakOptions) (s *site, noClock string, er
 }
 
 // rounds ends early when something did not hold.
-func (m *soak) rounds(ctx context.Context, r *Report) error {
+func (m *soak) rounds(ctx context.Context, r *report.Report) error {
 	total := int(m.options.For.Seconds()) + 1 // it is over when the last calm is
-	steps := r.steps("soak", total)
-	defer steps.end()
+	steps := r.Steps("soak", total)
+	defer steps.End()
 	for done := time.Duration(0); done < m.options.For && m.result.holds(); {
 		took, err := m.round(ctx, min(m.options.For-done, roundFor), func(what string, passed time.Duration) {
-			steps.reach(min(int((done+passed).Seconds()), total-1), fmt.Sprintf("soak, seed %d, round %d: %s", m.options.Seed, m.result.Rounds, what))
+			steps.Reach(min(int((done+passed).Seconds()), total-1), fmt.Sprintf("soak, seed %d, round %d: %s", m.options.Seed, m.result.Rounds, what))
 		})
 		if err != nil {
 			return err
@@ -155,12 +157,12 @@ func (m *soak) round(ctx context.Context, d time.Duration, tell func(what string
 	defer func() { err = errors.Join(err, round.close()) }()
 	began := time.Now()
 	if err := round.storm(ctx, d, func(passed time.Duration) {
-		tell(fmt.Sprintf("%s troubles, %s ownerships", grouped(round.troubles()), grouped(round.ownerships())), passed)
+		tell(fmt.Sprintf("%s troubles, %s ownerships", report.Grouped(round.troubles()), report.Grouped(round.ownerships())), passed)
 	}); err != nil {
 		return 0, err
 	}
 	took = min(time.Since(began), d)
-	if m.result.Left, err = round.calm(ctx, func(l Left) { tell(fmt.Sprintf("%s announcements left", grouped(l.Input+l.Later)), took) }); err != nil {
+	if m.result.Left, err = round.calm(ctx, func(l Left) { tell(fmt.Sprintf("%s announcements left", report.Grouped(l.Input+l.Later)), took) }); err != nil {
 		return took, err
 	}
 	return took, m.add(round)
@@ -193,7 +195,9 @@ func (m *soak) add(r *round) error {
 	m.result.Missing += max(0, unreadable+unaccounted-unnamed)
 	m.result.found = m.audit.found
 	slices.Sort(m.audit.without)
-	m.result.Without = Latency{quantile(m.audit.without, .5), quantile(m.audit.without, .99), quantile(m.audit.without, 1)}
+	m.result.Without = measure.Latency{
+		P50: measure.Quantile(m.audit.without, .5), P99: measure.Quantile(m.audit.without, .99), Max: measure.Quantile(m.audit.without, 1),
+	}
 	if !m.result.holds() {
 		return errors.Join(m.audit.write(filepath.Join(m.dir, "ownerships.txt")), r.write(m.dir, m.audit.missed))
 	}

@@ -6,44 +6,46 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/streamlease/streamlease/bench/report"
 )
 
 func writeSoaked(out io.Writer, s Soaked) {
-	t := newTable("what happened", "")
+	t := report.NewTable("what happened", "")
 	for _, name := range slices.Sorted(maps.Keys(s.Struck)) {
-		t.row("pods "+name, grouped(s.Struck[name]))
+		t.Row("pods "+name, report.Grouped(s.Struck[name]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Outages)) {
-		t.row("the server "+name, grouped(s.Outages[name]))
+		t.Row("the server "+name, report.Grouped(s.Outages[name]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.ByHand)) {
-		t.row("entries by hand, "+name, grouped(s.ByHand[name]))
+		t.Row("entries by hand, "+name, report.Grouped(s.ByHand[name]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Poisoned)) {
-		t.row("entries that nobody should send: "+name, grouped(s.Poisoned[name]))
+		t.Row("entries that nobody should send: "+name, report.Grouped(s.Poisoned[name]))
 	}
-	t.row("announcements", grouped(s.Announced))
-	t.row("ownerships", grouped(s.Ownerships))
-	t.row("done", grouped(s.Done))
-	t.row("done again, though they were done before", grouped(s.Again))
-	t.row("ended by a Done of unknown outcome", grouped(s.Unknown))
-	t.row("failed by lot", grouped(s.Failed))
-	t.row("handed back", grouped(s.HandedBack))
-	t.row("not ended by the owner, and recovered", grouped(s.Recovered))
-	t.row("without an owner then, p50", milliseconds(s.Without.P50))
-	t.row("without an owner then, p99", milliseconds(s.Without.P99))
-	t.row("without an owner then, max", milliseconds(s.Without.Max))
-	t.row("announcements that became dead letters, as they may", grouped(s.Letters))
+	t.Row("announcements", report.Grouped(s.Announced))
+	t.Row("ownerships", report.Grouped(s.Ownerships))
+	t.Row("done", report.Grouped(s.Done))
+	t.Row("done again, though they were done before", report.Grouped(s.Again))
+	t.Row("ended by a Done of unknown outcome", report.Grouped(s.Unknown))
+	t.Row("failed by lot", report.Grouped(s.Failed))
+	t.Row("handed back", report.Grouped(s.HandedBack))
+	t.Row("not ended by the owner, and recovered", report.Grouped(s.Recovered))
+	t.Row("without an owner then, p50", report.Milliseconds(s.Without.P50))
+	t.Row("without an owner then, p99", report.Milliseconds(s.Without.P99))
+	t.Row("without an owner then, max", report.Milliseconds(s.Without.Max))
+	t.Row("announcements that became dead letters, as they may", report.Grouped(s.Letters))
 	for _, why := range slices.Sorted(maps.Keys(s.Excused)) {
-		t.row("lost by hand "+why, grouped(s.Excused[why]))
+		t.Row("lost by hand "+why, report.Grouped(s.Excused[why]))
 	}
-	t.row("stranded by hand, and brought back by hand", grouped(s.Brought))
-	t.row("starts of pods that failed, and were tried again", grouped(s.Refused))
-	t.row("pods that ended with an error, as they may", grouped(s.Erred))
-	t.row("announcements that nobody was done with", grouped(s.Lost))
-	t.row("poison that is neither done nor a dead letter", grouped(s.Missing))
-	t.row("left on the server in the calm", s.Left)
-	t.write(out)
+	t.Row("stranded by hand, and brought back by hand", report.Grouped(s.Brought))
+	t.Row("starts of pods that failed, and were tried again", report.Grouped(s.Refused))
+	t.Row("pods that ended with an error, as they may", report.Grouped(s.Erred))
+	t.Row("announcements that nobody was done with", report.Grouped(s.Lost))
+	t.Row("poison that is neither done nor a dead letter", report.Grouped(s.Missing))
+	t.Row("left on the server in the calm", s.Left)
+	t.Write(out)
 	if s.Overlaps != "" {
 		fmt.Fprintf(out, "\n%s\n", s.Overlaps)
 	}
@@ -59,7 +61,7 @@ What happens to a pod lasts for up to twice the session TTL. A link that is cut 
 ones at once; a stalled one lets nothing through, a delayed one is slow, one unanswered loses the answer to a script.
 Each round ends in a calm: all is done, nobody is there but the pods that run, and these end in good order.
 without an owner  from when the last owner was last seen to own the stream, by its own journal, until the next one was told of it
-`, s.Seed, s.For, s.Rounds, s.Pods, max(s.Partitions, 1), grouped(s.Streams), grouped(streamsPerEntry*s.Streams), s.LeaseTTL, s.SessionTTL)
+`, s.Seed, s.For, s.Rounds, s.Pods, max(s.Partitions, 1), report.Grouped(s.Streams), report.Grouped(streamsPerEntry*s.Streams), s.LeaseTTL, s.SessionTTL)
 	writeTroubles(out, s)
 	if s.Spared != "" {
 		fmt.Fprintf(out, "Nothing happened to links: no proxy can stand before %s.\n", s.Spared)
@@ -68,11 +70,11 @@ without an owner  from when the last owner was last seen to own the stream, by i
 	if s.Overlaps != "" {
 		overlaps = 1
 	}
-	goal(out, "rounds whose journals show two owners or falling tokens", float64(overlaps), "at most", 0)
-	goal(out, "announcements that nobody was done with", float64(s.Lost), "at most", 0)
-	goal(out, "poison that is neither done nor a dead letter", float64(s.Missing), "at most", 0)
-	goal(out, "pods that did not end in good order", float64(len(s.BadEnds)), "at most", 0)
-	goal(out, "left on the server in the calm", float64(s.Left.sum()), "at most", 0)
+	report.Goal(out, "rounds whose journals show two owners or falling tokens", float64(overlaps), "at most", 0)
+	report.Goal(out, "announcements that nobody was done with", float64(s.Lost), "at most", 0)
+	report.Goal(out, "poison that is neither done nor a dead letter", float64(s.Missing), "at most", 0)
+	report.Goal(out, "pods that did not end in good order", float64(len(s.BadEnds)), "at most", 0)
+	report.Goal(out, "left on the server in the calm", float64(s.Left.sum()), "at most", 0)
 }
 
 // writeTroubles says what it is that happens besides to pods.

@@ -12,7 +12,9 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -43,7 +45,7 @@ type Taken struct {
 
 // Take measures how fast a process that starts takes what was announced before: from the start of Run, sessions included,
 // to the Added of the last stream.
-func Take(ctx context.Context, o TakeOptions, r *Report) (err error) {
+func Take(ctx context.Context, o TakeOptions, r *report.Report) (err error) {
 	server, err := servers.Start(ctx, servers.Options{})
 	if err != nil {
 		return err
@@ -74,7 +76,7 @@ func Take(ctx context.Context, o TakeOptions, r *Report) (err error) {
 			return err
 		}
 	}
-	result.Median, result.XaddMid = median(result.Rounds), median(result.Xadd)
+	result.Median, result.XaddMid = measure.Median(result.Rounds), measure.Median(result.Xadd)
 	result.Relative = result.Median / result.XaddMid
 	return r.Write(result, func(out io.Writer) { writeTaken(out, result) }, result.plots()...)
 }
@@ -109,14 +111,14 @@ func takeAll(ctx context.Context, server *servers.Server, service string, stream
 }
 
 func writeTaken(out io.Writer, r Taken) {
-	t := newTable("round", "streams", "taken/s", "XADD/s")
+	t := report.NewTable("round", "streams", "taken/s", "XADD/s")
 	for i := range r.Rounds {
-		t.row(i+1, grouped(r.Streams), grouped(int(r.Rounds[i])), grouped(int(r.Xadd[i])))
+		t.Row(i+1, report.Grouped(r.Streams), report.Grouped(int(r.Rounds[i])), report.Grouped(int(r.Xadd[i])))
 	}
 	t.AppendSeparator()
-	t.row("median", "", grouped(int(r.Median)), grouped(int(r.XaddMid)))
-	t.write(out)
+	t.Row("median", "", report.Grouped(int(r.Median)), report.Grouped(int(r.XaddMid)))
+	t.Write(out)
 	fmt.Fprintf(out, "\nAn announced stream takes as long as %.1f pipelined XADDs.\n", 1/r.Relative)
-	goal(out, fmt.Sprintf("streams taken a second, where XADD does %s", grouped(int(r.XaddMid))), r.Median, "at least",
+	report.Goal(out, fmt.Sprintf("streams taken a second, where XADD does %s", report.Grouped(int(r.XaddMid))), r.Median, "at least",
 		goalTaken*r.XaddMid/goalXadd)
 }

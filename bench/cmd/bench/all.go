@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/streamlease/streamlease/bench/suite"
+	"github.com/streamlease/streamlease/bench/report"
 )
 
 // short is the suite in under three minutes. Each line is the arguments of a measurement, which can be repeated by itself.
@@ -22,7 +22,7 @@ var short = []string{
 	"failover -session-ttl 2s",
 	"churn -rates 1000,10000,40000 -for 2s",
 	"pipeline -streams 20000 -batches 64,256,1000 -ticks 100ms -for 2s",
-	"scale -from FOLDER/" + suite.DataFile, // what size, the first, left there
+	"scale -from FOLDER/" + report.DataFile, // what size, the first, left there
 }
 
 func all() *cli.Command {
@@ -30,7 +30,7 @@ func all() *cli.Command {
 }
 
 func runAll(ctx context.Context, c *cli.Command) error {
-	r := report(c)
+	r := reportOf(c)
 	if r.Dir == "" {
 		return fmt.Errorf("all: -out is empty: bench -out FOLDER all")
 	}
@@ -47,7 +47,7 @@ func runAll(ctx context.Context, c *cli.Command) error {
 			return fmt.Errorf("%s: %w", r.Command, err)
 		}
 	}
-	path, err := filepath.Abs(filepath.Join(r.Dir, suite.PageFile))
+	path, err := filepath.Abs(filepath.Join(r.Dir, report.PageFile))
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/suite"
 )
 
@@ -15,13 +16,13 @@ func TestAReportIsLeftInTheFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	out, err := bench(t, "-out", dir, "take", "-streams", "300", "-rounds", "1")
 	require.NoError(t, err, out)
-	page, err := os.ReadFile(filepath.Join(dir, suite.PageFile))
+	page, err := os.ReadFile(filepath.Join(dir, report.PageFile))
 	require.NoError(t, err)
 	require.Contains(t, string(page), "take -streams 300 -rounds 1")
 	require.Contains(t, string(page), "Announced streams a second")
 	require.Contains(t, string(page), "pipelined XADDs.")
 	require.Contains(t, string(page), "goals met")
-	data, err := os.ReadFile(filepath.Join(dir, suite.DataFile))
+	data, err := os.ReadFile(filepath.Join(dir, report.DataFile))
 	require.NoError(t, err)
 	var report struct {
 		Parts []struct{ Results suite.Taken }
@@ -37,7 +38,7 @@ func TestTheWholeSuiteWritesOneReport(t *testing.T) {
 	short = []string{"take -streams 200 -rounds 1", "done -streams 200 -rounds 1"}
 	dir := t.TempDir()
 	require.NoError(t, command().Run(t.Context(), []string{"bench", "-out", dir, "all"}))
-	data, err := os.ReadFile(filepath.Join(dir, suite.DataFile))
+	data, err := os.ReadFile(filepath.Join(dir, report.DataFile))
 	require.NoError(t, err)
 	var report struct{ Parts []struct{ Command string } }
 	require.NoError(t, json.Unmarshal(data, &report))

@@ -33,6 +33,6 @@ var churn = &cli.Command{
 		if d < 100*time.Millisecond {
 			return fmt.Errorf("-for: %v is not at least 100ms", d)
 		}
-		return suite.Churn(ctx, suite.ChurnOptions{URL: c.String("redis"), Rates: rates, For: d, Workers: c.Int("workers")}, report(c))
+		return suite.Churn(ctx, suite.ChurnOptions{URL: c.String("redis"), Rates: rates, For: d, Workers: c.Int("workers")}, reportOf(c))
 	},
 }

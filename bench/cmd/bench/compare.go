@@ -41,7 +41,7 @@ var compare = &cli.Command{
 		}
 		return suite.Compare(ctx, suite.CompareOptions{
 			URL: c.String("redis"), Streams: c.Int("streams"), TTL: c.Duration("ttl"), For: c.Duration("for"), Rounds: c.Int("rounds"),
-		}, report(c))
+		}, reportOf(c))
 	},
 }
 

@@ -33,6 +33,6 @@ var failover = &cli.Command{
 		if o.Sessions, err = durations(c, "session-ttl"); err != nil {
 			return err
 		}
-		return suite.Failover(ctx, o, report(c))
+		return suite.Failover(ctx, o, reportOf(c))
 	},
 }

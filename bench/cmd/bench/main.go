@@ -18,6 +18,7 @@ import (
 	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
 
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/suite"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -66,7 +67,7 @@ func command() *cli.Command {
 					if err := positive(c, "streams", "rounds"); err != nil {
 						return err
 					}
-					return suite.Take(ctx, suite.TakeOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds")}, report(c))
+					return suite.Take(ctx, suite.TakeOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds")}, reportOf(c))
 				},
 			},
 			{
@@ -82,7 +83,7 @@ func command() *cli.Command {
 					if err := positive(c, "streams", "rounds"); err != nil {
 						return err
 					}
-					return suite.Done(ctx, suite.DoneOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds"), Workers: c.Int("workers")}, report(c))
+					return suite.Done(ctx, suite.DoneOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds"), Workers: c.Int("workers")}, reportOf(c))
 				},
 			},
 			size,
@@ -122,7 +123,7 @@ func hold(ctx context.Context, c *cli.Command) error {
 	if o.Streams, err = sizes(c, "streams"); err != nil {
 		return err
 	}
-	return suite.Hold(ctx, o, report(c))
+	return suite.Hold(ctx, o, reportOf(c))
 }
 
 // sizes are the numbers in a flag that are separated by commas.
@@ -174,11 +175,11 @@ var worker = &cli.Command{
 // reportKey is where the metadata of the command keep the report that several measurements share.
 const reportKey = "report"
 
-func report(c *cli.Command) *suite.Report {
-	if shared, ok := c.Root().Metadata[reportKey].(*suite.Report); ok {
+func reportOf(c *cli.Command) *report.Report {
+	if shared, ok := c.Root().Metadata[reportKey].(*report.Report); ok {
 		return shared
 	}
-	return &suite.Report{
+	return &report.Report{
 		Out: os.Stdout, Progress: terminal(os.Stderr), JSON: c.Bool("json"), Dir: c.String("out"),
 		Command: commandLine(os.Args), Redis: redisVersion(),
 	}

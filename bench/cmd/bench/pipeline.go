@@ -39,7 +39,7 @@ var pipeline = &cli.Command{
 		if err != nil {
 			return err
 		}
-		return suite.Pipeline(ctx, o, report(c))
+		return suite.Pipeline(ctx, o, reportOf(c))
 	},
 }
 

@@ -62,6 +62,6 @@ var scale = &cli.Command{
 				return fmt.Errorf("-lost: %d of %d pods: somebody has to live", n, config.Pods)
 			}
 		}
-		return suite.Scale(ctx, suite.ScaleOptions{Fleet: config, Lost: lost, For: c.Duration("for")}, report(c))
+		return suite.Scale(ctx, suite.ScaleOptions{Fleet: config, Lost: lost, For: c.Duration("for")}, reportOf(c))
 	},
 }

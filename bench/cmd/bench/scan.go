@@ -25,6 +25,6 @@ var scan = &cli.Command{
 		if err != nil {
 			return err
 		}
-		return suite.Scan(ctx, suite.ScanOptions{Pending: pending, Consumers: c.Int("consumers"), Looks: c.Int("looks")}, report(c))
+		return suite.Scan(ctx, suite.ScanOptions{Pending: pending, Consumers: c.Int("consumers"), Looks: c.Int("looks")}, reportOf(c))
 	},
 }

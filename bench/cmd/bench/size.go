@@ -49,6 +49,6 @@ var size = &cli.Command{
 				Partitions: c.Int("partitions"), MaxBatch: c.Int("batch"), Tick: c.Duration("tick"), For: c.Duration("for"),
 			},
 			Demand: suite.Demand{Streams: c.Int("fleet"), Failed: c.Int("failed"), PerPod: c.Int("per-pod")},
-		}, report(c))
+		}, reportOf(c))
 	},
 }

@@ -51,6 +51,6 @@ var soak = &cli.Command{
 		if err := between(c, "session-ttl", engine.MinTTL, o.LeaseTTL); err != nil {
 			return err
 		}
-		return suite.Soak(ctx, o, report(c))
+		return suite.Soak(ctx, o, reportOf(c))
 	},
 }

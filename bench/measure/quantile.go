@@ -1,4 +1,4 @@
-package suite
+package measure
 
 import (
 	"math"
@@ -7,7 +7,7 @@ import (
 )
 
 // median of durations or rates; 0 if there are none.
-func median[T float64 | time.Duration](values []T) T {
+func Median[T float64 | time.Duration](values []T) T {
 	if len(values) == 0 {
 		return 0
 	}
@@ -16,7 +16,7 @@ func median[T float64 | time.Duration](values []T) T {
 }
 
 // quantile is the value that the q-th part of sorted ones reaches, 1 for the greatest; 0 if there are none.
-func quantile[T float64 | time.Duration](sorted []T, q float64) T {
+func Quantile[T float64 | time.Duration](sorted []T, q float64) T {
 	if len(sorted) == 0 {
 		return 0
 	}

@@ -1,14 +1,12 @@
-package suite
+package measure
 
 import (
 	"time"
-
-	"github.com/streamlease/streamlease/bench/measure"
 )
 
 // Latency is percentiles.
 type Latency struct{ P50, P99, Max time.Duration }
 
-func latencies(h measure.Histogram) Latency {
+func Latencies(h Histogram) Latency {
 	return Latency{P50: h.Quantile(.5), P99: h.Quantile(.99), Max: h.Quantile(1)}
 }

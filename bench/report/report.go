@@ -1,4 +1,4 @@
-package suite
+package report
 
 import (
 	"encoding/json"
@@ -49,7 +49,7 @@ func (r *Report) Write(results any, people func(io.Writer), plots ...page.Plot) 
 }
 
 // goal says whether a figure is what was aimed at. It fails nothing: figures depend on the machine.
-func goal(out io.Writer, what string, figure float64, atMost string, limit float64) {
+func Goal(out io.Writer, what string, figure float64, atMost string, limit float64) {
 	met := figure <= limit
 	if atMost == "at least" {
 		met = figure >= limit
@@ -58,7 +58,7 @@ func goal(out io.Writer, what string, figure float64, atMost string, limit float
 	if !met {
 		word = "MISSED"
 	}
-	text := fmt.Sprintf("%s: %s, %s %s", what, figureText(figure), atMost, figureText(limit))
+	text := fmt.Sprintf("%s: %s, %s %s", what, FigureText(figure), atMost, FigureText(limit))
 	if rec, ok := out.(*recorder); ok {
 		rec.goal(met, text)
 		out = rec.out

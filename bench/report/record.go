@@ -1,4 +1,4 @@
-package suite
+package report
 
 import (
 	"bytes"
@@ -50,7 +50,7 @@ func (r *recorder) flush() {
 	r.text.Reset()
 }
 
-func (r *recorder) table(g grid) {
+func (r *recorder) table(g Table) {
 	r.flush()
 	g.Style().HTML.CSSClass = ""
 	r.blocks = append(r.blocks, page.Block{Table: template.HTML(g.RenderHTML())}) // which escapes
@@ -81,7 +81,7 @@ func (r *Report) save() error {
 	p := page.Page{Title: "streamlease on this machine", Machine: measure.Machine(), Made: time.Now()}
 	for _, x := range r.parts {
 		p.Parts = append(p.Parts, page.Part{
-			Name: partName(x.Command), Command: x.Command, Redis: x.Redis, Plots: x.plots, Blocks: x.blocks,
+			Name: PartName(x.Command), Command: x.Command, Redis: x.Redis, Plots: x.plots, Blocks: x.blocks,
 		})
 	}
 	var text bytes.Buffer
@@ -100,7 +100,7 @@ func (r *Report) save() error {
 }
 
 // partName is the subcommand.
-func partName(command string) string {
+func PartName(command string) string {
 	words := strings.Fields(command)
 	if len(words) < 2 {
 		return command

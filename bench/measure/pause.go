@@ -1,11 +1,11 @@
-package suite
+package measure
 
 import (
 	"context"
 	"time"
 )
 
-func pause(ctx context.Context, d time.Duration) error {
+func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

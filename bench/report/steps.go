@@ -1,4 +1,4 @@
-package suite
+package report
 
 import (
 	"time"
@@ -7,18 +7,18 @@ import (
 )
 
 // steps is the progress of something long, where people look at it.
-type steps struct {
+type Steps struct {
 	writer  progress.Writer
 	tracker *progress.Tracker
 	over    chan struct{}
 }
 
 // steps shows from now on how many of n steps are done. end takes it off the screen.
-func (r *Report) steps(what string, n int) *steps {
+func (r *Report) Steps(what string, n int) *Steps {
 	if r.Progress == nil {
 		return nil
 	}
-	s := &steps{writer: progress.NewWriter(), tracker: &progress.Tracker{Message: what, Total: int64(n)}, over: make(chan struct{})}
+	s := &Steps{writer: progress.NewWriter(), tracker: &progress.Tracker{Message: what, Total: int64(n)}, over: make(chan struct{})}
 	s.writer.SetOutputWriter(r.Progress)
 	s.writer.SetUpdateFrequency(250 * time.Millisecond)
 	s.writer.SetTrackerLength(30)
@@ -34,14 +34,14 @@ func (r *Report) steps(what string, n int) *steps {
 	return s
 }
 
-func (s *steps) done() {
+func (s *Steps) Done() {
 	if s != nil {
 		s.tracker.Increment(1)
 	}
 }
 
 // reach says that n steps are done, and what is going on.
-func (s *steps) reach(n int, what string) {
+func (s *Steps) Reach(n int, what string) {
 	if s != nil {
 		s.tracker.SetValue(int64(n))
 		s.tracker.UpdateMessage(what)
@@ -49,7 +49,7 @@ func (s *steps) reach(n int, what string) {
 }
 
 // end may be called again.
-func (s *steps) end() {
+func (s *Steps) End() {
 	if s == nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package suite
+package report
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 )
 
 // grid is a table whose first column says what, with its numbers to the right.
-type grid struct{ table.Writer }
+type Table struct{ table.Writer }
 
-func newTable(heads ...any) grid {
+func NewTable(heads ...any) Table {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
@@ -23,20 +23,20 @@ func newTable(heads ...any) grid {
 		}
 	}
 	t.SetColumnConfigs(columns)
-	return grid{t}
+	return Table{t}
 }
 
 // left aligns a column of words, counted from 1, to the left.
-func (g grid) left(column int) {
+func (g Table) Left(column int) {
 	g.SetColumnConfigs([]table.ColumnConfig{
 		{Number: 2, Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Number: column, Align: text.AlignLeft, AlignHeader: text.AlignLeft},
 	})
 }
 
-func (g grid) row(cells ...any) { g.AppendRow(cells) }
+func (g Table) Row(cells ...any) { g.AppendRow(cells) }
 
-func (g grid) write(out io.Writer) {
+func (g Table) Write(out io.Writer) {
 	if rec, ok := out.(*recorder); ok {
 		rec.table(g)
 		return
