@@ -158,7 +158,7 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Hel
 // told announces streams one at a time to a process that holds n already.
 func told(ctx context.Context, s *site, w *process, p producer.Producer, n int) (measure.Latency, error) {
 	const more, apart = 200, 5 * time.Millisecond
-	s.used = append(s.used, lot{p, n + more})
+	s.use("hold", n+more)
 	p.Info = func(int) string { return fmt.Sprintf(`{"At":%d}`, journal.Monotonic()) }
 	for i := range more {
 		if _, err := p.Announce(ctx, n+i, n+i+1); err != nil {

@@ -3,6 +3,7 @@ package suite
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,17 +14,25 @@ import (
 	"github.com/streamlease/streamlease/test/journal"
 )
 
+func newJournal(t *testing.T) *journal.Journal {
+	t.Helper()
+	j, err := journal.Open(filepath.Join(t.TempDir(), "journal"), "a", "s-", 10)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, j.Close()) })
+	return j
+}
+
 func TestJobsEndAsTheLotSays(t *testing.T) {
 	for how, want := range map[float64]journal.State{
 		0: journal.Failed, failedShare: journal.Given, failedShare + releasedShare: journal.Finished, .99: journal.Finished,
 	} {
-		j := book(t, "a", 10)
+		j := newJournal(t)
 		l := leasetest.New("s-1")
 		end(l, j.Add(l), how)
 		require.Equal(t, want, j.Read()[0].State, "%v", how)
 		require.Zero(t, l.Remaining())
 	}
-	j := book(t, "a", 10)
+	j := newJournal(t)
 	l := leasetest.New("s-1")
 	page := j.Add(l)
 	l.Lose(nil)
