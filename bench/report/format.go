@@ -18,7 +18,7 @@ func Milliseconds(d time.Duration) string {
 
 func Mebibytes(bytes float64) string { return fmt.Sprintf("%.1f MiB", bytes/(1<<20)) }
 
-// grouped is a number as people read it: 10,000.
+// Grouped is a number as people read it: 10,000.
 func Grouped(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {

@@ -99,7 +99,7 @@ func (r *Report) save() error {
 	return nil
 }
 
-// partName is the subcommand.
+// PartName is the subcommand.
 func PartName(command string) string {
 	words := strings.Fields(command)
 	if len(words) < 2 {

@@ -48,7 +48,7 @@ func (r *Report) Write(results any, people func(io.Writer), plots ...page.Plot) 
 	return r.save()
 }
 
-// goal says whether a figure is what was aimed at. It fails nothing: figures depend on the machine.
+// Goal says whether a figure is what was aimed at. It fails nothing: figures depend on the machine.
 func Goal(out io.Writer, what string, figure float64, atMost string, limit float64) {
 	met := figure <= limit
 	if atMost == "at least" {

@@ -6,14 +6,14 @@ import (
 	"github.com/jedib0t/go-pretty/v6/progress"
 )
 
-// steps is the progress of something long, where people look at it.
+// Steps is the progress of something long, where people look at it.
 type Steps struct {
 	writer  progress.Writer
 	tracker *progress.Tracker
 	over    chan struct{}
 }
 
-// steps shows from now on how many of n steps are done. end takes it off the screen.
+// Steps shows from now on how many of n steps are done. end takes it off the screen.
 func (r *Report) Steps(what string, n int) *Steps {
 	if r.Progress == nil {
 		return nil
@@ -40,7 +40,7 @@ func (s *Steps) Done() {
 	}
 }
 
-// reach says that n steps are done, and what is going on.
+// Reach says that n steps are done, and what is going on.
 func (s *Steps) Reach(n int, what string) {
 	if s != nil {
 		s.tracker.SetValue(int64(n))
@@ -48,7 +48,7 @@ func (s *Steps) Reach(n int, what string) {
 	}
 }
 
-// end may be called again.
+// End may be called again.
 func (s *Steps) End() {
 	if s == nil {
 		return

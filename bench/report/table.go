@@ -8,7 +8,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// grid is a table whose first column says what, with its numbers to the right.
+// Table is a table whose first column says what, with its numbers to the right.
 type Table struct{ table.Writer }
 
 func NewTable(heads ...any) Table {
@@ -26,7 +26,7 @@ func NewTable(heads ...any) Table {
 	return Table{t}
 }
 
-// left aligns a column of words, counted from 1, to the left.
+// Left aligns a column of words, counted from 1, to the left.
 func (g Table) Left(column int) {
 	g.SetColumnConfigs([]table.ColumnConfig{
 		{Number: 2, Align: text.AlignRight, AlignHeader: text.AlignRight},

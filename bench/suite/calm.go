@@ -3,6 +3,8 @@ package suite
 import (
 	"context"
 	"time"
+
+	"github.com/streamlease/streamlease/bench/pod"
 )
 
 const (
@@ -52,7 +54,7 @@ func (r *round) settle(ctx context.Context, tell func(Left)) (l Left, quiet bool
 	tick := time.NewTicker(announceEvery)
 	defer tick.Stop()
 	var since time.Time // when it first was quiet but for what is stranded
-	for end := time.Now().Add(patience + calmSessions*r.options.SessionTTL); time.Now().Before(end); {
+	for end := time.Now().Add(pod.Patience + calmSessions*r.options.SessionTTL); time.Now().Before(end); {
 		err := r.outages.despite(ctx, func() (err error) {
 			l, err = r.keeper.look(ctx)
 			return err

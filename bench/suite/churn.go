@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/journal"
 )
@@ -59,22 +61,22 @@ func (s ChurnStep) sustained() bool { return s.Done >= sustained*float64(s.Rate)
 
 // Churn raises the rate until it is too much. One process announces, another one owns.
 func Churn(ctx context.Context, o ChurnOptions, r *report.Report) (err error) {
-	s, err := openSite(ctx, o.URL)
+	s, err := target.Open(ctx, o.URL)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	r.Redis = s.version
-	p, err := s.announce(ctx, "churn", 0)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	r.Redis = s.Version
+	p, err := s.Announce(ctx, "churn", 0)
 	if err != nil {
 		return err
 	}
-	w, err := startWorker(ctx, WorkerOptions{URL: s.url, Service: p.Service, Workers: o.Workers, Churn: true})
+	w, err := pod.StartWorker(ctx, pod.WorkerOptions{URL: s.URL, Service: p.Service, Workers: o.Workers, Churn: true})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.stop()) }()
-	if _, err = w.ask("look"); err != nil {
+	defer func() { err = errors.Join(err, w.Stop()) }()
+	if _, err = w.Ask("look"); err != nil {
 		return err
 	}
 	result := Churned{Workers: cmp.Or(o.Workers, engine.DefaultWorkers)}
@@ -94,7 +96,7 @@ func Churn(ctx context.Context, o ChurnOptions, r *report.Report) (err error) {
 		}
 	}
 	steps.End()
-	left, err := s.client.Do(ctx, s.client.B().Xlen().Key(p.Service+"-input").Build()).AsInt64()
+	left, err := s.Client.Do(ctx, s.Client.B().Xlen().Key(p.Service+"-input").Build()).AsInt64()
 	if err != nil {
 		return err
 	}
@@ -106,7 +108,7 @@ func Churn(ctx context.Context, o ChurnOptions, r *report.Report) (err error) {
 
 // mill is a producer and a consumer.
 type mill struct {
-	worker    *process
+	worker    *pod.Process
 	producer  producer.Producer
 	workers   int
 	announced int
@@ -115,7 +117,7 @@ type mill struct {
 // turn is how things stand at one moment.
 type turn struct {
 	at       time.Time
-	worker   snapshot
+	worker   pod.Snapshot
 	redis    measure.Usage
 	producer time.Duration
 	cores    measure.Cores
@@ -123,7 +125,7 @@ type turn struct {
 
 func (m *mill) look(ctx context.Context) (t turn, err error) {
 	t.at = time.Now()
-	if t.worker, err = m.worker.ask("look"); err != nil {
+	if t.worker, err = m.worker.Ask("look"); err != nil {
 		return t, err
 	}
 	if t.redis, err = measure.ReadUsage(ctx, m.producer.Client); err != nil {
@@ -150,7 +152,7 @@ func (m *mill) step(ctx context.Context, rate int, d time.Duration) (s ChurnStep
 	if err != nil {
 		return s, err
 	}
-	last, err := m.worker.ask("done %d", m.announced)
+	last, err := m.worker.Ask("done %d", m.announced)
 	if err != nil {
 		return s, err
 	}

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 )
 
@@ -133,33 +135,33 @@ var figures = []struct {
 }
 
 func costOf(ctx context.Context, kind string, o CompareOptions, r *report.Report) (c ModelCost, err error) {
-	s, err := openSite(ctx, o.URL)
+	s, err := target.Open(ctx, o.URL)
 	if err != nil {
 		return c, err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	r.Redis = s.version
-	p, err := startContender(ctx, s, ContenderOptions{Model: kind, TTL: o.TTL, Clustered: s.cluster})
+	defer func() { err = errors.Join(err, s.Close()) }()
+	r.Redis = s.Version
+	p, err := startContender(ctx, s, ContenderOptions{Model: kind, TTL: o.TTL, Clustered: s.Cluster})
 	if err != nil {
 		return c, err
 	}
-	defer func() { err = errors.Join(err, p.stop()) }()
+	defer func() { err = errors.Join(err, p.Stop()) }()
 
-	waiting, err := s.announce(ctx, "take", o.Streams)
+	waiting, err := s.Announce(ctx, "take", o.Streams)
 	if err != nil {
 		return c, err
 	}
-	took, err := ask[standing](p, "take %s %d", waiting.Service, o.Streams)
+	took, err := pod.Ask[standing](p, "take %s %d", waiting.Service, o.Streams)
 	if err != nil {
 		return c, err
 	}
-	if _, err := ask[standing](p, "own %s", s.producer("hold").Service); err != nil {
+	if _, err := pod.Ask[standing](p, "own %s", s.Producer("hold").Service); err != nil {
 		return c, err
 	}
-	if _, err := s.announce(ctx, "hold", o.Streams); err != nil {
+	if _, err := s.Announce(ctx, "hold", o.Streams); err != nil {
 		return c, err
 	}
-	if _, err := ask[standing](p, "await %d", o.Streams); err != nil {
+	if _, err := pod.Ask[standing](p, "await %d", o.Streams); err != nil {
 		return c, err
 	}
 	// What came with taking goes: locks get out of step, idle workers end after 10 s.
@@ -170,35 +172,35 @@ func costOf(ctx context.Context, kind string, o CompareOptions, r *report.Report
 		return c, err
 	}
 	c.Taking = took.Took.Seconds()
-	last, err := ask[standing](p, "memory")
+	last, err := pod.Ask[standing](p, "memory")
 	c.Memory = float64(last.Memory) / float64(o.Streams)
 	c.Lost = float64(max(int(last.Lost), o.Streams-last.Held))
 	return c, err
 }
 
 // costMeanwhile is what both processes use in a while.
-func costMeanwhile(ctx context.Context, s *site, p *process, kind string, d time.Duration) (c ModelCost, err error) {
+func costMeanwhile(ctx context.Context, s *target.Target, p *pod.Process, kind string, d time.Duration) (c ModelCost, err error) {
 	names := measure.SentByEngine()
 	if kind == PerStream {
 		names = sentPerStream
 	}
 	began := time.Now()
-	first, err := ask[standing](p, "look")
+	first, err := pod.Ask[standing](p, "look")
 	if err != nil {
 		return c, err
 	}
-	before, err := measure.ReadUsage(ctx, s.client)
+	before, err := measure.ReadUsage(ctx, s.Client)
 	if err != nil {
 		return c, err
 	}
 	if err := measure.Pause(ctx, d); err != nil {
 		return c, err
 	}
-	second, err := ask[standing](p, "look")
+	second, err := pod.Ask[standing](p, "look")
 	if err != nil {
 		return c, err
 	}
-	after, err := measure.ReadUsage(ctx, s.client)
+	after, err := measure.ReadUsage(ctx, s.Client)
 	if err != nil {
 		return c, err
 	}

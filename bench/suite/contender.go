@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
+	"github.com/streamlease/streamlease/bench/target"
 )
 
 // ContenderOptions say what a contender is.
@@ -35,11 +37,11 @@ type standing struct {
 	Error      string
 }
 
-func (s standing) failure() string { return s.Error }
+func (s standing) Failure() string { return s.Error }
 
 // startContender starts this program once more, as a contender. ctx kills it.
-func startContender(ctx context.Context, s *site, o ContenderOptions) (*process, error) {
-	return startSelf(ctx, s.url, "", "contender", "-model", o.Model, "-ttl", o.TTL.String(), fmt.Sprint("-clustered=", o.Clustered))
+func startContender(ctx context.Context, s *target.Target, o ContenderOptions) (*pod.Process, error) {
+	return pod.StartSelf(ctx, s.URL, "", "contender", "-model", o.Model, "-ttl", o.TTL.String(), fmt.Sprint("-clustered=", o.Clustered))
 }
 
 // Contender is a process with a consumer of one model. It obeys lines on in, and answers each with a line of JSON on out:
@@ -148,8 +150,8 @@ func (c *contender) take(ctx context.Context, service string, n int) (took time.
 		took = time.Since(began)
 	case err := <-o.ended:
 		return 0, fmt.Errorf("the consumer ended: %w", err)
-	case <-time.After(patience):
-		return 0, fmt.Errorf("%d of %d streams were taken in %v", added.Load(), n, patience)
+	case <-time.After(pod.Patience):
+		return 0, fmt.Errorf("%d of %d streams were taken in %v", added.Load(), n, pod.Patience)
 	}
 	return took, o.end(ctx)
 }
@@ -159,7 +161,7 @@ func (c *contender) own(ctx context.Context, service string) (err error) {
 	if c.owner, err = c.start(ctx, service, func() {}); err != nil {
 		return err
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(pod.Patience)
 	for c.owner.ready(ctx) != nil {
 		select {
 		case err := <-c.owner.ended:
@@ -167,7 +169,7 @@ func (c *contender) own(ctx context.Context, service string) (err error) {
 		case <-time.After(time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the consumer is not ready after %v: %w", patience, c.owner.ready(ctx))
+			return fmt.Errorf("the consumer is not ready after %v: %w", pod.Patience, c.owner.ready(ctx))
 		}
 	}
 	c.idle = int64(measure.Memory())
@@ -175,7 +177,7 @@ func (c *contender) own(ctx context.Context, service string) (err error) {
 }
 
 func (c *contender) await(ctx context.Context, n int) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, pod.Patience)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -184,7 +186,7 @@ func (c *contender) await(ctx context.Context, n int) error {
 		case err := <-c.owner.ended:
 			return fmt.Errorf("the consumer ended: %w", err)
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d streams are held after %v", c.owner.held(), n, patience)
+			return fmt.Errorf("%d of %d streams are held after %v", c.owner.held(), n, pod.Patience)
 		case <-tick.C:
 		}
 	}

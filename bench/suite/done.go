@@ -14,8 +14,10 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -63,7 +65,7 @@ func Done(ctx context.Context, o DoneOptions, r *report.Report) (err error) {
 	}
 	result := Ended{Streams: o.Streams, Workers: o.Workers}
 	for round := range o.Rounds {
-		p := producer.Producer{Client: client, Service: fmt.Sprintf("%s-%d", service, round), Prefix: prefix}
+		p := producer.Producer{Client: client, Service: fmt.Sprintf("%s-%d", target.Service, round), Prefix: target.Prefix}
 		if _, err := p.Announce(ctx, 0, o.Streams); err != nil {
 			return err
 		}
@@ -118,8 +120,8 @@ func endAll(ctx context.Context, server *servers.Server, service string, o DoneO
 	case err = <-failed:
 	case err := <-ended:
 		return r, fmt.Errorf("the engine ended: %w", err)
-	case <-time.After(patience):
-		err = fmt.Errorf("%d of %d streams were done in %v", done.Load(), o.Streams, patience)
+	case <-time.After(pod.Patience):
+		err = fmt.Errorf("%d of %d streams were done in %v", done.Load(), o.Streams, pod.Patience)
 	}
 	took := time.Since(began)
 	after, err2 := measure.CommandsSent(ctx, server)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/test/journal"
 )
 
@@ -56,7 +57,7 @@ func (r *round) excuse(which announcement, owned []journal.Entry) string {
 	}
 	p, x := r.run(a.consumer)
 	switch {
-	case x == nil || x.killed:
+	case x == nil || x.Killed:
 		return excuseKilled
 	case within(p.spells, a.from, last+2*r.options.SessionTTL), r.outages.reached(a.from, last+2*r.options.SessionTTL):
 		return excuseTrouble
@@ -95,11 +96,11 @@ func ownershipsOf(journals []*journal.Journal) map[announcement][]journal.Entry 
 }
 
 // run is the pod that a consumer was, and its place.
-func (r *round) run(consumer string) (*place, *pod) {
+func (r *round) run(consumer string) (*place, *pod.Pod) {
 	for _, p := range r.places {
 		for _, x := range p.all {
 			// What follows the name of the pod is a random suffix.
-			if suffix, ok := strings.CutPrefix(consumer, x.journal.Party()+"."); ok && !strings.Contains(suffix, ".") {
+			if suffix, ok := strings.CutPrefix(consumer, x.Journal.Party()+"."); ok && !strings.Contains(suffix, ".") {
 				return p, x
 			}
 		}

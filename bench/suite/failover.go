@@ -13,7 +13,9 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/overlap"
@@ -87,45 +89,45 @@ func endName(kill bool) string {
 }
 
 func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kill bool, r *report.Report) (f FailedOver, err error) {
-	s, err := openSite(ctx, o.URL)
+	s, err := target.Open(ctx, o.URL)
 	if err != nil {
 		return f, err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	r.Redis = s.version
+	defer func() { err = errors.Join(err, s.Close()) }()
+	r.Redis = s.Version
 	dir, err := os.MkdirTemp("", "streamlease-bench-")
 	if err != nil {
 		return f, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	p := s.producer("failover")
-	pods := &fleet{dir: dir, options: WorkerOptions{
-		URL: s.url, Service: p.Service, Prefix: p.Prefix, LeaseTTL: o.LeaseTTL, SessionTTL: session,
+	p := s.Producer("failover")
+	pods := &pod.Fleet{Dir: dir, Options: pod.WorkerOptions{
+		URL: s.URL, Service: p.Service, Prefix: p.Prefix, LeaseTTL: o.LeaseTTL, SessionTTL: session,
 	}}
-	defer func() { err = errors.Join(err, pods.close()) }()
+	defer func() { err = errors.Join(err, pods.Close()) }()
 
-	victim, err := pods.add(ctx, 2*o.Streams)
+	victim, err := pods.Add(ctx, 2*o.Streams)
 	if err != nil {
 		return f, err
 	}
-	if _, err := s.announce(ctx, "failover", o.Streams); err != nil {
+	if _, err := s.Announce(ctx, "failover", o.Streams); err != nil {
 		return f, err
 	}
-	if err := await(ctx, o.Streams, patience, victim); err != nil {
+	if err := pod.Await(ctx, o.Streams, pod.Patience, victim); err != nil {
 		return f, err
 	}
 	for range o.Pods - 1 {
-		if _, err := pods.add(ctx, 2*o.Streams); err != nil {
+		if _, err := pods.Add(ctx, 2*o.Streams); err != nil {
 			return f, err
 		}
 	}
-	m := &change{client: s.client, victim: victim, others: pods.pods[1:], streams: o.Streams}
+	m := &change{client: s.Client, victim: victim, others: pods.Pods[1:], streams: o.Streams}
 	if f, err = m.run(ctx, kill, session); err != nil {
 		return f, err
 	}
 	f.Streams, f.Pods = o.Streams, o.Pods
 	f.LeaseTTL = cmp.Or(o.LeaseTTL, engine.DefaultLeaseTTL)
-	f.SessionTTL = cmp.Or(session, min(f.LeaseTTL, usualSession(s.cluster)))
+	f.SessionTTL = cmp.Or(session, min(f.LeaseTTL, usualSession(s.Cluster)))
 	return f, nil
 }
 
@@ -140,8 +142,8 @@ func usualSession(onCluster bool) time.Duration {
 // change is the end of one pod, and the others.
 type change struct {
 	client  rueidis.Client
-	victim  *pod
-	others  []*pod
+	victim  *pod.Pod
+	others  []*pod.Pod
 	streams int
 }
 
@@ -151,10 +153,10 @@ func (c *change) run(ctx context.Context, kill bool, session time.Duration) (f F
 		return f, err
 	}
 	at := journal.Monotonic()
-	if err := c.victim.end(kill); err != nil {
+	if err := c.victim.End(kill); err != nil {
 		return f, err
 	}
-	if err := await(ctx, c.streams, patience+session, c.others...); err != nil {
+	if err := pod.Await(ctx, c.streams, pod.Patience+session, c.others...); err != nil {
 		return f, err
 	}
 	after, err := c.tally(ctx)
@@ -185,7 +187,7 @@ func (c *change) tally(ctx context.Context) (t tally, err error) {
 	}
 	t.scripts = make(map[string]int64)
 	for _, p := range c.others {
-		s, err := p.ask("look")
+		s, err := p.Ask("look")
 		if err != nil {
 			return t, err
 		}
@@ -200,7 +202,7 @@ func (c *change) tally(ctx context.Context) (t tally, err error) {
 func (c *change) read(f *FailedOver, at time.Duration) {
 	records := make([]overlap.Record, 0, 2*c.streams)
 	until := make(map[string]time.Duration, c.streams)
-	for _, e := range c.victim.journal.Read() {
+	for _, e := range c.victim.Journal.Read() {
 		records = append(records, e.Record)
 		if until[e.Stream] = e.Until; f.Killed {
 			until[e.Stream] = at
@@ -209,7 +211,7 @@ func (c *change) read(f *FailedOver, at time.Duration) {
 	var without []time.Duration
 	most, last := 0, at
 	for _, p := range c.others {
-		entries := p.journal.Read()
+		entries := p.Journal.Read()
 		most = max(most, len(entries))
 		for _, e := range entries {
 			records = append(records, e.Record)

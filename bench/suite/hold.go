@@ -10,8 +10,10 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/journal"
@@ -101,32 +103,32 @@ func holdAll(ctx context.Context, o HoldOptions, r *report.Report) (all []Held, 
 }
 
 func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Held, err error) {
-	s, err := openSite(ctx, o.URL)
+	s, err := target.Open(ctx, o.URL)
 	if err != nil {
 		return h, err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	r.Redis = s.version
-	s.parts = max(o.Partitions, 1)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	r.Redis = s.Version
+	s.Parts = max(o.Partitions, 1)
 
-	w, err := startWorker(ctx, WorkerOptions{
-		URL: s.url, Service: s.producer("hold").Service, Partitions: o.Partitions,
+	w, err := pod.StartWorker(ctx, pod.WorkerOptions{
+		URL: s.URL, Service: s.Producer("hold").Service, Partitions: o.Partitions,
 		LeaseTTL: o.LeaseTTL, SessionTTL: o.SessionTTL, MaxBatch: o.MaxBatch, Tick: o.Tick, Told: true,
 	})
 	if err != nil {
 		return h, err
 	}
-	defer func() { err = errors.Join(err, w.stop()) }()
+	defer func() { err = errors.Join(err, w.Stop()) }()
 	idle, before, err := moment(ctx, s, w)
 	if err != nil {
 		return h, err
 	}
 	began := time.Now()
-	p, err := s.announce(ctx, "hold", n)
+	p, err := s.Announce(ctx, "hold", n)
 	if err != nil {
 		return h, err
 	}
-	if _, err := w.ask("await %d", n); err != nil {
+	if _, err := w.Ask("await %d", n); err != nil {
 		return h, err
 	}
 	took := time.Since(began)
@@ -143,7 +145,7 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Hel
 	}
 	h.Streams, h.IdleRSS = n, idle.RSS
 	h.Taken, h.TakingCPU = float64(n)/took.Seconds(), taken.Since(before).CPU.Seconds()/float64(n)
-	last, err := w.ask("heap")
+	last, err := w.Ask("heap")
 	if err != nil {
 		return h, err
 	}
@@ -156,9 +158,9 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Hel
 }
 
 // told announces streams one at a time to a process that holds n already.
-func told(ctx context.Context, s *site, w *process, p producer.Producer, n int) (measure.Latency, error) {
+func told(ctx context.Context, s *target.Target, w *pod.Process, p producer.Producer, n int) (measure.Latency, error) {
 	const more, apart = 200, 5 * time.Millisecond
-	s.use("hold", n+more)
+	s.Use("hold", n+more)
 	p.Info = func(int) string { return fmt.Sprintf(`{"At":%d}`, journal.Monotonic()) }
 	for i := range more {
 		if _, err := p.Announce(ctx, n+i, n+i+1); err != nil {
@@ -168,12 +170,12 @@ func told(ctx context.Context, s *site, w *process, p producer.Producer, n int) 
 			return measure.Latency{}, err
 		}
 	}
-	last, err := w.ask("await %d", n+more)
+	last, err := w.Ask("await %d", n+more)
 	if err != nil {
 		return measure.Latency{}, err
 	}
 	for last.Churn.Own.Count() < more { // held, and on its way to the handler
-		if last, err = w.ask("look"); err != nil {
+		if last, err = w.Ask("look"); err != nil {
 			return measure.Latency{}, err
 		}
 	}
@@ -181,7 +183,7 @@ func told(ctx context.Context, s *site, w *process, p producer.Producer, n int) 
 }
 
 // window measures between two moments.
-func window(ctx context.Context, s *site, w *process, o HoldOptions) (h Held, err error) {
+func window(ctx context.Context, s *target.Target, w *pod.Process, o HoldOptions) (h Held, err error) {
 	began := time.Now()
 	first, before, err := moment(ctx, s, w)
 	if err != nil {
@@ -225,18 +227,18 @@ func window(ctx context.Context, s *site, w *process, o HoldOptions) (h Held, er
 	return h, nil
 }
 
-func moment(ctx context.Context, s *site, w *process) (now snapshot, u measure.Usage, err error) {
-	if now, err = w.ask("look"); err != nil {
+func moment(ctx context.Context, s *target.Target, w *pod.Process) (now pod.Snapshot, u measure.Usage, err error) {
+	if now, err = w.Ask("look"); err != nil {
 		return
 	}
-	u, err = measure.ReadUsage(ctx, s.client)
+	u, err = measure.ReadUsage(ctx, s.Client)
 	return
 }
 
 // lost is how many streams the worker was told it lost, or does not hold, or does not hold by the server's account,
 // whichever is most.
-func lost(ctx context.Context, at *site, p producer.Producer, s snapshot, n int) (int, error) {
-	layout, err := cluster.NewLayout(p.Service, at.parts)
+func lost(ctx context.Context, at *target.Target, p producer.Producer, s pod.Snapshot, n int) (int, error) {
+	layout, err := cluster.NewLayout(p.Service, at.Parts)
 	if err != nil {
 		return 0, err
 	}
@@ -246,9 +248,9 @@ func lost(ctx context.Context, at *site, p producer.Producer, s snapshot, n int)
 		var gets rueidis.Commands
 		for i := from; i < min(from+page, n); i++ {
 			stream := p.Stream(i)
-			gets = append(gets, at.client.B().Getrange().Key(layout.Keys(layout.Of(stream)).Lease(stream)).Start(0).End(int64(len(s.Consumer))).Build())
+			gets = append(gets, at.Client.B().Getrange().Key(layout.Keys(layout.Of(stream)).Lease(stream)).Start(0).End(int64(len(s.Consumer))).Build())
 		}
-		for _, result := range at.client.DoMulti(ctx, gets...) {
+		for _, result := range at.Client.DoMulti(ctx, gets...) {
 			owner, err := result.ToString()
 			if err != nil {
 				return 0, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -57,13 +58,13 @@ type keeper struct {
 	text      *regexp.Regexp // what announcements begin with
 }
 
-func newKeeper(s *site, p producer.Producer, streams int) (*keeper, error) {
-	layout, err := cluster.NewLayout(p.Service, s.parts)
+func newKeeper(s *target.Target, p producer.Producer, streams int) (*keeper, error) {
+	layout, err := cluster.NewLayout(p.Service, s.Parts)
 	if err != nil {
 		return nil, err
 	}
-	inspector, err := scan.NewInspector(s.client, p.Service, scan.InspectorConfig{Partitions: s.parts, Timeout: reach, CountLimit: -1})
-	return &keeper{s.client, inspector, layout, p, streams, announcementText(p.Prefix)}, err
+	inspector, err := scan.NewInspector(s.Client, p.Service, scan.InspectorConfig{Partitions: s.Parts, Timeout: target.Timeout, CountLimit: -1})
+	return &keeper{s.Client, inspector, layout, p, streams, announcementText(p.Prefix)}, err
 }
 
 // inPlay is how many announcements are not done.

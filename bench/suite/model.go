@@ -14,6 +14,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/baseline"
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 )
 
@@ -36,7 +37,7 @@ type model interface {
 
 // newModel makes a consumer of a service. added is called for every stream that it gets.
 func newModel(kind, service string, ttl time.Duration, clustered bool, added func()) (model, error) {
-	o, err := childRedis()
+	o, err := target.ChildOption()
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/test/journal"
 )
 
@@ -89,7 +90,7 @@ func (o *operator) one(ctx context.Context) error {
 		o.outages.away.RLock()
 		defer o.outages.away.RUnlock()
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, pod.Patience)
 	defer cancel()
 	what := o.acts[o.rnd.IntN(len(o.acts))]
 	share := o.rnd.Float64() / 4 // of what is pending

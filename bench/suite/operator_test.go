@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/test/journal"
@@ -144,25 +145,33 @@ func TestExcusesAreForWhatNobodyCanKnow(t *testing.T) {
 	}
 	mine := owned(5, 8*time.Second, 20*time.Second)
 	for name, c := range map[string]struct {
-		change func(*act, *place, *pod, *outages)
+		change func(*act, *place, *pod.Pod, *outages)
 		owned  []journal.Entry
 		want   string
 	}{
-		"held by a pod that is well":      {owned: []journal.Entry{mine}},
-		"waiting":                         {change: func(a *act, _ *place, _ *pod, _ *outages) { a.was = waiting }, want: excuseWaiting},
-		"read":                            {change: func(a *act, _ *place, _ *pod, _ *outages) { a.was, a.token = read, 0 }, want: excuseRead},
-		"held by a pod that was killed":   {change: func(_ *act, _ *place, x *pod, _ *outages) { x.killed = true }, owned: []journal.Entry{mine}, want: excuseKilled},
-		"held by nobody of ours":          {change: func(a *act, _ *place, _ *pod, _ *outages) { a.consumer = "pod-1.x.7" }, want: excuseKilled},
-		"in trouble before":               {change: func(_ *act, p *place, _ *pod, _ *outages) { p.spells = []spell{{1 * time.Second, 9 * time.Second}} }, owned: []journal.Entry{mine}},
-		"in trouble then":                 {change: func(_ *act, p *place, _ *pod, _ *outages) { p.spells = []spell{{9 * time.Second, 12 * time.Second}} }, owned: []journal.Entry{mine}, want: excuseTrouble},
-		"in trouble while it was held":    {change: func(_ *act, p *place, _ *pod, _ *outages) { p.spells = []spell{{19 * time.Second, 30 * time.Second}} }, owned: []journal.Entry{mine}, want: excuseTrouble},
-		"in trouble long after it ended":  {change: func(_ *act, p *place, _ *pod, _ *outages) { p.spells = []spell{{29 * time.Second, 30 * time.Second}} }, owned: []journal.Entry{mine}},
-		"the server away then":            {change: func(_ *act, _ *place, _ *pod, o *outages) { o.spells = []spell{{9 * time.Second, 12 * time.Second}} }, owned: []journal.Entry{mine}, want: excuseTrouble},
-		"killed, and owned again by then": {change: func(_ *act, _ *place, x *pod, _ *outages) { x.killed = true }, owned: []journal.Entry{mine, owned(6, 12*time.Second, 13*time.Second)}},
+		"held by a pod that is well":    {owned: []journal.Entry{mine}},
+		"waiting":                       {change: func(a *act, _ *place, _ *pod.Pod, _ *outages) { a.was = waiting }, want: excuseWaiting},
+		"read":                          {change: func(a *act, _ *place, _ *pod.Pod, _ *outages) { a.was, a.token = read, 0 }, want: excuseRead},
+		"held by a pod that was killed": {change: func(_ *act, _ *place, x *pod.Pod, _ *outages) { x.Killed = true }, owned: []journal.Entry{mine}, want: excuseKilled},
+		"held by nobody of ours":        {change: func(a *act, _ *place, _ *pod.Pod, _ *outages) { a.consumer = "pod-1.x.7" }, want: excuseKilled},
+		"in trouble before":             {change: func(_ *act, p *place, _ *pod.Pod, _ *outages) { p.spells = []spell{{1 * time.Second, 9 * time.Second}} }, owned: []journal.Entry{mine}},
+		"in trouble then": {change: func(_ *act, p *place, _ *pod.Pod, _ *outages) {
+			p.spells = []spell{{9 * time.Second, 12 * time.Second}}
+		}, owned: []journal.Entry{mine}, want: excuseTrouble},
+		"in trouble while it was held": {change: func(_ *act, p *place, _ *pod.Pod, _ *outages) {
+			p.spells = []spell{{19 * time.Second, 30 * time.Second}}
+		}, owned: []journal.Entry{mine}, want: excuseTrouble},
+		"in trouble long after it ended": {change: func(_ *act, p *place, _ *pod.Pod, _ *outages) {
+			p.spells = []spell{{29 * time.Second, 30 * time.Second}}
+		}, owned: []journal.Entry{mine}},
+		"the server away then": {change: func(_ *act, _ *place, _ *pod.Pod, o *outages) {
+			o.spells = []spell{{9 * time.Second, 12 * time.Second}}
+		}, owned: []journal.Entry{mine}, want: excuseTrouble},
+		"killed, and owned again by then": {change: func(_ *act, _ *place, x *pod.Pod, _ *outages) { x.Killed = true }, owned: []journal.Entry{mine, owned(6, 12*time.Second, 13*time.Second)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := &pod{journal: book(t, "pod-1", 1)}
-			p, out, changed := &place{all: []*pod{x}}, &outages{}, a
+			x := &pod.Pod{Journal: book(t, "pod-1", 1)}
+			p, out, changed := &place{all: []*pod.Pod{x}}, &outages{}, a
 			if c.change != nil {
 				c.change(&changed, p, x, out)
 			}

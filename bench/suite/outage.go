@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -51,7 +52,7 @@ func (o *outages) one(ctx context.Context) error {
 	if o.rnd.IntN(2) == 0 {
 		strike, name = o.server.Kill, serverKilled
 		heal = func() error {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pod.Patience)
 			defer cancel()
 			return o.server.Restart(ctx, true)
 		}
@@ -72,7 +73,7 @@ func (o *outages) reached(from, until time.Duration) bool {
 
 // despite asks until there is an answer, for longer than an outage lasts. Where there are none, it asks once.
 func (o *outages) despite(ctx context.Context, ask func() error) (err error) {
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(pod.Patience); ; {
 		if err = ask(); err == nil || o == nil || time.Now().After(end) || measure.Pause(ctx, announceEvery) != nil {
 			return err
 		}

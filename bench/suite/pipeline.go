@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/wheel"
@@ -80,27 +82,27 @@ func with(values []int, value int) []int {
 }
 
 func (p *Pipelined) measure(ctx context.Context, o PipelineOptions, r *report.Report) (err error) {
-	s, err := openSite(ctx, o.URL)
+	s, err := target.Open(ctx, o.URL)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	r.Redis = s.version
+	defer func() { err = errors.Join(err, s.Close()) }()
+	r.Redis = s.Version
 	if p.Batch == 0 {
 		return p.probe(ctx, s, o.For)
 	}
-	w, err := startWorker(ctx, WorkerOptions{
-		URL: s.url, Service: s.producer("pipeline").Service, LeaseTTL: o.LeaseTTL, MaxBatch: p.Batch, Tick: p.Tick,
+	w, err := pod.StartWorker(ctx, pod.WorkerOptions{
+		URL: s.URL, Service: s.Producer("pipeline").Service, LeaseTTL: o.LeaseTTL, MaxBatch: p.Batch, Tick: p.Tick,
 	})
 	if err != nil {
 		return err
 	}
 	// All that it holds is removed with the rest: there is nothing to hand back.
-	defer func() { err = errors.Join(err, w.kill()) }()
-	if _, err := s.announce(ctx, "pipeline", o.Streams); err != nil {
+	defer func() { err = errors.Join(err, w.Kill()) }()
+	if _, err := s.Announce(ctx, "pipeline", o.Streams); err != nil {
 		return err
 	}
-	if _, err := w.ask("await %d", o.Streams); err != nil {
+	if _, err := w.Ask("await %d", o.Streams); err != nil {
 		return err
 	}
 	if err := measure.Pause(ctx, settleIn); err != nil {
@@ -110,7 +112,7 @@ func (p *Pipelined) measure(ctx context.Context, o PipelineOptions, r *report.Re
 }
 
 // probe notes what another tenant sees, and how much this machine has to do meanwhile.
-func (p *Pipelined) probe(ctx context.Context, s *site, d time.Duration) error {
+func (p *Pipelined) probe(ctx context.Context, s *target.Target, d time.Duration) error {
 	before, err := measure.ReadCores()
 	if err != nil {
 		return err
@@ -124,24 +126,24 @@ func (p *Pipelined) probe(ctx context.Context, s *site, d time.Duration) error {
 }
 
 // window measures while the probe runs.
-func (p *Pipelined) window(ctx context.Context, s *site, w *process, d time.Duration) error {
+func (p *Pipelined) window(ctx context.Context, s *target.Target, w *pod.Process, d time.Duration) error {
 	began := time.Now()
-	first, err := w.ask("look")
+	first, err := w.Ask("look")
 	if err != nil {
 		return err
 	}
-	before, err := measure.ReadUsage(ctx, s.client)
+	before, err := measure.ReadUsage(ctx, s.Client)
 	if err != nil {
 		return err
 	}
 	if err := p.probe(ctx, s, d); err != nil {
 		return err
 	}
-	after, err := measure.ReadUsage(ctx, s.client)
+	after, err := measure.ReadUsage(ctx, s.Client)
 	if err != nil {
 		return err
 	}
-	last, err := w.ask("look")
+	last, err := w.Ask("look")
 	if err != nil {
 		return err
 	}

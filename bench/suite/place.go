@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/proxy"
 	"github.com/streamlease/streamlease/test/trouble"
@@ -25,12 +27,12 @@ import (
 type place struct {
 	ctx     context.Context // kills its pods
 	name    string
-	dir     string        // of journals and logs
-	options WorkerOptions // of its pods, the URL by way of the link
-	link    *proxy.Proxy  // nil: there is none
+	dir     string            // of journals and logs
+	options pod.WorkerOptions // of its pods, the URL by way of the link
+	link    *proxy.Proxy      // nil: there is none
 	rnd     *rand.Rand
 	outages *outages                   // of the server; nil: there are none
-	pod     *pod                       // that runs, or ran last; nil: none did
+	pod     *pod.Pod                   // that runs, or ran last; nil: none did
 	struck  map[string]int             // troubles, by name
 	pick    func(trouble.Trouble) bool // those that may strike
 	acts    bool                       // an operator may take streams from a pod, which may end with an error then
@@ -42,22 +44,22 @@ type place struct {
 	troubles atomic.Int64 // of all names
 
 	mu  sync.Mutex
-	all []*pod
+	all []*pod.Pod
 }
 
 // newPlace has its pods go through a link, unless why says why they cannot.
-func newPlace(ctx context.Context, name, dir string, s *site, o WorkerOptions, rnd *rand.Rand, out *outages) (p *place, err error) {
+func newPlace(ctx context.Context, name, dir string, s *target.Target, o pod.WorkerOptions, rnd *rand.Rand, out *outages) (p *place, err error) {
 	p = &place{ctx: ctx, name: name, dir: dir, options: o, rnd: rnd, outages: out, struck: make(map[string]int),
 		pick: func(trouble.Trouble) bool { return true }}
-	addr, why := s.front()
+	addr, why := s.Front()
 	if why != "" {
-		p.options.URL = s.url
+		p.options.URL = s.URL
 		return p, nil
 	}
 	if p.link, err = proxy.Start(ctx, addr); err != nil {
 		return nil, err
 	}
-	if p.options.URL, err = s.by(p.link.Addr()); err != nil {
+	if p.options.URL, err = s.By(p.link.Addr()); err != nil {
 		return nil, errors.Join(err, p.link.Stop())
 	}
 	return p, nil
@@ -66,14 +68,14 @@ func newPlace(ctx context.Context, name, dir string, s *site, o WorkerOptions, r
 // Start starts the next pod, when the one before that was asked to end has done so, and returns when it is ready. One that cannot
 // start, since the server is busy, is started again after a while.
 func (p *place) Start() error {
-	if p.pod != nil && !p.pod.ended {
+	if p.pod != nil && !p.pod.Ended {
 		p.gone()
 	}
 	o := p.options
 	run := fmt.Sprint(p.name, "-", len(p.all)+1)
 	o.Seed, o.Log, o.Consumer = p.rnd.Uint64(), filepath.Join(p.dir, run+".log"), run
 	next, err := p.start(run, o)
-	for end := time.Now().Add(patience); err != nil && time.Now().Before(end) && measure.Pause(p.ctx, p.options.SessionTTL) == nil; {
+	for end := time.Now().Add(pod.Patience); err != nil && time.Now().Before(end) && measure.Pause(p.ctx, p.options.SessionTTL) == nil; {
 		p.refused++
 		next, err = p.start(run, o)
 	}
@@ -88,41 +90,41 @@ func (p *place) Start() error {
 }
 
 // start starts a pod while there is a server.
-func (p *place) start(run string, o WorkerOptions) (*pod, error) {
+func (p *place) start(run string, o pod.WorkerOptions) (*pod.Pod, error) {
 	if p.outages != nil {
 		p.outages.away.RLock()
 		defer p.outages.away.RUnlock()
 	}
-	return startPod(p.ctx, p.dir, run, o)
+	return pod.Start(p.ctx, p.dir, run, o)
 }
 
 // Kill is an error if the pod had ended before, which nobody asked for.
 func (p *place) Kill() error {
-	p.pod.killed = true
-	_ = p.pod.end(true) // its state tells more
-	state := p.pod.cmd.ProcessState
+	p.pod.Killed = true
+	_ = p.pod.End(true) // its state tells more
+	state := p.pod.Cmd.ProcessState
 	if status, ok := state.Sys().(syscall.WaitStatus); p.ctx.Err() == nil && (!ok || status.Signal() != syscall.SIGKILL) {
-		return fmt.Errorf("%s ended by itself: %v", p.pod.journal.Party(), state)
+		return fmt.Errorf("%s ended by itself: %v", p.pod.Journal.Party(), state)
 	}
 	return nil
 }
 
 // Stop has the pod hand everything back and end.
-func (p *place) Stop() error { return p.pod.in.Close() }
+func (p *place) Stop() error { return p.pod.In.Close() }
 
 // gone waits for the end of a pod that was asked to, and notes it if that was not in good order.
 func (p *place) gone() {
-	p.pod.ended = true
-	late := time.AfterFunc(patience, func() { _ = p.pod.cmd.Process.Kill() })
+	p.pod.Ended = true
+	late := time.AfterFunc(pod.Patience, func() { _ = p.pod.Cmd.Process.Kill() })
 	defer late.Stop()
-	err := p.pod.cmd.Wait()
+	err := p.pod.Cmd.Wait()
 	var exit *exec.ExitError
 	switch {
 	case err == nil || p.ctx.Err() != nil:
 	case p.acts && errors.As(err, &exit) && exit.ExitCode() == 1:
 		p.erred++
 	default:
-		p.badEnds = append(p.badEnds, fmt.Sprintf("%s: %v", p.pod.journal.Party(), err))
+		p.badEnds = append(p.badEnds, fmt.Sprintf("%s: %v", p.pod.Journal.Party(), err))
 	}
 }
 
@@ -140,8 +142,8 @@ func (p *place) Pause() error { return p.signal(syscall.SIGSTOP) }
 func (p *place) Resume() error { return p.signal(syscall.SIGCONT) }
 
 func (p *place) signal(s os.Signal) error {
-	if err := p.pod.cmd.Process.Signal(s); err != nil {
-		return fmt.Errorf("%s: %w", p.pod.journal.Party(), err)
+	if err := p.pod.Cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("%s: %w", p.pod.Journal.Party(), err)
 	}
 	return nil
 }
@@ -181,7 +183,7 @@ func (p *place) journals() (all []*journal.Journal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, x := range p.all {
-		all = append(all, x.journal)
+		all = append(all, x.Journal)
 	}
 	return all
 }
@@ -189,10 +191,10 @@ func (p *place) journals() (all []*journal.Journal) {
 // close ends what runs here, whatever state it is in, and then the link. Nobody reads the journals after that.
 func (p *place) close() (err error) {
 	for _, x := range p.all {
-		if !x.ended {
-			_ = x.end(true) // it may be gone
+		if !x.Ended {
+			_ = x.End(true) // it may be gone
 		}
-		err = errors.Join(err, x.journal.Close())
+		err = errors.Join(err, x.Journal.Close())
 	}
 	if p.link != nil {
 		err = errors.Join(err, p.link.Stop())

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/test/poison"
 )
@@ -77,7 +78,7 @@ func (p *poisoner) entry(kinds []byte, maxFields, maxBytes int) (input string, f
 	m := poison.Maker{Service: p.producer.Service, MaxFields: maxFields, MaxBytes: maxBytes, Announce: func(fill int) string {
 		which := announcement{stream, p.work(stream)}
 		p.announced[which] = true
-		info, err := json.Marshal(task{Work: which.work, Fill: strings.Repeat("x", fill)})
+		info, err := json.Marshal(pod.Task{Work: which.work, Fill: strings.Repeat("x", fill)})
 		if err != nil {
 			panic(err) // a number and a text
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/target"
 )
 
 // probeEvery is how often the probe asks: often enough to meet what lasts for a millisecond, and no load.
@@ -20,8 +21,8 @@ type Probed struct {
 }
 
 // probe is another tenant: it asks PING and GET in turn, one at a time, on a connection of its own.
-func probe(ctx context.Context, s *site, d time.Duration) (ping, get Probed, err error) {
-	option, err := s.option()
+func probe(ctx context.Context, s *target.Target, d time.Duration) (ping, get Probed, err error) {
+	option, err := s.Option()
 	if err != nil {
 		return ping, get, err
 	}
@@ -30,7 +31,7 @@ func probe(ctx context.Context, s *site, d time.Duration) (ping, get Probed, err
 		return ping, get, err
 	}
 	defer client.Close()
-	key := s.name + "-tenant"
+	key := s.Name + "-tenant"
 	if err := client.Do(ctx, client.B().Set().Key(key).Value("x").Ex(d+time.Minute).Build()).Error(); err != nil {
 		return ping, get, err
 	}

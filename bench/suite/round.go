@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/test/journal"
 )
@@ -62,7 +63,7 @@ func (m *soak) newRound(kill context.Context, number int) (r *round, err error) 
 	}
 	m.prepare(r)
 	for i := range o.Pods {
-		p, err := newPlace(kill, fmt.Sprintf("round-%d-pod-%d", number, i+1), m.dir, m.site, WorkerOptions{
+		p, err := newPlace(kill, fmt.Sprintf("round-%d-pod-%d", number, i+1), m.dir, m.site, pod.WorkerOptions{
 			Service: m.producer.Service, Partitions: o.Partitions, Prefix: m.producer.Prefix, Pages: roundPages,
 			LeaseTTL: o.LeaseTTL, SessionTTL: o.SessionTTL, Work: o.SessionTTL / worksPerSession,
 		}, lots(o.Seed, number, i+1), r.outages)
@@ -78,7 +79,7 @@ func (m *soak) newRound(kill context.Context, number int) (r *round, err error) 
 // prepare says what happens in a round besides to pods.
 func (m *soak) prepare(r *round) {
 	o, number := r.options, r.number
-	server := m.site.private
+	server := m.site.Private
 	if server != nil && o.has(OnServer) {
 		r.outages = &outages{server: server, session: o.SessionTTL, struck: make(map[string]int), rnd: lots(o.Seed, number, o.Pods+1)}
 	}
@@ -211,7 +212,7 @@ func (r *round) work(stream int) int {
 
 // task is what an announcement of a stream carries.
 func (r *round) task(stream int) string {
-	info, err := json.Marshal(task{Work: r.work(stream)})
+	info, err := json.Marshal(pod.Task{Work: r.work(stream)})
 	if err != nil {
 		panic(err) // a word and a number
 	}

@@ -11,8 +11,10 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/lease"
@@ -61,7 +63,7 @@ func scanOne(ctx context.Context, pending int, o ScanOptions) (s Scanned, err er
 		return s, err
 	}
 	defer client.Close()
-	layout, err := cluster.NewLayout(service, 1)
+	layout, err := cluster.NewLayout(target.Service, 1)
 	if err != nil {
 		return s, err
 	}
@@ -71,7 +73,7 @@ func scanOne(ctx context.Context, pending int, o ScanOptions) (s Scanned, err er
 	}
 	scanner := scan.NewStore(layout, scan.Settings{
 		Config: scan.Config{}.WithDefaults(), SessionTTL: engine.DefaultSessionTTL, Gap: time.Hour, Settle: true,
-		Timeout: patience, Page: lease.Pipeline{}.WithDefaults().MaxMoves(),
+		Timeout: pod.Patience, Page: lease.Pipeline{}.WithDefaults().MaxMoves(),
 	}, client, nil)
 	if err := c.look(ctx, scanner); err != nil { // the server knows the scripts from here on
 		return s, err
@@ -92,9 +94,9 @@ func consumer(i int) string { return "pod-" + strconv.Itoa(i) + ".0" }
 // fill makes consumers that live for long and has them read so many entries together.
 func (c *calm) fill(ctx context.Context, pending, consumers int) error {
 	store := lease.NewStore(c.layout, lease.Settings{
-		LeaseTTL: engine.DefaultLeaseTTL, SessionTTL: engine.DefaultSessionTTL, Gap: time.Hour, Settle: true, Timeout: patience,
+		LeaseTTL: engine.DefaultLeaseTTL, SessionTTL: engine.DefaultSessionTTL, Gap: time.Hour, Settle: true, Timeout: pod.Patience,
 	}, c.client, c.client, nil)
-	p := producer.Producer{Client: c.client, Service: service, Prefix: prefix}
+	p := producer.Producer{Client: c.client, Service: target.Service, Prefix: target.Prefix}
 	if _, err := p.Announce(ctx, 0, pending); err != nil {
 		return err
 	}

@@ -12,7 +12,9 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/wheel"
@@ -140,12 +142,12 @@ func apart(sparse, dense Held, cost func(Held) float64) (perScript, perLease tim
 // leases are, and in bursts as far apart: what a server does in bursts costs more than what it does all the time, for it
 // finds nothing in its caches.
 func bare(ctx context.Context, url string, d time.Duration) (redis, client time.Duration, err error) {
-	s, err := openSite(ctx, url)
+	s, err := target.Open(ctx, url)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	p := s.producer("bare")
+	defer func() { err = errors.Join(err, s.Close()) }()
+	p := s.Producer("bare")
 	layout, err := cluster.NewLayout(p.Service, 1)
 	if err != nil {
 		return 0, 0, err
@@ -157,7 +159,7 @@ func bare(ctx context.Context, url string, d time.Duration) (redis, client time.
 			for i, k := range chunk {
 				commands[i] = build(k)
 			}
-			for _, result := range s.client.DoMulti(ctx, commands...) {
+			for _, result := range s.Client.DoMulti(ctx, commands...) {
 				if err := result.Error(); err != nil {
 					return err
 				}
@@ -167,14 +169,14 @@ func bare(ctx context.Context, url string, d time.Duration) (redis, client time.
 	}
 	set := func(i int) rueidis.Completed {
 		value := fmt.Sprintf("%s %d %d-0", p.Service, time.Now().UnixMicro(), time.Now().UnixMilli())
-		return s.client.B().Set().Key(key(i)).Value(value).Px(time.Minute).Build() // it ends by itself
+		return s.Client.B().Set().Key(key(i)).Value(value).Px(time.Minute).Build() // it ends by itself
 	}
-	touch := func(i int) rueidis.Completed { return s.client.B().Pexpire().Key(key(i)).Milliseconds(60_000).Build() }
+	touch := func(i int) rueidis.Completed { return s.Client.B().Pexpire().Key(key(i)).Milliseconds(60_000).Build() }
 	keys := rand.Perm(costDense)
 	if err := send(set, keys); err != nil {
 		return 0, 0, err
 	}
-	before, err := measure.ReadUsage(ctx, s.client)
+	before, err := measure.ReadUsage(ctx, s.Client)
 	own, err2 := measure.CPU()
 	if err := errors.Join(err, err2); err != nil {
 		return 0, 0, err
@@ -193,56 +195,56 @@ func bare(ctx context.Context, url string, d time.Duration) (redis, client time.
 		}
 	}
 	used, err := measure.CPU()
-	after, err2 := measure.ReadUsage(ctx, s.client)
+	after, err2 := measure.ReadUsage(ctx, s.Client)
 	if err := errors.Join(err, err2); err != nil {
 		return 0, 0, err
 	}
-	err = send(func(i int) rueidis.Completed { return s.client.B().Unlink().Key(key(i)).Build() }, keys)
+	err = send(func(i int) rueidis.Completed { return s.Client.B().Unlink().Key(key(i)).Build() }, keys)
 	return after.Since(before).CPU / time.Duration(sent), (used - own) / time.Duration(sent), err
 }
 
 // move kills a process and lets another one take all its streams.
 func move(ctx context.Context, url string) (cost time.Duration, rate float64, err error) {
-	s, err := openSite(ctx, url)
+	s, err := target.Open(ctx, url)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	o := WorkerOptions{URL: s.url, Service: s.producer("move").Service, SessionTTL: moveTTL}
-	victim, err := startWorker(ctx, o)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	o := pod.WorkerOptions{URL: s.URL, Service: s.Producer("move").Service, SessionTTL: moveTTL}
+	victim, err := pod.StartWorker(ctx, o)
 	if err != nil {
 		return 0, 0, err
 	}
 	killed := false
 	defer func() {
 		if !killed {
-			err = errors.Join(err, victim.kill())
+			err = errors.Join(err, victim.Kill())
 		}
 	}()
-	if _, err := s.announce(ctx, "move", costMoved); err != nil {
+	if _, err := s.Announce(ctx, "move", costMoved); err != nil {
 		return 0, 0, err
 	}
-	if _, err := victim.ask("await %d", costMoved); err != nil {
+	if _, err := victim.Ask("await %d", costMoved); err != nil {
 		return 0, 0, err
 	}
-	heir, err := startWorker(ctx, o)
+	heir, err := pod.StartWorker(ctx, o)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer func() { err = errors.Join(err, heir.stop()) }()
+	defer func() { err = errors.Join(err, heir.Stop()) }()
 	_, before, err := moment(ctx, s, heir)
 	if err != nil {
 		return 0, 0, err
 	}
 	killed = true
-	if err := victim.kill(); err != nil {
+	if err := victim.Kill(); err != nil {
 		return 0, 0, err
 	}
-	if _, err := heir.ask("await 1"); err != nil {
+	if _, err := heir.Ask("await 1"); err != nil {
 		return 0, 0, err
 	}
 	began := time.Now()
-	if _, err := heir.ask("await %d", costMoved); err != nil {
+	if _, err := heir.Ask("await %d", costMoved); err != nil {
 		return 0, 0, err
 	}
 	took := time.Since(began)

@@ -14,6 +14,7 @@ import (
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -59,7 +60,7 @@ func (s *Soaked) holds() bool {
 // soak is one run of the measurement.
 type soak struct {
 	options  SoakOptions
-	site     *site
+	site     *target.Target
 	dir      string // of journals and logs
 	producer producer.Producer
 	keeper   *keeper
@@ -80,18 +81,18 @@ func Soak(ctx context.Context, o SoakOptions, r *report.Report) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	s.parts = max(o.Partitions, 1)
-	r.Redis = s.version
+	defer func() { err = errors.Join(err, s.Close()) }()
+	s.Parts = max(o.Partitions, 1)
+	r.Redis = s.Version
 	m := &soak{options: o, site: s, result: Soaked{
 		SoakOptions: o, NoClock: noClock, Struck: make(map[string]int), ByHand: make(map[string]int), Poisoned: make(map[string]int),
 	}}
 	m.result.URL = "" // it may have a password
-	_, m.result.Spared = s.front()
-	if s.private != nil {
+	_, m.result.Spared = s.Front()
+	if s.Private != nil {
 		m.result.Outages = make(map[string]int)
 	}
-	m.producer = s.use("soak", streamsPerEntry*o.Streams)
+	m.producer = s.Use("soak", streamsPerEntry*o.Streams)
 	if m.keeper, err = newKeeper(s, m.producer, streamsPerEntry*o.Streams); err != nil {
 		return err
 	}
@@ -118,12 +119,12 @@ func Soak(ctx context.Context, o SoakOptions, r *report.Report) (err error) {
 }
 
 // openSoaked has a private server with a clock that can be stepped, where there is one and that is asked for; else it says why not.
-func openSoaked(ctx context.Context, o SoakOptions) (s *site, noClock string, err error) {
+func openSoaked(ctx context.Context, o SoakOptions) (s *target.Target, noClock string, err error) {
 	clocked := o.URL == "" && o.has(OnClock)
-	s, err = openSiteOn(ctx, o.URL, servers.Options{Persist: true, OwnClock: clocked})
+	s, err = target.OpenWith(ctx, o.URL, servers.Options{Persist: true, OwnClock: clocked})
 	if clocked && errors.Is(err, servers.ErrNoClock) {
 		noClock = err.Error()
-		s, err = openSiteOn(ctx, o.URL, servers.Options{Persist: true})
+		s, err = target.OpenWith(ctx, o.URL, servers.Options{Persist: true})
 	}
 	return s, noClock, err
 }

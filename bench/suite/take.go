@@ -13,8 +13,10 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -58,13 +60,13 @@ func Take(ctx context.Context, o TakeOptions, r *report.Report) (err error) {
 	defer client.Close()
 	result := Taken{Streams: o.Streams}
 	for round := range o.Rounds {
-		scratch := producer.Producer{Client: client, Service: "scratch", Prefix: prefix}
+		scratch := producer.Producer{Client: client, Service: "scratch", Prefix: target.Prefix}
 		took, err := scratch.Announce(ctx, 0, xadds)
 		if err != nil {
 			return err
 		}
 		result.Xadd = append(result.Xadd, xadds/took.Seconds())
-		p := producer.Producer{Client: client, Service: fmt.Sprintf("%s-%d", service, round), Prefix: prefix}
+		p := producer.Producer{Client: client, Service: fmt.Sprintf("%s-%d", target.Service, round), Prefix: target.Prefix}
 		if _, err := p.Announce(ctx, 0, o.Streams); err != nil {
 			return err
 		}
@@ -104,8 +106,8 @@ func takeAll(ctx context.Context, server *servers.Server, service string, stream
 		took = time.Since(began)
 	case err := <-ended:
 		return 0, fmt.Errorf("the engine ended: %w", err)
-	case <-time.After(patience):
-		err = fmt.Errorf("%d of %d streams were taken in %v", added.Load(), streams, patience)
+	case <-time.After(pod.Patience):
+		err = fmt.Errorf("%d of %d streams were taken in %v", added.Load(), streams, pod.Patience)
 	}
 	return took, errors.Join(err, e.Shutdown(ctx), <-ended)
 }

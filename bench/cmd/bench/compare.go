@@ -9,13 +9,14 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/streamlease/streamlease/bench/suite"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 )
 
 var redisFlag = &cli.StringFlag{
 	Name:    "redis",
 	Usage:   "URL of the Redis to use, redis://user:password@host:6379, with ?addr=host2:6379 for more nodes, ?master_set=name for a sentinel; empty: private servers",
-	Sources: cli.EnvVars(suite.EnvRedis),
+	Sources: cli.EnvVars(target.EnvRedis),
 }
 
 var compare = &cli.Command{

@@ -18,8 +18,10 @@ import (
 	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
 
+	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/suite"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -162,7 +164,7 @@ var worker = &cli.Command{
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		// The parent tells when to end, by closing the input: an interrupt reaches both.
-		return suite.Worker(context.WithoutCancel(ctx), suite.WorkerOptions{
+		return pod.Worker(context.WithoutCancel(ctx), pod.WorkerOptions{
 			Addr: c.String("addr"), Service: c.String("service"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
 			Prefix: c.String("prefix"), Journal: c.String("journal"), Pages: c.Int("pages"), MaxBatch: c.Int("max-batch"), Tick: c.Duration("tick"),
 			Workers: c.Int("workers"), Churn: c.Bool("churn"),
@@ -190,9 +192,9 @@ func commandLine(args []string) string {
 	shown := append([]string{filepath.Base(args[0])}, args[1:]...)
 	for i, arg := range shown {
 		if flag, url, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(flag, "-") {
-			shown[i] = flag + "=" + suite.Redacted(url)
+			shown[i] = flag + "=" + target.Redacted(url)
 		} else if strings.Contains(arg, "://") {
-			shown[i] = suite.Redacted(arg)
+			shown[i] = target.Redacted(arg)
 		}
 	}
 	return strings.Join(shown, " ")

@@ -1,4 +1,4 @@
-package suite
+package pod
 
 import (
 	"context"
@@ -56,8 +56,8 @@ func (w *jobs) lot() (how float64, took time.Duration) {
 	return w.mu.rnd.Float64(), time.Duration(min(w.mu.rnd.ExpFloat64(), longestWork) * float64(w.work))
 }
 
-// task is the Info of an announcement that is one of several of its stream.
-type task struct {
+// Task is the Info of an announcement that is one of several of its stream.
+type Task struct {
 	Work int    // from 1
 	Fill string `json:",omitempty"` // makes it large
 }
@@ -66,7 +66,7 @@ func (w *jobs) added(_ context.Context, n api.Notification) error {
 	if !w.journal.Knows(n.Stream) {
 		return api.Permanent(errors.New("the stream is none of the producer's"))
 	}
-	info, err := api.DecodeInfo[task](n.Lease)
+	info, err := api.DecodeInfo[Task](n.Lease)
 	if err != nil {
 		return err
 	}

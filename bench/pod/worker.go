@@ -1,4 +1,4 @@
-package suite
+package pod
 
 import (
 	"bufio"
@@ -20,6 +20,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
@@ -49,8 +50,8 @@ type WorkerOptions struct {
 	Consumer   string        // what it is called; empty: the default
 }
 
-// snapshot is what a worker says of itself.
-type snapshot struct {
+// Snapshot is what a worker says of itself.
+type Snapshot struct {
 	Held       int
 	Disowned   int64
 	Renewed    float64
@@ -62,12 +63,12 @@ type snapshot struct {
 	Lateness   measure.Histogram
 	Consumer   string
 	Scripts    map[string]int64 // run so far, by name
-	Churn      churned
+	Churn      Churn
 	Error      string
 }
 
-// patience is how long a worker waits for streams.
-const patience = 2 * time.Minute
+// Patience is how long a worker waits for streams.
+const Patience = 2 * time.Minute
 
 // Worker is a process that owns streams and does nothing else, so that what it costs is what the library costs. It obeys
 // lines on in, and answers each with a line of JSON on out:
@@ -82,9 +83,9 @@ func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) e
 	w := &worker{before: runtime.NumGoroutine(), registry: prometheus.NewRegistry()}
 	encode := json.NewEncoder(out)
 	if o.Journal != "" {
-		j, err := journal.Open(o.Journal, "", cmp.Or(o.Prefix, prefix), o.Pages)
+		j, err := journal.Open(o.Journal, "", cmp.Or(o.Prefix, target.Prefix), o.Pages)
 		if err != nil {
-			return encode.Encode(snapshot{Error: err.Error()})
+			return encode.Encode(Snapshot{Error: err.Error()})
 		}
 		defer j.Close()
 		defer w.keep(j, o.Work > 0)()
@@ -97,7 +98,7 @@ func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) e
 		w.cycles.keep = o.Told
 	}
 	if err := w.start(ctx, o); err != nil {
-		return encode.Encode(snapshot{Error: err.Error()})
+		return encode.Encode(Snapshot{Error: err.Error()})
 	}
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
@@ -127,7 +128,7 @@ type worker struct {
 func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 	server := rueidis.ClientOption{InitAddress: []string{o.Addr}, ForceSingleClient: true}
 	if o.Addr == "" {
-		if server, err = childRedis(); err != nil {
+		if server, err = target.ChildOption(); err != nil {
 			return err
 		}
 	}
@@ -168,7 +169,7 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 	return nil
 }
 
-func (w *worker) obey(ctx context.Context, line string) snapshot {
+func (w *worker) obey(ctx context.Context, line string) Snapshot {
 	command, argument, _ := strings.Cut(line, " ")
 	counts := map[string]func() int{
 		"await": func() int { return w.engine.Stats().Held },
@@ -177,12 +178,12 @@ func (w *worker) obey(ctx context.Context, line string) snapshot {
 	if count, waits := counts[command]; waits {
 		n, _ := strconv.Atoi(argument)
 		if err := w.await(ctx, n, count); err != nil {
-			return snapshot{Error: err.Error()}
+			return Snapshot{Error: err.Error()}
 		}
 	}
 	s, err := w.look()
 	if err != nil {
-		return snapshot{Error: err.Error()}
+		return Snapshot{Error: err.Error()}
 	}
 	if command == "heap" {
 		s.Heap = int64(measure.Heap()) - w.idle
@@ -192,7 +193,7 @@ func (w *worker) obey(ctx context.Context, line string) snapshot {
 
 // await polls: a handler that counts would be one more thing to measure.
 func (w *worker) await(ctx context.Context, n int, count func() int) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -203,13 +204,13 @@ func (w *worker) await(ctx context.Context, n int, count func() int) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d streams are there after %v", count(), n, patience)
+			return fmt.Errorf("%d of %d streams are there after %v", count(), n, Patience)
 		case <-tick.C:
 		}
 	}
 }
 
-func (w *worker) look() (s snapshot, err error) {
+func (w *worker) look() (s Snapshot, err error) {
 	if s.CPU, err = measure.CPU(); err != nil {
 		return s, err
 	}

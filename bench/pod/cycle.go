@@ -1,4 +1,4 @@
-package suite
+package pod
 
 import (
 	"context"
@@ -18,8 +18,8 @@ type due struct {
 	At time.Duration // on the clock of the journals, which all processes share
 }
 
-// churned is what a worker has done with announced streams so far.
-type churned struct {
+// Churn is what a worker has done with announced streams so far.
+type Churn struct {
 	Done, Failed int64
 	Waited       time.Duration     // of all handlers, for their Done
 	Own          measure.Histogram // from when it was to be announced until its Added
@@ -77,7 +77,7 @@ func (c *cycles) added(_ context.Context, n api.Notification) error {
 	return nil
 }
 
-func (c *cycles) read() (r churned, err error) {
+func (c *cycles) read() (r Churn, err error) {
 	var err2 error
 	r.Done, r.Failed, r.Waited = c.done.Load(), c.failed.Load(), time.Duration(c.waited.Load())
 	r.Own, err = measure.ReadHistogram(c.registry, untilOwned)

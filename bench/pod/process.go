@@ -1,0 +1,100 @@
+package pod
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+
+	"github.com/streamlease/streamlease/bench/target"
+)
+
+// Process is a worker in a process of its own, from outside.
+type Process struct {
+	Cmd   *exec.Cmd
+	In    io.WriteCloser
+	lines *bufio.Scanner
+}
+
+// StartWorker starts this program once more, as a worker. ctx kills it.
+func StartWorker(ctx context.Context, o WorkerOptions) (*Process, error) {
+	return StartSelf(ctx, o.URL, o.Log, "worker", "-prefix", o.Prefix,
+		"-addr", o.Addr, "-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
+		"-journal", o.Journal, "-pages", strconv.Itoa(o.Pages),
+		"-max-batch", strconv.Itoa(o.MaxBatch), "-tick", o.Tick.String(), "-workers", strconv.Itoa(o.Workers), fmt.Sprint("-churn=", o.Churn),
+		"-partitions", strconv.Itoa(o.Partitions), fmt.Sprint("-told=", o.Told), "-work", o.Work.String(), "-seed", strconv.FormatUint(o.Seed, 10),
+		"-consumer", o.Consumer)
+}
+
+// StartSelf starts this program once more. What it says of errors goes to the file at path log, or where ours goes if that is empty.
+func StartSelf(ctx context.Context, redis, log string, args ...string) (*Process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{Cmd: exec.CommandContext(ctx, self, args...)}
+	p.Cmd.Env = append(os.Environ(), target.EnvRedis+"="+redis)
+	p.Cmd.Stderr = os.Stderr
+	if log != "" {
+		f, err := os.Create(log)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close() // the child has its own by then
+		p.Cmd.Stderr = f
+	}
+	if p.In, err = p.Cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.Cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.lines = bufio.NewScanner(out)
+	p.lines.Buffer(nil, 1<<20)
+	return p, p.Cmd.Start()
+}
+
+// Ask sends a line to a worker and returns the answer.
+func (p *Process) Ask(format string, args ...any) (Snapshot, error) {
+	return Ask[Snapshot](p, format, args...)
+}
+
+// Answer is what a child says.
+type Answer interface{ Failure() string }
+
+func (s Snapshot) Failure() string { return s.Error }
+
+// Ask sends a line and returns the answer.
+func Ask[A Answer](p *Process, format string, args ...any) (a A, err error) {
+	// A worker that could not start has answered before it was asked.
+	_, failed := fmt.Fprintf(p.In, format+"\n", args...)
+	if !p.lines.Scan() {
+		return a, fmt.Errorf("worker: ended without an answer: %w", errors.Join(failed, p.lines.Err(), io.ErrUnexpectedEOF))
+	}
+	if err := json.Unmarshal(p.lines.Bytes(), &a); err != nil {
+		return a, fmt.Errorf("worker: %w", err)
+	}
+	if text := a.Failure(); text != "" {
+		return a, fmt.Errorf("worker: %s", text)
+	}
+	return a, nil
+}
+
+// Stop lets the worker hand everything back, and waits for its end.
+func (p *Process) Stop() error {
+	err := p.In.Close()
+	return errors.Join(err, p.Cmd.Wait())
+}
+
+// Kill ends the worker with SIGKILL, and waits for its end.
+func (p *Process) Kill() error {
+	err := p.Cmd.Process.Kill()
+	_ = p.Cmd.Wait() // it was killed
+	return err
+}

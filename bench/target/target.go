@@ -1,0 +1,272 @@
+package target
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/test/servers"
+)
+
+// Service is the name under which everything is measured.
+const Service = "bench"
+
+// Prefix is what the names of streams begin with; a number follows.
+const Prefix = "user-"
+
+// EnvRedis tells a child which Redis to use, as a URL: a password has no place on a command line, which everybody can read.
+const EnvRedis = "STREAMLEASE_BENCH_REDIS"
+
+// Timeout is how long a server may take to answer before anything was measured, and how long cleaning up may take.
+const Timeout = 10 * time.Second
+
+// Target is the Redis on which something is measured, and the names that belong to it there.
+type Target struct {
+	Client  rueidis.Client
+	URL     string // for children
+	Name    string // that all keys begin with
+	Version string
+	Cluster bool
+	Parts   int             // partitions of its services
+	Private *servers.Server // nil: it is somebody's
+	used    []lot
+}
+
+// lot is streams that were announced to a service.
+type lot struct {
+	producer producer.Producer
+	streams  int
+}
+
+// Open starts a private server if url is empty, else goes there.
+func Open(ctx context.Context, url string) (*Target, error) {
+	return OpenWith(ctx, url, servers.Options{})
+}
+
+// OpenWith is openSite with options for the private server.
+func OpenWith(ctx context.Context, url string, o servers.Options) (*Target, error) {
+	s := &Target{URL: url, Name: Service, Parts: cluster.DefaultPartitions}
+	if url == "" {
+		server, err := servers.Start(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		s.Private, s.URL = server, "redis://"+server.Addr()
+	} else {
+		s.Name = "streamlease-bench-" + strings.ToLower(rand.Text()[:10])
+	}
+	if err := s.connect(ctx); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+func (s *Target) connect(ctx context.Context) error {
+	o, err := s.Option()
+	if err != nil {
+		return err
+	}
+	where := Redacted(s.URL)
+	if s.Client, err = rueidis.NewClient(o); err != nil {
+		return fmt.Errorf("-redis: no connection to %s: %w", where, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	probe := s.Name + "-probe"
+	if err := s.Client.Do(ctx, s.Client.B().Set().Key(probe).Value("1").PxMilliseconds(1000).Build()).Error(); err != nil {
+		return fmt.Errorf("-redis: %s takes no writes: %w", where, err)
+	}
+	if err := s.Client.Do(ctx, s.Client.B().Del().Key(probe).Build()).Error(); err != nil {
+		return fmt.Errorf("-redis: %s takes no deletions: %w", where, err)
+	}
+	u, err := measure.ReadUsage(ctx, s.Client)
+	if err != nil {
+		return fmt.Errorf("-redis: %s: %w", where, err)
+	}
+	s.Version, s.Cluster = u.Version, u.Cluster
+	if s.Private == nil {
+		s.Version += " at " + where
+	}
+	return nil
+}
+
+// Front is the address that a proxy can stand before, as the one way of a client to the server; else why none can.
+func (s *Target) Front() (addr, why string) {
+	o, err := s.Option()
+	switch {
+	case err != nil:
+		return "", err.Error()
+	case o.TLSConfig != nil:
+		return "", "what goes over TLS"
+	case s.Cluster || len(o.InitAddress) > 1:
+		return "", "several nodes"
+	case o.Sentinel.MasterSet != "":
+		return "", "a server that Sentinels tell of"
+	case o.DialCtxFn != nil:
+		return "", "a socket that is a file"
+	}
+	return o.InitAddress[0], ""
+}
+
+// By is the URL for a child that goes there by way of another address.
+func (s *Target) By(addr string) (string, error) {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return "", withoutURL(err)
+	}
+	u.Host = addr
+	return u.String(), nil
+}
+
+// Option is how a client gets there.
+func (s *Target) Option() (rueidis.ClientOption, error) {
+	if s.Private != nil {
+		return s.Private.ClientOption(), nil
+	}
+	return redisOption(s.URL)
+}
+
+func redisOption(address string) (rueidis.ClientOption, error) {
+	o, err := rueidis.ParseURL(address)
+	if err != nil {
+		return o, fmt.Errorf("-redis: not the URL of a Redis server, as redis://user:password@host:6379: %w", withoutURL(err))
+	}
+	o.Dialer.Timeout = cmp.Or(o.Dialer.Timeout, Timeout/2)
+	return o, nil
+}
+
+// withoutURL is the reason alone: the text of a parse error repeats the URL, password included.
+func withoutURL(err error) error {
+	var parse *url.Error
+	if errors.As(err, &parse) {
+		return parse.Err
+	}
+	return err
+}
+
+// Redacted is the URL without its password.
+func Redacted(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the URL given"
+	}
+	return u.Redacted()
+}
+
+// Announce announces so many streams to the service of that name, and returns their producer.
+func (s *Target) Announce(ctx context.Context, name string, streams int) (producer.Producer, error) {
+	p := s.Use(name, streams)
+	_, err := p.Announce(ctx, 0, streams)
+	return p, err
+}
+
+// Use is the producer of a service whose streams are among the first so many, all of which is removed in the end.
+func (s *Target) Use(name string, streams int) producer.Producer {
+	p := s.Producer(name)
+	s.used = append(s.used, lot{p, streams})
+	return p
+}
+
+// Producer is that of the service of that name. Streams on somebody's server carry the name, since locks of the baseline
+// are called after nothing else.
+func (s *Target) Producer(name string) producer.Producer {
+	p := producer.Producer{Client: s.Client, Service: s.Name + "-" + name, Prefix: Prefix}
+	if layout, err := cluster.NewLayout(p.Service, s.Parts); err == nil && s.Parts > 1 {
+		p.Input = func(stream string) string { return layout.Keys(layout.Of(stream)).Input }
+	}
+	if s.Private == nil {
+		p.Prefix = p.Service + ":" + Prefix
+	}
+	return p
+}
+
+// Close removes all that was put there, also after an interrupt, and stops what was started.
+func (s *Target) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*Timeout)
+	defer cancel()
+	var err error
+	if s.Private == nil {
+		for _, l := range s.used {
+			err = errors.Join(err, s.remove(ctx, l))
+		}
+	}
+	return errors.Join(err, s.stop())
+}
+
+func (s *Target) stop() error {
+	if s.Client != nil {
+		s.Client.Close()
+	}
+	if s.Private != nil {
+		return s.Private.Stop()
+	}
+	return nil
+}
+
+// remove deletes the keys of a service.
+func (s *Target) remove(ctx context.Context, l lot) error {
+	layout, err := cluster.NewLayout(l.producer.Service, s.Parts)
+	if err != nil {
+		return err
+	}
+	keys := []string{layout.Meta()}
+	for part := range s.Parts {
+		k := layout.Keys(part)
+		keys = append(keys, k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters)
+	}
+	for i := range l.streams {
+		stream := l.producer.Stream(i)
+		keys = append(keys, layout.Keys(layout.Of(stream)).Lease(stream))
+	}
+	for _, marks := range []string{"recover", "copied"} {
+		found, err := s.matching(ctx, "{"+l.producer.Service+"-input*}:"+marks+":*")
+		if err != nil {
+			return fmt.Errorf("looking for what %s left: %w", l.producer.Service, err)
+		}
+		keys = append(keys, found...)
+	}
+	const page = 500
+	for ; len(keys) > 0; keys = keys[min(page, len(keys)):] {
+		var unlink rueidis.Commands
+		for _, key := range keys[:min(page, len(keys))] {
+			unlink = append(unlink, s.Client.B().Unlink().Key(key).Build())
+		}
+		for _, result := range s.Client.DoMulti(ctx, unlink...) {
+			if err := result.Error(); err != nil {
+				return fmt.Errorf("removing what was announced to %s: %w", l.producer.Service, err)
+			}
+		}
+	}
+	return nil
+}
+
+// matching are the keys of a pattern, on all servers.
+func (s *Target) matching(ctx context.Context, pattern string) (keys []string, err error) {
+	for _, node := range s.Client.Nodes() {
+		for cursor := uint64(0); ; {
+			page, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(1000).Build()).AsScanEntry()
+			if err != nil {
+				return nil, err
+			}
+			keys = append(keys, page.Elements...)
+			if cursor = page.Cursor; cursor == 0 {
+				break
+			}
+		}
+	}
+	return keys, nil
+}
+
+// ChildOption is the Redis that the parent told of.
+func ChildOption() (rueidis.ClientOption, error) { return redisOption(os.Getenv(EnvRedis)) }
