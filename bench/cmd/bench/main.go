@@ -94,7 +94,7 @@ func command() *cli.Command {
 			failover,
 			scan,
 			churn,
-			soak,
+			soakCommand,
 			pipeline,
 			contender,
 			look,

@@ -8,11 +8,11 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/streamlease/streamlease/bench/suite"
+	"github.com/streamlease/streamlease/bench/soak"
 	"github.com/streamlease/streamlease/engine"
 )
 
-var soak = &cli.Command{
+var soakCommand = &cli.Command{
 	Name:  "soak",
 	Usage: "have pods, links, the server, producers and operators do their worst while streams come and go: two owners, streams lost, what is left on the server",
 	Flags: []cli.Flag{
@@ -23,7 +23,7 @@ var soak = &cli.Command{
 		&cli.DurationFlag{Name: "lease-ttl", Value: 5 * time.Second, Usage: "TTL of a lease"},
 		&cli.DurationFlag{Name: "session-ttl", Value: 2 * time.Second, Usage: "TTL of a session; troubles last up to twice that, work on a stream lasts as long on average"},
 		&cli.Uint64Flag{Name: "seed", Usage: "of what happens when and to whom; 0: drawn, and told"},
-		&cli.StringFlag{Name: "troubles", Value: "all", Usage: "what happens, separated by commas, without what follows a minus: all, " + strings.Join(suite.Troubles(), ", ")},
+		&cli.StringFlag{Name: "troubles", Value: "all", Usage: "what happens, separated by commas, without what follows a minus: all, " + strings.Join(soak.Troubles(), ", ")},
 		redisFlag,
 		jsonFlag,
 	},
@@ -31,12 +31,12 @@ var soak = &cli.Command{
 		if err := positive(c, "streams", "partitions"); err != nil {
 			return err
 		}
-		o := suite.SoakOptions{
+		o := soak.SoakOptions{
 			URL: c.String("redis"), For: c.Duration("for"), Pods: c.Int("pods"), Partitions: c.Int("partitions"), Streams: c.Int("streams"),
 			LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"), Seed: c.Uint64("seed"),
 		}
 		var err error
-		if o.Troubles, err = suite.ParseTroubles(c.String("troubles")); err != nil {
+		if o.Troubles, err = soak.ParseTroubles(c.String("troubles")); err != nil {
 			return fmt.Errorf("-troubles: %w", err)
 		}
 		if o.Pods < 2 {
@@ -51,6 +51,6 @@ var soak = &cli.Command{
 		if err := between(c, "session-ttl", engine.MinTTL, o.LeaseTTL); err != nil {
 			return err
 		}
-		return suite.Soak(ctx, o, reportOf(c))
+		return soak.Soak(ctx, o, reportOf(c))
 	},
 }
