@@ -20,7 +20,7 @@
 //   - the ender's work queue carries out what users and the engine end;
 //   - the lot's work queue asks for parked entries;
 //   - the promoter's work queue brings back what is due;
-//   - the courier's workers call the handler.
+//   - the dispatcher's workers call the handler.
 //
 // A work queue works for every partition with a bounded number of goroutines, and never twice at once for one partition. All
 // of them are started in assemble and run, and stopped in dismantle, in the order that drain describes.

@@ -13,6 +13,7 @@ import (
 	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine/internal/cond"
+	"github.com/streamlease/streamlease/engine/internal/dispatch"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
@@ -36,7 +37,7 @@ type Engine struct {
 
 	partitions  []*partition
 	table       *lease.Table
-	courier     *courier
+	dispatcher  *dispatch.Dispatcher
 	renewer     *renewer
 	pressure    *pressure
 	ender       *ender

@@ -8,6 +8,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/expiry"
+	"github.com/streamlease/streamlease/engine/internal/dispatch"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -37,7 +38,7 @@ const (
 // hints passes expired leases of others on to the user.
 //
 // Anybody may report what they like, and as fast as they like: PUBLISH on the channel is enough. So hints have a lane of
-// their own, a courier with a few workers that nothing else uses, and nothing waits for it: not reading, nor an acquisition
+// their own, a dispatcher with a few workers that nothing else uses, and nothing waits for it: not reading, nor an acquisition
 // or any other notification, of the same stream either. It is bounded, and a stream is in it once.
 //
 // A subscription that is made later than the first ones missed what came before it. That is counted and reported
@@ -45,7 +46,7 @@ const (
 type hints struct {
 	*env
 	table   *lease.Table
-	lane    *courier
+	lane    *dispatch.Dispatcher
 	watcher *expiry.Watcher
 	open    atomic.Int32 // notifications in the lane
 	own     ownStreams
@@ -74,7 +75,7 @@ func newHints(e *Engine, to delivery) (*hints, error) {
 		},
 	})
 	var err error
-	h.lane, err = newCourier(courierConfig{
+	h.lane, err = dispatch.New(dispatch.Config{
 		Workers:  max(1, e.cfg.workers/hintWorkers),
 		Deliver:  to.deliver,
 		Finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
@@ -97,7 +98,7 @@ func (h *hints) stop(ctx context.Context) error {
 	if h == nil {
 		return nil
 	}
-	return h.lane.stop(ctx)
+	return h.lane.Stop(ctx)
 }
 
 // pass hands one report to the user.
@@ -107,10 +108,10 @@ func (h *hints) pass(stream string) {
 	case h.open.Load() >= hintsKept: // first, since it costs least: nobody else adds to it
 	case h.table.Get(stream) != nil || h.own.has(stream, time.Now()):
 		result = hintOwn
-	case h.lane.busy(stream): // one is enough
+	case h.lane.Busy(stream): // one is enough
 	default:
 		h.open.Add(1)
-		if h.lane.post(api.Notification{Kind: api.Expired, Stream: stream}) {
+		if h.lane.Post(api.Notification{Kind: api.Expired, Stream: stream}) {
 			result = hintDelivered
 		}
 	}

@@ -76,7 +76,7 @@ func (e *Engine) acquireAll(ctx context.Context, p *partition, s *lease.Session,
 // parkIfOwn parks an entry whose stream this process already has to do with.
 func (e *Engine) parkIfOwn(s *lease.Session, x *lease.Entry) bool {
 	held := e.table.Get(x.Stream)
-	if held == nil && !e.lot.has(x.Stream) && !e.courier.busy(x.Stream) {
+	if held == nil && !e.lot.has(x.Stream) && !e.dispatcher.Busy(x.Stream) {
 		return false
 	}
 	e.park(s, x, lease.Take{})
@@ -86,7 +86,7 @@ func (e *Engine) parkIfOwn(s *lease.Session, x *lease.Entry) bool {
 		if e.table.Get(x.Stream) == nil {
 			e.lot.nudge(x.Stream)
 		}
-	} else if !e.courier.busy(x.Stream) {
+	} else if !e.dispatcher.Busy(x.Stream) {
 		e.lot.nudge(x.Stream)
 	}
 	return true
@@ -169,7 +169,7 @@ func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session
 
 // announce tells the user of a lease. It runs with the table locked, so that nothing can be said of the lease before.
 func (e *Engine) announce(l *lease.Lease) {
-	e.courier.post(api.Notification{Kind: api.Added, Stream: l.Stream(), Token: l.Token(), Lease: l})
+	e.dispatcher.Post(api.Notification{Kind: api.Added, Stream: l.Stream(), Token: l.Token(), Lease: l})
 }
 
 // confirm doubts a lease that was asked for before its server was seen to change: it lasts no longer than the session

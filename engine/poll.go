@@ -61,7 +61,7 @@ func (l *lot) takeDue(partition, room int) (rows []*row, entries []*lease.Entry,
 		case l.e.table.Get(r.stream) != nil:
 			r.delay, r.holder, r.since = 0, "", now
 			l.queueLocked(partition, r, now+int64(parkMost))
-		case l.e.courier.busy(r.stream):
+		case l.e.dispatcher.Busy(r.stream):
 			l.behindHandlerLocked(partition, r, now)
 		case len(rows) >= room:
 			// No room for another stream: somebody else may have it, or this process later.

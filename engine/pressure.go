@@ -259,7 +259,7 @@ func (e *Engine) intakeState(worst Intake, clogged bool) Intake {
 		return IntakeClogged
 	case full:
 		return IntakeFull
-	case e.courier.behind() >= 2*e.cfg.readBatch:
+	case e.dispatcher.Waiting() >= 2*e.cfg.readBatch:
 		return IntakeBehind
 	case e.pressure.limited.Load():
 		return IntakeSlowed

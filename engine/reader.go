@@ -192,7 +192,7 @@ func (e *Engine) readOn(ctx context.Context, p *partition, s *lease.Session, n i
 // reserve takes room for at most n more streams, and none while handlers are far behind. What it took counts as held
 // until unreserve.
 func (e *Engine) reserve(n int) int {
-	if e.courier.behind() >= 2*e.cfg.readBatch {
+	if e.dispatcher.Waiting() >= 2*e.cfg.readBatch {
 		return 0
 	}
 	e.quota.Lock()
@@ -203,7 +203,7 @@ func (e *Engine) reserve(n int) int {
 // reserveInTurn is reserve for the reader of a partition: while others wait for room, whoever had none for longest comes
 // first. One that gets none counts as waiting until endTurn.
 func (e *Engine) reserveInTurn(partition, n int) int {
-	if e.courier.behind() >= 2*e.cfg.readBatch {
+	if e.dispatcher.Waiting() >= 2*e.cfg.readBatch {
 		return 0
 	}
 	if n = e.pressure.allow(partition, n); n == 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/engine/internal/dispatch"
 	"github.com/streamlease/streamlease/engine/internal/guard"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
@@ -174,7 +175,7 @@ func (e *Engine) closeHooks() {
 
 // assemble makes the parts that run. None takes a stream before start has succeeded.
 func (e *Engine) assemble(base context.Context, to delivery) (err error) {
-	e.courier, err = newCourier(courierConfig{
+	e.dispatcher, err = dispatch.New(dispatch.Config{
 		Workers: e.cfg.workers,
 		Deliver: func(n api.Notification, done func(error)) {
 			e.room.Broadcast() // one stream less waits for a worker
@@ -327,12 +328,12 @@ const slowHandler = time.Second
 // watch looks once a second for handlers that block workers, and ends with ctx.
 func (e *Engine) watch(ctx context.Context, to delivery) {
 	for backoff.Sleep(ctx, slowHandler) {
-		if n, example := e.courier.blocked(time.Now(), slowHandler); n > 0 && to.blocks() {
+		if n, example := e.dispatcher.Blocked(time.Now(), slowHandler); n > 0 && to.blocks() {
 			e.log.Warn("handlers block workers", n, "for", slowHandler, "example", example,
 				"remedy", "return from Handle at once and work elsewhere, or use RunEach, or WithWorkers")
 		}
 		if e.hints != nil && to.blocks() {
-			if n, example := e.hints.lane.blocked(time.Now(), slowHandler); n > 0 {
+			if n, example := e.hints.lane.Blocked(time.Now(), slowHandler); n > 0 {
 				e.log.Warn("handlers of Expired block, so hints are dropped", n, "for", slowHandler, "example", example,
 					"remedy", "return from Handle at once and work elsewhere")
 			}

@@ -224,7 +224,7 @@ func (e *Engine) disownOne(l *lease.Lease, cause disownCause, why error) bool {
 		return false
 	}
 	e.metrics.disowned(cause)
-	e.courier.post(api.Notification{Kind: api.Disowned, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: why})
+	e.dispatcher.Post(api.Notification{Kind: api.Disowned, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: why})
 	return true
 }
 
@@ -237,7 +237,7 @@ func (e *Engine) freed(stream string) {
 // supersede tells an owner, once, that its stream was announced again.
 func (e *Engine) supersede(l *lease.Lease) {
 	if l.Remaining() > 0 && l.Supersede() {
-		e.courier.post(api.Notification{Kind: api.Superseded, Stream: l.Stream(), Token: l.Token(), Lease: l})
+		e.dispatcher.Post(api.Notification{Kind: api.Superseded, Stream: l.Stream(), Token: l.Token(), Lease: l})
 	}
 }
 

@@ -68,7 +68,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 
 	// 3. Handlers end, and endings arrive, until the drain timeout.
 	drained := e.room.Wait(patience, func() bool { return e.table.Len() == 0 })
-	handlers := errors.Join(e.courier.wait(patience), e.hints.stop(patience))
+	handlers := errors.Join(e.dispatcher.Wait(patience), e.hints.stop(patience))
 
 	// 4. What is left is taken from its owners, and handlers that still run are told.
 	e.stopHandling(api.ErrDrainTimeout)
@@ -108,7 +108,7 @@ func (e *Engine) release(to delivery, l *lease.Lease) {
 	if l.Remaining() == 0 || !l.TellReleasing() {
 		return
 	}
-	e.courier.post(api.Notification{Kind: api.Releasing, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: api.ErrReleasing})
+	e.dispatcher.Post(api.Notification{Kind: api.Releasing, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: api.ErrReleasing})
 	to.releasing(l)
 }
 
@@ -147,10 +147,10 @@ func (e *Engine) dismantle(to delivery, why error) {
 	}
 	ctx, cancel := context.WithTimeout(e.life.hurry, time.Second)
 	defer cancel()
-	_ = e.courier.wait(ctx)
+	_ = e.dispatcher.Wait(ctx)
 	_ = e.hints.stop(ctx)
 	e.finish(to, why)
-	_ = e.courier.stop(ctx)
+	_ = e.dispatcher.Stop(ctx)
 }
 
 // lastWord is how long the handler of Terminated may take when the engine is to end at once.

@@ -34,7 +34,7 @@ func (e *Engine) Stats() Stats {
 		return s
 	}
 	s.Held, s.Parked, s.Ending = e.table.Len(), e.lot.len(), e.ender.pending()
-	s.Queued, s.Busy = e.courier.queued(), e.courier.running()
+	s.Queued, s.Busy = e.dispatcher.Queued(), e.dispatcher.Running()
 	if l := e.table.Oldest(); l != nil {
 		s.Oldest = time.Duration(e.clock.Now() - l.Since())
 	}
@@ -78,8 +78,8 @@ func (e *Engine) collectGauges(emit func(g gauge, partition int, v float64)) {
 		emit(gaugeIntake, n, float64(e.intakeState(strain.intake, e.clogged(n, e.clock.Now()))))
 		e.emitBacklog(p, emit)
 	}
-	emit(gaugeQueueDepth, api.NoPartition, float64(e.courier.queued()))
-	emit(gaugeBusyWorkers, api.NoPartition, float64(e.courier.running()))
+	emit(gaugeQueueDepth, api.NoPartition, float64(e.dispatcher.Queued()))
+	emit(gaugeBusyWorkers, api.NoPartition, float64(e.dispatcher.Running()))
 	e.maintenance.emit(emit)
 	if l := e.table.Oldest(); l != nil {
 		emit(gaugeOldestHeld, api.NoPartition, time.Duration(e.clock.Now()-l.Since()).Seconds())

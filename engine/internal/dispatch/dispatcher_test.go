@@ -1,4 +1,4 @@
-package engine
+package dispatch
 
 import (
 	"context"
@@ -20,38 +20,38 @@ import (
 	"github.com/streamlease/streamlease/test/virtual"
 )
 
-// courierLeakCheck fails the test if goroutines that it started are left at its end.
-func courierLeakCheck(t *testing.T) {
+// leakCheck fails the test if goroutines that it started are left at its end.
+func leakCheck(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 }
 
-// courierFor makes a courier that is stopped at the end of the test.
-func courierFor(t *testing.T, cfg courierConfig) *courier {
+// dispatcherFor makes a dispatcher that is stopped at the end of the test.
+func dispatcherFor(t *testing.T, cfg Config) *Dispatcher {
 	t.Helper()
-	c, err := newCourier(cfg)
+	d, err := New(cfg)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, c.stop(context.Background())) })
-	return c
+	t.Cleanup(func() { require.NoError(t, d.Stop(context.Background())) })
+	return d
 }
 
-func courierNote(stream string, token int) api.Notification {
+func note(stream string, token int) api.Notification {
 	return api.Notification{Kind: api.Added, Stream: stream, Token: api.Token(token)}
 }
 
-// courierLog collects lines from several goroutines.
-type courierLog struct {
+// logbook collects lines from several goroutines.
+type logbook struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (l *courierLog) add(format string, args ...any) {
+func (l *logbook) add(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, fmt.Sprintf(format, args...))
 }
 
-func (l *courierLog) take() []string {
+func (l *logbook) take() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lines := l.lines
@@ -59,21 +59,21 @@ func (l *courierLog) take() []string {
 	return lines
 }
 
-func TestCourierRefusesAConfigThatCannotWork(t *testing.T) {
+func TestRefusesAConfigThatCannotWork(t *testing.T) {
 	deliver := func(_ api.Notification, done func(error)) { done(nil) }
-	_, err := newCourier(courierConfig{Workers: 0, Deliver: deliver})
+	_, err := New(Config{Workers: 0, Deliver: deliver})
 	require.ErrorIs(t, err, api.ErrInvalidConfig)
 	require.ErrorContains(t, err, "Workers is 0")
-	_, err = newCourier(courierConfig{Workers: 1})
+	_, err = New(Config{Workers: 1})
 	require.ErrorIs(t, err, api.ErrInvalidConfig)
 }
 
-func TestCourierRunsDifferentStreamsInParallelOnAtMostWorkers(t *testing.T) {
+func TestRunsDifferentStreamsInParallelOnAtMostWorkers(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		const workers, streams = 3, 10
 		before := runtime.NumGoroutine()
 		var now, most atomic.Int32
-		c := courierFor(t, courierConfig{Workers: workers, Deliver: func(_ api.Notification, done func(error)) {
+		d := dispatcherFor(t, Config{Workers: workers, Deliver: func(_ api.Notification, done func(error)) {
 			n := now.Add(1)
 			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 			}
@@ -83,48 +83,48 @@ func TestCourierRunsDifferentStreamsInParallelOnAtMostWorkers(t *testing.T) {
 		}})
 		start := time.Now()
 		for i := range streams {
-			require.True(t, c.post(courierNote(fmt.Sprint("s", i), 1)))
+			require.True(t, d.Post(note(fmt.Sprint("s", i), 1)))
 		}
 		synctest.Wait()
-		require.Equal(t, workers, c.running())
-		require.Equal(t, streams-workers, c.queued())
+		require.Equal(t, workers, d.Running())
+		require.Equal(t, streams-workers, d.Queued())
 		// The workers and the pool's two housekeepers, whatever the number of streams.
 		require.LessOrEqual(t, runtime.NumGoroutine(), before+workers+2)
 
-		require.NoError(t, c.wait(t.Context()))
+		require.NoError(t, d.Wait(t.Context()))
 		require.EqualValues(t, workers, most.Load())
 		require.Equal(t, 4*time.Second, time.Since(start), "10 handlers of a second, 3 at a time")
-		require.Zero(t, c.running())
-		require.Zero(t, c.queued())
+		require.Zero(t, d.Running())
+		require.Zero(t, d.Queued())
 	})
 }
 
-func TestCourierTakesStreamsInTurn(t *testing.T) {
+func TestTakesStreamsInTurn(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
-		var log courierLog
+		var log logbook
 		release := make(chan struct{})
-		c := courierFor(t, courierConfig{Workers: 1, Deliver: func(n api.Notification, done func(error)) {
+		d := dispatcherFor(t, Config{Workers: 1, Deliver: func(n api.Notification, done func(error)) {
 			<-release
 			log.add("%s%d", n.Stream, n.Token)
 			done(nil)
 		}})
 		for i := 1; i <= 3; i++ {
-			c.post(courierNote("a", i))
+			d.Post(note("a", i))
 		}
-		c.post(courierNote("b", 1))
-		c.post(courierNote("b", 2))
-		c.post(courierNote("", 1)) // as Terminated has it
+		d.Post(note("b", 1))
+		d.Post(note("b", 2))
+		d.Post(note("", 1)) // as Terminated has it
 		close(release)
-		require.NoError(t, c.wait(t.Context()))
+		require.NoError(t, d.Wait(t.Context()))
 		require.Equal(t, []string{"a1", "b1", "1", "a2", "b2", "a3"}, log.take())
 	})
 }
 
-func TestCourierHoldsAStreamUntilDoneIsCalledLater(t *testing.T) {
+func TestHoldsAStreamUntilDoneIsCalledLater(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
-		var log courierLog
+		var log logbook
 		dones := make(chan func(error), 10)
-		c := courierFor(t, courierConfig{
+		d := dispatcherFor(t, Config{
 			Workers: 1,
 			Deliver: func(n api.Notification, done func(error)) {
 				log.add("deliver %s%d", n.Stream, n.Token)
@@ -135,16 +135,16 @@ func TestCourierHoldsAStreamUntilDoneIsCalledLater(t *testing.T) {
 			},
 			Idle: func(stream string) { log.add("idle %s", stream) },
 		})
-		c.post(courierNote("a", 1))
-		c.post(courierNote("a", 2))
-		c.post(courierNote("b", 1))
+		d.Post(note("a", 1))
+		d.Post(note("a", 2))
+		d.Post(note("b", 1))
 		synctest.Wait()
 		require.Equal(t, []string{"deliver a1", "deliver b1"}, log.take(), "a worker does not wait for done")
-		require.Equal(t, 2, c.running())
-		require.Equal(t, 1, c.queued())
-		require.True(t, c.busy("a"))
-		require.True(t, c.busy("b"))
-		require.False(t, c.busy("c"))
+		require.Equal(t, 2, d.Running())
+		require.Equal(t, 1, d.Queued())
+		require.True(t, d.Busy("a"))
+		require.True(t, d.Busy("b"))
+		require.False(t, d.Busy("c"))
 
 		time.Sleep(3 * time.Second)
 		(<-dones)(errors.New("broken"))
@@ -154,17 +154,17 @@ func TestCourierHoldsAStreamUntilDoneIsCalledLater(t *testing.T) {
 		(<-dones)(nil)
 		synctest.Wait()
 		require.Equal(t, []string{"finished b1 <nil> 3s", "idle b", "finished a2 <nil> 0s", "idle a"}, log.take())
-		require.False(t, c.busy("a"))
-		require.Empty(t, c.boxes)
+		require.False(t, d.Busy("a"))
+		require.Empty(t, d.boxes)
 	})
 }
 
 // done may come from another goroutine while Deliver still runs. The stream must not start its next one before both
 // are through.
-func TestCourierWaitsForDeliverToReturnAfterDone(t *testing.T) {
+func TestWaitsForDeliverToReturnAfterDone(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
-		var log courierLog
-		c := courierFor(t, courierConfig{
+		var log logbook
+		d := dispatcherFor(t, Config{
 			Workers: 2,
 			Deliver: func(n api.Notification, done func(error)) {
 				log.add("enter %d", n.Token)
@@ -174,9 +174,9 @@ func TestCourierWaitsForDeliverToReturnAfterDone(t *testing.T) {
 			},
 			Finished: func(n api.Notification, _ error, took time.Duration) { log.add("finished %d %v", n.Token, took) },
 		})
-		c.post(courierNote("a", 1))
-		c.post(courierNote("a", 2))
-		require.NoError(t, c.wait(t.Context()))
+		d.Post(note("a", 1))
+		d.Post(note("a", 2))
+		require.NoError(t, d.Wait(t.Context()))
 		require.Equal(t, []string{
 			"enter 1", "leave 1", "finished 1 0s",
 			"enter 2", "leave 2", "finished 2 0s",
@@ -184,11 +184,11 @@ func TestCourierWaitsForDeliverToReturnAfterDone(t *testing.T) {
 	})
 }
 
-func TestCourierIgnoresDoneCalledAgain(t *testing.T) {
+func TestIgnoresDoneCalledAgain(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
-		var log courierLog
+		var log logbook
 		dones := make(chan func(error), 10)
-		c := courierFor(t, courierConfig{
+		d := dispatcherFor(t, Config{
 			Workers: 1,
 			Deliver: func(n api.Notification, done func(error)) {
 				if n.Token == 1 {
@@ -200,16 +200,16 @@ func TestCourierIgnoresDoneCalledAgain(t *testing.T) {
 			Finished: func(n api.Notification, err error, _ time.Duration) { log.add("%d %v", n.Token, err) },
 		})
 		// The first is through, and its mailbox put aside, before the second starts in the same mailbox.
-		c.post(courierNote("a", 1))
-		require.NoError(t, c.wait(t.Context()))
+		d.Post(note("a", 1))
+		require.NoError(t, d.Wait(t.Context()))
 		first := <-dones
-		c.post(courierNote("a", 2))
-		c.post(courierNote("a", 3))
+		d.Post(note("a", 2))
+		d.Post(note("a", 3))
 		synctest.Wait()
 		first(errors.New("late"))
 		synctest.Wait()
 		require.Equal(t, []string{"1 <nil>"}, log.take(), "a late done must not end another delivery")
-		require.Equal(t, 1, c.running())
+		require.Equal(t, 1, d.Running())
 
 		second := <-dones
 		var callers sync.WaitGroup
@@ -226,12 +226,12 @@ func TestCourierIgnoresDoneCalledAgain(t *testing.T) {
 	})
 }
 
-func TestCourierTurnsAPanicIntoAnError(t *testing.T) {
+func TestTurnsAPanicIntoAnError(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		cause := errors.New("cause")
 		var got []error
 		var left func(error)
-		c := courierFor(t, courierConfig{
+		d := dispatcherFor(t, Config{
 			Workers: 1,
 			Deliver: func(n api.Notification, done func(error)) {
 				switch n.Token {
@@ -251,15 +251,15 @@ func TestCourierTurnsAPanicIntoAnError(t *testing.T) {
 			Finished: func(_ api.Notification, err error, _ time.Duration) { got = append(got, err) },
 		})
 		for i := 1; i <= 4; i++ {
-			c.post(courierNote("a", i))
+			d.Post(note("a", i))
 		}
-		require.NoError(t, c.wait(t.Context()))
+		require.NoError(t, d.Wait(t.Context()))
 		require.Len(t, got, 4)
 
 		var panicked *api.PanicError
 		require.ErrorAs(t, got[0], &panicked)
 		require.Equal(t, "before done", panicked.Value)
-		require.Contains(t, string(panicked.Stack), "TestCourierTurnsAPanicIntoAnError")
+		require.Contains(t, string(panicked.Stack), "TestTurnsAPanicIntoAnError")
 		require.ErrorAs(t, got[1], &panicked)
 		require.Equal(t, "after done", panicked.Value)
 		require.ErrorIs(t, got[1], cause)
@@ -271,11 +271,11 @@ func TestCourierTurnsAPanicIntoAnError(t *testing.T) {
 
 // A handler that ends its goroutine takes its worker with it: the notification must end all the same, and so many of
 // them must not use up the pool.
-func TestCourierOutlivesHandlersThatEndTheirGoroutine(t *testing.T) {
-	courierLeakCheck(t)
+func TestOutlivesHandlersThatEndTheirGoroutine(t *testing.T) {
+	leakCheck(t)
 	const workers, count = 2, 500
 	var failed atomic.Int32
-	c := courierFor(t, courierConfig{
+	d := dispatcherFor(t, Config{
 		Workers: workers,
 		Deliver: func(n api.Notification, done func(error)) {
 			if n.Token%5 == 0 {
@@ -290,62 +290,62 @@ func TestCourierOutlivesHandlersThatEndTheirGoroutine(t *testing.T) {
 		},
 	})
 	for i := range count {
-		c.post(courierNote(fmt.Sprint("s", i%7), i))
+		d.Post(note(fmt.Sprint("s", i%7), i))
 	}
-	require.NoError(t, c.wait(t.Context()))
+	require.NoError(t, d.Wait(t.Context()))
 	require.EqualValues(t, count, failed.Load())
 	require.Eventually(t, func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.active == 0 && !c.starting
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.active == 0 && !d.starting
 	}, time.Minute, time.Millisecond)
 }
 
-func TestCourierCallbacksMayPost(t *testing.T) {
+func TestCallbacksMayPost(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
-		var log courierLog
-		var c *courier
-		c = courierFor(t, courierConfig{
+		var log logbook
+		var d *Dispatcher
+		d = dispatcherFor(t, Config{
 			Workers: 1,
 			Deliver: func(n api.Notification, done func(error)) {
 				log.add("deliver %d", n.Token)
 				if n.Token == 1 {
-					c.post(courierNote("a", 2))
+					d.Post(note("a", 2))
 				}
 				done(nil)
 			},
 			Finished: func(n api.Notification, _ error, _ time.Duration) {
 				log.add("finished %d", n.Token)
 				if n.Token == 2 {
-					c.post(courierNote("a", 3))
+					d.Post(note("a", 3))
 				}
 			},
 			Idle: func(stream string) {
-				log.add("idle %s busy=%v", stream, c.busy(stream))
+				log.add("idle %s busy=%v", stream, d.Busy(stream))
 				if len(log.lines) < 10 {
-					c.post(courierNote("a", 4))
+					d.Post(note("a", 4))
 				}
 				time.Sleep(time.Second)
-				log.add("idle over busy=%v", c.busy(stream))
+				log.add("idle over busy=%v", d.Busy(stream))
 			},
 		})
-		c.post(courierNote("a", 1))
-		require.NoError(t, c.wait(t.Context()))
+		d.Post(note("a", 1))
+		require.NoError(t, d.Wait(t.Context()))
 		require.Equal(t, []string{
 			"deliver 1", "finished 1", "deliver 2", "finished 2", "deliver 3", "finished 3",
 			"idle a busy=false", "idle over busy=true",
 			"deliver 4", "finished 4",
 			"idle a busy=false", "idle over busy=false",
 		}, log.take())
-		require.False(t, c.busy("a"))
+		require.False(t, d.Busy("a"))
 	})
 }
 
-func TestCourierTellsWhoBlocks(t *testing.T) {
+func TestTellsWhoBlocks(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		dones := make(chan func(error), 10)
-		c := courierFor(t, courierConfig{Workers: 2, Deliver: func(n api.Notification, done func(error)) {
+		d := dispatcherFor(t, Config{Workers: 2, Deliver: func(n api.Notification, done func(error)) {
 			if n.Stream == "later" {
 				dones <- done
 				return
@@ -353,19 +353,19 @@ func TestCourierTellsWhoBlocks(t *testing.T) {
 			<-release
 			done(nil)
 		}})
-		check := func(d time.Duration, n int, example string) {
+		check := func(limit time.Duration, n int, example string) {
 			t.Helper()
 			synctest.Wait()
-			gotN, gotExample := c.blocked(time.Now(), d)
+			gotN, gotExample := d.Blocked(time.Now(), limit)
 			require.Equal(t, n, gotN)
 			require.Equal(t, example, gotExample)
 		}
-		c.post(courierNote("later", 1))
+		d.Post(note("later", 1))
 		check(0, 0, "")
 		time.Sleep(time.Second)
-		c.post(courierNote("a", 1))
-		c.post(courierNote("waits", 1))
-		c.post(courierNote("waits", 2))
+		d.Post(note("a", 1))
+		d.Post(note("waits", 1))
+		d.Post(note("waits", 2))
 		time.Sleep(time.Second)
 		check(time.Second, 1, "later")
 		check(time.Second-1, 3, "later")
@@ -377,57 +377,57 @@ func TestCourierTellsWhoBlocks(t *testing.T) {
 	})
 }
 
-func TestCourierWaits(t *testing.T) {
+func TestWaits(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
-		c := courierFor(t, courierConfig{Workers: 1, Deliver: func(_ api.Notification, done func(error)) {
+		d := dispatcherFor(t, Config{Workers: 1, Deliver: func(_ api.Notification, done func(error)) {
 			time.Sleep(time.Minute)
 			done(nil)
 		}})
-		require.NoError(t, c.wait(t.Context()), "nothing was posted")
-		c.post(courierNote("a", 1))
-		c.post(courierNote("b", 1))
+		require.NoError(t, d.Wait(t.Context()), "nothing was posted")
+		d.Post(note("a", 1))
+		d.Post(note("b", 1))
 
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("the cause"))
 		defer cancel()
-		err := c.wait(ctx)
+		err := d.Wait(ctx)
 		require.ErrorContains(t, err, `1 notifications running (the longest for stream "a") and 1 queued: the cause`)
 
 		var waiters sync.WaitGroup
 		for range 3 {
-			waiters.Go(func() { assert.NoError(t, c.wait(t.Context())) })
+			waiters.Go(func() { assert.NoError(t, d.Wait(t.Context())) })
 		}
 		waiters.Wait()
-		require.False(t, c.busy("a") || c.busy("b"))
-		require.NoError(t, c.wait(ctx), "nothing is outstanding: the context does not matter")
+		require.False(t, d.Busy("a") || d.Busy("b"))
+		require.NoError(t, d.Wait(ctx), "nothing is outstanding: the context does not matter")
 	})
 }
 
 // 100,000 streams that had something and have nothing must leave nothing here: no mailbox, no room in the map, and
 // after a while no worker.
-func TestCourierKeepsNothingForIdleStreams(t *testing.T) {
+func TestKeepsNothingForIdleStreams(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		const workers, streams = 8, 100_000
-		c := courierFor(t, courierConfig{Workers: workers, Deliver: func(_ api.Notification, done func(error)) {
+		d := dispatcherFor(t, Config{Workers: workers, Deliver: func(_ api.Notification, done func(error)) {
 			time.Sleep(time.Millisecond)
 			done(nil)
 		}})
 		for i := range streams {
-			c.post(courierNote(fmt.Sprint("s", i), 1))
+			d.Post(note(fmt.Sprint("s", i), 1))
 		}
-		require.Len(t, c.boxes, streams)
-		crowded := reflect.ValueOf(c.boxes).Pointer()
-		require.NoError(t, c.wait(t.Context()))
-		require.Empty(t, c.boxes)
-		require.NotEqual(t, crowded, reflect.ValueOf(c.boxes).Pointer(), "a map keeps its room: it must be made anew")
-		require.Nil(t, c.ready.head)
-		require.Nil(t, c.runs.head)
+		require.Len(t, d.boxes, streams)
+		crowded := reflect.ValueOf(d.boxes).Pointer()
+		require.NoError(t, d.Wait(t.Context()))
+		require.Empty(t, d.boxes)
+		require.NotEqual(t, crowded, reflect.ValueOf(d.boxes).Pointer(), "a map keeps its room: it must be made anew")
+		require.Nil(t, d.ready.head)
+		require.Nil(t, d.runs.head)
 		synctest.Wait()
-		require.Equal(t, workers, c.pool.Running())
+		require.Equal(t, workers, d.pool.Running())
 		time.Sleep(2*workerExpiry + time.Second)
 		synctest.Wait()
-		require.Zero(t, c.pool.Running())
+		require.Zero(t, d.pool.Running())
 
-		c.post(courierNote("a", 1))
-		require.NoError(t, c.wait(t.Context()), "workers come back when wanted")
+		d.Post(note("a", 1))
+		require.NoError(t, d.Wait(t.Context()), "workers come back when wanted")
 	})
 }

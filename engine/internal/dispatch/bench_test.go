@@ -1,4 +1,4 @@
-package engine
+package dispatch
 
 import (
 	"context"
@@ -10,22 +10,22 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// BenchmarkCourier is the cost of one notification from post to the end of its delivery, with a handler that does
+// BenchmarkDispatcher is the cost of one notification from post to the end of its delivery, with a handler that does
 // nothing. In "burst" every stream gets one, and all are posted before any is waited for; in "few" the same number
 // goes to 16 streams, so each has a backlog; in "later" another goroutine calls done.
-func BenchmarkCourier(b *testing.B) {
+func BenchmarkDispatcher(b *testing.B) {
 	for _, streams := range []int{1_000, 100_000} {
 		names := make([]string, streams)
 		for i := range names {
 			names[i] = fmt.Sprint("stream:", i)
 		}
 		sync := func(_ api.Notification, done func(error)) { done(nil) }
-		b.Run(fmt.Sprintf("burst/streams=%d", streams), func(b *testing.B) { benchmarkCourier(b, names, streams, sync) })
-		b.Run(fmt.Sprintf("few/streams=%d", streams), func(b *testing.B) { benchmarkCourier(b, names[:16], streams, sync) })
+		b.Run(fmt.Sprintf("burst/streams=%d", streams), func(b *testing.B) { benchmark(b, names, streams, sync) })
+		b.Run(fmt.Sprintf("few/streams=%d", streams), func(b *testing.B) { benchmark(b, names[:16], streams, sync) })
 		b.Run(fmt.Sprintf("later/streams=%d", streams), func(b *testing.B) {
 			deliver, stop := benchmarkEnder(streams)
 			defer stop()
-			benchmarkCourier(b, names, streams, deliver)
+			benchmark(b, names, streams, deliver)
 		})
 	}
 }
@@ -43,8 +43,8 @@ func benchmarkEnder(room int) (deliver func(api.Notification, func(error)), stop
 		func() { close(dones); ender.Wait() }
 }
 
-func benchmarkCourier(b *testing.B, names []string, burst int, deliver func(api.Notification, func(error))) {
-	c, err := newCourier(courierConfig{
+func benchmark(b *testing.B, names []string, burst int, deliver func(api.Notification, func(error))) {
+	d, err := New(Config{
 		Workers:  64,
 		Deliver:  deliver,
 		Finished: func(api.Notification, error, time.Duration) {},
@@ -56,17 +56,17 @@ func benchmarkCourier(b *testing.B, names []string, burst int, deliver func(api.
 	ctx := context.Background()
 	b.ReportAllocs()
 	for posted := 0; b.Loop(); {
-		c.post(api.Notification{Kind: api.Added, Stream: names[posted%len(names)], Token: 1})
+		d.Post(api.Notification{Kind: api.Added, Stream: names[posted%len(names)], Token: 1})
 		if posted++; posted%burst == 0 {
-			if err := c.wait(ctx); err != nil {
+			if err := d.Wait(ctx); err != nil {
 				b.Fatal(err)
 			}
 		}
 	}
-	if err := c.wait(ctx); err != nil {
+	if err := d.Wait(ctx); err != nil {
 		b.Fatal(err)
 	}
-	if err := c.stop(ctx); err != nil {
+	if err := d.Stop(ctx); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -1,4 +1,4 @@
-package engine
+package dispatch
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// courierConfig says what a courier does with a notification. The callbacks are called without locks held and may
+// Config says what a Dispatcher does with a notification. The callbacks are called without locks held and may
 // post; none of them may wait for a later notification of its own stream, which does not start before it returns.
-type courierConfig struct {
+type Config struct {
 	// Workers is how many Deliver calls run at a time, at least 1.
 	Workers int
 
@@ -40,7 +40,7 @@ const workerExpiry = 10 * time.Second
 // room of the most entries that it ever had.
 const shrinkAbove = 1024
 
-// courier delivers notifications: those of one stream one at a time and in the order of their posts, those of
+// Dispatcher delivers notifications: those of one stream one at a time and in the order of their posts, those of
 // different streams in parallel. A stream has a mailbox only while something is outstanding for it.
 //
 // Mailboxes with something to deliver queue up in ready; a worker takes the first, delivers one notification, and
@@ -48,8 +48,8 @@ const shrinkAbove = 1024
 // of the pool only where too few are at work, and one at a time: each worker that starts calls for the next one if
 // there is work left for it. Hence the invariant: while ready is not empty, all workers are at work or one is
 // starting.
-type courier struct {
-	cfg   courierConfig
+type Dispatcher struct {
+	cfg   Config
 	pool  *ants.PoolWithFuncGeneric[struct{}]
 	epoch time.Time // times inside are durations since then: one clock read of half the cost, and monotonic
 
@@ -61,7 +61,7 @@ type courier struct {
 	most     int                 // most entries in boxes since it was made
 	ready    mailboxList         // first to be delivered first
 	runs     mailboxList         // being delivered, the longest first
-	waiting  int                 // notifications in the backlogs of boxes
+	queued   int                 // notifications in the backlogs of boxes
 	active   int                 // workers at work or starting
 	starting bool                // one of them has not taken its first mailbox yet
 	stopping bool
@@ -69,19 +69,19 @@ type courier struct {
 	emptied  chan struct{} // closed when boxes becomes empty; nil while nobody waits
 }
 
-func newCourier(cfg courierConfig) (*courier, error) {
+func New(cfg Config) (*Dispatcher, error) {
 	if cfg.Workers < 1 {
 		return nil, fmt.Errorf("%w: Workers is %d, must be at least 1", api.ErrInvalidConfig, cfg.Workers)
 	}
 	if cfg.Deliver == nil {
-		return nil, fmt.Errorf("%w: the courier has no Deliver", api.ErrInvalidConfig)
+		return nil, fmt.Errorf("%w: the dispatcher has no Deliver", api.ErrInvalidConfig)
 	}
-	c := &courier{cfg: cfg, epoch: time.Now(), boxes: make(map[string]*mailbox)}
-	c.spare.New = func() any { return new(mailbox) }
+	d := &Dispatcher{cfg: cfg, epoch: time.Now(), boxes: make(map[string]*mailbox)}
+	d.spare.New = func() any { return new(mailbox) }
 
 	// One goroutine more than workers: it makes room for the next worker while the last one is between leaving
 	// work and being idle for the pool. start says why that is enough.
-	pool, err := ants.NewPoolWithFuncGeneric(cfg.Workers+1, c.work,
+	pool, err := ants.NewPoolWithFuncGeneric(cfg.Workers+1, d.work,
 		ants.WithNonblocking(true),
 		ants.WithExpiryDuration(workerExpiry),
 		// What Deliver panics with is caught in deliver. Any other panic is a fault in this program,
@@ -90,73 +90,73 @@ func newCourier(cfg courierConfig) (*courier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine: worker pool: %w", err)
 	}
-	c.pool = pool
-	return c, nil
+	d.pool = pool
+	return d, nil
 }
 
-// post queues n for its stream ("" is a stream like others) and returns at once. After stop it drops n and says false.
-func (c *courier) post(n api.Notification) bool {
-	c.mu.Lock()
-	if c.stopping {
-		c.mu.Unlock()
+// Post queues n for its stream ("" is a stream like others) and returns at once. After stop it drops n and says false.
+func (d *Dispatcher) Post(n api.Notification) bool {
+	d.mu.Lock()
+	if d.stopping {
+		d.mu.Unlock()
 		return false
 	}
-	b := c.boxes[n.Stream]
+	b := d.boxes[n.Stream]
 	if b == nil {
-		b = c.spare.Get().(*mailbox)
+		b = d.spare.Get().(*mailbox)
 		b.stream = n.Stream
-		c.boxes[n.Stream] = b
-		c.most = max(c.most, len(c.boxes))
+		d.boxes[n.Stream] = b
+		d.most = max(d.most, len(d.boxes))
 	}
 	b.backlog.push(n)
-	c.waiting++
+	d.queued++
 	if b.phase == boxNew {
-		c.readyLocked(b)
+		d.readyLocked(b)
 	}
-	wake := c.wakeLocked()
-	c.mu.Unlock()
+	wake := d.wakeLocked()
+	d.mu.Unlock()
 	if wake {
-		c.start()
+		d.start()
 	}
 	return true
 }
 
-// busy says whether a notification of stream waits or runs.
-func (c *courier) busy(stream string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b := c.boxes[stream]
+// Busy says whether a notification of stream waits or runs.
+func (d *Dispatcher) Busy(stream string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.boxes[stream]
 	return b != nil && (b.phase == boxRunning || b.backlog.len() > 0)
 }
 
-// queued is the number of notifications that wait, for a worker or behind another one of their stream.
-func (c *courier) queued() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.waiting
+// Queued is the number of notifications that wait, for a worker or behind another one of their stream.
+func (d *Dispatcher) Queued() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.queued
 }
 
-// behind is the number of streams that wait for a worker: those that one is working for do not count, however much
+// Waiting is the number of streams that wait for a worker: those that one is working for do not count, however much
 // waits behind it.
-func (c *courier) behind() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ready.n
+func (d *Dispatcher) Waiting() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ready.n
 }
 
-// running is the number of notifications that were given to Deliver and are not finished.
-func (c *courier) running() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.runs.n
+// Running is the number of notifications that were given to Deliver and are not finished.
+func (d *Dispatcher) Running() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.runs.n
 }
 
-// blocked counts the notifications that have been running for more than d, and names the stream of the longest.
-func (c *courier) blocked(now time.Time, d time.Duration) (n int, example string) {
-	since := now.Sub(c.epoch)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for b := c.runs.head; b != nil && since-b.started > d; b = b.next {
+// Blocked counts the notifications that have been running for longer than limit, and names the stream of the longest.
+func (d *Dispatcher) Blocked(now time.Time, limit time.Duration) (n int, example string) {
+	since := now.Sub(d.epoch)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for b := d.runs.head; b != nil && since-b.started > limit; b = b.next {
 		if n == 0 {
 			example = b.stream
 		}
@@ -165,32 +165,32 @@ func (c *courier) blocked(now time.Time, d time.Duration) (n int, example string
 	return n, example
 }
 
-// clock is the time since the courier was made.
-func (c *courier) clock() time.Duration { return time.Since(c.epoch) }
+// clock is the time since the dispatcher was made.
+func (d *Dispatcher) clock() time.Duration { return time.Since(d.epoch) }
 
 // readyLocked puts b, which holds something, behind all that are ready.
-func (c *courier) readyLocked(b *mailbox) {
+func (d *Dispatcher) readyLocked(b *mailbox) {
 	b.phase = boxReady
-	c.ready.push(b)
+	d.ready.push(b)
 }
 
 // wakeLocked says whether one more worker is wanted. If so it is counted already, and the caller must call start
 // after unlocking. Whoever makes a mailbox ready, or takes one and leaves others, has to ask.
-func (c *courier) wakeLocked() bool {
-	if c.starting || c.ready.n == 0 || c.active >= c.cfg.Workers {
+func (d *Dispatcher) wakeLocked() bool {
+	if d.starting || d.ready.n == 0 || d.active >= d.cfg.Workers {
 		return false
 	}
-	c.starting = true
-	c.active++
+	d.starting = true
+	d.active++
 	return true
 }
 
 // start gets a worker from the pool. It waits for no handler: of the pool's Workers+1 goroutines at most Workers are
 // at work or in start themselves, so when the pool is full, one is on its way from work to being idle or to its end,
 // and lacks nothing but the processor.
-func (c *courier) start() {
+func (d *Dispatcher) start() {
 	for {
-		err := c.pool.Invoke(struct{}{})
+		err := d.pool.Invoke(struct{}{})
 		if err == nil {
 			return
 		}
@@ -199,8 +199,8 @@ func (c *courier) start() {
 		}
 		runtime.Gosched()
 	}
-	c.mu.Lock()
-	c.starting = false
-	c.active--
-	c.mu.Unlock()
+	d.mu.Lock()
+	d.starting = false
+	d.active--
+	d.mu.Unlock()
 }

@@ -1,4 +1,4 @@
-package engine
+package dispatch
 
 import (
 	"context"
@@ -17,9 +17,9 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// courierWitness checks what a courier does to its streams while it does it.
-type courierWitness struct {
-	streams  []courierWitnessed
+// witness checks what a dispatcher does to its streams while it does it.
+type witness struct {
+	streams  []witnessed
 	running  atomic.Int32
 	most     atomic.Int32
 	finished atomic.Int64
@@ -27,17 +27,17 @@ type courierWitness struct {
 	fault    atomic.Pointer[string]
 }
 
-type courierWitnessed struct {
+type witnessed struct {
 	inside atomic.Bool  // between Deliver and Finished
 	last   atomic.Int64 // token delivered last
 }
 
-func (w *courierWitness) failf(format string, args ...any) {
+func (w *witness) failf(format string, args ...any) {
 	fault := fmt.Sprintf(format, args...)
 	w.fault.CompareAndSwap(nil, &fault)
 }
 
-func (w *courierWitness) stream(name string) *courierWitnessed {
+func (w *witness) stream(name string) *witnessed {
 	var i int
 	if _, err := fmt.Sscanf(name, "s%d", &i); err != nil {
 		panic(err)
@@ -45,7 +45,7 @@ func (w *courierWitness) stream(name string) *courierWitnessed {
 	return &w.streams[i]
 }
 
-func (w *courierWitness) enter(n api.Notification) {
+func (w *witness) enter(n api.Notification) {
 	s := w.stream(n.Stream)
 	if !s.inside.CompareAndSwap(false, true) {
 		w.failf("%s: two notifications at a time", n.Stream)
@@ -55,48 +55,48 @@ func (w *courierWitness) enter(n api.Notification) {
 	}
 }
 
-func (w *courierWitness) exit(n api.Notification) {
+func (w *witness) exit(n api.Notification) {
 	if !w.stream(n.Stream).inside.CompareAndSwap(true, false) {
 		w.failf("%s: finished %d twice", n.Stream, n.Token)
 	}
 	w.finished.Add(1)
 }
 
-func (w *courierWitness) working(delta int32) {
+func (w *witness) working(delta int32) {
 	now := w.running.Add(delta)
 	for most := w.most.Load(); now > most && !w.most.CompareAndSwap(most, now); most = w.most.Load() {
 	}
 }
 
-// courierBehaviour is one way for a handler to end.
-type courierBehaviour uint8
+// ending is one way for a handler to end.
+type ending uint8
 
 const (
-	courierSync courierBehaviour = iota
-	courierAsync
-	courierTwice
-	courierPanics
-	courierExits
-	courierYields
-	courierBehaviours
+	endSync ending = iota
+	endAsync
+	endTwice
+	endPanics
+	endExits
+	endYields
+	endings
 )
 
 // deliver ends n in the given way. Asynchronous ends run in ends.
-func (w *courierWitness) deliver(n api.Notification, how courierBehaviour, ends *sync.WaitGroup, done func(error)) {
+func (w *witness) deliver(n api.Notification, how ending, ends *sync.WaitGroup, done func(error)) {
 	w.working(1)
 	defer w.working(-1)
 	w.enter(n)
 	switch how {
-	case courierAsync:
+	case endAsync:
 		ends.Go(func() { done(nil) })
-	case courierTwice:
+	case endTwice:
 		ends.Go(func() { done(nil) })
 		done(nil)
-	case courierPanics:
+	case endPanics:
 		panic("on purpose")
-	case courierExits:
+	case endExits:
 		runtime.Goexit()
-	case courierYields:
+	case endYields:
 		runtime.Gosched()
 		done(nil)
 	default:
@@ -104,34 +104,34 @@ func (w *courierWitness) deliver(n api.Notification, how courierBehaviour, ends 
 	}
 }
 
-func (w *courierWitness) check(t require.TestingT, workers, accepted int, c *courier) {
+func (w *witness) check(t require.TestingT, workers, accepted int, d *Dispatcher) {
 	if fault := w.fault.Load(); fault != nil {
 		require.Fail(t, *fault)
 	}
 	require.EqualValues(t, accepted, w.finished.Load())
 	require.LessOrEqual(t, int(w.most.Load()), workers)
-	require.Zero(t, c.queued())
-	require.Zero(t, c.running())
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	require.Empty(t, c.boxes)
+	require.Zero(t, d.Queued())
+	require.Zero(t, d.Running())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	require.Empty(t, d.boxes)
 }
 
-func TestCourierKeepsTheOrderOfAStreamUnderRandomLoad(t *testing.T) {
-	courierLeakCheck(t)
+func TestKeepsTheOrderOfAStreamUnderRandomLoad(t *testing.T) {
+	leakCheck(t)
 	rapid.Check(t, func(t *rapid.T) {
 		workers := rapid.IntRange(1, 5).Draw(t, "workers")
 		streams := rapid.IntRange(1, 8).Draw(t, "streams")
 		posters := rapid.IntRange(1, 4).Draw(t, "posters")
-		ways := rapid.SliceOfN(rapid.Uint8Range(0, uint8(courierBehaviours)-1), 1, 50).Draw(t, "ways to end")
+		ways := rapid.SliceOfN(rapid.Uint8Range(0, uint8(endings)-1), 1, 50).Draw(t, "ways to end")
 		loads := rapid.SliceOfN(rapid.IntRange(0, streams-1), 0, 300).Draw(t, "streams posted to")
 
-		w := &courierWitness{streams: make([]courierWitnessed, streams)}
+		w := &witness{streams: make([]witnessed, streams)}
 		var ends sync.WaitGroup
-		c, err := newCourier(courierConfig{
+		d, err := New(Config{
 			Workers: workers,
 			Deliver: func(n api.Notification, done func(error)) {
-				w.deliver(n, courierBehaviour(ways[int(n.Token)%len(ways)]), &ends, done)
+				w.deliver(n, ending(ways[int(n.Token)%len(ways)]), &ends, done)
 			},
 			Finished: func(n api.Notification, _ error, _ time.Duration) { w.exit(n) },
 			Idle:     func(string) { w.idles.Add(1) },
@@ -146,16 +146,16 @@ func TestCourierKeepsTheOrderOfAStreamUnderRandomLoad(t *testing.T) {
 				for _, i := range loads {
 					if i%posters == p {
 						tokens[i]++
-						c.post(courierNote(fmt.Sprint("s", i), tokens[i]))
+						d.Post(note(fmt.Sprint("s", i), tokens[i]))
 					}
 				}
 			})
 		}
 		posting.Wait()
-		require.NoError(t, c.wait(context.Background()))
+		require.NoError(t, d.Wait(context.Background()))
 		ends.Wait()
-		require.NoError(t, c.stop(context.Background()))
-		w.check(t, workers, len(loads), c)
+		require.NoError(t, d.Stop(context.Background()))
+		w.check(t, workers, len(loads), d)
 		used := map[int]bool{}
 		for _, i := range loads {
 			used[i] = true
@@ -164,22 +164,22 @@ func TestCourierKeepsTheOrderOfAStreamUnderRandomLoad(t *testing.T) {
 	})
 }
 
-func TestCourierServesThousandsOfStreams(t *testing.T) {
-	courierLeakCheck(t)
+func TestServesThousandsOfStreams(t *testing.T) {
+	leakCheck(t)
 	const workers, streams, posters, rounds = 16, 5_000, 4, 6
 	before := runtime.NumGoroutine()
-	w := &courierWitness{streams: make([]courierWitnessed, streams)}
+	w := &witness{streams: make([]witnessed, streams)}
 	var ends sync.WaitGroup
 	var mostGoroutines atomic.Int64
-	c := courierFor(t, courierConfig{
+	d := dispatcherFor(t, Config{
 		Workers: workers,
 		Deliver: func(n api.Notification, done func(error)) {
 			if n.Token == 1 { // before anything here has started goroutines of its own
 				mostGoroutines.Store(max(mostGoroutines.Load(), int64(runtime.NumGoroutine())))
 			}
-			how := courierSync
+			how := endSync
 			if n.Token > 2 {
-				how = courierBehaviour(rand.N(uint8(courierBehaviours)))
+				how = ending(rand.N(uint8(endings)))
 			}
 			w.deliver(n, how, &ends, done)
 		},
@@ -196,21 +196,21 @@ func TestCourierServesThousandsOfStreams(t *testing.T) {
 		for p := range posters {
 			posting.Go(func() {
 				for i := p; i < streams; i += posters {
-					c.post(courierNote(fmt.Sprint("s", i), round))
+					d.Post(note(fmt.Sprint("s", i), round))
 				}
 			})
 		}
 		posting.Wait()
 		if round == 2 {
-			require.NoError(t, c.wait(t.Context()))
+			require.NoError(t, d.Wait(t.Context()))
 			// The workers and one about to start, the pool's two housekeepers, the posters; and some to spare
 			// for what the runtime and the tests before this one have running.
 			require.LessOrEqual(t, int(mostGoroutines.Load()), before+workers+1+2+posters+10)
 		}
 	}
-	require.NoError(t, c.wait(t.Context()))
+	require.NoError(t, d.Wait(t.Context()))
 	ends.Wait()
-	w.check(t, workers, rounds*streams, c)
+	w.check(t, workers, rounds*streams, d)
 	require.GreaterOrEqual(t, int(w.idles.Load()), streams)
 }
 

@@ -1,4 +1,4 @@
-package engine
+package dispatch
 
 import (
 	"errors"
@@ -9,43 +9,43 @@ import (
 )
 
 // work is a worker: it delivers until nothing is ready.
-func (c *courier) work(struct{}) {
-	now := c.clock()
-	c.mu.Lock()
-	c.starting = false
+func (d *Dispatcher) work(struct{}) {
+	now := d.clock()
+	d.mu.Lock()
+	d.starting = false
 	for {
-		b := c.takeLocked(now)
+		b := d.takeLocked(now)
 		if b == nil {
-			c.active--
-			c.mu.Unlock()
+			d.active--
+			d.mu.Unlock()
 			return
 		}
-		wake := c.wakeLocked()
-		c.mu.Unlock()
+		wake := d.wakeLocked()
+		d.mu.Unlock()
 		if wake {
-			c.start()
+			d.start()
 		}
-		if c.deliver(b) {
-			now = c.completeAndLock(b)
+		if d.deliver(b) {
+			now = d.completeAndLock(b)
 		} else {
-			now = c.clock()
-			c.mu.Lock()
+			now = d.clock()
+			d.mu.Lock()
 		}
 	}
 }
 
 // takeLocked starts the delivery of the first notification of the first mailbox that is ready; nil: none is.
-func (c *courier) takeLocked(now time.Duration) *mailbox {
-	b := c.ready.head
+func (d *Dispatcher) takeLocked(now time.Duration) *mailbox {
+	b := d.ready.head
 	if b == nil {
 		return nil
 	}
-	c.ready.remove(b)
-	c.runs.push(b)
+	d.ready.remove(b)
+	d.runs.push(b)
 	b.phase = boxRunning
 	b.started = now
 	b.current = b.backlog.pop()
-	c.waiting--
+	d.queued--
 	b.seq++
 	b.open.Store(b.seq)
 	b.parties.Store(2)
@@ -54,7 +54,7 @@ func (c *courier) takeLocked(now time.Duration) *mailbox {
 
 // deliver calls Deliver and says whether the delivery is to be completed by the caller: done was called before Deliver
 // returned. Otherwise done completes it.
-func (c *courier) deliver(b *mailbox) (complete bool) {
+func (d *Dispatcher) deliver(b *mailbox) (complete bool) {
 	returned := false
 	defer func() {
 		if returned {
@@ -64,101 +64,101 @@ func (c *courier) deliver(b *mailbox) (complete bool) {
 		exits := v == nil
 		b.panicked = guard.Recovered(v)
 		if b.open.CompareAndSwap(b.seq, 0) {
-			b.ended = c.clock()
+			b.ended = d.clock()
 			b.leave()
 		}
 		complete = b.leave()
 		if exits {
-			c.quit(b, complete)
+			d.quit(b, complete)
 		}
 	}()
 	seq := b.seq
-	c.cfg.Deliver(b.current, func(err error) { c.done(b, seq, err) })
+	d.cfg.Deliver(b.current, func(err error) { d.done(b, seq, err) })
 	returned = true
 	return b.leave()
 }
 
 // quit does what work can no longer do, since Deliver ended this goroutine: it completes b and lets another worker
 // take this one's place.
-func (c *courier) quit(b *mailbox, complete bool) {
+func (d *Dispatcher) quit(b *mailbox, complete bool) {
 	if complete {
-		c.completeAndLock(b)
+		d.completeAndLock(b)
 	} else {
-		c.mu.Lock()
+		d.mu.Lock()
 	}
-	c.active--
-	wake := c.wakeLocked()
-	c.mu.Unlock()
+	d.active--
+	wake := d.wakeLocked()
+	d.mu.Unlock()
 	if wake {
-		c.start()
+		d.start()
 	}
 }
 
 // done ends delivery seq of b, unless it was ended before.
-func (c *courier) done(b *mailbox, seq uint64, err error) {
+func (d *Dispatcher) done(b *mailbox, seq uint64, err error) {
 	if !b.open.CompareAndSwap(seq, 0) {
 		return
 	}
 	b.err = err
-	b.ended = c.clock()
+	b.ended = d.clock()
 	if !b.leave() {
 		return // the worker completes it when Deliver returns
 	}
-	c.completeAndLock(b)
-	wake := c.wakeLocked()
-	c.mu.Unlock()
+	d.completeAndLock(b)
+	wake := d.wakeLocked()
+	d.mu.Unlock()
 	if wake {
-		c.start()
+		d.start()
 	}
 }
 
 // completeAndLock tells how the delivery in b ended and makes b ready again, or removes it. It returns with mu held,
 // and the time just before it was taken.
-func (c *courier) completeAndLock(b *mailbox) (now time.Duration) {
-	if c.cfg.Finished != nil {
+func (d *Dispatcher) completeAndLock(b *mailbox) (now time.Duration) {
+	if d.cfg.Finished != nil {
 		err := b.err
 		if b.panicked != nil {
 			err = joinPanic(err, b.panicked)
 		}
-		c.cfg.Finished(b.current, err, max(b.ended-b.started, 0))
+		d.cfg.Finished(b.current, err, max(b.ended-b.started, 0))
 	}
 	b.current, b.err, b.panicked = api.Notification{}, nil, nil
 
-	now = c.clock()
-	c.mu.Lock()
-	c.runs.remove(b)
-	if b.backlog.len() == 0 && c.cfg.Idle != nil {
+	now = d.clock()
+	d.mu.Lock()
+	d.runs.remove(b)
+	if b.backlog.len() == 0 && d.cfg.Idle != nil {
 		b.phase = boxClosing
-		c.mu.Unlock()
-		c.cfg.Idle(b.stream)
-		now = c.clock()
-		c.mu.Lock()
+		d.mu.Unlock()
+		d.cfg.Idle(b.stream)
+		now = d.clock()
+		d.mu.Lock()
 	}
 	if b.backlog.len() > 0 {
-		c.readyLocked(b)
+		d.readyLocked(b)
 	} else {
-		c.discardLocked(b)
+		d.discardLocked(b)
 	}
 	return now
 }
 
 // discardLocked forgets b, which is in no list.
-func (c *courier) discardLocked(b *mailbox) {
-	delete(c.boxes, b.stream)
+func (d *Dispatcher) discardLocked(b *mailbox) {
+	delete(d.boxes, b.stream)
 	b.stream = ""
 	b.phase = boxNew
 	b.backlog.reset()
-	c.spare.Put(b)
-	if len(c.boxes) > 0 {
+	d.spare.Put(b)
+	if len(d.boxes) > 0 {
 		return
 	}
-	if c.most > shrinkAbove {
-		c.boxes = make(map[string]*mailbox)
+	if d.most > shrinkAbove {
+		d.boxes = make(map[string]*mailbox)
 	}
-	c.most = 0
-	if c.emptied != nil {
-		close(c.emptied)
-		c.emptied = nil
+	d.most = 0
+	if d.emptied != nil {
+		close(d.emptied)
+		d.emptied = nil
 	}
 }
 

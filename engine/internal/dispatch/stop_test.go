@@ -1,4 +1,4 @@
-package engine
+package dispatch
 
 import (
 	"context"
@@ -16,31 +16,31 @@ import (
 	"github.com/streamlease/streamlease/test/virtual"
 )
 
-func TestCourierStopsUnusedAndTwice(t *testing.T) {
-	courierLeakCheck(t)
-	c, err := newCourier(courierConfig{Workers: 4, Deliver: func(_ api.Notification, done func(error)) { done(nil) }})
+func TestStopsUnusedAndTwice(t *testing.T) {
+	leakCheck(t)
+	d, err := New(Config{Workers: 4, Deliver: func(_ api.Notification, done func(error)) { done(nil) }})
 	require.NoError(t, err)
 	var stops sync.WaitGroup
 	for range 4 {
-		stops.Go(func() { assert.NoError(t, c.stop(context.Background())) })
+		stops.Go(func() { assert.NoError(t, d.Stop(context.Background())) })
 	}
 	stops.Wait()
-	require.NoError(t, c.stop(context.Background()))
-	require.False(t, c.post(courierNote("a", 1)))
-	require.False(t, c.busy("a"))
-	require.Zero(t, c.queued())
-	require.Zero(t, c.dropped())
-	require.NoError(t, c.wait(context.Background()))
+	require.NoError(t, d.Stop(context.Background()))
+	require.False(t, d.Post(note("a", 1)))
+	require.False(t, d.Busy("a"))
+	require.Zero(t, d.Queued())
+	require.Zero(t, d.dropped())
+	require.NoError(t, d.Wait(context.Background()))
 }
 
 // Handlers that hang must not hold up a stop whose context ends; what they end with is told still, and the workers
 // end with them though nobody calls stop again.
-func TestCourierStopDoesNotWaitForeverForHandlers(t *testing.T) {
+func TestStopDoesNotWaitForeverForHandlers(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
-		var log courierLog
+		var log logbook
 		release := make(chan struct{})
 		dones := make(chan func(error), 1)
-		c, err := newCourier(courierConfig{
+		d, err := New(Config{
 			Workers: 2,
 			Deliver: func(n api.Notification, done func(error)) {
 				log.add("deliver %s%d", n.Stream, n.Token)
@@ -58,8 +58,8 @@ func TestCourierStopDoesNotWaitForeverForHandlers(t *testing.T) {
 		})
 		require.NoError(t, err)
 		for _, stream := range []string{"later", "a", "b", "c"} {
-			c.post(courierNote(stream, 1))
-			c.post(courierNote(stream, 2))
+			d.Post(note(stream, 1))
+			d.Post(note(stream, 2))
 			synctest.Wait()
 		}
 		require.Equal(t, []string{"deliver later1", "deliver a1", "deliver b1"}, log.take())
@@ -69,20 +69,20 @@ func TestCourierStopDoesNotWaitForeverForHandlers(t *testing.T) {
 		var stops sync.WaitGroup
 		for range 3 {
 			stops.Go(func() {
-				err := c.stop(ctx)
+				err := d.Stop(ctx)
 				assert.ErrorIs(t, err, context.DeadlineExceeded)
 				assert.ErrorContains(t, err, "3 notifications running")
 			})
 		}
 		stops.Wait()
-		require.Equal(t, 5, c.dropped(), "later2 a2 b2 c1 c2")
-		require.Zero(t, c.queued())
-		require.False(t, c.post(courierNote("a", 3)))
-		require.True(t, c.busy("a"))
-		require.False(t, c.busy("c"))
+		require.Equal(t, 5, d.dropped(), "later2 a2 b2 c1 c2")
+		require.Zero(t, d.Queued())
+		require.False(t, d.Post(note("a", 3)))
+		require.True(t, d.Busy("a"))
+		require.False(t, d.Busy("c"))
 
 		var again sync.WaitGroup
-		again.Go(func() { assert.NoError(t, c.stop(context.Background())) })
+		again.Go(func() { assert.NoError(t, d.Stop(context.Background())) })
 		synctest.Wait()
 		close(release)
 		synctest.Wait()
@@ -91,41 +91,41 @@ func TestCourierStopDoesNotWaitForeverForHandlers(t *testing.T) {
 		again.Wait()
 		require.Equal(t, []string{"finished later1 <nil>", "idle later"}, log.take())
 		synctest.Wait()
-		require.Zero(t, c.pool.Running())
-		require.Zero(t, c.active)
+		require.Zero(t, d.pool.Running())
+		require.Zero(t, d.active)
 	})
 }
 
-func TestCourierStopEndsWaits(t *testing.T) {
+func TestStopEndsWaits(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
-		c, err := newCourier(courierConfig{Workers: 1, Deliver: func(_ api.Notification, done func(error)) {
+		d, err := New(Config{Workers: 1, Deliver: func(_ api.Notification, done func(error)) {
 			time.Sleep(time.Second)
 			done(nil)
 		}})
 		require.NoError(t, err)
 		for i := range 100 {
-			c.post(courierNote(fmt.Sprint("s", i), 1))
+			d.Post(note(fmt.Sprint("s", i), 1))
 		}
 		synctest.Wait()
 		start := time.Now()
 		var waiter sync.WaitGroup
-		waiter.Go(func() { assert.NoError(t, c.wait(t.Context())) })
+		waiter.Go(func() { assert.NoError(t, d.Wait(t.Context())) })
 		synctest.Wait()
-		require.NoError(t, c.stop(t.Context()))
+		require.NoError(t, d.Stop(t.Context()))
 		waiter.Wait()
 		require.Equal(t, time.Second, time.Since(start))
-		require.Equal(t, 99, c.dropped())
+		require.Equal(t, 99, d.dropped())
 	})
 }
 
 // What is accepted is delivered or counted as dropped, whenever the stop comes, and nothing starts after stop has
 // returned.
-func TestCourierStopsUnderLoad(t *testing.T) {
-	courierLeakCheck(t)
+func TestStopsUnderLoad(t *testing.T) {
+	leakCheck(t)
 	for range 50 {
 		var delivered, accepted atomic.Int64
 		var stopped, late atomic.Bool
-		c, err := newCourier(courierConfig{Workers: 3, Deliver: func(_ api.Notification, done func(error)) {
+		d, err := New(Config{Workers: 3, Deliver: func(_ api.Notification, done func(error)) {
 			if stopped.Load() {
 				late.Store(true)
 			}
@@ -136,17 +136,17 @@ func TestCourierStopsUnderLoad(t *testing.T) {
 		var posters sync.WaitGroup
 		for p := range 3 {
 			posters.Go(func() {
-				for i := 0; c.post(courierNote(fmt.Sprint(p, "-", i%50), i)); i++ {
+				for i := 0; d.Post(note(fmt.Sprint(p, "-", i%50), i)); i++ {
 					accepted.Add(1)
 				}
 			})
 		}
 		require.Eventually(t, func() bool { return delivered.Load() > 100 }, time.Minute, time.Microsecond)
-		require.NoError(t, c.stop(context.Background()))
+		require.NoError(t, d.Stop(context.Background()))
 		stopped.Store(true)
 		posters.Wait()
-		require.EqualValues(t, accepted.Load(), delivered.Load()+int64(c.dropped()))
+		require.EqualValues(t, accepted.Load(), delivered.Load()+int64(d.dropped()))
 		require.False(t, late.Load())
-		require.Empty(t, c.boxes)
+		require.Empty(t, d.boxes)
 	}
 }

@@ -1,4 +1,4 @@
-package engine
+package dispatch
 
 import (
 	"sync/atomic"
@@ -18,19 +18,19 @@ type mailboxPhase uint8
 
 const (
 	boxNew     mailboxPhase = iota // not in use
-	boxReady                       // in courier.ready
-	boxRunning                     // in courier.runs
+	boxReady                       // in Dispatcher.ready
+	boxRunning                     // in Dispatcher.runs
 	boxClosing                     // Idle is being called
 )
 
 // mailbox holds what is outstanding for one stream.
 type mailbox struct {
-	// Guarded by courier.mu.
+	// Guarded by Dispatcher.mu.
 	stream     string
 	phase      mailboxPhase
 	backlog    backlog
-	started    time.Duration // of the current delivery, by courier.clock
-	prev, next *mailbox      // neighbours in courier.ready or courier.runs
+	started    time.Duration // of the current delivery, by Dispatcher.clock
+	prev, next *mailbox      // neighbours in Dispatcher.ready or Dispatcher.runs
 
 	// The current delivery. Written by the worker that took it, before Deliver; read and cleared by whoever
 	// completes it.

@@ -1,0 +1,80 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+)
+
+// Wait returns nil once nothing is queued or running and no callback is being called, or an error that tells what is
+// outstanding and wraps the context's cause when that ends first. A handler that waits for the dispatcher waits for
+// itself.
+func (d *Dispatcher) Wait(ctx context.Context) error {
+	d.mu.Lock()
+	if len(d.boxes) == 0 {
+		d.mu.Unlock()
+		return nil
+	}
+	if d.emptied == nil {
+		d.emptied = make(chan struct{})
+	}
+	emptied := d.emptied
+	d.mu.Unlock()
+
+	select {
+	case <-emptied:
+		return nil
+	case <-ctx.Done():
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	select {
+	case <-emptied:
+		return nil
+	default:
+	}
+	stream := ""
+	if d.runs.head != nil {
+		stream = d.runs.head.stream
+	}
+	return fmt.Errorf("%d notifications running (the longest for stream %q) and %d queued: %w",
+		d.runs.n, stream, d.queued, context.Cause(ctx))
+}
+
+// Stop ends the dispatcher: from now on nothing is accepted, what is queued is dropped (dropped counts it) and no
+// delivery starts. It waits, as Wait does, for what is running. The pool is closed at once: idle workers and the
+// pool's own goroutines end, and each worker that is busy ends when its handler returns, even if that is after the
+// context has ended. It may be called again, to wait again, and concurrently.
+func (d *Dispatcher) Stop(ctx context.Context) error {
+	d.mu.Lock()
+	first := !d.stopping
+	d.stopping = true
+	if first {
+		d.dropLocked()
+	}
+	d.mu.Unlock()
+	if first {
+		d.pool.Release()
+	}
+	return d.Wait(ctx)
+}
+
+// dropLocked empties all backlogs and discards the mailboxes that were not being delivered.
+func (d *Dispatcher) dropLocked() {
+	d.lost = d.queued
+	d.queued = 0
+	for b := d.ready.head; b != nil; b = d.ready.head {
+		d.ready.remove(b)
+		d.discardLocked(b)
+	}
+	for _, b := range d.boxes { // running or closing: discarded when they are through
+		b.backlog.reset()
+	}
+}
+
+// dropped is the number of notifications that stop dropped because they had not started; posts refused after it are
+// not among them.
+func (d *Dispatcher) dropped() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lost
+}
