@@ -65,7 +65,6 @@ type Dispatcher struct {
 	active   int                 // workers at work or starting
 	starting bool                // one of them has not taken its first mailbox yet
 	stopping bool
-	lost     int           // notifications dropped by stop
 	emptied  chan struct{} // closed when boxes becomes empty; nil while nobody waits
 }
 

@@ -40,7 +40,7 @@ func (d *Dispatcher) Wait(ctx context.Context) error {
 		d.runs.n, stream, d.queued, context.Cause(ctx))
 }
 
-// Stop ends the dispatcher: from now on nothing is accepted, what is queued is dropped (dropped counts it) and no
+// Stop ends the dispatcher: from now on nothing is accepted, what is queued is dropped and no
 // delivery starts. It waits, as Wait does, for what is running. The pool is closed at once: idle workers and the
 // pool's own goroutines end, and each worker that is busy ends when its handler returns, even if that is after the
 // context has ended. It may be called again, to wait again, and concurrently.
@@ -60,7 +60,6 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 
 // dropLocked empties all backlogs and discards the mailboxes that were not being delivered.
 func (d *Dispatcher) dropLocked() {
-	d.lost = d.queued
 	d.queued = 0
 	for b := d.ready.head; b != nil; b = d.ready.head {
 		d.ready.remove(b)
@@ -69,12 +68,4 @@ func (d *Dispatcher) dropLocked() {
 	for _, b := range d.boxes { // running or closing: discarded when they are through
 		b.backlog.reset()
 	}
-}
-
-// dropped is the number of notifications that stop dropped because they had not started; posts refused after it are
-// not among them.
-func (d *Dispatcher) dropped() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.lost
 }

@@ -29,7 +29,6 @@ func TestStopsUnusedAndTwice(t *testing.T) {
 	require.False(t, d.Post(note("a", 1)))
 	require.False(t, d.Busy("a"))
 	require.Zero(t, d.Queued())
-	require.Zero(t, d.dropped())
 	require.NoError(t, d.Wait(context.Background()))
 }
 
@@ -75,7 +74,6 @@ func TestStopDoesNotWaitForeverForHandlers(t *testing.T) {
 			})
 		}
 		stops.Wait()
-		require.Equal(t, 5, d.dropped(), "later2 a2 b2 c1 c2")
 		require.Zero(t, d.Queued())
 		require.False(t, d.Post(note("a", 3)))
 		require.True(t, d.Busy("a"))
@@ -98,7 +96,9 @@ func TestStopDoesNotWaitForeverForHandlers(t *testing.T) {
 
 func TestStopEndsWaits(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
+		delivered := 0
 		d, err := New(Config{Workers: 1, Deliver: func(_ api.Notification, done func(error)) {
+			delivered++
 			time.Sleep(time.Second)
 			done(nil)
 		}})
@@ -114,29 +114,35 @@ func TestStopEndsWaits(t *testing.T) {
 		require.NoError(t, d.Stop(t.Context()))
 		waiter.Wait()
 		require.Equal(t, time.Second, time.Since(start))
-		require.Equal(t, 99, d.dropped())
+		require.Equal(t, 1, delivered)
 	})
 }
 
-// What is accepted is delivered or counted as dropped, whenever the stop comes, and nothing starts after stop has
+// Whenever the stop comes, all that was accepted is delivered but for the last of each stream, and nothing starts after Stop has
 // returned.
 func TestStopsUnderLoad(t *testing.T) {
 	leakCheck(t)
+	const workers, posters, streams = 3, 3, 50
 	for range 50 {
 		var delivered, accepted atomic.Int64
-		var stopped, late atomic.Bool
-		d, err := New(Config{Workers: 3, Deliver: func(_ api.Notification, done func(error)) {
+		var stopped, late, gap atomic.Bool
+		var next [posters * streams]atomic.Int64 // of each stream, what is to be delivered next
+		d, err := New(Config{Workers: workers, Deliver: func(n api.Notification, done func(error)) {
 			if stopped.Load() {
 				late.Store(true)
+			}
+			var stream int
+			if _, err := fmt.Sscan(n.Stream, &stream); err != nil || next[stream].Add(1) != int64(n.Token) {
+				gap.Store(true)
 			}
 			delivered.Add(1)
 			done(nil)
 		}})
 		require.NoError(t, err)
-		var posters sync.WaitGroup
-		for p := range 3 {
-			posters.Go(func() {
-				for i := 0; d.Post(note(fmt.Sprint(p, "-", i%50), i)); i++ {
+		var group sync.WaitGroup
+		for p := range posters {
+			group.Go(func() {
+				for i := 0; d.Post(note(fmt.Sprint(p*streams+i%streams), i/streams+1)); i++ {
 					accepted.Add(1)
 				}
 			})
@@ -144,8 +150,9 @@ func TestStopsUnderLoad(t *testing.T) {
 		require.Eventually(t, func() bool { return delivered.Load() > 100 }, time.Minute, time.Microsecond)
 		require.NoError(t, d.Stop(context.Background()))
 		stopped.Store(true)
-		posters.Wait()
-		require.EqualValues(t, accepted.Load(), delivered.Load()+int64(d.dropped()))
+		group.Wait()
+		require.LessOrEqual(t, delivered.Load(), accepted.Load())
+		require.False(t, gap.Load(), "lost, delivered twice, or out of order")
 		require.False(t, late.Load())
 		require.Empty(t, d.boxes)
 	}
