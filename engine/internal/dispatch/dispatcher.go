@@ -56,16 +56,18 @@ type Dispatcher struct {
 	// boxes of streams that are done with, for reuse; their seq goes on counting.
 	spare sync.Pool
 
-	mu       sync.Mutex
-	boxes    map[string]*mailbox // guarded by mu, as all below
-	most     int                 // most entries in boxes since it was made
-	ready    mailboxList         // first to be delivered first
-	runs     mailboxList         // being delivered, the longest first
-	queued   int                 // notifications in the backlogs of boxes
-	active   int                 // workers at work or starting
-	starting bool                // one of them has not taken its first mailbox yet
-	stopping bool
-	emptied  chan struct{} // closed when boxes becomes empty; nil while nobody waits
+	mu struct {
+		sync.Mutex
+		boxes    map[string]*mailbox
+		most     int         // most entries in boxes since it was made
+		ready    mailboxList // first to be delivered first
+		runs     mailboxList // being delivered, the longest first
+		queued   int         // notifications in the backlogs of boxes
+		active   int         // workers at work or starting
+		starting bool        // one of them has not taken its first mailbox yet
+		stopping bool
+		emptied  chan struct{} // closed when boxes becomes empty; nil while nobody waits
+	}
 }
 
 func New(cfg Config) (*Dispatcher, error) {
@@ -75,7 +77,8 @@ func New(cfg Config) (*Dispatcher, error) {
 	if cfg.Deliver == nil {
 		return nil, fmt.Errorf("%w: the dispatcher has no Deliver", api.ErrInvalidConfig)
 	}
-	d := &Dispatcher{cfg: cfg, epoch: time.Now(), boxes: make(map[string]*mailbox)}
+	d := &Dispatcher{cfg: cfg, epoch: time.Now()}
+	d.mu.boxes = make(map[string]*mailbox)
 	d.spare.New = func() any { return new(mailbox) }
 
 	// One goroutine more than workers: it makes room for the next worker while the last one is between leaving
@@ -96,19 +99,19 @@ func New(cfg Config) (*Dispatcher, error) {
 // Post queues n for its stream ("" is a stream like others) and returns at once. After stop it drops n and says false.
 func (d *Dispatcher) Post(n api.Notification) bool {
 	d.mu.Lock()
-	if d.stopping {
+	if d.mu.stopping {
 		d.mu.Unlock()
 		return false
 	}
-	b := d.boxes[n.Stream]
+	b := d.mu.boxes[n.Stream]
 	if b == nil {
 		b = d.spare.Get().(*mailbox)
 		b.stream = n.Stream
-		d.boxes[n.Stream] = b
-		d.most = max(d.most, len(d.boxes))
+		d.mu.boxes[n.Stream] = b
+		d.mu.most = max(d.mu.most, len(d.mu.boxes))
 	}
 	b.backlog.push(n)
-	d.queued++
+	d.mu.queued++
 	if b.phase == boxNew {
 		d.readyLocked(b)
 	}
@@ -124,7 +127,7 @@ func (d *Dispatcher) Post(n api.Notification) bool {
 func (d *Dispatcher) Busy(stream string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	b := d.boxes[stream]
+	b := d.mu.boxes[stream]
 	return b != nil && (b.phase == boxRunning || b.backlog.len() > 0)
 }
 
@@ -132,7 +135,7 @@ func (d *Dispatcher) Busy(stream string) bool {
 func (d *Dispatcher) Queued() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.queued
+	return d.mu.queued
 }
 
 // Waiting is the number of streams that wait for a worker: those that one is working for do not count, however much
@@ -140,14 +143,14 @@ func (d *Dispatcher) Queued() int {
 func (d *Dispatcher) Waiting() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.ready.n
+	return d.mu.ready.n
 }
 
 // Running is the number of notifications that were given to Deliver and are not finished.
 func (d *Dispatcher) Running() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.runs.n
+	return d.mu.runs.n
 }
 
 // Blocked counts the notifications that have been running for longer than limit, and names the stream of the longest.
@@ -155,7 +158,7 @@ func (d *Dispatcher) Blocked(now time.Time, limit time.Duration) (n int, example
 	since := now.Sub(d.epoch)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for b := d.runs.head; b != nil && since-b.started > limit; b = b.next {
+	for b := d.mu.runs.head; b != nil && since-b.started > limit; b = b.next {
 		if n == 0 {
 			example = b.stream
 		}
@@ -170,17 +173,17 @@ func (d *Dispatcher) clock() time.Duration { return time.Since(d.epoch) }
 // readyLocked puts b, which holds something, behind all that are ready.
 func (d *Dispatcher) readyLocked(b *mailbox) {
 	b.phase = boxReady
-	d.ready.push(b)
+	d.mu.ready.push(b)
 }
 
 // wakeLocked says whether one more worker is wanted. If so it is counted already, and the caller must call start
 // after unlocking. Whoever makes a mailbox ready, or takes one and leaves others, has to ask.
 func (d *Dispatcher) wakeLocked() bool {
-	if d.starting || d.ready.n == 0 || d.active >= d.cfg.Workers {
+	if d.mu.starting || d.mu.ready.n == 0 || d.mu.active >= d.cfg.Workers {
 		return false
 	}
-	d.starting = true
-	d.active++
+	d.mu.starting = true
+	d.mu.active++
 	return true
 }
 
@@ -199,7 +202,7 @@ func (d *Dispatcher) start() {
 		runtime.Gosched()
 	}
 	d.mu.Lock()
-	d.starting = false
-	d.active--
+	d.mu.starting = false
+	d.mu.active--
 	d.mu.Unlock()
 }

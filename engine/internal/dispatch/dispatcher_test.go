@@ -155,7 +155,7 @@ func TestHoldsAStreamUntilDoneIsCalledLater(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []string{"finished b1 <nil> 3s", "idle b", "finished a2 <nil> 0s", "idle a"}, log.take())
 		require.False(t, d.Busy("a"))
-		require.Empty(t, d.boxes)
+		require.Empty(t, d.mu.boxes)
 	})
 }
 
@@ -297,7 +297,7 @@ func TestOutlivesHandlersThatEndTheirGoroutine(t *testing.T) {
 	require.Eventually(t, func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		return d.active == 0 && !d.starting
+		return d.mu.active == 0 && !d.mu.starting
 	}, time.Minute, time.Millisecond)
 }
 
@@ -414,13 +414,13 @@ func TestKeepsNothingForIdleStreams(t *testing.T) {
 		for i := range streams {
 			d.Post(note(fmt.Sprint("s", i), 1))
 		}
-		require.Len(t, d.boxes, streams)
-		crowded := reflect.ValueOf(d.boxes).Pointer()
+		require.Len(t, d.mu.boxes, streams)
+		crowded := reflect.ValueOf(d.mu.boxes).Pointer()
 		require.NoError(t, d.Wait(t.Context()))
-		require.Empty(t, d.boxes)
-		require.NotEqual(t, crowded, reflect.ValueOf(d.boxes).Pointer(), "a map keeps its room: it must be made anew")
-		require.Nil(t, d.ready.head)
-		require.Nil(t, d.runs.head)
+		require.Empty(t, d.mu.boxes)
+		require.NotEqual(t, crowded, reflect.ValueOf(d.mu.boxes).Pointer(), "a map keeps its room: it must be made anew")
+		require.Nil(t, d.mu.ready.head)
+		require.Nil(t, d.mu.runs.head)
 		synctest.Wait()
 		require.Equal(t, workers, d.pool.Running())
 		time.Sleep(2*workerExpiry + time.Second)

@@ -114,7 +114,7 @@ func (w *witness) check(t require.TestingT, workers, accepted int, d *Dispatcher
 	require.Zero(t, d.Running())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	require.Empty(t, d.boxes)
+	require.Empty(t, d.mu.boxes)
 }
 
 func TestKeepsTheOrderOfAStreamUnderRandomLoad(t *testing.T) {

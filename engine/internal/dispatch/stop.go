@@ -10,14 +10,14 @@ import (
 // itself.
 func (d *Dispatcher) Wait(ctx context.Context) error {
 	d.mu.Lock()
-	if len(d.boxes) == 0 {
+	if len(d.mu.boxes) == 0 {
 		d.mu.Unlock()
 		return nil
 	}
-	if d.emptied == nil {
-		d.emptied = make(chan struct{})
+	if d.mu.emptied == nil {
+		d.mu.emptied = make(chan struct{})
 	}
-	emptied := d.emptied
+	emptied := d.mu.emptied
 	d.mu.Unlock()
 
 	select {
@@ -33,11 +33,11 @@ func (d *Dispatcher) Wait(ctx context.Context) error {
 	default:
 	}
 	stream := ""
-	if d.runs.head != nil {
-		stream = d.runs.head.stream
+	if d.mu.runs.head != nil {
+		stream = d.mu.runs.head.stream
 	}
 	return fmt.Errorf("%d notifications running (the longest for stream %q) and %d queued: %w",
-		d.runs.n, stream, d.queued, context.Cause(ctx))
+		d.mu.runs.n, stream, d.mu.queued, context.Cause(ctx))
 }
 
 // Stop ends the dispatcher: from now on nothing is accepted, what is queued is dropped and no
@@ -46,8 +46,8 @@ func (d *Dispatcher) Wait(ctx context.Context) error {
 // context has ended. It may be called again, to wait again, and concurrently.
 func (d *Dispatcher) Stop(ctx context.Context) error {
 	d.mu.Lock()
-	first := !d.stopping
-	d.stopping = true
+	first := !d.mu.stopping
+	d.mu.stopping = true
 	if first {
 		d.dropLocked()
 	}
@@ -60,12 +60,12 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 
 // dropLocked empties all backlogs and discards the mailboxes that were not being delivered.
 func (d *Dispatcher) dropLocked() {
-	d.queued = 0
-	for b := d.ready.head; b != nil; b = d.ready.head {
-		d.ready.remove(b)
+	d.mu.queued = 0
+	for b := d.mu.ready.head; b != nil; b = d.mu.ready.head {
+		d.mu.ready.remove(b)
 		d.discardLocked(b)
 	}
-	for _, b := range d.boxes { // running or closing: discarded when they are through
+	for _, b := range d.mu.boxes { // running or closing: discarded when they are through
 		b.backlog.reset()
 	}
 }

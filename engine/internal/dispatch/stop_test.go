@@ -90,7 +90,7 @@ func TestStopDoesNotWaitForeverForHandlers(t *testing.T) {
 		require.Equal(t, []string{"finished later1 <nil>", "idle later"}, log.take())
 		synctest.Wait()
 		require.Zero(t, d.pool.Running())
-		require.Zero(t, d.active)
+		require.Zero(t, d.mu.active)
 	})
 }
 
@@ -154,6 +154,6 @@ func TestStopsUnderLoad(t *testing.T) {
 		require.LessOrEqual(t, delivered.Load(), accepted.Load())
 		require.False(t, gap.Load(), "lost, delivered twice, or out of order")
 		require.False(t, late.Load())
-		require.Empty(t, d.boxes)
+		require.Empty(t, d.mu.boxes)
 	}
 }

@@ -12,11 +12,11 @@ import (
 func (d *Dispatcher) work(struct{}) {
 	now := d.clock()
 	d.mu.Lock()
-	d.starting = false
+	d.mu.starting = false
 	for {
 		b := d.takeLocked(now)
 		if b == nil {
-			d.active--
+			d.mu.active--
 			d.mu.Unlock()
 			return
 		}
@@ -36,16 +36,16 @@ func (d *Dispatcher) work(struct{}) {
 
 // takeLocked starts the delivery of the first notification of the first mailbox that is ready; nil: none is.
 func (d *Dispatcher) takeLocked(now time.Duration) *mailbox {
-	b := d.ready.head
+	b := d.mu.ready.head
 	if b == nil {
 		return nil
 	}
-	d.ready.remove(b)
-	d.runs.push(b)
+	d.mu.ready.remove(b)
+	d.mu.runs.push(b)
 	b.phase = boxRunning
 	b.started = now
 	b.current = b.backlog.pop()
-	d.queued--
+	d.mu.queued--
 	b.seq++
 	b.open.Store(b.seq)
 	b.parties.Store(2)
@@ -86,7 +86,7 @@ func (d *Dispatcher) quit(b *mailbox, complete bool) {
 	} else {
 		d.mu.Lock()
 	}
-	d.active--
+	d.mu.active--
 	wake := d.wakeLocked()
 	d.mu.Unlock()
 	if wake {
@@ -126,7 +126,7 @@ func (d *Dispatcher) completeAndLock(b *mailbox) (now time.Duration) {
 
 	now = d.clock()
 	d.mu.Lock()
-	d.runs.remove(b)
+	d.mu.runs.remove(b)
 	if b.backlog.len() == 0 && d.cfg.Idle != nil {
 		b.phase = boxClosing
 		d.mu.Unlock()
@@ -144,21 +144,21 @@ func (d *Dispatcher) completeAndLock(b *mailbox) (now time.Duration) {
 
 // discardLocked forgets b, which is in no list.
 func (d *Dispatcher) discardLocked(b *mailbox) {
-	delete(d.boxes, b.stream)
+	delete(d.mu.boxes, b.stream)
 	b.stream = ""
 	b.phase = boxNew
 	b.backlog.reset()
 	d.spare.Put(b)
-	if len(d.boxes) > 0 {
+	if len(d.mu.boxes) > 0 {
 		return
 	}
-	if d.most > shrinkAbove {
-		d.boxes = make(map[string]*mailbox)
+	if d.mu.most > shrinkAbove {
+		d.mu.boxes = make(map[string]*mailbox)
 	}
-	d.most = 0
-	if d.emptied != nil {
-		close(d.emptied)
-		d.emptied = nil
+	d.mu.most = 0
+	if d.mu.emptied != nil {
+		close(d.mu.emptied)
+		d.mu.emptied = nil
 	}
 }
 
