@@ -1,0 +1,5 @@
+package chain
+
+func B() int { return c + local() }
+
+func local() int { return 1 }

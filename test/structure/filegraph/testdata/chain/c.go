@@ -1,0 +1,3 @@
+package chain
+
+const c = 3

@@ -1,0 +1,3 @@
+package embedded
+
+func fresh() *outer { return &outer{} }

@@ -1,0 +1,3 @@
+package fields
+
+var _ = []point{{x: 1}, {y: 2}}

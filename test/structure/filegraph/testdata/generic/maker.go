@@ -1,0 +1,3 @@
+package generic
+
+func make2[T number]() (a, b list[T]) { return }

@@ -1,0 +1,3 @@
+package generic
+
+type number interface{ ~int | ~float64 }

@@ -1,0 +1,3 @@
+package methods
+
+func (d *Door) close() { d.Open = false }

@@ -1,0 +1,5 @@
+package methods
+
+func use(d *Door) { d.Slam() }
+
+var _ = use
