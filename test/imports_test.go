@@ -4,7 +4,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,37 +16,49 @@ import (
 
 const module = "github.com/streamlease/streamlease/"
 
-// height says how far up a package is: it may import what is below it, and nothing beside or above.
-var height = map[string]int{"api": 0, "wheel": 0, "cluster": 1, "lease": 2, "scan": 3, "engine": 4, "bench": 5, "test": 5}
+// layers are the parts of the repository, from the bottom up. A part is a directory with all below it that is not a part
+// of its own. It may import the parts of lower layers, and nothing beside or above it.
+var layers = [][]string{
+	{"api", "wheel"},
+	{"cluster"},
+	{"lease"},
+	{"scan"},
+	{internal, "engine/balance", "engine/preflight"},
+	{"engine"},
+	{"engine/feed", "engine/schedule"},
+	{"test"},
+	{"bench"},
+}
 
-// Imports go one way. Test files may use the helper packages under test, and nothing else from above.
+const internal = "engine/internal"
+
+// common are the packages under engine/internal that their siblings may import. Otherwise these do not know each other.
+var common = []string{internal + "/cond", internal + "/sumlog"}
+
+// Imports go one way. Test files may also use the helper packages under test, and what is in their own directory of the
+// top level. What is under engine/internal stands on its own, its tests too: it knows neither engine nor its siblings.
 func TestImportsGoDownOnly(t *testing.T) {
 	seen := 0
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") {
 			return err
 		}
-		from, _, _ := strings.Cut(filepath.ToSlash(strings.TrimPrefix(path, "../")), "/")
-		level, known := height[from]
-		if !known {
+		name = strings.TrimPrefix(filepath.ToSlash(name), "../")
+		if _, level := part(name); level < 0 {
 			return nil
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", name), nil, parser.ImportsOnly)
 		if err != nil {
 			return err
 		}
 		for _, spec := range file.Imports {
-			name, err := strconv.Unquote(spec.Path.Value)
-			if err != nil || !strings.HasPrefix(name, module) {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil || !strings.HasPrefix(imported, module) {
 				continue
 			}
 			seen++
-			to, _, _ := strings.Cut(strings.TrimPrefix(name, module), "/")
-			if to == from || to == "test" && strings.HasSuffix(path, "_test.go") {
-				continue
-			}
-			require.Contains(t, height, to, "%s imports %s", path, name)
-			require.Less(t, height[to], level+sideways(from, to), "%s imports %s", path, name)
+			imported = strings.TrimPrefix(imported, module)
+			require.Empty(t, objection(name, imported), "%s imports %s", name, imported)
 		}
 		return nil
 	})
@@ -52,10 +66,86 @@ func TestImportsGoDownOnly(t *testing.T) {
 	require.Greater(t, seen, 50, "the walk has found the packages")
 }
 
-// sideways lets bench use the helpers under test, which are at its own height.
-func sideways(from, to string) int {
-	if from == "bench" && to == "test" {
-		return 1
+// Each rule lets pass and refuses what it should.
+func TestObjection(t *testing.T) {
+	for _, c := range []struct {
+		file, imported string
+		fine           bool
+	}{
+		{"engine/run.go", "lease", true},
+		{"engine/run.go", "engine/preflight", true},
+		{"engine/run.go", "engine/internal/quota", true},
+		{"engine/run.go", "engine/feed", false},
+		{"engine/run.go", "test/servers", false},
+		{"engine/run_test.go", "test/servers", true},
+		{"engine/run_test.go", "engine/feed", true},
+		{"engine/run_test.go", "bench/measure", false},
+		{"engine/feed/feed.go", "engine", true},
+		{"engine/feed/feedtest/feed.go", "engine/feed", true},
+		{"engine/feed/feed.go", "engine/schedule", false},
+		{"engine/balance/balance.go", "engine", false},
+		{"engine/balance/balance.go", "lease", true},
+		{"engine/internal/quota/quota.go", "engine", false},
+		{"engine/internal/quota/quota_test.go", "engine", false},
+		{"engine/internal/quota/quota_test.go", "engine/internal/quota", true},
+		{"engine/internal/quota/quota_test.go", "test/virtual", true},
+		{"engine/internal/quota/quota.go", "engine/internal/metrics", false},
+		{"engine/internal/quota/quota.go", "engine/internal/cond", true},
+		{"engine/internal/cond/cond.go", "engine/internal/sumlog", false},
+		{"engine/internal/quota/quota.go", "engine/balance", false},
+		{"lease/store.go", "scan", false},
+		{"lease/store.go", "cluster/notice", true},
+		{"cluster/notice/watch.go", "cluster", true},
+		{"api/lease.go", "wheel", false},
+		{"test/servers/start.go", "bench/measure", false},
+		{"bench/suite/size.go", "test/servers", true},
+		{"engine/run.go", "elsewhere", false},
+	} {
+		require.Equal(t, c.fine, objection(c.file, c.imported) == "", "%s imports %s: %s",
+			c.file, c.imported, objection(c.file, c.imported))
 	}
-	return 0
+}
+
+// objection returns what is wrong with a file that imports a package of this repository, or nothing.
+func objection(file, imported string) string {
+	from, level := part(file)
+	to, below := part(imported)
+	test := strings.HasSuffix(file, "_test.go")
+	dir := path.Dir(file)
+	switch {
+	case below < 0:
+		return "it belongs to no layer"
+	case dir == imported:
+		return "" // the tests of a package, from outside
+	case from == internal && to == internal:
+		if !slices.Contains(common, imported) || slices.Contains(common, dir) {
+			return "packages under " + internal + " import no sibling but the common ones, which import none"
+		}
+		return ""
+	case from == to, below < level:
+		return ""
+	case test && to == "test":
+		return ""
+	case test && from != internal && top(from) == top(to):
+		return ""
+	}
+	return from + " is not above " + to
+}
+
+// part returns the part that a file or package belongs to and the number of its layer, -1 if none.
+func part(name string) (longest string, level int) {
+	level = -1
+	for i, layer := range layers {
+		for _, dir := range layer {
+			if (name == dir || strings.HasPrefix(name, dir+"/")) && len(dir) > len(longest) {
+				longest, level = dir, i
+			}
+		}
+	}
+	return longest, level
+}
+
+func top(name string) string {
+	dir, _, _ := strings.Cut(name, "/")
+	return dir
 }
