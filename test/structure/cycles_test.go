@@ -1,0 +1,130 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/test/structure/filegraph"
+)
+
+// cycle is a set of files of which some may form a cycle.
+type cycle struct {
+	why   string
+	most  int // how many of them at once
+	files []string
+}
+
+// cycles are the cycles of files that there may be, by package.
+var cycles = map[string][]cycle{
+	"engine": {
+		{
+			why:  "most parts hold the whole Engine, and the Engine holds them",
+			most: 43,
+			files: []string{
+				"agreement.go", "attend.go", "backlog.go", "breaker.go", "collector.go", "courier.go", "courier_stop.go",
+				"courier_worker.go", "debt.go", "deliver.go", "ender.go", "engine.go", "errand.go", "expired.go",
+				"expired_flags.go", "expired_listener.go", "follower.go", "foreign.go", "forward.go", "guard.go", "holdoff.go",
+				"intake.go", "log.go", "lot.go", "maintenance.go", "metrics.go", "outbox.go", "outcome.go", "partition.go",
+				"poll.go", "pressure.go", "reader.go", "reconcile.go", "recovery.go", "renewer.go", "run.go", "rush.go",
+				"sentence.go", "session.go", "shutdown.go", "stray.go", "terms.go", "wave.go",
+			},
+		},
+		{
+			why:  "options set the fields of the configuration, which applies them",
+			most: 2, files: []string{"config.go", "option.go"},
+		},
+	},
+	"lease": {
+		{
+			why:  "Store has methods in several files, and all scripts are listed in one",
+			most: 5, files: []string{"foreign.go", "read.go", "runner.go", "script.go", "store.go"},
+		},
+		{
+			why:  "a lease makes its context, which asks the lease for what remains",
+			most: 2, files: []string{"context.go", "lease.go"},
+		},
+		{
+			why:  "limits are applied to entries, and parsing an entry counts its known fields by them",
+			most: 2, files: []string{"entry.go", "limits.go"},
+		},
+		{
+			why:  "what is moved is declared apart from how large a move may be",
+			most: 2, files: []string{"giveup.go", "move.go"},
+		},
+	},
+	"scan": {
+		{
+			why:  "operations on a stopped service share the type that runs them",
+			most: 4, files: []string{"keys.go", "operation.go", "stock.go", "survey.go"},
+		},
+		{
+			why:  "the policy of retries and that of crashes share their limits",
+			most: 2, files: []string{"convict.go", "judge.go"},
+		},
+		{
+			why:  "recovering waits out late scripts, and that is a method of the same type",
+			most: 2, files: []string{"late.go", "recover.go"},
+		},
+		{
+			why:  "both parse what the other answers",
+			most: 2, files: []string{"owner.go", "requeue.go"},
+		},
+	},
+}
+
+// unlisted is how many files may form a cycle in a package of the library that is not in the table: a type or two with
+// methods in several files, not subsystems that know each other.
+const unlisted = 7
+
+// The files of a package form no cycles but those in the table. To see what keeps a new one together, print the edges:
+//
+//	go run ./test/structure -names ./engine
+func TestFilesFormNoOtherCycles(t *testing.T) {
+	for _, p := range library(t) {
+		name := short(p.Path)
+		t.Run(name, func(t *testing.T) {
+			allowed, listed := cycles[name]
+			for _, found := range filegraph.Of(p).Cycles() {
+				switch {
+				case !listed:
+					require.LessOrEqual(t, len(found), unlisted, "files that form a cycle: %v", found)
+				case !permitted(allowed, found):
+					t.Errorf("%d files form a cycle that the table does not allow: %v\nnot in its closest entry: %v",
+						len(found), found, beyond(allowed, found))
+				}
+			}
+		})
+	}
+}
+
+func permitted(allowed []cycle, found []string) bool {
+	return slices.ContainsFunc(allowed, func(c cycle) bool {
+		return len(found) <= c.most && len(without(found, c.files)) == 0
+	})
+}
+
+// beyond returns the files of a cycle that the entry which has most of them does not have.
+func beyond(allowed []cycle, found []string) []string {
+	rest := found
+	for _, c := range allowed {
+		if r := without(found, c.files); len(r) < len(rest) {
+			rest = r
+		}
+	}
+	return rest
+}
+
+func without(files, taken []string) []string {
+	return slices.DeleteFunc(slices.Clone(files), func(f string) bool { return slices.Contains(taken, f) })
+}
+
+func TestPermitted(t *testing.T) {
+	allowed := []cycle{{most: 2, files: []string{"a", "b", "c"}}, {most: 2, files: []string{"d", "e"}}}
+	require.True(t, permitted(allowed, []string{"a", "c"}))
+	require.True(t, permitted(allowed, []string{"d", "e"}))
+	require.False(t, permitted(allowed, []string{"a", "b", "c"}), "too many")
+	require.False(t, permitted(allowed, []string{"a", "d"}), "from two entries")
+	require.Equal(t, []string{"d"}, beyond(allowed, []string{"a", "b", "d"}))
+}
