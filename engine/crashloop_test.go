@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
 
@@ -54,15 +53,5 @@ func TestCrashLoopIsTold(t *testing.T) {
 			i := slices.IndexFunc(e.facts, func(v api.Event) bool { return v.Kind == api.EventCrashLoop })
 			require.Zero(t, e.facts[i].Partition)
 		})
-	}
-}
-
-// What a producer writes into the count of retries is at most that none is left.
-func TestMadeUpRetryCounts(t *testing.T) {
-	e := &Engine{env: env{cfg: &config{recovery: scan.Config{}.WithDefaults()}}}
-	for claimed, want := range map[int]int{-5: 1, 0: 1, 2: 3, 3: 4, 65535: 4} {
-		var r lease.Disposition
-		e.sentence(&r, claimed, nil)
-		require.Equal(t, want, r.Retries, "%d", claimed)
 	}
 }

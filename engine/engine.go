@@ -12,6 +12,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/cond"
 	"github.com/streamlease/streamlease/engine/internal/dispatch"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
@@ -40,7 +41,7 @@ type Engine struct {
 	dispatcher  *dispatch.Dispatcher
 	renewer     *renewer
 	pressure    *pressure
-	ender       *ender
+	completer   *completion.Completer
 	lot         *lot
 	promoter    *workqueue.Queue
 	scanner     *scanner

@@ -60,24 +60,6 @@ func (e *env) backoff(failures int) time.Duration {
 	return d - time.Duration(float64(d)/2*e.random())
 }
 
-// asideMost is the longest that an entry waits which Redis refuses to move for what it is, or has no room for.
-const asideMost = 15 * time.Second
-
-// afterRefusal returns the backoff for an entry that Redis refuses to move. The state of a server may be repaired at any time, and
-// then everything that waits for it goes in few calls.
-func (e *env) afterRefusal(why error) func(refused int) time.Duration {
-	if code, _ := lease.Refusal(why); !lease.Blames(why) && code != "DLQFULL" {
-		return e.backoff
-	}
-	return e.seldom
-}
-
-// seldom is the delay after so many consecutive refusals of what is in no hurry.
-func (e *env) seldom(refused int) time.Duration {
-	d := min(e.cfg.retry<<min(refused-1, 10), asideMost)
-	return d - time.Duration(float64(d)/2*e.random())
-}
-
 // isCancel reports whether err is nothing but the end of a context.
 func isCancel(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)

@@ -12,7 +12,6 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/backoff"
-	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -247,8 +246,8 @@ const (
 )
 
 // workQueues are all that work for partitions.
-func (e *Engine) workQueues() []*workqueue.Queue {
-	return []*workqueue.Queue{e.renewer.work, e.ender.work, e.lot.work, e.scanner.work, e.promoter}
+func (e *Engine) workQueues() []interface{ Regroup() } {
+	return []interface{ Regroup() }{e.renewer.work, e.completer, e.lot.work, e.scanner.work, e.promoter}
 }
 
 // ResetTopology is for those who know before the engine does that servers have changed: who has which slot is asked anew at

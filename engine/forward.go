@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -128,7 +129,7 @@ func (e *Engine) forwardSome(ctx context.Context, s *lease.Session, home *partit
 	copied := 0
 	for i, o := range outcomes {
 		if o.Verdict == lease.Moved {
-			e.ender.forwarded(s.Consumer(), whole[i])
+			e.completer.Forwarded(s.Consumer(), whole[i])
 			copied++
 			continue
 		}
@@ -144,6 +145,6 @@ func (e *Engine) putOff(s *lease.Session, entries []*lease.Entry, delay time.Dur
 	for _, x := range entries {
 		here := *x
 		here.Key = "" // that of its lease is in another slot
-		e.ender.giveBack(s.Consumer(), &here, lease.ToLater, 0, delay, "")
+		e.completer.Requeue(s.Consumer(), &here, completion.Target{Dest: lease.ToLater, Delay: delay})
 	}
 }

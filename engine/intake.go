@@ -9,6 +9,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -19,7 +20,7 @@ const settleAgain = 250 * time.Millisecond
 // returns when each has one, or its session is over: then all of them go back with the session.
 func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, read []lease.Entry) {
 	if len(read) > 0 {
-		e.ender.keepUp(ctx, p.number)
+		e.completer.KeepUp(ctx, p.number)
 	}
 	var free, strange []*lease.Entry
 	for i := range read {
@@ -31,10 +32,10 @@ func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, rea
 		}
 		switch {
 		case large != nil:
-			e.ender.giveBack(s.Consumer(), x, lease.ToDeadLetters, 0, 0, reason(deadTooLarge, large.Error()))
+			e.completer.Requeue(s.Consumer(), x, completion.Target{Dest: lease.ToDeadLetters, Reason: completion.Reason(lease.DeadTooLarge, large.Error())})
 			e.log.Warn("announcements beyond the limits", 1, "partition", p.number, "entry", x.ID, "err", large)
 		case err != nil:
-			e.ender.giveBack(s.Consumer(), x, lease.ToDeadLetters, 0, 0, reason(deadMalformed, err.Error()))
+			e.completer.Requeue(s.Consumer(), x, completion.Target{Dest: lease.ToDeadLetters, Reason: completion.Reason(lease.DeadMalformed, err.Error())})
 			e.log.Warn("malformed announcements", 1, "partition", p.number, "entry", x.ID, "err", err)
 		case x.Home != p.number:
 			strange = append(strange, x)
@@ -96,7 +97,7 @@ func (e *Engine) parkIfOwn(s *lease.Session, x *lease.Entry) bool {
 func (e *Engine) park(s *lease.Session, x *lease.Entry, take lease.Take) {
 	if !e.lot.park(s, x, take) {
 		delay := parkSpill + time.Duration(float64(parkSpill)*e.random())
-		e.ender.giveBack(s.Consumer(), x, lease.ToLater, 0, delay, "")
+		e.completer.Requeue(s.Consumer(), x, completion.Target{Dest: lease.ToLater, Delay: delay})
 	}
 }
 
@@ -153,11 +154,11 @@ func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session
 			continue
 		}
 		p.raise(takes[i].Token)
-		l := lease.New(s, x, takes[i].Token, t.sent, t.lease, e.ender)
+		l := lease.New(s, x, takes[i].Token, t.sent, t.lease, e.completer)
 		if l.Believed() == 0 || !e.table.Add(l, t.firstRenewal(), e.announce) {
 			// The answer came too late; or our last lease of the stream is off the server and not off the table yet.
 			// Either way the entry comes back in a moment.
-			e.ender.giveUp(l)
+			e.completer.RequeueLost(l)
 			continue
 		}
 		e.confirm(p, s, l, t.sent, epoch)
@@ -199,13 +200,13 @@ func (e *Engine) took(s *lease.Session, x *lease.Entry, take lease.Take) {
 		}
 		e.park(s, x, take)
 	case lease.Early:
-		e.ender.giveBack(s.Consumer(), x, lease.ToLater, x.NotBefore, 0, "")
+		e.completer.Requeue(s.Consumer(), x, completion.Target{Dest: lease.ToLater, At: x.NotBefore})
 	case lease.Gone:
 		e.metrics.gone(1)
-		e.ender.restoreEntry(s.Consumer(), x, true)
+		e.completer.RestoreEntry(s.Consumer(), x, true)
 	case lease.NotPending:
 		// Somebody else's, whose pending list it is in; or acknowledged by hand, and the body is there still.
-		e.ender.restoreEntry(s.Consumer(), x, false)
+		e.completer.RestoreEntry(s.Consumer(), x, false)
 	case lease.Acquired: // in the table
 	}
 }

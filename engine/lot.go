@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -291,7 +292,7 @@ func (l *lot) behindHandlerLocked(partition int, r *row, now int64) {
 // giveBackLocked gives up all of a row that is out of the heap.
 func (l *lot) giveBackLocked(r *row, dest lease.Dest, delay time.Duration) {
 	for _, x := range r.entries {
-		l.e.ender.giveBack(r.session.Consumer(), x, dest, 0, delay, "")
+		l.e.completer.Requeue(r.session.Consumer(), x, completion.Target{Dest: dest, Delay: delay})
 	}
 	l.removeLocked(r)
 }

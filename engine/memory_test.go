@@ -106,7 +106,7 @@ func TestWhatIsBeyondTheLimitsIsADeadLetter(t *testing.T) {
 		_, _, _, dead := w.server.count()
 		require.Equal(t, 4, dead)
 		var counted dto.Metric
-		require.NoError(t, e.metrics.deadLetters[deadTooLarge].Write(&counted))
+		require.NoError(t, e.metrics.deadLetters[lease.DeadTooLarge].Write(&counted))
 		require.InDelta(t, 4, counted.GetCounter().GetValue(), 0)
 		require.Contains(t, e.logged(), "announcements beyond the limits")
 	})

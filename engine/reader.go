@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -79,7 +80,7 @@ func (e *Engine) awaitRoom(ctx context.Context, p *partition, s *lease.Session) 
 	ctx, cancel := context.WithTimeout(ctx, e.untilChore(p))
 	defer cancel()
 	e.room.Wait(ctx, func() bool {
-		if e.reading.full(p.number) || e.ender.clogged(p.number) {
+		if e.reading.full(p.number) || e.completer.Clogged(p.number) {
 			e.reading.wait(p.number, e.clock.Now())
 			e.endTurn(p.number)
 		} else {
@@ -116,7 +117,7 @@ func (e *Engine) fit(p *partition, s *lease.Session, read []lease.Entry, n int) 
 		if e.has(p.number, x.Stream, x.ID) {
 			continue
 		}
-		e.ender.giveBack(s.Consumer(), &x, lease.ToInput, 0, 0, "")
+		e.completer.Requeue(s.Consumer(), &x, completion.Target{})
 	}
 	return read[:left]
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -170,7 +171,7 @@ func (e *Engine) eachKnown(p *partition, s *lease.Session, yield func(id string,
 	for l := range e.table.Of(s) {
 		yield(l.Entry(), l, nil)
 	}
-	for _, id := range e.ender.under(p.number) {
+	for _, id := range e.completer.IDs(p.number) {
 		yield(id, nil, nil)
 	}
 }
@@ -205,7 +206,7 @@ func (e *Engine) has(partition int, stream, id string) bool {
 	if l := e.table.Get(stream); l != nil && l.Entry() == id {
 		return true
 	}
-	return e.ender.ending(partition, id)
+	return e.completer.Has(partition, id)
 }
 
 // keep sees to entries that are held or parked and not pending, or have no body.
@@ -304,14 +305,14 @@ func (e *Engine) bereft(s *lease.Session, x knownEntry) bool {
 	if x.held == nil {
 		parked := e.lot.withdraw(x.parked.Stream, x.id)
 		if parked != nil {
-			e.ender.restoreEntry(s.Consumer(), parked, true)
+			e.completer.RestoreEntry(s.Consumer(), parked, true)
 		}
 		return parked != nil
 	}
 	if !e.disownOne(x.held, causeAnnouncement, api.ErrReannounced) {
 		return false
 	}
-	e.ender.restoreLease(x.held)
+	e.completer.RestoreLease(x.held)
 	return true
 }
 
@@ -337,14 +338,14 @@ func (e *Engine) adopt(ctx context.Context, p *partition, s *lease.Session, room
 			switch {
 			case x.Gone:
 				gone++
-				e.ender.giveBack(s.Consumer(), &x.Entry, lease.ToInput, 0, 0, "")
+				e.completer.Requeue(s.Consumer(), &x.Entry, completion.Target{})
 			case x.Deliveries < lease.HeldDeliveries:
 				unread = append(unread, x.Entry)
 			case c.after == "":
 				forgotten++
 				// The key of one that nobody can read is empty; whoever reads it next tells the reason.
 				entry, _ := lease.Parse(e.layout, &x.Entry)
-				e.ender.giveBack(s.Consumer(), &entry, lease.ToInput, 0, 0, "")
+				e.completer.Requeue(s.Consumer(), &entry, completion.Target{})
 			}
 		}
 		if len(page) == 0 {

@@ -169,7 +169,7 @@ func (c *scanner) look(ctx context.Context, p *partition, full bool) {
 	c.forget(p, dead)
 	for _, name := range dead {
 		// What this process lost itself goes back by its own hand, and counts no crash.
-		if e.ender.owes(p.number, name) || !c.mayTry(p, name) || !c.mayRecover(ctx, p, name) {
+		if e.completer.IsRetiring(p.number, name) || !c.mayTry(p, name) || !c.mayRecover(ctx, p, name) {
 			continue
 		}
 		if !c.recover(ctx, p, s.Consumer(), name) {

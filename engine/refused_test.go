@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -69,7 +70,7 @@ func TestDebtsBehindARefusedEntryArePaid(t *testing.T) {
 				}
 				_, pending, _, _ := w.server.count()
 				require.Equal(t, 2, pending)
-				require.Equal(t, 1, e.ender.owing(), "the second was paid")
+				require.Equal(t, 1, e.completer.Retiring(), "the second was paid")
 
 				e.fake.takeCalls()
 				pass(5 * time.Minute)
@@ -86,7 +87,7 @@ func TestDebtsBehindARefusedEntryArePaid(t *testing.T) {
 
 				w.server.poison("", false, func(string) bool { return false })
 				pass(time.Minute)
-				require.Zero(t, e.ender.owing())
+				require.Zero(t, e.completer.Retiring())
 				_, pending, _, _ = w.server.count()
 				if why == full {
 					require.Equal(t, 2, pending, "both are owned")
@@ -113,7 +114,7 @@ func TestRefusedEntryOfADebtIsSteppedOver(t *testing.T) {
 			e.endSession(0)
 			pass(20 * time.Second)
 			require.Equal(t, 19, e.Stats().Held)
-			require.Zero(t, e.ender.owing())
+			require.Zero(t, e.completer.Retiring())
 			require.Len(t, asked(e.fake.takeCalls(), "requeue", bad), lease.MoveTries+1)
 			w.server.with(0, func(p *fakePartition) {
 				require.Len(t, p.dead, 1)
@@ -140,9 +141,9 @@ func TestRefusedEntriesAreTriedEverMoreSeldom(t *testing.T) {
 		require.Less(t, len(at), 40)
 		for i, t1 := range at[1:] {
 			gap := t1.Sub(at[i])
-			require.LessOrEqual(t, gap, asideMost+time.Second)
+			require.LessOrEqual(t, gap, completion.RefusedMost+time.Second)
 			if i > lease.MoveTries+8 {
-				require.Greater(t, gap, asideMost/3)
+				require.Greater(t, gap, completion.RefusedMost/3)
 			}
 		}
 		require.NotNil(t, w.server.leaseOf("s"), "it is renewed until its ending is known")
@@ -304,7 +305,7 @@ func TestGivingBackWhatNobodyCanReadMakesADeadLetter(t *testing.T) {
 				p.pending[id] = &fakePending{entry: p.input[0], consumer: consumer, since: nowMilli(), deliveries: 1}
 			})
 			x := lease.Entry{ID: id, Body: fakeBody("", "mine", "x")[1:]}
-			e.ender.giveBack(consumer, &x, dest, 0, time.Minute, "malformed: told by who read it")
+			e.completer.Requeue(consumer, &x, completion.Target{Dest: dest, Delay: time.Minute, Reason: "malformed: told by who read it"})
 			pass(time.Second)
 			undelivered, pending, later, dead := w.server.count()
 			require.Equal(t, []int{0, 0, 0, 1}, []int{undelivered, pending, later, dead})
@@ -343,7 +344,7 @@ func TestHeavyEntriesGoBackInBatchesOfBoundedWeight(t *testing.T) {
 		e.fake.takeCalls()
 		for i := range 20 {
 			x := lease.Entry{ID: fmt.Sprintf("1-%d", i+1), Stream: "s", Key: "k", Size: lease.MaxCallWeight/3 + 1}
-			e.ender.giveBack("host.1", &x, lease.ToInput, 0, 0, "")
+			e.completer.Requeue("host.1", &x, completion.Target{})
 		}
 		pass(time.Second)
 		calls := e.fake.takeCalls()

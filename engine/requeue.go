@@ -45,7 +45,7 @@ func (e *Engine) requeueIn(ctx context.Context, partition int, stream string) er
 		return fmt.Errorf("%w: no session in partition %d", api.ErrNotReady, partition)
 	}
 	err := e.scan.Requeue(ctx, partition, s.Consumer(), stream, func(consumer string) bool {
-		return e.ender.owes(partition, consumer)
+		return e.completer.IsRetiring(partition, consumer)
 	})
 	switch {
 	case err == nil:

@@ -191,7 +191,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.follower = newFollower(e)
 	e.agreement = e.agreeing()
 	e.renewer = newRenewer(base, e)
-	e.ender = newEnder(base, e)
+	e.completer = newCompleter(base, e)
 	e.lot = newLot(base, e)
 	e.scanner = newScanner(base, e)
 	if e.cfg.expired {

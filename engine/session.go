@@ -192,7 +192,7 @@ func (e *Engine) loseSession(p *partition, s *lease.Session, cause error) {
 			held++
 		}
 	}
-	e.ender.owe(s, 0)
+	e.completer.Retire(s, 0)
 	e.metrics.sessionLost()
 	e.event(api.EventSessionLost, p.number, cause, fmt.Sprintf("%d streams disowned", held))
 	e.renewer.beatNow(p.number)
@@ -204,7 +204,7 @@ func (e *Engine) disown(leases []*lease.Lease, cause disownCause, why error) {
 	for _, l := range leases {
 		if e.disownOne(l, cause, why) {
 			n++
-			e.ender.giveUp(l)
+			e.completer.RequeueLost(l)
 		}
 	}
 	if n > 0 {

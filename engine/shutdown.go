@@ -9,6 +9,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -89,7 +90,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	case !drained || handlers != nil:
 		err = fmt.Errorf("%w: handlers did not end", api.ErrDrainTimeout)
 	}
-	err = errors.Join(err, e.ender.errNotHandedBack())
+	err = errors.Join(err, e.completer.ErrNotHandedBack())
 	e.dismantle(to, err)
 	return err
 }
@@ -98,7 +99,7 @@ func (e *Engine) returnParked() {
 	for _, x := range e.lot.clear() {
 		s, _ := e.partitions[x.Partition].view()
 		if s != nil {
-			e.ender.giveBack(s.Consumer(), x, lease.ToInput, 0, 0, "")
+			e.completer.Requeue(s.Consumer(), x, completion.Target{})
 		}
 	}
 }
@@ -115,18 +116,18 @@ func (e *Engine) release(to delivery, l *lease.Lease) {
 // handBackAll waits until endings are settled, and nothing is pending for any session, those that were lost included;
 // false when ctx ends first. Endings that Redis refuses hold up nothing else.
 func (e *Engine) handBackAll(ctx context.Context) bool {
-	if !e.ender.idle.Wait(ctx, func() bool { return e.ender.unrefused() == 0 }) ||
-		!e.room.Wait(ctx, func() bool { return e.table.Len() <= e.ender.pending() }) {
+	if !e.completer.Wait(ctx, func() bool { return e.completer.Fresh() == 0 }) ||
+		!e.room.Wait(ctx, func() bool { return e.table.Len() <= e.completer.Len() }) {
 		return false
 	}
 	by := e.clock.Now() + 2*int64(unblockTime)
-	e.ender.hasten(by)
+	e.completer.RetireBy(by)
 	for _, p := range e.partitions {
 		if s, _ := p.view(); s != nil {
-			e.ender.owe(s, by)
+			e.completer.Retire(s, by)
 		}
 	}
-	return e.ender.idle.Wait(ctx, func() bool { return e.ender.owing() == 0 && e.ender.pending() == 0 })
+	return e.completer.Wait(ctx, func() bool { return e.completer.Retiring() == 0 && e.completer.Len() == 0 })
 }
 
 // dismantle stops all parts. What is still held by then is lost to its owners with the cause ErrClosed.
@@ -138,7 +139,7 @@ func (e *Engine) dismantle(to delivery, why error) {
 	for _, l := range e.table.All() {
 		e.disownOne(l, causeClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))
 	}
-	e.ender.stop()
+	e.completer.Stop()
 	e.renewer.work.Stop()
 	for _, p := range e.partitions {
 		if s, _ := p.view(); s != nil {

@@ -33,7 +33,7 @@ func (e *Engine) Stats() Stats {
 	if !e.life.isRunning() {
 		return s
 	}
-	s.Held, s.Parked, s.Ending = e.table.Len(), e.lot.len(), e.ender.pending()
+	s.Held, s.Parked, s.Ending = e.table.Len(), e.lot.len(), e.completer.Len()
 	s.Queued, s.Busy = e.dispatcher.Queued(), e.dispatcher.Running()
 	if l := e.table.Oldest(); l != nil {
 		s.Oldest = time.Duration(e.clock.Now() - l.Since())

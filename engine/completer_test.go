@@ -12,32 +12,14 @@ import (
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
-	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
 const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
-// strays is how many errands of a partition nobody waits for, what they hold of entries, and how much of that is counted.
-func (e *fakeEngine) strays(partition int) (n, bytes, counted int) {
-	d := e.ender
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for x := range d.mu.queues[partition].all {
-		if x.lease == nil {
-			n++
-			counted += x.held
-			if x.stray.entry != nil {
-				bytes += x.stray.entry.Held()
-			}
-		}
-	}
-	return n, bytes, counted
-}
-
 // Trace: entries of 60 KB come that become dead letters, while Redis refuses those (the key is of another type), or does not
-// answer. Each errand kept all of its entry, and none was counted: 353 MiB with a memory of 8.
-func TestWhatErrandsHoldIsBounded(t *testing.T) {
+// answer. Each completion kept all of its entry, and none was counted: 353 MiB with a memory of 8.
+func TestWhatCompletionsHoldIsBounded(t *testing.T) {
 	malformed := []rueidis.XRangeFieldValue{{Field: "x", Value: strings.Repeat("x", 60<<10)}}
 	for _, c := range []struct {
 		name  string
@@ -62,11 +44,9 @@ func TestWhatErrandsHoldIsBounded(t *testing.T) {
 					w.server.add(0, c.entry(i))
 				}
 				pass(time.Minute)
-				n, bytes, counted := e.strays(0)
-				require.Greater(t, n, c.n/20)
-				require.Less(t, n, c.n)
-				require.LessOrEqual(t, bytes, counted)
-				require.LessOrEqual(t, e.reading.mu.used, MinReadMemory/2+2<<20, "and what was read last, all of which is an errand now")
+				require.Greater(t, e.completer.Len(), c.n/20)
+				require.Less(t, e.completer.Len(), c.n)
+				require.LessOrEqual(t, e.reading.mu.used, MinReadMemory/2+2<<20, "and what was read last, all of which is under completion now")
 				require.Equal(t, IntakeClogged, e.Stats().Intake)
 				home := w.streamIn(1, 0)
 				w.server.announce(home)
@@ -87,7 +67,7 @@ func TestWhatErrandsHoldIsBounded(t *testing.T) {
 
 // What is refused is asked again in few calls. Each was asked again by itself, and each of these calls went through all of
 // them.
-func TestManyRefusedErrandsTakeFewCalls(t *testing.T) {
+func TestManyRefusedCompletionsTakeFewCalls(t *testing.T) {
 	for name, why := range map[string]string{"what stays": wrongType, "the state of the server": full} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, w *world) {
@@ -115,7 +95,7 @@ func TestManyRefusedErrandsTakeFewCalls(t *testing.T) {
 }
 
 // Thousands of entries that nobody owns are refused, by calls that take long. An ending waits for one of these calls at most.
-func TestEndingsDoNotWaitBehindRefusedStrays(t *testing.T) {
+func TestEndingsDoNotWaitBehindRefusedEntriesOfNobody(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		w.server.announce(streams(40)...)
 		e := w.start(nil)
@@ -146,7 +126,7 @@ func TestEndingsDoNotWaitBehindRefusedStrays(t *testing.T) {
 }
 
 // An ending that was refused, too, is not asked again behind them.
-func TestRefusedEndingsComeBeforeRefusedStrays(t *testing.T) {
+func TestRefusedEndingsComeBeforeRefusedEntriesOfNobody(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		w.server.announce("s")
 		e := w.start(nil)
@@ -214,51 +194,6 @@ func TestMissingRightToTheDeadLettersHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-// The order of errands, whatever is taken, put back and skipped.
-func TestErrandsKeepTheirOrder(t *testing.T) {
-	var q errands
-	want, next := 0, 0
-	for round := range 1000 {
-		for range round % 7 {
-			q.put(errand{consumer: "c", Disposition: lease.Disposition{Entry: fmt.Sprint(next)}})
-			next++
-		}
-		batch := q.take(0, 1+round%5, 1)
-		keep := len(batch) / 2
-		for i := range keep {
-			require.Equal(t, fmt.Sprint(want), batch[i].Entry)
-			want++
-		}
-		q.putBack(batch[keep:])
-		require.Equal(t, next-want, q.len())
-	}
-}
-
-// What travels in another script is skipped and keeps its place.
-func TestErrandsOfOtherScriptsAreSkipped(t *testing.T) {
-	var q errands
-	for i := range 100 {
-		q.put(errand{consumer: "c", finish: i%2 == 0, Disposition: lease.Disposition{Entry: fmt.Sprint(i)}})
-	}
-	for i := range 3 {
-		q.put(errand{consumer: "c", refused: 1, after: int64(10 - i), Disposition: lease.Disposition{Entry: fmt.Sprint("r", i)}})
-	}
-	first := func(batch []errand) []string {
-		var ids []string
-		for i := range batch {
-			ids = append(ids, batch[i].Entry)
-		}
-		return ids[:min(3, len(ids))]
-	}
-	require.Equal(t, []string{"0", "2", "4"}, first(q.take(0, 1000, 1000)))
-	require.Equal(t, []string{"1", "3", "5"}, first(q.take(0, 20, 1000)))
-	require.Equal(t, []string{"r2", "r1"}, first(q.take(9, 1000, 1000)))
-	require.Equal(t, []string{"41", "43", "45"}, first(q.take(10, 1000, 1000)))
-	require.Equal(t, []string{"r0"}, first(q.take(10, 1000, 1000)))
-	require.Empty(t, q.take(10, 1000, 1000))
-	require.Zero(t, q.len())
-}
-
 // The same on a real server, and with a key of another type in the place of the dead letters.
 func TestDeadLettersThatCannotBeWrittenHoldUpNoOwner(t *testing.T) {
 	for _, missing := range []string{"right", "type"} {
@@ -287,7 +222,7 @@ func TestDeadLettersThatCannotBeWrittenHoldUpNoOwner(t *testing.T) {
 			for range malformed {
 				l.do("XADD", k.Input, "*", "mine", "x")
 			}
-			l.until("nothing more is read", func() bool { return l.ender.clogged(0) })
+			l.until("nothing more is read", func() bool { return l.completer.Clogged(0) })
 			for n := range 20 {
 				x, held := l.Lease("s" + strconv.Itoa(n))
 				require.True(t, held)
@@ -299,7 +234,7 @@ func TestDeadLettersThatCannotBeWrittenHoldUpNoOwner(t *testing.T) {
 				do("DEL", k.DeadLetters)
 			}
 			l.until("all are dead letters", func() bool { return l.num("XLEN", k.DeadLetters) == malformed })
-			l.until("nothing is pending", func() bool { return l.ender.pending() == 0 })
+			l.until("nothing is pending", func() bool { return l.completer.Len() == 0 })
 			require.Zero(t, l.num("XLEN", k.Input))
 		})
 	}

@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/streamlease/streamlease/engine/internal/completion"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// backlogReads is how many full reads of completions may be under way before the next read is taken in, and how many that were
+// refused before there is no next read.
+const backlogReads = 4
+
+// newCompleter makes the completer of an engine.
+func newCompleter(ctx context.Context, e *Engine) *completion.Completer {
+	return completion.New(ctx, completion.Config{
+		Layout:      e.layout,
+		Clock:       e.clock,
+		Log:         e.log,
+		Random:      e.random,
+		Policy:      e.cfg.recovery,
+		Retry:       e.cfg.retry,
+		Backoff:     e.backoff,
+		Draining:    func() bool { return e.life.drain.Err() != nil },
+		Lane:        e.lane,
+		MaxInFlight: e.cfg.pipeline.MaxInFlight,
+		MaxMoves:    e.cfg.pipeline.MaxMoves(),
+		Backlog:     backlogReads * e.cfg.readBatch,
+	}, e.store, &sessions{partitions: e.partitions, renewer: e.renewer}, observer{e.metrics}, completion.Hooks{
+		Ended: func(l *lease.Lease) {
+			if e.table.Remove(l) {
+				e.freed(l.Stream())
+			}
+		},
+		Hold:     e.reading.add,
+		Progress: e.room.Broadcast,
+		Tampered: func(partition int) { e.compareSoon(e.partitions[partition]) },
+	})
+}
+
+// sessions implements completion.Sessions.
+type sessions struct {
+	partitions []*partition
+	renewer    *renewer
+}
+
+func (s *sessions) Reopen(partition int) {
+	s.partitions[partition].wantOpen()
+	s.renewer.beatNow(partition)
+}
+
+func (s *sessions) Delivering(partition int, consumer string, now int64) bool {
+	return !s.partitions[partition].quiet(consumer, now)
+}
+
+func (s *sessions) Leave(ctx context.Context, session *lease.Session) {
+	if s.partitions[session.Partition()].leave(session) {
+		s.renewer.work.WaitIdle(ctx, session.Partition())
+	}
+}
+
+func (s *sessions) Alive(partition int, consumer string) bool {
+	session, _ := s.partitions[partition].view()
+	return session != nil && session.Consumer() == consumer && session.Remaining() > 0
+}
+
+// observer implements completion.Observer.
+type observer struct{ *metrics }
+
+func (o observer) Ended(kind lease.EndKind, err error) { o.ended(kind, err) }
+func (o observer) Gone(n int)                          { o.gone(n) }
+func (o observer) DeadLetter(reason string)            { o.deadLetter(reason) }
+func (o observer) DeadLettersFull()                    { o.deadLettersFull() }
+func (o observer) Refused(blames bool)                 { o.refused(blames) }
+
+func (o observer) Tampered(result completion.Tampering) {
+	o.tampered([...]tampered{
+		completion.AnnouncedAgain: tamperedAnnounced, completion.Elsewhere: tamperedElsewhere, completion.Lost: tamperedLost,
+	}[result], 1)
+}
