@@ -15,6 +15,7 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/cond"
 	"github.com/streamlease/streamlease/engine/internal/dispatch"
+	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
@@ -137,8 +138,8 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.name = newConsumerName(e.cfg.consumerID)
 	e.clock = lease.NewClock()
 	e.log = sumlog.New(e.cfg.logger.With("service", service))
-	e.log.Through(logOutbox{newOutbox(e.log.Handle, func(r hookResult, _ error) { e.metrics.hooked(hookLog, r) })})
-	e.hooks = newOutbox(e.cfg.events, e.hooked)
+	e.log.Through(outbox.New(e.log.Handle, func(r outbox.Result, _ error) { e.metrics.hooked(hookLog, r) }))
+	e.hooks = outbox.New(e.cfg.events, e.hooked)
 	e.quota.most = e.cfg.maxStreams
 	e.reading.init(e.cfg.readMemory/2, e.layout.Partitions(), e.lane)
 	e.life.init()

@@ -3,11 +3,11 @@ package engine
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -19,7 +19,7 @@ type env struct {
 	clock   lease.Clock
 	metrics *metrics
 	log     *sumlog.Logger
-	hooks   *outbox[api.Event]
+	hooks   *outbox.Outbox[api.Event]
 	draw    func() float64 // replaces rand.Float64 in tests that fix the seed; nil: not replaced
 }
 
@@ -40,11 +40,11 @@ func (e *env) event(kind api.EventKind, partition int, err error, detail string)
 func (e *env) tell(v api.Event) {
 	v.Time = time.Now()
 	e.log.Event(v.Kind, v.Partition, v.Err, v.Detail)
-	e.hooks.post(v)
+	e.hooks.Post(v)
 }
 
 // hooked counts what became of an event that was passed to the user's hook.
-func (e *env) hooked(r hookResult, err error) {
+func (e *env) hooked(r outbox.Result, err error) {
 	e.metrics.hooked(hookEvents, r)
 	var panicked *api.PanicError
 	if errors.As(err, &panicked) {
@@ -64,9 +64,3 @@ func (e *env) backoff(failures int) time.Duration {
 func isCancel(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
-
-// logOutbox is the outbox that the log's lines go through.
-type logOutbox struct{ *outbox[slog.Record] }
-
-func (o logOutbox) Post(r slog.Record)        { o.post(r) }
-func (o logOutbox) Close(ctx context.Context) { o.close(ctx) }

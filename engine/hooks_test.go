@@ -18,8 +18,8 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/scan"
-	"github.com/streamlease/streamlease/test/virtual"
 )
 
 // counted is what a counter stands at.
@@ -32,7 +32,7 @@ func counted(c prometheus.Counter) float64 {
 }
 
 // hookCount is how often a hook came to a result.
-func (e *fakeEngine) hookCount(h hook, r hookResult) int {
+func (e *fakeEngine) hookCount(h hook, r outbox.Result) int {
 	return int(counted(e.metrics.hooks[h][r]))
 }
 
@@ -72,8 +72,8 @@ func TestEventHookThatPanicsEndsNothing(t *testing.T) {
 				require.NoError(t, shutdown)
 				require.NoError(t, run)
 				require.Equal(t, []api.EventKind{api.EventSessionOpened, api.EventSessionOpened, api.EventSessionOpened, api.EventDrainStarted}, kinds)
-				require.Equal(t, 4, e.hookCount(hookEvents, hookPanicked))
-				require.Zero(t, e.hookCount(hookEvents, hookDelivered))
+				require.Equal(t, 4, e.hookCount(hookEvents, outbox.Panicked))
+				require.Zero(t, e.hookCount(hookEvents, outbox.Delivered))
 				require.Contains(t, e.logged(), "a hook of WithEvents panicked")
 				require.Contains(t, e.logged(), "TestEventHookThatPanicsEndsNothing", "the stack")
 			})
@@ -89,10 +89,10 @@ func TestEventHookThatBlocksStopsNoRenewal(t *testing.T) {
 		var calls atomic.Int32
 		e := w.start(nil, WithEvents(func(api.Event) { calls.Add(1); <-release }))
 		e.heldThroughout(50, 5*time.Minute)
-		for range outboxMost + 10 {
+		for range outbox.Limit + 10 {
 			e.event(api.EventReadsPaused, 0, nil, "")
 		}
-		require.GreaterOrEqual(t, e.hookCount(hookEvents, hookDropped), 10)
+		require.GreaterOrEqual(t, e.hookCount(hookEvents, outbox.Dropped), 10)
 		began := time.Now()
 		shutdown, run := e.drained()
 		require.NoError(t, shutdown)
@@ -124,7 +124,7 @@ func TestLogThatBlocksStopsNoRenewal(t *testing.T) {
 		shutdown, run := e.drained()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
-		require.NotZero(t, e.hookCount(hookLog, hookDropped))
+		require.NotZero(t, e.hookCount(hookLog, outbox.Dropped))
 		close(release)
 	})
 }
@@ -139,8 +139,8 @@ func TestLogThatPanicsEndsNothing(t *testing.T) {
 				shutdown, run := e.drained()
 				require.NoError(t, shutdown)
 				require.NoError(t, run)
-				require.NotZero(t, e.hookCount(hookLog, hookPanicked))
-				require.Zero(t, e.hookCount(hookLog, hookDelivered))
+				require.NotZero(t, e.hookCount(hookLog, outbox.Panicked))
+				require.Zero(t, e.hookCount(hookLog, outbox.Delivered))
 			})
 		})
 	}
@@ -304,57 +304,4 @@ func TestInfoWhoseEncodingPanicsIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "badInfo")
 	_, err = encodeInfo((*time.Time)(nil))
 	require.NoError(t, err, "null")
-}
-
-func TestOutboxKeepsOrderAndSurvivesItsHook(t *testing.T) {
-	virtual.Test(t, func(t *testing.T) {
-		var got []int
-		results := map[hookResult]int{}
-		o := newOutbox(func(n int) {
-			got = append(got, n)
-			time.Sleep(time.Millisecond)
-			switch n % 3 {
-			case 1:
-				panic(n)
-			case 2:
-				runtime.Goexit()
-			}
-		}, func(r hookResult, err error) {
-			results[r]++
-			require.Equal(t, r == hookPanicked, err != nil)
-		})
-		var want []int
-		for n := range 30 {
-			o.post(n)
-			want = append(want, n)
-		}
-		o.close(t.Context())
-		require.Equal(t, want, got)
-		require.Equal(t, map[hookResult]int{hookDelivered: 10, hookPanicked: 20}, results)
-		o.post(30)
-		synctest.Wait()
-		require.Equal(t, want, got, "closed")
-		require.Equal(t, 1, results[hookDropped])
-	})
-}
-
-func TestOutboxIsBounded(t *testing.T) {
-	virtual.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		var results [3]atomic.Int32
-		o := newOutbox(func(int) { <-release }, func(r hookResult, _ error) { results[r].Add(1) })
-		o.post(0)
-		synctest.Wait()
-		for range outboxMost + 7 {
-			o.post(1)
-		}
-		require.EqualValues(t, 7, results[hookDropped].Load())
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		o.close(ctx)
-		require.EqualValues(t, 7+outboxMost, results[hookDropped].Load(), "what waits when nobody waits for it any more")
-		close(release)
-		synctest.Wait()
-		require.EqualValues(t, 1, results[hookDelivered].Load())
-	})
 }

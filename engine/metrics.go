@@ -12,6 +12,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -144,7 +145,7 @@ type metrics struct {
 	expirations   [len(hintResults)]prometheus.Counter
 	subscriptions [len(subscriptionResults)]prometheus.Counter
 	tamperings    [len(tamperedResults)]prometheus.Counter
-	hooks         [len(hookNames)][len(hookResults)]prometheus.Counter
+	hooks         [len(hookNames)][len(outbox.Results)]prometheus.Counter
 }
 
 type scriptMetrics struct {
@@ -289,8 +290,8 @@ func (m *metrics) resolve() {
 		m.subscriptions[i] = c.subscriptions.WithLabelValues(s, result)
 	}
 	for h, name := range hookNames {
-		for i, result := range hookResults {
-			m.hooks[h][i] = c.hooks.WithLabelValues(s, name, result)
+		for i, result := range outbox.Results {
+			m.hooks[h][i] = c.hooks.WithLabelValues(s, name, result.String())
 		}
 	}
 	m.opens = [...]prometheus.Counter{c.opens.WithLabelValues(s, "ok"), c.opens.WithLabelValues(s, "failed")}
@@ -442,7 +443,7 @@ func (m *metrics) handled(n api.Notification, err error, took time.Duration) {
 }
 
 // hooked counts what became of what was handed to a hook.
-func (m *metrics) hooked(h hook, r hookResult) { m.hooks[h][r].Inc() }
+func (m *metrics) hooked(h hook, r outbox.Result) { m.hooks[h][r].Inc() }
 
 // sessionLost counts a session that was lost.
 func (m *metrics) sessionLost() { m.lostSessions.Inc() }

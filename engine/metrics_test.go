@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -124,8 +125,8 @@ func TestMetricsCount(t *testing.T) {
 	m.sessionLost()
 	m.opened(true)
 	m.opened(false)
-	m.hooked(hookEvents, hookPanicked)
-	m.hooked(hookLog, hookDropped)
+	m.hooked(hookEvents, outbox.Panicked)
+	m.hooked(hookLog, outbox.Dropped)
 	m.recovered(scan.Recovered{Entries: 5, DeadLetters: 1, Suspected: 2})
 
 	require.Equal(t, map[string]float64{

@@ -161,15 +161,18 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	return e.drain(to, &readers)
 }
 
+// hooksPatience is how long the end of an engine waits for the user's hooks.
+const hooksPatience = time.Second
+
 // closeHooks waits a moment for the user's hooks to take what they have not yet been handed.
 func (e *Engine) closeHooks() {
-	ctx, cancel := context.WithTimeout(context.Background(), outboxPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), hooksPatience)
 	defer cancel()
 	defer context.AfterFunc(e.life.hurry, func() {
 		backoff.Sleep(ctx, lastWord)
 		cancel()
 	})()
-	e.hooks.close(ctx)
+	e.hooks.Close(ctx)
 	e.log.Close(ctx)
 }
 

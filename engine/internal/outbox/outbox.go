@@ -1,38 +1,36 @@
-package engine
+package outbox
 
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/streamlease/streamlease/engine/internal/guard"
 )
 
-const (
-	// outboxMost is how many things wait for one hook of the user. More are dropped.
-	outboxMost = 1024
-	// outboxPatience is how long the end of an engine waits for them.
-	outboxPatience = time.Second
-)
+// Limit is how many values wait in an Outbox. More are dropped.
+const Limit = 1024
 
-// hookResults are what becomes of what is handed to a hook.
-var hookResults = [...]string{hookDelivered: "delivered", hookPanicked: "panicked", hookDropped: "dropped"}
-
-type hookResult int
+// Result is what became of a value.
+type Result int
 
 const (
-	hookDelivered hookResult = iota
-	hookPanicked
-	hookDropped
+	Delivered Result = iota
+	Panicked
+	Dropped
 )
 
-// outbox hands things to code of the user, one at a time and in order, on a goroutine that is there while something
+// Results are all of them.
+var Results = [...]Result{Delivered, Panicked, Dropped}
+
+func (r Result) String() string { return [...]string{"delivered", "panicked", "dropped"}[r] }
+
+// Outbox hands things to code of the user, one at a time and in order, on a goroutine that is there while something
 // waits. Who posts never waits for that code, wherever it is called from: renewal does not (G4), and nothing of ours is
 // locked while it runs. What it does to its goroutine concerns nobody else.
-type outbox[T any] struct {
+type Outbox[T any] struct {
 	hand func(T)
 	// told is called with what became of each, and the error of a panic; no lock is held.
-	told func(r hookResult, err error)
+	told func(r Result, err error)
 
 	mu struct {
 		sync.Mutex
@@ -43,13 +41,13 @@ type outbox[T any] struct {
 	}
 }
 
-func newOutbox[T any](hand func(T), told func(r hookResult, err error)) *outbox[T] {
-	return &outbox[T]{hand: hand, told: told}
+func New[T any](hand func(T), told func(r Result, err error)) *Outbox[T] {
+	return &Outbox[T]{hand: hand, told: told}
 }
 
-func (o *outbox[T]) post(v T) {
+func (o *Outbox[T]) Post(v T) {
 	o.mu.Lock()
-	dropped := o.mu.closed || len(o.mu.queue) >= outboxMost
+	dropped := o.mu.closed || len(o.mu.queue) >= Limit
 	start := !dropped && !o.mu.busy
 	if !dropped {
 		o.mu.queue = append(o.mu.queue, v)
@@ -57,7 +55,7 @@ func (o *outbox[T]) post(v T) {
 	}
 	o.mu.Unlock()
 	if dropped {
-		o.told(hookDropped, nil)
+		o.told(Dropped, nil)
 	}
 	if start {
 		go o.work()
@@ -65,7 +63,7 @@ func (o *outbox[T]) post(v T) {
 }
 
 // work hands over what waits, until nothing does.
-func (o *outbox[T]) work() {
+func (o *Outbox[T]) work() {
 	empty := false
 	defer func() {
 		if !empty {
@@ -80,15 +78,15 @@ func (o *outbox[T]) work() {
 		}
 		guard.Finally(func() error { o.hand(v); return nil }, func(err error) {
 			if err != nil {
-				o.told(hookPanicked, err)
+				o.told(Panicked, err)
 				return
 			}
-			o.told(hookDelivered, nil)
+			o.told(Delivered, nil)
 		})
 	}
 }
 
-func (o *outbox[T]) next() (v T, ok bool) {
+func (o *Outbox[T]) next() (v T, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.mu.queue) > 0 {
@@ -103,8 +101,8 @@ func (o *outbox[T]) next() (v T, ok bool) {
 	return v, false
 }
 
-// close waits until all is handed over, or ctx ends. What comes afterwards, or waits then, is dropped.
-func (o *outbox[T]) close(ctx context.Context) {
+// Close waits until all is handed over, or ctx ends. What comes afterwards, or waits then, is dropped.
+func (o *Outbox[T]) Close(ctx context.Context) {
 	o.mu.Lock()
 	var idle chan struct{}
 	if o.mu.busy {
@@ -125,6 +123,6 @@ func (o *outbox[T]) close(ctx context.Context) {
 	o.mu.queue, o.mu.closed = nil, true
 	o.mu.Unlock()
 	for range left {
-		o.told(hookDropped, nil)
+		o.told(Dropped, nil)
 	}
 }
