@@ -10,9 +10,9 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// BenchmarkDispatcher is the cost of one notification from post to the end of its delivery, with a handler that does
-// nothing. In "burst" every stream gets one, and all are posted before any is waited for; in "few" the same number
-// goes to 16 streams, so each has a backlog; in "later" another goroutine calls done.
+// BenchmarkDispatcher measures the cost of one notification from Post to the end of its delivery, with a handler that does
+// nothing. In "burst" every stream gets one, and all are posted before any is waited for. In "few" the same number goes to
+// 16 streams, so each has a backlog. In "later" another goroutine calls done.
 func BenchmarkDispatcher(b *testing.B) {
 	for _, streams := range []int{1_000, 100_000} {
 		names := make([]string, streams)
@@ -23,24 +23,24 @@ func BenchmarkDispatcher(b *testing.B) {
 		b.Run(fmt.Sprintf("burst/streams=%d", streams), func(b *testing.B) { benchmark(b, names, streams, sync) })
 		b.Run(fmt.Sprintf("few/streams=%d", streams), func(b *testing.B) { benchmark(b, names[:16], streams, sync) })
 		b.Run(fmt.Sprintf("later/streams=%d", streams), func(b *testing.B) {
-			deliver, stop := benchmarkEnder(streams)
+			deliver, stop := benchmarkLater(streams)
 			defer stop()
 			benchmark(b, names, streams, deliver)
 		})
 	}
 }
 
-// benchmarkEnder makes a Deliver that leaves done to one other goroutine.
-func benchmarkEnder(room int) (deliver func(api.Notification, func(error)), stop func()) {
-	dones := make(chan func(error), room)
-	var ender sync.WaitGroup
-	ender.Go(func() {
+// benchmarkLater returns a Deliver that leaves the call of done to one other goroutine.
+func benchmarkLater(capacity int) (deliver func(api.Notification, func(error)), stop func()) {
+	dones := make(chan func(error), capacity)
+	var later sync.WaitGroup
+	later.Go(func() {
 		for done := range dones {
 			done(nil)
 		}
 	})
 	return func(_ api.Notification, done func(error)) { dones <- done },
-		func() { close(dones); ender.Wait() }
+		func() { close(dones); later.Wait() }
 }
 
 func benchmark(b *testing.B, names []string, burst int, deliver func(api.Notification, func(error))) {

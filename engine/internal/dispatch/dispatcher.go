@@ -12,48 +12,48 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// Config says what a Dispatcher does with a notification. The callbacks are called without locks held and may
-// post; none of them may wait for a later notification of its own stream, which does not start before it returns.
+// Config says what a Dispatcher does with a notification. Callbacks run with no lock held and may post. None may wait for a
+// later notification of its own stream, which does not start before the callback returns.
 type Config struct {
 	// Workers is how many Deliver calls run at a time, at least 1.
 	Workers int
 
-	// Deliver handles one notification on a worker. It must have done called exactly once, before or after it
-	// returns, from any goroutine; calls after the first are ignored, however late they come. The stream's next
-	// notification starts when Deliver has returned and done was called. A panic becomes the error of the
-	// notification (*api.PanicError; joined with what done was given, if it was called before).
+	// Deliver handles one notification on a worker. It must see to it that done is called, before or after it returns, from any
+	// goroutine; calls after the first are ignored, however late they come. The stream's next notification starts when
+	// Deliver has returned and done was called. A panic becomes the error of the notification (*api.PanicError, joined
+	// with the error that done was called with, if it was called before). So does an end of the goroutine (api.ErrGoexit).
 	Deliver func(n api.Notification, done func(error))
 
-	// Finished is told how a delivery ended and how long it took, from the start of Deliver to done, before the
-	// next one of the stream starts. Nil: nobody is told.
+	// Finished is called with the error of a delivery and how long it took, from the start of Deliver to done, before the
+	// stream's next one starts. Nil: not called.
 	Finished func(n api.Notification, err error, took time.Duration)
 
-	// Idle is told that nothing is outstanding for stream any more; what is posted for it from then on starts
-	// after Idle has returned. It is not told of what stop dropped before it started. Nil: nobody is told.
+	// Idle is called when nothing is outstanding for stream any more. What is posted for it from then on starts after Idle
+	// has returned. Idle is not called for a stream all of whose notifications Stop dropped. Nil: not called.
 	Idle func(stream string)
 }
 
 // workerExpiry is how long an idle worker keeps its goroutine.
 const workerExpiry = 10 * time.Second
 
-// shrinkAbove is the number of mailboxes above which the map is made anew once it is empty: a Go map keeps the
-// room of the most entries that it ever had.
+// shrinkAbove is the number of mailboxes above which the map is replaced once it is empty: a Go map keeps the memory of the
+// most entries that it ever had.
 const shrinkAbove = 1024
 
-// Dispatcher delivers notifications: those of one stream one at a time and in the order of their posts, those of
-// different streams in parallel. A stream has a mailbox only while something is outstanding for it.
+// Dispatcher delivers notifications: those of one stream one at a time and in the order of their posts, those of different
+// streams in parallel. A stream has a mailbox only while something is outstanding for it. All methods may be called from any
+// goroutine.
 //
-// Mailboxes with something to deliver queue up in ready; a worker takes the first, delivers one notification, and
-// puts the mailbox behind the others if it holds more. Workers go on until ready is empty, so a goroutine is asked
-// of the pool only where too few are at work, and one at a time: each worker that starts calls for the next one if
-// there is work left for it. Hence the invariant: while ready is not empty, all workers are at work or one is
-// starting.
+// Mailboxes with something to deliver queue up in ready. A worker takes the first, delivers one notification, and puts the
+// mailbox behind the others if it holds more. Workers go on until ready is empty, so the pool is asked for a goroutine only
+// when too few are at work, and for one at a time: each worker that starts asks for the next one if there is work left for it.
+// Hence the invariant: while ready is not empty, all workers are at work or one is starting.
 type Dispatcher struct {
 	cfg   Config
 	pool  *ants.PoolWithFuncGeneric[struct{}]
-	epoch time.Time // times inside are durations since then: one clock read of half the cost, and monotonic
+	epoch time.Time // times are kept as durations since then: half the cost of time.Now, and monotonic
 
-	// boxes of streams that are done with, for reuse; their seq goes on counting.
+	// Mailboxes that no stream needs any more, for reuse; their seq goes on counting.
 	spare sync.Pool
 
 	mu struct {
@@ -70,6 +70,8 @@ type Dispatcher struct {
 	}
 }
 
+// New returns a Dispatcher, which must be stopped. It has no worker until something is posted. Errors match
+// api.ErrInvalidConfig where cfg is at fault.
 func New(cfg Config) (*Dispatcher, error) {
 	if cfg.Workers < 1 {
 		return nil, fmt.Errorf("%w: Workers is %d, must be at least 1", api.ErrInvalidConfig, cfg.Workers)
@@ -81,13 +83,13 @@ func New(cfg Config) (*Dispatcher, error) {
 	d.mu.boxes = make(map[string]*mailbox)
 	d.spare.New = func() any { return new(mailbox) }
 
-	// One goroutine more than workers: it makes room for the next worker while the last one is between leaving
-	// work and being idle for the pool. start says why that is enough.
+	// One goroutine more than workers makes room for the next worker while the last one has left work and does not count as
+	// idle in the pool yet. See start for why one is enough.
 	pool, err := ants.NewPoolWithFuncGeneric(cfg.Workers+1, d.work,
 		ants.WithNonblocking(true),
 		ants.WithExpiryDuration(workerExpiry),
-		// What Deliver panics with is caught in deliver. Any other panic is a fault in this program,
-		// which the pool would log and forget.
+		// deliver recovers a panic of Deliver. Any other panic is a bug of this library, which the pool would log and
+		// forget.
 		ants.WithPanicHandler(func(v any) { panic(v) }))
 	if err != nil {
 		return nil, fmt.Errorf("engine: worker pool: %w", err)
@@ -96,7 +98,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	return d, nil
 }
 
-// Post queues n for its stream ("" is a stream like others) and returns at once. After stop it drops n and says false.
+// Post queues n for its stream ("" is a stream like others) and returns true at once. After Stop it drops n and returns false.
 func (d *Dispatcher) Post(n api.Notification) bool {
 	d.mu.Lock()
 	if d.mu.stopping {
@@ -123,7 +125,7 @@ func (d *Dispatcher) Post(n api.Notification) bool {
 	return true
 }
 
-// Busy says whether a notification of stream waits or runs.
+// Busy reports whether a notification of stream is queued or running.
 func (d *Dispatcher) Busy(stream string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -131,29 +133,29 @@ func (d *Dispatcher) Busy(stream string) bool {
 	return b != nil && (b.phase == boxRunning || b.backlog.len() > 0)
 }
 
-// Queued is the number of notifications that wait, for a worker or behind another one of their stream.
+// Queued returns the number of notifications that wait, for a worker or behind another one of their stream.
 func (d *Dispatcher) Queued() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.mu.queued
 }
 
-// Waiting is the number of streams that wait for a worker: those that one is working for do not count, however much
-// waits behind it.
+// Waiting returns the number of streams that wait for a worker. A stream with a notification running does not count, however
+// many are queued behind that.
 func (d *Dispatcher) Waiting() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.mu.ready.n
 }
 
-// Running is the number of notifications that were given to Deliver and are not finished.
+// Running returns the number of notifications that were passed to Deliver and are not finished.
 func (d *Dispatcher) Running() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.mu.runs.n
 }
 
-// Blocked counts the notifications that have been running for longer than limit, and names the stream of the longest.
+// Blocked returns how many notifications have been running for longer than limit, and the stream of the longest.
 func (d *Dispatcher) Blocked(now time.Time, limit time.Duration) (n int, example string) {
 	since := now.Sub(d.epoch)
 	d.mu.Lock()
@@ -167,7 +169,7 @@ func (d *Dispatcher) Blocked(now time.Time, limit time.Duration) (n int, example
 	return n, example
 }
 
-// clock is the time since the dispatcher was made.
+// clock returns the time since New.
 func (d *Dispatcher) clock() time.Duration { return time.Since(d.epoch) }
 
 // readyLocked puts b, which holds something, behind all that are ready.
@@ -176,8 +178,8 @@ func (d *Dispatcher) readyLocked(b *mailbox) {
 	d.mu.ready.push(b)
 }
 
-// wakeLocked says whether one more worker is wanted. If so it is counted already, and the caller must call start
-// after unlocking. Whoever makes a mailbox ready, or takes one and leaves others, has to ask.
+// wakeLocked reports whether one more worker is needed. If so it has counted it already, and the caller must call start after
+// unlocking. It must be called whenever a mailbox was made ready, or one was taken and others are left.
 func (d *Dispatcher) wakeLocked() bool {
 	if d.mu.starting || d.mu.ready.n == 0 || d.mu.active >= d.cfg.Workers {
 		return false
@@ -187,9 +189,9 @@ func (d *Dispatcher) wakeLocked() bool {
 	return true
 }
 
-// start gets a worker from the pool. It waits for no handler: of the pool's Workers+1 goroutines at most Workers are
-// at work or in start themselves, so when the pool is full, one is on its way from work to being idle or to its end,
-// and lacks nothing but the processor.
+// start gets a worker from the pool. It never waits for a handler: of the pool's Workers+1 goroutines at most Workers are at
+// work or in start themselves. So if the pool is full, one has left work and is about to be idle or to end, and needs nothing
+// but CPU time for that.
 func (d *Dispatcher) start() {
 	for {
 		err := d.pool.Invoke(struct{}{})
@@ -197,7 +199,7 @@ func (d *Dispatcher) start() {
 			return
 		}
 		if !errors.Is(err, ants.ErrPoolOverload) {
-			break // the pool is closed: stop has emptied ready, nothing needs the worker
+			break // the pool is closed: Stop has emptied ready, and no worker is needed
 		}
 		runtime.Gosched()
 	}

@@ -159,8 +159,8 @@ func TestHoldsAStreamUntilDoneIsCalledLater(t *testing.T) {
 	})
 }
 
-// done may come from another goroutine while Deliver still runs. The stream must not start its next one before both
-// are through.
+// done may be called on another goroutine while Deliver still runs. The stream's next delivery must not start before Deliver has
+// returned.
 func TestWaitsForDeliverToReturnAfterDone(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		var log logbook
@@ -199,7 +199,7 @@ func TestIgnoresDoneCalledAgain(t *testing.T) {
 			},
 			Finished: func(n api.Notification, err error, _ time.Duration) { log.add("%d %v", n.Token, err) },
 		})
-		// The first is through, and its mailbox put aside, before the second starts in the same mailbox.
+		// The first delivery is completed, and its mailbox discarded, before the second starts in the same mailbox.
 		d.Post(note("a", 1))
 		require.NoError(t, d.Wait(t.Context()))
 		first := <-dones
@@ -269,8 +269,8 @@ func TestTurnsAPanicIntoAnError(t *testing.T) {
 	})
 }
 
-// A handler that ends its goroutine takes its worker with it: the notification must end all the same, and so many of
-// them must not use up the pool.
+// A handler that ends its goroutine ends its worker. The notification must end all the same, and many such handlers must not
+// use up the pool.
 func TestOutlivesHandlersThatEndTheirGoroutine(t *testing.T) {
 	leakCheck(t)
 	const workers, count = 2, 500
@@ -402,8 +402,8 @@ func TestWaits(t *testing.T) {
 	})
 }
 
-// 100,000 streams that had something and have nothing must leave nothing here: no mailbox, no room in the map, and
-// after a while no worker.
+// 100,000 streams that have become idle must leave nothing behind: no mailbox, no memory of the map, and after a while no
+// worker.
 func TestKeepsNothingForIdleStreams(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		const workers, streams = 8, 100_000
@@ -418,7 +418,7 @@ func TestKeepsNothingForIdleStreams(t *testing.T) {
 		crowded := reflect.ValueOf(d.mu.boxes).Pointer()
 		require.NoError(t, d.Wait(t.Context()))
 		require.Empty(t, d.mu.boxes)
-		require.NotEqual(t, crowded, reflect.ValueOf(d.mu.boxes).Pointer(), "a map keeps its room: it must be made anew")
+		require.NotEqual(t, crowded, reflect.ValueOf(d.mu.boxes).Pointer(), "a map keeps its memory: it must be replaced")
 		require.Nil(t, d.mu.ready.head)
 		require.Nil(t, d.mu.runs.head)
 		synctest.Wait()

@@ -7,19 +7,19 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// mailboxPhase is where a mailbox is.
+// mailboxPhase is the state of a mailbox.
 //
 //	new --post--> ready --worker--> running --finished, more waits--> ready
 //	                                   |
 //	                                   +--finished, nothing waits--> closing --Idle returned--> new, or ready
 //
-// Only mailboxes in boxNew are in nobody's hands.
+// A mailbox in boxNew is in no list, and no goroutine works for it.
 type mailboxPhase uint8
 
 const (
 	boxNew     mailboxPhase = iota // not in use
-	boxReady                       // in Dispatcher.ready
-	boxRunning                     // in Dispatcher.runs
+	boxReady                       // in Dispatcher.mu.ready
+	boxRunning                     // in Dispatcher.mu.runs
 	boxClosing                     // Idle is being called
 )
 
@@ -30,31 +30,31 @@ type mailbox struct {
 	phase      mailboxPhase
 	backlog    backlog
 	started    time.Duration // of the current delivery, by Dispatcher.clock
-	prev, next *mailbox      // neighbours in Dispatcher.ready or Dispatcher.runs
+	prev, next *mailbox      // neighbours in ready or runs
 
 	// The current delivery. Written by the worker that took it, before Deliver; read and cleared by whoever
 	// completes it.
 	current  api.Notification
 	panicked error // what Deliver panicked with; written by the worker
 
-	// Written by the first caller of done.
+	// Written by the first call of done.
 	err   error
 	ended time.Duration
 
-	// seq numbers the deliveries made from this mailbox, over all streams it serves: a done that comes late
-	// cannot be taken for one of another delivery. Written as current is.
+	// seq numbers the deliveries made from this mailbox, for whatever stream, so a late call of done cannot be mistaken for
+	// that of another delivery. Written as current is.
 	seq uint64
-	// open is the seq of the delivery whose done is awaited, 0 when none is. Who sets it to 0 has called done.
+	// open is the seq of the delivery that lacks its call of done; 0: none does. Whoever sets it to 0 has made that call.
 	open atomic.Uint64
-	// parties is 2 while a delivery lacks both the return of Deliver and the call of done. Who brings it to 0
-	// completes the delivery; who does not must not touch the mailbox afterwards.
+	// parties is 2 while a delivery lacks both the return of Deliver and the call of done. Whoever brings it to 0 completes
+	// the delivery; the other one must not touch the mailbox afterwards.
 	parties atomic.Int32
 }
 
-// leave records that Deliver returned, or that done was called, and says whether the other had happened before.
+// leave records that Deliver returned, or that done was called, and reports whether the other had happened before.
 func (b *mailbox) leave() (last bool) { return b.parties.Add(-1) == 0 }
 
-// backlog is a queue of notifications. The first one is stored in place: most streams have but one.
+// backlog is a queue of notifications. The first one is stored in place, since most streams have only one.
 type backlog struct {
 	n     int
 	first api.Notification
@@ -62,7 +62,7 @@ type backlog struct {
 	head  int
 }
 
-// keepBacklog is the room, in notifications, that a backlog may keep when its mailbox is put aside.
+// keepBacklog is the capacity, in notifications, that a backlog may keep while its mailbox is in the pool of spares.
 const keepBacklog = 4
 
 func (q *backlog) len() int { return q.n }
@@ -81,7 +81,7 @@ func (q *backlog) push(n api.Notification) {
 	q.rest = append(q.rest, n)
 }
 
-// pop takes the oldest notification; there must be one.
+// pop removes the oldest notification and returns it; there must be one.
 func (q *backlog) pop() api.Notification {
 	n := q.first
 	q.n--
@@ -97,7 +97,7 @@ func (q *backlog) pop() api.Notification {
 	return n
 }
 
-// reset empties the backlog and gives up room that few would need.
+// reset empties the backlog and frees capacity that few streams need.
 func (q *backlog) reset() {
 	rest := q.rest
 	if cap(rest) > keepBacklog {

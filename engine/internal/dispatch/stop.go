@@ -5,9 +5,8 @@ import (
 	"fmt"
 )
 
-// Wait returns nil once nothing is queued or running and no callback is being called, or an error that tells what is
-// outstanding and wraps the context's cause when that ends first. A handler that waits for the dispatcher waits for
-// itself.
+// Wait returns nil once nothing is queued or running and no callback is being called. If ctx ends first, it returns an error
+// that tells what is outstanding and wraps the cause of ctx. A handler that calls Wait waits for itself.
 func (d *Dispatcher) Wait(ctx context.Context) error {
 	d.mu.Lock()
 	if len(d.mu.boxes) == 0 {
@@ -40,10 +39,9 @@ func (d *Dispatcher) Wait(ctx context.Context) error {
 		d.mu.runs.n, stream, d.mu.queued, context.Cause(ctx))
 }
 
-// Stop ends the dispatcher: from now on nothing is accepted, what is queued is dropped and no
-// delivery starts. It waits, as Wait does, for what is running. The pool is closed at once: idle workers and the
-// pool's own goroutines end, and each worker that is busy ends when its handler returns, even if that is after the
-// context has ended. It may be called again, to wait again, and concurrently.
+// Stop ends the dispatcher: from now on nothing is accepted, what is queued is dropped, and no delivery starts. It waits, as Wait
+// does, for what is running. The pool is closed at once: idle workers and the pool's own goroutines end, and each busy worker
+// ends when its handler returns, even after ctx has ended. Stop may be called again, to wait again, and concurrently.
 func (d *Dispatcher) Stop(ctx context.Context) error {
 	d.mu.Lock()
 	first := !d.mu.stopping
@@ -58,14 +56,14 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 	return d.Wait(ctx)
 }
 
-// dropLocked empties all backlogs and discards the mailboxes that were not being delivered.
+// dropLocked empties all backlogs and discards the mailboxes that no worker has taken.
 func (d *Dispatcher) dropLocked() {
 	d.mu.queued = 0
 	for b := d.mu.ready.head; b != nil; b = d.mu.ready.head {
 		d.mu.ready.remove(b)
 		d.discardLocked(b)
 	}
-	for _, b := range d.mu.boxes { // running or closing: discarded when they are through
+	for _, b := range d.mu.boxes { // running or closing: discarded when their delivery is completed
 		b.backlog.reset()
 	}
 }

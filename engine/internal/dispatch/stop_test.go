@@ -32,8 +32,8 @@ func TestStopsUnusedAndTwice(t *testing.T) {
 	require.NoError(t, d.Wait(context.Background()))
 }
 
-// Handlers that hang must not hold up a stop whose context ends; what they end with is told still, and the workers
-// end with them though nobody calls stop again.
+// Handlers that hang must not hold up a Stop whose context ends. How they end is reported all the same, and the workers end with
+// them even if nobody calls Stop again.
 func TestStopDoesNotWaitForeverForHandlers(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		var log logbook

@@ -8,7 +8,7 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/guard"
 )
 
-// work is a worker: it delivers until nothing is ready.
+// work is what a worker runs: it delivers until nothing is ready.
 func (d *Dispatcher) work(struct{}) {
 	now := d.clock()
 	d.mu.Lock()
@@ -34,7 +34,8 @@ func (d *Dispatcher) work(struct{}) {
 	}
 }
 
-// takeLocked starts the delivery of the first notification of the first mailbox that is ready; nil: none is.
+// takeLocked starts the delivery of the first notification of the first mailbox that is ready, and returns that mailbox; nil if
+// none is ready.
 func (d *Dispatcher) takeLocked(now time.Duration) *mailbox {
 	b := d.mu.ready.head
 	if b == nil {
@@ -52,7 +53,7 @@ func (d *Dispatcher) takeLocked(now time.Duration) *mailbox {
 	return b
 }
 
-// deliver calls Deliver and says whether the delivery is to be completed by the caller: done was called before Deliver
+// deliver calls Deliver and reports whether the caller has to complete the delivery, since done was called before Deliver
 // returned. Otherwise done completes it.
 func (d *Dispatcher) deliver(b *mailbox) (complete bool) {
 	returned := false
@@ -78,8 +79,8 @@ func (d *Dispatcher) deliver(b *mailbox) (complete bool) {
 	return b.leave()
 }
 
-// quit does what work can no longer do, since Deliver ended this goroutine: it completes b and lets another worker
-// take this one's place.
+// quit does what work cannot do any more, since Deliver has ended this goroutine: it completes b if that is left to do, and
+// lets another worker take this one's place.
 func (d *Dispatcher) quit(b *mailbox, complete bool) {
 	if complete {
 		d.completeAndLock(b)
@@ -94,7 +95,7 @@ func (d *Dispatcher) quit(b *mailbox, complete bool) {
 	}
 }
 
-// done ends delivery seq of b, unless it was ended before.
+// done ends delivery seq of b, unless it has ended already.
 func (d *Dispatcher) done(b *mailbox, seq uint64, err error) {
 	if !b.open.CompareAndSwap(seq, 0) {
 		return
@@ -112,8 +113,8 @@ func (d *Dispatcher) done(b *mailbox, seq uint64, err error) {
 	}
 }
 
-// completeAndLock tells how the delivery in b ended and makes b ready again, or removes it. It returns with mu held,
-// and the time just before it was taken.
+// completeAndLock reports how the delivery in b ended, and makes b ready again or discards it. It returns with mu locked, and
+// the time just before it was locked.
 func (d *Dispatcher) completeAndLock(b *mailbox) (now time.Duration) {
 	if d.cfg.Finished != nil {
 		err := b.err
@@ -142,7 +143,7 @@ func (d *Dispatcher) completeAndLock(b *mailbox) (now time.Duration) {
 	return now
 }
 
-// discardLocked forgets b, which is in no list.
+// discardLocked removes b, which is in no list, from the map and keeps it for reuse.
 func (d *Dispatcher) discardLocked(b *mailbox) {
 	delete(d.mu.boxes, b.stream)
 	b.stream = ""
@@ -162,7 +163,7 @@ func (d *Dispatcher) discardLocked(b *mailbox) {
 	}
 }
 
-// joinPanic is the panic alone if there was no other error.
+// joinPanic joins both errors; it returns panicked alone if err is nil.
 func joinPanic(err, panicked error) error {
 	if err == nil {
 		return panicked

@@ -7,44 +7,46 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/guard"
 )
 
-// Limit is how many values wait in an Outbox. More are dropped.
+// Limit is the number of values that may wait in an Outbox. More are dropped.
 const Limit = 1024
 
-// Result is what became of a value.
+// Result is what became of a value. Its text is that of the label of a metric.
 type Result int
 
 const (
-	Delivered Result = iota
-	Panicked
-	Dropped
+	Delivered Result = iota // the hook returned
+	Panicked                // the hook panicked, or ended its goroutine
+	Dropped                 // the hook was not called: too many values waited, or the Outbox was closed
 )
 
-// Results are all of them.
+// Results are all results, in order.
 var Results = [...]Result{Delivered, Panicked, Dropped}
 
 func (r Result) String() string { return [...]string{"delivered", "panicked", "dropped"}[r] }
 
-// Outbox hands things to code of the user, one at a time and in order, on a goroutine that is there while something
-// waits. Who posts never waits for that code, wherever it is called from: renewal does not (G4), and nothing of ours is
-// locked while it runs. What it does to its goroutine concerns nobody else.
+// Outbox hands values to a hook of the user, one at a time and in order, on a goroutine that exists while values wait. Whoever
+// posts never waits for the hook, so renewal does not (G4), and no lock of ours is held while the hook runs. A hook that ends its
+// goroutine harms nothing: another one goes on.
 type Outbox[T any] struct {
-	hand func(T)
-	// told is called with what became of each, and the error of a panic; no lock is held.
-	told func(r Result, err error)
+	hand   func(T)
+	report func(r Result, err error)
 
 	mu struct {
 		sync.Mutex
 		queue  []T
-		busy   bool // there is a goroutine
+		busy   bool // the goroutine exists
 		closed bool
 		idle   chan struct{} // closed when busy ends; nil while nobody waits
 	}
 }
 
-func New[T any](hand func(T), told func(r Result, err error)) *Outbox[T] {
-	return &Outbox[T]{hand: hand, told: told}
+// New returns an Outbox whose hook is hand. It calls report with what became of each value, and with the error of a panic
+// (*api.PanicError), on the goroutine of the hook or of the caller and with no lock held.
+func New[T any](hand func(T), report func(r Result, err error)) *Outbox[T] {
+	return &Outbox[T]{hand: hand, report: report}
 }
 
+// Post hands v over and returns at once. A value that finds no room, or comes after Close, is dropped.
 func (o *Outbox[T]) Post(v T) {
 	o.mu.Lock()
 	dropped := o.mu.closed || len(o.mu.queue) >= Limit
@@ -55,14 +57,14 @@ func (o *Outbox[T]) Post(v T) {
 	}
 	o.mu.Unlock()
 	if dropped {
-		o.told(Dropped, nil)
+		o.report(Dropped, nil)
 	}
 	if start {
 		go o.work()
 	}
 }
 
-// work hands over what waits, until nothing does.
+// work hands over what waits until the queue is empty.
 func (o *Outbox[T]) work() {
 	empty := false
 	defer func() {
@@ -78,10 +80,10 @@ func (o *Outbox[T]) work() {
 		}
 		guard.Finally(func() error { o.hand(v); return nil }, func(err error) {
 			if err != nil {
-				o.told(Panicked, err)
+				o.report(Panicked, err)
 				return
 			}
-			o.told(Delivered, nil)
+			o.report(Delivered, nil)
 		})
 	}
 }
@@ -101,7 +103,7 @@ func (o *Outbox[T]) next() (v T, ok bool) {
 	return v, false
 }
 
-// Close waits until all is handed over, or ctx ends. What comes afterwards, or waits then, is dropped.
+// Close waits until all values are handed over, or ctx ends. Values that still wait then, or are posted later, are dropped.
 func (o *Outbox[T]) Close(ctx context.Context) {
 	o.mu.Lock()
 	var idle chan struct{}
@@ -123,6 +125,6 @@ func (o *Outbox[T]) Close(ctx context.Context) {
 	o.mu.queue, o.mu.closed = nil, true
 	o.mu.Unlock()
 	for range left {
-		o.told(Dropped, nil)
+		o.report(Dropped, nil)
 	}
 }

@@ -59,7 +59,7 @@ func TestOutboxIsBounded(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		o.Close(ctx)
-		require.EqualValues(t, 7+Limit, results[Dropped].Load(), "what waits when nobody waits for it any more")
+		require.EqualValues(t, 7+Limit, results[Dropped].Load(), "what waits when Close no longer waits for it")
 		close(release)
 		synctest.Wait()
 		require.EqualValues(t, 1, results[Delivered].Load())
