@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,31 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/test/virtual"
 )
+
+func TestWaits(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
+		d := dispatcherFor(t, Config{Workers: 1, Deliver: func(_ api.Notification, done func(error)) {
+			time.Sleep(time.Minute)
+			done(nil)
+		}})
+		require.NoError(t, d.Wait(t.Context()), "nothing was posted")
+		d.Post(note("a", 1))
+		d.Post(note("b", 1))
+
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("the cause"))
+		defer cancel()
+		err := d.Wait(ctx)
+		require.ErrorContains(t, err, `1 notifications running (the longest for stream "a") and 1 queued: the cause`)
+
+		var waiters sync.WaitGroup
+		for range 3 {
+			waiters.Go(func() { assert.NoError(t, d.Wait(t.Context())) })
+		}
+		waiters.Wait()
+		require.False(t, d.Busy("a") || d.Busy("b"))
+		require.NoError(t, d.Wait(ctx), "nothing is outstanding: the context does not matter")
+	})
+}
 
 func TestStopsUnusedAndTwice(t *testing.T) {
 	leakCheck(t)
