@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// DecodeInfo decodes what was announced along with a stream into a T, by the
-// rules of encoding/json. A stream announced with no info decodes like "{}":
-// the zero value of a struct or map.
+// DecodeInfo decodes the info that was announced with a stream into a T, by
+// the rules of encoding/json. A stream announced without info decodes like
+// "{}": the zero value of a struct or map.
 //
-// A failure is [Permanent], since the same bytes would fail again: a handler
-// may return it as it is, and the announcement goes to the dead letters. The
-// value beside an error is the zero T.
+// An error is [Permanent], since the same bytes would fail again: a handler
+// may return it as it is, and the announcement is dead-lettered. With an error,
+// the value is the zero T.
 func DecodeInfo[T any](l Lease) (T, error) {
 	var v T
 	if err := json.Unmarshal(l.Info(), &v); err != nil {

@@ -2,7 +2,7 @@
 // streams receives ([Notification], [Lease]), what it implements ([Handler]),
 // what it announces ([Announcement]), and the errors it has to tell apart.
 //
-// It knows neither Redis nor the engine and imports the standard library
-// only, so code that handles streams can be written and tested against this
+// It knows neither Redis nor the engine and imports only the standard
+// library, so code that handles streams can be written and tested against this
 // package alone; package leasetest has a [Lease] for such tests.
 package api

@@ -42,7 +42,7 @@ var sentinels = map[string]error{
 }
 
 // A program that compares with errors.Is must not take one error for another,
-// save where one is documented as a special case.
+// except where one is documented as a special case.
 func TestErrorsAreToldApart(t *testing.T) {
 	special := map[string]string{"ErrSessionLost": "ErrLeaseLost", "ErrOutcomeUnknown": "ErrLeaseLost",
 		"ErrReannounced": "ErrLeaseLost", "ErrAnnouncementLost": "ErrLeaseLost"}

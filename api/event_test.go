@@ -8,7 +8,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// The names end up in logs and alarms, and must not move.
+// The names end up in logs and alarms, and must not change.
 func TestEventKindsKeepTheirNames(t *testing.T) {
 	require.Equal(t,
 		[]string{

@@ -17,8 +17,8 @@ func ExampleFuncs() {
 			return nil // kept and renewed until it ends
 		},
 		Releasing: func(ctx context.Context, n api.Notification) error {
-			fmt.Println("save where we are in", n.Stream)
-			return nil // now it is handed back
+			fmt.Println("save the position in", n.Stream)
+			return nil // handed back after this
 		},
 		Disowned: func(_ context.Context, n api.Notification) error {
 			fmt.Println("drop", n.Stream)
@@ -34,7 +34,7 @@ func ExampleFuncs() {
 	leasetest.Notify(ctx, handler, api.Releasing, lease)
 	// Output:
 	// start work on orders:7 under token 41
-	// save where we are in orders:7
+	// save the position in orders:7
 }
 
 func ExampleDecodeInfo() {
@@ -46,7 +46,7 @@ func ExampleDecodeInfo() {
 		Added: func(_ context.Context, n api.Notification) error {
 			c, err := api.DecodeInfo[customer](n.Lease)
 			if err != nil {
-				return err // permanent: to the dead letters
+				return err // permanent: dead-lettered
 			}
 			fmt.Println(n.Stream, "is", c.Name, "of tier", c.Tier)
 			return nil
@@ -74,11 +74,11 @@ func ExamplePermanent() {
 
 	err := leasetest.Notify(context.Background(), handler, api.Added, leasetest.New("orders:7"))
 	fmt.Println(err)
-	fmt.Println("to the dead letters at once:", api.IsPermanent(err))
+	fmt.Println("dead-lettered at once:", api.IsPermanent(err))
 	fmt.Println("still recognised:", errors.Is(err, errUnknownCustomer))
 	// Output:
 	// look up the customer: unknown customer
-	// to the dead letters at once: true
+	// dead-lettered at once: true
 	// still recognised: true
 }
 
@@ -96,8 +96,8 @@ func ExampleSnooze() {
 	// Output: handed out again in 10m0s
 }
 
-// A lease is looked at before each effect that must not happen twice, and the
-// token goes along with the effect.
+// The lease is checked before each effect that must not happen twice, and the
+// token is sent with the effect.
 func ExampleLease() {
 	write := func(lease api.Lease, value string) error {
 		if lease.Remaining() < time.Second {
@@ -111,9 +111,9 @@ func ExampleLease() {
 	write(lease, "a")
 	lease.Lose(nil)
 	if err := write(lease, "b"); errors.Is(err, api.ErrLeaseLost) {
-		fmt.Println("not ours any more")
+		fmt.Println("no longer ours")
 	}
 	// Output:
 	// write a with token 41
-	// not ours any more
+	// no longer ours
 }

@@ -3,26 +3,27 @@ package api
 import "context"
 
 // Handler receives the notifications of an engine. Handle is called from
-// several goroutines at once, for one stream from one at a time. [Expired] is
-// the exception: a hint about a stream of somebody else waits for nothing and
-// holds up nothing, so it may come beside another notification of its stream.
+// several goroutines at once, but only from one at a time for each stream.
+// [Expired] is the exception: a hint about another process's stream waits for
+// nothing and delays nothing, so it may be handled while another notification
+// of its stream is.
 //
-// Handle is to return at once: after an [Added] that returns nil the lease is
+// Handle should return at once: after an [Added] that returns nil, the lease is
 // kept and renewed until it ends, and the work goes on wherever the program
 // wants it. A Handle that blocks keeps a worker of a bounded pool busy.
 //
-// ctx ends when the engine gives up waiting for the handler; the end of the
-// lease is told by Lease.Context instead.
+// ctx ends when the engine gives up waiting for the handler; Lease.Context, not
+// ctx, ends with the lease.
 //
-// An error from Added, or a panic, fails the lease as [Lease.Fail] does, with
-// [Permanent] and [Snooze] changing what that means. Errors from other kinds
-// are logged and counted, and change nothing. A lease that the handler ended
-// itself stays as it was ended, whatever the handler returns.
+// An error or a panic in Added fails the lease as [Lease.Fail] does;
+// [Permanent] and [Snooze] change what that means. Errors from other kinds are
+// logged and counted, and change nothing. A lease that the handler ended itself
+// stays as it was ended, whatever the handler returns.
 type Handler interface {
 	Handle(ctx context.Context, n Notification) error
 }
 
-// HandlerFunc makes a [Handler] of a function.
+// HandlerFunc is a function that is a [Handler].
 type HandlerFunc func(ctx context.Context, n Notification) error
 
 // Handle calls f.
@@ -30,10 +31,10 @@ func (f HandlerFunc) Handle(ctx context.Context, n Notification) error {
 	return f(ctx, n)
 }
 
-// Funcs is a [Handler] made of one function for each kind of notification. A
-// kind without a function, or one that Funcs does not know, is ignored with
-// nil. The zero value ignores everything; without Added, streams are still
-// taken and kept, for a program that finds them by asking the engine.
+// Funcs is a [Handler] made of one function for each kind of notification. For
+// a kind that has no function, or that Funcs does not know, Handle returns nil.
+// The zero value ignores everything; without Added, streams are still taken
+// and kept, for a program that finds them by asking the engine.
 type Funcs struct {
 	Added      func(ctx context.Context, n Notification) error
 	Disowned   func(ctx context.Context, n Notification) error

@@ -18,7 +18,7 @@ var (
 
 var everyKind = []api.Kind{api.Added, api.Disowned, api.Expired, api.Terminated, api.Releasing, api.Superseded}
 
-// Each function is found by its field's name, so that a swapped pair shows.
+// Each function is found by its field's name, so that a swapped pair is detected.
 func TestFuncsCallsTheFuncOfTheKindOnly(t *testing.T) {
 	type key struct{}
 	ctx := context.WithValue(t.Context(), key{}, "value")

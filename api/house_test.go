@@ -16,8 +16,8 @@ import (
 
 const module = "github.com/streamlease/streamlease"
 
-// Code that handles streams is built against api and leasetest; it must not
-// get a Redis client, or anything else, along with them.
+// Code that handles streams is built against api and leasetest; that must not
+// pull in a Redis client, or anything else.
 func TestImportsTheStandardLibraryOnly(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./...").Output()
 	require.NoError(t, err)
@@ -35,7 +35,7 @@ func TestEveryPackageHasItsOneCommentInDoc(t *testing.T) {
 	}
 }
 
-// packageComments are the files with a package comment, by directory, for
+// packageComments returns the files with a package comment, by directory, for
 // every directory below root that has Go files other than tests.
 func packageComments(t *testing.T, root string) map[string][]string {
 	t.Helper()

@@ -18,18 +18,18 @@ const (
 	// context is the prompt signal and Remaining the exact one.
 	Disowned
 
-	// Expired: the lease of another process ended. A hint, sent only where it
-	// was asked for and where the server reports expiry; it may come late,
-	// twice or never, and nothing has to be done about it.
+	// Expired: the lease of another process ended. A hint, sent only if it was
+	// asked for and the server reports expiry; it may come late, twice or
+	// never, and nothing needs to be done about it.
 	Expired
 
-	// Terminated: the engine has stopped. The last notification of all.
+	// Terminated: the engine has stopped. This is the last notification.
 	Terminated
 
 	// Releasing: the stream is about to be handed back, because the process
-	// drains or wants fewer streams. The lease is still valid: it is handed
-	// back when the handler returns, or, where notifications come through a
-	// channel, when the user ends it or the drain timeout passes.
+	// is draining or wants fewer streams. The lease is still valid: it is
+	// handed back when the handler returns or, where notifications come
+	// through a channel, when the user ends it or the drain timeout passes.
 	Releasing
 
 	// Superseded: the stream that this process owns was announced again. The
@@ -37,8 +37,8 @@ const (
 	Superseded
 )
 
-// String is the name of the constant, or Kind(n) for a kind that this version
-// does not know.
+// String returns the name of the constant, or Kind(n) for a kind that this
+// version does not know.
 func (k Kind) String() string {
 	switch k {
 	case Added:

@@ -28,7 +28,7 @@ func TestKindString(t *testing.T) {
 	}
 }
 
-// The numbers may be stored and sent by programs: they must not move.
+// The numbers may be stored and sent by programs: they must not change.
 func TestKindsKeepTheirNumbers(t *testing.T) {
 	require.Equal(t,
 		[]api.Kind{1, 2, 3, 4, 5, 6},
@@ -44,7 +44,7 @@ func TestEveryKindHasANameAndAFunc(t *testing.T) {
 	}
 }
 
-// kindConstants are the names of the constants in kind.go, in order.
+// kindConstants returns the names of the constants in kind.go, in order.
 func kindConstants(t *testing.T) []string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "kind.go", nil, 0)

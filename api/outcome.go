@@ -6,11 +6,11 @@ import (
 )
 
 // Permanent marks err as one that no retry will cure: returned by a handler of
-// [Added], or given to [Lease.Fail], it sends the announcement straight to the
-// dead letters, however many retries are left. Permanent(nil) is nil.
+// [Added], or given to [Lease.Fail], it dead-letters the announcement at once,
+// however many retries are left. Permanent(nil) is nil.
 //
-// The mark survives wrapping with %w and errors.Join, err itself stays
-// visible to errors.Is and errors.As, and the message is that of err.
+// The mark survives wrapping with %w and errors.Join, err itself stays visible
+// to errors.Is and errors.As, and the message is that of err.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -18,26 +18,26 @@ func Permanent(err error) error {
 	return &permanentError{err: err}
 }
 
-// IsPermanent says whether err, or anything that it wraps, was marked by
+// IsPermanent reports whether err, or an error that it wraps, was marked by
 // [Permanent].
 func IsPermanent(err error) bool {
 	var p *permanentError
 	return errors.As(err, &p)
 }
 
-// Snooze is an error that means "not now": returned by a handler of [Added],
-// or given to [Lease.Fail], it hands the stream back, to be handed out again,
-// to whichever consumer, no earlier than after. It counts no retry. Zero, and
-// less, hand it back with no delay. The delay is kept in Redis, in whole
-// milliseconds, and outlives this process.
+// Snooze returns an error that means "not now": returned by a handler of
+// [Added], or given to [Lease.Fail], it hands the stream back, to be handed out
+// again, to any consumer, once the delay has passed. It counts no retry. Zero
+// or less means no delay. The delay is kept in Redis, in whole milliseconds,
+// and outlives this process.
 func Snooze(after time.Duration) error {
 	return &snoozeError{after: max(after, 0)}
 }
 
-// SnoozeDelay is the delay that [Snooze] put into err or into anything that it
-// wraps; false when there is none. An error that is [Permanent] as well is
-// permanent and does not snooze. Of several delays the first one that
-// errors.As finds counts.
+// SnoozeDelay returns the delay that [Snooze] put into err, or into an error
+// that it wraps; false if there is none. An error that is also [Permanent] is
+// permanent and does not snooze. Of several delays, the first that errors.As
+// finds counts.
 func SnoozeDelay(err error) (time.Duration, bool) {
 	var s *snoozeError
 	if IsPermanent(err) || !errors.As(err, &s) {

@@ -60,7 +60,7 @@ func TestSnoozeOfNoTimeOrLessIsNoDelay(t *testing.T) {
 	}
 }
 
-// An engine that asks both questions in either order comes to one answer.
+// An engine that asks both questions gets one answer, whatever the order.
 func TestPermanentBeatsSnooze(t *testing.T) {
 	for _, err := range []error{
 		api.Permanent(api.Snooze(time.Second)),

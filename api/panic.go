@@ -2,15 +2,15 @@ package api
 
 import "fmt"
 
-// PanicError is what a panic in a handler becomes. The engine logs it with its
-// stack, counts it, and treats it like an error that the handler returned, so
-// that one broken stream does not take the process down.
+// PanicError is the error that a panic in a handler becomes. The engine logs it
+// with its stack, counts it, and treats it like an error that the handler
+// returned, so that one bad stream does not take the process down.
 type PanicError struct {
-	// Value is what was given to panic, or ErrGoexit.
+	// Value is the value passed to panic, or ErrGoexit.
 	Value any
 
-	// Stack is the stack of the goroutine that panicked, as debug.Stack has
-	// it. It is not part of the message.
+	// Stack is the stack of the goroutine that panicked, as returned by
+	// debug.Stack. It is not part of the message.
 	Stack []byte
 }
 
@@ -18,8 +18,8 @@ func (e *PanicError) Error() string {
 	return fmt.Sprintf("streamlease: handler panicked: %v", e.Value)
 }
 
-// Unwrap is the value given to panic if that is an error, else nil: a panic
-// with an error is judged like a return of that error.
+// Unwrap returns the value passed to panic if that is an error, else nil: a
+// panic with an error counts like a return of that error.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err

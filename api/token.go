@@ -3,11 +3,10 @@ package api
 // Token is a fencing token: a number minted each time a stream is acquired,
 // greater than every token minted for that stream before.
 //
-// Write it beside what the owner of a stream writes, and refuse a write whose
-// token is smaller than the one already there: then a process that was
-// suspended while it owned the stream can do no harm when it wakes up. No
-// clock takes part in that comparison, which is why it holds where
-// [Lease.Remaining] cannot.
+// Store it with what the owner of a stream writes, and refuse a write whose
+// token is smaller than the one stored: then a process that was suspended while
+// it owned the stream can do no harm when it wakes up. That comparison involves
+// no clock, so it protects where [Lease.Remaining] cannot.
 //
 // Zero is never minted and means that there is no token.
 type Token uint64

@@ -10,7 +10,7 @@ import (
 )
 
 // mailer is the code under test: a handler that sends what was announced and
-// is done with it.
+// then ends the lease.
 type mailer struct{ sent []string }
 
 func (m *mailer) Handle(ctx context.Context, n api.Notification) error {
@@ -44,7 +44,7 @@ func Example() {
 	// Failed true
 }
 
-// What happens to work under way when its stream is lost.
+// What happens to work in progress when its stream is lost.
 func ExampleLease_Lose() {
 	lease := leasetest.New("orders:7")
 	work := func(ctx context.Context) error {

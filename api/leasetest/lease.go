@@ -11,13 +11,13 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// DefaultTTL is what Remaining says of a lease made without WithTTL: the
+// DefaultTTL is what Remaining returns for a lease made without WithTTL: the
 // default lease TTL of the engine.
 const DefaultTTL = 30 * time.Second
 
-// Lease is an [api.Lease] that a test drives. Its methods may be called from
+// Lease is an [api.Lease] that a test controls. Its methods may be called from
 // several goroutines. Done, Release and Fail succeed at once while the lease
-// is held, and otherwise return what api.Lease says.
+// is held, and otherwise return what [api.Lease] documents.
 type Lease struct {
 	stream  string
 	token   api.Token
@@ -41,7 +41,7 @@ type Lease struct {
 
 var _ api.Lease = (*Lease)(nil)
 
-// New makes a held lease of the stream.
+// New returns a held lease of the stream.
 func New(stream string, opts ...Option) *Lease {
 	s := settings{
 		token:  1,
@@ -73,26 +73,27 @@ func New(stream string, opts ...Option) *Lease {
 	return l
 }
 
-// Stream is the name given to New.
+// Stream returns the name given to New.
 func (l *Lease) Stream() string { return l.stream }
 
-// Token is that of WithToken.
+// Token returns the token set by WithToken.
 func (l *Lease) Token() api.Token { return l.token }
 
-// Entry is that of WithEntry.
+// Entry returns the ID set by WithEntry.
 func (l *Lease) Entry() string { return l.entry }
 
-// Info is that of WithInfo.
+// Info returns the info set by WithInfo.
 func (l *Lease) Info() json.RawMessage { return l.info }
 
-// Attempt is that of WithAttempt.
+// Attempt returns the number set by WithAttempt.
 func (l *Lease) Attempt() int { return l.attempt }
 
-// Context ends when the lease does, with the cause that api.Lease says.
+// Context returns a context that ends with the lease, with the cause that
+// [api.Lease] documents.
 func (l *Lease) Context() context.Context { return l.ctx }
 
-// Remaining is what is left of the TTL, or DefaultTTL without WithTTL; 0 when
-// the lease is not held.
+// Remaining returns what is left of the TTL, or DefaultTTL without WithTTL; 0
+// when the lease is not held.
 func (l *Lease) Remaining() time.Duration {
 	l.check()
 	l.mu.Lock()
@@ -117,10 +118,10 @@ func (l *Lease) Fail(ctx context.Context, cause error) error {
 	return l.finish(ctx, Outcome{State: Failed, Cause: cause})
 }
 
-// Lose makes the lease lost. The cause of its context is ErrLeaseLost when
-// cause is nil, cause itself when that matches ErrLeaseLost or ErrClosed, and
-// else an error that matches both ErrLeaseLost and cause. It does nothing when
-// the lease has ended.
+// Lose ends the lease as lost. The cause of its context is ErrLeaseLost if
+// cause is nil, cause itself if that matches ErrLeaseLost or ErrClosed, and
+// otherwise an error that matches both ErrLeaseLost and cause. It does nothing
+// if the lease has ended.
 func (l *Lease) Lose(cause error) {
 	switch {
 	case cause == nil:
@@ -131,17 +132,17 @@ func (l *Lease) Lose(cause error) {
 	l.end(Outcome{State: Lost, Cause: cause}, cause)
 }
 
-// Expire makes the lease lost as if its deadline had passed without a renewal.
+// Expire ends the lease as lost, as if its deadline had passed without a renewal.
 func (l *Lease) Expire() { l.Lose(nil) }
 
 // HandBack ends the lease as the engine does after Releasing: the cause of its
-// context is ErrReleasing. It does nothing when the lease has ended.
+// context is ErrReleasing. It does nothing if the lease has ended.
 func (l *Lease) HandBack() {
 	l.end(Outcome{State: HandedBack, Cause: api.ErrReleasing}, api.ErrReleasing)
 }
 
 // Renew sets Remaining to the TTL again, as a successful renewal does. It does
-// nothing when the lease has ended.
+// nothing if the lease has ended.
 func (l *Lease) Renew() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -153,7 +154,7 @@ func (l *Lease) Renew() {
 	l.mu.timer.Reset(l.ttl)
 }
 
-// Outcome is how the lease ended, if it did.
+// Outcome returns how the lease ended, if it did.
 func (l *Lease) Outcome() Outcome {
 	l.check()
 	l.mu.Lock()
@@ -161,10 +162,10 @@ func (l *Lease) Outcome() Outcome {
 	return l.mu.outcome
 }
 
-// finish is what Done, Release and Fail have in common. The state that each of
-// them sets tells whether this is the same call again.
+// finish is what Done, Release and Fail have in common. Each sets a state of
+// its own, which shows whether this is the same call again.
 func (l *Lease) finish(ctx context.Context, o Outcome) error {
-	ended := ctx.Err() // before the call ends it, should it be the lease's own
+	ended := ctx.Err() // before this call ends it, in case it is the lease's own
 	first, state, cause := l.end(o, api.ErrNotHeld)
 	switch {
 	case !first && state != o.State:
@@ -175,8 +176,8 @@ func (l *Lease) finish(ctx context.Context, o Outcome) error {
 	return ended
 }
 
-// end ends the lease if it is held. It reports whether it did, and what state
-// and cause of the context the lease has now.
+// end ends the lease if it is held. It reports whether it did, and returns the
+// state and the cause of the context that the lease has now.
 func (l *Lease) end(o Outcome, cause error) (first bool, state State, _ error) {
 	l.mu.Lock()
 	l.expireLocked()
@@ -188,13 +189,13 @@ func (l *Lease) end(o Outcome, cause error) (first bool, state State, _ error) {
 	}
 	state, cause = l.mu.outcome.State, l.mu.cause
 	l.mu.Unlock()
-	l.cancel(cause) // the first cause stays
+	l.cancel(cause) // the first cause is kept
 	return first, state, cause
 }
 
-// check makes the lease lost when its deadline has passed, and the context
-// ended when the lease has. The timer calls it, and everything that looks at
-// the lease: two goroutines that wake at the same instant see the same.
+// check ends the lease as lost if its deadline has passed, and the context if
+// the lease has ended. It is called by the timer and by every method that looks
+// at the lease, so two goroutines that wake at the same instant see the same.
 func (l *Lease) check() {
 	l.mu.Lock()
 	l.expireLocked()
@@ -205,8 +206,8 @@ func (l *Lease) check() {
 	}
 }
 
-// expireLocked makes the lease lost when its deadline has passed. The context
-// is ended by the next check, which anything that asks for its end makes.
+// expireLocked ends the lease as lost if its deadline has passed. The context is
+// ended by the next check, which everything that asks for its end calls.
 func (l *Lease) expireLocked() {
 	if l.mu.outcome.State == Held && l.expires && !time.Now().Before(l.mu.deadline) {
 		l.mu.outcome = Outcome{State: Lost, Cause: api.ErrLeaseLost}

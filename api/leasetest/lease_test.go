@@ -58,7 +58,7 @@ func TestContextHasTheValuesOfItsParentAndNotItsEnd(t *testing.T) {
 	require.Equal(t, "value", l.Context().Value(key{}))
 }
 
-// endings are all the ways to end a lease, with what is to be seen afterwards.
+// endings are all the ways to end a lease, with what can be observed afterwards.
 var errWork = errors.New("work failed")
 
 var endings = []struct {
@@ -101,8 +101,8 @@ func requireEnded(t *testing.T, ctx context.Context, cause error) {
 	}
 }
 
-// Whatever comes second changes nothing; the same call again succeeds again,
-// any other is told that the lease is not held, and what ended it.
+// A second ending changes nothing: the same call succeeds again, and any other
+// call returns that the lease is not held, and what ended it.
 func TestSecondEnding(t *testing.T) {
 	calls := map[leasetest.State]func(*leasetest.Lease) error{
 		leasetest.Done:     func(l *leasetest.Lease) error { return l.Done(t.Context()) },
@@ -159,7 +159,7 @@ func TestEndingWithTheLeasesOwnContext(t *testing.T) {
 	require.Error(t, derived.Err())
 }
 
-// The context bounds the wait for the answer: the call is made all the same.
+// The context bounds only the wait for the answer: the lease ends regardless.
 func TestEndingWithAContextThatHasEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -190,8 +190,8 @@ func TestTTLRunsOut(t *testing.T) {
 	})
 }
 
-// At the very instant of the deadline the timer may or may not have run yet,
-// which the bubble decides by chance: every way to look says the same.
+// At the very instant of the deadline the timer may or may not have run yet;
+// the bubble decides at random. Every way to look at the lease must agree.
 func TestEveryLookIsExact(t *testing.T) {
 	looks := map[string]func(*leasetest.Lease) bool{
 		"Remaining": func(l *leasetest.Lease) bool { return l.Remaining() == 0 },
@@ -234,7 +234,7 @@ func TestRenewWithoutTTLChangesNothing(t *testing.T) {
 	require.Equal(t, leasetest.DefaultTTL, l.Remaining())
 }
 
-// The TTL of a lease that has ended before it means nothing any more.
+// The TTL means nothing once the lease has ended.
 func TestTTLRunsOutAfterTheEnd(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		l := leasetest.New("orders", leasetest.WithTTL(time.Second))

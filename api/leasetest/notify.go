@@ -9,16 +9,16 @@ import (
 )
 
 // Notify calls the handler with a notification of the given kind about the
-// lease, does to the lease what the engine does then, and returns what the
-// handler returned; a panic comes back as *api.PanicError.
+// lease, does to the lease what the engine would do, and returns what the
+// handler returned; a panic is returned as *api.PanicError.
 //
-//   - Added: an error fails the lease, unless the handler ended it. A lease
-//     that is lost already is notified too, as it can happen when it was lost
-//     while the notification waited for a worker.
+//   - Added: an error fails the lease, unless the handler ended it. The handler
+//     is called for a lost lease too, since a lease can be lost while its
+//     notification waits for a worker.
 //   - Releasing: the lease is handed back afterwards, unless the handler
 //     ended it.
-//   - Disowned: the lease is lost before, unless it was so already. Notify
-//     panics when it ended in another way, since no Disowned follows then.
+//   - Disowned: the lease is first ended as lost, unless it already was. Notify
+//     panics if it ended in another way, since no Disowned follows then.
 //   - Expired: only the name of the stream is passed on.
 //   - Terminated: nothing of the lease is passed on; it may be nil.
 func Notify(ctx context.Context, h api.Handler, kind api.Kind, l *Lease) error {
@@ -37,7 +37,7 @@ func Notify(ctx context.Context, h api.Handler, kind api.Kind, l *Lease) error {
 		l.Lose(nil)
 		o := l.Outcome()
 		if o.State != Lost {
-			panic(fmt.Sprintf("leasetest: no Disowned follows when a lease ended as %v", o.State))
+			panic(fmt.Sprintf("leasetest: no Disowned follows a lease that ended as %v", o.State))
 		}
 		n.Err = o.Cause
 	}

@@ -109,7 +109,7 @@ func TestNotifyOfDisownedAfterAnotherEndingIsAMistakeOfTheTest(t *testing.T) {
 
 	done := leasetest.New("orders")
 	require.NoError(t, done.Done(t.Context()))
-	require.PanicsWithValue(t, "leasetest: no Disowned follows when a lease ended as Done", func() {
+	require.PanicsWithValue(t, "leasetest: no Disowned follows a lease that ended as Done", func() {
 		leasetest.Notify(t.Context(), &h, api.Disowned, done)
 	})
 }

@@ -26,9 +26,9 @@ type optionFunc func(*settings)
 
 func (f optionFunc) apply(s *settings) { f(s) }
 
-// WithInfo sets what was announced along with the stream, encoded as a
-// publisher does, with encoding/json. Default, and for nil: none, "{}". It
-// panics when info cannot be encoded.
+// WithInfo sets the info announced with the stream, encoded as a publisher
+// does, with encoding/json. Default, and for nil: none, "{}". It panics if info
+// cannot be encoded.
 func WithInfo(info any) Option {
 	raw := json.RawMessage("{}")
 	if info != nil {
@@ -58,14 +58,15 @@ func WithAttempt(retries int) Option {
 
 // WithTTL makes a lease whose renewals fail: Remaining counts down from ttl,
 // and the lease is lost when it reaches 0, unless the test calls Renew. With 0
-// or less the lease is lost from the start. Default: renewed for ever,
+// or less the lease is lost from the start. Default: always renewed, so
 // Remaining stays at DefaultTTL.
 func WithTTL(ttl time.Duration) Option {
 	return optionFunc(func(s *settings) { s.ttl, s.expires = ttl, true })
 }
 
-// WithContext sets where the values of the lease's context come from. Its end
-// is not passed on, as that of the engine's context is not. Default: no values.
+// WithContext sets the context that provides the values of the lease's context.
+// The lease's context does not end with it, nor with the engine's in a real
+// engine. Default: no values.
 func WithContext(ctx context.Context) Option {
 	return optionFunc(func(s *settings) { s.parent = ctx })
 }

@@ -2,7 +2,7 @@ package leasetest
 
 import "strconv"
 
-// State says whether a lease is held, and if not, how it ended.
+// State is whether a lease is held and, if not, how it ended.
 type State uint8
 
 const (
@@ -14,7 +14,7 @@ const (
 	Lost                    // by Lose or Expire, or because its TTL ran out
 )
 
-// String is the name of the constant, or State(n) when there is none.
+// String returns the name of the constant, or State(n) if there is none.
 func (s State) String() string {
 	switch s {
 	case Held:
@@ -37,9 +37,9 @@ func (s State) String() string {
 type Outcome struct {
 	State State
 
-	// Cause is, for Failed, what was given to Fail or came from the handler,
-	// which api.IsPermanent and api.SnoozeDelay tell apart; for HandedBack and
-	// Lost it is the cause of the lease's context. It is nil otherwise, and
+	// Cause is, for Failed, the error given to Fail or returned by the handler,
+	// to be examined with api.IsPermanent and api.SnoozeDelay; for HandedBack
+	// and Lost it is the cause of the lease's context. It is nil otherwise, and
 	// after Fail(ctx, nil).
 	Cause error
 }
