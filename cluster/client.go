@@ -11,9 +11,9 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Client is a client that can be made anew while others use it. A client of a single server or of Sentinel goes on talking
-// to a server that was demoted for as long as their connection lasts, which may be for ever: one that is made anew resolves
-// names, or asks the sentinels, and finds the server that there is now.
+// Client is a client that can be replaced while it is in use. A client of a single server or of Sentinel keeps talking to a
+// server that was demoted for as long as the connection lasts, which may be indefinitely. A new client resolves names, or
+// asks the sentinels, and so finds the current server.
 type Client struct {
 	opt     rueidis.ClientOption
 	current atomic.Pointer[rueidis.Client]
@@ -38,8 +38,8 @@ func NewClient(opt rueidis.ClientOption) (*Client, error) {
 	return c, nil
 }
 
-// Redial makes the client anew and lets go of the old one, whose calls under way still get their answers. It leaves things
-// as they are when it fails. Errors are those of rueidis.NewClient, and rueidis.ErrClosing after Close.
+// Redial replaces the client by a new one. Calls in progress on the old client still get their answers. When Redial fails,
+// the old client stays. Errors are those of rueidis.NewClient, and rueidis.ErrClosing after Close.
 func (c *Client) Redial() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,16 +52,16 @@ func (c *Client) Redial() error {
 	}
 	old := *c.current.Load()
 	if client.Mode() != old.Mode() {
-		// Commands that were built for one kind cannot be sent by the other.
+		// Commands built for one mode cannot be sent by a client of another.
 		client.Close()
-		return fmt.Errorf("cluster: the servers are now of mode %v, they were of mode %v", client.Mode(), old.Mode())
+		return fmt.Errorf("cluster: the mode of the servers changed to %v, was %v", client.Mode(), old.Mode())
 	}
 	c.current.Store(&client)
 	c.ending.Go(old.Close)
 	return nil
 }
 
-// Close closes the client, and waits for what is under way.
+// Close closes the client and waits for calls in progress.
 func (c *Client) Close() {
 	c.mu.Lock()
 	c.mu.closed = true
@@ -72,10 +72,10 @@ func (c *Client) Close() {
 
 func (c *Client) get() rueidis.Client { return *c.current.Load() }
 
-// B and the methods that follow are those of the client that there is now.
+// B and the methods that follow are those of the current client.
 func (c *Client) B() rueidis.Builder { return c.get().B() }
 
-// Do sends a command. It may meet the end of a client that is being replaced: rueidis.ErrClosing, and the next one is well.
+// Do sends a command. It may return rueidis.ErrClosing while the client is being replaced; the next call succeeds.
 func (c *Client) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
 	return c.get().Do(ctx, cmd)
 }
@@ -95,50 +95,49 @@ func (c *Client) DoMultiCache(ctx context.Context, multi ...rueidis.CacheableTTL
 	return c.get().DoMultiCache(ctx, multi...)
 }
 
-// DoStream sends a command whose answer is read in pieces.
+// DoStream sends a command whose answer is streamed.
 func (c *Client) DoStream(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResultStream {
 	return c.get().DoStream(ctx, cmd)
 }
 
-// DoMultiStream sends commands whose answers are read in pieces.
+// DoMultiStream sends commands whose answers are streamed.
 func (c *Client) DoMultiStream(ctx context.Context, multi ...rueidis.Completed) rueidis.MultiRedisResultStream {
 	return c.get().DoMultiStream(ctx, multi...)
 }
 
-// Receive passes on what is published, until the client is made anew: then it returns rueidis.ErrClosing.
+// Receive passes on published messages until the client is replaced; then it returns rueidis.ErrClosing.
 func (c *Client) Receive(ctx context.Context, subscribe rueidis.Completed, fn func(msg rueidis.PubSubMessage)) error {
 	return c.get().Receive(ctx, subscribe, fn)
 }
 
-// Dedicated calls fn with a connection of its own.
+// Dedicated calls fn with a dedicated connection.
 func (c *Client) Dedicated(fn func(rueidis.DedicatedClient) error) error {
 	return c.get().Dedicated(fn)
 }
 
-// Dedicate is a connection of its own, and how to give it back.
+// Dedicate returns a dedicated connection, and a function that gives it back.
 func (c *Client) Dedicate() (client rueidis.DedicatedClient, cancel func()) {
 	return c.get().Dedicate()
 }
 
-// Nodes are clients of each node.
+// Nodes returns a client for each node.
 func (c *Client) Nodes() map[string]rueidis.Client { return c.get().Nodes() }
 
-// Mode is the kind of server.
+// Mode returns the kind of server.
 func (c *Client) Mode() rueidis.ClientMode { return c.get().Mode() }
 
-// refresher is an answer that has a cluster client ask for the topology: it does so when an answer says that a slot cannot
-// be served, and has no method for it. It does not when calls run into their deadlines, as they do with a master that
-// hangs.
-const refresher = "return redis.error_reply('CLUSTERDOWN said to a client, to have it ask who has which slot')"
+// refresher is a script whose answer makes a cluster client ask for the topology. The client has no method for that, but
+// does so when an answer says that a slot cannot be served. It does not when calls time out, as they do while a master hangs.
+const refresher = "return redis.error_reply('CLUSTERDOWN, sent to make a client ask which master serves which slot')"
 
-// refreshes is how many calls are made at a time to have one of them answered: each goes to a node drawn at random, which
-// may be the one that hangs.
+// refreshes is how many calls are made at a time so that one of them is answered: each goes to a random node, which may be
+// the one that hangs.
 const refreshes = 3
 
-// Refresh has a cluster client ask anew who has which slot, within a second, as it is not told otherwise: a client whose
-// calls run into their deadlines does not do so by itself. It costs three calls that fail. What the client is told may be
-// what was so before a failover, so who waits for one calls this again until calls are answered. The error is that of the
-// client when no node answers; calls without an answer end with ctx.
+// Refresh makes a cluster client ask again, within a second, which master serves which slot: a client whose calls time out
+// does not do so by itself. It costs three calls that fail. The client may get the state from before a failover, so a
+// caller that waits for one calls Refresh again until calls are answered. When no node answers, the error is the
+// client's; calls without an answer end with ctx.
 func Refresh(ctx context.Context, client rueidis.Client) (err error) {
 	answers := make(chan error, refreshes)
 	for range refreshes {
@@ -147,7 +146,7 @@ func Refresh(ctx context.Context, client rueidis.Client) (err error) {
 	for range refreshes {
 		select {
 		case err = <-answers:
-		case <-ctx.Done(): // one who waits for another's connection does not look at ctx
+		case <-ctx.Done(): // a call that waits for another call's connection ignores its ctx
 			return ctx.Err()
 		}
 		var said *rueidis.RedisError

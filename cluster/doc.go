@@ -10,11 +10,29 @@
 //
 // A [Layout] holds these names for one service and never changes.
 //
-// Which master has a slot changes, and nothing announces it. A [Topology] asks
-// nodes when it is told to, and says which slots moved: the difference of two
-// sets. Scripts go where they must without it, since the client follows
-// redirections; it is there so that a master which hangs is known from the
-// others, and so that partitions which moved are renewed at once. A [Client]
-// is one that can be made anew, for those who talk to a server that was
-// demoted.
+// Which master serves a slot changes, and nothing announces it. A [Topology]
+// asks nodes when it is called, and returns the slots that moved: the
+// difference of two sets. Scripts reach the right master without it, since the
+// client follows redirections; it exists so that a master that hangs can be
+// told from the others, and so that partitions that moved are renewed at once.
+// A [Client] can be replaced by a new one while it is in use, for connections
+// to a server that was demoted.
+//
+// # Stability
+//
+// Stable, for users of the library:
+//
+//   - [Config], with its methods, its default and its limits, which
+//     engine.WithCluster takes;
+//   - [Partition], [DefaultPartitions] and [MaxPartitions], for producers and
+//     for those who plan a service;
+//   - [Spread], [SpreadOf], [SuggestPartitions], [Owners], [EvenOwners] and
+//     [GoodSpread], which docs/PARTITIONS.md describes and engine.Preflight
+//     reports;
+//   - [MaxServiceName], [MaxConsumerID] and [MaxStreamName];
+//   - in package notice, Config with all that its fields take, which
+//     engine.WithMaintenance takes.
+//
+// All other exported names, here and in the packages below, are for this
+// module and may change in any version.
 package cluster

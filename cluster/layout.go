@@ -8,21 +8,21 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// Layout is what the keys of one service are called. It never changes and may
+// Layout holds the names of the keys of one service. It never changes and may
 // be used from several goroutines.
 //
 // No two services share a key. The input streams of a service s are "s-input"
 // and "s-input-1", "s-input-2" and so on, with numbers that have no leading
-// zero. A name that ends in "-input" can only be partition 0 of what stands
-// before that, and one that ends in "-input-<number>" only that partition of
-// what stands before: a number never ends in "-input", and contains no "-".
-// So services named "a" and "a-input-1" get along, and so do "a" and
+// zero. A name that ends in "-input" can only be partition 0 of the service
+// named before that, and one that ends in "-input-<number>" only that partition
+// of the service named before: a number never ends in "-input", and contains no
+// "-". So services named "a" and "a-input-1" do not collide, nor do "a" and
 // "a-input". All other keys begin with the name of an input stream in braces,
 // which a service's name cannot contain.
 //
-// Data streams are named by the user and their keys are not touched here. One
-// that is itself called like a key of its service is refused, see Owns: whoever
-// deletes his data stream would delete the service.
+// Data streams are named by the user, and their keys are not touched here. A
+// data stream with the name of one of its service's keys is refused, see Owns:
+// whoever deletes that data stream would delete the service.
 type Layout struct {
 	service string
 	group   string
@@ -52,27 +52,27 @@ func NewLayout(service string, partitions int) (*Layout, error) {
 	return l, nil
 }
 
-// Service is the name of the service.
+// Service returns the name of the service.
 func (l *Layout) Service() string { return l.service }
 
-// Partitions is the number of partitions, at least 1.
+// Partitions returns the number of partitions, at least 1.
 func (l *Layout) Partitions() int { return len(l.keys) }
 
-// Group is the name of the consumer group, the same on every input stream.
+// Group returns the name of the consumer group, the same on every input stream.
 func (l *Layout) Group() string { return l.group }
 
-// Meta is the key of the hash that says what format the service is in and how
-// many partitions it has. It is one for the whole service, in the slot of
+// Meta returns the key of the hash that records the service's format and its
+// number of partitions. There is one for the whole service, in the slot of
 // partition 0, and its name does not depend on the number of partitions.
 func (l *Layout) Meta() string { return l.meta }
 
-// Of is the partition to which a data stream belongs.
+// Of returns the partition to which a data stream belongs.
 func (l *Layout) Of(stream string) int { return Partition(stream, len(l.keys)) }
 
 // Owns reports whether a name is, or may become, that of a key of the service:
-// an input stream, whatever the number of partitions; the stream of dead
-// letters of one, also as other libraries call it, "<input stream>-dlq"; or
-// anything that begins with an input stream in braces.
+// an input stream, whatever the number of partitions; the dead-letter stream of
+// one, also as other libraries name it, "<input stream>-dlq"; or anything that
+// begins with an input stream in braces.
 func (l *Layout) Owns(name string) bool {
 	braced := strings.HasPrefix(name, "{")
 	rest, ok := strings.CutPrefix(strings.TrimPrefix(name, "{"), l.service+"-input")
@@ -90,12 +90,12 @@ func (l *Layout) Owns(name string) bool {
 	return rest == "" || rest == "-dlq"
 }
 
-// Keys are the keys of a partition, the same pointer each time. It panics when
-// there is no such partition.
+// Keys returns the keys of a partition, the same pointer each time. It panics
+// if there is no such partition.
 func (l *Layout) Keys(partition int) *Keys { return l.keys[partition] }
 
-// Keys are the key names of one partition, all in one slot. They are shared:
-// the fields must not be changed.
+// Keys holds the key names of one partition, all in one slot. It is shared: the
+// fields must not be changed.
 type Keys struct {
 	// Partition is the number of the partition, from 0.
 	Partition int
@@ -103,23 +103,23 @@ type Keys struct {
 	// Slot is the slot of all these keys in a Redis Cluster.
 	Slot uint16
 
-	// Input is the input stream, S: announcements.
+	// Input is the input stream, S, which holds the announcements.
 	Input string
 
-	// Sessions is {S}:sessions, the sorted set of consumers and the deadlines
+	// Sessions is {S}:sessions, the sorted set of consumers with the deadlines
 	// of their sessions.
 	Sessions string
 
-	// Later is {S}:later, the sorted set of what must not be handed out yet.
+	// Later is {S}:later, the sorted set of entries not to be handed out yet.
 	Later string
 
 	// Token is {S}:token, the greatest token minted.
 	Token string
 
-	// Scan is {S}:scan, the mark of who scans the partition.
+	// Scan is {S}:scan, which says who scans the partition.
 	Scan string
 
-	// DeadLetters is {S}-dlq, the stream of what was given up.
+	// DeadLetters is {S}-dlq, the dead-letter stream.
 	DeadLetters string
 
 	lease   string
@@ -127,9 +127,9 @@ type Keys struct {
 	copied  string
 }
 
-// newKeys names the keys of partition p. A braced S comes first in every key
-// but S itself, so neither the name of a data stream nor that of a consumer
-// behind it can change the hash tag.
+// newKeys names the keys of partition p. Every key but S itself begins with S in
+// braces, so the name of a data stream or consumer after it cannot change the
+// hash tag.
 func newKeys(service string, p int) *Keys {
 	input := service + "-input"
 	if p > 0 {
@@ -151,19 +151,21 @@ func newKeys(service string, p int) *Keys {
 	}
 }
 
-// Lease is the key of the lease of a data stream: {S}:lease:<data stream>.
+// Lease returns the key of a data stream's lease: {S}:lease:<data stream>.
 func (k *Keys) Lease(stream string) string { return k.lease + stream }
 
-// LeasePrefix is what the key of every lease of the partition begins with;
-// what follows it is the name of the data stream.
+// LeasePrefix returns what the key of every lease of the partition begins with;
+// the name of the data stream follows.
 func (k *Keys) LeasePrefix() string { return k.lease }
 
-// Recover is the key of the mark that says who recovers a dead consumer:
-// {S}:recover:<consumer>; or, with "!" and the ID of an entry, that this was moved though its body might be gone.
+// Recover returns the key that says who is recovering a dead consumer:
+// {S}:recover:<consumer>; or, with "!" and the ID of an entry, that this entry
+// was moved although its body might be gone.
 func (k *Keys) Recover(consumer string) string { return k.recover + consumer }
 
-// Copied is the key of what was added here, a moment ago, of the entries that a
-// consumer read from another partition: {S}:copied:<partition>:<consumer>.
+// Copied returns the key that records which of the entries that a consumer read
+// from another partition were added here a moment ago:
+// {S}:copied:<partition>:<consumer>.
 func (k *Keys) Copied(from int, consumer string) string {
 	return k.copied + strconv.Itoa(from) + ":" + consumer
 }

@@ -9,33 +9,34 @@ import (
 
 const (
 	// MaxServiceName and MaxConsumerID are the greatest lengths of these
-	// names, in bytes. They are part of many keys and values; 200 leaves
-	// room for a DNS name label by label, and bounds what they cost.
+	// names, in bytes. The names are part of many keys and values; 200 leaves
+	// room for a DNS name label by label, and bounds their cost.
 	MaxServiceName = 200
 	MaxConsumerID  = 200
 
-	// MaxStreamName is the greatest length of the name of a data stream, in
-	// bytes. Redis allows 512 MB for a key; a batch of 512 names of 64 KiB is
-	// 32 MB, the most that one command should carry.
+	// MaxStreamName is the greatest length of a data stream's name, in bytes.
+	// Redis allows 512 MB for a key; a batch of 512 names of 64 KiB is 32 MB,
+	// the most that one command should carry.
 	MaxStreamName = 64 << 10
 
-	// foreignPrefix is how the consumers of the library that shares our input
-	// streams are called; a consumer so named would be taken for one of them.
+	// foreignPrefix is how the consumer names of the library that shares our
+	// input streams begin; a consumer of ours with such a name would be taken
+	// for one of theirs.
 	foreignPrefix = "redis-consumer-"
 )
 
-// ValidateService says whether name can be that of a service: 1 to
-// MaxServiceName of the characters A-Z, a-z, 0-9, '.', '_', '-', ':'. Braces
-// would make a hash tag of a part of the name. An error matches
-// api.ErrInvalidConfig.
+// ValidateService returns an error unless name is a valid service name: 1 to
+// MaxServiceName of the characters A-Z, a-z, 0-9, '.', '_', '-', ':'. Braces are
+// refused, since they would turn a part of the name into a hash tag. The error
+// matches api.ErrInvalidConfig.
 func ValidateService(name string) error {
 	return validateName("service", name, MaxServiceName)
 }
 
-// ValidateConsumerID says whether id can be that of a consumer: 1 to
+// ValidateConsumerID returns an error unless id is a valid consumer ID: 1 to
 // MaxConsumerID of the characters that ValidateService allows, not beginning
-// with "redis-consumer-", as consumers of another library on the same input
-// stream are called. An error matches api.ErrInvalidConfig.
+// with "redis-consumer-", which names consumers of another library on the same
+// input stream. The error matches api.ErrInvalidConfig.
 func ValidateConsumerID(id string) error {
 	if err := validateName("consumer id", id, MaxConsumerID); err != nil {
 		return err
@@ -47,8 +48,8 @@ func ValidateConsumerID(id string) error {
 	return nil
 }
 
-// ValidateStream says whether name can be that of a data stream: any 1 to
-// MaxStreamName bytes. An error matches api.ErrInvalidStream.
+// ValidateStream returns an error unless name is a valid data stream name: any 1
+// to MaxStreamName bytes. The error matches api.ErrInvalidStream.
 func ValidateStream(name string) error {
 	if name == "" {
 		return fmt.Errorf("%w: the name is empty; give the key of the data stream", api.ErrInvalidStream)

@@ -28,7 +28,7 @@ func makeCRCTable() *[256]uint16 {
 	return &table
 }
 
-// CRC16 is the checksum that Redis Cluster hashes keys with: CRC-16/XMODEM,
+// CRC16 returns the checksum that Redis Cluster hashes keys with: CRC-16/XMODEM,
 // that is polynomial 0x1021, initial value 0, nothing reflected, no final xor
 // (Redis Cluster specification, appendix A). The CRC16 of "123456789" is
 // 0x31C3.
@@ -40,10 +40,9 @@ func CRC16(s string) uint16 {
 	return crc
 }
 
-// HashTag is the part of key that Redis Cluster hashes: what is between the
-// first '{' and the first '}' after it, if both are there and there is
-// something between them; else the whole key (Redis Cluster specification,
-// "Hash tags").
+// HashTag returns the part of key that Redis Cluster hashes: what is between the
+// first '{' and the first '}' after it, if both exist and something is between
+// them; otherwise the whole key (Redis Cluster specification, "Hash tags").
 func HashTag(key string) string {
 	_, rest, found := strings.Cut(key, "{")
 	if !found {
@@ -55,8 +54,8 @@ func HashTag(key string) string {
 	return key
 }
 
-// Slot is the slot of key in a Redis Cluster, from 0 to Slots-1: what CLUSTER
-// KEYSLOT answers.
+// Slot returns the slot of key in a Redis Cluster, from 0 to Slots-1, as CLUSTER
+// KEYSLOT does.
 func Slot(key string) uint16 {
 	return CRC16(HashTag(key)) % Slots
 }

@@ -2,7 +2,7 @@ package cluster
 
 import "math/bits"
 
-// SlotSet is a set of slots: 2 KiB, whatever is in it. The zero value is empty. A slot that does not exist is in none.
+// SlotSet is a set of slots; it takes 2 KiB whatever it holds. The zero value is empty. No set holds a slot that does not exist.
 type SlotSet [Slots / 64]uint64
 
 // AddRange adds the slots from first to last.
@@ -12,12 +12,12 @@ func (s *SlotSet) AddRange(first, last uint16) {
 	}
 }
 
-// Has says whether a slot is in the set.
+// Has reports whether a slot is in the set.
 func (s *SlotSet) Has(slot uint16) bool {
 	return slot < Slots && s[slot/64]&(1<<(slot%64)) != 0
 }
 
-// Len is the number of slots in the set.
+// Len returns the number of slots in the set.
 func (s *SlotSet) Len() (n int) {
 	for _, word := range s {
 		n += bits.OnesCount64(word)
@@ -25,7 +25,7 @@ func (s *SlotSet) Len() (n int) {
 	return n
 }
 
-// addDifference adds what is in a and not in b; b may be nil, which is empty.
+// addDifference adds the slots that are in a and not in b; a nil b is empty.
 func (s *SlotSet) addDifference(a, b *SlotSet) {
 	for i := range s {
 		word := a[i]

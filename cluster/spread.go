@@ -1,20 +1,20 @@
 package cluster
 
-// Owners says which of some masters, counted from 0, serves a slot; below 0: none does.
+// Owners returns which of some masters, counted from 0, serves a slot; a negative number if none does.
 type Owners func(slot uint16) int
 
-// EvenOwners are n masters that share the slots in equal ranges, as a new cluster has them.
+// EvenOwners returns the Owners for n masters that share the slots in equal ranges, as in a new cluster.
 func EvenOwners(n int) Owners {
 	return func(slot uint16) int { return int(slot) * n / Slots }
 }
 
-// Spread is how the partitions of a service lie over masters. Data streams are spread evenly over partitions, so a master
-// bears the share of the load that it has of the partitions.
+// Spread is how the partitions of a service are distributed over masters. Data streams are spread evenly over partitions,
+// so a master's share of the load is its share of the partitions.
 type Spread struct {
-	// Partitions is their number.
+	// Partitions is the number of partitions.
 	Partitions int
 
-	// OnMaster is how many each master serves.
+	// OnMaster is how many partitions each master serves.
 	OnMaster []int
 
 	// Unserved is how many partitions are in slots that no master serves.
@@ -43,7 +43,7 @@ func (s *Spread) add(master int) {
 	s.OnMaster[master]++
 }
 
-// Idle is how many masters serve no partition.
+// Idle returns how many masters serve no partition.
 func (s Spread) Idle() (n int) {
 	for _, count := range s.OnMaster {
 		if count == 0 {
@@ -53,8 +53,8 @@ func (s Spread) Idle() (n int) {
 	return n
 }
 
-// Busiest is the load of the busiest master as a multiple of its fair share, at least 1: with 1.5 it has half as much
-// again as it would have if all had the same. It is 0 without masters.
+// Busiest returns the load of the busiest master as a multiple of its fair share, at least 1: 1.5 means half as much again
+// as if all had the same. It is 0 without masters.
 func (s Spread) Busiest() float64 {
 	most := 0
 	for _, count := range s.OnMaster {
@@ -66,14 +66,14 @@ func (s Spread) Busiest() float64 {
 	return float64(most*len(s.OnMaster)) / float64(s.Partitions)
 }
 
-// GoodSpread is the greatest Spread.Busiest that SuggestPartitions is content with: a master that has a quarter more to
-// do than the others. Names are fixed and hashed, so an even spread takes many partitions (see docs/PARTITIONS.md), each
-// of which costs every consumer a blocked read and a beat a second.
+// GoodSpread is the greatest Spread.Busiest that SuggestPartitions accepts: a master with a quarter more load than its
+// fair share. Names are fixed and hashed, so an even spread takes many partitions (see docs/PARTITIONS.md), each of which
+// costs every consumer a blocked read and a beat a second.
 const GoodSpread = 1.25
 
-// SuggestPartitions is the smallest number of partitions that serves a service well on these masters: none of them is
-// idle, and the busiest has at most GoodSpread times its share. Where no number up to most does, the one with the least
-// busy master among those that leave the fewest idle. Errors are those of NewLayout.
+// SuggestPartitions returns the spread of the smallest number of partitions that suits a service on these masters: none
+// of them is idle, and the busiest has at most GoodSpread times its share. If no number up to most does, it is the number
+// whose busiest master has the least load, of those that leave the fewest masters idle. Errors are those of NewLayout.
 func SuggestPartitions(service string, most, masters int, owners Owners) (best Spread, err error) {
 	layout, err := NewLayout(service, most)
 	if err != nil {

@@ -15,25 +15,25 @@ import (
 
 // Master is a node of a cluster that has slots.
 type Master struct {
-	ID    string  // within the cluster; empty where servers do not tell
+	ID    string  // within the cluster; empty if the servers do not give it
 	Addr  string  // host:port at which clients reach it
-	Slots SlotSet // that it has
+	Slots SlotSet // that it serves
 }
 
-// Map says which master has which slot, as a node saw it. It never changes.
+// Map records which master serves which slot, as seen by one node. It never changes.
 type Map struct {
 	masters []Master
-	of      [Slots]int16 // index of the master plus 1; 0: nobody has it
+	of      [Slots]int16 // index of the master plus 1; 0: none serves it
 }
 
-// Masters are those that have slots. Not to be changed.
+// Masters returns the masters that have slots. The result must not be changed.
 func (m *Map) Masters() []Master { return m.masters }
 
-// Master is the index in Masters of the one that has a slot, -1 when nobody has.
+// Master returns the index in Masters of the master that serves a slot, -1 if none does.
 func (m *Map) Master(slot uint16) int { return int(m.of[slot]) - 1 }
 
-// Moved are the slots that a master has in m and did not have in before; one that is found at another address is
-// another one. Slots that nobody has in m are not among them: there is nobody to ask.
+// Moved returns the slots that a master serves in m and did not serve in before; a master at another address counts as
+// another master. Slots that no master serves in m are left out: there is no one to ask.
 func (m *Map) Moved(before *Map) SlotSet {
 	var moved SlotSet
 	for i := range m.masters {
@@ -53,7 +53,7 @@ func (m *Map) same(other *Map) bool {
 	return m.Moved(other) == SlotSet{} && other.Moved(m) == SlotSet{}
 }
 
-// add notes that a master has the slots from first to last.
+// add records that a master serves the slots from first to last.
 func (m *Map) add(id, addr string, first, last uint16) {
 	at := -1
 	for i := range m.masters {
@@ -71,10 +71,10 @@ func (m *Map) add(id, addr string, first, last uint16) {
 	}
 }
 
-// ErrNoTopology says that no node told who has which slot.
-var ErrNoTopology = errors.New("cluster: no node tells who has which slot")
+// ErrNoTopology: no node gave a usable answer to which master serves which slot.
+var ErrNoTopology = errors.New("cluster: no usable answer to which master serves which slot")
 
-// parseMap reads an answer to CLUSTER SLOTS; asked is the address of the node that gave it, which need not know its own.
+// parseMap reads an answer to CLUSTER SLOTS; asked is the address of the node that gave it, which may not know its own.
 func parseMap(answer rueidis.RedisMessage, asked string) (*Map, error) {
 	ranges, err := answer.ToArray()
 	if err != nil {
@@ -89,7 +89,7 @@ func parseMap(answer rueidis.RedisMessage, asked string) (*Map, error) {
 		first, err1 := parts[0].AsInt64()
 		last, err2 := parts[1].AsInt64()
 		if err1 != nil || err2 != nil || first < 0 || first > last || last >= Slots {
-			return nil, fmt.Errorf("%w: range from %d to %d", ErrNoTopology, first, last)
+			return nil, fmt.Errorf("%w: slots from %d to %d", ErrNoTopology, first, last)
 		}
 		id, addr, err := parseNode(parts[2], asked)
 		if err != nil {
@@ -98,18 +98,18 @@ func parseMap(answer rueidis.RedisMessage, asked string) (*Map, error) {
 		m.add(id, addr, uint16(first), uint16(last))
 	}
 	if len(m.masters) == 0 {
-		return nil, fmt.Errorf("%w: %s knows of none", ErrNoTopology, asked)
+		return nil, fmt.Errorf("%w: %s knows no masters", ErrNoTopology, asked)
 	}
 	return m, nil
 }
 
-// parseNode reads { host, port, id, … }. No host means the one that was asked.
+// parseNode reads { host, port, id, … }. Without a host, it is that of the node that was asked.
 func parseNode(node rueidis.RedisMessage, asked string) (id, addr string, err error) {
 	parts, err := node.ToArray()
 	if err != nil || len(parts) < 2 {
 		return "", "", fmt.Errorf("%w: malformed node", ErrNoTopology)
 	}
-	host, _ := parts[0].ToString() // null where it is not known
+	host, _ := parts[0].ToString() // null if it is not known
 	port, err := parts[1].AsInt64()
 	if err != nil {
 		return "", "", fmt.Errorf("%w: port: %w", ErrNoTopology, err)
@@ -123,29 +123,30 @@ func parseNode(node rueidis.RedisMessage, asked string) (id, addr string, err er
 	return id, net.JoinHostPort(host, strconv.FormatInt(port, 10)), nil
 }
 
-// witnesses is how many nodes are asked at a time. Two that agree are believed: one alone may have been cut off from the
-// others, and a third is for one of them that hangs.
+// witnesses is how many nodes are asked at a time. Two that agree are believed: a single one may be cut off from the
+// others. The third is there in case one of them hangs.
 const witnesses = 3
 
-// Topology follows who has which slot. Nothing announces changes; [Topology.Look] finds them when it is called, which
-// [Config.PollInterval] and errors suggest. A node that hangs may still be asked when a Look has returned, for no longer than
-// the client waits for its connections.
+// Topology follows which master serves which slot. Nothing announces changes; [Topology.Look] finds them, and should be
+// called at [Config.PollInterval] and after errors. When Look has returned, a question to a node that hangs may still be
+// in progress, for no longer than the client waits for its connections.
 type Topology struct {
 	client  rueidis.Client
 	timeout time.Duration
 	current atomic.Pointer[Map]
 }
 
-// NewTopology follows the cluster that client is connected to, which stays the caller's. A node has so long to answer.
+// NewTopology returns a Topology of the cluster that client is connected to; the client stays the caller's. timeout is how
+// long nodes have to answer.
 func NewTopology(client rueidis.Client, timeout time.Duration) *Topology {
 	return &Topology{client: client, timeout: timeout}
 }
 
-// Current is what the last Look that succeeded saw, nil before the first. Safe for concurrent use.
+// Current returns what the last successful Look saw, nil before the first. Safe for concurrent use.
 func (t *Topology) Current() *Map { return t.current.Load() }
 
-// Look asks some nodes, drawn at random, and returns the slots that have moved since the last Look; none at the first
-// one. It must not run twice at once. Errors match ErrNoTopology, or are those of the client.
+// Look asks a few random nodes and returns the slots that have moved since the last Look; none the first time. Calls must
+// not overlap. Errors match ErrNoTopology, or are those of the client.
 func (t *Topology) Look(ctx context.Context) (moved SlotSet, err error) {
 	now, err := t.ask(ctx)
 	if err != nil {
@@ -158,8 +159,8 @@ func (t *Topology) Look(ctx context.Context) (moved SlotSet, err error) {
 	return now.Moved(before), nil
 }
 
-// ask is what most of the witnesses say, as soon as two say the same. Where each says something else, what is known
-// already stands if one of them says that: the others do not agree on anything better.
+// ask returns what most of the witnesses say, as soon as two agree. If no two do, the current map stands if one of them
+// confirms it: the others do not agree on anything better.
 func (t *Topology) ask(ctx context.Context) (*Map, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
@@ -181,7 +182,7 @@ func (t *Topology) ask(ctx context.Context) (*Map, error) {
 		var a answer
 		select {
 		case a = <-answers:
-		case <-ctx.Done(): // one who waits for another's connection does not look at ctx
+		case <-ctx.Done(): // a call that waits for another call's connection ignores its ctx
 			a.err = ctx.Err()
 		}
 		if a.err != nil {

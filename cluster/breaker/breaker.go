@@ -6,31 +6,31 @@ import (
 )
 
 const (
-	// Failures in a row open a breaker.
+	// Failures is how many failures in a row open a breaker.
 	Failures = 5
 
-	// Wait is how long an open one lets nothing through, when nobody tells that the node is up. An attempt that is let
-	// through and tells nothing for as long is taken for one that failed.
+	// Wait is how long an open breaker allows nothing, unless someone reports that the node is up. An attempt that was
+	// allowed and reports nothing for that long counts as failed.
 	Wait = 10 * time.Second
 )
 
-// Set is the breakers of several nodes, told apart by a number. It is passive: now is a time on any axis, in nanoseconds.
-// The zero value is ready, all closed. Safe for concurrent use.
+// Set holds the breakers of several nodes, identified by number. It is passive: now is a time on any axis, in nanoseconds.
+// The zero value is ready to use, all breakers closed. Safe for concurrent use.
 type Set struct {
 	mu struct {
 		sync.Mutex
-		nodes map[int]*node // those that have failures
+		nodes map[int]*node // those with failures
 	}
 }
 
 type node struct {
-	failed int   // attempts in a row
-	until  int64 // nothing is let through before; only where failed has reached Failures
+	failed int   // failed attempts in a row
+	until  int64 // nothing is allowed before; set only if failed has reached Failures
 }
 
 func (n *node) open() bool { return n.failed >= Failures }
 
-// Allow says whether an attempt at a node may be made. Each that may is followed by Failed, Worked or Unknown.
+// Allow reports whether an attempt on a node may be made. Each allowed attempt must be followed by Failed, Worked or Unknown.
 func (s *Set) Allow(id int, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,8 +45,8 @@ func (s *Set) Allow(id int, now int64) bool {
 	return true
 }
 
-// Failed notes an attempt that the node did not answer, and reports whether that has opened the breaker. Attempts that
-// were under way when it opened change nothing.
+// Failed records an attempt that the node did not answer, and reports whether that opened the breaker. Attempts that were
+// in progress when it opened change nothing.
 func (s *Set) Failed(id int, now int64) (opened bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,7 +68,7 @@ func (s *Set) Failed(id int, now int64) (opened bool) {
 	return true
 }
 
-// Worked notes that the node answered somebody, and reports whether that has closed an open breaker.
+// Worked records that the node answered someone, and reports whether that closed an open breaker.
 func (s *Set) Worked(id int) (closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *Set) Worked(id int) (closed bool) {
 	return n != nil && n.open()
 }
 
-// Unknown notes an attempt that was given up: another one may be made.
+// Unknown records an attempt that was abandoned: another one may be made.
 func (s *Set) Unknown(id int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
