@@ -9,62 +9,62 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// Mode says whether servers are asked to announce their maintenance.
+// Mode is whether servers are asked to announce their maintenance.
 type Mode uint8
 
 const (
-	Auto Mode = iota // asked; one that does not know of it is left alone
-	On               // asked; it is an error when a server refuses
-	Off              // nothing is sent
+	Auto Mode = iota // asked; a server that cannot is left alone
+	On               // asked; a refusal is an error
+	Off              // not asked; nothing is sent
 )
 
-// EndpointType is how servers tell where a node goes that moves.
+// EndpointType is the form in which servers announce the new endpoint of a node that moves.
 type EndpointType string
 
-// What servers know. The zero value chooses by the connection: a fully qualified name with TLS, else an IP address;
-// internal where the server's address is a private one, else external.
+// The types that servers know. The zero value chooses by the connection: a fully qualified domain name with TLS, else an
+// IP address; internal if the server's address is private, else external.
 const (
 	EndpointAuto         EndpointType = ""
 	EndpointInternalIP   EndpointType = "internal-ip"
 	EndpointInternalFQDN EndpointType = "internal-fqdn"
 	EndpointExternalIP   EndpointType = "external-ip"
 	EndpointExternalFQDN EndpointType = "external-fqdn"
-	EndpointNone         EndpointType = "none" // told nothing: the same address is used again
+	EndpointNone         EndpointType = "none" // no endpoint: the same address is used again
 )
 
 // Defaults of Config.
 const (
 	DefaultMaxWindow      = 3 * MinWindow
-	DefaultRelaxedTimeout = 10 * time.Second // as clients of the vendor have it
+	DefaultRelaxedTimeout = 10 * time.Second // as in the vendor's own clients
 	DefaultRelaxedFor     = 20 * time.Second // likewise
 )
 
-// MaxWindow is the longest that may be chosen as Config.MaxWindow.
+// MaxWindow is the greatest value of Config.MaxWindow.
 const MaxWindow = 10 * time.Minute
 
-// Config is how notices of maintenance are asked for, and how much they may change. The zero value means the defaults.
+// Config is how maintenance notices are requested, and how much they may change. The zero value means the defaults.
 type Config struct {
-	// Mode. Default and zero: Auto.
+	// Mode is whether servers are asked. Default and zero: Auto.
 	Mode Mode
 
 	// Endpoint is the type of endpoint to ask for. Default and "": chosen by the connection.
 	Endpoint EndpointType
 
-	// MaxWindow is the longest that TTLs are lengthened by, whatever was announced. Where a server announces maintenance,
-	// settling after a failover lasts longer by it, since somebody may have lengthened a session just before. Windows that
-	// are open hold recovery off for twice MaxWindow in all, until there has been none for as long. Default and zero: 30 s.
-	// From 10 s to 10 min. All of a fleet should have the same.
+	// MaxWindow is the most that TTLs are lengthened by, whatever was announced. If a server announces maintenance,
+	// settling after a failover lasts longer by MaxWindow, since a session may have been lengthened just before. Open
+	// windows hold off recovery for twice MaxWindow in all, until none has been open for as long again. Default and zero:
+	// 30 s. From 10 s to 10 min. All processes of a fleet should have the same value.
 	MaxWindow time.Duration
 
-	// RelaxedTimeout is how long to wait for an answer in a window and after it, where the TTLs leave time for it; never
-	// less than otherwise. Default and zero: 10 s.
+	// RelaxedTimeout is how long to wait for an answer during a window and after it, if the TTLs leave time for that; never
+	// less than the usual timeout. Default and zero: 10 s.
 	RelaxedTimeout time.Duration
 
-	// RelaxedFor is for how long after a window. Default and zero: 20 s.
+	// RelaxedFor is how long RelaxedTimeout applies after a window. Default and zero: 20 s.
 	RelaxedFor time.Duration
 }
 
-// WithDefaults puts defaults in the place of zeros.
+// WithDefaults returns c with every zero replaced by its default.
 func (c Config) WithDefaults() Config {
 	c.MaxWindow = cmp.Or(c.MaxWindow, DefaultMaxWindow)
 	c.RelaxedTimeout = cmp.Or(c.RelaxedTimeout, DefaultRelaxedTimeout)
@@ -72,7 +72,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports what is out of its limits, after WithDefaults; errors match api.ErrInvalidConfig.
+// Validate returns an error for the first field that is out of range. Call WithDefaults first. Errors match
+// api.ErrInvalidConfig.
 func (c Config) Validate() error {
 	types := []EndpointType{EndpointAuto, EndpointInternalIP, EndpointInternalFQDN, EndpointExternalIP, EndpointExternalFQDN, EndpointNone}
 	switch {

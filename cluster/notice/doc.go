@@ -1,18 +1,18 @@
-// Package notice listens for what Redis Software and Redis Cloud announce of their maintenance, and keeps account of it:
-// which part of a service is in a window of maintenance, until when, and for how long answers may be slow.
+// Package notice listens for the maintenance that Redis Software and Redis Cloud announce, and keeps track of it: which
+// part of a service is in a maintenance window, until when, and for how long answers may be slow.
 //
 // # How it listens
 //
-// A [Watcher] has one side connection to each node, beside those that carry data: dialled the same way, RESP3, with a PING
-// about every second so that one that is cut off is noticed. It opts in with one command,
+// A [Watcher] has one side connection to each node, next to those that carry data: dialled the same way, RESP3, with a PING
+// about every second to detect one that is cut off. It opts in with one command,
 //
 //	HELLO 3 [AUTH user password] SETNAME name
 //	CLIENT MAINT_NOTIFICATIONS ON moving-endpoint-type internal-ip
 //
-// and reads pushes from then on. A data connection would not do: an idle one is read late, and there is no place in it to
-// opt in. A server that knows no such command (Redis Open Source, Valkey) answers with an error, which it counts; so that a
-// node is asked once, the connection is closed, and the node is asked again only when its version has changed, or a day
-// later.
+// and reads pushes from then on. A data connection would not do: an idle one is read late, and offers no place to opt in. A
+// server that does not know the command (Redis Open Source, Valkey) answers with an error, which it counts. So that a node
+// is asked only once, the connection is then closed, and the node is asked again only when its version has changed, or a
+// day later.
 //
 // # What is announced
 //
@@ -21,14 +21,14 @@
 //	FAILING_OVER  seq seconds shards      replicas are promoted ...      FAILED_OVER  seq shards
 //	SMIGRATING    seq slots               slots begin to move ...        SMIGRATED    seq [[source, target, slots], ...]
 //
-// Pushes are parsed leniently ([Parse]): numbers may be missing, elements too many, endpoints empty; what cannot be made
-// out means the whole service. Numbers of sequence rise and are the same on every node, and every node tells of everything,
-// so (kind, number) tells whether something is new. Right after the opt-in a server repeats the last completion, however
-// old: it counts only if it ends a window that is open.
+// Pushes are parsed leniently: numbers may be missing, there may be too many elements, endpoints may be empty; if the parts
+// affected cannot be read, the whole service is assumed. Sequence numbers rise and are the same on every node, and every
+// node announces everything, so (kind, number) tells whether a notice is new. Right after the opt-in a server repeats its
+// last completion, however old: it counts only if it ends a window that is open.
 //
 // # Windows
 //
-// A [Tracker] makes windows of maintenance of what is announced. It is passive: no goroutine, no lock, no clock of its own.
+// A [Tracker] turns announcements into maintenance windows. It is passive: no goroutine, no lock, no clock of its own.
 //
 //	             +-- completion of all of it, or time is up --+
 //	(nothing) ---+                                            v
@@ -39,6 +39,6 @@
 //
 // The length of a window is what was announced, but at least 10 s, since announced times of 2 s, 0 and less occur, and at
 // most [Config].MaxWindow, since TTLs are lengthened by it. A window whose completion is announced stays open until then,
-// for three times its length at most: what is announced may be when it starts, and completions get lost. MOVING, which has
-// none, is open for its length.
+// but for at most three times its length: the announced time may be when the maintenance starts, and completions get lost.
+// MOVING, which has no completion, is open for its length.
 package notice

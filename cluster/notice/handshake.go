@@ -13,7 +13,7 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// clientName is what a side connection adds to the name of the client, so that an operator tells them apart.
+// clientName is what a side connection adds to the client's name, so that an operator can tell them apart.
 const clientName = "streamlease-notices"
 
 // dial connects as the client library does with these options.
@@ -30,7 +30,7 @@ func dial(ctx context.Context, opt *rueidis.ClientOption, address string) (net.C
 	return opt.Dialer.DialContext(ctx, "tcp", address)
 }
 
-// endpointType is what to ask for on a connection.
+// endpointType returns the type to ask for on a connection.
 func endpointType(want EndpointType, secure bool, remote net.Addr) EndpointType {
 	if want != EndpointAuto {
 		return want
@@ -53,7 +53,7 @@ func endpointType(want EndpointType, secure bool, remote net.Addr) EndpointType 
 	return EndpointExternalIP
 }
 
-// command is one command on the wire.
+// command encodes one command.
 func command(words ...string) []byte {
 	var b []byte
 	b = append(b, '*')
@@ -69,7 +69,7 @@ func command(words ...string) []byte {
 	return b
 }
 
-// hello is the first command of a connection.
+// hello returns the first command of a connection.
 func hello(opt *rueidis.ClientOption, remote net.Addr) ([]byte, error) {
 	user, password := opt.Username, opt.Password
 	if opt.AuthCredentialsFn != nil {
@@ -96,7 +96,7 @@ func optIn(t EndpointType) []byte {
 
 var ping = command("PING")
 
-// identity tells a server from another that has taken its address, as far as HELLO says: its name and version.
+// identity tells a server from one that has taken over its address, as far as HELLO allows: by name and version.
 func identity(reply *value) string {
 	var server, version string
 	for i := 0; i+1 < len(reply.elements); i += 2 {
@@ -110,18 +110,18 @@ func identity(reply *value) string {
 	return server + " " + version
 }
 
-// passing are the first words of errors that say nothing about whether a server knows a command.
+// passing holds the first words of errors that do not say whether a server knows a command.
 var passing = map[string]bool{
 	"LOADING": true, "BUSY": true, "MASTERDOWN": true, "CLUSTERDOWN": true, "TRYAGAIN": true,
 	"NOAUTH": true, "WRONGPASS": true, "NOREPLICAS": true, "MISCONF": true,
 }
 
-// ServerError is an error that a server answered.
+// ServerError is an error reply of a server.
 type ServerError struct{ Text string }
 
 func (e *ServerError) Error() string { return e.Text }
 
-// definite says whether the server will say the same again.
+// definite reports whether the server would answer the same again.
 func (e *ServerError) definite() bool {
 	word, _, _ := strings.Cut(e.Text, " ")
 	return !passing[word]

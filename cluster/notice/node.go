@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// pingEvery is how often a side connection is asked for a sign of life; one that gives none in silent is dead.
+	// pingEvery is how often a PING is sent on a side connection; one that receives nothing for silent is dead.
 	pingEvery = time.Second
 	silent    = 3 * pingEvery
 
-	// answerTime bounds connecting, and each answer of the handshake.
+	// answerTime bounds connecting, and the wait for each answer of the handshake.
 	answerTime = 5 * time.Second
 
-	// lookAgain is how often to look whether a server that does not announce has become another one, and askAgain how
-	// often to ask it though it has not.
+	// lookAgain is how often to check whether a server that does not announce has been replaced by another one, and
+	// askAgain how often to ask it although it has not.
 	lookAgain = time.Hour
 	askAgain  = 24 * time.Hour
 
-	// handOffs is how often to look for a node that moves at its new endpoint.
+	// handOffs is how often to try the new endpoint of a node that moves.
 	handOffs = 3
 )
 
@@ -36,12 +36,12 @@ var (
 	handOff   = backoff.Exponential{First: 500 * time.Millisecond, Max: 500 * time.Millisecond, Jitter: 0.5}
 )
 
-// State is how things are between a Watcher and one node.
+// State is the state of a Watcher's connection to one node.
 type State uint8
 
 const (
-	Connecting State = iota // not yet, or not any more
-	Listening               // it announces
+	Connecting State = iota // not connected yet, or no longer
+	Listening               // the node announces maintenance
 	Refused                 // it does not
 )
 
@@ -58,30 +58,30 @@ func (s State) String() string {
 type Node struct {
 	Address string
 	State   State
-	Err     error // of the last attempt; of Refused what the server said
+	Err     error // of the last attempt; for Refused, what the server answered
 }
 
-// node holds the side connection to one node. Its goroutine runs loop; all fields are that goroutine's.
+// node holds the side connection to one node. Its goroutine runs loop and owns all fields.
 type node struct {
 	w       *Watcher
 	address string
-	again   chan struct{} // has a refused node looked at now
+	again   chan struct{} // makes loop check a node that refused now
 
-	refused  string    // identity of the server that refused; empty: none has
+	refused  string    // identity of the server that refused; empty: none did
 	asked    time.Time // when it did
-	endpoint string    // where to connect in the place of address; empty: to address
-	tries    int       // of endpoint
+	endpoint string    // where to connect instead of address; empty: to address
+	tries    int       // attempts to connect to endpoint
 	moved    Notice    // the last Moving that was acted on, and when
 	movedAt  time.Time
 }
 
-// errRefused ends an attempt at a node that does not announce.
+// errRefused ends an attempt on a node that does not announce.
 var errRefused = errors.New("the server does not announce maintenance")
 
-// errMoved ends a connection whose node goes away.
+// errMoved ends a connection whose node moves away.
 var errMoved = errors.New("the node moves")
 
-// loop keeps a connection until ctx ends.
+// loop keeps a connection to the node until ctx ends.
 func (n *node) loop(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
@@ -122,7 +122,7 @@ func (n *node) rest(ctx context.Context) {
 	}
 }
 
-// connect makes a connection, asks for notices, and listens until it ends.
+// connect opens a connection, asks for notices, and listens until the connection ends.
 func (n *node) connect(ctx context.Context) error {
 	dialing, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
@@ -155,11 +155,11 @@ type line struct {
 	conn  net.Conn
 	in    *reader
 	since time.Time   // when it was asked for notices
-	leave *time.Timer // closes it, since its node goes away; nil: it does not
-	left  atomic.Bool // it has been
+	leave *time.Timer // closes it because its node moves; nil: it does not
+	left  atomic.Bool // leave has closed it
 }
 
-// patient reads from a connection that must not be silent for long.
+// patient reads from a connection, and fails when nothing comes for silent.
 type patient struct{ conn net.Conn }
 
 func (p *patient) Read(b []byte) (int, error) {
@@ -189,7 +189,7 @@ func (l *line) handshake(ctx context.Context) error {
 	return l.refusal(ctx, id, err)
 }
 
-// refusal remembers that a server, and not the way to it, was the reason.
+// refusal records that the server, not the connection to it, was the cause.
 func (l *line) refusal(ctx context.Context, id string, err error) error {
 	var said *ServerError
 	if err == nil || !errors.As(err, &said) || !said.definite() {
@@ -200,7 +200,7 @@ func (l *line) refusal(ctx context.Context, id string, err error) error {
 	return fmt.Errorf("%w: %w", errRefused, err)
 }
 
-// ask sends a command and waits for its answer; what is pushed in between is taken in.
+// ask sends a command and waits for its answer; pushes that arrive before it are processed.
 func (l *line) ask(ctx context.Context, words []byte) (value, error) {
 	deadline := time.Now().Add(answerTime)
 	if err := l.write(words); err != nil {
@@ -219,7 +219,7 @@ func (l *line) ask(ctx context.Context, words []byte) (value, error) {
 			return v, nil
 		}
 	}
-	return value{}, errors.New("pushes, but no answer")
+	return value{}, errors.New("received pushes, but no answer")
 }
 
 func (l *line) write(words []byte) error {
@@ -230,7 +230,7 @@ func (l *line) write(words []byte) error {
 	return err
 }
 
-// ping asks for signs of life until ctx ends. One that cannot be asked is not heard of either, so errors say nothing new.
+// ping sends PING until ctx ends. A connection that cannot be written to cannot be read from either, so errors say nothing new.
 func (l *line) ping(ctx context.Context) {
 	for backoff.Sleep(ctx, pingEvery-time.Duration(float64(pingEvery)/10*l.n.w.random())) {
 		if l.write(ping) != nil {
@@ -239,7 +239,7 @@ func (l *line) ping(ctx context.Context) {
 	}
 }
 
-// listen takes in what is pushed until the connection ends, or the node has moved.
+// listen processes pushes until the connection ends or the node has moved.
 func (l *line) listen(ctx context.Context) error {
 	for ctx.Err() == nil {
 		v, err := l.in.read()
@@ -256,7 +256,7 @@ func (l *line) listen(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// pushed takes in what the server sent of its own accord.
+// pushed processes a push.
 func (l *line) pushed(ctx context.Context, v *value) {
 	notice, ok := parse(v)
 	if !ok {
@@ -268,8 +268,8 @@ func (l *line) pushed(ctx context.Context, v *value) {
 	l.n.w.take(ctx, l.n.address, l.since, notice)
 }
 
-// move has the connection made anew: soon where the node has said where it goes, else when half of the time is over, since
-// the same address leads elsewhere by then. What is said again on the new connection moves nothing again.
+// move replaces the connection: soon if the node has announced its new endpoint, else after half of the announced time, by
+// when the same address leads elsewhere. The same notice, repeated on the new connection, is ignored.
 func (l *line) move(m Notice) {
 	n, now := l.n, time.Now()
 	again := m.Seq >= 0 && m.Seq <= n.moved.Seq || m.Seq < 0 && m.Endpoint == n.moved.Endpoint

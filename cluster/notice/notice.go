@@ -12,7 +12,7 @@ import (
 type Kind uint8
 
 const (
-	Moving      Kind = iota + 1 // an endpoint goes away
+	Moving      Kind = iota + 1 // an endpoint moves elsewhere
 	Migrating                   // shards begin to move
 	Migrated                    // they have
 	FailingOver                 // replicas of shards are about to be promoted
@@ -23,8 +23,8 @@ const (
 
 var kinds = [...]struct {
 	name    string
-	numbers int  // before the rest
-	ends    Kind // the beginning that this completes; 0: it is one
+	numbers int  // how many come before the rest
+	ends    Kind // the kind of beginning that this completes; 0: it is a beginning
 }{
 	Moving:      {name: "MOVING", numbers: 2},
 	Migrating:   {name: "MIGRATING", numbers: 2},
@@ -35,7 +35,7 @@ var kinds = [...]struct {
 	SlotsMoved:  {name: "SMIGRATED", numbers: 1, ends: SlotsMoving},
 }
 
-// String is the name on the wire.
+// String returns the name in the protocol.
 func (k Kind) String() string {
 	if k == 0 || int(k) >= len(kinds) {
 		return "invalid"
@@ -43,30 +43,30 @@ func (k Kind) String() string {
 	return kinds[k].name
 }
 
-// completes is the kind of beginning that k completes; 0 when k is a beginning itself.
+// completes returns the kind of beginning that k completes; 0 if k is a beginning itself.
 func (k Kind) completes() Kind { return kinds[k].ends }
 
 // Notice is one announcement.
 type Notice struct {
 	Kind Kind
 
-	// Seq is its number, the same on every node of the database and rising over all kinds; -1 when it has none.
+	// Seq is its number, the same on every node of the database and rising across all kinds; -1 if it has none.
 	Seq int64
 
-	// In is the time that was announced; 0 when none was. It may be 0 or negative all the same, which means now.
+	// In is the announced time; 0 if there was none. An announced time may also be 0 or negative, which means now.
 	In time.Duration
 
-	// Endpoint is where a Moving one goes, host:port; empty when that is not told: the same address, later.
+	// Endpoint is where a Moving endpoint moves to, host:port; empty if that was not announced: the same address, later.
 	Endpoint string
 
-	// Shards are what Migrating, FailingOver and their completions are about; empty when that cannot be made out.
+	// Shards are the shards affected by Migrating, FailingOver and their completions; empty if they could not be read.
 	Shards []string
 
-	// Slots are what SlotsMoving and SlotsMoved are about; empty when that cannot be made out.
+	// Slots are the slots affected by SlotsMoving and SlotsMoved; empty if they could not be read.
 	Slots cluster.SlotSet
 }
 
-// parse makes a notice of a push; false for every other push, and for all other values.
+// parse reads a notice from a push; it returns false for every other push, and for all other values.
 func parse(v *value) (n Notice, ok bool) {
 	if v.kind != '>' || len(v.elements) == 0 {
 		return n, false
@@ -87,7 +87,7 @@ func parse(v *value) (n Notice, ok bool) {
 		if len(rest) == 0 {
 			break
 		}
-		// A number that is left out must not take the place of what follows: of shards, which look like one.
+		// A number that is left out must not be read from what follows: shards look like numbers.
 		number, is := rest[0].number(len(rest) > want-i)
 		if !is {
 			break
@@ -104,7 +104,7 @@ func parse(v *value) (n Notice, ok bool) {
 	return n, true
 }
 
-// number reads a number, or a null in the place of one. A string counts as one only if strings may.
+// number reads a number, or a null in its place. A string counts as a number only if strings is true.
 func (v *value) number(strings bool) (int64, bool) {
 	switch v.kind {
 	case ':', '(', ',':
@@ -125,7 +125,7 @@ func (v *value) number(strings bool) (int64, bool) {
 	}
 	f, err := strconv.ParseFloat(v.text, 64)
 	if err != nil || f != f || f > 1<<53 || f < -(1<<53) {
-		return 0, v.kind == ':' // a number that cannot be read stands in the place of one
+		return 0, v.kind == ':' // a malformed number still takes the place of one
 	}
 	return int64(f), true
 }
@@ -146,7 +146,7 @@ func (n *Notice) rest(elements []value) {
 	}
 }
 
-// endpoint is an address, or empty where there is none in it.
+// endpoint returns the address in text, or "" if there is none.
 func endpoint(text string) string {
 	text = strings.TrimSpace(text)
 	host, port, found := cutLast(text, ":")
@@ -163,7 +163,7 @@ func cutLast(text, sep string) (before, after string, found bool) {
 	return text, "", false
 }
 
-// shards gathers names of shards from lists, and from lists of lists.
+// shards collects names of shards from lists, and from lists of lists.
 func shards(names []string, elements []value, depth int) []string {
 	for i := range elements {
 		v := &elements[i]
@@ -179,7 +179,7 @@ func shards(names []string, elements []value, depth int) []string {
 	return names
 }
 
-// slots takes in all lists of slots, wherever they are.
+// slots adds all lists of slots, at any depth.
 func (n *Notice) slots(elements []value) {
 	for i := range elements {
 		s := parseSlots(elements[i].text)
@@ -188,7 +188,7 @@ func (n *Notice) slots(elements []value) {
 	}
 }
 
-// moves reads triplets: lists of them, one by itself, or its parts among the elements.
+// moves adds the slots of triplets (source, target, slots): lists of triplets, one by itself, or its parts as the elements.
 func (n *Notice) moves(elements []value) {
 	var parts []string
 	for i := range elements {

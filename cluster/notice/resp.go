@@ -9,31 +9,31 @@ import (
 	"strconv"
 )
 
-// Limits of one value that a server sends, which keep one that is out of its mind from taking our memory. The longest
-// notice there can be lists every slot of a cluster by itself, in some 96 KB.
+// Limits of one value that a server sends, so that a broken server cannot exhaust our memory. The longest possible notice
+// lists every slot of a cluster separately, in about 96 KB.
 const (
 	maxDepth    = 8
 	maxElements = 1 << 15
 	maxBytes    = 1 << 18
 )
 
-var errProtocol = errors.New("not RESP3, or beyond the limits of what is read")
+var errProtocol = errors.New("not RESP3, or over the limits of what is read")
 
 // value is one RESP value.
 type value struct {
 	kind     byte    // the first byte of its encoding
 	null     bool    // a null of any kind
-	text     string  // of what has no elements, as it was sent
-	elements []value // of a map keys and values by turns
+	text     string  // of a value without elements, as it was sent
+	elements []value // of a map, keys and values alternate
 }
 
-// isError says whether it is an error reply.
+// isError reports whether v is an error reply.
 func (v *value) isError() bool { return v.kind == '-' || v.kind == '!' }
 
-// reader reads values and drops attributes. After an error it is of no further use.
+// reader reads values and drops attributes. After an error it must not be used again.
 type reader struct {
 	buf      *bufio.Reader
-	elements int // that may still come in this value
+	elements int // that this value may still have
 	bytes    int
 }
 
@@ -55,7 +55,7 @@ func (r *reader) value(depth int) (v value, err error) {
 			return v, err
 		}
 		if len(head) == 0 {
-			return v, fmt.Errorf("%w: an empty line", errProtocol)
+			return v, fmt.Errorf("%w: empty line", errProtocol)
 		}
 		v = value{kind: head[0], text: string(head[1:])}
 		if v.kind != '|' {
@@ -82,12 +82,12 @@ func (r *reader) value(depth int) (v value, err error) {
 		v.elements, err = r.aggregate(v.text, 2, depth)
 		v.text = ""
 	default:
-		err = fmt.Errorf("%w: a value begins with %q", errProtocol, v.kind)
+		err = fmt.Errorf("%w: value begins with %q", errProtocol, v.kind)
 	}
 	return v, err
 }
 
-// line reads up to the end of the line, which it leaves out. The result is good until the next call.
+// line reads one line and returns it without its end. The result is valid until the next call.
 func (r *reader) line() ([]byte, error) {
 	line, err := r.buf.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
@@ -106,16 +106,16 @@ func (r *reader) line() ([]byte, error) {
 	}
 	end := len(line) - 2
 	if end < 0 || line[end] != '\r' {
-		return nil, fmt.Errorf("%w: a line ends without a carriage return", errProtocol)
+		return nil, fmt.Errorf("%w: line ends without a carriage return", errProtocol)
 	}
 	return line[:end], nil
 }
 
-// length parses the length of something; -1 is the null of RESP2.
+// length parses a length; -1 is the null of RESP2.
 func length(text string, most int) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < -1 || n > most {
-		return 0, fmt.Errorf("%w: a length of %.20q", errProtocol, text)
+		return 0, fmt.Errorf("%w: length %.20q", errProtocol, text)
 	}
 	return n, nil
 }
@@ -131,12 +131,12 @@ func (r *reader) bulk(head string) (text string, null bool, err error) {
 		return "", false, err
 	}
 	if raw[n] != '\r' || raw[n+1] != '\n' {
-		return "", false, fmt.Errorf("%w: a string is longer than it says", errProtocol)
+		return "", false, fmt.Errorf("%w: string is longer than its length", errProtocol)
 	}
 	return string(raw[:n]), false, nil
 }
 
-// aggregate reads what a head announces, each of so many values. It takes room as they come, not as they are announced.
+// aggregate reads the elements that a head announces, of each values each. It allocates as they arrive, not as announced.
 func (r *reader) aggregate(head string, each, depth int) (elements []value, err error) {
 	n, err := length(head, r.elements/each)
 	if err != nil || n <= 0 {

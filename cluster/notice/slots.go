@@ -7,8 +7,8 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// parseSlots reads what servers list, "123,456,5000-7000". What is no slot is left out; a range that goes on beyond the
-// last slot ends there.
+// parseSlots reads a list of slots as servers send it, "123,456,5000-7000". What is not a slot is left out; a range that
+// goes beyond the last slot ends there.
 func parseSlots(text string) (s cluster.SlotSet) {
 	for part := range strings.SplitSeq(text, ",") {
 		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
@@ -24,14 +24,14 @@ func parseSlots(text string) (s cluster.SlotSet) {
 	return s
 }
 
-// add takes another set in.
+// add adds another set to s.
 func add(s, other *cluster.SlotSet) {
 	for i, word := range other {
 		s[i] |= word
 	}
 }
 
-// remove takes another set out.
+// remove removes another set from s.
 func remove(s, other *cluster.SlotSet) {
 	for i, word := range other {
 		s[i] &^= word

@@ -8,61 +8,61 @@ import (
 )
 
 const (
-	// MinWindow is the shortest that a window is, since announced times of 2 s, 0 and less occur.
+	// MinWindow is the least length of a window, since announced times of 2 s, 0 and less occur.
 	MinWindow = 10 * time.Second
 
-	// longest is how many times its length a window stays open whose completion does not come.
+	// longest is how many times its length a window stays open if its completion does not come.
 	longest = 3
 
-	// replayed is how long after an opt-in a completion may be an old one that is repeated.
+	// replayed is how long after an opt-in a completion may be an old one, repeated.
 	replayed = 2 * time.Second
 
-	// remembered is how long it is known what was announced: longer than any window, and than a node takes to come back
-	// with the same announcements.
+	// remembered is how long announcements are remembered: longer than any window, and longer than a node takes to come
+	// back and repeat them.
 	remembered = 15 * time.Minute
 
-	// maxWindows is how many windows are told apart. More of them are one of the whole service.
+	// maxWindows is how many windows are kept apart. If there are more, a new one covers the whole service.
 	maxWindows = 64
 
-	// maxSeen is how many numbers are known at most.
+	// maxSeen is how many numbers are remembered at most.
 	maxSeen = 4096
 )
 
-// Window is one window of maintenance.
+// Window is one maintenance window.
 type Window struct {
 	Kind     Kind // of the notice that opened it: a beginning
 	Seq      int64
-	Node     string          // that told of it first, which is often not the one affected
+	Node     string          // that announced it first, which is often not the one affected
 	Endpoint string          // see Notice
-	Shards   []string        // those that are not done; empty: all, as far as is known
+	Shards   []string        // those not completed; empty: all, as far as is known
 	Slots    cluster.SlotSet // likewise
 	Opened   time.Time
-	In       time.Duration // what was announced; see Notice
-	Length   time.Duration // the same within limits
+	In       time.Duration // as announced; see Notice
+	Length   time.Duration // In, within limits
 	Until    time.Time     // when it ends without a completion
 }
 
-// Covers says whether the window may concern a slot: only moving slots are told by number, so every other window
-// concerns the whole service.
+// Covers reports whether the window may affect a slot: only moving slots are announced by number, so every other window
+// affects the whole service.
 func (w *Window) Covers(slot uint16) bool {
 	return w.Kind != SlotsMoving || w.Slots.Len() == 0 || w.Slots.Has(slot)
 }
 
-// Change is what a notice, or the time, has changed.
+// Change is a change that a notice, or the passing of time, has made.
 type Change struct {
-	Window    Window // as it is now, or was last
-	Open      bool   // it was opened; else it has ended
-	Completed bool   // it has ended by a notice; else its time was up
+	Window    Window // as it is now, or was at its end
+	Open      bool   // it was opened, or announced again under a new number; false: it has ended
+	Completed bool   // a notice ended it; false: its time was up
 }
 
-// Tracker makes windows of what nodes announce. It is passive: now is an argument, of which none may be before the last
-// one. Not safe for concurrent use.
+// Tracker turns what nodes announce into windows. It is passive: now is an argument, and must never go back. Not safe for
+// concurrent use.
 type Tracker struct {
 	most    time.Duration
 	seen    map[seenKey]time.Time
 	ended   []ending
 	windows []Window
-	forgot  time.Time // when what is old was dropped last
+	forgot  time.Time // when old records were last dropped
 }
 
 type seenKey struct {
@@ -76,13 +76,13 @@ type ending struct {
 	Notice
 }
 
-// NewTracker has windows of at most so long.
+// NewTracker returns a tracker whose windows have a length of at most most.
 func NewTracker(most time.Duration) *Tracker {
 	return &Tracker{most: most, seen: make(map[seenKey]time.Time)}
 }
 
-// Take takes in a notice that a node sent which was asked for notices at since, and returns what has changed; nothing for
-// a notice that is known, or out of date.
+// Take processes a notice from a node whose opt-in was at since, and returns what has changed: nothing for a notice that is
+// already known, or out of date.
 func (t *Tracker) Take(now time.Time, node string, since time.Time, n Notice) []Change {
 	t.forget(now)
 	key := seenKey{n.Kind, n.Seq}
@@ -91,7 +91,7 @@ func (t *Tracker) Take(now time.Time, node string, since time.Time, n Notice) []
 	}
 	begun := n.Kind.completes()
 	if begun != 0 && now.Sub(since) < replayed && !t.endsSome(begun, &n) {
-		return nil // not remembered: its repetition from another node may be in time
+		return nil // not remembered: the same from another node may be new
 	}
 	if n.Seq >= 0 {
 		if len(t.seen) >= maxSeen {
@@ -105,17 +105,17 @@ func (t *Tracker) Take(now time.Time, node string, since time.Time, n Notice) []
 	return t.begin(now, node, n)
 }
 
-// endsSome says whether a completion is of a window that is open.
+// endsSome reports whether a completion ends some of an open window.
 func (t *Tracker) endsSome(begun Kind, n *Notice) bool {
 	return slices.ContainsFunc(t.windows, func(w Window) bool {
 		return w.Kind == begun && w.before(n) && w.without(n) != whole
 	})
 }
 
-// before says whether a completion is later than the window's beginning, as far as is known.
+// before reports whether the window's beginning is earlier than a completion, as far as is known.
 func (w *Window) before(n *Notice) bool { return w.Seq < 0 || n.Seq < 0 || w.Seq < n.Seq }
 
-// remains is what a completion leaves of a window.
+// remains is how much of a window a completion leaves.
 type remains uint8
 
 const (
@@ -124,8 +124,8 @@ const (
 	whole
 )
 
-// without takes what a completion is about out of the window, and says what is left. Where either does not say what it
-// is about, the completion is of all of it.
+// without removes from the window what a completion covers, and returns how much is left. If either does not say what it
+// covers, the completion covers all of the window.
 func (w *Window) without(n *Notice) remains {
 	switch before := w.Slots.Len(); {
 	case n.Kind == SlotsMoved && before > 0 && n.Slots.Len() > 0:
@@ -160,14 +160,14 @@ func (t *Tracker) begin(now time.Time, node string, n Notice) []Change {
 		w.Until = now.Add(longest * w.Length)
 	}
 	for i := range t.ended {
-		// What one node tells late, others may have told the end of.
+		// One node may announce late what others have already announced the end of.
 		if e := &t.ended[i]; e.Kind.completes() == n.Kind && e.Seq > n.Seq && n.Seq >= 0 && w.without(&e.Notice) == none {
 			return nil
 		}
 	}
 	var changes []Change
 	for i := range t.windows {
-		// Announced again, without a number or under a new one: one window, that lasts as long as the longer.
+		// Announced again, without a number or under a new one: it stays one window, with the later end.
 		if o := &t.windows[i]; o.Kind == w.Kind && slices.Equal(o.Shards, w.Shards) && o.Slots == w.Slots && o.Endpoint == w.Endpoint {
 			w.Opened = o.Opened
 			w.Length = max(w.Length, o.Length)
@@ -195,7 +195,7 @@ func (t *Tracker) begin(now time.Time, node string, n Notice) []Change {
 	return append(changes, Change{Window: w, Open: true})
 }
 
-// complete ends what a completion is about. One of a beginning that was not heard is told too: something has changed.
+// complete ends what a completion covers. One whose beginning was missed is reported too: something has changed.
 func (t *Tracker) complete(now time.Time, begun Kind, node string, n Notice) (changes []Change) {
 	t.ended = append(t.ended, ending{now, n})
 	if len(t.ended) > maxWindows {
@@ -238,7 +238,7 @@ func (t *Tracker) Expire(now time.Time) (changes []Change) {
 	return changes
 }
 
-// Next is when Expire has something to do; false when no window is open.
+// Next returns when Expire has something to do; false if no window is open.
 func (t *Tracker) Next() (at time.Time, open bool) {
 	for _, w := range t.windows {
 		if at.IsZero() || w.Until.Before(at) {
@@ -248,10 +248,10 @@ func (t *Tracker) Next() (at time.Time, open bool) {
 	return at, len(t.windows) > 0
 }
 
-// Windows are those that are open, which the caller may keep.
+// Windows returns a copy of the open windows.
 func (t *Tracker) Windows() []Window { return slices.Clone(t.windows) }
 
-// forget drops what was seen long ago.
+// forget drops records of what was seen long ago.
 func (t *Tracker) forget(now time.Time) {
 	if now.Sub(t.forgot) < remembered/10 {
 		return

@@ -12,17 +12,17 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// lookEvery is how often the list of nodes is asked for.
+// lookEvery is how often the list of nodes is fetched.
 const lookEvery = 5 * time.Second
 
-// Hooks are told what a Watcher finds out, on its goroutine, in order. They must return at once. Nil ones are not called.
+// Hooks are called with what a Watcher finds out, on its goroutine, in order. They must return at once. Nil hooks are skipped.
 type Hooks struct {
 	Changed func(Change) // a window was opened, or has ended
-	Noticed func(Notice) // something was announced, though it may be known
+	Noticed func(Notice) // a notice arrived, which may be already known
 	Node    func(Node)   // the state of a node has changed
 }
 
-// Watcher listens to the nodes of a server, and tells what it hears. It is made by NewWatcher and runs in Run; its other
+// Watcher listens to the nodes of a service and reports what they announce. NewWatcher makes it and Run runs it; its other
 // methods may be called at any time from any goroutine.
 type Watcher struct {
 	opt    rueidis.ClientOption
@@ -33,7 +33,7 @@ type Watcher struct {
 	poke   chan struct{}
 
 	windows atomic.Pointer[[]Window]
-	relaxed atomic.Pointer[time.Time] // until when answers may be slow, while no window is open; nil: never
+	relaxed atomic.Pointer[time.Time] // until when answers may be slow after the last window; nil: there was none
 
 	mu struct {
 		sync.Mutex
@@ -41,23 +41,23 @@ type Watcher struct {
 	}
 }
 
-// running is a node that is listened to.
+// running is a node that the watcher listens to.
 type running struct {
 	Node
 	node *node
 	stop context.CancelFunc
 }
 
-// event is what a node's goroutine hands to that of Run.
+// event is what a node's goroutine sends to that of Run.
 type event struct {
 	node   string
 	since  time.Time
 	notice Notice
-	state  *Node // in the place of a notice
+	state  *Node // instead of a notice
 }
 
-// NewWatcher is a watcher of the nodes whose addresses nodes returns, dialled with opt as the client library does. cfg is
-// valid, with its defaults.
+// NewWatcher returns a watcher of the nodes whose addresses nodes returns, dialled with opt as the client library does. cfg
+// must be valid, with its defaults filled in.
 func NewWatcher(opt rueidis.ClientOption, cfg Config, nodes func() []string, hooks Hooks) *Watcher {
 	w := &Watcher{opt: opt, cfg: cfg, nodes: nodes, hooks: hooks, events: make(chan event), poke: make(chan struct{}, 1)}
 	w.mu.nodes = make(map[string]*running)
@@ -65,8 +65,8 @@ func NewWatcher(opt rueidis.ClientOption, cfg Config, nodes func() []string, hoo
 	return w
 }
 
-// Run listens until ctx ends. It is called once, and returns when all its goroutines have ended: one a node, and another
-// for each that announces.
+// Run listens until ctx ends. It must be called once, and returns when all its goroutines have ended: one for each node,
+// and another for each node that announces.
 func (w *Watcher) Run(ctx context.Context) {
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -110,7 +110,7 @@ func call[T any](f func(T), x T) {
 	}
 }
 
-// publish shows what is open now, and tells of what has changed.
+// publish stores the open windows and reports what has changed.
 func (w *Watcher) publish(t *Tracker, changes []Change) {
 	now := time.Now()
 	open := t.Windows()
@@ -126,7 +126,7 @@ func (w *Watcher) publish(t *Tracker, changes []Change) {
 	}
 }
 
-// sleep sets the timer for what time alone changes.
+// sleep sets the timer for the next window that ends by time.
 func (w *Watcher) sleep(t *Tracker, wake *time.Timer) {
 	if at, open := t.Next(); open {
 		wake.Reset(time.Until(at))
@@ -135,7 +135,7 @@ func (w *Watcher) sleep(t *Tracker, wake *time.Timer) {
 	}
 }
 
-// follow listens to the nodes that there are, and to no others.
+// follow starts listening to new nodes and stops listening to those that are gone.
 func (w *Watcher) follow(ctx context.Context, group *sync.WaitGroup) {
 	want := w.nodes()
 	w.mu.Lock()
@@ -157,7 +157,7 @@ func (w *Watcher) follow(ctx context.Context, group *sync.WaitGroup) {
 	}
 }
 
-// take hands a notice to the goroutine of Run. ctx of the node ends with that of Run, so nobody waits for ever.
+// take sends a notice to the goroutine of Run. The node's ctx ends with that of Run, so this never waits forever.
 func (w *Watcher) take(ctx context.Context, node string, since time.Time, n Notice) {
 	select {
 	case w.events <- event{node: node, since: since, notice: n}:
@@ -165,7 +165,7 @@ func (w *Watcher) take(ctx context.Context, node string, since time.Time, n Noti
 	}
 }
 
-// state notes how things are with a node, and tells of it if that is new.
+// state records the state of a node, and reports it if it is new.
 func (w *Watcher) state(ctx context.Context, address string, s State, err error) {
 	w.mu.Lock()
 	r := w.mu.nodes[address]
@@ -183,8 +183,8 @@ func (w *Watcher) state(ctx context.Context, address string, s State, err error)
 	}
 }
 
-// Look has the list of nodes asked for now, and nodes that did not announce looked at again: servers have changed. One
-// that is what it was is not asked again.
+// Look fetches the list of nodes now and checks again the nodes that do not announce: call it when servers have changed. A
+// node that is still the same server is not asked again.
 func (w *Watcher) Look() {
 	w.mu.Lock()
 	for _, r := range w.mu.nodes {
@@ -200,7 +200,7 @@ func (w *Watcher) Look() {
 	}
 }
 
-// Nodes is what is known of each node, in the order of their addresses.
+// Nodes returns what is known of each node, ordered by address.
 func (w *Watcher) Nodes() []Node {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -212,7 +212,7 @@ func (w *Watcher) Nodes() []Node {
 	return nodes
 }
 
-// Length is the length of the longest window that is open for a slot; 0 when none is. No lock.
+// Length returns the length of the longest window that is open for a slot; 0 if there is none. It takes no lock.
 func (w *Watcher) Length(slot uint16) (longest time.Duration) {
 	open := *w.windows.Load()
 	for i := range open {
@@ -223,10 +223,10 @@ func (w *Watcher) Length(slot uint16) (longest time.Duration) {
 	return longest
 }
 
-// Windows are those that are open.
+// Windows returns a copy of the open windows.
 func (w *Watcher) Windows() []Window { return slices.Clone(*w.windows.Load()) }
 
-// Relaxed says whether answers may be slow: a window is open, or was until a moment ago. No lock.
+// Relaxed reports whether answers may be slow: a window is open, or was until a moment ago. It takes no lock.
 func (w *Watcher) Relaxed() bool {
 	if len(*w.windows.Load()) > 0 {
 		return true
