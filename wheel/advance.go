@@ -1,8 +1,8 @@
 package wheel
 
 // Advance moves the wheel's time to now, in nanoseconds, disarms every handle
-// that is due then and puts them into due, in place of what was there. A time
-// before that of an earlier call gives nothing and changes nothing.
+// that is due by then, and replaces the contents of due with them. A time before
+// that of an earlier call returns nothing and changes nothing.
 func (w *Wheel) Advance(now int64, due *Due) {
 	due.reset()
 	target := w.floor(now)
@@ -18,8 +18,8 @@ func (w *Wheel) Advance(now int64, due *Due) {
 	due.group()
 }
 
-// turn empties the slots that hold the current tick. Only one that begins there
-// can be occupied, the others were emptied when they began. What cascades goes to
+// turn empties the slots that hold the current tick. Only slots that begin there
+// can be occupied; the others were emptied when they began. What cascades goes to
 // a lower level; level 0 comes last, since some of it may be due now.
 func (w *Wheel) turn(due *Due) {
 	for i := len(w.levels) - 1; i > 0; i-- {
@@ -43,7 +43,7 @@ func (w *Wheel) take(level int, slot int64) (first [lanes]link) {
 	return first
 }
 
-// cascade and expire walk all lanes in step: the loads of one lane do not wait
+// cascade and expire walk all lanes in step, so the loads of one lane do not wait
 // for those of another.
 func (w *Wheel) cascade(level int, slot int64) {
 	at := w.take(level, slot)
@@ -72,7 +72,7 @@ func (w *Wheel) expire(slot int64, due *Due) {
 			left = true
 			n := w.nodes.at(h)
 			at[i] = n.next
-			// With a single level, the farthest slot is one of level 0.
+			// With a single level, the farthest slot is in level 0.
 			if n.tick() > w.now {
 				w.file(h, n)
 				continue

@@ -9,21 +9,21 @@ import (
 // Defaults and limits of [Config].
 const (
 	// DefaultTick is the tick when Config.Tick is 0. A lease of 30 s is renewed
-	// every 10 s, of which a tick of 100 ms is a hundredth; and ten wakes a
-	// second cost nothing.
+	// every 10 s, of which a tick of 100 ms is a hundredth; and waking up ten
+	// times a second costs nothing.
 	DefaultTick = 100 * time.Millisecond
-	// DefaultSlotBits gives 4,096 slots a level.
+	// DefaultSlotBits gives 4,096 slots per level.
 	DefaultSlotBits = 12
 	// DefaultLevels reaches 19 days with the other defaults.
 	DefaultLevels = 3
 
 	// MinTick keeps every tick of the int64 axis within the 48 bits of a node.
 	MinTick = time.Millisecond
-	// MaxTick is a bound on mistakes; nothing in the wheel depends on it.
+	// MaxTick guards against mistakes; nothing in the wheel depends on it.
 	MaxTick = time.Hour
-	// MaxSlotBits is what a word of 64 bits over 64 words of bits can tell apart.
+	// MaxSlotBits is what a word of 64 bits over 64 words of bits can address.
 	MaxSlotBits = 12
-	// MaxLevels is a bound on mistakes, and on the memory for list heads.
+	// MaxLevels guards against mistakes, and bounds the memory for list heads.
 	MaxLevels = 8
 	// MaxReachBits bounds SlotBits + (Levels-1)·StepBits: 2^40 ticks of MinTick
 	// are 34 years.
@@ -31,31 +31,31 @@ const (
 )
 
 // Config is the resolution and the shape of a wheel. The zero value means the
-// default in every field. The shape changes the cost and never the result; the
-// package comment has the formulae.
+// default in every field. The shape changes the cost but never the result; the
+// package comment has the formulas.
 type Config struct {
 	// Tick is the resolution: deadlines are rounded up to a multiple of it.
 	// Default and zero: 100 ms. From 1 ms to 1 h.
 	Tick time.Duration
 
-	// SlotBits is log2 of the slots a level. More slots mean fewer timers that
-	// move, for 16 bytes a slot and level. Default and zero: 12, which is 4,096
-	// slots. From 1 to 12.
+	// SlotBits is log2 of the number of slots per level. More slots mean that
+	// fewer timers move, at 16 bytes per slot and level. Default and zero: 12,
+	// which is 4,096 slots. From 1 to 12.
 	SlotBits int
 
 	// StepBits is log2 of how many slots of one level make a slot of the next.
 	// SlotBits - StepBits is the overlap: each bit of it halves the largest
-	// cascade, and halves what the next level reaches. Zero: half of SlotBits,
+	// cascade, and halves the reach of the next level. Zero: half of SlotBits,
 	// rounded down, at least 1; so 6, which is 64 slots. From 1 to SlotBits.
 	StepBits int
 
 	// Levels is the number of levels. Deadlines beyond the last one are exact
-	// too, but are moved more than once. Default and zero: 3. From 1 to 8, and
+	// too, but move more than once. Default and zero: 3. From 1 to 8, and
 	// SlotBits + (Levels-1)·StepBits at most 40.
 	Levels int
 }
 
-// WithDefaults returns c with the default in the place of every zero.
+// WithDefaults returns c with every zero replaced by its default.
 func (c Config) WithDefaults() Config {
 	c.Tick = cmp.Or(c.Tick, DefaultTick)
 	c.SlotBits = cmp.Or(c.SlotBits, DefaultSlotBits)
@@ -64,8 +64,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate reports the first field that is out of its limits, or that does not
-// go with another one, with the values. Zeros are taken as their defaults.
+// Validate returns an error for the first field that is out of range, or that
+// contradicts another one, with the values. Zeros count as their defaults.
 func (c Config) Validate() error {
 	c = c.WithDefaults()
 	if c.Tick < MinTick || c.Tick > MaxTick {
@@ -87,5 +87,5 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// reachBits is log2 of how many ticks ahead the levels reach.
+// reachBits returns log2 of how many ticks ahead the levels reach.
 func (c Config) reachBits() int { return c.SlotBits + (c.Levels-1)*c.StepBits }

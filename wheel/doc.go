@@ -2,9 +2,9 @@
 // over dense handles.
 //
 // The wheel is passive. It has no goroutine, no lock and no clock: time is an
-// int64 of nanoseconds on the caller's monotonic axis and comes in as an
-// argument. One goroutine owns a wheel; calls from several at a time are a race.
-// In the steady state nothing allocates.
+// argument, an int64 of nanoseconds on the caller's monotonic axis. One
+// goroutine owns a wheel; concurrent calls are a data race. In the steady state
+// nothing allocates.
 //
 //	w.Schedule(handle, partition, deadline)   // arms or moves
 //	w.Advance(now, &due)                      // disarms what is due, fills due
@@ -13,7 +13,7 @@
 //
 // # Geometry
 //
-// With S = 1<<SlotBits slots a level, R = 1<<StepBits and L = Levels, a slot of
+// With S = 1<<SlotBits slots per level, R = 1<<StepBits and L = Levels, a slot of
 // level k is R^k ticks wide, and level k reaches S·R^k ticks ahead. The default
 // is S = 4096, R = 64, L = 3:
 //
@@ -22,69 +22,71 @@
 //	1       64 ticks      262,144 ticks     7.3 h
 //	2       4,096 ticks   16,777,216 ticks  19.4 days
 //
-// A timer is filed in the lowest level that reaches its tick. When time comes to
+// A timer is filed in the lowest level that reaches its tick. When time reaches
 // the first tick of a slot of level 1 or above, the slot cascades: its timers
 // are filed again, lower down.
 //
 // Levels overlap, since R is smaller than S: level 1 begins to fill where level
-// 0 ends, so its slots that are in use are 64th parts of what level 0 reaches.
-// Two things follow.
+// 0 ends, so each of its slots in use is a 64th of what level 0 reaches. This
+// has two consequences.
 //
 //   - A cascade is small. Timers spread evenly over an interval longer than
 //     level 0 put at most R/S of themselves, 1/64, into one slot of level 1. In
-//     a wheel without overlap (R = S) the whole of level 0 is refilled in a
-//     single tick, which at a million timers takes tens of milliseconds.
-//   - A timer moves at most once while R^(L-1) <= S: no slot is then wider than
-//     level 0, so what cascades lands in level 0.
+//     a wheel without overlap (R = S), the whole of level 0 is refilled in a
+//     single tick, which takes tens of milliseconds with a million timers.
+//   - A timer moves at most once as long as R^(L-1) <= S: then no slot is wider
+//     than level 0, so what cascades lands in level 0.
 //
-// A slot's timers are dealt over four lists ("lanes"), by handle. Walking a list
-// waits for memory at each step; four walks side by side wait at the same time.
+// A slot's timers are distributed over four lists ("lanes") by handle. Walking a
+// list waits for memory at each step; four interleaved walks wait at the same
+// time.
 //
 // # Rounding
 //
 // Deadlines are rounded up to a tick, a multiple of Tick on the caller's axis,
-// and Advance rounds the time it is given down. So a timer is never early, and
-// less than a tick late when the caller keeps to Next:
+// and Advance rounds its time down. So a timer is never early, and less than a
+// tick late if the caller follows Next:
 //
 //	tick(at)  = max(ceil(at / Tick), current + 1)
 //	due when    tick(at) <= floor(now / Tick)
 //
-// A deadline already past comes out at the next tick, not in the same call. Who
-// must not be late by a tick puts the margin into the deadline.
+// A deadline already past comes out at the next tick, not in the same call. A
+// caller that must not be late by a tick includes the margin in the deadline.
 //
 // # Range
 //
 // The levels reach S·R^(L-1) ticks ahead. A deadline beyond that waits in the
 // farthest slot and is filed again when that cascades, once for each range that
-// it is away; it comes out on time like any other. (A wheel of a few slots is
-// kept busy by that: give it the range that is needed.)
+// it is away; it comes out on time like any other. (That keeps a wheel with only
+// a few slots busy: configure the range that is needed.)
 //
-// Ticks are kept in 48 bits with a sign. At the smallest tick allowed, 1 ms, all
-// of an int64 of nanoseconds needs 45, so the counter cannot wrap and no distance
-// is too long. A deadline in the last, incomplete tick of the axis, as
-// math.MaxInt64 is, never comes out.
+// Ticks are kept in 48 bits with a sign. At the smallest tick allowed, 1 ms, an
+// int64 of nanoseconds needs 45, so the counter cannot wrap and no distance is
+// too long. A deadline in the last, incomplete tick of the axis, such as
+// math.MaxInt64, never comes out.
 //
 // # Order
 //
-// Advance takes one tick after the other, so handles come out in the order of
-// their ticks, in each partition apart. Within a tick there is no order.
+// Advance processes one tick after the other, so within each partition handles
+// come out in the order of their ticks. Within a tick there is no order.
 //
 // # Jumps, and clocks that go back
 //
-// After a pause, be it a minute or a day, one Advance gives everything that fell
-// due, each timer once. It hops from one occupied slot to the next with a bitmap
-// a level, so empty time costs nothing. A time before the last one given changes
-// nothing and gives nothing.
+// After a pause, be it a minute or a day, one Advance returns everything that
+// became due, each timer once. It hops from one occupied slot to the next with a
+// bitmap per level, so empty time costs nothing. A time before the last one
+// given changes nothing and returns nothing.
 //
-// A deadline that came out late may have lost its meaning: look at the time
-// before acting on it, and spread what you arm again, or it stays in one tick.
+// A deadline that came out late may have lost its meaning: check the time before
+// acting on it, and spread the timers that you arm again, or they stay in one
+// tick.
 //
 // # Cost
 //
-// Schedule, Cancel and Deadline are O(1). Next looks at L bitmaps of two levels.
+// Schedule, Cancel and Deadline are O(1). Next reads L bitmaps of two levels.
 // Advance costs O(L) for each occupied slot that it passes, O(1) for each timer
-// that comes out or moves down, and a pass over what came out to group it by
-// partition (none when there is one partition).
+// that comes out or moves down, and one pass over what came out to group it by
+// partition (none if there is only one partition).
 //
 //	memory = 16 B · handles in use, rounded up to pages of 256
 //	       + 8 B · (largest handle / 256)          the directory of pages
@@ -92,13 +94,13 @@
 //	       + 10 B · the most that came out at once, in Due
 //	       + 4 B · largest partition, in Due
 //
-// Nodes lie in pages rather than in one slice: a slice that doubles would need
-// 32 B a timer just after it grew, and copy all of them in one tick. Pages are
-// kept when timers go; handles should therefore be dense and be used again.
+// Nodes are kept in pages rather than in one slice: a slice that doubles would
+// need 32 B per timer just after it grew, and copy all of them in one tick.
+// Pages are kept when timers go; handles should therefore be dense and reused.
 //
-// A handle says nothing about what it stands for. When one is used again while
-// something about its former owner is still under way, the caller must tell the
-// two apart, for example with a generation beside the handle.
+// A handle says nothing about what it stands for. If one is reused while an
+// operation for its former owner is still in progress, the caller must tell the
+// two apart, for example with a generation next to the handle.
 //
 // # References
 //
@@ -110,5 +112,5 @@
 //     cascades once instead and stays exact.
 //   - Apache Kafka, SystemTimer: a queue of occupied slots, so that empty ticks
 //     cost nothing. Here the bitmap does that.
-//   - tokio, runtime/time/wheel: a word of occupancy a level.
+//   - tokio, runtime/time/wheel: one word of occupancy per level.
 package wheel

@@ -2,36 +2,36 @@ package wheel
 
 import "iter"
 
-// Due is what one [Wheel.Advance] gave: handles, grouped by partition. Use one
-// Due again and again; it keeps its memory. The zero value is ready, and it may
-// serve several wheels in turn.
+// Due holds the result of one [Wheel.Advance]: handles, grouped by partition.
+// Reuse a Due, since it keeps its memory. The zero value is ready to use, and it
+// may serve several wheels in turn.
 type Due struct {
 	// handles and partitions run in parallel, in the order of expiry. They are
 	// two slices so that, with one partition, handles is itself the only group.
 	handles    []Handle
 	partitions []uint16
 
-	groups  []group  // in the order in which their partitions came up
-	sorted  []Handle // handles, group after group; in use only with several groups
-	grouped []Handle // what Groups cuts: handles or sorted
+	groups  []group  // in the order in which their partitions appeared
+	sorted  []Handle // handles, group by group; used only with several groups
+	grouped []Handle // what Groups slices: handles or sorted
 
-	// count holds, per partition, how many came out, then where in sorted the
-	// next one goes. It is all zero between two calls.
+	// count holds, for each partition, how many came out, then where in sorted
+	// the next one goes. It is all zero between calls.
 	count []uint32
 }
 
 type group struct {
 	partition uint16
-	end       uint32 // in grouped; the group starts where the one before ends
+	end       uint32 // in grouped; the group starts where the previous one ends
 }
 
-// Len is the number of handles.
+// Len returns the number of handles.
 func (d *Due) Len() int { return len(d.handles) }
 
-// Groups yields each partition that has something due, once, with its handles in
+// Groups yields each partition that has handles due, once, with its handles in
 // the order of their ticks; the partition with the earliest tick comes first. A
 // slice is valid until the next Advance with this Due, and the caller may change
-// its elements. Arming and cancelling meanwhile is fine.
+// its elements. Timers may be armed and cancelled meanwhile.
 func (d *Due) Groups() iter.Seq2[uint16, []Handle] {
 	return func(yield func(uint16, []Handle) bool) {
 		var start uint32
@@ -63,8 +63,8 @@ func (d *Due) add(h Handle, partition uint16) {
 	d.count[partition]++
 }
 
-// group sorts what was added by partition, and keeps the order within each. The
-// partitions were counted as they were added, so one pass is left.
+// group sorts the handles by partition and keeps the order within each. Handles
+// were counted per partition as they were added, so one pass is enough.
 func (d *Due) group() {
 	var end uint32
 	for i := range d.groups {

@@ -2,10 +2,10 @@ package wheel
 
 import "math/bits"
 
-// level says which slots of one level hold a timer: a bit a slot, and above
-// them a bit a word that is not zero.
+// level records which slots of one level hold a timer: one bit per slot, and
+// above them one bit for each word that is not zero.
 type level struct {
-	shift   uint  // log2 of the ticks a slot
+	shift   uint  // log2 of the ticks per slot
 	mask    int64 // slots - 1
 	summary uint64
 	words   [1 << MaxSlotBits / 64]uint64
@@ -28,7 +28,7 @@ func (l *level) occupied(slot int64) bool {
 }
 
 // next returns the first tick of the first occupied slot after the one that
-// holds the tick now. That one is empty: it was taken when time came to it.
+// holds the tick now. That one is empty: it was taken when time reached it.
 func (l *level) next(now int64) (tick int64, ok bool) {
 	if l.summary == 0 {
 		return 0, false
@@ -38,7 +38,7 @@ func (l *level) next(now int64) (tick int64, ok bool) {
 	return (number + (l.find(from)-from)&l.mask) << l.shift, true
 }
 
-// find returns the first occupied slot at or after from, going round. There
+// find returns the first occupied slot at or after from, wrapping around. There
 // must be one.
 func (l *level) find(from int64) int64 {
 	i := from >> 6

@@ -1,11 +1,11 @@
 package wheel
 
-// Handle names a timer. The caller chooses it: a dense index into a table of
-// its own, from 0 to [MaxHandle].
+// Handle names a timer. The caller chooses it, as a dense index into its own
+// table, from 0 to [MaxHandle].
 type Handle uint32
 
-// MaxHandle is the largest handle: the other half of the 32 bits marks links
-// that lead to the head of a list.
+// MaxHandle is the largest handle: the other half of the 32-bit range marks
+// links that lead to the head of a list.
 const MaxHandle Handle = 1<<31 - 1
 
 // A link is a handle, or toHead with the number of a list, or none.
@@ -19,12 +19,12 @@ const (
 // node is the timer of one handle. It is 16 bytes, four to a cache line.
 type node struct {
 	next link // the next node of the list, or none
-	prev link // the node before, toHead|list for the first, none when disarmed
+	prev link // the previous node, toHead|list for the first, none when disarmed
 	when int64
 }
 
-// partitionBits is the lower part of node.when; the tick, with its sign, is the
-// upper part.
+// partitionBits is the size of the lower part of node.when; the tick, with its
+// sign, is the upper part.
 const partitionBits = 16
 
 func (n *node) armed() bool       { return n.prev != none }
@@ -36,11 +36,11 @@ func (n *node) set(tick int64, partition uint16) {
 
 const pageBits = 8
 
-// page is 4 KB, one of the allocator's own sizes, without pointers for the
-// collector to follow.
+// page takes 4 KB, one of the allocator's size classes, and has no pointers for
+// the garbage collector to follow.
 type page [1 << pageBits]node
 
-// nodes is the node of every handle used so far. Pages never move.
+// nodes holds the node of every handle used so far. Pages never move.
 type nodes struct {
 	pages []*page
 }
@@ -58,7 +58,7 @@ func (ns *nodes) get(h link) *node {
 	return ns.at(h)
 }
 
-// grow returns the node of h and makes its page when there is none.
+// grow returns the node of h, and allocates its page if there is none.
 func (ns *nodes) grow(h link) *node {
 	i := int(h >> pageBits)
 	if i >= len(ns.pages) {

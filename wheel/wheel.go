@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// lanes is the number of lists a slot. Against one list, four halve what Renew
-// and Jump cost at a million timers (BenchmarkRenew, BenchmarkJump); eight gave
-// nothing certain beyond that, for twice the heads.
+// lanes is the number of lists per slot. Compared with one list, four halve the
+// cost of renewals and jumps at a million timers (BenchmarkRenew, BenchmarkJump);
+// eight gave no measurable gain over four, for twice as many heads.
 const (
 	lanes    = 1 << laneBits
 	laneBits = 2
@@ -15,21 +15,21 @@ const (
 
 // Wheel holds at most one deadline for each handle. It belongs to one goroutine.
 type Wheel struct {
-	size   int64 // nanoseconds a tick
-	now    int64 // the last tick given to Advance; whatever is armed is later
+	size   int64 // nanoseconds per tick
+	now    int64 // the last tick given to Advance; every armed handle is later
 	armed  int
 	levels []level
 	nodes  nodes
 
-	// heads of the lists: lanes of one slot side by side, then the next slot,
-	// then the next level. A slot's bit in its level is set exactly when one of
-	// its lanes is not empty.
+	// heads of the lists: the lanes of one slot next to each other, then the next
+	// slot, then the next level. A slot's bit in its level is set exactly when one
+	// of its lanes is not empty.
 	heads    []link
 	slotBits uint
 }
 
-// New returns an empty wheel whose time is start, in nanoseconds on the axis on
-// which all other times will be given. The error is that of [Config.Validate].
+// New returns an empty wheel whose time is start, in nanoseconds on the same
+// axis as all later times. The error is that of [Config.Validate].
 func New(cfg Config, start int64) (*Wheel, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -52,11 +52,11 @@ func New(cfg Config, start int64) (*Wheel, error) {
 	return w, nil
 }
 
-// Schedule arms h for the time at, or moves it there, and notes its partition.
+// Schedule arms h for the time at, or moves it there, and records its partition.
 // at is rounded up to a tick; a time already past means the next tick. It panics
-// when h is above [MaxHandle].
+// if h is above [MaxHandle].
 //
-// The new deadline may be before what [Wheel.Next] answered last.
+// The new deadline may be before what [Wheel.Next] returned last.
 func (w *Wheel) Schedule(h Handle, partition uint16, at int64) {
 	if h > MaxHandle {
 		panic(fmt.Sprintf("wheel: handle %d, must be at most %d", h, MaxHandle))
@@ -76,8 +76,8 @@ func (w *Wheel) Schedule(h Handle, partition uint16, at int64) {
 	w.file(link(h), n)
 }
 
-// Cancel disarms h and reports whether it was armed. What an Advance has put
-// into a Due is no longer armed.
+// Cancel disarms h and reports whether it was armed. A handle that Advance has
+// put into a Due is no longer armed.
 func (w *Wheel) Cancel(h Handle) bool {
 	n := w.nodes.get(link(h))
 	if n == nil || !n.armed() {
@@ -89,8 +89,8 @@ func (w *Wheel) Cancel(h Handle) bool {
 	return true
 }
 
-// Deadline returns the deadline of h as rounded up to a tick, in nanoseconds,
-// and false when h is not armed.
+// Deadline returns the deadline of h, rounded up to a tick, in nanoseconds, and
+// false if h is not armed.
 func (w *Wheel) Deadline(h Handle) (at int64, ok bool) {
 	n := w.nodes.get(link(h))
 	if n == nil || !n.armed() {
@@ -99,14 +99,14 @@ func (w *Wheel) Deadline(h Handle) (at int64, ok bool) {
 	return w.time(n.tick()), true
 }
 
-// Len is the number of armed handles.
+// Len returns the number of armed handles.
 func (w *Wheel) Len() int { return w.armed }
 
 // Next returns when to call Advance again: never after the earliest deadline,
 // and always after the time of the last Advance, rounded down to a tick. It may
-// come before the earliest deadline, when timers have to move to a lower level
+// be before the earliest deadline, if timers have to move to a lower level
 // first; that happens at most Levels-1 times for a timer within the range. It
-// returns false when nothing is armed.
+// returns false if nothing is armed.
 func (w *Wheel) Next() (at int64, ok bool) {
 	tick, ok := w.next()
 	if !ok {
@@ -125,15 +125,15 @@ func (w *Wheel) next() (tick int64, ok bool) {
 	return tick, ok
 }
 
-// file links n, which is in no list, into the slot for its tick. That is the
-// lowest level which reaches it, or the farthest slot of all.
+// file links n, which is in no list, into the slot for its tick: in the lowest
+// level that reaches it, or else the farthest slot of all.
 func (w *Wheel) file(h link, n *node) {
 	tick := n.tick()
 	for i := range w.levels {
 		l := &w.levels[i]
-		// The distance is in slots, not in ticks, and less than the number of
-		// slots: one more is the slot of the current tick, which is being emptied
-		// when a cascade comes here, and would be taken a whole turn early.
+		// The distance is in slots, not ticks, and less than the number of slots:
+		// one more would be the slot of the current tick, which is being emptied
+		// when a cascade gets here, and would be taken a whole turn early.
 		number, base := tick>>l.shift, w.now>>l.shift
 		if number-base <= l.mask {
 			w.link(h, n, i, number&l.mask)
@@ -156,7 +156,7 @@ func (w *Wheel) link(h link, n *node, level int, slot int64) {
 	w.heads[list] = h
 }
 
-// unlink takes n out of its list and leaves its links as they were.
+// unlink removes n from its list and leaves n's own links as they were.
 func (w *Wheel) unlink(n *node) {
 	if n.next != none {
 		w.nodes.at(n.next).prev = n.prev
@@ -172,7 +172,7 @@ func (w *Wheel) unlink(n *node) {
 	}
 }
 
-// emptied clears the bit of a slot if the lane that became empty was its last.
+// emptied clears the bit of a slot if the lane that became empty was its last one.
 func (w *Wheel) emptied(list link) {
 	slot := list >> laneBits
 	for _, first := range w.heads[slot<<laneBits : (slot+1)<<laneBits] {
@@ -183,7 +183,7 @@ func (w *Wheel) emptied(list link) {
 	w.levels[slot>>w.slotBits].clear(int64(slot) & w.levels[0].mask)
 }
 
-// floor and ceil turn a time into a tick; both are right for negative times.
+// floor and ceil convert a time to a tick; both are right for negative times.
 func (w *Wheel) floor(at int64) int64 {
 	tick := at / w.size
 	if at%w.size < 0 {
@@ -200,8 +200,8 @@ func (w *Wheel) ceil(at int64) int64 {
 	return tick
 }
 
-// time is when a tick begins. Only the tick above the end of the axis does not
-// fit; there the end stands for it.
+// time returns when a tick begins. Only the tick above the end of the axis does
+// not fit; for that one it returns the end.
 func (w *Wheel) time(tick int64) int64 {
 	if tick > math.MaxInt64/w.size {
 		return math.MaxInt64
