@@ -1,4 +1,4 @@
 package cluster
 
-// ParseMap is parseMap, for tests that have a server make the answers.
+// ParseMap is parseMap, for tests whose answers a server makes.
 var ParseMap = parseMap

@@ -11,7 +11,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// partitionKeys are all keys of a partition, some for streams and consumers
+// partitionKeys returns all keys of a partition, some for streams and consumers
 // whose names contain hash tags of their own.
 func partitionKeys(k *cluster.Keys) []string {
 	keys := []string{k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters}
@@ -127,7 +127,7 @@ func TestServicesShareNoKey(t *testing.T) {
 	}
 }
 
-// The same with names that nobody thought of.
+// The same with random names.
 func TestInputStreamNamesTheServiceAndPartition(t *testing.T) {
 	owner := map[string]string{}
 	rapid.Check(t, func(t *rapid.T) {

@@ -15,7 +15,7 @@ var validators = map[string]func(string) error{
 	"consumer id": cluster.ValidateConsumerID,
 }
 
-// Which characters pass is checked for every byte there is.
+// Every possible byte is checked.
 func TestNameCharacters(t *testing.T) {
 	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:"
 	for field, validate := range validators {
@@ -47,7 +47,7 @@ func TestNameLength(t *testing.T) {
 	}
 }
 
-// Consumers so named belong to another library that shares the group.
+// Consumers with such names belong to another library that shares the group.
 func TestForeignConsumerIDIsRefused(t *testing.T) {
 	for _, id := range []string{"redis-consumer-", "redis-consumer-7"} {
 		err := cluster.ValidateConsumerID(id)

@@ -10,7 +10,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// The vectors of the documentation, which other languages check against.
+// The check values of the documentation, for implementations in other languages.
 func TestPartitionVectors(t *testing.T) {
 	require.Equal(t, 3, cluster.Partition("orders:1", 16))
 	require.Equal(t, 12, cluster.Partition("{user7}:clicks", 16))
@@ -18,7 +18,7 @@ func TestPartitionVectors(t *testing.T) {
 	require.Equal(t, 0x31C3%1000, cluster.Partition("123456789", 1000))
 }
 
-// It is not the slot that is divided: with more than 16384 values the two differ.
+// The dividend is not the slot: with more than 16384 values the two differ.
 func TestPartitionDividesTheWholeChecksum(t *testing.T) {
 	const name = "Z"
 	require.Greater(t, int(cluster.CRC16(name)), cluster.Slots)
@@ -32,8 +32,8 @@ func TestPartitionOfFewerThanTwo(t *testing.T) {
 	}
 }
 
-// Names as people choose them, 1,000 for each partition: a fair hash stays
-// within 5 standard deviations of the mean (32 of 1,000), and so does this.
+// Typical names, 1,000 for each partition: a fair hash stays within 5 standard
+// deviations of the mean (32 of 1,000), and so does this one.
 func TestStreamsSpreadOverPartitions(t *testing.T) {
 	names := map[string]func(int) string{
 		"counted":   func(i int) string { return fmt.Sprintf("orders:%d", i) },
@@ -54,8 +54,8 @@ func TestStreamsSpreadOverPartitions(t *testing.T) {
 	}
 }
 
-// Partitions are there to spread a service over masters: with slots shared out
-// evenly, each of three masters gets some of six partitions, whatever the service.
+// Partitions spread a service over masters: with slots shared evenly, each of
+// three masters gets some of six partitions, whatever the service.
 func TestPartitionsSpreadOverMasters(t *testing.T) {
 	for _, service := range []string{"orders", "a", "tenant-7", "org.example:clicks"} {
 		layout, err := cluster.NewLayout(service, 6)

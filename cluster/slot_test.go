@@ -44,7 +44,7 @@ func TestHashTag(t *testing.T) {
 	}
 }
 
-// Braces are frequent enough here for each case of the rule to occur.
+// Braces are frequent enough for each case of the rule to occur.
 func randomKey(r *rand.Rand) string {
 	alphabets := []string{"{}", "{}ab", "abcdefghijklmnopqrstuvwxyz0123456789:-_.{}", ""}
 	alphabet := alphabets[r.IntN(len(alphabets))]
@@ -59,7 +59,7 @@ func randomKey(r *rand.Rand) string {
 	return string(key)
 }
 
-// The server's own answer is what counts.
+// The server's own answer is authoritative.
 func TestSlotIsWhatAServerAnswers(t *testing.T) {
 	const keys, batch = 20_000, 1000
 	client := clusterServer(t)
@@ -87,8 +87,8 @@ func TestServerPutsThePartitionIntoOneSlot(t *testing.T) {
 	}
 }
 
-// clusterServer is the client of a server that knows of slots. It has none of
-// its own, so a client for a single server is what talks to it.
+// clusterServer returns a client of a server in cluster mode. The server has no
+// slots of its own, so the client is one for a single server.
 func clusterServer(t *testing.T) rueidis.Client {
 	t.Helper()
 	s := servers.New(t, servers.Args("--cluster-enabled", "yes"))
@@ -113,7 +113,7 @@ func requireServerAgrees(t *testing.T, client rueidis.Client, names []string) {
 	}
 }
 
-// naiveHashTag is the rule again, byte by byte as the specification words it.
+// naiveHashTag applies the rule byte by byte, as the specification words it.
 func naiveHashTag(key string) string {
 	open := bytes.IndexByte([]byte(key), '{')
 	if open < 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// A set of slots is held against a map.
+// A set of slots is compared with a map.
 func TestSlotSet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var set cluster.SlotSet

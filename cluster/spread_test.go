@@ -14,11 +14,11 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-var update = flag.Bool("update", false, "write the table of docs/PARTITIONS.md anew")
+var update = flag.Bool("update", false, "rewrite the table of docs/PARTITIONS.md")
 
 const spreadDocument = "../docs/PARTITIONS.md"
 
-// spreadTable is the table of docs/PARTITIONS.md: 200 names of services, "service-0" to "service-199".
+// spreadTable returns the table of docs/PARTITIONS.md, for 200 services named "service-0" to "service-199".
 func spreadTable(t *testing.T) string {
 	masters := []int{3, 6, 32}
 	var b strings.Builder
@@ -47,7 +47,7 @@ func spreadTable(t *testing.T) string {
 	return b.String()
 }
 
-// What the document shows is what the names of partitions come to.
+// The table in the document is what the names of partitions produce.
 func TestSpreadIsAsDocumented(t *testing.T) {
 	text, err := os.ReadFile(spreadDocument)
 	require.NoError(t, err)
@@ -75,7 +75,7 @@ func TestSpreadCounts(t *testing.T) {
 	require.Zero(t, s.Idle())
 	require.InDelta(t, float64(slices.Max(want[:]))*3/16, s.Busiest(), 1e-9)
 
-	// One of two masters serves nothing, and half of the slots are nobody's.
+	// One of two masters serves nothing, and half of the slots have no master.
 	half, err := cluster.SpreadOf("orders", 16, 2, func(slot uint16) int { return 1 - 2*int(slot)/cluster.Slots*2 })
 	require.NoError(t, err)
 	require.Equal(t, 1, half.Idle())
@@ -97,7 +97,7 @@ func TestEvenOwnersShareAllSlots(t *testing.T) {
 	}
 }
 
-// No smaller number would have done, and the one suggested does.
+// No smaller number is good enough, and the suggested one is.
 func TestSuggestedPartitionsAreTheFewestThatServeWell(t *testing.T) {
 	good := func(s cluster.Spread) bool { return s.Idle() == 0 && s.Busiest() <= cluster.GoodSpread }
 	for _, service := range []string{"orders", "chat", "org.example:clicks"} {

@@ -14,7 +14,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// answer has a server make an answer.
+// answer makes a server produce an answer.
 func answer(t *testing.T, client rueidis.Client, lua string) rueidis.RedisMessage {
 	t.Helper()
 	m, err := client.Do(context.Background(), client.B().Eval().Script("return "+lua).Numkeys(0).Build()).ToMessage()
@@ -35,7 +35,7 @@ func TestParseMap(t *testing.T) {
 	require.Equal(t, "a:1", masters[0].Addr)
 	require.Equal(t, "asked:2", masters[1].Addr, "no host: the one that was asked")
 	require.Equal(t, "[::1]:3", masters[2].Addr)
-	require.Empty(t, masters[2].ID, "old servers do not tell")
+	require.Empty(t, masters[2].ID, "old servers do not give it")
 	require.Equal(t, 6+16284, masters[0].Slots.Len())
 	for slot, want := range map[uint16]int{0: 0, 5: 0, 6: 1, 7: 2, 8: 2, 9: -1, 99: -1, 100: 0, 16383: 0} {
 		require.Equal(t, want, m.Master(slot), slot)
@@ -61,7 +61,7 @@ func TestMoved(t *testing.T) {
 		`{ { 0, 9, { 'a', 1, 'A' } }, { 10, 19, { 'c', 1, 'C' } } }`: {10, 19}, // a failover
 		`{ { 0, 4, { 'a', 1, 'A' } }, { 5, 19, { 'b', 1, 'B' } } }`:  {5, 9},   // a migration
 		`{ { 0, 9, { 'x', 1, 'A' } }, { 10, 19, { 'b', 1, 'B' } } }`: {0, 9},   // the same node elsewhere
-		`{ { 0, 29, { 'a', 1, 'A' } } }`:                             {10, 29}, // and slots that nobody had
+		`{ { 0, 29, { 'a', 1, 'A' } } }`:                             {10, 29}, // and slots without a master before
 	} {
 		moved := parse(after).Moved(before)
 		require.Equal(t, int(want[1]-want[0])+1, moved.Len(), after)
@@ -71,10 +71,10 @@ func TestMoved(t *testing.T) {
 	same := parse(`{ { 10, 19, { 'b', 1, 'B' } }, { 0, 9, { 'a', 1, 'A' } } }`).Moved(before)
 	require.Zero(t, same.Len())
 	fewer := parse(`{ { 0, 9, { 'a', 1, 'A' } } }`).Moved(before)
-	require.Zero(t, fewer.Len(), "there is nobody to ask for what nobody has")
+	require.Zero(t, fewer.Len(), "there is no one to ask about slots without a master")
 }
 
-// A cluster is followed through a migration and the loss of a master, with one of its nodes hanging all the while.
+// A cluster is followed through a migration and the loss of a master, while one of its nodes hangs.
 func TestTopology(t *testing.T) {
 	c := servers.NewCluster(t, servers.ClusterOptions{Node: servers.Options{Args: []string{"--cluster-require-full-coverage", "no"}}})
 	client := c.Client(t)
@@ -121,10 +121,10 @@ func TestTopology(t *testing.T) {
 	before := topology.Current()
 	_, err = topology.Look(ended)
 	require.Error(t, err)
-	require.Same(t, before, topology.Current(), "what is not answered changes nothing")
+	require.Same(t, before, topology.Current(), "without an answer nothing changes")
 }
 
-// A client that hears of no mistake does not ask for the topology; it can be made to.
+// A client that gets no error does not ask for the topology; it can be made to.
 func TestRefresh(t *testing.T) {
 	c := servers.NewCluster(t, servers.ClusterOptions{Replicas: -1})
 	client := c.Client(t)
@@ -141,7 +141,7 @@ func TestRefresh(t *testing.T) {
 	require.Eventually(t, func() bool { return asked() > before }, time.Minute, 10*time.Millisecond)
 }
 
-// A name that stood for one server stands for another: a connection does not know, a client that is made anew does.
+// A name is moved from one server to another: an open connection does not notice, a new client does.
 func TestClientIsMadeAnew(t *testing.T) {
 	first, second := servers.New(t), servers.New(t)
 	behind := make(chan string, 1)
@@ -171,7 +171,7 @@ func TestClientIsMadeAnew(t *testing.T) {
 	require.NoError(t, set())
 	require.EqualValues(t, 2, count(first))
 
-	// Calls go on while it happens, and none is lost that was sent.
+	// Calls go on during the replacement, and none that was sent is lost.
 	ended := make(chan error)
 	go func() {
 		var err error
@@ -190,7 +190,7 @@ func TestClientIsMadeAnew(t *testing.T) {
 	<-behind
 	behind <- "127.0.0.1:1"
 	require.Error(t, client.Redial())
-	require.NoError(t, set(), "what there was is kept")
+	require.NoError(t, set(), "the old client is kept")
 	client.Close()
 	require.ErrorIs(t, client.Redial(), rueidis.ErrClosing)
 }

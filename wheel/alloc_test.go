@@ -45,6 +45,6 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 		}
 		out = 0
 		require.Zero(t, testing.AllocsPerRun(50, loop))
-		require.Greater(t, out, 2*timers, "the loop must have had something to do")
+		require.Greater(t, out, 2*timers, "the loop must have had work to do")
 	}
 }

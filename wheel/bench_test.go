@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The benchmarks put the wheel beside the two obvious choices: a heap of
+// The benchmarks compare the wheel with the two obvious choices: a heap of
 // deadlines, and a runtime timer for each. Every op is one timer, and all start
 // from n timers armed over 10 s ± 10 %, in 64 partitions.
 //
@@ -55,7 +55,7 @@ func (w *wheelTimers) advance(now int64) []Handle {
 	return w.out
 }
 
-// heapTimers is container/heap over handles, with the place of each in a slice
+// heapTimers is container/heap over handles, with the index of each in a slice
 // so that a timer can be moved. Deadlines are not rounded and nothing is grouped.
 type heapTimers struct {
 	order []Handle
@@ -123,7 +123,7 @@ func (t *runtimeTimers) schedule(h Handle, at int64) {
 		timer.Reset(d)
 		return
 	}
-	// The handle is captured, as whoever is called must know it.
+	// The handle is captured, since the function called must know it.
 	t.timers[h] = time.AfterFunc(d, func() { panic(h) })
 }
 
@@ -166,7 +166,7 @@ func fill(t timers, n int) {
 	}
 }
 
-// shuffled returns handles in an order that memory does not foresee.
+// shuffled returns handles in an order that the memory system cannot predict.
 func shuffled(n int) []Handle {
 	out := make([]Handle, n)
 	for i, h := range rand.New(rand.NewPCG(3, 4)).Perm(n) {
@@ -242,7 +242,7 @@ func BenchmarkRenew(b *testing.B) {
 				done += len(out)
 			}
 		}
-		round(30*second, 0) // until the order is as mixed as it will be
+		round(30*second, 0) // until the order is fully mixed
 		done = 0
 		b.ResetTimer()
 		round(0, b.N)

@@ -39,8 +39,8 @@ func Example() {
 	// 0 left
 }
 
-// After a pause one Advance gives all that fell due, by partition and, in each,
-// in the order of the deadlines.
+// After a pause one Advance returns everything that became due, by partition and,
+// in each, in the order of the deadlines.
 func ExampleWheel_Advance() {
 	w, _ := wheel.New(wheel.Config{}, 0)
 	for h := range wheel.Handle(6) {

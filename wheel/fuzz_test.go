@@ -18,14 +18,14 @@ func (t *tape) byte() byte {
 }
 
 // interval reads a number of 12 bits and a shift, so that short and long ones are
-// as likely. It ends at some times the range: beyond it, a timer is filed again
-// once a range, and a tiny wheel would be at it for ever.
+// as likely. It is bounded by a multiple of the range: beyond that, a timer is
+// filed again once per range, which would keep a tiny wheel busy forever.
 func (t *tape) interval(limit int64) int64 {
 	hi, lo := int64(t.byte()), int64(t.byte())
 	return (hi&15<<8 | lo) << (hi >> 4 * 3) % limit
 }
 
-// FuzzWheel runs the operations that the bytes spell against the model.
+// FuzzWheel runs the operations that the bytes encode against the model.
 func FuzzWheel(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0, 0, 0, 0, 0, 1, 1, 0, 0x50, 1, 3, 0x50, 1})
@@ -63,7 +63,7 @@ func FuzzWheel(f *testing.F) {
 			}
 		}
 		p.check()
-		// Next leads to what is left; if that is too far, all of it comes at once.
+		// Next leads to what is left; if that is too far away, all of it comes out at once.
 		for range 100 {
 			if at, ok := p.w.Next(); ok {
 				p.advance(at)

@@ -18,8 +18,8 @@ type order struct {
 	at     time.Duration
 }
 
-// loop is what the owner of a wheel does: it sleeps until Next, or until there is
-// something to arm, which may be earlier. It counts how often it woke.
+// loop does what the owner of a wheel does: it sleeps until Next, or until there
+// is something to arm, which may be earlier. It counts how often it woke.
 type loop struct {
 	w      *Wheel
 	start  time.Time
@@ -75,8 +75,8 @@ func TestALoopThatSleepsUntilNextIsOnTime(t *testing.T) {
 			done := make(chan struct{})
 			go func() { l.run(ctx); close(done) }()
 
-			// Orders come in over ten minutes, for up to an hour, at times that
-			// are no multiples of a tick.
+			// Orders arrive over ten minutes, for up to an hour ahead, at times that
+			// are not multiples of a tick.
 			r := rand.New(rand.NewPCG(1, uint64(tick)))
 			want := map[Handle]time.Duration{}
 			last := time.Duration(0)
@@ -106,7 +106,7 @@ func TestALoopThatSleepsUntilNextIsOnTime(t *testing.T) {
 }
 
 // A process that was stopped for a day finds everything due at once, and then
-// goes on as before.
+// continues as before.
 func TestALoopAfterADayOfPause(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		start := time.Now()

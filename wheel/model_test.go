@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// model is the wheel as one would write it without a thought to cost: a map of
-// ticks. It does its own rounding, in arithmetic of any size.
+// model is the wheel written without regard to cost: a map of ticks. It does its
+// own rounding, in arbitrary precision.
 type model struct {
 	size  int64
 	now   int64
@@ -48,7 +48,7 @@ func (m *model) cancel(h Handle) bool {
 	return ok
 }
 
-// advance returns the handles due, and for each the entry it had.
+// advance returns the handles due, each with the entry it had.
 func (m *model) advance(now int64) map[Handle]entry {
 	target := floorTick(now, m.size)
 	out := map[Handle]entry{}
@@ -71,7 +71,7 @@ func (m *model) earliest() (tick int64, ok bool) {
 	return tick, ok
 }
 
-// pair runs a wheel beside its model and compares every answer.
+// pair runs a wheel next to its model and compares every answer.
 type pair struct {
 	t   require.TestingT
 	w   *Wheel
@@ -130,7 +130,7 @@ func (p *pair) advance(now int64) {
 	require.Empty(p.t, want, "due, and did not come out")
 }
 
-// check compares what can be asked, and looks at the wheel from inside.
+// check compares everything that can be queried, and checks the wheel's internals.
 func (p *pair) check() {
 	require.Equal(p.t, len(p.m.ticks), p.w.Len())
 	at, ok := p.w.Next()
@@ -185,8 +185,8 @@ func invariants(w *Wheel) error {
 	return nil
 }
 
-// misplaced reports a tick in a slot that is not its own, or is not reached. Only
-// the last level may hold a tick for which its slot is too early.
+// misplaced reports whether a tick is in a slot that is not its own, or out of reach.
+// Only the last level may hold a tick for which its slot is too early.
 func misplaced(w *Wheel, i int, slot, tick int64) error {
 	l := &w.levels[i]
 	base := w.now >> l.shift

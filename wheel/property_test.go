@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// shapes draws a wheel, mostly a tiny one: there, slots are reused, levels
-// overflow and timers lie beyond the range all the time.
+// shapes draws a wheel, mostly a tiny one: in those, slots are reused, levels
+// overflow and timers are beyond the range all the time.
 func shapes(t *rapid.T) Config {
 	slots := rapid.OneOf(rapid.IntRange(1, 4), rapid.IntRange(1, MaxSlotBits)).Draw(t, "slotBits")
 	return Config{
@@ -23,8 +23,8 @@ func shapes(t *rapid.T) Config {
 	}
 }
 
-// starts draws the time of birth: about zero, before it, and just below the
-// ticks where a counter of 31, 32 or 40 bits would wrap.
+// starts draws the time at which a wheel is made: about zero, before it, and just
+// below the ticks where a counter of 31, 32 or 40 bits would wrap.
 func starts(t *rapid.T, size int64) int64 {
 	tick := rapid.SampledFrom([]int64{0, -1000, 1 << 31, 1 << 32, 1 << 40, -1 << 32}).Draw(t, "start")
 	limit := math.MaxInt64/size - 1<<32
@@ -54,7 +54,7 @@ func TestAgainstModel(t *testing.T) {
 		size := int64(cfg.WithDefaults().Tick)
 		now := starts(t, size)
 		p := newPair(t, cfg, now)
-		// Few handles, so that they meet; far apart, so that pages are missing.
+		// Few handles, so that they collide; far apart, so that pages are missing.
 		handles := rapid.SampledFrom([]Handle{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 255, 256, 257, 5000, 70000})
 		partitions := rapid.SampledFrom([]uint16{0, 0, 0, 1, 2, 300, 65535})
 
@@ -91,7 +91,7 @@ func TestAgainstModel(t *testing.T) {
 	})
 }
 
-// One jump gives what many steps give, and in the same order of ticks.
+// One jump returns the same as many steps, in the same order of ticks.
 func TestOneJumpEqualsManySteps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := shapes(t)
@@ -116,7 +116,7 @@ func TestOneJumpEqualsManySteps(t *testing.T) {
 		collect(t, jump, deadlines, a, end)
 		steps := map[uint16][]int64{}
 		for now := start; now < end; {
-			// Wide steps at times, else a far timer takes for ever.
+			// Wide steps at times, or a far timer would take forever.
 			now = min(end, now+rapid.OneOf(
 				rapid.Int64Range(1, 5*size),
 				rapid.Int64Range(1, 1+(end-start)/4),
@@ -145,8 +145,8 @@ func deadlinesOf(w *Wheel) map[Handle]int64 {
 	return out
 }
 
-// collect appends what comes out, as deadline and handle. Handles of one deadline
-// are put in order, since a wheel promises none among them.
+// collect appends what comes out, as deadline and handle. Handles with the same
+// deadline are sorted, since a wheel does not order them.
 func collect(t require.TestingT, into map[uint16][]int64, deadlines map[Handle]int64, w *Wheel, now int64) {
 	byDeadline := func(x, y Handle) int { return cmp.Compare(deadlines[x], deadlines[y]) }
 	for partition, handles := range advance(w, now) {

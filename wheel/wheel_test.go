@@ -85,7 +85,7 @@ func TestClockThatGoesBackChangesNothing(t *testing.T) {
 			t.Fatal("a group from an Advance before this one")
 		}
 	}
-	// Time stands where it stood: what is past there is past.
+	// Time has not moved: what is past by it is past.
 	w.Schedule(4, 0, minute+second)
 	at, _ := w.Deadline(4)
 	require.Equal(t, minute+2*second+100*ms, at)
@@ -124,7 +124,7 @@ func TestHandleAboveTheLimitPanics(t *testing.T) {
 	require.Zero(t, w.Len())
 }
 
-// wakes runs a loop that does nothing but follow Next until something is due.
+// wakes runs a loop that only follows Next until something is due.
 func wakes(t *testing.T, w *Wheel) (count int, at int64) {
 	var due Due
 	at = w.time(w.now)
@@ -163,8 +163,8 @@ func TestLoneTimerNeedsFewWakes(t *testing.T) {
 	}
 }
 
-// With the default shape whatever cascades lands in level 0, so a lone timer wakes
-// the loop twice at most, wherever it starts.
+// With the default shape everything that cascades lands in level 0, so a single
+// timer wakes the loop at most twice, wherever it starts.
 func TestAtMostOneMoveWithinTheRange(t *testing.T) {
 	w := newWheel(t, Config{}, 0)
 	reach := int64(100*ms) << Config{}.WithDefaults().reachBits()
@@ -196,7 +196,7 @@ func TestASlotHoldsNoMoreTicksThanItIsWide(t *testing.T) {
 		for ; h != none; h = w.nodes.at(h).next {
 			length++
 		}
-		most[level] = max(most[level], length*lanes) // handles are even over the lanes
+		most[level] = max(most[level], length*lanes) // handles are spread evenly over the lanes
 	}
 	require.Equal(t, map[int]int{0: lanes, 1: 64, 2: 4096}, most)
 }

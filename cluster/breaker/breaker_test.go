@@ -39,25 +39,25 @@ func TestHalfOpenLetsOneThroughAtATime(t *testing.T) {
 	require.False(t, s.Allow(1, 100+2*wait-1), "open again")
 	require.True(t, s.Allow(1, 100+2*wait))
 	s.Unknown(1)
-	require.True(t, s.Allow(1, 100+2*wait), "given up, so another one may try")
+	require.True(t, s.Allow(1, 100+2*wait), "abandoned, so another one may try")
 	require.True(t, s.Worked(1), "closed")
 	for range 10 {
 		require.True(t, s.Allow(1, 100+2*wait))
 	}
 }
 
-// A beat that is answered closes it, whatever it waits for.
+// A beat that is answered closes it, however long it had to wait.
 func TestOtherWorkCloses(t *testing.T) {
 	var s breaker.Set
 	require.False(t, s.Worked(1))
 	open(t, &s, 1, 100)
 	require.True(t, s.Worked(1))
-	require.False(t, s.Worked(1), "told once")
+	require.False(t, s.Worked(1), "reported once")
 	require.True(t, s.Allow(1, 100))
-	open(t, &s, 1, 200) // from zero again
+	open(t, &s, 1, 200) // counts from zero
 }
 
-// What works in between starts the count anew.
+// A success in between restarts the count.
 func TestFailuresCountInARow(t *testing.T) {
 	var s breaker.Set
 	for range 10 {
@@ -69,7 +69,7 @@ func TestFailuresCountInARow(t *testing.T) {
 	}
 }
 
-// Against a model of its rules: never more than one attempt in a Wait while open, and never a node that works kept off.
+// Compared with a model of its rules: at most one attempt per Wait while open, and a node that works is never blocked.
 func TestAtRandom(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		var s breaker.Set

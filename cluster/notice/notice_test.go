@@ -36,7 +36,7 @@ func wire(text string, bulk bool) string {
 
 func slotsOf(text string) cluster.SlotSet { return parseSlots(text) }
 
-// documented are the notices as their documentation shows them, and what they say.
+// documented maps the notices, as their documentation shows them, to what they mean.
 var documented = map[string]Notice{
 	">4 MOVING :7 :15 10.0.0.9:6379":                              {Kind: Moving, Seq: 7, In: 15 * time.Second, Endpoint: "10.0.0.9:6379"},
 	">4 MOVING :7 :15 _":                                          {Kind: Moving, Seq: 7, In: 15 * time.Second},
@@ -62,7 +62,7 @@ func TestParsesWhatIsDocumented(t *testing.T) {
 	}
 }
 
-// What servers of several versions were seen to send, or might: it is read as far as it says something.
+// What servers of several versions were seen to send, or might send: it is read as far as possible.
 func TestParsesLeniently(t *testing.T) {
 	for text, want := range map[string]Notice{
 		">1 MOVING":                                   {Kind: Moving, Seq: -1},

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// parts hands out a text in pieces that end where it is told.
+// parts is a reader that returns a text in given pieces.
 type parts struct {
 	text string
 	ends []int
@@ -98,7 +98,7 @@ func TestReaderTellsAnEndFromNonsense(t *testing.T) {
 	}
 }
 
-// A list of every slot by itself, which is the longest that there can be, is within the limits.
+// A list of every slot separately, the longest possible notice, is within the limits.
 func TestReaderTakesTheLongestNotice(t *testing.T) {
 	var list []string
 	for slot := range 16384 {
@@ -133,8 +133,8 @@ func encode(v *value) string {
 	return string(v.kind) + v.text + "\r\n"
 }
 
-// FuzzReader feeds bytes in pieces: whatever they are, reading ends, takes no more than its limits, is the same however
-// the bytes are cut, and what was read reads the same when written again. Parsing what was read never fails.
+// FuzzReader feeds bytes in pieces: whatever they are, reading ends, stays within its limits, gives the same however the
+// bytes are cut, and what was read reads the same when written again. Parsing what was read never panics.
 func FuzzReader(f *testing.F) {
 	for _, s := range []string{
 		"+OK\r\n", ">4\r\n+MOVING\r\n:7\r\n:15\r\n+10.0.0.9:6379\r\n", ">3\r\n+SMIGRATED\r\n:17\r\n*1\r\n*3\r\n+a:6379\r\n+b:6379\r\n+123,5000-7000\r\n",
@@ -166,8 +166,8 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// isNullInside says whether there is a null in it, of which there are several encodings, or a verbatim string, of which
-// the format is not kept.
+// isNullInside reports whether it contains a null, which has several encodings, or a verbatim string, whose format is not
+// kept.
 func (v *value) isNullInside() bool {
 	if v.null || v.kind == '=' {
 		return true

@@ -19,7 +19,7 @@ import (
 	"github.com/streamlease/streamlease/test/notices"
 )
 
-// counted is a connection that says how much was read from it, and gives at most so much at a time.
+// counted is a connection that counts what was read from it, and limits each read.
 type counted struct {
 	net.Conn
 	most int
@@ -32,7 +32,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// heard is a watcher of a node on a real connection, and what came.
+// heard is a watcher of a node on a real connection, and what it received.
 type heard struct {
 	node    *notices.Node
 	notices chan Notice
@@ -65,7 +65,7 @@ func listen(t *testing.T, o notices.Options, most int) *heard {
 	return h
 }
 
-// next is the next notice that comes.
+// next waits for the next notice.
 func (h *heard) next(t *testing.T) Notice {
 	t.Helper()
 	select {
@@ -77,7 +77,7 @@ func (h *heard) next(t *testing.T) Notice {
 	}
 }
 
-// Every kind, in simple and in bulk strings, cut in two at every byte: the second part is sent when the first was read.
+// Every kind, in simple and in bulk strings, cut in two at every byte: the second part is sent after the first was read.
 func TestEveryNoticeCutAtEveryByte(t *testing.T) {
 	h := listen(t, notices.Options{}, 1<<16)
 	for _, text := range slices.Sorted(maps.Keys(documented)) {
@@ -99,7 +99,7 @@ func TestEveryNoticeCutAtEveryByte(t *testing.T) {
 	require.Len(t, h.node.Commands(), 2, "on one connection")
 }
 
-// All of them at once, read byte by byte, with what else a server may push, and answers, in between.
+// All of them at once, read byte by byte, with answers and other pushes in between.
 func TestNoticesAmongOtherPushes(t *testing.T) {
 	others := []string{
 		">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$8\r\nMOVING 1\r\n", ">2\r\n+invalidate\r\n*1\r\n$1\r\nk\r\n", "|1\r\n+ttl\r\n:1\r\n+PONG\r\n", ":12\r\n", "-ERR what\r\n",
@@ -122,7 +122,7 @@ func TestNoticesAmongOtherPushes(t *testing.T) {
 	require.Len(t, h.node.Commands(), 2)
 }
 
-// Three nodes tell of one failover, twice each; one sends nonsense, is connected to anew, and repeats what is long over. One
+// Three nodes announce one failover, twice each; one sends nonsense, is reconnected to, and repeats what is long over. One
 // window opens, and ends once.
 func TestSeveralNodesTellOfOneFailover(t *testing.T) {
 	var nodes []*notices.Node
@@ -171,8 +171,8 @@ func TestSeveralNodesTellOfOneFailover(t *testing.T) {
 	require.Eventually(t, came(12), patience, often)
 	require.Equal(t, MinWindow, w.Length(0))
 	nodes[0].Push(">4\r\n+FAILED_OVER\n:11\r\n")
-	require.Eventually(t, came(14), patience, often, "connected to anew, it repeats")
-	require.Equal(t, MinWindow, w.Length(0), "and ends nothing by it")
+	require.Eventually(t, came(14), patience, often, "after reconnecting, it repeats")
+	require.Equal(t, MinWindow, w.Length(0), "and that ends nothing")
 	for _, n := range nodes {
 		require.Equal(t, 1, n.Push(wire(">3 FAILED_OVER :11 1", false)))
 	}

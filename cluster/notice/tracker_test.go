@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// account is a tracker, and a clock that a test sets.
+// account is a tracker with a clock that a test sets.
 type account struct {
 	*Tracker
 	t     *testing.T
@@ -32,7 +32,7 @@ func (a *account) from(node, text string) []Change {
 	return a.Take(a.now, node, a.since, n)
 }
 
-// pass lets time pass, and returns what that has changed.
+// pass lets time pass, and returns what that changed.
 func (a *account) pass(d time.Duration) []Change {
 	a.now = a.now.Add(d)
 	return a.Expire(a.now)
@@ -47,8 +47,8 @@ func (a *account) left() (left []time.Duration) {
 
 const s = time.Second
 
-// Windows of 2 s occur, and times that have passed; longer ones than MaxWindow would keep a dead process alive for too
-// long. What has a completion waits for it, three times its length at most.
+// Windows of 2 s occur, and times in the past; windows longer than MaxWindow would keep a dead process alive for too long.
+// A window with a completion waits for it, for at most three times its length.
 func TestWindowsAreClampedAndCapped(t *testing.T) {
 	for text, want := range map[string]struct{ length, until time.Duration }{
 		">4 MOVING :7 :15 _":           {15 * s, 15 * s},
@@ -83,7 +83,7 @@ func TestWindowsAreClampedAndCapped(t *testing.T) {
 	}
 }
 
-// Every node tells of everything, in any order, and again after a connection was made anew.
+// Every node announces everything, in any order, and again after a reconnect.
 func TestWhatIsToldTwiceCountsOnce(t *testing.T) {
 	a := newAccount(t)
 	require.Len(t, a.from("n1:1", ">4 FAILING_OVER :10 :2 1"), 1)
@@ -97,16 +97,16 @@ func TestWhatIsToldTwiceCountsOnce(t *testing.T) {
 	require.Len(t, changes, 1)
 	require.True(t, changes[0].Completed)
 	require.Empty(t, a.from("n1:1", ">3 FAILED_OVER :11 1"))
-	require.Empty(t, a.from("n3:1", ">4 FAILING_OVER :10 :2 1"), "told late by a third: it is over")
+	require.Empty(t, a.from("n3:1", ">4 FAILING_OVER :10 :2 1"), "announced late by a third node: it is over")
 	require.Empty(t, a.Windows())
 
 	require.Len(t, a.from("n1:1", ">3 MOVING :12 :15"), 1)
 	a.pass(15 * s)
-	require.Empty(t, a.from("n1:1", ">3 MOVING :12 :15"), "after the connection was made anew")
+	require.Empty(t, a.from("n1:1", ">3 MOVING :12 :15"), "after a reconnect")
 	require.Len(t, a.from("n1:1", ">3 MOVING :13 :15"), 1, "another one")
 }
 
-// A beginning that is told for the first time after its completion opens nothing, or only what was not completed.
+// A beginning that is first announced after its completion opens nothing, or only what was not completed.
 func TestABeginningThatIsLateOpensOnlyWhatIsLeft(t *testing.T) {
 	a := newAccount(t)
 	a.take(">3 MIGRATED :9 1")
@@ -117,7 +117,7 @@ func TestABeginningThatIsLateOpensOnlyWhatIsLeft(t *testing.T) {
 	require.Empty(t, a.take(">3 SMIGRATING :19 6,7"))
 }
 
-// A start and an end share no number: an end is of all earlier starts of its kind, for the shards and slots it names.
+// A start and its end share no number: an end covers all earlier starts of its kind, for the shards and slots it names.
 func TestCompletionsEndWhatTheyName(t *testing.T) {
 	a := newAccount(t)
 	a.take(">4 MIGRATING :8 :2 1,2")
@@ -126,15 +126,15 @@ func TestCompletionsEndWhatTheyName(t *testing.T) {
 	require.Empty(t, a.take(">3 MIGRATED :10 1"), "2 goes on")
 	require.Equal(t, []string{"2"}, a.Windows()[0].Shards)
 	changes := a.take(">3 MIGRATED :11 7")
-	require.Len(t, changes, 1, "of a beginning that was not heard")
+	require.Len(t, changes, 1, "of a beginning that was missed")
 	require.True(t, changes[0].Completed)
 	require.Len(t, a.Windows(), 2)
 	require.Len(t, a.take(">3 MIGRATED :12 2"), 1)
-	require.Len(t, a.take(">2 FAILED_OVER :13"), 1, "of what it does not say: of all")
+	require.Len(t, a.take(">2 FAILED_OVER :13"), 1, "it names no shards: of all")
 	require.Empty(t, a.Windows())
 
 	a.take(">3 MIGRATING :14 :2")
-	require.Len(t, a.take(">3 MIGRATED :15 1"), 1, "of a beginning that did not say of what")
+	require.Len(t, a.take(">3 MIGRATED :15 1"), 1, "of a beginning that named no shards")
 	require.Empty(t, a.Windows())
 
 	a.take(">4 MIGRATING :20 :2 1")
@@ -158,7 +158,7 @@ func TestSlotsEndTheirWindowBitByBit(t *testing.T) {
 
 	a.take(">3 SMIGRATING :19 ?")
 	w = a.Windows()[0]
-	require.True(t, w.Covers(9), "nobody knows which: all")
+	require.True(t, w.Covers(9), "unknown which: all")
 	a.take(">4 MOVING :20 :15 a:1")
 	w = a.Windows()[1]
 	require.True(t, w.Covers(9), "the sender is often not the one affected")
@@ -172,7 +172,7 @@ func TestOldCompletionsAreNotBelievedRightAfterTheOptIn(t *testing.T) {
 	a.pass(replayed - 1)
 	require.Empty(t, a.take(">3 FAILED_OVER :11 1"))
 
-	// It may be in time all the same: it ends a window that another node has told of.
+	// It may still be new: it ends a window that another node has announced.
 	a.take(">4 FAILING_OVER :12 :2 1")
 	require.Empty(t, a.take(">3 FAILED_OVER :11 1"), "not this one")
 	require.Empty(t, a.take(">3 FAILED_OVER :13 2"), "nor this")
@@ -180,21 +180,21 @@ func TestOldCompletionsAreNotBelievedRightAfterTheOptIn(t *testing.T) {
 	require.Empty(t, a.Windows())
 
 	a.pass(1)
-	require.Len(t, a.take(">3 MIGRATED :9 1"), 1, "told by another node later on, it is news")
+	require.Len(t, a.take(">3 MIGRATED :9 1"), 1, "announced later by another node, it is new")
 }
 
 func TestWhatIsAnnouncedAnewIsOneWindow(t *testing.T) {
 	a := newAccount(t)
 	a.take(">4 MIGRATING :8 :2 1")
 	a.pass(20 * s)
-	require.Len(t, a.take(">4 MIGRATING :9 :5 1"), 1, "told again")
+	require.Len(t, a.take(">4 MIGRATING :9 :5 1"), 1, "announced again")
 	require.Len(t, a.Windows(), 1)
 	require.Equal(t, []time.Duration{30 * s}, a.left())
-	require.Empty(t, a.take(">4 MIGRATING _ :30 1"), "without a number it is not news")
+	require.Empty(t, a.take(">4 MIGRATING _ :30 1"), "without a number it is not new")
 	require.Equal(t, []time.Duration{90 * s}, a.left(), "but it lasts longer")
 }
 
-// Whatever a server sends, what is kept is bounded.
+// Whatever a server sends, the memory for it is bounded.
 func TestAFloodOfNoticesIsBounded(t *testing.T) {
 	a := newAccount(t)
 	for seq := range int64(maxSeen + 100) {
@@ -215,8 +215,8 @@ func TestAFloodOfNoticesIsBounded(t *testing.T) {
 	require.Len(t, a.seen, 1, "the rest is forgotten")
 }
 
-// Played at random from several nodes, with what each repeats: windows that are told as open are told as ended, once, in
-// that order, none is open beyond its time, and every one has a length within the limits.
+// Random notices from several nodes, with repetitions: every window reported as open is later reported as ended, once, none
+// is open beyond its time, and every one has a length within the limits.
 func TestTrackerAtRandom(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		tracker := NewTracker(DefaultMaxWindow)

@@ -18,14 +18,14 @@ import (
 	"github.com/streamlease/streamlease/test/virtual"
 )
 
-// party is a watcher in a bubble, the nodes it may find, and what it told.
+// party is a watcher in a bubble, the nodes it may find, and what it reported.
 type party struct {
 	*Watcher
 	t *testing.T
 
 	mu      sync.Mutex
 	nodes   map[string]*notices.Node
-	names   []string // that the watcher is given
+	names   []string // given to the watcher
 	dialled []string
 	changes []Change
 	noticed []Notice
@@ -81,14 +81,14 @@ func (p *party) dial(_ context.Context, address string, _ *net.Dialer, _ *tls.Co
 	p.dialled = append(p.dialled, address)
 	n := p.nodes[address]
 	if n == nil {
-		return nil, errors.New("nobody there")
+		return nil, errors.New("connection refused")
 	}
 	ours, its := net.Pipe()
 	go n.Serve(its)
 	return ours, nil
 }
 
-// take returns and forgets what was told.
+// take returns the changes reported so far, and forgets them.
 func (p *party) take() []Change {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,7 +164,7 @@ func TestEndpointTypeFollowsTheConnection(t *testing.T) {
 	require.Equal(t, EndpointNone, endpointType(EndpointNone, true, nil))
 }
 
-// Servers that know no notices count an error for each time that they are asked.
+// Servers that do not know notices count an error each time they are asked.
 func TestANodeThatRefusesIsAskedOnce(t *testing.T) {
 	const unknown = "-ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP."
 	watch(t, 0, Config{}, rueidis.ClientOption{}, func(p *party) {
@@ -177,7 +177,7 @@ func TestANodeThatRefusesIsAskedOnce(t *testing.T) {
 		require.Zero(t, n.Pings(), "the connection is closed")
 
 		p.pass(10 * time.Hour)
-		require.Len(t, clientCommands(n), 1, "looked at every hour, not asked")
+		require.Len(t, clientCommands(n), 1, "checked every hour, not asked")
 		require.InDelta(t, 11, len(n.Commands())-1, 2)
 		require.Equal(t, Refused, p.Nodes()[0].State)
 		p.pass(15 * time.Hour)
@@ -189,7 +189,7 @@ func TestANodeThatRefusesIsAskedOnce(t *testing.T) {
 		n.Set(notices.Options{Version: "7.9"})
 		p.Look()
 		p.pass(time.Second)
-		require.Len(t, clientCommands(n), 3, "it is another one")
+		require.Len(t, clientCommands(n), 3, "it is another server")
 		require.Equal(t, Listening, p.Nodes()[0].State)
 	})
 }
@@ -217,11 +217,11 @@ func TestWhatPassesIsNoRefusal(t *testing.T) {
 		n.Set(notices.Options{Hello: "-ERR unknown command 'HELLO'"})
 		n.Drop()
 		p.pass(reconnect.Max)
-		require.Equal(t, Refused, p.Nodes()[0].State, "too old a server")
+		require.Equal(t, Refused, p.Nodes()[0].State, "the server is too old")
 	})
 }
 
-// A connection that is cut off in silence is noticed, and made anew with growing waits.
+// A connection that goes silent is noticed, and replaced with growing delays.
 func TestASilentConnectionIsMadeAnew(t *testing.T) {
 	watch(t, 1, Config{}, rueidis.ClientOption{}, func(p *party) {
 		n := p.nodes["a:1"]
@@ -256,7 +256,7 @@ func TestWatcherFollowsTheNodes(t *testing.T) {
 	})
 }
 
-// Three nodes tell of the same: one window, from begin to end, with slow answers allowed in it and for a while after.
+// Three nodes announce the same: one window, from beginning to end, with slow answers allowed during it and for a while after.
 func TestWindowsInVirtualTime(t *testing.T) {
 	watch(t, 3, Config{}, rueidis.ClientOption{}, func(p *party) {
 		p.pass(time.Minute)
@@ -302,8 +302,8 @@ func TestWindowsInVirtualTime(t *testing.T) {
 	})
 }
 
-// A node that says where it goes is followed there at once; one that does not is met at the same address when half of the
-// time is over. Said again on the new connection, it changes nothing, or it would go round for ever.
+// A node that announces its new endpoint is followed there at once; one that does not is reconnected to at the same address
+// after half of the time. The same notice on the new connection changes nothing, or this would loop forever.
 func TestAMovingNodeIsFollowed(t *testing.T) {
 	watch(t, 1, Config{}, rueidis.ClientOption{}, func(p *party) {
 		a := p.nodes["a:1"]
@@ -321,7 +321,7 @@ func TestAMovingNodeIsFollowed(t *testing.T) {
 		require.Empty(t, dialled)
 		require.Equal(t, 1, a.Listening())
 		changes := p.take()
-		require.Len(t, changes, 2, "one window, that was opened and has ended")
+		require.Len(t, changes, 2, "one window, which opened and ended")
 
 		there := notices.New(notices.Options{})
 		p.note(func() { p.nodes["new:1"] = there })
@@ -332,12 +332,12 @@ func TestAMovingNodeIsFollowed(t *testing.T) {
 		there.Push(wire(">4 MOVING :9 :20 gone:1", false))
 		p.pass(time.Minute)
 		_, dialled = p.told()
-		require.Equal(t, []string{"new:1", "gone:1", "gone:1", "gone:1", "a:1"}, dialled, "found nowhere else, it is where it was")
+		require.Equal(t, []string{"new:1", "gone:1", "gone:1", "gone:1", "a:1"}, dialled, "found nowhere else, so back to the old address")
 		require.Equal(t, 1, a.Listening())
 	})
 }
 
-// What a server pushes around the answer to the opt-in is taken as what comes later is; a repeated completion is old.
+// What a server pushes around the answer to the opt-in is processed like later pushes; a repeated completion is old.
 func TestPushesAroundTheOptIn(t *testing.T) {
 	watch(t, 0, Config{}, rueidis.ClientOption{}, func(p *party) {
 		p.note(func() {
