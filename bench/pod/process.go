@@ -24,7 +24,7 @@ type Process struct {
 // StartWorker starts this program once more, as a worker. ctx kills it.
 func StartWorker(ctx context.Context, o WorkerOptions) (*Process, error) {
 	return StartSelf(ctx, o.URL, o.Log, "worker", "-prefix", o.Prefix,
-		"-addr", o.Addr, "-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
+		"-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
 		"-journal", o.Journal, "-pages", strconv.Itoa(o.Pages),
 		"-max-batch", strconv.Itoa(o.MaxBatch), "-tick", o.Tick.String(), "-workers", strconv.Itoa(o.Workers), fmt.Sprint("-churn=", o.Churn),
 		"-partitions", strconv.Itoa(o.Partitions), fmt.Sprint("-told=", o.Told), "-work", o.Work.String(), "-seed", strconv.FormatUint(o.Seed, 10),

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/measure"
@@ -30,7 +29,6 @@ import (
 
 // WorkerOptions say what a worker owns.
 type WorkerOptions struct {
-	Addr       string // of a private server; empty: URL counts
 	URL        string // of any Redis
 	Service    string
 	Prefix     string        // of streams in the journal; empty: the usual one
@@ -126,11 +124,9 @@ type worker struct {
 }
 
 func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
-	server := rueidis.ClientOption{InitAddress: []string{o.Addr}, ForceSingleClient: true}
-	if o.Addr == "" {
-		if server, err = target.ChildOption(); err != nil {
-			return err
-		}
+	server, err := target.ChildOption()
+	if err != nil {
+		return err
 	}
 	w.engine, err = engine.Open(server, o.Service, engine.WithPartitions(o.Partitions),
 		engine.WithLeaseTTL(o.LeaseTTL), engine.WithSessionTTL(o.SessionTTL), engine.WithWorkers(o.Workers),

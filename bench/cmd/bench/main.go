@@ -145,7 +145,6 @@ var worker = &cli.Command{
 	Name:   "worker",
 	Hidden: true,
 	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "addr"},
 		&cli.StringFlag{Name: "service"},
 		&cli.DurationFlag{Name: "lease-ttl"},
 		&cli.DurationFlag{Name: "session-ttl"},
@@ -165,7 +164,7 @@ var worker = &cli.Command{
 	Action: func(ctx context.Context, c *cli.Command) error {
 		// The parent tells when to end, by closing the input: an interrupt reaches both.
 		return pod.Worker(context.WithoutCancel(ctx), pod.WorkerOptions{
-			Addr: c.String("addr"), Service: c.String("service"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
+			Service: c.String("service"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
 			Prefix: c.String("prefix"), Journal: c.String("journal"), Pages: c.Int("pages"), MaxBatch: c.Int("max-batch"), Tick: c.Duration("tick"),
 			Workers: c.Int("workers"), Churn: c.Bool("churn"),
 			Partitions: c.Int("partitions"), Told: c.Bool("told"), Work: c.Duration("work"), Seed: c.Uint64("seed"),
