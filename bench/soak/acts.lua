@@ -12,17 +12,7 @@ local input, sessions = KEYS[1], KEYS[2]
 local act, group, prefix, share = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 math.randomseed(tonumber(ARGV[5]))
 
-local delivered
-local groups = redis.pcall('XINFO', 'GROUPS', input)
-for _, flat in ipairs(groups.err and {} or groups) do
-  local g = {}
-  for i = 1, #flat, 2 do
-    g[flat[i]] = flat[i + 1]
-  end
-  if g.name == group then
-    delivered = g['last-delivered-id']
-  end
-end
+local delivered = last_delivered(input, group)
 if not delivered then
   return { '', {} } -- nobody was here yet
 end
@@ -49,12 +39,7 @@ local function noted(id)
   if not entry then
     return nil -- its body went before
   end
-  local text = ''
-  for i = #entry[2] - 1, 1, -2 do
-    if entry[2][i] == 'lbs-input' then
-      text = entry[2][i + 1]
-    end
-  end
+  local text = announcement_in(entry[2])
   local name = string.match(text, '^{"DataStreamName":"([^"\\]+)"')
   local lease = name and #name < 200 and redis.call('GET', prefix .. name) or ''
   return { id, owner[id] or '', was_delivered(id) and 'y' or '', lease, string.sub(text, 1, 300) }

@@ -89,7 +89,7 @@ type leftover struct {
 func (k *keeper) stranded(ctx context.Context) (all []leftover, err error) {
 	for part := range k.layout.Partitions() {
 		input := k.layout.Keys(part).Input
-		rows, err := k.client.Do(ctx, k.client.B().Eval().Script(strandedScript).Numkeys(1).Key(input).Arg(k.layout.Group()).Build()).ToArray()
+		rows, err := k.client.Do(ctx, k.client.B().Eval().Script(groupScript+strandedScript).Numkeys(1).Key(input).Arg(k.layout.Group()).Build()).ToArray()
 		if err != nil {
 			return nil, err
 		}

@@ -21,6 +21,11 @@ import (
 // actEvery is how many session TTLs lie between two acts of an operator, on average.
 const actEvery = 2
 
+// groupScript stands before both scripts of operators and of those who look for what they left.
+//
+//go:embed group.lua
+var groupScript string
+
 //go:embed acts.lua
 var actsScript string
 
@@ -100,7 +105,7 @@ func (o *operator) one(ctx context.Context) error {
 	k := o.keeper.layout.Keys(o.rnd.IntN(o.keeper.layout.Partitions()))
 	c := o.keeper.client
 	from := journal.Monotonic()
-	parts, err := c.Do(ctx, c.B().Eval().Script(actsScript).Numkeys(2).Key(k.Input, k.Sessions).
+	parts, err := c.Do(ctx, c.B().Eval().Script(groupScript+actsScript).Numkeys(2).Key(k.Input, k.Sessions).
 		Arg(what, o.keeper.layout.Group(), k.LeasePrefix(), strconv.FormatFloat(share, 'f', 6, 64), strconv.Itoa(o.rnd.IntN(1<<30))).Build()).ToArray()
 	until := journal.Monotonic()
 	if err != nil || len(parts) != 2 {

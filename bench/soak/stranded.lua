@@ -6,18 +6,8 @@
 -- Atomic   so that no entry is between two places.
 
 local input, group = KEYS[1], ARGV[1]
-local delivered = '0-0'
-local groups = redis.pcall('XINFO', 'GROUPS', input)
-for _, flat in ipairs(groups.err and {} or groups) do
-  local g = {}
-  for i = 1, #flat, 2 do
-    g[flat[i]] = flat[i + 1]
-  end
-  if g.name == group then
-    delivered = g['last-delivered-id']
-  end
-end
-if delivered == '0-0' then
+local delivered = last_delivered(input, group)
+if not delivered or delivered == '0-0' then
   return {}
 end
 local found = {}
@@ -29,13 +19,7 @@ while true do
   end
   for _, entry in ipairs(page) do
     if not redis.call('XPENDING', input, group, entry[1], entry[1], 1)[1] then
-      local text = ''
-      for i = #entry[2] - 1, 1, -2 do
-        if entry[2][i] == 'lbs-input' then
-          text = entry[2][i + 1]
-        end
-      end
-      found[#found + 1] = { entry[1], string.sub(text, 1, 300) }
+      found[#found + 1] = { entry[1], string.sub(announcement_in(entry[2]), 1, 300) }
     end
   end
   from = '(' .. page[#page][1]
