@@ -85,7 +85,7 @@ type child struct {
 	process *os.Process
 	in      io.WriteCloser
 	journal *journal.Journal
-	last    atomic.Pointer[report]
+	last    atomic.Pointer[snapshot]
 	ended   chan struct{} // closed when it was waited for
 	state   error         // how it ended; read after ended
 	killed  atomic.Bool
@@ -102,7 +102,7 @@ func startChild(s childSpec) (*child, error) {
 		return nil, err
 	}
 	c := &child{ended: make(chan struct{})}
-	c.last.Store(new(report))
+	c.last.Store(new(snapshot))
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), envChild+"="+string(text))
 	cmd.Stderr = os.Stderr
@@ -127,7 +127,7 @@ func startChild(s childSpec) (*child, error) {
 // listen keeps the last report, and waits for the end.
 func (c *child) listen(cmd *exec.Cmd, out io.Reader) {
 	for decode := json.NewDecoder(out); ; {
-		r := new(report)
+		r := new(snapshot)
 		if err := decode.Decode(r); err != nil {
 			break // it ended, perhaps in the middle of a report
 		}
@@ -138,7 +138,7 @@ func (c *child) listen(cmd *exec.Cmd, out io.Reader) {
 }
 
 // report is what it said last; it holds nothing when it is gone.
-func (c *child) report() report {
+func (c *child) report() snapshot {
 	r := *c.last.Load()
 	select {
 	case <-c.ended:

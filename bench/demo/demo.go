@@ -10,6 +10,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -50,7 +51,7 @@ func demo(ctx context.Context, o options, out *screen) (err error) {
 		return err
 	}
 	out.say("Producers wrote %s entries into %s data streams (%v) and announced each stream by XADD (%v).",
-		grouped(o.streams*entries), grouped(o.streams), filled.Round(time.Millisecond), announced.Round(time.Millisecond))
+		report.Grouped(o.streams*entries), report.Grouped(o.streams), filled.Round(time.Millisecond), announced.Round(time.Millisecond))
 
 	layout, err := cluster.NewLayout(service, 1)
 	if err != nil {
@@ -102,7 +103,7 @@ func (s *show) run(ctx context.Context) (err error) {
 		return err
 	}
 	s.out.say("Handed all %s back in %v: each was told first, its lease still valid; all are announced again and none is leased.",
-		grouped(s.streams), took.Round(time.Millisecond))
+		report.Grouped(s.streams), took.Round(time.Millisecond))
 	return nil
 }
 
@@ -118,8 +119,8 @@ func (s *show) play(ctx context.Context, began time.Time) error {
 	a, b := s.self.report(), s.child.report()
 	s.out.say("Two processes own all %s after %v, this one %s and its child, process %d, %s. They have read %s entries as owners.\n"+
 		"Holding them for %v, with leases of %v and sessions of %v:",
-		grouped(s.streams), time.Since(began).Round(time.Millisecond), grouped(a.Held), s.child.process.Pid, grouped(b.Held),
-		grouped(a.Entries+b.Entries), s.hold, s.lease(), s.session())
+		report.Grouped(s.streams), time.Since(began).Round(time.Millisecond), report.Grouped(a.Held), s.child.process.Pid, report.Grouped(b.Held),
+		report.Grouped(a.Entries+b.Entries), s.hold, s.lease(), s.session())
 	if err := s.watch.last(ctx, s.hold); err != nil {
 		return err
 	}
@@ -145,7 +146,7 @@ func (s *show) takeover(ctx context.Context) error {
 		return err
 	}
 	s.out.say("Killed process %d with SIGKILL: %s streams have no owner now. Its session ends within %v, and the next heartbeat tells:",
-		s.child.process.Pid, grouped(t.orphans), s.session())
+		s.child.process.Pid, report.Grouped(t.orphans), s.session())
 	if err := s.watch.until(ctx, func() bool { return s.self.report().Held == s.streams }); err != nil {
 		return err
 	}

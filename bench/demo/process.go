@@ -61,8 +61,8 @@ func (p *process) shutdown() error {
 	return errors.Join(p.engine.Shutdown(patience), <-p.ended)
 }
 
-// report is what a process says of itself.
-type report struct {
+// snapshot is what a process says of itself.
+type snapshot struct {
 	Held    int
 	Read    int64   // streams
 	Entries int64   // in them
@@ -70,8 +70,8 @@ type report struct {
 	Failure string
 }
 
-func (p *process) report() report {
-	r := report{
+func (p *process) report() snapshot {
+	r := snapshot{
 		Held: p.engine.Stats().Held, Read: p.owner.read.Load(), Entries: p.owner.entriesRead.Load(),
 		Renewed: measure.Counter(p.registry, "streamlease_renewals_total", "result", "kept"),
 	}
@@ -86,7 +86,7 @@ func (p *process) scripts(name string) int64 {
 	return int64(measure.Observations(p.registry, "streamlease_script_duration_seconds", "script", name))
 }
 
-func (r report) err() error {
+func (r snapshot) err() error {
 	if r.Failure == "" {
 		return nil
 	}

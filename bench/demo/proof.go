@@ -7,6 +7,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/producer"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/overlap"
@@ -45,7 +46,7 @@ func (p *proof) oneOwner(out *screen, other *journal.Journal) error {
 		return fmt.Errorf("%d streams were owned, want %d", len(last), p.streams)
 	}
 	out.say("No stream ever had two owners: the journals of both processes tell of %s ownerships of %s streams, none at the same "+
-		"time as another of its stream, each later one under a greater token.", grouped(len(records)), grouped(len(last)))
+		"time as another of its stream, each later one under a greater token.", report.Grouped(len(records)), report.Grouped(len(last)))
 	return nil
 }
 
@@ -80,7 +81,7 @@ func (p *proof) nothingLost(ctx context.Context, out *screen) error {
 	}
 	out.say("Nothing is lost: %s of %s are held, %s lease keys on the server name this process and its tokens, "+
 		"%s were disowned.",
-		grouped(p.process.engine.Stats().Held), grouped(p.streams), grouped(onServer), grouped(p.process.owner.disowned.Load()))
+		report.Grouped(p.process.engine.Stats().Held), report.Grouped(p.streams), report.Grouped(onServer), report.Grouped(p.process.owner.disowned.Load()))
 	return nil
 }
 

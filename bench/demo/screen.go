@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 )
 
@@ -46,13 +45,4 @@ func (s *screen) endLive() {
 		fmt.Fprintln(s.out)
 		s.live = false
 	}
-}
-
-// grouped is a number as people read it: 10,000.
-func grouped[T int | int64 | uint64 | float64](n T) string {
-	text := strconv.FormatInt(int64(n), 10)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -84,15 +85,15 @@ func (t *takeover) tell(ctx context.Context, out *screen) error {
 		return without[int(q*float64(len(without)-1))].Round(10 * time.Millisecond)
 	}
 	out.say("All are owned again. Each of the %s had no owner for some time: p50 %v, p99 %v, at most %v.",
-		grouped(t.orphans), at(.5), at(.99), at(1))
+		report.Grouped(t.orphans), at(.5), at(.99), at(1))
 	text, sum := "", int64(0)
 	for _, name := range recovering {
 		if n := t.scripts[name]; n > 0 {
-			text += ", " + name + " " + grouped(n)
+			text += ", " + name + " " + report.Grouped(n)
 			sum += n
 		}
 	}
 	out.say("That cost %s scripts (%s); with renewals and beats meanwhile, %s commands from clients, and %s that the server ran in all.",
-		grouped(sum), text[2:], grouped(t.sent.Total()), grouped(t.ran))
+		report.Grouped(sum), text[2:], report.Grouped(t.sent.Total()), report.Grouped(t.ran))
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -26,7 +27,7 @@ type watch struct {
 // sample is what is known at one moment.
 type sample struct {
 	at          time.Time
-	self, child report
+	self, child snapshot
 	scripts     int64
 	cpu         time.Duration
 }
@@ -92,6 +93,6 @@ func line(a, b sample, elapsed time.Duration) string {
 	// What the child renewed stays in its last report when it is gone.
 	renewed := b.self.Renewed + b.child.Renewed - a.self.Renewed - a.child.Renewed
 	return fmt.Sprintf("%5.1fs  held %s + %s  renewals %s/s  scripts %.0f/s  goroutines %d  heap %.0f MB  Redis CPU %.0f %%",
-		elapsed.Seconds(), grouped(b.self.Held), grouped(b.child.Held), grouped(renewed/s), float64(b.scripts-a.scripts)/s,
+		elapsed.Seconds(), report.Grouped(b.self.Held), report.Grouped(b.child.Held), report.Grouped(renewed/s), float64(b.scripts-a.scripts)/s,
 		runtime.NumGoroutine(), float64(heap[0].Value.Uint64())/1e6, 100*(b.cpu-a.cpu).Seconds()/s)
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/test/journal"
 )
 
@@ -77,22 +78,16 @@ func (f *Fleet) Close() (err error) {
 
 // Await waits until these pods were told of so many streams together.
 func Await(ctx context.Context, n int, within time.Duration, pods ...*Pod) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		sum := 0
+	sum := 0
+	err := measure.Poll(ctx, within, func() (bool, error) {
+		sum = 0
 		for _, p := range pods {
 			sum += p.Journal.Len()
 		}
-		if sum >= n {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d streams are owned after %v: %w", sum, n, within, ctx.Err())
-		case <-tick.C:
-		}
+		return sum >= n, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%d of %d streams are owned after %v: %w", sum, n, within, err)
 	}
+	return nil
 }

@@ -189,21 +189,14 @@ func (w *worker) obey(ctx context.Context, line string) Snapshot {
 
 // await polls: a handler that counts would be one more thing to measure.
 func (w *worker) await(ctx context.Context, n int, count func() int) error {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	err := measure.Poll(ctx, Patience, func() (bool, error) {
 		w.peak = max(w.peak, runtime.NumGoroutine()-w.before)
-		if count() >= n {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d streams are there after %v", count(), n, Patience)
-		case <-tick.C:
-		}
+		return count() >= n, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%d of %d streams are there after %v", count(), n, Patience)
 	}
+	return nil
 }
 
 func (w *worker) look() (s Snapshot, err error) {

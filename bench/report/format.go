@@ -19,8 +19,8 @@ func Milliseconds(d time.Duration) string {
 func Mebibytes(bytes float64) string { return fmt.Sprintf("%.1f MiB", bytes/(1<<20)) }
 
 // Grouped is a number as people read it: 10,000.
-func Grouped(n int) string {
-	digits := strconv.Itoa(n)
+func Grouped[T int | int64 | uint64 | float64](n T) string {
+	digits := strconv.FormatInt(int64(n), 10)
 	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
 	}
@@ -35,7 +35,7 @@ func Microseconds(d time.Duration) string {
 
 func FigureText(x float64) string {
 	if x == float64(int(x)) || x >= 1000 {
-		return Grouped(int(x))
+		return Grouped(x)
 	}
 	return strconv.FormatFloat(x, 'f', 2, 64)
 }

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -113,14 +114,14 @@ func advise(all []Held, d Demand, o HoldOptions, rate float64) (a Advice, err er
 // spare is how late a renewal may be before its lease is in danger: TTL - margin - interval - timeout, as the engine derives them.
 func spare(o HoldOptions) time.Duration {
 	lease, session := ttls(o)
-	tick := orDefault(o.Tick, tickOf(o))
+	tick := cmp.Or(o.Tick, tickOf(o))
 	margin := max(min(lease/10, max(time.Second, lease/1000)), 2*tick+50*time.Millisecond)
 	return lease - margin - lease/3 - min(time.Second, session/4)
 }
 
 func ttls(o HoldOptions) (lease, session time.Duration) {
-	lease = orDefault(o.LeaseTTL, engine.DefaultLeaseTTL)
-	return lease, orDefault(o.SessionTTL, min(lease, engine.DefaultSessionTTL))
+	lease = cmp.Or(o.LeaseTTL, engine.DefaultLeaseTTL)
+	return lease, cmp.Or(o.SessionTTL, min(lease, engine.DefaultSessionTTL))
 }
 
 // tickOf is the tick that the engine derives from its session TTL.
@@ -145,7 +146,7 @@ func writeAdvice(out io.Writer, a Advice) {
 	t.Row("Redis, all pods", report.Percent(a.Redis)+" of a core",
 		fmt.Sprintf("%d * %s + %s * %.3g µs/s", a.Pods, report.Percent(a.RedisCPU.At), report.Grouped(a.Streams), 1e6*a.RedisCPU.Per))
 	t.Row("streams owned again after", report.Seconds(a.Takeover),
-		fmt.Sprintf("session TTL + a beat + %s / %s a second", report.Grouped(a.Each*a.Failed), report.Grouped(int(a.Rate))))
+		fmt.Sprintf("session TTL + a beat + %s / %s a second", report.Grouped(a.Each*a.Failed), report.Grouped(a.Rate)))
 	t.Row("alarm: renewal lateness p99", "above "+report.Seconds(a.Late), fmt.Sprintf("a lease has %s to spare; a tenth of it", report.Seconds(a.Spare)))
 	t.Row("alarm: held a pod", "above "+report.Grouped(a.Capacity), "more than was measured, or asked for")
 	t.Row("alarm: disowned, sessions lost", "above 0", "streams changed hands for no good reason")

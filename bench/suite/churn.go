@@ -96,12 +96,8 @@ func Churn(ctx context.Context, o ChurnOptions, r *report.Report) (err error) {
 		}
 	}
 	steps.End()
-	left, err := s.Client.Do(ctx, s.Client.B().Xlen().Key(p.Service+"-input").Build()).AsInt64()
-	if err != nil {
+	if err := requireNoneLeft(ctx, p); err != nil {
 		return err
-	}
-	if left != 0 {
-		return fmt.Errorf("%d announcements are left that were done", left)
 	}
 	return r.Write(result, func(out io.Writer) { writeChurned(out, result) }, result.plots()...)
 }
@@ -234,37 +230,28 @@ func (s ChurnStep) limit() string {
 }
 
 func writeChurned(out io.Writer, r Churned) {
-	heads := []any{"streams/s, asked for"}
 	best := ChurnStep{}
 	for _, s := range r.Steps {
-		heads = append(heads, report.Grouped(s.Rate))
 		if s.Done > best.Done {
 			best = s
 		}
 	}
-	t := report.NewTable(heads...)
-	line := func(what string, cell func(ChurnStep) any) {
-		cells := []any{what}
-		for _, s := range r.Steps {
-			cells = append(cells, cell(s))
-		}
-		t.Row(cells...)
-	}
-	line("announced", func(s ChurnStep) any { return report.Grouped(int(s.Announced)) })
-	line("owned and done", func(s ChurnStep) any { return report.Grouped(int(s.Done)) })
-	line("until owned, p50", func(s ChurnStep) any { return report.Milliseconds(s.Own.P50) })
-	line("until owned, p99", func(s ChurnStep) any { return report.Milliseconds(s.Own.P99) })
-	line("until owned, max", func(s ChurnStep) any { return report.Milliseconds(s.Own.Max) })
-	line("until done, p50", func(s ChurnStep) any { return report.Milliseconds(s.End.P50) })
-	line("until done, p99", func(s ChurnStep) any { return report.Milliseconds(s.End.P99) })
-	line("until done, max", func(s ChurnStep) any { return report.Milliseconds(s.End.Max) })
-	line("Redis CPU", func(s ChurnStep) any { return report.Percent(s.RedisCPU) })
-	line("consumer CPU", func(s ChurnStep) any { return report.Percent(s.ConsumerCPU) })
-	line("producer CPU", func(s ChurnStep) any { return report.Percent(s.ProducerCPU) })
-	line("all cores", func(s ChurnStep) any { return report.Percent(s.Machine) })
-	line("handlers", func(s ChurnStep) any { return report.Percent(s.Handlers) })
-	line("scripts a stream", func(s ChurnStep) any { return fmt.Sprintf("%.3f", s.Scripts) })
-	line("Redis time a stream", func(s ChurnStep) any { return fmt.Sprintf("%.1f µs", micros(s.Redis)) })
+	t := report.NewColumns("streams/s, asked for", r.Steps, func(s ChurnStep) any { return report.Grouped(s.Rate) })
+	t.Line("announced", func(s ChurnStep) any { return report.Grouped(s.Announced) })
+	t.Line("owned and done", func(s ChurnStep) any { return report.Grouped(s.Done) })
+	t.Line("until owned, p50", func(s ChurnStep) any { return report.Milliseconds(s.Own.P50) })
+	t.Line("until owned, p99", func(s ChurnStep) any { return report.Milliseconds(s.Own.P99) })
+	t.Line("until owned, max", func(s ChurnStep) any { return report.Milliseconds(s.Own.Max) })
+	t.Line("until done, p50", func(s ChurnStep) any { return report.Milliseconds(s.End.P50) })
+	t.Line("until done, p99", func(s ChurnStep) any { return report.Milliseconds(s.End.P99) })
+	t.Line("until done, max", func(s ChurnStep) any { return report.Milliseconds(s.End.Max) })
+	t.Line("Redis CPU", func(s ChurnStep) any { return report.Percent(s.RedisCPU) })
+	t.Line("consumer CPU", func(s ChurnStep) any { return report.Percent(s.ConsumerCPU) })
+	t.Line("producer CPU", func(s ChurnStep) any { return report.Percent(s.ProducerCPU) })
+	t.Line("all cores", func(s ChurnStep) any { return report.Percent(s.Machine) })
+	t.Line("handlers", func(s ChurnStep) any { return report.Percent(s.Handlers) })
+	t.Line("scripts a stream", func(s ChurnStep) any { return fmt.Sprintf("%.3f", s.Scripts) })
+	t.Line("Redis time a stream", func(s ChurnStep) any { return fmt.Sprintf("%.1f µs", micros(s.Redis)) })
 	t.Write(out)
 	fmt.Fprintf(out, `
 until owned, done  from when a stream was to be announced until its handler was told, and until its Done had returned
@@ -276,7 +263,7 @@ Redis time         of executing what was sent, announcements included; without r
 	if best.Redis > 0 {
 		raw := float64(time.Second) / float64(best.Redis)
 		fmt.Fprintf(out, "\nMost that was done: %s a second. A core that only executed the same could do %s: this is %s of that.\n",
-			report.Grouped(int(best.Done)), report.Grouped(int(raw)), report.Percent(best.Done/raw))
+			report.Grouped(best.Done), report.Grouped(raw), report.Percent(best.Done/raw))
 	}
 	if r.Limit == "" {
 		fmt.Fprintln(out, "None of these rates was too much.")

@@ -127,7 +127,7 @@ var figures = []struct {
 	{"Redis CPU", func(c *ModelCost) *float64 { return &c.RedisCPU }, report.Percent, goalLessRedisCPU},
 	{"client CPU", func(c *ModelCost) *float64 { return &c.ClientCPU }, report.Percent, goalLessClientCPU},
 	{"goroutines", func(c *ModelCost) *float64 { return &c.Goroutines }, report.FigureText, goalFewerGoroutines},
-	{"memory a stream", func(c *ModelCost) *float64 { return &c.Memory }, func(b float64) string { return report.Grouped(int(b)) + " B" }, goalLessMemory},
+	{"memory a stream", func(c *ModelCost) *float64 { return &c.Memory }, func(b float64) string { return report.Grouped(b) + " B" }, goalLessMemory},
 	{"taking all", func(c *ModelCost) *float64 { return &c.Taking }, func(s float64) string { return fmt.Sprintf("%.0f ms", 1000*s) }, goalFasterTaking},
 	{"run by Redis a second, in scripts too", func(c *ModelCost) *float64 { return &c.Processed }, report.FigureText, 0},
 	{"renewals a second", func(c *ModelCost) *float64 { return &c.Renewals }, report.FigureText, 0},

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -177,18 +178,16 @@ func (c *contender) own(ctx context.Context, service string) (err error) {
 }
 
 func (c *contender) await(ctx context.Context, n int) error {
-	ctx, cancel := context.WithTimeout(ctx, pod.Patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for c.owner.held() < n {
+	err := measure.Poll(ctx, pod.Patience, func() (bool, error) {
 		select {
 		case err := <-c.owner.ended:
-			return fmt.Errorf("the consumer ended: %w", err)
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d streams are held after %v", c.owner.held(), n, pod.Patience)
-		case <-tick.C:
+			return false, fmt.Errorf("the consumer ended: %w", err)
+		default:
+			return c.owner.held() >= n, nil
 		}
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%d of %d streams are held after %v", c.owner.held(), n, pod.Patience)
 	}
-	return nil
+	return err
 }

@@ -232,30 +232,19 @@ func (c *change) read(f *FailedOver, at time.Duration) {
 }
 
 func writeFailedOver(out io.Writer, all []FailedOver) {
-	heads := []any{"end of the pod"}
-	for _, f := range all {
-		heads = append(heads, endName(f.Killed))
-	}
-	t := report.NewTable(heads...)
-	line := func(what string, cell func(FailedOver) any) {
-		cells := []any{what}
-		for _, f := range all {
-			cells = append(cells, cell(f))
-		}
-		t.Row(cells...)
-	}
-	line("streams it held", func(f FailedOver) any { return report.Grouped(f.Streams) })
-	line("session TTL", func(f FailedOver) any { return f.SessionTTL })
-	line("without an owner, p50", func(f FailedOver) any { return report.Milliseconds(f.P50) })
-	line("without an owner, p99", func(f FailedOver) any { return report.Milliseconds(f.P99) })
-	line("without an owner, max", func(f FailedOver) any { return report.Milliseconds(f.Max) })
-	line("until all were owned again", func(f FailedOver) any { return report.Milliseconds(f.All) })
-	line("commands from clients", func(f FailedOver) any { return report.Grouped(int(f.Commands)) })
-	line("of these scripts", func(f FailedOver) any { return report.Grouped(int(f.Scripts)) })
-	line("run by the server, a stream", func(f FailedOver) any { return fmt.Sprintf("%.1f", float64(f.Ran)/float64(f.Streams)) })
-	line("largest share", func(f FailedOver) any { return report.Percent(f.Share) })
-	line("owned again", func(f FailedOver) any { return report.Grouped(f.Retaken) })
-	line("two owners, tokens that fall", func(f FailedOver) any { return cmp.Or(f.Overlaps, "none") })
+	t := report.NewColumns("end of the pod", all, func(f FailedOver) any { return endName(f.Killed) })
+	t.Line("streams it held", func(f FailedOver) any { return report.Grouped(f.Streams) })
+	t.Line("session TTL", func(f FailedOver) any { return f.SessionTTL })
+	t.Line("without an owner, p50", func(f FailedOver) any { return report.Milliseconds(f.P50) })
+	t.Line("without an owner, p99", func(f FailedOver) any { return report.Milliseconds(f.P99) })
+	t.Line("without an owner, max", func(f FailedOver) any { return report.Milliseconds(f.Max) })
+	t.Line("until all were owned again", func(f FailedOver) any { return report.Milliseconds(f.All) })
+	t.Line("commands from clients", func(f FailedOver) any { return report.Grouped(f.Commands) })
+	t.Line("of these scripts", func(f FailedOver) any { return report.Grouped(f.Scripts) })
+	t.Line("run by the server, a stream", func(f FailedOver) any { return fmt.Sprintf("%.1f", float64(f.Ran)/float64(f.Streams)) })
+	t.Line("largest share", func(f FailedOver) any { return report.Percent(f.Share) })
+	t.Line("owned again", func(f FailedOver) any { return report.Grouped(f.Retaken) })
+	t.Line("two owners, tokens that fall", func(f FailedOver) any { return cmp.Or(f.Overlaps, "none") })
 	t.Write(out)
 	fmt.Fprintf(out, `
 %d pods in all, lease TTL %v; those that take over hold nothing before

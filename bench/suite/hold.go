@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -264,36 +265,25 @@ func lost(ctx context.Context, at *target.Target, p producer.Producer, s pod.Sna
 }
 
 func writeHeld(out io.Writer, all []Held) {
-	heads := []any{"streams"}
-	for _, h := range all {
-		heads = append(heads, report.Grouped(h.Streams))
-	}
-	t := report.NewTable(heads...)
-	line := func(what string, cell func(Held) any) {
-		cells := []any{what}
-		for _, h := range all {
-			cells = append(cells, cell(h))
-		}
-		t.Row(cells...)
-	}
-	line("lease TTL", func(h Held) any { return orDefault(h.LeaseTTL, engine.DefaultLeaseTTL) })
-	line("goroutines, holding", func(h Held) any { return h.Goroutines })
-	line("goroutines, taking", func(h Held) any { return h.Peak })
-	line("RSS of the process", func(h Held) any { return report.Mebibytes(float64(h.RSS)) })
-	line("heap a stream", func(h Held) any { return fmt.Sprintf("%.0f B", h.HeapPerStream) })
-	line("renewals a second", func(h Held) any { return report.Grouped(int(h.Renewals)) })
-	line("commands a second", func(h Held) any { return fmt.Sprintf("%.1f", h.Commands) })
-	line("bytes a second, to Redis", func(h Held) any { return report.Grouped(int(h.BytesIn)) })
-	line("bytes a second, from it", func(h Held) any { return report.Grouped(int(h.BytesOut)) })
-	line("Redis CPU", func(h Held) any { return report.Percent(h.RedisCPU) })
-	line("client CPU", func(h Held) any { return report.Percent(h.ClientCPU) })
-	line("lateness, p50", func(h Held) any { return report.Milliseconds(h.LatenessP50) })
-	line("lateness, p99", func(h Held) any { return report.Milliseconds(h.LatenessP99) })
-	line("lateness, max", func(h Held) any { return report.Milliseconds(h.LatenessMax) })
-	line("taken a second", func(h Held) any { return report.Grouped(int(h.Taken)) })
-	line("told after, p50", func(h Held) any { return report.Milliseconds(h.Told.P50) })
-	line("told after, p99", func(h Held) any { return report.Milliseconds(h.Told.P99) })
-	line("leases lost", func(h Held) any { return h.Lost })
+	t := report.NewColumns("streams", all, func(h Held) any { return report.Grouped(h.Streams) })
+	t.Line("lease TTL", func(h Held) any { return cmp.Or(h.LeaseTTL, engine.DefaultLeaseTTL) })
+	t.Line("goroutines, holding", func(h Held) any { return h.Goroutines })
+	t.Line("goroutines, taking", func(h Held) any { return h.Peak })
+	t.Line("RSS of the process", func(h Held) any { return report.Mebibytes(float64(h.RSS)) })
+	t.Line("heap a stream", func(h Held) any { return fmt.Sprintf("%.0f B", h.HeapPerStream) })
+	t.Line("renewals a second", func(h Held) any { return report.Grouped(h.Renewals) })
+	t.Line("commands a second", func(h Held) any { return fmt.Sprintf("%.1f", h.Commands) })
+	t.Line("bytes a second, to Redis", func(h Held) any { return report.Grouped(h.BytesIn) })
+	t.Line("bytes a second, from it", func(h Held) any { return report.Grouped(h.BytesOut) })
+	t.Line("Redis CPU", func(h Held) any { return report.Percent(h.RedisCPU) })
+	t.Line("client CPU", func(h Held) any { return report.Percent(h.ClientCPU) })
+	t.Line("lateness, p50", func(h Held) any { return report.Milliseconds(h.LatenessP50) })
+	t.Line("lateness, p99", func(h Held) any { return report.Milliseconds(h.LatenessP99) })
+	t.Line("lateness, max", func(h Held) any { return report.Milliseconds(h.LatenessMax) })
+	t.Line("taken a second", func(h Held) any { return report.Grouped(h.Taken) })
+	t.Line("told after, p50", func(h Held) any { return report.Milliseconds(h.Told.P50) })
+	t.Line("told after, p99", func(h Held) any { return report.Milliseconds(h.Told.P99) })
+	t.Line("leases lost", func(h Held) any { return h.Lost })
 	t.Write(out)
 	fmt.Fprint(out, `
 goroutines  the library's, its clients' included; taking: the most that was seen
@@ -317,16 +307,9 @@ told after  from one announcement until the handler is told, beside all those th
 		if h.Streams >= goalHeapAt {
 			report.Goal(out, fmt.Sprintf("%s streams: heap bytes a stream", report.Grouped(h.Streams)), h.HeapPerStream, "at most", goalHeap)
 		}
-		if h.Streams == goalCommandsAt && orDefault(h.LeaseTTL, engine.DefaultLeaseTTL) == engine.DefaultLeaseTTL {
+		if h.Streams == goalCommandsAt && cmp.Or(h.LeaseTTL, engine.DefaultLeaseTTL) == engine.DefaultLeaseTTL {
 			report.Goal(out, fmt.Sprintf("%s streams: commands a second", report.Grouped(h.Streams)), h.Commands, "at most", goalCommands)
 		}
 		report.Goal(out, fmt.Sprintf("%s streams: leases lost", report.Grouped(h.Streams)), float64(h.Lost), "at most", 0)
 	}
-}
-
-func orDefault(d, fallback time.Duration) time.Duration {
-	if d == 0 {
-		return fallback
-	}
-	return d
 }

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,42 +168,36 @@ func (p *Pipelined) window(ctx context.Context, s *target.Target, w *pod.Process
 }
 
 func writePipelined(out io.Writer, o PipelineOptions, all []Pipelined) {
-	heads := []any{"batch"}
-	for _, p := range all {
+	t := report.NewColumns("batch", all, func(p Pipelined) any {
 		if p.Batch == 0 {
-			heads = append(heads, "nobody")
-		} else {
-			heads = append(heads, p.Batch)
+			return "nobody"
 		}
-	}
-	t := report.NewTable(heads...)
-	line := func(what string, ofWorker bool, cell func(Pipelined) any) {
-		cells := []any{what}
-		for _, p := range all {
-			if ofWorker && p.Batch == 0 {
-				cells = append(cells, "")
-			} else {
-				cells = append(cells, cell(p))
+		return p.Batch
+	})
+	ofWorker := func(figure func(Pipelined) any) func(Pipelined) any {
+		return func(p Pipelined) any {
+			if p.Batch == 0 {
+				return ""
 			}
+			return figure(p)
 		}
-		t.Row(cells...)
 	}
-	line("tick", true, func(p Pipelined) any { return p.Tick })
-	line("renewals a second", true, func(p Pipelined) any { return report.Grouped(int(p.Renewals)) })
-	line("scripts a second", true, func(p Pipelined) any { return fmt.Sprintf("%.0f", p.Scripts) })
-	line("Redis time a renewal", true, func(p Pipelined) any { return fmt.Sprintf("%.2f µs", micros(p.Redis)) })
-	line("Redis CPU", true, func(p Pipelined) any { return report.Percent(p.RedisCPU) })
-	line("client CPU", true, func(p Pipelined) any { return report.Percent(p.ClientCPU) })
-	line("all cores", false, func(p Pipelined) any { return report.Percent(p.Machine) })
-	line("lateness, p99", true, func(p Pipelined) any { return report.Milliseconds(p.LateP99) })
+	t.Line("tick", ofWorker(func(p Pipelined) any { return p.Tick }))
+	t.Line("renewals a second", ofWorker(func(p Pipelined) any { return report.Grouped(p.Renewals) }))
+	t.Line("scripts a second", ofWorker(func(p Pipelined) any { return fmt.Sprintf("%.0f", p.Scripts) }))
+	t.Line("Redis time a renewal", ofWorker(func(p Pipelined) any { return fmt.Sprintf("%.2f µs", micros(p.Redis)) }))
+	t.Line("Redis CPU", ofWorker(func(p Pipelined) any { return report.Percent(p.RedisCPU) }))
+	t.Line("client CPU", ofWorker(func(p Pipelined) any { return report.Percent(p.ClientCPU) }))
+	t.Line("all cores", func(p Pipelined) any { return report.Percent(p.Machine) })
+	t.Line("lateness, p99", ofWorker(func(p Pipelined) any { return report.Milliseconds(p.LateP99) }))
 	for _, tenant := range []struct {
 		command string
 		of      func(Pipelined) Probed
 	}{{"PING", func(p Pipelined) Probed { return p.Ping }}, {"GET", func(p Pipelined) Probed { return p.Get }}} {
-		line(tenant.command+", p50", false, func(p Pipelined) any { return report.Milliseconds(tenant.of(p).P50) })
-		line(tenant.command+", p99", false, func(p Pipelined) any { return report.Milliseconds(tenant.of(p).P99) })
-		line(tenant.command+", p99.9", false, func(p Pipelined) any { return report.Milliseconds(tenant.of(p).P999) })
-		line(tenant.command+", max", false, func(p Pipelined) any { return report.Milliseconds(tenant.of(p).Max) })
+		t.Line(tenant.command+", p50", func(p Pipelined) any { return report.Milliseconds(tenant.of(p).P50) })
+		t.Line(tenant.command+", p99", func(p Pipelined) any { return report.Milliseconds(tenant.of(p).P99) })
+		t.Line(tenant.command+", p99.9", func(p Pipelined) any { return report.Milliseconds(tenant.of(p).P999) })
+		t.Line(tenant.command+", max", func(p Pipelined) any { return report.Milliseconds(tenant.of(p).Max) })
 	}
 	t.Write(out)
 	fmt.Fprintf(out, `
@@ -211,7 +206,7 @@ held       %s streams in one process, lease TTL %v
 PING, GET  of another tenant, each a thousand times a second, one at a time on a connection of its own
 Redis time of executing scripts, beats included; without reading and answering
 CPU        share of one core, the other tenant's commands included; all cores: share that anybody used, which delays answers, too
-`, report.Grouped(o.Streams), orDefault(o.LeaseTTL, engine.DefaultLeaseTTL))
+`, report.Grouped(o.Streams), cmp.Or(o.LeaseTTL, engine.DefaultLeaseTTL))
 	tellKnee(out, all)
 }
 

@@ -86,8 +86,8 @@ func (r Compared) plots() []page.Plot {
 
 func (r Taken) plots() []page.Plot {
 	return []page.Plot{page.Bars{Title: "Announced streams a second", Bars: []page.Bar{
-		{Name: "taken by a process that starts", Value: r.Median, Text: report.Grouped(int(r.Median))},
-		{Name: "a pipelined loop of XADD, for comparison", Value: r.XaddMid, Text: report.Grouped(int(r.XaddMid)), Mark: 1},
+		{Name: "taken by a process that starts", Value: r.Median, Text: report.Grouped(r.Median)},
+		{Name: "a pipelined loop of XADD, for comparison", Value: r.XaddMid, Text: report.Grouped(r.XaddMid), Mark: 1},
 	}}}
 }
 

@@ -61,35 +61,24 @@ func writeScaled(out io.Writer, s Scaled) {
 	l := s.Load
 	t := report.NewTable("renewing", "the fleet", "a master", "the busiest")
 	masters := float64(s.Fleet.Masters)
-	t.Row("streams", report.Grouped(s.Fleet.Pods*s.Fleet.PerPod), report.Grouped(int(float64(s.Fleet.Pods*s.Fleet.PerPod)/masters)), "")
-	t.Row("leases a second", report.Grouped(int(l.Leases)), report.Grouped(int(l.Leases/masters)), "")
-	t.Row("scripts a second", report.Grouped(int(l.Scripts)), report.Grouped(int(l.PerMaster)), report.Grouped(int(l.Busiest)))
+	t.Row("streams", report.Grouped(s.Fleet.Pods*s.Fleet.PerPod), report.Grouped(float64(s.Fleet.Pods*s.Fleet.PerPod)/masters), "")
+	t.Row("leases a second", report.Grouped(l.Leases), report.Grouped(l.Leases/masters), "")
+	t.Row("scripts a second", report.Grouped(l.Scripts), report.Grouped(l.PerMaster), report.Grouped(l.Busiest))
 	t.Row("leases a script", fmt.Sprintf("%.1f", l.LeasesPerScript), "", "")
 	t.Row("CPU, share of a core", report.Percent(l.CPU*masters), report.Percent(l.CPU), report.Percent(l.BusiestCPU))
 	t.Row("a script waits at most", "", "", report.Milliseconds(l.Wait))
 	t.Write(out)
 	fmt.Fprintln(out)
 	if len(s.Recovered) > 0 {
-		heads := []any{"pods that die at once"}
-		for _, r := range s.Recovered {
-			heads = append(heads, report.Grouped(r.Lost))
-		}
-		t = report.NewTable(heads...)
-		line := func(what string, cell func(simulation.Recovery) any) {
-			cells := []any{what}
-			for _, r := range s.Recovered {
-				cells = append(cells, cell(r))
-			}
-			t.Row(cells...)
-		}
-		line("streams", func(r simulation.Recovery) any { return report.Grouped(r.Streams) })
-		line("noticed everywhere after", func(r simulation.Recovery) any { return report.Seconds(r.Noticed) })
-		line("owned again, p50", func(r simulation.Recovery) any { return report.Seconds(r.P50) })
-		line("owned again, p99", func(r simulation.Recovery) any { return report.Seconds(r.P99) })
-		line("owned again, the last", func(r simulation.Recovery) any { return report.Seconds(r.Max) })
-		line("CPU, busiest master and second", func(r simulation.Recovery) any { return report.Percent(r.CPU) })
-		line("a renewal waits at most", func(r simulation.Recovery) any { return report.Milliseconds(r.Wait) })
-		line("the fullest survivor holds", func(r simulation.Recovery) any { return report.Grouped(r.Held) })
+		t := report.NewColumns("pods that die at once", s.Recovered, func(r simulation.Recovery) any { return report.Grouped(r.Lost) })
+		t.Line("streams", func(r simulation.Recovery) any { return report.Grouped(r.Streams) })
+		t.Line("noticed everywhere after", func(r simulation.Recovery) any { return report.Seconds(r.Noticed) })
+		t.Line("owned again, p50", func(r simulation.Recovery) any { return report.Seconds(r.P50) })
+		t.Line("owned again, p99", func(r simulation.Recovery) any { return report.Seconds(r.P99) })
+		t.Line("owned again, the last", func(r simulation.Recovery) any { return report.Seconds(r.Max) })
+		t.Line("CPU, busiest master and second", func(r simulation.Recovery) any { return report.Percent(r.CPU) })
+		t.Line("a renewal waits at most", func(r simulation.Recovery) any { return report.Milliseconds(r.Wait) })
+		t.Line("the fullest survivor holds", func(r simulation.Recovery) any { return report.Grouped(r.Held) })
 		t.Write(out)
 	}
 	fmt.Fprintf(out, "\n%s pods of %s streams, %d partitions, %d masters, lease TTL %v, session TTL %v, in virtual time, assuming that\n",

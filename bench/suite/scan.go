@@ -53,28 +53,23 @@ func Scan(ctx context.Context, o ScanOptions, r *report.Report) error {
 }
 
 func scanOne(ctx context.Context, pending int, o ScanOptions) (s Scanned, err error) {
-	server, err := servers.Start(ctx, servers.Options{})
+	t, err := target.Open(ctx, "")
 	if err != nil {
 		return s, err
 	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	client, err := rueidis.NewClient(server.ClientOption())
-	if err != nil {
-		return s, err
-	}
-	defer client.Close()
+	defer func() { err = errors.Join(err, t.Close()) }()
 	layout, err := cluster.NewLayout(target.Service, 1)
 	if err != nil {
 		return s, err
 	}
-	c := &calm{server: server, client: client, layout: layout}
+	c := &calm{server: t.Private, client: t.Client, layout: layout}
 	if err := c.fill(ctx, pending, o.Consumers); err != nil {
 		return s, err
 	}
 	scanner := scan.NewStore(layout, scan.Settings{
 		Config: scan.Config{}.WithDefaults(), SessionTTL: engine.DefaultSessionTTL, Gap: time.Hour, Settle: true,
 		Timeout: pod.Patience, Page: lease.Pipeline{}.WithDefaults().MaxMoves(),
-	}, client, nil)
+	}, t.Client, nil)
 	if err := c.look(ctx, scanner); err != nil { // the server knows the scripts from here on
 		return s, err
 	}

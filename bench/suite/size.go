@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ func Size(ctx context.Context, o SizeOptions, r *report.Report) (err error) {
 		writeHeld(out, s.Held)
 		for _, h := range s.Held {
 			report.Goal(out, report.Grouped(h.Streams)+" streams: lateness p99, ms", h.LatenessP99.Seconds()*1000, "at most",
-				float64((orDefault(o.Hold.Tick, tickOf(o.Hold)) + goalRoundTrip).Milliseconds()))
+				float64((cmp.Or(o.Hold.Tick, tickOf(o.Hold)) + goalRoundTrip).Milliseconds()))
 		}
 		fmt.Fprintln(out)
 		writeCosts(out, s.Costs)
@@ -270,7 +271,7 @@ func writeCosts(out io.Writer, c Costs) {
 Processor time, solved from two runs at a lease TTL of %v: %s streams with a lease a script, and %s with the default batch,
 less what a process costs that holds nothing, by the ladder.
 A process took %s streams a second from a dead one.
-`, costTTL, report.Grouped(costSparse), report.Grouped(costDense), report.Grouped(int(c.MoveRate)))
+`, costTTL, report.Grouped(costSparse), report.Grouped(costDense), report.Grouped(c.MoveRate))
 	if c.Bare > 0 {
 		report.Goal(out, "Redis time of a renewal, times a bare PEXPIRE", float64(c.renewal())/float64(c.Bare), "at most", goalOverBare)
 	}

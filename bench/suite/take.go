@@ -5,20 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"sync/atomic"
 	"time"
-
-	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/measure"
-	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/target"
-	"github.com/streamlease/streamlease/engine"
-	"github.com/streamlease/streamlease/test/servers"
 )
 
 // Goals of take: so many streams a second on a machine where a pipelined XADD loop does so many.
@@ -48,33 +41,28 @@ type Taken struct {
 // Take measures how fast a process that starts takes what was announced before: from the start of Run, sessions included,
 // to the Added of the last stream.
 func Take(ctx context.Context, o TakeOptions, r *report.Report) (err error) {
-	server, err := servers.Start(ctx, servers.Options{})
+	s, err := target.Open(ctx, "")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	client, err := rueidis.NewClient(server.ClientOption())
-	if err != nil {
-		return err
-	}
-	defer client.Close()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	result := Taken{Streams: o.Streams}
 	for round := range o.Rounds {
-		scratch := producer.Producer{Client: client, Service: "scratch", Prefix: target.Prefix}
+		scratch := producer.Producer{Client: s.Client, Service: "scratch", Prefix: target.Prefix}
 		took, err := scratch.Announce(ctx, 0, xadds)
 		if err != nil {
 			return err
 		}
 		result.Xadd = append(result.Xadd, xadds/took.Seconds())
-		p := producer.Producer{Client: client, Service: fmt.Sprintf("%s-%d", target.Service, round), Prefix: target.Prefix}
+		p := producer.Producer{Client: s.Client, Service: fmt.Sprintf("%s-%d", target.Service, round), Prefix: target.Prefix}
 		if _, err := p.Announce(ctx, 0, o.Streams); err != nil {
 			return err
 		}
-		if took, err = takeAll(ctx, server, p.Service, o.Streams); err != nil {
+		if took, err = takeAll(ctx, s, p.Service, o.Streams); err != nil {
 			return err
 		}
 		result.Rounds = append(result.Rounds, float64(o.Streams)/took.Seconds())
-		if err := client.Do(ctx, client.B().Flushall().Build()).Error(); err != nil {
+		if err := s.Client.Do(ctx, s.Client.B().Flushall().Build()).Error(); err != nil {
 			return err
 		}
 	}
@@ -84,43 +72,25 @@ func Take(ctx context.Context, o TakeOptions, r *report.Report) (err error) {
 }
 
 // takeAll times one engine from its start until all streams are its own, and ends it.
-func takeAll(ctx context.Context, server *servers.Server, service string, streams int) (took time.Duration, err error) {
-	e, err := engine.Open(server.ClientOption(), service, engine.WithLogger(slog.New(slog.DiscardHandler)))
+func takeAll(ctx context.Context, t *target.Target, service string, streams int) (time.Duration, error) {
+	e, err := openEngine(t, service)
 	if err != nil {
 		return 0, err
 	}
-	var added atomic.Int64
-	all := make(chan struct{})
-	ended := make(chan error, 1)
-	began := time.Now()
-	go func() {
-		ended <- e.Run(ctx, api.Funcs{Added: func(context.Context, api.Notification) error {
-			if added.Add(1) == int64(streams) {
-				close(all)
-			}
-			return nil
-		}})
-	}()
-	select {
-	case <-all:
-		took = time.Since(began)
-	case err := <-ended:
-		return 0, fmt.Errorf("the engine ended: %w", err)
-	case <-time.After(pod.Patience):
-		err = fmt.Errorf("%d of %d streams were taken in %v", added.Load(), streams, pod.Patience)
-	}
-	return took, errors.Join(err, e.Shutdown(ctx), <-ended)
+	r := startRun(ctx, e, streams, func(api.Lease) error { return nil })
+	took, err := r.wait()
+	return took, errors.Join(err, r.end(ctx))
 }
 
 func writeTaken(out io.Writer, r Taken) {
 	t := report.NewTable("round", "streams", "taken/s", "XADD/s")
 	for i := range r.Rounds {
-		t.Row(i+1, report.Grouped(r.Streams), report.Grouped(int(r.Rounds[i])), report.Grouped(int(r.Xadd[i])))
+		t.Row(i+1, report.Grouped(r.Streams), report.Grouped(r.Rounds[i]), report.Grouped(r.Xadd[i]))
 	}
 	t.AppendSeparator()
-	t.Row("median", "", report.Grouped(int(r.Median)), report.Grouped(int(r.XaddMid)))
+	t.Row("median", "", report.Grouped(r.Median), report.Grouped(r.XaddMid))
 	t.Write(out)
 	fmt.Fprintf(out, "\nAn announced stream takes as long as %.1f pipelined XADDs.\n", 1/r.Relative)
-	report.Goal(out, fmt.Sprintf("streams taken a second, where XADD does %s", report.Grouped(int(r.XaddMid))), r.Median, "at least",
+	report.Goal(out, fmt.Sprintf("streams taken a second, where XADD does %s", report.Grouped(r.XaddMid)), r.Median, "at least",
 		goalTaken*r.XaddMid/goalXadd)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,9 +54,6 @@ func TestChurnAndPipelineRefuseWhatMakesNoSense(t *testing.T) {
 		{"pipeline", "-for", "0s"},
 		{"pipeline", "-streams", "10", "-batches", "5000", "-for", "100ms"},
 	} {
-		out, err := bench(t, args...)
-		var exit *exec.ExitError
-		require.ErrorAs(t, err, &exit, "%v: %s", args, out)
-		require.Regexp(t, `^bench: .+\n$`, out, "%v", args)
+		requireRefused(t, args...)
 	}
 }

@@ -97,9 +97,6 @@ func TestFailoverAndScanRefuseWhatMakesNoSense(t *testing.T) {
 		{"scan", "-pending", "0"},
 		{"scan", "-consumers", "0"},
 	} {
-		out, err := bench(t, args...)
-		var exit *exec.ExitError
-		require.ErrorAs(t, err, &exit, "%v: %s", args, out)
-		require.Regexp(t, `^bench: .+\n$`, out, "%v", args)
+		requireRefused(t, args...)
 	}
 }

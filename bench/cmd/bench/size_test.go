@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,9 +33,6 @@ func TestSizeRefusesWhatMakesNoSense(t *testing.T) {
 		{"-streams", "0"}, {"-failed", "-1"}, {"-per-pod", "-1"}, {"-partitions", "0"}, {"-for", "1ms"}, {"-fleet", "0"},
 		{"-streams", "10", "-tick", "1h"}, {"-streams", "10", "-batch", "100000"}, {"-streams", "10", "-session-ttl", "1h"},
 	} {
-		out, err := bench(t, append([]string{"size"}, args...)...)
-		var exit *exec.ExitError
-		require.ErrorAs(t, err, &exit, "%v: %s", args, out)
-		require.Contains(t, out, "bench: ", "%v", args)
+		requireRefused(t, append([]string{"size"}, args...)...)
 	}
 }

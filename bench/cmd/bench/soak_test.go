@@ -150,9 +150,6 @@ func TestSoakRefusesWhatMakesNoSense(t *testing.T) {
 		{"soak", "-session-ttl", "6s"},
 		{"soak", "-redis", "redis://127.0.0.1:1"},
 	} {
-		out, err := bench(t, args...)
-		var exit *exec.ExitError
-		require.ErrorAs(t, err, &exit, "%v: %s", args, out)
-		require.Regexp(t, `^bench: .+\n$`, out, "%v", args)
+		requireRefused(t, args...)
 	}
 }
