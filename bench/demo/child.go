@@ -165,7 +165,7 @@ func (c *child) close() error {
 	defer c.in.Close()
 	var err error
 	if _, told := io.WriteString(c.in, "stop\n"); told == nil {
-		timer := time.NewTimer(2 * goodbye)
+		timer := time.NewTimer(2 * drainTimeout)
 		defer timer.Stop()
 		select {
 		case <-c.ended:

@@ -121,13 +121,13 @@ func (s *show) play(ctx context.Context, began time.Time) error {
 		"Holding them for %v, with leases of %v and sessions of %v:",
 		report.Grouped(s.streams), time.Since(began).Round(time.Millisecond), report.Grouped(a.Held), s.child.process.Pid, report.Grouped(b.Held),
 		report.Grouped(a.Entries+b.Entries), s.hold, s.lease(), s.session())
-	if err := s.watch.last(ctx, s.hold); err != nil {
+	if err := s.watch.during(ctx, s.hold); err != nil {
 		return err
 	}
 	if err := s.takeover(ctx); err != nil {
 		return err
 	}
-	if err := s.watch.last(ctx, min(s.hold, afterwards)); err != nil {
+	if err := s.watch.during(ctx, min(s.hold, afterwards)); err != nil {
 		return err
 	}
 	if err := s.proof.oneOwner(s.out, s.child.journal); err != nil {
@@ -150,7 +150,7 @@ func (s *show) takeover(ctx context.Context) error {
 	if err := s.watch.until(ctx, func() bool { return s.self.report().Held == s.streams }); err != nil {
 		return err
 	}
-	return t.tell(ctx, s.out)
+	return t.report(ctx, s.out)
 }
 
 // errNotTaken tells what the journals do not show.

@@ -14,7 +14,7 @@ import (
 )
 
 // goodbye is how long handing back may take after an interrupt.
-const goodbye = 5 * time.Second
+const drainTimeout = 5 * time.Second
 
 // process is an owner and its engine, which is all that either process is.
 type process struct {
@@ -56,7 +56,7 @@ func startProcess(o options, server rueidis.ClientOption, name, path string, mos
 
 // shutdown hands everything back. It is called once; the journal cannot be read after it.
 func (p *process) shutdown() error {
-	patience, cancel := context.WithTimeout(context.Background(), goodbye)
+	patience, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	return errors.Join(p.engine.Shutdown(patience), <-p.ended)
 }

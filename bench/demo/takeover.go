@@ -67,7 +67,7 @@ func (t *takeover) kill() (err error) {
 }
 
 // tell says what the takeover took.
-func (t *takeover) tell(ctx context.Context, out *screen) error {
+func (t *takeover) report(ctx context.Context, out *screen) error {
 	if err := t.count(ctx); err != nil {
 		return err
 	}

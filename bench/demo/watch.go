@@ -47,7 +47,7 @@ func (w *watch) sample(ctx context.Context) (sample, error) {
 }
 
 // last shows the line for so long.
-func (w *watch) last(ctx context.Context, d time.Duration) error {
+func (w *watch) during(ctx context.Context, d time.Duration) error {
 	end := time.Now().Add(d)
 	return w.until(ctx, func() bool { return !time.Now().Before(end) })
 }

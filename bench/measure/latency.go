@@ -7,6 +7,6 @@ import (
 // Latency is percentiles.
 type Latency struct{ P50, P99, Max time.Duration }
 
-func Latencies(h Histogram) Latency {
+func LatencyOf(h Histogram) Latency {
 	return Latency{P50: h.Quantile(.5), P99: h.Quantile(.99), Max: h.Quantile(1)}
 }

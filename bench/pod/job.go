@@ -50,7 +50,7 @@ func (o WorkerOptions) recovery() (c scan.Config) {
 }
 
 // lot says how a job ends, as a number below 1, and how long it takes: most of them less than the average.
-func (w *jobs) lot() (how float64, took time.Duration) {
+func (w *jobs) draw() (how float64, took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.mu.rnd.Float64(), time.Duration(min(w.mu.rnd.ExpFloat64(), longestWork) * float64(w.work))
@@ -71,7 +71,7 @@ func (w *jobs) added(_ context.Context, n api.Notification) error {
 		return err
 	}
 	if page := w.journal.AddWork(n.Lease, info.Work); page != nil {
-		how, took := w.lot()
+		how, took := w.draw()
 		time.AfterFunc(took, func() { end(n.Lease, page, how) })
 	}
 	return nil

@@ -60,8 +60,8 @@ func TestWorkTakesAsLongAsWasAskedForOnAverage(t *testing.T) {
 	again := newJobs(time.Second, 7, nil)
 	sum, most := time.Duration(0), time.Duration(0)
 	for range 10_000 {
-		how, took := w.lot()
-		how2, took2 := again.lot()
+		how, took := w.draw()
+		how2, took2 := again.draw()
 		require.Equal(t, how, how2, "the same seed")
 		require.Equal(t, took, took2)
 		sum, most = sum+took, max(most, took)

@@ -27,7 +27,7 @@ func StartWorker(ctx context.Context, o WorkerOptions) (*Process, error) {
 		"-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
 		"-journal", o.Journal, "-pages", strconv.Itoa(o.Pages),
 		"-max-batch", strconv.Itoa(o.MaxBatch), "-tick", o.Tick.String(), "-workers", strconv.Itoa(o.Workers), fmt.Sprint("-churn=", o.Churn),
-		"-partitions", strconv.Itoa(o.Partitions), fmt.Sprint("-told=", o.Told), "-work", o.Work.String(), "-seed", strconv.FormatUint(o.Seed, 10),
+		"-partitions", strconv.Itoa(o.Partitions), fmt.Sprint("-timed=", o.Timed), "-work", o.Work.String(), "-seed", strconv.FormatUint(o.Seed, 10),
 		"-consumer", o.Consumer)
 }
 

@@ -42,7 +42,7 @@ type WorkerOptions struct {
 	Tick       time.Duration // of the wheel; 0: the default
 	Workers    int           // handlers at a time; 0: the default
 	Churn      bool          // its handlers call Done at once
-	Told       bool          // its handlers note how long after an announcement they are told, and keep the stream
+	Timed      bool          // its handlers note how long after an announcement they are told, and keep the stream
 	Work       time.Duration // how long it works on a stream before it ends it, on average; 0: it keeps all. Needs a journal
 	Seed       uint64        // of what it draws by lot
 	Consumer   string        // what it is called; empty: the default
@@ -86,21 +86,21 @@ func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) e
 			return encode.Encode(Snapshot{Error: err.Error()})
 		}
 		defer j.Close()
-		defer w.keep(j, o.Work > 0)()
+		defer w.keepJournal(j, o.Work > 0)()
 		if o.Work > 0 {
 			w.jobs = newJobs(o.Work, o.Seed, j)
 		}
 	}
-	if o.Churn || o.Told {
-		w.cycles = newCycles(w.registry)
-		w.cycles.keep = o.Told
+	if o.Churn || o.Timed {
+		w.churner = newChurner(w.registry)
+		w.churner.onlyTime = o.Timed
 	}
 	if err := w.start(ctx, o); err != nil {
 		return encode.Encode(Snapshot{Error: err.Error()})
 	}
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
-		if err := encode.Encode(w.obey(ctx, lines.Text())); err != nil {
+		if err := encode.Encode(w.execute(ctx, lines.Text())); err != nil {
 			return err
 		}
 	}
@@ -118,7 +118,7 @@ type worker struct {
 	peak     int
 	disowned atomic.Int64
 	journal  *journal.Journal // nil: none is kept
-	cycles   *cycles          // nil: it keeps what it owns
+	churner  *churner         // nil: it keeps what it owns
 	jobs     *jobs            // likewise
 	ended    chan error
 }
@@ -146,8 +146,8 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 		if w.journal != nil {
 			handler.Added, handler.Releasing = w.added, w.releasing
 		}
-		if w.cycles != nil {
-			handler.Added = w.cycles.added
+		if w.churner != nil {
+			handler.Added = w.churner.added
 		}
 		if w.jobs != nil {
 			handler.Added = w.jobs.added
@@ -165,11 +165,11 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 	return nil
 }
 
-func (w *worker) obey(ctx context.Context, line string) Snapshot {
+func (w *worker) execute(ctx context.Context, line string) Snapshot {
 	command, argument, _ := strings.Cut(line, " ")
 	counts := map[string]func() int{
 		"await": func() int { return w.engine.Stats().Held },
-		"done":  func() int { return int(w.cycles.done.Load()) },
+		"done":  func() int { return int(w.churner.done.Load()) },
 	}
 	if count, waits := counts[command]; waits {
 		n, _ := strconv.Atoi(argument)
@@ -218,8 +218,8 @@ func (w *worker) look() (s Snapshot, err error) {
 			s.Scripts[script.Name()] = int64(n)
 		}
 	}
-	if w.cycles != nil {
-		if s.Churn, err = w.cycles.read(); err != nil {
+	if w.churner != nil {
+		if s.Churn, err = w.churner.read(); err != nil {
 			return s, err
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func Names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func SortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func Percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
 
@@ -33,7 +33,7 @@ func Microseconds(d time.Duration) string {
 	return fmt.Sprintf("%.2f µs", float64(d)/float64(time.Microsecond))
 }
 
-func FigureText(x float64) string {
+func Figure(x float64) string {
 	if x == float64(int(x)) || x >= 1000 {
 		return Grouped(x)
 	}

@@ -81,7 +81,7 @@ func (r *Report) save() error {
 	p := page.Page{Title: "streamlease on this machine", Machine: measure.Machine(), Made: time.Now()}
 	for _, x := range r.parts {
 		p.Parts = append(p.Parts, page.Part{
-			Name: PartName(x.Command), Command: x.Command, Redis: x.Redis, Plots: x.plots, Blocks: x.blocks,
+			Name: Subcommand(x.Command), Command: x.Command, Redis: x.Redis, Plots: x.plots, Blocks: x.blocks,
 		})
 	}
 	var text bytes.Buffer
@@ -100,7 +100,7 @@ func (r *Report) save() error {
 }
 
 // PartName is the subcommand.
-func PartName(command string) string {
+func Subcommand(command string) string {
 	words := strings.Fields(command)
 	if len(words) < 2 {
 		return command

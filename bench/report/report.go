@@ -58,7 +58,7 @@ func Goal(out io.Writer, what string, figure float64, atMost string, limit float
 	if !met {
 		word = "MISSED"
 	}
-	text := fmt.Sprintf("%s: %s, %s %s", what, FigureText(figure), atMost, FigureText(limit))
+	text := fmt.Sprintf("%s: %s, %s %s", what, Figure(figure), atMost, Figure(limit))
 	if rec, ok := out.(*recorder); ok {
 		rec.goal(met, text)
 		out = rec.out

@@ -27,19 +27,19 @@ func NewTable(heads ...any) Table {
 }
 
 // Left aligns a column of words, counted from 1, to the left.
-func (g Table) Left(column int) {
-	g.SetColumnConfigs([]table.ColumnConfig{
+func (t Table) Left(column int) {
+	t.SetColumnConfigs([]table.ColumnConfig{
 		{Number: 2, Align: text.AlignRight, AlignHeader: text.AlignRight},
 		{Number: column, Align: text.AlignLeft, AlignHeader: text.AlignLeft},
 	})
 }
 
-func (g Table) Row(cells ...any) { g.AppendRow(cells) }
+func (t Table) Row(cells ...any) { t.AppendRow(cells) }
 
-func (g Table) Write(out io.Writer) {
+func (t Table) Write(out io.Writer) {
 	if rec, ok := out.(*recorder); ok {
-		rec.table(g)
+		rec.table(t)
 		return
 	}
-	fmt.Fprintln(out, g.Render())
+	fmt.Fprintln(out, t.Render())
 }

@@ -19,15 +19,15 @@ const maxLostOf = 20
 
 // audit holds what pods wrote in their journals against what was announced, one round after the other.
 type audit struct {
-	last    map[string]overlap.Record // of each stream that was owned in an earlier round
-	without []time.Duration           // without an owner, after those that did not end their ownership
-	entries []journal.Entry           // of the last round, by stream and time
-	missed  []announcement            // of the last round, those that are lost
-	found   found
+	last     map[string]overlap.Record // of each stream that was owned in an earlier round
+	without  []time.Duration           // without an owner, after those that did not end their ownership
+	entries  []journal.Entry           // of the last round, by stream and time
+	missed   []announcement            // of the last round, those that are lost
+	findings findings
 }
 
 // found is what journals tell.
-type found struct {
+type findings struct {
 	Ownerships int
 	Done       int // calls of Done that succeeded
 	Unknown    int // calls of Done of which nobody knows whether they did: no answer came, or not before the pod was killed
@@ -43,7 +43,7 @@ type found struct {
 }
 
 // known is what is known of a round besides what is in journals.
-type known struct {
+type facts struct {
 	announced map[int]int                                            // how often each stream was
 	stream    func(int) string                                       // its name
 	poisoned  map[announcement]bool                                  // those that may become dead letters
@@ -53,7 +53,7 @@ type known struct {
 
 // add takes the journals of a round at the end of which nobody owned anything. unaccounted is how many announcements that may be
 // dead letters are neither done nor one that can be told.
-func (a *audit) add(journals []*journal.Journal, t known) (unaccounted int, err error) {
+func (a *audit) add(journals []*journal.Journal, t facts) (unaccounted int, err error) {
 	a.entries, a.missed = nil, nil
 	for _, j := range journals {
 		if j.Full() {
@@ -72,15 +72,15 @@ func (a *audit) add(journals []*journal.Journal, t known) (unaccounted int, err 
 		records = append(records, e.Record)
 	}
 	if err := overlap.Check(records); err != nil {
-		a.found.Overlaps = err.Error()
+		a.findings.Overlaps = err.Error()
 	}
 	unaccounted = a.count(t)
 	a.follow()
 	return unaccounted, nil
 }
 
-func (a *audit) count(t known) (unaccounted int) {
-	a.found.Ownerships += len(a.entries)
+func (a *audit) count(t facts) (unaccounted int) {
+	a.findings.Ownerships += len(a.entries)
 	done, unknown := make(map[announcement]int), make(map[announcement]bool)
 	owned := make(map[announcement][]journal.Entry)
 	for _, e := range a.entries {
@@ -88,22 +88,22 @@ func (a *audit) count(t known) (unaccounted int) {
 		owned[which] = append(owned[which], e)
 		switch e.State {
 		case journal.Finished:
-			a.found.Done++
+			a.findings.Done++
 			done[which]++
 		case journal.Ending:
-			a.found.Unknown++
+			a.findings.Unknown++
 			unknown[which] = true
 		case journal.Failed:
-			a.found.Failed++
+			a.findings.Failed++
 		case journal.Given:
-			a.found.HandedBack++
+			a.findings.HandedBack++
 		}
 	}
 	for _, number := range slices.Sorted(maps.Keys(t.announced)) {
 		lost := 0
 		for work := range t.announced[number] {
 			which := announcement{number, work + 1}
-			a.found.Again += max(0, done[which]-1)
+			a.findings.Again += max(0, done[which]-1)
 			if done[which] > 0 || unknown[which] {
 				continue
 			}
@@ -113,12 +113,12 @@ func (a *audit) count(t known) (unaccounted int) {
 			}
 			switch {
 			case t.poisoned[which] && t.letters[which]:
-				a.found.Letters++
+				a.findings.Letters++
 			case why != "":
-				if a.found.Excused == nil {
-					a.found.Excused = make(map[string]int)
+				if a.findings.Excused == nil {
+					a.findings.Excused = make(map[string]int)
 				}
-				a.found.Excused[why]++
+				a.findings.Excused[why]++
 			case t.poisoned[which]:
 				unaccounted++
 			default:
@@ -126,9 +126,9 @@ func (a *audit) count(t known) (unaccounted int) {
 				a.missed = append(a.missed, which)
 			}
 		}
-		a.found.Lost += lost
-		if lost > 0 && len(a.found.LostOf) < maxLostOf {
-			a.found.LostOf = append(a.found.LostOf, t.stream(number))
+		a.findings.Lost += lost
+		if lost > 0 && len(a.findings.LostOf) < maxLostOf {
+			a.findings.LostOf = append(a.findings.LostOf, t.stream(number))
 		}
 	}
 	return unaccounted
@@ -145,7 +145,7 @@ func (a *audit) follow() {
 			continue
 		}
 		if before := a.entries[i-1]; before.Number == e.Number && before.State == journal.Owned {
-			a.found.Recovered++
+			a.findings.Recovered++
 			a.without = append(a.without, e.From-before.Until)
 		}
 	}

@@ -43,7 +43,7 @@ func works(t *testing.T, j *journal.Journal, number, work int, token api.Token, 
 
 // added has journals of a round without dead letters and excuses audited.
 func added(a *audit, journals []*journal.Journal, announced map[int]int) error {
-	_, err := a.add(journals, known{announced: announced, stream: name})
+	_, err := a.add(journals, facts{announced: announced, stream: name})
 	return err
 }
 
@@ -58,7 +58,7 @@ func TestAuditCountsWhatBecameOfEachAnnouncement(t *testing.T) {
 	owns(t, a, 3, 7, journal.Finished)
 	var x audit
 	require.NoError(t, added(&x, []*journal.Journal{a, b}, map[int]int{1: 1, 2: 1, 3: 1}))
-	require.Equal(t, found{Ownerships: 7, Done: 3, Unknown: 1, Failed: 1, HandedBack: 1, Recovered: 1, Again: 1}, x.found)
+	require.Equal(t, findings{Ownerships: 7, Done: 3, Unknown: 1, Failed: 1, HandedBack: 1, Recovered: 1, Again: 1}, x.findings)
 	require.Len(t, x.without, 1)
 	require.Positive(t, x.without[0])
 	path := filepath.Join(t.TempDir(), "ownerships.txt")
@@ -85,10 +85,10 @@ func TestAuditFindsWhatIsLost(t *testing.T) {
 	announced[31] = 3
 	var x audit
 	require.NoError(t, added(&x, []*journal.Journal{a}, announced))
-	require.Equal(t, 33, x.found.Lost)
-	require.Equal(t, 1, x.found.Again)
-	require.Len(t, x.found.LostOf, maxLostOf)
-	require.False(t, (&Soaked{found: x.found}).holds())
+	require.Equal(t, 33, x.findings.Lost)
+	require.Equal(t, 1, x.findings.Again)
+	require.Len(t, x.findings.LostOf, maxLostOf)
+	require.False(t, (&Result{findings: x.findings}).holds())
 }
 
 // TestAuditLooksAcrossRounds: who owned a stream last is known after the journals of its round are gone.
@@ -98,14 +98,14 @@ func TestAuditLooksAcrossRounds(t *testing.T) {
 		first, second := book(t, "a", 10), book(t, "b", 10)
 		owns(t, first, 1, 7, journal.Finished)
 		require.NoError(t, added(&x, []*journal.Journal{first}, map[int]int{1: 1}))
-		require.Empty(t, x.found.Overlaps)
+		require.Empty(t, x.findings.Overlaps)
 		owns(t, second, 1, token, journal.Finished)
 		require.NoError(t, added(&x, []*journal.Journal{second}, map[int]int{1: 1}))
-		require.Equal(t, 2, x.found.Done)
-		require.Equal(t, falls, x.found.Overlaps != "")
-		require.Equal(t, !falls, (&Soaked{found: x.found}).holds())
+		require.Equal(t, 2, x.findings.Done)
+		require.Equal(t, falls, x.findings.Overlaps != "")
+		require.Equal(t, !falls, (&Result{findings: x.findings}).holds())
 		if falls {
-			require.Contains(t, x.found.Overlaps, "token did not rise")
+			require.Contains(t, x.findings.Overlaps, "token did not rise")
 		}
 	}
 }
@@ -120,5 +120,5 @@ func TestAuditRefusesAJournalThatIsFull(t *testing.T) {
 func TestAuditWithoutJournalsShowsNothing(t *testing.T) {
 	var x audit
 	require.NoError(t, added(&x, []*journal.Journal{book(t, "a", 1)}, nil))
-	require.NotEmpty(t, x.found.Overlaps)
+	require.NotEmpty(t, x.findings.Overlaps)
 }

@@ -21,12 +21,12 @@ func (r *round) calm(ctx context.Context, tell func(Left)) (l Left, err error) {
 	if err != nil {
 		return l, err
 	}
-	if quiet && r.clock.wrong() {
+	if quiet && r.clock.off() {
 		// What waits for its time waits for the clock as well. It goes forward by much, so nobody may own anything then.
 		if err := r.all((*place).end); err != nil {
 			return l, err
 		}
-		if err := r.clock.set(); err != nil {
+		if err := r.clock.reset(); err != nil {
 			return l, err
 		}
 		if err := r.all((*place).Start); err != nil {
@@ -39,8 +39,8 @@ func (r *round) calm(ctx context.Context, tell func(Left)) (l Left, err error) {
 	if err := r.all((*place).end); err != nil {
 		return l, err
 	}
-	if r.clock.wrong() {
-		err = r.clock.set()
+	if r.clock.off() {
+		err = r.clock.reset()
 	}
 	if err != nil {
 		return l, err
@@ -55,15 +55,15 @@ func (r *round) settle(ctx context.Context, tell func(Left)) (l Left, quiet bool
 	defer tick.Stop()
 	var since time.Time // when it first was quiet but for what is stranded
 	for end := time.Now().Add(pod.Patience + calmSessions*r.options.SessionTTL); time.Now().Before(end); {
-		err := r.outages.despite(ctx, func() (err error) {
-			l, err = r.keeper.look(ctx)
+		err := r.outages.retry(ctx, func() (err error) {
+			l, err = r.store.look(ctx)
 			return err
 		})
 		if err != nil {
 			return l, false, err
 		}
 		l.DeadLetters = 0 // they are looked at when all is over
-		if r.clock.wrong() {
+		if r.clock.off() {
 			l.Later, l.Leases = 0, 0 // a lease that was set before a step back may have minutes left, of nobody
 		}
 		rest := l
@@ -76,7 +76,7 @@ func (r *round) settle(ctx context.Context, tell func(Left)) (l Left, quiet bool
 		case since.IsZero():
 			since = time.Now()
 		case time.Since(since) > strandedSessions*r.options.SessionTTL:
-			moved, only, err := r.bringBack(ctx)
+			moved, only, err := r.requeueExcused(ctx)
 			if err != nil {
 				return l, false, err
 			}
@@ -97,8 +97,8 @@ func (r *round) settle(ctx context.Context, tell func(Left)) (l Left, quiet bool
 
 // bringBack brings back the stranded entries that nobody need know of, and reports whether there were some, and whether all others
 // are what dead letters stand for.
-func (r *round) bringBack(ctx context.Context) (moved, only bool, err error) {
-	all, err := r.nobodys(ctx)
+func (r *round) requeueExcused(ctx context.Context) (moved, only bool, err error) {
+	all, err := r.unexplained(ctx)
 	if err != nil {
 		return false, false, err
 	}
@@ -109,28 +109,28 @@ func (r *round) bringBack(ctx context.Context) (moved, only bool, err error) {
 			only = false
 			continue
 		}
-		if err := r.keeper.bringBack(ctx, l); err != nil {
+		if err := r.store.requeue(ctx, l); err != nil {
 			return moved, only, err
 		}
 		moved = true
-		r.brought++
+		r.requeued++
 	}
 	return moved, only, nil
 }
 
 // nobodys are the stranded entries but for those that dead letters stand for.
-func (r *round) nobodys(ctx context.Context) (all []leftover, err error) {
-	letters, err := r.keeper.letters(ctx)
+func (r *round) unexplained(ctx context.Context) (all []strandedEntry, err error) {
+	letters, err := r.store.letters(ctx)
 	if err != nil {
 		return nil, err
 	}
 	known := make(map[string]bool)
 	for _, l := range letters {
 		if l.reference != "" {
-			known[r.keeper.layout.Keys(l.partition).Input+" "+l.reference] = true
+			known[r.store.layout.Keys(l.partition).Input+" "+l.reference] = true
 		}
 	}
-	stranded, err := r.keeper.stranded(ctx)
+	stranded, err := r.store.stranded(ctx)
 	for _, l := range stranded {
 		if !known[l.input+" "+l.id] {
 			all = append(all, l)
@@ -141,17 +141,17 @@ func (r *round) nobodys(ctx context.Context) (all []leftover, err error) {
 
 // left says what is left when no pod runs any more, looks at the dead letters and deletes them.
 func (r *round) left(ctx context.Context) (l Left, err error) {
-	stranded, err := r.nobodys(ctx)
+	stranded, err := r.unexplained(ctx)
 	if err != nil {
 		return l, err
 	}
-	if r.letters, err = r.keeper.letters(ctx); err != nil {
+	if r.letters, err = r.store.letters(ctx); err != nil {
 		return l, err
 	}
-	if err := r.keeper.drop(ctx, r.letters); err != nil {
+	if err := r.store.drop(ctx, r.letters); err != nil {
 		return l, err
 	}
-	if l, err = r.keeper.look(ctx); err != nil {
+	if l, err = r.store.look(ctx); err != nil {
 		return l, err
 	}
 	l.Stranded = len(stranded)

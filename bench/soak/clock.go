@@ -38,7 +38,7 @@ type clock struct {
 }
 
 // befall has one step after the other until ctx ends. The clock is wrong then.
-func (c *clock) befall(ctx context.Context) error {
+func (c *clock) run(ctx context.Context) error {
 	for measure.Pause(ctx, c.lease+time.Duration(stepEvery*c.rnd.ExpFloat64()*float64(c.session))) == nil {
 		step, name := c.step(), clockForward
 		if step < 0 {
@@ -63,10 +63,10 @@ func (c *clock) step() time.Duration {
 }
 
 // wrong reports whether it is not the machine's time that it tells.
-func (c *clock) wrong() bool { return c != nil && c.ahead != 0 }
+func (c *clock) off() bool { return c != nil && c.ahead != 0 }
 
 // set sets it right. Nobody may own anything.
-func (c *clock) set() error {
+func (c *clock) reset() error {
 	c.ahead = 0
 	return c.server.SetClock(0)
 }

@@ -32,10 +32,10 @@ func TestClockIsSteppedForwardByLessThanTheMargin(t *testing.T) {
 func TestClockIsSetRight(t *testing.T) {
 	server := servers.New(t, servers.OwnClock())
 	c := &clock{server: server, session: time.Nanosecond, rnd: rand.New(rand.NewPCG(1, 0)), struck: make(map[string]int)}
-	require.False(t, c.wrong())
-	require.False(t, (*clock)(nil).wrong())
+	require.False(t, c.off())
+	require.False(t, (*clock)(nil).off())
 	c.ahead = -time.Hour
-	require.True(t, c.wrong())
-	require.NoError(t, c.set())
-	require.False(t, c.wrong())
+	require.True(t, c.off())
+	require.NoError(t, c.reset())
+	require.False(t, c.off())
 }

@@ -17,10 +17,10 @@ const (
 )
 
 // spell is a time in which something was in trouble, on the clock of journals.
-type spell struct{ from, until time.Duration }
+type interval struct{ from, until time.Duration }
 
 // within reports whether one of the spells reaches into this time.
-func within(spells []spell, from, until time.Duration) bool {
+func overlaps(spells []interval, from, until time.Duration) bool {
 	for _, s := range spells {
 		if s.from <= until && s.until >= from {
 			return true
@@ -55,11 +55,11 @@ func (r *round) excuse(which announcement, owned []journal.Entry) string {
 	case read:
 		return excuseRead
 	}
-	p, x := r.run(a.consumer)
+	p, x := r.podOf(a.consumer)
 	switch {
 	case x == nil || x.Killed:
 		return excuseKilled
-	case within(p.spells, a.from, last+2*r.options.SessionTTL), r.outages.reached(a.from, last+2*r.options.SessionTTL):
+	case overlaps(p.troubled, a.from, last+2*r.options.SessionTTL), r.outages.during(a.from, last+2*r.options.SessionTTL):
 		return excuseTrouble
 	}
 	return ""
@@ -67,7 +67,7 @@ func (r *round) excuse(which announcement, owned []journal.Entry) string {
 
 // excused reports whether nobody need know of a stranded entry: an operator did that to this very entry, and there is an excuse
 // for it, if it can be read. Nobody can hold what cannot be read.
-func (r *round) excused(l leftover, owned map[announcement][]journal.Entry) bool {
+func (r *round) excused(l strandedEntry, owned map[announcement][]journal.Entry) bool {
 	if r.operator == nil {
 		return false
 	}
@@ -80,7 +80,7 @@ func (r *round) excused(l leftover, owned map[announcement][]journal.Entry) bool
 
 // erased reports whether an operator deleted the entry that a letter stands for.
 func (r *round) erased(l letter) bool {
-	return r.operator != nil && r.operator.gone[r.keeper.layout.Keys(l.partition).Input+" "+l.reference]
+	return r.operator != nil && r.operator.gone[r.store.layout.Keys(l.partition).Input+" "+l.reference]
 }
 
 // ownershipsOf are those of each announcement.
@@ -96,7 +96,7 @@ func ownershipsOf(journals []*journal.Journal) map[announcement][]journal.Entry 
 }
 
 // run is the pod that a consumer was, and its place.
-func (r *round) run(consumer string) (*place, *pod.Pod) {
+func (r *round) podOf(consumer string) (*place, *pod.Pod) {
 	for _, p := range r.places {
 		for _, x := range p.all {
 			// What follows the name of the pod is a random suffix.

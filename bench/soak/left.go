@@ -49,7 +49,7 @@ func (l Left) String() string {
 }
 
 // keeper looks at what is on the server of a service.
-type keeper struct {
+type store struct {
 	client    rueidis.Client
 	inspector *scan.Inspector
 	layout    *cluster.Layout
@@ -58,18 +58,18 @@ type keeper struct {
 	text      *regexp.Regexp // what announcements begin with
 }
 
-func newKeeper(s *target.Target, p producer.Producer, streams int) (*keeper, error) {
-	layout, err := cluster.NewLayout(p.Service, s.Parts)
+func newStore(s *target.Target, p producer.Producer, streams int) (*store, error) {
+	layout, err := cluster.NewLayout(p.Service, s.Partitions)
 	if err != nil {
 		return nil, err
 	}
-	inspector, err := scan.NewInspector(s.Client, p.Service, scan.InspectorConfig{Partitions: s.Parts, Timeout: target.Timeout, CountLimit: -1})
-	return &keeper{s.Client, inspector, layout, p, streams, announcementText(p.Prefix)}, err
+	inspector, err := scan.NewInspector(s.Client, p.Service, scan.InspectorConfig{Partitions: s.Partitions, Timeout: target.Timeout, CountLimit: -1})
+	return &store{s.Client, inspector, layout, p, streams, announcementText(p.Prefix)}, err
 }
 
 // inPlay is how many announcements are not done.
-func (k *keeper) inPlay(ctx context.Context) (n int, err error) {
-	all, err := k.inspector.Backlog(ctx)
+func (s *store) inPlay(ctx context.Context) (n int, err error) {
+	all, err := s.inspector.Backlog(ctx)
 	for _, b := range all {
 		n += b.Length + b.Later
 	}
@@ -80,16 +80,16 @@ func (k *keeper) inPlay(ctx context.Context) (n int, err error) {
 var strandedScript string
 
 // leftover is an entry that is neither pending nor to be delivered.
-type leftover struct {
+type strandedEntry struct {
 	input, id string
 	which     announcement // zero: it cannot be read
 }
 
 // stranded are the entries that are neither pending nor to be delivered.
-func (k *keeper) stranded(ctx context.Context) (all []leftover, err error) {
-	for part := range k.layout.Partitions() {
-		input := k.layout.Keys(part).Input
-		rows, err := k.client.Do(ctx, k.client.B().Eval().Script(groupScript+strandedScript).Numkeys(1).Key(input).Arg(k.layout.Group()).Build()).ToArray()
+func (s *store) stranded(ctx context.Context) (all []strandedEntry, err error) {
+	for part := range s.layout.Partitions() {
+		input := s.layout.Keys(part).Input
+		rows, err := s.client.Do(ctx, s.client.B().Eval().Script(groupScript+strandedScript).Numkeys(1).Key(input).Arg(s.layout.Group()).Build()).ToArray()
 		if err != nil {
 			return nil, err
 		}
@@ -98,16 +98,16 @@ func (k *keeper) stranded(ctx context.Context) (all []leftover, err error) {
 			if err != nil || len(parts) != 2 {
 				return nil, fmt.Errorf("looking for stranded entries: malformed answer: %w", err)
 			}
-			which, _ := k.announcement(parts[1])
-			all = append(all, leftover{input, parts[0], which})
+			which, _ := s.announcement(parts[1])
+			all = append(all, strandedEntry{input, parts[0], which})
 		}
 	}
 	return all, nil
 }
 
 // bringBack adds a stranded entry once more, as an operator would, and deletes the old one.
-func (k *keeper) bringBack(ctx context.Context, l leftover) error {
-	page, err := k.client.Do(ctx, k.client.B().Xrange().Key(l.input).Start(l.id).End(l.id).Build()).AsXRangeSlices()
+func (s *store) requeue(ctx context.Context, l strandedEntry) error {
+	page, err := s.client.Do(ctx, s.client.B().Xrange().Key(l.input).Start(l.id).End(l.id).Build()).AsXRangeSlices()
 	if err != nil || len(page) == 0 {
 		return err
 	}
@@ -115,15 +115,15 @@ func (k *keeper) bringBack(ctx context.Context, l leftover) error {
 	for _, f := range page[0].FieldValues {
 		fields = append(fields, f.Field, f.Value)
 	}
-	if err := k.add(ctx, l.input, fields); err != nil {
+	if err := s.add(ctx, l.input, fields); err != nil {
 		return err
 	}
-	return k.client.Do(ctx, k.client.B().Xdel().Key(l.input).Id(l.id).Build()).Error()
+	return s.client.Do(ctx, s.client.B().Xdel().Key(l.input).Id(l.id).Build()).Error()
 }
 
 // look is one script a partition, and a call a lease that there may be.
-func (k *keeper) look(ctx context.Context) (l Left, err error) {
-	all, err := k.inspector.Backlog(ctx)
+func (s *store) look(ctx context.Context) (l Left, err error) {
+	all, err := s.inspector.Backlog(ctx)
 	if err != nil {
 		return l, err
 	}
@@ -133,25 +133,25 @@ func (k *keeper) look(ctx context.Context) (l Left, err error) {
 		l.Later += b.Later
 		l.DeadLetters += b.DeadLetters
 	}
-	consumers, err := k.inspector.Consumers(ctx)
+	consumers, err := s.inspector.Consumers(ctx)
 	if err != nil {
 		return l, err
 	}
 	l.Consumers = len(consumers)
-	l.Leases, err = k.leases(ctx)
+	l.Leases, err = s.leases(ctx)
 	return l, err
 }
 
 // leases asks for those that there may be by name: somebody's server may have millions of keys.
-func (k *keeper) leases(ctx context.Context) (n int, err error) {
+func (s *store) leases(ctx context.Context) (n int, err error) {
 	const page = 500
-	for from := 0; from < k.streams; from += page {
+	for from := 0; from < s.streams; from += page {
 		var exist rueidis.Commands
-		for i := from; i < min(from+page, k.streams); i++ {
-			stream := k.producer.Stream(i)
-			exist = append(exist, k.client.B().Exists().Key(k.layout.Keys(k.layout.Of(stream)).Lease(stream)).Build())
+		for i := from; i < min(from+page, s.streams); i++ {
+			stream := s.producer.Stream(i)
+			exist = append(exist, s.client.B().Exists().Key(s.layout.Keys(s.layout.Of(stream)).Lease(stream)).Build())
 		}
-		for _, result := range k.client.DoMulti(ctx, exist...) {
+		for _, result := range s.client.DoMulti(ctx, exist...) {
 			there, err := result.AsInt64()
 			if err != nil {
 				return n, err

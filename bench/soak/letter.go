@@ -28,11 +28,11 @@ const fieldReference = "_reference"
 var entryID = regexp.MustCompile(`^\d{1,15}-\d{1,15}$`)
 
 // letters reads all dead letters.
-func (k *keeper) letters(ctx context.Context) (all []letter, err error) {
-	for part := range k.layout.Partitions() {
-		keys := k.layout.Keys(part)
+func (s *store) letters(ctx context.Context) (all []letter, err error) {
+	for part := range s.layout.Partitions() {
+		keys := s.layout.Keys(part)
 		for from := "-"; ; {
-			page, err := k.client.Do(ctx, k.client.B().Xrange().Key(keys.DeadLetters).Start(from).End("+").Count(letterPage).Build()).AsXRangeSlices()
+			page, err := s.client.Do(ctx, s.client.B().Xrange().Key(keys.DeadLetters).Start(from).End("+").Count(letterPage).Build()).AsXRangeSlices()
 			if err != nil {
 				return nil, err
 			}
@@ -41,9 +41,9 @@ func (k *keeper) letters(ctx context.Context) (all []letter, err error) {
 			}
 			from = "(" + page[len(page)-1].ID
 			for _, e := range page {
-				l := k.letter(part, e)
+				l := s.letter(part, e)
 				if l.reference != "" {
-					if err := k.follow(ctx, keys.Input, &l); err != nil {
+					if err := s.follow(ctx, keys.Input, &l); err != nil {
 						return nil, err
 					}
 				}
@@ -57,7 +57,7 @@ func (k *keeper) letters(ctx context.Context) (all []letter, err error) {
 // shownOf is how much of each field of a letter people read.
 const shownOf, shownFields = 120, 12
 
-func (k *keeper) letter(part int, e rueidis.XRangeSlice) (l letter) {
+func (s *store) letter(part int, e rueidis.XRangeSlice) (l letter) {
 	l.partition, l.id = part, e.ID
 	found := false
 	var text strings.Builder
@@ -65,7 +65,7 @@ func (k *keeper) letter(part int, e rueidis.XRangeSlice) (l letter) {
 		switch {
 		case f.Field == "lbs-input" && !found:
 			found = true
-			l.which, _ = k.announcement(f.Value)
+			l.which, _ = s.announcement(f.Value)
 		case f.Field == fieldReference && entryID.MatchString(f.Value): // a producer may write anything there
 			l.reference = f.Value
 		}
@@ -79,8 +79,8 @@ func (k *keeper) letter(part int, e rueidis.XRangeSlice) (l letter) {
 }
 
 // follow looks at the entry that a letter stands for.
-func (k *keeper) follow(ctx context.Context, input string, l *letter) error {
-	page, err := k.client.Do(ctx, k.client.B().Xrange().Key(input).Start(l.reference).End(l.reference).Build()).AsXRangeSlices()
+func (s *store) follow(ctx context.Context, input string, l *letter) error {
+	page, err := s.client.Do(ctx, s.client.B().Xrange().Key(input).Start(l.reference).End(l.reference).Build()).AsXRangeSlices()
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (k *keeper) follow(ctx context.Context, input string, l *letter) error {
 	for _, e := range page {
 		for _, f := range e.FieldValues {
 			if f.Field == "lbs-input" {
-				l.which, _ = k.announcement(f.Value)
+				l.which, _ = s.announcement(f.Value)
 				break
 			}
 		}
@@ -97,14 +97,14 @@ func (k *keeper) follow(ctx context.Context, input string, l *letter) error {
 }
 
 // drop deletes letters, and the entries that they stand for.
-func (k *keeper) drop(ctx context.Context, all []letter) error {
+func (s *store) drop(ctx context.Context, all []letter) error {
 	for _, l := range all {
-		keys := k.layout.Keys(l.partition)
-		if err := k.client.Do(ctx, k.client.B().Xdel().Key(keys.DeadLetters).Id(l.id).Build()).Error(); err != nil {
+		keys := s.layout.Keys(l.partition)
+		if err := s.client.Do(ctx, s.client.B().Xdel().Key(keys.DeadLetters).Id(l.id).Build()).Error(); err != nil {
 			return err
 		}
 		if l.reference != "" {
-			if err := k.client.Do(ctx, k.client.B().Xdel().Key(keys.Input).Id(l.reference).Build()).Error(); err != nil {
+			if err := s.client.Do(ctx, s.client.B().Xdel().Key(keys.Input).Id(l.reference).Build()).Error(); err != nil {
 				return err
 			}
 		}

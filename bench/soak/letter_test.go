@@ -58,11 +58,11 @@ func TestStrandedEntryIsBroughtBackWhole(t *testing.T) {
 	require.NoError(t, command(k, "XACK", "svc-input", "svc-group", ids[1]).Error())
 	all, err := k.stranded(ctx)
 	require.NoError(t, err)
-	require.Equal(t, []leftover{{"svc-input", ids[1], announcement{1, 7}}}, all)
+	require.Equal(t, []strandedEntry{{"svc-input", ids[1], announcement{1, 7}}}, all)
 	before, err := command(k, "XRANGE", "svc-input", ids[1], ids[1]).AsXRange()
 	require.NoError(t, err)
 	for range 2 {
-		require.NoError(t, k.bringBack(ctx, all[0]))
+		require.NoError(t, k.requeue(ctx, all[0]))
 	}
 	after, err := command(k, "XRANGE", "svc-input", "-", "+").AsXRange()
 	require.NoError(t, err)
@@ -78,7 +78,7 @@ func TestPoisonerKnowsWhatItSent(t *testing.T) {
 	k, _ := handled(t)
 	ctx := context.Background()
 	works := make(map[int]int)
-	p := &poisoner{producer: producer.Producer{Service: "svc", Prefix: "s-"}, keeper: k, rnd: rand.New(rand.NewPCG(1, 0)), small: &appointment{every: time.Second}, large: &appointment{every: 3 * time.Second},
+	p := &poisoner{producer: producer.Producer{Service: "svc", Prefix: "s-"}, store: k, rnd: rand.New(rand.NewPCG(1, 0)), small: &schedule{every: time.Second}, large: &schedule{every: 3 * time.Second},
 		work: func(stream int) int { works[stream]++; return 100 + works[stream] }, sent: make(map[string]int), announced: make(map[announcement]bool)}
 	sent, read := 0, 0
 	for passed := time.Duration(0); sent < 40; passed += 100 * time.Millisecond {

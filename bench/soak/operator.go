@@ -30,16 +30,16 @@ var groupScript string
 var actsScript string
 
 // whereabouts is where an entry was when an operator laid hands on it.
-type whereabouts int
+type entryState int
 
 const (
-	waiting  whereabouts = iota // not delivered to anybody
-	read                        // pending, and no lease names it
-	held                        // pending, and its lease names it
-	stranded                    // delivered, and not pending: somebody laid hands on it before
+	waiting  entryState = iota // not delivered to anybody
+	read                       // pending, and no lease names it
+	held                       // pending, and its lease names it
+	stranded                   // delivered, and not pending: somebody laid hands on it before
 )
 
-func (w whereabouts) String() string {
+func (w entryState) String() string {
 	return [...]string{"waiting", "read", "held", "stranded"}[w]
 }
 
@@ -49,7 +49,7 @@ type act struct {
 	from, until time.Duration // it was done in between, on the clock of journals
 	where       string        // the key of the input stream, and the ID
 	which       announcement  // zero: the entry cannot be read
-	was         whereabouts
+	was         entryState
 	consumer    string    // for whom it was pending
 	token       api.Token // of its lease
 	gone        bool      // with its body
@@ -61,7 +61,7 @@ type announcement struct{ stream, work int }
 // operator does by hand what should not be done: he acknowledges and deletes entries, trims the input, deletes consumers of
 // pods that live. What he does it to he writes down, as it stood right before, since some of it nobody can know of afterwards.
 type operator struct {
-	keeper  *keeper
+	store   *store
 	outages *outages
 	session time.Duration
 	acts    []string // what he does
@@ -74,13 +74,13 @@ type operator struct {
 	erased  int                  // of them, what cannot be read
 }
 
-func newOperator(k *keeper, out *outages, acts []string, session time.Duration, rnd *rand.Rand) *operator {
-	return &operator{keeper: k, outages: out, session: session, acts: acts, rnd: rnd, struck: make(map[string]int),
+func newOperator(s *store, out *outages, acts []string, session time.Duration, rnd *rand.Rand) *operator {
+	return &operator{store: s, outages: out, session: session, acts: acts, rnd: rnd, struck: make(map[string]int),
 		last: make(map[announcement]act), entries: make(map[string]act), gone: make(map[string]bool)}
 }
 
 // befall has one act after the other until ctx ends.
-func (o *operator) befall(ctx context.Context) error {
+func (o *operator) run(ctx context.Context) error {
 	for measure.Pause(ctx, time.Duration(actEvery*o.rnd.ExpFloat64()*float64(o.session))) == nil {
 		if err := o.one(context.WithoutCancel(ctx)); err != nil { // else he would not know what he did
 			return err
@@ -92,8 +92,8 @@ func (o *operator) befall(ctx context.Context) error {
 // one is an act while the server is there.
 func (o *operator) one(ctx context.Context) error {
 	if o.outages != nil {
-		o.outages.away.RLock()
-		defer o.outages.away.RUnlock()
+		o.outages.down.RLock()
+		defer o.outages.down.RUnlock()
 	}
 	ctx, cancel := context.WithTimeout(ctx, pod.Patience)
 	defer cancel()
@@ -102,11 +102,11 @@ func (o *operator) one(ctx context.Context) error {
 	if what == actTrimmed {
 		share = o.rnd.Float64() // of the length that is left
 	}
-	k := o.keeper.layout.Keys(o.rnd.IntN(o.keeper.layout.Partitions()))
-	c := o.keeper.client
+	k := o.store.layout.Keys(o.rnd.IntN(o.store.layout.Partitions()))
+	c := o.store.client
 	from := journal.Monotonic()
 	parts, err := c.Do(ctx, c.B().Eval().Script(groupScript+actsScript).Numkeys(2).Key(k.Input, k.Sessions).
-		Arg(what, o.keeper.layout.Group(), k.LeasePrefix(), strconv.FormatFloat(share, 'f', 6, 64), strconv.Itoa(o.rnd.IntN(1<<30))).Build()).ToArray()
+		Arg(what, o.store.layout.Group(), k.LeasePrefix(), strconv.FormatFloat(share, 'f', 6, 64), strconv.Itoa(o.rnd.IntN(1<<30))).Build()).ToArray()
 	until := journal.Monotonic()
 	if err != nil || len(parts) != 2 {
 		return fmt.Errorf("by hand, %s: %w", what, err)
@@ -116,7 +116,7 @@ func (o *operator) one(ctx context.Context) error {
 		return err
 	}
 	for _, row := range rows {
-		a, err := o.keeper.parseAct(row, k.Input)
+		a, err := o.store.parseAct(row, k.Input)
 		if err != nil {
 			return fmt.Errorf("by hand, %s: %w", what, err)
 		}
@@ -145,14 +145,14 @@ func (o *operator) note(a act) {
 }
 
 // parseAct reads a row of the script's answer.
-func (k *keeper) parseAct(row rueidis.RedisMessage, input string) (a act, err error) {
+func (s *store) parseAct(row rueidis.RedisMessage, input string) (a act, err error) {
 	parts, err := row.AsStrSlice()
 	if err != nil || len(parts) != 5 {
 		return a, fmt.Errorf("malformed answer: %w", err)
 	}
 	id, delivered, lease := parts[0], parts[2] == "y", parts[3]
 	a.where, a.consumer = input+" "+id, parts[1]
-	a.which, _ = k.announcement(parts[4])
+	a.which, _ = s.announcement(parts[4])
 	switch {
 	case a.consumer == "" && delivered:
 		a.was = stranded
@@ -173,8 +173,8 @@ func (k *keeper) parseAct(row rueidis.RedisMessage, input string) (a act, err er
 }
 
 // announcement reads which one it is from the beginning of its text.
-func (k *keeper) announcement(text string) (which announcement, ok bool) {
-	match := k.text.FindStringSubmatch(text)
+func (s *store) announcement(text string) (which announcement, ok bool) {
+	match := s.text.FindStringSubmatch(text)
 	if match == nil {
 		return which, false
 	}

@@ -21,12 +21,12 @@ import (
 
 // handled is a service whose input stream was made by hand: six announcements of which the last two wait, the first two are held
 // by pod a, the third is held by pod b, and the fourth is read by a.
-func handled(t *testing.T) (*keeper, []string) {
+func handled(t *testing.T) (*store, []string) {
 	t.Helper()
 	client := servers.New(t).Client(t)
 	layout, err := cluster.NewLayout("svc", 1)
 	require.NoError(t, err)
-	k := &keeper{client: client, layout: layout, producer: producer.Producer{Client: client, Service: "svc", Prefix: "s-"},
+	k := &store{client: client, layout: layout, producer: producer.Producer{Client: client, Service: "svc", Prefix: "s-"},
 		streams: 6, text: announcementText("s-")}
 	keys := layout.Keys(0)
 	var ids []string
@@ -47,7 +47,7 @@ func handled(t *testing.T) (*keeper, []string) {
 }
 
 // command runs a command; the key of a subcommand stands before it.
-func command(k *keeper, name, key string, args ...string) rueidis.RedisResult {
+func command(k *store, name, key string, args ...string) rueidis.RedisResult {
 	c := k.client.B().Arbitrary(name)
 	if name == "XGROUP" {
 		return k.client.Do(context.Background(), c.Args(args[0]).Keys(key).Args(args[1:]...).Build())
@@ -56,7 +56,7 @@ func command(k *keeper, name, key string, args ...string) rueidis.RedisResult {
 }
 
 // acted has an operator do one thing until he did that to something.
-func acted(t *testing.T, k *keeper, what string, seed uint64) *operator {
+func acted(t *testing.T, k *store, what string, seed uint64) *operator {
 	t.Helper()
 	o := newOperator(k, nil, []string{what}, time.Second, rand.New(rand.NewPCG(seed, 0)))
 	for o.struck[what] == 0 {
@@ -78,7 +78,7 @@ func TestOperatorKnowsWhatHeLaidHandsOn(t *testing.T) {
 				i := which.stream
 				require.Equal(t, act{
 					what: what, from: a.from, until: a.until, where: "svc-input " + ids[i], which: announcement{i, 7}, gone: what == actDeleted || what == actTrimmed,
-					was:      []whereabouts{held, held, held, read, waiting, waiting}[i],
+					was:      []entryState{held, held, held, read, waiting, waiting}[i],
 					consumer: []string{"a.1", "a.1", "b.1", "a.1", "", ""}[i], token: []api.Token{40, 41, 42, 0, 0, 0}[i],
 				}, a)
 				require.LessOrEqual(t, a.from, a.until)
@@ -123,7 +123,7 @@ func TestOperatorFindsNothingBeforeTheFirstConsumer(t *testing.T) {
 	client := servers.New(t).Client(t)
 	layout, err := cluster.NewLayout("svc", 2)
 	require.NoError(t, err)
-	k := &keeper{client: client, layout: layout, text: announcementText("s-")}
+	k := &store{client: client, layout: layout, text: announcementText("s-")}
 	for _, what := range acts {
 		o := newOperator(k, nil, []string{what}, time.Second, rand.New(rand.NewPCG(1, 0)))
 		require.NoError(t, o.one(context.Background()))
@@ -154,18 +154,20 @@ func TestExcusesAreForWhatNobodyCanKnow(t *testing.T) {
 		"read":                          {change: func(a *act, _ *place, _ *pod.Pod, _ *outages) { a.was, a.token = read, 0 }, want: excuseRead},
 		"held by a pod that was killed": {change: func(_ *act, _ *place, x *pod.Pod, _ *outages) { x.Killed = true }, owned: []journal.Entry{mine}, want: excuseKilled},
 		"held by nobody of ours":        {change: func(a *act, _ *place, _ *pod.Pod, _ *outages) { a.consumer = "pod-1.x.7" }, want: excuseKilled},
-		"in trouble before":             {change: func(_ *act, p *place, _ *pod.Pod, _ *outages) { p.spells = []spell{{1 * time.Second, 9 * time.Second}} }, owned: []journal.Entry{mine}},
+		"in trouble before": {change: func(_ *act, p *place, _ *pod.Pod, _ *outages) {
+			p.troubled = []interval{{1 * time.Second, 9 * time.Second}}
+		}, owned: []journal.Entry{mine}},
 		"in trouble then": {change: func(_ *act, p *place, _ *pod.Pod, _ *outages) {
-			p.spells = []spell{{9 * time.Second, 12 * time.Second}}
+			p.troubled = []interval{{9 * time.Second, 12 * time.Second}}
 		}, owned: []journal.Entry{mine}, want: excuseTrouble},
 		"in trouble while it was held": {change: func(_ *act, p *place, _ *pod.Pod, _ *outages) {
-			p.spells = []spell{{19 * time.Second, 30 * time.Second}}
+			p.troubled = []interval{{19 * time.Second, 30 * time.Second}}
 		}, owned: []journal.Entry{mine}, want: excuseTrouble},
 		"in trouble long after it ended": {change: func(_ *act, p *place, _ *pod.Pod, _ *outages) {
-			p.spells = []spell{{29 * time.Second, 30 * time.Second}}
+			p.troubled = []interval{{29 * time.Second, 30 * time.Second}}
 		}, owned: []journal.Entry{mine}},
 		"the server away then": {change: func(_ *act, _ *place, _ *pod.Pod, o *outages) {
-			o.spells = []spell{{9 * time.Second, 12 * time.Second}}
+			o.troubled = []interval{{9 * time.Second, 12 * time.Second}}
 		}, owned: []journal.Entry{mine}, want: excuseTrouble},
 		"killed, and owned again by then": {change: func(_ *act, _ *place, x *pod.Pod, _ *outages) { x.Killed = true }, owned: []journal.Entry{mine, owned(6, 12*time.Second, 13*time.Second)}},
 	} {
@@ -175,12 +177,12 @@ func TestExcusesAreForWhatNobodyCanKnow(t *testing.T) {
 			if c.change != nil {
 				c.change(&changed, p, x, out)
 			}
-			r := &round{options: SoakOptions{SessionTTL: 2 * time.Second}, places: []*place{p}, outages: out,
+			r := &round{options: Options{SessionTTL: 2 * time.Second}, places: []*place{p}, outages: out,
 				operator: &operator{last: map[announcement]act{which: changed}, entries: map[string]act{"svc-input 1-1": changed}}}
 			require.Equal(t, c.want, r.excuse(which, c.owned))
 			owned := map[announcement][]journal.Entry{which: c.owned}
-			require.Equal(t, c.want != "", r.excused(leftover{"svc-input", "1-1", which}, owned))
-			require.False(t, r.excused(leftover{"svc-input", "1-2", which}, owned), "another entry of the same announcement")
+			require.Equal(t, c.want != "", r.excused(strandedEntry{"svc-input", "1-1", which}, owned))
+			require.False(t, r.excused(strandedEntry{"svc-input", "1-2", which}, owned), "another entry of the same announcement")
 			require.Empty(t, r.excuse(announcement{3, 2}, nil))
 			r.outages = nil
 			r.operator = nil

@@ -24,19 +24,19 @@ const (
 
 // outages are what happens to a server of our own while pods run on it.
 type outages struct {
-	server  *servers.Server
-	session time.Duration
-	rnd     *rand.Rand
-	struck  map[string]int
-	spells  []spell
+	server   *servers.Server
+	session  time.Duration
+	rnd      *rand.Rand
+	struck   map[string]int
+	troubled []interval
 
 	// away is held while the server is, and for reading while a pod starts: it does not without one.
-	away sync.RWMutex
+	down sync.RWMutex
 }
 
 // befall has one outage after the other until ctx ends; then the server is well. They last for up to twice a session TTL, as
 // what happens to pods does.
-func (o *outages) befall(ctx context.Context) error {
+func (o *outages) run(ctx context.Context) error {
 	for measure.Pause(ctx, time.Duration((1+outageEvery*o.rnd.ExpFloat64())*float64(o.session))) == nil {
 		if err := o.one(ctx); err != nil {
 			return err
@@ -46,8 +46,8 @@ func (o *outages) befall(ctx context.Context) error {
 }
 
 func (o *outages) one(ctx context.Context) error {
-	o.away.Lock()
-	defer o.away.Unlock()
+	o.down.Lock()
+	defer o.down.Unlock()
 	strike, heal, name := o.server.Pause, o.server.Resume, serverPaused
 	if o.rnd.IntN(2) == 0 {
 		strike, name = o.server.Kill, serverKilled
@@ -62,17 +62,17 @@ func (o *outages) one(ctx context.Context) error {
 	err := strike()
 	_ = measure.Pause(ctx, time.Duration(2*o.rnd.Float64()*float64(o.session))) // cut short, it is over
 	err = errors.Join(err, heal())
-	o.spells = append(o.spells, spell{from, journal.Monotonic()})
+	o.troubled = append(o.troubled, interval{from, journal.Monotonic()})
 	return err
 }
 
 // reached reports whether there was an outage in this time.
-func (o *outages) reached(from, until time.Duration) bool {
-	return o != nil && within(o.spells, from, until)
+func (o *outages) during(from, until time.Duration) bool {
+	return o != nil && overlaps(o.troubled, from, until)
 }
 
 // despite asks until there is an answer, for longer than an outage lasts. Where there are none, it asks once.
-func (o *outages) despite(ctx context.Context, ask func() error) (err error) {
+func (o *outages) retry(ctx context.Context, ask func() error) (err error) {
 	for end := time.Now().Add(pod.Patience); ; {
 		if err = ask(); err == nil || o == nil || time.Now().After(end) || measure.Pause(ctx, announceEvery) != nil {
 			return err

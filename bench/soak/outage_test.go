@@ -22,13 +22,13 @@ func TestOutagesLeaveTheServerWell(t *testing.T) {
 	o := &outages{server: server, session: 200 * time.Millisecond, rnd: rand.New(rand.NewPCG(1, 0)), struck: make(map[string]int)}
 	for len(o.struck) < 2 {
 		storm, end := context.WithTimeout(ctx, 2*time.Second)
-		require.NoError(t, o.befall(storm))
+		require.NoError(t, o.run(storm))
 		end()
 		value, err := server.Call(ctx, "GET", "k")
 		require.NoError(t, err)
 		require.Equal(t, "v", value)
-		require.True(t, o.away.TryLock(), "pods may start")
-		o.away.Unlock()
+		require.True(t, o.down.TryLock(), "pods may start")
+		o.down.Unlock()
 	}
 }
 
@@ -40,13 +40,13 @@ func TestDespiteAsksAgainOnlyWhereThereAreOutages(t *testing.T) {
 		}
 		return nil
 	}
-	require.Error(t, (*outages)(nil).despite(context.Background(), ask))
+	require.Error(t, (*outages)(nil).retry(context.Background(), ask))
 	require.Equal(t, 1, calls)
-	require.NoError(t, new(outages).despite(context.Background(), ask))
+	require.NoError(t, new(outages).retry(context.Background(), ask))
 	require.Equal(t, 3, calls)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	calls = 0
-	require.Error(t, new(outages).despite(ctx, ask))
+	require.Error(t, new(outages).retry(ctx, ask))
 	require.Equal(t, 1, calls)
 }

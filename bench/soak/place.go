@@ -25,21 +25,21 @@ import (
 // place is where one pod runs after the other, behind a link of its own. It is what troubles strike. One goroutine uses
 // it; others may call journals and read troubles.
 type place struct {
-	ctx     context.Context // kills its pods
-	name    string
-	dir     string            // of journals and logs
-	options pod.WorkerOptions // of its pods, the URL by way of the link
-	link    *proxy.Proxy      // nil: there is none
-	rnd     *rand.Rand
-	outages *outages                   // of the server; nil: there are none
-	pod     *pod.Pod                   // that runs, or ran last; nil: none did
-	struck  map[string]int             // troubles, by name
-	pick    func(trouble.Trouble) bool // those that may strike
-	acts    bool                       // an operator may take streams from a pod, which may end with an error then
-	spells  []spell                    // of trouble
-	refused int                        // starts that failed
-	badEnds []string                   // of pods that were to end in good order
-	erred   int                        // pods that ended with an error, as they may
+	ctx      context.Context // kills its pods
+	name     string
+	dir      string            // of journals and logs
+	options  pod.WorkerOptions // of its pods, the URL by way of the link
+	link     *proxy.Proxy      // nil: there is none
+	rnd      *rand.Rand
+	outages  *outages                   // of the server; nil: there are none
+	pod      *pod.Pod                   // that runs, or ran last; nil: none did
+	struck   map[string]int             // troubles, by name
+	pick     func(trouble.Trouble) bool // those that may strike
+	acts     bool                       // an operator may take streams from a pod, which may end with an error then
+	troubled []interval                 // of trouble
+	refused  int                        // starts that failed
+	badEnds  []string                   // of pods that were to end in good order
+	erred    int                        // pods that ended with an error, as they may
 
 	troubles atomic.Int64 // of all names
 
@@ -51,7 +51,7 @@ type place struct {
 func newPlace(ctx context.Context, name, dir string, s *target.Target, o pod.WorkerOptions, rnd *rand.Rand, out *outages) (p *place, err error) {
 	p = &place{ctx: ctx, name: name, dir: dir, options: o, rnd: rnd, outages: out, struck: make(map[string]int),
 		pick: func(trouble.Trouble) bool { return true }}
-	addr, why := s.Front()
+	addr, why := s.SingleAddr()
 	if why != "" {
 		p.options.URL = s.URL
 		return p, nil
@@ -59,7 +59,7 @@ func newPlace(ctx context.Context, name, dir string, s *target.Target, o pod.Wor
 	if p.link, err = proxy.Start(ctx, addr); err != nil {
 		return nil, err
 	}
-	if p.options.URL, err = s.By(p.link.Addr()); err != nil {
+	if p.options.URL, err = s.Via(p.link.Addr()); err != nil {
 		return nil, errors.Join(err, p.link.Stop())
 	}
 	return p, nil
@@ -92,8 +92,8 @@ func (p *place) Start() error {
 // start starts a pod while there is a server.
 func (p *place) start(run string, o pod.WorkerOptions) (*pod.Pod, error) {
 	if p.outages != nil {
-		p.outages.away.RLock()
-		defer p.outages.away.RUnlock()
+		p.outages.down.RLock()
+		defer p.outages.down.RUnlock()
 	}
 	return pod.Start(p.ctx, p.dir, run, o)
 }
@@ -153,7 +153,7 @@ func (p *place) Link() *proxy.Proxy { return p.link }
 
 // suffer has one trouble strike after the other until ctx ends; it returns in no trouble. Half of the troubles are over
 // before a session is, so that both kinds are seen.
-func (p *place) suffer(ctx context.Context) error {
+func (p *place) disturb(ctx context.Context) error {
 	session := float64(p.options.SessionTTL)
 	for measure.Pause(ctx, time.Duration(p.rnd.ExpFloat64()*session)) == nil {
 		all := slices.DeleteFunc(trouble.Of(p), func(t trouble.Trouble) bool { return !p.pick(t) })
@@ -170,7 +170,7 @@ func (p *place) suffer(ctx context.Context) error {
 		p.troubles.Add(1)
 		_ = measure.Pause(ctx, time.Duration(2*p.rnd.Float64()*session)) // cut short, it ends by the condition
 		err = heal()
-		p.spells = append(p.spells, spell{from, journal.Monotonic()})
+		p.troubled = append(p.troubled, interval{from, journal.Monotonic()})
 		if err != nil {
 			return err
 		}

@@ -34,10 +34,10 @@ const (
 // dead letter too; the others have to.
 type poisoner struct {
 	producer producer.Producer
-	keeper   *keeper
+	store    *store
 	rnd      *rand.Rand
-	small    *appointment // nil: none are sent
-	large    *appointment
+	small    *schedule // nil: none are sent
+	large    *schedule
 	work     func(stream int) int // numbers the announcements of a stream
 
 	sent       map[string]int // by what is wrong with them
@@ -46,12 +46,12 @@ type poisoner struct {
 }
 
 // appointment is when the next entry of a kind is sent, counted from the beginning of the storm.
-type appointment struct {
+type schedule struct {
 	at, every time.Duration
 }
 
 // due reports whether it has come, and makes the next one.
-func (a *appointment) due(passed time.Duration, rnd *rand.Rand) bool {
+func (a *schedule) due(passed time.Duration, rnd *rand.Rand) bool {
 	if a == nil || passed < a.at {
 		return false
 	}
@@ -74,7 +74,7 @@ func (p *poisoner) next(ctx context.Context, passed time.Duration) (input string
 }
 
 func (p *poisoner) entry(kinds []byte, maxFields, maxBytes int) (input string, fields []string) {
-	stream := p.rnd.IntN(p.keeper.streams)
+	stream := p.rnd.IntN(p.store.streams)
 	m := poison.Maker{Service: p.producer.Service, MaxFields: maxFields, MaxBytes: maxBytes, Announce: func(fill int) string {
 		which := announcement{stream, p.work(stream)}
 		p.announced[which] = true
@@ -93,12 +93,12 @@ func (p *poisoner) entry(kinds []byte, maxFields, maxBytes int) (input string, f
 	if !e.Announces {
 		p.unreadable++
 	}
-	return p.keeper.layout.Keys(p.keeper.layout.Of(p.producer.Stream(stream))).Input, e.Fields
+	return p.store.layout.Keys(p.store.layout.Of(p.producer.Stream(stream))).Input, e.Fields
 }
 
 // used is the memory that the server uses.
 func (p *poisoner) used(ctx context.Context) (int, error) {
-	text, err := p.keeper.client.Do(ctx, p.keeper.client.B().Info().Section("memory").Build()).ToString()
+	text, err := p.store.client.Do(ctx, p.store.client.B().Info().Section("memory").Build()).ToString()
 	if err != nil {
 		return 0, err
 	}
@@ -112,6 +112,6 @@ func (p *poisoner) used(ctx context.Context) (int, error) {
 }
 
 // add adds an entry with these fields.
-func (k *keeper) add(ctx context.Context, input string, fields []string) error {
-	return k.client.Do(ctx, k.client.B().Arbitrary("XADD").Keys(input).Args("*").Args(fields...).Build()).Error()
+func (s *store) add(ctx context.Context, input string, fields []string) error {
+	return s.client.Do(ctx, s.client.B().Arbitrary("XADD").Keys(input).Args("*").Args(fields...).Build()).Error()
 }

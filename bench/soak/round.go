@@ -39,9 +39,9 @@ const (
 // round is a storm, in which things happen to pods at random, and the calm after it.
 type round struct {
 	number    int
-	options   SoakOptions
+	options   Options
 	producer  producer.Producer
-	keeper    *keeper
+	store     *store
 	rnd       *rand.Rand // of announcements
 	places    []*place
 	outages   *outages    // nil: the server is not ours, or is left alone
@@ -50,23 +50,23 @@ type round struct {
 	poisoner  *poisoner   // sends nothing where that is not asked for
 	announced map[int]int // how often each stream was
 
-	letters []letter // all that there were in the calm
-	brought int      // stranded entries that were brought back, since nobody need know of them
+	letters  []letter // all that there were in the calm
+	requeued int      // stranded entries that were brought back, since nobody need know of them
 }
 
 // newRound makes the places. kill ends what runs there. Close it, whatever comes.
-func (m *soak) newRound(kill context.Context, number int) (r *round, err error) {
+func (m *runner) newRound(kill context.Context, number int) (r *round, err error) {
 	o := m.options
 	r = &round{
-		number: number, options: o, producer: m.producer, keeper: m.keeper,
-		rnd: lots(o.Seed, number, 0), announced: make(map[int]int),
+		number: number, options: o, producer: m.producer, store: m.store,
+		rnd: newRand(o.Seed, number, 0), announced: make(map[int]int),
 	}
 	m.prepare(r)
 	for i := range o.Pods {
-		p, err := newPlace(kill, fmt.Sprintf("round-%d-pod-%d", number, i+1), m.dir, m.site, pod.WorkerOptions{
+		p, err := newPlace(kill, fmt.Sprintf("round-%d-pod-%d", number, i+1), m.dir, m.target, pod.WorkerOptions{
 			Service: m.producer.Service, Partitions: o.Partitions, Prefix: m.producer.Prefix, Pages: roundPages,
 			LeaseTTL: o.LeaseTTL, SessionTTL: o.SessionTTL, Work: o.SessionTTL / worksPerSession,
-		}, lots(o.Seed, number, i+1), r.outages)
+		}, newRand(o.Seed, number, i+1), r.outages)
 		if err != nil {
 			return nil, errors.Join(err, r.close())
 		}
@@ -77,32 +77,32 @@ func (m *soak) newRound(kill context.Context, number int) (r *round, err error) 
 }
 
 // prepare says what happens in a round besides to pods.
-func (m *soak) prepare(r *round) {
+func (m *runner) prepare(r *round) {
 	o, number := r.options, r.number
-	server := m.site.Private
+	server := m.target.Private
 	if server != nil && o.has(OnServer) {
-		r.outages = &outages{server: server, session: o.SessionTTL, struck: make(map[string]int), rnd: lots(o.Seed, number, o.Pods+1)}
+		r.outages = &outages{server: server, session: o.SessionTTL, struck: make(map[string]int), rnd: newRand(o.Seed, number, o.Pods+1)}
 	}
 	if server != nil && o.has(OnClock) && m.result.NoClock == "" {
-		r.clock = &clock{server: server, session: o.SessionTTL, lease: o.LeaseTTL, struck: make(map[string]int), rnd: lots(o.Seed, number, o.Pods+2)}
+		r.clock = &clock{server: server, session: o.SessionTTL, lease: o.LeaseTTL, struck: make(map[string]int), rnd: newRand(o.Seed, number, o.Pods+2)}
 	}
 	if what := o.acts(); len(what) > 0 {
-		r.operator = newOperator(m.keeper, r.outages, what, o.SessionTTL, lots(o.Seed, number, o.Pods+3))
+		r.operator = newOperator(m.store, r.outages, what, o.SessionTTL, newRand(o.Seed, number, o.Pods+3))
 	}
 	r.poisoner = &poisoner{
-		producer: m.producer, keeper: m.keeper, rnd: lots(o.Seed, number, o.Pods+4), work: r.work,
+		producer: m.producer, store: m.store, rnd: newRand(o.Seed, number, o.Pods+4), work: r.nextWork,
 		sent: make(map[string]int), announced: make(map[announcement]bool),
 	}
 	if o.has(Poison) {
-		r.poisoner.small = &appointment{every: time.Duration(poisonEvery * float64(o.SessionTTL))}
+		r.poisoner.small = &schedule{every: time.Duration(poisonEvery * float64(o.SessionTTL))}
 	}
 	if o.has(Large) && server != nil {
-		r.poisoner.large = &appointment{every: time.Duration(largeEvery * float64(o.SessionTTL))}
+		r.poisoner.large = &schedule{every: time.Duration(largeEvery * float64(o.SessionTTL))}
 	}
 }
 
 // lots are the decisions of one who decides in a round.
-func lots(seed uint64, round, who int) *rand.Rand {
+func newRand(seed uint64, round, who int) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, uint64(round)<<32|uint64(who)))
 }
 
@@ -124,16 +124,16 @@ func (r *round) storm(ctx context.Context, d time.Duration, tell func(time.Durat
 	defer end()
 	g, storm := errgroup.WithContext(storm)
 	for _, p := range r.places {
-		g.Go(func() error { return p.suffer(storm) })
+		g.Go(func() error { return p.disturb(storm) })
 	}
 	if r.outages != nil {
-		g.Go(func() error { return r.outages.befall(storm) })
+		g.Go(func() error { return r.outages.run(storm) })
 	}
 	if r.clock != nil {
-		g.Go(func() error { return r.clock.befall(storm) })
+		g.Go(func() error { return r.clock.run(storm) })
 	}
 	if r.operator != nil {
-		g.Go(func() error { return r.operator.befall(storm) })
+		g.Go(func() error { return r.operator.run(storm) })
 	}
 	g.Go(func() error {
 		defer end()
@@ -151,8 +151,8 @@ func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) e
 	began := time.Now()
 	for r.ownerships() < roundOwnerships {
 		var n int
-		err := r.outages.despite(ctx, func() (err error) {
-			n, err = r.keeper.inPlay(ctx)
+		err := r.outages.retry(ctx, func() (err error) {
+			n, err = r.store.inPlay(ctx)
 			return err
 		})
 		if err != nil {
@@ -160,7 +160,7 @@ func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) e
 		}
 		some := make([]int, max(0, r.options.Streams-n))
 		for i := range some {
-			some[i] = r.rnd.IntN(r.keeper.streams)
+			some[i] = r.rnd.IntN(r.store.streams)
 		}
 		if err := r.send(ctx, some); err != nil {
 			return err
@@ -184,7 +184,7 @@ func (r *round) send(ctx context.Context, streams []int) error {
 	for i, stream := range streams {
 		infos[i] = r.task(stream)
 	}
-	return r.outages.despite(ctx, func() error {
+	return r.outages.retry(ctx, func() error {
 		next := 0
 		p := r.producer
 		p.Info = func(int) string {
@@ -201,18 +201,18 @@ func (r *round) poison(ctx context.Context, passed time.Duration) (sent bool, er
 	if fields == nil {
 		return false, nil
 	}
-	return true, r.outages.despite(ctx, func() error { return r.keeper.add(ctx, input, fields) })
+	return true, r.outages.retry(ctx, func() error { return r.store.add(ctx, input, fields) })
 }
 
 // work numbers the announcements of a stream.
-func (r *round) work(stream int) int {
+func (r *round) nextWork(stream int) int {
 	r.announced[stream]++
 	return r.announced[stream]
 }
 
 // task is what an announcement of a stream carries.
 func (r *round) task(stream int) string {
-	info, err := json.Marshal(pod.Task{Work: r.work(stream)})
+	info, err := json.Marshal(pod.Task{Work: r.nextWork(stream)})
 	if err != nil {
 		panic(err) // a word and a number
 	}

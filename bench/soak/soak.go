@@ -19,7 +19,7 @@ import (
 )
 
 // SoakOptions say what happens to whom.
-type SoakOptions struct {
+type Options struct {
 	URL        string // of the Redis; empty: a private server
 	For        time.Duration
 	Pods       int
@@ -32,8 +32,8 @@ type SoakOptions struct {
 }
 
 // Soaked is what a time full of troubles came to.
-type Soaked struct {
-	SoakOptions
+type Result struct {
+	Options
 	Rounds    int
 	Struck    map[string]int // how often each trouble did
 	Outages   map[string]int // of the server, by what happened to it; nil: it is somebody's
@@ -42,58 +42,58 @@ type Soaked struct {
 	Spared    string         // why nothing happened to links; empty: it did
 	NoClock   string         // why nothing happened to the server's clock; empty: it did, or was not to
 	Announced int
-	found
-	Missing int             // entries that nobody should send, and are neither done nor dead letters
-	Brought int             // stranded entries that nobody need have known of: they were brought back in the calm
-	Refused int             // starts of pods that failed, and were tried again
-	Erred   int             // pods that ended with an error, as they may where streams were taken from them by hand
-	BadEnds []string        // pods that did not end in good order
-	Without measure.Latency // an owner, after owners that did not end their ownership
-	Left    Left            // on the server in the calm
+	findings
+	Missing  int             // entries that nobody should send, and are neither done nor dead letters
+	Requeued int             // stranded entries that nobody need have known of: they were brought back in the calm
+	Refused  int             // starts of pods that failed, and were tried again
+	Erred    int             // pods that ended with an error, as they may where streams were taken from them by hand
+	BadEnds  []string        // pods that did not end in good order
+	Without  measure.Latency // an owner, after owners that did not end their ownership
+	Left     Left            // on the server in the calm
 }
 
 // holds is whether all that was promised held.
-func (s *Soaked) holds() bool {
+func (s *Result) holds() bool {
 	return s.Overlaps == "" && s.Lost == 0 && s.Missing == 0 && len(s.BadEnds) == 0 && s.Left == Left{}
 }
 
 // soak is one run of the measurement.
-type soak struct {
-	options  SoakOptions
-	site     *target.Target
+type runner struct {
+	options  Options
+	target   *target.Target
 	dir      string // of journals and logs
 	producer producer.Producer
-	keeper   *keeper
+	store    *store
 	audit    audit
-	result   Soaked
+	result   Result
 }
 
 // Soak has things happen to pods at random while streams come and go, in rounds: after each, when all is calm, what the
 // pods wrote down and what is left on the server must be what the library promises. If it is not, journals and logs stay.
-func Soak(ctx context.Context, o SoakOptions, r *report.Report) (err error) {
+func Run(ctx context.Context, o Options, r *report.Report) (err error) {
 	for o.Seed == 0 {
 		o.Seed = uint64(rand.Uint32()) // short enough to be typed
 	}
 	if len(o.Troubles) == 0 {
 		o.Troubles = Troubles()
 	}
-	s, noClock, err := openSoaked(ctx, o)
+	s, noClock, err := openTarget(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	s.Parts = max(o.Partitions, 1)
+	s.Partitions = max(o.Partitions, 1)
 	r.Redis = s.Version
-	m := &soak{options: o, site: s, result: Soaked{
-		SoakOptions: o, NoClock: noClock, Struck: make(map[string]int), ByHand: make(map[string]int), Poisoned: make(map[string]int),
+	m := &runner{options: o, target: s, result: Result{
+		Options: o, NoClock: noClock, Struck: make(map[string]int), ByHand: make(map[string]int), Poisoned: make(map[string]int),
 	}}
 	m.result.URL = "" // it may have a password
-	_, m.result.Spared = s.Front()
+	_, m.result.Spared = s.SingleAddr()
 	if s.Private != nil {
 		m.result.Outages = make(map[string]int)
 	}
-	m.producer = s.Use("soak", streamsPerEntry*o.Streams)
-	if m.keeper, err = newKeeper(s, m.producer, streamsPerEntry*o.Streams); err != nil {
+	m.producer = s.Track("soak", streamsPerEntry*o.Streams)
+	if m.store, err = newStore(s, m.producer, streamsPerEntry*o.Streams); err != nil {
 		return err
 	}
 	if m.dir, err = os.MkdirTemp("", "streamlease-bench-"); err != nil {
@@ -109,7 +109,7 @@ func Soak(ctx context.Context, o SoakOptions, r *report.Report) (err error) {
 	if err := m.rounds(ctx, r); err != nil {
 		return err
 	}
-	if err := r.Write(m.result, func(out io.Writer) { writeSoaked(out, m.result) }); err != nil {
+	if err := r.Write(m.result, func(out io.Writer) { writeResult(out, m.result) }); err != nil {
 		return err
 	}
 	if !m.result.holds() {
@@ -119,7 +119,7 @@ func Soak(ctx context.Context, o SoakOptions, r *report.Report) (err error) {
 }
 
 // openSoaked has a private server with a clock that can be stepped, where there is one and that is asked for; else it says why not.
-func openSoaked(ctx context.Context, o SoakOptions) (s *target.Target, noClock string, err error) {
+func openTarget(ctx context.Context, o Options) (s *target.Target, noClock string, err error) {
 	clocked := o.URL == "" && o.has(OnClock)
 	s, err = target.OpenWith(ctx, o.URL, servers.Options{Persist: true, OwnClock: clocked})
 	if clocked && errors.Is(err, servers.ErrNoClock) {
@@ -130,7 +130,7 @@ func openSoaked(ctx context.Context, o SoakOptions) (s *target.Target, noClock s
 }
 
 // rounds ends early when something did not hold.
-func (m *soak) rounds(ctx context.Context, r *report.Report) error {
+func (m *runner) rounds(ctx context.Context, r *report.Report) error {
 	total := int(m.options.For.Seconds()) + 1 // it is over when the last calm is
 	steps := r.Steps("soak", total)
 	defer steps.End()
@@ -147,7 +147,7 @@ func (m *soak) rounds(ctx context.Context, r *report.Report) error {
 }
 
 // round is a storm of so long, or less if there is too much to write down, the calm after it, and the audit.
-func (m *soak) round(ctx context.Context, d time.Duration, tell func(what string, passed time.Duration)) (took time.Duration, err error) {
+func (m *runner) round(ctx context.Context, d time.Duration, tell func(what string, passed time.Duration)) (took time.Duration, err error) {
 	m.result.Rounds++
 	alive, kill := context.WithCancel(ctx)
 	defer kill()
@@ -170,7 +170,7 @@ func (m *soak) round(ctx context.Context, d time.Duration, tell func(what string
 }
 
 // add has a round audited, and throws away what it wrote if that is as promised.
-func (m *soak) add(r *round) error {
+func (m *runner) add(r *round) error {
 	m.tally(r)
 	letters := make(map[announcement]bool)
 	unnamed := 0
@@ -183,7 +183,7 @@ func (m *soak) add(r *round) error {
 			m.result.Missing++
 		}
 	}
-	unaccounted, err := m.audit.add(r.journals(), known{
+	unaccounted, err := m.audit.add(r.journals(), facts{
 		announced: r.announced, stream: m.producer.Stream, poisoned: r.poisoner.announced, letters: letters, excuse: r.excuse,
 	})
 	if err != nil {
@@ -194,7 +194,7 @@ func (m *soak) add(r *round) error {
 		unreadable -= r.operator.erased
 	}
 	m.result.Missing += max(0, unreadable+unaccounted-unnamed)
-	m.result.found = m.audit.found
+	m.result.findings = m.audit.findings
 	slices.Sort(m.audit.without)
 	m.result.Without = measure.Latency{
 		P50: measure.Quantile(m.audit.without, .5), P99: measure.Quantile(m.audit.without, .99), Max: measure.Quantile(m.audit.without, 1),
@@ -210,7 +210,7 @@ func (m *soak) add(r *round) error {
 }
 
 // tally counts what happened in a round.
-func (m *soak) tally(r *round) {
+func (m *runner) tally(r *round) {
 	for _, p := range r.places {
 		count(m.result.Struck, p.struck)
 		m.result.Erred += p.erred
@@ -227,7 +227,7 @@ func (m *soak) tally(r *round) {
 		count(m.result.ByHand, r.operator.struck)
 	}
 	count(m.result.Poisoned, r.poisoner.sent)
-	m.result.Brought += r.brought
+	m.result.Requeued += r.requeued
 	for _, n := range r.announced {
 		m.result.Announced += n
 	}

@@ -11,14 +11,14 @@ import (
 )
 
 func TestSoakTellsWhatDidNotHold(t *testing.T) {
-	s := Soaked{
-		SoakOptions: SoakOptions{For: time.Minute, Pods: 4, Streams: 300, Seed: 42, Troubles: Troubles()},
-		Rounds:      1, Struck: map[string]int{"killed": 1234, "cut": 5}, Outages: map[string]int{serverPaused: 6},
+	s := Result{
+		Options: Options{For: time.Minute, Pods: 4, Streams: 300, Seed: 42, Troubles: Troubles()},
+		Rounds:  1, Struck: map[string]int{"killed": 1234, "cut": 5}, Outages: map[string]int{serverPaused: 6},
 	}
 	require.True(t, s.holds())
 	text := func() string {
 		var out strings.Builder
-		writeSoaked(&out, s)
+		writeResult(&out, s)
 		return out.String()
 	}
 	require.Contains(t, text(), "Seed 42")
@@ -32,9 +32,9 @@ func TestSoakTellsWhatDidNotHold(t *testing.T) {
 
 	s.Spared, s.Outages, s.NoClock = "several nodes", nil, "there is no compiler"
 	s.ByHand, s.Poisoned = map[string]int{actAcked: 17}, map[string]int{"malformed": 18}
-	s.Missing, s.Brought, s.Erred, s.BadEnds = 3, 19, 20, []string{"round-1-pod-2-3: signal: killed"}
+	s.Missing, s.Requeued, s.Erred, s.BadEnds = 3, 19, 20, []string{"round-1-pod-2-3: signal: killed"}
 	s.Troubles = []string{Poison, actAcked}
-	s.found = found{Overlaps: "overlap: two owners: …", Lost: 2, LostOf: []string{"s-3", "s-4"}, Letters: 21, Excused: map[string]int{excuseWaiting: 22}}
+	s.findings = findings{Overlaps: "overlap: two owners: …", Lost: 2, LostOf: []string{"s-3", "s-4"}, Letters: 21, Excused: map[string]int{excuseWaiting: 22}}
 	s.Left = Left{Input: 3, Pending: 2, Stranded: 1, Later: 1000, DeadLetters: 1, Leases: 7, Consumers: 4}
 	require.False(t, s.holds())
 	require.Equal(t, 5, strings.Count(text(), "goal MISSED"))
@@ -50,7 +50,7 @@ func TestSoakTellsWhatDidNotHold(t *testing.T) {
 		`dead letters, as they may +│ +21`, `lost by hand before it was delivered +│ +22`} {
 		require.Regexp(t, row, text())
 	}
-	for _, broken := range []Soaked{{Left: Left{Pending: 1}}, {Left: Left{Stranded: 1}}, {Missing: 1}, {BadEnds: []string{"x"}}} {
+	for _, broken := range []Result{{Left: Left{Pending: 1}}, {Left: Left{Stranded: 1}}, {Missing: 1}, {BadEnds: []string{"x"}}} {
 		require.False(t, broken.holds(), "%+v", broken)
 	}
 }
@@ -70,7 +70,7 @@ func TestTroublesAreChosenByName(t *testing.T) {
 		_, err := ParseTroubles(list)
 		require.Error(t, err, list)
 	}
-	o := SoakOptions{Troubles: []string{OnLinks, actTrimmed}}
+	o := Options{Troubles: []string{OnLinks, actTrimmed}}
 	require.Equal(t, []string{actTrimmed}, o.acts())
 	require.True(t, o.strikes(trouble.Trouble{OnLink: true}))
 	require.False(t, o.strikes(trouble.Trouble{}))

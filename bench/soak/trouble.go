@@ -50,10 +50,10 @@ func ParseTroubles(list string) (chosen []string, err error) {
 }
 
 // has reports whether something of this name is to happen.
-func (o *SoakOptions) has(name string) bool { return slices.Contains(o.Troubles, name) }
+func (o *Options) has(name string) bool { return slices.Contains(o.Troubles, name) }
 
 // acts are what operators are to do.
-func (o *SoakOptions) acts() (chosen []string) {
+func (o *Options) acts() (chosen []string) {
 	for _, name := range acts {
 		if o.has(name) {
 			chosen = append(chosen, name)
@@ -63,7 +63,7 @@ func (o *SoakOptions) acts() (chosen []string) {
 }
 
 // strikes reports whether this may happen to a pod.
-func (o *SoakOptions) strikes(t trouble.Trouble) bool {
+func (o *Options) strikes(t trouble.Trouble) bool {
 	if t.OnLink {
 		return o.has(OnLinks)
 	}

@@ -78,7 +78,7 @@ func fit(all []Held, figure func(Held) float64) Line {
 }
 
 // well is whether a size was held as it should be: nothing lost, and renewals far from too late.
-func well(h Held, late time.Duration) bool { return h.Lost == 0 && h.LatenessP99 <= late }
+func heldWell(h Held, late time.Duration) bool { return h.Lost == 0 && h.LatenessP99 <= late }
 
 // advise says what it takes to run a demand. rate is how many streams of the dead were taken over a second.
 func advise(all []Held, d Demand, o HoldOptions, rate float64) (a Advice, err error) {
@@ -86,7 +86,7 @@ func advise(all []Held, d Demand, o HoldOptions, rate float64) (a Advice, err er
 	a.Spare = spare(o)
 	a.Late = (a.Spare / alarmShare).Round(10 * time.Millisecond)
 	for _, h := range all {
-		if d.PerPod == 0 && well(h, a.Late) {
+		if d.PerPod == 0 && heldWell(h, a.Late) {
 			a.Capacity = max(a.Capacity, h.Streams)
 		}
 	}

@@ -79,10 +79,10 @@ func TestCostsAreToldApart(t *testing.T) {
 	// 20 µs a script and 2 µs a lease.
 	sparse := Held{Scripts: 1000, Renewals: 1000, RedisCPU: .022}
 	dense := Held{Scripts: 100, Renewals: 20_000, RedisCPU: .042}
-	script, each := apart(sparse, dense, func(h Held) float64 { return h.RedisCPU })
+	script, each := solve(sparse, dense, func(h Held) float64 { return h.RedisCPU })
 	require.InDelta(t, float64(20*time.Microsecond), float64(script), 10)
 	require.InDelta(t, float64(2*time.Microsecond), float64(each), 10)
-	script, each = apart(sparse, sparse, func(h Held) float64 { return h.RedisCPU })
+	script, each = solve(sparse, sparse, func(h Held) float64 { return h.RedisCPU })
 	require.Zero(t, script)
 	require.Zero(t, each)
 }

@@ -80,7 +80,7 @@ func Churn(ctx context.Context, o ChurnOptions, r *report.Report) (err error) {
 		return err
 	}
 	result := Churned{Workers: cmp.Or(o.Workers, engine.DefaultWorkers)}
-	mill := &mill{producer: p, worker: w, workers: result.Workers}
+	mill := &churner{producer: p, worker: w, workers: result.Workers}
 	steps := r.Steps("churn", len(o.Rates))
 	defer steps.End()
 	for _, rate := range o.Rates {
@@ -96,14 +96,14 @@ func Churn(ctx context.Context, o ChurnOptions, r *report.Report) (err error) {
 		}
 	}
 	steps.End()
-	if err := requireNoneLeft(ctx, p); err != nil {
+	if err := failOnLeft(ctx, p); err != nil {
 		return err
 	}
 	return r.Write(result, func(out io.Writer) { writeChurned(out, result) }, result.plots()...)
 }
 
 // mill is a producer and a consumer.
-type mill struct {
+type churner struct {
 	worker    *pod.Process
 	producer  producer.Producer
 	workers   int
@@ -111,7 +111,7 @@ type mill struct {
 }
 
 // turn is how things stand at one moment.
-type turn struct {
+type reading struct {
 	at       time.Time
 	worker   pod.Snapshot
 	redis    measure.Usage
@@ -119,7 +119,7 @@ type turn struct {
 	cores    measure.Cores
 }
 
-func (m *mill) look(ctx context.Context) (t turn, err error) {
+func (m *churner) look(ctx context.Context) (t reading, err error) {
 	t.at = time.Now()
 	if t.worker, err = m.worker.Ask("look"); err != nil {
 		return t, err
@@ -135,7 +135,7 @@ func (m *mill) look(ctx context.Context) (t turn, err error) {
 }
 
 // step announces at a rate for so long, and waits for the rest when that is over.
-func (m *mill) step(ctx context.Context, rate int, d time.Duration) (s ChurnStep, err error) {
+func (m *churner) step(ctx context.Context, rate int, d time.Duration) (s ChurnStep, err error) {
 	before, err := m.look(ctx)
 	if err != nil {
 		return s, err
@@ -178,13 +178,13 @@ func (m *mill) step(ctx context.Context, rate int, d time.Duration) (s ChurnStep
 		return s, err
 	}
 	end, err := last.Churn.End.Since(before.worker.Churn.End)
-	s.Own, s.End = measure.Latencies(own), measure.Latencies(end)
+	s.Own, s.End = measure.LatencyOf(own), measure.LatencyOf(end)
 	return s, err
 }
 
 // announce makes as many announcements as are due at each moment, and says how many those were. Each carries the time at
 // which it was to be made, so that a producer that falls behind is no excuse. At twice the time it gives up.
-func (m *mill) announce(ctx context.Context, rate int, d time.Duration) (n int, err error) {
+func (m *churner) announce(ctx context.Context, rate int, d time.Duration) (n int, err error) {
 	began, first := journal.Monotonic(), m.announced
 	at := func(i int) time.Duration {
 		return began + time.Duration(float64(i-first)/float64(rate)*float64(time.Second))

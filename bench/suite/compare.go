@@ -123,14 +123,14 @@ var figures = []struct {
 	text func(float64) string
 	goal float64 // times less; 0: none
 }{
-	{"Redis commands a second", func(c *ModelCost) *float64 { return &c.Commands }, report.FigureText, goalFewerCommands},
+	{"Redis commands a second", func(c *ModelCost) *float64 { return &c.Commands }, report.Figure, goalFewerCommands},
 	{"Redis CPU", func(c *ModelCost) *float64 { return &c.RedisCPU }, report.Percent, goalLessRedisCPU},
 	{"client CPU", func(c *ModelCost) *float64 { return &c.ClientCPU }, report.Percent, goalLessClientCPU},
-	{"goroutines", func(c *ModelCost) *float64 { return &c.Goroutines }, report.FigureText, goalFewerGoroutines},
+	{"goroutines", func(c *ModelCost) *float64 { return &c.Goroutines }, report.Figure, goalFewerGoroutines},
 	{"memory a stream", func(c *ModelCost) *float64 { return &c.Memory }, func(b float64) string { return report.Grouped(b) + " B" }, goalLessMemory},
 	{"taking all", func(c *ModelCost) *float64 { return &c.Taking }, func(s float64) string { return fmt.Sprintf("%.0f ms", 1000*s) }, goalFasterTaking},
-	{"run by Redis a second, in scripts too", func(c *ModelCost) *float64 { return &c.Processed }, report.FigureText, 0},
-	{"renewals a second", func(c *ModelCost) *float64 { return &c.Renewals }, report.FigureText, 0},
+	{"run by Redis a second, in scripts too", func(c *ModelCost) *float64 { return &c.Processed }, report.Figure, 0},
+	{"renewals a second", func(c *ModelCost) *float64 { return &c.Renewals }, report.Figure, 0},
 	{"RSS of the process", func(c *ModelCost) *float64 { return &c.RSS }, report.Mebibytes, 0},
 }
 
@@ -151,17 +151,17 @@ func costOf(ctx context.Context, kind string, o CompareOptions, r *report.Report
 	if err != nil {
 		return c, err
 	}
-	took, err := pod.Ask[standing](p, "take %s %d", waiting.Service, o.Streams)
+	took, err := pod.Ask[contenderState](p, "take %s %d", waiting.Service, o.Streams)
 	if err != nil {
 		return c, err
 	}
-	if _, err := pod.Ask[standing](p, "own %s", s.Producer("hold").Service); err != nil {
+	if _, err := pod.Ask[contenderState](p, "own %s", s.Producer("hold").Service); err != nil {
 		return c, err
 	}
 	if _, err := s.Announce(ctx, "hold", o.Streams); err != nil {
 		return c, err
 	}
-	if _, err := pod.Ask[standing](p, "await %d", o.Streams); err != nil {
+	if _, err := pod.Ask[contenderState](p, "await %d", o.Streams); err != nil {
 		return c, err
 	}
 	// What came with taking goes: locks get out of step, idle workers end after 10 s.
@@ -172,7 +172,7 @@ func costOf(ctx context.Context, kind string, o CompareOptions, r *report.Report
 		return c, err
 	}
 	c.Taking = took.Took.Seconds()
-	last, err := pod.Ask[standing](p, "memory")
+	last, err := pod.Ask[contenderState](p, "memory")
 	c.Memory = float64(last.Memory) / float64(o.Streams)
 	c.Lost = float64(max(int(last.Lost), o.Streams-last.Held))
 	return c, err
@@ -185,7 +185,7 @@ func costMeanwhile(ctx context.Context, s *target.Target, p *pod.Process, kind s
 		names = sentPerStream
 	}
 	began := time.Now()
-	first, err := pod.Ask[standing](p, "look")
+	first, err := pod.Ask[contenderState](p, "look")
 	if err != nil {
 		return c, err
 	}
@@ -196,7 +196,7 @@ func costMeanwhile(ctx context.Context, s *target.Target, p *pod.Process, kind s
 	if err := measure.Pause(ctx, d); err != nil {
 		return c, err
 	}
-	second, err := pod.Ask[standing](p, "look")
+	second, err := pod.Ask[contenderState](p, "look")
 	if err != nil {
 		return c, err
 	}

@@ -26,7 +26,7 @@ type ContenderOptions struct {
 }
 
 // standing is what a contender says of itself.
-type standing struct {
+type contenderState struct {
 	Took       time.Duration // in answer to "take"
 	Held       int
 	Lost       int64
@@ -38,7 +38,7 @@ type standing struct {
 	Error      string
 }
 
-func (s standing) Failure() string { return s.Error }
+func (s contenderState) Failure() string { return s.Error }
 
 // startContender starts this program once more, as a contender. ctx kills it.
 func startContender(ctx context.Context, s *target.Target, o ContenderOptions) (*pod.Process, error) {
@@ -59,7 +59,7 @@ func Contender(ctx context.Context, o ContenderOptions, in io.Reader, out io.Wri
 	encode := json.NewEncoder(out)
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
-		s, err := c.obey(ctx, strings.Fields(lines.Text()))
+		s, err := c.execute(ctx, strings.Fields(lines.Text()))
 		if err != nil {
 			s.Error = err.Error()
 		}
@@ -103,7 +103,7 @@ func (o *owner) end(ctx context.Context) error {
 	return <-o.ended
 }
 
-func (c *contender) obey(ctx context.Context, words []string) (s standing, err error) {
+func (c *contender) execute(ctx context.Context, words []string) (s contenderState, err error) {
 	switch words[0] {
 	case "take":
 		n, _ := strconv.Atoi(words[2])

@@ -63,7 +63,7 @@ func Done(ctx context.Context, o DoneOptions, r *report.Report) (err error) {
 			return err
 		}
 		result.Rounds = append(result.Rounds, ended)
-		if err := requireNoneLeft(ctx, p); err != nil {
+		if err := failOnLeft(ctx, p); err != nil {
 			return err
 		}
 	}

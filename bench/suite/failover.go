@@ -121,7 +121,7 @@ func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kil
 			return f, err
 		}
 	}
-	m := &change{client: s.Client, victim: victim, others: pods.Pods[1:], streams: o.Streams}
+	m := &podEnd{client: s.Client, victim: victim, others: pods.Pods[1:], streams: o.Streams}
 	if f, err = m.run(ctx, kill, session); err != nil {
 		return f, err
 	}
@@ -140,14 +140,14 @@ func usualSession(onCluster bool) time.Duration {
 }
 
 // change is the end of one pod, and the others.
-type change struct {
+type podEnd struct {
 	client  rueidis.Client
 	victim  *pod.Pod
 	others  []*pod.Pod
 	streams int
 }
 
-func (c *change) run(ctx context.Context, kill bool, session time.Duration) (f FailedOver, err error) {
+func (c *podEnd) run(ctx context.Context, kill bool, session time.Duration) (f FailedOver, err error) {
 	before, err := c.tally(ctx)
 	if err != nil {
 		return f, err
@@ -171,7 +171,7 @@ func (c *change) run(ctx context.Context, kill bool, session time.Duration) (f F
 			f.ByScript[name] = n - before.scripts[name]
 		}
 	}
-	c.read(&f, at)
+	c.readJournals(&f, at)
 	return f, nil
 }
 
@@ -181,7 +181,7 @@ type tally struct {
 	scripts map[string]int64 // by the others
 }
 
-func (c *change) tally(ctx context.Context) (t tally, err error) {
+func (c *podEnd) tally(ctx context.Context) (t tally, err error) {
 	if t.redis, err = measure.ReadUsage(ctx, c.client); err != nil {
 		return t, err
 	}
@@ -199,7 +199,7 @@ func (c *change) tally(ctx context.Context) (t tally, err error) {
 }
 
 // read fills in what the journals say of a pod that was ended at a time.
-func (c *change) read(f *FailedOver, at time.Duration) {
+func (c *podEnd) readJournals(f *FailedOver, at time.Duration) {
 	records := make([]overlap.Record, 0, 2*c.streams)
 	until := make(map[string]time.Duration, c.streams)
 	for _, e := range c.victim.Journal.Read() {
@@ -254,7 +254,7 @@ commands          as clients send them, beats meanwhile included, and what other
 		all[0].Pods, all[0].LeaseTTL)
 	for _, f := range all {
 		fmt.Fprintf(out, "\n                  %s, session %v:", endName(f.Killed), f.SessionTTL)
-		for _, name := range report.Names(f.ByScript) {
+		for _, name := range report.SortedKeys(f.ByScript) {
 			fmt.Fprintf(out, " %s %d", name, f.ByScript[name])
 		}
 	}

@@ -61,7 +61,7 @@ type Held struct {
 	IdleRSS       int64           // bytes, holding nothing
 	Taken         float64         // streams a second, announcing included
 	TakingCPU     float64         // seconds of Redis for each stream, from before it was announced until it was held
-	Told          measure.Latency // from one announcement until the handler was told that it owns the stream
+	Notified      measure.Latency // from one announcement until the handler was told that it owns the stream
 	LatenessP50   time.Duration
 	LatenessP99   time.Duration
 	LatenessMax   time.Duration
@@ -77,10 +77,10 @@ func Hold(ctx context.Context, o HoldOptions, r *report.Report) error {
 	if err := r.Write(all, func(out io.Writer) { writeHeld(out, all) }, plotHeld(all)...); err != nil {
 		return err
 	}
-	return anyLost(all)
+	return failOnLost(all)
 }
 
-func anyLost(all []Held) error {
+func failOnLost(all []Held) error {
 	for _, h := range all {
 		if h.Lost > 0 {
 			return fmt.Errorf("%d of %d streams were lost", h.Lost, h.Streams)
@@ -110,11 +110,11 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Hel
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	r.Redis = s.Version
-	s.Parts = max(o.Partitions, 1)
+	s.Partitions = max(o.Partitions, 1)
 
 	w, err := pod.StartWorker(ctx, pod.WorkerOptions{
 		URL: s.URL, Service: s.Producer("hold").Service, Partitions: o.Partitions,
-		LeaseTTL: o.LeaseTTL, SessionTTL: o.SessionTTL, MaxBatch: o.MaxBatch, Tick: o.Tick, Told: true,
+		LeaseTTL: o.LeaseTTL, SessionTTL: o.SessionTTL, MaxBatch: o.MaxBatch, Tick: o.Tick, Timed: true,
 	})
 	if err != nil {
 		return h, err
@@ -154,14 +154,14 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Hel
 	if h.Lost, err = lost(ctx, s, p, last, n); err != nil {
 		return h, err
 	}
-	h.Told, err = told(ctx, s, w, p, n)
+	h.Notified, err = notified(ctx, s, w, p, n)
 	return h, err
 }
 
 // told announces streams one at a time to a process that holds n already.
-func told(ctx context.Context, s *target.Target, w *pod.Process, p producer.Producer, n int) (measure.Latency, error) {
+func notified(ctx context.Context, s *target.Target, w *pod.Process, p producer.Producer, n int) (measure.Latency, error) {
 	const more, apart = 200, 5 * time.Millisecond
-	s.Use("hold", n+more)
+	s.Track("hold", n+more)
 	p.Info = func(int) string { return fmt.Sprintf(`{"At":%d}`, journal.Monotonic()) }
 	for i := range more {
 		if _, err := p.Announce(ctx, n+i, n+i+1); err != nil {
@@ -180,7 +180,7 @@ func told(ctx context.Context, s *target.Target, w *pod.Process, p producer.Prod
 			return measure.Latency{}, err
 		}
 	}
-	return measure.Latencies(last.Churn.Own), nil
+	return measure.LatencyOf(last.Churn.Own), nil
 }
 
 // window measures between two moments.
@@ -239,7 +239,7 @@ func moment(ctx context.Context, s *target.Target, w *pod.Process) (now pod.Snap
 // lost is how many streams the worker was told it lost, or does not hold, or does not hold by the server's account,
 // whichever is most.
 func lost(ctx context.Context, at *target.Target, p producer.Producer, s pod.Snapshot, n int) (int, error) {
-	layout, err := cluster.NewLayout(p.Service, at.Parts)
+	layout, err := cluster.NewLayout(p.Service, at.Partitions)
 	if err != nil {
 		return 0, err
 	}
@@ -281,8 +281,8 @@ func writeHeld(out io.Writer, all []Held) {
 	t.Line("lateness, p99", func(h Held) any { return report.Milliseconds(h.LatenessP99) })
 	t.Line("lateness, max", func(h Held) any { return report.Milliseconds(h.LatenessMax) })
 	t.Line("taken a second", func(h Held) any { return report.Grouped(h.Taken) })
-	t.Line("told after, p50", func(h Held) any { return report.Milliseconds(h.Told.P50) })
-	t.Line("told after, p99", func(h Held) any { return report.Milliseconds(h.Told.P99) })
+	t.Line("told after, p50", func(h Held) any { return report.Milliseconds(h.Notified.P50) })
+	t.Line("told after, p99", func(h Held) any { return report.Milliseconds(h.Notified.P99) })
 	t.Line("leases lost", func(h Held) any { return h.Lost })
 	t.Write(out)
 	fmt.Fprint(out, `
@@ -291,7 +291,7 @@ heap        live bytes after a collection, less those of the same engine holding
 commands    as clients send them, not what scripts call:`)
 	for _, h := range all {
 		fmt.Fprintf(out, "\n            %s streams:", report.Grouped(h.Streams))
-		for _, name := range report.Names(h.ByName) {
+		for _, name := range report.SortedKeys(h.ByName) {
 			fmt.Fprintf(out, " %s %.1f/s", name, h.ByName[name])
 		}
 	}

@@ -207,11 +207,11 @@ PING, GET  of another tenant, each a thousand times a second, one at a time on a
 Redis time of executing scripts, beats included; without reading and answering
 CPU        share of one core, the other tenant's commands included; all cores: share that anybody used, which delays answers, too
 `, report.Grouped(o.Streams), cmp.Or(o.LeaseTTL, engine.DefaultLeaseTTL))
-	tellKnee(out, all)
+	writeKnee(out, all)
 }
 
 // tellKnee says from where on larger batches save little, and where the defaults lie.
-func tellKnee(out io.Writer, all []Pipelined) {
+func writeKnee(out io.Writer, all []Pipelined) {
 	var usual Pipelined
 	var batches []Pipelined // at the default tick
 	for _, p := range all {

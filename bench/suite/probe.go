@@ -22,7 +22,7 @@ type Probed struct {
 
 // probe is another tenant: it asks PING and GET in turn, one at a time, on a connection of its own.
 func probe(ctx context.Context, s *target.Target, d time.Duration) (ping, get Probed, err error) {
-	option, err := s.Option()
+	option, err := s.ClientOption()
 	if err != nil {
 		return ping, get, err
 	}

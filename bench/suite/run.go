@@ -69,7 +69,7 @@ func (r *run) wait() (took time.Duration, err error) {
 func (r *run) end(ctx context.Context) error { return errors.Join(r.engine.Shutdown(ctx), <-r.ended) }
 
 // requireNoneLeft fails when announcements are in the input stream of a service all of whose streams were done.
-func requireNoneLeft(ctx context.Context, p producer.Producer) error {
+func failOnLeft(ctx context.Context, p producer.Producer) error {
 	left, err := p.Client.Do(ctx, p.Client.B().Xlen().Key(p.Service+"-input").Build()).AsInt64()
 	if err == nil && left != 0 {
 		err = fmt.Errorf("%d announcements that were done are left in the input stream", left)

@@ -123,7 +123,7 @@ func ReadCosts(path string) (c Costs, err error) {
 		return c, fmt.Errorf("-from: %s: %w", path, err)
 	}
 	for _, r := range append(file.Parts, file.run) {
-		if report.PartName(r.Command) != "size" && !strings.Contains(r.Command, " size ") {
+		if report.Subcommand(r.Command) != "size" && !strings.Contains(r.Command, " size ") {
 			continue
 		}
 		var sized Sized

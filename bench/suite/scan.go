@@ -62,7 +62,7 @@ func scanOne(ctx context.Context, pending int, o ScanOptions) (s Scanned, err er
 	if err != nil {
 		return s, err
 	}
-	c := &calm{server: t.Private, client: t.Client, layout: layout}
+	c := &partition{server: t.Private, client: t.Client, layout: layout}
 	if err := c.fill(ctx, pending, o.Consumers); err != nil {
 		return s, err
 	}
@@ -78,7 +78,7 @@ func scanOne(ctx context.Context, pending int, o ScanOptions) (s Scanned, err er
 }
 
 // calm is a partition in which everybody is alive.
-type calm struct {
+type partition struct {
 	server *servers.Server
 	client rueidis.Client
 	layout *cluster.Layout
@@ -87,7 +87,7 @@ type calm struct {
 func consumer(i int) string { return "pod-" + strconv.Itoa(i) + ".0" }
 
 // fill makes consumers that live for long and has them read so many entries together.
-func (c *calm) fill(ctx context.Context, pending, consumers int) error {
+func (c *partition) fill(ctx context.Context, pending, consumers int) error {
 	store := lease.NewStore(c.layout, lease.Settings{
 		LeaseTTL: engine.DefaultLeaseTTL, SessionTTL: engine.DefaultSessionTTL, Gap: time.Hour, Settle: true, Timeout: pod.Patience,
 	}, c.client, c.client, nil)
@@ -120,7 +120,7 @@ func (c *calm) fill(ctx context.Context, pending, consumers int) error {
 }
 
 // look is what an engine does at its interval.
-func (c *calm) look(ctx context.Context, scanner *scan.Store) error {
+func (c *partition) look(ctx context.Context, scanner *scan.Store) error {
 	turn, err := scanner.Turn(ctx, 0, consumer(0))
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func (c *calm) look(ctx context.Context, scanner *scan.Store) error {
 }
 
 // measure looks so often, with the interval over each time.
-func (c *calm) measure(ctx context.Context, scanner *scan.Store, looks int, s *Scanned) error {
+func (c *partition) measure(ctx context.Context, scanner *scan.Store, looks int, s *Scanned) error {
 	var took []time.Duration
 	before, err := c.server.CommandStats(ctx)
 	if err != nil {
@@ -177,13 +177,13 @@ func writeScanned(out io.Writer, all []Scanned) {
 	fmt.Fprint(out, "\ncommands  all that the server runs for one look at a partition, those that scripts call included:")
 	for _, s := range all {
 		fmt.Fprintf(out, "\n          %s pending:", report.Grouped(s.Pending))
-		for _, name := range report.Names(s.Commands) {
+		for _, name := range report.SortedKeys(s.Commands) {
 			fmt.Fprintf(out, " %s %.1f", name, s.Commands[name])
 		}
 	}
 	fmt.Fprint(out, "\ntime      of both scripts, one after the other: median\n")
 	for _, s := range all[1:] {
-		report.Goal(out, fmt.Sprintf("%s pending: commands a look, where %s pending cost %s", report.Grouped(s.Pending), report.Grouped(all[0].Pending), report.FigureText(all[0].Total)),
+		report.Goal(out, fmt.Sprintf("%s pending: commands a look, where %s pending cost %s", report.Grouped(s.Pending), report.Grouped(all[0].Pending), report.Figure(all[0].Total)),
 			s.Total, "at most", all[0].Total)
 	}
 }

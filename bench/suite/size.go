@@ -72,7 +72,7 @@ func Size(ctx context.Context, o SizeOptions, r *report.Report) (err error) {
 	if s.Costs, err = costs(ctx, o.Hold, s.Held, r); err != nil {
 		return err
 	}
-	if err := anyLost(s.Held); err != nil {
+	if err := failOnLost(s.Held); err != nil {
 		return err
 	}
 	if s.Advice, err = advise(s.Held, o.Demand, o.Hold, s.Costs.MoveRate); err != nil {
@@ -107,13 +107,13 @@ func costs(ctx context.Context, o HoldOptions, ladder []Held, r *report.Report) 
 		return c, err
 	}
 	steps.Done()
-	if err := anyLost([]Held{dense, sparse}); err != nil {
+	if err := failOnLost([]Held{dense, sparse}); err != nil {
 		return c, fmt.Errorf("the machine is too busy to tell costs apart: %w", err)
 	}
 	redis := func(h Held) float64 { return h.RedisCPU }
 	client := func(h Held) float64 { return h.ClientCPU }
-	c.Script, c.Lease = apart(sparse, dense, beyond(redis, fit(ladder, redis).At))
-	c.ClientScript, c.ClientLease = apart(sparse, dense, beyond(client, fit(ladder, client).At))
+	c.Script, c.Lease = solve(sparse, dense, beyond(redis, fit(ladder, redis).At))
+	c.ClientScript, c.ClientLease = solve(sparse, dense, beyond(client, fit(ladder, client).At))
 	if c.Bare, c.ClientBare, err = bare(ctx, o.URL, min(o.For, costFor)); err != nil {
 		return c, err
 	}
@@ -128,7 +128,7 @@ func beyond(cost func(Held) float64, idle float64) func(Held) float64 {
 }
 
 // apart solves cost = script * scripts + lease * leases for two runs. A cost below what can be told is 0.
-func apart(sparse, dense Held, cost func(Held) float64) (perScript, perLease time.Duration) {
+func solve(sparse, dense Held, cost func(Held) float64) (perScript, perLease time.Duration) {
 	determinant := sparse.Scripts*dense.Renewals - dense.Scripts*sparse.Renewals
 	if determinant == 0 {
 		return 0, 0

@@ -33,18 +33,18 @@ const Timeout = 10 * time.Second
 
 // Target is the Redis on which something is measured, and the names that belong to it there.
 type Target struct {
-	Client  rueidis.Client
-	URL     string // for children
-	Name    string // that all keys begin with
-	Version string
-	Cluster bool
-	Parts   int             // partitions of its services
-	Private *servers.Server // nil: it is somebody's
-	used    []lot
+	Client     rueidis.Client
+	URL        string // for children
+	Name       string // that all keys begin with
+	Version    string
+	Cluster    bool
+	Partitions int             // partitions of its services
+	Private    *servers.Server // nil: it is somebody's
+	tracked    []tracked
 }
 
 // lot is streams that were announced to a service.
-type lot struct {
+type tracked struct {
 	producer producer.Producer
 	streams  int
 }
@@ -56,60 +56,60 @@ func Open(ctx context.Context, url string) (*Target, error) {
 
 // OpenWith is openSite with options for the private server.
 func OpenWith(ctx context.Context, url string, o servers.Options) (*Target, error) {
-	s := &Target{URL: url, Name: Service, Parts: cluster.DefaultPartitions}
+	t := &Target{URL: url, Name: Service, Partitions: cluster.DefaultPartitions}
 	if url == "" {
 		server, err := servers.Start(ctx, o)
 		if err != nil {
 			return nil, err
 		}
-		s.Private, s.URL = server, "redis://"+server.Addr()
+		t.Private, t.URL = server, "redis://"+server.Addr()
 	} else {
-		s.Name = "streamlease-bench-" + strings.ToLower(rand.Text()[:10])
+		t.Name = "streamlease-bench-" + strings.ToLower(rand.Text()[:10])
 	}
-	if err := s.connect(ctx); err != nil {
-		return nil, errors.Join(err, s.stop())
+	if err := t.connect(ctx); err != nil {
+		return nil, errors.Join(err, t.stop())
 	}
-	return s, nil
+	return t, nil
 }
 
-func (s *Target) connect(ctx context.Context) error {
-	o, err := s.Option()
+func (t *Target) connect(ctx context.Context) error {
+	o, err := t.ClientOption()
 	if err != nil {
 		return err
 	}
-	where := Redacted(s.URL)
-	if s.Client, err = rueidis.NewClient(o); err != nil {
+	where := Redacted(t.URL)
+	if t.Client, err = rueidis.NewClient(o); err != nil {
 		return fmt.Errorf("-redis: no connection to %s: %w", where, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
-	probe := s.Name + "-probe"
-	if err := s.Client.Do(ctx, s.Client.B().Set().Key(probe).Value("1").PxMilliseconds(1000).Build()).Error(); err != nil {
+	probe := t.Name + "-probe"
+	if err := t.Client.Do(ctx, t.Client.B().Set().Key(probe).Value("1").PxMilliseconds(1000).Build()).Error(); err != nil {
 		return fmt.Errorf("-redis: %s takes no writes: %w", where, err)
 	}
-	if err := s.Client.Do(ctx, s.Client.B().Del().Key(probe).Build()).Error(); err != nil {
+	if err := t.Client.Do(ctx, t.Client.B().Del().Key(probe).Build()).Error(); err != nil {
 		return fmt.Errorf("-redis: %s takes no deletions: %w", where, err)
 	}
-	u, err := measure.ReadUsage(ctx, s.Client)
+	u, err := measure.ReadUsage(ctx, t.Client)
 	if err != nil {
 		return fmt.Errorf("-redis: %s: %w", where, err)
 	}
-	s.Version, s.Cluster = u.Version, u.Cluster
-	if s.Private == nil {
-		s.Version += " at " + where
+	t.Version, t.Cluster = u.Version, u.Cluster
+	if t.Private == nil {
+		t.Version += " at " + where
 	}
 	return nil
 }
 
 // Front is the address that a proxy can stand before, as the one way of a client to the server; else why none can.
-func (s *Target) Front() (addr, why string) {
-	o, err := s.Option()
+func (t *Target) SingleAddr() (addr, why string) {
+	o, err := t.ClientOption()
 	switch {
 	case err != nil:
 		return "", err.Error()
 	case o.TLSConfig != nil:
 		return "", "what goes over TLS"
-	case s.Cluster || len(o.InitAddress) > 1:
+	case t.Cluster || len(o.InitAddress) > 1:
 		return "", "several nodes"
 	case o.Sentinel.MasterSet != "":
 		return "", "a server that Sentinels tell of"
@@ -120,8 +120,8 @@ func (s *Target) Front() (addr, why string) {
 }
 
 // By is the URL for a child that goes there by way of another address.
-func (s *Target) By(addr string) (string, error) {
-	u, err := url.Parse(s.URL)
+func (t *Target) Via(addr string) (string, error) {
+	u, err := url.Parse(t.URL)
 	if err != nil {
 		return "", withoutURL(err)
 	}
@@ -130,11 +130,11 @@ func (s *Target) By(addr string) (string, error) {
 }
 
 // Option is how a client gets there.
-func (s *Target) Option() (rueidis.ClientOption, error) {
-	if s.Private != nil {
-		return s.Private.ClientOption(), nil
+func (t *Target) ClientOption() (rueidis.ClientOption, error) {
+	if t.Private != nil {
+		return t.Private.ClientOption(), nil
 	}
-	return redisOption(s.URL)
+	return redisOption(t.URL)
 }
 
 func redisOption(address string) (rueidis.ClientOption, error) {
@@ -165,63 +165,63 @@ func Redacted(address string) string {
 }
 
 // Announce announces so many streams to the service of that name, and returns their producer.
-func (s *Target) Announce(ctx context.Context, name string, streams int) (producer.Producer, error) {
-	p := s.Use(name, streams)
+func (t *Target) Announce(ctx context.Context, name string, streams int) (producer.Producer, error) {
+	p := t.Track(name, streams)
 	_, err := p.Announce(ctx, 0, streams)
 	return p, err
 }
 
 // Use is the producer of a service whose streams are among the first so many, all of which is removed in the end.
-func (s *Target) Use(name string, streams int) producer.Producer {
-	p := s.Producer(name)
-	s.used = append(s.used, lot{p, streams})
+func (t *Target) Track(name string, streams int) producer.Producer {
+	p := t.Producer(name)
+	t.tracked = append(t.tracked, tracked{p, streams})
 	return p
 }
 
 // Producer is that of the service of that name. Streams on somebody's server carry the name, since locks of the baseline
 // are called after nothing else.
-func (s *Target) Producer(name string) producer.Producer {
-	p := producer.Producer{Client: s.Client, Service: s.Name + "-" + name, Prefix: Prefix}
-	if layout, err := cluster.NewLayout(p.Service, s.Parts); err == nil && s.Parts > 1 {
+func (t *Target) Producer(name string) producer.Producer {
+	p := producer.Producer{Client: t.Client, Service: t.Name + "-" + name, Prefix: Prefix}
+	if layout, err := cluster.NewLayout(p.Service, t.Partitions); err == nil && t.Partitions > 1 {
 		p.Input = func(stream string) string { return layout.Keys(layout.Of(stream)).Input }
 	}
-	if s.Private == nil {
+	if t.Private == nil {
 		p.Prefix = p.Service + ":" + Prefix
 	}
 	return p
 }
 
 // Close removes all that was put there, also after an interrupt, and stops what was started.
-func (s *Target) Close() error {
+func (t *Target) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*Timeout)
 	defer cancel()
 	var err error
-	if s.Private == nil {
-		for _, l := range s.used {
-			err = errors.Join(err, s.remove(ctx, l))
+	if t.Private == nil {
+		for _, l := range t.tracked {
+			err = errors.Join(err, t.remove(ctx, l))
 		}
 	}
-	return errors.Join(err, s.stop())
+	return errors.Join(err, t.stop())
 }
 
-func (s *Target) stop() error {
-	if s.Client != nil {
-		s.Client.Close()
+func (t *Target) stop() error {
+	if t.Client != nil {
+		t.Client.Close()
 	}
-	if s.Private != nil {
-		return s.Private.Stop()
+	if t.Private != nil {
+		return t.Private.Stop()
 	}
 	return nil
 }
 
 // remove deletes the keys of a service.
-func (s *Target) remove(ctx context.Context, l lot) error {
-	layout, err := cluster.NewLayout(l.producer.Service, s.Parts)
+func (t *Target) remove(ctx context.Context, l tracked) error {
+	layout, err := cluster.NewLayout(l.producer.Service, t.Partitions)
 	if err != nil {
 		return err
 	}
 	keys := []string{layout.Meta()}
-	for part := range s.Parts {
+	for part := range t.Partitions {
 		k := layout.Keys(part)
 		keys = append(keys, k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters)
 	}
@@ -230,7 +230,7 @@ func (s *Target) remove(ctx context.Context, l lot) error {
 		keys = append(keys, layout.Keys(layout.Of(stream)).Lease(stream))
 	}
 	for _, marks := range []string{"recover", "copied"} {
-		found, err := s.matching(ctx, "{"+l.producer.Service+"-input*}:"+marks+":*")
+		found, err := t.keysMatching(ctx, "{"+l.producer.Service+"-input*}:"+marks+":*")
 		if err != nil {
 			return fmt.Errorf("looking for what %s left: %w", l.producer.Service, err)
 		}
@@ -240,9 +240,9 @@ func (s *Target) remove(ctx context.Context, l lot) error {
 	for ; len(keys) > 0; keys = keys[min(page, len(keys)):] {
 		var unlink rueidis.Commands
 		for _, key := range keys[:min(page, len(keys))] {
-			unlink = append(unlink, s.Client.B().Unlink().Key(key).Build())
+			unlink = append(unlink, t.Client.B().Unlink().Key(key).Build())
 		}
-		for _, result := range s.Client.DoMulti(ctx, unlink...) {
+		for _, result := range t.Client.DoMulti(ctx, unlink...) {
 			if err := result.Error(); err != nil {
 				return fmt.Errorf("removing what was announced to %s: %w", l.producer.Service, err)
 			}
@@ -252,8 +252,8 @@ func (s *Target) remove(ctx context.Context, l lot) error {
 }
 
 // matching are the keys of a pattern, on all servers.
-func (s *Target) matching(ctx context.Context, pattern string) (keys []string, err error) {
-	for _, node := range s.Client.Nodes() {
+func (t *Target) keysMatching(ctx context.Context, pattern string) (keys []string, err error) {
+	for _, node := range t.Client.Nodes() {
 		for cursor := uint64(0); ; {
 			page, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(1000).Build()).AsScanEntry()
 			if err != nil {

@@ -15,17 +15,17 @@ func TestLinksAreWhereAProxyCanStand(t *testing.T) {
 		"redis://host:26379?master_set=mymaster": "a server that Sentinels tell of",
 		"unix:///run/redis.sock":                 "a socket that is a file",
 	} {
-		addr, why := (&Target{URL: url}).Front()
+		addr, why := (&Target{URL: url}).SingleAddr()
 		require.Equal(t, want, why, url)
 		if why == "" {
 			require.Equal(t, "host:6379", addr, url)
 		}
 	}
-	_, why := (&Target{URL: "redis://host:6379", Cluster: true}).Front()
+	_, why := (&Target{URL: "redis://host:6379", Cluster: true}).SingleAddr()
 	require.Equal(t, "several nodes", why)
-	by, err := (&Target{URL: "redis://user:secret@host:6379/2?dial_timeout=3s"}).By("127.0.0.1:9")
+	by, err := (&Target{URL: "redis://user:secret@host:6379/2?dial_timeout=3s"}).Via("127.0.0.1:9")
 	require.NoError(t, err)
 	require.Equal(t, "redis://user:secret@127.0.0.1:9/2?dial_timeout=3s", by)
-	_, err = (&Target{URL: "redis://:secret\n@host"}).By("127.0.0.1:9")
+	_, err = (&Target{URL: "redis://:secret\n@host"}).Via("127.0.0.1:9")
 	require.NotContains(t, err.Error(), "secret")
 }

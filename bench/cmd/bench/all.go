@@ -25,7 +25,7 @@ var short = []string{
 	"scale -from FOLDER/" + report.DataFile, // what size, the first, left there
 }
 
-func all() *cli.Command {
+func allCommand() *cli.Command {
 	return &cli.Command{Name: "all", Usage: "run the suite in a short form, under three minutes", Action: runAll}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/streamlease/streamlease/bench/suite"
 )
 
-var churn = &cli.Command{
+var churnCommand = &cli.Command{
 	Name:  "churn",
 	Usage: "announce streams at rising rates, which are owned and done at once, until it is too much: latency, and where the limit is",
 	Flags: []cli.Flag{
@@ -22,7 +22,7 @@ var churn = &cli.Command{
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
-		rates, err := sizes(c, "rates")
+		rates, err := numbers(c, "rates")
 		if err != nil {
 			return err
 		}

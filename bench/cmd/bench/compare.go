@@ -19,7 +19,7 @@ var redisFlag = &cli.StringFlag{
 	Sources: cli.EnvVars(target.EnvRedis),
 }
 
-var compare = &cli.Command{
+var compareCommand = &cli.Command{
 	Name:  "compare",
 	Usage: "own streams by batches, and with a goroutine and a lock a stream, in turn: how many times less each figure is",
 	Flags: []cli.Flag{
@@ -54,7 +54,7 @@ func between(c *cli.Command, flag string, from, upTo time.Duration) error {
 }
 
 // contender is started by compare.
-var contender = &cli.Command{
+var contenderCommand = &cli.Command{
 	Name:   "contender",
 	Hidden: true,
 	Flags: []cli.Flag{

@@ -10,7 +10,7 @@ import (
 	"github.com/streamlease/streamlease/engine"
 )
 
-var failover = &cli.Command{
+var failoverCommand = &cli.Command{
 	Name:  "failover",
 	Usage: "kill a pod that holds streams, and stop one in good order: time without an owner, what it cost, who took over",
 	Flags: []cli.Flag{

@@ -44,7 +44,7 @@ func command() *cli.Command {
 		Usage: "measure what owning streams costs, on private Redis servers",
 		Flags: []cli.Flag{outFlag},
 		Commands: []*cli.Command{
-			all(),
+			allCommand(),
 			{
 				Name:  "hold",
 				Usage: "hold streams, each size in a process of its own: goroutines, heap, commands, processor time, lateness",
@@ -88,17 +88,17 @@ func command() *cli.Command {
 					return suite.Done(ctx, suite.DoneOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds"), Workers: c.Int("workers")}, reportOf(c))
 				},
 			},
-			size,
-			scale,
-			compare,
-			failover,
-			scan,
-			churn,
+			sizeCommand,
+			scaleCommand,
+			compareCommand,
+			failoverCommand,
+			scanCommand,
+			churnCommand,
 			soakCommand,
-			pipeline,
-			contender,
-			look,
-			worker,
+			pipelineCommand,
+			contenderCommand,
+			preflightCommand,
+			workerCommand,
 		},
 	}
 }
@@ -122,14 +122,14 @@ var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "write JSON"}
 func hold(ctx context.Context, c *cli.Command) error {
 	o := suite.HoldOptions{URL: c.String("redis"), LeaseTTL: c.Duration("lease-ttl"), For: c.Duration("for")}
 	var err error
-	if o.Streams, err = sizes(c, "streams"); err != nil {
+	if o.Streams, err = numbers(c, "streams"); err != nil {
 		return err
 	}
 	return suite.Hold(ctx, o, reportOf(c))
 }
 
 // sizes are the numbers in a flag that are separated by commas.
-func sizes(c *cli.Command, flag string) (all []int, err error) {
+func numbers(c *cli.Command, flag string) (all []int, err error) {
 	for size := range strings.SplitSeq(c.String(flag), ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(size))
 		if err != nil || n < 1 {
@@ -141,7 +141,7 @@ func sizes(c *cli.Command, flag string) (all []int, err error) {
 }
 
 // worker is started by those that measure.
-var worker = &cli.Command{
+var workerCommand = &cli.Command{
 	Name:   "worker",
 	Hidden: true,
 	Flags: []cli.Flag{
@@ -156,7 +156,7 @@ var worker = &cli.Command{
 		&cli.IntFlag{Name: "workers"},
 		&cli.BoolFlag{Name: "churn"},
 		&cli.IntFlag{Name: "partitions"},
-		&cli.BoolFlag{Name: "told"},
+		&cli.BoolFlag{Name: "timed"},
 		&cli.DurationFlag{Name: "work"},
 		&cli.Uint64Flag{Name: "seed"},
 		&cli.StringFlag{Name: "consumer"},
@@ -167,7 +167,7 @@ var worker = &cli.Command{
 			Service: c.String("service"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
 			Prefix: c.String("prefix"), Journal: c.String("journal"), Pages: c.Int("pages"), MaxBatch: c.Int("max-batch"), Tick: c.Duration("tick"),
 			Workers: c.Int("workers"), Churn: c.Bool("churn"),
-			Partitions: c.Int("partitions"), Told: c.Bool("told"), Work: c.Duration("work"), Seed: c.Uint64("seed"),
+			Partitions: c.Int("partitions"), Timed: c.Bool("timed"), Work: c.Duration("work"), Seed: c.Uint64("seed"),
 			Consumer: c.String("consumer"),
 		}, os.Stdin, os.Stdout)
 	},

@@ -11,7 +11,7 @@ import (
 	"github.com/streamlease/streamlease/bench/suite"
 )
 
-var pipeline = &cli.Command{
+var pipelineCommand = &cli.Command{
 	Name:  "pipeline",
 	Usage: "hold streams with batches and ticks of several sizes: what renewals cost, and how long another tenant's PING and GET take",
 	Flags: []cli.Flag{
@@ -32,7 +32,7 @@ var pipeline = &cli.Command{
 			return fmt.Errorf("-for: %v is not at least 100ms", o.For)
 		}
 		var err error
-		if o.Batches, err = sizes(c, "batches"); err != nil {
+		if o.Batches, err = numbers(c, "batches"); err != nil {
 			return err
 		}
 		o.Ticks, err = durations(c, "ticks")

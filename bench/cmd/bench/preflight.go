@@ -16,14 +16,14 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/engine/preflight"
-	inspect "github.com/streamlease/streamlease/scan" // scan is a command here
+	"github.com/streamlease/streamlease/scan"
 )
 
 // passwordVariable keeps the password off the command line, where other users of the host can read it.
 const passwordVariable = "STREAMLEASE_REDIS_PASSWORD"
 
 // look is the preflight command.
-var look = &cli.Command{
+var preflightCommand = &cli.Command{
 	Name:  "preflight",
 	Usage: "look at servers before engines work on them, and say what to do; writes nothing, fails on what cannot work",
 	Flags: []cli.Flag{
@@ -91,7 +91,7 @@ func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
 
 	partitions := c.Int("partitions")
 	if partitions == 0 {
-		partitions = found(ctx, client, c.String("service"))
+		partitions = partitionsOf(ctx, client, c.String("service"))
 	}
 	report, err := engine.Preflight(ctx, client, c.String("service"), append(opts, engine.WithPartitions(partitions))...)
 	if err != nil {
@@ -102,7 +102,7 @@ func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
 		encode.SetIndent("", "  ")
 		err = encode.Encode(report)
 	} else {
-		err = people(report, out)
+		err = writeFindings(report, out)
 	}
 	if err == nil && report.Err() != nil {
 		err = errors.New("engines cannot work like this")
@@ -111,8 +111,8 @@ func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
 }
 
 // found is the number of partitions that a service has; 1 where it says nothing, which the report explains.
-func found(ctx context.Context, client rueidis.Client, service string) int {
-	inspector, err := inspect.NewInspector(client, service, inspect.InspectorConfig{})
+func partitionsOf(ctx context.Context, client rueidis.Client, service string) int {
+	inspector, err := scan.NewInspector(client, service, scan.InspectorConfig{})
 	if err != nil {
 		return cluster.DefaultPartitions
 	}
@@ -124,7 +124,7 @@ func found(ctx context.Context, client rueidis.Client, service string) int {
 }
 
 // people writes a finding in two or three lines: what was seen, where, and what to do.
-func people(report *preflight.Report, out io.Writer) error {
+func writeFindings(report *preflight.Report, out io.Writer) error {
 	for _, f := range report.Findings {
 		if _, err := fmt.Fprintf(out, "%-8s %-12s %s\n", f.Severity, f.Subject, f.Seen); err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 	"github.com/streamlease/streamlease/wheel"
 )
 
-var scale = &cli.Command{
+var scaleCommand = &cli.Command{
 	Name:  "scale",
 	Usage: "simulate a fleet that no machine here can hold, in virtual time: load on each master, and losing pods",
 	Flags: []cli.Flag{
@@ -40,7 +40,7 @@ var scale = &cli.Command{
 		if err := between(c, "for", time.Second, time.Hour); err != nil {
 			return err
 		}
-		lost, err := sizes(c, "lost")
+		lost, err := numbers(c, "lost")
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/streamlease/streamlease/bench/suite"
 )
 
-var scan = &cli.Command{
+var scanCommand = &cli.Command{
 	Name:  "scan",
 	Usage: "look at a partition in which nobody is dead, as at the interval: commands by number of pending entries",
 	Flags: []cli.Flag{
@@ -21,7 +21,7 @@ var scan = &cli.Command{
 		if err := positive(c, "consumers", "looks"); err != nil {
 			return err
 		}
-		pending, err := sizes(c, "pending")
+		pending, err := numbers(c, "pending")
 		if err != nil {
 			return err
 		}

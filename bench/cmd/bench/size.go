@@ -10,7 +10,7 @@ import (
 	"github.com/streamlease/streamlease/bench/suite"
 )
 
-var size = &cli.Command{
+var sizeCommand = &cli.Command{
 	Name:  "size",
 	Usage: "hold a ladder of streams, tell what each thing costs, and recommend how many pods, how large",
 	Flags: []cli.Flag{
@@ -39,7 +39,7 @@ var size = &cli.Command{
 		if err := between(c, "for", time.Second, time.Hour); err != nil {
 			return err
 		}
-		ladder, err := sizes(c, "streams")
+		ladder, err := numbers(c, "streams")
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ func TestSizeEndsInARecommendation(t *testing.T) {
 		require.Zero(t, h.Lost)
 		require.Positive(t, h.RSS)
 		require.Positive(t, h.BytesIn)
-		require.Positive(t, h.Told.P50)
+		require.Positive(t, h.Notified.P50)
 		require.Positive(t, h.TakingCPU)
 	}
 	require.Positive(t, sized.Costs.Move)

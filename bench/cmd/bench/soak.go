@@ -31,7 +31,7 @@ var soakCommand = &cli.Command{
 		if err := positive(c, "streams", "partitions"); err != nil {
 			return err
 		}
-		o := soak.SoakOptions{
+		o := soak.Options{
 			URL: c.String("redis"), For: c.Duration("for"), Pods: c.Int("pods"), Partitions: c.Int("partitions"), Streams: c.Int("streams"),
 			LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"), Seed: c.Uint64("seed"),
 		}
@@ -51,6 +51,6 @@ var soakCommand = &cli.Command{
 		if err := between(c, "session-ttl", engine.MinTTL, o.LeaseTTL); err != nil {
 			return err
 		}
-		return soak.Soak(ctx, o, reportOf(c))
+		return soak.Run(ctx, o, reportOf(c))
 	},
 }

@@ -31,7 +31,7 @@ func keysOf(t *testing.T, client rueidis.Client) []string {
 func TestSoakHoldsWhatIsPromised(t *testing.T) {
 	t.Parallel()
 	server := servers.New(t, servers.Password("geheim"))
-	s := results[soak.Soaked](t, "soak", "-for", "8s", "-pods", "3", "-streams", "60", "-session-ttl", "2s", "-lease-ttl", "4s", "-seed", "11",
+	s := results[soak.Result](t, "soak", "-for", "8s", "-pods", "3", "-streams", "60", "-session-ttl", "2s", "-lease-ttl", "4s", "-seed", "11",
 		"-json", "-redis", "redis://:geheim@"+server.Addr())
 	require.EqualValues(t, 11, s.Seed)
 	require.Equal(t, 1, s.Rounds)

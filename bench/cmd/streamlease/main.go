@@ -95,7 +95,7 @@ func command(in io.Reader, out io.Writer) *cli.Command {
 				Usage: "delete all that a service has, announcements and dead letters included",
 				Flags: common(),
 				Action: func(ctx context.Context, c *cli.Command) error {
-					return act(ctx, c, in, out, &deletion{})
+					return apply(ctx, c, in, out, &deletion{})
 				},
 			},
 			{
@@ -106,7 +106,7 @@ func command(in io.Reader, out io.Writer) *cli.Command {
 					if n := c.Int("to"); n < 1 || n > cluster.MaxPartitions {
 						return fmt.Errorf("%w: --to: %d is not between 1 and %d", errUsage, n, cluster.MaxPartitions)
 					}
-					return act(ctx, c, in, out, &repartition{to: c.Int("to")})
+					return apply(ctx, c, in, out, &repartition{to: c.Int("to")})
 				},
 			},
 		},
@@ -120,7 +120,7 @@ type change interface {
 }
 
 // act says what there is and what will be done, asks, and does it.
-func act(ctx context.Context, c *cli.Command, in io.Reader, out io.Writer, what change) error {
+func apply(ctx context.Context, c *cli.Command, in io.Reader, out io.Writer, what change) error {
 	if c.String("service") == "" {
 		return fmt.Errorf("%w: --service is missing", errUsage)
 	}

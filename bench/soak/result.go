@@ -10,7 +10,7 @@ import (
 	"github.com/streamlease/streamlease/bench/report"
 )
 
-func writeSoaked(out io.Writer, s Soaked) {
+func writeResult(out io.Writer, s Result) {
 	t := report.NewTable("what happened", "")
 	for _, name := range slices.Sorted(maps.Keys(s.Struck)) {
 		t.Row("pods "+name, report.Grouped(s.Struck[name]))
@@ -39,7 +39,7 @@ func writeSoaked(out io.Writer, s Soaked) {
 	for _, why := range slices.Sorted(maps.Keys(s.Excused)) {
 		t.Row("lost by hand "+why, report.Grouped(s.Excused[why]))
 	}
-	t.Row("stranded by hand, and brought back by hand", report.Grouped(s.Brought))
+	t.Row("stranded by hand, and brought back by hand", report.Grouped(s.Requeued))
 	t.Row("starts of pods that failed, and were tried again", report.Grouped(s.Refused))
 	t.Row("pods that ended with an error, as they may", report.Grouped(s.Erred))
 	t.Row("announcements that nobody was done with", report.Grouped(s.Lost))
@@ -78,8 +78,8 @@ without an owner  from when the last owner was last seen to own the stream, by i
 }
 
 // writeTroubles says what it is that happens besides to pods.
-func writeTroubles(out io.Writer, s Soaked) {
-	o := &s.SoakOptions
+func writeTroubles(out io.Writer, s Result) {
+	o := &s.Options
 	if s.Outages == nil {
 		fmt.Fprintln(out, "Nothing happened to the server, which is not ours, and no large entries were sent to it.")
 	} else if o.has(OnServer) {

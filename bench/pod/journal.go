@@ -15,7 +15,7 @@ const (
 )
 
 // keep notes what the worker owns from now on. end ends that.
-func (w *worker) keep(j *journal.Journal, often bool) (end func()) {
+func (w *worker) keepJournal(j *journal.Journal, often bool) (end func()) {
 	w.journal = j
 	every := lookEvery
 	if often {

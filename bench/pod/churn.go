@@ -14,7 +14,7 @@ import (
 )
 
 // due is the Info of an announcement of which it is known when it was to be made.
-type due struct {
+type dated struct {
 	At time.Duration // on the clock of the journals, which all processes share
 }
 
@@ -27,8 +27,8 @@ type Churn struct {
 }
 
 // cycles is a handler that calls Done at once.
-type cycles struct {
-	keep         bool // it does not
+type churner struct {
+	onlyTime     bool // it does not
 	registry     prometheus.Gatherer
 	own, end     prometheus.Histogram
 	waited       atomic.Int64 // ns
@@ -40,8 +40,8 @@ const (
 	untilDone  = "bench_done_seconds"
 )
 
-func newCycles(r *prometheus.Registry) *cycles {
-	c := &cycles{registry: r, own: latency(untilOwned), end: latency(untilDone)}
+func newChurner(r *prometheus.Registry) *churner {
+	c := &churner{registry: r, own: latency(untilOwned), end: latency(untilDone)}
 	r.MustRegister(c.own, c.end)
 	return c
 }
@@ -53,17 +53,17 @@ func latency(name string) prometheus.Histogram {
 	})
 }
 
-func (c *cycles) added(_ context.Context, n api.Notification) error {
+func (c *churner) added(_ context.Context, n api.Notification) error {
 	told := journal.Monotonic()
-	info, err := api.DecodeInfo[due](n.Lease)
+	info, err := api.DecodeInfo[dated](n.Lease)
 	if err != nil {
 		return err
 	}
-	if c.keep && info.At == 0 {
+	if c.onlyTime && info.At == 0 {
 		return nil // nobody said when
 	}
 	c.own.Observe((told - info.At).Seconds())
-	if c.keep {
+	if c.onlyTime {
 		return nil
 	}
 	if err := n.Lease.Done(n.Lease.Context()); err != nil {
@@ -77,7 +77,7 @@ func (c *cycles) added(_ context.Context, n api.Notification) error {
 	return nil
 }
 
-func (c *cycles) read() (r Churn, err error) {
+func (c *churner) read() (r Churn, err error) {
 	var err2 error
 	r.Done, r.Failed, r.Waited = c.done.Load(), c.failed.Load(), time.Duration(c.waited.Load())
 	r.Own, err = measure.ReadHistogram(c.registry, untilOwned)
