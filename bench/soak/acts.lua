@@ -1,11 +1,11 @@
--- Does by hand what operators do to an input stream, and says what it did that to, as that stood right before.
+-- Does to an input stream what an operator does by hand, and returns the state of each entry that was affected, right before.
 --
 -- KEYS     1 input stream  2 sessions
--- ARGV     1 'acked', 'deleted', 'trimmed' or 'delconsumer'  2 group  3 what the keys of leases begin with  4 share: of the entries
---          that are acknowledged or deleted, or that a trimming keeps  5 seed of what is drawn
--- Returns  { consumer that was deleted or '', entries: { ID, for whom it was pending or '', 'y' if it was delivered before,
---          its lease's value or '', beginning of its announcement } }
--- Atomic   so that what is said of an entry was so when it happened. Leases are read under names that no one has declared:
+-- ARGV     1 'acked', 'deleted', 'trimmed' or 'delconsumer'  2 group  3 prefix of the keys of leases  4 share: of the entries
+--          that are acknowledged or deleted, or that a trimming keeps  5 seed of the random choice
+-- Returns  { consumer that was deleted or '', entries: { ID, consumer for which it was pending or '', 'y' if it was delivered before,
+--          value of its lease or '', beginning of its announcement } }
+-- Atomic   so that the state of an entry is the one that it had when it was changed. Leases are read under names that are not declared:
 --          they are in the slot of the input stream.
 
 local input, sessions = KEYS[1], KEYS[2]
@@ -14,7 +14,7 @@ math.randomseed(tonumber(ARGV[5]))
 
 local delivered = last_delivered(input, group)
 if not delivered then
-  return { '', {} } -- nobody was here yet
+  return { '', {} } -- no consumer came yet
 end
 
 local owner, pending = {}, {}
@@ -37,7 +37,7 @@ end
 local function noted(id)
   local entry = redis.call('XRANGE', input, id, id)[1]
   if not entry then
-    return nil -- its body went before
+    return nil -- its body was deleted before
   end
   local text = announcement_in(entry[2])
   local name = string.match(text, '^{"DataStreamName":"([^"\\]+)"')

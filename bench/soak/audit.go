@@ -14,50 +14,50 @@ import (
 	"github.com/streamlease/streamlease/test/overlap"
 )
 
-// maxLostOf is how many streams that were lost are named.
+// maxLostOf is about how many streams of lost announcements are named.
 const maxLostOf = 20
 
-// audit holds what pods wrote in their journals against what was announced, one round after the other.
+// audit checks the journals of pods against what was announced, one round after the other.
 type audit struct {
-	last     map[string]overlap.Record // of each stream that was owned in an earlier round
-	without  []time.Duration           // without an owner, after those that did not end their ownership
+	last     map[string]overlap.Record // by stream: the last ownership in earlier rounds
+	without  []time.Duration           // how long streams had no owner after one that did not end its ownership
 	entries  []journal.Entry           // of the last round, by stream and time
-	missed   []announcement            // of the last round, those that are lost
+	missed   []announcement            // announcements of the last round that are lost
 	findings findings
 }
 
-// found is what journals tell.
+// findings are what the journals show.
 type findings struct {
 	Ownerships int
 	Done       int // calls of Done that succeeded
-	Unknown    int // calls of Done of which nobody knows whether they did: no answer came, or not before the pod was killed
+	Unknown    int // calls of Done with an unknown outcome: no answer came, or the pod was killed before it came
 	Failed     int
 	HandedBack int
-	Recovered  int            // ownerships that their owners did not end, and that another one followed
-	Again      int            // calls of Done that succeeded beyond the first of an announcement
-	Excused    map[string]int // announcements that nobody was done with, and nobody need have been, by the reason
-	Letters    int            // announcements that became dead letters, as they may
-	Lost       int            // announcements for which there is no call of Done that did, or may have
-	LostOf     []string       // some of their streams
+	Recovered  int            // ownerships that their owners did not end and that another one followed
+	Again      int            // calls of Done that succeeded, beyond the first for an announcement
+	Excused    map[string]int // announcements that nobody finished and nobody had to finish, by reason
+	Letters    int            // announcements that became dead letters, which is allowed
+	Lost       int            // announcements without a call of Done that succeeded or may have
+	LostOf     []string       // some of the streams of lost announcements
 	Overlaps   string         // two owners, or falling tokens; empty: neither
 }
 
-// known is what is known of a round besides what is in journals.
+// facts are what is known of a round besides the journals.
 type facts struct {
-	announced map[int]int                                            // how often each stream was
-	stream    func(int) string                                       // its name
-	poisoned  map[announcement]bool                                  // those that may become dead letters
-	letters   map[announcement]bool                                  // those that did
-	excuse    func(which announcement, owned []journal.Entry) string // why nobody was done with it; nil: there are no excuses
+	announced map[int]int                                            // by stream: how often it was announced
+	stream    func(int) string                                       // name of a stream
+	poisoned  map[announcement]bool                                  // poison announcements, which may become dead letters
+	letters   map[announcement]bool                                  // announcements that became dead letters
+	excuse    func(which announcement, owned []journal.Entry) string // why nobody had to finish it, empty: no excuse; nil: there are none
 }
 
-// add takes the journals of a round at the end of which nobody owned anything. unaccounted is how many announcements that may be
-// dead letters are neither done nor one that can be told.
+// add checks the journals of a round at the end of which nobody owned anything. unaccounted counts the poison announcements that are
+// neither done nor a dead letter that can be identified.
 func (a *audit) add(journals []*journal.Journal, t facts) (unaccounted int, err error) {
 	a.entries, a.missed = nil, nil
 	for _, j := range journals {
 		if j.Full() {
-			return 0, fmt.Errorf("the journal of %s is full, so who owned what is not known", j.Party())
+			return 0, fmt.Errorf("the journal of %s is full, so ownerships may be missing", j.Party())
 		}
 		a.entries = append(a.entries, j.Read()...)
 	}
@@ -151,7 +151,7 @@ func (a *audit) follow() {
 	}
 }
 
-// write writes what was owned in the last round, as people read it.
+// write writes the ownerships of the last round as text.
 func (a *audit) write(path string) error {
 	f, err := os.Create(path)
 	if err != nil {

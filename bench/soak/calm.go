@@ -8,21 +8,21 @@ import (
 )
 
 const (
-	// calmSessions is how many session TTLs a calm may take besides: work that fails is done again after a while.
+	// calmSessions is how many session TTLs a calm may take on top of pod.Patience: work that fails is retried after a delay.
 	calmSessions = 30
-	// strandedSessions is for how many session TTLs what nobody need know of stays where it is, for somebody to find it.
+	// strandedSessions is for how many session TTLs a stranded entry is left alone, so that a pod that ought to find it can.
 	strandedSessions = 5
 )
 
-// calm waits until all is done and nobody is there but the pods that run, has those end in good order, and says what is
-// left. tell hears what is left before that.
-func (r *round) calm(ctx context.Context, tell func(Left)) (l Left, err error) {
-	l, quiet, err := r.settle(ctx, tell)
+// calm waits until everything is done and only the running pods are left, shuts them down cleanly, and returns what is left on the server.
+// It reports what is left until then to progress.
+func (r *round) calm(ctx context.Context, progress func(Left)) (l Left, err error) {
+	l, settled, err := r.settle(ctx, progress)
 	if err != nil {
 		return l, err
 	}
-	if quiet && r.clock.off() {
-		// What waits for its time waits for the clock as well. It goes forward by much, so nobody may own anything then.
+	if settled && r.clock.off() {
+		// Delayed announcements wait for the clock, too. It jumps forward by a lot, so nobody may own anything then.
 		if err := r.all((*place).end); err != nil {
 			return l, err
 		}
@@ -32,7 +32,7 @@ func (r *round) calm(ctx context.Context, tell func(Left)) (l Left, err error) {
 		if err := r.all((*place).Start); err != nil {
 			return l, err
 		}
-		if l, _, err = r.settle(ctx, tell); err != nil {
+		if l, _, err = r.settle(ctx, progress); err != nil {
 			return l, err
 		}
 	}
@@ -48,12 +48,12 @@ func (r *round) calm(ctx context.Context, tell func(Left)) (l Left, err error) {
 	return r.left(ctx)
 }
 
-// settle waits until nothing moves any more: all is done, or stands still where nobody comes by it. Delayed announcements and leases
-// may wait where the clock is wrong. Stranded entries that nobody need know of are brought back.
-func (r *round) settle(ctx context.Context, tell func(Left)) (l Left, quiet bool, err error) {
+// settle waits until nothing moves any more: everything is done, or is stranded for good. Delayed announcements and leases may remain
+// while the clock is off. Stranded entries that are excused are requeued. settled is false when the time was up.
+func (r *round) settle(ctx context.Context, progress func(Left)) (l Left, settled bool, err error) {
 	tick := time.NewTicker(announceEvery)
 	defer tick.Stop()
-	var since time.Time // when it first was quiet but for what is stranded
+	var since time.Time // since when only stranded entries are left
 	for end := time.Now().Add(pod.Patience + calmSessions*r.options.SessionTTL); time.Now().Before(end); {
 		err := r.outages.retry(ctx, func() (err error) {
 			l, err = r.store.look(ctx)
@@ -62,9 +62,9 @@ func (r *round) settle(ctx context.Context, tell func(Left)) (l Left, quiet bool
 		if err != nil {
 			return l, false, err
 		}
-		l.DeadLetters = 0 // they are looked at when all is over
+		l.DeadLetters = 0 // they are examined at the end
 		if r.clock.off() {
-			l.Later, l.Leases = 0, 0 // a lease that was set before a step back may have minutes left, of nobody
+			l.Later, l.Leases = 0, 0 // a lease from before a step back may have minutes to live without an owner
 		}
 		rest := l
 		rest.Input = 0
@@ -85,7 +85,7 @@ func (r *round) settle(ctx context.Context, tell func(Left)) (l Left, quiet bool
 			}
 			since = time.Time{}
 		}
-		tell(l)
+		progress(l)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -95,8 +95,8 @@ func (r *round) settle(ctx context.Context, tell func(Left)) (l Left, quiet bool
 	return l, false, nil
 }
 
-// bringBack brings back the stranded entries that nobody need know of, and reports whether there were some, and whether all others
-// are what dead letters stand for.
+// requeueExcused requeues the stranded entries that are excused, and reports whether there were any, and whether there were only such
+// entries besides those that dead letters refer to.
 func (r *round) requeueExcused(ctx context.Context) (moved, only bool, err error) {
 	all, err := r.unexplained(ctx)
 	if err != nil {
@@ -118,7 +118,7 @@ func (r *round) requeueExcused(ctx context.Context) (moved, only bool, err error
 	return moved, only, nil
 }
 
-// nobodys are the stranded entries but for those that dead letters stand for.
+// unexplained returns the stranded entries that no dead letter refers to.
 func (r *round) unexplained(ctx context.Context) (all []strandedEntry, err error) {
 	letters, err := r.store.letters(ctx)
 	if err != nil {
@@ -139,7 +139,7 @@ func (r *round) unexplained(ctx context.Context) (all []strandedEntry, err error
 	return all, err
 }
 
-// left says what is left when no pod runs any more, looks at the dead letters and deletes them.
+// left returns what is left when no pod runs any more. It examines the dead letters and deletes them.
 func (r *round) left(ctx context.Context) (l Left, err error) {
 	stranded, err := r.unexplained(ctx)
 	if err != nil {

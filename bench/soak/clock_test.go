@@ -10,7 +10,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// TestClockIsSteppedForwardByLessThanTheMargin, since more may make two owners; and back by anything.
+// TestClockIsSteppedForwardByLessThanTheMargin, since a longer step may make two owners. Steps back may have any length.
 func TestClockIsSteppedForwardByLessThanTheMargin(t *testing.T) {
 	for _, session := range []time.Duration{500 * time.Millisecond, 2 * time.Second, time.Minute} {
 		c := &clock{session: session, rnd: rand.New(rand.NewPCG(1, 0))}
@@ -28,8 +28,8 @@ func TestClockIsSteppedForwardByLessThanTheMargin(t *testing.T) {
 	}
 }
 
-// TestClockIsSetRight: by how much it was wrong is known, whatever happened to the server.
-func TestClockIsSetRight(t *testing.T) {
+// TestClockIsReset: how far it is off is known, whatever happened to the server.
+func TestClockIsReset(t *testing.T) {
 	server := servers.New(t, servers.OwnClock())
 	c := &clock{server: server, session: time.Nanosecond, rnd: rand.New(rand.NewPCG(1, 0)), struck: make(map[string]int)}
 	require.False(t, c.off())

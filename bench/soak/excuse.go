@@ -8,7 +8,7 @@ import (
 	"github.com/streamlease/streamlease/test/journal"
 )
 
-// Why an announcement may be lost that an operator laid hands on.
+// Reasons for which an announcement may be lost that an operator tampered with.
 const (
 	excuseWaiting = "before it was delivered"
 	excuseRead    = "delivered, and not held yet"
@@ -16,12 +16,12 @@ const (
 	excuseTrouble = "held, by a pod that was in trouble"
 )
 
-// spell is a time in which something was in trouble, on the clock of journals.
+// interval is a time in which something was in trouble, on the clock of the journals.
 type interval struct{ from, until time.Duration }
 
-// within reports whether one of the spells reaches into this time.
-func overlaps(spells []interval, from, until time.Duration) bool {
-	for _, s := range spells {
+// overlaps reports whether one of the intervals overlaps the time between from and until.
+func overlaps(intervals []interval, from, until time.Duration) bool {
+	for _, s := range intervals {
 		if s.from <= until && s.until >= from {
 			return true
 		}
@@ -29,9 +29,9 @@ func overlaps(spells []interval, from, until time.Duration) bool {
 	return false
 }
 
-// excuse is why nobody need know of an announcement any more that was never done: an operator laid hands on its entry when
-// nobody held it, or its owner's process was killed, or may have lost its session before it saw that something was missing.
-// Empty: there is none. owned are the ownerships of this announcement.
+// excuse is why an announcement that was never done may be lost: an operator tampered with its entry while nobody held it, or the pod
+// of its owner was killed, or may have lost its session before it noticed that the entry was missing. Empty: there is no excuse. owned
+// are the ownerships of this announcement.
 func (r *round) excuse(which announcement, owned []journal.Entry) string {
 	if r.operator == nil {
 		return ""
@@ -43,7 +43,7 @@ func (r *round) excuse(which announcement, owned []journal.Entry) string {
 	last := a.until
 	for _, e := range owned {
 		if e.From > a.until && e.Token > a.token {
-			return "" // it was there again afterwards
+			return "" // it was owned again afterwards
 		}
 		if e.Token == a.token {
 			last = max(last, e.Until)
@@ -65,8 +65,8 @@ func (r *round) excuse(which announcement, owned []journal.Entry) string {
 	return ""
 }
 
-// excused reports whether nobody need know of a stranded entry: an operator did that to this very entry, and there is an excuse
-// for it, if it can be read. Nobody can hold what cannot be read.
+// excused reports whether a stranded entry may be lost: an operator tampered with this very entry, and there is an excuse for its
+// announcement if that can be read. Nobody can hold what cannot be read.
 func (r *round) excused(l strandedEntry, owned map[announcement][]journal.Entry) bool {
 	if r.operator == nil {
 		return false
@@ -78,12 +78,12 @@ func (r *round) excused(l strandedEntry, owned map[announcement][]journal.Entry)
 	return l.which == (announcement{}) || r.excuse(l.which, owned[l.which]) != ""
 }
 
-// erased reports whether an operator deleted the entry that a letter stands for.
+// erased reports whether an operator deleted the entry that a dead letter refers to.
 func (r *round) erased(l letter) bool {
 	return r.operator != nil && r.operator.gone[r.store.layout.Keys(l.partition).Input+" "+l.reference]
 }
 
-// ownershipsOf are those of each announcement.
+// ownershipsOf returns the ownerships in journals by announcement.
 func ownershipsOf(journals []*journal.Journal) map[announcement][]journal.Entry {
 	all := make(map[announcement][]journal.Entry)
 	for _, j := range journals {
@@ -95,11 +95,11 @@ func ownershipsOf(journals []*journal.Journal) map[announcement][]journal.Entry 
 	return all
 }
 
-// run is the pod that a consumer was, and its place.
+// podOf returns the pod of a consumer and its place; nil: it is none of ours.
 func (r *round) podOf(consumer string) (*place, *pod.Pod) {
 	for _, p := range r.places {
 		for _, x := range p.all {
-			// What follows the name of the pod is a random suffix.
+			// The name of the pod is followed by a random suffix.
 			if suffix, ok := strings.CutPrefix(consumer, x.Journal.Party()+"."); ok && !strings.Contains(suffix, ".") {
 				return p, x
 			}

@@ -1,4 +1,6 @@
--- last_delivered is the ID of the last entry that the group was given; nil: there is no such group. It stands before other scripts.
+-- Functions of acts.lua and stranded.lua, to which this is prepended.
+
+-- last_delivered returns the ID of the last entry that was delivered to the group; nil: there is no such group.
 local function last_delivered(input, group)
   local groups = redis.pcall('XINFO', 'GROUPS', input)
   for _, flat in ipairs(groups.err and {} or groups) do
@@ -12,8 +14,7 @@ local function last_delivered(input, group)
   end
 end
 
--- announcement_in is the text of the announcement in the values of an entry, from its beginning; '' where there is none. A field that
--- is there twice counts where it is first.
+-- announcement_in returns the text of the announcement among the fields and values of an entry, of the first such field; '': there is none.
 local function announcement_in(values)
   local text = ''
   for i = #values - 1, 1, -2 do

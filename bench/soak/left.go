@@ -16,13 +16,13 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// Left is what is on the server of a service.
+// Left is what a service has on the server.
 type Left struct {
-	Input       int // announcements in the input stream, those that are pending included
+	Input       int // announcements in the input stream, pending ones included
 	Pending     int
-	Stranded    int // neither pending nor to be delivered, and no dead letter stands for them; known once all else is over
-	Later       int
-	DeadLetters int // that should not be there
+	Stranded    int // neither pending nor to be delivered, and no dead letter refers to them; known only at the end
+	Later       int // delayed announcements
+	DeadLetters int // dead letters of announcements that are no poison
 	Leases      int
 	Consumers   int // in the group, or with a session
 }
@@ -35,7 +35,7 @@ func (l Left) String() string {
 		n    int
 		what string
 	}{
-		{l.Input, "announcements"}, {l.Pending, "of them pending"}, {l.Stranded, "of them stranded"}, {l.Later, "put off"}, {l.DeadLetters, "dead letters"},
+		{l.Input, "announcements"}, {l.Pending, "of them pending"}, {l.Stranded, "of them stranded"}, {l.Later, "delayed"}, {l.DeadLetters, "dead letters"},
 		{l.Leases, "leases"}, {l.Consumers, "consumers"},
 	} {
 		if x.n > 0 {
@@ -48,14 +48,14 @@ func (l Left) String() string {
 	return strings.Join(some, ", ")
 }
 
-// keeper looks at what is on the server of a service.
+// store is what a service has on the server, as the soak reads and changes it.
 type store struct {
 	client    rueidis.Client
 	inspector *scan.Inspector
 	layout    *cluster.Layout
 	producer  producer.Producer
-	streams   int            // the first so many of the producer's
-	text      *regexp.Regexp // what announcements begin with
+	streams   int            // how many streams the producer announces
+	text      *regexp.Regexp // matches the beginning of announcements
 }
 
 func newStore(s *target.Target, p producer.Producer, streams int) (*store, error) {
@@ -67,7 +67,7 @@ func newStore(s *target.Target, p producer.Producer, streams int) (*store, error
 	return &store{s.Client, inspector, layout, p, streams, announcementText(p.Prefix)}, err
 }
 
-// inPlay is how many announcements are not done.
+// inPlay is the number of announcements that are not done.
 func (s *store) inPlay(ctx context.Context) (n int, err error) {
 	all, err := s.inspector.Backlog(ctx)
 	for _, b := range all {
@@ -79,13 +79,13 @@ func (s *store) inPlay(ctx context.Context) (n int, err error) {
 //go:embed stranded.lua
 var strandedScript string
 
-// leftover is an entry that is neither pending nor to be delivered.
+// strandedEntry is an entry that is neither pending nor to be delivered.
 type strandedEntry struct {
 	input, id string
 	which     announcement // zero: it cannot be read
 }
 
-// stranded are the entries that are neither pending nor to be delivered.
+// stranded returns the entries that are neither pending nor to be delivered.
 func (s *store) stranded(ctx context.Context) (all []strandedEntry, err error) {
 	for part := range s.layout.Partitions() {
 		input := s.layout.Keys(part).Input
@@ -105,7 +105,7 @@ func (s *store) stranded(ctx context.Context) (all []strandedEntry, err error) {
 	return all, nil
 }
 
-// bringBack adds a stranded entry once more, as an operator would, and deletes the old one.
+// requeue adds a stranded entry again, as an operator would, and deletes the old one.
 func (s *store) requeue(ctx context.Context, l strandedEntry) error {
 	page, err := s.client.Do(ctx, s.client.B().Xrange().Key(l.input).Start(l.id).End(l.id).Build()).AsXRangeSlices()
 	if err != nil || len(page) == 0 {
@@ -121,7 +121,7 @@ func (s *store) requeue(ctx context.Context, l strandedEntry) error {
 	return s.client.Do(ctx, s.client.B().Xdel().Key(l.input).Id(l.id).Build()).Error()
 }
 
-// look is one script a partition, and a call a lease that there may be.
+// look reads what is there but the stranded entries. It takes one script for each partition and one call for each possible lease.
 func (s *store) look(ctx context.Context) (l Left, err error) {
 	all, err := s.inspector.Backlog(ctx)
 	if err != nil {
@@ -142,7 +142,7 @@ func (s *store) look(ctx context.Context) (l Left, err error) {
 	return l, err
 }
 
-// leases asks for those that there may be by name: somebody's server may have millions of keys.
+// leases counts leases. It asks for each by name, since a server that is not ours may have millions of keys.
 func (s *store) leases(ctx context.Context) (n int, err error) {
 	const page = 500
 	for from := 0; from < s.streams; from += page {

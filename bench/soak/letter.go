@@ -9,20 +9,20 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// letter is a dead letter, as far as it says which announcement it is.
+// letter is a dead letter.
 type letter struct {
 	partition int
 	id        string
-	which     announcement // zero: of none that can be read
-	reference string       // the ID of the entry in the input stream that it stands for; empty: it is all there is
-	missing   bool         // there is no such entry
-	text      string       // what people read
+	which     announcement // zero: it cannot be read
+	reference string       // ID of the entry in the input stream that it refers to; empty: it holds the entry itself
+	missing   bool         // the entry that it refers to is gone
+	text      string       // for people to read
 }
 
-// letterPage is how many letters are read at a time: they may be large.
+// letterPage is how many dead letters are read at a time: they may be large.
 const letterPage = 10
 
-// fieldReference is in a dead letter that stands for an entry which stays where it is.
+// fieldReference is the field of a dead letter that refers to an entry which stays in the input stream.
 const fieldReference = "_reference"
 
 var entryID = regexp.MustCompile(`^\d{1,15}-\d{1,15}$`)
@@ -54,7 +54,7 @@ func (s *store) letters(ctx context.Context) (all []letter, err error) {
 	return all, nil
 }
 
-// shownOf is how much of each field of a letter people read.
+// shownOf is how many bytes of a field are shown, shownFields about how many fields.
 const shownOf, shownFields = 120, 12
 
 func (s *store) letter(part int, e rueidis.XRangeSlice) (l letter) {
@@ -66,10 +66,10 @@ func (s *store) letter(part int, e rueidis.XRangeSlice) (l letter) {
 		case f.Field == "lbs-input" && !found:
 			found = true
 			l.which, _ = s.announcement(f.Value)
-		case f.Field == fieldReference && entryID.MatchString(f.Value): // a producer may write anything there
+		case f.Field == fieldReference && entryID.MatchString(f.Value): // a producer may have written anything there
 			l.reference = f.Value
 		}
-		// The library's own fields come last.
+		// The library's own fields are the last ones.
 		if i < shownFields/2 || i >= len(e.FieldValues)-shownFields {
 			fmt.Fprintf(&text, " %.40q=%.*q", f.Field, shownOf, f.Value)
 		}
@@ -78,7 +78,7 @@ func (s *store) letter(part int, e rueidis.XRangeSlice) (l letter) {
 	return l
 }
 
-// follow looks at the entry that a letter stands for.
+// follow reads the entry that a dead letter refers to.
 func (s *store) follow(ctx context.Context, input string, l *letter) error {
 	page, err := s.client.Do(ctx, s.client.B().Xrange().Key(input).Start(l.reference).End(l.reference).Build()).AsXRangeSlices()
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *store) follow(ctx context.Context, input string, l *letter) error {
 	return nil
 }
 
-// drop deletes letters, and the entries that they stand for.
+// drop deletes dead letters and the entries that they refer to.
 func (s *store) drop(ctx context.Context, all []letter) error {
 	for _, l := range all {
 		keys := s.layout.Keys(l.partition)

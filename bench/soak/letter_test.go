@@ -12,9 +12,9 @@ import (
 	"github.com/streamlease/streamlease/bench/producer"
 )
 
-// TestLettersSayWhichAnnouncementTheyAre: by what is in them, or in the entry that they stand for.
-func TestLettersSayWhichAnnouncementTheyAre(t *testing.T) {
-	k, ids := handled(t)
+// TestLettersAreIdentified by what is in them, or in the entry that they refer to.
+func TestLettersAreIdentified(t *testing.T) {
+	k, ids := sixEntries(t)
 	ctx := context.Background()
 	dead := k.layout.Keys(0).DeadLetters
 	for _, fields := range [][]string{
@@ -51,9 +51,9 @@ func TestLettersSayWhichAnnouncementTheyAre(t *testing.T) {
 	require.Len(t, left, len(ids)-1, "the entry went with its letter")
 }
 
-// TestStrandedEntryIsBroughtBackWhole, with all of its fields, once.
-func TestStrandedEntryIsBroughtBackWhole(t *testing.T) {
-	k, ids := handled(t)
+// TestStrandedEntryIsRequeuedWhole: with all of its fields, and once.
+func TestStrandedEntryIsRequeuedWhole(t *testing.T) {
+	k, ids := sixEntries(t)
 	ctx := context.Background()
 	require.NoError(t, command(k, "XACK", "svc-input", "svc-group", ids[1]).Error())
 	all, err := k.stranded(ctx)
@@ -73,9 +73,9 @@ func TestStrandedEntryIsBroughtBackWhole(t *testing.T) {
 	require.Empty(t, all)
 }
 
-// TestPoisonerKnowsWhatItSent: what can be read from an entry is one that it numbered, and is in the partition of its stream.
+// TestPoisonerKnowsWhatItSent: an announcement that can be read has a number that it gave, and is in the partition of its stream.
 func TestPoisonerKnowsWhatItSent(t *testing.T) {
-	k, _ := handled(t)
+	k, _ := sixEntries(t)
 	ctx := context.Background()
 	works := make(map[int]int)
 	p := &poisoner{producer: producer.Producer{Service: "svc", Prefix: "s-"}, store: k, rnd: rand.New(rand.NewPCG(1, 0)), small: &schedule{every: time.Second}, large: &schedule{every: 3 * time.Second},

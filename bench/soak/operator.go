@@ -18,10 +18,10 @@ import (
 	"github.com/streamlease/streamlease/test/journal"
 )
 
-// actEvery is how many session TTLs lie between two acts of an operator, on average.
+// actEvery is the average time between two acts of an operator in session TTLs.
 const actEvery = 2
 
-// groupScript stands before both scripts of operators and of those who look for what they left.
+// groupScript is prepended to both scripts, which call its functions.
 //
 //go:embed group.lua
 var groupScript string
@@ -29,14 +29,14 @@ var groupScript string
 //go:embed acts.lua
 var actsScript string
 
-// whereabouts is where an entry was when an operator laid hands on it.
+// entryState is the state of an entry right before an operator tampered with it.
 type entryState int
 
 const (
-	waiting  entryState = iota // not delivered to anybody
+	waiting  entryState = iota // not delivered yet
 	read                       // pending, and no lease names it
 	held                       // pending, and its lease names it
-	stranded                   // delivered, and not pending: somebody laid hands on it before
+	stranded                   // delivered and not pending: it was tampered with before
 )
 
 func (w entryState) String() string {
@@ -46,32 +46,32 @@ func (w entryState) String() string {
 // act is what an operator did to one entry.
 type act struct {
 	what        string
-	from, until time.Duration // it was done in between, on the clock of journals
-	where       string        // the key of the input stream, and the ID
+	from, until time.Duration // the act was in between, on the clock of the journals
+	where       string        // key of the input stream, and ID of the entry
 	which       announcement  // zero: the entry cannot be read
 	was         entryState
-	consumer    string    // for whom it was pending
+	consumer    string    // for which it was pending
 	token       api.Token // of its lease
-	gone        bool      // with its body
+	gone        bool      // the body was deleted, too
 }
 
-// announcement is one of several of a stream.
+// announcement is one of several announcements of a stream, work its number from 1.
 type announcement struct{ stream, work int }
 
-// operator does by hand what should not be done: he acknowledges and deletes entries, trims the input, deletes consumers of
-// pods that live. What he does it to he writes down, as it stood right before, since some of it nobody can know of afterwards.
+// operator does by hand what nobody should do: acknowledge and delete entries, trim the input stream, delete the consumers of
+// live pods. It notes the state of each entry right before, since for some of them nobody can find out afterwards.
 type operator struct {
 	store   *store
 	outages *outages
 	session time.Duration
-	acts    []string // what he does
+	acts    []string // what it may do
 	rnd     *rand.Rand
 	struck  map[string]int
 
-	last    map[announcement]act // of each that can be read, the last act but those on what was stranded before
-	entries map[string]act       // by act.where, likewise
-	gone    map[string]bool      // likewise, what is gone with its body
-	erased  int                  // of them, what cannot be read
+	last    map[announcement]act // by announcement that can be read: the last act, without those on entries that were stranded before
+	entries map[string]act       // likewise, by act.where
+	gone    map[string]bool      // by act.where: the body was deleted, too
+	erased  int                  // how many of gone cannot be read
 }
 
 func newOperator(s *store, out *outages, acts []string, session time.Duration, rnd *rand.Rand) *operator {
@@ -79,17 +79,17 @@ func newOperator(s *store, out *outages, acts []string, session time.Duration, r
 		last: make(map[announcement]act), entries: make(map[string]act), gone: make(map[string]bool)}
 }
 
-// befall has one act after the other until ctx ends.
+// run does one act after the other until ctx ends.
 func (o *operator) run(ctx context.Context) error {
 	for measure.Pause(ctx, time.Duration(actEvery*o.rnd.ExpFloat64()*float64(o.session))) == nil {
-		if err := o.one(context.WithoutCancel(ctx)); err != nil { // else he would not know what he did
+		if err := o.one(context.WithoutCancel(ctx)); err != nil { // a cancelled act would have an unknown outcome
 			return err
 		}
 	}
 	return nil
 }
 
-// one is an act while the server is there.
+// one does one act, while the server is up.
 func (o *operator) one(ctx context.Context) error {
 	if o.outages != nil {
 		o.outages.down.RLock()
@@ -98,9 +98,9 @@ func (o *operator) one(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pod.Patience)
 	defer cancel()
 	what := o.acts[o.rnd.IntN(len(o.acts))]
-	share := o.rnd.Float64() / 4 // of what is pending
+	share := o.rnd.Float64() / 4 // of the pending entries
 	if what == actTrimmed {
-		share = o.rnd.Float64() // of the length that is left
+		share = o.rnd.Float64() // of the stream, which is kept
 	}
 	k := o.store.layout.Keys(o.rnd.IntN(o.store.layout.Partitions()))
 	c := o.store.client
@@ -136,7 +136,7 @@ func (o *operator) note(a act) {
 		}
 	}
 	if a.was == stranded {
-		return // what was done to it first is what counts
+		return // the first act counts
 	}
 	o.entries[a.where] = a
 	if a.which != (announcement{}) {
@@ -144,7 +144,7 @@ func (o *operator) note(a act) {
 	}
 }
 
-// parseAct reads a row of the script's answer.
+// parseAct parses a row of the script's answer.
 func (s *store) parseAct(row rueidis.RedisMessage, input string) (a act, err error) {
 	parts, err := row.AsStrSlice()
 	if err != nil || len(parts) != 5 {
@@ -172,7 +172,7 @@ func (s *store) parseAct(row rueidis.RedisMessage, input string) (a act, err err
 	return a, nil
 }
 
-// announcement reads which one it is from the beginning of its text.
+// announcement identifies an announcement by the beginning of its text.
 func (s *store) announcement(text string) (which announcement, ok bool) {
 	match := s.text.FindStringSubmatch(text)
 	if match == nil {
@@ -186,7 +186,7 @@ func (s *store) announcement(text string) (which announcement, ok bool) {
 	return announcement{stream, work}, err == nil
 }
 
-// announcementText is what the announcements of a soak begin with.
+// announcementText matches the beginning of the announcements of a soak.
 func announcementText(prefix string) *regexp.Regexp {
 	return regexp.MustCompile(`^\{"DataStreamName":"` + regexp.QuoteMeta(prefix) + `(\d+)","Info":\{"Work":(\d+)[,}]`)
 }

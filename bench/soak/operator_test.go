@@ -4,73 +4,24 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
-	"strconv"
 	"testing"
 	"time"
 
-	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/pod"
-	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// handled is a service whose input stream was made by hand: six announcements of which the last two wait, the first two are held
-// by pod a, the third is held by pod b, and the fourth is read by a.
-func handled(t *testing.T) (*store, []string) {
-	t.Helper()
-	client := servers.New(t).Client(t)
-	layout, err := cluster.NewLayout("svc", 1)
-	require.NoError(t, err)
-	k := &store{client: client, layout: layout, producer: producer.Producer{Client: client, Service: "svc", Prefix: "s-"},
-		streams: 6, text: announcementText("s-")}
-	keys := layout.Keys(0)
-	var ids []string
-	for i := range 6 {
-		id, err := command(k, "XADD", keys.Input, "*", "trace", "x", "lbs-input", `{"DataStreamName":"s-`+strconv.Itoa(i)+`","Info":{"Work":7,"Fill":"x"}}`).ToString()
-		require.NoError(t, err)
-		ids = append(ids, id)
-	}
-	require.NoError(t, command(k, "XGROUP", keys.Input, "CREATE", "svc-group", "0").Error())
-	for i, consumer := range []string{"a.1", "a.1", "b.1", "a.1"} {
-		require.NoError(t, client.Do(context.Background(), client.B().Xreadgroup().Group("svc-group", consumer).Count(1).Streams().Key(keys.Input).Id(">").Build()).Error())
-		require.NoError(t, command(k, "ZADD", keys.Sessions, strconv.FormatInt(time.Now().Add(time.Hour).UnixMilli(), 10), consumer).Error())
-		if i < 3 {
-			require.NoError(t, command(k, "SET", keys.Lease("s-"+strconv.Itoa(i)), consumer+" 4"+strconv.Itoa(i)+" "+ids[i]).Error())
-		}
-	}
-	return k, ids
-}
-
-// command runs a command; the key of a subcommand stands before it.
-func command(k *store, name, key string, args ...string) rueidis.RedisResult {
-	c := k.client.B().Arbitrary(name)
-	if name == "XGROUP" {
-		return k.client.Do(context.Background(), c.Args(args[0]).Keys(key).Args(args[1:]...).Build())
-	}
-	return k.client.Do(context.Background(), c.Keys(key).Args(args...).Build())
-}
-
-// acted has an operator do one thing until he did that to something.
-func acted(t *testing.T, k *store, what string, seed uint64) *operator {
-	t.Helper()
-	o := newOperator(k, nil, []string{what}, time.Second, rand.New(rand.NewPCG(seed, 0)))
-	for o.struck[what] == 0 {
-		require.NoError(t, o.one(context.Background()))
-	}
-	return o
-}
-
-// TestOperatorKnowsWhatHeLaidHandsOn: what stood where, and who held it under which token.
-func TestOperatorKnowsWhatHeLaidHandsOn(t *testing.T) {
+// TestOperatorNotesWhatItTamperedWith: the state of each entry, its consumer and its token.
+func TestOperatorNotesWhatItTamperedWith(t *testing.T) {
 	consumers := make(map[string]bool)
 	for seed := range uint64(6) {
 		for _, what := range acts {
-			k, ids := handled(t)
+			k, ids := sixEntries(t)
 			o := acted(t, k, what, seed)
 			require.Len(t, o.last, o.struck[what])
 			require.Len(t, o.entries, o.struck[what])
@@ -103,9 +54,9 @@ func TestOperatorKnowsWhatHeLaidHandsOn(t *testing.T) {
 	require.Len(t, consumers, 3)
 }
 
-// TestOperatorCountsWhatWasDoneFirst: an entry that was stranded before is deleted, which changes nothing of whose fault it is.
-func TestOperatorCountsWhatWasDoneFirst(t *testing.T) {
-	k, ids := handled(t)
+// TestOperatorKeepsTheFirstAct: deleting an entry that was stranded before does not change why it is lost.
+func TestOperatorKeepsTheFirstAct(t *testing.T) {
+	k, ids := sixEntries(t)
 	o := acted(t, k, actAcked, 1)
 	first := maps.Clone(o.last)
 	o.acts = []string{actTrimmed}
@@ -134,7 +85,7 @@ func TestOperatorFindsNothingBeforeTheFirstConsumer(t *testing.T) {
 	}
 }
 
-// TestExcusesAreForWhatNobodyCanKnow, and for nothing else.
+// TestExcusesAreForWhatNobodyCanKnow and for nothing else.
 func TestExcusesAreForWhatNobodyCanKnow(t *testing.T) {
 	which := announcement{3, 1}
 	a := act{which: which, what: actAcked, from: 10 * time.Second, until: 11 * time.Second, was: held, consumer: "pod-1.x7", token: 5}
@@ -172,7 +123,7 @@ func TestExcusesAreForWhatNobodyCanKnow(t *testing.T) {
 		"killed, and owned again by then": {change: func(_ *act, _ *place, x *pod.Pod, _ *outages) { x.Killed = true }, owned: []journal.Entry{mine, owned(6, 12*time.Second, 13*time.Second)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := &pod.Pod{Journal: book(t, "pod-1", 1)}
+			x := &pod.Pod{Journal: newJournal(t, "pod-1", 1)}
 			p, out, changed := &place{all: []*pod.Pod{x}}, &outages{}, a
 			if c.change != nil {
 				c.change(&changed, p, x, out)

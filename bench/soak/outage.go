@@ -13,16 +13,16 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// outageEvery is how many session TTLs lie between two outages, on average, besides one in which the pods recover.
+// outageEvery is the average time between two outages in session TTLs, besides one session TTL in which the pods recover.
 const outageEvery = 5
 
-// What happens to a server.
+// Kinds of outages.
 const (
-	serverKilled = "killed" // and started again, with all that it had acknowledged
+	serverKilled = "killed" // and restarted with all that it had acknowledged
 	serverPaused = "paused"
 )
 
-// outages are what happens to a server of our own while pods run on it.
+// outages strike a server of our own while pods run on it.
 type outages struct {
 	server   *servers.Server
 	session  time.Duration
@@ -30,12 +30,12 @@ type outages struct {
 	struck   map[string]int
 	troubled []interval
 
-	// away is held while the server is, and for reading while a pod starts: it does not without one.
+	// down is held during an outage, and for reading while a pod starts, which it cannot do without a server.
 	down sync.RWMutex
 }
 
-// befall has one outage after the other until ctx ends; then the server is well. They last for up to twice a session TTL, as
-// what happens to pods does.
+// run makes one outage after the other until ctx ends; the server is up when it returns. An outage lasts up to twice the session TTL, as
+// the troubles of pods do.
 func (o *outages) run(ctx context.Context) error {
 	for measure.Pause(ctx, time.Duration((1+outageEvery*o.rnd.ExpFloat64())*float64(o.session))) == nil {
 		if err := o.one(ctx); err != nil {
@@ -60,18 +60,18 @@ func (o *outages) one(ctx context.Context) error {
 	o.struck[name]++
 	from := journal.Monotonic()
 	err := strike()
-	_ = measure.Pause(ctx, time.Duration(2*o.rnd.Float64()*float64(o.session))) // cut short, it is over
+	_ = measure.Pause(ctx, time.Duration(2*o.rnd.Float64()*float64(o.session))) // cut short at the end of ctx
 	err = errors.Join(err, heal())
 	o.troubled = append(o.troubled, interval{from, journal.Monotonic()})
 	return err
 }
 
-// reached reports whether there was an outage in this time.
+// during reports whether there was an outage between from and until.
 func (o *outages) during(from, until time.Duration) bool {
 	return o != nil && overlaps(o.troubled, from, until)
 }
 
-// despite asks until there is an answer, for longer than an outage lasts. Where there are none, it asks once.
+// retry calls ask until it succeeds, for longer than an outage lasts. On a nil receiver, where there are no outages, it calls ask once.
 func (o *outages) retry(ctx context.Context, ask func() error) (err error) {
 	for end := time.Now().Add(pod.Patience); ; {
 		if err = ask(); err == nil || o == nil || time.Now().After(end) || measure.Pause(ctx, announceEvery) != nil {

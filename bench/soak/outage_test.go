@@ -12,9 +12,9 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// TestOutagesLeaveTheServerWell: it answers in the end, and has what it had acknowledged, whatever happened and whenever
-// that was cut short.
-func TestOutagesLeaveTheServerWell(t *testing.T) {
+// TestOutagesLeaveTheServerUp: it answers afterwards and has what it had acknowledged, whatever the outage was and
+// whenever it was cut short.
+func TestOutagesLeaveTheServerUp(t *testing.T) {
 	ctx := context.Background()
 	server := servers.New(t, servers.Persist())
 	_, err := server.Call(ctx, "SET", "k", "v")
@@ -32,7 +32,7 @@ func TestOutagesLeaveTheServerWell(t *testing.T) {
 	}
 }
 
-func TestDespiteAsksAgainOnlyWhereThereAreOutages(t *testing.T) {
+func TestRetryAsksAgainOnlyWhereThereAreOutages(t *testing.T) {
 	calls := 0
 	ask := func() error {
 		if calls++; calls < 3 {

@@ -22,32 +22,32 @@ import (
 	"github.com/streamlease/streamlease/test/trouble"
 )
 
-// place is where one pod runs after the other, behind a link of its own. It is what troubles strike. One goroutine uses
-// it; others may call journals and read troubles.
+// place is where pods run, one after the other, behind a link of their own. Troubles strike places. One goroutine uses a place;
+// others may call journals and read troubles.
 type place struct {
-	ctx      context.Context // kills its pods
+	ctx      context.Context // its end kills the pods
 	name     string
 	dir      string            // of journals and logs
-	options  pod.WorkerOptions // of its pods, the URL by way of the link
+	options  pod.WorkerOptions // of its pods, with the URL of the link
 	link     *proxy.Proxy      // nil: there is none
 	rnd      *rand.Rand
 	outages  *outages                   // of the server; nil: there are none
-	pod      *pod.Pod                   // that runs, or ran last; nil: none did
+	pod      *pod.Pod                   // the one that runs, or ran last; nil: none ran yet
 	struck   map[string]int             // troubles, by name
 	pick     func(trouble.Trouble) bool // those that may strike
-	acts     bool                       // an operator may take streams from a pod, which may end with an error then
-	troubled []interval                 // of trouble
+	acts     bool                       // operators may take streams from a pod, which then may end with an error
+	troubled []interval                 // when it was in trouble
 	refused  int                        // starts that failed
-	badEnds  []string                   // of pods that were to end in good order
-	erred    int                        // pods that ended with an error, as they may
+	badEnds  []string                   // of pods that were to shut down cleanly and did not
+	erred    int                        // pods that ended with an error, which is allowed
 
-	troubles atomic.Int64 // of all names
+	troubles atomic.Int64 // the sum of struck
 
 	mu  sync.Mutex
 	all []*pod.Pod
 }
 
-// newPlace has its pods go through a link, unless why says why they cannot.
+// newPlace makes a place whose pods go through a proxy, unless none can stand in front of the target.
 func newPlace(ctx context.Context, name, dir string, s *target.Target, o pod.WorkerOptions, rnd *rand.Rand, out *outages) (p *place, err error) {
 	p = &place{ctx: ctx, name: name, dir: dir, options: o, rnd: rnd, outages: out, struck: make(map[string]int),
 		pick: func(trouble.Trouble) bool { return true }}
@@ -65,8 +65,8 @@ func newPlace(ctx context.Context, name, dir string, s *target.Target, o pod.Wor
 	return p, nil
 }
 
-// Start starts the next pod, when the one before that was asked to end has done so, and returns when it is ready. One that cannot
-// start, since the server is busy, is started again after a while.
+// Start waits for the end of the previous pod, which was asked to end, starts the next one, and returns when it is ready. It retries a start
+// that fails because the server is busy.
 func (p *place) Start() error {
 	if p.pod != nil && !p.pod.Ended {
 		p.gone()
@@ -89,7 +89,7 @@ func (p *place) Start() error {
 	return nil
 }
 
-// start starts a pod while there is a server.
+// start starts a pod while the server is up.
 func (p *place) start(run string, o pod.WorkerOptions) (*pod.Pod, error) {
 	if p.outages != nil {
 		p.outages.down.RLock()
@@ -98,10 +98,10 @@ func (p *place) start(run string, o pod.WorkerOptions) (*pod.Pod, error) {
 	return pod.Start(p.ctx, p.dir, run, o)
 }
 
-// Kill is an error if the pod had ended before, which nobody asked for.
+// Kill is SIGKILL. It fails if the pod had ended by itself.
 func (p *place) Kill() error {
 	p.pod.Killed = true
-	_ = p.pod.End(true) // its state tells more
+	_ = p.pod.End(true) // the state of the process says more
 	state := p.pod.Cmd.ProcessState
 	if status, ok := state.Sys().(syscall.WaitStatus); p.ctx.Err() == nil && (!ok || status.Signal() != syscall.SIGKILL) {
 		return fmt.Errorf("%s ended by itself: %v", p.pod.Journal.Party(), state)
@@ -109,10 +109,10 @@ func (p *place) Kill() error {
 	return nil
 }
 
-// Stop has the pod hand everything back and end.
+// Stop asks the pod to hand everything back and end. It does not wait for the end.
 func (p *place) Stop() error { return p.pod.In.Close() }
 
-// gone waits for the end of a pod that was asked to, and notes it if that was not in good order.
+// gone waits for the end of a pod that was asked to end, and notes if that was no clean shutdown.
 func (p *place) gone() {
 	p.pod.Ended = true
 	late := time.AfterFunc(pod.Patience, func() { _ = p.pod.Cmd.Process.Kill() })
@@ -128,7 +128,7 @@ func (p *place) gone() {
 	}
 }
 
-// end has the pod end in good order, and waits for that.
+// end shuts the pod down cleanly, and waits for its end.
 func (p *place) end() error {
 	err := p.Stop()
 	p.gone()
@@ -148,11 +148,11 @@ func (p *place) signal(s os.Signal) error {
 	return nil
 }
 
-// Link is nil where none can be.
+// Link is the proxy of the pods; nil where there is none.
 func (p *place) Link() *proxy.Proxy { return p.link }
 
-// suffer has one trouble strike after the other until ctx ends; it returns in no trouble. Half of the troubles are over
-// before a session is, so that both kinds are seen.
+// disturb has one trouble after the other strike until ctx ends; the last one has ended when it returns. Half of the troubles are
+// shorter than the session TTL, so that both kinds are seen.
 func (p *place) disturb(ctx context.Context) error {
 	session := float64(p.options.SessionTTL)
 	for measure.Pause(ctx, time.Duration(p.rnd.ExpFloat64()*session)) == nil {
@@ -168,7 +168,7 @@ func (p *place) disturb(ctx context.Context) error {
 		}
 		p.struck[what.Name]++
 		p.troubles.Add(1)
-		_ = measure.Pause(ctx, time.Duration(2*p.rnd.Float64()*session)) // cut short, it ends by the condition
+		_ = measure.Pause(ctx, time.Duration(2*p.rnd.Float64()*session)) // the loop sees the end of ctx
 		err = heal()
 		p.troubled = append(p.troubled, interval{from, journal.Monotonic()})
 		if err != nil {
@@ -178,7 +178,7 @@ func (p *place) disturb(ctx context.Context) error {
 	return nil
 }
 
-// journals are those of all pods that ran here.
+// journals returns the journals of all pods that ran here.
 func (p *place) journals() (all []*journal.Journal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -188,11 +188,11 @@ func (p *place) journals() (all []*journal.Journal) {
 	return all
 }
 
-// close ends what runs here, whatever state it is in, and then the link. Nobody reads the journals after that.
+// close ends what runs here, whatever state it is in, and then the link. The journals cannot be read afterwards.
 func (p *place) close() (err error) {
 	for _, x := range p.all {
 		if !x.Ended {
-			_ = x.End(true) // it may be gone
+			_ = x.End(true) // it may have ended
 		}
 		err = errors.Join(err, x.Journal.Close())
 	}

@@ -16,41 +16,41 @@ import (
 )
 
 const (
-	// poisonEvery and largeEvery are how many session TTLs lie between two such entries, on average.
+	// poisonEvery and largeEvery are the average time between two such entries in session TTLs.
 	poisonEvery = 0.2
 	largeEvery  = 1.5
 
-	poisonFields = 6_000 // what scripts can unpack is above 7,000 values
+	poisonFields = 6_000 // scripts can unpack some 7,000 values
 	poisonBytes  = 64 << 10
 	largeFields  = 50_000
 	largeBytes   = 4 << 20
-	// largeWithin is how much memory the server may use for more large entries to come.
+	// largeWithin is the memory in bytes above which no more large entries are sent to the server.
 	largeWithin = 128 << 20
 
-	poisonData = 64 // bytes that say what an entry is like
+	poisonData = 64 // random bytes that determine an entry
 )
 
-// poisoner is a producer that sends what nobody should. Entries that have an announcement of a stream of ours may end as a
-// dead letter too; the others have to.
+// poisoner is a producer that sends entries which no producer should send. Entries with a readable announcement of one of our streams may
+// end as dead letters or be done; the others must become dead letters.
 type poisoner struct {
 	producer producer.Producer
 	store    *store
 	rnd      *rand.Rand
 	small    *schedule // nil: none are sent
 	large    *schedule
-	work     func(stream int) int // numbers the announcements of a stream
+	work     func(stream int) int // returns the number of the next announcement of a stream
 
-	sent       map[string]int // by what is wrong with them
+	sent       map[string]int // by kind
 	announced  map[announcement]bool
 	unreadable int
 }
 
-// appointment is when the next entry of a kind is sent, counted from the beginning of the storm.
+// schedule is when the next entry of a kind is due, from the beginning of the storm, and the average time between two.
 type schedule struct {
 	at, every time.Duration
 }
 
-// due reports whether it has come, and makes the next one.
+// due reports whether an entry is due, and then schedules the next one.
 func (a *schedule) due(passed time.Duration, rnd *rand.Rand) bool {
 	if a == nil || passed < a.at {
 		return false
@@ -59,7 +59,7 @@ func (a *schedule) due(passed time.Duration, rnd *rand.Rand) bool {
 	return true
 }
 
-// next makes an entry that is due; nil: none is.
+// next makes an entry if one is due; else fields is nil.
 func (p *poisoner) next(ctx context.Context, passed time.Duration) (input string, fields []string) {
 	if p.small.due(passed, p.rnd) {
 		return p.entry(poison.Kinds(false), poisonFields, poisonBytes)
@@ -68,7 +68,7 @@ func (p *poisoner) next(ctx context.Context, passed time.Duration) (input string
 		return "", nil
 	}
 	if used, err := p.used(ctx); err != nil || used > largeWithin {
-		return "", nil // it may be away; the next one is soon
+		return "", nil // the server may be down; the next one is due soon
 	}
 	return p.entry(poison.Kinds(true), largeFields, largeBytes)
 }
@@ -80,7 +80,7 @@ func (p *poisoner) entry(kinds []byte, maxFields, maxBytes int) (input string, f
 		p.announced[which] = true
 		info, err := json.Marshal(pod.Task{Work: which.work, Fill: strings.Repeat("x", fill)})
 		if err != nil {
-			panic(err) // a number and a text
+			panic(err) // it is a number and a text
 		}
 		return `{"DataStreamName":` + strconv.Quote(p.producer.Stream(stream)) + `,"Info":` + string(info) + `}`
 	}}
@@ -96,7 +96,7 @@ func (p *poisoner) entry(kinds []byte, maxFields, maxBytes int) (input string, f
 	return p.store.layout.Keys(p.store.layout.Of(p.producer.Stream(stream))).Input, e.Fields
 }
 
-// used is the memory that the server uses.
+// used is the memory that the server uses, in bytes.
 func (p *poisoner) used(ctx context.Context) (int, error) {
 	text, err := p.store.client.Do(ctx, p.store.client.B().Info().Section("memory").Build()).ToString()
 	if err != nil {

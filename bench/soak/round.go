@@ -20,41 +20,41 @@ import (
 )
 
 const (
-	// roundFor is how long a storm lasts at most, after which all that was written down is checked and thrown away.
+	// roundFor is how long a storm lasts at most. Then the journals are checked and deleted.
 	roundFor = 2 * time.Minute
-	// roundOwnerships is how many ownerships it comes to at most, which bounds the memory that checking takes.
+	// roundOwnerships is about how many ownerships a storm may come to, which bounds the memory that checking takes.
 	roundOwnerships = 200_000
-	// roundPages is what one pod may come to, which may outlive all others, and is there in the calm.
+	// roundPages is how many ownerships fit the journal of one pod, which may outlive all others and also runs in the calm.
 	roundPages = 2 * roundOwnerships
-	// announceEvery is how often announcements are made in the place of those that are done.
+	// announceEvery is how often announcements replace those that are done.
 	announceEvery = 50 * time.Millisecond
-	// streamsPerEntry is how many streams there are for each announcement in play: so few that some are announced again
+	// streamsPerEntry is the number of streams for each announcement in play: so few that some streams are announced again
 	// while they are owned.
 	streamsPerEntry = 2
-	// worksPerSession is how many times as long a session is than the average work on a stream: most are done by who took
-	// them, many are renewed.
+	// worksPerSession is the session TTL divided by the average work on a stream: most streams are done by the pod that took
+	// them, and many leases are renewed.
 	worksPerSession = 2
 )
 
-// round is a storm, in which things happen to pods at random, and the calm after it.
+// round is a storm, in which troubles strike at random, and the calm after it.
 type round struct {
 	number    int
 	options   Options
 	producer  producer.Producer
 	store     *store
-	rnd       *rand.Rand // of announcements
+	rnd       *rand.Rand // chooses the streams that are announced
 	places    []*place
 	outages   *outages    // nil: the server is not ours, or is left alone
 	clock     *clock      // nil: likewise
 	operator  *operator   // nil: nothing is done by hand
-	poisoner  *poisoner   // sends nothing where that is not asked for
-	announced map[int]int // how often each stream was
+	poisoner  *poisoner   // sends nothing unless that is asked for
+	announced map[int]int // by stream: how often it was announced
 
-	letters  []letter // all that there were in the calm
-	requeued int      // stranded entries that were brought back, since nobody need know of them
+	letters  []letter // all dead letters at the end of the calm
+	requeued int      // stranded entries that were requeued by hand, since no pod had to know of them
 }
 
-// newRound makes the places. kill ends what runs there. Close it, whatever comes.
+// newRound makes a round and its places. The end of kill kills the pods there. The round must be closed.
 func (m *runner) newRound(kill context.Context, number int) (r *round, err error) {
 	o := m.options
 	r = &round{
@@ -76,7 +76,7 @@ func (m *runner) newRound(kill context.Context, number int) (r *round, err error
 	return r, nil
 }
 
-// prepare says what happens in a round besides to pods.
+// prepare sets up what strikes other things than pods.
 func (m *runner) prepare(r *round) {
 	o, number := r.options, r.number
 	server := m.target.Private
@@ -101,12 +101,12 @@ func (m *runner) prepare(r *round) {
 	}
 }
 
-// lots are the decisions of one who decides in a round.
+// newRand returns the random numbers of one actor in a round, who is its number.
 func newRand(seed uint64, round, who int) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, uint64(round)<<32|uint64(who)))
 }
 
-// all does something at all places at once.
+// all calls do for all places at once.
 func (r *round) all(do func(*place) error) error {
 	var g errgroup.Group
 	for _, p := range r.places {
@@ -115,8 +115,8 @@ func (r *round) all(do func(*place) error) error {
 	return g.Wait()
 }
 
-// storm starts the pods and has things happen to them for so long. tell hears how long it has lasted.
-func (r *round) storm(ctx context.Context, d time.Duration, tell func(time.Duration)) error {
+// storm starts the pods and has troubles strike for duration d. It reports how long it has lasted to progress.
+func (r *round) storm(ctx context.Context, d time.Duration, progress func(time.Duration)) error {
 	if err := r.all((*place).Start); err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (r *round) storm(ctx context.Context, d time.Duration, tell func(time.Durat
 	}
 	g.Go(func() error {
 		defer end()
-		return r.announce(ctx, storm, tell)
+		return r.announce(ctx, storm, progress)
 	})
 	if err := g.Wait(); err != nil {
 		return err
@@ -145,9 +145,9 @@ func (r *round) storm(ctx context.Context, d time.Duration, tell func(time.Durat
 	return ctx.Err()
 }
 
-// announce keeps as many announcements in play as were asked for, until the storm ends or there are ownerships enough. ctx
-// outlives the storm, so that each announcement that is sent is known to have been made.
-func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) error {
+// announce keeps the number of announcements in play at what the options say, until the storm ends or there are enough ownerships. ctx
+// outlives the storm, so that the outcome of each announcement is known.
+func (r *round) announce(ctx, storm context.Context, progress func(time.Duration)) error {
 	began := time.Now()
 	for r.ownerships() < roundOwnerships {
 		var n int
@@ -170,7 +170,7 @@ func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) e
 				return err
 			}
 		}
-		tell(time.Since(began))
+		progress(time.Since(began))
 		if measure.Pause(storm, announceEvery) != nil {
 			return nil
 		}
@@ -178,7 +178,7 @@ func (r *round) announce(ctx, storm context.Context, tell func(time.Duration)) e
 	return nil
 }
 
-// send announces streams. Asked again, after no answer, it makes the same announcements.
+// send announces streams. A retry after no answer makes the same announcements.
 func (r *round) send(ctx context.Context, streams []int) error {
 	infos := make([]string, len(streams))
 	for i, stream := range streams {
@@ -195,7 +195,7 @@ func (r *round) send(ctx context.Context, streams []int) error {
 	})
 }
 
-// poison sends an entry that nobody should, if one is due so long after the beginning. Asked again, after no answer, it sends the same.
+// poison sends a poison entry if one is due, passed after the storm began. A retry after no answer sends the same.
 func (r *round) poison(ctx context.Context, passed time.Duration) (sent bool, err error) {
 	input, fields := r.poisoner.next(ctx, passed)
 	if fields == nil {
@@ -204,22 +204,22 @@ func (r *round) poison(ctx context.Context, passed time.Duration) (sent bool, er
 	return true, r.outages.retry(ctx, func() error { return r.store.add(ctx, input, fields) })
 }
 
-// work numbers the announcements of a stream.
+// nextWork returns the number of the next announcement of a stream.
 func (r *round) nextWork(stream int) int {
 	r.announced[stream]++
 	return r.announced[stream]
 }
 
-// task is what an announcement of a stream carries.
+// task returns the Info of the next announcement of a stream.
 func (r *round) task(stream int) string {
 	info, err := json.Marshal(pod.Task{Work: r.nextWork(stream)})
 	if err != nil {
-		panic(err) // a word and a number
+		panic(err) // it is a number and a text
 	}
 	return string(info)
 }
 
-// journals are those of all pods of the round.
+// journals returns the journals of all pods of the round.
 func (r *round) journals() (all []*journal.Journal) {
 	for _, p := range r.places {
 		all = append(all, p.journals()...)
@@ -241,7 +241,7 @@ func (r *round) troubles() (n int) {
 	return n
 }
 
-// write writes what operators did, in the end to what was lost, and all dead letters, as people read it.
+// write writes the dead letters, what operators did, and last what they did to the announcements that were lost, as text.
 func (r *round) write(dir string, missed []announcement) error {
 	var text strings.Builder
 	for _, l := range r.letters {
@@ -261,7 +261,7 @@ func (r *round) write(dir string, missed []announcement) error {
 	return errors.Join(err, os.WriteFile(filepath.Join(dir, "by-hand.txt"), []byte(text.String()), 0o600))
 }
 
-// close ends all that runs. Nobody reads the journals after that.
+// close ends everything that runs. The journals cannot be read afterwards.
 func (r *round) close() (err error) {
 	for _, p := range r.places {
 		err = errors.Join(err, p.close())

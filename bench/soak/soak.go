@@ -18,46 +18,46 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// SoakOptions say what happens to whom.
+// Options say what a soak does, and for how long.
 type Options struct {
-	URL        string // of the Redis; empty: a private server
-	For        time.Duration
+	URL        string        // of the Redis; empty: a private server
+	For        time.Duration // how long troubles strike, the calms not included
 	Pods       int
 	Partitions int           // 0: the default
 	Streams    int           // announcements in play at a time
-	LeaseTTL   time.Duration // not 0
-	SessionTTL time.Duration // not 0
-	Seed       uint64        // of all decisions; 0: drawn
-	Troubles   []string      // what happens, of Troubles; empty: all
+	LeaseTTL   time.Duration // above 0
+	SessionTTL time.Duration // above 0
+	Seed       uint64        // of all random decisions; 0: chosen at random
+	Troubles   []string      // which troubles may strike, of Troubles; empty: all
 }
 
-// Soaked is what a time full of troubles came to.
+// Result is the outcome of a soak.
 type Result struct {
 	Options
 	Rounds    int
-	Struck    map[string]int // how often each trouble did
-	Outages   map[string]int // of the server, by what happened to it; nil: it is somebody's
-	ByHand    map[string]int // entries that operators laid hands on, by what they did
-	Poisoned  map[string]int // entries that nobody should send, by what is wrong with them
-	Spared    string         // why nothing happened to links; empty: it did
-	NoClock   string         // why nothing happened to the server's clock; empty: it did, or was not to
+	Struck    map[string]int // how often each trouble struck
+	Outages   map[string]int // of the server, by kind; nil: the server is not ours
+	ByHand    map[string]int // entries that operators tampered with, by what they did
+	Poisoned  map[string]int // poison entries that were sent, by kind
+	Spared    string         // why links were left alone; empty: they were not
+	NoClock   string         // why the server's clock cannot be stepped; empty: it can, or was not to be
 	Announced int
 	findings
-	Missing  int             // entries that nobody should send, and are neither done nor dead letters
-	Requeued int             // stranded entries that nobody need have known of: they were brought back in the calm
-	Refused  int             // starts of pods that failed, and were tried again
-	Erred    int             // pods that ended with an error, as they may where streams were taken from them by hand
-	BadEnds  []string        // pods that did not end in good order
-	Without  measure.Latency // an owner, after owners that did not end their ownership
+	Missing  int             // poison entries that are neither done nor dead letters
+	Requeued int             // stranded entries that no pod had to know of: they were requeued in the calm
+	Refused  int             // starts of pods that failed, and were retried
+	Erred    int             // pods that ended with an error, which is allowed where operators took streams from them
+	BadEnds  []string        // pods that were to shut down cleanly and did not
+	Without  measure.Latency // how long streams had no owner after one that did not end its ownership
 	Left     Left            // on the server in the calm
 }
 
-// holds is whether all that was promised held.
+// holds reports whether every promise held.
 func (s *Result) holds() bool {
 	return s.Overlaps == "" && s.Lost == 0 && s.Missing == 0 && len(s.BadEnds) == 0 && s.Left == Left{}
 }
 
-// soak is one run of the measurement.
+// runner is one soak.
 type runner struct {
 	options  Options
 	target   *target.Target
@@ -68,11 +68,11 @@ type runner struct {
 	result   Result
 }
 
-// Soak has things happen to pods at random while streams come and go, in rounds: after each, when all is calm, what the
-// pods wrote down and what is left on the server must be what the library promises. If it is not, journals and logs stay.
+// Run has troubles strike pods at random while streams come and go, in rounds. After each round, when all is calm, the journals of the
+// pods and what is left on the server must be what the library promises. If they are not, journals and logs are kept.
 func Run(ctx context.Context, o Options, r *report.Report) (err error) {
 	for o.Seed == 0 {
-		o.Seed = uint64(rand.Uint32()) // short enough to be typed
+		o.Seed = uint64(rand.Uint32()) // short enough to type
 	}
 	if len(o.Troubles) == 0 {
 		o.Troubles = Troubles()
@@ -87,7 +87,7 @@ func Run(ctx context.Context, o Options, r *report.Report) (err error) {
 	m := &runner{options: o, target: s, result: Result{
 		Options: o, NoClock: noClock, Struck: make(map[string]int), ByHand: make(map[string]int), Poisoned: make(map[string]int),
 	}}
-	m.result.URL = "" // it may have a password
+	m.result.URL = "" // it may contain a password
 	_, m.result.Spared = s.SingleAddr()
 	if s.Private != nil {
 		m.result.Outages = make(map[string]int)
@@ -113,12 +113,13 @@ func Run(ctx context.Context, o Options, r *report.Report) (err error) {
 		return err
 	}
 	if !m.result.holds() {
-		return errors.New("what was promised did not hold")
+		return errors.New("a promise did not hold")
 	}
 	return nil
 }
 
-// openSoaked has a private server with a clock that can be stepped, where there is one and that is asked for; else it says why not.
+// openTarget opens the target, a private server with a clock that can be stepped where that is asked for and possible. noClock is why it is
+// not possible.
 func openTarget(ctx context.Context, o Options) (s *target.Target, noClock string, err error) {
 	clocked := o.URL == "" && o.has(OnClock)
 	s, err = target.OpenWith(ctx, o.URL, servers.Options{Persist: true, OwnClock: clocked})
@@ -129,9 +130,9 @@ func openTarget(ctx context.Context, o Options) (s *target.Target, noClock strin
 	return s, noClock, err
 }
 
-// rounds ends early when something did not hold.
+// rounds runs rounds until the time is up. It ends early when a promise did not hold.
 func (m *runner) rounds(ctx context.Context, r *report.Report) error {
-	total := int(m.options.For.Seconds()) + 1 // it is over when the last calm is
+	total := int(m.options.For.Seconds()) + 1 // the last step is the last calm
 	steps := r.Steps("soak", total)
 	defer steps.End()
 	for done := time.Duration(0); done < m.options.For && m.result.holds(); {
@@ -146,8 +147,8 @@ func (m *runner) rounds(ctx context.Context, r *report.Report) error {
 	return nil
 }
 
-// round is a storm of so long, or less if there is too much to write down, the calm after it, and the audit.
-func (m *runner) round(ctx context.Context, d time.Duration, tell func(what string, passed time.Duration)) (took time.Duration, err error) {
+// round runs a storm of duration d, or shorter where it comes to too many ownerships, then the calm after it, and the audit.
+func (m *runner) round(ctx context.Context, d time.Duration, progress func(what string, passed time.Duration)) (took time.Duration, err error) {
 	m.result.Rounds++
 	alive, kill := context.WithCancel(ctx)
 	defer kill()
@@ -158,18 +159,18 @@ func (m *runner) round(ctx context.Context, d time.Duration, tell func(what stri
 	defer func() { err = errors.Join(err, round.close()) }()
 	began := time.Now()
 	if err := round.storm(ctx, d, func(passed time.Duration) {
-		tell(fmt.Sprintf("%s troubles, %s ownerships", report.Grouped(round.troubles()), report.Grouped(round.ownerships())), passed)
+		progress(fmt.Sprintf("%s troubles, %s ownerships", report.Grouped(round.troubles()), report.Grouped(round.ownerships())), passed)
 	}); err != nil {
 		return 0, err
 	}
 	took = min(time.Since(began), d)
-	if m.result.Left, err = round.calm(ctx, func(l Left) { tell(fmt.Sprintf("%s announcements left", report.Grouped(l.Input+l.Later)), took) }); err != nil {
+	if m.result.Left, err = round.calm(ctx, func(l Left) { progress(fmt.Sprintf("%s announcements left", report.Grouped(l.Input+l.Later)), took) }); err != nil {
 		return took, err
 	}
 	return took, m.add(round)
 }
 
-// add has a round audited, and throws away what it wrote if that is as promised.
+// add audits a round, and deletes its files if every promise held.
 func (m *runner) add(r *round) error {
 	m.tally(r)
 	letters := make(map[announcement]bool)
@@ -209,7 +210,7 @@ func (m *runner) add(r *round) error {
 	return err
 }
 
-// tally counts what happened in a round.
+// tally adds up what happened in a round.
 func (m *runner) tally(r *round) {
 	for _, p := range r.places {
 		count(m.result.Struck, p.struck)

@@ -3,7 +3,7 @@
 -- KEYS     1 input stream
 -- ARGV     1 group
 -- Returns  { { ID, beginning of its announcement } }
--- Atomic   so that no entry is between two places.
+-- Atomic   so that no entry is missed while it moves.
 
 local input, group = KEYS[1], ARGV[1]
 local delivered = last_delivered(input, group)

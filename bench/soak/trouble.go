@@ -8,16 +8,16 @@ import (
 	"github.com/streamlease/streamlease/test/trouble"
 )
 
-// What can happen in a soak.
+// Names of troubles.
 const (
 	OnPods   = "pods"   // killed, stopped, paused
 	OnLinks  = "links"  // cut, stalled, slow
 	OnServer = "server" // paused, killed
-	OnClock  = "clock"  // the server's is stepped
-	Poison   = "poison" // entries that nobody should send
+	OnClock  = "clock"  // the server's clock is stepped
+	Poison   = "poison" // entries that no producer should send
 	Large    = "large"  // entries of many bytes or fields
 
-	actAcked    = "acked" // what operators do by hand
+	actAcked    = "acked" // what operators do to entries by hand
 	actDeleted  = "deleted"
 	actTrimmed  = "trimmed"
 	actConsumer = "delconsumer"
@@ -28,10 +28,10 @@ var (
 	troubles = append([]string{OnPods, OnLinks, OnServer, OnClock, Poison, Large}, acts...)
 )
 
-// Troubles are the names of all that can happen in a soak.
+// Troubles returns the names of all troubles.
 func Troubles() []string { return slices.Clone(troubles) }
 
-// ParseTroubles reads names that are separated by commas; "all" means all. A name after a minus is left out.
+// ParseTroubles parses names that are separated by commas; "all" means all. A name after a minus is left out.
 func ParseTroubles(list string) (chosen []string, err error) {
 	for name := range strings.SplitSeq(list, ",") {
 		name, without := strings.CutPrefix(strings.TrimSpace(name), "-")
@@ -39,7 +39,7 @@ func ParseTroubles(list string) (chosen []string, err error) {
 		case name == "all" && !without:
 			chosen = Troubles()
 		case !slices.Contains(troubles, name):
-			return nil, fmt.Errorf("%q is none of all, %s", name, strings.Join(troubles, ", "))
+			return nil, fmt.Errorf("%q is not one of all, %s", name, strings.Join(troubles, ", "))
 		case without:
 			chosen = slices.DeleteFunc(chosen, func(x string) bool { return x == name })
 		case !slices.Contains(chosen, name):
@@ -49,10 +49,10 @@ func ParseTroubles(list string) (chosen []string, err error) {
 	return chosen, nil
 }
 
-// has reports whether something of this name is to happen.
+// has reports whether a trouble may strike.
 func (o *Options) has(name string) bool { return slices.Contains(o.Troubles, name) }
 
-// acts are what operators are to do.
+// acts returns what operators do.
 func (o *Options) acts() (chosen []string) {
 	for _, name := range acts {
 		if o.has(name) {
@@ -62,7 +62,7 @@ func (o *Options) acts() (chosen []string) {
 	return chosen
 }
 
-// strikes reports whether this may happen to a pod.
+// strikes reports whether a trouble may strike a pod.
 func (o *Options) strikes(t trouble.Trouble) bool {
 	if t.OnLink {
 		return o.has(OnLinks)

@@ -108,13 +108,13 @@ func (t *Target) SingleAddr() (addr, why string) {
 	case err != nil:
 		return "", err.Error()
 	case o.TLSConfig != nil:
-		return "", "what goes over TLS"
+		return "", "a connection over TLS"
 	case t.Cluster || len(o.InitAddress) > 1:
 		return "", "several nodes"
 	case o.Sentinel.MasterSet != "":
-		return "", "a server that Sentinels tell of"
+		return "", "a server behind Sentinels"
 	case o.DialCtxFn != nil:
-		return "", "a socket that is a file"
+		return "", "a Unix socket"
 	}
 	return o.InitAddress[0], ""
 }

@@ -10,10 +10,10 @@ func TestLinksAreWhereAProxyCanStand(t *testing.T) {
 	for url, want := range map[string]string{
 		"redis://user:secret@host:6379/2?dial_timeout=3s": "",
 		"valkey://host":                          "",
-		"rediss://host:6379":                     "what goes over TLS",
+		"rediss://host:6379":                     "a connection over TLS",
 		"redis://host:6379?addr=other:6379":      "several nodes",
-		"redis://host:26379?master_set=mymaster": "a server that Sentinels tell of",
-		"unix:///run/redis.sock":                 "a socket that is a file",
+		"redis://host:26379?master_set=mymaster": "a server behind Sentinels",
+		"unix:///run/redis.sock":                 "a Unix socket",
 	} {
 		addr, why := (&Target{URL: url}).SingleAddr()
 		require.Equal(t, want, why, url)

@@ -91,9 +91,9 @@ func TestSoakFailsWhenAnnouncementsAreLost(t *testing.T) {
 	}
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)
-	require.Contains(t, out.String(), "goal MISSED  announcements that nobody was done with: ")
+	require.Contains(t, out.String(), "goal MISSED  announcements that nobody finished: ")
 	require.Contains(t, out.String(), "goal met     left on the server in the calm: 0")
-	match := regexp.MustCompile(`^bench: seed 3, round 1: what was promised did not hold; journals and logs are in (\S+)\n$`).FindStringSubmatch(said.String())
+	match := regexp.MustCompile(`^bench: seed 3, round 1: a promise did not hold; journals and logs are in (\S+)\n$`).FindStringSubmatch(said.String())
 	require.NotNil(t, match, said.String())
 	require.Equal(t, temporary, filepath.Dir(match[1]))
 	text, err := os.ReadFile(filepath.Join(match[1], "ownerships.txt"))
