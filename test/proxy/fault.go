@@ -147,7 +147,7 @@ func (p *Proxy) script(r *request) string {
 	return p.mu.scripts[sha]
 }
 
-// names are all those a request goes by, in upper case, the most telling one last.
+// names are all those a request goes by, in upper case.
 func (p *Proxy) names(r *request) []string {
 	names := []string{r.command()}
 	if sub := r.subcommand(); sub != "" {

@@ -15,11 +15,11 @@ import (
 // Proxy listens on a loopback port and connects each client to the backend. Its methods may be called from several goroutines.
 type Proxy struct {
 	listener net.Listener
+	backend  string
 	running  sync.WaitGroup // the accept loop and every link
 
 	mu struct {
 		sync.Mutex
-		backend string
 		links   map[*link]struct{}
 		cut     bool
 		stopped bool
@@ -33,7 +33,6 @@ type Proxy struct {
 		faults  []*injected       // replaced, never changed in place
 		seen    map[string]int    // by name in upper case
 		struck  map[string]int
-		log     []string
 		counted chan struct{} // closed and replaced when a count changes
 	}
 }
@@ -46,8 +45,7 @@ func Start(ctx context.Context, backend string) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
-	p := &Proxy{listener: l}
-	p.mu.backend = backend
+	p := &Proxy{listener: l, backend: backend}
 	p.mu.links = make(map[*link]struct{})
 	p.mu.scripts = make(map[string]string)
 	p.mu.seen = make(map[string]int)
@@ -82,13 +80,6 @@ func (p *Proxy) ClientOption() rueidis.ClientOption {
 		DisableCache:      true,
 		ForceSingleClient: true,
 	}
-}
-
-// SetBackend sends connections made from now on to another server; those that are open stay where they are.
-func (p *Proxy) SetBackend(addr string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.mu.backend = addr
 }
 
 // Stall lets no more bytes through in either direction, while connections stay open and new ones are accepted, until Resume. What
@@ -184,9 +175,9 @@ func (p *Proxy) accept() {
 			return
 		}
 		l := newLink(p, conn.(*net.TCPConn))
-		if backend, ok := p.admit(l); ok {
+		if p.admit(l) {
 			p.running.Go(func() {
-				l.run(backend)
+				l.run(p.backend)
 				p.forget(l)
 			})
 		} else {
@@ -195,14 +186,14 @@ func (p *Proxy) accept() {
 	}
 }
 
-func (p *Proxy) admit(l *link) (backend string, ok bool) {
+func (p *Proxy) admit(l *link) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.cut || p.mu.stopped {
-		return "", false
+		return false
 	}
 	p.mu.links[l] = struct{}{}
-	return p.mu.backend, true
+	return true
 }
 
 func (p *Proxy) forget(l *link) {

@@ -189,12 +189,6 @@ func TestServerThatIsGone(t *testing.T) {
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 	_, err = rueidis.NewClient(p.ClientOption())
 	require.Error(t, err)
-
-	other := servers.New(t)
-	p.SetBackend(other.Addr())
-	moved := dial(t, p.Addr())
-	moved.send("PING")
-	moved.expect("+PONG\r\n")
 }
 
 func TestProtocolErrorIsReported(t *testing.T) {

@@ -2,26 +2,14 @@ package proxy
 
 import (
 	"context"
-	"slices"
 	"strings"
 )
-
-// logLength is how many forwarded requests Log remembers.
-const logLength = 10000
 
 // record notes a request that is about to be forwarded.
 func (p *Proxy) record(r *request) {
 	names := p.names(r)
-	shown := p.script(r)
-	if shown == "" {
-		shown = names[len(names)-1]
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.mu.log) >= 2*logLength {
-		p.mu.log = slices.Clone(p.mu.log[len(p.mu.log)-logLength:])
-	}
-	p.mu.log = append(p.mu.log, shown)
 	p.countLocked(p.mu.seen, names)
 }
 
@@ -73,12 +61,4 @@ func (p *Proxy) wait(ctx context.Context, enough func() bool) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// Log are the names of the requests forwarded of late, 10,000 at least, oldest first: a script's name, else the command with its
-// subcommand. Requests of different connections are in the order in which they were forwarded.
-func (p *Proxy) Log() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.mu.log)
 }

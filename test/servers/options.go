@@ -42,12 +42,6 @@ type Options struct {
 // Option changes the options that New starts a server with.
 type Option func(*Options)
 
-// Binary runs this server instead of the default one; see [Options.Binary].
-func Binary(path string) Option { return func(o *Options) { o.Binary = path } }
-
-// Dir is the working directory of the server, kept after it stops.
-func Dir(path string) Option { return func(o *Options) { o.Dir = path } }
-
 // Args adds configuration to the command line: Args("--maxmemory", "2mb").
 func Args(args ...string) Option {
 	return func(o *Options) { o.Args = append(o.Args, args...) }

@@ -106,18 +106,6 @@ func (s *Server) first(ctx context.Context) (err error) {
 	return nil
 }
 
-// StartReplica starts a read-only replica of master, with its password and binary unless o names others.
-func StartReplica(ctx context.Context, master *Server, o Options) (*Server, error) {
-	o.ReplicaOf = master
-	if o.Password == "" {
-		o.Password = master.opts.Password
-	}
-	if o.Binary == "" {
-		o.Binary = master.binary
-	}
-	return Start(ctx, o)
-}
-
 // launch starts a process on s.port; on an error none is left.
 func (s *Server) launch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)

@@ -176,13 +176,6 @@ func TestReplicaFollowsAndIsPromoted(t *testing.T) {
 	require.Equal(t, "v", get(t, master, "k"), "still follows")
 }
 
-func TestStartReplicaTakesThePasswordOfItsMaster(t *testing.T) {
-	master := New(t, Password("secret"))
-	replica, err := StartReplica(t.Context(), master, Options{})
-	require.NoError(t, err)
-	require.NoError(t, replica.Stop())
-}
-
 func TestNoBinarySaysHowToInstallOne(t *testing.T) {
 	t.Setenv(EnvBinary, "")
 	t.Setenv("PATH", t.TempDir())
