@@ -19,6 +19,7 @@ import (
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/engine/preflight"
 	"github.com/streamlease/streamlease/test/overlap"
+	"github.com/streamlease/streamlease/test/wait"
 )
 
 // patience is how long a condition may take that a test waits for: far longer than on a machine with nothing else to do.
@@ -36,13 +37,7 @@ func until(t testing.TB, what string, ok func() bool) {
 // untilEvery is until for a condition that costs something to look at.
 func untilEvery(t testing.TB, every time.Duration, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
-			require.FailNow(t, "did not come true: "+what)
-		}
-	}
+	require.True(t, wait.For(patience, every, ok), "did not come true: %s", what)
 }
 
 // receive waits for a value.
@@ -252,12 +247,7 @@ func (h *harness) stateIs(want state) {
 	want.Sessions *= h.layout.Partitions()
 	want.Consumers *= h.layout.Partitions()
 	var got state
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for got = h.state(); got != want && time.Now().Before(deadline); got = h.state() {
-		<-tick.C
-	}
+	wait.For(patience, 10*time.Millisecond, func() bool { got = h.state(); return got == want })
 	require.Equal(h.t, want, got, "state of the server")
 }
 

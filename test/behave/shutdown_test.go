@@ -3,7 +3,6 @@ package behave_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,7 +68,7 @@ func TestShutdownHandsEverythingOver(t *testing.T) {
 	h.stateIs(state{Input: left, Pending: left, Leases: left, Sessions: 1, Consumers: 1})
 	require.Zero(t, h.countField("_retry_count"))
 	require.Zero(t, h.countField("_crash_count"))
-	require.NoError(t, overlap.Check(slices.Concat(a.recorder.Records(), b.recorder.Records())))
+	require.NoError(t, overlap.CheckAll(a.recorder, b.recorder))
 	for s, x := range a.owned() {
 		require.Zero(t, x.lease.Remaining())
 		require.Equal(t, 1, x.kinds[api.Releasing], "%s is told once", s)
@@ -124,7 +123,7 @@ func TestShutdownEndsAtTheDrainTimeout(t *testing.T) {
 		require.ErrorIs(t, context.Cause(x.lease.Context()), api.ErrReleasing)
 		require.ErrorIs(t, x.lease.Done(context.Background()), api.ErrNotHeld)
 	}
-	require.NoError(t, overlap.Check(slices.Concat(a.recorder.Records(), b.recorder.Records())))
+	require.NoError(t, overlap.CheckAll(a.recorder, b.recorder))
 	until(t, "handlers hear that nobody waits", func() bool { return gaveUp.Load() == engine.DefaultWorkers })
 	close(never)
 	ended.Wait()

@@ -129,7 +129,7 @@ func TestOwnerIsToldByAnotherProcess(t *testing.T) {
 	require.NoError(t, l.Done(context.Background()))
 	next := b.lease("s", 1)
 	require.Greater(t, next.Token(), l.Token())
-	require.NoError(t, overlap.Check(slices.Concat(a.recorder.Records(), b.recorder.Records())))
+	require.NoError(t, overlap.CheckAll(a.recorder, b.recorder))
 	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 2, Consumers: 2})
 }
 

@@ -117,8 +117,8 @@ func (f *fault) run(h *harness) {
 			t.Logf("%s lost %d leases on the master that failed", m.name, len(h.in(lost, mine)))
 		}
 		if !f.moves {
-			require.Zero(t, m.heard(api.EventRedisUnreachable))
-			require.Zero(t, m.heard(api.EventSettlingStarted))
+			require.Zero(t, m.events.Count(api.EventRedisUnreachable))
+			require.Zero(t, m.events.Count(api.EventSettlingStarted))
 		}
 	}
 	h.awaitOwned(all...)

@@ -27,7 +27,8 @@ type member struct {
 	engine   *engine.Engine
 	recorder *overlap.Recorder
 	registry *prometheus.Registry
-	log      *telemetry.Log
+	log      telemetry.Log
+	events   telemetry.Events
 	cut      *cut
 	end      func()
 
@@ -37,8 +38,7 @@ type member struct {
 	leases    map[api.Lease]struct{} // not known to have ended
 	added     map[string]int         // how often each stream was
 	disowned  map[string][]error     // why each stream was, whenever it was
-	events    []api.Event
-	least     time.Duration // that remained of a lease in a watched partition; 0: nothing was watched
+	least     time.Duration          // that remained of a lease in a watched partition; 0: nothing was watched
 }
 
 // cut keeps one process from some addresses.
@@ -122,7 +122,7 @@ func (h *harness) joinOn(name string, client rueidis.Client, opts ...engine.Opti
 
 func (h *harness) newMember(name string) *member {
 	return &member{
-		name: name, recorder: overlap.NewRecorder(name, h.clock), registry: prometheus.NewRegistry(), log: &telemetry.Log{}, cut: &cut{},
+		name: name, recorder: overlap.NewRecorder(name, h.clock), registry: prometheus.NewRegistry(), cut: &cut{},
 		leases: make(map[api.Lease]struct{}), added: make(map[string]int), disowned: make(map[string][]error),
 	}
 }
@@ -131,11 +131,7 @@ func (m *member) options(more []engine.Option) []engine.Option {
 	return append([]engine.Option{
 		engine.WithConsumerID(m.name), engine.WithPartitions(partitions), engine.WithRegisterer(m.registry),
 		engine.WithLogger(m.log.Logger()),
-		engine.WithEvents(func(e api.Event) {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.events = append(m.events, e)
-		}),
+		engine.WithEvents(m.events.Add),
 	}, more...)
 }
 
@@ -285,17 +281,3 @@ func (m *member) metric(t testing.TB, name string, labels ...string) float64 {
 }
 
 func (m *member) ready() error { return m.engine.Ready(context.Background()) }
-
-// heard is how many events of a kind there were.
-func (m *member) heard(kind api.EventKind) (n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, e := range m.events {
-		if e.Kind == kind {
-			n++
-		}
-	}
-	return n
-}
-
-func (m *member) logged(text string) bool { return m.log.Has(text) }

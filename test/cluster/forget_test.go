@@ -3,8 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"testing"
 	"time"
 
@@ -40,29 +38,10 @@ func (h *harness) stall(master, replica *servers.Server) (mend func(ctx context.
 	}
 }
 
-// inStep waits until a replica has all that its master has been told so far.
-func (h *harness) inStep(master, replica *servers.Server) {
+// awaitInStep waits until a replica has everything that its master has so far.
+func (h *harness) awaitInStep(master, replica *servers.Server) {
 	h.t.Helper()
-	offset := func(ctx context.Context, s *servers.Server, field string) (int64, error) {
-		info, err := s.Info(ctx, "replication")
-		if err != nil {
-			return 0, err
-		}
-		return strconv.ParseInt(info[field], 10, 64)
-	}
-	h.step("the replica is in step", func(ctx context.Context) error {
-		told, err := offset(ctx, master, "master_repl_offset")
-		if err != nil {
-			return err
-		}
-		return retry(ctx, func() error {
-			has, err := offset(ctx, replica, "slave_repl_offset")
-			if err == nil && has < told {
-				err = fmt.Errorf("the replica has %d bytes of %d", has, told)
-			}
-			return err
-		})
-	})
+	h.step("the replica is in step", func(ctx context.Context) error { return servers.AwaitInStep(ctx, master, replica) })
 }
 
 // Writes that were acknowledged and really are lost: the replica that takes over had been cut off before them. Owners of
@@ -78,7 +57,7 @@ func TestFailoverLosesWrites(t *testing.T) {
 	replica := h.replica(victim)
 	mine, others := h.partitionsOf(victim)
 	finished, kept := h.in(old, mine)[:20], h.in(old, mine)[20:]
-	h.inStep(victim, replica)
+	h.awaitInStep(victim, replica)
 	mend := h.stall(victim, replica)
 
 	// What only the old master knows.
@@ -118,7 +97,9 @@ func TestFailoverLosesWrites(t *testing.T) {
 		return true
 	}, "owners to know what was lost")
 	t.Logf("%d streams that the new master never heard of disowned after %v", len(forgotten), time.Since(began).Round(time.Millisecond))
-	h.eventually(func() bool { return a.heard(api.EventSettlingEnded) > 0 && b.heard(api.EventSettlingEnded) > 0 }, "the end of settling")
+	h.eventually(func() bool {
+		return a.events.Count(api.EventSettlingEnded) > 0 && b.events.Count(api.EventSettlingEnded) > 0
+	}, "the end of settling")
 	for _, s := range kept {
 		require.Positive(t, before[s].Remaining(), "%s, which the new master has pending", s)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/test/overlap"
 	"github.com/streamlease/streamlease/test/servers"
+	"github.com/streamlease/streamlease/test/wait"
 )
 
 // patience is how long a test waits for what must come, on a machine that is busy with other things.
@@ -240,13 +241,9 @@ func (h *harness) tryAnnounce(ctx context.Context, streams []string) (err error)
 // eventually waits for a condition.
 func (h *harness) eventually(ok func() bool, what string, args ...any) {
 	h.t.Helper()
-	tick := time.NewTicker(25 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); !ok(); <-tick.C {
-		if time.Now().After(end) {
-			h.logState()
-			require.FailNow(h.t, "did not come: "+fmt.Sprintf(what, args...))
-		}
+	if !wait.For(patience, 25*time.Millisecond, ok) {
+		h.logState()
+		require.FailNow(h.t, "did not come: "+fmt.Sprintf(what, args...))
 	}
 }
 
@@ -287,11 +284,11 @@ func (h *harness) holder(stream string) *member {
 // checkOwners compares what all parties believed so far.
 func (h *harness) checkOwners() {
 	h.t.Helper()
-	var records []overlap.Record
+	var recorders []*overlap.Recorder
 	for _, m := range h.fleet {
-		records = append(records, m.recorder.Records()...)
+		recorders = append(recorders, m.recorder)
 	}
-	require.NoError(h.t, overlap.Check(records))
+	require.NoError(h.t, overlap.CheckAll(recorders...))
 }
 
 // finish has every stream done by its owner, announced twice or handed out again though it may be, until the input streams

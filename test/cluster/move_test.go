@@ -95,7 +95,7 @@ func TestSlotMoves(t *testing.T) {
 	}
 	for _, m := range h.fleet {
 		require.Empty(t, m.lost(), "what %s was told it does not own any more", m.name)
-		require.Zero(t, m.heard(api.EventSessionLost), m.name)
+		require.Zero(t, m.events.Count(api.EventSessionLost), m.name)
 		require.Zero(t, m.metric(t, "disowned_total"))
 	}
 	for _, m := range []*member{a, b} {

@@ -61,7 +61,7 @@ func standalone(t *testing.T) (h *harness, n *alias, master, replica *servers.Se
 
 // demote has master and replica change places, and the name stand for the new master. Connections to the old one stay.
 func (h *harness) demote(n *alias, master, replica *servers.Server) {
-	h.inStep(master, replica)
+	h.awaitInStep(master, replica)
 	h.step("demotion", func(ctx context.Context) error {
 		if err := replica.Promote(ctx); err != nil {
 			return err
@@ -86,7 +86,7 @@ func TestOpenGetsAwayFromADemotedServer(t *testing.T) {
 	before := h.leases()
 	h.demote(n, master, replica)
 	began := time.Now()
-	h.eventually(func() bool { return m.heard(api.EventSettlingStarted) > 0 }, "the new server to be found")
+	h.eventually(func() bool { return m.events.Count(api.EventSettlingStarted) > 0 }, "the new server to be found")
 	t.Logf("found after %v", time.Since(began).Round(time.Millisecond))
 	h.eventually(func() bool { return m.ready() == nil }, "the engine to be ready")
 	for _, l := range before {
@@ -109,7 +109,7 @@ func TestNewSaysThatItIsStuck(t *testing.T) {
 	h.awaitOwned(all...)
 	h.demote(n, master, replica)
 	const stuck = "talks to a server that was demoted"
-	h.eventually(func() bool { return m.logged(stuck) }, "the log to tell")
+	h.eventually(func() bool { return m.log.Has(stuck) }, "the log to tell")
 	h.eventually(func() bool { return len(m.held()) == 0 }, "nothing to be held")
 	require.ErrorIs(t, m.ready(), api.ErrNotReady)
 	require.ErrorContains(t, m.ready(), stuck)
@@ -131,7 +131,7 @@ func TestResetTopology(t *testing.T) {
 	h.awaitOwned(all...)
 	renewals := m.metric(t, "renewals_total", "result", "kept")
 	m.engine.ResetTopology()
-	h.eventually(func() bool { return m.heard(api.EventTopologyChanged) == 1 }, "a look at all")
+	h.eventually(func() bool { return m.events.Count(api.EventTopologyChanged) == 1 }, "a look at all")
 	require.EqualValues(t, h.layout.Partitions(), m.metric(t, "partitions_relocated_total"))
 	h.eventually(func() bool {
 		return m.metric(t, "renewals_total", "result", "kept") >= renewals+float64(len(all))

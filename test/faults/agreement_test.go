@@ -15,7 +15,7 @@ import (
 // forget has a party's next beat find its session gone, after which it asks whether the service is what it was. It would
 // within half a minute anyway.
 func (h *harness) forget(m *member) {
-	h.t.Helper()
+	h.T.Helper()
 	h.Do("ZREM", h.keys.Sessions, m.engine.ID())
 }
 
@@ -27,7 +27,7 @@ func TestRecordDeletedWhileAnOldProcessRuns(t *testing.T) {
 	leases := a.given()
 	h.Do("DEL", h.layout.Meta())
 	b := h.join("b", h.server.ClientOption(), engine.WithPartitions(4))
-	h.eventually(func() bool { return b.logged("waiting for those who know it") }, "b to wait")
+	h.eventually(func() bool { return b.log.Has("waiting for those who know it") }, "b to wait")
 	require.Zero(t, h.Num("EXISTS", h.layout.Meta()))
 	// Its session has to stay there, or nobody would be alive; a group that is gone makes it open again.
 	h.Do("XGROUP", "DESTROY", h.keys.Input, h.layout.Group())

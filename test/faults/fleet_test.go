@@ -26,12 +26,12 @@ type member struct {
 	engine   *engine.Engine
 	recorder *overlap.Recorder
 	stop     func() error // what Run returned
-	log      *telemetry.Log
+	log      telemetry.Log
+	events   telemetry.Events
 
 	mu       sync.Mutex
 	leases   map[api.Lease]struct{} // not known to have ended
 	disowned map[api.Lease]disowning
-	events   []api.Event
 	ended    chan struct{} // closed when Run has returned
 	err      error
 }
@@ -46,17 +46,17 @@ type disowning struct {
 
 // join starts an engine on its own clients and stops it at the end of the test.
 func (h *harness) join(name string, opt rueidis.ClientOption, opts ...engine.Option) *member {
-	h.t.Helper()
+	h.T.Helper()
 	m := h.newMember(name)
 	e, err := engine.Open(opt, service, m.options(opts)...)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	h.run(m, e)
 	return m
 }
 
 func (h *harness) newMember(name string) *member {
 	return &member{
-		name: name, recorder: overlap.NewRecorder(name, h.clock), log: &telemetry.Log{},
+		name: name, recorder: overlap.NewRecorder(name, h.clock),
 		leases: make(map[api.Lease]struct{}), disowned: make(map[api.Lease]disowning), ended: make(chan struct{}),
 	}
 }
@@ -65,11 +65,7 @@ func (m *member) options(more []engine.Option) []engine.Option {
 	return append([]engine.Option{
 		engine.WithConsumerID(m.name), engine.WithLeaseTTL(shortTTL), engine.WithSessionTTL(shortTTL),
 		engine.WithLogger(m.log.Logger()),
-		engine.WithEvents(func(e api.Event) {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.events = append(m.events, e)
-		}),
+		engine.WithEvents(m.events.Add),
 	}, more...)
 }
 
@@ -87,14 +83,14 @@ func (h *harness) run(m *member, e *engine.Engine) {
 		<-m.ended
 		return m.err
 	}
-	h.t.Cleanup(func() {
+	h.T.Cleanup(func() {
 		hurry, now := context.WithTimeout(context.Background(), 5*time.Second)
 		defer now()
 		cancel()
 		_ = e.Shutdown(hurry) // what it says about servers that are gone is not what these tests are about
 		<-m.ended
-		if h.t.Failed() {
-			h.t.Logf("log of %s:\n%s", m.name, m.log.String())
+		if h.T.Failed() {
+			h.T.Logf("log of %s:\n%s", m.name, m.log.String())
 		}
 	})
 }
@@ -160,19 +156,7 @@ func (m *member) disowning(l api.Lease) (disowning, bool) {
 }
 
 // saw says whether there was an event of this kind.
-func (m *member) saw(kind api.EventKind) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, e := range m.events {
-		if e.Kind == kind {
-			return true
-		}
-	}
-	return false
-}
-
-// logged says whether the log has a text.
-func (m *member) logged(text string) bool { return m.log.Has(text) }
+func (m *member) saw(kind api.EventKind) bool { return m.events.Count(kind) > 0 }
 
 func (m *member) ready() error { return m.engine.Ready(context.Background()) }
 

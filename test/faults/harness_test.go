@@ -17,6 +17,7 @@ import (
 	"github.com/streamlease/streamlease/test/overlap"
 	"github.com/streamlease/streamlease/test/proxy"
 	"github.com/streamlease/streamlease/test/servers"
+	"github.com/streamlease/streamlease/test/wait"
 )
 
 const service = "svc"
@@ -28,7 +29,6 @@ const patience = 30 * time.Second
 type harness struct {
 	console.Console // direct
 
-	t      testing.TB
 	server *servers.Server
 	layout *cluster.Layout
 	keys   *cluster.Keys
@@ -46,15 +46,15 @@ func harnessOn(t testing.TB, server *servers.Server) *harness {
 	layout, err := cluster.NewLayout(service, 1)
 	require.NoError(t, err)
 	return &harness{
-		t: t, server: server, Console: console.Console{T: t, Client: server.Client(t)}, layout: layout, keys: layout.Keys(0), clock: overlap.NewClock(),
-		unknown: make(map[string]bool),
+		Console: console.Console{T: t, Client: server.Client(t)}, server: server, layout: layout, keys: layout.Keys(0),
+		clock: overlap.NewClock(), unknown: make(map[string]bool),
 	}
 }
 
 // link is a proxy in front of the server that knows the scripts by name.
 func (h *harness) link() *proxy.Proxy {
-	h.t.Helper()
-	p := proxy.New(h.t, h.server.Addr())
+	h.T.Helper()
+	p := proxy.New(h.T, h.server.Addr())
 	for _, s := range lease.Scripts() {
 		p.RegisterScript(s.Name(), s.Body())
 	}
@@ -64,16 +64,16 @@ func (h *harness) link() *proxy.Proxy {
 // inSubtest is the same world in a subtest.
 func (h *harness) inSubtest(t testing.TB) *harness {
 	other := *h
-	other.t, other.T = t, t
+	other.T = t
 	return &other
 }
 
 // announce adds an entry for each stream, as producers do.
 func (h *harness) announce(streams ...string) {
-	h.t.Helper()
+	h.T.Helper()
 	for _, stream := range streams {
 		text, err := lease.EncodeAnnouncement(stream, nil)
-		require.NoError(h.t, err)
+		require.NoError(h.T, err)
 		h.Do("XADD", h.keys.Input, "*", lease.FieldAnnouncement, text)
 	}
 }
@@ -88,10 +88,10 @@ func names(n int) (out []string) {
 
 // serverNow is the server's clock, and a moment of this process's at which it showed that, or a little before.
 func (h *harness) serverNow() (ms int64, at time.Time) {
-	h.t.Helper()
+	h.T.Helper()
 	at = time.Now()
 	parts, err := h.Try("TIME").AsStrSlice()
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	s, _ := strconv.ParseInt(parts[0], 10, 64)
 	us, _ := strconv.ParseInt(parts[1], 10, 64)
 	return s*1000 + us/1000, at
@@ -100,10 +100,10 @@ func (h *harness) serverNow() (ms int64, at time.Time) {
 // deadlines are when, on the clock of this process, the server lets go of each stream of a party: at the deadline of
 // its lease or of its session, whichever comes first. Times are rounded to come out too early rather than too late.
 func (h *harness) deadlines(m *member) map[string]time.Time {
-	h.t.Helper()
+	h.T.Helper()
 	now, at := h.serverNow()
 	score, err := h.Try("ZSCORE", h.keys.Sessions, m.engine.ID()).AsFloat64()
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	session := at.Add(time.Duration(int64(score)-now-1) * time.Millisecond)
 	out := make(map[string]time.Time)
 	for _, stream := range m.held() {
@@ -119,26 +119,13 @@ func (h *harness) deadlines(m *member) map[string]time.Time {
 
 // eventually waits for a condition.
 func (h *harness) eventually(ok func() bool, what string, args ...any) {
-	h.t.Helper()
-	if !h.within(patience, ok) {
+	h.T.Helper()
+	if !wait.For(patience, 5*time.Millisecond, ok) {
 		for _, m := range h.fleet {
-			h.t.Logf("%s: holds %d, %+v, ready: %v", m.name, len(m.held()), m.engine.Stats(), m.engine.Ready(context.Background()))
+			h.T.Logf("%s: holds %d, %+v, ready: %v", m.name, len(m.held()), m.engine.Stats(), m.engine.Ready(context.Background()))
 		}
-		h.t.Logf("keys %.2000v, pending %.2000v", fmt.Sprint(h.allKeys()), fmt.Sprint(h.pending()))
-		require.FailNow(h.t, "did not come: "+fmt.Sprintf(what, args...))
-	}
-}
-
-func (h *harness) within(limit time.Duration, ok func() bool) bool {
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for end := time.Now().Add(limit); ; <-ticker.C {
-		if ok() {
-			return true
-		}
-		if time.Now().After(end) {
-			return false
-		}
+		h.T.Logf("keys %.2000v, pending %.2000v", fmt.Sprint(h.allKeys()), fmt.Sprint(h.pending()))
+		require.FailNow(h.T, "did not come: "+fmt.Sprintf(what, args...))
 	}
 }
 
@@ -177,30 +164,30 @@ func (h *harness) owned(streams ...string) bool {
 
 // awaitOwned waits until each of the streams has an owner.
 func (h *harness) awaitOwned(streams ...string) {
-	h.t.Helper()
+	h.T.Helper()
 	h.eventually(func() bool { return h.owned(streams...) }, "an owner for each of %d streams", len(streams))
 }
 
 // checkOwners compares what all parties believed so far.
 func (h *harness) checkOwners() {
-	h.t.Helper()
-	var records []overlap.Record
+	h.T.Helper()
+	var recorders []*overlap.Recorder
 	for _, m := range h.fleet {
-		records = append(records, m.recorder.Records()...)
+		recorders = append(recorders, m.recorder)
 	}
-	require.NoError(h.t, overlap.Check(records))
+	require.NoError(h.T, overlap.CheckAll(recorders...))
 }
 
 // finish has every stream done by its owner, and then checks that nothing is left over and nobody was wrong.
 func (h *harness) finish(streams ...string) {
-	h.t.Helper()
+	h.T.Helper()
 	for _, s := range streams {
 		h.eventually(func() bool { return h.doneBy(s) }, "%s to be done", s)
 	}
 	h.checkOwners()
 	h.eventually(func() bool { return h.Num("XLEN", h.keys.Input) == 0 }, "an empty input stream")
-	require.Zero(h.t, h.Num("XLEN", h.keys.DeadLetters))
-	require.Zero(h.t, h.Num("ZCARD", h.keys.Later))
+	require.Zero(h.T, h.Num("XLEN", h.keys.DeadLetters))
+	require.Zero(h.T, h.Num("ZCARD", h.keys.Later))
 }
 
 // doneBy has the owner of a stream, if it has one, say that it is done. Where the outcome stays unknown it either was, or
@@ -224,7 +211,7 @@ func (h *harness) doneBy(stream string) bool {
 
 // announced says whether there is an announcement of a stream that is not done, in one look.
 func (h *harness) announced(stream string) bool {
-	h.t.Helper()
+	h.T.Helper()
 	return h.Num("EVAL", `
 		local found = 0
 		for _, e in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do
@@ -238,7 +225,7 @@ func (h *harness) announced(stream string) bool {
 
 // awaitTime waits until so much of the server's time has passed.
 func (h *harness) awaitTime(d time.Duration) {
-	h.t.Helper()
+	h.T.Helper()
 	start, _ := h.serverNow()
 	h.eventually(func() bool {
 		now, _ := h.serverNow()

@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,10 +26,10 @@ func newHolding(t *testing.T, n int, opts ...engine.Option) (*harness, *member) 
 
 // requireCalm checks that an engine in trouble does not spin: what it sends in a second of the server's time is little.
 func (h *harness) requireCalm() {
-	h.t.Helper()
+	h.T.Helper()
 	sent := func() (n int64) {
 		stats, err := h.server.CommandStats(context.Background())
-		require.NoError(h.t, err)
+		require.NoError(h.T, err)
 		for _, name := range []string{"evalsha", "eval", "xreadgroup", "hello", "auth"} {
 			n += stats[name].Calls + stats[name].RejectedCalls
 		}
@@ -39,14 +40,14 @@ func (h *harness) requireCalm() {
 	h.awaitTime(time.Second)
 	after := sent()
 	end, _ := h.serverNow() // it may have been more than a second
-	require.Less(h.t, (after-before)*1000/(end-start), int64(150*len(h.fleet)), "commands in a second")
+	require.Less(h.T, (after-before)*1000/(end-start), int64(150*len(h.fleet)), "commands in a second")
 }
 
 // requireHeld checks that these leases were never lost.
 func requireHeld(t *testing.T, a *member, leases map[string]api.Lease, except ...string) {
 	t.Helper()
 	for s, l := range leases {
-		if !contains(except, s) {
+		if !slices.Contains(except, s) {
 			require.Positive(t, l.Remaining(), s)
 			require.NoError(t, l.Context().Err(), s)
 			_, told := a.disowning(l)
@@ -57,12 +58,12 @@ func requireHeld(t *testing.T, a *member, leases map[string]api.Lease, except ..
 
 // awaitDisowned waits for the Disowned of a lease and checks what it says.
 func (h *harness) awaitDisowned(a *member, l api.Lease) {
-	h.t.Helper()
+	h.T.Helper()
 	h.eventually(func() bool { _, ok := a.disowning(l); return ok }, "Disowned of %s", l.Stream())
 	x, _ := a.disowning(l)
-	require.ErrorIs(h.t, x.why, api.ErrLeaseLost)
-	require.ErrorIs(h.t, x.cause, api.ErrLeaseLost)
-	require.Zero(h.t, x.remaining)
+	require.ErrorIs(h.T, x.why, api.ErrLeaseLost)
+	require.ErrorIs(h.T, x.cause, api.ErrLeaseLost)
+	require.Zero(h.T, x.remaining)
 }
 
 // Trace: somebody deletes a lease, or the server evicts it. Its owner is told at the next renewal, the stream is
@@ -204,14 +205,14 @@ func TestEntriesClaimedForUsByHand(t *testing.T) {
 	a.engine.SetMaxStreams(0)
 	h.awaitOwned("s-0", "read", "held")
 	h.eventually(func() bool { return h.Num("XLEN", h.keys.DeadLetters) == 1 }, "the malformed entry %s to be put away", odd)
-	h.eventually(func() bool { return a.logged("pending for this process that it knows nothing of") }, "the log to tell")
+	h.eventually(func() bool { return a.log.Has("pending for this process that it knows nothing of") }, "the log to tell")
 	h.Do("DEL", h.keys.DeadLetters)
 	h.finish("s-0", "read", "held")
 }
 
 // finishTwice is finish where an entry may be handed out twice and be done by the first of its owners.
 func (h *harness) finishTwice(streams ...string) {
-	h.t.Helper()
+	h.T.Helper()
 	h.eventually(func() bool {
 		for _, s := range streams {
 			h.doneBy(s)
@@ -320,7 +321,7 @@ func TestDeadLettersOfAnotherTypeHoldUpNothingElse(t *testing.T) {
 	h.Do("XADD", h.keys.Input, "*", lease.FieldAnnouncement, "not JSON")
 	h.announce("behind")
 	h.awaitOwned("behind")
-	h.eventually(func() bool { return a.logged("WRONGTYPE") }, "the log to tell")
+	h.eventually(func() bool { return a.log.Has("WRONGTYPE") }, "the log to tell")
 	for _, s := range append(names(5), "behind") {
 		h.eventually(func() bool { return h.doneBy(s) }, "%s to be done", s)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,17 +69,8 @@ func TestMendingMayGetLost(t *testing.T) {
 func TestEveryScriptIsStruck(t *testing.T) {
 	for _, s := range lease.Scripts() {
 		_, left := notStruck[s.Name()]
-		require.NotEqual(t, left, contains(struckScripts, s.Name()), s.Name())
+		require.NotEqual(t, left, slices.Contains(struckScripts, s.Name()), s.Name())
 	}
-}
-
-func contains(all []string, x string) bool {
-	for _, s := range all {
-		if s == x {
-			return true
-		}
-	}
-	return false
 }
 
 // Trace: one call of one kind is lost on its way there, or its answer on the way back, or the connection breaks before

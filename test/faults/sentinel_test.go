@@ -51,9 +51,9 @@ func (w *watched) leases() map[string]api.Lease {
 
 // failedOver waits until both parties have settled on another master.
 func (w *watched) failedOver(old *servers.Server) {
-	w.t.Helper()
+	w.T.Helper()
 	_, err := w.sentinel.AwaitMaster(context.Background(), old)
-	require.NoError(w.t, err)
+	require.NoError(w.T, err)
 	for _, m := range w.fleet {
 		w.eventually(func() bool { return m.saw(api.EventSettlingStarted) }, "%s to settle", m.name)
 		w.eventually(func() bool { return m.saw(api.EventSettlingEnded) && m.ready() == nil }, "%s to have settled", m.name)
@@ -63,22 +63,22 @@ func (w *watched) failedOver(old *servers.Server) {
 
 // stayed checks that leases are held on, by their owners and on the new master.
 func (w *watched) stayed(leases map[string]api.Lease) {
-	w.t.Helper()
-	requireHeld(w.t.(*testing.T), w.a, leases)
-	requireHeld(w.t.(*testing.T), w.b, leases)
+	w.T.Helper()
+	requireHeld(w.T.(*testing.T), w.a, leases)
+	requireHeld(w.T.(*testing.T), w.b, leases)
 	for s := range leases {
-		require.EqualValues(w.t, 1, w.Num("EXISTS", w.keys.Lease(s)), s)
+		require.EqualValues(w.T, 1, w.Num("EXISTS", w.keys.Lease(s)), s)
 	}
 }
 
 // another announces a stream that nobody held yet. Its token is above all that there were.
 func (w *watched) another(stream string, before map[string]api.Lease) {
-	w.t.Helper()
+	w.T.Helper()
 	w.announce(stream)
 	w.awaitOwned(stream)
 	token := w.leases()[stream].Token()
 	for s, l := range before {
-		require.Greater(w.t, token, l.Token(), s)
+		require.Greater(w.T, token, l.Token(), s)
 	}
 }
 

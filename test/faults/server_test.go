@@ -34,7 +34,7 @@ func TestRestartWithData(t *testing.T) {
 
 func (h *harness) tryAnnounce(stream string) bool {
 	text, err := lease.EncodeAnnouncement(stream, nil)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	return h.Try("XADD", h.keys.Input, "*", lease.FieldAnnouncement, text).Error() == nil
 }
 
@@ -120,7 +120,7 @@ func TestOutOfMemory(t *testing.T) {
 	h.awaitTime(longTTL)
 	h.eventually(func() bool { return a.ready() != nil }, "Ready to tell")
 	require.ErrorContains(t, a.ready(), "the server is at maxmemory")
-	h.eventually(func() bool { return a.logged("the server is at maxmemory") }, "the log to tell")
+	h.eventually(func() bool { return a.log.Has("the server is at maxmemory") }, "the log to tell")
 	require.Nil(t, h.owner("s-2"), "nothing is taken")
 	requireHeld(t, a, leases, "s-0", "s-2")
 	h.requireCalm()
@@ -136,7 +136,7 @@ func TestReadOnlyReplica(t *testing.T) {
 	master := servers.New(t)
 	h := newHarness(t, servers.ReplicaOf(master))
 	a := h.join("a", h.server.ClientOption())
-	h.eventually(func() bool { return a.logged("point it at the master") }, "the log to tell")
+	h.eventually(func() bool { return a.log.Has("point it at the master") }, "the log to tell")
 	require.ErrorIs(t, a.ready(), api.ErrNotReady)
 	h.requireCalm()
 	require.NoError(t, h.server.Promote(context.Background()))
@@ -176,7 +176,7 @@ func (h *harness) announceUntilAccepted(streams ...string) {
 
 // runToEnd starts an engine that cannot start, and returns what Run says.
 func (h *harness) runToEnd(opt rueidis.ClientOption, opts ...engine.Option) error {
-	h.t.Helper()
+	h.T.Helper()
 	m := h.newMember("refused")
 	e, err := engine.Open(opt, service, m.options(opts)...)
 	if err != nil {
@@ -185,7 +185,7 @@ func (h *harness) runToEnd(opt rueidis.ClientOption, opts ...engine.Option) erro
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err = e.Run(ctx, m)
-	require.NoError(h.t, ctx.Err(), "Run came back by itself; log:\n%s", m.log.String())
+	require.NoError(h.T, ctx.Err(), "Run came back by itself; log:\n%s", m.log.String())
 	return err
 }
 
@@ -323,7 +323,7 @@ func TestNeitherInfoNorMyid(t *testing.T) {
 
 // user makes a user that may do everything but what changes take away.
 func (h *harness) user(name string, changes ...string) {
-	h.t.Helper()
+	h.T.Helper()
 	h.Do(append([]string{"ACL", "SETUSER", name, "reset", "on", "nopass", "~*", "&*", "+@all"}, changes...)...)
 }
 

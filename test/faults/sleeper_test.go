@@ -13,13 +13,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/journal"
 )
 
 // envSleeper makes this binary the process that is stopped: it is the address of the server.
@@ -33,22 +33,11 @@ type line struct {
 	Kind   string // owns, believes or ended
 	Stream string
 	Token  api.Token
-	// At is the time of the clock that all processes of a machine share, in ns: before the look for believes, after it
-	// for ended.
-	At int64
-	// Gap is the longest time between two looks so far, ns.
-	Gap   int64
+	// At is the time of the clock that all processes of a machine share: before the look for believes, after it for ended.
+	At time.Duration
+	// Gap is the longest time between two looks so far.
+	Gap   time.Duration
 	Cause string
-}
-
-// monotonic is CLOCK_MONOTONIC, which counts from the start of the machine for every process alike.
-func monotonic() int64 {
-	const clockMonotonic = 1
-	var ts syscall.Timespec
-	if _, _, errno := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clockMonotonic, uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
-		panic(errno)
-	}
-	return ts.Nano()
 }
 
 // sleeper owns streams and looks at its leases in a tight loop: for each it keeps the last moment at which it believed
@@ -69,19 +58,19 @@ func sleeper(addr string) error {
 		cancel()
 	}()
 	go func() {
-		last, longest := monotonic(), int64(0)
-		believed := make(map[api.Lease]int64)
+		last, longest := journal.Monotonic(), time.Duration(0)
+		believed := make(map[api.Lease]time.Duration)
 		for ctx.Err() == nil {
 			mu.Lock()
 			for l := range leases {
 				ctx := l.Context()
-				at := monotonic()
+				at := journal.Monotonic()
 				held := l.Remaining() > 0
-				at2 := monotonic()
+				at2 := journal.Monotonic()
 				if ctx.Err() == nil {
 					held, at = true, at2
 				}
-				now := monotonic()
+				now := journal.Monotonic()
 				last, longest = now, max(longest, now-last)
 				if held {
 					if believed[l] == 0 {
@@ -92,7 +81,7 @@ func sleeper(addr string) error {
 				}
 				delete(leases, l)
 				_ = out.Encode(line{Kind: "believes", Stream: l.Stream(), Token: l.Token(), At: believed[l]})
-				_ = out.Encode(line{Kind: "ended", Stream: l.Stream(), Token: l.Token(), At: monotonic(), Gap: longest,
+				_ = out.Encode(line{Kind: "ended", Stream: l.Stream(), Token: l.Token(), At: journal.Monotonic(), Gap: longest,
 					Cause: fmt.Sprint(context.Cause(l.Context()))})
 			}
 			mu.Unlock()
@@ -125,11 +114,11 @@ func TestStoppedProcess(t *testing.T) {
 
 	require.NoError(t, child.Process.Signal(syscall.SIGSTOP))
 	h.takeOver("sleeper.")
-	from := make(map[string]int64)
+	from := make(map[string]time.Duration)
 	h.eventually(func() bool {
 		for _, s := range b.held() {
 			if from[s] == 0 {
-				from[s] = monotonic()
+				from[s] = journal.Monotonic()
 			}
 		}
 		return len(from) == sleeping
@@ -147,14 +136,14 @@ func TestStoppedProcess(t *testing.T) {
 			ended[l.Stream] = l
 		}
 	}
-	longest := int64(0)
+	longest := time.Duration(0)
 	for s, own := range b.given() {
 		require.Less(t, believed[s].At, from[s], "%s: owned by two", s)
 		require.Greater(t, own.Token(), first[s].Token)
 		require.Contains(t, ended[s].Cause, "lost")
 		longest = max(longest, ended[s].Gap)
 	}
-	require.Greater(t, longest, shortTTL.Nanoseconds()/2, "the process stood still in the middle of its looks")
+	require.Greater(t, longest, shortTTL/2, "the process stood still in the middle of its looks")
 
 	// It goes on under another session: what is new comes to it when nobody else takes any.
 	b.engine.SetMaxStreams(sleeping)
@@ -170,11 +159,11 @@ func TestStoppedProcess(t *testing.T) {
 // takeOver does by hand, and strictly, what a recovery does: when the deadlines of a consumer's session and leases have
 // passed, it deletes what is left of the leases and announces its streams anew.
 func (h *harness) takeOver(prefix string) {
-	h.t.Helper()
+	h.T.Helper()
 	h.eventually(func() bool {
 		now, _ := h.serverNow()
 		members, err := h.Try("ZRANGE", h.keys.Sessions, "0", "-1", "WITHSCORES").AsZScores()
-		require.NoError(h.t, err)
+		require.NoError(h.T, err)
 		for _, m := range members {
 			if strings.HasPrefix(m.Member, prefix) && int64(m.Score) > now {
 				return false
@@ -202,7 +191,7 @@ func (h *harness) recover(prefix string) {
 
 // finishBy has streams done by their owner.
 func (h *harness) finishBy(m *member, streams ...string) {
-	h.t.Helper()
+	h.T.Helper()
 	for _, s := range streams {
 		h.eventually(func() bool { return h.doneBy(s) }, "%s to be done by %s", s, m.name)
 	}

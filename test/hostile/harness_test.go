@@ -19,6 +19,7 @@ import (
 	"github.com/streamlease/streamlease/test/console"
 	"github.com/streamlease/streamlease/test/poison"
 	"github.com/streamlease/streamlease/test/servers"
+	"github.com/streamlease/streamlease/test/wait"
 )
 
 // patience is how long something may take that comes at once on a machine with nothing else to do. It is less for a fuzzer, which
@@ -137,12 +138,8 @@ func (h *harness) die(n int, held bool) {
 // until waits for a condition.
 func (h *harness) until(what string, ok func() bool, m *member) {
 	h.T.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience()); !ok(); <-tick.C {
-		if time.Now().After(end) {
-			h.fail("did not come true: "+what, m)
-		}
+	if !wait.For(patience(), 2*time.Millisecond, ok) {
+		h.fail("did not come true: "+what, m)
 	}
 }
 

@@ -3,7 +3,6 @@ package maintenance
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/overlap"
 	"github.com/streamlease/streamlease/test/telemetry"
+	"github.com/streamlease/streamlease/test/wait"
 )
 
 const (
@@ -29,10 +29,10 @@ type member struct {
 	t        *testing.T
 	recorder *overlap.Recorder
 	log      telemetry.Log
+	events   telemetry.Events
 
 	mu       sync.Mutex
 	disowned int
-	events   []api.Event
 }
 
 // join starts an engine, and stops it at the end of the test.
@@ -42,11 +42,7 @@ func join(t *testing.T, name, service, addr string, clock overlap.Clock, opts ..
 	all := append([]engine.Option{
 		engine.WithConsumerID(name), engine.WithSessionTTL(sessionTTL), engine.WithLeaseTTL(leaseTTL),
 		engine.WithLogger(m.log.Logger()),
-		engine.WithEvents(func(e api.Event) {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.events = append(m.events, e)
-		}),
+		engine.WithEvents(m.events.Add),
 	}, opts...)
 	var err error
 	m.Engine, err = engine.Open(rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}, service, all...)
@@ -100,17 +96,6 @@ func (m *member) lost() int {
 	return m.disowned
 }
 
-func (m *member) seen(kind api.EventKind) (n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, e := range m.events {
-		if e.Kind == kind {
-			n++
-		}
-	}
-	return n
-}
-
 // least is what is left of the lease that ends first.
 func (m *member) least() (least time.Duration) {
 	least = time.Hour
@@ -120,13 +105,9 @@ func (m *member) least() (least time.Duration) {
 	return least
 }
 
-func (m *member) logged(text string) bool {
-	return strings.Contains(m.log.String(), text)
-}
-
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	require.Eventually(t, ok, patience, 20*time.Millisecond, what)
+	require.True(t, wait.For(patience, 20*time.Millisecond, ok), "did not come true: %s", what)
 }
 
 // announce publishes n streams of a service.

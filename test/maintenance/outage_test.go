@@ -2,12 +2,10 @@ package maintenance
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
@@ -28,14 +26,6 @@ const (
 
 var window = notice.Config{MaxWindow: 20 * time.Second}
 
-func newClient(t *testing.T, opt rueidis.ClientOption) rueidis.Client {
-	t.Helper()
-	client, err := rueidis.NewClient(opt)
-	require.NoError(t, err)
-	t.Cleanup(client.Close)
-	return client
-}
-
 // pair is two services on one server behind one address, through the same outage: one whose consumer listens, and one whose
 // consumer does not. A second consumer of each waits for what becomes free.
 type pair struct {
@@ -50,7 +40,7 @@ type pair struct {
 func newPair(t *testing.T, server *servers.Server) *pair {
 	p := &pair{t: t, front: newFront(t, server.Addr())}
 	clock := overlap.NewClock()
-	client := newClient(t, server.ClientOption())
+	client := server.Client(t)
 	silent := engine.WithMaintenance(notice.Config{Mode: notice.Off})
 	for _, service := range []string{"on", "off"} {
 		announce(t, client, service, streams)
@@ -84,21 +74,21 @@ func (p *pair) sitOut() {
 func (p *pair) end() {
 	back := time.Now()
 	lasted := back.Sub(p.began)
-	eventually(p.t, "beats are answered", func() bool { return p.on.seen(api.EventRedisReachable) > 0 })
+	eventually(p.t, "beats are answered", func() bool { return p.on.events.Count(api.EventRedisReachable) > 0 })
 	p.recovered = time.Since(back)
 	require.Equal(p.t, 1, p.front.Push(failedOver))
-	eventually(p.t, "the window has ended", func() bool { return p.on.seen(api.EventMaintenanceEnded) == 1 })
+	eventually(p.t, "the window has ended", func() bool { return p.on.events.Count(api.EventMaintenanceEnded) == 1 })
 	eventually(p.t, "what was lost is owned again", func() bool {
 		return p.off.Stats().Held+p.rivals[1].Stats().Held == streams
 	})
 	require.Zero(p.t, p.on.lost())
 	require.Equal(p.t, streams, p.on.Stats().Held)
 	require.Zero(p.t, p.rivals[0].Stats().Held)
-	require.Equal(p.t, 0, p.on.seen(api.EventSessionLost))
+	require.Equal(p.t, 0, p.on.events.Count(api.EventSessionLost))
 	p.t.Logf("outage of %v, session TTL %v, %d streams: %d disowned with notices, %d without; beats answered %v after its end",
 		lasted.Round(time.Millisecond), sessionTTL, streams, p.on.lost(), p.off.lost(), p.recovered.Round(time.Millisecond))
-	require.NoError(p.t, overlap.Check(slices.Concat(p.on.recorder.Records(), p.rivals[0].recorder.Records())))
-	require.NoError(p.t, overlap.Check(slices.Concat(p.off.recorder.Records(), p.rivals[1].recorder.Records())))
+	require.NoError(p.t, overlap.CheckAll(p.on.recorder, p.rivals[0].recorder))
+	require.NoError(p.t, overlap.CheckAll(p.off.recorder, p.rivals[1].recorder))
 }
 
 // The server stands still for longer than a session lasts. Who was told keeps every stream; who was not loses all of them.
@@ -145,7 +135,7 @@ func TestAServerThatDoesNotAnnounceIsLeftAlone(t *testing.T) {
 			server := servers.New(t, servers.On(program))
 			m := join(t, "c", "plain", server.Addr(), overlap.NewClock())
 			eventually(t, "it is ready", func() bool { return m.Ready(context.Background()) == nil })
-			eventually(t, "it was refused", func() bool { return m.logged("unknown subcommand 'MAINT_NOTIFICATIONS'") })
+			eventually(t, "it was refused", func() bool { return m.log.Has("unknown subcommand 'MAINT_NOTIFICATIONS'") })
 			eventually(t, "the connection is gone", func() bool {
 				list, err := server.Call(context.Background(), "CLIENT", "LIST")
 				return err == nil && !strings.Contains(list, "streamlease-notices")
@@ -172,5 +162,5 @@ func TestSubscriptionsAreMadeAnewAfterwards(t *testing.T) {
 	require.Equal(t, 1, f.Push(failingOver))
 	require.Equal(t, 1, f.Push(failedOver))
 	eventually(t, "it has subscribed anew", func() bool { now := subscribed(); return now != "" && now != before })
-	require.Equal(t, 1, m.seen(api.EventMaintenanceEnded))
+	require.Equal(t, 1, m.events.Count(api.EventMaintenanceEnded))
 }

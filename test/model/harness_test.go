@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/console"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -44,10 +44,10 @@ func (x ttls) gap() time.Duration { return min(2*time.Second, 2*x.session/5) }
 
 // harness is the server, its clock, and what stood on it when it was last saved.
 type harness struct {
-	t      testing.TB
+	console.Console
+
 	ctx    context.Context
 	server *servers.Server
-	client rueidis.Client
 	layout *cluster.Layout
 	keys   *cluster.Keys
 	stores map[ttls]*lease.Store
@@ -74,7 +74,7 @@ func newHarness(t testing.TB) *harness {
 	layout, err := cluster.NewLayout("model", 1)
 	require.NoError(t, err)
 	h := &harness{
-		t: t, ctx: context.Background(), server: server, layout: layout, keys: layout.Keys(0), base: time.Now(),
+		Console: console.Console{T: t}, ctx: context.Background(), server: server, layout: layout, keys: layout.Keys(0), base: time.Now(),
 	}
 	h.connect()
 	return h
@@ -82,31 +82,18 @@ func newHarness(t testing.TB) *harness {
 
 // connect makes a client with connections of its own, and the store on it.
 func (h *harness) connect() {
-	h.client = h.server.Client(h.t)
+	h.Client = h.server.Client(h.T)
 	h.stores = make(map[ttls]*lease.Store)
 	for _, x := range variants {
 		h.stores[x] = lease.NewStore(h.layout, lease.Settings{
 			LeaseTTL: x.lease, SessionTTL: x.session, Reach: x.reach, Gap: x.gap(), Settle: true, Timeout: time.Minute,
-		}, h.client, h.client, nil)
+		}, h.Client, h.Client, nil)
 	}
 	h.store = h.stores[usual]
 }
 
 // now is the virtual time.
 func (h *harness) now() time.Duration { return time.Since(h.base) + h.ahead }
-
-func (h *harness) try(args ...string) rueidis.RedisResult {
-	return h.client.Do(h.ctx, h.client.B().Arbitrary(args...).Build())
-}
-
-func (h *harness) do(args ...string) rueidis.RedisMessage {
-	h.t.Helper()
-	message, err := h.try(args...).ToMessage()
-	if !rueidis.IsRedisNil(err) {
-		require.NoError(h.t, err, "%.200q", args)
-	}
-	return message
-}
 
 // shift moves all deadlines on the server towards the present.
 // KEYS 1 sessions 2 later 3… leases; ARGV 1 ms 2 name of the server's predecessor, empty to leave the books alone
@@ -161,30 +148,30 @@ func (h *harness) shift(d time.Duration, predecessor string, leases bool) {
 		}
 	}
 	args[2] = strconv.Itoa(len(args) - 3)
-	h.do(append(args, strconv.FormatInt(d.Milliseconds(), 10), predecessor)...)
+	h.Do(append(args, strconv.FormatInt(d.Milliseconds(), 10), predecessor)...)
 }
 
 // save keeps what stands on the server.
 func (h *harness) save() {
 	h.saved.any, h.saved.at, h.saved.moved, h.saved.behind = true, h.now(), h.ahead-h.behind, h.behind
-	ttl, err := h.try("ZSCORE", h.keys.Sessions, "!ttl").AsFloat64()
-	require.NoError(h.t, err)
+	ttl, err := h.Try("ZSCORE", h.keys.Sessions, "!ttl").AsFloat64()
+	require.NoError(h.T, err)
 	h.saved.ttl = time.Duration(-ttl) * time.Millisecond
 	h.saved.keys, h.saved.left = make(map[string]string), make(map[string]int64)
-	keys, err := h.try("KEYS", "*").AsStrSlice()
-	require.NoError(h.t, err)
+	keys, err := h.Try("KEYS", "*").AsStrSlice()
+	require.NoError(h.T, err)
 	for _, key := range keys {
-		dump, err := h.try("DUMP", key).ToString()
-		require.NoError(h.t, err)
+		dump, err := h.Try("DUMP", key).ToString()
+		require.NoError(h.T, err)
 		h.saved.keys[key] = dump
-		h.saved.left[key], err = h.try("PTTL", key).AsInt64()
-		require.NoError(h.t, err)
+		h.saved.left[key], err = h.Try("PTTL", key).AsInt64()
+		require.NoError(h.T, err)
 	}
 }
 
 // failOver has another server take over that has nothing but what was saved.
 func (h *harness) failOver() {
-	h.do("FLUSHALL")
+	h.Do("FLUSHALL")
 	moved := h.ahead - h.behind - h.saved.moved
 	passed := (h.now() - h.saved.at - (h.behind - h.saved.behind)).Milliseconds()
 	for key, dump := range h.saved.keys {
@@ -194,7 +181,7 @@ func (h *harness) failOver() {
 				continue
 			}
 		}
-		h.do("RESTORE", key, strconv.FormatInt(max(left, 0), 10), dump)
+		h.Do("RESTORE", key, strconv.FormatInt(max(left, 0), 10), dump)
 	}
 	h.successors++
 	h.shift(moved, fmt.Sprintf("predecessor%d", h.successors), false)
@@ -202,9 +189,9 @@ func (h *harness) failOver() {
 
 // restart kills the server; the next one has nothing but what was saved.
 func (h *harness) restart() {
-	require.NoError(h.t, h.server.Kill())
-	require.NoError(h.t, h.server.Restart(h.ctx, false))
-	h.client.Close() // its connections end one by one, and a call says so on each
+	require.NoError(h.T, h.server.Kill())
+	require.NoError(h.T, h.server.Restart(h.ctx, false))
+	h.Client.Close() // its connections end one by one, and a call says so on each
 	h.connect()
 	h.shift(h.ahead-h.behind-h.saved.moved, "", true)
 }
@@ -253,13 +240,13 @@ end
 return found`
 
 func (h *harness) where() map[int][]string {
-	found, err := h.try("EVAL", where, "3", h.keys.Input, h.keys.Later, h.keys.DeadLetters, h.layout.Group()).AsStrSlice()
-	require.NoError(h.t, err)
+	found, err := h.Try("EVAL", where, "3", h.keys.Input, h.keys.Later, h.keys.DeadLetters, h.layout.Group()).AsStrSlice()
+	require.NoError(h.T, err)
 	out := make(map[int][]string)
 	for _, line := range found {
 		number, place, _ := strings.Cut(line, " ")
 		n, err := strconv.Atoi(number)
-		require.NoError(h.t, err)
+		require.NoError(h.T, err)
 		out[n] = append(out[n], place)
 	}
 	return out
@@ -268,6 +255,6 @@ func (h *harness) where() map[int][]string {
 // announce adds an entry as producers do, with a number that tells it from all others.
 func (h *harness) announce(stream string, number int) {
 	text, err := lease.EncodeAnnouncement(stream, nil)
-	require.NoError(h.t, err)
-	h.do("XADD", h.keys.Input, "*", lease.FieldAnnouncement, text, "number", strconv.Itoa(number))
+	require.NoError(h.T, err)
+	h.Do("XADD", h.keys.Input, "*", lease.FieldAnnouncement, text, "number", strconv.Itoa(number))
 }

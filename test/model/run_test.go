@@ -138,7 +138,7 @@ func (r *run) announce() {
 func (r *run) consumer() *consumer { return r.consumers[r.rand.IntN(len(r.consumers))] }
 
 func newRun(t *testing.T, h *harness, seed uint64) *run {
-	h.do("FLUSHALL")
+	h.Do("FLUSHALL")
 	h.saved.any = false
 	r := &run{
 		t: t, h: h, rand: rand.New(rand.NewPCG(seed, seed)), live: make(map[int]bool), done: make(map[int]bool),
@@ -197,11 +197,11 @@ func TestProtocolWithRestarts(t *testing.T) {
 			case 100:
 				r.note("save")
 				h.save()
-				h.do("SAVE")
+				h.Do("SAVE")
 			case 120 + int(seed%80):
 				if r.mixed != nil && h.lags() {
 					h.save()
-					h.do("SAVE")
+					h.Do("SAVE")
 				}
 				r.note("restart")
 				h.restart()

@@ -61,6 +61,15 @@ func (r *Recorder) Look(h Held) time.Duration {
 	return left
 }
 
+// CheckAll checks the records of these recorders against each other, as [Check] does.
+func CheckAll(recorders ...*Recorder) error {
+	var records []Record
+	for _, r := range recorders {
+		records = append(records, r.Records()...)
+	}
+	return Check(records)
+}
+
 // Records are copies of what was noted so far, in no order.
 func (r *Recorder) Records() []Record {
 	r.mu.Lock()

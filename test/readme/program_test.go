@@ -1,14 +1,12 @@
 package readme
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,25 +15,8 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/test/servers"
+	"github.com/streamlease/streamlease/test/telemetry"
 )
-
-// output is what a program writes, to be looked at while it runs.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
 
 // TestFirstProgramRunsAsPrinted builds the first program of the README, announces to it as the README does, and ends it as
 // a user would.
@@ -52,7 +33,7 @@ func TestFirstProgramRunsAsPrinted(t *testing.T) {
 	server := servers.New(t)
 	client := server.Client(t)
 	ctx := context.Background()
-	out := new(output)
+	out := new(telemetry.Log)
 	first := exec.Command(program)
 	first.Env = append(os.Environ(), "REDIS_ADDR="+server.Addr())
 	first.Stdout, first.Stderr = out, out

@@ -142,7 +142,7 @@ func (c *chaos) storm(last time.Duration) {
 func (c *chaos) clear(now time.Duration) {
 	for _, n := range c.nodes {
 		if n.heal != nil && now >= n.until {
-			require.NoError(c.t, n.heal())
+			require.NoError(c.T, n.heal())
 			n.heal = nil
 		}
 	}
@@ -160,7 +160,7 @@ func (c *chaos) strike(n *node) {
 	c.events[what.Name]++
 	var err error
 	n.heal, err = what.Strike(n, c.rnd)
-	require.NoError(c.t, err, what.Name)
+	require.NoError(c.T, err, what.Name)
 }
 
 // settle waits until all is done, stops everybody in good order, and holds the outcome to what was promised.
@@ -171,7 +171,7 @@ func (c *chaos) settle() {
 	})
 	c.stateIs(state{Sessions: len(c.nodes), Consumers: len(c.nodes)})
 	for _, n := range c.nodes {
-		require.Zero(c.t, n.child.stop(), "%s ends well", n.name)
+		require.Zero(c.T, n.child.stop(), "%s ends well", n.name)
 	}
 	c.stateIs(state{})
 	c.checkOwners()

@@ -140,7 +140,7 @@ type child struct {
 
 // child starts a process. It is killed at the end of the test, if it is not gone by then.
 func (h *harness) child(s spec) *child {
-	h.t.Helper()
+	h.T.Helper()
 	h.children++
 	dir := h.dir
 	if s.Addr == "" {
@@ -157,20 +157,20 @@ func (h *harness) child(s spec) *child {
 	c := &child{spec: s, h: h, log: filepath.Join(dir, run+".log"), ended: make(chan struct{}), started: journal.Monotonic()}
 	var err error
 	c.journal, err = journal.Open(s.Journal, run, prefix, s.Pages)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	text, err := json.Marshal(s)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	self, err := os.Executable()
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	log, err := os.Create(c.log)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	defer log.Close()
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), envChild+"="+string(text))
 	cmd.Stdout, cmd.Stderr = log, log
 	in, err := cmd.StdinPipe()
-	require.NoError(h.t, err)
-	require.NoError(h.t, cmd.Start())
+	require.NoError(h.T, err)
+	require.NoError(h.T, cmd.Start())
 	c.process, c.stdin = cmd.Process, in
 	go func() {
 		_ = cmd.Wait()
@@ -200,8 +200,8 @@ func (c *child) kill() (at time.Duration) {
 	return at
 }
 
-func (c *child) pause()  { require.NoError(c.h.t, c.process.Signal(syscall.SIGSTOP)) }
-func (c *child) resume() { require.NoError(c.h.t, c.process.Signal(syscall.SIGCONT)) }
+func (c *child) pause()  { require.NoError(c.h.T, c.process.Signal(syscall.SIGSTOP)) }
+func (c *child) resume() { require.NoError(c.h.T, c.process.Signal(syscall.SIGCONT)) }
 
 // askToStop tells it to drain and end.
 func (c *child) askToStop() error {
@@ -211,7 +211,7 @@ func (c *child) askToStop() error {
 
 // stop has it drain and end, and returns how it ended.
 func (c *child) stop() (code int) {
-	require.NoError(c.h.t, c.askToStop())
+	require.NoError(c.h.T, c.askToStop())
 	<-c.ended
 	return c.state.ExitCode()
 }

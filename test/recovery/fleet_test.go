@@ -36,12 +36,12 @@ type member struct {
 
 // member starts an engine and waits until it is ready. on is called for every notification; nil keeps what is added.
 func (h *harness) member(name string, on func(*member, api.Notification) error, opts ...engine.Option) *member {
-	h.t.Helper()
+	h.T.Helper()
 	return h.memberOn(h.server.ClientOption(), name, on, opts...)
 }
 
 func (h *harness) memberOn(opt rueidis.ClientOption, name string, on func(*member, api.Notification) error, opts ...engine.Option) *member {
-	h.t.Helper()
+	h.T.Helper()
 	m := h.launch(opt, name, on, opts...)
 	h.until(name+" is ready", func() bool { return m.engine.Ready(context.Background()) == nil })
 	return m
@@ -49,15 +49,15 @@ func (h *harness) memberOn(opt rueidis.ClientOption, name string, on func(*membe
 
 // launch starts an engine.
 func (h *harness) launch(opt rueidis.ClientOption, name string, on func(*member, api.Notification) error, opts ...engine.Option) *member {
-	h.t.Helper()
+	h.T.Helper()
 	m := &member{h: h, name: name, registry: prometheus.NewRegistry(), ended: make(chan struct{}), on: on, added: make(map[string]int)}
 	var err error
 	m.journal, err = journal.Open(filepath.Join(h.dir, name+".journal"), name, prefix, 100_000)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	base := []engine.Option{engine.WithConsumerID(name), engine.WithRegisterer(m.registry),
 		engine.WithLogger(m.log.Logger())}
 	m.engine, err = engine.Open(opt, service, append(base, opts...)...)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
 	go func() {
@@ -79,13 +79,13 @@ func (h *harness) launch(opt rueidis.ClientOption, name string, on func(*member,
 		}
 	}()
 	h.fleet = append(h.fleet, m)
-	h.t.Cleanup(func() {
+	h.T.Cleanup(func() {
 		m.drop()
 		<-looked
-		if h.t.Failed() {
-			h.t.Logf("log of %s:\n%s", name, m.log.String())
+		if h.T.Failed() {
+			h.T.Logf("log of %s:\n%s", name, m.log.String())
 		}
-		require.NoError(h.t, m.journal.Close())
+		require.NoError(h.T, m.journal.Close())
 	})
 	return m
 }
@@ -167,7 +167,7 @@ func finishAll(m *member, n api.Notification) error {
 // metric is the sum of all series of a name whose labels have these values, given as name, value, …; of a histogram it is
 // the count.
 func (m *member) metric(name string, labels ...string) float64 {
-	m.h.t.Helper()
-	sum, _ := telemetry.Sum(m.h.t, m.registry, name, labels...)
+	m.h.T.Helper()
+	sum, _ := telemetry.Sum(m.h.T, m.registry, name, labels...)
 	return sum
 }

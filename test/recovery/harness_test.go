@@ -19,6 +19,7 @@ import (
 	"github.com/streamlease/streamlease/test/overlap"
 	"github.com/streamlease/streamlease/test/proxy"
 	"github.com/streamlease/streamlease/test/servers"
+	"github.com/streamlease/streamlease/test/wait"
 )
 
 const service = "svc"
@@ -36,7 +37,6 @@ const patience = 90 * time.Second
 type harness struct {
 	console.Console // no engine runs on its client
 
-	t         testing.TB
 	server    *servers.Server
 	layout    *cluster.Layout
 	keys      *cluster.Keys
@@ -51,7 +51,7 @@ func newHarness(t testing.TB, opts ...servers.Option) *harness {
 	t.Helper()
 	layout, err := cluster.NewLayout(service, 1)
 	require.NoError(t, err)
-	h := &harness{t: t, layout: layout, keys: layout.Keys(0), dir: t.TempDir(), announced: make(map[int]bool)}
+	h := &harness{layout: layout, keys: layout.Keys(0), dir: t.TempDir(), announced: make(map[int]bool)}
 	h.server = servers.New(t, opts...)
 	h.Console = console.Console{T: t, Client: h.server.Client(t)}
 	t.Cleanup(func() {
@@ -64,8 +64,8 @@ func newHarness(t testing.TB, opts ...servers.Option) *harness {
 
 // link is a proxy in front of the server that knows all scripts by name.
 func (h *harness) link() *proxy.Proxy {
-	h.t.Helper()
-	p := proxy.New(h.t, h.server.Addr())
+	h.T.Helper()
+	p := proxy.New(h.T, h.server.Addr())
 	for _, s := range append(lease.Scripts(), scan.Scripts()...) {
 		p.RegisterScript(s.Name(), s.Body())
 	}
@@ -74,13 +74,13 @@ func (h *harness) link() *proxy.Proxy {
 
 // open is how many announcements are not done, in one look: between two of them one may move.
 func (h *harness) open() int {
-	h.t.Helper()
+	h.T.Helper()
 	return h.Num("EVAL", "return redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])", "2", h.keys.Input, h.keys.Later)
 }
 
 // add announces streams by number, in the way of producers that know nothing of this library.
 func (h *harness) add(numbers ...int) {
-	h.t.Helper()
+	h.T.Helper()
 	for len(numbers) > 0 {
 		n := min(len(numbers), 1000)
 		commands := make(rueidis.Commands, n)
@@ -90,7 +90,7 @@ func (h *harness) add(numbers ...int) {
 				FieldValue("lbs-input", fmt.Sprintf(`{"DataStreamName":%q,"Info":{"k":"v"}}`, stream(x))).Build()
 		}
 		for _, r := range h.Client.DoMulti(context.Background(), commands...) {
-			require.NoError(h.t, r.Error())
+			require.NoError(h.T, r.Error())
 		}
 		numbers = numbers[n:]
 	}
@@ -107,20 +107,16 @@ func upTo(n int) []int {
 
 // until waits for a condition, on the goroutine of the test.
 func (h *harness) until(what string, ok func() bool) {
-	h.t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); !ok(); <-tick.C {
-		if time.Now().After(end) {
-			h.logState()
-			require.FailNow(h.t, "did not come true: "+what)
-		}
+	h.T.Helper()
+	if !wait.For(patience, 10*time.Millisecond, ok) {
+		h.logState()
+		require.FailNow(h.T, "did not come true: "+what)
 	}
 }
 
 // awaitTime waits until so much of the server's time has passed.
 func (h *harness) awaitTime(d time.Duration) {
-	h.t.Helper()
+	h.T.Helper()
 	start := h.Now()
 	h.until(d.String()+" of the server's time", func() bool { return h.Now() >= start+d.Milliseconds() })
 }
@@ -128,16 +124,16 @@ func (h *harness) awaitTime(d time.Duration) {
 // logState logs how things stand.
 func (h *harness) logState() {
 	for _, m := range h.fleet {
-		h.t.Logf("%s: %+v, ready: %v", m.name, m.engine.Stats(), m.engine.Ready(context.Background()))
+		h.T.Logf("%s: %+v, ready: %v", m.name, m.engine.Stats(), m.engine.Ready(context.Background()))
 	}
 	for _, c := range h.processes {
-		h.t.Logf("%s: gone %v, held %d", c.journal.Party(), c.gone(), c.held())
+		h.T.Logf("%s: gone %v, held %d", c.journal.Party(), c.gone(), c.held())
 	}
 	consumers, err := h.Try("XINFO", "CONSUMERS", h.keys.Input, h.layout.Group()).ToAny()
-	h.t.Logf("input %d, later %d, dead letters %d, now %d, consumers %v %v", h.Num("XLEN", h.keys.Input),
+	h.T.Logf("input %d, later %d, dead letters %d, now %d, consumers %v %v", h.Num("XLEN", h.keys.Input),
 		h.Num("ZCARD", h.keys.Later), h.Num("XLEN", h.keys.DeadLetters), h.Now(), consumers, err)
 	sessions, err := h.Try("ZRANGE", h.keys.Sessions, "0", "-1", "WITHSCORES").ToAny()
-	h.t.Logf("sessions %v %v", sessions, err)
+	h.T.Logf("sessions %v %v", sessions, err)
 }
 
 // state is what there is on the server.
@@ -152,12 +148,12 @@ type state struct {
 }
 
 func (h *harness) state() (s state) {
-	h.t.Helper()
+	h.T.Helper()
 	s.Input = h.Num("XLEN", h.keys.Input)
 	summary, err := h.Try("XPENDING", h.keys.Input, h.layout.Group()).ToArray()
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	pending, err := summary[0].AsInt64()
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	s.Pending = int(pending)
 	s.Leases = len(h.leases())
 	s.Sessions = h.Num("ZCOUNT", h.keys.Sessions, "0", "+inf")
@@ -169,28 +165,22 @@ func (h *harness) state() (s state) {
 
 // stateIs waits until the server is as it must be.
 func (h *harness) stateIs(want state) {
-	h.t.Helper()
+	h.T.Helper()
 	var got state
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	end := time.Now().Add(patience)
-	for got = h.state(); got != want && time.Now().Before(end); got = h.state() {
-		<-tick.C
-	}
-	if got != want {
+	if !wait.For(patience, 20*time.Millisecond, func() bool { got = h.state(); return got == want }) {
 		h.logState()
 	}
-	require.Equal(h.t, want, got, "state of the server")
+	require.Equal(h.T, want, got, "state of the server")
 }
 
 // leases are the keys of leases.
 func (h *harness) leases() (keys []string) {
-	h.t.Helper()
+	h.T.Helper()
 	pattern := strings.NewReplacer("{", `\{`, "}", `\}`).Replace(h.keys.LeasePrefix()) + "*"
 	for cursor := uint64(0); ; {
 		page, err := h.Client.Do(context.Background(),
 			h.Client.B().Scan().Cursor(cursor).Match(pattern).Count(5000).Build()).AsScanEntry()
-		require.NoError(h.t, err)
+		require.NoError(h.T, err)
 		keys = append(keys, page.Elements...)
 		if cursor = page.Cursor; cursor == 0 {
 			return keys
@@ -211,17 +201,17 @@ func (h *harness) records() (out []journal.Entry) {
 
 // checkOwners holds all records against each other: no overlap, no token that falls.
 func (h *harness) checkOwners() {
-	h.t.Helper()
+	h.T.Helper()
 	var records []overlap.Record
 	for _, e := range h.records() {
 		records = append(records, e.Record)
 	}
-	require.NoError(h.t, overlap.Check(records))
+	require.NoError(h.T, overlap.Check(records))
 }
 
 // checkDone holds that each stream that was ever announced was ended by its owner.
 func (h *harness) checkDone() {
-	h.t.Helper()
+	h.T.Helper()
 	done := make(map[int]bool)
 	for _, e := range h.records() {
 		if e.State == journal.Ending || e.State == journal.Finished {
@@ -234,12 +224,12 @@ func (h *harness) checkDone() {
 			lost = append(lost, stream(n))
 		}
 	}
-	require.Empty(h.t, lost, "streams that nobody ever ended")
+	require.Empty(h.T, lost, "streams that nobody ever ended")
 }
 
 // ownedBy waits until these processes and parties own n streams together.
 func (h *harness) ownedBy(n int, all ...interface{ held() int }) {
-	h.t.Helper()
+	h.T.Helper()
 	h.until(fmt.Sprintf("%d streams are owned", n), func() bool {
 		sum := 0
 		for _, x := range all {

@@ -151,12 +151,12 @@ type row struct {
 }
 
 func (h *harness) pendingOf(consumer string) (out []row) {
-	h.t.Helper()
+	h.T.Helper()
 	rows, err := h.Try("XPENDING", h.keys.Input, h.layout.Group(), "-", "+", "100000", consumer).ToArray()
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	for _, r := range rows {
 		parts, err := r.ToArray()
-		require.NoError(h.t, err)
+		require.NoError(h.T, err)
 		id, _ := parts[0].ToString()
 		idle, _ := parts[2].AsInt64()
 		deliveries, _ := parts[3].AsInt64()

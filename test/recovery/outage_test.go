@@ -17,14 +17,14 @@ import (
 
 // checkNothingRecovered holds that nobody recovered anybody and no crash was counted.
 func (h *harness) checkNothingRecovered() {
-	h.t.Helper()
+	h.T.Helper()
 	for _, m := range h.fleet {
-		require.Zero(h.t, m.metric("recovered_total"), "recovered by %s", m.name)
-		require.Zero(h.t, m.metric("script_duration_seconds", "script", "recover"), "recover scripts of %s", m.name)
+		require.Zero(h.T, m.metric("recovered_total"), "recovered by %s", m.name)
+		require.Zero(h.T, m.metric("script_duration_seconds", "script", "recover"), "recover scripts of %s", m.name)
 	}
-	require.Zero(h.t, h.countField(lease.FieldCrashes))
-	require.Zero(h.t, h.Num("ZCARD", h.keys.Later))
-	require.Zero(h.t, h.Num("XLEN", h.keys.DeadLetters))
+	require.Zero(h.T, h.countField(lease.FieldCrashes))
+	require.Zero(h.T, h.Num("ZCARD", h.keys.Later))
+	require.Zero(h.T, h.Num("XLEN", h.keys.DeadLetters))
 	h.checkOwners()
 }
 
@@ -87,7 +87,7 @@ func TestOutageBetweenTheSessionsOfAMixedFleet(t *testing.T) {
 
 // limited is an option for a user who may not call what the rules take away.
 func (h *harness) limited(rules ...string) rueidis.ClientOption {
-	h.t.Helper()
+	h.T.Helper()
 	h.Do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", "nopass", "allkeys", "allchannels", "+@all"}, rules...)...)
 	opt := h.server.ClientOption()
 	opt.Username, opt.Password = "limited", "any"

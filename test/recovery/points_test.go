@@ -109,23 +109,23 @@ func seedWork(h *harness) {
 	ctx := context.Background()
 	store := h.rawStore(600 * time.Millisecond)
 	_, err := store.Open(ctx, 0, "dead.1", 0)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	h.add(100, 101, 102, 103)
 	raw, err := store.Read(ctx, 0, "dead.1", 4, time.Millisecond)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	var entries []*lease.Entry
 	for _, r := range raw {
 		e, err := lease.ParseEntry(h.layout, 0, r.ID, r.Body)
-		require.NoError(h.t, err)
+		require.NoError(h.T, err)
 		entries = append(entries, &e)
 	}
 	_, _, err = store.Acquire(ctx, 0, "dead.1", entries[:3])
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	_, err = store.Requeue(ctx, 0, "dead.1", []lease.Disposition{{
 		Key: entries[0].Key, Entry: entries[0].ID, Token: lease.AnyToken, Dest: lease.ToLater, Delay: time.Millisecond,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount,
 	}})
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	h.Do("ZADD", h.keys.Sessions, "1", "dead.1")
 	h.add(104)
 	h.Do("XREADGROUP", "GROUP", h.layout.Group(), lease.LegacyPrefix+"old", "COUNT", "1", "STREAMS", h.keys.Input, ">")
@@ -162,9 +162,9 @@ func (h *harness) provoke(script string, link *proxy.Proxy, a *member, dead *ato
 
 // recordedRuns are the servers that the books of the partition know.
 func (h *harness) recordedRuns() (members []string) {
-	h.t.Helper()
+	h.T.Helper()
 	all, err := h.Try("ZRANGEBYSCORE", h.keys.Sessions, "-inf", "(0").AsStrSlice()
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	for _, m := range all {
 		if len(m) > 5 && m[:5] == "!run:" {
 			members = append(members, m)

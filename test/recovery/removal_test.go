@@ -25,14 +25,14 @@ func (h *harness) refuse(link *proxy.Proxy, script string) (repair func()) {
 
 // rawStore are the scripts on a client of the test, for consumers that are nothing but names.
 func (h *harness) rawStore(session time.Duration) *lease.Store {
-	h.t.Helper()
+	h.T.Helper()
 	layout, err := cluster.NewLayout(service, 1)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	store := lease.NewStore(layout, lease.Settings{
 		LeaseTTL: 30 * time.Second, SessionTTL: session, Gap: time.Hour, Settle: true, Timeout: patience,
 	}, h.Client, h.Client, nil)
 	// As every member does before it opens a session: whoever comes next waits for the record of those who live.
-	require.NoError(h.t, store.Agree(context.Background()))
+	require.NoError(h.T, store.Agree(context.Background()))
 	return store
 }
 
@@ -129,9 +129,9 @@ func TestWhatALostSessionLeftCountsNoCrash(t *testing.T) {
 
 // countField is in how many entries a field is.
 func (h *harness) countField(name string) (n int) {
-	h.t.Helper()
+	h.T.Helper()
 	entries, err := h.Try("XRANGE", h.keys.Input, "-", "+").AsXRange()
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	for _, e := range entries {
 		if _, ok := e.FieldValues[name]; ok {
 			n++

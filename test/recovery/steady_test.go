@@ -67,9 +67,9 @@ func TestLookCostsTheSameHoweverMuchIsPending(t *testing.T) {
 
 // since is what the server has run by command since then.
 func (h *harness) since(before map[string]servers.CommandStat) map[string]int64 {
-	h.t.Helper()
+	h.T.Helper()
 	after, err := h.server.CommandStats(context.Background())
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	out := make(map[string]int64)
 	for name, s := range after {
 		if n := s.Calls - before[name].Calls; n > 0 && name != "info" && name != "del" {

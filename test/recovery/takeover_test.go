@@ -91,9 +91,9 @@ func takeover(t testing.TB, streams int, session time.Duration) *taken {
 
 // commands is how many commands the server has run so far.
 func (h *harness) commands() (n int64) {
-	h.t.Helper()
+	h.T.Helper()
 	stats, err := h.server.CommandStats(context.Background())
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	for _, s := range stats {
 		n += s.Calls
 	}

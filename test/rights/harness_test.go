@@ -2,7 +2,6 @@ package rights
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"net"
 	"slices"
@@ -17,7 +16,9 @@ import (
 
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine/preflight"
+	"github.com/streamlease/streamlease/test/console"
 	"github.com/streamlease/streamlease/test/servers"
+	"github.com/streamlease/streamlease/test/wait"
 )
 
 const (
@@ -28,15 +29,15 @@ const (
 
 // harness is a server with users.
 type harness struct {
-	t      *testing.T
+	console.Console // as a user who may do everything
+
 	server *servers.Server
-	admin  rueidis.Client
 	layout *cluster.Layout
 }
 
 func newHarness(t *testing.T, opts ...servers.Option) *harness {
-	h := &harness{t: t, server: servers.New(t, append(opts, servers.Args("--notify-keyspace-events", "Kx"))...)}
-	h.admin = h.server.Client(t)
+	h := &harness{server: servers.New(t, append(opts, servers.Args("--notify-keyspace-events", "Kx"))...)}
+	h.Console = console.Console{T: t, Client: h.server.Client(t)}
 	var err error
 	h.layout, err = cluster.NewLayout(service, partitions)
 	require.NoError(t, err)
@@ -53,34 +54,25 @@ func each(t *testing.T, test func(t *testing.T, h *harness)) {
 	}
 }
 
-func (h *harness) do(args ...string) rueidis.RedisMessage {
-	h.t.Helper()
-	m, err := h.admin.Do(context.Background(), h.admin.B().Arbitrary(args...).Build()).ToMessage()
-	if !rueidis.IsRedisNil(err) {
-		require.NoError(h.t, err, "%q", args)
-	}
-	return m
-}
-
 func (h *harness) until(what string, ok func() bool) {
-	h.t.Helper()
-	require.Eventually(h.t, ok, patience, 10*time.Millisecond, what)
+	h.T.Helper()
+	require.True(h.T, wait.For(patience, 10*time.Millisecond, ok), "did not come true: %s", what)
 }
 
 // user makes a user with these rules, or changes it: none are left of those that it had.
 func (h *harness) user(name string, rules ...string) rueidis.ClientOption {
-	h.t.Helper()
-	h.do(append([]string{"ACL", "SETUSER", name, "reset", "on", ">secret", "resetchannels"}, rules...)...)
+	h.T.Helper()
+	h.Do(append([]string{"ACL", "SETUSER", name, "reset", "on", ">secret", "resetchannels"}, rules...)...)
 	opt := h.server.ClientOption()
 	opt.Username, opt.Password = name, "secret"
 	return opt
 }
 
 func (h *harness) connect(opt rueidis.ClientOption) rueidis.Client {
-	h.t.Helper()
+	h.T.Helper()
 	client, err := rueidis.NewClient(opt)
-	require.NoError(h.t, err)
-	h.t.Cleanup(client.Close)
+	require.NoError(h.T, err)
+	h.T.Cleanup(client.Close)
 	return client
 }
 
@@ -104,14 +96,14 @@ func (u *uses) add(at use, line string) {
 
 // watch notes what the server runs, for whomever, until stop is called.
 func (h *harness) watch() (seen *uses, stop func()) {
-	h.t.Helper()
+	h.T.Helper()
 	conn, err := net.Dial("tcp", h.server.Addr())
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	_, err = conn.Write([]byte("MONITOR\r\n"))
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	lines := bufio.NewReader(conn)
 	_, err = lines.ReadString('\n')
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	seen = &uses{all: make(map[use]string)}
 	var reading sync.WaitGroup
 	reading.Go(func() {

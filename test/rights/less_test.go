@@ -21,9 +21,9 @@ import (
 var toAsk = []string{"+acl|whoami", "+acl|dryrun"}
 
 func (h *harness) preflight(client rueidis.Client) *preflight.Report {
-	h.t.Helper()
+	h.T.Helper()
 	report, err := engine.Preflight(context.Background(), client, service, engine.WithPartitions(partitions), engine.WithExpired())
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	return report
 }
 
@@ -46,7 +46,7 @@ func TestPreflightNamesEachMissingRight(t *testing.T) {
 				h.names(report, rule)
 			}
 		}
-		keys := h.do("KEYS", "*")
+		keys := h.Do("KEYS", "*")
 		made, err := keys.AsStrSlice()
 		require.NoError(t, err)
 		require.Empty(t, made)
@@ -74,22 +74,22 @@ func TestStartWithoutARightEnds(t *testing.T) {
 // names checks that the report says that this rule is missing, and about rights nothing else. (What several need is said
 // for each of them.)
 func (h *harness) names(report *preflight.Report, rule string) {
-	h.t.Helper()
+	h.T.Helper()
 	findings := report.Of(preflight.Rights)
-	require.NotEmpty(h.t, findings, rule)
+	require.NotEmpty(h.T, findings, rule)
 	for _, f := range findings {
 		if rule == "+eval" && f.Severity == preflight.Note && strings.Contains(f.Seen, "HSETNX is unknown") {
 			continue // a script tries it without writing
 		}
-		require.Contains(h.t, f.Do, rule, f)
-		require.Equal(h.t, []string{h.server.Addr()}, f.Nodes)
+		require.Contains(h.T, f.Do, rule, f)
+		require.Equal(h.T, []string{h.server.Addr()}, f.Nodes)
 		if name, is := strings.CutPrefix(rule, "+"); is {
-			require.Contains(h.t, f.Seen, strings.ToUpper(strings.ReplaceAll(name, "|", " ")))
+			require.Contains(h.T, f.Seen, strings.ToUpper(strings.ReplaceAll(name, "|", " ")))
 		}
 	}
 	// What an engine cannot do without is fatal; what something else needs is not.
 	without := slices.Contains(preflight.Rules(service, partitions, preflight.Always, preflight.ToSettle), rule)
-	require.Equal(h.t, without, report.Err() != nil, "%s: %v", rule, report.Err())
+	require.Equal(h.T, without, report.Err() != nil, "%s: %v", rule, report.Err())
 }
 
 // Beside consumers of another library that have entries pending, their locks are looked at, which is a right that nobody
@@ -97,11 +97,11 @@ func (h *harness) names(report *preflight.Report, rule string) {
 func TestPreflightWhileMovingOver(t *testing.T) {
 	each(t, func(t *testing.T, h *harness) {
 		k := h.layout.Keys(0)
-		h.do("XGROUP", "CREATE", k.Input, h.layout.Group(), "0", "MKSTREAM")
-		h.do("XADD", k.Input, "*", "lbs-input", `{"DataStreamName":"s"}`)
+		h.Do("XGROUP", "CREATE", k.Input, h.layout.Group(), "0", "MKSTREAM")
+		h.Do("XADD", k.Input, "*", "lbs-input", `{"DataStreamName":"s"}`)
 		client := h.connect(h.user("chat", enough()...))
 		require.NoError(t, h.preflight(client).Err())
-		h.do("XREADGROUP", "GROUP", h.layout.Group(), "redis-consumer-1", "STREAMS", k.Input, ">")
+		h.Do("XREADGROUP", "GROUP", h.layout.Group(), "redis-consumer-1", "STREAMS", k.Input, ">")
 		require.ErrorContains(t, h.preflight(client).Err(), "may not run EXISTS")
 		h.user("chat", append(enough(), "+exists")...)
 		require.NoError(t, h.preflight(client).Err())

@@ -86,9 +86,9 @@ func TestDocumentedRightsAreEnough(t *testing.T) {
 		_, err = publisher.Publish(ctx, "orphan", nil)
 		require.NoError(t, err)
 		k := h.layout.Keys(h.layout.Of("orphan"))
-		h.do("XGROUP", "CREATE", k.Input, h.layout.Group(), "0")
-		h.do("XREADGROUP", "GROUP", h.layout.Group(), "dead.1", "STREAMS", k.Input, ">")
-		h.do("ZADD", k.Sessions, "1", "dead.1")
+		h.Do("XGROUP", "CREATE", k.Input, h.layout.Group(), "0")
+		h.Do("XREADGROUP", "GROUP", h.layout.Group(), "dead.1", "STREAMS", k.Input, ">")
+		h.Do("ZADD", k.Sessions, "1", "dead.1")
 
 		streams := []string{"done", "failed", "permanent", "released", "kept", "kept too", "kept"}
 		for _, s := range streams {
@@ -118,8 +118,8 @@ func TestDocumentedRightsAreEnough(t *testing.T) {
 		require.ErrorIs(t, e.Requeue(ctx, "nobody's"), api.ErrNotAnnounced)
 		require.NoError(t, e.DoneStream(ctx, "kept too"))
 		h.until("expired keys are hinted at", func() bool {
-			h.do("SET", k.Lease("somebody else's"), "other.1 1 1-1", "PX", "1")
-			h.do("EXISTS", k.Lease("somebody else's")) // expires it
+			h.Do("SET", k.Lease("somebody else's"), "other.1 1 1-1", "PX", "1")
+			h.Do("EXISTS", k.Lease("somebody else's")) // expires it
 			return x.kind(api.Expired) > 0
 		})
 		h.inspect(ctx, x)
@@ -134,7 +134,7 @@ func TestDocumentedRightsAreEnoughToOperate(t *testing.T) {
 		rules := preflight.Rules(service, cluster.MaxPartitions, preflight.Always, preflight.ToInspect, preflight.ToOperate)
 		i, err := scan.NewInspector(h.connect(h.user("chat", rules...)), service, scan.InspectorConfig{})
 		require.NoError(t, err)
-		publisher, err := engine.NewPublisher(h.admin, service, engine.WithPartitions(partitions))
+		publisher, err := engine.NewPublisher(h.Client, service, engine.WithPartitions(partitions))
 		require.NoError(t, err)
 		for n := range 20 {
 			_, err = publisher.Publish(ctx, strconv.Itoa(n), nil)
@@ -142,13 +142,13 @@ func TestDocumentedRightsAreEnoughToOperate(t *testing.T) {
 		}
 		for p := range partitions {
 			k := h.layout.Keys(p)
-			h.do("XADD", k.DeadLetters, "*", lease.FieldAnnouncement, `{"DataStreamName":"dead"}`)
-			h.do("EVAL", `redis.call('ZADD', KEYS[1], 4000000000000, cmsgpack.pack({'1-1', {'lbs-input', '{"DataStreamName":"later"}'}}))`, "1", k.Later)
-			h.do("SET", k.Token, "7")
-			h.do("SET", k.Scan, "x")
-			h.do("SET", k.Lease("s"), "dead.1 1 1-1")
-			h.do("SET", k.Recover("dead.1"), "x")
-			h.do("ZADD", k.Sessions, "1", "dead.1")
+			h.Do("XADD", k.DeadLetters, "*", lease.FieldAnnouncement, `{"DataStreamName":"dead"}`)
+			h.Do("EVAL", `redis.call('ZADD', KEYS[1], 4000000000000, cmsgpack.pack({'1-1', {'lbs-input', '{"DataStreamName":"later"}'}}))`, "1", k.Later)
+			h.Do("SET", k.Token, "7")
+			h.Do("SET", k.Scan, "x")
+			h.Do("SET", k.Lease("s"), "dead.1 1 1-1")
+			h.Do("SET", k.Recover("dead.1"), "x")
+			h.Do("ZADD", k.Sessions, "1", "dead.1")
 		}
 		five, err := cluster.NewLayout(service, 5)
 		require.NoError(t, err)
@@ -167,43 +167,35 @@ func TestDocumentedRightsAreEnoughToOperate(t *testing.T) {
 			}
 		}
 		h.allListed(seen)
-		require.Zero(t, h.count())
+		require.Zero(t, h.Num("DBSIZE"))
 	})
-}
-
-// count is how many keys there are.
-func (h *harness) count() int64 {
-	message := h.do("DBSIZE")
-	n, err := message.AsInt64()
-	require.NoError(h.t, err)
-	return n
 }
 
 // inspect looks at everything from outside, and sends the dead letter back.
 func (h *harness) inspect(ctx context.Context, x *tally) {
-	h.t.Helper()
+	h.T.Helper()
 	i, err := scan.NewInspector(h.connect(h.user("chat", enough()...)), service, scan.InspectorConfig{})
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	h.until("the dead letter", func() bool {
 		classes, err := i.CountLetters(ctx, scan.Selection{})
-		require.NoError(h.t, err)
+		require.NoError(h.T, err)
 		return len(classes) == 1
 	})
 	_, err = i.Backlog(ctx)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	owner, err := i.Owner(ctx, "kept")
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	_, err = i.Consumers(ctx)
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 	for _, err := range i.Holdings(ctx, owner.Consumer) {
-		require.NoError(h.t, err)
+		require.NoError(h.T, err)
 	}
 	moved, err := i.SendBack(ctx, scan.Selection{})
-	require.NoError(h.t, err)
-	require.Equal(h.t, 1, moved)
+	require.NoError(h.T, err)
+	require.Equal(h.T, 1, moved)
 	h.until("the dead letter is owned again", func() bool { return x.stream("permanent") == 2 })
 	_, err = i.Drop(ctx, scan.Selection{})
-	require.NoError(h.t, err)
+	require.NoError(h.T, err)
 }
 
 // others are what the test itself sends, and what a client sends to connect, which needs no right.
@@ -211,7 +203,7 @@ var others = []string{"hello", "auth", "client|setinfo", "acl|setuser", "monitor
 
 // allListed checks that the table of rights has whatever was used.
 func (h *harness) allListed(seen *uses) {
-	h.t.Helper()
+	h.T.Helper()
 	listed := make(map[use]bool)
 	for _, r := range preflight.AllRights() {
 		listed[use{r.Command, r.Key}] = true
@@ -222,8 +214,8 @@ func (h *harness) allListed(seen *uses) {
 			scripts++
 		}
 		if !listed[at] && !slices.Contains(others, at.command) {
-			h.t.Errorf("used and not listed: %s on keys of kind %d: %s", at.command, at.key, line)
+			h.T.Errorf("used and not listed: %s on keys of kind %d: %s", at.command, at.key, line)
 		}
 	}
-	require.Greater(h.t, scripts, 30, "commands on keys that the server saw")
+	require.Greater(h.T, scripts, 30, "commands on keys that the server saw")
 }

@@ -1,2 +1,2 @@
-// Package telemetry keeps what an engine says of itself, its log and its metrics, for tests to look at.
+// Package telemetry collects the log, the events and the metrics of an engine for tests to look at.
 package telemetry

@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
 )
 
 func TestSum(t *testing.T) {
@@ -35,6 +37,16 @@ func TestSum(t *testing.T) {
 		require.Equal(t, tc.there, there, "%s %v", tc.name, tc.labels)
 	}
 	require.Equal(t, 4, Series(t, r))
+}
+
+func TestEvents(t *testing.T) {
+	var e Events
+	require.Zero(t, e.Count(api.EventSessionLost))
+	e.Add(api.Event{Kind: api.EventSessionLost})
+	e.Add(api.Event{Kind: api.EventRedisReachable})
+	e.Add(api.Event{Kind: api.EventSessionLost})
+	require.Equal(t, 2, e.Count(api.EventSessionLost))
+	require.Equal(t, 1, e.Count(api.EventRedisReachable))
 }
 
 func TestLog(t *testing.T) {
