@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Console sends commands as they are written. What a test does not expect to fail ends it.
+// Console sends commands as they are written. An unexpected error fails the test at once.
 type Console struct {
 	T      testing.TB
 	Client rueidis.Client
@@ -19,7 +19,7 @@ func (c Console) Try(args ...string) rueidis.RedisResult {
 	return c.Client.Do(context.Background(), c.Client.B().Arbitrary(args...).Build())
 }
 
-// Do sends a command. Nil is no failure.
+// Do sends a command that must succeed. A nil reply is not an error.
 func (c Console) Do(args ...string) rueidis.RedisMessage {
 	c.T.Helper()
 	message, err := c.Try(args...).ToMessage()
@@ -29,7 +29,7 @@ func (c Console) Do(args ...string) rueidis.RedisMessage {
 	return message
 }
 
-// Num is the integer that a command answers.
+// Num returns the integer that a command replies with.
 func (c Console) Num(args ...string) int {
 	c.T.Helper()
 	n, err := c.Try(args...).AsInt64()
@@ -37,7 +37,7 @@ func (c Console) Num(args ...string) int {
 	return int(n)
 }
 
-// Text is the string that a command answers, empty for nil.
+// Text returns the string that a command replies with, empty for nil.
 func (c Console) Text(args ...string) string {
 	c.T.Helper()
 	text, err := c.Try(args...).ToString()
@@ -47,7 +47,7 @@ func (c Console) Text(args ...string) string {
 	return text
 }
 
-// Now is the server's clock, ms.
+// Now returns the server's clock, in ms.
 func (c Console) Now() int64 {
 	c.T.Helper()
 	at, err := c.Try("TIME").AsIntSlice()
@@ -55,7 +55,7 @@ func (c Console) Now() int64 {
 	return at[0]*1000 + at[1]/1000
 }
 
-// Stream is what stands in a stream.
+// Stream returns all entries of a stream.
 func (c Console) Stream(key string) []rueidis.XRangeEntry {
 	c.T.Helper()
 	entries, err := c.Try("XRANGE", key, "-", "+").AsXRange()
@@ -63,7 +63,7 @@ func (c Console) Stream(key string) []rueidis.XRangeEntry {
 	return entries
 }
 
-// Consumers are the names of those of a group.
+// Consumers returns the names of the consumers of a group.
 func (c Console) Consumers(key, group string) (names []string) {
 	c.T.Helper()
 	rows, err := c.Try("XINFO", "CONSUMERS", key, group).ToArray()

@@ -1,2 +1,2 @@
-// Package console lets tests ask a server by hand, as an operator with a command line would.
+// Package console lets tests send commands to a server as an operator at a command line would.
 package console

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// Monotonic is CLOCK_MONOTONIC: it runs through stops of the process, and is the same for all processes of the machine.
+// Monotonic returns CLOCK_MONOTONIC. It keeps running while the process is stopped, and all processes of the machine share it.
 func Monotonic() time.Duration {
 	const clockMonotonic = 1
 	var ts syscall.Timespec

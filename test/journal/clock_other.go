@@ -4,5 +4,5 @@ package journal
 
 import "time"
 
-// Monotonic is the wall clock where there is no other one that processes share: leave it alone while they run.
+// Monotonic returns the wall clock, where processes share no other one. Nobody may set it while they run.
 func Monotonic() time.Duration { return time.Duration(time.Now().UnixNano()) }

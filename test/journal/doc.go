@@ -1,7 +1,6 @@
-// Package journal is what a process owned, from when until when, in a file that is mapped into memory: it outlives a
-// SIGKILL of the process, and others can read it while the process runs. Times are on a clock that all processes of one
-// machine share, so that package overlap can hold the journals of several against each other.
+// Package journal records what a process owned, and from when until when, in a file that is mapped into memory: it survives
+// a SIGKILL of the process, and other processes can read it meanwhile. Times are on a clock that all processes of a machine
+// share, so that package overlap can compare several journals.
 //
-// A process notes an ownership when it is told of it, and then again and again that it lasts, by looking at its own
-// leases.
+// A process notes an ownership when it gets it, and then keeps extending the note by looking at its own leases.
 package journal

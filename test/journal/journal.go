@@ -17,8 +17,8 @@ import (
 	"github.com/streamlease/streamlease/test/overlap"
 )
 
-// Journal is what one run of a process owned. Its methods may be called from several goroutines, and the file may be
-// open in several processes of which one writes.
+// Journal records what one run of a process owned. Its methods may be called from several goroutines, and several processes
+// may open the file while one of them writes.
 type Journal struct {
 	party  string
 	prefix string
@@ -26,12 +26,12 @@ type Journal struct {
 	pages  []Page
 
 	mu     sync.Mutex
-	leases map[api.Lease]*Page // those not known to have ended
+	leases map[api.Lease]*Page // not known to have ended
 	used   int
 }
 
-// Open maps a file with room for so many ownerships; it is made if it is not there. Streams are called by a prefix and a
-// number. Close it after the last use.
+// Open maps a file with room for this many ownerships, and creates it if it does not exist. The names of streams are a prefix
+// and a number. Close the journal after the last use.
 func Open(path, party, prefix string, pages int) (*Journal, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -54,23 +54,23 @@ func mapped(f *os.File, size int) ([]byte, error) {
 	return syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 }
 
-// Close ends the use of a journal. The file stays.
+// Close unmaps the journal. The file stays.
 func (j *Journal) Close() error { return syscall.Munmap(j.file) }
 
-// Party is whose journal it is.
+// Party returns whose journal it is.
 func (j *Journal) Party() string { return j.party }
 
-// Add notes a new ownership; nil if it has ended already. It panics when there is no room left.
+// Add notes a new ownership. It returns nil if the ownership has ended already, and panics if there is no room left.
 func (j *Journal) Add(l api.Lease) *Page { return j.AddWork(l, 0) }
 
-// Knows reports whether a stream is called by the prefix and a number, so that its ownerships can be noted.
+// Knows reports whether a name is the prefix and a number, so that ownerships of the stream can be noted.
 func (j *Journal) Knows(stream string) bool {
 	number, ok := strings.CutPrefix(stream, j.prefix)
 	_, err := strconv.ParseUint(number, 10, 63)
 	return ok && err == nil
 }
 
-// AddWork is Add with the number of the announcement that the ownership comes from.
+// AddWork is Add with the number of the announcement that led to the ownership.
 func (j *Journal) AddWork(l api.Lease, work int) *Page {
 	at := Monotonic()
 	if l.Remaining() <= 0 {
@@ -96,14 +96,14 @@ func (j *Journal) AddWork(l api.Lease, work int) *Page {
 	return p
 }
 
-// Page is that of an ownership which was added and is not known to have ended; nil if there is none.
+// Page returns the page of an ownership that was added and is not known to have ended, or nil.
 func (j *Journal) Page(l api.Lease) *Page {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.leases[l]
 }
 
-// Look notes which ownerships last.
+// Look extends all ownerships that last.
 func (j *Journal) Look() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -114,15 +114,15 @@ func (j *Journal) Look() {
 	}
 }
 
-// Entry is a page as it was read.
+// Entry is a page as read.
 type Entry struct {
 	overlap.Record
 	Number int // of the stream
-	Work   int // of the announcement; 0: it has none
+	Work   int // of the announcement; 0: none
 	State  State
 }
 
-// Read is what stands in the journal by now, in the order in which it was added.
+// Read returns everything in the journal, in the order in which it was added.
 func (j *Journal) Read() (out []Entry) {
 	for p, number := range j.written {
 		out = append(out, Entry{
@@ -138,15 +138,15 @@ func (j *Journal) Read() (out []Entry) {
 	return out
 }
 
-// Len is how many ownerships were added. It is cheap, however many they are.
+// Len returns how many ownerships were added. It is cheap, however many there are.
 func (j *Journal) Len() int {
 	return sort.Search(len(j.pages), func(i int) bool { return atomic.LoadUint64(&j.pages[i].stream) == 0 })
 }
 
-// Full reports whether there is no room left: there may have been ownerships that are not in it.
+// Full reports whether there is no room left, so that ownerships may be missing.
 func (j *Journal) Full() bool { return j.Len() == len(j.pages) }
 
-// Held is how many streams have an ownership that was noted at this moment or later and has not ended.
+// Held returns how many streams have an ownership that was extended at this moment or later and has not ended.
 func (j *Journal) Held(since time.Duration) int {
 	streams := make(map[int]bool)
 	for p, number := range j.written {
@@ -157,7 +157,7 @@ func (j *Journal) Held(since time.Duration) int {
 	return len(streams)
 }
 
-// written yields the pages that are complete, with the number of the stream.
+// written yields the complete pages, with the number of the stream.
 func (j *Journal) written(yield func(p *Page, number int) bool) {
 	for i := range j.pages {
 		p := &j.pages[i]

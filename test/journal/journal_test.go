@@ -25,7 +25,7 @@ func both(t *testing.T, pages int) (writer, reader *Journal) {
 	return writer, reader
 }
 
-func TestOthersReadWhatIsOwned(t *testing.T) {
+func TestOtherProcessesReadWhatIsOwned(t *testing.T) {
 	w, r := both(t, 10)
 	require.Empty(t, r.Read())
 	require.Zero(t, r.Len())
@@ -42,7 +42,7 @@ func TestOthersReadWhatIsOwned(t *testing.T) {
 	then := Monotonic()
 	w.Look()
 	require.Nil(t, w.Page(lost), "it is not looked at again")
-	require.Equal(t, 1, r.Held(then), "the other one was not noted since")
+	require.Equal(t, 1, r.Held(then), "the other one was not extended since")
 	require.Equal(t, 2, r.Held(begin))
 
 	entries := r.Read()
@@ -62,7 +62,7 @@ func TestOthersReadWhatIsOwned(t *testing.T) {
 	require.NoError(t, overlap.Check([]overlap.Record{entries[0].Record, entries[1].Record}))
 }
 
-func TestWhatHasEndedIsNotHeld(t *testing.T) {
+func TestEndedOwnershipsAreNotHeld(t *testing.T) {
 	w, r := both(t, 10)
 	l := leasetest.New("s-1")
 	p := w.Add(l)
@@ -73,7 +73,7 @@ func TestWhatHasEndedIsNotHeld(t *testing.T) {
 	require.Equal(t, Finished, r.Read()[0].State)
 	require.Equal(t, "finished", r.Read()[0].State.String())
 	require.Equal(t, "State(5)", (Failed + 1).String())
-	require.False(t, p.Turn(Owned, Given), "it was done before")
+	require.False(t, p.Turn(Owned, Given), "it is finished already")
 	require.Equal(t, Finished, r.Read()[0].State)
 	require.True(t, p.Turn(Finished, Given))
 	require.Equal(t, Given, r.Read()[0].State)
@@ -81,7 +81,7 @@ func TestWhatHasEndedIsNotHeld(t *testing.T) {
 	require.Len(t, r.Read(), 1)
 }
 
-func TestJournalThatIsFullSaysSo(t *testing.T) {
+func TestFullJournalPanics(t *testing.T) {
 	w, r := both(t, 1)
 	require.False(t, r.Full())
 	w.Add(leasetest.New("s-1"))
@@ -94,14 +94,14 @@ func TestJournalThatIsFullSaysSo(t *testing.T) {
 	}
 }
 
-func TestOpenTellsOfWhatCannotBe(t *testing.T) {
+func TestOpenReportsErrors(t *testing.T) {
 	_, err := Open(filepath.Join(t.TempDir(), "none", "journal"), "a", "s-", 1)
 	require.Error(t, err)
 	_, err = Open(filepath.Join(t.TempDir(), "journal"), "a", "s-", 0)
 	require.ErrorContains(t, err, "journal: ")
 }
 
-func TestClockRises(t *testing.T) {
+func TestClockIsMonotonic(t *testing.T) {
 	before := Monotonic()
 	require.Positive(t, before)
 	require.GreaterOrEqual(t, Monotonic(), before)

@@ -1,2 +1,2 @@
-// Package leaks finds goroutines that tests leave behind, and knows those that libraries end in their own time.
+// Package leaks finds goroutines that tests leave behind, and knows those that libraries end by themselves later.
 package leaks

@@ -2,13 +2,13 @@ package leaks
 
 import "go.uber.org/goleak"
 
-// Check runs the tests of a package, for its TestMain, and fails if goroutines are left that were not there before. The pool
-// library starts two when it is loaded; those are there before.
+// Check runs the tests of a package, for its TestMain, and fails if they leave goroutines behind. The two that the pool library
+// starts when it is loaded exist before, so they do not count.
 func Check(m goleak.TestingM) { goleak.VerifyTestMain(m, Known()...) }
 
-// Known are the goroutines that are no leaks: those that are there now, and those of a cluster's client that end after it
-// was closed. One asks for the topology at most a second after it was last asked for, one closes after 5 s the
-// connections that are needed no more.
+// Known returns the goroutines that are not leaks: those that exist now, and two of a cluster client that end some time after it
+// was closed. One refreshes the topology up to a second after the last request for it, one closes unused connections after
+// 5 s.
 func Known() []goleak.Option {
 	return []goleak.Option{
 		goleak.IgnoreCurrent(),

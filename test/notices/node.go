@@ -12,18 +12,18 @@ import (
 	"sync"
 )
 
-// Options are how a node answers. The zero value announces, at version 7.4.
+// Options say how a node answers. The zero value is a node of version 7.4 that announces maintenance.
 type Options struct {
-	Version string // "" is 7.4.0
-	Auth    string // "user password" that HELLO must bring; "" is none
-	Refuse  string // error, with its '-', in the place of the answer to the opt-in; "" is none
-	Hello   string // error, with its '-', in the place of the answer to HELLO; "" is none
-	Before  string // pushed between the opt-in and its answer
-	After   string // pushed right after the answer to the opt-in
-	Mute    bool   // do not answer PING
+	Version string // "": 7.4.0
+	Auth    string // "user password" that HELLO must carry; "": none
+	Refuse  string // error, with its '-', in place of the reply to the opt-in; "": none
+	Hello   string // error, with its '-', in place of the reply to HELLO; "": none
+	Before  string // pushed between the opt-in and its reply
+	After   string // pushed right after the reply to the opt-in
+	Mute    bool   // PING gets no reply
 }
 
-// Node is one node, on any number of connections. Its methods may be called from any goroutine.
+// Node is one node, with any number of connections. Its methods may be called from any goroutine.
 type Node struct {
 	listener net.Listener
 	group    sync.WaitGroup
@@ -50,12 +50,12 @@ func (p *peer) sendLocked(text string) error {
 	return err
 }
 
-// New is a node without an address, which Serve gives its connections.
+// New makes a node without an address. It serves the connections that are given to Serve.
 func New(o Options) *Node {
 	return &Node{opts: o, conns: make(map[net.Conn]*peer)}
 }
 
-// Listen is a node on a port of the loopback. It ends with Close.
+// Listen makes a node that listens on a loopback port, until Close.
 func Listen(o Options) (*Node, error) {
 	n := New(o)
 	var err error
@@ -74,10 +74,10 @@ func Listen(o Options) (*Node, error) {
 	return n, nil
 }
 
-// Addr is the node's address.
+// Addr returns the node's address.
 func (n *Node) Addr() string { return n.listener.Addr().String() }
 
-// Close ends the node and every connection.
+// Close stops the node and closes every connection.
 func (n *Node) Close() {
 	n.mu.Lock()
 	n.closed = true
@@ -89,7 +89,7 @@ func (n *Node) Close() {
 	n.group.Wait()
 }
 
-// Drop ends every connection.
+// Drop closes every connection.
 func (n *Node) Drop() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -105,7 +105,7 @@ func (n *Node) Set(o Options) {
 	n.opts = o
 }
 
-// Serve answers on a connection until it ends.
+// Serve answers commands on a connection until it ends.
 func (n *Node) Serve(conn net.Conn) {
 	defer conn.Close()
 	p := &peer{conn: conn}
@@ -148,7 +148,7 @@ func (n *Node) answer(p *peer, words []string) error {
 		if o.Refuse != "" {
 			return p.write(o.Refuse + "\r\n")
 		}
-		// In one go, so that nothing that is pushed to all comes between.
+		// In one write, so that nothing pushed to all connections comes in between.
 		p.Lock()
 		defer p.Unlock()
 		p.on = true
@@ -177,22 +177,22 @@ func (p *peer) write(text string) error {
 	return p.sendLocked(text)
 }
 
-// Push writes raw bytes to every connection that has opted in, and returns to how many.
-func (n *Node) Push(raw string) (told int) {
+// Push writes raw bytes to every connection that has opted in, and returns how many there were.
+func (n *Node) Push(raw string) (count int) {
 	for _, p := range n.peers() {
 		p.Lock()
 		if p.on {
 			if p.sendLocked(raw) == nil {
-				told++
+				count++
 			}
 		}
 		p.Unlock()
 	}
-	return told
+	return count
 }
 
 // PushIn writes raw bytes in two parts to the connection that has opted in, with nothing else in between. f runs between
-// them and is told how many bytes were sent there so far, whatever they were.
+// them, with the number of bytes of any kind that were sent on the connection so far.
 func (n *Node) PushIn(first string, f func(sent int), second string) error {
 	for _, p := range n.peers() {
 		p.Lock()
@@ -206,7 +206,7 @@ func (n *Node) PushIn(first string, f func(sent int), second string) error {
 		f(p.sent)
 		return p.sendLocked(second)
 	}
-	return errors.New("nobody listens")
+	return errors.New("notices: no connection has opted in")
 }
 
 func (n *Node) peers() []*peer {
@@ -219,7 +219,7 @@ func (n *Node) peers() []*peer {
 	return peers
 }
 
-// Listening is how many connections have opted in and are there.
+// Listening returns how many open connections have opted in.
 func (n *Node) Listening() (on int) {
 	for _, p := range n.peers() {
 		p.Lock()
@@ -231,14 +231,14 @@ func (n *Node) Listening() (on int) {
 	return on
 }
 
-// Commands are all that the node was sent, words joined by spaces, PING left out.
+// Commands returns every command that the node received except PING, words joined by spaces.
 func (n *Node) Commands() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(n.commands), func(c string) bool { return c == "PING" })
 }
 
-// Pings is how many PING the node was sent.
+// Pings returns how many PINGs the node received.
 func (n *Node) Pings() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is pushed comes byte for byte, to those who have opted in and to no others, also in the middle of a push.
-func TestNodeSpeaksAsItIsTold(t *testing.T) {
+// Pushes arrive byte for byte, on connections that have opted in and on no others, even in the middle of another push.
+func TestNodeFollowsItsOptions(t *testing.T) {
 	n, err := Listen(Options{Auth: "u p", Before: ">1\r\n+a\r\n", After: ">1\r\n+b\r\n"})
 	require.NoError(t, err)
 	defer n.Close()
@@ -26,7 +26,7 @@ func TestNodeSpeaksAsItIsTold(t *testing.T) {
 		require.Equal(t, answer, string(got))
 	}
 	say("*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n", "-WRONGPASS invalid username-password pair or user is disabled.\r\n")
-	require.Zero(t, n.Push("x"), "nobody has opted in")
+	require.Zero(t, n.Push("x"), "no connection has opted in")
 	say("*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n",
 		"%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.0\r\n$5\r\nproto\r\n:3\r\n")
 	say("*1\r\n$6\r\nCLIENT\r\n", ">1\r\n+a\r\n+OK\r\n>1\r\n+b\r\n")

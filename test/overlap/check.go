@@ -11,13 +11,13 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// Record is one ownership as its own party saw it.
+// Record is one ownership as its owner saw it.
 type Record struct {
 	Party  string // whose record it is
 	Stream string
 	Token  api.Token
-	// From and Until are the first and the last moment at which the party was seen to hold the stream; it held it at
-	// both and at all moments in between. They count from an origin that all parties share, on a monotonic clock.
+	// From and Until are the first and the last moment at which the party was seen to hold the stream. It held the stream at
+	// both and at every moment between them. They count from an origin that all parties share, on a monotonic clock.
 	From, Until time.Duration
 }
 
@@ -25,12 +25,12 @@ func (r Record) String() string {
 	return fmt.Sprintf("%s held %q under token %d from %v until %v", r.Party, r.Stream, r.Token, r.From, r.Until)
 }
 
-// maxTold is how many faults Check tells one by one.
-const maxTold = 20
+// maxListed is how many faults Check lists one by one.
+const maxListed = 20
 
 // Check returns nil if no two records show a stream as held at the same moment and the tokens of each stream rise in the
-// order of its ownerships; else an error that tells of the first faults, stream by stream. No records at all are an
-// error too: whoever recorded nothing has shown nothing.
+// order of its ownerships. Otherwise it returns an error that lists the first faults, stream by stream. No records at all
+// are an error, too: they prove nothing.
 func Check(records []Record) error {
 	if len(records) == 0 {
 		return errors.New("overlap: no records")
@@ -43,8 +43,8 @@ func Check(records []Record) error {
 	for _, name := range slices.Sorted(maps.Keys(streams)) {
 		faults = append(faults, checkStream(streams[name])...)
 	}
-	if more := len(faults) - maxTold; more > 0 {
-		faults = append(faults[:maxTold], fmt.Errorf("overlap: %d more faults", more))
+	if more := len(faults) - maxListed; more > 0 {
+		faults = append(faults[:maxListed], fmt.Errorf("overlap: %d more faults", more))
 	}
 	return errors.Join(faults...)
 }
@@ -54,7 +54,7 @@ func checkStream(records []Record) (faults []error) {
 	slices.SortFunc(records, func(a, b Record) int {
 		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.Token, b.Token))
 	})
-	var last, longest Record // the one before, and the one that lasted until latest
+	var last, longest Record // the previous one, and the one that ended latest
 	for i, r := range records {
 		if r.Until < r.From || r.Token == 0 {
 			faults = append(faults, fmt.Errorf("overlap: malformed record: %v", r))

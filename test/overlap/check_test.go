@@ -26,11 +26,11 @@ func TestCheck(t *testing.T) {
 		"other streams at the same time": {
 			records: []Record{record("a", "s", 1, 0, 5), record("b", "u", 1, 0, 5)}},
 		"nothing recorded": {want: "no records"},
-		"in part": {
+		"overlapping in part": {
 			records: []Record{record("a", "s", 1, 0, 5), record("b", "s", 2, 4, 9)}, want: "two owners"},
-		"in one moment": {
+		"at the same moment": {
 			records: []Record{record("a", "s", 1, 0, 5), record("b", "s", 2, 5, 9)}, want: "two owners"},
-		"a moment in the middle": {
+		"a single moment in the middle": {
 			records: []Record{record("a", "s", 1, 0, 5), record("b", "s", 2, 3, 3)}, want: "two owners"},
 		"with the one before the last": {
 			records: []Record{record("a", "s", 1, 0, 9), record("b", "s", 2, 1, 2), record("c", "s", 3, 8, 10)},
@@ -58,18 +58,18 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestCheckTellsTheFirstFaultsOnly(t *testing.T) {
+func TestCheckListsOnlyTheFirstFaults(t *testing.T) {
 	var records []Record
 	for i := range 100 {
 		records = append(records, record("a", "s", api.Token(i+1), 0, 1))
 	}
 	err := Check(records)
 	require.ErrorContains(t, err, "79 more faults")
-	require.Len(t, strings.Split(err.Error(), "\n"), maxTold+1)
+	require.Len(t, strings.Split(err.Error(), "\n"), maxListed+1)
 }
 
-// TestCheckAgreesWithEveryMomentLookedAt asks a naive model: who held the stream at each moment.
-func TestCheckAgreesWithEveryMomentLookedAt(t *testing.T) {
+// TestCheckAgreesWithEveryMoment compares Check with a naive model: who held the stream at each moment.
+func TestCheckAgreesWithEveryMoment(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 6).Draw(t, "records")
 		records := make([]Record, n)
@@ -91,7 +91,7 @@ func TestCheckAgreesWithEveryMomentLookedAt(t *testing.T) {
 	})
 }
 
-// lease is held until a point of time.
+// lease is held until a point in time.
 type lease struct{ until time.Time }
 
 func (l lease) Stream() string           { return "s" }
@@ -112,7 +112,7 @@ func TestRecorderNotesWhatItSawHeld(t *testing.T) {
 	})
 }
 
-func TestRecorderNotesNothingOfWhatIsNotHeld(t *testing.T) {
+func TestRecorderIgnoresLeasesThatAreNotHeld(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
 		r := NewRecorder("a", NewClock())
 		require.Zero(t, r.Look(lease{until: time.Now()}))

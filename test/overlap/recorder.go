@@ -7,10 +7,10 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// Clock is the axis of the records of all parties of one process.
+// Clock is the time axis of all records of one process.
 type Clock struct{ origin time.Time }
 
-// NewClock starts an axis now.
+// NewClock starts an axis at the present moment.
 func NewClock() Clock { return Clock{origin: time.Now()} }
 
 // Recorder keeps the records of one party. Its methods may be called from several goroutines.
@@ -22,13 +22,13 @@ type Recorder struct {
 	records map[ownership]*Record
 }
 
-// ownership tells one record from another.
+// ownership identifies a record.
 type ownership struct {
 	stream string
 	token  api.Token
 }
 
-// NewRecorder makes the recorder of a party. All parties of a check have the same clock.
+// NewRecorder makes the recorder of a party. All parties of one check share a clock.
 func NewRecorder(party string, clock Clock) *Recorder {
 	return &Recorder{party: party, clock: clock, records: make(map[ownership]*Record)}
 }
@@ -40,9 +40,9 @@ type Held interface {
 	Remaining() time.Duration
 }
 
-// Look asks a lease whether it is held and notes the moment if so; it returns what is left of it. The moment noted is
-// the one before the question, at which the lease was held too: ownership is never taken up again within one lease.
-// Look right before ending a lease, so that the record reaches as far as the ownership did.
+// Look asks a lease whether it is held, notes the moment if it is, and returns the time that remains. The moment noted is
+// the one just before the question, when the lease was held, too: a lease that has ended is never held again. Look right
+// before ending a lease, so that the record lasts as long as the ownership did.
 func (r *Recorder) Look(h Held) time.Duration {
 	before := time.Since(r.clock.origin)
 	left := h.Remaining()
@@ -70,7 +70,7 @@ func CheckAll(recorders ...*Recorder) error {
 	return Check(records)
 }
 
-// Records are copies of what was noted so far, in no order.
+// Records returns copies of all records so far, in no particular order.
 func (r *Recorder) Records() []Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()

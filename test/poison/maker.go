@@ -11,10 +11,10 @@ import (
 type Entry struct {
 	Kind      string   // what is wrong with it, in a few words
 	Fields    []string // name, value, name, value
-	Announces bool     // its first announcement is one that Maker.Announce made
+	Announces bool     // its first announcement was made by Maker.Announce
 }
 
-// Weight is how many bytes the names and values of its fields are.
+// Weight returns the number of bytes in the names and values of its fields.
 func (e Entry) Weight() (n int) {
 	for _, f := range e.Fields {
 		n += len(f)
@@ -24,19 +24,19 @@ func (e Entry) Weight() (n int) {
 
 // Maker makes entries. Its fields must be set.
 type Maker struct {
-	Service   string                // whose keys the names of some streams are
-	Announce  func(fill int) string // a good announcement of a stream, as a producer writes it, with so many bytes more in its Info
-	MaxFields int                   // of an entry, about
-	MaxBytes  int                   // likewise, in all names and values
+	Service   string                // some streams are named like its keys
+	Announce  func(fill int) string // a valid announcement, as a producer writes it, with this many more bytes in its Info
+	MaxFields int                   // of an entry, roughly
+	MaxBytes  int                   // in all names and values of an entry, roughly
 }
 
-// What an entry is called whose announcement is nobody's.
+// stranger is an announcement that Maker.Announce did not make.
 const stranger = `{"DataStreamName":"poisoned"}`
 
-// field is what producers write announcements into.
+// field is the field that producers write announcements to.
 const field = "lbs-input"
 
-// Next makes the entry that the first bytes of data ask for, and returns what is left of them. Bytes that are missing are 0.
+// Next makes an entry from the first bytes of data, and returns the rest of data. Missing bytes count as 0.
 func (m Maker) Next(data []byte) (Entry, []byte) {
 	s := &source{data}
 	k := kinds[int(s.byte())%len(kinds)]
@@ -45,8 +45,8 @@ func (m Maker) Next(data []byte) (Entry, []byte) {
 	return e, s.data
 }
 
-// Kinds are the first bytes of entries, one for each kind: those that can come to Maker.MaxFields or MaxBytes, or the others.
-// Other first bytes count modulo how many kinds there are.
+// Kinds returns the first bytes of entries, one for each kind: of the kinds that can reach Maker.MaxFields or MaxBytes, or of the
+// others. Any other first byte counts modulo the number of kinds.
 func Kinds(big bool) (all []byte) {
 	for i, k := range kinds {
 		if k.big == big {
@@ -56,7 +56,7 @@ func Kinds(big bool) (all []byte) {
 	return all
 }
 
-// kinds stay in their order, which seeds of fuzzers know. New ones go to the end.
+// kinds keep their order, on which the seeds of fuzzers rely. New ones go to the end.
 var kinds = []struct {
 	name string
 	big  bool
@@ -65,21 +65,21 @@ var kinds = []struct {
 	{"good", false, func(m *maker) { m.add(field, m.good(0)) }},
 	{"any fields", false, (*maker).any},
 	{"own fields only", false, (*maker).ours},
-	{"announced twice and more, malformed at first", false, func(m *maker) { m.repeat(field, m.malformed(), stranger) }},
-	{"announced twice and more, good at first", false, func(m *maker) { m.repeat(field, m.good(0), stranger) }},
+	{"announced several times, first malformed", false, func(m *maker) { m.repeat(field, m.malformed(), stranger) }},
+	{"announced several times, first good", false, func(m *maker) { m.repeat(field, m.good(0), stranger) }},
 	{"malformed", false, func(m *maker) { m.add(field, m.malformed()) }},
-	{"a name that is none", false, func(m *maker) { m.add(field, m.name()) }},
-	{"a key of the service as name", false, func(m *maker) { m.add(field, m.key()) }},
-	{"counts out of this world", false, func(m *maker) {
+	{"an invalid name", false, func(m *maker) { m.add(field, m.name()) }},
+	{"a key of the service as the name", false, func(m *maker) { m.add(field, m.key()) }},
+	{"absurd counts", false, func(m *maker) {
 		m.add(field, m.good(0))
 		m.add(pick(m.source, "_crash_count", "_retry_count"), m.number())
 	}},
-	{"a time out of this world", false, func(m *maker) { m.add(field, m.good(0)); m.add("_not_before", m.number()) }},
+	{"an absurd time", false, func(m *maker) { m.add(field, m.good(0)); m.add("_not_before", m.number()) }},
 	{"wide", true, func(m *maker) { m.add(field, m.good(0)); m.wide() }},
 	{"wide, and no announcement", true, (*maker).wide},
 	{"large", true, func(m *maker) { m.add(field, m.good(m.count(m.room()))) }},
-	{"a large field beside", true, func(m *maker) { m.add(field, m.good(0)); m.add("trace", m.filler()) }},
-	{"one of our fields by the thousand", false, func(m *maker) { m.add(field, m.good(0)); m.repeat(pick(m.source, own...), "1", m.number()) }},
+	{"an additional large field", true, func(m *maker) { m.add(field, m.good(0)); m.add("trace", m.filler()) }},
+	{"one of our fields thousands of times", false, func(m *maker) { m.add(field, m.good(0)); m.repeat(pick(m.source, own...), "1", m.number()) }},
 }
 
 // own are the fields that the library keeps for itself.
@@ -88,7 +88,7 @@ var own = []string{"_reason", "_retry_count", "_crash_count", "_not_before", "_o
 // Own reports whether the library keeps a field for itself.
 func Own(field string) bool { return slices.Contains(own, field) }
 
-// source is the bytes that decide.
+// source is the bytes that decide what is made.
 type source struct{ data []byte }
 
 func (s *source) byte() (b byte) {
@@ -98,7 +98,7 @@ func (s *source) byte() (b byte) {
 	return b
 }
 
-// count is from 1 to the limit; small ones are as likely as large ones.
+// count returns a number from 1 to the limit. Every order of magnitude is equally likely.
 func (s *source) count(limit int) int {
 	most := 0
 	for 2<<most <= limit {
@@ -121,10 +121,10 @@ func (m *maker) add(name, value string) {
 	m.entry.Fields = append(m.entry.Fields, name, value)
 }
 
-// room is how many bytes the entry may still get.
+// room returns how many bytes the entry has left, at least 1.
 func (m *maker) room() int { return max(1, m.MaxBytes-m.entry.Weight()) }
 
-// good is an announcement that could be taken, where it is the first of the entry.
+// good returns a valid announcement if it is the first one of the entry, otherwise stranger.
 func (m *maker) good(fill int) string {
 	if m.announced() {
 		return stranger
@@ -133,7 +133,7 @@ func (m *maker) good(fill int) string {
 	return m.Announce(fill)
 }
 
-// announced reports whether the entry has an announcement already, of whatever kind.
+// announced reports whether the entry has an announcement of any kind already.
 func (m *maker) announced() bool {
 	for i := 0; i < len(m.entry.Fields); i += 2 {
 		if m.entry.Fields[i] == field {
@@ -143,7 +143,7 @@ func (m *maker) announced() bool {
 	return false
 }
 
-// repeat adds a field with a value, and then again and again with another value.
+// repeat adds a field with one value, and then many times with another value.
 func (m *maker) repeat(name, first, then string) {
 	m.add(name, first)
 	for range min(m.count(m.MaxFields), m.room()/max(1, len(name)+len(then))) {
@@ -167,7 +167,7 @@ func (m *maker) ours() {
 	}
 }
 
-// any is one to eight fields, each with a name and a value of any kind, some many times over.
+// any adds one to eight fields, each with a name and a value of any kind, some of them many times.
 func (m *maker) any() {
 	for range 1 + int(m.byte())%8 {
 		name := pick(m.source, append([]string{field, "", "LBS-INPUT", "\x00", "\xff\xfe"}, own...)...)
@@ -199,7 +199,7 @@ func (m *maker) any() {
 	}
 }
 
-// raw are bytes as they come.
+// raw returns bytes of the source as they are.
 func (m *maker) raw() string {
 	n := min(int(m.byte())%64, len(m.data))
 	text := string(m.data[:n])
@@ -214,17 +214,17 @@ func (m *maker) number() string {
 		"9223372036854775807", "9223372036854775808", "18446744073709551616", "99999999999999999999999999", "1795702257000000", "1795702257000000000")
 }
 
-// malformed is what no announcement can be read from.
+// malformed returns a text that is not an announcement.
 func (m *maker) malformed() string {
 	if m.byte()%8 == 0 {
-		return m.raw() + "{" // never JSON, whatever the bytes
+		return m.raw() + "{" // never JSON, whatever the bytes are
 	}
 	return pick(m.source, ``, `{`, `null`, `7`, `"s"`, `[]`, `[{"DataStreamName":"s"}]`, `{"DataStreamName":"s"`, `{"DataStreamName":"s"}}`,
 		`{"DataStreamName":7}`, `{"DataStreamName":null}`, `{"DataStreamName":{}}`, `{"Info":{}}`, `{}`, "\xff", "\x00", `{'DataStreamName':'s'}`,
 		`{"DataStreamName":"s","Info":}`, `{"DataStreamName":"s","Info":01}`, strings.Repeat("[", 20_000), strings.Repeat(`{"Info":`, 20_000))
 }
 
-// name is an announcement of a stream whose name is not one, or is strange.
+// name returns an announcement of a stream whose name is invalid or odd.
 func (m *maker) name() string {
 	if m.byte()%4 == 0 {
 		return fmt.Sprintf(`{"DataStreamName":"%s"}`, strings.Repeat("n", min(m.count(1<<20), m.room())))
@@ -234,7 +234,7 @@ func (m *maker) name() string {
 		`{"DataStreamName":"{"}`, `{"DataStreamName":"}{"}`, `{"DataStreamName":"a b\nc"}`)
 }
 
-// key is an announcement of a stream that is called like a key of the service.
+// key returns an announcement of a stream that is named like a key of the service.
 func (m *maker) key() string {
 	input := m.Service + "-input"
 	return fmt.Sprintf(`{"DataStreamName":%q}`, pick(m.source, input, input+"-1", "{"+input+"}:sessions", "{"+input+"}:later", "{"+input+"}:token",

@@ -14,7 +14,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// newMaker makes entries, and counts the good announcements that it was asked for.
+// newMaker makes a Maker that counts the valid announcements it is asked for.
 func newMaker(asked *int) Maker {
 	return Maker{Service: "svc", MaxFields: 5000, MaxBytes: 1 << 20, Announce: func(fill int) string {
 		*asked++
@@ -22,7 +22,7 @@ func newMaker(asked *int) Maker {
 	}}
 }
 
-// body are the fields of an entry as they are read.
+// body returns the fields of an entry as they are read.
 func body(e Entry) (out []rueidis.XRangeFieldValue) {
 	for i := 0; i < len(e.Fields); i += 2 {
 		out = append(out, rueidis.XRangeFieldValue{Field: e.Fields[i], Value: e.Fields[i+1]})
@@ -30,7 +30,8 @@ func body(e Entry) (out []rueidis.XRangeFieldValue) {
 	return out
 }
 
-// TestEntriesAreWithinBounds: all kinds come, as large as they may be but not larger, and what they say of themselves is so.
+// TestEntriesAreWithinBounds: all kinds occur, they reach their limits and do not exceed them, and they describe themselves
+// correctly.
 func TestEntriesAreWithinBounds(t *testing.T) {
 	layout, err := cluster.NewLayout("svc", 1)
 	require.NoError(t, err)
@@ -61,13 +62,13 @@ func TestEntriesAreWithinBounds(t *testing.T) {
 	}
 	require.Len(t, seen, len(Kinds(false))+len(Kinds(true)))
 	require.Greater(t, widest, 2500)
-	require.Less(t, widest, 2*5000, "many fields of a kind and many of another")
+	require.Less(t, widest, 2*5000, "many fields of one kind and many of another")
 	require.Greater(t, heaviest, 1<<19)
 	require.Less(t, heaviest, 3<<20)
 }
 
-// TestNoBytesAreEntriesToo: a fuzzer begins with nothing.
-func TestNoBytesAreEntriesToo(t *testing.T) {
+// TestMissingBytesCountAsZero: a fuzzer starts with no bytes at all.
+func TestMissingBytesCountAsZero(t *testing.T) {
 	for _, kind := range append(Kinds(false), Kinds(true)...) {
 		e, rest := newMaker(new(int)).Next([]byte{kind})
 		require.NotEmpty(t, e.Fields, e.Kind)

@@ -7,13 +7,13 @@ import (
 	"sync"
 )
 
-// Log keeps what is logged. The zero value is empty and ready.
+// Log keeps everything that is logged. The zero value is empty and ready.
 type Log struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-// Logger is one that writes here.
+// Logger returns a logger that writes to the log.
 func (l *Log) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // Write implements io.Writer.
@@ -23,12 +23,12 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
-// String is all that was logged so far.
+// String returns everything that was logged so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
 }
 
-// Has says whether a text was logged.
+// Has reports whether a text was logged.
 func (l *Log) Has(text string) bool { return strings.Contains(l.String(), text) }

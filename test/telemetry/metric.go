@@ -7,11 +7,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// prefix begins the names of all metrics of an engine.
+// prefix is what all names of an engine's metrics start with.
 const prefix = "streamlease_"
 
-// Sum is the sum of all series of a metric, without its prefix, whose labels have these values, given as name, value, …; of
-// a histogram it is how much was observed. there says whether there are any.
+// Sum adds up all series of a metric, named without the prefix, whose labels have these values, given as name, value, …; for a
+// histogram it adds up the numbers of observations. there reports whether there are any series.
 func Sum(t testing.TB, g prometheus.Gatherer, name string, labels ...string) (sum float64, there bool) {
 	t.Helper()
 	families, err := g.Gather()
@@ -44,7 +44,7 @@ func matches(has map[string]string, want []string) bool {
 	return true
 }
 
-// Series is how many there are of all metrics.
+// Series returns the number of series of all metrics.
 func Series(t testing.TB, g prometheus.Gatherer) (n int) {
 	t.Helper()
 	families, err := g.Gather()

@@ -9,43 +9,43 @@ import (
 	"github.com/streamlease/streamlease/test/proxy"
 )
 
-// maxDelay is the most by which a slow link delays each way: a call takes long, but for usual TTLs not too long.
+// maxDelay is the longest delay of a slow link in each direction: calls take long, but not too long for usual TTLs.
 const maxDelay = 300 * time.Millisecond
 
-// lostWithin is within how many scripts the one comes whose answer is lost.
+// lostWithin is the number of scripts within which a reply is lost.
 const lostWithin = 20
 
-// Victim is a place where one process runs after the other.
+// Victim is a slot in which one process runs after another.
 type Victim interface {
-	// Kill ends the process by SIGKILL, and returns when it is gone.
+	// Kill ends the process with SIGKILL, and returns when it is gone.
 	Kill() error
-	// Stop asks the process to end in good order, and does not wait for that.
+	// Stop asks the process to shut down, and does not wait for it.
 	Stop() error
-	// Start waits until the process is gone that was asked to end, and starts the next one.
+	// Start waits until a process that was asked to shut down is gone, and starts the next one.
 	Start() error
 	// Pause and Resume are SIGSTOP and SIGCONT.
 	Pause() error
 	Resume() error
-	// Link stands between the process and its server. Nil: there is none, so nothing happens to it.
+	// Link is the proxy between the process and its server. Nil: there is none, so no trouble strikes it.
 	Link() *proxy.Proxy
 }
 
-// Trouble is one thing that happens, and is over when whoever had it strike says so.
+// Trouble is one kind of fault, which lasts until its heal function is called.
 type Trouble struct {
-	// Name is what has happened to the victim, in one word.
+	// Name says in one word what happened to the victim.
 	Name string
-	// OnLink says that it happens to the link.
+	// OnLink reports whether it happens to the link.
 	OnLink bool
 
 	strike func(v Victim, rnd *rand.Rand) (heal func() error, err error)
 }
 
-// Strike has it happen now. heal ends it; call it once, and not after an error. A victim is in one trouble at a time.
+// Strike starts the trouble. heal ends it: call it once, and not after an error. A victim is in one trouble at a time.
 func (t Trouble) Strike(v Victim, rnd *rand.Rand) (heal func() error, err error) {
 	return t.strike(v, rnd)
 }
 
-// Of are all that can happen to a victim, in an order that stays.
+// Of returns every trouble that can happen to a victim, always in the same order.
 func Of(v Victim) []Trouble {
 	if v.Link() != nil {
 		return slices.Clone(table)
@@ -74,7 +74,7 @@ var table = []Trouble{
 		l.Delay(time.Duration(rnd.Int64N(int64(maxDelay))))
 		return func() { l.Delay(0) }
 	}),
-	// A script ran, and who sent it does not know: the connection ends, or hears nothing more.
+	// A script ran, and its sender does not learn of it: the connection ends, or receives nothing more.
 	onLink("unanswered", func(l *proxy.Proxy, rnd *rand.Rand) (heal func()) {
 		action := proxy.CutAfter
 		if rnd.IntN(2) == 0 {

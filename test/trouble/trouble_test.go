@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// silence is how long an answer is waited for that must not come.
+	// silence is how long a test waits for a reply that must not arrive.
 	silence = 30 * time.Millisecond
-	// patience is how long one is waited for that must.
+	// patience is how long it waits for one that must.
 	patience = 20 * time.Second
 )
 
-// victim notes what is done to its process.
+// victim records what is done to its process.
 type victim struct {
 	link *proxy.Proxy
 	done []string
@@ -38,12 +38,12 @@ func (v *victim) Pause() error       { return v.note("pause") }
 func (v *victim) Resume() error      { return v.note("resume") }
 func (v *victim) Link() *proxy.Proxy { return v.link }
 
-// asks opens a connection through the link. ask says whether there is an answer in that time.
+// asks opens a connection through the link. ask reports whether a reply arrives in time.
 func (v *victim) asks(t *testing.T) (ask func(line string, within time.Duration) bool) {
 	t.Helper()
 	conn, err := net.Dial("tcp", v.link.Addr())
 	if err != nil {
-		return func(string, time.Duration) bool { return false } // a link that is cut may be as fast as that
+		return func(string, time.Duration) bool { return false } // a link that is cut may refuse it at once
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	answers := bufio.NewReader(conn)
@@ -71,7 +71,7 @@ func TestEachTroubleStrikesAndHeals(t *testing.T) {
 		switch x.Name {
 		case "cut":
 			require.False(t, ask("PING", silence))
-			require.False(t, v.asks(t)("PING", silence), "nor a new connection")
+			require.False(t, v.asks(t)("PING", silence), "nor on a new connection")
 		case "flickered":
 			require.False(t, ask("PING", silence))
 			require.True(t, v.asks(t)("PING", patience))
@@ -98,7 +98,7 @@ func TestEachTroubleStrikesAndHeals(t *testing.T) {
 	require.Equal(t, 8, seen)
 }
 
-func TestNothingHappensToALinkThatIsNotThere(t *testing.T) {
+func TestNoTroubleStrikesAMissingLink(t *testing.T) {
 	v := new(victim)
 	for _, x := range Of(v) {
 		require.False(t, x.OnLink, x.Name)

@@ -7,9 +7,9 @@ import (
 	"testing/synctest"
 )
 
-// Test is synctest.Test, on one processor where the race detector is on. That one (of Go 1.26) keeps one state for all timers of a
-// bubble, in which goroutines that wait for a timer's channel write as well as whoever moves the time: on two processors at
-// once they overwrite each other, and the detector crashes. What it finds does not depend on how many there are.
+// Test is synctest.Test, on one processor while the race detector is on. The detector of Go 1.26 keeps one state for all timers of
+// a bubble, which is written both by goroutines that wait for a timer's channel and by the one that advances the time: on two
+// processors they overwrite each other, and the detector crashes. What it finds does not depend on the number of processors.
 func Test(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	if raceDetector {
@@ -19,7 +19,7 @@ func Test(t *testing.T, f func(t *testing.T)) {
 	synctest.Test(t, f)
 }
 
-// one keeps the process on one processor while any test is in it.
+// one keeps the process on one processor while any test is inside.
 var one single
 
 type single struct {

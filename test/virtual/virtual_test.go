@@ -21,7 +21,7 @@ func TestTimeIsVirtual(t *testing.T) {
 	require.Equal(t, usual, runtime.GOMAXPROCS(0))
 }
 
-func TestProcessorsComeBackWithTheLast(t *testing.T) {
+func TestLastTestRestoresTheProcessors(t *testing.T) {
 	usual := runtime.GOMAXPROCS(0)
 	var s single
 	s.enter()
