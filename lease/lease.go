@@ -47,18 +47,17 @@ type Lease struct {
 // New is the lease that an acquisition of e, sent at sent, gave this process. It lasts for trust from then on: its TTL
 // less the margin.
 func New(s *Session, e *Entry, token api.Token, sent int64, trust time.Duration, ender Ender) *Lease {
-	text := formatToken(token)
-	both := e.Key + text + " " + e.ID // side by side, as what is sent together
+	key, tag, entryAt := keyAndTag(e.Key, token, e.ID)
 	l := &Lease{
-		key:     both[:len(e.Key)],
-		tag:     both[len(e.Key):],
+		key:     key,
+		tag:     tag,
 		info:    e.Info,
 		token:   token,
 		session: s,
 		ender:   ender,
 		since:   s.clock.Now(),
 		nameAt:  uint16(len(e.Key) - len(e.Stream)),
-		entryAt: uint16(len(text) + 1),
+		entryAt: uint16(entryAt),
 		retries: uint16(min(e.Retries, 1<<16-1)),
 		crashes: uint16(min(e.Crashes, 1<<16-1)),
 	}

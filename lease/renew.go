@@ -81,7 +81,7 @@ func renewal(k *cluster.Keys, consumer string, head []string, batch []*Lease) Ca
 	room := 0
 	for _, l := range batch {
 		keys = append(keys, l.key)
-		room += len(consumer) + len(l.tag) + 2
+		room += ownedValueSize(consumer, l.tag) + len("\n")
 	}
 	var values strings.Builder
 	values.Grow(room)
@@ -89,9 +89,7 @@ func renewal(k *cluster.Keys, consumer string, head []string, batch []*Lease) Ca
 		if j > 0 {
 			values.WriteByte('\n')
 		}
-		values.WriteString(consumer)
-		values.WriteByte(' ')
-		values.WriteString(l.tag)
+		writeOwnedValue(&values, consumer, l.tag)
 	}
 	return Call{Script: scriptRenew, Keys: keys, Args: append(head[:len(head):len(head)], values.String())}
 }
@@ -130,7 +128,7 @@ func (s *Store) Extend(ctx context.Context, consumer string, leases []*Lease) []
 	defer cancel()
 	calls := make([]Call, len(leases))
 	for i, l := range leases {
-		calls[i] = Call{Script: scriptExtend, Keys: []string{l.key}, Args: []string{consumer + " " + l.tag, s.lease}}
+		calls[i] = Call{Script: scriptExtend, Keys: []string{l.key}, Args: []string{ownedValue(consumer, l.tag), s.lease}}
 	}
 	verdicts := make([]Verdict, len(leases))
 	for i, result := range s.renew.DoMulti(ctx, calls) {

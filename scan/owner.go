@@ -95,11 +95,11 @@ func (o *Ownership) parse(layout *cluster.Layout, parts []rueidis.RedisMessage) 
 	if err != nil {
 		return nil // no lease
 	}
-	held, err := parseLease(value, &parts[2], now)
+	held, err := lease.ParseValue(value)
 	if err != nil {
 		return err
 	}
-	o.Consumer, o.Token, o.Entry, o.Waiting, o.Until = held.consumer, held.token, held.entry, held.waiting, held.until
+	o.Consumer, o.Token, o.Entry, o.Waiting, o.Until = held.Consumer, held.Token, held.Entry, held.Waiting, endOf(&parts[2], now)
 	holder := member{}
 	if deadline, err := parts[3].AsFloat64(); err == nil {
 		holder.deadline, holder.known = deadline, true
@@ -123,30 +123,12 @@ func (o *Ownership) parse(layout *cluster.Layout, parts []rueidis.RedisMessage) 
 	return nil
 }
 
-// heldLease is the value of a lease key, and when it ends.
-type heldLease struct {
-	consumer, entry, waiting string
-	token                    api.Token
-	until                    time.Time
-}
-
-func parseLease(value string, ttl *rueidis.RedisMessage, now int64) (h heldLease, err error) {
-	fields := strings.Fields(value)
-	if len(fields) < 3 {
-		return h, fmt.Errorf("the value of the lease is %.80q, which is not one of this library: delete the key", value)
-	}
-	token, err := strconv.ParseUint(fields[1], 10, 64)
-	if err != nil {
-		return h, fmt.Errorf("the value of the lease is %.80q, which is not one of this library: delete the key", value)
-	}
-	h = heldLease{consumer: fields[0], token: api.Token(token), entry: fields[2]}
-	if len(fields) > 3 {
-		h.waiting = fields[3]
-	}
+// endOf is when a lease with this TTL ends, in ms of the server's clock; zero for one without an end.
+func endOf(ttl *rueidis.RedisMessage, now int64) (end time.Time) {
 	if left, err := ttl.AsInt64(); err == nil && left >= 0 {
-		h.until = time.UnixMilli(now + left)
+		end = time.UnixMilli(now + left)
 	}
-	return h, nil
+	return end
 }
 
 // session is what a member's deadline says at now.
@@ -295,9 +277,9 @@ func (i *Inspector) addLeases(ctx context.Context, consumer string, keys []strin
 		if err != nil {
 			continue
 		}
-		held, err := parseLease(value, &answer[2+2*n], now)
-		if err == nil && held.consumer == consumer && held.entry == page[n].Entry {
-			page[n].Held, page[n].Token, page[n].Until = true, held.token, held.until
+		held, err := lease.ParseValue(value)
+		if err == nil && held.Consumer == consumer && held.Entry == page[n].Entry {
+			page[n].Held, page[n].Token, page[n].Until = true, held.Token, endOf(&answer[2+2*n], now)
 		}
 	}
 	return nil

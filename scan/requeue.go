@@ -110,11 +110,11 @@ func (s *Store) owned(ctx context.Context, p int, stream string) (*orphaned, err
 	if err != nil {
 		return nil, err
 	}
-	held, err := parseLease(value, &parts[2], now)
+	held, err := lease.ParseValue(value)
 	if err != nil {
 		return nil, explained(fmt.Sprintf("owner of stream %.64q", stream), err)
 	}
-	holder := member{name: held.consumer}
+	holder := member{name: held.Consumer}
 	if deadline, err := parts[3].AsFloat64(); err == nil {
 		holder.deadline, holder.known = deadline, true
 	}
@@ -123,7 +123,7 @@ func (s *Store) owned(ctx context.Context, p int, stream string) (*orphaned, err
 		return nil, err
 	}
 	holder.ttl = time.Duration(ttl) * time.Millisecond
-	return s.pendingOne(ctx, p, holder, held.entry, now)
+	return s.pendingOne(ctx, p, holder, held.Entry, now)
 }
 
 // pendingOne is an entry as it is pending for a consumer, as gone when it is not.

@@ -225,8 +225,8 @@ func (i *Inspector) ownedFor(ctx context.Context, layout *cluster.Layout, page [
 		if err != nil {
 			continue
 		}
-		held, err := parseLease(value, &parts[2+2*n], 0)
-		owned[n] = err == nil && held.entry == page[n].ID
+		held, err := lease.ParseValue(value)
+		owned[n] = err == nil && held.Entry == page[n].ID
 	}
 	return owned, nil
 }

@@ -1,0 +1,83 @@
+package lease
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// Value is what the key of a lease holds: "<consumer> <token> <entry>" and, while another announcement of the stream waits,
+// " <waiting entry>". What compares values compares the first three fields. lua/value.lua is the same for the scripts.
+type Value struct {
+	Consumer string // without white space
+	Token    api.Token
+	Entry    string // ID of the announcement that the stream is owned for
+	Waiting  string // ID of a later announcement that waits for the lease to end; empty: none that is known
+}
+
+// valuePattern is the one of parse in lua/value.lua. What follows the entry, and is not one that waits, means nothing.
+var valuePattern = regexp.MustCompile(`^([^\s\v]+) ([0-9]+) ([0-9]+-[0-9]+)(?s:(.*))$`)
+
+// ParseValue parses the value of a lease's key. An error means that this library did not write it.
+func ParseValue(text string) (Value, error) {
+	fields := valuePattern.FindStringSubmatch(text)
+	if fields == nil {
+		return Value{}, notAValue(text)
+	}
+	token, err := parseToken(fields[2])
+	if err != nil {
+		return Value{}, notAValue(text)
+	}
+	v := Value{Consumer: fields[1], Token: token, Entry: fields[3]}
+	if waiting, ok := strings.CutPrefix(fields[4], " "); ok && isID(waiting) {
+		v.Waiting = waiting
+	}
+	return v, nil
+}
+
+func notAValue(text string) error {
+	return fmt.Errorf("the value of the lease is %.80q, which is not one of this library: delete the key", text)
+}
+
+// isID reports whether text is an entry ID of two numbers, as Redis answers it.
+func isID(text string) bool {
+	ms, seq, ok := strings.Cut(text, "-")
+	return ok && allDigits(ms) && allDigits(seq)
+}
+
+func allDigits(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == ""
+}
+
+// String is the value as the key holds it.
+func (v Value) String() string {
+	_, tag, _ := keyAndTag("", v.Token, v.Entry)
+	text := ownedValue(v.Consumer, tag)
+	if v.Waiting != "" {
+		text += " " + v.Waiting
+	}
+	return text
+}
+
+// keyAndTag returns the key of a lease and its tag, "<token> <entry>", side by side in one piece of memory, as they are sent
+// together; the entry begins at entryAt of the tag.
+func keyAndTag(key string, token api.Token, entry string) (_, tag string, entryAt int) {
+	text := formatToken(token)
+	both := key + text + " " + entry
+	return both[:len(key)], both[len(key):], len(text) + 1
+}
+
+// ownedValue is the value of a lease with this tag that consumer owns, nobody waiting.
+func ownedValue(consumer, tag string) string { return consumer + " " + tag }
+
+// ownedValueSize is the length of ownedValue.
+func ownedValueSize(consumer, tag string) int { return len(consumer) + 1 + len(tag) }
+
+// writeOwnedValue appends ownedValue to b.
+func writeOwnedValue(b *strings.Builder, consumer, tag string) {
+	b.WriteString(consumer)
+	b.WriteByte(' ')
+	b.WriteString(tag)
+}
