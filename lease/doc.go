@@ -80,7 +80,7 @@
 //
 // The greatest TTL falls again when two looks, as far apart as it lasts, have found no session that may reach it. A beat looks
 // where its own reach is less, never while the partition settles. Nobody believes in more then, as the comment on age in
-// lua/session.lua has it. Sessions of a version that puts nothing on record hold it where it is.
+// lua/parts/session.lua has it. Sessions of a version that puts nothing on record hold it where it is.
 //
 // # When the server's clock is set
 //

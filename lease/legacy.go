@@ -18,7 +18,7 @@ const legacyLooked = 32
 var legacySeparators = []string{":", "-", "_", "/", "|", "#", ".", ""}
 
 var (
-	scriptLegacy = embedded("legacy", "body")
+	scriptLegacy = embedded("legacy")
 	scriptExists = NewScript("exists", "return redis.call('EXISTS', KEYS[1])\n")
 )
 

@@ -117,8 +117,7 @@ func TestKeepChangesNothingElse(t *testing.T) {
 func olderKeep(t *testing.T) *Script {
 	lua, err := luaFiles.ReadFile("lua/keep.lua")
 	require.NoError(t, err)
-	return NewScript("keep", strings.ReplaceAll(string(lua), "redis.REDIS_VERSION_NUM", "nil"),
-		"clock", "record", "session", "value", "entry", "group")
+	return NewScript("keep", strings.ReplaceAll(string(lua), "redis.REDIS_VERSION_NUM", "nil"))
 }
 
 // A call reads no more than one should, and says what it did not come to. Where a consumer was removed nothing is read, from

@@ -235,7 +235,7 @@ func TestAReadThatFailsLaterTellsWhatItWasGiven(t *testing.T) {
 	text, err := luaFiles.ReadFile("lua/read.lua")
 	require.NoError(t, err)
 	// The second XREADGROUP meets no group.
-	script := NewScript("read", strings.Replace(string(text), "left, chunk = left - chunk", "redis.call('XGROUP', 'DESTROY', input, group) left, chunk = left - chunk", 1), "body")
+	script := NewScript("read", strings.Replace(string(text), "left, chunk = left - chunk", "redis.call('XGROUP', 'DESTROY', input, group) left, chunk = left - chunk", 1))
 	require.NotEqual(t, scriptRead.SHA(), script.SHA())
 	run := func() ([]rueidis.RedisMessage, error) {
 		return NewRunner(w.Client, nil).Do(w.ctx, Call{Script: script, Keys: []string{w.keys.Input},

@@ -5,10 +5,11 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-//go:embed lua/*.lua
+//go:embed lua/*.lua lua/parts/*.lua
 var luaFiles embed.FS
 
 // Script is a Lua script with what it shares with others put in front of it. It never changes.
@@ -27,21 +28,46 @@ func (s *Script) Body() string { return s.body }
 // SHA is the SHA-1 of the body in hexadecimal, as EVALSHA takes it.
 func (s *Script) SHA() string { return s.sha }
 
-// NewScript puts the named shared parts, in the order that they need each other, in front of text. The parts are clock,
-// record, session, peer, value, token, body, entry, disposition and group; the head of each file says what it needs. A part that does
-// not exist panics, since scripts are made when a package is initialised.
+// NewScript puts shared parts in front of text, each once and after those that it needs: the ones that are named here, and those
+// that text names in a comment of its head, "-- Parts    clock value". The parts are the files in lua/parts, which name what they
+// need in the same way. A part that does not exist panics, since scripts are made when a package is initialised.
 func NewScript(name, text string, parts ...string) *Script {
-	var b strings.Builder
-	for _, part := range parts {
-		text, err := luaFiles.ReadFile("lua/" + part + ".lua")
-		if err != nil {
-			panic(fmt.Sprintf("lease: script %s: %v", name, err))
-		}
-		b.WriteString(stripped(string(text)))
+	body := assembly{script: name, has: make(map[string]bool)}
+	for _, part := range slices.Concat(parts, partsOf(text)) {
+		body.add(part)
 	}
-	b.WriteString(stripped(text))
-	sum := sha1.Sum([]byte(b.String()))
-	return &Script{name: name, body: b.String(), sha: hex.EncodeToString(sum[:])}
+	body.WriteString(stripped(text))
+	sum := sha1.Sum([]byte(body.String()))
+	return &Script{name: name, body: body.String(), sha: hex.EncodeToString(sum[:])}
+}
+
+// assembly is a script that is being put together.
+type assembly struct {
+	strings.Builder
+	script string
+	has    map[string]bool // parts
+}
+
+func (a *assembly) add(part string) {
+	if a.has[part] {
+		return
+	}
+	a.has[part] = true
+	text := luaText(a.script, "parts/"+part)
+	for _, needed := range partsOf(text) {
+		a.add(needed)
+	}
+	a.WriteString(stripped(text))
+}
+
+// partsOf are the parts that a text names.
+func partsOf(text string) []string {
+	for line := range strings.Lines(text) {
+		if parts, ok := strings.CutPrefix(line, "-- Parts "); ok {
+			return strings.Fields(parts)
+		}
+	}
+	return nil
 }
 
 // stripped drops lines that are comments only: a server keeps the text of every script it has run.
@@ -56,36 +82,36 @@ func stripped(text string) string {
 	return b.String()
 }
 
-func embedded(name string, parts ...string) *Script {
-	text, err := luaFiles.ReadFile("lua/" + name + ".lua")
-	if err != nil {
-		panic(fmt.Sprintf("lease: script %s: %v", name, err))
-	}
-	return NewScript(name, string(text), parts...)
-}
+func embedded(name string) *Script { return NewScript(name, luaText(name, name)) }
 
-var acquireParts = []string{"clock", "record", "session", "value", "token", "entry"}
+func luaText(script, file string) string {
+	text, err := luaFiles.ReadFile("lua/" + file + ".lua")
+	if err != nil {
+		panic(fmt.Sprintf("lease: script %s: %v", script, err))
+	}
+	return string(text)
+}
 
 var (
 	scriptMeta    = embedded("meta")
-	scriptOpen    = embedded("open", "clock", "record", "session", "token")
-	scriptBeat    = embedded("beat", "clock", "record", "session")
-	scriptRenew   = embedded("renew", "clock", "record", "session", "value", "token")
-	scriptExtend  = embedded("extend", "value")
-	scriptAcquire = embedded("acquire", acquireParts...)
-	scriptDone    = embedded("done", "clock", "value", "entry")
-	scriptRequeue = embedded("requeue", "clock", "record", "session", "value", "entry", "disposition")
-	scriptPromote = embedded("promote", "clock", "value", "entry")
-	scriptVerify  = embedded("verify", "clock", "record", "session", "value", "token", "entry")
-	scriptPending = embedded("pending", "body")
-	scriptRead    = embedded("read", "body")
+	scriptOpen    = embedded("open")
+	scriptBeat    = embedded("beat")
+	scriptRenew   = embedded("renew")
+	scriptExtend  = embedded("extend")
+	scriptAcquire = embedded("acquire")
+	scriptDone    = embedded("done")
+	scriptRequeue = embedded("requeue")
+	scriptPromote = embedded("promote")
+	scriptVerify  = embedded("verify")
+	scriptPending = embedded("pending")
+	scriptRead    = embedded("read")
 	scriptCopy    = embedded("copy")
 	scriptWhole   = embedded("whole")
-	scriptClose   = embedded("close", "record")
+	scriptClose   = embedded("close")
 	scriptIDs     = embedded("ids")
 	scriptAttend  = embedded("attend")
-	scriptKeep    = embedded("keep", "clock", "record", "session", "value", "entry", "group")
-	scriptRestore = embedded("restore", "clock", "record", "session", "value", "entry", "disposition")
+	scriptKeep    = embedded("keep")
+	scriptRestore = embedded("restore")
 )
 
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.

@@ -9,7 +9,7 @@ import (
 )
 
 // Value is what the key of a lease holds: "<consumer> <token> <entry>" and, while another announcement of the stream waits,
-// " <waiting entry>". What compares values compares the first three fields. lua/value.lua is the same for the scripts.
+// " <waiting entry>". What compares values compares the first three fields. lua/parts/value.lua is the same for the scripts.
 type Value struct {
 	Consumer string // without white space
 	Token    api.Token
@@ -17,7 +17,7 @@ type Value struct {
 	Waiting  string // ID of a later announcement that waits for the lease to end; empty: none that is known
 }
 
-// valuePattern is the one of parse in lua/value.lua. What follows the entry, and is not one that waits, means nothing.
+// valuePattern is the one of parse in lua/parts/value.lua. What follows the entry, and is not one that waits, means nothing.
 var valuePattern = regexp.MustCompile(`^([^\s\v]+) ([0-9]+) ([0-9]+-[0-9]+)(?s:(.*))$`)
 
 // ParseValue parses the value of a lease's key. An error means that this library did not write it.

@@ -135,7 +135,7 @@ func acquireWith(t *testing.T, old, text string) *Script {
 	lua, err := luaFiles.ReadFile("lua/acquire.lua")
 	require.NoError(t, err)
 	require.Contains(t, string(lua), old)
-	return NewScript("acquire", strings.ReplaceAll(string(lua), old, text), acquireParts...)
+	return NewScript("acquire", strings.ReplaceAll(string(lua), old, text))
 }
 
 // deliveries is how often each entry has been delivered that is pending for a consumer.

@@ -10,9 +10,7 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-func embedded(name string, parts ...string) *lease.Script {
-	return lease.NewScript(name, luaText(name), parts...)
-}
+func embedded(name string) *lease.Script { return lease.NewScript(name, luaText(name)) }
 
 func luaText(name string) string {
 	text, err := luaFiles.ReadFile("lua/" + name + ".lua")
@@ -24,47 +22,37 @@ func luaText(name string) string {
 
 var (
 	scriptTurn      = embedded("turn")
-	scriptPeers     = embedded("peers", "clock", "record", "session", "peer")
-	scriptClaimDead = embedded("claimdead", "clock", "record", "session", "peer", "body")
-	scriptRecover   = embedded("recover", "clock", "record", "session", "peer", "value", "entry", "disposition")
-	scriptSweep     = embedded("sweep", "clock", "record")
+	scriptPeers     = embedded("peers")
+	scriptClaimDead = embedded("claimdead")
+	scriptRecover   = embedded("recover")
+	scriptSweep     = embedded("sweep")
 
-	scriptLayout   = looking("layout")
-	scriptLetters  = looking("letters", "clock", "value", "entry")
-	scriptSendBack = referring("sendback")
-	scriptDrop     = referring("drop")
-	scriptBacklog  = looking("backlog", "clock", "body", "group")
+	scriptLayout   = embedded("layout")
+	scriptLetters  = embedded("letters")
+	scriptSendBack = embedded("sendback")
+	scriptDrop     = embedded("drop")
+	scriptBacklog  = embedded("backlog")
 
-	scriptOwner         = looking("owner", "clock", "record", "value", "body")
-	scriptConsumers     = looking("consumers", "clock", "record")
-	scriptHoldings      = looking("holdings", "body")
-	scriptLeases        = embedded("leases", "clock")
-	scriptRequeueOrphan = embedded("requeueorphan", "clock", "record", "session", "peer", "value", "entry", "disposition")
+	scriptOwner         = embedded("owner")
+	scriptConsumers     = embedded("consumers")
+	scriptHoldings      = embedded("holdings")
+	scriptLeases        = embedded("leases")
+	scriptRequeueOrphan = embedded("requeueorphan")
 
-	scriptCensus    = lease.NewScript("census", luaText("master")+luaText("living")+luaText("census"), "clock")
+	scriptCensus    = embedded("census")
 	scriptKeys      = embedded("keys")
-	scriptStop      = lease.NewScript("stop", luaText("living")+luaText("stop"), "clock")
+	scriptStop      = embedded("stop")
 	scriptStart     = embedded("start")
-	scriptPage      = looking("page")
-	scriptLaterPage = looking("laterpage")
+	scriptPage      = embedded("page")
+	scriptLaterPage = embedded("laterpage")
 	scriptClaim     = embedded("claim")
-	scriptMoved     = lease.NewScript("moved", luaText("living")+luaText("moved"), "clock")
-	scriptUnlink    = lease.NewScript("unlink", luaText("living")+luaText("unlink"), "clock")
-	scriptRaise     = embedded("raise", "clock", "token")
+	scriptMoved     = embedded("moved")
+	scriptUnlink    = embedded("unlink")
+	scriptRaise     = embedded("raise")
 
-	scriptStranded   = looking("stranded", "entry", "group")
-	scriptReannounce = referring("reannounce")
+	scriptStranded   = embedded("stranded")
+	scriptReannounce = embedded("reannounce")
 )
-
-// looking is a script that changes nothing and must run on a master all the same.
-func looking(name string, parts ...string) *lease.Script {
-	return lease.NewScript(name, luaText("master")+luaText(name), parts...)
-}
-
-// referring is a script about dead letters that may refer to entries.
-func referring(name string) *lease.Script {
-	return lease.NewScript(name, luaText("reference")+luaText(name), "clock", "value", "entry", "group")
-}
 
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.
 func Scripts() []*lease.Script {

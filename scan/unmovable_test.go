@@ -36,7 +36,7 @@ func refusing(t *testing.T, id string, references bool) {
 		"  if id == '%s' and (op ~= 'r' or %v) then error('ERR too many results to unpack', 0) end\n"+
 		"  return real(input, group, me, to, key, id, token, op, ...)\nend\n", id, references)
 	was := scriptRecover
-	scriptRecover = lease.NewScript("recover", raise+text, "clock", "session", "peer", "value", "entry", "disposition")
+	scriptRecover = lease.NewScript("recover", raise+text)
 	t.Cleanup(func() { scriptRecover = was })
 }
 
@@ -132,7 +132,7 @@ func TestScriptThatFailsAsAWholeIsHalved(t *testing.T) {
 	w.kill(dead, time.Minute)
 	was := scriptRecover
 	scriptRecover = lease.NewScript("recover", fmt.Sprintf("for _, a in ipairs(ARGV) do if a == '%s' then return redis.error_reply('ERR too many results to unpack') end end\n",
-		ids[17])+luaText("recover"), "clock", "session", "peer", "value", "entry", "disposition")
+		ids[17])+luaText("recover"))
 	t.Cleanup(func() { scriptRecover = was })
 	done, err := w.store.Recover(w.ctx, 0, ann, dead)
 	require.ErrorIs(t, err, ErrRefused)

@@ -6,9 +6,9 @@
 --          'told', 'unknown'), entries pending, consumers, ID of the first pending entry or '', ID of the first one not
 --          delivered or '', entries in later, of them due, dead letters }
 -- Atomic   so that the numbers are of one moment; a script because its answer must come from the master.
--- Parts    clock body
+-- Parts    master clock body group
 --
--- What XINFO calls lag is not believed alone. It is nil after deletions among what was not delivered, and for a group
+-- What XINFO calls lag is not believed alone. It is nil after deletions among what was not delivered, and for a
 -- that was placed by hand; worse, once the group has gone past such a deletion, or past entries that were trimmed, it
 -- stays too great by their number without a sign. So it is counted, from whichever side is shorter: what comes after the
 -- last delivered ID, or what comes up to it, which is what is left of the length. Where both are too long, lag is

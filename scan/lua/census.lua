@@ -5,7 +5,7 @@
 -- Returns  { consumers alive, { name of one, … }, entries pending, greatest token or false, then per key its type
 --          ('none': not there) and its length }
 -- Atomic   so that all is of one moment; a script because its answer must come from the master.
--- Parts    clock living
+-- Parts    master clock living
 
 refuse_replica('XACK', KEYS[1], ARGV[1], '0-0')
 

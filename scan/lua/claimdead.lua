@@ -9,7 +9,7 @@
 --          session is not past, or is gone altogether; busy: somebody else recovers it; wait: nobody may be found dead now.
 --          deadline is that of its session: 0 closed, with a fraction adopted
 -- Atomic   so that one consumer at a time recovers a dead one.
--- Parts    clock record session peer body
+-- Parts    clock record session judge body
 
 local input, sessions, claim = KEYS[1], KEYS[2], KEYS[3]
 local me, group, dead = ARGV[1], ARGV[2], ARGV[5]

@@ -5,7 +5,7 @@
 -- Returns  { now, { consumer, entries pending, deadline of its session or false, its session TTL in ms } … }; sessions without
 --          a consumer too
 -- Atomic   so that consumers and sessions are of one moment; a script because its answer must come from the master.
--- Parts    clock record
+-- Parts    master clock record
 
 refuse_replica('XACK', KEYS[1], ARGV[1], '0-0')
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])

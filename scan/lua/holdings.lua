@@ -6,7 +6,7 @@
 -- Returns  { id, idle ms, deliveries, false when the body is gone, else fields … as body.lua answers them } an entry;
 --          empty without stream or group
 -- Atomic   no need; a script because its answer must come from the master.
--- Parts    body
+-- Parts    master body
 
 refuse_replica('XACK', KEYS[1], ARGV[1], '0-0')
 local page = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], '+', ARGV[4], ARGV[2])

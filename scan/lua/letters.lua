@@ -5,7 +5,7 @@
 --          much, the page ends
 -- Returns  { greatest ID there is now ('' in an empty stream), { id, fields } … }
 -- Atomic   so that the end belongs to the page; a script because its answer must come from the master.
--- Parts    clock value entry
+-- Parts    master clock value entry
 
 local dead = KEYS[1]
 refuse_replica('XDEL', dead, '0-0')

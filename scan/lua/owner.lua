@@ -6,7 +6,7 @@
 --          holder's session or false, { consumer, idle ms, deliveries, fields … as body.lua answers them, or
 --          false } of the entry it names, or false when that is not pending, session TTL of the holder in ms }
 -- Atomic   so that lease, session and entry are of one moment; a script because its answer must come from the master.
--- Parts    clock record value body
+-- Parts    master clock record value body
 
 local key, sessions, input = KEYS[1], KEYS[2], KEYS[3]
 refuse_replica('XACK', input, ARGV[1], '0-0')

@@ -5,6 +5,7 @@
 --          entry that exceeds them is the last one
 -- Returns  { greatest ID there is now ('' in an empty stream), { id, fields } … }
 -- Atomic   so that the end belongs to the page; a script because its answer must come from the master.
+-- Parts    master
 
 local stream, from, left = KEYS[1], ARGV[1], tonumber(ARGV[4])
 refuse_replica('XDEL', stream, '0-0')

@@ -5,7 +5,7 @@
 --          6 '1': look at the group's consumers too, and adopt those without a session
 -- Returns  { 'ok', { consumer, … } } or { 'wait' }: nobody may be found dead now
 -- Atomic   so that a consumer which opens at this moment is not adopted under an older deadline.
--- Parts    clock record session peer
+-- Parts    clock record session judge
 --
 -- A session that is absent is unknown, not dead: it gets a deadline of its own. A deadline with a fraction marks an
 -- adopted one, for which no crash is counted; a beat overwrites it with a whole number.

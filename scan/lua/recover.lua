@@ -9,7 +9,7 @@
 -- Returns  as requeue; or { 'alive' }, { 'wait' }, { 'busy' }: nothing was done, as in claimdead
 -- Atomic   the dead one's session is looked at in the same step: one that was only late is not robbed. Each entry is
 --          copied, acknowledged, deleted and its lease freed in one step.
--- Parts    clock record session peer value entry disposition
+-- Parts    clock record session judge value entry disposition
 
 local FIRST_KEY, FIRST_ARG = 5, 12
 local input, sessions, later, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4]

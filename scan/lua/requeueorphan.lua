@@ -10,7 +10,7 @@
 --          { 'other', consumer, entry }: the stream is owned for that entry; { 'x', why }
 -- Atomic   so that an owner who beats, or somebody who acquires, in this moment is not robbed, and of several who ask
 --          one does it.
--- Parts    clock record session peer value entry disposition
+-- Parts    clock record session judge value entry disposition
 
 local FIRST_ARG = 10
 local ADOPTED = 0.5

@@ -1,4 +1,6 @@
--- Shared: dead letters that refer to an entry of the input stream. Needs value.lua, entry.lua and group.lua.
+-- Shared: dead letters that refer to an entry of the input stream.
+--
+-- Parts    value entry group
 
 -- The ID of the entry that a dead letter refers to, or nil. Ours name it twice: a producer's own field means nothing.
 local function reference(fields)

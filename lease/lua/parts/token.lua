@@ -1,4 +1,6 @@
--- Shared: fencing tokens. Needs clock.lua. Tokens are written with %.0f: ".." would make 1.79e+15 of them.
+-- Shared: fencing tokens. Tokens are written with %.0f: ".." would make 1.79e+15 of them.
+--
+-- Parts    clock
 
 local function token_text(token)
   return string.format('%.0f', token)

@@ -1,4 +1,6 @@
--- Shared: whether anybody may be found dead now. Needs clock.lua and session.lua.
+-- Shared: whether anybody may be found dead now.
+--
+-- Parts    clock session
 
 -- False while I have no session myself, while the partition settles, and after a gap in everybody's beats: whoever is the
 -- first one back would find those dead who are about to beat, and the next beat adds the gap to their deadlines.

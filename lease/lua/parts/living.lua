@@ -1,4 +1,7 @@
--- Shared: whether anybody works with a partition. Needs clock.lua. Nobody can where sessions are of another type.
+-- Shared: whether anybody works with a partition. Nobody can where sessions are of another type.
+--
+-- Parts    clock
+
 local function count_living(sessions)
   local living = redis.pcall('ZCOUNT', sessions, '(' .. string.format('%.0f', now), '+inf')
   if type(living) == 'table' and living.err then

@@ -1,4 +1,4 @@
--- Shared: the state of the group. Needs nothing.
+-- Shared: the state of the group.
 
 -- What the group says of itself, as a table; nil where it, or the stream, does not exist.
 local function find_group(input, name)

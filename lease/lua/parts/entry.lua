@@ -1,4 +1,6 @@
--- Shared: moving one entry that is pending. Needs clock.lua and value.lua.
+-- Shared: moving one entry that is pending.
+--
+-- Parts    clock value
 --
 -- The copy is written first and the original removed after it, because Lua does not roll back: a crash of the server
 -- between the two leaves two announcements, never none.

@@ -1,5 +1,7 @@
--- Shared: what becomes of one entry that is pending for a consumer, as lease/disposition.go names it. Needs clock.lua,
--- value.lua and entry.lua. The verdicts are those of requeue.lua.
+-- Shared: what becomes of one entry that is pending for a consumer, as lease/disposition.go names it.
+-- The verdicts are those of requeue.lua.
+--
+-- Parts    clock value entry
 
 -- Frees a lease that names this consumer and this entry.
 local function free(me, key, value, id)

@@ -1,4 +1,4 @@
--- Shared: what is on record of each session beside its deadline. Needs nothing.
+-- Shared: what is on record of each session beside its deadline.
 --
 -- A member "!of:<usual>:<reach>:<consumer>" of the session set, with the score -inf, says what TTL the sessions of a
 -- consumer have (ms), and the greatest that they may come to have. The score keeps it out of the books, which every beat

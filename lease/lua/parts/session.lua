@@ -1,4 +1,6 @@
--- Shared: the session set of a partition. Needs clock.lua and record.lua.
+-- Shared: the session set of a partition.
+--
+-- Parts    clock record
 --
 -- Members with a positive score are consumers, the score is their deadline (ms of this server's clock); 0 is a closed
 -- session. What is on record of each has the score -inf (record.lua). Members with another negative score keep the books:
