@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"iter"
 	"strconv"
 	"strings"
@@ -47,39 +46,6 @@ func (l *DeadLetter) Class() string {
 	return class
 }
 
-// Selection says which dead letters are meant; fields left zero leave nothing out, so the zero value means all.
-type Selection struct {
-	// Partitions are those to look at; nil for all. Numbers that the service does not have match nothing.
-	Partitions []int
-
-	// Reason is what the reason begins with: a class, as "crashes", or more of it.
-	Reason string
-
-	// Stream is the name of the data stream.
-	Stream string
-}
-
-func (s Selection) matches(l *DeadLetter) bool {
-	return strings.HasPrefix(l.Reason, s.Reason) && (s.Stream == "" || l.Stream == s.Stream)
-}
-
-func (s Selection) partitions(layout *cluster.Layout) []int {
-	if s.Partitions == nil {
-		all := make([]int, layout.Partitions())
-		for p := range all {
-			all[p] = p
-		}
-		return all
-	}
-	var chosen []int
-	for _, p := range s.Partitions {
-		if p >= 0 && p < layout.Partitions() {
-			chosen = append(chosen, p)
-		}
-	}
-	return chosen
-}
-
 // Letters yields the selected dead letters, partition by partition and the oldest first. It reads page by page while it
 // is ranged over; letters that come after it has begun with a partition are left out. An error is yielded once, with a
 // zero letter, and is the last.
@@ -113,109 +79,6 @@ func (i *Inspector) CountLetters(ctx context.Context, s Selection) (classes map[
 		return nil
 	})
 	return classes, err
-}
-
-// SendBack hands the selected dead letters out again: each is moved to the input stream that it came from, in one step,
-// with its counts of retries and crashes from zero; of one that refers to an entry, the entry is copied and deleted. It
-// answers how many were moved. Letters that come after it has begun, those included that come back from where they were
-// sent, stay.
-//
-// A letter that cannot be copied stays, the others are moved, and the error says which and why: more fields than can be
-// copied (about 3,900), or none of a producer's; more than InspectorConfig.MaxMove; the entry that it refers to is gone, or
-// somebody's again. Any other error ends it: where the input stream takes nothing more, is of another type, or the server
-// is full, the rest stays where it is. After an error of the connection the page on its way may have been moved. Nothing is
-// lost in any case, and the call may be repeated.
-func (i *Inspector) SendBack(ctx context.Context, s Selection) (moved int, err error) {
-	var stay failures
-	err = i.pages(ctx, s, func(layout *cluster.Layout, p int, page []DeadLetter) error {
-		for len(page) > 0 {
-			n, left, err := i.sendPage(ctx, layout, p, page, &stay)
-			moved += n
-			if err != nil {
-				return err
-			}
-			page = left
-		}
-		return nil
-	})
-	return moved, errors.Join(stay.err(), err)
-}
-
-// sendPage sends as many letters of a page back as one script moves, and returns those that it left.
-func (i *Inspector) sendPage(ctx context.Context, layout *cluster.Layout, p int, page []DeadLetter, stay *failures) (moved int, left []DeadLetter, err error) {
-	ctx, cancel := i.bounded(ctx)
-	defer cancel()
-	k := layout.Keys(p)
-	args := []string{layout.Group(), strconv.Itoa(lease.MoveLimit(i.set.MaxMove)), strconv.Itoa(lease.MaxCallWeight)}
-	outcomes, err := lease.ParseOutcomes(i.run.Do(ctx, lease.Call{
-		Script: scriptSendBack, Keys: []string{k.Input, k.DeadLetters}, Args: append(args, letterIDs(page)...),
-	}), len(page))
-	if err != nil {
-		return 0, nil, explained("sending dead letters of "+k.DeadLetters+" back", err)
-	}
-	for n, o := range outcomes {
-		l := &page[n]
-		switch o.Verdict {
-		case lease.Moved:
-			moved++
-		case lease.NotPending: // somebody else was faster
-		case lease.Left:
-			left = append(left, *l)
-		case lease.Refused:
-			err = fmt.Errorf("scan: sending dead letter %s of %s back to %s: %w", l.ID, k.DeadLetters, k.Input, lease.Explain(o.Err()))
-		default:
-			stay.add(fmt.Errorf("scan: dead letter %s of %s %s: it stays there", l.ID, k.DeadLetters, i.whyStays(l, o)))
-		}
-	}
-	return moved, left, err
-}
-
-// whyStays is why a letter cannot be sent back.
-func (i *Inspector) whyStays(l *DeadLetter, o lease.Outcome) string {
-	switch o.Verdict {
-	case lease.TooWide:
-		return "has more fields than can be copied"
-	case lease.Bare:
-		return "has no field of a producer, so that nothing can be announced with it"
-	case lease.TooHeavy:
-		return fmt.Sprintf("is for an entry that weighs %s, and MaxMove is %d", o.Reason, lease.MoveLimit(i.set.MaxMove))
-	case lease.Gone:
-		return fmt.Sprintf("refers to entry %s, which somebody deleted", l.Reference)
-	case lease.Owned:
-		return fmt.Sprintf("refers to entry %s: %s", l.Reference, o.Reason)
-	}
-	return fmt.Sprintf("was answered with %q", rune(o.Verdict))
-}
-
-// Drop deletes the selected dead letters for good, and with them the entries that they refer to, but for those that are
-// pending or undelivered again. It answers how many letters that were. Letters that come after it has begun stay. After an
-// error of the connection the page on its way may have been deleted.
-func (i *Inspector) Drop(ctx context.Context, s Selection) (dropped int, err error) {
-	err = i.pages(ctx, s, func(layout *cluster.Layout, p int, page []DeadLetter) error {
-		ctx, cancel := i.bounded(ctx)
-		defer cancel()
-		k := layout.Keys(p)
-		keys, args, refers := []string{k.DeadLetters}, []string{layout.Group()}, false
-		for n := range page {
-			args = append(args, page[n].ID, page[n].Reference)
-			refers = refers || page[n].Reference != ""
-		}
-		if refers {
-			keys = append(keys, k.Input)
-		}
-		n, err := i.run.Do(ctx, lease.Call{Script: scriptDrop, Keys: keys, Args: args}).AsInt64()
-		dropped += int(n)
-		return explained("dropping dead letters of "+k.DeadLetters, err)
-	})
-	return dropped, err
-}
-
-func letterIDs(page []DeadLetter) []string {
-	ids := make([]string, len(page))
-	for n := range page {
-		ids[n] = page[n].ID
-	}
-	return ids
 }
 
 // pages calls do with the selected dead letters, a page at a time, of each partition up to the last one that was there
@@ -338,28 +201,4 @@ func streamOf(cut string) string {
 		text, _ := name.(string)
 		return text
 	}
-}
-
-// toldFailures is how many failures an error names one by one.
-const toldFailures = 10
-
-// failures are the first few errors of a long call, and the number of the others.
-type failures struct {
-	first []error
-	more  int
-}
-
-func (f *failures) add(err error) {
-	if len(f.first) < toldFailures {
-		f.first = append(f.first, err)
-	} else {
-		f.more++
-	}
-}
-
-func (f *failures) err() error {
-	if f.more > 0 {
-		return errors.Join(append(f.first, fmt.Errorf("and %d more", f.more))...)
-	}
-	return errors.Join(f.first...)
 }

@@ -293,11 +293,6 @@ func (o *operation) unlink(ctx context.Context, p int, names []string, empty boo
 	return nil
 }
 
-// joined is the error where somebody works with a partition all the same: a consumer of an earlier version.
-func (o *operation) joined(p int) error {
-	return presence{who: fmt.Sprintf("a consumer came to partition %d meanwhile", p)}.error(true)
-}
-
 // vacate deletes the keys that a partition always has, its sessions among them.
 func (o *operation) vacate(ctx context.Context, p int, empty bool) error {
 	k := o.all.Keys(p)

@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -16,22 +13,6 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 )
-
-// SessionState is what a consumer's session says about it.
-type SessionState string
-
-const (
-	SessionAlive   SessionState = "alive"   // before its deadline
-	SessionDead    SessionState = "dead"    // past its deadline: others recover what it left
-	SessionClosed  SessionState = "closed"  // ended on purpose
-	SessionUnknown SessionState = "unknown" // there is none: it gets one, and is dead when that is past
-)
-
-// Session is that of a consumer in one partition, at one moment.
-type Session struct {
-	State SessionState
-	Until time.Time // its deadline by the server's clock; zero when closed or unknown
-}
 
 // Ownership says who owns a stream, since when and until when.
 type Ownership struct {
@@ -129,63 +110,6 @@ func endOf(ttl *rueidis.RedisMessage, now int64) (end time.Time) {
 		end = time.UnixMilli(now + left)
 	}
 	return end
-}
-
-// session is what a member's deadline says at now.
-func (m member) session(now int64) Session {
-	switch {
-	case !m.known:
-		return Session{State: SessionUnknown}
-	case m.deadline == 0:
-		return Session{State: SessionClosed}
-	}
-	s := Session{State: SessionAlive, Until: time.UnixMilli(int64(math.Floor(m.deadline)))}
-	if m.deadline <= float64(now) {
-		s.State = SessionDead
-	}
-	return s
-}
-
-// Consumer is one run of one process, in one partition.
-type Consumer struct {
-	Partition int
-	Name      string // "<consumer id>.<suffix>"
-	Pending   int    // announcements: held, parked or just read
-	Session   Session
-}
-
-// Consumers lists the consumers of all partitions, by partition and name; those that are dead and not removed yet are
-// among them. Errors as with Backlog.
-func (i *Inspector) Consumers(ctx context.Context) (all []Consumer, err error) {
-	layout, err := i.layout(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := i.bounded(ctx)
-	defer cancel()
-	calls := make([]lease.Call, layout.Partitions())
-	for p := range calls {
-		calls[p] = consumersCall(layout, p)
-	}
-	var failed failures
-	for p, result := range i.run.DoMulti(ctx, calls) {
-		some, err := parseConsumers(p, result)
-		if err != nil {
-			failed.add(explained(fmt.Sprintf("consumers of partition %d", p), err))
-		}
-		all = append(all, some...)
-	}
-	return all, failed.err()
-}
-
-func parseConsumers(p int, result rueidis.RedisResult) ([]Consumer, error) {
-	members, now, err := parseMembers(result)
-	some := make([]Consumer, len(members))
-	for n, m := range members {
-		some[n] = Consumer{Partition: p, Name: m.name, Pending: m.pending, Session: m.session(now)}
-	}
-	slices.SortFunc(some, func(a, b Consumer) int { return strings.Compare(a.Name, b.Name) })
-	return some, err
 }
 
 // Holding is one announcement that is pending for a consumer.

@@ -8,12 +8,6 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Orphan is an entry that a dead consumer left pending.
-type Orphan struct {
-	lease.PendingEntry
-	Readable bool // Stream, Key and the counts are set
-}
-
 // Death is what the server knows of the end of a consumer.
 type Death struct {
 	Deadline float64       // of its session, ms of the server's clock: 0 closed, with a fraction adopted

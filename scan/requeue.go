@@ -7,10 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -76,19 +73,6 @@ type orphaned struct {
 	Orphan
 	consumer string
 	death    Death
-}
-
-// member is a consumer as scripts tell it.
-type member struct {
-	name     string
-	pending  int
-	deadline float64 // of its session
-	known    bool    // it has one
-	ttl      time.Duration
-}
-
-func (m member) death(now int64) Death {
-	return Death{Deadline: m.deadline, Now: now, TTL: m.ttl}
 }
 
 // owned is the entry that the lease of a stream names, nil when there is no lease.
@@ -190,56 +174,6 @@ func (s *Store) search(ctx context.Context, p int, stream string) (*orphaned, er
 		}
 	}
 	return nil, nil
-}
-
-func (s *Store) members(ctx context.Context, p int) ([]member, int64, error) {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	members, now, err := parseMembers(s.run.Do(ctx, consumersCall(s.layout, p)))
-	return members, now, explained(fmt.Sprintf("consumers of partition %d", p), err)
-}
-
-func consumersCall(layout *cluster.Layout, p int) lease.Call {
-	k := layout.Keys(p)
-	return lease.Call{Script: scriptConsumers, Keys: []string{k.Input, k.Sessions}, Args: []string{layout.Group()}}
-}
-
-func parseMembers(result rueidis.RedisResult) (members []member, now int64, err error) {
-	parts, err := result.ToArray()
-	if err != nil {
-		return nil, 0, err
-	}
-	if len(parts) == 0 {
-		return nil, 0, errMalformed
-	}
-	if now, err = parts[0].AsInt64(); err != nil {
-		return nil, 0, err
-	}
-	for _, part := range parts[1:] {
-		row, err := part.ToArray()
-		if err != nil || len(row) != 4 {
-			return nil, 0, orMalformed(err)
-		}
-		var m member
-		if m.name, err = row[0].ToString(); err != nil {
-			return nil, 0, err
-		}
-		pending, err := row[1].AsInt64()
-		if err != nil {
-			return nil, 0, err
-		}
-		m.pending = int(pending)
-		if deadline, err := row[2].AsFloat64(); err == nil {
-			m.deadline, m.known = deadline, true
-		}
-		ttl, err := row[3].AsInt64()
-		if err != nil {
-			return nil, 0, err
-		}
-		m.ttl = time.Duration(ttl) * time.Millisecond
-		members = append(members, m)
-	}
-	return members, now, nil
 }
 
 // sentence is what becomes of an orphan that somebody asks for: what recovery does, but at once. Whether it is to blame
