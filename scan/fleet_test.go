@@ -166,3 +166,42 @@ func dial(t testing.TB, opt rueidis.ClientOption) rueidis.Client {
 	t.Cleanup(client.Close)
 	return client
 }
+
+func (o *office) store(changes ...func(*scan.Settings)) *scan.Store {
+	set := scan.Settings{Config: scan.Config{}.WithDefaults(), SessionTTL: officeSessionTTL, Gap: time.Hour, Settle: true,
+		Timeout: 20 * time.Second, Page: 3}
+	for _, change := range changes {
+		change(&set)
+	}
+	return scan.NewStore(o.layout, set, o.Client, nil)
+}
+
+// fields are those of the n-th entry of the input stream.
+func (o *office) fields(n int) map[string]string {
+	o.t.Helper()
+	entries := o.Stream(o.layout.Keys(0).Input)
+	require.Greater(o.t, len(entries), n)
+	return entries[n].FieldValues
+}
+
+// everyOffice runs a test on each kind of server.
+func everyOffice(t *testing.T, f func(t *testing.T, o *office)) {
+	for _, program := range servers.Available(t, servers.Programs()...) {
+		t.Run(program.String(), func(t *testing.T) { f(t, officeOn(t, servers.New(t, servers.On(program)), 1)) })
+	}
+}
+
+// refer makes a dead letter that refers to an entry of partition 0, between ordinary ones, and returns the entry's ID.
+func (o *office) refer(fields ...string) string {
+	o.t.Helper()
+	o.open(0, "undertaker.1")
+	o.bury(0, "before", "retries: failed", 2)
+	id := o.add(o.layout.Keys(0).Input, fields...)
+	e := o.read(0, "undertaker.1", 1)[0]
+	r := giving(e, lease.ToReference, "too_large: it was")
+	out, err := o.leases.Requeue(o.ctx, 0, "undertaker.1", []lease.Disposition{r})
+	require.NoError(o.t, err)
+	require.Equal(o.t, lease.Referred, out[0].Verdict, out[0].Reason)
+	o.bury(0, "after", "retries: failed", 2)
+	return id
+}

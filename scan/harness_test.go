@@ -12,6 +12,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/test/console"
+	"github.com/streamlease/streamlease/test/proxy"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -207,4 +208,29 @@ func (w *ward) lent(r *recovery) []lease.Disposition {
 	orphans, err := r.page(w.ctx, "-")
 	require.NoError(w.t, err)
 	return append(r.judge(orphans), r.judgeRead()...)
+}
+
+// throughProxy is the ward seen through a proxy that knows the scripts.
+func (w *ward) throughProxy() (*ward, *proxy.Proxy) {
+	w.t.Helper()
+	p := proxy.New(w.t, w.server.Addr())
+	for _, s := range append(Scripts(), lease.Scripts()...) {
+		p.RegisterScript(s.Name(), s.Body())
+	}
+	client, err := rueidis.NewClient(p.ClientOption())
+	require.NoError(w.t, err)
+	w.t.Cleanup(client.Close)
+	other := *w
+	other.Client = client
+	other.stores()
+	return &other, p
+}
+
+// everyServer runs a test on each kind of server.
+func everyServer(t *testing.T, f func(t *testing.T, w *ward), changes ...func(*Settings)) {
+	for _, program := range servers.Available(t, servers.Programs()...) {
+		t.Run(program.String(), func(t *testing.T) {
+			f(t, wardOn(t, servers.New(t, servers.On(program)), changes...).mortal())
+		})
+	}
 }

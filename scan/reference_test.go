@@ -9,35 +9,12 @@ import (
 
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
-	"github.com/streamlease/streamlease/test/servers"
 )
 
 // large is an announcement of some 20 kB, and limited an inspector that moves no such thing.
 var large = `{"DataStreamName":"large","Info":"` + strings.Repeat("x", 20_000) + `"}`
 
 func limited(c *scan.InspectorConfig) { c.MaxMove = 10_000 }
-
-// refer makes a dead letter that refers to an entry of partition 0, between ordinary ones, and returns the entry's ID.
-func (o *office) refer(fields ...string) string {
-	o.t.Helper()
-	o.open(0, "undertaker.1")
-	o.bury(0, "before", "retries: failed", 2)
-	id := o.add(o.layout.Keys(0).Input, fields...)
-	e := o.read(0, "undertaker.1", 1)[0]
-	r := giving(e, lease.ToReference, "too_large: it was")
-	out, err := o.leases.Requeue(o.ctx, 0, "undertaker.1", []lease.Disposition{r})
-	require.NoError(o.t, err)
-	require.Equal(o.t, lease.Referred, out[0].Verdict, out[0].Reason)
-	o.bury(0, "after", "retries: failed", 2)
-	return id
-}
-
-// everyOffice runs a test on each kind of server.
-func everyOffice(t *testing.T, f func(t *testing.T, o *office)) {
-	for _, program := range servers.Available(t, servers.Programs()...) {
-		t.Run(program.String(), func(t *testing.T) { f(t, officeOn(t, servers.New(t, servers.On(program)), 1)) })
-	}
-}
 
 func TestLetterThatRefersToAnEntryIsShownSentBackAndGone(t *testing.T) {
 	everyOffice(t, func(t *testing.T, o *office) {

@@ -25,23 +25,6 @@ func clinic(t testing.TB) (*office, *scan.Store) {
 	return o, o.store()
 }
 
-func (o *office) store(changes ...func(*scan.Settings)) *scan.Store {
-	set := scan.Settings{Config: scan.Config{}.WithDefaults(), SessionTTL: officeSessionTTL, Gap: time.Hour, Settle: true,
-		Timeout: 20 * time.Second, Page: 3}
-	for _, change := range changes {
-		change(&set)
-	}
-	return scan.NewStore(o.layout, set, o.Client, nil)
-}
-
-// fields are those of the n-th entry of the input stream.
-func (o *office) fields(n int) map[string]string {
-	o.t.Helper()
-	entries := o.Stream(o.layout.Keys(0).Input)
-	require.Greater(o.t, len(entries), n)
-	return entries[n].FieldValues
-}
-
 func TestRequeueOfWhatADeadConsumerOwned(t *testing.T) {
 	o, s := clinic(t)
 	k := o.layout.Keys(0)

@@ -9,17 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/lease"
-	"github.com/streamlease/streamlease/test/servers"
 )
-
-// everyServer runs a test on each kind of server.
-func everyServer(t *testing.T, f func(t *testing.T, w *ward), changes ...func(*Settings)) {
-	for _, program := range servers.Available(t, servers.Programs()...) {
-		t.Run(program.String(), func(t *testing.T) {
-			f(t, wardOn(t, servers.New(t, servers.On(program)), changes...).mortal())
-		})
-	}
-}
 
 // times are fields with one name.
 func times(n int, field, value string) (fields []string) {

@@ -231,3 +231,27 @@ func TestTokensThatAreMintedMeanwhileCount(t *testing.T) {
 
 // stepTwo is how many steps are left out between those at which one is overtaken. Each takes some 50 ms.
 const stepTwo = 11
+
+// Two do it at once: one of them goes on, the other one stops and says so.
+func TestTakenOver(t *testing.T) {
+	o := newOffice(t, 3)
+	want := o.furnish(3)
+	once := false
+	client := &flaky{Client: o.Client, after: func(script string) error {
+		if script == "moved" && !once {
+			once = true
+			_, err := o.inspector().Repartition(o.ctx, 5, nil)
+			require.NoError(t, err)
+		}
+		return nil
+	}}
+	i, err := scan.NewInspector(client, "shop", scan.InspectorConfig{Page: 3})
+	require.NoError(t, err)
+	_, err = i.Repartition(o.ctx, 5, nil)
+	require.ErrorIs(t, err, scan.ErrTakenOver)
+	found := o.found(layoutOf(t, 5))
+	for stream, times := range want {
+		require.Equal(t, times, found[stream], "%.40s", stream)
+	}
+	require.Len(t, found, len(want))
+}
