@@ -185,7 +185,7 @@ func invariants(w *Wheel) error {
 	return nil
 }
 
-// misplaced reports whether a tick is in a slot that is not its own, or out of reach.
+// misplaced returns an error if a tick is in a slot that is not its own, or out of reach.
 // Only the last level may hold a tick for which its slot is too early.
 func misplaced(w *Wheel, i int, slot, tick int64) error {
 	l := &w.levels[i]

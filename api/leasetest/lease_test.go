@@ -182,7 +182,7 @@ func TestTTLRunsOut(t *testing.T) {
 		require.Equal(t, time.Nanosecond, l.Remaining())
 		require.NoError(t, l.Context().Err())
 
-		<-l.Context().Done() // with nobody looking
+		<-l.Context().Done() // with no other call
 		require.Equal(t, leasetest.Outcome{State: leasetest.Lost, Cause: api.ErrLeaseLost}, l.Outcome())
 		l.Renew()
 		require.Zero(t, l.Remaining())

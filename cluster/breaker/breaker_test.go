@@ -34,7 +34,7 @@ func TestHalfOpenLetsOneThroughAtATime(t *testing.T) {
 	open(t, &s, 1, 100)
 	require.False(t, s.Allow(1, 100+wait-1))
 	require.True(t, s.Allow(1, 100+wait))
-	require.False(t, s.Allow(1, 100+wait), "one is under way")
+	require.False(t, s.Allow(1, 100+wait), "one is in progress")
 	require.False(t, s.Failed(1, 100+wait))
 	require.False(t, s.Allow(1, 100+2*wait-1), "open again")
 	require.True(t, s.Allow(1, 100+2*wait))
