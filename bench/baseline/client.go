@@ -21,11 +21,11 @@ const (
 	readBlock = time.Second
 )
 
-// Options say what a client reads, and how it locks.
+// Options say what a client reads and how it locks.
 type Options struct {
 	Service  string
 	Consumer string
-	TTL      time.Duration // of a lock, which is extended every half of it; above 0
+	TTL      time.Duration // of a lock, which is extended every half TTL; above 0
 	Added    func(stream string)
 	Disowned func(stream string) // the lock was lost
 }
@@ -41,7 +41,7 @@ type Client struct {
 	owners   sync.WaitGroup
 }
 
-// New makes a client. The connections stay the caller's.
+// New makes a client. The caller closes the connections.
 func New(connections redis.UniversalClient, o Options) (*Client, error) {
 	if o.TTL <= 0 {
 		return nil, fmt.Errorf("baseline: TTL: %v is not above 0", o.TTL)
@@ -52,14 +52,14 @@ func New(connections redis.UniversalClient, o Options) (*Client, error) {
 // Held is the number of streams that the client owns, as far as it knows.
 func (c *Client) Held() int { return int(c.held.Load()) }
 
-// Disowned is how many locks were lost.
+// Disowned is the number of locks that were lost.
 func (c *Client) Disowned() int64 { return c.disowned.Load() }
 
-// Extended is how often a lock was extended.
+// Extended is the number of extensions so far.
 func (c *Client) Extended() int64 { return c.extended.Load() }
 
-// Run reads and owns until ctx ends, and then unlocks everything. What it owned stays pending in the group. It returns nil
-// when it ended because ctx did.
+// Run reads and owns streams until ctx ends, and then unlocks all of them. Their entries stay pending in the group. It returns nil when it
+// ended because ctx did.
 func (c *Client) Run(ctx context.Context) error {
 	defer c.owners.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -89,7 +89,7 @@ func (c *Client) Run(ctx context.Context) error {
 	return nil
 }
 
-// take locks one announced stream and leaves it to a goroutine of its own.
+// take locks one announced stream and starts the goroutine that owns it.
 func (c *Client) take(ctx context.Context, message redis.XMessage) error {
 	var announced struct{ DataStreamName string }
 	text, _ := message.Values[field].(string)
@@ -114,7 +114,7 @@ func (c *Client) own(ctx context.Context, stream string, lock *redsync.Mutex) {
 	for {
 		select {
 		case <-ctx.Done():
-			// Who stops owns nothing any more; a lock that stays behind ends by itself.
+			// A lock that cannot be released expires by itself.
 			_, _ = lock.UnlockContext(context.WithoutCancel(ctx))
 			return
 		case <-tick.C:

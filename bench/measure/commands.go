@@ -9,7 +9,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// Commands is how often clients sent each command, by its name in lower case.
+// Commands is how often each command was sent, by its name in lower case.
 type Commands map[string]int64
 
 // sent are the commands that an engine and its client send. The server's statistics also list what scripts call, under
@@ -43,7 +43,7 @@ func (c Commands) Since(earlier Commands) Commands {
 	return d
 }
 
-// Total is all of them.
+// Total is the number of all commands.
 func (c Commands) Total() (n int64) {
 	for _, calls := range c {
 		n += calls
@@ -51,8 +51,8 @@ func (c Commands) Total() (n int64) {
 	return n
 }
 
-// Scripts is those that run a script.
+// Scripts is the number of commands that run a script.
 func (c Commands) Scripts() int64 { return c["eval"] + c["evalsha"] }
 
-// Names are the commands that were sent, in order.
+// Names returns the names of the commands in order.
 func (c Commands) Names() []string { return slices.Sorted(maps.Keys(c)) }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Cores is how long the processors of this machine have been used by anybody, and how long in all, in ticks of the kernel.
+// Cores is how long the processors of this machine have been busy, and how long they have run in all, in ticks of the kernel.
 type Cores struct{ busy, all int64 }
 
 // ReadCores needs /proc.
@@ -22,7 +22,7 @@ func ReadCores() (c Cores, err error) {
 	if len(fields) <= steal || fields[0] != "cpu" {
 		return c, fmt.Errorf("/proc/stat begins with %q", line)
 	}
-	for i, field := range fields[1 : steal+1] { // what follows is counted in these already
+	for i, field := range fields[1 : steal+1] { // the fields after these are included in them
 		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
 			return c, fmt.Errorf("/proc/stat: %w", err)

@@ -1,3 +1,3 @@
 // Package measure reads what a run costs: commands as clients send them, processor time, heap, how late renewals are, and
-// on what machine all that was.
+// on which machine that was.
 package measure

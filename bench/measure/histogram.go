@@ -9,15 +9,15 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Histogram is a native histogram of durations: how many fell into each of its buckets, which are some 2 % wide each.
+// Histogram is a native histogram of durations: how many observations fell into each of its buckets, which are some 2 % wide.
 type Histogram struct {
 	Schema  int32         // 2^Schema buckets for every doubling
-	Zero    uint64        // up to ZeroTo
-	ZeroTo  float64       // s
+	Zero    uint64        // observations up to ZeroTo
+	ZeroTo  float64       // seconds
 	Buckets map[int]int64 // index i holds (2^((i-1)/2^Schema), 2^(i/2^Schema)] seconds
 }
 
-// ReadHistogram reads the one histogram of that name.
+// ReadHistogram reads the histogram of that name, of which there must be exactly one.
 func ReadHistogram(g prometheus.Gatherer, name string) (Histogram, error) {
 	metrics := gather(g, name)
 	if len(metrics) != 1 {
@@ -45,7 +45,7 @@ func native(h *dto.Histogram) Histogram {
 	return out
 }
 
-// Since is what was observed after an earlier reading of the same histogram.
+// Since returns what was observed after an earlier reading of the same histogram.
 func (h Histogram) Since(earlier Histogram) (Histogram, error) {
 	if h.Schema != earlier.Schema || h.ZeroTo != earlier.ZeroTo {
 		return Histogram{}, fmt.Errorf("the buckets changed from schema %d to %d meanwhile", earlier.Schema, h.Schema)
@@ -68,8 +68,8 @@ func (h Histogram) Count() int64 {
 	return n
 }
 
-// Quantile is the upper bound of the bucket that the q-th part of the observations reaches, 1 for the greatest; 0 if there
-// are none.
+// Quantile is the upper bound of the bucket in which the q-quantile is, the greatest observation for 1; 0 if there are no
+// observations.
 func (h Histogram) Quantile(q float64) time.Duration {
 	total := h.Count()
 	if total == 0 {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Machine describes where this runs: what figures are worth without it is little.
+// Machine describes this machine. Figures mean little without it.
 func Machine() string {
 	return fmt.Sprintf("%d cores of %s, %s of memory, %s %s, %s",
 		runtime.NumCPU(), field("/proc/cpuinfo", "model name"), memory(), runtime.GOOS, runtime.GOARCH, runtime.Version())

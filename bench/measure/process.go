@@ -17,7 +17,7 @@ func CPU() (time.Duration, error) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
 }
 
-// Heap is the bytes of live objects, after collections that have also run what finalizers and pools hold back.
+// Heap is the size of live objects in bytes, after collections that also free what finalizers and pools keep for a while.
 func Heap() uint64 {
 	for range 3 {
 		runtime.GC()
@@ -27,7 +27,7 @@ func Heap() uint64 {
 	return m.HeapAlloc
 }
 
-// Memory is the bytes of live objects, counted as Heap does, and of the stacks that goroutines use.
+// Memory is the size in bytes of live objects, as Heap measures it, and of the stacks of goroutines.
 func Memory() uint64 {
 	live := Heap()
 	var m runtime.MemStats
@@ -35,7 +35,7 @@ func Memory() uint64 {
 	return live + m.StackInuse
 }
 
-// RSS is the bytes of memory that the kernel has given this process. It needs /proc.
+// RSS is the resident memory of this process in bytes. It needs /proc.
 func RSS() (int64, error) {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Median of durations or rates; 0 if there are none.
+// Median is the middle of values, the upper one of two; 0 if there are none.
 func Median[T float64 | time.Duration](values []T) T {
 	if len(values) == 0 {
 		return 0
@@ -15,7 +15,7 @@ func Median[T float64 | time.Duration](values []T) T {
 	return sorted[len(sorted)/2]
 }
 
-// Quantile is the value that the q-th part of sorted ones reaches, 1 for the greatest; 0 if there are none.
+// Quantile is the q-quantile of sorted values by the nearest rank, the greatest for 1; 0 if there are none.
 func Quantile[T float64 | time.Duration](sorted []T, q float64) T {
 	if len(sorted) == 0 {
 		return 0

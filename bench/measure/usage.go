@@ -12,21 +12,21 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Usage is what the masters behind a client have used since they started, all their clients together.
+// Usage is what the masters behind a client have used since they started, for all of their clients together.
 type Usage struct {
 	CPU       time.Duration // user and system
 	BytesIn   int64         // from clients
 	BytesOut  int64         // to clients
-	Processed int64         // commands, those that scripts call included
+	Processed int64         // commands, including those that scripts call
 	Calls     Commands      // likewise, by name
-	// Ran is how long executing took, by name; a script's has in it what it calls.
+	// Ran is how long commands executed, by name; that of a script includes the commands that it calls.
 	Ran     map[string]time.Duration
 	Version string // of the server
 	Cluster bool
 	Masters int
 }
 
-// ReadUsage asks every master. It adds one INFO, and for several nodes as many more.
+// ReadUsage asks every node, and sums up the masters. It costs one INFO a node.
 func ReadUsage(ctx context.Context, client rueidis.Client) (Usage, error) {
 	u := Usage{Calls: make(Commands), Ran: make(map[string]time.Duration)}
 	for addr, node := range client.Nodes() {
@@ -91,7 +91,7 @@ func (u *Usage) add(fields map[string]string) (err error) {
 	return err
 }
 
-// Since is what was used after an earlier reading.
+// Since returns what was used after an earlier reading.
 func (u Usage) Since(earlier Usage) Usage {
 	u.CPU -= earlier.CPU
 	u.BytesIn -= earlier.BytesIn
@@ -106,7 +106,7 @@ func (u Usage) Since(earlier Usage) Usage {
 	return u
 }
 
-// Sent is what clients sent by themselves, if those are the commands that they send and scripts do not call.
+// Sent returns the calls of these commands, which is what clients sent if they send no others and scripts call none of these.
 func (u Usage) Sent(names ...string) Commands {
 	c := maps.Clone(u.Calls)
 	maps.DeleteFunc(c, func(name string, _ int64) bool {
@@ -120,5 +120,5 @@ func (u Usage) Sent(names ...string) Commands {
 	return c
 }
 
-// SentByEngine are the commands that an engine and its client send and no script of its calls.
+// SentByEngine returns the commands that an engine and its client send and none of its scripts calls.
 func SentByEngine() []string { return sent }

@@ -14,7 +14,7 @@ type axis struct {
 	at, end  float64 // positions
 }
 
-// newAxis covers all values, from 0 unless it is logarithmic.
+// newAxis makes an axis that covers all values, and 0 unless it is logarithmic.
 func newAxis(values []float64, log bool, at, end float64) axis {
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, v := range values {
@@ -58,7 +58,7 @@ func (a axis) step() float64 {
 	return 10 * power
 }
 
-// position of a value. Below the range of a logarithmic axis it is the axis' start.
+// position returns the position of a value. Values below a logarithmic axis are at its start.
 func (a axis) position(v float64) float64 {
 	share := (v - a.from) / (a.to - a.from)
 	if a.log {

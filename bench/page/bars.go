@@ -2,10 +2,11 @@ package page
 
 import "fmt"
 
-// Bars is a plot of amounts, each with its text. A bar is an element of the page and not a drawing, so its text is as large as any other.
+// Bars is a plot of amounts, each with its text. A bar is an element of the page and not a drawing, so its text is as large as any other
+// text.
 type Bars struct {
 	Title string
-	Log   bool // lengths are of the logarithms; the smallest bar has a tenth of its neighbour's power
+	Log   bool // bars are as long as the logarithms, from the power of ten below the smallest value
 	Bars  []Bar
 }
 
@@ -36,7 +37,7 @@ func (b Bars) drawn() (string, any) {
 	a := newAxis(values, b.Log, 0, 100)
 	d := drawnBars{Bars: b}
 	if b.Log {
-		d.Note = "logarithmic: a tick is ten times"
+		d.Note = "logarithmic: each tick is ten times the one before"
 	}
 	for _, bar := range b.Bars {
 		d.Rows = append(d.Rows, drawnBar{bar, fmt.Sprintf("%.1f%%", min(max(a.position(bar.Value), 0.5), 100))})
@@ -44,7 +45,7 @@ func (b Bars) drawn() (string, any) {
 	return "bars", d
 }
 
-// Decades is how many powers of ten the longest bar spans; 0 if lengths are plain.
+// Decades is how many powers of ten the axis spans; 0 if it is not logarithmic.
 func (d drawnBars) Decades() int {
 	if !d.Log {
 		return 0

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Lines is a plot of values over others. Series beyond the fourth look like earlier ones.
+// Lines is a plot of values over other values. Series from the fifth on look like earlier ones.
 type Lines struct {
 	Title      string
 	X, Y       string // what the axes mean, with units
@@ -20,11 +20,11 @@ type Series struct {
 	Points []Point
 }
 
-// Point is a value at another one.
+// Point is one point of a line.
 type Point struct{ X, Y float64 }
 
-// Size of a plot in its own units. Its text is as large as that around it when the plot is 440 pixels wide, and
-// readable on a phone.
+// Size of a plot in its own units. When the plot is 440 pixels wide, its text is as large as the text around it; it remains readable on a
+// phone.
 const (
 	width, height            = 440, 280
 	left, right, top, bottom = 52, 16, 14, 44
@@ -75,7 +75,7 @@ func (l Lines) drawn() (string, any) {
 			p.D = "M" + strings.Join(steps, "L")
 		}
 		if len(p.Marks) > 40 {
-			p.Marks = nil // a line with so many points shows its shape by itself
+			p.Marks = nil // so many points show the shape without marks
 		}
 		d.Paths = append(d.Paths, p)
 	}

@@ -18,20 +18,20 @@ type Page struct {
 // Part is one measurement.
 type Part struct {
 	Name    string
-	Command string // to repeat it
+	Command string // command line that repeats it
 	Redis   string // version
 	Plots   []Plot
 	Blocks  []Block
 }
 
-// Block is one of a table, goals or text, in the order in which people read them.
+// Block is one of a table, goals or text. A part shows its blocks in order.
 type Block struct {
-	Table template.HTML // a whole table element; what is in it is escaped
+	Table template.HTML // a whole table element, with escaped cells
 	Goals []Goal
 	Text  string
 }
 
-// Goal is a figure and what was aimed at.
+// Goal is a figure beside its goal.
 type Goal struct {
 	Met  bool
 	Text string
@@ -39,7 +39,7 @@ type Goal struct {
 
 // Plot is a figure: Lines or Bars.
 type Plot interface {
-	// drawn is the name of a template and its data.
+	// drawn returns the name of a template and its data.
 	drawn() (template string, data any)
 }
 
@@ -53,7 +53,7 @@ var parsed = template.Must(template.New("page").Funcs(template.FuncMap{
 	},
 }).Parse(text))
 
-// draw is called by the page for each of its plots.
+// draw is called by the page for each plot.
 func draw(p Plot) drawing {
 	name, data := p.drawn()
 	return drawing{name == "lines", data}
@@ -67,7 +67,7 @@ type drawing struct {
 // Write writes the page.
 func (p Page) Write(w io.Writer) error { return parsed.ExecuteTemplate(w, "page", p) }
 
-// Met is how many goals were met.
+// Met is the number of goals that were met.
 func (p Part) Met() (n int) {
 	for _, g := range p.goals() {
 		if g.Met {
@@ -77,7 +77,7 @@ func (p Part) Met() (n int) {
 	return n
 }
 
-// Aimed is how many goals there are.
+// Aimed is the number of goals.
 func (p Part) Aimed() int { return len(p.goals()) }
 
 func (p Part) goals() (all []Goal) {

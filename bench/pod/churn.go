@@ -13,22 +13,22 @@ import (
 	"github.com/streamlease/streamlease/test/journal"
 )
 
-// due is the Info of an announcement of which it is known when it was to be made.
+// dated is the Info of an announcement that says when it was due.
 type dated struct {
 	At time.Duration // on the clock of the journals, which all processes share
 }
 
-// Churn is what a worker has done with announced streams so far.
+// Churn is what a worker that calls Done at once has done so far.
 type Churn struct {
 	Done, Failed int64
-	Waited       time.Duration     // of all handlers, for their Done
-	Own          measure.Histogram // from when it was to be announced until its Added
-	End          measure.Histogram // until Done had returned
+	Waited       time.Duration     // how long all handlers together waited for their Done
+	Own          measure.Histogram // from when an announcement was due until its Added
+	End          measure.Histogram // likewise, until Done had returned
 }
 
-// cycles is a handler that calls Done at once.
+// churner is a handler that measures how long an announcement took to reach it, and calls Done at once.
 type churner struct {
-	onlyTime     bool // it does not
+	onlyTime     bool // it keeps the stream and does not call Done
 	registry     prometheus.Gatherer
 	own, end     prometheus.Histogram
 	waited       atomic.Int64 // ns
@@ -54,15 +54,15 @@ func latency(name string) prometheus.Histogram {
 }
 
 func (c *churner) added(_ context.Context, n api.Notification) error {
-	told := journal.Monotonic()
+	notified := journal.Monotonic()
 	info, err := api.DecodeInfo[dated](n.Lease)
 	if err != nil {
 		return err
 	}
 	if c.onlyTime && info.At == 0 {
-		return nil // nobody said when
+		return nil // it does not say when it was due
 	}
-	c.own.Observe((told - info.At).Seconds())
+	c.own.Observe((notified - info.At).Seconds())
 	if c.onlyTime {
 		return nil
 	}
@@ -71,7 +71,7 @@ func (c *churner) added(_ context.Context, n api.Notification) error {
 		return err
 	}
 	ended := journal.Monotonic()
-	c.waited.Add(int64(ended - told))
+	c.waited.Add(int64(ended - notified))
 	c.end.Observe((ended - info.At).Seconds())
 	c.done.Add(1)
 	return nil

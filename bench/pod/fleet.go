@@ -15,8 +15,8 @@ import (
 type Pod struct {
 	*Process
 	Journal *journal.Journal
-	Ended   bool
-	Killed  bool // by somebody who had it suffer
+	Ended   bool // End was called, or its end was waited for otherwise
+	Killed  bool // by a trouble
 }
 
 // Fleet is the pods of one measurement.
@@ -26,10 +26,10 @@ type Fleet struct {
 	Pods    []*Pod
 }
 
-// Add starts one more pod, and returns when it is ready. pages is how many ownerships it may come to.
-func (f *Fleet) Add(ctx context.Context, pages int) (*Pod, error) {
+// Add starts one more pod, and returns when it is ready. Its journal has room for that many ownerships.
+func (f *Fleet) Add(ctx context.Context, ownerships int) (*Pod, error) {
 	o := f.Options
-	o.Pages = pages
+	o.Pages = ownerships
 	p, err := Start(ctx, f.Dir, fmt.Sprint("pod-", len(f.Pods)), o)
 	if err == nil {
 		f.Pods = append(f.Pods, p)
@@ -56,7 +56,7 @@ func Start(ctx context.Context, dir, name string, o WorkerOptions) (*Pod, error)
 	return p, nil
 }
 
-// End ends a pod, in good order or by SIGKILL, and returns when it is gone.
+// End shuts a pod down cleanly or kills it with SIGKILL, and waits for its end.
 func (p *Pod) End(kill bool) error {
 	p.Ended = true
 	if kill {
@@ -65,7 +65,7 @@ func (p *Pod) End(kill bool) error {
 	return p.Stop()
 }
 
-// Close ends all that is left. Nobody reads the journals after that.
+// Close shuts down the pods that have not ended. The journals cannot be read afterwards.
 func (f *Fleet) Close() (err error) {
 	for _, p := range f.Pods {
 		if !p.Ended {
@@ -76,7 +76,7 @@ func (f *Fleet) Close() (err error) {
 	return err
 }
 
-// Await waits until these pods were told of so many streams together.
+// Await waits until these pods together have come to n ownerships.
 func Await(ctx context.Context, n int, within time.Duration, pods ...*Pod) error {
 	sum := 0
 	err := measure.Poll(ctx, within, func() (bool, error) {

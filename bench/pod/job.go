@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	failedShare   = 0.1 // of the streams that are worked on: they are failed
-	releasedShare = 0.1 // they are handed back
-	longestWork   = 5   // times the average
+	failedShare   = 0.1 // of the streams are failed after the work
+	releasedShare = 0.1 // are handed back
+	longestWork   = 5   // times the average work
 	endPatience   = time.Minute
 )
 
-// jobs are the work of a worker that does not keep its streams. It works on all that it owns at a time, on each for a
-// while, and is done with it then, fails it or hands it back.
+// jobs are the work of a worker that does not keep its streams. It works on all its streams at the same time, on each for a while, and
+// then calls Done, fails it or hands it back.
 type jobs struct {
 	work    time.Duration // on average
 	journal *journal.Journal
@@ -38,18 +38,18 @@ func newJobs(work time.Duration, seed uint64, j *journal.Journal) *jobs {
 	return w
 }
 
-// recovery has what is worked on come back soon and without end, so that whatever is left of it is left by a fault.
+// recovery has streams that are worked on redelivered soon and any number of times, so that whatever is left over is left by a fault.
 func (o WorkerOptions) recovery() (c scan.Config) {
 	if o.Work > 0 {
 		c.MaxRetries, c.MaxCrashes = math.MaxInt, math.MaxInt
-		c.Interval = max(o.SessionTTL/5, scan.MinInterval) // each compares what it has with what is pending for it every ten of these
+		c.Interval = max(o.SessionTTL/5, scan.MinInterval) // each engine reconciles its streams with its pending entries every ten intervals
 		c.RetryDelay, c.CrashDelay = o.Work/20, o.Work/20
 		c.MaxRetryDelay, c.MaxCrashDelay = o.Work/4, o.Work/4
 	}
 	return c
 }
 
-// lot says how a job ends, as a number below 1, and how long it takes: most of them less than the average.
+// draw chooses how a job ends, as a number below 1, and how long it takes: most take less than the average.
 func (w *jobs) draw() (how float64, took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,13 +58,13 @@ func (w *jobs) draw() (how float64, took time.Duration) {
 
 // Task is the Info of an announcement that is one of several of its stream.
 type Task struct {
-	Work int    // from 1
-	Fill string `json:",omitempty"` // makes it large
+	Work int    // number of the announcement, from 1
+	Fill string `json:",omitempty"` // makes the announcement large
 }
 
 func (w *jobs) added(_ context.Context, n api.Notification) error {
 	if !w.journal.Knows(n.Stream) {
-		return api.Permanent(errors.New("the stream is none of the producer's"))
+		return api.Permanent(errors.New("the stream is not one of the producer's"))
 	}
 	info, err := api.DecodeInfo[Task](n.Lease)
 	if err != nil {
@@ -77,7 +77,7 @@ func (w *jobs) added(_ context.Context, n api.Notification) error {
 	return nil
 }
 
-// end ends a job if the stream is still owned. The page says how before anybody else can own it.
+// end ends a job if the stream is still owned. The journal says how before anybody else can own the stream.
 func end(l api.Lease, page *journal.Page, how float64) {
 	if !page.Extend(l) {
 		return
@@ -87,7 +87,7 @@ func end(l api.Lease, page *journal.Page, how float64) {
 	switch {
 	case how < failedShare:
 		page.Is(journal.Failed)
-		_ = l.Fail(ctx, errors.New("by lot")) // what becomes of it is seen when it is owned again
+		_ = l.Fail(ctx, errors.New("at random")) // what became of it shows when it is owned again
 	case how < failedShare+releasedShare:
 		page.Is(journal.Given)
 		_ = l.Release(ctx)
@@ -97,7 +97,7 @@ func end(l api.Lease, page *journal.Page, how float64) {
 	}
 }
 
-// outcome is what Done came to. It is not known when no answer came, or none that tells.
+// outcome is the state after a call of Done. It stays Ending where the outcome is not known.
 func outcome(err error) journal.State {
 	switch {
 	case err == nil:

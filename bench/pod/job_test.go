@@ -22,7 +22,7 @@ func newJournal(t *testing.T) *journal.Journal {
 	return j
 }
 
-func TestJobsEndAsTheLotSays(t *testing.T) {
+func TestJobsEndAsChosen(t *testing.T) {
 	for how, want := range map[float64]journal.State{
 		0: journal.Failed, failedShare: journal.Given, failedShare + releasedShare: journal.Finished, .99: journal.Finished,
 	} {
@@ -40,7 +40,7 @@ func TestJobsEndAsTheLotSays(t *testing.T) {
 	require.Equal(t, journal.Owned, j.Read()[0].State, "nobody ended it")
 }
 
-func TestWhatDoneCameTo(t *testing.T) {
+func TestOutcomeOfDone(t *testing.T) {
 	for err, want := range map[error]journal.State{
 		nil:                   journal.Finished,
 		api.ErrOutcomeUnknown: journal.Ending,
@@ -55,7 +55,7 @@ func TestWhatDoneCameTo(t *testing.T) {
 	}
 }
 
-func TestWorkTakesAsLongAsWasAskedForOnAverage(t *testing.T) {
+func TestWorkTakesTheGivenTimeOnAverage(t *testing.T) {
 	w := newJobs(time.Second, 7, nil)
 	again := newJobs(time.Second, 7, nil)
 	sum, most := time.Duration(0), time.Duration(0)

@@ -8,13 +8,13 @@ import (
 	"github.com/streamlease/streamlease/test/journal"
 )
 
-// How often a worker with a journal notes what it owns.
+// How often a worker notes in its journal what it owns.
 const (
 	lookEvery = 50 * time.Millisecond
-	lookOften = 5 * time.Millisecond // where the journals are to show if there were two owners for a moment
+	lookOften = 5 * time.Millisecond // where the journals have to show two owners even for a moment
 )
 
-// keep notes what the worker owns from now on. end ends that.
+// keepJournal notes what the worker owns from now on, until end is called.
 func (w *worker) keepJournal(j *journal.Journal, often bool) (end func()) {
 	w.journal = j
 	every := lookEvery
@@ -47,7 +47,7 @@ func (w *worker) added(_ context.Context, n api.Notification) error {
 	return nil
 }
 
-// releasing notes the last moment of an ownership that is handed back, unless it is being ended by now.
+// releasing notes the last moment of an ownership that is handed back, unless it is being ended otherwise.
 func (w *worker) releasing(_ context.Context, n api.Notification) error {
 	if p := w.journal.Page(n.Lease); p != nil && p.Extend(n.Lease) {
 		p.Turn(journal.Owned, journal.Given)

@@ -14,14 +14,14 @@ import (
 	"github.com/streamlease/streamlease/bench/target"
 )
 
-// Process is a worker in a process of its own, from outside.
+// Process is a child process, which answers each line of its input with a line of JSON.
 type Process struct {
 	Cmd   *exec.Cmd
-	In    io.WriteCloser
+	In    io.WriteCloser // its end ends the process
 	lines *bufio.Scanner
 }
 
-// StartWorker starts this program once more, as a worker. ctx kills it.
+// StartWorker starts this program again, as a worker. The end of ctx kills it.
 func StartWorker(ctx context.Context, o WorkerOptions) (*Process, error) {
 	return StartSelf(ctx, o.URL, o.Log, "worker", "-prefix", o.Prefix,
 		"-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
@@ -31,7 +31,8 @@ func StartWorker(ctx context.Context, o WorkerOptions) (*Process, error) {
 		"-consumer", o.Consumer)
 }
 
-// StartSelf starts this program once more. What it says of errors goes to the file at path log, or where ours goes if that is empty.
+// StartSelf starts this program again, with these arguments and the URL of a Redis. Its standard error goes to the file at path log, or to
+// our own if log is empty. The end of ctx kills it.
 func StartSelf(ctx context.Context, redis, log string, args ...string) (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -45,7 +46,7 @@ func StartSelf(ctx context.Context, redis, log string, args ...string) (*Process
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close() // the child has its own by then
+		defer f.Close() // the child has its own descriptor by then
 		p.Cmd.Stderr = f
 	}
 	if p.In, err = p.Cmd.StdinPipe(); err != nil {
@@ -60,19 +61,22 @@ func StartSelf(ctx context.Context, redis, log string, args ...string) (*Process
 	return p, p.Cmd.Start()
 }
 
-// Ask sends a line to a worker and returns the answer.
+// Ask sends a line to a worker and returns its answer.
 func (p *Process) Ask(format string, args ...any) (Snapshot, error) {
 	return Ask[Snapshot](p, format, args...)
 }
 
-// Answer is what a child says.
-type Answer interface{ Failure() string }
+// Answer is the answer of a child.
+type Answer interface {
+	Failure() string // empty: it succeeded
+}
 
+// Failure implements Answer.
 func (s Snapshot) Failure() string { return s.Error }
 
-// Ask sends a line and returns the answer.
+// Ask sends a line to a child and returns its answer.
 func Ask[A Answer](p *Process, format string, args ...any) (a A, err error) {
-	// A worker that could not start has answered before it was asked.
+	// A worker that cannot start answers before it is asked.
 	_, failed := fmt.Fprintf(p.In, format+"\n", args...)
 	if !p.lines.Scan() {
 		return a, fmt.Errorf("worker: ended without an answer: %w", errors.Join(failed, p.lines.Err(), io.ErrUnexpectedEOF))
@@ -86,13 +90,13 @@ func Ask[A Answer](p *Process, format string, args ...any) (a A, err error) {
 	return a, nil
 }
 
-// Stop lets the worker hand everything back, and waits for its end.
+// Stop shuts the process down, in which a worker hands everything back, and waits for its end.
 func (p *Process) Stop() error {
 	err := p.In.Close()
 	return errors.Join(err, p.Cmd.Wait())
 }
 
-// Kill ends the worker with SIGKILL, and waits for its end.
+// Kill kills the process with SIGKILL, and waits for its end.
 func (p *Process) Kill() error {
 	err := p.Cmd.Process.Kill()
 	_ = p.Cmd.Wait() // it was killed

@@ -27,37 +27,37 @@ import (
 	"github.com/streamlease/streamlease/wheel"
 )
 
-// WorkerOptions say what a worker owns.
+// WorkerOptions say what a worker owns and what it does with that.
 type WorkerOptions struct {
-	URL        string // of any Redis
+	URL        string // of the Redis
 	Service    string
-	Prefix     string        // of streams in the journal; empty: the usual one
+	Prefix     string        // of streams in the journal; empty: target.Prefix
 	Partitions int           // 0: the default
 	LeaseTTL   time.Duration // 0: the default
 	SessionTTL time.Duration // 0: the default
-	Journal    string        // path of the file in which it notes what it owns; empty: it notes nothing
-	Pages      int           // of the journal
-	Log        string        // path of the file that takes what it logs; empty: it goes where ours goes
+	Journal    string        // path of the file in which it notes what it owns; empty: none
+	Pages      int           // of the journal: how many ownerships it has room for
+	Log        string        // path of the file for its standard error; empty: our own standard error
 	MaxBatch   int           // leases a script; 0: the default
 	Tick       time.Duration // of the wheel; 0: the default
 	Workers    int           // handlers at a time; 0: the default
 	Churn      bool          // its handlers call Done at once
-	Timed      bool          // its handlers note how long after an announcement they are told, and keep the stream
-	Work       time.Duration // how long it works on a stream before it ends it, on average; 0: it keeps all. Needs a journal
-	Seed       uint64        // of what it draws by lot
-	Consumer   string        // what it is called; empty: the default
+	Timed      bool          // its handlers measure how long an announcement took to reach them, and keep the stream
+	Work       time.Duration // how long it works on a stream on average before it ends the ownership; 0: it keeps all. Needs a journal
+	Seed       uint64        // of its random choices
+	Consumer   string        // ID of the consumer; empty: the default
 }
 
-// Snapshot is what a worker says of itself.
+// Snapshot is the state of a worker, as it answers.
 type Snapshot struct {
 	Held       int
 	Disowned   int64
 	Renewed    float64
-	Goroutines int // since before the engine was made
-	Peak       int // likewise, the most seen until streams were held
+	Goroutines int // how many more than before the engine was made
+	Peak       int // likewise, the most that was seen while streams were taken
 	CPU        time.Duration
 	RSS        int64
-	Heap       int64 // since the engine ran idle; only in answer to "heap"
+	Heap       int64 // bytes, how many more than when the engine ran idle; only in answer to "heap"
 	Lateness   measure.Histogram
 	Consumer   string
 	Scripts    map[string]int64 // run so far, by name
@@ -65,18 +65,18 @@ type Snapshot struct {
 	Error      string
 }
 
-// Patience is how long a worker waits for streams.
+// Patience is how long anybody waits for streams, or for a process to do what it was asked.
 const Patience = 2 * time.Minute
 
-// Worker is a process that owns streams and does nothing else, so that what it costs is what the library costs. It obeys
-// lines on in, and answers each with a line of JSON on out:
+// Worker is a process that owns streams and does nothing else, so that what it costs is what the library costs. It executes
+// commands, lines on in, and answers each with a line of JSON on out, a Snapshot:
 //
-//	await N   when N streams are held
-//	done N    when N streams are done
-//	look      at once
-//	heap      after collecting garbage
+//	await N   answers when N streams are held
+//	done N    answers when N streams are done
+//	look      answers at once
+//	heap      answers after a garbage collection
 //
-// It ends with in. When it cannot start it answers that, unasked, and ends.
+// It ends when in does. When it cannot start, it answers so without being asked, and ends.
 func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) error {
 	w := &worker{before: runtime.NumGoroutine(), registry: prometheus.NewRegistry()}
 	encode := json.NewEncoder(out)
@@ -117,9 +117,9 @@ type worker struct {
 	idle     int64 // heap of an engine that holds nothing
 	peak     int
 	disowned atomic.Int64
-	journal  *journal.Journal // nil: none is kept
-	churner  *churner         // nil: it keeps what it owns
-	jobs     *jobs            // likewise
+	journal  *journal.Journal // nil: there is none
+	churner  *churner         // nil: it does not time its streams
+	jobs     *jobs            // nil: it does not work on streams
 	ended    chan error
 }
 
@@ -187,14 +187,14 @@ func (w *worker) execute(ctx context.Context, line string) Snapshot {
 	return s
 }
 
-// await polls: a handler that counts would be one more thing to measure.
+// await polls: counting in the handler would be one more cost to measure.
 func (w *worker) await(ctx context.Context, n int, count func() int) error {
 	err := measure.Poll(ctx, Patience, func() (bool, error) {
 		w.peak = max(w.peak, runtime.NumGoroutine()-w.before)
 		return count() >= n, nil
 	})
 	if err != nil {
-		return fmt.Errorf("%d of %d streams are there after %v", count(), n, Patience)
+		return fmt.Errorf("%d of %d streams after %v", count(), n, Patience)
 	}
 	return nil
 }

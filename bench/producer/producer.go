@@ -9,27 +9,27 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// chunk is how many commands are on their way at once: below the ring of the client, which takes 1,024.
+// chunk is how many commands are in flight at once: below the size of the ring of the client, 1,024.
 const chunk = 512
 
-// Producer sends to one service of one partition.
+// Producer sends to one service.
 type Producer struct {
-	Client  rueidis.Client // stays the caller's
+	Client  rueidis.Client // the caller closes it
 	Service string
 	Prefix  string // of the names of data streams
-	// Info is what the announcement of stream i carries, JSON. nil: Info for all.
+	// Info returns the Info of the announcement of stream i as JSON. nil: the constant Info for all.
 	Info func(i int) string
-	// Input is the input stream of a data stream. nil: that of the only partition, for all.
+	// Input returns the input stream of a data stream. nil: all have that of the only partition.
 	Input func(stream string) string
 }
 
 // Stream is the name of data stream i: the prefix and the number.
 func (p Producer) Stream(i int) string { return p.Prefix + strconv.Itoa(i) }
 
-// Info is what an announcement carries where nothing else is asked for.
+// Info is the Info of an announcement where Producer.Info is nil.
 const Info = `{"k":"v"}`
 
-// Announce announces streams from (included) to upTo (excluded) and returns how long that took: a plain loop that builds
+// Announce announces streams from (included) to upTo (excluded) and returns how long that took. It is a plain loop that builds
 // commands and sends them in pipelines.
 func (p Producer) Announce(ctx context.Context, from, upTo int) (time.Duration, error) {
 	return p.send(ctx, upTo-from, func(i int) rueidis.Completed { return p.announcement(from + i) })
@@ -60,7 +60,7 @@ func (p Producer) info(i int) string {
 	return p.Info(i)
 }
 
-// Fill adds so many entries to each of the data streams.
+// Fill adds that many entries to each of the first data streams, and returns how long that took.
 func (p Producer) Fill(ctx context.Context, streams, entries int) (time.Duration, error) {
 	return p.send(ctx, streams*entries, func(i int) rueidis.Completed {
 		return p.Client.B().Xadd().Key(p.Stream(i/entries)).Id("*").FieldValue().

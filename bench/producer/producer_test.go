@@ -15,7 +15,7 @@ func TestProducerAnnouncesAndFillsEachStreamOnce(t *testing.T) {
 	client := servers.New(t).Client(t)
 	ctx := context.Background()
 	p := Producer{Client: client, Service: "svc", Prefix: "user-"}
-	const n = 2*chunk + 7 // more than one pipeline, and a rest
+	const n = 2*chunk + 7 // more than one pipeline, and some more
 	_, err := p.Announce(ctx, 10, 10+n)
 	require.NoError(t, err)
 	entries, err := client.Do(ctx, client.B().Xrange().Key("svc-input").Start("-").End("+").Build()).AsXRange()
@@ -34,7 +34,7 @@ func TestProducerAnnouncesAndFillsEachStreamOnce(t *testing.T) {
 	require.NoError(t, p.AnnounceEach(ctx, []int{7, 2, 7}))
 	entries, err = client.Do(ctx, client.B().Xrevrange().Key("svc-input").End("+").Start("-").Count(3).Build()).AsXRange()
 	require.NoError(t, err)
-	for i, want := range []int{7, 2, 7} { // the last one first
+	for i, want := range []int{7, 2, 7} { // the last one comes first
 		require.Equal(t, fmt.Sprintf(`{"DataStreamName":"user-%d","Info":%d}`, want, want), entries[i].FieldValues["lbs-input"])
 	}
 
@@ -47,7 +47,7 @@ func TestProducerAnnouncesAndFillsEachStreamOnce(t *testing.T) {
 	}
 }
 
-func TestProducerTellsWhatTheServerRefuses(t *testing.T) {
+func TestProducerReportsWhatTheServerRefuses(t *testing.T) {
 	client := servers.New(t).Client(t)
 	ctx := context.Background()
 	require.NoError(t, client.Do(ctx, client.B().Set().Key("svc-input").Value("x").Build()).Error())

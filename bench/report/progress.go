@@ -6,14 +6,14 @@ import (
 	"github.com/jedib0t/go-pretty/v6/progress"
 )
 
-// Steps is the progress of something long, where people look at it.
+// Steps is the progress of a long measurement on the terminal. On nil its methods do nothing.
 type Steps struct {
 	writer  progress.Writer
 	tracker *progress.Tracker
 	over    chan struct{}
 }
 
-// Steps shows from now on how many of n steps are done. end takes it off the screen.
+// Steps shows from now on how many of n steps are done, until End. It returns nil where no progress is shown.
 func (r *Report) Steps(what string, n int) *Steps {
 	if r.Progress == nil {
 		return nil
@@ -34,13 +34,14 @@ func (r *Report) Steps(what string, n int) *Steps {
 	return s
 }
 
+// Done adds one step that is done.
 func (s *Steps) Done() {
 	if s != nil {
 		s.tracker.Increment(1)
 	}
 }
 
-// Reach says that n steps are done, and what is going on.
+// Reach shows that n steps are done, and what is going on.
 func (s *Steps) Reach(n int, what string) {
 	if s != nil {
 		s.tracker.SetValue(int64(n))
@@ -48,12 +49,12 @@ func (s *Steps) Reach(n int, what string) {
 	}
 }
 
-// End may be called again.
+// End takes the progress off the screen. It may be called more than once.
 func (s *Steps) End() {
 	if s == nil {
 		return
 	}
-	for s.writer.Stop(); ; s.writer.Stop() { // one that comes before the rendering is ignored
+	for s.writer.Stop(); ; s.writer.Stop() { // a stop before the rendering began is ignored
 		select {
 		case <-s.over:
 			return

@@ -21,7 +21,7 @@ const (
 	DataFile = "report.json"
 )
 
-// part is what one measurement came to.
+// part is one measurement in the report.
 type part struct {
 	Command string
 	Redis   string
@@ -30,11 +30,11 @@ type part struct {
 	blocks  []page.Block
 }
 
-// recorder is an output that remembers tables and goals as such, for the page.
+// recorder is an output that also keeps tables and goals as such, for the page.
 type recorder struct {
-	out    io.Writer // what people read in the terminal
+	out    io.Writer // the terminal
 	blocks []page.Block
-	text   strings.Builder // since the last table or goal
+	text   strings.Builder // text since the last table or goal
 }
 
 func (r *recorder) Write(p []byte) (int, error) {
@@ -53,7 +53,7 @@ func (r *recorder) flush() {
 func (r *recorder) table(g Table) {
 	r.flush()
 	g.Style().HTML.CSSClass = ""
-	r.blocks = append(r.blocks, page.Block{Table: template.HTML(g.RenderHTML())}) // which escapes
+	r.blocks = append(r.blocks, page.Block{Table: template.HTML(g.RenderHTML())}) // RenderHTML escapes the cells
 	fmt.Fprintln(r.out, g.Render())
 }
 
@@ -66,7 +66,7 @@ func (r *recorder) goal(met bool, text string) {
 	last.Goals = append(last.Goals, page.Goal{Met: met, Text: text})
 }
 
-// save writes all parts so far to files in r.Dir.
+// save writes all parts so far to the files in r.Dir.
 func (r *Report) save() error {
 	var data bytes.Buffer
 	encode := json.NewEncoder(&data)
@@ -99,7 +99,7 @@ func (r *Report) save() error {
 	return nil
 }
 
-// PartName is the subcommand.
+// Subcommand is the name of the measurement in a command line.
 func Subcommand(command string) string {
 	words := strings.Fields(command)
 	if len(words) < 2 {

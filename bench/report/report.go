@@ -9,19 +9,19 @@ import (
 	"github.com/streamlease/streamlease/bench/page"
 )
 
-// Report is where results go. A report may take the results of several measurements, one after the other.
+// Report is where results are written. One report can take the results of several measurements, one after the other.
 type Report struct {
 	Out      io.Writer
-	Progress io.Writer // a terminal; nil: nobody looks at one
+	Progress io.Writer // a terminal; nil: no progress is shown
 	JSON     bool
-	Dir      string // where files of everything so far are written, too; empty: nowhere
-	Command  string // as it was called, to be repeated
-	Redis    string // version
+	Dir      string // folder of the files with everything so far; empty: none are written
+	Command  string // command line that repeats the measurement
+	Redis    string // version of the server
 
 	parts []part
 }
 
-// Write writes results as JSON, or as people read them. The plots are for the page alone.
+// Write writes results as JSON, or as text by calling people. Only the page shows the plots.
 func (r *Report) Write(results any, people func(io.Writer), plots ...page.Plot) error {
 	rec := &recorder{out: r.Out}
 	if r.JSON {
@@ -48,7 +48,8 @@ func (r *Report) Write(results any, people func(io.Writer), plots ...page.Plot) 
 	return r.save()
 }
 
-// Goal says whether a figure is what was aimed at. It fails nothing: figures depend on the machine.
+// Goal writes whether a figure met its goal: to be "at most" or "at least" the limit. A missed goal fails nothing, since figures depend on
+// the machine. out is the output that Report.Write passes on.
 func Goal(out io.Writer, what string, figure float64, atMost string, limit float64) {
 	met := figure <= limit
 	if atMost == "at least" {

@@ -8,9 +8,10 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// Table is a table whose first column says what, with its numbers to the right.
+// Table is a table whose first column names the lines. The other columns are numbers, aligned to the right.
 type Table struct{ table.Writer }
 
+// NewTable makes a table with one column for each head.
 func NewTable(heads ...any) Table {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
@@ -26,7 +27,7 @@ func NewTable(heads ...any) Table {
 	return Table{t}
 }
 
-// Left aligns a column of words, counted from 1, to the left.
+// Left aligns a column of words to the left. Columns are counted from 1.
 func (t Table) Left(column int) {
 	t.SetColumnConfigs([]table.ColumnConfig{
 		{Number: 2, Align: text.AlignRight, AlignHeader: text.AlignRight},
@@ -34,8 +35,10 @@ func (t Table) Left(column int) {
 	})
 }
 
+// Row adds a line.
 func (t Table) Row(cells ...any) { t.AppendRow(cells) }
 
+// Write writes the table to the output that Report.Write passes on.
 func (t Table) Write(out io.Writer) {
 	if rec, ok := out.(*recorder); ok {
 		rec.table(t)

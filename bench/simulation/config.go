@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// Config is a fleet and what things cost.
+// Config is a fleet, and what its operations cost.
 type Config struct {
 	Pods       int
 	PerPod     int // streams of each
 	Partitions int
 	Masters    int           // partition p is on master p modulo Masters
-	LeaseTTL   time.Duration // renewed at a third of it, as the engine does
+	LeaseTTL   time.Duration // leases are renewed every third of it, as in the engine
 	SessionTTL time.Duration
 	Tick       time.Duration
 	MaxBatch   int
 	Seed       uint64
 
-	Script   time.Duration // of a master, to run a script, whatever is in it
-	Lease    time.Duration // of a master, for each lease in it
-	Move     time.Duration // of a master, for a stream of a dead pod: recovered and taken by another
-	MoveRate float64       // streams a second at most that one recoverer brings back
+	Script   time.Duration // time of a master for a script, whatever is in it
+	Lease    time.Duration // time of a master for each lease in a script
+	Move     time.Duration // time of a master for a stream of a dead pod: recovered and taken by another one
+	MoveRate float64       // streams a second that one recoverer brings back at most
 }
 
-// The engine's own figures.
+// Figures of the engine.
 const (
 	renewalsPerTTL  = 3
-	jitterShare     = 0.1 // of the interval by which a renewal may be early
+	jitterShare     = 0.1 // share of the interval by which a renewal may be early
 	beatsPerSession = 5
 	maxBeat         = time.Second
 )
@@ -45,7 +45,7 @@ const (
 	maxRing    = 1 << 28 // bytes
 )
 
-// Validate names the field that makes no sense.
+// Validate returns an error that names the first field that is out of range.
 func (c Config) Validate() error {
 	for _, f := range []struct {
 		name  string
@@ -74,15 +74,15 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Assumptions are what the result is worth.
+// Assumptions returns the assumptions on which the result rests.
 func (c Config) Assumptions() []string {
 	return []string{
 		"streams are spread evenly over partitions, and partitions over masters",
 		fmt.Sprintf("a lease is renewed every %v, up to a tenth sooner, and first at a random time", c.interval()),
 		fmt.Sprintf("a pod sends a script to a partition in each tick of %v in which a lease there is due, or when it sent none for %v", c.Tick, c.beat()),
-		"a master runs one script after the other on one core that does nothing else, and is never out of reach",
+		"a master runs one script after the other on one core that does nothing else, and is always reachable",
 		fmt.Sprintf("costs as measured: %v a script, %v a lease in it, %v a stream that moves", c.Script, c.Lease, c.Move),
-		"pods die at once, without a word; a survivor hears of it with its first script after the session has ended, waits up to a quarter of a beat, and then each survivor looks once",
+		"pods die at once, without notice; a survivor learns of it with its first script after the session has ended, waits up to a quarter of a beat, and then each survivor looks once",
 		fmt.Sprintf("each dead pod has a recoverer of its own in each partition, which brings back up to %.0f streams a second", c.MoveRate),
 		"renewals come before recovery; what moves goes to a random survivor and is renewed by it from then on",
 		"networks take no time",

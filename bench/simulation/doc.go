@@ -1,4 +1,4 @@
-// Package simulation simulates fleets that no machine here can hold: when every process of it renews, what that costs the masters,
-// and how the streams of dead processes come to others. Time is virtual, no server is involved, and the same seed gives the
-// same result. What it assumes is in [Assumptions], to be printed beside every result.
+// Package simulation simulates fleets that are too large for one machine: when their processes renew, what that costs the masters, and how
+// others take over the streams of dead processes. Time is virtual, no server is involved, and the same seed gives the same result.
+// [Config.Assumptions] are to be printed beside every result.
 package simulation

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// job is a dead pod in one partition.
+// job is the recovery of a dead pod in one partition.
 type job struct {
 	partition int
 	streams   int
-	from      int // tick at which somebody begins
+	from      int // tick at which the recovery begins
 	begun     bool
 	credit    float64 // streams that its recoverer may bring back by now
 }
 
-// patience is how long a simulation goes on when streams do not come back: the masters have no time left.
+// patience is the virtual time after which a simulation ends whose masters have no time left for recovery.
 const patience = 10 * time.Minute
 
-// Recovering lets so many pods die at once, and looks until all their streams are owned again.
+// Recovering simulates the death of that many pods at once, until all of tsuccessor streams are owned again.
 func Recovering(c Config, lost int) (r Recovery, err error) {
 	if err := c.Validate(); err != nil {
 		return r, err
@@ -59,7 +59,7 @@ func Recovering(c Config, lost int) (r Recovery, err error) {
 	return r, nil
 }
 
-// kill ends the first pods. Which are first means nothing: all are alike.
+// kill ends the first pods: all are alike. It returns the recoveries to be done.
 func (f *fleet) kill(lost int) (jobs []job) {
 	quarter := max(1, f.ticks(f.beat()/4))
 	for pod := range lost {
@@ -79,7 +79,7 @@ func (f *fleet) kill(lost int) (jobs []job) {
 	return jobs
 }
 
-// move brings back what recoverers can and the masters have time for, and says how many streams that were.
+// move moves the streams that recoverers can bring back in this tick and masters have time for, and returns how many those are.
 func (f *fleet) move(jobs []job, lost int) (moved int) {
 	looked := make([]bool, f.Partitions)
 	for i := range jobs {
@@ -89,7 +89,7 @@ func (f *fleet) move(jobs []job, lost int) (moved int) {
 		}
 		if !j.begun {
 			j.begun = true
-			if !looked[j.partition] { // those that die together are seen by one look
+			if !looked[j.partition] { // one look sees all pods that died together
 				looked[j.partition] = true
 				f.send(j.partition, f.Pods-lost, 0)
 			}
@@ -104,15 +104,15 @@ func (f *fleet) move(jobs []job, lost int) (moved int) {
 		f.served[m] += time.Duration(n) * f.Move
 		f.queue[m] += time.Duration(n) * f.Move
 		for range n {
-			heir := lost + f.random.IntN(f.Pods-lost)
-			f.held[heir]++
-			f.arm(heir, j.partition, 1+f.random.IntN(f.span))
+			successor := lost + f.random.IntN(f.Pods-lost)
+			f.held[successor]++
+			f.arm(successor, j.partition, 1+f.random.IntN(f.span))
 		}
 	}
 	return moved
 }
 
-// after is when the q-th part of the streams was owned again.
+// after is the time until a share q of all streams was owned again.
 func after(done []int, all int, q float64, tick time.Duration) time.Duration {
 	want, sum := q*float64(all), 0
 	for i, n := range done {
@@ -123,7 +123,7 @@ func after(done []int, all int, q float64, tick time.Duration) time.Duration {
 	return time.Duration(len(done)) * tick
 }
 
-// busy is what masters did in the last second.
+// busy is how long masters worked in the last second.
 type busy struct {
 	Config
 	window [][]time.Duration // by tick, by master
@@ -131,7 +131,7 @@ type busy struct {
 
 func newBusy(c Config) *busy { return &busy{Config: c} }
 
-// add returns the share of a core of the busiest master.
+// add adds a tick, and returns the share of a core that the busiest master used.
 func (b *busy) add(served []time.Duration) float64 {
 	b.window = append(b.window, slices.Clone(served))
 	ticks := max(1, b.ticks(time.Second))

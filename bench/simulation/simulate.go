@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Load is what renewing costs.
+// Load is the cost of renewing.
 type Load struct {
 	Scripts         float64 // a second, of the fleet
 	Leases          float64 // a second, of the fleet
@@ -15,33 +15,33 @@ type Load struct {
 	Busiest         float64       // scripts a second of the busiest master
 	CPU             float64       // share of a core, the mean over masters
 	BusiestCPU      float64       // likewise, of the busiest master
-	Wait            time.Duration // at most, of a script behind others of its tick and before
+	Wait            time.Duration // the longest wait of a script, behind those of its tick and earlier ones
 }
 
-// Recovery is what becomes of the streams of dead pods.
+// Recovery is how the streams of dead pods are recovered.
 type Recovery struct {
 	Lost     int // pods
-	Streams  int // of them
+	Streams  int // of the dead pods
 	P50, P99 time.Duration
 	Max      time.Duration // until the last stream is owned again
 	Noticed  time.Duration // until the last dead pod is noticed in the last partition
 	CPU      float64       // share of a core of the busiest master, in its busiest second
-	Wait     time.Duration // at most, of a renewal
-	Held     int           // streams of the fullest survivor afterwards
+	Wait     time.Duration // the longest wait of a renewal
+	Held     int           // streams of the survivor that holds most afterwards
 }
 
 // fleet is the state of a simulation. Times are ticks.
 type fleet struct {
 	Config
 	random  *rand.Rand
-	span    int      // of an interval
+	span    int      // ticks of a renewal interval
 	ring    []uint16 // leases due, by pod, partition and tick modulo its length
 	slots   int
 	last    []int32 // when a pod last sent to a partition
 	held    []int   // by pod
 	dead    []bool
 	now     int
-	queue   []time.Duration // work that waits, by master
+	queue   []time.Duration // waiting work, by master
 	scripts []int           // by master, since the last reset
 	leases  int
 	served  []time.Duration // by master, in this tick
@@ -64,12 +64,12 @@ func newFleet(c Config) *fleet {
 	return f
 }
 
-// arm makes a lease due after so many ticks.
+// arm makes a lease due after that many ticks.
 func (f *fleet) arm(pod, partition, after int) {
 	f.ring[(pod*f.Partitions+partition)*f.slots+(f.now+after)%f.slots]++
 }
 
-// step goes on by one tick: all that is due is sent, and masters work on what they have.
+// step advances by one tick: pods send what is due, and masters work on their queues.
 func (f *fleet) step() {
 	f.now++
 	beat := int32(f.ticks(f.beat()))
@@ -105,20 +105,20 @@ func (f *fleet) send(partition, scripts, leases int) {
 	f.queue[m] += time.Duration(scripts)*f.Script + time.Duration(leases)*f.Lease
 }
 
-// work ends a tick: what was served leaves the queues.
+// work ends a tick: served work leaves the queues.
 func (f *fleet) work() {
 	for m := range f.queue {
 		f.queue[m] -= f.served[m]
 	}
 }
 
-// Renewing is the load of a fleet that only holds, over so long.
+// Renewing simulates a fleet that only holds its streams, for a virtual time of d.
 func Renewing(c Config, d time.Duration) (l Load, err error) {
 	if err := c.Validate(); err != nil {
 		return l, err
 	}
 	f := newFleet(c)
-	for range f.span { // the first interval spreads what came at once
+	for range f.span { // the first interval spreads the renewals
 		f.step()
 		f.work()
 	}

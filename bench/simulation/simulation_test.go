@@ -88,7 +88,7 @@ func TestMastersWithoutTimeAreReported(t *testing.T) {
 	require.ErrorContains(t, err, "the masters have no time left")
 }
 
-func TestWhatCannotBeIsRefused(t *testing.T) {
+func TestImpossibleFleetsAreRefused(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"Pods":       func(c *Config) { c.Pods = 0 },
 		"Masters":    func(c *Config) { c.Masters = 5 },

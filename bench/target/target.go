@@ -19,42 +19,43 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// Service is the name under which everything is measured.
+// Service is the name of the service on private servers.
 const Service = "bench"
 
-// Prefix is what the names of streams begin with; a number follows.
+// Prefix is the prefix of the names of streams, which a number follows.
 const Prefix = "user-"
 
-// EnvRedis tells a child which Redis to use, as a URL: a password has no place on a command line, which everybody can read.
+// EnvRedis is the environment variable with the URL of the Redis, which also passes it to child processes: a password has no place on a
+// command line, which everybody can read.
 const EnvRedis = "STREAMLEASE_BENCH_REDIS"
 
-// Timeout is how long a server may take to answer before anything was measured, and how long cleaning up may take.
+// Timeout is how long a server may take to answer outside of what is measured.
 const Timeout = 10 * time.Second
 
-// Target is the Redis on which something is measured, and the names that belong to it there.
+// Target is the Redis on which something is measured, and the names of the keys there.
 type Target struct {
 	Client     rueidis.Client
-	URL        string // for children
-	Name       string // that all keys begin with
+	URL        string // for child processes
+	Name       string // prefix of all keys
 	Version    string
 	Cluster    bool
 	Partitions int             // partitions of its services
-	Private    *servers.Server // nil: it is somebody's
+	Private    *servers.Server // nil: the server is not ours
 	tracked    []tracked
 }
 
-// lot is streams that were announced to a service.
+// tracked are streams that were announced to a service.
 type tracked struct {
 	producer producer.Producer
 	streams  int
 }
 
-// Open starts a private server if url is empty, else goes there.
+// Open connects to the server at url, or starts a private one if url is empty. Close the target afterwards.
 func Open(ctx context.Context, url string) (*Target, error) {
 	return OpenWith(ctx, url, servers.Options{})
 }
 
-// OpenWith is openSite with options for the private server.
+// OpenWith is Open with options for the private server.
 func OpenWith(ctx context.Context, url string, o servers.Options) (*Target, error) {
 	t := &Target{URL: url, Name: Service, Partitions: cluster.DefaultPartitions}
 	if url == "" {
@@ -101,7 +102,8 @@ func (t *Target) connect(ctx context.Context) error {
 	return nil
 }
 
-// Front is the address that a proxy can stand before, as the one way of a client to the server; else why none can.
+// SingleAddr is the only address to which clients connect, in front of which a proxy can stand. Where there is no such address, why says what
+// the proxy cannot stand in front of.
 func (t *Target) SingleAddr() (addr, why string) {
 	o, err := t.ClientOption()
 	switch {
@@ -119,7 +121,7 @@ func (t *Target) SingleAddr() (addr, why string) {
 	return o.InitAddress[0], ""
 }
 
-// By is the URL for a child that goes there by way of another address.
+// Via is the URL of the target through another address, that of a proxy.
 func (t *Target) Via(addr string) (string, error) {
 	u, err := url.Parse(t.URL)
 	if err != nil {
@@ -129,7 +131,7 @@ func (t *Target) Via(addr string) (string, error) {
 	return u.String(), nil
 }
 
-// Option is how a client gets there.
+// ClientOption is how clients connect to the target.
 func (t *Target) ClientOption() (rueidis.ClientOption, error) {
 	if t.Private != nil {
 		return t.Private.ClientOption(), nil
@@ -146,7 +148,7 @@ func redisOption(address string) (rueidis.ClientOption, error) {
 	return o, nil
 }
 
-// withoutURL is the reason alone: the text of a parse error repeats the URL, password included.
+// withoutURL returns the reason of a parse error alone: its text repeats the URL, password included.
 func withoutURL(err error) error {
 	var parse *url.Error
 	if errors.As(err, &parse) {
@@ -155,7 +157,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// Redacted is the URL without its password.
+// Redacted returns the URL without its password.
 func Redacted(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -164,22 +166,22 @@ func Redacted(address string) string {
 	return u.Redacted()
 }
 
-// Announce announces so many streams to the service of that name, and returns their producer.
+// Announce announces the first streams of the service of that name, and returns their producer. Close deletes what becomes of them.
 func (t *Target) Announce(ctx context.Context, name string, streams int) (producer.Producer, error) {
 	p := t.Track(name, streams)
 	_, err := p.Announce(ctx, 0, streams)
 	return p, err
 }
 
-// Use is the producer of a service whose streams are among the first so many, all of which is removed in the end.
+// Track returns the producer of the service of that name. Close deletes what the first streams of it leave.
 func (t *Target) Track(name string, streams int) producer.Producer {
 	p := t.Producer(name)
 	t.tracked = append(t.tracked, tracked{p, streams})
 	return p
 }
 
-// Producer is that of the service of that name. Streams on somebody's server carry the name, since locks of the baseline
-// are called after nothing else.
+// Producer returns the producer of the service of that name. On a server that is not ours the names of streams contain the service, since
+// the locks of the baseline are named after the stream alone.
 func (t *Target) Producer(name string) producer.Producer {
 	p := producer.Producer{Client: t.Client, Service: t.Name + "-" + name, Prefix: Prefix}
 	if layout, err := cluster.NewLayout(p.Service, t.Partitions); err == nil && t.Partitions > 1 {
@@ -191,7 +193,7 @@ func (t *Target) Producer(name string) producer.Producer {
 	return p
 }
 
-// Close removes all that was put there, also after an interrupt, and stops what was started.
+// Close deletes everything that was put on a server that is not ours, after an interrupt, too, and stops what was started.
 func (t *Target) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*Timeout)
 	defer cancel()
@@ -251,7 +253,7 @@ func (t *Target) remove(ctx context.Context, l tracked) error {
 	return nil
 }
 
-// matching are the keys of a pattern, on all servers.
+// keysMatching returns the keys of a pattern on all servers.
 func (t *Target) keysMatching(ctx context.Context, pattern string) (keys []string, err error) {
 	for _, node := range t.Client.Nodes() {
 		for cursor := uint64(0); ; {
@@ -268,5 +270,5 @@ func (t *Target) keysMatching(ctx context.Context, pattern string) (keys []strin
 	return keys, nil
 }
 
-// ChildOption is the Redis that the parent told of.
+// ChildOption is how a child process connects to the target of its parent.
 func ChildOption() (rueidis.ClientOption, error) { return redisOption(os.Getenv(EnvRedis)) }
