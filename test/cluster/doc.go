@@ -1,3 +1,3 @@
-// Package cluster lets engines own streams on a Redis Cluster while its slots move, its masters fail and its replicas take
-// over, and compares what all of them believed meanwhile.
+// Package cluster tests engines on a Redis Cluster while its slots migrate, its masters fail and its replicas take over. Every
+// test compares at the end what all engines believed they owned.
 package cluster

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// The default on a cluster. A failover with the node timeout of these takes some 4 s, and 2 s more until a client that
-	// nobody tells has found out; on a busy machine twice that.
+	// The default on a cluster. With the node timeout of this cluster a failover takes about 4 s, and a client that is not
+	// notified needs 2 s more to find out; on a busy machine twice that.
 	longSession = engine.DefaultClusterSessionTTL
-	// No failover comes in time for these.
+	// Too short for any failover.
 	shortSession = 2 * time.Second
 )
 
@@ -28,16 +28,16 @@ func ttl(session time.Duration) []engine.Option {
 
 func leaseTTL(session time.Duration) time.Duration { return session + 2*time.Second }
 
-// onTime is what remains of a lease at least while every beat and every renewal is on time: of the session TTL, and of the
-// lease TTL, less the margin and the time until the next one.
+// onTime returns the least that remains of a lease while every beat and every renewal is on time: the session TTL or the lease
+// TTL, minus the margin and the time until the next beat or renewal, whichever is less.
 func onTime(session time.Duration) time.Duration {
 	leases := leaseTTL(session)
 	margin := func(ttl time.Duration) time.Duration { return max(ttl/10, 250*time.Millisecond) }
 	return min(session-margin(session)-min(session/5, time.Second), leases-margin(leases)-leases/3)
 }
 
-// fault is one thing that happens to the master of some of the partitions, and what it does to leases there: nothing, if
-// sessions outlast it. To leases on other masters none of them does anything.
+// fault is something that happens to the master of some partitions, and its effect on leases there: none, if sessions outlast
+// it. Leases on other masters are never affected.
 type fault struct {
 	session time.Duration
 	lost    bool // the leases on that master may be lost
@@ -70,8 +70,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// plainClient is one as people make it who know nothing of what an engine needs: it gives a node up after 10 s, and asks for
-// the topology when it is told that it is wrong.
+// plainClient returns a client with default settings, as a user makes it who does not know what an engine needs: it gives up on
+// a node after 10 s, and refreshes the topology only after a redirection.
 func (h *harness) plainClient() rueidis.Client {
 	h.t.Helper()
 	return h.cluster.Client(h.t)
@@ -99,7 +99,7 @@ func (f *fault) run(h *harness) {
 			return err
 		})
 	}
-	// What is announced on other masters is taken all the while.
+	// Announcements on other masters are taken all the while.
 	fresh := h.in(names(600, 660), others)
 	h.announce(fresh...)
 	h.awaitOwned(fresh...)
@@ -127,15 +127,15 @@ func (f *fault) run(h *harness) {
 	h.finish()
 }
 
-// logLateness logs how late beats and renewals of the watched partitions were at most. The wheel, and the look at what
-// remains, may add a tenth of a second.
+// logLateness logs the greatest delay of beats and renewals in the watched partitions. The wheel and the sampling of what
+// remains may add a tenth of a second.
 func (m *member) logLateness(t testing.TB, session time.Duration) {
 	late := max(0, onTime(session)-m.leastLeft())
-	t.Logf("%s: of leases on other masters %v remained at least, of %v: renewed late by %v at most",
+	t.Logf("%s: leases on other masters had at least %v of %v left: renewed at most %v late",
 		m.name, m.leastLeft().Round(time.Millisecond), onTime(session).Round(time.Millisecond), late.Round(time.Millisecond))
 }
 
-// tokens are those of all leases that are held.
+// tokens returns the tokens of all leases that are held.
 func (h *harness) tokens() map[string]api.Token {
 	out := make(map[string]api.Token)
 	for s, l := range h.leases() {
@@ -144,7 +144,7 @@ func (h *harness) tokens() map[string]api.Token {
 	return out
 }
 
-// leases are all that are held, by stream.
+// leases returns all leases that are held, by stream.
 func (h *harness) leases() map[string]api.Lease {
 	out := make(map[string]api.Lease)
 	for _, m := range h.fleet {
@@ -153,7 +153,7 @@ func (h *harness) leases() map[string]api.Lease {
 	return out
 }
 
-// tokensRose holds that no stream is held under a lesser token than then.
+// tokensRose checks that no stream is held under a smaller token than before.
 func (h *harness) tokensRose(then map[string]api.Token) {
 	h.t.Helper()
 	for s, now := range h.tokens() {
@@ -161,8 +161,8 @@ func (h *harness) tokensRose(then map[string]api.Token) {
 	}
 }
 
-// A network that is cut between one process and one master: what that process holds there is disowned before others get it,
-// and they do; all else stays as it is.
+// The network is cut between one process and one master. The streams that the process holds there are disowned before others
+// get them, and others do get them. Everything else stays as it is.
 func TestCutOffFromOneMaster(t *testing.T) {
 	h := newHarness(t)
 	a, b := h.join("a", ttl(shortSession)...), h.join("b", ttl(shortSession)...)
@@ -184,7 +184,7 @@ func TestCutOffFromOneMaster(t *testing.T) {
 			}
 		}
 		return true
-	}, "b to have all that a had on that master")
+	}, "b to own everything that a had on that master")
 	t.Logf("taken over after %v", time.Since(began).Round(time.Millisecond))
 	require.ErrorIs(t, a.ready(), api.ErrNotReady)
 	for _, s := range theirs {

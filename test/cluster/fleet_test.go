@@ -21,7 +21,7 @@ import (
 	"github.com/streamlease/streamlease/test/telemetry"
 )
 
-// member is an engine that keeps what it is given, and what it believed of itself.
+// member is an engine that keeps every stream it gets, and records what it believed it owned.
 type member struct {
 	name     string
 	engine   *engine.Engine
@@ -32,16 +32,16 @@ type member struct {
 	cut      *cut
 	end      func()
 
-	finishing atomic.Bool // new leases are done with at once
-	watched   []int       // partitions whose leases are looked at for the least that remained
+	finishing atomic.Bool // new leases are ended at once
+	watched   []int       // partitions in which the least remaining time is noted
 	mu        sync.Mutex
 	leases    map[api.Lease]struct{} // not known to have ended
-	added     map[string]int         // how often each stream was
-	disowned  map[string][]error     // why each stream was, whenever it was
-	least     time.Duration          // that remained of a lease in a watched partition; 0: nothing was watched
+	added     map[string]int         // how often each stream was added
+	disowned  map[string][]error     // each time a stream was, with the reason
+	least     time.Duration          // that remained of a lease in a watched partition; 0: none was sampled
 }
 
-// cut keeps one process from some addresses.
+// cut keeps one process from reaching some addresses.
 type cut struct {
 	mu   sync.Mutex
 	from []string
@@ -50,7 +50,7 @@ type cut struct {
 // dial is a ClientOption's DialCtxFn.
 func (c *cut) dial(ctx context.Context, addr string, d *net.Dialer) (net.Conn, error) {
 	if c.is(addr) {
-		// As where packets are dropped.
+		// As if packets were dropped.
 		ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 		defer cancel()
 		<-ctx.Done()
@@ -69,14 +69,14 @@ func (c *cut) is(addr string) bool {
 	return slices.Contains(c.from, addr)
 }
 
-// set cuts these addresses off, in silence, and no others.
+// set cuts off these addresses, silently, and no others.
 func (c *cut) set(addrs ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.from = addrs
 }
 
-// cutConn loses what is written to an address that was cut off, so no answer comes either.
+// cutConn drops what is written to an address that is cut off, so there is no reply either.
 type cutConn struct {
 	net.Conn
 	cut    *cut
@@ -96,7 +96,7 @@ func (c *cutConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// join starts an engine with clients of its own and stops it at the end of the test.
+// join starts an engine with its own clients, and stops it at the end of the test.
 func (h *harness) join(name string, opts ...engine.Option) *member {
 	h.t.Helper()
 	m := h.newMember(name)
@@ -110,7 +110,7 @@ func (h *harness) join(name string, opts ...engine.Option) *member {
 	return m
 }
 
-// joinOn starts an engine on a client that is the test's.
+// joinOn starts an engine on a client of the test.
 func (h *harness) joinOn(name string, client rueidis.Client, opts ...engine.Option) *member {
 	h.t.Helper()
 	m := h.newMember(name)
@@ -159,7 +159,7 @@ func (h *harness) runUnready(m *member, e *engine.Engine) {
 		hurry, now := context.WithTimeout(context.Background(), 2*time.Second)
 		defer now()
 		cancel()
-		_ = e.Shutdown(hurry) // what it says about nodes that are gone is not what these tests are about
+		_ = e.Shutdown(hurry) // errors about nodes that are gone are not what these tests are about
 		<-ended
 		<-looked
 		if h.t.Failed() {
@@ -168,7 +168,7 @@ func (h *harness) runUnready(m *member, e *engine.Engine) {
 	})
 }
 
-// Handle keeps what is added, or is done with it at once.
+// Handle keeps every stream, or ends it at once.
 func (m *member) Handle(_ context.Context, n api.Notification) error {
 	switch n.Kind {
 	case api.Added:
@@ -188,7 +188,7 @@ func (m *member) Handle(_ context.Context, n api.Notification) error {
 	return nil
 }
 
-// done ends a lease without waiting for the outcome: the engine sees to it.
+// done ends a lease without waiting for the outcome, which is left to the engine.
 func (m *member) done(l api.Lease) {
 	m.recorder.Look(l)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -203,13 +203,13 @@ func (m *member) doneWithAll() {
 	}
 }
 
-// A party looks at all that it holds every so often, and so that looking takes no more than a share of one processor.
+// A member samples all its leases at this interval, or less often, so that sampling takes at most a share of one processor.
 const (
 	lookEvery = 20 * time.Millisecond
 	lookShare = 10
 )
 
-// look notes what the party believes, all the time.
+// look samples what the member believes it owns, until the engine has ended.
 func (m *member) look(ended <-chan struct{}) {
 	tick := time.NewTimer(lookEvery)
 	defer tick.Stop()
@@ -240,21 +240,21 @@ func (m *member) look(ended <-chan struct{}) {
 	}
 }
 
-// watch has the least that remains of leases in these partitions noted from now on.
+// watch notes from now on the least that remains of any lease in these partitions.
 func (m *member) watch(partitions []int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.watched, m.least = partitions, 0
 }
 
-// leastLeft is what watch has noted.
+// leastLeft returns what watch has noted.
 func (m *member) leastLeft() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.least
 }
 
-// held are the leases that the party holds in its own eyes, by stream.
+// held returns the leases that the member believes it holds, by stream.
 func (m *member) held() map[string]api.Lease {
 	out := make(map[string]api.Lease)
 	for l := range m.engine.Leases() {
@@ -263,7 +263,7 @@ func (m *member) held() map[string]api.Lease {
 	return out
 }
 
-// lost are the streams that the party was ever told it no longer owns.
+// lost returns the streams of which the member ever got a Disowned.
 func (m *member) lost() (out []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -273,7 +273,7 @@ func (m *member) lost() (out []string) {
 	return out
 }
 
-// metric is the sum of a metric over all series with these labels, given as name, value, …
+// metric returns the sum of a metric over all series with these labels, given as name, value, …
 func (m *member) metric(t testing.TB, name string, labels ...string) float64 {
 	t.Helper()
 	sum, _ := telemetry.Sum(t, m.registry, name, labels...)

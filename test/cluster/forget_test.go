@@ -12,12 +12,12 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// stall cuts a replica off from its master, until the function that it returns is called: it gets no write any more, and
-// knows nothing of those that follow.
+// stall cuts a replica off from its master until the returned function is called: the replica receives none of the writes
+// made meanwhile.
 func (h *harness) stall(master, replica *servers.Server) (mend func(ctx context.Context) error) {
 	h.t.Helper()
 	h.step("the link to the replica is cut", func(ctx context.Context) error {
-		// It comes back as a user that does not exist.
+		// It reconnects as a user that does not exist.
 		if _, err := replica.Call(ctx, "CONFIG", "SET", "masteruser", "nobody", "masterauth", "nothing"); err != nil {
 			return err
 		}
@@ -44,9 +44,9 @@ func (h *harness) awaitInStep(master, replica *servers.Server) {
 	h.step("the replica is in step", func(ctx context.Context) error { return servers.AwaitInStep(ctx, master, replica) })
 }
 
-// Writes that were acknowledged and really are lost: the replica that takes over had been cut off before them. Owners of
-// what it does not know are told so; what they hold and it has lost the lease of is set again; what was done is handed out
-// again, since the new master has it as held; tokens go on rising, nothing is owned twice, and everything ends done.
+// Acknowledged writes are lost: the replica that takes over had been cut off before them. The owners of streams that it does not
+// know lose them. Leases that it lost, but whose entries it has pending, are set again. Streams that were done are handed out
+// again, since the new master has them as held. Tokens keep rising, nothing is owned twice, and everything is done in the end.
 func TestFailoverLosesWrites(t *testing.T) {
 	h := newHarness(t)
 	a, b := h.join("a", ttl(2*shortSession)...), h.join("b", ttl(2*shortSession)...)
@@ -60,7 +60,7 @@ func TestFailoverLosesWrites(t *testing.T) {
 	h.awaitInStep(victim, replica)
 	mend := h.stall(victim, replica)
 
-	// What only the old master knows.
+	// Only the old master knows these.
 	forgotten := h.in(names(400, 600), mine)
 	h.announce(forgotten...)
 	h.awaitOwned(forgotten...)
@@ -76,7 +76,7 @@ func TestFailoverLosesWrites(t *testing.T) {
 	before := h.leases()
 
 	h.step("takeover", func(ctx context.Context) error { return h.cluster.Failover(ctx, replica, servers.Takeover) })
-	// As if some leases had been taken during the last second.
+	// As if some leases had been acquired in the last second.
 	verified := kept[:20]
 	h.step("leases lost", func(ctx context.Context) error {
 		for _, s := range verified {
@@ -95,21 +95,21 @@ func TestFailoverLosesWrites(t *testing.T) {
 			}
 		}
 		return true
-	}, "owners to know what was lost")
-	t.Logf("%d streams that the new master never heard of disowned after %v", len(forgotten), time.Since(began).Round(time.Millisecond))
+	}, "owners to learn what was lost")
+	t.Logf("%d streams that the new master does not know were disowned after %v", len(forgotten), time.Since(began).Round(time.Millisecond))
 	h.eventually(func() bool {
 		return a.events.Count(api.EventSettlingEnded) > 0 && b.events.Count(api.EventSettlingEnded) > 0
 	}, "the end of settling")
 	for _, s := range kept {
-		require.Positive(t, before[s].Remaining(), "%s, which the new master has pending", s)
+		require.Positive(t, before[s].Remaining(), "%s is pending on the new master", s)
 	}
 	for _, m := range h.fleet {
 		require.Empty(t, h.in(m.lost(), others))
 	}
 	require.Positive(t, a.metric(t, "renewals_total", "result", "missing")+b.metric(t, "renewals_total", "result", "missing"))
 	h.awaitOwned(finished...)
-	t.Logf("%d streams that were done owned again after %v", len(finished), time.Since(began).Round(time.Millisecond))
-	// What Redis has forgotten altogether is for its producers to announce again.
+	t.Logf("%d streams that were done were owned again after %v", len(finished), time.Since(began).Round(time.Millisecond))
+	// Announcements that Redis has forgotten altogether have to be published again.
 	h.announce(forgotten...)
 	h.awaitOwned(forgotten...)
 	for s, now := range h.tokens() {

@@ -20,13 +20,13 @@ import (
 	"github.com/streamlease/streamlease/test/wait"
 )
 
-// patience is how long a test waits for what must come, on a machine that is busy with other things.
+// patience is how long a test waits for what must happen, on a machine that is busy with other things.
 const patience = 60 * time.Second
 
-// partitions is enough for every master to have several, and for more on one master than are renewed there at once.
+// partitions is enough for every master to have several, and for one master to have more than are renewed there at a time.
 const partitions = 16
 
-// shared is the cluster that all tests of this package use, one after the other: making one takes seconds.
+// shared is the cluster that all tests of this package use in turn: starting one takes seconds.
 var shared struct {
 	sync.Mutex
 	cluster *servers.Cluster
@@ -47,7 +47,7 @@ type harness struct {
 	cluster *servers.Cluster
 	service string
 	layout  *cluster.Layout
-	client  rueidis.Client // of the test; no engine runs on it
+	client  rueidis.Client // for the test; no engine uses it
 	clock   overlap.Clock
 	fleet   []*member
 	killed  map[*servers.Server]bool
@@ -60,9 +60,9 @@ func newHarness(t testing.TB) *harness {
 	if shared.cluster == nil {
 		c, err := servers.StartCluster(context.Background(), servers.ClusterOptions{Node: servers.Options{
 			Args: []string{
-				// A replica whose link was cut for a while may take over all the same.
+				// A replica may take over even if its link was cut for a while.
 				"--cluster-replica-validity-factor", "0", "--cluster-allow-replica-migration", "no",
-				// The others go on while one is down; by default a cluster serves all slots or none.
+				// The other masters keep working while one is down; by default a cluster serves all slots or none.
 				"--cluster-require-full-coverage", "no",
 			},
 		}})
@@ -90,7 +90,7 @@ func newHarness(t testing.TB) *harness {
 	return h
 }
 
-// heal has every node run, and waits until all agree.
+// heal makes sure that every node runs, and waits until all agree.
 func (h *harness) heal() {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -112,12 +112,12 @@ func (h *harness) kill(s *servers.Server) {
 	require.NoError(h.t, s.Kill())
 }
 
-// ctx bounds one step.
+// ctx returns a context that bounds one step.
 func (h *harness) ctx() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), patience)
 }
 
-// step runs one thing that is done to the cluster.
+// step runs one action on the cluster, and logs how long it took.
 func (h *harness) step(what string, f func(ctx context.Context) error) {
 	h.t.Helper()
 	ctx, cancel := h.ctx()
@@ -127,7 +127,7 @@ func (h *harness) step(what string, f func(ctx context.Context) error) {
 	h.t.Logf("%s: took %v", what, time.Since(began).Round(time.Millisecond))
 }
 
-// owner is the master of a partition.
+// owner returns the master of a partition.
 func (h *harness) owner(p int) (s *servers.Server) {
 	h.t.Helper()
 	ctx, cancel := h.ctx()
@@ -139,7 +139,7 @@ func (h *harness) owner(p int) (s *servers.Server) {
 	return s
 }
 
-// replica is the replica of a master.
+// replica returns the replica of a master.
 func (h *harness) replica(master *servers.Server) *servers.Server {
 	h.t.Helper()
 	ctx, cancel := h.ctx()
@@ -150,7 +150,7 @@ func (h *harness) replica(master *servers.Server) *servers.Server {
 	return all[0]
 }
 
-// partitionsOf are the partitions that a master has, and the others.
+// partitionsOf returns the partitions on a master, and the others.
 func (h *harness) partitionsOf(master *servers.Server) (mine, others []int) {
 	h.t.Helper()
 	for p := range partitions {
@@ -165,7 +165,7 @@ func (h *harness) partitionsOf(master *servers.Server) (mine, others []int) {
 	return mine, others
 }
 
-// otherThan is a master other than this one.
+// otherThan returns a master other than this one.
 func (h *harness) otherThan(s *servers.Server) *servers.Server {
 	h.t.Helper()
 	ctx, cancel := h.ctx()
@@ -193,7 +193,7 @@ func retry(ctx context.Context, f func() error) error {
 	}
 }
 
-// names are streams of this test, from one number to before another.
+// names returns the names of streams from one number up to another, which is excluded.
 func names(from, to int) (out []string) {
 	for i := from; i < to; i++ {
 		out = append(out, fmt.Sprintf("s-%d", i))
@@ -201,7 +201,7 @@ func names(from, to int) (out []string) {
 	return out
 }
 
-// in are those of the streams that belong to these partitions.
+// in returns those of the streams that belong to these partitions.
 func (h *harness) in(streams []string, where []int) (out []string) {
 	for _, s := range streams {
 		if slices.Contains(where, h.layout.Of(s)) {
@@ -211,8 +211,7 @@ func (h *harness) in(streams []string, where []int) (out []string) {
 	return out
 }
 
-// announce adds an entry for each stream, as producers do. A command that fails is sent again, so an entry may be there
-// twice.
+// announce adds an entry for each stream, as producers do. A command that fails is sent again, so there may be two entries.
 func (h *harness) announce(streams ...string) {
 	h.t.Helper()
 	ctx, cancel := h.ctx()
@@ -243,7 +242,7 @@ func (h *harness) eventually(ok func() bool, what string, args ...any) {
 	h.t.Helper()
 	if !wait.For(patience, 25*time.Millisecond, ok) {
 		h.logState()
-		require.FailNow(h.t, "did not come: "+fmt.Sprintf(what, args...))
+		require.FailNow(h.t, "did not happen: "+fmt.Sprintf(what, args...))
 	}
 }
 
@@ -271,7 +270,7 @@ func (h *harness) awaitOwned(streams ...string) {
 	}, "an owner for each of %d streams", len(streams))
 }
 
-// holder is who holds a stream in its own eyes, nil for nobody.
+// holder returns the member that believes it holds a stream, or nil.
 func (h *harness) holder(stream string) *member {
 	for _, m := range h.fleet {
 		if _, ok := m.engine.Lease(stream); ok {
@@ -281,7 +280,7 @@ func (h *harness) holder(stream string) *member {
 	return nil
 }
 
-// checkOwners compares what all parties believed so far.
+// checkOwners compares what all members believed so far.
 func (h *harness) checkOwners() {
 	h.t.Helper()
 	var recorders []*overlap.Recorder
@@ -291,8 +290,8 @@ func (h *harness) checkOwners() {
 	require.NoError(h.t, overlap.CheckAll(recorders...))
 }
 
-// finish has every stream done by its owner, announced twice or handed out again though it may be, until the input streams
-// are empty; then it holds what everybody believed against each other.
+// finish lets the owners end every stream with Done, even those that were announced twice or are handed out again, until the
+// input streams are empty. Then it compares what all members believed.
 func (h *harness) finish() {
 	h.t.Helper()
 	began := time.Now()
@@ -320,7 +319,7 @@ func (h *harness) finish() {
 	}
 }
 
-// awaitTime waits until so much time has passed.
+// awaitTime waits until this much time has passed.
 func (h *harness) awaitTime(d time.Duration) {
 	began := time.Now()
 	h.eventually(func() bool { return time.Since(began) >= d }, "%v", d)

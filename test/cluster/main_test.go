@@ -8,7 +8,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// suite are all of this package, and the end of the cluster that they share.
+// suite runs all tests of this package, and then stops the cluster that they share.
 type suite struct{ *testing.M }
 
 func (m suite) Run() int {
@@ -17,7 +17,7 @@ func (m suite) Run() int {
 		fmt.Fprintln(os.Stderr, err)
 		return max(code, 1)
 	}
-	// The client closes connections to nodes that left 5 s later, and refreshes up to 1 s later, whatever was closed.
+	// A client closes connections to nodes that left 5 s later, and refreshes up to 1 s later, even if it was closed.
 	for range 10 {
 		if goleak.Find(beforeTests) == nil {
 			break

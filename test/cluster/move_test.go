@@ -13,10 +13,10 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// Ten thousand streams are held while a slot with a partition moves key by key to another master, and rests half-way for
-// three lease TTLs. No lease is lost, nobody is told anything, and nothing is owned twice. What cannot be done meanwhile is
-// done afterwards: taking what is announced there, Done, and the start of a new engine in that partition. In all others it
-// goes on as ever.
+// Ten thousand streams are held while the slot of a partition migrates key by key to another master, and stays half-way for
+// three lease TTLs. No lease is lost, no engine is notified of anything, and nothing is owned twice. What cannot be done
+// meanwhile succeeds afterwards: taking new announcements in that partition, Done, and the start of a new engine there. All
+// other partitions work as usual.
 func TestSlotMoves(t *testing.T) {
 	const ttl, count, partition = 8 * time.Second, 10_000, 0
 	h := newHarness(t)
@@ -62,7 +62,7 @@ func TestSlotMoves(t *testing.T) {
 	e, err := engine.Open(h.cluster.ClientOption(), h.service, c.options(options)...)
 	require.NoError(t, err)
 	h.runUnready(c, e)
-	h.eventually(func() bool { return c.engine.Stats().Live == partitions-1 }, "c to be there in all other partitions")
+	h.eventually(func() bool { return c.engine.Stats().Live == partitions-1 }, "c to be live in all other partitions")
 	ending := before[moving[0]]
 	done := make(chan error, 1)
 	go func() {
@@ -78,7 +78,7 @@ func TestSlotMoves(t *testing.T) {
 	}
 	select {
 	case err := <-done:
-		t.Logf("done while its slot is on its way: %v", err) // all of its keys were on one side
+		t.Logf("done while its slot migrates: %v", err) // all of its keys were on one side
 		done <- err
 	default:
 	}
@@ -94,18 +94,18 @@ func TestSlotMoves(t *testing.T) {
 		}
 	}
 	for _, m := range h.fleet {
-		require.Empty(t, m.lost(), "what %s was told it does not own any more", m.name)
+		require.Empty(t, m.lost(), "what %s was notified of losing", m.name)
 		require.Zero(t, m.events.Count(api.EventSessionLost), m.name)
 		require.Zero(t, m.metric(t, "disowned_total"))
 	}
 	for _, m := range []*member{a, b} {
-		t.Logf("%s: %v remained at least of leases in the slot, of %v with renewals on time", m.name,
+		t.Logf("%s: leases in the slot had at least %v left, of %v with renewals on time", m.name,
 			m.leastLeft().Round(time.Millisecond), (ttl - ttl/10 - ttl/3).Round(time.Millisecond))
 	}
 	h.finish()
 }
 
-// A process dies while the slot of its streams is on its way: the others recover them when it has arrived.
+// A process dies while the slot of its streams migrates: the others recover them once the migration is over.
 func TestRecoveryAfterASlotMoved(t *testing.T) {
 	const partition = 3
 	h := newHarness(t)
@@ -116,13 +116,13 @@ func TestRecoveryAfterASlotMoved(t *testing.T) {
 	mine := h.in(all, []int{partition})
 	b := h.join("b", ttl(shortSession)...)
 	move := h.move(partition)
-	h.step("a part of the keys moved", func(ctx context.Context) error {
+	h.step("some of the keys moved", func(ctx context.Context) error {
 		_, err := move.Some(ctx, 5)
 		return err
 	})
 	tokens := h.tokens()
 	a.cut.set(h.addrs()...)
-	h.eventually(func() bool { return len(a.held()) == 0 }, "a to know that it has lost all")
+	h.eventually(func() bool { return len(a.held()) == 0 }, "a to learn that it has lost everything")
 	h.awaitOwned(slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(mine, s) })...)
 	for _, s := range mine {
 		require.Nil(t, h.holder(s), "%s cannot be recovered half-way", s)
@@ -135,7 +135,7 @@ func TestRecoveryAfterASlotMoved(t *testing.T) {
 	h.finish()
 }
 
-// addrs are those of all nodes.
+// addrs returns the addresses of all nodes.
 func (h *harness) addrs() (out []string) {
 	for _, s := range h.cluster.Nodes() {
 		out = append(out, s.Addr())
@@ -143,7 +143,7 @@ func (h *harness) addrs() (out []string) {
 	return out
 }
 
-// move begins to move the slot of a partition to another master.
+// move starts to migrate the slot of a partition to another master.
 func (h *harness) move(partition int) *servers.Move {
 	h.t.Helper()
 	ctx, cancel := h.ctx()

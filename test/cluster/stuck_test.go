@@ -18,7 +18,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// alias is one that stands for a server, and later for another one, as in front of many managed services.
+// alias is a host name that points to a server, and later to another one, as in front of many managed services.
 type alias struct {
 	mu sync.Mutex
 	of *servers.Server
@@ -43,7 +43,7 @@ func (n *alias) option() rueidis.ClientOption {
 	}
 }
 
-// standalone is a world on a master with a replica, behind a name, without a cluster.
+// standalone makes a harness on a master with a replica, behind an alias, without a cluster.
 func standalone(t *testing.T) (h *harness, n *alias, master, replica *servers.Server) {
 	master = servers.New(t)
 	replica = servers.New(t, servers.ReplicaOf(master))
@@ -59,7 +59,7 @@ func standalone(t *testing.T) (h *harness, n *alias, master, replica *servers.Se
 	return h, n, master, replica
 }
 
-// demote has master and replica change places, and the name stand for the new master. Connections to the old one stay.
+// demote swaps master and replica, and points the alias to the new master. Connections to the old one stay open.
 func (h *harness) demote(n *alias, master, replica *servers.Server) {
 	h.awaitInStep(master, replica)
 	h.step("demotion", func(ctx context.Context) error {
@@ -72,8 +72,8 @@ func (h *harness) demote(n *alias, master, replica *servers.Server) {
 	})
 }
 
-// The server is demoted, and connections to it stay: a client goes on talking to it for ever. An engine with clients of its
-// own gets away from it, in time to keep what it holds.
+// The server is demoted, and connections to it stay open: a client would keep using it forever. An engine with its own clients
+// leaves it in time to keep what it holds.
 func TestOpenGetsAwayFromADemotedServer(t *testing.T) {
 	h, n, master, replica := standalone(t)
 	m := h.newMember("a")
@@ -96,9 +96,9 @@ func TestOpenGetsAwayFromADemotedServer(t *testing.T) {
 	h.finish()
 }
 
-// An engine that was given its client cannot do that. It says so, in Ready and in the log, and what to do; nobody holds
-// anything any more when the deadlines are past.
-func TestNewSaysThatItIsStuck(t *testing.T) {
+// An engine that was given its client cannot do that. It says so, and what to do, in Ready and in the log; once the deadlines
+// have passed nothing is held any more.
+func TestNewReportsThatItIsStuck(t *testing.T) {
 	h, n, master, replica := standalone(t)
 	client, err := rueidis.NewClient(n.option())
 	require.NoError(t, err)
@@ -109,8 +109,8 @@ func TestNewSaysThatItIsStuck(t *testing.T) {
 	h.awaitOwned(all...)
 	h.demote(n, master, replica)
 	const stuck = "talks to a server that was demoted"
-	h.eventually(func() bool { return m.log.Has(stuck) }, "the log to tell")
-	h.eventually(func() bool { return len(m.held()) == 0 }, "nothing to be held")
+	h.eventually(func() bool { return m.log.Has(stuck) }, "the log to say so")
+	h.eventually(func() bool { return len(m.held()) == 0 }, "all leases to end")
 	require.ErrorIs(t, m.ready(), api.ErrNotReady)
 	require.ErrorContains(t, m.ready(), stuck)
 	require.ErrorContains(t, m.ready(), "use Open")
@@ -122,7 +122,7 @@ func TestNewSaysThatItIsStuck(t *testing.T) {
 	h.finish()
 }
 
-// Who knows before the engine does can say so.
+// A user who knows of a change before the engine does can say so.
 func TestResetTopology(t *testing.T) {
 	h := newHarness(t)
 	m := h.join("a", engine.WithCluster(cluster.Config{PollInterval: cluster.MaxPollInterval}))
@@ -131,11 +131,11 @@ func TestResetTopology(t *testing.T) {
 	h.awaitOwned(all...)
 	renewals := m.metric(t, "renewals_total", "result", "kept")
 	m.engine.ResetTopology()
-	h.eventually(func() bool { return m.events.Count(api.EventTopologyChanged) == 1 }, "a look at all")
+	h.eventually(func() bool { return m.events.Count(api.EventTopologyChanged) == 1 }, "the change of all partitions")
 	require.EqualValues(t, h.layout.Partitions(), m.metric(t, "partitions_relocated_total"))
 	h.eventually(func() bool {
 		return m.metric(t, "renewals_total", "result", "kept") >= renewals+float64(len(all))
 	},
-		"all leases to be renewed, long before their time")
+		"all leases to be renewed long before they are due")
 	h.finish()
 }

@@ -44,7 +44,7 @@ func (m *member) added(_ context.Context, n api.Notification) error {
 	return nil
 }
 
-// held reports whether the engine holds a stream, by its own account.
+// held reports whether the engine believes it holds a stream.
 func (m *member) held(stream string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -52,7 +52,7 @@ func (m *member) held(stream string) bool {
 	return l != nil && l.Remaining() > 0
 }
 
-// stop shuts the engine down, which hands everything back.
+// stop shuts the engine down, which requeues everything.
 func (m *member) stop() {
 	m.w.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience())

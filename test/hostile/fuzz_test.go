@@ -12,18 +12,18 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// places is where the entries of a service are.
+// places counts the entries of a service by where they are.
 type places struct {
 	Waiting  int // not delivered
 	Pending  int
-	Leases   int // of what is pending
+	Leases   int // of pending entries
 	Later    int
-	Letters  int // dead ones
-	Kept     int // entries that stay in the input stream, and a dead letter says so
-	Stranded int // entries that are there for nobody
+	Letters  int // dead letters
+	Kept     int // entries that stay in the input stream because a dead letter refers to them
+	Stranded int // delivered entries that are not pending
 }
 
-// whereabouts asks for all of it at one moment.
+// whereabouts counts all places at one moment.
 const whereabouts = `
 local input, later, dead, group, prefix = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local kept = {}
@@ -58,7 +58,7 @@ n[3] = #redis.call('KEYS', prefix .. '*')
 return n
 `
 
-// look says where the entries are.
+// look returns where the entries are.
 func (h *harness) look() (at places) {
 	h.T.Helper()
 	n, err := h.Try("EVAL", whereabouts, "3", h.keys.Input, h.keys.Later, h.keys.DeadLetters, h.layout.Group(), h.keys.LeasePrefix()).AsIntSlice()
@@ -69,13 +69,13 @@ func (h *harness) look() (at places) {
 	return at
 }
 
-// settled waits until every entry has found its place: it is pending, and owned or waits there for the owner of its stream, or waits
-// for its time, or is a dead letter; and the neighbours are owned.
+// settled waits until every entry has found its place: it is pending, and owned or parked there behind the owner of its stream, or
+// it is delayed, or it is a dead letter. The neighbours are all owned.
 func (h *harness) settled(m *member, done int) {
 	h.T.Helper()
 	total := len(h.entries) - done
 	var at places
-	h.until("all have found their places", func() bool {
+	h.until("all entries have found their places", func() bool {
 		at = h.look()
 		s := m.engine.Stats()
 		return at.Waiting == 0 && at.Stranded == 0 && at.Pending == at.Leases+s.Parked && s.Held == at.Leases &&
@@ -86,22 +86,22 @@ func (h *harness) settled(m *member, done int) {
 	}
 }
 
-// due is how many wait although their time has come.
+// due returns how many delayed entries are due.
 func (h *harness) due() int {
 	h.T.Helper()
 	return h.Num("ZCOUNT", h.keys.Later, "-inf", strconv.FormatInt(h.Now(), 10))
 }
 
-// checkRequeued checks that all are still there, for anybody, when nobody runs.
+// checkRequeued checks that, with no engine running, all entries are still there and free for anyone.
 func (h *harness) checkRequeued(m *member, done int) {
 	h.T.Helper()
 	at := h.look()
 	if at.Pending != 0 || at.Leases != 0 || at.Stranded != 0 || at.Waiting+at.Later+at.Letters != len(h.entries)-done {
-		h.fail("something is lost, or was not handed back", m)
+		h.fail("something is lost, or was not requeued", m)
 	}
 }
 
-// sendBack sends the dead letters back. Those may stay that cannot be copied, and the error says so; they hold up no other.
+// sendBack sends the dead letters back. Only those that cannot be copied may stay, with an error; they do not block the others.
 func (h *harness) sendBack(m *member) {
 	h.T.Helper()
 	inspector, err := scan.NewInspector(h.Client, h.service, scan.InspectorConfig{})
@@ -115,12 +115,12 @@ func (h *harness) sendBack(m *member) {
 	}
 	at := h.look()
 	if at.Letters > rooted || (err != nil) != (at.Letters > 0) {
-		h.fail(fmt.Sprintf("%d letters stay, of %d that may: %v", at.Letters, rooted, err), m)
+		h.fail(fmt.Sprintf("%d letters stay, and at most %d may: %v", at.Letters, rooted, err), m)
 	}
 }
 
-// FuzzEntriesFindTheirPlaces: whatever is sent, read or found with a dead consumer, handed back by a shutdown, sent back from the
-// dead letters and read again, is owned, waits, or is a dead letter, each entry in one place; and all good ones are owned.
+// FuzzEntriesFindTheirPlaces: whatever is sent, read or recovered from a dead consumer, requeued by a shutdown, sent back from the
+// dead letters and read again, ends up owned, waiting, or as a dead letter, each entry in one place; all valid entries are owned.
 func FuzzEntriesFindTheirPlaces(f *testing.F) {
 	for _, s := range seeds {
 		f.Add(s.data)
@@ -128,7 +128,7 @@ func FuzzEntriesFindTheirPlaces(f *testing.F) {
 	server := servers.New(f)
 	client := server.Client(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		t.Parallel() // of no effect while it fuzzes
+		t.Parallel() // without effect while fuzzing
 		h := newHarness(t, server, client)
 		h.send(data)
 		m := h.start()

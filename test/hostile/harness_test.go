@@ -22,8 +22,8 @@ import (
 	"github.com/streamlease/streamlease/test/wait"
 )
 
-// patience is how long something may take that comes at once on a machine with nothing else to do. It is less for a fuzzer, which
-// would end before it has found what it waits for.
+// patience is how long a test waits for what happens at once on an idle machine. It is shorter while fuzzing, so that an input
+// that hangs is reported before the fuzzer ends.
 var patience = sync.OnceValue(func() time.Duration {
 	for _, name := range []string{"test.fuzz", "test.fuzzworker"} {
 		if f := flag.Lookup(name); f != nil && f.Value.String() != f.DefValue {
@@ -37,10 +37,10 @@ const (
 	maxEntries = 10      // of one input
 	maxFields  = 5_000   // of an entry: more than a script can copy
 	maxBytes   = 1 << 20 // of an entry
-	maxCopied  = 3_900   // fields that a script can copy, about
+	maxCopied  = 3_900   // fields that a script can copy, roughly
 )
 
-// services numbers the services of a process, which share a server.
+// services numbers the services of this process, which share a server.
 var services atomic.Int64
 
 // harness is a service, and what was sent to it.
@@ -52,14 +52,14 @@ type harness struct {
 	keys    *cluster.Keys
 
 	entries    []sent
-	neighbours []string // good streams around the others
+	neighbours []string // valid streams around the other entries
 }
 
-// sent is an entry on its way.
+// sent is an entry that was sent.
 type sent struct {
 	id     string
 	kind   string
-	rooted bool // a copy of it cannot be made: it is too wide, or nothing of it is a producer's
+	rooted bool // it cannot be copied: it is too wide, or has no field of a producer
 }
 
 func newHarness(t testing.TB, server *servers.Server, client rueidis.Client) *harness {
@@ -69,7 +69,7 @@ func newHarness(t testing.TB, server *servers.Server, client rueidis.Client) *ha
 	h.layout, err = cluster.NewLayout(h.service, 1)
 	require.NoError(t, err)
 	h.keys = h.layout.Keys(0)
-	t.Cleanup(func() { // the server is that of the next input, too
+	t.Cleanup(func() { // the next input uses the server, too
 		h.Do("UNLINK", h.keys.Input, h.keys.Later, h.keys.DeadLetters, h.keys.Sessions, h.keys.Token, h.layout.Meta())
 	})
 	return h
@@ -88,7 +88,7 @@ func (h *harness) add(kind string, fields ...string) {
 	h.entries = append(h.entries, sent{id, kind, theirs == 0 || theirs > maxCopied})
 }
 
-// neighbour announces a good stream.
+// neighbour announces a valid stream.
 func (h *harness) neighbour() {
 	h.T.Helper()
 	name := fmt.Sprint("neighbour-", len(h.neighbours))
@@ -96,8 +96,8 @@ func (h *harness) neighbour() {
 	h.add("a neighbour", "lbs-input", `{"DataStreamName":"`+name+`"}`)
 }
 
-// send sends the entries that data asks for, each with a good one before it, and a good one after the last. The first byte says
-// how many of them all a consumer is given that is dead, and its parity whether that held them.
+// send sends the entries that data describes, with a valid entry before each and one after the last. The first byte says how many
+// of all these entries a dead consumer had, and its parity whether the consumer had owned them.
 func (h *harness) send(data []byte) {
 	h.T.Helper()
 	dead := 0
@@ -121,7 +121,7 @@ func (h *harness) send(data []byte) {
 	}
 }
 
-// die gives the first n entries to a consumer that died, and had got as far as to hold them, or only to read them.
+// die gives the first n entries to a consumer that died after it had acquired them, or had only read them.
 func (h *harness) die(n int, held bool) {
 	h.T.Helper()
 	const name = "dead.0"
@@ -143,7 +143,7 @@ func (h *harness) until(what string, ok func() bool, m *member) {
 	}
 }
 
-// fail ends the input, and says what there is.
+// fail ends the test of this input, and logs what there is.
 func (h *harness) fail(what string, m *member) {
 	h.T.Helper()
 	for i, e := range h.entries {

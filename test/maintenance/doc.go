@@ -1,3 +1,3 @@
-// Package maintenance takes real servers away for longer than a session lasts, once announced as Redis Software announces
-// it and once not, and counts what that costs.
+// Package maintenance takes real servers down for longer than a session lasts, with and without notices as Redis Software sends
+// them, and counts what that costs.
 package maintenance

@@ -23,7 +23,7 @@ const (
 	patience   = 60 * time.Second
 )
 
-// member is an engine, and what it was told.
+// member is an engine, and what it was notified of.
 type member struct {
 	*engine.Engine
 	t        *testing.T
@@ -73,7 +73,7 @@ func (m *member) handle(_ context.Context, n api.Notification) error {
 	return nil
 }
 
-// look notes what the party believes, all the time.
+// look samples what the member believes it owns, until ctx ends.
 func (m *member) look(ctx context.Context) {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
@@ -89,14 +89,14 @@ func (m *member) look(ctx context.Context) {
 	}
 }
 
-// lost is how many streams it was told it no longer owns.
+// lost returns how many times the engine disowned a stream.
 func (m *member) lost() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.disowned
 }
 
-// least is what is left of the lease that ends first.
+// least returns what remains of the lease that ends first.
 func (m *member) least() (least time.Duration) {
 	least = time.Hour
 	for l := range m.Leases() {

@@ -12,8 +12,8 @@ import (
 	"github.com/streamlease/streamlease/test/notices"
 )
 
-// front is an address as a managed service has it: behind it is a server, which may become another one, and whoever asks for
-// notices gets them.
+// front is an address in front of a server, as a managed service has it: the server may be exchanged for another one, and
+// clients that ask for notices get them.
 type front struct {
 	*notices.Node
 	listener net.Listener
@@ -50,7 +50,7 @@ func newFront(t *testing.T, backend string) *front {
 
 func (f *front) addr() string { return f.listener.Addr().String() }
 
-// lead has the address lead to another server, and ends what is connected to the one before.
+// lead points the address to another server, and closes the connections to the previous one.
 func (f *front) lead(backend string) {
 	f.mu.Lock()
 	f.backend = backend
@@ -67,7 +67,7 @@ func (f *front) cut(forGood bool) {
 	}
 }
 
-// keep notes a connection, or ends it where everything has ended.
+// keep registers a connection, or closes it if the front is closed.
 func (f *front) keep(conn net.Conn) (forget func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,7 +83,7 @@ func (f *front) keep(conn net.Conn) (forget func()) {
 	}
 }
 
-// serve looks at what a client says first: a side connection has a name of its own.
+// serve looks at the first bytes of a client: a side connection gives a name of its own.
 func (f *front) serve(conn net.Conn) {
 	first := make([]byte, 4096)
 	n, err := conn.Read(first)
@@ -118,7 +118,7 @@ func (f *front) serve(conn net.Conn) {
 	back.Wait()
 }
 
-// begun is a connection of which something was read already.
+// begun is a connection from which something was read already.
 type begun struct {
 	net.Conn
 	first []byte

@@ -20,14 +20,14 @@ const (
 	failedOver  = ">3\r\n+FAILED_OVER\r\n:11\r\n+1\r\n"
 
 	streams = 500
-	// outage is three times what a session lasts, and less than was announced.
+	// outage is three times the session TTL, and shorter than announced.
 	outage = 3 * sessionTTL
 )
 
 var window = notice.Config{MaxWindow: 20 * time.Second}
 
-// pair is two services on one server behind one address, through the same outage: one whose consumer listens, and one whose
-// consumer does not. A second consumer of each waits for what becomes free.
+// pair is two services on one server behind one address, which go through the same outage: the engine of one listens to
+// notices, that of the other does not. A rival in each service waits for streams that become free.
 type pair struct {
 	t         *testing.T
 	front     *front
@@ -50,14 +50,14 @@ func newPair(t *testing.T, server *servers.Server) *pair {
 	eventually(t, "everything is held", func() bool { return p.on.Stats().Held == streams && p.off.Stats().Held == streams })
 	p.rivals[0] = join(t, "rival-on", "on", p.front.addr(), clock, silent)
 	p.rivals[1] = join(t, "rival-off", "off", p.front.addr(), clock, silent)
-	eventually(t, "who listens has told the server for how long it may", func() bool {
+	eventually(t, "the listening engine has told the server how long its sessions may become", func() bool {
 		known, err := client.Do(context.Background(), client.B().Zscore().Key("{on-input}:sessions").Member("!ttl").Build()).AsFloat64()
 		return err == nil && -known == float64((sessionTTL+window.MaxWindow).Milliseconds())
 	})
 	return p
 }
 
-// announceOutage has the maintenance announced, and returns when leases last longer than it will.
+// announceOutage announces the maintenance, and returns when leases will outlast it.
 func (p *pair) announceOutage() {
 	require.Equal(p.t, 1, p.front.Push(failingOver))
 	eventually(p.t, "leases last longer", func() bool { return p.on.least() > outage+5*time.Second })
@@ -66,11 +66,11 @@ func (p *pair) announceOutage() {
 
 // sitOut returns when the outage has lasted long enough.
 func (p *pair) sitOut() {
-	eventually(p.t, "who did not listen has lost everything", func() bool { return p.off.lost() == streams })
+	eventually(p.t, "the engine that does not listen has lost everything", func() bool { return p.off.lost() == streams })
 	eventually(p.t, "the outage has lasted", func() bool { return time.Since(p.began) > outage })
 }
 
-// end looks at what it has cost.
+// end checks what the outage has cost.
 func (p *pair) end() {
 	back := time.Now()
 	lasted := back.Sub(p.began)
@@ -91,7 +91,7 @@ func (p *pair) end() {
 	require.NoError(p.t, overlap.CheckAll(p.off.recorder, p.rivals[1].recorder))
 }
 
-// The server stands still for longer than a session lasts. Who was told keeps every stream; who was not loses all of them.
+// The server stands still for longer than a session lasts. The engine that was warned keeps every stream, the other loses all.
 func TestAPauseThatWasAnnouncedCostsNothing(t *testing.T) {
 	server := servers.New(t)
 	p := newPair(t, server)
@@ -102,17 +102,17 @@ func TestAPauseThatWasAnnouncedCostsNothing(t *testing.T) {
 	p.end()
 }
 
-// The server dies, and long after that the address leads to its replica, which lacks its last writes, the longer TTLs among
-// them: what was held is held, while the new server settles.
+// The server dies, and long after that the address points to its replica, which lacks the last writes, the longer TTLs among
+// them. What was held stays held while the new server settles.
 func TestAFailoverThatWasAnnouncedCostsNothing(t *testing.T) {
 	server := servers.New(t)
 	replica := servers.New(t, servers.ReplicaOf(server))
 	p := newPair(t, server)
-	eventually(t, "the replica has it all", func() bool {
+	eventually(t, "the replica has everything", func() bool {
 		known, err := replica.Call(context.Background(), "ZSCORE", "{on-input}:sessions", "!ttl")
 		return err == nil && strings.HasPrefix(known, "-23000") && keys(t, replica) == keys(t, server)
 	})
-	require.NoError(t, replica.Promote(context.Background())) // what is written from now on is lost
+	require.NoError(t, replica.Promote(context.Background())) // everything written from now on is lost
 	p.announceOutage()
 	require.NoError(t, server.Kill())
 	p.sitOut()
@@ -127,7 +127,7 @@ func keys(t *testing.T, server *servers.Server) string {
 	return n
 }
 
-// A server that knows no notices says so, once, and that is all it costs: nothing is missing, no connection stays.
+// A server that knows no notices refuses once, and that is all it costs: nothing is missing, and no connection stays open.
 func TestAServerThatDoesNotAnnounceIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	for _, program := range servers.Available(t, servers.Programs()...) {
@@ -145,8 +145,8 @@ func TestAServerThatDoesNotAnnounceIsLeftAlone(t *testing.T) {
 	}
 }
 
-// Who subscribed before maintenance may have missed something, or may be subscribed to a server that is going away.
-func TestSubscriptionsAreMadeAnewAfterwards(t *testing.T) {
+// A subscription from before the maintenance may have missed something, or may be to a server that is going away.
+func TestSubscriptionsAreRenewedAfterMaintenance(t *testing.T) {
 	t.Parallel()
 	server := servers.New(t, servers.Args("--notify-keyspace-events", "KEx"))
 	f := newFront(t, server.Addr())
@@ -161,6 +161,6 @@ func TestSubscriptionsAreMadeAnewAfterwards(t *testing.T) {
 	before := subscribed()
 	require.Equal(t, 1, f.Push(failingOver))
 	require.Equal(t, 1, f.Push(failedOver))
-	eventually(t, "it has subscribed anew", func() bool { now := subscribed(); return now != "" && now != before })
+	eventually(t, "it has subscribed again", func() bool { now := subscribed(); return now != "" && now != before })
 	require.Equal(t, 1, m.events.Count(api.EventMaintenanceEnded))
 }

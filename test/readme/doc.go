@@ -1,3 +1,3 @@
-// Package readme holds the README to what it says: its programs are run as they are printed there, and its tables name
-// what there is.
+// Package readme checks the README: its programs run as printed, and its tables list every option, metric and file that
+// exists.
 package readme

@@ -18,8 +18,8 @@ import (
 	"github.com/streamlease/streamlease/test/telemetry"
 )
 
-// TestFirstProgramRunsAsPrinted builds the first program of the README, announces to it as the README does, and ends it as
-// a user would.
+// TestFirstProgramRunsAsPrinted builds the first program of the README, announces a stream as the README does, and ends the
+// program as a user would.
 func TestFirstProgramRunsAsPrinted(t *testing.T) {
 	dir := t.TempDir()
 	source := filepath.Join(dir, "main.go")
@@ -54,11 +54,11 @@ func TestFirstProgramRunsAsPrinted(t *testing.T) {
 	require.NoError(t, <-ended, "%s", out)
 	entries, err := client.Do(ctx, client.B().Xrange().Key(announcement[1]).Start("-").End("+").Build()).AsXRange()
 	require.NoError(t, err)
-	require.Len(t, entries, 1, "handed back")
+	require.Len(t, entries, 1, "requeued")
 	require.Equal(t, announcement[3], entries[0].FieldValues[announcement[2]])
 }
 
-// TestFenceRefusesEarlierOwners runs the Lua of the README.
+// TestFenceRefusesEarlierOwners runs the Lua script of the README.
 func TestFenceRefusesEarlierOwners(t *testing.T) {
 	client := servers.New(t).Client(t)
 	ctx := context.Background()

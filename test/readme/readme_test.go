@@ -19,7 +19,7 @@ func read(t *testing.T, path ...string) string {
 	return string(text)
 }
 
-// block is the first block of code in that language that contains some text.
+// block returns the first code block of a language that contains a text.
 func block(t *testing.T, language, containing string) string {
 	t.Helper()
 	_, rest, found := "", read(t, "README.md"), true
@@ -35,7 +35,7 @@ func block(t *testing.T, language, containing string) string {
 	}
 }
 
-// all is the first group of every match.
+// all returns the first group of every match.
 func all(text, pattern string) map[string]bool {
 	found := make(map[string]bool)
 	for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
@@ -66,7 +66,7 @@ func TestEveryTargetInTheReadmeIsInTheMakefile(t *testing.T) {
 	}
 }
 
-func TestEveryFileThatIsLinkedExists(t *testing.T) {
+func TestEveryLinkedFileExists(t *testing.T) {
 	for _, document := range []string{"README.md", "docs/ARCHITECTURE.md"} {
 		for link := range all(read(t, document), `\]\(([^)#:]+)\)`) {
 			_, err := os.Stat(filepath.Join(root, filepath.Dir(document), link))

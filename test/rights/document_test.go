@@ -15,14 +15,14 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-var update = flag.Bool("update", false, "write the rules of docs/ACL.md anew")
+var update = flag.Bool("update", false, "update the rules in docs/ACL.md")
 
 const document = "../../docs/ACL.md"
 
-// needs are those of an engine that runs on one server.
+// needs are the needs of an engine on one server.
 var needs = []preflight.Need{preflight.Always, preflight.ToSettle}
 
-// extra are the rules that more needs add to those of an engine.
+// extra returns the rules that more needs add to those of an engine.
 func extra(partitions int, more ...preflight.Need) (rules []string) {
 	base := preflight.Rules("chat", partitions, needs...)
 	for _, r := range preflight.Rules("chat", partitions, append(slices.Clone(needs), more...)...) {
@@ -33,7 +33,7 @@ func extra(partitions int, more ...preflight.Need) (rules []string) {
 	return rules
 }
 
-// blocks are the commands of the document, in its order.
+// blocks returns the commands in the document, in order.
 func blocks() (all [][]string) {
 	begin := func(user string) []string { return []string{"ACL", "SETUSER", user} }
 	fresh := func(user string) []string { return append(begin(user), "on", ">secret", "resetchannels") }
@@ -51,7 +51,7 @@ func blocks() (all [][]string) {
 	}
 }
 
-// What the document grants is what the code uses.
+// The document grants exactly what the code uses.
 func TestDocumentGrantsWhatIsUsed(t *testing.T) {
 	text, err := os.ReadFile(document)
 	require.NoError(t, err)
@@ -91,7 +91,7 @@ func wrap(words []string) string {
 	return b.String() + "\n"
 }
 
-// Every command that a script can call is in the table of rights, and nothing else is.
+// The table of rights lists every command that a script can call, and nothing else.
 func TestRightsAreThoseOfTheScripts(t *testing.T) {
 	quoted := regexp.MustCompile(`[({]\s*'([A-Z]{2,})'(?:, '([A-Z]+)')?`)
 	containers := []string{"xgroup", "xinfo", "cluster"}
@@ -116,7 +116,7 @@ func TestRightsAreThoseOfTheScripts(t *testing.T) {
 	for name := range used {
 		require.True(t, listed[name], "%s is used and not listed", name)
 	}
-	// What is sent outside of scripts.
+	// Commands sent outside of scripts.
 	outside := []string{"ping", "evalsha", "eval", "xadd", "xreadgroup", "cluster|slots", "cluster|shards", "psubscribe", "config|get", "config|set"}
 	for name := range listed {
 		require.True(t, used[name] || slices.Contains(outside, name), "%s is listed and not used", name)

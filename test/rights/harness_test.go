@@ -44,7 +44,7 @@ func newHarness(t *testing.T, opts ...servers.Option) *harness {
 	return h
 }
 
-// each runs a test on every kind of server that there is.
+// each runs a test on every kind of server that is available.
 func each(t *testing.T, test func(t *testing.T, h *harness)) {
 	for _, program := range servers.Available(t) {
 		t.Run(program.String(), func(t *testing.T) {
@@ -59,7 +59,7 @@ func (h *harness) until(what string, ok func() bool) {
 	require.True(h.T, wait.For(patience, 10*time.Millisecond, ok), "did not come true: %s", what)
 }
 
-// user makes a user with these rules, or changes it: none are left of those that it had.
+// user makes a user with these rules, or changes one: earlier rules are dropped.
 func (h *harness) user(name string, rules ...string) rueidis.ClientOption {
 	h.T.Helper()
 	h.Do(append([]string{"ACL", "SETUSER", name, "reset", "on", ">secret", "resetchannels"}, rules...)...)
@@ -82,7 +82,7 @@ type use struct {
 	key     preflight.Key
 }
 
-// uses are what a server saw, with an example of each.
+// uses is everything a server saw, with an example of each.
 type uses struct {
 	mu  sync.Mutex
 	all map[use]string
@@ -94,7 +94,7 @@ func (u *uses) add(at use, line string) {
 	u.all[at] = line
 }
 
-// watch notes what the server runs, for whomever, until stop is called.
+// watch records what the server runs, for any client, until stop is called.
 func (h *harness) watch() (seen *uses, stop func()) {
 	h.T.Helper()
 	conn, err := net.Dial("tcp", h.server.Addr())
@@ -118,7 +118,7 @@ func (h *harness) watch() (seen *uses, stop func()) {
 	return seen, func() { conn.Close(); reading.Wait() }
 }
 
-// note takes one line: +<time> [<database> <client>] "<word>" "<word>" …
+// note records one line: +<time> [<database> <client>] "<word>" "<word>" …
 func (h *harness) note(seen *uses, line string) {
 	_, rest, ok := strings.Cut(line, "] ")
 	var words []string

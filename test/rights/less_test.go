@@ -17,7 +17,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// toAsk are the rights with which a server may be asked what is allowed, without trying it.
+// toAsk are the rights to ask a server what is allowed, without trying it.
 var toAsk = []string{"+acl|whoami", "+acl|dryrun"}
 
 func (h *harness) preflight(client rueidis.Client) *preflight.Report {
@@ -27,8 +27,8 @@ func (h *harness) preflight(client rueidis.Client) *preflight.Report {
 	return report
 }
 
-// With the documented rights there is nothing to say about rights. With one less, one finding names it, what to grant
-// included; whether the server may be asked or has to be tried; and nothing is written either way.
+// With the documented rights there is no finding about rights. With one right less, a finding names it and what to grant, whether
+// the server can be asked or has to be tried. Nothing is written either way.
 func TestPreflightNamesEachMissingRight(t *testing.T) {
 	each(t, func(t *testing.T, h *harness) {
 		for _, how := range [][]string{toAsk, nil} {
@@ -39,7 +39,7 @@ func TestPreflightNamesEachMissingRight(t *testing.T) {
 			require.NoError(t, report.Err())
 			for i, rule := range all {
 				if slices.Contains(toAsk, rule) || strings.HasPrefix(rule, "&__keyspace") {
-					continue // one pattern of channels is enough, and which one is for the server's setting to say
+					continue // one pattern of channels is enough, and which one depends on a setting of the server
 				}
 				h.user("chat", slices.Delete(slices.Clone(all), i, i+1)...)
 				report := h.preflight(client)
@@ -53,8 +53,8 @@ func TestPreflightNamesEachMissingRight(t *testing.T) {
 	})
 }
 
-// An engine whose user lacks a right says so at its start and ends, on every server: their words for it differ. From Redis
-// 7.2 on these were not known, and the start waited for ever.
+// An engine whose user lacks a right reports that at its start and ends, on every server: the wording of the error differs. That
+// of Redis 7.2 and later was not recognized, and the start waited forever.
 func TestStartWithoutARightEnds(t *testing.T) {
 	each(t, func(t *testing.T, h *harness) {
 		for _, command := range []string{"zadd", "xclaim", "hsetnx"} {
@@ -71,7 +71,7 @@ func TestStartWithoutARightEnds(t *testing.T) {
 	})
 }
 
-// names checks that the report says that this rule is missing, and about rights nothing else. (What several need is said
+// names checks that this rule is the only right that the report finds missing. (A rule that several parts need has a finding
 // for each of them.)
 func (h *harness) names(report *preflight.Report, rule string) {
 	h.T.Helper()
@@ -87,12 +87,12 @@ func (h *harness) names(report *preflight.Report, rule string) {
 			require.Contains(h.T, f.Seen, strings.ToUpper(strings.ReplaceAll(name, "|", " ")))
 		}
 	}
-	// What an engine cannot do without is fatal; what something else needs is not.
+	// A right that an engine cannot do without is fatal; one that something else needs is not.
 	without := slices.Contains(preflight.Rules(service, partitions, preflight.Always, preflight.ToSettle), rule)
 	require.Equal(h.T, without, report.Err() != nil, "%s: %v", rule, report.Err())
 }
 
-// Beside consumers of another library that have entries pending, their locks are looked at, which is a right that nobody
+// Next to consumers of another library that have entries pending, an engine checks their locks, which takes a right that nothing
 // else needs.
 func TestPreflightWhileMovingOver(t *testing.T) {
 	each(t, func(t *testing.T, h *harness) {
@@ -108,7 +108,7 @@ func TestPreflightWhileMovingOver(t *testing.T) {
 	})
 }
 
-// Each server has users of its own: a replica on which a right was forgotten is found before it is promoted.
+// Each server has its own users: a replica that lacks a right is found before it is promoted.
 func TestPreflightFindsTheNodeThatLacksARight(t *testing.T) {
 	c := servers.NewCluster(t, servers.ClusterOptions{})
 	ctx := context.Background()
@@ -124,7 +124,7 @@ func TestPreflightFindsTheNodeThatLacksARight(t *testing.T) {
 	client, err := rueidis.NewClient(opt)
 	require.NoError(t, err)
 	defer client.Close()
-	// Nobody is told of a replica that was sent nothing yet. Some of these keys are on each master.
+	// A replica is listed only after it has received something. Every master has some of these keys.
 	admin := c.Client(t)
 	for i := range 100 {
 		require.NoError(t, admin.Do(ctx, admin.B().Set().Key(strconv.Itoa(i)).Value("x").Build()).Error())

@@ -20,12 +20,12 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// enough are the documented rights of an engine that does all it can.
+// enough returns the documented rights of an engine that uses every feature.
 func enough() []string {
 	return preflight.Rules(service, partitions, preflight.Always, preflight.ToSettle, preflight.WithHints, preflight.ToInspect)
 }
 
-// tally is what an engine was told.
+// tally counts what an engine was notified of.
 type tally struct {
 	mu    sync.Mutex
 	kinds map[api.Kind]int
@@ -38,7 +38,7 @@ func (x *tally) kind(k api.Kind) int {
 	return x.kinds[k]
 }
 
-// stream is how often a stream was owned.
+// stream returns how often a stream was owned.
 func (x *tally) stream(s string) int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -59,9 +59,9 @@ func (x *tally) Handle(ctx context.Context, n api.Notification) error {
 	}
 	switch {
 	case n.Stream == "permanent" && !again:
-		return api.Permanent(errors.New("told so"))
+		return api.Permanent(errors.New("by request"))
 	case n.Stream == "failed" && !again:
-		return errors.New("told so")
+		return errors.New("by request")
 	case n.Stream == "released" && !again:
 		return n.Lease.Release(ctx)
 	case n.Stream == "kept", n.Stream == "kept too":
@@ -70,8 +70,8 @@ func (x *tally) Handle(ctx context.Context, n api.Notification) error {
 	return n.Lease.Done(ctx)
 }
 
-// A user with the rights that the document names, and no others, does everything that an engine, a publisher and an
-// inspector do, and uses no command on any key that is not in the table.
+// A user with the documented rights, and no others, can do everything that an engine, a publisher and an inspector do, and uses
+// no command on any key that is not in the table.
 func TestDocumentedRightsAreEnough(t *testing.T) {
 	each(t, func(t *testing.T, h *harness) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
@@ -82,7 +82,7 @@ func TestDocumentedRightsAreEnough(t *testing.T) {
 		require.NoError(t, err)
 		seen, stop := h.watch()
 
-		// Before the engine there was another one, which died with a stream that it had read.
+		// An earlier engine died after it had read an announcement.
 		_, err = publisher.Publish(ctx, "orphan", nil)
 		require.NoError(t, err)
 		k := h.layout.Keys(h.layout.Of("orphan"))
@@ -117,7 +117,7 @@ func TestDocumentedRightsAreEnough(t *testing.T) {
 		require.ErrorIs(t, e.Requeue(ctx, "kept"), api.ErrHeldElsewhere)
 		require.ErrorIs(t, e.Requeue(ctx, "nobody's"), api.ErrNotAnnounced)
 		require.NoError(t, e.DoneStream(ctx, "kept too"))
-		h.until("expired keys are hinted at", func() bool {
+		h.until("an expired key is reported", func() bool {
 			h.Do("SET", k.Lease("somebody else's"), "other.1 1 1-1", "PX", "1")
 			h.Do("EXISTS", k.Lease("somebody else's")) // expires it
 			return x.kind(api.Expired) > 0
@@ -127,7 +127,7 @@ func TestDocumentedRightsAreEnough(t *testing.T) {
 	})
 }
 
-// A user with the rights that the document names for that can delete and repartition a service, and uses no others.
+// A user with the rights documented for it can delete and repartition a service, and uses no others.
 func TestDocumentedRightsAreEnoughToOperate(t *testing.T) {
 	each(t, func(t *testing.T, h *harness) {
 		ctx := t.Context()
@@ -163,7 +163,7 @@ func TestDocumentedRightsAreEnoughToOperate(t *testing.T) {
 		stop()
 		for at, line := range seen.all {
 			if at.key == preflight.NoKey && strings.Contains(line, "chat-input-") {
-				delete(seen.all, at) // of partitions that there never were
+				delete(seen.all, at) // of partitions that never existed
 			}
 		}
 		h.allListed(seen)
@@ -198,10 +198,10 @@ func (h *harness) inspect(ctx context.Context, x *tally) {
 	require.NoError(h.T, err)
 }
 
-// others are what the test itself sends, and what a client sends to connect, which needs no right.
+// others are the commands of the test itself, and those that a client connects with, which need no right.
 var others = []string{"hello", "auth", "client|setinfo", "acl|setuser", "monitor"}
 
-// allListed checks that the table of rights has whatever was used.
+// allListed checks that the table of rights lists everything that was used.
 func (h *harness) allListed(seen *uses) {
 	h.T.Helper()
 	listed := make(map[use]bool)

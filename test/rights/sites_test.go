@@ -15,7 +15,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// grant makes a user on some servers, with no rights but these.
+// grant makes a user on some servers, with these rights only.
 func grant(t *testing.T, where []*servers.Server, rules ...string) {
 	t.Helper()
 	for _, s := range where {
@@ -24,7 +24,7 @@ func grant(t *testing.T, where []*servers.Server, rules ...string) {
 	}
 }
 
-// runLife runs an engine as that user: streams of every partition are announced, owned, told of again after change, and done.
+// runLife runs an engine as that user: streams of every partition are announced, owned and done, before change and after it.
 func runLife(t *testing.T, opt rueidis.ClientOption, change func()) {
 	t.Helper()
 	const streams = 64
@@ -100,7 +100,7 @@ func TestDocumentedRightsBehindSentinel(t *testing.T) {
 	runLife(t, opt, func() {
 		_, err := s.Failover(context.Background())
 		require.NoError(t, err)
-		// Until then the old one takes writes, which are lost.
+		// Until then the old master accepts writes, which are lost.
 		require.NoError(t, s.AwaitReady(context.Background()))
 	})
 }
