@@ -12,15 +12,16 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// forget has a party's next beat find its session gone, after which it asks whether the service is what it was. It would
-// within half a minute anyway.
+// forget makes the next beat of a member find its session gone, after which the member checks whether the service is still what
+// it was. It would do so within half a minute anyway.
 func (h *harness) forget(m *member) {
 	h.T.Helper()
 	h.Do("ZREM", h.keys.Sessions, m.engine.ID())
 }
 
-// Trace: somebody deletes the record of the service, a forgotten process goes on, and a new one comes with another number
-// of partitions: 195 streams had two owners. Now the new one waits for the old one to write the record again, and is refused.
+// Trace: somebody deletes the record of the service, a forgotten process keeps running, and a new one starts with another number
+// of partitions: 195 streams had two owners. Now the new one waits until the old one has written the record again, and is
+// refused.
 func TestRecordDeletedWhileAnOldProcessRuns(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 20)
@@ -29,7 +30,7 @@ func TestRecordDeletedWhileAnOldProcessRuns(t *testing.T) {
 	b := h.join("b", h.server.ClientOption(), engine.WithPartitions(4))
 	h.eventually(func() bool { return b.log.Has("waiting for those who know it") }, "b to wait")
 	require.Zero(t, h.Num("EXISTS", h.layout.Meta()))
-	// Its session has to stay there, or nobody would be alive; a group that is gone makes it open again.
+	// Its session has to stay, or nobody would be alive; a missing group makes it open the partition again.
 	h.Do("XGROUP", "DESTROY", h.keys.Input, h.layout.Group())
 	h.eventually(func() bool { return h.Text("HGET", h.layout.Meta(), "partitions") == "1" }, "a to write the record")
 	<-b.ended
@@ -39,8 +40,8 @@ func TestRecordDeletedWhileAnOldProcessRuns(t *testing.T) {
 	h.finishTwice(names(20)...)
 }
 
-// Trace: the record is changed under a running engine, as an earlier version may still do that comes to a service without
-// one. It disowns everything, is not ready and hands back; what it owned is free for those who have it right.
+// Trace: the record is changed under a running engine, as an earlier version may do that finds no record. The engine disowns and
+// requeues everything and is not ready; what it owned is free for engines that agree with the record.
 func TestRecordChangedWhileRunning(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fields []string
@@ -65,7 +66,7 @@ func TestRecordChangedWhileRunning(t *testing.T) {
 			require.ErrorIs(t, a.ready(), tc.is)
 			require.ErrorIs(t, a.ready(), api.ErrNotReady)
 			h.eventually(func() bool { return a.saw(api.EventDisagreed) }, "the event")
-			h.eventually(func() bool { return h.Num("EVAL", pendingScript, "1", h.keys.Input, h.layout.Group()) == 0 }, "all to be handed back")
+			h.eventually(func() bool { return h.Num("EVAL", pendingScript, "1", h.keys.Input, h.layout.Group()) == 0 }, "everything to be requeued")
 			require.EqualValues(t, 5, h.Num("XLEN", h.keys.Input))
 			require.NoError(t, a.stop())
 
@@ -79,8 +80,8 @@ func TestRecordChangedWhileRunning(t *testing.T) {
 
 const pendingScript = `return redis.call('XPENDING', KEYS[1], ARGV[1])[1]`
 
-// Trace: a running service is not repartitioned. It is stopped, repartitioned up and down, and each time engines with the
-// new number own everything, and those with the old one are refused.
+// Trace: a running service cannot be repartitioned. It is stopped and repartitioned, up and down. Each time engines with the new
+// number own everything, and those with the old one are refused.
 func TestRepartitionedServiceIsOwned(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 50)

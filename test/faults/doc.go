@@ -1,7 +1,7 @@
-// Package faults injects faults into engines that run on real servers: links that stall and break, answers that get
-// lost, a process that stands still, keys that vanish or are not what they should be, a server that is full, restarts,
-// forgets or refuses. Each test says in its comment what happens then.
+// Package faults injects faults into engines that run on real servers: links that stall and break, lost replies, a stopped
+// process, keys that vanish or have the wrong type, a server that is full, restarts, forgets or refuses. The comment of each test
+// says what happens then.
 //
-// What parties believe of themselves is recorded from their own leases and compared by package overlap. Nothing here
-// asserts how long something took, but for deadlines, which are the point.
+// What members believe they own is recorded from their own leases and compared by package overlap. Nothing here asserts how
+// long something took, except for deadlines, which are the point.
 package faults

@@ -14,18 +14,18 @@ import (
 	"github.com/streamlease/streamlease/test/telemetry"
 )
 
-// shortTTL is of leases and sessions where a test is about their end.
+// shortTTL is for leases and sessions in tests of their end.
 const shortTTL = 2 * time.Second
 
-// longTTL is where they must not end, though the machine may be busy with other things.
+// longTTL is for tests in which they must not end, although the machine may be busy with other things.
 const longTTL = 8 * time.Second
 
-// member is an engine that keeps what it is given, and what it believed of itself.
+// member is an engine that keeps every stream it gets, and records what it believed it owned.
 type member struct {
 	name     string
 	engine   *engine.Engine
 	recorder *overlap.Recorder
-	stop     func() error // what Run returned
+	stop     func() error // drains, and returns what Run returned
 	log      telemetry.Log
 	events   telemetry.Events
 
@@ -36,7 +36,7 @@ type member struct {
 	err      error
 }
 
-// disowning is what a Disowned came with, and what was true at that moment.
+// disowning is the content of a Disowned, and what was true at that moment.
 type disowning struct {
 	at        time.Time
 	why       error
@@ -44,7 +44,7 @@ type disowning struct {
 	cause     error
 }
 
-// join starts an engine on its own clients and stops it at the end of the test.
+// join starts an engine with its own clients, and stops it at the end of the test.
 func (h *harness) join(name string, opt rueidis.ClientOption, opts ...engine.Option) *member {
 	h.T.Helper()
 	m := h.newMember(name)
@@ -87,7 +87,7 @@ func (h *harness) run(m *member, e *engine.Engine) {
 		hurry, now := context.WithTimeout(context.Background(), 5*time.Second)
 		defer now()
 		cancel()
-		_ = e.Shutdown(hurry) // what it says about servers that are gone is not what these tests are about
+		_ = e.Shutdown(hurry) // errors about servers that are gone are not what these tests are about
 		<-m.ended
 		if h.T.Failed() {
 			h.T.Logf("log of %s:\n%s", m.name, m.log.String())
@@ -95,14 +95,14 @@ func (h *harness) run(m *member, e *engine.Engine) {
 	})
 }
 
-// Handle keeps what is added.
+// Handle keeps every stream.
 func (m *member) Handle(_ context.Context, n api.Notification) error {
 	at := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch n.Kind {
 	case api.Added:
-		n.Lease.Context() // made now, so that its end is that of a context in use
+		n.Lease.Context() // created now, so that its end is observed as one in use
 		m.leases[n.Lease] = struct{}{}
 	case api.Disowned:
 		m.disowned[n.Lease] = disowning{at: at, why: n.Err, remaining: n.Lease.Remaining(), cause: context.Cause(n.Lease.Context())}
@@ -110,7 +110,7 @@ func (m *member) Handle(_ context.Context, n api.Notification) error {
 	return nil
 }
 
-// look notes what the party believes, all the time.
+// look samples what the member believes it owns, until Run has returned.
 func (m *member) look() {
 	ticker := time.NewTicker(3 * time.Millisecond)
 	defer ticker.Stop()
@@ -130,7 +130,7 @@ func (m *member) look() {
 	}
 }
 
-// held are the streams that the party holds in its own eyes.
+// held returns the streams that the member believes it holds.
 func (m *member) held() (out []string) {
 	for l := range m.engine.Leases() {
 		out = append(out, l.Stream())
@@ -138,7 +138,7 @@ func (m *member) held() (out []string) {
 	return out
 }
 
-// given are the leases that the party holds, by stream.
+// given returns the leases that the member believes it holds, by stream.
 func (m *member) given() map[string]api.Lease {
 	out := make(map[string]api.Lease)
 	for l := range m.engine.Leases() {
@@ -147,7 +147,7 @@ func (m *member) given() map[string]api.Lease {
 	return out
 }
 
-// disowning is what a Disowned of this lease came with.
+// disowning returns the Disowned of this lease, if there was one.
 func (m *member) disowning(l api.Lease) (disowning, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -155,7 +155,7 @@ func (m *member) disowning(l api.Lease) (disowning, bool) {
 	return x, ok
 }
 
-// saw says whether there was an event of this kind.
+// saw reports whether there was an event of this kind.
 func (m *member) saw(kind api.EventKind) bool { return m.events.Count(kind) > 0 }
 
 func (m *member) ready() error { return m.engine.Ready(context.Background()) }

@@ -22,12 +22,12 @@ import (
 
 const service = "svc"
 
-// patience is how long a test waits for what must come, on a machine that is busy with other things.
+// patience is how long a test waits for what must happen, on a machine that is busy with other things.
 const patience = 30 * time.Second
 
-// harness is a server with one service on it, and the parties that share it.
+// harness is a server with one service on it, and the members that share it.
 type harness struct {
-	console.Console // direct
+	console.Console // without a proxy
 
 	server *servers.Server
 	layout *cluster.Layout
@@ -51,7 +51,7 @@ func harnessOn(t testing.TB, server *servers.Server) *harness {
 	}
 }
 
-// link is a proxy in front of the server that knows the scripts by name.
+// link starts a proxy in front of the server that knows the scripts by name.
 func (h *harness) link() *proxy.Proxy {
 	h.T.Helper()
 	p := proxy.New(h.T, h.server.Addr())
@@ -61,7 +61,7 @@ func (h *harness) link() *proxy.Proxy {
 	return p
 }
 
-// inSubtest is the same world in a subtest.
+// inSubtest returns the same harness for a subtest.
 func (h *harness) inSubtest(t testing.TB) *harness {
 	other := *h
 	other.T = t
@@ -78,7 +78,7 @@ func (h *harness) announce(streams ...string) {
 	}
 }
 
-// names are n streams.
+// names returns the names of n streams.
 func names(n int) (out []string) {
 	for i := range n {
 		out = append(out, fmt.Sprintf("s-%d", i))
@@ -86,7 +86,7 @@ func names(n int) (out []string) {
 	return out
 }
 
-// serverNow is the server's clock, and a moment of this process's at which it showed that, or a little before.
+// serverNow returns the server's clock, and the local time at which it showed that, or a little before.
 func (h *harness) serverNow() (ms int64, at time.Time) {
 	h.T.Helper()
 	at = time.Now()
@@ -97,8 +97,8 @@ func (h *harness) serverNow() (ms int64, at time.Time) {
 	return s*1000 + us/1000, at
 }
 
-// deadlines are when, on the clock of this process, the server lets go of each stream of a party: at the deadline of
-// its lease or of its session, whichever comes first. Times are rounded to come out too early rather than too late.
+// deadlines returns when, on the clock of this process, the server considers each stream of a member free: at the deadline of its
+// lease or of its session, whichever is earlier. Times are rounded down rather than up.
 func (h *harness) deadlines(m *member) map[string]time.Time {
 	h.T.Helper()
 	now, at := h.serverNow()
@@ -125,7 +125,7 @@ func (h *harness) eventually(ok func() bool, what string, args ...any) {
 			h.T.Logf("%s: holds %d, %+v, ready: %v", m.name, len(m.held()), m.engine.Stats(), m.engine.Ready(context.Background()))
 		}
 		h.T.Logf("keys %.2000v, pending %.2000v", fmt.Sprint(h.allKeys()), fmt.Sprint(h.pending()))
-		require.FailNow(h.T, "did not come: "+fmt.Sprintf(what, args...))
+		require.FailNow(h.T, "did not happen: "+fmt.Sprintf(what, args...))
 	}
 }
 
@@ -142,7 +142,7 @@ func (h *harness) pending() any {
 	return answer
 }
 
-// owner is who holds a stream in its own eyes, nil for nobody.
+// owner returns the member that believes it holds a stream, or nil.
 func (h *harness) owner(stream string) *member {
 	for _, m := range h.fleet {
 		if _, ok := m.engine.Lease(stream); ok {
@@ -152,7 +152,7 @@ func (h *harness) owner(stream string) *member {
 	return nil
 }
 
-// owned says whether each of the streams has an owner.
+// owned reports whether each of the streams has an owner.
 func (h *harness) owned(streams ...string) bool {
 	for _, s := range streams {
 		if h.owner(s) == nil {
@@ -168,7 +168,7 @@ func (h *harness) awaitOwned(streams ...string) {
 	h.eventually(func() bool { return h.owned(streams...) }, "an owner for each of %d streams", len(streams))
 }
 
-// checkOwners compares what all parties believed so far.
+// checkOwners compares what all members believed so far.
 func (h *harness) checkOwners() {
 	h.T.Helper()
 	var recorders []*overlap.Recorder
@@ -178,7 +178,7 @@ func (h *harness) checkOwners() {
 	require.NoError(h.T, overlap.CheckAll(recorders...))
 }
 
-// finish has every stream done by its owner, and then checks that nothing is left over and nobody was wrong.
+// finish lets the owners end every stream, and then checks that nothing is left over and that nobody was wrong.
 func (h *harness) finish(streams ...string) {
 	h.T.Helper()
 	for _, s := range streams {
@@ -190,8 +190,8 @@ func (h *harness) finish(streams ...string) {
 	require.Zero(h.T, h.Num("ZCARD", h.keys.Later))
 }
 
-// doneBy has the owner of a stream, if it has one, say that it is done. Where the outcome stays unknown it either was, or
-// the stream finds an owner again.
+// doneBy ends a stream by Done, if it has an owner, and reports success. If the outcome stays unknown the stream either is done,
+// or gets an owner again.
 func (h *harness) doneBy(stream string) bool {
 	m := h.owner(stream)
 	if m == nil {
@@ -209,7 +209,7 @@ func (h *harness) doneBy(stream string) bool {
 	return err == nil
 }
 
-// announced says whether there is an announcement of a stream that is not done, in one look.
+// announced reports, atomically, whether there is an announcement of a stream that is not done.
 func (h *harness) announced(stream string) bool {
 	h.T.Helper()
 	return h.Num("EVAL", `
@@ -223,7 +223,7 @@ func (h *harness) announced(stream string) bool {
 		return found`, "2", h.keys.Input, h.keys.Later, stream) > 0
 }
 
-// awaitTime waits until so much of the server's time has passed.
+// awaitTime waits until this much of the server's time has passed.
 func (h *harness) awaitTime(d time.Duration) {
 	h.T.Helper()
 	start, _ := h.serverNow()

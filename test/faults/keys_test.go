@@ -15,7 +15,7 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// newHolding is a world in which a owns n streams, with a TTL that no test of this file waits for.
+// newHolding makes a harness in which member a owns n streams, with a TTL that no test of this file waits for.
 func newHolding(t *testing.T, n int, opts ...engine.Option) (*harness, *member) {
 	h := newHarness(t)
 	a := h.join("a", h.server.ClientOption(), append(withTTL(longTTL), opts...)...)
@@ -24,7 +24,7 @@ func newHolding(t *testing.T, n int, opts ...engine.Option) (*harness, *member) 
 	return h, a
 }
 
-// requireCalm checks that an engine in trouble does not spin: what it sends in a second of the server's time is little.
+// requireCalm checks that an engine in trouble does not spin: it sends few commands in a second of the server's time.
 func (h *harness) requireCalm() {
 	h.T.Helper()
 	sent := func() (n int64) {
@@ -39,7 +39,7 @@ func (h *harness) requireCalm() {
 	before := sent()
 	h.awaitTime(time.Second)
 	after := sent()
-	end, _ := h.serverNow() // it may have been more than a second
+	end, _ := h.serverNow() // more than a second may have passed
 	require.Less(h.T, (after-before)*1000/(end-start), int64(150*len(h.fleet)), "commands in a second")
 }
 
@@ -56,7 +56,7 @@ func requireHeld(t *testing.T, a *member, leases map[string]api.Lease, except ..
 	}
 }
 
-// awaitDisowned waits for the Disowned of a lease and checks what it says.
+// awaitDisowned waits for the Disowned of a lease and checks its errors.
 func (h *harness) awaitDisowned(a *member, l api.Lease) {
 	h.T.Helper()
 	h.eventually(func() bool { _, ok := a.disowning(l); return ok }, "Disowned of %s", l.Stream())
@@ -66,8 +66,8 @@ func (h *harness) awaitDisowned(a *member, l api.Lease) {
 	require.Zero(h.T, x.remaining)
 }
 
-// Trace: somebody deletes a lease, or the server evicts it. Its owner is told at the next renewal, the stream is
-// re-queued and owned again under a greater token. The other leases are not touched.
+// Trace: somebody deletes a lease, or the server evicts it. Its owner loses it at the next renewal. The stream is requeued, and
+// owned again under a greater token. The other leases are not affected.
 func TestLeaseDeleted(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 5)
@@ -80,8 +80,8 @@ func TestLeaseDeleted(t *testing.T) {
 	h.finish(names(5)...)
 }
 
-// Trace: somebody writes another value into a lease. Its owner is told; the entry is re-queued, and the stream is taken
-// when the value that is not ours has gone.
+// Trace: somebody overwrites a lease. Its owner loses it. The entry is requeued, and the stream is taken once the foreign value
+// is gone.
 func TestLeaseOverwritten(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 3)
@@ -93,8 +93,8 @@ func TestLeaseOverwritten(t *testing.T) {
 	h.finish(names(3)...)
 }
 
-// Trace: somebody deletes the session set. Every session is made again by its next beat. Since nobody can say what else
-// has vanished, the partition settles: what is held is renewed and stays, what is free is taken afterwards.
+// Trace: somebody deletes the session set. The next beat of every session creates it again. Since anything else may have vanished,
+// too, the partition settles: held streams are renewed and stay, free ones are taken afterwards.
 func TestSessionsDeleted(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 5)
@@ -108,7 +108,7 @@ func TestSessionsDeleted(t *testing.T) {
 	h.finish(append(names(5), "new")...)
 }
 
-// Trace: the server's scripts are flushed. They are sent again with the next call of each; nobody notices.
+// Trace: the server's scripts are flushed. Each is sent again with its next call, and nobody notices.
 func TestScriptFlush(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 5)
@@ -125,8 +125,8 @@ func TestScriptFlush(t *testing.T) {
 	h.finish(names(5)...)
 }
 
-// Trace: FLUSHALL. All announcements are gone, which nothing can mend. Owners are told; the service goes on with what is
-// announced from then on, once it has settled; the number of partitions is on record again.
+// Trace: FLUSHALL. All announcements are lost for good. The owners lose their streams. Once it has settled, the service works on
+// new announcements, and the number of partitions is on record again.
 func TestFlushAll(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 5)
@@ -146,8 +146,8 @@ func TestFlushAll(t *testing.T) {
 	h.finish(names(5)...)
 }
 
-// Trace: somebody destroys the group. What is held stays held. The group is made again, beginning at 0, so everything is
-// handed out once more, to whoever owns it already: each stream is owned by one at a time, and done in the end.
+// Trace: somebody destroys the group. What is held stays held. The group is created again, from the start of the stream, so every
+// entry is delivered again and goes to the owner of its stream: each stream has one owner at a time, and is done in the end.
 func TestGroupDestroyed(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 5)
@@ -161,8 +161,8 @@ func TestGroupDestroyed(t *testing.T) {
 	h.finishTwice(append(names(5), "new")...)
 }
 
-// Trace: the same, while the only engine has no room for more streams and so does not read. Its owner's Done fails to find
-// the entry pending, which brings the group back; before, such an engine never noticed and Done never came back.
+// Trace: the same, while the only engine is full and therefore does not read. A Done does not find its entry pending, which makes
+// the engine create the group again. Such an engine used not to notice, and Done never returned.
 func TestGroupDestroyedWhileFull(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 2, engine.WithMaxStreams(2))
@@ -172,15 +172,15 @@ func TestGroupDestroyedWhileFull(t *testing.T) {
 	l := a.given()["s-0"]
 	a.recorder.Look(l)
 	err := l.Done(ctx)
-	require.NoError(t, ctx.Err(), "Done came back")
+	require.NoError(t, ctx.Err(), "Done returned")
 	if err != nil {
 		require.ErrorIs(t, err, api.ErrLeaseLost)
 	}
 	h.finishTwice(names(2)...)
 }
 
-// Trace: somebody gives entries to a consumer of ours by hand, which no read brings it: one as just read, one as held, and
-// one that nobody can read. The engine compares what is pending for it with what it knows, and nothing is left behind.
+// Trace: somebody claims entries by hand for a consumer of ours, which no read delivers to it: one as just read, one as held, and
+// a malformed one. The engine compares what is pending for it with what it knows, and leaves nothing behind.
 func TestEntriesClaimedForUsByHand(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 1, engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond}), engine.WithMaxStreams(1))
@@ -204,13 +204,13 @@ func TestEntriesClaimedForUsByHand(t *testing.T) {
 	}
 	a.engine.SetMaxStreams(0)
 	h.awaitOwned("s-0", "read", "held")
-	h.eventually(func() bool { return h.Num("XLEN", h.keys.DeadLetters) == 1 }, "the malformed entry %s to be put away", odd)
-	h.eventually(func() bool { return a.log.Has("pending for this process that it knows nothing of") }, "the log to tell")
+	h.eventually(func() bool { return h.Num("XLEN", h.keys.DeadLetters) == 1 }, "the malformed entry %s to be dead-lettered", odd)
+	h.eventually(func() bool { return a.log.Has("pending for this process that it knows nothing of") }, "the log to say so")
 	h.Do("DEL", h.keys.DeadLetters)
 	h.finish("s-0", "read", "held")
 }
 
-// finishTwice is finish where an entry may be handed out twice and be done by the first of its owners.
+// finishTwice is finish for entries that may be delivered twice and ended by the first of their owners.
 func (h *harness) finishTwice(streams ...string) {
 	h.T.Helper()
 	h.eventually(func() bool {
@@ -222,8 +222,8 @@ func (h *harness) finishTwice(streams ...string) {
 	h.checkOwners()
 }
 
-// Trace: the body of an entry is trimmed while it is held. What is owned stays owned until its owner ends it: what is done is
-// done, what is released is announced again as it is remembered, and owned again.
+// Trace: the body of an entry is trimmed while its stream is held. The stream stays owned until its owner ends it: Done ends it for
+// good, and what is released is announced again from memory, and owned again.
 func TestBodyDeleted(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 2)
@@ -244,14 +244,13 @@ func TestBodyDeleted(t *testing.T) {
 	h.finish(names(2)...)
 }
 
-// Trace: a key of another type takes the place of one of ours while an engine runs and owns streams. Nothing panics or
-// spins; Ready or the log says which key it is; once the key is gone, everything is owned and done, nothing lost but what
-// was in the key that was overwritten.
+// Trace: a key of another type replaces one of ours while an engine owns streams. Nothing panics or spins, and Ready or the log
+// names the key. Once the key is gone everything is owned and done. Nothing is lost except what was in the overwritten key.
 func TestWrongTypeWhileRunning(t *testing.T) {
 	for name, tc := range map[string]struct {
 		key  func(h *harness) string
-		lost bool // announcements were in it
-		// stays: what is held goes on being held
+		lost bool // it contained announcements
+		// stays: held streams stay held
 		stays   bool
 		unready bool
 	}{
@@ -291,7 +290,7 @@ func TestWrongTypeWhileRunning(t *testing.T) {
 				h.eventually(func() bool {
 					err := a.ready()
 					return err != nil && lease.Permanent(err)
-				}, "Ready to tell")
+				}, "Ready to say so")
 				require.ErrorContains(t, a.ready(), "delete or rename it")
 			}
 			if !tc.unready || tc.stays {
@@ -312,20 +311,20 @@ func TestWrongTypeWhileRunning(t *testing.T) {
 	}
 }
 
-// Trace: the dead-letter stream is of another type, and a malformed announcement should go there. It waits, the log says
-// why, and nothing else waits with it: before, every Done of the partition queued behind it for ever.
-func TestDeadLettersOfAnotherTypeHoldUpNothingElse(t *testing.T) {
+// Trace: the dead-letter stream has another type, and a malformed announcement should go there. It waits, the log says why, and
+// nothing else waits with it. Every Done of the partition used to queue behind it forever.
+func TestDeadLettersOfAnotherTypeBlockNothingElse(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 5)
 	h.Do("SET", h.keys.DeadLetters, "x")
 	h.Do("XADD", h.keys.Input, "*", lease.FieldAnnouncement, "not JSON")
 	h.announce("behind")
 	h.awaitOwned("behind")
-	h.eventually(func() bool { return a.log.Has("WRONGTYPE") }, "the log to tell")
+	h.eventually(func() bool { return a.log.Has("WRONGTYPE") }, "the log to say so")
 	for _, s := range append(names(5), "behind") {
 		h.eventually(func() bool { return h.doneBy(s) }, "%s to be done", s)
 	}
-	require.EqualValues(t, 1, h.Num("XLEN", h.keys.Input), "what is malformed waits")
+	require.EqualValues(t, 1, h.Num("XLEN", h.keys.Input), "the malformed entry waits")
 	h.requireCalm()
 	h.Do("DEL", h.keys.DeadLetters)
 	h.eventually(func() bool { return h.Num("XLEN", h.keys.DeadLetters) == 1 }, "the dead letter")

@@ -15,14 +15,14 @@ import (
 	"github.com/streamlease/streamlease/test/proxy"
 )
 
-// Trace: names of 60 KiB on a link that carries all of them in 3 s, and a restart of Redis, after which all are renewed at
-// once. They went out as one pipeline, which had no answer within the timeout of a second, with the beat in it, and again
-// behind themselves, until the session was lost. Beats go first now, and renewals in waves.
+// Trace: names of 60 KiB on a link that needs 3 s for all of them, and a restart of Redis, after which all are renewed at once.
+// They used to be sent in one pipeline, together with the beat, which got no reply within the timeout of a second, and were then
+// queued again behind themselves, until the session was lost. Now beats go first, and renewals in waves.
 func TestLargeNamesOnASlowLinkLoseNoSession(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	p := h.link()
-	// What takes streams and hands them out is not what this is about: so it goes in small steps.
+	// Acquiring and handing out streams is not what this tests, so it happens in small steps.
 	a := h.join("a", p.ClientOption(), engine.WithLeaseTTL(time.Minute), engine.WithSessionTTL(30*time.Second),
 		engine.WithReadBatch(10), engine.WithPipeline(lease.Pipeline{MaxBatch: 40}))
 	var large []string
@@ -43,8 +43,8 @@ func TestLargeNamesOnASlowLinkLoseNoSession(t *testing.T) {
 	h.finish(large...)
 }
 
-// Trace: renewals have no success for a while, and beats go on. Before any lease is in danger nothing more is taken, Stats
-// and an event say why, and the first renewals that succeed end it.
+// Trace: renewals fail for a while, and beats succeed. Before any lease is in danger the engine stops taking streams, and Stats and
+// an event say why. The first renewals that succeed end this.
 func TestLateRenewalsStopIntake(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -59,7 +59,7 @@ func TestLateRenewalsStopIntake(t *testing.T) {
 	require.Positive(t, a.engine.Stats().Late)
 	restore()
 	h.announce(names(60)[50:]...)
-	h.eventually(func() bool { return a.saw(api.EventIntakeResumed) }, "intake to go on")
+	h.eventually(func() bool { return a.saw(api.EventIntakeResumed) }, "intake to resume")
 	h.awaitOwned(names(60)...)
 	require.Equal(t, engine.IntakeOpen, a.engine.Stats().Intake)
 	requireHeld(t, a, leases)

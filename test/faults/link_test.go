@@ -10,10 +10,10 @@ import (
 	"github.com/streamlease/streamlease/test/proxy"
 )
 
-// Trace: Redis stalls for one party, or the connections to it break and cannot be made again. Every lease is Disowned
-// before its deadline on the server, with its context cancelled and nothing remaining. With the link back, the engine
-// goes on by itself under a new session, and what it lost is re-queued and owned again by somebody. The other party, with
-// a good link, never held a stream at the same time.
+// Trace: Redis stalls for one member, or its connections break and cannot be made again. Every lease is Disowned before its
+// deadline on the server, with its context cancelled and nothing remaining. When the link is back, the engine resumes by itself
+// with a new session, and the streams it lost are requeued and owned again. The other member, on a good link, never held a
+// stream at the same time.
 func TestLinkGoesAwayAndComesBack(t *testing.T) {
 	const streams = 200
 	for name, link := range map[string]struct{ off, on func(*proxy.Proxy) }{
@@ -37,7 +37,7 @@ func TestLinkGoesAwayAndComesBack(t *testing.T) {
 			for s, l := range leases {
 				h.eventually(func() bool { _, ok := a.disowning(l); return ok }, "Disowned of %s", s)
 				x, _ := a.disowning(l)
-				require.True(t, x.at.Before(deadlines[s]), "%s: told %v after its deadline on the server", s, x.at.Sub(deadlines[s]))
+				require.True(t, x.at.Before(deadlines[s]), "%s: disowned %v after its deadline on the server", s, x.at.Sub(deadlines[s]))
 				require.ErrorIs(t, x.why, api.ErrLeaseLost)
 				require.ErrorIs(t, x.cause, api.ErrLeaseLost)
 				require.Zero(t, x.remaining)
@@ -53,13 +53,13 @@ func TestLinkGoesAwayAndComesBack(t *testing.T) {
 			require.True(t, a.saw(api.EventRedisReachable))
 			h.eventually(func() bool {
 				return h.Try("ZSCORE", h.keys.Sessions, before).Error() != nil
-			}, "the lost session to be swept by who lost it")
+			}, "the lost session to be removed by its owner")
 			h.finish(names(streams)...)
 		})
 	}
 }
 
-// Trace: the link is away for less than the leases have left. Nobody is told anything, nothing is lost.
+// Trace: the link is down for less time than the leases have left. Nothing is lost, and nobody is notified of anything.
 func TestShortStallIsNotNoticed(t *testing.T) {
 	h := newHarness(t)
 	p := h.link()
@@ -81,7 +81,7 @@ func TestShortStallIsNotNoticed(t *testing.T) {
 	h.finish(names(50)...)
 }
 
-// Trace: the link breaks again and again while streams come, are done and fail; every call is hit somewhere.
+// Trace: the link breaks repeatedly while streams are announced, done and failed; every call is hit at some point.
 func TestLinkThatKeepsBreaking(t *testing.T) {
 	h := newHarness(t)
 	p := h.link()

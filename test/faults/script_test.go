@@ -17,27 +17,27 @@ import (
 	"github.com/streamlease/streamlease/test/proxy"
 )
 
-// struckScripts are the scripts that an engine sends in the course of TestEveryCallMayGetLost.
+// struckScripts are the scripts that an engine sends during TestEveryCallMayGetLost.
 var struckScripts = []string{
 	"meta", "legacy", "open", "beat", "acquire", "renew", "done", "requeue", "promote", "pending", "close", "XREADGROUP", "read",
 }
 
-// notStruck are left out, with the reason.
+// notStruck are the other scripts, with the reason.
 var notStruck = map[string]string{
 	"extend": "sent only while a slot migrates",
 	"verify": "sent only while settling: TestVerifyMayGetLost",
-	"exists": "sent only beside consumers of another library",
+	"exists": "sent only next to consumers of another library",
 	"attend": "moves nothing, and is sent twice a minute",
 	"copy":   "sent only for entries of other partitions: TestHeavyStraysAreForwardedOnce of package engine",
-	"whole":  "reads what is to be copied, and is asked again",
+	"whole":  "reads what is to be copied, and is sent again",
 
-	// Sent by comparisons, and when somebody did something by hand: TestMendingMayGetLost.
+	// Sent by comparisons, and after manual changes on the server: TestRepairMayGetLost.
 	"ids": "", "keep": "", "restore": "",
 }
 
-// Trace: somebody acknowledges, deletes and trims what is held, and one call of what mends that is lost on its way, or its answer is.
-// In the end everything is owned, and announced once.
-func TestMendingMayGetLost(t *testing.T) {
+// Trace: somebody acknowledges and deletes entries of held streams, and one call that repairs this, or its reply, is lost. In the
+// end everything is owned, and announced once.
+func TestRepairMayGetLost(t *testing.T) {
 	for _, action := range []proxy.Action{proxy.DropRequest, proxy.DropReply, proxy.CutBefore, proxy.CutAfter} {
 		for _, script := range []string{"ids", "keep", "restore"} {
 			t.Run(fmt.Sprintf("%v %s", action, script), func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestMendingMayGetLost(t *testing.T) {
 	}
 }
 
-// Every script is either struck or there is a reason why not.
+// Every script is struck, or there is a reason why not.
 func TestEveryScriptIsStruck(t *testing.T) {
 	for _, s := range lease.Scripts() {
 		_, left := notStruck[s.Name()]
@@ -73,9 +73,9 @@ func TestEveryScriptIsStruck(t *testing.T) {
 	}
 }
 
-// Trace: one call of one kind is lost on its way there, or its answer on the way back, or the connection breaks before
-// or after it ran; the first call of the kind or the second. Afterwards, on a link that works, no announcement is lost:
-// each one's stream is owned and done in the end; and nothing was owned twice at any time.
+// Trace: one request of a kind, or its reply, is lost, or the connection breaks before or after it ran; the first call of the kind
+// or the second. Afterwards, on a working link, no announcement is lost: its stream is owned and done in the end. Nothing was
+// owned twice at any time.
 func TestEveryCallMayGetLost(t *testing.T) {
 	for _, action := range []proxy.Action{proxy.DropRequest, proxy.DropReply, proxy.CutBefore, proxy.CutAfter} {
 		t.Run(action.String(), func(t *testing.T) {
@@ -94,7 +94,7 @@ func TestEveryCallMayGetLost(t *testing.T) {
 	}
 }
 
-// Trace: likewise, but every third call of the kind is hit, five times from the start on.
+// Trace: the same, but every third call of the kind is hit, five times from the start.
 func TestEveryThirdCallGetsLost(t *testing.T) {
 	for _, action := range []proxy.Action{proxy.DropReply, proxy.CutAfter} {
 		for _, script := range []string{"EVALSHA", "XREADGROUP"} {
@@ -110,7 +110,7 @@ func TestEveryThirdCallGetsLost(t *testing.T) {
 	}
 }
 
-// strikeOnce runs a life in which every script is sent, with a at the end of a link with faults.
+// strikeOnce runs a life in which every script is sent, with member a behind a link with faults.
 func strikeOnce(t *testing.T, faults ...proxy.Fault) {
 	const streams = 12
 	h := newHarness(t)
@@ -128,7 +128,7 @@ func strikeOnce(t *testing.T, faults ...proxy.Fault) {
 	h.announce(names(streams)...)
 	h.awaitOwned(names(streams)...)
 
-	// Failing sends streams through later and promotes them; releasing sends them round; some are done, some stay.
+	// Failing sends streams through later and promotion, releasing requeues them; some are done, some stay.
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var rest []string
@@ -150,14 +150,14 @@ func strikeOnce(t *testing.T, faults ...proxy.Fault) {
 					continue
 				}
 			}
-			require.NoError(t, ctx.Err(), "an ending gets an answer")
+			require.NoError(t, ctx.Err(), "every ending returns")
 		}
 		rest = append(rest, s)
 	}
 	h.awaitOwned(rest...)
 	if c := faults[0].Command; c != "close" && c != "pending" {
 		for i := 0; !struck(); i++ {
-			// What is not called of itself is called by a stream more that fails once and is done.
+			// A script that is not called otherwise is called by one more stream that fails once and is done.
 			x := fmt.Sprintf("x-%d", i)
 			h.announce(x)
 			h.awaitOwned(x)

@@ -13,18 +13,18 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// watched is a world whose master is watched by sentinels, and two parties that share its streams.
+// watched is a harness whose master is watched by sentinels, and two members that share its streams.
 type watched struct {
 	*harness
 	sentinel *servers.Sentinel
 	a, b     *member
 }
 
-// sentinelTTL is above what a failover takes here, some 3 s, on a machine that is busy with other things.
+// sentinelTTL is longer than a failover takes here, about 3 s, even on a machine that is busy with other things.
 const sentinelTTL = 10 * time.Second
 
-// oneMaster has a master that lost its replicas take no writes, as the documentation asks for: one that comes back after
-// it was replaced, and has not been told, would take them.
+// oneMaster makes a master that lost its replicas refuse writes, as the documentation demands: one that was replaced, comes back
+// and does not know it yet would accept them.
 var oneMaster = []string{"--min-replicas-to-write", "1", "--min-replicas-max-lag", "3"}
 
 func newWatched(t *testing.T, streams []string, args ...string) *watched {
@@ -37,19 +37,19 @@ func newWatched(t *testing.T, streams []string, args ...string) *watched {
 	w.eventually(func() bool { return w.a.ready() == nil && w.b.ready() == nil }, "both to be ready")
 	w.announce(streams...)
 	w.awaitOwned(streams...)
-	// A failover on the heels of a write loses it, which is another test.
+	// A failover right after a write loses it, which is another test.
 	require.NoError(t, servers.AwaitInStep(context.Background(), w.server, s.Servers()[1:]...))
 	return w
 }
 
-// leases are those of both.
+// leases returns the leases of both.
 func (w *watched) leases() map[string]api.Lease {
 	all := w.a.given()
 	maps.Copy(all, w.b.given())
 	return all
 }
 
-// failedOver waits until both parties have settled on another master.
+// failedOver waits until both members have settled on another master.
 func (w *watched) failedOver(old *servers.Server) {
 	w.T.Helper()
 	_, err := w.sentinel.AwaitMaster(context.Background(), old)
@@ -61,7 +61,7 @@ func (w *watched) failedOver(old *servers.Server) {
 	w.eventually(func() bool { return w.Try("PERSIST", "none").Error() == nil }, "a master for the test")
 }
 
-// stayed checks that leases are held on, by their owners and on the new master.
+// stayed checks that leases are still held, by their owners and on the new master.
 func (w *watched) stayed(leases map[string]api.Lease) {
 	w.T.Helper()
 	requireHeld(w.T.(*testing.T), w.a, leases)
@@ -71,7 +71,7 @@ func (w *watched) stayed(leases map[string]api.Lease) {
 	}
 }
 
-// another announces a stream that nobody held yet. Its token is above all that there were.
+// another announces a stream that nobody held before. Its token is greater than all previous ones.
 func (w *watched) another(stream string, before map[string]api.Lease) {
 	w.T.Helper()
 	w.announce(stream)
@@ -82,8 +82,8 @@ func (w *watched) another(stream string, before map[string]api.Lease) {
 	}
 }
 
-// Trace: the master is replaced, because somebody wants it or because it failed, and comes back as a replica. A failover
-// that is shorter than the session TTL costs no lease. Whoever has a connection to the old master leaves it.
+// Trace: the master is replaced, by request or because it failed, and comes back as a replica. A failover shorter than the
+// session TTL costs no lease. Clients connected to the old master leave it.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -123,8 +123,8 @@ func TestSentinelFailover(t *testing.T) {
 	}
 }
 
-// Trace: the master is killed after its replicas were cut off, so what was written last is lost: streams that were taken, and
-// their announcements. Their owners are told; all others are held on. Announced again, they are taken under greater tokens.
+// Trace: the master is killed after its replicas were cut off, so the last writes are lost: acquired streams, and their
+// announcements. Their owners lose them; all other streams stay held. Announced again, they are owned under greater tokens.
 func TestSentinelFailoverLosesWrites(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -134,7 +134,7 @@ func TestSentinelFailoverLosesWrites(t *testing.T) {
 	for _, s := range w.sentinel.Servers()[1:] {
 		require.NoError(t, s.Pause())
 	}
-	// What is on its way to a replica that stands still would arrive later.
+	// Writes under way to a stopped replica would arrive later.
 	_, err := old.Call(ctx, "CLIENT", "KILL", "TYPE", "replica")
 	require.NoError(t, err)
 	late := []string{"late-1", "late-2", "late-3"}

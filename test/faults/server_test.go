@@ -17,8 +17,8 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// Trace: Redis restarts and has its data. It is another server all the same, so the partition settles: what is held is
-// held on, what is announced meanwhile is taken after it.
+// Trace: Redis restarts and has its data. It counts as another server, so the partition settles: what is held stays held, and
+// what is announced meanwhile is taken afterwards.
 func TestRestartWithData(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 50)
@@ -38,8 +38,8 @@ func (h *harness) tryAnnounce(stream string) bool {
 	return h.Try("XADD", h.keys.Input, "*", lease.FieldAnnouncement, text).Error() == nil
 }
 
-// Trace: Redis restarts and has forgotten everything. Owners are told at the next renewal; what is announced afterwards
-// is taken when the partition has settled, under greater tokens.
+// Trace: Redis restarts and has forgotten everything. Owners lose their streams at the next renewal. New announcements are taken
+// once the partition has settled, under greater tokens.
 func TestRestartWithoutData(t *testing.T) {
 	t.Parallel()
 	h, a := newHolding(t, 5)
@@ -58,12 +58,12 @@ func TestRestartWithoutData(t *testing.T) {
 	h.finish(names(5)...)
 }
 
-// keepOld makes restarts begin from the last SAVE instead of from nothing.
+// keepOld makes the server restart from its last SAVE instead of empty.
 func keepOld() servers.Option { return servers.Args("--dbfilename", "old.rdb") }
 
-// Trace: Redis restarts and has forgotten the last writes: leases, and entries that were read or are done. Leases whose
-// entries it still knows as pending are set again while the partition settles (verify); the others' owners are told. What
-// was done may be handed out again, never to two at once, and everything comes to an end.
+// Trace: Redis restarts and has forgotten the last writes: leases, and entries that were read or done. Leases whose entries are
+// still pending are set again while the partition settles (verify); the owners of the others lose them. Streams that were done
+// may be handed out again, never to two owners at once, and everything is done in the end.
 func TestRestartFromAnOldSnapshot(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, keepOld())
@@ -72,7 +72,7 @@ func TestRestartFromAnOldSnapshot(t *testing.T) {
 	h.eventually(func() bool { return a.ready() == nil && b.ready() == nil }, "both to be ready")
 	h.announce(names(20)...)
 	h.awaitOwned(names(20)...)
-	h.Do("DEL", h.keys.Lease("s-3"), h.keys.Lease("s-4")) // as if taken after the snapshot
+	h.Do("DEL", h.keys.Lease("s-3"), h.keys.Lease("s-4")) // as if acquired after the snapshot
 	h.Do("SAVE")
 	h.announce("late")
 	h.awaitOwned("late")
@@ -89,8 +89,8 @@ func TestRestartFromAnOldSnapshot(t *testing.T) {
 	for _, s := range names(20)[5:] {
 		require.Positive(t, before[s].Remaining(), s)
 	}
-	require.Zero(t, before["late"].Remaining(), "nobody may hold what the server does not know")
-	// s-0 is pending for an owner that is done with it.
+	require.Zero(t, before["late"].Remaining(), "nobody may hold a stream that the server does not know")
+	// s-0 is pending for an owner that has ended it.
 	h.eventually(func() bool {
 		for _, s := range names(20) {
 			h.doneBy(s)
@@ -100,8 +100,8 @@ func TestRestartFromAnOldSnapshot(t *testing.T) {
 	h.checkOwners()
 }
 
-// Trace: Redis runs out of memory (noeviction). What is held is renewed and stays; nothing new is taken, and Ready and the
-// log say why; nothing is lost. When there is memory again, all goes on by itself.
+// Trace: Redis runs out of memory (noeviction). Held streams are renewed and stay; nothing new is taken, and Ready and the log say
+// why. Nothing is lost. When there is memory again everything resumes by itself.
 func TestOutOfMemory(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -116,11 +116,11 @@ func TestOutOfMemory(t *testing.T) {
 	a.recorder.Look(leases["s-0"])
 	require.NoError(t, leases["s-0"].Done(ctx), "done needs no memory")
 	a.recorder.Look(leases["s-2"])
-	require.NoError(t, leases["s-2"].Release(ctx), "giving up is let through")
+	require.NoError(t, leases["s-2"].Release(ctx), "a release is allowed")
 	h.awaitTime(longTTL)
-	h.eventually(func() bool { return a.ready() != nil }, "Ready to tell")
+	h.eventually(func() bool { return a.ready() != nil }, "Ready to say so")
 	require.ErrorContains(t, a.ready(), "the server is at maxmemory")
-	h.eventually(func() bool { return a.log.Has("the server is at maxmemory") }, "the log to tell")
+	h.eventually(func() bool { return a.log.Has("the server is at maxmemory") }, "the log to say so")
 	require.Nil(t, h.owner("s-2"), "nothing is taken")
 	requireHeld(t, a, leases, "s-0", "s-2")
 	h.requireCalm()
@@ -130,13 +130,13 @@ func TestOutOfMemory(t *testing.T) {
 	h.finish(names(20)[1:]...)
 }
 
-// Trace: the server is a replica, which refuses writes, and becomes a master later. The engine waits for that, calmly,
+// Trace: the server is a replica, which refuses writes, and becomes a master later. The engine waits for that without spinning,
 // and is not ready meanwhile; the log says what is wrong.
 func TestReadOnlyReplica(t *testing.T) {
 	master := servers.New(t)
 	h := newHarness(t, servers.ReplicaOf(master))
 	a := h.join("a", h.server.ClientOption())
-	h.eventually(func() bool { return a.log.Has("point it at the master") }, "the log to tell")
+	h.eventually(func() bool { return a.log.Has("point it at the master") }, "the log to say so")
 	require.ErrorIs(t, a.ready(), api.ErrNotReady)
 	h.requireCalm()
 	require.NoError(t, h.server.Promote(context.Background()))
@@ -146,8 +146,8 @@ func TestReadOnlyReplica(t *testing.T) {
 	h.finish(names(3)...)
 }
 
-// Trace: the master is demoted while streams are owned. Beats are refused, so every lease is lost before its deadline; as
-// soon as the server takes writes again all goes on.
+// Trace: the master is demoted while streams are owned. Beats are refused, so every lease is lost before its deadline. As soon as
+// the server accepts writes again everything resumes.
 func TestMasterDemoted(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -160,7 +160,7 @@ func TestMasterDemoted(t *testing.T) {
 	for _, l := range leases {
 		h.awaitDisowned(a, l)
 	}
-	h.eventually(func() bool { return a.ready() != nil && strings.Contains(a.ready().Error(), "point it at the master") }, "Ready to tell")
+	h.eventually(func() bool { return a.ready() != nil && strings.Contains(a.ready().Error(), "point it at the master") }, "Ready to say so")
 	h.requireCalm()
 	require.NoError(t, h.server.Promote(context.Background()))
 	h.announceUntilAccepted(names(3)...) // the other master had none of them
@@ -174,7 +174,7 @@ func (h *harness) announceUntilAccepted(streams ...string) {
 	}
 }
 
-// runToEnd starts an engine that cannot start, and returns what Run says.
+// runToEnd runs an engine that cannot start, and returns the error.
 func (h *harness) runToEnd(opt rueidis.ClientOption, opts ...engine.Option) error {
 	h.T.Helper()
 	m := h.newMember("refused")
@@ -185,19 +185,19 @@ func (h *harness) runToEnd(opt rueidis.ClientOption, opts ...engine.Option) erro
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err = e.Run(ctx, m)
-	require.NoError(h.T, ctx.Err(), "Run came back by itself; log:\n%s", m.log.String())
+	require.NoError(h.T, ctx.Err(), "Run has not returned by itself; log:\n%s", m.log.String())
 	return err
 }
 
-// Trace: the service has another number of partitions, or a format of another version. The engine does not start, and
-// changes nothing.
+// Trace: the service has another number of partitions, or the format of another version. The engine does not start, and changes
+// nothing.
 func TestAnotherServiceThanExpected(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.announce("s")
 	a := h.join("a", h.server.ClientOption(), withTTL(longTTL)...)
 	h.awaitOwned("s")
-	// The turn to scan comes and goes with the one that runs.
+	// The running engine sets and removes the turn to scan.
 	lasting := func() []string {
 		return slices.DeleteFunc(h.allKeys(), func(key string) bool { return key == h.keys.Scan })
 	}
@@ -211,12 +211,12 @@ func TestAnotherServiceThanExpected(t *testing.T) {
 	err = h.runToEnd(h.server.ClientOption())
 	require.ErrorIs(t, err, api.ErrFormat)
 	require.ErrorContains(t, err, "99")
-	require.NoError(t, a.ready(), "who has started goes on until it asks again")
+	require.NoError(t, a.ready(), "a running engine carries on until it checks again")
 	h.Do("HSET", h.layout.Meta(), "format", "1")
 	h.finish("s")
 }
 
-// Trace: the password is missing or wrong. The engine is not made; the error says what to do.
+// Trace: the password is missing or wrong. Open fails, and the error says what to do.
 func TestPasswords(t *testing.T) {
 	h := newHarness(t, servers.Password("right"))
 	for name, tc := range map[string]struct{ password, code, remedy string }{
@@ -234,8 +234,8 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
-// Trace: keys of another type stand where ours belong before the first start. The engine does not start, and the error
-// names the key. (A dead-letter stream is looked at when something goes there.)
+// Trace: before the first start, keys of another type have the names of ours. The engine does not start, and the error names the
+// key. (The dead-letter stream is checked only when something is written to it.)
 func TestStartOnWrongTypes(t *testing.T) {
 	h := newHarness(t)
 	for name, key := range map[string]string{
@@ -255,7 +255,7 @@ func TestStartOnWrongTypes(t *testing.T) {
 	}
 }
 
-// commandsOf are the commands that the scripts call.
+// commandsOf returns the commands that the scripts call.
 func commandsOf(t *testing.T) (out []string) {
 	call := regexp.MustCompile(`redis\.p?call\('([A-Z]+)'(?:, '([A-Z]+)')?`)
 	sub := []string{"XGROUP", "XINFO", "CLUSTER"}
@@ -275,15 +275,15 @@ func commandsOf(t *testing.T) (out []string) {
 	return out
 }
 
-// notNeeded are called by scripts in cases that do not come up at a start, or do without.
+// notNeeded are commands that scripts call only in cases that do not occur at a start, or can do without.
 var notNeeded = map[string]string{
-	"cluster myid": "asked only where INFO is refused",
-	"info":         "CLUSTER MYID does as well; both are refused in TestNeitherInfoNorMyid",
-	"exists":       "asked only beside consumers of another library",
+	"cluster myid": "called only where INFO is refused",
+	"info":         "CLUSTER MYID will do; both are refused in TestNeitherInfoNorMyid",
+	"exists":       "called only next to consumers of another library",
 }
 
-// Trace: the user of the engine lacks one of the rights that it needs, each of them in turn. The engine does not start,
-// and the error names the command.
+// Trace: the user of the engine lacks one of the rights that it needs, each in turn. The engine does not start, and the error
+// names the command.
 func TestEachMissingRight(t *testing.T) {
 	h := newHarness(t)
 	all := append(commandsOf(t), "evalsha", "eval", "xreadgroup", "hsetnx", "hmget", "xgroup createconsumer")
@@ -293,7 +293,7 @@ func TestEachMissingRight(t *testing.T) {
 		}
 		t.Run(command, func(t *testing.T) {
 			h := h.inSubtest(t)
-			h.Do("SCRIPT", "FLUSH") // else nobody needs EVAL
+			h.Do("SCRIPT", "FLUSH") // otherwise EVAL is not needed
 			h.user("weak", "-"+strings.Replace(command, " ", "|", 1))
 			err := h.runToEnd(h.asUser("weak"))
 			require.Error(t, err)
@@ -321,7 +321,7 @@ func TestNeitherInfoNorMyid(t *testing.T) {
 	h.finish("s")
 }
 
-// user makes a user that may do everything but what changes take away.
+// user makes a user who may do everything except what changes take away.
 func (h *harness) user(name string, changes ...string) {
 	h.T.Helper()
 	h.Do(append([]string{"ACL", "SETUSER", name, "reset", "on", "nopass", "~*", "&*", "+@all"}, changes...)...)
@@ -333,9 +333,9 @@ func (h *harness) asUser(user string) rueidis.ClientOption {
 	return opt
 }
 
-// Trace: a right is taken away while streams are owned, and given back later. Nothing lies: either what is held is renewed,
-// or its owner is told in time. With the right back all goes on; nothing is lost.
-func TestRightTakenAwayWhileRunning(t *testing.T) {
+// Trace: a right is revoked while streams are owned, and granted again later. No lease claims too much: either it is renewed, or
+// its owner loses it in time. With the right back everything resumes, and nothing is lost.
+func TestRightRevokedWhileRunning(t *testing.T) {
 	for _, command := range []string{"evalsha", "get", "mget", "pexpire", "pexpireat", "zadd", "xack", "xadd", "xdel", "xpending", "xclaim", "xreadgroup", "set", "time"} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
@@ -343,7 +343,7 @@ func TestRightTakenAwayWhileRunning(t *testing.T) {
 			h.user("weak")
 			ttl := shortTTL
 			if command == "xdel" {
-				ttl = longTTL // what is lost is given up, each with a copy
+				ttl = longTTL // each lost stream is requeued as a copy
 			}
 			a := h.join("a", h.asUser("weak"), withTTL(ttl)...)
 			h.announce(names(5)...)
@@ -367,7 +367,7 @@ func TestRightTakenAwayWhileRunning(t *testing.T) {
 			h.eventually(func() bool { return a.ready() == nil }, "a to be ready")
 			h.awaitOwned(append(names(5), "new")...)
 			if command == "xdel" {
-				// What was given up without it is a copy in the stream, and acknowledged: it takes room and nothing else.
+				// A requeue without it leaves the acknowledged original in the stream: it takes up space and nothing else.
 				h.eventually(func() bool { return h.doneBy("s-0") }, "s-0 to be done")
 				require.EqualValues(t, 6, h.Num("XLEN", h.keys.Input))
 				h.Do("XTRIM", h.keys.Input, "MAXLEN", "5")
@@ -377,8 +377,8 @@ func TestRightTakenAwayWhileRunning(t *testing.T) {
 	}
 }
 
-// Trace: the user is deleted, which closes its connections, and made again. Leases are lost before their deadlines; then
-// all goes on.
+// Trace: the user is deleted, which closes its connections, and created again. Leases are lost before their deadlines; then
+// everything resumes.
 func TestUserDeleted(t *testing.T) {
 	h := newHarness(t)
 	h.user("weak")
@@ -390,7 +390,7 @@ func TestUserDeleted(t *testing.T) {
 	for _, l := range leases {
 		h.awaitDisowned(a, l)
 	}
-	h.eventually(func() bool { return a.ready() != nil && strings.Contains(a.ready().Error(), "WRONGPASS") }, "Ready to tell")
+	h.eventually(func() bool { return a.ready() != nil && strings.Contains(a.ready().Error(), "WRONGPASS") }, "Ready to say so")
 	h.requireCalm()
 	h.user("weak")
 	h.awaitOwned(names(3)...)

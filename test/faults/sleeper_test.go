@@ -22,26 +22,26 @@ import (
 	"github.com/streamlease/streamlease/test/journal"
 )
 
-// envSleeper makes this binary the process that is stopped: it is the address of the server.
+// envSleeper makes this binary the process that is stopped. It contains the address of the server.
 const envSleeper = "STREAMLEASE_TEST_SLEEPER"
 
-// sleeping is how many streams the stopped process owns.
+// sleeping is the number of streams that the stopped process owns.
 const sleeping = 20
 
-// line is what the sleeper says of itself, as JSON, one a line.
+// line is what the sleeper reports, as JSON, one report a line.
 type line struct {
 	Kind   string // owns, believes or ended
 	Stream string
 	Token  api.Token
-	// At is the time of the clock that all processes of a machine share: before the look for believes, after it for ended.
+	// At is a time on the clock that all processes of a machine share: before the look for believes, after it for ended.
 	At time.Duration
 	// Gap is the longest time between two looks so far.
 	Gap   time.Duration
 	Cause string
 }
 
-// sleeper owns streams and looks at its leases in a tight loop: for each it keeps the last moment at which it believed
-// to own it, by either of the two ways to ask, and says so when it has ended. It runs until its standard input ends.
+// sleeper owns streams and looks at its leases in a tight loop. For each it keeps the last moment at which it believed it owned
+// the stream, by either of the two ways to ask, and reports that when the lease has ended. It runs until its standard input ends.
 func sleeper(addr string) error {
 	out := json.NewEncoder(os.Stdout)
 	var mu sync.Mutex
@@ -95,10 +95,10 @@ func sleeper(addr string) error {
 	}})
 }
 
-// Trace: a process that owns streams is stopped for longer than its TTLs, and continued. While it stands still, others
-// take its streams over, no sooner than the server's deadlines have passed. From the first instruction on after it is
-// continued it believes of none of them that it owns it: Remaining is 0 and the contexts have ended, before any timer or
-// answer of Redis can have told it so. Then it goes on, and may own other streams again.
+// Trace: a process that owns streams is stopped for longer than its TTLs, and continued. While it is stopped others take over its
+// streams, but not before the deadlines on the server have passed. From the first instruction after SIGCONT the process believes
+// it owns none of them: Remaining is 0 and the contexts have ended, before any timer or reply from Redis can have caused that.
+// Then it carries on, and may own other streams again.
 func TestStoppedProcess(t *testing.T) {
 	h := newHarness(t)
 	said, child := startSleeper(t, h.server.Addr())
@@ -143,9 +143,9 @@ func TestStoppedProcess(t *testing.T) {
 		require.Contains(t, ended[s].Cause, "lost")
 		longest = max(longest, ended[s].Gap)
 	}
-	require.Greater(t, longest, shortTTL/2, "the process stood still in the middle of its looks")
+	require.Greater(t, longest, shortTTL/2, "the process was stopped between two looks")
 
-	// It goes on under another session: what is new comes to it when nobody else takes any.
+	// It carries on with another session: it gets a new stream when nobody else takes any.
 	b.engine.SetMaxStreams(sleeping)
 	h.announce("new")
 	for {
@@ -156,8 +156,8 @@ func TestStoppedProcess(t *testing.T) {
 	h.finishBy(b, names(sleeping)...)
 }
 
-// takeOver does by hand, and strictly, what a recovery does: when the deadlines of a consumer's session and leases have
-// passed, it deletes what is left of the leases and announces its streams anew.
+// takeOver does by hand, and strictly, what a recovery does: when the deadlines of a consumer's session and leases have passed, it
+// deletes what is left of the leases and announces the streams again.
 func (h *harness) takeOver(prefix string) {
 	h.T.Helper()
 	h.eventually(func() bool {
@@ -174,7 +174,7 @@ func (h *harness) takeOver(prefix string) {
 	h.recover(prefix)
 }
 
-// recover moves what is pending for the consumers with a prefix back to the stream, if nobody has yet.
+// recover requeues everything that is pending for the consumers with a prefix, unless that has been done.
 func (h *harness) recover(prefix string) {
 	h.Do("EVAL", `
 		for _, p in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000)) do
@@ -189,7 +189,7 @@ func (h *harness) recover(prefix string) {
 		end`, "1", h.keys.Input, h.layout.Group(), prefix, h.keys.Lease(""))
 }
 
-// finishBy has streams done by their owner.
+// finishBy lets the owner of streams end them.
 func (h *harness) finishBy(m *member, streams ...string) {
 	h.T.Helper()
 	for _, s := range streams {
@@ -208,7 +208,7 @@ func (s *reports) next(t *testing.T) line {
 		require.True(t, ok, "the process has ended")
 		return l
 	case <-time.After(patience):
-		require.FailNow(t, "the process says nothing")
+		require.FailNow(t, "the process reports nothing")
 		return line{}
 	}
 }
