@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// TestPlainXADDFromTheCommandLineIsTaken: producers need no library; Info arrives byte for byte.
+// TestPlainXADDFromTheCommandLineIsTaken: producers need no library, and Info arrives byte for byte.
 func TestPlainXADDFromTheCommandLineIsTaken(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -31,7 +31,7 @@ func TestPlainXADDFromTheCommandLineIsTaken(t *testing.T) {
 		id := h.cli(t, h.layout.Keys(0).Slot, "", "XADD", h.service+"-input", "*", "lbs-input", `{"DataStreamName":"`+stream+`"`+info+`}`)
 		require.Contains(t, id, "-")
 	}
-	// One half is announced before there is a consumer, or a group: nothing may be lost.
+	// Some are announced before there is a consumer, or a group: nothing may be lost.
 	early := true
 	var m *member
 	for stream, info := range infos {
@@ -63,8 +63,8 @@ func TestPlainXADDFromTheCommandLineIsTaken(t *testing.T) {
 	h.stateIs(state{})
 }
 
-// TestAnnouncementsReachTheirPartition: who knows nothing of partitions announces in the first one; each stream is
-// owned once, in its own.
+// TestAnnouncementsReachTheirPartition: producers that know nothing of partitions announce in the first one. Each stream is owned
+// once, in its own partition.
 func TestAnnouncementsReachTheirPartition(t *testing.T) {
 	t.Parallel()
 	const n = 1000
@@ -103,7 +103,7 @@ func TestAnnouncementsReachTheirPartition(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, want, length, "entries in partition %d", p)
 	}
-	until(t, "all are counted that were forwarded", func() bool {
+	until(t, "all forwarded entries are counted", func() bool {
 		return a.metric("forwarded_total")+b.metric("forwarded_total") == float64(n-perPartition[0])
 	})
 	for _, m := range []*member{a, b} {
@@ -114,7 +114,7 @@ func TestAnnouncementsReachTheirPartition(t *testing.T) {
 	h.stateIs(state{Sessions: 2, Consumers: 2})
 }
 
-// TestNotBeforeOfProducersIsKept: an announcement is not handed out before its time by the server's clock.
+// TestNotBeforeOfProducersIsKept: an announcement is not handed out before its time on the server's clock.
 func TestNotBeforeOfProducersIsKept(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -137,7 +137,7 @@ func TestNotBeforeOfProducersIsKept(t *testing.T) {
 	at := receive(t, "soon is added", arrived)
 	require.False(t, at.Before(soon.Truncate(time.Millisecond)), "added at %v, not before %v", at, soon)
 	require.Equal(t, "7", string(m.lease("soon", 1).Info()))
-	require.Zero(t, m.lease("soon", 1).Attempt(), "waiting counts no retry")
+	require.Zero(t, m.lease("soon", 1).Attempt(), "waiting does not count as a retry")
 
 	h.stateIs(state{Input: 3, Pending: 3, Leases: 3, Sessions: 1, Consumers: 1, Later: 1})
 	due := h.later()

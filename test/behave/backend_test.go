@@ -17,20 +17,21 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// kind is something that all tests can run on. Everything that knows how many servers it is made of is in this file.
+// kind is a kind of servers that all tests can run on. Only this file knows how many servers a kind consists of.
 type kind struct {
 	name       string
 	program    servers.Program
-	partitions int // of tests that do not say how many they need
-	// granted: engines have a user that has the documented rights to their service and no others.
+	partitions int // in tests that do not say how many they need
+	// granted: engines run as a user with the documented rights to their service and no others.
 	granted bool
-	// start makes what several tests share, each with a service of its own, when it takes seconds. Nil: each makes its own.
+	// start starts servers that several tests share, each with a service of its own, because starting takes seconds. Nil: each
+	// test starts its own.
 	start func() (group, error)
-	// own makes what a test has to itself.
+	// own starts servers for one test.
 	own func(testing.TB, servers.Program) group
 }
 
-// kinds are all of them, the one that everything runs on first.
+// kinds are all kinds. Everything runs on the first one.
 var kinds = []*kind{
 	{name: "redis", partitions: 1, own: single},
 	{name: "redis-8", program: servers.Redis8, partitions: 1, granted: true, own: single},
@@ -40,20 +41,20 @@ var kinds = []*kind{
 	{name: "sentinel", partitions: 1, start: startSentinel, own: ownSentinel},
 }
 
-// on is what the tests run on at the moment, and what they share of it. It changes while no test runs.
+// on is the kind that the tests currently run on, and the servers that they share. It changes only while no test runs.
 var on struct {
 	*kind
 	shared group
 }
 
-// group is some servers that are one Redis together.
+// group is a number of servers that together are one Redis.
 type group interface {
 	ClientOption() rueidis.ClientOption
 	Stop() error
-	data() []*servers.Server           // what holds data, the masters first
-	masters() []*servers.Server        // at the start; no test here changes them
+	data() []*servers.Server           // those with data, the masters first
+	masters() []*servers.Server        // at the start; no test changes them
 	owner(slot uint16) *servers.Server // at the start
-	restart(context.Context) error     // after all of data were killed; with nothing in them
+	restart(context.Context) error     // after all servers with data were killed; they start empty
 }
 
 type (
@@ -69,7 +70,7 @@ func (s one) masters() []*servers.Server        { return s.data() }
 func (s one) owner(uint16) *servers.Server      { return s.Server }
 func (s one) restart(ctx context.Context) error { return s.Restart(ctx, false) }
 
-// Nodes of a cluster that wait for a processor are not to be taken for dead.
+// Nodes of a cluster that wait for a processor must not count as dead.
 var clusterOptions = servers.ClusterOptions{NodeTimeout: 6 * time.Second}
 
 func startCluster() (group, error) {
@@ -87,7 +88,7 @@ func ownCluster(t testing.TB, _ servers.Program) group {
 func (c manyMasters) data() []*servers.Server    { return c.Nodes() }
 func (c manyMasters) masters() []*servers.Server { return c.Nodes()[:3] }
 
-// owner knows that a cluster starts with equal parts.
+// owner relies on the equal parts that a cluster starts with.
 func (c manyMasters) owner(slot uint16) *servers.Server { return c.Nodes()[int(slot)*3/16384] }
 
 func (c manyMasters) restart(ctx context.Context) error {
@@ -116,7 +117,7 @@ func (s watched) masters() []*servers.Server   { return s.Servers()[:1] }
 func (s watched) owner(uint16) *servers.Server { return s.Servers()[0] }
 
 func (s watched) restart(ctx context.Context) error {
-	for _, one := range s.Servers() { // the master first: replicas start when they are in step with it
+	for _, one := range s.Servers() { // the master first: a replica has started when it is in step with it
 		if err := one.Restart(ctx, false); err != nil {
 			return err
 		}
@@ -128,10 +129,10 @@ func (s watched) restart(ctx context.Context) error {
 type backend struct {
 	group
 	opt    rueidis.ClientOption // for clients of engines
-	client rueidis.Client       // of the test; no engine runs on it
+	client rueidis.Client       // for the test; no engine uses it
 }
 
-// newBackend is for tests that do no harm to servers.
+// newBackend is for tests that do not harm the servers.
 func newBackend(t testing.TB) *backend {
 	t.Logf("on %s", on.name)
 	if on.shared != nil {
@@ -149,7 +150,7 @@ func backendOf(t testing.TB, g group) *backend {
 	return b
 }
 
-// connect makes a client of the test, which may do anything and is closed at the end of the test.
+// connect makes a client for the test, which may do anything and is closed at the end of the test.
 func (b *backend) connect(t testing.TB) rueidis.Client {
 	t.Helper()
 	client, err := rueidis.NewClient(b.ClientOption())
@@ -158,7 +159,7 @@ func (b *backend) connect(t testing.TB) rueidis.Client {
 	return client
 }
 
-// scripts is how many calls of scripts the servers have counted so far.
+// scripts returns how many script calls the servers have counted so far.
 func (b *backend) scripts(t testing.TB) (calls int64) {
 	t.Helper()
 	for _, s := range b.masters() {
@@ -169,7 +170,7 @@ func (b *backend) scripts(t testing.TB) (calls int64) {
 	return calls
 }
 
-// kill ends all servers at once, as a power cut does; sentinels have power of their own.
+// kill ends all servers with data at once, as a power cut does; sentinels keep running.
 func (b *backend) kill(t testing.TB) {
 	t.Helper()
 	for _, s := range b.data() {
@@ -177,7 +178,7 @@ func (b *backend) kill(t testing.TB) {
 	}
 }
 
-// through puts a proxy between the master of a slot and whoever uses the returned options.
+// through puts a proxy between the master of a slot and clients that use the returned options.
 func (b *backend) through(t testing.TB, slot uint16) (*proxy.Proxy, rueidis.ClientOption) {
 	t.Helper()
 	master := b.owner(slot).Addr()
@@ -192,8 +193,8 @@ func (b *backend) through(t testing.TB, slot uint16) (*proxy.Proxy, rueidis.Clie
 	return p, opt
 }
 
-// cli runs the command line client of Redis, connected to the master of a slot, with arguments, or with commands on its
-// input, and returns what it printed.
+// cli runs redis-cli, connected to the master of a slot, with arguments or with commands on its input, and returns what it
+// printed.
 func (b *backend) cli(t testing.TB, slot uint16, input string, args ...string) string {
 	t.Helper()
 	binary, err := exec.LookPath("redis-cli")
@@ -206,5 +207,5 @@ func (b *backend) cli(t testing.TB, slot uint16, input string, args ...string) s
 	return strings.TrimSpace(string(out))
 }
 
-// TestPrograms says which servers the tests could not run on, and fails where all of them have to be there.
+// TestPrograms reports which servers the tests could not run on, and fails if all of them are required.
 func TestPrograms(t *testing.T) { servers.Available(t) }

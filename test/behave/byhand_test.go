@@ -13,10 +13,10 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// fastReconcile has an engine compare what is pending with what it knows every two seconds.
+// fastReconcile makes an engine compare what is pending with what it knows every two seconds.
 var fastReconcile = engine.WithRecovery(scan.Config{Interval: 200 * time.Millisecond})
 
-// trim is XTRIM of all input streams, to nothing.
+// trim empties all input streams with XTRIM.
 func (h *harness) trim() {
 	h.t.Helper()
 	for p := range h.layout.Partitions() {
@@ -24,7 +24,7 @@ func (h *harness) trim() {
 	}
 }
 
-// acknowledge is XACK of entries of a stream's partition.
+// acknowledge sends XACK for entries in the partition of a stream.
 func (h *harness) acknowledge(stream string, ids ...string) {
 	h.t.Helper()
 	n, err := h.do(append([]string{"XACK", h.keysOf(stream).Input, h.layout.Group()}, ids...)...).AsInt64()
@@ -32,7 +32,7 @@ func (h *harness) acknowledge(stream string, ids ...string) {
 	require.EqualValues(h.t, len(ids), n)
 }
 
-// removeConsumers is XGROUP DELCONSUMER of an engine's consumers, as a cron job does that takes them for idle.
+// removeConsumers sends XGROUP DELCONSUMER for an engine's consumers, as a cron job does that believes they are idle.
 func (h *harness) removeConsumers(m *member) {
 	h.t.Helper()
 	for n := range h.layout.Partitions() {
@@ -40,8 +40,8 @@ func (h *harness) removeConsumers(m *member) {
 	}
 }
 
-// TestConsumerRemovedWhileItHoldsStreams: what it held was neither pending nor undelivered any more, and lost at its end. Now
-// the ownerships go on, under their tokens, though the process is full and reads nothing; whatever ends them is as ever.
+// TestConsumerRemovedWhileItHoldsStreams: what it held was neither pending nor undelivered any more, and was lost when it ended. Now
+// the ownerships continue under their tokens, although the process is full and does not read, and end as usual.
 func TestConsumerRemovedWhileItHoldsStreams(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -67,7 +67,7 @@ func TestConsumerRemovedWhileItHoldsStreams(t *testing.T) {
 	require.Zero(t, m.notified(api.Disowned))
 }
 
-// TestConsumerRemovedJustBeforeTheDrain: nobody had the time to compare; what is handed back is copied from where it lies.
+// TestConsumerRemovedJustBeforeTheDrain: there was no time to compare; entries are requeued by copying them from the input stream.
 func TestConsumerRemovedJustBeforeTheDrain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -82,7 +82,7 @@ func TestConsumerRemovedJustBeforeTheDrain(t *testing.T) {
 	}
 }
 
-// backlogs are those of all partitions.
+// backlogs returns the backlogs of all partitions.
 func (h *harness) backlogs() []scan.Backlog {
 	h.t.Helper()
 	i, err := scan.NewInspector(h.client, h.service, scan.InspectorConfig{Timeout: patience})
@@ -92,7 +92,7 @@ func (h *harness) backlogs() []scan.Backlog {
 	return all
 }
 
-// TestAcknowledgedByHandWhileHeld: one is found by the comparison, one is done and leaves nothing behind, one fails.
+// TestAcknowledgedByHandWhileHeld: the comparison finds one entry, one is done and leaves nothing behind, one fails.
 func TestAcknowledgedByHandWhileHeld(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -110,8 +110,8 @@ func TestAcknowledgedByHandWhileHeld(t *testing.T) {
 	h.checkRequeued(2)
 }
 
-// TestDeletedByHandWhileHeld: by XDEL, from the midst of the others, pending or acknowledged too. The owner is told that its
-// stream is announced again, and it is.
+// TestDeletedByHandWhileHeld: entries in the middle are deleted with XDEL, still pending or acknowledged, too. The owner is notified
+// that its stream is announced again, and it is.
 func TestDeletedByHandWhileHeld(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -132,11 +132,11 @@ func TestDeletedByHandWhileHeld(t *testing.T) {
 	require.Equal(t, 2, m.notified(api.Disowned))
 	m.awaitCount(2, "disowned_total", "cause", "announcement")
 	h.stateIs(state{Input: 9, Pending: 9, Leases: 9, Sessions: 1, Consumers: 1})
-	require.False(t, strings.Contains(m.log.String(), "handed out again"), "nothing is said that is not true")
+	require.False(t, strings.Contains(m.log.String(), "handed out again"), "the log claims nothing that is false")
 }
 
-// TestTrimmedByProducersWhileHeld: a producer trims the input with each announcement. Whatever is held is disowned, announced
-// again, and owned again; the log says so.
+// TestTrimmedByProducersWhileHeld: a producer trims the input with each announcement. Everything held is disowned, announced again,
+// and owned again; the log says so.
 func TestTrimmedByProducersWhileHeld(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -150,12 +150,12 @@ func TestTrimmedByProducersWhileHeld(t *testing.T) {
 	}
 	m.awaitCount(24, "tampered_total", "result", "announced_again")
 	m.holds(24)
-	until(t, "the log tells", func() bool { return strings.Contains(m.log.String(), "never trim an input stream") })
+	until(t, "the log says so", func() bool { return strings.Contains(m.log.String(), "never trim an input stream") })
 	require.NoError(t, m.shutdown())
 	h.checkRequeued(24)
 }
 
-// TestGroupDestroyedWhileHeld: everything is delivered once more, to whoever comes first. The owners keep their streams, and
+// TestGroupDestroyedWhileHeld: everything is delivered again, to whichever engine reads first. The owners keep their streams, and
 // what is done stays done.
 func TestGroupDestroyedWhileHeld(t *testing.T) {
 	t.Parallel()
@@ -169,12 +169,12 @@ func TestGroupDestroyedWhileHeld(t *testing.T) {
 	for p := range h.layout.Partitions() {
 		require.NoError(t, h.do("XGROUP", "DESTROY", h.layout.Keys(p).Input, h.layout.Group()).Error())
 	}
-	until(t, "all is pending for its owner again", func() bool {
+	until(t, "everything is pending for its owner again", func() bool {
 		owners := make(map[string]int)
 		for p := range h.layout.Partitions() {
 			rows, err := h.do("XPENDING", h.layout.Keys(p).Input, h.layout.Group(), "-", "+", "1000").ToArray()
 			if err != nil {
-				return false // the group is not made again yet
+				return false // the group does not exist again yet
 			}
 			for _, row := range rows {
 				fields, _ := row.ToArray()
@@ -197,7 +197,7 @@ func TestGroupDestroyedWhileHeld(t *testing.T) {
 	h.checkRequeued(12)
 }
 
-// TestClaimedByHandForAnotherConsumer: who owns the stream gets its announcement back.
+// TestClaimedByHandForAnotherConsumer: the owner of the stream gets its announcement back.
 func TestClaimedByHandForAnotherConsumer(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -230,8 +230,8 @@ func TestTrimmedWhileHeldShowsInTheBacklog(t *testing.T) {
 	require.Equal(t, 1, missing)
 }
 
-// TestStrandedAnnouncementsAreHandedOutAgain: they were given to a consumer that somebody removed, and nobody remembers them. A
-// gauge says so, and the inspector brings them back, to be owned.
+// TestStrandedAnnouncementsAreHandedOutAgain: they were delivered to a consumer that somebody removed, and no engine remembers them.
+// A gauge counts them, and the inspector announces them again, so that they are owned.
 func TestStrandedAnnouncementsAreHandedOutAgain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/streamlease/streamlease/engine"
 )
 
-// TestHandlerThatNeverReturns keeps one worker and its own stream; everything else goes on.
+// TestHandlerThatNeverReturns occupies one worker and keeps its own stream; everything else carries on.
 func TestHandlerThatNeverReturns(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -27,7 +27,7 @@ func TestHandlerThatNeverReturns(t *testing.T) {
 	until(t, "it is stuck", func() bool { return m.notified(api.Added) == 1 })
 	h.announce(names("s", 500)...)
 	until(t, "others are added", func() bool { return m.notified(api.Added) == 501 })
-	// News of the stuck stream queues behind its handler, and holds up nobody.
+	// Notifications of the stuck stream queue behind its handler, and block no other stream.
 	h.announce("stuck")
 	h.announce("s-0")
 	until(t, "s-0 is superseded", func() bool { return m.notifiedOf("s-0", api.Superseded) == 1 })
@@ -37,7 +37,7 @@ func TestHandlerThatNeverReturns(t *testing.T) {
 	require.Positive(t, l.Remaining(), "it is renewed")
 	h.stateIs(state{Input: 503, Pending: 503, Leases: 501, Sessions: 1, Consumers: 1})
 
-	// Its owner may end it from elsewhere. The next announcement then waits for the handler.
+	// The stream may be ended from elsewhere. Its next announcement then waits for the handler.
 	require.NoError(t, l.Done(context.Background()))
 	require.ErrorIs(t, m.shutdown(), api.ErrDrainTimeout)
 	close(never)
@@ -45,7 +45,7 @@ func TestHandlerThatNeverReturns(t *testing.T) {
 	require.Equal(t, 1, m.notifiedOf("stuck", api.Added))
 }
 
-// TestEndingsInsideTheHandler: what the handler did to the lease counts, whatever it returns or does after it.
+// TestEndingsInsideTheHandler: what the handler did to the lease counts, whatever it returns or does afterwards.
 func TestEndingsInsideTheHandler(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -102,8 +102,8 @@ func TestEndingsInsideTheHandler(t *testing.T) {
 	require.Zero(t, m.notified(api.Disowned))
 }
 
-// TestEndingsOutsideOfTheHandler: leases outlive the handler of Added and are ended from anywhere.
-func TestEndingsOutsideOfTheHandler(t *testing.T) {
+// TestEndingsOutsideTheHandler: leases outlive the handler of Added and can be ended from anywhere.
+func TestEndingsOutsideTheHandler(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	ctx := context.Background()
@@ -111,7 +111,7 @@ func TestEndingsOutsideOfTheHandler(t *testing.T) {
 	h.announce("done", "release", "fail", "dead", "snooze", "raced")
 
 	l := m.lease("done", 1)
-	require.NoError(t, l.Done(l.Context()), "the lease's own context may be given")
+	require.NoError(t, l.Done(l.Context()), "the context of the lease itself may be passed")
 	require.ErrorIs(t, context.Cause(l.Context()), api.ErrNotHeld)
 	require.Zero(t, l.Remaining())
 
@@ -121,7 +121,7 @@ func TestEndingsOutsideOfTheHandler(t *testing.T) {
 	require.ErrorIs(t, l.Done(ctx), api.ErrNotHeld)
 	again := m.lease("release", 2)
 	require.Greater(t, again.Token(), l.Token())
-	require.NotEqual(t, l.Entry(), again.Entry(), "re-queueing gives a new entry")
+	require.NotEqual(t, l.Entry(), again.Entry(), "requeueing makes a new entry")
 	require.Zero(t, again.Attempt())
 	require.ErrorIs(t, l.Done(ctx), api.ErrNotHeld, "the old lease cannot end the new one")
 	require.Positive(t, again.Remaining())
@@ -129,11 +129,11 @@ func TestEndingsOutsideOfTheHandler(t *testing.T) {
 	require.NoError(t, m.lease("fail", 1).Fail(ctx, errWork))
 	require.Equal(t, 1, m.lease("fail", 2).Attempt())
 	require.NoError(t, m.lease("fail", 2).Release(ctx))
-	require.Equal(t, 1, m.lease("fail", 3).Attempt(), "a release neither adds nor forgets retries")
+	require.Equal(t, 1, m.lease("fail", 3).Attempt(), "a release neither adds nor clears retries")
 	require.NoError(t, m.lease("dead", 1).Fail(ctx, api.Permanent(errWork)))
 	require.NoError(t, m.lease("snooze", 1).Fail(ctx, api.Snooze(time.Hour)))
 
-	// Of many calls at the same time one decides, and the others learn what became of it.
+	// Of many concurrent calls one decides, and the others report the outcome.
 	l = m.lease("raced", 1)
 	errs := make(chan error)
 	for i := range 30 {
@@ -163,8 +163,8 @@ func TestEndingsOutsideOfTheHandler(t *testing.T) {
 	require.Zero(t, m.notified(api.Disowned))
 }
 
-// TestDoneAfterTheLeaseWasDeletedByHand: the entry is pending for its owner and nobody else has the stream, so the work
-// is done. Once a renewal has found the lease gone it is lost, and the stream is handed out again.
+// TestDoneAfterTheLeaseWasDeletedByHand: the entry is pending for its owner and nobody else has the stream, so Done succeeds. Once a
+// renewal has found the lease gone it is lost, and the stream is handed out again.
 func TestDoneAfterTheLeaseWasDeletedByHand(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -189,7 +189,7 @@ func TestDoneAfterTheLeaseWasDeletedByHand(t *testing.T) {
 	again := m.lease("later", 2)
 	require.Equal(t, 1, m.notifiedOf("later", api.Disowned))
 	require.Greater(t, again.Token(), l.Token())
-	require.Zero(t, again.Attempt(), "losing a lease counts no retry")
+	require.Zero(t, again.Attempt(), "losing a lease does not count as a retry")
 	require.Zero(t, l.Remaining())
 	require.ErrorIs(t, context.Cause(l.Context()), api.ErrLeaseLost)
 	err := l.Done(ctx)
@@ -200,10 +200,10 @@ func TestDoneAfterTheLeaseWasDeletedByHand(t *testing.T) {
 	h.stateIs(state{Sessions: 1, Consumers: 1})
 }
 
-// TestDoneOfAStreamThatSomebodyElseGot: the lease was deleted by hand and another process got the stream under another
-// announcement. Done says that it was lost, and the announcement is handed out again: it stayed pending for the loser,
-// where nobody looked after it.
-func TestDoneOfAStreamThatSomebodyElseGot(t *testing.T) {
+// TestDoneOfAStreamThatAnotherProcessOwns: the lease was deleted by hand, and another process got the stream under another
+// announcement. Done reports that the lease is lost, and the announcement is handed out again. It used to stay pending for the
+// engine that lost it, which ignored it.
+func TestDoneOfAStreamThatAnotherProcessOwns(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	ctx := context.Background()

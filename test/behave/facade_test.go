@@ -12,7 +12,7 @@ import (
 	"github.com/streamlease/streamlease/engine"
 )
 
-// TestReadyFollowsTheServer: not before the start, not while Redis is away, again when it is back, not after the end.
+// TestReadyFollowsTheServer: not ready before the start, nor while Redis is down; ready when it is back; not ready after the end.
 func TestReadyFollowsTheServer(t *testing.T) {
 	t.Parallel()
 	h := newOwnHarness(t)
@@ -31,16 +31,16 @@ func TestReadyFollowsTheServer(t *testing.T) {
 	require.False(t, ok)
 	require.NoError(t, h.restart(ctx))
 	until(t, "it is ready again", func() bool { return m.engine.Ready(ctx) == nil })
-	h.client = h.connect(t) // connections of the old one end one by one, each with an error
+	h.client = h.connect(t) // connections of the old client end one by one, each with an error
 	h.announce("s")
-	require.Greater(t, m.lease("s", 2).Token(), first.Token(), "tokens rise though the server forgot them")
+	require.Greater(t, m.lease("s", 2).Token(), first.Token(), "tokens rise although the server forgot them")
 	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1})
 	require.NoError(t, m.shutdown())
 	require.ErrorIs(t, m.engine.Ready(ctx), api.ErrNotReady)
 	h.stateIs(state{Input: 1})
 }
 
-// TestLeasesByName: Lease, Leases, Stats and DoneStream say the same as the server does.
+// TestLeasesByName: Lease, Leases, Stats and DoneStream agree with the server.
 func TestLeasesByName(t *testing.T) {
 	t.Parallel()
 	h := newHarnessOf(t, 3)
@@ -56,7 +56,7 @@ func TestLeasesByName(t *testing.T) {
 	}
 	require.ElementsMatch(t, streams, listed)
 	for range m.engine.Leases() {
-		break // a loop may be left
+		break // breaking out of the loop is fine
 	}
 	held := h.held()
 	for _, s := range streams {
@@ -95,8 +95,8 @@ func TestDoneStreamDoesNotSeeTheStreamsOfOthers(t *testing.T) {
 	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 2, Consumers: 2})
 }
 
-// TestSetMaxStreams: reading stops at the limit and goes on when it is raised; lowering it hands the youngest back, each
-// of them told before, and others take them.
+// TestSetMaxStreams: reading stops at the limit and resumes when it is raised. Lowering it requeues the youngest streams, each after
+// a Releasing, and others take them.
 func TestSetMaxStreams(t *testing.T) {
 	t.Parallel()
 	h := newHarnessOf(t, 2)
@@ -120,7 +120,7 @@ func TestSetMaxStreams(t *testing.T) {
 	h.stateIs(state{Input: 100, Pending: 100, Leases: 100, Sessions: 2, Consumers: 2})
 	require.Zero(t, h.countField("_retry_count"))
 
-	// An engine that is full is not in the way of one that is not, and one that becomes free takes again.
+	// A full engine does not block one with room, and takes streams again once it has room itself.
 	h.announce("more")
 	b.lease("more", 1)
 	for s := range b.owned() {
@@ -136,7 +136,7 @@ func TestSetMaxStreams(t *testing.T) {
 	h.stateIs(state{Input: 200, Pending: 30, Leases: 30, Sessions: 1, Consumers: 1})
 }
 
-// TestTwoEnginesOnOneRegisterer: what they count adds up, and what an engine holds is taken off again when it ends.
+// TestTwoEnginesOnOneRegisterer: their counts add up, and what an engine holds is subtracted when it ends.
 func TestTwoEnginesOnOneRegisterer(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -157,7 +157,7 @@ func TestTwoEnginesOnOneRegisterer(t *testing.T) {
 
 type contextKey struct{}
 
-// TestValuesOfTheContextReachHandlersAndLeases: and its end does not, since the drain lets work finish.
+// TestValuesOfTheContextReachHandlersAndLeases: its end does not reach them, since the drain lets work finish.
 func TestValuesOfTheContextReachHandlersAndLeases(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/streamlease/streamlease/test/telemetry"
 )
 
-// member is an engine and the journal of what it told.
+// member is an engine, and a history of its notifications.
 type member struct {
 	h        *harness
 	engine   *engine.Engine
@@ -26,19 +26,19 @@ type member struct {
 	log      telemetry.Log
 
 	mu      sync.Mutex
-	handler api.Handler // what the test does beside keeping the journal; nil: nothing
+	handler api.Handler // what the test does with notifications besides; nil: nothing
 	counts  map[api.Kind]int
 	streams map[string]*history
 }
 
-// history is what one party was told of one stream.
+// history is what one member was notified of about one stream.
 type history struct {
 	lease  api.Lease // of the last Added
 	tokens []api.Token
 	kinds  map[api.Kind]int
 }
 
-// member opens an engine that is not started yet. It is shut down at the end of the test, if it is not by then.
+// member opens an engine without starting it. It is shut down at the end of the test at the latest.
 func (h *harness) member(name string, on api.Handler, opts ...engine.Option) *member {
 	h.t.Helper()
 	m := &member{h: h, handler: on, ran: make(chan error, 1), registry: prometheus.NewRegistry(),
@@ -60,7 +60,7 @@ func (h *harness) member(name string, on api.Handler, opts ...engine.Option) *me
 	return m
 }
 
-// start runs a new party and waits until it is ready.
+// start runs a new member and waits until it is ready.
 func (h *harness) start(name string, on api.Handler, opts ...engine.Option) *member {
 	h.t.Helper()
 	m := h.member(name, on, opts...)
@@ -75,7 +75,7 @@ func (m *member) run() {
 	until(m.h.t, "the engine is ready", func() bool { return m.engine.Ready(context.Background()) == nil })
 }
 
-// Handle keeps the journal.
+// Handle keeps the history.
 func (m *member) Handle(ctx context.Context, n api.Notification) error {
 	m.mu.Lock()
 	m.counts[n.Kind]++
@@ -109,14 +109,14 @@ func (m *member) setHandler(h api.Handler) {
 	m.handler = h
 }
 
-// notified is how often notifications of a kind came.
+// notified returns the number of notifications of a kind.
 func (m *member) notified(k api.Kind) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.counts[k]
 }
 
-// notifiedOf is how often notifications of a kind came about one stream.
+// notifiedOf returns the number of notifications of a kind about one stream.
 func (m *member) notifiedOf(stream string, k api.Kind) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -140,14 +140,14 @@ func (m *member) lease(stream string, n int) (l api.Lease) {
 	return l
 }
 
-// owned are the streams that were added, by name.
+// owned returns the histories of all streams so far, by name.
 func (m *member) owned() map[string]*history {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return maps.Clone(m.streams)
 }
 
-// holds waits until the engine holds n streams and has told of all of them.
+// holds waits until the engine holds n streams and all its notifications have been handled.
 func (m *member) holds(n int) {
 	m.h.t.Helper()
 	until(m.h.t, "the streams are held", func() bool {
@@ -156,18 +156,18 @@ func (m *member) holds(n int) {
 	})
 }
 
-// shutdown drains the engine and returns how Run ended.
+// shutdown drains the engine and returns the error of Run.
 func (m *member) shutdown() error {
 	m.h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := m.engine.Shutdown(ctx)
 	ran := receive(m.h.t, "Run returns", m.ran)
-	require.Equal(m.h.t, ran, err, "Run and Shutdown say the same")
+	require.Equal(m.h.t, ran, err, "Run and Shutdown return the same")
 	return err
 }
 
-// metric is the sum of all series of a name whose labels have these values, given as name, value, …
+// metric returns the sum of all series of a metric whose labels have these values, given as name, value, …
 func (m *member) metric(name string, labels ...string) float64 {
 	m.h.t.Helper()
 	return metric(m.h.t, m.registry, name, labels...)
@@ -180,7 +180,7 @@ func metric(t testing.TB, registry *prometheus.Registry, name string, labels ...
 	return sum
 }
 
-// awaitCount waits until a metric has this value: what can be seen on the server is counted when its answer has arrived.
+// awaitCount waits until a metric has this value: an effect that is visible on the server is counted when the reply has arrived.
 func (m *member) awaitCount(want int, name string, labels ...string) {
 	m.h.t.Helper()
 	until(m.h.t, fmt.Sprintf("%s %v to be %d", name, labels, want), func() bool {
@@ -189,7 +189,7 @@ func (m *member) awaitCount(want int, name string, labels ...string) {
 	})
 }
 
-// awaitAny waits until something is counted: what a call has done that is not answered in time is done, and not counted.
+// awaitAny waits until something is counted: the effects of a call whose reply is late are never counted.
 func (m *member) awaitAny(name string, labels ...string) {
 	m.h.t.Helper()
 	until(m.h.t, fmt.Sprintf("%s %v to count something", name, labels), func() bool {

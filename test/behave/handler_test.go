@@ -19,7 +19,7 @@ import (
 
 var errWork = errors.New("work failed")
 
-// quick has failures come back soon: due is what a beat tells of, and these beats are 800 ms apart.
+// quick makes failures come back soon: beats report what is due, and these are 800 ms apart.
 func quick(maxRetries int) []engine.Option {
 	return []engine.Option{
 		engine.WithSessionTTL(shortTTL),
@@ -28,7 +28,7 @@ func quick(maxRetries int) []engine.Option {
 	}
 }
 
-// attempts notes at which attempt each stream was added.
+// attempts notes the attempts at which each stream was added.
 type attempts struct {
 	mu   sync.Mutex
 	seen map[string][]int
@@ -49,8 +49,8 @@ func (a *attempts) of(stream string) []int {
 	return append([]int(nil), a.seen[stream]...)
 }
 
-// TestHandlersThatFail: an error, and a panic, counts a retry and comes back after its delay, up to the limit; then the
-// announcement is a dead letter that says why. Permanent errors are dead letters at once.
+// TestHandlersThatFail: an error or a panic counts as a retry, and the stream comes back after its delay, up to the limit. Then the
+// announcement becomes a dead letter that says why. Permanent errors make dead letters at once.
 func TestHandlersThatFail(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -103,7 +103,7 @@ func TestHandlersThatFail(t *testing.T) {
 			}
 		}
 	}
-	require.Empty(t, reasons, "dead letters that are missing")
+	require.Empty(t, reasons, "missing dead letters")
 	m.awaitCount(3, "dead_letters_total", "reason", "retries")
 	m.awaitCount(2, "dead_letters_total", "reason", "permanent")
 	m.awaitCount(3, "handler_panics_total")
@@ -113,8 +113,7 @@ func TestHandlersThatFail(t *testing.T) {
 	require.Equal(t, 1, h.countField("_retry_count"), "counts outlive a shutdown")
 }
 
-// TestDelaysAreKeptInRedis: what failed and what snoozes waits there, for as long as it should and no longer counted than
-// it should.
+// TestDelaysAreKeptInRedis: what failed and what is snoozed waits in Redis, with the right delay and the right count.
 func TestDelaysAreKeptInRedis(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -131,7 +130,7 @@ func TestDelaysAreKeptInRedis(t *testing.T) {
 	for _, x := range h.later() {
 		early, late := before.Add(time.Hour), after.Add(time.Hour)
 		if strings.Contains(x.Member, "fails") {
-			early, late = before.Add(48*time.Minute), after.Add(72*time.Minute) // a fifth of jitter to either side
+			early, late = before.Add(48*time.Minute), after.Add(72*time.Minute) // jitter of a fifth in either direction
 			require.Contains(t, x.Member, "_retry_count")
 		} else {
 			require.NotContains(t, x.Member, "_retry_count")
@@ -143,7 +142,7 @@ func TestDelaysAreKeptInRedis(t *testing.T) {
 	h.stateIs(state{Later: 2})
 }
 
-// TestSnoozeCountsNoRetry: however often, with a delay and without one.
+// TestSnoozeCountsNoRetry: however often it happens, with a delay or without.
 func TestSnoozeCountsNoRetry(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -22,10 +22,10 @@ import (
 	"github.com/streamlease/streamlease/test/wait"
 )
 
-// patience is how long a condition may take that a test waits for: far longer than on a machine with nothing else to do.
+// patience is how long a test waits for a condition: far longer than it takes on an idle machine.
 const patience = 90 * time.Second
 
-// shortTTL is for tests that wait for renewals or for the end of a lease: far from what a busy machine takes to breathe.
+// shortTTL is for tests that wait for renewals or for the end of a lease: far longer than a busy machine may pause.
 const shortTTL = 4 * time.Second
 
 // until waits for a condition, on the goroutine of the test.
@@ -34,7 +34,7 @@ func until(t testing.TB, what string, ok func() bool) {
 	untilEvery(t, 5*time.Millisecond, what, ok)
 }
 
-// untilEvery is until for a condition that costs something to look at.
+// untilEvery is until for a condition that is expensive to check.
 func untilEvery(t testing.TB, every time.Duration, what string, ok func() bool) {
 	t.Helper()
 	require.True(t, wait.For(patience, every, ok), "did not come true: %s", what)
@@ -50,7 +50,7 @@ func receive[T any](t testing.TB, what string, from <-chan T) T {
 		require.True(t, ok, "closed: %s", what)
 		return v
 	case <-timer.C:
-		require.FailNow(t, "did not come: "+what)
+		require.FailNow(t, "did not arrive: "+what)
 		panic("unreachable")
 	}
 }
@@ -64,17 +64,17 @@ type harness struct {
 	clock   overlap.Clock
 }
 
-// services numbers the services of tests, which may share a backend.
+// services numbers the services of the tests, which may share a backend.
 var services atomic.Int64
 
-// newHarness is for tests that work with any number of partitions, newWorldOf for those that want so many. Both
-// may share their servers with other tests.
+// newHarness is for tests that work with any number of partitions, newHarnessOf for those that need this many. Both may share
+// their servers with other tests.
 func newHarness(t testing.TB) *harness { return newHarnessOf(t, on.partitions) }
 func newHarnessOf(t testing.TB, partitions int) *harness {
 	return harnessOn(t, newBackend(t), partitions)
 }
 
-// newOwnHarness has servers of its own, to be killed.
+// newOwnHarness has servers of its own, which a test may kill.
 func newOwnHarness(t testing.TB) *harness { return harnessOn(t, ownBackend(t), on.partitions) }
 
 func harnessOn(t testing.TB, b *backend, partitions int) *harness {
@@ -93,7 +93,7 @@ func harnessOn(t testing.TB, b *backend, partitions int) *harness {
 	return h
 }
 
-// grant makes a user for the engines of this service, on every server, with the rights that docs/ACL.md names.
+// grant makes a user for the engines of this service, on every server, with the rights in docs/ACL.md.
 func (h *harness) grant(ctx context.Context) {
 	h.t.Helper()
 	rules := append([]string{"ACL", "SETUSER", h.service, "reset", "on", ">secret", "resetchannels"},
@@ -104,7 +104,7 @@ func (h *harness) grant(ctx context.Context) {
 	}
 }
 
-// restart brings back what was killed, with nothing in it but users.
+// restart brings back killed servers, empty except for users.
 func (h *harness) restart(ctx context.Context) error {
 	err := h.backend.restart(ctx)
 	if err == nil && on.granted {
@@ -113,7 +113,7 @@ func (h *harness) restart(ctx context.Context) error {
 	return err
 }
 
-// clean removes what would be in the way of others who look at the same servers.
+// clean removes what would disturb other tests on the same servers.
 func (h *harness) clean() {
 	for p := range h.layout.Partitions() {
 		k := h.layout.Keys(p)
@@ -121,10 +121,10 @@ func (h *harness) clean() {
 	}
 }
 
-// keysOf are the keys of the partition of a stream.
+// keysOf returns the keys of the partition of a stream.
 func (h *harness) keysOf(stream string) *cluster.Keys { return h.layout.Keys(h.layout.Of(stream)) }
 
-// publisher is one of this service.
+// publisher makes a publisher of this service.
 func (h *harness) publisher() *engine.Publisher {
 	h.t.Helper()
 	p, err := engine.NewPublisher(h.client, h.service, engine.WithPartitions(h.layout.Partitions()))
@@ -132,13 +132,13 @@ func (h *harness) publisher() *engine.Publisher {
 	return p
 }
 
-// do runs a command of the test's own.
+// do runs a command on the client of the test.
 func (h *harness) do(args ...string) rueidis.RedisResult {
 	c := h.client
 	return c.Do(context.Background(), c.B().Arbitrary(args[0]).Keys(args[1]).Args(args[2:]...).Build())
 }
 
-// announcementOf is the text of an announcement as a producer in any language writes it.
+// announcementOf returns the text of an announcement as a producer in any language writes it.
 func announcementOf(stream string, info any) string {
 	a := map[string]any{"DataStreamName": stream}
 	if info != nil {
@@ -151,7 +151,7 @@ func announcementOf(stream string, info any) string {
 	return string(text)
 }
 
-// add puts an entry with these fields into the first input stream, as a producer that knows nothing of partitions does.
+// add adds an entry with these fields to the first input stream, as a producer does that knows nothing of partitions.
 func (h *harness) add(fields ...string) (id string) {
 	h.t.Helper()
 	id, err := h.do(append([]string{"XADD", h.layout.Keys(0).Input, "*"}, fields...)...).ToString()
@@ -179,7 +179,7 @@ func (h *harness) announce(streams ...string) (ids []string) {
 	return ids
 }
 
-// namesOf are n names of streams of one partition.
+// namesOf returns the names of n streams of one partition.
 func (h *harness) namesOf(p int, prefix string, n int) (out []string) {
 	for i := 0; len(out) < n; i++ {
 		if name := fmt.Sprintf("%s-%d", prefix, i); h.layout.Of(name) == p {
@@ -189,7 +189,7 @@ func (h *harness) namesOf(p int, prefix string, n int) (out []string) {
 	return out
 }
 
-// names are n names of streams.
+// names returns the names of n streams.
 func names(prefix string, n int) []string {
 	out := make([]string, n)
 	for i := range out {
@@ -198,7 +198,7 @@ func names(prefix string, n int) []string {
 	return out
 }
 
-// serverTime is the server's clock.
+// serverTime returns the server's clock.
 func (h *harness) serverTime() time.Time {
 	h.t.Helper()
 	answer, err := h.client.Do(context.Background(), h.client.B().Time().Build()).AsIntSlice()
@@ -206,18 +206,18 @@ func (h *harness) serverTime() time.Time {
 	return time.UnixMicro(answer[0]*1e6 + answer[1])
 }
 
-// state is what there is on the server, over all partitions.
+// state is what is on the server, over all partitions.
 type state struct {
 	Input     int // entries in the input streams
-	Pending   int // of them, those that are pending for a consumer
+	Pending   int // those that are pending for a consumer
 	Leases    int // lease keys
-	Sessions  int // open or past their deadline, closed ones too: an engine has one in each partition, and counts as one
-	Consumers int // in the groups, counted likewise
+	Sessions  int // open, closed or expired; an engine has one in each partition, which count as one
+	Consumers int // in the groups, counted in the same way
 	Later     int
 	Dead      int // dead letters
 }
 
-// state looks at the server.
+// state returns the current state of the server.
 func (h *harness) state() (s state) {
 	h.t.Helper()
 	number := func(r rueidis.RedisResult) int {
@@ -241,7 +241,7 @@ func (h *harness) state() (s state) {
 	return s
 }
 
-// stateIs waits until the server is as it must be.
+// stateIs waits until the server has this state.
 func (h *harness) stateIs(want state) {
 	h.t.Helper()
 	want.Sessions *= h.layout.Partitions()
@@ -251,7 +251,7 @@ func (h *harness) stateIs(want state) {
 	require.Equal(h.t, want, got, "state of the server")
 }
 
-// pending is the number of entries in the summary of XPENDING.
+// pending returns the number of pending entries of a partition.
 func (h *harness) pending(p int) int {
 	h.t.Helper()
 	summary, err := h.do("XPENDING", h.layout.Keys(p).Input, h.layout.Group()).ToArray()
@@ -267,10 +267,10 @@ type leaseKey struct {
 	token           uint64
 }
 
-// leases are the lease keys of a partition by the names of their streams.
+// leases returns the lease keys of a partition, by the names of their streams.
 func (h *harness) leases(p int) map[string]leaseKey {
 	h.t.Helper()
-	// A client of a cluster sends a SCAN anywhere.
+	// A cluster client sends SCAN to any node.
 	nodes := h.client.Nodes()
 	node := nodes[h.owner(h.layout.Keys(p).Slot).Addr()]
 	require.NotNil(h.t, node, "there is no such node among %v", slices.Collect(maps.Keys(nodes)))
@@ -286,7 +286,7 @@ func (h *harness) leases(p int) map[string]leaseKey {
 			for i, v := range values {
 				text, err := v.ToString()
 				if err != nil {
-					continue // it ended between the two commands
+					continue // the lease ended between the two commands
 				}
 				parts := strings.Fields(text)
 				require.GreaterOrEqual(h.t, len(parts), 3, "value of %s", page.Elements[i])
@@ -301,12 +301,12 @@ func (h *harness) leases(p int) map[string]leaseKey {
 	}
 }
 
-// globbed makes a pattern that matches a text and nothing else.
+// globbed returns a pattern that matches this text and nothing else.
 func globbed(text string) string {
 	return strings.NewReplacer("[", `\[`, "]", `\]`, "*", `\*`, "?", `\?`, `\`, `\\`).Replace(text)
 }
 
-// held are the leases of all partitions, each of which must name a consumer for which its entry is pending.
+// held returns the leases of all partitions, and checks that each names the consumer for which its entry is pending.
 func (h *harness) held() map[string]leaseKey {
 	h.t.Helper()
 	all := make(map[string]leaseKey)
@@ -322,7 +322,7 @@ func (h *harness) held() map[string]leaseKey {
 		}
 		leases := h.leases(p)
 		for stream, l := range leases {
-			require.Equal(h.t, l.consumer, owners[l.entry], "for whom entry %s of stream %s is pending", l.entry, stream)
+			require.Equal(h.t, l.consumer, owners[l.entry], "consumer for which entry %s of stream %s is pending", l.entry, stream)
 			require.Equal(h.t, p, h.layout.Of(stream), "partition of stream %s", stream)
 		}
 		maps.Copy(all, leases)
@@ -330,7 +330,7 @@ func (h *harness) held() map[string]leaseKey {
 	return all
 }
 
-// later is what is put off, of all partitions.
+// later returns the delayed entries of all partitions.
 func (h *harness) later() (all []rueidis.ZScore) {
 	h.t.Helper()
 	for p := range h.layout.Partitions() {
@@ -341,10 +341,10 @@ func (h *harness) later() (all []rueidis.ZScore) {
 	return all
 }
 
-// letter is one entry of the dead-letter stream.
+// letter is an entry of a dead-letter stream.
 type letter map[string]string
 
-// deadLetters are those of all partitions, in the order in which they got there.
+// deadLetters returns the dead letters of all partitions, in the order in which they were added.
 func (h *harness) deadLetters() (letters []letter) {
 	h.t.Helper()
 	for p := range h.layout.Partitions() {
@@ -357,7 +357,7 @@ func (h *harness) deadLetters() (letters []letter) {
 	return letters
 }
 
-// countField is in how many entries of the input streams a field is.
+// countField returns the number of entries in the input streams that have a field.
 func (h *harness) countField(name string) (n int) {
 	h.t.Helper()
 	for p := range h.layout.Partitions() {
@@ -381,7 +381,7 @@ func containsAll(text string, parts ...string) bool {
 	return true
 }
 
-// checkRequeued checks that nobody holds anything and that so many announcements are left, at once or for later.
+// checkRequeued checks that nobody holds anything and that this many announcements are left, due or delayed.
 func (h *harness) checkRequeued(left int) {
 	h.t.Helper()
 	s := h.state()

@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	// envOn names the environment variable that says what to run on, a list of names of kinds. Unset: all of them.
+	// envOn names the environment variable that lists the kinds to run on, by name. Unset: all of them.
 	envOn = "STREAMLEASE_BEHAVE_ON"
-	// envAll names the environment variable that makes everything run on every kind, when it is set to anything.
+	// envAll names the environment variable that makes everything run on every kind if it is set to anything.
 	envAll = "STREAMLEASE_BEHAVE_ALL"
 )
 
-// once are tests that take long and show nothing new on other servers: unless asked for, they run on the first kind only.
+// once are slow tests that show nothing new on other servers: unless asked for, they run on the first kind only.
 const once = "^(TestFloodOfAnnouncements|TestBlockedWorkersLoseNoLease|TestStartWithNobodyReceiving)$"
 
 // atOnce is how many parallel tests run at a time: they wait for servers more than for processors.
 const atOnce = "6"
 
-// suite is all tests of this package, run on one kind of servers after the other.
+// suite runs all tests of this package on each kind of servers in turn.
 type suite struct{ *testing.M }
 
 func (s suite) Run() (code int) {
@@ -39,7 +39,7 @@ func (s suite) Run() (code int) {
 			continue
 		}
 		if _, err := k.program.Binary(); err != nil {
-			fmt.Printf("NOT RUN on %s: %v\n", k.name, err) // TestPrograms decides what that means
+			fmt.Printf("NOT RUN on %s: %v\n", k.name, err) // TestPrograms decides whether that is a failure
 			continue
 		}
 		without := skip

@@ -15,7 +15,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// wide are so many fields of a producer's own.
+// wide returns n fields of a producer's own.
 func wide(n int) (fields []string) {
 	for i := range n {
 		fields = append(fields, fmt.Sprintf("f%d", i), strconv.Itoa(i))
@@ -23,9 +23,9 @@ func wide(n int) (fields []string) {
 	return fields
 }
 
-// TestMalformedAnnouncementsAreDeadLetters: each with a reason and its own fields; the good ones around them are taken.
+// TestMalformedAnnouncementsAreDeadLetters: each with a reason and its own fields. The valid ones around them are taken.
 //
-// In the library that this one follows one malformed announcement stopped the reader for ever.
+// In the library that this one replaces one malformed announcement stopped the reader forever.
 func TestMalformedAnnouncementsAreDeadLetters(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -56,7 +56,7 @@ func TestMalformedAnnouncementsAreDeadLetters(t *testing.T) {
 		{"no time", []string{"lbs-input", announcementOf("x", nil), "_not_before", "soon"}, "_not_before"},
 		{"a broken time", []string{"lbs-input", announcementOf("x", nil), "_not_before", "1.5"}, "_not_before"},
 		{"a negative time", []string{"lbs-input", announcementOf("x", nil), "_not_before", "-1"}, "_not_before"},
-		{"a time without end", []string{"lbs-input", announcementOf("x", nil), "_not_before", "9223372036854775807"}, "_not_before"},
+		{"a time beyond all limits", []string{"lbs-input", announcementOf("x", nil), "_not_before", "9223372036854775807"}, "_not_before"},
 		{"5,000 fields of others", wide(5000), "no field lbs-input"},
 	}
 	var m *member
@@ -99,8 +99,8 @@ func TestMalformedAnnouncementsAreDeadLetters(t *testing.T) {
 	h.stateIs(state{Input: n, Dead: len(cases)})
 }
 
-// TestAnnouncementWithTooManyFieldsToCopy: no script can hand it on, so nobody takes it: it becomes a dead letter with what is
-// known of it. What the limits allow can be copied, however it ends.
+// TestAnnouncementWithTooManyFieldsToCopy: no script can requeue it, so no engine takes it: it becomes a dead letter with as much as
+// can be kept. What the limits allow can be copied, however it ends.
 func TestAnnouncementWithTooManyFieldsToCopy(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -13,9 +13,9 @@ import (
 
 const many = 10_000
 
-// TestDoneCalledOneByOneFromHandlersIsBatched: scripts sent are at most a tenth of the calls, those that take the streams
-// included. That is counted by the server, not measured by a clock. What a batch can be made of is what the workers wait
-// for; several partitions would have to share that.
+// TestDoneCalledOneByOneFromHandlersIsBatched: the scripts sent, including those that acquire the streams, are at most a tenth of the
+// calls. The server counts them; no clock is involved. A batch consists of the calls that workers wait for, which several
+// partitions would have to share.
 func TestDoneCalledOneByOneFromHandlersIsBatched(t *testing.T) {
 	h := newHarnessOf(t, 1)
 	h.announce(names("s", many)...)
@@ -30,10 +30,10 @@ func TestDoneCalledOneByOneFromHandlersIsBatched(t *testing.T) {
 	h.stateIs(state{Sessions: 1, Consumers: 1})
 }
 
-// TestBlockedWorkersLoseNoLease: every worker is blocked for three lease TTLs with 10,000 streams held. Renewal waits for
-// no handler.
+// TestBlockedWorkersLoseNoLease: every worker is blocked for three lease TTLs while 10,000 streams are held. Renewal does not wait
+// for handlers.
 func TestBlockedWorkersLoseNoLease(t *testing.T) {
-	const ttl = 4 * time.Second // far from what a busy machine may take to breathe
+	const ttl = 4 * time.Second // far longer than a busy machine may pause
 	const workers = engine.DefaultWorkers
 	h := newHarness(t)
 	streams := names("s", many)
@@ -43,7 +43,7 @@ func TestBlockedWorkersLoseNoLease(t *testing.T) {
 		<-release
 		return nil
 	}}, engine.WithLeaseTTL(ttl))
-	defer func() { // also when the test fails, or the engine could not end
+	defer func() { // also if the test fails, or the engine could not end
 		select {
 		case <-release:
 		default:
@@ -52,7 +52,7 @@ func TestBlockedWorkersLoseNoLease(t *testing.T) {
 	}()
 	m.holds(many)
 
-	// Handlers block on news of streams that are held; reading would pause if all Added blocked.
+	// Handlers block on notifications of held streams; if every Added blocked, reading would pause.
 	h.announce(streams[:2*workers]...)
 	until(t, "all workers are blocked", func() bool { s := m.engine.Stats(); return s.Busy == workers && s.Queued == workers })
 	blocked, kept := h.serverTime(), m.metric("renewals_total", "result", "kept")

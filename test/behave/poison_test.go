@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// times are fields with one name.
+// times returns one field n times.
 func times(n int, field, value string) (fields []string) {
 	for range n {
 		fields = append(fields, field, value)
@@ -17,14 +17,14 @@ func times(n int, field, value string) (fields []string) {
 	return fields
 }
 
-// loseSessions makes all sessions of a party past, as if it had stood still for too long, and waits until it has others.
+// loseSessions lets all sessions of a member expire, as if it had been stopped for too long, and waits until it has new ones.
 func (m *member) loseSessions() {
 	m.h.t.Helper()
 	consumers := m.consumers()
 	for n, name := range consumers {
 		require.NoError(m.h.t, m.h.do("ZADD", m.h.layout.Keys(n).Sessions, "XX", "1", name).Error())
 	}
-	until(m.h.t, "it has other sessions", func() bool {
+	until(m.h.t, "it has new sessions", func() bool {
 		for n, name := range m.consumers() {
 			if name == "" || name == consumers[n] {
 				return false
@@ -34,7 +34,7 @@ func (m *member) loseSessions() {
 	})
 }
 
-// consumers are the names under which a party has open sessions, by partition; empty where it has none.
+// consumers returns the names under which a member has open sessions, by partition; empty where it has none.
 func (m *member) consumers() []string {
 	m.h.t.Helper()
 	names := make([]string, m.h.layout.Partitions())
@@ -48,12 +48,12 @@ func (m *member) consumers() []string {
 	return names
 }
 
-// TestOneFieldFiveThousandTimesHoldsUpNothing: after a lost session and in an ordinary drain it becomes a dead letter, and
-// what is around it is owned, done and handed back.
+// TestOneFieldFiveThousandTimesBlocksNothing: after a lost session and in an ordinary drain it becomes a dead letter, and the entries
+// around it are owned, done and requeued.
 //
-// The dead letter had all 5,000 fields, which Lua cannot unpack. Redis ran 160 scripts a second for that, for ever; Done of
-// other streams did not return, and a drain handed back nothing.
-func TestOneFieldFiveThousandTimesHoldsUpNothing(t *testing.T) {
+// The dead letter used to get all 5,000 fields, which Lua cannot unpack. Redis ran 160 scripts a second because of that, forever;
+// Done of other streams did not return, and a drain requeued nothing.
+func TestOneFieldFiveThousandTimesBlocksNothing(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	ctx := context.Background()
@@ -75,7 +75,7 @@ func TestOneFieldFiveThousandTimesHoldsUpNothing(t *testing.T) {
 
 	poison("drained")
 	require.NoError(t, m.shutdown())
-	h.start("b", nil) // reads it, if the other has not
+	h.start("b", nil) // reads it if the other has not
 	h.stateIs(state{Input: 20, Pending: 20, Leases: 20, Sessions: 1, Consumers: 1, Dead: 3})
 	var kept []string
 	for _, l := range h.deadLetters() {
@@ -85,10 +85,10 @@ func TestOneFieldFiveThousandTimesHoldsUpNothing(t *testing.T) {
 	require.ElementsMatch(t, []string{"malformed", announcementOf("lost", 1), announcementOf("drained", 1)}, kept)
 }
 
-// TestEntriesWithOurFieldsOnlyHoldUpNoLostSession: such an entry cannot be copied back to the input, and what was lost with
-// its session was begun from its first page again and again. Good announcements of a second lost session were never reached:
-// they stayed pending for nobody, and the engine said that it was ready.
-func TestEntriesWithOurFieldsOnlyHoldUpNoLostSession(t *testing.T) {
+// TestEntriesWithOurFieldsOnlyBlockNoLostSession: such an entry cannot be copied back to the input, and the recovery of its lost
+// session used to start over from the first page forever. Valid announcements of a second lost session were never reached: they
+// stayed pending without a live consumer, and the engine reported that it was ready.
+func TestEntriesWithOurFieldsOnlyBlockNoLostSession(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	for n := range h.layout.Partitions() {
@@ -112,7 +112,7 @@ func TestEntriesWithOurFieldsOnlyHoldUpNoLostSession(t *testing.T) {
 	for n := range h.layout.Partitions() {
 		pending += h.pending(n)
 	}
-	require.Equal(t, 26, pending, "nothing of it is lost")
+	require.Equal(t, 26, pending, "nothing is lost")
 	require.Positive(t, m.metric("entries_refused_total", "cause", "server"))
 
 	for n := range h.layout.Partitions() {
@@ -126,8 +126,8 @@ func TestEntriesWithOurFieldsOnlyHoldUpNoLostSession(t *testing.T) {
 	h.stateIs(state{Input: 20, Dead: 6})
 }
 
-// TestAnnouncementTooLargeToBeCopiedIsReferredTo: a copy costs the server too much, so a dead letter refers to it, and what is
-// around it is owned.
+// TestAnnouncementTooLargeToBeCopiedIsReferredTo: a copy would cost the server too much, so a dead letter refers to the entry, and
+// the entries around it are owned.
 func TestAnnouncementTooLargeToBeCopiedIsReferredTo(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -18,7 +18,7 @@ type order struct {
 	Price float64 `json:"price"`
 }
 
-// TestPublisherReachesHandlers: what was published arrives in its own partition, with no forwarding, as it was given.
+// TestPublisherReachesHandlers: what is published arrives unchanged, in its own partition, without forwarding.
 func TestPublisherReachesHandlers(t *testing.T) {
 	t.Parallel()
 	h := newHarnessOf(t, 4)
@@ -71,7 +71,7 @@ func TestPublisherReachesHandlers(t *testing.T) {
 	h.stateIs(state{Input: 3 + good})
 }
 
-// TestPublishedNotBefore: by a call and by an announcement of many.
+// TestPublishedNotBefore: by an option of one call, and by an announcement among many.
 func TestPublishedNotBefore(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -100,7 +100,7 @@ func TestPublishedNotBefore(t *testing.T) {
 	h.stateIs(state{Input: 3, Later: 1})
 }
 
-// TestPublisherAndEnginesAgreeOnPartitions: who comes second with another number is refused and has changed nothing.
+// TestPublisherAndEnginesAgreeOnPartitions: whichever comes second with another number is refused and changes nothing.
 func TestPublisherAndEnginesAgreeOnPartitions(t *testing.T) {
 	t.Parallel()
 	h := newHarnessOf(t, 2)
@@ -121,7 +121,7 @@ func TestPublisherAndEnginesAgreeOnPartitions(t *testing.T) {
 	h.stateIs(state{})
 }
 
-// TestPublishingToAServerThatIsGone says that nothing is known of the announcement.
+// TestPublishingToAServerThatIsGone: the error says that the fate of the announcement is unknown.
 func TestPublishingToAServerThatIsGone(t *testing.T) {
 	t.Parallel()
 	h := newOwnHarness(t)

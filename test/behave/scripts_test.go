@@ -11,7 +11,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// counted is what a server has counted of the ways in which scripts come to it.
+// counted is how often scripts reached a server, by the way they came.
 type counted struct {
 	byHash   int64 // EVALSHA
 	byText   int64 // EVAL
@@ -30,11 +30,11 @@ func countScripts(t *testing.T, s *servers.Server) counted {
 		commands["eval_ro"].Calls + commands["evalsha_ro"].Calls}
 }
 
-// TestScriptsAreSentByHash: a script's text goes to a server only when that server said that it does not know it, once
-// for each call that it said so of; never to another one. Counted by every server there is.
+// TestScriptsAreSentByHash: the text of a script is sent to a server only after that server has replied that it does not know the
+// script, once for each such reply, and never to another server. Every server counts.
 //
-// What is at hand for scripts in the client sends their text to all nodes with every call, where one node that hangs fails
-// the whole batch.
+// The script helpers of the client library send the text to all nodes with every call, so that one node that hangs fails the
+// whole batch.
 func TestScriptsAreSentByHash(t *testing.T) {
 	const n = 500
 	h := newHarness(t)
@@ -42,7 +42,7 @@ func TestScriptsAreSentByHash(t *testing.T) {
 	for _, s := range h.data() {
 		base[s] = countScripts(t, s)
 	}
-	// since is what a server counted in this test.
+	// since returns what a server has counted in this test.
 	since := func(s *servers.Server) counted {
 		now, then := countScripts(t, s), base[s]
 		return counted{now.byHash - then.byHash, now.byText - then.byText, now.loaded - then.loaded,
@@ -63,7 +63,7 @@ func TestScriptsAreSentByHash(t *testing.T) {
 	_, err := forgetful.Call(context.Background(), "SCRIPT", "FLUSH")
 	require.NoError(t, err)
 	renewedTwice()
-	require.Greater(t, countScripts(t, forgetful).unknown, known, "it had forgotten them")
+	require.Greater(t, countScripts(t, forgetful).unknown, known, "it has forgotten them")
 	require.NoError(t, m.shutdown())
 
 	var total counted

@@ -18,17 +18,16 @@ import (
 	"github.com/streamlease/streamlease/test/overlap"
 )
 
-// checkLeaks checks at the end of a test, after its cleanups that come later, that no goroutine is left. The test must not
-// be parallel.
+// checkLeaks checks at the end of a test, after cleanups registered later, that no goroutine is left. The test cannot be parallel.
 func checkLeaks(t *testing.T) {
 	ignored := leaks.Known()
 	t.Cleanup(func() { goleak.VerifyNone(t, ignored...) })
 }
 
-// TestShutdownHandsEverythingOver: each of 10,000 held streams is told Releasing while its lease is valid, another engine
-// has all of them afterwards, nothing is acknowledged that was not done and no retry is counted.
+// TestShutdownHandsEverythingOver: each of 10,000 held streams gets a Releasing while its lease is valid. Another engine owns all of
+// them afterwards. Nothing is acknowledged that was not done, and no retry is counted.
 //
-// The library that this one follows acknowledged and deleted every stream that a client owned when it was shut down.
+// The library that this one replaces acknowledged and deleted every stream that a client owned when it was shut down.
 func TestShutdownHandsEverythingOver(t *testing.T) {
 	checkLeaks(t)
 	const finished = 100 // streams that their handler ends while the engine drains
@@ -56,8 +55,8 @@ func TestShutdownHandsEverythingOver(t *testing.T) {
 		return nil
 	}})
 	require.NoError(t, a.shutdown())
-	require.Zero(t, invalid.Load(), "told Releasing without a valid lease")
-	require.Zero(t, refused.Load(), "Done is refused while the engine drains")
+	require.Zero(t, invalid.Load(), "Releasing without a valid lease")
+	require.Zero(t, refused.Load(), "Done refused while the engine drains")
 	require.Equal(t, many, a.notified(api.Releasing))
 	require.Zero(t, a.notified(api.Disowned))
 	require.Equal(t, 1, a.notified(api.Terminated))
@@ -71,17 +70,17 @@ func TestShutdownHandsEverythingOver(t *testing.T) {
 	require.NoError(t, overlap.CheckAll(a.recorder, b.recorder))
 	for s, x := range a.owned() {
 		require.Zero(t, x.lease.Remaining())
-		require.Equal(t, 1, x.kinds[api.Releasing], "%s is told once", s)
+		require.Equal(t, 1, x.kinds[api.Releasing], "%s gets one Releasing", s)
 	}
 	for s, x := range b.owned() {
-		require.Zero(t, x.lease.Attempt(), "%s counts no retry", s)
+		require.Zero(t, x.lease.Attempt(), "%s has no retry", s)
 	}
 	require.NoError(t, b.shutdown())
 	h.stateIs(state{Input: left})
 }
 
-// TestShutdownGivesParkedEntriesBack: announcements that wait for a stream of their own process go back too.
-func TestShutdownGivesParkedEntriesBack(t *testing.T) {
+// TestShutdownRequeuesParkedEntries: announcements that wait for a stream of their own process are requeued, too.
+func TestShutdownRequeuesParkedEntries(t *testing.T) {
 	checkLeaks(t)
 	h := newHarness(t)
 	streams := names("s", 300)
@@ -95,7 +94,7 @@ func TestShutdownGivesParkedEntriesBack(t *testing.T) {
 	require.Zero(t, h.countField("_retry_count"))
 }
 
-// TestShutdownEndsAtTheDrainTimeout: handlers that never end do not hold anything back.
+// TestShutdownEndsAtTheDrainTimeout: handlers that never return do not keep anything from being requeued.
 func TestShutdownEndsAtTheDrainTimeout(t *testing.T) {
 	checkLeaks(t)
 	const n = 200
@@ -107,7 +106,7 @@ func TestShutdownEndsAtTheDrainTimeout(t *testing.T) {
 	var gaveUp atomic.Int64
 	a := h.start("a", api.Funcs{Releasing: func(ctx context.Context, n api.Notification) error {
 		defer ended.Done()
-		<-ctx.Done() // told that the engine waits no longer
+		<-ctx.Done() // the engine waits no longer
 		gaveUp.Add(1)
 		<-never
 		return nil
@@ -124,15 +123,15 @@ func TestShutdownEndsAtTheDrainTimeout(t *testing.T) {
 		require.ErrorIs(t, x.lease.Done(context.Background()), api.ErrNotHeld)
 	}
 	require.NoError(t, overlap.CheckAll(a.recorder, b.recorder))
-	until(t, "handlers hear that nobody waits", func() bool { return gaveUp.Load() == engine.DefaultWorkers })
+	until(t, "handlers learn that nobody waits", func() bool { return gaveUp.Load() == engine.DefaultWorkers })
 	close(never)
 	ended.Wait()
-	require.Equal(t, engine.DefaultWorkers, a.notified(api.Releasing), "what had not started was dropped")
+	require.Equal(t, engine.DefaultWorkers, a.notified(api.Releasing), "notifications that had not started were dropped")
 	require.NoError(t, b.shutdown())
 	h.stateIs(state{Input: n})
 }
 
-// TestShutdownEndsWithItsContext: the caller may be in a greater hurry than the drain timeout is.
+// TestShutdownEndsWithItsContext: the caller may allow less time than the drain timeout.
 func TestShutdownEndsWithItsContext(t *testing.T) {
 	checkLeaks(t)
 	h := newHarness(t)
@@ -152,14 +151,14 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 	require.ErrorIs(t, receive(t, "Run returns", a.ran), api.ErrDrainTimeout)
 	close(never)
 	require.Zero(t, a.lease("s", 1).Remaining())
-	// Nobody waited for an answer: it stays pending for the consumer, whom others recover, or went back in time.
-	until(t, "it is announced still", func() bool {
+	// Nobody waited for the reply: the entry either stays pending for the consumer until others recover it, or was requeued in time.
+	until(t, "it is still announced", func() bool {
 		s := h.state()
 		return s.Input == 1 && s.Pending == s.Leases
 	})
 }
 
-// TestShutdownTwiceAndConcurrently: all calls wait for the one end and say the same; so does a call after it.
+// TestShutdownTwiceAndConcurrently: all calls wait for the same end and return the same, even a call after it.
 func TestShutdownTwiceAndConcurrently(t *testing.T) {
 	checkLeaks(t)
 	h := newHarness(t)
@@ -197,7 +196,7 @@ func TestShutdownOfAnEngineThatNeverStarted(t *testing.T) {
 	require.Zero(t, exists, "nothing was sent")
 }
 
-// TestEndOfTheContextOfRunDrains: it is another way to say Shutdown.
+// TestEndOfTheContextOfRunDrains: it is another way to shut down.
 func TestEndOfTheContextOfRunDrains(t *testing.T) {
 	checkLeaks(t)
 	h := newHarness(t)
@@ -212,7 +211,7 @@ func TestEndOfTheContextOfRunDrains(t *testing.T) {
 	h.stateIs(state{Input: 100})
 }
 
-// TestShutdownWithRedisGone returns within its context, with an error, and nobody goes on believing in a lease.
+// TestShutdownWithRedisGone: it returns within its context, with an error, and no lease is believed in any longer.
 func TestShutdownWithRedisGone(t *testing.T) {
 	checkLeaks(t)
 	h := newOwnHarness(t)
@@ -233,7 +232,7 @@ func TestShutdownWithRedisGone(t *testing.T) {
 	require.Equal(t, 1, a.notified(api.Terminated))
 }
 
-// TestShutdownWhileRedisNeverAnswered: an engine that waits for Redis can be given up.
+// TestShutdownWhileRedisNeverAnswered: an engine that waits for Redis can be shut down.
 func TestShutdownWhileRedisNeverAnswered(t *testing.T) {
 	checkLeaks(t)
 	h := newOwnHarness(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/streamlease/streamlease/test/proxy"
 )
 
-// TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain: the owners go on, since their leases say so; what is done is done, and
-// whatever else ends is announced again as it is remembered. A drain lost it.
+// TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain: the owners carry on, since their leases are valid. Done ends a stream for good, and
+// every other ending announces it again from memory. A drain used to lose it.
 func TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -31,9 +31,9 @@ func TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain(t *testing.T) {
 	}
 	h.trim()
 	kept := m.metric("renewals_total", "result", "kept")
-	until(t, "they are renewed all the same", func() bool { return m.metric("renewals_total", "result", "kept") > kept+10 })
+	until(t, "they are renewed nevertheless", func() bool { return m.metric("renewals_total", "result", "kept") > kept+10 })
 	h.stateIs(state{Pending: 5, Leases: 5, Sessions: 1, Consumers: 1})
-	// Of those that end, one has the rest compared: these are disowned, and announced again, where that comes first.
+	// One of the endings triggers a comparison of the rest: those are disowned and announced again, if that happens first.
 	for _, s := range []string{"done", "release", "fail", "snooze"} {
 		if err := ends[s](m.lease(s, 1)); err != nil {
 			require.ErrorIs(t, err, api.ErrReannounced)
@@ -45,8 +45,8 @@ func TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain(t *testing.T) {
 	require.Zero(t, m.metric("tampered_total", "result", "lost"))
 }
 
-// TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain: their turn comes, there is nothing to hand out, and the one behind them
-// has it; they come after that, as they are remembered.
+// TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain: when their turn comes there is nothing to hand out, so the entry behind them is
+// next. They follow later, announced again from memory.
 func TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -63,7 +63,7 @@ func TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain(t *testing.T) {
 	h.stateIs(state{Input: 3, Pending: 3, Leases: 1, Sessions: 1, Consumers: 1})
 	until(t, "they are parked again", func() bool { return m.engine.Stats().Parked == 2 })
 
-	// Gone while it waits for a stream that is held.
+	// Deleted while it waits for a stream that is held.
 	id := h.announce("s")[0]
 	until(t, "it is parked", func() bool { return m.engine.Stats().Parked == 3 })
 	h.delete("s", id)
@@ -71,8 +71,8 @@ func TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain(t *testing.T) {
 	h.stateIs(state{Input: 4})
 }
 
-// TestTrimmedBodiesOfEntriesJustReadAreAnnouncedAgain: they are deleted between the read and the acquisition, which is refused
-// for as long as that takes.
+// TestTrimmedBodiesOfEntriesJustReadAreAnnouncedAgain: they are deleted between the read and the acquisition, which is refused until
+// then.
 func TestTrimmedBodiesOfEntriesJustReadAreAnnouncedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -96,7 +96,7 @@ func TestTrimmedBodiesOfEntriesJustReadAreAnnouncedAgain(t *testing.T) {
 	require.Positive(t, m.lease("next", 1).Remaining())
 }
 
-// delete deletes entries from the input stream that a stream is announced in.
+// delete deletes entries from the input stream in which a stream is announced.
 func (h *harness) delete(stream string, ids ...string) {
 	h.t.Helper()
 	n, err := h.do(append([]string{"XDEL", h.keysOf(stream).Input}, ids...)...).AsInt64()
@@ -104,8 +104,8 @@ func (h *harness) delete(stream string, ids ...string) {
 	require.EqualValues(h.t, len(ids), n)
 }
 
-// isAcquire tells the script that takes leases from the others by its keys: the input stream, the sessions, the token, and
-// leases behind them.
+// isAcquire reports whether a script call acquires leases, by its keys: the input stream, the sessions, the token, and then
+// leases.
 func (h *harness) isAcquire(args [][]byte) bool {
 	k := h.layout.Keys(0)
 	return len(args) > 6 && string(args[3]) == k.Input && string(args[4]) == k.Sessions && string(args[5]) == k.Token &&

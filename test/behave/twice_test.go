@@ -16,12 +16,12 @@ import (
 	"github.com/streamlease/streamlease/test/overlap"
 )
 
-// TestStreamsAnnouncedManyTimesHaveOneOwner: several producers announce the same streams three times each and several
-// engines take them. The members' own records show that no stream had two owners at once and that tokens rose; every
-// announcement is done in the end.
+// TestStreamsAnnouncedManyTimesHaveOneOwner: several producers announce the same streams three times each, and several engines take
+// them. The members' own records show that no stream had two owners at once and that tokens rose. Every announcement is done in
+// the end.
 //
-// The lock of the library that this one follows was named after stream and announcement: a stream announced twice got
-// two owners.
+// The lock of the library that this one replaces was named after stream and announcement: a stream announced twice got two
+// owners.
 func TestStreamsAnnouncedManyTimesHaveOneOwner(t *testing.T) {
 	t.Parallel()
 	const streams, producers, times, engines = 40, 4, 3, 3
@@ -33,7 +33,7 @@ func TestStreamsAnnouncedManyTimesHaveOneOwner(t *testing.T) {
 		m := h.member(fmt.Sprintf("e%d", i), nil, engine.WithLeaseTTL(3*shortTTL), engine.WithReadBatch(10))
 		m.setHandler(api.Funcs{Added: func(_ context.Context, n api.Notification) error {
 			work.Go(func() {
-				// Work until the lease was looked at some times, on a few schedules of the runtime.
+				// Look at the lease several times, to let the runtime schedule other goroutines in between.
 				for range 50 {
 					m.recorder.Look(n.Lease)
 					select {
@@ -75,13 +75,13 @@ func TestStreamsAnnouncedManyTimesHaveOneOwner(t *testing.T) {
 			require.IsIncreasing(t, x.tokens, "tokens of %s", s)
 		}
 	}
-	require.Len(t, records, all, "one ownership an announcement")
+	require.Len(t, records, all, "one ownership per announcement")
 	require.NoError(t, overlap.Check(records))
 }
 
-// TestOwnerIsToldThatItsStreamWasAnnouncedAgain: once an ownership, however often it is announced; Done makes way for the
-// next announcement, Release and Fail too.
-func TestOwnerIsToldThatItsStreamWasAnnouncedAgain(t *testing.T) {
+// TestOwnerIsNotifiedThatItsStreamWasAnnouncedAgain: once per ownership, however often the stream is announced. Done, Release and Fail
+// make way for the next announcement.
+func TestOwnerIsNotifiedThatItsStreamWasAnnouncedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	ctx := context.Background()
@@ -89,9 +89,9 @@ func TestOwnerIsToldThatItsStreamWasAnnouncedAgain(t *testing.T) {
 	h.announce("s")
 	first := m.lease("s", 1)
 	h.announce("s")
-	until(t, "the owner is told", func() bool { return m.notifiedOf("s", api.Superseded) == 1 })
+	until(t, "the owner is notified", func() bool { return m.notifiedOf("s", api.Superseded) == 1 })
 	h.announce("s", "s")
-	until(t, "all wait", func() bool { return m.engine.Stats().Parked == 3 })
+	until(t, "all are parked", func() bool { return m.engine.Stats().Parked == 3 })
 	h.stateIs(state{Input: 4, Pending: 4, Leases: 1, Sessions: 1, Consumers: 1})
 	require.Equal(t, 1, m.notifiedOf("s", api.Superseded))
 	require.Positive(t, first.Remaining(), "still the owner")
@@ -99,10 +99,10 @@ func TestOwnerIsToldThatItsStreamWasAnnouncedAgain(t *testing.T) {
 	require.NoError(t, first.Done(ctx))
 	second := m.lease("s", 2)
 	require.Greater(t, second.Token(), first.Token())
-	until(t, "the next owner is told", func() bool { return m.notifiedOf("s", api.Superseded) == 2 })
+	until(t, "the next owner is notified", func() bool { return m.notifiedOf("s", api.Superseded) == 2 })
 	h.stateIs(state{Input: 3, Pending: 3, Leases: 1, Sessions: 1, Consumers: 1})
 
-	require.NoError(t, second.Release(ctx)) // it goes behind the others
+	require.NoError(t, second.Release(ctx)) // it queues behind the others
 	third := m.lease("s", 3)
 	require.NoError(t, third.Fail(ctx, errWork))
 	for n := 4; n <= 6; n++ {
@@ -113,8 +113,8 @@ func TestOwnerIsToldThatItsStreamWasAnnouncedAgain(t *testing.T) {
 	require.Zero(t, m.notified(api.Disowned))
 }
 
-// TestOwnerIsToldByAnotherProcess: another engine read the newer announcement; its owner hears of it with a renewal.
-func TestOwnerIsToldByAnotherProcess(t *testing.T) {
+// TestOwnerLearnsWhatAnotherProcessRead: another engine reads the newer announcement, and the owner learns of it with a renewal.
+func TestOwnerLearnsWhatAnotherProcessRead(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	a := h.start("a", nil, engine.WithMaxStreams(1), engine.WithLeaseTTL(shortTTL))
@@ -123,7 +123,7 @@ func TestOwnerIsToldByAnotherProcess(t *testing.T) {
 	b := h.start("b", nil)
 	h.announce("s")
 	until(t, "the other engine parks it", func() bool { return b.engine.Stats().Parked == 1 })
-	until(t, "the owner is told", func() bool { return a.notifiedOf("s", api.Superseded) == 1 })
+	until(t, "the owner is notified", func() bool { return a.notifiedOf("s", api.Superseded) == 1 })
 	require.Zero(t, b.notified(api.Added))
 	a.recorder.Look(l)
 	require.NoError(t, l.Done(context.Background()))
@@ -133,8 +133,9 @@ func TestOwnerIsToldByAnotherProcess(t *testing.T) {
 	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 2, Consumers: 2})
 }
 
-// TestFloodOfAnnouncements: 10,000 held streams are announced ten times over, and 10,000 more for tomorrow. What is parked
-// stays within MaxParked, what is on its way back to Redis within some reads, commands stay bounded, reading does not pause, and nothing starves.
+// TestFloodOfAnnouncements: 10,000 held streams are announced ten more times, and 10,000 others for tomorrow. Parked entries stay
+// within MaxParked, and entries being requeued within a few reads. Commands stay bounded, reading does not pause, and nothing
+// starves.
 func TestFloodOfAnnouncements(t *testing.T) {
 	const again, parked = 10, 1000
 	h := newHarness(t)
@@ -161,26 +162,26 @@ func TestFloodOfAnnouncements(t *testing.T) {
 	_, err := publisher.PublishMany(ctx, items...)
 	require.NoError(t, err)
 
-	// Reading never pauses: what is announced behind all that is taken.
+	// Reading never pauses: what is announced behind all of these is taken.
 	h.announce("fresh")
 	require.Positive(t, m.lease("fresh", 1).Remaining())
 	require.False(t, overfull())
 	total := many + again*many + many + 1
-	untilEvery(t, 50*time.Millisecond, "all has been read and put in its place", func() bool {
+	untilEvery(t, 50*time.Millisecond, "everything has been read and put in its place", func() bool {
 		s := h.state()
 		return s.Pending <= many+1+parked && s.Input == s.Pending && s.Input+s.Later == total
 	})
 	require.Equal(t, parked, m.engine.Stats().Parked)
 	require.Equal(t, many+1, m.engine.Stats().Held)
 
-	// Nothing starves: each of the streams that are ended now is handed out again, some by what was put off.
+	// Nothing starves: each of the streams that are ended now is handed out again, some by delayed announcements.
 	ended := slices.Concat(streams[:100], streams[many-100:])
 	for _, s := range ended {
 		require.NoError(t, m.engine.DoneStream(ctx, s))
 	}
 
-	// In a window of two renewals of each lease, scripts are far fewer than renewals. What spilled over comes back once
-	// in half a minute to a minute, and is put off again.
+	// While each lease is renewed twice, scripts are far fewer than renewals. Entries beyond MaxParked come back once in half a
+	// minute to a minute, and are delayed again.
 	kept := func() float64 { return m.metric("renewals_total", "result", "kept") }
 	from, before := kept(), h.scripts(t)
 	untilEvery(t, 50*time.Millisecond, "each lease was renewed twice on average", func() bool {

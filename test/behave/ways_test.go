@@ -14,7 +14,7 @@ import (
 	"github.com/streamlease/streamlease/engine"
 )
 
-// runEach runs a function a stream on a new engine.
+// runEach starts a new engine with RunEach.
 func (h *harness) runEach(f func(context.Context, api.Lease) error, opts ...engine.Option) *member {
 	h.t.Helper()
 	m := h.member("each", nil, opts...)
@@ -23,8 +23,8 @@ func (h *harness) runEach(f func(context.Context, api.Lease) error, opts ...engi
 	return m
 }
 
-// TestRunEach: nil is Done, errors and panics are Fail, Permanent and Snooze mean what they always do, and what the
-// function did to its lease counts.
+// TestRunEach: nil means Done, errors and panics mean Fail, Permanent and Snooze mean what they always do, and what the function
+// did to its lease counts.
 func TestRunEach(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -47,7 +47,7 @@ func TestRunEach(t *testing.T) {
 			if l.Done(ctx) != nil || l.Done(l.Context()) != nil || !errors.Is(l.Release(ctx), api.ErrNotHeld) {
 				problems.Add(1)
 			}
-			return errWork // has no effect any more
+			return errWork // has no effect
 		case "release":
 			if l.Attempt() == 0 && len(seen.of("release")) < 3 {
 				return l.Release(ctx)
@@ -65,7 +65,7 @@ func TestRunEach(t *testing.T) {
 		return nil
 	}, quick(1)...)
 	h.announce("nil", "error", "panic", "permanent", "snooze", "done twice", "release", "fail", "forever")
-	// "fail" goes past the limit of one retry.
+	// "fail" exceeds the limit of one retry.
 	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 1, Consumers: 1, Later: 1, Dead: 4})
 	require.Zero(t, problems.Load())
 	require.Equal(t, []int{0, 1}, seen.of("error"))
@@ -76,12 +76,12 @@ func TestRunEach(t *testing.T) {
 	require.Equal(t, []int{0}, seen.of("forever"))
 	require.NoError(t, m.shutdown())
 	h.stateIs(state{Input: 1, Later: 1, Dead: 4})
-	require.Zero(t, h.countField("_retry_count"), "forever was handed back")
+	require.Zero(t, h.countField("_retry_count"), "forever was requeued")
 }
 
-// TestRunEachIsToldToStop: while the engine drains each function's context ends with the cause ErrReleasing, its lease
-// valid. Nil is Done even then.
-func TestRunEachIsToldToStop(t *testing.T) {
+// TestRunEachStopsInADrain: when the engine drains, each function's context ends with the cause ErrReleasing while its lease is
+// valid. Nil means Done even then.
+func TestRunEachStopsInADrain(t *testing.T) {
 	checkLeaks(t)
 	const n = 300
 	h := newHarness(t)
@@ -125,7 +125,7 @@ func TestRunEachThatNeverReturns(t *testing.T) {
 	h.stateIs(state{Input: 1})
 }
 
-// TestRunEachLosesItsLease: the function's context ends, what it returns has no effect, and the stream is handed out again.
+// TestRunEachLosesItsLease: the function's context ends, its result has no effect, and the stream is handed out again.
 func TestRunEachLosesItsLease(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -148,8 +148,8 @@ func TestRunEachLosesItsLease(t *testing.T) {
 	require.EqualValues(t, 2, runs.Load())
 }
 
-// TestStart: notifications come over a channel, Terminated last, and nothing is handed back that the user has not ended
-// until the drain timeout.
+// TestStart: notifications arrive on a channel, Terminated last, and streams that the user does not end are not requeued before the
+// drain timeout.
 func TestStart(t *testing.T) {
 	checkLeaks(t)
 	const n = 500
@@ -197,7 +197,7 @@ func TestStart(t *testing.T) {
 		require.Equal(t, api.Releasing, x.Kind)
 		require.Positive(t, x.Lease.Remaining())
 		if releasing++; releasing%2 == 0 {
-			// Not one after the other: the last one would be told after the timeout.
+			// Concurrently: in sequence the last notification would come after the timeout.
 			releases.Go(func() {
 				if err := x.Lease.Release(ctx); err != nil {
 					refused <- err
@@ -227,7 +227,7 @@ func TestStartWithNobodyReceiving(t *testing.T) {
 	untilEvery(t, 50*time.Millisecond, "they are renewed", func() bool { return m.metric("renewals_total", "result", "kept") > kept+2*n })
 	require.Zero(t, m.metric("disowned_total"))
 	require.ErrorIs(t, m.engine.Shutdown(context.Background()), api.ErrDrainTimeout)
-	for range news { //nolint:revive // what is left in it, until it is closed
+	for range news { //nolint:revive // drains the channel until it is closed
 	}
 	h.stateIs(state{Input: n})
 }
@@ -245,7 +245,7 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	for x := range news {
 		switch x.Kind {
 		case api.Added:
-			work.Go(func() { // as users do: a goroutine a stream
+			work.Go(func() { // as users do: a goroutine per stream
 				<-x.Lease.Context().Done()
 			})
 			if m.engine.Stats().Held == 2 {
