@@ -14,8 +14,6 @@
 -- Parts    clock record session token value entry
 
 local FIRST = 4
--- The delivery counts that tell an entry which was owned from one which was only read.
-local HELD, READ = '2', '1'
 
 local input, sessions, token = KEYS[1], KEYS[2], KEYS[3]
 local me, group, mode, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -45,7 +43,7 @@ local function held(key, id)
   local value = redis.call('GET', key)
   local holder = value and parse(value)
   if not holder then
-    return 'x', 'the value of ' .. key .. ' is not a lease: delete the key'
+    return 'x', not_a_lease(key)
   end
   if not holder.waiting or after(id, holder.waiting) then
     redis.call('SET', key, holder.consumer .. ' ' .. holder.token .. ' ' .. holder.entry .. ' ' .. id, 'XX', 'KEEPTTL')
@@ -100,14 +98,9 @@ local function has_body(id, ms)
   return #kept > 0 or is_there(id)
 end
 
-local function is_mine(value, id)
-  local holder = value and parse(value)
-  return holder and holder.consumer == me and holder.entry == id
-end
-
 local function drop(key, value, id)
   redis.call('XACK', input, group, id)
-  if is_mine(value, id) then
+  if held_by(value, me, id) then
     redis.call('DEL', key)
   end
   return 'g'
@@ -128,7 +121,7 @@ local function judge(i, key, id, not_before)
   if early > 0 then
     return 'e', early
   end
-  if values[i] and not is_mine(values[i], id) then
+  if values[i] and not held_by(values[i], me, id) then
     -- An earlier entry of this batch may have freed it.
     values[i] = redis.call('GET', key)
     return values[i] and BUSY

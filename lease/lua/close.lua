@@ -16,6 +16,5 @@ end
 if #pending > 0 then
   return #pending
 end
-redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[2], ARGV[1])
-remove_session(KEYS[2], ARGV[1])
+remove_consumer(KEYS[1], ARGV[2], KEYS[2], ARGV[1])
 return 0

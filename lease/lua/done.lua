@@ -21,7 +21,7 @@ local function judge(key, id, token)
   local value = lease_value(key)
   local mine = value and names(value, me .. ' ' .. token .. ' ' .. id)
   if not is_pending(input, group, me, id) then
-    if mine and #redis.call('XPENDING', input, group, id, id, '1') == 0 then
+    if mine and not find_pending(input, group, id) then
       -- Acknowledged by hand, or taken away with its consumer: what is left of it goes.
       return nil, mine
     end

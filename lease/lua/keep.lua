@@ -10,21 +10,19 @@
 --            g  the body is gone: changed nothing     x  refused
 --            t  not looked at, since what was read for those before it weighs enough for one call
 -- Atomic   so that the lease is mine at the moment at which the entry becomes mine again.
--- Parts    clock record session value entry group
+-- Parts    deadline value entry group
 --
 -- What this library acknowledges it deletes in the same step. An entry that is there, was delivered, and is pending for
 -- nobody was acknowledged by somebody else. And who owns the stream has its announcement, whoever claimed that by hand.
 
 local FIRST, HEAD = 3, 3
--- The delivery counts that tell an entry which was owned from one which was only read.
-local HELD, READ = '2', '1'
 
 local input, sessions = KEYS[1], KEYS[2]
-local me, group, budget = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local me, group = ARGV[1], ARGV[2]
+local to = { budget = tonumber(ARGV[3]) }
 
-redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
-local deadline = redis.call('ZSCORE', sessions, me)
-if not deadline or tonumber(deadline) <= now then
+keep_sessions(sessions)
+if not is_alive(sessions, me) then
   return { 'lost' }
 end
 
@@ -35,10 +33,9 @@ local function was_delivered(id)
 end
 
 -- body, counted.
-local read = 0
 local function has_body(id)
   local fields = body(input, id)
-  read = read + (fields and weigh(fields) or 0)
+  to.moved = to.moved + (fields and weigh(fields) or 0)
   return fields
 end
 
@@ -49,7 +46,7 @@ local function keep(key, id, token)
       return 'l'
     end
   end
-  local pending = redis.call('XPENDING', input, group, id, id, '1')[1]
+  local pending = find_pending(input, group, id)
   if pending and pending[2] ~= me and token == '' then
     return 'l'
   end
@@ -69,16 +66,6 @@ local function keep(key, id, token)
   return claimed[1] == id and 'r' or 'g'
 end
 
-local verdicts, errors = {}, {}
-for i = 1, #KEYS - FIRST + 1 do
-  local ok, verdict = true, 't'
-  if read < budget then
-    ok, verdict = pcall(keep, KEYS[i + FIRST - 1], ARGV[HEAD - 1 + 2 * i], ARGV[HEAD + 2 * i])
-  end
-  if not ok then
-    errors[#errors + 1], errors[#errors + 2] = i, message(verdict)
-    verdict = 'x'
-  end
-  verdicts[i] = verdict
-end
-return { 'ok', table.concat(verdicts), errors }
+return { 'ok', in_turn(to, #KEYS - FIRST + 1, function(i)
+  return keep(KEYS[i + FIRST - 1], ARGV[HEAD - 1 + 2 * i], ARGV[HEAD + 2 * i])
+end) }

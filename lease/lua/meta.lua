@@ -7,24 +7,21 @@
 --          was written
 -- Atomic   so that of two first members with different settings one wins and the other hears of it. Who is new writes
 --          nothing while members live: their record was deleted, and only they know what stood in it.
+-- Parts    reply
 local meta, sessions = KEYS[1], KEYS[2]
-
-local function refused(reply)
-  return type(reply) == 'table' and reply.err
-end
 
 local known = redis.pcall('HMGET', meta, 'format', 'partitions')
 if refused(known) then
-  return redis.error_reply(known.err .. ' (trying HMGET on ' .. meta .. ')')
+  return trying(known.err, 'HMGET on ' .. meta)
 end
 if sessions and ARGV[3] ~= '1' and not (known[1] and known[2]) then
   local clock = redis.pcall('TIME')
   if refused(clock) then
-    return redis.error_reply(clock.err .. ' (trying TIME)')
+    return trying(clock.err, 'TIME')
   end
   local living = redis.pcall('ZCOUNT', sessions, '(' .. clock[1] .. string.sub(string.format('%06d', clock[2]), 1, 3), '+inf')
   if refused(living) then
-    return redis.error_reply(living.err .. ' (trying ZCOUNT on ' .. sessions .. ')')
+    return trying(living.err, 'ZCOUNT on ' .. sessions)
   end
   if living > 0 then
     return { 'living', living }
@@ -38,7 +35,7 @@ for _, call in ipairs({
 }) do
   agreed = redis.pcall(unpack(call))
   if refused(agreed) then
-    return redis.error_reply(agreed.err .. ' (trying ' .. call[1] .. ' on ' .. meta .. ')')
+    return trying(agreed.err, call[1] .. ' on ' .. meta)
   end
 end
 return agreed

@@ -5,20 +5,16 @@
 --          6 token floor  7 group
 -- Returns  { status, sessions past their deadline, entries due, server id, settling, the TTL to rely on, ms }
 -- Atomic   so that only the open which makes the group may skip settling.
--- Parts    clock record session token
+-- Parts    deadline session token reply
 
 local input, sessions, token, later, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local me, ttl, ttls, threshold, mode = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local floor, group = tonumber(ARGV[6]), ARGV[7]
 
-local function refused(reply)
-  return type(reply) == 'table' and reply.err
-end
-
 -- First, because maxmemory does not refuse it and then lets the rest pass.
 local kept = redis.pcall('PEXPIRE', sessions, SESSIONS_KEPT)
 if refused(kept) then
-  return redis.error_reply(kept.err .. ' (trying PEXPIRE on ' .. sessions .. ')')
+  return trying(kept.err, 'PEXPIRE on ' .. sessions)
 end
 
 -- Starts the group at 0: nothing announced before the first consumer is lost.
@@ -27,7 +23,7 @@ local fresh = floor == 0
 local made = redis.pcall('XGROUP', 'CREATE', input, group, '0', 'MKSTREAM')
 if refused(made) then
   if not string.find(made.err, 'BUSYGROUP', 1, true) then
-    return redis.error_reply(made.err .. ' (trying XGROUP CREATE on ' .. input .. ')')
+    return trying(made.err, 'XGROUP CREATE on ' .. input)
   end
   fresh = false
 end
@@ -64,12 +60,12 @@ local probes = {
 for _, probe in ipairs(probes) do
   local reply = redis.pcall(unpack(probe))
   if refused(reply) then
-    return redis.error_reply(reply.err .. ' (trying ' .. (probe.name or probe[1]) .. ' on ' .. (probe.key or probe[2]) .. ')')
+    return trying(reply.err, (probe.name or probe[1]) .. ' on ' .. (probe.key or probe[2]))
   end
 end
 local add = redis.pcall('XADD', input, '0-0', 'f', 'v')
 if refused(add) and not string.find(add.err, 'must be greater than 0-0', 1, true) then
-  return redis.error_reply(add.err .. ' (trying XADD on ' .. input .. ')')
+  return trying(add.err, 'XADD on ' .. input)
 end
 
 local status, run, settling, firm = touch(sessions, me, ttl, ttls, threshold, mode, fresh)

@@ -10,6 +10,4 @@
 -- Acknowledges nothing; a demoted server refuses it instead of answering from what it knew.
 redis.call('XACK', KEYS[1], ARGV[1], '0-0')
 local page = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[5], ARGV[3], '+', ARGV[4], ARGV[2])
-return answer_page({}, KEYS[1], page, function(p)
-  return { p[1], p[3], p[4] }
-end, tonumber(ARGV[6]), tonumber(ARGV[7]))
+return answer_pending({}, KEYS[1], page, ARGV[6], ARGV[7])

@@ -28,11 +28,7 @@ local most, budget, delay = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[
 -- Takes the copy back where the member cannot be removed: it would be copied again with every call.
 local function move(member, to, fields)
   local new = redis.call('XADD', to, '*', unpack(fields))
-  local removed = redis.pcall('ZREM', later, member)
-  if type(removed) == 'table' and removed.err then
-    redis.pcall('XDEL', to, new)
-    error(removed.err, 0)
-  end
+  or_undo({ 'XDEL', to, new }, 'ZREM', later, member)
 end
 
 -- One member at a time: of a page of them nobody knows what it weighs.

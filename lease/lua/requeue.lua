@@ -14,22 +14,13 @@
 --          error what it weighs and the start of its announcement; r a dead letter refers to it; t left for the next call;
 --          x refused, nothing changed
 -- Atomic   the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
--- Parts    clock record session value entry disposition
+-- Parts    deadline disposition
 
 local FIRST = 4
 local input, sessions, later = KEYS[1], KEYS[2], KEYS[3]
 local me, group, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local to = {
-  input = input,
-  later = later,
-  dead = KEYS[FIRST + count],
-  limit = tonumber(ARGV[4]),
-  trim = ARGV[5] == '1',
-  full_delay = tonumber(ARGV[6]),
-  most = tonumber(ARGV[7]),
-  budget = tonumber(ARGV[8]),
-}
+local to = targets(input, later, KEYS[FIRST + count], 4, ARGV[7], ARGV[8])
 
-redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
+keep_sessions(sessions)
 
 return requeue_batch(input, group, me, to, count, FIRST, 8)

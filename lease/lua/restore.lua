@@ -8,7 +8,7 @@
 --          call or an earlier one; n pending for another consumer; g the body is gone, and nothing was remembered; and b, f, r,
 --          t, u, x and z as requeue.lua
 -- Atomic   the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
--- Parts    clock record session value entry disposition
+-- Parts    deadline disposition
 --
 -- The caller sees to it that what it asks for was not moved before: by itself, or by others after its session.
 
@@ -17,36 +17,27 @@ local FIRST, HEAD, EACH = 4, 8, 13
 local MARKED = '3600000'
 local input, sessions, later = KEYS[1], KEYS[2], KEYS[3]
 local me, group, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local to = {
-  input = input,
-  later = later,
-  dead = KEYS[FIRST + 2 * count],
-  limit = tonumber(ARGV[4]),
-  trim = ARGV[5] == '1',
-  full_delay = tonumber(ARGV[6]),
-  most = tonumber(ARGV[7]),
-  budget = tonumber(ARGV[8]),
-}
+local to = targets(input, later, KEYS[FIRST + 2 * count], 4, ARGV[7], ARGV[8])
 
-redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
+keep_sessions(sessions)
 
 local function number_of(text, otherwise)
   return tonumber(text ~= '' and text or otherwise or '0') or 0
 end
 
 -- Refers to an entry, once: it stays where it is, so a call whose answer was lost would find it as before.
-local function refer_once(key, mark, value, id, retries, crashes, reason, fields)
+local function refer_once(key, mark, value, id, retries, crashes, reason, weight, fields)
   if redis.call('GET', mark) then
     return 'r'
   end
-  local verdict = refer(input, group, me, to, key, value, id, retries, crashes, reason, weigh(fields), cut_of(fields))
+  local verdict = refer(input, group, me, to, key, value, id, retries, crashes, reason, weight, cut_of(fields))
   redis.pcall('SET', mark, me, 'PX', MARKED)
   return verdict
 end
 
 local function restore(key, mark, id, op, at, delay, retries, crashes, reason, text, known_retries, known_crashes)
   local value = lease_value(key)
-  local pending = redis.call('XPENDING', input, group, id, id, '1')[1]
+  local pending = find_pending(input, group, id)
   if pending and pending[2] ~= me then
     free(me, key, value, id)
     return 'n'
@@ -65,41 +56,31 @@ local function restore(key, mark, id, op, at, delay, retries, crashes, reason, t
     return 'g'
   end
   retries, crashes = number_of(retries, known_retries), number_of(crashes, known_crashes)
-  local weight = weigh(fields)
-  to.moved = to.moved + weight
+  local weight, too_much = weigh_copy(to, fields)
   if verdict == 'm' and op == 'r' then
-    return refer_once(key, mark, value, id, retries, crashes, reason, fields)
+    return refer_once(key, mark, value, id, retries, crashes, reason, weight, fields)
   end
-  if verdict == 'm' and to.most > 0 and weight > to.most then
-    return 'b', string.format('%.0f', weight) .. ' ' .. cut_of(fields)
+  if verdict == 'm' and too_much then
+    return 'b', too_much .. ' ' .. cut_of(fields)
   end
-  local copy
-  if op == 'd' or op == 'r' then
+  if op == 'r' then
     op = 'd' -- what is remembered can be copied
-    copy = signed(stamped(fields, retries, crashes, too_wide(fields) and KNOWN or nil) or {}, me, id, reason)
-  elseif too_wide(fields) then
-    return 'u'
-  else
-    copy = stamped(fields, retries, crashes)
-    if not copy then
-      return 'z'
-    end
+  end
+  local copy, why_not = copy_for(op, fields, retries, crashes, me, id, reason)
+  if not copy then
+    return why_not
   end
   local moved, undo = put(to, id, copy, op, math.max(at, now + delay))
   if text ~= '' then
-    local marked = redis.pcall('SET', mark, me, 'PX', MARKED)
-    if marked.err then
-      redis.pcall(unpack(undo))
-      error(marked.err, 0)
-    end
+    or_undo(undo, 'SET', mark, me, 'PX', MARKED)
   end
   remove(input, group, id, undo)
   free(me, key, value, id)
   return moved == 'm' and verdict or moved
 end
 
-return in_turn(to, count, function(i)
+return { in_turn(to, count, function(i)
   local a = HEAD + EACH * (i - 1)
   return restore(KEYS[FIRST + 2 * i - 2], KEYS[FIRST + 2 * i - 1], ARGV[a + 1], ARGV[a + 3], tonumber(ARGV[a + 4]),
     tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], ARGV[a + 11], ARGV[a + 12], ARGV[a + 13])
-end)
+end) }

@@ -5,16 +5,14 @@
 -- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms  5… "<token> <entry>" of each lease
 -- Returns  { 'ok', a verdict a lease: k kept, l lost, g lost, and its announcement is nowhere on this server } or { 'lost' }: my session is past its deadline or absent
 -- Atomic   so that a lease is set only where it is free and its entry pending for me.
--- Parts    clock record session token value entry
+-- Parts    deadline session token value entry
 
 local FIRST = 4
 local input, sessions, token = KEYS[1], KEYS[2], KEYS[3]
 local me, group, mode, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
--- maxmemory does not refuse this, and lets what follows pass; a demoted server refuses it.
-redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
-local deadline = redis.call('ZSCORE', sessions, me)
-if not deadline or tonumber(deadline) <= now then
+keep_sessions(sessions)
+if not is_alive(sessions, me) then
   return { 'lost' }
 end
 local settling, err = is_settling(sessions, mode)

@@ -9,23 +9,17 @@
 --          session is not past, or is gone altogether; busy: somebody else recovers it; wait: nobody may be found dead now.
 --          deadline is that of its session: 0 closed, with a fraction adopted
 -- Atomic   so that one consumer at a time recovers a dead one.
--- Parts    clock record session judge body
+-- Parts    clock record deadline judge body info
 
 local input, sessions, claim = KEYS[1], KEYS[2], KEYS[3]
 local me, group, dead = ARGV[1], ARGV[2], ARGV[5]
 
--- First, because maxmemory does not refuse it, and lets the claim pass.
-redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
-
-local may, err = may_judge(sessions, me, ARGV[3], tonumber(ARGV[4]))
-if err then
-  return err
+local waiting = must_wait(sessions, me, ARGV[3], ARGV[4])
+if waiting then
+  return waiting
 end
-if not may then
-  return { 'wait' }
-end
-local deadline = redis.call('ZSCORE', sessions, dead)
-if not deadline or tonumber(deadline) > now then
+local deadline = past_deadline(sessions, dead)
+if not deadline then
   return { 'alive' }
 end
 local holder = redis.call('GET', claim)
@@ -44,10 +38,7 @@ local page = redis.call('XPENDING', input, group, ARGV[7], '+', ARGV[8], dead)
 -- nothing is on record, does not show it.
 local function last_seen()
   for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', input, group)) do
-    local c = {}
-    for i = 1, #flat, 2 do
-      c[flat[i]] = flat[i + 1]
-    end
+    local c = named(flat)
     if c.name == dead then
       return c.idle
     end
@@ -57,6 +48,4 @@ end
 
 local ttl = usual_ttls(sessions)[dead]
 local rows = { 'ok', deadline, string.format('%.0f', now), ttl or greatest_ttl(sessions), ttl and last_seen() or -1 }
-return answer_page(rows, input, page, function(p)
-  return { p[1], p[3], p[4] }
-end, tonumber(ARGV[9]), tonumber(ARGV[10]))
+return answer_pending(rows, input, page, ARGV[9], ARGV[10])

@@ -5,12 +5,12 @@
 -- Returns  { now, { consumer, entries pending, deadline of its session or false, its session TTL in ms } … }; sessions without
 --          a consumer too
 -- Atomic   so that consumers and sessions are of one moment; a script because its answer must come from the master.
--- Parts    master clock record
+-- Parts    master clock record info
 
 refuse_replica('XACK', KEYS[1], ARGV[1], '0-0')
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
 if consumers.err then
-  if not string.find(consumers.err, 'no such key', 1, true) and not string.find(consumers.err, 'NOGROUP', 1, true) then
+  if not is_missing(consumers.err) then
     return redis.error_reply(consumers.err)
   end
   consumers = {}
@@ -18,10 +18,7 @@ end
 local answer, seen = { now }, {}
 local ttls, greatest = usual_ttls(KEYS[2]), greatest_ttl(KEYS[2])
 for _, flat in ipairs(consumers) do
-  local c = {}
-  for i = 1, #flat, 2 do
-    c[flat[i]] = flat[i + 1]
-  end
+  local c = named(flat)
   seen[c.name] = true
   answer[#answer + 1] = { c.name, c.pending, redis.call('ZSCORE', KEYS[2], c.name), ttls[c.name] or greatest }
 end

@@ -6,16 +6,14 @@
 -- Returns  { id, idle ms, deliveries, false when the body is gone, else fields … as body.lua answers them } an entry;
 --          empty without stream or group
 -- Atomic   no need; a script because its answer must come from the master.
--- Parts    master body
+-- Parts    master body info
 
 refuse_replica('XACK', KEYS[1], ARGV[1], '0-0')
 local page = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], '+', ARGV[4], ARGV[2])
 if page.err then
-  if string.find(page.err, 'NOGROUP', 1, true) then
+  if is_missing(page.err) then
     return {}
   end
   return redis.error_reply(page.err)
 end
-return answer_page({}, KEYS[1], page, function(p)
-  return { p[1], p[3], p[4] }
-end, tonumber(ARGV[5]), tonumber(ARGV[6]))
+return answer_pending({}, KEYS[1], page, ARGV[5], ARGV[6])

@@ -4,13 +4,11 @@
 -- ARGV     1 'stream' or 'later'  2 group, '' where there is none  3 operation  4… IDs, or members
 -- Returns  number deleted; -1: somebody is alive, -3: the partition is not marked as this operation's; nothing was done
 -- Atomic   so that nobody is given an entry, and no operation takes over, between the look and the deletion.
--- Parts    clock living
+-- Parts    living
 
-if count_living(KEYS[2]) > 0 then
-  return -1
-end
-if redis.call('GET', KEYS[3]) ~= ARGV[3] then
-  return -3
+local refusal = may_not_change(KEYS[2], KEYS[3], ARGV[3])
+if refusal then
+  return refusal
 end
 local deleted = 0
 for i = 4, #ARGV do

@@ -9,15 +9,14 @@
 --          place of the error how much; x refused, left
 -- Atomic   each entry is copied, and then deleted, in one step; asked again, it is gone. A dead letter may come to refer to
 --          one until the very moment.
--- Parts    clock value entry reference
+-- Parts    value entry group reference
 
 local input, later, dead, name = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 local most, budget, last = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local FIRST_KEY, FIRST_ARG = 3, 4
 local MOST_LETTERS = 100
-local to = { input = input, later = later }
+local to = { input = input, later = later, most = most, budget = budget }
 local delivered = last_delivered(input, name)
-local copied = 0
 
 -- The entries to which dead letters refer that came after the last; nil where those are too many, or too heavy, to look at.
 local function referred_since()
@@ -42,7 +41,7 @@ if not referred then
 end
 
 local function announce(key, id)
-  if referred[id] or after(id, delivered) or #redis.call('XPENDING', input, name, id, id, '1') > 0 then
+  if referred[id] or after(id, delivered) or find_pending(input, name, id) then
     return 'n'
   end
   local fields = body(input, id)
@@ -54,39 +53,19 @@ local function announce(key, id)
   if holder and holder.entry == id then
     return 'h'
   end
-  local weight = weigh(fields)
-  copied = copied + weight
-  if most > 0 and weight > most then
-    return 'b', string.format('%.0f', weight)
+  local _, too_much = weigh_copy(to, fields)
+  if too_much then
+    return 'b', too_much
   end
-  if too_wide(fields) then
-    return 'u'
-  end
-  local copy = stamped(fields, field(fields, '_retry_count') or '0', field(fields, '_crash_count') or '0')
+  local copy, why_not = copy_of(fields, field(fields, '_retry_count') or '0', field(fields, '_crash_count') or '0')
   if not copy then
-    return 'z'
+    return why_not
   end
   local verdict, undo = put(to, id, copy, 'l', not_before(fields, copy))
-  local deleted = redis.pcall('XDEL', input, id)
-  if type(deleted) == 'table' and deleted.err then
-    redis.pcall(unpack(undo))
-    error(deleted.err, 0)
-  end
+  or_undo(undo, 'XDEL', input, id)
   return verdict
 end
 
-local verdicts, details = {}, {}
-for i = 1, #KEYS - FIRST_KEY do
-  local ok, verdict, detail = true, 't', nil
-  if i == 1 or copied < budget then
-    ok, verdict, detail = pcall(announce, KEYS[FIRST_KEY + i], ARGV[FIRST_ARG + i])
-  end
-  if not ok then
-    verdict, detail = 'x', message(verdict)
-  end
-  if detail then
-    details[#details + 1], details[#details + 2] = i, detail
-  end
-  verdicts[i] = verdict
-end
-return { table.concat(verdicts), details }
+return { in_turn(to, #KEYS - FIRST_KEY, function(i)
+  return announce(KEYS[FIRST_KEY + i], ARGV[FIRST_ARG + i])
+end) }

@@ -9,38 +9,23 @@
 -- Returns  as requeue; or { 'alive' }, { 'wait' }, { 'busy' }: nothing was done, as in claimdead
 -- Atomic   the dead one's session is looked at in the same step: one that was only late is not robbed. Each entry is
 --          copied, acknowledged, deleted and its lease freed in one step.
--- Parts    clock record session judge value entry disposition
+-- Parts    deadline judge disposition
 
 local FIRST_KEY, FIRST_ARG = 5, 12
 local input, sessions, later, claim = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local dead, group, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local me = ARGV[7]
 
-redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
-
-local may, err = may_judge(sessions, me, ARGV[8], tonumber(ARGV[9]))
-if err then
-  return err
+local waiting = must_wait(sessions, me, ARGV[8], ARGV[9])
+if waiting then
+  return waiting
 end
-if not may then
-  return { 'wait' }
-end
-local deadline = redis.call('ZSCORE', sessions, dead)
-if not deadline or tonumber(deadline) > now then
+if not past_deadline(sessions, dead) then
   return { 'alive' }
 end
 if redis.call('GET', claim) ~= me then
   return { 'busy' }
 end
 redis.call('PEXPIRE', claim, ARGV[10])
-local to = {
-  input = input,
-  later = later,
-  dead = KEYS[FIRST_KEY + count],
-  limit = tonumber(ARGV[4]),
-  trim = ARGV[5] == '1',
-  full_delay = tonumber(ARGV[6]),
-  most = tonumber(ARGV[11]),
-  budget = tonumber(ARGV[12]),
-}
+local to = targets(input, later, KEYS[FIRST_KEY + count], 4, ARGV[11], ARGV[12])
 return requeue_batch(input, group, dead, to, count, FIRST_KEY, FIRST_ARG)

@@ -10,28 +10,21 @@
 --          { 'other', consumer, entry }: the stream is owned for that entry; { 'x', why }
 -- Atomic   so that an owner who beats, or somebody who acquires, in this moment is not robbed, and of several who ask
 --          one does it.
--- Parts    clock record session judge value entry disposition
+-- Parts    clock record judge value disposition
 
 local FIRST_ARG = 10
-local ADOPTED = 0.5
 
 local input, sessions, later, key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local dead, group, me, id = ARGV[1], ARGV[2], ARGV[3], ARGV[FIRST_ARG + 1]
 
--- First, because maxmemory does not refuse it, and lets the rest pass.
-redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
-
-local may, err = may_judge(sessions, me, ARGV[4], tonumber(ARGV[5]))
-if err then
-  return err
-end
-if not may then
-  return { 'wait' }
+local waiting = must_wait(sessions, me, ARGV[4], ARGV[5])
+if waiting then
+  return waiting
 end
 local value = redis.call('GET', key)
 local holder = value and parse(value)
 if value and not holder then
-  return { 'x', 'the value of ' .. key .. ' is not a lease: delete the key' }
+  return { 'x', not_a_lease(key) }
 end
 local deadline = redis.call('ZSCORE', sessions, holder and holder.consumer or dead)
 if deadline and tonumber(deadline) > now then
@@ -40,21 +33,12 @@ end
 if holder then
   if not deadline then
     -- Unknown, not dead. Without a lease it would not matter: nobody can own the stream then.
-    redis.call('ZADD', sessions, 'NX', now + math.max(tonumber(ARGV[6]), greatest_ttl(sessions)) + ADOPTED, holder.consumer)
+    adopt(sessions, holder.consumer, math.max(tonumber(ARGV[6]), greatest_ttl(sessions)))
     return { 'unknown', holder.consumer }
   end
   if holder.consumer ~= dead or holder.entry ~= id then
     return { 'other', holder.consumer, holder.entry }
   end
 end
-local to = {
-  input = input,
-  later = later,
-  dead = KEYS[5],
-  limit = tonumber(ARGV[7]),
-  trim = ARGV[8] == '1',
-  full_delay = tonumber(ARGV[9]),
-  most = tonumber(ARGV[10]),
-  budget = 0,
-}
+local to = targets(input, later, KEYS[5], 7, ARGV[10], 0)
 return requeue_batch(input, group, dead, to, 1, 4, FIRST_ARG)

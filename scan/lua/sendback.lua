@@ -7,12 +7,12 @@
 --          leave the letter: u more fields than can be copied; z none at all; b it weighs too much, in the place of the error
 --          how much; g the entry that it refers to is gone; o that is somebody's, in the place of the error whose; x refused
 -- Atomic   each letter is copied, and then deleted, in one step: nobody sees it twice or not at all.
--- Parts    clock value entry reference
+-- Parts    entry reference
 
 local input, dead = KEYS[1], KEYS[2]
-local group, most, budget = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local group = ARGV[1]
+local to = { most = tonumber(ARGV[2]), budget = tonumber(ARGV[3]) }
 local FIRST_ARG = 3
-local copied = 0
 
 local function send(id)
   local fields = body(dead, id)
@@ -30,42 +30,22 @@ local function send(id)
       return 'o', why
     end
   end
-  local weight = weigh(fields)
-  copied = copied + weight
-  if most > 0 and weight > most then
-    return 'b', string.format('%.0f', weight)
+  local _, too_much = weigh_copy(to, fields)
+  if too_much then
+    return 'b', too_much
   end
-  if too_wide(fields) then
-    return 'u'
-  end
-  local copy = stamped(fields, '0', '0')
+  local copy, why_not = copy_of(fields, '0', '0')
   if not copy then
-    return 'z'
+    return why_not
   end
   local new = redis.call('XADD', input, '*', unpack(copy))
-  local deleted = redis.pcall('XDEL', dead, id)
-  if type(deleted) == 'table' and deleted.err then
-    redis.pcall('XDEL', input, new)
-    error(deleted.err, 0)
-  end
+  or_undo({ 'XDEL', input, new }, 'XDEL', dead, id)
   if referred then
     redis.pcall('XDEL', input, referred)
   end
   return 'm'
 end
 
-local verdicts, details = {}, {}
-for i = 1, #ARGV - FIRST_ARG do
-  local ok, verdict, detail = true, 't', nil
-  if i == 1 or copied < budget then
-    ok, verdict, detail = pcall(send, ARGV[FIRST_ARG + i])
-  end
-  if not ok then
-    verdict, detail = 'x', message(verdict)
-  end
-  if detail then
-    details[#details + 1], details[#details + 2] = i, detail
-  end
-  verdicts[i] = verdict
-end
-return { table.concat(verdicts), details }
+return { in_turn(to, #ARGV - FIRST_ARG, function(i)
+  return send(ARGV[FIRST_ARG + i])
+end) }

@@ -8,10 +8,9 @@
 --          stands there }, { 'unknown' }
 -- Atomic   so that nobody opens a session between the look and the note. Of several who do this the last one goes on, the
 --          others find another operation than theirs.
--- Parts    clock living
+-- Parts    deadline living
 
--- First, because maxmemory does not refuse it, and lets the rest pass: a full server is a reason to delete something.
-redis.call('PEXPIRE', KEYS[2], 2592000000)
+keep_sessions(KEYS[2]) -- a full server is a reason to delete something
 
 local meta = KEYS[1]
 local known = redis.call('HMGET', meta, 'format', 'partitions', 'state', 'from', 'to')

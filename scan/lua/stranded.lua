@@ -5,7 +5,7 @@
 --          4 most entries to look at  5 most bytes of them, unless one alone has more
 -- Returns  { up to which ID, the last ID that was looked at ('': there is nothing more), { id, fields } … }
 -- Atomic   so that an entry is not taken for stranded which is delivered or moved meanwhile.
--- Parts    master entry group
+-- Parts    master entry group info
 
 local input, group, from, upto = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local most, budget = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -15,7 +15,7 @@ if upto == '' then
   local ok, last = pcall(last_delivered, input, group)
   if not ok then
     local text = message(last)
-    if string.find(text, 'NOGROUP', 1, true) or string.find(text, 'no such key', 1, true) then
+    if is_missing(text) then
       return { '0-0', '' }
     end
     error(text, 0)

@@ -4,16 +4,14 @@
 -- ARGV     1 dead consumer  2 group  3 asking consumer
 -- Returns  number of entries still pending for it (0: removed), -1: its session is not past, or not there
 -- Atomic   so that nobody's pending entries are destroyed with their consumer.
--- Parts    clock record
+-- Parts    deadline record
 
-local deadline = redis.call('ZSCORE', KEYS[2], ARGV[1])
-if not deadline or tonumber(deadline) > now then
+if not past_deadline(KEYS[2], ARGV[1]) then
   return -1
 end
 local pending = redis.call('XPENDING', KEYS[1], ARGV[2], '-', '+', 1, ARGV[1])
 if #pending == 0 then
-  redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[2], ARGV[1])
-  remove_session(KEYS[2], ARGV[1])
+  remove_consumer(KEYS[1], ARGV[2], KEYS[2], ARGV[1])
 end
 if redis.call('GET', KEYS[3]) == ARGV[3] then
   redis.call('DEL', KEYS[3])

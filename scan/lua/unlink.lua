@@ -5,13 +5,11 @@
 -- Returns  number deleted; -1: somebody is alive, -2: there is something in them, -3: the partition is not marked as this
 --          operation's; nothing was done
 -- Atomic   so that neither a session nor an announcement nor another operation comes in between the look and the deletion.
--- Parts    clock living
+-- Parts    living
 
-if count_living(KEYS[1]) > 0 then
-  return -1
-end
-if redis.call('GET', KEYS[2]) ~= ARGV[2] then
-  return -3
+local refusal = may_not_change(KEYS[1], KEYS[2], ARGV[2])
+if refusal then
+  return refusal
 end
 if ARGV[1] == '1' and redis.call('XLEN', KEYS[3]) + redis.call('ZCARD', KEYS[4]) + redis.call('XLEN', KEYS[5]) > 0 then
   return -2

@@ -1,23 +1,14 @@
 -- Shared: what of an entry is answered, which is no more than who asks needs: its announcement and our own counts. What
 -- else it carries stays on the server, and so does what of the announcement is too long for anybody to want it.
+--
+-- Parts    weight
 
 -- An entry that weighs no more is answered as it is, whatever it carries. As lease.WholeWeight.
 local WHOLE = 65536
--- What a field weighs beyond its bytes. As lease.FieldWeight.
-local FIELD_WEIGHT = 64
 -- A count of ours or a time is far shorter.
 local LONGEST_COUNT = 64
 
 local NEEDED = { _retry_count = true, _crash_count = true, _not_before = true }
-
-local function weigh(fields)
-  local n = #fields
-  local total = n / 2 * FIELD_WEIGHT
-  for i = 1, n do
-    total = total + #fields[i]
-  end
-  return total
-end
 
 -- The beginning of an announcement, in which its name stands unless something long stands before it.
 local SHORT_BEGINNING, LONG_BEGINNING = 4096, 135168
@@ -77,4 +68,11 @@ local function answer_page(rows, input, page, before, budget, longest)
     end
   end
   return rows
+end
+
+-- answer_page of what is pending for one consumer: ID, idle ms and deliveries in front of each body.
+local function answer_pending(rows, input, page, budget, longest)
+  return answer_page(rows, input, page, function(p)
+    return { p[1], p[3], p[4] }
+  end, tonumber(budget), tonumber(longest))
 end

@@ -3,10 +3,24 @@
 --
 -- Parts    clock value entry
 
+-- Where entries may go, as put and requeue take it. In ARGV, from at on: the limit of the dead-letter stream (0: none), '1' when
+-- it is trimmed to that instead of refusing, and the delay of what it refuses, ms.
+local function targets(input, later, dead, at, most, budget)
+  return {
+    input = input,
+    later = later,
+    dead = dead,
+    limit = tonumber(ARGV[at]),
+    trim = ARGV[at + 1] == '1',
+    full_delay = tonumber(ARGV[at + 2]),
+    most = tonumber(most),
+    budget = tonumber(budget),
+  }
+end
+
 -- Frees a lease that names this consumer and this entry.
 local function free(me, key, value, id)
-  local holder = value and parse(value)
-  if holder and holder.consumer == me and holder.entry == id then
+  if held_by(value, me, id) then
     redis.call('DEL', key)
   end
 end
@@ -28,7 +42,7 @@ end
 -- Writes a dead letter that refers to an entry, which stays where it is: neither pending nor undelivered. What is copied
 -- is short, whatever the entry is.
 local function refer(input, group, me, to, key, value, id, retries, crashes, reason, size, cut)
-  if to.limit > 0 and not to.trim and redis.call('XLEN', to.dead) >= to.limit then
+  if is_full(to) then
     error('DLQFULL ' .. to.dead .. ' is at its limit, and ' .. id .. ' cannot be put off', 0)
   end
   local fields = { '_reference', id }
@@ -42,19 +56,17 @@ local function refer(input, group, me, to, key, value, id, retries, crashes, rea
     end
   end
   signed(fields, me, id, reason)
-  local new
-  if to.trim and to.limit > 0 then
-    new = redis.call('XADD', to.dead, 'MAXLEN', '~', to.limit, '*', unpack(fields))
-  else
-    new = redis.call('XADD', to.dead, '*', unpack(fields))
-  end
-  local acked = redis.pcall('XACK', input, group, id)
-  if type(acked) == 'table' and acked.err then
-    redis.pcall('XDEL', to.dead, new)
-    error(acked.err, 0)
-  end
+  or_undo({ 'XDEL', to.dead, add_letter(to, fields) }, 'XACK', input, group, id)
   free(me, key, value, id)
   return 'r'
+end
+
+-- A copy of fields for where op says; or nil, and the verdict on what cannot be copied. Of anything there can be a dead letter.
+local function copy_for(op, fields, retries, crashes, me, id, reason)
+  if op == 'd' then
+    return signed(stamped(fields, retries, crashes, too_wide(fields) and KNOWN or nil) or {}, me, id, reason)
+  end
+  return copy_of(fields, retries, crashes)
 end
 
 -- Whether a pending entry has no body any more, found out without reading it; false where that cannot be.
@@ -68,8 +80,8 @@ end
 -- result says more of verdict b.
 local function requeue(input, group, me, to, key, id, token, op, at, delay, retries, crashes, reason, size, cut)
   local value = lease_value(key)
-  local holder = value and parse(value)
-  if token ~= '*' and holder and holder.consumer == me and holder.entry == id and holder.token ~= token then
+  local holder = held_by(value, me, id)
+  if token ~= '*' and holder and holder.token ~= token then
     return 'o'
   end
   local row = is_pending(input, group, me, id)
@@ -86,8 +98,7 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
     free(me, key, value, id)
     return 'g'
   end
-  local weight = weigh(fields)
-  to.moved = to.moved + weight
+  local weight, too_much = weigh_copy(to, fields)
   if retries == '' then
     retries = field(fields, '_retry_count') or '0'
   end
@@ -98,19 +109,12 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
   if op == 'r' then
     return refer(input, group, me, to, key, value, id, retries, crashes, reason, weight, cut_of(fields))
   end
-  if to.most > 0 and weight > to.most then
-    return 'b', string.format('%.0f', weight) .. ' ' .. cut_of(fields)
+  if too_much then
+    return 'b', too_much .. ' ' .. cut_of(fields)
   end
-  local copy
-  if op == 'd' then
-    copy = signed(stamped(fields, retries, crashes, too_wide(fields) and KNOWN or nil) or {}, me, id, reason)
-  elseif too_wide(fields) then
-    return 'u'
-  else
-    copy = stamped(fields, retries, crashes)
-    if not copy then
-      return 'z'
-    end
+  local copy, why_not = copy_for(op, fields, retries, crashes, me, id, reason)
+  if not copy then
+    return why_not
   end
   if op ~= 'd' then
     local wanted = not_before(fields, copy)
@@ -124,33 +128,12 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
   return verdict
 end
 
--- Has give(i) deal with each item of a batch until as much was moved as one script should; those after it are left. give
--- returns a verdict and what there is to say of it, and counts in to.moved.
-local function in_turn(to, count, give)
-  local verdicts, details = {}, {}
-  to.moved = 0
-  for i = 1, count do
-    local ok, verdict, detail = true, 't', nil
-    if i == 1 or to.moved < to.budget then
-      ok, verdict, detail = pcall(give, i)
-    end
-    if not ok then
-      verdict, detail = 'x', message(verdict)
-    end
-    if detail then
-      details[#details + 1], details[#details + 2] = i, detail
-    end
-    verdicts[i] = verdict
-  end
-  return { table.concat(verdicts), details }
-end
-
 -- Gives up a batch whose items start in ARGV after first_arg, with their lease keys in KEYS from first_key on.
 local REQUEUE_ARGS = 10
 local function requeue_batch(input, group, me, to, count, first_key, first_arg)
-  return in_turn(to, count, function(i)
+  return { in_turn(to, count, function(i)
     local a = first_arg + REQUEUE_ARGS * (i - 1)
     return requeue(input, group, me, to, KEYS[first_key + i - 1], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 4]),
       tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], tonumber(ARGV[a + 9]), ARGV[a + 10])
-  end)
+  end) }
 end

@@ -1,6 +1,6 @@
 -- Shared: moving one entry that is pending.
 --
--- Parts    clock value
+-- Parts    clock value reply weight
 --
 -- The copy is written first and the original removed after it, because Lua does not roll back: a crash of the server
 -- between the two leaves two announcements, never none.
@@ -21,10 +21,15 @@ local KNOWN = { ['lbs-input'] = true }
 -- How much of an announcement a dead letter shows that refers to its entry, in bytes.
 local MAX_CUT = 4096
 
--- What a field weighs beyond its bytes; FieldWeight in batch.go.
-local FIELD_WEIGHT = 64
+-- The delivery counts that tell an entry which was owned from one which was only read.
+local HELD, READ = '2', '1'
 
--- What XPENDING says of an entry that is pending for a consumer, else nil.
+-- What XPENDING says of an entry that is pending, else nil.
+local function find_pending(input, group, id)
+  return redis.call('XPENDING', input, group, id, id, '1')[1]
+end
+
+-- The same of one that is pending for this consumer.
 local function is_pending(input, group, consumer, id)
   return redis.call('XPENDING', input, group, id, id, '1', consumer)[1]
 end
@@ -41,15 +46,6 @@ local function field(fields, name)
       return fields[i + 1]
     end
   end
-end
-
--- What fields weigh together.
-local function weigh(fields)
-  local total = FIELD_WEIGHT / 2 * #fields
-  for i = 1, #fields do
-    total = total + #fields[i]
-  end
-  return total
 end
 
 -- Whether fields are more than a copy can take, those not counted that it writes anew: an entry must not become too
@@ -93,6 +89,22 @@ local function stamped(fields, retries, crashes, only)
   return copy
 end
 
+-- The same, or nil and the verdict on what cannot be copied.
+local function copy_of(fields, retries, crashes)
+  if too_wide(fields) then
+    return nil, 'u'
+  end
+  return stamped(fields, retries, crashes), 'z'
+end
+
+-- Counts in to.moved what fields weigh, and returns that; the second result is the same as text where it is more than to.most
+-- (0: no limit), else nil.
+local function weigh_copy(to, fields)
+  local weight = weigh(fields)
+  to.moved = to.moved + weight
+  return weight, to.most > 0 and weight > to.most and string.format('%.0f', weight) or nil
+end
+
 -- Before when a copy of fields is not to be handed out, in ms of this clock; 0: at once. The bounds are those of CheckNotBefore
 -- in entry.go; tonumber alone takes hexadecimal and infinity, too. What is no such time goes along with the copy: who reads
 -- that makes a dead letter of it.
@@ -107,17 +119,25 @@ local function not_before(fields, copy)
   return at or 0
 end
 
+-- Whether the dead letters take no more.
+local function is_full(to)
+  return to.limit > 0 and not to.trim and redis.call('XLEN', to.dead) >= to.limit
+end
+
+-- Adds a dead letter, and returns its ID.
+local function add_letter(to, fields)
+  if to.trim and to.limit > 0 then
+    return redis.call('XADD', to.dead, 'MAXLEN', '~', to.limit, '*', unpack(fields))
+  end
+  return redis.call('XADD', to.dead, '*', unpack(fields))
+end
+
 -- Puts fields where op says: 'q' the input stream, 'l' later (at ms of this clock), 'd' the dead letters.
 -- to = { input, later, dead, limit, trim, full_delay }. Returns the verdict and how to take the copy back.
 local function put(to, id, fields, op, at)
   if op == 'd' then
-    if to.trim and to.limit > 0 then
-      local new = redis.call('XADD', to.dead, 'MAXLEN', '~', to.limit, '*', unpack(fields))
-      return 'm', { 'XDEL', to.dead, new }
-    end
-    if to.limit == 0 or redis.call('XLEN', to.dead) < to.limit then
-      local new = redis.call('XADD', to.dead, '*', unpack(fields))
-      return 'm', { 'XDEL', to.dead, new }
+    if not is_full(to) then
+      return 'm', { 'XDEL', to.dead, add_letter(to, fields) }
     end
     op, at = 'full', now + to.full_delay
   end
@@ -135,15 +155,33 @@ end
 
 -- Acknowledges and deletes the original after put; takes the copy back if that is refused.
 local function remove(input, group, id, undo)
-  local acked = redis.pcall('XACK', input, group, id)
-  if type(acked) == 'table' and acked.err then
-    redis.pcall(unpack(undo))
-    error(acked.err, 0)
-  end
+  or_undo(undo, 'XACK', input, group, id)
   redis.pcall('XDEL', input, id)
 end
 
 -- The text of an error caught by pcall: a string, or a table with err in it from Redis 7 on.
 local function message(err)
   return type(err) == 'table' and err.err or tostring(err)
+end
+
+-- Has give(i) deal with each item of a batch until as much was moved as one script should; those after it are left. give
+-- returns a verdict and what there is to say of it, and counts in to.moved. Returns a verdict an item, and { index, what there
+-- is to say of it, … }.
+local function in_turn(to, count, give)
+  local verdicts, details = {}, {}
+  to.moved = 0
+  for i = 1, count do
+    local ok, verdict, detail = true, 't', nil
+    if i == 1 or to.moved < to.budget then
+      ok, verdict, detail = pcall(give, i)
+    end
+    if not ok then
+      verdict, detail = 'x', message(verdict)
+    end
+    if detail then
+      details[#details + 1], details[#details + 2] = i, detail
+    end
+    verdicts[i] = verdict
+  end
+  return table.concat(verdicts), details
 end

@@ -1,19 +1,18 @@
 -- Shared: the state of the group.
+--
+-- Parts    info
 
 -- What the group says of itself, as a table; nil where it, or the stream, does not exist.
 local function find_group(input, name)
   local groups = redis.pcall('XINFO', 'GROUPS', input)
   if groups.err then
-    if string.find(groups.err, 'no such key', 1, true) then
+    if is_missing(groups.err) then
       return nil
     end
     error(groups.err, 0)
   end
   for _, flat in ipairs(groups) do
-    local group = {}
-    for i = 1, #flat, 2 do
-      group[flat[i]] = flat[i + 1]
-    end
+    local group = named(flat)
     if group.name == name then
       return group
     end

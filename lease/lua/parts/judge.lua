@@ -1,19 +1,29 @@
--- Shared: whether anybody may be found dead now.
+-- Shared: whether anybody may be found dead now, and what becomes of consumers that have no session.
 --
--- Parts    clock session
+-- Parts    clock deadline session
 
--- False while I have no session myself, while the partition settles, and after a gap in everybody's beats: whoever is the
--- first one back would find those dead who are about to beat, and the next beat adds the gap to their deadlines.
--- The second result is an error.
-local function may_judge(sessions, me, mode, gap)
-  local mine = redis.call('ZSCORE', sessions, me)
-  if not mine or tonumber(mine) <= now then
-    return false
+-- What a script answers that may find nobody dead now: { 'wait' }, or an error; nil when it may.
+--
+-- It must wait while I have no session myself, while the partition settles, and after a gap in everybody's beats: whoever is
+-- the first one back would find those dead who are about to beat, and the next beat adds the gap to their deadlines.
+local function must_wait(sessions, me, mode, gap)
+  keep_sessions(sessions)
+  if not is_alive(sessions, me) then
+    return { 'wait' }
   end
   local beat = redis.call('ZSCORE', sessions, '!beat')
-  if not beat or now + tonumber(beat) > gap then
-    return false
+  if not beat or now + tonumber(beat) > tonumber(gap) then
+    return { 'wait' }
   end
   local settling, err = is_settling(sessions, mode)
-  return not settling, err
+  return err or settling and { 'wait' } or nil
+end
+
+-- A deadline with a fraction marks an adopted session, for which no crash is counted; a beat overwrites it with a whole
+-- number.
+local ADOPTED = 0.5
+
+-- Gives a consumer a session, unless it has one.
+local function adopt(sessions, consumer, ttl)
+  redis.call('ZADD', sessions, 'NX', now + ttl + ADOPTED, consumer)
 end

@@ -1,14 +1,26 @@
 -- Shared: whether anybody works with a partition. Nobody can where sessions are of another type.
 --
--- Parts    clock
+-- Parts    clock reply
 
 local function count_living(sessions)
   local living = redis.pcall('ZCOUNT', sessions, '(' .. string.format('%.0f', now), '+inf')
-  if type(living) == 'table' and living.err then
-    if string.find(living.err, 'WRONGTYPE', 1, true) then
-      return 0
-    end
-    error(living.err, 0)
+  local err = refused(living)
+  if not err then
+    return living
   end
-  return living
+  if string.find(err, 'WRONGTYPE', 1, true) then
+    return 0
+  end
+  error(err, 0)
+end
+
+-- What a script answers that may not change a partition: -1: somebody is alive; -3: it is not marked as this operation's; nil
+-- when it may.
+local function may_not_change(sessions, mark, operation)
+  if count_living(sessions) > 0 then
+    return -1
+  end
+  if redis.call('GET', mark) ~= operation then
+    return -3
+  end
 end

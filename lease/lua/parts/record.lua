@@ -62,3 +62,9 @@ local function remove_session(sessions, consumer)
     end
   end)
 end
+
+-- Removes a consumer for which nothing is pending, with its session.
+local function remove_consumer(input, group, sessions, consumer)
+  redis.call('XGROUP', 'DELCONSUMER', input, group, consumer)
+  remove_session(sessions, consumer)
+end

@@ -15,6 +15,6 @@ local function in_use(input, name, id)
   if not group or after(id, group['last-delivered-id']) then
     return 'it is not delivered'
   end
-  local row = redis.call('XPENDING', input, name, id, id, '1')[1]
+  local row = find_pending(input, name, id)
   return row and 'it is pending for ' .. row[2]
 end

@@ -1,6 +1,6 @@
 -- Shared: the session set of a partition.
 --
--- Parts    clock record
+-- Parts    clock record deadline
 --
 -- Members with a positive score are consumers, the score is their deadline (ms of this server's clock); 0 is a closed
 -- session. What is on record of each has the score -inf (record.lua). Members with another negative score keep the books:
@@ -11,9 +11,6 @@
 --   !run:<id>         -(when this server was first seen under this id, ms): it settles until that time + !ttl
 --
 -- mode says how a server is told from its successor: 'info' (run_id, else CLUSTER MYID), or 'off' (never settle).
-
--- A set that nobody has touched for 30 days belongs to a service that is gone.
-local SESSIONS_KEPT = 2592000000
 
 local function server_id(mode)
   if mode == 'off' then
@@ -201,9 +198,8 @@ end
 --
 -- A deadline is never brought forward: this may be a call from before the TTL was lengthened that comes late, and who sent
 -- it believes the one that was answered. It is not kept beyond the greatest TTL: a clock that went back would keep the dead alive.
--- PEXPIRE comes first: maxmemory does not refuse it, and lets what follows in this script pass.
 local function touch(sessions, me, ttl, ttls, threshold, mode, fresh)
-  redis.call('PEXPIRE', sessions, SESSIONS_KEPT)
+  keep_sessions(sessions)
   local run = server_id(mode)
   if not run then
     return nil, redis.error_reply(NO_SERVER_ID)

@@ -40,3 +40,15 @@ local function prolong(key, ttl)
     redis.call('PEXPIRE', key, ttl)
   end
 end
+
+-- The lease that a value shows, if consumer holds it for this entry; else nil.
+local function held_by(value, consumer, entry)
+  local holder = value and parse(value)
+  if holder and holder.consumer == consumer and holder.entry == entry then
+    return holder
+  end
+end
+
+local function not_a_lease(key)
+  return 'the value of ' .. key .. ' is not a lease: delete the key'
+end
