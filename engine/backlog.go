@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -31,22 +32,22 @@ func (e *Engine) measure(ctx context.Context, p *partition) {
 }
 
 // emitBacklog emits the last measurement while it is fresh: from then on somebody else has a later one.
-func (e *Engine) emitBacklog(p *partition, emit func(g gauge, partition int, v float64)) {
+func (e *Engine) emitBacklog(p *partition, emit metrics.Emit) {
 	b := p.backlog.Load()
 	if b == nil || e.clock.Now()-b.at > 2*int64(e.cfg.recovery.Interval) {
 		return
 	}
 	if b.Lag >= 0 {
-		emit(gaugeLag, p.number, float64(b.Lag))
-		emit(gaugeStranded, p.number, float64(b.Stranded))
-		emit(gaugeWithoutBody, p.number, float64(b.WithoutBody))
+		emit(metrics.Lag, p.number, float64(b.Lag))
+		emit(metrics.Stranded, p.number, float64(b.Stranded))
+		emit(metrics.PendingWithoutBody, p.number, float64(b.WithoutBody))
 	}
-	emit(gaugePending, p.number, float64(b.Pending))
-	emit(gaugeConsumers, p.number, float64(b.Consumers))
-	emit(gaugeOldestPending, p.number, b.OldestPending.Seconds())
-	emit(gaugeOldestWaiting, p.number, b.OldestWaiting.Seconds())
-	emit(gaugeLater, p.number, float64(b.Later))
-	emit(gaugeDeadLetters, p.number, float64(b.DeadLetters))
+	emit(metrics.Pending, p.number, float64(b.Pending))
+	emit(metrics.Consumers, p.number, float64(b.Consumers))
+	emit(metrics.OldestPending, p.number, b.OldestPending.Seconds())
+	emit(metrics.OldestWaiting, p.number, b.OldestWaiting.Seconds())
+	emit(metrics.Later, p.number, float64(b.Later))
+	emit(metrics.DeadLettersKept, p.number, float64(b.DeadLetters))
 }
 
 // Inspector looks at the service from outside, on the client of the engine: dead letters, backlogs, who owns what. It

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -49,10 +50,10 @@ func TestBacklogGauges(t *testing.T) {
 func TestBacklogGaugesGoWhenTheyAreOld(t *testing.T) {
 	w := newGaugeWorld(t)
 	w.p.backlog.Store(&measured{scan.Backlog{Lag: 3}, w.e.clock.Now()})
-	require.Contains(t, w.emitted(), gaugeLag)
+	require.Contains(t, w.emitted(), metrics.Lag)
 	w.p.backlog.Store(&measured{scan.Backlog{Lag: -1}, w.e.clock.Now()})
-	require.NotContains(t, w.emitted(), gaugeLag, "unknown")
-	require.Contains(t, w.emitted(), gaugePending)
+	require.NotContains(t, w.emitted(), metrics.Lag, "unknown")
+	require.Contains(t, w.emitted(), metrics.Pending)
 	w.p.backlog.Store(&measured{scan.Backlog{Lag: 3}, w.e.clock.Now() - int64(2*w.e.cfg.recovery.Interval) - 1})
 	require.Empty(t, w.emitted())
 }
@@ -70,8 +71,8 @@ func newGaugeWorld(t *testing.T) gaugeWorld {
 	return gaugeWorld{e, e.partitions[0]}
 }
 
-func (w gaugeWorld) emitted() map[gauge]float64 {
-	all := make(map[gauge]float64)
-	w.e.emitBacklog(w.p, func(g gauge, _ int, v float64) { all[g] = v })
+func (w gaugeWorld) emitted() map[metrics.Gauge]float64 {
+	all := make(map[metrics.Gauge]float64)
+	w.e.emitBacklog(w.p, func(g metrics.Gauge, _ int, v float64) { all[g] = v })
 	return all
 }

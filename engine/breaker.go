@@ -7,6 +7,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -25,7 +26,7 @@ func (e *Engine) asked(p *partition, err error) {
 	case errors.Is(err, context.Canceled):
 		e.breakers.Unknown(lane)
 	case e.breakers.Failed(lane, e.clock.Now()):
-		e.metrics.paused()
+		e.metrics.Inc(metrics.ReadsPaused)
 		e.tell(api.Event{Kind: api.EventReadsPaused, Partition: p.number, Err: lease.Explain(err)})
 	}
 }

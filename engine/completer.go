@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/streamlease/streamlease/engine/internal/completion"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -65,16 +66,16 @@ func (s *sessions) Alive(partition int, consumer string) bool {
 }
 
 // observer implements completion.Observer.
-type observer struct{ *metrics }
+type observer struct{ metrics *metrics.Metrics }
 
-func (o observer) Ended(kind lease.EndKind, err error) { o.ended(kind, err) }
-func (o observer) Gone(n int)                          { o.gone(n) }
-func (o observer) DeadLetter(reason string)            { o.deadLetter(reason) }
-func (o observer) DeadLettersFull()                    { o.deadLettersFull() }
-func (o observer) Refused(blames bool)                 { o.refused(blames) }
+func (o observer) Ended(kind lease.EndKind, err error) { o.metrics.Ended(kind, err) }
+func (o observer) Gone(n int)                          { o.metrics.Add(metrics.EntriesGone, n) }
+func (o observer) DeadLetter(reason string)            { o.metrics.DeadLetter(reason) }
+func (o observer) DeadLettersFull()                    { o.metrics.Inc(metrics.DeadLettersFull) }
+func (o observer) Refused(blames bool)                 { o.metrics.Refused(blames) }
 
 func (o observer) Tampered(result completion.Tampering) {
-	o.tampered([...]tampered{
-		completion.AnnouncedAgain: tamperedAnnounced, completion.Elsewhere: tamperedElsewhere, completion.Lost: tamperedLost,
-	}[result], 1)
+	o.metrics.Inc(metrics.Tamperings.With([...]metrics.Tampered{
+		completion.AnnouncedAgain: metrics.TamperedAnnounced, completion.Elsewhere: metrics.TamperedElsewhere, completion.Lost: metrics.TamperedLost,
+	}[result]))
 }

@@ -42,7 +42,7 @@ func TestCrashLoopIsTold(t *testing.T) {
 			synctest.Wait()
 			pass(2 * time.Second)
 			require.Equal(t, waiting > 0, slices.Contains(e.events(), api.EventCrashLoop))
-			require.EqualValues(t, waiting, counted(e.metrics.suspects))
+			require.EqualValues(t, waiting, e.counted("suspects_total"))
 			if waiting == 0 {
 				require.NotContains(t, e.logged(), "crash loop")
 				return

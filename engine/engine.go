@@ -15,6 +15,7 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/cond"
 	"github.com/streamlease/streamlease/engine/internal/dispatch"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
@@ -138,7 +139,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.name = newConsumerName(e.cfg.consumerID)
 	e.clock = lease.NewClock()
 	e.log = sumlog.New(e.cfg.logger.With("service", service))
-	e.log.Through(outbox.New(e.log.Handle, func(r outbox.Result, _ error) { e.metrics.hooked(hookLog, r) }))
+	e.log.Through(outbox.New(e.log.Handle, func(r outbox.Result, _ error) { e.countHook(metrics.HookLog, r) }))
 	e.hooks = outbox.New(e.cfg.events, e.hooked)
 	e.quota.most = e.cfg.maxStreams
 	e.reading.init(e.cfg.readMemory/2, e.layout.Partitions(), e.lane)
@@ -150,7 +151,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	if e.table, err = lease.NewTable(e.clock, e.layout.Partitions(), e.cfg.wheel); err != nil {
 		return invalid("WithWheel: %w", err)
 	}
-	if e.metrics, err = newMetrics(e.cfg, service, e); err != nil {
+	if e.metrics, err = metrics.New(e.cfg.registerer, service, e.collectGauges); err != nil {
 		return err
 	}
 	e.pressure = newPressure(e)
@@ -167,7 +168,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		DeadDelay:  e.cfg.recovery.DLQFullDelay,
 		Limits:     e.cfg.limits,
 		MaxMove:    e.cfg.maxMove(),
-	}, renewal, client, e.metrics.script)}
+	}, renewal, client, e.metrics.Script)}
 	e.scan = scan.NewStore(e.layout, scan.Settings{
 		Config:     e.cfg.recovery,
 		SessionTTL: e.cfg.sessionTTL,
@@ -177,7 +178,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		Relaxed:    e.maintenance.relaxed,
 		Page:       e.cfg.pipeline.MaxMoves(),
 		MaxMove:    e.cfg.maxMove(),
-	}, client, e.metrics.script)
+	}, client, e.metrics.Script)
 	return nil
 }
 

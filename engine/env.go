@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/lease"
@@ -17,7 +18,7 @@ import (
 type env struct {
 	cfg     *config
 	clock   lease.Clock
-	metrics *metrics
+	metrics *metrics.Metrics
 	log     *sumlog.Logger
 	hooks   *outbox.Outbox[api.Event]
 	draw    func() float64 // replaces rand.Float64 in tests that fix the seed; nil: not replaced
@@ -45,11 +46,18 @@ func (e *env) tell(v api.Event) {
 
 // hooked counts what became of an event that was passed to the user's hook.
 func (e *env) hooked(r outbox.Result, err error) {
-	e.metrics.hooked(hookEvents, r)
+	e.countHook(metrics.HookEvents, r)
 	var panicked *api.PanicError
 	if errors.As(err, &panicked) {
 		e.log.Error("a hook of WithEvents panicked", "panic", panicked.Value, "stack", string(panicked.Stack))
 	}
+}
+
+// countHook counts what became of what was handed to a hook.
+func (e *env) countHook(hook metrics.Hook, r outbox.Result) {
+	e.metrics.Inc(metrics.Hooks.With(hook, [...]metrics.HookResult{
+		outbox.Delivered: metrics.HookDelivered, outbox.Panicked: metrics.HookPanicked, outbox.Dropped: metrics.HookDropped,
+	}[r]))
 }
 
 // backoff is the delay after so many consecutive failures: cfg.retry, doubled with each up to a beat, less up to half of it at

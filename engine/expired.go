@@ -9,6 +9,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/expiry"
 	"github.com/streamlease/streamlease/engine/internal/dispatch"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -21,18 +22,6 @@ const (
 	ownKept = 1 << 16
 	// ownLate is how late a server may report that a key has expired.
 	ownLate = time.Minute
-)
-
-// subscriptionResults are what becomes of subscriptions.
-var subscriptionResults = [...]string{expiry.Made: "made", expiry.Failed: "failed", expiry.Lost: "lost"}
-
-// hintResults are what becomes of a report.
-var hintResults = [...]string{hintDelivered: "delivered", hintOwn: "own", hintDropped: "dropped"}
-
-const (
-	hintDelivered = iota
-	hintOwn
-	hintDropped
 )
 
 // hints passes expired leases of others on to the user.
@@ -65,7 +54,7 @@ func newHints(e *Engine, to delivery) (*hints, error) {
 		Backoff: e.backoff,
 	}, expiry.Hooks{
 		Expired:      h.pass,
-		Dropped:      func() { h.count(hintDropped) },
+		Dropped:      func() { h.count(metrics.HintDropped) },
 		Subscription: h.subscription,
 		Warn: func(message string, err error, args ...any) {
 			if err != nil {
@@ -103,27 +92,27 @@ func (h *hints) stop(ctx context.Context) error {
 
 // pass hands one report to the user.
 func (h *hints) pass(stream string) {
-	result := hintDropped
+	result := metrics.HintDropped
 	switch {
 	case h.open.Load() >= hintsKept: // first, since it costs least: nobody else adds to it
 	case h.table.Get(stream) != nil || h.own.has(stream, time.Now()):
-		result = hintOwn
+		result = metrics.HintOwn
 	case h.lane.Busy(stream): // one is enough
 	default:
 		h.open.Add(1)
 		if h.lane.Post(api.Notification{Kind: api.Expired, Stream: stream}) {
-			result = hintDelivered
+			result = metrics.HintDelivered
 		}
 	}
 	h.count(result)
 }
 
-func (h *hints) count(result int) { h.metrics.expirations[result].Inc() }
+func (h *hints) count(result metrics.Hint) { h.metrics.Inc(metrics.Expired.With(result)) }
 
 // subscription counts what became of a subscription, and reports that hints were missed. Only the user can know what they were good
 // for.
 func (h *hints) subscription(address string, what expiry.Subscription, missed bool) {
-	h.metrics.subscriptions[what].Inc()
+	h.metrics.Inc(metrics.Subscriptions.With(what))
 	if missed {
 		h.event(api.EventHintsMissed, api.NoPartition, nil, address)
 	}

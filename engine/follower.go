@@ -12,6 +12,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -122,7 +123,7 @@ func (f *follower) look(ctx context.Context) {
 		}
 	}
 	if n > 0 {
-		f.e.metrics.relocated(n)
+		f.e.metrics.Add(metrics.PartitionsRelocated, n)
 		f.e.event(api.EventTopologyChanged, api.NoPartition, nil, fmt.Sprintf("%d of %d partitions", n, len(f.e.partitions)))
 	}
 	if n > 0 || f.e.lastFailure() != nil && f.e.clock.Now() >= f.told+int64(refreshGap) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/completion"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -136,7 +137,7 @@ func (e *Engine) forwardSome(ctx context.Context, s *lease.Session, home *partit
 		e.log.Warn("forwarding is refused", 1, "partition", s.Partition(), "entry", whole[i].ID, "err", lease.Explain(o.Err()))
 		e.putOff(s, whole[i:i+1], forwardAgain)
 	}
-	e.metrics.forwarded(copied)
+	e.metrics.Add(metrics.Forwarded, copied)
 	return nil
 }
 

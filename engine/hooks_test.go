@@ -12,28 +12,24 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/test/telemetry"
 )
 
-// counted is what a counter stands at.
-func counted(c prometheus.Counter) float64 {
-	var m dto.Metric
-	if err := c.Write(&m); err != nil {
-		panic(err)
-	}
-	return m.GetCounter().GetValue()
+// counted is what a counter of an engine stands at, for all or some values of its labels.
+func (e *fakeEngine) counted(name string, labels ...string) int {
+	sum, _ := telemetry.Sum(e.w.t, e.registry, name, labels...)
+	return int(sum)
 }
 
 // hookCount is how often a hook came to a result.
-func (e *fakeEngine) hookCount(h hook, r outbox.Result) int {
-	return int(counted(e.metrics.hooks[h][r]))
+func (e *fakeEngine) hookCount(hook string, r outbox.Result) int {
+	return e.counted("hooks_total", "hook", hook, "result", r.String())
 }
 
 // heldThroughout looks for a while whether all of n streams stay held.
@@ -72,8 +68,8 @@ func TestEventHookThatPanicsEndsNothing(t *testing.T) {
 				require.NoError(t, shutdown)
 				require.NoError(t, run)
 				require.Equal(t, []api.EventKind{api.EventSessionOpened, api.EventSessionOpened, api.EventSessionOpened, api.EventDrainStarted}, kinds)
-				require.Equal(t, 4, e.hookCount(hookEvents, outbox.Panicked))
-				require.Zero(t, e.hookCount(hookEvents, outbox.Delivered))
+				require.Equal(t, 4, e.hookCount("events", outbox.Panicked))
+				require.Zero(t, e.hookCount("events", outbox.Delivered))
 				require.Contains(t, e.logged(), "a hook of WithEvents panicked")
 				require.Contains(t, e.logged(), "TestEventHookThatPanicsEndsNothing", "the stack")
 			})
@@ -92,7 +88,7 @@ func TestEventHookThatBlocksStopsNoRenewal(t *testing.T) {
 		for range outbox.Limit + 10 {
 			e.event(api.EventReadsPaused, 0, nil, "")
 		}
-		require.GreaterOrEqual(t, e.hookCount(hookEvents, outbox.Dropped), 10)
+		require.GreaterOrEqual(t, e.hookCount("events", outbox.Dropped), 10)
 		began := time.Now()
 		shutdown, run := e.drained()
 		require.NoError(t, shutdown)
@@ -124,7 +120,7 @@ func TestLogThatBlocksStopsNoRenewal(t *testing.T) {
 		shutdown, run := e.drained()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
-		require.NotZero(t, e.hookCount(hookLog, outbox.Dropped))
+		require.NotZero(t, e.hookCount("log", outbox.Dropped))
 		close(release)
 	})
 }
@@ -139,8 +135,8 @@ func TestLogThatPanicsEndsNothing(t *testing.T) {
 				shutdown, run := e.drained()
 				require.NoError(t, shutdown)
 				require.NoError(t, run)
-				require.NotZero(t, e.hookCount(hookLog, outbox.Panicked))
-				require.Zero(t, e.hookCount(hookLog, outbox.Delivered))
+				require.NotZero(t, e.hookCount("log", outbox.Panicked))
+				require.Zero(t, e.hookCount("log", outbox.Delivered))
 			})
 		})
 	}
@@ -182,7 +178,7 @@ func TestRunEachFunctionThatEndsItsGoroutineFails(t *testing.T) {
 		require.Equal(t, []int{0, 1, 0, 1}, []int{undelivered, pending, later, dead})
 		require.Contains(t, e.logged(), "runtime.Goexit called")
 		require.Contains(t, e.logged(), "TestRunEachFunctionThatEndsItsGoroutineFails", "the stack")
-		require.EqualValues(t, 3, counted(e.metrics.panics))
+		require.EqualValues(t, 3, e.counted("handler_panics_total"))
 		shutdown, run := e.drained()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
@@ -226,7 +222,7 @@ func TestHandlerThatEndsItsGoroutine(t *testing.T) {
 		shutdown, run := e.drained()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
-		require.EqualValues(t, n/2+n/2+1, counted(e.metrics.panics), "Added, Releasing, Terminated")
+		require.EqualValues(t, n/2+n/2+1, e.counted("handler_panics_total"), "Added, Releasing, Terminated")
 		require.Len(t, e.of(api.Terminated), 1)
 	})
 }
@@ -281,16 +277,6 @@ func TestErrorThatCannotBeAskedFailsTheStream(t *testing.T) {
 			})
 		})
 	}
-}
-
-type panickingRegisterer struct{ prometheus.Registerer }
-
-func (panickingRegisterer) Register(prometheus.Collector) error { panic("no registry") }
-
-func TestRegistererThatPanicsIsAnErrorOfNew(t *testing.T) {
-	_, err := newMetrics(&config{registerer: panickingRegisterer{}}, "orders", nil)
-	require.ErrorIs(t, err, api.ErrInvalidConfig)
-	require.ErrorContains(t, err, "no registry")
 }
 
 type badInfo struct{}

@@ -10,6 +10,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/completion"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -46,7 +47,7 @@ func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, rea
 			}
 		}
 	}
-	e.metrics.read(len(read))
+	e.metrics.Add(metrics.EntriesRead, len(read))
 	var elsewhere sync.WaitGroup
 	if len(strange) > 0 {
 		elsewhere.Go(func() { e.forward(ctx, s, strange) }) // the masters that it asks are no reason for the others to wait
@@ -163,7 +164,7 @@ func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session
 		}
 		e.confirm(p, s, l, t.sent, epoch)
 	}
-	e.metrics.took(takes)
+	e.metrics.Took(takes)
 	e.renewer.nudge()
 	return takes, true
 }
@@ -182,7 +183,7 @@ func (e *Engine) confirm(p *partition, s *lease.Session, l *lease.Lease, sent in
 		e.table.Retry([]*lease.Lease{l}, e.clock.Now())
 	}
 	if now != s {
-		e.disown([]*lease.Lease{l}, causeSession, errSessionPast)
+		e.disown([]*lease.Lease{l}, metrics.CauseSession, errSessionPast)
 	}
 }
 
@@ -202,7 +203,7 @@ func (e *Engine) took(s *lease.Session, x *lease.Entry, take lease.Take) {
 	case lease.Early:
 		e.completer.Requeue(s.Consumer(), x, completion.Target{Dest: lease.ToLater, At: x.NotBefore})
 	case lease.Gone:
-		e.metrics.gone(1)
+		e.metrics.Inc(metrics.EntriesGone)
 		e.completer.RestoreEntry(s.Consumer(), x, true)
 	case lease.NotPending:
 		// Somebody else's, whose pending list it is in; or acknowledged by hand, and the body is there still.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
 
 // maintenance carries out what servers announce of their maintenance, so that an outage that was announced loses no lease.
@@ -53,7 +54,7 @@ func (m *maintenance) init(e *Engine) {
 	}
 	m.watcher = notice.NewWatcher(*e.cfg.dial, e.cfg.notices, e.nodes, notice.Hooks{
 		Changed: m.changed,
-		Noticed: func(n notice.Notice) { e.metrics.noticed(n.Kind) },
+		Noticed: func(n notice.Notice) { e.metrics.Inc(metrics.Notices.With(n.Kind)) },
 		Node:    m.node,
 	})
 }
@@ -256,7 +257,7 @@ func asEvent(c *notice.Change) *api.Maintenance {
 }
 
 // emit shows how things are.
-func (m *maintenance) emit(emit func(g gauge, partition int, v float64)) {
+func (m *maintenance) emit(emit metrics.Emit) {
 	if m.watcher == nil {
 		return
 	}
@@ -271,8 +272,8 @@ func (m *maintenance) emit(emit func(g gauge, partition int, v float64)) {
 		if m.holdsOff(p) {
 			held = 1
 		}
-		emit(gaugeHeldOff, p.number, held)
+		emit(metrics.RecoveryHeldOff, p.number, held)
 	}
-	emit(gaugeAnnouncing, api.NoPartition, float64(announcing))
-	emit(gaugeWindows, api.NoPartition, float64(len(m.watcher.Windows())))
+	emit(metrics.MaintenanceNodes, api.NoPartition, float64(announcing))
+	emit(metrics.MaintenanceWindows, api.NoPartition, float64(len(m.watcher.Windows())))
 }

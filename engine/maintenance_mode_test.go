@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
@@ -20,20 +19,19 @@ import (
 func TestMaintenanceIsTold(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		node := w.listening(notices.Options{})
-		registry := prometheus.NewRegistry()
-		e := w.start(nil, toldBy(node), WithRegisterer(registry))
+		e := w.start(nil, toldBy(node))
 		pass(time.Second)
 		require.NoError(t, e.Ready(t.Context()))
 		push(t, node, failingOver)
 		push(t, node, failingOver)
-		require.Equal(t, 1.0, series(t, registry)["maintenance_windows{service=svc}"])
-		require.Equal(t, 1.0, series(t, registry)["maintenance_nodes{service=svc}"])
-		require.Equal(t, 2.0, series(t, registry)["maintenance_notices_total{kind=failing_over,service=svc}"])
+		require.Equal(t, 1, e.counted("maintenance_windows"))
+		require.Equal(t, 1, e.counted("maintenance_nodes"))
+		require.Equal(t, 2, e.counted("maintenance_notices_total", "kind", "failing_over"))
 		require.Equal(t, DefaultSessionTTL.Milliseconds()*4/10, e.timeout().Milliseconds(), "waited for longer")
 		pass(3*30*time.Second - 1)
 		push(t, node, ">3\r\n+FAILED_OVER\r\n:11\r\n+7\r\n")
 		pass(time.Second)
-		require.Zero(t, series(t, registry)["maintenance_windows{service=svc}"])
+		require.Zero(t, e.counted("maintenance_windows"))
 		pass(20 * time.Second)
 		require.Equal(t, e.cfg.timeout, e.timeout())
 

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
@@ -105,9 +104,7 @@ func TestWhatIsBeyondTheLimitsIsADeadLetter(t *testing.T) {
 		require.Equal(t, 2, e.Stats().Held)
 		_, _, _, dead := w.server.count()
 		require.Equal(t, 4, dead)
-		var counted dto.Metric
-		require.NoError(t, e.metrics.deadLetters[lease.DeadTooLarge].Write(&counted))
-		require.InDelta(t, 4, counted.GetCounter().GetValue(), 0)
+		require.Equal(t, 4, e.counted("dead_letters_total", "reason", lease.DeadTooLarge))
 		require.Contains(t, e.logged(), "announcements beyond the limits")
 	})
 }

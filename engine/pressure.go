@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
 
 // Intake is whether an engine takes more streams, and why not.
@@ -141,7 +142,7 @@ func (u *pressure) lookAt(partition int, now int64, late time.Duration) bool {
 func (u *pressure) tell(partition int, was, is Intake, late time.Duration) {
 	switch {
 	case is == IntakeStopped && was != IntakeStopped:
-		u.e.metrics.intakeStopped()
+		u.e.metrics.Inc(metrics.IntakeStopped)
 		u.e.event(api.EventIntakeStopped, partition, u.err(late), "")
 	case was == IntakeStopped && is != IntakeStopped:
 		u.e.event(api.EventIntakeResumed, partition, nil, is.String())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/completion"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -68,7 +69,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 			p.wantOpen()
 			e.renewer.beatNow(p.number)
 		}
-		e.metrics.readFailed()
+		e.metrics.Inc(metrics.ReadsFailed)
 		e.log.Warn("reading fails", 1, "partition", p.number, "err", lease.Explain(err))
 		backoff.Sleep(ctx, e.backoff(failed))
 	}
@@ -278,7 +279,7 @@ func (e *Engine) promote(ctx context.Context, partition int) time.Duration {
 	}
 	aside := errors.Is(err, lease.ErrSetAside)
 	if aside {
-		e.metrics.refused(lease.Blames(err))
+		e.metrics.Refused(lease.Blames(err))
 	}
 	switch {
 	case err != nil && !aside:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/internal/completion"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -221,7 +222,7 @@ func (e *Engine) keep(ctx context.Context, p *partition, s *lease.Session, suspe
 			batches = batches[1:]
 		}
 	}
-	e.metrics.tampered(tamperedPending, kept.again)
+	e.metrics.Add(metrics.Tamperings.With(metrics.TamperedPending), kept.again)
 	if kept.again > 0 {
 		e.log.Warn("announcements that this process has were acknowledged or claimed by hand, or their consumer was removed; "+
 			"they are pending again", kept.again, "partition", p.number)
@@ -309,7 +310,7 @@ func (e *Engine) bereft(s *lease.Session, x knownEntry) bool {
 		}
 		return parked != nil
 	}
-	if !e.disownOne(x.held, causeAnnouncement, api.ErrReannounced) {
+	if !e.disownOne(x.held, metrics.CauseAnnouncement, api.ErrReannounced) {
 		return false
 	}
 	e.completer.RestoreLease(x.held)

@@ -182,7 +182,7 @@ func (c *scanner) look(ctx context.Context, p *partition, full bool) {
 func (c *scanner) recover(ctx context.Context, p *partition, me, name string) bool {
 	began := time.Now()
 	done, err := c.e.scan.Recover(ctx, p.number, me, name)
-	c.e.metrics.recovered(done)
+	c.e.metrics.Recovered(done)
 	if done.Entries+done.Gone > 0 {
 		c.e.log.Info("recovered a dead consumer", "partition", p.number, "consumer", name, "entries", done.Entries,
 			"dead letters", done.DeadLetters, "took", time.Since(began))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -122,7 +123,7 @@ func (r *renewer) look() time.Duration {
 	if at, ok := e.table.Next(); ok {
 		next = min(next, at)
 	}
-	e.disown(past, causeDeadline, errLeasePast)
+	e.disown(past, metrics.CauseDeadline, errLeasePast)
 	return max(time.Duration(next-now), time.Millisecond)
 }
 
@@ -188,7 +189,7 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 	kept := make([]*lease.Lease, 0, e.cfg.pipeline.MaxBatch)
 	extended, migrating := 0, false
 	for i, batch := range batches {
-		e.metrics.batch(len(batch))
+		e.metrics.Observe(metrics.RenewalBatchSize, float64(len(batch)))
 		a := &answers[i]
 		if a.Err != nil {
 			failure = a.Err
@@ -202,7 +203,7 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 		same := e.heard(p, s, epoch, t, a.Beat)
 		if a.Status == lease.SessionLost {
 			// The session is off, and its leases with it.
-			e.metrics.renewed(extended, 0, 0, len(due)-extended)
+			e.metrics.Renewed(extended, 0, 0, len(due)-extended)
 			return t.sent, nil
 		}
 		for j, l := range batch {
@@ -222,11 +223,11 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 			e.supersede(batch[w])
 		}
 		// Now, while they are in the processor's caches.
-		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.late)
+		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.Late)
 		extended += len(kept)
 	}
-	e.metrics.renewed(extended, len(lost), len(missing), len(again))
-	e.disown(lost, causeLease, errLeaseTaken)
+	e.metrics.Renewed(extended, len(lost), len(missing), len(again))
+	e.disown(lost, metrics.CauseLease, errLeaseTaken)
 	if migrating {
 		again, failure = r.oneByOne(ctx, p, s, again)
 	}
@@ -264,10 +265,10 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 				lost = append(lost, l)
 			}
 		}
-		e.metrics.renewed(len(kept), len(lost)+len(forgotten), 0, 0)
-		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.late)
-		e.disown(lost, causeLease, errLeaseGone)
-		e.disown(forgotten, causeLease, errForgotten)
+		e.metrics.Renewed(len(kept), len(lost)+len(forgotten), 0, 0)
+		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.Late)
+		e.disown(lost, metrics.CauseLease, errLeaseGone)
+		e.disown(forgotten, metrics.CauseLease, errForgotten)
 	}
 	return again
 }
@@ -307,9 +308,9 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 		if open := len(batch) - len(kept) - len(lost); open > 0 {
 			e.log.Warn("renewing one by one has no answer", open, "partition", p.number)
 		}
-		e.metrics.renewed(len(kept), len(lost), 0, 0)
-		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.late)
-		e.disown(lost, causeLease, errLeaseTaken)
+		e.metrics.Renewed(len(kept), len(lost), 0, 0)
+		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.Late)
+		e.disown(lost, metrics.CauseLease, errLeaseTaken)
 	}
 	return again, nil
 }

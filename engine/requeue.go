@@ -49,9 +49,9 @@ func (e *Engine) requeueIn(ctx context.Context, partition int, stream string) er
 	})
 	switch {
 	case err == nil:
-		e.metrics.recovered(scan.Recovered{Entries: 1})
+		e.metrics.Recovered(scan.Recovered{Entries: 1})
 	case errors.Is(err, scan.ErrDeadLetter):
-		e.metrics.recovered(scan.Recovered{Entries: 1, DeadLetters: 1})
+		e.metrics.Recovered(scan.Recovered{Entries: 1, DeadLetters: 1})
 	}
 	return err
 }

@@ -104,7 +104,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	e.base = base
 	defer func() {
 		end(api.ErrClosed)
-		e.metrics.close()
+		e.metrics.Close()
 		e.closeClients()
 		e.closeHooks()
 		e.life.setRunning(false)
@@ -298,7 +298,7 @@ func (e *Engine) anySession() bool {
 // delivered takes the consequences of a delivery.
 func (e *Engine) delivered(to delivery, n api.Notification, err error, took time.Duration) {
 	err = guard.Error(err)
-	e.metrics.handled(n, err, took)
+	e.metrics.Handled(n, err, took)
 	e.room.Broadcast()
 	l, _ := n.Lease.(*lease.Lease)
 	var panicked *api.PanicError

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -48,13 +49,13 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 	t := e.terms(p)
 	b, err := t.Open(ctx, p.number, name, api.Token(p.floor.Load()))
 	if err != nil {
-		e.metrics.opened(false)
+		e.metrics.Opened(false)
 		if ctx.Err() == nil {
 			e.renewer.beatAfter(p.number, e.clock.Now()+int64(p.failing(e, err)))
 		}
 		return s // renewal does not wait for the group
 	}
-	e.metrics.opened(true)
+	e.metrics.Opened(true)
 	p.recovered(e)
 	p.agreed.Store(e.agreement.ticket()) // before the session is there for readers to see
 	if s != nil {
@@ -188,18 +189,18 @@ func (e *Engine) loseSession(p *partition, s *lease.Session, cause error) {
 	e.lot.drop(s) // before streams are freed, each of which would have its parked entry asked for
 	held := 0
 	for l := range e.table.Of(s) {
-		if e.disownOne(l, causeSession, cause) {
+		if e.disownOne(l, metrics.CauseSession, cause) {
 			held++
 		}
 	}
 	e.completer.Retire(s, 0)
-	e.metrics.sessionLost()
+	e.metrics.Inc(metrics.SessionsLost)
 	e.event(api.EventSessionLost, p.number, cause, fmt.Sprintf("%d streams disowned", held))
 	e.renewer.beatNow(p.number)
 }
 
 // disown ends leases that are lost, and re-queues their entries as soon as Redis answers.
-func (e *Engine) disown(leases []*lease.Lease, cause disownCause, why error) {
+func (e *Engine) disown(leases []*lease.Lease, cause metrics.Cause, why error) {
 	n := 0
 	for _, l := range leases {
 		if e.disownOne(l, cause, why) {
@@ -214,7 +215,7 @@ func (e *Engine) disown(leases []*lease.Lease, cause disownCause, why error) {
 
 // disownOne takes a lease off the table and tells its owner. It reports false if somebody else had taken it off, or
 // its owner had ended it and waits for the outcome.
-func (e *Engine) disownOne(l *lease.Lease, cause disownCause, why error) bool {
+func (e *Engine) disownOne(l *lease.Lease, cause metrics.Cause, why error) bool {
 	if !e.table.Remove(l) {
 		return false
 	}
@@ -223,7 +224,7 @@ func (e *Engine) disownOne(l *lease.Lease, cause disownCause, why error) bool {
 	if !l.Lose(why) {
 		return false
 	}
-	e.metrics.disowned(cause)
+	e.metrics.Inc(metrics.Disowned.With(cause))
 	e.dispatcher.Post(api.Notification{Kind: api.Disowned, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: why})
 	return true
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/completion"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -30,7 +31,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	e.life.mu.Unlock()
 	if !started {
 		e.life.beginDrain()
-		e.metrics.close()
+		e.metrics.Close()
 		e.closeClients()
 		return nil
 	}
@@ -137,7 +138,7 @@ func (e *Engine) dismantle(to delivery, why error) {
 	e.scanner.work.Stop()
 	e.stopHandling(api.ErrClosed)
 	for _, l := range e.table.All() {
-		e.disownOne(l, causeClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))
+		e.disownOne(l, metrics.CauseClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))
 	}
 	e.completer.Stop()
 	e.renewer.work.Stop()
@@ -167,7 +168,7 @@ func (e *Engine) finish(to delivery, why error) {
 	})()
 	began := time.Now()
 	err := to.finish(ctx, why)
-	e.metrics.handled(api.Notification{Kind: api.Terminated}, err, time.Since(began))
+	e.metrics.Handled(api.Notification{Kind: api.Terminated}, err, time.Since(began))
 	var panicked *api.PanicError
 	switch {
 	case errors.As(err, &panicked):

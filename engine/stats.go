@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -55,8 +56,8 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// collectGauges implements gaugeSource.
-func (e *Engine) collectGauges(emit func(g gauge, partition int, v float64)) {
+// collectGauges is the metrics.Source of an engine.
+func (e *Engine) collectGauges(emit metrics.Emit) {
 	if !e.life.isRunning() {
 		return
 	}
@@ -68,21 +69,21 @@ func (e *Engine) collectGauges(emit func(g gauge, partition int, v float64)) {
 			settling = 1
 		}
 		p.mu.Unlock()
-		emit(gaugeHeld, n, float64(held[n]))
-		emit(gaugeParked, n, float64(parked[n]))
-		emit(gaugeSettling, n, settling)
-		emit(gaugePeersDead, n, float64(p.dead.Load()))
-		emit(gaugeLaterDue, n, float64(p.due.Load()))
+		emit(metrics.Held, n, float64(held[n]))
+		emit(metrics.Parked, n, float64(parked[n]))
+		emit(metrics.Settling, n, settling)
+		emit(metrics.PeersDead, n, float64(p.dead.Load()))
+		emit(metrics.LaterDue, n, float64(p.due.Load()))
 		strain := e.pressure.of(n)
-		emit(gaugeLate, n, strain.late.Seconds())
-		emit(gaugeIntake, n, float64(e.intakeState(strain.intake, e.clogged(n, e.clock.Now()))))
+		emit(metrics.RenewalsLate, n, strain.late.Seconds())
+		emit(metrics.Intake, n, float64(e.intakeState(strain.intake, e.clogged(n, e.clock.Now()))))
 		e.emitBacklog(p, emit)
 	}
-	emit(gaugeQueueDepth, api.NoPartition, float64(e.dispatcher.Queued()))
-	emit(gaugeBusyWorkers, api.NoPartition, float64(e.dispatcher.Running()))
+	emit(metrics.QueueDepth, api.NoPartition, float64(e.dispatcher.Queued()))
+	emit(metrics.BusyWorkers, api.NoPartition, float64(e.dispatcher.Running()))
 	e.maintenance.emit(emit)
 	if l := e.table.Oldest(); l != nil {
-		emit(gaugeOldestHeld, api.NoPartition, time.Duration(e.clock.Now()-l.Since()).Seconds())
+		emit(metrics.OldestHeld, api.NoPartition, time.Duration(e.clock.Now()-l.Since()).Seconds())
 	}
 }
 

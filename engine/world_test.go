@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
@@ -36,11 +37,12 @@ type world struct {
 // fakeEngine is an engine on a fakeStore, and what its handler was told.
 type fakeEngine struct {
 	*Engine
-	w     *world
-	fake  *fakeStore
-	ended chan struct{} // closed when Run has returned
-	err   error         // of Run
-	stop  context.CancelFunc
+	w        *world
+	fake     *fakeStore
+	registry *prometheus.Registry
+	ended    chan struct{} // closed when Run has returned
+	err      error         // of Run
+	stop     context.CancelFunc
 
 	// handler is called after a notification was recorded; nil: nil is returned.
 	handler api.HandlerFunc
@@ -98,9 +100,9 @@ func (w *world) check(partition int, consumer, entry, stream string) {
 // newEngine makes an engine that is not started.
 func (w *world) newEngine(opts ...Option) *fakeEngine {
 	w.t.Helper()
-	e := &fakeEngine{w: w, ended: make(chan struct{})}
+	e := &fakeEngine{w: w, ended: make(chan struct{}), registry: prometheus.NewRegistry()}
 	base := []Option{
-		WithConsumerID("host"), WithPartitions(w.layout.Partitions()),
+		WithConsumerID("host"), WithPartitions(w.layout.Partitions()), WithRegisterer(e.registry),
 		WithLogger(slog.New(slog.NewTextHandler(e, &slog.HandlerOptions{Level: slog.LevelInfo}))),
 		WithEvents(func(v api.Event) {
 			e.mu.Lock()

@@ -51,12 +51,12 @@ func TestEveryOptionIsInTheReadme(t *testing.T) {
 }
 
 func TestEveryMetricIsInTheReadme(t *testing.T) {
-	have := all(read(t, "engine", "metrics.go"), `(?m)^//\tstreamlease_(\w+)`)
+	have := all(read(t, "docs", "METRICS.md"), "(?m)^- `streamlease_(\\w+(?:\\{[a-z,]+\\})?)`")
 	require.NotEmpty(t, have)
 	_, section, _ := strings.Cut(read(t, "README.md"), "\n## Metrics\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	rows := strings.Join(regexp.MustCompile(`(?m)^\| .*\|$`).FindAllString(section, -1), "\n")
-	require.Equal(t, have, all(rows, "`(\\w+)(?:\\{[a-z,]+\\})?`"))
+	require.Equal(t, have, all(rows, "`(\\w+(?:\\{[a-z,]+\\})?)`"))
 }
 
 func TestEveryTargetInTheReadmeIsInTheMakefile(t *testing.T) {

@@ -1,15 +1,10 @@
-package engine
+package metrics
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"regexp"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -20,17 +15,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
 
 // metricsFor makes metrics of a service, gone at the end of the test.
-func metricsFor(t testing.TB, r prometheus.Registerer, service string, gauges gaugeSource) *metrics {
+func metricsFor(t testing.TB, r prometheus.Registerer, service string, gauges Source) *Metrics {
 	t.Helper()
-	m, err := newMetrics(&config{registerer: r}, service, gauges)
+	m, err := New(r, service, gauges)
 	require.NoError(t, err)
-	t.Cleanup(m.close)
+	t.Cleanup(m.Close)
 	return m
 }
 
@@ -66,68 +60,70 @@ func series(t testing.TB, g prometheus.Gatherer) map[string]float64 {
 	return out
 }
 
-// fixedGauges is a source that always emits the same.
-type fixedGauges []struct {
-	gauge     gauge
+type emitted struct {
+	gauge     Gauge
 	partition int
 	value     float64
 }
 
-func (f fixedGauges) collectGauges(emit func(g gauge, partition int, v float64)) {
-	for _, x := range f {
-		emit(x.gauge, x.partition, x.value)
+// fixed is a source that always emits the same.
+func fixed(all ...emitted) Source {
+	return func(emit Emit) {
+		for _, x := range all {
+			emit(x.gauge, x.partition, x.value)
+		}
 	}
 }
 
 func TestMetricsCount(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	m := metricsFor(t, r, "orders", nil)
-	m.renewed(5, 1, 2, 3)
-	m.renewed(7, 0, 0, 0)
-	m.batch(256)
-	m.late(250 * time.Millisecond)
-	m.script("renew", 2*time.Millisecond, nil)
-	m.script("renew", 2*time.Millisecond, context.DeadlineExceeded)
-	m.script("renew", 2*time.Millisecond, context.Canceled)
-	m.script("meta", time.Second, rueidis.Nil)
-	m.script("recover", time.Second, errors.New("a script of another package"))
-	m.took([]lease.Take{{Verdict: lease.Acquired}, {Verdict: lease.Acquired}, {Verdict: lease.HeldByOne}, {Verdict: lease.Early},
+	m.Renewed(5, 1, 2, 3)
+	m.Renewed(7, 0, 0, 0)
+	m.Observe(RenewalBatchSize, 256)
+	m.Late(250 * time.Millisecond)
+	m.Script("renew", 2*time.Millisecond, nil)
+	m.Script("renew", 2*time.Millisecond, context.DeadlineExceeded)
+	m.Script("renew", 2*time.Millisecond, context.Canceled)
+	m.Script("meta", time.Second, rueidis.Nil)
+	m.Script("recover", time.Second, errors.New("a script of another package"))
+	m.Took([]lease.Take{{Verdict: lease.Acquired}, {Verdict: lease.Acquired}, {Verdict: lease.HeldByOne}, {Verdict: lease.Early},
 		{Verdict: lease.Gone}, {Verdict: lease.Refused}, {Verdict: '?'}, {Verdict: lease.NotPending}})
-	m.read(11)
-	m.readFailed()
-	m.gone(2)
-	m.gone(0)
-	m.forwarded(3)
-	m.relocated(4)
-	m.tampered(tamperedPending, 5)
-	m.tampered(tamperedAnnounced, 6)
-	m.tampered(tamperedElsewhere, 7)
-	m.tampered(tamperedLost, 8)
-	m.disowned(causeAnnouncement)
-	m.disowned(causeLease)
-	m.disowned(causeSession)
-	m.disowned(causeDeadline)
-	m.disowned(causeClosed)
-	m.disowned(causeClosed)
-	m.ended(lease.EndDone, nil)
-	m.ended(lease.EndReleased, fmt.Errorf("x: %w", api.ErrLeaseLost))
-	m.ended(lease.EndFailed, api.ErrOutcomeUnknown)
-	m.ended(lease.EndHandBack, api.ErrClosed)
-	m.ended(lease.EndLost, nil)
+	m.Add(EntriesRead, 11)
+	m.Inc(ReadsFailed)
+	m.Add(EntriesGone, 2)
+	m.Add(EntriesGone, 0)
+	m.Add(Forwarded, 3)
+	m.Add(PartitionsRelocated, 4)
+	m.Add(Tamperings.With(TamperedPending), 5)
+	m.Add(Tamperings.With(TamperedAnnounced), 6)
+	m.Add(Tamperings.With(TamperedElsewhere), 7)
+	m.Add(Tamperings.With(TamperedLost), 8)
+	m.Inc(Disowned.With(CauseAnnouncement))
+	m.Inc(Disowned.With(CauseLease))
+	m.Inc(Disowned.With(CauseSession))
+	m.Inc(Disowned.With(CauseDeadline))
+	m.Inc(Disowned.With(CauseClosed))
+	m.Inc(Disowned.With(CauseClosed))
+	m.Ended(lease.EndDone, nil)
+	m.Ended(lease.EndReleased, fmt.Errorf("x: %w", api.ErrLeaseLost))
+	m.Ended(lease.EndFailed, api.ErrOutcomeUnknown)
+	m.Ended(lease.EndHandBack, api.ErrClosed)
+	m.Ended(lease.EndLost, nil)
 	for _, reason := range []string{"malformed: no field", "permanent: x", "retries: after 3 attempts: permanent: x", "crashes", "too_wide", "full moon"} {
-		m.deadLetter(reason)
+		m.DeadLetter(reason)
 	}
-	m.deadLettersFull()
-	m.handled(api.Notification{Kind: api.Added}, nil, time.Second)
-	m.handled(api.Notification{Kind: api.Added}, errors.New("no"), time.Second)
-	m.handled(api.Notification{Kind: api.Releasing}, errors.Join(&api.PanicError{Value: 1}), time.Second)
-	m.handled(api.Notification{Kind: 99}, nil, time.Second)
-	m.sessionLost()
-	m.opened(true)
-	m.opened(false)
-	m.hooked(hookEvents, outbox.Panicked)
-	m.hooked(hookLog, outbox.Dropped)
-	m.recovered(scan.Recovered{Entries: 5, DeadLetters: 1, Suspected: 2})
+	m.Inc(DeadLettersFull)
+	m.Handled(api.Notification{Kind: api.Added}, nil, time.Second)
+	m.Handled(api.Notification{Kind: api.Added}, errors.New("no"), time.Second)
+	m.Handled(api.Notification{Kind: api.Releasing}, errors.Join(&api.PanicError{Value: 1}), time.Second)
+	m.Handled(api.Notification{Kind: 99}, nil, time.Second)
+	m.Inc(SessionsLost)
+	m.Opened(true)
+	m.Opened(false)
+	m.Inc(Hooks.With(HookEvents, HookPanicked))
+	m.Inc(Hooks.With(HookLog, HookDropped))
+	m.Recovered(scan.Recovered{Entries: 5, DeadLetters: 1, Suspected: 2})
 
 	require.Equal(t, map[string]float64{
 		"renewals_total{result=kept,service=orders}":                    12,
@@ -198,18 +194,18 @@ func TestMetricsCount(t *testing.T) {
 
 func TestMetricsOfTwoEnginesOnOneRegisterer(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
-	first := metricsFor(t, r, "orders", fixedGauges{
-		{gaugeHeld, 0, 10}, {gaugeHeld, 1, 20}, {gaugeSettling, 0, 1}, {gaugePeersDead, 0, 2},
-		{gaugeOldestHeld, api.NoPartition, 60}, {gaugeBusyWorkers, api.NoPartition, 3},
-	})
-	second := metricsFor(t, r, "orders", fixedGauges{
-		{gaugeHeld, 1, 5}, {gaugeSettling, 0, 0}, {gaugePeersDead, 0, 3},
-		{gaugeOldestHeld, api.NoPartition, 40}, {gaugeBusyWorkers, api.NoPartition, 4},
-	})
-	other := metricsFor(t, r, "mails", fixedGauges{{gaugeHeld, 0, 1}})
-	first.read(1)
-	second.read(2)
-	other.read(4)
+	first := metricsFor(t, r, "orders", fixed(
+		emitted{Held, 0, 10}, emitted{Held, 1, 20}, emitted{Settling, 0, 1}, emitted{PeersDead, 0, 2},
+		emitted{OldestHeld, api.NoPartition, 60}, emitted{BusyWorkers, api.NoPartition, 3},
+	))
+	second := metricsFor(t, r, "orders", fixed(
+		emitted{Held, 1, 5}, emitted{Settling, 0, 0}, emitted{PeersDead, 0, 3},
+		emitted{OldestHeld, api.NoPartition, 40}, emitted{BusyWorkers, api.NoPartition, 4},
+	))
+	other := metricsFor(t, r, "mails", fixed(emitted{Held, 0, 1}))
+	first.Add(EntriesRead, 1)
+	second.Add(EntriesRead, 2)
+	other.Add(EntriesRead, 4)
 	both := map[string]float64{
 		"entries_read_total{service=orders}":     3,
 		"entries_read_total{service=mails}":      4,
@@ -223,8 +219,8 @@ func TestMetricsOfTwoEnginesOnOneRegisterer(t *testing.T) {
 	}
 	require.Equal(t, both, series(t, r))
 
-	first.close()
-	first.close()
+	first.Close()
+	first.Close()
 	require.Equal(t, map[string]float64{
 		"entries_read_total{service=orders}":     3,
 		"entries_read_total{service=mails}":      4,
@@ -236,32 +232,32 @@ func TestMetricsOfTwoEnginesOnOneRegisterer(t *testing.T) {
 	}, series(t, r))
 
 	again := metricsFor(t, r, "orders", nil)
-	again.read(10)
+	again.Add(EntriesRead, 10)
 	require.EqualValues(t, 13, series(t, r)["entries_read_total{service=orders}"], "what was counted stays")
 }
 
 func TestMetricsThroughAWrappedRegisterer(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	wrap := func() prometheus.Registerer { return prometheus.WrapRegistererWith(prometheus.Labels{"app": "x"}, r) }
-	metricsFor(t, wrap(), "orders", nil).read(1)
-	metricsFor(t, wrap(), "orders", nil).read(2)
+	metricsFor(t, wrap(), "orders", nil).Add(EntriesRead, 1)
+	metricsFor(t, wrap(), "orders", nil).Add(EntriesRead, 2)
 	require.Equal(t, map[string]float64{"entries_read_total{app=x,service=orders}": 3}, series(t, r))
 }
 
 func TestMetricsErrorOfTheRegisterer(t *testing.T) {
 	r := prometheus.NewRegistry()
 	r.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "streamlease_held", Help: "Somebody else's."}))
-	_, err := newMetrics(&config{registerer: r}, "orders", nil)
+	_, err := New(r, "orders", nil)
 	require.ErrorIs(t, err, api.ErrInvalidConfig)
 	require.ErrorContains(t, err, "WithRegisterer: registering metrics")
 	require.ErrorContains(t, err, "streamlease_held")
 }
 
 func TestMetricsWithoutARegisterer(t *testing.T) {
-	a := metricsFor(t, nil, "orders", fixedGauges{{gaugeHeld, 0, 1}})
+	a := metricsFor(t, nil, "orders", fixed(emitted{Held, 0, 1}))
 	b := metricsFor(t, nil, "orders", nil)
-	a.read(3)
-	b.read(4)
+	a.Add(EntriesRead, 3)
+	b.Add(EntriesRead, 4)
 	r := prometheus.NewRegistry()
 	r.MustRegister(a.collector)
 	require.Equal(t, map[string]float64{
@@ -278,24 +274,24 @@ func TestMetricsConcurrently(t *testing.T) {
 		wg.Go(func() {
 			for range 20 {
 				closed := false
-				m, err := newMetrics(&config{registerer: r}, "orders", gaugeFunc(func(emit func(gauge, int, float64)) {
+				m, err := New(r, "orders", func(emit Emit) {
 					if closed { // written after close only: a race if close did not wait
 						t.Error("asked after close")
 					}
-					emit(gaugeHeld, 0, 1)
-				}))
+					emit(Held, 0, 1)
+				})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				m.renewed(1, 0, 0, 0)
-				m.script("recover", time.Millisecond, nil)
+				m.Renewed(1, 0, 0, 0)
+				m.Script("recover", time.Millisecond, nil)
 				if i%2 == 0 {
 					if _, err := r.Gather(); err != nil {
 						t.Error(err)
 					}
 				}
-				m.close()
+				m.Close()
 				closed = true
 			}
 		})
@@ -306,53 +302,57 @@ func TestMetricsConcurrently(t *testing.T) {
 	require.NotContains(t, got, "held{partition=0,service=orders}")
 }
 
-type gaugeFunc func(emit func(g gauge, partition int, v float64))
+type panickingRegisterer struct{ prometheus.Registerer }
 
-func (f gaugeFunc) collectGauges(emit func(g gauge, partition int, v float64)) { f(emit) }
+func (panickingRegisterer) Register(prometheus.Collector) error { panic("no registry") }
 
-// The comment of metrics is what people read: it lists exactly what there is.
-func TestMetricsCommentListsThem(t *testing.T) {
-	m := metricsFor(t, nil, "orders", nil)
-	descs := make(chan *prometheus.Desc, 100)
-	m.collector.Describe(descs)
-	close(descs)
-	var there []string
-	pattern := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{([^}]*)\}`)
-	for d := range descs {
-		found := pattern.FindStringSubmatch(d.String())
-		require.NotNil(t, found, "%s", d)
-		require.True(t, strings.HasPrefix(found[2], "service"), "%s", d)
-		labels := strings.Join(strings.Split(found[2], ",")[1:], ",")
-		if labels != "" {
-			labels = "{" + labels + "}"
-		}
-		there = append(there, found[1]+labels)
-	}
-	sort.Strings(there)
+func TestMetricsOfARegistererThatPanics(t *testing.T) {
+	_, err := New(panickingRegisterer{}, "orders", nil)
+	require.ErrorIs(t, err, api.ErrInvalidConfig)
+	require.ErrorContains(t, err, "no registry")
+}
 
-	file, err := parser.ParseFile(token.NewFileSet(), "metrics.go", nil, parser.ParseComments)
-	require.NoError(t, err)
-	i := slices.IndexFunc(file.Decls, func(d ast.Decl) bool {
-		g, ok := d.(*ast.GenDecl)
-		return ok && strings.HasPrefix(g.Doc.Text(), "metrics are")
-	})
-	require.GreaterOrEqual(t, i, 0)
-	listed := regexp.MustCompile(`streamlease_[a-z_]+(\{[a-z,]+\})?`).FindAllString(file.Decls[i].(*ast.GenDecl).Doc.Text(), -1)
-	sort.Strings(listed)
-	require.Equal(t, there, listed)
+// What is counted for each lease, batch and call allocates nothing.
+func TestMetricsDoNotAllocate(t *testing.T) {
+	m := metricsFor(t, prometheus.NewRegistry(), "orders", nil)
+	takes := []lease.Take{{Verdict: lease.Acquired}, {Verdict: lease.HeldByOne}, {Verdict: '?'}}
+	added := api.Notification{Kind: api.Added}
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		m.Observe(RenewalBatchSize, 256)
+		m.Renewed(5, 1, 2, 3)
+		m.Late(time.Millisecond)
+		m.Took(takes)
+		m.Add(EntriesRead, 3)
+		m.Inc(Disowned.With(CauseLease))
+		m.Inc(Hooks.With(HookEvents, HookDelivered))
+		m.Ended(lease.EndDone, nil)
+		m.Handled(added, nil, time.Millisecond)
+		m.Script("renew", time.Millisecond, nil)
+	}))
 }
 
 // Lateness is observed for every lease that is renewed, 100,000 times a second.
 func BenchmarkMetricsLate(b *testing.B) {
 	m := metricsFor(b, prometheus.NewRegistry(), "orders", nil)
+	b.ReportAllocs()
 	for i := range b.N {
-		m.late(time.Duration(i%100) * time.Millisecond)
+		m.Late(time.Duration(i%100) * time.Millisecond)
 	}
 }
 
 func BenchmarkMetricsRenewed(b *testing.B) {
 	m := metricsFor(b, prometheus.NewRegistry(), "orders", nil)
+	b.ReportAllocs()
 	for range b.N {
-		m.renewed(256, 0, 0, 0)
+		m.Renewed(256, 0, 0, 0)
+	}
+}
+
+func BenchmarkMetricsTook(b *testing.B) {
+	m := metricsFor(b, prometheus.NewRegistry(), "orders", nil)
+	takes := slices.Repeat([]lease.Take{{Verdict: lease.Acquired}}, 100)
+	b.ReportAllocs()
+	for range b.N {
+		m.Took(takes)
 	}
 }

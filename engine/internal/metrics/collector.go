@@ -1,0 +1,156 @@
+package metrics
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/guard"
+)
+
+const namespace = "streamlease"
+
+// Lateness is also kept as a native histogram, for those who scrape one: from a tenth of a millisecond up in steps of 2 to
+// 3 %, of which 16 s take 560.
+const (
+	nativeFactor = 1.03
+	nativeZero   = 1e-4
+	nativeMost   = 600
+)
+
+// collector is all the series of one registerer, shared by the engines that register there.
+type collector struct {
+	vectors map[*row]prometheus.Collector // of counters and histograms
+	descs   map[*row]*prometheus.Desc     // of gauges
+
+	mu struct {
+		sync.Mutex // held while gauges are collected, so that remove waits for that
+		engines    map[*Metrics]struct{}
+	}
+}
+
+func newCollector() *collector {
+	c := &collector{vectors: make(map[*row]prometheus.Collector), descs: make(map[*row]*prometheus.Desc)}
+	c.mu.engines = make(map[*Metrics]struct{})
+	for _, r := range table {
+		switch r.kind {
+		case isCounter:
+			c.vectors[r] = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: r.name, Help: r.help}, r.names())
+		case isHistogram:
+			opts := prometheus.HistogramOpts{Namespace: namespace, Name: r.name, Help: r.help, Buckets: r.buckets}
+			if r.native {
+				opts.NativeHistogramBucketFactor = nativeFactor
+				opts.NativeHistogramZeroThreshold = nativeZero
+				opts.NativeHistogramMaxBucketNumber = nativeMost
+			}
+			c.vectors[r] = prometheus.NewHistogramVec(opts, r.names())
+		case isGauge:
+			c.descs[r] = prometheus.NewDesc(prometheus.BuildFQName(namespace, "", r.name), r.help, r.names(), nil)
+		}
+	}
+	return c
+}
+
+// counter returns the counter of a row for values of its labels, with the service first.
+func (c *collector) counter(r *row, values ...string) prometheus.Counter {
+	return c.vectors[r].(*prometheus.CounterVec).WithLabelValues(values...)
+}
+
+// histogram returns the histogram of a row for values of its labels, with the service first.
+func (c *collector) histogram(r *row, values ...string) prometheus.Observer {
+	return c.vectors[r].(*prometheus.HistogramVec).WithLabelValues(values...)
+}
+
+// sharedCollector returns the collector that is registered with r, or a new one if there is none yet or r is nil.
+func sharedCollector(r prometheus.Registerer) (*collector, error) {
+	c := newCollector()
+	if r == nil {
+		return c, nil
+	}
+	err := guard.Call(func() error { return r.Register(c) })
+	if err == nil {
+		return c, nil
+	}
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		if existing, ours := already.ExistingCollector.(*collector); ours {
+			return existing, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: WithRegisterer: registering metrics: %w; use a registerer that has none called %s_…",
+		api.ErrInvalidConfig, err, namespace)
+}
+
+func (c *collector) add(m *Metrics) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.engines[m] = struct{}{}
+}
+
+func (c *collector) remove(m *Metrics) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.mu.engines, m)
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, v := range c.vectors {
+		v.Describe(out)
+	}
+	for _, d := range c.descs {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	for _, v := range c.vectors {
+		v.Collect(out)
+	}
+	for at, value := range c.gauges() {
+		labels := []string{at.service}
+		if at.gauge.partition {
+			labels = append(labels, strconv.Itoa(at.partition))
+		}
+		out <- prometheus.MustNewConstMetric(c.descs[at.gauge.row], prometheus.GaugeValue, value, labels...)
+	}
+}
+
+type gaugeKey struct {
+	gauge     Gauge
+	service   string
+	partition int
+}
+
+// gauges collects those of all engines, and combines those of one service.
+func (c *collector) gauges() map[gaugeKey]float64 {
+	values := make(map[gaugeKey]float64)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for m := range c.mu.engines {
+		if m.source == nil {
+			continue
+		}
+		m.source(func(g Gauge, partition int, v float64) {
+			if !g.partition {
+				partition = api.NoPartition
+			}
+			key := gaugeKey{g, m.service, partition}
+			old, there := values[key]
+			switch {
+			case !there:
+				values[key] = v
+			case g.combine == sum:
+				values[key] = old + v
+			default:
+				values[key] = max(old, v)
+			}
+		})
+	}
+	return values
+}
