@@ -13,14 +13,14 @@ import (
 	"github.com/streamlease/streamlease/wheel"
 )
 
-// Demand is what somebody wants to run.
+// Demand is the fleet for which advice is asked.
 type Demand struct {
 	Streams int // of the whole fleet
-	Failed  int // pods that may be gone at once
-	PerPod  int // streams that a pod may hold, others gone; 0: the most that was measured well
+	Failed  int // pods that may fail at once
+	PerPod  int // streams that a pod may hold after that failure; 0: the largest size that was held well
 }
 
-// Advice is how many pods that takes, and how large. Every figure is arithmetic on what was measured; writeAdvice shows it.
+// Advice is how many pods of which size a demand takes. Every figure is arithmetic on what was measured, which writeAdvice shows.
 type Advice struct {
 	Demand
 	Capacity  int           // streams a pod may hold
@@ -34,11 +34,11 @@ type Advice struct {
 	Redis     float64       // share of a core, for all streams
 	Takeover  time.Duration // from the death of the pods until all streams are owned: session TTL + beat + streams / Rate
 	Rate      float64       // streams taken over a second
-	Late      time.Duration // lateness of renewals to alarm at: a tenth of what a lease has to spare
-	Spare     time.Duration // TTL - margin - interval - timeout
+	Late      time.Duration // lateness of renewals at which to alarm: a tenth of Spare
+	Spare     time.Duration // what a lease has to spare: TTL - margin - interval - timeout
 }
 
-// Resources are what to ask a scheduler for.
+// Resources are what to request from a scheduler.
 type Resources struct {
 	CPU    float64 // cores
 	Memory int64   // bytes
@@ -49,17 +49,17 @@ type Line struct{ At, Per float64 }
 
 func (l Line) of(streams int) float64 { return l.At + l.Per*float64(streams) }
 
-// Headroom of requests: what is measured is an average over some seconds and a heap after the collector ran, of a process
-// that does nothing with its streams.
+// Headroom of requests. What is measured is an average over some seconds, and a heap after a garbage collection, of a process that does
+// nothing with its streams.
 const (
 	cpuHeadroom    = 3
 	memoryHeadroom = 2
-	cpuStep        = 0.01     // cores: requests are rounded up to it
-	memoryStep     = 16 << 20 // bytes
+	cpuStep        = 0.01     // cores; requests are rounded up to a multiple
+	memoryStep     = 16 << 20 // bytes; likewise
 	alarmShare     = 10
 )
 
-// fit is the line through the smallest and the largest size. One size alone gives a line through nothing at no streams.
+// fit is the line through the smallest and the largest size. With one size, it is the line through zero.
 func fit(all []Held, figure func(Held) float64) Line {
 	first, last := all[0], all[0]
 	for _, h := range all {
@@ -77,10 +77,10 @@ func fit(all []Held, figure func(Held) float64) Line {
 	return Line{At: max(0, figure(first)-per*float64(first.Streams)), Per: per}
 }
 
-// well is whether a size was held as it should be: nothing lost, and renewals far from too late.
+// heldWell reports whether no stream of a size was lost and its renewals were far from too late.
 func heldWell(h Held, late time.Duration) bool { return h.Lost == 0 && h.LatenessP99 <= late }
 
-// advise says what it takes to run a demand. rate is how many streams of the dead were taken over a second.
+// advise computes what a demand takes. rate is how many streams of a dead pod another one took over a second.
 func advise(all []Held, d Demand, o HoldOptions, rate float64) (a Advice, err error) {
 	a = Advice{Demand: d, Capacity: d.PerPod, Rate: rate}
 	a.Spare = spare(o)
@@ -100,13 +100,13 @@ func advise(all []Held, d Demand, o HoldOptions, rate float64) (a Advice, err er
 	a.RedisCPU = fit(all, func(h Held) float64 { return h.RedisCPU })
 	a.Request.CPU = math.Ceil(cpuHeadroom*a.PodCPU.of(a.Survivor)/cpuStep) * cpuStep
 	a.Request.Memory = int64(math.Ceil(memoryHeadroom*a.PodMemory.of(a.Survivor)/memoryStep)) * memoryStep
-	// What a pod costs Redis without streams, every pod costs.
+	// Every pod costs Redis what a pod without streams does.
 	a.Redis = a.RedisCPU.At*float64(a.Pods) + a.RedisCPU.Per*float64(d.Streams)
 	_, session := ttls(o)
-	gone := a.Each * d.Failed
+	orphaned := a.Each * d.Failed
 	a.Takeover = session + min(time.Second, session/5)
 	if rate > 0 {
-		a.Takeover += time.Duration(float64(gone) / rate * float64(time.Second))
+		a.Takeover += time.Duration(float64(orphaned) / rate * float64(time.Second))
 	}
 	return a, nil
 }
@@ -148,13 +148,13 @@ func writeAdvice(out io.Writer, a Advice) {
 	t.Row("streams owned again after", report.Seconds(a.Takeover),
 		fmt.Sprintf("session TTL + a beat + %s / %s a second", report.Grouped(a.Each*a.Failed), report.Grouped(a.Rate)))
 	t.Row("alarm: renewal lateness p99", "above "+report.Seconds(a.Late), fmt.Sprintf("a lease has %s to spare; a tenth of it", report.Seconds(a.Spare)))
-	t.Row("alarm: held a pod", "above "+report.Grouped(a.Capacity), "more than was measured, or asked for")
-	t.Row("alarm: disowned, sessions lost", "above 0", "streams changed hands for no good reason")
+	t.Row("alarm: held a pod", "above "+report.Grouped(a.Capacity), "more than was measured or asked for")
+	t.Row("alarm: disowned, sessions lost", "above 0", "streams changed hands without need")
 	t.Write(out)
 	fmt.Fprintf(out, `
-What your handlers do comes on top of the requests. CPU and memory of a pod, and CPU of Redis, are lines through the smallest
-and the largest size that was measured; the factors %d and %d are for what an average hides: collections, taking over, load of
-others. Redis does the rest of its work on the same core.
+What your handlers need comes on top of the requests. CPU and memory of a pod, and CPU of Redis, are lines through the smallest
+and the largest size that was measured; the factors %d and %d are for what an average hides: collections, takeovers, load from
+neighbours. Redis does the rest of its work on the same core.
 `, cpuHeadroom, memoryHeadroom)
 }
 

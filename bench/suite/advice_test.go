@@ -64,7 +64,7 @@ func TestShortTTLsLeaveLessToSpare(t *testing.T) {
 	require.Positive(t, spare(HoldOptions{LeaseTTL: 2 * time.Second}))
 }
 
-func TestOneSizeAloneGivesALineThroughNothing(t *testing.T) {
+func TestOneSizeGivesALineThroughZero(t *testing.T) {
 	l := fit([]Held{{Streams: 100, RSS: 1000}}, func(h Held) float64 { return float64(h.RSS) })
 	require.Equal(t, Line{Per: 10}, l)
 	require.InDelta(t, 2000., l.of(200), 1e-9)
@@ -75,7 +75,7 @@ func TestALineThatFallsIsFlat(t *testing.T) {
 	require.Equal(t, Line{At: .5}, l)
 }
 
-func TestCostsAreToldApart(t *testing.T) {
+func TestCostsAreSeparated(t *testing.T) {
 	// 20 µs a script and 2 µs a lease.
 	sparse := Held{Scripts: 1000, Renewals: 1000, RedisCPU: .022}
 	dense := Held{Scripts: 100, Renewals: 20_000, RedisCPU: .042}

@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// sustained is the share of the rate that was asked for which must be done, or it was too much.
+	// sustained is the share of a rate that has to be done, or the rate was too much.
 	sustained = 0.95
-	// busy is the share of a processor from which it counts as the limit.
+	// busy is the share of a processor, or of the time of handlers, from which it counts as the limit.
 	busy = 0.9
 )
 
@@ -34,32 +34,32 @@ type ChurnOptions struct {
 	Workers int // handlers at a time; 0: the default
 }
 
-// Churned is what streams did that are announced, owned and done at once.
+// Churned is the result of announcing streams that are owned and done at once.
 type Churned struct {
 	Workers int
 	Steps   []ChurnStep
-	Limit   string // what the last step ran into; empty: nothing
+	Limit   string // what limited the last step; empty: nothing
 }
 
-// ChurnStep is one rate.
+// ChurnStep is the result of one rate.
 type ChurnStep struct {
-	Rate        int             // announcements a second that were to be made
+	Rate        int             // announcements a second that were due
 	Announced   float64         // a second
 	Done        float64         // a second
-	Own         measure.Latency // from when a stream was to be announced until the handler was told that it owns it
-	End         measure.Latency // until Done had returned
+	Own         measure.Latency // from when an announcement was due until its handler was called
+	End         measure.Latency // likewise, until Done had returned
 	RedisCPU    float64         // share of a core
 	ConsumerCPU float64
 	ProducerCPU float64
-	Machine     float64       // share of all cores of this machine that anybody used
-	Handlers    float64       // share of their time that they waited for a Done
+	Machine     float64       // share of all cores of this machine, by all programs
+	Handlers    float64       // share of their time in which they waited for a Done
 	Scripts     float64       // a stream
-	Redis       time.Duration // of execution on the server, a stream: what its commands alone cost
+	Redis       time.Duration // of executing commands on the server, a stream
 }
 
 func (s ChurnStep) sustained() bool { return s.Done >= sustained*float64(s.Rate) }
 
-// Churn raises the rate until it is too much. One process announces, another one owns.
+// Churn raises the rate until it is too much. This process announces, another one owns.
 func Churn(ctx context.Context, o ChurnOptions, r *report.Report) (err error) {
 	s, err := target.Open(ctx, o.URL)
 	if err != nil {
@@ -102,7 +102,7 @@ func Churn(ctx context.Context, o ChurnOptions, r *report.Report) (err error) {
 	return r.Write(result, func(out io.Writer) { writeChurned(out, result) }, result.plots()...)
 }
 
-// mill is a producer and a consumer.
+// churner is a producer here and a consumer in another process.
 type churner struct {
 	worker    *pod.Process
 	producer  producer.Producer
@@ -110,7 +110,7 @@ type churner struct {
 	announced int
 }
 
-// turn is how things stand at one moment.
+// reading is the state of everything at one moment.
 type reading struct {
 	at       time.Time
 	worker   pod.Snapshot
@@ -134,7 +134,7 @@ func (m *churner) look(ctx context.Context) (t reading, err error) {
 	return t, err
 }
 
-// step announces at a rate for so long, and waits for the rest when that is over.
+// step announces at a rate for a time of d, and then waits until all is done.
 func (m *churner) step(ctx context.Context, rate int, d time.Duration) (s ChurnStep, err error) {
 	before, err := m.look(ctx)
 	if err != nil {
@@ -172,7 +172,7 @@ func (m *churner) step(ctx context.Context, rate int, d time.Duration) (s ChurnS
 		Scripts:     float64(used.Calls.Scripts()) / done,
 		Redis:       time.Duration(float64(ran) / done),
 	}
-	// Those that were late are the point: the rest that was done afterwards counts here.
+	// The late ones matter most, so those that were done after the time count here.
 	own, err := last.Churn.Own.Since(before.worker.Churn.Own)
 	if err != nil {
 		return s, err
@@ -182,8 +182,8 @@ func (m *churner) step(ctx context.Context, rate int, d time.Duration) (s ChurnS
 	return s, err
 }
 
-// announce makes as many announcements as are due at each moment, and says how many those were. Each carries the time at
-// which it was to be made, so that a producer that falls behind is no excuse. At twice the time it gives up.
+// announce makes the announcements that are due at each moment, and returns how many it made. Each carries the time at which it was due,
+// so that a producer that falls behind does not hide latency. It gives up after twice the time.
 func (m *churner) announce(ctx context.Context, rate int, d time.Duration) (n int, err error) {
 	began, first := journal.Monotonic(), m.announced
 	at := func(i int) time.Duration {
@@ -212,21 +212,21 @@ func (m *churner) announce(ctx context.Context, rate int, d time.Duration) (n in
 	return n, nil
 }
 
-// limit says what a step that was too much ran into.
+// limit is what limited a step that was too much.
 func (s ChurnStep) limit() string {
 	ours := s.RedisCPU + s.ConsumerCPU + s.ProducerCPU
 	switch {
 	case s.RedisCPU >= busy:
 		return fmt.Sprintf("Redis: its one core is busy, %s", report.Percent(s.RedisCPU))
 	case s.Machine >= busy:
-		return fmt.Sprintf("this machine: its %d cores are busy, of which Redis, consumer and producer use %s of one; the rest is other programs'",
+		return fmt.Sprintf("this machine: its %d cores are busy, of which Redis, consumer and producer use %s of one; other programs use the rest",
 			runtime.NumCPU(), report.Percent(ours))
 	case s.Handlers >= busy:
-		return "the handlers: all of them wait for their Done all the time, so more would do more (-workers)"
+		return "the handlers: all of them wait for their Done all the time, so more of them would do more (-workers)"
 	case s.Announced < sustained*float64(s.Rate) && s.Done >= sustained*s.Announced:
-		return "the producer here, which could not announce as fast"
+		return "the producer here, which could not announce that fast"
 	}
-	return "neither Redis nor a processor nor the handlers: what is between them"
+	return "neither Redis nor a processor nor the handlers, but what is between them"
 }
 
 func writeChurned(out io.Writer, r Churned) {
@@ -254,11 +254,11 @@ func writeChurned(out io.Writer, r Churned) {
 	t.Line("Redis time a stream", func(s ChurnStep) any { return fmt.Sprintf("%.1f µs", micros(s.Redis)) })
 	t.Write(out)
 	fmt.Fprintf(out, `
-until owned, done  from when a stream was to be announced until its handler was told, and until its Done had returned
-CPU                share of one core; the producer announces by XADD; all cores: share that anybody used
-handlers           share of their time that they waited for their Done; %d at a time
-scripts            that the consumer runs
-Redis time         of executing what was sent, announcements included; without reading and answering
+until owned, done  from when an announcement was due until its handler was called, and until its Done had returned
+CPU                share of one core; the producer announces by XADD; all cores: share that all programs used
+handlers           share of their time in which they waited for their Done; %d at a time
+scripts            those that the consumer runs
+Redis time         of executing commands, announcements included, without reading requests and writing answers
 `, r.Workers)
 	if best.Redis > 0 {
 		raw := float64(time.Second) / float64(best.Redis)

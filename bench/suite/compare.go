@@ -15,7 +15,7 @@ import (
 	"github.com/streamlease/streamlease/engine"
 )
 
-// Goals of compare: so many times less than with a goroutine a stream, at goalComparedAt streams and goalComparedTTL.
+// Goals of compare: how many times less than with a goroutine a stream, at goalComparedAt streams and goalComparedTTL.
 const (
 	goalFewerCommands   = 200
 	goalLessRedisCPU    = 10
@@ -27,10 +27,10 @@ const (
 	goalComparedTTL     = 2 * time.Second
 )
 
-// sentPerStream are the commands that a consumer with a goroutine a stream sends, and no script of its calls.
+// sentPerStream are the commands that a consumer with a goroutine a stream sends and none of its scripts calls.
 var sentPerStream = []string{"eval", "evalsha", "set", "xreadgroup", "ping", "hello", "auth", "select", "client", "command", "script", "cluster"}
 
-// CompareOptions say what all models do.
+// CompareOptions say what each model does.
 type CompareOptions struct {
 	URL     string // of the Redis; empty: a private one for every measurement
 	Streams int
@@ -39,28 +39,28 @@ type CompareOptions struct {
 	Rounds  int
 }
 
-// Compared is the models side by side.
+// Compared is the result of comparing the models.
 type Compared struct {
 	Streams int
 	TTL     time.Duration
 	Rounds  []ComparedRound
-	Batched ModelCost // how many times less it costs than a goroutine a stream: the median over the rounds
+	Batched ModelCost // ratios: how many times less than a goroutine a stream, the median over the rounds
 	TwoTier ModelCost // likewise
 }
 
-// ComparedRound is what each model cost, measured one after the other.
+// ComparedRound is what each model cost in one round.
 type ComparedRound struct{ PerStream, Batched, TwoTier ModelCost }
 
-// ModelCost is what owning the streams cost; in Ratios, how many times less.
+// ModelCost is what owning the streams costs, or how many times less that is.
 type ModelCost struct {
 	Commands   float64 // a second, as clients send them
-	Processed  float64 // a second, what scripts call included
+	Processed  float64 // a second, including those that scripts call
 	RedisCPU   float64 // share of a core
 	ClientCPU  float64 // share of a core
 	Goroutines float64
 	Memory     float64 // bytes a stream: live heap and stacks
 	RSS        float64 // bytes of the process
-	Taking     float64 // seconds, from the start of a consumer until it has all
+	Taking     float64 // seconds from the start of a consumer until it has all streams
 	Renewals   float64 // a second
 	Lost       float64 // streams
 }
@@ -76,7 +76,7 @@ func Compare(ctx context.Context, o CompareOptions, r *report.Report) error {
 			kind string
 			cost *ModelCost
 		}{{PerStream, &costs.PerStream}, {Batched, &costs.Batched}, {TwoTier, &costs.TwoTier}}
-		if round%2 == 1 { // who comes first, comes last next time
+		if round%2 == 1 { // the order is reversed every other round
 			slices.Reverse(turns)
 		}
 		for _, turn := range turns {
@@ -102,7 +102,7 @@ func Compare(ctx context.Context, o CompareOptions, r *report.Report) error {
 	return nil
 }
 
-// ratios are the costs of a goroutine a stream over those of the other model.
+// ratios returns the costs of a goroutine a stream divided by those of another model.
 func ratios(rounds []ComparedRound, other func(*ComparedRound) *ModelCost) (r ModelCost) {
 	for _, f := range figures {
 		var all []float64
@@ -116,12 +116,12 @@ func ratios(rounds []ComparedRound, other func(*ComparedRound) *ModelCost) (r Mo
 	return r
 }
 
-// figures are what is compared, in the order of the table. Those with a goal have it at goalComparedAt and goalComparedTTL.
+// figures are what is compared, in the order of the table. Goals hold at goalComparedAt and goalComparedTTL.
 var figures = []struct {
 	name string
 	of   func(*ModelCost) *float64
 	text func(float64) string
-	goal float64 // times less; 0: none
+	goal float64 // times less; 0: no goal
 }{
 	{"Redis commands a second", func(c *ModelCost) *float64 { return &c.Commands }, report.Figure, goalFewerCommands},
 	{"Redis CPU", func(c *ModelCost) *float64 { return &c.RedisCPU }, report.Percent, goalLessRedisCPU},
@@ -129,7 +129,7 @@ var figures = []struct {
 	{"goroutines", func(c *ModelCost) *float64 { return &c.Goroutines }, report.Figure, goalFewerGoroutines},
 	{"memory a stream", func(c *ModelCost) *float64 { return &c.Memory }, func(b float64) string { return report.Grouped(b) + " B" }, goalLessMemory},
 	{"taking all", func(c *ModelCost) *float64 { return &c.Taking }, func(s float64) string { return fmt.Sprintf("%.0f ms", 1000*s) }, goalFasterTaking},
-	{"run by Redis a second, in scripts too", func(c *ModelCost) *float64 { return &c.Processed }, report.Figure, 0},
+	{"run by Redis a second, in scripts, too", func(c *ModelCost) *float64 { return &c.Processed }, report.Figure, 0},
 	{"renewals a second", func(c *ModelCost) *float64 { return &c.Renewals }, report.Figure, 0},
 	{"RSS of the process", func(c *ModelCost) *float64 { return &c.RSS }, report.Mebibytes, 0},
 }
@@ -164,7 +164,7 @@ func costOf(ctx context.Context, kind string, o CompareOptions, r *report.Report
 	if _, err := pod.Ask[contenderState](p, "await %d", o.Streams); err != nil {
 		return c, err
 	}
-	// What came with taking goes: locks get out of step, idle workers end after 10 s.
+	// The effects of taking pass: locks are no longer extended in step, and idle workers end after 10 s.
 	if err := measure.Pause(ctx, min(o.For, 11*time.Second)); err != nil {
 		return c, err
 	}
@@ -178,7 +178,7 @@ func costOf(ctx context.Context, kind string, o CompareOptions, r *report.Report
 	return c, err
 }
 
-// costMeanwhile is what both processes use in a while.
+// costMeanwhile is what the contender and the server use in a time of d.
 func costMeanwhile(ctx context.Context, s *target.Target, p *pod.Process, kind string, d time.Duration) (c ModelCost, err error) {
 	names := measure.SentByEngine()
 	if kind == PerStream {
@@ -234,11 +234,11 @@ func writeCompared(out io.Writer, r Compared) {
 %s streams; medians of %d rounds, measured in turn, each in a process of its own
 a goroutine a stream  one lock of go-redsync/redsync on redis/go-redis for each: TTL %v, extended every half of it
 batched               this library, TTL of leases and sessions %v; a lease is renewed three times a TTL
-two tiers             this library, TTL of sessions %v and of leases %v: what died is noticed as soon, renewing is rare
+two tiers             this library, TTL of sessions %v and of leases %v: deaths are noticed as soon, renewals are rare
 commands              as clients send them
 CPU                   share of one core
 memory                live heap and stacks, less those of the same consumer holding nothing
-taking all            a consumer that starts, until it has all streams that wait
+taking all            from the start of a consumer until it has all waiting streams
 `, report.Grouped(r.Streams), len(r.Rounds), r.TTL, r.TTL, r.TTL, max(r.TTL, engine.DefaultLeaseTTL))
 	if r.Streams != goalComparedAt || r.TTL != goalComparedTTL {
 		return

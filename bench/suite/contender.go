@@ -25,35 +25,36 @@ type ContenderOptions struct {
 	Clustered bool // the server is a Redis Cluster
 }
 
-// standing is what a contender says of itself.
+// contenderState is the state of a contender, as it answers.
 type contenderState struct {
 	Took       time.Duration // in answer to "take"
 	Held       int
 	Lost       int64
 	Renewed    float64
-	Goroutines int // since before the consumer was made
+	Goroutines int // how many more than before the consumer was made
 	CPU        time.Duration
-	Memory     int64 // live heap and stacks, since the consumer ran idle; only in answer to "memory"
+	Memory     int64 // bytes of live heap and stacks, how many more than when the consumer ran idle; only in answer to "memory"
 	RSS        int64
 	Error      string
 }
 
+// Failure implements pod.Answer.
 func (s contenderState) Failure() string { return s.Error }
 
-// startContender starts this program once more, as a contender. ctx kills it.
+// startContender starts this program again, as a contender. The end of ctx kills it.
 func startContender(ctx context.Context, s *target.Target, o ContenderOptions) (*pod.Process, error) {
 	return pod.StartSelf(ctx, s.URL, "", "contender", "-model", o.Model, "-ttl", o.TTL.String(), fmt.Sprint("-clustered=", o.Clustered))
 }
 
-// Contender is a process with a consumer of one model. It obeys lines on in, and answers each with a line of JSON on out:
+// Contender is a process with a consumer of one model. It executes commands, lines on in, and answers each with a line of JSON on out:
 //
-//	take SERVICE N   how long a consumer that starts needs for N announced streams; it hands them back
-//	own SERVICE      start the consumer that is measured
-//	await N          when N streams are held
-//	look             at once
-//	memory           after collecting garbage
+//	take SERVICE N   times how long a consumer that starts needs for N announced streams, and hands them back
+//	own SERVICE      starts the consumer that is measured
+//	await N          answers when N streams are held
+//	look             answers at once
+//	memory           answers after a garbage collection
 //
-// It ends with in.
+// It ends when in does.
 func Contender(ctx context.Context, o ContenderOptions, in io.Reader, out io.Writer) error {
 	c := &contender{options: o}
 	encode := json.NewEncoder(out)
@@ -133,7 +134,7 @@ func (c *contender) execute(ctx context.Context, words []string) (s contenderSta
 	return s, nil
 }
 
-// take times a consumer from its start until it was told of all streams.
+// take times a consumer from its start until it was notified of all streams.
 func (c *contender) take(ctx context.Context, service string, n int) (took time.Duration, err error) {
 	var added atomic.Int64
 	all := make(chan struct{})
@@ -158,7 +159,7 @@ func (c *contender) take(ctx context.Context, service string, n int) (took time.
 }
 
 func (c *contender) own(ctx context.Context, service string) (err error) {
-	c.before = runtime.NumGoroutine() + 1 // it waits for run, as a main function would
+	c.before = runtime.NumGoroutine() + 1 // one goroutine waits for run, as a main function would
 	if c.owner, err = c.start(ctx, service, func() {}); err != nil {
 		return err
 	}

@@ -16,33 +16,33 @@ import (
 	"github.com/streamlease/streamlease/engine"
 )
 
-// goalDone is scripts for each call of Done.
+// goalDone is the number of scripts for each call of Done.
 const goalDone = 0.1
 
-// DoneOptions say how many streams are ended, and how often that is measured.
+// DoneOptions say how many streams are done, and how often that is measured.
 type DoneOptions struct {
 	Streams int
 	Rounds  int
 	Workers int // 0: the default
 }
 
-// Ended is what calling Done one stream at a time came to.
+// Ended is the result of calling Done for one stream at a time.
 type Ended struct {
 	Streams int
 	Workers int
 	Rounds  []EndedRound
 }
 
-// EndedRound is one round.
+// EndedRound is the result of one round.
 type EndedRound struct {
 	Calls          int
-	Scripts        int64   // of ending
-	ScriptsPerCall float64 // which the goal is about
-	All            int64   // scripts of any kind meanwhile: acquiring, beats
+	Scripts        int64   // that end streams
+	ScriptsPerCall float64 // the figure with the goal
+	All            int64   // scripts of any kind meanwhile, also those of acquiring and beats
 	PerSecond      float64 // streams taken and done
 }
 
-// Done measures handlers that call Done and wait for it, each on one stream at a time.
+// Done measures handlers that call Done and wait for it, each for one stream at a time.
 func Done(ctx context.Context, o DoneOptions, r *report.Report) (err error) {
 	s, err := target.Open(ctx, "")
 	if err != nil {

@@ -21,40 +21,40 @@ import (
 	"github.com/streamlease/streamlease/test/overlap"
 )
 
-// goalTakeover is how long after the end of the session of a killed pod all its streams are owned again.
+// goalTakeover is how long after the end of the session of a killed pod all of its streams have to be owned again.
 const goalTakeover = 2 * time.Second
 
-// FailoverOptions say what ends, beside whom.
+// FailoverOptions say which pod ends, and beside which others.
 type FailoverOptions struct {
 	URL      string // of the Redis; empty: private servers
 	Streams  int    // of the pod that ends; the others have none before
-	Pods     int    // with it
+	Pods     int    // in all
 	LeaseTTL time.Duration
-	Sessions []time.Duration // TTLs, measured one after the other
+	Sessions []time.Duration // session TTLs, measured one after the other
 }
 
-// FailedOver is what the end of one pod came to.
+// FailedOver is the result of the end of one pod.
 type FailedOver struct {
-	Killed     bool // by SIGKILL; else stopped in good order
+	Killed     bool // by SIGKILL; else it shut down cleanly
 	Streams    int
 	Pods       int
 	LeaseTTL   time.Duration
 	SessionTTL time.Duration
-	// Without an owner: from the kill, or from the last moment at which the pod that stopped owned the stream, to the
-	// first at which the next one was told of it.
+	// Time without an owner: from the kill, or from the last moment at which the pod that stopped owned the stream, to when the next
+	// owner was notified.
 	P50, P99, Max time.Duration
 	All           time.Duration    // from the kill, or the request to stop, until all were owned again
 	Commands      int64            // sent by clients meanwhile
 	Scripts       int64            // of these
-	Ran           int64            // all that the server ran, what scripts call included
-	ByScript      map[string]int64 // run by the others
-	Share         float64          // of the streams: the most that one pod took
+	Ran           int64            // commands that the server ran, including those that scripts call
+	ByScript      map[string]int64 // scripts run by the others, by name
+	Share         float64          // of the streams, that of the pod that took most
 	Retaken       int              // streams that were owned again
-	Overlaps      string           // what the journals show of two owners or falling tokens; empty: nothing
+	Overlaps      string           // two owners or falling tokens, as the journals show; empty: neither
 }
 
-// Failover measures each session TTL with a pod that is killed and one that stops, each on a server of its own or on
-// that of somebody.
+// Failover measures each session TTL with a pod that is killed and with one that stops, each on a private server or all on the one at the
+// URL.
 func Failover(ctx context.Context, o FailoverOptions, r *report.Report) error {
 	var all []FailedOver
 	steps := r.Steps("failover", 2*len(o.Sessions))
@@ -131,7 +131,7 @@ func failOver(ctx context.Context, o FailoverOptions, session time.Duration, kil
 	return f, nil
 }
 
-// usualSession is the TTL of a session where none is given.
+// usualSession is the default session TTL.
 func usualSession(onCluster bool) time.Duration {
 	if onCluster {
 		return engine.DefaultClusterSessionTTL
@@ -139,7 +139,7 @@ func usualSession(onCluster bool) time.Duration {
 	return engine.DefaultSessionTTL
 }
 
-// change is the end of one pod, and the others.
+// podEnd is the end of one pod, and the pods that take over.
 type podEnd struct {
 	client  rueidis.Client
 	victim  *pod.Pod
@@ -175,10 +175,10 @@ func (c *podEnd) run(ctx context.Context, kill bool, session time.Duration) (f F
 	return f, nil
 }
 
-// tally is what was sent and run so far.
+// tally is what the server was sent and what it ran so far.
 type tally struct {
 	redis   measure.Usage
-	scripts map[string]int64 // by the others
+	scripts map[string]int64 // of the others, by name
 }
 
 func (c *podEnd) tally(ctx context.Context) (t tally, err error) {
@@ -198,7 +198,7 @@ func (c *podEnd) tally(ctx context.Context) (t tally, err error) {
 	return t, nil
 }
 
-// read fills in what the journals say of a pod that was ended at a time.
+// readJournals fills in what the journals show of a pod that ended at a time.
 func (c *podEnd) readJournals(f *FailedOver, at time.Duration) {
 	records := make([]overlap.Record, 0, 2*c.streams)
 	until := make(map[string]time.Duration, c.streams)
@@ -247,10 +247,10 @@ func writeFailedOver(out io.Writer, all []FailedOver) {
 	t.Line("two owners, tokens that fall", func(f FailedOver) any { return cmp.Or(f.Overlaps, "none") })
 	t.Write(out)
 	fmt.Fprintf(out, `
-%d pods in all, lease TTL %v; those that take over hold nothing before
-without an owner  SIGKILL: from the kill; stop: from the last moment at which the pod owned the stream; to the first at which
-                  the next one was told of it. All processes note this on one clock
-commands          as clients send them, beats meanwhile included, and what other programs send; the others ran these scripts:`,
+%d pods in all, lease TTL %v; the pods that take over hold nothing before
+without an owner  from the kill, or at a stop from the last moment at which the pod owned the stream, until the next owner
+                  was notified. All processes use the same clock for this
+commands          as clients send them, including beats and what other programs send; the other pods ran these scripts:`,
 		all[0].Pods, all[0].LeaseTTL)
 	for _, f := range all {
 		fmt.Fprintf(out, "\n                  %s, session %v:", endName(f.Killed), f.SessionTTL)

@@ -25,7 +25,7 @@ const (
 	goalGoroutines = 50
 	goalHeap       = 600 // bytes a stream, at goalHeapAt
 	goalHeapAt     = 100_000
-	goalCommands   = 30 // a second, with default TTLs at goalCommandsAt
+	goalCommands   = 30 // a second, with default TTLs, at goalCommandsAt
 	goalCommandsAt = 10_000
 )
 
@@ -33,7 +33,7 @@ const (
 type HoldOptions struct {
 	URL        string // of the Redis; empty: a private one for every size
 	Streams    []int
-	LeaseTTL   time.Duration // 0: the default, as for all that follows
+	LeaseTTL   time.Duration // 0: the default, as for the following fields
 	SessionTTL time.Duration
 	Partitions int
 	MaxBatch   int
@@ -41,12 +41,12 @@ type HoldOptions struct {
 	For        time.Duration // how long each size is measured
 }
 
-// Held is what holding so many streams cost.
+// Held is what holding that many streams costs.
 type Held struct {
 	Streams       int
 	LeaseTTL      time.Duration
 	Measured      time.Duration
-	Goroutines    int     // of the library
+	Goroutines    int     // of the library and its clients
 	Peak          int     // likewise, while streams were being taken
 	HeapPerStream float64 // bytes
 	Renewals      float64 // a second
@@ -58,10 +58,10 @@ type Held struct {
 	RedisCPU      float64         // share of a core
 	ClientCPU     float64         // share of a core
 	RSS           int64           // bytes of the process
-	IdleRSS       int64           // bytes, holding nothing
+	IdleRSS       int64           // bytes of the process, holding nothing
 	Taken         float64         // streams a second, announcing included
-	TakingCPU     float64         // seconds of Redis for each stream, from before it was announced until it was held
-	Notified      measure.Latency // from one announcement until the handler was told that it owns the stream
+	TakingCPU     float64         // seconds of Redis for each stream, from before its announcement until it was held
+	Notified      measure.Latency // from one announcement until its handler was called
 	LatenessP50   time.Duration
 	LatenessP99   time.Duration
 	LatenessMax   time.Duration
@@ -137,7 +137,7 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Hel
 	if err != nil {
 		return h, err
 	}
-	// The workers that delivered so many notifications at once go idle after 10 s.
+	// The goroutines that delivered so many notifications at once end after 10 s without work.
 	if err := measure.Pause(ctx, min(o.For, 11*time.Second)); err != nil {
 		return h, err
 	}
@@ -158,7 +158,7 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Hel
 	return h, err
 }
 
-// told announces streams one at a time to a process that holds n already.
+// notified measures how long announcements take to reach their handler, one at a time, in a process that already holds n streams.
 func notified(ctx context.Context, s *target.Target, w *pod.Process, p producer.Producer, n int) (measure.Latency, error) {
 	const more, apart = 200, 5 * time.Millisecond
 	s.Track("hold", n+more)
@@ -175,7 +175,7 @@ func notified(ctx context.Context, s *target.Target, w *pod.Process, p producer.
 	if err != nil {
 		return measure.Latency{}, err
 	}
-	for last.Churn.Own.Count() < more { // held, and on its way to the handler
+	for last.Churn.Own.Count() < more { // held, and not passed to the handler yet
 		if last, err = w.Ask("look"); err != nil {
 			return measure.Latency{}, err
 		}
@@ -236,8 +236,8 @@ func moment(ctx context.Context, s *target.Target, w *pod.Process) (now pod.Snap
 	return
 }
 
-// lost is how many streams the worker was told it lost, or does not hold, or does not hold by the server's account,
-// whichever is most.
+// lost is how many streams the worker was notified of having lost, does not hold, or does not hold according to the server, whichever is
+// most.
 func lost(ctx context.Context, at *target.Target, p producer.Producer, s pod.Snapshot, n int) (int, error) {
 	layout, err := cluster.NewLayout(p.Service, at.Partitions)
 	if err != nil {
@@ -281,14 +281,14 @@ func writeHeld(out io.Writer, all []Held) {
 	t.Line("lateness, p99", func(h Held) any { return report.Milliseconds(h.LatenessP99) })
 	t.Line("lateness, max", func(h Held) any { return report.Milliseconds(h.LatenessMax) })
 	t.Line("taken a second", func(h Held) any { return report.Grouped(h.Taken) })
-	t.Line("told after, p50", func(h Held) any { return report.Milliseconds(h.Notified.P50) })
-	t.Line("told after, p99", func(h Held) any { return report.Milliseconds(h.Notified.P99) })
+	t.Line("notified after, p50", func(h Held) any { return report.Milliseconds(h.Notified.P50) })
+	t.Line("notified after, p99", func(h Held) any { return report.Milliseconds(h.Notified.P99) })
 	t.Line("leases lost", func(h Held) any { return h.Lost })
 	t.Write(out)
 	fmt.Fprint(out, `
-goroutines  the library's, its clients' included; taking: the most that was seen
+goroutines  those of the library and its clients; taking: the most that was seen
 heap        live bytes after a collection, less those of the same engine holding nothing
-commands    as clients send them, not what scripts call:`)
+commands    as clients send them, without what scripts call:`)
 	for _, h := range all {
 		fmt.Fprintf(out, "\n            %s streams:", report.Grouped(h.Streams))
 		for _, name := range report.SortedKeys(h.ByName) {
@@ -299,8 +299,8 @@ commands    as clients send them, not what scripts call:`)
 CPU         share of one core
 lateness    from when a renewal was due to when it was sent; a tick of the wheel, 100 ms at most, is part of it;
             upper bounds of buckets that are some 2 % wide
-taken       announced at once, to a process that runs
-told after  from one announcement until the handler is told, beside all those that are held
+taken       announced all at once to a running process
+notified    from one announcement until its handler is called, while all the others are held
 `)
 	for _, h := range all {
 		report.Goal(out, fmt.Sprintf("%s streams: goroutines", report.Grouped(h.Streams)), float64(max(h.Goroutines, h.Peak)), "at most", goalGoroutines)

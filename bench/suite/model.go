@@ -22,12 +22,12 @@ import (
 const (
 	PerStream = "per-stream" // a goroutine, a lock and its extension for every stream
 	Batched   = "batched"    // this library, with leases of the TTL
-	TwoTier   = "two-tier"   // this library, with sessions of the TTL and its default leases: a death is noticed as fast
+	TwoTier   = "two-tier"   // this library, with sessions of the TTL and default leases: a death is noticed as soon
 )
 
-// model is a consumer of either kind, as a process runs it.
+// model is a consumer of one model.
 type model interface {
-	run(ctx context.Context) error // until stop, or ctx ends
+	run(ctx context.Context) error // returns after stop, or when ctx ends
 	ready(ctx context.Context) error
 	held() int
 	lost() int64
@@ -49,7 +49,7 @@ func newModel(kind, service string, ttl time.Duration, clustered bool, added fun
 	case PerStream:
 		return newPerStream(o, service, ttl, clustered, added)
 	}
-	return nil, fmt.Errorf("there is no model %q", kind)
+	return nil, fmt.Errorf("unknown model %q", kind)
 }
 
 type batched struct {

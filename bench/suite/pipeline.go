@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	// kneeShare is how much dearer than with the cheapest batch a renewal may be, to count as cheap.
+	// kneeShare is by which factor a renewal may cost more than in the cheapest batch to count as cheap.
 	kneeShare = 1.2
-	// goalTenant is how much longer than with nobody else another tenant waits, at the defaults.
+	// goalTenant is how much longer another tenant may wait at the defaults than alone on the server.
 	goalTenant = 2 * time.Millisecond
-	// settleIn is how long streams have been held before it is measured.
+	// settleIn is how long streams are held before the measurement.
 	settleIn = time.Second
 )
 
-// PipelineOptions say what is held meanwhile.
+// PipelineOptions say what is held, and with which batches and ticks.
 type PipelineOptions struct {
 	URL      string // of the Redis; empty: private servers
 	Streams  int
@@ -37,22 +37,22 @@ type PipelineOptions struct {
 	For      time.Duration
 }
 
-// Pipelined is one batch size and tick.
+// Pipelined is the result of one batch size and tick.
 type Pipelined struct {
-	Batch     int // 0: nobody held anything
+	Batch     int // 0: nobody holds anything
 	Tick      time.Duration
 	Renewals  float64       // a second
 	Scripts   float64       // a second
-	Redis     time.Duration // of execution on the server, a renewal
+	Redis     time.Duration // of executing scripts on the server, a renewal
 	RedisCPU  float64       // share of a core
 	ClientCPU float64
-	Machine   float64       // share of all cores of this machine that anybody used
-	LateP99   time.Duration // renewals, after they were due
+	Machine   float64       // share of all cores of this machine, by all programs
+	LateP99   time.Duration // of renewals
 	Ping, Get Probed
 }
 
-// Pipeline measures what another tenant of the server sees while one process renews, for each batch size and tick, with
-// a server and a process each.
+// Pipeline measures what another tenant of the server sees while one process renews. Each batch size and tick has a server and a process
+// of its own.
 func Pipeline(ctx context.Context, o PipelineOptions, r *report.Report) error {
 	all := []Pipelined{{}}
 	for _, batch := range with(o.Batches, lease.DefaultMaxBatch) {
@@ -75,7 +75,7 @@ func Pipeline(ctx context.Context, o PipelineOptions, r *report.Report) error {
 	return r.Write(all, func(out io.Writer) { writePipelined(out, o, all) }, plotPipelined(all)...)
 }
 
-// with is a sorted list that has one more value in it, if it is not there.
+// with returns the values and one more, sorted and without duplicates.
 func with(values []int, value int) []int {
 	all := append(slices.Clone(values), value)
 	slices.Sort(all)
@@ -98,7 +98,7 @@ func (p *Pipelined) measure(ctx context.Context, o PipelineOptions, r *report.Re
 	if err != nil {
 		return err
 	}
-	// All that it holds is removed with the rest: there is nothing to hand back.
+	// Everything that it holds is deleted with the rest, so it hands nothing back.
 	defer func() { err = errors.Join(err, w.Kill()) }()
 	if _, err := s.Announce(ctx, "pipeline", o.Streams); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (p *Pipelined) measure(ctx context.Context, o PipelineOptions, r *report.Re
 	return p.window(ctx, s, w, o.For)
 }
 
-// probe notes what another tenant sees, and how much this machine has to do meanwhile.
+// probe measures what another tenant sees, and how busy this machine is meanwhile.
 func (p *Pipelined) probe(ctx context.Context, s *target.Target, d time.Duration) error {
 	before, err := measure.ReadCores()
 	if err != nil {
@@ -126,7 +126,7 @@ func (p *Pipelined) probe(ctx context.Context, s *target.Target, d time.Duration
 	return err
 }
 
-// window measures while the probe runs.
+// window measures the renewals while the probe runs.
 func (p *Pipelined) window(ctx context.Context, s *target.Target, w *pod.Process, d time.Duration) error {
 	began := time.Now()
 	first, err := w.Ask("look")
@@ -201,16 +201,16 @@ func writePipelined(out io.Writer, o PipelineOptions, all []Pipelined) {
 	}
 	t.Write(out)
 	fmt.Fprintf(out, `
-batch      leases a script, at most; nobody: the same server, and nobody holds anything
+batch      leases a script, at most; nobody: the same server while nobody holds anything
 held       %s streams in one process, lease TTL %v
 PING, GET  of another tenant, each a thousand times a second, one at a time on a connection of its own
-Redis time of executing scripts, beats included; without reading and answering
-CPU        share of one core, the other tenant's commands included; all cores: share that anybody used, which delays answers, too
+Redis time of executing scripts, beats included, without reading requests and writing answers
+CPU        share of one core, including the other tenant's commands; all cores: share that all programs used, which delays answers, too
 `, report.Grouped(o.Streams), cmp.Or(o.LeaseTTL, engine.DefaultLeaseTTL))
 	writeKnee(out, all)
 }
 
-// tellKnee says from where on larger batches save little, and where the defaults lie.
+// writeKnee writes from which size on larger batches save little, and how the defaults compare.
 func writeKnee(out io.Writer, all []Pipelined) {
 	var usual Pipelined
 	var batches []Pipelined // at the default tick

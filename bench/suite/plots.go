@@ -9,7 +9,7 @@ import (
 	"github.com/streamlease/streamlease/wheel"
 )
 
-// over is a series of one figure of many results.
+// over is the series of a figure y of all results over a figure x.
 func over[T any](name string, all []T, x, y func(T) float64) page.Series {
 	s := page.Series{Name: name}
 	for _, r := range all {
@@ -44,7 +44,7 @@ func plotHeld(all []Held) []page.Plot {
 func plotFailedOver(all []FailedOver) []page.Plot {
 	b := page.Bars{Title: "Longest time without an owner"}
 	for _, f := range all {
-		mark, end := 0, "stop in good order"
+		mark, end := 0, "clean stop"
 		if f.Killed {
 			mark, end = 1, "SIGKILL"
 		}
@@ -56,7 +56,7 @@ func plotFailedOver(all []FailedOver) []page.Plot {
 	return []page.Plot{b}
 }
 
-// plots shows what is compared on one scale: how many times less.
+// plots shows the figures with a goal, each for all models on one scale.
 func (r Compared) plots() []page.Plot {
 	var all []page.Plot
 	for _, f := range figures {
@@ -113,7 +113,7 @@ func (r Churned) plots() []page.Plot {
 	}
 }
 
-// plotPipelined shows batch sizes with the default tick.
+// plotPipelined plots batch sizes, with the default tick.
 func plotPipelined(all []Pipelined) []page.Plot {
 	var batches []Pipelined
 	for _, p := range all {

@@ -11,16 +11,16 @@ import (
 	"github.com/streamlease/streamlease/bench/target"
 )
 
-// probeEvery is how often the probe asks: often enough to meet what lasts for a millisecond, and no load.
+// probeEvery is how often the probe asks: often enough to meet delays of a millisecond, and too seldom to be a load.
 const probeEvery = time.Millisecond
 
-// Probed is what another tenant of the server saw: percentiles of the time until it was answered.
+// Probed is what another tenant of the server sees: percentiles of the time until an answer.
 type Probed struct {
 	Calls               int
 	P50, P99, P999, Max time.Duration
 }
 
-// probe is another tenant: it asks PING and GET in turn, one at a time, on a connection of its own.
+// probe is another tenant: it sends PING and GET in turn, one at a time, on a connection of its own.
 func probe(ctx context.Context, s *target.Target, d time.Duration) (ping, get Probed, err error) {
 	option, err := s.ClientOption()
 	if err != nil {
@@ -35,7 +35,7 @@ func probe(ctx context.Context, s *target.Target, d time.Duration) (ping, get Pr
 	if err := client.Do(ctx, client.B().Set().Key(key).Value("x").Ex(d+time.Minute).Build()).Error(); err != nil {
 		return ping, get, err
 	}
-	defer func() { _ = client.Do(context.WithoutCancel(ctx), client.B().Del().Key(key).Build()).Error() }() // else it expires
+	defer func() { _ = client.Do(context.WithoutCancel(ctx), client.B().Del().Key(key).Build()).Error() }() // if that fails, it expires
 	var pings, gets []time.Duration
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()

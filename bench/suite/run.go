@@ -26,12 +26,12 @@ type run struct {
 	ended   chan error
 }
 
-// openEngine makes an engine of a private server, which does not log.
+// openEngine makes an engine on a private server. It logs nothing.
 func openEngine(t *target.Target, service string, opts ...engine.Option) (*engine.Engine, error) {
 	return engine.Open(t.Private.ClientOption(), service, append(opts, engine.WithLogger(slog.New(slog.DiscardHandler)))...)
 }
 
-// startRun has an engine take so many streams, each of which is handled once.
+// startRun has an engine take that many streams, and handle be called for each of them.
 func startRun(ctx context.Context, e *engine.Engine, streams int, handle func(api.Lease) error) *run {
 	r := &run{engine: e, streams: streams, all: make(chan struct{}), failed: make(chan error, 1), ended: make(chan error, 1), began: time.Now()}
 	go func() {
@@ -51,7 +51,7 @@ func startRun(ctx context.Context, e *engine.Engine, streams int, handle func(ap
 	return r
 }
 
-// wait returns how long it took to handle all streams.
+// wait waits until all streams were handled, and returns how long that took since the start.
 func (r *run) wait() (took time.Duration, err error) {
 	select {
 	case <-r.all:
@@ -65,10 +65,10 @@ func (r *run) wait() (took time.Duration, err error) {
 	return time.Since(r.began), err
 }
 
-// end ends the engine, and returns the error of its Run, too.
+// end shuts the engine down, and waits for its Run.
 func (r *run) end(ctx context.Context) error { return errors.Join(r.engine.Shutdown(ctx), <-r.ended) }
 
-// requireNoneLeft fails when announcements are in the input stream of a service all of whose streams were done.
+// failOnLeft fails when the input stream of a service whose streams are all done still has announcements.
 func failOnLeft(ctx context.Context, p producer.Producer) error {
 	left, err := p.Client.Do(ctx, p.Client.B().Xlen().Key(p.Service+"-input").Build()).AsInt64()
 	if err == nil && left != 0 {

@@ -17,11 +17,11 @@ import (
 // ScaleOptions say which fleet is simulated.
 type ScaleOptions struct {
 	Fleet simulation.Config
-	Lost  []int         // pods that die at once, one simulation each
-	For   time.Duration // virtual, of renewing
+	Lost  []int         // pods that die at once, in a simulation each
+	For   time.Duration // virtual time of renewing
 }
 
-// Scaled is what the simulation came to.
+// Scaled is the result of the simulations.
 type Scaled struct {
 	Fleet       simulation.Config
 	Assumptions []string
@@ -29,10 +29,10 @@ type Scaled struct {
 	Recovered   []simulation.Recovery
 }
 
-// goalWait is how long a renewal may wait at its master, others going before.
+// goalWait is how long a renewal may wait at its master for others.
 const goalWait = time.Second
 
-// Scale simulates a fleet, in virtual time and without a server.
+// Scale simulates a fleet in virtual time, without a server.
 func Scale(ctx context.Context, o ScaleOptions, r *report.Report) (err error) {
 	r.Redis = "none: a simulation"
 	s := Scaled{Fleet: o.Fleet, Assumptions: o.Fleet.Assumptions()}
@@ -105,7 +105,7 @@ func (s Scaled) plots() []page.Plot {
 
 func lostPods(r simulation.Recovery) float64 { return float64(r.Lost) }
 
-// ReadCosts finds what size measured in its JSON, or in that of a whole report.
+// ReadCosts reads the costs that Size measured from its JSON, or from that of a whole report.
 func ReadCosts(path string) (c Costs, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

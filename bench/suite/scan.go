@@ -22,24 +22,24 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// ScanOptions say what is looked at.
+// ScanOptions say what is scanned.
 type ScanOptions struct {
 	Pending   []int // entries, each size with a server of its own
-	Consumers int   // that are alive and share them
-	Looks     int
+	Consumers int   // that are alive and share the entries
+	Looks     int   // how often
 }
 
-// Scanned is what one look at a partition in which nobody is dead costs, as at the interval.
+// Scanned is what one look at a partition costs in which nobody is dead, as engines take it at each interval.
 type Scanned struct {
 	Pending   int
 	Consumers int
-	Commands  map[string]float64 // that the server ran, what scripts call included, by name
+	Commands  map[string]float64 // by name: commands that the server ran, including those that scripts call
 	Total     float64            // of these
-	Scripts   float64            // sent
+	Scripts   float64            // of these, sent by the client
 	Took      time.Duration      // median of the looks
 }
 
-// Scan measures looks at partitions in the steady state. Sessions last, nobody renews: what is run is the look.
+// Scan measures looks at partitions in the steady state. Sessions are long and nobody renews, so the server runs nothing but the looks.
 func Scan(ctx context.Context, o ScanOptions, r *report.Report) error {
 	var all []Scanned
 	for _, pending := range o.Pending {
@@ -70,14 +70,14 @@ func scanOne(ctx context.Context, pending int, o ScanOptions) (s Scanned, err er
 		Config: scan.Config{}.WithDefaults(), SessionTTL: engine.DefaultSessionTTL, Gap: time.Hour, Settle: true,
 		Timeout: pod.Patience, Page: lease.Pipeline{}.WithDefaults().MaxMoves(),
 	}, t.Client, nil)
-	if err := c.look(ctx, scanner); err != nil { // the server knows the scripts from here on
+	if err := c.look(ctx, scanner); err != nil { // from here on the server has the scripts
 		return s, err
 	}
 	s = Scanned{Pending: pending, Consumers: o.Consumers}
 	return s, c.measure(ctx, scanner, o.Looks, &s)
 }
 
-// calm is a partition in which everybody is alive.
+// partition is a partition in which every consumer is alive.
 type partition struct {
 	server *servers.Server
 	client rueidis.Client
@@ -86,7 +86,7 @@ type partition struct {
 
 func consumer(i int) string { return "pod-" + strconv.Itoa(i) + ".0" }
 
-// fill makes consumers that live for long and has them read so many entries together.
+// fill makes consumers with long sessions, and has them read that many entries together.
 func (c *partition) fill(ctx context.Context, pending, consumers int) error {
 	store := lease.NewStore(c.layout, lease.Settings{
 		LeaseTTL: engine.DefaultLeaseTTL, SessionTTL: engine.DefaultSessionTTL, Gap: time.Hour, Settle: true, Timeout: pod.Patience,
@@ -119,7 +119,7 @@ func (c *partition) fill(ctx context.Context, pending, consumers int) error {
 	return nil
 }
 
-// look is what an engine does at its interval.
+// look is what an engine does at each interval.
 func (c *partition) look(ctx context.Context, scanner *scan.Store) error {
 	turn, err := scanner.Turn(ctx, 0, consumer(0))
 	if err != nil {
@@ -130,12 +130,12 @@ func (c *partition) look(ctx context.Context, scanner *scan.Store) error {
 		return err
 	}
 	if !turn || len(dead) > 0 {
-		return fmt.Errorf("the look had its turn: %v, and found %d consumers dead that live", turn, len(dead))
+		return fmt.Errorf("the look had its turn: %v, and found %d live consumers dead", turn, len(dead))
 	}
 	return nil
 }
 
-// measure looks so often, with the interval over each time.
+// measure looks that often, as if an interval had passed each time.
 func (c *partition) measure(ctx context.Context, scanner *scan.Store, looks int, s *Scanned) error {
 	var took []time.Duration
 	before, err := c.server.CommandStats(ctx)
@@ -157,7 +157,7 @@ func (c *partition) measure(ctx context.Context, scanner *scan.Store, looks int,
 		return err
 	}
 	s.Took, s.Commands = measure.Median(took), make(map[string]float64)
-	ours := map[string]int64{"info": 1, "del": int64(looks)} // asked for here
+	ours := map[string]int64{"info": 1, "del": int64(looks)} // sent by the measurement itself
 	for name, stat := range after {
 		if n := stat.Calls - before[name].Calls - ours[name]; n > 0 {
 			s.Commands[name] = float64(n) / float64(looks)
@@ -174,7 +174,7 @@ func writeScanned(out io.Writer, all []Scanned) {
 		t.Row(report.Grouped(s.Pending), s.Consumers, fmt.Sprintf("%.1f", s.Scripts), fmt.Sprintf("%.1f", s.Total), report.Milliseconds(s.Took))
 	}
 	t.Write(out)
-	fmt.Fprint(out, "\ncommands  all that the server runs for one look at a partition, those that scripts call included:")
+	fmt.Fprint(out, "\ncommands  all that the server runs for one look at a partition, including those that scripts call:")
 	for _, s := range all {
 		fmt.Fprintf(out, "\n          %s pending:", report.Grouped(s.Pending))
 		for _, name := range report.SortedKeys(s.Commands) {

@@ -23,37 +23,37 @@ import (
 
 // Goals of size.
 const (
-	goalRoundTrip   = 10 * time.Millisecond // that a renewal may be late besides a tick
+	goalRoundTrip   = 10 * time.Millisecond // by which a renewal may be late besides a tick
 	goalOverBare    = 2                     // times the Redis time of a bare pipelined PEXPIRE, for a renewal
 	goalClientLease = 300                   // ns of the client, for a renewal
 )
 
-// SizeOptions say what is measured, and for what a recommendation is asked.
+// SizeOptions say what is measured, and for which fleet a recommendation is made.
 type SizeOptions struct {
 	Hold   HoldOptions
 	Demand Demand
 }
 
-// Sized is what size came to.
+// Sized is the result of Size.
 type Sized struct {
 	Held   []Held
 	Costs  Costs
 	Advice Advice
 }
 
-// Costs are what a simulation needs to know.
+// Costs are what single operations cost, as a simulation needs them.
 type Costs struct {
-	Script       time.Duration // of Redis, to run a script of renewals, whatever is in it
-	Lease        time.Duration // of Redis, for each lease in it
-	ClientScript time.Duration // of the process that sends it
-	ClientLease  time.Duration
-	Move         time.Duration // of Redis, for a stream of a dead process: recovered and taken by another one
+	Script       time.Duration // of Redis for a script of renewals, whatever is in it
+	Lease        time.Duration // of Redis for each lease in it
+	ClientScript time.Duration // of the client for a script
+	ClientLease  time.Duration // of the client for each lease in it
+	Move         time.Duration // of Redis for a stream of a dead process that another one recovers and takes
 	MoveRate     float64       // streams a second that one process took over from a dead one
-	Bare         time.Duration // of Redis, for a bare pipelined PEXPIRE
-	ClientBare   time.Duration
+	Bare         time.Duration // of Redis for a bare pipelined PEXPIRE
+	ClientBare   time.Duration // of the client for it
 }
 
-// Sizes of the runs that tell the costs apart: one with many scripts of one lease, one with few that are full.
+// Sizes of the runs that separate the costs: one with many scripts of one lease, one with few full scripts.
 const (
 	costTTL    = 5 * time.Second
 	costSparse = 2_000
@@ -63,7 +63,7 @@ const (
 	moveTTL    = 2 * time.Second // of the session of the process that dies
 )
 
-// Size measures a ladder of sizes, tells what each thing costs, and recommends.
+// Size measures a ladder of sizes and what single operations cost, and makes a recommendation.
 func Size(ctx context.Context, o SizeOptions, r *report.Report) (err error) {
 	var s Sized
 	if s.Held, err = holdAll(ctx, o.Hold, r); err != nil {
@@ -91,7 +91,7 @@ func Size(ctx context.Context, o SizeOptions, r *report.Report) (err error) {
 	}, s.plots()...)
 }
 
-// costs tells apart what scripts and leases cost, beyond what a process costs that holds nothing: so says the ladder.
+// costs separates the costs of scripts and of leases, beyond the cost of a process that holds nothing, which the ladder gives.
 func costs(ctx context.Context, o HoldOptions, ladder []Held, r *report.Report) (c Costs, err error) {
 	steps := r.Steps("costs", 4)
 	defer steps.End()
@@ -108,7 +108,7 @@ func costs(ctx context.Context, o HoldOptions, ladder []Held, r *report.Report) 
 	}
 	steps.Done()
 	if err := failOnLost([]Held{dense, sparse}); err != nil {
-		return c, fmt.Errorf("the machine is too busy to tell costs apart: %w", err)
+		return c, fmt.Errorf("the machine is too busy to separate the costs: %w", err)
 	}
 	redis := func(h Held) float64 { return h.RedisCPU }
 	client := func(h Held) float64 { return h.ClientCPU }
@@ -127,7 +127,7 @@ func beyond(cost func(Held) float64, idle float64) func(Held) float64 {
 	return func(h Held) float64 { return max(0, cost(h)-idle) }
 }
 
-// apart solves cost = script * scripts + lease * leases for two runs. A cost below what can be told is 0.
+// solve solves cost = script * scripts + lease * leases for two runs. A cost that is too small to be measured is 0.
 func solve(sparse, dense Held, cost func(Held) float64) (perScript, perLease time.Duration) {
 	determinant := sparse.Scripts*dense.Renewals - dense.Scripts*sparse.Renewals
 	if determinant == 0 {
@@ -139,9 +139,9 @@ func solve(sparse, dense Held, cost func(Held) float64) (perScript, perLease tim
 	return time.Duration(max(0, script) * second), time.Duration(max(0, each) * second)
 }
 
-// bare is what Redis and the client need for one of many pipelined PEXPIRE, on as many keys as the dense run had leases, named and filled as
-// leases are, and in bursts as far apart: what a server does in bursts costs more than what it does all the time, for it
-// finds nothing in its caches.
+// bare is what Redis and the client need for one of many pipelined PEXPIREs. There are as many keys as the dense run has leases, with the
+// names and values of leases, and the bursts are as far apart: work in bursts costs a server more than steady work, since it finds
+// nothing in its caches.
 func bare(ctx context.Context, url string, d time.Duration) (redis, client time.Duration, err error) {
 	s, err := target.Open(ctx, url)
 	if err != nil {
@@ -170,7 +170,7 @@ func bare(ctx context.Context, url string, d time.Duration) (redis, client time.
 	}
 	set := func(i int) rueidis.Completed {
 		value := fmt.Sprintf("%s %d %d-0", p.Service, time.Now().UnixMicro(), time.Now().UnixMilli())
-		return s.Client.B().Set().Key(key(i)).Value(value).Px(time.Minute).Build() // it ends by itself
+		return s.Client.B().Set().Key(key(i)).Value(value).Px(time.Minute).Build() // the keys expire by themselves
 	}
 	touch := func(i int) rueidis.Completed { return s.Client.B().Pexpire().Key(key(i)).Milliseconds(60_000).Build() }
 	keys := rand.Perm(costDense)
@@ -204,7 +204,7 @@ func bare(ctx context.Context, url string, d time.Duration) (redis, client time.
 	return after.Since(before).CPU / time.Duration(sent), (used - own) / time.Duration(sent), err
 }
 
-// move kills a process and lets another one take all its streams.
+// move kills a process, and measures another one that takes all of its streams.
 func move(ctx context.Context, url string) (cost time.Duration, rate float64, err error) {
 	s, err := target.Open(ctx, url)
 	if err != nil {
@@ -228,12 +228,12 @@ func move(ctx context.Context, url string) (cost time.Duration, rate float64, er
 	if _, err := victim.Ask("await %d", costMoved); err != nil {
 		return 0, 0, err
 	}
-	heir, err := pod.StartWorker(ctx, o)
+	successor, err := pod.StartWorker(ctx, o)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer func() { err = errors.Join(err, heir.Stop()) }()
-	_, before, err := moment(ctx, s, heir)
+	defer func() { err = errors.Join(err, successor.Stop()) }()
+	_, before, err := moment(ctx, s, successor)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -241,22 +241,22 @@ func move(ctx context.Context, url string) (cost time.Duration, rate float64, er
 	if err := victim.Kill(); err != nil {
 		return 0, 0, err
 	}
-	if _, err := heir.Ask("await 1"); err != nil {
+	if _, err := successor.Ask("await 1"); err != nil {
 		return 0, 0, err
 	}
 	began := time.Now()
-	if _, err := heir.Ask("await %d", costMoved); err != nil {
+	if _, err := successor.Ask("await %d", costMoved); err != nil {
 		return 0, 0, err
 	}
 	took := time.Since(began)
-	_, after, err := moment(ctx, s, heir)
+	_, after, err := moment(ctx, s, successor)
 	if err != nil {
 		return 0, 0, err
 	}
 	return after.Since(before).CPU / costMoved, costMoved / took.Seconds(), nil
 }
 
-// renewal is of Redis, for a lease in a full script.
+// renewal is the cost of Redis for a lease in a full script.
 func (c Costs) renewal() time.Duration { return c.Lease + c.Script/lease.DefaultMaxBatch }
 
 func writeCosts(out io.Writer, c Costs) {
@@ -264,12 +264,12 @@ func writeCosts(out io.Writer, c Costs) {
 	t.Row("a script of renewals, whatever is in it", report.Microseconds(c.Script), report.Microseconds(c.ClientScript))
 	t.Row("each lease in it", report.Microseconds(c.Lease), report.Microseconds(c.ClientLease))
 	t.Row("a lease in a full script, in all", report.Microseconds(c.renewal()), report.Microseconds(c.ClientLease+c.ClientScript/lease.DefaultMaxBatch))
-	t.Row("a bare pipelined PEXPIRE, in bursts alike", report.Microseconds(c.Bare), report.Microseconds(c.ClientBare))
+	t.Row("a bare pipelined PEXPIRE, in the same bursts", report.Microseconds(c.Bare), report.Microseconds(c.ClientBare))
 	t.Row("a stream of a dead process, recovered and taken", report.Microseconds(c.Move), "")
 	t.Write(out)
 	fmt.Fprintf(out, `
-Processor time, solved from two runs at a lease TTL of %v: %s streams with a lease a script, and %s with the default batch,
-less what a process costs that holds nothing, by the ladder.
+Processor time, solved from two runs at a lease TTL of %v: %s streams with one lease a script, and %s with the default batch,
+less the cost of a process that holds nothing, from the ladder.
 A process took %s streams a second from a dead one.
 `, costTTL, report.Grouped(costSparse), report.Grouped(costDense), report.Grouped(c.MoveRate))
 	if c.Bare > 0 {

@@ -14,11 +14,11 @@ import (
 	"github.com/streamlease/streamlease/bench/target"
 )
 
-// Goals of take: so many streams a second on a machine where a pipelined XADD loop does so many.
+// Goals of take: goalTaken streams a second on a machine on which a pipelined XADD loop does goalXadd.
 const (
 	goalTaken = 40_000
 	goalXadd  = 300_000
-	// xadds is how many announcements the loop makes that taking is compared with.
+	// xadds is how many announcements the XADD loop makes.
 	xadds = 100_000
 )
 
@@ -28,18 +28,18 @@ type TakeOptions struct {
 	Rounds  int
 }
 
-// Taken is how fast announced streams were taken, streams a second.
+// Taken is how fast announced streams were taken, in streams a second.
 type Taken struct {
 	Streams  int
 	Rounds   []float64
 	Median   float64
-	Xadd     []float64 // a pipelined loop of the same announcements on the same server, in turn
+	Xadd     []float64 // announcements a second of a pipelined loop on the same server, in turn
 	XaddMid  float64
-	Relative float64 // taken for each XADD, to compare machines
+	Relative float64 // streams taken in the time of an XADD, to compare machines
 }
 
-// Take measures how fast a process that starts takes what was announced before: from the start of Run, sessions included,
-// to the Added of the last stream.
+// Take measures how fast a process that starts takes the streams that were announced before: from the start of Run, sessions included, to
+// the Added of the last stream.
 func Take(ctx context.Context, o TakeOptions, r *report.Report) (err error) {
 	s, err := target.Open(ctx, "")
 	if err != nil {
@@ -71,7 +71,7 @@ func Take(ctx context.Context, o TakeOptions, r *report.Report) (err error) {
 	return r.Write(result, func(out io.Writer) { writeTaken(out, result) }, result.plots()...)
 }
 
-// takeAll times one engine from its start until all streams are its own, and ends it.
+// takeAll times an engine from its start until it owns all streams, and shuts it down.
 func takeAll(ctx context.Context, t *target.Target, service string, streams int) (time.Duration, error) {
 	e, err := openEngine(t, service)
 	if err != nil {
