@@ -21,7 +21,7 @@ import (
 const (
 	// envChild makes this program the other process; its value is a childSpec.
 	envChild = "STREAMLEASE_DEMO_CHILD"
-	// reportEvery is how often the child says how it is.
+	// reportEvery is how often the child reports its state.
 	reportEvery = 100 * time.Millisecond
 )
 
@@ -30,15 +30,15 @@ type childSpec struct {
 	Addr       string
 	Journal    string
 	Streams    int // in all
-	Most       int // of them
+	Most       int // of them that the child may own
 	LeaseTTL   time.Duration
 	SessionTTL time.Duration
 }
 
-// childMain is the whole life of the other process. It hands back and ends when it is told to stop, and ends at once when
-// its input ends: then nobody is left to tell it.
+// childMain is the main function of the other process. It hands back and ends after a line on its input, and ends at once when its input
+// ends: then the parent is gone.
 func childMain(text string, in io.Reader, out io.Writer) (status int) {
-	// The interrupt key of a terminal reaches both processes; what it means is the parent's to say.
+	// The interrupt key of a terminal reaches both processes. The parent handles it.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM)
 	if err := runChild(text, in, out); err != nil {
 		fmt.Fprintln(os.Stderr, "the other process:", err)
@@ -86,12 +86,12 @@ type child struct {
 	in      io.WriteCloser
 	journal *journal.Journal
 	last    atomic.Pointer[snapshot]
-	ended   chan struct{} // closed when it was waited for
-	state   error         // how it ended; read after ended
+	ended   chan struct{} // closed after the process was waited for
+	state   error         // how it ended; to be read after ended is closed
 	killed  atomic.Bool
 }
 
-// startChild starts this program once more, as the other process.
+// startChild starts this program again, as the other process.
 func startChild(s childSpec) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -124,7 +124,7 @@ func startChild(s childSpec) (*child, error) {
 	return c, nil
 }
 
-// listen keeps the last report, and waits for the end.
+// listen keeps the last report of the child, and waits for its end.
 func (c *child) listen(cmd *exec.Cmd, out io.Reader) {
 	for decode := json.NewDecoder(out); ; {
 		r := new(snapshot)
@@ -137,7 +137,7 @@ func (c *child) listen(cmd *exec.Cmd, out io.Reader) {
 	close(c.ended)
 }
 
-// report is what it said last; it holds nothing when it is gone.
+// report is the last report of the child. A child that has ended holds nothing.
 func (c *child) report() snapshot {
 	r := *c.last.Load()
 	select {
@@ -151,7 +151,7 @@ func (c *child) report() snapshot {
 	return r
 }
 
-// kill is SIGKILL. It returns when the process is gone, and says when it was sent.
+// kill sends SIGKILL and waits for the end of the process. It returns when it sent that.
 func (c *child) kill() (at time.Duration, err error) {
 	c.killed.Store(true)
 	at = journal.Monotonic()
@@ -160,11 +160,11 @@ func (c *child) kill() (at time.Duration, err error) {
 	return at, err
 }
 
-// close has it hand back and end, if it has not ended yet. It is called once.
+// close has the child hand back and end, if it has not ended yet. It is called once.
 func (c *child) close() error {
 	defer c.in.Close()
 	var err error
-	if _, told := io.WriteString(c.in, "stop\n"); told == nil {
+	if _, failed := io.WriteString(c.in, "stop\n"); failed == nil {
 		timer := time.NewTimer(2 * drainTimeout)
 		defer timer.Stop()
 		select {
@@ -176,7 +176,7 @@ func (c *child) close() error {
 	}
 	<-c.ended
 	if c.killed.Load() {
-		err = nil // as it was meant to
+		err = nil // that was intended
 	}
 	return errors.Join(err, c.journal.Close())
 }

@@ -17,7 +17,7 @@ import (
 
 const (
 	service = "demo"
-	prefix  = "demo:user:" // of data streams; a number follows
+	prefix  = "demo:user:" // of the names of data streams; a number follows
 	entries = 3            // in each data stream
 	// afterwards is how long the survivor is watched after the takeover.
 	afterwards = 3 * time.Second
@@ -61,7 +61,7 @@ func demo(ctx context.Context, o options, out *screen) (err error) {
 	return s.run(ctx)
 }
 
-// show is two processes and what happens to them.
+// show is the two processes, and what happens to them.
 type show struct {
 	options
 	out    *screen
@@ -73,7 +73,7 @@ type show struct {
 	watch *watch
 }
 
-// run starts the processes, and has both hand back whatever happens.
+// run starts the processes, plays the show, and has both hand back, whatever happens.
 func (s *show) run(ctx context.Context) (err error) {
 	began := time.Now()
 	s.child, err = startChild(childSpec{
@@ -102,12 +102,12 @@ func (s *show) run(ctx context.Context) (err error) {
 	if err := s.proof.allHandedBack(ctx); err != nil {
 		return err
 	}
-	s.out.say("Handed all %s back in %v: each was told first, its lease still valid; all are announced again and none is leased.",
+	s.out.say("Handed all %s back in %v: each handler was notified before, with a valid lease; all are announced again and none is leased.",
 		report.Grouped(s.streams), took.Round(time.Millisecond))
 	return nil
 }
 
-// play is what happens while both processes, and then one, own streams.
+// play shows both processes while they own streams, and then the takeover by one.
 func (s *show) play(ctx context.Context, began time.Time) error {
 	err := s.watch.until(ctx, func() bool {
 		a, b := s.self.report(), s.child.report()
@@ -136,7 +136,7 @@ func (s *show) play(ctx context.Context, began time.Time) error {
 	return s.proof.nothingLost(ctx, s.out)
 }
 
-// takeover kills the child and shows what becomes of its streams.
+// takeover kills the child, and shows what becomes of its streams.
 func (s *show) takeover(ctx context.Context) error {
 	t, err := newTakeover(ctx, s.server, s.self, s.child)
 	if err != nil {
@@ -145,7 +145,7 @@ func (s *show) takeover(ctx context.Context) error {
 	if err := t.kill(); err != nil {
 		return err
 	}
-	s.out.say("Killed process %d with SIGKILL: %s streams have no owner now. Its session ends within %v, and the next heartbeat tells:",
+	s.out.say("Killed process %d with SIGKILL: %s streams have no owner now. Its session ends within %v, and the next heartbeat notices:",
 		s.child.process.Pid, report.Grouped(t.orphans), s.session())
 	if err := s.watch.until(ctx, func() bool { return s.self.report().Held == s.streams }); err != nil {
 		return err
@@ -153,7 +153,7 @@ func (s *show) takeover(ctx context.Context) error {
 	return t.report(ctx, s.out)
 }
 
-// errNotTaken tells what the journals do not show.
+// errNotTaken is the error for streams whose takeover the journals do not show.
 func errNotTaken(n, want int) error {
 	return fmt.Errorf("%d streams of the killed process were taken over, want %d", n, want)
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// output is what the demo writes, to be looked at while it runs.
+// output is the output of the demo, which can be read while it runs.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -37,7 +37,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// start runs the demo in a temporary directory of its own and returns what it writes and its status.
+// start runs the demo in a temporary directory of its own, and returns its output and its status.
 func start(t *testing.T, o options, terminal bool) (*output, <-chan int) {
 	t.Setenv("TMPDIR", t.TempDir())
 	out := new(output)
@@ -51,7 +51,7 @@ func await(t *testing.T, out *output, text string) {
 	require.Eventually(t, func() bool { return strings.Contains(out.String(), text) }, time.Minute, 5*time.Millisecond, "%s", out)
 }
 
-// requireNothingLeft checks that the server is gone, and its directory, and the other process.
+// requireNothingLeft checks that the server, its directory and the other process are gone.
 func requireNothingLeft(t *testing.T, out *output) {
 	t.Helper()
 	left, err := os.ReadDir(os.TempDir())
@@ -69,7 +69,7 @@ func address(t *testing.T, out *output) string {
 	return address
 }
 
-// other is the process number of the child.
+// other returns the process ID of the child.
 func other(t *testing.T, out *output) int {
 	t.Helper()
 	match := regexp.MustCompile(`process (\d+)`).FindStringSubmatch(out.String())
@@ -79,7 +79,7 @@ func other(t *testing.T, out *output) int {
 	return pid
 }
 
-// quick is a run that takes seconds; long one that holds until it is disturbed.
+// quick is a run that takes seconds, long is one that holds until it is disturbed.
 var (
 	quick = options{streams: 700, leaseTTL: 3 * time.Second, sessionTTL: 2 * time.Second, hold: 2500 * time.Millisecond}
 	long  = options{streams: 700, leaseTTL: 6 * time.Second, hold: 50 * time.Second}
@@ -93,7 +93,7 @@ func TestDemoTakesOverAndHandsAllBack(t *testing.T) {
 			"this one 350 and its child, process", "They have read 2,100 entries as owners",
 			"held 350 + 350  renewals", "with SIGKILL: 350 streams have no owner now",
 			"Each of the 350 had no owner for some time: p50", "recover 2, sweep 1", "held 700 + 0  renewals",
-			"the journals of both processes tell of 1,050 ownerships of 700 streams",
+			"the journals of both processes show 1,050 ownerships of 700 streams",
 			"Nothing is lost: 700 of 700 are held, 700 lease keys", "0 were disowned", "Handed all 700 back",
 		} {
 			require.Contains(t, out.String(), text)
@@ -114,7 +114,7 @@ func TestDemoInterruptedLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestDemoFailsWhenALeaseIsLost: one of the child's, which read first, and one of this process.
+// TestDemoFailsWhenALeaseIsLost of the child, which read first, or of this process.
 func TestDemoFailsWhenALeaseIsLost(t *testing.T) {
 	for _, stream := range []string{"demo:user:99", "demo:user:650"} {
 		out, status := start(t, long, false)
@@ -151,14 +151,14 @@ func TestDemoRefusesWhatMakesNoSense(t *testing.T) {
 
 // TestNothingOutlivesAKilledDemo: neither the other process nor the server.
 func TestNothingOutlivesAKilledDemo(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir()) // the server's directory is left there
+	t.Setenv("TMPDIR", t.TempDir()) // the directory of the server is left there
 	self, err := os.Executable()
 	require.NoError(t, err)
 	out := new(output)
 	cmd := exec.Command(self, "-streams", "700", "-for", "50s")
 	cmd.Env = append(os.Environ(), envMain+"=1")
 	cmd.Stdout = out
-	// The other process has it too, so waiting for its end is waiting for both.
+	// The other process has it, too, so Wait waits for both.
 	cmd.Stderr = out
 	require.NoError(t, cmd.Start())
 	await(t, out, "held 350 + 350")

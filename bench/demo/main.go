@@ -21,14 +21,14 @@ func main() {
 	}
 	o := options{}
 	flag.IntVar(&o.streams, "streams", 10_000, "data streams to own, half of them by each process")
-	flag.DurationVar(&o.leaseTTL, "lease-ttl", 0, "TTL of a lease; it is renewed three times as often; 0: the default")
-	flag.DurationVar(&o.sessionTTL, "session-ttl", 0, "how soon the death of a process is noticed; 0: the default")
+	flag.DurationVar(&o.leaseTTL, "lease-ttl", 0, "TTL of a lease, which is renewed three times in it; 0: the default")
+	flag.DurationVar(&o.sessionTTL, "session-ttl", 0, "TTL of a session, after which the death of a process is noticed; 0: the default")
 	flag.DurationVar(&o.hold, "for", 10*time.Second, "how long to hold them before one process is killed")
 	flag.Parse()
 	os.Exit(run(o, os.Stdout, isTerminal(os.Stdout)))
 }
 
-// run is main with a status. Everything it started has ended when it returns, interrupted or not.
+// run is main with a status. Everything that it started has ended when it returns, interrupted or not.
 func run(o options, out io.Writer, terminal bool) int {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -44,7 +44,7 @@ func run(o options, out io.Writer, terminal bool) int {
 	case err == nil:
 		return 0
 	case errors.Is(err, context.Canceled):
-		screen.say("Interrupted: what was held is handed back, the server and the other process have ended, nothing is left behind.")
+		screen.say("Interrupted: what was held is handed back, the server and the other process have ended, and nothing is left behind.")
 		return 130
 	case errors.Is(err, context.DeadlineExceeded):
 		err = fmt.Errorf("not finished after %v: %w", limit, err)

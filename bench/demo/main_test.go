@@ -10,7 +10,7 @@ import (
 // envMain makes the test binary the demo.
 const envMain = "BE_DEMO"
 
-// TestMain lets the test binary be the demo and the other process, too.
+// TestMain lets the test binary also be the demo and the other process.
 func TestMain(m *testing.M) {
 	if text := os.Getenv(envChild); text != "" {
 		os.Exit(childMain(text, os.Stdin, os.Stdout))
@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	// The worker pool's library keeps a pool of its own from the start of the program to its end.
+	// The library of the worker pool keeps a pool of its own from the start of the program to its end.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))

@@ -26,11 +26,11 @@ func (o options) validate() error {
 	return nil
 }
 
-// lease and session are the TTLs as they will be.
+// lease and session are the TTLs that the engine will use.
 func (o options) lease() time.Duration   { return cmp.Or(o.leaseTTL, engine.DefaultLeaseTTL) }
 func (o options) session() time.Duration { return cmp.Or(o.sessionTTL, engine.DefaultSessionTTL) }
 
-// engine are the options of an engine in either process.
+// engine returns the options of the engine of either process.
 func (o options) engine(name string, registry *prometheus.Registry) []engine.Option {
 	return []engine.Option{
 		engine.WithConsumerID(name), engine.WithLeaseTTL(o.leaseTTL), engine.WithSessionTTL(o.sessionTTL),

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// readers is how many goroutines read data streams; the client puts what they ask for together into pipelines.
+	// readers is how many goroutines read data streams. The client pipelines their requests.
 	readers = 16
-	// lookEvery is how often it is noted what is owned.
+	// lookEvery is how often the journal notes what is owned.
 	lookEvery = 50 * time.Millisecond
 )
 
-// owner is what a user writes: it is told of streams and works on them as long as it owns them. It also keeps a journal.
+// owner is what users write: a handler that works on streams as long as it owns them. It also keeps a journal.
 type owner struct {
 	client  rueidis.Client
 	journal *journal.Journal
@@ -33,7 +33,7 @@ type owner struct {
 	read, entriesRead, disowned, handed atomic.Int64
 
 	mu      sync.Mutex
-	failure error // the first of a reader, or why a stream was disowned
+	failure error // the first error of a reader, or why a stream was disowned
 }
 
 func newOwner(client rueidis.Client, j *journal.Journal, streams int) *owner {
@@ -49,7 +49,7 @@ func newOwner(client rueidis.Client, j *journal.Journal, streams int) *owner {
 	return o
 }
 
-// look notes what is owned, again and again.
+// look has the journal note what is owned, until stop.
 func (o *owner) look() {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -63,7 +63,7 @@ func (o *owner) look() {
 	}
 }
 
-// handler returns at once: the work goes on elsewhere.
+// handler returns a handler that returns at once: readers do the work.
 func (o *owner) handler() api.Handler {
 	return api.Funcs{
 		Added: func(_ context.Context, n api.Notification) error {
@@ -85,13 +85,13 @@ func (o *owner) handler() api.Handler {
 	}
 }
 
-// readOne reads a data stream while it is owned: its context ends with the lease.
+// readOne reads a data stream while it is owned, since the context ends with the lease.
 func (o *owner) readOne(l api.Lease) {
 	ctx := l.Context()
 	got, err := o.client.Do(ctx, o.client.B().Xrange().Key(l.Stream()).Start("-").End("+").Build()).AsXRange()
 	switch {
 	case ctx.Err() != nil:
-		return // interrupted, or disowned, of which there is a notification
+		return // interrupted or disowned, and the handler is notified of the latter
 	case err != nil:
 		o.fail(fmt.Errorf("reading stream %s: %w", l.Stream(), err))
 	case len(got) != entries:
@@ -115,7 +115,7 @@ func (o *owner) err() error {
 	return o.failure
 }
 
-// close ends what the owner started. It is called when the engine has ended: nothing is added to the work then.
+// close ends what the owner started. It is called after the engine has ended, when no more work is added.
 func (o *owner) close() {
 	o.closed.Do(func() {
 		close(o.work)

@@ -13,10 +13,10 @@ import (
 	"github.com/streamlease/streamlease/test/journal"
 )
 
-// goodbye is how long handing back may take after an interrupt.
+// drainTimeout is how long handing back may take.
 const drainTimeout = 5 * time.Second
 
-// process is an owner and its engine, which is all that either process is.
+// process is an owner and its engine. Both processes consist of one.
 type process struct {
 	engine   *engine.Engine
 	owner    *owner
@@ -25,7 +25,7 @@ type process struct {
 	ended    chan error
 }
 
-// startProcess starts to own streams, at most so many if most is not 0.
+// startProcess starts to own streams, at most that many if most is not 0.
 func startProcess(o options, server rueidis.ClientOption, name, path string, most int) (*process, error) {
 	p := &process{registry: prometheus.NewRegistry(), ended: make(chan error, 1)}
 	reading, err := rueidis.NewClient(server)
@@ -54,19 +54,19 @@ func startProcess(o options, server rueidis.ClientOption, name, path string, mos
 	return p, nil
 }
 
-// shutdown hands everything back. It is called once; the journal cannot be read after it.
+// shutdown hands everything back. It is called once. The journal cannot be read afterwards.
 func (p *process) shutdown() error {
-	patience, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	return errors.Join(p.engine.Shutdown(patience), <-p.ended)
+	return errors.Join(p.engine.Shutdown(ctx), <-p.ended)
 }
 
-// snapshot is what a process says of itself.
+// snapshot is the state of a process, as it reports it.
 type snapshot struct {
 	Held    int
 	Read    int64   // streams
 	Entries int64   // in them
-	Renewed float64 // leases, so far
+	Renewed float64 // renewals of leases so far
 	Failure string
 }
 
@@ -81,7 +81,7 @@ func (p *process) report() snapshot {
 	return r
 }
 
-// scripts is how often this process has run a script.
+// scripts returns how often this process has run a script.
 func (p *process) scripts(name string) int64 {
 	return int64(measure.Observations(p.registry, "streamlease_script_duration_seconds", "script", name))
 }

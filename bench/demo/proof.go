@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/test/overlap"
 )
 
-// proof looks at the server, and at what the processes wrote down.
+// proof checks the server and the journals of the processes.
 type proof struct {
 	client   rueidis.Client
 	keys     *cluster.Keys
@@ -23,8 +23,8 @@ type proof struct {
 	producer producer.Producer
 }
 
-// oneOwner checks that no stream ever had two owners, by the journals of both, and that each later owner of a stream
-// has a greater token than the one before.
+// oneOwner checks by the journals of both processes that no stream ever had two owners, and that each later owner of a stream has a greater
+// token than the one before.
 func (p *proof) oneOwner(out *screen, other *journal.Journal) error {
 	var records []overlap.Record
 	last := make(map[string]string) // party
@@ -39,18 +39,18 @@ func (p *proof) oneOwner(out *screen, other *journal.Journal) error {
 	}
 	for stream, party := range last {
 		if party != p.process.journal.Party() {
-			return fmt.Errorf("stream %s was owned by %s last", stream, party)
+			return fmt.Errorf("the last owner of stream %s was %s", stream, party)
 		}
 	}
 	if len(last) != p.streams {
 		return fmt.Errorf("%d streams were owned, want %d", len(last), p.streams)
 	}
-	out.say("No stream ever had two owners: the journals of both processes tell of %s ownerships of %s streams, none at the same "+
+	out.say("No stream ever had two owners: the journals of both processes show %s ownerships of %s streams, none at the same "+
 		"time as another of its stream, each later one under a greater token.", report.Grouped(len(records)), report.Grouped(len(last)))
 	return nil
 }
 
-// nothingLost checks that every stream is held, and that the server says so too.
+// nothingLost checks that every stream is held, also according to the server.
 func (p *proof) nothingLost(ctx context.Context, out *screen) error {
 	if err := p.process.owner.err(); err != nil {
 		return err
@@ -85,13 +85,13 @@ func (p *proof) nothingLost(ctx context.Context, out *screen) error {
 	return nil
 }
 
-// allHandedBack checks that the streams wait for the next consumer as if nobody had had them.
+// allHandedBack checks that the streams wait for the next consumer as if nobody had owned them.
 func (p *proof) allHandedBack(ctx context.Context) error {
 	if err := p.process.owner.err(); err != nil {
 		return err
 	}
 	if n := p.process.owner.handed.Load(); n != int64(p.streams) {
-		return fmt.Errorf("%d of %d streams were told that they are released", n, p.streams)
+		return fmt.Errorf("%d of %d streams were released with notice", n, p.streams)
 	}
 	waiting, err := p.client.Do(ctx, p.client.B().Xlen().Key(p.keys.Input).Build()).AsInt64()
 	if err != nil {

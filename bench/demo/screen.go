@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// screen is where the demo speaks: on a terminal the live line is written over, else it is a line a second.
+// screen is the output of the demo. On a terminal the live line is overwritten, else there is a new one each second.
 type screen struct {
 	out      io.Writer
 	terminal bool
@@ -15,7 +15,7 @@ type screen struct {
 
 func newScreen(out io.Writer, terminal bool) *screen { return &screen{out: out, terminal: terminal} }
 
-// period is how often the live line is to be written.
+// period is the time between two writes of the live line.
 func (s *screen) period() time.Duration {
 	if s.terminal {
 		return 250 * time.Millisecond
@@ -29,8 +29,7 @@ func (s *screen) say(format string, args ...any) {
 	fmt.Fprintf(s.out, format+"\n", args...)
 }
 
-// show writes the live line. What does not fit a terminal's width is cut off there: a line that wraps cannot be written
-// over.
+// show writes the live line. The terminal cuts off what does not fit its width, since a wrapped line cannot be overwritten.
 func (s *screen) show(line string) {
 	if !s.terminal {
 		fmt.Fprintln(s.out, line)

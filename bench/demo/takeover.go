@@ -10,29 +10,29 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// recovering are the scripts that only a recovery runs, and acquire, which takes what it brought back.
+// recovering are the scripts that only a recovery runs, and acquire, which takes the recovered streams.
 var recovering = []string{"peers", "claimdead", "recover", "sweep", "promote", "acquire"}
 
-// takeover is what happens from the death of the child until its streams have their new owner.
+// takeover is what happens from the death of the child until its streams have a new owner.
 type takeover struct {
 	server  *servers.Server
 	self    *process
 	child   *child
 	orphans int           // streams that the child owned when it was killed
-	at      time.Duration // when that was, on the clock of the journals
+	at      time.Duration // when the child was killed, on the clock of the journals
 
 	sent    measure.Commands
 	ran     int64
 	scripts map[string]int64
 }
 
-// newTakeover notes what has been sent so far.
+// newTakeover notes the counts so far.
 func newTakeover(ctx context.Context, server *servers.Server, self *process, c *child) (*takeover, error) {
 	t := &takeover{server: server, self: self, child: c}
 	return t, t.count(ctx)
 }
 
-// count sets the counts to what came since they were set before.
+// count sets each count to what came since the last call.
 func (t *takeover) count(ctx context.Context) error {
 	stats, err := t.server.CommandStats(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func (t *takeover) kill() (err error) {
 	return err
 }
 
-// tell says what the takeover took.
+// report writes how long the takeover took and what it cost.
 func (t *takeover) report(ctx context.Context, out *screen) error {
 	if err := t.count(ctx); err != nil {
 		return err
@@ -82,7 +82,7 @@ func (t *takeover) report(ctx context.Context, out *screen) error {
 	}
 	slices.Sort(without)
 	at := func(q float64) time.Duration {
-		return without[int(q*float64(len(without)-1))].Round(10 * time.Millisecond)
+		return measure.Quantile(without, q).Round(10 * time.Millisecond)
 	}
 	out.say("All are owned again. Each of the %s had no owner for some time: p50 %v, p99 %v, at most %v.",
 		report.Grouped(t.orphans), at(.5), at(.99), at(1))

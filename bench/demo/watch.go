@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// askEvery is how often it is asked whether a wait is over.
+// askEvery is how often a condition is checked.
 const askEvery = 5 * time.Millisecond
 
 // watch writes the live line.
@@ -21,10 +21,10 @@ type watch struct {
 	out    *screen
 	server *servers.Server
 	child  *child
-	self   *process // nil at first
+	self   *process // nil until it is started
 }
 
-// sample is what is known at one moment.
+// sample is the state of everything at one moment.
 type sample struct {
 	at          time.Time
 	self, child snapshot
@@ -46,13 +46,13 @@ func (w *watch) sample(ctx context.Context) (sample, error) {
 	return s, errors.Join(err, s.self.err(), s.child.err())
 }
 
-// last shows the line for so long.
+// during shows the line for a time of d.
 func (w *watch) during(ctx context.Context, d time.Duration) error {
 	end := time.Now().Add(d)
 	return w.until(ctx, func() bool { return !time.Now().Before(end) })
 }
 
-// until shows the line until a condition holds. The rates are those of the last second.
+// until shows the line until done reports true. Its rates are those of the last second.
 func (w *watch) until(ctx context.Context, done func() bool) error {
 	ask := time.NewTicker(askEvery)
 	defer ask.Stop()
@@ -90,7 +90,7 @@ func line(a, b sample, elapsed time.Duration) string {
 	s := b.at.Sub(a.at).Seconds()
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)
-	// What the child renewed stays in its last report when it is gone.
+	// The last report of a child that has ended still has its renewals.
 	renewed := b.self.Renewed + b.child.Renewed - a.self.Renewed - a.child.Renewed
 	return fmt.Sprintf("%5.1fs  held %s + %s  renewals %s/s  scripts %.0f/s  goroutines %d  heap %.0f MB  Redis CPU %.0f %%",
 		elapsed.Seconds(), report.Grouped(b.self.Held), report.Grouped(b.child.Held), report.Grouped(renewed/s), float64(b.scripts-a.scripts)/s,

@@ -24,7 +24,7 @@ func Recovering(c Config, lost int) (r Recovery, err error) {
 		return r, err
 	}
 	if lost < 1 || lost >= c.Pods {
-		return r, fmt.Errorf("simulation: %d of %d pods cannot be lost: somebody has to die, and somebody to live", lost, c.Pods)
+		return r, fmt.Errorf("simulation: %d of %d pods cannot be lost: at least one has to die and at least one to survive", lost, c.Pods)
 	}
 	f := newFleet(c)
 	for range f.span {

@@ -103,6 +103,6 @@ func TestImpossibleFleetsAreRefused(t *testing.T) {
 		require.ErrorContains(t, err, name)
 	}
 	_, err := Recovering(small(), 20)
-	require.ErrorContains(t, err, "somebody to live")
+	require.ErrorContains(t, err, "at least one to survive")
 	require.NotEmpty(t, small().Assumptions())
 }

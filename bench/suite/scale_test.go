@@ -38,7 +38,7 @@ func TestScaleReportsLoadRecoveryAndAssumptions(t *testing.T) {
 	require.Contains(t, string(page), "2 of 2 goals met")
 
 	o.Lost = []int{20}
-	require.ErrorContains(t, Scale(t.Context(), o, r), "somebody to live")
+	require.ErrorContains(t, Scale(t.Context(), o, r), "at least one to survive")
 }
 
 func TestCostsAreReadFromBothKindsOfFile(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/bench/report"
 )
 
-// short is the suite in under three minutes. Each line is the arguments of a measurement, which can be repeated by itself.
+// short is the suite in under three minutes. Each line has the arguments of one measurement, which can be repeated alone.
 var short = []string{
 	"size -streams 1000,10000,100000 -for 6s",
 	"compare -rounds 1 -for 5s",
@@ -22,11 +22,11 @@ var short = []string{
 	"failover -session-ttl 2s",
 	"churn -rates 1000,10000,40000 -for 2s",
 	"pipeline -streams 20000 -batches 64,256,1000 -ticks 100ms -for 2s",
-	"scale -from FOLDER/" + report.DataFile, // what size, the first, left there
+	"scale -from FOLDER/" + report.DataFile, // the costs that size, the first line, measured
 }
 
 func allCommand() *cli.Command {
-	return &cli.Command{Name: "all", Usage: "run the suite in a short form, under three minutes", Action: runAll}
+	return &cli.Command{Name: "all", Usage: "run a short form of the suite, in under three minutes", Action: runAll}
 }
 
 func runAll(ctx context.Context, c *cli.Command) error {
@@ -34,7 +34,7 @@ func runAll(ctx context.Context, c *cli.Command) error {
 	if r.Dir == "" {
 		return fmt.Errorf("all: -out is empty: bench -out FOLDER all")
 	}
-	// The context makes this command the parent of each part.
+	// By the context this command is the parent of each part, so that they share its metadata.
 	c.Root().Metadata[reportKey] = r
 	began := time.Now()
 	for _, line := range short {

@@ -13,7 +13,7 @@ import (
 
 var churnCommand = &cli.Command{
 	Name:  "churn",
-	Usage: "announce streams at rising rates, which are owned and done at once, until it is too much: latency, and where the limit is",
+	Usage: "announce streams at rising rates, which are owned and done at once, until a rate is too much: latency, and what the limit is",
 	Flags: []cli.Flag{
 		&cli.StringFlag{Name: "rates", Value: "1000,5000,10000,20000,30000,40000,60000,80000,100000", Usage: "streams a second, rising, separated by commas"},
 		&cli.DurationFlag{Name: "for", Value: 5 * time.Second, Usage: "how long each rate is measured"},
@@ -27,7 +27,7 @@ var churnCommand = &cli.Command{
 			return err
 		}
 		if !slices.IsSorted(rates) {
-			return fmt.Errorf("-rates: %v do not rise", rates)
+			return fmt.Errorf("-rates: %v are not in rising order", rates)
 		}
 		d := c.Duration("for")
 		if d < 100*time.Millisecond {

@@ -9,7 +9,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// TestMeasurementsRunOnACluster, told of one node, and leave nothing on any.
+// TestMeasurementsRunOnACluster of which they know one node, and leave nothing on any.
 func TestMeasurementsRunOnACluster(t *testing.T) {
 	t.Parallel()
 	c := servers.NewCluster(t, servers.ClusterOptions{Replicas: -1})

@@ -15,18 +15,18 @@ import (
 
 var redisFlag = &cli.StringFlag{
 	Name:    "redis",
-	Usage:   "URL of the Redis to use, redis://user:password@host:6379, with ?addr=host2:6379 for more nodes, ?master_set=name for a sentinel; empty: private servers",
+	Usage:   "URL of the Redis to use, redis://user:password@host:6379, with ?addr=host2:6379 for more nodes, ?master_set=name for Sentinels; empty: private servers",
 	Sources: cli.EnvVars(target.EnvRedis),
 }
 
 var compareCommand = &cli.Command{
 	Name:  "compare",
-	Usage: "own streams by batches, and with a goroutine and a lock a stream, in turn: how many times less each figure is",
+	Usage: "own streams in batches, and with a goroutine and a lock a stream, in turn: how many times less each figure is",
 	Flags: []cli.Flag{
 		&cli.IntFlag{Name: "streams", Value: 10_000, Usage: "streams that are owned"},
 		&cli.DurationFlag{Name: "ttl", Value: 2 * time.Second, Usage: "TTL of leases and locks"},
 		&cli.DurationFlag{Name: "for", Value: 15 * time.Second, Usage: "how long each model is measured in each round"},
-		&cli.IntFlag{Name: "rounds", Value: 3, Usage: "how often all are measured, in turn"},
+		&cli.IntFlag{Name: "rounds", Value: 3, Usage: "how often each model is measured, in turn"},
 		redisFlag,
 		jsonFlag,
 	},
@@ -53,7 +53,7 @@ func between(c *cli.Command, flag string, from, upTo time.Duration) error {
 	return nil
 }
 
-// contender is started by compare.
+// contenderCommand is started by compare.
 var contenderCommand = &cli.Command{
 	Name:   "contender",
 	Hidden: true,

@@ -30,8 +30,8 @@ func TestCompareMeasuresEveryModel(t *testing.T) {
 	require.Greater(t, compared.TwoTier.Commands, 1.)
 }
 
-// TestSomebodysServerIsLeftAsItWas: what was measured there had names of its own, and they are gone.
-func TestSomebodysServerIsLeftAsItWas(t *testing.T) {
+// TestForeignServerIsLeftAsItWas: the keys of a measurement have names of their own, and are deleted.
+func TestForeignServerIsLeftAsItWas(t *testing.T) {
 	t.Parallel()
 	server := servers.New(t, servers.Password("geheim"))
 	client := server.Client(t)
@@ -52,7 +52,7 @@ func TestSomebodysServerIsLeftAsItWas(t *testing.T) {
 	}
 }
 
-func TestARedisThatIsOfNoUseIsRefused(t *testing.T) {
+func TestAnUnusableRedisIsRefused(t *testing.T) {
 	t.Parallel()
 	locked := servers.New(t, servers.Password("geheim"))
 	replica := servers.New(t, servers.ReplicaOf(servers.New(t)))

@@ -1,2 +1,2 @@
-// Bench measures what the library costs, against private servers on this machine: see bench help.
+// Command bench measures what the library costs, and soaks it, on private servers or on a Redis of yours: see bench help.
 package main

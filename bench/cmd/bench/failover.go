@@ -12,7 +12,7 @@ import (
 
 var failoverCommand = &cli.Command{
 	Name:  "failover",
-	Usage: "kill a pod that holds streams, and stop one in good order: time without an owner, what it cost, who took over",
+	Usage: "kill a pod that holds streams, and shut one down cleanly: time without an owner, cost, and who took over",
 	Flags: []cli.Flag{
 		&cli.IntFlag{Name: "streams", Value: 10_000, Usage: "streams that the pod holds"},
 		&cli.IntFlag{Name: "pods", Value: 3, Usage: "pods in all, each a process"},
@@ -27,7 +27,7 @@ var failoverCommand = &cli.Command{
 		}
 		o := suite.FailoverOptions{URL: c.String("redis"), Streams: c.Int("streams"), Pods: c.Int("pods"), LeaseTTL: c.Duration("lease-ttl")}
 		if o.Pods < 2 {
-			return fmt.Errorf("-pods: %d is not at least 2: one ends, others take over", o.Pods)
+			return fmt.Errorf("-pods: %d is not at least 2: one ends and others take over", o.Pods)
 		}
 		var err error
 		if o.Sessions, err = durations(c, "session-ttl"); err != nil {

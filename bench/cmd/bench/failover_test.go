@@ -63,7 +63,7 @@ func TestFailoverAndScanAreReadable(t *testing.T) {
 	require.Contains(t, out, "goal met     100 pending: commands a look")
 }
 
-// TestInterruptedBenchLeavesNothing: no directory, and none of its processes, which all have its standard error.
+// TestInterruptedBenchLeavesNothing: no directory, and none of its processes. All of them have its standard error, so Wait waits for them.
 func TestInterruptedBenchLeavesNothing(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	self, err := os.Executable()

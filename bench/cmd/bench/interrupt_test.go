@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// TestAnInterruptLeavesNothingBehind: what was put on somebody's server is gone, but for locks that end by themselves.
+// TestAnInterruptLeavesNothingBehind on a server that is not ours, but locks that expire by themselves.
 func TestAnInterruptLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{

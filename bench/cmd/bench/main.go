@@ -41,7 +41,7 @@ func main() {
 func command() *cli.Command {
 	return &cli.Command{
 		Name:  "bench",
-		Usage: "measure what owning streams costs, on private Redis servers",
+		Usage: "measure what owning streams costs",
 		Flags: []cli.Flag{outFlag},
 		Commands: []*cli.Command{
 			allCommand(),
@@ -59,7 +59,7 @@ func command() *cli.Command {
 			},
 			{
 				Name:  "take",
-				Usage: "take streams that were announced before the start, beside a pipelined XADD loop",
+				Usage: "take streams that were announced before the start, and compare with a pipelined XADD loop",
 				Flags: []cli.Flag{
 					&cli.IntFlag{Name: "streams", Value: 10_000, Usage: "streams a round"},
 					&cli.IntFlag{Name: "rounds", Value: 9, Usage: "how often"},
@@ -103,8 +103,8 @@ func command() *cli.Command {
 	}
 }
 
-// outFlag stands before the name of the measurement.
-var outFlag = &cli.StringFlag{Name: "out", Usage: "folder for a report as one HTML page, and as JSON; empty: none"}
+// outFlag comes before the name of the measurement.
+var outFlag = &cli.StringFlag{Name: "out", Usage: "folder for a report as an HTML page and as JSON; empty: none"}
 
 const defaultFor = 30 * time.Second
 
@@ -128,7 +128,7 @@ func hold(ctx context.Context, c *cli.Command) error {
 	return suite.Hold(ctx, o, reportOf(c))
 }
 
-// sizes are the numbers in a flag that are separated by commas.
+// numbers returns the numbers in a flag, which are separated by commas.
 func numbers(c *cli.Command, flag string) (all []int, err error) {
 	for size := range strings.SplitSeq(c.String(flag), ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(size))
@@ -140,7 +140,7 @@ func numbers(c *cli.Command, flag string) (all []int, err error) {
 	return all, nil
 }
 
-// worker is started by those that measure.
+// workerCommand is started by measurements.
 var workerCommand = &cli.Command{
 	Name:   "worker",
 	Hidden: true,
@@ -162,7 +162,7 @@ var workerCommand = &cli.Command{
 		&cli.StringFlag{Name: "consumer"},
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
-		// The parent tells when to end, by closing the input: an interrupt reaches both.
+		// The parent ends the child by closing its input. The child ignores an interrupt, which reaches both.
 		return pod.Worker(context.WithoutCancel(ctx), pod.WorkerOptions{
 			Service: c.String("service"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
 			Prefix: c.String("prefix"), Journal: c.String("journal"), Pages: c.Int("pages"), MaxBatch: c.Int("max-batch"), Tick: c.Duration("tick"),
@@ -173,9 +173,10 @@ var workerCommand = &cli.Command{
 	},
 }
 
-// reportKey is where the metadata of the command keep the report that several measurements share.
+// reportKey is the key in the metadata of the command for the report that several measurements share.
 const reportKey = "report"
 
+// reportOf returns the report of a measurement: the shared one, or one of its own.
 func reportOf(c *cli.Command) *report.Report {
 	if shared, ok := c.Root().Metadata[reportKey].(*report.Report); ok {
 		return shared
@@ -186,7 +187,7 @@ func reportOf(c *cli.Command) *report.Report {
 	}
 }
 
-// commandLine is the arguments as they can be shown.
+// commandLine returns the arguments as one line, without passwords.
 func commandLine(args []string) string {
 	shown := append([]string{filepath.Base(args[0])}, args[1:]...)
 	for i, arg := range shown {
@@ -199,7 +200,7 @@ func commandLine(args []string) string {
 	return strings.Join(shown, " ")
 }
 
-// terminal is the file if people look at it, else nil.
+// terminal returns the file if it is a terminal, else nil.
 func terminal(f *os.File) io.Writer {
 	if !term.IsTerminal(int(f.Fd())) {
 		return nil
@@ -207,7 +208,7 @@ func terminal(f *os.File) io.Writer {
 	return f
 }
 
-// redisVersion is that of the server which the measurements run.
+// redisVersion is the version of the server that measurements start.
 func redisVersion() string {
 	binary := os.Getenv(servers.EnvBinary)
 	if binary == "" {

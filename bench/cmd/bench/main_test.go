@@ -14,14 +14,14 @@ import (
 	"github.com/streamlease/streamlease/bench/suite"
 )
 
-// TestMain lets the test binary be the bench command: hold starts its own program as a worker.
+// TestMain lets the test binary be the bench command, which starts its own program as a worker.
 func TestMain(m *testing.M) {
 	if os.Getenv("BE_BENCH") != "" {
 		main()
 		return
 	}
 	goleak.VerifyTestMain(m,
-		// The worker pool's library keeps a pool of its own from the start of the program to its end.
+		// The library of the worker pool keeps a pool of its own from the start of the program to its end.
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
 }

@@ -13,7 +13,7 @@ import (
 
 var pipelineCommand = &cli.Command{
 	Name:  "pipeline",
-	Usage: "hold streams with batches and ticks of several sizes: what renewals cost, and how long another tenant's PING and GET take",
+	Usage: "hold streams with batches and ticks of several sizes: cost of renewals, and how long PING and GET of another tenant take",
 	Flags: []cli.Flag{
 		&cli.IntFlag{Name: "streams", Value: 100_000, Usage: "streams that one process holds"},
 		&cli.DurationFlag{Name: "lease-ttl", Usage: "TTL of a lease; 0: the default"},
@@ -43,7 +43,7 @@ var pipelineCommand = &cli.Command{
 	},
 }
 
-// durations are those in a flag that are separated by commas.
+// durations returns the durations in a flag, which are separated by commas.
 func durations(c *cli.Command, flag string) (all []time.Duration, err error) {
 	for text := range strings.SplitSeq(c.String(flag), ",") {
 		d, err := time.ParseDuration(strings.TrimSpace(text))

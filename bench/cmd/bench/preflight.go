@@ -19,24 +19,24 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// passwordVariable keeps the password off the command line, where other users of the host can read it.
+// passwordVariable keeps the password off the command line, which other users of the host can read.
 const passwordVariable = "STREAMLEASE_REDIS_PASSWORD"
 
-// look is the preflight command.
+// preflightCommand checks servers as engine.Preflight does.
 var preflightCommand = &cli.Command{
 	Name:  "preflight",
-	Usage: "look at servers before engines work on them, and say what to do; writes nothing, fails on what cannot work",
+	Usage: "check servers before engines use them, and say what to do; writes nothing, fails if engines cannot work there",
 	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "addr", Value: "127.0.0.1:6379", Usage: "servers, separated by commas; of a cluster or of Sentinels some are enough"},
+		&cli.StringFlag{Name: "addr", Value: "127.0.0.1:6379", Usage: "servers, separated by commas; some nodes of a cluster or some Sentinels are enough"},
 		&cli.StringFlag{Name: "service", Required: true, Usage: "name of the service"},
-		&cli.IntFlag{Name: "partitions", Usage: "that the service is to have; 0: what it has, else 1"},
+		&cli.IntFlag{Name: "partitions", Usage: "partitions that the service is to have; 0: what it has, else 1"},
 		&cli.StringFlag{Name: "user", Usage: "user of the engines; the password is in $" + passwordVariable},
 		&cli.BoolFlag{Name: "tls", Usage: "connect with TLS"},
 		&cli.StringFlag{Name: "sentinel-master", Usage: "name of the master that Sentinels at addr watch"},
 		&cli.DurationFlag{Name: "session-ttl", Usage: "as WithSessionTTL; 0: the default"},
 		&cli.DurationFlag{Name: "lease-ttl", Usage: "as WithLeaseTTL; 0: the default"},
 		&cli.BoolFlag{Name: "expired", Usage: "engines will use WithExpired"},
-		&cli.BoolFlag{Name: "rules", Usage: "connect to nothing, print the access rules that the engines' user needs"},
+		&cli.BoolFlag{Name: "rules", Usage: "only print the access rules that the user of the engines needs, without a connection"},
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
@@ -47,7 +47,7 @@ var preflightCommand = &cli.Command{
 	},
 }
 
-// printRules is for one server and for a cluster alike: what is asked of a cluster only harms nobody.
+// printRules prints rules that suit one server and a cluster: those for a cluster alone do no harm on one server.
 func printRules(c *cli.Command, out io.Writer) error {
 	name, service, partitions := c.String("user"), c.String("service"), max(c.Int("partitions"), 1)
 	if _, err := cluster.NewLayout(service, partitions); err != nil {
@@ -110,7 +110,7 @@ func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
 	return err
 }
 
-// found is the number of partitions that a service has; 1 where it says nothing, which the report explains.
+// partitionsOf returns the number of partitions of a service; 1 where there is none on record, which the report explains.
 func partitionsOf(ctx context.Context, client rueidis.Client, service string) int {
 	inspector, err := scan.NewInspector(client, service, scan.InspectorConfig{})
 	if err != nil {
@@ -123,7 +123,7 @@ func partitionsOf(ctx context.Context, client rueidis.Client, service string) in
 	return n
 }
 
-// people writes a finding in two or three lines: what was seen, where, and what to do.
+// writeFindings writes each finding in one to three lines: what was seen, where, and what to do.
 func writeFindings(report *preflight.Report, out io.Writer) error {
 	for _, f := range report.Findings {
 		if _, err := fmt.Fprintf(out, "%-8s %-12s %s\n", f.Severity, f.Subject, f.Seen); err != nil {

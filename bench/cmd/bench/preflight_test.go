@@ -32,7 +32,7 @@ func TestPreflightReports(t *testing.T) {
 	require.Equal(t, "warning", subjects[string(preflight.Events)])
 }
 
-// It takes the number of partitions that the service has, unless it is given one, and fails where engines would.
+// Without a number of partitions it uses that of the service. It fails where engines would.
 func TestPreflightFailsOnWhatCannotWork(t *testing.T) {
 	s := servers.New(t)
 	_, err := s.Call(t.Context(), "HSET", "{orders-input}:meta", "format", "1", "partitions", "4")

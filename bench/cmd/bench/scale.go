@@ -16,10 +16,10 @@ import (
 
 var scaleCommand = &cli.Command{
 	Name:  "scale",
-	Usage: "simulate a fleet that no machine here can hold, in virtual time: load on each master, and losing pods",
+	Usage: "simulate a fleet beyond one machine, in virtual time: load on each master, and loss of pods",
 	Flags: []cli.Flag{
 		&cli.IntFlag{Name: "pods", Value: 1000, Usage: "processes"},
-		&cli.IntFlag{Name: "streams", Value: 10_000, Usage: "streams of each"},
+		&cli.IntFlag{Name: "streams", Value: 10_000, Usage: "streams of each process"},
 		&cli.IntFlag{Name: "partitions", Value: 64, Usage: "input streams"},
 		&cli.IntFlag{Name: "masters", Value: 32, Usage: "servers"},
 		&cli.StringFlag{Name: "lost", Value: "1,10,100", Usage: "pods that die at once, separated by commas; one simulation each"},
@@ -27,13 +27,13 @@ var scaleCommand = &cli.Command{
 		&cli.DurationFlag{Name: "session-ttl", Value: engine.DefaultClusterSessionTTL, Usage: "TTL of a session"},
 		&cli.DurationFlag{Name: "tick", Value: wheel.DefaultTick, Usage: "resolution of renewals"},
 		&cli.IntFlag{Name: "batch", Value: lease.DefaultMaxBatch, Usage: "leases a script"},
-		&cli.DurationFlag{Name: "for", Value: 30 * time.Second, Usage: "virtual time of renewing"},
-		&cli.UintFlag{Name: "seed", Value: 1, Usage: "of the random numbers"},
-		&cli.StringFlag{Name: "from", Usage: "JSON of bench size, or of a report with it: the costs measured there; empty: the flags below"},
+		&cli.DurationFlag{Name: "for", Value: 30 * time.Second, Usage: "virtual time of renewals"},
+		&cli.UintFlag{Name: "seed", Value: 1, Usage: "seed of the random numbers"},
+		&cli.StringFlag{Name: "from", Usage: "JSON of bench size, or of a report that contains it, for the costs; empty: the flags below"},
 		&cli.DurationFlag{Name: "script", Value: 25 * time.Microsecond, Usage: "Redis time of a script, whatever is in it"},
 		&cli.DurationFlag{Name: "lease", Value: 2 * time.Microsecond, Usage: "Redis time of each lease in it"},
-		&cli.DurationFlag{Name: "move", Value: 50 * time.Microsecond, Usage: "Redis time of a stream of a dead pod, recovered and taken"},
-		&cli.FloatFlag{Name: "move-rate", Value: 10_000, Usage: "streams a second that one process brings back"},
+		&cli.DurationFlag{Name: "move", Value: 50 * time.Microsecond, Usage: "Redis time of a stream of a dead pod that is recovered and taken"},
+		&cli.FloatFlag{Name: "move-rate", Value: 10_000, Usage: "streams a second that one process recovers"},
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
@@ -59,7 +59,7 @@ var scaleCommand = &cli.Command{
 		}
 		for _, n := range lost {
 			if n >= config.Pods {
-				return fmt.Errorf("-lost: %d of %d pods: somebody has to live", n, config.Pods)
+				return fmt.Errorf("-lost: %d of %d pods: some have to survive", n, config.Pods)
 			}
 		}
 		return suite.Scale(ctx, suite.ScaleOptions{Fleet: config, Lost: lost, For: c.Duration("for")}, reportOf(c))

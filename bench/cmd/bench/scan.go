@@ -10,11 +10,11 @@ import (
 
 var scanCommand = &cli.Command{
 	Name:  "scan",
-	Usage: "look at a partition in which nobody is dead, as at the interval: commands by number of pending entries",
+	Usage: "look at a partition in which nobody is dead, as engines do at each interval: commands by number of pending entries",
 	Flags: []cli.Flag{
 		&cli.StringFlag{Name: "pending", Value: "1000,100000", Usage: "entries pending, separated by commas"},
-		&cli.IntFlag{Name: "consumers", Value: 20, Usage: "consumers that share them, all alive"},
-		&cli.IntFlag{Name: "looks", Value: 100, Usage: "how often"},
+		&cli.IntFlag{Name: "consumers", Value: 20, Usage: "live consumers that share them"},
+		&cli.IntFlag{Name: "looks", Value: 100, Usage: "number of looks"},
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {

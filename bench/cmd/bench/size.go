@@ -12,7 +12,7 @@ import (
 
 var sizeCommand = &cli.Command{
 	Name:  "size",
-	Usage: "hold a ladder of streams, tell what each thing costs, and recommend how many pods, how large",
+	Usage: "hold a ladder of sizes, measure what single operations cost, and recommend how many pods of which size",
 	Flags: []cli.Flag{
 		&cli.StringFlag{Name: "streams", Value: "1000,10000,100000", Usage: "sizes of one process, separated by commas"},
 		&cli.DurationFlag{Name: "lease-ttl", Usage: "TTL of a lease; 0: the default"},
@@ -22,8 +22,8 @@ var sizeCommand = &cli.Command{
 		&cli.DurationFlag{Name: "tick", Usage: "resolution of renewals; 0: the default"},
 		&cli.DurationFlag{Name: "for", Value: 20 * time.Second, Usage: "how long each size is measured"},
 		&cli.IntFlag{Name: "fleet", Value: 100_000, Usage: "streams of the whole fleet, for the recommendation"},
-		&cli.IntFlag{Name: "failed", Value: 1, Usage: "pods that may be gone at once"},
-		&cli.IntFlag{Name: "per-pod", Usage: "streams that a pod may hold, others gone; 0: the most that was measured and held well"},
+		&cli.IntFlag{Name: "failed", Value: 1, Usage: "pods that may fail at once"},
+		&cli.IntFlag{Name: "per-pod", Usage: "streams that a pod may hold after that failure; 0: the largest size that was held well"},
 		redisFlag,
 		jsonFlag,
 	},

@@ -14,16 +14,16 @@ import (
 
 var soakCommand = &cli.Command{
 	Name:  "soak",
-	Usage: "have pods, links, the server, producers and operators do their worst while streams come and go: two owners, streams lost, what is left on the server",
+	Usage: "have troubles strike pods, links, the server and its entries while streams come and go: two owners, lost streams, what is left on the server",
 	Flags: []cli.Flag{
-		&cli.DurationFlag{Name: "for", Value: 10 * time.Minute, Usage: "how long things happen to the pods"},
+		&cli.DurationFlag{Name: "for", Value: 10 * time.Minute, Usage: "how long troubles strike"},
 		&cli.IntFlag{Name: "pods", Value: 4, Usage: "pods, each a process"},
 		&cli.IntFlag{Name: "partitions", Value: 1, Usage: "input streams of the service"},
 		&cli.IntFlag{Name: "streams", Value: 300, Usage: "announcements in play at a time, of twice as many streams"},
 		&cli.DurationFlag{Name: "lease-ttl", Value: 5 * time.Second, Usage: "TTL of a lease"},
-		&cli.DurationFlag{Name: "session-ttl", Value: 2 * time.Second, Usage: "TTL of a session; troubles last up to twice that, work on a stream lasts as long on average"},
-		&cli.Uint64Flag{Name: "seed", Usage: "of what happens when and to whom; 0: drawn, and told"},
-		&cli.StringFlag{Name: "troubles", Value: "all", Usage: "what happens, separated by commas, without what follows a minus: all, " + strings.Join(soak.Troubles(), ", ")},
+		&cli.DurationFlag{Name: "session-ttl", Value: 2 * time.Second, Usage: "TTL of a session; troubles last up to twice that, work on a stream half of it on average"},
+		&cli.Uint64Flag{Name: "seed", Usage: "seed of all random choices; 0: a random one, which is reported"},
+		&cli.StringFlag{Name: "troubles", Value: "all", Usage: "which troubles strike, separated by commas, without those after a minus: all, " + strings.Join(soak.Troubles(), ", ")},
 		redisFlag,
 		jsonFlag,
 	},
@@ -40,7 +40,7 @@ var soakCommand = &cli.Command{
 			return fmt.Errorf("-troubles: %w", err)
 		}
 		if o.Pods < 2 {
-			return fmt.Errorf("-pods: %d is not at least 2: where one is in trouble, others take over", o.Pods)
+			return fmt.Errorf("-pods: %d is not at least 2: when one is in trouble, others take over", o.Pods)
 		}
 		if err := between(c, "for", time.Second, 7*24*time.Hour); err != nil {
 			return err

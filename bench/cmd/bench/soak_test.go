@@ -19,7 +19,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// keysOf are all that are on a server.
+// keysOf returns all keys of a server.
 func keysOf(t *testing.T, client rueidis.Client) []string {
 	t.Helper()
 	keys, err := client.Do(context.Background(), client.B().Keys().Pattern("*").Build()).AsStrSlice()
@@ -27,7 +27,7 @@ func keysOf(t *testing.T, client rueidis.Client) []string {
 	return keys
 }
 
-// TestSoakHoldsWhatIsPromised, on somebody's server, which is left as it was.
+// TestSoakHoldsWhatIsPromised on a server that is not ours, which is left as it was.
 func TestSoakHoldsWhatIsPromised(t *testing.T) {
 	t.Parallel()
 	server := servers.New(t, servers.Password("geheim"))
@@ -61,7 +61,7 @@ func TestSoakHoldsWhatIsPromised(t *testing.T) {
 	require.Empty(t, keysOf(t, server.Client(t)))
 }
 
-// TestSoakFailsWhenAnnouncementsAreLost: somebody deletes some. The journals stay, and it is said what to do again.
+// TestSoakFailsWhenAnnouncementsAreLost: somebody deletes some. The journals are kept, and the error says how to repeat the run.
 func TestSoakFailsWhenAnnouncementsAreLost(t *testing.T) {
 	t.Parallel()
 	server := servers.New(t)
@@ -102,7 +102,7 @@ func TestSoakFailsWhenAnnouncementsAreLost(t *testing.T) {
 	require.Empty(t, keysOf(t, client))
 }
 
-// TestInterruptedSoakLeavesNothing: pods may be stopped or cut off at that moment.
+// TestInterruptedSoakLeavesNothing, though pods may be paused or cut off at that moment.
 func TestInterruptedSoakLeavesNothing(t *testing.T) {
 	t.Parallel()
 	server := servers.New(t)

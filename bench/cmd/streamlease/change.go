@@ -10,20 +10,20 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// describe says what a service has.
+// describe writes what a service has.
 func describe(out io.Writer, s *scan.Survey) {
 	switch {
 	case s.State == lease.Deleting:
-		fmt.Fprintf(out, "Service %s: its deletion was begun and has not ended.\n", s.Service)
+		fmt.Fprintf(out, "Service %s: its deletion has begun and is not finished.\n", s.Service)
 	case s.State != "":
-		fmt.Fprintf(out, "Service %s: %s from %d to %d partitions was begun and has not ended.\n", s.Service, s.State, s.Partitions, s.Target)
+		fmt.Fprintf(out, "Service %s: %s from %d to %d partitions has begun and is not finished.\n", s.Service, s.State, s.Partitions, s.Target)
 	case s.Partitions == 0:
 		fmt.Fprintf(out, "Service %s: no number of partitions is on record.\n", s.Service)
 	default:
 		fmt.Fprintf(out, "Service %s: %d partitions.\n", s.Service, s.Partitions)
 	}
 	for _, c := range s.Contents {
-		fmt.Fprintf(out, "Partition %d: %d announcements (%d pending), %d put off, %d dead letters, %d leases, %d consumers alive\n",
+		fmt.Fprintf(out, "Partition %d: %d announcements (%d pending), %d delayed, %d dead letters, %d leases, %d consumers alive\n",
 			c.Partition, c.Announcements, c.Pending, c.Later, c.DeadLetters, c.Leases, c.Alive)
 		for _, k := range c.Keys {
 			fmt.Fprintf(out, "    %s  %s  %d\n", k.Name, k.Type, k.Length)
@@ -38,7 +38,7 @@ type deletion struct{}
 
 func (deletion) plan(s *scan.Survey) string {
 	t := s.Total()
-	return fmt.Sprintf("All of it will be deleted: %d announcements, %d put off, and %d dead letters will be lost.", t.Announcements, t.Later, t.DeadLetters)
+	return fmt.Sprintf("Everything will be deleted: %d announcements, %d delayed, and %d dead letters will be lost.", t.Announcements, t.Later, t.DeadLetters)
 }
 
 func (deletion) do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (string, error) {
@@ -50,7 +50,7 @@ type repartition struct{ to int }
 
 func (r *repartition) plan(s *scan.Survey) string {
 	t := s.Total()
-	return fmt.Sprintf("It will have %d partitions; what belongs to another one by then of %d announcements, %d put off, and %d dead letters will be moved.",
+	return fmt.Sprintf("It will have %d partitions; of %d announcements, %d delayed, and %d dead letters, those that then belong to another partition will be moved.",
 		r.to, t.Announcements, t.Later, t.DeadLetters)
 }
 

@@ -1,2 +1,2 @@
-// Command streamlease changes stopped services as a whole: it deletes them, and gives them another number of partitions.
+// Command streamlease changes stopped services as a whole: it deletes them, or gives them another number of partitions.
 package main

@@ -25,11 +25,11 @@ const (
 	statusDone    = 0
 	statusFailed  = 1
 	statusUsage   = 2
-	statusRunning = 3 // consumers of the service are alive; nothing was changed (where some was, it is statusFailed)
-	statusRefused = 4 // whoever was asked did not confirm; nothing was changed
+	statusRunning = 3 // consumers of the service are alive; nothing was changed (if something was, it is statusFailed)
+	statusRefused = 4 // the user did not confirm; nothing was changed
 )
 
-// urlVariable keeps a password off the command line, where other users of the host can read it.
+// urlVariable keeps a password off the command line, which other users of the host can read.
 const urlVariable = "STREAMLEASE_REDIS_URL"
 
 func main() {
@@ -44,7 +44,7 @@ var (
 	errRefused = errors.New("not confirmed; nothing was changed")
 )
 
-// run is the command, and answers its exit status.
+// run is the command. It returns the exit status.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	c := command(in, out)
 	c.Writer, c.ErrWriter = out, errs
@@ -75,24 +75,24 @@ func command(in io.Reader, out io.Writer) *cli.Command {
 	common := func(more ...cli.Flag) []cli.Flag {
 		return append(more,
 			&cli.StringFlag{Name: "redis", Value: "redis://127.0.0.1:6379", Sources: cli.EnvVars(urlVariable),
-				Usage: "URL of the server, or of some of a cluster; also in $" + urlVariable},
+				Usage: "URL of the server, or of some nodes of a cluster; also in $" + urlVariable},
 			&cli.StringFlag{Name: "service", Usage: "name of the service"},
-			&cli.DurationFlag{Name: "timeout", Value: scan.DefaultInspectTimeout, Usage: "of one round trip; longer where announcements are large"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "say what there is and what would be done, and change nothing"},
-			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+			&cli.DurationFlag{Name: "timeout", Value: scan.DefaultInspectTimeout, Usage: "timeout of one round trip; large announcements need a longer one"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "show what there is and what would be done, and change nothing"},
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation"},
 		)
 	}
 	return &cli.Command{
 		Name:  "streamlease",
 		Usage: "change a stopped service as a whole",
-		Description: "Exit status: 0 done; 1 failed, do the same again to go on; 2 wrong arguments;\n" +
+		Description: "Exit status: 0 done; 1 failed, run the same command again to continue; 2 wrong arguments;\n" +
 			"3 consumers are alive and nothing was changed; 4 not confirmed and nothing was changed.\n" +
-			"Where consumers came to a service of which some was changed, that is 1: nobody else starts until it is\n" +
-			"finished. Stop them, and do the same again.",
+			"If consumers joined a service that was already partly changed, the status is 1: no other consumer starts\n" +
+			"until the change is finished. Stop them, and run the same command again.",
 		Commands: []*cli.Command{
 			{
 				Name:  "delete-service",
-				Usage: "delete all that a service has, announcements and dead letters included",
+				Usage: "delete everything that a service has, announcements and dead letters included",
 				Flags: common(),
 				Action: func(ctx context.Context, c *cli.Command) error {
 					return apply(ctx, c, in, out, &deletion{})
@@ -113,13 +113,13 @@ func command(in io.Reader, out io.Writer) *cli.Command {
 	}
 }
 
-// change is what is done to a service.
+// change is a change of a service.
 type change interface {
 	plan(s *scan.Survey) string
 	do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (result string, err error)
 }
 
-// act says what there is and what will be done, asks, and does it.
+// apply shows what there is and what will be done, asks for confirmation, and does it.
 func apply(ctx context.Context, c *cli.Command, in io.Reader, out io.Writer, what change) error {
 	if c.String("service") == "" {
 		return fmt.Errorf("%w: --service is missing", errUsage)
@@ -147,7 +147,7 @@ func apply(ctx context.Context, c *cli.Command, in io.Reader, out io.Writer, wha
 		return nil
 	}
 	if !c.Bool("yes") {
-		fmt.Fprintf(out, "Enter the name of the service to go on: ")
+		fmt.Fprintf(out, "Enter the name of the service to continue: ")
 		line, _ := bufio.NewReader(in).ReadString('\n')
 		if strings.TrimSpace(line) != survey.Service {
 			return errRefused
@@ -156,11 +156,11 @@ func apply(ctx context.Context, c *cli.Command, in io.Reader, out io.Writer, wha
 	result, err := what.do(ctx, i, progress(out))
 	for _, said := range []error{scan.ErrServiceRunning, scan.ErrServiceJoined, scan.ErrTakenOver} {
 		if errors.Is(err, said) {
-			return err // it says what to do
+			return err // the error says what to do
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%w (do the same again to go on)", err)
+		return fmt.Errorf("%w (run the same command again to continue)", err)
 	}
 	fmt.Fprintln(out, result)
 	return nil
@@ -171,7 +171,7 @@ func connect(address string) (rueidis.Client, error) {
 	if err != nil {
 		var parse *url.Error
 		if errors.As(err, &parse) {
-			err = parse.Err // the whole text repeats the URL, password included
+			err = parse.Err // its text repeats the URL, password included
 		}
 		return nil, fmt.Errorf("%w: --redis: not the URL of a Redis server, as redis://user:password@host:6379: %w", errUsage, err)
 	}
@@ -182,7 +182,7 @@ func connect(address string) (rueidis.Client, error) {
 	return client, nil
 }
 
-// progress writes how far it is, twice a second at most.
+// progress writes how far the change is, at most twice a second.
 func progress(out io.Writer) func(scan.Progress) {
 	var last time.Time
 	return func(p scan.Progress) {

@@ -53,7 +53,7 @@ func TestCommand(t *testing.T) {
 		require.Equal(t, statusRunning, status, out)
 		require.Contains(t, out, "alive.1")
 	}
-	// Of a change that was begun nobody says that nothing was changed, nor that consumers merely run.
+	// Where a change has begun, the command says neither that nothing was changed nor only that consumers run.
 	record := client.B().Hset().Key("{shop-input}:meta").FieldValue().FieldValue("format", "1-repartitioning").
 		FieldValue("state", "repartitioning").FieldValue("operation", "x").FieldValue("from", "3").FieldValue("to", "3").Build()
 	require.NoError(t, client.Do(t.Context(), record).Error())
@@ -66,7 +66,7 @@ func TestCommand(t *testing.T) {
 	}
 	require.NoError(t, client.Do(t.Context(), client.B().Del().Key("{shop-input}:sessions").Build()).Error())
 
-	// Consumers of the library that this one follows.
+	// Consumers of the predecessor of this library.
 	for _, command := range []string{"XGROUP CREATE shop-input shop-group 0", "XREADGROUP GROUP shop-group redis-consumer-1 COUNT 1 STREAMS shop-input >"} {
 		require.NoError(t, client.Do(t.Context(), client.B().Arbitrary(strings.Fields(command)...).Build()).Error())
 	}
@@ -94,7 +94,7 @@ func TestCommand(t *testing.T) {
 	}
 	status, out = call("", "delete-service", "--yes")
 	require.Equal(t, statusDone, status, out)
-	require.Contains(t, out, "4 announcements, 0 put off, and 0 dead letters will be lost")
+	require.Contains(t, out, "4 announcements, 0 delayed, and 0 dead letters will be lost")
 	require.Zero(t, size(t, client))
 
 	var text strings.Builder
