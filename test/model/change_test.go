@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// change is a fleet whose TTLs are being changed, to and fro.
+// change is a fleet whose TTLs change back and forth.
 type change struct {
 	from, to ttls
-	now      ttls // of most that start
+	now      ttls // of most processes that start
 
-	// A process that starts and is cut off, and a server that fails over without having heard of it: after so many steps.
+	// A process that starts and is cut off, and the number of steps after which a server takes over that does not know of it.
 	late  *consumer
 	steps int
 }
@@ -23,7 +23,7 @@ func newChange(rnd *rand.Rand) *change {
 	return &change{from: from, to: to, now: from}
 }
 
-// configured is what the TTLs are of a process that starts.
+// configured returns the TTLs of a process that starts.
 func (r *run) configured(c *consumer) ttls {
 	switch x := r.mixed; {
 	case x == nil:
@@ -36,13 +36,13 @@ func (r *run) configured(c *consumer) ttls {
 	return []ttls{r.mixed.from, r.mixed.to}[r.rand.IntN(2)]
 }
 
-// changeFleet is what happens to a fleet that is being changed, beside what happens to all.
+// changeFleet does one thing that happens only in a fleet that is being changed.
 func (r *run) changeFleet() {
 	x, c := r.mixed, r.consumer()
 	switch r.rand.IntN(6) {
 	case 0:
 		x.now = []ttls{x.from, x.to}[r.rand.IntN(2)]
-		r.note("new ones have %v", x.now)
+		r.note("new processes have %v", x.now)
 	case 1:
 		r.startAgain(c)
 	case 2:
@@ -73,9 +73,9 @@ func (r *run) startAgain(c *consumer) {
 	clear(c.flights)
 }
 
-// settle has everybody start again as before the change, and the time pass after which no trace of it is left.
+// settle restarts all processes with the TTLs from before the change, and lets time pass until no trace of the change is left.
 func (r *run) settle() {
-	r.note("calm")
+	r.note("settle")
 	x := r.mixed
 	x.now, x.late = x.from, nil
 	for range 4 {
@@ -93,7 +93,7 @@ func (r *run) settle() {
 	}
 }
 
-// failOver has a successor take over, unless what was saved is older than a replica that may be promoted.
+// failOver lets a successor take over, unless what was saved is older than a replica that may be promoted.
 func (r *run) failOver() bool {
 	if !r.h.saved.any || r.mixed != nil && r.h.lags() {
 		return false
@@ -104,7 +104,7 @@ func (r *run) failOver() bool {
 	return true
 }
 
-// strand cuts a process off from the server, which fails over.
+// strand cuts off a process from the server, which fails over.
 func (r *run) strand() {
 	x := r.mixed
 	c := x.late

@@ -9,35 +9,35 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// state is how far an entry has come in the hands of a consumer.
+// state is the state of an entry at a consumer.
 type state uint8
 
 const (
-	read   state = iota + 1 // to be acquired
+	read   state = iota + 1 // not acquired yet
 	held                    // owned, until a deadline
-	ending                  // its owner has ended it, or it is to be given up; Redis has not said yes
+	ending                  // its owner has ended it, or it has to be requeued; Redis has not confirmed that
 )
 
-// item is one entry in the hands of a consumer.
+// item is an entry at a consumer.
 type item struct {
 	entry    *lease.Entry
 	number   int
-	consumer string // the name of the session under which it was read
+	consumer string // name of the session that read it
 	state    state
 	token    api.Token
 	until    time.Duration // local deadline of the lease
-	missing  bool          // the server that settles does not know it: verify
-	finish   bool          // ending: done, else given up
+	missing  bool          // the settling server does not know it: verify
+	finish   bool          // when ending: Done; otherwise requeue
 	give     lease.Disposition
 }
 
-// consumer is one process, as simple as the rules allow. Its name changes with every session.
+// consumer is a process, as simple as the rules allow. Its name changes with every session.
 type consumer struct {
 	r        *run
 	id       int
 	runs     int
 	ttls                   // of the session
-	longer   time.Duration // until when what was lengthened may last on the server
+	longer   time.Duration // until when a lengthened session may last on the server
 	cut      time.Duration // until when it is cut off
 	name     string        // of the session; empty: none
 	until    time.Duration
@@ -45,19 +45,19 @@ type consumer struct {
 	epoch    int
 	floor    api.Token
 	items    []*item
-	retiring []string           // sessions that are over: what is pending for them goes back
-	flights  map[string]*flight // calls on their way, one of a kind
+	retiring []string           // ended sessions whose pending entries have to be requeued
+	flights  map[string]*flight // calls under way, at most one of each kind
 }
 
-// flight is one call on its way.
+// flight is a call under way.
 type flight struct {
 	kind   string
 	c      *consumer
-	call   func() func() // runs it on the server; what it returns is the answer to be taken in
-	answer func()        // nil: did not run yet
+	call   func() func() // runs it on the server, and returns a function that processes the reply
+	answer func()        // nil: has not run yet
 }
 
-// send puts a call on its way, unless one of its kind is.
+// send starts a call, unless one of its kind is under way.
 func (c *consumer) send(kind string, call func() func()) {
 	if c.flights[kind] == nil {
 		c.flights[kind] = &flight{kind: kind, c: c, call: call}
@@ -65,10 +65,10 @@ func (c *consumer) send(kind string, call func() func()) {
 	}
 }
 
-// store makes calls with the TTLs of the session.
+// store returns the store with the TTLs of the session.
 func (c *consumer) store() *lease.Store { return c.r.h.stores[c.ttls] }
 
-// trust is how long a session of a TTL may be believed in after a beat that answered b.
+// trust returns how long a session with this TTL may be believed in after a beat with reply b was sent.
 func trust(ttl time.Duration, b lease.Beat) time.Duration {
 	ttl = min(ttl, b.Firm)
 	return ttl - margin(ttl)
@@ -76,7 +76,7 @@ func trust(ttl time.Duration, b lease.Beat) time.Duration {
 
 func (c *consumer) String() string { return fmt.Sprintf("c%d(%s)", c.id, c.name) }
 
-// expire ends what is past; once past it stays so.
+// expire ends what is past its deadline, for good.
 func (c *consumer) expire() {
 	now := c.r.h.now()
 	if c.name != "" && now >= c.until {
@@ -89,7 +89,7 @@ func (c *consumer) expire() {
 	}
 }
 
-// loseSession ends all that hangs on the session.
+// loseSession ends the session and everything that depends on it.
 func (c *consumer) loseSession() {
 	c.r.note("%s loses its session", c)
 	c.items = slices.DeleteFunc(c.items, func(x *item) bool { return x.consumer == c.name && x.state != ending })
@@ -97,7 +97,7 @@ func (c *consumer) loseSession() {
 	c.name = ""
 }
 
-// lose has an entry given up that is not owned any more.
+// lose requeues an entry that is not owned any more.
 func (c *consumer) lose(x *item) {
 	c.r.note("%s loses %s", c, x.entry.ID)
 	x.state, x.finish = ending, false
@@ -105,7 +105,7 @@ func (c *consumer) lose(x *item) {
 		Retries: lease.KeepCount, Crashes: lease.KeepCount}
 }
 
-// believes is G1's question: whether the consumer considers itself the owner of a stream.
+// believes reports whether the consumer considers itself the owner of a stream, for G1.
 func (c *consumer) believes(x *item) bool { return c.name == x.consumer && x.state == held }
 
 func (c *consumer) in(s state) (out []*item) {
@@ -121,7 +121,7 @@ func (c *consumer) drop(x *item) {
 	c.items = slices.DeleteFunc(c.items, func(y *item) bool { return y == x })
 }
 
-// open makes a session under a new name.
+// open opens a session under a new name.
 func (c *consumer) open() {
 	if c.name != "" {
 		return
@@ -148,7 +148,7 @@ func (c *consumer) open() {
 	})
 }
 
-// onBeat takes in what a beat said. It reports whether what came along with it, asked for in that epoch, counts.
+// onBeat processes the reply of a beat. It reports whether replies that came with it, requested in that epoch, count.
 func (c *consumer) onBeat(name string, epoch int, sent, ttl time.Duration, b lease.Beat) bool {
 	if c.name != name {
 		return false
@@ -161,7 +161,7 @@ func (c *consumer) onBeat(name string, epoch int, sent, ttl time.Duration, b lea
 	if changed {
 		c.server = b.Server
 		c.epoch++
-		// Doubted: no lease lasts longer than the session would have without this answer.
+		// Doubt: no lease lasts longer than the session would have without this reply.
 		for _, x := range c.items {
 			x.until = min(x.until, c.until)
 		}
@@ -174,7 +174,7 @@ func (c *consumer) onBeat(name string, epoch int, sent, ttl time.Duration, b lea
 	return epoch == c.epoch
 }
 
-// leasesOf are items as the calls of the store take them.
+// leasesOf returns items in the form that the calls of the store take.
 func (c *consumer) leasesOf(items []*item) (out []*lease.Lease) {
 	clock := lease.NewClock()
 	s := lease.NewSession(c.r.h.ctx, clock, 0, c.name, clock.Now(), time.Hour)
@@ -184,14 +184,14 @@ func (c *consumer) leasesOf(items []*item) (out []*lease.Lease) {
 	return out
 }
 
-// renew beats, and renews some of what is held.
+// renew sends a beat, and renews these items.
 func (c *consumer) renew(items []*item) {
 	if c.name == "" {
 		return
 	}
 	name, epoch, sent, floor := c.name, c.epoch, c.r.h.now(), c.floor
 	leases := c.leasesOf(items)
-	// In a window sessions are longer; later ones ask for no less than what is left of that, and do not rely on it.
+	// In a window of maintenance sessions are longer. Later beats ask for no less than what remains of that, and do not rely on it.
 	ttl := c.session
 	if c.reach > c.session && c.r.rand.IntN(3) == 0 {
 		ttl = c.reach
@@ -223,7 +223,7 @@ func (c *consumer) renew(items []*item) {
 	})
 }
 
-// verify asks again for what a server that settles does not know.
+// verify asks again for what the settling server does not know.
 func (c *consumer) verify() {
 	var items []*item
 	for _, x := range c.in(held) {
@@ -258,7 +258,7 @@ func (c *consumer) verify() {
 	})
 }
 
-// read reads new entries, only while the session lives here.
+// read reads new entries, only while the session is believed in.
 func (c *consumer) read(n int) {
 	if c.name == "" {
 		return
@@ -271,7 +271,7 @@ func (c *consumer) read(n int) {
 	})
 }
 
-// reconcile looks for entries that were read and never arrived.
+// reconcile looks for entries that were read but never arrived.
 func (c *consumer) reconcile() {
 	if c.name == "" || c.flights["read"] != nil {
 		return
@@ -292,7 +292,7 @@ func (c *consumer) reconcile() {
 
 func (c *consumer) arrived(name string, raw []lease.Entry) {
 	if c.name != name {
-		return // it goes back with the session
+		return // it is requeued with the session
 	}
 	for _, e := range raw {
 		if slices.ContainsFunc(c.items, func(x *item) bool { return x.entry.ID == e.ID }) {
@@ -304,7 +304,7 @@ func (c *consumer) arrived(name string, raw []lease.Entry) {
 	}
 }
 
-// acquire asks for the leases of some of what was read.
+// acquire asks for the leases of these items.
 func (c *consumer) acquire(items []*item) {
 	if c.name == "" || len(items) == 0 {
 		return
@@ -334,7 +334,7 @@ func (c *consumer) acquire(items []*item) {
 
 func (c *consumer) placed(name string, epoch int, sent time.Duration, x *item, take lease.Take) {
 	if c.name != name || x.state != read {
-		return // it goes back with the session
+		return // it is requeued with the session
 	}
 	switch take.Verdict {
 	case lease.Acquired:
@@ -354,7 +354,7 @@ func (c *consumer) placed(name string, epoch int, sent time.Duration, x *item, t
 	}
 }
 
-// end is what the owner of a stream does when it wants no more of it.
+// end starts to end a stream on behalf of its owner.
 func (c *consumer) end(x *item, finish bool, dest lease.Dest, delay time.Duration) {
 	if !c.believes(x) {
 		return
@@ -365,7 +365,7 @@ func (c *consumer) end(x *item, finish bool, dest lease.Dest, delay time.Duratio
 	c.r.note("%s ends %s, finish %v, %c", c, x.entry.ID, finish, dest)
 }
 
-// flush sends endings, of one kind and name at a time.
+// flush sends endings, of one kind and one name at a time.
 func (c *consumer) flush() {
 	var batch []*item
 	for _, x := range c.in(ending) {
@@ -403,13 +403,13 @@ func (c *consumer) flush() {
 	})
 }
 
-// retire hands back what is pending for a session that is over, and closes it.
+// retire requeues what is pending for an ended session, and closes it.
 func (c *consumer) retire() {
 	if len(c.retiring) == 0 {
 		return
 	}
 	name := c.retiring[0]
-	c.send("pay", func() func() {
+	c.send("retire", func() func() {
 		page, err := c.r.h.store.Pending(c.r.h.ctx, 0, name, "", 3, 0)
 		c.r.ok(err)
 		var items []lease.Disposition

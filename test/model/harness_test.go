@@ -16,13 +16,13 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// ttls are those of one session, as a process of the fleet was configured.
+// ttls are the TTLs that a process of the fleet is configured with.
 type ttls struct {
 	session, lease time.Duration
-	reach          time.Duration // what the session's may become in a window of maintenance
+	reach          time.Duration // what the session TTL may become in a window of maintenance
 }
 
-// usual are those of a fleet in which all are configured alike; others, those of one that is being changed.
+// usual are the TTLs of a fleet in which all processes are configured alike; variants are those of one that is being changed.
 var (
 	usual    = ttls{10 * time.Second, 30 * time.Second, 10 * time.Second}
 	variants = []ttls{
@@ -39,10 +39,10 @@ var (
 
 func margin(ttl time.Duration) time.Duration { return min(ttl/10, time.Second) }
 
-// gap is twice the time between beats.
+// gap returns twice the time between beats.
 func (x ttls) gap() time.Duration { return min(2*time.Second, 2*x.session/5) }
 
-// harness is the server, its clock, and what stood on it when it was last saved.
+// harness is the server, its clock, and what was on it when it was last saved.
 type harness struct {
 	console.Console
 
@@ -51,9 +51,9 @@ type harness struct {
 	layout *cluster.Layout
 	keys   *cluster.Keys
 	stores map[ttls]*lease.Store
-	store  *lease.Store // for what TTLs do not matter to
+	store  *lease.Store // for calls to which TTLs do not matter
 	base   time.Time
-	ahead  time.Duration // of real time
+	ahead  time.Duration // of the real time
 	behind time.Duration // how far the server's clock was set back
 
 	saved struct {
@@ -61,14 +61,14 @@ type harness struct {
 		keys   map[string]string // dumps
 		left   map[string]int64  // PTTL, ms
 		at     time.Duration     // on the virtual clock
-		moved  time.Duration     // how far deadlines had been moved
+		moved  time.Duration     // how far deadlines had been moved by then
 		behind time.Duration
 		ttl    time.Duration // the greatest session TTL on record
 	}
 	successors int
 }
 
-// newHarness starts a server that restarts from its last SAVE. It looks often for reads that have waited long enough.
+// newHarness starts a server that restarts from its last SAVE. Its high hz makes blocking reads end on time.
 func newHarness(t testing.TB) *harness {
 	server := servers.New(t, servers.Args("--dbfilename", "model.rdb", "--hz", "500"))
 	layout, err := cluster.NewLayout("model", 1)
@@ -80,7 +80,7 @@ func newHarness(t testing.TB) *harness {
 	return h
 }
 
-// connect makes a client with connections of its own, and the store on it.
+// connect makes a client with its own connections, and the stores on it.
 func (h *harness) connect() {
 	h.Client = h.server.Client(h.T)
 	h.stores = make(map[ttls]*lease.Store)
@@ -92,11 +92,11 @@ func (h *harness) connect() {
 	h.store = h.stores[usual]
 }
 
-// now is the virtual time.
+// now returns the virtual time.
 func (h *harness) now() time.Duration { return time.Since(h.base) + h.ahead }
 
 // shift moves all deadlines on the server towards the present.
-// KEYS 1 sessions 2 later 3… leases; ARGV 1 ms 2 name of the server's predecessor, empty to leave the books alone
+// KEYS 1 sessions 2 later 3… leases; ARGV 1 ms 2 name of the server's predecessor, empty to leave the records of servers alone
 const shift = `
 local by = tonumber(ARGV[1])
 local flat = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
@@ -131,13 +131,13 @@ func (h *harness) advance(d time.Duration) {
 	h.shift(d, "", true)
 }
 
-// stepBack sets the server's clock back: what was to come is farther away.
+// stepBack sets the server's clock back: all deadlines are farther away.
 func (h *harness) stepBack(d time.Duration) {
 	h.behind += d
 	h.shift(-d, "", true)
 }
 
-// lags reports whether what was saved is older than a replica that may be promoted: by the session TTL it knows.
+// lags reports whether what was saved is older than a replica that may be promoted, by the session TTL that it knows.
 func (h *harness) lags() bool { return h.now()-h.saved.at >= h.saved.ttl }
 
 func (h *harness) shift(d time.Duration, predecessor string, leases bool) {
@@ -151,7 +151,7 @@ func (h *harness) shift(d time.Duration, predecessor string, leases bool) {
 	h.Do(append(args, strconv.FormatInt(d.Milliseconds(), 10), predecessor)...)
 }
 
-// save keeps what stands on the server.
+// save keeps everything that is on the server.
 func (h *harness) save() {
 	h.saved.any, h.saved.at, h.saved.moved, h.saved.behind = true, h.now(), h.ahead-h.behind, h.behind
 	ttl, err := h.Try("ZSCORE", h.keys.Sessions, "!ttl").AsFloat64()
@@ -169,7 +169,7 @@ func (h *harness) save() {
 	}
 }
 
-// failOver has another server take over that has nothing but what was saved.
+// failOver lets another server take over that has only what was saved.
 func (h *harness) failOver() {
 	h.Do("FLUSHALL")
 	moved := h.ahead - h.behind - h.saved.moved
@@ -187,16 +187,16 @@ func (h *harness) failOver() {
 	h.shift(moved, fmt.Sprintf("predecessor%d", h.successors), false)
 }
 
-// restart kills the server; the next one has nothing but what was saved.
+// restart kills the server and starts it again with only what was saved.
 func (h *harness) restart() {
 	require.NoError(h.T, h.server.Kill())
 	require.NoError(h.T, h.server.Restart(h.ctx, false))
-	h.Client.Close() // its connections end one by one, and a call says so on each
+	h.Client.Close() // its connections end one by one, each with an error of a call
 	h.connect()
 	h.shift(h.ahead-h.behind-h.saved.moved, "", true)
 }
 
-// where says in which places each announcement is, by its number.
+// where returns the places of each announcement, by its number.
 // KEYS 1 input 2 later 3 dead letters; ARGV 1 group
 const where = `
 local found, pending = {}, {}
@@ -252,7 +252,7 @@ func (h *harness) where() map[int][]string {
 	return out
 }
 
-// announce adds an entry as producers do, with a number that tells it from all others.
+// announce adds an entry as producers do, with a number that identifies it.
 func (h *harness) announce(stream string, number int) {
 	text, err := lease.EncodeAnnouncement(stream, nil)
 	require.NoError(h.T, err)

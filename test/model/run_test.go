@@ -17,16 +17,16 @@ import (
 )
 
 var (
-	seedFlag  = flag.Uint64("model.seed", 0, "seed of the first run; 0: a new one, which is printed")
-	runsFlag  = flag.Int("model.runs", 60, "how many runs, each with the seed after the one before")
+	seedFlag  = flag.Uint64("model.seed", 0, "seed of the first run; 0: a random one, which is printed")
+	runsFlag  = flag.Int("model.runs", 60, "number of runs, each with the seed of the previous one plus one")
 	stepsFlag = flag.Int("model.steps", 800, "steps of a run")
 )
 
-// How many of each take part.
+// Numbers of participants.
 const (
 	streams   = 3
 	consumers = 3
-	traced    = 80 // steps that are told of a run that fails
+	traced    = 80 // last steps that are printed when a run fails
 )
 
 func streamName(i int) string { return fmt.Sprintf("s%d", i) }
@@ -41,29 +41,29 @@ func numberOf(e *lease.Entry) int {
 	return -1
 }
 
-// run is one run, and what is true in it.
+// run is one run of the model, and what is true in it.
 type run struct {
 	t         *testing.T
 	h         *harness
 	rand      *rand.Rand
 	consumers []*consumer
-	late      []func() func()      // calls that ran and may come again
+	late      []func() func()      // calls that may still run, or run again
 	live      map[int]bool         // announced and not done
-	done      map[int]bool         // done, by the account of the server that was asked
-	greatest  map[string]api.Token // of the ownerships of each stream
+	done      map[int]bool         // done, according to the server that was asked
+	greatest  map[string]api.Token // token of each stream
 	announced int
-	restarts  bool    // the server really restarts, at times of its own
-	mixed     *change // processes have TTLs of their own; nil: all have the usual ones
+	restarts  bool    // the server really restarts, at fixed steps
+	mixed     *change // processes have different TTLs; nil: all have the usual ones
 	steps     bool    // the server's clock is set back at times
 	trace     []string
-	owns      int // ownerships there were
+	owns      int // number of ownerships so far
 }
 
 func (r *run) note(format string, args ...any) {
 	r.trace = append(r.trace, fmt.Sprintf("%8.3f ", r.h.now().Seconds())+fmt.Sprintf(format, args...))
 }
 
-// ok fails the run at an error that no fault explains: all are played here, not made.
+// ok fails the run at any unexpected error: faults are simulated here, so calls do not fail.
 func (r *run) ok(err error) {
 	if code, refused := lease.Refusal(err); refused && code == "NOGROUP" {
 		return // the group is as new as the server
@@ -77,7 +77,7 @@ func (r *run) require(ok bool, format string, args ...any) {
 	}
 }
 
-// owned holds G3.
+// owned notes an ownership, and checks G3.
 func (r *run) owned(c *consumer, x *item) {
 	r.owns++
 	r.note("%s owns %s for %s under %d", c, x.entry.Stream, x.entry.ID, x.token)
@@ -90,7 +90,7 @@ func (r *run) finished(number int) {
 	r.done[number] = true
 }
 
-// check holds G1 and G2.
+// check checks G1 and G2.
 func (r *run) check() {
 	owners := make(map[string]*consumer)
 	for _, c := range r.consumers {
@@ -113,8 +113,8 @@ func (r *run) check() {
 	}
 }
 
-// forgotten takes in that the server has only what was saved: what was announced since is lost with it, and what was done
-// since is there again.
+// forgotten adapts the model to a server that has only what was saved: later announcements are lost, and what was done later is
+// back.
 func (r *run) forgotten() {
 	r.late = nil
 	for _, c := range r.consumers {
@@ -150,7 +150,7 @@ func newRun(t *testing.T, h *harness, seed uint64) *run {
 	for i := range consumers {
 		r.consumers = append(r.consumers, &consumer{r: r, id: i, flights: make(map[string]*flight)})
 	}
-	// The group is made before anything can be saved without it.
+	// The group is created before anything can be saved without it.
 	r.consumers[0].open()
 	r.land(r.consumers[0])
 	return r
@@ -163,7 +163,7 @@ func seed() uint64 {
 	return rand.Uint64N(1 << 40)
 }
 
-// TestProtocol runs it at random; -model.seed repeats a run that failed.
+// TestProtocol runs the protocol at random. -model.seed repeats a failed run.
 func TestProtocol(t *testing.T) {
 	h := newHarness(t)
 	first := seed()
@@ -183,7 +183,7 @@ func TestProtocol(t *testing.T) {
 	require.Greater(t, done, *runsFlag/2, "and done")
 }
 
-// TestProtocolWithRestarts does the same on servers that really end and start again with what was saved.
+// TestProtocolWithRestarts does the same with a server that really restarts with what was saved.
 func TestProtocolWithRestarts(t *testing.T) {
 	h := newHarness(t)
 	first := seed()

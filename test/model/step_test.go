@@ -8,7 +8,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// some is a random part of items, mostly all.
+// some returns a random part of items, usually all.
 func some[T any](r *run, items []T) []T {
 	if len(items) > 1 && r.rand.IntN(3) == 0 {
 		return items[:1+r.rand.IntN(len(items)-1)]
@@ -16,7 +16,7 @@ func some[T any](r *run, items []T) []T {
 	return items
 }
 
-// step does one thing, mostly something that a consumer does.
+// step does one thing, usually something that a consumer does.
 func (r *run) step() {
 	if x := r.mixed; x != nil && x.late != nil {
 		if x.steps--; x.steps < 0 {
@@ -48,7 +48,7 @@ func (r *run) step() {
 		r.note("save")
 		r.h.save()
 	case n < 17 && len(r.late) > 0:
-		r.note("a call comes again")
+		r.note("a call runs again, or late")
 		r.late[r.rand.IntN(len(r.late))]()
 	case n < 37:
 		r.fly(r.consumer())
@@ -65,12 +65,12 @@ func (r *run) step() {
 		}
 		r.act(c)
 		if r.rand.IntN(3) > 0 {
-			r.land(c) // without anything in between
+			r.land(c) // with nothing in between
 		}
 	}
 }
 
-// act has a consumer begin something.
+// act makes a consumer start something.
 func (r *run) act(c *consumer) {
 	if c.name == "" {
 		c.open()
@@ -103,7 +103,7 @@ func (r *run) act(c *consumer) {
 	}
 }
 
-// fly lets one call of a consumer go a step of its way, or get lost.
+// fly advances one call of a consumer by a step, or loses it.
 func (r *run) fly(c *consumer) {
 	kinds := slices.Sorted(maps.Keys(c.flights))
 	if len(kinds) == 0 || r.h.now() < c.cut {
@@ -113,20 +113,20 @@ func (r *run) fly(c *consumer) {
 	lost := r.rand.IntN(6) == 0
 	switch {
 	case f.answer == nil && lost:
-		r.note("%s: %s is lost on the way, or comes later", c, f.kind)
+		r.note("%s: %s is lost, or runs later", c, f.kind)
 		r.late = append(r.late, f.call)
 		delete(c.flights, f.kind)
 	case f.answer == nil:
 		r.run(f)
 	case lost:
-		r.note("%s: the answer of %s is lost", c, f.kind)
+		r.note("%s: the reply of %s is lost", c, f.kind)
 		delete(c.flights, f.kind)
 	default:
 		r.arrive(f)
 	}
 }
 
-// run has the server carry a call out.
+// run lets the server run a call.
 func (r *run) run(f *flight) {
 	r.note("%s: %s runs", f.c, f.kind)
 	f.answer = f.call()
@@ -142,7 +142,7 @@ func (r *run) arrive(f *flight) {
 	f.answer()
 }
 
-// land has all calls of a consumer carried out and answered.
+// land runs and answers all calls of a consumer.
 func (r *run) land(c *consumer) {
 	for _, kind := range slices.Sorted(maps.Keys(c.flights)) {
 		f := c.flights[kind]

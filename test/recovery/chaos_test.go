@@ -25,9 +25,9 @@ const (
 	chaosSession = 1500 * time.Millisecond
 )
 
-// TestChaos: processes are killed, stand still, lose their links, are stopped in good order and started again, all at
-// random, with announcements coming all the time. Nobody's record of what it owned overlaps with another's, no token falls,
-// and at the end each stream was ended by an owner, and nothing is left on the server.
+// TestChaos: processes are killed, paused, cut off, shut down and started again, all at random, while streams are announced all the
+// time. No two records of ownership overlap, no token falls, and at the end an owner has ended each stream and nothing is left on
+// the server.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	last := chaosTime
@@ -55,7 +55,7 @@ func TestChaos(t *testing.T) {
 	t.Logf("%v of %v; %d ownerships of %d streams", c.events, last, len(c.records()), len(c.announced))
 }
 
-// chaos is a world in which things happen at random.
+// chaos is a harness in which faults happen at random.
 type chaos struct {
 	*harness
 	rnd    *rand.Rand
@@ -63,7 +63,7 @@ type chaos struct {
 	events map[string]int
 }
 
-// node is a place where one process after the other runs, behind a link of its own.
+// node is a slot in which one process runs after another, behind a link of its own.
 type node struct {
 	chaos *chaos
 	name  string
@@ -111,14 +111,14 @@ func (c *chaos) start(n *node) {
 	})
 }
 
-// storm has one thing happen after the other.
+// storm injects one fault after another.
 func (c *chaos) storm(last time.Duration) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	end := journal.Monotonic() + last
 	strike := journal.Monotonic()
 	for number := 0; journal.Monotonic() < end; <-tick.C {
-		// Old streams are announced again, some of them while they are owned.
+		// Some announcements are of earlier streams, some of which are still owned.
 		batch := c.rnd.IntN(10)
 		for range batch {
 			n := number
@@ -138,7 +138,7 @@ func (c *chaos) storm(last time.Duration) {
 	}
 }
 
-// clear ends the troubles that have lasted for long enough, and starts what is gone.
+// clear ends the troubles that have lasted long enough, and restarts processes that have ended.
 func (c *chaos) clear(now time.Duration) {
 	for _, n := range c.nodes {
 		if n.heal != nil && now >= n.until {
@@ -148,12 +148,12 @@ func (c *chaos) clear(now time.Duration) {
 	}
 }
 
-// strike has something happen to a node that is in no trouble.
+// strike starts a trouble for a node, unless it is in one.
 func (c *chaos) strike(n *node) {
 	if n.heal != nil {
 		return
 	}
-	// Half of the troubles are over before a session is, so that both kinds are seen.
+	// Half of the troubles are shorter than a session, so that both kinds occur.
 	n.until = journal.Monotonic() + time.Duration(c.rnd.Float64()*float64(2*chaosSession))
 	all := trouble.Of(n)
 	what := all[c.rnd.IntN(len(all))]
@@ -163,10 +163,10 @@ func (c *chaos) strike(n *node) {
 	require.NoError(c.T, err, what.Name)
 }
 
-// settle waits until all is done, stops everybody in good order, and holds the outcome to what was promised.
+// settle waits until everything is done, shuts down all processes, and checks the guarantees.
 func (c *chaos) settle() {
 	c.clear(1 << 62)
-	c.until("all is done", func() bool {
+	c.until("everything is done", func() bool {
 		return c.Num("XLEN", c.keys.Input) == 0 && c.Num("ZCARD", c.keys.Later) == 0
 	})
 	c.stateIs(state{Sessions: len(c.nodes), Consumers: len(c.nodes)})

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,7 +31,7 @@ const (
 	childFailed = 4
 )
 
-// spec is what a child is to do.
+// spec says what a child does.
 type spec struct {
 	Addr     string
 	Name     string
@@ -38,17 +39,17 @@ type spec struct {
 	Pages    int           // of the journal
 	Lease    time.Duration // zero: the default
 	Session  time.Duration // zero: the default
-	Look     time.Duration // how often it notes what it owns
-	Work     time.Duration // how long it works on a stream on average; zero: it keeps all
+	Look     time.Duration // interval at which it notes what it owns
+	Work     time.Duration // mean time that it works on a stream; zero: it keeps all streams
 	Fails    float64       // share of the streams that it fails
-	Releases float64       // share of the streams that it hands back
-	Killer   string        // the stream that kills its owner at once
-	Deadly   string        // text that kills whoever reads it from the input stream
+	Releases float64       // share of the streams that it releases
+	Killer   string        // stream that kills its owner at once
+	Deadly   string        // text that kills a process that reads it from the input stream
 	Most     int           // streams; zero: no limit
 	Recovery scan.Config
 }
 
-// options are those of an engine that does what the spec says.
+// options returns the options of an engine for this spec.
 func (s *spec) options() []engine.Option {
 	return []engine.Option{
 		engine.WithConsumerID(s.Name), engine.WithLeaseTTL(s.Lease), engine.WithSessionTTL(s.Session),
@@ -56,7 +57,7 @@ func (s *spec) options() []engine.Option {
 	}
 }
 
-// childMain is the whole life of a child. It ends when it is told to on its standard input, or that is closed.
+// childMain is the main function of a child. It ends after a line on standard input, or when that is closed.
 func childMain(text string) error {
 	var s spec
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
@@ -81,7 +82,7 @@ func childMain(text string) error {
 		if err == nil {
 			break
 		}
-		logger.Warn("connecting fails, as where a process is started again and again", "err", err)
+		logger.Warn("connecting fails, will be retried as by a supervisor", "err", err)
 	}
 	go func() {
 		for range time.Tick(s.Look) {
@@ -100,7 +101,7 @@ func childMain(text string) error {
 	return err
 }
 
-// work ends a stream after a while.
+// work ends a stream after a random time.
 func (s *spec) work(l api.Lease, p *journal.Page) {
 	how, took := rand.Float64(), time.Duration(float64(s.Work)*rand.ExpFloat64())
 	time.AfterFunc(min(took, 5*s.Work), func() {
@@ -112,7 +113,7 @@ func (s *spec) work(l api.Lease, p *journal.Page) {
 		switch {
 		case how < s.Fails:
 			p.Is(journal.Given)
-			_ = l.Fail(ctx, fmt.Errorf("by lot"))
+			_ = l.Fail(ctx, errors.New("at random"))
 		case how < s.Fails+s.Releases:
 			p.Is(journal.Given)
 			_ = l.Release(ctx)
@@ -133,12 +134,12 @@ type child struct {
 	process *os.Process
 	stdin   io.WriteCloser
 	log     string        // path
-	ended   chan struct{} // closed when it was waited for
+	ended   chan struct{} // closed when it has been waited for
 	state   *os.ProcessState
 	started time.Duration
 }
 
-// child starts a process. It is killed at the end of the test, if it is not gone by then.
+// child starts a process. It is killed at the end of the test at the latest.
 func (h *harness) child(s spec) *child {
 	h.T.Helper()
 	h.children++
@@ -192,7 +193,7 @@ func (c *child) cleanUp(t testing.TB) {
 	require.NoError(t, c.journal.Close())
 }
 
-// kill is SIGKILL; it returns when the process is gone, and when that was.
+// kill sends SIGKILL, waits until the process is gone, and returns the time of the signal.
 func (c *child) kill() (at time.Duration) {
 	at = journal.Monotonic()
 	_ = c.process.Kill()
@@ -203,13 +204,13 @@ func (c *child) kill() (at time.Duration) {
 func (c *child) pause()  { require.NoError(c.h.T, c.process.Signal(syscall.SIGSTOP)) }
 func (c *child) resume() { require.NoError(c.h.T, c.process.Signal(syscall.SIGCONT)) }
 
-// askToStop tells it to drain and end.
+// askToStop asks the child to drain and end.
 func (c *child) askToStop() error {
 	_, err := io.WriteString(c.stdin, "stop\n")
 	return err
 }
 
-// stop has it drain and end, and returns how it ended.
+// stop lets the child drain and end, and returns its exit code.
 func (c *child) stop() (code int) {
 	require.NoError(c.h.T, c.askToStop())
 	<-c.ended
@@ -225,7 +226,7 @@ func (c *child) gone() bool {
 	}
 }
 
-// held is how many streams it owns, as its journal shows: those noted within its last look or two.
+// held returns how many streams the child owns according to its journal: those noted by its last few looks.
 func (c *child) held() int {
 	if c.gone() {
 		return 0
@@ -233,7 +234,7 @@ func (c *child) held() int {
 	return c.journal.Held(journal.Monotonic() - max(10*c.Look, time.Second))
 }
 
-// never is a recovery.Config that makes no dead letters.
+// never changes a config so that it makes no dead letters.
 func never(c scan.Config) scan.Config {
 	c.MaxCrashes, c.MaxRetries = math.MaxInt, math.MaxInt
 	return c

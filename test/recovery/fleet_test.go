@@ -34,7 +34,7 @@ type member struct {
 	disowned int
 }
 
-// member starts an engine and waits until it is ready. on is called for every notification; nil keeps what is added.
+// member starts an engine and waits until it is ready. on is called for every notification; nil keeps every stream.
 func (h *harness) member(name string, on func(*member, api.Notification) error, opts ...engine.Option) *member {
 	h.T.Helper()
 	return h.memberOn(h.server.ClientOption(), name, on, opts...)
@@ -90,7 +90,7 @@ func (h *harness) launch(opt rueidis.ClientOption, name string, on func(*member,
 	return m
 }
 
-// Handle keeps count.
+// Handle counts notifications, and notes ownerships in the journal.
 func (m *member) Handle(_ context.Context, n api.Notification) error {
 	m.mu.Lock()
 	switch n.Kind {
@@ -117,7 +117,7 @@ func (m *member) stop() error {
 	return m.err
 }
 
-// drop ends the engine without giving anything back, as far as it does not manage to at once.
+// drop ends the engine without waiting until anything is requeued.
 func (m *member) drop() {
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -140,7 +140,7 @@ func (m *member) lost() int {
 	return m.disowned
 }
 
-// finish ends a stream for good and notes it.
+// finish ends a stream by Done and notes that.
 func (m *member) finish(l api.Lease) error {
 	page := m.journal.Page(l)
 	if page == nil || !page.Extend(l) {
@@ -156,7 +156,7 @@ func (m *member) finish(l api.Lease) error {
 	return err
 }
 
-// finishAll is what a party does that ends every stream as soon as it has it.
+// finishAll is the handler of a member that ends every stream as soon as it owns it.
 func finishAll(m *member, n api.Notification) error {
 	if n.Kind == api.Added {
 		_ = m.finish(n.Lease) // lost: it comes again
@@ -164,8 +164,8 @@ func finishAll(m *member, n api.Notification) error {
 	return nil
 }
 
-// metric is the sum of all series of a name whose labels have these values, given as name, value, …; of a histogram it is
-// the count.
+// metric returns the sum of all series of a metric whose labels have these values, given as name, value, …; of a histogram it
+// sums the counts.
 func (m *member) metric(name string, labels ...string) float64 {
 	m.h.T.Helper()
 	sum, _ := telemetry.Sum(m.h.T, m.registry, name, labels...)

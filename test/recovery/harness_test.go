@@ -24,18 +24,18 @@ import (
 
 const service = "svc"
 
-// prefix is what the names of streams begin with; a number follows.
+// prefix is what the names of streams start with; a number follows.
 const prefix = "s-"
 
-// stream is the name of the n-th stream.
+// stream returns the name of the n-th stream.
 func stream(n int) string { return prefix + strconv.Itoa(n) }
 
-// patience is how long a test waits for what must come, on a machine that is busy with other things.
+// patience is how long a test waits for what must happen, on a machine that is busy with other things.
 const patience = 90 * time.Second
 
 // harness is a server with one service on it, and the processes and engines that share it.
 type harness struct {
-	console.Console // no engine runs on its client
+	console.Console // no engine uses its client
 
 	server    *servers.Server
 	layout    *cluster.Layout
@@ -62,7 +62,7 @@ func newHarness(t testing.TB, opts ...servers.Option) *harness {
 	return h
 }
 
-// link is a proxy in front of the server that knows all scripts by name.
+// link starts a proxy in front of the server that knows all scripts by name.
 func (h *harness) link() *proxy.Proxy {
 	h.T.Helper()
 	p := proxy.New(h.T, h.server.Addr())
@@ -72,13 +72,13 @@ func (h *harness) link() *proxy.Proxy {
 	return p
 }
 
-// open is how many announcements are not done, in one look: between two of them one may move.
+// open returns how many announcements are not done. It asks once: between two questions an announcement could move.
 func (h *harness) open() int {
 	h.T.Helper()
 	return h.Num("EVAL", "return redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])", "2", h.keys.Input, h.keys.Later)
 }
 
-// add announces streams by number, in the way of producers that know nothing of this library.
+// add announces streams by number, as producers do that know nothing of this library.
 func (h *harness) add(numbers ...int) {
 	h.T.Helper()
 	for len(numbers) > 0 {
@@ -96,7 +96,7 @@ func (h *harness) add(numbers ...int) {
 	}
 }
 
-// upTo are the numbers below n.
+// upTo returns the numbers below n.
 func upTo(n int) []int {
 	out := make([]int, n)
 	for i := range out {
@@ -114,14 +114,14 @@ func (h *harness) until(what string, ok func() bool) {
 	}
 }
 
-// awaitTime waits until so much of the server's time has passed.
+// awaitTime waits until this much of the server's time has passed.
 func (h *harness) awaitTime(d time.Duration) {
 	h.T.Helper()
 	start := h.Now()
 	h.until(d.String()+" of the server's time", func() bool { return h.Now() >= start+d.Milliseconds() })
 }
 
-// logState logs how things stand.
+// logState logs the state of all members, children and the server.
 func (h *harness) logState() {
 	for _, m := range h.fleet {
 		h.T.Logf("%s: %+v, ready: %v", m.name, m.engine.Stats(), m.engine.Ready(context.Background()))
@@ -136,12 +136,12 @@ func (h *harness) logState() {
 	h.T.Logf("sessions %v %v", sessions, err)
 }
 
-// state is what there is on the server.
+// state is what is on the server.
 type state struct {
 	Input     int // entries in the input stream
-	Pending   int // of them, those that are pending for a consumer
+	Pending   int // those that are pending for a consumer
 	Leases    int // lease keys
-	Sessions  int // open, closed, or past their deadline
+	Sessions  int // open, closed or expired
 	Consumers int // in the group
 	Later     int
 	Dead      int // dead letters
@@ -163,7 +163,7 @@ func (h *harness) state() (s state) {
 	return s
 }
 
-// stateIs waits until the server is as it must be.
+// stateIs waits until the server has this state.
 func (h *harness) stateIs(want state) {
 	h.T.Helper()
 	var got state
@@ -173,7 +173,7 @@ func (h *harness) stateIs(want state) {
 	require.Equal(h.T, want, got, "state of the server")
 }
 
-// leases are the keys of leases.
+// leases returns the keys of all leases.
 func (h *harness) leases() (keys []string) {
 	h.T.Helper()
 	pattern := strings.NewReplacer("{", `\{`, "}", `\}`).Replace(h.keys.LeasePrefix()) + "*"
@@ -188,7 +188,7 @@ func (h *harness) leases() (keys []string) {
 	}
 }
 
-// records are what everybody wrote down so far.
+// records returns the journal entries of all members and children so far.
 func (h *harness) records() (out []journal.Entry) {
 	for _, c := range h.processes {
 		out = append(out, c.journal.Read()...)
@@ -199,7 +199,7 @@ func (h *harness) records() (out []journal.Entry) {
 	return out
 }
 
-// checkOwners holds all records against each other: no overlap, no token that falls.
+// checkOwners compares all records: no ownerships of a stream overlap, and no token falls.
 func (h *harness) checkOwners() {
 	h.T.Helper()
 	var records []overlap.Record
@@ -209,7 +209,7 @@ func (h *harness) checkOwners() {
 	require.NoError(h.T, overlap.Check(records))
 }
 
-// checkDone holds that each stream that was ever announced was ended by its owner.
+// checkDone checks that every announced stream was ended by an owner.
 func (h *harness) checkDone() {
 	h.T.Helper()
 	done := make(map[int]bool)
@@ -224,10 +224,10 @@ func (h *harness) checkDone() {
 			lost = append(lost, stream(n))
 		}
 	}
-	require.Empty(h.T, lost, "streams that nobody ever ended")
+	require.Empty(h.T, lost, "streams that no owner ended")
 }
 
-// ownedBy waits until these processes and parties own n streams together.
+// ownedBy waits until these processes and members together own n streams.
 func (h *harness) ownedBy(n int, all ...interface{ held() int }) {
 	h.T.Helper()
 	h.until(fmt.Sprintf("%d streams are owned", n), func() bool {

@@ -25,8 +25,8 @@ import (
 
 const crashSession = 600 * time.Millisecond
 
-// dial makes a connection whose process dies as soon as it reads an entry with the deadly text in it, as one does that has
-// not the memory for a huge body. What scripts answer does not kill: recovery does not need bodies.
+// dial makes a connection that kills its process as soon as an entry with the deadly text is read from it, as a huge body kills a
+// process without the memory for it. Replies of scripts do not kill: recovery does not need bodies.
 func (s *spec) dial(ctx context.Context, address string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
 	conn, err := d.DialContext(ctx, "tcp", address)
 	if err != nil || s.Deadly == "" {
@@ -35,12 +35,12 @@ func (s *spec) dial(ctx context.Context, address string, d *net.Dialer, _ *tls.C
 	return &deadlyConn{Conn: conn, text: []byte(s.Deadly)}, nil
 }
 
-// deadlyConn is a connection on which entries may be read. The client has others for commands that do not block.
+// deadlyConn is a connection on which entries may be read. The client uses others for commands that do not block.
 type deadlyConn struct {
 	net.Conn
 	text  []byte
 	reads atomic.Bool // it was used for XREADGROUP
-	seen  []byte      // the end of what was read; of the one goroutine that reads
+	seen  []byte      // the end of what was read; used only by the goroutine that reads
 }
 
 func (c *deadlyConn) Write(p []byte) (int, error) {
@@ -60,17 +60,17 @@ func (c *deadlyConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestStreamThatKillsItsOwnersBecomesADeadLetter: every process that takes it, or reads it, dies at once, and with it goes
-// what else it holds. It ends in the dead letters, with the reason; the others do not follow it.
+// TestStreamThatKillsItsOwnersBecomesADeadLetter: every process that owns it, or reads it, dies at once, and drops its other streams.
+// The killer ends up in the dead letters, with the reason; the other streams do not.
 //
-// What killed when it was read was never owned, so it counted no crash, and killed for ever. The counts here are those that
-// come about after some twenty deaths, which saves a minute: the killer lacks two marks, the others have none.
+// An entry that killed when it was read was never owned, so it had no crash count, and killed forever. The counts here are those
+// reached after some twenty deaths, which saves a minute: the killer lacks two marks, the others have none.
 func TestStreamThatKillsItsOwnersBecomesADeadLetter(t *testing.T) {
 	t.Parallel()
 	const innocents, limit, marked = 15, 6, 21
 	for name, how := range map[string]func(*spec){
 		"owned": func(s *spec) { s.Killer = stream(innocents) },
-		// A read that waits brings one entry, and that kills; read together with others, by a script, it is owned first.
+		// A blocking read returns one entry, and that kills; read together with others, by a script, it is owned first.
 		"read": func(s *spec) { s.Deadly, s.Killer = fmt.Sprintf("%q", stream(innocents)), stream(innocents) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestStreamThatKillsItsOwnersBecomesADeadLetter(t *testing.T) {
 			how(&s)
 			for i := range innocents + 1 {
 				n, crashes := i-1, limit
-				if i == 0 { // first, so that it is what a read that waits brings
+				if i == 0 { // first, so that a blocking read returns it
 					n, crashes = innocents, marked
 				}
 				h.announced[n] = true
@@ -99,7 +99,7 @@ func TestStreamThatKillsItsOwnersBecomesADeadLetter(t *testing.T) {
 				return h.Num("XLEN", h.keys.DeadLetters) > 0
 			})
 			t.Logf("%d deaths", deaths)
-			h.until("the others are owned in peace", func() bool { return c.held() == innocents })
+			h.until("the others are owned undisturbed", func() bool { return c.held() == innocents })
 			require.False(t, c.gone())
 			letters, err := h.Try("XRANGE", h.keys.DeadLetters, "-", "+").AsXRange()
 			require.NoError(t, err)
@@ -115,7 +115,7 @@ func TestStreamThatKillsItsOwnersBecomesADeadLetter(t *testing.T) {
 	}
 }
 
-// TestProcessThatIsKilledAgainAndAgainLosesNoStream: nothing that it held kills it. All of its streams became dead letters.
+// TestProcessThatIsKilledAgainAndAgainLosesNoStream: none of its streams kills it. All of them used to become dead letters.
 func TestProcessThatIsKilledAgainAndAgainLosesNoStream(t *testing.T) {
 	t.Parallel()
 	const streams = 40
@@ -141,11 +141,11 @@ func TestProcessThatIsKilledAgainAndAgainLosesNoStream(t *testing.T) {
 			crashed++
 		}
 	}
-	require.NotZero(t, crashed, "beyond the limit, and handed out again")
+	require.NotZero(t, crashed, "some are above the limit, and still handed out")
 }
 
-// TestStreamThatOutlivesManyProcessesIsNoDeadLetter: a stream that each owner held for long has a right to the next one,
-// however many die under it.
+// TestStreamThatOutlivesManyProcessesIsNoDeadLetter: a stream that each owner held long enough gets another one, however many
+// processes die while they own it.
 func TestStreamThatOutlivesManyProcessesIsNoDeadLetter(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -156,7 +156,7 @@ func TestStreamThatOutlivesManyProcessesIsNoDeadLetter(t *testing.T) {
 	for range 5 {
 		c := h.child(s)
 		h.ownedBy(1, c)
-		h.awaitTime(600 * time.Millisecond) // held for twice StableAfter, whatever the beats
+		h.awaitTime(600 * time.Millisecond) // held for at least twice StableAfter, whenever beats come
 		c.kill()
 	}
 	c := h.child(s)
@@ -167,19 +167,19 @@ func TestStreamThatOutlivesManyProcessesIsNoDeadLetter(t *testing.T) {
 	require.Len(t, entries, 1)
 	require.NotContains(t, entries[0].FieldValues, lease.FieldCrashes)
 
-	// Without that it would be one: held for a shorter time, it dies twice and no more.
+	// Held for less than StableAfter, it becomes a dead letter after two deaths.
 	s.Recovery.StableAfter = time.Hour
 	for range 2 {
 		c.kill()
 		c = h.child(s)
-		h.until("it is owned or given up", func() bool { return c.held() == 1 || h.Num("XLEN", h.keys.DeadLetters) == 1 })
+		h.until("it is owned or dead-lettered", func() bool { return c.held() == 1 || h.Num("XLEN", h.keys.DeadLetters) == 1 })
 	}
 	require.Equal(t, 1, h.Num("XLEN", h.keys.DeadLetters))
 }
 
-// TestFailedStreamComesBackAfterItsDelayWhereverThatIs: the delay is kept in Redis, so it holds for whatever consumer, also
-// when the one that failed is gone.
-func TestFailedStreamComesBackAfterItsDelayWhereverThatIs(t *testing.T) {
+// TestFailedStreamComesBackAfterItsDelayAnywhere: the delay is kept in Redis, so it holds for every consumer, even when the one that
+// failed is gone.
+func TestFailedStreamComesBackAfterItsDelayAnywhere(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	const delay = 2 * time.Second
@@ -207,7 +207,7 @@ func TestFailedStreamComesBackAfterItsDelayWhereverThatIs(t *testing.T) {
 	}, retry)
 	h.ownedBy(1, b)
 	l := <-got
-	require.GreaterOrEqual(t, at-failed, delay.Milliseconds()*8/10, "not before its delay, less the jitter")
+	require.GreaterOrEqual(t, at-failed, delay.Milliseconds()*8/10, "not before its delay minus the jitter")
 	require.Equal(t, 1, l.Attempt())
 	require.NoError(t, l.Fail(context.Background(), cause))
 	letters, err := h.Try("XRANGE", h.keys.DeadLetters, "-", "+").AsXRange()
@@ -217,13 +217,13 @@ func TestFailedStreamComesBackAfterItsDelayWhereverThatIs(t *testing.T) {
 	require.Equal(t, "2", letters[0].FieldValues[lease.FieldRetries])
 }
 
-// TestNotBeforeOutlivesWhoReadIt: an announcement that was read before its time is not handed out before it, whatever
-// becomes of who read it. A copy of the entry does not carry the time; it was handed out at once.
-func TestNotBeforeOutlivesWhoReadIt(t *testing.T) {
+// TestNotBeforeOutlivesTheReader: an announcement that was read before its time is not handed out before it, whatever happens to the
+// reader. A copy of the entry does not carry the time, so it used to be handed out at once.
+func TestNotBeforeOutlivesTheReader(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	link := h.link()
-	// What it reads cannot be acquired, so it stays pending for the consumer.
+	// Entries cannot be acquired, so they stay pending for the consumer.
 	for _, script := range []string{"acquire", "requeue"} {
 		h.refuse(link, script)
 	}

@@ -15,11 +15,11 @@ import (
 	"github.com/streamlease/streamlease/test/telemetry"
 )
 
-// The library that this one follows has eight faults, each of which was reproduced there. Here is a test for each, named
-// after it. Packages test/behave and test/faults look at several of them more closely: TestShutdown… and
-// TestBlockedWorkersLoseNoLease there, TestLinkGoesAwayAndComesBack here.
+// The library that this one replaces has eight faults, each of which was reproduced there. Each has a test here, numbered like the
+// fault. Other packages look at some of them more closely: test/behave in TestShutdown… and TestBlockedWorkersLoseNoLease,
+// test/faults in TestLinkGoesAwayAndComesBack.
 
-// Fault 1: shutting a client down acknowledged and deleted every stream that it still owned: the work was lost.
+// Fault 1: shutting down a client acknowledged and deleted every stream that it still owned, so the work was lost.
 func TestLegacy1ShutdownLosesNoWork(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -34,7 +34,7 @@ func TestLegacy1ShutdownLosesNoWork(t *testing.T) {
 	h.checkOwners()
 }
 
-// Fault 2: the lock was named after the stream and the announcement, so a stream that was announced twice got two owners.
+// Fault 2: the lock was named after the stream and the announcement, so a stream announced twice got two owners.
 func TestLegacy2StreamAnnouncedTwiceHasOneOwner(t *testing.T) {
 	t.Parallel()
 	const streams = 50
@@ -44,11 +44,11 @@ func TestLegacy2StreamAnnouncedTwiceHasOneOwner(t *testing.T) {
 	h.ownedBy(streams, a, b)
 	h.until("the others are parked", func() bool { return a.engine.Stats().Parked+b.engine.Stats().Parked == streams })
 	h.stateIs(state{Input: 2 * streams, Pending: 2 * streams, Leases: streams, Sessions: 2, Consumers: 2})
-	// Each announcement is handled, one after the other.
+	// Each announcement is handled, one after another.
 	for h.open() > 0 {
 		for _, m := range []*member{a, b} {
 			for l := range m.engine.Leases() {
-				_ = m.finish(l) // one that is not added yet comes round again
+				_ = m.finish(l) // one that is not added yet has another turn
 			}
 		}
 	}
@@ -60,9 +60,9 @@ func TestLegacy2StreamAnnouncedTwiceHasOneOwner(t *testing.T) {
 	h.checkOwners()
 }
 
-// Fault 3: a client that was cut off from Redis went on believing that it owned its streams, for seconds beside the next
+// Fault 3: a client that was cut off from Redis kept believing that it owned its streams, for seconds in parallel with the next
 // owner.
-func TestLegacy3WhoIsCutOffDoesNotGoOnBelieving(t *testing.T) {
+func TestLegacy3CutOffOwnerStopsBelieving(t *testing.T) {
 	t.Parallel()
 	const streams = 200
 	h := newHarness(t)
@@ -81,7 +81,7 @@ func TestLegacy3WhoIsCutOffDoesNotGoOnBelieving(t *testing.T) {
 	link.Resume()
 }
 
-// Fault 4: with more than 10,000 pending announcements starting up never ended, and kept Redis busy meanwhile.
+// Fault 4: with more than 10,000 pending announcements the start never ended, and kept Redis busy meanwhile.
 func TestLegacy4StartWithMoreThanTenThousandPending(t *testing.T) {
 	const pending = 10_500
 	h := newHarness(t)
@@ -98,16 +98,16 @@ func TestLegacy4StartWithMoreThanTenThousandPending(t *testing.T) {
 	h.add(pending)
 	h.ownedBy(1, a)
 	h.until("it has scanned", func() bool { return a.metric("script_duration_seconds", "script", "peers") >= 3 })
-	require.Less(t, h.commands()-before, int64(pending/10), "commands do not grow with what is pending for others")
+	require.Less(t, h.commands()-before, int64(pending/10), "commands do not grow with the entries pending for others")
 	h.stateIs(state{Input: pending + 1, Pending: pending + 1, Leases: 1, Sessions: 2, Consumers: 2})
 
 	h.Do("ZADD", h.keys.Sessions, "1", "living.1")
 	h.ownedBy(pending+1, a)
-	h.until("all are counted that were recovered", func() bool { return a.metric("recovered_total") == pending })
+	h.until("all recovered entries are counted", func() bool { return a.metric("recovered_total") == pending })
 }
 
-// Fault 5: a starting client stole streams from living ones, and reset the idle time of the orphans that it failed to
-// take, so that nobody could take them.
+// Fault 5: a starting client stole streams from live ones, and reset the idle time of the orphans that it failed to take, so that
+// nobody could take them.
 func TestLegacy5StartTakesNothingAndResetsNothing(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -143,7 +143,7 @@ func TestLegacy5StartTakesNothingAndResetsNothing(t *testing.T) {
 	require.Zero(t, h.heldByAll())
 }
 
-// row is one of XPENDING.
+// row is a row of XPENDING.
 type row struct {
 	id         string
 	idle       time.Duration
@@ -165,7 +165,7 @@ func (h *harness) pendingOf(consumer string) (out []row) {
 	return out
 }
 
-// Fault 6: one malformed announcement stopped the reader for ever.
+// Fault 6: one malformed announcement stopped the reader forever.
 func TestLegacy6MalformedAnnouncementStopsNobody(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -188,12 +188,12 @@ func TestLegacy6MalformedAnnouncementStopsNobody(t *testing.T) {
 	}
 }
 
-// Fault 7: who was slow to take its notifications blocked what extended the locks, and lost them.
+// Fault 7: a slow reader of notifications blocked the extension of its locks, and lost them.
 func TestLegacy7SlowReaderOfNotificationsLosesNoLease(t *testing.T) {
 	t.Parallel()
 	const streams = 100
 	h := newHarness(t)
-	// The channel way, with a channel that nobody reads.
+	// Notifications go to a channel that nobody reads.
 	e, err := engine.Open(h.server.ClientOption(), service, engine.WithLeaseTTL(time.Second), engine.WithSessionTTL(time.Second))
 	require.NoError(t, err)
 	notices, err := e.Start(context.Background())
@@ -225,8 +225,8 @@ func TestLegacy7SlowReaderOfNotificationsLosesNoLease(t *testing.T) {
 	require.NoError(t, e.Shutdown(ctx))
 }
 
-// Fault 8: every client was told of every expiry, and all of them raced to claim; metrics carried a label per stream.
-func TestLegacy8OneRecoversAndNobodyElseIsTold(t *testing.T) {
+// Fault 8: every client was notified of every expiry, and all raced to claim; metrics had a label per stream.
+func TestLegacy8OneRecoversAndNobodyElseIsNotified(t *testing.T) {
 	t.Parallel()
 	const streams = 500
 	h := newHarness(t)
@@ -241,17 +241,17 @@ func TestLegacy8OneRecoversAndNobodyElseIsTold(t *testing.T) {
 	}
 	h.add(upTo(4)...)
 	h.add(upTo(streams)...)
-	h.until("all is owned", func() bool { return h.heldByAll() >= streams })
+	h.until("everything is owned", func() bool { return h.heldByAll() >= streams })
 	require.Less(t, telemetry.Series(t, a.registry)-series, streams/10, "no series per stream")
 	for _, m := range h.fleet[1:] {
 		m.engine.SetMaxStreams(0)
 	}
-	h.until("all is added", func() bool { return h.addedByAll() == streams })
+	h.until("everything is added", func() bool { return h.addedByAll() == streams })
 	held := a.held()
 	link.Cut()
-	h.until("all is owned by the others", func() bool { return a.held() == 0 && h.heldByAll() == streams })
+	h.until("the others own everything", func() bool { return a.held() == 0 && h.heldByAll() == streams })
 	h.until("each stream is added once", func() bool { return h.addedByAll() >= streams+held })
-	require.Equal(t, streams+held, h.addedByAll(), "and nobody is told of anything else")
+	require.Equal(t, streams+held, h.addedByAll(), "and nobody is notified of anything else")
 	recovered, tries := 0.0, 0.0
 	for _, m := range h.fleet[1:] {
 		recovered += m.metric("recovered_total")

@@ -16,6 +16,5 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	// The worker pool's package starts goroutines of its own when it is loaded.
 	leaks.Check(m)
 }

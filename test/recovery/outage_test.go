@@ -15,7 +15,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// checkNothingRecovered holds that nobody recovered anybody and no crash was counted.
+// checkNothingRecovered checks that no member recovered another and that no crash was counted.
 func (h *harness) checkNothingRecovered() {
 	h.T.Helper()
 	for _, m := range h.fleet {
@@ -35,8 +35,8 @@ func (h *harness) heldByAll() (n int) {
 	return n
 }
 
-// TestOutageLongerThanSessions: Redis hangs until every one of twenty engines has lost its session. To the first one back
-// all others look dead. Each gives back what it lost by its own hand, under its old name, and takes it again.
+// TestOutageLongerThanSessions: Redis hangs until all twenty engines have lost their sessions. To the first one back all others look
+// dead. Each requeues what it lost by itself, under its old name, and takes it again.
 func TestOutageLongerThanSessions(t *testing.T) {
 	t.Parallel()
 	const streams = 1000
@@ -46,25 +46,25 @@ func TestOutageLongerThanSessions(t *testing.T) {
 			engine.WithReadBatch(50))
 	}
 	h.add(upTo(streams)...)
-	h.until("all is owned", func() bool { return h.heldByAll() == streams })
+	h.until("everything is owned", func() bool { return h.heldByAll() == streams })
 	for range 2 {
 		require.NoError(t, h.server.Pause())
-		h.until("all is lost", func() bool { return h.heldByAll() == 0 })
+		h.until("everything is lost", func() bool { return h.heldByAll() == 0 })
 		require.NoError(t, h.server.Resume())
-		h.until("all is owned again", func() bool { return h.heldByAll() == streams })
+		h.until("everything is owned again", func() bool { return h.heldByAll() == streams })
 		h.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 20, Consumers: 20})
 	}
 	h.checkNothingRecovered()
 }
 
-// TestOutageBetweenTheSessionsOfAMixedFleet: Redis hangs for longer than the sessions of some and shorter than those of
-// others. The others must not find the first dead before these have beaten again.
+// TestOutageBetweenTheSessionsOfAMixedFleet: Redis hangs for longer than the sessions of some members and shorter than those of
+// others. The latter must not consider the former dead before they had time for a beat.
 func TestOutageBetweenTheSessionsOfAMixedFleet(t *testing.T) {
 	t.Parallel()
 	const streams = 500
 	h := newHarness(t)
 	for i := range 6 {
-		ttl := 2 * time.Second // who is back late is dead: enough for a busy machine
+		ttl := 2 * time.Second // a member that is back too late is dead: enough for a busy machine
 		if i%2 == 0 {
 			ttl = 20 * time.Second
 		}
@@ -72,20 +72,20 @@ func TestOutageBetweenTheSessionsOfAMixedFleet(t *testing.T) {
 			engine.WithRecovery(scan.Config{Interval: scan.MinInterval}))
 	}
 	h.add(upTo(streams)...)
-	h.until("all is owned", func() bool { return h.heldByAll() == streams })
+	h.until("everything is owned", func() bool { return h.heldByAll() == streams })
 	for range 3 {
 		require.NoError(t, h.server.Pause())
-		h.until("the short ones have lost all", func() bool {
+		h.until("the members with short sessions have lost everything", func() bool {
 			return h.fleet[1].held()+h.fleet[3].held()+h.fleet[5].held() == 0
 		})
 		require.NoError(t, h.server.Resume())
-		h.until("all is owned again", func() bool { return h.heldByAll() == streams })
+		h.until("everything is owned again", func() bool { return h.heldByAll() == streams })
 		h.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 6, Consumers: 6})
 	}
 	h.checkNothingRecovered()
 }
 
-// limited is an option for a user who may not call what the rules take away.
+// limited returns client options of a user with all rights except those that the rules take away.
 func (h *harness) limited(rules ...string) rueidis.ClientOption {
 	h.T.Helper()
 	h.Do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", "nopass", "allkeys", "allchannels", "+@all"}, rules...)...)
@@ -94,8 +94,8 @@ func (h *harness) limited(rules ...string) rueidis.ClientOption {
 	return opt
 }
 
-// TestRecoveryWithConfigAndInfoRefused: nothing here needs CONFIG, keyspace notifications or INFO. Without INFO a cluster
-// is told by CLUSTER MYID; where that is refused too, settling has to be off.
+// TestRecoveryWithConfigAndInfoRefused: recovery does not need CONFIG, keyspace notifications or INFO. Without INFO a server is
+// identified by CLUSTER MYID; if that is refused, too, settling has to be off.
 func TestRecoveryWithConfigAndInfoRefused(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -129,7 +129,7 @@ func TestRecoveryWithConfigAndInfoRefused(t *testing.T) {
 			victim.drop()
 			h.ownedBy(300, b)
 			h.stateIs(state{Input: 300, Pending: 300, Leases: 300, Sessions: 1, Consumers: 1})
-			h.until("all are counted that were recovered", func() bool { return b.metric("recovered_total") == 300 })
+			h.until("all recovered entries are counted", func() bool { return b.metric("recovered_total") == 300 })
 			for _, script := range []string{"turn", "peers", "claimdead", "recover", "sweep"} {
 				require.Zero(t, b.metric("script_errors_total", "script", script), script)
 			}

@@ -17,25 +17,25 @@ import (
 	"github.com/streamlease/streamlease/test/proxy"
 )
 
-// notCalled are the scripts that no engine runs by itself, or none does here. What happens when their callers die is tested
-// where they are.
+// notCalled are the scripts that engines do not run by themselves, or not in this test. The tests of their callers cover what
+// happens when these die.
 var notCalled = map[string]bool{
 	"layout": true, "letters": true, "sendback": true, "drop": true, "backlog": true, "stranded": true, "reannounce": true,
 	"owner": true, "consumers": true, "holdings": true, "leases": true, "requeueorphan": true,
 
-	// Who deletes or repartitions a service.
+	// Deleting and repartitioning a service.
 	"census": true, "keys": true, "stop": true, "start": true, "page": true, "laterpage": true, "claim": true, "moved": true, "unlink": true, "raise": true,
 
-	// With several partitions only; once in half a minute, and it moves nothing.
+	// The first two with several partitions only; the last one once in half a minute, and it moves nothing.
 	"copy": true, "whole": true, "attend": true,
 
-	// Where somebody took away by hand what an owner has, which is stranded, or lost, if the owner dies before it mends that.
+	// After manual changes to entries that an owner has, which are stranded or lost if the owner dies before it repairs them.
 	"keep": true, "restore": true,
 }
 
-// TestCrashBetweenAnyTwoCommandsLosesNothing: an engine dies right before, or right after, the first run of every script
-// that it runs, and of XREADGROUP: nothing it sends from then on arrives, and no answer reaches it. Another one finishes
-// what there was: every stream that was announced is ended by an owner, by one at a time, and nothing is left behind.
+// TestCrashBetweenAnyTwoCommandsLosesNothing: an engine dies right before, or right after, its first run of each script, and of
+// XREADGROUP: nothing it sends from then on arrives, and no reply reaches it. Another engine finishes the work: an owner ends every
+// announced stream, one owner at a time, and nothing is left behind.
 func TestCrashBetweenAnyTwoCommandsLosesNothing(t *testing.T) {
 	t.Parallel()
 	names := []string{"XREADGROUP"}
@@ -54,7 +54,7 @@ func TestCrashBetweenAnyTwoCommandsLosesNothing(t *testing.T) {
 	}
 }
 
-// crashAt is one such crash.
+// crashAt tests one such crash.
 func crashAt(t *testing.T, script string, action proxy.Action) {
 	h := newHarness(t)
 	seedWork(h)
@@ -95,7 +95,7 @@ func crashAt(t *testing.T, script string, action proxy.Action) {
 	a.drop()
 
 	b := h.member("b", finishAll, opts...)
-	h.until("all is done", func() bool { return h.Num("XLEN", h.keys.Input) == 0 && h.Num("ZCARD", h.keys.Later) == 0 })
+	h.until("everything is done", func() bool { return h.Num("XLEN", h.keys.Input) == 0 && h.Num("ZCARD", h.keys.Later) == 0 })
 	h.stateIs(state{Sessions: 1, Consumers: 1})
 	h.checkDone()
 	h.checkOwners()
@@ -103,8 +103,8 @@ func crashAt(t *testing.T, script string, action proxy.Action) {
 	h.stateIs(state{})
 }
 
-// seedWork leaves what gives every script something to do: a dead consumer with streams that it held and entries that it
-// had read, a consumer of another library, and an entry that is due in later.
+// seedWork gives every script something to do: a dead consumer with streams that it owned and entries that it had read, a consumer
+// of another library, and a delayed entry that is due.
 func seedWork(h *harness) {
 	ctx := context.Background()
 	store := h.rawStore(600 * time.Millisecond)
@@ -131,7 +131,7 @@ func seedWork(h *harness) {
 	h.Do("XREADGROUP", "GROUP", h.layout.Group(), lease.LegacyPrefix+"old", "COUNT", "1", "STREAMS", h.keys.Input, ">")
 }
 
-// dieAt has everything that a link carries end at the first request of this name, right before it or right after it ran.
+// dieAt ends all traffic on a link at the first request of this name, right before or right after it ran.
 func (h *harness) dieAt(link *proxy.Proxy, name string, action proxy.Action) *atomic.Bool {
 	dead := &atomic.Bool{}
 	link.Inject(proxy.Fault{Command: name, Nth: 1, Action: action, Match: func([][]byte) bool { dead.Store(true); return true }})
@@ -139,11 +139,11 @@ func (h *harness) dieAt(link *proxy.Proxy, name string, action proxy.Action) *at
 	return dead
 }
 
-// provoke has an engine run a script that it does not run in the ordinary course of things.
+// provoke makes an engine run a script that it does not run normally.
 func (h *harness) provoke(script string, link *proxy.Proxy, a *member, dead *atomic.Bool) {
 	held := func() bool { return dead.Load() || a.held() > 0 && a.engine.Stats().Ending == 0 }
 	switch script {
-	case "verify": // by a server that has forgotten a lease
+	case "verify": // the server has forgotten a lease
 		h.until("something is held", held)
 		for _, member := range h.recordedRuns() {
 			h.Do("ZREM", h.keys.Sessions, member)
@@ -151,16 +151,16 @@ func (h *harness) provoke(script string, link *proxy.Proxy, a *member, dead *ato
 		for _, key := range h.leases() {
 			h.Do("DEL", key)
 		}
-	case "extend": // by a slot that migrates
+	case "extend": // the slot migrates
 		h.until("something is held", held)
 		link.Inject(proxy.Fault{Command: "renew", Action: proxy.ReplyError, Error: "TRYAGAIN injected"})
-	case "pending", "close": // by a shutdown
+	case "pending", "close": // the engine shuts down
 		h.until("something is held", held)
 		go a.cancel()
 	}
 }
 
-// recordedRuns are the servers that the books of the partition know.
+// recordedRuns returns the server runs on record in the session set of the partition.
 func (h *harness) recordedRuns() (members []string) {
 	h.T.Helper()
 	all, err := h.Try("ZRANGEBYSCORE", h.keys.Sessions, "-inf", "(0").AsStrSlice()

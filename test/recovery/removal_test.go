@@ -18,12 +18,12 @@ import (
 	"github.com/streamlease/streamlease/test/proxy"
 )
 
-// refuse has a script refused on a link.
+// refuse makes a link reply to a script with an error.
 func (h *harness) refuse(link *proxy.Proxy, script string) (repair func()) {
 	return link.Inject(proxy.Fault{Command: script, Action: proxy.ReplyError, Error: "BUSY injected"})
 }
 
-// rawStore are the scripts on a client of the test, for consumers that are nothing but names.
+// rawStore returns the scripts on the client of the test, for consumers that exist only by name.
 func (h *harness) rawStore(session time.Duration) *lease.Store {
 	h.T.Helper()
 	layout, err := cluster.NewLayout(service, 1)
@@ -31,13 +31,13 @@ func (h *harness) rawStore(session time.Duration) *lease.Store {
 	store := lease.NewStore(layout, lease.Settings{
 		LeaseTTL: 30 * time.Second, SessionTTL: session, Gap: time.Hour, Settle: true, Timeout: patience,
 	}, h.Client, h.Client, nil)
-	// As every member does before it opens a session: whoever comes next waits for the record of those who live.
+	// As every engine does before it opens a session: the next one waits for the record of the live ones.
 	require.NoError(h.T, store.Agree(context.Background()))
 	return store
 }
 
-// TestHundredDeadConsumersAreGoneAfterAScan: nothing is pending for them. Half have sessions that are past, half none at
-// all, as consumers of another library. The one that lives, and what is pending for it, stays.
+// TestHundredDeadConsumersAreGoneAfterAScan: nothing is pending for them. Half have expired sessions, half have none at all, like
+// consumers of another library. The live one and its pending entries stay.
 func TestHundredDeadConsumersAreGoneAfterAScan(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -56,15 +56,14 @@ func TestHundredDeadConsumersAreGoneAfterAScan(t *testing.T) {
 	a := h.member("a", nil, engine.WithRecovery(scan.Config{Interval: time.Second}))
 	h.add(upTo(10)...)
 	h.stateIs(state{Input: 10, Pending: 10, Leases: 10, Sessions: 1, Consumers: 1})
-	// A call that was not answered in time has removed some and counts none.
-	h.until("those are counted that were removed", func() bool { n := a.metric("consumers_removed_total"); return n > 0 && n <= 100 })
+	// A call whose reply was late has removed some and counted none.
+	h.until("removed consumers are counted", func() bool { n := a.metric("consumers_removed_total"); return n > 0 && n <= 100 })
 	require.Zero(t, a.metric("recovered_total"))
 	require.Zero(t, a.lost())
 }
 
-// TestConsumerWakesUpAfterItsRemoval: a process stands still for so long that others recover all it had and remove it from
-// the group. It wakes up, knows at once that nothing is its own, and goes on under a new session. Nobody's entries are
-// destroyed by that.
+// TestConsumerWakesUpAfterItsRemoval: a process is paused for so long that others recover everything it had and remove it from the
+// group. When it wakes up it knows at once that it owns nothing, and carries on with a new session. This destroys no entries.
 func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
 	t.Parallel()
 	const streams = 50
@@ -78,7 +77,7 @@ func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
 	for range 3 {
 		c.pause()
 		h.until("it is removed", func() bool { return !slices.Contains(h.Consumers(h.keys.Input, h.layout.Group()), before[0]) })
-		h.until("all is owned by the other", func() bool { return a.held() == streams })
+		h.until("the other one owns everything", func() bool { return a.held() == streams })
 		h.stateIs(state{Input: streams, Pending: streams, Leases: streams, Sessions: 1, Consumers: 1})
 		c.resume()
 		h.until("it is back under another name", func() bool {
@@ -86,7 +85,7 @@ func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
 			return len(names) == 2 && !slices.Contains(names, before[0])
 		})
 		require.Zero(t, c.held())
-		// Hands everything over to the one that woke up, which shows that it works.
+		// Everything is handed over to the process that woke up, which shows that it works.
 		a.engine.SetMaxStreams(1)
 		h.until("it owns again", func() bool { return a.held()+c.held() == streams && a.held() <= 1 })
 		before = nil
@@ -102,10 +101,9 @@ func TestConsumerWakesUpAfterItsRemoval(t *testing.T) {
 	require.Zero(t, h.Num("XLEN", h.keys.DeadLetters))
 }
 
-// TestWhatALostSessionLeftCountsNoCrash: an engine loses its session and finds it again first, before anybody else: it
-// gives back by its own hand what was pending, its own scanner does not recover it as a dead consumer's, and no crash is
-// counted.
-func TestWhatALostSessionLeftCountsNoCrash(t *testing.T) {
+// TestLostSessionCountsNoCrash: an engine loses its session, and is the first to notice when the link is back. It requeues what was
+// pending by itself, its own recovery does not treat the session as a dead consumer, and no crash is counted.
+func TestLostSessionCountsNoCrash(t *testing.T) {
 	t.Parallel()
 	const streams = 300
 	h := newHarness(t)
@@ -115,9 +113,9 @@ func TestWhatALostSessionLeftCountsNoCrash(t *testing.T) {
 	h.ownedBy(streams, a)
 	for range 5 {
 		link.Cut()
-		h.until("all is lost", func() bool { return a.held() == 0 })
-		// The server has found it dead, too.
-		h.until("its session is past", func() bool { return h.Num("ZCOUNT", h.keys.Sessions, "0", fmt.Sprint(h.Now())) > 0 })
+		h.until("everything is lost", func() bool { return a.held() == 0 })
+		// It is dead by the server's clock, too.
+		h.until("its session has expired", func() bool { return h.Num("ZCOUNT", h.keys.Sessions, "0", fmt.Sprint(h.Now())) > 0 })
 		link.Restore()
 		h.ownedBy(streams, a)
 		require.Zero(t, a.metric("recovered_total"))
@@ -127,7 +125,7 @@ func TestWhatALostSessionLeftCountsNoCrash(t *testing.T) {
 	h.checkOwners()
 }
 
-// countField is in how many entries a field is.
+// countField returns the number of entries that have a field.
 func (h *harness) countField(name string) (n int) {
 	h.T.Helper()
 	entries, err := h.Try("XRANGE", h.keys.Input, "-", "+").AsXRange()
@@ -140,8 +138,8 @@ func (h *harness) countField(name string) (n int) {
 	return n
 }
 
-// TestForeignConsumerThatIsAliveIsLeftAlone: a consumer of the library that this one follows has an entry and its lock. It
-// appears after we have started; it is reported, and its entry is left alone until the lock is gone.
+// TestForeignConsumerThatIsAliveIsLeftAlone: a consumer of the library that this one replaces has an entry and its lock. It appears
+// after our start. It is reported, and its entry is left alone until the lock is gone.
 func TestForeignConsumerThatIsAliveIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	const foreign = lease.LegacyPrefix + "old-pod"

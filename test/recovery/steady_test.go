@@ -12,8 +12,8 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// steady is a partition in which 20 living consumers have so many entries pending, and a look at it by one of them, in
-// full, as at the interval. Sessions last, nobody renews: what the look costs can be counted.
+// steady makes a partition in which 20 live consumers have this many entries pending. look is the full scan of one of them at the
+// interval. Sessions last and nobody renews, so the cost of the scan can be counted.
 func steady(t testing.TB, pending int) (h *harness, look func()) {
 	h = newHarness(t)
 	store := h.rawStore(10 * time.Second)
@@ -43,13 +43,13 @@ func steady(t testing.TB, pending int) (h *harness, look func()) {
 	}
 }
 
-// TestLookCostsTheSameHoweverMuchIsPending: the very same commands at 1,000 and at 100,000 pending entries.
-func TestLookCostsTheSameHoweverMuchIsPending(t *testing.T) {
+// TestScanCostsTheSameHoweverMuchIsPending: the same commands with 1,000 and with 100,000 pending entries.
+func TestScanCostsTheSameHoweverMuchIsPending(t *testing.T) {
 	t.Parallel()
 	var counts []map[string]int64
 	for _, pending := range []int{1000, 100_000} {
 		h, look := steady(t, pending)
-		look() // the server knows the scripts from here on
+		look() // from now on the server knows the scripts
 		before, err := h.server.CommandStats(context.Background())
 		require.NoError(t, err)
 		look()
@@ -62,10 +62,10 @@ func TestLookCostsTheSameHoweverMuchIsPending(t *testing.T) {
 	for _, n := range counts[0] {
 		total += n
 	}
-	require.LessOrEqual(t, total, int64(20+15), "one command a consumer, and a few")
+	require.LessOrEqual(t, total, int64(20+15), "one command per consumer, and a few more")
 }
 
-// since is what the server has run by command since then.
+// since returns how often the server has run each command since then.
 func (h *harness) since(before map[string]servers.CommandStat) map[string]int64 {
 	h.T.Helper()
 	after, err := h.server.CommandStats(context.Background())
@@ -79,8 +79,8 @@ func (h *harness) since(before map[string]servers.CommandStat) map[string]int64 
 	return out
 }
 
-// BenchmarkLook is a look at a partition in the steady state.
-func BenchmarkLook(b *testing.B) {
+// BenchmarkScan measures a scan of a partition in the steady state.
+func BenchmarkScan(b *testing.B) {
 	for _, pending := range []int{1000, 100_000} {
 		b.Run(fmt.Sprintf("pending=%d", pending), func(b *testing.B) {
 			h, look := steady(b, pending)

@@ -15,26 +15,26 @@ import (
 
 const many = 10_000
 
-// page is how many entries a recover script gives up at a time.
+// page is the number of entries that a recover script requeues at a time.
 var page = lease.Pipeline{}.WithDefaults().MaxMoves()
 
-// TestKilledProcessOfTenThousand: kill -9 of a process that holds 10,000 streams, two others alive. All are owned again,
-// by the two, each by one.
+// TestKilledProcessOfTenThousand: kill -9 of a process that owns 10,000 streams, while two others are alive. The two own all of them
+// again, each stream by one.
 func TestKilledProcessOfTenThousand(t *testing.T) {
 	x := takeover(t, many, 2*time.Second)
 	t.Log(x)
 	require.Equal(t, many, x.taken)
-	// Two survivors, each of which read at most all of it: a page is given back once.
+	// Two survivors, each of which reads everything at most: a page is requeued once.
 	require.LessOrEqual(t, x.recovers, int64(many/page+10), "recover scripts")
 }
 
-// taken are the figures of a takeover.
+// taken is the result of a takeover.
 type taken struct {
 	streams, taken int
 	session        time.Duration
-	without        []time.Duration // of each stream: from the SIGKILL to the next owner; sorted
-	share          float64         // of the survivor that took most
-	commands       int64           // all that the server ran meanwhile, those inside scripts included
+	without        []time.Duration // time of each stream from the SIGKILL to its next owner; sorted
+	share          float64         // of the survivor that took the most
+	commands       int64           // all that the server ran meanwhile, including those in scripts
 	scripts        int64           // EVALSHA and EVAL
 	recovers       int64           // recover scripts
 }
@@ -46,12 +46,12 @@ func (x *taken) String() string {
 		}
 		return x.without[int(share*float64(len(x.without)-1))].Round(time.Millisecond)
 	}
-	return fmt.Sprintf("%d streams, session %v: without an owner p50 %v, p99 %v, max %v; %d commands (%.1f a stream), %d of them "+
+	return fmt.Sprintf("%d streams, session %v: without an owner p50 %v, p99 %v, max %v; %d commands (%.1f per stream), %d of them "+
 		"scripts, %d of those recover; largest share %.1f %%", x.streams, x.session, at(0.5), at(0.99), at(1), x.commands,
 		float64(x.commands)/float64(x.streams), x.scripts, x.recovers, 100*x.share)
 }
 
-// takeover kills a process that holds so many streams beside two others that hold none. A session of zero is the default.
+// takeover kills a process that owns this many streams while two others own none. A session TTL of zero means the default.
 func takeover(t testing.TB, streams int, session time.Duration) *taken {
 	h := newHarness(t)
 	link := h.link()
@@ -64,7 +64,7 @@ func takeover(t testing.TB, streams int, session time.Duration) *taken {
 	a := h.child(s)
 	s.Name = "b"
 	b := h.child(s)
-	h.until("the others are there", func() bool { return len(h.Consumers(h.keys.Input, h.layout.Group())) == 3 })
+	h.until("the others have started", func() bool { return len(h.Consumers(h.keys.Input, h.layout.Group())) == 3 })
 
 	before, seen, recovered := h.commands(), link.Seen("EVALSHA")+link.Seen("EVAL"), link.Seen("recover")
 	died := victim.kill()
@@ -89,7 +89,7 @@ func takeover(t testing.TB, streams int, session time.Duration) *taken {
 	return x
 }
 
-// commands is how many commands the server has run so far.
+// commands returns how many commands the server has run so far.
 func (h *harness) commands() (n int64) {
 	h.T.Helper()
 	stats, err := h.server.CommandStats(context.Background())
@@ -100,7 +100,7 @@ func (h *harness) commands() (n int64) {
 	return n
 }
 
-// BenchmarkTakeover prints what a SIGKILL of a process with 10,000 streams costs: run it with -benchtime 1x.
+// BenchmarkTakeover measures the cost of a SIGKILL of a process with 10,000 streams. Run it with -benchtime 1x.
 func BenchmarkTakeover(b *testing.B) {
 	for name, session := range map[string]time.Duration{"session=default": 0, "session=2s": 2 * time.Second} {
 		b.Run(name, func(b *testing.B) {
@@ -118,8 +118,8 @@ func BenchmarkTakeover(b *testing.B) {
 	}
 }
 
-// TestTwentyEnginesRecoverOnce: all of twenty hear of the death at about the same time. One recovers, the others find that
-// somebody does.
+// TestTwentyEnginesRecoverOnce: twenty engines learn of the death at about the same time. One recovers, and the others notice that
+// one does.
 func TestTwentyEnginesRecoverOnce(t *testing.T) {
 	h := newHarness(t)
 	victim := h.child(spec{Name: "victim", Look: 50 * time.Millisecond, Pages: many, Session: 4 * time.Second})
@@ -127,7 +127,7 @@ func TestTwentyEnginesRecoverOnce(t *testing.T) {
 	h.ownedBy(many, victim)
 	var others []interface{ held() int }
 	for i := range 20 {
-		// An answer that is late is asked for again, which is one script more.
+		// A late reply leads to a retry, which would be one more script.
 		others = append(others, h.member(fmt.Sprint("p-", i), nil, engine.WithPipeline(lease.Pipeline{Timeout: 3 * time.Second})))
 	}
 	victim.kill()
@@ -138,7 +138,7 @@ func TestTwentyEnginesRecoverOnce(t *testing.T) {
 	field := added["entries-added"]
 	entries, err := field.AsInt64()
 	require.NoError(t, err)
-	require.EqualValues(t, 2*many, entries, "each entry announced once and brought back once")
+	require.EqualValues(t, 2*many, entries, "each entry is announced once and requeued once")
 	sum := map[string]float64{}
 	for _, m := range h.fleet {
 		for _, script := range []string{"peers", "claimdead", "recover", "sweep"} {
@@ -147,7 +147,7 @@ func TestTwentyEnginesRecoverOnce(t *testing.T) {
 	}
 	t.Log(sum)
 	pages := float64(many/page + 1)
-	require.LessOrEqual(t, sum["recover"], pages+5, "close to one a page, not twenty")
-	require.LessOrEqual(t, sum["claimdead"], pages+5+10*20, "looks at who is dead")
+	require.LessOrEqual(t, sum["recover"], pages+5, "about one per page, not twenty")
+	require.LessOrEqual(t, sum["claimdead"], pages+5+10*20, "scans of dead consumers")
 	h.checkOwners()
 }
