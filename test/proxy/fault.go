@@ -14,23 +14,23 @@ type Action uint8
 
 const (
 	// DropRequest loses the request: the server never sees it, nor anything later on that connection. The client gets the
-	// replies to its earlier requests and then hears nothing; the connection stays open until the client closes it.
+	// replies to earlier requests and then nothing more; the connection stays open until the client closes it.
 	DropRequest Action = iota + 1
-	// DropReply loses the answer, the ambiguous timeout: the command ran. From there on the client hears nothing on that
-	// connection, though what it still sends is forwarded and runs. It stays open until the client closes it.
+	// DropReply loses the reply, for an ambiguous timeout: the command ran. From then on the client receives nothing on that
+	// connection, although its later requests are forwarded and run. It stays open until the client closes it.
 	DropReply
 	// CutBefore resets the client's connection instead of forwarding the request. Replies still under way are lost.
 	CutBefore
-	// CutAfter resets the client's connection instead of handing on the reply: the command ran. Earlier requests have
-	// been answered.
+	// CutAfter resets the client's connection instead of passing on the reply: the command ran. Earlier requests have been
+	// answered.
 	CutAfter
-	// Delay forwards the request after [Fault.Delay], and what follows on that connection behind it.
+	// Delay forwards the request after [Fault.Delay], and later requests on that connection behind it.
 	Delay
-	// ReplyError answers with [Fault.Error] in the request's turn; the server never sees the request.
+	// ReplyError replies with [Fault.Error] when the request has its turn; the server never sees the request.
 	ReplyError
 )
 
-// String is the name of the constant.
+// String returns the name of the constant.
 func (a Action) String() string {
 	names := [...]string{"none", "DropRequest", "DropReply", "CutBefore", "CutAfter", "Delay", "ReplyError"}
 	if int(a) >= len(names) {
@@ -46,26 +46,25 @@ type Fault struct {
 	Command string
 	// Nth strikes only the nth match, counted from 1 over all connections since Inject. Zero: every match.
 	Nth int
-	// Match narrows the fault down by the arguments, the command's own name first. It runs on a goroutine of the proxy, must not
-	// keep or change what it is given, nor call Cut or Stop, which wait for it. Nil: every request of that name.
+	// Match restricts the fault by the arguments, starting with the name of the command. It runs on a goroutine of the proxy, and may
+	// neither keep or change its arguments nor call Cut or Stop, which wait for it. Nil: every request of that name.
 	Match func(args [][]byte) bool
-	// Action is what happens; it must be set.
+	// Action is what happens. It is required.
 	Action Action
-	// Delay is for the action of that name.
+	// Delay is the duration for the action of that name.
 	Delay time.Duration
-	// Error is what ReplyError answers, without the leading dash: "OOM command not allowed". Empty: "ERR injected fault".
+	// Error is what ReplyError replies, without the leading dash: "OOM command not allowed". Empty: "ERR injected fault".
 	Error string
 }
 
-// injected is a fault with its count, which the proxy's mutex guards.
+// injected is a fault with its count, guarded by the mutex of the proxy.
 type injected struct {
 	Fault
 	matches int
 }
 
-// Inject adds a fault; remove takes it away again. Where several match a request all of them count it, and the first one injected of
-// those whose turn it is strikes. A fault without a known action, or an error text of several lines, panics: it is a mistake in
-// the test.
+// Inject adds a fault, and remove removes it. If several faults match a request all of them count it, and the first injected one
+// whose turn it is strikes. Inject panics on an unknown action or an error text of several lines: that is a mistake in the test.
 func (p *Proxy) Inject(f Fault) (remove func()) {
 	if f.Action < DropRequest || f.Action > ReplyError || f.Nth < 0 || strings.ContainsAny(f.Error, "\r\n") {
 		panic(fmt.Sprintf("proxy: malformed fault %v on %q, Nth %d, error %q", f.Action, f.Command, f.Nth, f.Error))
@@ -86,7 +85,7 @@ func (p *Proxy) Inject(f Fault) (remove func()) {
 	}
 }
 
-// strike returns the fault whose turn it is with this request; its action is 0 if there is none.
+// strike returns the fault that strikes this request; its action is 0 if there is none.
 func (p *Proxy) strike(r *request) Fault {
 	names := p.names(r)
 	p.mu.Lock()
@@ -113,14 +112,15 @@ func (p *Proxy) strike(r *request) Fault {
 	return chosen
 }
 
-// Name makes EVALSHA of this SHA1, in hex, and EVAL of a body with it, count as a command of this name, their read-only forms included.
+// Name gives a name to the script with this SHA1, in hex: its calls by EVALSHA or EVAL, or their read-only forms, count as a
+// command of that name.
 func (p *Proxy) Name(sha, name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.scripts[strings.ToLower(sha)] = name
 }
 
-// RegisterScript gives a script a name by its body; see Name.
+// RegisterScript names a script by its body; see Name.
 func (p *Proxy) RegisterScript(name, body string) { p.Name(digest([]byte(body)), name) }
 
 func digest(body []byte) string {
@@ -128,7 +128,7 @@ func digest(body []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// script is the name of the script that a request runs, "" for others.
+// script returns the name of the script that a request runs, or "".
 func (p *Proxy) script(r *request) string {
 	if len(r.args) < 2 {
 		return ""
@@ -147,7 +147,7 @@ func (p *Proxy) script(r *request) string {
 	return p.mu.scripts[sha]
 }
 
-// names are all those a request goes by, in upper case.
+// names returns all names of a request, in upper case.
 func (p *Proxy) names(r *request) []string {
 	names := []string{r.command()}
 	if sub := r.subcommand(); sub != "" {

@@ -16,7 +16,7 @@ func TestDropReplyMeansThatItRan(t *testing.T) {
 	w.send("INCR k", "INCR k", "INCR k", "PING")
 	w.expect(":1\r\n")
 	w.expectSilence()
-	require.Eventually(t, func() bool { return number(t, s, "k") == "3" }, patience, time.Millisecond, "what follows runs as well")
+	require.Eventually(t, func() bool { return number(t, s, "k") == "3" }, patience, time.Millisecond, "later requests run as well")
 	require.Equal(t, 1, p.Struck("INCR"))
 	require.Equal(t, 3, p.Seen("INCR"))
 	other := dial(t, p.Addr())

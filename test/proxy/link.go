@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// underWay is how many requests, and how many replies, of one connection a stall or a delay holds before it pushes back.
+// underWay is the number of requests, and of replies, of one connection that a stall or a delay buffers before it blocks.
 const underWay = 4096
 
-// link is one client's connection and its counterpart to the server.
+// link is the connection of one client and its counterpart to the server.
 type link struct {
 	proxy  *Proxy
 	client *net.TCPConn
@@ -19,12 +19,12 @@ type link struct {
 
 	ctx    context.Context // ends with the link
 	cancel context.CancelFunc
-	done   chan struct{} // closed when all is closed and no goroutine is left
+	done   chan struct{} // closed when everything is closed and no goroutine is left
 
 	requests chan *request // from read to forward; closed when the client has hung up
 	replies  chan reply    // from collect to answer; closed when the server has hung up
 	hungUp   chan struct{} // closed when the client has hung up
-	wake     chan struct{} // tells answer of an entry that the server has nothing to say to
+	wake     chan struct{} // wakes answer for an entry that the server does not reply to
 
 	mu struct {
 		sync.Mutex
@@ -32,10 +32,10 @@ type link struct {
 	}
 }
 
-// reply is one value from the server under way to the client.
+// reply is one value on its way from the server to the client.
 type reply struct {
 	raw []byte
-	due time.Time // not to be handed on before
+	due time.Time // not passed on earlier
 }
 
 func newLink(p *Proxy, client *net.TCPConn) *link {
@@ -65,7 +65,7 @@ func (l *link) run(backend string) {
 	}
 	defer server.Close()
 	l.server = server.(*net.TCPConn)
-	// Closing is what ends reads and writes; whoever ends the link only ends its context.
+	// Ending the link ends only its context; closing the connections then ends reads and writes.
 	defer context.AfterFunc(l.ctx, func() {
 		_ = l.client.Close()
 		_ = l.server.Close()
@@ -85,7 +85,7 @@ func (l *link) refuse() {
 	close(l.done)
 }
 
-// reset ends the link so that the client sees a connection reset, not an orderly end.
+// reset ends the link so that the client sees a connection reset, not an orderly close.
 func (l *link) reset() {
 	_ = l.client.SetLinger(0) // fails only on a connection that is closed already
 	l.cancel()
@@ -116,7 +116,7 @@ func (l *link) read() {
 	}
 }
 
-// forward hands requests to the server in order, and is where faults strike.
+// forward sends requests to the server in order. Faults strike here.
 func (l *link) forward() {
 	mute := false
 	for r := range l.requests {
@@ -157,13 +157,13 @@ func (l *link) forward() {
 			return // collect sees the end, too
 		}
 	}
-	// The server drops what a client waits for when that client hangs up, so it has to hear of it.
+	// A server cancels what a client waits for when that client hangs up, so it has to know.
 	_ = l.server.CloseWrite()
 }
 
 func errorReply(text string) []byte { return []byte("-" + text + "\r\n") }
 
-// expect comes before the request is written, so before its reply.
+// expect is called before the request is written, and so before its reply.
 func (l *link) expect(e pending) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -196,7 +196,7 @@ func (l *link) collect() {
 	}
 }
 
-// answer hands replies on in order and ends the link when there are no more. It is the only one that writes to the client.
+// answer passes replies on in order, and ends the link when there are no more. Only answer writes to the client.
 func (l *link) answer() {
 	mute := false
 	for {
@@ -255,8 +255,8 @@ func (l *link) take(raw []byte) Action {
 	return l.mu.matcher.take(raw)
 }
 
-// write returns false when the link has ended. A client that has hung up is no reason to end it: requests of that client may still be
-// under way.
+// write returns false if the link has ended. A client that has hung up does not end it: requests of that client may still be under
+// way.
 func (l *link) write(raw []byte, due time.Time, mute bool) bool {
 	if !l.hold(due) {
 		return false
@@ -267,8 +267,7 @@ func (l *link) write(raw []byte, due time.Time, mute bool) bool {
 	return true
 }
 
-// end closes the client's connection after the server's, except that a client that was to hear nothing more does not
-// hear of that either.
+// end closes the client's connection after the server's. A client that is to receive nothing more does not see even that.
 func (l *link) end(mute bool) {
 	if !l.hold(time.Time{}) {
 		return
@@ -282,7 +281,7 @@ func (l *link) end(mute bool) {
 	l.cancel()
 }
 
-// hold waits until due, and on until nothing is stalled. It returns false when the link ends meanwhile.
+// hold waits until due, and then until nothing is stalled. It returns false if the link ends meanwhile.
 func (l *link) hold(due time.Time) bool {
 	if wait := time.Until(due); !due.IsZero() && wait > 0 {
 		timer := time.NewTimer(wait)

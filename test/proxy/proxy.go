@@ -25,9 +25,9 @@ type Proxy struct {
 		stopped bool
 		stalled chan struct{} // closed by Resume; nil when nothing is stalled
 		delay   time.Duration
-		rate    float64      // bytes a second in each direction; 0: as fast as can be
-		free    [2]time.Time // when what was sent has passed, by direction
-		err     error        // the first breach of the protocol
+		rate    float64      // bytes per second in each direction; 0: unlimited
+		free    [2]time.Time // when everything sent so far has passed, by direction
+		err     error        // the first protocol error
 
 		scripts map[string]string // SHA1 in lower case to name
 		faults  []*injected       // replaced, never changed in place
@@ -37,8 +37,8 @@ type Proxy struct {
 	}
 }
 
-// Start starts a proxy in front of a server's address. ctx bounds the start only. The backend need not be there yet: a client
-// for whom it cannot be reached is reset.
+// Start starts a proxy in front of the address of a server. ctx bounds the start only. The server need not run yet: the proxy resets
+// clients while it cannot reach the server.
 func Start(ctx context.Context, backend string) (*Proxy, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -55,7 +55,7 @@ func Start(ctx context.Context, backend string) (*Proxy, error) {
 	return p, nil
 }
 
-// New starts a proxy for a test and stops it at the end of the test, which fails if either side broke the protocol.
+// New starts a proxy for a test and stops it at the end of the test. A protocol error of either side fails the test.
 func New(t testing.TB, backend string) *Proxy {
 	t.Helper()
 	p, err := Start(context.Background(), backend)
@@ -70,10 +70,10 @@ func New(t testing.TB, backend string) *Proxy {
 	return p
 }
 
-// Addr is where clients connect to.
+// Addr returns the address that clients connect to.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// ClientOption is what a client through this proxy alone needs: no cache, no cluster. A password is the caller's to add.
+// ClientOption returns options for a client of this proxy alone: no cache, no cluster. The caller adds a password.
 func (p *Proxy) ClientOption() rueidis.ClientOption {
 	return rueidis.ClientOption{
 		InitAddress:       []string{p.Addr()},
@@ -82,8 +82,8 @@ func (p *Proxy) ClientOption() rueidis.ClientOption {
 	}
 }
 
-// Stall lets no more bytes through in either direction, while connections stay open and new ones are accepted, until Resume. What
-// reaches the proxy meanwhile arrives afterwards, even if its client has hung up.
+// Stall stops all bytes in both directions until Resume, while connections stay open and new ones are accepted. What reaches the
+// proxy meanwhile arrives afterwards, even if the client has hung up.
 func (p *Proxy) Stall() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,7 +92,7 @@ func (p *Proxy) Stall() {
 	}
 }
 
-// Resume ends a stall; without one it does nothing.
+// Resume ends a stall. Without one it does nothing.
 func (p *Proxy) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,8 +102,8 @@ func (p *Proxy) Resume() {
 	}
 }
 
-// Cut resets every connection, and every new one as soon as it is accepted, until Restore. When it returns nothing more is forwarded;
-// what was forwarded before may still run.
+// Cut resets every connection, and every new one as soon as it is accepted, until Restore. After it returns nothing more is
+// forwarded; earlier requests may still run.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	p.mu.cut = true
@@ -119,30 +119,29 @@ func (p *Proxy) Restore() {
 	p.mu.cut = false
 }
 
-// Delay adds d to the way of what is sent from now on, requests and replies alike, so 2*d to a round trip. Zero ends it. Nothing
-// overtakes.
+// Delay delays requests and replies sent from now on by d, and so a round trip by 2*d. Zero ends it. The order is kept.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.delay = d
 }
 
-// Bandwidth lets so many bytes a second through in each direction, of all connections together and in the order in which they
-// come, as a link that they share. Zero ends it; what was sent before arrives when it would have.
+// Bandwidth limits the bytes per second in each direction, for all connections together and in the order in which bytes come, like
+// a shared link. Zero ends it; what was sent before still arrives at its time.
 func (p *Proxy) Bandwidth(bytesPerSecond float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.rate = bytesPerSecond
 }
 
-// Stop closes everything and waits until no goroutine is left. It returns the first breach of the protocol by a server or a
-// client, if there was one. Stopping again does nothing and returns the same.
+// Stop closes everything and waits until no goroutine is left. It returns the first protocol error of a server or a client, if there
+// was one. Stopping again does nothing and returns the same.
 func (p *Proxy) Stop() error {
 	p.mu.Lock()
 	p.mu.stopped = true
 	links := p.linksLocked()
 	p.mu.Unlock()
-	_ = p.listener.Close() // the second time it is closed already
+	_ = p.listener.Close() // at the second call it is closed already
 	resetAll(links)
 	p.running.Wait()
 	p.mu.Lock()
@@ -202,7 +201,7 @@ func (p *Proxy) forget(l *link) {
 	delete(p.mu.links, l)
 }
 
-// report keeps the first breach of the protocol; ends of connections are none.
+// report keeps the first protocol error. Errors of connections are not protocol errors.
 func (p *Proxy) report(err error) {
 	if !errors.Is(err, errProtocol) {
 		return
@@ -220,7 +219,7 @@ const (
 	toClient
 )
 
-// arrival is when bytes that are sent now arrive.
+// arrival returns when bytes that are sent now arrive.
 func (p *Proxy) arrival(direction, size int) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()

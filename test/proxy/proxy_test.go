@@ -112,8 +112,8 @@ func TestStall(t *testing.T) {
 	require.Equal(t, "3", number(t, s, "k"))
 }
 
-// A client that gave up during a stall has not taken its request back: a network that heals delivers it late.
-func TestRequestsOfTheDepartedArriveLate(t *testing.T) {
+// A client that hangs up during a stall does not take back its requests: a network that recovers delivers them late.
+func TestRequestsArriveLateAfterTheClientHungUp(t *testing.T) {
 	s, p := start(t)
 	w := dial(t, p.Addr())
 	w.send("PING")
@@ -127,7 +127,7 @@ func TestRequestsOfTheDepartedArriveLate(t *testing.T) {
 	require.Eventually(t, func() bool { return number(t, s, "k") == "2" }, patience, time.Millisecond)
 }
 
-// The server must hear that a client is gone, or it would feed a read that nobody waits for.
+// The server has to learn that a client is gone, or it would serve a read that nobody waits for.
 func TestBlockedReadEndsWithItsClient(t *testing.T) {
 	s, p := start(t)
 	w := dial(t, p.Addr())
@@ -224,7 +224,7 @@ func TestStopEndsWhatIsUnderWay(t *testing.T) {
 	require.Error(t, err)
 }
 
-// What is sent passes one after the other, of all connections together, each as long as it takes.
+// Requests of all connections pass one after another, each for as long as its bytes take.
 func TestBandwidth(t *testing.T) {
 	_, p := start(t)
 	big, small := dial(t, p.Addr()), dial(t, p.Addr())

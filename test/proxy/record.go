@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// record notes a request that is about to be forwarded.
+// record counts a request that is about to be forwarded.
 func (p *Proxy) record(r *request) {
 	names := p.names(r)
 	p.mu.Lock()
@@ -21,15 +21,15 @@ func (p *Proxy) countLocked(counts map[string]int, names []string) {
 	p.mu.counted = make(chan struct{})
 }
 
-// Seen is how many requests of this name were forwarded: a script's name, a command's ("EVALSHA" counts every script) or both
-// words of a command with subcommands ("SCRIPT LOAD").
+// Seen returns how many requests of this name were forwarded: the name of a script, a command ("EVALSHA" counts every script) or
+// both words of a command with subcommands ("SCRIPT LOAD").
 func (p *Proxy) Seen(command string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.mu.seen[strings.ToUpper(command)]
 }
 
-// Struck is how many requests of this name were hit by a fault.
+// Struck returns how many requests of this name were hit by a fault.
 func (p *Proxy) Struck(command string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

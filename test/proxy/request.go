@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// request is one command under way to the server.
+// request is one command on its way to the server.
 type request struct {
 	raw  []byte
 	args [][]byte
-	due  time.Time // not to be forwarded before
+	due  time.Time // not forwarded earlier
 }
 
-// command is the first word in upper case.
+// command returns the first word in upper case.
 func (r *request) command() string { return strings.ToUpper(string(r.args[0])) }
 
-// containers are the commands whose second word says what they do.
+// containers are the commands with subcommands.
 var containers = []string{
 	"ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DEBUG", "FUNCTION", "LATENCY", "MEMORY", "MODULE", "OBJECT",
 	"PUBSUB", "SCRIPT", "SLOWLOG", "XGROUP", "XINFO",
 }
 
-// subcommand is both words of a container command, else "".
+// subcommand returns both words of a container command, otherwise "".
 func (r *request) subcommand() string {
 	command := r.command()
 	if len(r.args) < 2 || !slices.Contains(containers, command) {
@@ -33,7 +33,7 @@ func (r *request) subcommand() string {
 	return command + " " + strings.ToUpper(string(r.args[1]))
 }
 
-// refused tells why the proxy does not forward the request, "" if it does: replies would no longer follow requests.
+// refused returns why the proxy does not forward the request, because replies would no longer correspond to requests, or "".
 func (r *request) refused() string {
 	switch command := r.command(); {
 	case command == "MONITOR", command == "SYNC", command == "PSYNC":
@@ -44,22 +44,22 @@ func (r *request) refused() string {
 	return ""
 }
 
-// pending is what a connection waits for in the order of its requests.
+// pending is what a connection waits for, in the order of its requests.
 type pending struct {
 	fate  Action // what happens to the reply: 0, DropReply or CutAfter
-	local []byte // goes to the client in place of a reply: there was no request
-	mute  bool   // from here on the client hears nothing: the request was dropped
+	local []byte // sent to the client in place of a reply: there was no request
+	mute  bool   // from here on the client receives nothing: the request was dropped
 	due   time.Time
 
-	protocol int // the RESP version in force once the reply is no error; 0 if it changes none
+	protocol int // the RESP version in force unless the reply is an error; 0 if it does not change
 
-	confirm string // the kind of push that answers this request; "" if a reply does
-	channel string // and what it names first; "" for any
+	confirm string // kind of the push that answers this request; "" if a reply does
+	channel string // the channel that it names first; "" for any
 }
 
 var confirmations = []string{"subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe"}
 
-// expect says what answers a request.
+// expect returns what answers a request.
 func (r *request) expect() pending {
 	var e pending
 	switch command := r.command(); command {
@@ -84,7 +84,7 @@ func (r *request) expect() pending {
 type matcher struct {
 	queue      []pending
 	protocol   int  // 0 and 2: RESP2
-	subscribed bool // has ever asked for messages
+	subscribed bool // has ever subscribed
 }
 
 func (m *matcher) push(e pending) {
@@ -98,7 +98,7 @@ func (m *matcher) pop() pending {
 	return head
 }
 
-// popLocal returns the next entry if the server has nothing to say to it.
+// popLocal returns the next entry if the server does not reply to it.
 func (m *matcher) popLocal() (pending, bool) {
 	if len(m.queue) > 0 && (m.queue[0].local != nil || m.queue[0].mute) {
 		return m.pop(), true
@@ -106,14 +106,14 @@ func (m *matcher) popLocal() (pending, bool) {
 	return pending{}, false
 }
 
-// silenced tells whether the client is to hear nothing more behind some request that is still to be answered: nor, then, that the
-// server has gone before it answered.
+// silenced reports whether the client is to receive nothing more after some request that is still unanswered. It then must not see
+// either that the server has gone before answering.
 func (m *matcher) silenced() bool {
 	return slices.ContainsFunc(m.queue, func(e pending) bool { return e.mute || e.fate == DropReply })
 }
 
-// take finds what a value from the server answers and returns what is to happen to it. What answers nothing passes: pushes, and
-// what a server says unasked when it refuses a connection.
+// take finds the request that a value from the server answers, and returns what happens to the value. Values that answer nothing
+// pass: pushes, and the error that a server sends when it refuses a connection.
 func (m *matcher) take(raw []byte) Action {
 	if kind, channel, ok := m.pushed(raw); ok {
 		if len(m.queue) > 0 && kind != "" && m.queue[0].confirm == kind &&
@@ -132,7 +132,7 @@ func (m *matcher) take(raw []byte) Action {
 	return head.fate
 }
 
-// pushed tells whether a value is one that no request is answered by, confirmations of subscriptions excepted.
+// pushed reports whether a value is a push, which answers no request unless it confirms a subscription.
 func (m *matcher) pushed(raw []byte) (kind, channel string, ok bool) {
 	var words []string
 	switch {
@@ -140,7 +140,7 @@ func (m *matcher) pushed(raw []byte) (kind, channel string, ok bool) {
 		words = leading(raw, 2)
 	case raw[0] == '*' && m.subscribed && m.protocol != 3:
 		words = leading(raw, 2)
-		// In RESP2 messages are arrays like other replies.
+		// In RESP2 messages are arrays, like some replies.
 		if len(words) == 0 || !slices.Contains(confirmations, words[0]) &&
 			!slices.Contains([]string{"message", "pmessage", "smessage"}, words[0]) {
 			return "", "", false

@@ -46,7 +46,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// Each step sends a request with a fate of its own, or takes a value and says whose fate it must meet.
+// Each step sends a request with a fate, or takes a value and names the fate that it must get.
 func TestMatcherKeepsInStep(t *testing.T) {
 	type step struct {
 		send string

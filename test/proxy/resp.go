@@ -9,8 +9,7 @@ import (
 	"strconv"
 )
 
-// limits keep a malformed or hostile stream from using up the memory of the test. All are far above what Redis is asked
-// for here.
+// limits keep a malformed or hostile stream from using up the memory of the test. All are far above what tests ask Redis for.
 type limits struct {
 	line     int // bytes of a line: an inline request, a simple string, a header
 	depth    int // aggregates inside aggregates
@@ -21,14 +20,14 @@ type limits struct {
 
 var defaultLimits = limits{line: 1 << 20, depth: 64, elements: 4 << 20, bulk: 256 << 20, frame: 512 << 20}
 
-// errProtocol is in every error that is not one of the connection.
+// errProtocol is wrapped by every error that is not an error of the connection.
 var errProtocol = errors.New("proxy: protocol error")
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errProtocol, fmt.Sprintf(format, args...))
 }
 
-// decoder cuts a stream into whole requests or replies and keeps their bytes as they came.
+// decoder splits a stream into whole requests or replies, and keeps their bytes unchanged.
 type decoder struct {
 	r   *bufio.Reader
 	lim limits
@@ -42,7 +41,7 @@ func newDecoder(r io.Reader) *decoder {
 	return &decoder{r: bufio.NewReaderSize(r, 32<<10), lim: defaultLimits}
 }
 
-// reply reads one value of RESP2 or RESP3, with the attributes in front of it. The bytes are the caller's.
+// reply reads one value of RESP2 or RESP3, with the attributes in front of it. The caller owns the bytes.
 func (d *decoder) reply() ([]byte, error) {
 	d.buf, d.elements = nil, 0
 	if err := d.value(0); err != nil {
@@ -51,7 +50,7 @@ func (d *decoder) reply() ([]byte, error) {
 	return d.buf, nil
 }
 
-// request reads one request, an array of strings or a line. The arguments are parts of raw; a blank request has none.
+// request reads one request, an array of strings or a line. The arguments are slices of raw; a blank request has none.
 func (d *decoder) request() (raw []byte, args [][]byte, err error) {
 	d.buf, d.elements = nil, 0
 	line, err := d.line()
@@ -125,7 +124,7 @@ func (d *decoder) value(depth int) error {
 		case '%':
 			return d.children(rest, 2, depth)
 		case '|':
-			// An attribute belongs to the value behind it.
+			// An attribute belongs to the value after it.
 			if err := d.children(rest, 2, depth); err != nil {
 				return err
 			}
@@ -135,7 +134,7 @@ func (d *decoder) value(depth int) error {
 	}
 }
 
-// children reads the values of an aggregate whose header says that it has so many times per of them.
+// children reads the values of an aggregate, per for each of the elements that its header announces.
 func (d *decoder) children(header []byte, per, depth int) error {
 	n, err := d.length(header, d.lim.elements)
 	if err != nil {
@@ -152,7 +151,7 @@ func (d *decoder) children(header []byte, per, depth int) error {
 	return nil
 }
 
-// length reads the number behind a type; -1 is a null.
+// length parses the number after a type; -1 is a null.
 func (d *decoder) length(text []byte, limit int) (int, error) {
 	n, err := strconv.Atoi(string(text))
 	if err != nil || n < -1 {
@@ -164,8 +163,8 @@ func (d *decoder) length(text []byte, limit int) (int, error) {
 	return n, nil
 }
 
-// line reads up to and with the line's end, and returns it without; it is valid until the next read. A bare \n is accepted as Redis
-// does in inline requests.
+// line reads a line, and returns it without its end; it is valid until the next read. A bare \n is accepted, as Redis does in inline
+// requests.
 func (d *decoder) line() ([]byte, error) {
 	start := len(d.buf)
 	for {
@@ -189,7 +188,7 @@ func (d *decoder) line() ([]byte, error) {
 	return bytes.TrimSuffix(d.buf[start:len(d.buf)-1], []byte("\r")), nil
 }
 
-// bulk reads n bytes and the line's end. It grows with what arrives, not with what was announced.
+// bulk reads n bytes and the end of the line. It allocates for what arrives, not for what was announced.
 func (d *decoder) bulk(n int) error {
 	const step = 256 << 10
 	for left := n + 2; left > 0; {
@@ -217,7 +216,7 @@ func (d *decoder) grow(part []byte) error {
 	return nil
 }
 
-// whole turns an end inside a frame into an unexpected one.
+// whole turns an EOF inside a frame into an unexpected EOF.
 func whole(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -225,8 +224,8 @@ func whole(err error) error {
 	return err
 }
 
-// leading returns the first strings of an aggregate that reply has read, at most n of them, and stops at the first value that
-// is none.
+// leading returns up to n strings at the start of an aggregate that reply has read. It stops at the first value that is not a
+// string.
 func leading(raw []byte, n int) []string {
 	var found []string
 	_, rest, _ := bytes.Cut(raw, []byte("\r\n"))

@@ -48,7 +48,7 @@ func value(t *rapid.T, depth int) string {
 	}
 }
 
-func TestRepliesAreCutWhereTheyEnd(t *testing.T) {
+func TestRepliesAreSplitWhereTheyEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var want []string
 		for range rapid.IntRange(1, 5).Draw(t, "replies") {
@@ -67,7 +67,7 @@ func TestRepliesAreCutWhereTheyEnd(t *testing.T) {
 				t.Fatalf("got %v at the end", err)
 			}
 		}
-		// Cut short anywhere inside the last one, it is not taken for whole.
+		// A last reply that is cut short anywhere is not accepted.
 		last := want[len(want)-1]
 		cut := rapid.IntRange(1, len(last)-1).Draw(t, "cut")
 		if raw, err := newDecoder(strings.NewReader(last[:cut])).reply(); !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -162,7 +162,7 @@ func TestLeading(t *testing.T) {
 	require.Empty(t, leading([]byte("*1\r\n:1\r\n"), 2))
 }
 
-// What is accepted is a prefix of the input, byte for byte, is accepted again, and stays within the limits.
+// Accepted replies are a prefix of the input, byte for byte, are accepted again, and stay within the limits.
 func FuzzReply(f *testing.F) {
 	for _, seed := range []string{
 		"+OK\r\n", "-ERR x\r\n", "$3\r\nabc\r\n", "$-1\r\n", "*2\r\n:1\r\n*1\r\n#t\r\n", "%1\r\n+a\r\n,1.5\r\n", "|1\r\n+a\r\n+b\r\n~1\r\n_\r\n",
@@ -195,7 +195,7 @@ func FuzzReply(f *testing.F) {
 	})
 }
 
-// As FuzzReply; and every argument stands in the raw bytes.
+// Like FuzzReply; besides, every argument is part of the raw bytes.
 func FuzzRequest(f *testing.F) {
 	for _, seed := range []string{
 		"*1\r\n$4\r\nPING\r\n", "PING\r\n", "*2\r\n$7\r\nEVALSHA\r\n$2\r\nab\r\nPING\n", "\r\n", "*0\r\n", "*1\r\n$0\r\n\r\n", "*-1\r\n", "*9999999\r\n",

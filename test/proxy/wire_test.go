@@ -15,10 +15,10 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// patience is how long a test waits for what must come; nearly all of it goes unused.
+// patience is how long a test waits for what must arrive; nearly all of it goes unused.
 const patience = 20 * time.Second
 
-// silence is how long a test listens for what must not come.
+// silence is how long a test listens for what must not arrive.
 const silence = 30 * time.Millisecond
 
 func start(t *testing.T) (*servers.Server, *Proxy) {
@@ -39,7 +39,7 @@ func connect(t *testing.T, p *Proxy, change ...func(*rueidis.ClientOption)) ruei
 	return c
 }
 
-// wire is a bare connection, for tests that have to know what is in which pipeline.
+// wire is a plain connection, for tests that have to know what is in a pipeline.
 type wire struct {
 	net.Conn
 	t *testing.T
@@ -84,7 +84,7 @@ func (w *wire) expectReset() {
 	require.True(w.t, errors.Is(err, syscall.ECONNRESET), "got %q, %v", raw, err)
 }
 
-// number is the integer at a key of the server, past the proxy.
+// number returns the integer at a key of the server, bypassing the proxy.
 func number(t *testing.T, s *servers.Server, key string) string {
 	t.Helper()
 	w := dial(t, s.Addr())

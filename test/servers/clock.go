@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// ErrNoClock is returned when a server cannot have a clock of its own here; the error around it says what is missing.
+// ErrNoClock is returned if a server cannot have a clock of its own here. The error that wraps it says what is missing.
 var ErrNoClock = errors.New("servers: no clock of its own for a server")
 
 //go:embed preload/clock.c
@@ -26,8 +26,8 @@ const (
 	clockFile = "clock"
 )
 
-// clockEnv is what a server needs in its environment to have its clock moved by the file in dir, which is made if it is not
-// there. A library is compiled for that.
+// clockEnv returns the environment in which a file in dir moves the clock of a server. It compiles a library for that, and creates
+// the file if it does not exist.
 func clockEnv(ctx context.Context, dir string) ([]string, error) {
 	if runtime.GOOS != "linux" {
 		return nil, fmt.Errorf("%w: it takes Linux, this is %s", ErrNoClock, runtime.GOOS)
@@ -52,8 +52,8 @@ func clockEnv(ctx context.Context, dir string) ([]string, error) {
 	return []string{"LD_PRELOAD=" + library, envClock + "=" + path}, nil
 }
 
-// SetClock has the server's wall clock, by which keys expire, be so far ahead of the machine's from now on, or behind it. It
-// lasts across restarts. The server must have been started with [Options.OwnClock].
+// SetClock sets how far the server's wall clock, by which keys expire, is ahead of the machine's, or behind it if negative. The
+// setting survives restarts. The server must have been started with [Options.OwnClock].
 func (s *Server) SetClock(ahead time.Duration) error {
 	if !s.opts.OwnClock {
 		return fmt.Errorf("%w: it was started without OwnClock", ErrNoClock)
@@ -62,12 +62,12 @@ func (s *Server) SetClock(ahead time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("servers: %w", err)
 	}
-	// One write of eight bytes: who has the file mapped never sees half of it.
+	// One write of eight bytes: a process that has mapped the file never sees half of it.
 	_, err = f.Write(binary.NativeEndian.AppendUint64(nil, uint64(ahead.Microseconds())))
 	return errors.Join(err, f.Close())
 }
 
-// checkClock finds a server that took no notice of the library, as one that is linked statically does.
+// checkClock detects a server that ignores the library, as a statically linked one does.
 func (s *Server) checkClock(ctx context.Context) error {
 	const far = time.Hour
 	if err := s.SetClock(far); err != nil {

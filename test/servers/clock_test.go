@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestClockOfAServerIsMoved, back and forth and across a restart, on every server; keys expire by it.
+// TestClockOfAServerIsMoved: back and forth and across a restart, on every server. Keys expire by it.
 func TestClockOfAServerIsMoved(t *testing.T) {
 	for _, p := range Available(t) {
 		t.Run(p.String(), func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestClockThatCannotBeMovedIsAnError(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoClock)
 	require.ErrorContains(t, err, "apt-get install gcc")
 
-	// A compiler whose libraries do nothing.
+	// A compiler that makes libraries without effect.
 	compiler := filepath.Join(t.TempDir(), "cc")
 	require.NoError(t, os.WriteFile(compiler, []byte("#!/bin/sh\necho 'int none;' >\"$5.c\"\nexec cc -shared -fPIC -o \"$5\" \"$5.c\"\n"), 0o700))
 	t.Setenv("CC", compiler)

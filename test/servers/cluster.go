@@ -11,35 +11,35 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// slots is their number in every cluster. Package cluster says so too, but its tests use this package.
+// slots is the number of slots in every cluster. Package cluster defines it, too, but its tests use this package.
 const slots = 16384
 
-// clusterLimit bounds the start of a cluster, and a wait for it, whose caller set no deadline. A start takes some three
-// seconds, two of which every master waits before it takes writes.
+// clusterLimit bounds the start of a cluster, and a wait for it, if the caller sets no deadline. A start takes about three seconds,
+// two of which every master waits before it accepts writes.
 const clusterLimit = 90 * time.Second
 
-// ClusterOptions say what cluster to start. The zero value is three masters with a replica each.
+// ClusterOptions say which cluster to start. The zero value is three masters with one replica each.
 type ClusterOptions struct {
-	// Masters is their number, each with an equal part of the slots. 0: 3, the fewest that can vote.
+	// Masters is the number of masters, each with an equal part of the slots. 0: 3, the fewest that can vote.
 	Masters int
 	// Replicas is the number of replicas of each master. 0: 1. Negative: none.
 	Replicas int
-	// NodeTimeout is how long a node may be silent before the others think that it failed; an automatic failover takes about
-	// twice as long. 0: 2 s, which a node that waits for a processor of a busy machine should not exceed. Redis' own default is 15 s.
+	// NodeTimeout is how long a node may be silent before the others consider it failed; an automatic failover takes about twice as
+	// long. 0: 2 s, which a node on a busy machine should not exceed. The default of Redis is 15 s.
 	NodeTimeout time.Duration
-	// Node is what all nodes are started with. Its Dir and ReplicaOf must be empty.
+	// Node are the options of all nodes. Its Dir and ReplicaOf must be empty.
 	Node Options
 }
 
-// Cluster is a Redis Cluster on loopback. Its nodes are servers that may be killed, paused, resumed and restarted as any
-// other; each keeps its identity in its directory, so it comes back as the node that it was. Which of them are masters
-// changes with every failover.
+// Cluster is a Redis Cluster on loopback. Its nodes are servers that may be killed, paused, resumed and restarted like any other.
+// Each keeps its identity in its directory, so it comes back as the same node. Which nodes are masters changes with every
+// failover.
 type Cluster struct {
 	nodes []*Server
 	ids   []string // of nodes, in the same order
 }
 
-// StartCluster starts a cluster and returns when every node says that it is well, knows all the others and who has which
+// StartCluster starts a cluster and returns when every node reports the cluster as ok and knows all nodes and the owners of all
 // slots, and every replica is in step. ctx bounds the start only.
 func StartCluster(ctx context.Context, o ClusterOptions) (*Cluster, error) {
 	if o.Node.Dir != "" || o.Node.ReplicaOf != nil {
@@ -71,7 +71,7 @@ func StartCluster(ctx context.Context, o ClusterOptions) (*Cluster, error) {
 	return c, nil
 }
 
-// startAll starts servers that are all alike at once; on an error none is left.
+// startAll starts n servers with the same options concurrently. On an error none is left.
 func startAll(ctx context.Context, n int, o Options) ([]*Server, error) {
 	type result struct {
 		s   *Server
@@ -99,7 +99,7 @@ func startAll(ctx context.Context, n int, o Options) ([]*Server, error) {
 	return started, nil
 }
 
-// stopAll stops servers at once, since each may take a while to go.
+// stopAll stops servers concurrently, since each may take a while.
 func stopAll(all []*Server) (err error) {
 	ended := make(chan error)
 	for _, s := range all {
@@ -111,7 +111,7 @@ func stopAll(all []*Server) (err error) {
 	return err
 }
 
-// form makes a cluster of nodes that know nothing yet. The first ones become masters, the others their replicas in turn.
+// form makes a cluster of fresh nodes. The first ones become masters, the others become their replicas in turn.
 func (c *Cluster) form(ctx context.Context, masters int) error {
 	for i, s := range c.nodes {
 		id, err := s.Call(ctx, "CLUSTER", "MYID")
@@ -119,7 +119,7 @@ func (c *Cluster) form(ctx context.Context, masters int) error {
 			return err
 		}
 		c.ids = append(c.ids, id)
-		// Nodes that meet with equal epochs sort them out one after the other, which takes seconds.
+		// Nodes that meet with equal epochs resolve that one after another, which takes seconds.
 		if _, err := s.Call(ctx, "CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1)); err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (c *Cluster) form(ctx context.Context, masters int) error {
 				return err
 			}
 		}
-		// Each is told of each: gossip would get around, some seconds later.
+		// Every pair meets explicitly: gossip would take some seconds.
 		for _, other := range c.nodes[:i] {
 			if _, err := s.Call(ctx, "CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(other.port)); err != nil {
 				return err
@@ -147,11 +147,11 @@ func (c *Cluster) form(ctx context.Context, masters int) error {
 	return c.await(ctx, func(views []*view) error { return errors.Join(rolesAre(views, masters), settled(views)) })
 }
 
-// Nodes are all servers of the cluster, whatever they are at the moment and whether they run. When it was started the masters
-// came first, and then their replicas in the same order.
+// Nodes returns all servers of the cluster, whatever their roles are and whether they run. At the start the masters come first, and
+// then their replicas in the same order.
 func (c *Cluster) Nodes() []*Server { return slices.Clone(c.nodes) }
 
-// ID is the name that the cluster has for a node, the same for ever.
+// ID returns the ID of a node in the cluster, which never changes.
 func (c *Cluster) ID(node *Server) string {
 	if i := slices.Index(c.nodes, node); i >= 0 {
 		return c.ids[i]
@@ -159,7 +159,7 @@ func (c *Cluster) ID(node *Server) string {
 	return ""
 }
 
-// ClientOption is what a client of the cluster needs: all nodes to begin with, no cache.
+// ClientOption returns options for a client of the cluster: all nodes as initial addresses, no cache.
 func (c *Cluster) ClientOption() rueidis.ClientOption {
 	o := rueidis.ClientOption{Password: c.nodes[0].opts.Password, DisableCache: true}
 	for _, s := range c.nodes {
@@ -168,5 +168,5 @@ func (c *Cluster) ClientOption() rueidis.ClientOption {
 	return o
 }
 
-// Stop ends all nodes for good and removes what they wrote. Stopping again does nothing.
+// Stop ends all nodes for good and removes their files. Stopping again does nothing.
 func (c *Cluster) Stop() error { return stopAll(c.nodes) }

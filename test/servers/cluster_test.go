@@ -12,7 +12,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// keysOf are n keys of one slot.
+// keysOf returns n keys of one slot.
 func keysOf(n int) (slot uint16, keys []string) {
 	for i := range n {
 		keys = append(keys, fmt.Sprintf("{tag}%d", i))
@@ -20,7 +20,7 @@ func keysOf(n int) (slot uint16, keys []string) {
 	return cluster.Slot("{tag}"), keys
 }
 
-// eventually reads a key on one server, which may lag or redirect.
+// eventually waits until a client reads this value, which may need time to replicate.
 func eventually(t *testing.T, c rueidis.Client, key, want string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -58,7 +58,7 @@ func TestCluster(t *testing.T) {
 		}
 	})
 
-	t.Run("a slot moves key by key and rests half-way", func(t *testing.T) {
+	t.Run("a slot migrates key by key and rests half-way", func(t *testing.T) {
 		slot, keys := keysOf(10)
 		for _, k := range keys {
 			set(t, client, k, "v")
@@ -86,7 +86,7 @@ func TestCluster(t *testing.T) {
 		for _, k := range keys {
 			value, err := client.Do(ctx, client.B().Get().Key(k).Build()).ToString()
 			require.NoError(t, err)
-			require.Equal(t, "v", value, "found wherever it is")
+			require.Equal(t, "v", value, "found on either side")
 		}
 
 		require.NoError(t, m.Finish(ctx))

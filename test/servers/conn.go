@@ -13,9 +13,8 @@ import (
 
 const maxReply = 64 << 20
 
-// Call runs one command on a connection of its own and returns a reply that is a string or a number. It is plain so that
-// the commands it adds to the server's statistics are the one asked for, and AUTH where there is a password. Nothing is
-// redirected or retried; ctx is the only deadline.
+// Call runs one command on its own connection and returns a reply that is a string or a number. It adds no other command to the
+// server's statistics, except AUTH if there is a password. Nothing is redirected or retried; ctx is the only deadline.
 func (s *Server) Call(ctx context.Context, args ...string) (string, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", s.Addr())
@@ -35,7 +34,7 @@ func (s *Server) Call(ctx context.Context, args ...string) (string, error) {
 	return reply, ctxError(ctx, err)
 }
 
-// ctxError puts the end of ctx in front of the timeout that it caused.
+// ctxError adds the cause of the end of ctx to the timeout that resulted from it.
 func ctxError(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errors.Join(context.Cause(ctx), err)

@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// FailoverMode says how a replica takes its master's place.
+// FailoverMode says how a replica replaces its master.
 type FailoverMode string
 
-// How CLUSTER FAILOVER goes about it.
+// The modes of CLUSTER FAILOVER.
 const (
-	// Graceful: master and replica agree when, and no write is lost.
+	// Graceful: master and replica agree on the moment, and no write is lost.
 	Graceful FailoverMode = ""
-	// Force: without the master, by a vote of the others.
+	// Force: without the master, by a vote of the other masters.
 	Force FailoverMode = "FORCE"
-	// Takeover: without asking anybody. Two nodes may believe that they have the slots until they have heard of each other.
+	// Takeover: without any vote. Two nodes may believe that they own the slots until they hear of each other.
 	Takeover FailoverMode = "TAKEOVER"
 )
 
-// failoverAgain is when a failover that has not happened is asked for again: a node gives a graceful one up after 5 s.
+// failoverAgain is when a failover that has not happened is requested again: a node abandons a graceful one after 5 s.
 const failoverAgain = 6 * time.Second
 
-// Failover makes a replica the master of its slots and returns when the replica knows that it is; the others, clients included,
-// may find out later. [Cluster.AwaitReady] waits for all nodes.
+// Failover makes a replica the master of its slots and returns when the replica knows that it is the master. The other nodes, and
+// clients, may find out later; [Cluster.AwaitReady] waits for all nodes.
 func (c *Cluster) Failover(ctx context.Context, replica *Server, mode FailoverMode) error {
 	ctx, cancel := context.WithTimeout(ctx, clusterLimit)
 	defer cancel()
@@ -58,8 +58,7 @@ func (c *Cluster) Failover(ctx context.Context, replica *Server, mode FailoverMo
 	return nil
 }
 
-// AwaitOwner waits until a node other than this one has its slot: until a failover that nobody asked for has happened.
-// It returns the new owner.
+// AwaitOwner waits until a node other than this one has the slot, after an automatic failover, and returns the new owner.
 func (c *Cluster) AwaitOwner(ctx context.Context, slot uint16, not *Server) (found *Server, err error) {
 	ctx, cancel := context.WithTimeout(ctx, clusterLimit)
 	defer cancel()
@@ -74,7 +73,7 @@ func (c *Cluster) AwaitOwner(ctx context.Context, slot uint16, not *Server) (fou
 	return found, nil
 }
 
-// AwaitInStep waits until replicas of a server have what it had when this was called: until a failover forgets none of it.
+// AwaitInStep waits until the replicas of a server have everything that it had at the call, so that a failover loses none of it.
 func AwaitInStep(ctx context.Context, master *Server, replicas ...*Server) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -94,7 +93,7 @@ func AwaitInStep(ctx context.Context, master *Server, replicas ...*Server) error
 	return nil
 }
 
-// offset is how far a server has come.
+// offset returns a replication offset of a server.
 func offset(ctx context.Context, s *Server, field string) (int64, error) {
 	info, err := s.Info(ctx, "replication")
 	if err != nil {

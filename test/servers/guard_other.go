@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// startGuarded starts cmd and, where the kernel has no signal for orphans, a shell that reads from a pipe which only
-// this process can write to: when this process ends, however it ends, the read returns and the shell kills the server.
-// A process group of its own keeps the interrupt key of a terminal from either. release is called after cmd has ended.
+// startGuarded starts cmd and, since the kernel has no signal for orphans, a shell that reads from a pipe to which only this process
+// can write: when this process ends, however it ends, the read returns and the shell kills the server. Process groups of their own
+// keep the interrupt key of a terminal from both. The caller calls release after cmd has ended.
 func startGuarded(cmd *exec.Cmd) (release func(), err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -30,7 +30,7 @@ func startGuarded(cmd *exec.Cmd) (release func(), err error) {
 		return func() { _ = w.Close() }, err
 	}
 	return func() {
-		// Killed before its pipe ends, so that it never signals a number that may have been given away.
+		// Killed before the pipe ends, so that it never signals a process ID that may have been reused.
 		_ = guard.Process.Kill()
 		_ = guard.Wait()
 		_ = w.Close()

@@ -12,16 +12,16 @@ import (
 // clockTick is the unit of the times in /proc: USER_HZ, 100 a second on every architecture that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// CommandStat is what the server counted of one command.
+// CommandStat is what the server counted for one command.
 type CommandStat struct {
-	Calls         int64   // those that ran, from clients and from scripts alike
+	Calls         int64   // calls that ran, from clients and from scripts
 	UsecTotal     int64   // µs of server time spent in it
 	UsecPerCall   float64 // µs
 	RejectedCalls int64   // refused before they ran
 	FailedCalls   int64   // ran and returned an error
 }
 
-// Info asks the server for a section of INFO, "" for the default ones, and returns its fields. It uses a connection of its own.
+// Info returns the fields of a section of INFO, or of the default sections for "". It uses its own connection.
 func (s *Server) Info(ctx context.Context, section string) (map[string]string, error) {
 	args := []string{"INFO"}
 	if section != "" {
@@ -41,8 +41,8 @@ func (s *Server) Info(ctx context.Context, section string) (map[string]string, e
 	return fields, nil
 }
 
-// CommandStats are the server's counts since it started or since ResetStats, by command in lower case; a subcommand is written
-// "xgroup|create". Asking adds one call of "info" (and of "auth"), counted after the answer.
+// CommandStats returns the server's counts since it started or since ResetStats, by command in lower case; a subcommand is written
+// "xgroup|create". The question itself is one call of "info" (and of "auth"), counted after the reply.
 func (s *Server) CommandStats(ctx context.Context) (map[string]CommandStat, error) {
 	fields, err := s.Info(ctx, "commandstats")
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *Server) CommandStats(ctx context.Context) (map[string]CommandStat, erro
 	return stats, nil
 }
 
-// parseCommandStat reads calls=1,usec=2,usec_per_call=2.00,… and passes over fields that newer servers add.
+// parseCommandStat parses calls=1,usec=2,usec_per_call=2.00,… and ignores fields that newer servers add.
 func parseCommandStat(text string) (CommandStat, error) {
 	var stat CommandStat
 	for field := range strings.SplitSeq(text, ",") {
@@ -86,7 +86,7 @@ func parseCommandStat(text string) (CommandStat, error) {
 	return stat, nil
 }
 
-// ErrorStats is how often the server answered with an error since it started or since ResetStats, by the first word: NOSCRIPT.
+// ErrorStats returns how often the server replied with an error since it started or since ResetStats, by the first word: NOSCRIPT.
 func (s *Server) ErrorStats(ctx context.Context) (map[string]int64, error) {
 	fields, err := s.Info(ctx, "errorstats")
 	if err != nil {
@@ -105,13 +105,13 @@ func (s *Server) ErrorStats(ctx context.Context) (map[string]int64, error) {
 	return stats, nil
 }
 
-// ResetStats sets the counts of CommandStats and ErrorStats, and the others that CONFIG RESETSTAT knows, to zero.
+// ResetStats resets the counts of CommandStats and ErrorStats, and all others that CONFIG RESETSTAT resets.
 func (s *Server) ResetStats(ctx context.Context) error {
 	_, err := s.Call(ctx, "CONFIG", "RESETSTAT")
 	return err
 }
 
-// CPU is the processor time, user and system, that the current run has used so far, in steps of 10 ms. It needs /proc.
+// CPU returns the processor time, user and system, that the current run has used so far, in steps of 10 ms. It needs /proc.
 func (s *Server) CPU() (time.Duration, error) {
 	fields, err := procStat(s.PID())
 	if err != nil {
@@ -119,7 +119,7 @@ func (s *Server) CPU() (time.Duration, error) {
 	}
 	const utime, stime = 11, 12 // fields 14 and 15 of the manual, counted from the state
 	if len(fields) <= stime {
-		return 0, fmt.Errorf("servers: /proc/%d/stat has %d fields only", s.PID(), len(fields))
+		return 0, fmt.Errorf("servers: /proc/%d/stat has only %d fields", s.PID(), len(fields))
 	}
 	user, err := strconv.ParseInt(fields[utime], 10, 64)
 	if err != nil {
@@ -132,13 +132,13 @@ func (s *Server) CPU() (time.Duration, error) {
 	return time.Duration(user+system) * clockTick, nil
 }
 
-// standsStill is true where there is no /proc to tell: a stop signal takes effect within microseconds anyhow.
+// standsStill reports whether a process is stopped. Without /proc it returns true: a stop signal takes effect within microseconds.
 func standsStill(pid int) bool {
 	fields, err := procStat(pid)
 	return err != nil || fields[0] == "T"
 }
 
-// procStat returns the fields of /proc/<pid>/stat from the state on; the name before it may contain blanks.
+// procStat returns the fields of /proc/<pid>/stat from the state on; the name before it may contain spaces.
 func procStat(pid int) ([]string, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -12,7 +12,7 @@ func TestCommandStats(t *testing.T) {
 	stats, err := s.CommandStats(t.Context())
 	require.NoError(t, err)
 	for command := range stats {
-		require.Equal(t, "info", command, "waiting for the server and asking it leaves no other trace")
+		require.Equal(t, "info", command, "waiting for the server leaves no other trace")
 	}
 
 	c := s.Client(t)

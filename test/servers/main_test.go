@@ -8,7 +8,7 @@ import (
 	"github.com/streamlease/streamlease/test/leaks"
 )
 
-// envVictim makes the test binary a process that starts a server and comes to a violent end; see TestNoServerOutlivesUs.
+// envVictim makes the test binary a process that starts a server and ends violently; see TestNoServerOutlivesUs.
 const envVictim = "STREAMLEASE_TEST_VICTIM"
 
 func TestMain(m *testing.M) {

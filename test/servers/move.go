@@ -10,10 +10,10 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// migrateLimit bounds how long two nodes may stand still for one MIGRATE.
+// migrateLimit bounds how long two nodes may block for one MIGRATE.
 const migrateLimit = 10 * time.Second
 
-// Move is a slot on its way from one master to another, key by key. It may rest half-way for as long as a test likes.
+// Move is the migration of a slot from one master to another, key by key. It may rest half-way for as long as a test wants.
 type Move struct {
 	Slot     uint16
 	From, To *Server
@@ -21,8 +21,8 @@ type Move struct {
 	c *Cluster
 }
 
-// BeginMove tells both masters that a slot is on its way to one of them; no key has moved yet. From now on the old master
-// sends who asks for a key that it has not to the new one.
+// BeginMove marks a slot as migrating on both masters; no key moves yet. From now on the old master redirects requests for keys that
+// it does not have to the new one.
 func (c *Cluster) BeginMove(ctx context.Context, slot uint16, to *Server) (*Move, error) {
 	from, err := c.Owner(ctx, slot)
 	if err != nil {
@@ -38,13 +38,13 @@ func (c *Cluster) BeginMove(ctx context.Context, slot uint16, to *Server) (*Move
 	return m, m.set(ctx, from, "MIGRATING", to)
 }
 
-// set runs CLUSTER SETSLOT on one node, about another.
+// set runs CLUSTER SETSLOT on one node, with another as the argument.
 func (m *Move) set(ctx context.Context, on *Server, what string, about *Server) error {
 	_, err := on.Call(ctx, "CLUSTER", "SETSLOT", strconv.Itoa(int(m.Slot)), what, m.c.ID(about))
 	return err
 }
 
-// Left are up to n of the keys of the slot that have not moved yet.
+// Left returns up to n keys of the slot that have not moved yet.
 func (m *Move) Left(ctx context.Context, n int) ([]string, error) {
 	client, err := rueidis.NewClient(m.From.ClientOption())
 	if err != nil {
@@ -54,7 +54,7 @@ func (m *Move) Left(ctx context.Context, n int) ([]string, error) {
 	return client.Do(ctx, client.B().ClusterGetkeysinslot().Slot(int64(m.Slot)).Count(int64(n)).Build()).AsStrSlice()
 }
 
-// Keys moves these keys; those that the old master has not are passed over.
+// Keys moves these keys. Keys that the old master does not have are ignored.
 func (m *Move) Keys(ctx context.Context, keys ...string) error {
 	if len(keys) == 0 {
 		return nil
@@ -67,7 +67,7 @@ func (m *Move) Keys(ctx context.Context, keys ...string) error {
 	return err
 }
 
-// Some moves up to n keys and returns how many there were: 0 when all have moved.
+// Some moves up to n keys and returns how many it moved: 0 when all have moved.
 func (m *Move) Some(ctx context.Context, n int) (moved int, err error) {
 	keys, err := m.Left(ctx, n)
 	if err != nil {
@@ -76,7 +76,7 @@ func (m *Move) Some(ctx context.Context, n int) (moved int, err error) {
 	return len(keys), m.Keys(ctx, keys...)
 }
 
-// Finish moves what is left and gives the slot to the new master. The other masters may find out later;
+// Finish moves the remaining keys and assigns the slot to the new master. The other masters may find out later;
 // [Cluster.AwaitReady] waits for them.
 func (m *Move) Finish(ctx context.Context) error {
 	const page = 100
@@ -85,7 +85,7 @@ func (m *Move) Finish(ctx context.Context) error {
 		case err != nil:
 			return err
 		case moved == 0:
-			// The new one first: the slot would be nobody's if this stopped in between.
+			// The new one first: otherwise nobody would own the slot if this failed in between.
 			return errors.Join(m.set(ctx, m.To, "NODE", m.To), m.set(ctx, m.From, "NODE", m.To))
 		}
 	}

@@ -7,27 +7,25 @@ import (
 	"os/exec"
 )
 
-// EnvBinary names the environment variable that says which server to run when [Options.Binary] is empty.
-// What it names must become the server (a wrapper script has to end in exec), since signals go to that process.
+// EnvBinary names the environment variable with the server to run if [Options.Binary] is empty. The process itself must be the
+// server, since signals go to it: a wrapper script has to end in exec.
 const EnvBinary = "STREAMLEASE_REDIS_SERVER"
 
-// ErrNoBinary is returned when there is no redis-server to run; the error around it says how to install one.
+// ErrNoBinary is returned if there is no redis-server to run. The error that wraps it says how to install one.
 var ErrNoBinary = errors.New("servers: no redis-server")
 
-// Options say what to start. The zero value is a master without password that keeps nothing on disk.
+// Options say which server to start. The zero value is a master without a password that keeps nothing on disk.
 type Options struct {
-	// Binary is the server to run, a path or a name in PATH. Empty: what $STREAMLEASE_REDIS_SERVER names,
-	// else redis-server.
+	// Binary is the server to run, a path or a name in PATH. Empty: the value of $STREAMLEASE_REDIS_SERVER, or redis-server.
 	Binary string
 	// Dir is the working directory of the server. Empty: a temporary one, removed by Stop.
 	Dir string
-	// Args are put behind the arguments this package chooses, so they win: "--maxmemory", "2mb".
+	// Args follow the arguments that this package chooses, so they take precedence: "--maxmemory", "2mb".
 	Args []string
-	// Persist turns the append-only file on, written out before every reply, so that what was acknowledged
-	// survives Kill and Restart.
+	// Persist turns on the append-only file, synced before every reply, so that acknowledged writes survive Kill and Restart.
 	Persist bool
-	// OwnClock gives the server a wall clock that [Server.SetClock] moves, which takes Linux and a C compiler: where either is
-	// missing, Start returns an error that wraps [ErrNoClock].
+	// OwnClock gives the server a wall clock that [Server.SetClock] moves. It needs Linux and a C compiler: without either, Start
+	// returns an error that wraps [ErrNoClock].
 	OwnClock bool
 	// Password is required of every client, and used by ClientOption. Empty: none.
 	Password string
@@ -35,11 +33,11 @@ type Options struct {
 	// Nil: a master.
 	ReplicaOf *Server
 
-	// configFile is read first and rewritten by the server, which is then a sentinel.
+	// configFile makes the server a sentinel, which reads this file at the start and rewrites it.
 	configFile string
 }
 
-// Option changes the options that New starts a server with.
+// Option changes the options with which New starts a server.
 type Option func(*Options)
 
 // Args adds configuration to the command line: Args("--maxmemory", "2mb").
@@ -75,7 +73,7 @@ func (o *Options) findBinary() (string, error) {
 	return path, nil
 }
 
-// commandLine starts with a flag, which keeps the server from looking for a configuration file, or with the name of one.
+// commandLine starts with a flag, so that the server does not look for a configuration file, or with the name of one.
 func (o *Options) commandLine(dir string, port int) []string {
 	args := []string{
 		"--port", fmt.Sprint(port),
@@ -88,7 +86,7 @@ func (o *Options) commandLine(dir string, port int) []string {
 	}
 	args = append(args,
 		"--save", "",
-		// The default delay makes the first synchronisation of a replica take five seconds.
+		// With the default delay the first synchronization of a replica takes five seconds.
 		"--repl-diskless-sync-delay", "0",
 	)
 	if o.Persist {

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// victim starts a server, tells its process number and directory, waits for a line, and ends as it was told.
+// victim starts a server, prints its process ID and directory, waits for a line, and then ends in the given way.
 func victim(end string) error {
 	s, err := Start(context.Background(), Options{})
 	if err != nil {
@@ -73,7 +73,7 @@ func TestNoServerOutlivesUs(t *testing.T) {
 	}
 }
 
-// The signal for orphans is tied to the thread that forked: a server has to survive the end of the thread that asked for it.
+// The death signal is tied to the thread that forked: a server must survive the end of the thread that requested it.
 func TestServerSurvivesTheThreadThatAsked(t *testing.T) {
 	type result struct {
 		s   *Server
@@ -102,7 +102,7 @@ func TestServerSurvivesTheThreadThatAsked(t *testing.T) {
 	require.Equal(t, pid, r.s.PID())
 }
 
-// running is false for a process that has ended but was not waited for by whoever inherited it.
+// running reports whether a process runs. A process that has ended and was not waited for does not run.
 func running(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// Ports come from below the range (32768 and up on Linux) from which the kernel takes the local ports of outgoing
-// connections: a client that keeps dialling a stopped server on a port of that range would sooner or later connect to
-// itself, and so keep the server from coming back. The bus of a cluster node listens at +10,000; the range is no longer
-// than that, so no bus is in the way of another server.
+// Ports are below the range (32768 and up on Linux) from which the kernel takes the local ports of outgoing connections: a client
+// that keeps dialing a stopped server on a port of that range would sooner or later connect to itself, and so keep the server from
+// coming back. The bus of a cluster node listens at +10,000; the range is not longer than that, so no bus collides with another
+// server.
 const (
 	busOffset  = 10000
 	firstPort  = 12000
@@ -19,7 +19,7 @@ const (
 	portProbes = 1000
 )
 
-// ports are the ones in use by servers of this process, stopped ones that may be restarted included.
+// ports are those used by servers of this process, including stopped servers that may be restarted.
 var ports struct {
 	mu    sync.Mutex
 	taken map[int]bool

@@ -14,11 +14,11 @@ import (
 // process is one run of a server binary.
 type process struct {
 	pid  int
-	done chan struct{} // closed when it has ended and was waited for
+	done chan struct{} // closed when it has ended and has been waited for
 	err  error         // how it ended; read after done
 }
 
-// spawn starts the command with env added to the environment and its output appended to logPath. The goroutine it starts ends
+// spawn starts the command with env added to the environment and its output appended to logPath. The goroutine that it starts ends
 // with the command.
 func spawn(binary string, args, env []string, logPath string) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -31,7 +31,7 @@ func spawn(binary string, args, env []string, logPath string) (*process, error) 
 	p := &process{done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The signal that ends an orphan is tied to the thread that forked it, so that thread has to stay.
+		// The death signal is tied to the thread that forked, so that thread has to stay.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		release, err := startGuarded(cmd)
@@ -66,7 +66,7 @@ func (p *process) alive() bool {
 	}
 }
 
-// signal does nothing to a process that has ended: its number may belong to another one.
+// signal does nothing if the process has ended: its ID may belong to another process.
 func (p *process) signal(s syscall.Signal) error {
 	if !p.alive() {
 		return nil
@@ -77,7 +77,7 @@ func (p *process) signal(s syscall.Signal) error {
 	return nil
 }
 
-// kill works on paused processes, too, and returns when the process is gone.
+// kill ends the process, even if it is paused, and returns when it is gone.
 func (p *process) kill() error {
 	if err := p.signal(syscall.SIGKILL); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (p *process) kill() error {
 	return nil
 }
 
-// terminate asks first and kills after patience.
+// terminate asks the process to end, and kills it after patience.
 func (p *process) terminate(patience time.Duration) error {
 	if err := p.signal(syscall.SIGTERM); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (p *process) terminate(patience time.Duration) error {
 	}
 }
 
-// poll calls check every few milliseconds until it answers true or ctx ends.
+// poll calls check every few milliseconds until it returns true or ctx ends.
 func poll(ctx context.Context, check func() bool) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -12,31 +12,31 @@ import (
 )
 
 const (
-	// EnvPrograms names the environment variable that says in which folder the servers are that the system has not, each in a
-	// folder of its own: redis-8/redis-server. Unset: bin/servers in the root of the module, where `make servers` puts them.
+	// EnvPrograms names the environment variable with the folder of the servers that the system does not provide, each in its own
+	// folder: redis-8/redis-server. Unset: bin/servers in the root of the module, where `make servers` puts them.
 	EnvPrograms = "STREAMLEASE_SERVERS"
-	// EnvAllPrograms names the environment variable that makes the lack of a server fail the tests that would use it, when it is
-	// set to anything. Unset: they say which server they did without.
+	// EnvAllPrograms names the environment variable that, if set to anything, makes tests fail if a server they would use is missing.
+	// Unset: they log which server they did not run on.
 	EnvAllPrograms = "STREAMLEASE_ALL_SERVERS"
 )
 
-// Program is a server that tests may run on. The zero value is the default one, as for [New].
+// Program is a server that tests may run on. The zero value is the default server of [New].
 type Program struct {
 	name   string // of its folder
 	server string // the file in it
 }
 
-// The servers that tests know. The default one is what the system has: Redis 7.0 on Debian 12.
+// The servers that tests know. The default one is what the system provides: Redis 7.0 on Debian 12.
 var (
 	Default = Program{}
 	Redis8  = Program{"redis-8", "redis-server"}
 	Valkey8 = Program{"valkey-8", "valkey-server"}
 )
 
-// Programs are all of them, whether they are there or not.
+// Programs returns all of them, installed or not.
 func Programs() []Program { return []Program{Default, Redis8, Valkey8} }
 
-// String is a name for subtests and logs: redis, redis-8, valkey-8.
+// String returns a name for subtests and logs: redis, redis-8, valkey-8.
 func (p Program) String() string {
 	if p == Default {
 		return "redis"
@@ -44,7 +44,7 @@ func (p Program) String() string {
 	return p.name
 }
 
-// Binary is what [Options.Binary] has to be. The error wraps [ErrNoBinary] and says how to get the server.
+// Binary returns the value for [Options.Binary]. The error wraps [ErrNoBinary] and says how to get the server.
 func (p Program) Binary() (string, error) {
 	if p == Default {
 		return (&Options{}).findBinary()
@@ -64,7 +64,7 @@ func (p Program) Binary() (string, error) {
 	return path, nil
 }
 
-// moduleRoot is the folder above the working directory in which the module of the library begins, that of its benchmarks left out.
+// moduleRoot returns the root of the library's module above the working directory. It ignores the module of the benchmarks.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -81,8 +81,8 @@ func moduleRoot() (string, error) {
 	}
 }
 
-// Available are the servers of these, or of all when none is named, that a test can run on. It logs which are not there, or fails the
-// test for it where [EnvAllPrograms] is set; the default one has to be there anyhow.
+// Available returns which of these servers, or of all if none is named, a test can run on. It logs which are missing, or fails the
+// test if [EnvAllPrograms] is set. The default one is always required.
 func Available(t testing.TB, programs ...Program) (there []Program) {
 	t.Helper()
 	if len(programs) == 0 {
@@ -102,12 +102,12 @@ func Available(t testing.TB, programs ...Program) (there []Program) {
 	return there
 }
 
-// On starts this server instead of the default one. A test asks [Available] whether it is there.
+// On starts this server instead of the default one. [Available] reports whether it is installed.
 func On(p Program) Option {
 	return func(o *Options) {
 		binary, err := p.Binary()
 		if err != nil {
-			binary = p.name + "/" + p.server // Start says that it is missing
+			binary = p.name + "/" + p.server // Start reports that it is missing
 		}
 		o.Binary = binary
 	}

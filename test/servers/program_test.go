@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// spy is a test whose failure another test looks for.
+// spy is a test that records its failures for another test.
 type spy struct {
 	testing.TB
 	logged, failed int
@@ -32,7 +32,7 @@ func TestPrograms(t *testing.T) {
 			}
 			pid := s.PID()
 			require.NoError(t, s.Restart(t.Context(), false))
-			require.False(t, running(pid), "what was started is the server, not something that started it")
+			require.False(t, running(pid), "the started process is the server itself, not a wrapper")
 		})
 	}
 }
@@ -70,21 +70,21 @@ func TestClusterOfEachProgram(t *testing.T) {
 	}
 }
 
-func TestMissingProgramsAreTold(t *testing.T) {
+func TestMissingProgramsAreReported(t *testing.T) {
 	t.Setenv(EnvAllPrograms, "")
 	t.Setenv(EnvPrograms, t.TempDir())
 	_, err := Valkey8.Binary()
 	require.ErrorIs(t, err, ErrNoBinary)
 	require.ErrorContains(t, err, "make servers")
-	told := &spy{TB: t}
-	require.Equal(t, []Program{Default}, Available(told))
-	require.Equal(t, 2, told.logged)
-	require.Zero(t, told.failed)
+	recorded := &spy{TB: t}
+	require.Equal(t, []Program{Default}, Available(recorded))
+	require.Equal(t, 2, recorded.logged)
+	require.Zero(t, recorded.failed)
 
 	t.Setenv(EnvAllPrograms, "1")
-	told = &spy{TB: t}
-	require.Empty(t, Available(told, Redis8))
-	require.Equal(t, 1, told.failed)
+	recorded = &spy{TB: t}
+	require.Empty(t, Available(recorded, Redis8))
+	require.Equal(t, 1, recorded.failed)
 }
 
 func TestProgramsOfAFolder(t *testing.T) {

@@ -13,19 +13,19 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// masterSet is what the sentinels call the master that they watch.
+// masterSet is the name of the master that the sentinels watch.
 const masterSet = "streamlease"
 
-// SentinelOptions say what to start. The zero value is a master with two replicas, watched by three sentinels.
+// SentinelOptions say which servers to start. The zero value is a master with two replicas, watched by three sentinels.
 type SentinelOptions struct {
-	// Replicas is how many follow the master. 0: 2.
+	// Replicas is the number of replicas. 0: 2.
 	Replicas int
-	// Sentinels is how many watch, of which a majority, 2 of 3, has to agree that the master failed. 0: 3.
+	// Sentinels is the number of sentinels, of which a majority, 2 of 3, has to agree that the master failed. 0: 3.
 	Sentinels int
-	// DownAfter is how long a server may be silent before a sentinel thinks that it failed. 0: 1.5 s. Redis' own default is 30 s.
+	// DownAfter is how long a server may be silent before a sentinel considers it failed. 0: 1.5 s. The default of Redis is 30 s.
 	DownAfter time.Duration
-	// Server is what the master and the replicas are started with. Its Dir and ReplicaOf must be empty. The sentinels run
-	// the same binary.
+	// Server are the options of the master and the replicas. Its Dir and ReplicaOf must be empty. The sentinels run the same
+	// binary.
 	Server Options
 }
 
@@ -35,8 +35,8 @@ type Sentinel struct {
 	sentinels []*Server
 }
 
-// StartSentinel starts all of it and returns when every sentinel knows all the replicas and the other sentinels. ctx bounds
-// the start only, which takes some three seconds.
+// StartSentinel starts all servers and returns when every sentinel knows all replicas and the other sentinels. ctx bounds the start
+// only, which takes about three seconds.
 func StartSentinel(ctx context.Context, o SentinelOptions) (*Sentinel, error) {
 	if o.Server.Dir != "" || o.Server.ReplicaOf != nil {
 		return nil, errors.New("servers: servers watched by sentinels have directories and masters of their own")
@@ -59,7 +59,7 @@ func StartSentinel(ctx context.Context, o SentinelOptions) (*Sentinel, error) {
 	return s, nil
 }
 
-// start leaves to its caller to stop what it started before an error.
+// start leaves it to the caller to stop what it started before an error.
 func (s *Sentinel) start(ctx context.Context, o SentinelOptions) error {
 	master, err := Start(ctx, o.Server)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *Sentinel) start(ctx context.Context, o SentinelOptions) error {
 			return err
 		}
 		s.sentinels = append(s.sentinels, one)
-		// Sentinels notice within 10 s who follows whom, and put it right; that is a long time for a test.
+		// By default sentinels need up to 10 s to notice a wrong replication and correct it, which is long for a test.
 		if _, err := one.Call(ctx, "SENTINEL", "DEBUG", "INFO-PERIOD", "1000", "PUBLISH-PERIOD", "500"); err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (s *Sentinel) start(ctx context.Context, o SentinelOptions) error {
 	return s.AwaitReady(ctx)
 }
 
-// startSentinel starts one sentinel in a temporary directory, where it keeps what it knows in the file that it reads first.
+// startSentinel starts one sentinel in a temporary directory, where it keeps its state in its configuration file.
 func startSentinel(ctx context.Context, master *Server, o SentinelOptions) (*Server, error) {
 	dir, err := os.MkdirTemp("", "streamlease-sentinel-")
 	if err != nil {
@@ -95,7 +95,7 @@ func startSentinel(ctx context.Context, master *Server, o SentinelOptions) (*Ser
 	lines := []string{
 		fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d %d", masterSet, master.port, o.Sentinels/2+1),
 		fmt.Sprintf("sentinel down-after-milliseconds %s %d", masterSet, o.DownAfter.Milliseconds()),
-		// A failover that failed is tried again after twice this time.
+		// A failed failover is retried after twice this time.
 		fmt.Sprintf("sentinel failover-timeout %s %d", masterSet, (4 * o.DownAfter).Milliseconds()),
 	}
 	if o.Server.Password != "" {
@@ -113,13 +113,13 @@ func startSentinel(ctx context.Context, master *Server, o SentinelOptions) (*Ser
 	return started, nil
 }
 
-// Servers are the master and its replicas, whatever they are at the moment and whether they run: at the start the master came first.
+// Servers returns the master and its replicas, whatever their roles are and whether they run. At the start the master comes first.
 func (s *Sentinel) Servers() []*Server { return slices.Clone(s.servers) }
 
-// Sentinels are those who watch. They may be killed, paused and restarted as any server.
+// Sentinels returns the sentinels. They may be killed, paused and restarted like any server.
 func (s *Sentinel) Sentinels() []*Server { return slices.Clone(s.sentinels) }
 
-// Master is what the sentinels that answer say: most of them, where a failover has not got around yet.
+// Master returns the master that a majority of the sentinels names, according to those that answer.
 func (s *Sentinel) Master(ctx context.Context) (*Server, error) {
 	votes := make(map[*Server]int)
 	var err error
@@ -159,7 +159,7 @@ func (s *Sentinel) AwaitMaster(ctx context.Context, not *Server) (found *Server,
 	return found, nil
 }
 
-// masterFields is what a sentinel's INFO says of the master: name=…,status=ok,address=…,slaves=2,sentinels=3.
+// masterFields returns what a sentinel's INFO says about the master: name=…,status=ok,address=…,slaves=2,sentinels=3.
 func masterFields(ctx context.Context, sentinel *Server) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, viewLimit)
 	defer cancel()
@@ -175,8 +175,8 @@ func masterFields(ctx context.Context, sentinel *Server) (map[string]string, err
 	return fields, nil
 }
 
-// AwaitReady waits until the sentinels that run say that the master is well, agree which one it is, know all the other
-// servers and each other, and until every replica that runs is in step with it.
+// AwaitReady waits until the running sentinels report that the master is ok, agree on it, and know all other servers and each other,
+// and every running replica is in step with the master.
 func (s *Sentinel) AwaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, clusterLimit)
 	defer cancel()
@@ -230,7 +230,7 @@ func (s *Sentinel) ready(ctx context.Context) error {
 	return nil
 }
 
-// Failover tells the sentinels to make a replica master although nothing failed, and returns when they have, with the new one.
+// Failover makes the sentinels promote a replica although nothing failed, and returns the new master when they have.
 func (s *Sentinel) Failover(ctx context.Context) (*Server, error) {
 	old, err := s.Master(ctx)
 	if err != nil {
@@ -247,13 +247,13 @@ func (s *Sentinel) Failover(ctx context.Context) (*Server, error) {
 	return nil, errors.New("servers: no sentinel runs")
 }
 
-// Restart brings back a server that was killed. It is empty, and whatever it is at first, the sentinels make it follow the master.
+// Restart brings back a killed server. It starts empty and as a master, and the sentinels make it a replica of the current master.
 func (s *Sentinel) Restart(ctx context.Context, server *Server) error {
 	server.forgetMaster()
 	return server.Restart(ctx, false)
 }
 
-// ClientOption is what a client needs that asks the sentinels for the master, now and whenever it changes.
+// ClientOption returns options for a client that asks the sentinels for the master, now and whenever it changes.
 func (s *Sentinel) ClientOption() rueidis.ClientOption {
 	o := rueidis.ClientOption{
 		Password:     s.servers[0].opts.Password,
@@ -266,5 +266,5 @@ func (s *Sentinel) ClientOption() rueidis.ClientOption {
 	return o
 }
 
-// Stop ends all servers for good, the sentinels first, and removes what they wrote. Stopping again does nothing.
+// Stop ends all servers for good, the sentinels first, and removes their files. Stopping again does nothing.
 func (s *Sentinel) Stop() error { return errors.Join(stopAll(s.sentinels), stopAll(s.servers)) }

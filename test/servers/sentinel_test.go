@@ -18,7 +18,7 @@ func TestSentinel(t *testing.T) {
 	require.Equal(t, s.Servers()[0], first)
 	set(t, client, "k", "1")
 	require.Equal(t, "1", get(t, first, "k"))
-	require.NoError(t, AwaitInStep(ctx, first, s.Servers()[1:]...), "what is not there yet is lost")
+	require.NoError(t, AwaitInStep(ctx, first, s.Servers()[1:]...), "writes not replicated yet would be lost")
 
 	second, err := s.Failover(ctx)
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func TestSentinel(t *testing.T) {
 	require.NoError(t, s.Restart(ctx, second))
 	require.NoError(t, s.Sentinels()[0].Restart(ctx, false))
 	require.NoError(t, s.AwaitReady(ctx))
-	require.Equal(t, "1", get(t, second, "k"), "it follows")
+	require.Equal(t, "1", get(t, second, "k"), "it is a replica")
 }
 
 func TestSentinelStops(t *testing.T) {

@@ -21,20 +21,20 @@ const (
 	tailLines    = 20
 	portTries    = 20
 	stopPatience = 3 * time.Second
-	// startLimit bounds the start of a server whose caller set no deadline; it takes some 30 ms.
+	// startLimit bounds the start of a server if the caller sets no deadline. A start takes about 30 ms.
 	startLimit = 20 * time.Second
 )
 
 var (
-	// ErrStopped is returned by what needs a server that Stop has not ended for good.
+	// ErrStopped is returned by methods that need a server that has not been stopped.
 	ErrStopped = errors.New("servers: stopped")
 
 	errPortTaken = errors.New("servers: port taken meanwhile")
 	errExited    = errors.New("servers: ended before it was ready")
 )
 
-// Server is one redis-server on a port that it keeps across restarts. Its methods may be called from several goroutines;
-// those that start, stop, pause or resume the process run one after the other.
+// Server is a redis-server on a port that it keeps across restarts. Its methods may be called from several goroutines; those that
+// start, stop, pause or resume the process run one at a time.
 type Server struct {
 	binary string
 	dir    string
@@ -47,7 +47,7 @@ type Server struct {
 		paused     bool
 	}
 	opts Options  // ReplicaOf is guarded by mu
-	env  []string // of the process, besides ours
+	env  []string // of the process, in addition to ours
 
 	current struct {
 		sync.Mutex
@@ -56,8 +56,8 @@ type Server struct {
 	}
 }
 
-// Start starts a server and returns when it answers: a replica when it is in step with its master. ctx bounds the start
-// only. Errors wrap [ErrNoBinary] where there is nothing to run, else they carry the end of the server's log.
+// Start starts a server and returns when it answers; a replica, when it is in step with its master. ctx bounds the start only.
+// Errors wrap [ErrNoBinary] if there is nothing to run, otherwise they include the end of the server's log.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	binary, err := o.findBinary()
 	if err != nil {
@@ -89,7 +89,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return nil, err
 }
 
-// first is launch for the first time; on an error no process is left.
+// first launches the process for the first time. On an error no process is left.
 func (s *Server) first(ctx context.Context) (err error) {
 	if !s.opts.OwnClock {
 		return s.launch(ctx)
@@ -106,7 +106,7 @@ func (s *Server) first(ctx context.Context) (err error) {
 	return nil
 }
 
-// launch starts a process on s.port; on an error none is left.
+// launch starts a process on s.port. On an error none is left.
 func (s *Server) launch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -127,12 +127,12 @@ func (s *Server) launch(ctx context.Context) error {
 	return fmt.Errorf("servers: start %s: %w\n%s", s.binary, err, s.LogTail())
 }
 
-// awaitReady waits until the process that listens on the port is the one that was started, and has loaded its data.
+// awaitReady waits until the started process itself listens on the port and has loaded its data.
 func (s *Server) awaitReady(ctx context.Context, proc *process) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		// Whoever holds the port of a server that could not listen may never answer.
+		// If the server could not listen, another process has the port, which may never answer.
 		select {
 		case <-proc.done:
 			cancel()
@@ -146,7 +146,7 @@ func (s *Server) awaitReady(ctx context.Context, proc *process) error {
 		}
 		info, err := s.Info(ctx, "")
 		if err != nil {
-			// Of a wait that was given up, what the last answer lacked says more.
+			// After a timeout, what the last reply lacked is more helpful.
 			if ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 				last = err
 			}
@@ -174,19 +174,19 @@ func (s *Server) awaitReady(ctx context.Context, proc *process) error {
 	return nil
 }
 
-// Addr is the address of the server, 127.0.0.1 and its port.
+// Addr returns the address of the server, 127.0.0.1 and its port.
 func (s *Server) Addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 
-// Port stays the same across restarts.
+// Port returns the port, which stays the same across restarts.
 func (s *Server) Port() int { return s.port }
 
-// PID is the process number of the current run, or of the last one.
+// PID returns the process ID of the current run, or of the last one.
 func (s *Server) PID() int { return s.process().pid }
 
-// Dir is the working directory of the server. A temporary one is gone after Stop.
+// Dir returns the working directory of the server. A temporary one is removed by Stop.
 func (s *Server) Dir() string { return s.dir }
 
-// ClientOption is what a client of this server alone needs: no cache, no cluster.
+// ClientOption returns options for a client of this server alone: no cache, no cluster.
 func (s *Server) ClientOption() rueidis.ClientOption {
 	return rueidis.ClientOption{
 		InitAddress:       []string{s.Addr()},
@@ -196,8 +196,8 @@ func (s *Server) ClientOption() rueidis.ClientOption {
 	}
 }
 
-// Stop ends the server for good, with SIGTERM and then, when it does not go within seconds or is paused, with SIGKILL. It
-// waits for the end and removes a temporary directory. Stopping again does nothing.
+// Stop ends the server for good: with SIGTERM, and with SIGKILL if it does not end within seconds or is paused. It waits for the end
+// and removes a temporary directory. Stopping again does nothing.
 func (s *Server) Stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,7 +219,7 @@ func (s *Server) Stop() error {
 	return os.RemoveAll(s.dir)
 }
 
-// endLocked stops the process and leaves everything else.
+// endLocked ends the process and changes nothing else.
 func (s *Server) endLocked() error {
 	proc := s.process()
 	if s.mu.paused {
@@ -237,8 +237,8 @@ func (s *Server) Kill() error {
 	return s.process().kill()
 }
 
-// Pause stops the process with SIGSTOP and returns when it stands still: connections stay open, new ones are accepted by
-// the kernel, nothing is answered.
+// Pause stops the process with SIGSTOP and returns when it has stopped: connections stay open, the kernel accepts new ones, and
+// nothing is answered.
 func (s *Server) Pause() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,7 +255,7 @@ func (s *Server) Pause() error {
 	return poll(ctx, func() bool { return !proc.alive() || standsStill(proc.pid) })
 }
 
-// Resume lets a paused process go on; it does nothing to one that runs.
+// Resume continues a paused process. It does nothing to a running one.
 func (s *Server) Resume() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -263,16 +263,16 @@ func (s *Server) Resume() error {
 	return s.process().signal(syscall.SIGCONT)
 }
 
-// answers is false for a server that was stopped, killed or paused by us, and has not been brought back.
+// answers reports whether the server runs, as far as we have not stopped, killed or paused it.
 func (s *Server) answers() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.mu.paused && s.process().alive()
 }
 
-// Restart ends the process, unless Kill has done so, and starts another one on the same port and directory. With keepData
-// the new one has the data of the old one: it is saved first where Persist is off, which a killed server cannot do any
-// more and is an error then. Without keepData it starts empty. After Stop it returns [ErrStopped].
+// Restart ends the process, unless Kill has done so, and starts a new one with the same port and directory. With keepData the new
+// one has the data of the old one: without Persist the old one saves it first, which fails if it was killed. Without keepData the
+// new one starts empty. After Stop it returns [ErrStopped].
 func (s *Server) Restart(ctx context.Context, keepData bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -295,7 +295,7 @@ func (s *Server) Restart(ctx context.Context, keepData bool) error {
 	return s.launch(ctx)
 }
 
-// Follow makes the server a read-only replica of master, also after a restart, and returns when they are in step.
+// Follow makes the server a read-only replica of master, also after restarts, and returns when they are in step.
 func (s *Server) Follow(ctx context.Context, master *Server) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -308,14 +308,14 @@ func (s *Server) Follow(ctx context.Context, master *Server) error {
 	return s.awaitReady(ctx, s.process())
 }
 
-// forgetMaster makes the server a master at its next start, which others may change then.
+// forgetMaster makes the server a master at its next start, until somebody changes that.
 func (s *Server) forgetMaster() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opts.ReplicaOf = nil
 }
 
-// Promote makes a replica a master, also after a restart. It takes effect at once.
+// Promote makes a replica a master, also after restarts. It takes effect at once.
 func (s *Server) Promote(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -326,7 +326,7 @@ func (s *Server) Promote(ctx context.Context) error {
 	return nil
 }
 
-// LogTail is the end of the server's log, about 20 lines.
+// LogTail returns the last 20 lines of the server's log.
 func (s *Server) LogTail() string {
 	if tail := s.readTail(); tail != "" {
 		return tail
@@ -352,7 +352,7 @@ func (s *Server) logSize() int {
 	return int(info.Size())
 }
 
-// logSince is what was logged behind an offset; nothing when there is no log.
+// logSince returns what was logged after an offset, or nothing if there is no log.
 func (s *Server) logSince(offset int) []byte {
 	log, err := os.ReadFile(s.logPath())
 	if err != nil {

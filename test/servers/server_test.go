@@ -19,7 +19,7 @@ func set(t *testing.T, c rueidis.Client, key, value string) {
 	require.NoError(t, c.Do(t.Context(), c.B().Set().Key(key).Value(value).Build()).Error())
 }
 
-// get asks on a new connection, so that it works across restarts. It returns "" for a missing key.
+// get reads a key on a new connection, so that it works across restarts. It returns "" for a missing key.
 func get(t *testing.T, s *Server, key string) string {
 	t.Helper()
 	c, err := rueidis.NewClient(s.ClientOption())
@@ -70,7 +70,7 @@ func TestStopIsFinalAndIdempotent(t *testing.T) {
 	require.NoError(t, s.Stop())
 	require.False(t, running(pid))
 	require.NoDirExists(t, s.Dir())
-	require.Contains(t, s.LogTail(), "bye bye", "it was asked to stop before it was killed")
+	require.Contains(t, s.LogTail(), "bye bye", "it was asked to stop, not killed")
 	require.ErrorIs(t, s.Restart(t.Context(), false), ErrStopped)
 	require.ErrorIs(t, s.Pause(), ErrStopped)
 	require.NoError(t, s.Kill())
@@ -114,7 +114,7 @@ func TestRestart(t *testing.T) {
 			require.Equal(t, tc.want, get(t, s, "k"))
 			require.Equal(t, port, s.Port())
 			require.NotEqual(t, pid, s.PID())
-			// What a restart brought back must not come back after the next one that drops it.
+			// What one restart kept must not come back after the next one drops it.
 			require.NoError(t, s.Restart(t.Context(), false))
 			require.Empty(t, get(t, s, "k"))
 		})
@@ -139,7 +139,7 @@ func TestPauseAnswersNothing(t *testing.T) {
 	_, err = s.Info(t.Context(), "")
 	require.NoError(t, err)
 	require.NoError(t, s.Pause())
-	require.NoError(t, s.Stop(), "a paused server cannot be asked")
+	require.NoError(t, s.Stop(), "a paused server is killed")
 	require.False(t, running(s.PID()))
 }
 
@@ -224,7 +224,7 @@ func TestStartGivesUpWithItsContext(t *testing.T) {
 	cancel()
 	err := <-failed
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorContains(t, err, "sync started", "the log says how far it came")
+	require.ErrorContains(t, err, "sync started", "the log says how far it got")
 	log, err := os.ReadFile(filepath.Join(dir, logName))
 	require.NoError(t, err)
 	number, _, _ := strings.Cut(string(log), ":")

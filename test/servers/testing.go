@@ -7,8 +7,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// New starts a server for a test and stops it at the end of the test, when it also logs the end of the server's log if the test
-// failed. Where no server can be started the test fails and says how to install one: tests never skip for the lack of a server.
+// New starts a server for a test and stops it at the end of the test. If the test failed it also prints the end of the server's log.
+// If no server can be started the test fails and says how to install one: tests never skip because a server is missing.
 func New(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	var o Options
@@ -26,7 +26,7 @@ func New(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// NewCluster starts a cluster for a test, as New does a server.
+// NewCluster starts a cluster for a test, like New.
 func NewCluster(t testing.TB, o ClusterOptions) *Cluster {
 	t.Helper()
 	c, err := StartCluster(context.Background(), o)
@@ -37,7 +37,7 @@ func NewCluster(t testing.TB, o ClusterOptions) *Cluster {
 	return c
 }
 
-// NewSentinel starts a master, replicas and sentinels for a test, as New does a server.
+// NewSentinel starts a master, replicas and sentinels for a test, like New.
 func NewSentinel(t testing.TB, o SentinelOptions) *Sentinel {
 	t.Helper()
 	s, err := StartSentinel(context.Background(), o)
@@ -48,7 +48,7 @@ func NewSentinel(t testing.TB, o SentinelOptions) *Sentinel {
 	return s
 }
 
-// stopWithTest stops servers at the end of a test, and shows what they logged if it failed.
+// stopWithTest stops servers at the end of a test, and prints the ends of their logs if it failed.
 func stopWithTest(t testing.TB, stop func() error, all ...*Server) {
 	t.Cleanup(func() {
 		if t.Failed() {

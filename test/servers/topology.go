@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// viewLimit bounds how long one node may take to tell what it sees; one that was stopped by others than us never answers.
+// viewLimit bounds how long one node may take to report its view; one that was stopped from outside never answers.
 const viewLimit = 2 * time.Second
 
 // view is the cluster as one node sees it.
@@ -21,14 +21,14 @@ type view struct {
 	self    *member
 	members map[string]*member // by ID
 	ok      bool               // cluster_state
-	linked  bool               // a replica that is in step with its master
-	hand    bool               // somebody is not known yet, or no more
+	linked  bool               // it is a replica that is in step with its master
+	hand    bool               // some node is not known yet, or not any more
 }
 
 // member is a line of CLUSTER NODES.
 type member struct {
 	id     string
-	master string // the ID of the one that it follows, "-" for none
+	master string // the ID of its master, "-" for none
 	flags  []string
 	epoch  int64
 	link   bool
@@ -49,7 +49,7 @@ func (m *member) has(slot uint16) bool {
 	})
 }
 
-// parseMember reads a line of CLUSTER NODES; slots on their way, in brackets, are passed over.
+// parseMember parses a line of CLUSTER NODES; migrating slots, in brackets, are ignored.
 func parseMember(line string) (*member, error) {
 	fields := strings.Fields(line)
 	const fixed = 8
@@ -69,7 +69,7 @@ func parseMember(line string) (*member, error) {
 	return m, nil
 }
 
-// look asks a node what it sees.
+// look asks a node for its view.
 func look(ctx context.Context, s *Server) (*view, error) {
 	ctx, cancel := context.WithTimeout(ctx, viewLimit)
 	defer cancel()
@@ -106,7 +106,7 @@ func look(ctx context.Context, s *Server) (*view, error) {
 	return v, nil
 }
 
-// views are what all nodes see that run and are not paused.
+// views returns the views of all nodes that run and are not paused.
 func (c *Cluster) views(ctx context.Context) (all []*view, err error) {
 	for _, s := range c.nodes {
 		if !s.answers() {
@@ -122,7 +122,7 @@ func (c *Cluster) views(ctx context.Context) (all []*view, err error) {
 	return all, err
 }
 
-// await polls until all nodes that run can be asked and the check finds nothing wrong.
+// await polls until all running nodes answer and the check finds nothing wrong.
 func (c *Cluster) await(ctx context.Context, check func([]*view) error) error {
 	ctx, cancel := context.WithTimeout(ctx, clusterLimit)
 	defer cancel()
@@ -143,11 +143,11 @@ func (c *Cluster) await(ctx context.Context, check func([]*view) error) error {
 	return nil
 }
 
-// AwaitReady waits until every node that runs says that the cluster is well, takes no other one that runs for failed,
-// agrees with the others who has which slots, and is in step with its master if it is a replica of one that runs.
+// AwaitReady waits until every running node reports the cluster as ok, considers no other running node failed, agrees with the others
+// on the owners of the slots, and is in step with its master if it is a replica of a running one.
 func (c *Cluster) AwaitReady(ctx context.Context) error { return c.await(ctx, settled) }
 
-// allKnown: every node knows every other one.
+// allKnown checks that every node knows every other one.
 func allKnown(views []*view) error {
 	for _, v := range views {
 		if v.hand || len(v.members) != len(views) {
@@ -157,7 +157,7 @@ func allKnown(views []*view) error {
 	return nil
 }
 
-// rolesAre: so many nodes have slots, and all the others follow one.
+// rolesAre checks that this many nodes have slots, and that all others are replicas.
 func rolesAre(views []*view, masters int) error {
 	n := 0
 	for _, v := range views {
@@ -189,7 +189,7 @@ func settled(views []*view) error {
 		for id, other := range running {
 			m := v.members[id]
 			if m == nil || m.is("fail") || m.is("fail?") || m.is("handshake") || !m.link && m != v.self {
-				return fmt.Errorf("servers: %s has no good link to %s", v.node.Addr(), other.node.Addr())
+				return fmt.Errorf("servers: %s has no working link to %s", v.node.Addr(), other.node.Addr())
 			}
 			if m.master != other.self.master || !slices.Equal(m.slots, other.self.slots) {
 				return fmt.Errorf("servers: %s does not know what %s is now", v.node.Addr(), other.node.Addr())
@@ -199,8 +199,8 @@ func settled(views []*view) error {
 	return nil
 }
 
-// owner is the master that has a slot, among those that answer. Of two that claim it the one with the greater epoch is right, and
-// the other has not heard of it yet.
+// owner returns the view of the master of a slot, among those that answer. If two claim the slot the one with the greater epoch is
+// right, and the other does not know yet.
 func owner(views []*view, slot uint16) *view {
 	claims := slices.DeleteFunc(slices.Clone(views), func(v *view) bool { return !v.self.is("master") || !v.self.has(slot) })
 	if len(claims) == 0 {
@@ -209,7 +209,7 @@ func owner(views []*view, slot uint16) *view {
 	return slices.MaxFunc(claims, func(a, b *view) int { return cmp.Compare(a.self.epoch, b.self.epoch) })
 }
 
-// Owner is the master that has a slot, among the nodes that run: an error while there is none.
+// Owner returns the master of a slot among the running nodes, and an error if there is none.
 func (c *Cluster) Owner(ctx context.Context, slot uint16) (*Server, error) {
 	views, err := c.views(ctx)
 	if v := owner(views, slot); v != nil {
@@ -218,7 +218,8 @@ func (c *Cluster) Owner(ctx context.Context, slot uint16) (*Server, error) {
 	return nil, errors.Join(fmt.Errorf("servers: nobody has slot %d", slot), err)
 }
 
-// Masters are the nodes that run and have slots, in the order of Nodes. One that lost its slots and has not heard of it is not among them.
+// Masters returns the running nodes that have slots, in the order of Nodes. A node that lost its slots and does not know it yet is
+// not among them.
 func (c *Cluster) Masters(ctx context.Context) ([]*Server, error) {
 	views, err := c.views(ctx)
 	found := make(map[*Server]bool)
@@ -239,7 +240,7 @@ func (c *Cluster) Masters(ctx context.Context) ([]*Server, error) {
 	}), nil
 }
 
-// Replicas are the nodes that run and follow this one, which need not run, in the order of Nodes.
+// Replicas returns the running replicas of this node, which need not run, in the order of Nodes.
 func (c *Cluster) Replicas(ctx context.Context, master *Server) ([]*Server, error) {
 	views, err := c.views(ctx)
 	var found []*Server

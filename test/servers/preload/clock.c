@@ -1,7 +1,7 @@
-/* Loaded into a server before the C library: its wall clock is that of the machine, moved by as many microseconds as stand in
- * the first eight bytes of the file that STREAMLEASE_CLOCK names. Redis and Valkey ask gettimeofday for the time by which keys
- * expire and that TIME tells; their monotonic clock is left alone. (libfaketime takes over clock_gettime too, which the
- * allocator calls while it starts, and the server hangs.)
+/* Loaded into a server before the C library. Shifts its wall clock from that of the machine by the number of microseconds in the
+ * first eight bytes of the file that STREAMLEASE_CLOCK names. Redis and Valkey call gettimeofday for the time by which keys expire
+ * and that TIME returns; their monotonic clock is not changed. (libfaketime also replaces clock_gettime, which the allocator calls
+ * while it starts, and then the server hangs.)
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
