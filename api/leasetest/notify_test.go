@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/api/leasetest"
 )
 
-// keep records what it is called with, and returns err.
+// keep records its notifications, and returns err.
 type keep struct {
 	got []api.Notification
 	err error
