@@ -1,6 +1,8 @@
 package lease
 
 import (
+	"context"
+	"strings"
 	"testing"
 
 	"github.com/redis/rueidis"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/test/servers"
 )
 
 func checkDisagreement(t *testing.T, w *world) {
@@ -103,4 +106,78 @@ func TestStoppedServiceIsRefused(t *testing.T) {
 	require.ErrorIs(t, w.store.Agree(w.ctx), api.ErrServiceStopped)
 	w.Do("HDEL", w.layout.Meta(), "state")
 	require.NoError(t, w.store.Agree(w.ctx))
+}
+
+// olderAgree has agree run as it does before Redis 7, where a script cannot see the version.
+func olderAgree(t *testing.T) {
+	was := scriptMeta
+	scriptMeta = NewScript("meta", strings.ReplaceAll(luaText("meta", "meta"), "redis.REDIS_VERSION_NUM", "nil"))
+	t.Cleanup(func() { scriptMeta = was })
+}
+
+// without is a server that lacks commands.
+func without(commands ...string) servers.Option {
+	var args []string
+	for _, command := range commands {
+		args = append(args, "--rename-command", command, "")
+	}
+	return servers.Args(args...)
+}
+
+func TestServerThatIsTooOldIsRefusedAtTheStart(t *testing.T) {
+	olderAgree(t)
+	w := worldOn(t, servers.New(t, without("XAUTOCLAIM", "ZMSCORE")))
+	for _, agree := range []func() error{
+		func() error { return w.store.Agree(w.ctx) },
+		func() error { return w.store.Confirm(w.ctx) },
+		func() error { return Agree(w.ctx, NewRunner(w.Client, nil), w.layout) }, // a publisher's
+	} {
+		err := agree()
+		require.ErrorIs(t, err, api.ErrUnsupportedServer)
+		require.True(t, Permanent(err), "waiting does not mend it")
+		require.False(t, Disagrees(err))
+		require.ErrorContains(t, err, "XAUTOCLAIM")
+		require.ErrorContains(t, err, "upgrade the server to Redis 6.2 or later, or to Valkey")
+	}
+	require.Zero(t, w.Num("DBSIZE"), "nothing was written")
+}
+
+// An operator may have renamed a command that this library does not use.
+func TestServerWithARenamedCommandIsNotTooOld(t *testing.T) {
+	olderAgree(t)
+	for _, command := range []string{"XAUTOCLAIM", "ZMSCORE"} {
+		require.NoError(t, worldOn(t, servers.New(t, without(command))).store.Agree(context.Background()), command)
+	}
+}
+
+// The look at the version takes no right.
+func TestLookingForTheVersionNeedsNoRight(t *testing.T) {
+	olderAgree(t)
+	w := newWorld(t)
+	w.Do("ACL", "SETUSER", "least", "on", "nopass", "~{shop-input}:meta", "~{shop-input}:sessions",
+		"+ping", "+time", "+evalsha", "+eval", "+hmget", "+hsetnx", "+zcount")
+	least, err := rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{w.server.Addr()}, Username: "least", Password: "x", DisableCache: true, ForceSingleClient: true,
+	})
+	require.NoError(t, err)
+	defer least.Close()
+	require.NoError(t, Agree(w.ctx, NewRunner(least, nil), w.layout))
+	log := w.Do("ACL", "LOG")
+	require.NotContains(t, strings.ToLower(log.String()), "xautoclaim")
+}
+
+// The masters of a cluster may differ, and only one of them has the record.
+func TestMasterThatIsTooOldRefusesToOpen(t *testing.T) {
+	w := newWorld(t)
+	script := NewScript("open", "local REDIS = redis\nlocal redis = setmetatable({ pcall = function(...)\n"+
+		"  if (...) == 'XGROUP' and select(2, ...) == 'CREATECONSUMER' then\n"+
+		"    return { err = \"ERR Unknown subcommand or wrong number of arguments for 'CREATECONSUMER'. Try XGROUP HELP.\" }\n"+
+		"  end\n  return REDIS.pcall(...)\nend }, { __index = REDIS })\n"+luaText("open", "open"))
+	was := scriptOpen
+	scriptOpen = script
+	t.Cleanup(func() { scriptOpen = was })
+	_, err := w.store.Open(w.ctx, 0, alice, 0)
+	require.True(t, Permanent(err), "%v", err)
+	require.ErrorIs(t, Explain(err), api.ErrUnsupportedServer)
+	require.ErrorContains(t, Explain(err), "XGROUP CREATECONSUMER on shop-input")
 }

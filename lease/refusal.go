@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
 )
 
 // Refusal is the code of a server's error reply ("OOM", "NOGROUP", …), and whether err is one at all. A refusal is
@@ -81,7 +83,10 @@ var codes = []struct{ code, remedy string }{
 	{"BUSY", "a script or a function of somebody else blocks the server"},
 	{"NOSCRIPT", "the server has forgotten the script and refuses EVAL: grant +eval"},
 	{"NOSERVERID", "the server cannot be told from its successor: grant +info, or turn settling off with WithSettle(false)"},
+	{"OLDSERVER", "upgrade the server to Redis 6.2 or later, or to Valkey"},
 	{"Unknown Redis command", "the server lacks the command: Redis 6.2 or Valkey is required"},
+	{"Unknown subcommand", "the server lacks the command: Redis 6.2 or Valkey is required"}, // until Redis 6
+	{"unknown subcommand", "the server lacks the command: Redis 6.2 or Valkey is required"},
 	{"DLQFULL", "the dead-letter stream is at DLQMaxLen: send dead letters back, drop them, or raise it"},
 	{"exhausted the last possible ID", exhausted},
 	{"equal or smaller than the target stream top item", exhausted},
@@ -108,7 +113,8 @@ func Blames(err error) bool {
 	return true
 }
 
-// Explain adds to an error what to do about it, where that is known.
+// Explain adds to an error what to do about it, where that is known. The result matches api.ErrUnsupportedServer where the server
+// is too old or cannot be told from its successor.
 func Explain(err error) error {
 	if err == nil {
 		return nil
@@ -121,11 +127,25 @@ func Explain(err error) error {
 		return err
 	}
 	for _, known := range codes {
-		if known.code == code {
-			return fmt.Errorf("%w (%s)", err, known.remedy)
+		if known.code != code {
+			continue
 		}
+		if unsupported(code) && !errors.Is(err, api.ErrUnsupportedServer) {
+			return fmt.Errorf("%w: %w (%s)", api.ErrUnsupportedServer, err, known.remedy)
+		}
+		return fmt.Errorf("%w (%s)", err, known.remedy)
 	}
 	return err
+}
+
+// unsupported reports whether a refusal means that this library cannot work with the server: it is too old, or does not say
+// which one it is.
+func unsupported(code string) bool {
+	switch code {
+	case "OLDSERVER", "Unknown Redis command", "unknown command", "Unknown subcommand", "unknown subcommand", "NOSERVERID":
+		return true
+	}
+	return false
 }
 
 // Permanent reports whether an error of the start is one that waiting does not mend: missing rights, keys of another
@@ -136,9 +156,8 @@ func Permanent(err error) bool {
 		return false
 	}
 	switch code {
-	case "NOPERM", "can't run this command", "ACL failure in script", "NOAUTH", "WRONGPASS", "WRONGTYPE", "NOSERVERID", "Unknown Redis command",
-		"unknown command":
+	case "NOPERM", "can't run this command", "ACL failure in script", "NOAUTH", "WRONGPASS", "WRONGTYPE":
 		return true
 	}
-	return false
+	return unsupported(code)
 }

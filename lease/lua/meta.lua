@@ -4,11 +4,25 @@
 -- ARGV     1 format version  2 number of partitions  3 '1': the caller has agreed before and is a member
 -- Returns  { format version, number of partitions, state, from, to }, the last three false unless the service is being
 --          deleted or repartitioned; or { 'living', number }: nothing stands there although members are alive, nothing
---          was written
+--          was written; or an error OLDSERVER: the server is older than Redis 6.2
 -- Atomic   so that of two first members with different settings one wins and the other hears of it. Who is new writes
 --          nothing while members live: their record was deleted, and only they know what stood in it.
 -- Parts    reply
 local meta, sessions = KEYS[1], KEYS[2]
+
+-- Redis 6.2 brought these. A server looks for a command and counts its arguments before it asks for a right, so called without
+-- arguments they do nothing and need none. From Redis 7 on a script can see the version; it is not looked at, since it is there.
+local function is_old()
+  for command in string.gmatch('XAUTOCLAIM ZMSCORE', '%u+') do
+    if not string.find(string.lower(refused(redis.pcall(command)) or ''), 'unknown redis command', 1, true) then
+      return false
+    end
+  end
+  return true
+end
+if not redis.REDIS_VERSION_NUM and is_old() then
+  return redis.error_reply('OLDSERVER the server knows neither XAUTOCLAIM nor ZMSCORE, which Redis 6.2 brought')
+end
 
 local known = redis.pcall('HMGET', meta, 'format', 'partitions')
 if refused(known) then
