@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-func checkDisagreement(t *testing.T, w *world) {
+func checkDisagreement(t *testing.T, w *harness) {
 	t.Helper()
 	four, err := cluster.NewLayout(w.layout.Service(), 4)
 	require.NoError(t, err)
@@ -31,7 +31,7 @@ func checkDisagreement(t *testing.T, w *world) {
 // nothing. A member writes it again, and the other one hears that it differs. It used to write its own number, and 195
 // streams had two owners.
 func TestWhoIsNewDoesNotWriteTheRecordWhileMembersLive(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	four, err := cluster.NewLayout(w.layout.Service(), 4)
 	require.NoError(t, err)
 	other := NewStore(four, w.set, w.Client, w.Client, nil)
@@ -63,7 +63,7 @@ func TestWhoIsNewDoesNotWriteTheRecordWhileMembersLive(t *testing.T) {
 
 // Whoever may not look at sessions, as a publisher with the rights that earlier versions asked for, still agrees.
 func TestAgreeWithoutTheRightToSessions(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	for _, rules := range [][]string{
 		{"~" + w.layout.Meta(), "+hmget", "+hsetnx"},
@@ -84,7 +84,7 @@ func TestAgreeWithoutTheRightToSessions(t *testing.T) {
 
 // While a service is deleted or repartitioned nobody works with it, those who look at the format alone included.
 func TestStoppedServiceIsRefused(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	require.NoError(t, w.store.Agree(w.ctx))
 	for state, words := range map[State][]string{
 		Deleting:       {"being deleted", "repartition it to 1"},
@@ -126,7 +126,7 @@ func without(commands ...string) servers.Option {
 
 func TestServerThatIsTooOldIsRefusedAtTheStart(t *testing.T) {
 	olderAgree(t)
-	w := worldOn(t, servers.New(t, without("XAUTOCLAIM", "ZMSCORE")))
+	w := harnessOn(t, servers.New(t, without("XAUTOCLAIM", "ZMSCORE")))
 	for _, agree := range []func() error{
 		func() error { return w.store.Agree(w.ctx) },
 		func() error { return w.store.Confirm(w.ctx) },
@@ -146,14 +146,14 @@ func TestServerThatIsTooOldIsRefusedAtTheStart(t *testing.T) {
 func TestServerWithARenamedCommandIsNotTooOld(t *testing.T) {
 	olderAgree(t)
 	for _, command := range []string{"XAUTOCLAIM", "ZMSCORE"} {
-		require.NoError(t, worldOn(t, servers.New(t, without(command))).store.Agree(context.Background()), command)
+		require.NoError(t, harnessOn(t, servers.New(t, without(command))).store.Agree(context.Background()), command)
 	}
 }
 
 // The look at the version takes no right.
 func TestLookingForTheVersionNeedsNoRight(t *testing.T) {
 	olderAgree(t)
-	w := newWorld(t)
+	w := newHarness(t)
 	w.Do("ACL", "SETUSER", "least", "on", "nopass", "~{shop-input}:meta", "~{shop-input}:sessions",
 		"+ping", "+time", "+evalsha", "+eval", "+hmget", "+hsetnx", "+zcount")
 	least, err := rueidis.NewClient(rueidis.ClientOption{
@@ -168,7 +168,7 @@ func TestLookingForTheVersionNeedsNoRight(t *testing.T) {
 
 // The masters of a cluster may differ, and only one of them has the record.
 func TestMasterThatIsTooOldRefusesToOpen(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	script := NewScript("open", "local REDIS = redis\nlocal redis = setmetatable({ pcall = function(...)\n"+
 		"  if (...) == 'XGROUP' and select(2, ...) == 'CREATECONSUMER' then\n"+
 		"    return { err = \"ERR Unknown subcommand or wrong number of arguments for 'CREATECONSUMER'. Try XGROUP HELP.\" }\n"+

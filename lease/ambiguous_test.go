@@ -11,7 +11,7 @@ import (
 )
 
 // faulty is w through a proxy that strikes calls by script; its client connects again by itself.
-func (w *world) faulty() (*world, *proxy.Proxy) {
+func (w *harness) faulty() (*harness, *proxy.Proxy) {
 	w.t.Helper()
 	p := proxy.New(w.t, w.server.Addr())
 	for _, s := range Scripts() {
@@ -25,7 +25,7 @@ func (w *world) faulty() (*world, *proxy.Proxy) {
 
 // Trace: the call ran and its answer got lost. Nobody can know; asked again, the server says what came of it.
 func TestLostAnswersAreAskedAgain(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	f, p := w.faulty()
 	// once makes a call whose first answer is lost, and then until it is answered.
 	once := func(script string, call func() error) {
@@ -89,7 +89,7 @@ func TestLostAnswersAreAskedAgain(t *testing.T) {
 // Trace: the answer to a read is lost; what it delivered is pending for a consumer that has never seen it, and is found in
 // the own pending list.
 func TestLostReadIsFoundPending(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	f, p := w.faulty()
 	id := w.announce("s")

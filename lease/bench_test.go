@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// benchWorld is a world whose leases outlive a benchmark, with n streams owned by alice.
-func benchWorld(b *testing.B, n int) (*world, []*Lease) {
-	w := newWorld(b, func(s *Settings) { s.LeaseTTL, s.SessionTTL, s.Gap = time.Hour, time.Hour, time.Hour })
+// benchHarness is a harness whose leases outlive a benchmark, with n streams owned by alice.
+func benchHarness(b *testing.B, n int) (*harness, []*Lease) {
+	w := newHarness(b, func(s *Settings) { s.LeaseTTL, s.SessionTTL, s.Gap = time.Hour, time.Hour, time.Hour })
 	w.open(alice)
 	leases := make([]*Lease, 0, n)
 	for len(leases) < n {
@@ -28,7 +28,7 @@ func benchWorld(b *testing.B, n int) (*world, []*Lease) {
 	return w, leases
 }
 
-func (w *world) announceMany(from, n int) {
+func (w *harness) announceMany(from, n int) {
 	commands := make(rueidis.Commands, n)
 	for i := range commands {
 		text := fmt.Sprintf(`{"DataStreamName":"stream%06d","Info":{"k":"v"}}`, from+i)
@@ -40,14 +40,14 @@ func (w *world) announceMany(from, n int) {
 }
 
 // serverTime is what a command has cost the server since the last reset.
-func (w *world) serverTime(command string) time.Duration {
+func (w *harness) serverTime(command string) time.Duration {
 	stats, err := w.server.CommandStats(w.ctx)
 	require.NoError(w.t, err)
 	return time.Duration(stats[command].UsecTotal) * time.Microsecond
 }
 
 // cpu is the processor time the server has used, in steps of 10 ms.
-func (w *world) cpu() time.Duration {
+func (w *harness) cpu() time.Duration {
 	used, err := w.server.CPU()
 	require.NoError(w.t, err)
 	return used
@@ -60,7 +60,7 @@ func clientCPU(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-func (w *world) reset() { require.NoError(w.t, w.server.ResetStats(w.ctx)) }
+func (w *harness) reset() { require.NoError(w.t, w.server.ResetStats(w.ctx)) }
 
 // BenchmarkRenew renews in full batches, and extends the same keys with bare PEXPIREs in one pipeline beside it, which
 // checks no owner. The server's time is given twice: redis-ns/lease is what it counts itself, within commands, and cpu-ratio
@@ -70,7 +70,7 @@ func BenchmarkRenew(b *testing.B) {
 	const size = DefaultMaxBatch
 	for _, batches := range []int{1, 4} {
 		b.Run(strconv.Itoa(batches)+"x"+strconv.Itoa(size), func(b *testing.B) {
-			w, leases := benchWorld(b, batches*size)
+			w, leases := benchHarness(b, batches*size)
 			groups := make([][]*Lease, batches)
 			for i := range groups {
 				groups[i] = leases[i*size : (i+1)*size]
@@ -125,7 +125,7 @@ func BenchmarkRenew(b *testing.B) {
 // BenchmarkEntry takes a batch of entries through acquire and done, or acquire and requeue; the metrics are server time an entry.
 func BenchmarkEntry(b *testing.B) {
 	size := Pipeline{}.WithDefaults().MaxMoves()
-	w, _ := benchWorld(b, 0)
+	w, _ := benchHarness(b, 0)
 	var acquire, done, requeue, read time.Duration
 	n := 0
 	w.announceMany(0, size)
@@ -155,7 +155,7 @@ func BenchmarkEntry(b *testing.B) {
 }
 
 // round acquires entries and ends them; it answers the server's time for the ending.
-func (w *world) round(entries []*Entry, end func(string, ...Disposition) []Outcome) time.Duration {
+func (w *harness) round(entries []*Entry, end func(string, ...Disposition) []Outcome) time.Duration {
 	takes := w.acquire(alice, entries...)
 	returns := make([]Disposition, len(takes))
 	for i, take := range takes {
@@ -171,21 +171,21 @@ func BenchmarkRead(b *testing.B) {
 	const n = 1000
 	for _, way := range []struct {
 		name, command string
-		read          func(w *world) int
+		read          func(w *harness) int
 	}{
-		{"plain", "xreadgroup", func(w *world) int {
+		{"plain", "xreadgroup", func(w *harness) int {
 			entries, err := w.store.Read(w.ctx, 0, alice, n, time.Millisecond)
 			require.NoError(b, err)
 			return len(entries)
 		}},
-		{"by weight", "evalsha", func(w *world) int {
+		{"by weight", "evalsha", func(w *harness) int {
 			entries, _, err := w.store.ReadOn(w.ctx, 0, alice, n, MaxCallWeight, 0)
 			require.NoError(b, err)
 			return len(entries)
 		}},
 	} {
 		b.Run(way.name, func(b *testing.B) {
-			w := newWorld(b)
+			w := newHarness(b)
 			w.open(alice)
 			w.announceMany(0, n)
 			require.Equal(b, n, way.read(w)) // loads the script

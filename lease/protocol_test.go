@@ -18,7 +18,7 @@ import (
 // protocol is what a few consumers do to a few streams, in whatever order, calls sent late and twice among it; and what
 // must then be true: the model is only told the answers.
 type protocol struct {
-	*world
+	*harness
 	rt *rapid.T
 
 	consumers []string
@@ -54,7 +54,7 @@ func (p *protocol) announceOne() {
 }
 
 func (p *protocol) deliver() {
-	for _, e := range p.world.read(p.consumer(), rapid.IntRange(1, 3).Draw(p.rt, "n")) {
+	for _, e := range p.harness.read(p.consumer(), rapid.IntRange(1, 3).Draw(p.rt, "n")) {
 		p.read[e.ID] = e
 	}
 }
@@ -135,12 +135,12 @@ func (p *protocol) end(finish bool) {
 	p.call(func() {
 		before := maps.Clone(p.owners)
 		if finish {
-			for i, o := range p.world.done(consumer, items...) {
+			for i, o := range p.harness.done(consumer, items...) {
 				p.ended(consumer, items[i], o, true, before)
 			}
 			return
 		}
-		for i, o := range p.world.requeue(consumer, items...) {
+		for i, o := range p.harness.requeue(consumer, items...) {
 			p.ended(consumer, items[i], o, false, before)
 		}
 	})
@@ -197,7 +197,7 @@ func (p *protocol) renewSome() {
 			verdicts, err = p.store.Verify(p.ctx, 0, consumer, leases)
 			require.NoError(p.rt, err)
 		} else {
-			verdicts = p.world.renew(consumer, leases...).Verdicts
+			verdicts = p.harness.renew(consumer, leases...).Verdicts
 		}
 		for i, v := range verdicts {
 			_, entry, _ := strings.Cut(leases[i].tag, " ")
@@ -338,11 +338,11 @@ func (p *protocol) laterWork() []string {
 
 // TestProtocol makes any calls in any order, late ones and repeated ones among them, against a real server.
 func TestProtocol(t *testing.T) {
-	w := worldOn(t, servers.New(t), func(s *Settings) { s.DeadLimit = 0 })
+	w := harnessOn(t, servers.New(t), func(s *Settings) { s.DeadLimit = 0 })
 	rapid.Check(t, func(rt *rapid.T) {
 		w.Do("FLUSHALL")
 		p := &protocol{
-			world: w, rt: rt, older: olderAcquire(t), consumers: []string{alice, bob, "carol.1"},
+			harness: w, rt: rt, older: olderAcquire(t), consumers: []string{alice, bob, "carol.1"},
 			work: make(map[string]bool), read: make(map[string]*Entry), owners: make(map[string]ownedBy),
 		}
 		for _, consumer := range p.consumers {

@@ -11,7 +11,7 @@ import (
 )
 
 func TestRefusals(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	for text, c := range map[string]struct {
 		code      string
 		permanent bool
@@ -66,7 +66,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestWhatIsNoRefusal(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	for _, err := range []error{
 		nil, errors.New("OOM"), context.DeadlineExceeded, fmt.Errorf("x: %w", context.Canceled), w.Try("GET", "nothing").Error(),
 	} {

@@ -10,8 +10,8 @@ import (
 )
 
 // aliceAndBob runs a test on each kind of server with a session of each.
-func aliceAndBob(t *testing.T, f func(t *testing.T, w *world)) {
-	everyServer(t, func(t *testing.T, w *world) {
+func aliceAndBob(t *testing.T, f func(t *testing.T, w *harness)) {
+	everyServer(t, func(t *testing.T, w *harness) {
 		w.open(bob)
 		f(t, w)
 	})
@@ -21,7 +21,7 @@ func keepable(l *Lease) Keepable {
 	return Keepable{Key: l.Key(), Entry: l.Entry(), Token: formatToken(l.Token())}
 }
 
-func (w *world) keep(consumer string, items ...Keepable) string {
+func (w *harness) keep(consumer string, items ...Keepable) string {
 	w.t.Helper()
 	status, out, err := w.store.Keep(w.ctx, 0, consumer, items)
 	require.NoError(w.t, err)
@@ -29,7 +29,7 @@ func (w *world) keep(consumer string, items ...Keepable) string {
 	return verdicts(out)
 }
 
-func (w *world) restore(consumer string, items ...Restorable) string {
+func (w *harness) restore(consumer string, items ...Restorable) string {
 	w.t.Helper()
 	out, err := w.store.Restore(w.ctx, 0, consumer, items)
 	require.NoError(w.t, err)
@@ -37,7 +37,7 @@ func (w *world) restore(consumer string, items ...Restorable) string {
 }
 
 // fields are those of the only entry of a stream.
-func (w *world) fields(key string) map[string]string {
+func (w *harness) fields(key string) map[string]string {
 	w.t.Helper()
 	entries := w.Stream(key)
 	require.Len(w.t, entries, 1)
@@ -47,7 +47,7 @@ func (w *world) fields(key string) map[string]string {
 // A cron job removes the consumer of a living process: what it owns was neither pending nor undelivered from then on. The
 // ownership goes on, under the same token, and ends as any other.
 func TestHeldEntriesAreMadePendingAgain(t *testing.T) {
-	aliceAndBob(t, func(t *testing.T, w *world) {
+	aliceAndBob(t, func(t *testing.T, w *harness) {
 		removed, acked, held := w.own(alice, "removed"), w.own(alice, "acked"), w.own(alice, "held")
 		w.Do("XGROUP", "DELCONSUMER", w.keys.Input, w.layout.Group(), alice)
 		require.Equal(t, "rrr", w.keep(alice, keepable(removed), keepable(acked), keepable(held)))
@@ -64,7 +64,7 @@ func TestHeldEntriesAreMadePendingAgain(t *testing.T) {
 
 // Who owns a stream has its announcement; whoever claims that by hand cannot own the stream anyway.
 func TestHeldEntryClaimedByHandComesBack(t *testing.T) {
-	aliceAndBob(t, func(t *testing.T, w *world) {
+	aliceAndBob(t, func(t *testing.T, w *harness) {
 		l := w.own(alice, "s")
 		w.Do("XCLAIM", w.keys.Input, w.layout.Group(), bob, "0", l.Entry())
 		require.Equal(t, "r", w.keep(alice, keepable(l)))
@@ -77,7 +77,7 @@ func TestHeldEntryClaimedByHandComesBack(t *testing.T) {
 // Nothing is made pending that should not be: the lease is another's or another ownership's, the body is gone, nobody was
 // given it yet, it waits here and another consumer has it.
 func TestKeepChangesNothingElse(t *testing.T) {
-	aliceAndBob(t, func(t *testing.T, w *world) {
+	aliceAndBob(t, func(t *testing.T, w *harness) {
 		over, trimmed, lost := w.own(alice, "over"), w.own(alice, "trimmed"), w.own(alice, "lost")
 		old := keepable(over)
 		old.Token = "1"
@@ -125,7 +125,7 @@ func olderKeep(t *testing.T) *Script {
 //
 // After one had been removed 256 entries of 4 MiB were read in one call, which held the server up for three seconds.
 func TestKeepReadsSoMuchOnly(t *testing.T) {
-	aliceAndBob(t, func(t *testing.T, w *world) {
+	aliceAndBob(t, func(t *testing.T, w *harness) {
 		const n = 6
 		var items []Keepable
 		for i := range n {
@@ -160,7 +160,7 @@ func TestKeepReadsSoMuchOnly(t *testing.T) {
 
 // Where it was acknowledged by hand, done leaves nothing behind: the body stayed for ever.
 func TestDoneOfAnAcknowledgedEntryDeletesIt(t *testing.T) {
-	aliceAndBob(t, func(t *testing.T, w *world) {
+	aliceAndBob(t, func(t *testing.T, w *harness) {
 		acked, claimed, other := w.own(alice, "acked"), w.own(alice, "claimed"), w.own(alice, "other")
 		w.Do("XACK", w.keys.Input, w.layout.Group(), acked.Entry(), other.Entry())
 		w.Do("XCLAIM", w.keys.Input, w.layout.Group(), bob, "0", claimed.Entry())
@@ -178,7 +178,7 @@ func TestDoneOfAnAcknowledgedEntryDeletesIt(t *testing.T) {
 // What is given up goes where its owner wanted it though somebody acknowledged or deleted it: as it stands there, or from
 // memory.
 func TestRestoreGivesUpWhatIsLeft(t *testing.T) {
-	aliceAndBob(t, func(t *testing.T, w *world) {
+	aliceAndBob(t, func(t *testing.T, w *harness) {
 		w.announce("acked", FieldCrashes, "2", "other", "field")
 		acked := w.take(alice, w.read(alice, 1)[0])
 		w.Do("XACK", w.keys.Input, w.layout.Group(), acked.Entry())
@@ -243,7 +243,7 @@ func TestRestoreGivesUpWhatIsLeft(t *testing.T) {
 
 // Restore does not free what another ownership has, nor touch what another consumer was given.
 func TestRestoreLeavesTheNextOwnershipAlone(t *testing.T) {
-	aliceAndBob(t, func(t *testing.T, w *world) {
+	aliceAndBob(t, func(t *testing.T, w *harness) {
 		first := w.own(alice, "s")
 		w.Do("XACK", w.keys.Input, w.layout.Group(), first.Entry())
 		item := Restorable{Disposition: back(first), Memory: first.Memory()}
@@ -258,7 +258,7 @@ func TestRestoreLeavesTheNextOwnershipAlone(t *testing.T) {
 
 // A refusal in the midst of it takes the copy back: it is asked again.
 func TestRestoreThatIsRefusedChangesNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	l := w.own(alice, "s")
 	w.Do("XTRIM", w.keys.Input, "MAXLEN", "0")
@@ -274,7 +274,7 @@ func TestRestoreThatIsRefusedChangesNothing(t *testing.T) {
 
 // The IDs of what is pending come in pages, with what tells at a glance that bodies are missing.
 func TestPendingIDs(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	page, err := w.store.PendingIDs(w.ctx, 0, alice, "", 10)
 	require.NoError(t, err)
@@ -307,7 +307,7 @@ func TestBeforeID(t *testing.T) {
 // A consumer that is given nothing looked idle: on Redis 7.0 even while it reads, on others it looked inactive. Neither
 // may be, or it is removed by whoever removes idle consumers. What is pending keeps its age and its count.
 func TestConsumerIsNeverIdle(t *testing.T) {
-	aliceAndBob(t, func(t *testing.T, w *world) {
+	aliceAndBob(t, func(t *testing.T, w *harness) {
 		ages := func() (found map[string]int64) {
 			rows, err := w.Try("XINFO", "CONSUMERS", w.keys.Input, w.layout.Group()).ToArray()
 			require.NoError(t, err)
@@ -363,7 +363,7 @@ func TestConsumerIsNeverIdle(t *testing.T) {
 // A server that forgot an announcement is told from one that forgot only that it was delivered: that is handed out again, the
 // other is lost.
 func TestVerifyTellsWhetherTheAnnouncementIsLost(t *testing.T) {
-	aliceAndBob(t, func(t *testing.T, w *world) {
+	aliceAndBob(t, func(t *testing.T, w *harness) {
 		lost, undelivered, others, kept := w.own(alice, "lost"), w.own(alice, "undelivered"), w.own(alice, "others"), w.own(alice, "kept")
 		leases := []*Lease{lost, undelivered, others, kept}
 		for _, l := range leases {
@@ -389,7 +389,7 @@ func TestVerifyTellsWhetherTheAnnouncementIsLost(t *testing.T) {
 // What cannot be copied and was acknowledged by hand stays where it is. One dead letter refers to it, however often a call
 // whose answer was lost is made again.
 func TestRestoreRefersOnceToWhatCannotBeCopied(t *testing.T) {
-	everyServer(t, func(t *testing.T, w *world) {
+	everyServer(t, func(t *testing.T, w *harness) {
 		w.announce("large", "much", strings.Repeat("x", 20_000))
 		l := w.take(alice, w.read(alice, 1)[0])
 		w.Do("XACK", w.keys.Input, w.layout.Group(), l.Entry())

@@ -10,11 +10,11 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// clusterWorld is a cluster of two masters of which the first has all slots and is the one talked to.
-func clusterWorld(t *testing.T) (w *world, other *servers.Server) {
+// clusterHarness is a cluster of two masters of which the first has all slots and is the one talked to.
+func clusterHarness(t *testing.T) (w *harness, other *servers.Server) {
 	t.Helper()
 	args := servers.Args("--cluster-enabled", "yes")
-	w, other = worldOn(t, servers.New(t, args)), servers.New(t, args)
+	w, other = harnessOn(t, servers.New(t, args)), servers.New(t, args)
 	w.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
 	w.Do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(other.Port()))
 	require.Eventually(t, func() bool {
@@ -26,7 +26,7 @@ func clusterWorld(t *testing.T) (w *world, other *servers.Server) {
 
 // TestCluster holds what only a cluster shows; making one takes seconds, so its cases share one.
 func TestCluster(t *testing.T) {
-	w, other := clusterWorld(t)
+	w, other := clusterHarness(t)
 
 	// Trace: a managed cluster refuses INFO: the node's ID stands in for it.
 	t.Run("rule 7: refused INFO is replaced by the node's ID", func(t *testing.T) {

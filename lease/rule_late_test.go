@@ -13,7 +13,7 @@ import (
 // owner believes.
 func TestLateCallWithShorterTTLsShortensNothing(t *testing.T) {
 	const session, lease = 40 * time.Second, 60 * time.Second
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	l := w.own(alice, "s")
 	key := w.keys.Lease("s")
@@ -54,7 +54,7 @@ func TestLateCallWithShorterTTLsShortensNothing(t *testing.T) {
 // Trace: the clock of the server goes back by an hour. Were deadlines kept as they are, one who dies now would be
 // believed alive for an hour.
 func TestDeadlineBeyondTheGreatestTTLIsNotKept(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	w.setScore(alice, w.Now()+time.Hour.Milliseconds())
 	require.Equal(t, SessionLive, w.beat(alice).Status)

@@ -23,7 +23,7 @@ func (r Disposition) to(dest Dest) Disposition {
 func TestRule08RefusedAcknowledgementLeavesNoSecondCopy(t *testing.T) {
 	for _, dest := range []Dest{ToInput, ToLater, ToDeadLetters} {
 		t.Run(string(rune(dest)), func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.open(alice)
 			l := w.own(alice, "s")
 			limited := w.as(w.user("-xack"))
@@ -47,7 +47,7 @@ func TestRule08RefusedAcknowledgementLeavesNoSecondCopy(t *testing.T) {
 func TestRefusedDoneIsAskedForAgain(t *testing.T) {
 	for _, rule := range []string{"-xdel", "-xack", "-del"} {
 		t.Run(rule, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.open(alice)
 			a, b := w.own(alice, "a"), w.own(alice, "b")
 			limited := w.as(w.user(rule))
@@ -70,7 +70,7 @@ func TestRefusedDoneIsAskedForAgain(t *testing.T) {
 // Trace: the copy is refused: nothing may be acknowledged. And what is wrong with one entry of a batch (here: later is
 // not a sorted set, there is no dead-letter stream) does not keep the others.
 func TestRule08RefusedCopyKeepsTheEntryAndTheRestOfTheBatchMoves(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	a, b, c, d := w.own(alice, "a"), w.own(alice, "b"), w.own(alice, "c"), w.own(alice, "d")
 	w.Do("SET", w.keys.Later, "x")
@@ -85,7 +85,7 @@ func TestRule08RefusedCopyKeepsTheEntryAndTheRestOfTheBatchMoves(t *testing.T) {
 }
 
 // renewAll renews although later may be of another type.
-func (w *world) renewAll(consumer string, leases ...*Lease) string {
+func (w *harness) renewAll(consumer string, leases ...*Lease) string {
 	w.Do("DEL", w.keys.Later)
 	return w.renew(consumer, leases...).Verdicts
 }
@@ -93,7 +93,7 @@ func (w *world) renewAll(consumer string, leases ...*Lease) string {
 // Trace: an entry with more fields than Lua can unpack. XADD raises for ever, and the entry comes back from every
 // recovery: it goes to the dead letters with the field that counts.
 func TestRule08EntryTooWideToCopyIsADeadLetterWithKnownFields(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	var more []string
 	for i := range 5000 {
@@ -137,7 +137,7 @@ func TestRule08EntryTooWideToCopyIsADeadLetterWithKnownFields(t *testing.T) {
 }
 
 // dueNow makes all of later due.
-func (w *world) dueNow() {
+func (w *harness) dueNow() {
 	w.t.Helper()
 	members, err := w.Try("ZRANGE", w.keys.Later, "0", "-1").AsStrSlice()
 	require.NoError(w.t, err)
@@ -148,7 +148,7 @@ func (w *world) dueNow() {
 
 // What a re-queue writes: the fields as they were, in their order, with the counts asked for.
 func TestRequeueKeepsFieldsAndCounts(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	w.announce("s", "trace", "abc\x00\xff", FieldRetries, "2", FieldCrashes, "1", FieldNotBefore, "1700000000017")
 	l := w.take(alice, w.read(alice, 1)[0])
@@ -168,7 +168,7 @@ func TestRequeueKeepsFieldsAndCounts(t *testing.T) {
 
 // Delays are counted by the server's clock; a time that is past is at once.
 func TestRequeueToLaterByTheServersClock(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	at := w.Now() + 2*aged.Milliseconds()
 	for i, c := range []struct {
@@ -199,7 +199,7 @@ func TestRequeueToLaterByTheServersClock(t *testing.T) {
 // Trace: the dead-letter stream was left alone for months. Trimming it loses work that nobody has looked at; growing
 // without limit ends the server. At its limit, entries are put off.
 func TestRule10FullDeadLettersPutOffAndLoseNothing(t *testing.T) {
-	w := newWorld(t, func(s *Settings) { s.DeadLimit = 2 })
+	w := newHarness(t, func(s *Settings) { s.DeadLimit = 2 })
 	w.open(alice)
 	a, b, c := w.own(alice, "a"), w.own(alice, "b"), w.own(alice, "c")
 	require.Equal(t, "mmf", verdicts(w.requeue(alice, back(a).to(ToDeadLetters), back(b).to(ToDeadLetters), back(c).to(ToDeadLetters))))
@@ -234,7 +234,7 @@ func TestRule10FullDeadLettersPutOffAndLoseNothing(t *testing.T) {
 }
 
 func TestRule10DeadLettersAreTrimmedOnlyWhenAskedFor(t *testing.T) {
-	w := newWorld(t, func(s *Settings) { s.DeadTrim = true })
+	w := newHarness(t, func(s *Settings) { s.DeadTrim = true })
 	w.open(alice)
 	for i := range 500 {
 		w.announce("s" + strconv.Itoa(i))
@@ -263,7 +263,7 @@ func TestRule10DeadLettersAreTrimmedOnlyWhenAskedFor(t *testing.T) {
 // Trace: a member of later that nobody can read (written by hand, by another version). It is the first by time, and would
 // keep all others from being promoted; it goes where somebody looks.
 func TestPromoteIsNotHeldUpByUnreadableMembers(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	require.Equal(t, "m", verdicts(w.requeue(alice, back(w.own(alice, "s")).to(ToLater))))
 	packed := func(text string) string {

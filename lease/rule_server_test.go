@@ -14,7 +14,7 @@ import (
 // Trace: the server is at maxmemory. Were beats and renewals refused, the whole fleet would lose all it holds, and hand
 // back nothing; but nothing new is taken.
 func TestRule11AtMaxmemoryWhatIsHeldGoesOnAndNothingIsTaken(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	kept, moved, later, dead, done, verified := w.own(alice, "kept"), w.own(alice, "moved"), w.own(alice, "later"),
 		w.own(alice, "dead"), w.own(alice, "done"), w.own(alice, "verified")
@@ -56,7 +56,7 @@ func TestRule11AtMaxmemoryWhatIsHeldGoesOnAndNothingIsTaken(t *testing.T) {
 
 // Trace: the user's client sends what is marked read-only to replicas, which know less than the master.
 func TestRule16NothingThatDecidesIsMarkedReadOnly(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	for _, s := range Scripts() {
 		c := Call{Script: s, Keys: []string{"k"}, Args: []string{"a"}}
 		for _, name := range []string{"EVALSHA", "EVAL"} {
@@ -70,7 +70,7 @@ func TestRule16NothingThatDecidesIsMarkedReadOnly(t *testing.T) {
 }
 
 // everyCall makes each call of the store once on behalf of alice, who holds l; it returns their errors by script.
-func (w *world) everyCall(l *Lease) map[string]error {
+func (w *harness) everyCall(l *Lease) map[string]error {
 	errs := make(map[string]error)
 	s, ctx := w.store, w.ctx
 	entry := &Entry{ID: l.Entry(), Key: l.Key(), Stream: l.Stream()}
@@ -92,7 +92,7 @@ func (w *world) everyCall(l *Lease) map[string]error {
 func TestDemotedServerDecidesNothing(t *testing.T) {
 	master := servers.New(t)
 	replica := servers.New(t, servers.ReplicaOf(master))
-	w := worldOn(t, master)
+	w := harnessOn(t, master)
 	require.NoError(t, w.store.Agree(w.ctx))
 	w.open(alice)
 	l := w.own(alice, "s")
@@ -112,7 +112,7 @@ func TestDemotedServerDecidesNothing(t *testing.T) {
 
 // Trace: SCRIPT FLUSH, a restart, or a promoted replica that has never run a script.
 func TestForgottenScriptsAreSentAgain(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	flush := func() { w.Do("SCRIPT", "FLUSH", "SYNC") }
 	a, b := w.own(alice, "a"), w.own(alice, "b")
@@ -168,7 +168,7 @@ func TestOpenNamesTheMissingRight(t *testing.T) {
 		"-pexpireat":     {"pexpireat", ":lease:"},
 	} {
 		t.Run(rule, func(t *testing.T) {
-			w := worldOn(t, server)
+			w := harnessOn(t, server)
 			w.Do("FLUSHALL")
 			_, err := w.as(w.user(rule)).store.Open(w.ctx, 0, alice, 0)
 			require.Error(t, err)
@@ -182,14 +182,14 @@ func TestOpenNamesTheMissingRight(t *testing.T) {
 		})
 	}
 	t.Run("key pattern", func(t *testing.T) {
-		w := newWorld(t)
+		w := newHarness(t)
 		client := w.user("resetkeys", "~shop-input", "~{shop-input}:sessions", "~{shop-input}:later", "~{shop-input}:token")
 		_, err := w.as(client).store.Open(w.ctx, 0, alice, 0)
 		require.Error(t, err)
 		require.True(t, Permanent(err), err)
 	})
 	t.Run("all that is needed", func(t *testing.T) {
-		w := newWorld(t)
+		w := newHarness(t)
 		client := w.user("-@all", "+@connection", "+evalsha", "+eval", "+time", "+info", "+xadd", "+xack", "+xdel", "+xlen", "+xrange",
 			"+xpending", "+xclaim", "+xreadgroup", "+xgroup", "+xinfo", "+zadd", "+zrem", "+zcount", "+zscore", "+zrangebyscore",
 			"+get", "+mget", "+set", "+del", "+pttl", "+pexpire", "+pexpireat", "+hsetnx", "+hmget")
@@ -206,14 +206,14 @@ func TestOpenNamesTheMissingRight(t *testing.T) {
 
 // Trace: a key of another type stands in the place of one of ours.
 func TestOpenNamesTheKeyOfAnotherType(t *testing.T) {
-	for name, key := range map[string]func(*world) string{
-		"input":    func(w *world) string { return w.keys.Input },
-		"sessions": func(w *world) string { return w.keys.Sessions },
-		"later":    func(w *world) string { return w.keys.Later },
-		"token":    func(w *world) string { return w.keys.Token },
+	for name, key := range map[string]func(*harness) string{
+		"input":    func(w *harness) string { return w.keys.Input },
+		"sessions": func(w *harness) string { return w.keys.Sessions },
+		"later":    func(w *harness) string { return w.keys.Later },
+		"token":    func(w *harness) string { return w.keys.Token },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.Do("HSET", key(w), "f", "v")
 			_, err := w.store.Open(w.ctx, 0, alice, 0)
 			require.ErrorContains(t, err, "WRONGTYPE")
@@ -229,7 +229,7 @@ func TestOpenNamesTheKeyOfAnotherType(t *testing.T) {
 func TestLeaseKeyOfAnotherType(t *testing.T) {
 	for name, spoil := range map[string][]string{"hash": {"HSET", "f", "v"}, "text": {"SET", "mine!"}} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.open(alice)
 			l, other := w.own(alice, "s"), w.own(alice, "other")
 			w.Do("DEL", l.Key())
@@ -255,7 +255,7 @@ func TestLeaseKeyOfAnotherType(t *testing.T) {
 }
 
 // extendOrLost counts a lease that is missing as lost, as Extend's caller does outside of settling.
-func (w *world) extendOrLost(l *Lease) []Verdict {
+func (w *harness) extendOrLost(l *Lease) []Verdict {
 	out := w.store.Extend(w.ctx, alice, []*Lease{l})
 	if out[0] == Missing {
 		out[0] = Lost
@@ -266,7 +266,7 @@ func (w *world) extendOrLost(l *Lease) []Verdict {
 // Trace: somebody destroys the group, or deletes the input stream. What is held is renewed; endings are refused until the
 // group is made again, and then find nothing pending.
 func TestDestroyedGroup(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	l := w.own(alice, "s")
 	w.announce("waits")
@@ -299,7 +299,7 @@ func TestDestroyedGroup(t *testing.T) {
 
 // Trace: FLUSHALL. What was announced is gone; nobody may act on what they held, and the service goes on with what comes.
 func TestFlushAll(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	l := w.own(alice, "s")
 	w.Do("FLUSHALL")
@@ -320,7 +320,7 @@ func TestFlushAll(t *testing.T) {
 
 // Two first members with different numbers of partitions: one wins, the other is told.
 func TestAgreeTellsWhoCameSecond(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	require.NoError(t, w.store.Agree(w.ctx))
 	require.NoError(t, w.store.Agree(w.ctx))
 	checkDisagreement(t, w)
@@ -329,7 +329,7 @@ func TestAgreeTellsWhoCameSecond(t *testing.T) {
 // Every call made twice in a row leaves what one leaves: the first answer may have been lost.
 func TestEveryCallMayBeAskedTwice(t *testing.T) {
 	dump := func(twice bool) (stands []string) {
-		w := newWorld(t)
+		w := newHarness(t)
 		w.open(alice)
 		a, b, c := w.own(alice, "a"), w.own(alice, "b"), w.own(alice, "c")
 		w.announce("d")
@@ -381,7 +381,7 @@ func TestEveryCallMayBeAskedTwice(t *testing.T) {
 
 // An answer that is refused is told from one that is not known.
 func TestNoAnswerIsNotARefusal(t *testing.T) {
-	w := newWorld(t, func(s *Settings) { s.Timeout = 50 * time.Millisecond })
+	w := newHarness(t, func(s *Settings) { s.Timeout = 50 * time.Millisecond })
 	w.open(alice)
 	require.NoError(t, w.server.Pause())
 	_, err := w.store.Beat(w.ctx, 0, alice, false)
@@ -399,7 +399,7 @@ func TestNoAnswerIsNotARefusal(t *testing.T) {
 
 // observed calls are told of by the script's name, errors included.
 func TestRunnerTellsOfEveryCall(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	var names []string
 	var failed int
 	w.store = NewStore(w.layout, w.set, w.Client, w.Client, func(script string, took time.Duration, err error) {

@@ -12,7 +12,7 @@ import (
 // Trace: somebody deletes the session set, or a failover forgets the beat that made a session. Taken for dead, living
 // consumers would be robbed.
 func TestRule05AbsentSessionIsAdoptedNotDead(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	l := w.own(alice, "s")
 	w.announce("other")
@@ -40,7 +40,7 @@ func TestRule05AbsentSessionIsAdoptedNotDead(t *testing.T) {
 }
 
 // checkSettling holds what a server does while it settles after it forgot lease l of alice.
-func checkSettling(t *testing.T, w *world, l *Lease, parked []*Entry) {
+func checkSettling(t *testing.T, w *harness, l *Lease, parked []*Entry) {
 	t.Helper()
 	other := w.lease(alice, &Entry{ID: l.Entry(), Key: l.Key(), Stream: "s"}, 1)
 	r := w.renew(alice, l, other)
@@ -69,7 +69,7 @@ func checkSettling(t *testing.T, w *world, l *Lease, parked []*Entry) {
 // Trace: a replica is promoted that has not heard of the last second: leases that are held are not there, and a stream
 // that is held looks free. Its run_id gives it away.
 func TestRule07ChangedServerSettles(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	w.open(bob)
 	w.open("closed.1")
@@ -100,7 +100,7 @@ func TestRule07ChangedServerSettles(t *testing.T) {
 func TestRule07RestartedServerSettles(t *testing.T) {
 	for name, keep := range map[string]bool{"with data": true, "empty": false} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			first := w.open(alice)
 			l := w.own(alice, "s")
 			w.announce("parked")
@@ -133,7 +133,7 @@ func TestRule07RestartedServerSettles(t *testing.T) {
 // again because it is missing. Were that taken for the first start of the service, a stream announced again would be
 // handed out while another survivor still holds it by its own deadline.
 func TestRule07OpenThatKnowsATokenSettlesThoughItMakesTheGroup(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	beat, err := w.store.Open(w.ctx, 0, alice, 1)
 	require.NoError(t, err)
 	require.True(t, beat.Settling)
@@ -141,7 +141,7 @@ func TestRule07OpenThatKnowsATokenSettlesThoughItMakesTheGroup(t *testing.T) {
 
 // Trace: the books are gone, or were never there: the group was made by another library, or the set was deleted.
 func TestRule07NoServerNotedCountsAsChanged(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	require.False(t, w.open(alice).Settling, "the open that makes the group waits for nobody")
 	require.False(t, w.open(bob).Settling)
 	w.announce("s")
@@ -167,7 +167,7 @@ func TestRule07NoServerNotedCountsAsChanged(t *testing.T) {
 // Trace: a fleet in which the session TTL is being changed: settling by the shorter one would end while those with the
 // longer one still trust their leases.
 func TestRule07SettlesForTheGreatestTTLOfTheFleet(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	long := *w
 	long.set.SessionTTL = time.Minute
@@ -190,7 +190,7 @@ func TestRule07SettlesForTheGreatestTTLOfTheFleet(t *testing.T) {
 // Trace: Redis is out of reach for everybody for a minute. To the first one back, all others would look dead, unless the
 // gap is added; those that were dead before it stay dead, and closed ones stay closed.
 func TestRule07GapInAllBeatsIsAddedToTheLivingOnly(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	now := w.Now()
 	last := now - 60_000
@@ -222,7 +222,7 @@ func TestRule07GapInAllBeatsIsAddedToTheLivingOnly(t *testing.T) {
 
 // Trace: a gap that is no longer than the threshold is a survivor that stutters; it must still see its dead.
 func TestRule07ShortGapChangesNothing(t *testing.T) {
-	w := newWorld(t, func(s *Settings) { s.Gap = time.Hour })
+	w := newHarness(t, func(s *Settings) { s.Gap = time.Hour })
 	w.open(alice)
 	last := w.Now() - 60_000
 	w.setScore("!beat", -last)
@@ -236,7 +236,7 @@ func TestRule07ShortGapChangesNothing(t *testing.T) {
 // settling, which counts from a time that is now in the future, would have lasted as long. The first beat ends both: nobody
 // lasts longer than the greatest TTL, and settling starts over.
 func TestRule07ClockGoneBack(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	ahead := w.Now() + aged.Milliseconds()
 	w.setScore("!beat", -ahead)
@@ -264,7 +264,7 @@ func TestRule07ClockGoneBack(t *testing.T) {
 
 // Trace: a clock that goes forward by an hour looks like a gap in all beats: nobody dies of it.
 func TestRule07ClockGoneForwardKillsNobody(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	now := w.Now()
 	w.setScore("!beat", -(now - aged.Milliseconds()))
@@ -275,7 +275,7 @@ func TestRule07ClockGoneForwardKillsNobody(t *testing.T) {
 // Trace: verify outside of settling. A lease that vanished then was deleted or has expired, and another consumer may have
 // had the stream and ended it since.
 func TestRule07VerifySetsNothingOutsideOfSettling(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	l := w.own(alice, "s")
 	w.Do("DEL", l.Key())
@@ -288,7 +288,7 @@ func TestRule07VerifySetsNothingOutsideOfSettling(t *testing.T) {
 
 // Trace: a late verify arrives after its lease was ended, or its entry re-queued and taken by another.
 func TestRule07LateVerifySetsNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	w.open(bob)
 	done, moved := w.own(alice, "done"), w.own(alice, "moved")
@@ -304,7 +304,7 @@ func TestRule07LateVerifySetsNothing(t *testing.T) {
 }
 
 // user is a client that may call all but what rules take away, "-info".
-func (w *world) user(rules ...string) rueidis.Client {
+func (w *harness) user(rules ...string) rueidis.Client {
 	w.t.Helper()
 	w.Do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", ">secret", "~*", "&*", "+@all"}, rules...)...)
 	option := w.server.ClientOption()
@@ -319,7 +319,7 @@ func (w *world) user(rules ...string) rueidis.Client {
 // starting in spite of it would give G1 up in silence.
 func TestRule07RefusedInfo(t *testing.T) {
 	t.Run("standalone", func(t *testing.T) {
-		w := newWorld(t)
+		w := newHarness(t)
 		w.open(bob)
 		limited := w.as(w.user("-info"))
 		_, err := limited.store.Open(w.ctx, 0, alice, 0)
@@ -338,7 +338,7 @@ func TestRule07RefusedInfo(t *testing.T) {
 		require.False(t, ok)
 	})
 	t.Run("settling turned off", func(t *testing.T) {
-		w := newWorld(t, func(s *Settings) { s.Settle = false })
+		w := newHarness(t, func(s *Settings) { s.Settle = false })
 		limited := w.as(w.user("-info"))
 		require.Empty(t, limited.open(alice).Server)
 		require.False(t, limited.beat(alice).Settling)
@@ -349,7 +349,7 @@ func TestRule07RefusedInfo(t *testing.T) {
 
 // Trace: with settling off, whoever finds a stream free takes it, whatever the server forgot: availability for G1.
 func TestRule07SettlingTurnedOff(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	w.announce("s")
 	entries := w.read(alice, 1)

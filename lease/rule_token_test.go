@@ -13,7 +13,7 @@ import (
 
 // Trace: two announcements of one stream are acquired in the reverse of their order. Tokens made of entry IDs would fall.
 func TestRule02TokensRiseInWhateverOrderEntriesAreTaken(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	w.open(bob)
 	w.announce("s")
@@ -31,22 +31,22 @@ func TestRule02TokensRiseInWhateverOrderEntriesAreTaken(t *testing.T) {
 // greatest token that a living client has seen is what tokens must stay above.
 func TestRule02TokensStayAboveTheFloorWhenTheServerForgot(t *testing.T) {
 	const floor = api.Token(1 << 52) // ahead of any clock
-	for name, tell := range map[string]func(*world, *Lease){
-		"open": func(w *world, _ *Lease) {
+	for name, tell := range map[string]func(*harness, *Lease){
+		"open": func(w *harness, _ *Lease) {
 			_, err := w.store.Open(w.ctx, 0, alice, floor)
 			require.NoError(w.t, err)
 		},
-		"renew": func(w *world, l *Lease) {
+		"renew": func(w *harness, l *Lease) {
 			out := w.store.Renew(w.ctx, 0, alice, floor, [][]*Lease{{l}}, nil)
 			require.NoError(w.t, out[0].Err)
 			require.Equal(w.t, "k", out[0].Verdicts)
 		},
-		"renew of nothing": func(w *world, _ *Lease) {
+		"renew of nothing": func(w *harness, _ *Lease) {
 			out := w.store.Renew(w.ctx, 0, alice, floor, [][]*Lease{{}}, nil)
 			require.NoError(w.t, out[0].Err)
 			require.Empty(w.t, out[0].Verdicts)
 		},
-		"verify": func(w *world, l *Lease) {
+		"verify": func(w *harness, l *Lease) {
 			w.forget()
 			w.Do("DEL", l.Key())
 			high := &Lease{key: l.key, tag: formatToken(floor) + " " + l.Entry()}
@@ -58,7 +58,7 @@ func TestRule02TokensStayAboveTheFloorWhenTheServerForgot(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.open(alice)
 			l := w.own(alice, "s")
 			w.Do("DEL", w.keys.Token)
@@ -77,7 +77,7 @@ func TestRule02TokensStayAboveTheFloorWhenTheServerForgot(t *testing.T) {
 // Trace: without a token key at all, tokens go on from the clock, above everything minted before at less than one a
 // microsecond.
 func TestRule02LostTokenKeyGoesOnFromTheClock(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	before := w.own(alice, "a").Token()
 	w.Do("DEL", w.keys.Token)
@@ -86,7 +86,7 @@ func TestRule02LostTokenKeyGoesOnFromTheClock(t *testing.T) {
 
 // Trace: Lua's numbers are exact to 2^53 only; tokens minted near it must still be told apart.
 func TestRule02TokensAreExactUpToTheirLimit(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	const last = 1<<53 - 10
 	w.Do("SET", w.keys.Token, strconv.Itoa(last))
@@ -101,7 +101,7 @@ func TestRule02TokensAreExactUpToTheirLimit(t *testing.T) {
 
 // Trace: Lua's ".." writes a token of today as 1.79e+15, which parses as another lease's value or as none.
 func TestRule19TokensAreWrittenInFull(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	l := w.own(alice, "s")
 	digits := regexp.MustCompile(`^[0-9]{16}$`)
@@ -116,7 +116,7 @@ func TestRule19TokensAreWrittenInFull(t *testing.T) {
 
 // Trace: unpack of more than some 8,000 values raises in Lua, half-way through a batch.
 func TestRule19LargestBatchRuns(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	for i := range MaxMaxBatch {
 		w.announce("s" + strconv.Itoa(i))

@@ -13,14 +13,14 @@ import (
 )
 
 // everywhere runs a test on each server there is.
-func everywhere(t *testing.T, f func(t *testing.T, w *world)) {
+func everywhere(t *testing.T, f func(t *testing.T, w *harness)) {
 	for _, program := range servers.Available(t, servers.Programs()...) {
-		t.Run(program.String(), func(t *testing.T) { f(t, worldOn(t, servers.New(t, servers.On(program)))) })
+		t.Run(program.String(), func(t *testing.T) { f(t, harnessOn(t, servers.New(t, servers.On(program)))) })
 	}
 }
 
-// with is the same world seen by a process with another session TTL, and another reach (0: the same).
-func (w *world) with(ttl, reach time.Duration) *world {
+// with is the same harness seen by a process with another session TTL, and another reach (0: the same).
+func (w *harness) with(ttl, reach time.Duration) *harness {
 	other := *w
 	other.set.SessionTTL, other.set.Reach = ttl, reach
 	other.store = NewStore(w.layout, other.set, w.Client, w.Client, nil)
@@ -28,7 +28,7 @@ func (w *world) with(ttl, reach time.Duration) *world {
 }
 
 // pass has time pass for all that the session set says.
-func (w *world) pass(d time.Duration) {
+func (w *harness) pass(d time.Duration) {
 	w.t.Helper()
 	w.Do("EVAL", `
 		redis.call('PEXPIRE', KEYS[1], 1e9)
@@ -44,7 +44,7 @@ func (w *world) pass(d time.Duration) {
 }
 
 // book is the member that keeps a book, and its score.
-func (w *world) book(prefix string) (member string, score int64) {
+func (w *harness) book(prefix string) (member string, score int64) {
 	w.t.Helper()
 	all, err := w.Try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
 	require.NoError(w.t, err)
@@ -59,7 +59,7 @@ func (w *world) book(prefix string) (member string, score int64) {
 }
 
 // inForce is the greatest session TTL in force.
-func (w *world) inForce() time.Duration {
+func (w *harness) inForce() time.Duration {
 	w.t.Helper()
 	score, ok := w.deadline("!ttl")
 	require.True(w.t, ok)
@@ -75,7 +75,7 @@ func TestNoSessionIsTrustedForLongerThanASuccessorSettles(t *testing.T) {
 		t.Run(program.String(), func(t *testing.T) {
 			server := servers.New(t, servers.On(program))
 			replica := servers.New(t, servers.On(program), servers.ReplicaOf(server))
-			old := worldOn(t, server).with(20*time.Second, 0)
+			old := harnessOn(t, server).with(20*time.Second, 0)
 			require.Equal(t, 20*time.Second, old.open(alice).Firm, "nothing was on record before")
 			old.announce("s")
 			require.Eventually(t, func() bool {
@@ -109,7 +109,7 @@ func TestNoSessionIsTrustedForLongerThanASuccessorSettles(t *testing.T) {
 // What is on record is relied on when it has been there for as long as what it replaced lasts; more that comes before that
 // puts it off, and what was firm stays so.
 func TestATTLIsFirmWhenItHasOutlivedWhatItReplaces(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	everywhere(t, func(t *testing.T, w *harness) {
 		short, mid, long := w.with(20*time.Second, 0), w.with(100*time.Second, 0), w.with(5*time.Minute, 0)
 		short.open(alice)
 		require.Equal(t, 20*time.Second, mid.open(bob).Firm)
@@ -133,7 +133,7 @@ func TestATTLIsFirmWhenItHasOutlivedWhatItReplaces(t *testing.T) {
 
 // A session that may be lengthened some day is put on record with that, and relies on no more than is firm.
 func TestWhatASessionMayReachIsOnRecordAhead(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	reaching := w.with(10*time.Second, 40*time.Second)
 	require.Equal(t, 10*time.Second, reaching.open(bob).Firm)
@@ -156,7 +156,7 @@ func TestWhatASessionMayReachIsOnRecordAhead(t *testing.T) {
 
 // Trace: a process of an older version puts its 30 s on record at once and says nothing of since when.
 func TestWhatAnOlderVersionPutsOnRecordIsFirmLater(t *testing.T) {
-	w := newWorld(t).with(2*time.Second, 0)
+	w := newHarness(t).with(2*time.Second, 0)
 	w.open(alice)
 	w.Do("ZADD", w.keys.Sessions, "-30000", "!ttl")
 	long := w.with(30*time.Second, 0)
@@ -175,7 +175,7 @@ func TestWhatAnOlderVersionPutsOnRecordIsFirmLater(t *testing.T) {
 
 // Trace: a process with 45 s came once, and every restart of the server since then was settled for 45 s.
 func TestTheGreatestTTLFallsWhenNobodyReachesItAnyMore(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	everywhere(t, func(t *testing.T, w *harness) {
 		long := w.with(45*time.Second, 0)
 		w.open(alice)
 		long.open(bob)
@@ -208,39 +208,39 @@ func TestTheGreatestTTLFallsWhenNobodyReachesItAnyMore(t *testing.T) {
 
 // What a session that is not over may reach stays in force: else a successor would settle for less than somebody believes.
 func TestTheGreatestTTLStaysWhileSomebodyMayReachIt(t *testing.T) {
-	for name, stay := range map[string]func(w *world){
-		"it is alive": func(w *world) { w.with(45*time.Second, 0).beat(bob) },
-		"it is silent, and its session is not over": func(w *world) { w.setScore(bob, w.Now()+1000) },
-		"it has said that it may":                   func(w *world) { w.with(10*time.Second, 45*time.Second).open(bob) },
-		"a call from before that comes late": func(w *world) {
+	for name, stay := range map[string]func(w *harness){
+		"it is alive": func(w *harness) { w.with(45*time.Second, 0).beat(bob) },
+		"it is silent, and its session is not over": func(w *harness) { w.setScore(bob, w.Now()+1000) },
+		"it has said that it may":                   func(w *harness) { w.with(10*time.Second, 45*time.Second).open(bob) },
+		"a call from before that comes late": func(w *harness) {
 			w.with(10*time.Second, 45*time.Second).open(bob)
 			w.beat(bob)
 		},
-		"it is of an older version": func(w *world) {
+		"it is of an older version": func(w *harness) {
 			member, _ := w.book("!of:45000:45000:" + bob)
 			w.Do("ZREM", w.keys.Sessions, member)
 			w.setScore(bob, w.Now()+44_000)
 		},
-		"somebody unknown was adopted": func(w *world) {
+		"somebody unknown was adopted": func(w *harness) {
 			w.kill(bob)
 			w.Do("ZADD", w.keys.Sessions, fmt.Sprintf("%d.5", w.Now()+5000), "unknown.1")
 		},
-		"it starts again at every look": func(w *world) {
+		"it starts again at every look": func(w *harness) {
 			w.kill(bob)
 			w.with(45*time.Second, 0).open(fmt.Sprint("bob.", w.Now()))
 		},
-		"the server is new": func(w *world) {
+		"the server is new": func(w *harness) {
 			w.kill(bob)
 			w.setScore(w.runs()[0], -w.Now())
 		},
-		"settling is turned off for who looks": func(w *world) {
+		"settling is turned off for who looks": func(w *harness) {
 			w.kill(bob)
 			w.set.Settle = false
 			w.store = NewStore(w.layout, w.set, w.Client, w.Client, nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.open(alice)
 			w.with(45*time.Second, 0).open(bob)
 			for range 5 {
@@ -259,7 +259,7 @@ func TestTheGreatestTTLStaysWhileSomebodyMayReachIt(t *testing.T) {
 
 // What is on record of a consumer goes with its session, whoever removes that.
 func TestNothingStaysOnRecordOfWhoIsGone(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	w.open(bob)
 	_, err := w.store.Close(w.ctx, 0, bob)
@@ -277,7 +277,7 @@ func TestNothingStaysOnRecordOfWhoIsGone(t *testing.T) {
 
 // Trace: the clock goes back by an hour while a TTL is not firm yet, and while looks are an hour ahead.
 func TestAClockThatGoesBackPutsNoTTLOff(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	long := w.with(30*time.Second, 0)
 	require.Equal(t, 10*time.Second, long.open(bob).Firm)
@@ -293,7 +293,7 @@ func TestAClockThatGoesBackPutsNoTTLOff(t *testing.T) {
 // Trace: a lease was set, the clock went back by an hour, and its holder is gone with session and pending entry (acknowledged
 // by hand): the stream could not be owned for that hour.
 func TestALeaseOfNobodyOutlastsNoClockThatGoesBack(t *testing.T) {
-	everywhere(t, func(t *testing.T, w *world) {
+	everywhere(t, func(t *testing.T, w *harness) {
 		w.open(alice)
 		w.open(bob)
 		l := w.own(bob, "s")

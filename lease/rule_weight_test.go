@@ -14,7 +14,7 @@ import (
 )
 
 // bulky announces a stream with an Info of so many bytes, as its JSON.
-func (w *world) bulky(stream string, info int, more ...string) string {
+func (w *harness) bulky(stream string, info int, more ...string) string {
 	w.t.Helper()
 	text, err := EncodeAnnouncement(stream, json.RawMessage(`"`+strings.Repeat("x", info-2)+`"`))
 	require.NoError(w.t, err)
@@ -22,7 +22,7 @@ func (w *world) bulky(stream string, info int, more ...string) string {
 }
 
 // wide announces a stream with so many further fields.
-func (w *world) wide(stream string, fields int) string {
+func (w *harness) wide(stream string, fields int) string {
 	w.t.Helper()
 	all := []string{"XADD", w.keys.Input, "*", FieldAnnouncement, `{"DataStreamName":"` + stream + `"}`}
 	for i := range fields {
@@ -31,7 +31,7 @@ func (w *world) wide(stream string, fields int) string {
 	return w.Text(all...)
 }
 
-func parsed(t *testing.T, w *world, e *Entry) Entry {
+func parsed(t *testing.T, w *harness, e *Entry) Entry {
 	t.Helper()
 	x, err := Parse(w.layout, e)
 	require.NoError(t, err)
@@ -40,7 +40,7 @@ func parsed(t *testing.T, w *world, e *Entry) Entry {
 
 // XREADGROUP COUNT 1000 brought 1,000 announcements of 1 MiB at once, and cost its reader gigabytes.
 func TestAReadEndsAtAWeight(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	const small, large = 100, 20
 	var ids []string
@@ -95,7 +95,7 @@ func TestAReadEndsAtAWeight(t *testing.T) {
 
 // What is in an entry that nobody needs stays on the server, however it is read.
 func TestAHeavyEntryIsAnsweredInShort(t *testing.T) {
-	w := newWorld(t, func(s *Settings) { s.Limits.MaxInfo = 200_000 })
+	w := newHarness(t, func(s *Settings) { s.Limits.MaxInfo = 200_000 })
 	longest := w.set.Limits.MaxAnnouncement()
 	ways := map[string]func() Entry{
 		"waiting": func() Entry {
@@ -179,7 +179,7 @@ func TestAHeavyEntryIsAnsweredInShort(t *testing.T) {
 
 // Exactly what the limits allow passes, however it is written.
 func TestInfoOfExactlyTheLimitPasses(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	w.bulky(strings.Repeat("\x01", DefaultMaxName), DefaultMaxInfo)
 	entries, _, err := w.store.ReadOn(w.ctx, 0, alice, 1, MaxCallWeight, 0)
@@ -197,7 +197,7 @@ func TestInfoOfExactlyTheLimitPasses(t *testing.T) {
 
 // A page of what is pending was bounded by a number, and 256 announcements of 1 MiB came in one.
 func TestAPageOfWhatIsPendingEndsAtAWeight(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	var ids []string
 	for i := range 12 {
@@ -229,7 +229,7 @@ func TestAPageOfWhatIsPendingEndsAtAWeight(t *testing.T) {
 
 // A read that fails half-way must tell what it has been given: it is pending.
 func TestAReadThatFailsLaterTellsWhatItWasGiven(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.open(alice)
 	id := w.announce("s")
 	text, err := luaFiles.ReadFile("lua/read.lua")
@@ -260,7 +260,7 @@ func TestAReadThatFailsLaterTellsWhatItWasGiven(t *testing.T) {
 
 // A copy whose answer was lost was made again: a duplicate each time.
 func TestACopyWhoseAnswerWasLostIsNotMadeTwice(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	layout := layoutOf(t, 3)
 	store := NewStore(layout, w.set, w.Client, w.Client, nil)
 	home := layout.Keys(2)

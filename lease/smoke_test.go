@@ -10,7 +10,7 @@ import (
 
 // TestEveryScriptRuns takes one stream through every call of the store once, on the way that goes well.
 func TestEveryScriptRuns(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	require.NoError(t, w.store.Agree(w.ctx))
 
 	beat := w.open(alice)
@@ -91,7 +91,7 @@ func TestEveryScriptIsHeaded(t *testing.T) {
 	}
 }
 
-func (w *world) books() []string {
+func (w *harness) books() []string {
 	members, err := w.Try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
 	require.NoError(w.t, err)
 	return members

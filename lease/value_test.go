@@ -57,7 +57,7 @@ func TestParseValue(t *testing.T) {
 }
 
 func TestScriptsParseLeasesAsGoDoes(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	script := NewScript("parse", "local v = parse(ARGV[1])\nreturn v and { v.consumer, v.token, v.entry, v.waiting or '' } or {}", "value")
 	for _, c := range leaseValues {
 		answer := w.Do("EVAL", script.Body(), "0", c.text)

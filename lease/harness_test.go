@@ -16,8 +16,8 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// world is a server with one partition of one service, and a store on it.
-type world struct {
+// harness is a server with one partition of one service, and a store on it.
+type harness struct {
 	console.Console
 
 	t      testing.TB
@@ -46,14 +46,14 @@ func testSettings() Settings {
 	}
 }
 
-func newWorld(t testing.TB, changes ...func(*Settings)) *world {
-	return worldOn(t, servers.New(t), changes...)
+func newHarness(t testing.TB, changes ...func(*Settings)) *harness {
+	return harnessOn(t, servers.New(t), changes...)
 }
 
-func worldOn(t testing.TB, server *servers.Server, changes ...func(*Settings)) *world {
+func harnessOn(t testing.TB, server *servers.Server, changes ...func(*Settings)) *harness {
 	layout, err := cluster.NewLayout("shop", 1)
 	require.NoError(t, err)
-	w := &world{
+	w := &harness{
 		t: t, ctx: context.Background(), server: server, Console: console.Console{T: t, Client: server.Client(t)},
 		layout: layout, keys: layout.Keys(0), set: testSettings(), clock: NewClock(), acquires: scriptAcquire,
 	}
@@ -64,22 +64,22 @@ func worldOn(t testing.TB, server *servers.Server, changes ...func(*Settings)) *
 	return w
 }
 
-// as is the same world seen by another client.
-func (w *world) as(client rueidis.Client) *world {
+// as is the same harness seen by another client.
+func (w *harness) as(client rueidis.Client) *harness {
 	other := *w
 	other.Client = client
 	other.store = NewStore(w.layout, w.set, client, client, nil)
 	return &other
 }
 
-func (w *world) open(consumer string) Beat {
+func (w *harness) open(consumer string) Beat {
 	w.t.Helper()
 	beat, err := w.store.Open(w.ctx, 0, consumer, 0)
 	require.NoError(w.t, err)
 	return beat
 }
 
-func (w *world) beat(consumer string) Beat {
+func (w *harness) beat(consumer string) Beat {
 	w.t.Helper()
 	beat, err := w.store.Beat(w.ctx, 0, consumer, false)
 	require.NoError(w.t, err)
@@ -87,7 +87,7 @@ func (w *world) beat(consumer string) Beat {
 }
 
 // announce adds an entry as producers do, with further fields.
-func (w *world) announce(stream string, more ...string) string {
+func (w *harness) announce(stream string, more ...string) string {
 	w.t.Helper()
 	text, err := EncodeAnnouncement(stream, nil)
 	require.NoError(w.t, err)
@@ -95,7 +95,7 @@ func (w *world) announce(stream string, more ...string) string {
 }
 
 // read delivers up to n entries to consumer.
-func (w *world) read(consumer string, n int) []*Entry {
+func (w *harness) read(consumer string, n int) []*Entry {
 	w.t.Helper()
 	raw, err := w.store.Read(w.ctx, 0, consumer, n, time.Millisecond)
 	require.NoError(w.t, err)
@@ -108,7 +108,7 @@ func (w *world) read(consumer string, n int) []*Entry {
 	return entries
 }
 
-func (w *world) acquire(consumer string, entries ...*Entry) []Take {
+func (w *harness) acquire(consumer string, entries ...*Entry) []Take {
 	w.t.Helper()
 	status, takes, err := w.store.acquire(w.ctx, w.acquires, 0, consumer, entries)
 	require.NoError(w.t, err)
@@ -117,10 +117,10 @@ func (w *world) acquire(consumer string, entries ...*Entry) []Take {
 }
 
 // bothAcquires runs a test with acquire as it runs on this server, and as it does before Redis 7.
-func bothAcquires(t *testing.T, f func(t *testing.T, w *world)) {
+func bothAcquires(t *testing.T, f func(t *testing.T, w *harness)) {
 	for name, script := range map[string]*Script{"this server": scriptAcquire, "before Redis 7": olderAcquire(t)} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			w.acquires = script
 			f(t, w)
 		})
@@ -139,7 +139,7 @@ func acquireWith(t *testing.T, old, text string) *Script {
 }
 
 // deliveries is how often each entry has been delivered that is pending for a consumer.
-func (w *world) deliveries(consumer string) map[string]int {
+func (w *harness) deliveries(consumer string) map[string]int {
 	w.t.Helper()
 	page, err := w.store.Pending(w.ctx, 0, consumer, "", 10_000, 0)
 	require.NoError(w.t, err)
@@ -151,7 +151,7 @@ func (w *world) deliveries(consumer string) map[string]int {
 }
 
 // own announces a stream and makes consumer its owner; the session must be open.
-func (w *world) own(consumer, stream string) *Lease {
+func (w *harness) own(consumer, stream string) *Lease {
 	w.t.Helper()
 	w.announce(stream)
 	entries := w.read(consumer, 1)
@@ -160,19 +160,19 @@ func (w *world) own(consumer, stream string) *Lease {
 }
 
 // take acquires an entry that was read; nobody may hold its stream.
-func (w *world) take(consumer string, e *Entry) *Lease {
+func (w *harness) take(consumer string, e *Entry) *Lease {
 	w.t.Helper()
 	take := w.acquire(consumer, e)[0]
 	require.Equal(w.t, string(rune(Acquired)), string(rune(take.Verdict)), "%+v", take)
 	return w.lease(consumer, e, take.Token)
 }
 
-func (w *world) lease(consumer string, e *Entry, token api.Token) *Lease {
+func (w *harness) lease(consumer string, e *Entry, token api.Token) *Lease {
 	s := NewSession(w.ctx, w.clock, 0, consumer, w.clock.Now(), time.Hour)
 	return New(s, e, token, w.clock.Now(), time.Hour, nil)
 }
 
-func (w *world) renew(consumer string, leases ...*Lease) Renewal {
+func (w *harness) renew(consumer string, leases ...*Lease) Renewal {
 	w.t.Helper()
 	out := w.store.Renew(w.ctx, 0, consumer, 0, [][]*Lease{leases}, nil)
 	require.Len(w.t, out, 1)
@@ -187,14 +187,14 @@ func back(l *Lease) Disposition {
 	}
 }
 
-func (w *world) requeue(consumer string, items ...Disposition) []Outcome {
+func (w *harness) requeue(consumer string, items ...Disposition) []Outcome {
 	w.t.Helper()
 	out, err := w.store.Requeue(w.ctx, 0, consumer, items)
 	require.NoError(w.t, err)
 	return out
 }
 
-func (w *world) done(consumer string, items ...Disposition) []Outcome {
+func (w *harness) done(consumer string, items ...Disposition) []Outcome {
 	w.t.Helper()
 	out, err := w.store.Done(w.ctx, 0, consumer, items)
 	require.NoError(w.t, err)
@@ -210,14 +210,14 @@ func verdicts(outcomes []Outcome) string {
 }
 
 // value is the text of a lease key, empty when there is none.
-func (w *world) value(stream string) string { return w.Text("GET", w.keys.Lease(stream)) }
+func (w *harness) value(stream string) string { return w.Text("GET", w.keys.Lease(stream)) }
 
-func (w *world) pttl(key string) time.Duration {
+func (w *harness) pttl(key string) time.Duration {
 	return time.Duration(w.Num("PTTL", key)) * time.Millisecond
 }
 
 // deadline is the score of a member of the session set; ok is false when it is not there.
-func (w *world) deadline(member string) (score int64, ok bool) {
+func (w *harness) deadline(member string) (score int64, ok bool) {
 	w.t.Helper()
 	text := w.Text("ZSCORE", w.keys.Sessions, member)
 	if text == "" {
@@ -228,7 +228,7 @@ func (w *world) deadline(member string) (score int64, ok bool) {
 	return int64(f), true
 }
 
-func (w *world) setScore(member string, score int64) {
+func (w *harness) setScore(member string, score int64) {
 	w.t.Helper()
 	// The PEXPIRE lets it pass at maxmemory too.
 	w.Do("EVAL", "redis.call('PEXPIRE', KEYS[1], 1e9) return redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])",
@@ -236,10 +236,10 @@ func (w *world) setScore(member string, score int64) {
 }
 
 // kill makes a session past, as if its process had died some time ago.
-func (w *world) kill(consumer string) { w.setScore(consumer, 1) }
+func (w *harness) kill(consumer string) { w.setScore(consumer, 1) }
 
 // forget makes the server look like a successor of the one that the books know.
-func (w *world) forget() {
+func (w *harness) forget() {
 	w.t.Helper()
 	w.Do("ZREMRANGEBYSCORE", w.keys.Sessions, "-inf", "(0")
 	w.Do("ZADD", w.keys.Sessions, strconv.FormatInt(-w.Now(), 10), "!beat",
@@ -247,14 +247,14 @@ func (w *world) forget() {
 }
 
 // settled ends settling as if the time had passed.
-func (w *world) settled() {
+func (w *harness) settled() {
 	w.t.Helper()
 	for _, member := range w.runs() {
 		w.setScore(member, -1)
 	}
 }
 
-func (w *world) runs() (members []string) {
+func (w *harness) runs() (members []string) {
 	w.t.Helper()
 	all, err := w.Try("ZRANGE", w.keys.Sessions, "0", "-1").AsStrSlice()
 	require.NoError(w.t, err)
@@ -267,7 +267,7 @@ func (w *world) runs() (members []string) {
 }
 
 // pendingIDs are the entries pending for a consumer.
-func (w *world) pendingIDs(consumer string) (ids []string) {
+func (w *harness) pendingIDs(consumer string) (ids []string) {
 	w.t.Helper()
 	page, err := w.Try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "10000", consumer).ToArray()
 	require.NoError(w.t, err)
