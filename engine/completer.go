@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/streamlease/streamlease/engine/internal/completion"
-	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -18,6 +17,7 @@ func newCompleter(ctx context.Context, e *Engine) *completion.Completer {
 		Layout:      e.layout,
 		Clock:       e.clock,
 		Log:         e.log,
+		Metrics:     e.metrics,
 		Random:      e.random,
 		Policy:      e.cfg.recovery,
 		Retry:       e.cfg.retry,
@@ -27,7 +27,7 @@ func newCompleter(ctx context.Context, e *Engine) *completion.Completer {
 		MaxInFlight: e.cfg.pipeline.MaxInFlight,
 		MaxMoves:    e.cfg.pipeline.MaxMoves(),
 		Backlog:     backlogReads * e.cfg.readBatch,
-	}, e.store, &sessions{partitions: e.partitions, renewer: e.renewer}, observer{e.metrics}, completion.Hooks{
+	}, e.store, &sessions{partitions: e.partitions, renewer: e.renewer}, completion.Hooks{
 		Ended: func(l *lease.Lease) {
 			if e.table.Remove(l) {
 				e.freed(l.Stream())
@@ -63,19 +63,4 @@ func (s *sessions) Leave(ctx context.Context, session *lease.Session) {
 func (s *sessions) Alive(partition int, consumer string) bool {
 	session, _ := s.partitions[partition].view()
 	return session != nil && session.Consumer() == consumer && session.Remaining() > 0
-}
-
-// observer implements completion.Observer.
-type observer struct{ metrics *metrics.Metrics }
-
-func (o observer) Ended(kind lease.EndKind, err error) { o.metrics.Ended(kind, err) }
-func (o observer) Gone(n int)                          { o.metrics.Add(metrics.EntriesGone, n) }
-func (o observer) DeadLetter(reason string)            { o.metrics.DeadLetter(reason) }
-func (o observer) DeadLettersFull()                    { o.metrics.Inc(metrics.DeadLettersFull) }
-func (o observer) Refused(blames bool)                 { o.metrics.Refused(blames) }
-
-func (o observer) Tampered(result completion.Tampering) {
-	o.metrics.Inc(metrics.Tamperings.With([...]metrics.Tampered{
-		completion.AnnouncedAgain: metrics.TamperedAnnounced, completion.Elsewhere: metrics.TamperedElsewhere, completion.Lost: metrics.TamperedLost,
-	}[result]))
 }

@@ -29,7 +29,7 @@ func (c *Completer) End(l *lease.Lease) {
 		},
 	}
 	if ending.Kind == lease.EndFailed {
-		c.judge(&x.Disposition, l.Attempt(), ending.Why)
+		policy{c.cfg.Policy, c.cfg.Random}.decide(&x.Disposition, l.Attempt(), ending.Why)
 	}
 	c.push(l.Partition(), x)
 }

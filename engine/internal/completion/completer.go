@@ -10,6 +10,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine/internal/cond"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
@@ -38,16 +39,6 @@ type Sessions interface {
 	Alive(partition int, consumer string) bool
 }
 
-// Observer counts what happens.
-type Observer interface {
-	Ended(kind lease.EndKind, err error)
-	Gone(n int)
-	DeadLetter(reason string)
-	DeadLettersFull()
-	Refused(blames bool)
-	Tampered(result Tampering)
-}
-
 // Hooks are what a completer calls when things change. All must be set. None is called with a lock held.
 type Hooks struct {
 	// Ended is called with a lease whose ending has an outcome, before its owner is told: it must be off the table then.
@@ -62,10 +53,11 @@ type Hooks struct {
 
 // Config is what a completer works with. All fields must be set.
 type Config struct {
-	Layout *cluster.Layout
-	Clock  lease.Clock
-	Log    *sumlog.Logger
-	Random func() float64 // in [0, 1)
+	Layout  *cluster.Layout
+	Clock   lease.Clock
+	Log     *sumlog.Logger
+	Metrics *metrics.Metrics
+	Random  func() float64 // in [0, 1)
 
 	Policy   scan.Config                      // retries and their delays
 	Retry    time.Duration                    // after the first failure
@@ -85,7 +77,6 @@ type Completer struct {
 	cfg      Config
 	store    Store
 	sessions Sessions
-	observer Observer
 	hooks    Hooks
 	work     *workqueue.Queue
 
@@ -116,8 +107,8 @@ type entryKey struct {
 }
 
 // New makes a completer whose goroutines end with ctx or Stop.
-func New(ctx context.Context, cfg Config, store Store, sessions Sessions, observer Observer, hooks Hooks) *Completer {
-	c := &Completer{cfg: cfg, store: store, sessions: sessions, observer: observer, hooks: hooks}
+func New(ctx context.Context, cfg Config, store Store, sessions Sessions, hooks Hooks) *Completer {
+	c := &Completer{cfg: cfg, store: store, sessions: sessions, hooks: hooks}
 	n := cfg.Layout.Partitions()
 	c.mu.queues = make([]queue, n)
 	c.mu.retiring = make([][]*retirement, n)

@@ -6,14 +6,21 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/internal/guard"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
 )
 
 // maxReason is how much of an error's text a dead letter keeps, in bytes.
 const maxReason = 1024
 
-// judge is the retry policy: it decides where an entry goes whose handling failed. It is requeued after a delay that the handler
+// policy is the retry policy.
+type policy struct {
+	scan.Config
+	random func() float64
+}
+
+// decide decides where an entry goes whose handling failed. It is requeued after a delay that the handler
 // chose (Snooze), dead-lettered (Permanent, or too many retries), or else requeued after a delay with one retry more.
-func (c *Completer) judge(r *lease.Disposition, attempt int, why error) {
+func (p policy) decide(r *lease.Disposition, attempt int, why error) {
 	why = guard.Error(why) // it comes from Lease.Fail as well, and nobody may have called its methods yet
 	if delay, ok := api.SnoozeDelay(why); ok {
 		if delay > 0 {
@@ -22,18 +29,18 @@ func (c *Completer) judge(r *lease.Disposition, attempt int, why error) {
 		return
 	}
 	// A producer may have written the count: more than may be is no more than that.
-	r.Retries = min(max(attempt, 0), max(c.cfg.Policy.MaxRetries, 0)) + 1
+	r.Retries = min(max(attempt, 0), max(p.MaxRetries, 0)) + 1
 	text := "failed"
 	if why != nil {
 		text = why.Error()
 	}
-	switch max := c.cfg.Policy.MaxRetries; {
+	switch max := p.MaxRetries; {
 	case api.IsPermanent(why):
 		r.Dest, r.Reason = lease.ToDeadLetters, Reason(deadPermanent, text)
 	case r.Retries > max:
 		r.Dest, r.Reason = lease.ToDeadLetters, Reason(deadRetries, fmt.Sprintf("after %d attempts: %s", r.Retries, text))
 	default:
-		r.Dest, r.Delay = lease.ToLater, c.cfg.Policy.Delay(r.Retries, c.cfg.Random())
+		r.Dest, r.Delay = lease.ToLater, p.Delay(r.Retries, p.random())
 	}
 }
 

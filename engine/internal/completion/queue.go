@@ -1,39 +1,6 @@
 package completion
 
-import (
-	"container/heap"
-
-	"github.com/streamlease/streamlease/lease"
-)
-
-// completion is one entry to be completed.
-type completion struct {
-	lease.Disposition
-	consumer string
-	finish   bool         // done with, else moved
-	lease    *lease.Lease // whose ending waits for the outcome; nil when nobody does
-	tried    bool         // an attempt had an unknown outcome
-	refused  int          // how often Redis refused this very completion
-	blamed   int          // of them, how often for a reason that lies in the entry
-	after    int64        // refused: not retried before then
-	tampered tampered
-	held     int // bytes that are counted in what is read and has no place
-}
-
-// overhead is about what a completion takes beside what it remembers, in bytes, with its place in a queue.
-const overhead = 512
-
-// weight is what a completion holds of an entry that was read. Those of streams that are owned, or were, hold their leases.
-func (x *completion) weight() int {
-	if x.lease != nil || x.tampered.was != nil {
-		return 0
-	}
-	n := overhead + len(x.Key) + len(x.Reason) + len(x.Cut)
-	if x.tampered.entry != nil {
-		n += x.tampered.entry.Held()
-	}
-	return n
-}
+import "container/heap"
 
 // queue is the completions of one partition that wait. Those that were refused wait apart, each for its time, and those that an
 // owner waits for apart from those that nobody does: however many of these there are, no end of a lease is queued behind them.
@@ -43,9 +10,6 @@ type queue struct {
 	unowned retryHeap // refused, and nobody waits
 	turn    bool      // those that were refused come next, if it is time for some
 }
-
-// skipMost is how many completions are looked past for such as travel with the first one.
-const skipMost = 1024
 
 // put adds completions at the end.
 func (q *queue) put(batch ...completion) {
@@ -141,37 +105,4 @@ func takeDue(h *retryHeap, now int64, most int) []completion {
 		heap.Push(h, x)
 	}
 	return l.batch
-}
-
-// call is what travels in one call.
-type call struct {
-	batch  []completion
-	weight int // of the copies
-	memory int // of what is announced from memory
-}
-
-// travels reports whether a completion goes into the call of those that are there.
-func (l *call) travels(x *completion) bool {
-	if len(l.batch) == 0 {
-		return true
-	}
-	first := &l.batch[0]
-	if x.consumer != first.consumer || x.finish != first.finish || x.tampered.found != first.tampered.found {
-		return false
-	}
-	return !x.tampered.found || l.memory+x.memoryWeight() <= lease.MaxCallWeight
-}
-
-// add puts it there, unless that made too much to copy.
-func (l *call) add(x *completion) bool {
-	if !x.finish { // what is done with is not copied
-		if l.weight += x.Size; l.weight > lease.MaxCallWeight && len(l.batch) > 0 {
-			return false
-		}
-	}
-	if x.tampered.found {
-		l.memory += x.memoryWeight()
-	}
-	l.batch = append(l.batch, *x)
-	return true
 }

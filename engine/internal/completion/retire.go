@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -202,12 +203,12 @@ func (c *Completer) requeuePage(ctx context.Context, partition int, x *retiremen
 			return
 		case lease.Moved, lease.Referred:
 			if r.Dest != lease.ToInput && r.Dest != lease.ToLater {
-				c.observer.DeadLetter(r.Reason)
+				c.cfg.Metrics.DeadLetter(r.Reason)
 			}
 		case lease.Full:
-			c.observer.DeadLettersFull()
+			c.cfg.Metrics.Inc(metrics.DeadLettersFull)
 		case lease.Gone:
-			c.observer.Gone(1)
+			c.cfg.Metrics.Inc(metrics.EntriesGone)
 		}
 		x.refused.Moved(r.Entry)
 	})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -133,9 +134,9 @@ func (c *Completer) refuse(partition int, x completion, why error) completion {
 // reportRefusal counts and logs that Redis refuses to move an entry, or to end it.
 func (c *Completer) reportRefusal(partition int, entry string, why error, finish bool) {
 	blames := lease.Blames(why)
-	c.observer.Refused(blames)
+	c.cfg.Metrics.Refused(blames)
 	if code, _ := lease.Refusal(why); code == "DLQFULL" {
-		c.observer.DeadLettersFull()
+		c.cfg.Metrics.Inc(metrics.DeadLettersFull)
 	}
 	if blames && !finish {
 		c.cfg.Log.Warn("entries are refused for what they are; a dead letter will refer to each: look at these", 1,
@@ -199,9 +200,9 @@ func (c *Completer) outcome(partition int, x completion, v lease.Verdict) {
 	switch v {
 	case lease.Finished, lease.Moved, lease.Referred:
 	case lease.Gone:
-		c.observer.Gone(1)
+		c.cfg.Metrics.Inc(metrics.EntriesGone)
 	case lease.Full:
-		c.observer.DeadLettersFull()
+		c.cfg.Metrics.Inc(metrics.DeadLettersFull)
 	case lease.NotPending:
 		// Asked again after a lost answer, this is our own success, if nobody can have had the stream in between.
 		sure := x.lease != nil && x.lease.Believed() > 0
@@ -216,7 +217,7 @@ func (c *Completer) outcome(partition int, x completion, v lease.Verdict) {
 		err = api.ErrLeaseLost
 	}
 	if x.Dest == lease.ToDeadLetters && v == lease.Moved || v == lease.Referred {
-		c.observer.DeadLetter(x.Reason)
+		c.cfg.Metrics.DeadLetter(x.Reason)
 	}
 	c.settle(partition, x, err)
 	if v == lease.Owned && x.lease != nil {
@@ -228,7 +229,7 @@ func (c *Completer) outcome(partition int, x completion, v lease.Verdict) {
 // settle ends a completion.
 func (c *Completer) settle(partition int, x completion, err error) {
 	if l := x.lease; l != nil {
-		c.observer.Ended(l.Ending().Kind, err)
+		c.cfg.Metrics.Ended(l.Ending().Kind, err)
 		c.hooks.Ended(l)
 		l.Ending().Settle(err)
 	}

@@ -4,53 +4,9 @@ import (
 	"context"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
-
-// Tampering is what became of an entry that somebody else acknowledged, deleted or trimmed.
-type Tampering int
-
-const (
-	AnnouncedAgain Tampering = iota // as it stood there, or from memory
-	Elsewhere                       // pending for another consumer
-	Lost                            // deleted, and this process remembers nothing of it
-)
-
-// tampered is what a completion knows of an entry that somebody may have acknowledged, deleted or trimmed.
-type tampered struct {
-	entry  *lease.Entry // what is remembered of one that was never held; or
-	was    *lease.Lease // that was held, and nobody waits for
-	found  bool         // so it is: what is left of it goes where it should
-	memory bool         // where nothing is left, it is announced again from memory
-}
-
-// memory is what this process remembers of the announcement, if it is to be announced from that.
-func (x *completion) memory() lease.Memory {
-	switch {
-	case !x.tampered.memory:
-	case x.lease != nil:
-		return x.lease.Memory()
-	case x.tampered.was != nil:
-		return x.tampered.was.Memory()
-	case x.tampered.entry != nil:
-		return x.tampered.entry.Memory()
-	}
-	return lease.Memory{}
-}
-
-// remembered is what is kept of an entry that was never held: what it can be announced from, and nothing else of it.
-func remembered(x *lease.Entry) *lease.Entry {
-	m := x.Memory()
-	if m.Stream == "" {
-		return nil
-	}
-	return &lease.Entry{Stream: m.Stream, Info: m.Info, Retries: m.Retries, Crashes: m.Crashes}
-}
-
-func (x *completion) memoryWeight() int {
-	m := x.memory()
-	return len(m.Info) + len(m.Stream) + lease.FieldWeight
-}
 
 // RestoreLease announces the entry of a lease again that has ended, since its body is gone.
 func (c *Completer) RestoreLease(l *lease.Lease) {
@@ -83,7 +39,7 @@ func (c *Completer) tamperedWith(partition int, x *completion, v lease.Verdict) 
 	case v == lease.Gone:
 		// Acknowledged by this very call.
 		x.tampered.memory = true
-		c.observer.Gone(1)
+		c.cfg.Metrics.Inc(metrics.EntriesGone)
 	case v != lease.NotPending || x.tried || !c.sessions.Alive(partition, x.consumer):
 		return false
 	case x.lease != nil:
@@ -110,29 +66,29 @@ func restoring(s Store, batch []completion) func(ctx context.Context, p int, con
 
 // tamperedOutcome decides what Redis' answer means for an entry that somebody has tampered with.
 func (c *Completer) tamperedOutcome(partition int, x completion, v lease.Verdict) (err error) {
-	result := AnnouncedAgain
+	result := metrics.TamperedAnnounced
 	switch v {
 	case lease.Moved, lease.FromMemory, lease.Referred:
 		c.cfg.Log.Warn("announcements that this process had were acknowledged, deleted or trimmed; they are announced again", 1,
 			"partition", partition, "entry", x.Entry)
 	case lease.Full:
-		c.observer.DeadLettersFull()
+		c.cfg.Metrics.Inc(metrics.DeadLettersFull)
 	case lease.Gone:
 		if x.tried || !x.tampered.memory {
 			// Moved by an earlier attempt; or nothing was sure to be missing.
 			return nil
 		}
-		result, err = Lost, api.ErrAnnouncementLost
+		result, err = metrics.TamperedLost, api.ErrAnnouncementLost
 		c.cfg.Log.Error("an announcement was deleted and cannot be announced again: publish it", "partition", partition, "entry", x.Entry)
 	default: // pending for another consumer
-		result, err = Elsewhere, api.ErrLeaseLost
+		result, err = metrics.TamperedElsewhere, api.ErrLeaseLost
 		if x.lease == nil {
 			return err // and so it may be by right
 		}
 	}
-	c.observer.Tampered(result)
+	c.cfg.Metrics.Inc(metrics.Tamperings.With(result))
 	if x.Dest == lease.ToDeadLetters && (v == lease.Moved || v == lease.FromMemory) || v == lease.Referred {
-		c.observer.DeadLetter(x.Reason)
+		c.cfg.Metrics.DeadLetter(x.Reason)
 	}
 	if err != nil && x.lease != nil && x.lease.Ending().Kind == lease.EndHandBack && c.cfg.Draining() {
 		c.notHandedBack.Add(1)
