@@ -26,8 +26,15 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
 }
 
-// bench runs the command and returns what it wrote.
+// bench runs the command and returns what it wrote, on standard output first.
 func bench(t *testing.T, args ...string) (out string, err error) {
+	t.Helper()
+	out, said, err := run(t, args...)
+	return out + said, err
+}
+
+// run runs the command and returns its standard output and its standard error.
+func run(t *testing.T, args ...string) (out, said string, err error) {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -37,7 +44,7 @@ func bench(t *testing.T, args ...string) (out string, err error) {
 	cmd.Stdout, cmd.Stderr = &text, &errors
 	err = cmd.Run()
 	t.Log(errors.String())
-	return text.String() + errors.String(), err
+	return text.String(), errors.String(), err
 }
 
 // requireRefused runs the command, which must fail and say why in one line.
@@ -49,10 +56,12 @@ func requireRefused(t *testing.T, args ...string) {
 	require.Regexp(t, `^bench: .+\n$`, out, "%v", args)
 }
 
+// results runs a measurement with -json and returns its results. Engines may log on standard error meanwhile, as that they are late on a busy
+// machine.
 func results[T any](t *testing.T, args ...string) (r T) {
 	t.Helper()
-	out, err := bench(t, args...)
-	require.NoError(t, err, out)
+	out, said, err := run(t, args...)
+	require.NoError(t, err, out+said)
 	var report struct {
 		Command, Machine, Redis string
 		Results                 json.RawMessage
