@@ -11,9 +11,9 @@ import (
 // Reasons for which an announcement may be lost that an operator tampered with.
 const (
 	excuseWaiting = "before it was delivered"
-	excuseRead    = "delivered, and not held yet"
-	excuseKilled  = "held, by a pod that was killed"
-	excuseTrouble = "held, by a pod that was in trouble"
+	excuseRead    = "delivered and not held yet"
+	excuseKilled  = "held by a pod that was killed"
+	excuseTrouble = "held by a pod that was in trouble"
 )
 
 // interval is a time in which something was in trouble, on the clock of the journals.

@@ -37,7 +37,7 @@ func writeResult(out io.Writer, s Result) {
 	t.Row("without an owner then, max", report.Milliseconds(s.Without.Max))
 	t.Row("announcements that became dead letters, which is allowed", report.Grouped(s.Letters))
 	for _, why := range slices.Sorted(maps.Keys(s.Excused)) {
-		t.Row("lost by hand "+why, report.Grouped(s.Excused[why]))
+		t.Row("lost by hand, "+why, report.Grouped(s.Excused[why]))
 	}
 	t.Row("stranded by hand, then requeued by hand", report.Grouped(s.Requeued))
 	t.Row("starts of pods that failed and were retried", report.Grouped(s.Refused))

@@ -47,7 +47,7 @@ func TestResultTellsWhatDidNotHold(t *testing.T) {
 	require.Contains(t, text(), "Only these troubles struck: poison, acked.")
 	require.Contains(t, text(), "did not shut down cleanly: round-1-pod-2-3: signal: killed")
 	for _, row := range []string{`by hand, acked +│ +17`, `poison entries: malformed +│ +18`, `requeued by hand +│ +19`, `with an error, which is allowed +│ +20`,
-		`dead letters, which is allowed +│ +21`, `lost by hand before it was delivered +│ +22`} {
+		`dead letters, which is allowed +│ +21`, `lost by hand, before it was delivered +│ +22`} {
 		require.Regexp(t, row, text())
 	}
 	for _, broken := range []Result{{Left: Left{Pending: 1}}, {Left: Left{Stranded: 1}}, {Missing: 1}, {BadEnds: []string{"x"}}} {
