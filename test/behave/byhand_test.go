@@ -40,8 +40,8 @@ func (h *harness) removeConsumers(m *member) {
 	}
 }
 
-// TestConsumerRemovedWhileItHoldsStreams: what it held was neither pending nor undelivered any more, and was lost when it ended. Now
-// the ownerships continue under their tokens, although the process is full and does not read, and end as usual.
+// TestConsumerRemovedWhileItHoldsStreams: what it held was neither pending nor undelivered any more, and was lost when it
+// ended. Now the ownerships continue under their tokens, although the process is full and does not read, and end as usual.
 func TestConsumerRemovedWhileItHoldsStreams(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -110,8 +110,8 @@ func TestAcknowledgedByHandWhileHeld(t *testing.T) {
 	h.checkRequeued(2)
 }
 
-// TestDeletedByHandWhileHeld: entries in the middle are deleted with XDEL, still pending or acknowledged, too. The owner is notified
-// that its stream is announced again, and it is.
+// TestDeletedByHandWhileHeld: entries in the middle are deleted with XDEL, still pending or acknowledged, too. The owner is
+// notified that its stream is announced again, and it is.
 func TestDeletedByHandWhileHeld(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -230,8 +230,8 @@ func TestTrimmedWhileHeldShowsInTheBacklog(t *testing.T) {
 	require.Equal(t, 1, missing)
 }
 
-// TestStrandedAnnouncementsAreHandedOutAgain: they were delivered to a consumer that somebody removed, and no engine remembers them.
-// A gauge counts them, and the inspector announces them again, so that they are owned.
+// TestStrandedAnnouncementsAreHandedOutAgain: they were delivered to a consumer that somebody removed, and no engine remembers
+// them. A gauge counts them, and the inspector announces them again, so that they are owned.
 func TestStrandedAnnouncementsAreHandedOutAgain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -163,8 +163,8 @@ func TestEndingsOutsideTheHandler(t *testing.T) {
 	require.Zero(t, m.notified(api.Disowned))
 }
 
-// TestDoneAfterTheLeaseWasDeletedByHand: the entry is pending for its owner and nobody else has the stream, so Done succeeds. Once a
-// renewal has found the lease gone it is lost, and the stream is handed out again.
+// TestDoneAfterTheLeaseWasDeletedByHand: the entry is pending for its owner and nobody else has the stream, so Done succeeds.
+// Once a renewal has found the lease gone it is lost, and the stream is handed out again.
 func TestDoneAfterTheLeaseWasDeletedByHand(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -95,8 +95,8 @@ func TestDoneStreamDoesNotSeeTheStreamsOfOthers(t *testing.T) {
 	h.stateIs(state{Input: 1, Pending: 1, Leases: 1, Sessions: 2, Consumers: 2})
 }
 
-// TestSetMaxStreams: reading stops at the limit and resumes when it is raised. Lowering it requeues the youngest streams, each after
-// a Releasing, and others take them.
+// TestSetMaxStreams: reading stops at the limit and resumes when it is raised. Lowering it requeues the youngest streams, each
+// after a Releasing, and others take them.
 func TestSetMaxStreams(t *testing.T) {
 	t.Parallel()
 	h := newHarnessOf(t, 2)

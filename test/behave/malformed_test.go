@@ -99,8 +99,8 @@ func TestMalformedAnnouncementsAreDeadLetters(t *testing.T) {
 	h.stateIs(state{Input: n, Dead: len(cases)})
 }
 
-// TestAnnouncementWithTooManyFieldsToCopy: no script can requeue it, so no engine takes it: it becomes a dead letter with as much as
-// can be kept. What the limits allow can be copied, however it ends.
+// TestAnnouncementWithTooManyFieldsToCopy: no script can requeue it, so no engine takes it: it becomes a dead letter with as
+// much as can be kept. What the limits allow can be copied, however it ends.
 func TestAnnouncementWithTooManyFieldsToCopy(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

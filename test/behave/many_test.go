@@ -13,9 +13,9 @@ import (
 
 const many = 10_000
 
-// TestDoneCalledOneByOneFromHandlersIsBatched: the scripts sent, including those that acquire the streams, are at most a tenth of the
-// calls. The server counts them; no clock is involved. A batch consists of the calls that workers wait for, which several
-// partitions would have to share.
+// TestDoneCalledOneByOneFromHandlersIsBatched: the scripts sent, including those that acquire the streams, are at most a tenth
+// of the calls. The server counts them; no clock is involved. A batch consists of the calls that workers wait for, which
+// several partitions would have to share.
 func TestDoneCalledOneByOneFromHandlersIsBatched(t *testing.T) {
 	h := newHarnessOf(t, 1)
 	h.announce(names("s", many)...)

@@ -48,8 +48,8 @@ func (m *member) consumers() []string {
 	return names
 }
 
-// TestOneFieldFiveThousandTimesBlocksNothing: after a lost session and in an ordinary drain it becomes a dead letter, and the entries
-// around it are owned, done and requeued.
+// TestOneFieldFiveThousandTimesBlocksNothing: after a lost session and in an ordinary drain it becomes a dead letter, and the
+// entries around it are owned, done and requeued.
 //
 // The dead letter used to get all 5,000 fields, which Lua cannot unpack. Redis ran 160 scripts a second because of that, forever;
 // Done of other streams did not return, and a drain requeued nothing.

@@ -24,8 +24,8 @@ func checkLeaks(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t, ignored...) })
 }
 
-// TestShutdownHandsEverythingOver: each of 10,000 held streams gets a Releasing while its lease is valid. Another engine owns all of
-// them afterwards. Nothing is acknowledged that was not done, and no retry is counted.
+// TestShutdownHandsEverythingOver: each of 10,000 held streams gets a Releasing while its lease is valid. Another engine owns
+// all of them afterwards. Nothing is acknowledged that was not done, and no retry is counted.
 //
 // The library that this one replaces acknowledged and deleted every stream that a client owned when it was shut down.
 func TestShutdownHandsEverythingOver(t *testing.T) {
@@ -151,7 +151,8 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 	require.ErrorIs(t, receive(t, "Run returns", a.ran), api.ErrDrainTimeout)
 	close(never)
 	require.Zero(t, a.lease("s", 1).Remaining())
-	// Nobody waited for the reply: the entry either stays pending for the consumer until others recover it, or was requeued in time.
+	// Nobody waited for the reply: the entry either stays pending for the consumer until others recover it, or was requeued in
+	// time.
 	until(t, "it is still announced", func() bool {
 		s := h.state()
 		return s.Input == 1 && s.Pending == s.Leases

@@ -12,8 +12,8 @@ import (
 	"github.com/streamlease/streamlease/test/proxy"
 )
 
-// TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain: the owners carry on, since their leases are valid. Done ends a stream for good, and
-// every other ending announces it again from memory. A drain used to lose it.
+// TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain: the owners carry on, since their leases are valid. Done ends a stream for
+// good, and every other ending announces it again from memory. A drain used to lose it.
 func TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -45,8 +45,8 @@ func TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain(t *testing.T) {
 	require.Zero(t, m.metric("tampered_total", "result", "lost"))
 }
 
-// TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain: when their turn comes there is nothing to hand out, so the entry behind them is
-// next. They follow later, announced again from memory.
+// TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain: when their turn comes there is nothing to hand out, so the entry behind
+// them is next. They follow later, announced again from memory.
 func TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -71,8 +71,8 @@ func TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain(t *testing.T) {
 	h.stateIs(state{Input: 4})
 }
 
-// TestTrimmedBodiesOfEntriesJustReadAreAnnouncedAgain: they are deleted between the read and the acquisition, which is refused until
-// then.
+// TestTrimmedBodiesOfEntriesJustReadAreAnnouncedAgain: they are deleted between the read and the acquisition, which is refused
+// until then.
 func TestTrimmedBodiesOfEntriesJustReadAreAnnouncedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -79,8 +79,8 @@ func TestStreamsAnnouncedManyTimesHaveOneOwner(t *testing.T) {
 	require.NoError(t, overlap.Check(records))
 }
 
-// TestOwnerIsNotifiedThatItsStreamWasAnnouncedAgain: once per ownership, however often the stream is announced. Done, Release and Fail
-// make way for the next announcement.
+// TestOwnerIsNotifiedThatItsStreamWasAnnouncedAgain: once per ownership, however often the stream is announced. Done, Release
+// and Fail make way for the next announcement.
 func TestOwnerIsNotifiedThatItsStreamWasAnnouncedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -14,7 +14,7 @@ import (
 
 // stall cuts a replica off from its master until the returned function is called: the replica receives none of the writes
 // made meanwhile.
-func (h *harness) stall(master, replica *servers.Server) (mend func(ctx context.Context) error) {
+func (h *harness) stall(master, replica *servers.Server) (repair func(ctx context.Context) error) {
 	h.t.Helper()
 	h.step("the link to the replica is cut", func(ctx context.Context) error {
 		// It reconnects as a user that does not exist.
@@ -58,7 +58,7 @@ func TestFailoverLosesWrites(t *testing.T) {
 	mine, others := h.partitionsOf(victim)
 	finished, kept := h.in(old, mine)[:20], h.in(old, mine)[20:]
 	h.awaitInStep(victim, replica)
-	mend := h.stall(victim, replica)
+	repair := h.stall(victim, replica)
 
 	// Only the old master knows these.
 	forgotten := h.in(names(400, 600), mine)
@@ -87,7 +87,7 @@ func TestFailoverLosesWrites(t *testing.T) {
 		return nil
 	})
 	began := time.Now()
-	h.step("replication mended", mend)
+	h.step("replication repaired", repair)
 	h.eventually(func() bool {
 		for _, s := range forgotten {
 			if before[s].Remaining() > 0 {

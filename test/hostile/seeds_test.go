@@ -4,7 +4,8 @@ package hostile
 // owned it.
 const none, given, owned = 0, 4, 5
 
-// seeds are inputs that went wrong once, or might. Package poison defines what the bytes of an entry mean; its kinds keep their order.
+// seeds are inputs that went wrong once, or might. Package poison defines what the bytes of an entry mean; its kinds keep their
+// order.
 var seeds = []struct {
 	what string
 	data []byte

@@ -46,8 +46,8 @@ type Fault struct {
 	Command string
 	// Nth strikes only the nth match, counted from 1 over all connections since Inject. Zero: every match.
 	Nth int
-	// Match restricts the fault by the arguments, starting with the name of the command. It runs on a goroutine of the proxy, and may
-	// neither keep or change its arguments nor call Cut or Stop, which wait for it. Nil: every request of that name.
+	// Match restricts the fault by the arguments, starting with the name of the command. It runs on a goroutine of the proxy,
+	// and may neither keep or change its arguments nor call Cut or Stop, which wait for it. Nil: every request of that name.
 	Match func(args [][]byte) bool
 	// Action is what happens. It is required.
 	Action Action

@@ -37,8 +37,8 @@ type Proxy struct {
 	}
 }
 
-// Start starts a proxy in front of the address of a server. ctx bounds the start only. The server need not run yet: the proxy resets
-// clients while it cannot reach the server.
+// Start starts a proxy in front of the address of a server. ctx bounds the start only. The server need not run yet: the proxy
+// resets clients while it cannot reach the server.
 func Start(ctx context.Context, backend string) (*Proxy, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -134,8 +134,8 @@ func (p *Proxy) Bandwidth(bytesPerSecond float64) {
 	p.mu.rate = bytesPerSecond
 }
 
-// Stop closes everything and waits until no goroutine is left. It returns the first protocol error of a server or a client, if there
-// was one. Stopping again does nothing and returns the same.
+// Stop closes everything and waits until no goroutine is left. It returns the first protocol error of a server or a client, if
+// there was one. Stopping again does nothing and returns the same.
 func (p *Proxy) Stop() error {
 	p.mu.Lock()
 	p.mu.stopped = true

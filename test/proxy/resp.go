@@ -163,8 +163,8 @@ func (d *decoder) length(text []byte, limit int) (int, error) {
 	return n, nil
 }
 
-// line reads a line, and returns it without its end; it is valid until the next read. A bare \n is accepted, as Redis does in inline
-// requests.
+// line reads a line, and returns it without its end; it is valid until the next read. A bare \n is accepted, as Redis does in
+// inline requests.
 func (d *decoder) line() ([]byte, error) {
 	start := len(d.buf)
 	for {

@@ -60,8 +60,8 @@ func (c *deadlyConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestStreamThatKillsItsOwnersBecomesADeadLetter: every process that owns it, or reads it, dies at once, and drops its other streams.
-// The killer ends up in the dead letters, with the reason; the other streams do not.
+// TestStreamThatKillsItsOwnersBecomesADeadLetter: every process that owns it, or reads it, dies at once, and drops its other
+// streams. The killer ends up in the dead letters, with the reason; the other streams do not.
 //
 // An entry that killed when it was read was never owned, so it had no crash count, and killed forever. The counts here are those
 // reached after some twenty deaths, which saves a minute: the killer lacks two marks, the others have none.
@@ -177,8 +177,8 @@ func TestStreamThatOutlivesManyProcessesIsNoDeadLetter(t *testing.T) {
 	require.Equal(t, 1, h.Num("XLEN", h.keys.DeadLetters))
 }
 
-// TestFailedStreamComesBackAfterItsDelayAnywhere: the delay is kept in Redis, so it holds for every consumer, even when the one that
-// failed is gone.
+// TestFailedStreamComesBackAfterItsDelayAnywhere: the delay is kept in Redis, so it holds for every consumer, even when the one
+// that failed is gone.
 func TestFailedStreamComesBackAfterItsDelayAnywhere(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -217,8 +217,8 @@ func TestFailedStreamComesBackAfterItsDelayAnywhere(t *testing.T) {
 	require.Equal(t, "2", letters[0].FieldValues[lease.FieldRetries])
 }
 
-// TestNotBeforeOutlivesTheReader: an announcement that was read before its time is not handed out before it, whatever happens to the
-// reader. A copy of the entry does not carry the time, so it used to be handed out at once.
+// TestNotBeforeOutlivesTheReader: an announcement that was read before its time is not handed out before it, whatever happens
+// to the reader. A copy of the entry does not carry the time, so it used to be handed out at once.
 func TestNotBeforeOutlivesTheReader(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

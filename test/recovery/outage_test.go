@@ -35,8 +35,8 @@ func (h *harness) heldByAll() (n int) {
 	return n
 }
 
-// TestOutageLongerThanSessions: Redis hangs until all twenty engines have lost their sessions. To the first one back all others look
-// dead. Each requeues what it lost by itself, under its old name, and takes it again.
+// TestOutageLongerThanSessions: Redis hangs until all twenty engines have lost their sessions. To the first one back all others
+// look dead. Each requeues what it lost by itself, under its old name, and takes it again.
 func TestOutageLongerThanSessions(t *testing.T) {
 	t.Parallel()
 	const streams = 1000

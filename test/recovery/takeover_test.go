@@ -18,8 +18,8 @@ const many = 10_000
 // page is the number of entries that a recover script requeues at a time.
 var page = lease.Pipeline{}.WithDefaults().MaxMoves()
 
-// TestKilledProcessOfTenThousand: kill -9 of a process that owns 10,000 streams, while two others are alive. The two own all of them
-// again, each stream by one.
+// TestKilledProcessOfTenThousand: kill -9 of a process that owns 10,000 streams, while two others are alive. The two own all of
+// them again, each stream by one.
 func TestKilledProcessOfTenThousand(t *testing.T) {
 	x := takeover(t, many, 2*time.Second)
 	t.Log(x)

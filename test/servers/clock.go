@@ -30,11 +30,11 @@ const (
 // the file if it does not exist.
 func clockEnv(ctx context.Context, dir string) ([]string, error) {
 	if runtime.GOOS != "linux" {
-		return nil, fmt.Errorf("%w: it takes Linux, this is %s", ErrNoClock, runtime.GOOS)
+		return nil, fmt.Errorf("%w: it needs Linux, and this is %s", ErrNoClock, runtime.GOOS)
 	}
 	compiler, err := exec.LookPath(cmp.Or(os.Getenv("CC"), "cc"))
 	if err != nil {
-		return nil, fmt.Errorf("%w: it takes a C compiler (%w): install one with `apt-get install gcc libc6-dev`, or set CC", ErrNoClock, err)
+		return nil, fmt.Errorf("%w: it needs a C compiler (%w): install one with `apt-get install gcc libc6-dev`, or set CC", ErrNoClock, err)
 	}
 	source, library := filepath.Join(dir, "clock.c"), filepath.Join(dir, "clock.so")
 	if err := os.WriteFile(source, clockSource, 0o600); err != nil {
@@ -79,7 +79,7 @@ func (s *Server) checkClock(ctx context.Context) error {
 	}
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if ahead := time.Until(time.Unix(seconds, 0)); err != nil || ahead < far/2 {
-		return fmt.Errorf("%w: %s takes no notice of what is loaded before it", ErrNoClock, s.binary)
+		return fmt.Errorf("%w: %s ignores the preloaded library", ErrNoClock, s.binary)
 	}
 	return nil
 }

@@ -62,5 +62,5 @@ func TestClockThatCannotBeMovedIsAnError(t *testing.T) {
 	t.Setenv("CC", compiler)
 	err = start()
 	require.ErrorIs(t, err, ErrNoClock)
-	require.ErrorContains(t, err, "takes no notice")
+	require.ErrorContains(t, err, "ignores the preloaded library")
 }

@@ -128,7 +128,7 @@ func TestCluster(t *testing.T) {
 	for name, end := range map[string]struct{ down, up func(*Server) error }{
 		"a master that is killed is replaced and comes back as a replica": {
 			(*Server).Kill, func(s *Server) error { return s.Restart(ctx, false) }},
-		"a master that stands still is replaced and comes back as a replica": {(*Server).Pause, (*Server).Resume},
+		"a master that hangs is replaced and comes back as a replica": {(*Server).Pause, (*Server).Resume},
 	} {
 		t.Run(name, func(t *testing.T) {
 			slot := cluster.Slot(name)
@@ -170,7 +170,7 @@ func TestClusterWithoutReplicas(t *testing.T) {
 		require.NoDirExists(t, s.Dir())
 	}
 	_, err := c.Owner(t.Context(), 0)
-	require.ErrorContains(t, err, "nobody has slot 0")
+	require.ErrorContains(t, err, "no node has slot 0")
 	_, err = c.Masters(t.Context())
 	require.Error(t, err)
 }

@@ -68,7 +68,7 @@ func (c *Cluster) AwaitOwner(ctx context.Context, slot uint16, not *Server) (fou
 		return last == nil && found != not
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("servers: slot %d stays where it is: %w", slot, err), last)
+		return nil, errors.Join(fmt.Errorf("servers: slot %d has no other owner: %w", slot, err), last)
 	}
 	return found, nil
 }

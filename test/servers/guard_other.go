@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// startGuarded starts cmd and, since the kernel has no signal for orphans, a shell that reads from a pipe to which only this process
-// can write: when this process ends, however it ends, the read returns and the shell kills the server. Process groups of their own
-// keep the interrupt key of a terminal from both. The caller calls release after cmd has ended.
+// startGuarded starts cmd and, since the kernel has no signal for orphans, a shell that reads from a pipe to which only this
+// process can write: when this process ends, however it ends, the read returns and the shell kills the server. Process groups
+// of their own keep the interrupt key of a terminal from both. The caller calls release after cmd has ended.
 func startGuarded(cmd *exec.Cmd) (release func(), err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

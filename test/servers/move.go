@@ -21,8 +21,8 @@ type Move struct {
 	c *Cluster
 }
 
-// BeginMove marks a slot as migrating on both masters; no key moves yet. From now on the old master redirects requests for keys that
-// it does not have to the new one.
+// BeginMove marks a slot as migrating on both masters; no key moves yet. From now on the old master redirects requests for keys
+// that it does not have to the new one.
 func (c *Cluster) BeginMove(ctx context.Context, slot uint16, to *Server) (*Move, error) {
 	from, err := c.Owner(ctx, slot)
 	if err != nil {

@@ -15,8 +15,8 @@ const (
 	// EnvPrograms names the environment variable with the folder of the servers that the system does not provide, each in its own
 	// folder: redis-8/redis-server. Unset: bin/servers in the root of the module, where `make servers` puts them.
 	EnvPrograms = "STREAMLEASE_SERVERS"
-	// EnvAllPrograms names the environment variable that, if set to anything, makes tests fail if a server they would use is missing.
-	// Unset: they log which server they did not run on.
+	// EnvAllPrograms names the environment variable that, if set to anything, makes tests fail if a server they would use is
+	// missing. Unset: they log which server they did not run on.
 	EnvAllPrograms = "STREAMLEASE_ALL_SERVERS"
 )
 

@@ -175,8 +175,8 @@ func masterFields(ctx context.Context, sentinel *Server) (map[string]string, err
 	return fields, nil
 }
 
-// AwaitReady waits until the running sentinels report that the master is ok, agree on it, and know all other servers and each other,
-// and every running replica is in step with the master.
+// AwaitReady waits until the running sentinels report that the master is ok, agree on it, and know all other servers and each
+// other, and every running replica is in step with the master.
 func (s *Sentinel) AwaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, clusterLimit)
 	defer cancel()

@@ -29,7 +29,7 @@ var (
 	// ErrStopped is returned by methods that need a server that has not been stopped.
 	ErrStopped = errors.New("servers: stopped")
 
-	errPortTaken = errors.New("servers: port taken meanwhile")
+	errPortTaken = errors.New("servers: port was taken meanwhile")
 	errExited    = errors.New("servers: ended before it was ready")
 )
 
@@ -196,8 +196,8 @@ func (s *Server) ClientOption() rueidis.ClientOption {
 	}
 }
 
-// Stop ends the server for good: with SIGTERM, and with SIGKILL if it does not end within seconds or is paused. It waits for the end
-// and removes a temporary directory. Stopping again does nothing.
+// Stop ends the server for good: with SIGTERM, and with SIGKILL if it does not end within seconds or is paused. It waits for
+// the end and removes a temporary directory. Stopping again does nothing.
 func (s *Server) Stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

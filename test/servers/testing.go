@@ -7,8 +7,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// New starts a server for a test and stops it at the end of the test. If the test failed it also prints the end of the server's log.
-// If no server can be started the test fails and says how to install one: tests never skip because a server is missing.
+// New starts a server for a test and stops it at the end of the test. If the test failed it also prints the end of the server's
+// log. If no server can be started the test fails and says how to install one: tests never skip because a server is missing.
 func New(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	var o Options

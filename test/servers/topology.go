@@ -143,8 +143,8 @@ func (c *Cluster) await(ctx context.Context, check func([]*view) error) error {
 	return nil
 }
 
-// AwaitReady waits until every running node reports the cluster as ok, considers no other running node failed, agrees with the others
-// on the owners of the slots, and is in step with its master if it is a replica of a running one.
+// AwaitReady waits until every running node reports the cluster as ok, considers no other running node failed, agrees with the
+// others on the owners of the slots, and is in step with its master if it is a replica of a running one.
 func (c *Cluster) AwaitReady(ctx context.Context) error { return c.await(ctx, settled) }
 
 // allKnown checks that every node knows every other one.
@@ -181,7 +181,7 @@ func settled(views []*view) error {
 	}
 	for _, v := range views {
 		if !v.ok {
-			return fmt.Errorf("servers: %s says that the cluster is down", v.node.Addr())
+			return fmt.Errorf("servers: %s reports that the cluster is down", v.node.Addr())
 		}
 		if running[v.self.master] != nil && !v.linked {
 			return fmt.Errorf("servers: %s is not in step with its master", v.node.Addr())
@@ -215,7 +215,7 @@ func (c *Cluster) Owner(ctx context.Context, slot uint16) (*Server, error) {
 	if v := owner(views, slot); v != nil {
 		return v.node, nil
 	}
-	return nil, errors.Join(fmt.Errorf("servers: nobody has slot %d", slot), err)
+	return nil, errors.Join(fmt.Errorf("servers: no node has slot %d", slot), err)
 }
 
 // Masters returns the running nodes that have slots, in the order of Nodes. A node that lost its slots and does not know it yet is
