@@ -11,17 +11,17 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// Take is what became of one entry that was to be acquired.
+// Take is the result of acquiring one entry.
 type Take struct {
 	Verdict Verdict
 	Token   api.Token     // Acquired
-	Left    time.Duration // HeldByOne: of the holder's lease, negative when its key has no TTL; Early: to go
+	Left    time.Duration // HeldByOne: TTL of the holder's lease, negative if its key has none; Early: time to wait
 	Holder  string        // HeldByOne: "<consumer> <token>"
 	Reason  string        // Refused
 }
 
-// Acquire takes the leases of entries that are pending for consumer. The takes are in the order of the entries, and
-// only there when the status is SessionLive.
+// Acquire takes the leases of entries that are pending for consumer. There is one Take an entry, in their order, if the status
+// is SessionLive, and none otherwise.
 func (s *Store) Acquire(ctx context.Context, p int, consumer string, entries []*Entry) (Status, []Take, error) {
 	return s.acquire(ctx, scriptAcquire, p, consumer, entries)
 }
@@ -63,7 +63,7 @@ func (s *Store) acquire(ctx context.Context, script *Script, p int, consumer str
 	return SessionLive, takes, nil
 }
 
-// parseTakes reads the verdicts on n entries, the token of the first that was taken, and what else there is to say of some.
+// parseTakes reads the verdicts on n entries, the token of the first one acquired, and the details of some.
 func parseTakes(parts []rueidis.RedisMessage, n int) ([]Take, error) {
 	verdicts, err := parts[0].ToString()
 	if err != nil || len(verdicts) != n {
@@ -99,7 +99,7 @@ func parseTakes(parts []rueidis.RedisMessage, n int) ([]Take, error) {
 	return takes, nil
 }
 
-// describe fills in what a verdict says beyond itself.
+// describe fills in the details of a verdict.
 func (t *Take) describe(a, b *rueidis.RedisMessage) {
 	switch t.Verdict {
 	case HeldByOne, Early:

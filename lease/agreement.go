@@ -12,20 +12,20 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// FormatVersion is the version of what is in Redis, in a service's meta key.
+// FormatVersion is the version of the data format in Redis, as it stands in a service's meta key.
 const FormatVersion = 1
 
-// State is what is being done to a stopped service as a whole. Nobody works with it meanwhile.
+// State is the operation under way on a stopped service as a whole. Nobody works with the service meanwhile.
 type State string
 
-// States. The empty one is the usual one.
+// States. Usually there is none: the empty string.
 const (
 	Deleting       State = "deleting"
 	Repartitioning State = "repartitioning"
 )
 
-// Format is what stands in the place of the format version meanwhile. Versions of the library that do not know states
-// compare it with theirs, so they refuse to start as well.
+// Format is what replaces the format version while the operation runs. Versions of the library that do not know states
+// compare it with their own version, so they refuse to start as well.
 func (s State) Format() string {
 	if s == "" {
 		return strconv.Itoa(FormatVersion)
@@ -33,12 +33,12 @@ func (s State) Format() string {
 	return strconv.Itoa(FormatVersion) + "-" + string(s)
 }
 
-// Agreement is what the meta key of a service says. Fields that are not there are empty.
+// Agreement is the content of a service's meta key. Fields that it lacks are empty.
 type Agreement struct {
 	Format     string
 	Partitions string
 	State      State
-	From, To   string // numbers of partitions: entries may be in any of the first From; To is what the service is to have
+	From, To   string // numbers of partitions: entries may be in any of the first From; the service is to have To
 }
 
 // ParseAgreement reads { format, partitions, state, from, to }, each of which may be missing.
@@ -50,7 +50,8 @@ func ParseAgreement(parts []rueidis.RedisMessage) Agreement {
 	return Agreement{Format: text[0], Partitions: text[1], State: State(text[2]), From: text[3], To: text[4]}
 }
 
-// Stopped is an error that matches api.ErrServiceStopped and says what is going on and how it ends, nil when nothing is.
+// Stopped returns an error that matches api.ErrServiceStopped and says which operation is under way and how to end it; nil if
+// none is.
 func (a *Agreement) Stopped(service string) error {
 	switch a.State {
 	case "":
@@ -72,7 +73,7 @@ func (a *Agreement) fallback() string {
 	return a.Partitions
 }
 
-// check compares with what this program wants.
+// check compares the agreement with what this program was configured for.
 func (a *Agreement) check(layout *cluster.Layout) error {
 	service, want := layout.Service(), strconv.Itoa(layout.Partitions())
 	if err := a.Stopped(service); err != nil {
@@ -88,34 +89,34 @@ func (a *Agreement) check(layout *cluster.Layout) error {
 	return nil
 }
 
-// Disagrees reports whether err says that the service is not, or not now, what this program takes it for. Every other
-// error leaves that open.
+// Disagrees reports whether err means that the service differs, at least for now, from what this program was configured for.
+// Every other error leaves that open.
 func Disagrees(err error) bool {
 	return errors.Is(err, api.ErrPartitionMismatch) || errors.Is(err, api.ErrFormat) || errors.Is(err, api.ErrServiceStopped)
 }
 
-// Agree writes the service's format and number of partitions if nobody has, and checks them if somebody has. Its
-// errors match api.ErrPartitionMismatch, api.ErrFormat or api.ErrServiceStopped when they differ, and
-// api.ErrNoAgreement when the record is gone although members are alive.
+// Agree writes the service's format and number of partitions if nobody has, and checks them otherwise. Its errors match
+// api.ErrPartitionMismatch, api.ErrFormat or api.ErrServiceStopped if they differ, api.ErrNoAgreement if the record is gone
+// although members are alive, and api.ErrUnsupportedServer if the server is older than Redis 6.2.
 func (s *Store) Agree(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	return Agree(ctx, s.rest, s.layout)
 }
 
-// Confirm is Agree for a member that has agreed before: where the record is gone it writes it again.
+// Confirm is Agree for a member that has agreed before: it restores the record if that is gone.
 func (s *Store) Confirm(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	return Confirm(ctx, s.rest, s.layout)
 }
 
-// Agree is Store.Agree for those who have no store, as a publisher.
+// Agree is Store.Agree for callers without a store, such as a publisher.
 func Agree(ctx context.Context, r *Runner, layout *cluster.Layout) error {
 	return agree(ctx, r, layout, "0")
 }
 
-// Confirm is Store.Confirm for those who have no store.
+// Confirm is Store.Confirm for callers without a store.
 func Confirm(ctx context.Context, r *Runner, layout *cluster.Layout) error {
 	return agree(ctx, r, layout, "1")
 }
@@ -128,8 +129,8 @@ func agree(ctx context.Context, r *Runner, layout *cluster.Layout, member string
 	}
 	parts, err := r.Do(ctx, call).ToArray()
 	if refusedRight(err) {
-		// A publisher whose rights are those that earlier versions asked for: it can tell what stands there, and not
-		// whether anybody is alive.
+		// A publisher with the rights that earlier versions asked for: it can read the record, but not whether anybody is
+		// alive.
 		call.Keys = call.Keys[:1]
 		parts, err = r.Do(ctx, call).ToArray()
 	}
@@ -138,7 +139,7 @@ func agree(ctx context.Context, r *Runner, layout *cluster.Layout, member string
 	}
 	a := ParseAgreement(parts)
 	if a.Format == "living" {
-		return fmt.Errorf("%w: %s is gone, and %s consumers of service %s are alive; they write it again within half a minute."+
+		return fmt.Errorf("%w: %s is gone, and %s consumers of service %s are alive; they restore it within half a minute."+
 			" Those of an earlier version do not: HSET %s format %d partitions <their number>",
 			api.ErrNoAgreement, layout.Meta(), number(parts, 1), layout.Service(), layout.Meta(), FormatVersion)
 	}
@@ -153,7 +154,7 @@ func number(parts []rueidis.RedisMessage, n int) string {
 	return strconv.FormatInt(value, 10)
 }
 
-// refusedRight reports whether a right is missing.
+// refusedRight reports whether err says that a right is missing.
 func refusedRight(err error) bool {
 	code, _ := Refusal(err)
 	return code == "NOPERM" || code == "can't run this command" || code == "ACL failure in script"

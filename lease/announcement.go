@@ -9,37 +9,37 @@ import (
 	"unicode/utf8"
 )
 
-// The members of an announcement. They match exactly: encoding/json takes "datastreamname" for the same, other languages
-// do not, and two readers that disagree would own one stream under two names.
+// The members of an announcement. They are matched exactly: encoding/json would accept "datastreamname" as well, other
+// languages do not, and two readers that disagree would own one stream under two names.
 const (
 	memberName = "DataStreamName"
 	memberInfo = "Info"
 )
 
-// announcement is the JSON of an entry's field as existing producers write it.
+// announcement is the JSON in an entry's field, as existing producers write it.
 type announcement struct {
 	DataStreamName string          `json:"DataStreamName"`
 	Info           json.RawMessage `json:"Info,omitempty"`
 }
 
-// EncodeAnnouncement is the text of an entry's announcement field. info nil leaves Info out.
+// EncodeAnnouncement returns the text of an entry's announcement field. A nil info leaves Info out.
 func EncodeAnnouncement(stream string, info json.RawMessage) (string, error) {
 	text, err := json.Marshal(announcement{DataStreamName: stream, Info: info})
 	return string(text), err
 }
 
 var (
-	errNotObject     = errors.New("it is no JSON object")
-	errNameNoString  = errors.New(memberName + " is no string")
-	errLoneSurrogate = errors.New("half of a surrogate pair stands alone, which is no character")
+	errNotObject     = errors.New("it is not a JSON object")
+	errNameNoString  = errors.New(memberName + " is not a string")
+	errLoneSurrogate = errors.New("half of a surrogate pair stands alone, which is not a character")
 )
 
-// ErrNameCut says that the name of an announcement is not in the beginning of it that was read. Its entry is as good as
-// any; only which lease is its own cannot be told.
-var ErrNameCut = errors.New(memberName + " is not in the beginning of it")
+// ErrNameCut says that the part of an announcement that was read does not contain its name. The entry is valid, but its lease
+// is not known.
+var ErrNameCut = errors.New(memberName + " is not in the part that was read")
 
-// decodeAnnouncement reads the text of an announcement. Of a member that comes twice the last one counts. A name that is
-// missing or null is empty.
+// decodeAnnouncement parses the text of an announcement. Of a repeated member the last one counts. A missing or null name is
+// empty.
 func decodeAnnouncement(text string) (a announcement, err error) {
 	if raw := []byte(text); !json.Valid(raw) {
 		var any json.RawMessage
@@ -77,7 +77,7 @@ func decodeAnnouncement(text string) (a announcement, err error) {
 	return a, nil
 }
 
-// decodeName finds the name in the beginning of an announcement whose end is missing.
+// decodeName finds the name in an announcement whose end is missing.
 func decodeName(text string) (string, error) {
 	m := members{text: text}
 	if !m.open() {
@@ -97,19 +97,19 @@ func decodeName(text string) (string, error) {
 	}
 }
 
-// members walks over the members of a JSON object, as they stand in its text: valid JSON, or the beginning of it.
+// members walks over the members of a JSON object as its text has them: valid JSON, or the beginning of it.
 type members struct {
 	text string
 	at   int
 }
 
-// open goes behind the brace that opens the object.
+// open moves past the brace that opens the object.
 func (m *members) open() bool {
 	m.space()
 	return m.skip('{')
 }
 
-// next is the next member; its key with the quotes. What is not there as a whole is not there.
+// next returns the next member, its key with the quotes. A member that is cut off does not count.
 func (m *members) next() (key, value string, ok bool) {
 	m.space()
 	m.skip(',')
@@ -140,7 +140,7 @@ func (m *members) skip(c byte) bool {
 	return false
 }
 
-// value is the whole value that begins here.
+// value returns the whole value that begins here.
 func (m *members) value() (string, bool) {
 	from := m.at
 	for depth := 0; m.at < len(m.text); {
@@ -173,7 +173,7 @@ func (m *members) value() (string, bool) {
 	return "", false
 }
 
-// quoted goes behind the string that begins here.
+// quoted moves past the string that begins here.
 func (m *members) quoted() bool {
 	for m.at++; m.at < len(m.text); m.at++ {
 		switch m.text[m.at] {
@@ -187,8 +187,8 @@ func (m *members) quoted() bool {
 	return false
 }
 
-// unquote is what a JSON string says. Half a surrogate pair is an error: encoding/json makes U+FFFD of any such, so names
-// that differ would become one.
+// unquote decodes a JSON string. Half a surrogate pair is an error: encoding/json turns every one into U+FFFD, so different
+// names would become the same.
 func unquote(raw string) (s string, err error) {
 	if raw[0] != '"' {
 		return "", errNameNoString
@@ -226,7 +226,7 @@ func hasLoneSurrogate(raw string) bool {
 	return false
 }
 
-// escapedUnit is the number in "uXXXX…"; -1 where there is none.
+// escapedUnit returns the number in "uXXXX…", or -1 if there is none.
 func escapedUnit(text string) int64 {
 	if len(text) < 5 || text[0] != 'u' {
 		return -1

@@ -7,15 +7,16 @@ import (
 )
 
 // leaseContext is the context of one lease. It embeds an ordinary cancellable context, so that contexts derived from it
-// cost no goroutine, and computes its end from the deadlines when asked: after a pause of the whole process the answer
-// is right at once, before any timer has run.
+// cost no goroutine, and computes its end from the deadlines when it is asked: after a pause of the whole process the answer
+// is correct at once, before any timer has run.
 type leaseContext struct {
 	context.Context
 	lease  *Lease
 	cancel context.CancelCauseFunc
 }
 
-// Context is made when first asked for. It has the values of the context the engine runs with, not its end.
+// Context returns the context of the lease, which is made on first use. It has the values of the context that the engine runs
+// with, but not its end.
 func (l *Lease) Context() context.Context {
 	if c := l.ctx.Load(); c != nil {
 		return c
@@ -27,19 +28,19 @@ func (l *Lease) Context() context.Context {
 		return l.ctx.Load()
 	}
 	if l.ending.Load() != nil {
-		// It ended while the context was made, and cancelContext may have found none.
+		// The lease ended while the context was made, so cancelContext may have found none.
 		l.cancelContext()
 	}
 	return c
 }
 
-// Err is exact: a lease whose deadline has passed is lost from this call on.
+// Err is exact: from this call on a lease whose deadline has passed is lost.
 func (c *leaseContext) Err() error {
 	c.check()
 	return c.Context.Err()
 }
 
-// Value goes through the check too, since context.Cause looks for its answer this way.
+// Value performs the check too, since context.Cause gets its answer this way.
 func (c *leaseContext) Value(key any) any {
 	c.check()
 	return c.Context.Value(key)
@@ -48,7 +49,7 @@ func (c *leaseContext) Value(key any) any {
 func (c *leaseContext) check() {
 	if c.Context.Err() == nil && c.lease.Remaining() == 0 {
 		c.lease.Lose(api.ErrLeaseLost)
-		// It may have ended otherwise, on a goroutine that has not come to this yet.
+		// The lease may have ended another way, on a goroutine that has not reached its own cancelContext yet.
 		c.lease.cancelContext()
 	}
 }

@@ -5,24 +5,23 @@ import (
 	"time"
 )
 
-// Clock gives nanoseconds on the process's monotonic axis, counted from when it was made; always above 0.
+// Clock counts nanoseconds of the process's monotonic clock from when it was made; always above 0.
 type Clock struct{ base time.Time }
 
-// NewClock starts an axis now.
+// NewClock starts a clock now.
 func NewClock() Clock { return Clock{base: time.Now()} }
 
-// Now is the present on the axis.
+// Now returns the present time on the clock.
 func (c Clock) Now() int64 { return int64(time.Since(c.base)) + 1 }
 
-// deadline is a point on a Clock's axis until which something is believed. Whoever looks at it after that point ends
-// it for good: an answer that comes too late cannot bring back what somebody was already told is over. Safe for any
-// number of goroutines; no lock.
+// deadline is a point in time of a Clock until which something is believed. Whoever looks at it after that point ends it for
+// good: a late answer cannot bring back what somebody was already notified is over. Safe for concurrent use, without a lock.
 type deadline struct{ at atomic.Int64 }
 
 // ended is the value of a deadline that was found past.
 const ended = 0
 
-// remaining is the time left at now, 0 from the deadline on and for ever after.
+// remaining returns the time left at now: 0 from the deadline on, and forever after.
 func (d *deadline) remaining(now int64) time.Duration {
 	for {
 		at := d.at.Load()
@@ -38,7 +37,7 @@ func (d *deadline) remaining(now int64) time.Duration {
 	}
 }
 
-// extend moves the deadline to a later point, unless it is past: then it stays so, and extend reports false.
+// extend moves the deadline to a later point. If it is past it stays past, and extend reports false.
 func (d *deadline) extend(now, to int64) bool {
 	for {
 		at := d.at.Load()
@@ -67,8 +66,8 @@ func (d *deadline) lower(to int64) {
 	}
 }
 
-// end makes it past.
+// end makes the deadline past.
 func (d *deadline) end() { d.at.Store(ended) }
 
-// load is the point itself, 0 when past.
+// load returns the point itself, 0 if past.
 func (d *deadline) load() int64 { return d.at.Load() }

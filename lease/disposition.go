@@ -9,25 +9,25 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// AnyToken in a Disposition frees the lease under whatever token names this consumer and this entry: for shutdown, and for
-// streams that were disowned.
+// AnyToken in a Disposition frees the lease whatever its token, as long as it names this consumer and this entry: for shutdown,
+// and for streams that were disowned.
 const AnyToken = "*"
 
-// KeepCount leaves a count of a Disposition as it is on the entry.
+// KeepCount, as a count of a Disposition, leaves the count of the entry as it is.
 const KeepCount = -1
 
-// Unweighed is the Size of a Disposition to ToReference whose entry takes too long to be looked at: the letter says nothing of it.
+// Unweighed is the Size of a Disposition to ToReference whose entry takes too long to be read: the letter leaves out its size.
 const Unweighed = -1
 
-// Dest says where a Disposition puts its entry.
+// Dest is where a Disposition puts its entry.
 type Dest byte
 
 const (
 	ToInput       Dest = 'q'
 	ToLater       Dest = 'l'
 	ToDeadLetters Dest = 'd'
-	// ToReference is for what cannot be copied: a dead letter that says which entry it is, and the entry stays where it is,
-	// neither pending nor undelivered.
+	// ToReference is for entries that cannot be copied: a dead letter names the entry, which stays where it is, neither pending
+	// nor undelivered.
 	ToReference Dest = 'r'
 )
 
@@ -35,27 +35,27 @@ const (
 type Disposition struct {
 	Key     string // of the lease; the one of the empty name when the stream is unknown
 	Entry   string
-	Token   string // it was held under; AnyToken; empty when never held
+	Token   string // that it was held under; AnyToken; empty if it was never held
 	Dest    Dest   // not for Done
-	At      int64  // ToLater: not before this time of the server's clock, ms
+	At      int64  // ToLater: not before this time by the server's clock, ms
 	Delay   time.Duration
-	Retries int // KeepCount leaves it
+	Retries int // KeepCount: unchanged
 	Crashes int
 	Reason  string // ToDeadLetters, ToReference
-	Size    int    // what the entry weighs, as Entry.Size; 0: not known; or Unweighed
-	Cut     string // ToReference: the start of its announcement; the script looks at the entry itself where Size is not known
+	Size    int    // weight of the entry, as Entry.Size; 0: not known; or Unweighed
+	Cut     string // ToReference: the start of its announcement; if Size is not known, the script reads the entry itself
 }
 
-// Outcome is what became of a Disposition.
+// Outcome is the result of a Disposition.
 type Outcome struct {
 	Verdict Verdict
-	Reason  string // Refused: why; TooHeavy: what it weighs, and the start of its announcement
+	Reason  string // Refused: why; TooHeavy: the weight, and the start of the announcement
 }
 
-// Err is why an entry was refused, as Refusal and Explain take it.
+// Err returns why an entry was refused, as an error for Refusal and Explain.
 func (o Outcome) Err() error { return refusedItem(o.Reason) }
 
-// Done ends entries for good: acknowledged, deleted, their leases freed.
+// Done ends entries for good: it acknowledges and deletes them and frees their leases.
 func (s *Store) Done(ctx context.Context, p int, consumer string, items []Disposition) ([]Outcome, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -93,8 +93,8 @@ func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Dis
 	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptRequeue, Keys: keys, Args: args}), len(items))
 }
 
-// AppendDispositions appends the lease keys and the arguments of items as requeue and recover take them, and reports whether
-// the dead-letter stream must be among the keys.
+// AppendDispositions appends the lease keys and the arguments of items for requeue and recover, and reports whether the
+// dead-letter stream must be among the keys.
 func AppendDispositions(keys, args []string, items []Disposition) (allKeys, allArgs []string, letters bool) {
 	for i := range items {
 		r := &items[i]
@@ -118,7 +118,7 @@ func countText(n int) string {
 	return strconv.Itoa(n)
 }
 
-// ParseOutcomes reads the answer of done, requeue or recover to n items.
+// ParseOutcomes parses the answer of done, requeue or recover to n items.
 func ParseOutcomes(result rueidis.RedisResult, n int) ([]Outcome, error) {
 	parts, err := result.ToArray()
 	if err != nil {

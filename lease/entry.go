@@ -15,7 +15,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// Names of the fields of an entry. FieldAnnouncement is shared with every producer; the others are ours.
+// Names of the fields of an entry. FieldAnnouncement is shared with every producer; the others are this library's.
 const (
 	FieldAnnouncement = "lbs-input"
 	FieldRetries      = "_retry_count"
@@ -27,28 +27,28 @@ const (
 	FieldDeadAt       = "_dead_at"
 )
 
-// Entry is one announcement as it was read from an input stream.
+// Entry is one announcement, as read from an input stream.
 type Entry struct {
 	Partition int    // the one it was read from
 	ID        string // in that partition's input stream
 	Stream    string
-	Key       string // of the stream's lease; Stream is the end of it
+	Key       string // of the stream's lease; it ends in Stream
 	Info      json.RawMessage
 	Retries   int
 	Crashes   int
-	NotBefore int64 // ms since the epoch by the server's clock; 0: at once
+	NotBefore int64 // ms since the epoch, by the server's clock; 0: at once
 	Home      int   // the partition that the stream belongs to
 	Body      []rueidis.XRangeFieldValue
-	Size      int // what it weighs on the server, all fields as they stand there; 0: not known
+	Size      int // weight of all its fields on the server; 0: not known
 
-	Fields   int // on the server; Body may have fewer. 0: not known
-	TextSize int // of the announcement on the server, in bytes, where Body has the beginning of it; 0: Body has all of it
+	Fields   int // number on the server; Body may have fewer. 0: not known
+	TextSize int // length in bytes of the announcement on the server, if Body has only its beginning; 0: Body has all of it
 }
 
-// Cut reports whether Body is not all that stands on the server.
+// Cut reports whether the server has more of the entry than Body.
 func (e *Entry) Cut() bool { return e.Fields > len(e.Body) || e.TextSize > 0 }
 
-// Held is what an entry costs this process in memory, in bytes: what it holds of it, and about what holds that.
+// Held estimates the memory that the entry takes in this process, in bytes, overhead included.
 func (e *Entry) Held() int {
 	n := entryOverhead + len(e.Key) + len(e.Info)
 	for i := range e.Body {
@@ -62,15 +62,15 @@ const (
 	fieldOverhead = 32
 )
 
-// ParseEntry reads an entry of partition p. Its error is the reason for a dead letter; ID, Partition and Body are set
-// even then.
+// ParseEntry parses an entry of partition p. Its error is the reason for a dead letter; ID, Partition and Body are set even
+// then.
 func ParseEntry(layout *cluster.Layout, p int, id string, body []rueidis.XRangeFieldValue) (Entry, error) {
 	return Parse(layout, &Entry{Partition: p, ID: id, Body: body})
 }
 
-// Parse reads an entry as calls of a Store answer it: Partition, ID and Body, and what those say of one that is cut. Its
-// error is the reason for a dead letter; what was given is set even then, and Size and Fields are. Of an announcement that
-// is cut Info is missing, and the name is known if it stands in the beginning.
+// Parse parses an entry as calls of a Store return it: with Partition, ID and Body, and Size, Fields and TextSize if it is cut.
+// Its error is the reason for a dead letter; the given fields, and Size and Fields, are set even then. If the announcement is
+// cut, Info is missing, and the name is known only if the beginning contains it.
 func Parse(layout *cluster.Layout, raw *Entry) (Entry, error) {
 	e := *raw
 	e.Home = e.Partition
@@ -114,7 +114,7 @@ func Parse(layout *cluster.Layout, raw *Entry) (Entry, error) {
 	return e, nil
 }
 
-// weight is what fields weigh, as body.lua computes it.
+// weight returns what fields weigh, as weight.lua computes it.
 func weight(body []rueidis.XRangeFieldValue) int {
 	n := FieldWeight * len(body)
 	for i := range body {
@@ -127,13 +127,13 @@ var errNotMillis = errors.New("not a time in milliseconds")
 
 var noInfo = json.RawMessage("{}")
 
-// known is what an entry's fields say that are not the user's. Of one that comes twice the first counts, as in the scripts.
+// known is the content of the fields that this library knows. Of a repeated field the first one counts, as in the scripts.
 type known struct {
 	found                             bool // the announcement
 	text, retries, crashes, notBefore string
 }
 
-// time is before when the entry is not to be handed out, in ms; 0: none.
+// time returns the time before which the entry must not be handed out, in ms; 0: none.
 func (k *known) time() (int64, error) {
 	if k.notBefore == "" {
 		return 0, nil
@@ -174,15 +174,16 @@ func knownFields(body []rueidis.XRangeFieldValue) (k known) {
 }
 
 const (
-	// MaxNotBeforeYears is how far ahead an announcement may say that it is not to be handed out before then, by the clock of
-	// whoever publishes or reads it: what is beyond was meant in another unit.
+	// MaxNotBeforeYears is how far ahead an announcement may be scheduled, by the clock of whoever publishes or reads it: a
+	// later time was meant in another unit.
 	MaxNotBeforeYears = 10
 
-	// minNotBefore is a time in March of 1973, in ms; as seconds it is the year 5138. What is below, but for 0, is not in ms.
+	// minNotBefore is a time in March of 1973 in ms; read as seconds, it is in the year 5138. A smaller number, other than 0, is
+	// not in ms.
 	minNotBefore = 1e11
 )
 
-// CheckNotBefore reports what is wrong with a time before which an announcement is not to be handed out, in ms since the
+// CheckNotBefore returns what is wrong with the time before which an announcement must not be handed out, in ms since the
 // epoch; 0 is none.
 func CheckNotBefore(ms int64, now time.Time) error {
 	latest := now.AddDate(MaxNotBeforeYears, 0, 0).UnixMilli()
@@ -195,7 +196,7 @@ func CheckNotBefore(ms int64, now time.Time) error {
 	return fmt.Errorf("that is more than %d years from now: give milliseconds since 1970, up to %d", MaxNotBeforeYears, latest)
 }
 
-// count reads a counter of ours; what is not one counts as 0, since the entry itself is good.
+// count parses one of our counters. Anything else counts as 0, since the entry itself is valid.
 func count(text string) int {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
@@ -204,7 +205,7 @@ func count(text string) int {
 	return n
 }
 
-// CompareIDs orders entry IDs as Redis does: negative when a comes first.
+// CompareIDs orders entry IDs as Redis does: negative if a comes first.
 func CompareIDs(a, b string) int {
 	ams, aseq := splitID(a)
 	bms, bseq := splitID(b)
@@ -217,7 +218,7 @@ func CompareIDs(a, b string) int {
 	return 1
 }
 
-// ParseID is an entry ID as two numbers, of which the first counts first; what is none is 0.
+// ParseID returns the two numbers of an entry ID, the more significant one first; 0 for a number that is none.
 func ParseID(id string) (ms, seq uint64) { return splitID(id) }
 
 func splitID(id string) (ms, seq uint64) {
@@ -227,7 +228,7 @@ func splitID(id string) (ms, seq uint64) {
 	return ms, seq
 }
 
-// formatToken writes a token as the scripts do.
+// formatToken formats a token as the scripts do.
 func formatToken(t api.Token) string { return strconv.FormatUint(uint64(t), 10) }
 
 func parseToken(text string) (api.Token, error) {

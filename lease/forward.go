@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// rememberCopies is how long a partition remembers what was copied to it: longer than anybody asks again.
+// rememberCopies is how long a partition remembers what was copied to it: longer than anybody retries.
 const rememberCopies = 10 * time.Minute
 
-// forwards numbers the calls of Forward of this process. What one consumer sends is numbered by one process.
+// forwards numbers this process's calls of Forward. Each consumer belongs to one process.
 var forwards atomic.Uint64
 
-// Forward adds entries, which were read from another partition, to the partition that their streams belong to, which is
-// the same for all of them, as they stand. The originals are ended with Done after it. A call whose outcome is unknown is
-// made again, with again set, for the same entries or some of them: what was added is not added twice. Calls for one
-// consumer and one home must follow each other.
+// Forward adds entries that were read from another partition, unchanged, to the partition that their streams belong to, which
+// must be the same for all of them. The originals are ended with Done afterwards. A call whose outcome is unknown is repeated,
+// with again set, for the same entries or some of them: nothing is added twice. Calls for one consumer and one home must not
+// overlap.
 func (s *Store) Forward(ctx context.Context, consumer string, entries []*Entry, again bool) ([]Outcome, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -42,7 +42,7 @@ func (s *Store) Forward(ctx context.Context, consumer string, entries []*Entry, 
 	return ParseOutcomes(result, len(entries))
 }
 
-// Whole reads all fields of an entry that was cut; ok is false when its body is gone.
+// Whole reads all fields of an entry that was cut; ok is false if its body is gone.
 func (s *Store) Whole(ctx context.Context, e *Entry) (whole Entry, ok bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -14,12 +14,12 @@ import (
 // Ender carries out endings. End must not block.
 type Ender interface{ End(l *Lease) }
 
-// Lease is one ownership: the api.Lease that users hold, and the row of the Table that the renewal works on. It is
-// held while it has no ending, and both its own deadline and its session's lie ahead.
+// Lease is one ownership: the api.Lease that users hold, and the row of the Table that renewal works on. It is held while it
+// has no ending and both its own deadline and its session's lie ahead.
 type Lease struct {
-	// What a renewal needs of each lease, side by side: at many leases, what a renewal costs this process is mostly the
-	// memory that it has to fetch.
-	key     string // of the lease in Redis; the stream's name is the end of it
+	// What a renewal needs of each lease, side by side: with many leases, a renewal costs this process mostly the memory that
+	// it has to fetch.
+	key     string // of the lease in Redis; it ends in the stream's name
 	tag     string // "<token> <entry>", what the lease's value has after the consumer
 	session *Session
 	until   deadline
@@ -44,7 +44,7 @@ type Lease struct {
 	crashes uint16
 }
 
-// New is the lease that an acquisition of e, sent at sent, gave this process. It lasts for trust from then on: its TTL
+// New returns the lease that an acquisition of e, sent at sent, gave this process. It lasts for trust from then on: its TTL
 // less the margin.
 func New(s *Session, e *Entry, token api.Token, sent int64, trust time.Duration, ender Ender) *Lease {
 	key, tag, entryAt := keyAndTag(e.Key, token, e.ID)
@@ -76,13 +76,13 @@ func (l *Lease) Token() api.Token { return l.token }
 // Entry is the ID of the announcement.
 func (l *Lease) Entry() string { return l.tag[l.entryAt:] }
 
-// Info is what was announced along with the stream.
+// Info is the JSON that was announced with the stream.
 func (l *Lease) Info() json.RawMessage { return l.info }
 
 // Attempt is the number of retries so far.
 func (l *Lease) Attempt() int { return int(l.retries) }
 
-// Session is the session it was acquired under.
+// Session is the session that it was acquired under.
 func (l *Lease) Session() *Session { return l.session }
 
 // Partition is where the stream belongs.
@@ -94,10 +94,10 @@ func (l *Lease) Key() string { return l.key }
 // Since is when it was acquired, on the session's clock.
 func (l *Lease) Since() int64 { return l.since }
 
-// Supersede reports true the first time: the owner is told once that newer announcements wait.
+// Supersede reports true the first time: the owner is notified once that newer announcements wait.
 func (l *Lease) Supersede() bool { return l.notified.CompareAndSwap(false, true) }
 
-// TellReleasing reports true the first time: the owner is told once that the stream is to be handed back.
+// TellReleasing reports true the first time: the owner is notified once that the stream is to be handed back.
 func (l *Lease) TellReleasing() bool { return l.released.CompareAndSwap(false, true) }
 
 // Releasing reports whether TellReleasing was called.
@@ -111,26 +111,26 @@ func (l *Lease) Remaining() time.Duration {
 	return l.BelievedAt(l.session.clock.Now())
 }
 
-// BelievedAt is Believed at now, for those who look at many leases.
+// BelievedAt is Believed at now, for callers that check many leases.
 func (l *Lease) BelievedAt(now int64) time.Duration {
 	return min(l.until.remaining(now), l.session.until.remaining(now))
 }
 
-// Believed is how long the lease in Redis is known to be ours, though its owner may have ended it already.
+// Believed returns how long the lease in Redis is known to be ours, whether or not its owner has ended it.
 func (l *Lease) Believed() time.Duration { return l.BelievedAt(l.session.clock.Now()) }
 
-// Until is its own deadline on the clock's axis, 0 once past.
+// Until is the lease's own deadline on the clock, 0 once past.
 func (l *Lease) Until() int64 { return l.until.load() }
 
-// Extend notes that a renewal sent at sent succeeded. It reports false if the deadline had passed before the answer.
+// Extend records that a renewal sent at sent succeeded. It reports false if the deadline had passed before the answer came.
 func (l *Lease) Extend(sent int64, trust time.Duration) bool {
 	return l.until.extend(l.session.clock.Now(), sent+int64(trust))
 }
 
-// Cap lowers the deadline to until: what a server that may have forgotten the lease leaves of it.
+// Cap lowers the deadline to until, because the server may have forgotten the lease.
 func (l *Lease) Cap(until int64) { l.until.lower(until) }
 
-// EndKind is how a lease ended.
+// EndKind is the way in which a lease ended.
 type EndKind uint8
 
 const (
@@ -141,21 +141,21 @@ const (
 	EndHandBack                    // by the engine, after Releasing
 )
 
-// Ending is how and why a lease ended, and what became of it in Redis.
+// Ending is how and why a lease ended, and the outcome in Redis.
 type Ending struct {
 	Kind  EndKind
 	Cause error // of the lease's context
-	Why   error // EndFailed: what the user gave
+	Why   error // EndFailed: the user's reason
 
 	settled chan struct{} // closed when err is set; nil for EndLost, which nobody waits for
 	err     error
 }
 
-// Ending is nil while the lease has not ended.
+// Ending returns how the lease ended, nil while it has not.
 func (l *Lease) Ending() *Ending { return l.ending.Load() }
 
-// Lose ends the lease as lost, with a cause that matches api.ErrLeaseLost (or is api.ErrClosed). It reports false if
-// its owner, or the engine on its behalf, had ended it before.
+// Lose ends the lease as lost, with a cause that matches api.ErrLeaseLost (or is api.ErrClosed). It reports false if its owner,
+// or the engine on the owner's behalf, had ended it before.
 func (l *Lease) Lose(cause error) bool {
 	if !l.ending.CompareAndSwap(nil, &Ending{Kind: EndLost, Cause: cause}) {
 		return l.ending.Load().Kind == EndLost
@@ -164,8 +164,8 @@ func (l *Lease) Lose(cause error) bool {
 	return true
 }
 
-// end ends the lease on purpose if it is held. The ending that counts is returned, and whether it is this one. It is
-// over for the user before anything is sent, never to come back.
+// end ends the lease on purpose if it is held. It returns the ending that counts, and whether it is this one. For the user the
+// lease is over for good before anything is sent.
 func (l *Lease) end(e *Ending) (*Ending, bool) {
 	if l.BelievedAt(l.session.clock.Now()) == 0 {
 		l.Lose(api.ErrLeaseLost)
@@ -178,19 +178,20 @@ func (l *Lease) end(e *Ending) (*Ending, bool) {
 	return e, true
 }
 
-// HandBack ends the lease by the engine, after Releasing; nobody waits for the outcome. False if it had ended.
+// HandBack ends the lease on behalf of the engine, after Releasing; nobody waits for the outcome. It reports false if the lease
+// had ended.
 func (l *Lease) HandBack() bool {
 	_, first := l.end(&Ending{Kind: EndHandBack, Cause: api.ErrReleasing, settled: make(chan struct{})})
 	return first
 }
 
-// FailFor ends the lease as Fail does, without waiting. False if it had ended.
+// FailFor ends the lease as Fail does, without waiting. It reports false if the lease had ended.
 func (l *Lease) FailFor(why error) bool {
 	_, first := l.end(&Ending{Kind: EndFailed, Cause: api.ErrNotHeld, Why: why, settled: make(chan struct{})})
 	return first
 }
 
-// Settle notes what became of the ending in Redis. It is called once, by whoever carries endings out.
+// Settle records the outcome of the ending in Redis. It is called once, by whoever carries out endings.
 func (e *Ending) Settle(err error) {
 	e.err = err
 	close(e.settled)
@@ -219,7 +220,7 @@ func (l *Lease) endAndWait(ctx context.Context, kind EndKind, why error) error {
 	return l.wait(ctx, e)
 }
 
-// notHeld is the cause of this very lease's context when its owner ends it: wait tells it from other ends.
+// notHeld is the cause of the lease's context if its owner ends it: wait distinguishes it from other causes.
 func (l *Lease) notHeld() error { return &ownEnd{lease: l} }
 
 type ownEnd struct{ lease *Lease }
@@ -227,13 +228,13 @@ type ownEnd struct{ lease *Lease }
 func (e *ownEnd) Error() string { return api.ErrNotHeld.Error() }
 func (e *ownEnd) Unwrap() error { return api.ErrNotHeld }
 
-// wait waits for the outcome of an ending. An end of ctx that comes from the lease's own end is ignored, but for a
-// deadline that ctx has.
+// wait waits for the outcome of an ending. If ctx ends because this lease did, that end is ignored, though not a deadline of
+// ctx.
 func (l *Lease) wait(ctx context.Context, e *Ending) error {
 	select {
 	case <-e.settled:
 		return e.err
-	default: // what is known counts, also when ctx has ended
+	default: // a known outcome counts even if ctx has ended
 	}
 	select {
 	case <-e.settled:

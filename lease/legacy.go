@@ -7,14 +7,14 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// LegacyPrefix begins the names of the consumers of the library that this one follows.
+// LegacyPrefix begins the names of legacy consumers: those of the library that this one succeeds.
 const LegacyPrefix = "redis-consumer-"
 
-// legacyLooked is how many entries of a legacy consumer are looked at: its locks live for 2 s, and a living one has
+// legacyLooked is how many entries of a legacy consumer are checked for a lock: locks live for 2 s, and a living consumer has
 // one for each of its entries.
 const legacyLooked = 32
 
-// legacySeparators are what may stand between the data stream and the entry ID in the name of a legacy lock.
+// legacySeparators may stand between the data stream and the entry ID in the name of a legacy lock.
 var legacySeparators = []string{":", "-", "_", "/", "|", "#", ".", ""}
 
 var (
@@ -22,8 +22,8 @@ var (
 	scriptExists = NewScript("exists", "return redis.call('EXISTS', KEYS[1])\n")
 )
 
-// Legacy returns the name of a living consumer of the library that this one follows, empty when there is none: one for
-// which an entry is pending whose lock, "<data stream><separator><entry ID>", exists.
+// Legacy returns the name of a living legacy consumer, empty if there is none. A consumer is alive if it has a pending entry
+// whose lock, "<data stream><separator><entry ID>", exists.
 func (s *Store) Legacy(ctx context.Context, p int) (alive string, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

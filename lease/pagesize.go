@@ -1,34 +1,34 @@
 package lease
 
-// pageSteady is how many calls in a row must succeed before a page grows: with one, a page would fail at every other call
-// for as long as what it cannot carry is ahead of it.
+// pageSteady is how many calls in a row must succeed before a page grows: with one, every other call would fail for as long
+// as items that a page cannot carry are ahead.
 const pageSteady = 2
 
-// PageSize is how many items a call may carry: as many as are wanted, until such a call fails; then half as many, down to
-// one, and twice as many after some that succeed. One item that a call cannot carry thus ends in a call of its own, while
-// those around it go on. It is passive, and not safe for concurrent use. The zero value carries one item; use NewPageSize.
+// PageSize is how many items a call may carry: the maximum, until a call fails; then half as many, down to one, and twice as
+// many again after some calls have succeeded. So an item that no call can carry ends up in a call of its own, while those around
+// it go on. It is passive, and not safe for concurrent use. The zero value carries one item; use NewPageSize.
 type PageSize struct {
 	most, size, steady int
 }
 
-// NewPageSize starts with, and grows up to, most items; at least 1.
+// NewPageSize returns a size that starts at most items, and never grows beyond; at least 1.
 func NewPageSize(most int) PageSize {
 	most = max(most, 1)
 	return PageSize{most: most, size: most}
 }
 
-// Size is how many items the next call may carry, at least 1.
+// Size returns how many items the next call may carry, at least 1.
 func (s *PageSize) Size() int { return max(s.size, 1) }
 
-// Failed notes that a call with n items failed, and not for a reason that has nothing to do with them. It reports whether
-// fewer are to be tried; false: it was a single one, which is to blame itself.
+// Failed records that a call with n items failed for a reason that may lie in them. It reports whether to retry with fewer;
+// false: it was a single item, which is to blame.
 func (s *PageSize) Failed(n int) bool {
 	s.steady = 0
 	s.size = max(min(s.Size(), n)/2, 1)
 	return n > 1
 }
 
-// Succeeded notes that a call succeeded.
+// Succeeded records that a call succeeded.
 func (s *PageSize) Succeeded() {
 	if s.steady++; s.steady < pageSteady {
 		return

@@ -12,14 +12,14 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// Read waits up to block for new entries of a partition and reads at most count of them. They are pending for consumer
-// from then on, also when the answer gets lost. XREADGROUP knows no bound in bytes: whoever does not know what is coming
-// waits for one, and asks ReadOn for the rest.
+// Read waits up to block for new entries of a partition and reads at most count of them. They are pending for consumer from
+// then on, even if the answer is lost. XREADGROUP has no bound in bytes: a caller that does not know what is coming waits for
+// one entry and gets the rest with ReadOn.
 func (s *Store) Read(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, block+s.timeout())
 	defer cancel()
 	k := s.layout.Keys(p)
-	// UnblockOnCancel lets a read that is given up end by an answer, so that what it was given is known.
+	// UnblockOnCancel lets a cancelled read end with an answer, so that the entries it was given are known.
 	read := s.client.B().Xreadgroup().Group(s.layout.Group(), consumer).Count(int64(count)).
 		Block(block.Milliseconds()).Streams().Key(k.Input).Id(">").Build().UnblockOnCancel()
 	answer, err := s.client.Do(ctx, read).AsXReadSlices()
@@ -38,7 +38,7 @@ func (s *Store) Read(ctx context.Context, p int, consumer string, count int, blo
 	return entries, nil
 }
 
-// cut drops what scripts would not have answered.
+// cut drops what scripts would not have returned.
 func (e *Entry) cut(longest int) {
 	size := weight(e.Body)
 	if size <= WholeWeight {
@@ -62,7 +62,7 @@ func (e *Entry) cut(longest int) {
 			most, length = longest, len(f.Value)
 		}
 		if len(f.Value) > most {
-			f.Value = strings.Clone(f.Value[:most]) // the rest must not stay in memory
+			f.Value = strings.Clone(f.Value[:most]) // so that the rest does not stay in memory
 		}
 		short = append(short, f)
 	}
@@ -72,13 +72,13 @@ func (e *Entry) cut(longest int) {
 	}
 }
 
-// longestCount is what scripts answer of a count or a time, in bytes.
+// longestCount is how much of a count or a time scripts return, in bytes.
 const longestCount = 64
 
-// ReadOn reads new entries of a partition as long as there are some, without waiting: at most count of them, and no more
-// once they weigh bytes together. Of a heavy one it brings what is needed, see [Entry]. More reports that it stopped
-// before it had seen the end. They are pending for consumer from then on, also when the answer gets lost: so a busy server
-// has patience more time for it than for other calls.
+// ReadOn reads new entries of a partition while there are some, without waiting: at most count of them, and no more once they
+// weigh bytes together. Of a heavy entry it returns what is needed, see [Entry]. more reports that it stopped before the end.
+// The entries are pending for consumer from then on, even if the answer is lost: so a busy server gets patience more time than
+// for other calls.
 func (s *Store) ReadOn(ctx context.Context, p int, consumer string, count, bytes int, patience time.Duration) (entries []Entry, more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience+s.timeout())
 	defer cancel()
@@ -116,7 +116,7 @@ func (s *Store) ReadOn(ctx context.Context, p int, consumer string, count, bytes
 	return entries, flag == 1, nil
 }
 
-// setBody takes what body.lua answers: fields, or false; and of those that it cut the weight, the number of fields and the
+// setBody takes what body.lua returns: fields, or false; and for an entry that it cut, the weight, the number of fields and the
 // length of the announcement.
 func (e *Entry) setBody(parts []rueidis.RedisMessage) (there bool, err error) {
 	fields, err := parts[0].AsStrSlice()
@@ -143,7 +143,7 @@ func (e *Entry) setBody(parts []rueidis.RedisMessage) (there bool, err error) {
 	return true, nil
 }
 
-// pairs are fields that stand behind each other with their values.
+// pairs converts a flat list of fields and values.
 func pairs(flat []string) []rueidis.XRangeFieldValue {
 	body := make([]rueidis.XRangeFieldValue, 0, len(flat)/2)
 	for i := 0; i+1 < len(flat); i += 2 {
@@ -156,17 +156,17 @@ func pairs(flat []string) []rueidis.XRangeFieldValue {
 type PendingEntry struct {
 	Entry
 	Idle       time.Duration
-	Deliveries int  // HeldDeliveries or more: it was owned
+	Deliveries int  // HeldDeliveries or more: the entry was owned
 	Gone       bool // its body was deleted
-	Unread     bool // its body was not looked at
+	Unread     bool // its body was not read
 }
 
-// HeldDeliveries is the delivery count that acquire gives to an entry it takes; one that was only read has 1.
+// HeldDeliveries is the delivery count that acquire gives an entry; one that was only read has 1.
 const HeldDeliveries = 2
 
-// Pending reads one page of what is pending for consumer and idle for at least idle, after the given ID ("": from the
-// first). A page shorter than count is not the last one, since it ends once its entries weigh MaxCallWeight together; an
-// empty one is.
+// Pending reads one page of the entries that are pending for consumer and have been idle for at least idle, after the given ID
+// ("": from the first). A page ends once its entries weigh MaxCallWeight together, so a short page need not be the last one; an
+// empty page is.
 func (s *Store) Pending(ctx context.Context, p int, consumer, after string, count int, idle time.Duration) ([]PendingEntry, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -194,19 +194,19 @@ func (s *Store) Pending(ctx context.Context, p int, consumer, after string, coun
 	return page, nil
 }
 
-// What BodyArgs may ask for, beside the longest announcement to answer.
+// Values of longest for BodyArgs with a special meaning.
 const (
-	NameOnly = 0  // as much as the name needs, no Info
-	NoBody   = -1 // nothing: for an entry that cannot be answered in time
+	NameOnly = 0  // enough for the name, no Info
+	NoBody   = -1 // nothing: for an entry that cannot be read in time
 )
 
-// BodyArgs are the last arguments of scripts that answer a page of entries: the weight after which it ends, and the longest
-// announcement to answer.
+// BodyArgs returns the last arguments of scripts that return a page of entries: the weight after which it ends, and the longest
+// announcement to return.
 func BodyArgs(longest int) []string {
 	return []string{strconv.Itoa(MaxCallWeight), strconv.Itoa(longest)}
 }
 
-// ParsePending reads { id, idle ms, deliveries, fields or false … }, as scripts answer it with body.lua, of partition p.
+// ParsePending parses { id, idle ms, deliveries, fields or false … }, as scripts return it with body.lua, for partition p.
 func ParsePending(p int, item rueidis.RedisMessage) (e PendingEntry, err error) {
 	parts, err := item.ToArray()
 	if err != nil {
@@ -234,8 +234,8 @@ func ParsePending(p int, item rueidis.RedisMessage) (e PendingEntry, err error) 
 	return e, err
 }
 
-// ParseBody reads an entry of partition p whose body a script answered with body.lua: fields or false, and what stands
-// behind them of one that was cut.
+// ParseBody parses an entry of partition p whose body a script returned with body.lua: fields or false, and the sizes that follow
+// if it was cut.
 func ParseBody(layout *cluster.Layout, p int, id string, body []rueidis.RedisMessage) (Entry, error) {
 	raw := Entry{Partition: p, ID: id}
 	if _, err := raw.setBody(body); err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// Refusal is the code of a server's error reply ("OOM", "NOGROUP", …), and whether err is one at all. A refusal is
-// definite: the script did not do what was asked. Every other error leaves the outcome open, and the call is asked
-// again: all calls of this package are harmless to repeat.
+// Refusal returns the code of a server's error reply ("OOM", "NOGROUP", …), and whether err is one at all. A refusal is
+// definite: the script did not do what was asked. Every other error leaves the outcome open, and the call is retried: all calls
+// of this package are safe to repeat.
 func Refusal(err error) (code string, ok bool) {
 	var reply *rueidis.RedisError // rueidis.IsRedisErr does not look into wrapped errors
 	var item refusedItem
@@ -25,7 +25,7 @@ func Refusal(err error) (code string, ok bool) {
 		text = reply.Error()
 	}
 	first, _, _ := strings.Cut(text, " ")
-	// What is in the parentheses that open adds names keys, and those may be called like a code.
+	// The parentheses that the scripts add name keys, and a key may be named like a code.
 	said, _, _ := strings.Cut(text, " (trying ")
 	for _, known := range codes {
 		if first == known.code {
@@ -40,12 +40,12 @@ func Refusal(err error) (code string, ok bool) {
 	return first, true
 }
 
-// refusedItem is an error reply that a script caught and passed on for one item of its batch.
+// refusedItem is an error reply that a script caught and returned for one item of its batch.
 type refusedItem string
 
 func (r refusedItem) Error() string { return string(r) }
 
-// containsWord reports whether word stands in text with no letter beside it.
+// containsWord reports whether text contains word with no letter next to it.
 func containsWord(text, word string) bool {
 	for from := 0; ; {
 		i := strings.Index(text[from:], word)
@@ -62,27 +62,27 @@ func containsWord(text, word string) bool {
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// codes are looked for anywhere in a reply: an error raised inside a script comes wrapped in words of the server's own
-// before Redis 7. The client drops a leading "ERR ".
+// codes are searched for anywhere in a reply: before Redis 7 the server wraps an error that was raised inside a script in words
+// of its own. The client drops a leading "ERR ".
 var codes = []struct{ code, remedy string }{
 	{"NOPERM", "grant the user the command and the key pattern that the message names"},
 	{"can't run this command", "grant the user the command that the message names"},
 	{"ACL failure in script", "grant the user the command or the key pattern that the message names"},
 	{"NOAUTH", "give the client a user name and a password"},
 	{"WRONGPASS", "check the client's user name and password"},
-	{"OOM", "the server is at maxmemory: raise it or free memory; what is held goes on being held"},
+	{"OOM", "the server is at maxmemory: raise it or free memory; leases that are held stay held"},
 	{"READONLY", "the client talks to a replica: point it at the master, or wait for the failover to end"},
-	{"WRONGTYPE", "a key of another type stands where one of this library belongs: delete or rename it"},
+	{"WRONGTYPE", "a key of this library has another type: delete or rename it"},
 	{"NOGROUP", "the consumer group or the input stream was deleted; it is made again"},
-	{"MISCONF", "the server cannot write its snapshot and refuses writes: look at its disk and its log"},
+	{"MISCONF", "the server cannot write its snapshot and refuses writes: check its disk and its log"},
 	{"NOREPLICAS", "the server has fewer replicas than min-replicas-to-write asks for"},
 	{"MASTERDOWN", "the client talks to a replica without a master: wait for the failover, or check the addresses"},
 	{"CLUSTERDOWN", "the cluster does not serve this slot: wait for the failover, or check CLUSTER INFO"},
-	{"TRYAGAIN", "the slot is migrating; it is tried again until it has moved"},
-	{"LOADING", "the server is loading its data; it is tried again until it has"},
-	{"BUSY", "a script or a function of somebody else blocks the server"},
+	{"TRYAGAIN", "the slot is migrating; the call is retried until it has moved"},
+	{"LOADING", "the server is loading its data; the call is retried until it has"},
+	{"BUSY", "another script or function blocks the server"},
 	{"NOSCRIPT", "the server has forgotten the script and refuses EVAL: grant +eval"},
-	{"NOSERVERID", "the server cannot be told from its successor: grant +info, or turn settling off with WithSettle(false)"},
+	{"NOSERVERID", "the server cannot be distinguished from its successor: grant +info, or turn settling off with WithSettle(false)"},
 	{"OLDSERVER", "upgrade the server to Redis 6.2 or later, or to Valkey"},
 	{"Unknown Redis command", "the server lacks the command: Redis 6.2 or Valkey is required"},
 	{"Unknown subcommand", "the server lacks the command: Redis 6.2 or Valkey is required"}, // until Redis 6
@@ -90,16 +90,16 @@ var codes = []struct{ code, remedy string }{
 	{"DLQFULL", "the dead-letter stream is at DLQMaxLen: send dead letters back, drop them, or raise it"},
 	{"exhausted the last possible ID", exhausted},
 	{"equal or smaller than the target stream top item", exhausted},
-	{"max number of clients reached", "the server has as many clients as maxclients allows"},
-	{"MOVED", "the key is on another node of a cluster: use a client of the cluster"},
-	{"ASK", "the key is on its way to another node of a cluster: use a client of the cluster"},
+	{"max number of clients reached", "the server has reached maxclients"},
+	{"MOVED", "the key is on another node of a cluster: use a cluster client"},
+	{"ASK", "the key is moving to another node of a cluster: use a cluster client"},
 	{"unknown command", "the server lacks the command: Redis 6.2 or Valkey is required"},
 }
 
-const exhausted = "the stream has an entry with the last possible ID, after which nothing can be added: delete that stream, and announce again"
+const exhausted = "the stream has an entry with the greatest possible ID, after which nothing can be added: delete that stream, and announce again"
 
-// Blames reports whether an error is a refusal that blames what was asked, an entry or a batch, and not the state of the
-// server, its keys, or the rights of its user: those pass, or are mended, and say nothing of an entry.
+// Blames reports whether an error is a refusal for a reason that lies in the request, an entry or a batch, and not in the state of
+// the server, its keys, or the rights of its user: those pass, or get fixed, and say nothing about an entry.
 func Blames(err error) bool {
 	code, refused := Refusal(err)
 	if !refused {
@@ -113,8 +113,8 @@ func Blames(err error) bool {
 	return true
 }
 
-// Explain adds to an error what to do about it, where that is known. The result matches api.ErrUnsupportedServer where the server
-// is too old or cannot be told from its successor.
+// Explain adds to an error what to do about it, if that is known. The result matches api.ErrUnsupportedServer if the server is
+// too old, lacks a command, or cannot be distinguished from its successor.
 func Explain(err error) error {
 	if err == nil {
 		return nil
@@ -138,8 +138,8 @@ func Explain(err error) error {
 	return err
 }
 
-// unsupported reports whether a refusal means that this library cannot work with the server: it is too old, or does not say
-// which one it is.
+// unsupported reports whether a refusal means that this library cannot work with the server: it is too old, or cannot be
+// distinguished from its successor.
 func unsupported(code string) bool {
 	switch code {
 	case "OLDSERVER", "Unknown Redis command", "unknown command", "Unknown subcommand", "unknown subcommand", "NOSERVERID":
@@ -148,8 +148,8 @@ func unsupported(code string) bool {
 	return false
 }
 
-// Permanent reports whether an error of the start is one that waiting does not mend: missing rights, keys of another
-// type, a server that is too old or cannot be told from its successor.
+// Permanent reports whether waiting does not help against an error of the start: missing rights, keys of another type, a server
+// that is too old or cannot be distinguished from its successor.
 func Permanent(err error) bool {
 	code, ok := Refusal(err)
 	if !ok {

@@ -11,33 +11,33 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// Verdict is what a script says of one item of its batch. What is not listed counts as not owned.
+// Verdict is a script's answer to one item of its batch. An unknown one counts as not owned.
 type Verdict byte
 
 const (
 	Kept    Verdict = 'k' // renew, verify: still ours, extended; keep: as it should be
 	Lost    Verdict = 'l' // renew, verify: another's, or gone
-	Missing Verdict = 'm' // renew: not there while the partition settles; verify decides
+	Missing Verdict = 'm' // renew: not there, while the partition settles; verify decides
 
 	Finished   Verdict = 'd' // done: acknowledged, deleted, freed
 	Moved      Verdict = 'm' // requeue: copied, acknowledged, deleted, freed
 	NotPending Verdict = 'n' // done, requeue, acquire: not pending for this consumer
 	Owned      Verdict = 'o' // done, requeue: the stream is owned under another token
-	Gone       Verdict = 'g' // acquire, requeue, restore, keep, verify: somebody deleted the body; acknowledged (keep, verify: not acknowledged)
-	Full       Verdict = 'f' // requeue: the dead-letter stream is full, put off
+	Gone       Verdict = 'g' // acquire, requeue, restore, keep, verify: somebody deleted the body; acknowledged, except by keep and verify
+	Full       Verdict = 'f' // requeue: the dead-letter stream is full; delayed
 	TooWide    Verdict = 'u' // requeue: more fields than can be copied
-	TooHeavy   Verdict = 'b' // requeue: it weighs more than is copied
-	Bare       Verdict = 'z' // requeue: no field that a copy would have
+	TooHeavy   Verdict = 'b' // requeue: too heavy to be copied
+	Bare       Verdict = 'z' // requeue: no field that a copy would keep
 	Referred   Verdict = 'r' // requeue: a dead letter refers to it; acknowledged, freed, not deleted
-	Left       Verdict = 't' // requeue, keep: not looked at, since those before it weigh enough for one call
+	Left       Verdict = 't' // requeue, keep: not processed, since those before it weigh enough for one call
 	Refused    Verdict = 'x' // done, requeue, acquire: an error, nothing changed
 
 	Acquired  Verdict = 'a' // acquire: ours now
 	HeldByOne Verdict = 'h' // acquire: somebody owns the stream
 	Early     Verdict = 'e' // acquire: before its _not_before
 
-	PendingAgain Verdict = 'r' // keep: it was not pending for its owner, and is again
-	Undelivered  Verdict = 'w' // keep: nobody was given it yet
+	PendingAgain Verdict = 'r' // keep: it was not pending for its owner, and is so again
+	Undelivered  Verdict = 'w' // keep: not delivered to anybody yet
 	FromMemory   Verdict = 'c' // restore: its body is gone; announced again as this process remembers it
 )
 
@@ -49,7 +49,7 @@ type Renewal struct {
 	Err      error
 }
 
-// Verdict of the i-th lease of the batch: Lost when the answer does not speak of it.
+// Verdict returns that of the i-th lease of the batch: Lost if the answer has none.
 func (r *Renewal) Verdict(i int) Verdict {
 	if i >= len(r.Verdicts) {
 		return Lost
@@ -57,8 +57,8 @@ func (r *Renewal) Verdict(i int) Verdict {
 	return Verdict(r.Verdicts[i])
 }
 
-// Renew beats, and extends leases of one partition in one pipeline, a script a batch. floor is the greatest token known.
-// It writes an answer a batch to out, which it returns.
+// Renew sends a beat and extends leases of one partition in one pipeline, one script a batch. floor is the greatest token known.
+// It appends an answer a batch to out and returns that.
 func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Token, batches [][]*Lease, out []Renewal) []Renewal {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -74,7 +74,7 @@ func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Tok
 	return out
 }
 
-// renewal is the call for one batch; head is the arguments that all batches have, the consumer first.
+// renewal returns the call for one batch; head has the arguments that all batches share, the consumer first.
 func renewal(k *cluster.Keys, consumer string, head []string, batch []*Lease) Call {
 	keys := make([]string, 0, 3+len(batch))
 	keys = append(keys, k.Sessions, k.Later, k.Token)
@@ -121,8 +121,8 @@ func parseRenewal(result rueidis.RedisResult) (r Renewal) {
 	return r
 }
 
-// Extend renews leases with a script each, which touches no other key: for a slot that migrates. It beats no session.
-// An error of one lease leaves its verdict 0.
+// Extend renews leases with one script each, which touches no other key: for a slot that migrates. It extends no session. If the
+// call for a lease fails, its verdict is 0.
 func (s *Store) Extend(ctx context.Context, consumer string, leases []*Lease) []Verdict {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -139,8 +139,8 @@ func (s *Store) Extend(ctx context.Context, consumer string, leases []*Lease) []
 	return verdicts
 }
 
-// Verify sets leases again that Renew found missing while the partition settles. verdicts is shorter than leases when
-// the session was lost.
+// Verify restores leases that Renew found missing while the partition settles. verdicts is shorter than leases if the session
+// was lost.
 func (s *Store) Verify(ctx context.Context, p int, consumer string, leases []*Lease) (verdicts string, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

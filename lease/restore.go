@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// Memory is what this process remembers of an announcement whose body somebody deleted: enough to announce it again.
-// Fields that a producer added besides the announcement are not in it.
+// Memory is what this process remembers of an announcement, so that it can announce it again if somebody deletes the body. It
+// lacks fields that a producer added besides the announcement.
 type Memory struct {
 	Stream  string // empty: nothing is remembered
 	Info    json.RawMessage
@@ -16,12 +16,12 @@ type Memory struct {
 	Crashes int
 }
 
-// Memory is what a lease keeps of its announcement.
+// Memory returns what a lease keeps of its announcement.
 func (l *Lease) Memory() Memory {
 	return Memory{Stream: l.Stream(), Info: l.info, Retries: int(l.retries), Crashes: int(l.crashes)}
 }
 
-// Memory is what an entry keeps of its announcement; nothing when it could not be read, or was answered in part.
+// Memory returns what an entry keeps of its announcement; nothing if that could not be parsed, or was cut.
 func (e *Entry) Memory() Memory {
 	if e.TextSize > 0 {
 		return Memory{}
@@ -29,7 +29,7 @@ func (e *Entry) Memory() Memory {
 	return Memory{Stream: e.Stream, Info: e.Info, Retries: e.Retries, Crashes: e.Crashes}
 }
 
-// text is the announcement, "" when nothing is remembered.
+// text returns the announcement, "" if nothing is remembered.
 func (m *Memory) text() string {
 	if m.Stream == "" {
 		return ""
@@ -45,19 +45,19 @@ func (m *Memory) text() string {
 	return text
 }
 
-// Restorable is an entry that was to be requeued, and that was not pending any more or had no body.
+// Restorable is an entry that was to be requeued but was no longer pending or had no body.
 type Restorable struct {
 	Disposition
-	Memory Memory // announced again where the body is gone; zero: it must not be
+	Memory Memory // announced again if the body is gone; zero: not announced again
 }
 
-// markPrefix begins what stands in the place of a consumer, whose name begins otherwise, in the key that marks an entry as
-// moved.
+// markPrefix begins the name in the key that marks an entry as moved. The key is that of a consumer's recovery otherwise, and no
+// consumer's name begins so.
 const markPrefix = "!"
 
-// Restore requeues what is left of entries that somebody acknowledged, deleted or trimmed: each goes where its Disposition says, the
-// body as it is or, if that is gone, the announcement as it is remembered. Asked again after a lost answer it moves nothing
-// twice: what it might announce from memory is marked for an hour. The caller knows that nobody has moved the entries on purpose.
+// Restore requeues what is left of entries that somebody acknowledged, deleted or trimmed. Each goes where its Disposition says:
+// its body or, if that is gone, the announcement from memory. Repeated after a lost answer, it moves nothing twice: entries that
+// it might announce from memory are marked for an hour. The caller knows that nobody has moved the entries on purpose.
 func (s *Store) Restore(ctx context.Context, p int, consumer string, items []Restorable) ([]Outcome, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -90,11 +90,11 @@ func (s *Store) Restore(ctx context.Context, p int, consumer string, items []Res
 type Keepable struct {
 	Key   string // of the lease
 	Entry string
-	Token string // it is held under; empty: it waits here
+	Token string // that it is held under; empty: the entry waits in this process
 }
 
-// Keep makes entries pending for consumer again that are not, though it owns their streams or has them wait. The outcomes are
-// in the order of the entries, and only there when the status is SessionLive. What is Left is to be asked for again.
+// Keep makes entries pending again for consumer, which owns their streams or has the entries waiting. The outcomes are in the
+// order of the entries; there are some only if the status is SessionLive. The call is to be repeated for those that are Left.
 func (s *Store) Keep(ctx context.Context, p int, consumer string, items []Keepable) (Status, []Outcome, error) {
 	return s.keep(ctx, scriptKeep, p, consumer, items)
 }
@@ -126,14 +126,14 @@ func (s *Store) keep(ctx context.Context, script *Script, p int, consumer string
 	return SessionLive, outcomes, err
 }
 
-// IDPage is a page of what is pending for a consumer.
+// IDPage is a page of the IDs of what is pending for a consumer.
 type IDPage struct {
 	IDs []string
 
 	// Of the first page only.
 	Length  int    // of the input stream
-	Pending int    // for anybody
-	First   string // ID of the first entry there is; empty: none. What is pending before it has no body
+	Pending int    // entries pending for anybody
+	First   string // ID of the first entry in the stream; empty: none. Pending entries before it have no body
 }
 
 // PendingIDs reads one page of the IDs of what is pending for consumer, after the given ID ("": from the first). A page
@@ -174,7 +174,7 @@ func (s *Store) PendingIDs(ctx context.Context, p int, consumer, after string, c
 	return page, nil
 }
 
-// Attend shows that consumer is at work, and answers how many entries are pending for it.
+// Attend shows that consumer is at work, and returns how many entries are pending for it.
 func (s *Store) Attend(ctx context.Context, p int, consumer string) (pending int, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -184,7 +184,7 @@ func (s *Store) Attend(ctx context.Context, p int, consumer string) (pending int
 	return int(n), err
 }
 
-// BeforeID is the greatest ID that is less than id.
+// BeforeID returns the greatest ID below id.
 func BeforeID(id string) string {
 	ms, seq := splitID(id)
 	if seq > 0 {

@@ -8,11 +8,11 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Runner runs scripts by EVALSHA, and by EVAL where a server says that it does not know one. It sends nothing to a
-// server that is not in the way of a call: one hung replica holds up nobody.
+// Runner runs scripts by EVALSHA, and by EVAL if a server does not know one. It sends nothing to servers that a call does not
+// concern: a hung replica delays nobody.
 type Runner struct {
 	client rueidis.Client
-	// observe is told of every call once its answer, or the lack of one, is known.
+	// observe is called for every call, once its answer, or the lack of one, is known.
 	observe func(script string, took time.Duration, err error)
 }
 
@@ -50,7 +50,7 @@ func (r *Runner) Do(ctx context.Context, c Call) rueidis.RedisResult {
 	return result
 }
 
-// DoMulti runs calls in one pipeline for each server that they go to; results are in the order of the calls.
+// DoMulti runs calls in one pipeline for each server involved; results are in the order of the calls.
 func (r *Runner) DoMulti(ctx context.Context, calls []Call) []rueidis.RedisResult {
 	if len(calls) == 1 {
 		return []rueidis.RedisResult{r.Do(ctx, calls[0])}
@@ -68,7 +68,7 @@ func (r *Runner) DoMulti(ctx context.Context, calls []Call) []rueidis.RedisResul
 		}
 	}
 	if len(again) > 0 {
-		// Built anew: the client has recycled the first ones.
+		// Commands cannot be reused: the client has recycled them.
 		commands = commands[:0]
 		for _, i := range again {
 			commands = append(commands, r.command("EVAL", calls[i].Script.body, calls[i]))

@@ -12,25 +12,25 @@ import (
 //go:embed lua/*.lua lua/parts/*.lua
 var luaFiles embed.FS
 
-// Script is a Lua script with what it shares with others put in front of it. It never changes.
+// Script is a Lua script together with the parts that it shares with others. It never changes.
 type Script struct {
 	name string
 	body string
 	sha  string
 }
 
-// Name is the file's name without its ending: what metrics and tests call the script.
+// Name is the name of the file without its extension: the name of the script in metrics and tests.
 func (s *Script) Name() string { return s.name }
 
-// Body is the whole text, as EVAL takes it.
+// Body is the whole text, for EVAL.
 func (s *Script) Body() string { return s.body }
 
-// SHA is the SHA-1 of the body in hexadecimal, as EVALSHA takes it.
+// SHA is the SHA-1 of the body in hexadecimal, for EVALSHA.
 func (s *Script) SHA() string { return s.sha }
 
-// NewScript puts shared parts in front of text, each once and after those that it needs: the ones that are named here, and those
-// that text names in a comment of its head, "-- Parts    clock value". The parts are the files in lua/parts, which name what they
-// need in the same way. A part that does not exist panics, since scripts are made when a package is initialised.
+// NewScript puts shared parts in front of text, each once and after those that it needs: the named ones, and those that text
+// names in a comment of its head, "-- Parts    clock value". Parts are the files in lua/parts; they name the parts that they need
+// in the same way. NewScript panics if a part does not exist, since scripts are made when a package is initialised.
 func NewScript(name, text string, parts ...string) *Script {
 	body := assembly{script: name, has: make(map[string]bool)}
 	for _, part := range slices.Concat(parts, partsOf(text)) {
@@ -41,7 +41,7 @@ func NewScript(name, text string, parts ...string) *Script {
 	return &Script{name: name, body: body.String(), sha: hex.EncodeToString(sum[:])}
 }
 
-// assembly is a script that is being put together.
+// assembly is a script under construction.
 type assembly struct {
 	strings.Builder
 	script string
@@ -60,7 +60,7 @@ func (a *assembly) add(part string) {
 	a.WriteString(stripped(text))
 }
 
-// partsOf are the parts that a text names.
+// partsOf returns the parts that a text names.
 func partsOf(text string) []string {
 	for line := range strings.Lines(text) {
 		if parts, ok := strings.CutPrefix(line, "-- Parts "); ok {
@@ -70,7 +70,7 @@ func partsOf(text string) []string {
 	return nil
 }
 
-// stripped drops lines that are comments only: a server keeps the text of every script it has run.
+// stripped drops lines that are only comments: a server keeps the text of every script it has run.
 func stripped(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -114,7 +114,7 @@ var (
 	scriptRestore = embedded("restore")
 )
 
-// Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.
+// Scripts returns the scripts of this package, for tests and proxies that identify commands by script.
 func Scripts() []*Script {
 	return []*Script{
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,

@@ -7,8 +7,8 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// Session is one session of this process in one partition: the consumer name under which it reads and holds, and the
-// deadline until which it is believed alive. Once past, it stays past; a new session has a new name.
+// Session is one session of this process in one partition: the consumer name under which it reads and holds, and the deadline
+// until which the session is believed alive. Once past, it stays past; a new session has a new name.
 type Session struct {
 	partition int
 	consumer  string
@@ -19,8 +19,8 @@ type Session struct {
 	cancel context.CancelCauseFunc
 }
 
-// NewSession is a session that was opened by a call sent at sent and lasts for trust from then on: its TTL less the
-// margin. parent gives its context values and an end.
+// NewSession returns a session that was opened by a call sent at sent and lasts for trust from then on: its TTL less the margin.
+// Its context is derived from parent.
 func NewSession(parent context.Context, clock Clock, partition int, consumer string, sent int64, trust time.Duration) *Session {
 	s := &Session{partition: partition, consumer: consumer, clock: clock}
 	s.ctx, s.cancel = context.WithCancelCause(parent)
@@ -28,23 +28,23 @@ func NewSession(parent context.Context, clock Clock, partition int, consumer str
 	return s
 }
 
-// Partition is where the session is.
+// Partition is the partition of the session.
 func (s *Session) Partition() int { return s.partition }
 
 // Consumer is its name in the group and the session set.
 func (s *Session) Consumer() string { return s.consumer }
 
-// Context ends when End is called: reads and acquisitions of the session hang on it.
+// Context ends when End is called: reads and acquisitions of the session use it.
 func (s *Session) Context() context.Context { return s.ctx }
 
-// Remaining is how long the session is still believed alive; 0 once it was found past.
+// Remaining returns how long the session is still believed alive; 0 once it was found past.
 func (s *Session) Remaining() time.Duration { return s.until.remaining(s.clock.Now()) }
 
-// Until is the deadline on the clock's axis, 0 once past.
+// Until returns the deadline on the clock, 0 once past.
 func (s *Session) Until() int64 { return s.until.load() }
 
-// Extend notes that a beat sent at sent succeeded. It reports false if the deadline had passed before the answer came:
-// the session is lost then, whatever the server says.
+// Extend records that a beat sent at sent succeeded. It reports false if the deadline had passed before the answer came: the
+// session is lost then, whatever the server says.
 func (s *Session) Extend(sent int64, trust time.Duration) bool {
 	return s.until.extend(s.clock.Now(), sent+int64(trust))
 }

@@ -13,28 +13,28 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// Settings are the times and limits that go out with the calls. All are set; the engine derives and validates them.
+// Settings are the times and limits that are sent with the calls. All are set; the engine derives and validates them.
 type Settings struct {
 	LeaseTTL   time.Duration // of a lease key
 	SessionTTL time.Duration // of a session
-	Reach      time.Duration // the greatest that a session's TTL may come to be; 0: SessionTTL
-	Gap        time.Duration // a longer gap between anybody's beats is added to the deadlines of the living
+	Reach      time.Duration // the greatest TTL that a session may come to have; 0: SessionTTL
+	Gap        time.Duration // a longer gap in everybody's beats is added to the deadlines of the living
 	Settle     bool          // wait after a change of server
 	Timeout    time.Duration // of one round trip
 	DeadLimit  int           // entries in the dead-letter stream, 0: no limit
-	DeadTrim   bool          // drop the oldest dead letters at the limit instead of refusing new ones
-	DeadDelay  time.Duration // of what the dead-letter stream refused
-	Limits     Limits        // what is longer is not answered; unlike the others, zeros are their defaults
+	DeadTrim   bool          // at the limit, drop the oldest dead letters instead of refusing new ones
+	DeadDelay  time.Duration // of entries that the dead-letter stream refused
+	Limits     Limits        // longer announcements are cut; unlike elsewhere, zeros mean the defaults
 
-	// MaxMove is the most that an entry may weigh, in bytes and FieldWeight for each field, to be copied; what weighs more
-	// becomes a dead letter that refers to it. 0: DefaultMaxMove. Negative: no limit.
+	// MaxMove is the greatest weight of an entry that is copied, in bytes and FieldWeight for each field; a heavier one is
+	// dead-lettered by reference. 0: DefaultMaxMove. Negative: no limit.
 	MaxMove int
 
-	// Relaxed is asked before every call for a Timeout that is longer for now; 0: it is not. nil: it never is.
+	// Relaxed is called before every call; it returns a longer Timeout for the time being, or 0. nil: Timeout always applies.
 	Relaxed func() time.Duration
 }
 
-// Terms are the TTLs of calls that differ from the Settings. Zero fields: as they are there.
+// Terms are TTLs of calls that differ from the Settings. Zero fields: as in the Settings.
 type Terms struct {
 	LeaseTTL   time.Duration
 	SessionTTL time.Duration
@@ -42,22 +42,22 @@ type Terms struct {
 	Timeout    time.Duration // whatever Relaxed says
 }
 
-// Store is what this process asks of Redis: one attempt a call, bounded by Settings.Timeout; the engine decides what to
-// ask again and when. Every call may be repeated. It holds no state but the clients, and is safe for concurrent use.
+// Store makes this process's calls to Redis: one attempt a call, bounded by Settings.Timeout; the engine decides what to retry
+// and when. Every call may be repeated. It holds no state but the clients, and is safe for concurrent use.
 type Store struct {
 	layout *cluster.Layout
 	set    Settings
-	renew  *Runner // beats and renewals alone, so that nothing else can be in their way
+	renew  *Runner // beats and renewals only, so that nothing else can delay them
 	rest   *Runner
 	client rueidis.Client // the client of rest, for plain commands
 	mode   string
 	ttl    string // of sessions
-	record string // what is put on record of them, "<usual>:<reach>"
+	record string // their TTLs on record, "<usual>:<reach>"
 	gap    string
 	lease  string // TTL of leases
 }
 
-// NewStore makes calls on two clients, which may be the same one and stay the caller's. observe may be nil.
+// NewStore returns a store that makes calls on two clients, which may be the same one and stay the caller's. observe may be nil.
 func NewStore(layout *cluster.Layout, set Settings, renewal, rest rueidis.Client,
 	observe func(script string, took time.Duration, err error)) *Store {
 	mode := "info"
@@ -78,7 +78,7 @@ func NewStore(layout *cluster.Layout, set Settings, renewal, rest rueidis.Client
 	}
 }
 
-// With is a store whose calls go out on other terms. It shares everything else, and costs one small allocation.
+// With returns a store whose calls go out on other terms. It shares everything else, and costs one small allocation.
 func (s *Store) With(t Terms) *Store {
 	other := *s
 	if t.SessionTTL != 0 {
@@ -111,13 +111,13 @@ func (s *Store) timeout() time.Duration {
 	return max(s.set.Timeout, s.set.Relaxed())
 }
 
-// Status is what became of a session in a call.
+// Status is the state of a session after a call.
 type Status uint8
 
 const (
-	SessionLost   Status = iota // past its deadline or closed; also whatever answer is unknown
+	SessionLost   Status = iota // past its deadline or closed; also for an unknown answer
 	SessionLive                 // extended
-	SessionMade                 // had vanished and stands again: what else has vanished must be looked at
+	SessionMade                 // had vanished and was made again: look for what else has vanished
 	SessionAbsent               // not there; beat first
 	SessionWait                 // there, but the partition settles
 )
@@ -136,7 +136,7 @@ func parseStatus(text string) Status {
 	return SessionLost
 }
 
-// Beat is what every beat answers, whatever script carried it.
+// Beat is the answer to a beat, whichever script carried it.
 type Beat struct {
 	Status   Status
 	Dead     int    // sessions past their deadline
@@ -144,12 +144,12 @@ type Beat struct {
 	Server   string // changes with every failover and restart; empty when settling is off
 	Settling bool
 
-	// Firm is how long a session may be believed in at most from when the beat was sent, however long its TTL: a server that
+	// Firm is the longest that a session may be believed in from when the beat was sent, however long its TTL: a server that
 	// takes over settles for no less. 0: not known.
 	Firm time.Duration
 }
 
-// beatParts is how many parts of an answer a beat takes up.
+// beatParts is the number of parts of an answer that a beat takes up.
 const beatParts = 6
 
 func parseBeat(parts []rueidis.RedisMessage) (Beat, error) {
@@ -194,7 +194,7 @@ func (s *Store) Open(ctx context.Context, p int, consumer string, floor api.Toke
 	}))
 }
 
-// Beat extends a session. With alone set it touches the session set and no other key, for a slot that migrates.
+// Beat extends a session. With alone set it touches only the session set, for a slot that migrates.
 func (s *Store) Beat(ctx context.Context, p int, consumer string, alone bool) (Beat, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -206,7 +206,7 @@ func (s *Store) Beat(ctx context.Context, p int, consumer string, alone bool) (B
 	return beatOf(s.renew.Do(ctx, Call{Script: scriptBeat, Keys: keys, Args: []string{consumer, s.ttl, s.record, s.gap, s.mode}}))
 }
 
-// Close ends a session and removes its consumer if nothing is pending for it; left says how much is.
+// Close ends a session and removes its consumer if nothing is pending for it; left is how many entries are.
 func (s *Store) Close(ctx context.Context, p int, consumer string) (left int, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -217,15 +217,15 @@ func (s *Store) Close(ctx context.Context, p int, consumer string) (left int, er
 	return int(n), err
 }
 
-// promoteAgain is how much later a member of later comes again that the server refused to move.
+// promoteAgain is the delay before a member of later is retried that the server refused to move.
 const promoteAgain = time.Minute
 
-// ErrSetAside is an error of Promote that says of some members of later that the server refused to move them: they come
-// again a minute later. The others were moved.
-var ErrSetAside = errors.New("what is due in later was refused, and comes again in a minute")
+// ErrSetAside is an error of Promote: the server refused to move some members of later, which are retried a minute later. The
+// others were moved.
+var ErrSetAside = errors.New("entries that are due in later were refused, and are retried in a minute")
 
-// Promote moves up to limit entries that are due from later to the input stream, fewer where they weigh much, and answers
-// how many it moved and how many more are due. With an error that matches ErrSetAside there may be more to move.
+// Promote moves up to limit entries that are due from later to the input stream, fewer if they are heavy, and returns how many it
+// moved and how many more are due. With an error that matches ErrSetAside there may be more to move.
 func (s *Store) Promote(ctx context.Context, p, limit int) (moved, due int, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -252,7 +252,7 @@ func (s *Store) Promote(ctx context.Context, p, limit int) (moved, due int, err 
 		if numbers[2] == 0 || len(keys) == 3 {
 			return moved, int(numbers[1]), refused
 		}
-		// Members that nobody can read go where somebody looks at them.
+		// Members that cannot be read go to the dead letters, where somebody will see them.
 		keys = append(keys, k.DeadLetters)
 	}
 }

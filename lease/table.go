@@ -11,9 +11,9 @@ import (
 	"github.com/streamlease/streamlease/wheel"
 )
 
-// Table is the leases this process renews: those held, and those whose ending is not settled yet. The wheel in it keeps
-// one timer a lease, for whichever comes first, its renewal or its deadline. Safe for concurrent use; its mutex is
-// never held across I/O or a callback that blocks.
+// Table holds the leases that this process renews: those held, and those whose ending is not settled yet. Its wheel keeps one
+// timer a lease, for its renewal or its deadline, whichever comes first. Safe for concurrent use; its mutex is never held
+// across I/O or a callback that blocks.
 type Table struct {
 	clock Clock
 	tick  int64 // of the wheel
@@ -31,7 +31,7 @@ type Table struct {
 	}
 }
 
-// NewTable is an empty table for so many partitions.
+// NewTable returns an empty table for the given number of partitions.
 func NewTable(clock Clock, partitions int, shape wheel.Config) (*Table, error) {
 	w, err := wheel.New(shape, clock.Now())
 	if err != nil {
@@ -44,8 +44,8 @@ func NewTable(clock Clock, partitions int, shape wheel.Config) (*Table, error) {
 	return t, nil
 }
 
-// Add lists a lease and sets its timer. It reports false, and changes nothing, if a lease of the stream is listed. added
-// runs with the table locked, before anybody else can find the lease there; it must be quick, and may be nil.
+// Add lists a lease and sets its timer. It reports false, and changes nothing, if a lease of the stream is listed already. added
+// runs with the table locked, before anybody else can find the lease; it must be quick, and may be nil.
 func (t *Table) Add(l *Lease, at int64, added func(*Lease)) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,8 +73,8 @@ func (t *Table) Add(l *Lease, at int64, added func(*Lease)) bool {
 	return true
 }
 
-// Remove takes a lease off, and its timer. It reports false if it was not listed: of several that saw it end, one
-// carries out what follows.
+// Remove removes a lease and its timer. It reports false if the lease was not listed: of several goroutines that saw it end, one
+// does what follows.
 func (t *Table) Remove(l *Lease) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -98,17 +98,17 @@ func (t *Table) removeLocked(l *Lease) bool {
 	return true
 }
 
-// Get is the listed lease of a stream, nil if there is none.
+// Get returns the listed lease of a stream, nil if there is none.
 func (t *Table) Get(stream string) *Lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.mu.byStream[stream]
 }
 
-// Len is the number of listed leases. No lock.
+// Len returns the number of listed leases. It takes no lock.
 func (t *Table) Len() int { return int(t.size.Load()) }
 
-// Young is the number of listed leases that were not renewed yet. No lock.
+// Young returns the number of listed leases that were not renewed yet. It takes no lock.
 func (t *Table) Young() int { return int(t.young.Load()) }
 
 // Counts copies the number of listed leases of each partition into out.
@@ -118,14 +118,14 @@ func (t *Table) Counts(out []int) []int {
 	return append(out[:0], t.mu.counts...)
 }
 
-// Count is the number of listed leases of a partition.
+// Count returns the number of listed leases of a partition.
 func (t *Table) Count(partition int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.mu.counts[partition]
 }
 
-// All is a snapshot of the listed leases.
+// All returns a snapshot of the listed leases.
 func (t *Table) All() []*Lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -138,7 +138,7 @@ func (t *Table) All() []*Lease {
 	return out
 }
 
-// Of is a snapshot of the listed leases of one session.
+// Of iterates over a snapshot of the listed leases of one session.
 func (t *Table) Of(s *Session) iter.Seq[*Lease] {
 	return func(yield func(*Lease) bool) {
 		for _, l := range t.All() {
@@ -149,14 +149,14 @@ func (t *Table) Of(s *Session) iter.Seq[*Lease] {
 	}
 }
 
-// Youngest is the n leases that were acquired last.
+// Youngest returns the n leases that were acquired last.
 func (t *Table) Youngest(n int) []*Lease {
 	all := t.All()
 	slices.SortFunc(all, func(a, b *Lease) int { return cmp.Compare(b.since, a.since) })
 	return all[:min(max(n, 0), len(all))]
 }
 
-// Oldest is the lease that has been listed for longest, nil if there is none.
+// Oldest returns the lease that was acquired first, nil if there is none.
 func (t *Table) Oldest() *Lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -169,9 +169,9 @@ func (t *Table) Oldest() *Lease {
 	return oldest
 }
 
-// Due takes out what is due at now. For each lease, decide says when its timer is to ring again, and whether it is to be
-// renewed; leases to be renewed are appended to queues[partition] unless they wait in one already. decide runs with the
-// table locked and must be quick. It returns whether anything was queued.
+// Due fires the timers that are due at now. For each lease, decide returns when its timer fires next and whether to renew it;
+// leases to renew are appended to queues[partition] unless they are queued already. decide runs with the table locked and must
+// be quick. Due reports whether anything was queued.
 func (t *Table) Due(now int64, queues [][]*Lease, decide func(l *Lease) (at int64, renew bool)) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -183,7 +183,7 @@ func (t *Table) Due(now int64, queues [][]*Lease, decide func(l *Lease) (at int6
 			at, renew := decide(l)
 			switch {
 			case renew && l.queued:
-				// It waits, or is on its way: its turn comes by itself, so only its deadline is left to watch.
+				// It is queued or in flight: its renewal comes anyway, so only its deadline needs watching.
 				at = max(at, l.lastLocked(t.tick))
 			case renew:
 				l.queued = true
@@ -196,16 +196,16 @@ func (t *Table) Due(now int64, queues [][]*Lease, decide func(l *Lease) (at int6
 	return queued
 }
 
-// Next is when Due has something next, a lower bound; false when nothing is listed.
+// Next returns a lower bound of when Due will next find something; false if nothing is listed.
 func (t *Table) Next() (at int64, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.mu.wheel.Next()
 }
 
-// Renewed sets the timers of leases whose renewal succeeded to their next one, lets them be queued again, and tells late
-// how long after its time each was sent. A lease that is no longer listed, or whose place another one took meanwhile, is
-// left alone: an old answer touches nothing.
+// Renewed sets the timers of leases whose renewal succeeded to their next one, lets them be queued again, and calls late with how
+// late each was sent. A lease that is no longer listed, or that another one has replaced, is left alone: an old answer changes
+// nothing.
 func (t *Table) Renewed(leases []*Lease, sent int64, next func(*Lease) int64, late func(time.Duration)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -223,8 +223,8 @@ func (t *Table) Renewed(leases []*Lease, sent int64, next func(*Lease) int64, la
 	}
 }
 
-// Retry sets the timers of leases whose renewal had no answer, or none that counts. They stay due since they were. No
-// timer is set beyond the tick before a deadline: the owner is told in time.
+// Retry sets the timers of leases whose renewal had no answer, or none that counts. When they became due stays the same. No timer
+// is set beyond the tick before a deadline, so that the owner is notified in time.
 func (t *Table) Retry(leases []*Lease, at int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -236,13 +236,13 @@ func (t *Table) Retry(leases []*Lease, at int64) {
 	}
 }
 
-// lastLocked is when a lease has to be looked at at the latest: the tick before its deadline, or its session's.
+// lastLocked returns the latest time to look at a lease: the tick before its deadline, or its session's.
 func (l *Lease) lastLocked(tick int64) int64 {
 	return min(l.until.load(), l.session.until.load()) - tick
 }
 
-// Hasten makes leases of a session due at the times that at says, and leaves alone those for which it reports false. It
-// returns how many it made due. at runs with the table locked and must be quick.
+// Hasten makes leases of a session due earlier, at the times that at returns; leases for which at reports false are left alone.
+// It returns how many it made due. at runs with the table locked and must be quick.
 func (t *Table) Hasten(s *Session, at func(*Lease) (int64, bool)) (count int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -259,8 +259,8 @@ func (t *Table) Hasten(s *Session, at func(*Lease) (int64, bool)) (count int) {
 	return count
 }
 
-// RevalidateAll makes all leases of a session due, at the times that at returns, and lowers their deadlines to until: their server
-// may have forgotten them.
+// RevalidateAll caps the deadlines of all leases of a session at until, since their server may have forgotten them, and makes the
+// leases due at the times that at returns.
 func (t *Table) RevalidateAll(s *Session, until int64, at func(*Lease) int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -268,7 +268,7 @@ func (t *Table) RevalidateAll(s *Session, until int64, at func(*Lease) int64) {
 		if l != nil && l.session == s {
 			l.Cap(until)
 			now := at(l)
-			l.due = min(l.due, now) // what is late stays so
+			l.due = min(l.due, now) // a late one stays late
 			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), now)
 		}
 	}

@@ -9,15 +9,15 @@ import (
 )
 
 // Value is what the key of a lease holds: "<consumer> <token> <entry>" and, while another announcement of the stream waits,
-// " <waiting entry>". What compares values compares the first three fields. lua/parts/value.lua is the same for the scripts.
+// " <waiting entry>". Whatever compares values compares only the first three fields. lua/parts/value.lua does the same for the scripts.
 type Value struct {
 	Consumer string // without white space
 	Token    api.Token
 	Entry    string // ID of the announcement that the stream is owned for
-	Waiting  string // ID of a later announcement that waits for the lease to end; empty: none that is known
+	Waiting  string // ID of a later announcement that waits for the lease to end; empty: none known
 }
 
-// valuePattern is the one of parse in lua/parts/value.lua. What follows the entry, and is not one that waits, means nothing.
+// valuePattern is that of parse in lua/parts/value.lua. Text after the entry that is not a waiting entry is ignored.
 var valuePattern = regexp.MustCompile(`^([^\s\v]+) ([0-9]+) ([0-9]+-[0-9]+)(?s:(.*))$`)
 
 // ParseValue parses the value of a lease's key. An error means that this library did not write it.
@@ -41,7 +41,7 @@ func notAValue(text string) error {
 	return fmt.Errorf("the value of the lease is %.80q, which is not one of this library: delete the key", text)
 }
 
-// isID reports whether text is an entry ID of two numbers, as Redis answers it.
+// isID reports whether text is an entry ID of two numbers, as Redis returns it.
 func isID(text string) bool {
 	ms, seq, ok := strings.Cut(text, "-")
 	return ok && allDigits(ms) && allDigits(seq)
@@ -51,7 +51,7 @@ func allDigits(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == ""
 }
 
-// String is the value as the key holds it.
+// String returns the value as the key holds it.
 func (v Value) String() string {
 	_, tag, _ := keyAndTag("", v.Token, v.Entry)
 	text := ownedValue(v.Consumer, tag)
@@ -69,10 +69,10 @@ func keyAndTag(key string, token api.Token, entry string) (_, tag string, entryA
 	return both[:len(key)], both[len(key):], len(text) + 1
 }
 
-// ownedValue is the value of a lease with this tag that consumer owns, nobody waiting.
+// ownedValue returns the value of a lease with this tag that consumer owns, without a waiting entry.
 func ownedValue(consumer, tag string) string { return consumer + " " + tag }
 
-// ownedValueSize is the length of ownedValue.
+// ownedValueSize returns the length of ownedValue.
 func ownedValueSize(consumer, tag string) int { return len(consumer) + 1 + len(tag) }
 
 // writeOwnedValue appends ownedValue to b.

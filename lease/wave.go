@@ -1,36 +1,36 @@
 package lease
 
-// renewalOverhead is what a lease weighs in a renewal beyond its key and value: the lengths that go along.
+// renewalOverhead is what a lease weighs in a renewal besides its key and value: the lengths that are sent with them.
 const renewalOverhead = 16
 
-// weight is what a renewal of the lease sends, in bytes.
+// weight returns the bytes that a renewal of the lease sends.
 func (l *Lease) weight() int {
 	return len(l.key) + len(l.tag) + len(l.session.consumer) + renewalOverhead
 }
 
-// Wave is leases that are renewed together, in one round trip.
+// Wave is a set of leases that are renewed together, in one round trip.
 type Wave struct {
 	Leases []*Lease
 	Weight int   // bytes that the renewal sends
-	Oldest int64 // when the first of them was due, on the clock's axis; 0 when there are none
+	Oldest int64 // when the first of them was due, on the clock; 0 if there are none
 	Next   int64 // likewise, of the rest
 }
 
 // WaveLimit bounds a wave: leases, and bytes unless one lease alone has more.
 type WaveLimit struct{ Leases, Weight int }
 
-// lookFactor bounds how many leases NextWave looks at with the table locked, in waves: nobody waits for it for long.
+// lookFactor bounds how many leases NextWave looks at while the table is locked, in waves, so that nobody waits long.
 const lookFactor = 4
 
-// NextWave takes the next wave of a session out of a queue that Due has filled, and returns the rest. Leases of which no
-// renewal is of use are dropped: taken off the table meanwhile, of another session, or past their deadline. Where many are
-// dropped, the wave may be small though there is a rest; it is empty only where all were dropped, and then there is none.
+// NextWave takes the next wave of a session out of a queue that Due has filled, and returns the rest. It drops leases for which a
+// renewal is useless: removed from the table, of another session, or past their deadline. If many are dropped, the wave may be
+// small although there is a rest; it is empty only if all were dropped, and then there is no rest.
 //
-// The order is that of the queue, which is about the order of deadlines, with one exception: leases with less than answer
-// left, which is how long the last answer took, come after all others. Their renewal would most likely be answered too
-// late. Sent first, it would make those behind it late too, until every answer is too late and the process loses all that
-// it holds; sent last, it costs nobody anything, and saves what can be saved when the server has become quick again. Where
-// there are no others, they go: when a session has little left, all of its leases have.
+// The order is that of the queue, roughly the order of deadlines, with one exception: leases that have less left than answer,
+// the time that the last answer took, come after all others. Their renewal would most likely be answered too late. Sent first,
+// it would make those behind it late too, until every answer is too late and the process loses everything it holds; sent last,
+// it delays nobody, and saves what can be saved if the server has become quick again. If there are no others, they are sent:
+// when a session has little left, so have all its leases.
 //
 // The queue is overwritten.
 func (t *Table) NextWave(queue []*Lease, s *Session, now int64, answer int64, limit WaveLimit) (wave Wave, rest []*Lease) {
@@ -46,14 +46,14 @@ func (t *Table) NextWave(queue []*Lease, s *Session, now int64, answer int64, li
 	return wave, rest
 }
 
-// dueOf is when a lease is due.
+// dueOf returns when a lease is due.
 func (t *Table) dueOf(l *Lease) int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return l.due
 }
 
-// filling is a wave while it is filled. What is kept stands at the front of the queue, where what was looked at stood.
+// filling is a wave that is being filled. Leases that are kept move to the front of the queue, over those looked at.
 type filling struct {
 	wave         Wave
 	limit        WaveLimit
@@ -62,7 +62,7 @@ type filling struct {
 	late         []*Lease // of those looked at
 }
 
-// fill looks at the next leases of the queue: some at a time, so that the table is not locked for long.
+// fill looks at the next leases of the queue, a limited number, so that the table is not locked for long.
 func (t *Table) fill(f *filling, s *Session, now int64, answer int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,7 +86,7 @@ func (t *Table) fill(f *filling, s *Session, now int64, answer int64) {
 	}
 }
 
-// add reports false when the wave has no room for a lease.
+// add reports false if the wave has no room for a lease.
 func (f *filling) add(l *Lease) bool {
 	weight := l.weight()
 	if f.kept == f.limit.Leases || f.kept > 0 && f.wave.Weight+weight > f.limit.Weight {
