@@ -2,7 +2,6 @@ package scan
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -13,83 +12,67 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// LagSource is how the lag of a partition is known.
+// LagSource tells how the lag of a partition was found.
 type LagSource string
 
 const (
 	LagCounted LagSource = "counted" // entry by entry: exact
-	LagTold    LagSource = "told"    // the server's own number, which agrees with the length less what is pending
-	LagUnknown LagSource = "unknown" // too many, or too heavy, to count, and the server does not know or contradicts itself
+	LagTold    LagSource = "told"    // reported by the server, and consistent with the length minus what is pending
+	LagUnknown LagSource = "unknown" // too many entries to count, or too heavy, and the server does not know or contradicts itself
 )
 
-// Backlog is how much there is to do in a partition, at one moment.
+// Backlog is how much work a partition has, at one moment.
 type Backlog struct {
 	Partition int
 	At        time.Time // by the server's clock
 
-	// Length is how many announcements the input stream has: delivered ones that are not done yet, and those that wait.
+	// Length is how many announcements the input stream has: delivered ones that are not done yet, and undelivered ones.
 	Length int
 
-	// Lag is how many of them no consumer has been given yet; -1 when that is unknown. Announcements that were queued
-	// again count. LagBy is how it is known.
+	// Lag is how many of them were not delivered to any consumer yet, requeued ones included; -1 when unknown. LagBy tells how
+	// it was found.
 	Lag   int
 	LagBy LagSource
 
-	// Pending is how many were given to consumers and are not done: held, parked or just read.
+	// Pending is how many were delivered to consumers and are not done: held, parked or just read.
 	Pending int
 
-	// Stranded is how many announcements are neither pending nor undelivered, so that nobody is ever given them: somebody
-	// acknowledged them, or removed a consumer with all that was pending for it. A process that holds the stream of one brings
-	// it back; the rest is listed by Stranded of an Inspector and brought back by its Reannounce. WithoutBody is how many are
-	// pending though they were deleted or trimmed: nobody can be given those. Both are what the length, Pending and Lag leave
-	// open, so where there are announcements of both kinds, only the difference shows. Entries that a dead letter refers to
-	// (DeadLetter.Reference) count as stranded here; the list leaves them out. -1 when Lag is.
+	// Stranded is how many announcements are neither pending nor undelivered, so that no consumer ever gets them: somebody
+	// acknowledged them by hand, or removed a consumer with everything that was pending for it. A process that holds the stream
+	// of one restores it; Inspector.Stranded lists the rest, and Inspector.Reannounce requeues them. WithoutBody is how many are
+	// pending although they were deleted or trimmed, so that they cannot be delivered. Both follow from the difference between
+	// Length, Pending and Lag, so where there are announcements of both kinds, only their difference shows. Entries that a dead
+	// letter refers to (DeadLetter.Reference) count as stranded here; the list leaves them out. -1 when Lag is.
 	Stranded    int
 	WithoutBody int
 
-	// Consumers is how many the group has, dead ones included that were not removed yet.
+	// Consumers is how many consumers the group has, including dead ones that were not removed yet.
 	Consumers int
 
-	// OldestPending and OldestWaiting are how long ago the first announcement was made that is pending, or not delivered
-	// yet; 0 when there is none. Queueing an announcement again makes it young.
+	// OldestPending and OldestWaiting are the ages of the oldest announcement that is pending, or not delivered yet; 0 when
+	// there is none. Requeueing an announcement resets its age.
 	OldestPending time.Duration
 	OldestWaiting time.Duration
 
-	// Later is how many announcements were put off, Due how many of them may be handed out by now.
+	// Later is how many announcements are delayed, and Due how many of those are due by now.
 	Later int
 	Due   int
 
-	// DeadLetters is how many announcements were given up.
+	// DeadLetters is how many dead letters there are.
 	DeadLetters int
 }
 
-// Backlog tells how much there is to do in each partition, in their order. What cannot be asked is missing, and the
-// error says why. To count the lag costs the server up to twice CountLimit entries a partition, in one step.
+// Backlog returns the backlog of each partition, in their order. A partition that cannot be read is missing, and the error says
+// why. To count the lag, the server goes through up to twice CountLimit entries of a partition, in one step.
 func (i *Inspector) Backlog(ctx context.Context) ([]Backlog, error) {
-	layout, err := i.layout(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := i.bounded(ctx)
-	defer cancel()
-	calls := make([]lease.Call, layout.Partitions())
-	for p := range calls {
-		calls[p] = backlogCall(layout, p, i.set.CountLimit)
-	}
-	var all []Backlog
-	var failed failures
-	for p, result := range i.run.DoMulti(ctx, calls) {
+	call := func(layout *cluster.Layout, p int) lease.Call { return backlogCall(layout, p, i.set.CountLimit) }
+	return eachPartition(ctx, i, "backlog", call, func(p int, result rueidis.RedisResult) ([]Backlog, error) {
 		b, err := parseBacklog(p, result)
-		if err != nil {
-			failed.add(explained(fmt.Sprintf("backlog of partition %d", p), err))
-			continue
-		}
-		all = append(all, b)
-	}
-	return all, failed.err()
+		return []Backlog{b}, err
+	})
 }
 
-// Backlog tells how much there is to do in a partition. limit is how many entries to count at most.
+// Backlog returns the backlog of a partition. limit is the greatest number of entries to count.
 func (s *Store) Backlog(ctx context.Context, p, limit int) (Backlog, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -143,8 +126,8 @@ func parseBacklog(p int, result rueidis.RedisResult) (b Backlog, err error) {
 	return b, nil
 }
 
-// ageOf is how long before now an entry was added, by its ID; 0 when there is none, or its ID was made by hand and
-// says something else.
+// ageOf returns how long before now an entry was added, by its ID; 0 when there is none, or when its ID was made by hand and
+// says otherwise.
 func ageOf(id string, now time.Time) time.Duration {
 	text, _, _ := strings.Cut(id, "-")
 	ms, err := strconv.ParseInt(text, 10, 64)

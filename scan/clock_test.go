@@ -102,18 +102,18 @@ func TestAStreamIsStableByTheSessionOfWhoDied(t *testing.T) {
 			r := w.at(ann)
 			_, err = r.page(w.ctx, "-")
 			require.NoError(t, err)
-			require.Equal(t, c.ttl, r.death.TTL)
-			require.Equal(t, c.crashes, max(r.judge(orphans)[0].Crashes, 0))
+			require.Equal(t, c.ttl, r.end.ttl)
+			require.Equal(t, c.crashes, max(r.triage(orphans)[0].Crashes, 0))
 
 			// Who asks for it by name reckons the same.
-			for _, find := range []func() (*orphaned, error){
-				func() (*orphaned, error) { return w.store.owned(w.ctx, 0, "s") },
-				func() (*orphaned, error) { return w.store.search(w.ctx, 0, "s") },
+			for _, find := range []func() (*candidate, error){
+				func() (*candidate, error) { return w.store.findByLease(w.ctx, 0, "s") },
+				func() (*candidate, error) { return w.store.findByScan(w.ctx, 0, "s") },
 			} {
 				found, err := find()
 				require.NoError(t, err)
 				require.Equal(t, dead, found.consumer)
-				require.Equal(t, c.ttl, found.death.TTL)
+				require.Equal(t, c.ttl, found.end.ttl)
 			}
 		})
 	}
@@ -126,7 +126,7 @@ func TestAStreamIsStableByTheSessionOfWhoDied(t *testing.T) {
 		r := w.at(ann)
 		_, err := r.page(w.ctx, "-")
 		require.NoError(t, err)
-		require.Equal(t, time.Minute, r.death.TTL, "the greatest there is")
+		require.Equal(t, time.Minute, r.end.ttl, "the greatest there is")
 	})
 }
 

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -14,17 +15,17 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// SessionState is what a consumer's session says about it.
+// SessionState tells whether a consumer is alive, by its session.
 type SessionState string
 
 const (
 	SessionAlive   SessionState = "alive"   // before its deadline
 	SessionDead    SessionState = "dead"    // past its deadline: others recover what it left
 	SessionClosed  SessionState = "closed"  // ended on purpose
-	SessionUnknown SessionState = "unknown" // there is none: it gets one, and is dead when that is past
+	SessionUnknown SessionState = "unknown" // there is none: the consumer is given one, and is dead when that ends
 )
 
-// Session is that of a consumer in one partition, at one moment.
+// Session is the session of a consumer in one partition, at one moment.
 type Session struct {
 	State SessionState
 	Until time.Time // its deadline by the server's clock; zero when closed or unknown
@@ -38,73 +39,62 @@ type Consumer struct {
 	Session   Session
 }
 
-// Consumers lists the consumers of all partitions, by partition and name; those that are dead and not removed yet are
-// among them. Errors as with Backlog.
-func (i *Inspector) Consumers(ctx context.Context) (all []Consumer, err error) {
-	layout, err := i.layout(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := i.bounded(ctx)
-	defer cancel()
-	calls := make([]lease.Call, layout.Partitions())
-	for p := range calls {
-		calls[p] = consumersCall(layout, p)
-	}
-	var failed failures
-	for p, result := range i.run.DoMulti(ctx, calls) {
-		some, err := parseConsumers(p, result)
-		if err != nil {
-			failed.add(explained(fmt.Sprintf("consumers of partition %d", p), err))
-		}
-		all = append(all, some...)
-	}
-	return all, failed.err()
+// Consumers lists the consumers of all partitions, by partition and name, including dead ones that were not removed yet.
+// Errors are as with Backlog.
+func (i *Inspector) Consumers(ctx context.Context) ([]Consumer, error) {
+	return eachPartition(ctx, i, "consumers", consumersCall, parseConsumers)
 }
 
 func parseConsumers(p int, result rueidis.RedisResult) ([]Consumer, error) {
-	members, now, err := parseMembers(result)
-	some := make([]Consumer, len(members))
-	for n, m := range members {
-		some[n] = Consumer{Partition: p, Name: m.name, Pending: m.pending, Session: m.session(now)}
+	infos, now, err := parseConsumerInfo(result)
+	some := make([]Consumer, len(infos))
+	for n, c := range infos {
+		some[n] = Consumer{Partition: p, Name: c.name, Pending: c.pending, Session: c.session(now)}
 	}
 	slices.SortFunc(some, func(a, b Consumer) int { return strings.Compare(a.Name, b.Name) })
 	return some, err
 }
 
-// member is a consumer as scripts tell it.
-type member struct {
+// consumerInfo is a consumer as scripts describe it.
+type consumerInfo struct {
 	name     string
 	pending  int
-	deadline float64 // of its session
-	known    bool    // it has one
-	ttl      time.Duration
+	deadline float64       // of its session
+	known    bool          // it has a session
+	ttl      time.Duration // of its sessions
 }
 
-// session is what a member's deadline says at now.
-func (m member) session(now int64) Session {
+// setDeadline takes the deadline from a script's answer, which has none for a consumer without a session.
+func (c *consumerInfo) setDeadline(part *rueidis.RedisMessage) {
+	if deadline, err := part.AsFloat64(); err == nil {
+		c.deadline, c.known = deadline, true
+	}
+}
+
+// session is the state of the consumer's session at now.
+func (c *consumerInfo) session(now int64) Session {
 	switch {
-	case !m.known:
+	case !c.known:
 		return Session{State: SessionUnknown}
-	case m.deadline == 0:
+	case c.deadline == 0:
 		return Session{State: SessionClosed}
 	}
-	s := Session{State: SessionAlive, Until: time.UnixMilli(int64(math.Floor(m.deadline)))}
-	if m.deadline <= float64(now) {
+	s := Session{State: SessionAlive, Until: time.UnixMilli(int64(math.Floor(c.deadline)))}
+	if c.deadline <= float64(now) {
 		s.State = SessionDead
 	}
 	return s
 }
 
-func (m member) death(now int64) Death {
-	return Death{Deadline: m.deadline, Now: now, TTL: m.ttl}
+func (c *consumerInfo) end(now int64) sessionEnd {
+	return sessionEnd{deadline: c.deadline, now: now, ttl: c.ttl}
 }
 
-func (s *Store) members(ctx context.Context, p int) ([]member, int64, error) {
+func (s *Store) consumers(ctx context.Context, p int) ([]consumerInfo, int64, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	members, now, err := parseMembers(s.run.Do(ctx, consumersCall(s.layout, p)))
-	return members, now, explained(fmt.Sprintf("consumers of partition %d", p), err)
+	infos, now, err := parseConsumerInfo(s.run.Do(ctx, consumersCall(s.layout, p)))
+	return infos, now, explained(fmt.Sprintf("consumers of partition %d", p), err)
 }
 
 func consumersCall(layout *cluster.Layout, p int) lease.Call {
@@ -112,7 +102,7 @@ func consumersCall(layout *cluster.Layout, p int) lease.Call {
 	return lease.Call{Script: scriptConsumers, Keys: []string{k.Input, k.Sessions}, Args: []string{layout.Group()}}
 }
 
-func parseMembers(result rueidis.RedisResult) (members []member, now int64, err error) {
+func parseConsumerInfo(result rueidis.RedisResult) (infos []consumerInfo, now int64, err error) {
 	parts, err := result.ToArray()
 	if err != nil {
 		return nil, 0, err
@@ -128,24 +118,18 @@ func parseMembers(result rueidis.RedisResult) (members []member, now int64, err 
 		if err != nil || len(row) != 4 {
 			return nil, 0, orMalformed(err)
 		}
-		var m member
-		if m.name, err = row[0].ToString(); err != nil {
+		var c consumerInfo
+		if c.name, err = row[0].ToString(); err != nil {
 			return nil, 0, err
 		}
-		pending, err := row[1].AsInt64()
-		if err != nil {
+		pending, err1 := row[1].AsInt64()
+		ttl, err2 := row[3].AsInt64()
+		if err := errors.Join(err1, err2); err != nil {
 			return nil, 0, err
 		}
-		m.pending = int(pending)
-		if deadline, err := row[2].AsFloat64(); err == nil {
-			m.deadline, m.known = deadline, true
-		}
-		ttl, err := row[3].AsInt64()
-		if err != nil {
-			return nil, 0, err
-		}
-		m.ttl = time.Duration(ttl) * time.Millisecond
-		members = append(members, m)
+		c.pending, c.ttl = int(pending), time.Duration(ttl)*time.Millisecond
+		c.setDeadline(&row[2])
+		infos = append(infos, c)
 	}
-	return members, now, nil
+	return infos, now, nil
 }

@@ -8,20 +8,20 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// DeleteService deletes all that a service has in Redis, in every partition that there could be, and answers how many
-// keys that were: announcements, whether waiting, pending or put off, and dead letters are lost. Survey says beforehand
+// DeleteService deletes everything that a service has in Redis, in every partition that there could be, and returns how many
+// keys that were. Announcements, whether undelivered, pending or delayed, and dead letters are lost. Survey shows beforehand
 // what there is. progress, which may be nil, is called now and then.
 //
-// The service must be stopped: while a session is alive, or a consumer of the library that this one follows holds the lock
-// of an entry (api.ErrForeignConsumers), the error matches ErrServiceRunning and nothing is changed. (One of those that has
-// nothing pending at that moment cannot be seen.) From the first step until the last nobody can start to work with it
-// (api.ErrServiceStopped); after any other error, doing the same again goes on with what is left. ErrServiceJoined is one of
-// those: consumers are alive although some was deleted; stop them first. When somebody else takes over, to delete the
-// service or to keep what is left, this call deletes nothing more (ErrTakenOver). Keys are unlinked in pages, so the
-// server is not blocked.
+// The service must be stopped: while a session is alive, or a legacy consumer, of the library that this one replaces, holds the
+// lock of an entry (api.ErrForeignConsumers), the error matches ErrServiceRunning and nothing is changed. (A legacy consumer
+// that has nothing pending at that moment cannot be seen.) From the first step to the last, no consumer can start to work with
+// the service (api.ErrServiceStopped). After any other error, calling DeleteService again continues with what is left.
+// ErrServiceJoined is one of those: consumers are alive although some was deleted; stop them first. When another call takes over,
+// to delete the service or to keep what is left, this one deletes nothing more (ErrTakenOver). Keys are unlinked in pages, so
+// the server is not blocked.
 //
-// Errors match ErrServiceRunning, ErrServiceJoined, ErrStillWritten, ErrTakenOver, api.ErrFormat, or are those of the client. A service of the
-// same name may be made again at once: tokens go on rising, since they are minted from the server's clock.
+// Errors match ErrServiceRunning, ErrServiceJoined, ErrStillWritten, ErrTakenOver, api.ErrFormat, or are those of the client. A
+// service of the same name may be created again at once: tokens keep rising, since they are minted from the server's clock.
 func (i *Inspector) DeleteService(ctx context.Context, progress func(Progress)) (deleted int, err error) {
 	s, err := i.census(ctx)
 	if err != nil {
@@ -32,7 +32,7 @@ func (i *Inspector) DeleteService(ctx context.Context, progress func(Progress)) 
 		return 0, err
 	}
 	op.now.Of = s.end()
-	for range passes {
+	for range maxPasses {
 		if err = op.empty(ctx); err == nil || !errors.Is(err, ErrStillWritten) {
 			break
 		}
@@ -43,8 +43,8 @@ func (i *Inspector) DeleteService(ctx context.Context, progress func(Progress)) 
 
 // empty deletes everything, the record last.
 func (o *operation) empty(ctx context.Context) error {
-	// What others find by first goes last: sessions after all that they protect, the record after everything.
-	if _, err := o.sweep(ctx, 0, leaseKey, markKey, unknownKey); err != nil {
+	// What others look at first goes last: sessions after everything that they protect, the record after all else.
+	if _, err := o.unlinkScanned(ctx, 0, leaseKey, markKey, unknownKey); err != nil {
 		return err
 	}
 	s, err := o.census(ctx)
@@ -53,16 +53,16 @@ func (o *operation) empty(ctx context.Context) error {
 	}
 	for n := len(s.Contents) - 1; n >= 0; n-- {
 		p := s.Contents[n].Partition
-		if err := o.vacate(ctx, p, false); err != nil {
+		if err := o.unlinkCore(ctx, p, false); err != nil {
 			return err
 		}
-		o.tell(p)
+		o.report(p)
 	}
 	k := o.all.Keys(0)
 	if err := o.end(ctx, "", []string{k.Input, k.Later, k.DeadLetters, k.Token, k.Scan, k.Sessions}); err != nil {
 		return err
 	}
 	o.now.Deleted++
-	o.tell(api.NoPartition)
+	o.report(api.NoPartition)
 	return nil
 }

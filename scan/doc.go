@@ -1,11 +1,16 @@
-// Package scan finds what dead consumers left behind and queues it again, and keeps the dead letters.
+// Package scan recovers what dead consumers left behind, and inspects a service: dead letters, backlogs, owners.
 //
-// A consumer is dead when its session is there and past its deadline. What is pending for it is queued again entry by
-// entry, and its leases are freed with their entries, so that nobody waits for a TTL. An entry whose owner crashed is
-// put off for a growing time; one that failed too often becomes a dead letter, and so does one whose owners crashed too
-// often, if it stands out from all that died with it (Config.Convict). Dead letters can be listed and sent back.
+// A consumer is dead when it has a session and that is past its deadline. Its pending entries are requeued one by one, and its
+// leases are freed with them, so that nobody waits for a TTL. An entry whose owner crashed is delayed, longer with each crash.
+// One that failed too often becomes a dead letter. So does one whose owners crashed too often, if it stands out from everything
+// that died with it: it is poison then. Dead letters can be listed and sent back.
 //
-// In the steady state a look costs one round trip a partition, however much is pending: only consumers whose session
-// is past, or that have none, are looked at more closely. Nothing here shares a connection, a lock or a budget with
-// the renewal of leases.
+// In the steady state a scan costs one round trip per partition, however much is pending: only consumers whose session has
+// ended, or that have none, are looked at more closely. Nothing here shares a connection, a lock or a budget with the renewal
+// of leases.
+//
+// Stable names, which programs outside this module may use: Config with its defaults and limits, Inspector, and everything that
+// its methods take and return (InspectorConfig, Selection, DeadLetter, Backlog, Ownership, Consumer, Session, Holding, Stranded,
+// Survey, Progress, and the errors that they document). Only for this module: Store, Settings, Recovered, ClaimTime, Scripts,
+// the errors of Recover and Requeue, and the methods of Config other than Validate and WithDefaults.
 package scan

@@ -5,17 +5,17 @@ import (
 	"fmt"
 )
 
-// toldFailures is how many failures an error names one by one.
-const toldFailures = 10
+// maxListed is how many failures an error lists.
+const maxListed = 10
 
-// failures are the first few errors of a long call, and the number of the others.
+// failures collects the first few errors of a long call, and the number of the others.
 type failures struct {
 	first []error
 	more  int
 }
 
 func (f *failures) add(err error) {
-	if len(f.first) < toldFailures {
+	if len(f.first) < maxListed {
 		f.first = append(f.first, err)
 	} else {
 		f.more++

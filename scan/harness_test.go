@@ -207,7 +207,7 @@ func (w *ward) lent(r *recovery) []lease.Disposition {
 	w.t.Helper()
 	orphans, err := r.page(w.ctx, "-")
 	require.NoError(w.t, err)
-	return append(r.judge(orphans), r.judgeRead()...)
+	return append(r.triage(orphans), r.triageRead()...)
 }
 
 // throughProxy is the ward seen through a proxy that knows the scripts.

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,50 +18,50 @@ import (
 
 // Defaults of InspectorConfig.
 const (
-	// DefaultInspectTimeout is far above what a page takes on a busy server: people wait for the answer, no lease does.
+	// DefaultInspectTimeout is far above what a page takes on a busy server: a person waits for the answer, no lease does.
 	DefaultInspectTimeout = 5 * time.Second
-	// DefaultInspectPage keeps a script below a millisecond at the usual size of announcements.
+	// DefaultInspectPage keeps a script below 1 ms at the usual size of announcements.
 	DefaultInspectPage = 200
 	// DefaultCountLimit is up to 30 ms of the server's time, measured at 3 µs an entry on a busy core.
 	DefaultCountLimit = 10_000
 )
 
-// ErrUnknownService says that nothing of a service is in Redis, so that its number of partitions is not known. Check
-// the name and the database, or give the number in InspectorConfig.
+// ErrUnknownService means that Redis has nothing of a service, so its number of partitions is unknown. Check the name and the
+// database, or set the number in InspectorConfig.
 var ErrUnknownService = errors.New("scan: no such service in this database")
 
-// InspectorConfig is how an Inspector asks. The zero value means the default in every field.
+// InspectorConfig configures the calls of an Inspector. The zero value means the default in every field.
 type InspectorConfig struct {
-	// Partitions is the number of partitions of the service. Default and zero: what the service itself says in Redis,
-	// which it does from its first engine or publisher of this library on.
+	// Partitions is the number of partitions of the service. Default and zero: the number that the service has on record in
+	// Redis, where its first engine or publisher of this library puts it.
 	Partitions int
 
 	// Timeout bounds one round trip. Default and zero: 5 s.
 	Timeout time.Duration
 
-	// Page is how many entries one script reads or moves. A page is one step for the server, during which it serves
-	// nobody else. Default and zero: 200. From 1 to 1,000.
+	// Page is how many entries one script reads or moves. The server handles a page in one step, during which it serves nobody
+	// else. Default and zero: 200. From 1 to 1,000.
 	Page int
 
-	// MaxMove is the most that an entry may weigh to be sent back, or announced again, in bytes and 64 for each field. The
-	// server copies 16 MiB in some 70 ms, during which it serves nobody else. Default and zero: 16 MiB, lease.DefaultMaxMove.
+	// MaxMove is the greatest weight of an entry that is sent back or reannounced, in bytes plus 64 for each field. The server
+	// copies 16 MiB in some 70 ms, during which it serves nobody else. Default and zero: 16 MiB, lease.DefaultMaxMove.
 	// Negative: no limit.
 	MaxMove int
 
-	// CountLimit is how many entries of an input stream are counted for a backlog, at most, where Redis does not
-	// know the number; again in one step, which ends where they weigh more than 16 MiB. Default and zero: 10,000. Negative:
-	// none.
+	// CountLimit is the greatest number of entries of an input stream that are counted for a backlog where Redis does not know
+	// the number. They are counted in one step, too, which ends where they weigh more than 16 MiB. Default and zero: 10,000.
+	// Negative: none are counted.
 	CountLimit int
 }
 
 func (c InspectorConfig) withDefaults() InspectorConfig {
-	orDefault(&c.Timeout, DefaultInspectTimeout)
-	orDefault(&c.Page, DefaultInspectPage)
-	orDefault(&c.CountLimit, DefaultCountLimit)
+	c.Timeout = cmp.Or(c.Timeout, DefaultInspectTimeout)
+	c.Page = cmp.Or(c.Page, DefaultInspectPage)
+	c.CountLimit = cmp.Or(c.CountLimit, DefaultCountLimit)
 	return c
 }
 
-// maxInspectPage is below what Lua can unpack into one call.
+// maxInspectPage is below the number of values that Lua can unpack into one call.
 const maxInspectPage = 1000
 
 func (c InspectorConfig) validate() error {
@@ -73,13 +74,13 @@ func (c InspectorConfig) validate() error {
 	return nil
 }
 
-// Inspector looks at a service from outside: dead letters, backlogs, who owns what. It needs a client and the name of
-// the service, no running engine; starts nothing, and need not be closed. Only SendBack, Drop, Reannounce, DeleteService and
-// Repartition change anything. It may be used from several goroutines.
+// Inspector looks at a service from outside: dead letters, backlogs, who owns what. It needs a client and the name of the
+// service, but no running engine. It starts nothing and need not be closed. Only SendBack, Drop, Reannounce, DeleteService and
+// Repartition change anything. It is safe for concurrent use.
 //
-// What it tells is read from masters, in scripts, whatever the client does with reads; a client that is connected to a
-// replica gets an error instead of what was true once. Calls make one attempt each, bounded by Timeout; all may be
-// repeated. Their errors are those of the client, with what to do about them where that is known.
+// It reads from masters, in scripts, wherever the client sends its reads; a client that is connected to a replica gets an error
+// instead of stale answers. Each call makes one attempt, bounded by Timeout, and may be repeated. Errors are those of the
+// client, with what to do about them where that is known.
 type Inspector struct {
 	service string
 	set     InspectorConfig
@@ -88,7 +89,7 @@ type Inspector struct {
 	known   atomic.Pointer[cluster.Layout]
 }
 
-// NewInspector makes an inspector on a client that stays the caller's. Nothing is sent yet. Errors match
+// NewInspector returns an inspector on a client that stays the caller's. It sends nothing yet. Errors match
 // api.ErrInvalidConfig.
 func NewInspector(client rueidis.Client, service string, c InspectorConfig) (*Inspector, error) {
 	if client == nil {
@@ -98,9 +99,8 @@ func NewInspector(client rueidis.Client, service string, c InspectorConfig) (*In
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	partitions := c.Partitions
-	orDefault(&partitions, cluster.DefaultPartitions) // checks the name, even if the number is yet to be asked for
-	layout, err := cluster.NewLayout(service, partitions)
+	// This checks the name even while the number is unknown.
+	layout, err := cluster.NewLayout(service, cmp.Or(c.Partitions, cluster.DefaultPartitions))
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func NewInspector(client rueidis.Client, service string, c InspectorConfig) (*In
 	return i, nil
 }
 
-// Partitions is the number of partitions of the service. Errors match ErrUnknownService or api.ErrFormat, or are those
+// Partitions returns the number of partitions of the service. Errors match ErrUnknownService or api.ErrFormat, or are those
 // of the client.
 func (i *Inspector) Partitions(ctx context.Context) (int, error) {
 	layout, err := i.layout(ctx)
@@ -121,7 +121,7 @@ func (i *Inspector) Partitions(ctx context.Context) (int, error) {
 	return layout.Partitions(), nil
 }
 
-// layout is that of the service, asked for once.
+// layout returns the layout of the service, which is read once.
 func (i *Inspector) layout(ctx context.Context) (*cluster.Layout, error) {
 	if l := i.known.Load(); l != nil {
 		return l, nil
@@ -156,7 +156,7 @@ func (i *Inspector) layout(ctx context.Context) (*cluster.Layout, error) {
 	return layout, nil
 }
 
-// agreement reads what is on record, and the operation that is under way.
+// agreement reads the record of the service, and the ID of the operation that is under way.
 func (i *Inspector) agreement(ctx context.Context) (a lease.Agreement, operation string, err error) {
 	one, err := cluster.NewLayout(i.service, cluster.DefaultPartitions)
 	if err != nil {
@@ -174,7 +174,33 @@ func (i *Inspector) bounded(ctx context.Context) (context.Context, context.Cance
 	return context.WithTimeout(ctx, i.set.Timeout)
 }
 
-// call runs a script on a partition and returns its answer of at least n parts.
+// eachPartition makes one call per partition and returns the parsed answers, in the order of the partitions. What fails is
+// missing, and the error says why.
+func eachPartition[T any](ctx context.Context, i *Inspector, what string, call func(layout *cluster.Layout, p int) lease.Call,
+	parse func(p int, result rueidis.RedisResult) ([]T, error)) (all []T, err error) {
+	layout, err := i.layout(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := i.bounded(ctx)
+	defer cancel()
+	calls := make([]lease.Call, layout.Partitions())
+	for p := range calls {
+		calls[p] = call(layout, p)
+	}
+	var failed failures
+	for p, result := range i.run.DoMulti(ctx, calls) {
+		some, err := parse(p, result)
+		if err != nil {
+			failed.add(explained(fmt.Sprintf("%s of partition %d", what, p), err))
+			continue
+		}
+		all = append(all, some...)
+	}
+	return all, failed.err()
+}
+
+// call runs a script and returns its answer, which must have at least n parts.
 func (i *Inspector) call(ctx context.Context, c lease.Call, n int) ([]rueidis.RedisMessage, error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
@@ -194,7 +220,7 @@ func orMalformed(err error) error {
 	return err
 }
 
-// explained says what was being done, and what to do about the error.
+// explained adds to an error what was being done, and what to do about it.
 func explained(doing string, err error) error {
 	if err == nil {
 		return nil

@@ -11,19 +11,19 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// keyKind is what a key of a service is for.
+// keyKind is the purpose of a key of a service.
 type keyKind uint8
 
 const (
 	unknownKey keyKind = iota // of a later version
-	coreKey                   // one of those that each partition has: sessions, later, token, scan, dead letters
+	coreKey                   // one that each partition has: sessions, later, token, scan, dead letters
 	leaseKey
-	markKey // of a recovery, of an operation, of what was announced from memory, or of what was copied: it ends by itself
+	markKey // of a recovery, an operation, an announcement from memory, or a copy: it expires by itself
 	metaKey
 )
 
-// operationMark stands in the place of a consumer's name in the key that marks a partition as being worked on by who deletes
-// or repartitions the service. No consumer has such a name.
+// operationMark takes the place of a consumer's name in the key that marks a partition as being deleted or repartitioned. No
+// consumer has such a name.
 const operationMark = "!operation"
 
 // ownKey is a key that begins with the name of an input stream of the service in braces.
@@ -33,7 +33,7 @@ type ownKey struct {
 	kind      keyKind
 }
 
-// parseKey says what a key is; ok is false for one of another service, or of nobody.
+// parseKey classifies a key; ok is false for a key that is not of this service.
 func parseKey(layout *cluster.Layout, name string) (k ownKey, ok bool) {
 	tag, rest, closed := strings.Cut(strings.TrimPrefix(name, "{"), "}")
 	if !closed || !strings.HasPrefix(name, "{") {
@@ -63,14 +63,14 @@ func parseKey(layout *cluster.Layout, name string) (k ownKey, ok bool) {
 }
 
 const (
-	// scanCount is how many keys a server looks at in one step, some 100 µs; fewer where names are so long that a page of
+	// scanCount is how many keys a server goes through in one step, some 100 µs; fewer where names are so long that a page of
 	// them is heavy.
 	scanCount    = 1000
 	scanCountMin = 10
 )
 
-// scanKeys calls do with the keys of the service, page by page, on every master. A key that is there all the time comes
-// at least once.
+// scanKeys calls do with the keys of the service, page by page, on every master. A key that exists all the time comes at least
+// once.
 func (i *Inspector) scanKeys(ctx context.Context, do func(ctx context.Context, found []ownKey) error) error {
 	all, err := cluster.NewLayout(i.service, cluster.MaxPartitions)
 	if err != nil {
@@ -80,7 +80,7 @@ func (i *Inspector) scanKeys(ctx context.Context, do func(ctx context.Context, f
 	if err != nil {
 		return err
 	}
-	pattern := "{" + all.Keys(0).Input + "*" // a service's name has nothing in it that a pattern would take for more
+	pattern := "{" + all.Keys(0).Input + "*" // the name of a service contains no glob characters
 	for _, run := range masters {
 		count := scanCount / 10
 		for cursor := "0"; ; {
@@ -125,7 +125,7 @@ func (i *Inspector) scanPage(ctx context.Context, run *lease.Runner, cursor, pat
 	return next, names, err
 }
 
-// masters are the servers to look at.
+// masters returns a runner for each server to go through.
 func (i *Inspector) masters(ctx context.Context) (runners []*lease.Runner, err error) {
 	if i.client.Mode() != rueidis.ClientModeCluster {
 		return []*lease.Runner{i.run}, nil

@@ -178,14 +178,14 @@ func TestWhatIsSaidOfAMoveWithoutAnAnswer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, lease.Refused, o.Verdict)
 	require.True(t, lease.Blames(o.Err()), o.Reason)
-	require.False(t, r.remnants[first].unread, "it was read before")
-	require.NoError(t, r.giveBack(w.ctx, []lease.Disposition{{Key: w.keys.Lease("first"), Entry: first, Token: lease.AnyToken, Dest: lease.ToInput}}))
+	require.False(t, r.summaries[first].unread, "it was read before")
+	require.NoError(t, r.requeueAll(w.ctx, []lease.Disposition{{Key: w.keys.Lease("first"), Entry: first, Token: lease.AnyToken, Dest: lease.ToInput}}))
 	for _, id := range []string{first, second} {
 		o, err = r.unanswered(w.ctx, lease.Disposition{Entry: id})
 		require.NoError(t, err)
 		require.Equal(t, id == first, o.Verdict == lease.Moved)
 	}
-	require.False(t, r.remnants[second].unread)
+	require.False(t, r.summaries[second].unread)
 	p.Inject(proxy.Fault{Command: "claimdead", Action: proxy.Delay, Delay: 4 * time.Second})
 	_, err = r.unanswered(w.ctx, lease.Disposition{Entry: second})
 	require.ErrorIs(t, err, context.DeadlineExceeded)

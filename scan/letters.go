@@ -15,64 +15,64 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// DeadLetter is an announcement that was given up.
+// DeadLetter is an announcement that was given up on.
 type DeadLetter struct {
 	Partition  int
 	ID         string          // in the dead-letter stream of the partition
-	Stream     string          // empty when the announcement cannot be read
-	Info       json.RawMessage // as announced; "{}" when there was none, nil when the announcement cannot be read
-	Reason     string          // "<class>: <particulars>"; empty when somebody else wrote the letter
+	Stream     string          // empty when the announcement cannot be parsed
+	Info       json.RawMessage // as announced; "{}" when there was none, nil when the announcement cannot be parsed
+	Reason     string          // "<class>: <details>"; empty when something else wrote the letter
 	OriginalID string          // of the announcement in the input stream
 	Retries    int             // failures counted
-	Crashes    int             // deaths of its owners counted
+	Crashes    int             // crashes of its owners counted
 	LastOwner  string          // the consumer for which it was pending last
-	At         time.Time       // when it became a dead letter, by the server's clock; zero when it does not say
+	At         time.Time       // when it became a dead letter, by the server's clock; zero when the letter does not say
 	Body       []rueidis.XRangeFieldValue
 
-	// Reference is the ID of the entry in the input stream that the letter stands for, which could not be copied: it is
-	// too large, or Redis refused it again and again. It is still there, pending for nobody and never delivered again; the
-	// letter alone names it, and shows the start of its announcement. Stream is known where that tells, Info is not. Empty:
-	// the letter has the announcement itself.
+	// Reference is the ID of the entry in the input stream that the letter stands for, which could not be copied: it is too
+	// large, or Redis refused it again and again. The entry is still there, not pending and never delivered again. Only the
+	// letter names it, and it has the start of its announcement: Stream is set where that is enough, Info is not. Empty: the
+	// letter has the announcement itself.
 	Reference string
 
-	// Size is what that entry weighs, in bytes and 64 for each field; 0 where it is not known, or there is none.
+	// Size is the weight of that entry, in bytes plus 64 for each field; 0 where it is unknown, or there is none.
 	Size int
 }
 
-// Class is the part of the reason before its first colon: malformed, permanent, retries, crashes, too_wide, too_large,
-// refused, or what somebody else wrote.
+// Class returns the part of the reason before its first colon: malformed, permanent, retries, crashes, too_wide, too_large,
+// refused, or whatever something else wrote.
 func (l *DeadLetter) Class() string {
 	class, _, _ := strings.Cut(l.Reason, ":")
 	return class
 }
 
-// Letters yields the selected dead letters, partition by partition and the oldest first. It reads page by page while it
-// is ranged over; letters that come after it has begun with a partition are left out. An error is yielded once, with a
-// zero letter, and is the last.
+// Letters yields the selected dead letters, partition by partition, the oldest first. It reads page by page during the
+// iteration, and leaves out letters that arrive after it has begun with their partition. An error is yielded once, with a zero
+// letter, and ends the iteration.
 func (i *Inspector) Letters(ctx context.Context, s Selection) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
-		err := i.pages(ctx, s, func(_ *cluster.Layout, _ int, page []DeadLetter) error {
+		err := i.letterPages(ctx, s, func(_ *cluster.Layout, _ int, page []DeadLetter) error {
 			for _, l := range page {
 				if !yield(l, nil) {
-					return errEnough
+					return errStop
 				}
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, errEnough) {
+		if err != nil && !errors.Is(err, errStop) {
 			yield(DeadLetter{}, err)
 		}
 	}
 }
 
-// errEnough ends pages early.
-var errEnough = errors.New("enough")
+// errStop ends the paging early.
+var errStop = errors.New("enough")
 
-// CountLetters counts the selected dead letters by the class of their reason. It reads all of them, page by page; how
-// many there are of all classes, Backlog tells at once.
+// CountLetters counts the selected dead letters by the class of their reason. It reads all of them, page by page; for the number
+// of all letters Backlog needs no such reading.
 func (i *Inspector) CountLetters(ctx context.Context, s Selection) (classes map[string]int, err error) {
 	classes = make(map[string]int)
-	err = i.pages(ctx, s, func(_ *cluster.Layout, _ int, page []DeadLetter) error {
+	err = i.letterPages(ctx, s, func(_ *cluster.Layout, _ int, page []DeadLetter) error {
 		for n := range page {
 			classes[page[n].Class()]++
 		}
@@ -81,9 +81,9 @@ func (i *Inspector) CountLetters(ctx context.Context, s Selection) (classes map[
 	return classes, err
 }
 
-// pages calls do with the selected dead letters, a page at a time, of each partition up to the last one that was there
-// at the first look.
-func (i *Inspector) pages(ctx context.Context, s Selection, do func(layout *cluster.Layout, p int, page []DeadLetter) error) error {
+// letterPages calls do with the selected dead letters, a page at a time, up to the last letter of each partition that was there
+// when it began.
+func (i *Inspector) letterPages(ctx context.Context, s Selection, do func(layout *cluster.Layout, p int, page []DeadLetter) error) error {
 	layout, err := i.layout(ctx)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (i *Inspector) pages(ctx context.Context, s Selection, do func(layout *clus
 	for _, p := range s.partitions(layout) {
 		from, to := "-", "+"
 		for {
-			letters, last, err := i.letters(ctx, layout, p, from, to)
+			letters, last, err := i.letterPage(ctx, layout, p, from, to)
 			if err != nil {
 				return explained("reading "+layout.Keys(p).DeadLetters, err)
 			}
@@ -119,8 +119,8 @@ func (i *Inspector) pages(ctx context.Context, s Selection, do func(layout *clus
 	return nil
 }
 
-// letters reads one page, and the greatest ID that there is.
-func (i *Inspector) letters(ctx context.Context, layout *cluster.Layout, p int, from, to string) (page []DeadLetter, last string, err error) {
+// letterPage reads one page, and the greatest ID of the dead-letter stream.
+func (i *Inspector) letterPage(ctx context.Context, layout *cluster.Layout, p int, from, to string) (page []DeadLetter, last string, err error) {
 	parts, err := i.call(ctx, lease.Call{
 		Script: scriptLetters,
 		Keys:   []string{layout.Keys(p).DeadLetters},
@@ -146,31 +146,31 @@ func parseLetter(layout *cluster.Layout, p int, id string, body []rueidis.XRange
 	l := DeadLetter{Partition: p, ID: id, Body: body}
 	entry, err := lease.ParseEntry(layout, p, id, body)
 	l.Retries, l.Crashes = entry.Retries, entry.Crashes
-	ours := make(map[string]string) // of each field the first
+	own := make(map[string]string) // the first value of each of our fields
 	for _, f := range body {
-		if _, twice := ours[f.Field]; !twice && isOurs(f.Field) {
-			ours[f.Field] = f.Value
+		if _, twice := own[f.Field]; !twice && isOwnField(f.Field) {
+			own[f.Field] = f.Value
 		}
 	}
-	l.Reason, l.OriginalID, l.LastOwner = ours[lease.FieldReason], ours[lease.FieldOriginalID], ours[lease.FieldLastOwner]
-	if ms, err := strconv.ParseInt(ours[lease.FieldDeadAt], 10, 64); err == nil {
+	l.Reason, l.OriginalID, l.LastOwner = own[lease.FieldReason], own[lease.FieldOriginalID], own[lease.FieldLastOwner]
+	if ms, err := strconv.ParseInt(own[lease.FieldDeadAt], 10, 64); err == nil {
 		l.At = time.UnixMilli(ms)
 	}
-	// Named twice, as in reference.lua: a producer's own field means nothing.
-	if ref := ours[lease.FieldReference]; ref != "" && ref == l.OriginalID {
+	// The ID has to be there twice, as in the scripts: a field that a producer wrote means nothing.
+	if ref := own[lease.FieldReference]; ref != "" && ref == l.OriginalID {
 		l.Reference = ref
-		l.Size, _ = strconv.Atoi(ours[lease.FieldSize])
+		l.Size, _ = strconv.Atoi(own[lease.FieldSize])
 	}
 	switch {
 	case l.Reference != "":
-		l.Stream = streamOf(ours[lease.FieldAnnouncement])
+		l.Stream = streamOf(own[lease.FieldAnnouncement])
 	case err == nil:
 		l.Stream, l.Info = entry.Stream, entry.Info
 	}
 	return l
 }
 
-func isOurs(field string) bool {
+func isOwnField(field string) bool {
 	switch field {
 	case lease.FieldAnnouncement, lease.FieldReason, lease.FieldOriginalID, lease.FieldLastOwner, lease.FieldDeadAt,
 		lease.FieldReference, lease.FieldSize:
@@ -179,7 +179,7 @@ func isOurs(field string) bool {
 	return false
 }
 
-// streamOf is the name in an announcement of which there is only the start; empty where that does not tell.
+// streamOf returns the stream name from the start of an announcement; empty where that does not contain it.
 func streamOf(cut string) string {
 	d := json.NewDecoder(strings.NewReader(cut))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {

@@ -15,52 +15,53 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// ErrTakenOver says that somebody else deletes or repartitions the service since this call began to, or has done so. The
-// service is theirs, and this call deletes nothing more. What it was just copying may be there beside the originals, also in
-// partitions that nobody reads when the other one gave the service another number, or deleted it: once they have
-// finished, Survey tells, and doing the same as they did, with their number, brings it home or deletes it.
-var ErrTakenOver = errors.New("scan: somebody else goes on with it; once they have finished, see by a survey whether copies are left " +
-	"beyond the number of partitions, and do the same as they did to bring those home")
+// ErrTakenOver means that another call has begun to delete or repartition the service since this one began. The service is
+// theirs, and this call deletes nothing more. What it was just copying may be there beside the originals, even in partitions
+// that no consumer reads, when the other call gave the service another number of partitions, or deleted it. Once the other call
+// has finished, Survey shows such copies, and running the same operation as the other one, with its number, moves or deletes
+// them.
+var ErrTakenOver = errors.New("scan: another operation has taken over; once it has finished, check by a survey whether copies are left " +
+	"beyond the number of partitions, and run the same operation again to move those")
 
-// ErrStillWritten says that announcements keep coming in while a service is deleted or repartitioned. Stop whoever
-// announces to it with the old number of partitions, and run the same again.
-var ErrStillWritten = errors.New("scan: somebody still announces to the service")
+// ErrStillWritten means that announcements keep coming in while a service is deleted or repartitioned. Stop the producers that
+// announce to it with the old number of partitions, and run the same operation again.
+var ErrStillWritten = errors.New("scan: producers still announce to the service")
 
 var (
 	errUnknownMaster = errors.New("the client does not know it; try again")
-	errUnmarked      = errors.New("somebody else marks it as theirs, again and again; do the same again")
+	errUnmarked      = errors.New("another operation keeps marking it; run the same operation again")
 )
 
-// Progress is how far DeleteService or Repartition has come.
+// Progress is how far DeleteService or Repartition has got.
 type Progress struct {
-	Partition int // that is being worked on; api.NoPartition: all
+	Partition int // being worked on; api.NoPartition: all
 	Of        int // partitions to work on
 	Deleted   int // keys, so far
-	Moved     int // announcements and dead letters that went to another partition, so far
+	Moved     int // announcements and dead letters moved to another partition, so far
 }
 
-// passes is how often what is written meanwhile is cleared up before ErrStillWritten.
-const passes = 3
+// maxPasses is how often what was written in the meantime is dealt with before ErrStillWritten.
+const maxPasses = 3
 
-// operation is a change of a stopped service as a whole, which is on record: nobody works with the service meanwhile, and
-// whoever does the same again goes on where this one stopped.
+// operation is a change of a stopped service as a whole. It is on record, so that no consumer works with the service until it
+// has ended, and running it again continues where it stopped.
 type operation struct {
 	*Inspector
 	all      *cluster.Layout // of all partitions that there could be
 	id       string
-	before   string // number of partitions; empty: not on record
-	from     int    // partitions that may have something
-	resumed  bool
-	tokens   uint64 // the greatest that was minted
-	claimed  map[int]bool
+	before   string       // number of partitions on record; empty: none
+	from     int          // partitions that may not be empty
+	resumed  bool         // it was begun by an earlier call
+	tokens   uint64       // the greatest that was minted
+	claimed  map[int]bool // partitions with its mark
 	progress func(Progress)
 	now      Progress
 }
 
-// begin puts an operation on record, once nobody works with the service. The record comes first and the look for sessions
-// after it: whoever opens a session looks at the record after that, so one of the two sees the other.
+// begin puts an operation on record, once nobody works with the service. It writes the record first and checks for sessions
+// afterwards: a consumer that opens a session reads the record after that, so one of the two sees the other.
 func (i *Inspector) begin(ctx context.Context, state lease.State, to string, s *Survey, progress func(Progress)) (*operation, error) {
-	if err := i.vacant(ctx, s); err != nil {
+	if err := i.checkStopped(ctx, s); err != nil {
 		return nil, err
 	}
 	all, err := cluster.NewLayout(i.service, cluster.MaxPartitions)
@@ -71,17 +72,13 @@ func (i *Inspector) begin(ctx context.Context, state lease.State, to string, s *
 		progress = func(Progress) {}
 	}
 	op := &operation{Inspector: i, all: all, id: rand.Text(), claimed: make(map[int]bool), progress: progress}
-	missing := "0"
-	if state == lease.Deleting {
-		missing = "1"
-	}
 	parts, err := i.call(ctx, lease.Call{
 		Script: scriptStop,
 		Keys:   []string{all.Meta(), all.Keys(0).Sessions},
-		Args:   []string{string(state), state.Format(), lease.State("").Format(), op.id, to, strconv.Itoa(s.end()), missing},
+		Args:   []string{string(state), state.Format(), lease.State("").Format(), op.id, to, strconv.Itoa(s.end()), flag(state == lease.Deleting)},
 	}, 1)
 	if err != nil {
-		return nil, explained("noting that service "+i.service+" is to be changed", err)
+		return nil, explained("recording the change of service "+i.service, err)
 	}
 	if err := op.parse(parts); err != nil {
 		return nil, err
@@ -90,17 +87,17 @@ func (i *Inspector) begin(ctx context.Context, state lease.State, to string, s *
 	if err != nil {
 		return nil, err
 	}
-	if err := op.enter(ctx, again); err != nil {
+	if err := op.recheck(ctx, again); err != nil {
 		return nil, err
 	}
-	op.tokens = max(s.tokens, again.tokens) // who came and went in between has minted greater ones
+	op.tokens = max(s.tokens, again.tokens) // a consumer that came and went in between may have minted greater ones
 	number, _ := strconv.Atoi(to)
 	return op, op.claim(ctx, upTo(max(op.from, number))...)
 }
 
-// enter is the second look for whoever works with the service. Where somebody does, the record is taken back, unless some
-// was done before.
-func (o *operation) enter(ctx context.Context, again *Survey) error {
+// recheck checks a second time whether somebody works with the service. If so, it takes the record back, unless some of the
+// operation was done before.
+func (o *operation) recheck(ctx context.Context, again *Survey) error {
 	who, err := o.present(ctx, again)
 	if err != nil || !who.any() {
 		return err
@@ -140,26 +137,26 @@ func (o *operation) parse(parts []message) error {
 	return err
 }
 
-// holds is an error when the operation is no longer this one.
-func (o *operation) holds(ctx context.Context) error {
+// checkCurrent returns an error when the operation on record is no longer this one.
+func (o *operation) checkCurrent(ctx context.Context) error {
 	_, id, err := o.agreement(ctx)
 	if err == nil && id != o.id {
-		_ = o.release(ctx) // they end by themselves
+		_ = o.release(ctx) // the marks expire by themselves
 		err = ErrTakenOver
 	}
 	return err
 }
 
-// markKept is how long a partition is marked as an operation's. It may end meanwhile: then it is marked again.
+// markKept is the TTL of a mark. One that expires during the operation is set again.
 const markKept = time.Hour
 
-// mark is the key that says which operation may delete something in a partition.
+// mark returns the key that names the operation that may delete something in a partition.
 func (o *operation) mark(p int) string { return o.all.Keys(p).Recover(operationMark) }
 
 // claim marks partitions as this operation's. The record is in the slot of partition 0, so a script that deletes something
-// elsewhere cannot look at it; it looks at the mark. Whoever overtakes another one marks all partitions before it moves
-// anything, so from then on the other one deletes nothing more, not even by a call that is on its way. The record is asked
-// after the mark was made: whoever marks too late, since it was overtaken, hears of that before it uses its mark.
+// elsewhere cannot read it; it reads the mark instead. An operation that takes over marks all partitions before it moves
+// anything, so from then on the other one deletes nothing more, not even by a call in flight. The record is read after the mark
+// was set: an operation that sets its mark too late, since it was taken over, learns that before it relies on the mark.
 func (o *operation) claim(ctx context.Context, partitions ...int) error {
 	unclaimed := slices.DeleteFunc(slices.Clone(partitions), func(p int) bool { return o.claimed[p] })
 	if len(unclaimed) == 0 {
@@ -168,17 +165,17 @@ func (o *operation) claim(ctx context.Context, partitions ...int) error {
 	if err := o.setMarks(ctx, unclaimed, markKept); err != nil {
 		return err
 	}
-	return o.holds(ctx)
+	return o.checkCurrent(ctx)
 }
 
-// release takes the marks away, as far as they are this operation's.
+// release removes the marks that are this operation's.
 func (o *operation) release(ctx context.Context) error {
 	return o.setMarks(ctx, slices.Sorted(maps.Keys(o.claimed)), 0)
 }
 
-// setMarks marks partitions for so long, 0: no longer.
+// setMarks sets the marks of partitions for a time; 0 removes them.
 func (o *operation) setMarks(ctx context.Context, partitions []int, kept time.Duration) error {
-	for page := range slices.Chunk(partitions, surveyed) {
+	for page := range slices.Chunk(partitions, pipelineSize) {
 		calls := make([]lease.Call, len(page))
 		for n, p := range page {
 			calls[n] = lease.Call{Script: scriptClaim, Keys: []string{o.mark(p)}, Args: []string{o.id, ms(kept)}}
@@ -208,16 +205,16 @@ func upTo(end int) []int {
 	return all
 }
 
-// Answers of scripts that delete something, when they do not.
+// Answers of scripts that were to delete something and did not.
 const (
 	answerAlive    = -1
 	answerOccupied = -2
 	answerUnmarked = -3
 )
 
-// delete makes a call that deletes something in a partition, which its script does only while that is marked.
-func (o *operation) delete(ctx context.Context, p int, doing string, c lease.Call) (n int64, err error) {
-	for range passes {
+// deleteMarked makes a call that deletes something in a partition. The script does so only while the partition has the mark.
+func (o *operation) deleteMarked(ctx context.Context, p int, doing string, c lease.Call) (n int64, err error) {
+	for range maxPasses {
 		if err := o.claim(ctx, p); err != nil {
 			return 0, err
 		}
@@ -234,13 +231,13 @@ func (o *operation) delete(ctx context.Context, p int, doing string, c lease.Cal
 		case n != answerUnmarked:
 			return n, nil
 		}
-		delete(o.claimed, p) // it has ended, or the last call of somebody who was overtaken came late
+		delete(o.claimed, p) // the mark has expired, or the last call of an operation that was taken over came late
 	}
 	return 0, explained(fmt.Sprintf("marking partition %d", p), errUnmarked)
 }
 
-// end takes the operation off the record: the service has that many partitions, or is gone ("") together with the keys,
-// none of which may be there. It reports ErrStillWritten where one is.
+// end takes the operation off the record. The service then has that number of partitions; or, with "", it is gone together with
+// the keys, none of which may exist. end returns ErrStillWritten where one does.
 func (o *operation) end(ctx context.Context, partitions string, keys []string) error {
 	if err := o.release(ctx); err != nil {
 		return err
@@ -263,27 +260,24 @@ func (o *operation) end(ctx context.Context, partitions string, keys []string) e
 	return nil
 }
 
-// tell reports progress.
-func (o *operation) tell(partition int) {
+// report calls progress.
+func (o *operation) report(partition int) {
 	o.now.Partition = partition
 	o.progress(o.now)
 }
 
-// unlink deletes keys of a partition, in calls of a page. With empty set nothing is deleted unless there is nothing to be
-// lost with it.
+// unlink deletes keys of a partition, page by page. With empty set it deletes nothing unless the partition has no announcement
+// and no dead letter.
 func (o *operation) unlink(ctx context.Context, p int, names []string, empty bool) error {
-	k, flag := o.all.Keys(p), "0"
-	if empty {
-		flag = "1"
-	}
+	k := o.all.Keys(p)
 	for page := range slices.Chunk(names, o.set.Page) {
-		if err := o.holds(ctx); err != nil {
+		if err := o.checkCurrent(ctx); err != nil {
 			return err
 		}
-		n, err := o.delete(ctx, p, fmt.Sprintf("deleting keys of partition %d", p), lease.Call{
+		n, err := o.deleteMarked(ctx, p, fmt.Sprintf("deleting keys of partition %d", p), lease.Call{
 			Script: scriptUnlink,
 			Keys:   append([]string{k.Sessions, o.mark(p), k.Input, k.Later, k.DeadLetters}, page...),
-			Args:   []string{flag, o.id},
+			Args:   []string{flag(empty), o.id},
 		})
 		if err != nil {
 			return err
@@ -293,14 +287,15 @@ func (o *operation) unlink(ctx context.Context, p int, names []string, empty boo
 	return nil
 }
 
-// vacate deletes the keys that a partition always has, its sessions among them.
-func (o *operation) vacate(ctx context.Context, p int, empty bool) error {
+// unlinkCore deletes the keys that every partition has, including its sessions.
+func (o *operation) unlinkCore(ctx context.Context, p int, empty bool) error {
 	k := o.all.Keys(p)
 	return o.unlink(ctx, p, []string{k.Input, k.Later, k.DeadLetters, k.Token, k.Scan, k.Sessions}, empty)
 }
 
-// sweep deletes the keys of those kinds in partitions from first on that a look through all keys finds.
-func (o *operation) sweep(ctx context.Context, first int, kinds ...keyKind) (found int, err error) {
+// unlinkScanned goes through all keys and deletes those of the given kinds in partitions from first on. It returns how many it
+// found.
+func (o *operation) unlinkScanned(ctx context.Context, first int, kinds ...keyKind) (found int, err error) {
 	err = o.scanKeys(ctx, func(ctx context.Context, keys []ownKey) error {
 		names := make(map[int][]string)
 		for _, k := range keys {
@@ -308,7 +303,7 @@ func (o *operation) sweep(ctx context.Context, first int, kinds ...keyKind) (fou
 				continue
 			}
 			if k.name == o.mark(k.partition) {
-				// It goes last, with those of this operation. It may be left of another one.
+				// It goes last, with the other marks of this operation. It may be left over from another one.
 				if err := o.claim(ctx, k.partition); err != nil {
 					return err
 				}
@@ -321,7 +316,7 @@ func (o *operation) sweep(ctx context.Context, first int, kinds ...keyKind) (fou
 			if err := o.unlink(ctx, p, page, false); err != nil {
 				return err
 			}
-			o.tell(p)
+			o.report(p)
 		}
 		return nil
 	})

@@ -11,54 +11,55 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Orphan is an entry that a dead consumer left pending.
-type Orphan struct {
+// orphan is an entry that a dead consumer left pending.
+type orphan struct {
 	lease.PendingEntry
-	Readable bool // Stream, Key and the counts are set
+	readable bool // the announcement could be parsed: Stream, Key and the counts are set
 }
 
-// remnant is what there is to know of an entry when it is moved.
-type remnant struct {
+// summary is what is known about an entry by the time it is moved.
+type summary struct {
 	size      int
-	unread    bool // nobody looked at its body
-	cut       string
-	malformed string // why nobody can read it; empty: somebody can
+	unread    bool   // its body was not looked at
+	cut       string // the start of its announcement, for a dead letter that refers to it
+	malformed string // why it cannot be parsed; empty: it can
 }
 
 // page claims the recovery and reads what is pending after an ID. A page that is not answered in time is made smaller, once
-// it has run; one entry that is not is stepped over: it goes back without having been read.
-func (r *recovery) page(ctx context.Context, after string) ([]Orphan, error) {
-	if r.pages == (lease.PageSize{}) {
-		r.pages = lease.NewPageSize(r.set.Page)
+// the late script has run. A single entry that is not answered in time is stepped over: it is requeued without having been
+// read.
+func (r *recovery) page(ctx context.Context, after string) ([]orphan, error) {
+	if r.readSize == (lease.PageSize{}) {
+		r.readSize = lease.NewPageSize(r.set.Page)
 	}
 	for {
-		n := r.pages.Size()
+		n := r.readSize.Size()
 		orphans, err := r.readPage(ctx, after, n, lease.NameOnly)
 		switch {
 		case err == nil:
-			r.pages.Succeeded()
+			r.readSize.Succeeded()
 			return orphans, nil
-		case !late(ctx, err):
+		case !timedOut(ctx, err):
 			return nil, err
 		}
-		smaller := r.pages.Failed(n)
+		smaller := r.readSize.Failed(n)
 		next, err := r.waitOut(ctx, after)
 		if err != nil || !smaller {
 			return next, err
 		}
-		// One by one at once: the claim does not last for many that are not answered.
-		r.pages.Failed(2)
+		// Go down to single entries at once: the claim does not last for many unanswered calls.
+		r.readSize.Failed(2)
 	}
 }
 
-// readPage is one attempt at it, with so many entries, and of each as much as longest says.
-func (r *recovery) readPage(ctx context.Context, after string, count, longest int) ([]Orphan, error) {
+// readPage is one attempt to read a page of count entries, each up to longest bytes of its body.
+func (r *recovery) readPage(ctx context.Context, after string, count, longest int) ([]orphan, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	return r.readPageIn(ctx, after, count, longest)
 }
 
-func (r *recovery) readPageIn(ctx context.Context, after string, count, longest int) ([]Orphan, error) {
+func (r *recovery) readPageIn(ctx context.Context, after string, count, longest int) ([]orphan, error) {
 	k := r.layout.Keys(r.partition)
 	parts, err := r.Store.run.Do(ctx, lease.Call{
 		Script: scriptClaimDead,
@@ -76,10 +77,10 @@ func (r *recovery) readPageIn(ctx context.Context, after string, count, longest 
 		}
 		return nil, notMine(status)
 	}
-	if r.death.Deadline, err = parts[1].AsFloat64(); err != nil {
+	if r.end.deadline, err = parts[1].AsFloat64(); err != nil {
 		return nil, fmt.Errorf("orphans: deadline: %w", err)
 	}
-	if r.death.Now, err = parts[2].AsInt64(); err != nil {
+	if r.end.now, err = parts[2].AsInt64(); err != nil {
 		return nil, fmt.Errorf("orphans: clock: %w", err)
 	}
 	ttl, err := parts[3].AsInt64()
@@ -90,14 +91,14 @@ func (r *recovery) readPageIn(ctx context.Context, after string, count, longest 
 	if err != nil {
 		return nil, fmt.Errorf("orphans: last seen: %w", err)
 	}
-	r.death.TTL, r.death.Seen = time.Duration(ttl)*time.Millisecond, time.Duration(max(seen, 0))*time.Millisecond
-	orphans := make([]Orphan, 0, len(parts)-5)
+	r.end.ttl, r.end.seen = time.Duration(ttl)*time.Millisecond, time.Duration(max(seen, 0))*time.Millisecond
+	orphans := make([]orphan, 0, len(parts)-5)
 	for _, part := range parts[5:] {
 		pending, err := lease.ParsePending(r.partition, part)
 		if err != nil {
 			return nil, fmt.Errorf("orphans: %w", err)
 		}
-		o := r.readable(r.partition, pending)
+		o := r.parseOrphan(r.partition, pending)
 		r.note(&o)
 		orphans = append(orphans, o)
 	}
@@ -111,37 +112,37 @@ func notMine(status string) error {
 	return ErrNotMine
 }
 
-// readable parses an entry.
-func (s *Store) readable(p int, pending lease.PendingEntry) Orphan {
-	o := Orphan{PendingEntry: pending}
+// parseOrphan parses a pending entry.
+func (s *Store) parseOrphan(p int, pending lease.PendingEntry) orphan {
+	o := orphan{PendingEntry: pending}
 	parsed, err := lease.Parse(s.layout, &pending.Entry)
-	// One whose name was not read is judged as others are, and its lease ends by itself.
-	o.Entry, o.Readable = parsed, err == nil || errors.Is(err, lease.ErrNameCut)
+	// One whose name was cut off is dealt with like the others, and its lease expires by itself.
+	o.Entry, o.readable = parsed, err == nil || errors.Is(err, lease.ErrNameCut)
 	if err != nil {
 		o.Key = s.layout.Keys(p).Lease("")
 	}
 	return o
 }
 
-// note remembers what there is to know of an entry when it is moved, its body not among it.
-func (r *recovery) note(o *Orphan) {
-	if r.remnants == nil {
-		r.remnants = make(map[string]remnant)
+// note keeps the summary of an entry until it is moved, without its body.
+func (r *recovery) note(o *orphan) {
+	if r.summaries == nil {
+		r.summaries = make(map[string]summary)
 	}
-	if _, known := r.remnants[o.ID]; known && o.Unread {
+	if _, known := r.summaries[o.ID]; known && o.Unread {
 		return
 	}
-	x := remnant{size: o.Size, unread: o.Unread}
+	x := summary{size: o.Size, unread: o.Unread}
 	var item lease.Disposition
 	item.Weigh(&o.Entry)
 	x.cut = item.Cut
-	if !o.Readable && !o.Gone && !o.Unread {
+	if !o.readable && !o.Gone && !o.Unread {
 		x.malformed = malformed(r.layout, &o.PendingEntry)
 	}
-	r.remnants[o.ID] = x
+	r.summaries[o.ID] = x
 }
 
-// malformed is the reason for a dead letter of an entry that nobody can read; empty where its body was not.
+// malformed returns the reason for dead-lettering an entry that cannot be parsed; empty where its body was not read.
 func malformed(layout *cluster.Layout, x *lease.PendingEntry) string {
 	_, err := lease.Parse(layout, &x.Entry)
 	return lease.RequeueEntry(&x.Entry, err, "").Reason

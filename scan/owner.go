@@ -14,36 +14,36 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Ownership says who owns a stream, since when and until when.
+// Ownership tells who owns a stream, since when and until when.
 type Ownership struct {
 	Stream    string
 	Partition int
 	At        time.Time // of the answer, by the server's clock, as all times here
 
-	// Consumer is the name of the owner; empty when there is none: the stream waits, was not announced, or is done. The
-	// fields that follow are zero then.
+	// Consumer is the name of the owner; empty when there is none: the stream is waiting, was not announced, or is done. The
+	// following fields are zero then.
 	Consumer string
 	Token    api.Token
 	Entry    string // ID of the announcement that it is owned for
-	Waiting  string // ID of a later announcement that waits for it to end; empty: none that is known
+	Waiting  string // ID of a later announcement that waits for this one to end; empty: none is known
 
-	// Since is when the stream was acquired; zero when the announcement is no longer pending for the owner, so that
-	// nobody knows.
+	// Since is when the stream was acquired; zero when the announcement is no longer pending for the owner, so that it is
+	// unknown.
 	Since time.Time
 
-	// Until is when the lease ends if it is not renewed; zero for a lease without an end, which somebody else has written.
+	// Until is when the lease expires if it is not renewed; zero for a lease without a TTL, which this library did not write.
 	Until time.Time
 
-	// Session is that of the owner. With a session that is dead, closed or unknown, the lease is about to be recovered.
+	// Session is the owner's. If it is dead, closed or unknown, the lease is about to be recovered.
 	Session Session
 
-	// Retries and Crashes are those counted before this ownership.
+	// Retries and Crashes are the counts from before this ownership.
 	Retries int
 	Crashes int
 }
 
-// Owner says who owns a stream. Nobody owning it is no error. Errors match api.ErrInvalidStream or ErrUnknownService, or
-// are those of the client; a lease key whose value is none of this library is one too.
+// Owner returns who owns a stream. A stream without an owner is no error. Errors match api.ErrInvalidStream or ErrUnknownService,
+// or are those of the client; a lease key with a value that this library did not write is an error, too.
 func (i *Inspector) Owner(ctx context.Context, stream string) (Ownership, error) {
 	if err := cluster.ValidateStream(stream); err != nil {
 		return Ownership{}, err
@@ -81,10 +81,8 @@ func (o *Ownership) parse(layout *cluster.Layout, parts []rueidis.RedisMessage) 
 		return err
 	}
 	o.Consumer, o.Token, o.Entry, o.Waiting, o.Until = held.Consumer, held.Token, held.Entry, held.Waiting, endOf(&parts[2], now)
-	holder := member{}
-	if deadline, err := parts[3].AsFloat64(); err == nil {
-		holder.deadline, holder.known = deadline, true
-	}
+	var holder consumerInfo
+	holder.setDeadline(&parts[3])
 	o.Session = holder.session(now)
 	pending, err := parts[4].ToArray()
 	if err != nil || len(pending) < 4 {
@@ -116,19 +114,19 @@ func endOf(ttl *rueidis.RedisMessage, now int64) (end time.Time) {
 type Holding struct {
 	Partition int
 	Entry     string        // ID of the announcement
-	Stream    string        // empty when the announcement cannot be read or was deleted
-	Idle      time.Duration // since it was acquired, or else read
+	Stream    string        // empty when the announcement cannot be parsed or was deleted
+	Idle      time.Duration // since it was acquired, or read if it was not
 
-	// Held says that the consumer owns the stream for this announcement; else it was just read, or waits for the stream,
-	// and the fields that follow are zero.
+	// Held reports whether the consumer owns the stream for this announcement. Otherwise the announcement was just read, or
+	// waits for the stream, and the following fields are zero.
 	Held  bool
 	Token api.Token
-	Until time.Time // when the lease ends if it is not renewed, by the server's clock
+	Until time.Time // when the lease expires if it is not renewed, by the server's clock
 }
 
-// Holdings yields what is pending for a consumer, by its full name as Consumers and Owner tell it, partition by
-// partition and the oldest announcement first. It reads page by page while it is ranged over. A name that nobody has
-// yields nothing. An error is yielded once, with a zero holding, and is the last.
+// Holdings yields what is pending for a consumer, by its full name as Consumers and Owner return it, partition by partition, the
+// oldest announcement first. It reads page by page during the iteration. An unknown name yields nothing. An error is yielded
+// once, with a zero holding, and ends the iteration.
 func (i *Inspector) Holdings(ctx context.Context, consumer string) iter.Seq2[Holding, error] {
 	return func(yield func(Holding, error) bool) {
 		layout, err := i.layout(ctx)
@@ -183,7 +181,7 @@ func (i *Inspector) holdings(ctx context.Context, layout *cluster.Layout, p int,
 	return page, i.addLeases(ctx, consumer, keys, page)
 }
 
-// addLeases looks for the leases of a page. An announcement whose body is gone shows no stream, and so no lease.
+// addLeases adds the leases of a page. An announcement whose body is gone shows no stream, and so no lease.
 func (i *Inspector) addLeases(ctx context.Context, consumer string, keys []string, page []Holding) error {
 	if len(page) == 0 {
 		return nil

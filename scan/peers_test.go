@@ -139,7 +139,7 @@ func TestNobodyIsFoundDeadBeforeTheBeatAfterAGap(t *testing.T) {
 	require.Empty(t, w.list(ann, false))
 	_, err := r.page(w.ctx, "-")
 	require.ErrorIs(t, err, ErrNotMine)
-	_, err = r.recover(w.ctx, nil)
+	_, err = r.runRecover(w.ctx, nil)
 	require.ErrorIs(t, err, ErrNotMine)
 
 	_, err = w.leases.Beat(w.ctx, 0, ann, false)

@@ -59,7 +59,7 @@ type fleetProcess struct {
 // fleetGrave is a dead process that nobody has recovered yet.
 type fleetGrave struct {
 	found   time.Duration
-	death   Death // but Now
+	death   sessionEnd // but Now
 	streams []int
 }
 
@@ -153,7 +153,7 @@ func (f *fleet) die(p int) {
 	f.deaths++
 	f.processes[p] = fleetProcess{up: f.now + f.restart}
 	beat := f.now - time.Duration(f.rnd.Int64N(int64(time.Second)))
-	g := fleetGrave{found: f.now + fleetTTL, death: Death{Deadline: float64((beat + fleetTTL).Milliseconds()), TTL: fleetTTL}}
+	g := fleetGrave{found: f.now + fleetTTL, death: sessionEnd{deadline: float64((beat + fleetTTL).Milliseconds()), ttl: fleetTTL}}
 	for i := range f.streams {
 		if s := &f.streams[i]; s.owner == p {
 			g.streams = append(g.streams, i)
@@ -175,30 +175,30 @@ func (f *fleet) recover() {
 			f.graves = append(f.graves, g)
 			continue
 		}
-		g.death.Now = f.now.Milliseconds()
-		var suspects []Suspect
-		with := Company{}
+		g.death.now = f.now.Milliseconds()
+		var suspects []poisonCandidate
+		with := cohort{}
 		for _, i := range g.streams {
 			s := &f.streams[i]
-			o := &Orphan{Readable: true}
+			o := &orphan{readable: true}
 			o.ID, o.Crashes, o.Idle, o.Deliveries = fmt.Sprint(i), s.crashes, f.now-s.since, lease.HeldDeliveries
 			if s.onlyRead {
 				o.Deliveries = 1
 			}
-			r := f.Judge(o, g.death, f.rnd.Float64())
+			r := f.decide(o, g.death, f.rnd.Float64())
 			switch {
-			case f.Suspects(r):
-				suspects = append(suspects, Suspect{Disposition: r, Idle: o.Idle})
+			case f.isCandidate(r):
+				suspects = append(suspects, poisonCandidate{Disposition: r, idle: o.Idle})
 				continue
 			case r.Crashes == 0:
-				with.Stable++
+				with.stable++
 			case r.Crashes != lease.KeepCount:
-				with.Idles = append(with.Idles, o.Idle)
+				with.idles = append(with.idles, o.Idle)
 			}
 			f.back(i, r)
 		}
-		with.None = len(f.streams) == 1
-		if f.Convict(suspects, with, f.rnd.Float64) > 0 {
+		with.sole = len(f.streams) == 1
+		if f.detectPoison(suspects, with, f.rnd.Float64) > 0 {
 			f.alarms++
 		}
 		for _, r := range suspects {

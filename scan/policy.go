@@ -8,57 +8,58 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Death is what the server knows of the end of a consumer.
-type Death struct {
-	Deadline float64       // of its session, ms of the server's clock: 0 closed, with a fraction adopted
-	Now      int64         // the server's clock, ms
-	TTL      time.Duration // of its sessions, as it is on record; the greatest on record where it is not
-	Seen     time.Duration // how long ago it showed last that it was at work, which it does every half a minute; 0: not known
-	Last     time.Duration // how long ago the consumer got, by reading or acquiring, what it got last; 0: not known
+// sessionEnd is what the server knows about how a consumer ended.
+type sessionEnd struct {
+	deadline float64       // of its session, in ms of the server's clock: 0 closed, with a fraction adopted
+	now      int64         // the server's clock, in ms
+	ttl      time.Duration // of its sessions, as recorded; the greatest on record where its own is not
+	seen     time.Duration // since it last showed that it was at work, which it does every 30 s; 0: unknown
+	last     time.Duration // since the consumer last read or acquired anything; 0: unknown
 }
 
-// counts reports whether this end counts as a crash. A session that was closed ended on purpose; of one that was
-// adopted nobody knows when it ended.
-func (d Death) counts() bool {
-	return d.Deadline > 0 && d.Deadline == math.Trunc(d.Deadline)
+// crashed reports whether this end counts as a crash. A session that was closed ended on purpose; when an adopted one ended,
+// nobody knows.
+func (e sessionEnd) crashed() bool {
+	return e.deadline > 0 && e.deadline == math.Trunc(e.deadline)
 }
 
-// heldFor is how long the dead consumer had an entry that has been idle since it was acquired, or read: idle counts the
-// time from the last beat, which came a session TTL before the deadline, until now as well. It is negative for what came
-// after the last beat.
+// heldFor returns how long the dead consumer had an entry that has been idle since it was acquired, or read. The idle time
+// also includes the time from the last beat, which came a session TTL before the deadline, until now. The result is negative
+// for an entry that came after the last beat.
 //
-// Where nobody beat for a while, as in a fleet of one that is restarted ever more slowly, the deadline was moved by as much,
-// and the last beat seems to be later than it was. What the consumer last showed of itself was not moved.
-func (d Death) heldFor(idle time.Duration) time.Duration {
-	since := time.Duration(d.Now-int64(d.Deadline))*time.Millisecond + d.TTL
-	return idle - max(since, d.Seen-seenEvery)
+// Where nobody beat for a while, as in a fleet of one process that is restarted ever more slowly, the deadline was moved by
+// that much, and the last beat seems later than it was. When the consumer was last seen was not moved.
+func (e sessionEnd) heldFor(idle time.Duration) time.Duration {
+	since := time.Duration(e.now-int64(e.deadline))*time.Millisecond + e.ttl
+	return idle - max(since, e.seen-seenWithin)
 }
 
-// seenEvery is how long a consumer that is at work may look idle: it shows itself every half a minute, when a read that waits
-// has returned.
-const seenEvery = 45 * time.Second
+// seenWithin is how long a consumer that is at work may look idle: it shows itself every 30 s, when a blocking read has
+// returned.
+const seenWithin = 45 * time.Second
 
-// involved reports whether an orphan may have had to do with the death: it was owned, or it was read within a session TTL
-// of the last beat, so that reading it may have been what killed: it happens while the last beats are sent, and may take a
-// while if memory runs short. What was parked for longer was in nobody's hands. Where nobody beat for a while, since the next
-// process came late, deadlines were moved by as much, and the last beat seems to be later than it was. So what was read
-// within a session TTL of the last that the consumer got is involved as well.
-func (c Config) involved(o *Orphan, death Death) bool {
+// involved reports whether an orphan may have caused the death of its consumer: it was owned, or it was read within a session
+// TTL of the last beat, so that reading it may have been the cause. Reading happens while the last beats are sent, and may
+// take a while when memory runs short. What was parked for longer was in nobody's hands. Where nobody beat for a while, since
+// the next process came late, deadlines were moved by that much, and the last beat seems later than it was. So what was read
+// within a session TTL before the last entry that the consumer got is involved as well.
+func (c Config) involved(o *orphan, end sessionEnd) bool {
 	switch {
-	case !o.Readable || o.Gone || !death.counts():
+	case !o.readable || o.Gone || !end.crashed():
 		return false
 	case o.Deliveries >= lease.HeldDeliveries:
 		return true
 	}
-	held := death.heldFor(o.Idle)
-	late := held <= death.TTL || death.Last > 0 && o.Idle <= death.Last+death.TTL
-	return c.MaxCrashes >= 0 && late && held >= -death.TTL
+	held := end.heldFor(o.Idle)
+	recent := held <= end.ttl || end.last > 0 && o.Idle <= end.last+end.ttl
+	return c.MaxCrashes >= 0 && recent && held >= -end.ttl
 }
 
-// Judge decides where an orphan goes. A crash counts for what was owned or had just been read, but not for what was owned
-// for StableAfter: a process that dies takes thousands of innocent streams along. The first crash costs no delay. What is
-// beyond MaxCrashes is meant for the dead letters, on which Convict has the last word.
-func (c Config) Judge(o *Orphan, death Death, rnd float64) lease.Disposition {
+// decide returns where an orphan goes: back to its queue, to later, or to the dead letters. A crash counts for what was owned
+// or had just been read, but not for what was owned for StableAfter: a process that dies takes thousands of innocent streams
+// with it. The first crash costs no delay. What has crashed more often than MaxCrashes is destined for the dead letters, but
+// detectPoison has the last word.
+func (c Config) decide(o *orphan, end sessionEnd, rnd float64) lease.Disposition {
 	c = c.WithDefaults()
 	r := lease.Disposition{
 		Key: o.Key, Entry: o.ID, Token: lease.AnyToken, Dest: lease.ToInput,
@@ -68,15 +69,15 @@ func (c Config) Judge(o *Orphan, death Death, rnd float64) lease.Disposition {
 		// A copy does not carry it.
 		r.Dest, r.At = lease.ToLater, o.NotBefore
 	}
-	if !c.involved(o, death) {
+	if !c.involved(o, end) {
 		return r
 	}
-	if o.Deliveries >= lease.HeldDeliveries && death.heldFor(o.Idle) >= c.StableAfter {
+	if o.Deliveries >= lease.HeldDeliveries && end.heldFor(o.Idle) >= c.StableAfter {
 		r.Crashes = 0
 		return r
 	}
-	// The count is on the entry, where a producer can write what it likes.
-	r.Crashes = min(max(o.Crashes, 0), c.mostCrashes()-1) + 1
+	// The count is a field of the entry, where a producer can write anything.
+	r.Crashes = min(max(o.Crashes, 0), c.maxCrashCount()-1) + 1
 	switch {
 	case r.Crashes > c.crashLimit():
 		r.Dest = lease.ToDeadLetters
@@ -92,5 +93,5 @@ func crashReason(crashes int) string {
 	return fmt.Sprintf("crashes: its owners died again and again (crash count %d)", crashes)
 }
 
-// crashLimit is MaxCrashes as a number.
+// crashLimit returns MaxCrashes as a count.
 func (c Config) crashLimit() int { return min(max(c.MaxCrashes, 0), math.MaxInt/4) }

@@ -14,12 +14,12 @@ import (
 const deathNow = 1_800_000_000_000
 
 // died is a death so long ago, under sessions of 10 s.
-func died(ago time.Duration) Death {
-	return Death{Deadline: deathNow - float64(ago.Milliseconds()), Now: deathNow, TTL: 10 * time.Second}
+func died(ago time.Duration) sessionEnd {
+	return sessionEnd{deadline: deathNow - float64(ago.Milliseconds()), now: deathNow, ttl: 10 * time.Second}
 }
 
-func orphan(deliveries, crashes int, idle time.Duration) *Orphan {
-	o := &Orphan{Readable: true}
+func orphanOf(deliveries, crashes int, idle time.Duration) *orphan {
+	o := &orphan{readable: true}
 	o.ID, o.Key, o.Crashes, o.Retries = "1-1", "key", crashes, 2
 	o.Deliveries, o.Idle = deliveries, idle
 	return o
@@ -29,55 +29,55 @@ func TestJudgeCountsCrashesOfOwnersOnly(t *testing.T) {
 	// Idle counts from the acquisition, so a death 1 s ago that a session of 10 s showed leaves idle - 11 s held.
 	const held5s = 16 * time.Second
 	stable := 5*time.Minute + 11*time.Second
-	early := func(o *Orphan) *Orphan { o.NotBefore = deathNow + 5000; return o }
-	unreadable, gone := orphan(2, 3, held5s), orphan(2, 3, held5s)
-	unreadable.Readable = false
+	early := func(o *orphan) *orphan { o.NotBefore = deathNow + 5000; return o }
+	unreadable, gone := orphanOf(2, 3, held5s), orphanOf(2, 3, held5s)
+	unreadable.readable = false
 	gone.Gone = true
 	for name, test := range map[string]struct {
-		orphan  *Orphan
-		death   Death
+		orphan  *orphan
+		death   sessionEnd
 		config  Config
 		dest    lease.Dest
 		crashes int
 		delay   time.Duration
 		at      int64
 	}{
-		"first crash: at once":                        {orphan: orphan(2, 0, held5s), death: died(time.Second), dest: lease.ToInput, crashes: 1},
-		"second crash: a delay":                       {orphan: orphan(2, 1, held5s), death: died(time.Second), dest: lease.ToLater, crashes: 2, delay: time.Second},
-		"third crash: twice that":                     {orphan: orphan(2, 2, held5s), death: died(time.Second), dest: lease.ToLater, crashes: 3, delay: 2 * time.Second},
-		"last crash that is forgiven":                 {orphan: orphan(2, 9, held5s), death: died(time.Second), dest: lease.ToLater, crashes: 10, delay: 256 * time.Second},
-		"one more":                                    {orphan: orphan(2, 10, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 11},
-		"no crash is forgiven":                        {orphan: orphan(2, 0, held5s), death: died(time.Second), config: Config{MaxCrashes: -1}, dest: lease.ToDeadLetters, crashes: 1},
-		"parked for long":                             {orphan: orphan(1, 10, 22*time.Second), death: died(time.Second), dest: lease.ToInput, crashes: lease.KeepCount},
-		"just read":                                   {orphan: orphan(1, 10, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 11},
-		"just read, before deadlines were moved":      {orphan: orphan(1, 10, 15*time.Minute), death: Death{Deadline: deathNow - 1000, Now: deathNow, TTL: 10 * time.Second, Last: 15*time.Minute - 9*time.Second}, dest: lease.ToDeadLetters, crashes: 11},
-		"parked before deadlines were moved":          {orphan: orphan(1, 10, 15*time.Minute), death: Death{Deadline: deathNow - 1000, Now: deathNow, TTL: 10 * time.Second, Last: 14 * time.Minute}, dest: lease.ToInput, crashes: lease.KeepCount},
-		"just read, for the first time":               {orphan: orphan(1, 0, held5s), death: died(time.Second), dest: lease.ToInput, crashes: 1},
-		"read after the last beat":                    {orphan: orphan(1, 1, 10*time.Second), death: died(time.Second), dest: lease.ToLater, crashes: 2, delay: time.Second},
-		"read after its session":                      {orphan: orphan(1, 10, 0), death: died(time.Second), dest: lease.ToInput, crashes: lease.KeepCount},
-		"just read, and no crash is forgiven":         {orphan: orphan(1, 0, held5s), death: died(time.Second), config: Config{MaxCrashes: -1}, dest: lease.ToInput, crashes: lease.KeepCount},
-		"a count that a producer made up":             {orphan: orphan(2, 1e6, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 45},
-		"the greatest":                                {orphan: orphan(2, math.MaxInt, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 45},
-		"one that it made up below zero":              {orphan: orphan(2, math.MinInt, held5s), death: died(time.Second), dest: lease.ToInput, crashes: 1},
-		"closed on purpose":                           {orphan: orphan(2, 10, held5s), death: Death{Now: deathNow}, dest: lease.ToInput, crashes: lease.KeepCount},
-		"adopted":                                     {orphan: orphan(2, 10, held5s), death: Death{Deadline: deathNow - 999.5, Now: deathNow}, dest: lease.ToInput, crashes: lease.KeepCount},
+		"first crash: at once":                        {orphan: orphanOf(2, 0, held5s), death: died(time.Second), dest: lease.ToInput, crashes: 1},
+		"second crash: a delay":                       {orphan: orphanOf(2, 1, held5s), death: died(time.Second), dest: lease.ToLater, crashes: 2, delay: time.Second},
+		"third crash: twice that":                     {orphan: orphanOf(2, 2, held5s), death: died(time.Second), dest: lease.ToLater, crashes: 3, delay: 2 * time.Second},
+		"last crash that is forgiven":                 {orphan: orphanOf(2, 9, held5s), death: died(time.Second), dest: lease.ToLater, crashes: 10, delay: 256 * time.Second},
+		"one more":                                    {orphan: orphanOf(2, 10, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 11},
+		"no crash is forgiven":                        {orphan: orphanOf(2, 0, held5s), death: died(time.Second), config: Config{MaxCrashes: -1}, dest: lease.ToDeadLetters, crashes: 1},
+		"parked for long":                             {orphan: orphanOf(1, 10, 22*time.Second), death: died(time.Second), dest: lease.ToInput, crashes: lease.KeepCount},
+		"just read":                                   {orphan: orphanOf(1, 10, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 11},
+		"just read, before deadlines were moved":      {orphan: orphanOf(1, 10, 15*time.Minute), death: sessionEnd{deadline: deathNow - 1000, now: deathNow, ttl: 10 * time.Second, last: 15*time.Minute - 9*time.Second}, dest: lease.ToDeadLetters, crashes: 11},
+		"parked before deadlines were moved":          {orphan: orphanOf(1, 10, 15*time.Minute), death: sessionEnd{deadline: deathNow - 1000, now: deathNow, ttl: 10 * time.Second, last: 14 * time.Minute}, dest: lease.ToInput, crashes: lease.KeepCount},
+		"just read, for the first time":               {orphan: orphanOf(1, 0, held5s), death: died(time.Second), dest: lease.ToInput, crashes: 1},
+		"read after the last beat":                    {orphan: orphanOf(1, 1, 10*time.Second), death: died(time.Second), dest: lease.ToLater, crashes: 2, delay: time.Second},
+		"read after its session":                      {orphan: orphanOf(1, 10, 0), death: died(time.Second), dest: lease.ToInput, crashes: lease.KeepCount},
+		"just read, and no crash is forgiven":         {orphan: orphanOf(1, 0, held5s), death: died(time.Second), config: Config{MaxCrashes: -1}, dest: lease.ToInput, crashes: lease.KeepCount},
+		"a count that a producer made up":             {orphan: orphanOf(2, 1e6, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 45},
+		"the greatest":                                {orphan: orphanOf(2, math.MaxInt, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 45},
+		"one that it made up below zero":              {orphan: orphanOf(2, math.MinInt, held5s), death: died(time.Second), dest: lease.ToInput, crashes: 1},
+		"closed on purpose":                           {orphan: orphanOf(2, 10, held5s), death: sessionEnd{now: deathNow}, dest: lease.ToInput, crashes: lease.KeepCount},
+		"adopted":                                     {orphan: orphanOf(2, 10, held5s), death: sessionEnd{deadline: deathNow - 999.5, now: deathNow}, dest: lease.ToInput, crashes: lease.KeepCount},
 		"unreadable":                                  {orphan: unreadable, death: died(time.Second), dest: lease.ToInput, crashes: lease.KeepCount},
 		"body deleted":                                {orphan: gone, death: died(time.Second), dest: lease.ToInput, crashes: lease.KeepCount},
-		"held for long":                               {orphan: orphan(2, 10, stable), death: died(time.Second), dest: lease.ToInput, crashes: 0},
-		"not quite for long":                          {orphan: orphan(2, 10, stable-time.Millisecond), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 11},
-		"killed before its process was away for long": {orphan: orphan(2, 10, 5*time.Minute+16*time.Second), death: Death{Deadline: deathNow - 1000, Now: deathNow, TTL: 10 * time.Second, Seen: 5*time.Minute + 20*time.Second}, dest: lease.ToDeadLetters, crashes: 11},
-		"held for long before its process was away":   {orphan: orphan(2, 10, 11*time.Minute), death: Death{Deadline: deathNow - 1000, Now: deathNow, TTL: 10 * time.Second, Seen: 5*time.Minute + 20*time.Second}, dest: lease.ToInput, crashes: 0},
-		"seen lately":                                 {orphan: orphan(2, 10, stable), death: Death{Deadline: died(time.Second).Deadline, Now: deathNow, TTL: 10 * time.Second, Seen: 45 * time.Second}, dest: lease.ToInput, crashes: 0},
-		"the time since does not count":               {orphan: orphan(2, 0, time.Hour), death: died(time.Hour - 30*time.Second), dest: lease.ToInput, crashes: 1},
-		"held for no time":                            {orphan: orphan(2, 0, 0), death: died(time.Second), dest: lease.ToInput, crashes: 1},
-		"read before its time":                        {orphan: early(orphan(1, 0, time.Minute)), death: died(time.Second), dest: lease.ToLater, crashes: lease.KeepCount, at: deathNow + 5000},
-		"read before its time, closed":                {orphan: early(orphan(1, 0, held5s)), death: Death{Now: deathNow}, dest: lease.ToLater, crashes: lease.KeepCount, at: deathNow + 5000},
-		"other limits":                                {orphan: orphan(2, 1, held5s), death: died(time.Second), config: Config{MaxCrashes: 1}, dest: lease.ToDeadLetters, crashes: 2},
-		"no limit":                                    {orphan: orphan(2, 1e9, held5s), death: died(time.Second), config: Config{MaxCrashes: math.MaxInt}, dest: lease.ToLater, crashes: 1e9 + 1, delay: 5 * time.Minute},
-		"the limit is of those not held so long":      {orphan: orphan(2, 10, 13*time.Second), death: died(time.Second), config: Config{StableAfter: 2 * time.Second}, dest: lease.ToInput, crashes: 0},
+		"held for long":                               {orphan: orphanOf(2, 10, stable), death: died(time.Second), dest: lease.ToInput, crashes: 0},
+		"not quite for long":                          {orphan: orphanOf(2, 10, stable-time.Millisecond), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 11},
+		"killed before its process was away for long": {orphan: orphanOf(2, 10, 5*time.Minute+16*time.Second), death: sessionEnd{deadline: deathNow - 1000, now: deathNow, ttl: 10 * time.Second, seen: 5*time.Minute + 20*time.Second}, dest: lease.ToDeadLetters, crashes: 11},
+		"held for long before its process was away":   {orphan: orphanOf(2, 10, 11*time.Minute), death: sessionEnd{deadline: deathNow - 1000, now: deathNow, ttl: 10 * time.Second, seen: 5*time.Minute + 20*time.Second}, dest: lease.ToInput, crashes: 0},
+		"seen lately":                                 {orphan: orphanOf(2, 10, stable), death: sessionEnd{deadline: died(time.Second).deadline, now: deathNow, ttl: 10 * time.Second, seen: 45 * time.Second}, dest: lease.ToInput, crashes: 0},
+		"the time since does not count":               {orphan: orphanOf(2, 0, time.Hour), death: died(time.Hour - 30*time.Second), dest: lease.ToInput, crashes: 1},
+		"held for no time":                            {orphan: orphanOf(2, 0, 0), death: died(time.Second), dest: lease.ToInput, crashes: 1},
+		"read before its time":                        {orphan: early(orphanOf(1, 0, time.Minute)), death: died(time.Second), dest: lease.ToLater, crashes: lease.KeepCount, at: deathNow + 5000},
+		"read before its time, closed":                {orphan: early(orphanOf(1, 0, held5s)), death: sessionEnd{now: deathNow}, dest: lease.ToLater, crashes: lease.KeepCount, at: deathNow + 5000},
+		"other limits":                                {orphan: orphanOf(2, 1, held5s), death: died(time.Second), config: Config{MaxCrashes: 1}, dest: lease.ToDeadLetters, crashes: 2},
+		"no limit":                                    {orphan: orphanOf(2, 1e9, held5s), death: died(time.Second), config: Config{MaxCrashes: math.MaxInt}, dest: lease.ToLater, crashes: 1e9 + 1, delay: 5 * time.Minute},
+		"the limit is of those not held so long":      {orphan: orphanOf(2, 10, 13*time.Second), death: died(time.Second), config: Config{StableAfter: 2 * time.Second}, dest: lease.ToInput, crashes: 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := test.config.Judge(test.orphan, test.death, 0.5)
+			r := test.config.decide(test.orphan, test.death, 0.5)
 			require.Equal(t, string(rune(test.dest)), string(rune(r.Dest)))
 			require.Equal(t, test.crashes, r.Crashes)
 			require.Equal(t, test.delay, r.Delay)
@@ -98,13 +98,13 @@ func TestJudgeCountsCrashesOfOwnersOnly(t *testing.T) {
 // Nobody is sentenced for what an orderly end left, and no count ever falls but by holding on.
 func TestJudgeProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		o := orphan(rapid.IntRange(1, 3).Draw(t, "deliveries"), rapid.IntRange(0, 30).Draw(t, "crashes"),
+		o := orphanOf(rapid.IntRange(1, 3).Draw(t, "deliveries"), rapid.IntRange(0, 30).Draw(t, "crashes"),
 			time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "idle")))
 		d := died(time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "ago")))
 		if rapid.Bool().Draw(t, "adopted") {
-			d.Deadline += 0.5
+			d.deadline += 0.5
 		}
-		r := Config{}.Judge(o, d, rapid.Float64Range(0, 1).Draw(t, "rnd"))
+		r := Config{}.decide(o, d, rapid.Float64Range(0, 1).Draw(t, "rnd"))
 		switch {
 		case r.Crashes == lease.KeepCount:
 			require.NotEqual(t, lease.ToDeadLetters, r.Dest)
@@ -114,7 +114,7 @@ func TestJudgeProperties(t *testing.T) {
 		default:
 			require.Equal(t, o.Crashes+1, r.Crashes)
 			if o.Deliveries < lease.HeldDeliveries {
-				require.LessOrEqual(t, d.heldFor(o.Idle).Abs(), d.TTL)
+				require.LessOrEqual(t, d.heldFor(o.Idle).Abs(), d.ttl)
 			}
 			require.Equal(t, r.Crashes > DefaultMaxCrashes, r.Dest == lease.ToDeadLetters)
 			require.LessOrEqual(t, r.Delay, DefaultMaxCrashDelay*3/2)

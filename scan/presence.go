@@ -12,58 +12,58 @@ import (
 )
 
 var (
-	// ErrServiceRunning says that consumers of a service are alive, so that it can be neither deleted nor repartitioned.
-	// Nothing was changed. Stop them; one that was killed counts as alive until its session has ended. Where it matches
-	// api.ErrForeignConsumers, too, they are those of the library that this one follows.
+	// ErrServiceRunning means that consumers of a service are alive, so that it can be neither deleted nor repartitioned.
+	// Nothing was changed. Stop them; one that was killed counts as alive until its session has ended. If the error also matches
+	// api.ErrForeignConsumers, they are legacy consumers, of the library that this one replaces.
 	ErrServiceRunning = errors.New("scan: the service is running")
 
-	// ErrServiceJoined says that consumers are alive in a service whose deletion or repartitioning was begun and has not
-	// ended, by this call or an earlier one. Some of it may be done, and nobody else starts until it has ended
-	// (api.ErrServiceStopped). Stop them, and do the same again.
-	ErrServiceJoined = errors.New("scan: somebody works with a service that is being changed")
+	// ErrServiceJoined means that consumers are alive in a service whose deletion or repartitioning was begun, by this call or an
+	// earlier one, and has not ended. Some of it may be done, and no other consumer starts until it has ended
+	// (api.ErrServiceStopped). Stop them, and run the same operation again.
+	ErrServiceJoined = errors.New("scan: consumers work with a service that is being changed")
 )
 
-// presence is whoever works with a service that is to be changed.
+// presence is who works with a service that is to be changed.
 type presence struct {
-	who     string // empty: nobody does
-	foreign bool   // it is a consumer of the library that this one follows
+	who    string // empty: nobody does
+	legacy bool   // it is a legacy consumer, of the library that this one replaces
 }
 
 func (w presence) any() bool { return w.who != "" }
 
-// error says what to do about it, which depends on whether a change is on record by now.
+// error returns what to do about it, which depends on whether a change is on record by now.
 func (w presence) error(begun bool) error {
 	if !w.any() {
 		return nil
 	}
-	kind, then := ErrServiceRunning, "stop them first, or wait until they have ended"
+	kind, then := ErrServiceRunning, "stop them first, or wait until their sessions have ended"
 	if begun {
-		kind, then = ErrServiceJoined, "stop them, or wait until they have ended, and do the same again to finish it"
+		kind, then = ErrServiceJoined, "stop them, or wait until their sessions have ended, and run the same operation again to finish it"
 	}
-	if w.foreign {
+	if w.legacy {
 		return fmt.Errorf("%w: %w: %s; %s", kind, api.ErrForeignConsumers, w.who, then)
 	}
 	return fmt.Errorf("%w: %s; %s", kind, w.who, then)
 }
 
-// Running is an error when consumers had sessions: it matches ErrServiceJoined where a change of the service was begun, else
-// ErrServiceRunning.
-func (s *Survey) Running() error { return s.members().error(s.State != "") }
+// Running returns an error when consumers had live sessions. It matches ErrServiceJoined where a change of the service was begun,
+// and ErrServiceRunning otherwise.
+func (s *Survey) Running() error { return s.sessions().error(s.State != "") }
 
-// members are those who have sessions.
-func (s *Survey) members() presence {
+// sessions returns the consumers that have live sessions.
+func (s *Survey) sessions() presence {
 	t := s.Total()
 	if t.Alive == 0 {
 		return presence{}
 	}
-	return presence{who: fmt.Sprintf("%d sessions of service %s are alive, as of %s", t.Alive, s.Service,
-		strings.Join(t.Consumers[:min(len(t.Consumers), namesTold)], ", "))}
+	return presence{who: fmt.Sprintf("%d sessions of service %s are alive, such as those of %s", t.Alive, s.Service,
+		strings.Join(t.Consumers[:min(len(t.Consumers), maxNames)], ", "))}
 }
 
-// present is whoever works with the service, as of a survey; or by what a consumer of the library that this one follows has
-// pending and holds the lock of. Locks of those that were stopped have ended.
+// present returns who works with the service: consumers with live sessions, by a survey, or a legacy consumer that holds the lock
+// of an entry that is pending for it. The locks of stopped ones have expired.
 func (i *Inspector) present(ctx context.Context, s *Survey) (presence, error) {
-	if who := s.members(); who.any() {
+	if who := s.sessions(); who.any() {
 		return who, nil
 	}
 	all, err := cluster.NewLayout(i.service, cluster.MaxPartitions)
@@ -77,17 +77,17 @@ func (i *Inspector) present(ctx context.Context, s *Survey) (presence, error) {
 		}
 		alive, err := store.Legacy(ctx, c.Partition)
 		if err != nil {
-			return presence{}, explained(fmt.Sprintf("looking for consumers of another library in partition %d", c.Partition), err)
+			return presence{}, explained(fmt.Sprintf("looking for legacy consumers in partition %d", c.Partition), err)
 		}
 		if alive != "" {
-			return presence{who: fmt.Sprintf("%s holds the lock of an entry in partition %d", alive, c.Partition), foreign: true}, nil
+			return presence{who: fmt.Sprintf("%s holds the lock of an entry in partition %d", alive, c.Partition), legacy: true}, nil
 		}
 	}
 	return presence{}, nil
 }
 
-// vacant is an error when somebody works with the service, as of a survey.
-func (i *Inspector) vacant(ctx context.Context, s *Survey) error {
+// checkStopped returns an error when somebody works with the service, by a survey.
+func (i *Inspector) checkStopped(ctx context.Context, s *Survey) error {
 	who, err := i.present(ctx, s)
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (i *Inspector) vacant(ctx context.Context, s *Survey) error {
 	return who.error(s.State != "")
 }
 
-// joined is the error where somebody works with a partition all the same: a consumer of an earlier version.
+// joined returns the error for a consumer that works with a partition despite the record: one of an earlier version.
 func (o *operation) joined(p int) error {
-	return presence{who: fmt.Sprintf("a consumer came to partition %d meanwhile", p)}.error(true)
+	return presence{who: fmt.Sprintf("a consumer has joined partition %d in the meantime", p)}.error(true)
 }

@@ -121,19 +121,19 @@ func TestSuspectsThatABrokenRecoveryLeftAreNotAlone(t *testing.T) {
 		if len(orphans) == 0 {
 			break
 		}
-		require.Empty(t, r.judge(orphans))
+		require.Empty(t, r.triage(orphans))
 		after = "(" + orphans[len(orphans)-1].ID
 	}
-	require.Equal(t, 17, r.set.Convict(r.suspects, r.with, func() float64 { return 0.5 }))
+	require.Equal(t, 17, r.set.detectPoison(r.candidates, r.others, func() float64 { return 0.5 }))
 	var items []lease.Disposition
-	for _, s := range r.suspects {
+	for _, s := range r.candidates {
 		items = append(items, s.Disposition)
 	}
-	pages := evenly(items, r.set.Page)
+	pages := evenPages(items, r.set.Page)
 	require.Len(t, pages, 3)
 	for _, page := range pages[:2] {
 		require.GreaterOrEqual(t, len(page), 5)
-		require.NoError(t, r.giveBack(w.ctx, page))
+		require.NoError(t, r.requeueAll(w.ctx, page))
 	}
 	w.Do("DEL", w.keys.Recover(dead)) // it has run out
 	left := w.pending(dead)

@@ -56,7 +56,7 @@ func TestRecoverTwiceAndLate(t *testing.T) {
 	w.Do("DEL", w.keys.Recover(dead))
 	require.Equal(t, 1, w.recover(ann).Entries)
 
-	_, err := late.recover(w.ctx, items)
+	_, err := late.runRecover(w.ctx, items)
 	require.ErrorIs(t, err, ErrNotMine, "its session is gone")
 	left, err := late.sweep(w.ctx)
 	require.NoError(t, err)
@@ -75,11 +75,11 @@ func TestRecoverScriptIsHarmlessToRepeat(t *testing.T) {
 	w.kill(dead, time.Minute)
 	r := w.at(ann)
 	items := w.lent(r)
-	for _, s := range r.suspects {
+	for _, s := range r.candidates {
 		items = append(items, s.Disposition)
 	}
 	for i := range 2 {
-		outcomes, err := r.recover(w.ctx, items)
+		outcomes, err := r.runRecover(w.ctx, items)
 		require.NoError(t, err)
 		for _, o := range outcomes {
 			require.Equal(t, i == 0, o.Verdict == lease.Moved)
@@ -110,12 +110,12 @@ func TestClaimKeepsOthersOffAndRunsOut(t *testing.T) {
 
 	half := int(ClaimTime.Milliseconds() / 2)
 	w.Do("PEXPIRE", w.keys.Recover(dead), fmt.Sprint(half))
-	_, err = slow.recover(w.ctx, items[:1])
+	_, err = slow.runRecover(w.ctx, items[:1])
 	require.NoError(t, err)
 	require.Greater(t, w.Num("PTTL", w.keys.Recover(dead)), half, "each page extends it")
 
 	w.Do("DEL", w.keys.Recover(dead))
-	_, err = slow.recover(w.ctx, items)
+	_, err = slow.runRecover(w.ctx, items)
 	require.ErrorIs(t, err, ErrBusy, "a claim that has run out is not taken up again by itself")
 	require.Equal(t, 4, w.recover(bea).Entries)
 	_, err = slow.page(w.ctx, "-")
@@ -131,7 +131,7 @@ func TestConsumerThatIsAliveAgainIsNotRobbed(t *testing.T) {
 	r := w.at(ann)
 	items := w.lent(r)
 	w.score(dead, strconv.FormatInt(w.Now()+5000, 10))
-	_, err := r.recover(w.ctx, items)
+	_, err := r.runRecover(w.ctx, items)
 	require.ErrorIs(t, err, ErrNotMine)
 	left, err := r.sweep(w.ctx)
 	require.NoError(t, err)
@@ -150,7 +150,7 @@ func TestRecoveryStopsWhenThePartitionSettles(t *testing.T) {
 	r := w.at(ann)
 	items := w.lent(r)
 	w.forget()
-	_, err := r.recover(w.ctx, items)
+	_, err := r.runRecover(w.ctx, items)
 	require.ErrorIs(t, err, ErrNotMine)
 	require.Equal(t, 1, w.pending(dead))
 }
@@ -242,7 +242,7 @@ func TestRecoveryTellsWhenTheDeadWasSeenLast(t *testing.T) {
 		orphans, err := r.page(w.ctx, "-")
 		require.NoError(t, err)
 		require.Len(t, orphans, 1)
-		return r.death.Seen
+		return r.end.seen
 	}
 	w.kill(dead, time.Second)
 	first := seen()

@@ -88,7 +88,7 @@ func TestEntryThatIsSomebodysAgainIsNeitherCopiedNorDropped(t *testing.T) {
 	id := o.refer(lease.FieldAnnouncement, large)
 	o.Do("XDEL", o.layout.Keys(0).Input, id)
 	_, err = o.inspector().SendBack(o.ctx, scan.Selection{Stream: "large"})
-	require.ErrorContains(t, err, "somebody deleted")
+	require.ErrorContains(t, err, "was deleted")
 	require.Equal(t, 5, o.Num("XLEN", o.layout.Keys(0).DeadLetters))
 }
 

@@ -12,29 +12,30 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Repartition gives a stopped service another number of partitions, from 1 to 1,024, up or down: each announcement, whether
-// waiting, pending for a consumer that is gone, or put off, and each dead letter goes to the partition that its stream
-// belongs to by then, with its fields and counts as they are. It answers how many were moved. With the number that the
-// service has it brings home what was announced with another one. progress, which may be nil, is called now and then.
+// Repartition gives a stopped service another number of partitions, from 1 to 1,024, more or fewer. Each announcement, whether
+// undelivered, pending for a consumer that is gone, or delayed, and each dead letter moves to the new partition of its stream,
+// with its fields and counts unchanged. Repartition returns how many were moved. With the number that the service already has, it
+// moves what was announced with another one to where it belongs. progress, which may be nil, is called now and then.
 //
-// The service must be stopped: while a session is alive, or a consumer of the library that this one follows holds the lock
-// of an entry (api.ErrForeignConsumers), the error matches ErrServiceRunning and nothing is changed. (One of those that has
-// nothing pending at that moment cannot be seen.) From the first step until the last nobody can start to work with it
-// (api.ErrServiceStopped). After any other error, doing the same again goes on with what is left, and doing it with the old
-// number undoes it; that keeps what is left of a deletion, too. ErrServiceJoined is one of those: consumers are alive although
-// some was changed; stop them first. Afterwards start the fleet and its publishers with the new number.
+// The service must be stopped: while a session is alive, or a legacy consumer, of the library that this one replaces, holds the
+// lock of an entry (api.ErrForeignConsumers), the error matches ErrServiceRunning and nothing is changed. (A legacy consumer
+// that has nothing pending at that moment cannot be seen.) From the first step to the last, no consumer can start to work with
+// the service (api.ErrServiceStopped). After any other error, calling Repartition again continues with what is left, and calling
+// it with the old number undoes the change; it also keeps what is left of a deletion. ErrServiceJoined is one of those errors:
+// consumers are alive although some was changed; stop them first. Afterwards start the fleet and its publishers with the new
+// number.
 //
-// Of two who do it at once the last one goes on, and the other one deletes nothing more (ErrTakenOver). What that was just
-// copying may be there twice, and in partitions that the last one's number does not have: Survey tells.
+// Of two calls at once the last one continues, and the other one deletes nothing more (ErrTakenOver). What the other one was just
+// copying may be there twice, even in partitions beyond the last one's number: Survey shows it.
 //
-// Each item is copied first and then deleted, since the two are on different masters: where that is interrupted in
-// between it is there twice, never not at all. (A failover meanwhile may forget a copy, as it may forget any announcement: see
-// that no server is about to go.) Order within a stream is kept, but for what was pending or put off. What
-// cannot be read stays where it is, or goes to partition 0 where that is gone. No new partition mints a token below
-// one that any old one has minted.
+// Each item is copied first and then deleted, since the two partitions may be on different masters: an interruption in between
+// leaves it there twice, but never loses it. (A failover at that time may lose a copy, as it may lose any announcement: make sure
+// that no server is about to go.) Order within a stream is kept, except for what was pending or delayed. What cannot be parsed
+// stays where it is, or moves to partition 0 where its partition is gone. No new partition mints a token below one that any old
+// one has minted.
 //
-// Errors match ErrServiceRunning, ErrServiceJoined, ErrUnknownService, ErrStillWritten, ErrTakenOver, api.ErrFormat (of keys that this
-// version does not know, too), api.ErrInvalidConfig, or are those of the client.
+// Errors match ErrServiceRunning, ErrServiceJoined, ErrUnknownService, ErrStillWritten, ErrTakenOver, api.ErrFormat (also for keys
+// that this version does not know), api.ErrInvalidConfig, or are those of the client.
 func (i *Inspector) Repartition(ctx context.Context, partitions int, progress func(Progress)) (moved int, err error) {
 	to, err := cluster.NewLayout(i.service, partitions)
 	if err != nil {
@@ -45,7 +46,7 @@ func (i *Inspector) Repartition(ctx context.Context, partitions int, progress fu
 		return 0, err
 	}
 	if len(s.Unknown) > 0 {
-		return 0, fmt.Errorf("%w: service %s has keys that this version does not know, as %s: use the version that made them",
+		return 0, fmt.Errorf("%w: service %s has keys that this version does not know, such as %s: use the version that made them",
 			api.ErrFormat, i.service, strings.Join(s.Unknown, ", "))
 	}
 	op, err := i.begin(ctx, lease.Repartitioning, strconv.Itoa(partitions), s, progress)
@@ -56,7 +57,7 @@ func (i *Inspector) Repartition(ctx context.Context, partitions int, progress fu
 	if err := op.raise(ctx, to, op.tokens); err != nil {
 		return 0, err
 	}
-	for range passes {
+	for range maxPasses {
 		if err = op.rearrange(ctx, to); err == nil || !errors.Is(err, ErrStillWritten) {
 			break
 		}
@@ -66,12 +67,12 @@ func (i *Inspector) Repartition(ctx context.Context, partitions int, progress fu
 	}
 	if err == nil {
 		i.known.Store(to)
-		op.tell(api.NoPartition)
+		op.report(api.NoPartition)
 	}
 	return op.now.Moved, err
 }
 
-// raise has every new partition mint greater tokens than any old one has.
+// raise makes every new partition mint greater tokens than any old one has.
 func (o *operation) raise(ctx context.Context, to *cluster.Layout, floor uint64) error {
 	if floor == 0 {
 		return nil
@@ -90,29 +91,29 @@ func (o *operation) raise(ctx context.Context, to *cluster.Layout, floor uint64)
 	return nil
 }
 
-// rearrange brings everything home, and deletes the partitions that there are no more.
+// rearrange moves everything to its partition, and deletes the partitions that no longer exist.
 func (o *operation) rearrange(ctx context.Context, to *cluster.Layout) error {
 	for p := range o.from {
-		for _, kind := range stocks {
-			if err := o.bringHome(ctx, kind, p, to); err != nil {
+		for _, kind := range collections {
+			if err := o.rehome(ctx, kind, p, to); err != nil {
 				return err
 			}
 		}
-		o.tell(p)
+		o.report(p)
 	}
 	s, err := o.census(ctx)
 	if err != nil {
 		return err
 	}
-	if end := s.stocked(); end > max(o.from, to.Partitions()) {
-		o.from = end // somebody announces with another number still
+	if end := s.dataEnd(); end > max(o.from, to.Partitions()) {
+		o.from = end // a producer still announces with another number
 		return ErrStillWritten
 	}
 	for n := len(s.Contents) - 1; n >= 0 && s.Contents[n].Partition >= to.Partitions(); n-- {
-		if err := o.vacate(ctx, s.Contents[n].Partition, true); err != nil {
+		if err := o.unlinkCore(ctx, s.Contents[n].Partition, true); err != nil {
 			return err
 		}
 	}
-	_, err = o.sweep(ctx, to.Partitions(), leaseKey, markKey)
+	_, err = o.unlinkScanned(ctx, to.Partitions(), leaseKey, markKey)
 	return err
 }

@@ -11,46 +11,46 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Errors of Requeue, beside those of package api.
+// Errors of Requeue, in addition to those of package api.
 var (
-	// ErrRequeued: somebody else queued the announcement again, or finished it, in the meantime. It matches
+	// ErrRequeued means that another consumer requeued or finished the announcement in the meantime. It matches
 	// api.ErrNotAnnounced. Nothing is left to do.
 	ErrRequeued error = &alreadyError{}
 
-	// ErrUndecided: nobody may be found dead now: the partition settles after a change of server, Redis was out of reach
-	// just now, or the owner's session is gone, so that it is unknown whether it lives. Ask again after a session TTL;
-	// if the owner is dead, the announcement is recovered by itself then.
-	ErrUndecided = errors.New("scan: it cannot be told now whether the owner lives")
+	// ErrUndecided means that no consumer may be declared dead now: the partition settles after a change of server, Redis was
+	// out of reach a moment ago, or the owner's session is gone, so that it is unknown whether it is alive. Ask again after a
+	// session TTL; if the owner is dead, the announcement is recovered by then without being asked for.
+	ErrUndecided = errors.New("scan: cannot tell now whether the owner is alive")
 
-	// ErrDeadLetter: the owners of the stream died so often that its announcement became a dead letter instead.
+	// ErrDeadLetter means that the announcement became a dead letter instead: its owners died too often, or it cannot be copied
+	// or parsed.
 	ErrDeadLetter = errors.New("scan: the announcement became a dead letter")
 )
 
 type alreadyError struct{}
 
-func (*alreadyError) Error() string { return "scan: somebody else has queued it again, or finished it" }
+func (*alreadyError) Error() string { return "scan: another consumer has requeued or finished it" }
 func (*alreadyError) Unwrap() error { return api.ErrNotAnnounced }
 
-// requeueTries is how often the lease of a stream may turn out to name yet another entry.
+// requeueTries is how many entries Requeue tries while the lease of the stream turns out to name yet another one.
 const requeueTries = 3
 
-// Requeue queues an announcement of a stream again at once that was left in partition p by a consumer which is dead,
-// has closed, or owns nothing and has no session. me is the asking consumer, whose session must live. Nil means that
-// it was queued again.
+// Requeue requeues at once an announcement of a stream that was left in partition p by a consumer that is dead, has closed, or
+// owns nothing and has no session. me is the asking consumer, whose session must be alive. Nil means that the announcement
+// was requeued.
 //
-// A crash of the owner counts as with Recover, but not of those that own reports (nil: none); its delay is left out, since
-// somebody asks for the stream now. Errors
-// match api.ErrHeldElsewhere when the owner lives, or a living consumer has the announcement; api.ErrNotAnnounced when
-// no dead consumer left one; ErrRequeued, ErrUndecided or ErrDeadLetter.
+// A crash of the owner counts as it does in Recover, except for consumers that own reports (nil: none). Its delay is left out,
+// since the stream is wanted now. Errors match api.ErrHeldElsewhere when the owner is alive, or a live consumer has the
+// announcement; api.ErrNotAnnounced when no dead consumer left one; ErrRequeued, ErrUndecided or ErrDeadLetter.
 //
-// Without a lease that names the entry, all that dead consumers left in the partition is looked through, page by page.
+// Without a lease that names the entry, everything that dead consumers left in the partition is searched, page by page.
 func (s *Store) Requeue(ctx context.Context, p int, me, stream string, own func(consumer string) bool) error {
-	candidate, err := s.owned(ctx, p, stream)
+	candidate, err := s.findByLease(ctx, p, stream)
 	if err != nil {
 		return err
 	}
 	if candidate == nil {
-		if candidate, err = s.search(ctx, p, stream); err != nil {
+		if candidate, err = s.findByScan(ctx, p, stream); err != nil {
 			return err
 		}
 	}
@@ -59,7 +59,7 @@ func (s *Store) Requeue(ctx context.Context, p int, me, stream string, own func(
 			return fmt.Errorf("%w: no dead consumer left stream %.64q", api.ErrNotAnnounced, stream)
 		}
 		if own != nil && own(candidate.consumer) {
-			candidate.death = Death{}
+			candidate.end = sessionEnd{}
 		}
 		if candidate, err = s.requeueOne(ctx, p, me, stream, candidate); err != nil || candidate == nil {
 			return err
@@ -68,15 +68,15 @@ func (s *Store) Requeue(ctx context.Context, p int, me, stream string, own func(
 	return fmt.Errorf("%w: stream %.64q changes hands", ErrUndecided, stream)
 }
 
-// orphaned is an entry and the consumer for which it is pending.
-type orphaned struct {
-	Orphan
+// candidate is an entry and the consumer for which it is pending.
+type candidate struct {
+	orphan
 	consumer string
-	death    Death
+	end      sessionEnd
 }
 
-// owned is the entry that the lease of a stream names, nil when there is no lease.
-func (s *Store) owned(ctx context.Context, p int, stream string) (*orphaned, error) {
+// findByLease returns the entry that the lease of a stream names, or nil when there is no lease.
+func (s *Store) findByLease(ctx context.Context, p int, stream string) (*candidate, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
@@ -98,10 +98,8 @@ func (s *Store) owned(ctx context.Context, p int, stream string) (*orphaned, err
 	if err != nil {
 		return nil, explained(fmt.Sprintf("owner of stream %.64q", stream), err)
 	}
-	holder := member{name: held.Consumer}
-	if deadline, err := parts[3].AsFloat64(); err == nil {
-		holder.deadline, holder.known = deadline, true
-	}
+	holder := consumerInfo{name: held.Consumer}
+	holder.setDeadline(&parts[3])
 	ttl, err := parts[5].AsInt64()
 	if err != nil {
 		return nil, err
@@ -110,21 +108,21 @@ func (s *Store) owned(ctx context.Context, p int, stream string) (*orphaned, err
 	return s.pendingOne(ctx, p, holder, held.Entry, now)
 }
 
-// pendingOne is an entry as it is pending for a consumer, as gone when it is not.
-func (s *Store) pendingOne(ctx context.Context, p int, by member, entry string, now int64) (*orphaned, error) {
+// pendingOne returns an entry as it is pending for a consumer, marked as gone when it is not.
+func (s *Store) pendingOne(ctx context.Context, p int, by consumerInfo, entry string, now int64) (*candidate, error) {
 	page, err := s.pendingPage(ctx, p, by.name, entry, 1)
 	if err != nil {
 		return nil, err
 	}
-	found := orphaned{consumer: by.name, death: by.death(now)}
+	found := candidate{consumer: by.name, end: by.end(now)}
 	found.ID, found.Gone = entry, true
 	if len(page) == 1 && page[0].ID == entry {
-		found.Orphan = page[0]
+		found.orphan = page[0]
 	}
 	return &found, nil
 }
 
-func (s *Store) pendingPage(ctx context.Context, p int, consumer, from string, count int) ([]Orphan, error) {
+func (s *Store) pendingPage(ctx context.Context, p int, consumer, from string, count int) ([]orphan, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	rows, err := s.run.Do(ctx, lease.Call{
@@ -135,30 +133,30 @@ func (s *Store) pendingPage(ctx context.Context, p int, consumer, from string, c
 	if err != nil {
 		return nil, explained("what "+consumer+" left", err)
 	}
-	page := make([]Orphan, len(rows))
+	page := make([]orphan, len(rows))
 	for n, row := range rows {
 		pending, err := lease.ParsePending(p, row)
 		if err != nil {
 			return nil, explained("what "+consumer+" left", err)
 		}
-		page[n] = s.readable(p, pending)
+		page[n] = s.parseOrphan(p, pending)
 	}
 	return page, nil
 }
 
-// search looks for the first entry of a stream that is pending for a consumer without a living session, nil when there
-// is none.
-func (s *Store) search(ctx context.Context, p int, stream string) (*orphaned, error) {
-	members, now, err := s.members(ctx, p)
+// findByScan returns the first entry of a stream that is pending for a consumer without a live session, or nil when there is
+// none.
+func (s *Store) findByScan(ctx context.Context, p int, stream string) (*candidate, error) {
+	consumers, now, err := s.consumers(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range members {
-		if m.pending == 0 || m.known && m.deadline > float64(now) {
+	for _, c := range consumers {
+		if c.pending == 0 || c.known && c.deadline > float64(now) {
 			continue
 		}
 		for from := "-"; ; {
-			page, err := s.pendingPage(ctx, p, m.name, from, max(s.set.Page, 1))
+			page, err := s.pendingPage(ctx, p, c.name, from, max(s.set.Page, 1))
 			if err != nil {
 				return nil, err
 			}
@@ -166,8 +164,8 @@ func (s *Store) search(ctx context.Context, p int, stream string) (*orphaned, er
 				break
 			}
 			for n := range page {
-				if page[n].Readable && page[n].Stream == stream {
-					return &orphaned{Orphan: page[n], consumer: m.name, death: m.death(now)}, nil
+				if page[n].readable && page[n].Stream == stream {
+					return &candidate{orphan: page[n], consumer: c.name, end: c.end(now)}, nil
 				}
 			}
 			from = "(" + page[len(page)-1].ID
@@ -176,60 +174,60 @@ func (s *Store) search(ctx context.Context, p int, stream string) (*orphaned, er
 	return nil, nil
 }
 
-// sentence is what becomes of an orphan that somebody asks for: what recovery does, but at once. Whether it is to blame
-// for the death of its owners cannot be seen without the others, so it becomes a dead letter only if it would be one in any
-// company, and else gets no mark.
-func (s *Store) sentence(o *orphaned) lease.Disposition {
-	r := s.set.Judge(&o.Orphan, o.death, 0)
+// decideRequeue decides what becomes of an orphan that is asked for: the same as in recovery, but at once. Whether it killed
+// its owners cannot be seen without the rest of its cohort, so it is dead-lettered only if it would be in any cohort, and gets
+// no strike otherwise.
+func (s *Store) decideRequeue(o *candidate) lease.Disposition {
+	r := s.set.decide(&o.orphan, o.end, 0)
 	r.Weigh(&o.Entry)
-	if !o.Readable && !o.Gone {
+	if !o.readable && !o.Gone {
 		if why := malformed(s.layout, &o.PendingEntry); why != "" {
 			r.Dest, r.Reason = lease.ToDeadLetters, why
 			return r
 		}
 	}
 	c := s.set.WithDefaults()
-	if r.Dest == lease.ToDeadLetters && (c.MaxCrashes < 0 || r.Crashes >= c.patience()+convicting) {
+	if r.Dest == lease.ToDeadLetters && (c.MaxCrashes < 0 || r.Crashes >= c.strikeFloor()+poisonStrikes) {
 		return r
 	}
-	if r.Crashes > c.patience() {
+	if r.Crashes > c.strikeFloor() {
 		r.Crashes--
 	}
 	r.Dest, r.Delay, r.Reason = lease.ToInput, 0, ""
 	if r.At > 0 {
-		r.Dest = lease.ToLater // not before its producer wants it
+		r.Dest = lease.ToLater // not before the time that its producer set
 	}
 	return r
 }
 
-// requeueOne gives an orphan up, if it still is one. It returns another candidate when the lease names another entry.
-func (s *Store) requeueOne(ctx context.Context, p int, me, stream string, o *orphaned) (*orphaned, error) {
-	item := s.sentence(o)
+// requeueOne requeues an orphan, if it still is one. It returns another candidate when the lease names another entry.
+func (s *Store) requeueOne(ctx context.Context, p int, me, stream string, o *candidate) (*candidate, error) {
+	item := s.decideRequeue(o)
 	item.Key = s.layout.Keys(p).Lease(stream)
 	for {
-		word, second, err := s.orphan(ctx, p, me, o.consumer, item)
+		word, second, err := s.runOrphan(ctx, p, me, o.consumer, item)
 		if err != nil {
 			return nil, explained(fmt.Sprintf("requeueing stream %.64q", stream), err)
 		}
 		switch word {
 		case "wait":
-			return nil, fmt.Errorf("%w: partition %d settles, or was out of reach", ErrUndecided, p)
+			return nil, fmt.Errorf("%w: partition %d is settling, or was out of reach", ErrUndecided, p)
 		case "held":
 			return nil, fmt.Errorf("%w: stream %.64q by %s", api.ErrHeldElsewhere, stream, second)
 		case "unknown":
 			return nil, fmt.Errorf("%w: %s has no session; it was given one", ErrUndecided, second)
 		case "other":
-			return s.owned(ctx, p, stream)
+			return s.findByLease(ctx, p, stream)
 		}
 		if len(word) == 1 && item.Redirect(lease.Outcome{Verdict: lease.Verdict(word[0]), Reason: second}) {
 			continue
 		}
-		return nil, ended(stream, item.Dest, word, second)
+		return nil, requeueError(stream, item.Dest, word, second)
 	}
 }
 
-// ended is the error that a verdict comes to.
-func ended(stream string, dest lease.Dest, word, reason string) error {
+// requeueError returns the error for a verdict.
+func requeueError(stream string, dest lease.Dest, word, reason string) error {
 	var verdict lease.Verdict
 	if len(word) == 1 {
 		verdict = lease.Verdict(word[0])
@@ -243,7 +241,7 @@ func ended(stream string, dest lease.Dest, word, reason string) error {
 	case lease.Referred:
 		return fmt.Errorf("%w that refers to it: stream %.64q", ErrDeadLetter, stream)
 	case lease.Full:
-		return fmt.Errorf("%w, but their stream is full, so it was put off: stream %.64q", ErrDeadLetter, stream)
+		return fmt.Errorf("%w, but the dead-letter stream is full, so it was delayed: stream %.64q", ErrDeadLetter, stream)
 	case lease.NotPending:
 		return fmt.Errorf("%w: stream %.64q", ErrRequeued, stream)
 	case lease.Gone:
@@ -252,20 +250,16 @@ func ended(stream string, dest lease.Dest, word, reason string) error {
 	return fmt.Errorf("scan: requeueing stream %.64q: %s", stream, reason)
 }
 
-// orphan runs the script. word is what became of the entry, second the particulars.
-func (s *Store) orphan(ctx context.Context, p int, me, dead string, item lease.Disposition) (word, second string, err error) {
+// runOrphan runs the script that requeues one orphan. word is what became of the entry, second the details.
+func (s *Store) runOrphan(ctx context.Context, p int, me, dead string, item lease.Disposition) (word, second string, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
-	trim := "0"
-	if s.set.DLQTrim {
-		trim = "1"
-	}
 	most := lease.MoveLimit(s.set.MaxMove)
 	items := []lease.Disposition{item}
 	lease.Refer(items, most)
 	keys, args, letters := lease.AppendDispositions([]string{k.Input, k.Sessions, k.Later},
-		[]string{dead, s.layout.Group(), me, s.mode, ms(s.set.Gap), ms(s.set.SessionTTL), strconv.Itoa(s.set.DeadLimit()), trim,
+		[]string{dead, s.layout.Group(), me, s.mode, ms(s.set.Gap), ms(s.set.SessionTTL), strconv.Itoa(s.set.DeadLimit()), flag(s.set.DLQTrim),
 			ms(s.set.DLQFullDelay), strconv.Itoa(most)}, items)
 	if letters {
 		keys = append(keys, k.DeadLetters)
@@ -277,7 +271,7 @@ func (s *Store) orphan(ctx context.Context, p int, me, dead string, item lease.D
 	if word, err = parts[0].ToString(); err != nil || len(parts) == 1 {
 		return word, "", err
 	}
-	// A word of its own, or the index and the text of an error.
+	// The details are a text, or the index and the text of an error.
 	if errors, err := parts[1].ToArray(); err == nil {
 		for n := range errors {
 			second, _ = errors[n].ToString()

@@ -6,12 +6,12 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// Selection says which dead letters are meant; fields left zero leave nothing out, so the zero value means all.
+// Selection selects dead letters, or stranded announcements. Zero fields match everything, so the zero value selects all.
 type Selection struct {
-	// Partitions are those to look at; nil for all. Numbers that the service does not have match nothing.
+	// Partitions are the partitions to look at; nil means all. Numbers that the service does not have match nothing.
 	Partitions []int
 
-	// Reason is what the reason begins with: a class, as "crashes", or more of it.
+	// Reason is a prefix of the reason: a class such as "crashes", or more.
 	Reason string
 
 	// Stream is the name of the data stream.
@@ -24,11 +24,7 @@ func (s Selection) matches(l *DeadLetter) bool {
 
 func (s Selection) partitions(layout *cluster.Layout) []int {
 	if s.Partitions == nil {
-		all := make([]int, layout.Partitions())
-		for p := range all {
-			all[p] = p
-		}
-		return all
+		return upTo(layout.Partitions())
 	}
 	var chosen []int
 	for _, p := range s.Partitions {

@@ -10,19 +10,18 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// SendBack hands the selected dead letters out again: each is moved to the input stream that it came from, in one step,
-// with its counts of retries and crashes from zero; of one that refers to an entry, the entry is copied and deleted. It
-// answers how many were moved. Letters that come after it has begun, those included that come back from where they were
-// sent, stay.
+// SendBack requeues the selected dead letters: each is moved to the input stream that it came from, in one step, with its
+// counts of retries and crashes reset to zero; if the letter refers to an entry, that is copied and deleted. SendBack returns how
+// many were moved. Letters that arrive after it has begun stay, including those that become dead letters again.
 //
-// A letter that cannot be copied stays, the others are moved, and the error says which and why: more fields than can be
-// copied (about 3,900), or none of a producer's; more than InspectorConfig.MaxMove; the entry that it refers to is gone, or
-// somebody's again. Any other error ends it: where the input stream takes nothing more, is of another type, or the server
-// is full, the rest stays where it is. After an error of the connection the page on its way may have been moved. Nothing is
-// lost in any case, and the call may be repeated.
+// A letter that cannot be copied stays, the others are moved, and the error says which and why: more fields than can be copied
+// (about 3,900), or none of a producer's; heavier than InspectorConfig.MaxMove; the entry that it refers to is gone, or is
+// pending or undelivered again. Any other error ends the call: where the input stream takes nothing more, is of another type,
+// or the server is full, the rest stays where it is. After a connection error the page in flight may have been moved. Nothing
+// is lost in any case, and the call may be repeated.
 func (i *Inspector) SendBack(ctx context.Context, s Selection) (moved int, err error) {
 	var stay failures
-	err = i.pages(ctx, s, func(layout *cluster.Layout, p int, page []DeadLetter) error {
+	err = i.letterPages(ctx, s, func(layout *cluster.Layout, p int, page []DeadLetter) error {
 		for len(page) > 0 {
 			n, left, err := i.sendPage(ctx, layout, p, page, &stay)
 			moved += n
@@ -36,7 +35,7 @@ func (i *Inspector) SendBack(ctx context.Context, s Selection) (moved int, err e
 	return moved, errors.Join(stay.err(), err)
 }
 
-// sendPage sends as many letters of a page back as one script moves, and returns those that it left.
+// sendPage sends back as many letters of a page as one script moves, and returns those that it left.
 func (i *Inspector) sendPage(ctx context.Context, layout *cluster.Layout, p int, page []DeadLetter, stay *failures) (moved int, left []DeadLetter, err error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
@@ -53,33 +52,33 @@ func (i *Inspector) sendPage(ctx context.Context, layout *cluster.Layout, p int,
 		switch o.Verdict {
 		case lease.Moved:
 			moved++
-		case lease.NotPending: // somebody else was faster
+		case lease.NotPending: // another call was faster
 		case lease.Left:
 			left = append(left, *l)
 		case lease.Refused:
 			err = fmt.Errorf("scan: sending dead letter %s of %s back to %s: %w", l.ID, k.DeadLetters, k.Input, lease.Explain(o.Err()))
 		default:
-			stay.add(fmt.Errorf("scan: dead letter %s of %s %s: it stays there", l.ID, k.DeadLetters, i.whyStays(l, o)))
+			stay.add(fmt.Errorf("scan: dead letter %s of %s %s: not sent back", l.ID, k.DeadLetters, i.whyStays(l, o)))
 		}
 	}
 	return moved, left, err
 }
 
-// whyStays is why a letter cannot be sent back.
+// whyStays returns why a letter cannot be sent back.
 func (i *Inspector) whyStays(l *DeadLetter, o lease.Outcome) string {
 	switch o.Verdict {
 	case lease.TooWide:
 		return "has more fields than can be copied"
 	case lease.Bare:
-		return "has no field of a producer, so that nothing can be announced with it"
+		return "has no field of a producer, so there is nothing to announce"
 	case lease.TooHeavy:
-		return fmt.Sprintf("is for an entry that weighs %s, and MaxMove is %d", o.Reason, lease.MoveLimit(i.set.MaxMove))
+		return fmt.Sprintf("stands for an entry that weighs %s, and MaxMove is %d", o.Reason, lease.MoveLimit(i.set.MaxMove))
 	case lease.Gone:
-		return fmt.Sprintf("refers to entry %s, which somebody deleted", l.Reference)
+		return fmt.Sprintf("refers to entry %s, which was deleted", l.Reference)
 	case lease.Owned:
 		return fmt.Sprintf("refers to entry %s: %s", l.Reference, o.Reason)
 	}
-	return fmt.Sprintf("was answered with %q", rune(o.Verdict))
+	return fmt.Sprintf("got the unknown verdict %q", rune(o.Verdict))
 }
 
 func letterIDs(page []DeadLetter) []string {
@@ -90,11 +89,11 @@ func letterIDs(page []DeadLetter) []string {
 	return ids
 }
 
-// Drop deletes the selected dead letters for good, and with them the entries that they refer to, but for those that are
-// pending or undelivered again. It answers how many letters that were. Letters that come after it has begun stay. After an
-// error of the connection the page on its way may have been deleted.
+// Drop deletes the selected dead letters for good, and with them the entries that they refer to, except for those that are
+// pending or undelivered again. It returns how many letters were deleted. Letters that arrive after it has begun stay. After a
+// connection error the page in flight may have been deleted.
 func (i *Inspector) Drop(ctx context.Context, s Selection) (dropped int, err error) {
-	err = i.pages(ctx, s, func(layout *cluster.Layout, p int, page []DeadLetter) error {
+	err = i.letterPages(ctx, s, func(layout *cluster.Layout, p int, page []DeadLetter) error {
 		ctx, cancel := i.bounded(ctx)
 		defer cancel()
 		k := layout.Keys(p)

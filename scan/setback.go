@@ -8,12 +8,12 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// maxSetbacks bounds what is remembered of entries that Redis refuses to move. Beyond it all are forgotten: each is refused
-// some times more before it becomes a dead letter, and nothing else follows.
+// maxSetbacks bounds how many entries are remembered that Redis refuses to move. Beyond it all are forgotten, which only means
+// that each is refused a few times more before it becomes a dead letter.
 const maxSetbacks = 10_000
 
-// setbacks are the entries that Redis refused to move in recoveries, of all partitions: a recovery itself lasts no longer
-// than one attempt.
+// setbacks are the entries of all partitions that Redis refused to move during recoveries. They outlive a recovery, which makes
+// only one attempt.
 type setbacks struct {
 	mu    sync.Mutex
 	known lease.Setbacks
@@ -21,7 +21,7 @@ type setbacks struct {
 
 func setbackKey(p int, id string) string { return strconv.Itoa(p) + " " + id }
 
-// refused notes a refusal. When the next attempt is due is up to whoever recovers.
+// refused records a refusal. When the next attempt is due is up to the next recovery.
 func (s *setbacks) refused(p int, id string, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -31,7 +31,7 @@ func (s *setbacks) refused(p int, id string, why error) {
 	s.known.Refused(setbackKey(p, id), why, 0, func(int) time.Duration { return 0 })
 }
 
-// givenUp reports whether an entry was refused often enough to become a dead letter that refers to it, and why.
+// givenUp reports whether an entry was refused so often that it becomes a dead letter by reference, and why.
 func (s *setbacks) givenUp(p int, id string) (why error, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

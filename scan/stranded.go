@@ -13,30 +13,30 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Stranded is an announcement that is neither pending nor undelivered, so that nobody is ever given it.
+// Stranded is an announcement that is neither pending nor undelivered, so that no consumer ever gets it.
 type Stranded struct {
 	Partition int
 	ID        string          // in the input stream
-	Stream    string          // empty when the announcement cannot be read
-	Info      json.RawMessage // as announced; "{}" when there was none, nil when the announcement cannot be read
+	Stream    string          // empty when the announcement cannot be parsed
+	Info      json.RawMessage // as announced; "{}" when there was none, nil when the announcement cannot be parsed
 	Retries   int             // failures counted
-	Crashes   int             // deaths of its owners counted
+	Crashes   int             // crashes of its owners counted
 
 	key string // of the lease of its stream
 }
 
-// strandedBytes is how much of the input stream a page has at most, unless one entry alone has more: some 5 ms of the
-// server's time.
+// strandedBytes bounds how much of the input stream a page contains, unless a single entry has more: some 5 ms of the server's
+// time.
 const strandedBytes = 1 << 20
 
-// Stranded yields the announcements that are stranded: somebody acknowledged them by hand, or removed a consumer with all that
-// was pending for it (XACK, XGROUP DELCONSUMER), and their owners, if they had any, died before they noticed. Of the
-// selection, Partitions and Stream count. Announcements whose streams are owned for them are left out: the owner brings them
-// back within minutes. So are entries that a dead letter refers to, which SendBack and Drop are for, and what comes after it
-// has begun with a partition.
+// Stranded yields the announcements that are stranded: somebody acknowledged them by hand, or removed a consumer with everything
+// that was pending for it (XACK, XGROUP DELCONSUMER), and their owners, if they had any, died before they noticed. Of the
+// selection, only Partitions and Stream apply. Left out are announcements whose streams are owned for them, since the owner
+// restores those within minutes; entries that a dead letter refers to, which SendBack and Drop are for; and what arrives after
+// Stranded has begun with a partition.
 //
-// It reads the input stream up to what was delivered last, page by page, while it is ranged over. An error is yielded once,
-// with a zero value, and is the last.
+// It reads the input stream up to what was delivered last, page by page, during the iteration. An error is yielded once, with a
+// zero value, and ends the iteration.
 func (i *Inspector) Stranded(ctx context.Context, s Selection) iter.Seq2[Stranded, error] {
 	return func(yield func(Stranded, error) bool) {
 		err := i.strandedPages(ctx, s, func(layout *cluster.Layout, page []Stranded, _ *references) error {
@@ -46,23 +46,23 @@ func (i *Inspector) Stranded(ctx context.Context, s Selection) iter.Seq2[Strande
 			}
 			for n := range page {
 				if !owned[n] && !yield(page[n], nil) {
-					return errEnough
+					return errStop
 				}
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, errEnough) {
+		if err != nil && !errors.Is(err, errStop) {
 			yield(Stranded{}, err)
 		}
 	}
 }
 
-// Reannounce hands the stranded announcements of a selection out again: each is moved to the end of its input stream, in one
-// step, with its counts as they are; with a time that its producer set, to later. It answers how many were moved.
+// Reannounce requeues the stranded announcements of a selection: each is moved to the end of its input stream, in one step, with
+// its counts unchanged; one that its producer has delayed is moved to the delayed ones. Reannounce returns how many were moved.
 //
 // One that cannot be copied stays, the others are moved, and the error says which and why: more fields than can be copied
-// (about 3,900), or none of a producer's; more than InspectorConfig.MaxMove. Any other error ends it. After an error of the
-// connection the page on its way may have been moved; the call may be repeated, which moves nothing twice.
+// (about 3,900), or none of a producer's; heavier than InspectorConfig.MaxMove. Any other error ends the call. After a
+// connection error the page in flight may have been moved; the call may be repeated, and moves nothing twice.
 func (i *Inspector) Reannounce(ctx context.Context, s Selection) (moved int, err error) {
 	var stay failures
 	err = i.strandedPages(ctx, s, func(layout *cluster.Layout, page []Stranded, referred *references) error {
@@ -84,8 +84,8 @@ func (i *Inspector) Reannounce(ctx context.Context, s Selection) (moved int, err
 	return moved, errors.Join(stay.err(), err)
 }
 
-// reannounce moves as much of a page as one script does, and returns what that left. letter is the last dead letter that was
-// looked at.
+// reannounce moves as much of a page as one script does, and returns what it left. letter is the last dead letter that was
+// looked at for references.
 func (i *Inspector) reannounce(ctx context.Context, layout *cluster.Layout, page []Stranded, letter string, stay *failures) (moved int, left []Stranded, err error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
@@ -101,7 +101,7 @@ func (i *Inspector) reannounce(ctx context.Context, layout *cluster.Layout, page
 	}
 	outcomes, err := lease.ParseOutcomes(i.run.Do(ctx, call), len(page))
 	if err != nil {
-		return 0, nil, explained("announcing again what is stranded in "+k.Input, err)
+		return 0, nil, explained("reannouncing what is stranded in "+k.Input, err)
 	}
 	for n, o := range outcomes {
 		id := page[n].ID
@@ -111,62 +111,39 @@ func (i *Inspector) reannounce(ctx context.Context, layout *cluster.Layout, page
 		case lease.Left:
 			left = append(left, page[n])
 		case lease.TooWide:
-			stay.add(fmt.Errorf("scan: announcement %s of %s has more fields than can be copied: it stays there", id, k.Input))
+			stay.add(fmt.Errorf("scan: announcement %s of %s has more fields than can be copied: not moved", id, k.Input))
 		case lease.Bare:
-			stay.add(fmt.Errorf("scan: entry %s of %s has no field of a producer, so that nothing can be announced with it: delete it (XDEL)", id, k.Input))
+			stay.add(fmt.Errorf("scan: entry %s of %s has no field of a producer, so there is nothing to announce: delete it (XDEL)", id, k.Input))
 		case lease.TooHeavy:
-			stay.add(fmt.Errorf("scan: announcement %s of %s weighs %s, and MaxMove is %d: it stays there", id, k.Input, o.Reason, lease.MoveLimit(i.set.MaxMove)))
-		case lease.NotPending, lease.HeldByOne: // somebody else was faster, a dead letter refers to it, or its owner brings it back
+			stay.add(fmt.Errorf("scan: announcement %s of %s weighs %s, and MaxMove is %d: not moved", id, k.Input, o.Reason, lease.MoveLimit(i.set.MaxMove)))
+		case lease.NotPending, lease.HeldByOne: // another call was faster, a dead letter refers to it, or its owner restores it
 		default:
-			err = fmt.Errorf("scan: announcing %s of %s again: %s", id, k.Input, o.Reason)
+			err = fmt.Errorf("scan: reannouncing %s of %s: %s", id, k.Input, o.Reason)
 		}
 	}
 	return moved, left, err
 }
 
-// strandedPages calls do with what is stranded, a page at a time, of each partition up to what was delivered last at the
-// first look.
+// strandedPages calls do with what is stranded, a page at a time, up to what was delivered last in each partition when it began.
 func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layout *cluster.Layout, page []Stranded, referred *references) error) error {
 	layout, err := i.layout(ctx)
 	if err != nil {
 		return err
 	}
 	for _, p := range s.partitions(layout) {
-		input := layout.Keys(p).Input
 		from, upto := "-", ""
 		referred := references{ids: make(map[string]bool), last: "0-0"}
 		for {
-			parts, err := i.call(ctx, lease.Call{
-				Script: scriptStranded,
-				Keys:   []string{input},
-				Args:   []string{layout.Group(), from, upto, strconv.Itoa(i.set.Page), strconv.Itoa(strandedBytes)},
-			}, 2)
-			if err != nil {
-				return explained("reading "+input, err)
+			var page []Stranded
+			var last string
+			if page, last, upto, err = i.strandedPage(ctx, layout, p, from, upto); err != nil {
+				return explained("reading "+layout.Keys(p).Input, err)
 			}
-			if upto, err = parts[0].ToString(); err != nil {
-				return explained("reading "+input, err)
-			}
-			last, err := parts[1].ToString()
-			if err != nil || last == "" {
+			if last == "" {
 				break
 			}
 			from = "(" + last
-			var page []Stranded
-			for n := range parts[2:] {
-				e, err := parts[n+2].AsXRangeSlice()
-				if err != nil {
-					return explained("reading "+input, err)
-				}
-				entry, err := lease.ParseEntry(layout, p, e.ID, e.FieldValues)
-				x := Stranded{Partition: p, ID: e.ID, Stream: entry.Stream, Info: entry.Info, Retries: entry.Retries, Crashes: entry.Crashes, key: entry.Key}
-				if err != nil {
-					x.key = layout.Keys(p).Lease("")
-				}
-				if s.Stream == "" || s.Stream == x.Stream {
-					page = append(page, x)
-				}
-			}
+			page = slices.DeleteFunc(page, func(x Stranded) bool { return s.Stream != "" && s.Stream != x.Stream })
 			if len(page) == 0 {
 				continue
 			}
@@ -184,16 +161,48 @@ func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layo
 	return nil
 }
 
+// strandedPage reads one page from an ID on, up to upto, or up to what was delivered last where that is empty. last is the last
+// ID that was looked at, empty at the end; end is upto for the next page.
+func (i *Inspector) strandedPage(ctx context.Context, layout *cluster.Layout, p int, from, upto string) (page []Stranded, last, end string, err error) {
+	parts, err := i.call(ctx, lease.Call{
+		Script: scriptStranded,
+		Keys:   []string{layout.Keys(p).Input},
+		Args:   []string{layout.Group(), from, upto, strconv.Itoa(i.set.Page), strconv.Itoa(strandedBytes)},
+	}, 2)
+	if err != nil {
+		return nil, "", "", err
+	}
+	if end, err = parts[0].ToString(); err != nil {
+		return nil, "", "", err
+	}
+	if last, err = parts[1].ToString(); err != nil {
+		return nil, "", end, nil
+	}
+	for n := range parts[2:] {
+		e, err := parts[n+2].AsXRangeSlice()
+		if err != nil {
+			return nil, "", "", err
+		}
+		entry, err := lease.ParseEntry(layout, p, e.ID, e.FieldValues)
+		x := Stranded{Partition: p, ID: e.ID, Stream: entry.Stream, Info: entry.Info, Retries: entry.Retries, Crashes: entry.Crashes, key: entry.Key}
+		if err != nil {
+			x.key = layout.Keys(p).Lease("")
+		}
+		page = append(page, x)
+	}
+	return page, last, end, nil
+}
+
 // references are the entries of a partition's input stream that dead letters refer to: those are where they belong.
 type references struct {
 	ids  map[string]bool
-	last string // letter that was looked at
+	last string // ID of the last letter that was looked at
 }
 
-// unreferred leaves out of a page what dead letters refer to, those included that have come since the last look.
+// unreferred removes from a page what dead letters refer to, including letters that have arrived since it was called last.
 func (i *Inspector) unreferred(ctx context.Context, layout *cluster.Layout, page []Stranded, known *references) ([]Stranded, error) {
 	for p := page[0].Partition; ; {
-		letters, _, err := i.letters(ctx, layout, p, "("+known.last, "+")
+		letters, _, err := i.letterPage(ctx, layout, p, "("+known.last, "+")
 		if err != nil {
 			return nil, explained("reading "+layout.Keys(p).DeadLetters, err)
 		}
@@ -209,7 +218,7 @@ func (i *Inspector) unreferred(ctx context.Context, layout *cluster.Layout, page
 	}
 }
 
-// ownedFor reports of each whether its stream is owned for this very announcement.
+// ownedFor reports for each announcement whether its stream is owned for exactly that one.
 func (i *Inspector) ownedFor(ctx context.Context, layout *cluster.Layout, page []Stranded) ([]bool, error) {
 	keys := make([]string, len(page))
 	for n := range page {

@@ -13,49 +13,49 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Survey is all that a service has in Redis.
+// Survey is everything that a service has in Redis.
 type Survey struct {
 	Service string
 
-	// Partitions is the number on record; 0 when nothing is.
+	// Partitions is the number of partitions on record; 0 when there is none.
 	Partitions int
 
-	// State is the operation that was begun and has not ended, empty when there is none; Target is the number of
-	// partitions that it makes, 0 for a deletion.
+	// State is the operation that was begun and has not ended, empty when there is none. Target is the number of partitions that
+	// it makes, 0 for a deletion.
 	State  lease.State
 	Target int
 
-	// Contents are the partitions that have something, in order. Those from Partitions on are read by nobody.
+	// Contents are the partitions that are not empty, in order. No consumer reads those from Partitions on.
 	Contents []Contents
 
-	// Unknown are some keys that begin as those of the service do, and that this version does not know.
+	// Unknown are some of the keys that begin like those of the service and that this version does not know.
 	Unknown []string
 
 	record lease.Agreement
-	tokens uint64 // the greatest
+	tokens uint64 // the greatest that was minted
 }
 
-// Contents is what one partition has.
+// Contents is what one partition contains.
 type Contents struct {
 	Partition     int
 	Announcements int // in the input stream
-	Pending       int // of them: given to consumers and not done
-	Later         int
+	Pending       int // of those, delivered to consumers and not done
+	Later         int // delayed announcements
 	DeadLetters   int
 	Leases        int
-	Alive         int      // consumers with a session
+	Alive         int      // consumers with a live session
 	Consumers     []string // the names of some of those
-	Keys          []Key    // those that are there, but for leases and marks of recovery
+	Keys          []Key    // those that exist, except for leases and marks
 }
 
-// Key is a key and what is in it.
+// Key is a key and its contents.
 type Key struct {
 	Name   string
 	Type   string // as the server calls it
 	Length int    // entries or members; 1 for a string
 }
 
-// Total is the sum of all partitions.
+// Total returns the sum over all partitions.
 func (s *Survey) Total() (t Contents) {
 	t.Partition = api.NoPartition
 	for _, c := range s.Contents {
@@ -72,14 +72,14 @@ func (s *Survey) Total() (t Contents) {
 }
 
 const (
-	// namesTold is how many consumers, and how many unknown keys, are named.
-	namesTold = 5
-	// surveyed is how many partitions are looked at in one pipeline.
-	surveyed = 64
+	// maxNames is how many consumers, and how many unknown keys, are listed.
+	maxNames = 5
+	// pipelineSize is how many partitions one pipeline covers.
+	pipelineSize = 64
 )
 
-// Survey looks at all that a service has in Redis, in every partition that there could be, and changes nothing. It
-// looks through the names of all keys on all masters, which takes some seconds for millions, in small steps.
+// Survey returns everything that a service has in Redis, in every partition that there could be, and changes nothing. It goes
+// through the names of all keys on all masters, in small steps, which takes some seconds for millions of keys.
 func (i *Inspector) Survey(ctx context.Context) (*Survey, error) {
 	s, err := i.census(ctx)
 	if err != nil {
@@ -91,7 +91,7 @@ func (i *Inspector) Survey(ctx context.Context) (*Survey, error) {
 			switch {
 			case k.kind == leaseKey:
 				leases[k.partition]++
-			case k.kind == unknownKey && len(s.Unknown) < namesTold:
+			case k.kind == unknownKey && len(s.Unknown) < maxNames:
 				s.Unknown = append(s.Unknown, k.name)
 			}
 		}
@@ -119,14 +119,14 @@ func (i *Inspector) census(ctx context.Context) (*Survey, error) {
 	s.Partitions, _ = strconv.Atoi(s.record.Partitions)
 	s.Target, _ = strconv.Atoi(s.record.To)
 	s.State = s.record.State
-	for first := 0; first < all.Partitions(); first += surveyed {
-		calls := make([]lease.Call, 0, surveyed)
-		for p := first; p < first+surveyed; p++ {
+	for first := 0; first < all.Partitions(); first += pipelineSize {
+		calls := make([]lease.Call, 0, pipelineSize)
+		for p := first; p < first+pipelineSize; p++ {
 			k := all.Keys(p)
 			calls = append(calls, lease.Call{
 				Script: scriptCensus,
 				Keys:   []string{k.Input, k.Sessions, k.Later, k.DeadLetters, k.Token, k.Scan},
-				Args:   []string{all.Group(), strconv.Itoa(namesTold)},
+				Args:   []string{all.Group(), strconv.Itoa(maxNames)},
 			})
 		}
 		ctx, cancel := i.bounded(ctx)
@@ -182,7 +182,7 @@ func parseContents(p int, keys []string, result rueidis.RedisResult) (c Contents
 	return c, token, nil
 }
 
-// end is one more than the last partition that has something.
+// end is one more than the last partition that is not empty.
 func (s *Survey) end() int {
 	if len(s.Contents) == 0 {
 		return 0
@@ -190,8 +190,8 @@ func (s *Survey) end() int {
 	return s.Contents[len(s.Contents)-1].Partition + 1
 }
 
-// stocked is one more than the last partition that has an announcement or a dead letter.
-func (s *Survey) stocked() (end int) {
+// dataEnd is one more than the last partition that has an announcement or a dead letter.
+func (s *Survey) dataEnd() (end int) {
 	for _, c := range s.Contents {
 		if c.Announcements+c.Later+c.DeadLetters > 0 {
 			end = c.Partition + 1
@@ -200,8 +200,9 @@ func (s *Survey) stocked() (end int) {
 	return end
 }
 
-// Leftovers are the announcements in input streams beyond the number of partitions of the service, which nobody reads, by
-// partition: somebody announced with another number. Repartition brings them home. Errors are those of Partitions.
+// Leftovers returns the number of announcements, by partition, in input streams beyond the number of partitions of the service,
+// which no consumer reads: a producer announced with another number. Repartition moves them to their partitions. Errors are
+// those of Partitions.
 func (i *Inspector) Leftovers(ctx context.Context) (map[int]int, error) {
 	layout, err := i.layout(ctx)
 	if err != nil {

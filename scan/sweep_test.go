@@ -17,7 +17,7 @@ func TestSweepLeavesAConsumerThatWasGivenMore(t *testing.T) {
 	w.owned(dead, "s")
 	w.kill(dead, time.Minute)
 	r := w.at(ann)
-	_, err := r.recover(w.ctx, w.lent(r))
+	_, err := r.runRecover(w.ctx, w.lent(r))
 	require.NoError(t, err)
 	w.read(dead, 1)
 	left, err := r.sweep(w.ctx)

@@ -46,7 +46,7 @@ func TestHeavyStreamsOfTheDeadAreRecovered(t *testing.T) {
 	require.Len(t, page, 4, "a page ends at a weight")
 	for i := range page {
 		require.Equal(t, fmt.Sprint("s", i), page[i].Stream)
-		require.True(t, page[i].Readable)
+		require.True(t, page[i].readable)
 		require.Less(t, page[i].Held(), 6000, "what nobody needs is not answered")
 		require.Greater(t, page[i].Size, 1<<20)
 	}

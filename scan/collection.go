@@ -25,24 +25,24 @@ func textOf(parts []message, n int) string {
 	return text
 }
 
-// stock is one of the keys in which a partition keeps what belongs to data streams: what is to be moved when their
-// partitions change. Whoever adds another such key adds it to stocks.
-type stock struct {
+// collection is one of the keys in which a partition keeps items that belong to data streams, and that move when the partitions
+// of those change. Another such key has to be added to collections.
+type collection struct {
 	name  string
 	kind  string // as moved.lua calls it
-	group bool   // what is in it may be pending
+	group bool   // its items may be pending
 	key   func(k *cluster.Keys) string
-	page  func(o *operation, ctx context.Context, p int, key string, at *cursor) ([]stocked, error)
-	copy  func(b rueidis.Builder, key string, x *stocked) rueidis.Completed
+	page  func(o *operation, ctx context.Context, p int, key string, at *cursor) ([]item, error)
+	copy  func(b rueidis.Builder, key string, x *item) rueidis.Completed
 }
 
-var stocks = []*stock{
+var collections = []*collection{
 	{
 		name: "announcements", kind: "stream", group: true, page: streamPage, copy: addEntry,
 		key: func(k *cluster.Keys) string { return k.Input },
 	},
 	{
-		name: "announcements put off", kind: "later", page: laterPage, copy: addLater,
+		name: "delayed announcements", kind: "later", page: laterPage, copy: addLater,
 		key: func(k *cluster.Keys) string { return k.Later },
 	},
 	{
@@ -51,24 +51,24 @@ var stocks = []*stock{
 	},
 }
 
-// stocked is one item of a stock.
-type stocked struct {
-	id     string // in a stream; or the member
-	stream string // the data stream; empty: it cannot be read
-	lease  string // its key here
+// item is one item of a collection.
+type item struct {
+	id     string // in a stream; or the member of a sorted set
+	stream string // the data stream; empty: the item cannot be parsed
+	lease  string // the key of its lease in this partition
 	score  float64
 	body   []rueidis.XRangeFieldValue
 	weight int
 }
 
-// cursor is how far a stock was read.
+// cursor is how far a collection was read.
 type cursor struct {
 	from, to string // of a stream
-	rank     int    // of later: how many stay
+	rank     int    // in the sorted set of delayed ones: how many stay
 }
 
-// bringHome moves what belongs to other partitions out of a stock of partition p.
-func (o *operation) bringHome(ctx context.Context, s *stock, p int, to *cluster.Layout) error {
+// rehome moves the items that belong to other partitions out of a collection of partition p.
+func (o *operation) rehome(ctx context.Context, s *collection, p int, to *cluster.Layout) error {
 	key := s.key(o.all.Keys(p))
 	at := cursor{from: "-", to: "+"}
 	for {
@@ -81,12 +81,12 @@ func (o *operation) bringHome(ctx context.Context, s *stock, p int, to *cluster.
 		}
 		leaving := page[:0]
 		for _, x := range page {
-			if home(&x, p, to) != p {
+			if homeOf(&x, p, to) != p {
 				leaving = append(leaving, x)
 			}
 		}
 		at.rank += len(page) - len(leaving)
-		for _, batch := range lease.Batches(leaving, o.set.Page, func(x *stocked) int { return x.weight }) {
+		for _, batch := range lease.Batches(leaving, o.set.Page, func(x *item) int { return x.weight }) {
 			if err := o.move(ctx, s, p, to, key, batch); err != nil {
 				return err
 			}
@@ -94,31 +94,31 @@ func (o *operation) bringHome(ctx context.Context, s *stock, p int, to *cluster.
 	}
 }
 
-// home is the partition to which an item belongs.
-func home(x *stocked, p int, to *cluster.Layout) int {
+// homeOf returns the partition to which an item belongs.
+func homeOf(x *item, p int, to *cluster.Layout) int {
 	switch {
 	case x.stream != "":
 		return to.Of(x.stream)
 	case p < to.Partitions():
-		return p // its reader makes a dead letter of it
+		return p // its reader dead-letters it
 	}
 	return 0
 }
 
-// move copies items to where they belong, and then deletes them. Who was overtaken meanwhile deletes nothing, in the
-// same step (see claim): the copies may be where nobody reads by now; and of a delayed announcement, which has the same name
-// everywhere, the copy may have been brought back and be the only one there is.
-func (o *operation) move(ctx context.Context, s *stock, p int, to *cluster.Layout, key string, batch []stocked) error {
-	if err := o.holds(ctx); err != nil {
+// move copies items to where they belong, and then deletes them. An operation that was taken over in the meantime deletes
+// nothing, which is decided in the same step (see claim): its copies may be in partitions that nobody reads by now; and a delayed
+// announcement is the same member everywhere, so its copy may have been moved back and be the only one left.
+func (o *operation) move(ctx context.Context, s *collection, p int, to *cluster.Layout, key string, batch []item) error {
+	if err := o.checkCurrent(ctx); err != nil {
 		return err
 	}
 	call, cancel := o.bounded(ctx)
 	defer cancel()
 	copies := make(rueidis.Commands, len(batch))
 	for n := range batch {
-		copies[n] = s.copy(o.client.B(), s.key(to.Keys(home(&batch[n], p, to))), &batch[n])
+		copies[n] = s.copy(o.client.B(), s.key(to.Keys(homeOf(&batch[n], p, to))), &batch[n])
 	}
-	var copied []stocked
+	var copied []item
 	var failed error
 	for n, result := range o.client.DoMulti(call, copies...) {
 		if err := result.Error(); err != nil {
@@ -140,7 +140,7 @@ func (o *operation) move(ctx context.Context, s *stock, p int, to *cluster.Layou
 			keys = append(keys, copied[n].lease)
 		}
 	}
-	_, err := o.delete(ctx, p, "deleting what was copied from "+key, lease.Call{Script: scriptMoved, Keys: keys, Args: args})
+	_, err := o.deleteMarked(ctx, p, "deleting what was copied from "+key, lease.Call{Script: scriptMoved, Keys: keys, Args: args})
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (o *operation) move(ctx context.Context, s *stock, p int, to *cluster.Layou
 	return failed
 }
 
-func addEntry(b rueidis.Builder, key string, x *stocked) rueidis.Completed {
+func addEntry(b rueidis.Builder, key string, x *item) rueidis.Completed {
 	add := b.Xadd().Key(key).Id("*").FieldValue()
 	for _, f := range x.body {
 		add = add.FieldValue(f.Field, f.Value)
@@ -156,21 +156,21 @@ func addEntry(b rueidis.Builder, key string, x *stocked) rueidis.Completed {
 	return add.Build()
 }
 
-// addLetter leaves out what refers to an entry of this partition: that moves, too, and is announced again under another ID.
-func addLetter(b rueidis.Builder, key string, x *stocked) rueidis.Completed {
+// addLetter leaves out the reference to an entry of this partition: the entry moves, too, and gets another ID.
+func addLetter(b rueidis.Builder, key string, x *item) rueidis.Completed {
 	x.body = slices.DeleteFunc(x.body, func(f rueidis.XRangeFieldValue) bool {
 		return f.Field == lease.FieldReference || f.Field == lease.FieldSize
 	})
 	return addEntry(b, key, x)
 }
 
-// addLater makes no second one of what was copied before.
-func addLater(b rueidis.Builder, key string, x *stocked) rueidis.Completed {
+// addLater adds a delayed announcement, but not a second time.
+func addLater(b rueidis.Builder, key string, x *item) rueidis.Completed {
 	return b.Zadd().Key(key).ScoreMember().ScoreMember(x.score, x.id).Build()
 }
 
-// streamPage reads a page of an input stream or of dead letters, up to what was there at the first one.
-func streamPage(o *operation, ctx context.Context, p int, key string, at *cursor) (page []stocked, err error) {
+// streamPage reads a page of an input stream or of dead letters, up to what was there at the first page.
+func streamPage(o *operation, ctx context.Context, p int, key string, at *cursor) (page []item, err error) {
 	parts, err := o.call(ctx, lease.Call{
 		Script: scriptPage, Keys: []string{key},
 		Args: []string{at.from, at.to, strconv.Itoa(o.set.Page), strconv.Itoa(lease.MaxCallWeight)},
@@ -183,7 +183,7 @@ func streamPage(o *operation, ctx context.Context, p int, key string, at *cursor
 		if err != nil {
 			return nil, err
 		}
-		page = append(page, o.stocked(p, e.ID, e.FieldValues))
+		page = append(page, o.parseItem(p, e.ID, e.FieldValues))
 	}
 	if len(page) == 0 {
 		return nil, nil
@@ -197,8 +197,8 @@ func streamPage(o *operation, ctx context.Context, p int, key string, at *cursor
 	return page, nil
 }
 
-func (o *operation) stocked(p int, id string, body []rueidis.XRangeFieldValue) stocked {
-	x := stocked{id: id, body: body}
+func (o *operation) parseItem(p int, id string, body []rueidis.XRangeFieldValue) item {
+	x := item{id: id, body: body}
 	for _, f := range body {
 		x.weight += len(f.Field) + len(f.Value) + lease.FieldWeight
 	}
@@ -208,8 +208,8 @@ func (o *operation) stocked(p int, id string, body []rueidis.XRangeFieldValue) s
 	return x
 }
 
-// laterPage reads a page of what was put off.
-func laterPage(o *operation, ctx context.Context, p int, key string, at *cursor) (page []stocked, err error) {
+// laterPage reads a page of delayed announcements.
+func laterPage(o *operation, ctx context.Context, p int, key string, at *cursor) (page []item, err error) {
 	parts, err := o.call(ctx, lease.Call{
 		Script: scriptLaterPage, Keys: []string{key},
 		Args: []string{strconv.Itoa(at.rank), strconv.Itoa(o.set.Page), strconv.Itoa(lease.MaxCallWeight)},
@@ -231,7 +231,7 @@ func laterPage(o *operation, ctx context.Context, p int, key string, at *cursor)
 		if text, err := row[2].ToString(); err == nil {
 			body = []rueidis.XRangeFieldValue{{Field: lease.FieldAnnouncement, Value: text}}
 		}
-		x := o.stocked(p, member, body)
+		x := o.parseItem(p, member, body)
 		x.score, x.weight, x.body = score, len(member)+lease.FieldWeight, nil
 		page = append(page, x)
 	}
