@@ -123,7 +123,7 @@ func TestConfigDelayAfterCrashHasItsOwnBounds(t *testing.T) {
 	require.Equal(t, 5*time.Minute, Config{}.DelayAfterCrash(20, 0.5))
 }
 
-// Even with the worst luck a later retry below the cap does not wait less than the one before, and none leaves the bounds.
+// Even with the worst luck a later retry below the cap does not wait less than the one before, and all stay within the bounds.
 func TestConfigDelayGrowsWithinBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		first := time.Duration(rapid.Int64Range(int64(MinDelay), int64(time.Hour)).Draw(t, "first"))

@@ -14,9 +14,9 @@ import (
 // flaky is a client that fails.
 type flaky struct {
 	rueidis.Client
-	before func(script string) error // the call is not made where it answers an error
-	after  func(script string) error // the answer is lost where it does
-	quiet  bool                      // neither is asked about what changes nothing
+	before func(script string) error // an error means that the call is not made
+	after  func(script string) error // an error means that the answer is lost
+	quiet  bool                      // neither is called for what changes nothing
 }
 
 // changes reports whether a script or command changes something.
@@ -68,9 +68,9 @@ func (f *flaky) DoMulti(ctx context.Context, multi ...rueidis.Completed) []rueid
 	return results
 }
 
-// flakyAt is a client that fails at the n-th call of those that change something, and from then on: its process is dead. With
-// lost set that call is made, and its answer is lost.
-func (o *office) flakyAt(n int, lost bool) (client *flaky, calls *int) {
+// flakyAt returns a client that fails at the n-th call that changes something, and from then on, as if its process were dead.
+// With lost set that call is made, and its answer is lost.
+func (f *fleet) flakyAt(n int, lost bool) (client *flaky, calls *int) {
 	calls = new(int)
 	count := func(script string) error {
 		if changes(script) {
@@ -82,7 +82,7 @@ func (o *office) flakyAt(n int, lost bool) (client *flaky, calls *int) {
 		return nil
 	}
 	if !lost {
-		return &flaky{Client: o.Client, before: count, quiet: true}, calls
+		return &flaky{Client: f.Client, before: count, quiet: true}, calls
 	}
 	dead := func(string) error {
 		if *calls >= n {
@@ -90,5 +90,5 @@ func (o *office) flakyAt(n int, lost bool) (client *flaky, calls *int) {
 		}
 		return nil
 	}
-	return &flaky{Client: o.Client, before: dead, after: count, quiet: true}, calls
+	return &flaky{Client: f.Client, before: dead, after: count, quiet: true}, calls
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// ward is a server with one partition, on which consumers live and die by scripts alone: nothing happens by itself.
-type ward struct {
+// harness is a server with one partition, on which consumers live and die by script calls alone: nothing happens by itself.
+type harness struct {
 	console.Console
 
 	t      testing.TB
@@ -31,169 +31,174 @@ type ward struct {
 }
 
 const (
-	ann  = "ann.1" // who looks
-	bea  = "bea.1" // another one who looks
+	ann  = "ann.1" // a consumer that recovers
+	bea  = "bea.1" // another one
 	dead = "dead.1"
 )
 
-func newWard(t testing.TB, changes ...func(*Settings)) *ward {
-	return wardOn(t, servers.New(t), changes...)
+func newHarness(t testing.TB, changes ...func(*Settings)) *harness {
+	return harnessOn(t, servers.New(t), changes...)
 }
 
-func wardOn(t testing.TB, server *servers.Server, changes ...func(*Settings)) *ward {
+func harnessOn(t testing.TB, server *servers.Server, changes ...func(*Settings)) *harness {
 	layout, err := cluster.NewLayout("shop", 1)
 	require.NoError(t, err)
-	w := &ward{t: t, ctx: context.Background(), server: server, Console: console.Console{T: t, Client: server.Client(t)}, layout: layout, keys: layout.Keys(0),
+	h := &harness{t: t, ctx: context.Background(), server: server, Console: console.Console{T: t, Client: server.Client(t)}, layout: layout, keys: layout.Keys(0),
 		set: Settings{
 			Config: Config{}.WithDefaults(), SessionTTL: 10 * time.Second, Gap: time.Hour, Settle: true,
 			Timeout: 20 * time.Second, Page: 3,
 		}}
 	for _, change := range changes {
-		change(&w.set)
+		change(&h.set)
 	}
-	w.stores()
-	w.open(ann)
-	w.open(bea)
-	return w
+	h.stores()
+	h.open(ann)
+	h.open(bea)
+	return h
 }
 
-func (w *ward) stores() {
-	w.store = NewStore(w.layout, w.set, w.Client, nil)
-	w.leases = lease.NewStore(w.layout, lease.Settings{
-		LeaseTTL: 30 * time.Second, SessionTTL: w.set.SessionTTL, Gap: w.set.Gap, Settle: w.set.Settle,
-		Timeout: w.set.Timeout, DeadLimit: w.set.DeadLimit(), DeadDelay: time.Hour,
-	}, w.Client, w.Client, nil)
+func (h *harness) stores() {
+	h.store = NewStore(h.layout, h.set, h.Client, nil)
+	h.leases = lease.NewStore(h.layout, lease.Settings{
+		LeaseTTL: 30 * time.Second, SessionTTL: h.set.SessionTTL, Gap: h.set.Gap, Settle: h.set.Settle,
+		Timeout: h.set.Timeout, DeadLimit: h.set.DeadLimit(), DeadDelay: time.Hour,
+	}, h.Client, h.Client, nil)
 }
 
-// as is the same ward seen by a client with other rights.
-func (w *ward) as(rules ...string) *ward {
-	w.t.Helper()
-	w.Do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", "nopass", "allkeys", "+@all"}, rules...)...)
-	opt := w.server.ClientOption()
+// as returns the same harness with a client that has other rights.
+func (h *harness) as(rules ...string) *harness {
+	h.t.Helper()
+	h.Do(append([]string{"ACL", "SETUSER", "limited", "reset", "on", "nopass", "allkeys", "+@all"}, rules...)...)
+	opt := h.server.ClientOption()
 	opt.Username, opt.Password = "limited", "any"
 	client, err := rueidis.NewClient(opt)
-	require.NoError(w.t, err)
-	w.t.Cleanup(client.Close)
-	other := *w
+	require.NoError(h.t, err)
+	h.t.Cleanup(client.Close)
+	other := *h
 	other.Client = client
 	other.stores()
 	return &other
 }
 
-func (w *ward) open(consumer string) {
-	w.t.Helper()
-	_, err := w.leases.Open(w.ctx, 0, consumer, 0)
-	require.NoError(w.t, err)
+func (h *harness) open(consumer string) {
+	h.t.Helper()
+	_, err := h.leases.Open(h.ctx, 0, consumer, 0)
+	require.NoError(h.t, err)
 }
 
 // add announces with raw fields.
-func (w *ward) add(fields ...string) string {
-	w.t.Helper()
-	return w.Text(append([]string{"XADD", w.keys.Input, "*"}, fields...)...)
+func (h *harness) add(fields ...string) string {
+	h.t.Helper()
+	return h.Text(append([]string{"XADD", h.keys.Input, "*"}, fields...)...)
 }
 
-func (w *ward) announce(stream string, more ...string) string {
-	w.t.Helper()
+func (h *harness) announce(stream string, more ...string) string {
+	h.t.Helper()
 	text, err := lease.EncodeAnnouncement(stream, nil)
-	require.NoError(w.t, err)
-	return w.add(append([]string{lease.FieldAnnouncement, text}, more...)...)
+	require.NoError(h.t, err)
+	return h.add(append([]string{lease.FieldAnnouncement, text}, more...)...)
 }
 
 // read delivers n entries, which must be there.
-func (w *ward) read(consumer string, n int) []lease.Entry {
-	w.t.Helper()
-	entries, err := w.leases.Read(w.ctx, 0, consumer, n, time.Millisecond)
-	require.NoError(w.t, err)
-	require.Len(w.t, entries, n)
+func (h *harness) read(consumer string, n int) []lease.Entry {
+	h.t.Helper()
+	entries, err := h.leases.Read(h.ctx, 0, consumer, n, time.Millisecond)
+	require.NoError(h.t, err)
+	require.Len(h.t, entries, n)
 	return entries
 }
 
 // own has consumer read and take n entries.
-func (w *ward) own(consumer string, n int) (owned []*lease.Entry) {
-	w.t.Helper()
-	for _, raw := range w.read(consumer, n) {
-		parsed, err := lease.ParseEntry(w.layout, 0, raw.ID, raw.Body)
-		require.NoError(w.t, err)
+func (h *harness) own(consumer string, n int) (owned []*lease.Entry) {
+	h.t.Helper()
+	for _, raw := range h.read(consumer, n) {
+		parsed, err := lease.ParseEntry(h.layout, 0, raw.ID, raw.Body)
+		require.NoError(h.t, err)
 		owned = append(owned, &parsed)
 	}
-	status, takes, err := w.leases.Acquire(w.ctx, 0, consumer, owned)
-	require.NoError(w.t, err)
-	require.Equal(w.t, lease.SessionLive, status)
+	status, takes, err := h.leases.Acquire(h.ctx, 0, consumer, owned)
+	require.NoError(h.t, err)
+	require.Equal(h.t, lease.SessionLive, status)
 	for _, take := range takes {
-		require.Equal(w.t, lease.Acquired, take.Verdict, take.Reason)
+		require.Equal(h.t, lease.Acquired, take.Verdict, take.Reason)
 	}
 	return owned
 }
 
 // owned announces a stream and has consumer own it.
-func (w *ward) owned(consumer, stream string, more ...string) *lease.Entry {
-	w.t.Helper()
-	w.announce(stream, more...)
-	return w.own(consumer, 1)[0]
+func (h *harness) owned(consumer, stream string, more ...string) *lease.Entry {
+	h.t.Helper()
+	h.announce(stream, more...)
+	return h.own(consumer, 1)[0]
 }
 
-// score sets the deadline of a session as it stands in the set.
-func (w *ward) score(consumer, at string) { w.t.Helper(); w.Do("ZADD", w.keys.Sessions, at, consumer) }
-
-// kill makes a session past by ago.
-func (w *ward) kill(consumer string, ago time.Duration) {
-	w.t.Helper()
-	w.score(consumer, strconv.FormatInt(w.Now()-ago.Milliseconds(), 10))
+// score sets the score of a session in the set, which is its deadline.
+func (h *harness) score(consumer, at string) {
+	h.t.Helper()
+	h.Do("ZADD", h.keys.Sessions, at, consumer)
 }
 
-// mortal is a consumer with a session that is about to be killed.
-func (w *ward) mortal() *ward { w.open(dead); return w }
+// kill makes a session end ago before now.
+func (h *harness) kill(consumer string, ago time.Duration) {
+	h.t.Helper()
+	h.score(consumer, strconv.FormatInt(h.Now()-ago.Milliseconds(), 10))
+}
 
-// held makes an entry pending for so long.
-func (w *ward) held(e *lease.Entry, idle time.Duration) {
-	w.t.Helper()
-	w.Do("XCLAIM", w.keys.Input, w.layout.Group(), dead, "0", e.ID, "IDLE", strconv.FormatInt(idle.Milliseconds(), 10),
+// withDead adds a consumer with a session that is about to be killed.
+func (h *harness) withDead() *harness { h.open(dead); return h }
+
+// held makes an entry look pending for that long.
+func (h *harness) held(e *lease.Entry, idle time.Duration) {
+	h.t.Helper()
+	h.Do("XCLAIM", h.keys.Input, h.layout.Group(), dead, "0", e.ID, "IDLE", strconv.FormatInt(idle.Milliseconds(), 10),
 		"RETRYCOUNT", "2", "JUSTID")
 }
 
-func (w *ward) pending(consumer string) int {
-	w.t.Helper()
-	rows, err := w.Try("XPENDING", w.keys.Input, w.layout.Group(), "-", "+", "100000", consumer).ToArray()
-	require.NoError(w.t, err)
+func (h *harness) pending(consumer string) int {
+	h.t.Helper()
+	rows, err := h.Try("XPENDING", h.keys.Input, h.layout.Group(), "-", "+", "100000", consumer).ToArray()
+	require.NoError(h.t, err)
 	return len(rows)
 }
 
-func (w *ward) deadline(consumer string) string { return w.Text("ZSCORE", w.keys.Sessions, consumer) }
+func (h *harness) deadline(consumer string) string {
+	return h.Text("ZSCORE", h.keys.Sessions, consumer)
+}
 
 // recover recovers the dead consumer without an error.
-func (w *ward) recover(me string) Recovered {
-	w.t.Helper()
-	done, err := w.store.Recover(w.ctx, 0, me, dead)
-	require.NoError(w.t, err)
+func (h *harness) recover(me string) Recovered {
+	h.t.Helper()
+	done, err := h.store.Recover(h.ctx, 0, me, dead)
+	require.NoError(h.t, err)
 	return done
 }
 
-// at is a recovery that can be gone through step by step.
-func (w *ward) at(me string) *recovery {
-	return &recovery{Store: w.store, me: me, dead: dead}
+// recovery returns a recovery to go through step by step.
+func (h *harness) recovery(me string) *recovery {
+	return &recovery{Store: h.store, me: me, dead: dead}
 }
 
-// list is what Dead lists.
-func (w *ward) list(me string, adopt bool) []string {
-	w.t.Helper()
-	names, err := w.store.Dead(w.ctx, 0, me, adopt)
-	require.NoError(w.t, err)
+// listDead returns what Dead lists.
+func (h *harness) listDead(me string, adopt bool) []string {
+	h.t.Helper()
+	names, err := h.store.Dead(h.ctx, 0, me, adopt)
+	require.NoError(h.t, err)
 	return names
 }
 
-// forget makes the server look like a successor of the one that the books know.
-func (w *ward) forget() {
-	w.t.Helper()
-	for _, member := range w.runs() {
-		w.Do("ZREM", w.keys.Sessions, member)
+// forget makes the server look like a successor of the one on record.
+func (h *harness) forget() {
+	h.t.Helper()
+	for _, member := range h.runs() {
+		h.Do("ZREM", h.keys.Sessions, member)
 	}
-	w.Do("ZADD", w.keys.Sessions, "-1", "!run:0123456789abcdef")
+	h.Do("ZADD", h.keys.Sessions, "-1", "!run:0123456789abcdef")
 }
 
-func (w *ward) runs() (members []string) {
-	w.t.Helper()
-	all, err := w.Try("ZRANGEBYSCORE", w.keys.Sessions, "-inf", "(0").AsStrSlice()
-	require.NoError(w.t, err)
+func (h *harness) runs() (members []string) {
+	h.t.Helper()
+	all, err := h.Try("ZRANGEBYSCORE", h.keys.Sessions, "-inf", "(0").AsStrSlice()
+	require.NoError(h.t, err)
 	for _, m := range all {
 		if len(m) > 5 && m[:5] == "!run:" {
 			members = append(members, m)
@@ -202,35 +207,35 @@ func (w *ward) runs() (members []string) {
 	return members
 }
 
-// lent makes a page of the items that recover would be given for what is pending.
-func (w *ward) lent(r *recovery) []lease.Disposition {
-	w.t.Helper()
-	orphans, err := r.page(w.ctx, "-")
-	require.NoError(w.t, err)
+// items returns the items with which the recover script would be called for the first page.
+func (h *harness) items(r *recovery) []lease.Disposition {
+	h.t.Helper()
+	orphans, err := r.page(h.ctx, "-")
+	require.NoError(h.t, err)
 	return append(r.triage(orphans), r.triageRead()...)
 }
 
-// throughProxy is the ward seen through a proxy that knows the scripts.
-func (w *ward) throughProxy() (*ward, *proxy.Proxy) {
-	w.t.Helper()
-	p := proxy.New(w.t, w.server.Addr())
+// throughProxy returns the same harness with a client behind a proxy that knows the scripts.
+func (h *harness) throughProxy() (*harness, *proxy.Proxy) {
+	h.t.Helper()
+	p := proxy.New(h.t, h.server.Addr())
 	for _, s := range append(Scripts(), lease.Scripts()...) {
 		p.RegisterScript(s.Name(), s.Body())
 	}
 	client, err := rueidis.NewClient(p.ClientOption())
-	require.NoError(w.t, err)
-	w.t.Cleanup(client.Close)
-	other := *w
+	require.NoError(h.t, err)
+	h.t.Cleanup(client.Close)
+	other := *h
 	other.Client = client
 	other.stores()
 	return &other, p
 }
 
 // everyServer runs a test on each kind of server.
-func everyServer(t *testing.T, f func(t *testing.T, w *ward), changes ...func(*Settings)) {
+func everyServer(t *testing.T, f func(t *testing.T, h *harness), changes ...func(*Settings)) {
 	for _, program := range servers.Available(t, servers.Programs()...) {
 		t.Run(program.String(), func(t *testing.T) {
-			f(t, wardOn(t, servers.New(t, servers.On(program)), changes...).mortal())
+			f(t, harnessOn(t, servers.New(t, servers.On(program)), changes...).withDead())
 		})
 	}
 }

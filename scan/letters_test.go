@@ -12,15 +12,15 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// cemetery has ten dead letters of crashes in partition 0, and seven of retries in partition 1.
-func cemetery(t testing.TB) *office {
-	o := newOffice(t, 2)
+// fleetWithLetters has ten dead letters of crashes in partition 0, and seven of retries in partition 1.
+func fleetWithLetters(t testing.TB) *fleet {
+	f := newFleet(t, 2)
 	for p := range 2 {
-		o.open(p, "undertaker.1")
+		f.open(p, "worker.1")
 	}
-	o.bury(0, "pill", "crashes: its owners died 11 times", 10)
-	o.bury(1, "bug", "retries: failed 4 times", 7)
-	return o
+	f.deadLetter(0, "pill", "crashes: its owners died 11 times", 10)
+	f.deadLetter(1, "bug", "retries: failed 4 times", 7)
+	return f
 }
 
 func collect(t testing.TB, i *scan.Inspector, s scan.Selection) (letters []scan.DeadLetter) {
@@ -33,8 +33,8 @@ func collect(t testing.TB, i *scan.Inspector, s scan.Selection) (letters []scan.
 }
 
 func TestLettersAreReadPageByPage(t *testing.T) {
-	o := cemetery(t)
-	i := o.inspector()
+	f := fleetWithLetters(t)
+	i := f.inspector()
 	all := collect(t, i, scan.Selection{})
 	require.Len(t, all, 17)
 	for n, l := range all {
@@ -48,10 +48,10 @@ func TestLettersAreReadPageByPage(t *testing.T) {
 	require.Equal(t, "crashes: its owners died 11 times", first.Reason)
 	require.Equal(t, 4, first.Retries)
 	require.Equal(t, 2, first.Crashes)
-	require.Equal(t, "undertaker.1", first.LastOwner)
+	require.Equal(t, "worker.1", first.LastOwner)
 	require.JSONEq(t, "{}", string(first.Info))
 	require.Regexp(t, `^\d+-\d+$`, first.OriginalID)
-	require.WithinDuration(t, time.UnixMilli(o.Now()), first.At, time.Minute)
+	require.WithinDuration(t, time.UnixMilli(f.Now()), first.At, time.Minute)
 
 	require.Len(t, collect(t, i, scan.Selection{Partitions: []int{1, 7, -1}}), 7)
 	require.Empty(t, collect(t, i, scan.Selection{Partitions: []int{}}))
@@ -59,48 +59,48 @@ func TestLettersAreReadPageByPage(t *testing.T) {
 	require.Len(t, collect(t, i, scan.Selection{Stream: "bug-3"}), 1)
 	require.Empty(t, collect(t, i, scan.Selection{Stream: "bug-3", Reason: "crashes"}))
 
-	classes, err := i.CountLetters(o.ctx, scan.Selection{})
+	classes, err := i.CountLetters(f.ctx, scan.Selection{})
 	require.NoError(t, err)
 	require.Equal(t, map[string]int{"crashes": 10, "retries": 7}, classes)
 
-	for range i.Letters(o.ctx, scan.Selection{}) {
+	for range i.Letters(f.ctx, scan.Selection{}) {
 		break // ends it without a further page
 	}
 }
 
 func TestLettersOfAnotherTypeAreAnError(t *testing.T) {
-	o := newOffice(t, 1)
-	o.Do("SET", o.layout.Keys(0).DeadLetters, "x")
+	f := newFleet(t, 1)
+	f.Do("SET", f.layout.Keys(0).DeadLetters, "x")
 	n := 0
-	for _, err := range o.inspector().Letters(o.ctx, scan.Selection{}) {
+	for _, err := range f.inspector().Letters(f.ctx, scan.Selection{}) {
 		n++
 		require.ErrorContains(t, err, "WRONGTYPE")
 		require.ErrorContains(t, err, "delete or rename it")
 	}
 	require.Equal(t, 1, n)
 	for _, err := range []error{
-		func() error { _, err := o.inspector().SendBack(o.ctx, scan.Selection{}); return err }(),
-		func() error { _, err := o.inspector().Drop(o.ctx, scan.Selection{}); return err }(),
-		func() error { _, err := o.inspector().CountLetters(o.ctx, scan.Selection{}); return err }(),
+		func() error { _, err := f.inspector().SendBack(f.ctx, scan.Selection{}); return err }(),
+		func() error { _, err := f.inspector().Drop(f.ctx, scan.Selection{}); return err }(),
+		func() error { _, err := f.inspector().CountLetters(f.ctx, scan.Selection{}); return err }(),
 	} {
 		require.ErrorContains(t, err, "WRONGTYPE")
 	}
 }
 
-// A letter that nobody can read is listed, sent back and dropped like others.
+// A letter that cannot be parsed is listed, sent back and dropped like others.
 func TestLettersThatCannotBeRead(t *testing.T) {
-	o := newOffice(t, 1)
-	k := o.layout.Keys(0)
-	o.add(k.DeadLetters, "something", "else")
-	o.add(k.DeadLetters, lease.FieldAnnouncement, "{", "_reason", "malformed: no JSON", "_dead_at", "x", "_retry_count", "-3")
-	letters := collect(t, o.inspector(), scan.Selection{})
+	f := newFleet(t, 1)
+	k := f.layout.Keys(0)
+	f.add(k.DeadLetters, "something", "else")
+	f.add(k.DeadLetters, lease.FieldAnnouncement, "{", "_reason", "malformed: no JSON", "_dead_at", "x", "_retry_count", "-3")
+	letters := collect(t, f.inspector(), scan.Selection{})
 	require.Len(t, letters, 2)
 	require.Empty(t, letters[0].Stream+letters[0].Reason+letters[1].Stream)
 	require.Nil(t, letters[1].Info)
 	require.True(t, letters[1].At.IsZero())
 	require.Equal(t, "something", letters[0].Body[0].Field)
-	sent, err := o.inspector().SendBack(o.ctx, scan.Selection{})
+	sent, err := f.inspector().SendBack(f.ctx, scan.Selection{})
 	require.NoError(t, err)
 	require.Equal(t, 2, sent)
-	require.Equal(t, 2, o.Num("XLEN", k.Input))
+	require.Equal(t, 2, f.Num("XLEN", k.Input))
 }

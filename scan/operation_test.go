@@ -14,54 +14,54 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// While a member lives, in whatever partition, nothing is deleted or moved, and the record stays as it is.
+// While a consumer is alive, in any partition, nothing is deleted or moved, and the record stays as it is.
 func TestRunningServiceIsNotTouched(t *testing.T) {
 	for _, p := range []int{0, 3} {
-		o := newOffice(t, 4)
-		o.furnish(2)
-		o.open(p, "alive.1")
-		before := o.keys()
-		record := o.Do("HGETALL", o.layout.Meta())
-		_, err := o.inspector().DeleteService(o.ctx, nil)
+		f := newFleet(t, 4)
+		f.populate(2)
+		f.open(p, "alive.1")
+		before := f.keys()
+		record := f.Do("HGETALL", f.layout.Meta())
+		_, err := f.inspector().DeleteService(f.ctx, nil)
 		require.ErrorIs(t, err, scan.ErrServiceRunning)
 		require.ErrorContains(t, err, "alive.1")
-		_, err = o.inspector().Repartition(o.ctx, 8, nil)
+		_, err = f.inspector().Repartition(f.ctx, 8, nil)
 		require.ErrorIs(t, err, scan.ErrServiceRunning)
-		require.Equal(t, before, o.keys())
-		require.Equal(t, record.String(), func() string { m := o.Do("HGETALL", o.layout.Meta()); return m.String() }())
-		require.NoError(t, o.leases.Agree(o.ctx))
+		require.Equal(t, before, f.keys())
+		require.Equal(t, record.String(), func() string { m := f.Do("HGETALL", f.layout.Meta()); return m.String() }())
+		require.NoError(t, f.leases.Agree(f.ctx))
 	}
 }
 
-// A member comes between the look and the record: it is found by the second look, and the record is taken back.
-func TestMemberThatComesMeanwhileStopsIt(t *testing.T) {
-	o := newOffice(t, 4)
-	want := o.furnish(2)
+// A consumer joins between the first check and the record: the second check finds it, and the record is taken back.
+func TestConsumerThatJoinsMeanwhileStopsIt(t *testing.T) {
+	f := newFleet(t, 4)
+	want := f.populate(2)
 	for _, delete := range []bool{true, false} {
-		client := &flaky{Client: o.Client, before: func(script string) error {
+		client := &flaky{Client: f.Client, before: func(script string) error {
 			if script == "stop" {
-				o.Do("ZADD", o.layout.Keys(2).Sessions, strconv.FormatInt(o.Now()+60_000, 10), "late.1")
+				f.Do("ZADD", f.layout.Keys(2).Sessions, strconv.FormatInt(f.Now()+60_000, 10), "late.1")
 			}
 			return nil
 		}}
 		i, err := scan.NewInspector(client, "shop", scan.InspectorConfig{})
 		require.NoError(t, err)
 		if delete {
-			_, err = i.DeleteService(o.ctx, nil)
+			_, err = i.DeleteService(f.ctx, nil)
 		} else {
-			_, err = i.Repartition(o.ctx, 2, nil)
+			_, err = i.Repartition(f.ctx, 2, nil)
 		}
 		require.ErrorIs(t, err, scan.ErrServiceRunning)
-		require.NoError(t, o.leases.Agree(o.ctx), "as before")
-		require.Equal(t, "", o.Text("HGET", o.layout.Meta(), "state"))
-		o.stop()
+		require.NoError(t, f.leases.Agree(f.ctx), "as before")
+		require.Equal(t, "", f.Text("HGET", f.layout.Meta(), "state"))
+		f.endSessions()
 	}
-	_, err := o.inspector().Repartition(o.ctx, 4, nil)
+	_, err := f.inspector().Repartition(f.ctx, 4, nil)
 	require.NoError(t, err)
-	require.Equal(t, want, o.found(o.layout))
+	require.Equal(t, want, f.found(f.layout))
 }
 
-// On a cluster partitions and their keys are on several masters.
+// On a cluster the partitions and their keys are on several masters.
 func TestChangeOfAServiceOnACluster(t *testing.T) {
 	c := servers.NewCluster(t, servers.ClusterOptions{Replicas: -1, NodeTimeout: 5 * time.Second}) // no replicas: each node is asked for its DBSIZE
 	client := c.Client(t)

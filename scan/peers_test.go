@@ -13,211 +13,211 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// TestTurnIsTakenByOne: one scanner a partition and interval in the whole fleet.
+// One consumer of the whole fleet scans a partition per interval.
 func TestTurnIsTakenByOne(t *testing.T) {
-	w := newWard(t)
+	h := newHarness(t)
 	for i, me := range []string{ann, bea, ann} {
-		turn, err := w.store.Turn(w.ctx, 0, me)
+		turn, err := h.store.Turn(h.ctx, 0, me)
 		require.NoError(t, err)
 		require.Equal(t, i == 0, turn)
 	}
-	left := w.Num("PTTL", w.keys.Scan)
-	require.LessOrEqual(t, left, 27_000, "who had the last turn must not find its own mark")
+	left := h.Num("PTTL", h.keys.Scan)
+	require.LessOrEqual(t, left, 27_000, "the one that had the last turn must not find its own mark")
 	require.Greater(t, left, 20_000)
-	w.Do("DEL", w.keys.Scan)
-	turn, err := w.store.Turn(w.ctx, 0, bea)
+	h.Do("DEL", h.keys.Scan)
+	turn, err := h.store.Turn(h.ctx, 0, bea)
 	require.NoError(t, err)
 	require.True(t, turn)
 }
 
 func TestDeadAreThoseWhoseSessionsArePast(t *testing.T) {
-	w := newWard(t)
-	require.Empty(t, w.list(ann, false))
+	h := newHarness(t)
+	require.Empty(t, h.listDead(ann, false))
 	for _, name := range []string{"past.1", "closed.1", "alive.1", "adopted.1"} {
-		w.open(name)
+		h.open(name)
 	}
-	w.kill("past.1", time.Millisecond)
-	w.score("closed.1", "0")
-	w.score("adopted.1", strconv.FormatInt(w.Now()-1000, 10)+".5")
-	require.ElementsMatch(t, []string{"past.1", "closed.1", "adopted.1"}, w.list(ann, false))
-	require.ElementsMatch(t, []string{"past.1", "closed.1", "adopted.1"}, w.list(ann, true), "asked again, and in full")
-	w.open("late.1")
-	w.score("late.1", strconv.FormatInt(w.Now()+500, 10)+".5")
-	require.NotContains(t, w.list(ann, true), "late.1")
+	h.kill("past.1", time.Millisecond)
+	h.score("closed.1", "0")
+	h.score("adopted.1", strconv.FormatInt(h.Now()-1000, 10)+".5")
+	require.ElementsMatch(t, []string{"past.1", "closed.1", "adopted.1"}, h.listDead(ann, false))
+	require.ElementsMatch(t, []string{"past.1", "closed.1", "adopted.1"}, h.listDead(ann, true), "asked again, and in full")
+	h.open("late.1")
+	h.score("late.1", strconv.FormatInt(h.Now()+500, 10)+".5")
+	require.NotContains(t, h.listDead(ann, true), "late.1")
 }
 
-// Trace: the session set is deleted by hand, or a consumer was made by XREADGROUP alone. Absent is unknown, not dead.
+// Trace: the session set is deleted by hand, or a consumer was created by XREADGROUP alone. Absent means unknown, not dead.
 func TestConsumerWithoutSessionIsAdoptedAndNotDead(t *testing.T) {
-	w := newWard(t)
-	w.announce("s")
-	w.read("unknown.1", 1)
-	require.Empty(t, w.list(ann, false))
-	require.Empty(t, w.deadline("unknown.1"), "only a full look adopts")
-	require.Empty(t, w.list(ann, true))
-	at, err := strconv.ParseFloat(w.deadline("unknown.1"), 64)
+	h := newHarness(t)
+	h.announce("s")
+	h.read("unknown.1", 1)
+	require.Empty(t, h.listDead(ann, false))
+	require.Empty(t, h.deadline("unknown.1"), "only a full look adopts")
+	require.Empty(t, h.listDead(ann, true))
+	at, err := strconv.ParseFloat(h.deadline("unknown.1"), 64)
 	require.NoError(t, err)
 	require.Equal(t, 0.5, at-math.Trunc(at))
-	require.InDelta(t, w.Now()+10_000, at, 5000)
-	require.Empty(t, w.list(bea, true))
-	require.Equal(t, fmt.Sprint(strconv.FormatFloat(at, 'f', 1, 64)), w.deadline("unknown.1"), "adopted once, not again and again")
+	require.InDelta(t, h.Now()+10_000, at, 5000)
+	require.Empty(t, h.listDead(bea, true))
+	require.Equal(t, fmt.Sprint(strconv.FormatFloat(at, 'f', 1, 64)), h.deadline("unknown.1"), "adopted once, not again and again")
 
-	// It lives after all: a beat makes it whole.
-	beat, err := w.leases.Beat(w.ctx, 0, "unknown.1", false)
+	// It is alive after all: a beat makes its deadline a whole number.
+	beat, err := h.leases.Beat(h.ctx, 0, "unknown.1", false)
 	require.NoError(t, err)
 	require.Equal(t, "1", strconv.Itoa(int(beat.Status)), "live")
-	require.NotContains(t, w.deadline("unknown.1"), ".")
+	require.NotContains(t, h.deadline("unknown.1"), ".")
 }
 
 // Trace: a consumer is adopted, then Redis restarts, which gives every session a fresh deadline: a whole number would make
 // the end of the adopted one look like a crash.
 func TestAdoptedSessionStaysAdoptedOverAChangeOfServer(t *testing.T) {
-	w := newWard(t)
-	w.announce("s")
-	w.read("unknown.1", 1)
-	w.list(ann, true)
-	w.forget()
-	beat, err := w.leases.Beat(w.ctx, 0, ann, false)
+	h := newHarness(t)
+	h.announce("s")
+	h.read("unknown.1", 1)
+	h.listDead(ann, true)
+	h.forget()
+	beat, err := h.leases.Beat(h.ctx, 0, ann, false)
 	require.NoError(t, err)
 	require.True(t, beat.Settling)
-	require.True(t, strings.HasSuffix(w.deadline("unknown.1"), ".5"), w.deadline("unknown.1"))
-	require.NotContains(t, w.deadline(bea), ".")
+	require.True(t, strings.HasSuffix(h.deadline("unknown.1"), ".5"), h.deadline("unknown.1"))
+	require.NotContains(t, h.deadline(bea), ".")
 }
 
 func TestNobodyIsFoundDead(t *testing.T) {
-	looks := map[string]func(*ward) bool{
-		"listing": func(w *ward) bool { return len(w.list(ann, false)) > 0 },
-		"listing in full": func(w *ward) bool {
-			w.announce("other")
-			w.read("unknown.1", 1)
-			found := len(w.list(ann, true)) > 0
-			return found || w.deadline("unknown.1") != ""
+	looks := map[string]func(*harness) bool{
+		"listing": func(h *harness) bool { return len(h.listDead(ann, false)) > 0 },
+		"listing in full": func(h *harness) bool {
+			h.announce("other")
+			h.read("unknown.1", 1)
+			found := len(h.listDead(ann, true)) > 0
+			return found || h.deadline("unknown.1") != ""
 		},
-		"claiming": func(w *ward) bool {
-			_, err := w.at(ann).page(w.ctx, "-")
-			require.ErrorIs(w.t, err, ErrNotMine)
-			require.NotErrorIs(w.t, err, ErrBusy)
-			return w.Num("EXISTS", w.keys.Recover(dead)) > 0
+		"claiming": func(h *harness) bool {
+			_, err := h.recovery(ann).page(h.ctx, "-")
+			require.ErrorIs(h.t, err, ErrNotMine)
+			require.NotErrorIs(h.t, err, ErrBusy)
+			return h.Num("EXISTS", h.keys.Recover(dead)) > 0
 		},
 	}
 	for name, look := range looks {
-		for why, change := range map[string]func(*ward){
-			"while the partition settles": func(w *ward) { w.forget() },
-			"while it settles, as a beat has noticed": func(w *ward) {
-				w.forget()
-				_, err := w.leases.Beat(w.ctx, 0, bea, false)
-				require.NoError(w.t, err)
-				w.kill(dead, time.Minute)
+		for why, change := range map[string]func(*harness){
+			"while the partition settles": func(h *harness) { h.forget() },
+			"while it settles, as a beat has noticed": func(h *harness) {
+				h.forget()
+				_, err := h.leases.Beat(h.ctx, 0, bea, false)
+				require.NoError(h.t, err)
+				h.kill(dead, time.Minute)
 			},
-			"without books":                func(w *ward) { w.Do("ZREM", w.keys.Sessions, w.runs()[0]) },
-			"without a beat":               func(w *ward) { w.Do("ZREM", w.keys.Sessions, "!beat") },
-			"by one without a session":     func(w *ward) { w.Do("ZREM", w.keys.Sessions, ann) },
-			"by one whose session is past": func(w *ward) { w.kill(ann, 0) },
-			"by one who is closed":         func(w *ward) { w.score(ann, "0") },
+			"without books":                func(h *harness) { h.Do("ZREM", h.keys.Sessions, h.runs()[0]) },
+			"without a beat":               func(h *harness) { h.Do("ZREM", h.keys.Sessions, "!beat") },
+			"by one without a session":     func(h *harness) { h.Do("ZREM", h.keys.Sessions, ann) },
+			"by one whose session is past": func(h *harness) { h.kill(ann, 0) },
+			"by one who is closed":         func(h *harness) { h.score(ann, "0") },
 		} {
 			t.Run(name+" "+why, func(t *testing.T) {
-				w := newWard(t).mortal()
-				w.owned(dead, "s")
-				w.kill(dead, time.Minute)
-				change(w)
-				require.False(t, look(w))
-				require.Equal(t, 1, w.pending(dead))
+				h := newHarness(t).withDead()
+				h.owned(dead, "s")
+				h.kill(dead, time.Minute)
+				change(h)
+				require.False(t, look(h))
+				require.Equal(t, 1, h.pending(dead))
 			})
 		}
 	}
 }
 
-// Trace: Redis hangs for 5 s. The first script that runs afterwards is not a beat, which would add these seconds to
-// everybody's deadline, but the look of an engine with a long session: those with short ones looked dead to it, were
-// robbed, and a crash was held against each of their streams.
+// Trace: Redis hangs for 5 s. The first script that runs afterwards is not a beat, which would add these seconds to every
+// deadline, but the scan of an engine with a long session: consumers with short ones looked dead to it and lost their streams,
+// each of which counted a crash.
 func TestNobodyIsFoundDeadBeforeTheBeatAfterAGap(t *testing.T) {
-	w := newWard(t, func(s *Settings) { s.Gap = 2 * time.Second }).mortal()
-	w.owned(dead, "s")
-	last := w.Now() - 5000
-	w.score("!beat", strconv.FormatInt(-last, 10))
-	w.score(dead, strconv.FormatInt(last+2000, 10))
-	r := w.at(ann)
-	require.Empty(t, w.list(ann, false))
-	_, err := r.page(w.ctx, "-")
+	h := newHarness(t, func(s *Settings) { s.Gap = 2 * time.Second }).withDead()
+	h.owned(dead, "s")
+	last := h.Now() - 5000
+	h.score("!beat", strconv.FormatInt(-last, 10))
+	h.score(dead, strconv.FormatInt(last+2000, 10))
+	r := h.recovery(ann)
+	require.Empty(t, h.listDead(ann, false))
+	_, err := r.page(h.ctx, "-")
 	require.ErrorIs(t, err, ErrNotMine)
-	_, err = r.runRecover(w.ctx, nil)
+	_, err = r.runRecover(h.ctx, nil)
 	require.ErrorIs(t, err, ErrNotMine)
 
-	_, err = w.leases.Beat(w.ctx, 0, ann, false)
+	_, err = h.leases.Beat(h.ctx, 0, ann, false)
 	require.NoError(t, err)
-	require.Empty(t, w.list(ann, false), "the gap was added")
-	_, err = r.page(w.ctx, "-")
+	require.Empty(t, h.listDead(ann, false), "the gap was added")
+	_, err = r.page(h.ctx, "-")
 	require.ErrorIs(t, err, ErrNotMine)
-	require.Equal(t, 1, w.pending(dead))
+	require.Equal(t, 1, h.pending(dead))
 }
 
-// Trace: an engine that takes itself for dead would recover what it holds.
+// Trace: an engine that considers itself dead would recover what it holds.
 func TestNobodyRecoversItself(t *testing.T) {
-	w := newWard(t)
-	w.owned(ann, "s")
-	_, err := w.store.Recover(w.ctx, 0, ann, ann)
+	h := newHarness(t)
+	h.owned(ann, "s")
+	_, err := h.store.Recover(h.ctx, 0, ann, ann)
 	require.ErrorIs(t, err, ErrNotMine)
-	w.kill(ann, time.Minute)
-	_, err = w.store.Recover(w.ctx, 0, ann, ann)
+	h.kill(ann, time.Minute)
+	_, err = h.store.Recover(h.ctx, 0, ann, ann)
 	require.ErrorIs(t, err, ErrNotMine)
-	require.Equal(t, 1, w.pending(ann))
+	require.Equal(t, 1, h.pending(ann))
 }
 
-// With settling off nothing of the kind is looked at, and INFO is never called.
+// With settling off the server's ID does not matter, and INFO is never called.
 func TestSettlingOffDoesWithoutTheServersID(t *testing.T) {
-	w := newWard(t, func(s *Settings) { s.Settle = false })
-	limited := w.as("-info", "-cluster", "-config")
+	h := newHarness(t, func(s *Settings) { s.Settle = false })
+	limited := h.as("-info", "-cluster", "-config")
 	limited.open(dead)
 	limited.owned(dead, "s")
 	limited.kill(dead, time.Minute)
 	limited.forget()
-	require.Equal(t, []string{dead}, limited.list(ann, true))
+	require.Equal(t, []string{dead}, limited.listDead(ann, true))
 	require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, limited.recover(ann))
 }
 
-// At maxmemory the dead are recovered all the same, and the unknown adopted: what stays pending frees no memory.
+// At maxmemory dead consumers are recovered all the same, and unknown ones adopted: what stays pending frees no memory.
 func TestRecoveryAtMaxmemory(t *testing.T) {
-	w := newWard(t).mortal()
+	h := newHarness(t).withDead()
 	for i := range 5 {
-		w.announce(fmt.Sprint(i))
+		h.announce(fmt.Sprint(i))
 	}
-	w.own(dead, 5)
-	w.announce("unknown")
-	w.read("unknown.1", 1)
-	w.kill(dead, time.Minute)
-	w.Do("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
-	require.ErrorContains(t, w.Try("SET", "x", "y").Error(), "OOM")
-	require.Equal(t, []string{dead}, w.list(ann, true))
-	require.NotEmpty(t, w.deadline("unknown.1"))
-	require.Equal(t, Recovered{Entries: 5, Scripts: 2, Removed: true}, w.recover(ann))
-	w.Do("CONFIG", "SET", "maxmemory", "0")
-	require.Len(t, w.Stream(w.keys.Input), 6)
+	h.own(dead, 5)
+	h.announce("unknown")
+	h.read("unknown.1", 1)
+	h.kill(dead, time.Minute)
+	h.Do("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+	require.ErrorContains(t, h.Try("SET", "x", "y").Error(), "OOM")
+	require.Equal(t, []string{dead}, h.listDead(ann, true))
+	require.NotEmpty(t, h.deadline("unknown.1"))
+	require.Equal(t, Recovered{Entries: 5, Scripts: 2, Removed: true}, h.recover(ann))
+	h.Do("CONFIG", "SET", "maxmemory", "0")
+	require.Len(t, h.Stream(h.keys.Input), 6)
 }
 
-// A demoted server refuses to say who is dead: it may not have heard of the last beats.
+// A demoted server refuses to list dead consumers: it may not have received the last beats.
 func TestReplicaFindsNobodyDead(t *testing.T) {
-	w := newWard(t).mortal()
-	w.owned(dead, "s")
-	w.kill(dead, time.Minute)
-	w.Do("REPLICAOF", "127.0.0.1", "1")
-	_, err := w.store.Dead(w.ctx, 0, ann, false)
+	h := newHarness(t).withDead()
+	h.owned(dead, "s")
+	h.kill(dead, time.Minute)
+	h.Do("REPLICAOF", "127.0.0.1", "1")
+	_, err := h.store.Dead(h.ctx, 0, ann, false)
 	require.ErrorContains(t, err, "READONLY")
-	_, err = w.store.Recover(w.ctx, 0, ann, dead)
+	_, err = h.store.Recover(h.ctx, 0, ann, dead)
 	require.ErrorContains(t, err, "READONLY")
-	_, err = w.store.Turn(w.ctx, 0, ann)
+	_, err = h.store.Turn(h.ctx, 0, ann)
 	require.ErrorContains(t, err, "READONLY")
-	w.Do("REPLICAOF", "NO", "ONE")
+	h.Do("REPLICAOF", "NO", "ONE")
 }
 
-// Each right that recovery needs and does not have shows as an error, and costs nothing.
+// Each permission that recovery needs and lacks shows as an error, and nothing is lost.
 func TestRecoveryWithoutRights(t *testing.T) {
 	for _, right := range []string{"xinfo", "xpending", "xrange", "xgroup", "xack", "xadd", "zscore", "zrangebyscore", "set", "get"} {
 		t.Run(right, func(t *testing.T) {
-			w := newWard(t).mortal()
-			w.owned(dead, "s")
-			w.kill(dead, time.Minute)
-			limited := w.as("-" + right)
-			_, listing := limited.store.Dead(w.ctx, 0, ann, true)
-			_, recovering := limited.store.Recover(w.ctx, 0, ann, dead)
+			h := newHarness(t).withDead()
+			h.owned(dead, "s")
+			h.kill(dead, time.Minute)
+			limited := h.as("-" + right)
+			_, listing := limited.store.Dead(h.ctx, 0, ann, true)
+			_, recovering := limited.store.Recover(h.ctx, 0, ann, dead)
 			if right == "xinfo" || right == "zscore" || right == "zrangebyscore" {
 				require.ErrorContains(t, lease.Explain(listing), "grant")
 			} else {
@@ -226,63 +226,63 @@ func TestRecoveryWithoutRights(t *testing.T) {
 			if right != "xinfo" && right != "zrangebyscore" {
 				require.Error(t, recovering)
 			}
-			// Whoever has the rights finds all of it, once.
-			_, err := w.store.Recover(w.ctx, 0, ann, dead)
+			// A client with the permission finds all of it, once.
+			_, err := h.store.Recover(h.ctx, 0, ann, dead)
 			if err != nil {
 				require.ErrorIs(t, err, ErrNotMine)
 			}
-			require.Len(t, w.Stream(w.keys.Input), 1)
-			require.Zero(t, w.pending(dead))
-			require.NotContains(t, w.Consumers(w.keys.Input, w.layout.Group()), dead)
-			require.Zero(t, w.Num("EXISTS", w.keys.Lease("s")))
+			require.Len(t, h.Stream(h.keys.Input), 1)
+			require.Zero(t, h.pending(dead))
+			require.NotContains(t, h.Consumers(h.keys.Input, h.layout.Group()), dead)
+			require.Zero(t, h.Num("EXISTS", h.keys.Lease("s")))
 		})
 	}
 	t.Run("xdel", func(t *testing.T) {
 		// The entry is acknowledged and moved; that its old body stays is no loss.
-		w := newWard(t).mortal()
-		w.owned(dead, "s")
-		w.kill(dead, time.Minute)
-		require.Equal(t, 1, w.as("-xdel").recover(ann).Entries)
-		require.Zero(t, w.pending(dead))
-		w.own(bea, 1)
+		h := newHarness(t).withDead()
+		h.owned(dead, "s")
+		h.kill(dead, time.Minute)
+		require.Equal(t, 1, h.as("-xdel").recover(ann).Entries)
+		require.Zero(t, h.pending(dead))
+		h.own(bea, 1)
 	})
 }
 
-// A key of another type in the place of one of ours is an error, and nothing is lost by it.
+// A key of another type in place of one of ours is an error, and nothing is lost.
 func TestRecoveryMeetsKeysOfAnotherType(t *testing.T) {
-	for name, key := range map[string]func(*ward) string{
-		"the claim": func(w *ward) string { return w.keys.Recover(dead) },
-		"later":     func(w *ward) string { return w.keys.Later },
-		"the lease": func(w *ward) string { return w.keys.Lease("s") },
+	for name, key := range map[string]func(*harness) string{
+		"the claim": func(h *harness) string { return h.keys.Recover(dead) },
+		"later":     func(h *harness) string { return h.keys.Later },
+		"the lease": func(h *harness) string { return h.keys.Lease("s") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWard(t).mortal()
-			w.owned(dead, "s", "_crash_count", "1")
-			w.kill(dead, time.Minute)
-			w.Do("DEL", key(w))
-			w.Do("HSET", key(w), "f", "v")
-			_, err := w.store.Recover(w.ctx, 0, ann, dead)
+			h := newHarness(t).withDead()
+			h.owned(dead, "s", "_crash_count", "1")
+			h.kill(dead, time.Minute)
+			h.Do("DEL", key(h))
+			h.Do("HSET", key(h), "f", "v")
+			_, err := h.store.Recover(h.ctx, 0, ann, dead)
 			if name == "the lease" {
 				require.NoError(t, err, "it is nobody's")
-				require.Equal(t, 1, w.Num("ZCARD", w.keys.Later))
+				require.Equal(t, 1, h.Num("ZCARD", h.keys.Later))
 				return
 			}
 			require.ErrorContains(t, err, "WRONGTYPE")
-			require.Equal(t, 1, w.pending(dead))
-			w.Do("DEL", key(w))
-			require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, w.recover(ann))
+			require.Equal(t, 1, h.pending(dead))
+			h.Do("DEL", key(h))
+			require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, h.recover(ann))
 		})
 	}
-	for name, key := range map[string]func(*ward) string{
-		"the turn":     func(w *ward) string { return w.keys.Scan },
-		"the sessions": func(w *ward) string { return w.keys.Sessions },
+	for name, key := range map[string]func(*harness) string{
+		"the turn":     func(h *harness) string { return h.keys.Scan },
+		"the sessions": func(h *harness) string { return h.keys.Sessions },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWard(t)
-			w.Do("DEL", key(w))
-			w.Do("HSET", key(w), "f", "v")
-			turn, err1 := w.store.Turn(w.ctx, 0, ann)
-			_, err2 := w.store.Dead(w.ctx, 0, ann, true)
+			h := newHarness(t)
+			h.Do("DEL", key(h))
+			h.Do("HSET", key(h), "f", "v")
+			turn, err1 := h.store.Turn(h.ctx, 0, ann)
+			_, err2 := h.store.Dead(h.ctx, 0, ann, true)
 			if name == "the turn" {
 				require.NoError(t, err1)
 				require.True(t, turn, "it would never end")
@@ -292,15 +292,15 @@ func TestRecoveryMeetsKeysOfAnotherType(t *testing.T) {
 		})
 	}
 	t.Run("no input stream", func(t *testing.T) {
-		w := newWard(t).mortal()
-		w.kill(dead, time.Minute)
-		w.Do("DEL", w.keys.Input)
-		_, err := w.store.Dead(w.ctx, 0, ann, true)
+		h := newHarness(t).withDead()
+		h.kill(dead, time.Minute)
+		h.Do("DEL", h.keys.Input)
+		_, err := h.store.Dead(h.ctx, 0, ann, true)
 		require.Error(t, err)
-		require.Equal(t, []string{dead}, w.list(ann, false))
-		_, err = w.store.Recover(w.ctx, 0, ann, dead)
+		require.Equal(t, []string{dead}, h.listDead(ann, false))
+		_, err = h.store.Recover(h.ctx, 0, ann, dead)
 		require.ErrorContains(t, err, "NOGROUP")
-		w.open(ann) // makes it again
-		require.Equal(t, Recovered{Removed: true}, w.recover(ann))
+		h.open(ann) // creates it again
+		require.Equal(t, Recovered{Removed: true}, h.recover(ann))
 	})
 }

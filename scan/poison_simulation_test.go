@@ -12,15 +12,15 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// fleet is a service in numbers: processes that take streams, die, and are recovered, in steps of a second. Nothing runs
-// but Judge and Convict.
-type fleet struct {
+// simulation is a service in numbers: processes that take streams, die, and are recovered, in steps of a second. Of the real code
+// only decide and detectPoison run.
+type simulation struct {
 	Config
-	rnd       *rand.Rand
-	streams   []fleetStream
-	processes []fleetProcess
-	graves    []fleetGrave
-	now       time.Duration
+	rnd         *rand.Rand
+	streams     []simStream
+	processes   []simProcess
+	unrecovered []simDeath
+	now         time.Duration
 
 	// mortal is when a process dies for reasons of its own, after its start; nil: never.
 	mortal func() time.Duration
@@ -35,13 +35,13 @@ type fleet struct {
 	deaths  int // so far
 	letters []int
 	longest time.Duration // delay
-	alarms  int           // deaths after which Convict told of some that wait
+	alarms  int           // deaths after which detectPoison reported suspected ones
 }
 
-type fleetStream struct {
+type simStream struct {
 	killer   bool
 	after    time.Duration // it kills
-	reads    bool          // it kills who reads it
+	reads    bool          // it kills when it is read
 	owner    int           // -1: waits
 	since    time.Duration // it was acquired, or read
 	due      time.Duration
@@ -51,143 +51,143 @@ type fleetStream struct {
 	kills    int
 }
 
-type fleetProcess struct {
+type simProcess struct {
 	up, dies time.Duration
 	alive    bool
 }
 
-// fleetGrave is a dead process that nobody has recovered yet.
-type fleetGrave struct {
+// simDeath is a dead process that nobody has recovered yet.
+type simDeath struct {
 	found   time.Duration
-	death   sessionEnd // but Now
+	end     sessionEnd // except now
 	streams []int
 }
 
-const fleetTTL = 10 * time.Second
+const simTTL = 10 * time.Second
 
-// fleetNever is when what never happens does.
-const fleetNever = 1 << 62
+// never is the time of what does not happen.
+const never = 1 << 62
 
-func newFleet(seed uint64, processes, streams int) *fleet {
-	f := &fleet{Config: Config{}.WithDefaults(), restart: time.Second, rnd: rand.New(rand.NewPCG(seed, 1))}
-	f.streams = make([]fleetStream, streams)
-	for i := range f.streams {
-		f.streams[i].owner = -1
+func newSimulation(seed uint64, processes, streams int) *simulation {
+	sim := &simulation{Config: Config{}.WithDefaults(), restart: time.Second, rnd: rand.New(rand.NewPCG(seed, 1))}
+	sim.streams = make([]simStream, streams)
+	for i := range sim.streams {
+		sim.streams[i].owner = -1
 	}
-	f.processes = make([]fleetProcess, processes)
-	return f
+	sim.processes = make([]simProcess, processes)
+	return sim
 }
 
-// kill makes killers of n streams.
-func (f *fleet) kill(n int, after time.Duration, reads bool) *fleet {
-	for _, i := range f.rnd.Perm(len(f.streams))[:n] {
-		s := &f.streams[i]
+// kill makes n streams killers.
+func (sim *simulation) kill(n int, after time.Duration, reads bool) *simulation {
+	for _, i := range sim.rnd.Perm(len(sim.streams))[:n] {
+		s := &sim.streams[i]
 		s.killer, s.after, s.reads = true, after, reads
 	}
-	return f
+	return sim
 }
 
-// step is a second.
-func (f *fleet) step() {
-	f.now += time.Second
-	f.recover()
+// step simulates a second.
+func (sim *simulation) step() {
+	sim.now += time.Second
+	sim.recover()
 	var live []int
-	for p := range f.processes {
-		x := &f.processes[p]
-		if !x.alive && x.up <= f.now {
-			x.alive, x.dies = true, fleetNever
-			if f.mortal != nil {
-				x.dies = f.now + f.mortal()
+	for p := range sim.processes {
+		x := &sim.processes[p]
+		if !x.alive && x.up <= sim.now {
+			x.alive, x.dies = true, never
+			if sim.mortal != nil {
+				x.dies = sim.now + sim.mortal()
 			}
 		}
 		if x.alive {
 			live = append(live, p)
 		}
 	}
-	for i := range f.streams[:f.brief] {
-		if s := &f.streams[i]; s.owner >= 0 && f.rnd.Float64() < f.turnover {
-			*s = fleetStream{owner: -1, due: f.now}
+	for i := range sim.streams[:sim.brief] {
+		if s := &sim.streams[i]; s.owner >= 0 && sim.rnd.Float64() < sim.turnover {
+			*s = simStream{owner: -1, due: sim.now}
 		}
 	}
 	if len(live) > 0 {
-		f.take(live)
+		sim.take(live)
 	}
-	for p := range f.processes {
-		if x := &f.processes[p]; x.alive && x.dies <= f.now {
-			f.die(p)
+	for p := range sim.processes {
+		if x := &sim.processes[p]; x.alive && x.dies <= sim.now {
+			sim.die(p)
 		}
 	}
 }
 
 // take hands out what is due, in the order in which it came, each to any process.
-func (f *fleet) take(live []int) {
+func (sim *simulation) take(live []int) {
 	var due []int
-	for i := range f.streams {
-		if s := &f.streams[i]; s.owner < 0 && !s.dead && s.due <= f.now {
+	for i := range sim.streams {
+		if s := &sim.streams[i]; s.owner < 0 && !s.dead && s.due <= sim.now {
 			due = append(due, i)
 		}
 	}
-	slices.SortStableFunc(due, func(a, b int) int { return int(f.streams[a].due - f.streams[b].due) })
+	slices.SortStableFunc(due, func(a, b int) int { return int(sim.streams[a].due - sim.streams[b].due) })
 	deadly := map[int]bool{} // processes that have read what they cannot
 	for n, i := range due {
-		s := &f.streams[i]
-		s.owner = live[f.rnd.IntN(len(live))]
-		s.since = f.now + time.Duration(n)*20*time.Microsecond // later in a batch is later in time
+		s := &sim.streams[i]
+		s.owner = live[sim.rnd.IntN(len(live))]
+		s.since = sim.now + time.Duration(n)*20*time.Microsecond // later in a batch is later in time
 		if s.killer && s.reads {
 			deadly[s.owner] = true
 		}
 	}
 	for _, i := range due {
-		s := &f.streams[i]
+		s := &sim.streams[i]
 		s.onlyRead = deadly[s.owner]
-		switch x := &f.processes[s.owner]; {
+		switch x := &sim.processes[s.owner]; {
 		case s.onlyRead:
-			x.dies = f.now
+			x.dies = sim.now
 		case s.killer:
-			x.dies = min(x.dies, f.now+s.after)
+			x.dies = min(x.dies, sim.now+s.after)
 		}
 	}
 }
 
-func (f *fleet) die(p int) {
-	f.deaths++
-	f.processes[p] = fleetProcess{up: f.now + f.restart}
-	beat := f.now - time.Duration(f.rnd.Int64N(int64(time.Second)))
-	g := fleetGrave{found: f.now + fleetTTL, death: sessionEnd{deadline: float64((beat + fleetTTL).Milliseconds()), ttl: fleetTTL}}
-	for i := range f.streams {
-		if s := &f.streams[i]; s.owner == p {
+func (sim *simulation) die(p int) {
+	sim.deaths++
+	sim.processes[p] = simProcess{up: sim.now + sim.restart}
+	beat := sim.now - time.Duration(sim.rnd.Int64N(int64(time.Second)))
+	g := simDeath{found: sim.now + simTTL, end: sessionEnd{deadline: float64((beat + simTTL).Milliseconds()), ttl: simTTL}}
+	for i := range sim.streams {
+		if s := &sim.streams[i]; s.owner == p {
 			g.streams = append(g.streams, i)
-			s.owner, s.due = -1, fleetNever
+			s.owner, s.due = -1, never
 			if s.killer {
 				s.kills++
 			}
 		}
 	}
-	f.graves = append(f.graves, g)
+	sim.unrecovered = append(sim.unrecovered, g)
 }
 
 // recover does what Recover does.
-func (f *fleet) recover() {
-	graves := f.graves
-	f.graves = nil
-	for _, g := range graves {
-		if g.found > f.now || !slices.ContainsFunc(f.processes, func(p fleetProcess) bool { return p.alive }) {
-			f.graves = append(f.graves, g)
+func (sim *simulation) recover() {
+	unrecovered := sim.unrecovered
+	sim.unrecovered = nil
+	for _, g := range unrecovered {
+		if g.found > sim.now || !slices.ContainsFunc(sim.processes, func(p simProcess) bool { return p.alive }) {
+			sim.unrecovered = append(sim.unrecovered, g)
 			continue
 		}
-		g.death.now = f.now.Milliseconds()
+		g.end.now = sim.now.Milliseconds()
 		var suspects []poisonCandidate
 		with := cohort{}
 		for _, i := range g.streams {
-			s := &f.streams[i]
+			s := &sim.streams[i]
 			o := &orphan{readable: true}
-			o.ID, o.Crashes, o.Idle, o.Deliveries = fmt.Sprint(i), s.crashes, f.now-s.since, lease.HeldDeliveries
+			o.ID, o.Crashes, o.Idle, o.Deliveries = fmt.Sprint(i), s.crashes, sim.now-s.since, lease.HeldDeliveries
 			if s.onlyRead {
 				o.Deliveries = 1
 			}
-			r := f.decide(o, g.death, f.rnd.Float64())
+			r := sim.decide(o, g.end, sim.rnd.Float64())
 			switch {
-			case f.isCandidate(r):
+			case sim.isCandidate(r):
 				suspects = append(suspects, poisonCandidate{Disposition: r, idle: o.Idle})
 				continue
 			case r.Crashes == 0:
@@ -195,37 +195,37 @@ func (f *fleet) recover() {
 			case r.Crashes != lease.KeepCount:
 				with.idles = append(with.idles, o.Idle)
 			}
-			f.back(i, r)
+			sim.back(i, r)
 		}
-		with.sole = len(f.streams) == 1
-		if f.detectPoison(suspects, with, f.rnd.Float64) > 0 {
-			f.alarms++
+		with.sole = len(sim.streams) == 1
+		if sim.detectPoison(suspects, with, sim.rnd.Float64) > 0 {
+			sim.alarms++
 		}
 		for _, r := range suspects {
 			var i int
 			_, _ = fmt.Sscan(r.Entry, &i)
-			f.back(i, r.Disposition)
+			sim.back(i, r.Disposition)
 		}
 	}
 }
 
-func (f *fleet) back(i int, r lease.Disposition) {
-	s := &f.streams[i]
+func (sim *simulation) back(i int, r lease.Disposition) {
+	s := &sim.streams[i]
 	if r.Crashes != lease.KeepCount {
 		s.crashes = r.Crashes
 	}
 	if r.Dest == lease.ToDeadLetters {
 		s.dead = true
-		f.letters = append(f.letters, i)
+		sim.letters = append(sim.letters, i)
 		return
 	}
-	s.due = f.now + r.Delay
-	f.longest = max(f.longest, r.Delay)
+	s.due = sim.now + r.Delay
+	sim.longest = max(sim.longest, r.Delay)
 }
 
-func (f *fleet) innocents() (n int) {
-	for _, i := range f.letters {
-		if !f.streams[i].killer {
+func (sim *simulation) innocents() (n int) {
+	for _, i := range sim.letters {
+		if !sim.streams[i].killer {
 			n++
 		}
 	}
@@ -233,31 +233,31 @@ func (f *fleet) innocents() (n int) {
 }
 
 // run lets processes die until that many killers are dead letters, or until there were that many deaths.
-func (f *fleet) run(t *testing.T, killers, deaths int) {
+func (sim *simulation) run(t *testing.T, killers, deaths int) {
 	t.Helper()
-	for len(f.letters)-f.innocents() < killers && f.deaths < deaths {
-		f.step()
+	for len(sim.letters)-sim.innocents() < killers && sim.deaths < deaths {
+		sim.step()
 	}
-	require.Zero(t, f.innocents(), "innocents in the dead letters after %d deaths", f.deaths)
+	require.Zero(t, sim.innocents(), "innocents in the dead letters after %d deaths", sim.deaths)
 }
 
 // most is the greatest number of deaths that one killer took.
-func (f *fleet) most() (n int) {
-	for _, s := range f.streams {
+func (sim *simulation) most() (n int) {
+	for _, s := range sim.streams {
 		n = max(n, s.kills)
 	}
 	return n
 }
 
-// Streams that kill their owners are told from all that dies with them: in fleets of one process, where everything dies
+// Streams that kill their owners are told from everything that dies with them: in fleets of one process, where everything dies
 // with them each time, and of many, some killers or one, that kill at once, after a while, or when they are read.
-func TestKillersAreConvicted(t *testing.T) {
+func TestKillersAreDetected(t *testing.T) {
 	seeds := uint64(4)
 	for _, test := range []struct {
 		processes, killers int
 		after              time.Duration
 		reads              bool
-		most               int // deaths that a killer takes; what Convict's comment says
+		most               int // deaths that a killer takes, as in the comment of detectPoison
 	}{
 		{1, 1, 0, false, 32}, {1, 1, 10 * time.Second, false, 36}, {1, 1, 0, true, 32},
 		{1, 2, 0, false, 36}, {1, 2, 10 * time.Second, false, 56}, {1, 2, 0, true, 36},
@@ -276,10 +276,10 @@ func TestKillersAreConvicted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range seeds {
-				f := newFleet(seed, test.processes, 300).kill(test.killers, test.after, test.reads)
-				f.run(t, test.killers, test.killers*test.most)
-				require.Len(t, f.letters, test.killers, "after %d deaths", f.deaths)
-				require.LessOrEqual(t, f.most(), test.most)
+				sim := newSimulation(seed, test.processes, 300).kill(test.killers, test.after, test.reads)
+				sim.run(t, test.killers, test.killers*test.most)
+				require.Len(t, sim.letters, test.killers, "after %d deaths", sim.deaths)
+				require.LessOrEqual(t, sim.most(), test.most)
 			}
 		})
 	}
@@ -287,22 +287,22 @@ func TestKillersAreConvicted(t *testing.T) {
 
 // A process that its supervisor keeps away for five minutes finds almost everything waiting when it comes back, and takes it
 // at once.
-func TestKillerIsConvictedWhereProcessesStayAwayForLong(t *testing.T) {
+func TestKillerIsDetectedWhereProcessesStayAwayForLong(t *testing.T) {
 	for _, after := range []time.Duration{0, 10 * time.Second} {
 		for seed := range uint64(8) {
-			f := newFleet(seed, 1, 300).kill(1, after, false)
-			f.restart = 5 * time.Minute
-			f.run(t, 1, 120)
-			require.Len(t, f.letters, 1, "killer after %v, %d deaths", after, f.deaths)
-			t.Log(after, f.deaths)
+			sim := newSimulation(seed, 1, 300).kill(1, after, false)
+			sim.restart = 5 * time.Minute
+			sim.run(t, 1, 120)
+			require.Len(t, sim.letters, 1, "killer after %v, %d deaths", after, sim.deaths)
+			t.Log(after, sim.deaths)
 		}
 	}
 }
 
 // One process that was killed 31 times, by somebody who restarts it or by a lack of memory, had all its 300 streams become
-// dead letters. Where everything is equally suspect nothing is convicted: it waits, with delays that grow to the longest, and
-// those who look are told.
-func TestCrashLoopThatIsNobodysFaultConvictsNobody(t *testing.T) {
+// dead letters. Where everything is equally suspect nothing is poison: it waits, with delays that grow to the longest, and an
+// event reports it.
+func TestCrashLoopThatIsNobodysFaultFindsNoPoison(t *testing.T) {
 	chance := func(mean time.Duration) func(*rand.Rand) time.Duration {
 		return func(r *rand.Rand) time.Duration { return time.Duration(r.ExpFloat64() * float64(mean)) }
 	}
@@ -319,17 +319,17 @@ func TestCrashLoopThatIsNobodysFaultConvictsNobody(t *testing.T) {
 				away := brief == 0 && processes == 1 && name != "100s"
 				t.Run(fmt.Sprintf("every %s, %d processes, %d brief streams, away for long %v", name, processes, brief, away), func(t *testing.T) {
 					t.Parallel()
-					f := newFleet(7, processes, 300)
-					f.mortal = func() time.Duration { return mortal(f.rnd) }
-					f.brief, f.turnover = brief, 1.0/60
+					sim := newSimulation(7, processes, 300)
+					sim.mortal = func() time.Duration { return mortal(sim.rnd) }
+					sim.brief, sim.turnover = brief, 1.0/60
 					if away {
-						f.restart = 5 * time.Minute
+						sim.restart = 5 * time.Minute
 					}
-					f.run(t, 1, 150)
-					require.Empty(t, f.letters)
+					sim.run(t, 1, 150)
+					require.Empty(t, sim.letters)
 					if brief == 0 && processes == 1 && name == "100s" {
-						require.Greater(t, f.longest, f.MaxCrashDelay, "the longest delay, and jitter")
-						require.Positive(t, f.alarms)
+						require.Greater(t, sim.longest, sim.MaxCrashDelay, "the longest delay, and jitter")
+						require.Positive(t, sim.alarms)
 					}
 				})
 			}
@@ -341,22 +341,22 @@ func TestCrashLoopThatIsNobodysFaultConvictsNobody(t *testing.T) {
 func TestMadeUpCrashCountsSaveNoKiller(t *testing.T) {
 	for name, claim := range map[string]int{"a million": 1e6, "the limit": 10, "beyond it": 28} {
 		t.Run(name, func(t *testing.T) {
-			f := newFleet(3, 1, 300).kill(1, 0, false)
+			sim := newSimulation(3, 1, 300).kill(1, 0, false)
 			liars := 0
-			for i := range f.streams {
-				if !f.streams[i].killer && i%10 == 0 {
-					f.streams[i].crashes = claim
+			for i := range sim.streams {
+				if !sim.streams[i].killer && i%10 == 0 {
+					sim.streams[i].crashes = claim
 					liars++
 				}
 			}
-			for f.most() < 36 && !slices.ContainsFunc(f.letters, func(i int) bool { return f.streams[i].killer }) {
-				f.step()
+			for sim.most() < 36 && !slices.ContainsFunc(sim.letters, func(i int) bool { return sim.streams[i].killer }) {
+				sim.step()
 			}
 			honest := 0
 			killer := false
-			for _, i := range f.letters {
+			for _, i := range sim.letters {
 				switch {
-				case f.streams[i].killer:
+				case sim.streams[i].killer:
 					killer = true
 				case i%10 != 0:
 					honest++
@@ -364,7 +364,7 @@ func TestMadeUpCrashCountsSaveNoKiller(t *testing.T) {
 			}
 			require.True(t, killer)
 			require.Zero(t, honest)
-			require.Less(t, len(f.letters), liars, "many of those who lie live on")
+			require.Less(t, len(sim.letters), liars, "many of those who lie live on")
 		})
 	}
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// after is suspects that came so long before the death, with their crashes, this one included.
+// after is a candidate that arrived that long before the death, with its crashes, including this one.
 type after struct {
 	idle    time.Duration
 	crashes int
 }
 
-// Who is convicted, who gets a mark, and who loses one.
-func TestConvict(t *testing.T) {
+// What is poison, what gets a strike, and what loses one.
+func TestDetectPoison(t *testing.T) {
 	const s = time.Second
-	// With the defaults an entry has the longest delay after 11 crashes; what is beyond are marks.
+	// With the defaults an entry has the longest delay after 11 crashes; more than that are strikes.
 	herd := func(first after, n, crashes int) []after {
 		all := []after{first}
 		for i := range n {
@@ -36,22 +36,22 @@ func TestConvict(t *testing.T) {
 	}{
 		"none":                                      {},
 		"below the limit":                           {left: []after{{s, 7}, {20 * s, 8}}, crashes: []int{7, 8}},
-		"no marks before the longest delay":         {left: herd(after{s, 11}, 3, 11), crashes: []int{11, 11, 11, 11}, waiting: 4},
-		"the last one to come gets a mark":          {left: herd(after{s, 12}, 3, 12), crashes: []int{12, 11, 11, 11}, waiting: 4},
+		"no strikes before the longest delay":       {left: herd(after{s, 11}, 3, 11), crashes: []int{11, 11, 11, 11}, waiting: 4},
+		"the last one to arrive gets a strike":      {left: herd(after{s, 12}, 3, 12), crashes: []int{12, 11, 11, 11}, waiting: 4},
 		"others lose one":                           {left: herd(after{s, 13}, 3, 16), crashes: []int{13, 14, 14, 14}, waiting: 4},
-		"the seventeenth convicts":                  {left: herd(after{s, 28}, 3, 28), crashes: []int{-1, 26, 26, 26}, waiting: 3},
+		"the seventeenth makes it poison":           {left: herd(after{s, 28}, 3, 28), crashes: []int{-1, 26, 26, 26}, waiting: 3},
 		"the sixteenth does not":                    {left: herd(after{s, 27}, 3, 5), crashes: []int{27, 5, 5, 5}, waiting: 1},
-		"whoever came then convicts nobody":         {left: []after{{s, 28}, {s, 28}, {s + s/2, 28}, {s, 28}}, crashes: []int{27, 27, 27, 27}, waiting: 4},
-		"came together, before others":              {left: []after{{s, 12}, {9 * s, 28}, {9 * s, 28}, {9 * s, 28}}, crashes: []int{12, 26, 26, 26}, waiting: 4},
-		"alone, and others came along":              {left: []after{{s, 26}}, with: cohort{stable: 1, idles: []time.Duration{s / 2, s, 9 * s, 9 * s}}, crashes: []int{25}, waiting: 1},
+		"all that arrived at once prove nothing":    {left: []after{{s, 28}, {s, 28}, {s + s/2, 28}, {s, 28}}, crashes: []int{27, 27, 27, 27}, waiting: 4},
+		"arrived together, before others":           {left: []after{{s, 12}, {9 * s, 28}, {9 * s, 28}, {9 * s, 28}}, crashes: []int{12, 26, 26, 26}, waiting: 4},
+		"alone, and others arrived with it":         {left: []after{{s, 26}}, with: cohort{stable: 1, idles: []time.Duration{s / 2, s, 9 * s, 9 * s}}, crashes: []int{25}, waiting: 1},
 		"a quarter of eight":                        {left: append(herd(after{s, 28}, 6, 11), after{2 * s, 28}), crashes: []int{-1, 11, 11, 11, 11, 11, 11, -1}, waiting: 6},
 		"of a few it takes more":                    {left: []after{{s, 28}, {20 * s, 28}}, crashes: []int{28, 25}, waiting: 2},
 		"of a few it takes twice as many":           {left: []after{{s, 45}, {20 * s, 28}}, crashes: []int{-1, 25}, waiting: 1},
 		"alone, and nothing else was stable":        {left: []after{{s, 28}}, crashes: []int{27}, waiting: 1},
 		"alone among what was stable":               {left: []after{{s, 12}}, with: cohort{stable: 1}, crashes: []int{14}, waiting: 1},
 		"alone among what was stable, in the end":   {left: []after{{s, 26}}, with: cohort{stable: 1}, crashes: []int{-1}},
-		"alone, and others came later":              {left: []after{{s, 26}}, with: cohort{stable: 1, idles: []time.Duration{0, s, s, 9 * s}}, crashes: []int{24}, waiting: 1},
-		"alone, and others came before":             {left: []after{{s, 26}}, with: cohort{stable: 1, idles: []time.Duration{9 * s}}, crashes: []int{-1}},
+		"alone, and others arrived later":           {left: []after{{s, 26}}, with: cohort{stable: 1, idles: []time.Duration{0, s, s, 9 * s}}, crashes: []int{24}, waiting: 1},
+		"alone, and others arrived before":          {left: []after{{s, 26}}, with: cohort{stable: 1, idles: []time.Duration{9 * s}}, crashes: []int{-1}},
 		"the only announcement":                     {left: []after{{s, 11}}, with: cohort{sole: true}, crashes: []int{-1}},
 		"the only announcement, below the limit":    {left: []after{{s, 10}}, with: cohort{sole: true}, crashes: []int{10}},
 		"no crash is forgiven to anyone":            {config: Config{MaxCrashes: -1}, left: []after{{s, 1}, {s, 1}, {9 * s, 1}}, crashes: []int{-1, -1, -1}},

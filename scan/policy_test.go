@@ -13,7 +13,7 @@ import (
 
 const deathNow = 1_800_000_000_000
 
-// died is a death so long ago, under sessions of 10 s.
+// died is a crash that long ago, with sessions of 10 s.
 func died(ago time.Duration) sessionEnd {
 	return sessionEnd{deadline: deathNow - float64(ago.Milliseconds()), now: deathNow, ttl: 10 * time.Second}
 }
@@ -25,8 +25,8 @@ func orphanOf(deliveries, crashes int, idle time.Duration) *orphan {
 	return o
 }
 
-func TestJudgeCountsCrashesOfOwnersOnly(t *testing.T) {
-	// Idle counts from the acquisition, so a death 1 s ago that a session of 10 s showed leaves idle - 11 s held.
+func TestPolicyCountsCrashesOfOwnersOnly(t *testing.T) {
+	// Idle counts from the acquisition, so with a session of 10 s that ended 1 s ago, an entry was held for idle - 11 s.
 	const held5s = 16 * time.Second
 	stable := 5*time.Minute + 11*time.Second
 	early := func(o *orphan) *orphan { o.NotBefore = deathNow + 5000; return o }
@@ -95,8 +95,8 @@ func TestJudgeCountsCrashesOfOwnersOnly(t *testing.T) {
 	}
 }
 
-// Nobody is sentenced for what an orderly end left, and no count ever falls but by holding on.
-func TestJudgeProperties(t *testing.T) {
+// Nothing is dead-lettered or delayed after an orderly end, and a count only falls when the stream was held for long.
+func TestPolicyProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := orphanOf(rapid.IntRange(1, 3).Draw(t, "deliveries"), rapid.IntRange(0, 30).Draw(t, "crashes"),
 			time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "idle")))
