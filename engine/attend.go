@@ -20,7 +20,7 @@ func (e *Engine) attend(ctx context.Context, p *partition, s *lease.Session) {
 	if !due || s.Remaining() == 0 {
 		return
 	}
-	has := len(e.lot.of(s)) + e.table.Count(p.number) - len(e.completer.IDs(p.number))
+	has := len(e.parked.list.Of(s)) + e.table.Count(p.number) - len(e.completer.IDs(p.number))
 	pending, err := e.store.Attend(ctx, p.number, s.Consumer())
 	if err != nil {
 		e.choreFailed(ctx, p, "showing that the consumer is at work fails", err)

@@ -18,7 +18,7 @@
 //   - a reader for each partition (reader.go) reads and acquires;
 //   - one loop (renewer.go) watches every deadline and does no I/O; its work queue sends what is due;
 //   - the completer's work queue completes what users and the engine end;
-//   - the lot's work queue asks for parked entries;
+//   - the waitlist's work queue asks for parked entries;
 //   - the promoter's work queue brings back what is due;
 //   - the dispatcher's workers call the handler.
 //

@@ -44,7 +44,7 @@ type Engine struct {
 	renewer     *renewer
 	pressure    *pressure
 	completer   *completion.Completer
-	lot         *lot
+	parked      *parked
 	promoter    *workqueue.Queue
 	scanner     *scanner
 	hints       *hints // nil unless somebody asked for Expired

@@ -248,7 +248,7 @@ const (
 
 // workQueues are all that work for partitions.
 func (e *Engine) workQueues() []interface{ Regroup() } {
-	return []interface{ Regroup() }{e.renewer.work, e.completer, e.lot.work, e.scanner.work, e.promoter}
+	return []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.scanner.work, e.promoter}
 }
 
 // ResetTopology is for those who know before the engine does that servers have changed: who has which slot is asked anew at

@@ -17,7 +17,7 @@ import (
 // settleAgain is how often acquisitions are tried while a partition settles.
 const settleAgain = 250 * time.Millisecond
 
-// intake finds a place for every entry that was read: its own partition, the dead letters, the lot, or the table. It
+// intake finds a place for every entry that was read: its own partition, the dead letters, the waitlist, or the table. It
 // returns when each has one, or its session is over: then all of them go back with the session.
 func (e *Engine) intake(ctx context.Context, p *partition, s *lease.Session, read []lease.Entry) {
 	if len(read) > 0 {
@@ -78,7 +78,7 @@ func (e *Engine) acquireAll(ctx context.Context, p *partition, s *lease.Session,
 // parkIfOwn parks an entry whose stream this process already has to do with.
 func (e *Engine) parkIfOwn(s *lease.Session, x *lease.Entry) bool {
 	held := e.table.Get(x.Stream)
-	if held == nil && !e.lot.has(x.Stream) && !e.dispatcher.Busy(x.Stream) {
+	if held == nil && !e.parked.list.Has(x.Stream) && !e.dispatcher.Busy(x.Stream) {
 		return false
 	}
 	e.park(s, x, lease.Take{})
@@ -86,17 +86,17 @@ func (e *Engine) parkIfOwn(s *lease.Session, x *lease.Entry) bool {
 		e.supersede(held)
 		// It may have been freed between the look and the parking.
 		if e.table.Get(x.Stream) == nil {
-			e.lot.nudge(x.Stream)
+			e.parked.nudge(x.Stream)
 		}
 	} else if !e.dispatcher.Busy(x.Stream) {
-		e.lot.nudge(x.Stream)
+		e.parked.nudge(x.Stream)
 	}
 	return true
 }
 
-// park parks an entry, or puts it off where the lot has no room: reading never pauses for it.
+// park parks an entry, or sends it to later where the list has no room: reading never pauses for it.
 func (e *Engine) park(s *lease.Session, x *lease.Entry, take lease.Take) {
-	if !e.lot.park(s, x, take) {
+	if !e.parked.park(s, x, take) {
 		delay := parkSpill + time.Duration(float64(parkSpill)*e.random())
 		e.completer.Requeue(s.Consumer(), x, completion.Target{Dest: lease.ToLater, Delay: delay})
 	}

@@ -83,7 +83,8 @@ func TestWhatIsParkedIsBoundedInBytes(t *testing.T) {
 		require.Len(t, e.of(api.Added), 2*n)
 		undelivered, pending, later, dead := w.server.count()
 		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead})
-		require.Zero(t, e.lot.mu.bytes)
+		_, bytes := e.parked.list.Size()
+		require.Zero(t, bytes)
 	})
 }
 

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/waitlist"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -49,27 +49,27 @@ func TestParkedEntriesAreAskedForWithBackoff(t *testing.T) {
 		pass(10 * time.Minute)
 		require.Equal(t, 1, e.Stats().Parked)
 		list := gaps(e.fake.takeCalls())
-		want := parkFirst
+		want := waitlist.FirstDelay
 		for _, gap := range list {
 			require.LessOrEqual(t, gap, want+2*time.Millisecond)
 			require.GreaterOrEqual(t, gap, want*3/4)
-			want = min(2*want, parkMost)
+			want = min(2*want, waitlist.MaxDelay)
 		}
-		require.Equal(t, parkMost, want)
+		require.Equal(t, waitlist.MaxDelay, want)
 		require.InDelta(t, 30, len(list), 6)
 
 		w.hold("s", "other.2", time.Hour)
-		pass(parkMost)
+		pass(waitlist.MaxDelay)
 		e.fake.takeCalls()
 		pass(time.Minute)
 		list = gaps(e.fake.takeCalls())
 		require.InDelta(t, 34, len(list), 6)
 		for _, gap := range list {
-			require.LessOrEqual(t, gap, parkChanged+2*time.Millisecond)
+			require.LessOrEqual(t, gap, waitlist.MaxDelayChanged+2*time.Millisecond)
 		}
 		// Nobody renews it any more: it is ours soon after it has gone.
 		w.hold("s", "other.2", 5*time.Second)
-		pass(5*time.Second + parkChanged)
+		pass(5*time.Second + waitlist.MaxDelayChanged)
 		e.held("s")
 		require.Zero(t, e.Stats().Parked)
 	})
@@ -83,7 +83,7 @@ func TestAParkedEntryIsAskedForWhenTheLeaseEnds(t *testing.T) {
 		e := w.start(nil)
 		pass(5 * time.Minute)
 		w.hold("s", "other.1", 40*time.Second)
-		pass(40*time.Second + parkFirst)
+		pass(40*time.Second + waitlist.FirstDelay)
 		e.held("s")
 	})
 }
@@ -105,7 +105,7 @@ func (w *world) parked(n int, fields ...string) *fakeEngine {
 func (e *fakeEngine) polled(n int, d time.Duration) []fakeCall {
 	e.fake.takeCalls()
 	for _, s := range streams(n) {
-		e.lot.nudge(s)
+		e.parked.nudge(s)
 	}
 	pass(d)
 	return slices.DeleteFunc(e.fake.takeCalls(), func(c fakeCall) bool { return c.op != "acquire" })
@@ -117,7 +117,7 @@ func TestParkedEntriesAreAskedForUpToAWeight(t *testing.T) {
 		const n = 20
 		e := w.parked(n, "much", strings.Repeat("x", 1<<20))
 		asked := make(map[string]bool)
-		for _, c := range e.polled(n, parkFirst/4) {
+		for _, c := range e.polled(n, waitlist.FirstDelay/4) {
 			require.LessOrEqual(t, c.n, lease.MaxCallWeight>>20)
 			for _, id := range c.entries {
 				asked[id] = true
@@ -125,11 +125,13 @@ func TestParkedEntriesAreAskedForUpToAWeight(t *testing.T) {
 		}
 		require.Len(t, asked, n)
 
-		e.lot.mu.Lock()
-		e.lot.mu.rows[streams(1)[0]].entries[0].Size = 2 * lease.MaxCallWeight
-		e.lot.mu.Unlock()
+		for _, x := range e.parked.list.Of(e.session(0)) {
+			if x.Stream == streams(1)[0] {
+				x.Size = 2 * lease.MaxCallWeight
+			}
+		}
 		asked = make(map[string]bool)
-		for _, c := range e.polled(n, parkFirst/4) {
+		for _, c := range e.polled(n, waitlist.FirstDelay/4) {
 			for _, id := range c.entries {
 				asked[id] = true
 			}
@@ -176,7 +178,7 @@ func TestAParkedEntryThatTakesTooLongHoldsUpNoOther(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		const n = 30
 		e := w.parked(n)
-		bad := e.lot.of(e.session(0))[0].ID
+		bad := e.parked.list.Of(e.session(0))[0].ID
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.op == "acquire" && slices.Contains(c.entries, bad) {
 				return faultHang
@@ -196,9 +198,9 @@ func TestAParkedEntryThatTakesTooLongHoldsUpNoOther(t *testing.T) {
 				alone++
 			}
 		}
-		require.InDelta(t, time.Minute/(e.cfg.timeout+parkChanged), alone, 2)
+		require.InDelta(t, time.Minute/(e.cfg.timeout+waitlist.MaxDelayChanged), alone, 2)
 		e.fake.setFault(nil)
-		pass(e.cfg.timeout + parkChanged)
+		pass(e.cfg.timeout + waitlist.MaxDelayChanged)
 		require.Equal(t, n, e.Stats().Held)
 	})
 }
@@ -345,13 +347,12 @@ func TestAStuckHandlerLetsOthersHaveTheStream(t *testing.T) {
 				close(stuck)
 				pass(time.Minute)
 				require.NotSame(t, lost, a.held("s"))
-				require.Empty(t, a.lot.mu.stuck)
 			})
 		})
 	}
 }
 
-// Nothing of an ended session stays in the lot, and nothing of its successor is dropped with it.
+// Nothing of an ended session stays in the list, and nothing of its successor is dropped with it.
 //
 // An announcement that was parked for the new session, while the leases of the old one were still being disowned, was
 // forgotten: pending for a living consumer, which did not know of it. One that was read before the end and parked after
@@ -366,83 +367,20 @@ func TestParkingAcrossSessions(t *testing.T) {
 		old := e.session(0)
 		held := lease.Take{Verdict: lease.HeldByOne, Left: time.Hour, Holder: "other.1 1"}
 		e.fake.onlyOp(faultError, "acquire")
-		require.True(t, e.lot.park(old, entry("a", "1-1"), held))
-		require.True(t, e.lot.park(old, entry("a", "1-2"), held))
-		require.True(t, e.lot.park(old, entry("b", "1-3"), held))
+		require.True(t, e.parked.park(old, entry("a", "1-1"), held))
+		require.True(t, e.parked.park(old, entry("a", "1-2"), held))
+		require.True(t, e.parked.park(old, entry("b", "1-3"), held))
 		old.End()
 		next := lease.NewSession(context.Background(), e.clock, 0, "next.1", e.clock.Now(), time.Hour)
-		require.True(t, e.lot.park(next, entry("a", "1-4"), held))
-		require.Equal(t, 2, e.lot.len(), "the row of the new session takes the place of the old one")
-		require.True(t, e.lot.park(old, entry("c", "1-5"), held), "it goes back with its session")
-		require.False(t, e.lot.has("c"))
-		e.lot.drop(old)
-		require.True(t, e.lot.hasEntry("a", "1-4"))
-		require.False(t, e.lot.has("b"))
-		require.Equal(t, 1, e.lot.len())
-		e.lot.drop(next)
-		require.Zero(t, e.lot.len())
-	})
-}
-
-// Whatever comes into the lot and leaves it, what is counted is what is there, in entries and in bytes.
-//
-// An entry that was withdrawn from a row of several was taken off the number and not off the bytes; after enough of them the lot took
-// nothing any more.
-func TestTheLotCountsWhatIsThere(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.start(nil)
-		l := newLot(context.Background(), e.Engine)
-		l.work.Stop() // nothing is asked for but here
-		sessions := make([]*lease.Session, 2)
-		for i := range sessions {
-			sessions[i] = lease.NewSession(context.Background(), e.clock, 0, fmt.Sprint("me.", i), e.clock.Now(), time.Hour)
-		}
-		draw := rand.New(rand.NewPCG(1, 2))
-		held := lease.Take{Verdict: lease.HeldByOne, Left: time.Hour, Holder: "other.1 1"}
-		var rows []*row
-		var entries []*lease.Entry
-		most := 0
-		for range 20_000 {
-			stream, id, session := streams(3)[draw.IntN(3)], fmt.Sprintf("1-%d", draw.IntN(6)), sessions[draw.IntN(2)]
-			switch draw.IntN(12) {
-			default:
-				if x := (&lease.Entry{Stream: stream, ID: id, Info: make([]byte, draw.IntN(1000))}); !l.hasEntry(stream, id) {
-					require.True(t, l.park(session, x, held))
-				}
-			case 0, 1, 2:
-				l.withdraw(stream, id)
-			case 3, 4:
-				l.nudge(stream)
-			case 5:
-				if draw.IntN(20) == 0 {
-					l.drop(session)
-				} else if draw.IntN(100) == 0 {
-					l.clear()
-				}
-			case 6:
-				if len(rows) == 0 {
-					rows, entries, _ = l.takeDue(0, 10)
-				}
-			case 7:
-				for i, r := range rows {
-					verdict := []lease.Verdict{lease.HeldByOne, lease.Acquired}[draw.IntN(2)] // stays, or goes
-					l.settle(0, r, entries[i], lease.Take{Verdict: verdict}, e.clock.Now())
-				}
-				rows = nil
-			}
-			count, bytes := 0, 0
-			for _, r := range l.mu.rows {
-				for _, x := range r.entries {
-					count, bytes = count+1, bytes+x.Held()
-				}
-			}
-			require.Equal(t, []int{count, bytes}, []int{l.mu.count, l.mu.bytes})
-			most = max(most, count)
-		}
-		require.Greater(t, most, 5)
-		for _, s := range sessions {
-			l.drop(s)
-		}
-		require.Equal(t, []int{0, 0}, []int{l.mu.count, l.mu.bytes})
+		require.True(t, e.parked.park(next, entry("a", "1-4"), held))
+		require.Equal(t, 2, e.Stats().Parked, "the row of the new session takes the place of the old one")
+		require.True(t, e.parked.park(old, entry("c", "1-5"), held), "it goes back with its session")
+		require.False(t, e.parked.list.Has("c"))
+		e.parked.list.Drop(old)
+		require.True(t, e.parked.list.HasEntry("a", "1-4"))
+		require.False(t, e.parked.list.Has("b"))
+		require.Equal(t, 1, e.Stats().Parked)
+		e.parked.list.Drop(next)
+		require.Zero(t, e.Stats().Parked)
 	})
 }

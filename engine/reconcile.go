@@ -166,7 +166,7 @@ func compareEntries(a, b knownEntry) int {
 // eachKnown yields the entries that are in the hands of this process, in the places in the order in which entries come to
 // them: one that moves on meanwhile is in the next one before it leaves the one before. It may come twice.
 func (e *Engine) eachKnown(p *partition, s *lease.Session, yield func(id string, held *lease.Lease, parked *lease.Entry)) {
-	for _, x := range e.lot.of(s) {
+	for _, x := range e.parked.list.Of(s) {
 		yield(x.ID, nil, x)
 	}
 	for l := range e.table.Of(s) {
@@ -201,7 +201,7 @@ func (e *Engine) unknown(p *partition, s *lease.Session, ids []string) []string 
 // has reports whether an entry that was delivered is in the hands of this process already: the group was made again, or set
 // back by hand.
 func (e *Engine) has(partition int, stream, id string) bool {
-	if e.lot.hasEntry(stream, id) {
+	if e.parked.list.HasEntry(stream, id) {
 		return true
 	}
 	if l := e.table.Get(stream); l != nil && l.Entry() == id {
@@ -262,7 +262,7 @@ func (e *Engine) keepSome(ctx context.Context, p *partition, s *lease.Session, b
 		if x.held != nil {
 			return x.held.Remaining() == 0
 		}
-		return x.parked == nil || !e.lot.hasEntry(x.parked.Stream, x.id)
+		return x.parked == nil || !e.parked.list.HasEntry(x.parked.Stream, x.id)
 	})
 	if len(batch) == 0 {
 		return nil, nil
@@ -304,7 +304,7 @@ func (e *Engine) keepSome(ctx context.Context, p *partition, s *lease.Session, b
 // two owners.
 func (e *Engine) bereft(s *lease.Session, x knownEntry) bool {
 	if x.held == nil {
-		parked := e.lot.withdraw(x.parked.Stream, x.id)
+		parked := e.parked.list.Withdraw(x.parked.Stream, x.id)
 		if parked != nil {
 			e.completer.RestoreEntry(s.Consumer(), parked, true)
 		}

@@ -178,7 +178,7 @@ func TestAcknowledgedByHandWhileHeld(t *testing.T) {
 		l := e.held("s00150")
 		w.server.acknowledge(l.Entry(), e.held("s00003").Entry())
 		var parked string
-		for _, x := range e.lot.of(e.session(0)) {
+		for _, x := range e.parked.list.Of(e.session(0)) {
 			if x.Stream == "s00003" {
 				parked = x.ID
 			}

@@ -185,7 +185,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 			to.deliver(n, done)
 		},
 		Finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
-		Idle:     func(stream string) { e.lot.nudge(stream); e.room.Broadcast() },
+		Idle:     func(stream string) { e.parked.nudge(stream); e.room.Broadcast() },
 	})
 	if err != nil {
 		return err
@@ -195,7 +195,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.agreement = e.agreeing()
 	e.renewer = newRenewer(base, e)
 	e.completer = newCompleter(base, e)
-	e.lot = newLot(base, e)
+	e.parked = newParked(base, e)
 	e.scanner = newScanner(base, e)
 	if e.cfg.expired {
 		if e.hints, err = newHints(e, to); err != nil {

@@ -186,7 +186,7 @@ func (e *Engine) loseSession(p *partition, s *lease.Session, cause error) {
 	p.mu.Unlock()
 	p.firm.Store(0) // the next one is opened with all the patience there is, and asks anew
 	s.End()
-	e.lot.drop(s) // before streams are freed, each of which would have its parked entry asked for
+	e.parked.list.Drop(s) // before streams are freed, each of which would have its parked entry asked for
 	held := 0
 	for l := range e.table.Of(s) {
 		if e.disownOne(l, metrics.CauseSession, cause) {
@@ -231,7 +231,7 @@ func (e *Engine) disownOne(l *lease.Lease, cause metrics.Cause, why error) bool 
 
 // freed is called when a stream is off the table: who waited for that goes on.
 func (e *Engine) freed(stream string) {
-	e.lot.nudge(stream)
+	e.parked.nudge(stream)
 	e.room.Broadcast()
 }
 

@@ -59,7 +59,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	// 1. Reading has been stopped. Nothing may be on its way to being acquired when it is handed back: it could be ours
 	// in this process and free on the server. Parked entries go back at once, others may be free to take them.
 	e.scanner.work.Stop()
-	e.lot.work.Stop()
+	e.parked.work.Stop()
 	readers.Wait()
 	e.returnParked()
 
@@ -97,7 +97,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 }
 
 func (e *Engine) returnParked() {
-	for _, x := range e.lot.clear() {
+	for _, x := range e.parked.list.Clear() {
 		s, _ := e.partitions[x.Partition].view()
 		if s != nil {
 			e.completer.Requeue(s.Consumer(), x, completion.Target{})
@@ -133,7 +133,7 @@ func (e *Engine) handBackAll(ctx context.Context) bool {
 
 // dismantle stops all parts. What is still held by then is lost to its owners with the cause ErrClosed.
 func (e *Engine) dismantle(to delivery, why error) {
-	e.lot.work.Stop()
+	e.parked.work.Stop()
 	e.promoter.Stop()
 	e.scanner.work.Stop()
 	e.stopHandling(api.ErrClosed)

@@ -34,7 +34,8 @@ func (e *Engine) Stats() Stats {
 	if !e.life.isRunning() {
 		return s
 	}
-	s.Held, s.Parked, s.Ending = e.table.Len(), e.lot.len(), e.completer.Len()
+	s.Held, s.Ending = e.table.Len(), e.completer.Len()
+	s.Parked, _ = e.parked.list.Size()
 	s.Queued, s.Busy = e.dispatcher.Queued(), e.dispatcher.Running()
 	if l := e.table.Oldest(); l != nil {
 		s.Oldest = time.Duration(e.clock.Now() - l.Since())
@@ -61,7 +62,7 @@ func (e *Engine) collectGauges(emit metrics.Emit) {
 	if !e.life.isRunning() {
 		return
 	}
-	held, parked := e.table.Counts(nil), e.lot.counts()
+	held, parked := e.table.Counts(nil), e.parked.list.Counts()
 	for n, p := range e.partitions {
 		p.mu.Lock()
 		settling := 0.0
