@@ -33,7 +33,7 @@ func newCompleter(ctx context.Context, e *Engine) *completion.Completer {
 				e.freed(l.Stream())
 			}
 		},
-		Hold:     e.reading.add,
+		Hold:     e.reading.Add,
 		Progress: e.room.Broadcast,
 		Tampered: func(partition int) { e.compareSoon(e.partitions[partition]) },
 	})

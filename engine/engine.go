@@ -17,6 +17,7 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/dispatch"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/outbox"
+	"github.com/streamlease/streamlease/engine/internal/quota"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
@@ -55,14 +56,8 @@ type Engine struct {
 
 	base    context.Context // values of the context given to Run; ends when the engine has ended
 	room    cond.Cond       // there may be room for more streams or bytes, or fewer are held
-	reading reading
-	quota   struct {
-		sync.Mutex
-		most     int // streams; 0: no limit
-		reserved int // room promised to reads and acquisitions on their way
-		turns    []turn
-		turn     uint64
-	}
+	reading *quota.Memory   // for what was read and has no place yet
+	quota   *quota.Streams  // for more streams
 
 	life life
 	way  delivery // set by run, before the engine counts as running
@@ -141,8 +136,8 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.log = sumlog.New(e.cfg.logger.With("service", service))
 	e.log.Through(outbox.New(e.log.Handle, func(r outbox.Result, _ error) { e.countHook(metrics.HookLog, r) }))
 	e.hooks = outbox.New(e.cfg.events, e.hooked)
-	e.quota.most = e.cfg.maxStreams
-	e.reading.init(e.cfg.readMemory/2, e.layout.Partitions(), e.lane)
+	e.quota = quota.NewStreams(e.cfg.maxStreams, e.layout.Partitions(), func() int { return e.table.Len() }, e.room.Broadcast)
+	e.reading = quota.NewMemory(e.cfg.readMemory/2, e.layout.Partitions(), e.lane)
 	e.life.init()
 	for n := range e.layout.Partitions() {
 		e.partitions = append(e.partitions, newPartition(n, e.name))

@@ -70,7 +70,7 @@ func (w *parked) run(ctx context.Context, partition int) time.Duration {
 	if w.e.pressure.of(partition).intake != IntakeStopped {
 		room = w.e.reserve(w.e.cfg.pipeline.MaxMoves())
 	}
-	defer w.e.unreserve(room)
+	defer w.e.quota.Release(room)
 	now := w.e.clock.Now()
 	due := w.list.TakeDue(now, partition, w.pages[partition].Size(), room)
 	for _, x := range due.Leave {

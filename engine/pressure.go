@@ -159,7 +159,7 @@ func (u *pressure) lookClogged(partition int, now int64) {
 	u.mu.Unlock()
 	switch {
 	case is && !was:
-		_, held := u.e.reading.waiting(partition)
+		_, held := u.e.reading.Waiting(partition)
 		u.e.log.Warn("nothing more is read: what was read finds no place", 1, "partition", partition, "bytes", held,
 			"remedy", "see why acquiring fails, endings are refused or the partition settles; others go on")
 	case was && !is:
@@ -169,7 +169,7 @@ func (u *pressure) lookClogged(partition int, now int64) {
 
 // clogged reports whether the reader of a partition has waited for what was read before for longer than a session lasts.
 func (e *Engine) clogged(partition int, now int64) bool {
-	since, _ := e.reading.waiting(partition)
+	since, _ := e.reading.Waiting(partition)
 	if since == 0 || now <= since+int64(e.cfg.sessionTTL) {
 		return false
 	}
@@ -248,9 +248,6 @@ func (u *pressure) ready(partition int) error {
 // intakeState is whether the engine takes more, given the state of the partition that is doing worst, and whether one is
 // clogged.
 func (e *Engine) intakeState(worst Intake, clogged bool) Intake {
-	e.quota.Lock()
-	full := e.quota.most > 0 && e.table.Len() >= e.quota.most
-	e.quota.Unlock()
 	switch {
 	case e.life.drain.Err() != nil:
 		return IntakeDraining
@@ -258,7 +255,7 @@ func (e *Engine) intakeState(worst Intake, clogged bool) Intake {
 		return IntakeStopped
 	case clogged:
 		return IntakeClogged
-	case full:
+	case e.quota.Full():
 		return IntakeFull
 	case e.dispatcher.Waiting() >= 2*e.cfg.readBatch:
 		return IntakeBehind

@@ -54,8 +54,8 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 		e.awaitIntake(p, &taking)
 		taking.Go(func() {
 			e.intake(ctx, p, s, e.fit(p, s, entries, n))
-			e.reading.release(p.number, held)
-			e.unreserve(n)
+			e.reading.Release(p.number, held)
+			e.quota.Release(n)
 		})
 		if err == nil {
 			failed = 0
@@ -81,24 +81,24 @@ func (e *Engine) awaitRoom(ctx context.Context, p *partition, s *lease.Session) 
 	ctx, cancel := context.WithTimeout(ctx, e.untilChore(p))
 	defer cancel()
 	e.room.Wait(ctx, func() bool {
-		if e.reading.full(p.number) || e.completer.Clogged(p.number) {
-			e.reading.wait(p.number, e.clock.Now())
-			e.endTurn(p.number)
+		if e.reading.Full(p.number) || e.completer.Clogged(p.number) {
+			e.reading.StartWaiting(p.number, e.clock.Now())
+			e.quota.EndTurn(p.number)
 		} else {
-			e.reading.goOn(p.number)
+			e.reading.StopWaiting(p.number)
 			n = e.reserveInTurn(p.number, e.cfg.readBatch)
 		}
 		return n > 0 || s.Remaining() == 0
 	})
-	e.endTurn(p.number)
+	e.quota.EndTurn(p.number)
 	return n
 }
 
 // awaitIntake waits until what was read before is taken in.
 func (e *Engine) awaitIntake(p *partition, taking *sync.WaitGroup) {
-	e.reading.wait(p.number, e.clock.Now())
+	e.reading.StartWaiting(p.number, e.clock.Now())
 	taking.Wait()
-	e.reading.goOn(p.number)
+	e.reading.StopWaiting(p.number)
 }
 
 // turnTime is how long a read waits for entries while another partition waits for room, and after a failure.
@@ -107,10 +107,8 @@ const turnTime = 250 * time.Millisecond
 // fit gives back what there is no room for any more: fewer streams are wanted than when the read was sent with room for
 // n of them.
 func (e *Engine) fit(p *partition, s *lease.Session, read []lease.Entry, n int) []lease.Entry {
-	e.quota.Lock()
-	most, left := e.quota.most, e.quota.most-e.table.Len()-(e.quota.reserved-n)
-	e.quota.Unlock()
-	if left = max(left, 0); most == 0 || len(read) <= left {
+	left := e.quota.Left(n)
+	if len(read) <= left {
 		return read
 	}
 	for i := left; i < len(read); i++ {
@@ -149,7 +147,7 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 			// The stream went to another master, or its master was demoted: the next read finds out.
 			entries, err = nil, nil
 		}
-		held = e.reading.hold(p.number, entries)
+		held = e.reading.Hold(p.number, entries)
 	}
 	if block == 0 || len(entries) > 0 && len(entries) < n && s.Remaining() > 0 && ctx.Err() == nil {
 		var others []lease.Entry
@@ -178,8 +176,8 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 // unblocks a script, and what it was given would be pending unseen.
 func (e *Engine) readOn(ctx context.Context, p *partition, s *lease.Session, n int) (
 	entries []lease.Entry, held int, more bool, err error) {
-	bytes := e.reading.reserve(p.number, lease.MaxCallWeight)
-	defer e.reading.release(p.number, bytes)
+	bytes := e.reading.Reserve(p.number, lease.MaxCallWeight)
+	defer e.reading.Release(p.number, bytes)
 	if bytes == 0 {
 		return nil, 0, true, nil
 	}
@@ -188,87 +186,32 @@ func (e *Engine) readOn(ctx context.Context, p *partition, s *lease.Session, n i
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(unblockTime, cancel) })()
 	entries, more, err = e.store.ReadOn(asking, p.number, s.Consumer(), n, bytes, e.cfg.block)
 	e.asked(p, err)
-	return entries, e.reading.hold(p.number, entries), more, err
+	return entries, e.reading.Hold(p.number, entries), more, err
 }
 
 // reserve takes room for at most n more streams, and none while handlers are far behind. What it took counts as held
-// until unreserve.
+// until it is released.
 func (e *Engine) reserve(n int) int {
 	if e.dispatcher.Waiting() >= 2*e.cfg.readBatch {
 		return 0
 	}
-	e.quota.Lock()
-	defer e.quota.Unlock()
-	return e.reserveLocked(n)
+	return e.quota.Reserve(n)
 }
 
 // reserveInTurn is reserve for the reader of a partition: while others wait for room, whoever had none for longest comes
-// first. One that gets none counts as waiting until endTurn.
+// first. One that gets none counts as waiting until it ends its turn.
 func (e *Engine) reserveInTurn(partition, n int) int {
 	if e.dispatcher.Waiting() >= 2*e.cfg.readBatch {
 		return 0
 	}
 	if n = e.pressure.allow(partition, n); n == 0 {
-		e.endTurn(partition) // others need not wait for it
+		e.quota.EndTurn(partition) // others need not wait for it
 		return 0
 	}
-	q := &e.quota
-	q.Lock()
-	defer q.Unlock()
-	if q.turns == nil {
-		q.turns = make([]turn, len(e.partitions))
-	}
-	mine := &q.turns[partition]
-	mine.waiting = true
-	for i := range q.turns {
-		if t := &q.turns[i]; q.most > 0 && t.waiting && t.last < mine.last {
-			return 0
-		}
-	}
-	n = e.reserveLocked(n)
-	if n > 0 {
-		q.turn++
-		mine.last, mine.waiting = q.turn, false
+	if n = e.quota.ReserveInTurn(partition, n); n > 0 {
 		e.pressure.reads(partition)
 	}
 	return n
-}
-
-// endTurn is called when a reader no longer waits for room.
-func (e *Engine) endTurn(partition int) {
-	e.quota.Lock()
-	left := e.quota.turns != nil && e.quota.turns[partition].waiting
-	if left {
-		e.quota.turns[partition].waiting = false
-	}
-	e.quota.Unlock()
-	if left {
-		e.room.Broadcast()
-	}
-}
-
-// turn is when a reader had room last.
-type turn struct {
-	last    uint64
-	waiting bool
-}
-
-func (e *Engine) reserveLocked(n int) int {
-	if most := e.quota.most; most > 0 {
-		// Each partition's reader gets its share: one that waits for entries with all the room would starve the others.
-		left := most - e.table.Len() - e.quota.reserved
-		n = min(n, left, max(1, most/len(e.partitions)))
-	}
-	n = max(n, 0)
-	e.quota.reserved += n
-	return n
-}
-
-func (e *Engine) unreserve(n int) {
-	e.quota.Lock()
-	e.quota.reserved -= n
-	e.quota.Unlock()
-	e.room.Broadcast()
 }
 
 // promote moves what is due in later back to the input stream.

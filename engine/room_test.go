@@ -76,17 +76,12 @@ func TestWhoMayTakeNothingHasNoTurn(t *testing.T) {
 		pass(time.Second)
 		w.server.announce(w.streamIn(0, 1), w.streamIn(1, 0))
 		pass(time.Second)
-		waits := func(partition int) bool {
-			e.quota.Lock()
-			defer e.quota.Unlock()
-			return e.quota.turns[partition].waiting
-		}
-		require.True(t, waits(0))
+		require.True(t, e.quota.Waits(0))
 		e.pressure.mu.Lock()
 		e.pressure.mu.parts[0].intake = IntakeStopped
 		e.pressure.mu.Unlock()
 		require.Zero(t, e.reserveInTurn(0, 1))
-		require.False(t, waits(0))
+		require.False(t, e.quota.Waits(0))
 	})
 }
 

@@ -123,10 +123,7 @@ func (e *Engine) DoneStream(ctx context.Context, stream string) error {
 // last are told Releasing and handed back.
 func (e *Engine) SetMaxStreams(n int) {
 	n = max(n, 0)
-	e.quota.Lock()
-	e.quota.most = n
-	e.quota.Unlock()
-	e.room.Broadcast()
+	e.quota.SetLimit(n)
 	if n == 0 || !e.life.isRunning() {
 		return
 	}
