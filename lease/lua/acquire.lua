@@ -1,16 +1,16 @@
--- Takes the leases of a batch of entries that were read.
+-- Acquires the leases of a batch of entries that were read.
 --
 -- KEYS     1 input stream  2 sessions  3 token  4… lease keys
 -- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms
 --          5… per entry: its ID, and _not_before in ms (0: none)
--- Returns  { 'ok', a verdict an entry, the token of the first that was taken, { index, a, b, … } }, or { 'lost' }: my
---          session is past its deadline; { 'absent' }: it is not there, beat first; { 'wait' }: settling. The tokens of
---          those taken follow each other. Verdicts, of which those with an a have an index from 1, a and b in the list:
---            a  taken                                    h  held: a = remaining TTL, ms (-1: it has none),
+-- Returns  { 'ok', a verdict an entry, the token of the first one acquired, { index, a, b, … } }, or { 'lost' }: my
+--          session is past its deadline; { 'absent' }: there is none, beat first; { 'wait' }: settling. Tokens of acquired
+--          entries are consecutive. Verdicts, of which those with an a have an index from 1, a and b in the list:
+--            a  acquired                                 h  held: a = remaining TTL, ms (-1: it has none),
 --            e  too early: a = ms to go                       b = "<consumer> <token>" of the holder
 --            g  gone: the body was deleted; acknowledged n  not pending for me: somebody else has it
 --            x  refused: a = why
--- Atomic   so that an entry is pending for me and its stream free at the moment it becomes mine.
+-- Atomic   so that the entry is pending for me and its stream free at the moment when it becomes mine.
 -- Parts    clock record session token value entry
 
 local FIRST = 4
@@ -18,8 +18,8 @@ local FIRST = 4
 local input, sessions, token = KEYS[1], KEYS[2], KEYS[3]
 local me, group, mode, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
--- The first write comes before the first look: a server that is full, or one that was demoted and knows less than its
--- successor, refuses the whole call. Tokens that are not used are not missed.
+-- The first write comes before the first read, so that a server that is full, or one that was demoted and has outdated data,
+-- refuses the whole call. Unused tokens do no harm.
 local count = #KEYS - FIRST + 1
 local next_token = mint(token, count)
 local first_token = token_text(next_token)
@@ -50,17 +50,17 @@ local function held(key, id)
   end
   local left, longest = redis.call('PTTL', key), math.max(tonumber(ttl), greatest_ttl(sessions))
   if left > longest and tonumber(redis.call('ZSCORE', sessions, holder.consumer) or 0) <= now then
-    -- Set before the server's clock was set back, and nobody is there to renew it or to be recovered. Who has no session
-    -- here believes in none for longer than the greatest TTL.
+    -- It was set before the server's clock was set back, and its owner is not there to renew it or to be recovered. A consumer
+    -- without a session here does not believe in one for longer than the greatest TTL.
     left = longest
     redis.call('PEXPIRE', key, string.format('%.0f', left))
   end
   return 'h', left, holder.consumer .. ' ' .. holder.token
 end
 
--- What most of a batch needs is asked once for all of it: the values, and what is pending for me, from the first entry to
--- the last. An entry that this does not show is asked for by itself. A key of another type shows as free here; SET NX
--- finds it. Numbers are given as strings, since turning a Lua number into one costs as much as the rest of a call.
+-- The values, and what is pending for me from the first entry to the last, are read once for the whole batch. An entry that this
+-- does not show is looked up by itself. A key of another type looks free here; SET NX finds it. Numbers are passed as strings,
+-- since converting a Lua number costs as much as the rest of a call.
 local values = count == 0 and {} or redis.call('MGET', unpack(KEYS, FIRST))
 local first, last, most = ARGV[5], ARGV[3 + 2 * count], tostring(count)
 
@@ -74,8 +74,8 @@ end
 
 local idle = count == 0 and {} or by_id(redis.pcall('XPENDING', input, group, first, last, most, me), 3)
 
--- From Redis 7 on (older ones do not tell scripts their version) XCLAIM says which entries have a body, and drops the
--- others. Before that they are looked for, which reads them whole, and this is nil where they need not be.
+-- From Redis 7 on (older servers do not show scripts their version) XCLAIM shows which entries have a body, and drops the others.
+-- Before that they have to be read, whole; bodies is nil if they need not be.
 local bodies
 if not redis.REDIS_VERSION_NUM and count > 0 then
   bodies = by_id(redis.pcall('XRANGE', input, first, last, 'COUNT', most), 1)
@@ -85,14 +85,14 @@ local function is_there(id)
   return bodies and bodies[id] or #redis.call('XRANGE', input, id, id) > 0
 end
 
--- How long ago an entry that is pending for me was delivered, else nil.
+-- How long ago an entry that is pending for me was delivered; else nil.
 local function idle_of(id)
   local row = not idle[id] and is_pending(input, group, me, id)
   return idle[id] or row and row[3]
 end
 
--- is_there, of an entry that is pending for me. Claimed by its owner it stays as it is, with this idle time. One that XCLAIM
--- leaves out is looked for.
+-- is_there for an entry that is pending for me. Claimed by its owner, with this idle time, it stays as it is. One that XCLAIM
+-- leaves out is looked up.
 local function has_body(id, ms)
   local kept = bodies and {} or redis.call('XCLAIM', input, group, me, '0', id, 'IDLE', string.format('%.0f', ms), 'JUSTID')
   return #kept > 0 or is_there(id)
@@ -106,8 +106,7 @@ local function drop(key, value, id)
   return 'g'
 end
 
--- The verdict on the entry at i; or BUSY: somebody has its stream; or nil: it is pending for me, and its stream is free or
--- mine.
+-- The verdict on entry i; or BUSY: somebody has its stream; or nil: it is pending for me, and its stream is free or mine.
 local BUSY = {}
 local function judge(i, key, id, not_before)
   local ms = idle_of(id)
@@ -138,10 +137,10 @@ local function take(key, value, id)
     set = redis.call('SET', key, me .. ' ' .. text .. ' ' .. id, 'PX', ttl, 'NX')
   end
   if not set then
-    -- Of another type, or taken by an earlier entry of this very batch.
+    -- Of another type, or acquired by an earlier entry of this batch.
     return held(key, id)
   end
-  -- Only now: the caller counts the tokens from the first.
+  -- Only now, since the caller counts tokens from the first.
   next_token = next_token + 1
   return 'a'
 end
@@ -159,7 +158,7 @@ local function note(i, ok, verdict, a, b)
   end
 end
 
--- XCLAIM, after which each of these entries of mine has been delivered so often. Returns those that have a body.
+-- Sets the delivery count of these entries of mine. Returns the IDs of those that have a body.
 local function mark(ids, deliveries)
   if #ids == 0 then
     return {}
@@ -171,7 +170,8 @@ local function mark(ids, deliveries)
   return redis.call('XCLAIM', input, group, me, '0', unpack(ids))
 end
 
--- An entry that is pending for me and that XCLAIM left out: its body is gone. That is looked at before it is acknowledged.
+-- The verdict on an entry that is pending for me and that XCLAIM left out, so its body is gone. That is checked before it is
+-- acknowledged.
 local function left_out(key, value, id)
   if is_there(id) then
     return 'x', 'XCLAIM on ' .. input .. ' left out ' .. id .. ', which is there and pending'
@@ -191,7 +191,7 @@ for i = 1, count do
     free[#free + 1] = id
   end
 end
--- Refused, it fails the call, and nothing is taken.
+-- If this is refused, the call fails, and nothing is acquired.
 local marked = mark(free, HELD)
 local at, unmarked = 1, {}
 for i = 1, count do

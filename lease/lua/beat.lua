@@ -1,10 +1,10 @@
--- Extends a session when there is no renewal to carry the beat.
+-- Extends a session if there is no renewal to carry the beat.
 --
--- KEYS     1 sessions  2 later, left out while a slot migrates
+-- KEYS     1 sessions  2 later, omitted while a slot migrates
 -- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
--- Returns  { status, sessions past their deadline, entries due (-1: not looked at), server id, settling,
+-- Returns  { status, sessions past their deadline, entries due (-1: not counted), server id, settling,
 --            the TTL to rely on, ms }
--- Atomic   so that nobody is found dead between the look at the deadline and its extension.
+-- Atomic   so that nobody is found dead between the check of the deadline and its extension.
 -- Parts    clock record session
 
 local sessions, later = KEYS[1], KEYS[2]

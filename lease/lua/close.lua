@@ -1,9 +1,9 @@
--- Ends a session on purpose, and removes the consumer if it left nothing.
+-- Ends a session on purpose, and removes the consumer if it left nothing pending.
 --
 -- KEYS     1 input stream  2 sessions
 -- ARGV     1 consumer  2 group
 -- Returns  number of entries still pending for it; 0: removed
--- Atomic   so that an entry is never destroyed with its consumer.
+-- Atomic   so that no pending entry is lost with its consumer.
 -- Parts    record
 
 redis.call('ZADD', KEYS[2], 'XX', 0, ARGV[1])

@@ -1,10 +1,10 @@
--- Adds entries of another partition to the one that their streams belong to, once: a call whose answer was lost is asked
--- again, and adds what the first one did not.
+-- Adds entries of another partition to the one that their streams belong to, once: a call that is repeated because its answer was
+-- lost adds only what the first one did not.
 --
--- KEYS     1 input stream  2 what was copied here for the asking consumer from that partition
--- ARGV     1 number of the call: rises with each of this consumer, and this partition  2 '1': none of the calls before had
---          an answer that was lost  3 how long to remember, ms  4… per entry: its ID, number of its fields and values, those
--- Returns  { a verdict an entry, { index, error, … } }: m it is here; x refused. Or { 'late' }: a later call has run,
+-- KEYS     1 input stream  2 what was copied here for the calling consumer from that partition
+-- ARGV     1 number of the call: increases with each call for this consumer and this partition  2 '1': no earlier call lost its
+--          answer  3 how long to remember, ms  4… per entry: its ID, the number of its fields and values, and these
+-- Returns  { a verdict an entry, { index, error, … } }: m it is here; x refused. Or { 'late' }: a later call has run, and
 --          nothing was done
 -- Atomic   so that what was added is remembered, whatever happens to the answer.
 

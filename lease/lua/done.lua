@@ -2,27 +2,27 @@
 --
 -- KEYS     1 input stream  2… lease keys
 -- ARGV     1 consumer  2 group  3… per entry: its ID, and the token it was held under ('' for an entry never held)
--- Returns  { a verdict an entry, { index, error, … } }: d done; n not pending for me (asked again after a lost answer,
---          this may be our own success), but d where the lease is mine under this token and the entry pending for nobody;
+-- Returns  { a verdict an entry, { index, error, … } }: d done; n not pending for me (if the call was repeated after a lost
+--          answer, this may be our own success), but d if the lease is mine under this token and the entry pending for nobody;
 --          o the stream is owned under another token; x refused
--- Atomic   so that what another consumer was given meanwhile is never acknowledged or freed.
+-- Atomic   so that nothing that another consumer was given meanwhile is acknowledged or freed.
 -- Parts    clock value entry
 
 local FIRST = 2
 local input = KEYS[1]
 local me, group = ARGV[1], ARGV[2]
 
--- Acknowledges nothing. A demoted server refuses it, before it can say of an entry it has not heard of that it is gone.
+-- Acknowledges nothing. A demoted server refuses it, before it can report an entry as gone that it has not received.
 redis.call('XACK', input, group, '0-0')
 
--- The verdict on an entry, or nil: it is pending for me, and its stream is mine or free; and whether the lease is mine. All
--- of a batch are judged before any is ended.
+-- The verdict on an entry, or nil: it is pending for me, and its stream is mine or free; and whether the lease is mine. The whole
+-- batch is judged before any entry is ended.
 local function judge(key, id, token)
   local value = lease_value(key)
   local mine = value and names(value, me .. ' ' .. token .. ' ' .. id)
   if not is_pending(input, group, me, id) then
     if mine and not find_pending(input, group, id) then
-      -- Acknowledged by hand, or taken away with its consumer: what is left of it goes.
+      -- Acknowledged by hand, or removed with its consumer: what is left of it is deleted.
       return nil, mine
     end
     return 'n', mine
@@ -60,7 +60,7 @@ for i = 1, #KEYS - FIRST + 1 do
   end
 end
 
--- In this order, a refusal leaves entries that are pending still, or leases that are there still: to be asked for again.
+-- In this order, a refusal leaves entries still pending, or leases still there: the call is repeated.
 local function finish()
   if #ids > 0 then
     redis.call('XDEL', input, unpack(ids))

@@ -1,9 +1,9 @@
--- Extends one lease that is still ours: the form of renew with one key, for the time in which a slot migrates and its
--- keys are apart. The session is beaten by itself meanwhile.
+-- Extends one lease that is still ours: renew with a single key, for while a slot migrates and its keys are on two nodes. The
+-- session is extended by beat meanwhile.
 --
 -- KEYS     1 lease key
 -- ARGV     1 "<consumer> <token> <entry>"  2 lease TTL, ms
--- Returns  k kept, l lost, m missing (which only the caller can judge)
+-- Returns  k kept, l lost, m missing (what that means only the caller knows)
 -- Atomic   so that nobody else's lease is extended.
 -- Parts    value
 

@@ -1,19 +1,19 @@
--- Makes entries pending for their owner again that somebody acknowledged by hand, or took away with their consumer.
+-- Makes entries pending for their owner again that somebody acknowledged by hand, or removed with their consumer.
 --
 -- KEYS     1 input stream  2 sessions  3… lease keys
 -- ARGV     1 consumer  2 group  3 weight after which no more is read
---          4… per entry: its ID, and the token it is held under ('' for one that waits here)
+--          4… per entry: its ID, and the token it is held under ('' for one that waits in this process)
 -- Returns  { 'ok', a verdict an entry, { index, error, … } }, or { 'lost' }: my session is past its deadline or absent. Verdicts:
---            k  pending for me, and its body there    r  it was not pending for me, and is again
---            l  the lease is not mine under this token, or another consumer has an entry that was never held: changed nothing
---            w  not delivered (the group was made again): somebody will be given it
---            g  the body is gone: changed nothing     x  refused
---            t  not looked at, since what was read for those before it weighs enough for one call
--- Atomic   so that the lease is mine at the moment at which the entry becomes mine again.
+--            k  pending for me, with a body           r  it was not pending for me, and is again
+--            l  the lease is not mine under this token, or another consumer has an entry that was never held: nothing changed
+--            w  not delivered (the group was made again): somebody will get it
+--            g  the body is gone: nothing changed     x  refused
+--            t  not processed, since the bodies read for those before it weigh enough for one call
+-- Atomic   so that the lease is mine at the moment when the entry becomes mine again.
 -- Parts    deadline value entry group
 --
--- What this library acknowledges it deletes in the same step. An entry that is there, was delivered, and is pending for
--- nobody was acknowledged by somebody else. And who owns the stream has its announcement, whoever claimed that by hand.
+-- This library deletes what it acknowledges in the same step. So an entry that exists, was delivered, and is pending for nobody
+-- was acknowledged by somebody else. And the owner of the stream keeps its announcement, whoever claimed that by hand.
 
 local FIRST, HEAD = 3, 3
 
@@ -32,7 +32,7 @@ local function was_delivered(id)
   return not after(id, delivered)
 end
 
--- body, counted.
+-- body, with its weight counted.
 local function has_body(id)
   local fields = body(input, id)
   to.moved = to.moved + (fields and weigh(fields) or 0)
@@ -50,7 +50,7 @@ local function keep(key, id, token)
   if pending and pending[2] ~= me and token == '' then
     return 'l'
   end
-  -- From Redis 7 on XCLAIM makes nothing pending that has no body, so of what was taken away with a consumer nothing is read.
+  -- From Redis 7 on XCLAIM does not make an entry without a body pending, so entries removed with a consumer need not be read.
   local fresh = not pending and not was_delivered(id)
   if (pending or fresh or not redis.REDIS_VERSION_NUM) and not has_body(id) then
     return 'g'

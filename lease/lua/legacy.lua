@@ -1,11 +1,11 @@
--- Lists what is pending for consumers whose names begin with a prefix.
+-- Lists the entries that are pending for consumers whose names begin with a prefix.
 --
 -- KEYS     1 input stream
--- ARGV     1 group  2 prefix of the names  3 most entries a consumer  4 weight after which no more of a consumer are
---          looked at  5 longest announcement to answer
--- Returns  { consumer, { id, fields … as body.lua answers them, or false } … } a consumer; empty when there is no stream
---          or no group
--- Atomic   no need; a script because its answer must come from the master.
+-- ARGV     1 group  2 prefix of the names  3 most entries a consumer  4 weight after which no more of a consumer's
+--          are read  5 longest announcement to return
+-- Returns  { consumer, { id, fields … as body.lua returns them, or false } … } a consumer; empty if there is no stream or no
+--          group
+-- Atomic   no need; a script because the answer must come from the master.
 -- Parts    body info reply
 
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])

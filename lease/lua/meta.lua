@@ -1,17 +1,17 @@
--- Writes what a service's members must agree on, if nobody has, and answers what stands there.
+-- Writes what a service's members must agree on if nobody has, and returns what is there.
 --
--- KEYS     1 {<service>-input}:meta  2 sessions of partition 0, left out by those who may not read them
+-- KEYS     1 {<service>-input}:meta  2 sessions of partition 0, omitted by users who may not read them
 -- ARGV     1 format version  2 number of partitions  3 '1': the caller has agreed before and is a member
 -- Returns  { format version, number of partitions, state, from, to }, the last three false unless the service is being
---          deleted or repartitioned; or { 'living', number }: nothing stands there although members are alive, nothing
+--          deleted or repartitioned; or { 'living', number }: there is no record although members are alive, and nothing
 --          was written; or an error OLDSERVER: the server is older than Redis 6.2
--- Atomic   so that of two first members with different settings one wins and the other hears of it. Who is new writes
---          nothing while members live: their record was deleted, and only they know what stood in it.
+-- Atomic   so that of two first members with different settings one wins and the other gets an error. A new member writes
+--          nothing while others are alive: their record was deleted, and only they know its content.
 -- Parts    reply
 local meta, sessions = KEYS[1], KEYS[2]
 
--- Redis 6.2 brought these. A server looks for a command and counts its arguments before it asks for a right, so called without
--- arguments they do nothing and need none. From Redis 7 on a script can see the version; it is not looked at, since it is there.
+-- Redis 6.2 brought these commands. A server looks a command up and counts its arguments before it checks rights, so without
+-- arguments they have no effect and need no right. From Redis 7 on scripts see the version, so its presence is enough.
 local function is_old()
   for command in string.gmatch('XAUTOCLAIM ZMSCORE', '%u+') do
     if not string.find(string.lower(refused(redis.pcall(command)) or ''), 'unknown redis command', 1, true) then

@@ -1,4 +1,4 @@
--- Creates the group, the consumer and its session, or keeps them: asking again is harmless.
+-- Creates the group, the consumer and its session, or keeps them: the call may be repeated.
 --
 -- KEYS     1 input stream  2 sessions  3 token  4 later  5 the lease of the empty name (never exists)
 -- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
@@ -11,14 +11,14 @@ local input, sessions, token, later, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4],
 local me, ttl, ttls, threshold, mode = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local floor, group = tonumber(ARGV[6]), ARGV[7]
 
--- First, because maxmemory does not refuse it and then lets the rest pass.
+-- As keep_sessions, with an error that names the command.
 local kept = redis.pcall('PEXPIRE', sessions, SESSIONS_KEPT)
 if refused(kept) then
   return trying(kept.err, 'PEXPIRE on ' .. sessions)
 end
 
--- Starts the group at 0: nothing announced before the first consumer is lost.
--- Only a group that nobody can have worked with before has nobody to wait for: whoever knows a token has.
+-- Starts the group at 0, so that nothing announced before the first consumer is lost. Only a group that nobody can have worked
+-- with before has nobody to wait for; a caller that knows a token has worked with it.
 local fresh = floor == 0
 local made = redis.pcall('XGROUP', 'CREATE', input, group, '0', 'MKSTREAM')
 if refused(made) then
@@ -28,15 +28,15 @@ if refused(made) then
   fresh = false
 end
 
--- What the other scripts will call, without effect but for the making of the consumer: a missing right or a key of another
--- type shows now, not when an entry is half moved.
+-- The commands that the other scripts will call, without effect except that the consumer is made: a missing right or a key of
+-- another type shows now, not when an entry is half moved.
 local probes = {
   { 'XPENDING', input, group, '-', '+', 1 },
   { 'XRANGE', input, '0-0', '0-0' },
   { 'XACK', input, group, '0-0' },
   { 'XDEL', input, '0-0' },
   { 'XCLAIM', input, group, me, 0, '0-0', 'JUSTID' },
-  -- What is pending for me after the end of all IDs. (The greatest one there is would be taken for ">".)
+  -- A read of my history after the end of all IDs. (The greatest possible ID would be taken for ">".)
   { 'XREADGROUP', 'GROUP', group, me, 'STREAMS', input, '18446744073709551614-0', key = input },
   { 'ZSCORE', sessions, me },
   { 'ZRANGEBYSCORE', sessions, 1, 0 },

@@ -1,13 +1,13 @@
--- Moves what is due in later back to the input stream.
+-- Moves entries that are due in later back to the input stream.
 --
--- KEYS     1 input stream  2 later  3 the dead-letter stream, only when an unreadable member was reported
--- ARGV     1 most to move  2 once they weigh as much, the rest is left  3 how much later a member comes again that the
---          server refused to move, ms
--- Returns  { moved, still due, unreadable members that were left, refused, why the first of them was, or '' }
--- Atomic   each member leaves later in the step that adds its entry.
+-- KEYS     1 input stream  2 later  3 the dead-letter stream, only if an unreadable member was reported
+-- ARGV     1 most to move  2 weight after which the rest is left  3 delay before a member is retried that the server
+--          refused to move, ms
+-- Returns  { moved, still due, unreadable members that were left, refused, why the first of those was, or '' }
+-- Atomic   so that each member leaves later in the step that adds its entry.
 -- Parts    clock value entry
 
--- What unpack and XADD take; requeue writes no more than this.
+-- The most that unpack and XADD take; requeue writes no more than this.
 local MOST = 7900
 
 local function readable(fields)
@@ -25,13 +25,13 @@ end
 local input, later, dead = KEYS[1], KEYS[2], KEYS[3]
 local most, budget, delay = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
--- Takes the copy back where the member cannot be removed: it would be copied again with every call.
+-- Takes the copy back if the member cannot be removed: it would be copied again with every call.
 local function move(member, to, fields)
   local new = redis.call('XADD', to, '*', unpack(fields))
   or_undo({ 'XDEL', to, new }, 'ZREM', later, member)
 end
 
--- One member at a time: of a page of them nobody knows what it weighs.
+-- One member at a time, since the weight of a page is not known beforehand.
 local moved, unreadable, refused, weight, why = 0, 0, 0, 0, ''
 while moved + unreadable + refused < most and (weight == 0 or weight < budget) do
   local member = redis.call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', unreadable, 1)[1]
@@ -52,7 +52,7 @@ while moved + unreadable + refused < most and (weight == 0 or weight < budget) d
     if done then
       moved = moved + 1
     else
-      -- It stands aside, so that those after it have their turn. Where not even that works, nothing does.
+      -- It is set aside, so that those after it get their turn. If not even that works, nothing does.
       local aside = redis.pcall('ZADD', later, 'XX', string.format('%.0f', now + delay), member)
       if type(aside) == 'table' and aside.err then
         return redis.error_reply(message(err))

@@ -1,15 +1,14 @@
--- Reads what is new for a consumer, without waiting, up to a number of entries and a weight.
+-- Reads new entries for a consumer, without waiting, up to a number of entries and a weight.
 --
 -- KEYS     1 input stream
--- ARGV     1 group  2 consumer  3 most entries  4 weight after which no more are read  5 longest announcement to answer
--- Returns  { 1 when there may be more, else 0; { id, fields … as body.lua answers them } an entry }
--- Atomic   no need; a script because XREADGROUP knows no bound but a number: what an entry weighs shows when it is
---          delivered.
+-- ARGV     1 group  2 consumer  3 most entries  4 weight after which no more are read  5 longest announcement to return
+-- Returns  { 1 if there may be more, else 0; { id, fields … as body.lua returns them } an entry }
+-- Atomic   no need; a script because XREADGROUP is bounded only by number: the weight of an entry shows when it is delivered.
 -- Parts    body
 
--- So few are read at once that what nobody could foresee, a large entry behind small ones, has few others read with it. A
--- call costs the server as much as reading some entries, so more at once would gain little. The numbers are strings, since
--- to make one of a number costs as much again.
+-- So few are read at once that an unforeseen large entry behind small ones has few others read with it. A call costs the server
+-- as much as reading a few entries, so larger reads would gain little. The numbers are strings, since converting one costs as
+-- much again.
 local COUNTS = { '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12', '13', '14', '15', '16' }
 
 local input, group, me = KEYS[1], ARGV[1], ARGV[2]
@@ -23,7 +22,7 @@ while left > 0 and budget > 0 do
     if n == 1 then
       return redis.error_reply(got.err)
     end
-    -- What was read before must not be pending unseen. The next call meets the same.
+    -- Entries read before must not be pending unseen. The next call meets the same error.
     break
   end
   local entries = got and got[1][2] or {}

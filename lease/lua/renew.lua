@@ -1,13 +1,13 @@
--- Beats, and extends a batch of leases that are still ours.
+-- Sends a beat, and extends a batch of leases that are still ours.
 --
 -- KEYS     1 sessions  2 later  3 token  4… lease keys
 -- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
---          6 token floor  7 lease TTL, ms  8 the value of each lease, "<consumer> <token> <entry>", a line each
+--          6 token floor  7 lease TTL, ms  8 the value of each lease, "<consumer> <token> <entry>", one a line
 -- Returns  { status, sessions past their deadline, entries due, server id, settling, the TTL to rely on, ms,
 --            a verdict a lease: k kept, l lost, m missing (only while settling),
 --            { index of a lease from 1, the entry that waits for it, … } }
 --          status lost: no verdicts, nothing extended
--- Atomic   so that a lease is never extended for a session that ended.
+-- Atomic   so that no lease is extended for a session that ended.
 -- Parts    clock record session token value
 
 local FIRST = 4
@@ -23,14 +23,14 @@ if status == 'lost' then
 end
 raise_token(token, tonumber(ARGV[6]))
 
--- Globals are looked up by name each time, so the loops have them as locals.
+-- Globals are looked up by name each time, so the loops use locals.
 local call, keys, args = redis.call, KEYS, ARGV
 local ttl, expected = args[7], args[8]
 local values = #keys < FIRST and {} or call('MGET', unpack(keys, FIRST))
 
--- The common case, that all are as they should be, is found out at once. (Concat fails where a value is missing.)
+-- The common case, that all are as expected, is found with one comparison. (Concat fails if a value is missing.)
 local whole, all = pcall(table.concat, values, '\n')
--- A time in place of a TTL saves the server a fifth of the work: it has nothing to turn into one for its replicas.
+-- A time instead of a TTL saves the server a fifth of the work: it need not convert it for its replicas.
 if whole and all == expected and not stretched then
   local deadline = string.format('%.0f', now + tonumber(ttl))
   for i = FIRST, #keys do

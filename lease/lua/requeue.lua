@@ -1,19 +1,19 @@
--- Gives a batch of entries up: back to the input stream, to later, or to the dead letters.
+-- Requeues a batch of entries: back to the input stream, to later, or to the dead letters.
 --
 -- KEYS     1 input stream  2 sessions  3 later  4… lease keys, then the dead-letter stream if an entry may go there
 -- ARGV     1 consumer  2 group  3 number of entries  4 limit of the dead-letter stream (0: none)
---          5 '1': trim it to the limit instead of refusing  6 delay of what it refuses, ms  7 most that an entry may weigh
---          to be copied (0: no limit)  8 once as much has been copied, the rest is left
+--          5 '1': trim it to the limit instead of refusing  6 delay of entries that it refuses, ms  7 greatest weight of an
+--          entry that is copied (0: no limit)  8 weight after which the rest is left
 --          9… per entry: its ID; the token it was held under ('*': any of ours, '': never held);
 --             q, l, d, or r: a dead letter that refers to it; due time, ms (for l, 0: from the delay alone); delay, ms;
---             retry count; crash count; reason (for d and r); for r what it weighs and the start of its announcement
---             (0 and '': looked at here; -1: not looked at, and said of it is nothing); counts '' stay as they are
+--             retry count; crash count; reason (for d and r); for r its weight and the start of its announcement (0 and '':
+--             read here; -1: not read, and left out of the letter); counts '' stay as they are
 -- Returns  { a verdict an entry, { index, error, … } }: m moved; n not pending for me; o the stream is owned under
---          another token; g gone: the body was deleted; f the dead letters are full, put off; u more fields than can
---          be copied, z none at all: send it to the dead letters; b too much to be copied: refer to it, in the place of the
---          error what it weighs and the start of its announcement; r a dead letter refers to it; t left for the next call;
---          x refused, nothing changed
--- Atomic   the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
+--          another token; g gone: the body was deleted; f the dead letters are full, delayed; u more fields than can
+--          be copied, z none at all: dead-letter it; b too heavy to be copied: refer to it, with its weight and the start of
+--          its announcement in place of the error; r a dead letter refers to it; t left for the next call; x refused,
+--          nothing changed
+-- Atomic   so that the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
 -- Parts    deadline disposition
 
 local FIRST = 4

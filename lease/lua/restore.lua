@@ -1,19 +1,19 @@
--- Gives up entries that somebody took away by hand: what is left of each goes where its owner wanted it.
+-- Requeues entries that somebody removed by hand: what is left of each goes where its owner wanted it.
 --
--- KEYS     1 input stream  2 sessions  3 later  4… per entry two: the lease key, and the mark that it was moved though it might be gone;
+-- KEYS     1 input stream  2 sessions  3 later  4… per entry two: the lease key, and the mark that it was moved;
 --          then the dead-letter stream if an entry may go there
--- ARGV     1 … 8 as requeue.lua takes them; then per entry ten as there, and three: the announcement as this process
---          remembers it ('' when it must not be announced from memory), its retry count and its crash count
+-- ARGV     1 … 8 as in requeue.lua; then per entry the ten arguments there, and three: the announcement as this process
+--          remembers it ('' if it must not be announced from memory), its retry count and its crash count
 -- Returns  { a verdict an entry, { index, error, … } }: m moved; c announced again from memory, since the body is gone, by this
 --          call or an earlier one; n pending for another consumer; g the body is gone, and nothing was remembered; and b, f, r,
---          t, u, x and z as requeue.lua
--- Atomic   the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
+--          t, u, x and z as in requeue.lua
+-- Atomic   so that the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
 -- Parts    deadline disposition
 --
--- The caller sees to it that what it asks for was not moved before: by itself, or by others after its session.
+-- The caller ensures that the entries were not moved before, by itself or by others after its session.
 
 local FIRST, HEAD, EACH = 4, 8, 13
--- How long it is known that an entry was moved, ms: far longer than somebody asks again.
+-- How long a moved entry stays marked, ms: far longer than anybody retries.
 local MARKED = '3600000'
 local input, sessions, later = KEYS[1], KEYS[2], KEYS[3]
 local me, group, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -25,7 +25,7 @@ local function number_of(text, otherwise)
   return tonumber(text ~= '' and text or otherwise or '0') or 0
 end
 
--- Refers to an entry, once: it stays where it is, so a call whose answer was lost would find it as before.
+-- Refers to an entry, once: the entry stays where it is, so a repeated call would find it as before.
 local function refer_once(key, mark, value, id, retries, crashes, reason, weight, fields)
   if redis.call('GET', mark) then
     return 'r'
@@ -47,7 +47,7 @@ local function restore(key, mark, id, op, at, delay, retries, crashes, reason, t
   if fields then
     known_retries, known_crashes = field(fields, '_retry_count'), field(fields, '_crash_count')
   elseif text ~= '' and redis.call('GET', mark) then
-    return 'c' -- it was moved, and the answer got lost
+    return 'c' -- it was moved, and the answer was lost
   elseif text ~= '' then
     fields, verdict = { 'lbs-input', text }, 'c'
   else

@@ -1,10 +1,11 @@
--- Sets leases again that a failover or a restart has forgotten. Sent only while settling, for leases that renew found
--- missing and that are held locally: nobody else can have been given them meanwhile.
+-- Restores leases that a failover or a restart has forgotten. It is sent only while settling, for leases that renew found missing
+-- and that are held locally: nobody else can have got them meanwhile.
 --
 -- KEYS     1 input stream  2 sessions  3 token  4… lease keys
 -- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms  5… "<token> <entry>" of each lease
--- Returns  { 'ok', a verdict a lease: k kept, l lost, g lost, and its announcement is nowhere on this server } or { 'lost' }: my session is past its deadline or absent
--- Atomic   so that a lease is set only where it is free and its entry pending for me.
+-- Returns  { 'ok', a verdict a lease: k kept, l lost, g lost, and its announcement is nowhere on this server } or { 'lost' }: my
+--          session is past its deadline or absent
+-- Atomic   so that a lease is set only if it is free and its entry pending for me.
 -- Parts    deadline session token value entry
 
 local FIRST = 4
@@ -22,7 +23,7 @@ end
 
 local greatest = 0
 
--- The consumer that an entry is pending for, or nil. A server that forgot everything has no group.
+-- The consumer that an entry is pending for, or nil. A server that has forgotten everything has no group.
 local function pending_for(id)
   local page = redis.pcall('XPENDING', input, group, id, id, '1')
   if not page.err then

@@ -1,29 +1,29 @@
--- Says how much there is to do in a partition.
+-- Measures how much there is to do in a partition.
 --
 -- KEYS     1 input stream  2 later  3 dead-letter stream
 -- ARGV     1 group  2 most entries to count
 -- Returns  { now, length of the input stream, entries not delivered yet (-1: unknown), how that is known ('counted',
 --          'told', 'unknown'), entries pending, consumers, ID of the first pending entry or '', ID of the first one not
---          delivered or '', entries in later, of them due, dead letters }
--- Atomic   so that the numbers are of one moment; a script because its answer must come from the master.
+--          delivered or '', entries in later, how many of them are due, dead letters }
+-- Atomic   so that the numbers are of one moment; a script because the answer must come from the master.
 -- Parts    master clock body group
 --
--- What XINFO calls lag is not believed alone. It is nil after deletions among what was not delivered, and for a
--- that was placed by hand; worse, once the group has gone past such a deletion, or past entries that were trimmed, it
--- stays too great by their number without a sign. So it is counted, from whichever side is shorter: what comes after the
--- last delivered ID, or what comes up to it, which is what is left of the length. Where both are too long, lag is
--- believed when length less pending, which fails in other ways, says the same.
+-- The lag that XINFO reports is not trusted alone. It is nil after deletions among undelivered entries, and for a group whose
+-- position was set by hand; worse, once the group has gone past such a deletion, or past trimmed entries, it stays too great by
+-- their number without a sign. So the lag is counted, from whichever side is shorter: the entries after the last delivered ID, or
+-- those up to it, which are subtracted from the length. If both are too many, XINFO's lag is trusted if it equals length less
+-- pending, which fails in other ways.
 
 local input, later, dead = KEYS[1], KEYS[2], KEYS[3]
 local name, limit = ARGV[1], tonumber(ARGV[2])
--- What is counted is read; more than this is too much for that.
+-- Counting reads the entries; more than this is too much.
 local MOST_WEIGHT = 16777216
--- So few are read at once that light ones say nothing of what comes behind them: each may be heavy. As in read.lua.
+-- So few are read at once since light entries may be followed by heavy ones. As in read.lua.
 local PAGE = 16
 
 refuse_replica('XACK', input, name, '0-0')
 
--- Number of entries from first to last, nil when there are more than limit, or they are too heavy.
+-- The number of entries from first to last; nil if there are more than limit, or they are too heavy.
 local function count(first, last)
   local n, size, weight, heaviest = 0, 1, 0, 1
   while true do
@@ -57,7 +57,7 @@ local function find_lag(group, length)
     local n = count('-', at)
     return n and length - n
   end
-  -- What is far beyond the limit is not begun.
+  -- Counts far beyond the limit are not begun.
   local function maybe(n, side)
     return n <= 2 * limit and side() or nil
   end

@@ -1,10 +1,10 @@
--- Says what a partition has, and who is alive there.
+-- Lists what a partition has, and who is alive there.
 --
 -- KEYS     1 input stream  2 sessions  3 later  4 dead-letter stream  5 token  6 scan
--- ARGV     1 group  2 most names of consumers to tell
+-- ARGV     1 group  2 most names of consumers to return
 -- Returns  { consumers alive, { name of one, … }, entries pending, greatest token or false, then per key its type
---          ('none': not there) and its length }
--- Atomic   so that all is of one moment; a script because its answer must come from the master.
+--          ('none': it does not exist) and its length }
+-- Atomic   so that everything is of one moment; a script because the answer must come from the master.
 -- Parts    master clock living
 
 refuse_replica('XACK', KEYS[1], ARGV[1], '0-0')

@@ -1,14 +1,14 @@
 -- Claims the recovery of a dead consumer, and reads a page of what it left pending.
 --
 -- KEYS     1 input stream  2 sessions  3 {S}:recover:<dead consumer>
--- ARGV     1 asking consumer  2 group  3 settle mode  4 gap threshold, ms  5 dead consumer  6 how long the claim lasts, ms
+-- ARGV     1 calling consumer  2 group  3 settle mode  4 gap threshold, ms  5 dead consumer  6 how long the claim lasts, ms
 --          7 from this ID on ("(" before it: after it)  8 most entries  9 weight after which the page ends  10 longest
---          announcement to answer
--- Returns  { status, deadline, now, its session TTL in ms, how long ago it showed last that it was at work in ms (-1: not
---          known), { id, idle ms, deliveries, fields … as body.lua answers them, or false } … }. status: ok; alive: its
---          session is not past, or is gone altogether; busy: somebody else recovers it; wait: nobody may be found dead now.
+--          announcement to return
+-- Returns  { status, deadline, now, its session TTL in ms, how long ago it last showed that it was at work in ms (-1: not
+--          known), { id, idle ms, deliveries, fields … as body.lua returns them, or false } … }. status: ok; alive: its
+--          session is not past, or there is none; busy: somebody else recovers it; wait: nobody may be found dead now.
 --          deadline is that of its session: 0 closed, with a fraction adopted
--- Atomic   so that one consumer at a time recovers a dead one.
+-- Atomic   so that only one consumer at a time recovers a dead one.
 -- Parts    clock record deadline judge body info
 
 local input, sessions, claim = KEYS[1], KEYS[2], KEYS[3]
@@ -34,8 +34,8 @@ end
 redis.call('SET', claim, me, 'PX', ARGV[6])
 local page = redis.call('XPENDING', input, group, ARGV[7], '+', ARGV[8], dead)
 
--- How long ago the dead consumer showed last that it was at work: see attend.lua. One of an earlier version, of whose TTL
--- nothing is on record, does not show it.
+-- How long ago the dead consumer last showed that it was at work: see attend.lua. A consumer of an earlier version, whose TTL is
+-- not on record, does not show it.
 local function last_seen()
   for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', input, group)) do
     local c = named(flat)

@@ -1,10 +1,10 @@
--- Lists the consumers of the group with what is pending for them, and their sessions.
+-- Lists the consumers of the group with the number of entries pending for them, and their sessions.
 --
 -- KEYS     1 input stream  2 sessions
 -- ARGV     1 group
 -- Returns  { now, { consumer, entries pending, deadline of its session or false, its session TTL in ms } … }; sessions without
 --          a consumer too
--- Atomic   so that consumers and sessions are of one moment; a script because its answer must come from the master.
+-- Atomic   so that consumers and sessions are of one moment; a script because the answer must come from the master.
 -- Parts    master clock record info
 
 refuse_replica('XACK', KEYS[1], ARGV[1], '0-0')

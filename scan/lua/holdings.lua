@@ -2,10 +2,10 @@
 --
 -- KEYS     1 input stream
 -- ARGV     1 group  2 consumer  3 from this ID on ("(" before it: after it)  4 most entries  5 weight after which the
---          page ends  6 longest announcement to answer
--- Returns  { id, idle ms, deliveries, false when the body is gone, else fields … as body.lua answers them } an entry;
+--          page ends  6 longest announcement to return
+-- Returns  { id, idle ms, deliveries, false if the body is gone, else fields … as body.lua returns them } an entry;
 --          empty without stream or group
--- Atomic   no need; a script because its answer must come from the master.
+-- Atomic   no need; a script because the answer must come from the master.
 -- Parts    master body info
 
 refuse_replica('XACK', KEYS[1], ARGV[1], '0-0')

@@ -2,8 +2,8 @@
 --
 -- KEYS     1 later
 -- ARGV     1 rank of the first  2 most members  3 most bytes; the member that exceeds them is the last one
--- Returns  { member, due time, announcement or false when it cannot be read } a member
--- Atomic   so that the ranks are of one moment; a script because its answer must come from the master.
+-- Returns  { member, due time, announcement or false if it cannot be read } a member
+-- Atomic   so that the ranks are of one moment; a script because the answer must come from the master.
 -- Parts    master
 
 local later, rank, left = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[3])

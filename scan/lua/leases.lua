@@ -3,7 +3,7 @@
 -- KEYS     lease keys
 -- ARGV     none
 -- Returns  { now, value or false, remaining TTL in ms (-2: no lease, -1: no TTL), … } in the order of the keys
--- Atomic   so that value and TTL belong together; a script because its answer must come from the master.
+-- Atomic   so that value and TTL belong together; a script because the answer must come from the master.
 -- Parts    clock
 
 local answer = { now }

@@ -1,9 +1,9 @@
--- Deletes what was copied to another partition, while nobody works with this one.
+-- Deletes entries that were copied to another partition, while nobody works with this one.
 --
--- KEYS     1 where it was: a stream, or later  2 sessions  3 mark  4… leases of what was copied, as far as they may be there
--- ARGV     1 'stream' or 'later'  2 group, '' where there is none  3 operation  4… IDs, or members
+-- KEYS     1 where it was: a stream, or later  2 sessions  3 mark  4… leases of the copied streams that may exist
+-- ARGV     1 'stream' or 'later'  2 group, '' if there is none  3 operation  4… IDs, or members
 -- Returns  number deleted; -1: somebody is alive, -3: the partition is not marked as this operation's; nothing was done
--- Atomic   so that nobody is given an entry, and no operation takes over, between the look and the deletion.
+-- Atomic   so that nobody gets an entry, and no operation takes over, between the check and the deletion.
 -- Parts    living
 
 local refusal = may_not_change(KEYS[2], KEYS[3], ARGV[3])

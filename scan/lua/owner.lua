@@ -1,11 +1,11 @@
--- Says who owns a stream.
+-- Reads who owns a stream.
 --
 -- KEYS     1 lease key  2 sessions  3 input stream
 -- ARGV     1 group
 -- Returns  { now, value of the lease or false, its remaining TTL in ms (-2: no lease, -1: no TTL), deadline of the
---          holder's session or false, { consumer, idle ms, deliveries, fields … as body.lua answers them, or
---          false } of the entry it names, or false when that is not pending, session TTL of the holder in ms }
--- Atomic   so that lease, session and entry are of one moment; a script because its answer must come from the master.
+--          holder's session or false, { consumer, idle ms, deliveries, fields … as body.lua returns them, or
+--          false } of the entry it names, or false if that is not pending, session TTL of the holder in ms }
+-- Atomic   so that lease, session and entry are of one moment; a script because the answer must come from the master.
 -- Parts    master clock record value body
 
 local key, sessions, input = KEYS[1], KEYS[2], KEYS[3]

@@ -1,10 +1,10 @@
 -- Reads a page of a stream, bounded in weight as well as in number.
 --
 -- KEYS     1 stream
--- ARGV     1 from this ID on ("(" before it: after it)  2 up to this ID ("+": to the end)  3 most entries  4 once they weigh as
---          much, the page ends
+-- ARGV     1 from this ID on ("(" before it: after it)  2 up to this ID ("+": to the end)  3 most entries  4 weight after which
+--          the page ends
 -- Returns  { greatest ID there is now ('' in an empty stream), { id, fields } … }
--- Atomic   so that the end belongs to the page; a script because its answer must come from the master.
+-- Atomic   so that the end belongs to the page; a script because the answer must come from the master.
 -- Parts    master streampage
 
 refuse_replica('XDEL', KEYS[1], '0-0')

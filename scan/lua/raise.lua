@@ -1,4 +1,4 @@
--- Has no token minted in a partition that is not greater than one that was minted elsewhere.
+-- Ensures that tokens minted in a partition are greater than one that was minted elsewhere.
 --
 -- KEYS     1 token
 -- ARGV     1 the greatest token minted elsewhere

@@ -1,14 +1,14 @@
--- Announces again what is neither pending nor undelivered: at the end of the input stream, its counts as they are.
+-- Announces entries again that are neither pending nor undelivered: at the end of the input stream, with the same counts.
 --
 -- KEYS     1 input stream  2 later  3 dead-letter stream  4… the lease key of each entry's stream
--- ARGV     1 group  2 most that an entry may weigh to be copied (0: no limit)  3 once as much has been copied, the rest is left
---          4 ID of the last dead letter that who asks has looked at ('0-0': none)  5… IDs of entries
--- Returns  { a verdict an entry, { index, error, … } }: m moved; n pending, not delivered yet, referred to by a dead letter that
---          has come since, or gone; h held: its owner brings it back; t left for the next call, all of them where many dead
---          letters have come; u more fields than can be copied, left; z none at all, left; b it weighs too much, left, in the
---          place of the error how much; x refused, left
--- Atomic   each entry is copied, and then deleted, in one step; asked again, it is gone. A dead letter may come to refer to
---          one until the very moment.
+-- ARGV     1 group  2 greatest weight of an entry that is copied (0: no limit)  3 weight after which the rest is left
+--          4 ID of the last dead letter that the caller has read ('0-0': none)  5… IDs of entries
+-- Returns  { a verdict an entry, { index, error, … } }: m moved; n pending, not delivered yet, referred to by a newer dead letter,
+--          or gone; h held: its owner makes it pending again; t left for the next call, all of them if there are many newer
+--          dead letters; and entries that stay: u more fields than can be copied; z none at all; b too heavy, with the weight in
+--          place of the error; x refused
+-- Atomic   so that each entry is copied and deleted in one step, and a repeated call finds it gone. A dead letter that refers
+--          to one may be written until that very moment.
 -- Parts    value entry group reference
 
 local input, later, dead, name = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
@@ -18,7 +18,7 @@ local MOST_LETTERS = 100
 local to = { input = input, later = later, most = most, budget = budget }
 local delivered = last_delivered(input, name)
 
--- The entries to which dead letters refer that came after the last; nil where those are too many, or too heavy, to look at.
+-- The entries that dead letters after the last one refer to; nil if those letters are too many or too heavy to be read.
 local function referred_since()
   local ids, weight = {}, 0
   for _ = 1, MOST_LETTERS do

@@ -1,14 +1,14 @@
--- Gives up a page of what a dead consumer left pending.
+-- Requeues a page of what a dead consumer left pending.
 --
 -- KEYS     1 input stream  2 sessions  3 later  4 {S}:recover:<dead consumer>  5… lease keys, then the dead-letter
 --          stream if an entry may go there
 -- ARGV     1 dead consumer  2 group  3 number of entries  4 limit of the dead-letter stream (0: none)
---          5 '1': trim it  6 delay of what it refuses, ms  7 asking consumer  8 settle mode  9 gap threshold, ms
---          10 how long the claim lasts, ms  11 most that an entry may weigh to be copied (0: no limit)  12 once as much
---          has been copied, the rest is left  13… per entry as in requeue
+--          5 '1': trim it  6 delay of entries that it refuses, ms  7 calling consumer  8 settle mode  9 gap threshold, ms
+--          10 how long the claim lasts, ms  11 greatest weight of an entry that is copied (0: no limit)  12 weight
+--          after which the rest is left  13… per entry as in requeue
 -- Returns  as requeue; or { 'alive' }, { 'wait' }, { 'busy' }: nothing was done, as in claimdead
--- Atomic   the dead one's session is looked at in the same step: one that was only late is not robbed. Each entry is
---          copied, acknowledged, deleted and its lease freed in one step.
+-- Atomic   so that a consumer that was only late is not robbed: its session is checked in the same step. Each entry is copied,
+--          acknowledged and deleted, and its lease freed, in one step.
 -- Parts    deadline judge disposition
 
 local FIRST_KEY, FIRST_ARG = 5, 12

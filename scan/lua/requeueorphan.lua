@@ -1,15 +1,16 @@
--- Gives up one entry of a stream that nobody owns any more.
+-- Requeues one entry of a stream that nobody owns any more.
 --
 -- KEYS     1 input stream  2 sessions  3 later  4 lease key  5 the dead-letter stream if the entry may go there
--- ARGV     1 consumer for which it is pending  2 group  3 asking consumer  4 settle mode  5 gap threshold, ms
---          6 session TTL of those adopted, ms, if none greater is on record  7 limit of the dead-letter stream (0: none)
---          8 '1': trim it  9 delay of what it refuses, ms  10 most that an entry may weigh to be copied (0: no limit)
+-- ARGV     1 consumer for which it is pending  2 group  3 calling consumer  4 settle mode  5 gap threshold, ms
+--          6 session TTL of adopted consumers, ms, unless a greater one is on record  7 limit of the dead-letter stream (0:
+--          none)  8 '1': trim it  9 delay of entries that it refuses, ms  10 greatest weight of an entry that is copied (0: no
+--          limit)
 --          11… the entry as in requeue
--- Returns  as requeue; or nothing was done and { 'wait' }: nobody may be found dead now; { 'held', consumer }: it lives
+-- Returns  as requeue; or, if nothing was done, { 'wait' }: nobody may be found dead now; { 'held', consumer }: it is alive
 --          and owns the stream, or has the entry; { 'unknown', consumer }: the owner had no session and got one;
 --          { 'other', consumer, entry }: the stream is owned for that entry; { 'x', why }
--- Atomic   so that an owner who beats, or somebody who acquires, in this moment is not robbed, and of several who ask
---          one does it.
+-- Atomic   so that an owner that sends a beat at this moment, or a consumer that acquires, is not robbed, and only one of
+--          several callers succeeds.
 -- Parts    clock record judge value disposition
 
 local FIRST_ARG = 10
@@ -32,7 +33,7 @@ if deadline and tonumber(deadline) > now then
 end
 if holder then
   if not deadline then
-    -- Unknown, not dead. Without a lease it would not matter: nobody can own the stream then.
+    -- Unknown, not dead. Without a lease that would not matter: nobody can own the stream then.
     adopt(sessions, holder.consumer, math.max(tonumber(ARGV[6]), greatest_ttl(sessions)))
     return { 'unknown', holder.consumer }
   end

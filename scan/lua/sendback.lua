@@ -1,12 +1,12 @@
--- Sends dead letters back to the input stream, their counts from zero.
+-- Sends dead letters back to the input stream, with their counts reset to zero.
 --
 -- KEYS     1 input stream  2 dead-letter stream
--- ARGV     1 group  2 most that an entry may weigh to be copied (0: no limit)  3 once as much has been copied, the rest is left
+-- ARGV     1 group  2 greatest weight of an entry that is copied (0: no limit)  3 weight after which the rest is left
 --          4… IDs of dead letters
--- Returns  { a verdict a letter, { index, error, … } }: m moved; n not there (any more); t left for the next call; all others
---          leave the letter: u more fields than can be copied; z none at all; b it weighs too much, in the place of the error
---          how much; g the entry that it refers to is gone; o that is somebody's, in the place of the error whose; x refused
--- Atomic   each letter is copied, and then deleted, in one step: nobody sees it twice or not at all.
+-- Returns  { a verdict a letter, { index, error, … } }: m moved; n not there (any more); t left for the next call; and letters
+--          that stay: u more fields than can be copied; z none at all; b too heavy, with the weight in place of the error; g the
+--          entry that it refers to is gone; o that entry is in use, with the reason in place of the error; x refused
+-- Atomic   so that each letter is copied and deleted in one step: nobody sees it twice or not at all.
 -- Parts    entry reference
 
 local input, dead = KEYS[1], KEYS[2]

@@ -1,13 +1,13 @@
--- Notes that a stopped service is to be deleted or repartitioned. From then on nobody starts to work with it.
+-- Records that a stopped service is to be deleted or repartitioned. From then on nobody starts to work with it.
 --
 -- KEYS     1 {<service>-input}:meta  2 sessions of partition 0
--- ARGV     1 state  2 the format that stands there meanwhile  3 format version  4 operation  5 new number of partitions or ''
---          6 number of partitions that have something, at least  7 '1': the record may be missing
+-- ARGV     1 state  2 the format that is there meanwhile  3 format version  4 operation  5 new number of partitions or ''
+--          6 least number of partitions that may have something  7 '1': the record may be missing
 -- Returns  { 'ok', number of partitions before or '', number of those that may have something, '1' if an operation was
---          under way }; or nothing was written and { 'living', number, '1' if an operation was under way }, { 'format', what
---          stands there }, { 'unknown' }
--- Atomic   so that nobody opens a session between the look and the note. Of several who do this the last one goes on, the
---          others find another operation than theirs.
+--          under way }; or, if nothing was written, { 'living', number, '1' if an operation was under way }, { 'format', the
+--          one that is there }, { 'unknown' }
+-- Atomic   so that nobody opens a session between the check and the record. Of several operations the last one goes on; the
+--          others find that the record is not theirs.
 -- Parts    deadline living
 
 keep_sessions(KEYS[2]) -- a full server is a reason to delete something

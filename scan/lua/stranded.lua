@@ -2,9 +2,9 @@
 --
 -- KEYS     1 input stream
 -- ARGV     1 group  2 from this ID on ("(" before it: after it)  3 up to this ID ('': to what the group delivered last)
---          4 most entries to look at  5 most bytes of them, unless one alone has more
--- Returns  { up to which ID, the last ID that was looked at ('': there is nothing more), { id, fields } … }
--- Atomic   so that an entry is not taken for stranded which is delivered or moved meanwhile.
+--          4 most entries to read  5 most bytes of them, unless a single one has more
+-- Returns  { the end of the range, the last ID that was read ('': there is nothing more), { id, fields } … }
+-- Atomic   so that no entry that is delivered or moved meanwhile is taken for stranded.
 -- Parts    master entry group info
 
 local input, group, from, upto = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
@@ -23,7 +23,7 @@ if upto == '' then
   upto = last
 end
 
-local function weight(fields)
+local function bytes_of(fields)
   local n = 64
   for i = 1, #fields do
     n = n + #fields[i]
@@ -31,7 +31,7 @@ local function weight(fields)
   return n
 end
 
--- So few are read at once that light ones say nothing of what comes behind them: each may be heavy. As in read.lua.
+-- So few are read at once since light entries may be followed by heavy ones. As in read.lua.
 local AT_ONCE = 16
 
 -- One entry first, then as many at a time as are likely to be within what is left.
@@ -39,10 +39,10 @@ local entries, bytes, count = {}, 0, 1
 while count > 0 do
   local page = redis.call('XRANGE', input, from, upto, 'COUNT', string.format('%.0f', count))
   for i = 1, #page do
-    -- What was not foreseen is read, but neither answered nor moved with this page.
+    -- Entries beyond the budget were read, but are left to the next page.
     if bytes <= budget then
       entries[#entries + 1] = page[i]
-      bytes = bytes + weight(page[i][2])
+      bytes = bytes + bytes_of(page[i][2])
       from = '(' .. page[i][1]
     end
   end

@@ -1,9 +1,9 @@
--- Removes a dead consumer that has left nothing, and lets go of its recovery.
+-- Removes a dead consumer that has left nothing pending, and releases the claim on its recovery.
 --
 -- KEYS     1 input stream  2 sessions  3 {S}:recover:<dead consumer>
--- ARGV     1 dead consumer  2 group  3 asking consumer
--- Returns  number of entries still pending for it (0: removed), -1: its session is not past, or not there
--- Atomic   so that nobody's pending entries are destroyed with their consumer.
+-- ARGV     1 dead consumer  2 group  3 calling consumer
+-- Returns  number of entries still pending for it (0: removed), -1: its session is not past, or there is none
+-- Atomic   so that no pending entries are lost with their consumer.
 -- Parts    deadline record
 
 if not past_deadline(KEYS[2], ARGV[1]) then

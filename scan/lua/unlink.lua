@@ -1,10 +1,10 @@
--- Deletes keys of a partition with which nobody works.
+-- Deletes keys of a partition that nobody works with.
 --
 -- KEYS     1 sessions  2 mark  3 input stream  4 later  5 dead-letter stream  6… keys to delete
--- ARGV     1 '1': nothing is done unless keys 3 to 5 are empty or not there  2 operation
--- Returns  number deleted; -1: somebody is alive, -2: there is something in them, -3: the partition is not marked as this
+-- ARGV     1 '1': do nothing unless keys 3 to 5 are empty or missing  2 operation
+-- Returns  number deleted; -1: somebody is alive, -2: they are not empty, -3: the partition is not marked as this
 --          operation's; nothing was done
--- Atomic   so that neither a session nor an announcement nor another operation comes in between the look and the deletion.
+-- Atomic   so that neither a session nor an announcement nor another operation appears between the check and the deletion.
 -- Parts    living
 
 local refusal = may_not_change(KEYS[1], KEYS[2], ARGV[2])

@@ -1,16 +1,16 @@
--- Shared: what of an entry is answered, which is no more than who asks needs: its announcement and our own counts. What
--- else it carries stays on the server, and so does what of the announcement is too long for anybody to want it.
+-- Shared: the part of an entry that is returned, which is no more than the caller needs: the announcement and our own counts.
+-- Other fields stay on the server, and so does the part of an announcement that is too long to be of use.
 --
 -- Parts    weight
 
--- An entry that weighs no more is answered as it is, whatever it carries. As lease.WholeWeight.
+-- An entry that weighs no more is returned whole. As lease.WholeWeight.
 local WHOLE = 65536
--- A count of ours or a time is far shorter.
+-- Counts and times are far shorter.
 local LONGEST_COUNT = 64
 
 local NEEDED = { _retry_count = true, _crash_count = true, _not_before = true }
 
--- The beginning of an announcement, in which its name stands unless something long stands before it.
+-- The beginning of an announcement, which contains the name unless something long comes before it.
 local SHORT_BEGINNING, LONG_BEGINNING = 4096, 135168
 local function beginning(text)
   local short = string.sub(text, 1, SHORT_BEGINNING)
@@ -20,9 +20,9 @@ local function beginning(text)
   return short
 end
 
--- Appends to row what is answered of fields, which weigh so much: the fields, or the first of each that is needed, the
--- announcement no longer than longest (0: who asks needs the name in it), with the weight, the number of fields and the
--- length of the announcement.
+-- Appends to row what is returned of fields of the given weight: the fields; or the first of each that is needed, the
+-- announcement cut to longest (0: so that it contains the name), followed by the weight, the number of fields and the length of
+-- the announcement.
 local function answer(row, fields, weight, longest)
   local n = #row
   if weight <= WHOLE then
@@ -44,10 +44,9 @@ local function answer(row, fields, weight, longest)
   return row
 end
 
--- Appends to rows what is answered of the entries of a page of XPENDING, in order, with what before(p) gives in front:
--- a table that ends in no body yet. It stops once they weigh budget together, so the page may be shorter than it could be;
--- of a page that is not empty there is one row at least. With longest below 0 no body is looked at, and 'unread' stands in
--- the place of each.
+-- Appends to rows the entries of a page of XPENDING, in order, each in the table that before(p) returns, to which the body is
+-- appended. It stops once they weigh budget together, so there may be fewer rows than the page has, but at least one unless the
+-- page is empty. With longest below 0 no body is read, and 'unread' takes the place of each.
 local function answer_page(rows, input, page, before, budget, longest)
   for _, p in ipairs(page) do
     local found = longest >= 0 and redis.call('XRANGE', input, p[1], p[1])[1]
@@ -70,7 +69,7 @@ local function answer_page(rows, input, page, before, budget, longest)
   return rows
 end
 
--- answer_page of what is pending for one consumer: ID, idle ms and deliveries in front of each body.
+-- answer_page for the entries pending for one consumer: ID, idle ms and deliveries precede each body.
 local function answer_pending(rows, input, page, budget, longest)
   return answer_page(rows, input, page, function(p)
     return { p[1], p[3], p[4] }

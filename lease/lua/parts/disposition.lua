@@ -1,10 +1,10 @@
--- Shared: what becomes of one entry that is pending for a consumer, as lease/disposition.go names it.
--- The verdicts are those of requeue.lua.
+-- Shared: carrying out a Disposition (lease/disposition.go) of entries that are pending for a consumer. The verdicts are those of
+-- requeue.lua.
 --
 -- Parts    clock value entry
 
--- Where entries may go, as put and requeue take it. In ARGV, from at on: the limit of the dead-letter stream (0: none), '1' when
--- it is trimmed to that instead of refusing, and the delay of what it refuses, ms.
+-- The places where entries may go, for put and requeue. ARGV has, from at on, the limit of the dead-letter stream (0: none), '1'
+-- to trim it instead of refusing, and the delay of entries that it refuses, ms.
 local function targets(input, later, dead, at, most, budget)
   return {
     input = input,
@@ -18,14 +18,14 @@ local function targets(input, later, dead, at, most, budget)
   }
 end
 
--- Frees a lease that names this consumer and this entry.
+-- Frees the lease if it names this consumer and this entry.
 local function free(me, key, value, id)
   if held_by(value, me, id) then
     redis.call('DEL', key)
   end
 end
 
--- Appends to letter what every dead letter says.
+-- Appends to letter the fields of every dead letter.
 local function signed(letter, me, id, reason)
   for name, value in pairs({ _reason = reason, _original_id = id, _last_owner = me, _dead_at = string.format('%.0f', now) }) do
     letter[#letter + 1] = name
@@ -39,11 +39,11 @@ local function cut_of(fields)
   return string.sub(field(fields, 'lbs-input') or '', 1, MAX_CUT)
 end
 
--- Writes a dead letter that refers to an entry, which stays where it is: neither pending nor undelivered. What is copied
--- is short, whatever the entry is.
+-- Writes a dead letter that refers to an entry, which stays where it is, neither pending nor undelivered. The letter is short,
+-- whatever the entry is.
 local function refer(input, group, me, to, key, value, id, retries, crashes, reason, size, cut)
   if is_full(to) then
-    error('DLQFULL ' .. to.dead .. ' is at its limit, and ' .. id .. ' cannot be put off', 0)
+    error('DLQFULL ' .. to.dead .. ' is at its limit, and ' .. id .. ' cannot be delayed', 0)
   end
   local fields = { '_reference', id }
   if cut ~= '' then
@@ -61,7 +61,7 @@ local function refer(input, group, me, to, key, value, id, retries, crashes, rea
   return 'r'
 end
 
--- A copy of fields for where op says; or nil, and the verdict on what cannot be copied. Of anything there can be a dead letter.
+-- A copy of fields for the place that op names; or nil, and the verdict if it cannot be copied. Anything can be dead-lettered.
 local function copy_for(op, fields, retries, crashes, me, id, reason)
   if op == 'd' then
     return signed(stamped(fields, retries, crashes, too_wide(fields) and KNOWN or nil) or {}, me, id, reason)
@@ -69,15 +69,15 @@ local function copy_for(op, fields, retries, crashes, me, id, reason)
   return copy_of(fields, retries, crashes)
 end
 
--- Whether a pending entry has no body any more, found out without reading it; false where that cannot be.
--- From Redis 7 on XCLAIM drops such an entry. row is what XPENDING said of it, whose idle time stays.
+-- Reports whether the body of a pending entry is gone, without reading it; false if that cannot be found out. From Redis 7 on
+-- XCLAIM drops such an entry. row is its row of XPENDING; its idle time is kept.
 local function is_gone(input, group, me, id, row)
   return redis.REDIS_VERSION_NUM and #redis.call('XCLAIM', input, group, me, '0', id, 'IDLE', tostring(row[3]), 'JUSTID') == 0
 end
 
--- token is the one that the entry was held under, '*' for any of this consumer, '' for none. The others are as requeue.lua
--- takes them. What may not be handed out yet goes to later, whether or not who gives it up has read its time. The second
--- result says more of verdict b.
+-- token is the one that the entry was held under, '*' for any of this consumer, '' for none. The other arguments are those of
+-- requeue.lua. An entry that must not be handed out yet goes to later, even if the caller has not read its time. The second
+-- result has the details of verdict b.
 local function requeue(input, group, me, to, key, id, token, op, at, delay, retries, crashes, reason, size, cut)
   local value = lease_value(key)
   local holder = held_by(value, me, id)
@@ -128,7 +128,7 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
   return verdict
 end
 
--- Gives up a batch whose items start in ARGV after first_arg, with their lease keys in KEYS from first_key on.
+-- Requeues a batch whose items start in ARGV after first_arg, with their lease keys in KEYS from first_key on.
 local REQUEUE_ARGS = 10
 local function requeue_batch(input, group, me, to, count, first_key, first_arg)
   return { in_turn(to, count, function(i)

@@ -1,40 +1,40 @@
--- Shared: moving one entry that is pending.
+-- Shared: moving an entry that is pending.
 --
 -- Parts    clock value reply weight
 --
--- The copy is written first and the original removed after it, because Lua does not roll back: a crash of the server
--- between the two leaves two announcements, never none.
+-- The copy is written first and the original removed afterwards, because Lua does not roll back: a crash of the server between
+-- the two leaves two announcements, never none.
 
--- XADD takes its arguments from Lua's stack, which ends at 8,000.
+-- XADD takes its arguments from Lua's stack, which holds 8,000.
 local MAX_COPIED = 3900
 
--- What a copy does not take over: written anew, or out of date. An entry may come back from the dead letters.
+-- The fields that a copy leaves out: they are rewritten, or out of date. An entry may come back from the dead letters.
 local OURS = {
   _retry_count = true, _crash_count = true, _not_before = true,
   _reason = true, _original_id = true, _last_owner = true, _dead_at = true, _reference = true, _size = true,
 }
 
--- What a dead letter keeps of an entry with more fields than can be copied: of each of these the first. An entry may have
--- the same field thousands of times.
+-- The fields that a dead letter keeps of an entry with more fields than can be copied: the first of each name. An entry may
+-- repeat a field thousands of times.
 local KNOWN = { ['lbs-input'] = true }
 
--- How much of an announcement a dead letter shows that refers to its entry, in bytes.
+-- How much of an announcement a dead letter by reference shows, in bytes.
 local MAX_CUT = 4096
 
--- The delivery counts that tell an entry which was owned from one which was only read.
+-- The delivery counts that distinguish an entry that was owned from one that was only read.
 local HELD, READ = '2', '1'
 
--- What XPENDING says of an entry that is pending, else nil.
+-- The row of XPENDING for an entry that is pending, else nil.
 local function find_pending(input, group, id)
   return redis.call('XPENDING', input, group, id, id, '1')[1]
 end
 
--- The same of one that is pending for this consumer.
+-- The same if it is pending for this consumer.
 local function is_pending(input, group, consumer, id)
   return redis.call('XPENDING', input, group, id, id, '1', consumer)[1]
 end
 
--- The fields of an entry as a flat array, or nil when its body is gone.
+-- The fields of an entry as a flat array, or nil if its body is gone.
 local function body(input, id)
   local found = redis.call('XRANGE', input, id, id)[1]
   return found and found[2]
@@ -48,7 +48,7 @@ local function field(fields, name)
   end
 end
 
--- Whether fields are more than a copy can take, those not counted that it writes anew: an entry must not become too
+-- Reports whether fields are more than a copy can hold. Fields that a copy rewrites do not count: an entry must not become too
 -- wide by being copied.
 local function too_wide(fields)
   if #fields <= 2 * MAX_COPIED then
@@ -63,8 +63,8 @@ local function too_wide(fields)
   return n > MAX_COPIED
 end
 
--- A copy of fields with these counts in place of the old ones; zero counts are not written. With only, the first of each
--- field that it names. Nil where nothing is to be copied but counts: no entry can be made of that.
+-- A copy of fields with these counts in place of the old ones; zero counts are not written. With only, it has just the first of
+-- each field named there. Nil if nothing but counts is left: no entry can be made of that.
 local function stamped(fields, retries, crashes, only)
   local copy, seen = {}, {}
   for i = 1, #fields, 2 do
@@ -89,7 +89,7 @@ local function stamped(fields, retries, crashes, only)
   return copy
 end
 
--- The same, or nil and the verdict on what cannot be copied.
+-- The same, or nil and the verdict if fields cannot be copied.
 local function copy_of(fields, retries, crashes)
   if too_wide(fields) then
     return nil, 'u'
@@ -97,17 +97,17 @@ local function copy_of(fields, retries, crashes)
   return stamped(fields, retries, crashes), 'z'
 end
 
--- Counts in to.moved what fields weigh, and returns that; the second result is the same as text where it is more than to.most
--- (0: no limit), else nil.
+-- Adds the weight of fields to to.moved, and returns it; the second result is the weight as text if it exceeds to.most (0: no
+-- limit), else nil.
 local function weigh_copy(to, fields)
   local weight = weigh(fields)
   to.moved = to.moved + weight
   return weight, to.most > 0 and weight > to.most and string.format('%.0f', weight) or nil
 end
 
--- Before when a copy of fields is not to be handed out, in ms of this clock; 0: at once. The bounds are those of CheckNotBefore
--- in entry.go; tonumber alone takes hexadecimal and infinity, too. What is no such time goes along with the copy: who reads
--- that makes a dead letter of it.
+-- The time before which a copy of fields must not be handed out, in ms of this clock; 0: at once. The bounds are those of
+-- CheckNotBefore in entry.go; tonumber alone would accept hexadecimal and infinity. Text that is not such a time is added to the
+-- copy, so that its reader dead-letters it.
 local EARLIEST, AHEAD = 1e11, 3653 * 86400000
 local function not_before(fields, copy)
   local text = field(fields, '_not_before') or ''
@@ -119,7 +119,7 @@ local function not_before(fields, copy)
   return at or 0
 end
 
--- Whether the dead letters take no more.
+-- Reports whether the dead-letter stream is full.
 local function is_full(to)
   return to.limit > 0 and not to.trim and redis.call('XLEN', to.dead) >= to.limit
 end
@@ -132,8 +132,8 @@ local function add_letter(to, fields)
   return redis.call('XADD', to.dead, '*', unpack(fields))
 end
 
--- Puts fields where op says: 'q' the input stream, 'l' later (at ms of this clock), 'd' the dead letters.
--- to = { input, later, dead, limit, trim, full_delay }. Returns the verdict and how to take the copy back.
+-- Puts fields where op says: 'q' the input stream, 'l' later (at ms of this clock), 'd' the dead letters. For to see targets in
+-- disposition.lua. Returns the verdict and the command that takes the copy back.
 local function put(to, id, fields, op, at)
   if op == 'd' then
     if not is_full(to) then
@@ -159,14 +159,13 @@ local function remove(input, group, id, undo)
   redis.pcall('XDEL', input, id)
 end
 
--- The text of an error caught by pcall: a string, or a table with err in it from Redis 7 on.
+-- The text of an error caught by pcall: a string, or from Redis 7 on a table with err in it.
 local function message(err)
   return type(err) == 'table' and err.err or tostring(err)
 end
 
--- Has give(i) deal with each item of a batch until as much was moved as one script should; those after it are left. give
--- returns a verdict and what there is to say of it, and counts in to.moved. Returns a verdict an item, and { index, what there
--- is to say of it, … }.
+-- Calls give(i) for each item of a batch until to.moved has reached to.budget; the items after that are left. give returns a
+-- verdict and perhaps details, and adds to to.moved. Returns the verdicts, one an item, and { index, details, … }.
 local function in_turn(to, count, give)
   local verdicts, details = {}, {}
   to.moved = 0

@@ -2,7 +2,7 @@
 --
 -- Parts    info
 
--- What the group says of itself, as a table; nil where it, or the stream, does not exist.
+-- The group as XINFO describes it; nil if it, or the stream, does not exist.
 local function find_group(input, name)
   local groups = redis.pcall('XINFO', 'GROUPS', input)
   if groups.err then

@@ -1,6 +1,6 @@
--- Shared: what XINFO answers.
+-- Shared: answers of XINFO.
 
--- What it says of one group or consumer, as a table by name.
+-- One group or consumer as a table.
 local function named(flat)
   local answer = {}
   for i = 1, #flat, 2 do
@@ -9,7 +9,7 @@ local function named(flat)
   return answer
 end
 
--- Whether an error says that there is no stream, or no such group.
+-- Reports whether an error means that the stream, or the group, does not exist.
 local function is_missing(err)
   return string.find(err, 'no such key', 1, true) or string.find(err, 'NOGROUP', 1, true)
 end

@@ -1,11 +1,11 @@
--- Shared: whether anybody may be found dead now, and what becomes of consumers that have no session.
+-- Shared: deciding whether anybody may be found dead now, and adopting consumers without a session.
 --
 -- Parts    clock deadline session
 
--- What a script answers that may find nobody dead now: { 'wait' }, or an error; nil when it may.
+-- The answer of a script that must not find anybody dead now: { 'wait' }, or an error; nil if it may.
 --
--- It must wait while I have no session myself, while the partition settles, and after a gap in everybody's beats: whoever is
--- the first one back would find those dead who are about to beat, and the next beat adds the gap to their deadlines.
+-- It must wait while I have no session myself, while the partition settles, and after a gap in everybody's beats: the first one
+-- back would find consumers dead that are about to beat, and the next beat adds the gap to their deadlines.
 local function must_wait(sessions, me, mode, gap)
   keep_sessions(sessions)
   if not is_alive(sessions, me) then
@@ -19,11 +19,10 @@ local function must_wait(sessions, me, mode, gap)
   return err or settling and { 'wait' } or nil
 end
 
--- A deadline with a fraction marks an adopted session, for which no crash is counted; a beat overwrites it with a whole
--- number.
+-- A deadline with a fraction marks an adopted session, for which no crash is counted; a beat replaces it by a whole number.
 local ADOPTED = 0.5
 
--- Gives a consumer a session, unless it has one.
+-- Gives a consumer a session unless it has one.
 local function adopt(sessions, consumer, ttl)
   redis.call('ZADD', sessions, 'NX', now + ttl + ADOPTED, consumer)
 end

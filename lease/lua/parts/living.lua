@@ -1,4 +1,4 @@
--- Shared: whether anybody works with a partition. Nobody can where sessions are of another type.
+-- Shared: finding out whether anybody works with a partition. Nobody can if the key of its sessions has another type.
 --
 -- Parts    clock reply
 
@@ -14,8 +14,8 @@ local function count_living(sessions)
   error(err, 0)
 end
 
--- What a script answers that may not change a partition: -1: somebody is alive; -3: it is not marked as this operation's; nil
--- when it may.
+-- The answer of a script that must not change a partition: -1: somebody is alive; -3: it is not marked as this operation's; nil
+-- if it may.
 local function may_not_change(sessions, mark, operation)
   if count_living(sessions) > 0 then
     return -1

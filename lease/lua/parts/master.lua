@@ -1,5 +1,5 @@
--- Shared: scripts that only look must look at a master. A replica refuses any write, one without effect too; every other
--- error of it is left to the reads that follow, so that who may not write may still look.
+-- Shared: scripts that only read must read from a master. A replica refuses every write, even one without effect; all other
+-- errors are left to the reads that follow, so that a user without the right to write may still read.
 --
 -- Parts    reply
 

@@ -1,10 +1,10 @@
--- Shared: what is on record of each session beside its deadline.
+-- Shared: what is on record for each session besides its deadline.
 --
--- A member "!of:<usual>:<reach>:<consumer>" of the session set, with the score -inf, says what TTL the sessions of a
--- consumer have (ms), and the greatest that they may come to have. The score keeps it out of the books, which every beat
--- reads. Whoever is alive and of an older version has none.
+-- A member "!of:<usual>:<reach>:<consumer>" of the session set, with the score -inf, records the TTL of a consumer's
+-- sessions (ms), and the greatest that they may come to have. The score keeps it out of the books, which every beat reads.
+-- Living consumers of an older version have none.
 
--- Calls f(member, usual, reach, consumer) for each.
+-- Calls f(member, usual, reach, consumer) for each record.
 local function each_record(sessions, f)
   local members = redis.call('ZRANGEBYSCORE', sessions, '-inf', '-inf')
   for i = 1, #members do
@@ -15,8 +15,8 @@ local function each_record(sessions, f)
   end
 end
 
--- Notes the TTLs of consumer me, text is "<usual>:<reach>". A greater reach on record stays: this may be a call from before it
--- grew that comes late. What is on record of consumers without a session goes: an older version removed them.
+-- Records the TTLs of consumer me; text is "<usual>:<reach>". A greater reach on record stays: this may be a late call from before
+-- it grew. Records of consumers without a session are deleted: an older version removed those sessions.
 local function note_ttl(sessions, me, text)
   local mine = '!of:' .. text .. ':' .. me
   if redis.call('ZADD', sessions, '-inf', mine) == 0 then
@@ -39,7 +39,7 @@ local function note_ttl(sessions, me, text)
   end)
 end
 
--- The usual session TTL of each consumer that has one on record, ms.
+-- The usual session TTL of each consumer with a record, ms.
 local function usual_ttls(sessions)
   local ttls = {}
   each_record(sessions, function(_, usual, _, consumer)
@@ -53,7 +53,7 @@ local function greatest_ttl(sessions)
   return -tonumber(redis.call('ZSCORE', sessions, '!ttl') or 0)
 end
 
--- Removes a session with all that is on record of it.
+-- Removes a session and its records.
 local function remove_session(sessions, consumer)
   redis.call('ZREM', sessions, consumer)
   each_record(sessions, function(member, _, _, of)
@@ -63,7 +63,7 @@ local function remove_session(sessions, consumer)
   end)
 end
 
--- Removes a consumer for which nothing is pending, with its session.
+-- Removes a consumer for which nothing is pending, and its session.
 local function remove_consumer(input, group, sessions, consumer)
   redis.call('XGROUP', 'DELCONSUMER', input, group, consumer)
   remove_session(sessions, consumer)

@@ -2,14 +2,14 @@
 --
 -- Parts    value entry group
 
--- The ID of the entry that a dead letter refers to, or nil. Ours name it twice: a producer's own field means nothing.
+-- The ID of the entry that a dead letter refers to, or nil. Our letters name it twice: a producer's own field means nothing.
 local function reference(fields)
   local id = field(fields, '_reference')
   return id and id == field(fields, '_original_id') and string.find(id, '^%d+%-%d+$') and id
 end
 
--- Why an entry is not left to a dead letter alone, or nil: after a failover, or by hand, it may be pending or undelivered
--- again, and somebody's.
+-- Why an entry does not belong to its dead letter alone, or nil: after a failover, or by hand, it may be pending or undelivered
+-- again.
 local function in_use(input, name, id)
   local group = find_group(input, name)
   if not group or after(id, group['last-delivered-id']) then

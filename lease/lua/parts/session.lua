@@ -2,15 +2,15 @@
 --
 -- Parts    clock record deadline
 --
--- Members with a positive score are consumers, the score is their deadline (ms of this server's clock); 0 is a closed
--- session. What is on record of each has the score -inf (record.lua). Members with another negative score keep the books:
---   !beat             -(time of the last beat of anybody)
---   !ttl              -(greatest session TTL in force, ms): a partition settles for as long
---   !firm:<ms>:<ms>   what !ttl was before it last grew, and what it is; -(when the latter may be relied on)
+-- Members with a positive score are consumers, the score is their deadline (ms of this server's clock); 0 is a closed session.
+-- Records (record.lua) have the score -inf. Members with another negative score are the books:
+--   !beat             -(time of anybody's last beat)
+--   !ttl              -(greatest session TTL in force, ms): a partition settles for that long
+--   !firm:<ms>:<ms>   !ttl before it last grew, and now; -(time from which the latter may be relied on)
 --   !seen:<ms>        the greatest session TTL that the last look found; -(time of that look)
---   !run:<id>         -(when this server was first seen under this id, ms): it settles until that time + !ttl
+--   !run:<id>         -(time at which this server was first seen under this id, ms): it settles until that time + !ttl
 --
--- mode says how a server is told from its successor: 'info' (run_id, else CLUSTER MYID), or 'off' (never settle).
+-- mode is how a server is distinguished from its successor: 'info' (run_id, else CLUSTER MYID), or 'off' (never settle).
 
 local function server_id(mode)
   if mode == 'off' then
@@ -57,7 +57,7 @@ local function books(sessions)
   return book
 end
 
--- Puts one member in the place of others that say the same.
+-- Replaces members of the same kind by one.
 local function replace(sessions, members, member, score)
   for i = 1, #members do
     if members[i] ~= member then
@@ -67,7 +67,7 @@ local function replace(sessions, members, member, score)
   redis.call('ZADD', sessions, score, member)
 end
 
--- Whether nothing free may be taken now; reads only. The second result is an error.
+-- Reports whether nothing free may be taken now; reads only. The second result is an error.
 local function is_settling(sessions, mode)
   if mode == 'off' then
     return false
@@ -80,8 +80,7 @@ local function is_settling(sessions, mode)
   return #book.runs ~= 1 or book.run ~= run or now < book.since + book.ttl
 end
 
--- Gives every session that is open a fresh deadline (0 stays 0, the books stay negative). A fraction, which marks an
--- adopted one, stays.
+-- Gives every open session a new deadline (0 stays 0, the books stay negative). A fraction, which marks an adopted one, stays.
 local function revive_all(sessions, deadline)
   local flat = redis.call('ZRANGEBYSCORE', sessions, '(0', '+inf', 'WITHSCORES')
   for i = 1, #flat, 2 do
@@ -89,8 +88,8 @@ local function revive_all(sessions, deadline)
   end
 end
 
--- After a gap in everybody's beats: who was alive at the last one gets the gap added, so that nobody looks dead to
--- the first one back.
+-- After a gap in everybody's beats: adds the gap to the deadlines of those who were alive at the last beat, so that nobody looks
+-- dead to the first one back.
 local function bridge(sessions, last, gap)
   local flat = redis.call('ZRANGEBYSCORE', sessions, '(' .. string.format('%.0f', last), '+inf')
   for i = 1, #flat do
@@ -98,8 +97,8 @@ local function bridge(sessions, last, gap)
   end
 end
 
--- The clock was set back: nobody's session lasts longer than the greatest TTL from here, or who died just before would stay
--- alive until the clock has caught up. No living one is believed in for longer by its process.
+-- The clock was set back: no session may last longer than the greatest TTL from here, or a consumer that died just before would
+-- stay alive until the clock has caught up. The process of a living one believes in it for no longer than that.
 local function cap_all(sessions, most)
   local flat = redis.call('ZRANGEBYSCORE', sessions, '(' .. string.format('%.0f', most), '+inf', 'WITHSCORES')
   for i = 1, #flat, 2 do
@@ -114,24 +113,24 @@ local function note_firm(sessions, book, firm, known, at)
   book.firms = { member }
 end
 
--- Puts a session TTL on record, so that whoever settles later waits for it, and notes what may be relied on meanwhile.
+-- Puts a session TTL on record, so that whoever settles later waits that long, and records what may be relied on meanwhile.
 --
--- Trace: all have 2 s, one comes with 30 s, takes a stream, and the server dies. The replica that is promoted has not heard
--- of the 30 s, settles for 2 s and gives the stream away while its owner believes in it for half a minute. So:
+-- Trace: everybody has 2 s. One consumer starts with 30 s, takes a stream, and the server dies. The replica that is promoted has
+-- not received the 30 s, settles for 2 s and gives the stream away while its owner believes in it for half a minute. So:
 --
 --   a session may be believed in for no longer than !ttl was before it grew, until the greater one has been on record
---   for as long as what it replaced lasts.
+--   for as long as the one it replaced lasts.
 --
--- Be g(t) what is on record at t. A server that takes over has the state of a time r and settles for g(r) from some p on,
--- p >= f, the failure of its predecessor. It must lag less than the TTL it knows: f - r < g(r). A beat that ran at e <= f
--- and was told T is believed until e + T at most. To show: g(r) >= T, since then e + T <= p + g(r).
---   r >= e  The beat's own record is among what the successor has, and falls no lower while its session lasts (age).
---   r < e   Say g(r) < T. When T was told, it was firm: at or before e there is a first growth k after r from some w < T to
---           T or more, and e >= k + w. If g(r) <= w, then f < r + g(r) < k + w <= e. If not, g fell after r, and with that
---           what is firm was put off by what it fell from, g(r) or more: f < r + g(r) < e. But e <= f.
--- A second growth before the first is firm leaves what is firm and puts the time off. Where nothing was on record there is
--- nothing to wait for: a successor that lacks that record lacks the group, or all data.
--- What an older version has put on record is told by the second number of !firm, and counts from when it is found.
+-- Let g(t) be the TTL on record at t. A server that takes over has the state of a time r and settles for g(r) from some p on,
+-- p >= f, the failure of its predecessor. It must lag by less than the TTL it knows: f - r < g(r). A beat that ran at e <= f and
+-- was answered T is believed until e + T at most. To show: g(r) >= T, since then e + T <= p + g(r).
+--   r >= e  The successor has the beat's own record, which falls no lower while its session lasts (age).
+--   r < e   Suppose g(r) < T. When T was answered, it was firm: at or before e there is a first growth k after r from some w < T
+--           to T or more, and e >= k + w. If g(r) <= w, then f < r + g(r) < k + w <= e. If not, g fell after r, and that
+--           delayed the firm time by what g fell from, g(r) or more: f < r + g(r) < e. But e <= f.
+-- A second growth before the first is firm keeps the firm TTL and delays its time. If nothing was on record, there is nothing to
+-- wait for: a successor that lacks this record lacks the group, or all data.
+-- A TTL that an older version has put on record shows in the second number of !firm, and counts from when it is found.
 local function put_on_record(sessions, book, reach)
   local known = math.min(book.known or book.ttl, book.ttl)
   local firm = math.min(book.firm or known, known)
@@ -162,13 +161,13 @@ local function relied(book)
   return now >= book.firm_at and book.ttl or book.firm
 end
 
--- Lets the greatest TTL fall to what sessions may still reach, when two looks that are as far apart as it lasts have found
--- nobody above. Who meets a greatest TTL that is its own need not look, and nobody looks in an idle service.
+-- Lets the greatest TTL fall to what sessions may still reach, after two looks, one greatest TTL apart, have found nobody above.
+-- A consumer whose own TTL is the greatest need not look, and nobody looks in an idle service.
 --
--- No process believes in more: one whose session is past or gone believes in nothing, as its account ends before the
--- server's, and after a change of server nobody has an older account once the partition has settled. Any other is found
--- here with its reach, on record since the script that opened its session; an open session of which nothing is on record
--- is of an older version, or adopted, and nothing falls. Two looks, so that a restart of the slowest does not count.
+-- No process believes in more. One whose session is past or gone believes in nothing, since its account ends before the
+-- server's, and after a change of server nobody has an older account once the partition has settled. Every other one is found
+-- here with its reach, on record since the script that opened its session; an open session without a record is of an older
+-- version, or adopted, and then nothing falls. There are two looks so that a restart of the slowest consumer does not count.
 local function age(sessions, book)
   if book.seen_at and book.seen_at <= now and now - book.seen_at < book.ttl then
     return
@@ -191,13 +190,13 @@ local function age(sessions, book)
   end
 end
 
--- A beat of consumer me: notes a change of server, bridges a gap, extends me. ttls is "<usual>:<reach>", as in record.lua.
--- Returns status ('ok'; 'made': it was absent and stands again; 'lost': past its deadline or closed), the server's
--- id, whether it is settling, the TTL that a session may rely on (put_on_record), and whether longer TTLs than this
--- one may have been asked for; or nil and an error.
+-- A beat of consumer me: records a change of server, bridges a gap, extends me. ttls is "<usual>:<reach>", as in record.lua.
+-- Returns a status ('ok'; 'made': it was absent and was made again; 'lost': past its deadline or closed), the server's id,
+-- whether it is settling, the TTL that a session may rely on (put_on_record), and whether longer TTLs than this one may have
+-- been asked for; or nil and an error.
 --
--- A deadline is never brought forward: this may be a call from before the TTL was lengthened that comes late, and who sent
--- it believes the one that was answered. It is not kept beyond the greatest TTL: a clock that went back would keep the dead alive.
+-- A deadline never becomes earlier: this may be a late call from before the TTL was lengthened, and its sender believes the TTL
+-- that was answered. Nor is it kept beyond the greatest TTL: a clock that was set back would keep the dead alive.
 local function touch(sessions, me, ttl, ttls, threshold, mode, fresh)
   keep_sessions(sessions)
   local run = server_id(mode)
@@ -211,15 +210,15 @@ local function touch(sessions, me, ttl, ttls, threshold, mode, fresh)
   if mode ~= 'off' then
     if #book.runs ~= 1 or book.run ~= run then
       changed = true
-      -- The open that made the group has nobody before it to wait for.
+      -- The open that made the group has nobody to wait for.
       book.since = (fresh and #book.runs == 0) and 1 or now
-      for _, member in ipairs(book.runs) do -- one by one: who wrote them by hand may have written thousands
+      for _, member in ipairs(book.runs) do -- one by one: somebody may have written thousands by hand
         redis.call('ZREM', sessions, member)
       end
       redis.call('ZADD', sessions, -book.since, '!run:' .. run)
       revive_all(sessions, now + book.ttl)
     elseif book.since > now then
-      -- The clock went back: settle for one TTL from here, not until it has caught up.
+      -- The clock was set back: settle for one TTL from here, not until it has caught up.
       book.since = now
       redis.call('ZADD', sessions, -now, '!run:' .. run)
     end

@@ -8,7 +8,7 @@ local function stream_page(stream, first, last, most, budget)
   local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', '1')[1]
   local answer = { newest and newest[1] or '' }
   for _ = 1, most do
-    -- One at a time: of a page of them nobody knows what it weighs.
+    -- One at a time, since the weight of a page is not known beforehand.
     local found = redis.pcall('XRANGE', stream, first, last, 'COUNT', '1')
     if found.err then
       -- Nothing can come after the greatest ID, which is refused as an exclusive start.

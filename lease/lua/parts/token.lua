@@ -1,4 +1,4 @@
--- Shared: fencing tokens. Tokens are written with %.0f: ".." would make 1.79e+15 of them.
+-- Shared: fencing tokens. They are formatted with %.0f: ".." would turn them into 1.79e+15.
 --
 -- Parts    clock
 
@@ -10,7 +10,8 @@ local function last_token(key)
   return tonumber(redis.call('GET', key) or '0') or 0
 end
 
--- Never mint at or below floor again: the greatest token that a client has seen may be one this server has forgotten.
+-- Ensures that no token at or below floor is minted again: this server may have forgotten the greatest token that a client has
+-- seen.
 local function raise_token(key, floor)
   if floor > last_token(key) then
     redis.call('SET', key, token_text(floor))

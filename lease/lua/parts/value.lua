@@ -1,5 +1,5 @@
--- Shared: the value of a lease key, "<consumer> <token> <entry>" and, when another announcement of the stream waits,
--- " <waiting entry>". A consumer's name has no space in it.
+-- Shared: the value of a lease key, "<consumer> <token> <entry>" and, if another announcement of the stream waits,
+-- " <waiting entry>". A consumer's name contains no space. lease/value.go does the same in Go.
 
 local function parse(value)
   local consumer, token, entry, rest = string.match(value, '^(%S+) (%d+) (%d+%-%d+)(.*)$')
@@ -9,12 +9,12 @@ local function parse(value)
   return { consumer = consumer, token = token, entry = entry, waiting = string.match(rest, '^ (%d+%-%d+)$') }
 end
 
--- Whether the first three fields of value are those of want, "<consumer> <token> <entry>".
+-- Reports whether the first three fields of value are those of want, "<consumer> <token> <entry>".
 local function names(value, want)
   return value == want or string.sub(value, 1, #want + 1) == want .. ' '
 end
 
--- Whether entry ID a comes after b.
+-- Reports whether entry ID a comes after b.
 local function after(a, b)
   local ams, aseq = string.match(a, '^(%d+)%-(%d+)$')
   local bms, bseq = string.match(b, '^(%d+)%-(%d+)$')
@@ -25,7 +25,7 @@ local function after(a, b)
   return tonumber(aseq) > tonumber(bseq)
 end
 
--- The value of a lease key that is there, readable and a string; else nil.
+-- The value of a lease key if it exists, is readable and is a string; else nil.
 local function lease_value(key)
   local value = redis.pcall('GET', key)
   if type(value) ~= 'string' then
@@ -34,14 +34,14 @@ local function lease_value(key)
   return value
 end
 
--- Extends a lease, and never brings its end forward: this may be a call from before the TTL was lengthened that comes late.
+-- Extends a lease, and never shortens it: this may be a late call from before the TTL was lengthened.
 local function prolong(key, ttl)
   if redis.call('PTTL', key) < tonumber(ttl) then
     redis.call('PEXPIRE', key, ttl)
   end
 end
 
--- The lease that a value shows, if consumer holds it for this entry; else nil.
+-- The parsed lease if consumer holds it for this entry; else nil.
 local function held_by(value, consumer, entry)
   local holder = value and parse(value)
   if holder and holder.consumer == consumer and holder.entry == entry then

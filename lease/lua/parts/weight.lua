@@ -1,9 +1,9 @@
--- Shared: what entries weigh.
+-- Shared: the weight of entries.
 
--- What a field weighs beyond its bytes; FieldWeight in batch.go.
+-- What a field weighs besides its bytes. As lease.FieldWeight.
 local FIELD_WEIGHT = 64
 
--- What fields weigh together.
+-- The total weight of fields.
 local function weigh(fields)
   local total = FIELD_WEIGHT / 2 * #fields
   for i = 1, #fields do
