@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -175,6 +177,14 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		MaxMove:    e.cfg.maxMove(),
 	}, client, e.metrics.Script)
 	return nil
+}
+
+// nodes are the addresses of all servers.
+func (e *Engine) nodes() []string {
+	if e.client == nil {
+		return e.cfg.dial.InitAddress
+	}
+	return slices.Sorted(maps.Keys(e.client.Nodes()))
 }
 
 func (e *Engine) closeClients() {

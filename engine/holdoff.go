@@ -38,11 +38,3 @@ func (h *holdOff) holds(now int64, open bool, most time.Duration) bool {
 	h.mu.last = now
 	return now < h.mu.since+int64(most)
 }
-
-// holdsOff reports whether recovery waits for the end of a window of maintenance.
-func (m *maintenance) holdsOff(p *partition) bool {
-	if m.watcher == nil {
-		return false
-	}
-	return p.holdOff.holds(m.e.clock.Now(), m.window(p) > 0, holdOffWindows*m.e.cfg.notices.MaxWindow)
-}

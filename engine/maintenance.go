@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,14 +57,6 @@ func (m *maintenance) init(e *Engine) {
 	})
 }
 
-// nodes are the addresses of all servers.
-func (e *Engine) nodes() []string {
-	if e.client == nil {
-		return e.cfg.dial.InitAddress
-	}
-	return slices.Sorted(maps.Keys(e.client.Nodes()))
-}
-
 // run listens until ctx ends.
 func (m *maintenance) run(ctx context.Context) {
 	if m.watcher == nil {
@@ -107,8 +97,13 @@ func (m *maintenance) relaxed() time.Duration {
 	return min(c.notices.RelaxedTimeout, (c.sessionTTL-c.sessionMargin-c.beat)/2)
 }
 
-// timeout is that of one attempt, for now.
-func (e *Engine) timeout() time.Duration { return max(e.cfg.timeout, e.maintenance.relaxed()) }
+// holdsOff reports whether recovery waits for the end of a window of maintenance.
+func (m *maintenance) holdsOff(p *partition) bool {
+	if m.watcher == nil {
+		return false
+	}
+	return p.holdOff.holds(m.e.clock.Now(), m.window(p) > 0, holdOffWindows*m.e.cfg.notices.MaxWindow)
+}
 
 // changed is called when a window was opened, or has ended.
 func (m *maintenance) changed(c notice.Change) {

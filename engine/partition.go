@@ -47,6 +47,10 @@ type partition struct {
 	}
 }
 
+// stretched is how far the longer TTLs reach that have gone out: no deadline of the partition lies beyond them, as
+// Redis has it or as this process believes it. Each is on the clock's axis; 0: none has.
+type stretched struct{ session, lease atomic.Int64 }
+
 // readState is what is known of the reads that may still deliver to a session.
 type readState struct {
 	running string // consumer that a read runs for; empty: none
@@ -162,4 +166,14 @@ func (p *partition) quiet(consumer string, now int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.mu.read.running != consumer && now >= p.mu.read.until
+}
+
+// raise makes at the later of two points.
+func raise(at *atomic.Int64, to int64) {
+	for {
+		old := at.Load()
+		if to <= old || at.CompareAndSwap(old, to) {
+			return
+		}
+	}
 }

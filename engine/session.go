@@ -242,22 +242,6 @@ func (e *Engine) supersede(l *lease.Lease) {
 	}
 }
 
-// nextRenewal is when a lease that was just renewed is renewed next: the interval, less a share drawn anew each time,
-// so that what was taken at once does not stay together.
-func (e *Engine) nextRenewal(*lease.Lease) int64 {
-	return e.clock.Now() + int64(float64(e.cfg.interval)*(1-jitterShare*e.random()))
-}
-
-// firstRenewal spreads the leases of one acquisition over a whole interval.
-func (e *Engine) firstRenewal() int64 {
-	return e.clock.Now() + int64(float64(e.cfg.interval)*(firstShare+(1-firstShare)*e.random()))
-}
-
-const (
-	jitterShare = 0.1
-	firstShare  = 0.1
-)
-
 // failing notes that beats of the partition fail, and returns how long to wait before the next.
 func (p *partition) failing(e *Engine, err error) time.Duration {
 	p.mu.Lock()

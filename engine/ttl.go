@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/streamlease/streamlease/lease"
@@ -18,10 +17,6 @@ type terms struct {
 	e *Engine
 	p *partition
 }
-
-// stretched is how far the longer TTLs reach that have gone out: no deadline of the partition lies beyond them, as
-// Redis has it or as this process believes it. Each is on the clock's axis; 0: none has.
-type stretched struct{ session, lease atomic.Int64 }
 
 // terms are those of a call that is sent now. While a window of maintenance is open, TTLs are longer by its length.
 //
@@ -65,6 +60,9 @@ func (t terms) trust(b lease.Beat) time.Duration {
 	}
 	return min(t.session, t.e.cfg.trustFor(b.Firm))
 }
+
+// timeout is that of one attempt, for now.
+func (e *Engine) timeout() time.Duration { return max(e.cfg.timeout, e.maintenance.relaxed()) }
 
 // noteFirm notes how long sessions may be believed in, which says how often they are beaten.
 func (p *partition) noteFirm(e *Engine, b lease.Beat) {
@@ -121,12 +119,18 @@ func (t terms) firstRenewal() int64 {
 // outdated reports whether what was sent on these terms has to be renewed since a window has ended.
 func (t terms) outdated() bool { return t.sent <= t.p.rushed.Load() }
 
-// raise makes at the later of two points.
-func raise(at *atomic.Int64, to int64) {
-	for {
-		old := at.Load()
-		if to <= old || at.CompareAndSwap(old, to) {
-			return
-		}
-	}
+// nextRenewal is when a lease that was just renewed is renewed next: the interval, less a share drawn anew each time,
+// so that what was taken at once does not stay together.
+func (e *Engine) nextRenewal(*lease.Lease) int64 {
+	return e.clock.Now() + int64(float64(e.cfg.interval)*(1-jitterShare*e.random()))
 }
+
+// firstRenewal spreads the leases of one acquisition over a whole interval.
+func (e *Engine) firstRenewal() int64 {
+	return e.clock.Now() + int64(float64(e.cfg.interval)*(firstShare+(1-firstShare)*e.random()))
+}
+
+const (
+	jitterShare = 0.1
+	firstShare  = 0.1
+)

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/test/notices"
 )
 
@@ -104,48 +103,4 @@ func TestALongerWindowIsNotCoveredByAShorterOne(t *testing.T) {
 			require.Greater(t, left, DefaultLeaseTTL+28*time.Second-e.cfg.interval)
 		}
 	})
-}
-
-// Windows that never complete and come again held recovery off for as long as they came: 225 s were seen.
-func TestWindowsThatComeAgainDoNotHoldRecoveryOffForEver(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.listening(notices.Options{})
-		w.server.announce(streams(20)...)
-		dead := w.start(nil, WithConsumerID("dead"))
-		pass(time.Second)
-		dead.kept(20)
-		e := w.start(nil, toldBy(node), WithConsumerID("living"))
-		pass(time.Second)
-		seq := 0
-		again := func(d time.Duration) {
-			for end := time.Now().Add(d); time.Now().Before(end); pass(5 * time.Second) {
-				seq += 2
-				push(t, node, fmt.Sprintf(">4\r\n+FAILING_OVER\r\n:%d\r\n:30\r\n+1\r\n", seq))
-			}
-		}
-		again(5 * time.Second)
-		dead.fake.allFail(faultHang)
-		most := holdOffWindows * notice.DefaultMaxWindow
-		again(most - 15*time.Second)
-		require.Zero(t, e.Stats().Held, "held off")
-		again(30 * time.Second)
-		require.Equal(t, 20, e.Stats().Held, "in spite of the window")
-	})
-}
-
-func TestHoldOffHasACap(t *testing.T) {
-	const most = 60
-	var h holdOff
-	require.False(t, h.holds(1, false, most))
-	require.True(t, h.holds(10, true, most))
-	require.True(t, h.holds(69, true, most))
-	require.False(t, h.holds(70, true, most), "in all")
-	require.False(t, h.holds(71, false, most))
-	for now := int64(71); now < 1000; now += 50 {
-		require.False(t, h.holds(now, true, most), "not quiet for long enough")
-	}
-	require.False(t, h.holds(1000, false, most))
-	require.True(t, h.holds(1081, true, most), "quiet for as long")
-	require.True(t, h.holds(1100, true, most))
-	require.False(t, h.holds(1150, true, most))
 }
