@@ -9,8 +9,9 @@
 // ended, or that have none, are looked at more closely. Nothing here shares a connection, a lock or a budget with the renewal
 // of leases.
 //
-// Stable names, which programs outside this module may use: Config with its defaults and limits, Inspector, and everything that
-// its methods take and return (InspectorConfig, Selection, DeadLetter, Backlog, Ownership, Consumer, Session, Holding, Stranded,
-// Survey, Progress, and the errors that they document). Only for this module: Store, Settings, Recovered, ClaimTime, Scripts,
-// the errors of Recover and Requeue, and the methods of Config other than Validate and WithDefaults.
+// Stable names, which programs outside this module may use: Config with its defaults and limits, its WithDefaults and Validate;
+// Inspector, and everything that its methods take and return (InspectorConfig, Selection, DeadLetter, Backlog, Ownership,
+// Consumer, Session, Holding, Stranded, Survey, Progress and their parts); and the errors that those and Engine.Requeue document.
+// Only for this module: Store, Settings, Recovered, ClaimTime, Scripts, the errors of Store.Recover, and the other methods of
+// Config.
 package scan
