@@ -188,7 +188,7 @@ func TestNoSessionIsOpenedBeforeTheStartHasAgreed(t *testing.T) {
 				pass(5 * time.Second)
 				e.held("s")
 				calls := e.fake.takeCalls()
-				require.Less(t, firstCall(calls, "foreign"), firstCall(calls, "open"))
+				require.Less(t, firstCall(calls, "legacy"), firstCall(calls, "open"))
 			})
 		})
 	}

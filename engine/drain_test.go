@@ -289,7 +289,7 @@ func TestRunTwice(t *testing.T) {
 // The end of Run's context, or Shutdown, while the engine starts, or has started but for a partition: it ends with nil, at
 // once or as soon as no read can deliver any more.
 func TestEndWhileStarting(t *testing.T) {
-	for _, op := range []string{"agree", "foreign", "open"} {
+	for _, op := range []string{"agree", "legacy", "open"} {
 		for _, fault := range []fakeFault{faultHang, faultError} {
 			for _, end := range []string{"ctx", "shutdown"} {
 				t.Run(fmt.Sprint(op, fault.hang, end), func(t *testing.T) {
@@ -327,9 +327,9 @@ func TestEndWhileStarting(t *testing.T) {
 // What waiting does not mend ends the start, with words.
 func TestStartFailsForGood(t *testing.T) {
 	for op, err := range map[string]error{
-		"agree":   fmt.Errorf("%w: 3, not 1", api.ErrPartitionMismatch),
-		"foreign": refusal("NOPERM User x has no permissions to run the 'xinfo' command"),
-		"open":    refusal("WRONGTYPE Operation against a key holding the wrong kind of value"),
+		"agree":  fmt.Errorf("%w: 3, not 1", api.ErrPartitionMismatch),
+		"legacy": refusal("NOPERM User x has no permissions to run the 'xinfo' command"),
+		"open":   refusal("WRONGTYPE Operation against a key holding the wrong kind of value"),
 	} {
 		t.Run(op, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, w *world) {

@@ -34,7 +34,7 @@ type Engine struct {
 	layout  *cluster.Layout
 	name    string // of the consumer, at the start
 	store   store
-	scan    recoverer
+	scan    recoveryStore
 	client  rueidis.Client    // of everything but renewals
 	renewal rueidis.Client    // of renewals; may be the same
 	own     []*cluster.Client // those of them that it made
@@ -49,9 +49,9 @@ type Engine struct {
 	completer   *completion.Completer
 	parked      *parked
 	promoter    *workqueue.Queue
-	scanner     *scanner
+	recoverer   *recoverer
 	hints       *hints // nil unless somebody asked for Expired
-	follower    *follower
+	topology    *topologyWatcher
 	agreement   *agreement
 	maintenance maintenance
 	breakers    breaker.Set // of the servers, by lane

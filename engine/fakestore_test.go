@@ -56,8 +56,8 @@ type fakeStore struct {
 }
 
 var (
-	_ store     = (*fakeStore)(nil)
-	_ recoverer = fakeScan{}
+	_ store         = (*fakeStore)(nil)
+	_ recoveryStore = fakeScan{}
 )
 
 // setFault puts a fault in for every call from now on; f sees each call.
@@ -174,7 +174,7 @@ func (s *fakeStore) Confirm(ctx context.Context) error {
 }
 
 func (s *fakeStore) Legacy(ctx context.Context, p int) (alive string, err error) {
-	return "", s.on(ctx, "foreign", p, "", 0, func(*fakePartition) error { return nil })
+	return "", s.on(ctx, "legacy", p, "", 0, func(*fakePartition) error { return nil })
 }
 
 func (s *fakeStore) Open(ctx context.Context, p int, consumer string, floor api.Token) (b lease.Beat, err error) {
@@ -489,7 +489,7 @@ func (s *fakeStore) Close(ctx context.Context, p int, consumer string) (left int
 	return left, err
 }
 
-// fakeScan is the recoverer of one engine.
+// fakeScan is the recoveryStore of one engine.
 type fakeScan struct{ *fakeStore }
 
 func (s fakeScan) Turn(ctx context.Context, p int, me string) (mine bool, err error) {

@@ -123,10 +123,10 @@ func (m *maintenance) changed(c notice.Change) {
 	if !c.Open {
 		kind = api.EventMaintenanceEnded
 		m.stale.Store(true)
-		e.follower.nudge()
+		e.topology.nudge()
 		for _, p := range affected {
 			if p.dead.Load() > 0 {
-				e.scanner.alarm(p.number)
+				e.recoverer.alarm(p.number)
 			}
 		}
 	} else if w.Kind == notice.Moving {

@@ -234,7 +234,7 @@ func WithSettle(settle bool) Option {
 // which is otherwise refused with api.ErrForeignConsumers: the two do not respect each other's leases, so a stream may
 // have two owners. It is for those who know that the others are gone. Default: refuse.
 func WithForeignConsumers() Option {
-	return option(func(c *config) { c.foreign = true })
+	return option(func(c *config) { c.legacy = true })
 }
 
 // WithRegisterer is where metrics are registered. Engines on one registerer share them: of two engines of one service

@@ -36,6 +36,6 @@ func Preflight(ctx context.Context, client rueidis.Client, service string, opts 
 		Settle:     cfg.settle,
 		Hints:      cfg.expired,
 		SetEvents:  cfg.setEvents,
-		Foreign:    cfg.foreign,
+		Foreign:    cfg.legacy,
 	})
 }

@@ -173,14 +173,14 @@ func TestRenewalsCarryTheBeat(t *testing.T) {
 func TestNothingIsOpenedBeforeTheServiceWasChecked(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, w *world) {
 		e := w.newEngine()
-		e.fake.onlyOp(fakeFault{before: 500 * time.Millisecond}, "agree", "foreign")
+		e.fake.onlyOp(fakeFault{before: 500 * time.Millisecond}, "agree", "legacy")
 		e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
 		pass(5 * time.Second)
 		var ops []string
 		for _, c := range e.fake.takeCalls() {
 			ops = append(ops, c.op)
 		}
-		require.Equal(t, []string{"agree", "foreign", "foreign", "open"}, ops[:4])
+		require.Equal(t, []string{"agree", "legacy", "legacy", "open"}, ops[:4])
 	})
 }
 

@@ -127,8 +127,8 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 
 	starting, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(e.life.drain, cancel)()
-	e.follower.look(starting) // a master that hangs must not hold up the first calls to the others
-	group.Go(func() { e.follower.loop(base) })
+	e.topology.look(starting) // a master that hangs must not hold up the first calls to the others
+	group.Go(func() { e.topology.loop(base) })
 	group.Go(func() { e.maintenance.run(base) })
 	group.Go(func() { e.agreement.loop(base) })
 	err = e.start(starting)
@@ -145,7 +145,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 
 	reading, stopReading := context.WithCancel(base)
 	var readers sync.WaitGroup
-	e.scanner.begin()
+	e.recoverer.begin()
 	for _, p := range e.partitions {
 		readers.Go(func() { e.read(reading, p) })
 	}
@@ -191,12 +191,12 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 		return err
 	}
 	inFlight := e.cfg.pipeline.MaxInFlight
-	e.follower = newFollower(e)
+	e.topology = newTopologyWatcher(e)
 	e.agreement = e.agreeing()
 	e.renewer = newRenewer(base, e)
 	e.completer = newCompleter(base, e)
 	e.parked = newParked(base, e)
-	e.scanner = newScanner(base, e)
+	e.recoverer = newRecoverer(base, e)
 	if e.cfg.expired {
 		if e.hints, err = newHints(e, to); err != nil {
 			return err
@@ -228,7 +228,7 @@ func (e *Engine) start(ctx context.Context) error {
 		}
 		backoff.Sleep(ctx, e.backoff(attempt))
 	}
-	if err := e.checkForeign(ctx); err != nil {
+	if err := e.checkLegacy(ctx); err != nil {
 		return err
 	}
 	e.agreement.begin()

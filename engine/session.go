@@ -155,7 +155,7 @@ func (e *Engine) told(p *partition, b lease.Beat) {
 		e.promoter.Add(p.number)
 	}
 	if b.Dead > 0 && e.life.isRunning() {
-		e.scanner.alarm(p.number)
+		e.recoverer.alarm(p.number)
 	}
 }
 
@@ -250,7 +250,7 @@ func (p *partition) failing(e *Engine, err error) time.Duration {
 	p.mu.failed++
 	failed := p.mu.failed
 	p.mu.Unlock()
-	e.follower.failed(err)
+	e.topology.failed(err)
 	if first {
 		e.event(api.EventRedisUnreachable, p.number, lease.Explain(err), "")
 	} else {
@@ -265,7 +265,7 @@ func (p *partition) recovered(e *Engine) {
 	was := p.mu.failing
 	p.mu.failing, p.mu.failed = nil, 0
 	p.mu.Unlock()
-	e.follower.worked()
+	e.topology.worked()
 	e.answered(p)
 	if was != nil {
 		e.event(api.EventRedisReachable, p.number, nil, "")

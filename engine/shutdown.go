@@ -58,7 +58,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 
 	// 1. Reading has been stopped. Nothing may be on its way to being acquired when it is handed back: it could be ours
 	// in this process and free on the server. Parked entries go back at once, others may be free to take them.
-	e.scanner.work.Stop()
+	e.recoverer.work.Stop()
 	e.parked.work.Stop()
 	readers.Wait()
 	e.returnParked()
@@ -135,7 +135,7 @@ func (e *Engine) handBackAll(ctx context.Context) bool {
 func (e *Engine) dismantle(to delivery, why error) {
 	e.parked.work.Stop()
 	e.promoter.Stop()
-	e.scanner.work.Stop()
+	e.recoverer.work.Stop()
 	e.stopHandling(api.ErrClosed)
 	for _, l := range e.table.All() {
 		e.disownOne(l, metrics.CauseClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))

@@ -141,7 +141,7 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 	sent, err = r.renewWave(ctx, p, s, wave)
 	if err != nil && ctx.Err() == nil {
 		r.paces[n].beaten = 0
-		e.follower.failed(err)
+		e.topology.failed(err)
 		e.log.Warn("renewing fails", len(wave.Leases), "partition", n, "err", lease.Explain(err))
 		r.beatNow(n)
 	}

@@ -9,15 +9,15 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// checkForeign refuses to start beside living consumers of the library that this one follows: they share the input
+// checkLegacy refuses to start beside living consumers of the library that this one follows: they share the input
 // stream and the group, and neither respects the other's leases. Where a server does not answer it is looked at later: see
-// awaitNoForeign.
-func (e *Engine) checkForeign(ctx context.Context) error {
-	if e.cfg.foreign {
+// awaitNoLegacy.
+func (e *Engine) checkLegacy(ctx context.Context) error {
+	if e.cfg.legacy {
 		return nil
 	}
 	for _, p := range e.partitions {
-		alive, err := e.lookForForeign(ctx, p)
+		alive, err := e.lookForLegacy(ctx, p)
 		switch {
 		case alive != "":
 			return fmt.Errorf("%w: %s holds the lock of an entry in partition %d: stop the old consumers first, or start with WithForeignConsumers",
@@ -31,8 +31,8 @@ func (e *Engine) checkForeign(ctx context.Context) error {
 	return nil
 }
 
-// lookForForeign names a living consumer of the other library, if there is one in this partition.
-func (e *Engine) lookForForeign(ctx context.Context, p *partition) (alive string, err error) {
+// lookForLegacy names a living consumer of the other library, if there is one in this partition.
+func (e *Engine) lookForLegacy(ctx context.Context, p *partition) (alive string, err error) {
 	alive, err = e.store.Legacy(ctx, p.number)
 	p.mu.Lock()
 	p.mu.strange = alive != "" || err != nil
@@ -43,17 +43,17 @@ func (e *Engine) lookForForeign(ctx context.Context, p *partition) (alive string
 	return alive, err
 }
 
-// awaitNoForeign returns when there is no living consumer of the other library, or ctx ends. Reading a partition waits for
+// awaitNoLegacy returns when there is no living consumer of the other library, or ctx ends. Reading a partition waits for
 // that where its server did not answer at the start.
-func (e *Engine) awaitNoForeign(ctx context.Context, p *partition) {
+func (e *Engine) awaitNoLegacy(ctx context.Context, p *partition) {
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		p.mu.Lock()
 		strange := p.mu.strange
 		p.mu.Unlock()
-		if !strange || e.cfg.foreign {
+		if !strange || e.cfg.legacy {
 			return
 		}
-		alive, err := e.lookForForeign(ctx, p)
+		alive, err := e.lookForLegacy(ctx, p)
 		switch {
 		case ctx.Err() != nil:
 		case alive != "":

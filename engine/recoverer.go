@@ -14,8 +14,8 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// recoverer is what the engine asks of Redis about the dead. scan.Store is the real one.
-type recoverer interface {
+// recoveryStore is what the engine asks of Redis about the dead. scan.Store is the real one.
+type recoveryStore interface {
 	Turn(ctx context.Context, p int, me string) (bool, error)
 	Dead(ctx context.Context, p int, me string, adopt bool) ([]string, error)
 	Recover(ctx context.Context, p int, me, dead string) (scan.Recovered, error)
@@ -23,7 +23,7 @@ type recoverer interface {
 	Backlog(ctx context.Context, p, limit int) (scan.Backlog, error)
 }
 
-var _ recoverer = (*scan.Store)(nil)
+var _ recoveryStore = (*scan.Store)(nil)
 
 // How long a dead consumer is left alone after it was looked at: it may be somebody else's to recover.
 const (
@@ -31,20 +31,20 @@ const (
 	lookAgainMost = 30 * time.Second
 )
 
-// scanner recovers what dead consumers left: soon after a beat tells of one, and at an interval as the safety net. It
+// recoverer recovers what dead consumers left: soon after a beat tells of one, and at an interval as the safety net. It
 // has a goroutine of its own, so that renewal never feels it.
-type scanner struct {
+type recoverer struct {
 	e    *Engine
 	work *workqueue.Queue
 
 	mu struct {
 		sync.Mutex
-		parts []scanState // by partition
+		parts []recoveryState // by partition
 	}
 }
 
-// scanState is when a partition is looked at next.
-type scanState struct {
+// recoveryState is when a partition is looked at next.
+type recoveryState struct {
 	alarm int64            // after a beat told of the dead; 0: none did
 	full  int64            // at the interval
 	tried map[string]tried // dead consumers that were looked at
@@ -55,9 +55,9 @@ type tried struct {
 	delay time.Duration
 }
 
-func newScanner(ctx context.Context, e *Engine) *scanner {
-	c := &scanner{e: e}
-	c.mu.parts = make([]scanState, len(e.partitions))
+func newRecoverer(ctx context.Context, e *Engine) *recoverer {
+	c := &recoverer{e: e}
+	c.mu.parts = make([]recoveryState, len(e.partitions))
 	for n := range c.mu.parts {
 		c.mu.parts[n].tried = make(map[string]tried)
 	}
@@ -66,7 +66,7 @@ func newScanner(ctx context.Context, e *Engine) *scanner {
 }
 
 // begin has every partition looked at for the first time, spread over a beat.
-func (c *scanner) begin() {
+func (c *recoverer) begin() {
 	now := c.e.clock.Now()
 	c.mu.Lock()
 	for n := range c.mu.parts {
@@ -80,7 +80,7 @@ func (c *scanner) begin() {
 
 // alarm is called when a beat told of dead sessions. Everybody hears of them at about the same time, so each waits a
 // random part of a quarter of a beat.
-func (c *scanner) alarm(partition int) {
+func (c *recoverer) alarm(partition int) {
 	c.mu.Lock()
 	s := &c.mu.parts[partition]
 	first := s.alarm == 0
@@ -94,7 +94,7 @@ func (c *scanner) alarm(partition int) {
 }
 
 // lookNow has a partition looked at as a whole.
-func (c *scanner) lookNow(partition int) {
+func (c *recoverer) lookNow(partition int) {
 	c.mu.Lock()
 	s := &c.mu.parts[partition]
 	begun := s.full != 0
@@ -108,7 +108,7 @@ func (c *scanner) lookNow(partition int) {
 }
 
 // run looks at a partition if it is time to.
-func (c *scanner) run(ctx context.Context, partition int) time.Duration {
+func (c *recoverer) run(ctx context.Context, partition int) time.Duration {
 	now := c.e.clock.Now()
 	c.mu.Lock()
 	s := &c.mu.parts[partition]
@@ -127,7 +127,7 @@ func (c *scanner) run(ctx context.Context, partition int) time.Duration {
 }
 
 // next is how long there is nothing to do.
-func (c *scanner) next(partition int) time.Duration {
+func (c *recoverer) next(partition int) time.Duration {
 	now := c.e.clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,7 +143,7 @@ func (c *scanner) next(partition int) time.Duration {
 }
 
 // look recovers the dead of a partition. With full it also adopts who has no session, if it is this process's turn.
-func (c *scanner) look(ctx context.Context, p *partition, full bool) {
+func (c *recoverer) look(ctx context.Context, p *partition, full bool) {
 	var err error
 	e := c.e
 	s, _ := p.view()
@@ -179,7 +179,7 @@ func (c *scanner) look(ctx context.Context, p *partition, full bool) {
 }
 
 // recover recovers one dead consumer. It reports false when it is of no use to go on with the next one.
-func (c *scanner) recover(ctx context.Context, p *partition, me, name string) bool {
+func (c *recoverer) recover(ctx context.Context, p *partition, me, name string) bool {
 	began := time.Now()
 	done, err := c.e.scan.Recover(ctx, p.number, me, name)
 	c.e.metrics.Recovered(done)
@@ -207,14 +207,14 @@ func (c *scanner) recover(ctx context.Context, p *partition, me, name string) bo
 }
 
 // waitFor has a dead consumer looked at again after a time, in case who recovers it dies too.
-func (c *scanner) waitFor(p *partition, name string, d time.Duration) {
+func (c *recoverer) waitFor(p *partition, name string, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.parts[p.number].tried[name] = tried{next: c.e.clock.Now() + int64(d), delay: d}
 }
 
 // forget drops what is known of consumers that are no longer listed.
-func (c *scanner) forget(p *partition, dead []string) {
+func (c *recoverer) forget(p *partition, dead []string) {
 	listed := make(map[string]bool, len(dead))
 	for _, name := range dead {
 		listed[name] = true
@@ -229,7 +229,7 @@ func (c *scanner) forget(p *partition, dead []string) {
 }
 
 // mayTry reports whether it is time to look at a dead consumer, and backs off for the next time.
-func (c *scanner) mayTry(p *partition, name string) bool {
+func (c *recoverer) mayTry(p *partition, name string) bool {
 	now := c.e.clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -244,8 +244,8 @@ func (c *scanner) mayTry(p *partition, name string) bool {
 }
 
 // mayRecover keeps off the consumers of the library that this one follows while one of them is alive.
-func (c *scanner) mayRecover(ctx context.Context, p *partition, name string) bool {
-	if !strings.HasPrefix(name, lease.LegacyPrefix) || c.e.cfg.foreign {
+func (c *recoverer) mayRecover(ctx context.Context, p *partition, name string) bool {
+	if !strings.HasPrefix(name, lease.LegacyPrefix) || c.e.cfg.legacy {
 		return true
 	}
 	alive, err := c.e.store.Legacy(ctx, p.number)
@@ -255,7 +255,7 @@ func (c *scanner) mayRecover(ctx context.Context, p *partition, name string) boo
 	return err == nil && alive == ""
 }
 
-func (c *scanner) failed(ctx context.Context, p *partition, err error) {
+func (c *recoverer) failed(ctx context.Context, p *partition, err error) {
 	if ctx.Err() == nil {
 		c.e.log.Warn("recovery fails", 1, "partition", p.number, "err", lease.Explain(err))
 	}

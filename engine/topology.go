@@ -29,10 +29,10 @@ const (
 	redialMost  = 10 * time.Second
 )
 
-// follower follows where the partitions are. On a cluster it looks who has which slot, at an interval and when calls fail,
+// topologyWatcher follows where the partitions are. On a cluster it looks who has which slot, at an interval and when calls fail,
 // and has partitions that went to another master renewed and looked through at once. Elsewhere it gets the engine's own
 // clients away from a server that was demoted. One goroutine, apart from all that has to do with leases.
-type follower struct {
+type topologyWatcher struct {
 	e        *Engine
 	topology *cluster.Topology // nil where there is no cluster
 	kick     chan struct{}
@@ -49,8 +49,8 @@ type follower struct {
 	next   int64          // not before then
 }
 
-func newFollower(e *Engine) *follower {
-	f := &follower{e: e, kick: make(chan struct{}, 1), names: make(map[string]int)}
+func newTopologyWatcher(e *Engine) *topologyWatcher {
+	f := &topologyWatcher{e: e, kick: make(chan struct{}, 1), names: make(map[string]int)}
 	if e.client != nil && e.client.Mode() == rueidis.ClientModeCluster {
 		f.topology = cluster.NewTopology(e.client, e.cfg.timeout)
 	}
@@ -59,17 +59,17 @@ func newFollower(e *Engine) *follower {
 
 // lane tells work queues which partitions share a master.
 func (e *Engine) lane(partition int) int {
-	if e.follower == nil {
+	if e.topology == nil {
 		return 0
 	}
-	if lanes := e.follower.lanes.Load(); lanes != nil {
+	if lanes := e.topology.lanes.Load(); lanes != nil {
 		return (*lanes)[partition]
 	}
 	return 0
 }
 
 // nudge has the loop look soon.
-func (f *follower) nudge() {
+func (f *topologyWatcher) nudge() {
 	select {
 	case f.kick <- struct{}{}:
 	default:
@@ -77,7 +77,7 @@ func (f *follower) nudge() {
 }
 
 // loop runs until ctx ends.
-func (f *follower) loop(ctx context.Context) {
+func (f *topologyWatcher) loop(ctx context.Context) {
 	for {
 		poll := time.NewTimer(f.e.cfg.cluster.PollInterval)
 		select {
@@ -96,7 +96,7 @@ func (f *follower) loop(ctx context.Context) {
 }
 
 // look finds out what has changed, and takes the consequences.
-func (f *follower) look(ctx context.Context) {
+func (f *topologyWatcher) look(ctx context.Context) {
 	f.lastAt = f.e.clock.Now()
 	all := f.reset.Swap(false)
 	if f.topology == nil {
@@ -132,7 +132,7 @@ func (f *follower) look(ctx context.Context) {
 }
 
 // assign gives each partition the lane of its master. One that nobody has keeps its lane.
-func (f *follower) assign() {
+func (f *topologyWatcher) assign() {
 	now := f.topology.Current()
 	if now == nil {
 		return
@@ -162,7 +162,7 @@ func (f *follower) assign() {
 
 // refresh has the clients find out, too: those whose calls run into their deadlines do not by themselves. The node that a
 // client asks may not know yet, so this is done again for as long as calls fail.
-func (f *follower) refresh(ctx context.Context) {
+func (f *topologyWatcher) refresh(ctx context.Context) {
 	if f.topology == nil {
 		return
 	}
@@ -182,11 +182,11 @@ func (e *Engine) relocated(p *partition, doubt bool) {
 		e.table.RevalidateAll(s, int64(1<<63-1), func(*lease.Lease) int64 { return now })
 	}
 	e.renewer.beatNow(p.number)
-	e.scanner.lookNow(p.number)
+	e.recoverer.lookNow(p.number)
 }
 
 // failed notes that a call failed.
-func (f *follower) failed(err error) {
+func (f *topologyWatcher) failed(err error) {
 	code, _ := lease.Refusal(err)
 	demoted := demotion(code)
 	if demoted {
@@ -201,7 +201,7 @@ func (f *follower) failed(err error) {
 func demotion(code string) bool { return code == "READONLY" || code == "MASTERDOWN" }
 
 // worked notes that a server takes writes.
-func (f *follower) worked() { f.demoted.Store(0) }
+func (f *topologyWatcher) worked() { f.demoted.Store(0) }
 
 // borrows says whether the engine works on a client that it was given.
 func (e *Engine) borrows() bool {
@@ -212,7 +212,7 @@ func (e *Engine) borrows() bool {
 }
 
 // escape makes the engine's own clients anew while their server is one that was demoted, or when now is set.
-func (f *follower) escape(ctx context.Context, now bool) {
+func (f *topologyWatcher) escape(ctx context.Context, now bool) {
 	since := f.demoted.Load()
 	if since == 0 && !now {
 		f.delay = 0
@@ -248,7 +248,7 @@ const (
 
 // workQueues are all that work for partitions.
 func (e *Engine) workQueues() []interface{ Regroup() } {
-	return []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.scanner.work, e.promoter}
+	return []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter}
 }
 
 // ResetTopology is for those who know before the engine does that servers have changed: who has which slot is asked anew at
@@ -260,6 +260,6 @@ func (e *Engine) ResetTopology() {
 	if !e.life.isRunning() {
 		return
 	}
-	e.follower.reset.Store(true)
-	e.follower.nudge()
+	e.topology.reset.Store(true)
+	e.topology.nudge()
 }
