@@ -7,39 +7,48 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
 
-// absent are refusals of servers that are as good as down.
-var absent = map[string]bool{"LOADING": true, "MASTERDOWN": true, "CLUSTERDOWN": true}
+// breakers keep work that can wait away from servers that do not answer. All partitions of a master share one breaker. Beats
+// do not ask for permission, but report their answers, so the first beat that succeeds closes the breaker.
+type breakers struct {
+	*env
+	lane func(partition int) int // which partitions share a master
+	set  breaker.Set             // by lane
+}
 
-// mayAsk says whether work that can wait may ask the server of a partition; see asked.
-func (e *Engine) mayAsk(p *partition) bool { return e.breakers.Allow(e.lane(p.number), e.clock.Now()) }
+// allow reports whether work that can wait may call the server of a partition now; report the outcome with asked.
+func (b *breakers) allow(partition int) bool { return b.set.Allow(b.lane(partition), b.clock.Now()) }
 
-// asked notes how the server of a partition answered work that can wait. Whether it answers at all is what counts.
-func (e *Engine) asked(p *partition, err error) {
-	lane := e.lane(p.number)
+// asked records how the server of a partition answered work that can wait. All that counts is whether it answered.
+func (b *breakers) asked(partition int, err error) {
+	lane := b.lane(partition)
 	switch {
 	case isAnswer(err):
-		e.answered(p)
+		b.answered(partition)
 	case errors.Is(err, context.Canceled):
-		e.breakers.Unknown(lane)
-	case e.breakers.Failed(lane, e.clock.Now()):
-		e.metrics.Inc(metrics.ReadsPaused)
-		e.tell(api.Event{Kind: api.EventReadsPaused, Partition: p.number, Err: lease.Explain(err)})
+		b.set.Unknown(lane)
+	case b.set.Failed(lane, b.clock.Now()):
+		b.metrics.Inc(metrics.ReadsPaused)
+		b.tell(api.Event{Kind: api.EventReadsPaused, Partition: partition, Err: lease.Explain(err)})
 	}
 }
 
-// isAnswer reports whether a server that is up answers so.
+// answered records that the server of a partition answers.
+func (b *breakers) answered(partition int) {
+	if b.set.Worked(b.lane(partition)) {
+		b.tell(api.Event{Kind: api.EventReadsResumed, Partition: partition})
+	}
+}
+
+// absent are refusals by servers that are as good as down.
+var absent = map[string]bool{"LOADING": true, "MASTERDOWN": true, "CLUSTERDOWN": true}
+
+// isAnswer reports whether the outcome of a call shows that the server is up.
 func isAnswer(err error) bool {
 	code, refused := lease.Refusal(err)
 	return err == nil || refused && !absent[code] || rueidis.IsRedisNil(err)
-}
-
-// answered notes that the server of a partition answers: beats tell, which go on whatever happens.
-func (e *Engine) answered(p *partition) {
-	if e.breakers.Worked(e.lane(p.number)) {
-		e.tell(api.Event{Kind: api.EventReadsResumed, Partition: p.number})
-	}
 }

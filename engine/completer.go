@@ -23,7 +23,7 @@ func newCompleter(ctx context.Context, e *Engine) *completion.Completer {
 		Retry:       e.cfg.retry,
 		Backoff:     e.backoff,
 		Draining:    func() bool { return e.life.drain.Err() != nil },
-		Lane:        e.lane,
+		Lane:        e.lanes.of,
 		MaxInFlight: e.cfg.pipeline.MaxInFlight,
 		MaxMoves:    e.cfg.pipeline.MaxMoves(),
 		Backlog:     backlogReads * e.cfg.readBatch,

@@ -12,7 +12,6 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
-	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/cond"
@@ -54,7 +53,8 @@ type Engine struct {
 	topology    *topologyWatcher
 	agreement   *agreement
 	maintenance maintenance
-	breakers    breaker.Set // of the servers, by lane
+	lanes       lanes
+	breakers    *breakers
 
 	base    context.Context // values of the context given to Run; ends when the engine has ended
 	room    cond.Cond       // there may be room for more streams or bytes, or fewer are held
@@ -139,7 +139,8 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.log.Through(outbox.New(e.log.Handle, func(r outbox.Result, _ error) { e.countHook(metrics.HookLog, r) }))
 	e.hooks = outbox.New(e.cfg.events, e.hooked)
 	e.quota = quota.NewStreams(e.cfg.maxStreams, e.layout.Partitions(), func() int { return e.table.Len() }, e.room.Broadcast)
-	e.reading = quota.NewMemory(e.cfg.readMemory/2, e.layout.Partitions(), e.lane)
+	e.reading = quota.NewMemory(e.cfg.readMemory/2, e.layout.Partitions(), e.lanes.of)
+	e.breakers = &breakers{env: &e.env, lane: e.lanes.of}
 	e.life.init()
 	for n := range e.layout.Partitions() {
 		e.partitions = append(e.partitions, newPartition(n, e.name))

@@ -38,7 +38,7 @@ func (e *Engine) forward(ctx context.Context, s *lease.Session, strange []*lease
 	}
 	away := make(map[int]time.Duration) // by lane: for how long to leave a master alone that does not answer
 	for n, entries := range homes {
-		home, lane := e.partitions[n], e.lane(n)
+		home, lane := e.partitions[n], e.lanes.of(n)
 		for _, batch := range lease.Batches(entries, e.cfg.pipeline.MaxMoves(), entryWeight) {
 			if ctx.Err() != nil || s.Remaining() == 0 {
 				return
@@ -119,11 +119,11 @@ func (e *Engine) forwardSome(ctx context.Context, s *lease.Session, home *partit
 	if len(whole) == 0 {
 		return nil
 	}
-	if !e.mayAsk(home) {
+	if !e.breakers.allow(home.number) {
 		return errAway
 	}
 	outcomes, err := e.store.Forward(ctx, s.Consumer(), whole, again)
-	e.asked(home, err)
+	e.breakers.asked(home.number, err)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func TestForwardingToManyPartitionsOfAMasterThatHangs(t *testing.T) {
 		for p := partitions / 2; p < partitions; p++ {
 			lanes[p] = 1
 		}
-		e.topology.lanes.Store(&lanes)
+		e.lanes.assign(lanes)
 		pass(5 * time.Second)
 		var mu sync.Mutex
 		away := make(map[string]bool) // entries of those partitions

@@ -195,7 +195,7 @@ func (e *fakeEngine) assign(lane func(partition int) int) {
 	for p := range lanes {
 		lanes[p] = lane(p)
 	}
-	e.topology.lanes.Store(&lanes)
+	e.lanes.assign(lanes)
 }
 
 // Trace: one master of three is at maxmemory. Its sessions are beaten, its streams are read, and none is taken. What its eight

@@ -40,7 +40,7 @@ func newParked(ctx context.Context, e *Engine) *parked {
 	for n := range w.pages {
 		w.pages[n] = lease.NewPageSize(e.cfg.pipeline.MaxMoves())
 	}
-	w.work = workqueue.New(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, w.run)
+	w.work = workqueue.New(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lanes.of, w.run)
 	return w
 }
 

@@ -28,7 +28,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 			return
 		}
 		e.agreement.await(ctx, p.agreed.Load())
-		if !e.mayAsk(p) {
+		if !e.breakers.allow(p.number) {
 			backoff.Sleep(ctx, awaitAgain)
 			continue
 		}
@@ -142,7 +142,7 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	timeout := e.timeout()
 	if block > 0 {
 		entries, err = e.store.Read(ctx, p.number, s.Consumer(), 1, block)
-		e.asked(p, err)
+		e.breakers.asked(p.number, err)
 		if code, _ := lease.Refusal(err); code == "UNBLOCKED" {
 			// The stream went to another master, or its master was demoted: the next read finds out.
 			entries, err = nil, nil
@@ -185,7 +185,7 @@ func (e *Engine) readOn(ctx context.Context, p *partition, s *lease.Session, n i
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(unblockTime, cancel) })()
 	entries, more, err = e.store.ReadOn(asking, p.number, s.Consumer(), n, bytes, e.cfg.block)
-	e.asked(p, err)
+	e.breakers.asked(p.number, err)
 	return entries, e.reading.Hold(p.number, entries), more, err
 }
 

@@ -61,7 +61,7 @@ func newRecoverer(ctx context.Context, e *Engine) *recoverer {
 	for n := range c.mu.parts {
 		c.mu.parts[n].tried = make(map[string]tried)
 	}
-	c.work = workqueue.New(ctx, len(e.partitions), 1, e.lane, c.run)
+	c.work = workqueue.New(ctx, len(e.partitions), 1, e.lanes.of, c.run)
 	return c
 }
 
@@ -147,10 +147,10 @@ func (c *recoverer) look(ctx context.Context, p *partition, full bool) {
 	var err error
 	e := c.e
 	s, _ := p.view()
-	if s == nil || s.Remaining() == 0 || e.maintenance.holdsOff(p) || !e.mayAsk(p) {
+	if s == nil || s.Remaining() == 0 || e.maintenance.holdsOff(p) || !e.breakers.allow(p.number) {
 		return
 	}
-	defer func() { e.asked(p, err) }()
+	defer func() { e.breakers.asked(p.number, err) }()
 	adopt := false
 	if full {
 		if adopt, err = e.scan.Turn(ctx, p.number, s.Consumer()); err != nil {

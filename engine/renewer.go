@@ -46,7 +46,7 @@ func newRenewer(ctx context.Context, e *Engine) *renewer {
 	for n := range r.paces {
 		r.paces[n].most = waveWeight
 	}
-	r.work = workqueue.New(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lane, r.flush)
+	r.work = workqueue.New(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lanes.of, r.flush)
 	r.flight = newInFlight(len(e.partitions), r.work.Add)
 	return r
 }

@@ -202,7 +202,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 			return err
 		}
 	}
-	e.promoter = workqueue.New(base, len(e.partitions), min(inFlight, 2), e.lane, e.promote)
+	e.promoter = workqueue.New(base, len(e.partitions), min(inFlight, 2), e.lanes.of, e.promote)
 	return nil
 }
 

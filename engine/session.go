@@ -266,7 +266,7 @@ func (p *partition) recovered(e *Engine) {
 	p.mu.failing, p.mu.failed = nil, 0
 	p.mu.Unlock()
 	e.topology.worked()
-	e.answered(p)
+	e.breakers.answered(p.number)
 	if was != nil {
 		e.event(api.EventRedisReachable, p.number, nil, "")
 	}

@@ -36,7 +36,6 @@ type topologyWatcher struct {
 	e        *Engine
 	topology *cluster.Topology // nil where there is no cluster
 	kick     chan struct{}
-	lanes    atomic.Pointer[[]int] // by partition; nil: all in one
 	reset    atomic.Bool
 	demoted  atomic.Int64 // when a server first said that it takes no writes, and none has taken any since; 0: it takes them
 
@@ -55,17 +54,6 @@ func newTopologyWatcher(e *Engine) *topologyWatcher {
 		f.topology = cluster.NewTopology(e.client, e.cfg.timeout)
 	}
 	return f
-}
-
-// lane tells work queues which partitions share a master.
-func (e *Engine) lane(partition int) int {
-	if e.topology == nil {
-		return 0
-	}
-	if lanes := e.topology.lanes.Load(); lanes != nil {
-		return (*lanes)[partition]
-	}
-	return 0
 }
 
 // nudge has the loop look soon.
@@ -138,10 +126,8 @@ func (f *topologyWatcher) assign() {
 		return
 	}
 	lanes := make([]int, len(f.e.partitions))
-	if old := f.lanes.Load(); old != nil {
-		copy(lanes, *old)
-	}
 	for n := range lanes {
+		lanes[n] = f.e.lanes.of(n)
 		at := now.Master(f.e.layout.Keys(n).Slot)
 		if at < 0 {
 			continue
@@ -153,7 +139,7 @@ func (f *topologyWatcher) assign() {
 		}
 		lanes[n] = f.names[name]
 	}
-	if old := f.lanes.Swap(&lanes); old == nil || !slices.Equal(*old, lanes) {
+	if f.e.lanes.assign(lanes) {
 		for _, q := range f.e.workQueues() {
 			q.Regroup()
 		}

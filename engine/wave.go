@@ -132,7 +132,7 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 	if small || s.Remaining() == 0 {
 		return sent, nil
 	}
-	lane := r.flight.enter(n, e.lane(n), wave.Weight)
+	lane := r.flight.enter(n, e.lanes.of(n), wave.Weight)
 	if lane == nil {
 		r.hold(n, wave)
 		return sent, nil
