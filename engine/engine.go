@@ -200,4 +200,15 @@ func (e *Engine) closeClients() {
 // new at every start. A partition whose session was lost goes on under another suffix.
 func (e *Engine) ID() string { return e.name }
 
+// ResetTopology is for callers that learn before the engine does that servers have changed. The engine then asks at once which
+// master serves which slot, renews every partition and looks there for what dead consumers left, and replaces its own clients
+// if they are not of a cluster. ResetTopology returns at once. Before the start and after the end it does nothing.
+//
+// Nobody needs to call it: the same happens when a poll or a failed call shows a change (see cluster.Config).
+func (e *Engine) ResetTopology() {
+	if e.life.isRunning() {
+		e.topology.reset()
+	}
+}
+
 func tokenText(t api.Token) string { return strconv.FormatUint(uint64(t), 10) }

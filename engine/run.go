@@ -191,7 +191,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 		return err
 	}
 	inFlight := e.cfg.pipeline.MaxInFlight
-	e.topology = newTopologyWatcher(e)
+	e.topology = e.watchingTopology()
 	e.agreement = e.agreeing()
 	e.renewer = newRenewer(base, e)
 	e.completer = newCompleter(base, e)
@@ -204,6 +204,27 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	}
 	e.promoter = workqueue.New(base, len(e.partitions), min(inFlight, 2), e.lanes.of, e.promote)
 	return nil
+}
+
+// watchingTopology makes the topology watcher of an engine, before the parts that it acts on.
+func (e *Engine) watchingTopology() *topologyWatcher {
+	return newTopologyWatcher(&e.env, topologyConfig{
+		layout:     e.layout,
+		partitions: e.partitions,
+		table:      e.table,
+		lanes:      &e.lanes,
+		client:     e.client,
+		renewal:    e.renewal,
+		own:        e.own,
+		regroup: func() {
+			for _, q := range []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter} {
+				q.Regroup()
+			}
+		},
+		beat:    func(partition int) { e.renewer.beatNow(partition) },
+		scan:    func(partition int) { e.recoverer.lookNow(partition) },
+		failing: e.lastFailure,
+	})
 }
 
 // start checks that the service is the one that was configured and waits until every partition has a session, or some

@@ -178,7 +178,7 @@ func (e *Engine) explain(err error) error {
 	if err == nil {
 		return fmt.Errorf("not opened yet")
 	}
-	if code, _ := lease.Refusal(err); demotion(code) && e.borrows() {
+	if code, _ := lease.Refusal(err); demotion(code) && e.topology.borrows() {
 		return fmt.Errorf("%w: %s: %s", lease.Explain(err), stuckMessage, stuckRemedy)
 	}
 	return lease.Explain(err)

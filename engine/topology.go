@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -19,233 +20,232 @@ import (
 // lookGap is the shortest time between two looks at the topology: an outage fails every call of every partition.
 const lookGap = 250 * time.Millisecond
 
-// refreshGap is the shortest time between two times that clients are made to ask for the topology; they wait for up to a
-// second themselves before they do.
+// refreshGap is the shortest time between two requests to the clients to ask for the topology. They wait for up to a second
+// themselves before they do.
 const refreshGap = time.Second
 
-// Between two attempts to get away from a server that was demoted.
-const (
-	redialFirst = 500 * time.Millisecond
-	redialMost  = 10 * time.Second
-)
+// redialDelays are the delays between attempts to get away from a server that was demoted.
+var redialDelays = backoff.Exponential{First: 500 * time.Millisecond, Max: 10 * time.Second}
 
-// topologyWatcher follows where the partitions are. On a cluster it looks who has which slot, at an interval and when calls fail,
-// and has partitions that went to another master renewed and looked through at once. Elsewhere it gets the engine's own
-// clients away from a server that was demoted. One goroutine, apart from all that has to do with leases.
+// topologyConfig is what a topologyWatcher needs. All are set, the clients aside.
+type topologyConfig struct {
+	layout          *cluster.Layout
+	partitions      []*partition
+	table           *lease.Table
+	lanes           *lanes
+	client, renewal rueidis.Client      // nil in tests
+	own             []*cluster.Client   // those of the two that the engine made
+	regroup         func()              // partitions have changed lanes
+	beat            func(partition int) // sends a beat at once
+	scan            func(partition int) // looks at once for what dead consumers left
+	failing         func() error        // why Redis does not answer; nil if it does
+}
+
+// topologyWatcher watches which server has which partition. On a cluster it asks which master serves which slot, at an
+// interval and when calls fail; partitions that went to another master are renewed and scanned at once. Elsewhere it gets the
+// engine's own clients away from a server that was demoted. It has one goroutine, apart from everything that has to do with
+// leases.
 type topologyWatcher struct {
-	e        *Engine
+	*env
+	topologyConfig
 	topology *cluster.Topology // nil where there is no cluster
 	kick     chan struct{}
-	reset    atomic.Bool
-	demoted  atomic.Int64 // when a server first said that it takes no writes, and none has taken any since; 0: it takes them
+	doubted  atomic.Bool  // reset was called: the next look takes every partition for moved
+	demoted  atomic.Int64 // when a server first said that it takes no writes, if none has taken any since; 0: they take them
 
-	// Of the loop alone, and of the first look before it.
+	// Used by the loop alone, and by the first look before it.
 
-	names  map[string]int // lanes of masters, by ID and address; a lane is never another master's
-	lastAt int64          // when the topology was last looked at
-	told   int64          // when clients were last made to ask for it
-	delay  time.Duration  // until clients are made anew the next time
-	next   int64          // not before then
+	names      map[string]int // lanes of masters, by ID and address; a lane never goes to another master
+	looked     int64          // when the topology was last looked at
+	refreshed  int64          // when clients were last made to ask for it
+	redials    int            // in a row
+	nextRedial int64          // not before then
 }
 
-func newTopologyWatcher(e *Engine) *topologyWatcher {
-	f := &topologyWatcher{e: e, kick: make(chan struct{}, 1), names: make(map[string]int)}
-	if e.client != nil && e.client.Mode() == rueidis.ClientModeCluster {
-		f.topology = cluster.NewTopology(e.client, e.cfg.timeout)
+func newTopologyWatcher(e *env, c topologyConfig) *topologyWatcher {
+	w := &topologyWatcher{env: e, topologyConfig: c, kick: make(chan struct{}, 1), names: make(map[string]int)}
+	if c.client != nil && c.client.Mode() == rueidis.ClientModeCluster {
+		w.topology = cluster.NewTopology(c.client, e.cfg.timeout)
 	}
-	return f
+	return w
 }
 
-// nudge has the loop look soon.
-func (f *topologyWatcher) nudge() {
+// nudge makes the loop look soon.
+func (w *topologyWatcher) nudge() {
 	select {
-	case f.kick <- struct{}{}:
+	case w.kick <- struct{}{}:
 	default:
 	}
 }
 
+// reset makes the loop look soon, and treat every partition as one whose server has changed.
+func (w *topologyWatcher) reset() {
+	w.doubted.Store(true)
+	w.nudge()
+}
+
 // loop runs until ctx ends.
-func (f *topologyWatcher) loop(ctx context.Context) {
+func (w *topologyWatcher) loop(ctx context.Context) {
 	for {
-		poll := time.NewTimer(f.e.cfg.cluster.PollInterval)
+		poll := time.NewTimer(w.cfg.cluster.PollInterval)
 		select {
 		case <-ctx.Done():
 		case <-poll.C:
-		case <-f.kick:
-			early := f.lastAt + int64(lookGap) - f.e.clock.Now()
+		case <-w.kick:
+			early := w.looked + int64(lookGap) - w.clock.Now()
 			backoff.Sleep(ctx, time.Duration(max(early, 0)))
 		}
 		poll.Stop()
 		if ctx.Err() != nil {
 			return
 		}
-		f.look(ctx)
+		w.look(ctx)
 	}
 }
 
-// look finds out what has changed, and takes the consequences.
-func (f *topologyWatcher) look(ctx context.Context) {
-	f.lastAt = f.e.clock.Now()
-	all := f.reset.Swap(false)
-	if f.topology == nil {
-		f.escape(ctx, all)
+// look finds out what has changed and acts on it.
+func (w *topologyWatcher) look(ctx context.Context) {
+	w.looked = w.clock.Now()
+	all := w.doubted.Swap(false)
+	if w.topology == nil {
+		w.escape(ctx, all)
 	}
 	var moved cluster.SlotSet
-	if f.topology != nil {
+	if w.topology != nil {
 		var err error
-		if moved, err = f.topology.Look(ctx); err != nil {
+		if moved, err = w.topology.Look(ctx); err != nil {
 			if ctx.Err() == nil {
-				f.e.log.Warn("asking for the topology fails", 1, "err", lease.Explain(err))
+				w.log.Warn("asking for the topology fails", 1, "err", lease.Explain(err))
 			}
 			if !all {
 				return
 			}
 		}
-		f.assign()
+		w.assign()
 	}
 	n := 0
-	for _, p := range f.e.partitions {
-		if all || moved.Has(f.e.layout.Keys(p.number).Slot) {
+	for _, p := range w.partitions {
+		if all || moved.Has(w.layout.Keys(p.number).Slot) {
 			n++
-			f.e.relocated(p, all)
+			w.relocated(p, all)
 		}
 	}
 	if n > 0 {
-		f.e.metrics.Add(metrics.PartitionsRelocated, n)
-		f.e.event(api.EventTopologyChanged, api.NoPartition, nil, fmt.Sprintf("%d of %d partitions", n, len(f.e.partitions)))
+		w.metrics.Add(metrics.PartitionsRelocated, n)
+		w.event(api.EventTopologyChanged, api.NoPartition, nil, fmt.Sprintf("%d of %d partitions", n, len(w.partitions)))
 	}
-	if n > 0 || f.e.lastFailure() != nil && f.e.clock.Now() >= f.told+int64(refreshGap) {
-		f.refresh(ctx)
+	if n > 0 || w.failing() != nil && w.clock.Now() >= w.refreshed+int64(refreshGap) {
+		w.refresh(ctx)
 	}
 }
 
-// assign gives each partition the lane of its master. One that nobody has keeps its lane.
-func (f *topologyWatcher) assign() {
-	now := f.topology.Current()
+// assign gives each partition the lane of its master. A partition that no master has keeps its lane.
+func (w *topologyWatcher) assign() {
+	now := w.topology.Current()
 	if now == nil {
 		return
 	}
-	lanes := make([]int, len(f.e.partitions))
-	for n := range lanes {
-		lanes[n] = f.e.lanes.of(n)
-		at := now.Master(f.e.layout.Keys(n).Slot)
+	all := make([]int, len(w.partitions))
+	for n := range all {
+		all[n] = w.lanes.of(n)
+		at := now.Master(w.layout.Keys(n).Slot)
 		if at < 0 {
 			continue
 		}
 		m := &now.Masters()[at]
 		name := m.ID + " " + m.Addr
-		if _, known := f.names[name]; !known {
-			f.names[name] = len(f.names) + 1
+		if _, known := w.names[name]; !known {
+			w.names[name] = len(w.names) + 1
 		}
-		lanes[n] = f.names[name]
+		all[n] = w.names[name]
 	}
-	if f.e.lanes.assign(lanes) {
-		for _, q := range f.e.workQueues() {
-			q.Regroup()
-		}
+	if w.lanes.assign(all) {
+		w.regroup()
 	}
 }
 
-// refresh has the clients find out, too: those whose calls run into their deadlines do not by themselves. The node that a
-// client asks may not know yet, so this is done again for as long as calls fail.
-func (f *topologyWatcher) refresh(ctx context.Context) {
-	if f.topology == nil {
+// refresh makes the clients find out, too: a client whose calls run into their deadlines does not do so by itself. The node
+// that a client asks may not know yet, so this is repeated for as long as calls fail.
+func (w *topologyWatcher) refresh(ctx context.Context) {
+	if w.topology == nil {
 		return
 	}
-	f.told = f.e.clock.Now()
-	for _, client := range slices.Compact([]rueidis.Client{f.e.client, f.e.renewal}) {
-		ctx, cancel := context.WithTimeout(ctx, f.e.cfg.timeout)
-		_ = cluster.Refresh(ctx, client) // they ask at their own times, too
+	w.refreshed = w.clock.Now()
+	for _, client := range slices.Compact([]rueidis.Client{w.client, w.renewal}) {
+		ctx, cancel := context.WithTimeout(ctx, w.cfg.timeout)
+		_ = cluster.Refresh(ctx, client) // clients also ask at times of their own
 		cancel()
 	}
 }
 
-// relocated is called when another server has a partition, or may have it. A beat finds out what the new one knows: that it
-// is another one makes all leases due.
-func (e *Engine) relocated(p *partition, doubt bool) {
+// relocated is called when another server has a partition, or may have it (doubt). A beat finds out what that server knows: if
+// it is another one, all leases become due. With doubt they become due here, whatever the beat finds.
+func (w *topologyWatcher) relocated(p *partition, doubt bool) {
 	if s, _ := p.view(); s != nil && doubt {
-		now := e.clock.Now()
-		e.table.RevalidateAll(s, int64(1<<63-1), func(*lease.Lease) int64 { return now })
+		now := w.clock.Now()
+		w.table.RevalidateAll(s, math.MaxInt64, func(*lease.Lease) int64 { return now })
 	}
-	e.renewer.beatNow(p.number)
-	e.recoverer.lookNow(p.number)
+	w.beat(p.number)
+	w.scan(p.number)
 }
 
-// failed notes that a call failed.
-func (f *topologyWatcher) failed(err error) {
+// failed records that a call failed.
+func (w *topologyWatcher) failed(err error) {
 	code, _ := lease.Refusal(err)
 	demoted := demotion(code)
 	if demoted {
-		f.demoted.CompareAndSwap(0, f.e.clock.Now())
+		w.demoted.CompareAndSwap(0, w.clock.Now())
 	}
-	if demoted || f.topology != nil {
-		f.nudge()
+	if demoted || w.topology != nil {
+		w.nudge()
 	}
 }
 
-// demotion reports whether a server that answers so is a replica.
+// worked records that a server takes writes.
+func (w *topologyWatcher) worked() { w.demoted.Store(0) }
+
+// demotion reports whether a server that refuses with this code is a replica.
 func demotion(code string) bool { return code == "READONLY" || code == "MASTERDOWN" }
 
-// worked notes that a server takes writes.
-func (f *topologyWatcher) worked() { f.demoted.Store(0) }
-
-// borrows says whether the engine works on a client that it was given.
-func (e *Engine) borrows() bool {
-	return slices.ContainsFunc([]rueidis.Client{e.client, e.renewal}, func(c rueidis.Client) bool {
+// borrows reports whether the engine uses a client that it did not make.
+func (w *topologyWatcher) borrows() bool {
+	return slices.ContainsFunc([]rueidis.Client{w.client, w.renewal}, func(c rueidis.Client) bool {
 		own, ok := c.(*cluster.Client)
-		return !ok || !slices.Contains(e.own, own)
+		return !ok || !slices.Contains(w.own, own)
 	})
 }
 
-// escape makes the engine's own clients anew while their server is one that was demoted, or when now is set.
-func (f *topologyWatcher) escape(ctx context.Context, now bool) {
-	since := f.demoted.Load()
+// escape replaces the engine's own clients while their server is one that was demoted, or if now is set.
+func (w *topologyWatcher) escape(ctx context.Context, now bool) {
+	since := w.demoted.Load()
 	if since == 0 && !now {
-		f.delay = 0
+		w.redials = 0
 		return
 	}
-	at := f.e.clock.Now()
-	if !now && (at < since+int64(f.e.cfg.beat) || at < f.next) {
+	at := w.clock.Now()
+	if !now && (at < since+int64(w.cfg.beat) || at < w.nextRedial) {
 		return
 	}
-	f.delay = min(max(2*f.delay, redialFirst), redialMost)
-	f.next = at + int64(f.delay)
-	if !now && f.e.borrows() {
-		f.e.log.Error(stuckMessage, "remedy", stuckRemedy)
+	w.redials++
+	w.nextRedial = at + int64(redialDelays.Delay(w.redials, 0))
+	if !now && w.borrows() {
+		w.log.Error(stuckMessage, "remedy", stuckRemedy)
 	}
-	for _, c := range f.e.own {
+	for _, c := range w.own {
 		err := c.Redial()
 		switch {
 		case err == nil:
-			f.e.log.Info("made a client anew, since its server takes no writes")
+			w.log.Info("replaced a client to get away from its server")
 		case ctx.Err() == nil:
-			f.e.log.Warn("making a client anew fails", 1, "err", lease.Explain(err))
+			w.log.Warn("replacing a client fails", 1, "err", lease.Explain(err))
 		}
 	}
-	for _, p := range f.e.partitions {
-		f.e.renewer.beatNow(p.number)
+	for _, p := range w.partitions {
+		w.beat(p.number)
 	}
 }
 
 const (
-	stuckMessage = "the client talks to a server that was demoted, and the engine was given it and cannot make it anew"
-	stuckRemedy  = "use Open, which makes its clients anew; or make the client anew and start another engine on it"
+	stuckMessage = "the client talks to a server that was demoted, and the engine did not make the client and cannot replace it"
+	stuckRemedy  = "use Open, whose clients the engine replaces; or make a new client and start another engine on it"
 )
-
-// workQueues are all that work for partitions.
-func (e *Engine) workQueues() []interface{ Regroup() } {
-	return []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter}
-}
-
-// ResetTopology is for those who know before the engine does that servers have changed: who has which slot is asked anew at
-// once, every partition is renewed and looked through for what dead consumers left, and clients of the engine's own that
-// are not of a cluster are made anew. It returns at once. Before the start and after the end it does nothing.
-//
-// Nobody needs to call it: the same happens when a poll or a failed call shows a change (see cluster.Config).
-func (e *Engine) ResetTopology() {
-	if !e.life.isRunning() {
-		return
-	}
-	e.topology.reset.Store(true)
-	e.topology.nudge()
-}
