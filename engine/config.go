@@ -89,7 +89,7 @@ type config struct {
 	expired       bool
 	setEvents     bool // may add to notify-keyspace-events
 	settle        bool
-	legacy        bool
+	legacy        bool                  // start beside living consumers of the older library
 	registerer    prometheus.Registerer // nil: metrics are counted and not registered
 	logger        *slog.Logger
 	events        api.EventFunc

@@ -51,6 +51,7 @@ type Engine struct {
 	recoverer   *recoverer
 	hints       *hints // nil unless somebody asked for Expired
 	topology    *topologyWatcher
+	legacy      *legacyWatch
 	agreement   *agreement
 	maintenance maintenance
 	lanes       lanes

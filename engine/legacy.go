@@ -3,27 +3,58 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
+	"sync"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/lease"
 )
 
-// checkLegacy refuses to start beside living consumers of the library that this one follows: they share the input
-// stream and the group, and neither respects the other's leases. Where a server does not answer it is looked at later: see
-// awaitNoLegacy.
-func (e *Engine) checkLegacy(ctx context.Context) error {
-	if e.cfg.legacy {
+// legacyStore is what a legacyWatch asks of Redis.
+type legacyStore interface {
+	// Legacy names a living consumer of the older library in a partition; empty: there is none.
+	Legacy(ctx context.Context, partition int) (alive string, err error)
+}
+
+// legacyWatch looks for living consumers of the older library that this one follows: they share the input stream and the
+// group, and neither respects the other's leases.
+type legacyWatch struct {
+	*env
+	store legacyStore
+
+	mu struct {
+		sync.Mutex
+		parts []legacyState // by partition
+	}
+}
+
+// legacyState is what is known of the legacy consumers of a partition.
+type legacyState struct {
+	unchecked bool   // the look at the start got no answer, or found one alive: nothing is read until a look finds none
+	alive     string // a living consumer that has entries pending; empty: none
+}
+
+func newLegacyWatch(e *env, partitions int, s legacyStore) *legacyWatch {
+	w := &legacyWatch{env: e, store: s}
+	w.mu.parts = make([]legacyState, partitions)
+	return w
+}
+
+// check refuses to start beside living legacy consumers. Where a server does not answer, await looks again before anything is
+// read. When ctx ends first, the error is that of ctx.
+func (w *legacyWatch) check(ctx context.Context) error {
+	if w.cfg.legacy {
 		return nil
 	}
-	for _, p := range e.partitions {
-		alive, err := e.lookForLegacy(ctx, p)
+	for n := range w.mu.parts {
+		alive, err := w.look(ctx, n)
 		switch {
 		case alive != "":
 			return fmt.Errorf("%w: %s holds the lock of an entry in partition %d: stop the old consumers first, or start with WithForeignConsumers",
-				api.ErrForeignConsumers, alive, p.number)
+				api.ErrForeignConsumers, alive, n)
 		case ctx.Err() != nil:
-			return errStopped
+			return ctx.Err()
 		case lease.Permanent(err):
 			return fmt.Errorf("looking for consumers of another library: %w", lease.Explain(err))
 		}
@@ -31,39 +62,57 @@ func (e *Engine) checkLegacy(ctx context.Context) error {
 	return nil
 }
 
-// lookForLegacy names a living consumer of the other library, if there is one in this partition.
-func (e *Engine) lookForLegacy(ctx context.Context, p *partition) (alive string, err error) {
-	alive, err = e.store.Legacy(ctx, p.number)
-	p.mu.Lock()
-	p.mu.strange = alive != "" || err != nil
+// look names a living legacy consumer of a partition; empty: there is none.
+func (w *legacyWatch) look(ctx context.Context, partition int) (alive string, err error) {
+	alive, err = w.store.Legacy(ctx, partition)
+	w.mu.Lock()
+	state := &w.mu.parts[partition]
+	state.unchecked = alive != "" || err != nil
 	if err == nil {
-		p.mu.foreign = alive
+		state.alive = alive
 	}
-	p.mu.Unlock()
+	w.mu.Unlock()
 	return alive, err
 }
 
-// awaitNoLegacy returns when there is no living consumer of the other library, or ctx ends. Reading a partition waits for
-// that where its server did not answer at the start.
-func (e *Engine) awaitNoLegacy(ctx context.Context, p *partition) {
+// state returns what is known of a partition.
+func (w *legacyWatch) state(partition int) legacyState {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.mu.parts[partition]
+}
+
+// await returns when a partition has no living legacy consumer, or ctx ends. Its reader waits for this before the first read:
+// at the start its server may not have answered.
+func (w *legacyWatch) await(ctx context.Context, partition int) {
 	for attempt := 1; ctx.Err() == nil; attempt++ {
-		p.mu.Lock()
-		strange := p.mu.strange
-		p.mu.Unlock()
-		if !strange || e.cfg.legacy {
+		if w.cfg.legacy || !w.state(partition).unchecked {
 			return
 		}
-		alive, err := e.lookForLegacy(ctx, p)
+		alive, err := w.look(ctx, partition)
 		switch {
 		case ctx.Err() != nil:
 		case alive != "":
-			e.log.Error("consumers of another library are alive on a partition; nothing is read there", "partition", p.number,
+			w.log.Error("consumers of another library are alive on a partition; nothing is read there", "partition", partition,
 				"consumer", alive)
 		case err != nil:
-			e.log.Warn("looking for consumers of another library fails", 1, "partition", p.number, "err", lease.Explain(err))
+			w.log.Warn("looking for consumers of another library fails", 1, "partition", partition, "err", lease.Explain(err))
 		}
 		if alive != "" || err != nil {
-			backoff.Sleep(ctx, e.backoff(attempt))
+			backoff.Sleep(ctx, w.backoff(attempt))
 		}
 	}
+}
+
+// mayRecover reports whether a dead consumer may be recovered: those of the older library may not while one of them is alive in
+// the partition.
+func (w *legacyWatch) mayRecover(ctx context.Context, partition int, consumer string) bool {
+	if !strings.HasPrefix(consumer, lease.LegacyPrefix) || w.cfg.legacy {
+		return true
+	}
+	alive, err := w.store.Legacy(ctx, partition)
+	w.mu.Lock()
+	w.mu.parts[partition].alive = alive
+	w.mu.Unlock()
+	return err == nil && alive == ""
 }

@@ -38,11 +38,9 @@ type partition struct {
 		server   string         // id of the server that last answered a beat
 		epoch    uint64         // how often the server was seen to change
 		settling bool
-		failing  error  // why beats fail; nil while they do not
-		failed   int    // beats in a row
-		unread   error  // why reading fails; nil while it does not
-		strange  bool   // nobody has looked for consumers of another library yet; nothing is read before
-		foreign  string // a living consumer of another library that has entries pending; empty: none
+		failing  error // why beats fail; nil while they do not
+		failed   int   // beats in a row
+		unread   error // why reading fails; nil while it does not
 		read     readState
 	}
 }

@@ -21,7 +21,7 @@ func (e *Engine) read(ctx context.Context, p *partition) {
 	more := false // the last read stopped before it had seen the end
 	var taking sync.WaitGroup
 	defer taking.Wait()
-	e.awaitNoLegacy(ctx, p)
+	e.legacy.await(ctx, p.number)
 	for ctx.Err() == nil {
 		s := p.await(ctx)
 		if s == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -169,7 +168,7 @@ func (c *recoverer) look(ctx context.Context, p *partition, full bool) {
 	c.forget(p, dead)
 	for _, name := range dead {
 		// What this process lost itself goes back by its own hand, and counts no crash.
-		if e.completer.IsRetiring(p.number, name) || !c.mayTry(p, name) || !c.mayRecover(ctx, p, name) {
+		if e.completer.IsRetiring(p.number, name) || !c.mayTry(p, name) || !e.legacy.mayRecover(ctx, p.number, name) {
 			continue
 		}
 		if !c.recover(ctx, p, s.Consumer(), name) {
@@ -241,18 +240,6 @@ func (c *recoverer) mayTry(p *partition, name string) bool {
 	t.next = now + int64(t.delay)
 	c.mu.parts[p.number].tried[name] = t
 	return true
-}
-
-// mayRecover keeps off the consumers of the library that this one follows while one of them is alive.
-func (c *recoverer) mayRecover(ctx context.Context, p *partition, name string) bool {
-	if !strings.HasPrefix(name, lease.LegacyPrefix) || c.e.cfg.legacy {
-		return true
-	}
-	alive, err := c.e.store.Legacy(ctx, p.number)
-	p.mu.Lock()
-	p.mu.foreign = alive
-	p.mu.Unlock()
-	return err == nil && alive == ""
 }
 
 func (c *recoverer) failed(ctx context.Context, p *partition, err error) {

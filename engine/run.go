@@ -192,6 +192,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	}
 	inFlight := e.cfg.pipeline.MaxInFlight
 	e.topology = e.watchingTopology()
+	e.legacy = newLegacyWatch(&e.env, len(e.partitions), e.store)
 	e.agreement = e.agreeing()
 	e.renewer = newRenewer(base, e)
 	e.completer = newCompleter(base, e)
@@ -249,7 +250,10 @@ func (e *Engine) start(ctx context.Context) error {
 		}
 		backoff.Sleep(ctx, e.backoff(attempt))
 	}
-	if err := e.checkLegacy(ctx); err != nil {
+	if err := e.legacy.check(ctx); err != nil {
+		if isCancel(err) {
+			return errStopped
+		}
 		return err
 	}
 	e.agreement.begin()

@@ -151,17 +151,17 @@ func (e *Engine) Ready(context.Context) error {
 	}
 	for _, p := range e.partitions {
 		p.mu.Lock()
-		s, failing, failed, unread, foreign := p.mu.session, p.mu.failing, p.mu.failed, p.mu.unread, p.mu.foreign
-		strange := p.mu.strange
+		s, failing, failed, unread := p.mu.session, p.mu.failing, p.mu.failed, p.mu.unread
 		p.mu.Unlock()
+		legacy := e.legacy.state(p.number)
 		switch {
 		case s == nil || s.Remaining() == 0:
 			return fmt.Errorf("%w: no session in partition %d: %w", api.ErrNotReady, p.number, e.explain(failing))
 		case failing != nil && failed >= unreadyAfter:
 			return fmt.Errorf("%w: beats fail in partition %d: %w", api.ErrNotReady, p.number, e.explain(failing))
-		case foreign != "":
-			return fmt.Errorf("%w: %w: %s in partition %d", api.ErrNotReady, api.ErrForeignConsumers, foreign, p.number)
-		case strange:
+		case legacy.alive != "":
+			return fmt.Errorf("%w: %w: %s in partition %d", api.ErrNotReady, api.ErrForeignConsumers, legacy.alive, p.number)
+		case legacy.unchecked:
 			return fmt.Errorf("%w: looking for consumers of another library fails in partition %d", api.ErrNotReady, p.number)
 		case unread != nil:
 			return fmt.Errorf("%w: reading fails in partition %d: %w", api.ErrNotReady, p.number, e.explain(unread))
