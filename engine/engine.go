@@ -40,22 +40,24 @@ type Engine struct {
 	closers []func()
 	closing sync.Once
 
-	partitions  []*partition
-	table       *lease.Table
-	dispatcher  *dispatch.Dispatcher
-	renewer     *renewer
-	pressure    *pressure
-	completer   *completion.Completer
-	parked      *parked
-	promoter    *workqueue.Queue
-	recoverer   *recoverer
-	hints       *hints // nil unless somebody asked for Expired
-	topology    *topologyWatcher
-	legacy      *legacyWatch
-	agreement   *agreement
-	maintenance maintenance
-	lanes       lanes
-	breakers    *breakers
+	partitions    []*partition
+	table         *lease.Table
+	dispatcher    *dispatch.Dispatcher
+	renewer       *renewer
+	pressure      *pressure
+	completer     *completion.Completer
+	parked        *parked
+	promoter      *workqueue.Queue
+	recoverer     *recoverer
+	hints         *hints // nil unless somebody asked for Expired
+	topology      *topologyWatcher
+	legacy        *legacyWatch
+	agreement     *agreement
+	maintenance   *maintenance
+	ttls          *ttls
+	revalidations *revalidations
+	lanes         lanes
+	breakers      *breakers
 
 	base    context.Context // values of the context given to Run; ends when the engine has ended
 	room    cond.Cond       // there may be room for more streams or bytes, or fewer are held
@@ -154,7 +156,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		return err
 	}
 	e.pressure = newPressure(e)
-	e.maintenance.init(e)
+	e.maintenance = newMaintenance(&e.env, e.layout, e.partitions, e.nodes)
 	e.store = redisStore{lease.NewStore(e.layout, lease.Settings{
 		LeaseTTL:   e.cfg.leaseTTL,
 		SessionTTL: e.cfg.sessionTTL,

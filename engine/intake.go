@@ -125,7 +125,7 @@ func (e *Engine) acquire(ctx context.Context, p *partition, s *lease.Session, en
 // acquireOnce asks once. What it took is in the table when it returns. Not ok means that nothing is known yet.
 func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session, entries []*lease.Entry) ([]lease.Take, bool) {
 	_, epoch := p.view()
-	t := e.terms(p)
+	t := e.ttls.forCall(p)
 	status, takes, err := t.Acquire(ctx, p.number, s.Consumer(), entries)
 	if err != nil {
 		if code, _ := lease.Refusal(err); code == "NOGROUP" {

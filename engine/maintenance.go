@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
@@ -26,13 +27,15 @@ import (
 // has said that it announces (reach), not when the window opens. Therefore settling after a failover lasts longer by
 // MaxWindow on such servers, and on no others.
 //
-// The zero value hears of nothing.
+// It is made before the parts that it sets to work. They are passed to attach, and it runs after that.
 type maintenance struct {
-	e         *Engine
-	watcher   *notice.Watcher // nil: nobody listens
-	rushes    rushes
-	announces atomic.Bool // a server does: somebody of the fleet may lengthen its TTLs
-	stale     atomic.Bool // subscriptions are to be made anew
+	*env
+	layout     *cluster.Layout
+	partitions []*partition
+	parts      maintenanceParts // set by attach
+	watcher    *notice.Watcher  // nil: nobody listens
+	announces  atomic.Bool      // a server does: somebody of the fleet may lengthen its TTLs
+	stale      atomic.Bool      // subscriptions are to be made anew
 
 	mu struct {
 		sync.Mutex
@@ -44,18 +47,35 @@ type maintenance struct {
 	}
 }
 
-// init gets ready to listen, if there is a way to the servers and they are to be asked.
-func (m *maintenance) init(e *Engine) {
-	m.e = e
-	if e.cfg.dial == nil || e.cfg.notices.Mode == notice.Off {
-		return
+// maintenanceParts are the parts of an engine that maintenance sets to work.
+type maintenanceParts struct {
+	renewer interface {
+		nudge()                // makes it look now
+		beatNow(partition int) // makes it beat a partition at its next look
 	}
-	m.watcher = notice.NewWatcher(*e.cfg.dial, e.cfg.notices, e.nodes, notice.Hooks{
+	revalidate func(partition int, open bool)    // a window was opened in a partition, or has ended
+	topology   interface{ nudge() }              // makes it look soon
+	recoverer  interface{ alarm(partition int) } // makes it look for the dead of a partition
+	reset      func()                            // makes clients reconnect, and everything be renewed
+}
+
+// newMaintenance gets ready to listen, if there is a way to the servers and they are to be asked. nodes are the addresses
+// of all servers.
+func newMaintenance(e *env, layout *cluster.Layout, partitions []*partition, nodes func() []string) *maintenance {
+	m := &maintenance{env: e, layout: layout, partitions: partitions}
+	if e.cfg.dial == nil || e.cfg.notices.Mode == notice.Off {
+		return m
+	}
+	m.watcher = notice.NewWatcher(*e.cfg.dial, e.cfg.notices, nodes, notice.Hooks{
 		Changed: m.changed,
 		Noticed: func(n notice.Notice) { e.metrics.Inc(metrics.Notices.With(n.Kind)) },
 		Node:    m.node,
 	})
+	return m
 }
+
+// attach is called once, before anything runs.
+func (m *maintenance) attach(parts maintenanceParts) { m.parts = parts }
 
 // run listens until ctx ends.
 func (m *maintenance) run(ctx context.Context) {
@@ -76,12 +96,12 @@ func (m *maintenance) window(p *partition) time.Duration {
 	if m.watcher == nil {
 		return 0
 	}
-	return m.watcher.Length(m.e.layout.Keys(p.number).Slot)
+	return m.watcher.Length(m.layout.Keys(p.number).Slot)
 }
 
 // reach is the greatest TTL that a session of this process may come to have, which every beat puts on record.
 func (m *maintenance) reach() time.Duration {
-	c := m.e.cfg
+	c := m.cfg
 	if !m.announces.Load() || !c.settle {
 		return c.sessionTTL
 	}
@@ -93,7 +113,7 @@ func (m *maintenance) relaxed() time.Duration {
 	if m.watcher == nil || !m.watcher.Relaxed() {
 		return 0
 	}
-	c := m.e.cfg
+	c := m.cfg
 	return min(c.notices.RelaxedTimeout, (c.sessionTTL-c.sessionMargin-c.beat)/2)
 }
 
@@ -102,38 +122,38 @@ func (m *maintenance) holdsOff(p *partition) bool {
 	if m.watcher == nil {
 		return false
 	}
-	return p.holdOff.holds(m.e.clock.Now(), m.window(p) > 0, holdOffWindows*m.e.cfg.notices.MaxWindow)
+	return p.holdOff.holds(m.clock.Now(), m.window(p) > 0, holdOffWindows*m.cfg.notices.MaxWindow)
 }
 
 // changed is called when a window was opened, or has ended.
 func (m *maintenance) changed(c notice.Change) {
-	e, w := m.e, &c.Window
+	w := &c.Window
 	var affected []*partition
-	for _, p := range e.partitions {
-		if w.Covers(e.layout.Keys(p.number).Slot) {
+	for _, p := range m.partitions {
+		if w.Covers(m.layout.Keys(p.number).Slot) {
 			affected = append(affected, p)
 		}
 	}
 	for _, p := range affected {
-		m.rushes.notice(e, p.number, c.Open)
+		m.parts.revalidate(p.number, c.Open)
 		m.holdsOff(p) // notes that there is a window
 	}
-	e.renewer.nudge()
+	m.parts.renewer.nudge()
 	kind := api.EventMaintenanceStarted
 	if !c.Open {
 		kind = api.EventMaintenanceEnded
 		m.stale.Store(true)
-		e.topology.nudge()
+		m.parts.topology.nudge()
 		for _, p := range affected {
 			if p.dead.Load() > 0 {
-				e.recoverer.alarm(p.number)
+				m.parts.recoverer.alarm(p.number)
 			}
 		}
 	} else if w.Kind == notice.Moving {
 		m.redialIn(max(w.In/2, 0))
 	}
-	e.tell(api.Event{
-		Kind: kind, Partition: api.NoPartition, Detail: describe(&c, len(affected), len(e.partitions)), Maintenance: asEvent(&c),
+	m.tell(api.Event{
+		Kind: kind, Partition: api.NoPartition, Detail: describe(&c, len(affected), len(m.partitions)), Maintenance: asEvent(&c),
 	})
 }
 
@@ -144,7 +164,7 @@ const redialGap = 10 * time.Second
 // redialIn has the engine's own clients made anew when their server, which moves, is about to go: the same address leads to
 // another one by then. Of several that move, each has its time, but for redialGap.
 func (m *maintenance) redialIn(d time.Duration) {
-	at := m.e.clock.Now() + int64(min(d, m.e.cfg.notices.MaxWindow))
+	at := m.clock.Now() + int64(min(d, m.cfg.notices.MaxWindow))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.last = max(m.mu.last, at)
@@ -163,17 +183,17 @@ func (m *maintenance) redialAtLocked(at int64) {
 	if m.mu.done != 0 {
 		m.mu.next = max(at, m.mu.done+int64(redialGap))
 	}
-	m.mu.redial = time.AfterFunc(time.Duration(m.mu.next-m.e.clock.Now()), m.redialNow)
+	m.mu.redial = time.AfterFunc(time.Duration(m.mu.next-m.clock.Now()), m.redialNow)
 }
 
 func (m *maintenance) redialNow() {
 	m.mu.Lock()
-	m.mu.done, m.mu.next = m.e.clock.Now(), 0
+	m.mu.done, m.mu.next = m.clock.Now(), 0
 	if m.mu.last > m.mu.done {
 		m.redialAtLocked(m.mu.last)
 	}
 	m.mu.Unlock()
-	m.e.ResetTopology()
+	m.parts.reset()
 }
 
 // serverChanged is called when another server is seen to have taken the place of one: it may announce where that did not.
@@ -185,28 +205,27 @@ func (m *maintenance) serverChanged() {
 
 // node is called when the state of a node has changed.
 func (m *maintenance) node(n notice.Node) {
-	e := m.e
 	switch n.State {
 	case notice.Listening:
 		if !m.announces.Swap(true) {
-			for _, p := range e.partitions {
-				e.renewer.beatNow(p.number)
+			for _, p := range m.partitions {
+				m.parts.renewer.beatNow(p.number)
 			}
 		}
-		e.log.Info("listening for notices of maintenance", "server", n.Address)
+		m.log.Info("listening for notices of maintenance", "server", n.Address)
 	case notice.Refused:
-		if e.cfg.notices.Mode == notice.On {
-			e.log.Error("a server refuses to announce maintenance", "server", n.Address, "err", n.Err,
+		if m.cfg.notices.Mode == notice.On {
+			m.log.Error("a server refuses to announce maintenance", "server", n.Address, "err", n.Err,
 				"remedy", "use notice.Auto, or a server that does")
 		} else {
-			e.log.Info("servers do not announce maintenance", "server", n.Address, "answer", n.Err)
+			m.log.Info("servers do not announce maintenance", "server", n.Address, "answer", n.Err)
 		}
 	}
 }
 
 // ready is an error where notices are asked for and a server refuses.
 func (m *maintenance) ready() error {
-	if m.watcher == nil || m.e.cfg.notices.Mode != notice.On {
+	if m.watcher == nil || m.cfg.notices.Mode != notice.On {
 		return nil
 	}
 	for _, n := range m.watcher.Nodes() {
@@ -262,7 +281,7 @@ func (m *maintenance) emit(emit metrics.Emit) {
 			announcing++
 		}
 	}
-	for _, p := range m.e.partitions {
+	for _, p := range m.partitions {
 		held := 0.0
 		if m.holdsOff(p) {
 			held = 1

@@ -124,7 +124,7 @@ func (w *parked) ask(ctx context.Context, partition int, asked []waitlist.Asked)
 // learn learns from how long it took to ask for n entries how many to ask for next: what a call costs the server may be more
 // than what is known of the entries says. It reports whether one alone took too long.
 func (w *parked) learn(partition, n int, ok bool, took time.Duration) (alone bool) {
-	size, limit := &w.pages[partition], w.e.timeout()
+	size, limit := &w.pages[partition], w.e.ttls.timeout()
 	switch {
 	case took > limit/2:
 		return !size.Failed(n)

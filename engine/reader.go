@@ -139,7 +139,7 @@ func (e *Engine) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 		p.endRead("", false, 0)
 		return nil, 0, false, nil
 	}
-	timeout := e.timeout()
+	timeout := e.ttls.timeout()
 	if block > 0 {
 		entries, err = e.store.Read(ctx, p.number, s.Consumer(), 1, block)
 		e.breakers.asked(p.number, err)

@@ -89,7 +89,7 @@ func (r *renewer) look() time.Duration {
 	tick := e.cfg.wheel.Tick
 	retry := int64(e.cfg.timeout)
 	var past []*lease.Lease
-	noticed := e.maintenance.renewNoticed(now)
+	noticed := e.revalidations.look(now)
 
 	r.mu.Lock()
 	e.table.Due(now, r.mu.queues, func(l *lease.Lease) (int64, bool) {
@@ -105,7 +105,7 @@ func (r *renewer) look() time.Duration {
 	for n, p := range e.partitions {
 		r.late[n] = r.lateLocked(n, now)
 		if len(r.mu.queues[n]) > 0 || now >= r.mu.next[n] {
-			r.mu.next[n] = now + int64(e.pace(p))
+			r.mu.next[n] = now + int64(e.ttls.pace(p))
 			r.work.Add(n)
 		}
 		next = min(next, r.mu.next[n])
@@ -155,7 +155,7 @@ func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 		e.table.Retry(r.takeAll(n), e.clock.Now()+int64(e.cfg.retry))
 	case sent > 0:
 		p.recovered(e)
-		r.beatAfter(n, sent+int64(e.pace(p)))
+		r.beatAfter(n, sent+int64(e.ttls.pace(p)))
 		if r.waiting(n) && len(r.paces[n].held) == 0 {
 			return 0
 		}
@@ -165,7 +165,7 @@ func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 
 func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session) (sent int64, err error) {
 	_, epoch := p.view()
-	t := r.e.terms(p)
+	t := r.e.ttls.forCall(p)
 	b, err := t.Beat(ctx, p.number, s.Consumer(), false)
 	if code, _ := lease.Refusal(err); code == "TRYAGAIN" {
 		b, err = t.Beat(ctx, p.number, s.Consumer(), true)
@@ -181,7 +181,7 @@ func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session) (sen
 func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due []*lease.Lease) (sent int64, failure error) {
 	e := r.e
 	_, epoch := p.view()
-	t := e.terms(p)
+	t := e.ttls.forCall(p)
 	batches := cut(due, e.cfg.pipeline.MaxBatch)
 	answers := t.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil)
 
@@ -242,7 +242,7 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 	e := r.e
 	for _, batch := range cut(missing, e.cfg.pipeline.MaxMoves()) {
 		_, epoch := p.view()
-		t := e.terms(p)
+		t := e.ttls.forCall(p)
 		held := batch[:0]
 		for _, l := range batch {
 			if l.Believed() > 0 {
@@ -278,7 +278,7 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, leases []*lease.Lease) (again []*lease.Lease, _ error) {
 	e := r.e
 	_, epoch := p.view()
-	t := e.terms(p)
+	t := e.ttls.forCall(p)
 	b, err := t.Beat(ctx, p.number, s.Consumer(), true)
 	if err != nil {
 		return leases, err
@@ -288,7 +288,7 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 		return leases, nil
 	}
 	for _, batch := range cut(leases, e.cfg.pipeline.MaxBatch) {
-		t = e.terms(p)
+		t = e.ttls.forCall(p)
 		verdicts := t.Extend(ctx, s.Consumer(), batch)
 		if _, now := p.view(); now != epoch {
 			again = append(again, batch...)

@@ -35,16 +35,23 @@ const (
 	bunchShare = 10
 )
 
-// rushes are what notices ask for. The zero value asks for nothing.
-type rushes struct {
+// revalidations are what notices ask for, and have it done. At first nothing is.
+type revalidations struct {
+	*env
+	table      *lease.Table
+	partitions []*partition
+	window     func(p *partition) time.Duration // see windows
+	beatNow    func(partition int)              // has a partition beaten at the next look
+	slack      time.Duration                    // how late a renewal may be before its lease is lost
+
 	mu struct {
 		sync.Mutex
-		parts []rush // by partition; nil before anything was asked for
+		parts []revalidation // by partition; nil before anything was asked for
 	}
 }
 
-// rush is what was asked for in one partition, and from when on it may be done.
-type rush struct {
+// revalidation is what was asked for in one partition, and from when on it may be done.
+type revalidation struct {
 	opened, ended       bool
 	nextOpened, nextEnd int64
 	looked              int64         // when the leases were looked at last for a window that was opened
@@ -52,12 +59,12 @@ type rush struct {
 	length              time.Duration // of the window that many leases were renewed for last
 }
 
-// notice asks for renewals in a partition since a window was opened there, or has ended.
-func (r *rushes) notice(e *Engine, partition int, open bool) {
+// windowChanged asks for renewals in a partition since a window was opened there, or has ended.
+func (r *revalidations) windowChanged(partition int, open bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.mu.parts == nil {
-		r.mu.parts = make([]rush, len(e.partitions))
+		r.mu.parts = make([]revalidation, len(r.partitions))
 	}
 	x := &r.mu.parts[partition]
 	if !open {
@@ -67,20 +74,19 @@ func (r *rushes) notice(e *Engine, partition int, open bool) {
 	x.opened, x.nextOpened = true, x.looked+int64(rushGap)
 }
 
-// renewNoticed has renewed what notices ask for, and returns when there is more to do. It is called by the renewer's loop.
-func (m *maintenance) renewNoticed(now int64) (next int64) {
-	e, r := m.e, &m.rushes
+// look has renewed what notices ask for, and returns when there is more to do. It is called by the renewer's loop.
+func (r *revalidations) look(now int64) (next int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next = math.MaxInt64
 	for n := range r.mu.parts {
-		x, p := &r.mu.parts[n], e.partitions[n]
+		x, p := &r.mu.parts[n], r.partitions[n]
 		if x.opened && now >= x.nextOpened {
-			m.renewUncovered(p, x, now)
+			r.renewUncovered(p, x, now)
 		}
 		if x.ended && now >= x.nextEnd {
-			x.ended, x.nextEnd = false, now+int64(e.cfg.interval)
-			m.renewAll(p, now)
+			x.ended, x.nextEnd = false, now+int64(r.cfg.interval)
+			r.renewAll(p, now)
 		}
 		if x.opened {
 			next = min(next, x.nextOpened)
@@ -93,47 +99,45 @@ func (m *maintenance) renewNoticed(now int64) (next int64) {
 }
 
 // renewUncovered has renewed what is not believed in for as long as the window that is open asks for.
-func (m *maintenance) renewUncovered(p *partition, x *rush, now int64) {
-	e := m.e
+func (r *revalidations) renewUncovered(p *partition, x *revalidation, now int64) {
 	s, _ := p.view()
-	window := m.window(p)
+	window := r.window(p)
 	x.opened, x.looked = false, now
 	if s == nil || window == 0 {
 		return
 	}
-	believed := func(ttl time.Duration) int64 { return int64(ttl + window - e.cfg.margin(ttl+window)) }
-	if s.Until() < now+believed(e.cfg.sessionTTL)-int64(e.cfg.beat) {
-		e.renewer.beatNow(p.number)
+	believed := func(ttl time.Duration) int64 { return int64(ttl + window - r.cfg.margin(ttl+window)) }
+	if s.Until() < now+believed(r.cfg.sessionTTL)-int64(r.cfg.beat) {
+		r.beatNow(p.number)
 	}
-	if now < x.quiet && window < x.length+e.pressure.slack/2 {
+	if now < x.quiet && window < x.length+r.slack/2 {
 		x.opened, x.nextOpened = true, x.quiet
 		return
 	}
 	// As much as one that was renewed an interval ago would have, had the window been open then.
-	needs := now + believed(e.cfg.leaseTTL) - int64(e.cfg.interval)
+	needs := now + believed(r.cfg.leaseTTL) - int64(r.cfg.interval)
 	p.needs.Store(needs)
-	count := e.table.Hasten(s, func(l *lease.Lease) (int64, bool) { return e.soon(now), l.Until() < needs })
-	if m.bunched(p, now, count) {
-		x.quiet, x.length = now+int64(e.cfg.interval), window
+	count := r.table.Hasten(s, func(l *lease.Lease) (int64, bool) { return soon(r.env, now), l.Until() < needs })
+	if r.bunched(p, now, count) {
+		x.quiet, x.length = now+int64(r.cfg.interval), window
 	}
 }
 
 // renewAll has renewed all that is held in a partition.
-func (m *maintenance) renewAll(p *partition, now int64) {
-	e := m.e
+func (r *revalidations) renewAll(p *partition, now int64) {
 	raise(&p.rushed, now)
 	if s, _ := p.view(); s != nil {
-		m.bunched(p, now, e.table.Hasten(s, func(*lease.Lease) (int64, bool) { return e.soon(now), true }))
+		r.bunched(p, now, r.table.Hasten(s, func(*lease.Lease) (int64, bool) { return soon(r.env, now), true }))
 	}
-	e.renewer.beatNow(p.number)
+	r.beatNow(p.number)
 }
 
 // soon is a time within rushSpread.
-func (e *Engine) soon(now int64) int64 { return now + int64(float64(rushSpread)*e.random()) }
+func soon(e *env, now int64) int64 { return now + int64(float64(rushSpread)*e.random()) }
 
 // bunched notes that so many leases of a partition were made due together, and reports whether they are many.
-func (m *maintenance) bunched(p *partition, now int64, count int) bool {
-	many := count*bunchShare > m.e.table.Count(p.number)
+func (r *revalidations) bunched(p *partition, now int64, count int) bool {
+	many := count*bunchShare > r.table.Count(p.number)
 	if many {
 		raise(&p.bunched, now)
 	}

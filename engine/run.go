@@ -191,6 +191,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 		return err
 	}
 	inFlight := e.cfg.pipeline.MaxInFlight
+	e.ttls = &ttls{env: &e.env, store: e.store, windows: e.maintenance}
 	e.topology = e.watchingTopology()
 	e.legacy = newLegacyWatch(&e.env, len(e.partitions), e.store)
 	e.agreement = e.agreeing()
@@ -204,6 +205,13 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 		}
 	}
 	e.promoter = workqueue.New(base, len(e.partitions), min(inFlight, 2), e.lanes.of, e.promote)
+	e.revalidations = &revalidations{
+		env: &e.env, table: e.table, partitions: e.partitions,
+		window: e.maintenance.window, beatNow: e.renewer.beatNow, slack: e.pressure.slack,
+	}
+	e.maintenance.attach(maintenanceParts{
+		renewer: e.renewer, revalidate: e.revalidations.windowChanged, topology: e.topology, recoverer: e.recoverer, reset: e.ResetTopology,
+	})
 	return nil
 }
 

@@ -46,7 +46,7 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 		return nil // nothing is taken yet, or nothing more
 	}
 	_, epoch := p.view()
-	t := e.terms(p)
+	t := e.ttls.forCall(p)
 	b, err := t.Open(ctx, p.number, name, api.Token(p.floor.Load()))
 	if err != nil {
 		e.metrics.Opened(false)
@@ -79,9 +79,9 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 }
 
 // opened puts a new session in its place, unless the answer came too late for it.
-func (e *Engine) opened(p *partition, name string, t terms, b lease.Beat) *lease.Session {
+func (e *Engine) opened(p *partition, name string, t callTTLs, b lease.Beat) *lease.Session {
 	s := lease.NewSession(e.base, e.clock, p.number, name, t.sent, t.trust(b))
-	p.noteFirm(e, b)
+	e.ttls.noteFirm(p, b)
 	if b.Status == lease.SessionLost || s.Remaining() == 0 {
 		p.mu.Lock()
 		p.mu.name = newConsumerName(e.cfg.consumerID)
@@ -108,7 +108,7 @@ func (e *Engine) opened(p *partition, name string, t terms, b lease.Beat) *lease
 
 // heard takes in what a beat answered, whichever script carried it. It reports whether what was sent along with it,
 // on these terms, in that epoch, may be believed: the session lives, and its server is the one that was asked then.
-func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, t terms, b lease.Beat) bool {
+func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, t callTTLs, b lease.Beat) bool {
 	if b.Status == lease.SessionLost {
 		e.loseSession(p, s, errSessionDead)
 		return false
@@ -126,7 +126,7 @@ func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, t terms, b 
 		e.agreement.ticket() // a server that forgot sessions may have forgotten more
 		e.rush(p, s)
 	}
-	p.noteFirm(e, b)
+	e.ttls.noteFirm(p, b)
 	if !s.Extend(t.sent, t.trust(b)) {
 		e.loseSession(p, s, errSessionPast)
 		return false
@@ -256,7 +256,7 @@ func (p *partition) failing(e *Engine, err error) time.Duration {
 	} else {
 		e.log.Warn("beats fail", 1, "partition", p.number, "err", lease.Explain(err))
 	}
-	return min(e.backoff(failed), e.pace(p))
+	return min(e.backoff(failed), e.ttls.pace(p))
 }
 
 // recovered notes that beats succeed again.

@@ -118,7 +118,7 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 		} else {
 			sent, err = r.beat(ctx, p, s)
 		}
-	} else if e.clock.Now() >= r.paces[n].beaten+int64(e.pace(p)/2) {
+	} else if e.clock.Now() >= r.paces[n].beaten+int64(e.ttls.pace(p)/2) {
 		if sent, err = r.beat(ctx, p, s); err != nil {
 			r.hold(n, wave)
 		}
@@ -157,7 +157,7 @@ func (r *renewer) renewWave(ctx context.Context, p *partition, s *lease.Session,
 		r.away(p.number, 0)
 	}
 	pace.answer = time.Duration(r.e.clock.Now() - sent)
-	switch limit := r.e.timeout(); {
+	switch limit := r.e.ttls.timeout(); {
 	case err == nil && pace.answer < limit/4 && wave.Weight > pace.most/2:
 		pace.most = min(2*pace.most, waveWeight)
 	case err == nil && pace.answer > limit/2, errors.Is(err, context.DeadlineExceeded):
