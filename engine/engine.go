@@ -46,6 +46,7 @@ type Engine struct {
 	renewer       *renewer
 	pressure      *pressure
 	completer     *completion.Completer
+	ownership     *ownership
 	parked        *parked
 	promoter      *workqueue.Queue
 	recoverer     *recoverer

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
@@ -83,7 +82,7 @@ func (e *Engine) parkIfOwn(s *lease.Session, x *lease.Entry) bool {
 	}
 	e.park(s, x, lease.Take{})
 	if held != nil {
-		e.supersede(held)
+		e.ownership.supersede(held)
 		// It may have been freed between the look and the parking.
 		if e.table.Get(x.Stream) == nil {
 			e.parked.nudge(x.Stream)
@@ -156,7 +155,7 @@ func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session
 		}
 		p.raise(takes[i].Token)
 		l := lease.New(s, x, takes[i].Token, t.sent, t.lease, e.completer)
-		if l.Believed() == 0 || !e.table.Add(l, t.firstRenewal(), e.announce) {
+		if l.Believed() == 0 || !e.table.Add(l, t.firstRenewal(), e.ownership.announce) {
 			// The answer came too late; or our last lease of the stream is off the server and not off the table yet.
 			// Either way the entry comes back in a moment.
 			e.completer.RequeueLost(l)
@@ -169,11 +168,6 @@ func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session
 	return takes, true
 }
 
-// announce tells the user of a lease. It runs with the table locked, so that nothing can be said of the lease before.
-func (e *Engine) announce(l *lease.Lease) {
-	e.dispatcher.Post(api.Notification{Kind: api.Added, Stream: l.Stream(), Token: l.Token(), Lease: l})
-}
-
 // confirm doubts a lease that was asked for before its server was seen to change: it lasts no longer than the session
 // does that was alive then, until a renewal succeeds. One that was added while its session was being lost goes too.
 func (e *Engine) confirm(p *partition, s *lease.Session, l *lease.Lease, sent int64, epoch uint64) {
@@ -183,7 +177,7 @@ func (e *Engine) confirm(p *partition, s *lease.Session, l *lease.Lease, sent in
 		e.table.Retry([]*lease.Lease{l}, e.clock.Now())
 	}
 	if now != s {
-		e.disown([]*lease.Lease{l}, metrics.CauseSession, errSessionPast)
+		e.ownership.disown([]*lease.Lease{l}, metrics.CauseSession, errSessionPast)
 	}
 }
 
@@ -196,7 +190,7 @@ func (e *Engine) took(s *lease.Session, x *lease.Entry, take lease.Take) {
 		}
 		if held := e.table.Get(x.Stream); held != nil {
 			e.park(s, x, lease.Take{})
-			e.supersede(held)
+			e.ownership.supersede(held)
 			return
 		}
 		e.park(s, x, take)

@@ -143,7 +143,7 @@ func (w *parked) settle(asked waitlist.Asked, take lease.Take, now int64) {
 	}
 	if take.Verdict == lease.Acquired && s.Waiting {
 		if held := w.e.table.Get(x.Stream); held != nil {
-			w.e.supersede(held)
+			w.e.ownership.supersede(held)
 		} else {
 			w.nudge(x.Stream)
 		}

@@ -310,7 +310,7 @@ func (e *Engine) bereft(s *lease.Session, x knownEntry) bool {
 		}
 		return parked != nil
 	}
-	if !e.disownOne(x.held, metrics.CauseAnnouncement, api.ErrReannounced) {
+	if !e.ownership.disownOne(x.held, metrics.CauseAnnouncement, api.ErrReannounced) {
 		return false
 	}
 	e.completer.RestoreLease(x.held)

@@ -123,7 +123,7 @@ func (r *renewer) look() time.Duration {
 	if at, ok := e.table.Next(); ok {
 		next = min(next, at)
 	}
-	e.disown(past, metrics.CauseDeadline, errLeasePast)
+	e.ownership.disown(past, metrics.CauseDeadline, errLeasePast)
 	return max(time.Duration(next-now), time.Millisecond)
 }
 
@@ -220,14 +220,14 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 			}
 		}
 		for _, w := range a.Waiting {
-			e.supersede(batch[w])
+			e.ownership.supersede(batch[w])
 		}
 		// Now, while they are in the processor's caches.
 		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.Late)
 		extended += len(kept)
 	}
 	e.metrics.Renewed(extended, len(lost), len(missing), len(again))
-	e.disown(lost, metrics.CauseLease, errLeaseTaken)
+	e.ownership.disown(lost, metrics.CauseLease, errLeaseTaken)
 	if migrating {
 		again, failure = r.oneByOne(ctx, p, s, again)
 	}
@@ -267,8 +267,8 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 		}
 		e.metrics.Renewed(len(kept), len(lost)+len(forgotten), 0, 0)
 		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.Late)
-		e.disown(lost, metrics.CauseLease, errLeaseGone)
-		e.disown(forgotten, metrics.CauseLease, errForgotten)
+		e.ownership.disown(lost, metrics.CauseLease, errLeaseGone)
+		e.ownership.disown(forgotten, metrics.CauseLease, errForgotten)
 	}
 	return again
 }
@@ -310,7 +310,7 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 		}
 		e.metrics.Renewed(len(kept), len(lost), 0, 0)
 		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.Late)
-		e.disown(lost, metrics.CauseLease, errLeaseTaken)
+		e.ownership.disown(lost, metrics.CauseLease, errLeaseTaken)
 	}
 	return again, nil
 }

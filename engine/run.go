@@ -16,67 +16,6 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// life is how far an engine has come. It only goes forward: new, running, draining, ended.
-type life struct {
-	drain      context.Context // ends when it is to drain
-	beginDrain context.CancelFunc
-	hurry      context.Context // ends when it is to end now
-	beginHurry context.CancelFunc
-	ended      chan struct{} // closed when it has ended
-	err        error         // how; set before ended is closed
-
-	mu struct {
-		sync.Mutex
-		started, closed, running bool
-	}
-}
-
-func (l *life) init() {
-	l.drain, l.beginDrain = context.WithCancel(context.Background())
-	l.hurry, l.beginHurry = context.WithCancel(context.Background())
-	l.ended = make(chan struct{})
-}
-
-// begin claims the one start that an engine has.
-func (l *life) begin() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.mu.closed:
-		return api.ErrClosed
-	case l.mu.started:
-		return api.ErrStarted
-	}
-	l.mu.started = true
-	return nil
-}
-
-func (l *life) setRunning(on bool) {
-	l.mu.Lock()
-	l.mu.running = on
-	l.mu.Unlock()
-}
-
-func (l *life) isRunning() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.mu.running
-}
-
-// delivery is one of the ways in which notifications reach the user.
-type delivery interface {
-	// deliver hands one notification over, on a worker; done is called once, then or later.
-	deliver(n api.Notification, done func(error))
-	// releasing tells, beside the notification, that a stream is to be handed back.
-	releasing(l *lease.Lease)
-	// handsBack says whether the end of a Releasing notification hands the stream back.
-	handsBack() bool
-	// blocks says whether a notification keeps a worker busy until it is done with.
-	blocks() bool
-	// finish delivers Terminated with why the engine ended, for as long as ctx allows. Nothing is delivered after it.
-	finish(ctx context.Context, why error) error
-}
-
 // Run owns streams until ctx ends or Shutdown is called, and then drains: every stream that is held is told Releasing
 // and handed back, handlers may end within the drain timeout. It returns nil after a clean drain.
 //
@@ -96,6 +35,47 @@ func (e *Engine) Run(ctx context.Context, h api.Handler) error {
 		return err
 	}
 	return e.run(ctx, func(handling context.Context) delivery { return &handled{ctx: handling, handler: h} })
+}
+
+// Start is the channel way, for those who come from a library that has it: Added, Disowned, Releasing and the others
+// arrive on the channel; Terminated is the last, then the channel is closed. It returns when the engine has started to
+// start: errors of the service (see Run) come with Terminated, in Err.
+//
+// The channel holds one notification; while nobody receives, up to WithWorkers of them wait to be sent, nothing more is
+// read from Redis, and renewal goes on. After Releasing, end the lease with Release, Done or Fail; the drain timeout ends what is
+// left. The engine drains when ctx ends or Shutdown is called.
+func (e *Engine) Start(ctx context.Context) (<-chan api.Notification, error) {
+	if err := e.life.begin(); err != nil {
+		return nil, err
+	}
+	out := make(chan api.Notification, 1)
+	go func() {
+		_ = e.run(ctx, func(handling context.Context) delivery { return &channel{ctx: handling, out: out} })
+	}()
+	return out, nil
+}
+
+// RunEach runs f in a goroutine of its own for every stream: nil means Done, an error means Fail (Permanent and Snooze
+// as ever). A panic is an error, and so is an end of the goroutine by runtime.Goexit, as t.FailNow does it: an
+// *api.PanicError that matches api.ErrGoexit. The goroutines are the only thing that grows with the number of streams.
+//
+// f's context ends when the lease does, and, with the cause api.ErrReleasing, when the stream is to be handed back:
+// then f should come to a stop and return the context's error, which hands the stream back and counts no retry. The
+// lease is valid until f returns or the drain timeout ends. A return of nil is Done even then. What f returns after the
+// lease was lost has no effect. Everything else is as with Run.
+func (e *Engine) RunEach(ctx context.Context, f func(context.Context, api.Lease) error) error {
+	if f == nil {
+		return invalid("the function is nil")
+	}
+	if err := e.life.begin(); err != nil {
+		return err
+	}
+	var way *each
+	err := e.run(ctx, func(handling context.Context) delivery {
+		way = &each{ctx: handling, f: f, running: make(map[*lease.Lease]context.CancelCauseFunc)}
+		return way
+	})
+	return err
 }
 
 // run is the whole life of an engine.
@@ -197,6 +177,10 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.agreement = e.agreeing()
 	e.renewer = newRenewer(base, e)
 	e.completer = newCompleter(base, e)
+	e.ownership = &ownership{
+		env: &e.env, table: e.table, dispatcher: e.dispatcher, completer: e.completer, way: to, freed: e.freed,
+		lost: func(stream string) { e.hints.lost(stream) },
+	}
 	e.parked = newParked(base, e)
 	e.recoverer = newRecoverer(base, e)
 	if e.cfg.expired {
@@ -376,4 +360,10 @@ func (e *Engine) watch(ctx context.Context, to delivery) {
 		}
 		e.log.Flush()
 	}
+}
+
+// freed is called when a stream is off the table: what waited for that goes on.
+func (e *Engine) freed(stream string) {
+	e.parked.nudge(stream)
+	e.room.Broadcast()
 }

@@ -189,7 +189,7 @@ func (e *Engine) loseSession(p *partition, s *lease.Session, cause error) {
 	e.parked.list.Drop(s) // before streams are freed, each of which would have its parked entry asked for
 	held := 0
 	for l := range e.table.Of(s) {
-		if e.disownOne(l, metrics.CauseSession, cause) {
+		if e.ownership.disownOne(l, metrics.CauseSession, cause) {
 			held++
 		}
 	}
@@ -197,49 +197,6 @@ func (e *Engine) loseSession(p *partition, s *lease.Session, cause error) {
 	e.metrics.Inc(metrics.SessionsLost)
 	e.event(api.EventSessionLost, p.number, cause, fmt.Sprintf("%d streams disowned", held))
 	e.renewer.beatNow(p.number)
-}
-
-// disown ends leases that are lost, and re-queues their entries as soon as Redis answers.
-func (e *Engine) disown(leases []*lease.Lease, cause metrics.Cause, why error) {
-	n := 0
-	for _, l := range leases {
-		if e.disownOne(l, cause, why) {
-			n++
-			e.completer.RequeueLost(l)
-		}
-	}
-	if n > 0 {
-		e.log.Warn("streams disowned", n, "cause", why)
-	}
-}
-
-// disownOne takes a lease off the table and tells its owner. It reports false if somebody else had taken it off, or
-// its owner had ended it and waits for the outcome.
-func (e *Engine) disownOne(l *lease.Lease, cause metrics.Cause, why error) bool {
-	if !e.table.Remove(l) {
-		return false
-	}
-	e.hints.lost(l.Stream())
-	defer e.freed(l.Stream())
-	if !l.Lose(why) {
-		return false
-	}
-	e.metrics.Inc(metrics.Disowned.With(cause))
-	e.dispatcher.Post(api.Notification{Kind: api.Disowned, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: why})
-	return true
-}
-
-// freed is called when a stream is off the table: who waited for that goes on.
-func (e *Engine) freed(stream string) {
-	e.parked.nudge(stream)
-	e.room.Broadcast()
-}
-
-// supersede tells an owner, once, that its stream was announced again.
-func (e *Engine) supersede(l *lease.Lease) {
-	if l.Remaining() > 0 && l.Supersede() {
-		e.dispatcher.Post(api.Notification{Kind: api.Superseded, Stream: l.Stream(), Token: l.Token(), Lease: l})
-	}
 }
 
 // failing notes that beats of the partition fail, and returns how long to wait before the next.

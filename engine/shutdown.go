@@ -65,7 +65,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 
 	// 2. Every stream that is held is told, with its lease valid.
 	for _, l := range e.table.All() {
-		e.release(to, l)
+		e.ownership.release(l)
 	}
 
 	// 3. Handlers end, and endings arrive, until the drain timeout.
@@ -105,15 +105,6 @@ func (e *Engine) returnParked() {
 	}
 }
 
-// release tells an owner that its stream is to be handed back.
-func (e *Engine) release(to delivery, l *lease.Lease) {
-	if l.Remaining() == 0 || !l.TellReleasing() {
-		return
-	}
-	e.dispatcher.Post(api.Notification{Kind: api.Releasing, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: api.ErrReleasing})
-	to.releasing(l)
-}
-
 // handBackAll waits until endings are settled, and nothing is pending for any session, those that were lost included;
 // false when ctx ends first. Endings that Redis refuses hold up nothing else.
 func (e *Engine) handBackAll(ctx context.Context) bool {
@@ -138,7 +129,7 @@ func (e *Engine) dismantle(to delivery, why error) {
 	e.recoverer.work.Stop()
 	e.stopHandling(api.ErrClosed)
 	for _, l := range e.table.All() {
-		e.disownOne(l, metrics.CauseClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))
+		e.ownership.disownOne(l, metrics.CauseClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))
 	}
 	e.completer.Stop()
 	e.renewer.work.Stop()

@@ -128,7 +128,7 @@ func (e *Engine) SetMaxStreams(n int) {
 		return
 	}
 	for _, l := range e.table.Youngest(e.table.Len() - n) {
-		e.release(e.way, l)
+		e.ownership.release(l)
 	}
 }
 

@@ -10,6 +10,20 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
+// delivery is one of the ways in which notifications reach the user.
+type delivery interface {
+	// deliver hands one notification over, on a worker; done is called once, then or later.
+	deliver(n api.Notification, done func(error))
+	// releasing tells, beside the notification, that a stream is to be handed back.
+	releasing(l *lease.Lease)
+	// handsBack says whether the end of a Releasing notification hands the stream back.
+	handsBack() bool
+	// blocks says whether a notification keeps a worker busy until it is done with.
+	blocks() bool
+	// finish delivers Terminated with why the engine ended, for as long as ctx allows. Nothing is delivered after it.
+	finish(ctx context.Context, why error) error
+}
+
 // handled is the way of Run: the handler is called on the worker.
 type handled struct {
 	ctx     context.Context
@@ -83,24 +97,6 @@ func (c *channel) finish(ctx context.Context, why error) error {
 	}
 }
 
-// Start is the channel way, for those who come from a library that has it: Added, Disowned, Releasing and the others
-// arrive on the channel; Terminated is the last, then the channel is closed. It returns when the engine has started to
-// start: errors of the service (see Run) come with Terminated, in Err.
-//
-// The channel holds one notification; while nobody receives, up to WithWorkers of them wait to be sent, nothing more is
-// read from Redis, and renewal goes on. After Releasing, end the lease with Release, Done or Fail; the drain timeout ends what is
-// left. The engine drains when ctx ends or Shutdown is called.
-func (e *Engine) Start(ctx context.Context) (<-chan api.Notification, error) {
-	if err := e.life.begin(); err != nil {
-		return nil, err
-	}
-	out := make(chan api.Notification, 1)
-	go func() {
-		_ = e.run(ctx, func(handling context.Context) delivery { return &channel{ctx: handling, out: out} })
-	}()
-	return out, nil
-}
-
 // each is the way of RunEach: a goroutine a stream.
 type each struct {
 	ctx     context.Context
@@ -108,29 +104,6 @@ type each struct {
 	mu      sync.Mutex
 	running map[*lease.Lease]context.CancelCauseFunc
 	group   sync.WaitGroup
-}
-
-// RunEach runs f in a goroutine of its own for every stream: nil means Done, an error means Fail (Permanent and Snooze
-// as ever). A panic is an error, and so is an end of the goroutine by runtime.Goexit, as t.FailNow does it: an
-// *api.PanicError that matches api.ErrGoexit. The goroutines are the only thing that grows with the number of streams.
-//
-// f's context ends when the lease does, and, with the cause api.ErrReleasing, when the stream is to be handed back:
-// then f should come to a stop and return the context's error, which hands the stream back and counts no retry. The
-// lease is valid until f returns or the drain timeout ends. A return of nil is Done even then. What f returns after the
-// lease was lost has no effect. Everything else is as with Run.
-func (e *Engine) RunEach(ctx context.Context, f func(context.Context, api.Lease) error) error {
-	if f == nil {
-		return invalid("the function is nil")
-	}
-	if err := e.life.begin(); err != nil {
-		return err
-	}
-	var way *each
-	err := e.run(ctx, func(handling context.Context) delivery {
-		way = &each{ctx: handling, f: f, running: make(map[*lease.Lease]context.CancelCauseFunc)}
-		return way
-	})
-	return err
 }
 
 func (w *each) deliver(n api.Notification, done func(error)) {

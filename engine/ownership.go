@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/completion"
+	"github.com/streamlease/streamlease/engine/internal/dispatch"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// ownership is where leases begin and end for the user: it takes them off the table and posts their notifications. Anybody may
+// call it; of several who end the same lease, one does.
+type ownership struct {
+	*env
+	table      *lease.Table
+	dispatcher *dispatch.Dispatcher
+	completer  *completion.Completer
+	way        delivery
+	freed      func(stream string) // called when a stream is off the table
+	lost       func(stream string) // called when this process has lost a stream
+}
+
+// disown ends leases that are lost, and requeues their entries as soon as Redis answers.
+func (o *ownership) disown(leases []*lease.Lease, cause metrics.Cause, why error) {
+	n := 0
+	for _, l := range leases {
+		if o.disownOne(l, cause, why) {
+			n++
+			o.completer.RequeueLost(l)
+		}
+	}
+	if n > 0 {
+		o.log.Warn("streams disowned", n, "cause", why)
+	}
+}
+
+// disownOne takes a lease off the table and notifies its owner. It reports false if something else had taken it off, or
+// its owner had ended it and waits for the outcome.
+func (o *ownership) disownOne(l *lease.Lease, cause metrics.Cause, why error) bool {
+	if !o.table.Remove(l) {
+		return false
+	}
+	o.lost(l.Stream())
+	defer o.freed(l.Stream())
+	if !l.Lose(why) {
+		return false
+	}
+	o.metrics.Inc(metrics.Disowned.With(cause))
+	o.dispatcher.Post(api.Notification{Kind: api.Disowned, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: why})
+	return true
+}
+
+// supersede notifies an owner, once, that its stream was announced again.
+func (o *ownership) supersede(l *lease.Lease) {
+	if l.Remaining() > 0 && l.Supersede() {
+		o.dispatcher.Post(api.Notification{Kind: api.Superseded, Stream: l.Stream(), Token: l.Token(), Lease: l})
+	}
+}
+
+// announce notifies the user of a lease. It runs with the table locked, so that no other notification of the lease comes before.
+func (o *ownership) announce(l *lease.Lease) {
+	o.dispatcher.Post(api.Notification{Kind: api.Added, Stream: l.Stream(), Token: l.Token(), Lease: l})
+}
+
+// release notifies an owner that its stream is to be handed back.
+func (o *ownership) release(l *lease.Lease) {
+	if l.Remaining() == 0 || !l.TellReleasing() {
+		return
+	}
+	o.dispatcher.Post(api.Notification{Kind: api.Releasing, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: api.ErrReleasing})
+	o.way.releasing(l)
+}
