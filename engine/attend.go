@@ -7,9 +7,6 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// attendEvery is how often a consumer shows that it is at work, so that it looks idle to nobody for a minute.
-const attendEvery = 30 * time.Second
-
 // attend shows that this process is at work, though it may read nothing for hours, having no room or no announcements. The
 // answer tells how much is pending for it: less than it has is a reason to compare.
 func (e *Engine) attend(ctx context.Context, p *partition, s *lease.Session) {
@@ -33,8 +30,6 @@ func (e *Engine) attend(ctx context.Context, p *partition, s *lease.Session) {
 		e.compareSoon(p)
 	}
 }
-
-func (e *Engine) nextAttendance() int64 { return e.clock.Now() + int64(attendEvery) }
 
 // choreFailed lets the chores of a reader rest for a beat, after one that failed.
 func (e *Engine) choreFailed(ctx context.Context, p *partition, what string, err error) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -48,21 +49,6 @@ type partition struct {
 // stretched is how far the longer TTLs reach that have gone out: no deadline of the partition lies beyond them, as
 // Redis has it or as this process believes it. Each is on the clock's axis; 0: none has.
 type stretched struct{ session, lease atomic.Int64 }
-
-// readState is what is known of the reads that may still deliver to a session.
-type readState struct {
-	running string // consumer that a read runs for; empty: none
-	until   int64  // when the last read with an unknown outcome can deliver nothing any more
-	last    string // greatest entry ID that was read
-	lost    bool   // a read had an unknown outcome: look at what is pending after since
-	since   string // what last was before the first such read; later reads move last past what that one was given
-	all     bool   // the server changed and may have forgotten that entries are done: look at all that is pending
-	compare int64  // when to look at all that is pending without a reason
-
-	compared int64 // when that was done last; 0: never
-	attend   int64 // when to show again that the consumer is at work
-	rest     int64 // no comparison and no showing before then: one failed
-}
 
 func newPartition(number int, name string) *partition {
 	p := &partition{number: number}
@@ -118,14 +104,7 @@ func (p *partition) await(ctx context.Context) *lease.Session {
 const awaitAgain = 250 * time.Millisecond
 
 // raise notes a token that was seen.
-func (p *partition) raise(t api.Token) {
-	for {
-		old := p.floor.Load()
-		if uint64(t) <= old || p.floor.CompareAndSwap(old, uint64(t)) {
-			return
-		}
-	}
-}
+func (p *partition) raise(t api.Token) { raise(&p.floor, uint64(t)) }
 
 // wantOpen has the group and the consumer made again before anything else.
 func (p *partition) wantOpen() {
@@ -134,40 +113,11 @@ func (p *partition) wantOpen() {
 	p.mu.Unlock()
 }
 
-// beginRead notes that a read for consumer starts, which may deliver until then.
-func (p *partition) beginRead(consumer string) {
-	p.mu.Lock()
-	p.mu.read.running = consumer
-	p.mu.Unlock()
-}
-
-// endRead notes how a read ended; last is the greatest ID it gave, or empty. Unknown is one that may have delivered what
-// did not arrive, and may go on to do so until then.
-func (p *partition) endRead(last string, unknown bool, until int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.mu.read.running = ""
-	if unknown && !p.mu.read.lost {
-		p.mu.read.since = p.mu.read.last
-	}
-	if last != "" {
-		p.mu.read.last = last
-	}
-	if unknown {
-		p.mu.read.until = until
-		p.mu.read.lost = true
-	}
-}
-
-// quiet says whether no read can deliver to consumer any more at now.
-func (p *partition) quiet(consumer string, now int64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.mu.read.running != consumer && now >= p.mu.read.until
-}
-
-// raise makes at the later of two points.
-func raise(at *atomic.Int64, to int64) {
+// raise sets at to the greater of its value and to.
+func raise[T cmp.Ordered](at interface {
+	Load() T
+	CompareAndSwap(old, new T) bool
+}, to T) {
 	for {
 		old := at.Load()
 		if to <= old || at.CompareAndSwap(old, to) {

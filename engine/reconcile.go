@@ -70,15 +70,6 @@ func (e *Engine) comparisonDue(p *partition) (comparison, bool) {
 	return c, (r.lost || r.all || routine) && now >= r.until && now >= r.rest
 }
 
-// compareIntervals is how many intervals of recovery lie between two comparisons without a reason: with the default, five
-// minutes. It costs one script for a thousand streams.
-const compareIntervals = 10
-
-func (e *Engine) nextComparison() int64 {
-	every := compareIntervals * float64(e.cfg.recovery.Interval)
-	return e.clock.Now() + int64(every*(1-jitterShare*e.random()))
-}
-
 // compareSoon has the next comparison come at once, but not sooner after the last one than attendEvery: something was found
 // to have been moved by hand, and is seldom alone.
 func (e *Engine) compareSoon(p *partition) {
