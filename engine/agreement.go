@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,32 +154,6 @@ func (a *agreement) attempt(ctx context.Context) time.Duration {
 	a.mu.Unlock()
 	a.changed.Broadcast()
 	return next
-}
-
-// agreeing makes the agreement of an engine.
-func (e *Engine) agreeing() *agreement {
-	return newAgreement(agreementConfig{
-		ask:     func(ctx context.Context) error { return e.store.Confirm(ctx) },
-		refused: e.disagree,
-		restored: func() {
-			e.event(api.EventAgreed, api.NoPartition, nil, "")
-		},
-		failed: func(err error) {
-			e.log.Warn("asking whether the service is what it was fails", 1, "err", err)
-		},
-		random: rand.Float64, // not the engine's: nothing that is seeded depends on it
-	})
-}
-
-// disagree gives up everything: the sessions end, all that is pending for them goes back to where it was read, and none is
-// opened while the service is another one than it was.
-func (e *Engine) disagree(err error) {
-	e.event(api.EventDisagreed, api.NoPartition, err, "all streams are disowned, nothing is taken")
-	for _, p := range e.partitions {
-		if s, _ := p.view(); s != nil {
-			e.loseSession(p, s, disagreement(err))
-		}
-	}
 }
 
 func disagreement(err error) error { return fmt.Errorf("%w: %w", api.ErrSessionLost, err) }

@@ -27,7 +27,7 @@ func newCompleter(ctx context.Context, e *Engine) *completion.Completer {
 		MaxInFlight: e.cfg.pipeline.MaxInFlight,
 		MaxMoves:    e.cfg.pipeline.MaxMoves(),
 		Backlog:     backlogReads * e.cfg.readBatch,
-	}, e.store, &sessions{partitions: e.partitions, renewer: e.renewer}, completion.Hooks{
+	}, e.store, e.sessions, completion.Hooks{
 		Ended: func(l *lease.Lease) {
 			if e.table.Remove(l) {
 				e.freed(l.Stream())
@@ -37,30 +37,4 @@ func newCompleter(ctx context.Context, e *Engine) *completion.Completer {
 		Progress: e.room.Broadcast,
 		Tampered: func(partition int) { e.compareSoon(e.partitions[partition]) },
 	})
-}
-
-// sessions implements completion.Sessions.
-type sessions struct {
-	partitions []*partition
-	renewer    *renewer
-}
-
-func (s *sessions) Reopen(partition int) {
-	s.partitions[partition].wantOpen()
-	s.renewer.beatNow(partition)
-}
-
-func (s *sessions) Delivering(partition int, consumer string, now int64) bool {
-	return !s.partitions[partition].quiet(consumer, now)
-}
-
-func (s *sessions) Leave(ctx context.Context, session *lease.Session) {
-	if s.partitions[session.Partition()].leave(session) {
-		s.renewer.work.WaitIdle(ctx, session.Partition())
-	}
-}
-
-func (s *sessions) Alive(partition int, consumer string) bool {
-	session, _ := s.partitions[partition].view()
-	return session != nil && session.Consumer() == consumer && session.Remaining() > 0
 }

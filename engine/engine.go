@@ -47,6 +47,7 @@ type Engine struct {
 	pressure      *pressure
 	completer     *completion.Completer
 	ownership     *ownership
+	sessions      *sessions
 	parked        *parked
 	promoter      *workqueue.Queue
 	recoverer     *recoverer

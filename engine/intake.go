@@ -143,7 +143,7 @@ func (e *Engine) acquireOnce(ctx context.Context, p *partition, s *lease.Session
 	switch status {
 	case lease.SessionLive:
 	case lease.SessionLost:
-		e.loseSession(p, s, errSessionDead)
+		e.sessions.lose(p, s, errSessionDead)
 		return nil, false
 	default: // absent, or settling: a beat tells more
 		e.renewer.beatNow(p.number)

@@ -12,11 +12,25 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
+// renewerParts are what a renewer works with. All are set before it runs.
+type renewerParts struct {
+	partitions []*partition
+	table      *lease.Table
+	ttls       *ttls
+	sessions   *sessions
+	ownership  *ownership
+	lane       func(partition int) int               // which partitions share a master
+	unanswered func(err error)                       // a call failed
+	onLook     func(now int64, late []time.Duration) // how late the renewals of each partition are, at each look
+	revalidate func(now int64) (next int64)          // has due what notices ask for; when there is more to do
+}
+
 // renewer decides when what is renewed: one loop that looks at the wheel and the sessions and never does I/O, and a work queue
 // that sends what the loop has queued. Deadlines are watched by the loop alone, so they pass in time however long an
 // answer takes.
 type renewer struct {
-	e      *Engine
+	*env
+	renewerParts
 	work   *workqueue.Queue
 	kick   chan struct{}
 	flight *inFlight
@@ -32,22 +46,23 @@ type renewer struct {
 	}
 }
 
-func newRenewer(ctx context.Context, e *Engine) *renewer {
-	r := &renewer{e: e, kick: make(chan struct{}, 1)}
-	r.mu.queues = make([][]*lease.Lease, len(e.partitions))
-	r.mu.next = make([]int64, len(e.partitions))
-	r.mu.since = make([]int64, len(e.partitions))
-	r.mu.sent = make([]int64, len(e.partitions))
-	for n := range r.mu.next {
-		r.mu.next[n] = math.MaxInt64 // until the start has checked the service and asks for a session
+func newRenewer(ctx context.Context, e *env, parts renewerParts) *renewer {
+	r := &renewer{env: e, renewerParts: parts, kick: make(chan struct{}, 1)}
+	n := len(r.partitions)
+	r.mu.queues = make([][]*lease.Lease, n)
+	r.mu.next = make([]int64, n)
+	r.mu.since = make([]int64, n)
+	r.mu.sent = make([]int64, n)
+	for p := range r.mu.next {
+		r.mu.next[p] = math.MaxInt64 // until the start has checked the service and asks for a session
 	}
-	r.late = make([]time.Duration, len(e.partitions))
-	r.paces = make([]pace, len(e.partitions))
-	for n := range r.paces {
-		r.paces[n].most = waveWeight
+	r.late = make([]time.Duration, n)
+	r.paces = make([]pace, n)
+	for p := range r.paces {
+		r.paces[p].most = waveWeight
 	}
-	r.work = workqueue.New(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lanes.of, r.flush)
-	r.flight = newInFlight(len(e.partitions), r.work.Add)
+	r.work = workqueue.New(ctx, n, r.cfg.pipeline.MaxInFlight, r.lane, r.flush)
+	r.flight = newInFlight(n, r.work.Add)
 	return r
 }
 
@@ -84,15 +99,14 @@ func (r *renewer) beatNow(partition int) {
 
 // look hands out what is due and ends what is past, and returns how long there is nothing to do.
 func (r *renewer) look() time.Duration {
-	e := r.e
-	now := e.clock.Now()
-	tick := e.cfg.wheel.Tick
-	retry := int64(e.cfg.timeout)
+	now := r.clock.Now()
+	tick := r.cfg.wheel.Tick
+	retry := int64(r.cfg.timeout)
 	var past []*lease.Lease
-	noticed := e.revalidations.look(now)
+	noticed := r.revalidate(now)
 
 	r.mu.Lock()
-	e.table.Due(now, r.mu.queues, func(l *lease.Lease) (int64, bool) {
+	r.table.Due(now, r.mu.queues, func(l *lease.Lease) (int64, bool) {
 		left := l.BelievedAt(now)
 		if left <= tick {
 			// At the next tick it would be too late.
@@ -102,16 +116,16 @@ func (r *renewer) look() time.Duration {
 		return now + min(retry, int64(left-tick)), true
 	})
 	next := min(noticed, now+int64(time.Second))
-	for n, p := range e.partitions {
+	for n, p := range r.partitions {
 		r.late[n] = r.lateLocked(n, now)
 		if len(r.mu.queues[n]) > 0 || now >= r.mu.next[n] {
-			r.mu.next[n] = now + int64(e.ttls.pace(p))
+			r.mu.next[n] = now + int64(r.ttls.pace(p))
 			r.work.Add(n)
 		}
 		next = min(next, r.mu.next[n])
 		if s, _ := p.view(); s != nil {
 			if s.Remaining() == 0 {
-				defer e.loseSession(p, s, errSessionPast)
+				defer r.sessions.lose(p, s, errSessionPast)
 			} else if until := s.Until(); until > 0 {
 				next = min(next, until)
 			}
@@ -119,13 +133,16 @@ func (r *renewer) look() time.Duration {
 	}
 	r.mu.Unlock()
 
-	e.pressure.look(now, r.late)
-	if at, ok := e.table.Next(); ok {
+	r.onLook(now, r.late)
+	if at, ok := r.table.Next(); ok {
 		next = min(next, at)
 	}
-	e.ownership.disown(past, metrics.CauseDeadline, errLeasePast)
+	r.ownership.disown(past, metrics.CauseDeadline, errLeasePast)
 	return max(time.Duration(next-now), time.Millisecond)
 }
+
+// rest waits until nothing is on its way for a partition, unless ctx ends first.
+func (r *renewer) rest(ctx context.Context, partition int) { r.work.WaitIdle(ctx, partition) }
 
 // beatAfter sets when the partition is beaten next if no renewal carries a beat before.
 func (r *renewer) beatAfter(partition int, at int64) {
@@ -138,12 +155,12 @@ func (r *renewer) beatAfter(partition int, at int64) {
 // flush opens a session where there is none; else it renews one wave of what is due for the partition, or beats. What is
 // left has another turn after the other partitions of the same master, so that none keeps them from beating.
 func (r *renewer) flush(ctx context.Context, n int) time.Duration {
-	e, p := r.e, r.e.partitions[n]
-	s := e.openIfNeeded(ctx, p)
+	p := r.partitions[n]
+	s := r.sessions.openIfNeeded(ctx, p)
 	if s == nil {
 		// Leases of a session that is gone are off the table already.
 		r.flight.giveUp(n)
-		e.table.Retry(r.takeAll(n), e.clock.Now()+int64(e.cfg.timeout))
+		r.table.Retry(r.takeAll(n), r.clock.Now()+int64(r.cfg.timeout))
 		return workqueue.Idle
 	}
 	sent, err := r.send(ctx, p, s, r.nextWave(n, s))
@@ -151,11 +168,11 @@ func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 	case err != nil:
 		// The rest would fare no better now, and others need not wait for it.
 		r.flight.giveUp(n)
-		r.paces[n].failed = e.clock.Now()
-		e.table.Retry(r.takeAll(n), e.clock.Now()+int64(e.cfg.retry))
+		r.paces[n].failed = r.clock.Now()
+		r.table.Retry(r.takeAll(n), r.clock.Now()+int64(r.cfg.retry))
 	case sent > 0:
-		p.recovered(e)
-		r.beatAfter(n, sent+int64(e.ttls.pace(p)))
+		r.sessions.recovered(p)
+		r.beatAfter(n, sent+int64(r.ttls.pace(p)))
 		if r.waiting(n) && len(r.paces[n].held) == 0 {
 			return 0
 		}
@@ -165,31 +182,30 @@ func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 
 func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session) (sent int64, err error) {
 	_, epoch := p.view()
-	t := r.e.ttls.forCall(p)
+	t := r.ttls.forCall(p)
 	b, err := t.Beat(ctx, p.number, s.Consumer(), false)
 	if code, _ := lease.Refusal(err); code == "TRYAGAIN" {
 		b, err = t.Beat(ctx, p.number, s.Consumer(), true)
 	}
 	if err == nil {
 		r.paces[p.number].beaten = t.sent
-		r.e.heard(p, s, epoch, t, b)
+		r.sessions.onBeat(p, s, epoch, t, b)
 	}
 	return t.sent, err
 }
 
 // renew sends leases in batches and gives each the consequence of its verdict.
 func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due []*lease.Lease) (sent int64, failure error) {
-	e := r.e
 	_, epoch := p.view()
-	t := e.ttls.forCall(p)
-	batches := cut(due, e.cfg.pipeline.MaxBatch)
+	t := r.ttls.forCall(p)
+	batches := cut(due, r.cfg.pipeline.MaxBatch)
 	answers := t.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil)
 
 	var again, missing, lost []*lease.Lease
-	kept := make([]*lease.Lease, 0, e.cfg.pipeline.MaxBatch)
+	kept := make([]*lease.Lease, 0, r.cfg.pipeline.MaxBatch)
 	extended, migrating := 0, false
 	for i, batch := range batches {
-		e.metrics.Observe(metrics.RenewalBatchSize, float64(len(batch)))
+		r.metrics.Observe(metrics.RenewalBatchSize, float64(len(batch)))
 		a := &answers[i]
 		if a.Err != nil {
 			failure = a.Err
@@ -200,10 +216,10 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 		}
 		kept = kept[:0]
 		r.paces[p.number].beaten = t.sent
-		same := e.heard(p, s, epoch, t, a.Beat)
+		same := r.sessions.onBeat(p, s, epoch, t, a.Beat)
 		if a.Status == lease.SessionLost {
 			// The session is off, and its leases with it.
-			e.metrics.Renewed(extended, 0, 0, len(due)-extended)
+			r.metrics.Renewed(extended, 0, 0, len(due)-extended)
 			return t.sent, nil
 		}
 		for j, l := range batch {
@@ -220,29 +236,28 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 			}
 		}
 		for _, w := range a.Waiting {
-			e.ownership.supersede(batch[w])
+			r.ownership.supersede(batch[w])
 		}
 		// Now, while they are in the processor's caches.
-		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.Late)
+		r.table.Renewed(kept, t.sent, t.nextRenewal, r.metrics.Late)
 		extended += len(kept)
 	}
-	e.metrics.Renewed(extended, len(lost), len(missing), len(again))
-	e.ownership.disown(lost, metrics.CauseLease, errLeaseTaken)
+	r.metrics.Renewed(extended, len(lost), len(missing), len(again))
+	r.ownership.disown(lost, metrics.CauseLease, errLeaseTaken)
 	if migrating {
 		again, failure = r.oneByOne(ctx, p, s, again)
 	}
 	again = append(again, r.verify(ctx, p, s, missing)...)
-	e.table.Retry(again, e.clock.Now()+int64(e.cfg.retry))
+	r.table.Retry(again, r.clock.Now()+int64(r.cfg.retry))
 	r.nudge()
 	return t.sent, failure
 }
 
 // verify sets leases again that a server has forgotten; it returns those whose question is still open.
 func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, missing []*lease.Lease) (again []*lease.Lease) {
-	e := r.e
-	for _, batch := range cut(missing, e.cfg.pipeline.MaxMoves()) {
+	for _, batch := range cut(missing, r.cfg.pipeline.MaxMoves()) {
 		_, epoch := p.view()
-		t := e.ttls.forCall(p)
+		t := r.ttls.forCall(p)
 		held := batch[:0]
 		for _, l := range batch {
 			if l.Believed() > 0 {
@@ -265,10 +280,10 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 				lost = append(lost, l)
 			}
 		}
-		e.metrics.Renewed(len(kept), len(lost)+len(forgotten), 0, 0)
-		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.Late)
-		e.ownership.disown(lost, metrics.CauseLease, errLeaseGone)
-		e.ownership.disown(forgotten, metrics.CauseLease, errForgotten)
+		r.metrics.Renewed(len(kept), len(lost)+len(forgotten), 0, 0)
+		r.table.Renewed(kept, t.sent, t.nextRenewal, r.metrics.Late)
+		r.ownership.disown(lost, metrics.CauseLease, errLeaseGone)
+		r.ownership.disown(forgotten, metrics.CauseLease, errForgotten)
 	}
 	return again
 }
@@ -276,19 +291,18 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 // oneByOne renews while the partition's slot migrates and its keys are apart: the session and each lease by itself. It
 // returns those whose question is still open, and why the session could not be beaten.
 func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, leases []*lease.Lease) (again []*lease.Lease, _ error) {
-	e := r.e
 	_, epoch := p.view()
-	t := e.ttls.forCall(p)
+	t := r.ttls.forCall(p)
 	b, err := t.Beat(ctx, p.number, s.Consumer(), true)
 	if err != nil {
 		return leases, err
 	}
 	r.paces[p.number].beaten = t.sent
-	if !e.heard(p, s, epoch, t, b) {
+	if !r.sessions.onBeat(p, s, epoch, t, b) {
 		return leases, nil
 	}
-	for _, batch := range cut(leases, e.cfg.pipeline.MaxBatch) {
-		t = e.ttls.forCall(p)
+	for _, batch := range cut(leases, r.cfg.pipeline.MaxBatch) {
+		t = r.ttls.forCall(p)
 		verdicts := t.Extend(ctx, s.Consumer(), batch)
 		if _, now := p.view(); now != epoch {
 			again = append(again, batch...)
@@ -306,11 +320,11 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 			}
 		}
 		if open := len(batch) - len(kept) - len(lost); open > 0 {
-			e.log.Warn("renewing one by one has no answer", open, "partition", p.number)
+			r.log.Warn("renewing one by one has no answer", open, "partition", p.number)
 		}
-		e.metrics.Renewed(len(kept), len(lost), 0, 0)
-		e.table.Renewed(kept, t.sent, t.nextRenewal, e.metrics.Late)
-		e.ownership.disown(lost, metrics.CauseLease, errLeaseTaken)
+		r.metrics.Renewed(len(kept), len(lost), 0, 0)
+		r.table.Renewed(kept, t.sent, t.nextRenewal, r.metrics.Late)
+		r.ownership.disown(lost, metrics.CauseLease, errLeaseTaken)
 	}
 	return again, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -175,13 +176,30 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.topology = e.watchingTopology()
 	e.legacy = newLegacyWatch(&e.env, len(e.partitions), e.store)
 	e.agreement = e.agreeing()
-	e.renewer = newRenewer(base, e)
+	e.sessions = &sessions{env: &e.env}
 	e.completer = newCompleter(base, e)
 	e.ownership = &ownership{
 		env: &e.env, table: e.table, dispatcher: e.dispatcher, completer: e.completer, way: to, freed: e.freed,
 		lost: func(stream string) { e.hints.lost(stream) },
 	}
+	e.renewer = newRenewer(base, &e.env, renewerParts{
+		partitions: e.partitions, table: e.table, ttls: e.ttls, sessions: e.sessions, ownership: e.ownership,
+		lane: e.lanes.of, unanswered: e.topology.failed, onLook: e.pressure.look,
+		revalidate: func(now int64) int64 { return e.revalidations.look(now) },
+	})
 	e.parked = newParked(base, e)
+	e.sessions.sessionParts = sessionParts{
+		base: base, parts: e.partitions, ttls: e.ttls, table: e.table, ownership: e.ownership, agreement: e.agreement,
+		renewer: e.renewer, topology: e.topology,
+		draining:      func() bool { return e.life.drain.Err() != nil },
+		running:       e.life.isRunning,
+		answered:      e.breakers.answered,
+		serverChanged: e.maintenance.serverChanged,
+		drop:          e.parked.list.Drop,
+		retire:        e.completer.Retire,
+		promote:       func(partition int) { e.promoter.Add(partition) },
+		alarm:         func(partition int) { e.recoverer.alarm(partition) },
+	}
 	e.recoverer = newRecoverer(base, e)
 	if e.cfg.expired {
 		if e.hints, err = newHints(e, to); err != nil {
@@ -218,6 +236,32 @@ func (e *Engine) watchingTopology() *topologyWatcher {
 		scan:    func(partition int) { e.recoverer.lookNow(partition) },
 		failing: e.lastFailure,
 	})
+}
+
+// agreeing makes the agreement of an engine.
+func (e *Engine) agreeing() *agreement {
+	return newAgreement(agreementConfig{
+		ask:     func(ctx context.Context) error { return e.store.Confirm(ctx) },
+		refused: e.disagree,
+		restored: func() {
+			e.event(api.EventAgreed, api.NoPartition, nil, "")
+		},
+		failed: func(err error) {
+			e.log.Warn("asking whether the service is what it was fails", 1, "err", err)
+		},
+		random: rand.Float64, // not the engine's: nothing that is seeded depends on it
+	})
+}
+
+// disagree gives up everything: the sessions end, all that is pending for them goes back to where it was read, and none is
+// opened while the service is another one than it was.
+func (e *Engine) disagree(err error) {
+	e.event(api.EventDisagreed, api.NoPartition, err, "all streams are disowned, nothing is taken")
+	for _, p := range e.partitions {
+		if s, _ := p.view(); s != nil {
+			e.sessions.lose(p, s, disagreement(err))
+		}
+	}
 }
 
 // start checks that the service is the one that was configured and waits until every partition has a session, or some

@@ -24,14 +24,56 @@ var (
 // newConsumerName is a name that no run of any process had before.
 func newConsumerName(id string) string { return id + "." + rand.Text()[:12] }
 
+// beats are what sessions need of the renewer.
+type beats interface {
+	nudge()                                  // makes it look at what is due
+	beatNow(partition int)                   // has a partition beaten, or opened, at its next look
+	beatAfter(partition int, at int64)       // has it beaten, or opened, then
+	rest(ctx context.Context, partition int) // waits until nothing is on its way for a partition, unless ctx ends first
+}
+
+// reachability takes note of whether servers answer.
+type reachability interface {
+	failed(err error)
+	worked()
+}
+
+// sessionParts are what sessions work with. All are set before the first session is opened.
+type sessionParts struct {
+	base      context.Context // sessions end with it at the latest
+	parts     []*partition
+	ttls      *ttls
+	table     *lease.Table
+	ownership *ownership
+	agreement *agreement
+	renewer   beats
+	topology  reachability
+
+	draining      func() bool
+	running       func() bool
+	answered      func(partition int)              // the server of a partition answers
+	serverChanged func()                           // another server answers than before
+	drop          func(s *lease.Session)           // forgets what is parked for a session
+	retire        func(s *lease.Session, by int64) // has all that is pending for a session requeued
+	promote       func(partition int)              // entries of later are due
+	alarm         func(partition int)              // consumers are dead
+}
+
+// sessions opens the session of each partition, takes in what beats answer, and ends sessions that are lost. The renewer's
+// work calls it, and whoever finds out that a session is over.
+type sessions struct {
+	*env
+	sessionParts
+}
+
 // openIfNeeded returns the partition's session, after opening one if there is none and making the group again if that
 // is gone; nil when it could not.
-func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session {
+func (k *sessions) openIfNeeded(ctx context.Context, p *partition) *lease.Session {
 	p.mu.Lock()
 	s, name, reopen := p.mu.session, p.mu.name, p.mu.reopen
 	p.mu.Unlock()
 	if s != nil && s.Remaining() == 0 {
-		e.loseSession(p, s, errSessionPast)
+		k.lose(p, s, errSessionPast)
 		s = nil
 		p.mu.Lock()
 		name = p.mu.name
@@ -42,57 +84,57 @@ func (e *Engine) openIfNeeded(ctx context.Context, p *partition) *lease.Session 
 	}
 	if s != nil {
 		name = s.Consumer()
-	} else if e.life.drain.Err() != nil || !e.agreement.begun() || e.agreement.disagrees() != nil {
+	} else if k.draining() || !k.agreement.begun() || k.agreement.disagrees() != nil {
 		return nil // nothing is taken yet, or nothing more
 	}
 	_, epoch := p.view()
-	t := e.ttls.forCall(p)
+	t := k.ttls.forCall(p)
 	b, err := t.Open(ctx, p.number, name, api.Token(p.floor.Load()))
 	if err != nil {
-		e.metrics.Opened(false)
+		k.metrics.Opened(false)
 		if ctx.Err() == nil {
-			e.renewer.beatAfter(p.number, e.clock.Now()+int64(p.failing(e, err)))
+			k.renewer.beatAfter(p.number, k.clock.Now()+int64(k.failing(p, err)))
 		}
 		return s // renewal does not wait for the group
 	}
-	e.metrics.Opened(true)
-	p.recovered(e)
-	p.agreed.Store(e.agreement.ticket()) // before the session is there for readers to see
+	k.metrics.Opened(true)
+	k.recovered(p)
+	p.agreed.Store(k.agreement.ticket()) // before the session is there for readers to see
 	if s != nil {
 		p.mu.Lock()
 		p.mu.reopen = false
 		// The group begins at 0 again: what is read next may have lower IDs than what was.
 		p.mu.read.last, p.mu.read.since = "", ""
 		p.mu.Unlock()
-		if !e.heard(p, s, epoch, t, b) && s.Remaining() == 0 {
+		if !k.onBeat(p, s, epoch, t, b) && s.Remaining() == 0 {
 			return nil
 		}
 		return s
 	}
-	s = e.opened(p, name, t, b)
-	if why := e.agreement.disagrees(); why != nil && s != nil {
+	s = k.opened(p, name, t, b)
+	if why := k.agreement.disagrees(); why != nil && s != nil {
 		// Found out while it was being opened.
-		e.loseSession(p, s, disagreement(why))
+		k.lose(p, s, disagreement(why))
 		return nil
 	}
 	return s
 }
 
 // opened puts a new session in its place, unless the answer came too late for it.
-func (e *Engine) opened(p *partition, name string, t callTTLs, b lease.Beat) *lease.Session {
-	s := lease.NewSession(e.base, e.clock, p.number, name, t.sent, t.trust(b))
-	e.ttls.noteFirm(p, b)
+func (k *sessions) opened(p *partition, name string, t callTTLs, b lease.Beat) *lease.Session {
+	s := lease.NewSession(k.base, k.clock, p.number, name, t.sent, t.trust(b))
+	k.ttls.noteFirm(p, b)
 	if b.Status == lease.SessionLost || s.Remaining() == 0 {
 		p.mu.Lock()
-		p.mu.name = newConsumerName(e.cfg.consumerID)
+		p.mu.name = newConsumerName(k.cfg.consumerID)
 		p.mu.Unlock()
-		e.renewer.beatNow(p.number)
+		k.renewer.beatNow(p.number)
 		return nil
 	}
 	p.mu.Lock()
 	p.mu.session, p.mu.reopen = s, false
-	p.mu.read.last, p.mu.read.lost, p.mu.read.compare = "", false, e.nextComparison()
-	p.mu.read.compared, p.mu.read.attend, p.mu.read.rest = 0, e.nextAttendance(), 0
+	p.mu.read.last, p.mu.read.lost, p.mu.read.compare = "", false, k.nextComparison()
+	p.mu.read.compared, p.mu.read.attend, p.mu.read.rest = 0, k.nextAttendance(), 0
 	if p.mu.server != b.Server {
 		p.mu.server = b.Server
 		p.mu.epoch++
@@ -100,17 +142,17 @@ func (e *Engine) opened(p *partition, name string, t callTTLs, b lease.Beat) *le
 	close(p.mu.opened)
 	p.mu.opened = make(chan struct{})
 	p.mu.Unlock()
-	e.event(api.EventSessionOpened, p.number, nil, name)
-	e.settling(p, b.Settling)
-	e.told(p, b)
+	k.event(api.EventSessionOpened, p.number, nil, name)
+	k.settling(p, b.Settling)
+	k.onNews(p, b)
 	return s
 }
 
-// heard takes in what a beat answered, whichever script carried it. It reports whether what was sent along with it,
-// on these terms, in that epoch, may be believed: the session lives, and its server is the one that was asked then.
-func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, t callTTLs, b lease.Beat) bool {
+// onBeat takes in what a beat answered, whichever script carried it. It reports whether what was sent along with it,
+// with these TTLs, in that epoch, may be believed: the session lives, and its server is the one that was asked then.
+func (k *sessions) onBeat(p *partition, s *lease.Session, epoch uint64, t callTTLs, b lease.Beat) bool {
 	if b.Status == lease.SessionLost {
-		e.loseSession(p, s, errSessionDead)
+		k.lose(p, s, errSessionDead)
 		return false
 	}
 	p.mu.Lock()
@@ -123,108 +165,132 @@ func (e *Engine) heard(p *partition, s *lease.Session, epoch uint64, t callTTLs,
 	same := p.mu.epoch == epoch
 	p.mu.Unlock()
 	if changed {
-		e.agreement.ticket() // a server that forgot sessions may have forgotten more
-		e.rush(p, s)
+		k.agreement.ticket() // a server that forgot sessions may have forgotten more
+		k.revalidateAll(p, s)
 	}
-	e.ttls.noteFirm(p, b)
+	k.ttls.noteFirm(p, b)
 	if !s.Extend(t.sent, t.trust(b)) {
-		e.loseSession(p, s, errSessionPast)
+		k.lose(p, s, errSessionPast)
 		return false
 	}
-	e.settling(p, b.Settling)
-	e.told(p, b)
+	k.settling(p, b.Settling)
+	k.onNews(p, b)
 	return same
 }
 
-// rush doubts every lease of a session whose server may have forgotten some: until a renewal sent from now on says
-// otherwise, each lasts no longer than the session would have without this answer, which is less than settling does.
-func (e *Engine) rush(p *partition, s *lease.Session) {
-	now := e.clock.Now()
-	e.table.RevalidateAll(s, max(s.Until(), 1), func(*lease.Lease) int64 { return now })
-	e.renewer.nudge()
-	e.maintenance.serverChanged()
+// revalidateAll makes every lease of a session due whose server may have forgotten some. Until a renewal sent from now on
+// succeeds, each lasts no longer than the session would have without this answer, which is less than settling does.
+func (k *sessions) revalidateAll(p *partition, s *lease.Session) {
+	now := k.clock.Now()
+	k.table.RevalidateAll(s, max(s.Until(), 1), func(*lease.Lease) int64 { return now })
+	k.renewer.nudge()
+	k.serverChanged()
 }
 
-// told passes on what else a beat tells.
-func (e *Engine) told(p *partition, b lease.Beat) {
+// onNews passes on what else a beat reports.
+func (k *sessions) onNews(p *partition, b lease.Beat) {
 	p.dead.Store(int64(b.Dead))
 	if b.Due >= 0 {
 		p.due.Store(int64(b.Due))
 	}
 	if b.Due > 0 {
-		e.promoter.Add(p.number)
+		k.promote(p.number)
 	}
-	if b.Dead > 0 && e.life.isRunning() {
-		e.recoverer.alarm(p.number)
+	if b.Dead > 0 && k.running() {
+		k.alarm(p.number)
 	}
 }
 
-// settling notes whether the partition settles, and says so when that changes.
-func (e *Engine) settling(p *partition, on bool) {
+// settling notes whether the partition settles, and reports it when that changes.
+func (k *sessions) settling(p *partition, on bool) {
 	p.mu.Lock()
 	was := p.mu.settling
 	p.mu.settling = on
 	p.mu.Unlock()
 	switch {
 	case on && !was:
-		e.event(api.EventSettlingStarted, p.number, nil, "the server changed or is new; what is free is not taken yet")
+		k.event(api.EventSettlingStarted, p.number, nil, "the server changed or is new; what is free is not taken yet")
 	case was && !on:
-		e.event(api.EventSettlingEnded, p.number, nil, "")
+		k.event(api.EventSettlingEnded, p.number, nil, "")
 	}
 }
 
-// loseSession ends a session and every lease of it, hands back all that is pending for it, and has a new one opened.
+// lose ends a session and every lease of it, has all that is pending for it requeued, and has a new one opened.
 // Only the first call for a session does anything.
-func (e *Engine) loseSession(p *partition, s *lease.Session, cause error) {
+func (k *sessions) lose(p *partition, s *lease.Session, cause error) {
 	p.mu.Lock()
 	if p.mu.session != s {
 		p.mu.Unlock()
 		return
 	}
 	p.mu.session = nil
-	p.mu.name = newConsumerName(e.cfg.consumerID)
+	p.mu.name = newConsumerName(k.cfg.consumerID)
 	p.mu.Unlock()
-	p.firm.Store(0) // the next one is opened with all the patience there is, and asks anew
+	p.firm.Store(0) // the next one is opened with the full TTL, and asks again
 	s.End()
-	e.parked.list.Drop(s) // before streams are freed, each of which would have its parked entry asked for
+	k.drop(s) // before streams are freed: each would have its parked entry asked for
 	held := 0
-	for l := range e.table.Of(s) {
-		if e.ownership.disownOne(l, metrics.CauseSession, cause) {
+	for l := range k.table.Of(s) {
+		if k.ownership.disownOne(l, metrics.CauseSession, cause) {
 			held++
 		}
 	}
-	e.completer.Retire(s, 0)
-	e.metrics.Inc(metrics.SessionsLost)
-	e.event(api.EventSessionLost, p.number, cause, fmt.Sprintf("%d streams disowned", held))
-	e.renewer.beatNow(p.number)
+	k.retire(s, 0)
+	k.metrics.Inc(metrics.SessionsLost)
+	k.event(api.EventSessionLost, p.number, cause, fmt.Sprintf("%d streams disowned", held))
+	k.renewer.beatNow(p.number)
 }
 
 // failing notes that beats of the partition fail, and returns how long to wait before the next.
-func (p *partition) failing(e *Engine, err error) time.Duration {
+func (k *sessions) failing(p *partition, err error) time.Duration {
 	p.mu.Lock()
 	first := p.mu.failing == nil
 	p.mu.failing = err
 	p.mu.failed++
 	failed := p.mu.failed
 	p.mu.Unlock()
-	e.topology.failed(err)
+	k.topology.failed(err)
 	if first {
-		e.event(api.EventRedisUnreachable, p.number, lease.Explain(err), "")
+		k.event(api.EventRedisUnreachable, p.number, lease.Explain(err), "")
 	} else {
-		e.log.Warn("beats fail", 1, "partition", p.number, "err", lease.Explain(err))
+		k.log.Warn("beats fail", 1, "partition", p.number, "err", lease.Explain(err))
 	}
-	return min(e.backoff(failed), e.ttls.pace(p))
+	return min(k.backoff(failed), k.ttls.pace(p))
 }
 
 // recovered notes that beats succeed again.
-func (p *partition) recovered(e *Engine) {
+func (k *sessions) recovered(p *partition) {
 	p.mu.Lock()
 	was := p.mu.failing
 	p.mu.failing, p.mu.failed = nil, 0
 	p.mu.Unlock()
-	e.topology.worked()
-	e.breakers.answered(p.number)
+	k.topology.worked()
+	k.answered(p.number)
 	if was != nil {
-		e.event(api.EventRedisReachable, p.number, nil, "")
+		k.event(api.EventRedisReachable, p.number, nil, "")
 	}
+}
+
+// Reopen implements completion.Sessions.
+func (k *sessions) Reopen(partition int) {
+	k.parts[partition].wantOpen()
+	k.renewer.beatNow(partition)
+}
+
+// Delivering implements completion.Sessions.
+func (k *sessions) Delivering(partition int, consumer string, now int64) bool {
+	return !k.parts[partition].quiet(consumer, now)
+}
+
+// Leave implements completion.Sessions.
+func (k *sessions) Leave(ctx context.Context, s *lease.Session) {
+	if k.parts[s.Partition()].leave(s) {
+		k.renewer.rest(ctx, s.Partition())
+	}
+}
+
+// Alive implements completion.Sessions.
+func (k *sessions) Alive(partition int, consumer string) bool {
+	s, _ := k.parts[partition].view()
+	return s != nil && s.Consumer() == consumer && s.Remaining() > 0
 }

@@ -78,8 +78,8 @@ const batchesPerWave = 16
 
 // nextWave is what is to be renewed next: without a lease only where nothing is due that a renewal is of use to.
 func (r *renewer) nextWave(n int, s *lease.Session) (wave lease.Wave) {
-	e, pace := r.e, &r.paces[n]
-	limit := lease.WaveLimit{Leases: batchesPerWave * e.cfg.pipeline.MaxBatch, Weight: pace.most}
+	pace := &r.paces[n]
+	limit := lease.WaveLimit{Leases: batchesPerWave * r.cfg.pipeline.MaxBatch, Weight: pace.most}
 	queue := pace.held
 	pace.held = nil
 	for len(wave.Leases) == 0 {
@@ -88,10 +88,10 @@ func (r *renewer) nextWave(n int, s *lease.Session) (wave lease.Wave) {
 				break
 			}
 		}
-		wave, queue = e.table.NextWave(queue, s, e.clock.Now(), int64(pace.answer), limit)
+		wave, queue = r.table.NextWave(queue, s, r.clock.Now(), int64(pace.answer), limit)
 	}
 	r.putBack(n, queue, wave.Next)
-	if len(wave.Leases) == 0 && e.clock.Now() > pace.failed+int64(e.cfg.retry+ticksLate*e.cfg.wheel.Tick) {
+	if len(wave.Leases) == 0 && r.clock.Now() > pace.failed+int64(r.cfg.retry+ticksLate*r.cfg.wheel.Tick) {
 		r.away(n, 0) // what failed last would be due again by now: it is lost
 	}
 	return wave
@@ -109,7 +109,7 @@ func (r *renewer) hold(n int, wave lease.Wave) {
 // A small wave carries the beat. A large one comes after a beat by itself, if none has been answered for half of the time
 // between two: what takes long to send must not delay it. If the wave fails, that says nothing of beats; the next one tells.
 func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave lease.Wave) (sent int64, err error) {
-	e, n := r.e, p.number
+	n := p.number
 	small := wave.Weight <= smallWave
 	if small {
 		r.flight.giveUp(n)
@@ -118,21 +118,21 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 		} else {
 			sent, err = r.beat(ctx, p, s)
 		}
-	} else if e.clock.Now() >= r.paces[n].beaten+int64(e.ttls.pace(p)/2) {
+	} else if r.clock.Now() >= r.paces[n].beaten+int64(r.ttls.pace(p)/2) {
 		if sent, err = r.beat(ctx, p, s); err != nil {
 			r.hold(n, wave)
 		}
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			r.beatAfter(n, e.clock.Now()+int64(p.failing(e, err)))
+			r.beatAfter(n, r.clock.Now()+int64(r.sessions.failing(p, err)))
 		}
 		return 0, err
 	}
 	if small || s.Remaining() == 0 {
 		return sent, nil
 	}
-	lane := r.flight.enter(n, e.lanes.of(n), wave.Weight)
+	lane := r.flight.enter(n, r.lane(n), wave.Weight)
 	if lane == nil {
 		r.hold(n, wave)
 		return sent, nil
@@ -141,8 +141,8 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 	sent, err = r.renewWave(ctx, p, s, wave)
 	if err != nil && ctx.Err() == nil {
 		r.paces[n].beaten = 0
-		e.topology.failed(err)
-		e.log.Warn("renewing fails", len(wave.Leases), "partition", n, "err", lease.Explain(err))
+		r.unanswered(err)
+		r.log.Warn("renewing fails", len(wave.Leases), "partition", n, "err", lease.Explain(err))
 		r.beatNow(n)
 	}
 	return sent, err
@@ -156,8 +156,8 @@ func (r *renewer) renewWave(ctx context.Context, p *partition, s *lease.Session,
 	if sent, err = r.renew(ctx, p, s, wave.Leases); err == nil {
 		r.away(p.number, 0)
 	}
-	pace.answer = time.Duration(r.e.clock.Now() - sent)
-	switch limit := r.e.ttls.timeout(); {
+	pace.answer = time.Duration(r.clock.Now() - sent)
+	switch limit := r.ttls.timeout(); {
 	case err == nil && pace.answer < limit/4 && wave.Weight > pace.most/2:
 		pace.most = min(2*pace.most, waveWeight)
 	case err == nil && pace.answer > limit/2, errors.Is(err, context.DeadlineExceeded):
