@@ -22,7 +22,7 @@ func newCompleter(ctx context.Context, e *Engine) *completion.Completer {
 		Policy:      e.cfg.recovery,
 		Retry:       e.cfg.retry,
 		Backoff:     e.backoff,
-		Draining:    func() bool { return e.life.drain.Err() != nil },
+		Draining:    e.draining,
 		Lane:        e.lanes.of,
 		MaxInFlight: e.cfg.pipeline.MaxInFlight,
 		MaxMoves:    e.cfg.pipeline.MaxMoves(),

@@ -157,7 +157,10 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	if e.metrics, err = metrics.New(e.cfg.registerer, service, e.collectGauges); err != nil {
 		return err
 	}
-	e.pressure = newPressure(e)
+	e.pressure = newPressure(&e.env, pressureParts{
+		partitions: e.partitions, table: e.table, streams: e.quota, memory: e.reading, changed: e.room.Broadcast,
+		draining: e.draining, queued: func() int { return e.dispatcher.Waiting() },
+	})
 	e.maintenance = newMaintenance(&e.env, e.layout, e.partitions, e.nodes)
 	e.store = redisStore{lease.NewStore(e.layout, lease.Settings{
 		LeaseTTL:   e.cfg.leaseTTL,

@@ -9,6 +9,8 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/quota"
+	"github.com/streamlease/streamlease/lease"
 )
 
 // Intake is whether an engine takes more streams, and why not.
@@ -54,10 +56,22 @@ const (
 	minTrial   = 100_000
 )
 
+// pressureParts are what pressure looks at.
+type pressureParts struct {
+	partitions []*partition
+	table      *lease.Table
+	streams    *quota.Streams
+	memory     *quota.Memory
+	changed    func()      // more may be taken than before
+	draining   func() bool // whether the engine drains
+	queued     func() int  // streams that wait for a worker
+}
+
 // pressure slows and stops the intake of partitions whose renewals are late. Each is judged by itself: one whose names are
 // too long for the link stops no other, and a server that is too slow is so for all.
 type pressure struct {
-	e          *Engine
+	*env
+	pressureParts
 	slow, stop time.Duration
 	minTrial   int
 	slack      time.Duration
@@ -80,13 +94,13 @@ type strain struct {
 	clogged bool          // the log has said so
 }
 
-func newPressure(e *Engine) *pressure {
+func newPressure(e *env, parts pressureParts) *pressure {
 	c := e.cfg
-	u := &pressure{e: e, minTrial: minTrial, slack: c.leaseTTL - c.leaseMargin - c.interval}
+	u := &pressure{env: e, pressureParts: parts, minTrial: minTrial, slack: c.leaseTTL - c.leaseMargin - c.interval}
 	// With very short TTLs a share is less than what ticks and the scheduler make of any renewal.
 	u.slow = max(u.slack/slowShare, ticksLate*c.wheel.Tick+schedulerLag)
 	u.stop = max(u.slack/stopShare, 2*u.slow)
-	u.mu.parts = make([]strain, len(e.partitions))
+	u.mu.parts = make([]strain, len(parts.partitions))
 	return u
 }
 
@@ -102,7 +116,7 @@ func (u *pressure) look(now int64, late []time.Duration) {
 		wake = true
 	}
 	if wake {
-		u.e.room.Broadcast()
+		u.changed()
 	}
 }
 
@@ -122,7 +136,7 @@ func (u *pressure) lookAt(partition int, now int64, late time.Duration) bool {
 	switch {
 	case due >= was:
 		s.intake, s.worse = due, now
-	case now >= s.worse+int64(u.e.cfg.beat):
+	case now >= s.worse+int64(u.cfg.beat):
 		s.intake = due // it has been better for a beat
 	}
 	is := s.intake
@@ -142,16 +156,16 @@ func (u *pressure) lookAt(partition int, now int64, late time.Duration) bool {
 func (u *pressure) tell(partition int, was, is Intake, late time.Duration) {
 	switch {
 	case is == IntakeStopped && was != IntakeStopped:
-		u.e.metrics.Inc(metrics.IntakeStopped)
-		u.e.event(api.EventIntakeStopped, partition, u.err(late), "")
+		u.metrics.Inc(metrics.IntakeStopped)
+		u.event(api.EventIntakeStopped, partition, u.err(late), "")
 	case was == IntakeStopped && is != IntakeStopped:
-		u.e.event(api.EventIntakeResumed, partition, nil, is.String())
+		u.event(api.EventIntakeResumed, partition, nil, is.String())
 	}
 }
 
 // lookClogged says so once when a partition's reader has long waited for what was read before, and once when it goes on.
 func (u *pressure) lookClogged(partition int, now int64) {
-	is := u.e.clogged(partition, now)
+	is := u.isClogged(partition, now)
 	u.mu.Lock()
 	s := &u.mu.parts[partition]
 	was := s.clogged
@@ -159,28 +173,28 @@ func (u *pressure) lookClogged(partition int, now int64) {
 	u.mu.Unlock()
 	switch {
 	case is && !was:
-		_, held := u.e.reading.Waiting(partition)
-		u.e.log.Warn("nothing more is read: what was read finds no place", 1, "partition", partition, "bytes", held,
+		_, held := u.memory.Waiting(partition)
+		u.log.Warn("nothing more is read: what was read finds no place", 1, "partition", partition, "bytes", held,
 			"remedy", "see why acquiring fails, endings are refused or the partition settles; others go on")
 	case was && !is:
-		u.e.log.Info("what was read has found its place; reading goes on", "partition", partition)
+		u.log.Info("what was read has found its place; reading goes on", "partition", partition)
 	}
 }
 
-// clogged reports whether the reader of a partition has waited for what was read before for longer than a session lasts.
-func (e *Engine) clogged(partition int, now int64) bool {
-	since, _ := e.reading.Waiting(partition)
-	if since == 0 || now <= since+int64(e.cfg.sessionTTL) {
+// isClogged reports whether the reader of a partition has waited for what was read before for longer than a session lasts.
+func (u *pressure) isClogged(partition int, now int64) bool {
+	since, _ := u.memory.Waiting(partition)
+	if since == 0 || now <= since+int64(u.cfg.sessionTTL) {
 		return false
 	}
-	s, _ := e.partitions[partition].view()
+	s, _ := u.partitions[partition].view()
 	return s != nil && s.Remaining() > 0 // without one nothing is read anyway
 }
 
 // anyClogged reports whether that is so of any.
-func (e *Engine) anyClogged() bool {
-	now := e.clock.Now()
-	return slices.ContainsFunc(e.partitions, func(p *partition) bool { return e.clogged(p.number, now) })
+func (u *pressure) anyClogged() bool {
+	now := u.clock.Now()
+	return slices.ContainsFunc(u.partitions, func(p *partition) bool { return u.isClogged(p.number, now) })
 }
 
 func (u *pressure) err(late time.Duration) error {
@@ -199,15 +213,15 @@ func (u *pressure) allow(partition, n int) int {
 	switch s := &u.mu.parts[partition]; {
 	case s.intake == IntakeOpen:
 		return n
-	case s.intake == IntakeStopped || u.e.clock.Now() < s.next:
+	case s.intake == IntakeStopped || u.clock.Now() < s.next:
 		return 0
 	}
-	return min(n, max(1, u.e.cfg.readBatch/len(u.mu.parts)))
+	return min(n, max(1, u.cfg.readBatch/len(u.mu.parts)))
 }
 
 // trying is how many more leases may be taken before others have been renewed for the first time.
 func (u *pressure) trying() int {
-	held, young := u.e.table.Len(), u.e.table.Young()
+	held, young := u.table.Len(), u.table.Young()
 	return max(0, max(u.minTrial, (held-young)/trialShare)-young)
 }
 
@@ -216,7 +230,7 @@ func (u *pressure) reads(partition int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if s := &u.mu.parts[partition]; s.intake == IntakeSlowed {
-		s.next = u.e.clock.Now() + int64(u.e.cfg.beat)
+		s.next = u.clock.Now() + int64(u.cfg.beat)
 	}
 }
 
@@ -239,27 +253,27 @@ func (u *pressure) of(partition int) strain {
 
 // ready is an error where intake has been stopped for longer than others wait for a process that is silent.
 func (u *pressure) ready(partition int) error {
-	if s := u.of(partition); s.stopped > 0 && u.e.clock.Now() > s.stopped+int64(u.e.cfg.sessionTTL) {
+	if s := u.of(partition); s.stopped > 0 && u.clock.Now() > s.stopped+int64(u.cfg.sessionTTL) {
 		return fmt.Errorf("%w: partition %d: %w", api.ErrNotReady, partition, u.err(s.late))
 	}
 	return nil
 }
 
-// intakeState is whether the engine takes more, given the state of the partition that is doing worst, and whether one is
+// state is whether the engine takes more, given the state of the partition that is doing worst, and whether one is
 // clogged.
-func (e *Engine) intakeState(worst Intake, clogged bool) Intake {
+func (u *pressure) state(worst Intake, clogged bool) Intake {
 	switch {
-	case e.life.drain.Err() != nil:
+	case u.draining():
 		return IntakeDraining
 	case worst == IntakeStopped:
 		return IntakeStopped
 	case clogged:
 		return IntakeClogged
-	case e.quota.Full():
+	case u.streams.Full():
 		return IntakeFull
-	case e.dispatcher.Waiting() >= 2*e.cfg.readBatch:
+	case u.queued() >= 2*u.cfg.readBatch:
 		return IntakeBehind
-	case e.pressure.limited.Load():
+	case u.limited.Load():
 		return IntakeSlowed
 	}
 	return worst

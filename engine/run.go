@@ -191,7 +191,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.sessions.sessionParts = sessionParts{
 		base: base, parts: e.partitions, ttls: e.ttls, table: e.table, ownership: e.ownership, agreement: e.agreement,
 		renewer: e.renewer, topology: e.topology,
-		draining:      func() bool { return e.life.drain.Err() != nil },
+		draining:      e.draining,
 		running:       e.life.isRunning,
 		answered:      e.breakers.answered,
 		serverChanged: e.maintenance.serverChanged,
@@ -411,3 +411,5 @@ func (e *Engine) freed(stream string) {
 	e.parked.nudge(stream)
 	e.room.Broadcast()
 }
+
+func (e *Engine) draining() bool { return e.life.drain.Err() != nil }

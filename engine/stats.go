@@ -41,7 +41,7 @@ func (e *Engine) Stats() Stats {
 		s.Oldest = time.Duration(e.clock.Now() - l.Since())
 	}
 	s.Intake, s.Late = e.pressure.worst()
-	s.Intake = e.intakeState(s.Intake, e.anyClogged())
+	s.Intake = e.pressure.state(s.Intake, e.pressure.anyClogged())
 	for _, p := range e.partitions {
 		s.Dead += int(p.dead.Load())
 		s.Due += int(p.due.Load())
@@ -77,7 +77,7 @@ func (e *Engine) collectGauges(emit metrics.Emit) {
 		emit(metrics.LaterDue, n, float64(p.due.Load()))
 		strain := e.pressure.of(n)
 		emit(metrics.RenewalsLate, n, strain.late.Seconds())
-		emit(metrics.Intake, n, float64(e.intakeState(strain.intake, e.clogged(n, e.clock.Now()))))
+		emit(metrics.Intake, n, float64(e.pressure.state(strain.intake, e.pressure.isClogged(n, e.clock.Now()))))
 		e.emitBacklog(p, emit)
 	}
 	emit(metrics.QueueDepth, api.NoPartition, float64(e.dispatcher.Queued()))
