@@ -35,6 +35,6 @@ func newCompleter(ctx context.Context, e *Engine) *completion.Completer {
 		},
 		Hold:     e.reading.Add,
 		Progress: e.room.Broadcast,
-		Tampered: func(partition int) { e.compareSoon(e.partitions[partition]) },
+		Tampered: func(partition int) { e.partitions[partition].compareSoon(e.clock.Now()) },
 	})
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/engine/internal/quota"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
-	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -49,7 +48,8 @@ type Engine struct {
 	ownership     *ownership
 	sessions      *sessions
 	parked        *parked
-	promoter      *workqueue.Queue
+	reader        *reader
+	promoter      *promoter
 	recoverer     *recoverer
 	hints         *hints // nil unless somebody asked for Expired
 	topology      *topologyWatcher

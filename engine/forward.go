@@ -28,26 +28,42 @@ var (
 	errNotRead = errors.New("reading it whole")
 )
 
+// forwardStore is what a forwarder asks of Redis.
+type forwardStore interface {
+	Forward(ctx context.Context, consumer string, entries []*lease.Entry, again bool) ([]lease.Outcome, error)
+	Whole(ctx context.Context, e *lease.Entry) (whole lease.Entry, ok bool, err error)
+}
+
+// forwarder moves misrouted entries to the partitions that their streams belong to.
+type forwarder struct {
+	*env
+	store      forwardStore
+	partitions []*partition
+	lane       func(partition int) int // which partitions share a master
+	breakers   *breakers
+	completer  *completion.Completer
+}
+
 // forward copies entries to the partitions that their streams belong to, then acknowledges them here. A copy whose answer
 // was lost is asked for again, which does not copy twice. What is put off after that comes back as another entry: then a
 // duplicate is possible, one each time, and ever more seldom. A loss is not.
-func (e *Engine) forward(ctx context.Context, s *lease.Session, strange []*lease.Entry) {
+func (f *forwarder) forward(ctx context.Context, s *lease.Session, misrouted []*lease.Entry) {
 	homes := make(map[int][]*lease.Entry)
-	for _, x := range strange {
+	for _, x := range misrouted {
 		homes[x.Home] = append(homes[x.Home], x)
 	}
 	away := make(map[int]time.Duration) // by lane: for how long to leave a master alone that does not answer
 	for n, entries := range homes {
-		home, lane := e.partitions[n], e.lanes.of(n)
-		for _, batch := range lease.Batches(entries, e.cfg.pipeline.MaxMoves(), entryWeight) {
+		home, lane := f.partitions[n], f.lane(n)
+		for _, batch := range lease.Batches(entries, f.cfg.pipeline.MaxMoves(), entryWeight) {
 			if ctx.Err() != nil || s.Remaining() == 0 {
 				return
 			}
 			if delay := away[lane]; delay > 0 {
-				e.putOff(s, batch, delay)
+				f.delay(s, batch, delay)
 				continue
 			}
-			away[lane] = e.forwardTo(ctx, s, home, batch)
+			away[lane] = f.forwardTo(ctx, s, home, batch)
 		}
 	}
 }
@@ -56,7 +72,7 @@ func entryWeight(x **lease.Entry) int { return (*x).Size }
 
 // forwardTo copies a batch to one partition, or puts off what is left of it. It returns for how long, if that is because the
 // master of that one does not answer; else 0.
-func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partition, batch []*lease.Entry) (away time.Duration) {
+func (f *forwarder) forwardTo(ctx context.Context, s *lease.Session, home *partition, batch []*lease.Entry) (away time.Duration) {
 	size := lease.NewPageSize(len(batch))
 	again := false // something of this batch may have been copied
 	tries := forwardTries
@@ -66,7 +82,7 @@ func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partitio
 	}
 	for failed := 0; len(batch) > 0 && ctx.Err() == nil && s.Remaining() > 0; {
 		n := min(size.Size(), len(batch))
-		err := e.forwardSome(ctx, s, home, batch[:n], again)
+		err := f.forwardSome(ctx, s, home, batch[:n], again)
 		if err == nil {
 			batch, failed = batch[n:], 0
 			size.Succeeded()
@@ -76,10 +92,10 @@ func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partitio
 		if ctx.Err() != nil {
 			return 0
 		}
-		e.log.Warn("forwarding fails", n, "partition", s.Partition(), "err", lease.Explain(err))
+		f.log.Warn("forwarding fails", n, "partition", s.Partition(), "err", lease.Explain(err))
 		if failed++; failed >= tries || errors.Is(err, errAway) {
 			delay := home.unforwardedAgain()
-			e.putOff(s, batch, delay)
+			f.delay(s, batch, delay)
 			if isAnswer(err) || errors.Is(err, errNotRead) {
 				return 0
 			}
@@ -87,7 +103,7 @@ func (e *Engine) forwardTo(ctx context.Context, s *lease.Session, home *partitio
 		}
 		again = true
 		size.Failed(2) // one by one from now on
-		backoff.Sleep(ctx, e.backoff(failed))
+		backoff.Sleep(ctx, f.backoff(failed))
 	}
 	return 0
 }
@@ -99,53 +115,53 @@ func (p *partition) unforwardedAgain() time.Duration {
 
 // forwardSome copies a few entries in one call; an error says that nothing is known of them. What is refused by itself is put
 // off.
-func (e *Engine) forwardSome(ctx context.Context, s *lease.Session, home *partition, entries []*lease.Entry, again bool) error {
+func (f *forwarder) forwardSome(ctx context.Context, s *lease.Session, home *partition, entries []*lease.Entry, again bool) error {
 	whole := make([]*lease.Entry, 0, len(entries))
 	for _, x := range entries {
 		if !x.Cut() {
 			whole = append(whole, x)
 			continue
 		}
-		full, there, err := e.store.Whole(ctx, x)
+		full, there, err := f.store.Whole(ctx, x)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%w: %w", errNotRead, err)
 		case there:
 			whole = append(whole, &full)
 		default:
-			e.putOff(s, []*lease.Entry{x}, 0) // which finds out that it is gone
+			f.delay(s, []*lease.Entry{x}, 0) // which finds out that it is gone
 		}
 	}
 	if len(whole) == 0 {
 		return nil
 	}
-	if !e.breakers.allow(home.number) {
+	if !f.breakers.allow(home.number) {
 		return errAway
 	}
-	outcomes, err := e.store.Forward(ctx, s.Consumer(), whole, again)
-	e.breakers.asked(home.number, err)
+	outcomes, err := f.store.Forward(ctx, s.Consumer(), whole, again)
+	f.breakers.asked(home.number, err)
 	if err != nil {
 		return err
 	}
 	copied := 0
 	for i, o := range outcomes {
 		if o.Verdict == lease.Moved {
-			e.completer.Forwarded(s.Consumer(), whole[i])
+			f.completer.Forwarded(s.Consumer(), whole[i])
 			copied++
 			continue
 		}
-		e.log.Warn("forwarding is refused", 1, "partition", s.Partition(), "entry", whole[i].ID, "err", lease.Explain(o.Err()))
-		e.putOff(s, whole[i:i+1], forwardAgain)
+		f.log.Warn("forwarding is refused", 1, "partition", s.Partition(), "entry", whole[i].ID, "err", lease.Explain(o.Err()))
+		f.delay(s, whole[i:i+1], forwardAgain)
 	}
-	e.metrics.Add(metrics.Forwarded, copied)
+	f.metrics.Add(metrics.Forwarded, copied)
 	return nil
 }
 
-// putOff has entries that belong elsewhere come back later.
-func (e *Engine) putOff(s *lease.Session, entries []*lease.Entry, delay time.Duration) {
+// delay has entries that belong elsewhere come back later.
+func (f *forwarder) delay(s *lease.Session, entries []*lease.Entry, delay time.Duration) {
 	for _, x := range entries {
 		here := *x
 		here.Key = "" // that of its lease is in another slot
-		e.completer.Requeue(s.Consumer(), &here, completion.Target{Dest: lease.ToLater, Delay: delay})
+		f.completer.Requeue(s.Consumer(), &here, completion.Target{Dest: lease.ToLater, Delay: delay})
 	}
 }

@@ -6,15 +6,31 @@ import (
 
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/completion"
+	"github.com/streamlease/streamlease/engine/internal/quota"
 	"github.com/streamlease/streamlease/engine/internal/waitlist"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
+// parkedParts are what parked works with. All are set before it runs.
+type parkedParts struct {
+	partitions []*partition
+	table      *lease.Table
+	ttls       *ttls
+	pressure   *pressure
+	streams    *quota.Streams
+	ownership  *ownership
+	completer  *completion.Completer
+	acquirer   *acquirer
+	busy       func(stream string) bool // whether a handler of a stream runs, or waits
+	lane       func(partition int) int  // which partitions share a master
+}
+
 // parked drives the list of announcements that wait for their streams: it asks Redis for what is due, and requeues what is not to
 // wait here any more.
 type parked struct {
-	e     *Engine
+	*env
+	parkedParts
 	list  *waitlist.List
 	work  *workqueue.Queue
 	pages []lease.PageSize // entries that are asked for together, by partition; only the work of a partition uses its own
@@ -26,21 +42,21 @@ const parkSpill = 30 * time.Second
 // handOn is the delay of what is handed on because a handler here is in its way.
 var handOn = backoff.Exponential{First: waitlist.MaxDelayChanged, Max: waitlist.MaxDelay, Jitter: 0.25}
 
-func newParked(ctx context.Context, e *Engine) *parked {
-	w := &parked{e: e, list: waitlist.New(waitlist.Config{
-		Partitions: len(e.partitions),
+func newParked(ctx context.Context, e *env, parts parkedParts) *parked {
+	w := &parked{env: e, parkedParts: parts, list: waitlist.New(waitlist.Config{
+		Partitions: len(parts.partitions),
 		MaxEntries: e.cfg.maxParked,
 		MaxBytes:   e.cfg.readMemory / 2,
 		LeaseTTL:   e.cfg.leaseTTL,
-		Held:       func(stream string) bool { return e.table.Get(stream) != nil },
-		Busy:       e.dispatcher.Busy,
+		Held:       func(stream string) bool { return parts.table.Get(stream) != nil },
+		Busy:       parts.busy,
 		Weight:     pollWeight,
 	})}
-	w.pages = make([]lease.PageSize, len(e.partitions))
+	w.pages = make([]lease.PageSize, len(parts.partitions))
 	for n := range w.pages {
 		w.pages[n] = lease.NewPageSize(e.cfg.pipeline.MaxMoves())
 	}
-	w.work = workqueue.New(ctx, len(e.partitions), e.cfg.pipeline.MaxInFlight, e.lanes.of, w.run)
+	w.work = workqueue.New(ctx, len(parts.partitions), e.cfg.pipeline.MaxInFlight, parts.lane, w.run)
 	return w
 }
 
@@ -50,16 +66,19 @@ func pollWeight(x *lease.Entry) int { return acquireWeight(&x) + x.Size }
 // park takes an entry in. take is the answer that named the holder; the zero Take means this process. It reports false
 // when the list is full: the entry must go elsewhere.
 func (w *parked) park(s *lease.Session, x *lease.Entry, take lease.Take) bool {
-	ok, wake := w.list.Park(w.e.clock.Now(), s, x, take, w.e.random())
+	ok, wake := w.list.Park(w.clock.Now(), s, x, take, w.random())
 	if wake {
 		w.work.Add(s.Partition())
 	}
 	return ok
 }
 
+// has reports whether entries of a stream are parked.
+func (w *parked) has(stream string) bool { return w.list.Has(stream) }
+
 // nudge has the first entry of a stream asked for at once.
 func (w *parked) nudge(stream string) {
-	if partition, wake := w.list.Nudge(w.e.clock.Now(), stream); wake {
+	if partition, wake := w.list.Nudge(w.clock.Now(), stream); wake {
 		w.work.Add(partition)
 	}
 }
@@ -67,11 +86,11 @@ func (w *parked) nudge(stream string) {
 // run asks for the entries that are due in one partition.
 func (w *parked) run(ctx context.Context, partition int) time.Duration {
 	room := 0
-	if w.e.pressure.of(partition).intake != IntakeStopped {
-		room = w.e.reserve(w.e.cfg.pipeline.MaxMoves())
+	if w.pressure.of(partition).intake != IntakeStopped {
+		room = w.pressure.reserve(w.cfg.pipeline.MaxMoves())
 	}
-	defer w.e.quota.Release(room)
-	now := w.e.clock.Now()
+	defer w.streams.Release(room)
+	now := w.clock.Now()
 	due := w.list.TakeDue(now, partition, w.pages[partition].Size(), room)
 	for _, x := range due.Leave {
 		w.requeue(partition, x)
@@ -85,17 +104,17 @@ func (w *parked) run(ctx context.Context, partition int) time.Duration {
 	return max(time.Duration(due.Next-now), time.Millisecond)
 }
 
-// requeue sends entries to later. They are errands before they leave the list, so that who looks for all that is known here
-// finds them (eachKnown).
+// requeue sends entries to later. Their completions are under way before they leave the list, so that who looks for all that is known here
+// finds them (inventory.each).
 func (w *parked) requeue(partition int, x waitlist.Leaving) {
 	delay := waitlist.MaxDelayChanged
 	if x.Handed > 0 {
-		delay = handOn.Delay(x.Handed, w.e.random())
+		delay = handOn.Delay(x.Handed, w.random())
 	}
 	for _, entry := range x.Entries {
-		w.e.completer.Requeue(x.Session.Consumer(), entry, completion.Target{Dest: lease.ToLater, Delay: delay})
+		w.completer.Requeue(x.Session.Consumer(), entry, completion.Target{Dest: lease.ToLater, Delay: delay})
 	}
-	if w.list.Moved(w.e.clock.Now(), x) {
+	if w.list.Moved(w.clock.Now(), x) {
 		w.work.Add(partition)
 	}
 }
@@ -106,9 +125,9 @@ func (w *parked) ask(ctx context.Context, partition int, asked []waitlist.Asked)
 	for i := range asked {
 		entries[i] = asked[i].Entry
 	}
-	sent := w.e.clock.Now()
-	takes, ok := w.e.acquireOnce(ctx, w.e.partitions[partition], asked[0].Session, entries)
-	now := w.e.clock.Now()
+	sent := w.clock.Now()
+	takes, ok := w.acquirer.acquireOnce(ctx, w.partitions[partition], asked[0].Session, entries)
+	now := w.clock.Now()
 	alone := w.learn(partition, len(asked), ok, time.Duration(now-sent))
 	if !ok {
 		w.list.Unanswered(now, partition, asked, settleAgain, alone)
@@ -124,7 +143,7 @@ func (w *parked) ask(ctx context.Context, partition int, asked []waitlist.Asked)
 // learn learns from how long it took to ask for n entries how many to ask for next: what a call costs the server may be more
 // than what is known of the entries says. It reports whether one alone took too long.
 func (w *parked) learn(partition, n int, ok bool, took time.Duration) (alone bool) {
-	size, limit := &w.pages[partition], w.e.ttls.timeout()
+	size, limit := &w.pages[partition], w.ttls.timeout()
 	switch {
 	case took > limit/2:
 		return !size.Failed(n)
@@ -137,13 +156,13 @@ func (w *parked) learn(partition, n int, ok bool, took time.Duration) (alone boo
 // settle takes in the answer about one entry.
 func (w *parked) settle(asked waitlist.Asked, take lease.Take, now int64) {
 	x := asked.Entry
-	s := w.list.Settle(now, asked, take, w.e.random())
+	s := w.list.Settle(now, asked, take, w.random())
 	if s.Left {
-		w.e.took(asked.Session, x, take)
+		w.acquirer.place(asked.Session, x, take)
 	}
 	if take.Verdict == lease.Acquired && s.Waiting {
-		if held := w.e.table.Get(x.Stream); held != nil {
-			w.e.ownership.supersede(held)
+		if held := w.table.Get(x.Stream); held != nil {
+			w.ownership.supersede(held)
 		} else {
 			w.nudge(x.Stream)
 		}

@@ -278,3 +278,28 @@ func (u *pressure) state(worst Intake, clogged bool) Intake {
 	}
 	return worst
 }
+
+// reserve takes room for at most n more streams, and none while handlers are far behind. What it took counts as held
+// until it is released.
+func (u *pressure) reserve(n int) int {
+	if u.queued() >= 2*u.cfg.readBatch {
+		return 0
+	}
+	return u.streams.Reserve(n)
+}
+
+// reserveInTurn is reserve for the reader of a partition: while others wait for room, whoever had none for longest comes
+// first. One that gets none counts as waiting until it ends its turn.
+func (u *pressure) reserveInTurn(partition, n int) int {
+	if u.queued() >= 2*u.cfg.readBatch {
+		return 0
+	}
+	if n = u.allow(partition, n); n == 0 {
+		u.streams.EndTurn(partition) // others need not wait for it
+		return 0
+	}
+	if n = u.streams.ReserveInTurn(partition, n); n > 0 {
+		u.reads(partition)
+	}
+	return n
+}

@@ -64,3 +64,15 @@ const attendEvery = 30 * time.Second
 
 // nextAttendance is when the consumer shows next that it is at work.
 func (e *env) nextAttendance() int64 { return e.clock.Now() + int64(attendEvery) }
+
+// compareSoon has the next comparison come at once, but not sooner after the last one than attendEvery: something was found
+// to have been moved by hand, and is seldom alone.
+func (p *partition) compareSoon(now int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	soon := now
+	if p.mu.read.compared != 0 {
+		soon = max(soon, p.mu.read.compared+int64(attendEvery))
+	}
+	p.mu.read.compare = min(p.mu.read.compare, soon)
+}

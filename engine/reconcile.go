@@ -6,12 +6,37 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/waitlist"
 	"github.com/streamlease/streamlease/lease"
 )
+
+// pendingStore is what a reconciler asks of Redis.
+type pendingStore interface {
+	PendingIDs(ctx context.Context, p int, consumer, after string, count int) (lease.IDPage, error)
+	Pending(ctx context.Context, p int, consumer, after string, count int, idle time.Duration) ([]lease.PendingEntry, error)
+	Keep(ctx context.Context, p int, consumer string, items []lease.Keepable) (lease.Status, []lease.Outcome, error)
+	Attend(ctx context.Context, p int, consumer string) (pending int, err error)
+}
+
+// reconciler sees to it that what is pending for this process and what it has are the same.
+type reconciler struct {
+	*env
+	store     pendingStore
+	layout    *cluster.Layout
+	inventory *inventory
+	parked    *waitlist.List
+	table     *lease.Table
+	ownership *ownership
+	completer *completion.Completer
+	intake    *intake
+	reopen    func(partition int) // has the group made again
+}
 
 // reconcile compares what is pending for this process with what is known here, in both directions.
 //
@@ -24,14 +49,14 @@ import (
 //
 // Now and then it looks without a reason. It waits until no read with an unknown outcome can deliver any more, and for what
 // is being taken in, and runs between reads; room is what the reader has reserved.
-func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session, room int, taking *sync.WaitGroup) {
-	c, due := e.comparisonDue(p)
+func (r *reconciler) reconcile(ctx context.Context, p *partition, s *lease.Session, room int, taking *sync.WaitGroup) {
+	c, due := r.comparisonDue(p)
 	if !due || s.Remaining() == 0 {
 		return
 	}
 	taking.Wait()
-	if err := e.compare(ctx, p, s, room, c); err != nil {
-		e.choreFailed(ctx, p, "comparing what is pending fails", err)
+	if err := r.compare(ctx, p, s, room, c); err != nil {
+		r.choreFailed(ctx, p, "comparing what is pending fails", err)
 		return
 	}
 	p.mu.Lock()
@@ -43,9 +68,9 @@ func (e *Engine) reconcile(ctx context.Context, p *partition, s *lease.Session, 
 		p.mu.read.all = false
 	}
 	if p.mu.read.compare == c.at {
-		p.mu.read.compare = e.nextComparison()
+		p.mu.read.compare = r.nextComparison()
 	}
-	p.mu.read.compared = e.clock.Now()
+	p.mu.read.compared = r.clock.Now()
 }
 
 // comparison is why and where to look.
@@ -57,38 +82,26 @@ type comparison struct {
 	epoch  uint64
 }
 
-func (e *Engine) comparisonDue(p *partition) (comparison, bool) {
+func (r *reconciler) comparisonDue(p *partition) (comparison, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := &p.mu.read
-	c := comparison{forgot: r.all, at: r.compare, until: r.until, epoch: p.mu.epoch}
-	now := e.clock.Now()
-	routine := now >= r.compare
-	if !r.all && !routine {
-		c.after = r.since
+	x := &p.mu.read
+	c := comparison{forgot: x.all, at: x.compare, until: x.until, epoch: p.mu.epoch}
+	now := r.clock.Now()
+	routine := now >= x.compare
+	if !x.all && !routine {
+		c.after = x.since
 	}
-	return c, (r.lost || r.all || routine) && now >= r.until && now >= r.rest
-}
-
-// compareSoon has the next comparison come at once, but not sooner after the last one than attendEvery: something was found
-// to have been moved by hand, and is seldom alone.
-func (e *Engine) compareSoon(p *partition) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	soon := e.clock.Now()
-	if p.mu.read.compared != 0 {
-		soon = max(soon, p.mu.read.compared+int64(attendEvery))
-	}
-	p.mu.read.compare = min(p.mu.read.compare, soon)
+	return c, (x.lost || x.all || routine) && now >= x.until && now >= x.rest
 }
 
 // idPages is how many times as many IDs a script answers as it moves entries: they have no bodies.
 const idPages = 4
 
 // compare makes one comparison.
-func (e *Engine) compare(ctx context.Context, p *partition, s *lease.Session, room int, c comparison) error {
+func (r *reconciler) compare(ctx context.Context, p *partition, s *lease.Session, room int, c comparison) error {
 	// Before the pages: what is known by now was pending by now, so what the pages do not show has gone.
-	known := e.known(p, s)
+	known := r.inventory.known(p, s)
 	i, _ := slices.BinarySearchFunc(known, entryOf(c.after), compareEntries)
 	for c.after != "" && i < len(known) && known[i].id == c.after {
 		i++
@@ -96,9 +109,9 @@ func (e *Engine) compare(ctx context.Context, p *partition, s *lease.Session, ro
 	var suspects []knownEntry
 	var strangers []string
 	var first lease.IDPage
-	count := idPages * e.cfg.pipeline.MaxMoves()
+	count := idPages * r.cfg.pipeline.MaxMoves()
 	for after := c.after; ; {
-		page, err := e.store.PendingIDs(ctx, p.number, s.Consumer(), after, count)
+		page, err := r.store.PendingIDs(ctx, p.number, s.Consumer(), after, count)
 		if err != nil {
 			return err
 		}
@@ -126,8 +139,8 @@ func (e *Engine) compare(ctx context.Context, p *partition, s *lease.Session, ro
 	}
 	suspects = append(suspects, known[i:]...)
 	// Each for itself: what of the one goes wrong, and may go wrong every time, must not keep the other from being done.
-	kept := e.keep(ctx, p, s, suspects)
-	return cmp.Or(e.adopt(ctx, p, s, room, c, e.unknown(p, s, strangers)), kept)
+	kept := r.keep(ctx, p, s, suspects)
+	return cmp.Or(r.adopt(ctx, p, s, room, c, r.inventory.unknown(p, s, strangers)), kept)
 }
 
 // bodiless reports whether an entry that is pending may have no body. Trimming takes the oldest entries; and where there are
@@ -136,90 +149,25 @@ func bodiless(page *lease.IDPage, x knownEntry) bool {
 	return page.Length < page.Pending || page.First == "" || compareEntries(x, entryOf(page.First)) < 0
 }
 
-// knownEntry is an entry that this process has to do with.
-type knownEntry struct {
-	ms, seq uint64 // of the ID
-	id      string
-	held    *lease.Lease // whose entry it is
-	parked  *lease.Entry
-}
-
-func entryOf(id string) (x knownEntry) {
-	x.id = id
-	x.ms, x.seq = lease.ParseID(id)
-	return x
-}
-
-func compareEntries(a, b knownEntry) int {
-	return cmp.Or(cmp.Compare(a.ms, b.ms), cmp.Compare(a.seq, b.seq))
-}
-
-// eachKnown yields the entries that are in the hands of this process, in the places in the order in which entries come to
-// them: one that moves on meanwhile is in the next one before it leaves the one before. It may come twice.
-func (e *Engine) eachKnown(p *partition, s *lease.Session, yield func(id string, held *lease.Lease, parked *lease.Entry)) {
-	for _, x := range e.parked.list.Of(s) {
-		yield(x.ID, nil, x)
-	}
-	for l := range e.table.Of(s) {
-		yield(l.Entry(), l, nil)
-	}
-	for _, id := range e.completer.IDs(p.number) {
-		yield(id, nil, nil)
-	}
-}
-
-// known is what this process has to do with, the lowest ID first.
-func (e *Engine) known(p *partition, s *lease.Session) (known []knownEntry) {
-	e.eachKnown(p, s, func(id string, held *lease.Lease, parked *lease.Entry) {
-		x := entryOf(id)
-		x.held, x.parked = held, parked
-		known = append(known, x)
-	})
-	slices.SortFunc(known, compareEntries)
-	return known
-}
-
-// unknown is what is left of these IDs when those are taken out that came here since known was asked.
-func (e *Engine) unknown(p *partition, s *lease.Session, ids []string) []string {
-	if len(ids) == 0 {
-		return nil
-	}
-	now := make(map[string]bool)
-	e.eachKnown(p, s, func(id string, _ *lease.Lease, _ *lease.Entry) { now[id] = true })
-	return slices.DeleteFunc(ids, func(id string) bool { return now[id] })
-}
-
-// has reports whether an entry that was delivered is in the hands of this process already: the group was made again, or set
-// back by hand.
-func (e *Engine) has(partition int, stream, id string) bool {
-	if e.parked.list.HasEntry(stream, id) {
-		return true
-	}
-	if l := e.table.Get(stream); l != nil && l.Entry() == id {
-		return true
-	}
-	return e.completer.Has(partition, id)
-}
-
 // keep sees to entries that are held or parked and not pending, or have no body.
-func (e *Engine) keep(ctx context.Context, p *partition, s *lease.Session, suspects []knownEntry) error {
+func (r *reconciler) keep(ctx context.Context, p *partition, s *lease.Session, suspects []knownEntry) error {
 	var kept keeping
 	var failed error
-	for batches := lease.Batches(suspects, e.cfg.pipeline.MaxMoves(), keepWeight); len(batches) > 0 && failed == nil; {
+	for batches := lease.Batches(suspects, r.cfg.pipeline.MaxMoves(), keepWeight); len(batches) > 0 && failed == nil; {
 		var left []knownEntry
-		if left, failed = e.keepSome(ctx, p, s, batches[0], &kept); len(left) > 0 {
+		if left, failed = r.keepSome(ctx, p, s, batches[0], &kept); len(left) > 0 {
 			batches[0] = left
 		} else {
 			batches = batches[1:]
 		}
 	}
-	e.metrics.Add(metrics.Tamperings.With(metrics.TamperedPending), kept.again)
+	r.metrics.Add(metrics.Tamperings.With(metrics.TamperedPending), kept.again)
 	if kept.again > 0 {
-		e.log.Warn("announcements that this process has were acknowledged or claimed by hand, or their consumer was removed; "+
+		r.log.Warn("announcements that this process has were acknowledged or claimed by hand, or their consumer was removed; "+
 			"they are pending again", kept.again, "partition", p.number)
 	}
 	if kept.gone > 0 {
-		e.log.Warn("announcements that this process has were deleted or trimmed; they are announced again from memory", kept.gone,
+		r.log.Warn("announcements that this process has were deleted or trimmed; they are announced again from memory", kept.gone,
 			"partition", p.number, "remedy", "never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM")
 	}
 	return cmp.Or(failed, kept.refused)
@@ -247,13 +195,13 @@ func (x *knownEntry) key() string {
 }
 
 // keepSome asks once, and returns those that the call did not come to.
-func (e *Engine) keepSome(ctx context.Context, p *partition, s *lease.Session, batch []knownEntry, kept *keeping) (left []knownEntry, _ error) {
+func (r *reconciler) keepSome(ctx context.Context, p *partition, s *lease.Session, batch []knownEntry, kept *keeping) (left []knownEntry, _ error) {
 	batch = slices.DeleteFunc(batch, func(x knownEntry) bool {
 		// Looked at again: it may have ended, or moved on, since.
 		if x.held != nil {
 			return x.held.Remaining() == 0
 		}
-		return x.parked == nil || !e.parked.list.HasEntry(x.parked.Stream, x.id)
+		return x.parked == nil || !r.parked.HasEntry(x.parked.Stream, x.id)
 	})
 	if len(batch) == 0 {
 		return nil, nil
@@ -264,7 +212,7 @@ func (e *Engine) keepSome(ctx context.Context, p *partition, s *lease.Session, b
 			items[i].Token = tokenText(x.held.Token())
 		}
 	}
-	status, outcomes, err := e.store.Keep(ctx, p.number, s.Consumer(), items)
+	status, outcomes, err := r.store.Keep(ctx, p.number, s.Consumer(), items)
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +224,7 @@ func (e *Engine) keepSome(ctx context.Context, p *partition, s *lease.Session, b
 		case lease.PendingAgain:
 			kept.again++
 		case lease.Gone:
-			if e.bereft(s, batch[i]) {
+			if r.bereft(s, batch[i]) {
 				kept.gone++
 			}
 		case lease.Refused:
@@ -293,27 +241,27 @@ func (e *Engine) keepSome(ctx context.Context, p *partition, s *lease.Session, b
 
 // bereft deals with an entry whose body is gone: it ends here, and then it is announced again. In this order, or there were
 // two owners.
-func (e *Engine) bereft(s *lease.Session, x knownEntry) bool {
+func (r *reconciler) bereft(s *lease.Session, x knownEntry) bool {
 	if x.held == nil {
-		parked := e.parked.list.Withdraw(x.parked.Stream, x.id)
+		parked := r.parked.Withdraw(x.parked.Stream, x.id)
 		if parked != nil {
-			e.completer.RestoreEntry(s.Consumer(), parked, true)
+			r.completer.RestoreEntry(s.Consumer(), parked, true)
 		}
 		return parked != nil
 	}
-	if !e.ownership.disownOne(x.held, metrics.CauseAnnouncement, api.ErrReannounced) {
+	if !r.ownership.disownOne(x.held, metrics.CauseAnnouncement, api.ErrReannounced) {
 		return false
 	}
-	e.completer.RestoreLease(x.held)
+	r.completer.RestoreLease(x.held)
 	return true
 }
 
 // adopt takes in what is pending for this process and known to nobody, with the bodies of those alone.
-func (e *Engine) adopt(ctx context.Context, p *partition, s *lease.Session, room int, c comparison, ids []string) error {
+func (r *reconciler) adopt(ctx context.Context, p *partition, s *lease.Session, room int, c comparison, ids []string) error {
 	forgotten, gone := 0, 0
 	for len(ids) > 0 {
-		count := min(len(ids), e.cfg.pipeline.MaxMoves())
-		page, err := e.store.Pending(ctx, p.number, s.Consumer(), lease.BeforeID(ids[0]), count, 0)
+		count := min(len(ids), r.cfg.pipeline.MaxMoves())
+		page, err := r.store.Pending(ctx, p.number, s.Consumer(), lease.BeforeID(ids[0]), count, 0)
 		if err != nil {
 			return err
 		}
@@ -330,30 +278,30 @@ func (e *Engine) adopt(ctx context.Context, p *partition, s *lease.Session, room
 			switch {
 			case x.Gone:
 				gone++
-				e.completer.Requeue(s.Consumer(), &x.Entry, completion.Target{})
+				r.completer.Requeue(s.Consumer(), &x.Entry, completion.Target{})
 			case x.Deliveries < lease.HeldDeliveries:
 				unread = append(unread, x.Entry)
 			case c.after == "":
 				forgotten++
 				// The key of one that nobody can read is empty; whoever reads it next tells the reason.
-				entry, _ := lease.Parse(e.layout, &x.Entry)
-				e.completer.Requeue(s.Consumer(), &entry, completion.Target{})
+				entry, _ := lease.Parse(r.layout, &x.Entry)
+				r.completer.Requeue(s.Consumer(), &entry, completion.Target{})
 			}
 		}
 		if len(page) == 0 {
 			ids = nil
 		}
-		e.intake(ctx, p, s, e.fit(p, s, unread, room))
+		r.intake.take(ctx, p, s, r.intake.fit(p, s, unread, room))
 	}
 	switch {
 	case forgotten == 0:
 	case c.forgot:
-		e.log.Warn("the server forgot that streams were done or handed back; they are handed out again", forgotten, "partition", p.number)
+		r.log.Warn("the server forgot that streams were done or handed back; they are handed out again", forgotten, "partition", p.number)
 	default:
-		e.log.Warn("streams were pending for this process that it knows nothing of; they are handed out again", forgotten, "partition", p.number)
+		r.log.Warn("streams were pending for this process that it knows nothing of; they are handed out again", forgotten, "partition", p.number)
 	}
 	if gone > 0 {
-		e.log.Warn("announcements were pending for this process that it knows nothing of and that have no body; they are lost", gone,
+		r.log.Warn("announcements were pending for this process that it knows nothing of and that have no body; they are lost", gone,
 			"partition", p.number, "remedy", "never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM")
 	}
 	return nil

@@ -80,7 +80,7 @@ func TestWhoMayTakeNothingHasNoTurn(t *testing.T) {
 		e.pressure.mu.Lock()
 		e.pressure.mu.parts[0].intake = IntakeStopped
 		e.pressure.mu.Unlock()
-		require.Zero(t, e.reserveInTurn(0, 1))
+		require.Zero(t, e.pressure.reserveInTurn(0, 1))
 		require.False(t, e.quota.Waits(0))
 	})
 }

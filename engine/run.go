@@ -13,7 +13,6 @@ import (
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/dispatch"
 	"github.com/streamlease/streamlease/engine/internal/guard"
-	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -128,7 +127,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	var readers sync.WaitGroup
 	e.recoverer.begin()
 	for _, p := range e.partitions {
-		readers.Go(func() { e.read(reading, p) })
+		readers.Go(func() { e.reader.read(reading, p) })
 	}
 	if e.hints != nil {
 		// The drain does not wait for it: a server that hangs may keep it for a timeout.
@@ -171,7 +170,6 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	if err != nil {
 		return err
 	}
-	inFlight := e.cfg.pipeline.MaxInFlight
 	e.ttls = &ttls{env: &e.env, store: e.store, windows: e.maintenance}
 	e.topology = e.watchingTopology()
 	e.legacy = newLegacyWatch(&e.env, len(e.partitions), e.store)
@@ -187,7 +185,15 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 		lane: e.lanes.of, unanswered: e.topology.failed, onLook: e.pressure.look,
 		revalidate: func(now int64) int64 { return e.revalidations.look(now) },
 	})
-	e.parked = newParked(base, e)
+	a := &acquirer{
+		env: &e.env, ttls: e.ttls, table: e.table, sessions: e.sessions, ownership: e.ownership, completer: e.completer,
+		dispatcher: e.dispatcher, renewer: e.renewer,
+	}
+	e.parked = newParked(base, &e.env, parkedParts{
+		partitions: e.partitions, table: e.table, ttls: e.ttls, pressure: e.pressure, streams: e.quota, ownership: e.ownership,
+		completer: e.completer, acquirer: a, busy: e.dispatcher.Busy, lane: e.lanes.of,
+	})
+	a.parked = e.parked
 	e.sessions.sessionParts = sessionParts{
 		base: base, parts: e.partitions, ttls: e.ttls, table: e.table, ownership: e.ownership, agreement: e.agreement,
 		renewer: e.renewer, topology: e.topology,
@@ -197,8 +203,23 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 		serverChanged: e.maintenance.serverChanged,
 		drop:          e.parked.list.Drop,
 		retire:        e.completer.Retire,
-		promote:       func(partition int) { e.promoter.Add(partition) },
+		promote:       func(partition int) { e.promoter.work.Add(partition) },
 		alarm:         func(partition int) { e.recoverer.alarm(partition) },
+	}
+	known := &inventory{parked: e.parked.list, table: e.table, completer: e.completer}
+	in := &intake{
+		env: &e.env, layout: e.layout, streams: e.quota, inventory: known, completer: e.completer, acquirer: a,
+		forwarder: &forwarder{
+			env: &e.env, store: e.store, partitions: e.partitions, lane: e.lanes.of, breakers: e.breakers, completer: e.completer,
+		},
+	}
+	e.reader = &reader{
+		env: &e.env, store: e.store, ttls: e.ttls, legacy: e.legacy, agreement: e.agreement, breakers: e.breakers, room: &e.room,
+		memory: e.reading, streams: e.quota, pressure: e.pressure, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
+		reconciler: &reconciler{
+			env: &e.env, store: e.store, layout: e.layout, inventory: known, parked: e.parked.list, table: e.table,
+			ownership: e.ownership, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
+		},
 	}
 	e.recoverer = newRecoverer(base, e)
 	if e.cfg.expired {
@@ -206,7 +227,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 			return err
 		}
 	}
-	e.promoter = workqueue.New(base, len(e.partitions), min(inFlight, 2), e.lanes.of, e.promote)
+	e.promoter = newPromoter(base, &e.env, e.partitions, e.lanes.of, e.store)
 	e.revalidations = &revalidations{
 		env: &e.env, table: e.table, partitions: e.partitions,
 		window: e.maintenance.window, beatNow: e.renewer.beatNow, slack: e.pressure.slack,
@@ -228,7 +249,7 @@ func (e *Engine) watchingTopology() *topologyWatcher {
 		renewal:    e.renewal,
 		own:        e.own,
 		regroup: func() {
-			for _, q := range []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter} {
+			for _, q := range []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter.work} {
 				q.Regroup()
 			}
 		},

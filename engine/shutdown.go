@@ -125,7 +125,7 @@ func (e *Engine) handBackAll(ctx context.Context) bool {
 // dismantle stops all parts. What is still held by then is lost to its owners with the cause ErrClosed.
 func (e *Engine) dismantle(to delivery, why error) {
 	e.parked.work.Stop()
-	e.promoter.Stop()
+	e.promoter.work.Stop()
 	e.recoverer.work.Stop()
 	e.stopHandling(api.ErrClosed)
 	for _, l := range e.table.All() {
