@@ -2,15 +2,29 @@ package engine
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
 
-// gaugeCountLimit is how many entries are counted for the gauges where the server's own lag is no good: some 5 ms of the
-// server's time.
+// gaugeCountLimit is how many entries are counted for the gauges where the lag that the server reports is of no use: some 5 ms
+// of the server's time.
 const gaugeCountLimit = 1000
+
+// backlogStore is what backlogs ask of Redis.
+type backlogStore interface {
+	// Backlog counts up to limit entries where it has to count.
+	Backlog(ctx context.Context, partition, limit int) (scan.Backlog, error)
+}
+
+// backlogs are the backlogs of all partitions, for the gauges, as this process last measured them.
+type backlogs struct {
+	*env
+	store backlogStore
+	last  []atomic.Pointer[measured] // by partition; nil: not measured yet
+}
 
 // measured is a backlog and when it was asked for.
 type measured struct {
@@ -18,44 +32,38 @@ type measured struct {
 	at int64
 }
 
+func newBacklogs(e *env, partitions int, s backlogStore) *backlogs {
+	return &backlogs{env: e, store: s, last: make([]atomic.Pointer[measured], partitions)}
+}
+
 // measure keeps the backlog of a partition for the gauges.
-func (e *Engine) measure(ctx context.Context, p *partition) {
-	at := e.clock.Now()
-	b, err := e.scan.Backlog(ctx, p.number, gaugeCountLimit)
+func (b *backlogs) measure(ctx context.Context, partition int) {
+	at := b.clock.Now()
+	now, err := b.store.Backlog(ctx, partition, gaugeCountLimit)
 	if err != nil {
 		if ctx.Err() == nil {
-			e.log.Warn("measuring the backlog fails", 1, "partition", p.number, "err", lease.Explain(err))
+			b.log.Warn("measuring the backlog fails", 1, "partition", partition, "err", lease.Explain(err))
 		}
 		return
 	}
-	p.backlog.Store(&measured{b, at})
+	b.last[partition].Store(&measured{now, at})
 }
 
-// emitBacklog emits the last measurement while it is fresh: from then on somebody else has a later one.
-func (e *Engine) emitBacklog(p *partition, emit metrics.Emit) {
-	b := p.backlog.Load()
-	if b == nil || e.clock.Now()-b.at > 2*int64(e.cfg.recovery.Interval) {
+// emit emits the last measurement of a partition while it is fresh: after that, another process has a later one.
+func (b *backlogs) emit(partition int, emit metrics.Emit) {
+	m := b.last[partition].Load()
+	if m == nil || b.clock.Now()-m.at > 2*int64(b.cfg.recovery.Interval) {
 		return
 	}
-	if b.Lag >= 0 {
-		emit(metrics.Lag, p.number, float64(b.Lag))
-		emit(metrics.Stranded, p.number, float64(b.Stranded))
-		emit(metrics.PendingWithoutBody, p.number, float64(b.WithoutBody))
+	if m.Lag >= 0 {
+		emit(metrics.Lag, partition, float64(m.Lag))
+		emit(metrics.Stranded, partition, float64(m.Stranded))
+		emit(metrics.PendingWithoutBody, partition, float64(m.WithoutBody))
 	}
-	emit(metrics.Pending, p.number, float64(b.Pending))
-	emit(metrics.Consumers, p.number, float64(b.Consumers))
-	emit(metrics.OldestPending, p.number, b.OldestPending.Seconds())
-	emit(metrics.OldestWaiting, p.number, b.OldestWaiting.Seconds())
-	emit(metrics.Later, p.number, float64(b.Later))
-	emit(metrics.DeadLettersKept, p.number, float64(b.DeadLetters))
-}
-
-// Inspector looks at the service from outside, on the client of the engine: dead letters, backlogs, who owns what. It
-// may be used before the engine is started too; of an engine made by Open, not after it has ended. Errors match
-// api.ErrInvalidConfig.
-func (e *Engine) Inspector(c scan.InspectorConfig) (*scan.Inspector, error) {
-	if c.Partitions == 0 {
-		c.Partitions = e.layout.Partitions()
-	}
-	return scan.NewInspector(e.client, e.layout.Service(), c)
+	emit(metrics.Pending, partition, float64(m.Pending))
+	emit(metrics.Consumers, partition, float64(m.Consumers))
+	emit(metrics.OldestPending, partition, m.OldestPending.Seconds())
+	emit(metrics.OldestWaiting, partition, m.OldestWaiting.Seconds())
+	emit(metrics.Later, partition, float64(m.Later))
+	emit(metrics.DeadLettersKept, partition, float64(m.DeadLetters))
 }

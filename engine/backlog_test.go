@@ -9,11 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// What the gauges show is what an inspector counts.
+// The gauges show what an inspector counts.
 func TestBacklogGauges(t *testing.T) {
 	l := goLive(t, servers.New(t), nil, WithMaxStreams(2), WithReadBatch(1), WithRecovery(scan.Config{Interval: 100 * time.Millisecond}))
 	k := l.layout.Keys(0)
@@ -46,33 +47,19 @@ func TestBacklogGauges(t *testing.T) {
 	require.Equal(t, 1, b.Consumers)
 }
 
-// What is old is not shown: somebody else of the fleet has had the turn since.
+// An old measurement is not shown: another process has had the turn since.
 func TestBacklogGaugesGoWhenTheyAreOld(t *testing.T) {
-	w := newGaugeWorld(t)
-	w.p.backlog.Store(&measured{scan.Backlog{Lag: 3}, w.e.clock.Now()})
-	require.Contains(t, w.emitted(), metrics.Lag)
-	w.p.backlog.Store(&measured{scan.Backlog{Lag: -1}, w.e.clock.Now()})
-	require.NotContains(t, w.emitted(), metrics.Lag, "unknown")
-	require.Contains(t, w.emitted(), metrics.Pending)
-	w.p.backlog.Store(&measured{scan.Backlog{Lag: 3}, w.e.clock.Now() - int64(2*w.e.cfg.recovery.Interval) - 1})
-	require.Empty(t, w.emitted())
-}
-
-type gaugeWorld struct {
-	e *Engine
-	p *partition
-}
-
-func newGaugeWorld(t *testing.T) gaugeWorld {
-	server := servers.New(t)
-	e, err := New(server.Client(t), liveService)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = e.Shutdown(context.Background()) })
-	return gaugeWorld{e, e.partitions[0]}
-}
-
-func (w gaugeWorld) emitted() map[metrics.Gauge]float64 {
-	all := make(map[metrics.Gauge]float64)
-	w.e.emitBacklog(w.p, func(g metrics.Gauge, _ int, v float64) { all[g] = v })
-	return all
+	const interval = time.Second
+	b := newBacklogs(&env{cfg: &config{recovery: scan.Config{Interval: interval}}, clock: lease.NewClock()}, 1, nil)
+	show := func(m scan.Backlog, ago time.Duration) map[metrics.Gauge]float64 {
+		b.last[0].Store(&measured{m, b.clock.Now() - int64(ago)})
+		emitted := make(map[metrics.Gauge]float64)
+		b.emit(0, func(g metrics.Gauge, _ int, v float64) { emitted[g] = v })
+		return emitted
+	}
+	require.Contains(t, show(scan.Backlog{Lag: 3}, 0), metrics.Lag)
+	unknown := show(scan.Backlog{Lag: -1}, 0)
+	require.NotContains(t, unknown, metrics.Lag)
+	require.Contains(t, unknown, metrics.Pending)
+	require.Empty(t, show(scan.Backlog{Lag: 3}, 2*interval+1))
 }

@@ -32,7 +32,7 @@ type Engine struct {
 	layout  *cluster.Layout
 	name    string // of the consumer, at the start
 	store   store
-	scan    recoveryStore
+	scan    scanStore
 	client  rueidis.Client    // of everything but renewals
 	renewal rueidis.Client    // of renewals; may be the same
 	own     []*cluster.Client // those of them that it made
@@ -51,6 +51,7 @@ type Engine struct {
 	reader        *reader
 	promoter      *promoter
 	recoverer     *recoverer
+	backlogs      *backlogs
 	hints         *hints // nil unless somebody asked for Expired
 	topology      *topologyWatcher
 	legacy        *legacyWatch
@@ -207,6 +208,16 @@ func (e *Engine) closeClients() {
 // ID is the name under which this run of the process is a consumer of the group: the consumer id and a suffix that is
 // new at every start. A partition whose session was lost goes on under another suffix.
 func (e *Engine) ID() string { return e.name }
+
+// Inspector looks at the service from outside, through the client of the engine: at dead letters, backlogs, and who owns what.
+// It may also be used before the engine is started; if Open made the engine, not after it has ended. Errors match
+// api.ErrInvalidConfig.
+func (e *Engine) Inspector(c scan.InspectorConfig) (*scan.Inspector, error) {
+	if c.Partitions == 0 {
+		c.Partitions = e.layout.Partitions()
+	}
+	return scan.NewInspector(e.client, e.layout.Service(), c)
+}
 
 // ResetTopology is for callers that learn before the engine does that servers have changed. The engine then asks at once which
 // master serves which slot, renews every partition and looks there for what dead consumers left, and replaces its own clients

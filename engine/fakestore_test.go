@@ -56,8 +56,8 @@ type fakeStore struct {
 }
 
 var (
-	_ store         = (*fakeStore)(nil)
-	_ recoveryStore = fakeScan{}
+	_ store     = (*fakeStore)(nil)
+	_ scanStore = fakeScan{}
 )
 
 // setFault puts a fault in for every call from now on; f sees each call.
@@ -489,7 +489,7 @@ func (s *fakeStore) Close(ctx context.Context, p int, consumer string) (left int
 	return left, err
 }
 
-// fakeScan is the recoveryStore of one engine.
+// fakeScan is the scanStore of one engine.
 type fakeScan struct{ *fakeStore }
 
 func (s fakeScan) Turn(ctx context.Context, p int, me string) (mine bool, err error) {

@@ -121,8 +121,8 @@ func (l *live) metric(name string, labels ...string) (sum float64, there bool) {
 	return telemetry.Sum(l.t, l.registry, name, labels...)
 }
 
-// looked waits until a partition was looked at as a whole for the first time.
+// looked waits for the first full look at a partition.
 func (l *live) looked(partition int) {
 	l.t.Helper()
-	l.until("the first look", func() bool { return l.partitions[partition].backlog.Load() != nil })
+	l.until("the first look", func() bool { return l.backlogs.last[partition].Load() != nil })
 }

@@ -21,8 +21,6 @@ type partition struct {
 
 	unforwarded atomic.Int64 // how often in a row nothing could be copied here from other partitions
 
-	backlog atomic.Pointer[measured] // as this process last looked; nil before
-
 	stretched stretched
 	rushed    atomic.Int64 // when all was to be renewed last since a window of maintenance had ended, on the clock's axis; 0: never
 	needs     atomic.Int64 // until when leases are to be believed in, as the last window that opened asks for

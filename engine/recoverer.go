@@ -8,32 +8,48 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/workqueue"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
 
-// recoveryStore is what the engine asks of Redis about the dead. scan.Store is the real one.
+// recoveryStore is what a recoverer asks of Redis. scan.Store is the real one.
 type recoveryStore interface {
 	Turn(ctx context.Context, p int, me string) (bool, error)
 	Dead(ctx context.Context, p int, me string, adopt bool) ([]string, error)
 	Recover(ctx context.Context, p int, me, dead string) (scan.Recovered, error)
 	Requeue(ctx context.Context, p int, me, stream string, own func(consumer string) bool) error
-	Backlog(ctx context.Context, p, limit int) (scan.Backlog, error)
 }
 
-var _ recoveryStore = (*scan.Store)(nil)
+// serverGate keeps work that can wait away from servers that do not answer.
+type serverGate interface {
+	// allow reports whether the server of a partition may be called now.
+	allow(partition int) bool
+	// asked records the outcome of a call that was allowed.
+	asked(partition int, err error)
+}
 
-// How long a dead consumer is left alone after it was looked at: it may be somebody else's to recover.
-const (
-	lookAgain     = time.Second
-	lookAgainMost = 30 * time.Second
-)
+// lookDelays are the delays between looks at one dead consumer: somebody else may have to recover it.
+var lookDelays = backoff.Exponential{First: time.Second, Max: 30 * time.Second}
 
-// recoverer recovers what dead consumers left: soon after a beat tells of one, and at an interval as the safety net. It
-// has a goroutine of its own, so that renewal never feels it.
+// recovererConfig is what a recoverer needs. All are set.
+type recovererConfig struct {
+	store      recoveryStore
+	partitions []*partition
+	lane       func(partition int) int
+	gate       serverGate
+	holdsOff   func(p *partition) bool                                        // a window of maintenance holds recovery off
+	isRetiring func(partition int, consumer string) bool                      // a consumer is one that this process lost
+	mayRecover func(ctx context.Context, partition int, consumer string) bool // no legacy consumer is in the way
+	measure    func(ctx context.Context, partition int)                       // measures the backlog
+}
+
+// recoverer recovers what dead consumers left: soon after a beat has reported one, and at an interval as the safety net. It
+// has goroutines of its own, so that renewal never feels it.
 type recoverer struct {
-	e    *Engine
+	*env
+	recovererConfig
 	work *workqueue.Queue
 
 	mu struct {
@@ -44,93 +60,95 @@ type recoverer struct {
 
 // recoveryState is when a partition is looked at next.
 type recoveryState struct {
-	alarm int64            // after a beat told of the dead; 0: none did
+	alarm int64            // after a beat reported dead sessions; 0: none did
 	full  int64            // at the interval
 	tried map[string]tried // dead consumers that were looked at
 }
 
+// tried is when a dead consumer may be looked at again.
 type tried struct {
-	next  int64
-	delay time.Duration
+	next   int64
+	looks  int // counted by delays
+	delays backoff.Exponential
 }
 
-func newRecoverer(ctx context.Context, e *Engine) *recoverer {
-	c := &recoverer{e: e}
-	c.mu.parts = make([]recoveryState, len(e.partitions))
-	for n := range c.mu.parts {
-		c.mu.parts[n].tried = make(map[string]tried)
+func newRecoverer(ctx context.Context, e *env, c recovererConfig) *recoverer {
+	r := &recoverer{env: e, recovererConfig: c}
+	r.mu.parts = make([]recoveryState, len(c.partitions))
+	for n := range r.mu.parts {
+		r.mu.parts[n].tried = make(map[string]tried)
 	}
-	c.work = workqueue.New(ctx, len(e.partitions), 1, e.lanes.of, c.run)
-	return c
+	r.work = workqueue.New(ctx, len(c.partitions), 1, c.lane, r.run)
+	return r
 }
 
-// begin has every partition looked at for the first time, spread over a beat.
-func (c *recoverer) begin() {
-	now := c.e.clock.Now()
-	c.mu.Lock()
-	for n := range c.mu.parts {
-		c.mu.parts[n].full = now + int64(float64(c.e.cfg.beat)*c.e.random())
+// begin schedules the first look at every partition, spread over a beat.
+func (r *recoverer) begin() {
+	now := r.clock.Now()
+	r.mu.Lock()
+	for n := range r.mu.parts {
+		r.mu.parts[n].full = now + int64(float64(r.cfg.beat)*r.random())
 	}
-	c.mu.Unlock()
-	for n := range c.e.partitions {
-		c.work.Add(n)
+	r.mu.Unlock()
+	for n := range r.partitions {
+		r.work.Add(n)
 	}
 }
 
-// alarm is called when a beat told of dead sessions. Everybody hears of them at about the same time, so each waits a
+// alarm is called when a beat reported dead sessions. All processes hear of them at about the same time, so each waits a
 // random part of a quarter of a beat.
-func (c *recoverer) alarm(partition int) {
-	c.mu.Lock()
-	s := &c.mu.parts[partition]
+func (r *recoverer) alarm(partition int) {
+	r.mu.Lock()
+	s := &r.mu.parts[partition]
 	first := s.alarm == 0
 	if first {
-		s.alarm = c.e.clock.Now() + int64(float64(c.e.cfg.beat)/4*c.e.random())
+		s.alarm = r.clock.Now() + int64(float64(r.cfg.beat)/4*r.random())
 	}
-	c.mu.Unlock()
+	r.mu.Unlock()
 	if first {
-		c.work.Add(partition)
+		r.work.Add(partition)
 	}
 }
 
-// lookNow has a partition looked at as a whole.
-func (c *recoverer) lookNow(partition int) {
-	c.mu.Lock()
-	s := &c.mu.parts[partition]
+// lookNow schedules a full look at a partition, now. Before begin it does nothing.
+func (r *recoverer) lookNow(partition int) {
+	r.mu.Lock()
+	s := &r.mu.parts[partition]
 	begun := s.full != 0
 	if begun {
-		s.full = c.e.clock.Now()
+		s.full = r.clock.Now()
 	}
-	c.mu.Unlock()
+	r.mu.Unlock()
 	if begun {
-		c.work.Add(partition)
+		r.work.Add(partition)
 	}
 }
 
 // run looks at a partition if it is time to.
-func (c *recoverer) run(ctx context.Context, partition int) time.Duration {
-	now := c.e.clock.Now()
-	c.mu.Lock()
-	s := &c.mu.parts[partition]
+func (r *recoverer) run(ctx context.Context, partition int) time.Duration {
+	now := r.clock.Now()
+	r.mu.Lock()
+	s := &r.mu.parts[partition]
 	alarmed, full := s.alarm != 0 && now >= s.alarm, s.full != 0 && now >= s.full
 	if alarmed {
 		s.alarm = 0
 	}
 	if full {
-		s.full = now + int64(float64(c.e.cfg.recovery.Interval)*(0.9+0.2*c.e.random()))
+		s.full = now + int64(float64(r.cfg.recovery.Interval)*(0.9+0.2*r.random()))
 	}
-	c.mu.Unlock()
+	r.mu.Unlock()
 	if alarmed || full {
-		c.look(ctx, c.e.partitions[partition], full)
+		r.look(ctx, r.partitions[partition], full)
 	}
-	return c.next(partition)
+	return r.next(partition)
 }
 
-// next is how long there is nothing to do.
-func (c *recoverer) next(partition int) time.Duration {
-	now := c.e.clock.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.mu.parts[partition]
+// next returns how long there is nothing to do.
+func (r *recoverer) next(partition int) time.Duration {
+	now := r.clock.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.mu.parts[partition]
 	at := s.full
 	if s.alarm != 0 {
 		at = min(at, s.alarm)
@@ -141,109 +159,132 @@ func (c *recoverer) next(partition int) time.Duration {
 	return max(time.Duration(at-now), time.Millisecond)
 }
 
-// look recovers the dead of a partition. With full it also adopts who has no session, if it is this process's turn.
-func (c *recoverer) look(ctx context.Context, p *partition, full bool) {
+// look recovers the dead consumers of a partition. A full look also adopts consumers that have no session, if it is this
+// process's turn.
+func (r *recoverer) look(ctx context.Context, p *partition, full bool) {
 	var err error
-	e := c.e
 	s, _ := p.view()
-	if s == nil || s.Remaining() == 0 || e.maintenance.holdsOff(p) || !e.breakers.allow(p.number) {
+	if s == nil || s.Remaining() == 0 || r.holdsOff(p) || !r.gate.allow(p.number) {
 		return
 	}
-	defer func() { e.breakers.asked(p.number, err) }()
+	defer func() { r.gate.asked(p.number, err) }()
 	adopt := false
 	if full {
-		if adopt, err = e.scan.Turn(ctx, p.number, s.Consumer()); err != nil {
-			c.failed(ctx, p, err)
+		if adopt, err = r.store.Turn(ctx, p.number, s.Consumer()); err != nil {
+			r.failed(ctx, p, err)
 		}
 	}
 	if adopt {
-		defer e.measure(ctx, p)
+		defer r.measure(ctx, p.number)
 	}
 	var dead []string
-	dead, err = e.scan.Dead(ctx, p.number, s.Consumer(), adopt)
+	dead, err = r.store.Dead(ctx, p.number, s.Consumer(), adopt)
 	if err != nil {
-		c.failed(ctx, p, err)
+		r.failed(ctx, p, err)
 		return
 	}
-	c.forget(p, dead)
+	r.forget(p, dead)
 	for _, name := range dead {
-		// What this process lost itself goes back by its own hand, and counts no crash.
-		if e.completer.IsRetiring(p.number, name) || !c.mayTry(p, name) || !e.legacy.mayRecover(ctx, p.number, name) {
+		// What this process lost itself it requeues itself, without counting a crash.
+		if r.isRetiring(p.number, name) || !r.mayTry(p, name) || !r.mayRecover(ctx, p.number, name) {
 			continue
 		}
-		if !c.recover(ctx, p, s.Consumer(), name) {
+		if !r.recover(ctx, p, s.Consumer(), name) {
 			return
 		}
 	}
 }
 
-// recover recovers one dead consumer. It reports false when it is of no use to go on with the next one.
-func (c *recoverer) recover(ctx context.Context, p *partition, me, name string) bool {
+// recover recovers one dead consumer. It reports whether it is worth going on with the next one.
+func (r *recoverer) recover(ctx context.Context, p *partition, me, name string) bool {
 	began := time.Now()
-	done, err := c.e.scan.Recover(ctx, p.number, me, name)
-	c.e.metrics.Recovered(done)
+	done, err := r.store.Recover(ctx, p.number, me, name)
+	r.metrics.Recovered(done)
 	if done.Entries+done.Gone > 0 {
-		c.e.log.Info("recovered a dead consumer", "partition", p.number, "consumer", name, "entries", done.Entries,
+		r.log.Info("recovered a dead consumer", "partition", p.number, "consumer", name, "entries", done.Entries,
 			"dead letters", done.DeadLetters, "took", time.Since(began))
 	}
 	if done.Suspected > 0 {
-		c.e.event(api.EventCrashLoop, p.number, nil, fmt.Sprintf("%d announcements of %s have seen more than %d of their owners die, "+
+		r.event(api.EventCrashLoop, p.number, nil, fmt.Sprintf("%d announcements of %s have seen more than %d of their owners die, "+
 			"and nothing shows which of them are to blame: find out why processes die (memory, a probe, a fault that all streams share); "+
-			"they are handed out again after up to %v", done.Suspected, name, c.e.cfg.recovery.MaxCrashes, c.e.cfg.recovery.MaxCrashDelay*3/2))
+			"they are handed out again after up to %v", done.Suspected, name, r.cfg.recovery.MaxCrashes, r.cfg.recovery.MaxCrashDelay*3/2))
 	}
 	switch {
 	case err == nil:
 	case errors.Is(err, scan.ErrBusy):
-		c.waitFor(p, name, scan.ClaimTime)
+		r.waitFor(p, name, scan.ClaimTime)
 	case errors.Is(err, scan.ErrNotMine):
 	default:
-		c.failed(ctx, p, err)
+		r.failed(ctx, p, err)
 		if _, refused := lease.Refusal(err); !refused && !errors.Is(err, scan.ErrRefused) {
-			return false // no answer: the alarm comes again when there are answers
+			return false // no answer: once there are answers, the alarm comes again
 		}
 	}
 	return ctx.Err() == nil
 }
 
-// waitFor has a dead consumer looked at again after a time, in case who recovers it dies too.
-func (c *recoverer) waitFor(p *partition, name string, d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.mu.parts[p.number].tried[name] = tried{next: c.e.clock.Now() + int64(d), delay: d}
+// requeue requeues the announcement of one stream that a dead consumer left in a partition; see Engine.Requeue.
+func (r *recoverer) requeue(ctx context.Context, partition int, stream string) error {
+	s, _ := r.partitions[partition].view()
+	if s == nil || s.Remaining() == 0 {
+		return fmt.Errorf("%w: no session in partition %d", api.ErrNotReady, partition)
+	}
+	err := r.store.Requeue(ctx, partition, s.Consumer(), stream, func(consumer string) bool {
+		return r.isRetiring(partition, consumer)
+	})
+	switch {
+	case err == nil:
+		r.metrics.Recovered(scan.Recovered{Entries: 1})
+	case errors.Is(err, scan.ErrDeadLetter):
+		r.metrics.Recovered(scan.Recovered{Entries: 1, DeadLetters: 1})
+	}
+	return err
+}
+
+// waitFor defers the next look at a dead consumer, which is made in case the process that recovers it dies too.
+func (r *recoverer) waitFor(p *partition, name string, d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.parts[p.number].tried[name] = tried{
+		next: r.clock.Now() + int64(d), looks: 1, delays: backoff.Exponential{First: d, Max: lookDelays.Max},
+	}
 }
 
 // forget drops what is known of consumers that are no longer listed.
-func (c *recoverer) forget(p *partition, dead []string) {
+func (r *recoverer) forget(p *partition, dead []string) {
 	listed := make(map[string]bool, len(dead))
 	for _, name := range dead {
 		listed[name] = true
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for name := range c.mu.parts[p.number].tried {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name := range r.mu.parts[p.number].tried {
 		if !listed[name] {
-			delete(c.mu.parts[p.number].tried, name)
+			delete(r.mu.parts[p.number].tried, name)
 		}
 	}
 }
 
-// mayTry reports whether it is time to look at a dead consumer, and backs off for the next time.
-func (c *recoverer) mayTry(p *partition, name string) bool {
-	now := c.e.clock.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := c.mu.parts[p.number].tried[name]
+// mayTry reports whether it is time to look at a dead consumer; if so, the next look comes later than the last.
+func (r *recoverer) mayTry(p *partition, name string) bool {
+	now := r.clock.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.mu.parts[p.number].tried[name]
 	if now < t.next {
 		return false
 	}
-	t.delay = min(max(2*t.delay, lookAgain), lookAgainMost)
-	t.next = now + int64(t.delay)
-	c.mu.parts[p.number].tried[name] = t
+	if t.looks == 0 {
+		t.delays = lookDelays
+	}
+	t.looks++
+	t.next = now + int64(t.delays.Delay(t.looks, 0))
+	r.mu.parts[p.number].tried[name] = t
 	return true
 }
 
-func (c *recoverer) failed(ctx context.Context, p *partition, err error) {
+func (r *recoverer) failed(ctx context.Context, p *partition, err error) {
 	if ctx.Err() == nil {
-		c.e.log.Warn("recovery fails", 1, "partition", p.number, "err", lease.Explain(err))
+		r.log.Warn("recovery fails", 1, "partition", p.number, "err", lease.Explain(err))
 	}
 }

@@ -221,7 +221,8 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 			ownership: e.ownership, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
 		},
 	}
-	e.recoverer = newRecoverer(base, e)
+	e.backlogs = newBacklogs(&e.env, len(e.partitions), e.scan)
+	e.recoverer = e.recovering(base)
 	if e.cfg.expired {
 		if e.hints, err = newHints(e, to); err != nil {
 			return err
@@ -283,6 +284,20 @@ func (e *Engine) disagree(err error) {
 			e.sessions.lose(p, s, disagreement(err))
 		}
 	}
+}
+
+// recovering makes the recoverer of an engine.
+func (e *Engine) recovering(base context.Context) *recoverer {
+	return newRecoverer(base, &e.env, recovererConfig{
+		store:      e.scan,
+		partitions: e.partitions,
+		lane:       e.lanes.of,
+		gate:       e.breakers,
+		holdsOff:   e.maintenance.holdsOff,
+		isRetiring: e.completer.IsRetiring,
+		mayRecover: e.legacy.mayRecover,
+		measure:    e.backlogs.measure,
+	})
 }
 
 // start checks that the service is the one that was configured and waits until every partition has a session, or some

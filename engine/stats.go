@@ -78,7 +78,7 @@ func (e *Engine) collectGauges(emit metrics.Emit) {
 		strain := e.pressure.of(n)
 		emit(metrics.RenewalsLate, n, strain.late.Seconds())
 		emit(metrics.Intake, n, float64(e.pressure.state(strain.intake, e.pressure.isClogged(n, e.clock.Now()))))
-		e.emitBacklog(p, emit)
+		e.backlogs.emit(n, emit)
 	}
 	emit(metrics.QueueDepth, api.NoPartition, float64(e.dispatcher.Queued()))
 	emit(metrics.BusyWorkers, api.NoPartition, float64(e.dispatcher.Running()))
