@@ -9,8 +9,8 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// A server that answers nothing is read from now and then only, while beats go on as ever; the first that is answered
-// brings everything back.
+// A server that does not answer is read from only now and then, while beats go on as always. The first beat that is answered
+// resumes reading.
 func TestADeadServerIsNotHammered(t *testing.T) {
 	bubble(t, 4, func(t *testing.T, w *world) {
 		e := w.start(nil, WithSessionTTL(5*time.Minute), WithLeaseTTL(5*time.Minute))
@@ -31,7 +31,7 @@ func TestADeadServerIsNotHammered(t *testing.T) {
 		w.server.announce("s")
 		pass(time.Second)
 		require.Equal(t, 1, e.Stats().Held)
-		require.Equal(t, 1, countEvents(e, api.EventReadsPaused), "told once")
+		require.Equal(t, 1, countEvents(e, api.EventReadsPaused), "reported once")
 	})
 }
 

@@ -13,27 +13,27 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// loopScan finds a consumer dead, once, whose entries are equally suspect.
+// loopScan finds one dead consumer, once. All of its entries are equally suspect.
 type loopScan struct {
 	fakeScan
 	waiting int
-	told    bool
+	found   bool
 }
 
 func (s *loopScan) Dead(context.Context, int, string, bool) ([]string, error) {
-	if s.told {
+	if s.found {
 		return nil, nil
 	}
 	return []string{"other.1"}, nil
 }
 
 func (s *loopScan) Recover(context.Context, int, string, string) (scan.Recovered, error) {
-	s.told = true
+	s.found = true
 	return scan.Recovered{Entries: 9, Suspected: s.waiting, Removed: true}, nil
 }
 
-// A crash loop that is nobody's fault was seen by nobody before everything was a dead letter.
-func TestCrashLoopIsTold(t *testing.T) {
+// Nobody noticed a crash loop that no announcement was to blame for, until every announcement had been dead-lettered.
+func TestCrashLoopIsReported(t *testing.T) {
 	for _, waiting := range []int{0, 7} {
 		bubble(t, 1, func(t *testing.T, w *world) {
 			e := w.newEngine()

@@ -14,17 +14,17 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// abandon gives an announcement to a consumer that has no session, in a partition that may be the wrong one.
+// abandon delivers an announcement to a consumer that has no session, in a partition that need not be its own.
 func (l *live) abandon(partition int, stream string) {
 	l.t.Helper()
 	input, group := l.layout.Keys(partition).Input, l.layout.Group()
-	// At once, so that the engine does not read it.
+	// In one step, so that the engine does not read it.
 	l.do("EVAL", `redis.call('XADD', KEYS[1], '*', 'lbs-input', ARGV[2])
 		return redis.call('XREADGROUP', 'GROUP', ARGV[1], 'stranger.1', 'STREAMS', KEYS[1], '>')`,
 		"1", input, group, `{"DataStreamName":`+strconv.Quote(stream)+`}`)
 }
 
-// rarely has recovery look once only, at the start.
+// rarely makes recovery look only once, at the start.
 func rarely() Option { return WithRecovery(scan.Config{Interval: time.Hour}) }
 
 func TestRequeueOfAnOrphan(t *testing.T) {
@@ -44,11 +44,11 @@ func TestRequeueOfAnOrphan(t *testing.T) {
 	l.abandon(1, home)
 	require.NoError(t, l.Requeue(ctx, home))
 	l.until("it is handed out", func() bool { return l.told(api.Added, home) == 1 })
-	require.ErrorIs(t, l.Requeue(ctx, home), api.ErrHeldElsewhere, "this very process owns it")
+	require.ErrorIs(t, l.Requeue(ctx, home), api.ErrHeldElsewhere, "this process owns it")
 	held, _ := l.Lease(home)
 	require.NoError(t, held.Done(ctx))
 
-	// Its producer knows nothing of partitions, and the reader died before forwarding it.
+	// Its producer knows nothing of partitions, and the reader died before it forwarded the entry.
 	l.abandon(0, home)
 	require.NoError(t, l.Requeue(ctx, home))
 	l.until("it is forwarded and handed out", func() bool { return l.told(api.Added, home) == 2 })
@@ -56,7 +56,7 @@ func TestRequeueOfAnOrphan(t *testing.T) {
 	require.EqualValues(t, 2, recovered)
 }
 
-// Somebody else's lease is theirs while their session lives, whatever else runs in the meantime.
+// Another process keeps its lease while its session lives, whatever else happens in the meantime.
 func TestRequeueWhileTheOwnerLives(t *testing.T) {
 	l := goLive(t, servers.New(t), nil, rarely())
 	ctx := context.Background()
@@ -65,7 +65,7 @@ func TestRequeueWhileTheOwnerLives(t *testing.T) {
 	_, err := other.Open(ctx, 0, "other.1", 0)
 	require.NoError(t, err)
 	l.SetMaxStreams(0)
-	// Given to the other one in one step, so that the engine does not read it.
+	// Delivered to the other one in one step, so that the engine does not read it.
 	id := l.do("EVAL", `local id = redis.call('XADD', KEYS[1], '*', 'lbs-input', '{"DataStreamName":"x"}')
 		redis.call('XREADGROUP', 'GROUP', ARGV[1], 'other.1', 'STREAMS', KEYS[1], '>') return id`,
 		"1", l.layout.Keys(0).Input, l.layout.Group())
@@ -78,7 +78,7 @@ func TestRequeueWhileTheOwnerLives(t *testing.T) {
 	require.ErrorIs(t, err, api.ErrHeldElsewhere)
 	require.ErrorContains(t, err, "other.1")
 
-	// Found dead, it is recovered by the beat's alarm or by this call, whichever comes first.
+	// Once it counts as dead, the alarm of the beat recovers it, or this call, whichever comes first.
 	l.do("ZADD", l.layout.Keys(0).Sessions, "1", "other.1")
 	if err := l.Requeue(ctx, "x"); err != nil {
 		require.True(t, isAnyOf(err, api.ErrNotAnnounced, api.ErrHeldElsewhere), "%v", err)
