@@ -16,22 +16,22 @@ func TestForwardingToAMasterThatIsAwayHoldsUpNobody(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, w *world) {
 		e := w.start(nil)
 		for name, fault := range map[string]fakeFault{"hang": faultHang, "error": faultError} {
-			strange, own := w.streamIn(1, len(name)), w.streamIn(0, len(name))
+			misrouted, own := w.streamIn(1, len(name)), w.streamIn(0, len(name))
 			e.fake.setFault(func(c *fakeCall) fakeFault {
 				if c.op == "copy" {
 					return fault
 				}
 				return fakeFault{}
 			})
-			w.server.add(0, fakeBody(strange))
+			w.server.add(0, fakeBody(misrouted))
 			pass(100 * time.Millisecond)
 			w.server.add(0, fakeBody(own))
 			pass(5 * time.Second)
 			require.NotNil(t, e.held(own), name)
-			require.Nil(t, e.table.Get(strange), name)
+			require.Nil(t, e.table.Get(misrouted), name)
 			e.fake.setFault(nil)
 			pass(time.Minute)
-			require.NotNil(t, e.held(strange), name)
+			require.NotNil(t, e.held(misrouted), name)
 		}
 	})
 }
