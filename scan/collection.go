@@ -12,19 +12,6 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-type message = rueidis.RedisMessage
-
-func textOf(parts []message, n int) string {
-	if n >= len(parts) {
-		return ""
-	}
-	if value, err := parts[n].AsInt64(); err == nil {
-		return strconv.FormatInt(value, 10)
-	}
-	text, _ := parts[n].ToString()
-	return text
-}
-
 // collection is one of the keys in which a partition keeps items that belong to data streams, and that move when the partitions
 // of those change. Another such key has to be added to collections.
 type collection struct {

@@ -227,3 +227,15 @@ func explained(doing string, err error) error {
 	}
 	return fmt.Errorf("scan: %s: %w", doing, lease.Explain(err))
 }
+
+// textOf returns the n-th part of an answer as a text; empty when there is none.
+func textOf(parts []rueidis.RedisMessage, n int) string {
+	if n >= len(parts) {
+		return ""
+	}
+	if value, err := parts[n].AsInt64(); err == nil {
+		return strconv.FormatInt(value, 10)
+	}
+	text, _ := parts[n].ToString()
+	return text
+}

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -124,6 +125,8 @@ func (i *Inspector) scanPage(ctx context.Context, run *lease.Runner, cursor, pat
 	names, err = parts[1].AsStrSlice()
 	return next, names, err
 }
+
+var errUnknownMaster = errors.New("the client does not know it; try again")
 
 // masters returns a runner for each server to go through.
 func (i *Inspector) masters(ctx context.Context) (runners []*lease.Runner, err error) {

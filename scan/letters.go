@@ -202,3 +202,7 @@ func streamOf(cut string) string {
 		return text
 	}
 }
+
+func (s Selection) matches(l *DeadLetter) bool {
+	return strings.HasPrefix(l.Reason, s.Reason) && (s.Stream == "" || l.Stream == s.Stream)
+}

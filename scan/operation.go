@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/rueidis"
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
@@ -27,10 +28,7 @@ var ErrTakenOver = errors.New("scan: another operation has taken over; once it h
 // announce to it with the old number of partitions, and run the same operation again.
 var ErrStillWritten = errors.New("scan: producers still announce to the service")
 
-var (
-	errUnknownMaster = errors.New("the client does not know it; try again")
-	errUnmarked      = errors.New("another operation keeps marking it; run the same operation again")
-)
+var errUnmarked = errors.New("another operation keeps marking it; run the same operation again")
 
 // Progress is how far DeleteService or Repartition has got.
 type Progress struct {
@@ -115,7 +113,7 @@ func (o *operation) recheck(ctx context.Context, again *Survey) error {
 	return errors.Join(who.error(true), err)
 }
 
-func (o *operation) parse(parts []message) error {
+func (o *operation) parse(parts []rueidis.RedisMessage) error {
 	verdict, err := parts[0].ToString()
 	if err != nil {
 		return err
@@ -195,14 +193,6 @@ func (o *operation) setMarks(ctx context.Context, partitions []int, kept time.Du
 		}
 	}
 	return nil
-}
-
-func upTo(end int) []int {
-	all := make([]int, end)
-	for p := range all {
-		all[p] = p
-	}
-	return all
 }
 
 // Answers of scripts that were to delete something and did not.
@@ -321,4 +311,9 @@ func (o *operation) unlinkScanned(ctx context.Context, first int, kinds ...keyKi
 		return nil
 	})
 	return found, err
+}
+
+// joined returns the error for a consumer that works with a partition despite the record: one of an earlier version.
+func (o *operation) joined(p int) error {
+	return presence{who: fmt.Sprintf("a consumer has joined partition %d in the meantime", p)}.error(true)
 }

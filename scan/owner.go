@@ -102,7 +102,7 @@ func (o *Ownership) parse(layout *cluster.Layout, parts []rueidis.RedisMessage) 
 	return nil
 }
 
-// endOf is when a lease with this TTL ends, in ms of the server's clock; zero for one without an end.
+// endOf returns when a lease with this TTL expires, in ms of the server's clock; zero for one without an end.
 func endOf(ttl *rueidis.RedisMessage, now int64) (end time.Time) {
 	if left, err := ttl.AsInt64(); err == nil && left >= 0 {
 		end = time.UnixMilli(now + left)

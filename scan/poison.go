@@ -2,6 +2,7 @@ package scan
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -155,3 +156,10 @@ func (c Config) maxCrashCount() int { return c.strikeFloor() + 2*poisonStrikes }
 func (c Config) arrivalWindow() time.Duration {
 	return min(max(c.MaxCrashDelay/togetherShare, minTogether), maxTogether)
 }
+
+func crashReason(crashes int) string {
+	return fmt.Sprintf("crashes: its owners died again and again (crash count %d)", crashes)
+}
+
+// crashLimit returns MaxCrashes as a count.
+func (c Config) crashLimit() int { return min(max(c.MaxCrashes, 0), math.MaxInt/4) }

@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"fmt"
 	"math"
 	"time"
 
@@ -88,10 +87,3 @@ func (c Config) decide(o *orphan, end sessionEnd, rnd float64) lease.Disposition
 	}
 	return r
 }
-
-func crashReason(crashes int) string {
-	return fmt.Sprintf("crashes: its owners died again and again (crash count %d)", crashes)
-}
-
-// crashLimit returns MaxCrashes as a count.
-func (c Config) crashLimit() int { return min(max(c.MaxCrashes, 0), math.MaxInt/4) }

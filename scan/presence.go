@@ -94,8 +94,3 @@ func (i *Inspector) checkStopped(ctx context.Context, s *Survey) error {
 	}
 	return who.error(s.State != "")
 }
-
-// joined returns the error for a consumer that works with a partition despite the record: one of an earlier version.
-func (o *operation) joined(p int) error {
-	return presence{who: fmt.Sprintf("a consumer has joined partition %d in the meantime", p)}.error(true)
-}

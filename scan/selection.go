@@ -1,8 +1,6 @@
 package scan
 
 import (
-	"strings"
-
 	"github.com/streamlease/streamlease/cluster"
 )
 
@@ -18,10 +16,6 @@ type Selection struct {
 	Stream string
 }
 
-func (s Selection) matches(l *DeadLetter) bool {
-	return strings.HasPrefix(l.Reason, s.Reason) && (s.Stream == "" || l.Stream == s.Stream)
-}
-
 func (s Selection) partitions(layout *cluster.Layout) []int {
 	if s.Partitions == nil {
 		return upTo(layout.Partitions())
@@ -33,4 +27,12 @@ func (s Selection) partitions(layout *cluster.Layout) []int {
 		}
 	}
 	return chosen
+}
+
+func upTo(end int) []int {
+	all := make([]int, end)
+	for p := range all {
+		all[p] = p
+	}
+	return all
 }

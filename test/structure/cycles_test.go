@@ -56,20 +56,8 @@ var cycles = map[string][]cycle{
 	},
 	"scan": {
 		{
-			why:  "operations on a stopped service share the type that runs them",
-			most: 4, files: []string{"keys.go", "operation.go", "stock.go", "survey.go"},
-		},
-		{
-			why:  "the policy of retries and that of crashes share their limits",
-			most: 2, files: []string{"convict.go", "judge.go"},
-		},
-		{
-			why:  "recovering waits out late scripts, and that is a method of the same type",
-			most: 2, files: []string{"late.go", "recover.go"},
-		},
-		{
-			why:  "both parse what the other answers",
-			most: 2, files: []string{"owner.go", "requeue.go"},
+			why:  "a recovery reads pages and waits out late scripts by methods of the same type",
+			most: 3, files: []string{"late.go", "page.go", "recover.go"},
 		},
 	},
 }
