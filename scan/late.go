@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -16,11 +17,12 @@ func timedOut(ctx context.Context, err error) bool {
 
 // How long to wait for a late script, during which the server serves nobody else.
 const (
-	waitFactor   = 10                     // times Timeout
-	minWait      = 5 * time.Second        // at least
-	pollDelay    = 100 * time.Millisecond // doubling
-	maxPollDelay = time.Second
+	waitFactor = 10              // times Timeout
+	minWait    = 5 * time.Second // at least
 )
+
+// latePolls is how long to wait before asking again whether a late script has run.
+var latePolls = backoff.Exponential{First: 100 * time.Millisecond, Max: time.Second}
 
 // waitOut waits until a call that was not answered in time has run, by asking for the next pending entry without its body: any
 // call made meanwhile queues behind the late one, and would be late as well. A client may give up sooner (ConnWriteTimeout,
@@ -28,14 +30,12 @@ const (
 func (r *recovery) waitOut(ctx context.Context, after string) ([]orphan, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(waitFactor*r.timeout(), minWait))
 	defer cancel()
-	for wait := pollDelay; ; wait = min(2*wait, maxPollDelay) {
+	for asked := 1; ; asked++ {
 		orphans, err := r.readPageIn(ctx, after, 1, lease.NoBody)
 		if err == nil || isAnswer(err) {
 			return orphans, err
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		if !backoff.Sleep(ctx, latePolls.Delay(asked, 0)) {
 			return nil, err
 		}
 	}
