@@ -176,8 +176,8 @@ func (sim *simulation) recover() {
 			continue
 		}
 		g.end.now = sim.now.Milliseconds()
-		var suspects []poisonCandidate
-		with := cohort{}
+		var candidates []poisonCandidate
+		others := cohort{}
 		for _, i := range g.streams {
 			s := &sim.streams[i]
 			o := &orphan{readable: true}
@@ -188,20 +188,20 @@ func (sim *simulation) recover() {
 			r := sim.decide(o, g.end, sim.rnd.Float64())
 			switch {
 			case sim.isCandidate(r):
-				suspects = append(suspects, poisonCandidate{Disposition: r, idle: o.Idle})
+				candidates = append(candidates, poisonCandidate{Disposition: r, idle: o.Idle})
 				continue
 			case r.Crashes == 0:
-				with.stable++
+				others.stable++
 			case r.Crashes != lease.KeepCount:
-				with.idles = append(with.idles, o.Idle)
+				others.idles = append(others.idles, o.Idle)
 			}
 			sim.back(i, r)
 		}
-		with.sole = len(sim.streams) == 1
-		if sim.detectPoison(suspects, with, sim.rnd.Float64) > 0 {
+		others.sole = len(sim.streams) == 1
+		if sim.detectPoison(candidates, others, sim.rnd.Float64) > 0 {
 			sim.alarms++
 		}
-		for _, r := range suspects {
+		for _, r := range candidates {
 			var i int
 			_, _ = fmt.Sscan(r.Entry, &i)
 			sim.back(i, r.Disposition)

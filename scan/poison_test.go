@@ -30,7 +30,7 @@ func TestDetectPoison(t *testing.T) {
 	for name, test := range map[string]struct {
 		config  Config
 		left    []after
-		with    cohort
+		others  cohort
 		crashes []int // afterwards; -1: a dead letter
 		waiting int
 	}{
@@ -43,17 +43,17 @@ func TestDetectPoison(t *testing.T) {
 		"the sixteenth does not":                    {left: herd(after{s, 27}, 3, 5), crashes: []int{27, 5, 5, 5}, waiting: 1},
 		"all that arrived at once prove nothing":    {left: []after{{s, 28}, {s, 28}, {s + s/2, 28}, {s, 28}}, crashes: []int{27, 27, 27, 27}, waiting: 4},
 		"arrived together, before others":           {left: []after{{s, 12}, {9 * s, 28}, {9 * s, 28}, {9 * s, 28}}, crashes: []int{12, 26, 26, 26}, waiting: 4},
-		"alone, and others arrived with it":         {left: []after{{s, 26}}, with: cohort{stable: 1, idles: []time.Duration{s / 2, s, 9 * s, 9 * s}}, crashes: []int{25}, waiting: 1},
+		"alone, and others arrived with it":         {left: []after{{s, 26}}, others: cohort{stable: 1, idles: []time.Duration{s / 2, s, 9 * s, 9 * s}}, crashes: []int{25}, waiting: 1},
 		"a quarter of eight":                        {left: append(herd(after{s, 28}, 6, 11), after{2 * s, 28}), crashes: []int{-1, 11, 11, 11, 11, 11, 11, -1}, waiting: 6},
 		"of a few it takes more":                    {left: []after{{s, 28}, {20 * s, 28}}, crashes: []int{28, 25}, waiting: 2},
 		"of a few it takes twice as many":           {left: []after{{s, 45}, {20 * s, 28}}, crashes: []int{-1, 25}, waiting: 1},
 		"alone, and nothing else was stable":        {left: []after{{s, 28}}, crashes: []int{27}, waiting: 1},
-		"alone among what was stable":               {left: []after{{s, 12}}, with: cohort{stable: 1}, crashes: []int{14}, waiting: 1},
-		"alone among what was stable, in the end":   {left: []after{{s, 26}}, with: cohort{stable: 1}, crashes: []int{-1}},
-		"alone, and others arrived later":           {left: []after{{s, 26}}, with: cohort{stable: 1, idles: []time.Duration{0, s, s, 9 * s}}, crashes: []int{24}, waiting: 1},
-		"alone, and others arrived before":          {left: []after{{s, 26}}, with: cohort{stable: 1, idles: []time.Duration{9 * s}}, crashes: []int{-1}},
-		"the only announcement":                     {left: []after{{s, 11}}, with: cohort{sole: true}, crashes: []int{-1}},
-		"the only announcement, below the limit":    {left: []after{{s, 10}}, with: cohort{sole: true}, crashes: []int{10}},
+		"alone among what was stable":               {left: []after{{s, 12}}, others: cohort{stable: 1}, crashes: []int{14}, waiting: 1},
+		"alone among what was stable, in the end":   {left: []after{{s, 26}}, others: cohort{stable: 1}, crashes: []int{-1}},
+		"alone, and others arrived later":           {left: []after{{s, 26}}, others: cohort{stable: 1, idles: []time.Duration{0, s, s, 9 * s}}, crashes: []int{24}, waiting: 1},
+		"alone, and others arrived before":          {left: []after{{s, 26}}, others: cohort{stable: 1, idles: []time.Duration{9 * s}}, crashes: []int{-1}},
+		"the only announcement":                     {left: []after{{s, 11}}, others: cohort{sole: true}, crashes: []int{-1}},
+		"the only announcement, below the limit":    {left: []after{{s, 10}}, others: cohort{sole: true}, crashes: []int{10}},
 		"no crash is forgiven to anyone":            {config: Config{MaxCrashes: -1}, left: []after{{s, 1}, {s, 1}, {9 * s, 1}}, crashes: []int{-1, -1, -1}},
 		"no limit, but somebody lowered it":         {config: Config{MaxCrashes: math.MaxInt}, left: []after{{s, 70}, {9 * s, 70}}, crashes: []int{70, 70}},
 		"a greater limit is the longest delay, too": {config: Config{MaxCrashes: 100}, left: herd(after{s, 101}, 3, 60), crashes: []int{101, 60, 60, 60}, waiting: 1},
@@ -65,7 +65,7 @@ func TestDetectPoison(t *testing.T) {
 				r := lease.Disposition{Dest: lease.ToDeadLetters, Reason: "crashes", Crashes: x.crashes, Retries: i}
 				items = append(items, poisonCandidate{Disposition: r, idle: x.idle})
 			}
-			waiting := test.config.detectPoison(items, test.with, func() float64 { return 0.5 })
+			waiting := test.config.detectPoison(items, test.others, func() float64 { return 0.5 })
 			require.Equal(t, test.waiting, waiting)
 			crashes := make([]int, len(items))
 			for _, r := range items {

@@ -136,7 +136,7 @@ func TestServiceThatIsJoinedIsNotCalledUntouched(t *testing.T) {
 				require.NoError(t, change(f.inspector(), f))
 			})
 		}
-		t.Run(what+" of one that was begun, beside a foreign consumer", func(t *testing.T) {
+		t.Run(what+" of one that was begun, beside a legacy consumer", func(t *testing.T) {
 			f := interrupted(t, change)
 			locks := f.legacyConsumer(0, "redis-consumer-1", 3)
 			err := change(f.inspector(), f)

@@ -123,7 +123,7 @@ func TestUnreadableAndVanishedEntries(t *testing.T) {
 	require.Equal(t, 3, done.Malformed)
 	require.Equal(t, 2, done.Gone)
 	require.True(t, done.Removed)
-	require.Empty(t, h.Stream(h.keys.Input), "whoever reads them next could do no more")
+	require.Empty(t, h.Stream(h.keys.Input), "the next consumer could do no more with them")
 	letters := h.Stream(h.keys.DeadLetters)
 	require.Len(t, letters, 3)
 	for _, l := range letters {

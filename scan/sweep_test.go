@@ -77,15 +77,15 @@ func TestHundredDeadConsumersWithNothingPendingAreRemoved(t *testing.T) {
 // Legacy consumers, of the library that this one replaces, have no sessions: they are adopted, and what they left is recovered as
 // usual, without counting a crash.
 func TestLegacyConsumerIsAdoptedAndRecovered(t *testing.T) {
-	const foreign = lease.LegacyPrefix + "pod-1"
+	const legacy = lease.LegacyPrefix + "pod-1"
 	h := newHarness(t)
 	id := h.announce("s")
-	h.read(foreign, 1)
-	h.Do("XCLAIM", h.keys.Input, h.layout.Group(), foreign, "0", id, "RETRYCOUNT", "5")
+	h.read(legacy, 1)
+	h.Do("XCLAIM", h.keys.Input, h.layout.Group(), legacy, "0", id, "RETRYCOUNT", "5")
 	require.Empty(t, h.listDead(ann, true))
-	h.score(foreign, "1000.5")
-	require.Equal(t, []string{foreign}, h.listDead(ann, false))
-	done, err := h.store.Recover(h.ctx, 0, ann, foreign)
+	h.score(legacy, "1000.5")
+	require.Equal(t, []string{legacy}, h.listDead(ann, false))
+	done, err := h.store.Recover(h.ctx, 0, ann, legacy)
 	require.NoError(t, err)
 	require.Equal(t, Recovered{Entries: 1, Scripts: 1, Removed: true}, done)
 	require.NotContains(t, h.Stream(h.keys.Input)[0].FieldValues, lease.FieldCrashes)
