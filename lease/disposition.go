@@ -74,24 +74,31 @@ func (s *Store) Done(ctx context.Context, p int, consumer string, items []Dispos
 func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Disposition) ([]Outcome, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
+	Refer(items, MoveLimit(s.set.MaxMove))
+	keys, args := s.moveHead(p, consumer, len(items), 1, dispositionArgs)
+	keys, args, dead := AppendDispositions(keys, args, items)
+	if dead {
+		keys = append(keys, s.layout.Keys(p).DeadLetters)
+	}
+	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptRequeue, Keys: keys, Args: args}), len(items))
+}
+
+// moveHead returns the keys and the arguments with which requeue and restore begin, with room for n items of so many keys and
+// arguments each.
+func (s *Store) moveHead(p int, consumer string, n, keysEach, argsEach int) (keys, args []string) {
 	k := s.layout.Keys(p)
-	keys := make([]string, 0, 4+len(items))
-	args := make([]string, 0, 8+10*len(items))
-	keys = append(keys, k.Input, k.Sessions, k.Later)
 	trim := "0"
 	if s.set.DeadTrim {
 		trim = "1"
 	}
-	most := MoveLimit(s.set.MaxMove)
-	Refer(items, most)
-	args = append(args, consumer, s.layout.Group(), strconv.Itoa(len(items)), strconv.Itoa(s.set.DeadLimit), trim, ms(s.set.DeadDelay),
-		strconv.Itoa(most), strconv.Itoa(MaxCallWeight))
-	keys, args, dead := AppendDispositions(keys, args, items)
-	if dead {
-		keys = append(keys, k.DeadLetters)
-	}
-	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptRequeue, Keys: keys, Args: args}), len(items))
+	keys = append(make([]string, 0, 4+keysEach*n), k.Input, k.Sessions, k.Later)
+	args = append(make([]string, 0, 8+argsEach*n), consumer, s.layout.Group(), strconv.Itoa(n), strconv.Itoa(s.set.DeadLimit), trim,
+		ms(s.set.DeadDelay), strconv.Itoa(MoveLimit(s.set.MaxMove)), strconv.Itoa(MaxCallWeight))
+	return keys, args
 }
+
+// dispositionArgs is how many arguments a Disposition takes.
+const dispositionArgs = 10
 
 // AppendDispositions appends the lease keys and the arguments of items for requeue and recover, and reports whether the
 // dead-letter stream must be among the keys.

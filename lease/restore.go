@@ -62,15 +62,7 @@ func (s *Store) Restore(ctx context.Context, p int, consumer string, items []Res
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
-	keys := make([]string, 0, 4+2*len(items))
-	args := make([]string, 0, 8+13*len(items))
-	keys = append(keys, k.Input, k.Sessions, k.Later)
-	trim := "0"
-	if s.set.DeadTrim {
-		trim = "1"
-	}
-	args = append(args, consumer, s.layout.Group(), strconv.Itoa(len(items)), strconv.Itoa(s.set.DeadLimit), trim, ms(s.set.DeadDelay),
-		strconv.Itoa(MoveLimit(s.set.MaxMove)), strconv.Itoa(MaxCallWeight))
+	keys, args := s.moveHead(p, consumer, len(items), 2, dispositionArgs+3)
 	dead := false
 	for i := range items {
 		x := &items[i]
