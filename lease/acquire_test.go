@@ -11,7 +11,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// A second announcement of a held stream is told to its owner, the newest one, and comparisons do not see it.
+// The owner of a held stream is notified of a second announcement, the newest one, and comparisons ignore it.
 func TestWaitingEntryIsAHintInTheLease(t *testing.T) {
 	w := newHarness(t)
 	w.open(alice)
@@ -70,7 +70,7 @@ func TestEntryOfAnotherIsNotTouched(t *testing.T) {
 
 // Trace: entries of one stream come in one batch, and what the first does to the lease changes what the second finds: a
 
-// lease written from what was read before would name an owner for ever, without a TTL.
+// lease written from what was read before would name an owner forever, without a TTL.
 func TestEntriesOfOneStreamInOneBatch(t *testing.T) {
 	bothAcquires(t, func(t *testing.T, w *harness) {
 		w.open(alice)

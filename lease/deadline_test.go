@@ -88,7 +88,7 @@ func TestDeadlineAgainstAModel(t *testing.T) {
 	})
 }
 
-// Trace: one goroutine asks Remaining and is told 0, another one's renewal answers in the same instant. Whoever was told
+// Trace: one goroutine asks Remaining and gets 0, another one's renewal answers in the same instant. Whoever got
 // that it is over must stay right.
 func TestDeadlineToldPastIsNeverExtendedByAnother(t *testing.T) {
 	for range 2000 {

@@ -61,7 +61,7 @@ func TestMoveEndsAtWhatIsNobodysFault(t *testing.T) {
 	size := NewPageSize(2)
 	require.Error(t, Move(make([]Disposition, 2), &size, func(batch []Disposition) ([]Outcome, error) {
 		return slices.Repeat([]Outcome{{Verdict: Left}}, len(batch)), nil
-	}, func(Disposition, Outcome) {}), "a script that never looks at anything would be asked for ever")
+	}, func(Disposition, Outcome) {}), "a script that never processes anything would be retried forever")
 }
 
 // An entry goes from one way to the next until one of them takes it.
@@ -107,7 +107,7 @@ func TestOnlyTheEntryIsBlamedForWhatLiesInIt(t *testing.T) {
 	require.False(t, Blames(nil))
 }
 
-func TestSetbacksGiveUpOnWhatIsToBlameOnly(t *testing.T) {
+func TestSetbacksAreExhaustedByWhatIsToBlameOnly(t *testing.T) {
 	var s Setbacks
 	second := func(n int) time.Duration { return time.Duration(n) * time.Second }
 	blamed, full := refusedItem("stack overflow"), refusedItem("OOM full")
@@ -116,7 +116,7 @@ func TestSetbacksGiveUpOnWhatIsToBlameOnly(t *testing.T) {
 		require.False(t, ok)
 		s.Refused("a", blamed, 100, second)
 		s.Refused("b", full, 100, second)
-		require.Equal(t, n < MoveTries-1, s.Waits("a", 100), "once given up it is moved at once")
+		require.Equal(t, n < MoveTries-1, s.Waits("a", 100), "once its tries are exhausted it is moved at once")
 		require.True(t, s.Waits("b", 100))
 	}
 	why, ok := s.Exhausted("a")

@@ -158,7 +158,7 @@ func TestKeepReadsSoMuchOnly(t *testing.T) {
 	})
 }
 
-// Where it was acknowledged by hand, done leaves nothing behind: the body stayed for ever.
+// Where it was acknowledged by hand, done leaves nothing behind: the body stayed forever.
 func TestDoneOfAnAcknowledgedEntryDeletesIt(t *testing.T) {
 	aliceAndBob(t, func(t *testing.T, w *harness) {
 		acked, claimed, other := w.own(alice, "acked"), w.own(alice, "claimed"), w.own(alice, "other")
@@ -175,7 +175,7 @@ func TestDoneOfAnAcknowledgedEntryDeletesIt(t *testing.T) {
 	})
 }
 
-// What is given up goes where its owner wanted it though somebody acknowledged or deleted it: as it stands there, or from
+// What is requeued goes where its owner wanted it though somebody acknowledged or deleted it: as it stands there, or from
 // memory.
 func TestRestoreGivesUpWhatIsLeft(t *testing.T) {
 	aliceAndBob(t, func(t *testing.T, w *harness) {
@@ -360,7 +360,7 @@ func TestConsumerIsNeverIdle(t *testing.T) {
 	})
 }
 
-// A server that forgot an announcement is told from one that forgot only that it was delivered: that is handed out again, the
+// A server that forgot an announcement is distinguished from one that forgot only that it was delivered: that one is handed out again, the
 // other is lost.
 func TestVerifyTellsWhetherTheAnnouncementIsLost(t *testing.T) {
 	aliceAndBob(t, func(t *testing.T, w *harness) {

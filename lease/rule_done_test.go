@@ -73,6 +73,6 @@ func TestDoneUnderAnothersLeaseIsRefused(t *testing.T) {
 	other := w.own(bob, "s")
 	require.Equal(t, "o", verdicts(w.done(alice, back(l))))
 	require.Equal(t, []string{l.Entry()}, w.pendingIDs(alice))
-	require.Equal(t, "m", verdicts(w.requeue(alice, back(l))), "but it may be given back")
+	require.Equal(t, "m", verdicts(w.requeue(alice, back(l))), "but it may be requeued")
 	require.Equal(t, "k", w.renew(bob, other).Verdicts)
 }

@@ -42,7 +42,7 @@ func TestLateCallWithShorterTTLsShortensNothing(t *testing.T) {
 	require.Equal(t, Acquired, w.acquire(alice, &Entry{ID: l.Entry(), Key: key, Stream: "s"})[0].Verdict)
 	unchanged("acquire")
 
-	// Nor does it last for ever: once the longer ones have run out, what is asked for holds again.
+	// Nor does it last forever: once the longer ones have run out, what is asked for holds again.
 	w.setScore(alice, w.Now()+1000)
 	w.Do("PEXPIRE", key, "1000")
 	require.Equal(t, "l", w.renew(alice, l).Verdicts, "the token is another one by now")

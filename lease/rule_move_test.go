@@ -90,7 +90,7 @@ func (w *harness) renewAll(consumer string, leases ...*Lease) string {
 	return w.renew(consumer, leases...).Verdicts
 }
 
-// Trace: an entry with more fields than Lua can unpack. XADD raises for ever, and the entry comes back from every
+// Trace: an entry with more fields than Lua can unpack. XADD raises forever, and the entry comes back from every
 // recovery: it goes to the dead letters with the field that counts.
 func TestRule08EntryTooWideToCopyIsADeadLetterWithKnownFields(t *testing.T) {
 	w := newHarness(t)
@@ -197,7 +197,7 @@ func TestRequeueToLaterByTheServersClock(t *testing.T) {
 }
 
 // Trace: the dead-letter stream was left alone for months. Trimming it loses work that nobody has looked at; growing
-// without limit ends the server. At its limit, entries are put off.
+// without limit ends the server. At its limit, entries are delayed.
 func TestRule10FullDeadLettersPutOffAndLoseNothing(t *testing.T) {
 	w := newHarness(t, func(s *Settings) { s.DeadLimit = 2 })
 	w.open(alice)

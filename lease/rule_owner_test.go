@@ -135,7 +135,7 @@ func TestRule06PastSessionIsLostThoughNobodyRecoveredIt(t *testing.T) {
 
 // Trace: somebody trims the input stream (MAXLEN, XDEL). The pending entry can never be read again; kept, it would be
 
-// acquired and re-queued for ever.
+// acquired and requeued forever.
 func TestRule09TrimmedBodyIsGoneAndFreesItsLease(t *testing.T) {
 	bothAcquires(t, func(t *testing.T, w *harness) {
 		w.open(alice)

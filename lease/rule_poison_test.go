@@ -49,7 +49,7 @@ func times(n int, field, value string) (fields []string) {
 
 // Trace: XADD with 5,000 fields that have one name, and it is a name that dead letters keep: the dead letter had all 5,000
 
-// of them, which Lua cannot unpack. It was refused on every way there was, for ever.
+// of them, which Lua cannot unpack. It was refused every way, forever.
 func TestOneFieldThousandsOfTimesStillMakesADeadLetter(t *testing.T) {
 	everyServer(t, func(t *testing.T, w *harness) {
 		good := `{"DataStreamName":"s"}`

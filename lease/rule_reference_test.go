@@ -104,7 +104,7 @@ func TestReferringToAnEntryIsWholeOrNotAtAll(t *testing.T) {
 		require.Contains(t, out[0].Reason, "DLQFULL")
 		require.False(t, Blames(out[0].Err()))
 		require.ErrorContains(t, Explain(out[0].Err()), "send dead letters back")
-		require.Equal(t, []string{r.Entry}, w.pendingIDs(alice), "it cannot be put off, so it waits here")
+		require.Equal(t, []string{r.Entry}, w.pendingIDs(alice), "it cannot be delayed, so it waits here")
 		w.set.DeadTrim = true
 		require.Equal(t, "r", verdicts(w.as(w.Client).requeue(alice, r)))
 

@@ -225,7 +225,7 @@ func TestOpenNamesTheKeyOfAnotherType(t *testing.T) {
 }
 
 // Trace: somebody writes a key of their own where a lease is. It is nobody's lease: who held it has lost it, nobody
-// acquires it, and its entry can be given back.
+// acquires it, and its entry can be requeued.
 func TestLeaseKeyOfAnotherType(t *testing.T) {
 	for name, spoil := range map[string][]string{"hash": {"HSET", "f", "v"}, "text": {"SET", "mine!"}} {
 		t.Run(name, func(t *testing.T) {
@@ -318,7 +318,7 @@ func TestFlushAll(t *testing.T) {
 	require.Greater(t, next.Token(), l.Token())
 }
 
-// Two first members with different numbers of partitions: one wins, the other is told.
+// Two first members with different numbers of partitions: one wins, the other gets an error.
 func TestAgreeTellsWhoCameSecond(t *testing.T) {
 	w := newHarness(t)
 	require.NoError(t, w.store.Agree(w.ctx))
@@ -379,7 +379,7 @@ func TestEveryCallMayBeAskedTwice(t *testing.T) {
 	require.Equal(t, dump(false), dump(true))
 }
 
-// An answer that is refused is told from one that is not known.
+// A refusal is distinguished from an unknown outcome.
 func TestNoAnswerIsNotARefusal(t *testing.T) {
 	w := newHarness(t, func(s *Settings) { s.Timeout = 50 * time.Millisecond })
 	w.open(alice)
@@ -397,7 +397,7 @@ func TestNoAnswerIsNotARefusal(t *testing.T) {
 	}, 20*time.Second, 10*time.Millisecond)
 }
 
-// observed calls are told of by the script's name, errors included.
+// The observer gets every call by the script's name, errors included.
 func TestRunnerTellsOfEveryCall(t *testing.T) {
 	w := newHarness(t)
 	var names []string

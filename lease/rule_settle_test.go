@@ -124,7 +124,7 @@ func TestRule07RestartedServerSettles(t *testing.T) {
 			kept, err := w.store.Verify(w.ctx, 0, alice, []*Lease{l})
 			require.NoError(t, err)
 			require.Equal(t, "g", kept)
-			require.True(t, w.open(alice).Settling, "the group is made anew, but not by the first of all")
+			require.True(t, w.open(alice).Settling, "the group is made again, but not by the first of all")
 		})
 	}
 }

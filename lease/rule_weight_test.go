@@ -282,7 +282,7 @@ func TestACopyWhoseAnswerWasLostIsNotMadeTwice(t *testing.T) {
 		forward(true, entries[1:4]...)
 	}
 	require.Equal(t, 4, count())
-	// The call that was given up, which runs only now, does nothing.
+	// The call that timed out, which runs only now, does nothing.
 	before := w.Text("GET", home.Copied(0, alice))
 	number, _, _ := strings.Cut(before, " ")
 	n, err := strconv.Atoi(number)
@@ -306,7 +306,7 @@ func TestACopyWhoseAnswerWasLostIsNotMadeTwice(t *testing.T) {
 	forward(true, &elsewhere)
 	require.Equal(t, 7, count())
 
-	// What is refused by itself is told by itself.
+	// What is refused by itself is reported by itself.
 	w.Do("DEL", home.Input)
 	w.Do("SET", home.Input, "x")
 	out, err = store.Forward(w.ctx, alice, entries[:2], false)

@@ -29,7 +29,7 @@ func benchTable(b *testing.B, n int) (*Table, []*Lease) {
 const benchInterval = 10 * time.Second
 
 // BenchmarkTable is what the table costs a lease, at two sizes: due and renewed again, in virtual time; found by its
-// stream; taken off and listed anew.
+// stream; taken off and listed again.
 func BenchmarkTable(b *testing.B) {
 	for _, n := range []int{1_000, 100_000} {
 		b.Run(fmt.Sprintf("renew/leases=%d", n), func(b *testing.B) {

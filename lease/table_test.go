@@ -287,7 +287,7 @@ func TestTableAgainstAModel(t *testing.T) {
 				}
 				sent = sent[n:]
 			},
-			"rush": func(t *rapid.T) {
+			"revalidate": func(t *rapid.T) {
 				s, at := rapid.SampledFrom(sessions).Draw(t, "session"), later(t)
 				table.RevalidateAll(s, int64(lasting), func(*Lease) int64 { return at })
 				for _, r := range m.rows {
