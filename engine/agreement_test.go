@@ -168,7 +168,7 @@ func TestNoSessionIsOpenedBeforeTheStartHasAgreed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, w *world) {
 				w.server.announce("s")
-				e := w.newEngine(toldBy(w.listening(notices.Options{})))
+				e := w.newEngine(noticesFrom(w.noticeNode(notices.Options{})))
 				asked := 0
 				e.fake.setFault(func(c *fakeCall) fakeFault {
 					if c.op != "agree" {

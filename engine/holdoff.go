@@ -5,27 +5,28 @@ import (
 	"time"
 )
 
-// holdOffWindows is how long windows of maintenance may hold recovery off in all, in times of notice.Config.MaxWindow: 60 s with
-// the default. Until there has been no window for as long again, recovery goes on in spite of any.
+// holdOffWindows is how long maintenance windows may hold off recovery in total, as a multiple of notice.Config.MaxWindow: 60 s
+// with the default. After that, recovery goes on despite any window, until there has been none for as long again.
 //
-// Nothing rests on the hold-off but convenience. Whoever has a window open has its session's deadline on the server moved by its
-// length with the first beat after the notice, and a session is dead only past the deadline that the server has: who could
-// lengthen it is not recovered, window or not, and who settles is not either. Recovered too early is only who did not hear of
-// the window, or could not reach the server any more when it opened, and comes back before it ends: he has lost his session by
-// the server's clock and disowned its streams by his own before (G1), and they go to others; with the hold-off they would have
-// stayed where they were. Held off for ever, on the other hand, what the dead have left is owned by nobody.
+// The hold-off is a convenience: no guarantee depends on it. A process that knows of a window moves its session's deadline on the
+// server by the window's length with its first beat after the notice, and a session is dead only when the server's deadline has
+// passed. So a process that could lengthen its session is not recovered, with or without a window, and neither is one in a
+// partition that settles. Those recovered too early are processes that did not hear of the window, or could no longer reach the
+// server when it opened, and that come back before it ends. They have lost their session by the server's clock, and disowned its
+// streams by their own before that (G1), and others get the streams; with the hold-off the streams would have stayed where they
+// were. If recovery were held off forever, on the other hand, nobody would own what the dead left.
 const holdOffWindows = 2
 
-// holdOff is for how long windows have held off recovery in a partition.
+// holdOff tracks for how long windows have held off recovery in a partition.
 type holdOff struct {
 	mu struct {
 		sync.Mutex
-		since int64 // the first window after a long enough time without
-		last  int64 // when one was last seen open
+		since int64 // when the first window was seen after a long enough time without any
+		last  int64 // when a window was last seen open
 	}
 }
 
-// holds reports whether recovery waits at now; open is whether a window is.
+// holds reports whether recovery waits at now, given whether a window is open. most is the limit in total.
 func (h *holdOff) holds(now int64, open bool, most time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

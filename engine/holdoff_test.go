@@ -11,15 +11,15 @@ import (
 	"github.com/streamlease/streamlease/test/notices"
 )
 
-// Windows that never complete and come again held recovery off for as long as they came: 225 s were seen.
-func TestWindowsThatComeAgainDoNotHoldRecoveryOffForEver(t *testing.T) {
+// Windows that never completed and came again and again held off recovery for as long as they came: 225 s were seen.
+func TestRepeatedWindowsDoNotHoldOffRecoveryForever(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.listening(notices.Options{})
+		node := w.noticeNode(notices.Options{})
 		w.server.announce(streams(20)...)
 		dead := w.start(nil, WithConsumerID("dead"))
 		pass(time.Second)
 		dead.kept(20)
-		e := w.start(nil, toldBy(node), WithConsumerID("living"))
+		e := w.start(nil, noticesFrom(node), WithConsumerID("living"))
 		pass(time.Second)
 		seq := 0
 		again := func(d time.Duration) {
@@ -34,17 +34,17 @@ func TestWindowsThatComeAgainDoNotHoldRecoveryOffForEver(t *testing.T) {
 		again(most - 15*time.Second)
 		require.Zero(t, e.Stats().Held, "held off")
 		again(30 * time.Second)
-		require.Equal(t, 20, e.Stats().Held, "in spite of the window")
+		require.Equal(t, 20, e.Stats().Held, "despite the window")
 	})
 }
 
-func TestHoldOffHasACap(t *testing.T) {
+func TestHoldOffIsLimited(t *testing.T) {
 	const most = 60
 	var h holdOff
 	require.False(t, h.holds(1, false, most))
 	require.True(t, h.holds(10, true, most))
 	require.True(t, h.holds(69, true, most))
-	require.False(t, h.holds(70, true, most), "in all")
+	require.False(t, h.holds(70, true, most), "in total")
 	require.False(t, h.holds(71, false, most))
 	for now := int64(71); now < 1000; now += 50 {
 		require.False(t, h.holds(now, true, most), "not quiet for long enough")

@@ -14,35 +14,36 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
 
-// maintenance carries out what servers announce of their maintenance, so that an outage that was announced loses no lease.
+// maintenance acts on the maintenance that servers announce, so that an announced outage loses no lease.
 //
-// When a window opens, the sessions and leases that it may concern are renewed within a second, for longer by its length, and
-// again and again while it is open (terms). They may be believed in for as long. While it is open nobody is recovered there
-// (holdOff), and answers are waited for longer. When it has ended, everything is renewed, which finds what the servers forgot
-// (rushes has how much that may be); the expiry subscriptions are made anew, and TTLs are what they were, once those that went out have run out.
+// When a window opens, the sessions and leases that it may affect are renewed within a second. While it is open, every renewal
+// asks for a TTL that is longer by the window's length (see ttls), and what was renewed may be believed in for as long. Nobody is
+// recovered in the affected partitions meanwhile (see holdOff), and calls wait longer for their answers. When the window has
+// ended, everything is renewed, which finds what the servers forgot (see revalidations for what that costs). The expiry
+// subscriptions are renewed too, and TTLs are what they were before, once the longer ones that were sent have run out.
 //
-// For G1 a server that is promoted must wait as long as anybody may believe in his session without having reached it, though
-// the writes of the last moment before are lost. It waits for the greatest session TTL that was put on record, and nobody
-// believes in more than that. So the greatest that a window may make of it is put there by every beat from when a server
-// has said that it announces (reach), not when the window opens. Therefore settling after a failover lasts longer by
-// MaxWindow on such servers, and on no others.
+// For G1, a server that is promoted must wait for as long as anybody may believe in a session without having reached it, even
+// though the writes of the last moment before are lost. It waits for the greatest session TTL on record, and nobody believes in
+// more than that. So every beat puts on record the greatest TTL that a window may lead to (reach), and it does so from when a
+// server has said that it announces maintenance, not from when a window opens. Settling after a failover therefore lasts longer
+// by MaxWindow on such servers, and on no others.
 //
-// It is made before the parts that it sets to work. They are passed to attach, and it runs after that.
+// maintenance is made before the parts that it sets to work. They are passed to attach, and it runs after that.
 type maintenance struct {
 	*env
 	layout     *cluster.Layout
 	partitions []*partition
 	parts      maintenanceParts // set by attach
 	watcher    *notice.Watcher  // nil: nobody listens
-	announces  atomic.Bool      // a server does: somebody of the fleet may lengthen its TTLs
-	stale      atomic.Bool      // subscriptions are to be made anew
+	announces  atomic.Bool      // a server does, so some process of the fleet may lengthen its TTLs
+	stale      atomic.Bool      // subscriptions have to be renewed
 
 	mu struct {
 		sync.Mutex
-		redial *time.Timer // has clients made anew, since their server moves; nil: none was ever set
-		next   int64       // when it rings, on the clock's axis; 0: not
-		last   int64       // the latest time that was asked for
-		done   int64       // when it rang last
+		redial *time.Timer // reconnects clients whose server moves; nil: none was ever set
+		next   int64       // when it fires, on the clock's axis; 0: it is not set
+		last   int64       // the latest time asked for
+		done   int64       // when it last fired; 0: never
 		ended  bool
 	}
 }
@@ -53,14 +54,14 @@ type maintenanceParts struct {
 		nudge()                // makes it look now
 		beatNow(partition int) // makes it beat a partition at its next look
 	}
-	revalidate func(partition int, open bool)    // a window was opened in a partition, or has ended
+	revalidate func(partition int, open bool)    // a window has opened in a partition, or has ended
 	topology   interface{ nudge() }              // makes it look soon
 	recoverer  interface{ alarm(partition int) } // makes it look for the dead of a partition
-	reset      func()                            // makes clients reconnect, and everything be renewed
+	reset      func()                            // makes clients reconnect and has everything renewed
 }
 
-// newMaintenance gets ready to listen, if there is a way to the servers and they are to be asked. nodes are the addresses
-// of all servers.
+// newMaintenance prepares to listen, if the servers can be reached and notices are wanted. nodes returns the addresses of all
+// servers.
 func newMaintenance(e *env, layout *cluster.Layout, partitions []*partition, nodes func() []string) *maintenance {
 	m := &maintenance{env: e, layout: layout, partitions: partitions}
 	if e.cfg.dial == nil || e.cfg.notices.Mode == notice.Off {
@@ -91,7 +92,7 @@ func (m *maintenance) run(ctx context.Context) {
 	m.mu.Unlock()
 }
 
-// window is the length of the longest window of maintenance that is open for a partition; 0 when none is.
+// window returns the length of the longest maintenance window that is open for a partition, 0 when none is.
 func (m *maintenance) window(p *partition) time.Duration {
 	if m.watcher == nil {
 		return 0
@@ -99,7 +100,7 @@ func (m *maintenance) window(p *partition) time.Duration {
 	return m.watcher.Length(m.layout.Keys(p.number).Slot)
 }
 
-// reach is the greatest TTL that a session of this process may come to have, which every beat puts on record.
+// reach returns the greatest TTL that a session of this process may come to have. Every beat puts it on record.
 func (m *maintenance) reach() time.Duration {
 	c := m.cfg
 	if !m.announces.Load() || !c.settle {
@@ -108,7 +109,8 @@ func (m *maintenance) reach() time.Duration {
 	return c.sessionTTL + c.notices.MaxWindow
 }
 
-// relaxed is a timeout that is longer for now; 0 when none is. Two attempts fit into what a session has left.
+// relaxed returns a longer timeout while a window is open and shortly after, otherwise 0. Two attempts fit into what a session
+// has left.
 func (m *maintenance) relaxed() time.Duration {
 	if m.watcher == nil || !m.watcher.Relaxed() {
 		return 0
@@ -117,7 +119,7 @@ func (m *maintenance) relaxed() time.Duration {
 	return min(c.notices.RelaxedTimeout, (c.sessionTTL-c.sessionMargin-c.beat)/2)
 }
 
-// holdsOff reports whether recovery waits for the end of a window of maintenance.
+// holdsOff reports whether recovery waits for the end of a maintenance window.
 func (m *maintenance) holdsOff(p *partition) bool {
 	if m.watcher == nil {
 		return false
@@ -125,7 +127,7 @@ func (m *maintenance) holdsOff(p *partition) bool {
 	return p.holdOff.holds(m.clock.Now(), m.window(p) > 0, holdOffWindows*m.cfg.notices.MaxWindow)
 }
 
-// changed is called when a window was opened, or has ended.
+// changed is called when a window has opened or ended.
 func (m *maintenance) changed(c notice.Change) {
 	w := &c.Window
 	var affected []*partition
@@ -157,12 +159,12 @@ func (m *maintenance) changed(c notice.Change) {
 	})
 }
 
-// redialGap is the shortest time between two times that clients are made anew because of notices: it costs a connection, and
-// has everything renewed.
+// redialGap is the shortest time between two reconnections of clients because of notices: each costs a connection, and has
+// everything renewed.
 const redialGap = 10 * time.Second
 
-// redialIn has the engine's own clients made anew when their server, which moves, is about to go: the same address leads to
-// another one by then. Of several that move, each has its time, but for redialGap.
+// redialIn makes the engine's own clients reconnect when their server, which moves, is about to go: by then the same address
+// leads to another one. If several servers move, there is a reconnection for each, but for those that redialGap puts together.
 func (m *maintenance) redialIn(d time.Duration) {
 	at := m.clock.Now() + int64(min(d, m.cfg.notices.MaxWindow))
 	m.mu.Lock()
@@ -171,7 +173,7 @@ func (m *maintenance) redialIn(d time.Duration) {
 	m.redialAtLocked(at)
 }
 
-// redialAtLocked sets the timer, unless it rings before.
+// redialAtLocked sets the timer, unless it fires before that time anyway.
 func (m *maintenance) redialAtLocked(at int64) {
 	if m.mu.ended || m.mu.next != 0 && m.mu.next <= at {
 		return
@@ -196,7 +198,7 @@ func (m *maintenance) redialNow() {
 	m.parts.reset()
 }
 
-// serverChanged is called when another server is seen to have taken the place of one: it may announce where that did not.
+// serverChanged is called when a server turns out to have been replaced: the new one may announce where the old one did not.
 func (m *maintenance) serverChanged() {
 	if m.watcher != nil {
 		m.watcher.Look()
@@ -223,7 +225,7 @@ func (m *maintenance) node(n notice.Node) {
 	}
 }
 
-// ready is an error where notices are asked for and a server refuses.
+// ready returns an error if notices are required and a server refuses to send them.
 func (m *maintenance) ready() error {
 	if m.watcher == nil || m.cfg.notices.Mode != notice.On {
 		return nil
@@ -236,7 +238,7 @@ func (m *maintenance) ready() error {
 	return nil
 }
 
-// describe says in words what a change is about.
+// describe describes a change in words.
 func describe(c *notice.Change, affected, of int) string {
 	w := &c.Window
 	var b strings.Builder
@@ -270,7 +272,7 @@ func asEvent(c *notice.Change) *api.Maintenance {
 	}
 }
 
-// emit shows how things are.
+// emit emits the gauges of maintenance.
 func (m *maintenance) emit(emit metrics.Emit) {
 	if m.watcher == nil {
 		return

@@ -16,10 +16,10 @@ import (
 	"github.com/streamlease/streamlease/test/notices"
 )
 
-func TestMaintenanceIsTold(t *testing.T) {
+func TestMaintenanceIsReported(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.listening(notices.Options{})
-		e := w.start(nil, toldBy(node))
+		node := w.noticeNode(notices.Options{})
+		e := w.start(nil, noticesFrom(node))
 		pass(time.Second)
 		require.NoError(t, e.Ready(t.Context()))
 		push(t, node, failingOver)
@@ -27,7 +27,7 @@ func TestMaintenanceIsTold(t *testing.T) {
 		require.Equal(t, 1, e.counted("maintenance_windows"))
 		require.Equal(t, 1, e.counted("maintenance_nodes"))
 		require.Equal(t, 2, e.counted("maintenance_notices_total", "kind", "failing_over"))
-		require.Equal(t, DefaultSessionTTL.Milliseconds()*4/10, e.ttls.timeout().Milliseconds(), "waited for longer")
+		require.Equal(t, DefaultSessionTTL.Milliseconds()*4/10, e.ttls.timeout().Milliseconds(), "calls wait longer")
 		pass(3*30*time.Second - 1)
 		push(t, node, ">3\r\n+FAILED_OVER\r\n:11\r\n+7\r\n")
 		pass(time.Second)
@@ -37,24 +37,25 @@ func TestMaintenanceIsTold(t *testing.T) {
 
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		var told []api.Event
+		var reported []api.Event
 		for _, v := range e.facts {
 			if v.Maintenance != nil {
-				told = append(told, v)
+				reported = append(reported, v)
 			}
 		}
-		require.Len(t, told, 3)
-		require.Equal(t, api.EventMaintenanceStarted, told[0].Kind)
+		require.Len(t, reported, 3)
+		require.Equal(t, api.EventMaintenanceStarted, reported[0].Kind)
 		require.Equal(t, &api.Maintenance{Notice: "FAILING_OVER", Seq: 10, Node: "node:1", Shards: []string{"1"},
-			Announced: 30 * time.Second, Length: 30 * time.Second}, told[0].Maintenance)
-		require.Equal(t, "FAILING_OVER 10 of node:1, shards 1, announced for 30s, taken for 30s; 1 of 1 partitions", told[0].Detail)
-		require.True(t, told[1].Maintenance.Completed, "of a beginning that was not heard")
-		require.Equal(t, "FAILING_OVER 10 of node:1, shards 1, time is up; 1 of 1 partitions", told[2].Detail)
+			Announced: 30 * time.Second, Length: 30 * time.Second}, reported[0].Maintenance)
+		require.Equal(t, "FAILING_OVER 10 of node:1, shards 1, announced for 30s, taken for 30s; 1 of 1 partitions", reported[0].Detail)
+		require.True(t, reported[1].Maintenance.Completed, "of a window whose beginning was missed")
+		require.Equal(t, "FAILING_OVER 10 of node:1, shards 1, time is up; 1 of 1 partitions", reported[2].Detail)
 		require.Contains(t, e.logs.String(), "maintenance started")
 	})
 }
 
-// Asked for and refused is not ready; where nobody insists it is a line in the log. Off sends nothing at all.
+// An engine that requires notices is not ready if a server refuses; with Auto the refusal is only logged. With Off, nothing is
+// sent.
 func TestModes(t *testing.T) {
 	for _, c := range []struct {
 		mode     notice.Mode
@@ -67,8 +68,8 @@ func TestModes(t *testing.T) {
 		{notice.Off, true, 0, ""},
 	} {
 		bubble(t, 1, func(t *testing.T, w *world) {
-			node := w.listening(notices.Options{Refuse: unknownSubcommand})
-			e := w.start(nil, toldBy(node), WithMaintenance(notice.Config{Mode: c.mode}))
+			node := w.noticeNode(notices.Options{Refuse: unknownSubcommand})
+			e := w.start(nil, noticesFrom(node), WithMaintenance(notice.Config{Mode: c.mode}))
 			pass(time.Hour / 2)
 			require.Len(t, node.Commands(), c.commands, "asked once")
 			err := e.Ready(t.Context())
@@ -82,7 +83,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-func TestOnTakesAWayToConnect(t *testing.T) {
+func TestModeOnNeedsAWayToConnect(t *testing.T) {
 	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:1"}, ForceSingleClient: true,
 		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
 			return nil, errors.New("no")

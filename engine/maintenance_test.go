@@ -23,8 +23,8 @@ import (
 
 const unknownSubcommand = "-ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP."
 
-// toldBy is the option that connects an engine with a node that announces.
-func toldBy(n *notices.Node) Option {
+// noticesFrom is the option that connects an engine to a node that sends notices.
+func noticesFrom(n *notices.Node) Option {
 	return WithDial(rueidis.ClientOption{
 		InitAddress: []string{"node:1"},
 		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
@@ -35,14 +35,14 @@ func toldBy(n *notices.Node) Option {
 	})
 }
 
-// listening makes a node, gone at the end of the bubble's test.
-func (w *world) listening(o notices.Options) *notices.Node {
+// noticeNode makes a node that sends notices. It is closed at the end of the bubble's test.
+func (w *world) noticeNode(o notices.Options) *notices.Node {
 	n := notices.New(o)
 	w.t.Cleanup(n.Close)
 	return n
 }
 
-// push has a node announce something, and what follows from it happen.
+// push makes a node send a notice, and returns when what follows from it has happened.
 func push(t *testing.T, n *notices.Node, raw string) {
 	t.Helper()
 	require.Positive(t, n.Push(raw))
@@ -54,7 +54,7 @@ const (
 	failedOver  = ">3\r\n+FAILED_OVER\r\n:11\r\n+1\r\n"
 )
 
-// kept requires that nothing was disowned, and n streams are held.
+// kept requires that nothing was disowned and n streams are held.
 func (e *fakeEngine) kept(n int) {
 	e.w.t.Helper()
 	require.Empty(e.w.t, e.of(api.Disowned))
@@ -64,15 +64,15 @@ func (e *fakeEngine) kept(n int) {
 	}
 }
 
-// An outage of 25 s, more than twice the session TTL, of a server that had announced 30: who listened keeps everything and
-// has it renewed at once when the server is back; who did not loses everything.
+// A server that had announced an outage of 30 s is down for 25 s, more than twice the session TTL. A process that listened keeps
+// everything, and renews it at once when the server is back; one that did not loses everything.
 func TestAnAnnouncedOutageLosesNothing(t *testing.T) {
 	for _, mode := range []notice.Mode{notice.Auto, notice.Off} {
 		t.Run(fmt.Sprint("mode ", mode), func(t *testing.T) {
 			bubble(t, 3, func(t *testing.T, w *world) {
-				node := w.listening(notices.Options{})
+				node := w.noticeNode(notices.Options{})
 				w.server.announce(streams(300)...)
-				e := w.start(nil, toldBy(node), WithMaintenance(notice.Config{Mode: mode}))
+				e := w.start(nil, noticesFrom(node), WithMaintenance(notice.Config{Mode: mode}))
 				pass(time.Minute)
 				e.kept(300)
 				if mode == notice.Auto {
@@ -90,7 +90,7 @@ func TestAnAnnouncedOutageLosesNothing(t *testing.T) {
 				pass(time.Second)
 				e.fake.takeCalls()
 				push(t, node, failedOver)
-				pass(rushSpread + e.cfg.wheel.Tick)
+				pass(revalidationSpread + e.cfg.wheel.Tick)
 				renewed := 0
 				for _, c := range e.fake.takeCalls() {
 					if c.op == "renew" {
@@ -106,15 +106,15 @@ func TestAnAnnouncedOutageLosesNothing(t *testing.T) {
 	}
 }
 
-// What is sent is never less than what is believed: whatever windows open and close, and whatever becomes of answers, a
-// session and its leases last longer on the server than they do here.
+// TTLs that are sent are never shorter than what is believed: whatever windows open and close, and whatever becomes of answers,
+// sessions and leases last longer on the server than in the process.
 func TestNothingIsBelievedLongerThanTheServerHasIt(t *testing.T) {
 	for seed := range uint64(3) {
 		bubble(t, 2, func(t *testing.T, w *world) {
-			node := w.listening(notices.Options{})
+			node := w.noticeNode(notices.Options{})
 			w.server.announce(streams(60)...)
 			draw := rand.New(rand.NewPCG(7, seed))
-			e := w.start(nil, toldBy(node), WithLeaseTTL(12*time.Second))
+			e := w.start(nil, noticesFrom(node), WithLeaseTTL(12*time.Second))
 			pass(time.Minute)
 			longest := time.Duration(0)
 			for step := range 240 {
@@ -127,7 +127,7 @@ func TestNothingIsBelievedLongerThanTheServerHasIt(t *testing.T) {
 					w.server.announce(fmt.Sprint("more", step))
 				case 3, 4:
 					fault := []fakeFault{faultHang, faultLose, faultError, {before: 800 * time.Millisecond}, {after: 800 * time.Millisecond}}[draw.IntN(5)]
-					// Drawn apart: calls come from all goroutines, this loop is one.
+					// From a source of its own: calls come from all goroutines, draws of this loop from one.
 					var struck sync.Mutex
 					strikes := rand.New(rand.NewPCG(seed, uint64(step)))
 					e.fake.setFault(func(*fakeCall) fakeFault {
@@ -149,7 +149,7 @@ func TestNothingIsBelievedLongerThanTheServerHasIt(t *testing.T) {
 	}
 }
 
-// believed compares what an engine believes with what the server has, and returns the longest that it believes in.
+// believed compares what an engine believes with what the server has, and returns how long the longest lease is believed in.
 func (w *world) believed(e *fakeEngine) (longest time.Duration) {
 	w.t.Helper()
 	for _, l := range e.table.All() {
@@ -170,13 +170,13 @@ func (w *world) believed(e *fakeEngine) (longest time.Duration) {
 	return longest
 }
 
-// A renewal that was under way when the window opened had asked for the ordinary TTL: its answer does not put the lease off
-// to the next interval.
-func TestARenewalUnderWayIsMadeAgain(t *testing.T) {
+// A renewal that was in flight when the window opened had asked for the ordinary TTL: its answer does not postpone the next
+// renewal by an interval.
+func TestARenewalInFlightIsRepeated(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.listening(notices.Options{})
+		node := w.noticeNode(notices.Options{})
 		w.server.announce("s")
-		e := w.start(nil, toldBy(node))
+		e := w.start(nil, noticesFrom(node))
 		e.fake.onlyOp(fakeFault{after: 900 * time.Millisecond}, "renew")
 		for countCalls(e.fake.takeCalls(), "renew") == 0 {
 			pass(50 * time.Millisecond)
@@ -189,7 +189,7 @@ func TestARenewalUnderWayIsMadeAgain(t *testing.T) {
 	})
 }
 
-// Everything that a server has of sessions and leases, and of what was read, at one moment.
+// snapshot is all that a server knows of sessions, leases and what was read, at one moment.
 type snapshot struct {
 	sessions  []map[string]int64
 	leases    []map[string]*fakeLease
@@ -220,7 +220,7 @@ func (s *fakeServer) snapshot() (x snapshot) {
 	return x
 }
 
-// failover fails over to a replica that has no writes since a snapshot.
+// failover fails over to a replica that has none of the writes since a snapshot.
 func (s *fakeServer) failover(x snapshot) {
 	s.restart(false)
 	s.mu.Lock()
@@ -231,15 +231,15 @@ func (s *fakeServer) failover(x snapshot) {
 	}
 }
 
-// The failover that was announced loses every write since the window opened, and the owner is cut off: he believes in his
-// session for as long as the window allowed, and the new server has not heard of that. It knows how long that may be,
-// because it was on record before, so another consumer that heard of nothing takes nothing too early. (The world checks
-// that at every lease that is granted.)
-func TestALostLengtheningIsWaitedForAllTheSame(t *testing.T) {
+// The announced failover loses every write since the window opened, and the owner is cut off. It believes in its session for as
+// long as the window allowed, and the new server knows nothing of that. But the server knows how long that may be, because it was
+// on record before, so another consumer that heard no notice takes nothing too early. (The world checks that whenever a lease is
+// granted.)
+func TestALostExtensionIsWaitedForAllTheSame(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.listening(notices.Options{})
+		node := w.noticeNode(notices.Options{})
 		w.server.announce(streams(40)...)
-		a := w.start(nil, toldBy(node), WithConsumerID("a"))
+		a := w.start(nil, noticesFrom(node), WithConsumerID("a"))
 		pass(10 * time.Second)
 		a.kept(40)
 		b := w.start(nil, WithConsumerID("b"))
@@ -261,12 +261,12 @@ func TestALostLengtheningIsWaitedForAllTheSame(t *testing.T) {
 	})
 }
 
-// What a server has on record says how long it settles: longer only where maintenance is announced.
+// How long a server settles depends on what it has on record: longer only where maintenance is announced.
 func TestOnlyServersThatAnnounceSettleLonger(t *testing.T) {
 	for refuse, want := range map[string]time.Duration{"": DefaultSessionTTL + notice.DefaultMaxWindow, unknownSubcommand: DefaultSessionTTL} {
 		bubble(t, 2, func(t *testing.T, w *world) {
-			node := w.listening(notices.Options{Refuse: refuse})
-			e := w.start(nil, toldBy(node))
+			node := w.noticeNode(notices.Options{Refuse: refuse})
+			e := w.start(nil, noticesFrom(node))
 			pass(5 * time.Second)
 			greatest := func() {
 				t.Helper()
@@ -287,12 +287,12 @@ func TestOnlyServersThatAnnounceSettleLonger(t *testing.T) {
 
 func TestNobodyIsRecoveredInAWindow(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.listening(notices.Options{})
+		node := w.noticeNode(notices.Options{})
 		w.server.announce(streams(20)...)
 		dead := w.start(nil, WithConsumerID("dead"))
 		pass(time.Second)
 		dead.kept(20)
-		e := w.start(nil, toldBy(node), WithConsumerID("living"))
+		e := w.start(nil, noticesFrom(node), WithConsumerID("living"))
 		pass(time.Second)
 		push(t, node, failingOver)
 		dead.fake.allFail(faultHang)
@@ -305,12 +305,12 @@ func TestNobodyIsRecoveredInAWindow(t *testing.T) {
 	})
 }
 
-// Slots are the one thing that is told by number: what lies elsewhere is left alone.
-func TestMovingSlotsConcernTheirPartitionsAlone(t *testing.T) {
+// Only notices about slots say which are affected: partitions elsewhere are left alone.
+func TestMovingSlotsAffectOnlyTheirPartitions(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, w *world) {
-		node := w.listening(notices.Options{})
+		node := w.noticeNode(notices.Options{})
 		w.server.announce(streams(100)...)
-		e := w.start(nil, toldBy(node))
+		e := w.start(nil, noticesFrom(node))
 		pass(time.Minute)
 		slot := w.layout.Keys(1).Slot
 		push(t, node, fmt.Sprintf(">3\r\n+SMIGRATING\r\n:16\r\n+%d\r\n", slot))
@@ -326,13 +326,13 @@ func TestMovingSlotsConcernTheirPartitionsAlone(t *testing.T) {
 	})
 }
 
-// A server that moves is met at the same address when half of the time is over: clients are made anew then, and everything
-// is renewed, once, however often the notice comes.
-func TestClientsAreMadeAnewWhenTheirServerMoves(t *testing.T) {
+// A server that moves is replaced at the same address by the time that half of the announced time has passed. Then clients
+// reconnect and everything is renewed, once, however often the notice comes.
+func TestClientsReconnectWhenTheirServerMoves(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.listening(notices.Options{})
+		node := w.noticeNode(notices.Options{})
 		w.server.announce(streams(10)...)
-		e := w.start(nil, toldBy(node))
+		e := w.start(nil, noticesFrom(node))
 		pass(time.Minute)
 		push(t, node, ">4\r\n+MOVING\r\n:7\r\n:20\r\n_\r\n")
 		pass(9 * time.Second)
@@ -347,12 +347,12 @@ func TestClientsAreMadeAnewWhenTheirServerMoves(t *testing.T) {
 	})
 }
 
-// What was renewed at once for a window does not stay together.
+// Leases that were renewed together because of a window do not stay together.
 func TestAfterAWindowRenewalsAreSpreadAgain(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.listening(notices.Options{})
+		node := w.noticeNode(notices.Options{})
 		w.server.announce(streams(2_000)...)
-		e := w.start(nil, toldBy(node))
+		e := w.start(nil, noticesFrom(node))
 		pass(time.Minute)
 		push(t, node, failingOver)
 		pass(5 * time.Second)

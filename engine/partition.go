@@ -22,11 +22,14 @@ type partition struct {
 	unforwarded atomic.Int64 // how often in a row nothing could be copied here from other partitions
 
 	stretched stretched
-	rushed    atomic.Int64 // when all was to be renewed last since a window of maintenance had ended, on the clock's axis; 0: never
-	needs     atomic.Int64 // until when leases are to be believed in, as the last window that opened asks for
-	bunched   atomic.Int64 // when many leases were made due together last, since a notice asked for it
 	holdOff   holdOff
-	firm      atomic.Int64 // how long a TTL its sessions may rely on, while that is less than their own; 0: it is not
+
+	// On the clock's axis; 0: never.
+	revalidatedAt atomic.Int64 // when everything was last made due because a maintenance window had ended
+	neededUntil   atomic.Int64 // until when leases have to be believed in, as the last window that opened requires
+	bunchedAt     atomic.Int64 // when many leases were last made due together because of a notice
+
+	firm atomic.Int64 // how long a TTL its sessions may rely on, while that is less than their own; 0: it is not
 
 	mu struct {
 		sync.Mutex
@@ -44,8 +47,8 @@ type partition struct {
 	}
 }
 
-// stretched is how far the longer TTLs reach that have gone out: no deadline of the partition lies beyond them, as
-// Redis has it or as this process believes it. Each is on the clock's axis; 0: none has.
+// stretched is how far the longer TTLs reach that were sent: no deadline of the partition lies beyond, neither in Redis nor as
+// this process believes it. Each is on the clock's axis; 0: none was sent.
 type stretched struct{ session, lease atomic.Int64 }
 
 func newPartition(number int, name string) *partition {

@@ -11,8 +11,8 @@ import (
 	"github.com/streamlease/streamlease/test/notices"
 )
 
-// 100 distinct notices a second cost 85,645 renewals a second and 45 % of Redis, since each had everything renewed at once,
-// and whatever was on its way when the next one came once more. Now they cost three times the ordinary renewals at most.
+// 100 distinct notices a second cost 85,645 renewals a second and 45 % of Redis: each caused everything to be renewed at once, and
+// what was in flight when the next one came to be renewed again. Now they cost at most three times the ordinary renewals.
 func TestAFloodOfNoticesCostsFewRenewals(t *testing.T) {
 	const n, seconds = 2000, 60
 	for name, notice := range map[string]func(i int) string{
@@ -31,9 +31,9 @@ func TestAFloodOfNoticesCostsFewRenewals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, w *world) {
-				node := w.listening(notices.Options{})
+				node := w.noticeNode(notices.Options{})
 				w.server.announce(streams(n)...)
-				e := w.start(nil, toldBy(node))
+				e := w.start(nil, noticesFrom(node))
 				pass(time.Minute)
 				e.fake.takeCalls()
 				perSecond := make([]int, seconds)
@@ -59,7 +59,7 @@ func TestAFloodOfNoticesCostsFewRenewals(t *testing.T) {
 				ordinary := float64(n) / (0.95 * e.cfg.interval.Seconds())
 				require.Less(t, float64(total), 3*ordinary*seconds, "%v", perSecond)
 				for i, renewed := range perSecond {
-					// Those of windows that open, of those that end, and of clients made anew may meet.
+					// Renewals because of windows that open, of windows that end, and of reconnections may coincide.
 					require.Less(t, renewed, 3*n, "in second %d", i)
 				}
 				require.LessOrEqual(t, beats, 20*seconds)
@@ -72,13 +72,13 @@ func TestAFloodOfNoticesCostsFewRenewals(t *testing.T) {
 	}
 }
 
-// A window that is longer than the one before it has asked for more than that: what is not covered is renewed at once.
+// A window that is longer than the one before asks for more: what is not covered is renewed at once.
 func TestALongerWindowIsNotCoveredByAShorterOne(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		const n = 100
-		node := w.listening(notices.Options{})
+		node := w.noticeNode(notices.Options{})
 		w.server.announce(streams(n)...)
-		e := w.start(nil, toldBy(node))
+		e := w.start(nil, noticesFrom(node))
 		pass(time.Minute)
 		renewed := func() (sum int) {
 			for _, c := range e.fake.takeCalls() {
@@ -90,13 +90,13 @@ func TestALongerWindowIsNotCoveredByAShorterOne(t *testing.T) {
 		}
 		renewed()
 		push(t, node, ">4\r\n+FAILING_OVER\r\n:1\r\n:10\r\n+1\r\n")
-		pass(rushSpread + 2*e.cfg.wheel.Tick)
+		pass(revalidationSpread + 2*e.cfg.wheel.Tick)
 		require.GreaterOrEqual(t, renewed(), n)
 		push(t, node, ">4\r\n+FAILING_OVER\r\n:3\r\n:11\r\n+2\r\n")
-		pass(rushSpread + 2*e.cfg.wheel.Tick)
+		pass(revalidationSpread + 2*e.cfg.wheel.Tick)
 		require.Less(t, renewed(), n/2, "covered")
 		push(t, node, ">4\r\n+FAILING_OVER\r\n:5\r\n:30\r\n+3\r\n")
-		pass(rushSpread + 2*e.cfg.wheel.Tick)
+		pass(revalidationSpread + 2*e.cfg.wheel.Tick)
 		require.GreaterOrEqual(t, renewed(), n)
 		for l := range e.Leases() {
 			left := time.Duration(w.server.leaseOf(l.Stream()).until-nowMilli()) * time.Millisecond

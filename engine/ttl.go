@@ -6,36 +6,37 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// ttls make the callTTLs of calls, and say what follows from them.
+// ttls makes the TTLs of each call, and derives timeouts, the pace of beats and the times of renewals from them.
 type ttls struct {
 	*env
 	store   store
 	windows windows
 }
 
-// windows is what ttls have to know of maintenance.
+// windows is what ttls needs to know of maintenance.
 type windows interface {
-	window(p *partition) time.Duration // the length of the longest that is open for a partition; 0: none is
-	reach() time.Duration              // the greatest TTL that a session may come to have
-	relaxed() time.Duration            // a timeout that is longer for now; 0: none is
+	window(p *partition) time.Duration // length of the longest that is open for a partition; 0: none is
+	reach() time.Duration              // greatest TTL that a session may come to have
+	relaxed() time.Duration            // a longer timeout, for now; 0: there is none
 }
 
-// callTTLs are what one call asks of Redis, and what may be believed from when it was sent if it succeeds.
+// callTTLs are the TTLs that one call asks Redis for, and how long sessions and leases may be believed in if it succeeds, counted
+// from when it was sent.
 type callTTLs struct {
-	store
-	sent    int64
-	session time.Duration // the session's TTL, less its margin, if trust finds that long enough on record
-	lease   time.Duration // that of leases
-	window  time.Duration // that of maintenance by which they are longer
+	store                 // sends them
+	sent    int64         // on the clock's axis
+	session time.Duration // the session's TTL less its margin; trust bounds it by what has been on record for long enough
+	lease   time.Duration // the TTL of leases less its margin
+	window  time.Duration // length of the maintenance window by which both are longer; 0: none
 
 	ttls *ttls
 	p    *partition
 }
 
-// forCall are those of a call that is sent now. While a window of maintenance is open, TTLs are longer by its length.
+// forCall returns the TTLs of a call that is sent now. While a maintenance window is open, they are longer by its length.
 //
-// A TTL replaces the one before, so a call never asks for less than an earlier one was promised, whatever became of the
-// answer: what was lengthened once runs out by itself. It is asked for again, not believed again.
+// A TTL replaces the one before. So a call never asks for less than what is left of what an earlier one asked for, whatever
+// became of the answer: a longer TTL, once sent, runs out by itself. What is left of it is asked for again, not believed again.
 func (s *ttls) forCall(p *partition) callTTLs {
 	c := s.cfg
 	t := callTTLs{
@@ -65,9 +66,9 @@ func (s *ttls) forCall(p *partition) callTTLs {
 	return t
 }
 
-// trust is how long a session may be believed in, from when a beat was sent on these terms that answered b: its TTL less the
-// margin, but no longer than what has been on record for long enough. A server that takes over may have forgotten the rest,
-// and settles for no longer than what it knows.
+// trust returns how long a session may be believed in, counted from when this call was sent, which was answered with b: its TTL
+// less the margin, but no longer than what has been on record for long enough. A server that takes over may have forgotten the
+// rest, and settles for no longer than what it knows.
 func (t callTTLs) trust(b lease.Beat) time.Duration {
 	if b.Firm == 0 || !t.ttls.cfg.settle {
 		return t.session
@@ -75,10 +76,10 @@ func (t callTTLs) trust(b lease.Beat) time.Duration {
 	return min(t.session, t.ttls.cfg.trustFor(b.Firm))
 }
 
-// timeout is that of one attempt, for now.
+// timeout returns the timeout of one attempt, for now: it is longer during maintenance.
 func (s *ttls) timeout() time.Duration { return max(s.cfg.timeout, s.windows.relaxed()) }
 
-// noteFirm notes how long sessions may be believed in, which says how often they are beaten.
+// noteFirm notes how long a TTL sessions may rely on, which decides how often beats are sent.
 func (s *ttls) noteFirm(p *partition, b lease.Beat) {
 	firm := b.Firm
 	if firm >= s.cfg.sessionTTL || !s.cfg.settle {
@@ -87,7 +88,7 @@ func (s *ttls) noteFirm(p *partition, b lease.Beat) {
 	p.firm.Store(int64(firm))
 }
 
-// pace is the time between two beats of a partition.
+// pace returns the time between two beats of a partition.
 func (s *ttls) pace(p *partition) time.Duration {
 	if firm := time.Duration(p.firm.Load()); firm != 0 {
 		return min(s.cfg.beat, firm/beatsPerSession)
@@ -95,26 +96,26 @@ func (s *ttls) pace(p *partition) time.Duration {
 	return s.cfg.beat
 }
 
-// trustFor is how long a session may be believed in whose TTL is shorter than the one that this process was made for. Its
-// margin is what clocks need; ticks of the wheel, which may take up more, make notifications late and nothing else.
+// trustFor returns how long a session may be believed in that can rely on a TTL shorter than the configured one. Its margin is
+// what clocks need. Ticks of the wheel may take up more, which makes notifications late and does nothing else.
 func (c *config) trustFor(ttl time.Duration) time.Duration {
 	return ttl - min(c.margin(ttl), ttl/shortMargin)
 }
 
-// timeoutFor is that of one attempt while a session lasts that long only: two fit.
+// timeoutFor returns the timeout of one attempt while sessions last only that long: two attempts fit.
 func (c *config) timeoutFor(ttl time.Duration) time.Duration {
 	return max((c.trustFor(ttl)-ttl/beatsPerSession)/2, MinTimeout).Truncate(time.Millisecond)
 }
 
-// shortMargin is the share of a TTL that is left as its margin at most.
+// shortMargin bounds the margin of a TTL in trustFor: at most one part in so many.
 const shortMargin = 4
 
-// nextRenewal is when a lease that was renewed on these terms is renewed next: soon if a window has ended since they were
-// made, or one was opened that asks for more than the lease has. After many were renewed together they are spread anew, or
-// they would stay together.
+// nextRenewal returns when a lease that this call renewed is renewed next: soon if a window has ended since the call was sent, or
+// one has opened that requires more than the lease has. After many leases were renewed together, their next renewals are spread
+// out, or they would stay together.
 func (t callTTLs) nextRenewal(l *lease.Lease) int64 {
-	switch bunched := t.p.bunched.Load(); {
-	case t.outdated() || l.Until() < t.p.needs.Load() && t.window < t.ttls.windows.window(t.p):
+	switch bunched := t.p.bunchedAt.Load(); {
+	case t.outdated() || l.Until() < t.p.neededUntil.Load() && t.window < t.ttls.windows.window(t.p):
 		return soon(t.ttls.env, t.ttls.clock.Now())
 	case bunched != 0 && t.sent <= bunched+int64(t.ttls.cfg.interval)/2:
 		return t.ttls.firstRenewal()
@@ -122,7 +123,7 @@ func (t callTTLs) nextRenewal(l *lease.Lease) int64 {
 	return t.ttls.nextRenewal()
 }
 
-// firstRenewal is when a lease that was acquired on these terms is renewed first.
+// firstRenewal returns when a lease that this call acquired is first renewed.
 func (t callTTLs) firstRenewal() int64 {
 	if t.outdated() || t.window < t.ttls.windows.window(t.p) {
 		return soon(t.ttls.env, t.ttls.clock.Now())
@@ -130,16 +131,17 @@ func (t callTTLs) firstRenewal() int64 {
 	return t.ttls.firstRenewal()
 }
 
-// outdated reports whether what was sent on these terms has to be renewed since a window has ended.
-func (t callTTLs) outdated() bool { return t.sent <= t.p.rushed.Load() }
+// outdated reports whether what this call renewed or acquired has to be renewed again because a window has ended.
+func (t callTTLs) outdated() bool { return t.sent <= t.p.revalidatedAt.Load() }
 
-// nextRenewal is when a lease that was just renewed is renewed next: the interval, less a share drawn anew each time,
-// so that what was taken at once does not stay together.
+// nextRenewal returns when a lease that was just renewed is renewed next: after the interval, less a random share of it that is
+// drawn each time, so that leases taken together do not stay together.
 func (s *ttls) nextRenewal() int64 {
 	return s.clock.Now() + int64(float64(s.cfg.interval)*(1-jitterShare*s.random()))
 }
 
-// firstRenewal spreads the leases of one acquisition over a whole interval.
+// firstRenewal returns when a lease that was just acquired is first renewed: the leases of one acquisition are spread over a whole
+// interval.
 func (s *ttls) firstRenewal() int64 {
 	return s.clock.Now() + int64(float64(s.cfg.interval)*(firstShare+(1-firstShare)*s.random()))
 }

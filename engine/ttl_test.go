@@ -17,9 +17,9 @@ func ofTTLs(id string, session, leases time.Duration) []Option {
 	return []Option{WithConsumerID(id), WithSessionTTL(session), WithLeaseTTL(leases)}
 }
 
-// Trace: a process has sessions of 2 s. Another one starts with 30 s and takes streams, the server dies, and the one that is
-// promoted has heard of none of it: it settles for 2 s and gives the streams away. The second must have ended by then,
-// though it was never reached again. (The world looks at each lease that is granted.)
+// A process has a session TTL of 2 s. Another one starts with 30 s and takes streams, the server dies, and the replica that is
+// promoted knows none of that: it settles for 2 s and gives the streams away. The second process must have disowned them by then,
+// though it never reached a server again. (The world checks that whenever a lease is granted.)
 func TestANewSessionTTLIsNotReliedOnBeforeASuccessorKnowsIt(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		old := w.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
@@ -40,14 +40,15 @@ func TestANewSessionTTLIsNotReliedOnBeforeASuccessorKnowsIt(t *testing.T) {
 	})
 }
 
-// While its TTL is not firm a process beats as fast as one with the shorter TTL, and loses nothing by it; then as usual.
-func TestASessionIsBeatenAsFastAsItMustBe(t *testing.T) {
+// While its TTL is not firm, a process sends beats as fast as one with the shorter TTL, and loses nothing. After that, it sends
+// them as usual.
+func TestBeatsAreAsFastAsTheyMustBe(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, w *world) {
 		w.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
 		pass(time.Second)
 		w.server.announce(streams(300)...)
 		late := w.start(nil, ofTTLs("late", 30*time.Second, 30*time.Second)...)
-		// Every second answer is late, by more than half of what the short TTL leaves, and less than an attempt may take.
+		// Every second answer is late, by more than half of what the short TTL leaves and by less than the timeout of an attempt.
 		late.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.at.UnixMilli()/400%2 == 0 {
 				return fakeFault{after: 600 * time.Millisecond}
@@ -71,8 +72,8 @@ func TestASessionIsBeatenAsFastAsItMustBe(t *testing.T) {
 	})
 }
 
-// A server so far away that no answer comes within what the short TTL leaves: sessions are lost until the longer one is
-// firm, and no longer.
+// A server is so far away that no answer comes within what the short TTL leaves: sessions are lost until the longer TTL is firm,
+// and not after that.
 func TestAServerThatIsTooFarForTheShorterTTLIsReachedInTheEnd(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		w.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
@@ -89,8 +90,8 @@ func TestAServerThatIsTooFarForTheShorterTTLIsReachedInTheEnd(t *testing.T) {
 	})
 }
 
-// A rolling change of either TTL, in both directions, with a failover at each step: of a server that has not heard of the
-// last moments, while one process is cut off.
+// A rolling change of either TTL, in both directions, with a failover at each step, to a server that misses the last writes, while
+// one process is cut off.
 func TestARollingChangeOfTTLsWithAFailoverAtEachStep(t *testing.T) {
 	type ttls struct{ session, lease time.Duration }
 	for _, c := range []struct{ from, to ttls }{
@@ -121,11 +122,11 @@ func TestARollingChangeOfTTLsWithAFailoverAtEachStep(t *testing.T) {
 						e.fake.onlyOp(faultError, "read") // what is announced is for the one that starts
 					}
 					pass(5 * time.Second)
-					// What happens from here on is lost; it is less than the shorter session lasts.
+					// What is written from here on is lost; that is for less than the shorter session TTL.
 					before := w.server.snapshot()
 					x := c.to
 					if step >= 3 && draw.IntN(2) == 0 {
-						x = c.from // to and fro
+						x = c.from // back and forth
 					}
 					fleet[n] = begin(x)
 					for i := range 10 {
