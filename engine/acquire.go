@@ -75,6 +75,9 @@ func (a *acquirer) parkIfOwn(s *lease.Session, x *lease.Entry) bool {
 	return true
 }
 
+// parkSpill is how long an entry stays in later for which the list had no room.
+const parkSpill = 30 * time.Second
+
 // park parks an entry, or sends it to later where the list has no room: reading never pauses for it.
 func (a *acquirer) park(s *lease.Session, x *lease.Entry, take lease.Take) {
 	if !a.parked.park(s, x, take) {

@@ -2,24 +2,17 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 
 	"github.com/redis/rueidis"
 
-	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
-	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/cond"
 	"github.com/streamlease/streamlease/engine/internal/dispatch"
-	"github.com/streamlease/streamlease/engine/internal/metrics"
-	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/engine/internal/quota"
-	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -73,122 +66,6 @@ type Engine struct {
 	stopHandling context.CancelCauseFunc
 }
 
-// New makes an engine on the user's client, which the user closes after the engine has ended. service is shared with
-// the producers. Errors match api.ErrInvalidConfig. Nothing is sent to Redis before the engine is started.
-//
-// New cannot read the options of the client: make it with those of [ClientOption], and see WithRenewalClient, WithDial and
-// Open for a connection that renewals have to themselves, and the last two for notices of maintenance. [Preflight] looks at
-// the servers.
-func New(client rueidis.Client, service string, opts ...Option) (*Engine, error) {
-	cfg, layout, err := resolve(service, opts)
-	if err != nil {
-		return nil, err
-	}
-	if client == nil {
-		return nil, invalid("client is nil; make one with rueidis.NewClient, or use Open")
-	}
-	if client.Mode() == rueidis.ClientModeCluster {
-		if err := cfg.onCluster(); err != nil {
-			return nil, err
-		}
-	}
-	if cfg.notices.Mode == notice.On && cfg.dial == nil {
-		return nil, invalid("WithMaintenance: Mode is On, but New has no way to make connections of its own; add WithDial, or use Open")
-	}
-	e := &Engine{env: env{cfg: cfg}, layout: layout}
-	renewal := cfg.renewalClient
-	if renewal == nil && cfg.dial != nil {
-		own, err := cluster.NewClient(tuned(*cfg.dial, cfg))
-		if err != nil {
-			return nil, fmt.Errorf("connecting to Redis for renewals: %w", lease.Explain(err))
-		}
-		renewal = own
-		e.own, e.closers = append(e.own, own), append(e.closers, own.Close)
-	}
-	if renewal == nil {
-		renewal = client
-	}
-	if err := e.build(service, renewal, client); err != nil {
-		e.closeClients()
-		return nil, err
-	}
-	return e, nil
-}
-
-// Open makes an engine with two clients of its own, one for renewals and one for the rest, with what is zero in opt filled
-// in as [ClientOption] does. They are closed when the engine has ended. Errors are those of New, and those of connecting.
-func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, error) {
-	cfg, _, err := resolve(service, opts)
-	if err != nil {
-		return nil, err
-	}
-	opt = tuned(opt, cfg)
-	client, err := cluster.NewClient(opt)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to Redis: %w", lease.Explain(err))
-	}
-	e, err := New(client, service, append(opts[:len(opts):len(opts)], WithDial(opt))...)
-	if err != nil {
-		client.Close()
-		return nil, err
-	}
-	e.own, e.closers = append(e.own, client), append(e.closers, client.Close)
-	return e, nil
-}
-
-// build puts the parts together; none of them runs yet.
-func (e *Engine) build(service string, renewal, client rueidis.Client) error {
-	e.client, e.renewal = client, renewal
-	e.name = newConsumerName(e.cfg.consumerID)
-	e.clock = lease.NewClock()
-	e.log = sumlog.New(e.cfg.logger.With("service", service))
-	e.log.Through(outbox.New(e.log.Handle, func(r outbox.Result, _ error) { e.countHook(metrics.HookLog, r) }))
-	e.hooks = outbox.New(e.cfg.events, e.hooked)
-	e.quota = quota.NewStreams(e.cfg.maxStreams, e.layout.Partitions(), func() int { return e.table.Len() }, e.room.Broadcast)
-	e.reading = quota.NewMemory(e.cfg.readMemory/2, e.layout.Partitions(), e.lanes.of)
-	e.breakers = &breakers{env: &e.env, lane: e.lanes.of}
-	e.life.init()
-	for n := range e.layout.Partitions() {
-		e.partitions = append(e.partitions, newPartition(n, e.name))
-	}
-	var err error
-	if e.table, err = lease.NewTable(e.clock, e.layout.Partitions(), e.cfg.wheel); err != nil {
-		return invalid("WithWheel: %w", err)
-	}
-	if e.metrics, err = metrics.New(e.cfg.registerer, service, e.collectGauges); err != nil {
-		return err
-	}
-	e.pressure = newPressure(&e.env, pressureParts{
-		partitions: e.partitions, table: e.table, streams: e.quota, memory: e.reading, changed: e.room.Broadcast,
-		draining: e.draining, queued: func() int { return e.dispatcher.Waiting() },
-	})
-	e.maintenance = newMaintenance(&e.env, e.layout, e.partitions, e.nodes)
-	e.store = redisStore{lease.NewStore(e.layout, lease.Settings{
-		LeaseTTL:   e.cfg.leaseTTL,
-		SessionTTL: e.cfg.sessionTTL,
-		Gap:        e.cfg.gap,
-		Settle:     e.cfg.settle,
-		Timeout:    e.cfg.timeout,
-		Relaxed:    e.maintenance.relaxed,
-		DeadLimit:  max(e.cfg.recovery.DLQMaxLen, 0),
-		DeadTrim:   e.cfg.recovery.DLQTrim,
-		DeadDelay:  e.cfg.recovery.DLQFullDelay,
-		Limits:     e.cfg.limits,
-		MaxMove:    e.cfg.maxMove(),
-	}, renewal, client, e.metrics.Script)}
-	e.scan = scan.NewStore(e.layout, scan.Settings{
-		Config:     e.cfg.recovery,
-		SessionTTL: e.cfg.sessionTTL,
-		Gap:        e.cfg.gap,
-		Settle:     e.cfg.settle,
-		Timeout:    e.cfg.timeout,
-		Relaxed:    e.maintenance.relaxed,
-		Page:       e.cfg.pipeline.MaxMoves(),
-		MaxMove:    e.cfg.maxMove(),
-	}, client, e.metrics.Script)
-	return nil
-}
-
 // nodes are the addresses of all servers.
 func (e *Engine) nodes() []string {
 	if e.client == nil {
@@ -229,5 +106,3 @@ func (e *Engine) ResetTopology() {
 		e.topology.reset()
 	}
 }
-
-func tokenText(t api.Token) string { return strconv.FormatUint(uint64(t), 10) }

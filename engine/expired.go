@@ -6,7 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/expiry"
 	"github.com/streamlease/streamlease/engine/internal/dispatch"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
@@ -41,14 +44,23 @@ type hints struct {
 	own     ownStreams
 }
 
-// newHints makes the relay. stale is that of expiry.Config.
-func newHints(e *Engine, to delivery) (*hints, error) {
-	h := &hints{env: &e.env, table: e.table}
+// hintsConfig is what hints work with. All are set.
+type hintsConfig struct {
+	layout   *cluster.Layout
+	table    *lease.Table
+	nodes    func() map[string]rueidis.Client
+	stale    func() bool // see expiry.Config
+	deliver  func(n api.Notification, done func(error))
+	finished func(n api.Notification, err error, took time.Duration)
+}
+
+func newHints(e *env, c hintsConfig) (*hints, error) {
+	h := &hints{env: e, table: c.table}
 	h.own.span = 2*e.cfg.leaseTTL + ownLate
 	h.watcher = expiry.New(expiry.Config{
-		Layout:  e.layout,
-		Nodes:   e.client.Nodes,
-		Stale:   func() bool { return e.maintenance.stale.Swap(false) },
+		Layout:  c.layout,
+		Nodes:   c.nodes,
+		Stale:   c.stale,
 		Set:     e.cfg.setEvents,
 		Timeout: e.cfg.timeout,
 		Backoff: e.backoff,
@@ -66,8 +78,8 @@ func newHints(e *Engine, to delivery) (*hints, error) {
 	var err error
 	h.lane, err = dispatch.New(dispatch.Config{
 		Workers:  max(1, e.cfg.workers/hintWorkers),
-		Deliver:  to.deliver,
-		Finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
+		Deliver:  c.deliver,
+		Finished: c.finished,
 	})
 	return h, err
 }

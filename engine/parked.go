@@ -36,9 +36,6 @@ type parked struct {
 	pages []lease.PageSize // entries that are asked for together, by partition; only the work of a partition uses its own
 }
 
-// parkSpill is how long an entry stays in later for which the list had no room.
-const parkSpill = 30 * time.Second
-
 // handOn is the delay of what is handed on because a handler here is in its way.
 var handOn = backoff.Exponential{First: waitlist.MaxDelayChanged, Max: waitlist.MaxDelay, Jitter: 0.25}
 

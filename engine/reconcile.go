@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -209,7 +210,7 @@ func (r *reconciler) keepSome(ctx context.Context, p *partition, s *lease.Sessio
 	items := make([]lease.Keepable, len(batch))
 	for i, x := range batch {
 		if items[i] = (lease.Keepable{Key: x.key(), Entry: x.id}); x.held != nil {
-			items[i].Token = tokenText(x.held.Token())
+			items[i].Token = strconv.FormatUint(uint64(x.held.Token()), 10)
 		}
 	}
 	status, outcomes, err := r.store.Keep(ctx, p.number, s.Consumer(), items)

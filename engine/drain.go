@@ -11,43 +11,10 @@ import (
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
-	"github.com/streamlease/streamlease/lease"
 )
 
 // handBackTime is how long handing back may take after handlers have ended or the drain timeout has.
 const handBackTime = 5 * time.Second
-
-// Shutdown drains the engine and waits until it has ended: every stream that is held is told Releasing with a valid
-// lease, handlers may end within the drain timeout, then everything that is pending for this process is handed back.
-// Nothing is acknowledged that was not Done, and no retry is counted.
-//
-// ctx bounds the wait and the drain: at its end the engine stops at once, with an error that matches api.ErrDrainTimeout
-// and the error of ctx. It returns how the engine ended, nil after a clean drain, also when called again, or at the same
-// time. An engine that was never started is closed and nil returned.
-func (e *Engine) Shutdown(ctx context.Context) error {
-	e.life.mu.Lock()
-	started := e.life.mu.started
-	e.life.mu.closed = true
-	e.life.mu.Unlock()
-	if !started {
-		e.life.beginDrain()
-		e.metrics.Close()
-		e.closeClients()
-		return nil
-	}
-	e.life.beginDrain()
-	select {
-	case <-e.life.ended:
-		return e.life.err
-	case <-ctx.Done():
-	}
-	e.life.beginHurry()
-	<-e.life.ended
-	if e.life.err != nil {
-		return fmt.Errorf("%w (%w)", e.life.err, ctx.Err())
-	}
-	return nil
-}
 
 // drain is the one place that knows the order of a shutdown. Renewal goes on until the last step but one.
 func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
@@ -167,17 +134,4 @@ func (e *Engine) finish(to delivery, why error) {
 	case err != nil:
 		e.log.Warn("handler returned an error that has no effect", 1, "kind", api.Terminated, "err", err)
 	}
-}
-
-// lastFailure is why Redis does not answer, nil if it does.
-func (e *Engine) lastFailure() error {
-	for _, p := range e.partitions {
-		p.mu.Lock()
-		failing := p.mu.failing
-		p.mu.Unlock()
-		if failing != nil {
-			return lease.Explain(failing)
-		}
-	}
-	return nil
 }

@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/completion"
+	"github.com/streamlease/streamlease/engine/internal/dispatch"
+	"github.com/streamlease/streamlease/engine/internal/guard"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// assemble makes the parts that run. None takes a stream before start has succeeded.
+func (e *Engine) assemble(base context.Context, to delivery) (err error) {
+	e.dispatcher, err = dispatch.New(dispatch.Config{
+		Workers: e.cfg.workers,
+		Deliver: func(n api.Notification, done func(error)) {
+			e.room.Broadcast() // one stream less waits for a worker
+			to.deliver(n, done)
+		},
+		Finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
+		Idle:     func(stream string) { e.parked.nudge(stream); e.room.Broadcast() },
+	})
+	if err != nil {
+		return err
+	}
+	e.ttls = &ttls{env: &e.env, store: e.store, windows: e.maintenance}
+	e.topology = e.watchingTopology()
+	e.legacy = newLegacyWatch(&e.env, len(e.partitions), e.store)
+	e.agreement = e.agreeing()
+	e.sessions = &sessions{env: &e.env}
+	e.completer = e.completing(base)
+	e.ownership = &ownership{
+		env: &e.env, table: e.table, dispatcher: e.dispatcher, completer: e.completer, way: to, freed: e.freed,
+		lost: func(stream string) { e.hints.lost(stream) },
+	}
+	e.renewer = newRenewer(base, &e.env, renewerParts{
+		partitions: e.partitions, table: e.table, ttls: e.ttls, sessions: e.sessions, ownership: e.ownership,
+		lane: e.lanes.of, unanswered: e.topology.failed, onLook: e.pressure.look,
+		revalidate: func(now int64) int64 { return e.revalidations.look(now) },
+	})
+	a := &acquirer{
+		env: &e.env, ttls: e.ttls, table: e.table, sessions: e.sessions, ownership: e.ownership, completer: e.completer,
+		dispatcher: e.dispatcher, renewer: e.renewer,
+	}
+	e.parked = newParked(base, &e.env, parkedParts{
+		partitions: e.partitions, table: e.table, ttls: e.ttls, pressure: e.pressure, streams: e.quota, ownership: e.ownership,
+		completer: e.completer, acquirer: a, busy: e.dispatcher.Busy, lane: e.lanes.of,
+	})
+	a.parked = e.parked
+	e.sessions.sessionParts = sessionParts{
+		base: base, parts: e.partitions, ttls: e.ttls, table: e.table, ownership: e.ownership, agreement: e.agreement,
+		renewer: e.renewer, topology: e.topology,
+		draining:      e.draining,
+		running:       e.life.isRunning,
+		answered:      e.breakers.answered,
+		serverChanged: e.maintenance.serverChanged,
+		drop:          e.parked.list.Drop,
+		retire:        e.completer.Retire,
+		promote:       func(partition int) { e.promoter.work.Add(partition) },
+		alarm:         func(partition int) { e.recoverer.alarm(partition) },
+	}
+	known := &inventory{parked: e.parked.list, table: e.table, completer: e.completer}
+	in := &intake{
+		env: &e.env, layout: e.layout, streams: e.quota, inventory: known, completer: e.completer, acquirer: a,
+		forwarder: &forwarder{
+			env: &e.env, store: e.store, partitions: e.partitions, lane: e.lanes.of, breakers: e.breakers, completer: e.completer,
+		},
+	}
+	e.reader = &reader{
+		env: &e.env, store: e.store, ttls: e.ttls, legacy: e.legacy, agreement: e.agreement, breakers: e.breakers, room: &e.room,
+		memory: e.reading, streams: e.quota, pressure: e.pressure, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
+		reconciler: &reconciler{
+			env: &e.env, store: e.store, layout: e.layout, inventory: known, parked: e.parked.list, table: e.table,
+			ownership: e.ownership, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
+		},
+	}
+	e.backlogs = newBacklogs(&e.env, len(e.partitions), e.scan)
+	e.recoverer = e.recovering(base)
+	if e.cfg.expired {
+		if e.hints, err = newHints(&e.env, hintsConfig{
+			layout: e.layout, table: e.table, nodes: e.client.Nodes, stale: func() bool { return e.maintenance.stale.Swap(false) },
+			deliver: to.deliver, finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
+		}); err != nil {
+			return err
+		}
+	}
+	e.promoter = newPromoter(base, &e.env, e.partitions, e.lanes.of, e.store)
+	e.revalidations = &revalidations{
+		env: &e.env, table: e.table, partitions: e.partitions,
+		window: e.maintenance.window, beatNow: e.renewer.beatNow, slack: e.pressure.slack,
+	}
+	e.maintenance.attach(maintenanceParts{
+		renewer: e.renewer, revalidate: e.revalidations.windowChanged, topology: e.topology, recoverer: e.recoverer, reset: e.ResetTopology,
+	})
+	return nil
+}
+
+// watchingTopology makes the topology watcher of an engine, before the parts that it acts on.
+func (e *Engine) watchingTopology() *topologyWatcher {
+	return newTopologyWatcher(&e.env, topologyConfig{
+		layout:     e.layout,
+		partitions: e.partitions,
+		table:      e.table,
+		lanes:      &e.lanes,
+		client:     e.client,
+		renewal:    e.renewal,
+		own:        e.own,
+		regroup: func() {
+			for _, q := range []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter.work} {
+				q.Regroup()
+			}
+		},
+		beat:    func(partition int) { e.renewer.beatNow(partition) },
+		scan:    func(partition int) { e.recoverer.lookNow(partition) },
+		failing: e.lastFailure,
+	})
+}
+
+// agreeing makes the agreement of an engine.
+func (e *Engine) agreeing() *agreement {
+	return newAgreement(agreementConfig{
+		ask:     func(ctx context.Context) error { return e.store.Confirm(ctx) },
+		refused: e.disagree,
+		restored: func() {
+			e.event(api.EventAgreed, api.NoPartition, nil, "")
+		},
+		failed: func(err error) {
+			e.log.Warn("asking whether the service is what it was fails", 1, "err", err)
+		},
+		random: rand.Float64, // not the engine's: nothing that is seeded depends on it
+	})
+}
+
+// disagree gives up everything: the sessions end, all that is pending for them goes back to where it was read, and none is
+// opened while the service is another one than it was.
+func (e *Engine) disagree(err error) {
+	e.event(api.EventDisagreed, api.NoPartition, err, "all streams are disowned, nothing is taken")
+	for _, p := range e.partitions {
+		if s, _ := p.view(); s != nil {
+			e.sessions.lose(p, s, disagreement(err))
+		}
+	}
+}
+
+// recovering makes the recoverer of an engine.
+func (e *Engine) recovering(base context.Context) *recoverer {
+	return newRecoverer(base, &e.env, recovererConfig{
+		store:      e.scan,
+		partitions: e.partitions,
+		lane:       e.lanes.of,
+		gate:       e.breakers,
+		holdsOff:   e.maintenance.holdsOff,
+		isRetiring: e.completer.IsRetiring,
+		mayRecover: e.legacy.mayRecover,
+		measure:    e.backlogs.measure,
+	})
+}
+
+// backlogReads is how many full reads of completions may be under way before the next read is taken in, and how many that were
+// refused before there is no next read.
+const backlogReads = 4
+
+// completing makes the completer of an engine.
+func (e *Engine) completing(base context.Context) *completion.Completer {
+	return completion.New(base, completion.Config{
+		Layout:      e.layout,
+		Clock:       e.clock,
+		Log:         e.log,
+		Metrics:     e.metrics,
+		Random:      e.random,
+		Policy:      e.cfg.recovery,
+		Retry:       e.cfg.retry,
+		Backoff:     e.backoff,
+		Draining:    e.draining,
+		Lane:        e.lanes.of,
+		MaxInFlight: e.cfg.pipeline.MaxInFlight,
+		MaxMoves:    e.cfg.pipeline.MaxMoves(),
+		Backlog:     backlogReads * e.cfg.readBatch,
+	}, e.store, e.sessions, completion.Hooks{
+		Ended: func(l *lease.Lease) {
+			if e.table.Remove(l) {
+				e.freed(l.Stream())
+			}
+		},
+		Hold:     e.reading.Add,
+		Progress: e.room.Broadcast,
+		Tampered: func(partition int) { e.partitions[partition].compareSoon(e.clock.Now()) },
+	})
+}
+
+// delivered takes the consequences of a delivery.
+func (e *Engine) delivered(to delivery, n api.Notification, err error, took time.Duration) {
+	err = guard.Error(err)
+	e.metrics.Handled(n, err, took)
+	e.room.Broadcast()
+	l, _ := n.Lease.(*lease.Lease)
+	var panicked *api.PanicError
+	if errors.As(err, &panicked) {
+		e.log.Error("handler panicked", "kind", n.Kind, "panic", panicked.Value, "stack", string(panicked.Stack))
+	}
+	switch n.Kind {
+	case api.Added:
+		if err != nil && l.FailFor(err) {
+			if _, snoozed := api.SnoozeDelay(err); !snoozed {
+				e.log.Warn("handling failed", 1, "attempt", l.Attempt(), "err", err)
+			}
+		}
+		return
+	case api.Expired:
+		e.hints.handled()
+	case api.Releasing:
+		if to.handsBack() {
+			l.HandBack()
+		}
+	}
+	if err != nil && panicked == nil {
+		e.log.Warn("handler returned an error that has no effect", 1, "kind", n.Kind, "err", err)
+	}
+}
+
+// freed is called when a stream is off the table: what waited for that goes on.
+func (e *Engine) freed(stream string) {
+	e.parked.nudge(stream)
+	e.room.Broadcast()
+}
+
+func (e *Engine) draining() bool { return e.life.drain.Err() != nil }
+
+// lastFailure is why Redis does not answer, nil if it does.
+func (e *Engine) lastFailure() error {
+	for _, p := range e.partitions {
+		p.mu.Lock()
+		failing := p.mu.failing
+		p.mu.Unlock()
+		if failing != nil {
+			return lease.Explain(failing)
+		}
+	}
+	return nil
+}

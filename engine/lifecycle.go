@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// life is how far an engine has come. It only goes forward: new, running, draining, ended.
+type life struct {
+	drain      context.Context // ends when it is to drain
+	beginDrain context.CancelFunc
+	hurry      context.Context // ends when it is to end now
+	beginHurry context.CancelFunc
+	ended      chan struct{} // closed when it has ended
+	err        error         // how; set before ended is closed
+
+	mu struct {
+		sync.Mutex
+		started, closed, running bool
+	}
+}
+
+func (l *life) init() {
+	l.drain, l.beginDrain = context.WithCancel(context.Background())
+	l.hurry, l.beginHurry = context.WithCancel(context.Background())
+	l.ended = make(chan struct{})
+}
+
+// begin claims the one start that an engine has.
+func (l *life) begin() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.mu.closed:
+		return api.ErrClosed
+	case l.mu.started:
+		return api.ErrStarted
+	}
+	l.mu.started = true
+	return nil
+}
+
+func (l *life) setRunning(on bool) {
+	l.mu.Lock()
+	l.mu.running = on
+	l.mu.Unlock()
+}
+
+func (l *life) isRunning() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.running
+}
+
+// run is the whole life of an engine.
+func (e *Engine) run(ctx context.Context, way func(handling context.Context) delivery) (err error) {
+	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	e.base = base
+	defer func() {
+		end(api.ErrClosed)
+		e.metrics.Close()
+		e.closeClients()
+		e.closeHooks()
+		e.life.setRunning(false)
+		e.life.err = err
+		close(e.life.ended)
+	}()
+	handling, stopHandling := context.WithCancelCause(base)
+	e.stopHandling = stopHandling
+	to := way(handling)
+	e.way = to
+	if err := e.assemble(base, to); err != nil {
+		e.finish(to, err)
+		return err
+	}
+	var group sync.WaitGroup
+	group.Go(func() { e.renewer.loop(base) })
+	group.Go(func() { e.watch(base, to) })
+	defer group.Wait()
+	defer end(api.ErrClosed)
+
+	starting, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(e.life.drain, cancel)()
+	e.topology.look(starting) // a master that hangs must not hold up the first calls to the others
+	group.Go(func() { e.topology.loop(base) })
+	group.Go(func() { e.maintenance.run(base) })
+	group.Go(func() { e.agreement.loop(base) })
+	err = e.start(starting)
+	cancel()
+	if err != nil {
+		if errors.Is(err, errStopped) {
+			err = nil
+		}
+		e.closeOpened()
+		e.dismantle(to, err)
+		return err
+	}
+	e.life.setRunning(true)
+
+	reading, stopReading := context.WithCancel(base)
+	var readers sync.WaitGroup
+	e.recoverer.begin()
+	for _, p := range e.partitions {
+		readers.Go(func() { e.reader.read(reading, p) })
+	}
+	if e.hints != nil {
+		// The drain does not wait for it: a server that hangs may keep it for a timeout.
+		group.Go(func() { e.hints.watcher.Run(reading) })
+	}
+	select {
+	case <-ctx.Done():
+	case <-e.life.drain.Done():
+	}
+	stopReading()
+	return e.drain(to, &readers)
+}
+
+// hooksPatience is how long the end of an engine waits for the user's hooks.
+const hooksPatience = time.Second
+
+// closeHooks waits a moment for the user's hooks to take what they have not yet been handed.
+func (e *Engine) closeHooks() {
+	ctx, cancel := context.WithTimeout(context.Background(), hooksPatience)
+	defer cancel()
+	defer context.AfterFunc(e.life.hurry, func() {
+		backoff.Sleep(ctx, lastWord)
+		cancel()
+	})()
+	e.hooks.Close(ctx)
+	e.log.Close(ctx)
+}
+
+// start checks that the service is the one that was configured and waits until every partition has a session, or some
+// have and the others fail: a master that is down, or a slot that migrates for an hour, must not keep a new process from
+// the other masters. It returns an error only for what waiting does not mend, or when ctx ends.
+func (e *Engine) start(ctx context.Context) error {
+	for attempt := 1; ; attempt++ {
+		err := e.store.Agree(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return errStopped
+		}
+		if definite(err) {
+			return err
+		}
+		if errors.Is(err, api.ErrNoAgreement) {
+			e.log.Error("starting: the record of the service is gone; waiting for those who know it", "err", err)
+		} else {
+			e.log.Warn("starting: Redis does not answer", 1, "err", err)
+		}
+		backoff.Sleep(ctx, e.backoff(attempt))
+	}
+	if err := e.legacy.check(ctx); err != nil {
+		if isCancel(err) {
+			return errStopped
+		}
+		return err
+	}
+	e.agreement.begin()
+	for _, p := range e.partitions {
+		e.renewer.beatNow(p.number)
+	}
+	for _, p := range e.partitions {
+		if err := e.awaitOpen(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errStopped = errors.New("stopped while starting")
+
+// closeOpened closes the sessions that were opened by a start which ended before all were: nobody shall find them dead.
+func (e *Engine) closeOpened() {
+	e.life.beginDrain()
+	ctx, cancel := context.WithTimeout(e.life.hurry, e.cfg.timeout)
+	defer cancel()
+	e.handBackAll(ctx)
+}
+
+// definite reports whether an error of the start is one that waiting does not mend.
+func definite(err error) bool {
+	return lease.Disagrees(err) || lease.Permanent(err)
+}
+
+// awaitOpen waits for the first session of a partition, or until it is clear that others come first.
+func (e *Engine) awaitOpen(ctx context.Context, p *partition) error {
+	for ctx.Err() == nil {
+		p.mu.Lock()
+		s, failing, opened := p.mu.session, p.mu.failing, p.mu.opened
+		p.mu.Unlock()
+		if s != nil {
+			return nil
+		}
+		if err := e.agreement.disagrees(); err != nil {
+			return err
+		}
+		if failing != nil && lease.Permanent(failing) {
+			return fmt.Errorf("opening partition %d: %w", p.number, lease.Explain(failing))
+		}
+		if failing != nil && e.anySession() {
+			return nil
+		}
+		timer := time.NewTimer(awaitAgain)
+		select {
+		case <-opened:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	return errStopped
+}
+
+// anySession reports whether there is a session in some partition.
+func (e *Engine) anySession() bool {
+	return slices.ContainsFunc(e.partitions, func(p *partition) bool {
+		s, _ := p.view()
+		return s != nil
+	})
+}
+
+// slowHandler is how long a handler may run before the log says that it blocks a worker.
+const slowHandler = time.Second
+
+// watch looks once a second for handlers that block workers, and ends with ctx.
+func (e *Engine) watch(ctx context.Context, to delivery) {
+	for backoff.Sleep(ctx, slowHandler) {
+		if n, example := e.dispatcher.Blocked(time.Now(), slowHandler); n > 0 && to.blocks() {
+			e.log.Warn("handlers block workers", n, "for", slowHandler, "example", example,
+				"remedy", "return from Handle at once and work elsewhere, or use RunEach, or WithWorkers")
+		}
+		if e.hints != nil && to.blocks() {
+			if n, example := e.hints.lane.Blocked(time.Now(), slowHandler); n > 0 {
+				e.log.Warn("handlers of Expired block, so hints are dropped", n, "for", slowHandler, "example", example,
+					"remedy", "return from Handle at once and work elsewhere")
+			}
+		}
+		e.log.Flush()
+	}
+}
