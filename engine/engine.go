@@ -106,3 +106,11 @@ func (e *Engine) ResetTopology() {
 		e.topology.reset()
 	}
 }
+
+// scanStore is all that the engine asks of Redis about dead consumers and backlogs. scan.Store is the real one.
+type scanStore interface {
+	recoveryStore
+	backlogStore
+}
+
+var _ scanStore = (*scan.Store)(nil)

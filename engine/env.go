@@ -24,6 +24,9 @@ type env struct {
 	draw    func() float64 // replaces rand.Float64 in tests that fix the seed; nil: not replaced
 }
 
+// jitterShare is the largest share that is taken off an interval at random.
+const jitterShare = 0.1
+
 // random returns a number in [0, 1).
 func (e *env) random() float64 {
 	if e.draw != nil {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/lease"
-	"github.com/streamlease/streamlease/scan"
 )
 
 // store is all that the engine asks of Redis. redisStore is the real one; tests of timing put another in its place.
@@ -37,14 +36,6 @@ type store interface {
 	// With is the same on other terms.
 	With(t lease.Terms) store
 }
-
-// scanStore is all that the engine asks of Redis about dead consumers and backlogs. scan.Store is the real one.
-type scanStore interface {
-	recoveryStore
-	backlogStore
-}
-
-var _ scanStore = (*scan.Store)(nil)
 
 // redisStore is the real one.
 type redisStore struct{ *lease.Store }

@@ -146,7 +146,5 @@ func (s *ttls) firstRenewal() int64 {
 	return s.clock.Now() + int64(float64(s.cfg.interval)*(firstShare+(1-firstShare)*s.random()))
 }
 
-const (
-	jitterShare = 0.1
-	firstShare  = 0.1
-)
+// firstShare is the least share of an interval after which a lease that was just acquired is renewed.
+const firstShare = 0.1
