@@ -2,240 +2,285 @@ package engine
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strconv"
-	"strings"
+	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
-	"github.com/streamlease/streamlease/test/servers"
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
 )
 
-const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value"
-
-// Trace: entries of 60 KB come that become dead letters, while Redis refuses those (the key is of another type), or does not
-// answer. Each completion kept all of its entry, and none was counted: 353 MiB with a memory of 8.
-func TestWhatCompletionsHoldIsBounded(t *testing.T) {
-	malformed := []rueidis.XRangeFieldValue{{Field: "x", Value: strings.Repeat("x", 60<<10)}}
+// Each way to end a lease does on the server what it says, and what comes after it says that the lease has ended.
+func TestEndings(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		hangs bool
-		n     int
-		entry func(i int) []rueidis.XRangeFieldValue
+		end   func(l api.Lease, ctx context.Context) error
+		after []int // undelivered, pending, later, dead
 	}{
-		{"malformed and refused", false, 8000, func(int) []rueidis.XRangeFieldValue { return malformed }},
-		{"malformed, no answer", true, 8000, func(int) []rueidis.XRangeFieldValue { return malformed }},
-		{"too large and refused", false, 500, func(i int) []rueidis.XRangeFieldValue { return bulky(fmt.Sprint("s", i), 60<<10) }},
-		{"too large, no answer", true, 500, func(i int) []rueidis.XRangeFieldValue { return bulky(fmt.Sprint("s", i), 60<<10) }},
+		{"done", func(l api.Lease, ctx context.Context) error { return l.Done(ctx) }, []int{0, 0, 0, 0}},
+		{"release", func(l api.Lease, ctx context.Context) error { return l.Release(ctx) }, []int{1, 0, 0, 0}},
+		{"fail", func(l api.Lease, ctx context.Context) error { return l.Fail(ctx, errors.New("x")) }, []int{0, 0, 1, 0}},
+		{"permanent", func(l api.Lease, ctx context.Context) error { return l.Fail(ctx, api.Permanent(errors.New("x"))) }, []int{0, 0, 0, 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, 2, func(t *testing.T, w *world) {
-				e := w.start(nil, WithReadMemory(MinReadMemory), WithLimits(Limits{MaxInfo: 10_000}))
-				if c.hangs {
-					e.fake.onlyOp(faultHang, "requeue")
-				} else {
-					w.server.poison(wrongType, true, func(string) bool { return true })
-				}
-				for i := range c.n {
-					w.server.add(0, c.entry(i))
-				}
-				pass(time.Minute)
-				require.Greater(t, e.completer.Len(), c.n/20)
-				require.Less(t, e.completer.Len(), c.n)
-				require.LessOrEqual(t, e.unplaced(), MinReadMemory/2+2<<20, "and what was read last, all of which is under completion now")
-				require.Equal(t, IntakeClogged, e.Stats().Intake)
-				home := w.streamIn(1, 0)
-				w.server.announce(home)
-				pass(10 * time.Second)
-				e.held(home)
-
-				w.server.poison("", false, func(string) bool { return false })
-				e.fake.setFault(nil)
-				pass(3 * time.Minute)
-				undelivered, pending, later, dead := w.server.count()
-				require.Equal(t, []int{0, 1, 0, c.n}, []int{undelivered, pending, later, dead}, "nothing is lost")
-				require.Zero(t, e.unplaced())
-				require.Equal(t, IntakeOpen, e.Stats().Intake)
-			})
-		})
-	}
-}
-
-// What is refused is asked again in few calls. Each was asked again by itself, and each of these calls went through all of
-// them.
-func TestManyRefusedCompletionsTakeFewCalls(t *testing.T) {
-	for name, why := range map[string]string{"what stays": wrongType, "the state of the server": full} {
-		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, w *world) {
-				const n = 3000
+				w.server.announce("s")
 				e := w.start(nil)
-				w.server.poison(why, true, func(string) bool { return true })
-				for range n {
-					w.server.add(0, fakeBody("", "mine", "x")[1:])
+				pass(time.Second)
+				e.SetMaxStreams(1)
+				e.fake.onlyOp(fakeFault{skip: true, err: errCut}, "read") // what is handed back stays where it is
+				pass(e.cfg.block)
+				l := e.held("s")
+				ctx := l.Context()
+				require.NoError(t, c.end(l, ctx), "the lease's own context may bound the wait")
+				require.Zero(t, l.Remaining())
+				require.ErrorIs(t, context.Cause(ctx), api.ErrNotHeld)
+				require.Nil(t, w.server.leaseOf("s"))
+				undelivered, pending, later, dead := w.server.count()
+				require.Equal(t, c.after, []int{undelivered, pending, later, dead})
+
+				require.NoError(t, c.end(l, context.Background()), "again after success")
+				other := l.Release
+				if c.name == "release" {
+					other = l.Done
 				}
+				require.ErrorIs(t, other(context.Background()), api.ErrNotHeld)
+				require.ErrorIs(t, e.DoneStream(context.Background(), "s"), api.ErrNotHeld)
 				pass(time.Minute)
-				e.fake.takeCalls()
-				pass(time.Minute)
-				calls := e.fake.takeCalls()
-				asked := 0
-				for _, c := range calls {
-					if c.op == "requeue" {
-						asked += c.n
-					}
-				}
-				require.GreaterOrEqual(t, asked, n, "all are asked again")
-				require.LessOrEqual(t, countCalls(calls, "requeue"), asked/50)
+				require.Equal(t, "Added", e.kinds("s"), "what the owner ended is not disowned")
 			})
 		})
 	}
 }
 
-// Thousands of entries that nobody owns are refused, by calls that take long. An ending waits for one of these calls at most.
-func TestEndingsDoNotWaitBehindRefusedEntriesOfNobody(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(40)...)
-		e := w.start(nil)
-		pass(5 * time.Second)
-		good := make(map[string]bool)
-		for l := range e.Leases() {
-			good[l.Entry()] = true
-		}
-		w.server.poison(wrongType, true, func(id string) bool { return !good[id] })
-		for range 4000 {
-			w.server.add(0, fakeBody("", "mine", "x")[1:])
-		}
-		pass(time.Minute)
-		const slow = 100 * time.Millisecond
-		e.fake.onlyOp(fakeFault{before: slow}, "requeue", "done")
-		pass(time.Minute)
-		for i, l := range slices.Collect(e.Leases()) {
-			began := time.Now()
-			if i%2 == 0 {
-				require.NoError(t, l.Done(context.Background()))
-			} else {
-				require.NoError(t, l.Release(context.Background()))
-			}
-			require.LessOrEqual(t, time.Since(began), 2*slow+10*time.Millisecond)
-			pass(37 * time.Millisecond)
-		}
-	})
-}
-
-// An ending that was refused, too, is not asked again behind them.
-func TestRefusedEndingsComeBeforeRefusedEntriesOfNobody(t *testing.T) {
+// After a loss, endings say that the lease was lost, and send nothing.
+func TestEndingsAfterALoss(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		w.server.announce("s")
 		e := w.start(nil)
 		pass(time.Second)
 		l := e.held("s")
-		w.server.poison(full, true, func(string) bool { return true })
-		for range 4000 {
-			w.server.add(0, fakeBody("", "mine", "x")[1:])
+		e.fake.allFail(faultError)
+		pass(30 * time.Second)
+		e.fake.takeCalls()
+		for _, err := range []error{l.Done(context.Background()), l.Release(context.Background()), l.Fail(context.Background(), nil)} {
+			require.ErrorIs(t, err, api.ErrNotHeld)
+			require.ErrorIs(t, err, api.ErrLeaseLost)
 		}
-		pass(time.Minute)
-		const slow = 100 * time.Millisecond
-		e.fake.onlyOp(fakeFault{before: slow}, "requeue")
-		released := make(chan error, 1)
-		go func() { released <- l.Release(context.Background()) }()
-		pass(time.Minute)
-		require.Empty(t, released)
-		w.server.poison(full, true, func(id string) bool { return id != l.Entry() })
-		began := time.Now()
-		require.NoError(t, <-released)
-		require.LessOrEqual(t, time.Since(began), e.cfg.beat+3*slow)
+		require.Zero(t, countCalls(e.fake.takeCalls(), "done"))
 	})
 }
 
-// Trace: the user may do anything but write the dead letters, and an announcement is malformed. A script that is given a key
-// without the right to it is refused as a whole, so the batch was asked again as it was, for ever, and all that came after it
-// with it.
-func TestMissingRightToTheDeadLettersHoldsUpNoOther(t *testing.T) {
+// Rule 18: an ending whose answer was lost is asked again. That nothing is pending then is its own success, if both
+// local deadlines held throughout; else the outcome is unknown, and said to be.
+func TestRule18LostAnswers(t *testing.T) {
+	for _, op := range []string{"done", "requeue"} {
+		for _, gone := range []time.Duration{3 * time.Second, time.Minute} {
+			t.Run(op+" "+gone.String(), func(t *testing.T) {
+				bubble(t, 1, func(t *testing.T, w *world) {
+					w.server.announce("s")
+					e := w.start(nil)
+					pass(time.Second)
+					l := e.held("s")
+					var cut atomic.Bool
+					cut.Store(true)
+					e.fake.setFault(func(c *fakeCall) fakeFault {
+						switch {
+						case !cut.Load():
+							return fakeFault{}
+						case c.op == op:
+							return faultLose
+						}
+						return faultError
+					})
+					result := make(chan error, 1)
+					go func() {
+						if op == "done" {
+							result <- l.Done(context.Background())
+						} else {
+							result <- l.Release(context.Background())
+						}
+					}()
+					pass(gone)
+					require.Zero(t, l.Remaining(), "it is over for its owner before anything is sent")
+					require.Empty(t, result)
+					cut.Store(false)
+					err := <-result
+					if gone < e.cfg.sessionTTL {
+						require.NoError(t, err)
+					} else {
+						require.ErrorIs(t, err, api.ErrOutcomeUnknown)
+						require.ErrorIs(t, err, api.ErrLeaseLost)
+					}
+					require.Empty(t, e.of(api.Disowned))
+				})
+			})
+		}
+	}
+}
+
+// An ending that is refused is tried again until it is not, and the lease is renewed meanwhile, so that nobody gets the
+// stream in between.
+func TestRefusedEndingsAreRetriedAndTheLeaseIsKept(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(20)...)
+		w.server.announce("s")
+		e := w.start(nil)
+		pass(time.Second)
+		l := e.held("s")
+		e.fake.onlyOp(faultOOM, "done")
+		result := make(chan error, 1)
+		go func() { result <- l.Done(context.Background()) }()
+		pass(3 * e.cfg.leaseTTL)
+		require.Empty(t, result)
+		require.NotNil(t, w.server.leaseOf("s"))
+		require.LessOrEqual(t, mostPerSecond(e.fake.takeCalls(), "done"), 8)
+		e.fake.setFault(nil)
+		require.NoError(t, <-result)
+		require.Nil(t, w.server.leaseOf("s"))
+		require.Equal(t, "Added", e.kinds("s"))
+	})
+}
+
+// The context given to Done bounds the wait only: the ending goes on, and asking again tells of it.
+func TestDoneWhoseContextEnds(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		w.server.announce("s")
+		e := w.start(nil)
+		pass(time.Second)
+		l := e.held("s")
+		e.fake.onlyOp(faultHang, "done")
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, l.Done(ctx), context.DeadlineExceeded)
+		derived, cancel := context.WithTimeout(l.Context(), 3*time.Second)
+		defer cancel()
+		began := time.Now()
+		require.ErrorIs(t, l.Done(derived), context.DeadlineExceeded, "one derived from the lease's own keeps its deadline")
+		require.Equal(t, 3*time.Second, time.Since(began))
+		e.fake.setFault(nil)
+		require.NoError(t, l.Done(context.Background()))
+		undelivered, pending, later, dead := w.server.count()
+		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead})
+	})
+}
+
+// Of endings that race, one counts, and the others say which.
+func TestEndingsThatRace(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 200
+		w.server.announce(streams(n)...)
+		e := w.start(nil)
+		pass(time.Second)
+		for i, s := range streams(n) {
+			l := e.held(s)
+			results := make([]error, 9)
+			var group sync.WaitGroup
+			for j := range results {
+				group.Go(func() {
+					switch (i + j) % 3 {
+					case 0:
+						results[j] = l.Done(context.Background())
+					case 1:
+						results[j] = l.Fail(context.Background(), errors.New("x"))
+					case 2:
+						results[j] = l.Fail(context.Background(), nil)
+					}
+				})
+			}
+			group.Wait()
+			kind := l.Ending().Kind
+			for j, err := range results {
+				if done := (i+j)%3 == 0; done == (kind == lease.EndDone) {
+					require.NoError(t, err)
+				} else {
+					require.ErrorIs(t, err, api.ErrNotHeld)
+				}
+			}
+		}
+		require.Empty(t, e.of(api.Disowned))
+	})
+}
+
+// 10,000 calls of Done from 16 goroutines at once, one by one, need at most a tenth of that many scripts.
+func TestDoneIsBatched(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, w *world) {
+		const n = 10_000
+		w.server.announce(streams(n)...)
 		e := w.start(nil)
 		pass(5 * time.Second)
-		var bad []string
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.op == "requeue" && slices.ContainsFunc(c.entries, func(id string) bool { return slices.Contains(bad, id) }) {
-				return fakeFault{skip: true, err: refusal("NOPERM No permissions to access a key")}
-			}
-			return fakeFault{}
-		})
-		for range 10 {
-			bad = append(bad, w.server.add(0, fakeBody("", "mine", "x")[1:]))
+		require.Equal(t, n, e.Stats().Held)
+		e.fake.allFail(fakeFault{before: 200 * time.Microsecond})
+		e.fake.takeCalls()
+		work := make(chan api.Lease, n)
+		for l := range e.Leases() {
+			work <- l
 		}
-		all := slices.Collect(e.Leases())
-		released := make(chan error, len(all))
-		for _, l := range all {
-			go func() { released <- l.Release(context.Background()) }()
+		close(work)
+		var group sync.WaitGroup
+		for range 16 {
+			group.Go(func() {
+				for l := range work {
+					if err := l.Done(context.Background()); err != nil {
+						t.Error(err)
+					}
+				}
+			})
 		}
-		pass(20 * time.Second)
-		require.Len(t, released, len(all))
-		for range all {
-			require.NoError(t, <-released)
-		}
-		w.server.announce("late")
-		pass(10 * time.Second)
-		e.held("late")
-		e.endSession(0) // all that is pending goes back, but for these
-		pass(20 * time.Second)
-		e.held("late")
-		require.Equal(t, len(all)+1, e.Stats().Held)
-		undelivered, pending, _, dead := w.server.count()
-		require.Equal(t, []int{0, len(all) + 1 + len(bad), 0}, []int{undelivered, pending, dead})
-		e.fake.setFault(nil)
-		pass(20 * time.Second)
-		_, _, _, dead = w.server.count()
-		require.Equal(t, len(bad), dead)
+		group.Wait()
+		require.LessOrEqual(t, countCalls(e.fake.takeCalls(), "done"), n/10)
+		undelivered, pending, _, _ := w.server.count()
+		require.Zero(t, undelivered+pending)
 	})
 }
 
-// The same on a real server, and with a key of another type in the place of the dead letters.
-func TestDeadLettersThatCannotBeWrittenHoldUpNoOwner(t *testing.T) {
-	for _, missing := range []string{"right", "type"} {
-		t.Run(missing, func(t *testing.T) {
-			const malformed = 600
-			server := servers.New(t)
-			admin := server.Client(t)
-			do := func(args ...string) {
-				t.Helper()
-				require.NoError(t, admin.Do(context.Background(), admin.B().Arbitrary(args...).Build()).Error(), "%q", args)
-			}
-			opt := server.ClientOption()
-			if missing == "right" {
-				opt.Username = "app"
-				do("ACL", "SETUSER", "app", "on", "nopass", "&*", "+@all", "~orders-input", "~{orders-input}:*")
-			}
-			l := goLiveWith(t, server, opt, nil, WithReadBatch(50), WithSessionTTL(MaxTTL), WithLeaseTTL(MaxTTL))
-			k := l.layout.Keys(0)
-			if missing == "type" {
-				do("SET", k.DeadLetters, "x")
-			}
-			for n := range 20 {
-				l.announce("s" + strconv.Itoa(n))
-			}
-			l.until("all are held", func() bool { return l.Stats().Held == 20 })
-			for range malformed {
-				l.do("XADD", k.Input, "*", "mine", "x")
-			}
-			l.until("nothing more is read", func() bool { return l.completer.Clogged(0) })
-			for n := range 20 {
-				x, held := l.Lease("s" + strconv.Itoa(n))
-				require.True(t, held)
-				require.NoError(t, x.Done(context.Background()))
-			}
-			if missing == "right" {
-				do("ACL", "SETUSER", "app", "~"+k.DeadLetters)
-			} else {
-				do("DEL", k.DeadLetters)
-			}
-			l.until("all are dead letters", func() bool { return l.num("XLEN", k.DeadLetters) == malformed })
-			l.until("nothing is pending", func() bool { return l.completer.Len() == 0 })
-			require.Zero(t, l.num("XLEN", k.Input))
+// With Redis down and 10,000 endings outstanding, nothing spins: calls a second stay few, and all of it is carried out
+// when Redis is back.
+func TestNothingSpinsWhileRedisIsDown(t *testing.T) {
+	for name, fault := range map[string]fakeFault{"errors": faultError, "refusals": faultOOM, "hangs": faultHang} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, 1, func(t *testing.T, w *world) {
+				const n = 10_000
+				w.server.announce(streams(n)...)
+				w.server.announce(streams(n)[:500]...) // parked
+				e := w.start(nil)
+				pass(5 * time.Second)
+				require.Equal(t, n, e.Stats().Held)
+				e.fake.allFail(fault)
+				var failed atomic.Int32
+				var group sync.WaitGroup
+				for l := range e.Leases() {
+					group.Go(func() {
+						if err := l.Done(context.Background()); err != nil {
+							failed.Add(1)
+						}
+					})
+				}
+				pass(10 * time.Millisecond)
+				e.fake.takeCalls()
+				pass(5 * time.Second) // while the session lives
+				calls := e.fake.takeCalls()
+				// A beat of 1 s: retries after 250 ms, growing to a second, each with as little as half of that.
+				for _, op := range []string{"done", "renew", "beat", "read", "acquire"} {
+					require.LessOrEqual(t, mostPerSecond(calls, op), 10, op)
+				}
+				require.LessOrEqual(t, mostPerSecond(calls, "done", "requeue", "pending", "renew", "beat", "open", "read", "acquire", "promote", "dead", "turn"), 25)
+				pass(time.Minute)
+				calls = e.fake.takeCalls()
+				require.LessOrEqual(t, mostPerSecond(calls, "done", "requeue", "pending", "renew", "beat", "open", "read", "acquire", "promote", "dead", "turn"), 25)
+				e.fake.setFault(nil)
+				pass(time.Minute)
+				group.Wait()
+				undelivered, pending, later, _ := w.server.count()
+				require.Zero(t, undelivered+later)
+				require.Equal(t, e.Stats().Held+e.Stats().Parked, pending, "nothing is pending that this process does not know")
+				// Nobody else was there to take the streams over, and endings go before what lost sessions owe.
+				require.Zero(t, failed.Load())
+				require.Equal(t, 500, pending, "the announcements that were parked")
+			})
 		})
 	}
 }
