@@ -23,18 +23,18 @@ var (
 // It went on for good, and 195 streams had two owners.
 func TestServiceChangedUnderARunningEngine(t *testing.T) {
 	for _, why := range []error{errOtherNumber, fmt.Errorf("%w: 2", api.ErrFormat), errStopped2} {
-		bubble(t, 2, func(t *testing.T, w *world) {
+		bubble(t, 2, func(t *testing.T, h *harness) {
 			const n = 100
-			w.server.announce(streams(n)...)
-			e := w.start(nil)
-			pass(5 * time.Second)
+			h.server.announce(streams(n)...)
+			e := h.start(nil)
+			advance(5 * time.Second)
 			require.Equal(t, n, e.Stats().Held)
-			w.server.setAgreement(why)
-			pass(agreeEvery + time.Second)
+			h.server.setAgreement(why)
+			advance(agreeEvery + time.Second)
 			require.Zero(t, e.Stats().Held)
 			require.Zero(t, e.Stats().Live)
-			require.Len(t, e.of(api.Disowned), n, "each is told once")
-			for _, x := range e.of(api.Disowned) {
+			require.Len(t, e.notified(api.Disowned), n, "each is told once")
+			for _, x := range e.notified(api.Disowned) {
 				require.ErrorIs(t, x.Err, api.ErrLeaseLost)
 				require.ErrorIs(t, x.Err, why)
 			}
@@ -44,21 +44,21 @@ func TestServiceChangedUnderARunningEngine(t *testing.T) {
 			require.Contains(t, e.events(), api.EventDisagreed)
 			require.Contains(t, e.logged(), "level=ERROR")
 			for p := range 2 {
-				w.server.with(p, func(p *fakePartition) {
+				h.server.with(p, func(p *fakePartition) {
 					require.Empty(t, p.pending)
 					require.Empty(t, p.leases)
 					require.Empty(t, p.sessions, "the sessions are closed")
 				})
 			}
 			e.fake.takeCalls()
-			w.server.announce("more")
-			pass(5 * time.Minute)
+			h.server.announce("more")
+			advance(5 * time.Minute)
 			calls := e.fake.takeCalls()
 			require.Zero(t, countCalls(calls, "open", "read", "acquire", "beat", "renew"), "nothing is taken")
 			require.InDelta(t, 10, countCalls(calls, "confirm"), 2)
 
-			w.server.setAgreement(nil)
-			pass(agreeEvery + 15*time.Second)
+			h.server.setAgreement(nil)
+			advance(agreeEvery + 15*time.Second)
 			require.Equal(t, n+1, e.Stats().Held, "it goes on by itself when the service is what it was")
 			require.NoError(t, e.Ready(context.Background()))
 			require.Contains(t, e.events(), api.EventAgreed)
@@ -71,20 +71,20 @@ func TestServiceChangedUnderARunningEngine(t *testing.T) {
 func TestAgreementOutOfReachIsNoDisagreement(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"hangs": faultHang, "refuses": faultOOM} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 2, func(t *testing.T, w *world) {
-				w.server.announce(streams(100)...)
-				e := w.start(nil)
-				pass(5 * time.Second)
-				e.fake.onlyOp(fault, "confirm")
+			bubble(t, 2, func(t *testing.T, h *harness) {
+				h.server.announce(streams(100)...)
+				e := h.start(nil)
+				advance(5 * time.Second)
+				e.fake.failOnly(fault, "confirm")
 				e.fake.takeCalls()
-				pass(3 * time.Minute)
+				advance(3 * time.Minute)
 				require.Equal(t, 100, e.Stats().Held)
-				require.Empty(t, e.of(api.Disowned))
+				require.Empty(t, e.notified(api.Disowned))
 				require.NoError(t, e.Ready(context.Background()))
 				require.LessOrEqual(t, mostPerSecond(e.fake.takeCalls(), "confirm"), 1)
 				// A session that is lost meanwhile is opened again, and reads.
-				w.server.with(1, func(p *fakePartition) { p.sessions[e.consumer(1)] = 0 })
-				pass(15 * time.Second)
+				h.server.with(1, func(p *fakePartition) { p.sessions[e.consumer(1)] = 0 })
+				advance(15 * time.Second)
 				require.Equal(t, 100, e.Stats().Held)
 			})
 		})
@@ -93,11 +93,11 @@ func TestAgreementOutOfReachIsNoDisagreement(t *testing.T) {
 
 // The agreement is asked for at the interval, spread, by one call a process.
 func TestAgreementIsAskedAtAnInterval(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		e := w.start(nil)
-		pass(5 * time.Second)
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		advance(5 * time.Second)
 		e.fake.takeCalls()
-		pass(20 * time.Minute)
+		advance(20 * time.Minute)
 		var last time.Time
 		n := 0
 		for _, c := range e.fake.takeCalls() {
@@ -118,21 +118,21 @@ func TestAgreementIsAskedAtAnInterval(t *testing.T) {
 // A new session reads nothing before the agreement was asked for after it was opened: who changes the service looks for
 // sessions after it has written that down, so one of the two sees the other.
 func TestNothingIsReadBeforeTheAgreementIsAskedForAgain(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("s")
-		e := w.newEngine()
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
+		e := h.newEngine()
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.op == "open" {
-				w.server.setAgreement(errStopped2) // between the question of the start and the session
+				h.server.setAgreement(errStopped2) // between the question of the start and the session
 			}
 			return fakeFault{}
 		})
-		e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
-		pass(20 * time.Second)
+		e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+		advance(20 * time.Second)
 		calls := e.fake.takeCalls()
 		require.NotZero(t, countCalls(calls, "open"))
 		require.Zero(t, countCalls(calls, "read", "acquire"))
-		require.Empty(t, e.of(api.Added))
+		require.Empty(t, e.notified(api.Added))
 		// It depends on who is first whether the start fails, or the engine runs and is not ready.
 		err := e.Ready(context.Background())
 		select {
@@ -141,21 +141,21 @@ func TestNothingIsReadBeforeTheAgreementIsAskedForAgain(t *testing.T) {
 		default:
 		}
 		require.ErrorIs(t, err, api.ErrServiceStopped)
-		w.server.with(0, func(p *fakePartition) { require.Empty(t, p.sessions) })
+		h.server.with(0, func(p *fakePartition) { require.Empty(t, p.sessions) })
 	})
 }
 
 // The record is gone while others are alive: the start waits for them to write it again.
 func TestStartWaitsForTheRecordToBeWrittenAgain(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("s")
-		w.server.setAgreement(fmt.Errorf("%w: 1 alive", api.ErrNoAgreement))
-		e := w.start(nil)
-		pass(time.Minute)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
+		h.server.setAgreement(fmt.Errorf("%w: 1 alive", api.ErrNoAgreement))
+		e := h.start(nil)
+		advance(time.Minute)
 		require.Zero(t, countCalls(e.fake.takeCalls(), "open"))
 		require.Contains(t, e.logged(), "level=ERROR")
-		w.server.setAgreement(nil)
-		pass(5 * time.Second)
+		h.server.setAgreement(nil)
+		advance(5 * time.Second)
 		e.held("s")
 	})
 }
@@ -166,9 +166,9 @@ func TestStartWaitsForTheRecordToBeWrittenAgain(t *testing.T) {
 func TestNoSessionIsOpenedBeforeTheStartHasAgreed(t *testing.T) {
 	for name, first := range map[string]fakeFault{"slow": {before: 200 * time.Millisecond}, "lost": faultError} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
-				w.server.announce("s")
-				e := w.newEngine(noticesFrom(w.noticeNode(notices.Options{})))
+			bubble(t, 1, func(t *testing.T, h *harness) {
+				h.server.announce("s")
+				e := h.newEngine(noticesFrom(h.noticeNode(notices.Options{})))
 				asked := 0
 				e.fake.setFault(func(c *fakeCall) fakeFault {
 					if c.op != "agree" {
@@ -178,14 +178,14 @@ func TestNoSessionIsOpenedBeforeTheStartHasAgreed(t *testing.T) {
 						return first
 					}
 					living := 0
-					w.server.with(0, func(p *fakePartition) { living = len(p.sessions) })
+					h.server.with(0, func(p *fakePartition) { living = len(p.sessions) })
 					if living > 0 {
 						return fakeFault{skip: true, err: fmt.Errorf("%w: %d living", api.ErrNoAgreement, living)}
 					}
 					return fakeFault{}
 				})
-				e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
-				pass(5 * time.Second)
+				e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+				advance(5 * time.Second)
 				e.held("s")
 				calls := e.fake.takeCalls()
 				require.Less(t, firstCall(calls, "legacy"), firstCall(calls, "open"))

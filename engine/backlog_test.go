@@ -16,7 +16,7 @@ import (
 
 // The gauges show what an inspector counts.
 func TestBacklogGauges(t *testing.T) {
-	l := goLive(t, servers.New(t), nil, WithMaxStreams(2), WithReadBatch(1), WithRecovery(scan.Config{Interval: 100 * time.Millisecond}))
+	l := startLive(t, servers.New(t), nil, WithMaxStreams(2), WithReadBatch(1), WithRecovery(scan.Config{Interval: 100 * time.Millisecond}))
 	k := l.layout.Keys(0)
 	for n := range 7 {
 		l.announce("s" + strconv.Itoa(n))

@@ -12,13 +12,13 @@ import (
 // A server that does not answer is read from only now and then, while beats go on as always. The first beat that is answered
 // resumes reading.
 func TestADeadServerIsNotHammered(t *testing.T) {
-	bubble(t, 4, func(t *testing.T, w *world) {
-		e := w.start(nil, WithSessionTTL(5*time.Minute), WithLeaseTTL(5*time.Minute))
-		pass(time.Second)
-		e.fake.allFail(faultError)
-		pass(20 * time.Second)
+	bubble(t, 4, func(t *testing.T, h *harness) {
+		e := h.start(nil, WithSessionTTL(5*time.Minute), WithLeaseTTL(5*time.Minute))
+		advance(time.Second)
+		e.fake.failAll(faultError)
+		advance(20 * time.Second)
 		e.fake.takeCalls()
-		pass(2 * time.Minute)
+		advance(2 * time.Minute)
 		calls := e.fake.takeCalls()
 		require.LessOrEqual(t, countCalls(calls, "read"), 13, "about one in ten seconds, for all that share the server")
 		require.Positive(t, countCalls(calls, "read"))
@@ -26,16 +26,16 @@ func TestADeadServerIsNotHammered(t *testing.T) {
 		require.Contains(t, e.events(), api.EventReadsPaused)
 		require.NotContains(t, e.events(), api.EventReadsResumed)
 		e.fake.setFault(nil)
-		pass(1500 * time.Millisecond)
+		advance(1500 * time.Millisecond)
 		require.Contains(t, e.events(), api.EventReadsResumed)
-		w.server.announce("s")
-		pass(time.Second)
+		h.server.announce("s")
+		advance(time.Second)
 		require.Equal(t, 1, e.Stats().Held)
 		require.Equal(t, 1, countEvents(e, api.EventReadsPaused), "reported once")
 	})
 }
 
-func countEvents(e *fakeEngine, kind api.EventKind) (n int) {
+func countEvents(e *testEngine, kind api.EventKind) (n int) {
 	for _, k := range e.events() {
 		if k == kind {
 			n++

@@ -33,30 +33,30 @@ func TestWhatCompletionsHoldIsBounded(t *testing.T) {
 		{"too large, no answer", true, 500, func(i int) []rueidis.XRangeFieldValue { return bulky(fmt.Sprint("s", i), 60<<10) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, 2, func(t *testing.T, w *world) {
-				e := w.start(nil, WithReadMemory(MinReadMemory), WithLimits(Limits{MaxInfo: 10_000}))
+			bubble(t, 2, func(t *testing.T, h *harness) {
+				e := h.start(nil, WithReadMemory(MinReadMemory), WithLimits(Limits{MaxInfo: 10_000}))
 				if c.hangs {
-					e.fake.onlyOp(faultHang, "requeue")
+					e.fake.failOnly(faultHang, "requeue")
 				} else {
-					w.server.poison(wrongType, true, func(string) bool { return true })
+					h.server.poison(wrongType, true, func(string) bool { return true })
 				}
 				for i := range c.n {
-					w.server.add(0, c.entry(i))
+					h.server.add(0, c.entry(i))
 				}
-				pass(time.Minute)
+				advance(time.Minute)
 				require.Greater(t, e.completer.Len(), c.n/20)
 				require.Less(t, e.completer.Len(), c.n)
 				require.LessOrEqual(t, e.unplaced(), MinReadMemory/2+2<<20, "and what was read last, all of which is under completion now")
 				require.Equal(t, IntakeClogged, e.Stats().Intake)
-				home := w.streamIn(1, 0)
-				w.server.announce(home)
-				pass(10 * time.Second)
+				home := h.streamIn(1, 0)
+				h.server.announce(home)
+				advance(10 * time.Second)
 				e.held(home)
 
-				w.server.poison("", false, func(string) bool { return false })
+				h.server.poison("", false, func(string) bool { return false })
 				e.fake.setFault(nil)
-				pass(3 * time.Minute)
-				undelivered, pending, later, dead := w.server.count()
+				advance(3 * time.Minute)
+				undelivered, pending, later, dead := h.server.count()
 				require.Equal(t, []int{0, 1, 0, c.n}, []int{undelivered, pending, later, dead}, "nothing is lost")
 				require.Zero(t, e.unplaced())
 				require.Equal(t, IntakeOpen, e.Stats().Intake)
@@ -70,16 +70,16 @@ func TestWhatCompletionsHoldIsBounded(t *testing.T) {
 func TestManyRefusedCompletionsTakeFewCalls(t *testing.T) {
 	for name, why := range map[string]string{"what stays": wrongType, "the state of the server": full} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
+			bubble(t, 1, func(t *testing.T, h *harness) {
 				const n = 3000
-				e := w.start(nil)
-				w.server.poison(why, true, func(string) bool { return true })
+				e := h.start(nil)
+				h.server.poison(why, true, func(string) bool { return true })
 				for range n {
-					w.server.add(0, fakeBody("", "mine", "x")[1:])
+					h.server.add(0, fakeBody("", "mine", "x")[1:])
 				}
-				pass(time.Minute)
+				advance(time.Minute)
 				e.fake.takeCalls()
-				pass(time.Minute)
+				advance(time.Minute)
 				calls := e.fake.takeCalls()
 				asked := 0
 				for _, c := range calls {
@@ -96,22 +96,22 @@ func TestManyRefusedCompletionsTakeFewCalls(t *testing.T) {
 
 // Thousands of entries that nobody owns are refused, by calls that take long. An ending waits for one of these calls at most.
 func TestEndingsDoNotWaitBehindRefusedEntriesOfNobody(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(40)...)
-		e := w.start(nil)
-		pass(5 * time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(40)...)
+		e := h.start(nil)
+		advance(5 * time.Second)
 		good := make(map[string]bool)
 		for l := range e.Leases() {
 			good[l.Entry()] = true
 		}
-		w.server.poison(wrongType, true, func(id string) bool { return !good[id] })
+		h.server.poison(wrongType, true, func(id string) bool { return !good[id] })
 		for range 4000 {
-			w.server.add(0, fakeBody("", "mine", "x")[1:])
+			h.server.add(0, fakeBody("", "mine", "x")[1:])
 		}
-		pass(time.Minute)
+		advance(time.Minute)
 		const slow = 100 * time.Millisecond
-		e.fake.onlyOp(fakeFault{before: slow}, "requeue", "done")
-		pass(time.Minute)
+		e.fake.failOnly(fakeFault{before: slow}, "requeue", "done")
+		advance(time.Minute)
 		for i, l := range slices.Collect(e.Leases()) {
 			began := time.Now()
 			if i%2 == 0 {
@@ -120,30 +120,30 @@ func TestEndingsDoNotWaitBehindRefusedEntriesOfNobody(t *testing.T) {
 				require.NoError(t, l.Release(context.Background()))
 			}
 			require.LessOrEqual(t, time.Since(began), 2*slow+10*time.Millisecond)
-			pass(37 * time.Millisecond)
+			advance(37 * time.Millisecond)
 		}
 	})
 }
 
 // An ending that was refused, too, is not asked again behind them.
 func TestRefusedEndingsComeBeforeRefusedEntriesOfNobody(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("s")
-		e := w.start(nil)
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
+		e := h.start(nil)
+		advance(time.Second)
 		l := e.held("s")
-		w.server.poison(full, true, func(string) bool { return true })
+		h.server.poison(full, true, func(string) bool { return true })
 		for range 4000 {
-			w.server.add(0, fakeBody("", "mine", "x")[1:])
+			h.server.add(0, fakeBody("", "mine", "x")[1:])
 		}
-		pass(time.Minute)
+		advance(time.Minute)
 		const slow = 100 * time.Millisecond
-		e.fake.onlyOp(fakeFault{before: slow}, "requeue")
+		e.fake.failOnly(fakeFault{before: slow}, "requeue")
 		released := make(chan error, 1)
 		go func() { released <- l.Release(context.Background()) }()
-		pass(time.Minute)
+		advance(time.Minute)
 		require.Empty(t, released)
-		w.server.poison(full, true, func(id string) bool { return id != l.Entry() })
+		h.server.poison(full, true, func(id string) bool { return id != l.Entry() })
 		began := time.Now()
 		require.NoError(t, <-released)
 		require.LessOrEqual(t, time.Since(began), e.cfg.beat+3*slow)
@@ -154,42 +154,42 @@ func TestRefusedEndingsComeBeforeRefusedEntriesOfNobody(t *testing.T) {
 // without the right to it is refused as a whole, so the batch was asked again as it was, for ever, and all that came after it
 // with it.
 func TestMissingRightToTheDeadLettersHoldsUpNoOther(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(20)...)
-		e := w.start(nil)
-		pass(5 * time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(20)...)
+		e := h.start(nil)
+		advance(5 * time.Second)
 		var bad []string
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.op == "requeue" && slices.ContainsFunc(c.entries, func(id string) bool { return slices.Contains(bad, id) }) {
-				return fakeFault{skip: true, err: refusal("NOPERM No permissions to access a key")}
+				return fakeFault{skip: true, err: errorReply("NOPERM No permissions to access a key")}
 			}
 			return fakeFault{}
 		})
 		for range 10 {
-			bad = append(bad, w.server.add(0, fakeBody("", "mine", "x")[1:]))
+			bad = append(bad, h.server.add(0, fakeBody("", "mine", "x")[1:]))
 		}
 		all := slices.Collect(e.Leases())
 		released := make(chan error, len(all))
 		for _, l := range all {
 			go func() { released <- l.Release(context.Background()) }()
 		}
-		pass(20 * time.Second)
+		advance(20 * time.Second)
 		require.Len(t, released, len(all))
 		for range all {
 			require.NoError(t, <-released)
 		}
-		w.server.announce("late")
-		pass(10 * time.Second)
+		h.server.announce("late")
+		advance(10 * time.Second)
 		e.held("late")
 		e.endSession(0) // all that is pending goes back, but for these
-		pass(20 * time.Second)
+		advance(20 * time.Second)
 		e.held("late")
 		require.Equal(t, len(all)+1, e.Stats().Held)
-		undelivered, pending, _, dead := w.server.count()
+		undelivered, pending, _, dead := h.server.count()
 		require.Equal(t, []int{0, len(all) + 1 + len(bad), 0}, []int{undelivered, pending, dead})
 		e.fake.setFault(nil)
-		pass(20 * time.Second)
-		_, _, _, dead = w.server.count()
+		advance(20 * time.Second)
+		_, _, _, dead = h.server.count()
 		require.Equal(t, len(bad), dead)
 	})
 }
@@ -210,7 +210,7 @@ func TestDeadLettersThatCannotBeWrittenHoldUpNoOwner(t *testing.T) {
 				opt.Username = "app"
 				do("ACL", "SETUSER", "app", "on", "nopass", "&*", "+@all", "~orders-input", "~{orders-input}:*")
 			}
-			l := goLiveWith(t, server, opt, nil, WithReadBatch(50), WithSessionTTL(MaxTTL), WithLeaseTTL(MaxTTL))
+			l := startLiveWith(t, server, opt, nil, WithReadBatch(50), WithSessionTTL(MaxTTL), WithLeaseTTL(MaxTTL))
 			k := l.layout.Keys(0)
 			if missing == "type" {
 				do("SET", k.DeadLetters, "x")

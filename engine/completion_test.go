@@ -27,20 +27,20 @@ func TestEndings(t *testing.T) {
 		{"permanent", func(l api.Lease, ctx context.Context) error { return l.Fail(ctx, api.Permanent(errors.New("x"))) }, []int{0, 0, 0, 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
-				w.server.announce("s")
-				e := w.start(nil)
-				pass(time.Second)
+			bubble(t, 1, func(t *testing.T, h *harness) {
+				h.server.announce("s")
+				e := h.start(nil)
+				advance(time.Second)
 				e.SetMaxStreams(1)
-				e.fake.onlyOp(fakeFault{skip: true, err: errCut}, "read") // what is handed back stays where it is
-				pass(e.cfg.block)
+				e.fake.failOnly(fakeFault{skip: true, err: errCut}, "read") // what is handed back stays where it is
+				advance(e.cfg.block)
 				l := e.held("s")
 				ctx := l.Context()
 				require.NoError(t, c.end(l, ctx), "the lease's own context may bound the wait")
 				require.Zero(t, l.Remaining())
 				require.ErrorIs(t, context.Cause(ctx), api.ErrNotHeld)
-				require.Nil(t, w.server.leaseOf("s"))
-				undelivered, pending, later, dead := w.server.count()
+				require.Nil(t, h.server.leaseOf("s"))
+				undelivered, pending, later, dead := h.server.count()
 				require.Equal(t, c.after, []int{undelivered, pending, later, dead})
 
 				require.NoError(t, c.end(l, context.Background()), "again after success")
@@ -50,7 +50,7 @@ func TestEndings(t *testing.T) {
 				}
 				require.ErrorIs(t, other(context.Background()), api.ErrNotHeld)
 				require.ErrorIs(t, e.DoneStream(context.Background(), "s"), api.ErrNotHeld)
-				pass(time.Minute)
+				advance(time.Minute)
 				require.Equal(t, "Added", e.kinds("s"), "what the owner ended is not disowned")
 			})
 		})
@@ -59,13 +59,13 @@ func TestEndings(t *testing.T) {
 
 // After a loss, endings say that the lease was lost, and send nothing.
 func TestEndingsAfterALoss(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("s")
-		e := w.start(nil)
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
+		e := h.start(nil)
+		advance(time.Second)
 		l := e.held("s")
-		e.fake.allFail(faultError)
-		pass(30 * time.Second)
+		e.fake.failAll(faultError)
+		advance(30 * time.Second)
 		e.fake.takeCalls()
 		for _, err := range []error{l.Done(context.Background()), l.Release(context.Background()), l.Fail(context.Background(), nil)} {
 			require.ErrorIs(t, err, api.ErrNotHeld)
@@ -81,10 +81,10 @@ func TestRule18LostAnswers(t *testing.T) {
 	for _, op := range []string{"done", "requeue"} {
 		for _, gone := range []time.Duration{3 * time.Second, time.Minute} {
 			t.Run(op+" "+gone.String(), func(t *testing.T) {
-				bubble(t, 1, func(t *testing.T, w *world) {
-					w.server.announce("s")
-					e := w.start(nil)
-					pass(time.Second)
+				bubble(t, 1, func(t *testing.T, h *harness) {
+					h.server.announce("s")
+					e := h.start(nil)
+					advance(time.Second)
 					l := e.held("s")
 					var cut atomic.Bool
 					cut.Store(true)
@@ -105,7 +105,7 @@ func TestRule18LostAnswers(t *testing.T) {
 							result <- l.Release(context.Background())
 						}
 					}()
-					pass(gone)
+					advance(gone)
 					require.Zero(t, l.Remaining(), "it is over for its owner before anything is sent")
 					require.Empty(t, result)
 					cut.Store(false)
@@ -116,7 +116,7 @@ func TestRule18LostAnswers(t *testing.T) {
 						require.ErrorIs(t, err, api.ErrOutcomeUnknown)
 						require.ErrorIs(t, err, api.ErrLeaseLost)
 					}
-					require.Empty(t, e.of(api.Disowned))
+					require.Empty(t, e.notified(api.Disowned))
 				})
 			})
 		}
@@ -126,33 +126,33 @@ func TestRule18LostAnswers(t *testing.T) {
 // An ending that is refused is tried again until it is not, and the lease is renewed meanwhile, so that nobody gets the
 // stream in between.
 func TestRefusedEndingsAreRetriedAndTheLeaseIsKept(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("s")
-		e := w.start(nil)
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
+		e := h.start(nil)
+		advance(time.Second)
 		l := e.held("s")
-		e.fake.onlyOp(faultOOM, "done")
+		e.fake.failOnly(faultOOM, "done")
 		result := make(chan error, 1)
 		go func() { result <- l.Done(context.Background()) }()
-		pass(3 * e.cfg.leaseTTL)
+		advance(3 * e.cfg.leaseTTL)
 		require.Empty(t, result)
-		require.NotNil(t, w.server.leaseOf("s"))
+		require.NotNil(t, h.server.leaseOf("s"))
 		require.LessOrEqual(t, mostPerSecond(e.fake.takeCalls(), "done"), 8)
 		e.fake.setFault(nil)
 		require.NoError(t, <-result)
-		require.Nil(t, w.server.leaseOf("s"))
+		require.Nil(t, h.server.leaseOf("s"))
 		require.Equal(t, "Added", e.kinds("s"))
 	})
 }
 
 // The context given to Done bounds the wait only: the ending goes on, and asking again tells of it.
 func TestDoneWhoseContextEnds(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("s")
-		e := w.start(nil)
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
+		e := h.start(nil)
+		advance(time.Second)
 		l := e.held("s")
-		e.fake.onlyOp(faultHang, "done")
+		e.fake.failOnly(faultHang, "done")
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
 		require.ErrorIs(t, l.Done(ctx), context.DeadlineExceeded)
@@ -163,18 +163,18 @@ func TestDoneWhoseContextEnds(t *testing.T) {
 		require.Equal(t, 3*time.Second, time.Since(began))
 		e.fake.setFault(nil)
 		require.NoError(t, l.Done(context.Background()))
-		undelivered, pending, later, dead := w.server.count()
+		undelivered, pending, later, dead := h.server.count()
 		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead})
 	})
 }
 
 // Of endings that race, one counts, and the others say which.
 func TestEndingsThatRace(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 200
-		w.server.announce(streams(n)...)
-		e := w.start(nil)
-		pass(time.Second)
+		h.server.announce(streams(n)...)
+		e := h.start(nil)
+		advance(time.Second)
 		for i, s := range streams(n) {
 			l := e.held(s)
 			results := make([]error, 9)
@@ -201,19 +201,19 @@ func TestEndingsThatRace(t *testing.T) {
 				}
 			}
 		}
-		require.Empty(t, e.of(api.Disowned))
+		require.Empty(t, e.notified(api.Disowned))
 	})
 }
 
 // 10,000 calls of Done from 16 goroutines at once, one by one, need at most a tenth of that many scripts.
 func TestDoneIsBatched(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 10_000
-		w.server.announce(streams(n)...)
-		e := w.start(nil)
-		pass(5 * time.Second)
+		h.server.announce(streams(n)...)
+		e := h.start(nil)
+		advance(5 * time.Second)
 		require.Equal(t, n, e.Stats().Held)
-		e.fake.allFail(fakeFault{before: 200 * time.Microsecond})
+		e.fake.failAll(fakeFault{before: 200 * time.Microsecond})
 		e.fake.takeCalls()
 		work := make(chan api.Lease, n)
 		for l := range e.Leases() {
@@ -232,7 +232,7 @@ func TestDoneIsBatched(t *testing.T) {
 		}
 		group.Wait()
 		require.LessOrEqual(t, countCalls(e.fake.takeCalls(), "done"), n/10)
-		undelivered, pending, _, _ := w.server.count()
+		undelivered, pending, _, _ := h.server.count()
 		require.Zero(t, undelivered+pending)
 	})
 }
@@ -242,14 +242,14 @@ func TestDoneIsBatched(t *testing.T) {
 func TestNothingSpinsWhileRedisIsDown(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"errors": faultError, "refusals": faultOOM, "hangs": faultHang} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
+			bubble(t, 1, func(t *testing.T, h *harness) {
 				const n = 10_000
-				w.server.announce(streams(n)...)
-				w.server.announce(streams(n)[:500]...) // parked
-				e := w.start(nil)
-				pass(5 * time.Second)
+				h.server.announce(streams(n)...)
+				h.server.announce(streams(n)[:500]...) // parked
+				e := h.start(nil)
+				advance(5 * time.Second)
 				require.Equal(t, n, e.Stats().Held)
-				e.fake.allFail(fault)
+				e.fake.failAll(fault)
 				var failed atomic.Int32
 				var group sync.WaitGroup
 				for l := range e.Leases() {
@@ -259,22 +259,22 @@ func TestNothingSpinsWhileRedisIsDown(t *testing.T) {
 						}
 					})
 				}
-				pass(10 * time.Millisecond)
+				advance(10 * time.Millisecond)
 				e.fake.takeCalls()
-				pass(5 * time.Second) // while the session lives
+				advance(5 * time.Second) // while the session lives
 				calls := e.fake.takeCalls()
 				// A beat of 1 s: retries after 250 ms, growing to a second, each with as little as half of that.
 				for _, op := range []string{"done", "renew", "beat", "read", "acquire"} {
 					require.LessOrEqual(t, mostPerSecond(calls, op), 10, op)
 				}
 				require.LessOrEqual(t, mostPerSecond(calls, "done", "requeue", "pending", "renew", "beat", "open", "read", "acquire", "promote", "dead", "turn"), 25)
-				pass(time.Minute)
+				advance(time.Minute)
 				calls = e.fake.takeCalls()
 				require.LessOrEqual(t, mostPerSecond(calls, "done", "requeue", "pending", "renew", "beat", "open", "read", "acquire", "promote", "dead", "turn"), 25)
 				e.fake.setFault(nil)
-				pass(time.Minute)
+				advance(time.Minute)
 				group.Wait()
-				undelivered, pending, later, _ := w.server.count()
+				undelivered, pending, later, _ := h.server.count()
 				require.Zero(t, undelivered+later)
 				require.Equal(t, e.Stats().Held+e.Stats().Parked, pending, "nothing is pending that this process does not know")
 				// Nobody else was there to take the streams over, and endings go before what lost sessions owe.

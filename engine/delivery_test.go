@@ -17,10 +17,10 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// each starts an engine with RunEach.
-func (w *world) each(f func(ctx context.Context, l api.Lease) error, opts ...Option) *fakeEngine {
-	e := w.newEngine(opts...)
-	e.run1(func(ctx context.Context) error { return e.RunEach(ctx, f) })
+// runEach starts an engine with RunEach.
+func (h *harness) runEach(f func(ctx context.Context, l api.Lease) error, opts ...Option) *testEngine {
+	e := h.newEngine(opts...)
+	e.startWith(func(ctx context.Context) error { return e.RunEach(ctx, f) })
 	synctest.Wait()
 	return e
 }
@@ -28,10 +28,10 @@ func (w *world) each(f func(ctx context.Context, l api.Lease) error, opts ...Opt
 // What a handler of Added returns: an error fails, a panic fails, Permanent goes to the dead letters, Snooze comes back
 // at its time; the rest counts retries, and past the limit the announcement is a dead letter.
 func TestHandlerResults(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("fails", "panics", "never", "later", "fine")
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("fails", "panics", "never", "later", "fine")
 		began := time.Now()
-		e := w.start(func(_ context.Context, n api.Notification) error {
+		e := h.start(func(_ context.Context, n api.Notification) error {
 			if n.Kind != api.Added {
 				return errors.New("has no effect")
 			}
@@ -49,10 +49,10 @@ func TestHandlerResults(t *testing.T) {
 			}
 			return nil
 		}, WithRecovery(scan.Config{MaxRetries: 2}))
-		pass(5 * time.Minute)
+		advance(5 * time.Minute)
 
 		attempts := map[string][]int{}
-		for _, x := range e.of(api.Added) {
+		for _, x := range e.notified(api.Added) {
 			attempts[x.Stream] = append(attempts[x.Stream], x.Lease.Attempt())
 			require.Positive(t, x.left)
 		}
@@ -62,11 +62,11 @@ func TestHandlerResults(t *testing.T) {
 		require.Equal(t, []int{0, 0}, attempts["later"])
 		require.Equal(t, []int{0}, attempts["fine"])
 		require.Equal(t, 2, e.Stats().Held)
-		w.server.with(0, func(p *fakePartition) {
+		h.server.with(0, func(p *fakePartition) {
 			require.Len(t, p.dead, 3)
 			reasons := map[string]string{}
 			for _, x := range p.dead {
-				parsed, err := lease.ParseEntry(w.layout, 0, x.id, x.body)
+				parsed, err := lease.ParseEntry(h.layout, 0, x.id, x.body)
 				require.NoError(t, err)
 				for _, f := range x.body {
 					if f.Field == lease.FieldReason {
@@ -80,15 +80,15 @@ func TestHandlerResults(t *testing.T) {
 		})
 		require.Contains(t, e.logged(), "handler panicked")
 		require.Contains(t, e.logged(), "it fell over")
-		require.Empty(t, e.of(api.Disowned), "an owner that fails has ended the lease itself")
+		require.Empty(t, e.notified(api.Disowned), "an owner that fails has ended the lease itself")
 	})
 }
 
 // An error from Added changes nothing about a lease that the handler ended itself.
 func TestAnEndingByTheHandlerStands(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("s")
-		e := w.start(func(ctx context.Context, n api.Notification) error {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
+		e := h.start(func(ctx context.Context, n api.Notification) error {
 			if n.Kind == api.Added {
 				if err := n.Lease.Done(n.Lease.Context()); err != nil {
 					t.Error(err)
@@ -97,9 +97,9 @@ func TestAnEndingByTheHandlerStands(t *testing.T) {
 			}
 			return nil
 		})
-		pass(time.Minute)
+		advance(time.Minute)
 		require.Equal(t, "Added", e.kinds("s"))
-		undelivered, pending, later, dead := w.server.count()
+		undelivered, pending, later, dead := h.server.count()
 		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead})
 	})
 }
@@ -109,13 +109,13 @@ func TestAnEndingByTheHandlerStands(t *testing.T) {
 // The channel was closed while workers still tried to send on it.
 func TestChannelThatNobodyReads(t *testing.T) {
 	for _, patience := range []time.Duration{0, time.Minute} {
-		bubble(t, 1, func(t *testing.T, w *world) {
+		bubble(t, 1, func(t *testing.T, h *harness) {
 			const n = 1000
-			w.server.announce(streams(n)...)
-			e := w.newEngine(WithReadBatch(50), WithWorkers(4), WithDrainTimeout(2*time.Second))
+			h.server.announce(streams(n)...)
+			e := h.newEngine(WithReadBatch(50), WithWorkers(4), WithDrainTimeout(2*time.Second))
 			out, err := e.Start(context.Background())
 			require.NoError(t, err)
-			pass(2 * time.Minute)
+			advance(2 * time.Minute)
 			held := e.Stats().Held
 			require.LessOrEqual(t, held, 4*50+4, "reading stops")
 			require.GreaterOrEqual(t, held, 100)
@@ -125,7 +125,7 @@ func TestChannelThatNobodyReads(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			require.ErrorIs(t, e.Shutdown(ctx), api.ErrDrainTimeout)
-			_, pending, _, _ := w.server.count()
+			_, pending, _, _ := h.server.count()
 			if patience > 0 {
 				require.Zero(t, pending)
 			}
@@ -141,10 +141,10 @@ func TestChannelThatNobodyReads(t *testing.T) {
 
 // A channel that is read: every stream comes, Releasing waits for its end, Terminated is the last, then it closes.
 func TestChannel(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
+	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n = 300
-		w.server.announce(streams(n)...)
-		e := w.newEngine()
+		h.server.announce(streams(n)...)
+		e := h.newEngine()
 		out, err := e.Start(context.Background())
 		require.NoError(t, err)
 		var mu sync.Mutex
@@ -166,7 +166,7 @@ func TestChannel(t *testing.T) {
 				}
 			}
 		}()
-		pass(5 * time.Second)
+		advance(5 * time.Second)
 		mu.Lock()
 		require.Equal(t, map[api.Kind]int{api.Added: n}, seen)
 		mu.Unlock()
@@ -176,7 +176,7 @@ func TestChannel(t *testing.T) {
 		require.Equal(t, 3*time.Second, time.Since(began).Truncate(time.Second))
 		require.Equal(t, map[api.Kind]int{api.Added: n, api.Releasing: n, api.Terminated: 1}, seen)
 		require.Equal(t, api.Terminated, last.Kind)
-		undelivered, pending, _, _ := w.server.count()
+		undelivered, pending, _, _ := h.server.count()
 		require.Equal(t, n, undelivered)
 		require.Zero(t, pending)
 	})
@@ -184,9 +184,9 @@ func TestChannel(t *testing.T) {
 
 // A start that fails tells so on the channel.
 func TestChannelTellsWhyItEnds(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.newEngine()
-		e.fake.onlyOp(fakeFault{skip: true, err: api.ErrFormat}, "agree")
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.newEngine()
+		e.fake.failOnly(fakeFault{skip: true, err: api.ErrFormat}, "agree")
 		out, err := e.Start(context.Background())
 		require.NoError(t, err)
 		n := <-out
@@ -199,11 +199,11 @@ func TestChannelTellsWhyItEnds(t *testing.T) {
 
 // RunEach: nil is Done, an error Fail, a panic Fail with a trace of it in the log.
 func TestRunEachResults(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("done", "fails", "panics", "permanent", "snoozes")
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("done", "fails", "panics", "permanent", "snoozes")
 		var mu sync.Mutex
 		runs := map[string]int{}
-		e := w.each(func(ctx context.Context, l api.Lease) error {
+		e := h.runEach(func(ctx context.Context, l api.Lease) error {
 			mu.Lock()
 			runs[l.Stream()]++
 			n := runs[l.Stream()]
@@ -223,11 +223,11 @@ func TestRunEachResults(t *testing.T) {
 			}
 			return nil
 		}, WithRecovery(scan.Config{MaxRetries: 1}))
-		pass(2 * time.Minute)
+		advance(2 * time.Minute)
 		mu.Lock()
 		defer mu.Unlock()
 		require.Equal(t, map[string]int{"done": 1, "fails": 2, "panics": 2, "permanent": 1, "snoozes": 2}, runs)
-		undelivered, pending, later, dead := w.server.count()
+		undelivered, pending, later, dead := h.server.count()
 		require.Equal(t, []int{0, 0, 0, 3}, []int{undelivered, pending, later, dead})
 		require.Contains(t, e.logged(), "handler panicked")
 		require.Contains(t, e.logged(), "it fell over")
@@ -238,11 +238,11 @@ func TestRunEachResults(t *testing.T) {
 // On drain, f's context ends with ErrReleasing while the lease is valid; its return hands the stream back. A nil is Done
 // even then.
 func TestRunEachDrain(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 100
-		w.server.announce(streams(n)...)
+		h.server.announce(streams(n)...)
 		var valid, finished atomic.Int32
-		e := w.each(func(ctx context.Context, l api.Lease) error {
+		e := h.runEach(func(ctx context.Context, l api.Lease) error {
 			<-ctx.Done()
 			if errors.Is(context.Cause(ctx), api.ErrReleasing) && l.Remaining() > 0 {
 				valid.Add(1)
@@ -254,14 +254,14 @@ func TestRunEachDrain(t *testing.T) {
 			}
 			return ctx.Err()
 		})
-		pass(time.Second)
+		advance(time.Second)
 		require.Equal(t, n, e.Stats().Held)
-		shutdown, run := e.drained()
+		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
 		require.EqualValues(t, n, valid.Load())
 		require.EqualValues(t, 10, finished.Load())
-		undelivered, pending, later, dead := w.server.count()
+		undelivered, pending, later, dead := h.server.count()
 		require.Equal(t, []int{n - 10, 0, 0, 0}, []int{undelivered, pending, later, dead}, "no retry, no loss")
 	})
 }
@@ -271,13 +271,13 @@ func TestRunEachDrain(t *testing.T) {
 // Its Releasing notification waited behind its Added one, which ends when the function returns, and it was not among the
 // functions that were running when the drain looked: it ran on until the drain timeout.
 func TestRunEachHearsOfADrainThatComesFirst(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("s")
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
 		gate := make(chan struct{})
-		e := w.newEngine(WithWorkers(1))
+		e := h.newEngine(WithWorkers(1))
 		var cause error
 		way := make(chan *each, 1)
-		e.run1(func(ctx context.Context) error {
+		e.startWith(func(ctx context.Context) error {
 			if err := e.life.begin(); err != nil {
 				return err
 			}
@@ -292,11 +292,11 @@ func TestRunEachHearsOfADrainThatComesFirst(t *testing.T) {
 				return &gated{each: x, gate: gate}
 			})
 		})
-		pass(time.Second)
+		advance(time.Second)
 		began := time.Now()
 		ended := make(chan error)
 		go func() { ended <- e.Shutdown(context.Background()) }()
-		pass(time.Second)
+		advance(time.Second)
 		close(gate)
 		require.NoError(t, <-ended)
 		require.ErrorIs(t, cause, api.ErrReleasing)
@@ -318,12 +318,12 @@ func (g *gated) deliver(n api.Notification, done func(error)) {
 // A second ownership of a stream runs only after the first function has returned, however long that takes; the first one
 // sees the loss at once.
 func TestRunEachOneFunctionAStreamAtATime(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("s")
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
 		var running, runs atomic.Int32
 		causes := make(chan error, 10)
 		var lost time.Time
-		e := w.each(func(ctx context.Context, l api.Lease) error {
+		e := h.runEach(func(ctx context.Context, l api.Lease) error {
 			if running.Add(1) != 1 {
 				t.Error("two at once")
 			}
@@ -338,12 +338,12 @@ func TestRunEachOneFunctionAStreamAtATime(t *testing.T) {
 			time.Sleep(12 * time.Second)
 			return ctx.Err()
 		})
-		pass(time.Second)
-		w.server.with(0, func(p *fakePartition) { clear(p.leases) })
-		pass(11 * time.Second)
+		advance(time.Second)
+		h.server.with(0, func(p *fakePartition) { clear(p.leases) })
+		advance(11 * time.Second)
 		require.ErrorIs(t, <-causes, api.ErrLeaseLost)
 		require.EqualValues(t, 1, runs.Load())
-		pass(time.Until(lost.Add(12 * time.Second)))
+		advance(time.Until(lost.Add(12 * time.Second)))
 		require.EqualValues(t, 2, runs.Load(), "as soon as the first has returned")
 		require.Equal(t, 1, e.Stats().Held)
 	})
@@ -354,20 +354,20 @@ func TestRunEachOneFunctionAStreamAtATime(t *testing.T) {
 // Each stream that was announced again while its function ran left a Superseded waiting; two thousand of them stopped the
 // reader, since they counted as handlers that are behind.
 func TestRunEachReadsOnBehindLongFunctions(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 300
-		e := w.each(func(ctx context.Context, l api.Lease) error {
+		e := h.runEach(func(ctx context.Context, l api.Lease) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}, WithReadBatch(50))
-		w.server.announce(streams(n)...)
-		pass(time.Second)
-		w.server.announce(streams(n)...)
-		pass(time.Second)
+		h.server.announce(streams(n)...)
+		advance(time.Second)
+		h.server.announce(streams(n)...)
+		advance(time.Second)
 		require.Equal(t, n, e.Stats().Held)
 		require.Equal(t, n, e.Stats().Parked)
-		w.server.announce("new")
-		pass(time.Second)
+		h.server.announce("new")
+		advance(time.Second)
 		e.held("new")
 	})
 }
@@ -379,13 +379,13 @@ func TestRunEachReadsOnBehindLongFunctions(t *testing.T) {
 func TestDoneInAHandlerMakesWayAtOnce(t *testing.T) {
 	for _, way := range []string{"run", "each"} {
 		t.Run(way, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
-				w.server.announce("s")
-				var e *fakeEngine
+			bubble(t, 1, func(t *testing.T, h *harness) {
+				h.server.announce("s")
+				var e *testEngine
 				finish := make(chan struct{})
 				var runs atomic.Int32
 				if way == "run" {
-					e = w.start(func(ctx context.Context, n api.Notification) error {
+					e = h.start(func(ctx context.Context, n api.Notification) error {
 						if n.Kind == api.Added {
 							runs.Add(1)
 						}
@@ -398,7 +398,7 @@ func TestDoneInAHandlerMakesWayAtOnce(t *testing.T) {
 						return nil
 					})
 				} else {
-					e = w.each(func(ctx context.Context, l api.Lease) error {
+					e = h.runEach(func(ctx context.Context, l api.Lease) error {
 						runs.Add(1)
 						select {
 						case <-finish:
@@ -407,13 +407,13 @@ func TestDoneInAHandlerMakesWayAtOnce(t *testing.T) {
 						return nil
 					})
 				}
-				pass(time.Second)
-				w.server.announce("s")
-				pass(5 * time.Minute)
+				advance(time.Second)
+				h.server.announce("s")
+				advance(5 * time.Minute)
 				require.Equal(t, 1, e.Stats().Parked)
 				first := e.held("s")
 				close(finish)
-				pass(100 * time.Millisecond)
+				advance(100 * time.Millisecond)
 				require.EqualValues(t, 2, runs.Load())
 				if way == "run" {
 					require.Greater(t, e.held("s").Token(), first.Token())

@@ -18,36 +18,36 @@ import (
 // The order of a shutdown: reading stops, what is parked goes back, every stream that is held is told with a valid
 // lease, renewal goes on while handlers run, what is left goes back, sessions are closed, and nothing is beaten after.
 func TestDrainOrder(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
+	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n = 50
-		w.server.announce(streams(n)...)
-		w.server.announce(streams(10)...) // these are parked
+		h.server.announce(streams(n)...)
+		h.server.announce(streams(10)...) // these are parked
 		work := 8 * time.Second
-		e := w.start(func(ctx context.Context, n api.Notification) error {
+		e := h.start(func(ctx context.Context, n api.Notification) error {
 			if n.Kind == api.Releasing {
 				backoff.Sleep(ctx, work)
 			}
 			return nil
 		}, WithWorkers(n), WithLeaseTTL(12*time.Second), WithDrainTimeout(20*time.Second))
-		pass(10 * time.Second)
+		advance(10 * time.Second)
 		require.Equal(t, n, e.Stats().Held)
 		require.Equal(t, 10, e.Stats().Parked)
 		e.fake.takeCalls()
 		began := time.Now()
-		shutdown, run := e.drained()
+		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
 		require.Equal(t, work, time.Since(began).Truncate(time.Second))
 
-		require.Len(t, e.of(api.Releasing), n)
-		for _, x := range e.of(api.Releasing) {
+		require.Len(t, e.notified(api.Releasing), n)
+		for _, x := range e.notified(api.Releasing) {
 			require.Equal(t, began, x.at)
 			require.Positive(t, x.left)
 			require.ErrorIs(t, x.Err, api.ErrReleasing)
 			require.ErrorIs(t, context.Cause(x.Lease.Context()), api.ErrReleasing)
 		}
-		require.Empty(t, e.of(api.Disowned))
-		require.Len(t, e.of(api.Terminated), 1)
+		require.Empty(t, e.notified(api.Disowned))
+		require.Len(t, e.notified(api.Terminated), 1)
 
 		calls := e.fake.takeCalls()
 		parked, renewed, closed := 0, 0, map[int]bool{}
@@ -70,10 +70,10 @@ func TestDrainOrder(t *testing.T) {
 		require.Equal(t, 10, parked, "parked entries go back first")
 		require.GreaterOrEqual(t, renewed, n, "renewal goes on")
 		require.Len(t, closed, 2)
-		undelivered, pending, later, dead := w.server.count()
+		undelivered, pending, later, dead := h.server.count()
 		require.Equal(t, []int{n + 10, 0, 0, 0}, []int{undelivered, pending, later, dead})
 		for p := range 2 {
-			w.server.with(p, func(p *fakePartition) {
+			h.server.with(p, func(p *fakePartition) {
 				require.Empty(t, p.leases)
 				require.Empty(t, p.sessions)
 				require.Empty(t, p.consumers)
@@ -90,15 +90,15 @@ func TestDrainOrder(t *testing.T) {
 // Renewal went on after the sessions were closed, until all else had been taken apart; a handler of Terminated that took
 // its time, or a second partition that was slow to hand back, was enough for a beat to fall into that time.
 func TestAClosedSessionIsNotBeaten(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		w.server.announce(w.streamIn(0, 0), w.streamIn(1, 0))
-		e := w.start(func(_ context.Context, n api.Notification) error {
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		h.server.announce(h.streamIn(0, 0), h.streamIn(1, 0))
+		e := h.start(func(_ context.Context, n api.Notification) error {
 			if n.Kind == api.Terminated {
 				time.Sleep(3 * time.Second)
 			}
 			return nil
 		})
-		pass(5 * time.Second)
+		advance(5 * time.Second)
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.op == "close" && c.partition == 1 {
 				return fakeFault{before: 900 * time.Millisecond, skip: true, err: errCut}
@@ -109,11 +109,11 @@ func TestAClosedSessionIsNotBeaten(t *testing.T) {
 			time.Sleep(2500 * time.Millisecond)
 			e.fake.setFault(nil)
 		}()
-		shutdown, run := e.drained()
+		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
 		for p := range 2 {
-			w.server.with(p, func(p *fakePartition) { require.Empty(t, p.sessions) })
+			h.server.with(p, func(p *fakePartition) { require.Empty(t, p.sessions) })
 		}
 		require.NotContains(t, e.events(), api.EventSessionLost)
 	})
@@ -121,27 +121,27 @@ func TestAClosedSessionIsNotBeaten(t *testing.T) {
 
 // Handlers that do not end are waited for until the drain timeout; then their streams go back all the same.
 func TestDrainTimeout(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(20)...)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(20)...)
 		ended := make(chan error, 20)
-		e := w.start(func(ctx context.Context, n api.Notification) error {
+		e := h.start(func(ctx context.Context, n api.Notification) error {
 			if n.Kind == api.Releasing {
 				<-ctx.Done()
 				ended <- context.Cause(ctx)
 			}
 			return nil
 		}, WithDrainTimeout(7*time.Second))
-		pass(time.Second)
+		advance(time.Second)
 		began := time.Now()
-		shutdown, run := e.drained()
+		shutdown, run := e.shutdownAndWait()
 		require.ErrorIs(t, shutdown, api.ErrDrainTimeout)
 		require.ErrorIs(t, run, api.ErrDrainTimeout)
 		require.Equal(t, 7*time.Second, time.Since(began).Truncate(time.Second))
 		require.ErrorIs(t, <-ended, api.ErrDrainTimeout, "handlers see their context end")
-		undelivered, pending, _, _ := w.server.count()
+		undelivered, pending, _, _ := h.server.count()
 		require.Equal(t, 20, undelivered)
 		require.Zero(t, pending)
-		require.Empty(t, e.of(api.Disowned), "handed back after Releasing")
+		require.Empty(t, e.notified(api.Disowned), "handed back after Releasing")
 	})
 }
 
@@ -153,12 +153,12 @@ func TestShutdownWithRedisGone(t *testing.T) {
 	}{{"just now", 0}, {"for longer than the session", 30 * time.Second}} {
 		for _, fault := range []fakeFault{faultHang, faultError} {
 			t.Run(fmt.Sprintf("%s, hangs %v", c.name, fault.hang), func(t *testing.T) {
-				bubble(t, 2, func(t *testing.T, w *world) {
-					w.server.announce(streams(20)...)
-					e := w.start(nil)
-					pass(5 * time.Second)
-					e.fake.allFail(fault)
-					pass(c.gone)
+				bubble(t, 2, func(t *testing.T, h *harness) {
+					h.server.announce(streams(20)...)
+					e := h.start(nil)
+					advance(5 * time.Second)
+					e.fake.failAll(fault)
+					advance(c.gone)
 					ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 					defer cancel()
 					began := time.Now()
@@ -168,11 +168,11 @@ func TestShutdownWithRedisGone(t *testing.T) {
 					require.ErrorIs(t, err, context.DeadlineExceeded)
 					<-e.ended
 					require.ErrorIs(t, e.err, api.ErrDrainTimeout)
-					for _, x := range e.of(api.Added) {
+					for _, x := range e.notified(api.Added) {
 						require.Zero(t, x.Lease.Remaining())
 						require.Error(t, x.Lease.Context().Err())
 					}
-					_, pending, _, _ := w.server.count()
+					_, pending, _, _ := h.server.count()
 					require.Equal(t, 20, pending, "others recover them")
 				})
 			})
@@ -186,14 +186,14 @@ func TestShutdownWithRedisGone(t *testing.T) {
 // returned nil.
 func TestDrainWithRedisGoneEnds(t *testing.T) {
 	for _, gone := range []time.Duration{0, 30 * time.Second} {
-		bubble(t, 1, func(t *testing.T, w *world) {
-			w.server.announce(streams(20)...)
-			e := w.start(nil, WithDrainTimeout(3*time.Second))
-			pass(5 * time.Second)
-			e.fake.allFail(faultError)
-			pass(gone)
+		bubble(t, 1, func(t *testing.T, h *harness) {
+			h.server.announce(streams(20)...)
+			e := h.start(nil, WithDrainTimeout(3*time.Second))
+			advance(5 * time.Second)
+			e.fake.failAll(faultError)
+			advance(gone)
 			began := time.Now()
-			shutdown, run := e.drained()
+			shutdown, run := e.shutdownAndWait()
 			require.ErrorIs(t, shutdown, api.ErrDrainTimeout)
 			require.ErrorIs(t, run, api.ErrDrainTimeout)
 			require.ErrorContains(t, run, errCut.Error())
@@ -204,31 +204,31 @@ func TestDrainWithRedisGoneEnds(t *testing.T) {
 
 // What was pending for a session that was lost goes back during the drain too, when Redis is there again.
 func TestDrainPaysTheDebtsOfLostSessions(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(600)...)
-		e := w.start(nil)
-		pass(5 * time.Second)
-		e.fake.allFail(faultError)
-		pass(30 * time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(600)...)
+		e := h.start(nil)
+		advance(5 * time.Second)
+		e.fake.failAll(faultError)
+		advance(30 * time.Second)
 		require.Zero(t, e.Stats().Held)
 		go func() {
 			time.Sleep(time.Second)
 			e.fake.setFault(nil)
 		}()
-		shutdown, run := e.drained()
+		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
-		undelivered, pending, _, _ := w.server.count()
+		undelivered, pending, _, _ := h.server.count()
 		require.Equal(t, 600, undelivered)
 		require.Zero(t, pending)
-		w.server.with(0, func(p *fakePartition) { require.Empty(t, p.sessions, "and no session is opened while draining") })
+		h.server.with(0, func(p *fakePartition) { require.Empty(t, p.sessions, "and no session is opened while draining") })
 	})
 }
 
 func TestShutdownTwiceAndAtOnce(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(5)...)
-		e := w.start(func(_ context.Context, n api.Notification) error {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(5)...)
+		e := h.start(func(_ context.Context, n api.Notification) error {
 			if n.Kind == api.Releasing {
 				time.Sleep(time.Second)
 			}
@@ -246,15 +246,15 @@ func TestShutdownTwiceAndAtOnce(t *testing.T) {
 		require.NoError(t, e.Shutdown(context.Background()))
 		<-e.ended
 		require.NoError(t, e.err)
-		require.Len(t, e.of(api.Releasing), 5)
-		require.Len(t, e.of(api.Terminated), 1)
+		require.Len(t, e.notified(api.Releasing), 5)
+		require.Len(t, e.notified(api.Terminated), 1)
 	})
 }
 
 // Several goroutines shut an engine down that was never started. They closed its clients in each other's way.
 func TestShutdownUnstarted(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.newEngine()
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.newEngine()
 		closed := 0
 		e.closers = append(e.closers, func() { closed++ })
 		var group sync.WaitGroup
@@ -274,13 +274,13 @@ func TestShutdownUnstarted(t *testing.T) {
 }
 
 func TestRunTwice(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.start(nil)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.start(nil)
 		require.ErrorIs(t, e.Run(context.Background(), e), api.ErrStarted)
 		_, err := e.Start(context.Background())
 		require.ErrorIs(t, err, api.ErrStarted)
 		require.NoError(t, e.Ready(context.Background()))
-		shutdown, run := e.drained()
+		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
 	})
@@ -293,16 +293,16 @@ func TestEndWhileStarting(t *testing.T) {
 		for _, fault := range []fakeFault{faultHang, faultError} {
 			for _, end := range []string{"ctx", "shutdown"} {
 				t.Run(fmt.Sprint(op, fault.hang, end), func(t *testing.T) {
-					bubble(t, 3, func(t *testing.T, w *world) {
-						e := w.newEngine()
+					bubble(t, 3, func(t *testing.T, h *harness) {
+						e := h.newEngine()
 						e.fake.setFault(func(c *fakeCall) fakeFault {
 							if c.op == op && (op != "open" || c.partition == 2) {
 								return fault
 							}
 							return fakeFault{}
 						})
-						e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
-						pass(10300 * time.Millisecond)
+						e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+						advance(10300 * time.Millisecond)
 						require.ErrorIs(t, e.Ready(context.Background()), api.ErrNotReady)
 						began := time.Now()
 						if end == "ctx" {
@@ -313,9 +313,9 @@ func TestEndWhileStarting(t *testing.T) {
 						<-e.ended
 						require.NoError(t, e.err)
 						require.LessOrEqual(t, time.Since(began), 100*time.Millisecond+unblockTime)
-						require.Len(t, e.of(api.Terminated), 1)
+						require.Len(t, e.notified(api.Terminated), 1)
 						for p := range 3 {
-							w.server.with(p, func(p *fakePartition) { require.Empty(t, p.sessions, "sessions that were opened are closed") })
+							h.server.with(p, func(p *fakePartition) { require.Empty(t, p.sessions, "sessions that were opened are closed") })
 						}
 					})
 				})
@@ -328,18 +328,18 @@ func TestEndWhileStarting(t *testing.T) {
 func TestStartFailsForGood(t *testing.T) {
 	for op, err := range map[string]error{
 		"agree":  fmt.Errorf("%w: 3, not 1", api.ErrPartitionMismatch),
-		"legacy": refusal("NOPERM User x has no permissions to run the 'xinfo' command"),
-		"open":   refusal("WRONGTYPE Operation against a key holding the wrong kind of value"),
+		"legacy": errorReply("NOPERM User x has no permissions to run the 'xinfo' command"),
+		"open":   errorReply("WRONGTYPE Operation against a key holding the wrong kind of value"),
 	} {
 		t.Run(op, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
-				e := w.newEngine()
-				e.fake.onlyOp(fakeFault{skip: true, err: err}, op)
-				e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
-				pass(time.Minute)
+			bubble(t, 1, func(t *testing.T, h *harness) {
+				e := h.newEngine()
+				e.fake.failOnly(fakeFault{skip: true, err: err}, op)
+				e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+				advance(time.Minute)
 				<-e.ended
 				require.ErrorIs(t, e.err, err)
-				terminated := e.of(api.Terminated)
+				terminated := e.notified(api.Terminated)
 				require.Len(t, terminated, 1)
 				require.ErrorIs(t, terminated[0].Err, err)
 				require.ErrorIs(t, e.Shutdown(context.Background()), err)
@@ -351,40 +351,40 @@ func TestStartFailsForGood(t *testing.T) {
 // Streams that are acquired while the drain begins are handed back like all others.
 func TestDrainWhileTaking(t *testing.T) {
 	for delay := time.Duration(0); delay < 60*time.Millisecond; delay += 5 * time.Millisecond {
-		bubble(t, 2, func(t *testing.T, w *world) {
-			e := w.start(nil)
-			e.fake.allFail(fakeFault{before: 10 * time.Millisecond, after: 10 * time.Millisecond})
-			w.server.announce(streams(700)...)
-			w.server.announce(streams(700)...)
-			pass(delay)
-			shutdown, run := e.drained()
+		bubble(t, 2, func(t *testing.T, h *harness) {
+			e := h.start(nil)
+			e.fake.failAll(fakeFault{before: 10 * time.Millisecond, after: 10 * time.Millisecond})
+			h.server.announce(streams(700)...)
+			h.server.announce(streams(700)...)
+			advance(delay)
+			shutdown, run := e.shutdownAndWait()
 			require.NoError(t, shutdown)
 			require.NoError(t, run)
-			undelivered, pending, later, dead := w.server.count()
+			undelivered, pending, later, dead := h.server.count()
 			require.Equal(t, []int{1400, 0, 0, 0}, []int{undelivered, pending, later, dead}, "after %v", delay)
 			for p := range 2 {
-				w.server.with(p, func(p *fakePartition) { require.Empty(t, p.leases) })
+				h.server.with(p, func(p *fakePartition) { require.Empty(t, p.leases) })
 			}
-			require.Len(t, e.of(api.Releasing), len(e.of(api.Added)))
-			require.Empty(t, e.of(api.Disowned))
+			require.Len(t, e.notified(api.Releasing), len(e.notified(api.Added)))
+			require.Empty(t, e.notified(api.Disowned))
 		})
 	}
 }
 
 // Another engine takes over what a drain hands back, at once and with no retry counted.
 func TestHandOverToAnotherEngine(t *testing.T) {
-	bubble(t, 4, func(t *testing.T, w *world) {
+	bubble(t, 4, func(t *testing.T, h *harness) {
 		const n = 2000
-		w.server.announce(streams(n)...)
-		a := w.start(nil)
-		b := w.start(nil)
-		pass(5 * time.Second)
+		h.server.announce(streams(n)...)
+		a := h.start(nil)
+		b := h.start(nil)
+		advance(5 * time.Second)
 		require.Equal(t, n, a.Stats().Held+b.Stats().Held)
-		shutdown, _ := a.drained()
+		shutdown, _ := a.shutdownAndWait()
 		require.NoError(t, shutdown)
-		pass(time.Second)
+		advance(time.Second)
 		require.Equal(t, n, b.Stats().Held)
-		for _, x := range b.of(api.Added) {
+		for _, x := range b.notified(api.Added) {
 			require.Zero(t, x.Lease.Attempt())
 		}
 	})
@@ -392,31 +392,31 @@ func TestHandOverToAnotherEngine(t *testing.T) {
 
 // A handler of Terminated that panics does not end the program, one that hangs does not hold up Run for ever.
 func TestTerminatedHandler(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.start(func(_ context.Context, n api.Notification) error {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.start(func(_ context.Context, n api.Notification) error {
 			if n.Kind == api.Terminated {
 				panic("at the end")
 			}
 			return nil
 		})
-		shutdown, run := e.drained()
+		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
 		require.Contains(t, e.logged(), "at the end")
 	})
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		release := make(chan struct{})
 		defer func() {
 			close(release)
 			synctest.Wait()
 		}()
-		e := w.start(func(_ context.Context, n api.Notification) error {
+		e := h.start(func(_ context.Context, n api.Notification) error {
 			if n.Kind == api.Terminated {
 				<-release
 			}
 			return nil
 		}, WithDrainTimeout(time.Second))
-		pass(time.Second)
+		advance(time.Second)
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
 		began := time.Now()
@@ -424,15 +424,15 @@ func TestTerminatedHandler(t *testing.T) {
 		require.LessOrEqual(t, time.Since(began), 5*time.Second)
 		<-e.ended
 	})
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		var err error
-		e := w.start(func(ctx context.Context, n api.Notification) error {
+		e := h.start(func(ctx context.Context, n api.Notification) error {
 			if n.Kind == api.Terminated {
 				err = ctx.Err()
 			}
 			return nil
 		})
-		_, _ = e.drained()
+		_, _ = e.shutdownAndWait()
 		require.NoError(t, err, "after a clean drain its context is alive")
 	})
 }

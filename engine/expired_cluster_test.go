@@ -30,7 +30,7 @@ type listening struct {
 	missed map[string]int  // EventHintsMissed, by server
 }
 
-func goListening(t *testing.T) *listening {
+func startListening(t *testing.T) *listening {
 	c := servers.NewCluster(t, servers.ClusterOptions{Node: servers.Options{Args: []string{"--notify-keyspace-events", "Kx"}}})
 	l := &listening{t: t, cluster: c, admin: c.Client(t), seen: make(map[string]bool), missed: make(map[string]int)}
 	opt := c.ClientOption()
@@ -110,7 +110,7 @@ func (l *listening) expire(key string) {
 // master was killed and its replica has taken over. The one that was killed and comes back is listened to again, which is
 // told, since what came before is missing.
 func TestExpiredFromEveryMaster(t *testing.T) {
-	l := goListening(t)
+	l := startListening(t)
 	ctx := context.Background()
 	l.heard("at first")
 

@@ -67,7 +67,7 @@ func (l *live) key(stream string) string {
 func TestExpiredOfOthers(t *testing.T) {
 	for _, flags := range []string{"Ex", "Kx", "KEA"} {
 		t.Run(flags, func(t *testing.T) {
-			l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", flags)), nil, WithExpired(), WithPartitions(2))
+			l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", flags)), nil, WithExpired(), WithPartitions(2))
 			l.subscribed()
 			l.expire("{orders-input}:lease:", "{orders-input-2}:lease:elsewhere", "{shop-input}:lease:x", "other", "{orders-input}:tokens",
 				l.key("{user}:a }:lease: b"), l.key("last"))
@@ -75,7 +75,7 @@ func TestExpiredOfOthers(t *testing.T) {
 				delivered, _ := l.metric("expired_total", "result", "delivered")
 				return delivered == 2
 			})
-			require.ElementsMatch(t, []string{"{user}:a }:lease: b", "last"}, l.toldOf(api.Expired))
+			require.ElementsMatch(t, []string{"{user}:a }:lease: b", "last"}, l.notifiedStreams(api.Expired))
 			require.NotContains(t, l.log.String(), "expiry notifications")
 		})
 	}
@@ -83,10 +83,10 @@ func TestExpiredOfOthers(t *testing.T) {
 
 // A stream that this process holds, or has lost, is told of in other ways.
 func TestExpiredOfOwnStreamsIsNotTold(t *testing.T) {
-	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), nil, WithExpired())
+	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), nil, WithExpired())
 	l.subscribed()
 	l.announce("mine")
-	l.until("it is added", func() bool { return l.told(api.Added, "mine") == 1 })
+	l.until("it is added", func() bool { return l.notified(api.Added, "mine") == 1 })
 	l.do("PEXPIRE", l.key("mine"), "1")
 	l.until("the lease is gone", func() bool { return l.num("EXISTS", l.key("mine")) == 0 })
 	l.until("the report came", func() bool { n, _ := l.metric("expired_total", "result", "own"); return n == 1 })
@@ -94,9 +94,9 @@ func TestExpiredOfOwnStreamsIsNotTold(t *testing.T) {
 	l.expire(l.key("lost"), l.key("last"))
 	l.until("the last one is told and counted", func() bool {
 		delivered, _ := l.metric("expired_total", "result", "delivered")
-		return l.told(api.Expired, "last") == 1 && delivered > 0
+		return l.notified(api.Expired, "last") == 1 && delivered > 0
 	})
-	require.Equal(t, []string{"last"}, l.toldOf(api.Expired))
+	require.Equal(t, []string{"last"}, l.notifiedStreams(api.Expired))
 }
 
 func TestExpiredSetsFlagsOnlyWhereAllowed(t *testing.T) {
@@ -107,18 +107,18 @@ func TestExpiredSetsFlagsOnlyWhereAllowed(t *testing.T) {
 		require.NoError(t, err)
 		return values["notify-keyspace-events"]
 	}
-	l := goLive(t, server, nil, WithExpired())
+	l := startLive(t, server, nil, WithExpired())
 	l.subscribed()
 	require.ElementsMatch(t, []rune("ls"), []rune(setting(l)))
 	l.until("it is logged", func() bool { return strings.Contains(l.log.String(), "does not report expired keys") })
 	require.Equal(t, 1, strings.Count(l.log.String(), "does not report expired keys"))
 	require.NoError(t, l.Shutdown(context.Background()))
 
-	l = goLive(t, server, nil, WithExpired(), WithKeyspaceEvents())
+	l = startLive(t, server, nil, WithExpired(), WithKeyspaceEvents())
 	l.subscribed()
 	require.ElementsMatch(t, []rune("lsKEx"), []rune(setting(l)), "added to what is set")
 	l.expire(l.key("x"))
-	l.until("it is told", func() bool { return l.told(api.Expired, "x") == 1 })
+	l.until("it is told", func() bool { return l.notified(api.Expired, "x") == 1 })
 	require.NotContains(t, l.log.String(), "expiry notifications")
 }
 
@@ -132,14 +132,14 @@ func TestExpiredWithoutConfig(t *testing.T) {
 				"+@all", "-config").Build()).Error())
 			opt := server.ClientOption()
 			opt.Username, opt.Password = "app", "secret"
-			l := goLiveWith(t, server, opt, nil, WithExpired(), WithKeyspaceEvents())
+			l := startLiveWith(t, server, opt, nil, WithExpired(), WithKeyspaceEvents())
 			l.subscribed()
 			l.expire(l.key("x"))
 			if flags != "" {
-				l.until("it is told", func() bool { return l.told(api.Expired, "x") == 1 })
+				l.until("it is told", func() bool { return l.notified(api.Expired, "x") == 1 })
 			}
 			l.announce("s")
-			l.until("the rest works", func() bool { return l.told(api.Added, "s") == 1 })
+			l.until("the rest works", func() bool { return l.notified(api.Added, "s") == 1 })
 			l.until("the log tells", func() bool { return strings.Contains(l.log.String(), "CONFIG is refused") })
 			require.Equal(t, 1, strings.Count(l.log.String(), "CONFIG is refused"))
 		})
@@ -148,11 +148,11 @@ func TestExpiredWithoutConfig(t *testing.T) {
 
 // A subscription that is cut off is made again, and may be refused in between.
 func TestExpiredSubscribesAgain(t *testing.T) {
-	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "KEx")), nil, WithExpired())
+	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "KEx")), nil, WithExpired())
 	for n := range 2 {
 		l.subscribed()
 		l.expire(l.key("s" + strconv.Itoa(n)))
-		l.until("it is told", func() bool { return l.told(api.Expired, "s"+strconv.Itoa(n)) == 1 })
+		l.until("it is told", func() bool { return l.notified(api.Expired, "s"+strconv.Itoa(n)) == 1 })
 		require.Equal(t, 1, l.num("CLIENT", "KILL", "TYPE", "pubsub"))
 		l.until("it is noticed", func() bool {
 			made, _ := l.metric("expired_subscriptions_total", "result", "made")
@@ -180,7 +180,7 @@ func TestExpiredIsDroppedWhenHandlersAreBehind(t *testing.T) {
 		t.Run(strconv.Itoa(workers), func(t *testing.T) {
 			release := make(chan struct{})
 			var running atomic.Int32
-			l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), func(_ context.Context, n api.Notification) error {
+			l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), func(_ context.Context, n api.Notification) error {
 				if n.Kind == api.Expired {
 					running.Add(1)
 					<-release
@@ -203,7 +203,7 @@ func TestExpiredIsDroppedWhenHandlersAreBehind(t *testing.T) {
 			require.Zero(t, l.Stats().Queued)
 			for _, stream := range []string{"s0", "s1", "other"} {
 				l.announce(stream)
-				l.until("it is handed out", func() bool { return l.told(api.Added, stream) == 1 })
+				l.until("it is handed out", func() bool { return l.notified(api.Added, stream) == 1 })
 			}
 		})
 	}
@@ -213,7 +213,7 @@ func TestExpiredIsDroppedWhenHandlersAreBehind(t *testing.T) {
 // kept streams from being acquired, and reading paused for them.
 func TestFloodOfExpiredDelaysNoAcquisition(t *testing.T) {
 	release := make(chan struct{})
-	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), func(_ context.Context, n api.Notification) error {
+	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), func(_ context.Context, n api.Notification) error {
 		if n.Kind == api.Expired {
 			<-release
 		}
@@ -247,7 +247,7 @@ func TestFloodOfExpiredDelaysNoAcquisition(t *testing.T) {
 	for i := range streams {
 		l.announce(name(i))
 	}
-	l.until("all streams are handed out", func() bool { return len(l.toldOf(api.Added)) == streams })
+	l.until("all streams are handed out", func() bool { return len(l.notifiedStreams(api.Added)) == streams })
 	stop()
 	flood.Wait()
 	require.Zero(t, l.Stats().Parked, "none waited for a hint")
@@ -257,16 +257,16 @@ func TestFloodOfExpiredDelaysNoAcquisition(t *testing.T) {
 
 // What no server would report of this service reaches nobody, and costs no room in the queue.
 func TestForgedExpiryOfWhatIsNoLeaseOfOursIsDropped(t *testing.T) {
-	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), nil, WithExpired(), WithPartitions(2))
+	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), nil, WithExpired(), WithPartitions(2))
 	l.subscribed()
 	l.announce("held")
-	l.until("it is added", func() bool { return l.told(api.Added, "held") == 1 })
+	l.until("it is added", func() bool { return l.notified(api.Added, "held") == 1 })
 	elsewhere := l.layout.Keys(1 - l.layout.Of("x")).Lease("x") // the stream of another partition
 	l.forge(t.Context(), l.client, "", "x", "}:lease:", "{orders-input}", "{orders-input}:lease:", "{orders-input-2}:lease:x", elsewhere,
 		l.layout.Keys(0).LeasePrefix()+strings.Repeat("n", 1<<16), l.layout.Keys(0).LeasePrefix()+"\xff\xfe",
 		l.layout.Keys(1).LeasePrefix()+"\xff\xfe", l.layout.Keys(1).LeasePrefix()+strings.Repeat("n", 1<<16+1), l.key("held"), l.key("last"))
-	l.until("the last one is told", func() bool { return l.told(api.Expired, "last") == 1 })
-	require.Equal(t, []string{"last"}, l.toldOf(api.Expired))
+	l.until("the last one is told", func() bool { return l.notified(api.Expired, "last") == 1 })
+	require.Equal(t, []string{"last"}, l.notifiedStreams(api.Expired))
 	delivered, _ := l.metric("expired_total", "result", "delivered")
 	own, _ := l.metric("expired_total", "result", "own")
 	dropped, _ := l.metric("expired_total", "result", "dropped")
@@ -277,7 +277,7 @@ func TestForgedExpiryOfWhatIsNoLeaseOfOursIsDropped(t *testing.T) {
 func TestExpiredInTheDrain(t *testing.T) {
 	var ended atomic.Bool
 	release := make(chan struct{})
-	l := goLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), func(ctx context.Context, n api.Notification) error {
+	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), func(ctx context.Context, n api.Notification) error {
 		switch n.Kind {
 		case api.Expired:
 			require.False(t, ended.Load())
@@ -292,12 +292,12 @@ func TestExpiredInTheDrain(t *testing.T) {
 	}, WithExpired(), WithWorkers(1))
 	l.subscribed()
 	l.forge(t.Context(), l.client, l.key("a"), l.key("b"), l.key("c"))
-	l.until("one is handled", func() bool { return len(l.toldOf(api.Expired)) == 1 })
+	l.until("one is handled", func() bool { return len(l.notifiedStreams(api.Expired)) == 1 })
 	result := make(chan error, 1)
 	go func() { result <- l.Shutdown(context.Background()) }()
 	l.until("it is draining", func() bool { return l.life.drain.Err() != nil })
 	close(release)
 	require.NoError(t, <-result)
 	require.True(t, ended.Load())
-	require.Less(t, len(l.toldOf(api.Expired)), 4)
+	require.Less(t, len(l.notifiedStreams(api.Expired)), 4)
 }

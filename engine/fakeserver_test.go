@@ -145,8 +145,8 @@ func (s *fakeServer) restart(loss bool) {
 	}
 }
 
-// refusal is an error reply.
-func refusal(text string) error {
+// errorReply is an error reply.
+func errorReply(text string) error {
 	buf := make([]byte, 7, 16+len(text))
 	buf = append(buf, '-')
 	buf = binary.BigEndian.AppendUint64(buf, uint64(len(text)))
@@ -159,8 +159,8 @@ func refusal(text string) error {
 }
 
 var (
-	errNoGroup = refusal("NOGROUP No such key or consumer group")
-	errOOM     = refusal("OOM command not allowed when used memory > 'maxmemory'.")
+	errNoGroup = errorReply("NOGROUP No such key or consumer group")
+	errOOM     = errorReply("OOM command not allowed when used memory > 'maxmemory'.")
 	errCut     = errors.New("connection reset by peer")
 )
 

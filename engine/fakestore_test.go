@@ -67,11 +67,11 @@ func (s *fakeStore) setFault(f func(c *fakeCall) fakeFault) {
 	s.fault = f
 }
 
-// allFail has every call meet the same fault.
-func (s *fakeStore) allFail(f fakeFault) { s.setFault(func(*fakeCall) fakeFault { return f }) }
+// failAll has every call meet the same fault.
+func (s *fakeStore) failAll(f fakeFault) { s.setFault(func(*fakeCall) fakeFault { return f }) }
 
-// onlyOp has a fault meet calls of one kind.
-func (s *fakeStore) onlyOp(f fakeFault, ops ...string) {
+// failOnly has a fault meet calls of one kind.
+func (s *fakeStore) failOnly(f fakeFault, ops ...string) {
 	s.setFault(func(c *fakeCall) fakeFault {
 		for _, op := range ops {
 			if c.op == op {

@@ -13,24 +13,24 @@ import (
 // Announcements in the wrong partition cannot be copied to their own, since the master of that one is away. The reader waited
 // for it, and nothing was taken from its own partition any more.
 func TestForwardingToAMasterThatIsAwayHoldsUpNobody(t *testing.T) {
-	bubble(t, 3, func(t *testing.T, w *world) {
-		e := w.start(nil)
+	bubble(t, 3, func(t *testing.T, h *harness) {
+		e := h.start(nil)
 		for name, fault := range map[string]fakeFault{"hang": faultHang, "error": faultError} {
-			misrouted, own := w.streamIn(1, len(name)), w.streamIn(0, len(name))
+			misrouted, own := h.streamIn(1, len(name)), h.streamIn(0, len(name))
 			e.fake.setFault(func(c *fakeCall) fakeFault {
 				if c.op == "copy" {
 					return fault
 				}
 				return fakeFault{}
 			})
-			w.server.add(0, fakeBody(misrouted))
-			pass(100 * time.Millisecond)
-			w.server.add(0, fakeBody(own))
-			pass(5 * time.Second)
+			h.server.add(0, fakeBody(misrouted))
+			advance(100 * time.Millisecond)
+			h.server.add(0, fakeBody(own))
+			advance(5 * time.Second)
 			require.NotNil(t, e.held(own), name)
 			require.Nil(t, e.table.Get(misrouted), name)
 			e.fake.setFault(nil)
-			pass(time.Minute)
+			advance(time.Minute)
 			require.NotNil(t, e.held(misrouted), name)
 		}
 	})
@@ -40,14 +40,14 @@ func TestForwardingToAMasterThatIsAwayHoldsUpNobody(t *testing.T) {
 // other, each until a call had run out of time, and what the reader had for itself waited for all of them.
 func TestForwardingToManyPartitionsOfAMasterThatHangs(t *testing.T) {
 	const partitions, each = 24, 50
-	bubble(t, partitions, func(t *testing.T, w *world) {
-		e := w.start(nil)
+	bubble(t, partitions, func(t *testing.T, h *harness) {
+		e := h.start(nil)
 		lanes := make([]int, partitions)
 		for p := partitions / 2; p < partitions; p++ {
 			lanes[p] = 1
 		}
 		e.lanes.assign(lanes)
-		pass(5 * time.Second)
+		advance(5 * time.Second)
 		var mu sync.Mutex
 		away := make(map[string]bool) // entries of those partitions
 		e.fake.setFault(func(c *fakeCall) fakeFault {
@@ -61,31 +61,31 @@ func TestForwardingToManyPartitionsOfAMasterThatHangs(t *testing.T) {
 		mu.Lock()
 		for i := range each {
 			for p := range partitions {
-				away[w.server.add(0, fakeBody(w.streamIn(p, i)))] = lanes[p] == 1
+				away[h.server.add(0, fakeBody(h.streamIn(p, i)))] = lanes[p] == 1
 			}
 		}
 		mu.Unlock()
-		pass(5 * time.Second)
+		advance(5 * time.Second)
 		for i := range each {
-			require.NotNil(t, e.held(w.streamIn(0, i)), i)
+			require.NotNil(t, e.held(h.streamIn(0, i)), i)
 		}
-		w.server.announce(w.streamIn(0, each))
-		pass(5 * time.Second)
-		require.NotNil(t, e.held(w.streamIn(0, each)))
+		h.server.announce(h.streamIn(0, each))
+		advance(5 * time.Second)
+		require.NotNil(t, e.held(h.streamIn(0, each)))
 		for i := range each {
-			require.NotNil(t, e.held(w.streamIn(partitions/2-1, i)), "of a master that answers")
+			require.NotNil(t, e.held(h.streamIn(partitions/2-1, i)), "of a master that answers")
 		}
 		e.fake.setFault(nil)
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		require.Equal(t, partitions*each+1, e.Stats().Held)
 	})
 }
 
 // What cannot be read whole here says nothing of the master that it should go to: others go there. Only a copy without an answer does.
 func TestOnlyAMasterThatDoesNotAnswerIsLeftAlone(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		e := w.start(nil)
-		pass(time.Second)
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		advance(time.Second)
 		for op, away := range map[string]bool{"whole": false, "copy": true} {
 			e.fake.setFault(func(c *fakeCall) fakeFault {
 				if c.op == op {
@@ -93,7 +93,7 @@ func TestOnlyAMasterThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 				}
 				return fakeFault{}
 			})
-			x, err := lease.ParseEntry(w.layout, 0, "1-1", fakeBody(w.streamIn(1, 0)))
+			x, err := lease.ParseEntry(h.layout, 0, "1-1", fakeBody(h.streamIn(1, 0)))
 			require.NoError(t, err)
 			x.Fields = len(x.Body) + 1
 			require.True(t, x.Cut())

@@ -22,22 +22,22 @@ import (
 	"github.com/streamlease/streamlease/test/virtual"
 )
 
-// world is a fakeServer and the engines on it, in a bubble of virtual time. It holds G1 against every lease that the
+// harness is a fakeServer and the engines on it, in a bubble of virtual time. It holds G1 against every lease that the
 // server grants: at that moment no engine may believe in an older lease of the stream.
-type world struct {
+type harness struct {
 	t      *testing.T
 	server *fakeServer
 	layout *cluster.Layout
 
 	mu       sync.Mutex
-	engines  []*fakeEngine
+	engines  []*testEngine
 	overlaps []string
 }
 
-// fakeEngine is an engine on a fakeStore, and what its handler was told.
-type fakeEngine struct {
+// testEngine is an engine on a fakeStore, and what its handler was told.
+type testEngine struct {
 	*Engine
-	w        *world
+	h        *harness
 	fake     *fakeStore
 	registry *prometheus.Registry
 	ended    chan struct{} // closed when Run has returned
@@ -47,44 +47,44 @@ type fakeEngine struct {
 	// handler is called after a notification was recorded; nil: nil is returned.
 	handler api.HandlerFunc
 
-	mu    sync.Mutex
-	told  []told
-	facts []api.Event
-	logs  bytes.Buffer
+	mu            sync.Mutex
+	notifications []received
+	emitted       []api.Event
+	logs          bytes.Buffer
 }
 
-// told is a notification and when it came.
-type told struct {
+// received is a notification and when it came.
+type received struct {
 	api.Notification
 	at   time.Time
 	left time.Duration // Remaining of the lease at that moment
 }
 
 // bubble runs a test in virtual time, with that many partitions.
-func bubble(t *testing.T, partitions int, f func(t *testing.T, w *world)) {
+func bubble(t *testing.T, partitions int, f func(t *testing.T, h *harness)) {
 	t.Helper()
 	virtual.Test(t, func(t *testing.T) {
 		layout, err := cluster.NewLayout("svc", partitions)
 		require.NoError(t, err)
-		w := &world{t: t, layout: layout, server: newFakeServer(layout)}
-		w.server.granted = w.check
+		h := &harness{t: t, layout: layout, server: newFakeServer(layout)}
+		h.server.granted = h.check
 		defer func() {
-			for _, e := range w.engines {
+			for _, e := range h.engines {
 				e.halt()
 			}
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			require.Empty(t, w.overlaps, "G1: two owners")
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			require.Empty(t, h.overlaps, "G1: two owners")
 		}()
-		f(t, w)
+		f(t, h)
 	})
 }
 
 // check runs at the moment at which the server grants a lease.
-func (w *world) check(partition int, consumer, entry, stream string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, e := range w.engines {
+func (h *harness) check(partition int, consumer, entry, stream string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.engines {
 		l := e.table.Get(stream)
 		if l == nil || l.Remaining() == 0 {
 			continue
@@ -92,57 +92,57 @@ func (w *world) check(partition int, consumer, entry, stream string) {
 		if l.Session().Consumer() == consumer && l.Entry() == entry {
 			continue // an answer of its own that was lost
 		}
-		w.overlaps = append(w.overlaps, fmt.Sprintf("%s: entry %s granted to %s while %s believes in %s for %v",
+		h.overlaps = append(h.overlaps, fmt.Sprintf("%s: entry %s granted to %s while %s believes in %s for %v",
 			stream, entry, consumer, l.Session().Consumer(), l.Entry(), l.Remaining()))
 	}
 }
 
 // newEngine makes an engine that is not started.
-func (w *world) newEngine(opts ...Option) *fakeEngine {
-	w.t.Helper()
-	e := &fakeEngine{w: w, ended: make(chan struct{}), registry: prometheus.NewRegistry()}
+func (h *harness) newEngine(opts ...Option) *testEngine {
+	h.t.Helper()
+	e := &testEngine{h: h, ended: make(chan struct{}), registry: prometheus.NewRegistry()}
 	base := []Option{
-		WithConsumerID("host"), WithPartitions(w.layout.Partitions()), WithRegisterer(e.registry),
+		WithConsumerID("host"), WithPartitions(h.layout.Partitions()), WithRegisterer(e.registry),
 		WithLogger(slog.New(slog.NewTextHandler(e, &slog.HandlerOptions{Level: slog.LevelInfo}))),
 		WithEvents(func(v api.Event) {
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			e.facts = append(e.facts, v)
+			e.emitted = append(e.emitted, v)
 		}),
 	}
 	cfg, layout, err := resolve("svc", append(base, opts...))
-	require.NoError(w.t, err)
+	require.NoError(h.t, err)
 	e.Engine = &Engine{env: env{cfg: cfg}, layout: layout}
-	seed := rand.New(rand.NewPCG(1, uint64(len(w.engines))))
+	seed := rand.New(rand.NewPCG(1, uint64(len(h.engines))))
 	var mu sync.Mutex
 	e.draw = func() float64 {
 		mu.Lock()
 		defer mu.Unlock()
 		return seed.Float64()
 	}
-	require.NoError(w.t, e.build("svc", nil, nil))
-	e.fake = &fakeStore{server: w.server, every: cfg.recovery.Interval, set: lease.Settings{
+	require.NoError(h.t, e.build("svc", nil, nil))
+	e.fake = &fakeStore{server: h.server, every: cfg.recovery.Interval, set: lease.Settings{
 		LeaseTTL: cfg.leaseTTL, SessionTTL: cfg.sessionTTL, Gap: cfg.gap, Settle: cfg.settle, Timeout: cfg.timeout,
 	}}
 	e.store, e.scan = e.fake, fakeScan{e.fake}
-	w.mu.Lock()
-	w.engines = append(w.engines, e)
-	w.mu.Unlock()
+	h.mu.Lock()
+	h.engines = append(h.engines, e)
+	h.mu.Unlock()
 	return e
 }
 
-// start makes an engine and has it run, with h as its handler after each notification was recorded.
-func (w *world) start(h api.HandlerFunc, opts ...Option) *fakeEngine {
-	w.t.Helper()
-	e := w.newEngine(opts...)
-	e.handler = h
-	e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
+// start makes an engine and has it run, with handler after each notification was recorded.
+func (h *harness) start(handler api.HandlerFunc, opts ...Option) *testEngine {
+	h.t.Helper()
+	e := h.newEngine(opts...)
+	e.handler = handler
+	e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
 	synctest.Wait()
 	return e
 }
 
-// run1 has f run the engine.
-func (e *fakeEngine) run1(f func(ctx context.Context) error) {
+// startWith has f run the engine.
+func (e *testEngine) startWith(f func(ctx context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	e.stop = cancel
 	go func() {
@@ -152,7 +152,7 @@ func (e *fakeEngine) run1(f func(ctx context.Context) error) {
 }
 
 // halt ends an engine whatever state it is in.
-func (e *fakeEngine) halt() {
+func (e *testEngine) halt() {
 	e.fake.setFault(nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -163,34 +163,34 @@ func (e *fakeEngine) halt() {
 	}
 }
 
-// drained shuts the engine down and returns what Shutdown and Run did.
-func (e *fakeEngine) drained() (shutdown, run error) {
+// shutdownAndWait shuts the engine down and returns what Shutdown and Run did.
+func (e *testEngine) shutdownAndWait() (shutdown, run error) {
 	shutdown = e.Shutdown(context.Background())
 	<-e.ended
 	return shutdown, e.err
 }
 
 // Write is the log.
-func (e *fakeEngine) Write(p []byte) (int, error) {
+func (e *testEngine) Write(p []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.logs.Write(p)
 }
 
-func (e *fakeEngine) logged() string {
+func (e *testEngine) logged() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.logs.String()
 }
 
 // Handle records.
-func (e *fakeEngine) Handle(ctx context.Context, n api.Notification) error {
-	x := told{Notification: n, at: time.Now()}
+func (e *testEngine) Handle(ctx context.Context, n api.Notification) error {
+	x := received{Notification: n, at: time.Now()}
 	if n.Lease != nil {
 		x.left = n.Lease.Remaining()
 	}
 	e.mu.Lock()
-	e.told = append(e.told, x)
+	e.notifications = append(e.notifications, x)
 	e.mu.Unlock()
 	if e.handler != nil {
 		return e.handler(ctx, n)
@@ -198,11 +198,11 @@ func (e *fakeEngine) Handle(ctx context.Context, n api.Notification) error {
 	return nil
 }
 
-// of is what was told of a kind, in order.
-func (e *fakeEngine) of(kind api.Kind) (out []told) {
+// notified is what was told of a kind, in order.
+func (e *testEngine) notified(kind api.Kind) (out []received) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, x := range e.told {
+	for _, x := range e.notifications {
 		if x.Kind == kind {
 			out = append(out, x)
 		}
@@ -211,11 +211,11 @@ func (e *fakeEngine) of(kind api.Kind) (out []told) {
 }
 
 // kinds is the names of what was told of a stream, in order.
-func (e *fakeEngine) kinds(stream string) string {
+func (e *testEngine) kinds(stream string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var out []string
-	for _, x := range e.told {
+	for _, x := range e.notifications {
 		if x.Stream == stream && x.Kind != api.Terminated {
 			out = append(out, x.Kind.String())
 		}
@@ -224,30 +224,30 @@ func (e *fakeEngine) kinds(stream string) string {
 }
 
 // events is the kinds of events that were told.
-func (e *fakeEngine) events() (out []api.EventKind) {
+func (e *testEngine) events() (out []api.EventKind) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, v := range e.facts {
+	for _, v := range e.emitted {
 		out = append(out, v.Kind)
 	}
 	return out
 }
 
 // held is the engine's lease of a stream.
-func (e *fakeEngine) held(stream string) *lease.Lease {
-	e.w.t.Helper()
+func (e *testEngine) held(stream string) *lease.Lease {
+	e.h.t.Helper()
 	l := e.table.Get(stream)
-	require.NotNil(e.w.t, l, "%s is not held", stream)
-	require.Positive(e.w.t, l.Remaining())
+	require.NotNil(e.h.t, l, "%s is not held", stream)
+	require.Positive(e.h.t, l.Remaining())
 	return l
 }
 
 // session is the live session of a partition.
-func (e *fakeEngine) session(partition int) *lease.Session {
-	e.w.t.Helper()
+func (e *testEngine) session(partition int) *lease.Session {
+	e.h.t.Helper()
 	s, _ := e.partitions[partition].view()
-	require.NotNil(e.w.t, s)
-	require.Positive(e.w.t, s.Remaining())
+	require.NotNil(e.h.t, s)
+	require.Positive(e.h.t, s.Remaining())
 	return s
 }
 
@@ -261,10 +261,10 @@ func streams(n int) []string {
 }
 
 // streamIn is the i-th name that belongs to a partition.
-func (w *world) streamIn(partition, i int) string {
+func (h *harness) streamIn(partition, i int) string {
 	for k := 0; ; k++ {
 		name := fmt.Sprintf("p%d", k)
-		if w.layout.Of(name) != partition {
+		if h.layout.Of(name) != partition {
 			continue
 		}
 		if i == 0 {
@@ -274,8 +274,8 @@ func (w *world) streamIn(partition, i int) string {
 	}
 }
 
-// pass lets virtual time pass, and everything that follows from it happen.
-func pass(d time.Duration) {
+// advance lets virtual time pass, and everything that follows from it happen.
+func advance(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }

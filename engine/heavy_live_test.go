@@ -22,7 +22,7 @@ import (
 func TestTheLargestAnnouncementIsOwned(t *testing.T) {
 	info := json.RawMessage(`"` + strings.Repeat("x", lease.DefaultMaxInfo-2) + `"`)
 	name := strings.Repeat("\x01", cluster.MaxStreamName)
-	l := goLive(t, servers.New(t), func(ctx context.Context, n api.Notification) error {
+	l := startLive(t, servers.New(t), func(ctx context.Context, n api.Notification) error {
 		if n.Kind == api.Added && string(n.Lease.Info()) == string(info) && n.Stream == name {
 			return n.Lease.Done(ctx)
 		}
@@ -33,7 +33,7 @@ func TestTheLargestAnnouncementIsOwned(t *testing.T) {
 	_, err = p.Publish(t.Context(), name, info)
 	require.NoError(t, err)
 	l.until("it is done", func() bool { return l.num("XLEN", "orders-input") == 0 })
-	require.Equal(t, 1, l.told(api.Added, name))
+	require.Equal(t, 1, l.notified(api.Added, name))
 	require.Zero(t, l.num("XLEN", "{orders-input}-dlq"))
 }
 
@@ -41,7 +41,7 @@ func TestTheLargestAnnouncementIsOwned(t *testing.T) {
 // fewer and narrower, for busy machines.
 func TestWideEntriesDisownNobody(t *testing.T) {
 	const innocents, wide, fields = 1000, 4, 100_000
-	l := goLive(t, servers.New(t), nil, WithSessionTTL(8*time.Second))
+	l := startLive(t, servers.New(t), nil, WithSessionTTL(8*time.Second))
 	p, err := NewPublisher(l.client, liveService)
 	require.NoError(t, err)
 	items := make([]api.Announcement, innocents)
@@ -61,9 +61,9 @@ func TestWideEntriesDisownNobody(t *testing.T) {
 	_, err = p.Publish(t.Context(), "last", nil)
 	require.NoError(t, err)
 	l.until("they are dead letters", func() bool { return l.num("XLEN", "{orders-input}-dlq") == wide })
-	l.until("what came behind them is owned", func() bool { return l.told(api.Added, "last") == 1 })
+	l.until("what came behind them is owned", func() bool { return l.notified(api.Added, "last") == 1 })
 	require.Equal(t, innocents+1, l.Stats().Held)
-	require.Empty(t, l.toldOf(api.Disowned))
+	require.Empty(t, l.notifiedStreams(api.Disowned))
 	l.until("the log tells", func() bool { return strings.Contains(l.log.String(), "too large") })
 }
 
@@ -80,7 +80,7 @@ func TestHeavyStraysAreForwardedOnce(t *testing.T) {
 		link.Inject(proxy.Fault{Command: "copy", Nth: nth, Action: proxy.CutAfter})
 	}
 	opt := link.ClientOption()
-	l := goLiveWith(t, server, opt, nil, WithPartitions(2))
+	l := startLiveWith(t, server, opt, nil, WithPartitions(2))
 	text := `,"Info":"` + strings.Repeat("x", 1<<20-100) + `"}`
 	for i, added := 0, 0; added < n; i++ {
 		name := fmt.Sprint("stray", i)

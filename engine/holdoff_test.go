@@ -13,23 +13,23 @@ import (
 
 // Windows that never completed and came again and again held off recovery for as long as they came: 225 s were seen.
 func TestRepeatedWindowsDoNotHoldOffRecoveryForever(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.noticeNode(notices.Options{})
-		w.server.announce(streams(20)...)
-		dead := w.start(nil, WithConsumerID("dead"))
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		node := h.noticeNode(notices.Options{})
+		h.server.announce(streams(20)...)
+		dead := h.start(nil, WithConsumerID("dead"))
+		advance(time.Second)
 		dead.kept(20)
-		e := w.start(nil, noticesFrom(node), WithConsumerID("living"))
-		pass(time.Second)
+		e := h.start(nil, noticesFrom(node), WithConsumerID("living"))
+		advance(time.Second)
 		seq := 0
 		again := func(d time.Duration) {
-			for end := time.Now().Add(d); time.Now().Before(end); pass(5 * time.Second) {
+			for end := time.Now().Add(d); time.Now().Before(end); advance(5 * time.Second) {
 				seq += 2
 				push(t, node, fmt.Sprintf(">4\r\n+FAILING_OVER\r\n:%d\r\n:30\r\n+1\r\n", seq))
 			}
 		}
 		again(5 * time.Second)
-		dead.fake.allFail(faultHang)
+		dead.fake.failAll(faultHang)
 		most := holdOffWindows * notice.DefaultMaxWindow
 		again(most - 15*time.Second)
 		require.Zero(t, e.Stats().Held, "held off")

@@ -22,28 +22,28 @@ import (
 )
 
 // counted is what a counter of an engine stands at, for all or some values of its labels.
-func (e *fakeEngine) counted(name string, labels ...string) int {
-	sum, _ := telemetry.Sum(e.w.t, e.registry, name, labels...)
+func (e *testEngine) counted(name string, labels ...string) int {
+	sum, _ := telemetry.Sum(e.h.t, e.registry, name, labels...)
 	return int(sum)
 }
 
 // hookCount is how often a hook came to a result.
-func (e *fakeEngine) hookCount(hook string, r outbox.Result) int {
+func (e *testEngine) hookCount(hook string, r outbox.Result) int {
 	return e.counted("hooks_total", "hook", hook, "result", r.String())
 }
 
 // heldThroughout looks for a while whether all of n streams stay held.
-func (e *fakeEngine) heldThroughout(n int, d time.Duration) {
-	e.w.t.Helper()
-	for end := time.Now().Add(d); time.Now().Before(end); pass(time.Second) {
+func (e *testEngine) heldThroughout(n int, d time.Duration) {
+	e.h.t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); advance(time.Second) {
 		held := 0
 		for l := range e.Leases() {
-			require.Positive(e.w.t, l.Remaining())
+			require.Positive(e.h.t, l.Remaining())
 			held++
 		}
-		require.Equal(e.w.t, n, held)
+		require.Equal(e.h.t, n, held)
 	}
-	require.Empty(e.w.t, e.of(api.Disowned))
+	require.Empty(e.h.t, e.notified(api.Disowned))
 }
 
 // A hook of WithEvents that panicked ended the process: it was called on the goroutine that beats.
@@ -53,18 +53,18 @@ func TestEventHookThatPanicsEndsNothing(t *testing.T) {
 		"goexit": runtime.Goexit,
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 3, func(t *testing.T, w *world) {
-				w.server.announce(streams(20)...)
+			bubble(t, 3, func(t *testing.T, h *harness) {
+				h.server.announce(streams(20)...)
 				var mu sync.Mutex
 				var kinds []api.EventKind
-				e := w.start(nil, WithEvents(func(v api.Event) {
+				e := h.start(nil, WithEvents(func(v api.Event) {
 					mu.Lock()
 					kinds = append(kinds, v.Kind)
 					mu.Unlock()
 					fall()
 				}))
 				e.heldThroughout(20, time.Minute)
-				shutdown, run := e.drained()
+				shutdown, run := e.shutdownAndWait()
 				require.NoError(t, shutdown)
 				require.NoError(t, run)
 				require.Equal(t, []api.EventKind{api.EventSessionOpened, api.EventSessionOpened, api.EventSessionOpened, api.EventDrainStarted}, kinds)
@@ -79,18 +79,18 @@ func TestEventHookThatPanicsEndsNothing(t *testing.T) {
 
 // A hook that did not return kept renewal from going on, and everything was disowned.
 func TestEventHookThatBlocksStopsNoRenewal(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		w.server.announce(streams(50)...)
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		h.server.announce(streams(50)...)
 		release := make(chan struct{})
 		var calls atomic.Int32
-		e := w.start(nil, WithEvents(func(api.Event) { calls.Add(1); <-release }))
+		e := h.start(nil, WithEvents(func(api.Event) { calls.Add(1); <-release }))
 		e.heldThroughout(50, 5*time.Minute)
 		for range outbox.Limit + 10 {
 			e.event(api.EventReadsPaused, 0, nil, "")
 		}
 		require.GreaterOrEqual(t, e.hookCount("events", outbox.Dropped), 10)
 		began := time.Now()
-		shutdown, run := e.drained()
+		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
 		require.LessOrEqual(t, time.Since(began), 5*time.Second, "it is not waited for")
@@ -112,12 +112,12 @@ func (b *blockedLog) WithAttrs([]slog.Attr) slog.Handler        { return b }
 
 // The log is written to by whoever beats and renews: a pipe that nobody reads stopped both.
 func TestLogThatBlocksStopsNoRenewal(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		w.server.announce(streams(50)...)
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		h.server.announce(streams(50)...)
 		release := make(chan struct{})
-		e := w.start(nil, WithLogger(slog.New(&blockedLog{handle: func() { <-release }})))
+		e := h.start(nil, WithLogger(slog.New(&blockedLog{handle: func() { <-release }})))
 		e.heldThroughout(50, 5*time.Minute)
-		shutdown, run := e.drained()
+		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
 		require.NotZero(t, e.hookCount("log", outbox.Dropped))
@@ -128,11 +128,11 @@ func TestLogThatBlocksStopsNoRenewal(t *testing.T) {
 func TestLogThatPanicsEndsNothing(t *testing.T) {
 	for name, fall := range map[string]func(){"panic": func() { panic("the log fell over") }, "goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 2, func(t *testing.T, w *world) {
-				w.server.announce(streams(50)...)
-				e := w.start(nil, WithLogger(slog.New(&blockedLog{handle: fall})))
+			bubble(t, 2, func(t *testing.T, h *harness) {
+				h.server.announce(streams(50)...)
+				e := h.start(nil, WithLogger(slog.New(&blockedLog{handle: fall})))
 				e.heldThroughout(50, time.Minute)
-				shutdown, run := e.drained()
+				shutdown, run := e.shutdownAndWait()
 				require.NoError(t, shutdown)
 				require.NoError(t, run)
 				require.NotZero(t, e.hookCount("log", outbox.Panicked))
@@ -149,19 +149,19 @@ func (p picky) WithAttrs([]slog.Attr) slog.Handler      { return p }
 func (picky) Handle(context.Context, slog.Record) error { panic("who tells") }
 
 func TestLogThatPanicsWhenAskedEndsNothing(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(5)...)
-		e := w.start(nil, WithLogger(slog.New(picky{})))
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(5)...)
+		e := h.start(nil, WithLogger(slog.New(picky{})))
 		e.heldThroughout(5, 10*time.Second)
 	})
 }
 
 // The stream of a function that ended its goroutine stayed held, renewed for nobody, for ever.
 func TestRunEachFunctionThatEndsItsGoroutineFails(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("exits", "fine")
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("exits", "fine")
 		var runs atomic.Int32
-		e := w.each(func(ctx context.Context, l api.Lease) error {
+		e := h.runEach(func(ctx context.Context, l api.Lease) error {
 			if l.Stream() == "exits" {
 				runs.Add(1)
 				backoff.Sleep(ctx, time.Second)
@@ -170,16 +170,16 @@ func TestRunEachFunctionThatEndsItsGoroutineFails(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}, WithRecovery(scan.Config{MaxRetries: 2}))
-		pass(time.Minute)
+		advance(time.Minute)
 		require.EqualValues(t, 3, runs.Load())
 		require.Equal(t, 1, e.Stats().Held)
 		require.Nil(t, e.table.Get("exits"))
-		undelivered, pending, later, dead := w.server.count()
+		undelivered, pending, later, dead := h.server.count()
 		require.Equal(t, []int{0, 1, 0, 1}, []int{undelivered, pending, later, dead})
 		require.Contains(t, e.logged(), "runtime.Goexit called")
 		require.Contains(t, e.logged(), "TestRunEachFunctionThatEndsItsGoroutineFails", "the stack")
 		require.EqualValues(t, 3, e.counted("handler_panics_total"))
-		shutdown, run := e.drained()
+		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
 	})
@@ -187,43 +187,43 @@ func TestRunEachFunctionThatEndsItsGoroutineFails(t *testing.T) {
 
 // One that ends its goroutine after its lease was lost, or in the drain, leaves nothing behind either.
 func TestRunEachFunctionThatEndsItsGoroutineInTheDrain(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(20)...)
-		e := w.each(func(ctx context.Context, _ api.Lease) error {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(20)...)
+		e := h.runEach(func(ctx context.Context, _ api.Lease) error {
 			<-ctx.Done()
 			runtime.Goexit()
 			return nil
 		})
-		pass(time.Second)
-		shutdown, run := e.drained()
+		advance(time.Second)
+		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
-		_, pending, later, dead := w.server.count()
+		_, pending, later, dead := h.server.count()
 		require.Equal(t, []int{0, 20, 0}, []int{pending, later, dead}, "each failed once")
 	})
 }
 
 // A handler of any kind that ends its goroutine, Terminated's included.
 func TestHandlerThatEndsItsGoroutine(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 200
-		w.server.announce(streams(n)...)
-		e := w.start(func(_ context.Context, n api.Notification) error {
+		h.server.announce(streams(n)...)
+		e := h.start(func(_ context.Context, n api.Notification) error {
 			if n.Kind != api.Added || n.Stream < "s00100" {
 				runtime.Goexit()
 			}
 			return nil
 		}, WithWorkers(2), WithRecovery(scan.Config{MaxRetries: -1}))
-		pass(time.Minute)
+		advance(time.Minute)
 		require.Equal(t, n/2, e.Stats().Held)
 		require.Zero(t, e.Stats().Busy)
-		_, _, _, dead := w.server.count()
+		_, _, _, dead := h.server.count()
 		require.Equal(t, n/2, dead)
-		shutdown, run := e.drained()
+		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
 		require.EqualValues(t, n/2+n/2+1, e.counted("handler_panics_total"), "Added, Releasing, Terminated")
-		require.Len(t, e.of(api.Terminated), 1)
+		require.Len(t, e.notified(api.Terminated), 1)
 	})
 }
 
@@ -245,35 +245,35 @@ func TestErrorThatCannotBeAskedFailsTheStream(t *testing.T) {
 		"typed nil": (*typedNil)(nil), "trap": trap{}, "wrapped": fmt.Errorf("because: %w", trap{}), "joined": errors.Join(trap{}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			check := func(way func(w *world, opt Option) *fakeEngine) {
-				bubble(t, 1, func(t *testing.T, w *world) {
-					w.server.announce("bad")
-					e := way(w, WithRecovery(scan.Config{MaxRetries: 1}))
-					pass(time.Minute)
-					undelivered, pending, later, dead := w.server.count()
+			check := func(way func(h *harness, opt Option) *testEngine) {
+				bubble(t, 1, func(t *testing.T, h *harness) {
+					h.server.announce("bad")
+					e := way(h, WithRecovery(scan.Config{MaxRetries: 1}))
+					advance(time.Minute)
+					undelivered, pending, later, dead := h.server.count()
 					require.Equal(t, []int{0, 0, 0, 1}, []int{undelivered, pending, later, dead})
 					require.Zero(t, e.Stats().Held)
-					shutdown, run := e.drained()
+					shutdown, run := e.shutdownAndWait()
 					require.NoError(t, shutdown)
 					require.NoError(t, run)
 				})
 			}
-			check(func(w *world, opt Option) *fakeEngine {
-				return w.start(func(context.Context, api.Notification) error { return bad }, opt)
+			check(func(h *harness, opt Option) *testEngine {
+				return h.start(func(context.Context, api.Notification) error { return bad }, opt)
 			})
-			check(func(w *world, opt Option) *fakeEngine {
-				return w.start(func(context.Context, api.Notification) error { panic(bad) }, opt)
+			check(func(h *harness, opt Option) *testEngine {
+				return h.start(func(context.Context, api.Notification) error { panic(bad) }, opt)
 			})
-			check(func(w *world, opt Option) *fakeEngine {
-				return w.start(func(_ context.Context, n api.Notification) error {
+			check(func(h *harness, opt Option) *testEngine {
+				return h.start(func(_ context.Context, n api.Notification) error {
 					if n.Kind == api.Added {
 						go func() { _ = n.Lease.Fail(context.Background(), bad) }()
 					}
 					return nil
 				}, opt)
 			})
-			check(func(w *world, opt Option) *fakeEngine {
-				return w.each(func(context.Context, api.Lease) error { return bad }, opt)
+			check(func(h *harness, opt Option) *testEngine {
+				return h.runEach(func(context.Context, api.Lease) error { return bad }, opt)
 			})
 		})
 	}

@@ -33,13 +33,13 @@ type live struct {
 
 const liveService = "orders"
 
-// goLive runs an engine until the end of the test, and waits until it is ready. on may be nil.
-func goLive(t *testing.T, server *servers.Server, on api.HandlerFunc, opts ...Option) *live {
+// startLive runs an engine until the end of the test, and waits until it is ready. on may be nil.
+func startLive(t *testing.T, server *servers.Server, on api.HandlerFunc, opts ...Option) *live {
 	t.Helper()
-	return goLiveWith(t, server, server.ClientOption(), on, opts...)
+	return startLiveWith(t, server, server.ClientOption(), on, opts...)
 }
 
-func goLiveWith(t *testing.T, server *servers.Server, opt rueidis.ClientOption, on api.HandlerFunc, opts ...Option) *live {
+func startLiveWith(t *testing.T, server *servers.Server, opt rueidis.ClientOption, on api.HandlerFunc, opts ...Option) *live {
 	t.Helper()
 	l := &live{t: t, server: server, client: server.Client(t), registry: prometheus.NewRegistry(),
 		ended: make(chan error, 1), seen: make(map[string]int)}
@@ -69,15 +69,15 @@ func goLiveWith(t *testing.T, server *servers.Server, opt rueidis.ClientOption, 
 	return l
 }
 
-// told is how often a notification of a kind came about a stream.
-func (l *live) told(kind api.Kind, stream string) int {
+// notified is how often a notification of a kind came about a stream.
+func (l *live) notified(kind api.Kind, stream string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.seen[kind.String()+" "+stream]
 }
 
-// toldOf is how many streams notifications of a kind came about.
-func (l *live) toldOf(kind api.Kind) (streams []string) {
+// notifiedStreams is how many streams notifications of a kind came about.
+func (l *live) notifiedStreams(kind api.Kind) (streams []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key := range l.seen {

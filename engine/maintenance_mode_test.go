@@ -17,10 +17,10 @@ import (
 )
 
 func TestMaintenanceIsReported(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.noticeNode(notices.Options{})
-		e := w.start(nil, noticesFrom(node))
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		node := h.noticeNode(notices.Options{})
+		e := h.start(nil, noticesFrom(node))
+		advance(time.Second)
 		require.NoError(t, e.Ready(t.Context()))
 		push(t, node, failingOver)
 		push(t, node, failingOver)
@@ -28,17 +28,17 @@ func TestMaintenanceIsReported(t *testing.T) {
 		require.Equal(t, 1, e.counted("maintenance_nodes"))
 		require.Equal(t, 2, e.counted("maintenance_notices_total", "kind", "failing_over"))
 		require.Equal(t, DefaultSessionTTL.Milliseconds()*4/10, e.ttls.timeout().Milliseconds(), "calls wait longer")
-		pass(3*30*time.Second - 1)
+		advance(3*30*time.Second - 1)
 		push(t, node, ">3\r\n+FAILED_OVER\r\n:11\r\n+7\r\n")
-		pass(time.Second)
+		advance(time.Second)
 		require.Zero(t, e.counted("maintenance_windows"))
-		pass(20 * time.Second)
+		advance(20 * time.Second)
 		require.Equal(t, e.cfg.timeout, e.ttls.timeout())
 
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		var reported []api.Event
-		for _, v := range e.facts {
+		for _, v := range e.emitted {
 			if v.Maintenance != nil {
 				reported = append(reported, v)
 			}
@@ -67,10 +67,10 @@ func TestModes(t *testing.T) {
 		{notice.Auto, true, 2, "servers do not announce maintenance"},
 		{notice.Off, true, 0, ""},
 	} {
-		bubble(t, 1, func(t *testing.T, w *world) {
-			node := w.noticeNode(notices.Options{Refuse: unknownSubcommand})
-			e := w.start(nil, noticesFrom(node), WithMaintenance(notice.Config{Mode: c.mode}))
-			pass(time.Hour / 2)
+		bubble(t, 1, func(t *testing.T, h *harness) {
+			node := h.noticeNode(notices.Options{Refuse: unknownSubcommand})
+			e := h.start(nil, noticesFrom(node), WithMaintenance(notice.Config{Mode: c.mode}))
+			advance(time.Hour / 2)
 			require.Len(t, node.Commands(), c.commands, "asked once")
 			err := e.Ready(t.Context())
 			require.Equal(t, c.ready, err == nil, "%v", err)

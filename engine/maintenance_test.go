@@ -36,9 +36,9 @@ func noticesFrom(n *notices.Node) Option {
 }
 
 // noticeNode makes a node that sends notices. It is closed at the end of the bubble's test.
-func (w *world) noticeNode(o notices.Options) *notices.Node {
+func (h *harness) noticeNode(o notices.Options) *notices.Node {
 	n := notices.New(o)
-	w.t.Cleanup(n.Close)
+	h.t.Cleanup(n.Close)
 	return n
 }
 
@@ -55,12 +55,12 @@ const (
 )
 
 // kept requires that nothing was disowned and n streams are held.
-func (e *fakeEngine) kept(n int) {
-	e.w.t.Helper()
-	require.Empty(e.w.t, e.of(api.Disowned))
-	require.Equal(e.w.t, n, e.Stats().Held)
+func (e *testEngine) kept(n int) {
+	e.h.t.Helper()
+	require.Empty(e.h.t, e.notified(api.Disowned))
+	require.Equal(e.h.t, n, e.Stats().Held)
 	for l := range e.Leases() {
-		require.Positive(e.w.t, l.Remaining())
+		require.Positive(e.h.t, l.Remaining())
 	}
 }
 
@@ -69,28 +69,28 @@ func (e *fakeEngine) kept(n int) {
 func TestAnAnnouncedOutageLosesNothing(t *testing.T) {
 	for _, mode := range []notice.Mode{notice.Auto, notice.Off} {
 		t.Run(fmt.Sprint("mode ", mode), func(t *testing.T) {
-			bubble(t, 3, func(t *testing.T, w *world) {
-				node := w.noticeNode(notices.Options{})
-				w.server.announce(streams(300)...)
-				e := w.start(nil, noticesFrom(node), WithMaintenance(notice.Config{Mode: mode}))
-				pass(time.Minute)
+			bubble(t, 3, func(t *testing.T, h *harness) {
+				node := h.noticeNode(notices.Options{})
+				h.server.announce(streams(300)...)
+				e := h.start(nil, noticesFrom(node), WithMaintenance(notice.Config{Mode: mode}))
+				advance(time.Minute)
 				e.kept(300)
 				if mode == notice.Auto {
 					push(t, node, failingOver)
 				}
-				pass(2 * time.Second)
-				e.fake.allFail(faultHang)
-				pass(25 * time.Second)
+				advance(2 * time.Second)
+				e.fake.failAll(faultHang)
+				advance(25 * time.Second)
 				if mode == notice.Off {
-					require.Len(t, e.of(api.Disowned), 300)
+					require.Len(t, e.notified(api.Disowned), 300)
 					return
 				}
 				e.kept(300)
 				e.fake.setFault(nil)
-				pass(time.Second)
+				advance(time.Second)
 				e.fake.takeCalls()
 				push(t, node, failedOver)
-				pass(revalidationSpread + e.cfg.wheel.Tick)
+				advance(revalidationSpread + e.cfg.wheel.Tick)
 				renewed := 0
 				for _, c := range e.fake.takeCalls() {
 					if c.op == "renew" {
@@ -99,7 +99,7 @@ func TestAnAnnouncedOutageLosesNothing(t *testing.T) {
 				}
 				require.Equal(t, 300, renewed, "everything, once")
 				e.kept(300)
-				pass(5 * time.Minute)
+				advance(5 * time.Minute)
 				e.kept(300)
 			})
 		})
@@ -110,12 +110,12 @@ func TestAnAnnouncedOutageLosesNothing(t *testing.T) {
 // sessions and leases last longer on the server than in the process.
 func TestNothingIsBelievedLongerThanTheServerHasIt(t *testing.T) {
 	for seed := range uint64(3) {
-		bubble(t, 2, func(t *testing.T, w *world) {
-			node := w.noticeNode(notices.Options{})
-			w.server.announce(streams(60)...)
+		bubble(t, 2, func(t *testing.T, h *harness) {
+			node := h.noticeNode(notices.Options{})
+			h.server.announce(streams(60)...)
 			draw := rand.New(rand.NewPCG(7, seed))
-			e := w.start(nil, noticesFrom(node), WithLeaseTTL(12*time.Second))
-			pass(time.Minute)
+			e := h.start(nil, noticesFrom(node), WithLeaseTTL(12*time.Second))
+			advance(time.Minute)
 			longest := time.Duration(0)
 			for step := range 240 {
 				switch draw.IntN(12) {
@@ -124,7 +124,7 @@ func TestNothingIsBelievedLongerThanTheServerHasIt(t *testing.T) {
 				case 1:
 					push(t, node, fmt.Sprintf(">3\r\n+FAILED_OVER\r\n:%d\r\n+1\r\n", 2*step+1))
 				case 2:
-					w.server.announce(fmt.Sprint("more", step))
+					h.server.announce(fmt.Sprint("more", step))
 				case 3, 4:
 					fault := []fakeFault{faultHang, faultLose, faultError, {before: 800 * time.Millisecond}, {after: 800 * time.Millisecond}}[draw.IntN(5)]
 					// From a source of its own: calls come from all goroutines, draws of this loop from one.
@@ -141,8 +141,8 @@ func TestNothingIsBelievedLongerThanTheServerHasIt(t *testing.T) {
 				case 5, 6, 7:
 					e.fake.setFault(nil)
 				}
-				pass(time.Duration(draw.IntN(1500)) * time.Millisecond)
-				longest = max(longest, w.believed(e))
+				advance(time.Duration(draw.IntN(1500)) * time.Millisecond)
+				longest = max(longest, h.believed(e))
 			}
 			require.Greater(t, longest, 12*time.Second, "some were longer than they ever are without a window")
 		})
@@ -150,21 +150,21 @@ func TestNothingIsBelievedLongerThanTheServerHasIt(t *testing.T) {
 }
 
 // believed compares what an engine believes with what the server has, and returns how long the longest lease is believed in.
-func (w *world) believed(e *fakeEngine) (longest time.Duration) {
-	w.t.Helper()
+func (h *harness) believed(e *testEngine) (longest time.Duration) {
+	h.t.Helper()
 	for _, l := range e.table.All() {
 		left := l.Remaining()
 		if left == 0 {
 			continue
 		}
 		longest = max(longest, left)
-		held := w.server.leaseOf(l.Stream())
-		require.NotNil(w.t, held, "%s is believed for %v", l.Stream(), left)
-		require.Equal(w.t, uint64(l.Token()), held.token)
-		require.Less(w.t, left, time.Duration(held.until-nowMilli())*time.Millisecond)
-		w.server.with(l.Partition(), func(p *fakePartition) {
+		held := h.server.leaseOf(l.Stream())
+		require.NotNil(h.t, held, "%s is believed for %v", l.Stream(), left)
+		require.Equal(h.t, uint64(l.Token()), held.token)
+		require.Less(h.t, left, time.Duration(held.until-nowMilli())*time.Millisecond)
+		h.server.with(l.Partition(), func(p *fakePartition) {
 			until := p.sessions[l.Session().Consumer()]
-			require.Less(w.t, left, time.Duration(until-nowMilli())*time.Millisecond, "the session")
+			require.Less(h.t, left, time.Duration(until-nowMilli())*time.Millisecond, "the session")
 		})
 	}
 	return longest
@@ -173,18 +173,18 @@ func (w *world) believed(e *fakeEngine) (longest time.Duration) {
 // A renewal that was in flight when the window opened had asked for the ordinary TTL: its answer does not postpone the next
 // renewal by an interval.
 func TestARenewalInFlightIsRepeated(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.noticeNode(notices.Options{})
-		w.server.announce("s")
-		e := w.start(nil, noticesFrom(node))
-		e.fake.onlyOp(fakeFault{after: 900 * time.Millisecond}, "renew")
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		node := h.noticeNode(notices.Options{})
+		h.server.announce("s")
+		e := h.start(nil, noticesFrom(node))
+		e.fake.failOnly(fakeFault{after: 900 * time.Millisecond}, "renew")
 		for countCalls(e.fake.takeCalls(), "renew") == 0 {
-			pass(50 * time.Millisecond)
+			advance(50 * time.Millisecond)
 		}
 		push(t, node, failingOver)
 		e.fake.setFault(nil)
-		pass(2 * time.Second)
-		left := time.Duration(w.server.leaseOf("s").until-nowMilli()) * time.Millisecond
+		advance(2 * time.Second)
+		left := time.Duration(h.server.leaseOf("s").until-nowMilli()) * time.Millisecond
 		require.Greater(t, left, DefaultLeaseTTL)
 	})
 }
@@ -236,27 +236,27 @@ func (s *fakeServer) failover(x snapshot) {
 // on record before, so another consumer that heard no notice takes nothing too early. (The world checks that whenever a lease is
 // granted.)
 func TestALostExtensionIsWaitedForAllTheSame(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.noticeNode(notices.Options{})
-		w.server.announce(streams(40)...)
-		a := w.start(nil, noticesFrom(node), WithConsumerID("a"))
-		pass(10 * time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		node := h.noticeNode(notices.Options{})
+		h.server.announce(streams(40)...)
+		a := h.start(nil, noticesFrom(node), WithConsumerID("a"))
+		advance(10 * time.Second)
 		a.kept(40)
-		b := w.start(nil, WithConsumerID("b"))
-		pass(10 * time.Second)
+		b := h.start(nil, WithConsumerID("b"))
+		advance(10 * time.Second)
 
-		before := w.server.snapshot()
+		before := h.server.snapshot()
 		push(t, node, failingOver)
-		pass(3 * time.Second)
-		a.fake.allFail(faultHang)
-		b.fake.allFail(faultHang)
-		w.server.failover(before)
+		advance(3 * time.Second)
+		a.fake.failAll(faultHang)
+		b.fake.failAll(faultHang)
+		h.server.failover(before)
 		b.fake.setFault(nil)
-		pass(15 * time.Second)
+		advance(15 * time.Second)
 		a.kept(40)
 		require.Zero(t, b.Stats().Held, "others would have been taken over by now")
-		pass(2 * time.Minute)
-		require.Len(t, a.of(api.Disowned), 40)
+		advance(2 * time.Minute)
+		require.Len(t, a.notified(api.Disowned), 40)
 		require.Equal(t, 40, b.Stats().Held)
 	})
 }
@@ -264,59 +264,59 @@ func TestALostExtensionIsWaitedForAllTheSame(t *testing.T) {
 // How long a server settles depends on what it has on record: longer only where maintenance is announced.
 func TestOnlyServersThatAnnounceSettleLonger(t *testing.T) {
 	for refuse, want := range map[string]time.Duration{"": DefaultSessionTTL + notice.DefaultMaxWindow, unknownSubcommand: DefaultSessionTTL} {
-		bubble(t, 2, func(t *testing.T, w *world) {
-			node := w.noticeNode(notices.Options{Refuse: refuse})
-			e := w.start(nil, noticesFrom(node))
-			pass(5 * time.Second)
+		bubble(t, 2, func(t *testing.T, h *harness) {
+			node := h.noticeNode(notices.Options{Refuse: refuse})
+			e := h.start(nil, noticesFrom(node))
+			advance(5 * time.Second)
 			greatest := func() {
 				t.Helper()
 				for n := range 2 {
-					w.server.with(n, func(p *fakePartition) {
+					h.server.with(n, func(p *fakePartition) {
 						require.Equal(t, want.Milliseconds(), p.ttl)
 						require.LessOrEqual(t, p.sessions[e.session(n).Consumer()]-nowMilli(), DefaultSessionTTL.Milliseconds(), "its own stays short")
 					})
 				}
 			}
 			greatest()
-			w.server.restart(true)
-			pass(3 * time.Second)
+			h.server.restart(true)
+			advance(3 * time.Second)
 			greatest()
 		})
 	}
 }
 
 func TestNobodyIsRecoveredInAWindow(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.noticeNode(notices.Options{})
-		w.server.announce(streams(20)...)
-		dead := w.start(nil, WithConsumerID("dead"))
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		node := h.noticeNode(notices.Options{})
+		h.server.announce(streams(20)...)
+		dead := h.start(nil, WithConsumerID("dead"))
+		advance(time.Second)
 		dead.kept(20)
-		e := w.start(nil, noticesFrom(node), WithConsumerID("living"))
-		pass(time.Second)
+		e := h.start(nil, noticesFrom(node), WithConsumerID("living"))
+		advance(time.Second)
 		push(t, node, failingOver)
-		dead.fake.allFail(faultHang)
-		pass(25 * time.Second)
+		dead.fake.failAll(faultHang)
+		advance(25 * time.Second)
 		require.Zero(t, e.Stats().Held)
 		e.fake.takeCalls()
 		push(t, node, failedOver)
-		pass(2 * time.Second)
+		advance(2 * time.Second)
 		require.Equal(t, 20, e.Stats().Held, "soon after it")
 	})
 }
 
 // Only notices about slots say which are affected: partitions elsewhere are left alone.
 func TestMovingSlotsAffectOnlyTheirPartitions(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		node := w.noticeNode(notices.Options{})
-		w.server.announce(streams(100)...)
-		e := w.start(nil, noticesFrom(node))
-		pass(time.Minute)
-		slot := w.layout.Keys(1).Slot
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		node := h.noticeNode(notices.Options{})
+		h.server.announce(streams(100)...)
+		e := h.start(nil, noticesFrom(node))
+		advance(time.Minute)
+		slot := h.layout.Keys(1).Slot
 		push(t, node, fmt.Sprintf(">3\r\n+SMIGRATING\r\n:16\r\n+%d\r\n", slot))
-		pass(time.Second)
+		advance(time.Second)
 		for n, want := range []time.Duration{DefaultSessionTTL, DefaultSessionTTL + notice.MinWindow} {
-			w.server.with(n, func(p *fakePartition) {
+			h.server.with(n, func(p *fakePartition) {
 				left := time.Duration(p.sessions[e.session(n).Consumer()]-nowMilli()) * time.Millisecond
 				require.InDelta(t, want, left, float64(time.Second+time.Millisecond), "partition %d", n)
 			})
@@ -329,18 +329,18 @@ func TestMovingSlotsAffectOnlyTheirPartitions(t *testing.T) {
 // A server that moves is replaced at the same address by the time that half of the announced time has passed. Then clients
 // reconnect and everything is renewed, once, however often the notice comes.
 func TestClientsReconnectWhenTheirServerMoves(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.noticeNode(notices.Options{})
-		w.server.announce(streams(10)...)
-		e := w.start(nil, noticesFrom(node))
-		pass(time.Minute)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		node := h.noticeNode(notices.Options{})
+		h.server.announce(streams(10)...)
+		e := h.start(nil, noticesFrom(node))
+		advance(time.Minute)
 		push(t, node, ">4\r\n+MOVING\r\n:7\r\n:20\r\n_\r\n")
-		pass(9 * time.Second)
+		advance(9 * time.Second)
 		push(t, node, ">4\r\n+MOVING\r\n:7\r\n:20\r\n_\r\n")
 		require.Zero(t, countEvents(e, api.EventTopologyChanged))
-		pass(time.Second + 2*lookGap)
+		advance(time.Second + 2*lookGap)
 		require.Equal(t, 1, countEvents(e, api.EventTopologyChanged))
-		pass(time.Minute)
+		advance(time.Minute)
 		require.Equal(t, 1, countEvents(e, api.EventTopologyChanged))
 		require.Equal(t, 1, countEvents(e, api.EventMaintenanceEnded))
 		e.kept(10)
@@ -349,19 +349,19 @@ func TestClientsReconnectWhenTheirServerMoves(t *testing.T) {
 
 // Leases that were renewed together because of a window do not stay together.
 func TestAfterAWindowRenewalsAreSpreadAgain(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		node := w.noticeNode(notices.Options{})
-		w.server.announce(streams(2_000)...)
-		e := w.start(nil, noticesFrom(node))
-		pass(time.Minute)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		node := h.noticeNode(notices.Options{})
+		h.server.announce(streams(2_000)...)
+		e := h.start(nil, noticesFrom(node))
+		advance(time.Minute)
 		push(t, node, failingOver)
-		pass(5 * time.Second)
+		advance(5 * time.Second)
 		push(t, node, failedOver)
-		pass(time.Second)
+		advance(time.Second)
 		e.fake.takeCalls()
 		var sizes []int
 		for range 20 {
-			pass(time.Second)
+			advance(time.Second)
 			n := 0
 			for _, c := range e.fake.takeCalls() {
 				if c.op == "renew" {

@@ -24,7 +24,7 @@ func bulky(stream string, bytes int) []rueidis.XRangeFieldValue {
 }
 
 // unplaced is how many bytes are held of what was read and has no place yet.
-func (e *fakeEngine) unplaced() (bytes int) {
+func (e *testEngine) unplaced() (bytes int) {
 	for _, p := range e.partitions {
 		_, held := e.reading.Waiting(p.number)
 		bytes += held
@@ -36,22 +36,22 @@ func (e *fakeEngine) unplaced() (bytes int) {
 // Redis took no acquisitions.
 func TestWhatIsReadAndNotTakenIsBoundedInBytes(t *testing.T) {
 	const partitions, each = 4, 8
-	bubble(t, partitions, func(t *testing.T, w *world) {
-		e := w.newEngine(WithReadMemory(MinReadMemory))
-		e.fake.onlyOp(faultError, "acquire")
+	bubble(t, partitions, func(t *testing.T, h *harness) {
+		e := h.newEngine(WithReadMemory(MinReadMemory))
+		e.fake.failOnly(faultError, "acquire")
 		for p := range partitions {
 			for i := range each {
-				w.server.add(p, bulky(w.streamIn(p, i), mebibyte))
+				h.server.add(p, bulky(h.streamIn(p, i), mebibyte))
 			}
 		}
-		e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
-		pass(time.Minute)
-		_, pending, _, _ := w.server.count()
+		e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+		advance(time.Minute)
+		_, pending, _, _ := h.server.count()
 		// Half of the memory, the entry that ends each read, and the one that each reader waited for.
 		require.LessOrEqual(t, pending, MinReadMemory/2/mebibyte+2*partitions)
 		require.GreaterOrEqual(t, pending, MinReadMemory/2/mebibyte)
 		e.fake.setFault(nil)
-		pass(20 * time.Second)
+		advance(20 * time.Second)
 		require.Equal(t, partitions*each, e.Stats().Held, "and all are taken in the end")
 		require.Zero(t, e.unplaced())
 	})
@@ -59,10 +59,10 @@ func TestWhatIsReadAndNotTakenIsBoundedInBytes(t *testing.T) {
 
 // Small ones are read by the batch, as before.
 func TestSmallAnnouncementsAreReadByTheBatch(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(5000)...)
-		e := w.start(nil)
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(5000)...)
+		e := h.start(nil)
+		advance(time.Second)
 		require.Equal(t, 5000, e.Stats().Held)
 		require.LessOrEqual(t, countCalls(e.fake.takeCalls(), "read on"), 6)
 	})
@@ -70,27 +70,27 @@ func TestSmallAnnouncementsAreReadByTheBatch(t *testing.T) {
 
 // 10,000 parked announcements of 1 MiB would have been 10 GB.
 func TestWhatIsParkedIsBoundedInBytes(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 12
-		e := w.start(nil, WithReadMemory(MinReadMemory))
-		w.server.announce(streams(n)...)
-		pass(time.Second)
+		e := h.start(nil, WithReadMemory(MinReadMemory))
+		h.server.announce(streams(n)...)
+		advance(time.Second)
 		require.Equal(t, n, e.Stats().Held)
 		for _, s := range streams(n) {
-			w.server.add(0, bulky(s, mebibyte))
+			h.server.add(0, bulky(s, mebibyte))
 		}
-		pass(5 * time.Second)
+		advance(5 * time.Second)
 		require.Equal(t, MinReadMemory/2/mebibyte, e.Stats().Parked)
-		_, pending, later, _ := w.server.count()
+		_, pending, later, _ := h.server.count()
 		require.Equal(t, []int{n + e.Stats().Parked, n - e.Stats().Parked}, []int{pending, later})
 		for range 2 * n {
 			for l := range e.Leases() {
 				go func() { _ = l.Done(context.Background()) }()
 			}
-			pass(5 * time.Second)
+			advance(5 * time.Second)
 		}
-		require.Len(t, e.of(api.Added), 2*n)
-		undelivered, pending, later, dead := w.server.count()
+		require.Len(t, e.notified(api.Added), 2*n)
+		undelivered, pending, later, dead := h.server.count()
 		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead})
 		_, bytes := e.parked.list.Size()
 		require.Zero(t, bytes)
@@ -99,20 +99,20 @@ func TestWhatIsParkedIsBoundedInBytes(t *testing.T) {
 
 // What is beyond a limit is a dead letter that says so, and is counted as such; its neighbours are owned.
 func TestWhatIsBeyondTheLimitsIsADeadLetter(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.start(nil, WithLimits(Limits{MaxName: 100, MaxInfo: 1000, MaxFields: 16, MaxEntry: 4000}))
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.start(nil, WithLimits(Limits{MaxName: 100, MaxInfo: 1000, MaxFields: 16, MaxEntry: 4000}))
 		many := fakeBody("wide")
 		for i := range 16 {
 			many = append(many, rueidis.XRangeFieldValue{Field: fmt.Sprint(i)})
 		}
-		w.server.add(0, fakeBody(strings.Repeat("n", 101)))
-		w.server.add(0, bulky("info", 2000))
-		w.server.add(0, many)
-		w.server.add(0, fakeBody("weight", "mine", strings.Repeat("m", 4000)))
-		w.server.announce(strings.Repeat("n", 100), "fine")
-		pass(time.Second)
+		h.server.add(0, fakeBody(strings.Repeat("n", 101)))
+		h.server.add(0, bulky("info", 2000))
+		h.server.add(0, many)
+		h.server.add(0, fakeBody("weight", "mine", strings.Repeat("m", 4000)))
+		h.server.announce(strings.Repeat("n", 100), "fine")
+		advance(time.Second)
 		require.Equal(t, 2, e.Stats().Held)
-		_, _, _, dead := w.server.count()
+		_, _, _, dead := h.server.count()
 		require.Equal(t, 4, dead)
 		require.Equal(t, 4, e.counted("dead_letters_total", "reason", lease.DeadTooLarge))
 		require.Contains(t, e.logged(), "announcements beyond the limits")
@@ -121,11 +121,11 @@ func TestWhatIsBeyondTheLimitsIsADeadLetter(t *testing.T) {
 
 // A stream whose forwarding is never answered was copied again and again.
 func TestACopyWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		e := w.start(nil)
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		e := h.start(nil)
 		const n = 300
 		for i := range n {
-			w.server.add(0, fakeBody(w.streamIn(1, i)))
+			h.server.add(0, fakeBody(h.streamIn(1, i)))
 		}
 		lost := 0
 		e.fake.setFault(func(c *fakeCall) fakeFault {
@@ -135,38 +135,38 @@ func TestACopyWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
 			}
 			return fakeFault{}
 		})
-		pass(time.Minute)
+		advance(time.Minute)
 		require.Equal(t, 2, lost)
 		require.Equal(t, n, e.Stats().Held)
 		require.Zero(t, e.Stats().Parked, "no second announcement of any")
-		undelivered, pending, later, _ := w.server.count()
+		undelivered, pending, later, _ := h.server.count()
 		require.Equal(t, []int{0, n, 0}, []int{undelivered, pending, later})
 	})
 }
 
 // Where no answer ever comes there is a duplicate each time that it is tried, and it is tried ever more seldom.
 func TestCopiesThatAreNeverAnsweredGetSeldom(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		e := w.start(nil)
-		e.fake.onlyOp(faultLose, "copy")
-		w.server.add(0, fakeBody(w.streamIn(1, 0)))
-		pass(time.Hour)
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		e.fake.failOnly(faultLose, "copy")
+		h.server.add(0, fakeBody(h.streamIn(1, 0)))
+		advance(time.Hour)
 		calls := countCalls(e.fake.takeCalls(), "copy")
 		require.Less(t, calls, 30)
 		require.Greater(t, calls, 8)
-		pass(time.Hour)
+		advance(time.Hour)
 		require.LessOrEqual(t, countCalls(e.fake.takeCalls(), "copy"), 13)
 	})
 }
 
 func TestAcquisitionsAreCutByTheBytesOfTheirKeys(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 200
 		for i := range n {
-			w.server.announce(fmt.Sprint(i, strings.Repeat("x", cluster.MaxStreamName-10)))
+			h.server.announce(fmt.Sprint(i, strings.Repeat("x", cluster.MaxStreamName-10)))
 		}
-		e := w.start(nil)
-		pass(10 * time.Second)
+		e := h.start(nil)
+		advance(10 * time.Second)
 		require.Equal(t, n, e.Stats().Held)
 		for _, c := range e.fake.takeCalls() {
 			if c.op == "acquire" {
@@ -177,11 +177,11 @@ func TestAcquisitionsAreCutByTheBytesOfTheirKeys(t *testing.T) {
 }
 
 // names are n names for each of the first partitions.
-func (w *world) names(partitions, n int) [][]string {
+func (h *harness) names(partitions, n int) [][]string {
 	all := make([][]string, partitions)
 	for k, missing := 0, partitions*n; missing > 0; k++ {
 		name := fmt.Sprintf("n%d", k)
-		if p := w.layout.Of(name); p < partitions && len(all[p]) < n {
+		if p := h.layout.Of(name); p < partitions && len(all[p]) < n {
 			all[p] = append(all[p], name)
 			missing--
 		}
@@ -190,7 +190,7 @@ func (w *world) names(partitions, n int) [][]string {
 }
 
 // assign says which partitions share a master.
-func (e *fakeEngine) assign(lane func(partition int) int) {
+func (e *testEngine) assign(lane func(partition int) int) {
 	lanes := make([]int, len(e.partitions))
 	for p := range lanes {
 		lanes[p] = lane(p)
@@ -203,8 +203,8 @@ func (e *fakeEngine) assign(lane func(partition int) int) {
 // state of the intake was open. The same while it settles.
 func TestMasterThatTakesNothingStopsNoOther(t *testing.T) {
 	const sick, each, weight = 8, 150, 10_000
-	failing := func(f fakeFault) func(*fakeEngine, bool) {
-		return func(e *fakeEngine, on bool) {
+	failing := func(f fakeFault) func(*testEngine, bool) {
+		return func(e *testEngine, on bool) {
 			e.fake.setFault(func(c *fakeCall) fakeFault {
 				if on && c.op == "acquire" && c.partition < sick {
 					return f
@@ -213,36 +213,36 @@ func TestMasterThatTakesNothingStopsNoOther(t *testing.T) {
 			})
 		}
 	}
-	settling := func(e *fakeEngine, on bool) {
+	settling := func(e *testEngine, on bool) {
 		for n := range sick {
-			e.w.server.with(n, func(p *fakePartition) {
+			e.h.server.with(n, func(p *fakePartition) {
 				if p.since = 1; on {
 					p.since = nowMilli() + time.Hour.Milliseconds()
 				}
 			})
 		}
 	}
-	for name, trouble := range map[string]func(e *fakeEngine, on bool){
+	for name, trouble := range map[string]func(e *testEngine, on bool){
 		"at maxmemory": failing(faultOOM), "no answer": failing(faultHang), "settles": settling,
 	} {
 		for _, masters := range []int{1, 3} { // with one it is partitions that take nothing
 			t.Run(fmt.Sprint(name, " ", masters), func(t *testing.T) {
-				bubble(t, 24, func(t *testing.T, w *world) {
-					e := w.start(nil, WithReadMemory(MinReadMemory))
+				bubble(t, 24, func(t *testing.T, h *harness) {
+					e := h.start(nil, WithReadMemory(MinReadMemory))
 					e.assign(func(p int) int { return min(p/sick, masters-1) })
 					trouble(e, true)
-					for p, names := range w.names(sick, each) {
+					for p, names := range h.names(sick, each) {
 						for _, s := range names {
-							w.server.add(p, bulky(s, weight))
+							h.server.add(p, bulky(s, weight))
 						}
 					}
-					pass(time.Minute)
+					advance(time.Minute)
 					for p := sick; p < 24; p++ {
-						w.server.announce(w.streamIn(p, 0))
+						h.server.announce(h.streamIn(p, 0))
 					}
-					pass(10 * time.Second)
+					advance(10 * time.Second)
 					for p := sick; p < 24; p++ {
-						e.held(w.streamIn(p, 0))
+						e.held(h.streamIn(p, 0))
 					}
 					_, used := e.reading.Waiting(0)
 					require.Positive(t, used)
@@ -252,7 +252,7 @@ func TestMasterThatTakesNothingStopsNoOther(t *testing.T) {
 					require.Equal(t, IntakeClogged, e.Stats().Intake)
 					require.Contains(t, e.logged(), "nothing more is read: what was read finds no place")
 					trouble(e, false)
-					pass(time.Minute)
+					advance(time.Minute)
 					require.Equal(t, sick*each+24-sick, e.Stats().Held)
 					require.Equal(t, IntakeOpen, e.Stats().Intake)
 					require.Contains(t, e.logged(), "what was read has found its place")
@@ -266,13 +266,13 @@ func TestMasterThatTakesNothingStopsNoOther(t *testing.T) {
 // One that is heavier than all there is passes where nothing else is held.
 func TestAnnouncementBeyondTheMemoryIsReadByItself(t *testing.T) {
 	for _, partitions := range []int{1, 24} {
-		bubble(t, partitions, func(t *testing.T, w *world) {
-			e := w.start(nil, WithReadMemory(MinReadMemory), WithLimits(Limits{MaxEntry: 10 << 20, MaxInfo: 1 << 20}))
+		bubble(t, partitions, func(t *testing.T, h *harness) {
+			e := h.start(nil, WithReadMemory(MinReadMemory), WithLimits(Limits{MaxEntry: 10 << 20, MaxInfo: 1 << 20}))
 			for i := range 3 {
-				s := w.streamIn(0, i)
-				w.server.add(0, append(fakeBody(s), rueidis.XRangeFieldValue{Field: "mine", Value: strings.Repeat("m", MinReadMemory)}))
+				s := h.streamIn(0, i)
+				h.server.add(0, append(fakeBody(s), rueidis.XRangeFieldValue{Field: "mine", Value: strings.Repeat("m", MinReadMemory)}))
 			}
-			pass(10 * time.Second)
+			advance(10 * time.Second)
 			require.Equal(t, 3, e.Stats().Held)
 			require.Zero(t, e.unplaced())
 		})

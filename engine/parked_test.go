@@ -17,9 +17,9 @@ import (
 )
 
 // hold puts a lease of somebody else on the server, for so long; it is renewed by nobody.
-func (w *world) hold(stream, consumer string, d time.Duration) {
-	n := w.layout.Of(stream)
-	w.server.with(n, func(p *fakePartition) {
+func (h *harness) hold(stream, consumer string, d time.Duration) {
+	n := h.layout.Of(stream)
+	h.server.with(n, func(p *fakePartition) {
 		p.leases[p.keys.Lease(stream)] = &fakeLease{consumer: consumer, entry: "1-1", token: 1, until: nowMilli() + d.Milliseconds()}
 	})
 }
@@ -42,11 +42,11 @@ func gaps(calls []fakeCall) (out []time.Duration) {
 // A parked entry is asked for with growing delays, from 100 ms to 30 s while the holder stays the same, 2 s once it has
 // changed.
 func TestParkedEntriesAreAskedForWithBackoff(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.hold("s", "other.1", time.Hour)
-		w.server.announce("s")
-		e := w.start(nil)
-		pass(10 * time.Minute)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.hold("s", "other.1", time.Hour)
+		h.server.announce("s")
+		e := h.start(nil)
+		advance(10 * time.Minute)
 		require.Equal(t, 1, e.Stats().Parked)
 		list := gaps(e.fake.takeCalls())
 		want := waitlist.FirstDelay
@@ -58,18 +58,18 @@ func TestParkedEntriesAreAskedForWithBackoff(t *testing.T) {
 		require.Equal(t, waitlist.MaxDelay, want)
 		require.InDelta(t, 30, len(list), 6)
 
-		w.hold("s", "other.2", time.Hour)
-		pass(waitlist.MaxDelay)
+		h.hold("s", "other.2", time.Hour)
+		advance(waitlist.MaxDelay)
 		e.fake.takeCalls()
-		pass(time.Minute)
+		advance(time.Minute)
 		list = gaps(e.fake.takeCalls())
 		require.InDelta(t, 34, len(list), 6)
 		for _, gap := range list {
 			require.LessOrEqual(t, gap, waitlist.MaxDelayChanged+2*time.Millisecond)
 		}
 		// Nobody renews it any more: it is ours soon after it has gone.
-		w.hold("s", "other.2", 5*time.Second)
-		pass(5*time.Second + waitlist.MaxDelayChanged)
+		h.hold("s", "other.2", 5*time.Second)
+		advance(5*time.Second + waitlist.MaxDelayChanged)
 		e.held("s")
 		require.Zero(t, e.Stats().Parked)
 	})
@@ -77,45 +77,45 @@ func TestParkedEntriesAreAskedForWithBackoff(t *testing.T) {
 
 // An entry that waits for a lease which ends soon is asked for when it does, not later.
 func TestAParkedEntryIsAskedForWhenTheLeaseEnds(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.hold("s", "other.1", time.Hour)
-		w.server.announce("s")
-		e := w.start(nil)
-		pass(5 * time.Minute)
-		w.hold("s", "other.1", 40*time.Second)
-		pass(40*time.Second + waitlist.FirstDelay)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.hold("s", "other.1", time.Hour)
+		h.server.announce("s")
+		e := h.start(nil)
+		advance(5 * time.Minute)
+		h.hold("s", "other.1", 40*time.Second)
+		advance(40*time.Second + waitlist.FirstDelay)
 		e.held("s")
 	})
 }
 
 // parked has n streams of others waited for, with further fields, and returns the engine that waits.
-func (w *world) parked(n int, fields ...string) *fakeEngine {
+func (h *harness) parked(n int, fields ...string) *testEngine {
 	for _, s := range streams(n) {
-		w.hold(s, "other.1", time.Hour)
-		w.server.add(0, fakeBody(s, fields...))
+		h.hold(s, "other.1", time.Hour)
+		h.server.add(0, fakeBody(s, fields...))
 	}
-	e := w.start(nil)
-	pass(time.Minute)
-	require.Equal(w.t, n, e.Stats().Parked)
+	e := h.start(nil)
+	advance(time.Minute)
+	require.Equal(h.t, n, e.Stats().Parked)
 	e.fake.takeCalls()
 	return e
 }
 
 // polled has all that is parked asked for together, and returns the calls that do so within a time.
-func (e *fakeEngine) polled(n int, d time.Duration) []fakeCall {
+func (e *testEngine) polled(n int, d time.Duration) []fakeCall {
 	e.fake.takeCalls()
 	for _, s := range streams(n) {
 		e.parked.nudge(s)
 	}
-	pass(d)
+	advance(d)
 	return slices.DeleteFunc(e.fake.takeCalls(), func(c fakeCall) bool { return c.op != "acquire" })
 }
 
 // Before Redis 7 the server reads what it is asked for, so entries are asked for together up to a weight.
 func TestParkedEntriesAreAskedForUpToAWeight(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 20
-		e := w.parked(n, "much", strings.Repeat("x", 1<<20))
+		e := h.parked(n, "much", strings.Repeat("x", 1<<20))
 		asked := make(map[string]bool)
 		for _, c := range e.polled(n, waitlist.FirstDelay/4) {
 			require.LessOrEqual(t, c.n, lease.MaxCallWeight>>20)
@@ -144,9 +144,9 @@ func TestParkedEntriesAreAskedForUpToAWeight(t *testing.T) {
 //
 // The same entries were due together a quarter of a second later, and kept the server busy for ever.
 func TestParkedEntriesThatTakeTooLongAreAskedForApart(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n, most = 64, 5
-		e := w.parked(n)
+		e := h.parked(n)
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.op == "acquire" && c.n > most {
 				return faultHang
@@ -175,9 +175,9 @@ func TestParkedEntriesThatTakeTooLongAreAskedForApart(t *testing.T) {
 
 // One entry that a call takes too long for is asked for alone, now and then, and holds up no other.
 func TestAParkedEntryThatTakesTooLongHoldsUpNoOther(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 30
-		e := w.parked(n)
+		e := h.parked(n)
 		bad := e.parked.list.Of(e.session(0))[0].ID
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.op == "acquire" && slices.Contains(c.entries, bad) {
@@ -186,12 +186,12 @@ func TestAParkedEntryThatTakesTooLongHoldsUpNoOther(t *testing.T) {
 			return fakeFault{}
 		})
 		for _, s := range streams(n) {
-			w.hold(s, "other.1", time.Millisecond)
+			h.hold(s, "other.1", time.Millisecond)
 		}
 		e.polled(n, 30*time.Second)
 		require.Equal(t, n-1, e.Stats().Held)
 		e.fake.takeCalls()
-		pass(time.Minute)
+		advance(time.Minute)
 		alone := 0
 		for _, c := range e.fake.takeCalls() {
 			if slices.Contains(c.entries, bad) {
@@ -200,7 +200,7 @@ func TestAParkedEntryThatTakesTooLongHoldsUpNoOther(t *testing.T) {
 		}
 		require.InDelta(t, time.Minute/(e.cfg.timeout+waitlist.MaxDelayChanged), alone, 2)
 		e.fake.setFault(nil)
-		pass(e.cfg.timeout + waitlist.MaxDelayChanged)
+		advance(e.cfg.timeout + waitlist.MaxDelayChanged)
 		require.Equal(t, n, e.Stats().Held)
 	})
 }
@@ -208,18 +208,18 @@ func TestAParkedEntryThatTakesTooLongHoldsUpNoOther(t *testing.T) {
 // Of one stream only the entry with the lowest ID is asked for, and entries are handled in order, at once when this
 // process frees the stream.
 func TestOnlyTheLowestParkedEntryIsAskedFor(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.start(nil)
-		w.server.announce("s")
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		h.server.announce("s")
+		advance(time.Second)
 		for range 20 {
-			w.server.announce("s")
+			h.server.announce("s")
 		}
-		pass(time.Second)
+		advance(time.Second)
 		require.Equal(t, 20, e.Stats().Parked)
-		require.Len(t, e.of(api.Superseded), 1, "the owner is told once")
+		require.Len(t, e.notified(api.Superseded), 1, "the owner is told once")
 		e.fake.takeCalls()
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		require.Zero(t, countCalls(e.fake.takeCalls(), "acquire"), "this process knows that it holds the stream itself")
 		var last string
 		var token api.Token
@@ -232,37 +232,37 @@ func TestOnlyTheLowestParkedEntryIsAskedFor(t *testing.T) {
 			last, token = l.Entry(), l.Token()
 			require.Equal(t, 20-i, e.Stats().Parked)
 			require.NoError(t, l.Done(context.Background()))
-			pass(5 * time.Millisecond)
+			advance(5 * time.Millisecond)
 		}
 		for _, c := range e.fake.takeCalls() {
 			if c.op == "acquire" {
 				require.Equal(t, 1, c.n)
 			}
 		}
-		require.Len(t, e.of(api.Superseded), 20, "each owner but the last")
-		undelivered, pending, later, _ := w.server.count()
+		require.Len(t, e.notified(api.Superseded), 20, "each owner but the last")
+		undelivered, pending, later, _ := h.server.count()
 		require.Equal(t, []int{0, 0, 0}, []int{undelivered, pending, later})
 	})
 }
 
 // Announcements beyond MaxParked go to later and come back; reading never pauses for them, and none is lost.
 func TestWhatExceedsMaxParkedGoesToLater(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n, most = 500, 40
-		e := w.start(nil, WithMaxParked(most))
-		w.server.announce(streams(n)...)
-		pass(time.Second)
+		e := h.start(nil, WithMaxParked(most))
+		h.server.announce(streams(n)...)
+		advance(time.Second)
 		for range 3 {
-			w.server.announce(streams(n)...)
+			h.server.announce(streams(n)...)
 		}
-		w.server.announce("new")
-		pass(time.Second)
+		h.server.announce("new")
+		advance(time.Second)
 		e.held("new")
 		require.Equal(t, most, e.Stats().Parked)
-		undelivered, pending, later, dead := w.server.count()
+		undelivered, pending, later, dead := h.server.count()
 		require.Equal(t, []int{0, n + 1 + most, 3*n - most, 0}, []int{undelivered, pending, later, dead})
 		e.fake.takeCalls()
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		require.Equal(t, most, e.Stats().Parked)
 		// Each of them comes round in 30 to 60 s. At most once a tick, all that are due then are promoted, read (the first, then
 		// the others) and put off.
@@ -271,34 +271,34 @@ func TestWhatExceedsMaxParkedGoesToLater(t *testing.T) {
 			for l := range e.Leases() {
 				go func() { _ = l.Done(context.Background()) }()
 			}
-			pass(time.Second)
+			advance(time.Second)
 		}
-		undelivered, pending, later, dead = w.server.count()
+		undelivered, pending, later, dead = h.server.count()
 		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead}, "every one is done in the end")
-		require.Len(t, e.of(api.Added), 4*n+1)
+		require.Len(t, e.notified(api.Added), 4*n+1)
 	})
 }
 
 // What is not to be handed out yet goes to later, and comes at its time.
 func TestNotBefore(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.start(nil)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.start(nil)
 		at := time.Now().Add(time.Hour)
 		for _, s := range streams(1000) {
-			w.server.add(0, fakeBody(s, lease.FieldNotBefore, strconv.FormatInt(at.UnixMilli(), 10)))
+			h.server.add(0, fakeBody(s, lease.FieldNotBefore, strconv.FormatInt(at.UnixMilli(), 10)))
 		}
-		w.server.announce("now")
-		pass(time.Second)
+		h.server.announce("now")
+		advance(time.Second)
 		e.held("now")
-		_, pending, later, _ := w.server.count()
+		_, pending, later, _ := h.server.count()
 		require.Equal(t, 1, pending)
 		require.Equal(t, 1000, later)
 		require.Zero(t, e.Stats().Parked)
 		e.fake.takeCalls()
-		pass(time.Until(at) - 2*time.Second)
+		advance(time.Until(at) - 2*time.Second)
 		require.Equal(t, 1, e.Stats().Held)
 		require.Zero(t, countCalls(e.fake.takeCalls(), "acquire", "requeue", "promote"))
-		pass(2*time.Second + e.cfg.beat)
+		advance(2*time.Second + e.cfg.beat)
 		require.Equal(t, 1001, e.Stats().Held)
 	})
 }
@@ -309,31 +309,31 @@ func TestAStuckHandlerLetsOthersHaveTheStream(t *testing.T) {
 	const ttl = 12 * time.Second
 	for _, alone := range []bool{false, true} {
 		t.Run(fmt.Sprintf("alone=%v", alone), func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
+			bubble(t, 1, func(t *testing.T, h *harness) {
 				stuck := make(chan struct{})
-				a := w.start(func(ctx context.Context, n api.Notification) error {
+				a := h.start(func(ctx context.Context, n api.Notification) error {
 					select {
 					case <-stuck:
 					case <-ctx.Done():
 					}
 					return nil
 				}, WithLeaseTTL(ttl))
-				w.server.announce("s")
-				pass(time.Second)
+				h.server.announce("s")
+				advance(time.Second)
 				lost := a.held("s")
-				var b *fakeEngine
+				var b *testEngine
 				if !alone {
-					b = w.start(nil, WithLeaseTTL(ttl))
+					b = h.start(nil, WithLeaseTTL(ttl))
 				}
 				a.fake.takeCalls()
-				w.server.with(0, func(p *fakePartition) { clear(p.leases) })
+				h.server.with(0, func(p *fakePartition) { clear(p.leases) })
 				// It takes a renewal to see it, one lease TTL to give up, and then one draw of who reads the stream every 30 s
 				// at most: an hour is a hundred of them.
 				for range 3600 {
 					if !alone && b.Stats().Held == 1 {
 						break
 					}
-					pass(time.Second)
+					advance(time.Second)
 					require.False(t, a.table.Get("s") != nil && a.table.Get("s") != lost, "not a second time while the handler runs")
 				}
 				if !alone {
@@ -345,7 +345,7 @@ func TestAStuckHandlerLetsOthersHaveTheStream(t *testing.T) {
 				require.Greater(t, moved, 60, "it is offered to others all the time")
 				require.Less(t, moved, 200, "but not as fast as that can be done")
 				close(stuck)
-				pass(time.Minute)
+				advance(time.Minute)
 				require.NotSame(t, lost, a.held("s"))
 			})
 		})
@@ -358,15 +358,15 @@ func TestAStuckHandlerLetsOthersHaveTheStream(t *testing.T) {
 // forgotten: pending for a living consumer, which did not know of it. One that was read before the end and parked after
 // it was asked for under the ended session for ever, with all later announcements of the stream behind it.
 func TestParkingAcrossSessions(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.start(nil)
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		advance(time.Second)
 		entry := func(stream, id string) *lease.Entry {
-			return &lease.Entry{Stream: stream, Key: w.layout.Keys(0).Lease(stream), ID: id}
+			return &lease.Entry{Stream: stream, Key: h.layout.Keys(0).Lease(stream), ID: id}
 		}
 		old := e.session(0)
 		held := lease.Take{Verdict: lease.HeldByOne, Left: time.Hour, Holder: "other.1 1"}
-		e.fake.onlyOp(faultError, "acquire")
+		e.fake.failOnly(faultError, "acquire")
 		require.True(t, e.parked.park(old, entry("a", "1-1"), held))
 		require.True(t, e.parked.park(old, entry("a", "1-2"), held))
 		require.True(t, e.parked.park(old, entry("b", "1-3"), held))

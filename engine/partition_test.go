@@ -12,11 +12,11 @@ import (
 
 // An engine with a hung partition serves the others: each work queue has more than one goroutine.
 func TestAHungPartitionHoldsUpNoOther(t *testing.T) {
-	bubble(t, 4, func(t *testing.T, w *world) {
+	bubble(t, 4, func(t *testing.T, h *harness) {
 		const n = 400
-		w.server.announce(streams(n)...)
-		e := w.start(nil)
-		pass(5 * time.Second)
+		h.server.announce(streams(n)...)
+		e := h.start(nil)
+		advance(5 * time.Second)
 		counts := e.table.Counts(nil)
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.partition == 2 {
@@ -24,16 +24,16 @@ func TestAHungPartitionHoldsUpNoOther(t *testing.T) {
 			}
 			return fakeFault{}
 		})
-		pass(2 * time.Minute)
+		advance(2 * time.Minute)
 		require.Equal(t, n-counts[2], e.Stats().Held)
-		require.Len(t, e.of(api.Disowned), counts[2])
+		require.Len(t, e.notified(api.Disowned), counts[2])
 		for p := range 4 {
 			if p == 2 {
 				continue
 			}
-			name := w.streamIn(p, 1000)
-			w.server.announce(name)
-			pass(100 * time.Millisecond)
+			name := h.streamIn(p, 1000)
+			h.server.announce(name)
+			advance(100 * time.Millisecond)
 			require.NoError(t, e.held(name).Done(context.Background()))
 		}
 	})

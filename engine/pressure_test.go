@@ -42,17 +42,17 @@ func (s *slowServer) fault(c *fakeCall) fakeFault {
 // anything is lost, says so, and goes on when the server is quick again. A process with 1,000,000 streams went on taking
 // what it lost until it held nothing.
 func TestIntakeStopsBeforeAnythingIsLost(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(4000)...)
-		e := w.start(nil)
-		pass(15 * time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(4000)...)
+		e := h.start(nil)
+		advance(15 * time.Second)
 		require.Equal(t, IntakeOpen, e.Stats().Intake)
 		server := &slowServer{rate: 250} // of the 420 a second that it should be
 		e.fake.setFault(server.fault)
-		w.server.announce(streams(12_000)[4000:]...)
+		h.server.announce(streams(12_000)[4000:]...)
 		var seen []Intake
 		for range 60 {
-			pass(time.Second / 2)
+			advance(time.Second / 2)
 			s := e.Stats()
 			if len(seen) == 0 || seen[len(seen)-1] != s.Intake {
 				seen = append(seen, s.Intake)
@@ -63,33 +63,33 @@ func TestIntakeStopsBeforeAnythingIsLost(t *testing.T) {
 		}
 		require.Equal(t, []Intake{IntakeOpen, IntakeSlowed, IntakeStopped}, seen)
 		require.Contains(t, e.events(), api.EventIntakeStopped)
-		require.Zero(t, len(e.of(api.Disowned)))
+		require.Zero(t, len(e.notified(api.Disowned)))
 	})
 }
 
 // Renewals that are late for a while stop nothing once they are not.
 func TestIntakeGoesOnWhenRenewalsAreInTimeAgain(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 4000
-		w.server.announce(streams(n)...)
-		e := w.start(nil)
-		pass(15 * time.Second)
+		h.server.announce(streams(n)...)
+		e := h.start(nil)
+		advance(15 * time.Second)
 		server := &slowServer{rate: 200}
 		e.fake.setFault(server.fault)
 		for e.Stats().Intake != IntakeStopped {
-			pass(100 * time.Millisecond)
-			require.Zero(t, len(e.of(api.Disowned)))
+			advance(100 * time.Millisecond)
+			require.Zero(t, len(e.notified(api.Disowned)))
 		}
 		require.NoError(t, e.Ready(context.Background()), "not at once")
 		require.Greater(t, e.Stats().Late, e.pressure.stop)
-		w.server.announce(streams(2 * n)[n:]...)
-		pass(5 * time.Second)
+		h.server.announce(streams(2 * n)[n:]...)
+		advance(5 * time.Second)
 		require.LessOrEqual(t, e.Stats().Held, n+e.cfg.readBatch, "what a read had been promised and no more")
 		server.set(10_000)
-		pass(10 * time.Second)
+		advance(10 * time.Second)
 		require.Equal(t, IntakeOpen, e.Stats().Intake)
 		require.Equal(t, 2*n, e.Stats().Held)
-		require.Zero(t, len(e.of(api.Disowned)))
+		require.Zero(t, len(e.notified(api.Disowned)))
 		require.Equal(t, 1, countEvents(e, api.EventIntakeStopped))
 		require.Equal(t, 1, countEvents(e, api.EventIntakeResumed))
 	})
@@ -97,16 +97,16 @@ func TestIntakeGoesOnWhenRenewalsAreInTimeAgain(t *testing.T) {
 
 // A server that stays too slow keeps what it can renew, instead of losing everything; the process is not ready.
 func TestTooMuchIsShedAndTheRestIsKept(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 4000
-		w.server.announce(streams(n)...)
-		e := w.start(nil)
-		pass(15 * time.Second)
+		h.server.announce(streams(n)...)
+		e := h.start(nil)
+		advance(15 * time.Second)
 		server := &slowServer{rate: 100}
 		e.fake.setFault(server.fault)
 		unready := 0
 		for i := range 300 {
-			pass(time.Second)
+			advance(time.Second)
 			if e.Ready(context.Background()) != nil {
 				unready++
 			}
@@ -118,7 +118,7 @@ func TestTooMuchIsShedAndTheRestIsKept(t *testing.T) {
 		require.Positive(t, unready)
 		require.NotContains(t, e.events(), api.EventSessionLost)
 		server.set(10_000)
-		pass(time.Minute)
+		advance(time.Minute)
 		require.Equal(t, n, e.Stats().Held)
 		require.NoError(t, e.Ready(context.Background()))
 	})
@@ -126,15 +126,15 @@ func TestTooMuchIsShedAndTheRestIsKept(t *testing.T) {
 
 // What is taken is first renewed an interval later: until then its cost is not known. So it is taken in steps.
 func TestIntakeWaitsForFirstRenewals(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
+	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n = 8000
-		w.server.announce(streams(n)...)
-		e := w.newEngine(WithReadBatch(100))
+		h.server.announce(streams(n)...)
+		e := h.newEngine(WithReadBatch(100))
 		e.pressure.minTrial = 500
-		e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
+		e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
 		held := 0
 		for range 1000 {
-			pass(100 * time.Millisecond)
+			advance(100 * time.Millisecond)
 			now := e.table.Len()
 			// Each reader takes in what one read brought while the next is on its way.
 			require.LessOrEqual(t, e.table.Young(), max(500, now/trialShare)+2*2*100)
@@ -144,7 +144,7 @@ func TestIntakeWaitsForFirstRenewals(t *testing.T) {
 			require.Equal(t, IntakeSlowed, e.Stats().Intake)
 		}
 		require.Equal(t, n, held)
-		pass(15 * time.Second)
+		advance(15 * time.Second)
 		require.Zero(t, e.table.Young())
 		require.Equal(t, IntakeOpen, e.Stats().Intake)
 	})
@@ -154,15 +154,15 @@ func TestIntakeWaitsForFirstRenewals(t *testing.T) {
 func TestAShortOutageStopsNoIntake(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"hangs": faultHang, "fails": faultError, "loses answers": faultLose} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
-				w.server.announce(streams(1000)...)
-				e := w.start(nil)
-				pass(20 * time.Second)
-				e.fake.allFail(fault)
-				pass(4 * time.Second)
+			bubble(t, 1, func(t *testing.T, h *harness) {
+				h.server.announce(streams(1000)...)
+				e := h.start(nil)
+				advance(20 * time.Second)
+				e.fake.failAll(fault)
+				advance(4 * time.Second)
 				e.fake.setFault(nil)
-				w.server.announce(streams(1100)[1000:]...)
-				pass(30 * time.Second)
+				h.server.announce(streams(1100)[1000:]...)
+				advance(30 * time.Second)
 				require.Equal(t, 1100, e.Stats().Held)
 				require.Equal(t, IntakeOpen, e.Stats().Intake)
 				require.Less(t, e.Stats().Late, time.Second)
@@ -174,41 +174,41 @@ func TestAShortOutageStopsNoIntake(t *testing.T) {
 
 // Leases whose renewals fail until they are lost, while beats succeed, leave no lateness behind them that nothing would ever end.
 func TestLatenessEndsWithTheLeases(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(100)...)
-		e := w.start(nil)
-		pass(10 * time.Second)
-		e.fake.onlyOp(fakeFault{skip: true, err: refusal("BUSY")}, "renew", "acquire")
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(100)...)
+		e := h.start(nil)
+		advance(10 * time.Second)
+		e.fake.failOnly(fakeFault{skip: true, err: errorReply("BUSY")}, "renew", "acquire")
 		for e.Stats().Held > 0 {
-			pass(time.Second)
+			advance(time.Second)
 		}
-		pass(3 * time.Second)
+		advance(3 * time.Second)
 		require.Zero(t, e.Stats().Late)
 		require.Equal(t, IntakeOpen, e.Stats().Intake)
 		e.fake.setFault(nil)
-		pass(time.Minute)
+		advance(time.Minute)
 		require.Equal(t, 100, e.Stats().Held)
 	})
 }
 
 func TestIntakeSaysWhyNothingIsTaken(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		block := make(chan struct{})
-		w.server.announce(streams(20)...)
-		e := w.start(func(ctx context.Context, n api.Notification) error {
+		h.server.announce(streams(20)...)
+		e := h.start(func(ctx context.Context, n api.Notification) error {
 			if n.Kind == api.Added {
 				<-block
 			}
 			return nil
 		}, WithMaxStreams(10), WithReadBatch(2), WithWorkers(1))
-		pass(time.Second)
+		advance(time.Second)
 		require.Equal(t, IntakeBehind, e.Stats().Intake)
 		close(block)
-		pass(time.Second)
+		advance(time.Second)
 		require.Equal(t, IntakeFull, e.Stats().Intake)
 		require.Equal(t, "full", e.Stats().Intake.String())
 		e.SetMaxStreams(0)
-		pass(time.Second)
+		advance(time.Second)
 		require.Equal(t, IntakeOpen, e.Stats().Intake)
 		require.NoError(t, e.Ready(context.Background()))
 		require.Equal(t, "Intake(9)", Intake(9).String())

@@ -14,7 +14,7 @@ import (
 
 // MaxStreams is never exceeded, with several partitions that read and park at once; what is done makes room.
 func TestMaxStreamsIsNeverExceeded(t *testing.T) {
-	bubble(t, 4, func(t *testing.T, w *world) {
+	bubble(t, 4, func(t *testing.T, h *harness) {
 		const most, n = 37, 300
 		var mu sync.Mutex
 		held, peak := 0, 0
@@ -24,7 +24,7 @@ func TestMaxStreamsIsNeverExceeded(t *testing.T) {
 			held += d
 			peak = max(peak, held)
 		}
-		e := w.start(func(ctx context.Context, n api.Notification) error {
+		e := h.start(func(ctx context.Context, n api.Notification) error {
 			if n.Kind == api.Added {
 				count(1)
 				backoff.Sleep(ctx, 20*time.Millisecond)
@@ -33,21 +33,21 @@ func TestMaxStreamsIsNeverExceeded(t *testing.T) {
 			}
 			return nil
 		}, WithMaxStreams(most), WithWorkers(100), WithReadBatch(20))
-		e.fake.allFail(fakeFault{before: 3 * time.Millisecond, after: 2 * time.Millisecond})
+		e.fake.failAll(fakeFault{before: 3 * time.Millisecond, after: 2 * time.Millisecond})
 		for range 4 {
-			w.server.announce(streams(n)...)
+			h.server.announce(streams(n)...)
 		}
-		for began := time.Now(); time.Since(began) < 5*time.Minute; pass(50 * time.Millisecond) {
+		for began := time.Now(); time.Since(began) < 5*time.Minute; advance(50 * time.Millisecond) {
 			require.LessOrEqual(t, e.table.Len(), most)
-			if undelivered, pending, later, _ := w.server.count(); undelivered+pending+later == 0 {
+			if undelivered, pending, later, _ := h.server.count(); undelivered+pending+later == 0 {
 				break
 			}
 		}
-		undelivered, pending, later, dead := w.server.count()
+		undelivered, pending, later, dead := h.server.count()
 		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead})
 		require.LessOrEqual(t, peak, most)
 		require.Greater(t, peak, most/2)
-		require.Len(t, e.of(api.Added), 4*n)
+		require.Len(t, e.notified(api.Added), 4*n)
 	})
 }
 
@@ -57,12 +57,12 @@ func TestMaxStreamsIsNeverExceeded(t *testing.T) {
 // partition was never read.
 func TestScarceRoomGoesRound(t *testing.T) {
 	for partition := range 4 {
-		bubble(t, 4, func(t *testing.T, w *world) {
-			e := w.start(nil, WithMaxStreams(1))
-			pass(30 * time.Second)
-			name := w.streamIn(partition, 0)
-			w.server.announce(name)
-			pass(20 * time.Second)
+		bubble(t, 4, func(t *testing.T, h *harness) {
+			e := h.start(nil, WithMaxStreams(1))
+			advance(30 * time.Second)
+			name := h.streamIn(partition, 0)
+			h.server.announce(name)
+			advance(20 * time.Second)
 			e.held(name)
 		})
 	}
@@ -70,12 +70,12 @@ func TestScarceRoomGoesRound(t *testing.T) {
 
 // A reader that may take nothing for another reason gives its turn up: those behind it waited until it had looked again.
 func TestWhoMayTakeNothingHasNoTurn(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		e := w.start(nil, WithMaxStreams(1))
-		w.server.announce(w.streamIn(0, 0))
-		pass(time.Second)
-		w.server.announce(w.streamIn(0, 1), w.streamIn(1, 0))
-		pass(time.Second)
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		e := h.start(nil, WithMaxStreams(1))
+		h.server.announce(h.streamIn(0, 0))
+		advance(time.Second)
+		h.server.announce(h.streamIn(0, 1), h.streamIn(1, 0))
+		advance(time.Second)
 		require.True(t, e.quota.Waits(0))
 		e.pressure.mu.Lock()
 		e.pressure.mu.parts[0].intake = IntakeStopped
@@ -87,67 +87,67 @@ func TestWhoMayTakeNothingHasNoTurn(t *testing.T) {
 
 // Fewer streams: those taken last are told Releasing, once, and handed back. More: others are taken.
 func TestSetMaxStreams(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		w.server.announce(streams(20)...)
-		e := w.start(func(ctx context.Context, n api.Notification) error {
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		h.server.announce(streams(20)...)
+		e := h.start(func(ctx context.Context, n api.Notification) error {
 			if n.Kind == api.Releasing {
 				backoff.Sleep(ctx, time.Second)
 			}
 			return nil
 		})
-		pass(time.Second)
-		w.server.announce("young1", "young2")
-		pass(time.Second)
+		advance(time.Second)
+		h.server.announce("young1", "young2")
+		advance(time.Second)
 		require.Equal(t, 22, e.Stats().Held)
 		e.SetMaxStreams(20)
-		pass(100 * time.Millisecond)
+		advance(100 * time.Millisecond)
 		e.SetMaxStreams(18)
-		pass(5 * time.Second)
+		advance(5 * time.Second)
 		require.Equal(t, 18, e.Stats().Held)
-		told := e.of(api.Releasing)
+		told := e.notified(api.Releasing)
 		require.Len(t, told, 4, "each once")
 		for _, x := range told {
 			require.Positive(t, x.left)
 		}
 		require.ElementsMatch(t, []string{"young1", "young2"}, []string{told[0].Stream, told[1].Stream})
-		pass(time.Minute)
+		advance(time.Minute)
 		require.Equal(t, 18, e.Stats().Held)
 		e.SetMaxStreams(21)
-		pass(20 * time.Second)
+		advance(20 * time.Second)
 		require.Equal(t, 21, e.Stats().Held)
 		e.SetMaxStreams(0)
-		pass(20 * time.Second)
+		advance(20 * time.Second)
 		require.Equal(t, 22, e.Stats().Held)
-		require.Empty(t, e.of(api.Disowned))
+		require.Empty(t, e.notified(api.Disowned))
 	})
 }
 
 // While handlers are behind, reading pauses and renewal goes on; when they have caught up, it resumes.
 func TestReadingPausesWhileHandlersAreBehind(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n, batch, workers = 2000, 50, 4
 		gate := make(chan struct{})
-		e := w.start(func(ctx context.Context, n api.Notification) error {
+		e := h.start(func(ctx context.Context, n api.Notification) error {
 			select {
 			case <-gate:
 			case <-ctx.Done():
 			}
 			return nil
 		}, WithReadBatch(batch), WithWorkers(workers))
-		w.server.announce(streams(n)...)
-		pass(3 * e.cfg.leaseTTL)
+		h.server.announce(streams(n)...)
+		advance(3 * e.cfg.leaseTTL)
 		held := e.Stats().Held
 		require.GreaterOrEqual(t, held, 2*batch)
 		require.LessOrEqual(t, held, 4*batch+workers)
-		undelivered, _, _, _ := w.server.count()
+		undelivered, _, _, _ := h.server.count()
 		require.Equal(t, n-held, undelivered, "the rest waits where others can take it")
 		for _, l := range e.table.All() {
 			require.Positive(t, l.Remaining())
 		}
 		require.Contains(t, e.logged(), "handlers block workers")
 		close(gate)
-		pass(time.Second)
+		advance(time.Second)
 		require.Equal(t, n, e.Stats().Held)
-		require.Empty(t, e.of(api.Disowned))
+		require.Empty(t, e.notified(api.Disowned))
 	})
 }

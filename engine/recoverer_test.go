@@ -35,12 +35,12 @@ func (s *loopScan) Recover(context.Context, int, string, string) (scan.Recovered
 // Nobody noticed a crash loop that no announcement was to blame for, until every announcement had been dead-lettered.
 func TestCrashLoopIsReported(t *testing.T) {
 	for _, waiting := range []int{0, 7} {
-		bubble(t, 1, func(t *testing.T, w *world) {
-			e := w.newEngine()
+		bubble(t, 1, func(t *testing.T, h *harness) {
+			e := h.newEngine()
 			e.scan = &loopScan{fakeScan: fakeScan{e.fake}, waiting: waiting}
-			e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
+			e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
 			synctest.Wait()
-			pass(2 * time.Second)
+			advance(2 * time.Second)
 			require.Equal(t, waiting > 0, slices.Contains(e.events(), api.EventCrashLoop))
 			require.EqualValues(t, waiting, e.counted("suspects_total"))
 			if waiting == 0 {
@@ -50,8 +50,8 @@ func TestCrashLoopIsReported(t *testing.T) {
 			require.Contains(t, e.logged(), "level=ERROR msg=\"crash loop\"")
 			require.Contains(t, e.logged(), "7 announcements of other.1")
 			require.Contains(t, e.logged(), "find out why processes die")
-			i := slices.IndexFunc(e.facts, func(v api.Event) bool { return v.Kind == api.EventCrashLoop })
-			require.Zero(t, e.facts[i].Partition)
+			i := slices.IndexFunc(e.emitted, func(v api.Event) bool { return v.Kind == api.EventCrashLoop })
+			require.Zero(t, e.emitted[i].Partition)
 		})
 	}
 }

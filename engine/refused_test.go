@@ -35,9 +35,9 @@ func (s *fakeServer) poison(why string, references bool, entries func(id string)
 }
 
 // endSession makes the session of a partition past on the server.
-func (e *fakeEngine) endSession(partition int) {
+func (e *testEngine) endSession(partition int) {
 	consumer := e.session(partition).Consumer()
-	e.w.server.with(partition, func(p *fakePartition) { p.sessions[consumer] = 1 })
+	e.h.server.with(partition, func(p *fakePartition) { p.sessions[consumer] = 1 })
 }
 
 // asked are the times at which an entry was asked for.
@@ -56,24 +56,24 @@ func asked(calls []fakeCall, op, id string) (at []time.Time) {
 func TestDebtsBehindARefusedEntryArePaid(t *testing.T) {
 	for name, why := range map[string]string{"its own fault": tooMany, "the server's": full} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
-				w.server.announce("bad", "good")
-				e := w.start(nil)
-				pass(time.Second)
+			bubble(t, 1, func(t *testing.T, h *harness) {
+				h.server.announce("bad", "good")
+				e := h.start(nil)
+				advance(time.Second)
 				bad := e.held("bad").Entry()
-				w.server.poison(why, true, func(id string) bool { return id == bad })
+				h.server.poison(why, true, func(id string) bool { return id == bad })
 				for range 2 {
 					e.endSession(0)
-					pass(10 * time.Second)
+					advance(10 * time.Second)
 					require.NoError(t, e.Ready(context.Background()))
 					require.Positive(t, e.held("good").Remaining(), "it is owned again")
 				}
-				_, pending, _, _ := w.server.count()
+				_, pending, _, _ := h.server.count()
 				require.Equal(t, 2, pending)
 				require.Equal(t, 1, e.completer.Retiring(), "the second was paid")
 
 				e.fake.takeCalls()
-				pass(5 * time.Minute)
+				advance(5 * time.Minute)
 				calls := e.fake.takeCalls()
 				most := 60
 				if why == full {
@@ -81,14 +81,14 @@ func TestDebtsBehindARefusedEntryArePaid(t *testing.T) {
 				}
 				require.LessOrEqual(t, len(asked(calls, "requeue", bad)), most)
 				require.Less(t, countCalls(calls, "pending", "close"), 3*most)
-				undelivered, pending, later, dead := w.server.count()
+				undelivered, pending, later, dead := h.server.count()
 				require.Equal(t, []int{0, 2, 0, 0}, []int{undelivered, pending, later, dead}, "it is not lost")
 				require.Contains(t, e.logged(), bad)
 
-				w.server.poison("", false, func(string) bool { return false })
-				pass(time.Minute)
+				h.server.poison("", false, func(string) bool { return false })
+				advance(time.Minute)
 				require.Zero(t, e.completer.Retiring())
-				_, pending, _, _ = w.server.count()
+				_, pending, _, _ = h.server.count()
 				if why == full {
 					require.Equal(t, 2, pending, "both are owned")
 					require.Positive(t, e.held("bad").Remaining())
@@ -104,19 +104,19 @@ func TestDebtsBehindARefusedEntryArePaid(t *testing.T) {
 // dead letter that refers to it.
 func TestRefusedEntryOfADebtIsSteppedOver(t *testing.T) {
 	for _, at := range []int{0, 3, 7, 12, 19} {
-		bubble(t, 1, func(t *testing.T, w *world) {
-			w.server.announce(streams(20)...)
-			e := w.start(nil, WithPipeline(lease.Pipeline{MaxBatch: 16})) // pages of 8
-			pass(5 * time.Second)
+		bubble(t, 1, func(t *testing.T, h *harness) {
+			h.server.announce(streams(20)...)
+			e := h.start(nil, WithPipeline(lease.Pipeline{MaxBatch: 16})) // pages of 8
+			advance(5 * time.Second)
 			bad := e.held(streams(20)[at]).Entry()
-			w.server.poison(tooMany, false, func(id string) bool { return id == bad })
+			h.server.poison(tooMany, false, func(id string) bool { return id == bad })
 			e.fake.takeCalls()
 			e.endSession(0)
-			pass(20 * time.Second)
+			advance(20 * time.Second)
 			require.Equal(t, 19, e.Stats().Held)
 			require.Zero(t, e.completer.Retiring())
 			require.Len(t, asked(e.fake.takeCalls(), "requeue", bad), lease.MoveTries+1)
-			w.server.with(0, func(p *fakePartition) {
+			h.server.with(0, func(p *fakePartition) {
 				require.Len(t, p.dead, 1)
 				require.Equal(t, bad, p.dead[0].id)
 				require.Contains(t, p.dead[0].body[1].Value, "refused: "+tooMany)
@@ -127,15 +127,15 @@ func TestRefusedEntryOfADebtIsSteppedOver(t *testing.T) {
 
 // What is refused is asked for again ever more seldom.
 func TestRefusedEntriesAreTriedEverMoreSeldom(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("s")
-		e := w.start(nil)
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
+		e := h.start(nil)
+		advance(time.Second)
 		l := e.held("s")
-		w.server.poison(tooMany, true, func(string) bool { return true })
+		h.server.poison(tooMany, true, func(string) bool { return true })
 		e.fake.takeCalls()
 		go func() { _ = l.Release(context.Background()) }()
-		pass(3 * time.Minute)
+		advance(3 * time.Minute)
 		at := asked(e.fake.takeCalls(), "requeue", l.Entry())
 		require.Greater(t, len(at), 12)
 		require.Less(t, len(at), 40)
@@ -146,20 +146,20 @@ func TestRefusedEntriesAreTriedEverMoreSeldom(t *testing.T) {
 				require.Greater(t, gap, completion.RefusedMost/3)
 			}
 		}
-		require.NotNil(t, w.server.leaseOf("s"), "it is renewed until its ending is known")
+		require.NotNil(t, h.server.leaseOf("s"), "it is renewed until its ending is known")
 	})
 }
 
 // Trace: a batch of endings among which is one that the script cannot take; Done of all others never returned.
 func TestEndingThatFailsItsBatchHoldsUpNoOther(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(300)...)
-		e := w.start(nil)
-		pass(5 * time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(300)...)
+		e := h.start(nil)
+		advance(5 * time.Second)
 		bad := e.held(streams(300)[117]).Entry()
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			if (c.op == "requeue" || c.op == "done") && slices.Contains(c.entries, bad) {
-				return fakeFault{skip: true, err: refusal(tooMany)}
+				return fakeFault{skip: true, err: errorReply(tooMany)}
 			}
 			return fakeFault{}
 		})
@@ -172,9 +172,9 @@ func TestEndingThatFailsItsBatchHoldsUpNoOther(t *testing.T) {
 			require.NoError(t, <-done)
 		}
 		require.Less(t, time.Since(began), time.Second)
-		pass(time.Minute)
+		advance(time.Minute)
 		require.Empty(t, done)
-		w.server.with(0, func(p *fakePartition) { require.Empty(t, p.dead, "what is done is never a dead letter") })
+		h.server.with(0, func(p *fakePartition) { require.Empty(t, p.dead, "what is done is never a dead letter") })
 		e.fake.setFault(nil)
 		require.NoError(t, <-done)
 	})
@@ -182,12 +182,12 @@ func TestEndingThatFailsItsBatchHoldsUpNoOther(t *testing.T) {
 
 // The same with what is given up, and with scripts that are not answered while they carry it.
 func TestHandBackThatFailsItsBatchHoldsUpNoOther(t *testing.T) {
-	for name, fault := range map[string]fakeFault{"refused": {skip: true, err: refusal(tooMany)}, "no answer": faultHang} {
+	for name, fault := range map[string]fakeFault{"refused": {skip: true, err: errorReply(tooMany)}, "no answer": faultHang} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
-				w.server.announce(streams(300)...)
-				e := w.start(nil)
-				pass(5 * time.Second)
+			bubble(t, 1, func(t *testing.T, h *harness) {
+				h.server.announce(streams(300)...)
+				e := h.start(nil)
+				advance(5 * time.Second)
 				bad := e.held(streams(300)[117]).Entry()
 				e.fake.setFault(func(c *fakeCall) fakeFault {
 					if c.op == "requeue" && slices.Contains(c.entries, bad) {
@@ -204,13 +204,13 @@ func TestHandBackThatFailsItsBatchHoldsUpNoOther(t *testing.T) {
 						}
 					}()
 				}
-				pass(time.Minute)
+				advance(time.Minute)
 				require.EqualValues(t, 299, ended.Load())
-				w.server.with(0, func(p *fakePartition) {
+				h.server.with(0, func(p *fakePartition) {
 					require.Empty(t, p.dead, "a call that is not answered says nothing of an entry")
 				})
 				e.fake.setFault(nil)
-				pass(time.Minute)
+				advance(time.Minute)
 				require.EqualValues(t, 300, ended.Load())
 			})
 		})
@@ -227,20 +227,20 @@ func TestRefusedEntryHoldsUpNoDrain(t *testing.T) {
 		{"it becomes a dead letter", tooMany, false}, {"not even that", tooMany, true}, {"the server's fault", full, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, 2, func(t *testing.T, w *world) {
-				w.server.announce(streams(100)...)
-				w.server.announce(streams(100)[:10]...) // parked
-				e := w.start(nil, WithDrainTimeout(2*time.Second))
-				pass(5 * time.Second)
+			bubble(t, 2, func(t *testing.T, h *harness) {
+				h.server.announce(streams(100)...)
+				h.server.announce(streams(100)[:10]...) // parked
+				e := h.start(nil, WithDrainTimeout(2*time.Second))
+				advance(5 * time.Second)
 				bad := e.held(streams(100)[42]).Entry()
-				w.server.poison(c.why, c.references, func(id string) bool { return id == bad })
+				h.server.poison(c.why, c.references, func(id string) bool { return id == bad })
 				began := time.Now()
-				shutdown, _ := e.drained()
+				shutdown, _ := e.shutdownAndWait()
 				require.LessOrEqual(t, time.Since(began), handBackTime+3*time.Second)
-				undelivered, pending, _, dead := w.server.count()
+				undelivered, pending, _, dead := h.server.count()
 				closed := 0
 				for p := range 2 {
-					w.server.with(p, func(p *fakePartition) {
+					h.server.with(p, func(p *fakePartition) {
 						for _, until := range p.sessions {
 							if until == 0 {
 								closed++
@@ -267,23 +267,23 @@ func TestRefusedEntryHoldsUpNoDrain(t *testing.T) {
 // Trace: XADD svc-input * _reason x, and every way an unreadable entry can go back: after a lost session, and where there is
 // no more room for what was read. It went back as it is, from process to process.
 func TestUnreadableEntriesBecomeDeadLettersOnEveryWayBack(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.start(nil)
-		pass(time.Second)
-		e.fake.onlyOp(faultError, "requeue", "acquire") // nothing is decided before the session ends
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		advance(time.Second)
+		e.fake.failOnly(faultError, "requeue", "acquire") // nothing is decided before the session ends
 		for _, body := range [][]string{{"_reason", "x"}, {lease.FieldAnnouncement, "{"}, {"mine", "x"}} {
-			w.server.add(0, fakeBody("", body...)[1:])
+			h.server.add(0, fakeBody("", body...)[1:])
 		}
-		w.server.announce("good")
-		pass(2 * time.Second)
+		h.server.announce("good")
+		advance(2 * time.Second)
 		e.endSession(0)
-		pass(2 * time.Second)
+		advance(2 * time.Second)
 		e.fake.setFault(nil)
-		pass(20 * time.Second)
+		advance(20 * time.Second)
 		require.Equal(t, 1, e.Stats().Held)
-		_, pending, _, dead := w.server.count()
+		_, pending, _, dead := h.server.count()
 		require.Equal(t, []int{1, 3}, []int{pending, dead})
-		w.server.with(0, func(p *fakePartition) {
+		h.server.with(0, func(p *fakePartition) {
 			for _, x := range p.dead {
 				last := x.body[len(x.body)-1]
 				require.True(t, strings.HasPrefix(last.Value, "malformed: "), last.Value)
@@ -295,19 +295,19 @@ func TestUnreadableEntriesBecomeDeadLettersOnEveryWayBack(t *testing.T) {
 // Whoever gives an unreadable entry back, and wherever to: there was no room for it, or it was found among what is pending.
 func TestGivingBackWhatNobodyCanReadMakesADeadLetter(t *testing.T) {
 	for _, dest := range []lease.Dest{lease.ToInput, lease.ToLater, lease.ToDeadLetters} {
-		bubble(t, 1, func(t *testing.T, w *world) {
-			e := w.start(nil)
-			pass(time.Second)
-			w.server.with(0, func(p *fakePartition) { p.delivered++ }) // nobody reads it
-			id := w.server.add(0, fakeBody("", "mine", "x")[1:])
+		bubble(t, 1, func(t *testing.T, h *harness) {
+			e := h.start(nil)
+			advance(time.Second)
+			h.server.with(0, func(p *fakePartition) { p.delivered++ }) // nobody reads it
+			id := h.server.add(0, fakeBody("", "mine", "x")[1:])
 			consumer := e.session(0).Consumer()
-			w.server.with(0, func(p *fakePartition) {
+			h.server.with(0, func(p *fakePartition) {
 				p.pending[id] = &fakePending{entry: p.input[0], consumer: consumer, since: nowMilli(), deliveries: 1}
 			})
 			x := lease.Entry{ID: id, Body: fakeBody("", "mine", "x")[1:]}
 			e.completer.Requeue(consumer, &x, completion.Target{Dest: dest, Delay: time.Minute, Reason: "malformed: told by who read it"})
-			pass(time.Second)
-			undelivered, pending, later, dead := w.server.count()
+			advance(time.Second)
+			undelivered, pending, later, dead := h.server.count()
 			require.Equal(t, []int{0, 0, 0, 1}, []int{undelivered, pending, later, dead})
 		})
 	}
@@ -315,21 +315,21 @@ func TestGivingBackWhatNobodyCanReadMakesADeadLetter(t *testing.T) {
 
 // Trace: the server refuses one member of later. The others wait for the next beat, page by page.
 func TestPromotionGoesOnPastWhatIsSetAside(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.start(nil)
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		advance(time.Second)
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.op == "promote" {
-				return fakeFault{err: fmt.Errorf("%w: 1, the first: %w", lease.ErrSetAside, refusal(tooMany))}
+				return fakeFault{err: fmt.Errorf("%w: 1, the first: %w", lease.ErrSetAside, errorReply(tooMany))}
 			}
 			return fakeFault{}
 		})
-		w.server.with(0, func(p *fakePartition) {
+		h.server.with(0, func(p *fakePartition) {
 			for _, s := range streams(1000) {
 				p.later = append(p.later, &fakeLater{due: nowMilli(), body: fakeBody(s)})
 			}
 		})
-		pass(2 * time.Second)
+		advance(2 * time.Second)
 		require.Equal(t, 1000, e.Stats().Held)
 		require.Contains(t, e.logged(), "promoting fails")
 		require.Less(t, countCalls(e.fake.takeCalls(), "promote"), 10)
@@ -338,15 +338,15 @@ func TestPromotionGoesOnPastWhatIsSetAside(t *testing.T) {
 
 // Trace: what was read of 300 announcements of 1 MiB goes back, in one script.
 func TestHeavyEntriesGoBackInBatchesOfBoundedWeight(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		e := w.start(nil)
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		advance(time.Second)
 		e.fake.takeCalls()
 		for i := range 20 {
 			x := lease.Entry{ID: fmt.Sprintf("1-%d", i+1), Stream: "s", Key: "k", Size: lease.MaxCallWeight/3 + 1}
 			e.completer.Requeue("host.1", &x, completion.Target{})
 		}
-		pass(time.Second)
+		advance(time.Second)
 		calls := e.fake.takeCalls()
 		require.Equal(t, 10, countCalls(calls, "requeue"))
 		for _, c := range calls {

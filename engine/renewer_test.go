@@ -52,13 +52,13 @@ func plot(head string, perSecond []int) string {
 func TestRenewalsAreSpread(t *testing.T) {
 	for _, n := range []int{1_000, 10_000} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
-				w.server.announce(streams(n)...)
-				e := w.start(nil)
+			bubble(t, 1, func(t *testing.T, h *harness) {
+				h.server.announce(streams(n)...)
+				e := h.start(nil)
 				began := time.Now()
 				require.Equal(t, n, e.Stats().Held)
 				const seconds = 60
-				pass(seconds * time.Second)
+				advance(seconds * time.Second)
 
 				longest := e.cfg.interval + e.cfg.wheel.Tick
 				perSecond := make([]int, seconds)
@@ -90,7 +90,7 @@ func TestRenewalsAreSpread(t *testing.T) {
 					require.InDelta(t, mean, perSecond[i], mean/2, "in second %d", i)
 				}
 				require.Equal(t, n, e.Stats().Held)
-				require.Empty(t, e.of(api.Disowned))
+				require.Empty(t, e.notified(api.Disowned))
 				golden(t, fmt.Sprintf("renewals_%d", n), plot(
 					fmt.Sprintf("renewals a second of %d leases that were acquired at once (interval %v, %d scripts in %d s)",
 						n, e.cfg.interval, scripts, seconds), perSecond))
@@ -101,12 +101,12 @@ func TestRenewalsAreSpread(t *testing.T) {
 
 // An engine that holds nothing beats every cfg.beat, no more, and does nothing else but read, scan and show now and then that it is there.
 func TestIdleEngineOnlyBeats(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		e := w.start(nil)
-		pass(10 * time.Second)
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		advance(10 * time.Second)
 		e.fake.takeCalls()
 		const beats = 60
-		pass(beats * e.cfg.beat)
+		advance(beats * e.cfg.beat)
 		calls := e.fake.takeCalls()
 		for n := range 2 {
 			var last time.Time
@@ -130,21 +130,21 @@ func TestIdleEngineOnlyBeats(t *testing.T) {
 
 // Renewals carry the beat: while they are frequent, there is no beat of its own, and never a longer gap than a beat.
 func TestRenewalsCarryTheBeat(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(1000)...)
-		e := w.start(nil)
-		pass(20 * time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(1000)...)
+		e := h.start(nil)
+		advance(20 * time.Second)
 		e.fake.takeCalls()
-		pass(60 * time.Second)
+		advance(60 * time.Second)
 		calls := e.fake.takeCalls()
 		require.Zero(t, countCalls(calls, "beat"))
 	})
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce(streams(1)...)
-		e := w.start(nil)
-		pass(20 * time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(1)...)
+		e := h.start(nil)
+		advance(20 * time.Second)
 		e.fake.takeCalls()
-		pass(60 * time.Second)
+		advance(60 * time.Second)
 		var last time.Time
 		beats, renewals := 0, 0
 		for _, c := range e.fake.takeCalls() {
@@ -171,11 +171,11 @@ func TestRenewalsCarryTheBeat(t *testing.T) {
 // The loop of the renewer began with a session to open in every partition, so a start that went on to fail with
 // ErrPartitionMismatch or ErrForeignConsumers had made groups and sessions of a service that was not its own.
 func TestNothingIsOpenedBeforeTheServiceWasChecked(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		e := w.newEngine()
-		e.fake.onlyOp(fakeFault{before: 500 * time.Millisecond}, "agree", "legacy")
-		e.run1(func(ctx context.Context) error { return e.Run(ctx, e) })
-		pass(5 * time.Second)
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		e := h.newEngine()
+		e.fake.failOnly(fakeFault{before: 500 * time.Millisecond}, "agree", "legacy")
+		e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+		advance(5 * time.Second)
 		var ops []string
 		for _, c := range e.fake.takeCalls() {
 			ops = append(ops, c.op)
@@ -192,11 +192,11 @@ func TestLeasesAreDisownedAtTheirDeadline(t *testing.T) {
 		fault fakeFault
 	}{{"hangs", faultHang}, {"fails", faultError}, {"refuses", faultOOM}, {"loses answers", faultLose}} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
+			bubble(t, 1, func(t *testing.T, h *harness) {
 				const n = 200
-				w.server.announce(streams(n)...)
-				e := w.start(nil)
-				pass(23 * time.Second)
+				h.server.announce(streams(n)...)
+				e := h.start(nil)
+				advance(23 * time.Second)
 				s := e.session(0)
 				type state struct {
 					ctx   context.Context
@@ -204,18 +204,18 @@ func TestLeasesAreDisownedAtTheirDeadline(t *testing.T) {
 				}
 				states := make(map[string]state)
 				session := time.Now().Add(s.Remaining())
-				for _, x := range e.of(api.Added) {
+				for _, x := range e.notified(api.Added) {
 					states[x.Stream] = state{x.Lease.Context(), time.Now().Add(x.Lease.Remaining())}
 				}
 				require.Len(t, states, n)
-				e.fake.allFail(c.fault)
+				e.fake.failAll(c.fault)
 				// The session is shorter than the leases, so all of them last until its deadline.
-				pass(time.Until(session) - e.cfg.wheel.Tick - time.Millisecond)
-				require.Empty(t, e.of(api.Disowned))
+				advance(time.Until(session) - e.cfg.wheel.Tick - time.Millisecond)
+				require.Empty(t, e.notified(api.Disowned))
 				require.Equal(t, n, e.Stats().Held)
-				pass(e.cfg.wheel.Tick + 2*time.Millisecond)
-				require.Len(t, e.of(api.Disowned), n, "each is told once")
-				for _, x := range e.of(api.Disowned) {
+				advance(e.cfg.wheel.Tick + 2*time.Millisecond)
+				require.Len(t, e.notified(api.Disowned), n, "each is told once")
+				for _, x := range e.notified(api.Disowned) {
 					require.ErrorIs(t, x.Err, api.ErrLeaseLost)
 					require.False(t, x.at.After(session.Add(time.Millisecond)))
 					require.Zero(t, x.left)
@@ -228,13 +228,13 @@ func TestLeasesAreDisownedAtTheirDeadline(t *testing.T) {
 						t.Fatal("the context has not ended")
 					}
 				}
-				pass(2 * time.Minute)
-				require.Len(t, e.of(api.Disowned), n)
+				advance(2 * time.Minute)
+				require.Len(t, e.notified(api.Disowned), n)
 				// With Redis back, the engine goes on by itself, and all of them come back.
 				e.fake.setFault(nil)
-				pass(time.Minute)
+				advance(time.Minute)
 				require.Equal(t, n, e.Stats().Held)
-				require.Len(t, e.of(api.Added), 2*n)
+				require.Len(t, e.notified(api.Added), 2*n)
 			})
 		})
 	}
@@ -242,16 +242,16 @@ func TestLeasesAreDisownedAtTheirDeadline(t *testing.T) {
 
 // A lease that is not renewed ends at its own deadline, though its session goes on.
 func TestALeaseThatIsNotRenewedIsDisownedAtItsDeadline(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 100
-		w.server.announce(streams(n)...)
-		e := w.start(nil, WithLeaseTTL(12*time.Second), WithSessionTTL(10*time.Second))
-		pass(10 * time.Second)
+		h.server.announce(streams(n)...)
+		e := h.start(nil, WithLeaseTTL(12*time.Second), WithSessionTTL(10*time.Second))
+		advance(10 * time.Second)
 		// As while a slot migrates: the session's key is there, those of the leases are not.
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			switch c.op {
 			case "renew":
-				return fakeFault{skip: true, err: refusal("TRYAGAIN Multiple keys request during rehashing of slot")}
+				return fakeFault{skip: true, err: errorReply("TRYAGAIN Multiple keys request during rehashing of slot")}
 			case "extend":
 				return faultError
 			}
@@ -259,15 +259,15 @@ func TestALeaseThatIsNotRenewedIsDisownedAtItsDeadline(t *testing.T) {
 		})
 		// The session's deadline stays far ahead, so near its end what is left is that of the lease itself.
 		until := make(map[api.Token]time.Time)
-		for began := time.Now(); len(e.of(api.Disowned)) < n && time.Since(began) < time.Minute; pass(10 * time.Millisecond) {
-			for _, x := range e.of(api.Added) {
+		for began := time.Now(); len(e.notified(api.Disowned)) < n && time.Since(began) < time.Minute; advance(10 * time.Millisecond) {
+			for _, x := range e.notified(api.Added) {
 				if left := x.Lease.Remaining(); left > 0 {
 					until[x.Token] = time.Now().Add(left)
 				}
 			}
 		}
-		require.Len(t, e.of(api.Disowned), n)
-		for _, x := range e.of(api.Disowned) {
+		require.Len(t, e.notified(api.Disowned), n)
+		for _, x := range e.notified(api.Disowned) {
 			require.ErrorIs(t, x.Err, errLeasePast)
 			require.Zero(t, x.left)
 			require.False(t, x.at.After(until[x.Token]), "%v late", x.at.Sub(until[x.Token]))
@@ -275,7 +275,7 @@ func TestALeaseThatIsNotRenewedIsDisownedAtItsDeadline(t *testing.T) {
 		}
 		require.NotContains(t, e.events(), api.EventSessionLost)
 		e.fake.setFault(nil)
-		pass(time.Minute)
+		advance(time.Minute)
 		require.Equal(t, n, e.Stats().Held, "given up, they come back under new tokens")
 	})
 }
@@ -284,20 +284,20 @@ func TestALeaseThatIsNotRenewedIsDisownedAtItsDeadline(t *testing.T) {
 func TestRenewalsThatFailForAWhileLoseNothing(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"errors": faultError, "refusals": faultOOM, "lost answers": faultLose, "no answers": faultHang} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
+			bubble(t, 1, func(t *testing.T, h *harness) {
 				const n = 2000
-				w.server.announce(streams(n)...)
-				e := w.start(nil)
+				h.server.announce(streams(n)...)
+				e := h.start(nil)
 				for range 5 {
-					pass(15 * time.Second)
-					e.fake.allFail(fault)
-					pass(6 * time.Second)
+					advance(15 * time.Second)
+					e.fake.failAll(fault)
+					advance(6 * time.Second)
 					e.fake.setFault(nil)
 				}
-				pass(time.Minute)
+				advance(time.Minute)
 				require.Equal(t, n, e.Stats().Held)
-				require.Empty(t, e.of(api.Disowned))
-				require.Len(t, e.of(api.Added), n)
+				require.Empty(t, e.notified(api.Disowned))
+				require.Len(t, e.notified(api.Added), n)
 				require.Contains(t, e.events(), api.EventRedisReachable)
 			})
 		})
@@ -306,29 +306,29 @@ func TestRenewalsThatFailForAWhileLoseNothing(t *testing.T) {
 
 // An answer that comes after the local deadline revives nothing, though the server extended what it says.
 func TestAnAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.server.announce("s")
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
 		// The longest timeout there may be: an answer can be under way for nearly as long as the session lasts.
-		e := w.start(nil, WithPipeline(lease.Pipeline{Timeout: 7 * time.Second}))
-		pass(5 * time.Second)
+		e := h.start(nil, WithPipeline(lease.Pipeline{Timeout: 7 * time.Second}))
+		advance(5 * time.Second)
 		l, s := e.held("s"), e.session(0)
 		left := s.Remaining()
 		ctx := l.Context()
-		e.fake.onlyOp(fakeFault{after: 4 * time.Second}, "beat", "renew")
+		e.fake.failOnly(fakeFault{after: 4 * time.Second}, "beat", "renew")
 		// Slow answers that come in time are as good as any.
-		pass(left + 10*time.Second)
+		advance(left + 10*time.Second)
 		require.Positive(t, l.Remaining())
 		require.NoError(t, ctx.Err())
 
 		// Now they come too late for that.
-		e.fake.onlyOp(fakeFault{after: 6900 * time.Millisecond}, "beat", "renew")
-		for began := time.Now(); l.Remaining() > 0; pass(100 * time.Millisecond) {
+		e.fake.failOnly(fakeFault{after: 6900 * time.Millisecond}, "beat", "renew")
+		for began := time.Now(); l.Remaining() > 0; advance(100 * time.Millisecond) {
 			require.Less(t, time.Since(began), time.Minute)
 		}
 		require.LessOrEqual(t, s.Remaining(), e.cfg.wheel.Tick, "an owner may be told a tick before")
 		require.ErrorIs(t, context.Cause(ctx), api.ErrLeaseLost)
 		e.fake.setFault(nil)
-		pass(30 * time.Second)
+		advance(30 * time.Second)
 		require.Zero(t, l.Remaining())
 		require.Zero(t, s.Remaining())
 		require.NotEqual(t, s.Consumer(), e.session(0).Consumer())
@@ -348,33 +348,33 @@ func TestAnAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
 func TestASessionWithLittleLeftIsSaved(t *testing.T) {
 	for _, large := range []bool{false, true} {
 		t.Run(fmt.Sprintf("large=%v", large), func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
+			bubble(t, 1, func(t *testing.T, h *harness) {
 				const n = 300
 				names, op := streams(n), "renew"
 				if large {
-					names, op = w.large(0, n), "beat"
+					names, op = h.large(0, n), "beat"
 				}
-				w.server.announce(names...)
-				e := w.start(nil, WithPipeline(lease.Pipeline{MaxBatch: 1})) // 16 leases a wave, of 64 that are looked at
-				pass(5 * time.Second)
+				h.server.announce(names...)
+				e := h.start(nil, WithPipeline(lease.Pipeline{MaxBatch: 1})) // 16 leases a wave, of 64 that are looked at
+				advance(5 * time.Second)
 				require.Equal(t, n, e.Stats().Held)
 				s := e.session(0)
-				e.fake.onlyOp(faultError, "beat", "renew")
-				pass(s.Remaining() - e.cfg.timeout/2)
+				e.fake.failOnly(faultError, "beat", "renew")
+				advance(s.Remaining() - e.cfg.timeout/2)
 				require.Equal(t, n, e.Stats().Held)
 				// Most are due by now, many at a time, and nothing is on its way. The last answer before the outage took long.
 				e.renewer.paces[0].answer = e.cfg.timeout
 				e.fake.setFault(nil)
 				e.fake.takeCalls()
-				pass(e.cfg.retry + e.cfg.wheel.Tick)
+				advance(e.cfg.retry + e.cfg.wheel.Tick)
 				calls := slices.DeleteFunc(e.fake.takeCalls(), func(c fakeCall) bool { return c.op != "beat" && c.op != "renew" })
 				require.NotEmpty(t, calls)
 				require.Equal(t, op, calls[0].op)
 				require.Greater(t, s.Remaining(), e.cfg.timeout)
-				pass(time.Minute)
+				advance(time.Minute)
 				require.Same(t, s, e.session(0))
 				require.Equal(t, n, e.Stats().Held)
-				require.Empty(t, e.of(api.Disowned))
+				require.Empty(t, e.notified(api.Disowned))
 			})
 		})
 	}

@@ -28,7 +28,7 @@ func (l *live) abandon(partition int, stream string) {
 func rarely() Option { return WithRecovery(scan.Config{Interval: time.Hour}) }
 
 func TestRequeueOfAnOrphan(t *testing.T) {
-	l := goLive(t, servers.New(t), nil, WithPartitions(2), rarely())
+	l := startLive(t, servers.New(t), nil, WithPartitions(2), rarely())
 	l.looked(0)
 	l.looked(1)
 	home := ""
@@ -43,7 +43,7 @@ func TestRequeueOfAnOrphan(t *testing.T) {
 
 	l.abandon(1, home)
 	require.NoError(t, l.Requeue(ctx, home))
-	l.until("it is handed out", func() bool { return l.told(api.Added, home) == 1 })
+	l.until("it is handed out", func() bool { return l.notified(api.Added, home) == 1 })
 	require.ErrorIs(t, l.Requeue(ctx, home), api.ErrHeldElsewhere, "this process owns it")
 	held, _ := l.Lease(home)
 	require.NoError(t, held.Done(ctx))
@@ -51,14 +51,14 @@ func TestRequeueOfAnOrphan(t *testing.T) {
 	// Its producer knows nothing of partitions, and the reader died before it forwarded the entry.
 	l.abandon(0, home)
 	require.NoError(t, l.Requeue(ctx, home))
-	l.until("it is forwarded and handed out", func() bool { return l.told(api.Added, home) == 2 })
+	l.until("it is forwarded and handed out", func() bool { return l.notified(api.Added, home) == 2 })
 	recovered, _ := l.metric("recovered_total")
 	require.EqualValues(t, 2, recovered)
 }
 
 // Another process keeps its lease while its session lives, whatever else happens in the meantime.
 func TestRequeueWhileTheOwnerLives(t *testing.T) {
-	l := goLive(t, servers.New(t), nil, rarely())
+	l := startLive(t, servers.New(t), nil, rarely())
 	ctx := context.Background()
 	other := lease.NewStore(l.layout, lease.Settings{LeaseTTL: time.Hour, SessionTTL: time.Hour, Gap: time.Hour, Settle: true,
 		Timeout: 20 * time.Second}, l.client, l.client, nil)
@@ -83,7 +83,7 @@ func TestRequeueWhileTheOwnerLives(t *testing.T) {
 	if err := l.Requeue(ctx, "x"); err != nil {
 		require.True(t, isAnyOf(err, api.ErrNotAnnounced, api.ErrHeldElsewhere), "%v", err)
 	}
-	l.until("it is handed out", func() bool { return l.told(api.Added, "x") == 1 })
+	l.until("it is handed out", func() bool { return l.notified(api.Added, "x") == 1 })
 	require.Zero(t, l.num("XLEN", l.layout.Keys(0).Input)-1)
 }
 

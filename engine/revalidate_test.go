@@ -30,18 +30,18 @@ func TestAFloodOfNoticesCostsFewRenewals(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
-				node := w.noticeNode(notices.Options{})
-				w.server.announce(streams(n)...)
-				e := w.start(nil, noticesFrom(node))
-				pass(time.Minute)
+			bubble(t, 1, func(t *testing.T, h *harness) {
+				node := h.noticeNode(notices.Options{})
+				h.server.announce(streams(n)...)
+				e := h.start(nil, noticesFrom(node))
+				advance(time.Minute)
 				e.fake.takeCalls()
 				perSecond := make([]int, seconds)
 				for i := range 100 * seconds {
 					node.Push(notice(i))
-					pass(10 * time.Millisecond)
+					advance(10 * time.Millisecond)
 					if i%500 == 0 {
-						w.believed(e)
+						h.believed(e)
 					}
 				}
 				total, beats := 0, 0
@@ -65,7 +65,7 @@ func TestAFloodOfNoticesCostsFewRenewals(t *testing.T) {
 				require.LessOrEqual(t, beats, 20*seconds)
 				require.LessOrEqual(t, countEvents(e, api.EventTopologyChanged), seconds*int(time.Second)/int(redialGap)+1)
 				e.kept(n)
-				pass(time.Minute)
+				advance(time.Minute)
 				e.kept(n)
 			})
 		})
@@ -74,12 +74,12 @@ func TestAFloodOfNoticesCostsFewRenewals(t *testing.T) {
 
 // A window that is longer than the one before asks for more: what is not covered is renewed at once.
 func TestALongerWindowIsNotCoveredByAShorterOne(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 100
-		node := w.noticeNode(notices.Options{})
-		w.server.announce(streams(n)...)
-		e := w.start(nil, noticesFrom(node))
-		pass(time.Minute)
+		node := h.noticeNode(notices.Options{})
+		h.server.announce(streams(n)...)
+		e := h.start(nil, noticesFrom(node))
+		advance(time.Minute)
 		renewed := func() (sum int) {
 			for _, c := range e.fake.takeCalls() {
 				if c.op == "renew" {
@@ -90,16 +90,16 @@ func TestALongerWindowIsNotCoveredByAShorterOne(t *testing.T) {
 		}
 		renewed()
 		push(t, node, ">4\r\n+FAILING_OVER\r\n:1\r\n:10\r\n+1\r\n")
-		pass(revalidationSpread + 2*e.cfg.wheel.Tick)
+		advance(revalidationSpread + 2*e.cfg.wheel.Tick)
 		require.GreaterOrEqual(t, renewed(), n)
 		push(t, node, ">4\r\n+FAILING_OVER\r\n:3\r\n:11\r\n+2\r\n")
-		pass(revalidationSpread + 2*e.cfg.wheel.Tick)
+		advance(revalidationSpread + 2*e.cfg.wheel.Tick)
 		require.Less(t, renewed(), n/2, "covered")
 		push(t, node, ">4\r\n+FAILING_OVER\r\n:5\r\n:30\r\n+3\r\n")
-		pass(revalidationSpread + 2*e.cfg.wheel.Tick)
+		advance(revalidationSpread + 2*e.cfg.wheel.Tick)
 		require.GreaterOrEqual(t, renewed(), n)
 		for l := range e.Leases() {
-			left := time.Duration(w.server.leaseOf(l.Stream()).until-nowMilli()) * time.Millisecond
+			left := time.Duration(h.server.leaseOf(l.Stream()).until-nowMilli()) * time.Millisecond
 			require.Greater(t, left, DefaultLeaseTTL+28*time.Second-e.cfg.interval)
 		}
 	})

@@ -21,21 +21,21 @@ func ofTTLs(id string, session, leases time.Duration) []Option {
 // promoted knows none of that: it settles for 2 s and gives the streams away. The second process must have disowned them by then,
 // though it never reached a server again. (The world checks that whenever a lease is granted.)
 func TestANewSessionTTLIsNotReliedOnBeforeASuccessorKnowsIt(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		old := w.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
-		pass(10 * time.Second)
-		old.fake.onlyOp(faultError, "read")
-		pass(time.Second)
-		before := w.server.snapshot()
-		w.server.announce(streams(5)...)
-		late := w.start(nil, ofTTLs("late", 30*time.Second, 30*time.Second)...)
-		pass(time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		old := h.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
+		advance(10 * time.Second)
+		old.fake.failOnly(faultError, "read")
+		advance(time.Second)
+		before := h.server.snapshot()
+		h.server.announce(streams(5)...)
+		late := h.start(nil, ofTTLs("late", 30*time.Second, 30*time.Second)...)
+		advance(time.Second)
 		late.kept(5)
-		late.fake.allFail(faultHang)
+		late.fake.failAll(faultHang)
 		old.fake.setFault(nil)
-		w.server.failover(before)
-		pass(5 * time.Second)
-		require.Len(t, late.of(api.Disowned), 5)
+		h.server.failover(before)
+		advance(5 * time.Second)
+		require.Len(t, late.notified(api.Disowned), 5)
 		require.Equal(t, 5, old.Stats().Held)
 	})
 }
@@ -43,11 +43,11 @@ func TestANewSessionTTLIsNotReliedOnBeforeASuccessorKnowsIt(t *testing.T) {
 // While its TTL is not firm, a process sends beats as fast as one with the shorter TTL, and loses nothing. After that, it sends
 // them as usual.
 func TestBeatsAreAsFastAsTheyMustBe(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		w.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
-		pass(time.Second)
-		w.server.announce(streams(300)...)
-		late := w.start(nil, ofTTLs("late", 30*time.Second, 30*time.Second)...)
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		h.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
+		advance(time.Second)
+		h.server.announce(streams(300)...)
+		late := h.start(nil, ofTTLs("late", 30*time.Second, 30*time.Second)...)
 		// Every second answer is late, by more than half of what the short TTL leaves and by less than the timeout of an attempt.
 		late.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.at.UnixMilli()/400%2 == 0 {
@@ -55,19 +55,19 @@ func TestBeatsAreAsFastAsTheyMustBe(t *testing.T) {
 			}
 			return fakeFault{}
 		})
-		pass(1500 * time.Millisecond)
+		advance(1500 * time.Millisecond)
 		for n := range 2 {
 			require.LessOrEqual(t, late.session(n).Remaining(), 2*time.Second)
 		}
 		late.fake.setFault(nil)
-		pass(5 * time.Second)
+		advance(5 * time.Second)
 		late.fake.takeCalls()
 		for n := range 2 {
 			require.Greater(t, late.session(n).Remaining(), 25*time.Second)
 		}
-		pass(10 * time.Second)
+		advance(10 * time.Second)
 		require.LessOrEqual(t, countCalls(late.fake.takeCalls(), "beat"), 2*11, "the usual pace")
-		require.Empty(t, late.of(api.Disowned))
+		require.Empty(t, late.notified(api.Disowned))
 		require.Zero(t, countEvents(late, api.EventSessionLost))
 	})
 }
@@ -75,17 +75,17 @@ func TestBeatsAreAsFastAsTheyMustBe(t *testing.T) {
 // A server is so far away that no answer comes within what the short TTL leaves: sessions are lost until the longer TTL is firm,
 // and not after that.
 func TestAServerThatIsTooFarForTheShorterTTLIsReachedInTheEnd(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
-		w.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
-		pass(time.Second)
-		late := w.newEngine(ofTTLs("late", 30*time.Second, 30*time.Second)...)
-		late.fake.allFail(fakeFault{after: 700 * time.Millisecond})
-		late.run1(func(ctx context.Context) error { return late.Run(ctx, late) })
-		pass(10 * time.Second)
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
+		advance(time.Second)
+		late := h.newEngine(ofTTLs("late", 30*time.Second, 30*time.Second)...)
+		late.fake.failAll(fakeFault{after: 700 * time.Millisecond})
+		late.startWith(func(ctx context.Context) error { return late.Run(ctx, late) })
+		advance(10 * time.Second)
 		lost := countEvents(late, api.EventSessionLost)
 		require.Positive(t, lost)
 		require.Greater(t, late.session(0).Remaining(), 25*time.Second)
-		pass(time.Minute)
+		advance(time.Minute)
 		require.Equal(t, lost, countEvents(late, api.EventSessionLost))
 	})
 }
@@ -103,37 +103,37 @@ func TestARollingChangeOfTTLsWithAFailoverAtEachStep(t *testing.T) {
 		{ttls{10 * time.Second, 40 * time.Second}, ttls{3 * time.Second, 5 * time.Second}},
 	} {
 		t.Run(fmt.Sprintf("%v to %v", c.from, c.to), func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, w *world) {
+			bubble(t, 1, func(t *testing.T, h *harness) {
 				draw := rand.New(rand.NewPCG(3, uint64(c.from.session+c.to.lease)))
 				shorter := min(c.from.session, c.to.session)
 				started := 0
-				begin := func(x ttls) *fakeEngine {
+				begin := func(x ttls) *testEngine {
 					started++
-					return w.start(nil, ofTTLs(fmt.Sprint("p", started), x.session, x.lease)...)
+					return h.start(nil, ofTTLs(fmt.Sprint("p", started), x.session, x.lease)...)
 				}
-				fleet := []*fakeEngine{begin(c.from), begin(c.from), begin(c.from)}
-				w.server.announce(streams(30)...)
-				pass(30 * time.Second)
+				fleet := []*testEngine{begin(c.from), begin(c.from), begin(c.from)}
+				h.server.announce(streams(30)...)
+				advance(30 * time.Second)
 				taken, announced := 0, 30
 				for step := range 7 {
 					n := step % len(fleet)
 					fleet[n].halt()
 					for _, e := range fleet {
-						e.fake.onlyOp(faultError, "read") // what is announced is for the one that starts
+						e.fake.failOnly(faultError, "read") // what is announced is for the one that starts
 					}
-					pass(5 * time.Second)
+					advance(5 * time.Second)
 					// What is written from here on is lost; that is for less than the shorter session TTL.
-					before := w.server.snapshot()
+					before := h.server.snapshot()
 					x := c.to
 					if step >= 3 && draw.IntN(2) == 0 {
 						x = c.from // back and forth
 					}
 					fleet[n] = begin(x)
 					for i := range 10 {
-						w.server.announce(fmt.Sprintf("new%d-%d", step, i))
+						h.server.announce(fmt.Sprintf("new%d-%d", step, i))
 					}
 					announced += 10
-					pass(shorter/4 + time.Duration(draw.Int64N(int64(shorter/2))))
+					advance(shorter/4 + time.Duration(draw.Int64N(int64(shorter/2))))
 					cut := fleet[n]
 					if draw.IntN(3) == 0 {
 						cut = fleet[draw.IntN(len(fleet))]
@@ -142,14 +142,14 @@ func TestARollingChangeOfTTLsWithAFailoverAtEachStep(t *testing.T) {
 					for _, e := range fleet {
 						e.fake.setFault(nil)
 					}
-					cut.fake.allFail(faultHang)
-					w.server.failover(before)
-					pass(time.Duration(draw.Int64N(int64(c.from.session + c.to.session))))
+					cut.fake.failAll(faultHang)
+					h.server.failover(before)
+					advance(time.Duration(draw.Int64N(int64(c.from.session + c.to.session))))
 					cut.fake.setFault(nil)
-					pass(time.Duration(draw.Int64N(int64(30 * time.Second))))
+					advance(time.Duration(draw.Int64N(int64(30 * time.Second))))
 				}
 				require.Positive(t, taken, "streams were held by those cut off")
-				pass(2 * time.Minute)
+				advance(2 * time.Minute)
 				held := 0
 				for _, e := range fleet {
 					held += e.Stats().Held

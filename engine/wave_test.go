@@ -46,8 +46,8 @@ func (l *link) fault(c *fakeCall) fakeFault {
 const fiftyMegabit, tenMegabit = 6.25e6, 1.25e6
 
 // large is n names of 60 KiB of one partition.
-func (w *world) large(partition, n int) (out []string) {
-	tail := "{" + w.streamIn(partition, 0) + "}" + strings.Repeat("x", 60<<10) // the tag says where it belongs
+func (h *harness) large(partition, n int) (out []string) {
+	tail := "{" + h.streamIn(partition, 0) + "}" + strings.Repeat("x", 60<<10) // the tag says where it belongs
 	for i := range n {
 		out = append(out, fmt.Sprint(i, tail))
 	}
@@ -58,18 +58,18 @@ func (w *world) large(partition, n int) (out []string) {
 // which these stand on one of a twentieth, were one pipeline of 256 MB with the beat in it: it had no answer within the timeout, was sent
 // again behind itself, and in the end everybody was disowned.
 func TestABeatWaitsBehindNoRenewals(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
+	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n, size = 150, 60 << 10
-		w.server.announce(w.large(0, n)...)
-		w.server.announce(w.streamIn(1, 0))
-		e := w.start(nil)
-		pass(5 * time.Second)
+		h.server.announce(h.large(0, n)...)
+		h.server.announce(h.streamIn(1, 0))
+		e := h.start(nil)
+		advance(5 * time.Second)
 		require.Equal(t, n+1, e.Stats().Held)
 		l := &link{perSecond: fiftyMegabit, size: size}
 		e.fake.setFault(l.fault)
-		w.server.restart(false)
-		pass(25 * time.Second)
-		require.Zero(t, len(e.of(api.Disowned)))
+		h.server.restart(false)
+		advance(25 * time.Second)
+		require.Zero(t, len(e.notified(api.Disowned)))
 		require.Equal(t, n+1, e.Stats().Held)
 		require.NotContains(t, e.events(), api.EventRedisUnreachable)
 		// The formula in inflight.go.
@@ -80,17 +80,17 @@ func TestABeatWaitsBehindNoRenewals(t *testing.T) {
 
 // On a link that is too slow for the largest wave, waves become smaller until they get through.
 func TestWavesFitTheLink(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, w *world) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 20
-		w.server.announce(w.large(0, n)...)
-		e := w.start(nil)
-		pass(5 * time.Second)
+		h.server.announce(h.large(0, n)...)
+		e := h.start(nil)
+		advance(5 * time.Second)
 		require.Equal(t, n, e.Stats().Held)
 		l := &link{perSecond: tenMegabit / 3, size: 60 << 10} // a lease in 160 ms
 		e.fake.setFault(l.fault)
-		w.server.restart(false)
-		pass(time.Minute)
-		require.Zero(t, len(e.of(api.Disowned)))
+		h.server.restart(false)
+		advance(time.Minute)
+		require.Zero(t, len(e.notified(api.Disowned)))
 		require.Equal(t, n, e.Stats().Held)
 	})
 }
@@ -98,15 +98,15 @@ func TestWavesFitTheLink(t *testing.T) {
 // What one partition costs, others do not feel: small renewals and beats go on while another partition of the same master
 // has more to renew than the link carries.
 func TestAPartitionFullOfLargeNamesDisturbsNoOther(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, w *world) {
-		w.server.announce(w.large(0, 100)...)
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		h.server.announce(h.large(0, 100)...)
 		var small []string
 		for i := range 100 {
-			small = append(small, w.streamIn(1, i))
+			small = append(small, h.streamIn(1, i))
 		}
-		w.server.announce(small...)
-		e := w.start(nil)
-		pass(5 * time.Second)
+		h.server.announce(small...)
+		e := h.start(nil)
+		advance(5 * time.Second)
 		require.Equal(t, 200, e.Stats().Held)
 		e.fake.takeCalls()
 		// 6 MB an interval of 10 s, of which the link carries a half.
@@ -119,8 +119,8 @@ func TestAPartitionFullOfLargeNamesDisturbsNoOther(t *testing.T) {
 			}
 			return l.fault(c)
 		})
-		pass(2 * time.Minute)
-		for _, x := range e.of(api.Disowned) {
+		advance(2 * time.Minute)
+		for _, x := range e.notified(api.Disowned) {
 			require.NotContains(t, small, x.Stream)
 		}
 		require.NotContains(t, e.events(), api.EventSessionLost)
@@ -141,20 +141,20 @@ func TestAPartitionFullOfLargeNamesDisturbsNoOther(t *testing.T) {
 // keep a goroutine, and none is sent behind another one of the same partition before the others had their turn.
 func TestPartitionsThatWaitForRoomGoOnBeating(t *testing.T) {
 	const partitions = 2 * lease.DefaultMaxInFlight
-	bubble(t, partitions, func(t *testing.T, w *world) {
+	bubble(t, partitions, func(t *testing.T, h *harness) {
 		for n := range partitions {
-			w.server.announce(w.large(n, 4)...)
+			h.server.announce(h.large(n, 4)...)
 		}
-		e := w.start(nil)
-		pass(5 * time.Second)
+		e := h.start(nil)
+		advance(5 * time.Second)
 		require.Equal(t, 4*partitions, e.Stats().Held)
 		l := &link{perSecond: tenMegabit, size: 60 << 10}
 		e.fake.setFault(l.fault)
-		w.server.restart(false)
+		h.server.restart(false)
 		began := time.Now()
 		e.fake.takeCalls()
-		pass(20 * time.Second)
-		require.Zero(t, len(e.of(api.Disowned)))
+		advance(20 * time.Second)
+		require.Zero(t, len(e.notified(api.Disowned)))
 		require.NotContains(t, e.events(), api.EventRedisUnreachable)
 		last := make(map[int]time.Time)
 		for _, c := range e.fake.takeCalls() {
