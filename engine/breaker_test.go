@@ -34,12 +34,3 @@ func TestADeadServerIsNotHammered(t *testing.T) {
 		require.Equal(t, 1, countEvents(e, api.EventReadsPaused), "reported once")
 	})
 }
-
-func countEvents(e *testEngine, kind api.EventKind) (n int) {
-	for _, k := range e.events() {
-		if k == kind {
-			n++
-		}
-	}
-	return n
-}

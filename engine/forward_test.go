@@ -102,3 +102,43 @@ func TestOnlyAMasterThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 		}
 	})
 }
+
+// A stream whose forwarding is never answered was copied again and again.
+func TestACopyWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		const n = 300
+		for i := range n {
+			h.server.add(0, fakeBody(h.streamIn(1, i)))
+		}
+		lost := 0
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.op == "copy" && lost < 2 {
+				lost++
+				return faultLose
+			}
+			return fakeFault{}
+		})
+		advance(time.Minute)
+		require.Equal(t, 2, lost)
+		require.Equal(t, n, e.Stats().Held)
+		require.Zero(t, e.Stats().Parked, "no second announcement of any")
+		undelivered, pending, later, _ := h.server.count()
+		require.Equal(t, []int{0, n, 0}, []int{undelivered, pending, later})
+	})
+}
+
+// Where no answer ever comes there is a duplicate each time that it is tried, and it is tried ever more seldom.
+func TestCopiesThatAreNeverAnsweredGetSeldom(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		e.fake.failOnly(faultLose, "copy")
+		h.server.add(0, fakeBody(h.streamIn(1, 0)))
+		advance(time.Hour)
+		calls := countCalls(e.fake.takeCalls(), "copy")
+		require.Less(t, calls, 30)
+		require.Greater(t, calls, 8)
+		advance(time.Hour)
+		require.LessOrEqual(t, countCalls(e.fake.takeCalls(), "copy"), 13)
+	})
+}

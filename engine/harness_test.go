@@ -1,13 +1,11 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -32,32 +30,6 @@ type harness struct {
 	mu       sync.Mutex
 	engines  []*testEngine
 	overlaps []string
-}
-
-// testEngine is an engine on a fakeStore, and what its handler was told.
-type testEngine struct {
-	*Engine
-	h        *harness
-	fake     *fakeStore
-	registry *prometheus.Registry
-	ended    chan struct{} // closed when Run has returned
-	err      error         // of Run
-	stop     context.CancelFunc
-
-	// handler is called after a notification was recorded; nil: nil is returned.
-	handler api.HandlerFunc
-
-	mu            sync.Mutex
-	notifications []received
-	emitted       []api.Event
-	logs          bytes.Buffer
-}
-
-// received is a notification and when it came.
-type received struct {
-	api.Notification
-	at   time.Time
-	left time.Duration // Remaining of the lease at that moment
 }
 
 // bubble runs a test in virtual time, with that many partitions.
@@ -141,116 +113,6 @@ func (h *harness) start(handler api.HandlerFunc, opts ...Option) *testEngine {
 	return e
 }
 
-// startWith has f run the engine.
-func (e *testEngine) startWith(f func(ctx context.Context) error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	e.stop = cancel
-	go func() {
-		defer close(e.ended)
-		e.err = f(ctx)
-	}()
-}
-
-// halt ends an engine whatever state it is in.
-func (e *testEngine) halt() {
-	e.fake.setFault(nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = e.Shutdown(ctx)
-	if e.stop != nil {
-		e.stop()
-		<-e.ended
-	}
-}
-
-// shutdownAndWait shuts the engine down and returns what Shutdown and Run did.
-func (e *testEngine) shutdownAndWait() (shutdown, run error) {
-	shutdown = e.Shutdown(context.Background())
-	<-e.ended
-	return shutdown, e.err
-}
-
-// Write is the log.
-func (e *testEngine) Write(p []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.logs.Write(p)
-}
-
-func (e *testEngine) logged() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.logs.String()
-}
-
-// Handle records.
-func (e *testEngine) Handle(ctx context.Context, n api.Notification) error {
-	x := received{Notification: n, at: time.Now()}
-	if n.Lease != nil {
-		x.left = n.Lease.Remaining()
-	}
-	e.mu.Lock()
-	e.notifications = append(e.notifications, x)
-	e.mu.Unlock()
-	if e.handler != nil {
-		return e.handler(ctx, n)
-	}
-	return nil
-}
-
-// notified is what was told of a kind, in order.
-func (e *testEngine) notified(kind api.Kind) (out []received) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, x := range e.notifications {
-		if x.Kind == kind {
-			out = append(out, x)
-		}
-	}
-	return out
-}
-
-// kinds is the names of what was told of a stream, in order.
-func (e *testEngine) kinds(stream string) string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var out []string
-	for _, x := range e.notifications {
-		if x.Stream == stream && x.Kind != api.Terminated {
-			out = append(out, x.Kind.String())
-		}
-	}
-	return strings.Join(out, " ")
-}
-
-// events is the kinds of events that were told.
-func (e *testEngine) events() (out []api.EventKind) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, v := range e.emitted {
-		out = append(out, v.Kind)
-	}
-	return out
-}
-
-// held is the engine's lease of a stream.
-func (e *testEngine) held(stream string) *lease.Lease {
-	e.h.t.Helper()
-	l := e.table.Get(stream)
-	require.NotNil(e.h.t, l, "%s is not held", stream)
-	require.Positive(e.h.t, l.Remaining())
-	return l
-}
-
-// session is the live session of a partition.
-func (e *testEngine) session(partition int) *lease.Session {
-	e.h.t.Helper()
-	s, _ := e.partitions[partition].view()
-	require.NotNil(e.h.t, s)
-	require.Positive(e.h.t, s.Remaining())
-	return s
-}
-
 // streams is n names.
 func streams(n int) []string {
 	out := make([]string, n)
@@ -306,4 +168,35 @@ func mostPerSecond(calls []fakeCall, ops ...string) (most int) {
 		most = max(most, i-first+1)
 	}
 	return most
+}
+
+// hold puts a lease of somebody else on the server, for so long; it is renewed by nobody.
+func (h *harness) hold(stream, consumer string, d time.Duration) {
+	n := h.layout.Of(stream)
+	h.server.with(n, func(p *fakePartition) {
+		p.leases[p.keys.Lease(stream)] = &fakeLease{consumer: consumer, entry: "1-1", token: 1, until: nowMilli() + d.Milliseconds()}
+	})
+}
+
+// names are n names for each of the first partitions.
+func (h *harness) names(partitions, n int) [][]string {
+	all := make([][]string, partitions)
+	for k, missing := 0, partitions*n; missing > 0; k++ {
+		name := fmt.Sprintf("n%d", k)
+		if p := h.layout.Of(name); p < partitions && len(all[p]) < n {
+			all[p] = append(all[p], name)
+			missing--
+		}
+	}
+	return all
+}
+
+// asked are the times at which an entry was asked for.
+func asked(calls []fakeCall, op, id string) (at []time.Time) {
+	for _, c := range calls {
+		if c.op == op && slices.Contains(c.entries, id) {
+			at = append(at, c.at)
+		}
+	}
+	return at
 }

@@ -18,33 +18,7 @@ import (
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/scan"
-	"github.com/streamlease/streamlease/test/telemetry"
 )
-
-// counted is what a counter of an engine stands at, for all or some values of its labels.
-func (e *testEngine) counted(name string, labels ...string) int {
-	sum, _ := telemetry.Sum(e.h.t, e.registry, name, labels...)
-	return int(sum)
-}
-
-// hookCount is how often a hook came to a result.
-func (e *testEngine) hookCount(hook string, r outbox.Result) int {
-	return e.counted("hooks_total", "hook", hook, "result", r.String())
-}
-
-// heldThroughout looks for a while whether all of n streams stay held.
-func (e *testEngine) heldThroughout(n int, d time.Duration) {
-	e.h.t.Helper()
-	for end := time.Now().Add(d); time.Now().Before(end); advance(time.Second) {
-		held := 0
-		for l := range e.Leases() {
-			require.Positive(e.h.t, l.Remaining())
-			held++
-		}
-		require.Equal(e.h.t, n, held)
-	}
-	require.Empty(e.h.t, e.notified(api.Disowned))
-}
 
 // A hook of WithEvents that panicked ended the process: it was called on the goroutine that beats.
 func TestEventHookThatPanicsEndsNothing(t *testing.T) {

@@ -54,16 +54,6 @@ const (
 	failedOver  = ">3\r\n+FAILED_OVER\r\n:11\r\n+1\r\n"
 )
 
-// kept requires that nothing was disowned and n streams are held.
-func (e *testEngine) kept(n int) {
-	e.h.t.Helper()
-	require.Empty(e.h.t, e.notified(api.Disowned))
-	require.Equal(e.h.t, n, e.Stats().Held)
-	for l := range e.Leases() {
-		require.Positive(e.h.t, l.Remaining())
-	}
-}
-
 // A server that had announced an outage of 30 s is down for 25 s, more than twice the session TTL. A process that listened keeps
 // everything, and renews it at once when the server is back; one that did not loses everything.
 func TestAnAnnouncedOutageLosesNothing(t *testing.T) {

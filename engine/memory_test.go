@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -95,107 +94,6 @@ func TestWhatIsParkedIsBoundedInBytes(t *testing.T) {
 		_, bytes := e.parked.list.Size()
 		require.Zero(t, bytes)
 	})
-}
-
-// What is beyond a limit is a dead letter that says so, and is counted as such; its neighbours are owned.
-func TestWhatIsBeyondTheLimitsIsADeadLetter(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, h *harness) {
-		e := h.start(nil, WithLimits(Limits{MaxName: 100, MaxInfo: 1000, MaxFields: 16, MaxEntry: 4000}))
-		many := fakeBody("wide")
-		for i := range 16 {
-			many = append(many, rueidis.XRangeFieldValue{Field: fmt.Sprint(i)})
-		}
-		h.server.add(0, fakeBody(strings.Repeat("n", 101)))
-		h.server.add(0, bulky("info", 2000))
-		h.server.add(0, many)
-		h.server.add(0, fakeBody("weight", "mine", strings.Repeat("m", 4000)))
-		h.server.announce(strings.Repeat("n", 100), "fine")
-		advance(time.Second)
-		require.Equal(t, 2, e.Stats().Held)
-		_, _, _, dead := h.server.count()
-		require.Equal(t, 4, dead)
-		require.Equal(t, 4, e.counted("dead_letters_total", "reason", lease.DeadTooLarge))
-		require.Contains(t, e.logged(), "announcements beyond the limits")
-	})
-}
-
-// A stream whose forwarding is never answered was copied again and again.
-func TestACopyWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, h *harness) {
-		e := h.start(nil)
-		const n = 300
-		for i := range n {
-			h.server.add(0, fakeBody(h.streamIn(1, i)))
-		}
-		lost := 0
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.op == "copy" && lost < 2 {
-				lost++
-				return faultLose
-			}
-			return fakeFault{}
-		})
-		advance(time.Minute)
-		require.Equal(t, 2, lost)
-		require.Equal(t, n, e.Stats().Held)
-		require.Zero(t, e.Stats().Parked, "no second announcement of any")
-		undelivered, pending, later, _ := h.server.count()
-		require.Equal(t, []int{0, n, 0}, []int{undelivered, pending, later})
-	})
-}
-
-// Where no answer ever comes there is a duplicate each time that it is tried, and it is tried ever more seldom.
-func TestCopiesThatAreNeverAnsweredGetSeldom(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, h *harness) {
-		e := h.start(nil)
-		e.fake.failOnly(faultLose, "copy")
-		h.server.add(0, fakeBody(h.streamIn(1, 0)))
-		advance(time.Hour)
-		calls := countCalls(e.fake.takeCalls(), "copy")
-		require.Less(t, calls, 30)
-		require.Greater(t, calls, 8)
-		advance(time.Hour)
-		require.LessOrEqual(t, countCalls(e.fake.takeCalls(), "copy"), 13)
-	})
-}
-
-func TestAcquisitionsAreCutByTheBytesOfTheirKeys(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, h *harness) {
-		const n = 200
-		for i := range n {
-			h.server.announce(fmt.Sprint(i, strings.Repeat("x", cluster.MaxStreamName-10)))
-		}
-		e := h.start(nil)
-		advance(10 * time.Second)
-		require.Equal(t, n, e.Stats().Held)
-		for _, c := range e.fake.takeCalls() {
-			if c.op == "acquire" {
-				require.LessOrEqual(t, c.n, lease.MaxCallWeight/cluster.MaxStreamName)
-			}
-		}
-	})
-}
-
-// names are n names for each of the first partitions.
-func (h *harness) names(partitions, n int) [][]string {
-	all := make([][]string, partitions)
-	for k, missing := 0, partitions*n; missing > 0; k++ {
-		name := fmt.Sprintf("n%d", k)
-		if p := h.layout.Of(name); p < partitions && len(all[p]) < n {
-			all[p] = append(all[p], name)
-			missing--
-		}
-	}
-	return all
-}
-
-// assign says which partitions share a master.
-func (e *testEngine) assign(lane func(partition int) int) {
-	lanes := make([]int, len(e.partitions))
-	for p := range lanes {
-		lanes[p] = lane(p)
-	}
-	e.lanes.assign(lanes)
 }
 
 // Trace: one master of three is at maxmemory. Its sessions are beaten, its streams are read, and none is taken. What its eight

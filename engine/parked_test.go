@@ -16,14 +16,6 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// hold puts a lease of somebody else on the server, for so long; it is renewed by nobody.
-func (h *harness) hold(stream, consumer string, d time.Duration) {
-	n := h.layout.Of(stream)
-	h.server.with(n, func(p *fakePartition) {
-		p.leases[p.keys.Lease(stream)] = &fakeLease{consumer: consumer, entry: "1-1", token: 1, until: nowMilli() + d.Milliseconds()}
-	})
-}
-
 // gaps are the times between acquisitions.
 func gaps(calls []fakeCall) (out []time.Duration) {
 	var last time.Time

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,24 +13,6 @@ import (
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/lease"
 )
-
-// untampered checks that the engine has noticed nothing, and kept what it had.
-func (e *testEngine) untampered(held int) {
-	e.h.t.Helper()
-	require.Equal(e.h.t, held, e.Stats().Held)
-	require.Empty(e.h.t, e.notified(api.Disowned))
-	require.NotContains(e.h.t, e.logged(), "WARN")
-}
-
-// removeConsumers is XGROUP DELCONSUMER of all.
-func (s *fakeServer) removeConsumers() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.parts {
-		clear(p.pending)
-		clear(p.consumers)
-	}
-}
 
 // compareNow has all partitions compared as soon as their readers come to it.
 func (e *testEngine) compareNow() {
@@ -166,194 +149,6 @@ func TestFullProcessIsNeverIdleAndCompares(t *testing.T) {
 	})
 }
 
-// One acknowledged by hand, beside many that are not, and while others are done, come and are parked.
-func TestAcknowledgedByHandWhileHeld(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, h *harness) {
-		const n = 300
-		h.server.announce(streams(n)...)
-		h.server.announce(streams(20)...)
-		e := h.start(nil)
-		advance(5 * time.Second)
-		require.Equal(t, 20, e.Stats().Parked)
-		l := e.held("s00150")
-		h.server.acknowledge(l.Entry(), e.held("s00003").Entry())
-		var parked string
-		for _, x := range e.parked.list.Of(e.session(0)) {
-			if x.Stream == "s00003" {
-				parked = x.ID
-			}
-		}
-		h.server.acknowledge(parked)
-		advance(e.comparedIn())
-		_, pending, _, _ := h.server.count()
-		require.Equal(t, n+20, pending)
-		require.Same(t, l, e.held("s00150"))
-		require.Empty(t, e.notified(api.Disowned))
-		require.NoError(t, e.held("s00003").Done(context.Background()))
-		advance(time.Second)
-		require.Equal(t, parked, e.held("s00003").Entry(), "what was parked behind it has its turn")
-	})
-}
-
-// All that is held is trimmed: each ownership ends with an error that says so, the stream is announced again from memory, and
-// owned again under a greater token. Of nothing it is said that it was handed out again before it was.
-func TestTrimmedWhileHeld(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, h *harness) {
-		const n = 600
-		h.server.announce(streams(n)...)
-		e := h.start(nil)
-		advance(5 * time.Second)
-		h.server.trim()
-		advance(e.comparedIn())
-		require.Equal(t, n, e.Stats().Held)
-		require.Len(t, e.notified(api.Disowned), n)
-		for _, x := range e.notified(api.Disowned) {
-			require.ErrorIs(t, x.Err, api.ErrReannounced)
-			require.ErrorIs(t, x.Err, api.ErrLeaseLost)
-			require.ErrorIs(t, context.Cause(x.Lease.Context()), api.ErrReannounced)
-			require.NotErrorIs(t, x.Err, api.ErrAnnouncementLost)
-			require.Greater(t, e.held(x.Stream).Token(), x.Token)
-		}
-		require.Contains(t, e.logged(), "were deleted or trimmed")
-		require.NotContains(t, e.logged(), "handed out again")
-		_, err := e.shutdownAndWait()
-		require.NoError(t, err)
-		undelivered, pending, _, _ := h.server.count()
-		require.Equal(t, []int{n, 0}, []int{undelivered, pending})
-	})
-}
-
-// Somebody deletes what is held and the process drains, or its owner gives it up, before anything is compared. Nothing is
-// lost, and each goes where its owner wanted it.
-func TestDeletedAndGivenUp(t *testing.T) {
-	for name, tamper := range map[string]func(s *fakeServer, ids ...string){
-		"trimmed":                  func(s *fakeServer, _ ...string) { s.trim() },
-		"acknowledged":             (*fakeServer).acknowledge,
-		"consumer removed":         func(s *fakeServer, _ ...string) { s.removeConsumers() },
-		"acknowledged and deleted": func(s *fakeServer, ids ...string) { s.acknowledge(ids...); s.trim() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, 1, func(t *testing.T, h *harness) {
-				ctx := context.Background()
-				h.server.announce("done", "release", "fail", "permanent", "held")
-				e := h.start(nil, WithMaxStreams(5))
-				advance(5 * time.Second)
-				ends := map[string]func(l *lease.Lease) error{
-					"done":      func(l *lease.Lease) error { return l.Done(ctx) },
-					"release":   func(l *lease.Lease) error { return l.Release(ctx) },
-					"fail":      func(l *lease.Lease) error { return l.Fail(ctx, errCut) },
-					"permanent": func(l *lease.Lease) error { return l.Fail(ctx, api.Permanent(errCut)) },
-				}
-				var ids []string
-				for _, x := range e.notified(api.Added) {
-					ids = append(ids, x.Lease.Entry())
-				}
-				tamper(h.server, ids...)
-				var leases []*lease.Lease
-				for stream := range ends {
-					leases = append(leases, e.held(stream))
-				}
-				ended := make(chan error, len(ends))
-				e.fake.failOnly(fakeFault{before: 500 * time.Millisecond}, "ids") // what one finds has the rest compared
-				for _, l := range leases {
-					go func() { ended <- ends[l.Stream()](l) }()
-				}
-				for range ends {
-					require.NoError(t, <-ended)
-				}
-				_, err := e.shutdownAndWait()
-				require.NoError(t, err)
-				undelivered, pending, later, dead := h.server.count()
-				require.Equal(t, []int{2, 0, 1, 1}, []int{undelivered, pending, later, dead})
-				h.server.with(0, func(p *fakePartition) { require.Len(t, p.input, 2, "nothing is stranded") })
-			})
-		})
-	}
-}
-
-// Another consumer was given the entry by hand while the process drains: it has it, and the end of Run says so.
-func TestDrainThatHandsNothingBack(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, h *harness) {
-		h.server.announce(streams(3)...)
-		e := h.start(nil)
-		advance(5 * time.Second)
-		id := e.held("s00001").Entry()
-		h.server.with(0, func(p *fakePartition) { p.pending[id].consumer = "somebody" })
-		_, err := e.shutdownAndWait()
-		require.ErrorIs(t, err, api.ErrNotHandedBack)
-		require.NotErrorIs(t, err, api.ErrDrainTimeout)
-		require.ErrorContains(t, err, "1 streams")
-		undelivered, pending, _, _ := h.server.count()
-		require.Equal(t, []int{2, 1}, []int{undelivered, pending})
-	})
-}
-
-// Endings whose answers were lost find nothing pending: their own success, which must not be announced again.
-func TestLostAnswersAreNotTakenForTampering(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, h *harness) {
-		const n = 40
-		h.server.announce(streams(n)...)
-		e := h.start(nil, WithMaxStreams(n))
-		advance(5 * time.Second)
-		lose := 1
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.op == "requeue" && lose > 0 {
-				lose--
-				return faultLose
-			}
-			return fakeFault{}
-		})
-		_, err := e.shutdownAndWait()
-		require.NoError(t, err)
-		undelivered, pending, _, _ := h.server.count()
-		require.Equal(t, []int{n, 0}, []int{undelivered, pending})
-		require.Zero(t, countCalls(e.fake.takeCalls(), "restore"))
-	})
-}
-
-// What is announced again has its answer lost: it is asked again, and nothing is lost.
-func TestRestoringWithoutAnAnswer(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, h *harness) {
-		h.server.announce("s")
-		e := h.start(nil, WithMaxStreams(1))
-		advance(5 * time.Second)
-		h.server.trim()
-		faults := []fakeFault{faultError, faultOOM, faultHang}
-		e.fake.setFault(func(c *fakeCall) (f fakeFault) {
-			if c.op == "restore" && len(faults) > 0 {
-				f, faults = faults[0], faults[1:]
-			}
-			return f
-		})
-		_, err := e.shutdownAndWait()
-		require.NoError(t, err)
-		undelivered, pending, _, _ := h.server.count()
-		require.Equal(t, []int{1, 0}, []int{undelivered, pending})
-	})
-}
-
-// The same where it was carried out and the answers were lost: what is asked again is announced once.
-func TestRestoringWhoseAnswersAreLost(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, h *harness) {
-		h.server.announce(streams(20)...)
-		e := h.start(nil, WithMaxStreams(20))
-		advance(5 * time.Second)
-		h.server.trim()
-		e.fake.failOnly(faultLose, "restore")
-		e.compareNow()
-		e.SetMaxStreams(21) // wakes the reader
-		advance(10 * time.Second)
-		require.Greater(t, countCalls(e.fake.takeCalls(), "restore"), 2)
-		e.fake.setFault(nil)
-		advance(time.Minute)
-		require.Len(t, e.notified(api.Disowned), 20)
-		require.Equal(t, 20, e.Stats().Held)
-		require.Zero(t, e.Stats().Parked)
-		undelivered, pending, _, _ := h.server.count()
-		require.Equal(t, []int{0, 20}, []int{undelivered, pending})
-	})
-}
-
 // While the pages of a comparison are on their way, streams are acquired, parked, done, handed back and lost. None of them is
 // taken for one that somebody moved.
 func TestComparisonMeetsWhatMoves(t *testing.T) {
@@ -400,61 +195,34 @@ func TestComparisonMeetsWhatMoves(t *testing.T) {
 	}
 }
 
-// The group is made again from the start by hand, and all that is held is delivered once more: to its owners, who have it
-// already, though there is no room for it; or to others, who have it wait.
-func TestGroupMadeAgainWhileHeld(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, h *harness) {
-		const n = 50
-		h.server.announce(streams(n)...)
-		a := h.start(nil, WithMaxStreams(n))
-		advance(5 * time.Second)
-		b := h.start(nil)
-		h.server.with(0, func(p *fakePartition) {
-			clear(p.pending)
-			p.delivered = 0
-		})
-		advance(a.comparedIn())
-		a.SetMaxStreams(n + 1)
-		advance(a.comparedIn())
-		require.Equal(t, n, a.Stats().Held)
-		require.Empty(t, a.notified(api.Disowned))
-		require.Empty(t, b.notified(api.Added))
-		for _, s := range streams(n) {
-			require.NoError(t, a.held(s).Done(context.Background()))
-		}
-		advance(a.comparedIn())
-		require.Empty(t, b.notified(api.Added), "done is done")
-		undelivered, pending, later, _ := h.server.count()
-		require.Equal(t, []int{0, 0, 0}, []int{undelivered, pending, later})
-	})
-}
-
-// The same where nobody else is there: what is delivered to its owner again is neither parked nor given back, either of which
-// would free its lease.
-func TestGroupMadeAgainAndDeliveredToItsOwner(t *testing.T) {
-	for name, most := range map[string]int{"room": 0, "no room": 51} {
-		t.Run(name, func(t *testing.T) {
+// Entries that a read with a lost answer left pending are found, whatever is read meanwhile: the read that waits for one, or
+// the script that reads the others.
+func TestALostReadIsFound(t *testing.T) {
+	for op, lostOnes := range map[string]int{"read": 1, "read on": 49} {
+		t.Run(op, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
-				const n = 50
-				h.server.announce(streams(n)...)
-				e := h.start(nil, WithMaxStreams(most))
-				advance(5 * time.Second)
-				h.server.with(0, func(p *fakePartition) {
-					clear(p.pending)
-					p.delivered = 0
+				const n = 100
+				e := h.start(nil)
+				advance(10 * time.Second)
+				var lost atomic.Bool
+				e.fake.setFault(func(c *fakeCall) fakeFault {
+					if c.op == op && lost.CompareAndSwap(false, true) {
+						return fakeFault{err: errCut}
+					}
+					return fakeFault{}
 				})
-				h.server.announce("wakes the reader")
-				advance(e.comparedIn())
-				require.Zero(t, e.Stats().Parked)
+				advance(e.cfg.block) // the read that is under way was sent before
+				h.server.announce(streams(n)[:n/2]...)
+				advance(2 * time.Second)
+				require.True(t, lost.Load())
+				require.Equal(t, n/2-lostOnes, e.Stats().Held)
+				h.server.announce(streams(n)[n/2:]...)
+				advance(time.Second)
+				require.Equal(t, n-lostOnes, e.Stats().Held)
+				advance(30 * time.Second)
+				require.Equal(t, n, e.Stats().Held)
 				require.Empty(t, e.notified(api.Disowned))
-				for _, s := range streams(n) {
-					require.NotNil(t, h.server.leaseOf(s))
-					require.Equal(t, h.server.leaseOf(s).token, uint64(e.held(s).Token()))
-				}
-				_, err := e.shutdownAndWait()
-				require.NoError(t, err)
-				undelivered, pending, later, _ := h.server.count()
-				require.Equal(t, []int{n + 1, 0, 0}, []int{undelivered, pending, later})
+				require.Len(t, e.notified(api.Added), n)
 			})
 		})
 	}

@@ -34,22 +34,6 @@ func (s *fakeServer) poison(why string, references bool, entries func(id string)
 	}
 }
 
-// endSession makes the session of a partition past on the server.
-func (e *testEngine) endSession(partition int) {
-	consumer := e.session(partition).Consumer()
-	e.h.server.with(partition, func(p *fakePartition) { p.sessions[consumer] = 1 })
-}
-
-// asked are the times at which an entry was asked for.
-func asked(calls []fakeCall, op, id string) (at []time.Time) {
-	for _, c := range calls {
-		if c.op == op && slices.Contains(c.entries, id) {
-			at = append(at, c.at)
-		}
-	}
-	return at
-}
-
 // Trace: a service of one process. Its session is lost with an entry pending that Redis refuses to move: the debt was begun
 // from its first page again, for ever. When the session was lost a second time, that debt was never reached, and good
 // announcements stayed pending for nobody, while Ready said nil.
@@ -311,29 +295,6 @@ func TestGivingBackWhatNobodyCanReadMakesADeadLetter(t *testing.T) {
 			require.Equal(t, []int{0, 0, 0, 1}, []int{undelivered, pending, later, dead})
 		})
 	}
-}
-
-// Trace: the server refuses one member of later. The others wait for the next beat, page by page.
-func TestPromotionGoesOnPastWhatIsSetAside(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, h *harness) {
-		e := h.start(nil)
-		advance(time.Second)
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.op == "promote" {
-				return fakeFault{err: fmt.Errorf("%w: 1, the first: %w", lease.ErrSetAside, errorReply(tooMany))}
-			}
-			return fakeFault{}
-		})
-		h.server.with(0, func(p *fakePartition) {
-			for _, s := range streams(1000) {
-				p.later = append(p.later, &fakeLater{due: nowMilli(), body: fakeBody(s)})
-			}
-		})
-		advance(2 * time.Second)
-		require.Equal(t, 1000, e.Stats().Held)
-		require.Contains(t, e.logged(), "promoting fails")
-		require.Less(t, countCalls(e.fake.takeCalls(), "promote"), 10)
-	})
 }
 
 // Trace: what was read of 300 announcements of 1 MiB goes back, in one script.

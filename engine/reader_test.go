@@ -151,3 +151,29 @@ func TestReadingPausesWhileHandlersAreBehind(t *testing.T) {
 		require.Empty(t, e.notified(api.Disowned))
 	})
 }
+
+// A reader that gets its room after its session has ended does not read under the old name.
+//
+// It went on with the session that it had waited with; the read could be fed for a consumer that was closed, and whose
+// host would not hear of it.
+func TestNoReadUnderASessionThatHasEnded(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, h *harness) {
+		a, b := h.streamIn(0, 0), h.streamIn(1, 0)
+		h.server.announce(a)
+		e := h.start(nil, WithMaxStreams(1))
+		advance(30 * time.Second)
+		require.Equal(t, 1, e.Stats().Held)
+		old := e.consumer(1)
+		h.server.with(1, func(p *fakePartition) { p.sessions[old] = 0 })
+		advance(10 * time.Second)
+		require.NotEqual(t, old, e.consumer(1))
+		h.server.announce(b)
+		e.fake.takeCalls()
+		require.NoError(t, e.held(a).Done(context.Background()))
+		advance(30 * time.Second)
+		for _, c := range e.fake.takeCalls() {
+			require.False(t, c.op == "read" && c.partition == 1 && c.consumer == old)
+		}
+		e.held(b)
+	})
+}

@@ -1,0 +1,220 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/outbox"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/telemetry"
+)
+
+// testEngine is an engine on a fakeStore, and what its handler was told.
+type testEngine struct {
+	*Engine
+	h        *harness
+	fake     *fakeStore
+	registry *prometheus.Registry
+	ended    chan struct{} // closed when Run has returned
+	err      error         // of Run
+	stop     context.CancelFunc
+
+	// handler is called after a notification was recorded; nil: nil is returned.
+	handler api.HandlerFunc
+
+	mu            sync.Mutex
+	notifications []received
+	emitted       []api.Event
+	logs          bytes.Buffer
+}
+
+// received is a notification and when it came.
+type received struct {
+	api.Notification
+	at   time.Time
+	left time.Duration // Remaining of the lease at that moment
+}
+
+// startWith has f run the engine.
+func (e *testEngine) startWith(f func(ctx context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	e.stop = cancel
+	go func() {
+		defer close(e.ended)
+		e.err = f(ctx)
+	}()
+}
+
+// halt ends an engine whatever state it is in.
+func (e *testEngine) halt() {
+	e.fake.setFault(nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = e.Shutdown(ctx)
+	if e.stop != nil {
+		e.stop()
+		<-e.ended
+	}
+}
+
+// shutdownAndWait shuts the engine down and returns what Shutdown and Run did.
+func (e *testEngine) shutdownAndWait() (shutdown, run error) {
+	shutdown = e.Shutdown(context.Background())
+	<-e.ended
+	return shutdown, e.err
+}
+
+// Write is the log.
+func (e *testEngine) Write(p []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.logs.Write(p)
+}
+
+func (e *testEngine) logged() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.logs.String()
+}
+
+// Handle records.
+func (e *testEngine) Handle(ctx context.Context, n api.Notification) error {
+	x := received{Notification: n, at: time.Now()}
+	if n.Lease != nil {
+		x.left = n.Lease.Remaining()
+	}
+	e.mu.Lock()
+	e.notifications = append(e.notifications, x)
+	e.mu.Unlock()
+	if e.handler != nil {
+		return e.handler(ctx, n)
+	}
+	return nil
+}
+
+// notified is what was told of a kind, in order.
+func (e *testEngine) notified(kind api.Kind) (out []received) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, x := range e.notifications {
+		if x.Kind == kind {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// kinds is the names of what was told of a stream, in order.
+func (e *testEngine) kinds(stream string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []string
+	for _, x := range e.notifications {
+		if x.Stream == stream && x.Kind != api.Terminated {
+			out = append(out, x.Kind.String())
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// events is the kinds of events that were told.
+func (e *testEngine) events() (out []api.EventKind) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, v := range e.emitted {
+		out = append(out, v.Kind)
+	}
+	return out
+}
+
+// held is the engine's lease of a stream.
+func (e *testEngine) held(stream string) *lease.Lease {
+	e.h.t.Helper()
+	l := e.table.Get(stream)
+	require.NotNil(e.h.t, l, "%s is not held", stream)
+	require.Positive(e.h.t, l.Remaining())
+	return l
+}
+
+// session is the live session of a partition.
+func (e *testEngine) session(partition int) *lease.Session {
+	e.h.t.Helper()
+	s, _ := e.partitions[partition].view()
+	require.NotNil(e.h.t, s)
+	require.Positive(e.h.t, s.Remaining())
+	return s
+}
+
+// counted is what a counter of an engine stands at, for all or some values of its labels.
+func (e *testEngine) counted(name string, labels ...string) int {
+	sum, _ := telemetry.Sum(e.h.t, e.registry, name, labels...)
+	return int(sum)
+}
+
+// hookCount is how often a hook came to a result.
+func (e *testEngine) hookCount(hook string, r outbox.Result) int {
+	return e.counted("hooks_total", "hook", hook, "result", r.String())
+}
+
+// heldThroughout looks for a while whether all of n streams stay held.
+func (e *testEngine) heldThroughout(n int, d time.Duration) {
+	e.h.t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); advance(time.Second) {
+		held := 0
+		for l := range e.Leases() {
+			require.Positive(e.h.t, l.Remaining())
+			held++
+		}
+		require.Equal(e.h.t, n, held)
+	}
+	require.Empty(e.h.t, e.notified(api.Disowned))
+}
+
+// kept requires that nothing was disowned and n streams are held.
+func (e *testEngine) kept(n int) {
+	e.h.t.Helper()
+	require.Empty(e.h.t, e.notified(api.Disowned))
+	require.Equal(e.h.t, n, e.Stats().Held)
+	for l := range e.Leases() {
+		require.Positive(e.h.t, l.Remaining())
+	}
+}
+
+func (e *testEngine) consumer(partition int) string {
+	s, _ := e.partitions[partition].view()
+	if s == nil {
+		return ""
+	}
+	return s.Consumer()
+}
+
+// endSession makes the session of a partition past on the server.
+func (e *testEngine) endSession(partition int) {
+	consumer := e.session(partition).Consumer()
+	e.h.server.with(partition, func(p *fakePartition) { p.sessions[consumer] = 1 })
+}
+
+func countEvents(e *testEngine, kind api.EventKind) (n int) {
+	for _, k := range e.events() {
+		if k == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// assign says which partitions share a master.
+func (e *testEngine) assign(lane func(partition int) int) {
+	lanes := make([]int, len(e.partitions))
+	for p := range lanes {
+		lanes[p] = lane(p)
+	}
+	e.lanes.assign(lanes)
+}
