@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/outbox"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
@@ -63,12 +64,11 @@ func (e *env) countHook(hook metrics.Hook, r outbox.Result) {
 	}[r]))
 }
 
-// backoff is the delay after so many consecutive failures: cfg.retry, doubled with each up to a beat, less up to half of it at
-// random.
+// backoff returns the delay after that many failures in a row: cfg.retry, doubled with each up to a beat, less a random share of
+// up to half of it.
 func (e *env) backoff(failures int) time.Duration {
-	d := e.cfg.retry << min(failures-1, 10)
-	d = min(d, e.cfg.beat)
-	return d - time.Duration(float64(d)/2*e.random())
+	delays := backoff.Exponential{First: e.cfg.retry, Max: e.cfg.beat, Jitter: 0.5}
+	return delays.Delay(failures, e.random())
 }
 
 // isCancel reports whether err is nothing but the end of a context.
