@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -55,13 +56,13 @@ func tuned(opt rueidis.ClientOption, cfg *config) rueidis.ClientOption {
 	slack := cfg.sessionTTL - cfg.sessionMargin - cfg.beat
 	refresh := min(topologyRefresh, max(slack/2, minTopologyRefresh))
 	opt.DisableCache = true
-	orDefault(&opt.ConnWriteTimeout, cfg.timeout)
-	orDefault(&opt.Dialer.KeepAlive, min(pingGap, max((slack-cfg.timeout)/4, minPingGap)))
-	orDefault(&opt.Dialer.Timeout, cfg.timeout)
-	orDefault(&opt.Sentinel.Dialer.Timeout, cfg.timeout)
-	orDefault(&opt.BlockingPoolCleanup, poolCleanup)
-	orDefault(&opt.ClusterOption.ShardsRefreshInterval, refresh)
-	orDefault(&opt.Sentinel.TopologyRefreshInterval, refresh)
-	orDefault(&opt.PipelineMultiplex, -1)
+	opt.ConnWriteTimeout = cmp.Or(opt.ConnWriteTimeout, cfg.timeout)
+	opt.Dialer.KeepAlive = cmp.Or(opt.Dialer.KeepAlive, min(pingGap, max((slack-cfg.timeout)/4, minPingGap)))
+	opt.Dialer.Timeout = cmp.Or(opt.Dialer.Timeout, cfg.timeout)
+	opt.Sentinel.Dialer.Timeout = cmp.Or(opt.Sentinel.Dialer.Timeout, cfg.timeout)
+	opt.BlockingPoolCleanup = cmp.Or(opt.BlockingPoolCleanup, poolCleanup)
+	opt.ClusterOption.ShardsRefreshInterval = cmp.Or(opt.ClusterOption.ShardsRefreshInterval, refresh)
+	opt.Sentinel.TopologyRefreshInterval = cmp.Or(opt.Sentinel.TopologyRefreshInterval, refresh)
+	opt.PipelineMultiplex = cmp.Or(opt.PipelineMultiplex, -1)
 	return opt
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"os"
@@ -151,13 +152,13 @@ func (c *config) fill() {
 	if c.consumerID == "" {
 		c.consumerID = defaultConsumerID()
 	}
-	orDefault(&c.partitions, cluster.DefaultPartitions)
-	orDefault(&c.leaseTTL, DefaultLeaseTTL)
-	orDefault(&c.drainTimeout, DefaultDrainTimeout)
-	orDefault(&c.workers, DefaultWorkers)
-	orDefault(&c.readBatch, DefaultReadBatch)
-	orDefault(&c.maxParked, DefaultMaxParked)
-	orDefault(&c.readMemory, max(DefaultReadMemory, 4*c.limits.MaxAnnouncement()))
+	c.partitions = cmp.Or(c.partitions, cluster.DefaultPartitions)
+	c.leaseTTL = cmp.Or(c.leaseTTL, DefaultLeaseTTL)
+	c.drainTimeout = cmp.Or(c.drainTimeout, DefaultDrainTimeout)
+	c.workers = cmp.Or(c.workers, DefaultWorkers)
+	c.readBatch = cmp.Or(c.readBatch, DefaultReadBatch)
+	c.maxParked = cmp.Or(c.maxParked, DefaultMaxParked)
+	c.readMemory = cmp.Or(c.readMemory, max(DefaultReadMemory, 4*c.limits.MaxAnnouncement()))
 	c.limits = c.limits.WithDefaults()
 	c.pipeline = c.pipeline.WithDefaults()
 	c.recovery = c.recovery.WithDefaults()
@@ -168,13 +169,6 @@ func (c *config) fill() {
 	}
 	if c.events == nil {
 		c.events = func(api.Event) {}
-	}
-}
-
-func orDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
 	}
 }
 
@@ -195,7 +189,7 @@ func defaultConsumerID() string {
 // tidyConsumerID makes a valid consumer id of a name that nobody chose to be one: an error about it would keep a
 // program from starting on some host only.
 func tidyConsumerID(name string) string {
-	const foreign, prefix = "redis-consumer-", "id-"
+	const prefix = "id-"
 	name = strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("._-:", r):
@@ -203,7 +197,7 @@ func tidyConsumerID(name string) string {
 		}
 		return '-'
 	}, name)
-	if strings.HasPrefix(name, foreign) {
+	if strings.HasPrefix(name, lease.LegacyPrefix) {
 		name = prefix + name
 	}
 	return name[:min(len(name), cluster.MaxConsumerID)]
@@ -211,12 +205,10 @@ func tidyConsumerID(name string) string {
 
 // derive computes what depends on the TTLs. fallback is the session TTL where the user gave none.
 func (c *config) derive(fallback time.Duration) {
-	c.sessionTTL = c.given.sessionTTL
-	orDefault(&c.sessionTTL, min(fallback, c.leaseTTL))
+	c.sessionTTL = cmp.Or(c.given.sessionTTL, min(fallback, c.leaseTTL))
 
-	c.wheel.Tick = c.given.tick
 	short := (c.sessionTTL / ticksPerSession).Truncate(time.Millisecond)
-	orDefault(&c.wheel.Tick, min(wheel.DefaultTick, max(short, wheel.MinTick)))
+	c.wheel.Tick = cmp.Or(c.given.tick, min(wheel.DefaultTick, max(short, wheel.MinTick)))
 	c.wheel = c.wheel.WithDefaults()
 
 	c.beat = min(maxBeat, c.sessionTTL/beatsPerSession)
@@ -227,9 +219,8 @@ func (c *config) derive(fallback time.Duration) {
 	c.retry = min(maxRetry, c.beat/4)
 	c.block = min(maxBlock, (c.sessionTTL-c.beat)/2).Truncate(time.Millisecond)
 
-	c.timeout = c.given.timeout
 	twice := (c.sessionTTL - c.sessionMargin - c.beat) / 2
-	orDefault(&c.timeout, min(maxTimeout, twice.Truncate(time.Millisecond)))
+	c.timeout = cmp.Or(c.given.timeout, min(maxTimeout, twice.Truncate(time.Millisecond)))
 	c.pipeline.Timeout = c.timeout
 	c.pipeline.MaxInFlight = min(c.pipeline.MaxInFlight, c.partitions)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -96,11 +97,10 @@ func (s *fakeStore) takeCalls() []fakeCall {
 // With is the same store on other terms.
 func (s *fakeStore) With(t lease.Terms) store {
 	other := &fakeStore{server: s.server, set: s.set, every: s.every, origin: s.base()}
-	orDefault(&t.SessionTTL, s.set.SessionTTL)
-	orDefault(&t.LeaseTTL, s.set.LeaseTTL)
-	other.set.SessionTTL, other.set.LeaseTTL, other.set.Reach = t.SessionTTL, t.LeaseTTL, t.Reach
-	orDefault(&t.Timeout, s.set.Timeout)
-	other.set.Timeout = t.Timeout
+	other.set.SessionTTL = cmp.Or(t.SessionTTL, s.set.SessionTTL)
+	other.set.LeaseTTL = cmp.Or(t.LeaseTTL, s.set.LeaseTTL)
+	other.set.Timeout = cmp.Or(t.Timeout, s.set.Timeout)
+	other.set.Reach = t.Reach
 	return other
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,7 +56,7 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 		}
 		o.configurePublisher(&cfg)
 	}
-	orDefault(&cfg.partitions, cluster.DefaultPartitions)
+	cfg.partitions = cmp.Or(cfg.partitions, cluster.DefaultPartitions)
 	layout, err := cluster.NewLayout(service, cfg.partitions)
 	if err != nil {
 		return nil, err
