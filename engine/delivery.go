@@ -53,15 +53,17 @@ type channel struct {
 	ctx context.Context
 	out chan api.Notification
 
-	mu     sync.RWMutex // held for reading while something is being sent
-	closed bool
+	mu struct {
+		sync.RWMutex // held for reading while something is being sent
+		closed       bool
+	}
 }
 
 func (c *channel) deliver(n api.Notification, done func(error)) {
 	defer done(nil)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if c.closed {
+	if c.mu.closed {
 		return
 	}
 	select {
@@ -80,7 +82,7 @@ func (c *channel) blocks() bool { return true }
 // finish comes after c.ctx has ended, so nothing is being sent for long.
 func (c *channel) finish(ctx context.Context, why error) error {
 	c.mu.Lock()
-	c.closed = true
+	c.mu.closed = true
 	c.mu.Unlock()
 	defer close(c.out)
 	last := api.Notification{Kind: api.Terminated, Err: why}
@@ -99,11 +101,20 @@ func (c *channel) finish(ctx context.Context, why error) error {
 
 // each is the way of RunEach: a goroutine a stream.
 type each struct {
-	ctx     context.Context
-	f       func(context.Context, api.Lease) error
-	mu      sync.Mutex
-	running map[*lease.Lease]context.CancelCauseFunc
-	group   sync.WaitGroup
+	ctx   context.Context
+	f     func(context.Context, api.Lease) error
+	group sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		running map[*lease.Lease]context.CancelCauseFunc
+	}
+}
+
+func newEach(ctx context.Context, f func(context.Context, api.Lease) error) *each {
+	w := &each{ctx: ctx, f: f}
+	w.mu.running = make(map[*lease.Lease]context.CancelCauseFunc)
+	return w
 }
 
 func (w *each) deliver(n api.Notification, done func(error)) {
@@ -114,7 +125,7 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 	l := n.Lease.(*lease.Lease)
 	ctx, cancel := context.WithCancelCause(l.Context())
 	w.mu.Lock()
-	w.running[l] = cancel
+	w.mu.running[l] = cancel
 	w.mu.Unlock()
 	if l.Releasing() {
 		// releasing came before, and found nobody. The notification waits behind this one.
@@ -123,7 +134,7 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 	w.group.Go(func() {
 		guard.Finally(func() error { return w.f(ctx, l) }, func(err error) {
 			w.mu.Lock()
-			delete(w.running, l)
+			delete(w.mu.running, l)
 			w.mu.Unlock()
 			released := errors.Is(context.Cause(ctx), api.ErrReleasing)
 			cancel(nil)
@@ -149,7 +160,7 @@ func (w *each) ended(l *lease.Lease, err error, released bool) error {
 // releasing ends f's context; the lease stays valid.
 func (w *each) releasing(l *lease.Lease) {
 	w.mu.Lock()
-	cancel := w.running[l]
+	cancel := w.mu.running[l]
 	w.mu.Unlock()
 	if cancel != nil {
 		cancel(api.ErrReleasing)

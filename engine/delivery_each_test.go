@@ -13,7 +13,6 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
-	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
 
@@ -110,12 +109,11 @@ func TestRunEachHearsOfADrainThatComesFirst(t *testing.T) {
 				return err
 			}
 			return e.run(ctx, func(handling context.Context) delivery {
-				x := &each{ctx: handling, running: make(map[*lease.Lease]context.CancelCauseFunc),
-					f: func(ctx context.Context, l api.Lease) error {
-						<-ctx.Done()
-						cause = context.Cause(ctx)
-						return ctx.Err()
-					}}
+				x := newEach(handling, func(ctx context.Context, l api.Lease) error {
+					<-ctx.Done()
+					cause = context.Cause(ctx)
+					return ctx.Err()
+				})
 				way <- x
 				return &gated{each: x, gate: gate}
 			})

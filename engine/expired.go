@@ -134,40 +134,42 @@ func (h *hints) subscription(address string, what expiry.Subscription, missed bo
 type ownStreams struct {
 	span time.Duration
 
-	mu          sync.Mutex
-	since       time.Time // of now
-	now, before map[string]struct{}
+	mu struct {
+		sync.Mutex
+		since       time.Time // of now
+		now, before map[string]struct{}
+	}
 }
 
 func (o *ownStreams) add(stream string, at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.turnLocked(at)
-	if len(o.now) >= ownKept {
-		o.before, o.now, o.since = o.now, nil, at
+	if len(o.mu.now) >= ownKept {
+		o.mu.before, o.mu.now, o.mu.since = o.mu.now, nil, at
 	}
-	if o.now == nil {
-		o.now = make(map[string]struct{})
+	if o.mu.now == nil {
+		o.mu.now = make(map[string]struct{})
 	}
-	o.now[stream] = struct{}{}
+	o.mu.now[stream] = struct{}{}
 }
 
 func (o *ownStreams) has(stream string, at time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.turnLocked(at)
-	_, now := o.now[stream]
-	_, before := o.before[stream]
+	_, now := o.mu.now[stream]
+	_, before := o.mu.before[stream]
 	return now || before
 }
 
 // turnLocked forgets what is old.
 func (o *ownStreams) turnLocked(at time.Time) {
-	switch age := at.Sub(o.since); {
+	switch age := at.Sub(o.mu.since); {
 	case age < o.span:
 	case age < 2*o.span:
-		o.before, o.now, o.since = o.now, nil, at
+		o.mu.before, o.mu.now, o.mu.since = o.mu.now, nil, at
 	default:
-		o.before, o.now, o.since = nil, nil, at
+		o.mu.before, o.mu.now, o.mu.since = nil, nil, at
 	}
 }

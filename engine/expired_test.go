@@ -41,7 +41,7 @@ func TestOwnStreamsAreForgotten(t *testing.T) {
 	for n := range 3 * ownKept {
 		o.add(strconv.Itoa(n), at.Add(time.Hour))
 	}
-	require.LessOrEqual(t, len(o.now)+len(o.before), 2*ownKept)
+	require.LessOrEqual(t, len(o.mu.now)+len(o.mu.before), 2*ownKept)
 	require.True(t, o.has(strconv.Itoa(3*ownKept-1), at.Add(time.Hour)))
 }
 

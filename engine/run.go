@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/lease"
 )
 
 // Run owns streams until ctx ends or Shutdown is called, and then drains: every stream that is held is told Releasing
@@ -62,12 +61,7 @@ func (e *Engine) RunEach(ctx context.Context, f func(context.Context, api.Lease)
 	if err := e.life.begin(); err != nil {
 		return err
 	}
-	var way *each
-	err := e.run(ctx, func(handling context.Context) delivery {
-		way = &each{ctx: handling, f: f, running: make(map[*lease.Lease]context.CancelCauseFunc)}
-		return way
-	})
-	return err
+	return e.run(ctx, func(handling context.Context) delivery { return newEach(handling, f) })
 }
 
 // Shutdown drains the engine and waits until it has ended: every stream that is held is told Releasing with a valid

@@ -103,7 +103,7 @@ func TestAnEntryThatIsNeverReadInTimeHoldsUpNobody(t *testing.T) {
 	require.Equal(t, []int{2, 1, 1}, []int{done.Entries, done.Refused, done.Blamed})
 	require.False(t, done.Removed)
 	require.Equal(t, 1, h.pending(dead))
-	require.Equal(t, 1, far.store.setbacks.known.Len())
+	require.Equal(t, 1, far.store.setbacks.mu.known.Len())
 
 	// The next recoveries come to the same; after that nobody reads it any more.
 	why, _ := far.store.setbacks.givenUp(0, slow)
@@ -116,7 +116,7 @@ func TestAnEntryThatIsNeverReadInTimeHoldsUpNobody(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 1, 1}, []int{done.Entries, done.DeadLetters, done.GivenUp})
 	require.True(t, done.Removed)
-	require.Zero(t, far.store.setbacks.known.Len())
+	require.Zero(t, far.store.setbacks.mu.known.Len())
 	require.Equal(t, 3, h.Num("XLEN", h.keys.Input), "it is there still")
 	i, err := NewInspector(h.Client, "shop", InspectorConfig{Partitions: 1})
 	require.NoError(t, err)
@@ -189,7 +189,7 @@ func TestWhatIsSaidOfAMoveWithoutAnAnswer(t *testing.T) {
 	p.Inject(proxy.Fault{Command: "claimdead", Action: proxy.Delay, Delay: 4 * time.Second})
 	_, err = r.unanswered(h.ctx, lease.Disposition{Entry: second})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.Zero(t, far.store.setbacks.known.Len())
+	require.Zero(t, far.store.setbacks.mu.known.Len())
 }
 
 // A delayed announcement that was stepped over unread was requeued at once: nobody had seen its time.

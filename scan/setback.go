@@ -15,8 +15,10 @@ const maxSetbacks = 10_000
 // setbacks are the entries of all partitions that Redis refused to move during recoveries. They outlive a recovery, which makes
 // only one attempt.
 type setbacks struct {
-	mu    sync.Mutex
-	known lease.Setbacks
+	mu struct {
+		sync.Mutex
+		known lease.Setbacks
+	}
 }
 
 func setbackKey(p int, id string) string { return strconv.Itoa(p) + " " + id }
@@ -25,21 +27,21 @@ func setbackKey(p int, id string) string { return strconv.Itoa(p) + " " + id }
 func (s *setbacks) refused(p int, id string, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known.Len() >= maxSetbacks {
-		s.known = lease.Setbacks{}
+	if s.mu.known.Len() >= maxSetbacks {
+		s.mu.known = lease.Setbacks{}
 	}
-	s.known.Refused(setbackKey(p, id), why, 0, func(int) time.Duration { return 0 })
+	s.mu.known.Refused(setbackKey(p, id), why, 0, func(int) time.Duration { return 0 })
 }
 
 // givenUp reports whether an entry was refused so often that it becomes a dead letter by reference, and why.
 func (s *setbacks) givenUp(p int, id string) (why error, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.known.Exhausted(setbackKey(p, id))
+	return s.mu.known.Exhausted(setbackKey(p, id))
 }
 
 func (s *setbacks) moved(p int, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.known.Moved(setbackKey(p, id))
+	s.mu.known.Moved(setbackKey(p, id))
 }

@@ -85,7 +85,7 @@ func TestEntryThatIsAlwaysRefusedBecomesADeadLetterByReference(t *testing.T) {
 			require.Equal(t, ids[at], letters[0].FieldValues[lease.FieldReference])
 			require.Contains(t, letters[0].FieldValues[lease.FieldReason], "refused: ERR too many results to unpack")
 			require.Len(t, h.Stream(h.keys.Input), 7, "what it refers to is there still")
-			require.Zero(t, h.store.setbacks.known.Len())
+			require.Zero(t, h.store.setbacks.mu.known.Len())
 		})
 	}
 }

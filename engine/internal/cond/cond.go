@@ -11,8 +11,11 @@ import (
 // is ready for use.
 type Cond struct {
 	waiters atomic.Int32
-	mu      sync.Mutex
-	ch      chan struct{}
+
+	mu struct {
+		sync.Mutex
+		ch chan struct{} // closed by the next broadcast; nil: nobody waits for one
+	}
 }
 
 // Wait calls ok, at once and after each Broadcast, until it returns true; then Wait returns true. It returns false if ctx ends
@@ -22,10 +25,10 @@ func (c *Cond) Wait(ctx context.Context, ok func() bool) bool {
 	defer c.waiters.Add(-1)
 	for {
 		c.mu.Lock()
-		if c.ch == nil {
-			c.ch = make(chan struct{})
+		if c.mu.ch == nil {
+			c.mu.ch = make(chan struct{})
 		}
-		ch := c.ch
+		ch := c.mu.ch
 		c.mu.Unlock()
 		if ok() {
 			return true
@@ -44,9 +47,9 @@ func (c *Cond) Broadcast() {
 		return
 	}
 	c.mu.Lock()
-	if c.ch != nil {
-		close(c.ch)
-		c.ch = nil
+	if c.mu.ch != nil {
+		close(c.mu.ch)
+		c.mu.ch = nil
 	}
 	c.mu.Unlock()
 }
