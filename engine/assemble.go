@@ -14,8 +14,44 @@ import (
 )
 
 // assemble makes the parts that run. None takes a stream before start has succeeded.
+//
+// The order is that of use: a part is made after the parts that it is given. Where two parts use each other, the later one is
+// filled in when it exists. sessions is made empty and gets its parts once all of them are made, since the completer, the
+// ownership and the renewer need it and it needs them; the acquirer gets the parked list in the same way. A closure over e reads
+// its field late: e.parked, e.hints, e.completer, e.renewer, e.recoverer, e.promoter and e.revalidations are used like that by
+// parts made before them. That is safe because no part calls another one before run starts the loops.
 func (e *Engine) assemble(base context.Context, to delivery) (err error) {
-	e.dispatcher, err = dispatch.New(dispatch.Config{
+	if e.dispatcher, err = e.makeDispatcher(to); err != nil {
+		return err
+	}
+	e.ttls = &ttls{env: &e.env, store: e.store, windows: e.maintenance}
+	e.topology = e.makeTopologyWatcher()
+	e.legacy = newLegacyWatch(&e.env, len(e.partitions), e.store)
+	e.agreement = e.makeAgreement()
+	e.sessions = &sessions{env: &e.env}
+	e.completer = e.makeCompleter(base)
+	e.ownership = e.makeOwnership(to)
+	e.renewer = e.makeRenewer(base)
+	a := e.makeAcquirer()
+	e.parked = e.makeParked(base, a)
+	a.parked = e.parked
+	e.sessions.sessionParts = e.sessionParts(base)
+	e.reader = e.makeReader(a)
+	e.backlogs = newBacklogs(&e.env, len(e.partitions), e.scan)
+	e.recoverer = e.makeRecoverer(base)
+	if e.hints, err = e.makeHints(to); err != nil {
+		return err
+	}
+	e.promoter = newPromoter(base, &e.env, e.partitions, e.lanes.of, e.store)
+	e.revalidations = e.makeRevalidations()
+	e.maintenance.attach(maintenanceParts{
+		renewer: e.renewer, revalidate: e.revalidations.windowChanged, topology: e.topology, recoverer: e.recoverer, reset: e.ResetTopology,
+	})
+	return nil
+}
+
+func (e *Engine) makeDispatcher(to delivery) (*dispatch.Dispatcher, error) {
+	return dispatch.New(dispatch.Config{
 		Workers: e.cfg.workers,
 		Deliver: func(n api.Notification, done func(error)) {
 			e.room.Broadcast() // one stream less waits for a worker
@@ -24,83 +60,9 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 		Finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
 		Idle:     func(stream string) { e.parked.nudge(stream); e.room.Broadcast() },
 	})
-	if err != nil {
-		return err
-	}
-	e.ttls = &ttls{env: &e.env, store: e.store, windows: e.maintenance}
-	e.topology = e.watchingTopology()
-	e.legacy = newLegacyWatch(&e.env, len(e.partitions), e.store)
-	e.agreement = e.agreeing()
-	e.sessions = &sessions{env: &e.env}
-	e.completer = e.completing(base)
-	e.ownership = &ownership{
-		env: &e.env, table: e.table, dispatcher: e.dispatcher, completer: e.completer, way: to, freed: e.freed,
-		lost: func(stream string) { e.hints.lost(stream) },
-	}
-	e.renewer = newRenewer(base, &e.env, renewerParts{
-		partitions: e.partitions, table: e.table, ttls: e.ttls, sessions: e.sessions, ownership: e.ownership,
-		lane: e.lanes.of, unanswered: e.topology.failed, onLook: e.pressure.look,
-		revalidate: func(now int64) int64 { return e.revalidations.look(now) },
-	})
-	a := &acquirer{
-		env: &e.env, ttls: e.ttls, table: e.table, sessions: e.sessions, ownership: e.ownership, completer: e.completer,
-		dispatcher: e.dispatcher, renewer: e.renewer,
-	}
-	e.parked = newParked(base, &e.env, parkedParts{
-		partitions: e.partitions, table: e.table, ttls: e.ttls, pressure: e.pressure, streams: e.quota, ownership: e.ownership,
-		completer: e.completer, acquirer: a, busy: e.dispatcher.Busy, lane: e.lanes.of,
-	})
-	a.parked = e.parked
-	e.sessions.sessionParts = sessionParts{
-		base: base, parts: e.partitions, ttls: e.ttls, table: e.table, ownership: e.ownership, agreement: e.agreement,
-		renewer: e.renewer, topology: e.topology,
-		draining:      e.draining,
-		running:       e.life.isRunning,
-		answered:      e.breakers.answered,
-		serverChanged: e.maintenance.serverChanged,
-		drop:          e.parked.list.Drop,
-		retire:        e.completer.Retire,
-		promote:       func(partition int) { e.promoter.work.Add(partition) },
-		alarm:         func(partition int) { e.recoverer.alarm(partition) },
-	}
-	known := &inventory{parked: e.parked.list, table: e.table, completer: e.completer}
-	in := &intake{
-		env: &e.env, layout: e.layout, streams: e.quota, inventory: known, completer: e.completer, acquirer: a,
-		forwarder: &forwarder{
-			env: &e.env, store: e.store, partitions: e.partitions, lane: e.lanes.of, breakers: e.breakers, completer: e.completer,
-		},
-	}
-	e.reader = &reader{
-		env: &e.env, store: e.store, ttls: e.ttls, legacy: e.legacy, agreement: e.agreement, breakers: e.breakers, room: &e.room,
-		memory: e.reading, streams: e.quota, pressure: e.pressure, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
-		reconciler: &reconciler{
-			env: &e.env, store: e.store, layout: e.layout, inventory: known, parked: e.parked.list, table: e.table,
-			ownership: e.ownership, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
-		},
-	}
-	e.backlogs = newBacklogs(&e.env, len(e.partitions), e.scan)
-	e.recoverer = e.recovering(base)
-	if e.cfg.expired {
-		if e.hints, err = newHints(&e.env, hintsConfig{
-			layout: e.layout, table: e.table, nodes: e.client.Nodes, stale: func() bool { return e.maintenance.stale.Swap(false) },
-			deliver: to.deliver, finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
-		}); err != nil {
-			return err
-		}
-	}
-	e.promoter = newPromoter(base, &e.env, e.partitions, e.lanes.of, e.store)
-	e.revalidations = &revalidations{
-		env: &e.env, table: e.table, partitions: e.partitions,
-		window: e.maintenance.window, beatNow: e.renewer.beatNow, slack: e.pressure.slack,
-	}
-	e.maintenance.attach(maintenanceParts{
-		renewer: e.renewer, revalidate: e.revalidations.windowChanged, topology: e.topology, recoverer: e.recoverer, reset: e.ResetTopology,
-	})
-	return nil
 }
 
-// watchingTopology makes the topology watcher of an engine, before the parts that it acts on.
-func (e *Engine) watchingTopology() *topologyWatcher {
+func (e *Engine) makeTopologyWatcher() *topologyWatcher {
 	return newTopologyWatcher(&e.env, topologyConfig{
 		layout:     e.layout,
 		partitions: e.partitions,
@@ -120,8 +82,7 @@ func (e *Engine) watchingTopology() *topologyWatcher {
 	})
 }
 
-// agreeing makes the agreement of an engine.
-func (e *Engine) agreeing() *agreement {
+func (e *Engine) makeAgreement() *agreement {
 	return newAgreement(agreementConfig{
 		ask:     func(ctx context.Context) error { return e.store.Confirm(ctx) },
 		refused: e.disagree,
@@ -135,37 +96,11 @@ func (e *Engine) agreeing() *agreement {
 	})
 }
 
-// disagree gives up everything: the sessions end, all that is pending for them goes back to where it was read, and none is
-// opened while the service is another one than it was.
-func (e *Engine) disagree(err error) {
-	e.event(api.EventDisagreed, api.NoPartition, err, "all streams are disowned, nothing is taken")
-	for _, p := range e.partitions {
-		if s, _ := p.view(); s != nil {
-			e.sessions.lose(p, s, disagreement(err))
-		}
-	}
-}
-
-// recovering makes the recoverer of an engine.
-func (e *Engine) recovering(base context.Context) *recoverer {
-	return newRecoverer(base, &e.env, recovererConfig{
-		store:      e.scan,
-		partitions: e.partitions,
-		lane:       e.lanes.of,
-		gate:       e.breakers,
-		holdsOff:   e.maintenance.holdsOff,
-		isRetiring: e.completer.IsRetiring,
-		mayRecover: e.legacy.mayRecover,
-		measure:    e.backlogs.measure,
-	})
-}
-
-// backlogReads is how many full reads of completions may be under way before the next read is taken in, and how many that were
-// refused before there is no next read.
+// backlogReads is the backlog of completions, in full reads: with more under way, the next read waits to be taken in; with more
+// refused, there is no next read.
 const backlogReads = 4
 
-// completing makes the completer of an engine.
-func (e *Engine) completing(base context.Context) *completion.Completer {
+func (e *Engine) makeCompleter(base context.Context) *completion.Completer {
 	return completion.New(base, completion.Config{
 		Layout:      e.layout,
 		Clock:       e.clock,
@@ -192,7 +127,113 @@ func (e *Engine) completing(base context.Context) *completion.Completer {
 	})
 }
 
-// delivered takes the consequences of a delivery.
+func (e *Engine) makeOwnership(to delivery) *ownership {
+	return &ownership{
+		env: &e.env, table: e.table, dispatcher: e.dispatcher, completer: e.completer, way: to, freed: e.freed,
+		lost: func(stream string) { e.hints.lost(stream) },
+	}
+}
+
+func (e *Engine) makeRenewer(base context.Context) *renewer {
+	return newRenewer(base, &e.env, renewerParts{
+		partitions: e.partitions, table: e.table, ttls: e.ttls, sessions: e.sessions, ownership: e.ownership,
+		lane: e.lanes.of, unanswered: e.topology.failed, onLook: e.pressure.look,
+		revalidate: func(now int64) int64 { return e.revalidations.look(now) },
+	})
+}
+
+func (e *Engine) makeAcquirer() *acquirer {
+	return &acquirer{
+		env: &e.env, ttls: e.ttls, table: e.table, sessions: e.sessions, ownership: e.ownership, completer: e.completer,
+		dispatcher: e.dispatcher, renewer: e.renewer,
+	}
+}
+
+func (e *Engine) makeParked(base context.Context, a *acquirer) *parked {
+	return newParked(base, &e.env, parkedParts{
+		partitions: e.partitions, table: e.table, ttls: e.ttls, pressure: e.pressure, streams: e.quota, ownership: e.ownership,
+		completer: e.completer, acquirer: a, busy: e.dispatcher.Busy, lane: e.lanes.of,
+	})
+}
+
+func (e *Engine) sessionParts(base context.Context) sessionParts {
+	return sessionParts{
+		base: base, parts: e.partitions, ttls: e.ttls, table: e.table, ownership: e.ownership, agreement: e.agreement,
+		renewer: e.renewer, topology: e.topology,
+		draining:      e.draining,
+		running:       e.life.isRunning,
+		answered:      e.breakers.answered,
+		serverChanged: e.maintenance.serverChanged,
+		drop:          e.parked.list.Drop,
+		retire:        e.completer.Retire,
+		promote:       func(partition int) { e.promoter.work.Add(partition) },
+		alarm:         func(partition int) { e.recoverer.alarm(partition) },
+	}
+}
+
+// makeReader makes the reader and what only reading uses: the intake, the forwarder and the reconciler.
+func (e *Engine) makeReader(a *acquirer) *reader {
+	known := &inventory{parked: e.parked.list, table: e.table, completer: e.completer}
+	in := &intake{
+		env: &e.env, layout: e.layout, streams: e.quota, inventory: known, completer: e.completer, acquirer: a,
+		forwarder: &forwarder{
+			env: &e.env, store: e.store, partitions: e.partitions, lane: e.lanes.of, breakers: e.breakers, completer: e.completer,
+		},
+	}
+	return &reader{
+		env: &e.env, store: e.store, ttls: e.ttls, legacy: e.legacy, agreement: e.agreement, breakers: e.breakers, room: &e.room,
+		memory: e.reading, streams: e.quota, pressure: e.pressure, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
+		reconciler: &reconciler{
+			env: &e.env, store: e.store, layout: e.layout, inventory: known, parked: e.parked.list, table: e.table,
+			ownership: e.ownership, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
+		},
+	}
+}
+
+func (e *Engine) makeRecoverer(base context.Context) *recoverer {
+	return newRecoverer(base, &e.env, recovererConfig{
+		store:      e.scan,
+		partitions: e.partitions,
+		lane:       e.lanes.of,
+		gate:       e.breakers,
+		holdsOff:   e.maintenance.holdsOff,
+		isRetiring: e.completer.IsRetiring,
+		mayRecover: e.legacy.mayRecover,
+		measure:    e.backlogs.measure,
+	})
+}
+
+// makeHints returns nil unless WithExpired was given.
+func (e *Engine) makeHints(to delivery) (*hints, error) {
+	if !e.cfg.expired {
+		return nil, nil
+	}
+	return newHints(&e.env, hintsConfig{
+		layout: e.layout, table: e.table, nodes: e.client.Nodes, stale: func() bool { return e.maintenance.stale.Swap(false) },
+		deliver: to.deliver, finished: func(n api.Notification, err error, took time.Duration) { e.delivered(to, n, err, took) },
+	})
+}
+
+func (e *Engine) makeRevalidations() *revalidations {
+	return &revalidations{
+		env: &e.env, table: e.table, partitions: e.partitions,
+		window: e.maintenance.window, beatNow: e.renewer.beatNow, slack: e.pressure.slack,
+	}
+}
+
+// disagree gives up everything because the service is no longer what it was: the sessions end, all that is pending for them is
+// requeued where it was read, and no session is opened until the service is what it was again.
+func (e *Engine) disagree(err error) {
+	e.event(api.EventDisagreed, api.NoPartition, err, "all streams are disowned, nothing is taken")
+	for _, p := range e.partitions {
+		if s, _ := p.view(); s != nil {
+			e.sessions.lose(p, s, disagreement(err))
+		}
+	}
+}
+
+// delivered acts on the outcome of a notification: an error of a handler of Added fails the lease, the end of Releasing hands the
+// stream back where the way does that, and any other error is only logged.
 func (e *Engine) delivered(to delivery, n api.Notification, err error, took time.Duration) {
 	err = guard.Error(err)
 	e.metrics.Handled(n, err, took)
@@ -222,15 +263,16 @@ func (e *Engine) delivered(to delivery, n api.Notification, err error, took time
 	}
 }
 
-// freed is called when a stream is off the table: what waited for that goes on.
+// freed is called when a stream is off the table, and wakes whatever waited for that.
 func (e *Engine) freed(stream string) {
 	e.parked.nudge(stream)
 	e.room.Broadcast()
 }
 
+// draining reports whether the engine has begun to drain.
 func (e *Engine) draining() bool { return e.life.drain.Err() != nil }
 
-// lastFailure is why Redis does not answer, nil if it does.
+// lastFailure returns why Redis does not answer, nil if it does.
 func (e *Engine) lastFailure() error {
 	for _, p := range e.partitions {
 		p.mu.Lock()

@@ -78,7 +78,8 @@ func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, er
 	return e, nil
 }
 
-// build puts the parts together; none of them runs yet.
+// build makes what exists before the engine is started; none of it runs yet, and the rest is made by assemble. The parts made
+// here find the table, the dispatcher and the clients through e, since those are made later.
 func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.client, e.renewal = client, renewal
 	e.name = newConsumerName(e.cfg.consumerID)
@@ -105,6 +106,12 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		draining: e.draining, queued: func() int { return e.dispatcher.Waiting() },
 	})
 	e.maintenance = newMaintenance(&e.env, e.layout, e.partitions, e.nodes)
+	e.makeStores(renewal, client)
+	return nil
+}
+
+// makeStores makes the two stores, which send all commands: one for leases and sessions, one for dead consumers and backlogs.
+func (e *Engine) makeStores(renewal, client rueidis.Client) {
 	e.store = redisStore{lease.NewStore(e.layout, lease.Settings{
 		LeaseTTL:   e.cfg.leaseTTL,
 		SessionTTL: e.cfg.sessionTTL,
@@ -128,5 +135,4 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		Page:       e.cfg.pipeline.MaxMoves(),
 		MaxMove:    e.cfg.maxMove(),
 	}, client, e.metrics.Script)
-	return nil
 }
