@@ -13,18 +13,19 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// settleAgain is how often acquisitions are tried while a partition settles.
-const settleAgain = 250 * time.Millisecond
+// settleRetry is how often acquisitions are retried while a partition settles.
+const settleRetry = 250 * time.Millisecond
 
-// parking is where entries wait whose streams are owned.
-type parking interface {
-	// park takes an entry in; false when there is no room. take is the answer that named the owner.
+// parker keeps entries that wait because their streams are owned.
+type parker interface {
+	// park adds an entry, and reports whether there was room for it. take is the answer that named the owner.
 	park(s *lease.Session, x *lease.Entry, take lease.Take) bool
-	has(stream string) bool
-	nudge(stream string) // asks for the first entry of a stream at once
+	has(stream string) bool // reports whether entries of a stream are parked
+	nudge(stream string)    // acquires the first entry of a stream at once
 }
 
-// acquirer takes the leases of entries, and finds a place for those whose streams it cannot have.
+// acquirer acquires the leases of entries, and parks, requeues or restores those that it cannot acquire. All its fields are set
+// before it is used.
 type acquirer struct {
 	*env
 	ttls       *ttls
@@ -34,13 +35,13 @@ type acquirer struct {
 	completer  *completion.Completer
 	dispatcher *dispatch.Dispatcher
 	renewer    beats
-	parked     parking
+	parked     parker
 }
 
-// acquireWeight is what an entry weighs in a call that acquires it: the key of its lease travels there, and its ID with it.
+// acquireWeight is the weight of an entry in a call that acquires it: the call carries the key of its lease and its ID.
 func acquireWeight(x **lease.Entry) int { return len((*x).Key) + len((*x).ID) + lease.FieldWeight }
 
-// acquireAll has two batches on their way at a time: the server works on one while this process takes in the other.
+// acquireAll acquires batches, two at a time: the server works on one while this process handles the answer to the other.
 func (a *acquirer) acquireAll(ctx context.Context, p *partition, s *lease.Session, batches [][]*lease.Entry) {
 	var next atomic.Int32
 	work := func() {
@@ -56,8 +57,9 @@ func (a *acquirer) acquireAll(ctx context.Context, p *partition, s *lease.Sessio
 	second.Wait()
 }
 
-// parkIfOwn parks an entry whose stream this process already has to do with.
-func (a *acquirer) parkIfOwn(s *lease.Session, x *lease.Entry) bool {
+// parkIfInUse parks an entry if this process owns its stream, has parked entries of it, or still runs a handler for it. It
+// reports whether it did.
+func (a *acquirer) parkIfInUse(s *lease.Session, x *lease.Entry) bool {
 	held := a.table.Get(x.Stream)
 	if held == nil && !a.parked.has(x.Stream) && !a.dispatcher.Busy(x.Stream) {
 		return false
@@ -65,7 +67,7 @@ func (a *acquirer) parkIfOwn(s *lease.Session, x *lease.Entry) bool {
 	a.park(s, x, lease.Take{})
 	if held != nil {
 		a.ownership.supersede(held)
-		// It may have been freed between the look and the parking.
+		// It may have been freed between the check above and the parking.
 		if a.table.Get(x.Stream) == nil {
 			a.parked.nudge(x.Stream)
 		}
@@ -75,18 +77,19 @@ func (a *acquirer) parkIfOwn(s *lease.Session, x *lease.Entry) bool {
 	return true
 }
 
-// parkSpill is how long an entry stays in later for which the list had no room.
-const parkSpill = 30 * time.Second
+// spillDelay is how long an entry for which the waitlist has no room stays in later, at least; up to as long again is added at
+// random.
+const spillDelay = 30 * time.Second
 
-// park parks an entry, or sends it to later where the list has no room: reading never pauses for it.
+// park parks an entry, or requeues it to later if the waitlist is full: reading never pauses for parked entries.
 func (a *acquirer) park(s *lease.Session, x *lease.Entry, take lease.Take) {
 	if !a.parked.park(s, x, take) {
-		delay := parkSpill + time.Duration(float64(parkSpill)*a.random())
+		delay := spillDelay + time.Duration(float64(spillDelay)*a.random())
 		a.completer.Requeue(s.Consumer(), x, completion.Target{Dest: lease.ToLater, Delay: delay})
 	}
 }
 
-// acquire takes the leases of entries that were read, asking until there is an answer.
+// acquire acquires the leases of entries that were read, retrying until there is an answer, ctx ends or the session does.
 func (a *acquirer) acquire(ctx context.Context, p *partition, s *lease.Session, entries []*lease.Entry) {
 	for attempt := 1; ctx.Err() == nil && s.Remaining() > 0; attempt++ {
 		takes, ok := a.acquireOnce(ctx, p, s, entries)
@@ -99,16 +102,17 @@ func (a *acquirer) acquire(ctx context.Context, p *partition, s *lease.Session, 
 		wait := a.backoff(attempt)
 		p.mu.Lock()
 		if p.mu.settling {
-			wait = max(wait, settleAgain)
+			wait = max(wait, settleRetry)
 		}
 		p.mu.Unlock()
 		backoff.Sleep(ctx, wait)
 	}
 }
 
-// acquireOnce asks once. What it took is in the table when it returns. Not ok means that nothing is known yet.
-func (a *acquirer) acquireOnce(ctx context.Context, p *partition, s *lease.Session, entries []*lease.Entry) ([]lease.Take, bool) {
-	_, epoch := p.view()
+// acquireOnce makes one attempt. What it acquired is in the table when it returns. If ok is false, the outcome is unknown, or
+// nothing was decided.
+func (a *acquirer) acquireOnce(ctx context.Context, p *partition, s *lease.Session, entries []*lease.Entry) (takes []lease.Take, ok bool) {
+	_, epoch := p.view() // before the call: see recheck
 	t := a.ttls.forCall(p)
 	status, takes, err := t.Acquire(ctx, p.number, s.Consumer(), entries)
 	if err != nil {
@@ -117,8 +121,8 @@ func (a *acquirer) acquireOnce(ctx context.Context, p *partition, s *lease.Sessi
 			a.renewer.beatNow(p.number)
 		}
 		if ctx.Err() == nil {
-			a.log.Warn("acquiring fails", len(entries), "partition", p.number, "err", lease.Explain(err))
-			// What is read comes to nothing: not ready. The end of the next read says so or otherwise.
+			a.log.Warn("acquiring leases failed", len(entries), "partition", p.number, "err", lease.Explain(err))
+			// Reading is of no use meanwhile, so the engine is not ready. The next read that ends updates this.
 			p.mu.Lock()
 			p.mu.unread = err
 			p.mu.Unlock()
@@ -130,7 +134,7 @@ func (a *acquirer) acquireOnce(ctx context.Context, p *partition, s *lease.Sessi
 	case lease.SessionLost:
 		a.sessions.lose(p, s, errSessionDead)
 		return nil, false
-	default: // absent, or settling: a beat tells more
+	default: // absent, or settling: a beat finds out more
 		a.renewer.beatNow(p.number)
 		return nil, false
 	}
@@ -139,23 +143,26 @@ func (a *acquirer) acquireOnce(ctx context.Context, p *partition, s *lease.Sessi
 			continue
 		}
 		p.raise(takes[i].Token)
+		// The deadline counts from before the call was sent. Added is posted by announce while the table is locked, so that no
+		// other notification of the lease comes before it.
 		l := lease.New(s, x, takes[i].Token, t.sent, t.lease, a.completer)
 		if l.Believed() == 0 || !a.table.Add(l, t.firstRenewal(), a.ownership.announce) {
-			// The answer came too late; or our last lease of the stream is off the server and not off the table yet.
-			// Either way the entry comes back in a moment.
+			// The answer came too late; or our previous lease of the stream has been removed from the server, but not yet from the
+			// table. Either way the entry comes back in a moment.
 			a.completer.RequeueLost(l)
 			continue
 		}
-		a.confirm(p, s, l, t.sent, epoch)
+		a.recheck(p, s, l, t.sent, epoch)
 	}
 	a.metrics.Took(takes)
 	a.renewer.nudge()
 	return takes, true
 }
 
-// confirm caps a lease that was asked for before its server was seen to change: it lasts no longer than the session
-// that was alive then, until a renewal succeeds. One that was added while its session was being lost goes too.
-func (a *acquirer) confirm(p *partition, s *lease.Session, l *lease.Lease, sent int64, epoch uint64) {
+// recheck caps a lease if its server was seen to change after the call that acquired it was sent: until a renewal succeeds, the
+// lease lasts no longer than a session whose last beat was sent with that call. It disowns a lease that was added while its
+// session was being lost.
+func (a *acquirer) recheck(p *partition, s *lease.Session, l *lease.Lease, sent int64, epoch uint64) {
 	now, current := p.view()
 	if current != epoch {
 		l.Cap(sent + int64(a.cfg.sessionTTL-a.cfg.sessionMargin))
@@ -166,12 +173,12 @@ func (a *acquirer) confirm(p *partition, s *lease.Session, l *lease.Lease, sent 
 	}
 }
 
-// place finds a place for an entry that was asked for.
+// place puts an entry where the answer to its acquisition sends it.
 func (a *acquirer) place(s *lease.Session, x *lease.Entry, take lease.Take) {
 	switch take.Verdict {
 	case lease.HeldByOne, lease.Refused:
 		if take.Verdict == lease.Refused {
-			a.log.Warn("acquiring is refused", 1, "partition", x.Partition, "entry", x.ID, "err", take.Reason)
+			a.log.Warn("acquiring a lease was refused", 1, "partition", x.Partition, "entry", x.ID, "err", take.Reason)
 		}
 		if held := a.table.Get(x.Stream); held != nil {
 			a.park(s, x, lease.Take{})
@@ -185,8 +192,8 @@ func (a *acquirer) place(s *lease.Session, x *lease.Entry, take lease.Take) {
 		a.metrics.Inc(metrics.EntriesGone)
 		a.completer.RestoreEntry(s.Consumer(), x, true)
 	case lease.NotPending:
-		// Somebody else's, whose pending list it is in; or acknowledged by hand, and the body is there still.
+		// In another consumer's pending list; or acknowledged by hand, while its body is still there.
 		a.completer.RestoreEntry(s.Consumer(), x, false)
-	case lease.Acquired: // in the table
+	case lease.Acquired: // already in the table
 	}
 }

@@ -97,7 +97,7 @@ func TestOnlyAMasterThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 			require.NoError(t, err)
 			x.Fields = len(x.Body) + 1
 			require.True(t, x.Cut())
-			delay := e.reader.intake.forwarder.forwardTo(t.Context(), e.session(0), e.partitions[1], []*lease.Entry{&x})
+			delay := e.reader.intake.forwarder.forwardBatch(t.Context(), e.session(0), e.partitions[1], []*lease.Entry{&x})
 			require.Equal(t, away, delay > 0, op)
 		}
 	})

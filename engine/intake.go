@@ -12,7 +12,8 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// intake takes in what was read.
+// intake decides what becomes of every entry that was read: its lease is acquired, or it is parked, forwarded to its own partition,
+// or dead-lettered. All its fields are set before it is used.
 type intake struct {
 	*env
 	layout    *cluster.Layout
@@ -23,9 +24,9 @@ type intake struct {
 	forwarder *forwarder
 }
 
-// take finds a place for every entry that was read: its own partition, the dead letters, the waitlist, or the table. It
-// returns when each has one, or its session is over: then all of them go back with the session.
-func (i *intake) take(ctx context.Context, p *partition, s *lease.Session, read []lease.Entry) {
+// accept finds a place for every entry that was read: the table, the waitlist, its own partition, or the dead letters. It
+// returns when each has one, or when its session has ended: then all of them are requeued with the session.
+func (i *intake) accept(ctx context.Context, p *partition, s *lease.Session, read []lease.Entry) {
 	if len(read) > 0 {
 		i.completer.KeepUp(ctx, p.number)
 	}
@@ -40,30 +41,32 @@ func (i *intake) take(ctx context.Context, p *partition, s *lease.Session, read 
 		switch {
 		case large != nil:
 			i.completer.Requeue(s.Consumer(), x, completion.Target{Dest: lease.ToDeadLetters, Reason: completion.Reason(lease.DeadTooLarge, large.Error())})
-			i.log.Warn("announcements beyond the limits", 1, "partition", p.number, "entry", x.ID, "err", large)
+			i.log.Warn("announcement exceeds the limits", 1, "partition", p.number, "entry", x.ID, "err", large)
 		case err != nil:
 			i.completer.Requeue(s.Consumer(), x, completion.Target{Dest: lease.ToDeadLetters, Reason: completion.Reason(lease.DeadMalformed, err.Error())})
-			i.log.Warn("malformed announcements", 1, "partition", p.number, "entry", x.ID, "err", err)
+			i.log.Warn("malformed announcement", 1, "partition", p.number, "entry", x.ID, "err", err)
 		case x.Home != p.number:
 			misrouted = append(misrouted, x)
 		default:
 			x.Body = nil
-			if !i.inventory.has(p.number, x.Stream, x.ID) && !i.acquirer.parkIfOwn(s, x) {
+			if !i.inventory.has(p.number, x.Stream, x.ID) && !i.acquirer.parkIfInUse(s, x) {
 				free = append(free, x)
 			}
 		}
 	}
 	i.metrics.Add(metrics.EntriesRead, len(read))
-	var elsewhere sync.WaitGroup
+	var forwarding sync.WaitGroup
 	if len(misrouted) > 0 {
-		elsewhere.Go(func() { i.forwarder.forward(ctx, s, misrouted) }) // the masters that it asks are no reason for the others to wait
+		// Concurrently: the others must not wait for other masters.
+		forwarding.Go(func() { i.forwarder.forward(ctx, s, misrouted) })
 	}
 	i.acquirer.acquireAll(ctx, p, s, lease.Batches(free, i.cfg.pipeline.MaxMoves(), acquireWeight))
-	elsewhere.Wait()
+	forwarding.Wait()
 }
 
-// fit requeues what there is no room for any more: fewer streams are wanted than when the read was sent with room reserved.
-func (i *intake) fit(p *partition, s *lease.Session, read []lease.Entry, reserved int) []lease.Entry {
+// requeueExcess returns the entries that there is still room for, after requeueing the others: the limit on streams may have been
+// lowered since room was reserved for the read.
+func (i *intake) requeueExcess(p *partition, s *lease.Session, read []lease.Entry, reserved int) []lease.Entry {
 	left := i.streams.Left(reserved)
 	if len(read) <= left {
 		return read

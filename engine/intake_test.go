@@ -30,6 +30,6 @@ func TestWhatIsBeyondTheLimitsIsADeadLetter(t *testing.T) {
 		_, _, _, dead := h.server.count()
 		require.Equal(t, 4, dead)
 		require.Equal(t, 4, e.counted("dead_letters_total", "reason", lease.DeadTooLarge))
-		require.Contains(t, e.logged(), "announcements beyond the limits")
+		require.Contains(t, e.logged(), "announcement exceeds the limits")
 	})
 }

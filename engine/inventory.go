@@ -9,18 +9,19 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// inventory says which entries this process has: parked, held, or under completion.
+// inventory lists the entries that this process has: those parked, those whose leases it holds, and those under completion. All
+// its fields are set before it is used.
 type inventory struct {
 	parked    *waitlist.List
 	table     *lease.Table
 	completer *completion.Completer
 }
 
-// knownEntry is an entry that this process has to do with.
+// knownEntry is an entry that this process has. At most one of held and parked is set; neither is for one under completion.
 type knownEntry struct {
 	ms, seq uint64 // of the ID
 	id      string
-	held    *lease.Lease // whose entry it is
+	held    *lease.Lease // the lease that was acquired for it
 	parked  *lease.Entry
 }
 
@@ -34,8 +35,9 @@ func compareEntries(a, b knownEntry) int {
 	return cmp.Or(cmp.Compare(a.ms, b.ms), cmp.Compare(a.seq, b.seq))
 }
 
-// each yields the entries that this process has, place by place in the order in which entries come to them: one that moves on
-// meanwhile is in the next place before it leaves the one before. It may come twice.
+// each yields the entries that this process has. It visits the waitlist, the table and the completer in the order in which
+// entries pass through them, and an entry that moves on enters the next before it leaves the one before. So none is missed, but one
+// may be yielded twice.
 func (v *inventory) each(p *partition, s *lease.Session, yield func(id string, held *lease.Lease, parked *lease.Entry)) {
 	for _, x := range v.parked.Of(s) {
 		yield(x.ID, nil, x)
@@ -48,7 +50,7 @@ func (v *inventory) each(p *partition, s *lease.Session, yield func(id string, h
 	}
 }
 
-// known returns the entries that this process has, the lowest ID first.
+// known returns the entries that this process has, lowest ID first.
 func (v *inventory) known(p *partition, s *lease.Session) (known []knownEntry) {
 	v.each(p, s, func(id string, held *lease.Lease, parked *lease.Entry) {
 		x := entryOf(id)
@@ -59,7 +61,7 @@ func (v *inventory) known(p *partition, s *lease.Session) (known []knownEntry) {
 	return known
 }
 
-// unknown returns which of these IDs this process has not come to have since known was asked.
+// unknown returns those of ids that this process still does not have. It reuses the array of ids.
 func (v *inventory) unknown(p *partition, s *lease.Session, ids []string) []string {
 	if len(ids) == 0 {
 		return nil
@@ -69,7 +71,8 @@ func (v *inventory) unknown(p *partition, s *lease.Session, ids []string) []stri
 	return slices.DeleteFunc(ids, func(id string) bool { return now[id] })
 }
 
-// has reports whether this process has an entry already that was delivered: the group was made again, or set back by hand.
+// has reports whether this process already has an entry. One that was just delivered is here already if the group was recreated, or
+// its position set back by hand.
 func (v *inventory) has(partition int, stream, id string) bool {
 	if v.parked.HasEntry(stream, id) {
 		return true

@@ -127,8 +127,8 @@ func (w *parked) ask(ctx context.Context, partition int, asked []waitlist.Asked)
 	now := w.clock.Now()
 	alone := w.learn(partition, len(asked), ok, time.Duration(now-sent))
 	if !ok {
-		w.list.Unanswered(now, partition, asked, settleAgain, alone)
-		return settleAgain
+		w.list.Unanswered(now, partition, asked, settleRetry, alone)
+		return settleRetry
 	}
 	w.list.Answered(partition)
 	for i := range asked {

@@ -19,7 +19,7 @@ type partition struct {
 	due    atomic.Int64  // entries of later that are due, likewise
 	agreed atomic.Uint64 // attempt of the agreement that what is read has to wait for
 
-	unforwarded atomic.Int64 // how often in a row nothing could be copied here from other partitions
+	forwardFailures atomic.Int64 // how often in a row nothing could be copied here from other partitions
 
 	stretched stretched
 	holdOff   holdOff

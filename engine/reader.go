@@ -77,7 +77,7 @@ func (r *reader) read(ctx context.Context, p *partition) {
 		more = rest
 		r.awaitIntake(p, &taking)
 		taking.Go(func() {
-			r.intake.take(ctx, p, s, r.intake.fit(p, s, entries, n))
+			r.intake.accept(ctx, p, s, r.intake.requeueExcess(p, s, entries, n))
 			r.memory.Release(p.number, held)
 			r.streams.Release(n)
 		})

@@ -292,7 +292,7 @@ func (r *reconciler) adopt(ctx context.Context, p *partition, s *lease.Session, 
 		if len(page) == 0 {
 			ids = nil
 		}
-		r.intake.take(ctx, p, s, r.intake.fit(p, s, unread, room))
+		r.intake.accept(ctx, p, s, r.intake.requeueExcess(p, s, unread, room))
 	}
 	switch {
 	case forgotten == 0:
