@@ -14,7 +14,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-func TestAcquisitionsAreCutByTheBytesOfTheirKeys(t *testing.T) {
+func TestAcquireBatchesAreBoundedByTheBytesOfTheirKeys(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 200
 		for i := range n {
@@ -65,7 +65,7 @@ func TestServerChangeDuringAnAcquisition(t *testing.T) {
 }
 
 // An acquisition whose answer is lost is asked again and its lease taken once.
-func TestALostAcquisitionIsAskedAgain(t *testing.T) {
+func TestAcquisitionWithALostAnswerIsRetried(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		var times atomic.Int32

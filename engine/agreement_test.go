@@ -21,7 +21,7 @@ var (
 // interval it disowns everything, is not ready, and takes nothing more; all that was pending for it is handed back.
 //
 // It went on for good, and 195 streams had two owners.
-func TestServiceChangedUnderARunningEngine(t *testing.T) {
+func TestEngineGivesUpEverythingWhenTheServiceChanges(t *testing.T) {
 	for _, why := range []error{errOtherNumber, fmt.Errorf("%w: 2", api.ErrFormat), errStopped2} {
 		bubble(t, 2, func(t *testing.T, h *harness) {
 			const n = 100
@@ -68,7 +68,7 @@ func TestServiceChangedUnderARunningEngine(t *testing.T) {
 
 // Nobody answers when the agreement is asked for: it lives on another master, which may be away. Nothing is lost, and
 // neither renewals nor reads wait for it.
-func TestAgreementOutOfReachIsNoDisagreement(t *testing.T) {
+func TestNoAnswerIsNotADisagreement(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"hangs": faultHang, "refuses": faultOOM} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 2, func(t *testing.T, h *harness) {
@@ -92,7 +92,7 @@ func TestAgreementOutOfReachIsNoDisagreement(t *testing.T) {
 }
 
 // The agreement is asked for at the interval, spread, by one call a process.
-func TestAgreementIsAskedAtAnInterval(t *testing.T) {
+func TestAgreementIsCheckedAtAnInterval(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		advance(5 * time.Second)
@@ -117,7 +117,7 @@ func TestAgreementIsAskedAtAnInterval(t *testing.T) {
 
 // A new session reads nothing before the agreement was asked for after it was opened: who changes the service looks for
 // sessions after it has written that down, so one of the two sees the other.
-func TestNothingIsReadBeforeTheAgreementIsAskedForAgain(t *testing.T) {
+func TestNewSessionReadsNothingBeforeTheNextAgreementCheck(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
 		e := h.newEngine()
@@ -146,7 +146,7 @@ func TestNothingIsReadBeforeTheAgreementIsAskedForAgain(t *testing.T) {
 }
 
 // The record is gone while others are alive: the start waits for them to write it again.
-func TestStartWaitsForTheRecordToBeWrittenAgain(t *testing.T) {
+func TestStartWaitsForOthersToRewriteTheRecord(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
 		h.server.setAgreement(fmt.Errorf("%w: 1 alive", api.ErrNoAgreement))

@@ -15,7 +15,7 @@ import (
 )
 
 // The gauges show what an inspector counts.
-func TestBacklogGauges(t *testing.T) {
+func TestBacklogGaugesShowWhatTheInspectorCounts(t *testing.T) {
 	l := startLive(t, servers.New(t), nil, WithMaxStreams(2), WithReadBatch(1), WithRecovery(scan.Config{Interval: 100 * time.Millisecond}))
 	k := l.layout.Keys(0)
 	for n := range 7 {
@@ -48,7 +48,7 @@ func TestBacklogGauges(t *testing.T) {
 }
 
 // An old measurement is not shown: another process has had the turn since.
-func TestBacklogGaugesGoWhenTheyAreOld(t *testing.T) {
+func TestStaleBacklogIsNotExported(t *testing.T) {
 	const interval = time.Second
 	b := newBacklogs(&env{cfg: &config{recovery: scan.Config{Interval: interval}}, clock: lease.NewClock()}, 1, nil)
 	show := func(m scan.Backlog, ago time.Duration) map[metrics.Gauge]float64 {

@@ -11,7 +11,7 @@ import (
 
 // A server that does not answer is read from only now and then, while beats go on as always. The first beat that is answered
 // resumes reading.
-func TestADeadServerIsNotHammered(t *testing.T) {
+func TestDeadServerIsNotHammered(t *testing.T) {
 	bubble(t, 4, func(t *testing.T, h *harness) {
 		e := h.start(nil, WithSessionTTL(5*time.Minute), WithLeaseTTL(5*time.Minute))
 		advance(time.Second)

@@ -13,7 +13,7 @@ import (
 )
 
 // The figures of the table in the documentation.
-func TestClientOptionByDefault(t *testing.T) {
+func TestClientOptionDefaults(t *testing.T) {
 	opt, err := ClientOption(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}})
 	require.NoError(t, err)
 	require.True(t, opt.DisableCache)
@@ -44,7 +44,7 @@ func TestClientOptionRefusesWhatNewRefuses(t *testing.T) {
 
 // Whatever the TTLs are: a connection that hangs is given up before the session and the leases are over, counted from the
 // last beat or renewal that can have succeeded.
-func TestHungConnectionIsGivenUpInTime(t *testing.T) {
+func TestHungConnectionIsAbandonedInTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ttl := time.Duration(rapid.Int64Range(int64(MinTTL), int64(10*time.Minute)).Draw(t, "lease TTL"))
 		session := time.Duration(rapid.Int64Range(int64(MinTTL), int64(ttl)).Draw(t, "session TTL"))

@@ -19,7 +19,7 @@ const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of v
 
 // Trace: entries of 60 KB come that become dead letters, while Redis refuses those (the key is of another type), or does not
 // answer. Each completion kept all of its entry, and none was counted: 353 MiB with a memory of 8.
-func TestWhatCompletionsHoldIsBounded(t *testing.T) {
+func TestMemoryHeldByCompletionsIsBounded(t *testing.T) {
 	malformed := []rueidis.XRangeFieldValue{{Field: "x", Value: strings.Repeat("x", 60<<10)}}
 	for _, c := range []struct {
 		name  string
@@ -67,7 +67,7 @@ func TestWhatCompletionsHoldIsBounded(t *testing.T) {
 
 // What is refused is asked again in few calls. Each was asked again by itself, and each of these calls went through all of
 // them.
-func TestManyRefusedCompletionsTakeFewCalls(t *testing.T) {
+func TestRefusedCompletionsAreRetriedInBatches(t *testing.T) {
 	for name, why := range map[string]string{"what stays": wrongType, "the state of the server": full} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
@@ -95,7 +95,7 @@ func TestManyRefusedCompletionsTakeFewCalls(t *testing.T) {
 }
 
 // Thousands of entries that nobody owns are refused, by calls that take long. An ending waits for one of these calls at most.
-func TestEndingsDoNotWaitBehindRefusedEntriesOfNobody(t *testing.T) {
+func TestEndingsDoNotWaitBehindRefusedUnownedEntries(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(40)...)
 		e := h.start(nil)
@@ -126,7 +126,7 @@ func TestEndingsDoNotWaitBehindRefusedEntriesOfNobody(t *testing.T) {
 }
 
 // An ending that was refused, too, is not asked again behind them.
-func TestRefusedEndingsComeBeforeRefusedEntriesOfNobody(t *testing.T) {
+func TestRefusedEndingsAreRetriedBeforeRefusedUnownedEntries(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
 		e := h.start(nil)
@@ -153,7 +153,7 @@ func TestRefusedEndingsComeBeforeRefusedEntriesOfNobody(t *testing.T) {
 // Trace: the user may do anything but write the dead letters, and an announcement is malformed. A script that is given a key
 // without the right to it is refused as a whole, so the batch was asked again as it was, for ever, and all that came after it
 // with it.
-func TestMissingRightToTheDeadLettersHoldsUpNoOther(t *testing.T) {
+func TestMissingRightToTheDeadLettersDelaysNoOtherEntry(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(20)...)
 		e := h.start(nil)
@@ -195,7 +195,7 @@ func TestMissingRightToTheDeadLettersHoldsUpNoOther(t *testing.T) {
 }
 
 // The same on a real server, and with a key of another type in the place of the dead letters.
-func TestDeadLettersThatCannotBeWrittenHoldUpNoOwner(t *testing.T) {
+func TestUnwritableDeadLettersDelayNoOwner(t *testing.T) {
 	for _, missing := range []string{"right", "type"} {
 		t.Run(missing, func(t *testing.T) {
 			const malformed = 600

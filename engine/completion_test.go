@@ -77,7 +77,7 @@ func TestEndingsAfterALoss(t *testing.T) {
 
 // Rule 18: an ending whose answer was lost is asked again. That nothing is pending then is its own success, if both
 // local deadlines held throughout; else the outcome is unknown, and said to be.
-func TestRule18LostAnswers(t *testing.T) {
+func TestEndingWithALostAnswerIsRetried(t *testing.T) {
 	for _, op := range []string{"done", "requeue"} {
 		for _, gone := range []time.Duration{3 * time.Second, time.Minute} {
 			t.Run(op+" "+gone.String(), func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestRefusedEndingsAreRetriedAndTheLeaseIsKept(t *testing.T) {
 }
 
 // The context given to Done bounds the wait only: the ending goes on, and asking again tells of it.
-func TestDoneWhoseContextEnds(t *testing.T) {
+func TestContextOfDoneBoundsOnlyTheWait(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
 		e := h.start(nil)
@@ -169,7 +169,7 @@ func TestDoneWhoseContextEnds(t *testing.T) {
 }
 
 // Of endings that race, one counts, and the others say which.
-func TestEndingsThatRace(t *testing.T) {
+func TestOnlyOneOfRacingEndingsCounts(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 200
 		h.server.announce(streams(n)...)

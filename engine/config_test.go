@@ -67,7 +67,7 @@ func TestConfigZeroMeansDefault(t *testing.T) {
 	require.Equal(t, none, zero)
 }
 
-func TestConfigOptionsArrive(t *testing.T) {
+func TestConfigOptionsAreApplied(t *testing.T) {
 	logger := slog.New(slog.DiscardHandler)
 	registry := prometheus.NewRegistry()
 	told := 0
@@ -235,7 +235,7 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
-func TestConfigErrorOfTheService(t *testing.T) {
+func TestConfigErrorNamesTheService(t *testing.T) {
 	_, _, err := resolve("a{b}", nil)
 	require.ErrorIs(t, err, api.ErrInvalidConfig)
 	require.ErrorContains(t, err, `service: "a{b}"`)
@@ -256,7 +256,7 @@ func TestConfigRelationsHoldWhateverTheFormulae(t *testing.T) {
 }
 
 // A TTL alone, whatever it is, makes a configuration that works: only TTLs that contradict each other are refused.
-func TestConfigAnyTTLsAreEnough(t *testing.T) {
+func TestConfigAnyConsistentTTLsWork(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ttl := rapid.Int64Range(int64(MinTTL), int64(MaxTTL))
 		first, second := time.Duration(ttl.Draw(t, "a")), time.Duration(ttl.Draw(t, "b"))

@@ -97,7 +97,7 @@ func TestRunEachDrain(t *testing.T) {
 //
 // Its Releasing notification waited behind its Added one, which ends when the function returns, and it was not among the
 // functions that were running when the drain looked: it ran on until the drain timeout.
-func TestRunEachHearsOfADrainThatComesFirst(t *testing.T) {
+func TestRunEachFunctionThatStartsAfterTheDrainIsCancelled(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
 		gate := make(chan struct{})
@@ -143,7 +143,7 @@ func (g *gated) deliver(n api.Notification, done func(error)) {
 
 // A second ownership of a stream runs only after the first function has returned, however long that takes; the first one
 // sees the loss at once.
-func TestRunEachOneFunctionAStreamAtATime(t *testing.T) {
+func TestRunEachRunsOneFunctionPerStreamAtATime(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
 		var running, runs atomic.Int32
@@ -179,7 +179,7 @@ func TestRunEachOneFunctionAStreamAtATime(t *testing.T) {
 //
 // Each stream that was announced again while its function ran left a Superseded waiting; two thousand of them stopped the
 // reader, since they counted as handlers that are behind.
-func TestRunEachReadsOnBehindLongFunctions(t *testing.T) {
+func TestRunEachKeepsReadingBehindLongFunctions(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 300
 		e := h.runEach(func(ctx context.Context, l api.Lease) error {

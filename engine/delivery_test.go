@@ -76,7 +76,7 @@ func TestHandlerResults(t *testing.T) {
 }
 
 // An error from Added changes nothing about a lease that the handler ended itself.
-func TestAnEndingByTheHandlerStands(t *testing.T) {
+func TestLeaseEndedByItsHandlerStaysEnded(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
 		e := h.start(func(ctx context.Context, n api.Notification) error {
@@ -174,7 +174,7 @@ func TestChannel(t *testing.T) {
 }
 
 // A start that fails tells so on the channel.
-func TestChannelTellsWhyItEnds(t *testing.T) {
+func TestChannelReportsWhyTheStartFailed(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.newEngine()
 		e.fake.failOnly(fakeFault{skip: true, err: api.ErrFormat}, "agree")
@@ -192,7 +192,7 @@ func TestChannelTellsWhyItEnds(t *testing.T) {
 //
 // The next announcement had waited for as long as the stream was held, and that counted as time for which a handler had
 // been in its way: a Done inside a handler put it off by a lease TTL.
-func TestDoneInAHandlerMakesWayAtOnce(t *testing.T) {
+func TestDoneInAHandlerFreesTheStreamAtOnce(t *testing.T) {
 	for _, way := range []string{"run", "each"} {
 		t.Run(way, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {

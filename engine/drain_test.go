@@ -88,7 +88,7 @@ func TestDrainOrder(t *testing.T) {
 //
 // Renewal went on after the sessions were closed, until all else had been taken apart; a handler of Terminated that took
 // its time, or a second partition that was slow to hand back, was enough for a beat to fall into that time.
-func TestAClosedSessionIsNotBeaten(t *testing.T) {
+func TestClosedSessionGetsNoMoreBeats(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.server.announce(h.streamIn(0, 0), h.streamIn(1, 0))
 		e := h.start(func(_ context.Context, n api.Notification) error {
@@ -202,7 +202,7 @@ func TestDrainWithRedisGoneEnds(t *testing.T) {
 }
 
 // What was pending for a session that was lost goes back during the drain too, when Redis is there again.
-func TestDrainPaysTheDebtsOfLostSessions(t *testing.T) {
+func TestDrainRequeuesTheEntriesOfLostSessions(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(600)...)
 		e := h.start(nil)
@@ -225,7 +225,7 @@ func TestDrainPaysTheDebtsOfLostSessions(t *testing.T) {
 }
 
 // Streams that are acquired while the drain begins are handed back like all others.
-func TestDrainWhileTaking(t *testing.T) {
+func TestDrainWhileAcquiring(t *testing.T) {
 	for delay := time.Duration(0); delay < 60*time.Millisecond; delay += 5 * time.Millisecond {
 		bubble(t, 2, func(t *testing.T, h *harness) {
 			e := h.start(nil)

@@ -64,7 +64,7 @@ func (l *live) key(stream string) string {
 	return l.layout.Keys(l.layout.Of(stream)).Lease(stream)
 }
 
-func TestExpiredOfOthers(t *testing.T) {
+func TestExpiredIsDeliveredForLeasesOfOthers(t *testing.T) {
 	for _, flags := range []string{"Ex", "Kx", "KEA"} {
 		t.Run(flags, func(t *testing.T) {
 			l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", flags)), nil, WithExpired(), WithPartitions(2))
@@ -82,7 +82,7 @@ func TestExpiredOfOthers(t *testing.T) {
 }
 
 // A stream that this process holds, or has lost, is told of in other ways.
-func TestExpiredOfOwnStreamsIsNotTold(t *testing.T) {
+func TestExpiredIsNotDeliveredForOwnStreams(t *testing.T) {
 	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), nil, WithExpired())
 	l.subscribed()
 	l.announce("mine")
@@ -123,7 +123,7 @@ func TestExpiredSetsFlagsOnlyWhereAllowed(t *testing.T) {
 }
 
 // Access rules that refuse CONFIG keep nothing from working but the setting itself.
-func TestExpiredWithoutConfig(t *testing.T) {
+func TestExpiredWithoutTheRightToConfig(t *testing.T) {
 	for _, flags := range []string{"Ex", ""} {
 		t.Run(flags, func(t *testing.T) {
 			server := servers.New(t, servers.Args("--notify-keyspace-events", flags))
@@ -147,7 +147,7 @@ func TestExpiredWithoutConfig(t *testing.T) {
 }
 
 // A subscription that is cut off is made again, and may be refused in between.
-func TestExpiredSubscribesAgain(t *testing.T) {
+func TestExpiredResubscribes(t *testing.T) {
 	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "KEx")), nil, WithExpired())
 	for n := range 2 {
 		l.subscribed()
@@ -256,7 +256,7 @@ func TestFloodOfExpiredDelaysNoAcquisition(t *testing.T) {
 }
 
 // What no server would report of this service reaches nobody, and costs no room in the queue.
-func TestForgedExpiryOfWhatIsNoLeaseOfOursIsDropped(t *testing.T) {
+func TestForgedExpiredReportsAreDropped(t *testing.T) {
 	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), nil, WithExpired(), WithPartitions(2))
 	l.subscribed()
 	l.announce("held")
@@ -274,7 +274,7 @@ func TestForgedExpiryOfWhatIsNoLeaseOfOursIsDropped(t *testing.T) {
 }
 
 // A handler of Expired that still runs at the end is waited for like others, and nothing comes after Terminated.
-func TestExpiredInTheDrain(t *testing.T) {
+func TestExpiredDuringTheDrain(t *testing.T) {
 	var ended atomic.Bool
 	release := make(chan struct{})
 	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), func(ctx context.Context, n api.Notification) error {

@@ -12,7 +12,7 @@ import (
 
 // Announcements in the wrong partition cannot be copied to their own, since the master of that one is away. The reader waited
 // for it, and nothing was taken from its own partition any more.
-func TestForwardingToAMasterThatIsAwayHoldsUpNobody(t *testing.T) {
+func TestForwardingToAnUnreachableMasterBlocksNoReader(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		for name, fault := range map[string]fakeFault{"hang": faultHang, "error": faultError} {
@@ -38,7 +38,7 @@ func TestForwardingToAMasterThatIsAwayHoldsUpNobody(t *testing.T) {
 
 // All announcements are in one partition, half of them for those of a master that hangs. Its partitions were asked one after the
 // other, each until a call had run out of time, and what the reader had for itself waited for all of them.
-func TestForwardingToManyPartitionsOfAMasterThatHangs(t *testing.T) {
+func TestForwardingToManyPartitionsOfAHungMasterBlocksNoReader(t *testing.T) {
 	const partitions, each = 24, 50
 	bubble(t, partitions, func(t *testing.T, h *harness) {
 		e := h.start(nil)
@@ -82,7 +82,7 @@ func TestForwardingToManyPartitionsOfAMasterThatHangs(t *testing.T) {
 }
 
 // What cannot be read whole here says nothing of the master that it should go to: others go there. Only a copy without an answer does.
-func TestOnlyAMasterThatDoesNotAnswerIsLeftAlone(t *testing.T) {
+func TestForwardingBacksOffOnlyFromAMasterThatDoesNotAnswer(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		advance(time.Second)
@@ -104,7 +104,7 @@ func TestOnlyAMasterThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 }
 
 // A stream whose forwarding is never answered was copied again and again.
-func TestACopyWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
+func TestCopyWithALostAnswerIsMadeOnce(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		const n = 300
@@ -129,7 +129,7 @@ func TestACopyWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
 }
 
 // Where no answer ever comes there is a duplicate each time that it is tried, and it is tried ever more seldom.
-func TestCopiesThatAreNeverAnsweredGetSeldom(t *testing.T) {
+func TestUnansweredCopiesBackOff(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		e.fake.failOnly(faultLose, "copy")

@@ -19,7 +19,7 @@ import (
 )
 
 // What the limits allow goes from a publisher to a handler, to the byte.
-func TestTheLargestAnnouncementIsOwned(t *testing.T) {
+func TestLargestAllowedAnnouncementIsOwned(t *testing.T) {
 	info := json.RawMessage(`"` + strings.Repeat("x", lease.DefaultMaxInfo-2) + `"`)
 	name := strings.Repeat("\x01", cluster.MaxStreamName)
 	l := startLive(t, servers.New(t), func(ctx context.Context, n api.Notification) error {
@@ -69,7 +69,7 @@ func TestWideEntriesDisownNobody(t *testing.T) {
 
 // Announcements of 1 MiB in the wrong partition were all copied again when one pipeline of them did not arrive in time, and
 // an answer that was lost made a duplicate each time.
-func TestHeavyStraysAreForwardedOnce(t *testing.T) {
+func TestHeavyMisroutedEntriesAreForwardedOnce(t *testing.T) {
 	const n = 10
 	server := servers.New(t)
 	link := proxy.New(t, server.Addr())

@@ -214,7 +214,7 @@ func (trap) Is(error) bool { panic("asked") }
 func (trap) As(any) bool   { panic("asked") }
 
 // An error whose methods panic ended the process: they are called where a lease is failed, and where the log is written.
-func TestErrorThatCannotBeAskedFailsTheStream(t *testing.T) {
+func TestErrorWhoseMethodsPanicFailsTheStream(t *testing.T) {
 	for name, bad := range map[string]error{
 		"typed nil": (*typedNil)(nil), "trap": trap{}, "wrapped": fmt.Errorf("because: %w", trap{}), "joined": errors.Join(trap{}),
 	} {

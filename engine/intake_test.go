@@ -13,7 +13,7 @@ import (
 )
 
 // What is beyond a limit is a dead letter that says so, and is counted as such; its neighbours are owned.
-func TestWhatIsBeyondTheLimitsIsADeadLetter(t *testing.T) {
+func TestEntryBeyondTheLimitsIsDeadLettered(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil, WithLimits(Limits{MaxName: 100, MaxInfo: 1000, MaxFields: 16, MaxEntry: 4000}))
 		many := fakeBody("wide")

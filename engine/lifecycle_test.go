@@ -12,7 +12,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-func TestShutdownTwiceAndAtOnce(t *testing.T) {
+func TestShutdownTwiceAndConcurrently(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(5)...)
 		e := h.start(func(_ context.Context, n api.Notification) error {
@@ -39,7 +39,7 @@ func TestShutdownTwiceAndAtOnce(t *testing.T) {
 }
 
 // Several goroutines shut an engine down that was never started. They closed its clients in each other's way.
-func TestShutdownUnstarted(t *testing.T) {
+func TestShutdownBeforeStart(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.newEngine()
 		closed := 0
@@ -112,7 +112,7 @@ func TestEndWhileStarting(t *testing.T) {
 }
 
 // What waiting does not mend ends the start, with words.
-func TestStartFailsForGood(t *testing.T) {
+func TestStartFailsOnWhatWaitingDoesNotFix(t *testing.T) {
 	for op, err := range map[string]error{
 		"agree":  fmt.Errorf("%w: 3, not 1", api.ErrPartitionMismatch),
 		"legacy": errorReply("NOPERM User x has no permissions to run the 'xinfo' command"),

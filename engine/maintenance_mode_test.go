@@ -56,7 +56,7 @@ func TestMaintenanceIsReported(t *testing.T) {
 
 // An engine that requires notices is not ready if a server refuses; with Auto the refusal is only logged. With Off, nothing is
 // sent.
-func TestModes(t *testing.T) {
+func TestMaintenanceModes(t *testing.T) {
 	for _, c := range []struct {
 		mode     notice.Mode
 		ready    bool
@@ -83,7 +83,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-func TestModeOnNeedsAWayToConnect(t *testing.T) {
+func TestMaintenanceModeOnNeedsAWayToConnect(t *testing.T) {
 	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:1"}, ForceSingleClient: true,
 		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
 			return nil, errors.New("no")

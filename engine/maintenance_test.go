@@ -56,7 +56,7 @@ const (
 
 // A server that had announced an outage of 30 s is down for 25 s, more than twice the session TTL. A process that listened keeps
 // everything, and renews it at once when the server is back; one that did not loses everything.
-func TestAnAnnouncedOutageLosesNothing(t *testing.T) {
+func TestAnnouncedOutageLosesNothing(t *testing.T) {
 	for _, mode := range []notice.Mode{notice.Auto, notice.Off} {
 		t.Run(fmt.Sprint("mode ", mode), func(t *testing.T) {
 			bubble(t, 3, func(t *testing.T, h *harness) {
@@ -98,7 +98,7 @@ func TestAnAnnouncedOutageLosesNothing(t *testing.T) {
 
 // TTLs that are sent are never shorter than what is believed: whatever windows open and close, and whatever becomes of answers,
 // sessions and leases last longer on the server than in the process.
-func TestNothingIsBelievedLongerThanTheServerHasIt(t *testing.T) {
+func TestNoLeaseIsTrustedLongerThanTheServerHoldsIt(t *testing.T) {
 	for seed := range uint64(3) {
 		bubble(t, 2, func(t *testing.T, h *harness) {
 			node := h.noticeNode(notices.Options{})
@@ -162,7 +162,7 @@ func (h *harness) believed(e *testEngine) (longest time.Duration) {
 
 // A renewal that was in flight when the window opened had asked for the ordinary TTL: its answer does not postpone the next
 // renewal by an interval.
-func TestARenewalInFlightIsRepeated(t *testing.T) {
+func TestRenewalInFlightWhenAWindowOpensIsRepeated(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		node := h.noticeNode(notices.Options{})
 		h.server.announce("s")
@@ -225,7 +225,7 @@ func (s *fakeServer) failover(x snapshot) {
 // long as the window allowed, and the new server knows nothing of that. But the server knows how long that may be, because it was
 // on record before, so another consumer that heard no notice takes nothing too early. (The world checks that whenever a lease is
 // granted.)
-func TestALostExtensionIsWaitedForAllTheSame(t *testing.T) {
+func TestNobodyTakesOverBeforeALostExtensionHasPassed(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		node := h.noticeNode(notices.Options{})
 		h.server.announce(streams(40)...)
@@ -275,7 +275,7 @@ func TestOnlyServersThatAnnounceSettleLonger(t *testing.T) {
 	}
 }
 
-func TestNobodyIsRecoveredInAWindow(t *testing.T) {
+func TestNobodyIsRecoveredDuringAWindow(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		node := h.noticeNode(notices.Options{})
 		h.server.announce(streams(20)...)

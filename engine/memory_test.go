@@ -33,7 +33,7 @@ func (e *testEngine) unplaced() (bytes int) {
 
 // 1,000 announcements of 1 MiB cost a reader 2.4 GB: nothing but a number bounded what it read, and it went on reading while
 // Redis took no acquisitions.
-func TestWhatIsReadAndNotTakenIsBoundedInBytes(t *testing.T) {
+func TestBytesReadAndNotYetTakenAreBounded(t *testing.T) {
 	const partitions, each = 4, 8
 	bubble(t, partitions, func(t *testing.T, h *harness) {
 		e := h.newEngine(WithReadMemory(MinReadMemory))
@@ -68,7 +68,7 @@ func TestSmallAnnouncementsAreReadByTheBatch(t *testing.T) {
 }
 
 // 10,000 parked announcements of 1 MiB would have been 10 GB.
-func TestWhatIsParkedIsBoundedInBytes(t *testing.T) {
+func TestParkedBytesAreBounded(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 12
 		e := h.start(nil, WithReadMemory(MinReadMemory))
@@ -99,7 +99,7 @@ func TestWhatIsParkedIsBoundedInBytes(t *testing.T) {
 // Trace: one master of three is at maxmemory. Its sessions are beaten, its streams are read, and none is taken. What its eight
 // partitions had read took all the memory there is for that, and nothing was read of the two others, without end, while the
 // state of the intake was open. The same while it settles.
-func TestMasterThatTakesNothingStopsNoOther(t *testing.T) {
+func TestMasterThatTakesNoAcquisitionsStopsNoOther(t *testing.T) {
 	const sick, each, weight = 8, 150, 10_000
 	failing := func(f fakeFault) func(*testEngine, bool) {
 		return func(e *testEngine, on bool) {
@@ -162,7 +162,7 @@ func TestMasterThatTakesNothingStopsNoOther(t *testing.T) {
 }
 
 // One that is heavier than all there is passes where nothing else is held.
-func TestAnnouncementBeyondTheMemoryIsReadByItself(t *testing.T) {
+func TestAnnouncementLargerThanTheMemoryIsReadAlone(t *testing.T) {
 	for _, partitions := range []int{1, 24} {
 		bubble(t, partitions, func(t *testing.T, h *harness) {
 			e := h.start(nil, WithReadMemory(MinReadMemory), WithLimits(Limits{MaxEntry: 10 << 20, MaxInfo: 1 << 20}))

@@ -33,7 +33,7 @@ func gaps(calls []fakeCall) (out []time.Duration) {
 
 // A parked entry is asked for with growing delays, from 100 ms to 30 s while the holder stays the same, 2 s once it has
 // changed.
-func TestParkedEntriesAreAskedForWithBackoff(t *testing.T) {
+func TestParkedEntriesAreRetriedWithBackoff(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.hold("s", "other.1", time.Hour)
 		h.server.announce("s")
@@ -68,7 +68,7 @@ func TestParkedEntriesAreAskedForWithBackoff(t *testing.T) {
 }
 
 // An entry that waits for a lease which ends soon is asked for when it does, not later.
-func TestAParkedEntryIsAskedForWhenTheLeaseEnds(t *testing.T) {
+func TestParkedEntryIsRetriedWhenTheLeaseEnds(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.hold("s", "other.1", time.Hour)
 		h.server.announce("s")
@@ -104,7 +104,7 @@ func (e *testEngine) polled(n int, d time.Duration) []fakeCall {
 }
 
 // Before Redis 7 the server reads what it is asked for, so entries are asked for together up to a weight.
-func TestParkedEntriesAreAskedForUpToAWeight(t *testing.T) {
+func TestParkedEntriesAreRetriedInBatchesOfBoundedWeight(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 20
 		e := h.parked(n, "much", strings.Repeat("x", 1<<20))
@@ -135,7 +135,7 @@ func TestParkedEntriesAreAskedForUpToAWeight(t *testing.T) {
 // A call that takes too long is not made again as it was: the next ones ask for less, and grow again when that goes well.
 //
 // The same entries were due together a quarter of a second later, and kept the server busy for ever.
-func TestParkedEntriesThatTakeTooLongAreAskedForApart(t *testing.T) {
+func TestParkedBatchThatTakesTooLongIsSplit(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n, most = 64, 5
 		e := h.parked(n)
@@ -166,7 +166,7 @@ func TestParkedEntriesThatTakeTooLongAreAskedForApart(t *testing.T) {
 }
 
 // One entry that a call takes too long for is asked for alone, now and then, and holds up no other.
-func TestAParkedEntryThatTakesTooLongHoldsUpNoOther(t *testing.T) {
+func TestParkedEntryThatTakesTooLongDelaysNoOther(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 30
 		e := h.parked(n)
@@ -199,7 +199,7 @@ func TestAParkedEntryThatTakesTooLongHoldsUpNoOther(t *testing.T) {
 
 // Of one stream only the entry with the lowest ID is asked for, and entries are handled in order, at once when this
 // process frees the stream.
-func TestOnlyTheLowestParkedEntryIsAskedFor(t *testing.T) {
+func TestOnlyTheLowestParkedEntryIsRetried(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		h.server.announce("s")
@@ -238,7 +238,7 @@ func TestOnlyTheLowestParkedEntryIsAskedFor(t *testing.T) {
 }
 
 // Announcements beyond MaxParked go to later and come back; reading never pauses for them, and none is lost.
-func TestWhatExceedsMaxParkedGoesToLater(t *testing.T) {
+func TestAnnouncementsBeyondMaxParkedGoToLater(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n, most = 500, 40
 		e := h.start(nil, WithMaxParked(most))
@@ -297,7 +297,7 @@ func TestNotBefore(t *testing.T) {
 
 // A handler that is stuck on a stream which this process has lost keeps it here for a lease TTL; then others get it. What
 // this process reads again by chance it hands on at once, ever more slowly; when the handler is done it takes the stream.
-func TestAStuckHandlerLetsOthersHaveTheStream(t *testing.T) {
+func TestStreamOfAStuckHandlerGoesToOthers(t *testing.T) {
 	const ttl = 12 * time.Second
 	for _, alone := range []bool{false, true} {
 		t.Run(fmt.Sprintf("alone=%v", alone), func(t *testing.T) {

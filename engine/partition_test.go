@@ -11,7 +11,7 @@ import (
 )
 
 // An engine with a hung partition serves the others: each work queue has more than one goroutine.
-func TestAHungPartitionHoldsUpNoOther(t *testing.T) {
+func TestHungPartitionDelaysNoOther(t *testing.T) {
 	bubble(t, 4, func(t *testing.T, h *harness) {
 		const n = 400
 		h.server.announce(streams(n)...)

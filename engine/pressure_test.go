@@ -68,7 +68,7 @@ func TestIntakeStopsBeforeAnythingIsLost(t *testing.T) {
 }
 
 // Renewals that are late for a while stop nothing once they are not.
-func TestIntakeGoesOnWhenRenewalsAreInTimeAgain(t *testing.T) {
+func TestIntakeResumesWhenRenewalsAreOnTime(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 4000
 		h.server.announce(streams(n)...)
@@ -96,7 +96,7 @@ func TestIntakeGoesOnWhenRenewalsAreInTimeAgain(t *testing.T) {
 }
 
 // A server that stays too slow keeps what it can renew, instead of losing everything; the process is not ready.
-func TestTooMuchIsShedAndTheRestIsKept(t *testing.T) {
+func TestOverloadedEngineKeepsWhatItCanRenew(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 4000
 		h.server.announce(streams(n)...)
@@ -151,7 +151,7 @@ func TestIntakeWaitsForFirstRenewals(t *testing.T) {
 }
 
 // An outage that is no danger to any lease does not stop intake, and leaves nothing behind.
-func TestAShortOutageStopsNoIntake(t *testing.T) {
+func TestShortOutageDoesNotStopIntake(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"hangs": faultHang, "fails": faultError, "loses answers": faultLose} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
@@ -191,7 +191,7 @@ func TestLatenessEndsWithTheLeases(t *testing.T) {
 	})
 }
 
-func TestIntakeSaysWhyNothingIsTaken(t *testing.T) {
+func TestIntakeReportsWhyNothingIsTaken(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		block := make(chan struct{})
 		h.server.announce(streams(20)...)

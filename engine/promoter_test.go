@@ -11,7 +11,7 @@ import (
 )
 
 // Trace: the server refuses one member of later. The others wait for the next beat, page by page.
-func TestPromotionGoesOnPastWhatIsSetAside(t *testing.T) {
+func TestPromotionContinuesPastARefusedMember(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		advance(time.Second)

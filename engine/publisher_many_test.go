@@ -117,7 +117,7 @@ func TestPublishManyErrorIsBounded(t *testing.T) {
 }
 
 // A partition that refuses does not keep the others from being announced to.
-func TestPublishManyGoesOnWhileSomeSucceed(t *testing.T) {
+func TestPublishManyContinuesWhileSomeSucceed(t *testing.T) {
 	c := servers.New(t).Client(t)
 	p := publisherFor(t, c, WithPartitions(2))
 	require.NoError(t, c.Do(t.Context(), c.B().Set().Key("orders-input-1").Value("x").Build()).Error())

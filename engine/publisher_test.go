@@ -143,7 +143,7 @@ func TestPublishRefusesWhatNobodyCouldRead(t *testing.T) {
 }
 
 // What is announced comes out of ParseEntry as it went in, whatever it is.
-func TestEncodeIsReadBack(t *testing.T) {
+func TestEncodedAnnouncementIsParsedBack(t *testing.T) {
 	layout, err := cluster.NewLayout("orders", 7)
 	require.NoError(t, err)
 	p := &Publisher{layout: layout}
@@ -176,7 +176,7 @@ func TestEncodeIsReadBack(t *testing.T) {
 }
 
 // A publisher refuses what the readers of its service would make a dead letter of.
-func TestPublishKeepsToTheLimits(t *testing.T) {
+func TestPublishEnforcesTheLimits(t *testing.T) {
 	c := servers.New(t).Client(t)
 	p := publisherFor(t, c, WithLimits(Limits{MaxName: 10, MaxInfo: 1000, MaxEntry: 1500}))
 	_, err := p.Publish(t.Context(), "0123456789", json.RawMessage(" "+`"`+strings.Repeat("x", 998)+`"`))
@@ -230,7 +230,7 @@ func TestPublishRefusesAnotherNumberOfPartitionsEveryTime(t *testing.T) {
 }
 
 // The check is asked again until it has succeeded, and rarely after that.
-func TestPublishChecksOnce(t *testing.T) {
+func TestPublishChecksTheServiceOnce(t *testing.T) {
 	s := servers.New(t)
 	c := s.Client(t)
 	p := publisherFor(t, c)
@@ -256,7 +256,7 @@ func TestPublishChecksOnce(t *testing.T) {
 
 // The service was repartitioned, or is about to be, while a publisher ran: within the interval it announces nothing more. It
 // went on to announce to partitions that the streams no longer belonged to, or that nobody reads.
-func TestPublisherHearsThatTheServiceChanged(t *testing.T) {
+func TestPublisherNoticesThatTheServiceChanged(t *testing.T) {
 	s := servers.New(t)
 	c := s.Client(t)
 	set := func(fields ...string) {

@@ -55,7 +55,7 @@ func TestMaxStreamsIsNeverExceeded(t *testing.T) {
 //
 // A reader that had found nothing took its room again before those who waited for it had woken up: a stream in another
 // partition was never read.
-func TestScarceRoomGoesRound(t *testing.T) {
+func TestScarceRoomIsSharedInTurns(t *testing.T) {
 	for partition := range 4 {
 		bubble(t, 4, func(t *testing.T, h *harness) {
 			e := h.start(nil, WithMaxStreams(1))
@@ -69,7 +69,7 @@ func TestScarceRoomGoesRound(t *testing.T) {
 }
 
 // A reader that may take nothing for another reason gives its turn up: those behind it waited until it had looked again.
-func TestWhoMayTakeNothingHasNoTurn(t *testing.T) {
+func TestReaderThatMayTakeNothingGivesUpItsTurn(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.start(nil, WithMaxStreams(1))
 		h.server.announce(h.streamIn(0, 0))

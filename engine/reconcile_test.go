@@ -65,7 +65,7 @@ func TestFullProcessWhoseConsumerIsRemoved(t *testing.T) {
 }
 
 // What a call does not come to, since it has read enough, is asked for again at once.
-func TestEntriesThatACallDoesNotComeToAreKept(t *testing.T) {
+func TestEntriesLeftByAKeepCallAreKeptByTheNext(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n, some = 20, 3
 		h.server.announce(streams(n)...)
@@ -88,7 +88,7 @@ func TestEntriesThatACallDoesNotComeToAreKept(t *testing.T) {
 }
 
 // What cannot be kept, which may be so every time, does not keep what is unknown from being taken in.
-func TestAdoptsThoughKeepingFails(t *testing.T) {
+func TestUnknownEntriesAreAdoptedThoughKeepingFails(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"error": faultError, "no answer": faultHang} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
@@ -120,7 +120,7 @@ func TestAdoptsThoughKeepingFails(t *testing.T) {
 }
 
 // A process that is full is at work: its consumer shows it twice a minute, and it compares as often as any other.
-func TestFullProcessIsNeverIdleAndCompares(t *testing.T) {
+func TestFullProcessIsNeverIdleAndStillCompares(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.server.announce(streams(50)...)
 		e := h.start(nil, WithMaxStreams(10))
@@ -151,7 +151,7 @@ func TestFullProcessIsNeverIdleAndCompares(t *testing.T) {
 
 // While the pages of a comparison are on their way, streams are acquired, parked, done, handed back and lost. None of them is
 // taken for one that somebody moved.
-func TestComparisonMeetsWhatMoves(t *testing.T) {
+func TestComparisonToleratesConcurrentChanges(t *testing.T) {
 	for _, way := range []string{"before", "after"} {
 		t.Run(way, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
@@ -197,7 +197,7 @@ func TestComparisonMeetsWhatMoves(t *testing.T) {
 
 // Entries that a read with a lost answer left pending are found, whatever is read meanwhile: the read that waits for one, or
 // the script that reads the others.
-func TestALostReadIsFound(t *testing.T) {
+func TestEntriesOfALostReadAreFound(t *testing.T) {
 	for op, lostOnes := range map[string]int{"read": 1, "read on": 49} {
 		t.Run(op, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {

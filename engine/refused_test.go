@@ -37,7 +37,7 @@ func (s *fakeServer) poison(why string, references bool, entries func(id string)
 // Trace: a service of one process. Its session is lost with an entry pending that Redis refuses to move: the debt was begun
 // from its first page again, for ever. When the session was lost a second time, that debt was never reached, and good
 // announcements stayed pending for nobody, while Ready said nil.
-func TestDebtsBehindARefusedEntryArePaid(t *testing.T) {
+func TestRefusedEntryDoesNotBlockTheRetirementOfSessions(t *testing.T) {
 	for name, why := range map[string]string{"its own fault": tooMany, "the server's": full} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
@@ -86,7 +86,7 @@ func TestDebtsBehindARefusedEntryArePaid(t *testing.T) {
 
 // In the middle of a page, at the end of one, and in a later page: everything around it goes back at once, and it becomes a
 // dead letter that refers to it.
-func TestRefusedEntryOfADebtIsSteppedOver(t *testing.T) {
+func TestRetiringSkipsARefusedEntry(t *testing.T) {
 	for _, at := range []int{0, 3, 7, 12, 19} {
 		bubble(t, 1, func(t *testing.T, h *harness) {
 			h.server.announce(streams(20)...)
@@ -110,7 +110,7 @@ func TestRefusedEntryOfADebtIsSteppedOver(t *testing.T) {
 }
 
 // What is refused is asked for again ever more seldom.
-func TestRefusedEntriesAreTriedEverMoreSeldom(t *testing.T) {
+func TestRefusedEntriesAreRetriedWithBackoff(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
 		e := h.start(nil)
@@ -135,7 +135,7 @@ func TestRefusedEntriesAreTriedEverMoreSeldom(t *testing.T) {
 }
 
 // Trace: a batch of endings among which is one that the script cannot take; Done of all others never returned.
-func TestEndingThatFailsItsBatchHoldsUpNoOther(t *testing.T) {
+func TestEndingThatFailsItsBatchDelaysNoOther(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(300)...)
 		e := h.start(nil)
@@ -165,7 +165,7 @@ func TestEndingThatFailsItsBatchHoldsUpNoOther(t *testing.T) {
 }
 
 // The same with what is given up, and with scripts that are not answered while they carry it.
-func TestHandBackThatFailsItsBatchHoldsUpNoOther(t *testing.T) {
+func TestReleaseThatFailsItsBatchDelaysNoOther(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"refused": {skip: true, err: errorReply(tooMany)}, "no answer": faultHang} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
@@ -202,7 +202,7 @@ func TestHandBackThatFailsItsBatchHoldsUpNoOther(t *testing.T) {
 }
 
 // Trace: an ordinary drain, with an entry that Redis refuses to move: it handed back nothing.
-func TestRefusedEntryHoldsUpNoDrain(t *testing.T) {
+func TestRefusedEntryDoesNotBlockTheDrain(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		why        string
@@ -250,7 +250,7 @@ func TestRefusedEntryHoldsUpNoDrain(t *testing.T) {
 
 // Trace: XADD svc-input * _reason x, and every way an unreadable entry can go back: after a lost session, and where there is
 // no more room for what was read. It went back as it is, from process to process.
-func TestUnreadableEntriesBecomeDeadLettersOnEveryWayBack(t *testing.T) {
+func TestUnreadableEntriesAreDeadLetteredOnEveryWayBack(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		advance(time.Second)
@@ -277,7 +277,7 @@ func TestUnreadableEntriesBecomeDeadLettersOnEveryWayBack(t *testing.T) {
 }
 
 // Whoever gives an unreadable entry back, and wherever to: there was no room for it, or it was found among what is pending.
-func TestGivingBackWhatNobodyCanReadMakesADeadLetter(t *testing.T) {
+func TestRequeuedUnreadableEntryIsDeadLettered(t *testing.T) {
 	for _, dest := range []lease.Dest{lease.ToInput, lease.ToLater, lease.ToDeadLetters} {
 		bubble(t, 1, func(t *testing.T, h *harness) {
 			e := h.start(nil)
@@ -298,7 +298,7 @@ func TestGivingBackWhatNobodyCanReadMakesADeadLetter(t *testing.T) {
 }
 
 // Trace: what was read of 300 announcements of 1 MiB goes back, in one script.
-func TestHeavyEntriesGoBackInBatchesOfBoundedWeight(t *testing.T) {
+func TestRequeueBatchesAreBoundedByWeight(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		advance(time.Second)

@@ -170,7 +170,7 @@ func TestRenewalsCarryTheBeat(t *testing.T) {
 //
 // The loop of the renewer began with a session to open in every partition, so a start that went on to fail with
 // ErrPartitionMismatch or ErrForeignConsumers had made groups and sessions of a service that was not its own.
-func TestNothingIsOpenedBeforeTheServiceWasChecked(t *testing.T) {
+func TestNothingIsOpenedBeforeTheServiceIsChecked(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.newEngine()
 		e.fake.failOnly(fakeFault{before: 500 * time.Millisecond}, "agree", "legacy")
@@ -241,7 +241,7 @@ func TestLeasesAreDisownedAtTheirDeadline(t *testing.T) {
 }
 
 // A lease that is not renewed ends at its own deadline, though its session goes on.
-func TestALeaseThatIsNotRenewedIsDisownedAtItsDeadline(t *testing.T) {
+func TestUnrenewedLeaseIsDisownedAtItsOwnDeadline(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 100
 		h.server.announce(streams(n)...)
@@ -305,7 +305,7 @@ func TestRenewalsThatFailForAWhileLoseNothing(t *testing.T) {
 }
 
 // An answer that comes after the local deadline revives nothing, though the server extended what it says.
-func TestAnAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
+func TestAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
 		// The longest timeout there may be: an answer can be under way for nearly as long as the session lasts.
@@ -345,7 +345,7 @@ func TestAnAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
 //
 // With more leases than the renewer looked at at a time it went round in circles among them until the session was over, and
 // sent nothing at all, no beat either.
-func TestASessionWithLittleLeftIsSaved(t *testing.T) {
+func TestSessionCloseToItsDeadlineIsSaved(t *testing.T) {
 	for _, large := range []bool{false, true} {
 		t.Run(fmt.Sprintf("large=%v", large), func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {

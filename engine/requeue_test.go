@@ -27,7 +27,7 @@ func (l *live) abandon(partition int, stream string) {
 // rarely makes recovery look only once, at the start.
 func rarely() Option { return WithRecovery(scan.Config{Interval: time.Hour}) }
 
-func TestRequeueOfAnOrphan(t *testing.T) {
+func TestRequeueOfAnOrphanedEntry(t *testing.T) {
 	l := startLive(t, servers.New(t), nil, WithPartitions(2), rarely())
 	l.looked(0)
 	l.looked(1)

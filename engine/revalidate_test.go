@@ -13,7 +13,7 @@ import (
 
 // 100 distinct notices a second cost 85,645 renewals a second and 45 % of Redis: each caused everything to be renewed at once, and
 // what was in flight when the next one came to be renewed again. Now they cost at most three times the ordinary renewals.
-func TestAFloodOfNoticesCostsFewRenewals(t *testing.T) {
+func TestFloodOfNoticesCostsFewRenewals(t *testing.T) {
 	const n, seconds = 2000, 60
 	for name, notice := range map[string]func(i int) string{
 		"beginnings": func(i int) string {
@@ -73,7 +73,7 @@ func TestAFloodOfNoticesCostsFewRenewals(t *testing.T) {
 }
 
 // A window that is longer than the one before asks for more: what is not covered is renewed at once.
-func TestALongerWindowIsNotCoveredByAShorterOne(t *testing.T) {
+func TestLongerWindowIsNotCoveredByAShorterOne(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 100
 		node := h.noticeNode(notices.Options{})

@@ -86,7 +86,7 @@ func TestSessionVanished(t *testing.T) {
 }
 
 // Everything the service has is deleted: nothing hangs, the group is made again, and what is announced from then on is taken.
-func TestFlush(t *testing.T) {
+func TestEngineContinuesAfterAFlush(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n = 400
 		h.server.announce(streams(n)...)

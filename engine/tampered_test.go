@@ -88,7 +88,7 @@ func TestTrimmedWhileHeld(t *testing.T) {
 
 // Somebody deletes what is held and the process drains, or its owner gives it up, before anything is compared. Nothing is
 // lost, and each goes where its owner wanted it.
-func TestDeletedAndGivenUp(t *testing.T) {
+func TestDeletedWhileHeldAndEndedByItsOwner(t *testing.T) {
 	for name, tamper := range map[string]func(s *fakeServer, ids ...string){
 		"trimmed":                  func(s *fakeServer, _ ...string) { s.trim() },
 		"acknowledged":             (*fakeServer).acknowledge,
@@ -135,7 +135,7 @@ func TestDeletedAndGivenUp(t *testing.T) {
 }
 
 // Another consumer was given the entry by hand while the process drains: it has it, and the end of Run says so.
-func TestDrainThatHandsNothingBack(t *testing.T) {
+func TestDrainReportsAnEntryMovedByHand(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(3)...)
 		e := h.start(nil)
@@ -175,7 +175,7 @@ func TestLostAnswersAreNotTakenForTampering(t *testing.T) {
 }
 
 // What is announced again has its answer lost: it is asked again, and nothing is lost.
-func TestRestoringWithoutAnAnswer(t *testing.T) {
+func TestRestoreIsRetriedUntilItIsAnswered(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
 		e := h.start(nil, WithMaxStreams(1))
@@ -196,7 +196,7 @@ func TestRestoringWithoutAnAnswer(t *testing.T) {
 }
 
 // The same where it was carried out and the answers were lost: what is asked again is announced once.
-func TestRestoringWhoseAnswersAreLost(t *testing.T) {
+func TestRestoreWithLostAnswersAnnouncesOnce(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(20)...)
 		e := h.start(nil, WithMaxStreams(20))
@@ -219,7 +219,7 @@ func TestRestoringWhoseAnswersAreLost(t *testing.T) {
 
 // The group is made again from the start by hand, and all that is held is delivered once more: to its owners, who have it
 // already, though there is no room for it; or to others, who have it wait.
-func TestGroupMadeAgainWhileHeld(t *testing.T) {
+func TestGroupRecreatedWhileHeld(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 50
 		h.server.announce(streams(n)...)
@@ -248,7 +248,7 @@ func TestGroupMadeAgainWhileHeld(t *testing.T) {
 
 // The same where nobody else is there: what is delivered to its owner again is neither parked nor given back, either of which
 // would free its lease.
-func TestGroupMadeAgainAndDeliveredToItsOwner(t *testing.T) {
+func TestRecreatedGroupRedeliversToTheOwner(t *testing.T) {
 	for name, most := range map[string]int{"room": 0, "no room": 51} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {

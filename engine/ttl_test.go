@@ -20,7 +20,7 @@ func ofTTLs(id string, session, leases time.Duration) []Option {
 // A process has a session TTL of 2 s. Another one starts with 30 s and takes streams, the server dies, and the replica that is
 // promoted knows none of that: it settles for 2 s and gives the streams away. The second process must have disowned them by then,
 // though it never reached a server again. (The world checks that whenever a lease is granted.)
-func TestANewSessionTTLIsNotReliedOnBeforeASuccessorKnowsIt(t *testing.T) {
+func TestNewSessionTTLIsNotReliedOnBeforeASuccessorKnowsIt(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		old := h.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
 		advance(10 * time.Second)
@@ -42,7 +42,7 @@ func TestANewSessionTTLIsNotReliedOnBeforeASuccessorKnowsIt(t *testing.T) {
 
 // While its TTL is not firm, a process sends beats as fast as one with the shorter TTL, and loses nothing. After that, it sends
 // them as usual.
-func TestBeatsAreAsFastAsTheyMustBe(t *testing.T) {
+func TestBeatsFollowTheShorterTTLUntilTheLongerIsFirm(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
 		advance(time.Second)
@@ -74,7 +74,7 @@ func TestBeatsAreAsFastAsTheyMustBe(t *testing.T) {
 
 // A server is so far away that no answer comes within what the short TTL leaves: sessions are lost until the longer TTL is firm,
 // and not after that.
-func TestAServerThatIsTooFarForTheShorterTTLIsReachedInTheEnd(t *testing.T) {
+func TestServerTooSlowForTheShorterTTLIsReachedInTheEnd(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
 		advance(time.Second)
@@ -92,7 +92,7 @@ func TestAServerThatIsTooFarForTheShorterTTLIsReachedInTheEnd(t *testing.T) {
 
 // A rolling change of either TTL, in both directions, with a failover at each step, to a server that misses the last writes, while
 // one process is cut off.
-func TestARollingChangeOfTTLsWithAFailoverAtEachStep(t *testing.T) {
+func TestRollingChangeOfTTLsWithAFailoverAtEachStep(t *testing.T) {
 	type ttls struct{ session, lease time.Duration }
 	for _, c := range []struct{ from, to ttls }{
 		{ttls{2 * time.Second, 30 * time.Second}, ttls{30 * time.Second, 30 * time.Second}},

@@ -57,7 +57,7 @@ func (h *harness) large(partition, n int) (out []string) {
 // After a restart of Redis everything is renewed at once. 4,000 names of 64 KiB on a link of 1 Gbit/s, for
 // which these stand on one of a twentieth, were one pipeline of 256 MB with the beat in it: it had no answer within the timeout, was sent
 // again behind itself, and in the end everybody was disowned.
-func TestABeatWaitsBehindNoRenewals(t *testing.T) {
+func TestBeatDoesNotWaitBehindRenewals(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n, size = 150, 60 << 10
 		h.server.announce(h.large(0, n)...)
@@ -79,7 +79,7 @@ func TestABeatWaitsBehindNoRenewals(t *testing.T) {
 }
 
 // On a link that is too slow for the largest wave, waves become smaller until they get through.
-func TestWavesFitTheLink(t *testing.T) {
+func TestWavesShrinkToFitTheLink(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 20
 		h.server.announce(h.large(0, n)...)
@@ -97,7 +97,7 @@ func TestWavesFitTheLink(t *testing.T) {
 
 // What one partition costs, others do not feel: small renewals and beats go on while another partition of the same master
 // has more to renew than the link carries.
-func TestAPartitionFullOfLargeNamesDisturbsNoOther(t *testing.T) {
+func TestPartitionWithLargeNamesDisturbsNoOther(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.server.announce(h.large(0, 100)...)
 		var small []string
@@ -139,7 +139,7 @@ func TestAPartitionFullOfLargeNamesDisturbsNoOther(t *testing.T) {
 
 // More partitions with much to renew than may be renewed at once keep nobody from beating: a wave that waits for room does not
 // keep a goroutine, and none is sent behind another one of the same partition before the others had their turn.
-func TestPartitionsThatWaitForRoomGoOnBeating(t *testing.T) {
+func TestPartitionsWaitingForRoomKeepBeating(t *testing.T) {
 	const partitions = 2 * lease.DefaultMaxInFlight
 	bubble(t, partitions, func(t *testing.T, h *harness) {
 		for n := range partitions {

@@ -28,7 +28,7 @@ var notStruck = map[string]string{
 	"verify": "sent only while settling: TestVerifyMayGetLost",
 	"exists": "sent only next to consumers of another library",
 	"attend": "moves nothing, and is sent twice a minute",
-	"copy":   "sent only for entries of other partitions: TestHeavyStraysAreForwardedOnce of package engine",
+	"copy":   "sent only for entries of other partitions: TestHeavyMisroutedEntriesAreForwardedOnce of package engine",
 	"whole":  "reads what is to be copied, and is sent again",
 
 	// Sent by comparisons, and after manual changes on the server: TestRepairMayGetLost.
