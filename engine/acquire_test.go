@@ -42,7 +42,7 @@ func TestServerChangeDuringAnAcquisition(t *testing.T) {
 		h.server.announce("s")
 		advance(100 * time.Millisecond)
 		h.server.restart(false)
-		h.server.with(0, func(p *fakePartition) { clear(p.leases) }) // and has forgotten it
+		h.server.forgetLeases(0) // and has forgotten it
 		e.renewer.beatNow(0)
 		advance(100 * time.Millisecond)
 		require.Equal(t, 1, e.Stats().Settling)
@@ -69,12 +69,7 @@ func TestAcquisitionWithALostAnswerIsRetried(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		var times atomic.Int32
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.op == "acquire" && times.Add(1) <= 3 {
-				return faultLose
-			}
-			return fakeFault{}
-		})
+		e.fake.failWhen(faultLose, func(c *fakeCall) bool { return c.op == "acquire" && times.Add(1) <= 3 })
 		h.server.announce(streams(300)...)
 		advance(20 * time.Second)
 		require.Equal(t, 300, e.Stats().Held)

@@ -127,7 +127,7 @@ func TestNewSessionReadsNothingBeforeTheNextAgreementCheck(t *testing.T) {
 			}
 			return fakeFault{}
 		})
-		e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+		e.startRun()
 		advance(20 * time.Second)
 		calls := e.fake.takeCalls()
 		require.NotZero(t, countCalls(calls, "open"))
@@ -184,7 +184,7 @@ func TestNoSessionIsOpenedBeforeTheStartHasAgreed(t *testing.T) {
 					}
 					return fakeFault{}
 				})
-				e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+				e.startRun()
 				advance(5 * time.Second)
 				e.held("s")
 				calls := e.fake.takeCalls()

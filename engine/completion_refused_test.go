@@ -56,8 +56,7 @@ func TestMemoryHeldByCompletionsIsBounded(t *testing.T) {
 				h.server.poison("", false, func(string) bool { return false })
 				e.fake.setFault(nil)
 				advance(3 * time.Minute)
-				undelivered, pending, later, dead := h.server.count()
-				require.Equal(t, []int{0, 1, 0, c.n}, []int{undelivered, pending, later, dead}, "nothing is lost")
+				require.Equal(t, []int{0, 1, 0, c.n}, h.server.counts(), "nothing is lost")
 				require.Zero(t, e.unplaced())
 				require.Equal(t, IntakeOpen, e.Stats().Intake)
 			})
@@ -75,18 +74,13 @@ func TestRefusedCompletionsAreRetriedInBatches(t *testing.T) {
 				e := h.start(nil)
 				h.server.poison(why, true, func(string) bool { return true })
 				for range n {
-					h.server.add(0, fakeBody("", "mine", "x")[1:])
+					h.server.addMalformed(0)
 				}
 				advance(time.Minute)
 				e.fake.takeCalls()
 				advance(time.Minute)
 				calls := e.fake.takeCalls()
-				asked := 0
-				for _, c := range calls {
-					if c.op == "requeue" {
-						asked += c.n
-					}
-				}
+				asked := sumCalls(calls, "requeue")
 				require.GreaterOrEqual(t, asked, n, "all are asked again")
 				require.LessOrEqual(t, countCalls(calls, "requeue"), asked/50)
 			})
@@ -106,7 +100,7 @@ func TestEndingsDoNotWaitBehindRefusedUnownedEntries(t *testing.T) {
 		}
 		h.server.poison(wrongType, true, func(id string) bool { return !good[id] })
 		for range 4000 {
-			h.server.add(0, fakeBody("", "mine", "x")[1:])
+			h.server.addMalformed(0)
 		}
 		advance(time.Minute)
 		const slow = 100 * time.Millisecond
@@ -134,7 +128,7 @@ func TestRefusedEndingsAreRetriedBeforeRefusedUnownedEntries(t *testing.T) {
 		l := e.held("s")
 		h.server.poison(full, true, func(string) bool { return true })
 		for range 4000 {
-			h.server.add(0, fakeBody("", "mine", "x")[1:])
+			h.server.addMalformed(0)
 		}
 		advance(time.Minute)
 		const slow = 100 * time.Millisecond
@@ -159,14 +153,11 @@ func TestMissingRightToTheDeadLettersDelaysNoOtherEntry(t *testing.T) {
 		e := h.start(nil)
 		advance(5 * time.Second)
 		var bad []string
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.op == "requeue" && slices.ContainsFunc(c.entries, func(id string) bool { return slices.Contains(bad, id) }) {
-				return fakeFault{skip: true, err: errorReply("NOPERM No permissions to access a key")}
-			}
-			return fakeFault{}
+		e.fake.failWhen(fakeFault{skip: true, err: errorReply("NOPERM No permissions to access a key")}, func(c *fakeCall) bool {
+			return c.op == "requeue" && slices.ContainsFunc(c.entries, func(id string) bool { return slices.Contains(bad, id) })
 		})
 		for range 10 {
-			bad = append(bad, h.server.add(0, fakeBody("", "mine", "x")[1:]))
+			bad = append(bad, h.server.addMalformed(0))
 		}
 		all := slices.Collect(e.Leases())
 		released := make(chan error, len(all))

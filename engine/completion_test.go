@@ -163,8 +163,7 @@ func TestContextOfDoneBoundsOnlyTheWait(t *testing.T) {
 		require.Equal(t, 3*time.Second, time.Since(began))
 		e.fake.setFault(nil)
 		require.NoError(t, l.Done(context.Background()))
-		undelivered, pending, later, dead := h.server.count()
-		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead})
+		require.Equal(t, []int{0, 0, 0, 0}, h.server.counts())
 	})
 }
 

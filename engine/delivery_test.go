@@ -90,8 +90,7 @@ func TestLeaseEndedByItsHandlerStaysEnded(t *testing.T) {
 		})
 		advance(time.Minute)
 		require.Equal(t, "Added", e.kinds("s"))
-		undelivered, pending, later, dead := h.server.count()
-		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead})
+		require.Equal(t, []int{0, 0, 0, 0}, h.server.counts())
 	})
 }
 

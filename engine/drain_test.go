@@ -69,8 +69,7 @@ func TestDrainOrder(t *testing.T) {
 		require.Equal(t, 10, parked, "parked entries go back first")
 		require.GreaterOrEqual(t, renewed, n, "renewal goes on")
 		require.Len(t, closed, 2)
-		undelivered, pending, later, dead := h.server.count()
-		require.Equal(t, []int{n + 10, 0, 0, 0}, []int{undelivered, pending, later, dead})
+		require.Equal(t, []int{n + 10, 0, 0, 0}, h.server.counts())
 		for p := range 2 {
 			h.server.with(p, func(p *fakePartition) {
 				require.Empty(t, p.leases)
@@ -98,12 +97,8 @@ func TestClosedSessionGetsNoMoreBeats(t *testing.T) {
 			return nil
 		})
 		advance(5 * time.Second)
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.op == "close" && c.partition == 1 {
-				return fakeFault{before: 900 * time.Millisecond, skip: true, err: errCut}
-			}
-			return fakeFault{}
-		})
+		slow := fakeFault{before: 900 * time.Millisecond, skip: true, err: errCut}
+		e.fake.failWhen(slow, func(c *fakeCall) bool { return c.op == "close" && c.partition == 1 })
 		go func() {
 			time.Sleep(2500 * time.Millisecond)
 			e.fake.setFault(nil)
@@ -236,8 +231,7 @@ func TestDrainWhileAcquiring(t *testing.T) {
 			shutdown, run := e.shutdownAndWait()
 			require.NoError(t, shutdown)
 			require.NoError(t, run)
-			undelivered, pending, later, dead := h.server.count()
-			require.Equal(t, []int{1400, 0, 0, 0}, []int{undelivered, pending, later, dead}, "after %v", delay)
+			require.Equal(t, []int{1400, 0, 0, 0}, h.server.counts(), "after %v", delay)
 			for p := range 2 {
 				h.server.with(p, func(p *fakePartition) { require.Empty(t, p.leases) })
 			}

@@ -186,6 +186,13 @@ func (s *fakeServer) add(partition int, body []rueidis.XRangeFieldValue) string 
 	return s.addLocked(s.parts[partition], body)
 }
 
+// addMalformed adds an entry to a partition that is no announcement.
+func (s *fakeServer) addMalformed(partition int) string { return s.add(partition, malformedBody()) }
+
+func malformedBody() []rueidis.XRangeFieldValue {
+	return []rueidis.XRangeFieldValue{{Field: "mine", Value: "x"}}
+}
+
 func (s *fakeServer) addLocked(p *fakePartition, body []rueidis.XRangeFieldValue) string {
 	s.seq++
 	e := &fakeEntry{id: fmt.Sprintf("%d-%d", nowMilli(), s.seq), seq: s.seq, body: body}
@@ -213,6 +220,12 @@ func (s *fakeServer) count() (undelivered, pending, later, dead int) {
 	return undelivered, pending, later, dead
 }
 
+// counts is what count returns, to be compared in one step.
+func (s *fakeServer) counts() []int {
+	undelivered, pending, later, dead := s.count()
+	return []int{undelivered, pending, later, dead}
+}
+
 // leaseOf is the lease of a stream, nil if there is none.
 func (s *fakeServer) leaseOf(stream string) *fakeLease {
 	s.mu.Lock()
@@ -230,6 +243,11 @@ func (s *fakeServer) with(partition int, f func(p *fakePartition)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f(s.parts[partition])
+}
+
+// forgetLeases deletes all leases of a partition.
+func (s *fakeServer) forgetLeases(partition int) {
+	s.with(partition, func(p *fakePartition) { clear(p.leases) })
 }
 
 func (p *fakePartition) lease(key string) *fakeLease {

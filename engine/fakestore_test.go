@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,7 +61,7 @@ var (
 	_ scanStore = fakeScan{}
 )
 
-// setFault puts a fault in for every call from now on; f sees each call.
+// setFault decides from now on what goes wrong with each call; nil: nothing.
 func (s *fakeStore) setFault(f func(c *fakeCall) fakeFault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,16 +71,24 @@ func (s *fakeStore) setFault(f func(c *fakeCall) fakeFault) {
 // failAll has every call meet the same fault.
 func (s *fakeStore) failAll(f fakeFault) { s.setFault(func(*fakeCall) fakeFault { return f }) }
 
-// failOnly has a fault meet calls of one kind.
-func (s *fakeStore) failOnly(f fakeFault, ops ...string) {
+// failWhen makes the calls for which a condition holds fail in the same way.
+func (s *fakeStore) failWhen(f fakeFault, when func(c *fakeCall) bool) {
 	s.setFault(func(c *fakeCall) fakeFault {
-		for _, op := range ops {
-			if c.op == op {
-				return f
-			}
+		if when(c) {
+			return f
 		}
 		return fakeFault{}
 	})
+}
+
+// failOnly makes calls of some kinds fail.
+func (s *fakeStore) failOnly(f fakeFault, ops ...string) {
+	s.failWhen(f, func(c *fakeCall) bool { return slices.Contains(ops, c.op) })
+}
+
+// failEntry makes calls of some kinds fail that carry an entry.
+func (s *fakeStore) failEntry(f fakeFault, entry string, ops ...string) {
+	s.failWhen(f, func(c *fakeCall) bool { return slices.Contains(ops, c.op) && slices.Contains(c.entries, entry) })
 }
 
 // takeCalls returns what was recorded since the last time.

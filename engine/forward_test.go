@@ -17,12 +17,7 @@ func TestForwardingToAnUnreachableMasterBlocksNoReader(t *testing.T) {
 		e := h.start(nil)
 		for name, fault := range map[string]fakeFault{"hang": faultHang, "error": faultError} {
 			misrouted, own := h.streamIn(1, len(name)), h.streamIn(0, len(name))
-			e.fake.setFault(func(c *fakeCall) fakeFault {
-				if c.op == "copy" {
-					return fault
-				}
-				return fakeFault{}
-			})
+			e.fake.failOnly(fault, "copy")
 			h.server.add(0, fakeBody(misrouted))
 			advance(100 * time.Millisecond)
 			h.server.add(0, fakeBody(own))
@@ -87,12 +82,7 @@ func TestForwardingBacksOffOnlyFromAMasterThatDoesNotAnswer(t *testing.T) {
 		e := h.start(nil)
 		advance(time.Second)
 		for op, away := range map[string]bool{"whole": false, "copy": true} {
-			e.fake.setFault(func(c *fakeCall) fakeFault {
-				if c.op == op {
-					return faultError
-				}
-				return fakeFault{}
-			})
+			e.fake.failOnly(faultError, op)
 			x, err := lease.ParseEntry(h.layout, 0, "1-1", fakeBody(h.streamIn(1, 0)))
 			require.NoError(t, err)
 			x.Fields = len(x.Body) + 1

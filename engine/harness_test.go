@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -108,7 +107,7 @@ func (h *harness) start(handler api.HandlerFunc, opts ...Option) *testEngine {
 	h.t.Helper()
 	e := h.newEngine(opts...)
 	e.handler = handler
-	e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+	e.startRun()
 	synctest.Wait()
 	return e
 }
@@ -142,7 +141,7 @@ func advance(d time.Duration) {
 	synctest.Wait()
 }
 
-// count is how many calls are of one of the kinds.
+// countCalls is how many calls are of one of the kinds.
 func countCalls(calls []fakeCall, ops ...string) (n int) {
 	for _, c := range calls {
 		if slices.Contains(ops, c.op) {
@@ -152,7 +151,17 @@ func countCalls(calls []fakeCall, ops ...string) (n int) {
 	return n
 }
 
-// perSecond is the most calls of the kinds that started within one second.
+// sumCalls is how many leases or entries the calls of one of the kinds carry together.
+func sumCalls(calls []fakeCall, ops ...string) (n int) {
+	for _, c := range calls {
+		if slices.Contains(ops, c.op) {
+			n += c.n
+		}
+	}
+	return n
+}
+
+// mostPerSecond is the most calls of the kinds that started within one second.
 func mostPerSecond(calls []fakeCall, ops ...string) (most int) {
 	var times []time.Time
 	for _, c := range calls {

@@ -82,13 +82,8 @@ func TestEndWhileStarting(t *testing.T) {
 				t.Run(fmt.Sprint(op, fault.hang, end), func(t *testing.T) {
 					bubble(t, 3, func(t *testing.T, h *harness) {
 						e := h.newEngine()
-						e.fake.setFault(func(c *fakeCall) fakeFault {
-							if c.op == op && (op != "open" || c.partition == 2) {
-								return fault
-							}
-							return fakeFault{}
-						})
-						e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+						e.fake.failWhen(fault, func(c *fakeCall) bool { return c.op == op && (op != "open" || c.partition == 2) })
+						e.startRun()
 						advance(10300 * time.Millisecond)
 						require.ErrorIs(t, e.Ready(context.Background()), api.ErrNotReady)
 						began := time.Now()
@@ -122,7 +117,7 @@ func TestStartFailsOnWhatWaitingDoesNotFix(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
 				e := h.newEngine()
 				e.fake.failOnly(fakeFault{skip: true, err: err}, op)
-				e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+				e.startRun()
 				advance(time.Minute)
 				<-e.ended
 				require.ErrorIs(t, e.err, err)

@@ -81,12 +81,7 @@ func TestAnnouncedOutageLosesNothing(t *testing.T) {
 				e.fake.takeCalls()
 				push(t, node, failedOver)
 				advance(revalidationSpread + e.cfg.wheel.Tick)
-				renewed := 0
-				for _, c := range e.fake.takeCalls() {
-					if c.op == "renew" {
-						renewed += c.n
-					}
-				}
+				renewed := sumCalls(e.fake.takeCalls(), "renew")
 				require.Equal(t, 300, renewed, "everything, once")
 				e.kept(300)
 				advance(5 * time.Minute)
@@ -352,12 +347,7 @@ func TestAfterAWindowRenewalsAreSpreadAgain(t *testing.T) {
 		var sizes []int
 		for range 20 {
 			advance(time.Second)
-			n := 0
-			for _, c := range e.fake.takeCalls() {
-				if c.op == "renew" {
-					n += c.n
-				}
-			}
+			n := sumCalls(e.fake.takeCalls(), "renew")
 			sizes = append(sizes, n)
 		}
 		require.Less(t, slices.Max(sizes), 500, "%v", sizes)

@@ -43,7 +43,7 @@ func TestBytesReadAndNotYetTakenAreBounded(t *testing.T) {
 				h.server.add(p, bulky(h.streamIn(p, i), mebibyte))
 			}
 		}
-		e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+		e.startRun()
 		advance(time.Minute)
 		_, pending, _, _ := h.server.count()
 		// Half of the memory, the entry that ends each read, and the one that each reader waited for.
@@ -89,8 +89,7 @@ func TestParkedBytesAreBounded(t *testing.T) {
 			advance(5 * time.Second)
 		}
 		require.Len(t, e.notified(api.Added), 2*n)
-		undelivered, pending, later, dead := h.server.count()
-		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead})
+		require.Equal(t, []int{0, 0, 0, 0}, h.server.counts())
 		_, bytes := e.parked.list.Size()
 		require.Zero(t, bytes)
 	})
@@ -103,12 +102,7 @@ func TestMasterThatTakesNoAcquisitionsStopsNoOther(t *testing.T) {
 	const sick, each, weight = 8, 150, 10_000
 	failing := func(f fakeFault) func(*testEngine, bool) {
 		return func(e *testEngine, on bool) {
-			e.fake.setFault(func(c *fakeCall) fakeFault {
-				if on && c.op == "acquire" && c.partition < sick {
-					return f
-				}
-				return fakeFault{}
-			})
+			e.fake.failWhen(f, func(c *fakeCall) bool { return on && c.op == "acquire" && c.partition < sick })
 		}
 	}
 	settling := func(e *testEngine, on bool) {

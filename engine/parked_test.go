@@ -117,7 +117,7 @@ func TestParkedEntriesAreRetriedInBatchesOfBoundedWeight(t *testing.T) {
 		}
 		require.Len(t, asked, n)
 
-		for _, x := range e.parked.list.Of(e.session(0)) {
+		for _, x := range e.parkedEntries(0) {
 			if x.Stream == streams(1)[0] {
 				x.Size = 2 * lease.MaxCallWeight
 			}
@@ -139,12 +139,7 @@ func TestParkedBatchThatTakesTooLongIsSplit(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n, most = 64, 5
 		e := h.parked(n)
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.op == "acquire" && c.n > most {
-				return faultHang
-			}
-			return fakeFault{}
-		})
+		e.fake.failWhen(faultHang, func(c *fakeCall) bool { return c.op == "acquire" && c.n > most })
 		asked := make(map[string]bool)
 		for _, c := range e.polled(n, time.Minute) {
 			if c.err == nil && !c.ended.IsZero() {
@@ -170,13 +165,8 @@ func TestParkedEntryThatTakesTooLongDelaysNoOther(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 30
 		e := h.parked(n)
-		bad := e.parked.list.Of(e.session(0))[0].ID
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.op == "acquire" && slices.Contains(c.entries, bad) {
-				return faultHang
-			}
-			return fakeFault{}
-		})
+		bad := e.parkedEntries(0)[0].ID
+		e.fake.failEntry(faultHang, bad, "acquire")
 		for _, s := range streams(n) {
 			h.hold(s, "other.1", time.Millisecond)
 		}
@@ -251,8 +241,7 @@ func TestAnnouncementsBeyondMaxParkedGoToLater(t *testing.T) {
 		advance(time.Second)
 		e.held("new")
 		require.Equal(t, most, e.Stats().Parked)
-		undelivered, pending, later, dead := h.server.count()
-		require.Equal(t, []int{0, n + 1 + most, 3*n - most, 0}, []int{undelivered, pending, later, dead})
+		require.Equal(t, []int{0, n + 1 + most, 3*n - most, 0}, h.server.counts())
 		e.fake.takeCalls()
 		advance(10 * time.Minute)
 		require.Equal(t, most, e.Stats().Parked)
@@ -265,8 +254,7 @@ func TestAnnouncementsBeyondMaxParkedGoToLater(t *testing.T) {
 			}
 			advance(time.Second)
 		}
-		undelivered, pending, later, dead = h.server.count()
-		require.Equal(t, []int{0, 0, 0, 0}, []int{undelivered, pending, later, dead}, "every one is done in the end")
+		require.Equal(t, []int{0, 0, 0, 0}, h.server.counts(), "every one is done in the end")
 		require.Len(t, e.notified(api.Added), 4*n+1)
 	})
 }
@@ -318,7 +306,7 @@ func TestStreamOfAStuckHandlerGoesToOthers(t *testing.T) {
 					b = h.start(nil, WithLeaseTTL(ttl))
 				}
 				a.fake.takeCalls()
-				h.server.with(0, func(p *fakePartition) { clear(p.leases) })
+				h.server.forgetLeases(0)
 				// It takes a renewal to see it, one lease TTL to give up, and then one draw of who reads the stream every 30 s
 				// at most: an hour is a hundred of them.
 				for range 3600 {

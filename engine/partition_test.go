@@ -18,12 +18,7 @@ func TestHungPartitionDelaysNoOther(t *testing.T) {
 		e := h.start(nil)
 		advance(5 * time.Second)
 		counts := e.table.Counts(nil)
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.partition == 2 {
-				return faultHang
-			}
-			return fakeFault{}
-		})
+		e.fake.failWhen(faultHang, func(c *fakeCall) bool { return c.partition == 2 })
 		advance(2 * time.Minute)
 		require.Equal(t, n-counts[2], e.Stats().Held)
 		require.Len(t, e.notified(api.Disowned), counts[2])

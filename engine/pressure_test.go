@@ -131,7 +131,7 @@ func TestIntakeWaitsForFirstRenewals(t *testing.T) {
 		h.server.announce(streams(n)...)
 		e := h.newEngine(WithReadBatch(100))
 		e.pressure.minTrial = 500
-		e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+		e.startRun()
 		held := 0
 		for range 1000 {
 			advance(100 * time.Millisecond)

@@ -15,12 +15,7 @@ func TestPromotionContinuesPastARefusedMember(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)
 		advance(time.Second)
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.op == "promote" {
-				return fakeFault{err: fmt.Errorf("%w: 1, the first: %w", lease.ErrSetAside, errorReply(tooMany))}
-			}
-			return fakeFault{}
-		})
+		e.fake.failOnly(fakeFault{err: fmt.Errorf("%w: 1, the first: %w", lease.ErrSetAside, errorReply(tooMany))}, "promote")
 		h.server.with(0, func(p *fakePartition) {
 			for _, s := range streams(1000) {
 				p.later = append(p.later, &fakeLater{due: nowMilli(), body: fakeBody(s)})

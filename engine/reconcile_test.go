@@ -205,12 +205,7 @@ func TestEntriesOfALostReadAreFound(t *testing.T) {
 				e := h.start(nil)
 				advance(10 * time.Second)
 				var lost atomic.Bool
-				e.fake.setFault(func(c *fakeCall) fakeFault {
-					if c.op == op && lost.CompareAndSwap(false, true) {
-						return fakeFault{err: errCut}
-					}
-					return fakeFault{}
-				})
+				e.fake.failWhen(fakeFault{err: errCut}, func(c *fakeCall) bool { return c.op == op && lost.CompareAndSwap(false, true) })
 				advance(e.cfg.block) // the read that is under way was sent before
 				h.server.announce(streams(n)[:n/2]...)
 				advance(2 * time.Second)

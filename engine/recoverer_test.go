@@ -38,7 +38,7 @@ func TestCrashLoopIsReported(t *testing.T) {
 		bubble(t, 1, func(t *testing.T, h *harness) {
 			e := h.newEngine()
 			e.scan = &loopScan{fakeScan: fakeScan{e.fake}, waiting: waiting}
-			e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+			e.startRun()
 			synctest.Wait()
 			advance(2 * time.Second)
 			require.Equal(t, waiting > 0, slices.Contains(e.events(), api.EventCrashLoop))

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -65,8 +64,7 @@ func TestRefusedEntryDoesNotBlockTheRetirementOfSessions(t *testing.T) {
 				}
 				require.LessOrEqual(t, len(asked(calls, "requeue", bad)), most)
 				require.Less(t, countCalls(calls, "pending", "close"), 3*most)
-				undelivered, pending, later, dead := h.server.count()
-				require.Equal(t, []int{0, 2, 0, 0}, []int{undelivered, pending, later, dead}, "it is not lost")
+				require.Equal(t, []int{0, 2, 0, 0}, h.server.counts(), "it is not lost")
 				require.Contains(t, e.logged(), bad)
 
 				h.server.poison("", false, func(string) bool { return false })
@@ -141,12 +139,7 @@ func TestEndingThatFailsItsBatchDelaysNoOther(t *testing.T) {
 		e := h.start(nil)
 		advance(5 * time.Second)
 		bad := e.held(streams(300)[117]).Entry()
-		e.fake.setFault(func(c *fakeCall) fakeFault {
-			if (c.op == "requeue" || c.op == "done") && slices.Contains(c.entries, bad) {
-				return fakeFault{skip: true, err: errorReply(tooMany)}
-			}
-			return fakeFault{}
-		})
+		e.fake.failEntry(fakeFault{skip: true, err: errorReply(tooMany)}, bad, "requeue", "done")
 		began := time.Now()
 		done := make(chan error, 300)
 		for l := range e.Leases() {
@@ -173,12 +166,7 @@ func TestReleaseThatFailsItsBatchDelaysNoOther(t *testing.T) {
 				e := h.start(nil)
 				advance(5 * time.Second)
 				bad := e.held(streams(300)[117]).Entry()
-				e.fake.setFault(func(c *fakeCall) fakeFault {
-					if c.op == "requeue" && slices.Contains(c.entries, bad) {
-						return fault
-					}
-					return fakeFault{}
-				})
+				e.fake.failEntry(fault, bad, "requeue")
 				var ended atomic.Int32
 				for _, s := range streams(300) {
 					l := e.held(s)
@@ -283,16 +271,15 @@ func TestRequeuedUnreadableEntryIsDeadLettered(t *testing.T) {
 			e := h.start(nil)
 			advance(time.Second)
 			h.server.with(0, func(p *fakePartition) { p.delivered++ }) // nobody reads it
-			id := h.server.add(0, fakeBody("", "mine", "x")[1:])
+			id := h.server.addMalformed(0)
 			consumer := e.session(0).Consumer()
 			h.server.with(0, func(p *fakePartition) {
 				p.pending[id] = &fakePending{entry: p.input[0], consumer: consumer, since: nowMilli(), deliveries: 1}
 			})
-			x := lease.Entry{ID: id, Body: fakeBody("", "mine", "x")[1:]}
+			x := lease.Entry{ID: id, Body: malformedBody()}
 			e.completer.Requeue(consumer, &x, completion.Target{Dest: dest, Delay: time.Minute, Reason: "malformed: told by who read it"})
 			advance(time.Second)
-			undelivered, pending, later, dead := h.server.count()
-			require.Equal(t, []int{0, 0, 0, 1}, []int{undelivered, pending, later, dead})
+			require.Equal(t, []int{0, 0, 0, 1}, h.server.counts())
 		})
 	}
 }

@@ -174,7 +174,7 @@ func TestNothingIsOpenedBeforeTheServiceIsChecked(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.newEngine()
 		e.fake.failOnly(fakeFault{before: 500 * time.Millisecond}, "agree", "legacy")
-		e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+		e.startRun()
 		advance(5 * time.Second)
 		var ops []string
 		for _, c := range e.fake.takeCalls() {

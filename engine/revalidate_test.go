@@ -80,14 +80,7 @@ func TestLongerWindowIsNotCoveredByAShorterOne(t *testing.T) {
 		h.server.announce(streams(n)...)
 		e := h.start(nil, noticesFrom(node))
 		advance(time.Minute)
-		renewed := func() (sum int) {
-			for _, c := range e.fake.takeCalls() {
-				if c.op == "renew" {
-					sum += c.n
-				}
-			}
-			return sum
-		}
+		renewed := func() int { return sumCalls(e.fake.takeCalls(), "renew") }
 		renewed()
 		push(t, node, ">4\r\n+FAILING_OVER\r\n:1\r\n:10\r\n+1\r\n")
 		advance(revalidationSpread + 2*e.cfg.wheel.Tick)

@@ -72,12 +72,7 @@ func TestSessionVanished(t *testing.T) {
 		h.server.with(0, func(p *fakePartition) { clear(p.sessions) })
 		e.fake.takeCalls()
 		advance(2 * time.Second)
-		renewed := 0
-		for _, c := range e.fake.takeCalls() {
-			if c.op == "renew" {
-				renewed += c.n
-			}
-		}
+		renewed := sumCalls(e.fake.takeCalls(), "renew")
 		require.GreaterOrEqual(t, renewed, n)
 		require.Equal(t, n, e.Stats().Held)
 		require.Empty(t, e.notified(api.Disowned))

@@ -41,7 +41,7 @@ func TestAcknowledgedByHandWhileHeld(t *testing.T) {
 		l := e.held("s00150")
 		h.server.acknowledge(l.Entry(), e.held("s00003").Entry())
 		var parked string
-		for _, x := range e.parked.list.Of(e.session(0)) {
+		for _, x := range e.parkedEntries(0) {
 			if x.Stream == "s00003" {
 				parked = x.ID
 			}
@@ -126,8 +126,7 @@ func TestDeletedWhileHeldAndEndedByItsOwner(t *testing.T) {
 				}
 				_, err := e.shutdownAndWait()
 				require.NoError(t, err)
-				undelivered, pending, later, dead := h.server.count()
-				require.Equal(t, []int{2, 0, 1, 1}, []int{undelivered, pending, later, dead})
+				require.Equal(t, []int{2, 0, 1, 1}, h.server.counts())
 				h.server.with(0, func(p *fakePartition) { require.Len(t, p.input, 2, "nothing is stranded") })
 			})
 		})

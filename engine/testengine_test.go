@@ -52,6 +52,11 @@ func (e *testEngine) startWith(f func(ctx context.Context) error) {
 	}()
 }
 
+// startRun has Run run the engine, which handles its own notifications.
+func (e *testEngine) startRun() {
+	e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
+}
+
 // halt ends an engine whatever state it is in.
 func (e *testEngine) halt() {
 	e.fake.setFault(nil)
@@ -141,6 +146,12 @@ func (e *testEngine) held(stream string) *lease.Lease {
 	require.NotNil(e.h.t, l, "%s is not held", stream)
 	require.Positive(e.h.t, l.Remaining())
 	return l
+}
+
+// parkedEntries are the entries that are parked for the live session of a partition.
+func (e *testEngine) parkedEntries(partition int) []*lease.Entry {
+	e.h.t.Helper()
+	return e.parked.list.Of(e.session(partition))
 }
 
 // session is the live session of a partition.

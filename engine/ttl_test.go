@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -49,12 +48,7 @@ func TestBeatsFollowTheShorterTTLUntilTheLongerIsFirm(t *testing.T) {
 		h.server.announce(streams(300)...)
 		late := h.start(nil, ofTTLs("late", 30*time.Second, 30*time.Second)...)
 		// Every second answer is late, by more than half of what the short TTL leaves and by less than the timeout of an attempt.
-		late.fake.setFault(func(c *fakeCall) fakeFault {
-			if c.at.UnixMilli()/400%2 == 0 {
-				return fakeFault{after: 600 * time.Millisecond}
-			}
-			return fakeFault{}
-		})
+		late.fake.failWhen(fakeFault{after: 600 * time.Millisecond}, func(c *fakeCall) bool { return c.at.UnixMilli()/400%2 == 0 })
 		advance(1500 * time.Millisecond)
 		for n := range 2 {
 			require.LessOrEqual(t, late.session(n).Remaining(), 2*time.Second)
@@ -80,7 +74,7 @@ func TestServerTooSlowForTheShorterTTLIsReachedInTheEnd(t *testing.T) {
 		advance(time.Second)
 		late := h.newEngine(ofTTLs("late", 30*time.Second, 30*time.Second)...)
 		late.fake.failAll(fakeFault{after: 700 * time.Millisecond})
-		late.startWith(func(ctx context.Context) error { return late.Run(ctx, late) })
+		late.startRun()
 		advance(10 * time.Second)
 		lost := countEvents(late, api.EventSessionLost)
 		require.Positive(t, lost)
