@@ -11,8 +11,8 @@ import (
 	"github.com/streamlease/streamlease/wheel"
 )
 
-// Ender carries out endings. End must not block.
-type Ender interface{ End(l *Lease) }
+// Completer carries out endings. End must not block.
+type Completer interface{ End(l *Lease) }
 
 // Lease is one ownership: the api.Lease that users hold, and the row of the Table that renewal works on. It is held while it
 // has no ending and both its own deadline and its session's lie ahead.
@@ -32,34 +32,34 @@ type Lease struct {
 	notified atomic.Bool // Superseded was posted
 	released atomic.Bool // Releasing was posted
 
-	info    json.RawMessage
-	token   api.Token
-	ender   Ender
-	ending  atomic.Pointer[Ending] // nil until it ends; set once
-	ctx     atomic.Pointer[leaseContext]
-	since   int64 // when it was acquired, on the session's clock
-	nameAt  uint16
-	entryAt uint16
-	retries uint16
-	crashes uint16
+	info      json.RawMessage
+	token     api.Token
+	completer Completer
+	ending    atomic.Pointer[Ending] // nil until it ends; set once
+	ctx       atomic.Pointer[leaseContext]
+	since     int64 // when it was acquired, on the session's clock
+	nameAt    uint16
+	entryAt   uint16
+	retries   uint16
+	crashes   uint16
 }
 
 // New returns the lease that an acquisition of e, sent at sent, gave this process. It lasts for trust from then on: its TTL
 // less the margin.
-func New(s *Session, e *Entry, token api.Token, sent int64, trust time.Duration, ender Ender) *Lease {
+func New(s *Session, e *Entry, token api.Token, sent int64, trust time.Duration, completer Completer) *Lease {
 	key, tag, entryAt := keyAndTag(e.Key, token, e.ID)
 	l := &Lease{
-		key:     key,
-		tag:     tag,
-		info:    e.Info,
-		token:   token,
-		session: s,
-		ender:   ender,
-		since:   s.clock.Now(),
-		nameAt:  uint16(len(e.Key) - len(e.Stream)),
-		entryAt: uint16(entryAt),
-		retries: uint16(min(e.Retries, 1<<16-1)),
-		crashes: uint16(min(e.Crashes, 1<<16-1)),
+		key:       key,
+		tag:       tag,
+		info:      e.Info,
+		token:     token,
+		session:   s,
+		completer: completer,
+		since:     s.clock.Now(),
+		nameAt:    uint16(len(e.Key) - len(e.Stream)),
+		entryAt:   uint16(entryAt),
+		retries:   uint16(min(e.Retries, 1<<16-1)),
+		crashes:   uint16(min(e.Crashes, 1<<16-1)),
 	}
 	l.until.at.Store(sent + int64(trust))
 	return l
@@ -174,7 +174,7 @@ func (l *Lease) end(e *Ending) (*Ending, bool) {
 		return l.ending.Load(), false
 	}
 	l.cancelContext()
-	l.ender.End(l)
+	l.completer.End(l)
 	return e, true
 }
 

@@ -20,7 +20,7 @@ func heldMemory(t testing.TB, n int) float64 {
 	table, err := NewTable(NewClock(), 1, wheel.Config{})
 	require.NoError(t, err)
 	s := sessionIn(0)
-	ender := &notary{}
+	completer := &notary{}
 	before := heap()
 	for i := range n {
 		fields := body(FieldAnnouncement, fmt.Sprintf(`{"DataStreamName":"stream%06d","Info":{"k":"v"}}`, i))
@@ -28,7 +28,7 @@ func heldMemory(t testing.TB, n int) float64 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := New(s, &e, api.Token(1_763_724_300_000_000+i), 1, time.Hour, ender)
+		l := New(s, &e, api.Token(1_763_724_300_000_000+i), 1, time.Hour, completer)
 		table.Add(l, int64(time.Second)+int64(i)*int64(time.Microsecond), nil)
 	}
 	after := heap()

@@ -16,7 +16,7 @@ type Target struct {
 	Reason string        // of a dead letter
 }
 
-// End accepts the end of a lease that its owner or the engine has ended. It implements lease.Ender.
+// End accepts the end of a lease that its owner or the engine has ended. It implements lease.Completer.
 func (c *Completer) End(l *lease.Lease) {
 	ending := l.Ending()
 	x := completion{

@@ -41,7 +41,7 @@ type Sessions interface {
 
 // Hooks are what a completer calls when things change. All must be set. None is called with a lock held.
 type Hooks struct {
-	// Ended is called with a lease whose ending has an outcome, before its owner is told: it must be off the table then.
+	// Ended is called with a lease whose ending has an outcome, before its owner learns of it: it must be off the table then.
 	Ended func(l *lease.Lease)
 	// Hold counts bytes of entries that completions hold; less than 0: that they do not hold any more.
 	Hold func(partition, bytes int)
