@@ -13,47 +13,48 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
 
-// handBackTime is how long handing back may take after handlers have ended or the drain timeout has.
-const handBackTime = 5 * time.Second
+// requeueTime is how long requeuing may take once handlers have returned or the drain timeout has passed.
+const requeueTime = 5 * time.Second
 
-// drain is the one place that knows the order of a shutdown. Renewal goes on until the last step but one.
+// drain is the one place that knows the order of a shutdown. Leases are renewed until the last step but one.
 func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	e.event(api.EventDrainStarted, api.NoPartition, nil, fmt.Sprintf("%d streams held", e.table.Len()))
-	e.life.beginDrain() // where ctx has ended: no session is opened any more
+	e.life.beginDrain() // for when ctx has ended: no session is opened from now on
 	patience, cancel := context.WithTimeout(e.life.hurry, e.cfg.drainTimeout)
 	defer cancel()
 
-	// 1. Reading has been stopped. Nothing may be on its way to being acquired when it is handed back: it could be ours
-	// in this process and free on the server. Parked entries go back at once, others may be free to take them.
+	// 1. Reading has been stopped. No acquisition may still be under way for an entry when it is requeued: the stream could be
+	// ours in this process and free on the server. Parked entries are requeued at once, since other processes may be free to
+	// take them.
 	e.recoverer.work.Stop()
 	e.parked.work.Stop()
 	readers.Wait()
-	e.returnParked()
+	e.requeueParked()
 
-	// 2. Every stream that is held is told, with its lease valid.
+	// 2. The owner of every stream that is held gets Releasing, while the lease is still valid.
 	for _, l := range e.table.All() {
 		e.ownership.release(l)
 	}
 
-	// 3. Handlers end, and endings arrive, until the drain timeout.
+	// 3. Handlers return and leases are completed, until the drain timeout.
 	drained := e.room.Wait(patience, func() bool { return e.table.Len() == 0 })
 	handlers := errors.Join(e.dispatcher.Wait(patience), e.hints.stop(patience))
 
-	// 4. What is left is taken from its owners, and handlers that still run are told.
+	// 4. Streams that are still held are handed back without their owners, and the context of handlers that still run ends.
 	e.stopHandling(api.ErrDrainTimeout)
 	for _, l := range e.table.All() {
 		l.HandBack()
 	}
 
-	// 5. All that is pending goes back, in batches; then the sessions are closed.
-	last, cancelLast := context.WithTimeout(e.life.hurry, handBackTime)
+	// 5. Everything that is pending is requeued, in batches; then the sessions are closed.
+	last, cancelLast := context.WithTimeout(e.life.hurry, requeueTime)
 	defer cancelLast()
-	handed := e.handBackAll(last)
+	requeued := e.requeueAll(last)
 
 	// 6. Only then does renewal stop.
 	var err error
 	switch {
-	case !handed:
+	case !requeued:
 		err = errors.Join(fmt.Errorf("%w: not everything was handed back", api.ErrDrainTimeout), e.lastFailure())
 	case !drained || handlers != nil:
 		err = fmt.Errorf("%w: handlers did not end", api.ErrDrainTimeout)
@@ -63,7 +64,8 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	return err
 }
 
-func (e *Engine) returnParked() {
+// requeueParked requeues the entries that wait for their streams.
+func (e *Engine) requeueParked() {
 	for _, x := range e.parked.list.Clear() {
 		s, _ := e.partitions[x.Partition].view()
 		if s != nil {
@@ -72,9 +74,9 @@ func (e *Engine) returnParked() {
 	}
 }
 
-// handBackAll waits until endings are settled, and nothing is pending for any session, those that were lost included;
-// false when ctx ends first. Endings that Redis refuses hold up nothing else.
-func (e *Engine) handBackAll(ctx context.Context) bool {
+// requeueAll waits until completions are settled, requeues what is still pending for any session, lost ones included, and closes
+// the sessions. It returns false if ctx ends first. Completions that Redis refuses hold up nothing else.
+func (e *Engine) requeueAll(ctx context.Context) bool {
 	if !e.completer.Wait(ctx, func() bool { return e.completer.Fresh() == 0 }) ||
 		!e.room.Wait(ctx, func() bool { return e.table.Len() <= e.completer.Len() }) {
 		return false
@@ -89,11 +91,14 @@ func (e *Engine) handBackAll(ctx context.Context) bool {
 	return e.completer.Wait(ctx, func() bool { return e.completer.Retiring() == 0 && e.completer.Len() == 0 })
 }
 
-// dismantle stops all parts. What is still held by then is lost to its owners with the cause ErrClosed.
+// dismantle stops all parts, in this order. Owners of streams that are still held lose them with the cause ErrClosed.
 func (e *Engine) dismantle(to delivery, why error) {
+	// 1. Whatever could take a stream. After a drain most of it has stopped already.
 	e.parked.work.Stop()
 	e.promoter.work.Stop()
 	e.recoverer.work.Stop()
+
+	// 2. Handlers and their leases, then completions, then renewal.
 	e.stopHandling(api.ErrClosed)
 	for _, l := range e.table.All() {
 		e.ownership.disownOne(l, metrics.CauseClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))
@@ -105,6 +110,8 @@ func (e *Engine) dismantle(to delivery, why error) {
 			p.leave(s)
 		}
 	}
+
+	// 3. What is left to deliver, with Terminated as the last.
 	ctx, cancel := context.WithTimeout(e.life.hurry, time.Second)
 	defer cancel()
 	_ = e.dispatcher.Wait(ctx)
@@ -113,12 +120,12 @@ func (e *Engine) dismantle(to delivery, why error) {
 	_ = e.dispatcher.Stop(ctx)
 }
 
-// lastWord is how long the handler of Terminated may take when the engine is to end at once.
+// lastWord is how long the handler of Terminated may take once the engine has to stop at once.
 const lastWord = 100 * time.Millisecond
 
-// finish has Terminated delivered.
+// finish delivers Terminated.
 func (e *Engine) finish(to delivery, why error) {
-	ctx, cancel := context.WithTimeout(e.base, handBackTime)
+	ctx, cancel := context.WithTimeout(e.base, requeueTime)
 	defer cancel()
 	defer context.AfterFunc(e.life.hurry, func() {
 		backoff.Sleep(ctx, lastWord)

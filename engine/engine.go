@@ -17,18 +17,18 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// Engine owns data streams for one process: it reads announcements, takes leases, keeps them alive, tells the user, and
-// lets go. It is made by New or Open and started once, by Run, RunEach or Start. All methods may be called at any time
+// Engine owns data streams for one process: it reads announcements, acquires leases, renews them, notifies the user, and
+// releases them. It is made by New or Open and started once, by Run, RunEach or Start. All methods may be called at any time
 // from any goroutine.
 type Engine struct {
 	env
 	layout  *cluster.Layout
-	name    string // of the consumer, at the start
+	name    string // consumer name at the start
 	store   store
 	scan    scanStore
-	client  rueidis.Client    // of everything but renewals
-	renewal rueidis.Client    // of renewals; may be the same
-	own     []*cluster.Client // those of them that it made
+	client  rueidis.Client    // for everything but renewals
+	renewal rueidis.Client    // for renewals; may be the same
+	own     []*cluster.Client // those of the two that the engine made
 	closers []func()
 	closing sync.Once
 
@@ -45,7 +45,7 @@ type Engine struct {
 	promoter      *promoter
 	recoverer     *recoverer
 	backlogs      *backlogs
-	hints         *hints // nil unless somebody asked for Expired
+	hints         *hints // nil unless WithExpired was given
 	topology      *topologyWatcher
 	legacy        *legacyWatch
 	agreement     *agreement
@@ -55,18 +55,18 @@ type Engine struct {
 	lanes         lanes
 	breakers      *breakers
 
-	base    context.Context // values of the context given to Run; ends when the engine has ended
+	base    context.Context // has the values of the context given to Run; ends when the engine has ended
 	room    cond.Cond       // there may be room for more streams or bytes, or fewer are held
-	reading *quota.Memory   // for what was read and has no place yet
-	quota   *quota.Streams  // for more streams
+	reading *quota.Memory   // bytes that may be read and have no place yet
+	quota   *quota.Streams  // streams that may be taken
 
 	life life
-	way  delivery // set by run, before the engine counts as running
+	way  delivery // how notifications are delivered; set by run, before the engine counts as running
 	// stopHandling ends the context of handlers.
 	stopHandling context.CancelCauseFunc
 }
 
-// nodes are the addresses of all servers.
+// nodes returns the addresses of all servers.
 func (e *Engine) nodes() []string {
 	if e.client == nil {
 		return e.cfg.dial.InitAddress
@@ -74,6 +74,7 @@ func (e *Engine) nodes() []string {
 	return slices.Sorted(maps.Keys(e.client.Nodes()))
 }
 
+// closeClients closes the clients that the engine made, once.
 func (e *Engine) closeClients() {
 	e.closing.Do(func() {
 		for _, c := range e.closers {
@@ -82,13 +83,12 @@ func (e *Engine) closeClients() {
 	})
 }
 
-// ID is the name under which this run of the process is a consumer of the group: the consumer id and a suffix that is
-// new at every start. A partition whose session was lost goes on under another suffix.
+// ID returns the name of this run of the process as a consumer of the group: the consumer ID and a suffix that is new at every
+// start. After a partition has lost its session, it continues there under another suffix.
 func (e *Engine) ID() string { return e.name }
 
-// Inspector looks at the service from outside, through the client of the engine: at dead letters, backlogs, and who owns what.
-// It may also be used before the engine is started; if Open made the engine, not after it has ended. Errors match
-// api.ErrInvalidConfig.
+// Inspector returns an inspector of the engine's service: of dead letters, backlogs and owners. It uses the engine's client, so it
+// works before the start, too; after the end it works only if the engine was made by New. Errors match api.ErrInvalidConfig.
 func (e *Engine) Inspector(c scan.InspectorConfig) (*scan.Inspector, error) {
 	if c.Partitions == 0 {
 		c.Partitions = e.layout.Partitions()
@@ -97,17 +97,17 @@ func (e *Engine) Inspector(c scan.InspectorConfig) (*scan.Inspector, error) {
 }
 
 // ResetTopology is for callers that learn before the engine does that servers have changed. The engine then asks at once which
-// master serves which slot, renews every partition and looks there for what dead consumers left, and replaces its own clients
-// if they are not of a cluster. ResetTopology returns at once. Before the start and after the end it does nothing.
+// master serves which slot, revalidates every partition, scans it for what dead consumers left, and replaces its own clients if
+// there is no cluster. ResetTopology returns at once. Before the start and after the end it does nothing.
 //
-// Nobody needs to call it: the same happens when a poll or a failed call shows a change (see cluster.Config).
+// Nobody has to call it: the same happens when a poll or a failed call shows a change (see cluster.Config).
 func (e *Engine) ResetTopology() {
 	if e.life.isRunning() {
 		e.topology.reset()
 	}
 }
 
-// scanStore is all that the engine asks of Redis about dead consumers and backlogs. scan.Store is the real one.
+// scanStore is everything that the engine asks of Redis about dead consumers and backlogs. scan.Store is the real one.
 type scanStore interface {
 	recoveryStore
 	backlogStore

@@ -7,14 +7,14 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// life is how far an engine has come. It only goes forward: new, running, draining, ended.
+// life is the stage that an engine is in. It only goes forward: new, running, draining, ended.
 type life struct {
-	drain      context.Context // ends when it is to drain
+	drain      context.Context // ends when the engine has to drain
 	beginDrain context.CancelFunc
-	hurry      context.Context // ends when it is to end now
+	hurry      context.Context // ends when the engine has to stop at once
 	beginHurry context.CancelFunc
-	ended      chan struct{} // closed when it has ended
-	err        error         // how; set before ended is closed
+	ended      chan struct{} // closed when the engine has ended
+	err        error         // how it ended; set before ended is closed
 
 	mu struct {
 		sync.Mutex
@@ -28,7 +28,7 @@ func (l *life) init() {
 	l.ended = make(chan struct{})
 }
 
-// begin claims the one start that an engine has.
+// begin claims the one start that an engine has. Its errors are api.ErrStarted and api.ErrClosed.
 func (l *life) begin() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -42,6 +42,7 @@ func (l *life) begin() error {
 	return nil
 }
 
+// setRunning records whether the engine runs: from the end of its start to the end of its drain.
 func (l *life) setRunning(on bool) {
 	l.mu.Lock()
 	l.mu.running = on

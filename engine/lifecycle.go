@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// run is the whole life of an engine.
+// run is the whole life of an engine. It is the one place that knows the order of a start, as drain is for a shutdown.
 func (e *Engine) run(ctx context.Context, way func(handling context.Context) delivery) (err error) {
 	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	e.base = base
@@ -26,6 +26,8 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		e.life.err = err
 		close(e.life.ended)
 	}()
+
+	// 1. The parts are made.
 	handling, stopHandling := context.WithCancelCause(base)
 	e.stopHandling = stopHandling
 	to := way(handling)
@@ -34,18 +36,22 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		e.finish(to, err)
 		return err
 	}
+
+	// 2. Their loops start, the renewer's first: it opens the sessions. The topology is looked at once before its loop, since a
+	// master that hangs must not hold up the first calls to the others.
 	var group sync.WaitGroup
 	group.Go(func() { e.renewer.loop(base) })
-	group.Go(func() { e.watch(base, to) })
+	group.Go(func() { e.watchHandlers(base, to) })
 	defer group.Wait()
 	defer end(api.ErrClosed)
-
 	starting, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(e.life.drain, cancel)()
-	e.topology.look(starting) // a master that hangs must not hold up the first calls to the others
+	e.topology.look(starting)
 	group.Go(func() { e.topology.loop(base) })
 	group.Go(func() { e.maintenance.run(base) })
 	group.Go(func() { e.agreement.loop(base) })
+
+	// 3. The service is checked and sessions are opened.
 	err = e.start(starting)
 	cancel()
 	if err != nil {
@@ -58,6 +64,12 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	}
 	e.life.setRunning(true)
 
+	// 4. Streams are taken until it is time to drain.
+	return e.serve(ctx, base, to, &group)
+}
+
+// serve begins recovery and reading, and drains when ctx ends or a shutdown is asked for.
+func (e *Engine) serve(ctx, base context.Context, to delivery, group *sync.WaitGroup) error {
 	reading, stopReading := context.WithCancel(base)
 	var readers sync.WaitGroup
 	e.recoverer.begin()
@@ -79,7 +91,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 // hooksPatience is how long the end of an engine waits for the user's hooks.
 const hooksPatience = time.Second
 
-// closeHooks waits a moment for the user's hooks to take what they have not yet been handed.
+// closeHooks waits a moment for the user's hooks to take what has not been delivered to them yet.
 func (e *Engine) closeHooks() {
 	ctx, cancel := context.WithTimeout(context.Background(), hooksPatience)
 	defer cancel()
@@ -91,27 +103,12 @@ func (e *Engine) closeHooks() {
 	e.log.Close(ctx)
 }
 
-// start checks that the service is the one that was configured and waits until every partition has a session, or some
-// have and the others fail: a master that is down, or a slot that migrates for an hour, must not keep a new process from
-// the other masters. It returns an error only for what waiting does not mend, or when ctx ends.
+// start checks that the service is the configured one, and waits until every partition has a session, or some have one and the
+// others fail: a master that is down, or a slot that migrates for an hour, must not keep a new process from the other masters. It
+// returns an error only if waiting does not help, or if ctx ends.
 func (e *Engine) start(ctx context.Context) error {
-	for attempt := 1; ; attempt++ {
-		err := e.store.Agree(ctx)
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			return errStopped
-		}
-		if definite(err) {
-			return err
-		}
-		if errors.Is(err, api.ErrNoAgreement) {
-			e.log.Error("starting: the record of the service is gone; waiting for those who know it", "err", err)
-		} else {
-			e.log.Warn("starting: Redis does not answer", 1, "err", err)
-		}
-		backoff.Sleep(ctx, e.backoff(attempt))
+	if err := e.agree(ctx); err != nil {
+		return err
 	}
 	if err := e.legacy.check(ctx); err != nil {
 		if isCancel(err) {
@@ -131,22 +128,42 @@ func (e *Engine) start(ctx context.Context) error {
 	return nil
 }
 
+// agree retries until Redis has answered whether the service is the configured one.
+func (e *Engine) agree(ctx context.Context) error {
+	for attempt := 1; ; attempt++ {
+		err := e.store.Agree(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return errStopped
+		case definite(err):
+			return err
+		case errors.Is(err, api.ErrNoAgreement):
+			e.log.Error("starting: the record of the service is gone; waiting for those who know it", "err", err)
+		default:
+			e.log.Warn("starting: Redis does not answer", 1, "err", err)
+		}
+		backoff.Sleep(ctx, e.backoff(attempt))
+	}
+}
+
 var errStopped = errors.New("stopped while starting")
 
-// closeOpened closes the sessions that were opened by a start which ended before all were: nobody shall find them dead.
+// closeOpened closes the sessions that a start opened before it failed or was stopped, so that nobody finds them dead.
 func (e *Engine) closeOpened() {
 	e.life.beginDrain()
 	ctx, cancel := context.WithTimeout(e.life.hurry, e.cfg.timeout)
 	defer cancel()
-	e.handBackAll(ctx)
+	e.requeueAll(ctx)
 }
 
-// definite reports whether an error of the start is one that waiting does not mend.
+// definite reports whether an error of the start is one that waiting does not help with.
 func definite(err error) bool {
 	return lease.Disagrees(err) || lease.Permanent(err)
 }
 
-// awaitOpen waits for the first session of a partition, or until it is clear that others come first.
+// awaitOpen waits for the first session of a partition, or until that fails while some other partition has a session.
 func (e *Engine) awaitOpen(ctx context.Context, p *partition) error {
 	for ctx.Err() == nil {
 		p.mu.Lock()
@@ -183,11 +200,11 @@ func (e *Engine) anySession() bool {
 	})
 }
 
-// slowHandler is how long a handler may run before the log says that it blocks a worker.
+// slowHandler is how long a handler may run before a log line reports that it blocks a worker.
 const slowHandler = time.Second
 
-// watch looks once a second for handlers that block workers, and ends with ctx.
-func (e *Engine) watch(ctx context.Context, to delivery) {
+// watchHandlers looks once a second for handlers that block workers, until ctx ends. It also has the log write its sums.
+func (e *Engine) watchHandlers(ctx context.Context, to delivery) {
 	for backoff.Sleep(ctx, slowHandler) {
 		if n, example := e.dispatcher.Blocked(time.Now(), slowHandler); n > 0 && to.blocks() {
 			e.log.Warn("handlers block workers", n, "for", slowHandler, "example", example,

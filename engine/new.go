@@ -15,12 +15,12 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// New makes an engine on the user's client, which the user closes after the engine has ended. service is shared with
-// the producers. Errors match api.ErrInvalidConfig. Nothing is sent to Redis before the engine is started.
+// New makes an engine that uses client, which the caller closes after the engine has ended. Producers use the same service name.
+// Errors match api.ErrInvalidConfig. New sends nothing to Redis on that client; the engine does once it is started.
 //
-// New cannot read the options of the client: make it with those of [ClientOption], and see WithRenewalClient, WithDial and
-// Open for a connection that renewals have to themselves, and the last two for notices of maintenance. [Preflight] looks at
-// the servers.
+// New cannot read the options of the client: make the client with those of [ClientOption]. WithRenewalClient, WithDial and [Open]
+// give renewals a connection of their own, and the last two allow the engine to listen for maintenance notices. [Preflight]
+// checks the servers.
 func New(client rueidis.Client, service string, opts ...Option) (*Engine, error) {
 	cfg, layout, err := resolve(service, opts)
 	if err != nil {
@@ -57,8 +57,8 @@ func New(client rueidis.Client, service string, opts ...Option) (*Engine, error)
 	return e, nil
 }
 
-// Open makes an engine with two clients of its own, one for renewals and one for the rest, with what is zero in opt filled
-// in as [ClientOption] does. They are closed when the engine has ended. Errors are those of New, and those of connecting.
+// Open makes an engine with two clients of its own, one for renewals and one for everything else. It fills in zero fields of opt
+// as [ClientOption] does. The clients are closed when the engine has ended. Errors are those of New, and those of connecting.
 func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, error) {
 	cfg, _, err := resolve(service, opts)
 	if err != nil {
@@ -78,8 +78,8 @@ func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, er
 	return e, nil
 }
 
-// build makes what exists before the engine is started; none of it runs yet, and the rest is made by assemble. The parts made
-// here find the table, the dispatcher and the clients through e, since those are made later.
+// build makes what exists before the engine is started; none of it runs yet, and assemble makes the rest. The quota reads e.table
+// and pressure e.dispatcher through closures, since those are made later.
 func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.client, e.renewal = client, renewal
 	e.name = newConsumerName(e.cfg.consumerID)

@@ -208,7 +208,7 @@ func TestRefusedEntryDoesNotBlockTheDrain(t *testing.T) {
 				h.server.poison(c.why, c.references, func(id string) bool { return id == bad })
 				began := time.Now()
 				shutdown, _ := e.shutdownAndWait()
-				require.LessOrEqual(t, time.Since(began), handBackTime+3*time.Second)
+				require.LessOrEqual(t, time.Since(began), requeueTime+3*time.Second)
 				undelivered, pending, _, dead := h.server.count()
 				closed := 0
 				for p := range 2 {

@@ -7,17 +7,20 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// Run owns streams until ctx ends or Shutdown is called, and then drains: every stream that is held is told Releasing
-// and handed back, handlers may end within the drain timeout. It returns nil after a clean drain.
+// Run owns streams until ctx ends or Shutdown is called, and then drains: for every stream that is held, the handler gets
+// Releasing and the stream is handed back; handlers have the drain timeout to return. Run returns nil after a clean drain.
 //
-// The handler is called on at most WithWorkers goroutines, for one stream one notification at a time and in order. Its
-// context carries the values of ctx and not its end; it ends when the engine gives up waiting for handlers.
+// The handler is called on at most WithWorkers goroutines, for one stream with one notification at a time and in order. Its
+// context carries the values of ctx but does not end with it; it ends when the engine gives up waiting for handlers.
 //
-// It returns early, with nothing taken, when the service cannot be used as configured: api.ErrPartitionMismatch,
-// api.ErrFormat, api.ErrServiceStopped, api.ErrForeignConsumers, missing rights, keys of another type. While Redis is out of reach it tries
-// again until ctx ends. api.ErrStarted and api.ErrClosed: an engine starts once. api.ErrDrainTimeout: handlers did not
-// end, or Redis did not take back, in time; nothing is lost, others recover it when the session has ended. api.ErrNotHandedBack:
-// somebody moved or deleted announcements by hand, so that handing them back did nothing.
+// Run returns early, with no stream taken, if the service cannot be used as configured: api.ErrPartitionMismatch, api.ErrFormat,
+// api.ErrServiceStopped, api.ErrForeignConsumers, missing access rights, keys of another type. While Redis is unreachable it
+// retries until ctx ends. Its other errors:
+//
+//   - api.ErrStarted, api.ErrClosed: an engine can be started once.
+//   - api.ErrDrainTimeout: handlers did not return, or Redis did not take streams back, in time. Nothing is lost: other processes
+//     recover it once the session has ended.
+//   - api.ErrNotHandedBack: somebody moved or deleted announcements by hand, so handing them back had no effect.
 func (e *Engine) Run(ctx context.Context, h api.Handler) error {
 	if h == nil {
 		return invalid("the handler is nil")
@@ -28,13 +31,13 @@ func (e *Engine) Run(ctx context.Context, h api.Handler) error {
 	return e.run(ctx, func(handling context.Context) delivery { return &handled{ctx: handling, handler: h} })
 }
 
-// Start is the channel way, for those who come from a library that has it: Added, Disowned, Releasing and the others
-// arrive on the channel; Terminated is the last, then the channel is closed. It returns when the engine has started to
-// start: errors of the service (see Run) come with Terminated, in Err.
+// Start delivers notifications on a channel, for those who come from a library that does so: Added, Disowned, Releasing and the
+// others arrive there; Terminated comes last, then the channel is closed. Start returns before the start is complete: errors of
+// the service (see Run) come in the Err of Terminated.
 //
-// The channel holds one notification; while nobody receives, up to WithWorkers of them wait to be sent, nothing more is
-// read from Redis, and renewal goes on. After Releasing, end the lease with Release, Done or Fail; the drain timeout ends what is
-// left. The engine drains when ctx ends or Shutdown is called.
+// The channel's buffer holds one notification. While nobody receives, up to WithWorkers more wait to be sent, nothing more is
+// read from Redis, and leases are still renewed. After Releasing, end the lease with Release, Done or Fail; the drain timeout
+// ends what is left. The engine drains when ctx ends or Shutdown is called.
 func (e *Engine) Start(ctx context.Context) (<-chan api.Notification, error) {
 	if err := e.life.begin(); err != nil {
 		return nil, err
@@ -46,14 +49,15 @@ func (e *Engine) Start(ctx context.Context) (<-chan api.Notification, error) {
 	return out, nil
 }
 
-// RunEach runs f in a goroutine of its own for every stream: nil means Done, an error means Fail (Permanent and Snooze
-// as ever). A panic is an error, and so is an end of the goroutine by runtime.Goexit, as t.FailNow does it: an
-// *api.PanicError that matches api.ErrGoexit. The goroutines are the only thing that grows with the number of streams.
+// RunEach runs f in a goroutine of its own for every stream. If f returns nil, the lease is Done; if it returns an error, the
+// lease is failed with it, as Fail does; api.Permanent and api.Snooze work as usual. A panic counts as an error, and so does
+// runtime.Goexit, which t.FailNow calls: it is an *api.PanicError that matches api.ErrGoexit. These goroutines are the only ones
+// whose number grows with the number of streams.
 //
-// f's context ends when the lease does, and, with the cause api.ErrReleasing, when the stream is to be handed back:
-// then f should come to a stop and return the context's error, which hands the stream back and counts no retry. The
-// lease is valid until f returns or the drain timeout ends. A return of nil is Done even then. What f returns after the
-// lease was lost has no effect. Everything else is as with Run.
+// f's context ends when the lease does, and, with the cause api.ErrReleasing, when the stream is to be handed back: f should then
+// stop and return the context's error, which hands the stream back and counts no retry. The lease stays valid until f returns or
+// the drain timeout ends. Returning nil means Done even then. What f returns after the lease was lost has no effect. Everything
+// else is as with Run.
 func (e *Engine) RunEach(ctx context.Context, f func(context.Context, api.Lease) error) error {
 	if f == nil {
 		return invalid("the function is nil")
@@ -64,13 +68,13 @@ func (e *Engine) RunEach(ctx context.Context, f func(context.Context, api.Lease)
 	return e.run(ctx, func(handling context.Context) delivery { return newEach(handling, f) })
 }
 
-// Shutdown drains the engine and waits until it has ended: every stream that is held is told Releasing with a valid
-// lease, handlers may end within the drain timeout, then everything that is pending for this process is handed back.
-// Nothing is acknowledged that was not Done, and no retry is counted.
+// Shutdown drains the engine and waits until it has ended: the owner of every stream that is held gets Releasing while the lease
+// is still valid, handlers have the drain timeout to return, then everything that is pending for this process is requeued. Nothing
+// is acknowledged that was not Done, and no retry is counted.
 //
-// ctx bounds the wait and the drain: at its end the engine stops at once, with an error that matches api.ErrDrainTimeout
-// and the error of ctx. It returns how the engine ended, nil after a clean drain, also when called again, or at the same
-// time. An engine that was never started is closed and nil returned.
+// ctx bounds the wait and the drain: when it ends, the engine stops at once, with an error that matches api.ErrDrainTimeout and
+// ctx's error. Shutdown returns how the engine ended, nil after a clean drain; so do further and concurrent calls. If the engine
+// was never started, Shutdown closes it and returns nil.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	e.life.mu.Lock()
 	started := e.life.mu.started
