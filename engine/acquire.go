@@ -117,7 +117,7 @@ func (a *acquirer) acquireOnce(ctx context.Context, p *partition, s *lease.Sessi
 	status, takes, err := t.Acquire(ctx, p.number, s.Consumer(), entries)
 	if err != nil {
 		if code, _ := lease.Refusal(err); code == "NOGROUP" {
-			p.wantOpen()
+			p.requestReopen()
 			a.renewer.beatNow(p.number)
 		}
 		if ctx.Err() == nil {
@@ -142,7 +142,7 @@ func (a *acquirer) acquireOnce(ctx context.Context, p *partition, s *lease.Sessi
 		if takes[i].Verdict != lease.Acquired {
 			continue
 		}
-		p.raise(takes[i].Token)
+		p.raiseFloor(takes[i].Token)
 		// The deadline counts from before the call was sent. Added is posted by announce while the table is locked, so that no
 		// other notification of the lease comes before it.
 		l := lease.New(s, x, takes[i].Token, t.sent, t.lease, a.completer)

@@ -12,7 +12,7 @@ import (
 func (r *reconciler) attend(ctx context.Context, p *partition, s *lease.Session) {
 	p.mu.Lock()
 	now := r.clock.Now()
-	due := now >= p.mu.read.attend && now >= p.mu.read.rest
+	due := now >= p.mu.read.attendAt && now >= p.mu.read.restUntil
 	p.mu.Unlock()
 	if !due || s.Remaining() == 0 {
 		return
@@ -24,7 +24,7 @@ func (r *reconciler) attend(ctx context.Context, p *partition, s *lease.Session)
 		return
 	}
 	p.mu.Lock()
-	p.mu.read.attend = r.nextAttendance()
+	p.mu.read.attendAt = r.nextAttendance()
 	p.mu.Unlock()
 	if pending < has {
 		p.compareSoon(r.clock.Now())
@@ -37,7 +37,7 @@ func (r *reconciler) choreFailed(ctx context.Context, p *partition, what string,
 		r.reopen(p.number)
 	}
 	p.mu.Lock()
-	p.mu.read.rest = r.clock.Now() + int64(r.cfg.beat)
+	p.mu.read.restUntil = r.clock.Now() + int64(r.cfg.beat)
 	p.mu.Unlock()
 	if ctx.Err() == nil {
 		r.log.Warn(what, 1, "partition", p.number, "err", lease.Explain(err))
@@ -49,10 +49,10 @@ func (r *reconciler) untilChore(p *partition) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := &p.mu.read
-	compare := x.compare
-	if x.lost || x.all {
+	compare := x.compareAt
+	if x.lost || x.compareAll {
 		compare = 0
 	}
-	at := max(min(x.attend, max(compare, x.until)), x.rest)
+	at := max(min(x.attendAt, max(compare, x.deliverUntil)), x.restUntil)
 	return time.Duration(max(at-r.clock.Now(), 0))
 }

@@ -181,7 +181,7 @@ func (e *Engine) awaitOpen(ctx context.Context, p *partition) error {
 		if failing != nil && e.anySession() {
 			return nil
 		}
-		timer := time.NewTimer(awaitAgain)
+		timer := time.NewTimer(pollInterval)
 		select {
 		case <-opened:
 		case <-timer.C:

@@ -11,44 +11,45 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// partition is what this process knows of one partition of the service.
+// partition is what this process knows about one partition of the service: its session, and what the parts of the engine share
+// about it.
 type partition struct {
 	number int
 	floor  atomic.Uint64 // greatest token seen
-	dead   atomic.Int64  // sessions past their deadline, as the last beat told
+	dead   atomic.Int64  // sessions past their deadline, as the last beat reported
 	due    atomic.Int64  // entries of later that are due, likewise
-	agreed atomic.Uint64 // attempt of the agreement that what is read has to wait for
+	agreed atomic.Uint64 // ticket of the agreement: nothing is read before that attempt has ended
 
-	forwardFailures atomic.Int64 // how often in a row nothing could be copied here from other partitions
+	forwardFailures atomic.Int64 // failures in a row to copy anything here from other partitions
 
 	stretched stretched
 	holdOff   holdOff
 
-	// On the clock's axis; 0: never.
+	// Times on the clock's axis; 0: never.
 	revalidatedAt atomic.Int64 // when everything was last made due because a maintenance window had ended
-	neededUntil   atomic.Int64 // until when leases have to be believed in, as the last window that opened requires
+	neededUntil   atomic.Int64 // until when leases must be believed in, as required by the last window that opened
 	bunchedAt     atomic.Int64 // when many leases were last made due together because of a notice
 
-	firm atomic.Int64 // how long a TTL its sessions may rely on, while that is less than their own; 0: it is not
+	firm atomic.Int64 // the longest TTL that its sessions may rely on, while that is shorter than their own; 0: it is not
 
 	mu struct {
 		sync.Mutex
 		session  *lease.Session // nil while there is none
-		name     string         // under which the next session is being opened
-		opened   chan struct{}  // closed when session is set, then made anew
+		name     string         // consumer name of the next session
+		opened   chan struct{}  // closed when session is set, and replaced by a new one
 		reopen   bool           // the group is gone: open again under the same name
-		server   string         // id of the server that last answered a beat
+		server   string         // ID of the server that answered the last beat
 		epoch    uint64         // how often the server was seen to change
 		settling bool
 		failing  error // why beats fail; nil while they do not
-		failed   int   // beats in a row
+		failed   int   // beats that failed in a row
 		unread   error // why reading fails; nil while it does not
 		read     readState
 	}
 }
 
-// stretched is how far the longer TTLs reach that were sent: no deadline of the partition lies beyond, neither in Redis nor as
-// this process believes it. Each is on the clock's axis; 0: none was sent.
+// stretched is when the longer TTLs that were sent run out: no deadline of the partition is later, neither in Redis nor as this
+// process believes it. Both times are on the clock's axis; 0: none was sent.
 type stretched struct{ session, lease atomic.Int64 }
 
 func newPartition(number int, name string) *partition {
@@ -58,28 +59,30 @@ func newPartition(number int, name string) *partition {
 	return p
 }
 
-// view is the session and the epoch, read at once. The session may be nil or past.
+// view returns the session and the epoch, read together. The session may be nil, or past its deadline. The epoch must be read
+// before each call: an answer says nothing about leases if the epoch has changed since.
 func (p *partition) view() (s *lease.Session, epoch uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.mu.session, p.mu.epoch
 }
 
-// leave takes the session out, if it is this one: no further beat is sent for it, and its end is no loss. It reports
-// whether it was there.
+// leave takes session s out of the partition and ends it: no further beat is sent for it, and its end does not count as a loss. It
+// reports whether s was the partition's session. A beat that is on its way may still make the session again on the server,
+// so whoever closes it waits for that in between (see beats.waitIdle): leave, wait, close, in this order.
 func (p *partition) leave(s *lease.Session) bool {
 	p.mu.Lock()
-	there := p.mu.session == s
-	if there {
+	current := p.mu.session == s
+	if current {
 		p.mu.session = nil
 	}
 	p.mu.Unlock()
 	s.End()
-	return there
+	return current
 }
 
-// await returns a session that lives, waiting for it; nil when ctx ends first.
-func (p *partition) await(ctx context.Context) *lease.Session {
+// awaitSession waits for a live session and returns it; nil if ctx ends first.
+func (p *partition) awaitSession(ctx context.Context) *lease.Session {
 	for {
 		p.mu.Lock()
 		s, opened := p.mu.session, p.mu.opened
@@ -90,8 +93,8 @@ func (p *partition) await(ctx context.Context) *lease.Session {
 		if s != nil && s.Remaining() > 0 {
 			return s
 		}
-		// A session that is past is still in its place until the renewer has looked.
-		timer := time.NewTimer(awaitAgain)
+		// A session that is past its deadline stays in its place until the renewer's next look.
+		timer := time.NewTimer(pollInterval)
 		select {
 		case <-opened:
 		case <-timer.C:
@@ -101,27 +104,27 @@ func (p *partition) await(ctx context.Context) *lease.Session {
 	}
 }
 
-// awaitAgain is how long await waits at most between two looks.
-const awaitAgain = 250 * time.Millisecond
+// pollInterval is the longest time between two checks while waiting for a session or a breaker.
+const pollInterval = 250 * time.Millisecond
 
-// raise notes a token that was seen.
-func (p *partition) raise(t api.Token) { raise(&p.floor, uint64(t)) }
+// raiseFloor notes that a token was seen.
+func (p *partition) raiseFloor(t api.Token) { storeMax(&p.floor, uint64(t)) }
 
-// wantOpen has the group and the consumer made again before anything else.
-func (p *partition) wantOpen() {
+// requestReopen asks for the group and the consumer to be recreated before anything else is done.
+func (p *partition) requestReopen() {
 	p.mu.Lock()
 	p.mu.reopen = true
 	p.mu.Unlock()
 }
 
-// raise sets at to the greater of its value and to.
-func raise[T cmp.Ordered](at interface {
+// storeMax sets an atomic value to v, unless it is greater already.
+func storeMax[T cmp.Ordered](to interface {
 	Load() T
 	CompareAndSwap(old, new T) bool
-}, to T) {
+}, v T) {
 	for {
-		old := at.Load()
-		if to <= old || at.CompareAndSwap(old, to) {
+		old := to.Load()
+		if v <= old || to.CompareAndSwap(old, v) {
 			return
 		}
 	}

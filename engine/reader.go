@@ -47,13 +47,13 @@ func (r *reader) read(ctx context.Context, p *partition) {
 	defer taking.Wait()
 	r.legacy.await(ctx, p.number)
 	for ctx.Err() == nil {
-		s := p.await(ctx)
+		s := p.awaitSession(ctx)
 		if s == nil {
 			return
 		}
 		r.agreement.await(ctx, p.agreed.Load())
 		if !r.breakers.allow(p.number) {
-			backoff.Sleep(ctx, awaitAgain)
+			backoff.Sleep(ctx, pollInterval)
 			continue
 		}
 		n := r.awaitRoom(ctx, p, s)
@@ -68,7 +68,7 @@ func (r *reader) read(ctx context.Context, p *partition) {
 		block := min(r.cfg.block, attendEvery/2)
 		scarce := r.room.Waiters() > 0
 		if scarce || failed > 0 { // or to know soon that reading works again
-			block = min(block, turnTime)
+			block = min(block, contendedBlock)
 		}
 		if more {
 			block = 0
@@ -124,8 +124,8 @@ func (r *reader) awaitIntake(p *partition, taking *sync.WaitGroup) {
 	r.memory.StopWaiting(p.number)
 }
 
-// turnTime is how long a read waits for entries while another partition waits for room, and after a failure.
-const turnTime = 250 * time.Millisecond
+// contendedBlock is how long a read waits for entries while another partition waits for room, and after a failure.
+const contendedBlock = 250 * time.Millisecond
 
 // unblockTime is how long a read that was given up may go on to deliver: the client unblocks it, or closes its
 // connection, at once. What a server that hangs delivers later is for others to recover.

@@ -62,16 +62,16 @@ func (r *reconciler) reconcile(ctx context.Context, p *partition, s *lease.Sessi
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mu.read.until == c.until {
+	if p.mu.read.deliverUntil == c.until {
 		p.mu.read.lost = false
 	}
 	if p.mu.epoch == c.epoch {
-		p.mu.read.all = false
+		p.mu.read.compareAll = false
 	}
-	if p.mu.read.compare == c.at {
-		p.mu.read.compare = r.nextComparison()
+	if p.mu.read.compareAt == c.at {
+		p.mu.read.compareAt = r.nextComparison()
 	}
-	p.mu.read.compared = r.clock.Now()
+	p.mu.read.comparedAt = r.clock.Now()
 }
 
 // comparison is why and where to look.
@@ -87,13 +87,13 @@ func (r *reconciler) comparisonDue(p *partition) (comparison, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := &p.mu.read
-	c := comparison{forgot: x.all, at: x.compare, until: x.until, epoch: p.mu.epoch}
+	c := comparison{forgot: x.compareAll, at: x.compareAt, until: x.deliverUntil, epoch: p.mu.epoch}
 	now := r.clock.Now()
-	routine := now >= x.compare
-	if !x.all && !routine {
+	routine := now >= x.compareAt
+	if !x.compareAll && !routine {
 		c.after = x.since
 	}
-	return c, (x.lost || x.all || routine) && now >= x.until && now >= x.rest
+	return c, (x.lost || x.compareAll || routine) && now >= x.deliverUntil && now >= x.restUntil
 }
 
 // idPages is how many times as many IDs a script answers as it moves entries: they have no bodies.

@@ -18,7 +18,7 @@ import (
 func (e *testEngine) compareNow() {
 	for _, p := range e.partitions {
 		p.mu.Lock()
-		p.mu.read.compare = 0
+		p.mu.read.compareAt = 0
 		p.mu.Unlock()
 	}
 }

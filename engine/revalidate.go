@@ -125,7 +125,7 @@ func (r *revalidations) hastenUncovered(p *partition, x *revalidation, now int64
 
 // hastenAll makes due all that is held in a partition.
 func (r *revalidations) hastenAll(p *partition, now int64) {
-	raise(&p.revalidatedAt, now)
+	storeMax(&p.revalidatedAt, now)
 	if s, _ := p.view(); s != nil {
 		r.noteBunch(p, now, r.table.Hasten(s, func(*lease.Lease) (int64, bool) { return soon(r.env, now), true }))
 	}
@@ -139,7 +139,7 @@ func soon(e *env, now int64) int64 { return now + int64(float64(revalidationSpre
 func (r *revalidations) noteBunch(p *partition, now int64, count int) bool {
 	many := count*bunchShare > r.table.Count(p.number)
 	if many {
-		raise(&p.bunchedAt, now)
+		storeMax(&p.bunchedAt, now)
 	}
 	return many
 }

@@ -133,8 +133,8 @@ func (k *sessions) opened(p *partition, name string, t callTTLs, b lease.Beat) *
 	}
 	p.mu.Lock()
 	p.mu.session, p.mu.reopen = s, false
-	p.mu.read.last, p.mu.read.lost, p.mu.read.compare = "", false, k.nextComparison()
-	p.mu.read.compared, p.mu.read.attend, p.mu.read.rest = 0, k.nextAttendance(), 0
+	p.mu.read.last, p.mu.read.lost, p.mu.read.compareAt = "", false, k.nextComparison()
+	p.mu.read.comparedAt, p.mu.read.attendAt, p.mu.read.restUntil = 0, k.nextAttendance(), 0
 	if p.mu.server != b.Server {
 		p.mu.server = b.Server
 		p.mu.epoch++
@@ -160,7 +160,7 @@ func (k *sessions) onBeat(p *partition, s *lease.Session, epoch uint64, t callTT
 	if changed {
 		p.mu.server = b.Server
 		p.mu.epoch++
-		p.mu.read.all = true
+		p.mu.read.compareAll = true
 	}
 	same := p.mu.epoch == epoch
 	p.mu.Unlock()
@@ -273,13 +273,13 @@ func (k *sessions) recovered(p *partition) {
 
 // Reopen implements completion.Sessions.
 func (k *sessions) Reopen(partition int) {
-	k.parts[partition].wantOpen()
+	k.parts[partition].requestReopen()
 	k.renewer.beatNow(partition)
 }
 
 // Delivering implements completion.Sessions.
 func (k *sessions) Delivering(partition int, consumer string, now int64) bool {
-	return !k.parts[partition].quiet(consumer, now)
+	return k.parts[partition].delivering(consumer, now)
 }
 
 // Leave implements completion.Sessions.

@@ -49,8 +49,8 @@ func (s *ttls) forCall(p *partition) callTTLs {
 		session += window
 		leases += window
 		t.session, t.lease = session-c.margin(session), leases-c.margin(leases)
-		raise(&p.stretched.session, t.sent+int64(session))
-		raise(&p.stretched.lease, t.sent+int64(leases))
+		storeMax(&p.stretched.session, t.sent+int64(session))
+		storeMax(&p.stretched.lease, t.sent+int64(leases))
 	}
 	session = max(session, time.Duration(p.stretched.session.Load()-t.sent))
 	leases = max(leases, time.Duration(p.stretched.lease.Load()-t.sent))
