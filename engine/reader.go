@@ -19,7 +19,8 @@ type readStore interface {
 	ReadOn(ctx context.Context, p int, consumer string, count, bytes int, patience time.Duration) (entries []lease.Entry, more bool, err error)
 }
 
-// reader reads the input streams. It has a goroutine for each partition, which runs read.
+// reader reads the input streams, with one goroutine per partition, which runs read. All its fields are set before the first one
+// starts.
 type reader struct {
 	*env
 	store      readStore
@@ -34,17 +35,17 @@ type reader struct {
 	completer  *completion.Completer
 	intake     *intake
 	reconciler *reconciler
-	reopen     func(partition int) // has the group made again
+	reopen     func(partition int) // has the group recreated
 }
 
-// read is the reader of one partition: it reads only while its session lives here, and only as much as there is room
-// for, so backpressure ends at the input stream. What one read brought is taken in while the next is on its way, and no
-// more than that.
+// read reads one partition until ctx ends. It reads only while this process has a live session there, and only as much as there
+// is room for, so backpressure reaches as far as the input stream. What one read returned is accepted while the next is on its way;
+// there are never more than these two.
 func (r *reader) read(ctx context.Context, p *partition) {
 	failed := 0
 	more := false // the last read stopped before it had seen the end
-	var taking sync.WaitGroup
-	defer taking.Wait()
+	var accepting sync.WaitGroup
+	defer accepting.Wait()
 	r.legacy.await(ctx, p.number)
 	for ctx.Err() == nil {
 		s := p.awaitSession(ctx)
@@ -59,24 +60,16 @@ func (r *reader) read(ctx context.Context, p *partition) {
 		n := r.awaitRoom(ctx, p, s)
 		r.reconciler.attend(ctx, p, s)
 		if _, due := r.reconciler.comparisonDue(p); due {
-			r.awaitIntake(p, &taking)
+			r.awaitIntake(p, &accepting)
 		}
-		r.reconciler.reconcile(ctx, p, s, n, &taking)
+		r.reconciler.reconcile(ctx, p, s, n, &accepting)
 		if n == 0 {
 			continue
 		}
-		block := min(r.cfg.block, attendEvery/2)
-		scarce := r.room.Waiters() > 0
-		if scarce || failed > 0 { // or to know soon that reading works again
-			block = min(block, contendedBlock)
-		}
-		if more {
-			block = 0
-		}
-		entries, held, rest, err := r.readOnce(ctx, p, s, n, block)
+		entries, held, rest, err := r.readOnce(ctx, p, s, n, r.blockTime(more, failed))
 		more = rest
-		r.awaitIntake(p, &taking)
-		taking.Go(func() {
+		r.awaitIntake(p, &accepting)
+		accepting.Go(func() {
 			r.intake.accept(ctx, p, s, r.intake.requeueExcess(p, s, entries, n))
 			r.memory.Release(p.number, held)
 			r.streams.Release(n)
@@ -93,13 +86,29 @@ func (r *reader) read(ctx context.Context, p *partition) {
 			r.reopen(p.number)
 		}
 		r.metrics.Inc(metrics.ReadsFailed)
-		r.log.Warn("reading fails", 1, "partition", p.number, "err", lease.Explain(err))
+		r.log.Warn("reading failed", 1, "partition", p.number, "err", lease.Explain(err))
 		backoff.Sleep(ctx, r.backoff(failed))
 	}
 }
 
-// awaitRoom reserves room for a read; 0 when there is something else to do first: the session has ended, or a chore is due,
-// which must not wait for room.
+// contendedBlock is how long a read waits for entries while another partition waits for room, and after a failure.
+const contendedBlock = 250 * time.Millisecond
+
+// blockTime returns how long the next read may wait for entries; 0 when the last one left more. After failures, a short wait shows
+// soon that reading works again.
+func (r *reader) blockTime(more bool, failed int) time.Duration {
+	block := min(r.cfg.block, attendEvery/2)
+	switch {
+	case more:
+		return 0
+	case failed > 0 || r.room.Waiters() > 0:
+		return min(block, contendedBlock)
+	}
+	return block
+}
+
+// awaitRoom waits for room for a read, reserves it, and returns for how many entries. It returns 0 when something else comes
+// first: the session has ended, or a chore is due, which must not wait for room.
 func (r *reader) awaitRoom(ctx context.Context, p *partition, s *lease.Session) (n int) {
 	ctx, cancel := context.WithTimeout(ctx, r.reconciler.untilChore(p))
 	defer cancel()
@@ -117,23 +126,21 @@ func (r *reader) awaitRoom(ctx context.Context, p *partition, s *lease.Session) 
 	return n
 }
 
-// awaitIntake waits until what was read before is taken in.
-func (r *reader) awaitIntake(p *partition, taking *sync.WaitGroup) {
+// awaitIntake waits until what was read before has been accepted.
+func (r *reader) awaitIntake(p *partition, accepting *sync.WaitGroup) {
 	r.memory.StartWaiting(p.number, r.clock.Now())
-	taking.Wait()
+	accepting.Wait()
 	r.memory.StopWaiting(p.number)
 }
 
-// contendedBlock is how long a read waits for entries while another partition waits for room, and after a failure.
-const contendedBlock = 250 * time.Millisecond
-
-// unblockTime is how long a read that was given up may go on to deliver: the client unblocks it, or closes its
-// connection, at once. What a server that hangs delivers later is for others to recover.
+// unblockTime is how long a canceled read may go on to deliver: the client unblocks it, or closes its connection, at once. What a
+// server that hangs delivers after that is for others to recover.
 const unblockTime = 200 * time.Millisecond
 
-// readOnce waits for entries for as long as it may: a read that outlives its session could be fed for a consumer whose
-// host is gone. It waits for one, since the servers know no bound in bytes for a read that waits, and reads the others
-// by a script that has one. With block 0 it waits for none. Held is to be released; more says that it stopped before the end.
+// readOnce reads at most n entries, waiting up to block for the first, but no longer than the session lasts: a read that outlives
+// its session could deliver to a consumer whose host is gone. It waits for one entry only, since servers have no limit in bytes for
+// a read that waits, and reads the others with a script that has one. With block 0 it does not wait. The caller releases held
+// bytes of memory. more is set if it stopped before the end of the stream.
 func (r *reader) readOnce(ctx context.Context, p *partition, s *lease.Session, n int, block time.Duration) (
 	entries []lease.Entry, held int, more bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -141,7 +148,7 @@ func (r *reader) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	defer context.AfterFunc(s.Context(), cancel)()
 	p.beginRead(s.Consumer())
 	if s.Remaining() == 0 {
-		// Looked at after beginRead: who closes the session either finds it running, or has ended it before.
+		// Checked after beginRead: whoever closes the session either sees this read running, or has ended the session before.
 		p.endRead("", false, 0)
 		return nil, 0, false, nil
 	}
@@ -150,7 +157,7 @@ func (r *reader) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 		entries, err = r.store.Read(ctx, p.number, s.Consumer(), 1, block)
 		r.breakers.asked(p.number, err)
 		if code, _ := lease.Refusal(err); code == "UNBLOCKED" {
-			// The stream went to another master, or its master was demoted: the next read finds out.
+			// The stream moved to another master, or its master was demoted: the next read finds out.
 			entries, err = nil, nil
 		}
 		held = r.memory.Hold(p.number, entries)
@@ -165,21 +172,21 @@ func (r *reader) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	if len(entries) > 0 {
 		last = entries[len(entries)-1].ID
 	}
-	delivering := r.cfg.block + timeout
+	mayDeliver := r.cfg.block + timeout
 	if ctx.Err() != nil {
-		delivering = unblockTime
+		mayDeliver = unblockTime
 	}
 	_, refused := lease.Refusal(err)
-	p.endRead(last, err != nil && !refused, r.clock.Now()+int64(delivering))
+	p.endRead(last, err != nil && !refused, r.clock.Now()+int64(mayDeliver))
 	p.mu.Lock()
 	p.mu.unread = err
 	p.mu.Unlock()
 	return entries, held, more, err
 }
 
-// readOn reads what there is, as far as there is memory for it. It waits for the answer for as long as a read that blocks does:
-// what is given up on must be looked for among all that is pending. The end of ctx leaves it a moment to be answered: nobody
-// unblocks a script, and what it was given would be pending unseen.
+// readOn reads what is there without waiting for more, as far as memory allows. It waits for the answer as long as a blocking read
+// does, because finding what an abandoned read delivered takes a comparison of what is pending. When ctx ends, it leaves the
+// script a moment to answer: a script cannot be unblocked, and what it delivered would be pending without anybody knowing.
 func (r *reader) readOn(ctx context.Context, p *partition, s *lease.Session, n int) (
 	entries []lease.Entry, held int, more bool, err error) {
 	bytes := r.memory.Reserve(p.number, lease.MaxCallWeight)
@@ -187,10 +194,10 @@ func (r *reader) readOn(ctx context.Context, p *partition, s *lease.Session, n i
 	if bytes == 0 {
 		return nil, 0, true, nil
 	}
-	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	call, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(unblockTime, cancel) })()
-	entries, more, err = r.store.ReadOn(asking, p.number, s.Consumer(), n, bytes, r.cfg.block)
+	entries, more, err = r.store.ReadOn(call, p.number, s.Consumer(), n, bytes, r.cfg.block)
 	r.breakers.asked(p.number, err)
 	return entries, r.memory.Hold(p.number, entries), more, err
 }
