@@ -31,8 +31,8 @@ func TestAcquireBatchesAreBoundedByTheBytesOfTheirKeys(t *testing.T) {
 	})
 }
 
-// The server changes between the sending of an acquisition and its answer: what it gave lasts no longer than the session
-// that was alive then, and is renewed at once.
+// The server changes between the request of an acquisition and its answer. The lease that it granted lasts no longer than the
+// session that was alive then, and is renewed at once.
 func TestServerChangeDuringAnAcquisition(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)
@@ -64,7 +64,7 @@ func TestServerChangeDuringAnAcquisition(t *testing.T) {
 	})
 }
 
-// An acquisition whose answer is lost is asked again and its lease taken once.
+// An acquisition whose answer is lost is retried, and its lease is taken once.
 func TestAcquisitionWithALostAnswerIsRetried(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)

@@ -17,10 +17,10 @@ var (
 	errStopped2    = fmt.Errorf("%w: repartitioning", api.ErrServiceStopped)
 )
 
-// The service was deleted by hand and made again with another number of partitions while an engine ran: within the
-// interval it disowns everything, is not ready, and takes nothing more; all that was pending for it is handed back.
+// The service was deleted by hand and recreated with another number of partitions while an engine ran. Within the interval,
+// the engine disowns everything, is not ready, and takes nothing more; everything that was pending for it is requeued.
 //
-// It went on for good, and 195 streams had two owners.
+// Trace: it ran on for good, and 195 streams had two owners.
 func TestEngineGivesUpEverythingWhenTheServiceChanges(t *testing.T) {
 	for _, why := range []error{errOtherNumber, fmt.Errorf("%w: 2", api.ErrFormat), errStopped2} {
 		bubble(t, 2, func(t *testing.T, h *harness) {
@@ -66,7 +66,7 @@ func TestEngineGivesUpEverythingWhenTheServiceChanges(t *testing.T) {
 	}
 }
 
-// Nobody answers when the agreement is asked for: it lives on another master, which may be away. Nothing is lost, and
+// Nobody answers the agreement check: the record lives on another master, which may be unreachable. Nothing is lost, and
 // neither renewals nor reads wait for it.
 func TestNoAnswerIsNotADisagreement(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"hangs": faultHang, "refuses": faultOOM} {
@@ -91,7 +91,7 @@ func TestNoAnswerIsNotADisagreement(t *testing.T) {
 	}
 }
 
-// The agreement is asked for at the interval, spread, by one call a process.
+// The agreement is checked at an interval, with jitter, by one call per process.
 func TestAgreementIsCheckedAtAnInterval(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.start(nil)
@@ -115,8 +115,8 @@ func TestAgreementIsCheckedAtAnInterval(t *testing.T) {
 	})
 }
 
-// A new session reads nothing before the agreement was asked for after it was opened: who changes the service looks for
-// sessions after it has written that down, so one of the two sees the other.
+// A new session reads nothing before the agreement was checked after the session was opened. Whoever changes the service
+// writes that down first and then looks for sessions, so one of the two sees the other.
 func TestNewSessionReadsNothingBeforeTheNextAgreementCheck(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
@@ -145,7 +145,7 @@ func TestNewSessionReadsNothingBeforeTheNextAgreementCheck(t *testing.T) {
 	})
 }
 
-// The record is gone while others are alive: the start waits for them to write it again.
+// The record is missing while others are alive: the start waits for them to write it again.
 func TestStartWaitsForOthersToRewriteTheRecord(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
@@ -160,9 +160,11 @@ func TestStartWaitsForOthersToRewriteTheRecord(t *testing.T) {
 	})
 }
 
-// A server announces maintenance before the start has its answer, for which a partition is beaten at once. It opened a session,
-// which no start that did not have its answer on the first try could tell from a member's who knows the record: it waited for
-// that one for ever. And where the answer was only slow, nothing was read before the interval had passed.
+// A server announces maintenance before the start has its answer, which triggers an immediate beat of a partition.
+//
+// Trace: that beat opened a session. A start that did not get its answer on the first try could not tell it from that of a
+// member who knows the record, and waited for it forever. And where the answer was only slow, nothing was read before the
+// interval had passed.
 func TestNoSessionIsOpenedBeforeTheStartHasAgreed(t *testing.T) {
 	for name, first := range map[string]fakeFault{"slow": {before: 200 * time.Millisecond}, "lost": faultError} {
 		t.Run(name, func(t *testing.T) {
@@ -194,7 +196,7 @@ func TestNoSessionIsOpenedBeforeTheStartHasAgreed(t *testing.T) {
 	}
 }
 
-// firstCall is the place of the first call of a kind; behind all of them if there is none.
+// firstCall is the index of the first call of a kind, or the number of calls if there is none.
 func firstCall(calls []fakeCall, op string) int {
 	for i, c := range calls {
 		if c.op == op {

@@ -47,7 +47,7 @@ func TestBacklogGaugesShowWhatTheInspectorCounts(t *testing.T) {
 	require.Equal(t, 1, b.Consumers)
 }
 
-// An old measurement is not shown: another process has had the turn since.
+// An old measurement is not exported: another process has had the turn since.
 func TestStaleBacklogIsNotExported(t *testing.T) {
 	const interval = time.Second
 	b := newBacklogs(&env{cfg: &config{recovery: scan.Config{Interval: interval}}, clock: lease.NewClock()}, 1, nil)

@@ -9,8 +9,8 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// A server that does not answer is read from only now and then, while beats go on as always. The first beat that is answered
-// resumes reading.
+// A server that does not answer is read from only now and then, while beats continue as always. The first beat that is
+// answered resumes reading.
 func TestDeadServerIsNotHammered(t *testing.T) {
 	bubble(t, 4, func(t *testing.T, h *harness) {
 		e := h.start(nil, WithSessionTTL(5*time.Minute), WithLeaseTTL(5*time.Minute))

@@ -12,7 +12,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// The figures of the table in the documentation.
+// The values of the table in the documentation.
 func TestClientOptionDefaults(t *testing.T) {
 	opt, err := ClientOption(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}})
 	require.NoError(t, err)
@@ -42,8 +42,8 @@ func TestClientOptionRefusesWhatNewRefuses(t *testing.T) {
 	require.ErrorIs(t, err, api.ErrInvalidConfig)
 }
 
-// Whatever the TTLs are: a connection that hangs is given up before the session and the leases are over, counted from the
-// last beat or renewal that can have succeeded.
+// Whatever the TTLs are, a connection that hangs is given up before the session and the leases end, counted from the last beat
+// or renewal that can have succeeded.
 func TestHungConnectionIsAbandonedInTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ttl := time.Duration(rapid.Int64Range(int64(MinTTL), int64(10*time.Minute)).Draw(t, "lease TTL"))

@@ -17,8 +17,8 @@ import (
 
 const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
-// Trace: entries of 60 KB come that become dead letters, while Redis refuses those (the key is of another type), or does not
-// answer. Each completion kept all of its entry, and none was counted: 353 MiB with a memory of 8.
+// Trace: entries of 60 KB arrive that become dead letters, while Redis refuses those (the key is of another type), or does not
+// answer. Each completion kept its whole entry, and none was counted: 353 MiB with a limit of 8.
 func TestMemoryHeldByCompletionsIsBounded(t *testing.T) {
 	malformed := []rueidis.XRangeFieldValue{{Field: "x", Value: strings.Repeat("x", 60<<10)}}
 	for _, c := range []struct {
@@ -64,8 +64,9 @@ func TestMemoryHeldByCompletionsIsBounded(t *testing.T) {
 	}
 }
 
-// What is refused is asked again in few calls. Each was asked again by itself, and each of these calls went through all of
-// them.
+// Refused completions are retried in few calls.
+//
+// Trace: each was retried by itself, and each of these calls went through all of them.
 func TestRefusedCompletionsAreRetriedInBatches(t *testing.T) {
 	for name, why := range map[string]string{"what stays": wrongType, "the state of the server": full} {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +89,7 @@ func TestRefusedCompletionsAreRetriedInBatches(t *testing.T) {
 	}
 }
 
-// Thousands of entries that nobody owns are refused, by calls that take long. An ending waits for one of these calls at most.
+// Thousands of entries that nobody owns are refused, by calls that take long. An ending waits for at most one of these calls.
 func TestEndingsDoNotWaitBehindRefusedUnownedEntries(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(40)...)
@@ -119,7 +120,7 @@ func TestEndingsDoNotWaitBehindRefusedUnownedEntries(t *testing.T) {
 	})
 }
 
-// An ending that was refused, too, is not asked again behind them.
+// An ending that was refused itself is not retried behind them either.
 func TestRefusedEndingsAreRetriedBeforeRefusedUnownedEntries(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
@@ -145,8 +146,8 @@ func TestRefusedEndingsAreRetriedBeforeRefusedUnownedEntries(t *testing.T) {
 }
 
 // Trace: the user may do anything but write the dead letters, and an announcement is malformed. A script that is given a key
-// without the right to it is refused as a whole, so the batch was asked again as it was, for ever, and all that came after it
-// with it.
+// without the right to it is refused as a whole, so the same batch was retried forever, and everything that came after it with
+// it.
 func TestMissingRightToTheDeadLettersDelaysNoOtherEntry(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(20)...)
@@ -185,7 +186,7 @@ func TestMissingRightToTheDeadLettersDelaysNoOtherEntry(t *testing.T) {
 	})
 }
 
-// The same on a real server, and with a key of another type in the place of the dead letters.
+// The same on a real server, and with a key of another type in place of the dead letters.
 func TestUnwritableDeadLettersDelayNoOwner(t *testing.T) {
 	for _, missing := range []string{"right", "type"} {
 		t.Run(missing, func(t *testing.T) {

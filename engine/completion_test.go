@@ -14,7 +14,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Each way to end a lease does on the server what it says, and what comes after it says that the lease has ended.
+// Each way to end a lease does on the server what it promises, and later calls report that the lease has ended.
 func TestEndings(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -57,7 +57,7 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// After a loss, endings say that the lease was lost, and send nothing.
+// After a loss, endings report that the lease was lost, and send nothing.
 func TestEndingsAfterALoss(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
@@ -75,8 +75,8 @@ func TestEndingsAfterALoss(t *testing.T) {
 	})
 }
 
-// Rule 18: an ending whose answer was lost is asked again. That nothing is pending then is its own success, if both
-// local deadlines held throughout; else the outcome is unknown, and said to be.
+// Rule 18: an ending whose answer was lost is retried. If nothing is pending then, that is its own success, provided that both
+// local deadlines held throughout; otherwise the outcome is unknown, and reported as such.
 func TestEndingWithALostAnswerIsRetried(t *testing.T) {
 	for _, op := range []string{"done", "requeue"} {
 		for _, gone := range []time.Duration{3 * time.Second, time.Minute} {
@@ -123,8 +123,8 @@ func TestEndingWithALostAnswerIsRetried(t *testing.T) {
 	}
 }
 
-// An ending that is refused is tried again until it is not, and the lease is renewed meanwhile, so that nobody gets the
-// stream in between.
+// A refused ending is retried until it succeeds, and the lease is renewed meanwhile, so that nobody gets the stream in
+// between.
 func TestRefusedEndingsAreRetriedAndTheLeaseIsKept(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
@@ -145,7 +145,7 @@ func TestRefusedEndingsAreRetriedAndTheLeaseIsKept(t *testing.T) {
 	})
 }
 
-// The context given to Done bounds the wait only: the ending goes on, and asking again tells of it.
+// The context given to Done bounds only the wait: the ending goes on, and a second call reports its result.
 func TestContextOfDoneBoundsOnlyTheWait(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
@@ -167,7 +167,7 @@ func TestContextOfDoneBoundsOnlyTheWait(t *testing.T) {
 	})
 }
 
-// Of endings that race, one counts, and the others say which.
+// Of endings that race, one counts, and the others report that the lease has ended.
 func TestOnlyOneOfRacingEndingsCounts(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 200
@@ -204,7 +204,7 @@ func TestOnlyOneOfRacingEndingsCounts(t *testing.T) {
 	})
 }
 
-// 10,000 calls of Done from 16 goroutines at once, one by one, need at most a tenth of that many scripts.
+// 10,000 calls of Done from 16 goroutines, each one after the other, need at most a tenth of that many scripts.
 func TestDoneIsBatched(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 10_000
@@ -236,7 +236,7 @@ func TestDoneIsBatched(t *testing.T) {
 	})
 }
 
-// With Redis down and 10,000 endings outstanding, nothing spins: calls a second stay few, and all of it is carried out
+// With Redis down and 10,000 endings outstanding, nothing spins: calls per second stay few, and all endings are carried out
 // when Redis is back.
 func TestNothingSpinsWhileRedisIsDown(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"errors": faultError, "refusals": faultOOM, "hangs": faultHang} {

@@ -106,7 +106,7 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 	require.Equal(t, 1, told)
 }
 
-// What follows from the TTLs, in full, so that a change of a formula is seen.
+// Everything that is derived from the TTLs, in full, so that a change of a formula shows.
 func TestConfigDerivedValues(t *testing.T) {
 	tick := func(d time.Duration) Option { return WithWheel(wheel.Config{Tick: d}) }
 	for _, test := range []struct {
@@ -241,7 +241,7 @@ func TestConfigErrorNamesTheService(t *testing.T) {
 	require.ErrorContains(t, err, `service: "a{b}"`)
 }
 
-// No option leads to these: the checks stand guard over the formulae.
+// No option leads to these errors: the checks guard the formulae.
 func TestConfigRelationsHoldWhateverTheFormulae(t *testing.T) {
 	for want, spoil := range map[string]func(*config){
 		"WithSessionTTL: 10s is below three beats of 4s; use at least 12s": func(c *config) { c.beat = 4 * time.Second },
@@ -255,7 +255,7 @@ func TestConfigRelationsHoldWhateverTheFormulae(t *testing.T) {
 	}
 }
 
-// A TTL alone, whatever it is, makes a configuration that works: only TTLs that contradict each other are refused.
+// A TTL alone, whatever it is, makes a working configuration: only TTLs that contradict each other are refused.
 func TestConfigAnyConsistentTTLsWork(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ttl := rapid.Int64Range(int64(MinTTL), int64(MaxTTL))
@@ -308,7 +308,7 @@ func TestConsumerIDFromTheEnvironment(t *testing.T) {
 	}
 }
 
-// What the environment says is never a reason not to start.
+// Nothing in the environment prevents a start.
 func TestConsumerIDFromTheEnvironmentIsAlwaysValid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.OneOf(rapid.String(), rapid.StringMatching(`redis-consumer-.*`)).Filter(func(s string) bool { return s != "" })

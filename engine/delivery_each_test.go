@@ -24,7 +24,7 @@ func (h *harness) runEach(f func(ctx context.Context, l api.Lease) error, opts .
 	return e
 }
 
-// RunEach: nil is Done, an error Fail, a panic Fail with a trace of it in the log.
+// RunEach: nil is Done, an error is Fail, and a panic is Fail with its stack in the log.
 func TestRunEachResults(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("done", "fails", "panics", "permanent", "snoozes")
@@ -61,8 +61,8 @@ func TestRunEachResults(t *testing.T) {
 	})
 }
 
-// On drain, f's context ends with ErrReleasing while the lease is valid; its return hands the stream back. A nil is Done
-// even then.
+// During a drain, the context of the function ends with ErrReleasing while the lease is valid, and its return hands the stream
+// back. A nil is Done even then.
 func TestRunEachDrain(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 100
@@ -91,10 +91,10 @@ func TestRunEachDrain(t *testing.T) {
 	})
 }
 
-// A function whose stream was acquired just before the drain hears of it like all others.
+// A function whose stream was acquired just before the drain is told of it like all others.
 //
-// Its Releasing notification waited behind its Added one, which ends when the function returns, and it was not among the
-// functions that were running when the drain looked: it ran on until the drain timeout.
+// Trace: its Releasing notification waited behind its Added one, which ends when the function returns, and it was not among
+// the functions that were running when the drain looked. It ran on until the drain timeout.
 func TestRunEachFunctionThatStartsAfterTheDrainIsCancelled(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
@@ -139,7 +139,7 @@ func (g *gated) deliver(n api.Notification, done func(error)) {
 	g.each.deliver(n, done)
 }
 
-// A second ownership of a stream runs only after the first function has returned, however long that takes; the first one
+// A second ownership of a stream runs only after the first function has returned, however long that takes. The first function
 // sees the loss at once.
 func TestRunEachRunsOneFunctionPerStreamAtATime(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
@@ -173,10 +173,10 @@ func TestRunEachRunsOneFunctionPerStreamAtATime(t *testing.T) {
 	})
 }
 
-// Many notifications that wait behind functions which run for long are no backlog: reading goes on.
+// Many notifications that wait behind long-running functions are no backlog: reading continues.
 //
-// Each stream that was announced again while its function ran left a Superseded waiting; two thousand of them stopped the
-// reader, since they counted as handlers that are behind.
+// Trace: each stream that was announced again while its function ran left a Superseded waiting. Two thousand of them stopped
+// the reader, since they counted as handlers that are behind.
 func TestRunEachKeepsReadingBehindLongFunctions(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 300

@@ -16,8 +16,8 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// What a handler of Added returns: an error fails, a panic fails, Permanent goes to the dead letters, Snooze comes back
-// at its time; the rest counts retries, and past the limit the announcement is a dead letter.
+// What a handler of Added returns: an error or a panic fails the stream, Permanent dead-letters it, Snooze brings it back at
+// its time. All but Snooze and Permanent count retries, and past the limit the announcement is dead-lettered.
 func TestHandlerResults(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("fails", "panics", "never", "later", "fine")
@@ -94,9 +94,9 @@ func TestLeaseEndedByItsHandlerStaysEnded(t *testing.T) {
 	})
 }
 
-// A channel that nobody reads: renewal goes on, reading stops, and Shutdown ends.
+// A channel that nobody reads: renewal continues, reading stops, and Shutdown returns.
 //
-// The channel was closed while workers still tried to send on it.
+// Trace: the channel was closed while workers still tried to send on it.
 func TestChannelThatNobodyReads(t *testing.T) {
 	for _, patience := range []time.Duration{0, time.Minute} {
 		bubble(t, 1, func(t *testing.T, h *harness) {
@@ -129,7 +129,8 @@ func TestChannelThatNobodyReads(t *testing.T) {
 	}
 }
 
-// A channel that is read: every stream comes, Releasing waits for its end, Terminated is the last, then it closes.
+// A channel that is read: every stream arrives, Releasing waits for the end of its lease, Terminated is the last, and then the
+// channel closes.
 func TestChannel(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n = 300
@@ -172,7 +173,7 @@ func TestChannel(t *testing.T) {
 	})
 }
 
-// A start that fails tells so on the channel.
+// A start that fails says so on the channel.
 func TestChannelReportsWhyTheStartFailed(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.newEngine()
@@ -187,10 +188,10 @@ func TestChannelReportsWhyTheStartFailed(t *testing.T) {
 	})
 }
 
-// A stream that was held for long and announced again goes to its next announcement as soon as its handler has returned.
+// A stream that was held for long and announced again moves on to its next announcement as soon as its handler has returned.
 //
-// The next announcement had waited for as long as the stream was held, and that counted as time for which a handler had
-// been in its way: a Done inside a handler put it off by a lease TTL.
+// Trace: the next announcement had waited for as long as the stream was held, and that counted as time for which a handler had
+// been in its way. A Done inside a handler postponed it by a lease TTL.
 func TestDoneInAHandlerFreesTheStreamAtOnce(t *testing.T) {
 	for _, way := range []string{"run", "each"} {
 		t.Run(way, func(t *testing.T) {

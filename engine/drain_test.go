@@ -14,8 +14,8 @@ import (
 	"github.com/streamlease/streamlease/cluster/backoff"
 )
 
-// The order of a shutdown: reading stops, what is parked goes back, every stream that is held is told with a valid
-// lease, renewal goes on while handlers run, what is left goes back, sessions are closed, and nothing is beaten after.
+// The order of a shutdown: reading stops, parked entries are requeued, each owner is notified with a valid lease, renewal
+// continues while handlers run, what is left is requeued, sessions are closed, and no beat is sent after that.
 func TestDrainOrder(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n = 50
@@ -82,11 +82,11 @@ func TestDrainOrder(t *testing.T) {
 	})
 }
 
-// A session that is closed is not beaten any more: the beat would make it again, and others would find it dead later. It
-// does not count as lost either.
+// A closed session gets no more beats: a beat would recreate it, and others would find it dead later. It does not count as
+// lost either.
 //
-// Renewal went on after the sessions were closed, until all else had been taken apart; a handler of Terminated that took
-// its time, or a second partition that was slow to hand back, was enough for a beat to fall into that time.
+// Trace: renewal continued after the sessions were closed, until everything else had been dismantled. A handler of Terminated
+// that took its time, or a second partition that was slow to hand back, was enough for a beat to fall into that time.
 func TestClosedSessionGetsNoMoreBeats(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.server.announce(h.streamIn(0, 0), h.streamIn(1, 0))
@@ -113,7 +113,7 @@ func TestClosedSessionGetsNoMoreBeats(t *testing.T) {
 	})
 }
 
-// Handlers that do not end are waited for until the drain timeout; then their streams go back all the same.
+// Handlers that do not return are waited for until the drain timeout; then their streams are handed back all the same.
 func TestDrainTimeout(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(20)...)
@@ -139,7 +139,7 @@ func TestDrainTimeout(t *testing.T) {
 	})
 }
 
-// With Redis gone, Shutdown returns within its context, and says that not everything was handed back.
+// With Redis gone, Shutdown returns within its context, and reports that not everything was handed back.
 func TestShutdownWithRedisGone(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -176,7 +176,7 @@ func TestShutdownWithRedisGone(t *testing.T) {
 
 // The same without a deadline: the drain gives up by itself.
 //
-// A session that had been lost before the drain was not there to be handed back, so the drain took it for done and
+// Trace: a session that had been lost before the drain was not there to be handed back, so the drain considered it done and
 // returned nil.
 func TestDrainWithRedisGoneEnds(t *testing.T) {
 	for _, gone := range []time.Duration{0, 30 * time.Second} {
@@ -196,7 +196,7 @@ func TestDrainWithRedisGoneEnds(t *testing.T) {
 	}
 }
 
-// What was pending for a session that was lost goes back during the drain too, when Redis is there again.
+// Entries that were pending for a lost session are requeued during the drain too, once Redis is back.
 func TestDrainRequeuesTheEntriesOfLostSessions(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(600)...)
@@ -241,7 +241,7 @@ func TestDrainWhileAcquiring(t *testing.T) {
 	}
 }
 
-// Another engine takes over what a drain hands back, at once and with no retry counted.
+// Another engine takes over what a drain hands back, at once and without counting a retry.
 func TestHandOverToAnotherEngine(t *testing.T) {
 	bubble(t, 4, func(t *testing.T, h *harness) {
 		const n = 2000
@@ -260,7 +260,7 @@ func TestHandOverToAnotherEngine(t *testing.T) {
 	})
 }
 
-// A handler of Terminated that panics does not end the program, one that hangs does not hold up Run for ever.
+// A handler of Terminated that panics does not end the program, and one that hangs does not block Run forever.
 func TestTerminatedHandler(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(func(_ context.Context, n api.Notification) error {

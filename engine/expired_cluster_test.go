@@ -17,7 +17,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// listening is an engine on a cluster with WithExpired, and what it was told.
+// listening is an engine on a cluster with WithExpired, and the hints that it got.
 type listening struct {
 	t       *testing.T
 	cluster *servers.Cluster
@@ -63,8 +63,8 @@ func startListening(t *testing.T) *listening {
 	return l
 }
 
-// heard waits until hints have come from every partition: leases of others expire there, in streams that are new, again
-// and again, since one that is not heard of is lost.
+// heard waits until hints have come from every partition: leases of others expire there, of new streams each time, over and
+// over, since a hint that nobody was subscribed for is lost.
 func (l *listening) heard(when string) {
 	l.t.Helper()
 	heard := make(map[int]bool)
@@ -106,9 +106,9 @@ func (l *listening) expire(key string) {
 	_ = l.admin.Do(ctx, l.admin.B().Pexpire().Key(key).Milliseconds(1).Build()).Error()
 }
 
-// Hints come from the masters of all partitions: at first, when a replica hangs, after a failover in good order, and when a
-// master was killed and its replica has taken over. The one that was killed and comes back is listened to again, which is
-// told, since what came before is missing.
+// Hints come from the masters of all partitions: at first, while a replica hangs, after a graceful failover, and after a
+// master was killed and its replica has taken over. The engine subscribes again to the one that was killed and comes back, and
+// reports that, since hints from before are missing.
 func TestExpiredFromEveryMaster(t *testing.T) {
 	l := startListening(t)
 	ctx := context.Background()

@@ -51,7 +51,7 @@ func (l *live) subscribed() {
 	l.until("there is a subscription", func() bool { return l.num("PUBSUB", "NUMPAT") == 1 })
 }
 
-// expire has keys expire on the server, which reports it before it answers.
+// expire makes keys expire on the server, which reports it before it answers.
 func (l *live) expire(keys ...string) {
 	l.t.Helper()
 	for _, key := range keys {
@@ -81,7 +81,7 @@ func TestExpiredIsDeliveredForLeasesOfOthers(t *testing.T) {
 	}
 }
 
-// A stream that this process holds, or has lost, is told of in other ways.
+// A stream that this process holds, or has lost, is reported in other ways.
 func TestExpiredIsNotDeliveredForOwnStreams(t *testing.T) {
 	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), nil, WithExpired())
 	l.subscribed()
@@ -122,7 +122,7 @@ func TestExpiredSetsFlagsOnlyWhereAllowed(t *testing.T) {
 	require.NotContains(t, l.log.String(), "expiry notifications")
 }
 
-// Access rules that refuse CONFIG keep nothing from working but the setting itself.
+// Access rules that forbid CONFIG disable only the setting of the flags.
 func TestExpiredWithoutTheRightToConfig(t *testing.T) {
 	for _, flags := range []string{"Ex", ""} {
 		t.Run(flags, func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestExpiredWithoutTheRightToConfig(t *testing.T) {
 	}
 }
 
-// A subscription that is cut off is made again, and may be refused in between.
+// A subscription that is cut off is established again, and may be refused in between.
 func TestExpiredResubscribes(t *testing.T) {
 	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "KEx")), nil, WithExpired())
 	for n := range 2 {
@@ -209,8 +209,8 @@ func TestExpiredIsDroppedWhenHandlersAreBehind(t *testing.T) {
 	}
 }
 
-// A flood of reports, true or forged, had 1,999 of 2,000 streams taken after a minute only: hints waited in the same queues,
-// kept streams from being acquired, and reading paused for them.
+// Trace: under a flood of reports, true or forged, 1,999 of 2,000 streams were taken only after a minute. Hints waited in the
+// same queues, kept streams from being acquired, and reading paused for them.
 func TestFloodOfExpiredDelaysNoAcquisition(t *testing.T) {
 	release := make(chan struct{})
 	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), func(_ context.Context, n api.Notification) error {
@@ -255,7 +255,7 @@ func TestFloodOfExpiredDelaysNoAcquisition(t *testing.T) {
 	require.NotZero(t, dropped)
 }
 
-// What no server would report of this service reaches nobody, and costs no room in the queue.
+// A report that no server would make about this service reaches nobody, and takes no room in the queue.
 func TestForgedExpiredReportsAreDropped(t *testing.T) {
 	l := startLive(t, servers.New(t, servers.Args("--notify-keyspace-events", "Ex")), nil, WithExpired(), WithPartitions(2))
 	l.subscribed()

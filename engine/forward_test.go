@@ -10,8 +10,9 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Announcements in the wrong partition cannot be copied to their own, since the master of that one is away. The reader waited
-// for it, and nothing was taken from its own partition any more.
+// Announcements in the wrong partition cannot be copied to their own, since its master is unreachable.
+//
+// Trace: the reader waited for it, and nothing was taken from its own partition any more.
 func TestForwardingToAnUnreachableMasterBlocksNoReader(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, h *harness) {
 		e := h.start(nil)
@@ -31,8 +32,10 @@ func TestForwardingToAnUnreachableMasterBlocksNoReader(t *testing.T) {
 	})
 }
 
-// All announcements are in one partition, half of them for those of a master that hangs. Its partitions were asked one after the
-// other, each until a call had run out of time, and what the reader had for itself waited for all of them.
+// All announcements are in one partition, half of them misrouted ones for the partitions of a master that hangs.
+//
+// Trace: these partitions were tried one after the other, each until a call timed out, and the reader's own entries waited for
+// all of them.
 func TestForwardingToManyPartitionsOfAHungMasterBlocksNoReader(t *testing.T) {
 	const partitions, each = 24, 50
 	bubble(t, partitions, func(t *testing.T, h *harness) {
@@ -76,7 +79,8 @@ func TestForwardingToManyPartitionsOfAHungMasterBlocksNoReader(t *testing.T) {
 	})
 }
 
-// What cannot be read whole here says nothing of the master that it should go to: others go there. Only a copy without an answer does.
+// An entry that cannot be read whole here says nothing about the master that it belongs to: others are forwarded there. Only a
+// copy without an answer does.
 func TestForwardingBacksOffOnlyFromAMasterThatDoesNotAnswer(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.start(nil)
@@ -93,7 +97,7 @@ func TestForwardingBacksOffOnlyFromAMasterThatDoesNotAnswer(t *testing.T) {
 	})
 }
 
-// A stream whose forwarding is never answered was copied again and again.
+// Trace: a stream whose forwarding was never answered was copied over and over.
 func TestCopyWithALostAnswerIsMadeOnce(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.start(nil)
@@ -118,7 +122,7 @@ func TestCopyWithALostAnswerIsMadeOnce(t *testing.T) {
 	})
 }
 
-// Where no answer ever comes there is a duplicate each time that it is tried, and it is tried ever more seldom.
+// Where no answer ever comes, each attempt leaves a duplicate, so attempts become rarer and rarer.
 func TestUnansweredCopiesBackOff(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.start(nil)

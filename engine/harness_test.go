@@ -179,7 +179,7 @@ func mostPerSecond(calls []fakeCall, ops ...string) (most int) {
 	return most
 }
 
-// hold puts a lease of somebody else on the server, for so long; it is renewed by nobody.
+// hold puts a lease of somebody else on the server, for so long; nobody renews it.
 func (h *harness) hold(stream, consumer string, d time.Duration) {
 	n := h.layout.Of(stream)
 	h.server.with(n, func(p *fakePartition) {
@@ -200,7 +200,7 @@ func (h *harness) names(partitions, n int) [][]string {
 	return all
 }
 
-// asked are the times at which an entry was asked for.
+// asked are the times of the calls of a kind that carried an entry.
 func asked(calls []fakeCall, op, id string) (at []time.Time) {
 	for _, c := range calls {
 		if c.op == op && slices.Contains(c.entries, id) {

@@ -18,7 +18,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// What the limits allow goes from a publisher to a handler, to the byte.
+// What the limits allow gets from a publisher to a handler, to the byte.
 func TestLargestAllowedAnnouncementIsOwned(t *testing.T) {
 	info := json.RawMessage(`"` + strings.Repeat("x", lease.DefaultMaxInfo-2) + `"`)
 	name := strings.Repeat("\x01", cluster.MaxStreamName)
@@ -37,8 +37,8 @@ func TestLargestAllowedAnnouncementIsOwned(t *testing.T) {
 	require.Zero(t, l.num("XLEN", "{orders-input}-dlq"))
 }
 
-// 60 entries with 200,000 fields stopped everything, and with short sessions disowned 1,000 innocent streams. Here they are
-// fewer and narrower, for busy machines.
+// Trace: 60 entries with 200,000 fields each stopped everything, and with short sessions disowned 1,000 innocent streams. Here
+// they are fewer and narrower, for busy machines.
 func TestWideEntriesDisownNobody(t *testing.T) {
 	const innocents, wide, fields = 1000, 4, 100_000
 	l := startLive(t, servers.New(t), nil, WithSessionTTL(8*time.Second))
@@ -67,8 +67,8 @@ func TestWideEntriesDisownNobody(t *testing.T) {
 	l.until("the log tells", func() bool { return strings.Contains(l.log.String(), "too large") })
 }
 
-// Announcements of 1 MiB in the wrong partition were all copied again when one pipeline of them did not arrive in time, and
-// an answer that was lost made a duplicate each time.
+// Trace: announcements of 1 MiB in the wrong partition were all copied again when one pipeline of them did not arrive in time,
+// and each lost answer made a duplicate.
 func TestHeavyMisroutedEntriesAreForwardedOnce(t *testing.T) {
 	const n = 10
 	server := servers.New(t)

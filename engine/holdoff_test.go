@@ -11,7 +11,8 @@ import (
 	"github.com/streamlease/streamlease/test/notices"
 )
 
-// Windows that never completed and came again and again held off recovery for as long as they came: 225 s were seen.
+// Trace: windows that never completed and were announced over and over held off recovery for as long as they came; 225 s were
+// seen.
 func TestRepeatedWindowsDoNotHoldOffRecoveryForever(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		node := h.noticeNode(notices.Options{})

@@ -20,7 +20,7 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// A hook of WithEvents that panicked ended the process: it was called on the goroutine that beats.
+// Trace: a hook of WithEvents that panicked ended the process: it was called on the goroutine that beats.
 func TestEventHookThatPanicsEndsNothing(t *testing.T) {
 	for name, fall := range map[string]func(){
 		"panic":  func() { panic("the hook fell over") },
@@ -51,7 +51,7 @@ func TestEventHookThatPanicsEndsNothing(t *testing.T) {
 	}
 }
 
-// A hook that did not return kept renewal from going on, and everything was disowned.
+// Trace: a hook that did not return stopped renewal, and everything was disowned.
 func TestEventHookThatBlocksStopsNoRenewal(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.server.announce(streams(50)...)
@@ -84,7 +84,7 @@ func (b *blockedLog) Handle(context.Context, slog.Record) error { b.handle(); re
 func (b *blockedLog) Enabled(context.Context, slog.Level) bool  { return true }
 func (b *blockedLog) WithAttrs([]slog.Attr) slog.Handler        { return b }
 
-// The log is written to by whoever beats and renews: a pipe that nobody reads stopped both.
+// Trace: the goroutines that beat and renew write the log themselves, so a pipe that nobody reads stopped both.
 func TestLogThatBlocksStopsNoRenewal(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.server.announce(streams(50)...)
@@ -130,7 +130,7 @@ func TestLogThatPanicsWhenAskedEndsNothing(t *testing.T) {
 	})
 }
 
-// The stream of a function that ended its goroutine stayed held, renewed for nobody, for ever.
+// Trace: the stream of a function that ended its goroutine stayed held, and renewed for nobody, forever.
 func TestRunEachFunctionThatEndsItsGoroutineFails(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("exits", "fine")
@@ -158,7 +158,7 @@ func TestRunEachFunctionThatEndsItsGoroutineFails(t *testing.T) {
 	})
 }
 
-// One that ends its goroutine after its lease was lost, or in the drain, leaves nothing behind either.
+// A function that ends its goroutine after its lease was lost, or during the drain, leaves nothing behind either.
 func TestRunEachFunctionThatEndsItsGoroutineInTheDrain(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(20)...)
@@ -176,7 +176,7 @@ func TestRunEachFunctionThatEndsItsGoroutineInTheDrain(t *testing.T) {
 	})
 }
 
-// A handler of any kind that ends its goroutine, Terminated's included.
+// A handler of any kind may end its goroutine, that of Terminated included.
 func TestHandlerThatEndsItsGoroutine(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 200
@@ -205,14 +205,15 @@ type typedNil struct{ text string }
 
 func (e *typedNil) Error() string { return e.text }
 
-// trap panics when it is asked what it is.
+// trap is an error that panics when it is asked what it is.
 type trap struct{}
 
 func (trap) Error() string { return "trap" }
 func (trap) Is(error) bool { panic("asked") }
 func (trap) As(any) bool   { panic("asked") }
 
-// An error whose methods panic ended the process: they are called where a lease is failed, and where the log is written.
+// Trace: an error whose methods panic ended the process. They are called where a lease is failed, and where the log is
+// written.
 func TestErrorWhoseMethodsPanicFailsTheStream(t *testing.T) {
 	for name, bad := range map[string]error{
 		"typed nil": (*typedNil)(nil), "trap": trap{}, "wrapped": fmt.Errorf("because: %w", trap{}), "joined": errors.Join(trap{}),
@@ -255,7 +256,8 @@ type badInfo struct{}
 
 func (badInfo) MarshalJSON() ([]byte, error) { panic("no JSON") }
 
-// One info that cannot be encoded kept all others from being announced, and took what was confirmed along.
+// Trace: one info that could not be encoded kept all others from being announced, and the results of those that had been were
+// lost.
 func TestInfoWhoseEncodingPanicsIsAnError(t *testing.T) {
 	_, err := encodeInfo(badInfo{})
 	require.ErrorContains(t, err, "no JSON")

@@ -41,7 +41,7 @@ func TestInFlightTakesTurns(t *testing.T) {
 	require.Len(t, f.mu.lanes, 1, "that of the other master is in use")
 }
 
-// Whatever partitions do, what is on its way is bounded, and in the end nothing is, and nobody waits.
+// Whatever partitions do, the weight in flight is bounded, and in the end nothing is in flight and nobody waits.
 func TestInFlightLosesNothing(t *testing.T) {
 	draw := rand.New(rand.NewPCG(1, 2))
 	const partitions = 6

@@ -12,7 +12,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// What is beyond a limit is a dead letter that says so, and is counted as such; its neighbours are owned.
+// An entry beyond a limit is dead-lettered with that reason, and counted as such; its neighbours are owned.
 func TestEntryBeyondTheLimitsIsDeadLettered(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil, WithLimits(Limits{MaxName: 100, MaxInfo: 1000, MaxFields: 16, MaxEntry: 4000}))

@@ -38,7 +38,9 @@ func TestShutdownTwiceAndConcurrently(t *testing.T) {
 	})
 }
 
-// Several goroutines shut an engine down that was never started. They closed its clients in each other's way.
+// Several goroutines shut down an engine that was never started.
+//
+// Trace: each of them closed its clients.
 func TestShutdownBeforeStart(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.newEngine()
@@ -73,8 +75,8 @@ func TestRunTwice(t *testing.T) {
 	})
 }
 
-// The end of Run's context, or Shutdown, while the engine starts, or has started but for a partition: it ends with nil, at
-// once or as soon as no read can deliver any more.
+// Run's context ends, or Shutdown is called, while the engine starts, or has started but for one partition. Run returns nil,
+// at once or as soon as no read can deliver any more.
 func TestEndWhileStarting(t *testing.T) {
 	for _, op := range []string{"agree", "legacy", "open"} {
 		for _, fault := range []fakeFault{faultHang, faultError} {
@@ -106,7 +108,7 @@ func TestEndWhileStarting(t *testing.T) {
 	}
 }
 
-// What waiting does not mend ends the start, with words.
+// What waiting does not fix ends the start, with an error that says why.
 func TestStartFailsOnWhatWaitingDoesNotFix(t *testing.T) {
 	for op, err := range map[string]error{
 		"agree":  fmt.Errorf("%w: 3, not 1", api.ErrPartitionMismatch),

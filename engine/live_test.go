@@ -17,7 +17,7 @@ import (
 	"github.com/streamlease/streamlease/test/telemetry"
 )
 
-// live is an engine that runs on a real server, and what it was told.
+// live is an engine that runs on a real server, and the notifications that it sent.
 type live struct {
 	*Engine
 	t        *testing.T
@@ -69,14 +69,14 @@ func startLiveWith(t *testing.T, server *servers.Server, opt rueidis.ClientOptio
 	return l
 }
 
-// notified is how often a notification of a kind came about a stream.
+// notified is the number of notifications of a kind about a stream.
 func (l *live) notified(kind api.Kind, stream string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.seen[kind.String()+" "+stream]
 }
 
-// notifiedStreams is how many streams notifications of a kind came about.
+// notifiedStreams are the streams that notifications of a kind were about.
 func (l *live) notifiedStreams(kind api.Kind) (streams []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -54,8 +54,8 @@ func TestMaintenanceIsReported(t *testing.T) {
 	})
 }
 
-// An engine that requires notices is not ready if a server refuses; with Auto the refusal is only logged. With Off, nothing is
-// sent.
+// An engine that requires notices is not ready if a server refuses to send them; with Auto the refusal is only logged. With
+// Off, the engine does not ask for them.
 func TestMaintenanceModes(t *testing.T) {
 	for _, c := range []struct {
 		mode     notice.Mode

@@ -42,7 +42,7 @@ func (h *harness) noticeNode(o notices.Options) *notices.Node {
 	return n
 }
 
-// push makes a node send a notice, and returns when what follows from it has happened.
+// push makes a node send a notice, and returns when everything that follows from it has happened.
 func push(t *testing.T, n *notices.Node, raw string) {
 	t.Helper()
 	require.Positive(t, n.Push(raw))
@@ -54,8 +54,8 @@ const (
 	failedOver  = ">3\r\n+FAILED_OVER\r\n:11\r\n+1\r\n"
 )
 
-// A server that had announced an outage of 30 s is down for 25 s, more than twice the session TTL. A process that listened keeps
-// everything, and renews it at once when the server is back; one that did not loses everything.
+// A server that has announced an outage of 30 s is down for 25 s, more than twice the session TTL. A process that listens
+// keeps everything, and renews it at once when the server is back; one that does not loses everything.
 func TestAnnouncedOutageLosesNothing(t *testing.T) {
 	for _, mode := range []notice.Mode{notice.Auto, notice.Off} {
 		t.Run(fmt.Sprint("mode ", mode), func(t *testing.T) {
@@ -91,8 +91,8 @@ func TestAnnouncedOutageLosesNothing(t *testing.T) {
 	}
 }
 
-// TTLs that are sent are never shorter than what is believed: whatever windows open and close, and whatever becomes of answers,
-// sessions and leases last longer on the server than in the process.
+// The TTLs that are sent are never shorter than those that are trusted: whatever windows open and close, and whatever becomes
+// of answers, sessions and leases last longer on the server than in the process.
 func TestNoLeaseIsTrustedLongerThanTheServerHoldsIt(t *testing.T) {
 	for seed := range uint64(3) {
 		bubble(t, 2, func(t *testing.T, h *harness) {
@@ -127,15 +127,15 @@ func TestNoLeaseIsTrustedLongerThanTheServerHoldsIt(t *testing.T) {
 					e.fake.setFault(nil)
 				}
 				advance(time.Duration(draw.IntN(1500)) * time.Millisecond)
-				longest = max(longest, h.believed(e))
+				longest = max(longest, h.trusted(e))
 			}
 			require.Greater(t, longest, 12*time.Second, "some were longer than they ever are without a window")
 		})
 	}
 }
 
-// believed compares what an engine believes with what the server has, and returns how long the longest lease is believed in.
-func (h *harness) believed(e *testEngine) (longest time.Duration) {
+// trusted requires that the server holds every lease longer than an engine trusts it, and returns the longest such time.
+func (h *harness) trusted(e *testEngine) (longest time.Duration) {
 	h.t.Helper()
 	for _, l := range e.table.All() {
 		left := l.Remaining()
@@ -174,7 +174,7 @@ func TestRenewalInFlightWhenAWindowOpensIsRepeated(t *testing.T) {
 	})
 }
 
-// snapshot is all that a server knows of sessions, leases and what was read, at one moment.
+// snapshot is everything that a server knows of sessions, leases and reads at one moment.
 type snapshot struct {
 	sessions  []map[string]int64
 	leases    []map[string]*fakeLease
@@ -216,10 +216,9 @@ func (s *fakeServer) failover(x snapshot) {
 	}
 }
 
-// The announced failover loses every write since the window opened, and the owner is cut off. It believes in its session for as
-// long as the window allowed, and the new server knows nothing of that. But the server knows how long that may be, because it was
-// on record before, so another consumer that heard no notice takes nothing too early. (The world checks that whenever a lease is
-// granted.)
+// The announced failover loses every write since the window opened, and the owner is cut off. The owner trusts its session for
+// as long as the window allowed, and the new server knows nothing of that. But how long that may be was on record before, so
+// another consumer, which got no notice, takes nothing too early. (The harness checks that whenever a lease is granted.)
 func TestNobodyTakesOverBeforeALostExtensionHasPassed(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		node := h.noticeNode(notices.Options{})
@@ -290,7 +289,7 @@ func TestNobodyIsRecoveredDuringAWindow(t *testing.T) {
 	})
 }
 
-// Only notices about slots say which are affected: partitions elsewhere are left alone.
+// Only notices about slots say which ones are affected: other partitions are left alone.
 func TestMovingSlotsAffectOnlyTheirPartitions(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		node := h.noticeNode(notices.Options{})
@@ -311,8 +310,8 @@ func TestMovingSlotsAffectOnlyTheirPartitions(t *testing.T) {
 	})
 }
 
-// A server that moves is replaced at the same address by the time that half of the announced time has passed. Then clients
-// reconnect and everything is renewed, once, however often the notice comes.
+// A server that moves is replaced at the same address within half of the announced time. Then clients reconnect and everything
+// is renewed, once, however often the notice comes.
 func TestClientsReconnectWhenTheirServerMoves(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		node := h.noticeNode(notices.Options{})

@@ -22,7 +22,7 @@ func bulky(stream string, bytes int) []rueidis.XRangeFieldValue {
 	return []rueidis.XRangeFieldValue{{Field: lease.FieldAnnouncement, Value: text}}
 }
 
-// unplaced is how many bytes are held of what was read and has no place yet.
+// unplaced is how many bytes of entries are held that were read and have no place yet.
 func (e *testEngine) unplaced() (bytes int) {
 	for _, p := range e.partitions {
 		_, held := e.reading.Waiting(p.number)
@@ -31,8 +31,8 @@ func (e *testEngine) unplaced() (bytes int) {
 	return bytes
 }
 
-// 1,000 announcements of 1 MiB cost a reader 2.4 GB: nothing but a number bounded what it read, and it went on reading while
-// Redis took no acquisitions.
+// Trace: 1,000 announcements of 1 MiB cost a reader 2.4 GB. Only their number bounded what it read, and it read on while Redis
+// took no acquisitions.
 func TestBytesReadAndNotYetTakenAreBounded(t *testing.T) {
 	const partitions, each = 4, 8
 	bubble(t, partitions, func(t *testing.T, h *harness) {
@@ -56,7 +56,7 @@ func TestBytesReadAndNotYetTakenAreBounded(t *testing.T) {
 	})
 }
 
-// Small ones are read by the batch, as before.
+// Small announcements are read by the batch, as before.
 func TestSmallAnnouncementsAreReadByTheBatch(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(5000)...)
@@ -67,7 +67,7 @@ func TestSmallAnnouncementsAreReadByTheBatch(t *testing.T) {
 	})
 }
 
-// 10,000 parked announcements of 1 MiB would have been 10 GB.
+// 10,000 parked announcements of 1 MiB would take 10 GB.
 func TestParkedBytesAreBounded(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 12
@@ -95,9 +95,9 @@ func TestParkedBytesAreBounded(t *testing.T) {
 	})
 }
 
-// Trace: one master of three is at maxmemory. Its sessions are beaten, its streams are read, and none is taken. What its eight
-// partitions had read took all the memory there is for that, and nothing was read of the two others, without end, while the
-// state of the intake was open. The same while it settles.
+// Trace: one master of three was at maxmemory. Its sessions got beats, its streams were read, and none was acquired. What its
+// eight partitions had read took all the memory that there is for that. Nothing was read from the two others any more, while
+// the intake was reported as open. The same happened while it settled.
 func TestMasterThatTakesNoAcquisitionsStopsNoOther(t *testing.T) {
 	const sick, each, weight = 8, 150, 10_000
 	failing := func(f fakeFault) func(*testEngine, bool) {
@@ -155,7 +155,7 @@ func TestMasterThatTakesNoAcquisitionsStopsNoOther(t *testing.T) {
 	}
 }
 
-// One that is heavier than all there is passes where nothing else is held.
+// An announcement that is larger than the whole memory is read where nothing else is held.
 func TestAnnouncementLargerThanTheMemoryIsReadAlone(t *testing.T) {
 	for _, partitions := range []int{1, 24} {
 		bubble(t, partitions, func(t *testing.T, h *harness) {

@@ -31,8 +31,8 @@ func gaps(calls []fakeCall) (out []time.Duration) {
 	return out
 }
 
-// A parked entry is asked for with growing delays, from 100 ms to 30 s while the holder stays the same, 2 s once it has
-// changed.
+// A parked entry is retried with growing delays, from 100 ms up to 30 s while the holder stays the same, and up to 2 s once
+// the holder has changed.
 func TestParkedEntriesAreRetriedWithBackoff(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.hold("s", "other.1", time.Hour)
@@ -67,7 +67,7 @@ func TestParkedEntriesAreRetriedWithBackoff(t *testing.T) {
 	})
 }
 
-// An entry that waits for a lease which ends soon is asked for when it does, not later.
+// An entry that waits for a lease which ends soon is retried when it ends, not later.
 func TestParkedEntryIsRetriedWhenTheLeaseEnds(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.hold("s", "other.1", time.Hour)
@@ -80,7 +80,7 @@ func TestParkedEntryIsRetriedWhenTheLeaseEnds(t *testing.T) {
 	})
 }
 
-// parked has n streams of others waited for, with further fields, and returns the engine that waits.
+// parked makes an engine wait for n streams that others hold, with further fields in their entries, and returns it.
 func (h *harness) parked(n int, fields ...string) *testEngine {
 	for _, s := range streams(n) {
 		h.hold(s, "other.1", time.Hour)
@@ -93,7 +93,7 @@ func (h *harness) parked(n int, fields ...string) *testEngine {
 	return e
 }
 
-// polled has all that is parked asked for together, and returns the calls that do so within a time.
+// polled makes all parked entries due at the same time, and returns the acquisitions within a time.
 func (e *testEngine) polled(n int, d time.Duration) []fakeCall {
 	e.fake.takeCalls()
 	for _, s := range streams(n) {
@@ -103,7 +103,7 @@ func (e *testEngine) polled(n int, d time.Duration) []fakeCall {
 	return slices.DeleteFunc(e.fake.takeCalls(), func(c fakeCall) bool { return c.op != "acquire" })
 }
 
-// Before Redis 7 the server reads what it is asked for, so entries are asked for together up to a weight.
+// Before Redis 7 the server reads every entry that it is asked for, so entries are batched up to a weight.
 func TestParkedEntriesAreRetriedInBatchesOfBoundedWeight(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 20
@@ -132,9 +132,9 @@ func TestParkedEntriesAreRetriedInBatchesOfBoundedWeight(t *testing.T) {
 	})
 }
 
-// A call that takes too long is not made again as it was: the next ones ask for less, and grow again when that goes well.
+// A call that takes too long is not repeated as it was: the next ones ask for less, and grow again when that works.
 //
-// The same entries were due together a quarter of a second later, and kept the server busy for ever.
+// Trace: the same entries were due together a quarter of a second later, and kept the server busy forever.
 func TestParkedBatchThatTakesTooLongIsSplit(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n, most = 64, 5
@@ -160,7 +160,7 @@ func TestParkedBatchThatTakesTooLongIsSplit(t *testing.T) {
 	})
 }
 
-// One entry that a call takes too long for is asked for alone, now and then, and holds up no other.
+// An entry that makes a call take too long is retried alone, now and then, and delays no other.
 func TestParkedEntryThatTakesTooLongDelaysNoOther(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 30
@@ -187,7 +187,7 @@ func TestParkedEntryThatTakesTooLongDelaysNoOther(t *testing.T) {
 	})
 }
 
-// Of one stream only the entry with the lowest ID is asked for, and entries are handled in order, at once when this
+// Of the entries of one stream only the one with the lowest ID is retried. Entries are handled in order, and at once when this
 // process frees the stream.
 func TestOnlyTheLowestParkedEntryIsRetried(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
@@ -259,7 +259,7 @@ func TestAnnouncementsBeyondMaxParkedGoToLater(t *testing.T) {
 	})
 }
 
-// What is not to be handed out yet goes to later, and comes at its time.
+// An announcement that must not be handed out yet goes to later, and comes at its time.
 func TestNotBefore(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)
@@ -283,8 +283,9 @@ func TestNotBefore(t *testing.T) {
 	})
 }
 
-// A handler that is stuck on a stream which this process has lost keeps it here for a lease TTL; then others get it. What
-// this process reads again by chance it hands on at once, ever more slowly; when the handler is done it takes the stream.
+// A handler that is stuck on a stream which this process has lost keeps it here for a lease TTL; then others get it. If this
+// process happens to read it again, it passes it on at once, more and more slowly. When the handler is done, it takes the
+// stream.
 func TestStreamOfAStuckHandlerGoesToOthers(t *testing.T) {
 	const ttl = 12 * time.Second
 	for _, alone := range []bool{false, true} {
@@ -334,9 +335,9 @@ func TestStreamOfAStuckHandlerGoesToOthers(t *testing.T) {
 
 // Nothing of an ended session stays in the list, and nothing of its successor is dropped with it.
 //
-// An announcement that was parked for the new session, while the leases of the old one were still being disowned, was
-// forgotten: pending for a living consumer, which did not know of it. One that was read before the end and parked after
-// it was asked for under the ended session for ever, with all later announcements of the stream behind it.
+// Trace: an announcement that was parked for the new session, while the leases of the old one were still being disowned, was
+// forgotten: pending for a living consumer, which did not know of it. One that was read before the end and parked after it was
+// retried under the ended session forever, with all later announcements of the stream behind it.
 func TestParkingAcrossSessions(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)

@@ -11,7 +11,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// slowServer renews so many leases a second and no more, one call after the other.
+// slowServer renews so many leases per second and no more, one call after the other.
 type slowServer struct {
 	mu   sync.Mutex
 	rate float64
@@ -38,9 +38,10 @@ func (s *slowServer) fault(c *fakeCall) fakeFault {
 	return fakeFault{before: s.free.Sub(now)}
 }
 
-// A server becomes so slow that it cannot keep up with what is held and what comes: intake is slowed, then stops, long before
-// anything is lost, says so, and goes on when the server is quick again. A process with 1,000,000 streams went on taking
-// what it lost until it held nothing.
+// A server becomes too slow to keep up with what is held and what comes. Intake is slowed, then stops and reports it, long
+// before anything is lost, and resumes when the server is fast again.
+//
+// Trace: a process with 1,000,000 streams kept acquiring what it had lost until it held nothing.
 func TestIntakeStopsBeforeAnythingIsLost(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(4000)...)
@@ -67,7 +68,7 @@ func TestIntakeStopsBeforeAnythingIsLost(t *testing.T) {
 	})
 }
 
-// Renewals that are late for a while stop nothing once they are not.
+// Renewals that were late for a while stop nothing once they are on time.
 func TestIntakeResumesWhenRenewalsAreOnTime(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 4000
@@ -95,7 +96,8 @@ func TestIntakeResumesWhenRenewalsAreOnTime(t *testing.T) {
 	})
 }
 
-// A server that stays too slow keeps what it can renew, instead of losing everything; the process is not ready.
+// With a server that stays too slow, the engine keeps what it can renew, instead of losing everything; the process is not
+// ready.
 func TestOverloadedEngineKeepsWhatItCanRenew(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 4000
@@ -124,7 +126,8 @@ func TestOverloadedEngineKeepsWhatItCanRenew(t *testing.T) {
 	})
 }
 
-// What is taken is first renewed an interval later: until then its cost is not known. So it is taken in steps.
+// A stream is renewed for the first time an interval after it was acquired: until then its cost is not known. So streams are
+// acquired in steps.
 func TestIntakeWaitsForFirstRenewals(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n = 8000
@@ -172,7 +175,7 @@ func TestShortOutageDoesNotStopIntake(t *testing.T) {
 	}
 }
 
-// Leases whose renewals fail until they are lost, while beats succeed, leave no lateness behind them that nothing would ever end.
+// Leases whose renewals fail until they are lost, while beats succeed, leave no lateness behind that nothing would ever end.
 func TestLatenessEndsWithTheLeases(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(100)...)

@@ -10,7 +10,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Trace: the server refuses one member of later. The others wait for the next beat, page by page.
+// Trace: the server refused one member of later. The others waited for the next beat, page by page.
 func TestPromotionContinuesPastARefusedMember(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)

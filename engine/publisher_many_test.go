@@ -65,7 +65,7 @@ func TestPublishManyOfNothing(t *testing.T) {
 	require.NotContains(t, stats, "hsetnx", "nothing was asked for nothing")
 }
 
-// Large announcements travel in smaller chunks.
+// Large announcements are sent in smaller chunks.
 func TestPublishManyBoundsTheBytes(t *testing.T) {
 	c := servers.New(t).Client(t)
 	p := publisherFor(t, c)
@@ -116,7 +116,7 @@ func TestPublishManyErrorIsBounded(t *testing.T) {
 	require.EqualValues(t, publishChunk, stats["xadd"].Calls)
 }
 
-// A partition that refuses does not keep the others from being announced to.
+// A partition that refuses does not keep announcements from the others.
 func TestPublishManyContinuesWhileSomeSucceed(t *testing.T) {
 	c := servers.New(t).Client(t)
 	p := publisherFor(t, c, WithPartitions(2))

@@ -20,7 +20,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// announced is what stands in an input stream.
+// announced are the entries of an input stream.
 func announced(t *testing.T, c rueidis.Client, input string) []rueidis.XRangeEntry {
 	t.Helper()
 	entries, err := c.Do(t.Context(), c.B().Xrange().Key(input).Start("-").End("+").Build()).AsXRange()
@@ -142,7 +142,7 @@ func TestPublishRefusesWhatNobodyCouldRead(t *testing.T) {
 	require.Empty(t, announced(t, c, "orders-input"))
 }
 
-// What is announced comes out of ParseEntry as it went in, whatever it is.
+// An announcement comes out of ParseEntry as it went in, whatever it is.
 func TestEncodedAnnouncementIsParsedBack(t *testing.T) {
 	layout, err := cluster.NewLayout("orders", 7)
 	require.NoError(t, err)
@@ -175,7 +175,7 @@ func TestEncodedAnnouncementIsParsedBack(t *testing.T) {
 	})
 }
 
-// A publisher refuses what the readers of its service would make a dead letter of.
+// A publisher refuses what the readers of its service would dead-letter.
 func TestPublishEnforcesTheLimits(t *testing.T) {
 	c := servers.New(t).Client(t)
 	p := publisherFor(t, c, WithLimits(Limits{MaxName: 10, MaxInfo: 1000, MaxEntry: 1500}))
@@ -229,7 +229,7 @@ func TestPublishRefusesAnotherNumberOfPartitionsEveryTime(t *testing.T) {
 	require.Len(t, announced(t, c, "orders-input"), 1, "nothing was announced but by the first")
 }
 
-// The check is asked again until it has succeeded, and rarely after that.
+// The check is repeated until it has succeeded, and rarely after that.
 func TestPublishChecksTheServiceOnce(t *testing.T) {
 	s := servers.New(t)
 	c := s.Client(t)
@@ -254,8 +254,9 @@ func TestPublishChecksTheServiceOnce(t *testing.T) {
 	require.EqualValues(t, 4, stats["xadd"].Calls)
 }
 
-// The service was repartitioned, or is about to be, while a publisher ran: within the interval it announces nothing more. It
-// went on to announce to partitions that the streams no longer belonged to, or that nobody reads.
+// The service was repartitioned, or is about to be, while a publisher ran: after the interval it announces nothing more.
+//
+// Trace: it continued to announce to partitions that the streams no longer belonged to, or that nobody reads.
 func TestPublisherNoticesThatTheServiceChanged(t *testing.T) {
 	s := servers.New(t)
 	c := s.Client(t)
@@ -296,7 +297,7 @@ func TestPublisherNoticesThatTheServiceChanged(t *testing.T) {
 	require.NoError(t, err, "an answer that says nothing changes nothing")
 }
 
-// An announcement whose answer is lost is not sent a second time, and the error says that it may be there.
+// An announcement whose answer is lost is not sent a second time, and the error says that it may have been written.
 func TestPublishIsNotSentTwice(t *testing.T) {
 	s := servers.New(t)
 	c := s.Client(t)

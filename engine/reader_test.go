@@ -12,7 +12,7 @@ import (
 	"github.com/streamlease/streamlease/cluster/backoff"
 )
 
-// MaxStreams is never exceeded, with several partitions that read and park at once; what is done makes room.
+// MaxStreams is never exceeded, with several partitions that read and park at the same time; what is done makes room.
 func TestMaxStreamsIsNeverExceeded(t *testing.T) {
 	bubble(t, 4, func(t *testing.T, h *harness) {
 		const most, n = 37, 300
@@ -50,9 +50,9 @@ func TestMaxStreamsIsNeverExceeded(t *testing.T) {
 	})
 }
 
-// With less room than partitions, each of them gets its turn.
+// With less room than partitions, each partition gets its turn.
 //
-// A reader that had found nothing took its room again before those who waited for it had woken up: a stream in another
+// Trace: a reader that had found nothing took its room again before those who waited for it had woken up. A stream in another
 // partition was never read.
 func TestScarceRoomIsSharedInTurns(t *testing.T) {
 	for partition := range 4 {
@@ -67,7 +67,9 @@ func TestScarceRoomIsSharedInTurns(t *testing.T) {
 	}
 }
 
-// A reader that may take nothing for another reason gives its turn up: those behind it waited until it had looked again.
+// A reader that may take nothing for another reason gives up its turn.
+//
+// Trace: those behind it waited until it had looked again.
 func TestReaderThatMayTakeNothingGivesUpItsTurn(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.start(nil, WithMaxStreams(1))
@@ -84,7 +86,8 @@ func TestReaderThatMayTakeNothingGivesUpItsTurn(t *testing.T) {
 	})
 }
 
-// Fewer streams: those taken last are told Releasing, once, and handed back. More: others are taken.
+// Fewer streams: the owners of those acquired last are notified with Releasing, once, and the streams are handed back. More
+// streams: others are acquired.
 func TestSetMaxStreams(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.server.announce(streams(20)...)
@@ -121,7 +124,7 @@ func TestSetMaxStreams(t *testing.T) {
 	})
 }
 
-// While handlers are behind, reading pauses and renewal goes on; when they have caught up, it resumes.
+// While handlers are behind, reading pauses and renewal continues; when they have caught up, reading resumes.
 func TestReadingPausesWhileHandlersAreBehind(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n, batch, workers = 2000, 50, 4
@@ -153,8 +156,8 @@ func TestReadingPausesWhileHandlersAreBehind(t *testing.T) {
 
 // A reader that gets its room after its session has ended does not read under the old name.
 //
-// It went on with the session that it had waited with; the read could be fed for a consumer that was closed, and whose
-// host would not hear of it.
+// Trace: it continued with the session that it had waited with. The read could deliver to a consumer that was closed, and
+// whose process would not learn of it.
 func TestNoReadUnderASessionThatHasEnded(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		a, b := h.streamIn(0, 0), h.streamIn(1, 0)

@@ -14,7 +14,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// compareNow has all partitions compared as soon as their readers come to it.
+// compareNow makes all partitions due for a comparison as soon as their readers get to it.
 func (e *testEngine) compareNow() {
 	for _, p := range e.partitions {
 		p.mu.Lock()
@@ -23,14 +23,15 @@ func (e *testEngine) compareNow() {
 	}
 }
 
-// comparedIn is longer than it takes until the next comparison without a reason.
+// comparedIn is longer than the time until the next comparison without a reason.
 func (e *testEngine) comparedIn() time.Duration {
 	return compareIntervals*e.cfg.recovery.Interval + time.Minute
 }
 
-// A cron job that removes consumers which look idle takes those of a process that has no room to read: its streams were
-// neither pending nor undelivered from then on, and nobody noticed. Within half a minute they are pending again, and owned
-// under the same tokens.
+// A cron job that removes consumers which look idle removes that of a process that has no room to read. Within half a minute
+// its entries are pending again, and owned under the same tokens.
+//
+// Trace: its streams were neither pending nor undelivered from then on, and nobody noticed.
 func TestFullProcessWhoseConsumerIsRemoved(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		const most = 20
@@ -64,7 +65,7 @@ func TestFullProcessWhoseConsumerIsRemoved(t *testing.T) {
 	})
 }
 
-// What a call does not come to, since it has read enough, is asked for again at once.
+// Entries that a call leaves out, since it has read enough, are asked for again at once.
 func TestEntriesLeftByAKeepCallAreKeptByTheNext(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n, some = 20, 3
@@ -87,7 +88,7 @@ func TestEntriesLeftByAKeepCallAreKeptByTheNext(t *testing.T) {
 	})
 }
 
-// What cannot be kept, which may be so every time, does not keep what is unknown from being taken in.
+// Entries that cannot be kept, which may be so every time, do not prevent unknown ones from being adopted.
 func TestUnknownEntriesAreAdoptedThoughKeepingFails(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"error": faultError, "no answer": faultHang} {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +120,7 @@ func TestUnknownEntriesAreAdoptedThoughKeepingFails(t *testing.T) {
 	}
 }
 
-// A process that is full is at work: its consumer shows it twice a minute, and it compares as often as any other.
+// A full process is at work: its consumer shows it twice a minute, and it compares as often as any other.
 func TestFullProcessIsNeverIdleAndStillCompares(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.server.announce(streams(50)...)
@@ -149,8 +150,8 @@ func TestFullProcessIsNeverIdleAndStillCompares(t *testing.T) {
 	})
 }
 
-// While the pages of a comparison are on their way, streams are acquired, parked, done, handed back and lost. None of them is
-// taken for one that somebody moved.
+// While the pages of a comparison are in flight, streams are acquired, parked, done, released and lost. None of them is
+// mistaken for one that somebody moved.
 func TestComparisonToleratesConcurrentChanges(t *testing.T) {
 	for _, way := range []string{"before", "after"} {
 		t.Run(way, func(t *testing.T) {
@@ -195,8 +196,8 @@ func TestComparisonToleratesConcurrentChanges(t *testing.T) {
 	}
 }
 
-// Entries that a read with a lost answer left pending are found, whatever is read meanwhile: the read that waits for one, or
-// the script that reads the others.
+// Entries that a read with a lost answer left pending are found, whatever is read meanwhile. There are two kinds of reads: the
+// one that waits for an entry, and the script that reads the others.
 func TestEntriesOfALostReadAreFound(t *testing.T) {
 	for op, lostOnes := range map[string]int{"read": 1, "read on": 49} {
 		t.Run(op, func(t *testing.T) {

@@ -32,7 +32,7 @@ func (s *loopScan) Recover(context.Context, int, string, string) (scan.Recovered
 	return scan.Recovered{Entries: 9, Suspected: s.waiting, Removed: true}, nil
 }
 
-// Nobody noticed a crash loop that no announcement was to blame for, until every announcement had been dead-lettered.
+// Trace: nobody noticed a crash loop that no announcement was to blame for, until every announcement had been dead-lettered.
 func TestCrashLoopIsReported(t *testing.T) {
 	for _, waiting := range []int{0, 7} {
 		bubble(t, 1, func(t *testing.T, h *harness) {

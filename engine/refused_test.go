@@ -20,8 +20,8 @@ const (
 	full    = "OOM command not allowed when used memory > 'maxmemory'."
 )
 
-// poison has the server refuse to move the entries for which a predicate holds, on every way there is but by reference, or
-// on that, too.
+// poison makes the server refuse to move the entries for which a predicate holds, in every way but by reference, or in that
+// way, too.
 func (s *fakeServer) poison(why string, references bool, entries func(id string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,9 +33,9 @@ func (s *fakeServer) poison(why string, references bool, entries func(id string)
 	}
 }
 
-// Trace: a service of one process. Its session is lost with an entry pending that Redis refuses to move: the debt was begun
-// from its first page again, for ever. When the session was lost a second time, that debt was never reached, and good
-// announcements stayed pending for nobody, while Ready said nil.
+// Trace: a service of one process. Its session is lost with an entry pending that Redis refuses to move: retiring the session
+// started over from its first page, forever. When the session was lost a second time, that one was never retired, and good
+// announcements stayed pending for nobody, while Ready returned nil.
 func TestRefusedEntryDoesNotBlockTheRetirementOfSessions(t *testing.T) {
 	for name, why := range map[string]string{"its own fault": tooMany, "the server's": full} {
 		t.Run(name, func(t *testing.T) {
@@ -82,8 +82,8 @@ func TestRefusedEntryDoesNotBlockTheRetirementOfSessions(t *testing.T) {
 	}
 }
 
-// In the middle of a page, at the end of one, and in a later page: everything around it goes back at once, and it becomes a
-// dead letter that refers to it.
+// In the middle of a page, at the end of one, and in a later page: everything around the refused entry is requeued at once,
+// and a dead letter refers to it.
 func TestRetiringSkipsARefusedEntry(t *testing.T) {
 	for _, at := range []int{0, 3, 7, 12, 19} {
 		bubble(t, 1, func(t *testing.T, h *harness) {
@@ -107,7 +107,7 @@ func TestRetiringSkipsARefusedEntry(t *testing.T) {
 	}
 }
 
-// What is refused is asked for again ever more seldom.
+// A refused entry is retried less and less often.
 func TestRefusedEntriesAreRetriedWithBackoff(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
@@ -132,7 +132,7 @@ func TestRefusedEntriesAreRetriedWithBackoff(t *testing.T) {
 	})
 }
 
-// Trace: a batch of endings among which is one that the script cannot take; Done of all others never returned.
+// Trace: a batch of endings contained one that the script could not take; Done of all others never returned.
 func TestEndingThatFailsItsBatchDelaysNoOther(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(300)...)
@@ -157,7 +157,7 @@ func TestEndingThatFailsItsBatchDelaysNoOther(t *testing.T) {
 	})
 }
 
-// The same with what is given up, and with scripts that are not answered while they carry it.
+// The same with what is released, and with scripts that are not answered while they carry it.
 func TestReleaseThatFailsItsBatchDelaysNoOther(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"refused": {skip: true, err: errorReply(tooMany)}, "no answer": faultHang} {
 		t.Run(name, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestReleaseThatFailsItsBatchDelaysNoOther(t *testing.T) {
 	}
 }
 
-// Trace: an ordinary drain, with an entry that Redis refuses to move: it handed back nothing.
+// Trace: an ordinary drain, with an entry that Redis refused to move, handed back nothing.
 func TestRefusedEntryDoesNotBlockTheDrain(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -236,8 +236,8 @@ func TestRefusedEntryDoesNotBlockTheDrain(t *testing.T) {
 	}
 }
 
-// Trace: XADD svc-input * _reason x, and every way an unreadable entry can go back: after a lost session, and where there is
-// no more room for what was read. It went back as it is, from process to process.
+// Trace: XADD svc-input * _reason x, and every way in which an unreadable entry can be requeued: after a lost session, and
+// where there is no more room for what was read. It was requeued as it was, from process to process.
 func TestUnreadableEntriesAreDeadLetteredOnEveryWayBack(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)
@@ -264,7 +264,7 @@ func TestUnreadableEntriesAreDeadLetteredOnEveryWayBack(t *testing.T) {
 	})
 }
 
-// Whoever gives an unreadable entry back, and wherever to: there was no room for it, or it was found among what is pending.
+// Whoever requeues an unreadable entry, and wherever to: there was no room for it, or it was found among the pending ones.
 func TestRequeuedUnreadableEntryIsDeadLettered(t *testing.T) {
 	for _, dest := range []lease.Dest{lease.ToInput, lease.ToLater, lease.ToDeadLetters} {
 		bubble(t, 1, func(t *testing.T, h *harness) {
@@ -284,7 +284,7 @@ func TestRequeuedUnreadableEntryIsDeadLettered(t *testing.T) {
 	}
 }
 
-// Trace: what was read of 300 announcements of 1 MiB goes back, in one script.
+// Trace: 300 announcements of 1 MiB that had been read were requeued in one script.
 func TestRequeueBatchesAreBoundedByWeight(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)

@@ -33,7 +33,7 @@ func golden(t *testing.T, name, text string) {
 	require.Equal(t, string(want), text, "run the test with -update if this is what it should be")
 }
 
-// plot draws a number a second as bars, of which the widest has 50 marks.
+// plot draws a number per second as bars, the longest of which has 50 marks.
 func plot(head string, perSecond []int) string {
 	var b strings.Builder
 	most := 1
@@ -47,8 +47,8 @@ func plot(head string, perSecond []int) string {
 	return b.String()
 }
 
-// What was acquired at one moment is renewed spread over time, none of it later than an interval and a tick after the
-// renewal before, and it stays spread.
+// Leases that were acquired at one moment are renewed spread over time, none later than an interval and a tick after the
+// renewal before, and they stay spread.
 func TestRenewalsAreSpread(t *testing.T) {
 	for _, n := range []int{1_000, 10_000} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -99,7 +99,8 @@ func TestRenewalsAreSpread(t *testing.T) {
 	}
 }
 
-// An engine that holds nothing beats every cfg.beat, no more, and does nothing else but read, scan and show now and then that it is there.
+// An engine that holds nothing beats every cfg.beat, no more, and does nothing else but read, scan and now and then show that
+// it is there.
 func TestIdleEngineOnlyBeats(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		e := h.start(nil)
@@ -128,7 +129,7 @@ func TestIdleEngineOnlyBeats(t *testing.T) {
 	})
 }
 
-// Renewals carry the beat: while they are frequent, there is no beat of its own, and never a longer gap than a beat.
+// Renewals carry the beat: while they are frequent, there is no separate beat, and never a longer gap than a beat.
 func TestRenewalsCarryTheBeat(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(1000)...)
@@ -166,9 +167,9 @@ func TestRenewalsCarryTheBeat(t *testing.T) {
 	})
 }
 
-// Nothing is asked of a service before it was seen to be the one that was configured.
+// Nothing is asked of a service before the engine has seen that it is the one that was configured.
 //
-// The loop of the renewer began with a session to open in every partition, so a start that went on to fail with
+// Trace: the loop of the renewer began by opening a session in every partition, so a start that went on to fail with
 // ErrPartitionMismatch or ErrForeignConsumers had made groups and sessions of a service that was not its own.
 func TestNothingIsOpenedBeforeTheServiceIsChecked(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
@@ -184,8 +185,8 @@ func TestNothingIsOpenedBeforeTheServiceIsChecked(t *testing.T) {
 	})
 }
 
-// While Redis is gone, every lease is disowned at its local deadline: not after it, and not earlier than a tick and what
-// comes of one, and its context and Remaining say so at once.
+// While Redis is gone, every lease is disowned at its local deadline: not after it, and at most a tick and a little before it.
+// Its context and Remaining show it at once.
 func TestLeasesAreDisownedAtTheirDeadline(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -304,7 +305,7 @@ func TestRenewalsThatFailForAWhileLoseNothing(t *testing.T) {
 	}
 }
 
-// An answer that comes after the local deadline revives nothing, though the server extended what it says.
+// An answer that comes after the local deadline revives nothing, though the server has extended the lease.
 func TestAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
@@ -340,11 +341,11 @@ func TestAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
 	})
 }
 
-// A session that has less left than the last answer took is saved by the next call, however many leases are due, and all of
-// them are too late with it. What is large goes after a beat, what is small brings one.
+// A session that has less time left than the last answer took is saved by the next call, however many leases are due, all of
+// which are late, too. Large renewals come after a beat, small ones carry one.
 //
-// With more leases than the renewer looked at at a time it went round in circles among them until the session was over, and
-// sent nothing at all, no beat either.
+// Trace: with more leases than the renewer examined at a time, it went round in circles among them until the session was over,
+// and sent nothing at all, not even a beat.
 func TestSessionCloseToItsDeadlineIsSaved(t *testing.T) {
 	for _, large := range []bool{false, true} {
 		t.Run(fmt.Sprintf("large=%v", large), func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// A session that is lost takes the leases of its partition with it and no others; a new one is opened under a new name,
-// and all that was pending comes back.
+// A lost session takes the leases of its partition with it and no others. A new one is opened under a new name, and everything
+// that was pending comes back.
 func TestSessionLost(t *testing.T) {
 	for name, lose := range map[string]func(e *testEngine, p *fakePartition){
 		"closed": func(e *testEngine, p *fakePartition) { p.sessions[e.consumer(0)] = 0 },
@@ -61,7 +61,8 @@ func TestSessionLost(t *testing.T) {
 	}
 }
 
-// A session that vanished is made again by the next beat, and every lease is looked at: those whose keys are there go on.
+// A session that vanished is recreated by the next beat, and every lease is checked: those whose keys are still there
+// continue.
 func TestSessionVanished(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 400
@@ -80,7 +81,8 @@ func TestSessionVanished(t *testing.T) {
 	})
 }
 
-// Everything the service has is deleted: nothing hangs, the group is made again, and what is announced from then on is taken.
+// Everything that the service has is deleted: nothing hangs, the group is recreated, and what is announced from then on is
+// acquired.
 func TestEngineContinuesAfterAFlush(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n = 400
@@ -100,9 +102,10 @@ func TestEngineContinuesAfterAFlush(t *testing.T) {
 	})
 }
 
-// The group is deleted and cannot be made again for a while: what is held goes on being held.
+// The group is deleted and cannot be recreated for a while: what is held stays held.
 //
-// With the group to be made first, nothing was renewed, so all leases were lost to a key that only reading needs.
+// Trace: since the group was to be recreated first, nothing was renewed, so all leases were lost to a key that only reading
+// needs.
 func TestRenewalDoesNotWaitForTheGroup(t *testing.T) {
 	for _, fault := range []fakeFault{faultError, faultOOM} {
 		bubble(t, 1, func(t *testing.T, h *harness) {
@@ -127,8 +130,8 @@ func TestRenewalDoesNotWaitForTheGroup(t *testing.T) {
 	}
 }
 
-// The first consumer of a new group has nobody to wait for; whoever comes to a server that has changed waits for a
-// session TTL, and asks no more than needed meanwhile.
+// The first consumer of a new group has nobody to wait for. On a server that has changed, a consumer waits for a session TTL,
+// and asks no more often than needed meanwhile.
 func TestNothingIsTakenWhileSettling(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		e := h.start(nil)
@@ -149,7 +152,7 @@ func TestNothingIsTakenWhileSettling(t *testing.T) {
 	})
 }
 
-// A restart with everything remembered loses nothing; all leases are renewed at once.
+// A restart that keeps all data loses nothing; all leases are renewed at once.
 func TestServerChangeRenewsEverythingAtOnce(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n = 2000
@@ -174,7 +177,7 @@ func TestServerChangeRenewsEverythingAtOnce(t *testing.T) {
 	})
 }
 
-// A server that has forgotten leases, though not the entries: they are set again under their tokens.
+// A server has forgotten leases, though not the entries: the leases are set again under their tokens.
 func TestForgottenLeasesAreVerified(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 600
@@ -196,8 +199,8 @@ func TestForgottenLeasesAreVerified(t *testing.T) {
 	})
 }
 
-// A server that has forgotten everything: what was held is disowned, for the entries are gone. The error tells that from a loss
-// after which the stream is handed out again.
+// A server has forgotten everything: what was held is disowned, for the entries are gone. The error distinguishes that from a
+// loss after which the stream is handed out again.
 func TestForgottenEntriesAreDisowned(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 600
@@ -219,8 +222,8 @@ func TestForgottenEntriesAreDisowned(t *testing.T) {
 	})
 }
 
-// After a change of server, a lease lasts no longer than its session would have without it, until a renewal that was
-// sent after the change was seen has succeeded.
+// After a change of server, a lease lasts no longer than its session would have without the change, until a renewal succeeds
+// that was sent after the change was seen.
 func TestServerChangeCapsDeadlines(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 100

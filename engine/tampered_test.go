@@ -11,7 +11,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// untampered checks that the engine has noticed nothing, and kept what it had.
+// untampered requires that the engine has noticed nothing, and kept what it had.
 func (e *testEngine) untampered(held int) {
 	e.h.t.Helper()
 	require.Equal(e.h.t, held, e.Stats().Held)
@@ -19,7 +19,7 @@ func (e *testEngine) untampered(held int) {
 	require.NotContains(e.h.t, e.logged(), "WARN")
 }
 
-// removeConsumers is XGROUP DELCONSUMER of all.
+// removeConsumers is XGROUP DELCONSUMER of all consumers.
 func (s *fakeServer) removeConsumers() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,7 +29,7 @@ func (s *fakeServer) removeConsumers() {
 	}
 }
 
-// One acknowledged by hand, beside many that are not, and while others are done, come and are parked.
+// Some entries are acknowledged by hand, among many that are not, while others are done, arrive and are parked.
 func TestAcknowledgedByHandWhileHeld(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 300
@@ -58,8 +58,8 @@ func TestAcknowledgedByHandWhileHeld(t *testing.T) {
 	})
 }
 
-// All that is held is trimmed: each ownership ends with an error that says so, the stream is announced again from memory, and
-// owned again under a greater token. Of nothing it is said that it was handed out again before it was.
+// Everything that is held is trimmed: each ownership ends with an error that says so, the stream is announced again from
+// memory, and owned again under a greater token. No stream is reported as handed out again before it was.
 func TestTrimmedWhileHeld(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n = 600
@@ -86,8 +86,8 @@ func TestTrimmedWhileHeld(t *testing.T) {
 	})
 }
 
-// Somebody deletes what is held and the process drains, or its owner gives it up, before anything is compared. Nothing is
-// lost, and each goes where its owner wanted it.
+// Somebody deletes what is held, and the process drains, or the owner ends its lease, before anything is compared. Nothing is
+// lost, and each announcement goes where its owner wanted it.
 func TestDeletedWhileHeldAndEndedByItsOwner(t *testing.T) {
 	for name, tamper := range map[string]func(s *fakeServer, ids ...string){
 		"trimmed":                  func(s *fakeServer, _ ...string) { s.trim() },
@@ -133,7 +133,7 @@ func TestDeletedWhileHeldAndEndedByItsOwner(t *testing.T) {
 	}
 }
 
-// Another consumer was given the entry by hand while the process drains: it has it, and the end of Run says so.
+// Another consumer was given the entry by hand while the process drains. It has the entry now, and Run's error says so.
 func TestDrainReportsAnEntryMovedByHand(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(3)...)
@@ -173,7 +173,7 @@ func TestLostAnswersAreNotTakenForTampering(t *testing.T) {
 	})
 }
 
-// What is announced again has its answer lost: it is asked again, and nothing is lost.
+// The answer to a restored announcement is lost: the call is retried, and nothing is lost.
 func TestRestoreIsRetriedUntilItIsAnswered(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
@@ -194,7 +194,7 @@ func TestRestoreIsRetriedUntilItIsAnswered(t *testing.T) {
 	})
 }
 
-// The same where it was carried out and the answers were lost: what is asked again is announced once.
+// The same where the call was carried out and only the answers were lost: the retries announce once.
 func TestRestoreWithLostAnswersAnnouncesOnce(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(20)...)
@@ -216,8 +216,8 @@ func TestRestoreWithLostAnswersAnnouncesOnce(t *testing.T) {
 	})
 }
 
-// The group is made again from the start by hand, and all that is held is delivered once more: to its owners, who have it
-// already, though there is no room for it; or to others, who have it wait.
+// The group is recreated from the start by hand, and everything that is held is delivered once more: to its owners, who have
+// it already, though there is no room for it; or to others, who park it.
 func TestGroupRecreatedWhileHeld(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 50
@@ -245,7 +245,7 @@ func TestGroupRecreatedWhileHeld(t *testing.T) {
 	})
 }
 
-// The same where nobody else is there: what is delivered to its owner again is neither parked nor given back, either of which
+// The same where nobody else is there: what is delivered to its owner again is neither parked nor requeued, either of which
 // would free its lease.
 func TestRecreatedGroupRedeliversToTheOwner(t *testing.T) {
 	for name, most := range map[string]int{"room": 0, "no room": 51} {

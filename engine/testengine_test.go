@@ -206,7 +206,7 @@ func (e *testEngine) consumer(partition int) string {
 	return s.Consumer()
 }
 
-// endSession makes the session of a partition past on the server.
+// endSession ends the session of a partition on the server, as if its time had passed.
 func (e *testEngine) endSession(partition int) {
 	consumer := e.session(partition).Consumer()
 	e.h.server.with(partition, func(p *fakePartition) { p.sessions[consumer] = 1 })
@@ -221,7 +221,7 @@ func countEvents(e *testEngine, kind api.EventKind) (n int) {
 	return n
 }
 
-// assign says which partitions share a master.
+// assign sets which partitions share a master.
 func (e *testEngine) assign(lane func(partition int) int) {
 	lanes := make([]int, len(e.partitions))
 	for p := range lanes {

@@ -16,9 +16,9 @@ func ofTTLs(id string, session, leases time.Duration) []Option {
 	return []Option{WithConsumerID(id), WithSessionTTL(session), WithLeaseTTL(leases)}
 }
 
-// A process has a session TTL of 2 s. Another one starts with 30 s and takes streams, the server dies, and the replica that is
-// promoted knows none of that: it settles for 2 s and gives the streams away. The second process must have disowned them by then,
-// though it never reached a server again. (The world checks that whenever a lease is granted.)
+// A process has a session TTL of 2 s. Another one starts with 30 s and acquires streams, the server dies, and the replica that
+// is promoted knows none of that: it settles for 2 s and gives the streams away. The second process must have disowned them by
+// then, though it never reached a server again. (The harness checks that whenever a lease is granted.)
 func TestNewSessionTTLIsNotReliedOnBeforeASuccessorKnowsIt(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		old := h.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
@@ -39,8 +39,8 @@ func TestNewSessionTTLIsNotReliedOnBeforeASuccessorKnowsIt(t *testing.T) {
 	})
 }
 
-// While its TTL is not firm, a process sends beats as fast as one with the shorter TTL, and loses nothing. After that, it sends
-// them as usual.
+// While its TTL is not firm, a process sends beats as often as one with the shorter TTL, and loses nothing. After that, it
+// sends them as usual.
 func TestBeatsFollowTheShorterTTLUntilTheLongerIsFirm(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
@@ -66,8 +66,8 @@ func TestBeatsFollowTheShorterTTLUntilTheLongerIsFirm(t *testing.T) {
 	})
 }
 
-// A server is so far away that no answer comes within what the short TTL leaves: sessions are lost until the longer TTL is firm,
-// and not after that.
+// A server is so far away that no answer comes within what the short TTL leaves: sessions are lost until the longer TTL is
+// firm, and not after that.
 func TestServerTooSlowForTheShorterTTLIsReachedInTheEnd(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.start(nil, ofTTLs("old", 2*time.Second, 30*time.Second)...)
@@ -84,7 +84,7 @@ func TestServerTooSlowForTheShorterTTLIsReachedInTheEnd(t *testing.T) {
 	})
 }
 
-// A rolling change of either TTL, in both directions, with a failover at each step, to a server that misses the last writes, while
+// A rolling change of either TTL, in both directions. Each step has a failover to a server that misses the last writes, while
 // one process is cut off.
 func TestRollingChangeOfTTLsWithAFailoverAtEachStep(t *testing.T) {
 	type ttls struct{ session, lease time.Duration }

@@ -13,8 +13,8 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// link has calls take the time that their bytes take on a link, one after the other as on one connection: what was sent
-// and is waited for no longer is still in the way. size is what a lease weighs.
+// link makes calls take the time that their bytes take on a link, one after the other as on one connection: a call that was
+// sent and is no longer waited for is still in the way. size is what a lease weighs.
 type link struct {
 	perSecond float64
 	size      int
@@ -45,7 +45,7 @@ func (l *link) fault(c *fakeCall) fakeFault {
 
 const fiftyMegabit, tenMegabit = 6.25e6, 1.25e6
 
-// large is n names of 60 KiB of one partition.
+// large are n names of 60 KiB that belong to one partition.
 func (h *harness) large(partition, n int) (out []string) {
 	tail := "{" + h.streamIn(partition, 0) + "}" + strings.Repeat("x", 60<<10) // the tag says where it belongs
 	for i := range n {
@@ -54,9 +54,11 @@ func (h *harness) large(partition, n int) (out []string) {
 	return out
 }
 
-// After a restart of Redis everything is renewed at once. 4,000 names of 64 KiB on a link of 1 Gbit/s, for
-// which these stand on one of a twentieth, were one pipeline of 256 MB with the beat in it: it had no answer within the timeout, was sent
-// again behind itself, and in the end everybody was disowned.
+// After a restart of Redis everything is renewed at once.
+//
+// Trace: 4,000 names of 64 KiB on a link of 1 Gbit/s were one pipeline of 256 MB with the beat in it. It had no answer within
+// the timeout, was sent again behind itself, and in the end everybody was disowned. Here there are fewer names, on a link of a
+// twentieth of that.
 func TestBeatDoesNotWaitBehindRenewals(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n, size = 150, 60 << 10
@@ -78,7 +80,7 @@ func TestBeatDoesNotWaitBehindRenewals(t *testing.T) {
 	})
 }
 
-// On a link that is too slow for the largest wave, waves become smaller until they get through.
+// On a link that is too slow for the largest wave, waves shrink until they get through.
 func TestWavesShrinkToFitTheLink(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 20
@@ -95,8 +97,8 @@ func TestWavesShrinkToFitTheLink(t *testing.T) {
 	})
 }
 
-// What one partition costs, others do not feel: small renewals and beats go on while another partition of the same master
-// has more to renew than the link carries.
+// What one partition costs does not disturb others: small renewals and beats continue while another partition of the same
+// master has more to renew than the link carries.
 func TestPartitionWithLargeNamesDisturbsNoOther(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.server.announce(h.large(0, 100)...)
@@ -137,8 +139,8 @@ func TestPartitionWithLargeNamesDisturbsNoOther(t *testing.T) {
 	})
 }
 
-// More partitions with much to renew than may be renewed at once keep nobody from beating: a wave that waits for room does not
-// keep a goroutine, and none is sent behind another one of the same partition before the others had their turn.
+// With more partitions than may send large renewals at once, none stops beating: a wave that waits for room does not occupy a
+// goroutine, and no partition sends a second wave before the others had their turn.
 func TestPartitionsWaitingForRoomKeepBeating(t *testing.T) {
 	const partitions = 2 * lease.DefaultMaxInFlight
 	bubble(t, partitions, func(t *testing.T, h *harness) {
