@@ -42,7 +42,7 @@ func TestServerChangeDuringAnAcquisition(t *testing.T) {
 		h.server.announce("s")
 		advance(100 * time.Millisecond)
 		h.server.restart(false)
-		h.server.forgetLeases(0) // and has forgotten it
+		h.server.forgetLeases(0) // and it has forgotten the lease
 		e.renewer.beatNow(0)
 		advance(100 * time.Millisecond)
 		require.Equal(t, 1, e.Stats().Settling)

@@ -13,8 +13,8 @@ import (
 )
 
 var (
-	errOtherNumber = fmt.Errorf("%w: 3, not 2", api.ErrPartitionMismatch)
-	errStopped2    = fmt.Errorf("%w: repartitioning", api.ErrServiceStopped)
+	errOtherNumber    = fmt.Errorf("%w: 3, not 2", api.ErrPartitionMismatch)
+	errRepartitioning = fmt.Errorf("%w: repartitioning", api.ErrServiceStopped)
 )
 
 // The service was deleted by hand and recreated with another number of partitions while an engine ran. Within the interval,
@@ -22,7 +22,7 @@ var (
 //
 // Trace: it ran on for good, and 195 streams had two owners.
 func TestEngineGivesUpEverythingWhenTheServiceChanges(t *testing.T) {
-	for _, why := range []error{errOtherNumber, fmt.Errorf("%w: 2", api.ErrFormat), errStopped2} {
+	for _, why := range []error{errOtherNumber, fmt.Errorf("%w: 2", api.ErrFormat), errRepartitioning} {
 		bubble(t, 2, func(t *testing.T, h *harness) {
 			const n = 100
 			h.server.announce(streams(n)...)
@@ -33,7 +33,7 @@ func TestEngineGivesUpEverythingWhenTheServiceChanges(t *testing.T) {
 			advance(agreeEvery + time.Second)
 			require.Zero(t, e.Stats().Held)
 			require.Zero(t, e.Stats().Live)
-			require.Len(t, e.notified(api.Disowned), n, "each is told once")
+			require.Len(t, e.notified(api.Disowned), n, "each owner is notified once")
 			for _, x := range e.notified(api.Disowned) {
 				require.ErrorIs(t, x.Err, api.ErrLeaseLost)
 				require.ErrorIs(t, x.Err, why)
@@ -59,7 +59,7 @@ func TestEngineGivesUpEverythingWhenTheServiceChanges(t *testing.T) {
 
 			h.server.setAgreement(nil)
 			advance(agreeEvery + 15*time.Second)
-			require.Equal(t, n+1, e.Stats().Held, "it goes on by itself when the service is what it was")
+			require.Equal(t, n+1, e.Stats().Held, "it continues by itself once the service is what it was")
 			require.NoError(t, e.Ready(context.Background()))
 			require.Contains(t, e.events(), api.EventAgreed)
 		})
@@ -82,7 +82,7 @@ func TestNoAnswerIsNotADisagreement(t *testing.T) {
 				require.Empty(t, e.notified(api.Disowned))
 				require.NoError(t, e.Ready(context.Background()))
 				require.LessOrEqual(t, mostPerSecond(e.fake.takeCalls(), "confirm"), 1)
-				// A session that is lost meanwhile is opened again, and reads.
+				// A session that is lost meanwhile is replaced, and the new one reads.
 				h.server.with(1, func(p *fakePartition) { p.sessions[e.consumer(1)] = 0 })
 				advance(15 * time.Second)
 				require.Equal(t, 100, e.Stats().Held)
@@ -123,7 +123,7 @@ func TestNewSessionReadsNothingBeforeTheNextAgreementCheck(t *testing.T) {
 		e := h.newEngine()
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.op == "open" {
-				h.server.setAgreement(errStopped2) // between the question of the start and the session
+				h.server.setAgreement(errRepartitioning) // between the check of the start and the session
 			}
 			return fakeFault{}
 		})
@@ -133,7 +133,7 @@ func TestNewSessionReadsNothingBeforeTheNextAgreementCheck(t *testing.T) {
 		require.NotZero(t, countCalls(calls, "open"))
 		require.Zero(t, countCalls(calls, "read", "acquire"))
 		require.Empty(t, e.notified(api.Added))
-		// It depends on who is first whether the start fails, or the engine runs and is not ready.
+		// Depending on who comes first, the start fails, or the engine runs and is not ready.
 		err := e.Ready(context.Background())
 		select {
 		case <-e.ended:
@@ -171,12 +171,12 @@ func TestNoSessionIsOpenedBeforeTheStartHasAgreed(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
 				h.server.announce("s")
 				e := h.newEngine(noticesFrom(h.noticeNode(notices.Options{})))
-				asked := 0
+				asks := 0
 				e.fake.setFault(func(c *fakeCall) fakeFault {
 					if c.op != "agree" {
 						return fakeFault{}
 					}
-					if asked++; asked == 1 {
+					if asks++; asks == 1 {
 						return first
 					}
 					living := 0

@@ -27,7 +27,7 @@ func TestBacklogGaugesShowWhatTheInspectorCounts(t *testing.T) {
 	i, err := l.Inspector(scan.InspectorConfig{})
 	require.NoError(t, err)
 	var b scan.Backlog
-	l.until("the gauges show what there is", func() bool {
+	l.until("the gauges show what the inspector counts", func() bool {
 		all, err := i.Backlog(context.Background())
 		require.NoError(t, err)
 		b = all[0]

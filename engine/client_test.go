@@ -59,7 +59,7 @@ func TestHungConnectionIsAbandonedInTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		noticed := opt.ConnWriteTimeout + 2*opt.Dialer.KeepAlive
-		// A timeout that the user set to nearly all there is leaves nothing for pings.
+		// A timeout that the user set to nearly all of the time leaves nothing for pings.
 		if rest := cfg.sessionTTL - cfg.sessionMargin - cfg.beat - cfg.timeout; rest >= 2*minPingGap && noticed > cfg.sessionTTL-cfg.sessionMargin-cfg.beat {
 			t.Fatalf("noticed after %v", noticed)
 		}
@@ -67,7 +67,7 @@ func TestHungConnectionIsAbandonedInTime(t *testing.T) {
 			t.Fatalf("noticed after %v, leases of %v", noticed, cfg.leaseTTL)
 		}
 		if opt.ConnWriteTimeout < cfg.timeout {
-			t.Fatal("answers are given up before the call is")
+			t.Fatal("answers are given up before the call times out")
 		}
 	})
 }

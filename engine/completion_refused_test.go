@@ -46,7 +46,7 @@ func TestMemoryHeldByCompletionsIsBounded(t *testing.T) {
 				advance(time.Minute)
 				require.Greater(t, e.completer.Len(), c.n/20)
 				require.Less(t, e.completer.Len(), c.n)
-				require.LessOrEqual(t, e.unplaced(), MinReadMemory/2+2<<20, "and what was read last, all of which is under completion now")
+				require.LessOrEqual(t, e.unplaced(), MinReadMemory/2+2<<20, "and what was read last, all of which is being completed now")
 				require.Equal(t, IntakeClogged, e.Stats().Intake)
 				home := h.streamIn(1, 0)
 				h.server.announce(home)
@@ -68,7 +68,7 @@ func TestMemoryHeldByCompletionsIsBounded(t *testing.T) {
 //
 // Trace: each was retried by itself, and each of these calls went through all of them.
 func TestRefusedCompletionsAreRetriedInBatches(t *testing.T) {
-	for name, why := range map[string]string{"what stays": wrongType, "the state of the server": full} {
+	for name, why := range map[string]string{"permanently": wrongType, "for the state of the server": full} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
 				const n = 3000
@@ -81,9 +81,9 @@ func TestRefusedCompletionsAreRetriedInBatches(t *testing.T) {
 				e.fake.takeCalls()
 				advance(time.Minute)
 				calls := e.fake.takeCalls()
-				asked := sumCalls(calls, "requeue")
-				require.GreaterOrEqual(t, asked, n, "all are asked again")
-				require.LessOrEqual(t, countCalls(calls, "requeue"), asked/50)
+				retried := sumCalls(calls, "requeue")
+				require.GreaterOrEqual(t, retried, n, "all are retried")
+				require.LessOrEqual(t, countCalls(calls, "requeue"), retried/50)
 			})
 		})
 	}
@@ -173,7 +173,7 @@ func TestMissingRightToTheDeadLettersDelaysNoOtherEntry(t *testing.T) {
 		h.server.announce("late")
 		advance(10 * time.Second)
 		e.held("late")
-		e.endSession(0) // all that is pending goes back, but for these
+		e.endSession(0) // everything pending is requeued, but for these
 		advance(20 * time.Second)
 		e.held("late")
 		require.Equal(t, len(all)+1, e.Stats().Held)

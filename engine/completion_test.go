@@ -32,7 +32,7 @@ func TestEndings(t *testing.T) {
 				e := h.start(nil)
 				advance(time.Second)
 				e.SetMaxStreams(1)
-				e.fake.failOnly(fakeFault{skip: true, err: errCut}, "read") // what is handed back stays where it is
+				e.fake.failOnly(fakeFault{skip: true, err: errCut}, "read") // what is requeued stays where it is
 				advance(e.cfg.block)
 				l := e.held("s")
 				ctx := l.Context()
@@ -43,7 +43,7 @@ func TestEndings(t *testing.T) {
 				undelivered, pending, later, dead := h.server.count()
 				require.Equal(t, c.after, []int{undelivered, pending, later, dead})
 
-				require.NoError(t, c.end(l, context.Background()), "again after success")
+				require.NoError(t, c.end(l, context.Background()), "a second call after success")
 				other := l.Release
 				if c.name == "release" {
 					other = l.Done
@@ -51,7 +51,7 @@ func TestEndings(t *testing.T) {
 				require.ErrorIs(t, other(context.Background()), api.ErrNotHeld)
 				require.ErrorIs(t, e.DoneStream(context.Background(), "s"), api.ErrNotHeld)
 				advance(time.Minute)
-				require.Equal(t, "Added", e.kinds("s"), "what the owner ended is not disowned")
+				require.Equal(t, "Added", e.kinds("s"), "a lease that its owner ended is not disowned")
 			})
 		})
 	}
@@ -106,7 +106,7 @@ func TestEndingWithALostAnswerIsRetried(t *testing.T) {
 						}
 					}()
 					advance(gone)
-					require.Zero(t, l.Remaining(), "it is over for its owner before anything is sent")
+					require.Zero(t, l.Remaining(), "the lease is over for its owner before anything is sent")
 					require.Empty(t, result)
 					cut.Store(false)
 					err := <-result
@@ -159,7 +159,7 @@ func TestContextOfDoneBoundsOnlyTheWait(t *testing.T) {
 		derived, cancel := context.WithTimeout(l.Context(), 3*time.Second)
 		defer cancel()
 		began := time.Now()
-		require.ErrorIs(t, l.Done(derived), context.DeadlineExceeded, "one derived from the lease's own keeps its deadline")
+		require.ErrorIs(t, l.Done(derived), context.DeadlineExceeded, "a context derived from that of the lease keeps its deadline")
 		require.Equal(t, 3*time.Second, time.Since(began))
 		e.fake.setFault(nil)
 		require.NoError(t, l.Done(context.Background()))
@@ -262,7 +262,7 @@ func TestNothingSpinsWhileRedisIsDown(t *testing.T) {
 				e.fake.takeCalls()
 				advance(5 * time.Second) // while the session lives
 				calls := e.fake.takeCalls()
-				// A beat of 1 s: retries after 250 ms, growing to a second, each with as little as half of that.
+				// The beat is 1 s, so retries come after 250 ms, growing to a second, each with jitter down to half of that.
 				for _, op := range []string{"done", "renew", "beat", "read", "acquire"} {
 					require.LessOrEqual(t, mostPerSecond(calls, op), 10, op)
 				}
@@ -275,10 +275,10 @@ func TestNothingSpinsWhileRedisIsDown(t *testing.T) {
 				group.Wait()
 				undelivered, pending, later, _ := h.server.count()
 				require.Zero(t, undelivered+later)
-				require.Equal(t, e.Stats().Held+e.Stats().Parked, pending, "nothing is pending that this process does not know")
-				// Nobody else was there to take the streams over, and endings go before what lost sessions owe.
+				require.Equal(t, e.Stats().Held+e.Stats().Parked, pending, "this process knows everything that is pending")
+				// Nobody else was there to take the streams over, and endings go before the retirement of lost sessions.
 				require.Zero(t, failed.Load())
-				require.Equal(t, 500, pending, "the announcements that were parked")
+				require.Equal(t, 500, pending, "the parked announcements")
 			})
 		})
 	}

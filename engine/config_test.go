@@ -63,14 +63,14 @@ func TestConfigZeroMeansDefault(t *testing.T) {
 		WithWheel(wheel.Config{}), WithPipeline(lease.Pipeline{}), WithWorkers(0), WithMaxStreams(0), WithReadBatch(0),
 		WithMaxParked(0), WithReadMemory(0), WithLimits(Limits{}), WithRecovery(scan.Config{}), WithCluster(cluster.Config{}), WithRenewalClient(nil),
 		WithRegisterer(nil), WithLogger(nil), WithEvents(nil))
-	none.events, zero.events = nil, nil // functions do not compare
+	none.events, zero.events = nil, nil // functions are not comparable
 	require.Equal(t, none, zero)
 }
 
 func TestConfigOptionsAreApplied(t *testing.T) {
 	logger := slog.New(slog.DiscardHandler)
 	registry := prometheus.NewRegistry()
-	told := 0
+	reported := 0
 	c := resolved(t,
 		WithConsumerID("first"), WithConsumerID("worker:7.a_b-c"),
 		WithPartitions(12),
@@ -84,8 +84,8 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 		WithDial(rueidis.ClientOption{InitAddress: []string{"a:1"}}),
 		WithExpired(), WithSettle(false), WithForeignConsumers(),
 		WithRegisterer(registry), WithLogger(logger),
-		WithEvents(func(api.Event) { told++ }))
-	require.Equal(t, "worker:7.a_b-c", c.consumerID, "the last one counts")
+		WithEvents(func(api.Event) { reported++ }))
+	require.Equal(t, "worker:7.a_b-c", c.consumerID, "the last one wins")
 	require.Equal(t, 12, c.partitions)
 	require.Equal(t, time.Minute, c.leaseTTL)
 	require.Equal(t, 15*time.Second, c.sessionTTL)
@@ -103,7 +103,7 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 	require.Same(t, registry, c.registerer)
 	require.Same(t, logger, c.logger)
 	c.events(api.Event{})
-	require.Equal(t, 1, told)
+	require.Equal(t, 1, reported)
 }
 
 // Everything that is derived from the TTLs, in full, so that a change of a formula shows.
@@ -162,7 +162,7 @@ func TestConfigOnCluster(t *testing.T) {
 		c := resolved(t, opts...)
 		before := derivedValues(c)
 		require.NoError(t, c.onCluster())
-		require.Equal(t, before, derivedValues(c), "what the user gave stays")
+		require.Equal(t, before, derivedValues(c), "what the user set stays")
 	}
 }
 
@@ -174,7 +174,7 @@ func TestConfigErrors(t *testing.T) {
 	}{
 		{"nil option", []Option{WithExpired(), nil}, "option 2 of 2 is nil; leave it out"},
 		{"consumer id", []Option{WithConsumerID("a b")}, `consumer id: "a b" has " " at byte 1; use letters, digits`},
-		{"foreign id", []Option{WithConsumerID("redis-consumer-1")}, `consumer id: "redis-consumer-1" begins with "redis-consumer-"`},
+		{"legacy id", []Option{WithConsumerID("redis-consumer-1")}, `consumer id: "redis-consumer-1" begins with "redis-consumer-"`},
 		{"long id", []Option{WithConsumerID(strings.Repeat("x", 201))}, "has 201 bytes, the limit is 200"},
 		{"partitions", []Option{WithPartitions(-1)}, "partitions: -1 is not between 1 and 1024; leave it out for 1"},
 		{"partitions", []Option{WithPartitions(1025)}, "partitions: 1025 is not between 1 and 1024"},

@@ -91,7 +91,7 @@ func TestRunEachDrain(t *testing.T) {
 	})
 }
 
-// A function whose stream was acquired just before the drain is told of it like all others.
+// A function whose stream was acquired just before the drain learns of it like all others.
 //
 // Trace: its Releasing notification waited behind its Added one, which ends when the function returns, and it was not among
 // the functions that were running when the drain looked. It ran on until the drain timeout.

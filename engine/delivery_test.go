@@ -71,7 +71,7 @@ func TestHandlerResults(t *testing.T) {
 		})
 		require.Contains(t, e.logged(), "handler panicked")
 		require.Contains(t, e.logged(), "it fell over")
-		require.Empty(t, e.notified(api.Disowned), "an owner that fails has ended the lease itself")
+		require.Empty(t, e.notified(api.Disowned), "an owner that fails the stream has ended the lease itself")
 	})
 }
 
@@ -121,7 +121,7 @@ func TestChannelThatNobodyReads(t *testing.T) {
 			}
 			require.NotContains(t, e.logged(), "panic")
 			got := 0
-			for range out { // it is closed
+			for range out { // ends, since it is closed
 				got++
 			}
 			require.LessOrEqual(t, got, 2)

@@ -66,8 +66,8 @@ func TestDrainOrder(t *testing.T) {
 				closed[c.partition] = true
 			}
 		}
-		require.Equal(t, 10, parked, "parked entries go back first")
-		require.GreaterOrEqual(t, renewed, n, "renewal goes on")
+		require.Equal(t, 10, parked, "parked entries are requeued first")
+		require.GreaterOrEqual(t, renewed, n, "renewal continues")
 		require.Len(t, closed, 2)
 		require.Equal(t, []int{n + 10, 0, 0, 0}, h.server.counts())
 		for p := range 2 {
@@ -131,7 +131,7 @@ func TestDrainTimeout(t *testing.T) {
 		require.ErrorIs(t, shutdown, api.ErrDrainTimeout)
 		require.ErrorIs(t, run, api.ErrDrainTimeout)
 		require.Equal(t, 7*time.Second, time.Since(began).Truncate(time.Second))
-		require.ErrorIs(t, <-ended, api.ErrDrainTimeout, "handlers see their context end")
+		require.ErrorIs(t, <-ended, api.ErrDrainTimeout, "the context of handlers ends")
 		undelivered, pending, _, _ := h.server.count()
 		require.Equal(t, 20, undelivered)
 		require.Zero(t, pending)
@@ -303,6 +303,6 @@ func TestTerminatedHandler(t *testing.T) {
 			return nil
 		})
 		_, _ = e.shutdownAndWait()
-		require.NoError(t, err, "after a clean drain its context is alive")
+		require.NoError(t, err, "after a clean drain the context of Terminated is alive")
 	})
 }

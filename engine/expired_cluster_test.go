@@ -26,7 +26,7 @@ type listening struct {
 	round   int
 
 	mu     sync.Mutex
-	seen   map[string]bool // streams that Expired came about
+	seen   map[string]bool // streams with an Expired notification
 	missed map[string]int  // EventHintsMissed, by server
 }
 

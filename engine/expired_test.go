@@ -34,7 +34,7 @@ func TestOwnStreamsAreForgotten(t *testing.T) {
 	o.add("a", at)
 	require.True(t, o.has("a", at.Add(59*time.Second)))
 	o.add("b", at.Add(61*time.Second))
-	require.True(t, o.has("a", at.Add(61*time.Second)), "at least for a span")
+	require.True(t, o.has("a", at.Add(61*time.Second)), "for at least one span")
 	require.True(t, o.has("b", at.Add(61*time.Second)))
 	require.False(t, o.has("a", at.Add(122*time.Second)))
 	require.False(t, o.has("b", at.Add(time.Hour)))
@@ -71,7 +71,7 @@ func TestExpiredIsDeliveredForLeasesOfOthers(t *testing.T) {
 			l.subscribed()
 			l.expire("{orders-input}:lease:", "{orders-input-2}:lease:elsewhere", "{shop-input}:lease:x", "other", "{orders-input}:tokens",
 				l.key("{user}:a }:lease: b"), l.key("last"))
-			l.until("both are told and counted", func() bool {
+			l.until("both are delivered and counted", func() bool {
 				delivered, _ := l.metric("expired_total", "result", "delivered")
 				return delivered == 2
 			})
@@ -89,10 +89,10 @@ func TestExpiredIsNotDeliveredForOwnStreams(t *testing.T) {
 	l.until("it is added", func() bool { return l.notified(api.Added, "mine") == 1 })
 	l.do("PEXPIRE", l.key("mine"), "1")
 	l.until("the lease is gone", func() bool { return l.num("EXISTS", l.key("mine")) == 0 })
-	l.until("the report came", func() bool { n, _ := l.metric("expired_total", "result", "own"); return n == 1 })
+	l.until("the report has come", func() bool { n, _ := l.metric("expired_total", "result", "own"); return n == 1 })
 	l.hints.lost("lost")
 	l.expire(l.key("lost"), l.key("last"))
-	l.until("the last one is told and counted", func() bool {
+	l.until("the last one is delivered and counted", func() bool {
 		delivered, _ := l.metric("expired_total", "result", "delivered")
 		return l.notified(api.Expired, "last") == 1 && delivered > 0
 	})
@@ -116,9 +116,9 @@ func TestExpiredSetsFlagsOnlyWhereAllowed(t *testing.T) {
 
 	l = startLive(t, server, nil, WithExpired(), WithKeyspaceEvents())
 	l.subscribed()
-	require.ElementsMatch(t, []rune("lsKEx"), []rune(setting(l)), "added to what is set")
+	require.ElementsMatch(t, []rune("lsKEx"), []rune(setting(l)), "added to the flags that are set")
 	l.expire(l.key("x"))
-	l.until("it is told", func() bool { return l.notified(api.Expired, "x") == 1 })
+	l.until("it is delivered", func() bool { return l.notified(api.Expired, "x") == 1 })
 	require.NotContains(t, l.log.String(), "expiry notifications")
 }
 
@@ -136,11 +136,11 @@ func TestExpiredWithoutTheRightToConfig(t *testing.T) {
 			l.subscribed()
 			l.expire(l.key("x"))
 			if flags != "" {
-				l.until("it is told", func() bool { return l.notified(api.Expired, "x") == 1 })
+				l.until("it is delivered", func() bool { return l.notified(api.Expired, "x") == 1 })
 			}
 			l.announce("s")
 			l.until("the rest works", func() bool { return l.notified(api.Added, "s") == 1 })
-			l.until("the log tells", func() bool { return strings.Contains(l.log.String(), "CONFIG is refused") })
+			l.until("it is logged", func() bool { return strings.Contains(l.log.String(), "CONFIG is refused") })
 			require.Equal(t, 1, strings.Count(l.log.String(), "CONFIG is refused"))
 		})
 	}
@@ -152,7 +152,7 @@ func TestExpiredResubscribes(t *testing.T) {
 	for n := range 2 {
 		l.subscribed()
 		l.expire(l.key("s" + strconv.Itoa(n)))
-		l.until("it is told", func() bool { return l.notified(api.Expired, "s"+strconv.Itoa(n)) == 1 })
+		l.until("it is delivered", func() bool { return l.notified(api.Expired, "s"+strconv.Itoa(n)) == 1 })
 		require.Equal(t, 1, l.num("CLIENT", "KILL", "TYPE", "pubsub"))
 		l.until("it is noticed", func() bool {
 			made, _ := l.metric("expired_subscriptions_total", "result", "made")
@@ -194,7 +194,7 @@ func TestExpiredIsDroppedWhenHandlersAreBehind(t *testing.T) {
 				keys = append(keys, l.key(fmt.Sprintf("s%d", i)))
 			}
 			l.forge(t.Context(), l.client, keys...)
-			l.until("all reports came", func() bool {
+			l.until("all reports have come", func() bool {
 				delivered, _ := l.metric("expired_total", "result", "delivered")
 				dropped, _ := l.metric("expired_total", "result", "dropped")
 				return delivered > 0 && delivered <= hintsKept && delivered+dropped == 2*hintsKept
@@ -265,7 +265,7 @@ func TestForgedExpiredReportsAreDropped(t *testing.T) {
 	l.forge(t.Context(), l.client, "", "x", "}:lease:", "{orders-input}", "{orders-input}:lease:", "{orders-input-2}:lease:x", elsewhere,
 		l.layout.Keys(0).LeasePrefix()+strings.Repeat("n", 1<<16), l.layout.Keys(0).LeasePrefix()+"\xff\xfe",
 		l.layout.Keys(1).LeasePrefix()+"\xff\xfe", l.layout.Keys(1).LeasePrefix()+strings.Repeat("n", 1<<16+1), l.key("held"), l.key("last"))
-	l.until("the last one is told", func() bool { return l.notified(api.Expired, "last") == 1 })
+	l.until("the last one is delivered", func() bool { return l.notified(api.Expired, "last") == 1 })
 	require.Equal(t, []string{"last"}, l.notifiedStreams(api.Expired))
 	delivered, _ := l.metric("expired_total", "result", "delivered")
 	own, _ := l.metric("expired_total", "result", "own")

@@ -14,7 +14,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// read delivers what is new, or nil and what to wait for.
+// read delivers new entries, or none and a channel that is closed when one comes.
 func (s *fakeServer) read(n int, me string, count int) (entries []lease.Entry, wait chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

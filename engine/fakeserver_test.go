@@ -21,14 +21,14 @@ type fakeServer struct {
 	layout  *cluster.Layout
 	granted func(partition int, consumer, entry, stream string) // runs when a lease is granted
 
-	// keeps is how many entries a call looks at that keeps them; 0: all.
+	// keeps is how many entries a call of Keep examines; 0: all.
 	keeps int
 
-	// refuse says why an entry is not moved, or done; empty, or nil: it is.
+	// refuse returns why an entry is not moved, or done; if it is nil or returns "", the entry is.
 	refuse func(r *lease.Disposition) string
 
 	mu    sync.Mutex
-	other error  // what the service is instead of what the engines take it for; nil: that
+	other error  // how the service differs from what the engines expect; nil: it does not
 	run   string // id
 	runs  int
 	seq   int
@@ -41,14 +41,14 @@ func (s *fakeServer) agreement() error {
 	return s.other
 }
 
-// setAgreement has the service be another one; nil: as the engines take it for.
+// setAgreement makes the service differ from what the engines expect; nil: it does not.
 func (s *fakeServer) setAgreement(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.other = err
 }
 
-// fakePartition is what one partition has on the server. Times are milliseconds, as in the scripts.
+// fakePartition is the state of one partition on the server. Times are milliseconds, as in the scripts.
 type fakePartition struct {
 	keys      *cluster.Keys
 	group     bool
@@ -69,12 +69,12 @@ type fakePartition struct {
 	scanUntil int64
 	restored  map[string]bool // entries announced from memory
 	news      chan struct{}   // closed when input grows
-	peak      int             // most entries in pending
+	peak      int             // the most entries that were in pending
 
-	copied map[string]map[string]bool // what copy.lua remembers: IDs by where they come from
+	copied map[string]map[string]bool // what copy.lua remembers: IDs by their source
 }
 
-// fakeFirm is what !firm says: what ttl was before it last grew, and from when on the new one may be relied on.
+// fakeFirm is the field !firm: what ttl was before it last grew, and since when the new one may be relied on.
 type fakeFirm struct{ ttl, at int64 }
 
 type fakeEntry struct {
@@ -127,7 +127,7 @@ func (p *fakePartition) clear() {
 
 func nowMilli() int64 { return time.Now().UnixMilli() }
 
-// restart is a restart or a failover: the id of the server changes. With loss nothing is left.
+// restart is a restart or a failover: the id of the server changes. With loss, no data is left.
 func (s *fakeServer) restart(loss bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,7 +159,7 @@ var (
 	errCut     = errors.New("connection reset by peer")
 )
 
-// announcement is the body of an entry as producers write it.
+// fakeBody is the body of an entry as producers write it.
 func fakeBody(stream string, fields ...string) []rueidis.XRangeFieldValue {
 	text, err := lease.EncodeAnnouncement(stream, []byte(`{"k":"v"}`))
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *fakeServer) add(partition int, body []rueidis.XRangeFieldValue) string 
 	return s.addLocked(s.parts[partition], body)
 }
 
-// addMalformed adds an entry to a partition that is no announcement.
+// addMalformed adds an entry to a partition that is not an announcement.
 func (s *fakeServer) addMalformed(partition int) string { return s.add(partition, malformedBody()) }
 
 func malformedBody() []rueidis.XRangeFieldValue {
@@ -202,8 +202,7 @@ func (s *fakeServer) addLocked(p *fakePartition, body []rueidis.XRangeFieldValue
 	return e.id
 }
 
-// count is the number of entries that the service has anywhere but among the dead letters: G2 says that it never falls
-// but for Done.
+// count is the number of entries in each place. G2 says that the sum of all but the dead letters never falls except by Done.
 func (s *fakeServer) count() (undelivered, pending, later, dead int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,7 +219,7 @@ func (s *fakeServer) count() (undelivered, pending, later, dead int) {
 	return undelivered, pending, later, dead
 }
 
-// counts is what count returns, to be compared in one step.
+// counts is count as a slice: undelivered, pending, later, dead.
 func (s *fakeServer) counts() []int {
 	undelivered, pending, later, dead := s.count()
 	return []int{undelivered, pending, later, dead}
@@ -274,7 +273,7 @@ func (p *fakePartition) drop(e *fakeEntry) {
 	}
 }
 
-// entry is the body of an entry, nil if it is gone.
+// entry is an entry of the input stream, nil if it is gone.
 func (p *fakePartition) entry(id string) *fakeEntry {
 	for _, e := range p.input {
 		if e.id == id {
@@ -284,7 +283,7 @@ func (p *fakePartition) entry(id string) *fakeEntry {
 	return nil
 }
 
-// acknowledge is XACK by hand; nothing is deleted.
+// acknowledge is an XACK by hand; nothing is deleted.
 func (s *fakeServer) acknowledge(ids ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -28,32 +28,32 @@ type fakeCall struct {
 
 // fakeFault is what goes wrong with a call.
 type fakeFault struct {
-	before time.Duration // on the way there
-	after  time.Duration // on the way back
-	hang   bool          // nothing comes back before the context ends
-	skip   bool          // it does not arrive
-	err    error         // in the place of the answer
+	before time.Duration // delay of the request
+	after  time.Duration // delay of the answer
+	hang   bool          // no answer comes before the context ends
+	skip   bool          // the request does not arrive
+	err    error         // in place of the answer
 }
 
 var (
-	faultHang  = fakeFault{hang: true, skip: true} // nothing arrives, nothing comes back
-	faultLose  = fakeFault{hang: true}             // it runs, the answer is lost
+	faultHang  = fakeFault{hang: true, skip: true} // the request does not arrive, nor does an answer
+	faultLose  = fakeFault{hang: true}             // the call is carried out, the answer is lost
 	faultError = fakeFault{skip: true, err: errCut}
 	faultOOM   = fakeFault{skip: true, err: errOOM}
 )
 
-// fakeStore is the store of one engine: calls on a fakeServer, with the faults that a test wants.
+// fakeStore is the store of one engine: it calls a fakeServer, with the faults that a test injects.
 type fakeStore struct {
 	server *fakeServer
 	set    lease.Settings
-	every  time.Duration // interval of scans
+	every  time.Duration // interval of recovery
 
 	mu    sync.Mutex
 	fault func(c *fakeCall) fakeFault // nil: none
 	calls []*fakeCall
-	quiet bool // do not record
+	quiet bool // calls are not recorded
 
-	origin *fakeStore // that records and has the faults, of one on other terms; nil: this one
+	origin *fakeStore // the store that records and has the faults, of one made by With; nil: this one
 }
 
 var (
@@ -68,7 +68,7 @@ func (s *fakeStore) setFault(f func(c *fakeCall) fakeFault) {
 	s.fault = f
 }
 
-// failAll has every call meet the same fault.
+// failAll makes every call fail in the same way.
 func (s *fakeStore) failAll(f fakeFault) { s.setFault(func(*fakeCall) fakeFault { return f }) }
 
 // failWhen makes the calls for which a condition holds fail in the same way.
@@ -91,7 +91,7 @@ func (s *fakeStore) failEntry(f fakeFault, entry string, ops ...string) {
 	s.failWhen(f, func(c *fakeCall) bool { return slices.Contains(ops, c.op) && slices.Contains(c.entries, entry) })
 }
 
-// takeCalls returns what was recorded since the last time.
+// takeCalls returns the calls that were recorded since it was last called.
 func (s *fakeStore) takeCalls() []fakeCall {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +103,7 @@ func (s *fakeStore) takeCalls() []fakeCall {
 	return out
 }
 
-// With is the same store on other terms.
+// With is the same store with other terms.
 func (s *fakeStore) With(t lease.Terms) store {
 	other := &fakeStore{server: s.server, set: s.set, every: s.every, origin: s.base()}
 	other.set.SessionTTL = cmp.Or(t.SessionTTL, s.set.SessionTTL)
@@ -120,7 +120,7 @@ func (s *fakeStore) base() *fakeStore {
 	return s
 }
 
-// do makes one call: the way there, f on the server, the way back.
+// do makes one call: the delay of the request, f on the server, the delay of the answer.
 func (s *fakeStore) do(ctx context.Context, c fakeCall, f func() error) (err error) {
 	if c.op != "read" && c.op != "read on" {
 		var cancel context.CancelFunc
@@ -165,7 +165,7 @@ func (s *fakeStore) do(ctx context.Context, c fakeCall, f func() error) (err err
 	return err
 }
 
-// on makes one call on a partition, locked.
+// on makes one call to a partition, which is locked meanwhile.
 func (s *fakeStore) on(ctx context.Context, op string, p int, consumer string, n int, f func(p *fakePartition) error) error {
 	return s.do(ctx, fakeCall{op: op, partition: p, consumer: consumer, n: n}, func() (err error) {
 		s.server.with(p, func(p *fakePartition) { err = f(p) })
@@ -291,7 +291,7 @@ func (s *fakeStore) Close(ctx context.Context, p int, consumer string) (left int
 	return left, err
 }
 
-// bounded is the timeout that every call of the real store has.
+// bounded gives a call the timeout that every call of the real store has.
 func bounded(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, d)
 }

@@ -71,7 +71,7 @@ func TestForwardingToManyPartitionsOfAHungMasterBlocksNoReader(t *testing.T) {
 		advance(5 * time.Second)
 		require.NotNil(t, e.held(h.streamIn(0, each)))
 		for i := range each {
-			require.NotNil(t, e.held(h.streamIn(partitions/2-1, i)), "of a master that answers")
+			require.NotNil(t, e.held(h.streamIn(partitions/2-1, i)), "its master answers")
 		}
 		e.fake.setFault(nil)
 		advance(10 * time.Minute)
@@ -116,7 +116,7 @@ func TestCopyWithALostAnswerIsMadeOnce(t *testing.T) {
 		advance(time.Minute)
 		require.Equal(t, 2, lost)
 		require.Equal(t, n, e.Stats().Held)
-		require.Zero(t, e.Stats().Parked, "no second announcement of any")
+		require.Zero(t, e.Stats().Parked, "none is announced twice")
 		undelivered, pending, later, _ := h.server.count()
 		require.Equal(t, []int{0, n, 0}, []int{undelivered, pending, later})
 	})

@@ -19,8 +19,8 @@ import (
 	"github.com/streamlease/streamlease/test/virtual"
 )
 
-// harness is a fakeServer and the engines on it, in a bubble of virtual time. It holds G1 against every lease that the
-// server grants: at that moment no engine may believe in an older lease of the stream.
+// harness is a fakeServer and the engines on it, in a bubble of virtual time. It checks G1 for every lease that the server
+// grants: at that moment no engine may trust an older lease of the stream.
 type harness struct {
 	t      *testing.T
 	server *fakeServer
@@ -38,7 +38,7 @@ func bubble(t *testing.T, partitions int, f func(t *testing.T, h *harness)) {
 		layout, err := cluster.NewLayout("svc", partitions)
 		require.NoError(t, err)
 		h := &harness{t: t, layout: layout, server: newFakeServer(layout)}
-		h.server.granted = h.check
+		h.server.granted = h.checkOneOwner
 		defer func() {
 			for _, e := range h.engines {
 				e.halt()
@@ -51,8 +51,8 @@ func bubble(t *testing.T, partitions int, f func(t *testing.T, h *harness)) {
 	})
 }
 
-// check runs at the moment at which the server grants a lease.
-func (h *harness) check(partition int, consumer, entry, stream string) {
+// checkOneOwner is called when the server grants a lease.
+func (h *harness) checkOneOwner(partition int, consumer, entry, stream string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, e := range h.engines {
@@ -61,14 +61,14 @@ func (h *harness) check(partition int, consumer, entry, stream string) {
 			continue
 		}
 		if l.Session().Consumer() == consumer && l.Entry() == entry {
-			continue // an answer of its own that was lost
+			continue // the answer of this very acquisition was lost
 		}
-		h.overlaps = append(h.overlaps, fmt.Sprintf("%s: entry %s granted to %s while %s believes in %s for %v",
+		h.overlaps = append(h.overlaps, fmt.Sprintf("%s: entry %s granted to %s while %s trusts %s for %v",
 			stream, entry, consumer, l.Session().Consumer(), l.Entry(), l.Remaining()))
 	}
 }
 
-// newEngine makes an engine that is not started.
+// newEngine makes an engine and does not start it.
 func (h *harness) newEngine(opts ...Option) *testEngine {
 	h.t.Helper()
 	e := &testEngine{h: h, ended: make(chan struct{}), registry: prometheus.NewRegistry()}
@@ -102,7 +102,7 @@ func (h *harness) newEngine(opts ...Option) *testEngine {
 	return e
 }
 
-// start makes an engine and has it run, with handler after each notification was recorded.
+// start makes an engine and runs it. handler is called after each notification was recorded; it may be nil.
 func (h *harness) start(handler api.HandlerFunc, opts ...Option) *testEngine {
 	h.t.Helper()
 	e := h.newEngine(opts...)
@@ -112,7 +112,7 @@ func (h *harness) start(handler api.HandlerFunc, opts ...Option) *testEngine {
 	return e
 }
 
-// streams is n names.
+// streams are n names.
 func streams(n int) []string {
 	out := make([]string, n)
 	for i := range out {
@@ -135,13 +135,13 @@ func (h *harness) streamIn(partition, i int) string {
 	}
 }
 
-// advance lets virtual time pass, and everything that follows from it happen.
+// advance lets virtual time pass, and waits for everything that follows from it.
 func advance(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// countCalls is how many calls are of one of the kinds.
+// countCalls is the number of calls of some kinds.
 func countCalls(calls []fakeCall, ops ...string) (n int) {
 	for _, c := range calls {
 		if slices.Contains(ops, c.op) {
@@ -151,7 +151,7 @@ func countCalls(calls []fakeCall, ops ...string) (n int) {
 	return n
 }
 
-// sumCalls is how many leases or entries the calls of one of the kinds carry together.
+// sumCalls is the number of leases or entries in all calls of some kinds.
 func sumCalls(calls []fakeCall, ops ...string) (n int) {
 	for _, c := range calls {
 		if slices.Contains(ops, c.op) {
@@ -161,7 +161,7 @@ func sumCalls(calls []fakeCall, ops ...string) (n int) {
 	return n
 }
 
-// mostPerSecond is the most calls of the kinds that started within one second.
+// mostPerSecond is the most calls of some kinds that started within one second.
 func mostPerSecond(calls []fakeCall, ops ...string) (most int) {
 	var times []time.Time
 	for _, c := range calls {
@@ -200,8 +200,8 @@ func (h *harness) names(partitions, n int) [][]string {
 	return all
 }
 
-// asked are the times of the calls of a kind that carried an entry.
-func asked(calls []fakeCall, op, id string) (at []time.Time) {
+// callTimes are the times of the calls of a kind that carried an entry.
+func callTimes(calls []fakeCall, op, id string) (at []time.Time) {
 	for _, c := range calls {
 		if c.op == op && slices.Contains(c.entries, id) {
 			at = append(at, c.at)

@@ -61,10 +61,10 @@ func TestWideEntriesDisownNobody(t *testing.T) {
 	_, err = p.Publish(t.Context(), "last", nil)
 	require.NoError(t, err)
 	l.until("they are dead letters", func() bool { return l.num("XLEN", "{orders-input}-dlq") == wide })
-	l.until("what came behind them is owned", func() bool { return l.notified(api.Added, "last") == 1 })
+	l.until("what came after them is owned", func() bool { return l.notified(api.Added, "last") == 1 })
 	require.Equal(t, innocents+1, l.Stats().Held)
 	require.Empty(t, l.notifiedStreams(api.Disowned))
-	l.until("the log tells", func() bool { return strings.Contains(l.log.String(), "too large") })
+	l.until("it is logged", func() bool { return strings.Contains(l.log.String(), "too large") })
 }
 
 // Trace: announcements of 1 MiB in the wrong partition were all copied again when one pipeline of them did not arrive in time,
@@ -83,14 +83,14 @@ func TestHeavyMisroutedEntriesAreForwardedOnce(t *testing.T) {
 	l := startLiveWith(t, server, opt, nil, WithPartitions(2))
 	text := `,"Info":"` + strings.Repeat("x", 1<<20-100) + `"}`
 	for i, added := 0, 0; added < n; i++ {
-		name := fmt.Sprint("stray", i)
+		name := fmt.Sprint("misrouted", i)
 		if l.layout.Of(name) == 0 {
 			continue
 		}
 		added++
 		more := []string{}
 		if added%2 == 0 {
-			more = []string{"mine", strings.Repeat("m", 100_000)} // which the reader is not answered
+			more = []string{"mine", strings.Repeat("m", 100_000)} // which the read leaves out
 		}
 		l.do(append([]string{"XADD", "orders-input", "*", "lbs-input", fmt.Sprintf(`{"DataStreamName":%q%s`, name, text)}, more...)...)
 	}
@@ -107,5 +107,5 @@ func TestHeavyMisroutedEntriesAreForwardedOnce(t *testing.T) {
 			whole++
 		}
 	}
-	require.Equal(t, n/2, whole, "with all that they carry")
+	require.Equal(t, n/2, whole, "with all of their fields")
 }

@@ -48,10 +48,10 @@ func TestHoldOffIsLimited(t *testing.T) {
 	require.False(t, h.holds(70, true, most), "in total")
 	require.False(t, h.holds(71, false, most))
 	for now := int64(71); now < 1000; now += 50 {
-		require.False(t, h.holds(now, true, most), "not quiet for long enough")
+		require.False(t, h.holds(now, true, most), "the pause was too short")
 	}
 	require.False(t, h.holds(1000, false, most))
-	require.True(t, h.holds(1081, true, most), "quiet for as long")
+	require.True(t, h.holds(1081, true, most), "after a pause of the same length")
 	require.True(t, h.holds(1100, true, most))
 	require.False(t, h.holds(1150, true, most))
 }

@@ -67,7 +67,7 @@ func TestEventHookThatBlocksStopsNoRenewal(t *testing.T) {
 		shutdown, run := e.shutdownAndWait()
 		require.NoError(t, shutdown)
 		require.NoError(t, run)
-		require.LessOrEqual(t, time.Since(began), 5*time.Second, "it is not waited for")
+		require.LessOrEqual(t, time.Since(began), 5*time.Second, "Shutdown does not wait for it")
 		close(release)
 		synctest.Wait()
 		require.EqualValues(t, 1, calls.Load(), "nothing comes after the end")
@@ -118,9 +118,9 @@ func TestLogThatPanicsEndsNothing(t *testing.T) {
 
 type picky struct{ slog.Handler }
 
-func (picky) Enabled(context.Context, slog.Level) bool  { panic("who asks") }
+func (picky) Enabled(context.Context, slog.Level) bool  { panic("Enabled") }
 func (p picky) WithAttrs([]slog.Attr) slog.Handler      { return p }
-func (picky) Handle(context.Context, slog.Record) error { panic("who tells") }
+func (picky) Handle(context.Context, slog.Record) error { panic("Handle") }
 
 func TestLogThatPanicsWhenAskedEndsNothing(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
@@ -209,8 +209,8 @@ func (e *typedNil) Error() string { return e.text }
 type trap struct{}
 
 func (trap) Error() string { return "trap" }
-func (trap) Is(error) bool { panic("asked") }
-func (trap) As(any) bool   { panic("asked") }
+func (trap) Is(error) bool { panic("a method of trap") }
+func (trap) As(any) bool   { panic("a method of trap") }
 
 // Trace: an error whose methods panic ended the process. They are called where a lease is failed, and where the log is
 // written.

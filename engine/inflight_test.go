@@ -13,7 +13,7 @@ func TestInFlightTakesTurns(t *testing.T) {
 	a := f.enter(0, 7, laneWeight/2)
 	require.NotNil(t, a)
 	require.NotNil(t, f.enter(1, 8, laneWeight), "another master")
-	require.Nil(t, f.enter(2, 7, laneWeight*2), "too much, until it is alone")
+	require.Nil(t, f.enter(2, 7, laneWeight*2), "too heavy, unless it is alone")
 	require.Nil(t, f.enter(3, 7, 1), "nobody overtakes")
 	require.Nil(t, f.enter(2, 7, laneWeight*2))
 	require.Empty(t, woken)
@@ -26,7 +26,7 @@ func TestInFlightTakesTurns(t *testing.T) {
 	f.leave(b, laneWeight*2)
 	require.Equal(t, []int{2, 3, 3}, woken)
 
-	// Who has nothing to send any more lets the next one go, and one whose master changed waits there.
+	// A partition that has nothing more to send lets the next one go, and one whose master has changed waits for the new one.
 	c := f.enter(3, 7, laneWeight)
 	require.Nil(t, f.enter(0, 7, 1))
 	require.Nil(t, f.enter(2, 7, 1))
@@ -38,7 +38,7 @@ func TestInFlightTakesTurns(t *testing.T) {
 	require.NotNil(t, d)
 	f.leave(c, laneWeight)
 	f.leave(d, 1)
-	require.Len(t, f.mu.lanes, 1, "that of the other master is in use")
+	require.Len(t, f.mu.lanes, 1, "the lane of the other master is in use")
 }
 
 // Whatever partitions do, the weight in flight is bounded, and in the end nothing is in flight and nobody waits.

@@ -27,7 +27,7 @@ func TestMaintenanceIsReported(t *testing.T) {
 		require.Equal(t, 1, e.counted("maintenance_windows"))
 		require.Equal(t, 1, e.counted("maintenance_nodes"))
 		require.Equal(t, 2, e.counted("maintenance_notices_total", "kind", "failing_over"))
-		require.Equal(t, DefaultSessionTTL.Milliseconds()*4/10, e.ttls.timeout().Milliseconds(), "calls wait longer")
+		require.Equal(t, DefaultSessionTTL.Milliseconds()*4/10, e.ttls.timeout().Milliseconds(), "calls have longer timeouts")
 		advance(3*30*time.Second - 1)
 		push(t, node, ">3\r\n+FAILED_OVER\r\n:11\r\n+7\r\n")
 		advance(time.Second)

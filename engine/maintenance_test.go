@@ -82,7 +82,7 @@ func TestAnnouncedOutageLosesNothing(t *testing.T) {
 				push(t, node, failedOver)
 				advance(revalidationSpread + e.cfg.wheel.Tick)
 				renewed := sumCalls(e.fake.takeCalls(), "renew")
-				require.Equal(t, 300, renewed, "everything, once")
+				require.Equal(t, 300, renewed, "every lease, once")
 				e.kept(300)
 				advance(5 * time.Minute)
 				e.kept(300)
@@ -112,7 +112,7 @@ func TestNoLeaseIsTrustedLongerThanTheServerHoldsIt(t *testing.T) {
 					h.server.announce(fmt.Sprint("more", step))
 				case 3, 4:
 					fault := []fakeFault{faultHang, faultLose, faultError, {before: 800 * time.Millisecond}, {after: 800 * time.Millisecond}}[draw.IntN(5)]
-					// From a source of its own: calls come from all goroutines, draws of this loop from one.
+					// A random source of its own: calls come from all goroutines, draws of this loop from one.
 					var struck sync.Mutex
 					strikes := rand.New(rand.NewPCG(seed, uint64(step)))
 					e.fake.setFault(func(*fakeCall) fakeFault {
@@ -129,7 +129,7 @@ func TestNoLeaseIsTrustedLongerThanTheServerHoldsIt(t *testing.T) {
 				advance(time.Duration(draw.IntN(1500)) * time.Millisecond)
 				longest = max(longest, h.trusted(e))
 			}
-			require.Greater(t, longest, 12*time.Second, "some were longer than they ever are without a window")
+			require.Greater(t, longest, 12*time.Second, "some leases were longer than they ever are without a window")
 		})
 	}
 }
@@ -144,7 +144,7 @@ func (h *harness) trusted(e *testEngine) (longest time.Duration) {
 		}
 		longest = max(longest, left)
 		held := h.server.leaseOf(l.Stream())
-		require.NotNil(h.t, held, "%s is believed for %v", l.Stream(), left)
+		require.NotNil(h.t, held, "%s is trusted for %v", l.Stream(), left)
 		require.Equal(h.t, uint64(l.Token()), held.token)
 		require.Less(h.t, left, time.Duration(held.until-nowMilli())*time.Millisecond)
 		h.server.with(l.Partition(), func(p *fakePartition) {
@@ -238,7 +238,7 @@ func TestNobodyTakesOverBeforeALostExtensionHasPassed(t *testing.T) {
 		b.fake.setFault(nil)
 		advance(15 * time.Second)
 		a.kept(40)
-		require.Zero(t, b.Stats().Held, "others would have been taken over by now")
+		require.Zero(t, b.Stats().Held, "without the extension, b would have taken them over by now")
 		advance(2 * time.Minute)
 		require.Len(t, a.notified(api.Disowned), 40)
 		require.Equal(t, 40, b.Stats().Held)
@@ -257,7 +257,7 @@ func TestOnlyServersThatAnnounceSettleLonger(t *testing.T) {
 				for n := range 2 {
 					h.server.with(n, func(p *fakePartition) {
 						require.Equal(t, want.Milliseconds(), p.ttl)
-						require.LessOrEqual(t, p.sessions[e.session(n).Consumer()]-nowMilli(), DefaultSessionTTL.Milliseconds(), "its own stays short")
+						require.LessOrEqual(t, p.sessions[e.session(n).Consumer()]-nowMilli(), DefaultSessionTTL.Milliseconds(), "its own entry stays short")
 					})
 				}
 			}
@@ -321,12 +321,12 @@ func TestClientsReconnectWhenTheirServerMoves(t *testing.T) {
 		push(t, node, ">4\r\n+MOVING\r\n:7\r\n:20\r\n_\r\n")
 		advance(9 * time.Second)
 		push(t, node, ">4\r\n+MOVING\r\n:7\r\n:20\r\n_\r\n")
-		require.Zero(t, countEvents(e, api.EventTopologyChanged))
+		require.Zero(t, e.countEvents(api.EventTopologyChanged))
 		advance(time.Second + 2*lookGap)
-		require.Equal(t, 1, countEvents(e, api.EventTopologyChanged))
+		require.Equal(t, 1, e.countEvents(api.EventTopologyChanged))
 		advance(time.Minute)
-		require.Equal(t, 1, countEvents(e, api.EventTopologyChanged))
-		require.Equal(t, 1, countEvents(e, api.EventMaintenanceEnded))
+		require.Equal(t, 1, e.countEvents(api.EventTopologyChanged))
+		require.Equal(t, 1, e.countEvents(api.EventMaintenanceEnded))
 		e.kept(10)
 	})
 }

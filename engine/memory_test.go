@@ -46,12 +46,12 @@ func TestBytesReadAndNotYetTakenAreBounded(t *testing.T) {
 		e.startRun()
 		advance(time.Minute)
 		_, pending, _, _ := h.server.count()
-		// Half of the memory, the entry that ends each read, and the one that each reader waited for.
+		// At most half of the memory, the entry that ends each read, and the one that each reader waited for.
 		require.LessOrEqual(t, pending, MinReadMemory/2/mebibyte+2*partitions)
 		require.GreaterOrEqual(t, pending, MinReadMemory/2/mebibyte)
 		e.fake.setFault(nil)
 		advance(20 * time.Second)
-		require.Equal(t, partitions*each, e.Stats().Held, "and all are taken in the end")
+		require.Equal(t, partitions*each, e.Stats().Held, "all are acquired in the end")
 		require.Zero(t, e.unplaced())
 	})
 }
@@ -117,7 +117,7 @@ func TestMasterThatTakesNoAcquisitionsStopsNoOther(t *testing.T) {
 	for name, trouble := range map[string]func(e *testEngine, on bool){
 		"at maxmemory": failing(faultOOM), "no answer": failing(faultHang), "settles": settling,
 	} {
-		for _, masters := range []int{1, 3} { // with one it is partitions that take nothing
+		for _, masters := range []int{1, 3} { // with one, it is partitions that take nothing
 			t.Run(fmt.Sprint(name, " ", masters), func(t *testing.T) {
 				bubble(t, 24, func(t *testing.T, h *harness) {
 					e := h.start(nil, WithReadMemory(MinReadMemory))
@@ -138,7 +138,7 @@ func TestMasterThatTakesNoAcquisitionsStopsNoOther(t *testing.T) {
 					}
 					_, used := e.reading.Waiting(0)
 					require.Positive(t, used)
-					// And the one that each reader waited for, and the one that ended its read.
+					// Besides, there are the entry that each reader waited for, and the one that ended its read.
 					require.LessOrEqual(t, e.unplaced(), MinReadMemory/2+2*sick*weight)
 					require.Greater(t, e.unplaced(), MinReadMemory/8)
 					require.Equal(t, IntakeClogged, e.Stats().Intake)

@@ -59,7 +59,7 @@ func TestParkedEntriesAreRetriedWithBackoff(t *testing.T) {
 		for _, gap := range list {
 			require.LessOrEqual(t, gap, waitlist.MaxDelayChanged+2*time.Millisecond)
 		}
-		// Nobody renews it any more: it is ours soon after it has gone.
+		// Nobody renews the lease any more: the stream is ours soon after it has ended.
 		h.hold("s", "other.2", 5*time.Second)
 		advance(5*time.Second + waitlist.MaxDelayChanged)
 		e.held("s")
@@ -108,27 +108,27 @@ func TestParkedEntriesAreRetriedInBatchesOfBoundedWeight(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 20
 		e := h.parked(n, "much", strings.Repeat("x", 1<<20))
-		asked := make(map[string]bool)
+		retried := make(map[string]bool)
 		for _, c := range e.polled(n, waitlist.FirstDelay/4) {
 			require.LessOrEqual(t, c.n, lease.MaxCallWeight>>20)
 			for _, id := range c.entries {
-				asked[id] = true
+				retried[id] = true
 			}
 		}
-		require.Len(t, asked, n)
+		require.Len(t, retried, n)
 
 		for _, x := range e.parkedEntries(0) {
 			if x.Stream == streams(1)[0] {
 				x.Size = 2 * lease.MaxCallWeight
 			}
 		}
-		asked = make(map[string]bool)
+		retried = make(map[string]bool)
 		for _, c := range e.polled(n, waitlist.FirstDelay/4) {
 			for _, id := range c.entries {
-				asked[id] = true
+				retried[id] = true
 			}
 		}
-		require.Len(t, asked, n, "one that weighs more is asked for by itself")
+		require.Len(t, retried, n, "an entry that weighs more is retried alone")
 	})
 }
 
@@ -140,15 +140,15 @@ func TestParkedBatchThatTakesTooLongIsSplit(t *testing.T) {
 		const n, most = 64, 5
 		e := h.parked(n)
 		e.fake.failWhen(faultHang, func(c *fakeCall) bool { return c.op == "acquire" && c.n > most })
-		asked := make(map[string]bool)
+		retried := make(map[string]bool)
 		for _, c := range e.polled(n, time.Minute) {
 			if c.err == nil && !c.ended.IsZero() {
 				for _, id := range c.entries {
-					asked[id] = true
+					retried[id] = true
 				}
 			}
 		}
-		require.Len(t, asked, n)
+		require.Len(t, retried, n)
 		e.fake.setFault(nil)
 		grown := 0
 		for range 10 {
@@ -199,7 +199,7 @@ func TestOnlyTheLowestParkedEntryIsRetried(t *testing.T) {
 		}
 		advance(time.Second)
 		require.Equal(t, 20, e.Stats().Parked)
-		require.Len(t, e.notified(api.Superseded), 1, "the owner is told once")
+		require.Len(t, e.notified(api.Superseded), 1, "the owner is notified once")
 		e.fake.takeCalls()
 		advance(10 * time.Minute)
 		require.Zero(t, countCalls(e.fake.takeCalls(), "acquire"), "this process knows that it holds the stream itself")
@@ -245,8 +245,8 @@ func TestAnnouncementsBeyondMaxParkedGoToLater(t *testing.T) {
 		e.fake.takeCalls()
 		advance(10 * time.Minute)
 		require.Equal(t, most, e.Stats().Parked)
-		// Each of them comes round in 30 to 60 s. At most once a tick, all that are due then are promoted, read (the first, then
-		// the others) and put off.
+		// Each of them comes round in 30 to 60 s. At most once per tick, all that are due then are promoted, read (the first, then
+		// the others) and deferred again.
 		require.Less(t, len(e.fake.takeCalls()), 10*60*50)
 		for range 3*n + n + 1 {
 			for l := range e.Leases() {
@@ -254,7 +254,7 @@ func TestAnnouncementsBeyondMaxParkedGoToLater(t *testing.T) {
 			}
 			advance(time.Second)
 		}
-		require.Equal(t, []int{0, 0, 0, 0}, h.server.counts(), "every one is done in the end")
+		require.Equal(t, []int{0, 0, 0, 0}, h.server.counts(), "all are done in the end")
 		require.Len(t, e.notified(api.Added), 4*n+1)
 	})
 }
@@ -308,14 +308,14 @@ func TestStreamOfAStuckHandlerGoesToOthers(t *testing.T) {
 				}
 				a.fake.takeCalls()
 				h.server.forgetLeases(0)
-				// It takes a renewal to see it, one lease TTL to give up, and then one draw of who reads the stream every 30 s
-				// at most: an hour is a hundred of them.
+				// It takes a renewal to notice the loss, one lease TTL to give up, and then at most 30 s each time until chance
+				// decides again who reads the stream: an hour has a hundred such draws.
 				for range 3600 {
 					if !alone && b.Stats().Held == 1 {
 						break
 					}
 					advance(time.Second)
-					require.False(t, a.table.Get("s") != nil && a.table.Get("s") != lost, "not a second time while the handler runs")
+					require.False(t, a.table.Get("s") != nil && a.table.Get("s") != lost, "not acquired a second time while the handler runs")
 				}
 				if !alone {
 					require.Equal(t, 1, b.Stats().Held)
@@ -323,8 +323,8 @@ func TestStreamOfAStuckHandlerGoesToOthers(t *testing.T) {
 					return
 				}
 				moved := countCalls(a.fake.takeCalls(), "requeue")
-				require.Greater(t, moved, 60, "it is offered to others all the time")
-				require.Less(t, moved, 200, "but not as fast as that can be done")
+				require.Greater(t, moved, 60, "it is offered to others over and over")
+				require.Less(t, moved, 200, "but not as fast as possible")
 				close(stuck)
 				advance(time.Minute)
 				require.NotSame(t, lost, a.held("s"))
@@ -354,8 +354,8 @@ func TestParkingAcrossSessions(t *testing.T) {
 		old.End()
 		next := lease.NewSession(context.Background(), e.clock, 0, "next.1", e.clock.Now(), time.Hour)
 		require.True(t, e.parked.park(next, entry("a", "1-4"), held))
-		require.Equal(t, 2, e.Stats().Parked, "the row of the new session takes the place of the old one")
-		require.True(t, e.parked.park(old, entry("c", "1-5"), held), "it goes back with its session")
+		require.Equal(t, 2, e.Stats().Parked, "the row of the new session replaces that of the old one")
+		require.True(t, e.parked.park(old, entry("c", "1-5"), held), "it is requeued with its session")
 		require.False(t, e.parked.list.Has("c"))
 		e.parked.list.Drop(old)
 		require.True(t, e.parked.list.HasEntry("a", "1-4"))

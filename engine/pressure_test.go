@@ -48,7 +48,7 @@ func TestIntakeStopsBeforeAnythingIsLost(t *testing.T) {
 		e := h.start(nil)
 		advance(15 * time.Second)
 		require.Equal(t, IntakeOpen, e.Stats().Intake)
-		server := &slowServer{rate: 250} // of the 420 a second that it should be
+		server := &slowServer{rate: 250} // of the 420 per second that are needed
 		e.fake.setFault(server.fault)
 		h.server.announce(streams(12_000)[4000:]...)
 		var seen []Intake
@@ -85,14 +85,14 @@ func TestIntakeResumesWhenRenewalsAreOnTime(t *testing.T) {
 		require.Greater(t, e.Stats().Late, e.pressure.stop)
 		h.server.announce(streams(2 * n)[n:]...)
 		advance(5 * time.Second)
-		require.LessOrEqual(t, e.Stats().Held, n+e.cfg.readBatch, "what a read had been promised and no more")
+		require.LessOrEqual(t, e.Stats().Held, n+e.cfg.readBatch, "only what a read had been promised")
 		server.set(10_000)
 		advance(10 * time.Second)
 		require.Equal(t, IntakeOpen, e.Stats().Intake)
 		require.Equal(t, 2*n, e.Stats().Held)
 		require.Zero(t, len(e.notified(api.Disowned)))
-		require.Equal(t, 1, countEvents(e, api.EventIntakeStopped))
-		require.Equal(t, 1, countEvents(e, api.EventIntakeResumed))
+		require.Equal(t, 1, e.countEvents(api.EventIntakeStopped))
+		require.Equal(t, 1, e.countEvents(api.EventIntakeResumed))
 	})
 }
 
@@ -113,7 +113,7 @@ func TestOverloadedEngineKeepsWhatItCanRenew(t *testing.T) {
 				unready++
 			}
 			if i > 60 {
-				// 100 a second are 2,900 leases in the 29 s that a lease is believed in.
+				// 100 per second are 2,900 leases in the 29 s for which a lease is trusted.
 				require.Greater(t, e.Stats().Held, 2000)
 			}
 		}
@@ -139,7 +139,7 @@ func TestIntakeWaitsForFirstRenewals(t *testing.T) {
 		for range 1000 {
 			advance(100 * time.Millisecond)
 			now := e.table.Len()
-			// Each reader takes in what one read brought while the next is on its way.
+			// Each reader acquires what one read brought while the next is in flight.
 			require.LessOrEqual(t, e.table.Young(), max(500, now/trialShare)+2*2*100)
 			if held = now; held == n {
 				break

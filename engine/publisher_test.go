@@ -77,7 +77,7 @@ func TestPublishWritesWhatExistingProducersWrite(t *testing.T) {
 func TestPublishGoesToThePartitionOfTheStream(t *testing.T) {
 	c := servers.New(t).Client(t)
 	p := publisherFor(t, c, WithPartitions(16))
-	// What the documentation of cluster.Partition gives as a check.
+	// The example in the documentation of cluster.Partition.
 	_, err := p.Publish(t.Context(), "orders:1", nil)
 	require.NoError(t, err)
 	require.Len(t, announced(t, c, "orders-input-3"), 1)
@@ -180,7 +180,7 @@ func TestPublishEnforcesTheLimits(t *testing.T) {
 	c := servers.New(t).Client(t)
 	p := publisherFor(t, c, WithLimits(Limits{MaxName: 10, MaxInfo: 1000, MaxEntry: 1500}))
 	_, err := p.Publish(t.Context(), "0123456789", json.RawMessage(" "+`"`+strings.Repeat("x", 998)+`"`))
-	require.NoError(t, err, "exactly that, without the space")
+	require.NoError(t, err, "exactly at the limit, without the space")
 	_, err = p.Publish(t.Context(), "0123456789x", nil)
 	require.ErrorIs(t, err, api.ErrTooLarge)
 	require.ErrorContains(t, err, "the name has 11 bytes, the limit is 10 (WithLimits, MaxName)")
@@ -226,7 +226,7 @@ func TestPublishRefusesAnotherNumberOfPartitionsEveryTime(t *testing.T) {
 		require.ErrorIs(t, err, api.ErrPartitionMismatch)
 		require.Equal(t, []string{"", ""}, entries)
 	}
-	require.Len(t, announced(t, c, "orders-input"), 1, "nothing was announced but by the first")
+	require.Len(t, announced(t, c, "orders-input"), 1, "only the first publisher announced anything")
 }
 
 // The check is repeated until it has succeeded, and rarely after that.
@@ -277,7 +277,7 @@ func TestPublisherNoticesThatTheServiceChanged(t *testing.T) {
 		require.NoError(t, err)
 		set(x.fields...)
 		_, err = p.Publish(t.Context(), "s", nil)
-		require.NoError(t, err, "not asked again yet")
+		require.NoError(t, err, "not checked again yet")
 		p.next.Store(0)
 		for range 2 {
 			_, err = p.Publish(t.Context(), "s", nil)
@@ -286,7 +286,7 @@ func TestPublisherNoticesThatTheServiceChanged(t *testing.T) {
 		}
 		require.NoError(t, c.Do(t.Context(), c.B().Del().Key("{orders-input}:meta").Build()).Error())
 		_, err = p.Publish(t.Context(), "s", nil)
-		require.NoError(t, err, "as before")
+		require.NoError(t, err, "the service is what it was")
 	}
 	p := publisherFor(t, c)
 	_, err := p.Publish(t.Context(), "s", nil)
@@ -294,7 +294,7 @@ func TestPublisherNoticesThatTheServiceChanged(t *testing.T) {
 	p.next.Store(0)
 	require.NoError(t, c.Do(t.Context(), c.B().Set().Key("{orders-input}:meta").Value("x").Build()).Error())
 	_, err = p.Publish(t.Context(), "s", nil)
-	require.NoError(t, err, "an answer that says nothing changes nothing")
+	require.NoError(t, err, "an unusable answer changes nothing")
 }
 
 // An announcement whose answer is lost is not sent a second time, and the error says that it may have been written.

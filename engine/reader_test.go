@@ -106,12 +106,12 @@ func TestSetMaxStreams(t *testing.T) {
 		e.SetMaxStreams(18)
 		advance(5 * time.Second)
 		require.Equal(t, 18, e.Stats().Held)
-		told := e.notified(api.Releasing)
-		require.Len(t, told, 4, "each once")
-		for _, x := range told {
+		notified := e.notified(api.Releasing)
+		require.Len(t, notified, 4, "each once")
+		for _, x := range notified {
 			require.Positive(t, x.left)
 		}
-		require.ElementsMatch(t, []string{"young1", "young2"}, []string{told[0].Stream, told[1].Stream})
+		require.ElementsMatch(t, []string{"young1", "young2"}, []string{notified[0].Stream, notified[1].Stream})
 		advance(time.Minute)
 		require.Equal(t, 18, e.Stats().Held)
 		e.SetMaxStreams(21)
@@ -142,7 +142,7 @@ func TestReadingPausesWhileHandlersAreBehind(t *testing.T) {
 		require.GreaterOrEqual(t, held, 2*batch)
 		require.LessOrEqual(t, held, 4*batch+workers)
 		undelivered, _, _, _ := h.server.count()
-		require.Equal(t, n-held, undelivered, "the rest waits where others can take it")
+		require.Equal(t, n-held, undelivered, "the rest stays where others can read it")
 		for _, l := range e.table.All() {
 			require.Positive(t, l.Remaining())
 		}

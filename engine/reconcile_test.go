@@ -83,7 +83,7 @@ func TestEntriesLeftByAKeepCallAreKeptByTheNext(t *testing.T) {
 		require.Equal(t, 2*n, pending)
 		calls := e.fake.takeCalls()
 		require.Equal(t, (2*n+some-1)/some, countCalls(calls, "keep"))
-		require.Equal(t, 1, countCalls(calls, "ids"), "in one comparison")
+		require.Equal(t, 1, countCalls(calls, "ids"), "all in one comparison")
 		require.Empty(t, e.notified(api.Disowned))
 	})
 }
@@ -172,7 +172,7 @@ func TestComparisonToleratesConcurrentChanges(t *testing.T) {
 					compared += countCalls(e.fake.takeCalls(), "ids")
 					e.compareNow()
 					h.server.announce(fmt.Sprintf("new%d", i))
-					// Parked behind one that is held, and acquired when that ends, in the midst of it.
+					// Parked behind a held one, and acquired when that ends, in the middle of a comparison.
 					stream := streams(n)[i%n]
 					h.server.announce(stream)
 					if l := e.table.Get(stream); l != nil {
@@ -207,7 +207,7 @@ func TestEntriesOfALostReadAreFound(t *testing.T) {
 				advance(10 * time.Second)
 				var lost atomic.Bool
 				e.fake.failWhen(fakeFault{err: errCut}, func(c *fakeCall) bool { return c.op == op && lost.CompareAndSwap(false, true) })
-				advance(e.cfg.block) // the read that is under way was sent before
+				advance(e.cfg.block) // the read in flight was sent before
 				h.server.announce(streams(n)[:n/2]...)
 				advance(2 * time.Second)
 				require.True(t, lost.Load())

@@ -53,16 +53,16 @@ func TestRefusedEntryDoesNotBlockTheRetirementOfSessions(t *testing.T) {
 				}
 				_, pending, _, _ := h.server.count()
 				require.Equal(t, 2, pending)
-				require.Equal(t, 1, e.completer.Retiring(), "the second was paid")
+				require.Equal(t, 1, e.completer.Retiring(), "the second one was retired")
 
 				e.fake.takeCalls()
 				advance(5 * time.Minute)
 				calls := e.fake.takeCalls()
 				most := 60
 				if why == full {
-					most = 600 // as all that a server in such a state refuses
+					most = 600 // retried like everything that a server in such a state refuses
 				}
-				require.LessOrEqual(t, len(asked(calls, "requeue", bad)), most)
+				require.LessOrEqual(t, len(callTimes(calls, "requeue", bad)), most)
 				require.Less(t, countCalls(calls, "pending", "close"), 3*most)
 				require.Equal(t, []int{0, 2, 0, 0}, h.server.counts(), "it is not lost")
 				require.Contains(t, e.logged(), bad)
@@ -75,7 +75,7 @@ func TestRefusedEntryDoesNotBlockTheRetirementOfSessions(t *testing.T) {
 					require.Equal(t, 2, pending, "both are owned")
 					require.Positive(t, e.held("bad").Remaining())
 				} else {
-					require.Equal(t, 1, pending, "it was given up on, and now a dead letter refers to it")
+					require.Equal(t, 1, pending, "the engine gave up on it, and now a dead letter refers to it")
 				}
 			})
 		})
@@ -97,7 +97,7 @@ func TestRetiringSkipsARefusedEntry(t *testing.T) {
 			advance(20 * time.Second)
 			require.Equal(t, 19, e.Stats().Held)
 			require.Zero(t, e.completer.Retiring())
-			require.Len(t, asked(e.fake.takeCalls(), "requeue", bad), lease.MoveTries+1)
+			require.Len(t, callTimes(e.fake.takeCalls(), "requeue", bad), lease.MoveTries+1)
 			h.server.with(0, func(p *fakePartition) {
 				require.Len(t, p.dead, 1)
 				require.Equal(t, bad, p.dead[0].id)
@@ -118,7 +118,7 @@ func TestRefusedEntriesAreRetriedWithBackoff(t *testing.T) {
 		e.fake.takeCalls()
 		go func() { _ = l.Release(context.Background()) }()
 		advance(3 * time.Minute)
-		at := asked(e.fake.takeCalls(), "requeue", l.Entry())
+		at := callTimes(e.fake.takeCalls(), "requeue", l.Entry())
 		require.Greater(t, len(at), 12)
 		require.Less(t, len(at), 40)
 		for i, t1 := range at[1:] {
@@ -128,7 +128,7 @@ func TestRefusedEntriesAreRetriedWithBackoff(t *testing.T) {
 				require.Greater(t, gap, completion.RefusedMost/3)
 			}
 		}
-		require.NotNil(t, h.server.leaseOf("s"), "it is renewed until its ending is known")
+		require.NotNil(t, h.server.leaseOf("s"), "it is renewed until the result of its ending is known")
 	})
 }
 
@@ -151,7 +151,7 @@ func TestEndingThatFailsItsBatchDelaysNoOther(t *testing.T) {
 		require.Less(t, time.Since(began), time.Second)
 		advance(time.Minute)
 		require.Empty(t, done)
-		h.server.with(0, func(p *fakePartition) { require.Empty(t, p.dead, "what is done is never a dead letter") })
+		h.server.with(0, func(p *fakePartition) { require.Empty(t, p.dead, "a done announcement never becomes a dead letter") })
 		e.fake.setFault(nil)
 		require.NoError(t, <-done)
 	})
@@ -179,7 +179,7 @@ func TestReleaseThatFailsItsBatchDelaysNoOther(t *testing.T) {
 				advance(time.Minute)
 				require.EqualValues(t, 299, ended.Load())
 				h.server.with(0, func(p *fakePartition) {
-					require.Empty(t, p.dead, "a call that is not answered says nothing of an entry")
+					require.Empty(t, p.dead, "an unanswered call says nothing about an entry")
 				})
 				e.fake.setFault(nil)
 				advance(time.Minute)
@@ -270,14 +270,14 @@ func TestRequeuedUnreadableEntryIsDeadLettered(t *testing.T) {
 		bubble(t, 1, func(t *testing.T, h *harness) {
 			e := h.start(nil)
 			advance(time.Second)
-			h.server.with(0, func(p *fakePartition) { p.delivered++ }) // nobody reads it
+			h.server.with(0, func(p *fakePartition) { p.delivered++ }) // so that nobody reads it
 			id := h.server.addMalformed(0)
 			consumer := e.session(0).Consumer()
 			h.server.with(0, func(p *fakePartition) {
 				p.pending[id] = &fakePending{entry: p.input[0], consumer: consumer, since: nowMilli(), deliveries: 1}
 			})
 			x := lease.Entry{ID: id, Body: malformedBody()}
-			e.completer.Requeue(consumer, &x, completion.Target{Dest: dest, Delay: time.Minute, Reason: "malformed: told by who read it"})
+			e.completer.Requeue(consumer, &x, completion.Target{Dest: dest, Delay: time.Minute, Reason: "malformed: says its reader"})
 			advance(time.Second)
 			require.Equal(t, []int{0, 0, 0, 1}, h.server.counts())
 		})

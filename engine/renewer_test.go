@@ -17,7 +17,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares text with a file of testdata, or writes it there.
 func golden(t *testing.T, name, text string) {
@@ -84,7 +84,7 @@ func TestRenewalsAreSpread(t *testing.T) {
 				for entry, at := range last {
 					require.LessOrEqual(t, time.Since(at), longest, entry)
 				}
-				// One interval in 0.95 is the mean. After the first interval, no second is more than a half off it.
+				// On average a lease is renewed once in 0.95 intervals. After the first interval, no second is off by more than half.
 				mean := float64(n) / (0.95 * e.cfg.interval.Seconds())
 				for i := 11; i < seconds; i++ {
 					require.InDelta(t, mean, perSecond[i], mean/2, "in second %d", i)
@@ -163,7 +163,7 @@ func TestRenewalsCarryTheBeat(t *testing.T) {
 			}
 		}
 		require.InDelta(t, 6, renewals, 1)
-		require.LessOrEqual(t, beats+renewals, 67, "a renewal puts the next beat off")
+		require.LessOrEqual(t, beats+renewals, 67, "a renewal postpones the next beat")
 	})
 }
 
@@ -215,7 +215,7 @@ func TestLeasesAreDisownedAtTheirDeadline(t *testing.T) {
 				require.Empty(t, e.notified(api.Disowned))
 				require.Equal(t, n, e.Stats().Held)
 				advance(e.cfg.wheel.Tick + 2*time.Millisecond)
-				require.Len(t, e.notified(api.Disowned), n, "each is told once")
+				require.Len(t, e.notified(api.Disowned), n, "each owner is notified once")
 				for _, x := range e.notified(api.Disowned) {
 					require.ErrorIs(t, x.Err, api.ErrLeaseLost)
 					require.False(t, x.at.After(session.Add(time.Millisecond)))
@@ -231,7 +231,7 @@ func TestLeasesAreDisownedAtTheirDeadline(t *testing.T) {
 				}
 				advance(2 * time.Minute)
 				require.Len(t, e.notified(api.Disowned), n)
-				// With Redis back, the engine goes on by itself, and all of them come back.
+				// With Redis back, the engine continues by itself, and all of them come back.
 				e.fake.setFault(nil)
 				advance(time.Minute)
 				require.Equal(t, n, e.Stats().Held)
@@ -258,7 +258,7 @@ func TestUnrenewedLeaseIsDisownedAtItsOwnDeadline(t *testing.T) {
 			}
 			return fakeFault{}
 		})
-		// The session's deadline stays far ahead, so near its end what is left is that of the lease itself.
+		// The session's deadline stays far ahead, so what is left near the end is the lease's own time.
 		until := make(map[api.Token]time.Time)
 		for began := time.Now(); len(e.notified(api.Disowned)) < n && time.Since(began) < time.Minute; advance(10 * time.Millisecond) {
 			for _, x := range e.notified(api.Added) {
@@ -277,7 +277,7 @@ func TestUnrenewedLeaseIsDisownedAtItsOwnDeadline(t *testing.T) {
 		require.NotContains(t, e.events(), api.EventSessionLost)
 		e.fake.setFault(nil)
 		advance(time.Minute)
-		require.Equal(t, n, e.Stats().Held, "given up, they come back under new tokens")
+		require.Equal(t, n, e.Stats().Held, "requeued, they come back under new tokens")
 	})
 }
 
@@ -309,24 +309,24 @@ func TestRenewalsThatFailForAWhileLoseNothing(t *testing.T) {
 func TestAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")
-		// The longest timeout there may be: an answer can be under way for nearly as long as the session lasts.
+		// The longest timeout possible: an answer can be in flight for nearly as long as the session lasts.
 		e := h.start(nil, WithPipeline(lease.Pipeline{Timeout: 7 * time.Second}))
 		advance(5 * time.Second)
 		l, s := e.held("s"), e.session(0)
 		left := s.Remaining()
 		ctx := l.Context()
 		e.fake.failOnly(fakeFault{after: 4 * time.Second}, "beat", "renew")
-		// Slow answers that come in time are as good as any.
+		// Slow answers that come in time are as good as fast ones.
 		advance(left + 10*time.Second)
 		require.Positive(t, l.Remaining())
 		require.NoError(t, ctx.Err())
 
-		// Now they come too late for that.
+		// Now they come too late.
 		e.fake.failOnly(fakeFault{after: 6900 * time.Millisecond}, "beat", "renew")
 		for began := time.Now(); l.Remaining() > 0; advance(100 * time.Millisecond) {
 			require.Less(t, time.Since(began), time.Minute)
 		}
-		require.LessOrEqual(t, s.Remaining(), e.cfg.wheel.Tick, "an owner may be told a tick before")
+		require.LessOrEqual(t, s.Remaining(), e.cfg.wheel.Tick, "an owner may be notified up to a tick early")
 		require.ErrorIs(t, context.Cause(ctx), api.ErrLeaseLost)
 		e.fake.setFault(nil)
 		advance(30 * time.Second)
@@ -336,7 +336,7 @@ func TestAnswerAfterTheDeadlineRevivesNothing(t *testing.T) {
 		again := e.held("s")
 		require.NotSame(t, l, again)
 		require.Greater(t, again.Token(), l.Token())
-		// Told a tick before its session is over, it may have been taken once more for that tick.
+		// Disowned a tick before its session is over, the stream may have been acquired once more for that tick.
 		require.Regexp(t, "^Added( Disowned Added){1,2}$", e.kinds("s"))
 	})
 }
@@ -356,14 +356,14 @@ func TestSessionCloseToItsDeadlineIsSaved(t *testing.T) {
 					names, op = h.large(0, n), "beat"
 				}
 				h.server.announce(names...)
-				e := h.start(nil, WithPipeline(lease.Pipeline{MaxBatch: 1})) // 16 leases a wave, of 64 that are looked at
+				e := h.start(nil, WithPipeline(lease.Pipeline{MaxBatch: 1})) // 16 leases per wave, of 64 that are examined
 				advance(5 * time.Second)
 				require.Equal(t, n, e.Stats().Held)
 				s := e.session(0)
 				e.fake.failOnly(faultError, "beat", "renew")
 				advance(s.Remaining() - e.cfg.timeout/2)
 				require.Equal(t, n, e.Stats().Held)
-				// Most are due by now, many at a time, and nothing is on its way. The last answer before the outage took long.
+				// Most are due by now, many at a time, and nothing is in flight. The last answer before the outage took long.
 				e.renewer.paces[0].answer = e.cfg.timeout
 				e.fake.setFault(nil)
 				e.fake.takeCalls()

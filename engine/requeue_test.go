@@ -48,7 +48,7 @@ func TestRequeueOfAnOrphanedEntry(t *testing.T) {
 	held, _ := l.Lease(home)
 	require.NoError(t, held.Done(ctx))
 
-	// Its producer knows nothing of partitions, and the reader died before it forwarded the entry.
+	// The producer does not know of partitions, and the reader died before it forwarded the entry.
 	l.abandon(0, home)
 	require.NoError(t, l.Requeue(ctx, home))
 	l.until("it is forwarded and handed out", func() bool { return l.notified(api.Added, home) == 2 })
@@ -65,7 +65,7 @@ func TestRequeueWhileTheOwnerLives(t *testing.T) {
 	_, err := other.Open(ctx, 0, "other.1", 0)
 	require.NoError(t, err)
 	l.SetMaxStreams(0)
-	// Delivered to the other one in one step, so that the engine does not read it.
+	// Delivered to the other consumer in one step, so that the engine does not read it.
 	id := l.do("EVAL", `local id = redis.call('XADD', KEYS[1], '*', 'lbs-input', '{"DataStreamName":"x"}')
 		redis.call('XREADGROUP', 'GROUP', ARGV[1], 'other.1', 'STREAMS', KEYS[1], '>') return id`,
 		"1", l.layout.Keys(0).Input, l.layout.Group())
@@ -78,7 +78,7 @@ func TestRequeueWhileTheOwnerLives(t *testing.T) {
 	require.ErrorIs(t, err, api.ErrHeldElsewhere)
 	require.ErrorContains(t, err, "other.1")
 
-	// Once it counts as dead, the alarm of the beat recovers it, or this call, whichever comes first.
+	// Once the other consumer counts as dead, the alarm of the beat recovers its entries, or this call does, whichever comes first.
 	l.do("ZADD", l.layout.Keys(0).Sessions, "1", "other.1")
 	if err := l.Requeue(ctx, "x"); err != nil {
 		require.True(t, isAnyOf(err, api.ErrNotAnnounced, api.ErrHeldElsewhere), "%v", err)

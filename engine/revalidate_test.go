@@ -60,11 +60,11 @@ func TestFloodOfNoticesCostsFewRenewals(t *testing.T) {
 				ordinary := float64(n) / (0.95 * e.cfg.interval.Seconds())
 				require.Less(t, float64(total), 3*ordinary*seconds, "%v", perSecond)
 				for i, renewed := range perSecond {
-					// Renewals because of windows that open, of windows that end, and of reconnections may coincide.
+					// Renewals for windows that open, for windows that end, and for reconnections may coincide.
 					require.Less(t, renewed, 3*n, "in second %d", i)
 				}
 				require.LessOrEqual(t, beats, 20*seconds)
-				require.LessOrEqual(t, countEvents(e, api.EventTopologyChanged), seconds*int(time.Second)/int(redialGap)+1)
+				require.LessOrEqual(t, e.countEvents(api.EventTopologyChanged), seconds*int(time.Second)/int(redialGap)+1)
 				e.kept(n)
 				advance(time.Minute)
 				e.kept(n)

@@ -46,7 +46,7 @@ func TestSessionLost(t *testing.T) {
 				require.Equal(t, n, e.Stats().Held)
 				require.Len(t, e.notified(api.Added), n+counts[0])
 				for l := range kept {
-					require.Positive(t, l.Remaining(), "partition 1 is not touched")
+					require.Positive(t, l.Remaining(), "partition 1 is not affected")
 				}
 				for _, x := range e.notified(api.Added) {
 					require.Zero(t, x.Lease.Attempt(), "no retry is counted")
@@ -94,7 +94,7 @@ func TestEngineContinuesAfterAFlush(t *testing.T) {
 		}
 		advance(30 * time.Second)
 		require.Zero(t, e.Stats().Held)
-		require.Len(t, e.notified(api.Disowned), n, "each is told once")
+		require.Len(t, e.notified(api.Disowned), n, "each owner is notified once")
 		h.server.announce(streams(n)...)
 		advance(30 * time.Second)
 		require.Equal(t, n, e.Stats().Held)
@@ -120,7 +120,7 @@ func TestRenewalDoesNotWaitForTheGroup(t *testing.T) {
 			require.Equal(t, n, e.Stats().Held)
 			require.Empty(t, e.notified(api.Disowned))
 			require.ErrorIs(t, e.Ready(context.Background()), api.ErrNotReady)
-			require.LessOrEqual(t, mostPerSecond(e.fake.takeCalls(), "open"), 25, "no spinning")
+			require.LessOrEqual(t, mostPerSecond(e.fake.takeCalls(), "open"), 25, "it does not spin")
 			e.fake.setFault(nil)
 			advance(10 * time.Second)
 			h.server.announce("new")
@@ -144,7 +144,7 @@ func TestNothingIsTakenWhileSettling(t *testing.T) {
 		e.fake.takeCalls()
 		advance(e.cfg.sessionTTL - 3*e.cfg.beat)
 		require.Zero(t, e.Stats().Held)
-		require.LessOrEqual(t, countCalls(e.fake.takeCalls(), "acquire"), 5*2*8, "each batch four times a second")
+		require.LessOrEqual(t, countCalls(e.fake.takeCalls(), "acquire"), 5*2*8, "each batch four times per second")
 		advance(3 * e.cfg.beat)
 		require.Equal(t, 300, e.Stats().Held)
 		require.Subset(t, e.events(), []api.EventKind{api.EventSettlingStarted, api.EventSettlingEnded})
@@ -218,7 +218,7 @@ func TestForgottenEntriesAreDisowned(t *testing.T) {
 		}
 		h.server.announce("new")
 		advance(5 * time.Second)
-		require.Greater(t, e.held("new").Token(), e.notified(api.Added)[n-1].Token, "no token comes twice")
+		require.Greater(t, e.held("new").Token(), e.notified(api.Added)[n-1].Token, "no token is granted twice")
 	})
 }
 
@@ -230,7 +230,7 @@ func TestServerChangeCapsDeadlines(t *testing.T) {
 		h.server.announce(streams(n)...)
 		e := h.start(nil)
 		advance(15 * time.Second)
-		// Beats succeed, and extend the session; every renewal and verification meets a fault.
+		// Beats succeed, and extend the session; every renewal and verification fails.
 		before := time.Now().Add(e.session(0).Remaining())
 		var changed atomic.Bool
 		e.fake.setFault(func(c *fakeCall) fakeFault {
@@ -244,7 +244,7 @@ func TestServerChangeCapsDeadlines(t *testing.T) {
 		})
 		h.server.restart(false)
 		changed.Store(true)
-		// Renewals carry the beat. Without one that arrives, the session goes on by beats alone.
+		// Renewals carry the beat. If none arrives, beats alone keep the session.
 		advance(time.Until(before) + 2*time.Second)
 		require.Len(t, e.notified(api.Disowned), n)
 		for _, x := range e.notified(api.Disowned) {

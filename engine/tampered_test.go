@@ -54,7 +54,7 @@ func TestAcknowledgedByHandWhileHeld(t *testing.T) {
 		require.Empty(t, e.notified(api.Disowned))
 		require.NoError(t, e.held("s00003").Done(context.Background()))
 		advance(time.Second)
-		require.Equal(t, parked, e.held("s00003").Entry(), "what was parked behind it has its turn")
+		require.Equal(t, parked, e.held("s00003").Entry(), "it is the turn of the one parked behind it")
 	})
 }
 
@@ -117,7 +117,7 @@ func TestDeletedWhileHeldAndEndedByItsOwner(t *testing.T) {
 					leases = append(leases, e.held(stream))
 				}
 				ended := make(chan error, len(ends))
-				e.fake.failOnly(fakeFault{before: 500 * time.Millisecond}, "ids") // what one finds has the rest compared
+				e.fake.failOnly(fakeFault{before: 500 * time.Millisecond}, "ids") // a comparison is triggered by what one ending finds
 				for _, l := range leases {
 					go func() { ended <- ends[l.Stream()](l) }()
 				}
@@ -239,7 +239,7 @@ func TestGroupRecreatedWhileHeld(t *testing.T) {
 			require.NoError(t, a.held(s).Done(context.Background()))
 		}
 		advance(a.comparedIn())
-		require.Empty(t, b.notified(api.Added), "done is done")
+		require.Empty(t, b.notified(api.Added), "what is done stays done")
 		undelivered, pending, later, _ := h.server.count()
 		require.Equal(t, []int{0, 0, 0}, []int{undelivered, pending, later})
 	})

@@ -16,7 +16,7 @@ import (
 	"github.com/streamlease/streamlease/test/telemetry"
 )
 
-// testEngine is an engine on a fakeStore, and what its handler was told.
+// testEngine is an engine on a fakeStore, with what it has reported: notifications, events and its log.
 type testEngine struct {
 	*Engine
 	h        *harness
@@ -26,7 +26,7 @@ type testEngine struct {
 	err      error         // of Run
 	stop     context.CancelFunc
 
-	// handler is called after a notification was recorded; nil: nil is returned.
+	// handler is called after a notification was recorded; without one, Handle returns nil.
 	handler api.HandlerFunc
 
 	mu            sync.Mutex
@@ -42,7 +42,7 @@ type received struct {
 	left time.Duration // Remaining of the lease at that moment
 }
 
-// startWith has f run the engine.
+// startWith starts the engine by calling f in a goroutine.
 func (e *testEngine) startWith(f func(ctx context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	e.stop = cancel
@@ -52,12 +52,12 @@ func (e *testEngine) startWith(f func(ctx context.Context) error) {
 	}()
 }
 
-// startRun has Run run the engine, which handles its own notifications.
+// startRun starts the engine with Run and the recording handler.
 func (e *testEngine) startRun() {
 	e.startWith(func(ctx context.Context) error { return e.Run(ctx, e) })
 }
 
-// halt ends an engine whatever state it is in.
+// halt ends an engine in whatever state it is.
 func (e *testEngine) halt() {
 	e.fake.setFault(nil)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -69,27 +69,28 @@ func (e *testEngine) halt() {
 	}
 }
 
-// shutdownAndWait shuts the engine down and returns what Shutdown and Run did.
+// shutdownAndWait shuts the engine down, and returns the errors of Shutdown and Run.
 func (e *testEngine) shutdownAndWait() (shutdown, run error) {
 	shutdown = e.Shutdown(context.Background())
 	<-e.ended
 	return shutdown, e.err
 }
 
-// Write is the log.
+// Write takes what is logged.
 func (e *testEngine) Write(p []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.logs.Write(p)
 }
 
+// logged is the log so far.
 func (e *testEngine) logged() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.logs.String()
 }
 
-// Handle records.
+// Handle records a notification.
 func (e *testEngine) Handle(ctx context.Context, n api.Notification) error {
 	x := received{Notification: n, at: time.Now()}
 	if n.Lease != nil {
@@ -104,7 +105,7 @@ func (e *testEngine) Handle(ctx context.Context, n api.Notification) error {
 	return nil
 }
 
-// notified is what was told of a kind, in order.
+// notified are the notifications of a kind, in order.
 func (e *testEngine) notified(kind api.Kind) (out []received) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -116,7 +117,7 @@ func (e *testEngine) notified(kind api.Kind) (out []received) {
 	return out
 }
 
-// kinds is the names of what was told of a stream, in order.
+// kinds are the kinds of the notifications about a stream, in order, but for Terminated.
 func (e *testEngine) kinds(stream string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -129,7 +130,7 @@ func (e *testEngine) kinds(stream string) string {
 	return strings.Join(out, " ")
 }
 
-// events is the kinds of events that were told.
+// events are the kinds of the emitted events.
 func (e *testEngine) events() (out []api.EventKind) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -163,18 +164,18 @@ func (e *testEngine) session(partition int) *lease.Session {
 	return s
 }
 
-// counted is what a counter of an engine stands at, for all or some values of its labels.
+// counted is the value of a counter, for all or some values of its labels.
 func (e *testEngine) counted(name string, labels ...string) int {
 	sum, _ := telemetry.Sum(e.h.t, e.registry, name, labels...)
 	return int(sum)
 }
 
-// hookCount is how often a hook came to a result.
+// hookCount is how often the calls of a hook had a result.
 func (e *testEngine) hookCount(hook string, r outbox.Result) int {
 	return e.counted("hooks_total", "hook", hook, "result", r.String())
 }
 
-// heldThroughout looks for a while whether all of n streams stay held.
+// heldThroughout requires that all of n streams stay held for a while.
 func (e *testEngine) heldThroughout(n int, d time.Duration) {
 	e.h.t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); advance(time.Second) {
@@ -198,6 +199,7 @@ func (e *testEngine) kept(n int) {
 	}
 }
 
+// consumer is the name of the live session of a partition.
 func (e *testEngine) consumer(partition int) string {
 	s, _ := e.partitions[partition].view()
 	if s == nil {
@@ -212,7 +214,8 @@ func (e *testEngine) endSession(partition int) {
 	e.h.server.with(partition, func(p *fakePartition) { p.sessions[consumer] = 1 })
 }
 
-func countEvents(e *testEngine, kind api.EventKind) (n int) {
+// countEvents is how many events of a kind were emitted.
+func (e *testEngine) countEvents(kind api.EventKind) (n int) {
 	for _, k := range e.events() {
 		if k == kind {
 			n++

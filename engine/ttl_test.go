@@ -47,7 +47,7 @@ func TestBeatsFollowTheShorterTTLUntilTheLongerIsFirm(t *testing.T) {
 		advance(time.Second)
 		h.server.announce(streams(300)...)
 		late := h.start(nil, ofTTLs("late", 30*time.Second, 30*time.Second)...)
-		// Every second answer is late, by more than half of what the short TTL leaves and by less than the timeout of an attempt.
+		// Every second answer is late, by more than half of what the short TTL leaves, but by less than the timeout of an attempt.
 		late.fake.failWhen(fakeFault{after: 600 * time.Millisecond}, func(c *fakeCall) bool { return c.at.UnixMilli()/400%2 == 0 })
 		advance(1500 * time.Millisecond)
 		for n := range 2 {
@@ -62,7 +62,7 @@ func TestBeatsFollowTheShorterTTLUntilTheLongerIsFirm(t *testing.T) {
 		advance(10 * time.Second)
 		require.LessOrEqual(t, countCalls(late.fake.takeCalls(), "beat"), 2*11, "the usual pace")
 		require.Empty(t, late.notified(api.Disowned))
-		require.Zero(t, countEvents(late, api.EventSessionLost))
+		require.Zero(t, late.countEvents(api.EventSessionLost))
 	})
 }
 
@@ -76,11 +76,11 @@ func TestServerTooSlowForTheShorterTTLIsReachedInTheEnd(t *testing.T) {
 		late.fake.failAll(fakeFault{after: 700 * time.Millisecond})
 		late.startRun()
 		advance(10 * time.Second)
-		lost := countEvents(late, api.EventSessionLost)
+		lost := late.countEvents(api.EventSessionLost)
 		require.Positive(t, lost)
 		require.Greater(t, late.session(0).Remaining(), 25*time.Second)
 		advance(time.Minute)
-		require.Equal(t, lost, countEvents(late, api.EventSessionLost))
+		require.Equal(t, lost, late.countEvents(api.EventSessionLost))
 	})
 }
 
@@ -113,10 +113,10 @@ func TestRollingChangeOfTTLsWithAFailoverAtEachStep(t *testing.T) {
 					n := step % len(fleet)
 					fleet[n].halt()
 					for _, e := range fleet {
-						e.fake.failOnly(faultError, "read") // what is announced is for the one that starts
+						e.fake.failOnly(faultError, "read") // so that what is announced goes to the one that starts
 					}
 					advance(5 * time.Second)
-					// What is written from here on is lost; that is for less than the shorter session TTL.
+					// What is written from here on is lost; this lasts for less than the shorter session TTL.
 					before := h.server.snapshot()
 					x := c.to
 					if step >= 3 && draw.IntN(2) == 0 {
@@ -142,7 +142,7 @@ func TestRollingChangeOfTTLsWithAFailoverAtEachStep(t *testing.T) {
 					cut.fake.setFault(nil)
 					advance(time.Duration(draw.Int64N(int64(30 * time.Second))))
 				}
-				require.Positive(t, taken, "streams were held by those cut off")
+				require.Positive(t, taken, "engines that were cut off held streams")
 				advance(2 * time.Minute)
 				held := 0
 				for _, e := range fleet {

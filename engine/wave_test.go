@@ -21,7 +21,7 @@ type link struct {
 
 	mu      sync.Mutex
 	free    time.Time
-	slowest map[string]time.Duration // by call: the longest that one waited for others and its own bytes
+	slowest map[string]time.Duration // by kind of call: the longest wait for others and for its own bytes
 }
 
 func (l *link) fault(c *fakeCall) fakeFault {
@@ -47,7 +47,7 @@ const fiftyMegabit, tenMegabit = 6.25e6, 1.25e6
 
 // large are n names of 60 KiB that belong to one partition.
 func (h *harness) large(partition, n int) (out []string) {
-	tail := "{" + h.streamIn(partition, 0) + "}" + strings.Repeat("x", 60<<10) // the tag says where it belongs
+	tail := "{" + h.streamIn(partition, 0) + "}" + strings.Repeat("x", 60<<10) // the hash tag decides the partition
 	for i := range n {
 		out = append(out, fmt.Sprint(i, tail))
 	}
@@ -88,7 +88,7 @@ func TestWavesShrinkToFitTheLink(t *testing.T) {
 		e := h.start(nil)
 		advance(5 * time.Second)
 		require.Equal(t, n, e.Stats().Held)
-		l := &link{perSecond: tenMegabit / 3, size: 60 << 10} // a lease in 160 ms
+		l := &link{perSecond: tenMegabit / 3, size: 60 << 10} // one lease per 160 ms
 		e.fake.setFault(l.fault)
 		h.server.restart(false)
 		advance(time.Minute)
@@ -111,7 +111,7 @@ func TestPartitionWithLargeNamesDisturbsNoOther(t *testing.T) {
 		advance(5 * time.Second)
 		require.Equal(t, 200, e.Stats().Held)
 		e.fake.takeCalls()
-		// 6 MB an interval of 10 s, of which the link carries a half.
+		// 6 MB per interval of 10 s, of which the link carries half.
 		l := &link{perSecond: tenMegabit / 4, size: 60 << 10}
 		e.fake.setFault(func(c *fakeCall) fakeFault {
 			if c.partition == 1 {
