@@ -7,8 +7,8 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// attend shows that this process is at work, though it may read nothing for hours, having no room or no announcements. The
-// answer tells how much is pending for it: less than it has is a reason to compare.
+// attend shows, if that is due, that this process is at work: it may read nothing for hours because it has no room, or because
+// nothing is announced. The answer is how many entries are pending for it: if it has more than that, a comparison is due.
 func (r *reconciler) attend(ctx context.Context, p *partition, s *lease.Session) {
 	p.mu.Lock()
 	now := r.clock.Now()
@@ -20,7 +20,7 @@ func (r *reconciler) attend(ctx context.Context, p *partition, s *lease.Session)
 	has := len(r.parked.Of(s)) + r.table.Count(p.number) - len(r.completer.IDs(p.number))
 	pending, err := r.store.Attend(ctx, p.number, s.Consumer())
 	if err != nil {
-		r.choreFailed(ctx, p, "showing that the consumer is at work fails", err)
+		r.choreFailed(ctx, p, "showing that the consumer is at work failed", err)
 		return
 	}
 	p.mu.Lock()
@@ -31,7 +31,7 @@ func (r *reconciler) attend(ctx context.Context, p *partition, s *lease.Session)
 	}
 }
 
-// choreFailed lets the chores of a reader rest for a beat, after one that failed.
+// choreFailed lets the chores of a partition's reader rest for a beat after one has failed, and logs what as the message.
 func (r *reconciler) choreFailed(ctx context.Context, p *partition, what string, err error) {
 	if code, _ := lease.Refusal(err); code == "NOGROUP" {
 		r.reopen(p.number)
@@ -44,7 +44,7 @@ func (r *reconciler) choreFailed(ctx context.Context, p *partition, what string,
 	}
 }
 
-// untilChore is how long there is nothing to compare or to show.
+// untilChore returns how long it is until the next chore is due.
 func (r *reconciler) untilChore(p *partition) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()

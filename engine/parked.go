@@ -12,7 +12,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// parkedParts are what parked works with. All are set before it runs.
+// parkedParts are what parked works with. All are set.
 type parkedParts struct {
 	partitions []*partition
 	table      *lease.Table
@@ -22,22 +22,22 @@ type parkedParts struct {
 	ownership  *ownership
 	completer  *completion.Completer
 	acquirer   *acquirer
-	busy       func(stream string) bool // whether a handler of a stream runs, or waits
-	lane       func(partition int) int  // which partitions share a master
+	busy       func(stream string) bool // reports whether a handler of a stream runs, or is queued to run
+	lane       func(partition int) int  // partitions with the same lane share a master
 }
 
-// parked drives the list of announcements that wait for their streams: it asks Redis for what is due, and requeues what is not to
-// wait here any more.
+// parked drives the waitlist, the announcements whose streams are owned: it tries to acquire what is due, and requeues what should
+// not wait here any longer.
 type parked struct {
 	*env
 	parkedParts
 	list  *waitlist.List
 	work  *workqueue.Queue
-	pages []lease.PageSize // entries that are asked for together, by partition; only the work of a partition uses its own
+	pages []lease.PageSize // entries per call, by partition; each is used only by the work of its partition
 }
 
-// handOn is the delay of what is handed on because a handler here is in its way.
-var handOn = backoff.Exponential{First: waitlist.MaxDelayChanged, Max: waitlist.MaxDelay, Jitter: 0.25}
+// handedOnDelays are the delays of entries that are handed on to other processes because a handler of their stream still runs here.
+var handedOnDelays = backoff.Exponential{First: waitlist.MaxDelayChanged, Max: waitlist.MaxDelay, Jitter: 0.25}
 
 func newParked(ctx context.Context, e *env, parts parkedParts) *parked {
 	w := &parked{env: e, parkedParts: parts, list: waitlist.New(waitlist.Config{
@@ -45,9 +45,11 @@ func newParked(ctx context.Context, e *env, parts parkedParts) *parked {
 		MaxEntries: e.cfg.maxParked,
 		MaxBytes:   e.cfg.readMemory / 2,
 		LeaseTTL:   e.cfg.leaseTTL,
-		Held:       func(stream string) bool { return parts.table.Get(stream) != nil },
-		Busy:       parts.busy,
-		Weight:     pollWeight,
+		// List.TakeDue calls Held and Busy with its mutex held (List.mu → table.mu): what is parked of a stream must not change while
+		// it is checked whether the stream is free here.
+		Held:   func(stream string) bool { return parts.table.Get(stream) != nil },
+		Busy:   parts.busy,
+		Weight: pollWeight,
 	})}
 	w.pages = make([]lease.PageSize, len(parts.partitions))
 	for n := range w.pages {
@@ -57,11 +59,11 @@ func newParked(ctx context.Context, e *env, parts parkedParts) *parked {
 	return w
 }
 
-// pollWeight is what an entry weighs in a call that asks for it again. Before Redis 7 the server reads it for that.
+// pollWeight is the weight of a parked entry in a call that tries to acquire it. Before Redis 7, the server reads its body for that.
 func pollWeight(x *lease.Entry) int { return acquireWeight(&x) + x.Size }
 
-// park takes an entry in. take is the answer that named the holder; the zero Take means this process. It reports false
-// when the list is full: the entry must go elsewhere.
+// park adds an entry to the list, and reports whether there was room for it. take is the answer that named the owner; the zero Take
+// means this process.
 func (w *parked) park(s *lease.Session, x *lease.Entry, take lease.Take) bool {
 	ok, wake := w.list.Park(w.clock.Now(), s, x, take, w.random())
 	if wake {
@@ -73,14 +75,14 @@ func (w *parked) park(s *lease.Session, x *lease.Entry, take lease.Take) bool {
 // has reports whether entries of a stream are parked.
 func (w *parked) has(stream string) bool { return w.list.Has(stream) }
 
-// nudge has the first entry of a stream asked for at once.
+// nudge makes the first entry of a stream due at once.
 func (w *parked) nudge(stream string) {
 	if partition, wake := w.list.Nudge(w.clock.Now(), stream); wake {
 		w.work.Add(partition)
 	}
 }
 
-// run asks for the entries that are due in one partition.
+// run tries to acquire the entries that are due in one partition, as many as there is room for, and requeues those that leave.
 func (w *parked) run(ctx context.Context, partition int) time.Duration {
 	room := 0
 	if w.pressure.of(partition).intake != IntakeStopped {
@@ -101,12 +103,12 @@ func (w *parked) run(ctx context.Context, partition int) time.Duration {
 	return max(time.Duration(due.Next-now), time.Millisecond)
 }
 
-// requeue sends entries to later. Their completions are under way before they leave the list, so that who looks for all that is known here
-// finds them (inventory.each).
+// requeue requeues the entries of a stream to later. Their completions are under way before they leave the list, so that
+// inventory.each finds them.
 func (w *parked) requeue(partition int, x waitlist.Leaving) {
 	delay := waitlist.MaxDelayChanged
 	if x.Handed > 0 {
-		delay = handOn.Delay(x.Handed, w.random())
+		delay = handedOnDelays.Delay(x.Handed, w.random())
 	}
 	for _, entry := range x.Entries {
 		w.completer.Requeue(x.Session.Consumer(), entry, completion.Target{Dest: lease.ToLater, Delay: delay})
@@ -116,7 +118,7 @@ func (w *parked) requeue(partition int, x waitlist.Leaving) {
 	}
 }
 
-// ask asks for entries with one call.
+// ask tries to acquire entries with one call, and returns when the partition is to run again.
 func (w *parked) ask(ctx context.Context, partition int, asked []waitlist.Asked) time.Duration {
 	entries := make([]*lease.Entry, len(asked))
 	for i := range asked {
@@ -125,7 +127,7 @@ func (w *parked) ask(ctx context.Context, partition int, asked []waitlist.Asked)
 	sent := w.clock.Now()
 	takes, ok := w.acquirer.acquireOnce(ctx, w.partitions[partition], asked[0].Session, entries)
 	now := w.clock.Now()
-	alone := w.learn(partition, len(asked), ok, time.Duration(now-sent))
+	alone := w.adjustPage(partition, len(asked), ok, time.Duration(now-sent))
 	if !ok {
 		w.list.Unanswered(now, partition, asked, settleRetry, alone)
 		return settleRetry
@@ -137,9 +139,9 @@ func (w *parked) ask(ctx context.Context, partition int, asked []waitlist.Asked)
 	return 0
 }
 
-// learn learns from how long it took to ask for n entries how many to ask for next: what a call costs the server may be more
-// than what is known of the entries says. It reports whether one alone took too long.
-func (w *parked) learn(partition, n int, ok bool, took time.Duration) (alone bool) {
+// adjustPage sets how many entries the next call asks for, given how long a call for n entries took: it may cost the server more
+// than can be told from the entries. It reports whether a call for a single entry took too long.
+func (w *parked) adjustPage(partition, n int, ok bool, took time.Duration) (alone bool) {
 	size, limit := &w.pages[partition], w.ttls.timeout()
 	switch {
 	case took > limit/2:
@@ -150,7 +152,7 @@ func (w *parked) learn(partition, n int, ok bool, took time.Duration) (alone boo
 	return false
 }
 
-// settle takes in the answer about one entry.
+// settle applies the answer about one entry.
 func (w *parked) settle(asked waitlist.Asked, take lease.Take, now int64) {
 	x := asked.Entry
 	s := w.list.Settle(now, asked, take, w.random())

@@ -13,21 +13,21 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Intake is whether an engine takes more streams, and why not.
+// Intake says whether an engine takes more streams, and if not, why.
 type Intake uint8
 
-// In the order in which they count: of several that apply, Stats has the last.
+// In order of precedence: if several apply, Stats has the last.
 const (
-	IntakeOpen     Intake = iota // takes what there is
+	IntakeOpen     Intake = iota // takes whatever is there
 	IntakeSlowed                 // renewals are late, or very many streams are new: takes less at a time
-	IntakeBehind                 // handlers are behind: takes nothing more until they have caught up
+	IntakeBehind                 // handlers are behind: takes nothing until they have caught up
 	IntakeFull                   // holds as many streams as WithMaxStreams or SetMaxStreams allows
-	IntakeClogged                // what was read finds no place: Redis takes no acquisitions, or refuses to move what is given back
+	IntakeClogged                // is stuck with what was read: Redis answers no acquisitions, or refuses to move what is requeued
 	IntakeStopped                // renewals are so late that more streams would endanger those held
 	IntakeDraining               // is shutting down
 )
 
-// String is the state in a word or two.
+// String returns the state in a word or two.
 func (i Intake) String() string {
 	names := [...]string{"open", "slowed", "handlers behind", "full", "clogged", "renewals late", "draining"}
 	if int(i) >= len(names) {
@@ -36,82 +36,84 @@ func (i Intake) String() string {
 	return names[i]
 }
 
-// A process that holds more streams than it, or its server, can renew in time must stop taking more long before the first
-// lease is lost: each one that is lost is taken again by somebody, which costs more than its renewal did, so a process that
-// began to lose some lost all that it held.
+// A process that holds more streams than it, or its server, can renew in time must stop taking more long before it loses the first
+// lease. Each lost lease is acquired again by somebody, which costs more than its renewal did, so a process that began to lose some
+// leases would lose them all.
 //
-// What tells is how late renewals are, measured in the slack: how late one may be before its lease is lost, which is the lease
-// TTL, less its margin, less the interval between renewals; 19 s with the defaults. What was due longest and has no answer
-// counts, so a server that answers nothing shows, too. An outage of some seconds comes and goes without any of this.
+// The measure is how late renewals are, compared with the slack: how late a renewal may be before its lease is lost, which is the
+// lease TTL, less its margin, less the interval between renewals; 19 s with the defaults. What counts is the lease that has been
+// due for longest without an answer, so a server that answers nothing shows, too. An outage of some seconds changes nothing here.
 const (
-	// slowShare of the slack: intake is slowed. 4.75 s with the defaults.
+	// Intake is slowed when renewals are late by the slack / slowShare: 4.75 s with the defaults.
 	slowShare = 4
-	// stopShare of the slack: intake is stopped, until renewals are less late than slowShare again. 9.5 s with the defaults.
+	// Intake is stopped when renewals are late by the slack / stopShare, 9.5 s with the defaults, until they are less late than at
+	// slowShare again.
 	stopShare = 2
 
-	// What was just taken is renewed for the first time up to an interval later, so how late renewals are says nothing of it
-	// yet. How many leases may be there that were not renewed so far, but for what reads on their way bring, is bounded by a
-	// share of the others, and always at least minTrial: at the default interval 10,000 renewals a second, some hundredths of a server.
+	// A lease that was just acquired is renewed for the first time up to an interval later, so until then it does not show in how
+	// late renewals are. The number of leases that were never renewed is therefore limited to the number of the others / trialShare,
+	// but never to less than minTrial; only what reads on their way return may exceed that. At the default interval, minTrial is
+	// 10,000 renewals a second, some hundredths of what a server can do.
 	trialShare = 4
 	minTrial   = 100_000
 )
 
-// pressureParts are what pressure looks at.
+// pressureParts are what pressure works with. All are set.
 type pressureParts struct {
 	partitions []*partition
 	table      *lease.Table
 	streams    *quota.Streams
 	memory     *quota.Memory
-	changed    func()      // more may be taken than before
-	draining   func() bool // whether the engine drains
-	queued     func() int  // streams that wait for a worker
+	changed    func()      // called when more may be taken than before
+	draining   func() bool // reports whether the engine drains
+	queued     func() int  // returns how many streams wait for a worker
 }
 
-// pressure slows and stops the intake of partitions whose renewals are late. Each is judged by itself: one whose names are
-// too long for the link stops no other, and a server that is too slow is so for all.
+// pressure slows and stops the intake of partitions whose renewals are late. Each partition is judged individually: one whose names
+// are too long for the link stops no other, while a server that is too slow is so for all of its partitions.
 type pressure struct {
 	*env
 	pressureParts
-	slow, stop time.Duration
+	slow, stop time.Duration // how late renewals are when intake is slowed, and stopped
 	minTrial   int
-	slack      time.Duration
+	slack      time.Duration // how late a renewal may be before its lease is lost
 
-	limited atomic.Bool // very many streams are new: nothing more is taken until some have been renewed
+	limited atomic.Bool // very many streams are new: nothing is taken until some have been renewed
 
 	mu struct {
 		sync.Mutex
-		parts []strain
+		parts []partitionPressure // by partition
 	}
 }
 
-// strain is how one partition is doing.
-type strain struct {
-	late    time.Duration // at the last look
+// partitionPressure is the state of one partition. Times are on the clock's axis.
+type partitionPressure struct {
+	late    time.Duration // how late renewals were at the last look
 	intake  Intake        // IntakeOpen, IntakeSlowed or IntakeStopped
-	worse   int64         // when the state was last warranted, on the clock's axis
-	stopped int64         // since when, while it is
+	worse   int64         // when renewals were last late enough for intake
+	stopped int64         // when intake was stopped; 0: it is not
 	next    int64         // while slowed: when the reader may read next
-	clogged bool          // the log has said so
+	clogged bool          // it was at the last look, and the log has said so
 }
 
 func newPressure(e *env, parts pressureParts) *pressure {
 	c := e.cfg
 	u := &pressure{env: e, pressureParts: parts, minTrial: minTrial, slack: c.leaseTTL - c.leaseMargin - c.interval}
-	// With very short TTLs a share is less than what ticks and the scheduler make of any renewal.
+	// With very short TTLs, a share of the slack is less than the lateness that ticks and the scheduler give any renewal.
 	u.slow = max(u.slack/slowShare, ticksLate*c.wheel.Tick+schedulerLag)
 	u.stop = max(u.slack/stopShare, 2*u.slow)
-	u.mu.parts = make([]strain, len(parts.partitions))
+	u.mu.parts = make([]partitionPressure, len(parts.partitions))
 	return u
 }
 
-// look takes in how late the renewals of each partition are.
+// look updates the state of all partitions, given how late the renewals of each are.
 func (u *pressure) look(now int64, late []time.Duration) {
 	wake := false
 	for partition, late := range late {
-		wake = u.lookAt(partition, now, late) || wake
-		u.lookClogged(partition, now)
+		wake = u.update(partition, now, late) || wake
+		u.updateClogged(partition, now)
 	}
-	if u.limited.Load() && u.trying() > 0 {
+	if u.limited.Load() && u.trialRoom() > 0 {
 		u.limited.Store(false)
 		wake = true
 	}
@@ -120,8 +122,8 @@ func (u *pressure) look(now int64, late []time.Duration) {
 	}
 }
 
-// lookAt does so for one of them, and reports whether its reader may read again.
-func (u *pressure) lookAt(partition int, now int64, late time.Duration) bool {
+// update updates the state of one partition, and reports whether its reader may read again.
+func (u *pressure) update(partition int, now int64, late time.Duration) bool {
 	u.mu.Lock()
 	s := &u.mu.parts[partition]
 	was := s.intake
@@ -148,23 +150,23 @@ func (u *pressure) lookAt(partition int, now int64, late time.Duration) bool {
 	}
 	reads := is < was || is == IntakeSlowed && now >= s.next
 	u.mu.Unlock()
-	u.tell(partition, was, is, late)
+	u.report(partition, was, is, late)
 	return reads
 }
 
-// tell says so when intake was stopped, or goes on.
-func (u *pressure) tell(partition int, was, is Intake, late time.Duration) {
+// report emits an event when intake has been stopped or resumed.
+func (u *pressure) report(partition int, was, is Intake, late time.Duration) {
 	switch {
 	case is == IntakeStopped && was != IntakeStopped:
 		u.metrics.Inc(metrics.IntakeStopped)
-		u.event(api.EventIntakeStopped, partition, u.err(late), "")
+		u.event(api.EventIntakeStopped, partition, u.lateError(late), "")
 	case was == IntakeStopped && is != IntakeStopped:
 		u.event(api.EventIntakeResumed, partition, nil, is.String())
 	}
 }
 
-// lookClogged says so once when a partition's reader has long waited for what was read before, and once when it goes on.
-func (u *pressure) lookClogged(partition int, now int64) {
+// updateClogged logs when the reader of a partition is clogged, and when it goes on, once each.
+func (u *pressure) updateClogged(partition int, now int64) {
 	is := u.isClogged(partition, now)
 	u.mu.Lock()
 	s := &u.mu.parts[partition]
@@ -174,41 +176,42 @@ func (u *pressure) lookClogged(partition int, now int64) {
 	switch {
 	case is && !was:
 		_, held := u.memory.Waiting(partition)
-		u.log.Warn("nothing more is read: what was read finds no place", 1, "partition", partition, "bytes", held,
-			"remedy", "see why acquiring fails, endings are refused or the partition settles; others go on")
+		u.log.Warn("reading is paused: what was read can be neither acquired nor requeued", 1, "partition", partition, "bytes", held,
+			"remedy", "see why acquiring fails, endings are refused or the partition settles; other partitions go on")
 	case was && !is:
-		u.log.Info("what was read has found its place; reading goes on", "partition", partition)
+		u.log.Info("reading continues: what was read has found its place", "partition", partition)
 	}
 }
 
-// isClogged reports whether the reader of a partition has waited for what was read before for longer than a session lasts.
+// isClogged reports whether the reader of a partition has waited for longer than a session lasts until what it had read before
+// found its place.
 func (u *pressure) isClogged(partition int, now int64) bool {
 	since, _ := u.memory.Waiting(partition)
 	if since == 0 || now <= since+int64(u.cfg.sessionTTL) {
 		return false
 	}
 	s, _ := u.partitions[partition].view()
-	return s != nil && s.Remaining() > 0 // without one nothing is read anyway
+	return s != nil && s.Remaining() > 0 // without a session nothing is read anyway
 }
 
-// anyClogged reports whether that is so of any.
+// anyClogged reports whether the reader of any partition is clogged.
 func (u *pressure) anyClogged() bool {
 	now := u.clock.Now()
 	return slices.ContainsFunc(u.partitions, func(p *partition) bool { return u.isClogged(p.number, now) })
 }
 
-func (u *pressure) err(late time.Duration) error {
-	return fmt.Errorf("renewals are %v late, of %v that a lease has to spare: nothing more is taken; hold fewer streams in this process (WithMaxStreams), or lengthen WithLeaseTTL",
+func (u *pressure) lateError(late time.Duration) error {
+	return fmt.Errorf("renewals are %v late, and a lease is lost at %v: no more streams are taken; hold fewer streams in this process (WithMaxStreams), or lengthen WithLeaseTTL",
 		late.Round(time.Millisecond), u.slack)
 }
 
-// allow is how many of n streams the reader of a partition may ask for now.
+// allow returns how many of n streams the reader of a partition may take now.
 func (u *pressure) allow(partition, n int) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if trying := u.trying(); trying < n {
+	if trialRoom := u.trialRoom(); trialRoom < n {
 		u.limited.Store(true)
-		n = trying
+		n = trialRoom
 	}
 	switch s := &u.mu.parts[partition]; {
 	case s.intake == IntakeOpen:
@@ -219,14 +222,14 @@ func (u *pressure) allow(partition, n int) int {
 	return min(n, max(1, u.cfg.readBatch/len(u.mu.parts)))
 }
 
-// trying is how many more leases may be taken before others have been renewed for the first time.
-func (u *pressure) trying() int {
+// trialRoom returns how many more leases may be acquired before others have been renewed for the first time.
+func (u *pressure) trialRoom() int {
 	held, young := u.table.Len(), u.table.Young()
 	return max(0, max(u.minTrial, (held-young)/trialShare)-young)
 }
 
-// reads notes that the reader of a partition reads now.
-func (u *pressure) reads(partition int) {
+// noteRead notes that the reader of a partition reads now.
+func (u *pressure) noteRead(partition int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if s := &u.mu.parts[partition]; s.intake == IntakeSlowed {
@@ -234,7 +237,7 @@ func (u *pressure) reads(partition int) {
 	}
 }
 
-// worst is the state of the partition that is doing worst, and how late the latest renewal is.
+// worst returns the worst state of any partition, and how late the latest renewal of all is.
 func (u *pressure) worst() (intake Intake, late time.Duration) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -244,23 +247,22 @@ func (u *pressure) worst() (intake Intake, late time.Duration) {
 	return intake, late
 }
 
-// of is how one partition is doing.
-func (u *pressure) of(partition int) strain {
+// of returns the state of a partition.
+func (u *pressure) of(partition int) partitionPressure {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.mu.parts[partition]
 }
 
-// ready is an error where intake has been stopped for longer than others wait for a process that is silent.
+// ready returns an error if the intake of a partition has been stopped for longer than others wait for a process that is silent.
 func (u *pressure) ready(partition int) error {
 	if s := u.of(partition); s.stopped > 0 && u.clock.Now() > s.stopped+int64(u.cfg.sessionTTL) {
-		return fmt.Errorf("%w: partition %d: %w", api.ErrNotReady, partition, u.err(s.late))
+		return fmt.Errorf("%w: partition %d: %w", api.ErrNotReady, partition, u.lateError(s.late))
 	}
 	return nil
 }
 
-// state is whether the engine takes more, given the state of the partition that is doing worst, and whether one is
-// clogged.
+// state returns the state of the engine, or of one partition, given the worst of its partitions and whether one is clogged.
 func (u *pressure) state(worst Intake, clogged bool) Intake {
 	switch {
 	case u.draining():
@@ -271,7 +273,7 @@ func (u *pressure) state(worst Intake, clogged bool) Intake {
 		return IntakeClogged
 	case u.streams.Full():
 		return IntakeFull
-	case u.queued() >= 2*u.cfg.readBatch:
+	case u.handlersBehind():
 		return IntakeBehind
 	case u.limited.Load():
 		return IntakeSlowed
@@ -279,27 +281,30 @@ func (u *pressure) state(worst Intake, clogged bool) Intake {
 	return worst
 }
 
-// reserve takes room for at most n more streams, and none while handlers are far behind. What it took counts as held
-// until it is released.
+// handlersBehind reports whether too many streams wait for a worker for more to be taken.
+func (u *pressure) handlersBehind() bool { return u.queued() >= 2*u.cfg.readBatch }
+
+// reserve reserves room for at most n more streams, and for none while handlers are behind, and returns for how many. They
+// count as held until they are released.
 func (u *pressure) reserve(n int) int {
-	if u.queued() >= 2*u.cfg.readBatch {
+	if u.handlersBehind() {
 		return 0
 	}
 	return u.streams.Reserve(n)
 }
 
-// reserveInTurn is reserve for the reader of a partition: while others wait for room, whoever had none for longest comes
-// first. One that gets none counts as waiting until it ends its turn.
+// reserveInTurn is reserve for the reader of a partition: while others wait for room, whoever has had none for longest comes
+// first. A reader that gets none counts as waiting until it ends its turn.
 func (u *pressure) reserveInTurn(partition, n int) int {
-	if u.queued() >= 2*u.cfg.readBatch {
+	if u.handlersBehind() {
 		return 0
 	}
 	if n = u.allow(partition, n); n == 0 {
-		u.streams.EndTurn(partition) // others need not wait for it
+		u.streams.EndTurn(partition) // so that others do not wait for it
 		return 0
 	}
 	if n = u.streams.ReserveInTurn(partition, n); n > 0 {
-		u.reads(partition)
+		u.noteRead(partition)
 	}
 	return n
 }

@@ -25,7 +25,8 @@ type pendingStore interface {
 	Attend(ctx context.Context, p int, consumer string) (pending int, err error)
 }
 
-// reconciler sees to it that what is pending for this process and what it has are the same.
+// reconciler makes sure that what is pending for this process is what it has, and shows that its consumers are at work. These are
+// the chores of a partition's reader, which does them between reads. All its fields are set before it is used.
 type reconciler struct {
 	*env
 	store     pendingStore
@@ -36,28 +37,28 @@ type reconciler struct {
 	ownership *ownership
 	completer *completion.Completer
 	intake    *intake
-	reopen    func(partition int) // has the group made again
+	reopen    func(partition int) // has the group recreated
 }
 
-// reconcile compares what is pending for this process with what is known here, in both directions.
+// reconcile compares, if that is due, what is pending for this process with what is known here, in both directions.
 //
-// Pending and known to nobody: a read with an unknown outcome may have left such, after the last one that had arrived before
-// it, and never held: they are taken in. And a server that forgot its last writes has again what was done or given up, as it
-// was when it was held: that is handed out again.
+// Pending but unknown: a read with an unknown outcome may have left entries after the last one that had arrived before it, which
+// were never held: they are accepted. And a server that lost its last writes has again what was done or requeued, as it was while
+// it was held: that is requeued.
 //
-// Held or parked and not pending, or without a body: somebody acknowledged it, removed the consumer, deleted or trimmed it. It
-// is made pending again, or announced again from memory, which ends the ownership.
+// Held or parked, but not pending or without a body: somebody acknowledged it, removed the consumer, or deleted or trimmed it. It is
+// made pending again, or announced again from memory, which ends the ownership.
 //
-// Now and then it looks without a reason. It waits until no read with an unknown outcome can deliver any more, and for what
-// is being taken in, and runs between reads; room is what the reader has reserved.
-func (r *reconciler) reconcile(ctx context.Context, p *partition, s *lease.Session, room int, taking *sync.WaitGroup) {
+// From time to time it compares without a reason. It waits until no read with an unknown outcome can deliver any more, and for what
+// is being accepted, and runs between reads. room is what the reader has reserved.
+func (r *reconciler) reconcile(ctx context.Context, p *partition, s *lease.Session, room int, accepting *sync.WaitGroup) {
 	c, due := r.comparisonDue(p)
 	if !due || s.Remaining() == 0 {
 		return
 	}
-	taking.Wait()
+	accepting.Wait()
 	if err := r.compare(ctx, p, s, room, c); err != nil {
-		r.choreFailed(ctx, p, "comparing what is pending fails", err)
+		r.choreFailed(ctx, p, "comparing pending entries failed", err)
 		return
 	}
 	p.mu.Lock()
@@ -74,15 +75,16 @@ func (r *reconciler) reconcile(ctx context.Context, p *partition, s *lease.Sessi
 	p.mu.read.comparedAt = r.clock.Now()
 }
 
-// comparison is why and where to look.
+// comparison is what to compare and why. at, until and epoch show afterwards whether that has changed since.
 type comparison struct {
-	after  string // only what is pending after this ID; empty: all
+	after  string // compare only what is pending after this ID; empty: everything
 	forgot bool   // the server may have forgotten its last writes
-	at     int64  // what it was due at, without a reason
-	until  int64
+	at     int64  // readState.compareAt
+	until  int64  // readState.deliverUntil
 	epoch  uint64
 }
 
+// comparisonDue returns the next comparison, and reports whether it is due.
 func (r *reconciler) comparisonDue(p *partition) (comparison, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,19 +98,20 @@ func (r *reconciler) comparisonDue(p *partition) (comparison, bool) {
 	return c, (x.lost || x.compareAll || routine) && now >= x.deliverUntil && now >= x.restUntil
 }
 
-// idPages is how many times as many IDs a script answers as it moves entries: they have no bodies.
+// idPages is how many times more IDs a script returns than it moves entries: IDs come without bodies.
 const idPages = 4
 
 // compare makes one comparison.
 func (r *reconciler) compare(ctx context.Context, p *partition, s *lease.Session, room int, c comparison) error {
-	// Before the pages: what is known by now was pending by now, so what the pages do not show has gone.
+	// Listed before the pages are read: what is known now is pending by now, so whatever the pages do not show is not pending any
+	// more.
 	known := r.inventory.known(p, s)
 	i, _ := slices.BinarySearchFunc(known, entryOf(c.after), compareEntries)
 	for c.after != "" && i < len(known) && known[i].id == c.after {
 		i++
 	}
 	var suspects []knownEntry
-	var strangers []string
+	var unknown []string
 	var first lease.IDPage
 	count := idPages * r.cfg.pipeline.MaxMoves()
 	for after := c.after; ; {
@@ -125,7 +128,7 @@ func (r *reconciler) compare(ctx context.Context, p *partition, s *lease.Session
 				suspects = append(suspects, known[i])
 			}
 			if i == len(known) || known[i].id != id {
-				strangers = append(strangers, id)
+				unknown = append(unknown, id)
 			}
 			for ; i < len(known) && known[i].id == id; i++ {
 				if c.after == "" && bodiless(&first, known[i]) {
@@ -139,24 +142,24 @@ func (r *reconciler) compare(ctx context.Context, p *partition, s *lease.Session
 		after = page.IDs[len(page.IDs)-1]
 	}
 	suspects = append(suspects, known[i:]...)
-	// Each for itself: what of the one goes wrong, and may go wrong every time, must not keep the other from being done.
+	// Independently: a failure of one, which may be there every time, must not prevent the other.
 	kept := r.keep(ctx, p, s, suspects)
-	return cmp.Or(r.adopt(ctx, p, s, room, c, r.inventory.unknown(p, s, strangers)), kept)
+	return cmp.Or(r.adopt(ctx, p, s, room, c, r.inventory.unknown(p, s, unknown)), kept)
 }
 
-// bodiless reports whether an entry that is pending may have no body. Trimming takes the oldest entries; and where there are
-// fewer entries than are pending, some have none, whichever they are.
+// bodiless reports whether an entry that is pending may have no body. Trimming removes the oldest entries; and if the stream has
+// fewer entries than are pending, some have no body, and it could be any of them.
 func bodiless(page *lease.IDPage, x knownEntry) bool {
 	return page.Length < page.Pending || page.First == "" || compareEntries(x, entryOf(page.First)) < 0
 }
 
-// keep sees to entries that are held or parked and not pending, or have no body.
+// keep makes entries pending again that are held or parked but not pending, and ends and reannounces those without a body.
 func (r *reconciler) keep(ctx context.Context, p *partition, s *lease.Session, suspects []knownEntry) error {
-	var kept keeping
+	var kept keepResult
 	var failed error
 	for batches := lease.Batches(suspects, r.cfg.pipeline.MaxMoves(), keepWeight); len(batches) > 0 && failed == nil; {
 		var left []knownEntry
-		if left, failed = r.keepSome(ctx, p, s, batches[0], &kept); len(left) > 0 {
+		if left, failed = r.keepBatch(ctx, p, s, batches[0], &kept); len(left) > 0 {
 			batches[0] = left
 		} else {
 			batches = batches[1:]
@@ -164,27 +167,31 @@ func (r *reconciler) keep(ctx context.Context, p *partition, s *lease.Session, s
 	}
 	r.metrics.Add(metrics.Tamperings.With(metrics.TamperedPending), kept.again)
 	if kept.again > 0 {
-		r.log.Warn("announcements that this process has were acknowledged or claimed by hand, or their consumer was removed; "+
-			"they are pending again", kept.again, "partition", p.number)
+		r.log.Warn("announcements that this process owns or has parked were acknowledged or claimed by hand, or their consumer was "+
+			"removed; they are pending again", kept.again, "partition", p.number)
 	}
 	if kept.gone > 0 {
-		r.log.Warn("announcements that this process has were deleted or trimmed; they are announced again from memory", kept.gone,
-			"partition", p.number, "remedy", "never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM")
+		r.log.Warn("announcements that this process owns or has parked were deleted or trimmed; they are announced again from memory",
+			kept.gone, "partition", p.number, "remedy", trimRemedy)
 	}
 	return cmp.Or(failed, kept.refused)
 }
 
-// keeping is what came of it.
-type keeping struct {
-	again, gone int
-	refused     error
+// trimRemedy is what the log advises where announcements are gone.
+const trimRemedy = "never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM"
+
+// keepResult is what keep has done so far.
+type keepResult struct {
+	again   int   // entries made pending again
+	gone    int   // entries that had no body
+	refused error // why Redis refused an entry; nil if it refused none
 }
 
-// keepWeight is what an entry weighs in the call: the key of its lease travels there. What it weighs on the server ends the
-// call when that is known.
+// keepWeight is the weight of an entry in the call, which carries the key of its lease. The server stops where the entries that it
+// has read become too heavy.
 func keepWeight(x *knownEntry) int { return len(x.key()) + len(x.id) + lease.FieldWeight }
 
-// key is that of the lease; empty where nothing is to be kept.
+// key returns the key of the entry's lease, or an empty string for an entry under completion, for which there is nothing to keep.
 func (x *knownEntry) key() string {
 	switch {
 	case x.held != nil:
@@ -195,10 +202,10 @@ func (x *knownEntry) key() string {
 	return ""
 }
 
-// keepSome asks once, and returns those that the call did not come to.
-func (r *reconciler) keepSome(ctx context.Context, p *partition, s *lease.Session, batch []knownEntry, kept *keeping) (left []knownEntry, _ error) {
+// keepBatch makes one call, and returns the entries that it did not get to.
+func (r *reconciler) keepBatch(ctx context.Context, p *partition, s *lease.Session, batch []knownEntry, kept *keepResult) (left []knownEntry, _ error) {
 	batch = slices.DeleteFunc(batch, func(x knownEntry) bool {
-		// Looked at again: it may have ended, or moved on, since.
+		// Checked again: it may have ended, or moved on, since it was listed.
 		if x.held != nil {
 			return x.held.Remaining() == 0
 		}
@@ -225,7 +232,7 @@ func (r *reconciler) keepSome(ctx context.Context, p *partition, s *lease.Sessio
 		case lease.PendingAgain:
 			kept.again++
 		case lease.Gone:
-			if r.bereft(s, batch[i]) {
+			if r.reannounce(s, batch[i]) {
 				kept.gone++
 			}
 		case lease.Refused:
@@ -235,14 +242,14 @@ func (r *reconciler) keepSome(ctx context.Context, p *partition, s *lease.Sessio
 		}
 	}
 	if len(left) == len(batch) {
-		return nil, fmt.Errorf("none of %d entries was looked at", len(left))
+		return nil, fmt.Errorf("the script got to none of %d entries", len(left))
 	}
 	return left, nil
 }
 
-// bereft deals with an entry whose body is gone: it ends here, and then it is announced again. In this order, or there were
-// two owners.
-func (r *reconciler) bereft(s *lease.Session, x knownEntry) bool {
+// reannounce ends an entry whose body is gone, then has it announced again, and reports whether it did. In the other order there
+// could be two owners.
+func (r *reconciler) reannounce(s *lease.Session, x knownEntry) bool {
 	if x.held == nil {
 		parked := r.parked.Withdraw(x.parked.Stream, x.id)
 		if parked != nil {
@@ -257,7 +264,7 @@ func (r *reconciler) bereft(s *lease.Session, x knownEntry) bool {
 	return true
 }
 
-// adopt takes in what is pending for this process and known to nobody, with the bodies of those alone.
+// adopt accepts or requeues entries that are pending for this process but unknown to it. It reads the bodies of these alone.
 func (r *reconciler) adopt(ctx context.Context, p *partition, s *lease.Session, room int, c comparison, ids []string) error {
 	forgotten, gone := 0, 0
 	for len(ids) > 0 {
@@ -284,7 +291,7 @@ func (r *reconciler) adopt(ctx context.Context, p *partition, s *lease.Session, 
 				unread = append(unread, x.Entry)
 			case c.after == "":
 				forgotten++
-				// The key of one that nobody can read is empty; whoever reads it next tells the reason.
+				// If it cannot be parsed its key is empty; whoever reads it next reports why.
 				entry, _ := lease.Parse(r.layout, &x.Entry)
 				r.completer.Requeue(s.Consumer(), &entry, completion.Target{})
 			}
@@ -297,13 +304,13 @@ func (r *reconciler) adopt(ctx context.Context, p *partition, s *lease.Session, 
 	switch {
 	case forgotten == 0:
 	case c.forgot:
-		r.log.Warn("the server forgot that streams were done or handed back; they are handed out again", forgotten, "partition", p.number)
+		r.log.Warn("the server forgot that streams were done or requeued; they are requeued again", forgotten, "partition", p.number)
 	default:
-		r.log.Warn("streams were pending for this process that it knows nothing of; they are handed out again", forgotten, "partition", p.number)
+		r.log.Warn("streams unknown to this process were pending for it; they are requeued", forgotten, "partition", p.number)
 	}
 	if gone > 0 {
-		r.log.Warn("announcements were pending for this process that it knows nothing of and that have no body; they are lost", gone,
-			"partition", p.number, "remedy", "never trim an input stream: no MAXLEN or MINID in XADD, no XTRIM")
+		r.log.Warn("announcements unknown to this process were pending for it without a body; they are lost", gone,
+			"partition", p.number, "remedy", trimRemedy)
 	}
 	return nil
 }
