@@ -28,14 +28,14 @@ const (
 	DefaultWorkers           = 16
 	DefaultReadBatch         = 1000
 	DefaultMaxParked         = 10_000
-	// DefaultReadMemory has eight partitions read full batches at a time.
+	// DefaultReadMemory lets eight partitions read full batches at a time.
 	DefaultReadMemory = 64 << 20
 
-	// MinTTL leaves a margin and two attempts at a beat on a network with round trips of some 10 ms.
+	// MinTTL leaves time for a margin and two attempts at a beat on a network with round trips of some 10 ms.
 	MinTTL = 500 * time.Millisecond
-	// MaxTTL is a bound on mistakes: nobody takes over from a dead process for that long.
+	// MaxTTL bounds mistakes: for a TTL, nobody takes over from a dead process.
 	MaxTTL = 24 * time.Hour
-	// MinTimeout is above the time that a full batch takes on a busy server near by.
+	// MinTimeout is longer than a full batch takes on a busy server nearby.
 	MinTimeout = 10 * time.Millisecond
 
 	MinDrainTimeout = time.Millisecond
@@ -50,16 +50,16 @@ const (
 const (
 	beatsPerSession = 5
 	renewalsPerTTL  = 3
-	ticksPerSession = 20 // at least, when nobody said what a tick is
+	ticksPerSession = 20 // at least, if the user gave no tick
 
-	maxBeat    = time.Second            // so that survivors hear of the dead within it
-	maxTimeout = time.Second            // when nobody said how long to wait for an answer
-	maxRetry   = 250 * time.Millisecond // a server that refuses is asked no more than four times a second
-	maxBlock   = 5 * time.Second        // how late a read learns at most that its connection has died
+	maxBeat    = time.Second            // so that survivors hear of dead sessions within that time
+	maxTimeout = time.Second            // if the user gave no timeout
+	maxRetry   = 250 * time.Millisecond // a server that refuses is called no more than four times a second
+	maxBlock   = 5 * time.Second        // how late a read finds out at most that its connection has died
 
-	// A margin is a tenth of the TTL up to a second, and a thousandth beyond, since the clocks of two hosts that NTP
-	// corrects may run apart by 2 * 500 ppm. It is never less than two ticks, by which the wheel may be late, and what a
-	// busy scheduler adds: the owner is told before the server's deadline comes.
+	// A margin is a tenth of the TTL, up to a second; for TTLs above 1,000 s it is a thousandth, since the clocks of two hosts that
+	// NTP corrects may drift apart by 2 * 500 ppm. It is never less than two ticks, by which the wheel may be late, and what a busy
+	// scheduler adds: the owner is notified before the server's deadline passes.
 	marginShare  = 10
 	maxMargin    = time.Second
 	driftShare   = 1000
@@ -67,7 +67,7 @@ const (
 	schedulerLag = 50 * time.Millisecond
 )
 
-// config is what the options come to: every value is set and valid. It does not change after resolve, or onCluster.
+// config is the result of all options: every value is set and valid. It does not change after resolve, or onCluster.
 type config struct {
 	consumerID    string
 	partitions    int
@@ -75,7 +75,7 @@ type config struct {
 	sessionTTL    time.Duration
 	drainTimeout  time.Duration
 	wheel         wheel.Config
-	pipeline      lease.Pipeline // MaxInFlight at most partitions, Timeout the same as timeout
+	pipeline      lease.Pipeline // MaxInFlight is at most partitions; Timeout is the same as timeout
 	workers       int
 	maxStreams    int // 0: no limit
 	readBatch     int
@@ -97,19 +97,19 @@ type config struct {
 
 	// Derived from the above.
 
-	beat          time.Duration // a session is beaten at least this often
-	sessionMargin time.Duration // local deadlines are this much before the server's
+	beat          time.Duration // the longest time between two beats of a session
+	sessionMargin time.Duration // how much earlier than the server's the local deadline is
 	leaseMargin   time.Duration
 	interval      time.Duration // the longest time between two renewals of a lease
 	timeout       time.Duration // of one attempt at a call
-	retry         time.Duration // the first wait after a failed attempt
+	retry         time.Duration // the first delay after a failed attempt
 	block         time.Duration // of a read, in whole milliseconds, never 0
-	gap           time.Duration // a longer gap in everybody's beats is added to deadlines
+	gap           time.Duration // a longer gap in the beats of all processes is added to deadlines
 
-	given struct{ sessionTTL, tick, timeout time.Duration } // as the user gave them, to derive anew
+	given struct{ sessionTTL, tick, timeout time.Duration } // as the user gave them, to derive the rest again
 }
 
-// resolve applies options, derives the rest and validates all of it. Errors match api.ErrInvalidConfig.
+// resolve applies options, derives the rest and validates everything. Errors match api.ErrInvalidConfig.
 func resolve(service string, opts []Option) (*config, *cluster.Layout, error) {
 	c := &config{settle: true}
 	for i, o := range opts {
@@ -134,7 +134,7 @@ func resolve(service string, opts []Option) (*config, *cluster.Layout, error) {
 	return c, layout, nil
 }
 
-// onCluster raises the session TTL to the default of a cluster, if the user gave none.
+// onCluster raises the session TTL to the default for clusters, if the user gave none.
 func (c *config) onCluster() error {
 	c.derive(DefaultClusterSessionTTL)
 	return c.checkRelations()
@@ -144,10 +144,10 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{api.ErrInvalidConfig}, args...)...)
 }
 
-// maxMove is the most that an entry may weigh to be copied: what is within the limits is.
+// maxMove is the greatest weight of an entry that is copied: whatever is within the limits can be.
 func (c *config) maxMove() int { return max(lease.DefaultMaxMove, c.limits.MaxEntry) }
 
-// fill puts defaults in the place of zeros, but for what depends on the TTLs.
+// fill replaces zeros by defaults, apart from what depends on the TTLs.
 func (c *config) fill() {
 	if c.consumerID == "" {
 		c.consumerID = defaultConsumerID()
@@ -172,7 +172,8 @@ func (c *config) fill() {
 	}
 }
 
-// defaultConsumerID is the first that is set of what tells one process of a fleet from another.
+// defaultConsumerID returns what tells this process from others of a fleet: POD_NAME, POD_IP or the host name, whichever is set
+// first.
 func defaultConsumerID() string {
 	for _, name := range []string{"POD_NAME", "POD_IP"} {
 		if id := os.Getenv(name); id != "" {
@@ -186,8 +187,8 @@ func defaultConsumerID() string {
 	return tidyConsumerID(host)
 }
 
-// tidyConsumerID makes a valid consumer id of a name that nobody chose to be one: an error about it would keep a
-// program from starting on some host only.
+// tidyConsumerID makes a valid consumer ID of a name that nobody chose as one: an error would keep a program from starting on some
+// hosts only.
 func tidyConsumerID(name string) string {
 	const prefix = "id-"
 	name = strings.Map(func(r rune) rune {
@@ -203,7 +204,7 @@ func tidyConsumerID(name string) string {
 	return name[:min(len(name), cluster.MaxConsumerID)]
 }
 
-// derive computes what depends on the TTLs. fallback is the session TTL where the user gave none.
+// derive computes what depends on the TTLs. fallback is the session TTL if the user gave none.
 func (c *config) derive(fallback time.Duration) {
 	c.sessionTTL = cmp.Or(c.given.sessionTTL, min(fallback, c.leaseTTL))
 
@@ -225,7 +226,7 @@ func (c *config) derive(fallback time.Duration) {
 	c.pipeline.MaxInFlight = min(c.pipeline.MaxInFlight, c.partitions)
 }
 
-// margin is how much before the server's deadline the local one is.
+// margin returns how much earlier than the server's the local deadline is.
 func (c *config) margin(ttl time.Duration) time.Duration {
 	return max(min(ttl/marginShare, max(maxMargin, ttl/driftShare)), ticksLate*c.wheel.Tick+schedulerLag)
 }
@@ -276,7 +277,7 @@ func (c *config) checkRanges() error {
 	return c.checkParts()
 }
 
-// checkParts checks what other packages know about.
+// checkParts checks the values that other packages validate, and what the engine adds to that.
 func (c *config) checkParts() error {
 	if err := c.wheel.Validate(); err != nil {
 		return invalid("WithWheel: %w", err)
@@ -302,7 +303,7 @@ func (c *config) checkParts() error {
 	return nil
 }
 
-// checkRelations checks values against each other. Those of the session are the stricter ones, so they come first.
+// checkRelations checks values against each other. The session's rules are stricter than the lease's, so they come first.
 func (c *config) checkRelations() error {
 	if c.sessionTTL > c.leaseTTL {
 		return invalid("WithSessionTTL: %v is above the lease TTL, %v, but a lease must outlive settling, which lasts a session TTL;"+
@@ -327,7 +328,7 @@ func (c *config) checkRelations() error {
 	return c.checkTimeout()
 }
 
-// checkTimeout checks that an answer that does not come leaves time to act before a deadline.
+// checkTimeout checks that after a call without an answer there is time to act before a deadline.
 func (c *config) checkTimeout() error {
 	if trust := c.sessionTTL - c.sessionMargin; c.beat+c.timeout >= trust {
 		return invalid("WithPipeline: Timeout: a beat every %v + a timeout of %v must be below the session TTL - its margin, %v - %v = %v;"+

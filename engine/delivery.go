@@ -12,19 +12,19 @@ import (
 
 // delivery is one of the ways in which notifications reach the user.
 type delivery interface {
-	// deliver hands one notification over, on a worker; done is called once, then or later.
+	// deliver delivers one notification, on a worker; done is called once, before deliver returns or later.
 	deliver(n api.Notification, done func(error))
-	// releasing tells, beside the notification, that a stream is to be handed back.
+	// releasing is called in addition to the notification when a stream is to be handed back.
 	releasing(l *lease.Lease)
-	// handsBack says whether the end of a Releasing notification hands the stream back.
+	// handsBack reports whether a stream is handed back when its Releasing notification is done.
 	handsBack() bool
-	// blocks says whether a notification keeps a worker busy until it is done with.
+	// blocks reports whether a notification occupies a worker until it is done.
 	blocks() bool
-	// finish delivers Terminated with why the engine ended, for as long as ctx allows. Nothing is delivered after it.
+	// finish delivers Terminated with the reason for the end, within ctx. Nothing is delivered after it.
 	finish(ctx context.Context, why error) error
 }
 
-// handled is the way of Run: the handler is called on the worker.
+// handled is how Run delivers: it calls the handler on the worker.
 type handled struct {
 	ctx     context.Context
 	handler api.Handler
@@ -48,7 +48,7 @@ func (h *handled) finish(ctx context.Context, why error) error {
 	}
 }
 
-// channel is the way of Start: a notification counts as handled when it has been received.
+// channel is how Start delivers: a notification is done when the channel has taken it.
 type channel struct {
 	ctx context.Context
 	out chan api.Notification
@@ -74,12 +74,12 @@ func (c *channel) deliver(n api.Notification, done func(error)) {
 
 func (c *channel) releasing(*lease.Lease) {}
 
-// handsBack is false: the user ends the lease in their own time, or the drain timeout does.
+// handsBack returns false: the user ends the lease when they like, or the drain timeout does.
 func (c *channel) handsBack() bool { return false }
 
 func (c *channel) blocks() bool { return true }
 
-// finish comes after c.ctx has ended, so nothing is being sent for long.
+// finish is called after c.ctx has ended, so nothing that is being sent holds it up for long.
 func (c *channel) finish(ctx context.Context, why error) error {
 	c.mu.Lock()
 	c.mu.closed = true
@@ -89,7 +89,7 @@ func (c *channel) finish(ctx context.Context, why error) error {
 	select {
 	case c.out <- last:
 		return nil
-	default: // who is slow to receive still has until ctx ends
+	default: // a slow receiver has until ctx ends
 	}
 	select {
 	case c.out <- last:
@@ -99,7 +99,7 @@ func (c *channel) finish(ctx context.Context, why error) error {
 	}
 }
 
-// each is the way of RunEach: a goroutine a stream.
+// each is how RunEach delivers: it calls f in a goroutine of its own for each stream.
 type each struct {
 	ctx   context.Context
 	f     func(context.Context, api.Lease) error
@@ -128,7 +128,7 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 	w.mu.running[l] = cancel
 	w.mu.Unlock()
 	if l.Releasing() {
-		// releasing came before, and found nobody. The notification waits behind this one.
+		// releasing was called before and found no goroutine. The notification is queued behind this one.
 		cancel(api.ErrReleasing)
 	}
 	w.group.Go(func() {
@@ -143,7 +143,7 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 	})
 }
 
-// ended does what the end of f means for its lease. What it returns fails the lease, as an error of a handler does.
+// ended applies the result of f to its lease. An error that ended returns fails the lease, as a handler's error does.
 func (w *each) ended(l *lease.Lease, err error, released bool) error {
 	switch {
 	case err == nil:
@@ -152,7 +152,7 @@ func (w *each) ended(l *lease.Lease, err error, released bool) error {
 		l.HandBack()
 		return nil
 	case l.Remaining() == 0 && (isCancel(err) || errors.Is(err, api.ErrLeaseLost)):
-		return nil // it has seen the end of its lease
+		return nil // f has seen that its lease ended
 	}
 	return err
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// env is what every part of an engine works with: its settings, time and chance, and ways to say what happens. Parts get this
-// and the few other things that they need, and not the engine.
+// env is what every part of an engine works with: settings, time, random numbers, and ways to report what happens. Parts get it
+// and the few other things that they need, but not the engine.
 type env struct {
 	cfg     *config
 	clock   lease.Clock
@@ -25,7 +25,7 @@ type env struct {
 	draw    func() float64 // replaces rand.Float64 in tests that fix the seed; nil: not replaced
 }
 
-// jitterShare is the largest share that is taken off an interval at random.
+// jitterShare is the largest share of an interval that is taken off at random.
 const jitterShare = 0.1
 
 // random returns a number in [0, 1).
@@ -36,19 +36,19 @@ func (e *env) random() float64 {
 	return rand.Float64()
 }
 
-// event passes an event to the user's hook and to the log. It waits for neither.
+// event reports an event to the user's hook and to the log. It waits for neither.
 func (e *env) event(kind api.EventKind, partition int, err error, detail string) {
 	e.tell(api.Event{Kind: kind, Partition: partition, Err: err, Detail: detail})
 }
 
-// tell is event for events with more fields.
+// tell does the same for events with more fields.
 func (e *env) tell(v api.Event) {
 	v.Time = time.Now()
 	e.log.Event(v.Kind, v.Partition, v.Err, v.Detail)
 	e.hooks.Post(v)
 }
 
-// hooked counts what became of an event that was passed to the user's hook.
+// hooked counts what became of an event that was posted to the user's hook.
 func (e *env) hooked(r outbox.Result, err error) {
 	e.countHook(metrics.HookEvents, r)
 	var panicked *api.PanicError
@@ -57,7 +57,7 @@ func (e *env) hooked(r outbox.Result, err error) {
 	}
 }
 
-// countHook counts what became of what was handed to a hook.
+// countHook counts what became of what was posted to a hook.
 func (e *env) countHook(hook metrics.Hook, r outbox.Result) {
 	e.metrics.Inc(metrics.Hooks.With(hook, [...]metrics.HookResult{
 		outbox.Delivered: metrics.HookDelivered, outbox.Panicked: metrics.HookPanicked, outbox.Dropped: metrics.HookDropped,
@@ -71,7 +71,7 @@ func (e *env) backoff(failures int) time.Duration {
 	return delays.Delay(failures, e.random())
 }
 
-// isCancel reports whether err is nothing but the end of a context.
+// isCancel reports whether err says that a context has ended.
 func isCancel(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

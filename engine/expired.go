@@ -17,23 +17,23 @@ import (
 )
 
 const (
-	// hintsKept is how many hints wait for a handler. More are dropped.
+	// hintsKept is how many hints may wait for a handler. More are dropped.
 	hintsKept = 256
-	// hintWorkers is how many workers there are for each handler of a hint, of which there is one at least.
+	// hintWorkers is the number of WithWorkers for each goroutine that handles hints. There is at least one such goroutine.
 	hintWorkers = 8
-	// ownKept is how many streams of its own a process remembers, twice.
+	// ownKept bounds how many lost streams a process remembers: each of two sets holds up to this many.
 	ownKept = 1 << 16
 	// ownLate is how late a server may report that a key has expired.
 	ownLate = time.Minute
 )
 
-// hints passes expired leases of others on to the user.
+// hints notifies the user of expired leases of other processes.
 //
-// Anybody may report what they like, and as fast as they like: PUBLISH on the channel is enough. So hints have a lane of
-// their own, a dispatcher with a few workers that nothing else uses, and nothing waits for it: not reading, nor an acquisition
-// or any other notification, of the same stream either. It is bounded, and a stream is in it once.
+// Anybody may report whatever they like, as fast as they like: PUBLISH on the channel is enough. So hints have a lane of their
+// own: a dispatcher with a few workers that nothing else uses. Nothing waits for it, neither reading nor an acquisition nor any
+// other notification, not even of the same stream. It is bounded, and holds a stream once.
 //
-// A subscription that is made later than the first ones missed what came before it. That is counted and reported
+// A subscription that is made after the first ones missed what came before it. That is counted and reported
 // (api.EventHintsMissed) and has no other effect: recovery does not depend on hints.
 type hints struct {
 	*env
@@ -44,7 +44,7 @@ type hints struct {
 	own     ownStreams
 }
 
-// hintsConfig is what hints work with. All are set.
+// hintsConfig is what hints need. All are set.
 type hintsConfig struct {
 	layout   *cluster.Layout
 	table    *lease.Table
@@ -84,17 +84,17 @@ func newHints(e *env, c hintsConfig) (*hints, error) {
 	return h, err
 }
 
-// lost notes that this process has lost a stream, whose lease may be reported as expired.
+// lost records that this process has lost a stream, whose lease may be reported as expired.
 func (h *hints) lost(stream string) {
 	if h != nil {
 		h.own.add(stream, time.Now())
 	}
 }
 
-// handled is called when a notification was handled.
+// handled is called when a hint has been handled.
 func (h *hints) handled() { h.open.Add(-1) }
 
-// stop drops what waits and waits for the handlers that run, until ctx ends. Nothing is delivered afterwards.
+// stop drops the hints that wait and waits for running handlers, until ctx ends. Nothing is delivered afterwards.
 func (h *hints) stop(ctx context.Context) error {
 	if h == nil {
 		return nil
@@ -102,11 +102,11 @@ func (h *hints) stop(ctx context.Context) error {
 	return h.lane.Stop(ctx)
 }
 
-// pass hands one report to the user.
+// pass delivers one report to the user, unless the stream was this process's own or there is no room.
 func (h *hints) pass(stream string) {
 	result := metrics.HintDropped
 	switch {
-	case h.open.Load() >= hintsKept: // first, since it costs least: nobody else adds to it
+	case h.open.Load() >= hintsKept: // first, since it is the cheapest; nothing else adds to it
 	case h.table.Get(stream) != nil || h.own.has(stream, time.Now()):
 		result = metrics.HintOwn
 	case h.lane.Busy(stream): // one is enough
@@ -121,8 +121,8 @@ func (h *hints) pass(stream string) {
 
 func (h *hints) count(result metrics.Hint) { h.metrics.Inc(metrics.Expired.With(result)) }
 
-// subscription counts what became of a subscription, and reports that hints were missed. Only the user can know what they were good
-// for.
+// subscription counts what became of a subscription, and reports that hints were missed. Only the user can know whether that
+// matters.
 func (h *hints) subscription(address string, what expiry.Subscription, missed bool) {
 	h.metrics.Inc(metrics.Subscriptions.With(what))
 	if missed {
@@ -130,7 +130,8 @@ func (h *hints) subscription(address string, what expiry.Subscription, missed bo
 	}
 }
 
-// ownStreams are the streams that were lost in the last span, or a little longer ago. Safe for several goroutines.
+// ownStreams remembers the streams that were lost within the last span, and some that were lost up to twice as long ago. It is
+// safe for concurrent use.
 type ownStreams struct {
 	span time.Duration
 
@@ -163,7 +164,7 @@ func (o *ownStreams) has(stream string, at time.Time) bool {
 	return now || before
 }
 
-// turnLocked forgets what is old.
+// turnLocked forgets streams that were lost too long ago.
 func (o *ownStreams) turnLocked(at time.Time) {
 	switch age := at.Sub(o.mu.since); {
 	case age < o.span:

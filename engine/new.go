@@ -16,7 +16,8 @@ import (
 )
 
 // New makes an engine that uses client, which the caller closes after the engine has ended. Producers use the same service name.
-// Errors match api.ErrInvalidConfig. New sends nothing to Redis on that client; the engine does once it is started.
+// Errors match api.ErrInvalidConfig, apart from those of the registerer and, with WithDial, of connecting. No command is sent to
+// Redis before the engine is started.
 //
 // New cannot read the options of the client: make the client with those of [ClientOption]. WithRenewalClient, WithDial and [Open]
 // give renewals a connection of their own, and the last two allow the engine to listen for maintenance notices. [Preflight]

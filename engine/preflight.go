@@ -8,13 +8,12 @@ import (
 	"github.com/streamlease/streamlease/engine/preflight"
 )
 
-// Preflight looks at the servers behind a client, for an engine that would be made with the same arguments, and reports
-// what would keep it from working ([preflight.Report.Err]), what would hurt it some day, and what is worth knowing:
-// versions, eviction, access rights, replicas, persistence, clocks, round trips, and where the partitions lie. It changes
-// nothing in Redis and needs no running engine. It takes some round trips to each node; call it at a start, or
-// before a deployment.
+// Preflight checks the servers behind a client for an engine that would be made with the same arguments. It reports what would
+// keep the engine from working ([preflight.Report.Err]), what may cause trouble later, and what is good to know: versions,
+// eviction, access rights, replicas, persistence, clocks, round trips, and how the partitions are placed. It changes nothing in
+// Redis and needs no running engine. It takes a few round trips to each node; call it at startup or before a deployment.
 //
-// Errors match api.ErrInvalidConfig, or are the end of ctx. That a server does not answer is a finding.
+// Errors match api.ErrInvalidConfig, or are ctx's. A server that does not answer is a finding, not an error.
 func Preflight(ctx context.Context, client rueidis.Client, service string, opts ...Option) (*preflight.Report, error) {
 	cfg, layout, err := resolve(service, opts)
 	if err != nil {

@@ -20,30 +20,30 @@ import (
 )
 
 const (
-	// publishChunk and publishBytes bound what PublishMany has on its way at once: below the ring of the client, which
-	// takes 1,024 commands, and small enough for a chunk to take some milliseconds.
+	// publishChunk and publishBytes bound what PublishMany has in flight at once: fewer commands than the client's ring takes,
+	// which is 1,024, and few enough bytes for a chunk to take some milliseconds.
 	publishChunk = 512
 	publishBytes = 1 << 20
 
-	// publishErrors is how many errors PublishMany tells one by one.
+	// publishErrors is how many errors PublishMany lists.
 	publishErrors = 10
-	// errorName is how many characters of a stream's name an error has.
+	// errorName is how many characters of a stream's name an error quotes.
 	errorName = 64
 )
 
-// Publisher announces data streams to the consumers of a service. It starts nothing and need not be closed. It may be
-// used from several goroutines.
+// Publisher announces data streams to the consumers of a service. It starts no goroutine and need not be closed. It is safe for
+// concurrent use.
 type Publisher struct {
 	client rueidis.Client
 	layout *cluster.Layout
 	runner *lease.Runner
 	limits lease.Limits
 	clock  lease.Clock
-	agreed atomic.Bool  // the service is known to have our format and number of partitions
-	next   atomic.Int64 // when to ask again, on the clock's axis
+	agreed atomic.Bool  // the service is known to have this publisher's format and number of partitions
+	next   atomic.Int64 // when to check that again, on the clock's axis
 }
 
-// NewPublisher makes a publisher that sends through client, which stays the caller's. It sends nothing yet. Errors match
+// NewPublisher makes a publisher that uses client, which the caller closes. It sends nothing yet. Errors match
 // api.ErrInvalidConfig.
 func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption) (*Publisher, error) {
 	if client == nil {
@@ -68,20 +68,19 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 		clock: lease.NewClock()}, nil
 }
 
-// Publish announces a data stream, along with info, and returns the ID of the entry. Exactly one consumer of the service
-// will own the stream until it says Done. info is encoded with encoding/json; json.RawMessage and []byte are taken as
-// JSON that is ready; nil means that there is none.
+// Publish announces a data stream, along with info, and returns the ID of the entry. Exactly one consumer of the service will own
+// the stream, until Done. info is encoded with encoding/json; json.RawMessage and []byte are taken as JSON; nil means no info.
 //
-// Nothing is sent twice. So after an error of the connection, or the end of ctx, the announcement may have been made all
-// the same: announce again when in doubt. A stream announced twice is owned once at a time; the second announcement is
-// handled when the first one is done.
+// Nothing is sent twice. So after an error of the connection, or the end of ctx, the announcement may have been made all the same:
+// announce again when in doubt. A stream announced twice has one owner at a time; the second announcement is handled when the
+// first is done.
 //
-// The first call asks Redis whether the service has the same number of partitions, and every further one until that
-// has succeeded; then one call every half a minute does. Errors match api.ErrInvalidStream for a name that is empty, longer
-// than cluster.MaxStreamName, not UTF-8 (an announcement is JSON), or a key of the service itself; api.ErrTooLarge for what is
-// beyond WithLimits; api.ErrPartitionMismatch or api.ErrFormat when the service is another one than this publisher takes it
-// for; api.ErrServiceStopped while it is being deleted or repartitioned; api.ErrNoAgreement while that is not on record; and
-// those of the client; the text says what to do.
+// Calls check that the service has the same number of partitions as the publisher: all of them until a check has succeeded, then
+// one call every 30 s. Errors match api.ErrInvalidStream for a name that is empty, longer than cluster.MaxStreamName, not UTF-8 (an
+// announcement is JSON), or a key of the service itself; api.ErrTooLarge beyond WithLimits; api.ErrPartitionMismatch or
+// api.ErrFormat if the service is not the one that this publisher was configured for; api.ErrServiceStopped while the service is
+// being deleted or repartitioned; api.ErrNoAgreement while the service's record is missing; or they are those of the client. The
+// text says what to do.
 func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts ...PublishOption) (entry string, err error) {
 	a := api.Announcement{Stream: stream, Info: info}
 	for i, o := range opts {
@@ -104,10 +103,10 @@ func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts .
 	return entry, nil
 }
 
-// PublishMany announces data streams as Publish does, many in one round trip. The entries are in the order of the items;
-// "" stands for one that is not confirmed: it was refused, or failed, or was not sent. err tells of the first few of
-// those, and how many more there are; it is nil when all are confirmed. A bad item does not keep the others from being
-// announced. When Redis confirms none of a chunk of items, or ctx ends, the rest is not sent.
+// PublishMany announces data streams as Publish does, many in one round trip. The entry IDs are in the order of the items; "" means
+// that the announcement is not confirmed: it was refused, or failed, or was not sent. err lists the first 10 of those and counts
+// the others; it is nil if all are confirmed. A bad item does not keep the others from being announced. If Redis confirms none of
+// a chunk of items, or ctx ends, the rest is not sent.
 func (p *Publisher) PublishMany(ctx context.Context, items ...api.Announcement) (entries []string, err error) {
 	if len(items) == 0 {
 		return nil, nil
@@ -130,15 +129,15 @@ func (p *Publisher) PublishMany(ctx context.Context, items ...api.Announcement) 
 	return entries, failed.err()
 }
 
-// chunked is an item of PublishMany on its way.
+// chunked is an encoded item of PublishMany.
 type chunked struct {
 	index  int // in items and entries
 	stream string
 	fields []string
 }
 
-// cutChunk encodes items from next on, as many as go together, and moves next behind them. Those that cannot be encoded
-// have failed.
+// cutChunk encodes as many items, from next on, as are sent together, and advances next past them. Those that cannot be encoded are
+// added to failed.
 func (p *Publisher) cutChunk(items []api.Announcement, next *int, failed *failures) []chunked {
 	var chunk []chunked
 	for size := 0; *next < len(items) && len(chunk) < publishChunk && size < publishBytes; *next++ {
@@ -172,8 +171,8 @@ func (p *Publisher) send(ctx context.Context, chunk []chunked, entries []string,
 	return confirmed
 }
 
-// agree checks that the service is what this publisher takes it for: at first, and now and then. Calls at the same time may
-// all ask at first, which does no harm; later one does, and no answer changes nothing.
+// agree checks that the service is the one that this publisher was configured for: at first, and at an interval. At first,
+// concurrent calls may all check, which does no harm; later only one of them does, and a check without an answer changes nothing.
 func (p *Publisher) agree(ctx context.Context) error {
 	if !p.agreed.Load() {
 		if err := lease.Agree(ctx, p.runner, p.layout); err != nil {
@@ -187,21 +186,21 @@ func (p *Publisher) agree(ctx context.Context) error {
 	if now < next || !p.next.CompareAndSwap(next, now+int64(agreeEvery)) {
 		return nil
 	}
-	// The record is on one master; where that hangs, the others' announcements do not wait for it for long.
+	// The record is on one master; if that hangs, announcements on other masters do not wait for it for long.
 	asking, cancel := context.WithTimeout(ctx, agreeTimeout)
 	defer cancel()
 	err := lease.Agree(asking, p.runner, p.layout)
 	if !lease.Disagrees(err) {
-		return nil // also where the record is gone: those who know it write it again
+		return nil // if the record is gone, too: engines that know it write it again
 	}
 	p.agreed.Store(false)
 	return fmt.Errorf("nothing was announced: %w", err)
 }
 
-// agreeTimeout is how long an announcement waits at most for a question that was answered before.
+// agreeTimeout is how long an announcement waits at most for a check that has succeeded before.
 const agreeTimeout = time.Second
 
-// command adds an entry to the input stream of the partition that the data stream belongs to.
+// command returns the command that adds an entry to the input stream of the data stream's partition.
 func (p *Publisher) command(stream string, fields []string) rueidis.Completed {
 	add := p.client.B().Xadd().Key(p.layout.Keys(p.layout.Of(stream)).Input).Id("*").FieldValue()
 	for i := 0; i+1 < len(fields); i += 2 {
@@ -210,7 +209,7 @@ func (p *Publisher) command(stream string, fields []string) rueidis.Completed {
 	return add.Build()
 }
 
-// encode makes the fields of an announcement's entry: names and values in turn, the announcement first.
+// encode returns the fields of an announcement's entry: names and values in turn, the announcement first.
 func (p *Publisher) encode(a *api.Announcement) ([]string, error) {
 	if err := cluster.ValidateStream(a.Stream); err != nil {
 		return nil, err
@@ -234,7 +233,7 @@ func (p *Publisher) encode(a *api.Announcement) ([]string, error) {
 		return nil, err
 	}
 	fields := []string{lease.FieldAnnouncement, text}
-	// Rounded up, since it must not be before. What is before 1970 has passed by any clock.
+	// Rounded up, so that it is never too early. A time before 1970 has passed by any clock.
 	if ms := a.NotBefore.Add(time.Millisecond - 1).UnixMilli(); !a.NotBefore.IsZero() && ms > 0 {
 		if err := lease.CheckNotBefore(ms, time.Now()); err != nil {
 			return nil, fmt.Errorf("not before %v, which is %d ms since 1970: %w", a.NotBefore, ms, err)
@@ -244,8 +243,8 @@ func (p *Publisher) encode(a *api.Announcement) ([]string, error) {
 	return fields, nil
 }
 
-// checkSize checks an announcement against the limits, as readers see it: its text may be shorter than info, since spaces are
-// left out, or longer, since '<' is not.
+// checkSize checks an announcement against the limits, as readers see it: Info as encoded may be shorter than info, since spaces
+// are left out, or longer, since '<' is escaped.
 func (p *Publisher) checkSize(stream string, info json.RawMessage, text string) error {
 	size := 0
 	if info != nil {
@@ -255,11 +254,11 @@ func (p *Publisher) checkSize(stream string, info json.RawMessage, text string) 
 		}
 		size = len(text) - len(bare) - len(`,"Info":`)
 	}
-	const fields = 2 // with a time
+	const fields = 2 // as with WithNotBefore
 	return p.limits.CheckSizes(len(stream), size, len(text), fields, len(text)+fields*lease.FieldWeight)
 }
 
-// encodeInfo is info as JSON, nil when there is none.
+// encodeInfo returns info as JSON, nil if there is none.
 func encodeInfo(info any) (json.RawMessage, error) {
 	var text json.RawMessage
 	switch x := info.(type) {
@@ -291,12 +290,12 @@ func encodeInfo(info any) (json.RawMessage, error) {
 	return text, nil
 }
 
-// announcing says which announcement an error is about.
+// announcing adds to an error which announcement it is about.
 func announcing(stream string, err error) error {
 	return fmt.Errorf("announcing stream %.*q: %w", errorName, stream, err)
 }
 
-// explainPublish says of an error of the client what to do, and whether the announcement may have been made.
+// explainPublish adds to an error of the client what to do, and whether the announcement may have been made.
 func explainPublish(err error) error {
 	if _, refused := lease.Refusal(err); refused {
 		return lease.Explain(err)
@@ -304,26 +303,26 @@ func explainPublish(err error) error {
 	return fmt.Errorf("no answer, it may have been announced all the same; announce again: %w", err)
 }
 
-// failures collects errors of many announcements, in bounded space.
+// failures collects the errors of many announcements, in bounded space.
 type failures struct {
-	told []error
-	more int
-	last error
+	listed []error
+	more   int   // failed and are not listed
+	last   error // listed however many there are; nil: none
 }
 
 func (f *failures) add(index int, stream string, err error) {
-	if len(f.told) == publishErrors {
+	if len(f.listed) == publishErrors {
 		f.more++
 		return
 	}
-	f.told = append(f.told, fmt.Errorf("item %d: %w", index, announcing(stream, err)))
+	f.listed = append(f.listed, fmt.Errorf("item %d: %w", index, announcing(stream, err)))
 }
 
-// addLast is told whatever was told before.
+// addLast adds an error that is listed however many there are, after the others.
 func (f *failures) addLast(err error) { f.last = err }
 
 func (f *failures) err() error {
-	all := f.told
+	all := f.listed
 	if f.more > 0 {
 		all = append(all, fmt.Errorf("%d more failed; those not confirmed have no entry", f.more))
 	}

@@ -10,16 +10,17 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// Requeue requeues the announcement of a stream now, if its owner is dead or closed, or owns nothing and has no session. Recovery
-// does that by itself: Requeue is for callers that know better than to wait for it, and for those who come from a library where
-// streams are claimed. Who gets the stream then is open; nil means that it was requeued. It costs more where no lease names the
-// announcement: all that dead consumers left in the partition is searched.
+// Requeue requeues the announcement of a stream now, if its owner is dead or closed, or if it has no lease and its consumer has no
+// session. Recovery does that by itself: Requeue is for callers that know that they need not wait for it, and for those who come
+// from a library where streams are claimed. Any process may get the stream then; nil means that it was requeued. The call costs
+// more if no lease names the announcement: everything that dead consumers left in the partition is searched.
 //
-// A crash of the owner counts, but the delay after it is left out. Errors match api.ErrHeldElsewhere when the owner lives (it
-// may be this process), api.ErrNotAnnounced when no dead consumer left an announcement of the stream, scan.ErrRequeued (which
-// matches api.ErrNotAnnounced) when another call was faster, scan.ErrUndecided when it cannot be known now whether the owner
-// lives, scan.ErrDeadLetter when the stream has cost too many owners their lives, api.ErrInvalidStream, and api.ErrNotReady when
-// the engine does not run or has no session. There is one attempt; after an error of the connection it may be repeated.
+// A crash of the owner is counted, but the delay after it is skipped. Errors match api.ErrHeldElsewhere if the owner is alive (it
+// may be this process), api.ErrNotAnnounced if no dead consumer left an announcement of the stream, scan.ErrRequeued (which
+// matches api.ErrNotAnnounced) if another call was faster, scan.ErrUndecided if it cannot be decided now whether the owner is
+// alive, scan.ErrDeadLetter if the announcement became a dead letter instead, mostly since too many owners died, api.ErrInvalidStream,
+// and api.ErrNotReady if the engine is not running or has no session. There is one attempt; after an error of the connection the
+// call may be repeated.
 func (e *Engine) Requeue(ctx context.Context, stream string) error {
 	if err := cluster.ValidateStream(stream); err != nil {
 		return err
@@ -33,7 +34,7 @@ func (e *Engine) Requeue(ctx context.Context, stream string) error {
 	home := e.layout.Of(stream)
 	err := e.recoverer.requeue(ctx, home, stream)
 	if home != 0 && errors.Is(err, api.ErrNotAnnounced) && !errors.Is(err, scan.ErrRequeued) {
-		// Producers that know nothing of partitions announce there, and the reader may have died before it forwarded the entry.
+		// Producers that do not know of partitions announce there, and the reader may have died before it forwarded the entry.
 		return e.recoverer.requeue(ctx, 0, stream)
 	}
 	return err

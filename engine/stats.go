@@ -11,24 +11,24 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Stats is what an engine knows of itself at one moment.
+// Stats is a snapshot of an engine.
 type Stats struct {
-	Held       int           // streams owned, those whose ending is on its way to Redis included
-	Parked     int           // announcements that wait for a stream which is owned
-	Ending     int           // endings on their way to Redis
+	Held       int           // streams owned, including those whose completion is on its way to Redis
+	Parked     int           // announcements that wait for a stream that is owned
+	Ending     int           // completions on their way to Redis
 	Queued     int           // notifications that wait for a worker
-	Busy       int           // handlers running
-	Dead       int           // sessions past their deadline that the last beats told of, over all partitions
-	Due        int           // announcements in later that are due, likewise
-	Oldest     time.Duration // how long the stream owned for longest has been owned; 0 when none is
+	Busy       int           // running handlers
+	Dead       int           // sessions past their deadline, over all partitions, as the last beats reported
+	Due        int           // delayed announcements that are due, likewise
+	Oldest     time.Duration // how long the oldest lease has been held; 0: none is held
 	Partitions int           // of the service
 	Live       int           // partitions in which this process has a live session
-	Settling   int           // partitions that settle: nothing free is taken there
-	Late       time.Duration // how long the renewal has been due that was due first and is not made yet; 0 when none is
-	Intake     Intake        // whether more streams are taken, and why not
+	Settling   int           // partitions that are settling: no free stream is taken there
+	Late       time.Duration // how late the most overdue renewal is; 0: none is overdue
+	Intake     Intake        // whether more streams are taken, and if not, why
 }
 
-// Stats makes no round trip. Before the start and after the end it is zero but for Partitions.
+// Stats returns a snapshot, without a round trip. Before the start and after the end all fields but Partitions are zero.
 func (e *Engine) Stats() Stats {
 	s := Stats{Partitions: len(e.partitions)}
 	if !e.life.isRunning() {
@@ -88,7 +88,7 @@ func (e *Engine) collectGauges(emit metrics.Emit) {
 	}
 }
 
-// Leases yields the leases that are held. It works on a snapshot: some may have ended when they come.
+// Leases yields the leases that are held. It works on a snapshot: some may have ended by the time they are yielded.
 func (e *Engine) Leases() iter.Seq[api.Lease] {
 	return func(yield func(api.Lease) bool) {
 		for _, l := range e.table.All() {
@@ -99,7 +99,7 @@ func (e *Engine) Leases() iter.Seq[api.Lease] {
 	}
 }
 
-// Lease is the lease of a stream, if this process owns it.
+// Lease returns the lease of a stream, if this process owns it.
 func (e *Engine) Lease(stream string) (api.Lease, bool) {
 	l := e.table.Get(stream)
 	if l == nil || l.Remaining() == 0 {
@@ -108,9 +108,8 @@ func (e *Engine) Lease(stream string) (api.Lease, bool) {
 	return l, true
 }
 
-// DoneStream is Lease.Done by the name of the stream, for those who come from a library that has it. It returns
-// api.ErrNotHeld when this process does not own the stream. Lease.Done is better: it cannot end a later ownership than
-// the one that was meant.
+// DoneStream is Lease.Done by the name of the stream, for those who come from a library that has it. It returns api.ErrNotHeld if
+// this process does not own the stream. Prefer Lease.Done: it cannot end a later ownership than the one that was meant.
 func (e *Engine) DoneStream(ctx context.Context, stream string) error {
 	l := e.table.Get(stream)
 	if l == nil {
@@ -119,8 +118,8 @@ func (e *Engine) DoneStream(ctx context.Context, stream string) error {
 	return l.Done(ctx)
 }
 
-// SetMaxStreams sets how many streams this process owns at most; 0 or less means no limit. If it owns more, those taken
-// last are told Releasing and handed back.
+// SetMaxStreams limits how many streams this process owns; 0 or less means no limit. If it owns more, those taken last are handed
+// back, after their owners got Releasing.
 func (e *Engine) SetMaxStreams(n int) {
 	n = max(n, 0)
 	e.quota.SetLimit(n)
@@ -132,16 +131,18 @@ func (e *Engine) SetMaxStreams(n int) {
 	}
 }
 
-// unreadyAfter is how long beats or reads of a partition may fail before the engine is not ready.
+// unreadyAfter is how many beats of a partition must fail in a row before the engine is not ready.
 const unreadyAfter = 2
 
-// Ready is a readiness probe. It makes no round trip: beats make one every second. Its errors match api.ErrNotReady
-// and say what does not work: the engine has not started or has ended, a partition has no live session, reading
-// fails, or renewals have been so late for a session TTL that nothing more is taken ([IntakeStopped]). The streams that are
-// held stay: under Kubernetes, readiness takes a process out of services and holds up a rollout, and stops nothing. One
-// that takes less, or is full, is ready. It matches api.ErrPartitionMismatch, api.ErrFormat or api.ErrServiceStopped, too,
-// while the service is no longer what the engine takes it for: see there. Where the service has entries pending for
-// consumers of another library, it matches api.ErrForeignConsumers too.
+// Ready is a readiness probe. It makes no round trip: beats make one every second. Its errors match api.ErrNotReady and say what
+// is wrong: the engine is not running, a partition has no live session, beats or reads fail, renewals have been so late for a
+// session TTL that no stream is taken ([IntakeStopped]), or servers refuse to announce maintenance although notice.On requires
+// it. Streams that are held stay held: under Kubernetes, a process that is not ready is taken out of services and holds up a
+// rollout, and is not stopped. A process that takes fewer streams, or is full, is ready.
+//
+// While the service is no longer the one that the engine was configured for, the error also matches api.ErrPartitionMismatch,
+// api.ErrFormat or api.ErrServiceStopped: see there. While a living consumer of another library has entries pending, it also
+// matches api.ErrForeignConsumers.
 func (e *Engine) Ready(context.Context) error {
 	if !e.life.isRunning() {
 		return fmt.Errorf("%w: the engine is not running", api.ErrNotReady)
@@ -173,7 +174,7 @@ func (e *Engine) Ready(context.Context) error {
 	return e.maintenance.ready()
 }
 
-// explain says what to do about a failure, of Redis or of the client that stands between.
+// explain adds what to do about a failure, be it of Redis or of the client.
 func (e *Engine) explain(err error) error {
 	if err == nil {
 		return fmt.Errorf("not opened yet")

@@ -8,8 +8,8 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// store is all that the engine asks of Redis. redisStore is the real one; tests of timing put another in its place.
-// Each call is one attempt, bounded in time, and may be repeated.
+// store is everything that the engine asks of Redis about leases and sessions. redisStore is the real one; tests of timing replace
+// it. Each call is one attempt with a timeout, and may be repeated.
 type store interface {
 	Agree(ctx context.Context) error
 	Confirm(ctx context.Context) error
@@ -33,11 +33,11 @@ type store interface {
 	Attend(ctx context.Context, p int, consumer string) (pending int, err error)
 	Promote(ctx context.Context, p, limit int) (moved, due int, err error)
 	Close(ctx context.Context, p int, consumer string) (left int, err error)
-	// With is the same on other terms.
+	// With returns the same store with other TTLs and another timeout.
 	With(t lease.Terms) store
 }
 
-// redisStore is the real one.
+// redisStore is lease.Store with the type of With that store needs.
 type redisStore struct{ *lease.Store }
 
 func (s redisStore) With(t lease.Terms) store { return redisStore{s.Store.With(t)} }
