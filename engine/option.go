@@ -15,25 +15,25 @@ import (
 	"github.com/streamlease/streamlease/wheel"
 )
 
-// Option changes how an [Engine] works. Options are made by the With functions of this package only. Of an option that
-// is given twice the last one counts. Zero always means the default, so an option may be fed from a flag that was not
-// set; what is out of its limits, or contradicts another option, is an error of [New] that matches
-// api.ErrInvalidConfig.
+// Option configures an [Engine]. Only the With functions of this package make options. If an option is given twice, the last one
+// counts. Zero always means the default, so an option may be set from a flag that was not given. Out-of-range values, and values
+// that contradict another option, make [New] or [Open] fail with an error that matches api.ErrInvalidConfig and names the option
+// and the fix.
 type Option interface{ configure(*config) }
 
-// PublisherOption changes how a [Publisher] works.
+// PublisherOption configures a [Publisher].
 type PublisherOption interface{ configurePublisher(*publisherConfig) }
 
-// SharedOption is for engines and publishers alike: what they must agree on.
+// SharedOption is an option of engines and publishers, which must agree on it.
 type SharedOption interface {
 	Option
 	PublisherOption
 }
 
-// PublishOption changes one announcement.
+// PublishOption configures one announcement.
 type PublishOption interface{ configureAnnouncement(*api.Announcement) }
 
-// publisherConfig is what PublisherOptions come to.
+// publisherConfig is the result of all options of a publisher.
 type publisherConfig struct {
 	partitions int
 	limits     lease.Limits
@@ -47,10 +47,10 @@ type publishOption func(*api.Announcement)
 
 func (o publishOption) configureAnnouncement(a *api.Announcement) { o(a) }
 
-// WithConsumerID names this process in Redis, in logs and in what others see of it: 1 to 200 letters, digits, '.', '_',
-// '-' and ':', not beginning with "redis-consumer-". It need not be unique, since every run adds a random suffix, but
-// people will look for it. Default and "": the environment variable POD_NAME, else POD_IP, else the host name, with '-'
-// in the place of characters that are not allowed.
+// WithConsumerID names this process in Redis, in logs and for others: 1 to 200 letters, digits, '.', '_', '-' and ':', not
+// beginning with "redis-consumer-". It need not be unique, since every run adds a random suffix, but people will search for it.
+// Default and "": the environment variable POD_NAME, else POD_IP, else the host name, with '-' for characters that are not
+// allowed.
 func WithConsumerID(id string) Option {
 	return option(func(c *config) { c.consumerID = id })
 }
@@ -60,13 +60,13 @@ type withPartitions int
 func (n withPartitions) configure(c *config)                   { c.partitions = int(n) }
 func (n withPartitions) configurePublisher(c *publisherConfig) { c.partitions = int(n) }
 
-// WithPartitions is the number of input streams of the service, each in a slot of its own on a Redis Cluster. It is
-// fixed while a service runs: an engine or publisher with another number than the first one had fails with
-// api.ErrPartitionMismatch. scan.Inspector.Repartition changes that of a stopped one. One serves a single server well; on a cluster, a few for each master. Default and zero: 1.
-// From 1 to 1024.
+// WithPartitions sets the number of input streams of the service, each in a slot of its own on a Redis Cluster. It is fixed while a
+// service runs: an engine or publisher with another number than the first one fails with api.ErrPartitionMismatch.
+// scan.Inspector.Repartition changes the number of a stopped service. Use one on a single server, and a few for each master on a
+// cluster. Default and zero: 1. From 1 to 1024.
 func WithPartitions(n int) SharedOption { return withPartitions(n) }
 
-// Limits is what an announcement may be at most.
+// Limits bounds the size of an announcement.
 type Limits = lease.Limits
 
 type withLimits Limits
@@ -74,194 +74,194 @@ type withLimits Limits
 func (l withLimits) configure(c *config)                   { c.limits = Limits(l) }
 func (l withLimits) configurePublisher(c *publisherConfig) { c.limits = Limits(l) }
 
-// WithLimits is what an announcement may be at most: its name, its Info, its fields, all of it. A publisher refuses what is
-// beyond, with an error that matches api.ErrTooLarge; an engine makes a dead letter of it, of the class too_large, without
-// having read more of it than it needs. All members of a service should have the same; raise them in engines first, lower
-// them in publishers first. Zero fields: their defaults, names of 64 KiB, Info of 1 MiB, 1,000 fields, 16 MiB in all.
+// WithLimits bounds the size of an announcement: its name, its Info, the number of its fields, and the whole entry. A publisher
+// refuses an announcement over a limit, with an error that matches api.ErrTooLarge; an engine dead-letters it, with the class
+// too_large, without having read more of it than it needs. All members of a service should have the same limits: raise them in
+// engines first, lower them in publishers first. Zero fields get their defaults: names of 64 KiB, Info of 1 MiB, 1,000 fields,
+// 16 MiB in all.
 func WithLimits(l Limits) SharedOption { return withLimits(l) }
 
-// WithLeaseTTL is how long a lease lasts in Redis without being renewed. It is renewed three times as often, so the TTL
-// sets the load (10,000 streams with the default are 1,000 extensions a second, in about ten scripts), and how long a
-// stream of a dead process waits at most where nobody recovers it. How soon the death of a process is noticed is up to
-// WithSessionTTL. Default and zero: 30 s. From 500 ms to 24 h.
+// WithLeaseTTL sets how long a lease lasts in Redis without being renewed. It is renewed three times per TTL, so the TTL sets the
+// load: 10,000 streams with the default are 1,000 extensions a second, in about ten scripts. It is also the longest that a stream
+// of a dead process waits if nobody recovers it. How soon the death of a process is noticed depends on WithSessionTTL. Default and
+// zero: 30 s. From 500 ms to 24 h.
 func WithLeaseTTL(ttl time.Duration) Option {
 	return option(func(c *config) { c.leaseTTL = ttl })
 }
 
-// WithSessionTTL is how long a process may be silent until the others take its streams over. It is beaten five times as
-// often, at least every second. A shorter one shortens failover, and must still outlast a pause of the process, a hitch
-// of the network and, where streams are not to be lost to it, a failover of Redis. Default and zero: 10 s, on a Redis
-// Cluster 20 s, because a failover with the default cluster-node-timeout takes 15 s; never more than the lease TTL. From
-// 500 ms to the lease TTL.
+// WithSessionTTL sets how long a process may be silent before the others take over its streams. Beats are sent five times per TTL,
+// and at least every second. A shorter TTL makes failover faster, but it must outlast a pause of the process, a hitch of the
+// network and, if streams are to survive it, a failover of Redis. Default and zero: 10 s, on a Redis Cluster 20 s, because a
+// failover with the default cluster-node-timeout takes 15 s; never more than the lease TTL. From 500 ms to the lease TTL.
 func WithSessionTTL(ttl time.Duration) Option {
 	return option(func(c *config) { c.sessionTTL = ttl })
 }
 
-// WithDrainTimeout is how long a shutdown waits for handlers, and for streams to be handed back. Keep it below the time
-// after which the process is killed: the default is below the 30 s of Kubernetes. Default and zero: 20 s. From 1 ms,
-// which hardly waits, to 24 h.
+// WithDrainTimeout sets how long a shutdown waits for handlers to return. Streams that are still held then are handed back, which
+// may take another 5 s. Keep it below the time after which the process is killed: the default is below the 30 s of Kubernetes.
+// Default and zero: 20 s. From 1 ms, which hardly waits, to 24 h.
 func WithDrainTimeout(d time.Duration) Option {
 	return option(func(c *config) { c.drainTimeout = d })
 }
 
-// WithWheel is the resolution and the shape of the structure that keeps the times of renewals and deadlines. Few need
-// it. Zero fields: the defaults of the package wheel, but for Tick, which is a 20th of the session TTL where that is
-// below 100 ms. Tick must not exceed the time between two beats, and 2 ticks + 50 ms not a third of the session TTL.
+// WithWheel sets the resolution and the shape of the timer wheel that keeps the times of renewals and deadlines. Few need it. Zero
+// fields get the defaults of package wheel, but Tick is a 20th of the session TTL if that is below 100 ms. Tick must not exceed
+// the time between two beats, and 2 ticks + 50 ms must be below a third of the session TTL.
 func WithWheel(w wheel.Config) Option {
 	return option(func(c *config) { c.wheel = w })
 }
 
-// WithPipeline is how calls travel to Redis: the size of batches, how many are on their way at once, and how long to
-// wait for an answer. Zero fields: their defaults. Timeout, where given, is at least 10 ms, and fits between a beat and
-// the session's deadline, and between a renewal and the lease's.
+// WithPipeline sets how calls are sent to Redis: the size of batches, how many are in flight at once, and how long to wait for an
+// answer. Zero fields get their defaults. Timeout, if given, must be at least 10 ms, and must fit between a beat and the session's
+// deadline, and between a renewal and the lease's.
 func WithPipeline(p lease.Pipeline) Option {
 	return option(func(c *config) { c.pipeline = p })
 }
 
-// WithWorkers is how many notifications are handled at a time, of different streams. Handlers that return at once need
-// few; handlers that block need as many as are to block at a time. It does not apply to RunEach, which has a goroutine a
-// stream. Default and zero: 16. From 1 to 10,000.
+// WithWorkers sets how many notifications, of different streams, are handled at a time. Handlers that return at once need few
+// workers; handlers that block need one for each that may block at a time. It does not limit RunEach, which has a goroutine for
+// each stream. Default and zero: 16. From 1 to 10,000.
 func WithWorkers(n int) Option {
 	return option(func(c *config) { c.workers = n })
 }
 
-// WithMaxStreams is how many streams this process holds at most; beyond that it stops reading and leaves announcements
-// to others. Set it to what was measured (docs/SIZING.md): without it, a process stops only when its renewals are late
-// (IntakeStopped). SetMaxStreams changes it while running. Default and zero: no limit.
+// WithMaxStreams limits how many streams this process holds; at the limit it stops reading and leaves announcements to others. Set
+// it to what you measured (docs/SIZING.md): without a limit, a process stops only when its renewals are late (IntakeStopped).
+// SetMaxStreams changes it while the engine runs. Default and zero: no limit.
 func WithMaxStreams(n int) Option {
 	return option(func(c *config) { c.maxStreams = n })
 }
 
-// WithReadBatch is how many announcements are read at once from a partition. A process that takes over very much at
-// once reads in fewer, larger steps with a greater number; with a smaller one several processes that start together
-// share more evenly. Default and zero: 1,000. From 1 to 10,000.
+// WithReadBatch sets how many announcements are read at once from a partition. With a greater number, a process that takes over
+// many streams reads in fewer, larger steps; with a smaller number, processes that start together share more evenly. Default and
+// zero: 1,000. From 1 to 10,000.
 func WithReadBatch(n int) Option {
 	return option(func(c *config) { c.readBatch = n })
 }
 
-// WithMaxParked is how many announcements of streams that are held, here or elsewhere, this process keeps at hand, to
-// take each stream as soon as it is free. What exceeds it waits in Redis and comes back later. Default and zero: 10,000.
-// At least 1.
+// WithMaxParked limits how many announcements of streams that are held, here or elsewhere, this process keeps in memory, to take
+// each stream as soon as it is free. What exceeds the limit waits in Redis and comes back later. Default and zero: 10,000. At
+// least 1.
 func WithMaxParked(n int) Option {
 	return option(func(c *config) { c.maxParked = n })
 }
 
-// WithReadMemory is how many bytes of announcements this process holds at most whose streams it does not own: half of that
-// for those that were read and have no place yet, over all partitions, half for those that are parked (WithMaxParked).
+// WithReadMemory limits the bytes of announcements that this process holds of streams it does not own: one half for those that
+// were read and have no place yet, over all partitions, the other half for those that are parked (WithMaxParked).
 //
-// The first half counts what is read, until its lease is taken or it is parked, and what is put off, given back or becomes a
-// dead letter, until Redis has done that. Where it is full nothing more is read. Each partition has an equal share of half of it
-// whatever the others hold; the rest is for whoever needs it, and the partitions of one master take no more of that than they
-// leave. So a server that takes no leases, or refuses to move what is bad, stops no other (IntakeClogged). Redis delivers
-// announcements by number and not by weight, so on top of that may come, in each partition, the one that a read waits for, up to
-// eight where small ones were expected, and a page of those that a comparison takes in.
+// The first half counts an announcement from when it is read until its lease is acquired or it is parked, or, if it is postponed,
+// requeued or dead-lettered, until Redis has done that. Where this half is full, nothing more is read. Each partition has an equal
+// share of half of it, whatever the others hold; the rest is for those that need it, but the partitions of one master never take
+// more of the rest than they leave. So a server that grants no leases, or refuses to move what is bad, stops no other
+// (IntakeClogged). Redis delivers announcements by number, not by size. So each partition may hold more than that: the
+// announcement that a read waits for, up to eight if small ones were expected, and a page that a comparison takes in.
 //
-// What exceeds the second half waits in Redis. Info of streams that it owns, or has lost, is not counted: WithMaxStreams bounds
-// that. Default and zero: 64 MiB, or four times the longest announcement that WithLimits allows. From 8 MiB, and twice the longest
-// announcement.
+// What exceeds the second half waits in Redis. Info of streams that this process owns, or has lost, is not counted: WithMaxStreams
+// bounds that. Default and zero: 64 MiB, or four times the longest announcement that WithLimits allows, if that is more. At least
+// 8 MiB, and at least twice the longest announcement.
 func WithReadMemory(bytes int) Option {
 	return option(func(c *config) { c.readMemory = bytes })
 }
 
-// WithRecovery is how often to look for what was left behind, and what becomes of streams that fail. Zero fields: their
+// WithRecovery sets how often to scan for what dead processes left, and what happens to streams that fail. Zero fields get their
 // defaults.
 func WithRecovery(r scan.Config) Option {
 	return option(func(c *config) { c.recovery = r })
 }
 
-// WithCluster is how the topology of a Redis Cluster is followed. Zero fields: their defaults.
+// WithCluster sets how changes of the topology of a Redis Cluster are found. Zero fields get their defaults.
 func WithCluster(cfg cluster.Config) Option {
 	return option(func(c *config) { c.cluster = cfg })
 }
 
-// WithMaintenance is whether and how servers are asked to announce their maintenance, as Redis Software and Redis Cloud do.
-// While they have announced some, sessions and leases last longer, answers are waited for longer, and nobody is recovered, for
-// twice MaxWindow in all; afterwards everything is renewed. A server that knows nothing of it is asked once, on a connection of its own.
-// That takes a way to make connections: with [New] alone there is none, so the default mode asks nobody, and notice.On is an
-// error; [Open] has one, and WithDial gives one. On a server that announces, settling lasts longer by MaxWindow. Zero
-// fields: their defaults.
+// WithMaintenance sets whether and how servers are asked to announce their maintenance, as Redis Software and Redis Cloud do. While
+// an announced maintenance lasts, sessions and leases get longer TTLs, calls get longer timeouts, and no process is recovered, for
+// up to twice MaxWindow in total; afterwards everything is renewed. A server that does not support it is asked once, on a separate
+// connection.
+//
+// The engine has to make that connection itself. [Open] can, and [New] can with WithDial. With [New] alone, the default mode asks
+// no server, and notice.On is an error. On a server that announces maintenance, settling lasts longer by MaxWindow. Zero fields
+// get their defaults.
 func WithMaintenance(cfg notice.Config) Option {
 	return option(func(c *config) { c.notices = cfg })
 }
 
-// WithRenewalClient is a client for beats and renewals alone, so that nothing else the program sends to Redis can hold
-// them up. It stays the caller's, who closes it after the engine has stopped. Default and nil: with [Open] one of the
-// engine's own, with [New] one made from WithDial, else the client given to New.
+// WithRenewalClient sets a client for beats and renewals only, so that nothing else that the program sends to Redis can hold them
+// up. The caller closes it after the engine has ended. Default and nil: with [Open] a client of the engine's own, with [New] one
+// made as WithDial says, otherwise the client given to New.
 func WithRenewalClient(client rueidis.Client) Option {
 	return option(func(c *config) { c.renewalClient = client })
 }
 
-// WithDial is how to make connections of the engine's own, for renewals and for notices of the servers. It is for [New]:
-// the options of the client that New is given cannot be read from it; [Open] knows them. InitAddress must not be empty.
-// Default: none, everything goes over the client given.
+// WithDial sets the options of connections that the engine makes itself, for renewals and for maintenance notices. It is for [New],
+// which cannot read the options of the client that it is given; [Open] knows them. InitAddress must not be empty. Default: none,
+// everything goes over the client given.
 func WithDial(opt rueidis.ClientOption) Option {
 	return option(func(c *config) { c.dial = &opt })
 }
 
-// WithExpired asks for api.Expired notifications: hints that the lease of another process ended, for Run and Start. They
-// come only where the servers report expired keys (notify-keyspace-events with x and E, or with x and K), which
-// WithKeyspaceEvents sees to where it may be done from here; the log says once when they do not. A hint may be late by
-// minutes, since servers are in no hurry to expire keys, come twice, or not at all: before a subscription was
-// made or made again (api.EventHintsMissed says when), while handlers are behind, and where the streams of a dead process
-// were recovered before their leases ended, as they mostly are. Nothing here needs them, so nothing is done when some were
-// missed.
+// WithExpired asks for api.Expired notifications, for Run and Start: hints that the lease of another process ended. They come only
+// if the servers report expired keys (notify-keyspace-events with x and E, or with x and K), which WithKeyspaceEvents sets where
+// the engine is allowed to; if they do not, the log says so once. A hint may be minutes late, since servers expire keys lazily. It
+// may come twice, or not at all: before a subscription was made or renewed (api.EventHintsMissed says when), while handlers are
+// behind, and if the streams of a dead process were recovered before their leases ended, as they mostly are. The engine does not
+// need hints, so it does nothing about missed ones.
 //
 // Hints hold up nothing, however many there are and however slow their handler is; anybody who may PUBLISH can forge them. They
-// have goroutines of their own, beside WithWorkers: one for each eight of those, and at least one. Up to 256 wait there, more
-// are dropped and counted. So a handler may be told Expired while another notification of that stream is handled.
+// have goroutines of their own, besides WithWorkers: one for every eight workers, and at least one. Up to 256 hints wait for them;
+// more are dropped and counted. So a handler may get Expired while another notification of the same stream is being handled.
 //
-// With K and neither g nor $, least is sent. Default: none.
+// With K, and neither g nor $, servers send the fewest messages. Default: no hints.
 func WithExpired() Option {
 	return option(func(c *config) { c.expired = true })
 }
 
-// WithKeyspaceEvents allows the engine to have the servers report expired keys, for WithExpired: K, E and x are added to
-// what notify-keyspace-events is set to, in memory only (CONFIG SET); nothing is taken away, and nothing is taken back
-// at the end. Where CONFIG is refused, the engine says so once and goes on without. Default: nothing is set.
+// WithKeyspaceEvents allows the engine to make the servers report expired keys, for WithExpired: it adds K, E and x, as far as they
+// are missing, to notify-keyspace-events, in memory only (CONFIG SET). It removes nothing, and does not undo that at the end. If
+// CONFIG is refused, the engine logs that once and goes on without. Default: nothing is set.
 func WithKeyspaceEvents() Option {
 	return option(func(c *config) { c.setEvents = true })
 }
 
-// WithSettle false takes free streams at once after a failover or restart of Redis, instead of waiting for a session
-// TTL until those who hold them have said so. That trades the guarantee that a stream has one owner, which then does not
-// hold across a failover, for availability. It also does without INFO and CLUSTER MYID, where access rules refuse both.
-// The whole fleet must use the same. Default: true.
+// WithSettle(false) takes streams that look free at once after a failover or restart of Redis, instead of waiting for a session TTL
+// until those who hold them have renewed their leases. That gives up the guarantee of one owner across a failover in exchange for
+// availability. It also needs neither INFO nor CLUSTER MYID, for access rules that refuse both. The whole fleet must use the same
+// value. Default: true.
 func WithSettle(settle bool) Option {
 	return option(func(c *config) { c.settle = settle })
 }
 
-// WithForeignConsumers starts the engine although consumers of another library are alive on the same input stream,
-// which is otherwise refused with api.ErrForeignConsumers: the two do not respect each other's leases, so a stream may
-// have two owners. It is for those who know that the others are gone. Default: refuse.
+// WithForeignConsumers starts the engine although consumers of another library are alive on the same input stream. Otherwise that
+// fails with api.ErrForeignConsumers: the two libraries do not respect each other's leases, so a stream may have two owners. Use
+// it if you know that those consumers are gone. Default: refuse.
 func WithForeignConsumers() Option {
 	return option(func(c *config) { c.legacy = true })
 }
 
-// WithRegisterer is where metrics are registered. Engines on one registerer share them: of two engines of one service
-// the sums are shown. What the engine holds is taken off again when it has stopped. An error of the registerer is one
-// of New. Default and nil: nowhere.
+// WithRegisterer sets where metrics are registered. Engines with the same registerer share the metrics: two engines of one service
+// show their sums. The gauges of an engine are removed when it has ended. If the registerer returns an error, New does, too.
+// Default and nil: metrics are not registered.
 func WithRegisterer(r prometheus.Registerer) Option {
 	return option(func(c *config) { c.registerer = r })
 }
 
-// WithLogger is where the engine logs. A message that recurs is summed up every ten seconds, so the number of lines does
-// not grow with the number of streams. Its handler is called on a goroutine of its own, so one that blocks or panics holds up
-// nothing: up to 1,024 lines wait for it, more are dropped and counted. Default and nil: slog.Default(), as it is when New is
-// called.
+// WithLogger sets the engine's logger. Repeated messages are summed up every ten seconds, so the number of lines does not grow with
+// the number of streams. The log handler is called on a goroutine of its own, so one that blocks or panics holds up nothing: up to
+// 1,024 lines wait for it; more are dropped and counted. Default and nil: slog.Default() at the time of the call of New.
 func WithLogger(l *slog.Logger) Option {
 	return option(func(c *config) { c.logger = l })
 }
 
-// WithEvents is told what happens to the engine itself: sessions, settling, maintenance, Redis out of reach, draining. It
-// runs on a goroutine of its own, so one that is slow or panics holds up nothing: see api.EventFunc. Default and nil: nobody
-// is told; the log has the same.
+// WithEvents sets a function that receives events of the engine itself: sessions, settling, maintenance, Redis unreachable,
+// draining. It is called on a goroutine of its own, so one that is slow or panics holds up nothing: see api.EventFunc. Default and
+// nil: none. The log has the same events.
 func WithEvents(f api.EventFunc) Option {
 	return option(func(c *config) { c.events = f })
 }
 
-// WithNotBefore is when the announced stream may be handed out at the earliest, by the clock of the Redis server, in
-// whole milliseconds. Default, the zero time and one that has passed: at once. A time more than ten years ahead, or between
-// 1970 and March 1973, is an error of Publish: it was meant in another unit.
+// WithNotBefore sets the earliest time at which the announced stream is handed out, by the clock of the Redis server, in whole
+// milliseconds. Default, the zero time and any time in the past: at once. A time more than ten years ahead, or between 1970 and
+// March 1973, makes Publish fail: it was meant in another unit.
 func WithNotBefore(t time.Time) PublishOption {
 	return publishOption(func(a *api.Announcement) { a.NotBefore = t })
 }
