@@ -1,3 +1,3 @@
-// Package readme checks the README: its programs run as printed, and its tables list every option, metric and file that
-// exists.
+// Package readme checks the README and the documents in docs: programs run as printed, tables list every option, metric and file
+// that exists, and each file and declaration that is named is there.
 package readme
