@@ -67,10 +67,24 @@ func TestEveryTargetInTheReadmeIsInTheMakefile(t *testing.T) {
 }
 
 func TestEveryLinkedFileExists(t *testing.T) {
-	for _, document := range []string{"README.md", "docs/ARCHITECTURE.md"} {
+	for _, document := range documents(t) {
 		for link := range all(read(t, document), `\]\(([^)#:]+)\)`) {
 			_, err := os.Stat(filepath.Join(root, filepath.Dir(document), link))
 			require.NoError(t, err, "%s links to %s", document, link)
+		}
+	}
+}
+
+func TestEveryLinkedHeadingExists(t *testing.T) {
+	for _, document := range documents(t) {
+		text := read(t, document)
+		have := make(map[string]bool)
+		for heading := range all(text, `(?m)^#+ (.*)$`) {
+			heading = regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(heading), "")
+			have[strings.ReplaceAll(heading, " ", "-")] = true
+		}
+		for link := range all(text, `\]\(#([^)]+)\)`) {
+			require.Contains(t, have, link, "headings of %s", document)
 		}
 	}
 }
