@@ -196,6 +196,59 @@ func TestNoSessionIsOpenedBeforeTheStartHasAgreed(t *testing.T) {
 	}
 }
 
+// Each change is reported once, an attempt without an answer changes nothing, and before begin nothing is asked.
+func TestAgreementReportsEachChangeOnce(t *testing.T) {
+	var answer error
+	var reports []string
+	report := func(what string) { reports = append(reports, what) }
+	a := newAgreement(agreementConfig{
+		ask:      func(context.Context) error { report("ask"); return answer },
+		refused:  func(error) { report("refused") },
+		restored: func() { report("restored") },
+		failed:   func(error) { report("failed") },
+		random:   func() float64 { return 0 },
+	})
+	require.Equal(t, agreeEvery, a.attempt(t.Context()))
+	require.Empty(t, reports, "the start asks by itself")
+	a.begin()
+	for _, x := range []struct {
+		answer    error
+		reports   []string
+		next      time.Duration
+		disagrees bool
+	}{
+		{nil, []string{"ask"}, agreeEvery, false},
+		{errOtherNumber, []string{"ask", "refused"}, agreeEvery, true},
+		{errRepartitioning, []string{"ask"}, agreeEvery, true},
+		{errCut, []string{"ask", "failed"}, agreeRetry, true},
+		{nil, []string{"ask", "restored"}, agreeEvery, false},
+		{errCut, []string{"ask", "failed"}, agreeRetry, false},
+	} {
+		answer, reports = x.answer, nil
+		require.Equal(t, x.next, a.attempt(t.Context()))
+		require.Equal(t, x.reports, reports)
+		require.Equal(t, x.disagrees, a.disagrees() != nil)
+	}
+}
+
+// A ticket is for the first attempt that begins after it was taken, not for one that is in flight.
+func TestAgreementTicketIsForALaterAttempt(t *testing.T) {
+	var a *agreement
+	var during []uint64 // tickets taken while an attempt is in flight
+	a = newAgreement(agreementConfig{
+		ask:    func(context.Context) error { during = append(during, a.ticket()); return nil },
+		random: func() float64 { return 0 },
+	})
+	a.begin()
+	before := a.ticket()
+	a.attempt(t.Context())
+	a.await(t.Context(), before)
+	require.Equal(t, before+1, during[0])
+	require.Less(t, a.mu.ended, during[0], "its attempt has not ended")
+	a.attempt(t.Context())
+	a.await(t.Context(), during[0])
+}
+
 // firstCall is the index of the first call of a kind, or the number of calls if there is none.
 func firstCall(calls []fakeCall, op string) int {
 	for i, c := range calls {
