@@ -345,7 +345,7 @@ func TestParkingAcrossSessions(t *testing.T) {
 		entry := func(stream, id string) *lease.Entry {
 			return &lease.Entry{Stream: stream, Key: h.layout.Keys(0).Lease(stream), ID: id}
 		}
-		old := e.session(0)
+		old, list := e.session(0), e.parked.list
 		held := lease.Take{Verdict: lease.HeldByOne, Left: time.Hour, Holder: "other.1 1"}
 		e.fake.failOnly(faultError, "acquire")
 		require.True(t, e.parked.park(old, entry("a", "1-1"), held))
@@ -356,12 +356,12 @@ func TestParkingAcrossSessions(t *testing.T) {
 		require.True(t, e.parked.park(next, entry("a", "1-4"), held))
 		require.Equal(t, 2, e.Stats().Parked, "the row of the new session replaces that of the old one")
 		require.True(t, e.parked.park(old, entry("c", "1-5"), held), "it is requeued with its session")
-		require.False(t, e.parked.list.Has("c"))
-		e.parked.list.Drop(old)
-		require.True(t, e.parked.list.HasEntry("a", "1-4"))
-		require.False(t, e.parked.list.Has("b"))
+		require.False(t, list.Has("c"))
+		list.Drop(old)
+		require.True(t, list.HasEntry("a", "1-4"))
+		require.False(t, list.Has("b"))
 		require.Equal(t, 1, e.Stats().Parked)
-		e.parked.list.Drop(next)
+		list.Drop(next)
 		require.Zero(t, e.Stats().Parked)
 	})
 }
