@@ -38,7 +38,7 @@ func TestMemoryHeldByCompletionsIsBounded(t *testing.T) {
 				if c.hangs {
 					e.fake.failOnly(faultHang, "requeue")
 				} else {
-					h.server.poison(wrongType, true, func(string) bool { return true })
+					h.server.refuseMoves(wrongType, true, func(string) bool { return true })
 				}
 				for i := range c.n {
 					h.server.add(0, c.entry(i))
@@ -53,7 +53,7 @@ func TestMemoryHeldByCompletionsIsBounded(t *testing.T) {
 				advance(10 * time.Second)
 				e.held(home)
 
-				h.server.poison("", false, func(string) bool { return false })
+				h.server.refuseNothing()
 				e.fake.setFault(nil)
 				advance(3 * time.Minute)
 				require.Equal(t, []int{0, 1, 0, c.n}, h.server.counts(), "nothing is lost")
@@ -73,7 +73,7 @@ func TestRefusedCompletionsAreRetriedInBatches(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
 				const n = 3000
 				e := h.start(nil)
-				h.server.poison(why, true, func(string) bool { return true })
+				h.server.refuseMoves(why, true, func(string) bool { return true })
 				for range n {
 					h.server.addMalformed(0)
 				}
@@ -99,7 +99,7 @@ func TestEndingsDoNotWaitBehindRefusedUnownedEntries(t *testing.T) {
 		for l := range e.Leases() {
 			good[l.Entry()] = true
 		}
-		h.server.poison(wrongType, true, func(id string) bool { return !good[id] })
+		h.server.refuseMoves(wrongType, true, func(id string) bool { return !good[id] })
 		for range 4000 {
 			h.server.addMalformed(0)
 		}
@@ -127,7 +127,7 @@ func TestRefusedEndingsAreRetriedBeforeRefusedUnownedEntries(t *testing.T) {
 		e := h.start(nil)
 		advance(time.Second)
 		l := e.held("s")
-		h.server.poison(full, true, func(string) bool { return true })
+		h.server.refuseMoves(full, true, func(string) bool { return true })
 		for range 4000 {
 			h.server.addMalformed(0)
 		}
@@ -138,7 +138,7 @@ func TestRefusedEndingsAreRetriedBeforeRefusedUnownedEntries(t *testing.T) {
 		go func() { released <- l.Release(context.Background()) }()
 		advance(time.Minute)
 		require.Empty(t, released)
-		h.server.poison(full, true, func(id string) bool { return id != l.Entry() })
+		h.server.refuseMoves(full, true, func(id string) bool { return id != l.Entry() })
 		began := time.Now()
 		require.NoError(t, <-released)
 		require.LessOrEqual(t, time.Since(began), e.cfg.beat+3*slow)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -302,5 +303,73 @@ func (s *fakeServer) trim() {
 		for len(p.input) > 0 {
 			p.drop(p.input[0])
 		}
+	}
+}
+
+// snapshot is everything that a server knows of sessions, leases and reads at one moment.
+type snapshot struct {
+	sessions  []map[string]int64
+	leases    []map[string]*fakeLease
+	ttl, beat []int64
+	firm      []fakeFirm
+	pending   []map[string]*fakePending
+	delivered []int
+}
+
+func (s *fakeServer) snapshot() (x snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.parts {
+		leases := make(map[string]*fakeLease)
+		for key, l := range p.leases {
+			held := *l
+			leases[key] = &held
+		}
+		x.sessions, x.leases = append(x.sessions, maps.Clone(p.sessions)), append(x.leases, leases)
+		pending := make(map[string]*fakePending)
+		for id, read := range p.pending {
+			held := *read
+			pending[id] = &held
+		}
+		x.pending, x.delivered = append(x.pending, pending), append(x.delivered, p.delivered)
+		x.ttl, x.beat, x.firm = append(x.ttl, p.ttl), append(x.beat, p.beat), append(x.firm, p.firm)
+	}
+	return x
+}
+
+// failover fails over to a replica that has none of the writes since a snapshot.
+func (s *fakeServer) failover(x snapshot) {
+	s.restart(false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n, p := range s.parts {
+		p.pending, p.delivered = x.pending[n], x.delivered[n]
+		p.sessions, p.leases, p.ttl, p.beat, p.firm = x.sessions[n], x.leases[n], x.ttl[n], x.beat[n], x.firm[n]
+	}
+}
+
+// refuseMoves makes the server refuse to move the entries for which a predicate holds, in every way but by reference, or in that
+// way, too.
+func (s *fakeServer) refuseMoves(why string, references bool, entries func(id string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = func(r *lease.Disposition) string {
+		if entries(r.Entry) && (references || r.Dest != lease.ToReference) {
+			return why
+		}
+		return ""
+	}
+}
+
+// refuseNothing ends that.
+func (s *fakeServer) refuseNothing() { s.refuseMoves("", false, func(string) bool { return false }) }
+
+// removeConsumers is XGROUP DELCONSUMER of all consumers.
+func (s *fakeServer) removeConsumers() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.parts {
+		clear(p.pending)
+		clear(p.consumers)
 	}
 }

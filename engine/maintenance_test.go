@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -172,48 +171,6 @@ func TestRenewalInFlightWhenAWindowOpensIsRepeated(t *testing.T) {
 		left := time.Duration(h.server.leaseOf("s").until-nowMilli()) * time.Millisecond
 		require.Greater(t, left, DefaultLeaseTTL)
 	})
-}
-
-// snapshot is everything that a server knows of sessions, leases and reads at one moment.
-type snapshot struct {
-	sessions  []map[string]int64
-	leases    []map[string]*fakeLease
-	ttl, beat []int64
-	firm      []fakeFirm
-	pending   []map[string]*fakePending
-	delivered []int
-}
-
-func (s *fakeServer) snapshot() (x snapshot) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.parts {
-		leases := make(map[string]*fakeLease)
-		for key, l := range p.leases {
-			held := *l
-			leases[key] = &held
-		}
-		x.sessions, x.leases = append(x.sessions, maps.Clone(p.sessions)), append(x.leases, leases)
-		pending := make(map[string]*fakePending)
-		for id, read := range p.pending {
-			held := *read
-			pending[id] = &held
-		}
-		x.pending, x.delivered = append(x.pending, pending), append(x.delivered, p.delivered)
-		x.ttl, x.beat, x.firm = append(x.ttl, p.ttl), append(x.beat, p.beat), append(x.firm, p.firm)
-	}
-	return x
-}
-
-// failover fails over to a replica that has none of the writes since a snapshot.
-func (s *fakeServer) failover(x snapshot) {
-	s.restart(false)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for n, p := range s.parts {
-		p.pending, p.delivered = x.pending[n], x.delivered[n]
-		p.sessions, p.leases, p.ttl, p.beat, p.firm = x.sessions[n], x.leases[n], x.ttl[n], x.beat[n], x.firm[n]
-	}
 }
 
 // The announced failover loses every write since the window opened, and the owner is cut off. The owner trusts its session for

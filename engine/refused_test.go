@@ -20,19 +20,6 @@ const (
 	full    = "OOM command not allowed when used memory > 'maxmemory'."
 )
 
-// poison makes the server refuse to move the entries for which a predicate holds, in every way but by reference, or in that
-// way, too.
-func (s *fakeServer) poison(why string, references bool, entries func(id string) bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refuse = func(r *lease.Disposition) string {
-		if entries(r.Entry) && (references || r.Dest != lease.ToReference) {
-			return why
-		}
-		return ""
-	}
-}
-
 // Trace: a service of one process. Its session is lost with an entry pending that Redis refuses to move: retiring the session
 // started over from its first page, forever. When the session was lost a second time, that one was never retired, and good
 // announcements stayed pending for nobody, while Ready returned nil.
@@ -44,7 +31,7 @@ func TestRefusedEntryDoesNotBlockTheRetirementOfSessions(t *testing.T) {
 				e := h.start(nil)
 				advance(time.Second)
 				bad := e.held("bad").Entry()
-				h.server.poison(why, true, func(id string) bool { return id == bad })
+				h.server.refuseMoves(why, true, func(id string) bool { return id == bad })
 				for range 2 {
 					e.endSession(0)
 					advance(10 * time.Second)
@@ -67,7 +54,7 @@ func TestRefusedEntryDoesNotBlockTheRetirementOfSessions(t *testing.T) {
 				require.Equal(t, []int{0, 2, 0, 0}, h.server.counts(), "it is not lost")
 				require.Contains(t, e.logged(), bad)
 
-				h.server.poison("", false, func(string) bool { return false })
+				h.server.refuseNothing()
 				advance(time.Minute)
 				require.Zero(t, e.completer.Retiring())
 				_, pending, _, _ = h.server.count()
@@ -91,7 +78,7 @@ func TestRetiringSkipsARefusedEntry(t *testing.T) {
 			e := h.start(nil, WithPipeline(lease.Pipeline{MaxBatch: 16})) // pages of 8
 			advance(5 * time.Second)
 			bad := e.held(streams(20)[at]).Entry()
-			h.server.poison(tooMany, false, func(id string) bool { return id == bad })
+			h.server.refuseMoves(tooMany, false, func(id string) bool { return id == bad })
 			e.fake.takeCalls()
 			e.endSession(0)
 			advance(20 * time.Second)
@@ -114,7 +101,7 @@ func TestRefusedEntriesAreRetriedWithBackoff(t *testing.T) {
 		e := h.start(nil)
 		advance(time.Second)
 		l := e.held("s")
-		h.server.poison(tooMany, true, func(string) bool { return true })
+		h.server.refuseMoves(tooMany, true, func(string) bool { return true })
 		e.fake.takeCalls()
 		go func() { _ = l.Release(context.Background()) }()
 		advance(3 * time.Minute)
@@ -205,7 +192,7 @@ func TestRefusedEntryDoesNotBlockTheDrain(t *testing.T) {
 				e := h.start(nil, WithDrainTimeout(2*time.Second))
 				advance(5 * time.Second)
 				bad := e.held(streams(100)[42]).Entry()
-				h.server.poison(c.why, c.references, func(id string) bool { return id == bad })
+				h.server.refuseMoves(c.why, c.references, func(id string) bool { return id == bad })
 				began := time.Now()
 				shutdown, _ := e.shutdownAndWait()
 				require.LessOrEqual(t, time.Since(began), requeueTime+3*time.Second)

@@ -19,16 +19,6 @@ func (e *testEngine) untampered(held int) {
 	require.NotContains(e.h.t, e.logged(), "WARN")
 }
 
-// removeConsumers is XGROUP DELCONSUMER of all consumers.
-func (s *fakeServer) removeConsumers() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.parts {
-		clear(p.pending)
-		clear(p.consumers)
-	}
-}
-
 // Some entries are acknowledged by hand, among many that are not, while others are done, arrive and are parked.
 func TestAcknowledgedByHandWhileHeld(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
