@@ -12,8 +12,8 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// A handler gives a stream up for good. From outside one sees who owns what and what was given up, and sends it back once
-// the fault is mended.
+// A handler fails a stream for good. An inspector shows who owns what and which announcements were dead-lettered, and sends them
+// back once the fault is fixed.
 func Example_deadLetters() {
 	option, stop := privateServer()
 	defer stop()
@@ -35,12 +35,12 @@ func Example_deadLetters() {
 	if err != nil {
 		panic(err)
 	}
-	mended := false
+	fixed := false
 	owned := make(chan api.Lease, 1)
 	go func() {
 		_ = e.Run(ctx, api.Funcs{Added: func(_ context.Context, n api.Notification) error {
-			if !mended {
-				mended = true
+			if !fixed {
+				fixed = true
 				return api.Permanent(errors.New("no such room"))
 			}
 			owned <- n.Lease

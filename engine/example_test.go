@@ -61,7 +61,7 @@ func ExampleEngine_Run() {
 	// ended: <nil>
 }
 
-// A function a stream: nil means that the work is done, and the announcement goes for good.
+// One function per stream: nil means that the work is done, and the announcement is deleted.
 func ExampleEngine_RunEach() {
 	option, stop := privateServer()
 	defer stop()

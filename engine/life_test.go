@@ -48,7 +48,7 @@ func TestLifeDoesNotBeginOnceClosed(t *testing.T) {
 	}
 }
 
-// To drain is not to stop at once, and neither changes whether the engine runs.
+// A drain is not an immediate stop, and neither changes whether the engine runs.
 func TestLifeStagesAreIndependent(t *testing.T) {
 	l := newLife()
 	require.False(t, l.isRunning())
