@@ -158,7 +158,7 @@ func (e *Engine) makeParked(base context.Context, a *acquirer) *parked {
 
 func (e *Engine) sessionParts(base context.Context) sessionParts {
 	return sessionParts{
-		base: base, parts: e.partitions, ttls: e.ttls, table: e.table, ownership: e.ownership, agreement: e.agreement,
+		base: base, partitions: e.partitions, ttls: e.ttls, table: e.table, ownership: e.ownership, agreement: e.agreement,
 		renewer: e.renewer, topology: e.topology,
 		draining:      e.draining,
 		running:       e.life.isRunning,

@@ -141,8 +141,8 @@ func (r *renewer) look() time.Duration {
 	return max(time.Duration(next-now), time.Millisecond)
 }
 
-// rest waits until nothing is on its way for a partition, unless ctx ends first.
-func (r *renewer) rest(ctx context.Context, partition int) { r.work.WaitIdle(ctx, partition) }
+// waitIdle waits until nothing is on its way for a partition, unless ctx ends first.
+func (r *renewer) waitIdle(ctx context.Context, partition int) { r.work.WaitIdle(ctx, partition) }
 
 // beatAfter sets when the partition is beaten next if no renewal carries a beat before.
 func (r *renewer) beatAfter(partition int, at int64) {
@@ -171,7 +171,7 @@ func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 		r.paces[n].failed = r.clock.Now()
 		r.table.Retry(r.takeAll(n), r.clock.Now()+int64(r.cfg.retry))
 	case sent > 0:
-		r.sessions.recovered(p)
+		r.sessions.noteSuccess(p)
 		r.beatAfter(n, sent+int64(r.ttls.pace(p)))
 		if r.waiting(n) && len(r.paces[n].held) == 0 {
 			return 0

@@ -11,28 +11,28 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Why sessions and leases end, as Disowned and the logs have it.
+// Why sessions and leases end, as Disowned notifications and the log report it.
 var (
 	errSessionPast = fmt.Errorf("%w: no beat succeeded in time", api.ErrSessionLost)
-	errSessionDead = fmt.Errorf("%w: the server counts it as past its deadline", api.ErrSessionLost)
+	errSessionDead = fmt.Errorf("%w: its deadline has passed on the server's clock", api.ErrSessionLost)
 	errLeasePast   = fmt.Errorf("%w: no renewal succeeded in time", api.ErrLeaseLost)
-	errLeaseTaken  = fmt.Errorf("%w: it is gone from Redis or somebody else's", api.ErrLeaseLost)
+	errLeaseTaken  = fmt.Errorf("%w: it is gone from Redis or has another owner", api.ErrLeaseLost)
 	errLeaseGone   = fmt.Errorf("%w: the server forgot it", api.ErrLeaseLost)
 	errForgotten   = fmt.Errorf("%w: the server forgot it", api.ErrAnnouncementLost)
 )
 
-// newConsumerName is a name that no run of any process had before.
+// newConsumerName returns a name that no run of any process has had before.
 func newConsumerName(id string) string { return id + "." + rand.Text()[:12] }
 
-// beats are what sessions need of the renewer.
+// beats is what sessions need of the renewer, which sends beats and opens sessions.
 type beats interface {
-	nudge()                                  // makes it look at what is due
-	beatNow(partition int)                   // has a partition beaten, or opened, at its next look
-	beatAfter(partition int, at int64)       // has it beaten, or opened, then
-	rest(ctx context.Context, partition int) // waits until nothing is on its way for a partition, unless ctx ends first
+	nudge()                                      // makes it look now at what is due
+	beatNow(partition int)                       // makes it beat, or open, a partition at its next look
+	beatAfter(partition int, at int64)           // makes it beat, or open, a partition at a given time
+	waitIdle(ctx context.Context, partition int) // waits until nothing is on its way for a partition, unless ctx ends first
 }
 
-// reachability takes note of whether servers answer.
+// reachability tracks whether servers answer.
 type reachability interface {
 	failed(err error)
 	worked()
@@ -40,34 +40,34 @@ type reachability interface {
 
 // sessionParts are what sessions work with. All are set before the first session is opened.
 type sessionParts struct {
-	base      context.Context // sessions end with it at the latest
-	parts     []*partition
-	ttls      *ttls
-	table     *lease.Table
-	ownership *ownership
-	agreement *agreement
-	renewer   beats
-	topology  reachability
+	base       context.Context // sessions end with it at the latest
+	partitions []*partition
+	ttls       *ttls
+	table      *lease.Table
+	ownership  *ownership
+	agreement  *agreement
+	renewer    beats
+	topology   reachability
 
 	draining      func() bool
 	running       func() bool
-	answered      func(partition int)              // the server of a partition answers
-	serverChanged func()                           // another server answers than before
+	answered      func(partition int)              // called when the server of a partition answers
+	serverChanged func()                           // called when another server answers than before
 	drop          func(s *lease.Session)           // forgets what is parked for a session
-	retire        func(s *lease.Session, by int64) // has all that is pending for a session requeued
-	promote       func(partition int)              // entries of later are due
-	alarm         func(partition int)              // consumers are dead
+	retire        func(s *lease.Session, by int64) // has everything requeued that is pending for a session
+	promote       func(partition int)              // called when entries of later are due
+	alarm         func(partition int)              // called when consumers are dead
 }
 
-// sessions opens the session of each partition, takes in what beats answer, and ends sessions that are lost. The renewer's
-// work calls it, and whoever finds out that a session is over.
+// sessions opens the session of each partition, applies the answers to beats, and ends sessions that are lost. It is called by the
+// renewer's work, and by whoever finds out that a session has ended.
 type sessions struct {
 	*env
 	sessionParts
 }
 
-// openIfNeeded returns the partition's session, after opening one if there is none and making the group again if that
-// is gone; nil when it could not.
+// openIfNeeded returns the partition's session. Before that, it opens one if there is none, and recreates the group if that is gone.
+// It returns nil if there is no session afterwards.
 func (k *sessions) openIfNeeded(ctx context.Context, p *partition) *lease.Session {
 	p.mu.Lock()
 	s, name, reopen := p.mu.session, p.mu.name, p.mu.reopen
@@ -85,25 +85,25 @@ func (k *sessions) openIfNeeded(ctx context.Context, p *partition) *lease.Sessio
 	if s != nil {
 		name = s.Consumer()
 	} else if k.draining() || !k.agreement.begun() || k.agreement.disagrees() != nil {
-		return nil // nothing is taken yet, or nothing more
+		return nil // nothing may be acquired yet, or any more
 	}
-	_, epoch := p.view()
+	_, epoch := p.view() // before the call: see onBeat
 	t := k.ttls.forCall(p)
 	b, err := t.Open(ctx, p.number, name, api.Token(p.floor.Load()))
 	if err != nil {
 		k.metrics.Opened(false)
 		if ctx.Err() == nil {
-			k.renewer.beatAfter(p.number, k.clock.Now()+int64(k.failing(p, err)))
+			k.renewer.beatAfter(p.number, k.clock.Now()+int64(k.noteFailure(p, err)))
 		}
-		return s // renewal does not wait for the group
+		return s // renewals do not wait for the group
 	}
 	k.metrics.Opened(true)
-	k.recovered(p)
-	p.agreed.Store(k.agreement.ticket()) // before the session is there for readers to see
+	k.noteSuccess(p)
+	p.agreed.Store(k.agreement.ticket()) // before readers can see the session
 	if s != nil {
 		p.mu.Lock()
 		p.mu.reopen = false
-		// The group begins at 0 again: what is read next may have lower IDs than what was.
+		// The group starts at 0 again: the next IDs read may be lower than the last.
 		p.mu.read.last, p.mu.read.since = "", ""
 		p.mu.Unlock()
 		if !k.onBeat(p, s, epoch, t, b) && s.Remaining() == 0 {
@@ -111,17 +111,18 @@ func (k *sessions) openIfNeeded(ctx context.Context, p *partition) *lease.Sessio
 		}
 		return s
 	}
-	s = k.opened(p, name, t, b)
+	s = k.install(p, name, t, b)
 	if why := k.agreement.disagrees(); why != nil && s != nil {
-		// Found out while it was being opened.
+		// It was found out while the session was being opened.
 		k.lose(p, s, disagreement(why))
 		return nil
 	}
 	return s
 }
 
-// opened puts a new session in its place, unless the answer came too late for it.
-func (k *sessions) opened(p *partition, name string, t callTTLs, b lease.Beat) *lease.Session {
+// install makes a new session the partition's and returns it; nil if the answer came too late. The session's deadline counts from
+// before the call that opened it was sent.
+func (k *sessions) install(p *partition, name string, t callTTLs, b lease.Beat) *lease.Session {
 	s := lease.NewSession(k.base, k.clock, p.number, name, t.sent, t.trust(b))
 	k.ttls.noteFirm(p, b)
 	if b.Status == lease.SessionLost || s.Remaining() == 0 {
@@ -143,13 +144,13 @@ func (k *sessions) opened(p *partition, name string, t callTTLs, b lease.Beat) *
 	p.mu.opened = make(chan struct{})
 	p.mu.Unlock()
 	k.event(api.EventSessionOpened, p.number, nil, name)
-	k.settling(p, b.Settling)
-	k.onNews(p, b)
+	k.setSettling(p, b.Settling)
+	k.onReport(p, b)
 	return s
 }
 
-// onBeat takes in what a beat answered, whichever script carried it. It reports whether what was sent along with it,
-// with these TTLs, in that epoch, may be believed: the session lives, and its server is the one that was asked then.
+// onBeat applies the answer to a beat, whichever script carried it. t and epoch are those read before the call was sent. It reports
+// whether what else the call did may be believed: the session is alive, and its server is still the one of that epoch.
 func (k *sessions) onBeat(p *partition, s *lease.Session, epoch uint64, t callTTLs, b lease.Beat) bool {
 	if b.Status == lease.SessionLost {
 		k.lose(p, s, errSessionDead)
@@ -165,21 +166,21 @@ func (k *sessions) onBeat(p *partition, s *lease.Session, epoch uint64, t callTT
 	same := p.mu.epoch == epoch
 	p.mu.Unlock()
 	if changed {
-		k.agreement.ticket() // a server that forgot sessions may have forgotten more
+		k.agreement.ticket() // asks soon: a server that forgot sessions may have forgotten the record, too
 		k.revalidateAll(p, s)
 	}
 	k.ttls.noteFirm(p, b)
-	if !s.Extend(t.sent, t.trust(b)) {
+	if !s.Extend(t.sent, t.trust(b)) { // counts from before the call was sent
 		k.lose(p, s, errSessionPast)
 		return false
 	}
-	k.settling(p, b.Settling)
-	k.onNews(p, b)
+	k.setSettling(p, b.Settling)
+	k.onReport(p, b)
 	return same
 }
 
-// revalidateAll makes every lease of a session due whose server may have forgotten some. Until a renewal sent from now on
-// succeeds, each lasts no longer than the session would have without this answer, which is less than settling does.
+// revalidateAll makes every lease of a session due, since its server may have forgotten some. It caps each lease at the session's
+// previous deadline, which is before the end of settling, until a renewal sent from now on succeeds.
 func (k *sessions) revalidateAll(p *partition, s *lease.Session) {
 	now := k.clock.Now()
 	k.table.RevalidateAll(s, max(s.Until(), 1), func(*lease.Lease) int64 { return now })
@@ -187,8 +188,8 @@ func (k *sessions) revalidateAll(p *partition, s *lease.Session) {
 	k.serverChanged()
 }
 
-// onNews passes on what else a beat reports.
-func (k *sessions) onNews(p *partition, b lease.Beat) {
+// onReport passes on what else a beat reports: how many consumers are dead, and how many entries of later are due.
+func (k *sessions) onReport(p *partition, b lease.Beat) {
 	p.dead.Store(int64(b.Dead))
 	if b.Due >= 0 {
 		p.due.Store(int64(b.Due))
@@ -201,22 +202,22 @@ func (k *sessions) onNews(p *partition, b lease.Beat) {
 	}
 }
 
-// settling notes whether the partition settles, and reports it when that changes.
-func (k *sessions) settling(p *partition, on bool) {
+// setSettling notes whether the partition is settling, and emits an event when that changes.
+func (k *sessions) setSettling(p *partition, on bool) {
 	p.mu.Lock()
 	was := p.mu.settling
 	p.mu.settling = on
 	p.mu.Unlock()
 	switch {
 	case on && !was:
-		k.event(api.EventSettlingStarted, p.number, nil, "the server changed or is new; what is free is not taken yet")
+		k.event(api.EventSettlingStarted, p.number, nil, "the server changed or is new; free streams are not acquired yet")
 	case was && !on:
 		k.event(api.EventSettlingEnded, p.number, nil, "")
 	}
 }
 
-// lose ends a session and every lease of it, has all that is pending for it requeued, and has a new one opened.
-// Only the first call for a session does anything.
+// lose ends a session and all its leases, has everything requeued that is pending for it, and has a new session opened. Only the
+// first call for a session has an effect.
 func (k *sessions) lose(p *partition, s *lease.Session, cause error) {
 	p.mu.Lock()
 	if p.mu.session != s {
@@ -226,9 +227,9 @@ func (k *sessions) lose(p *partition, s *lease.Session, cause error) {
 	p.mu.session = nil
 	p.mu.name = newConsumerName(k.cfg.consumerID)
 	p.mu.Unlock()
-	p.firm.Store(0) // the next one is opened with the full TTL, and asks again
-	s.End()
-	k.drop(s) // before streams are freed: each would have its parked entry asked for
+	p.firm.Store(0) // the next session is opened with the full TTL, and finds out again
+	s.End()         // before drop: from now on nothing is parked for it any more
+	k.drop(s)       // before streams are freed: freeing one would have its parked entry asked for
 	held := 0
 	for l := range k.table.Of(s) {
 		if k.ownership.disownOne(l, metrics.CauseSession, cause) {
@@ -241,8 +242,8 @@ func (k *sessions) lose(p *partition, s *lease.Session, cause error) {
 	k.renewer.beatNow(p.number)
 }
 
-// failing notes that beats of the partition fail, and returns how long to wait before the next.
-func (k *sessions) failing(p *partition, err error) time.Duration {
+// noteFailure notes that a beat of the partition failed, and returns how long to wait before the next.
+func (k *sessions) noteFailure(p *partition, err error) time.Duration {
 	p.mu.Lock()
 	first := p.mu.failing == nil
 	p.mu.failing = err
@@ -253,13 +254,13 @@ func (k *sessions) failing(p *partition, err error) time.Duration {
 	if first {
 		k.event(api.EventRedisUnreachable, p.number, lease.Explain(err), "")
 	} else {
-		k.log.Warn("beats fail", 1, "partition", p.number, "err", lease.Explain(err))
+		k.log.Warn("beat failed", 1, "partition", p.number, "err", lease.Explain(err))
 	}
 	return min(k.backoff(failed), k.ttls.pace(p))
 }
 
-// recovered notes that beats succeed again.
-func (k *sessions) recovered(p *partition) {
+// noteSuccess notes that a beat of the partition succeeded.
+func (k *sessions) noteSuccess(p *partition) {
 	p.mu.Lock()
 	was := p.mu.failing
 	p.mu.failing, p.mu.failed = nil, 0
@@ -273,24 +274,24 @@ func (k *sessions) recovered(p *partition) {
 
 // Reopen implements completion.Sessions.
 func (k *sessions) Reopen(partition int) {
-	k.parts[partition].requestReopen()
+	k.partitions[partition].requestReopen()
 	k.renewer.beatNow(partition)
 }
 
 // Delivering implements completion.Sessions.
 func (k *sessions) Delivering(partition int, consumer string, now int64) bool {
-	return k.parts[partition].delivering(consumer, now)
+	return k.partitions[partition].delivering(consumer, now)
 }
 
 // Leave implements completion.Sessions.
 func (k *sessions) Leave(ctx context.Context, s *lease.Session) {
-	if k.parts[s.Partition()].leave(s) {
-		k.renewer.rest(ctx, s.Partition())
+	if k.partitions[s.Partition()].leave(s) {
+		k.renewer.waitIdle(ctx, s.Partition())
 	}
 }
 
 // Alive implements completion.Sessions.
 func (k *sessions) Alive(partition int, consumer string) bool {
-	s, _ := k.parts[partition].view()
+	s, _ := k.partitions[partition].view()
 	return s != nil && s.Consumer() == consumer && s.Remaining() > 0
 }

@@ -125,7 +125,7 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			r.beatAfter(n, r.clock.Now()+int64(r.sessions.failing(p, err)))
+			r.beatAfter(n, r.clock.Now()+int64(r.sessions.noteFailure(p, err)))
 		}
 		return 0, err
 	}
