@@ -5,45 +5,45 @@ import (
 	"sync"
 )
 
-// Bytes of renewals that may be on their way at a time.
+// Limits on the bytes of renewals that may be on their way at a time.
 //
-// A beat goes over the same connection as renewals, so what a renewal has put there goes first. A beat therefore waits for
+// A beat goes over the same connection as renewals, so it waits for the renewals that were written before it. It therefore waits for
 // at most
 //
-//	(laneWeight + MaxInFlight * smallWave) / bandwidth + what its server takes to run that + one round trip
+//	(laneWeight + MaxInFlight * smallWave) / bandwidth + the time the server takes to run that + one round trip
 //
-// which with the defaults is 1.5 MiB: 13 ms on a link of 1 Gbit/s, 126 ms on 100 Mbit/s, 1.3 s on 10 Mbit/s, and some 10 ms of
-// the server. One lease whose name is larger than laneWeight takes the place of that. Where even this is too much for a
-// link, waves that have no answer in time are halved, down to one lease.
+// which with the defaults is for 1.5 MiB: 13 ms on a link of 1 Gbit/s, 126 ms on 100 Mbit/s, 1.3 s on 10 Mbit/s, and some 10 ms of
+// the server. If a single lease's name is larger than laneWeight, its size takes the place of laneWeight. Where even this is too much
+// for a link, waves that have no answer in time are halved, down to one lease.
 const (
-	// laneWeight is the most of all partitions of one master together.
+	// laneWeight is the maximum for all partitions of one master together.
 	laneWeight = 1 << 20
-	// waveWeight is the most of one partition: two of them keep a master busy while an answer travels.
+	// waveWeight is the maximum for one partition: two waves keep a master busy while an answer travels.
 	waveWeight = laneWeight / 2
-	// smallWave is what a renewal may weigh to carry the beat, and to be sent whatever else is on its way: some 500 leases
+	// smallWave is the maximum for a renewal that carries the beat and is sent regardless of what else is on its way: some 500 leases
 	// with names of ordinary length. What a process sends in ordinary operation is below it.
 	smallWave = 64 << 10
 	// leastWave is where halving ends: it holds one lease, or some with short names.
 	leastWave = 1 << 10
 )
 
-// inFlight bounds the bytes of renewals that are on their way to each master. Partitions take turns: one that got no room is
-// woken when there is some, and nobody overtakes it.
+// inFlight limits the bytes of renewals that are on their way to each master. Partitions wait in a queue: the first is woken when
+// there may be room, and none overtakes it.
 type inFlight struct {
 	wake func(partition int)
 
 	mu struct {
 		sync.Mutex
-		lanes map[int]*lane // by number; those that are in use
-		waits []*lane       // by partition: where it waits, nil for nowhere
+		lanes map[int]*lane // by number, those in use only
+		waits []*lane       // by partition: in whose queue it waits; nil: in none
 	}
 }
 
-// lane is what is on its way to one master, and who waits.
+// lane is what is on its way to one master, and which partitions wait.
 type lane struct {
 	number  int
-	weight  int
-	waiting []int // partitions, the first come first
+	weight  int   // bytes on their way
+	waiting []int // partitions, in the order in which they came
 }
 
 func newInFlight(partitions int, wake func(partition int)) *inFlight {
@@ -53,9 +53,9 @@ func newInFlight(partitions int, wake func(partition int)) *inFlight {
 	return f
 }
 
-// enter takes room for a partition, which must be given back by leave. Without room it returns nil, and the partition is
-// woken when its turn has come; it then enters, or gives the turn up.
-func (f *inFlight) enter(partition, number, weight int) *lane {
+// reserve reserves room for a partition in a lane, which must be released. If there is none, it returns nil and the partition
+// joins the lane's queue: it is woken when it is first, and then reserves again or leaves the queue.
+func (f *inFlight) reserve(partition, number, weight int) *lane {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := f.mu.lanes[number]
@@ -64,7 +64,7 @@ func (f *inFlight) enter(partition, number, weight int) *lane {
 		f.mu.lanes[number] = l
 	}
 	if was := f.mu.waits[partition]; was != l {
-		f.giveUpLocked(partition)
+		f.leaveQueueLocked(partition)
 	}
 	first := len(l.waiting) == 0 || l.waiting[0] == partition
 	if !first || l.weight > 0 && l.weight+weight > laneWeight {
@@ -75,37 +75,38 @@ func (f *inFlight) enter(partition, number, weight int) *lane {
 		return nil
 	}
 	l.weight += weight
-	f.giveUpLocked(partition)
+	f.leaveQueueLocked(partition)
 	return l
 }
 
-// leave gives room back.
-func (f *inFlight) leave(l *lane, weight int) {
+// release releases what reserve reserved.
+func (f *inFlight) release(l *lane, weight int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l.weight -= weight
-	f.nextLocked(l)
+	f.wakeLocked(l)
 }
 
-// giveUp ends the waiting of a partition that has nothing to send any more.
-func (f *inFlight) giveUp(partition int) {
+// leaveQueue takes a partition out of the queue that it waits in, if any: it has nothing to send any more.
+func (f *inFlight) leaveQueue(partition int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.giveUpLocked(partition)
+	f.leaveQueueLocked(partition)
 }
 
-func (f *inFlight) giveUpLocked(partition int) {
+func (f *inFlight) leaveQueueLocked(partition int) {
 	l := f.mu.waits[partition]
 	if l == nil {
 		return
 	}
 	f.mu.waits[partition] = nil
 	l.waiting = slices.DeleteFunc(l.waiting, func(p int) bool { return p == partition })
-	f.nextLocked(l)
+	f.wakeLocked(l)
 }
 
-// nextLocked wakes who is first, which may find that there is not enough room yet, and forgets a lane that nobody uses.
-func (f *inFlight) nextLocked(l *lane) {
+// wakeLocked wakes the partition that is first, which may find that there is not enough room yet, and deletes a lane that is not in
+// use any more. It wakes with the mutex held (inFlight.mu → Queue.mu), so that no partition overtakes.
+func (f *inFlight) wakeLocked(l *lane) {
 	switch {
 	case len(l.waiting) > 0:
 		f.wake(l.waiting[0])

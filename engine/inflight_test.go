@@ -10,34 +10,34 @@ import (
 func TestInFlightTakesTurns(t *testing.T) {
 	var woken []int
 	f := newInFlight(4, func(p int) { woken = append(woken, p) })
-	a := f.enter(0, 7, laneWeight/2)
+	a := f.reserve(0, 7, laneWeight/2)
 	require.NotNil(t, a)
-	require.NotNil(t, f.enter(1, 8, laneWeight), "another master")
-	require.Nil(t, f.enter(2, 7, laneWeight*2), "too heavy, unless it is alone")
-	require.Nil(t, f.enter(3, 7, 1), "nobody overtakes")
-	require.Nil(t, f.enter(2, 7, laneWeight*2))
+	require.NotNil(t, f.reserve(1, 8, laneWeight), "another master")
+	require.Nil(t, f.reserve(2, 7, laneWeight*2), "too heavy, unless it is alone")
+	require.Nil(t, f.reserve(3, 7, 1), "nobody overtakes")
+	require.Nil(t, f.reserve(2, 7, laneWeight*2))
 	require.Empty(t, woken)
-	f.leave(a, laneWeight/2)
+	f.release(a, laneWeight/2)
 	require.Equal(t, []int{2}, woken)
-	b := f.enter(2, 7, laneWeight*2)
+	b := f.reserve(2, 7, laneWeight*2)
 	require.NotNil(t, b)
 	require.Equal(t, []int{2, 3}, woken)
-	require.Nil(t, f.enter(3, 7, 1))
-	f.leave(b, laneWeight*2)
+	require.Nil(t, f.reserve(3, 7, 1))
+	f.release(b, laneWeight*2)
 	require.Equal(t, []int{2, 3, 3}, woken)
 
 	// A partition that has nothing more to send lets the next one go, and one whose master has changed waits for the new one.
-	c := f.enter(3, 7, laneWeight)
-	require.Nil(t, f.enter(0, 7, 1))
-	require.Nil(t, f.enter(2, 7, 1))
+	c := f.reserve(3, 7, laneWeight)
+	require.Nil(t, f.reserve(0, 7, 1))
+	require.Nil(t, f.reserve(2, 7, 1))
 	woken = nil
-	f.giveUp(0)
-	f.giveUp(0)
+	f.leaveQueue(0)
+	f.leaveQueue(0)
 	require.Equal(t, []int{2}, woken)
-	d := f.enter(2, 9, 1)
+	d := f.reserve(2, 9, 1)
 	require.NotNil(t, d)
-	f.leave(c, laneWeight)
-	f.leave(d, 1)
+	f.release(c, laneWeight)
+	f.release(d, 1)
 	require.Len(t, f.mu.lanes, 1, "the lane of the other master is in use")
 }
 
@@ -55,16 +55,16 @@ func TestInFlightLosesNothing(t *testing.T) {
 	for range 10_000 {
 		switch p := draw.IntN(partitions); draw.IntN(4) {
 		case 0:
-			f.giveUp(p)
+			f.leaveQueue(p)
 		case 1:
 			if len(in) > 0 {
 				i := draw.IntN(len(in))
-				f.leave(in[i].l, in[i].weight)
+				f.release(in[i].l, in[i].weight)
 				in = append(in[:i], in[i+1:]...)
 			}
 		default:
 			weight := 1 + draw.IntN(laneWeight*5/4)
-			if l := f.enter(p, draw.IntN(2), weight); l != nil {
+			if l := f.reserve(p, draw.IntN(2), weight); l != nil {
 				in = append(in, entered{l, weight})
 			}
 		}
@@ -80,10 +80,10 @@ func TestInFlightLosesNothing(t *testing.T) {
 		}
 	}
 	for _, x := range in {
-		f.leave(x.l, x.weight)
+		f.release(x.l, x.weight)
 	}
 	for p := range partitions {
-		f.giveUp(p)
+		f.leaveQueue(p)
 	}
 	require.Empty(t, f.mu.lanes)
 	require.Equal(t, make([]*lane, partitions), f.mu.waits)

@@ -19,30 +19,29 @@ type renewerParts struct {
 	ttls       *ttls
 	sessions   *sessions
 	ownership  *ownership
-	lane       func(partition int) int               // which partitions share a master
-	unanswered func(err error)                       // a call failed
-	onLook     func(now int64, late []time.Duration) // how late the renewals of each partition are, at each look
-	revalidate func(now int64) (next int64)          // has due what notices ask for; when there is more to do
+	lane       func(partition int) int               // partitions with the same lane share a master
+	unanswered func(err error)                       // called when a large wave failed
+	onLook     func(now int64, late []time.Duration) // called at each look with how late the renewals of each partition are
+	revalidate func(now int64) (next int64)          // makes due what notices ask for, and returns when there is more to do
 }
 
-// renewer decides when what is renewed: one loop that looks at the wheel and the sessions and never does I/O, and a work queue
-// that sends what the loop has queued. Deadlines are watched by the loop alone, so they pass in time however long an
-// answer takes.
+// renewer renews leases and sessions. One loop decides when: it looks at the wheel and the sessions and never does I/O. A work queue
+// sends what the loop has queued. Only the loop watches deadlines, so leases end in time however long an answer takes.
 type renewer struct {
 	*env
 	renewerParts
 	work   *workqueue.Queue
 	kick   chan struct{}
 	flight *inFlight
-	paces  []pace          // by partition; of whoever works for it
-	late   []time.Duration // by partition; of the loop
+	waves  []waveState     // by partition; each is used only by the work of its partition
+	late   []time.Duration // by partition; used only by the loop
 
 	mu struct {
 		sync.Mutex
-		queues [][]*lease.Lease // due, by partition
-		next   []int64          // when each partition is to be beaten, or opened, next
-		since  []int64          // when the first in each queue was due; 0: it is empty
-		sent   []int64          // when the first was due of what was sent and is not renewed yet, by partition; 0: nothing
+		queues      [][]*lease.Lease // due, by partition
+		nextBeat    []int64          // when to beat, or open, each partition next
+		queuedSince []int64          // when the first lease in each queue was due; 0: the queue is empty
+		sentSince   []int64          // when the first lease was due of what was sent and is not renewed yet, by partition; 0: nothing was
 	}
 }
 
@@ -50,23 +49,23 @@ func newRenewer(ctx context.Context, e *env, parts renewerParts) *renewer {
 	r := &renewer{env: e, renewerParts: parts, kick: make(chan struct{}, 1)}
 	n := len(r.partitions)
 	r.mu.queues = make([][]*lease.Lease, n)
-	r.mu.next = make([]int64, n)
-	r.mu.since = make([]int64, n)
-	r.mu.sent = make([]int64, n)
-	for p := range r.mu.next {
-		r.mu.next[p] = math.MaxInt64 // until the start has checked the service and asks for a session
+	r.mu.nextBeat = make([]int64, n)
+	r.mu.queuedSince = make([]int64, n)
+	r.mu.sentSince = make([]int64, n)
+	for p := range r.mu.nextBeat {
+		r.mu.nextBeat[p] = math.MaxInt64 // until start has checked the service and asks for a session
 	}
 	r.late = make([]time.Duration, n)
-	r.paces = make([]pace, n)
-	for p := range r.paces {
-		r.paces[p].most = waveWeight
+	r.waves = make([]waveState, n)
+	for p := range r.waves {
+		r.waves[p].maxWeight = waveWeight
 	}
 	r.work = workqueue.New(ctx, n, r.cfg.pipeline.MaxInFlight, r.lane, r.flush)
 	r.flight = newInFlight(n, r.work.Add)
 	return r
 }
 
-// loop runs until ctx ends. An idle process wakes for its beats and for nothing else.
+// loop looks whenever something is due, until ctx ends. An idle process wakes for its beats and for nothing else.
 func (r *renewer) loop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -89,40 +88,40 @@ func (r *renewer) nudge() {
 	}
 }
 
-// beatNow has a partition beaten, or opened, at the next look.
+// beatNow makes the loop beat, or open, a partition at its next look.
 func (r *renewer) beatNow(partition int) {
 	r.mu.Lock()
-	r.mu.next[partition] = 0
+	r.mu.nextBeat[partition] = 0
 	r.mu.Unlock()
 	r.nudge()
 }
 
-// look hands out what is due and ends what is past, and returns how long there is nothing to do.
+// look queues what is due, ends what is past its deadline, and returns how long there is nothing to do.
 func (r *renewer) look() time.Duration {
 	now := r.clock.Now()
 	tick := r.cfg.wheel.Tick
 	retry := int64(r.cfg.timeout)
 	var past []*lease.Lease
-	noticed := r.revalidate(now)
+	nextNotice := r.revalidate(now)
 
-	r.mu.Lock()
+	r.mu.Lock() // held while the table is locked: what is due goes from the wheel into the queues in one step
 	r.table.Due(now, r.mu.queues, func(l *lease.Lease) (int64, bool) {
 		left := l.BelievedAt(now)
 		if left <= tick {
-			// At the next tick it would be too late.
+			// The next tick would be too late.
 			past = append(past, l)
 			return now + int64(tick), false
 		}
 		return now + min(retry, int64(left-tick)), true
 	})
-	next := min(noticed, now+int64(time.Second))
+	next := min(nextNotice, now+int64(time.Second))
 	for n, p := range r.partitions {
 		r.late[n] = r.lateLocked(n, now)
-		if len(r.mu.queues[n]) > 0 || now >= r.mu.next[n] {
-			r.mu.next[n] = now + int64(r.ttls.pace(p))
+		if len(r.mu.queues[n]) > 0 || now >= r.mu.nextBeat[n] {
+			r.mu.nextBeat[n] = now + int64(r.ttls.pace(p))
 			r.work.Add(n)
 		}
-		next = min(next, r.mu.next[n])
+		next = min(next, r.mu.nextBeat[n])
 		if s, _ := p.view(); s != nil {
 			if s.Remaining() == 0 {
 				defer r.sessions.lose(p, s, errSessionPast)
@@ -141,62 +140,65 @@ func (r *renewer) look() time.Duration {
 	return max(time.Duration(next-now), time.Millisecond)
 }
 
-// waitIdle waits until nothing is on its way for a partition, unless ctx ends first.
+// waitIdle waits until nothing is on its way for a partition, unless ctx ends first. A beat that reaches the server after the session
+// was closed would make it again, so this comes after partition.leave and before the close.
 func (r *renewer) waitIdle(ctx context.Context, partition int) { r.work.WaitIdle(ctx, partition) }
 
-// beatAfter sets when the partition is beaten next if no renewal carries a beat before.
+// beatAfter sets when a partition is beaten next if no renewal carries a beat before.
 func (r *renewer) beatAfter(partition int, at int64) {
 	r.mu.Lock()
-	r.mu.next[partition] = at
+	r.mu.nextBeat[partition] = at
 	r.mu.Unlock()
 	r.nudge()
 }
 
-// flush opens a session where there is none; else it renews one wave of what is due for the partition, or beats. What is
-// left has another turn after the other partitions of the same master, so that none keeps them from beating.
+// flush opens a session if there is none, otherwise it renews one wave of what is due for the partition, or beats. What is left gets
+// another turn after the other partitions of the same master, so that no partition keeps others from beating.
 func (r *renewer) flush(ctx context.Context, n int) time.Duration {
 	p := r.partitions[n]
 	s := r.sessions.openIfNeeded(ctx, p)
 	if s == nil {
 		// Leases of a session that is gone are off the table already.
-		r.flight.giveUp(n)
+		r.flight.leaveQueue(n)
 		r.table.Retry(r.takeAll(n), r.clock.Now()+int64(r.cfg.timeout))
 		return workqueue.Idle
 	}
 	sent, err := r.send(ctx, p, s, r.nextWave(n, s))
 	switch {
 	case err != nil:
-		// The rest would fare no better now, and others need not wait for it.
-		r.flight.giveUp(n)
-		r.paces[n].failed = r.clock.Now()
+		// The rest would fare no better now, and must not keep others waiting.
+		r.flight.leaveQueue(n)
+		r.waves[n].failedAt = r.clock.Now()
 		r.table.Retry(r.takeAll(n), r.clock.Now()+int64(r.cfg.retry))
 	case sent > 0:
 		r.sessions.noteSuccess(p)
 		r.beatAfter(n, sent+int64(r.ttls.pace(p)))
-		if r.waiting(n) && len(r.paces[n].held) == 0 {
+		if r.hasDue(n) && len(r.waves[n].deferred) == 0 {
 			return 0
 		}
 	}
 	return workqueue.Idle
 }
 
+// beat sends a beat that carries no renewals, and returns when it was sent.
 func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session) (sent int64, err error) {
-	_, epoch := p.view()
+	_, epoch := p.view() // before the call, as in renew
 	t := r.ttls.forCall(p)
 	b, err := t.Beat(ctx, p.number, s.Consumer(), false)
 	if code, _ := lease.Refusal(err); code == "TRYAGAIN" {
 		b, err = t.Beat(ctx, p.number, s.Consumer(), true)
 	}
 	if err == nil {
-		r.paces[p.number].beaten = t.sent
+		r.waves[p.number].lastBeat = t.sent
 		r.sessions.onBeat(p, s, epoch, t, b)
 	}
 	return t.sent, err
 }
 
-// renew sends leases in batches and gives each the consequence of its verdict.
+// renew renews leases in batches, and extends, retries, verifies or disowns each as its verdict says. It returns when the call was
+// sent: new deadlines count from then, and verdicts count only if the server was not seen to change since the epoch was read.
 func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due []*lease.Lease) (sent int64, failure error) {
-	_, epoch := p.view()
+	_, epoch := p.view() // before the call
 	t := r.ttls.forCall(p)
 	batches := cut(due, r.cfg.pipeline.MaxBatch)
 	answers := t.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil)
@@ -215,17 +217,17 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 			continue
 		}
 		kept = kept[:0]
-		r.paces[p.number].beaten = t.sent
+		r.waves[p.number].lastBeat = t.sent
 		same := r.sessions.onBeat(p, s, epoch, t, a.Beat)
 		if a.Status == lease.SessionLost {
-			// The session is off, and its leases with it.
+			// The session has been lost, and its leases with it.
 			r.metrics.Renewed(extended, 0, 0, len(due)-extended)
 			return t.sent, nil
 		}
 		for j, l := range batch {
 			switch v := a.Verdict(j); {
 			case !same:
-				// Sent before its server was seen to have changed: it says nothing about now.
+				// Sent before its server was seen to have changed: the verdict says nothing about now.
 				again = append(again, l)
 			case v == lease.Kept && l.Extend(t.sent, t.lease):
 				kept = append(kept, l)
@@ -238,7 +240,7 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 		for _, w := range a.Waiting {
 			r.ownership.supersede(batch[w])
 		}
-		// Now, while they are in the processor's caches.
+		// Now, while they are in the processor's cache.
 		r.table.Renewed(kept, t.sent, t.nextRenewal, r.metrics.Late)
 		extended += len(kept)
 	}
@@ -253,10 +255,11 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 	return t.sent, failure
 }
 
-// verify sets leases again that a server has forgotten; it returns those whose question is still open.
+// verify restores leases that the server has forgotten, if they are free and their entries pending. It returns those that are still
+// undecided.
 func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, missing []*lease.Lease) (again []*lease.Lease) {
 	for _, batch := range cut(missing, r.cfg.pipeline.MaxMoves()) {
-		_, epoch := p.view()
+		_, epoch := p.view() // before the call
 		t := r.ttls.forCall(p)
 		held := batch[:0]
 		for _, l := range batch {
@@ -288,16 +291,16 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 	return again
 }
 
-// oneByOne renews while the partition's slot migrates and its keys are apart: the session and each lease by itself. It
-// returns those whose question is still open, and why the session could not be beaten.
+// oneByOne renews the session and each lease with a call of its own, while the partition's slot migrates and its keys are on two
+// servers. It returns the leases that are still undecided, and why the beat failed.
 func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, leases []*lease.Lease) (again []*lease.Lease, _ error) {
-	_, epoch := p.view()
+	_, epoch := p.view() // before the calls
 	t := r.ttls.forCall(p)
 	b, err := t.Beat(ctx, p.number, s.Consumer(), true)
 	if err != nil {
 		return leases, err
 	}
-	r.paces[p.number].beaten = t.sent
+	r.waves[p.number].lastBeat = t.sent
 	if !r.sessions.onBeat(p, s, epoch, t, b) {
 		return leases, nil
 	}
@@ -320,7 +323,7 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 			}
 		}
 		if open := len(batch) - len(kept) - len(lost); open > 0 {
-			r.log.Warn("renewing one by one has no answer", open, "partition", p.number)
+			r.log.Warn("renewing one by one got no verdict", open, "partition", p.number)
 		}
 		r.metrics.Renewed(len(kept), len(lost), 0, 0)
 		r.table.Renewed(kept, t.sent, t.nextRenewal, r.metrics.Late)
@@ -329,7 +332,7 @@ func (r *renewer) oneByOne(ctx context.Context, p *partition, s *lease.Session, 
 	return again, nil
 }
 
-// cut divides items evenly into as few batches as can be, of at most size.
+// cut divides items evenly into as few batches of at most size as possible.
 func cut[T any](items []T, size int) [][]T {
 	count := (len(items) + size - 1) / size
 	batches := make([][]T, 0, count)

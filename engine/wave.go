@@ -8,22 +8,22 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// pace is how the renewals of a partition go.
-type pace struct {
-	beaten int64          // when the last beat that was answered was sent, whatever carried it
-	answer time.Duration  // how long the last wave took
-	most   int            // bytes of a wave
-	failed int64          // when a wave had no answer last
-	held   []*lease.Lease // a wave for which there was no room
+// waveState is what the renewer remembers between the waves of a partition. Times are on the clock's axis.
+type waveState struct {
+	lastBeat  int64          // when the last beat that had an answer was sent, whatever carried it
+	latency   time.Duration  // how long the last wave took
+	maxWeight int            // of the next wave, in bytes
+	failedAt  int64          // when the last wave failed that had no answer
+	deferred  []*lease.Lease // a wave that waits for room
 }
 
-// lateLocked is how late the renewals of a partition are: since when the first was due that has not been renewed.
+// lateLocked returns how late the renewals of a partition are: how long ago the first lease was due that has not been renewed yet.
 func (r *renewer) lateLocked(n int, now int64) time.Duration {
-	if len(r.mu.queues[n]) > 0 && r.mu.since[n] == 0 {
-		r.mu.since[n] = now
+	if len(r.mu.queues[n]) > 0 && r.mu.queuedSince[n] == 0 {
+		r.mu.queuedSince[n] = now
 	}
 	late := time.Duration(0)
-	for _, due := range [...]int64{r.mu.since[n], r.mu.sent[n]} {
+	for _, due := range [...]int64{r.mu.queuedSince[n], r.mu.sentSince[n]} {
 		if due > 0 {
 			late = max(late, time.Duration(now-due))
 		}
@@ -31,30 +31,30 @@ func (r *renewer) lateLocked(n int, now int64) time.Duration {
 	return late
 }
 
-// take empties a partition's queue.
-func (r *renewer) take(partition int) []*lease.Lease {
+// takeQueue empties a partition's queue and returns what was in it.
+func (r *renewer) takeQueue(partition int) []*lease.Lease {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	due := r.mu.queues[partition]
-	r.mu.queues[partition], r.mu.since[partition] = nil, 0
+	r.mu.queues[partition], r.mu.queuedSince[partition] = nil, 0
 	return due
 }
 
-// takeAll is take, and the wave that is held.
+// takeAll is takeQueue with the deferred wave included.
 func (r *renewer) takeAll(n int) []*lease.Lease {
-	held := r.paces[n].held
-	r.paces[n].held = nil
-	return append(held, r.take(n)...)
+	deferred := r.waves[n].deferred
+	r.waves[n].deferred = nil
+	return append(deferred, r.takeQueue(n)...)
 }
 
-// waiting reports whether more is due for a partition.
-func (r *renewer) waiting(partition int) bool {
+// hasDue reports whether a partition's queue has leases in it.
+func (r *renewer) hasDue(partition int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.mu.queues[partition]) > 0
 }
 
-// putBack puts what is left of a partition's queue, the first of which was due at since, before what has become due
+// putBack puts what is left of a partition's queue, the first of which was due at since, back in front of what has become due
 // meanwhile.
 func (r *renewer) putBack(partition int, rest []*lease.Lease, since int64) {
 	if len(rest) == 0 {
@@ -63,64 +63,65 @@ func (r *renewer) putBack(partition int, rest []*lease.Lease, since int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.queues[partition] = append(rest, r.mu.queues[partition]...)
-	r.mu.since[partition] = since
+	r.mu.queuedSince[partition] = since
 }
 
-// away notes when the first was due of a wave that is on its way, or has failed; 0: its leases were renewed.
-func (r *renewer) away(partition int, oldest int64) {
+// setSentSince notes when the first lease was due of a wave that is on its way, deferred, or has failed; 0: the wave was renewed.
+func (r *renewer) setSentSince(partition int, oldest int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mu.sent[partition] = oldest
+	r.mu.sentSince[partition] = oldest
 }
 
-// batchesPerWave bounds what waits for one answer: with the default batch, 8,192 leases, some 15 ms of the server.
+// batchesPerWave limits what waits for one answer: with the default batch size, to 8,192 leases, some 15 ms of work for the server.
 const batchesPerWave = 16
 
-// nextWave is what is to be renewed next: without a lease only where nothing is due that a renewal is of use to.
+// nextWave returns what to renew next. It has no leases only if there is nothing due that a renewal could still save.
 func (r *renewer) nextWave(n int, s *lease.Session) (wave lease.Wave) {
-	pace := &r.paces[n]
-	limit := lease.WaveLimit{Leases: batchesPerWave * r.cfg.pipeline.MaxBatch, Weight: pace.most}
-	queue := pace.held
-	pace.held = nil
+	w := &r.waves[n]
+	limit := lease.WaveLimit{Leases: batchesPerWave * r.cfg.pipeline.MaxBatch, Weight: w.maxWeight}
+	queue := w.deferred
+	w.deferred = nil
 	for len(wave.Leases) == 0 {
 		if len(queue) == 0 {
-			if queue = r.take(n); len(queue) == 0 {
+			if queue = r.takeQueue(n); len(queue) == 0 {
 				break
 			}
 		}
-		wave, queue = r.table.NextWave(queue, s, r.clock.Now(), int64(pace.answer), limit)
+		wave, queue = r.table.NextWave(queue, s, r.clock.Now(), int64(w.latency), limit)
 	}
 	r.putBack(n, queue, wave.Next)
-	if len(wave.Leases) == 0 && r.clock.Now() > pace.failed+int64(r.cfg.retry+ticksLate*r.cfg.wheel.Tick) {
-		r.away(n, 0) // what failed last would be due again by now: it is lost
+	if len(wave.Leases) == 0 && r.clock.Now() > w.failedAt+int64(r.cfg.retry+ticksLate*r.cfg.wheel.Tick) {
+		r.setSentSince(n, 0) // what failed last would be due again by now, so it is lost
 	}
 	return wave
 }
 
-// hold keeps a wave for later, for which there is no room now.
-func (r *renewer) hold(n int, wave lease.Wave) {
-	r.paces[n].held = wave.Leases
-	r.away(n, wave.Oldest)
+// deferWave keeps a wave for later.
+func (r *renewer) deferWave(n int, wave lease.Wave) {
+	r.waves[n].deferred = wave.Leases
+	r.setSentSince(n, wave.Oldest)
 }
 
-// send renews a wave, or beats where there is none. It returns when the last call that succeeded was sent; 0 if there was no
-// room on the way to the master, and the wave is held.
+// send renews a wave, or beats if the wave has no leases. It returns when the last call that succeeded was sent; 0 if there was none,
+// since there was no room on the way to the master and the wave was deferred.
 //
-// A small wave carries the beat. A large one comes after a beat by itself, if none has been answered for half of the time
-// between two: what takes long to send must not delay it. If the wave fails, that says nothing of beats; the next one tells.
+// A small wave carries the beat. A large one is sent after a separate beat, unless one that was sent within the last half of a
+// beat's interval had an answer: what takes long to send must not delay it. If the large wave fails, that says nothing about beats;
+// the next one shows.
 func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave lease.Wave) (sent int64, err error) {
 	n := p.number
 	small := wave.Weight <= smallWave
 	if small {
-		r.flight.giveUp(n)
+		r.flight.leaveQueue(n)
 		if len(wave.Leases) > 0 {
 			sent, err = r.renewWave(ctx, p, s, wave)
 		} else {
 			sent, err = r.beat(ctx, p, s)
 		}
-	} else if r.clock.Now() >= r.paces[n].beaten+int64(r.ttls.pace(p)/2) {
+	} else if r.clock.Now() >= r.waves[n].lastBeat+int64(r.ttls.pace(p)/2) {
 		if sent, err = r.beat(ctx, p, s); err != nil {
-			r.hold(n, wave)
+			r.deferWave(n, wave)
 		}
 	}
 	if err != nil {
@@ -132,36 +133,36 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 	if small || s.Remaining() == 0 {
 		return sent, nil
 	}
-	lane := r.flight.enter(n, r.lane(n), wave.Weight)
+	lane := r.flight.reserve(n, r.lane(n), wave.Weight)
 	if lane == nil {
-		r.hold(n, wave)
+		r.deferWave(n, wave)
 		return sent, nil
 	}
-	defer r.flight.leave(lane, wave.Weight)
+	defer r.flight.release(lane, wave.Weight)
 	sent, err = r.renewWave(ctx, p, s, wave)
 	if err != nil && ctx.Err() == nil {
-		r.paces[n].beaten = 0
+		r.waves[n].lastBeat = 0
 		r.unanswered(err)
-		r.log.Warn("renewing fails", len(wave.Leases), "partition", n, "err", lease.Explain(err))
+		r.log.Warn("renewal failed", len(wave.Leases), "partition", n, "err", lease.Explain(err))
 		r.beatNow(n)
 	}
 	return sent, err
 }
 
-// renewWave renews a wave, and learns from how long that takes how large the next may be: it is to have its answer within
-// half of the time that there is for one.
+// renewWave renews a wave, and adjusts the weight of the next to how long that took, so that it has its answer within half of the
+// timeout.
 func (r *renewer) renewWave(ctx context.Context, p *partition, s *lease.Session, wave lease.Wave) (sent int64, err error) {
-	pace := &r.paces[p.number]
-	r.away(p.number, wave.Oldest)
+	w := &r.waves[p.number]
+	r.setSentSince(p.number, wave.Oldest)
 	if sent, err = r.renew(ctx, p, s, wave.Leases); err == nil {
-		r.away(p.number, 0)
+		r.setSentSince(p.number, 0)
 	}
-	pace.answer = time.Duration(r.clock.Now() - sent)
+	w.latency = time.Duration(r.clock.Now() - sent)
 	switch limit := r.ttls.timeout(); {
-	case err == nil && pace.answer < limit/4 && wave.Weight > pace.most/2:
-		pace.most = min(2*pace.most, waveWeight)
-	case err == nil && pace.answer > limit/2, errors.Is(err, context.DeadlineExceeded):
-		pace.most = max(min(pace.most, wave.Weight)/2, leastWave)
+	case err == nil && w.latency < limit/4 && wave.Weight > w.maxWeight/2:
+		w.maxWeight = min(2*w.maxWeight, waveWeight)
+	case err == nil && w.latency > limit/2, errors.Is(err, context.DeadlineExceeded):
+		w.maxWeight = max(min(w.maxWeight, wave.Weight)/2, leastWave)
 	}
 	return sent, err
 }
