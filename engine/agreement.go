@@ -13,40 +13,40 @@ import (
 )
 
 const (
-	// agreeEvery is how often an engine or publisher asks at least whether the service is still what it takes it for, less
-	// up to a tenth: how long a record that was deleted stays missing, and how long two owners are possible where somebody
-	// changed it by hand. One small script a process.
+	// agreeEvery is the longest interval at which an engine or publisher checks that the service is still the one it was; up to a tenth
+	// is taken off at random. That is how long a deleted record stays missing, and how long two owners are possible if somebody changed
+	// the record by hand. Each check is one small script per process.
 	agreeEvery = 30 * time.Second
-	// agreeRetry is how long to wait after an attempt without an answer.
+	// agreeRetry is how long to wait after an attempt that had no answer.
 	agreeRetry = 5 * time.Second
 )
 
-// agreementConfig is what an agreement needs. All are set.
+// agreementConfig is what an agreement works with. All are set.
 type agreementConfig struct {
-	ask      func(ctx context.Context) error // once, bounded in time
-	refused  func(err error)                 // the service is another one: give everything up
-	restored func()                          // it is again what it was
-	failed   func(err error)                 // no answer
-	random   func() float64
+	ask      func(ctx context.Context) error // makes one attempt, bounded in time
+	refused  func(err error)                 // called when the service is another one: everything must be given up
+	restored func()                          // called when the service is again what it was
+	failed   func(err error)                 // called when an attempt had no answer
+	random   func() float64                  // in [0, 1)
 }
 
-// agreement asks again and again whether the service is what this engine takes it for. It has a goroutine of its own: the
-// record lives on one master, and no other one's renewals and reads wait for that.
+// agreement checks again and again, in a goroutine of its own, that the service is still the one this engine was configured for. The
+// service's record is on one master, and renewals and reads of other masters must not wait for that one.
 //
-// A session counts only once the question was asked after it was opened: see ticket. Who changes the service writes that
-// down first and then looks for sessions; an engine opens its session first and then asks. So one of the two sees the
-// other, whatever the order.
+// A session counts only once an attempt has been made after it was opened: see ticket. Whoever changes the service writes the record
+// first and then looks for sessions; an engine opens its session first and then reads the record. So one of the two sees the other,
+// whatever the order.
 type agreement struct {
 	agreementConfig
 	kick    chan struct{}
-	err     atomic.Pointer[error] // why nothing may be taken; nil: all agree
+	err     atomic.Pointer[error] // why nothing may be acquired; nil: all agree
 	changed cond.Cond             // an attempt has ended
 
 	mu struct {
 		sync.Mutex
-		known bool   // the start has checked the service
-		begun uint64 // attempts
-		ended uint64
+		known    bool   // start has checked the service
+		attempts uint64 // that have begun
+		ended    uint64 // attempts that have ended
 	}
 }
 
@@ -54,25 +54,25 @@ func newAgreement(c agreementConfig) *agreement {
 	return &agreement{agreementConfig: c, kick: make(chan struct{}, 1)}
 }
 
-// begin is called when the start has asked, all agreed, and sessions may be opened.
+// begin is called when start has asked and all agree: from now on sessions may be opened.
 func (a *agreement) begin() {
 	a.mu.Lock()
 	a.mu.known = true
 	a.mu.Unlock()
 }
 
-// begun reports whether begin was called. Until then no session is opened, whoever wants one: where the record is missing, a
-// session of our own would look like a member who knows it, and every start would wait for that one.
+// begun reports whether begin was called. Until then no session is opened, whoever wants one: if the record is missing, a session of
+// our own would look like that of a process that knows the record, and every start would wait for that process.
 func (a *agreement) begun() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.mu.known
 }
 
-// ticket has the question asked soon, and names the first attempt that begins from now on.
+// ticket requests an attempt soon, and returns the number of the first one that begins from now on.
 func (a *agreement) ticket() uint64 {
 	a.mu.Lock()
-	n := a.mu.begun + 1
+	n := a.mu.attempts + 1
 	a.mu.Unlock()
 	select {
 	case a.kick <- struct{}{}:
@@ -81,8 +81,8 @@ func (a *agreement) ticket() uint64 {
 	return n
 }
 
-// await waits, unless ctx ends first, until an attempt has ended, with or without an answer: a master that is away
-// has not changed the service.
+// await waits, unless ctx ends first, until the attempt with this number has ended, with or without an answer: if the master is down,
+// nobody has changed the service.
 func (a *agreement) await(ctx context.Context, ticket uint64) {
 	a.changed.Wait(ctx, func() bool {
 		a.mu.Lock()
@@ -91,7 +91,7 @@ func (a *agreement) await(ctx context.Context, ticket uint64) {
 	})
 }
 
-// disagrees is why nothing may be taken; nil when something may.
+// disagrees returns why nothing may be acquired; nil if all agree.
 func (a *agreement) disagrees() error {
 	if err := a.err.Load(); err != nil {
 		return *err
@@ -99,7 +99,7 @@ func (a *agreement) disagrees() error {
 	return nil
 }
 
-// loop asks at the interval, and when somebody wants it, until ctx ends.
+// loop makes attempts at intervals and on request, until ctx ends.
 func (a *agreement) loop(ctx context.Context) {
 	next := a.interval()
 	for {
@@ -121,16 +121,16 @@ func (a *agreement) interval() time.Duration {
 	return time.Duration(float64(agreeEvery) * (1 - jitterShare*a.random()))
 }
 
-// attempt asks once, and returns how long to wait before the next time.
+// attempt makes one attempt, and returns how long to wait before the next.
 func (a *agreement) attempt(ctx context.Context) time.Duration {
 	a.mu.Lock()
 	known := a.mu.known
 	if known {
-		a.mu.begun++
+		a.mu.attempts++
 	}
 	a.mu.Unlock()
 	if !known {
-		return a.interval() // the start asks by itself
+		return a.interval() // until then, start asks by itself
 	}
 	err := a.ask(ctx)
 	next := a.interval()
@@ -141,11 +141,11 @@ func (a *agreement) attempt(ctx context.Context) time.Duration {
 			a.restored()
 		}
 	case lease.Disagrees(err):
-		// Before refused takes the sessions: whoever opens one looks at this after it.
+		// Stored before refused ends the sessions: whoever opens one checks this after that.
 		if a.err.Swap(&err) == nil {
 			a.refused(err)
 		}
-	default: // what was known stands
+	default: // what was known before still holds
 		a.failed(err)
 		next = agreeRetry
 	}
@@ -156,4 +156,5 @@ func (a *agreement) attempt(ctx context.Context) time.Duration {
 	return next
 }
 
+// disagreement returns why a session ends when the service has turned out to be another one.
 func disagreement(err error) error { return fmt.Errorf("%w: %w", api.ErrSessionLost, err) }

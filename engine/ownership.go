@@ -8,19 +8,19 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// ownership is where leases begin and end for the user: it takes them off the table and posts their notifications. Anybody may
-// call it; of several who end the same lease, one does.
+// ownership is where leases begin and end for the user: it takes them off the table and posts their notifications. Any goroutine may
+// call it; if several end the same lease, one of them does it. All its fields are set before it is used.
 type ownership struct {
 	*env
 	table      *lease.Table
 	dispatcher *dispatch.Dispatcher
 	completer  *completion.Completer
-	way        delivery
+	way        delivery            // how notifications reach the user
 	freed      func(stream string) // called when a stream is off the table
-	lost       func(stream string) // called when this process has lost a stream
+	lost       func(stream string) // called when this process has lost a stream, before freed
 }
 
-// disown ends leases that are lost, and requeues their entries as soon as Redis answers.
+// disown ends leases that are lost, and has their entries requeued as soon as Redis answers.
 func (o *ownership) disown(leases []*lease.Lease, cause metrics.Cause, why error) {
 	n := 0
 	for _, l := range leases {
@@ -34,8 +34,8 @@ func (o *ownership) disown(leases []*lease.Lease, cause metrics.Cause, why error
 	}
 }
 
-// disownOne takes a lease off the table and notifies its owner. It reports false if something else had taken it off, or
-// its owner had ended it and waits for the outcome.
+// disownOne takes a lease off the table and notifies its owner, and reports whether it did. It did not if the lease had been taken
+// off before, or if its owner had ended it and waits for the outcome.
 func (o *ownership) disownOne(l *lease.Lease, cause metrics.Cause, why error) bool {
 	if !o.table.Remove(l) {
 		return false
@@ -57,12 +57,13 @@ func (o *ownership) supersede(l *lease.Lease) {
 	}
 }
 
-// announce notifies the user of a lease. It runs with the table locked, so that no other notification of the lease comes before.
+// announce notifies the user of a new lease. It is passed to lease.Table.Add, which calls it with the table's mutex held
+// (table.mu → Dispatcher.mu): nobody else can find the lease before Added is posted, so no other notification of it comes first.
 func (o *ownership) announce(l *lease.Lease) {
 	o.dispatcher.Post(api.Notification{Kind: api.Added, Stream: l.Stream(), Token: l.Token(), Lease: l})
 }
 
-// release notifies an owner that its stream is to be handed back.
+// release notifies an owner, once, that its stream is to be released.
 func (o *ownership) release(l *lease.Lease) {
 	if l.Remaining() == 0 || !l.TellReleasing() {
 		return

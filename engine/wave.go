@@ -8,6 +8,9 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
+// A wave is what one turn of a partition renews: as many leases as fit into waveWeight bytes, or fewer where answers are slow, so that
+// renewals delay neither beats nor each other for long (see the limits of inFlight).
+//
 // waveState is what the renewer remembers between the waves of a partition. Times are on the clock's axis.
 type waveState struct {
 	lastBeat  int64          // when the last beat that had an answer was sent, whatever carried it
