@@ -8,7 +8,7 @@ import (
 )
 
 // attend shows, if that is due, that this process is at work: it may read nothing for hours because it has no room, or because
-// nothing is announced. The answer is how many entries are pending for it: if it has more than that, a comparison is due.
+// nothing is announced. The answer is how many entries are pending for it: if this process has more, a comparison is due.
 func (r *reconciler) attend(ctx context.Context, p *partition, s *lease.Session) {
 	p.mu.Lock()
 	now := r.clock.Now()

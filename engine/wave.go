@@ -8,10 +8,9 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// A wave is what one turn of a partition renews: as many leases as fit into waveWeight bytes, or fewer where answers are slow, so that
-// renewals delay neither beats nor each other for long (see the limits of inFlight).
-//
-// waveState is what the renewer remembers between the waves of a partition. Times are on the clock's axis.
+// waveState is what the renewer remembers between the waves of a partition. A wave is what one turn of a partition renews: no more
+// leases than fit into waveWeight bytes, or fewer where answers are slow, so that renewals do not delay beats for long (see inFlight).
+// Times are on the clock's axis.
 type waveState struct {
 	lastBeat  int64          // when the last beat that had an answer was sent, whatever carried it
 	latency   time.Duration  // how long the last wave took
