@@ -9,24 +9,23 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// gaugeCountLimit is how many entries are counted for the gauges where the lag that the server reports is of no use: some 5 ms
-// of the server's time.
+// gaugeCountLimit is how many entries are counted for the gauges if the server's lag is unusable: some 5 ms of the server's time.
 const gaugeCountLimit = 1000
 
-// backlogStore is what backlogs ask of Redis.
+// backlogStore is what backlogs asks of Redis.
 type backlogStore interface {
 	// Backlog counts up to limit entries where it has to count.
 	Backlog(ctx context.Context, partition, limit int) (scan.Backlog, error)
 }
 
-// backlogs are the backlogs of all partitions, for the gauges, as this process last measured them.
+// backlogs keeps the backlogs of all partitions for the gauges, as this process last measured them.
 type backlogs struct {
 	*env
 	store backlogStore
 	last  []atomic.Pointer[measured] // by partition; nil: not measured yet
 }
 
-// measured is a backlog and when it was asked for.
+// measured is a backlog, and when it was asked for.
 type measured struct {
 	scan.Backlog
 	at int64
@@ -36,7 +35,7 @@ func newBacklogs(e *env, partitions int, s backlogStore) *backlogs {
 	return &backlogs{env: e, store: s, last: make([]atomic.Pointer[measured], partitions)}
 }
 
-// measure keeps the backlog of a partition for the gauges.
+// measure measures the backlog of a partition.
 func (b *backlogs) measure(ctx context.Context, partition int) {
 	at := b.clock.Now()
 	now, err := b.store.Backlog(ctx, partition, gaugeCountLimit)

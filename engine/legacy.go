@@ -13,12 +13,12 @@ import (
 
 // legacyStore is what a legacyWatch asks of Redis.
 type legacyStore interface {
-	// Legacy names a living consumer of the older library in a partition; empty: there is none.
+	// Legacy returns the name of a living consumer of the older library in a partition, empty if there is none.
 	Legacy(ctx context.Context, partition int) (alive string, err error)
 }
 
-// legacyWatch looks for living consumers of the older library that this one follows: they share the input stream and the
-// group, and neither respects the other's leases.
+// legacyWatch looks for living consumers of the older library that this one succeeds. They share the input stream and the group,
+// and neither library respects the other's leases.
 type legacyWatch struct {
 	*env
 	store legacyStore
@@ -31,7 +31,7 @@ type legacyWatch struct {
 
 // legacyState is what is known of the legacy consumers of a partition.
 type legacyState struct {
-	unchecked bool   // the look at the start got no answer, or found one alive: nothing is read until a look finds none
+	unchecked bool   // the last look got no answer, or found one alive: the partition is not read before a look finds none
 	alive     string // a living consumer that has entries pending; empty: none
 }
 
@@ -41,8 +41,8 @@ func newLegacyWatch(e *env, partitions int, s legacyStore) *legacyWatch {
 	return w
 }
 
-// check refuses to start beside living legacy consumers. Where a server does not answer, await looks again before anything is
-// read. When ctx ends first, the error is that of ctx.
+// check returns an error if legacy consumers are alive. If a server does not answer, await looks again before anything is read. If
+// ctx ends first, the error is ctx's.
 func (w *legacyWatch) check(ctx context.Context) error {
 	if w.cfg.legacy {
 		return nil
@@ -62,7 +62,7 @@ func (w *legacyWatch) check(ctx context.Context) error {
 	return nil
 }
 
-// look names a living legacy consumer of a partition; empty: there is none.
+// look returns the name of a living legacy consumer of a partition, empty if there is none, and keeps the outcome.
 func (w *legacyWatch) look(ctx context.Context, partition int) (alive string, err error) {
 	alive, err = w.store.Legacy(ctx, partition)
 	w.mu.Lock()
@@ -82,8 +82,8 @@ func (w *legacyWatch) state(partition int) legacyState {
 	return w.mu.parts[partition]
 }
 
-// await returns when a partition has no living legacy consumer, or ctx ends. Its reader waits for this before the first read:
-// at the start its server may not have answered.
+// await waits until a partition has no living legacy consumer, or ctx ends. The partition's reader calls it before the first read:
+// its server may not have answered at the start.
 func (w *legacyWatch) await(ctx context.Context, partition int) {
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		if w.cfg.legacy || !w.state(partition).unchecked {
@@ -104,8 +104,8 @@ func (w *legacyWatch) await(ctx context.Context, partition int) {
 	}
 }
 
-// mayRecover reports whether a dead consumer may be recovered: those of the older library may not while one of them is alive in
-// the partition.
+// mayRecover reports whether a dead consumer may be recovered: a legacy consumer may not while another one is alive in the
+// partition.
 func (w *legacyWatch) mayRecover(ctx context.Context, partition int, consumer string) bool {
 	if !strings.HasPrefix(consumer, lease.LegacyPrefix) || w.cfg.legacy {
 		return true

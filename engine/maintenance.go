@@ -264,6 +264,7 @@ func describe(c *notice.Change, affected, of int) string {
 	return b.String()
 }
 
+// asEvent converts a change for api.Event.
 func asEvent(c *notice.Change) *api.Maintenance {
 	w := &c.Window
 	return &api.Maintenance{

@@ -9,16 +9,16 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// promotions is how many partitions of one master are promoted at a time, if that many calls may be in flight.
+// promotions is how many partitions of one master are promoted at a time, if WithPipeline allows that many calls in flight.
 const promotions = 2
 
 // laterStore is what a promoter asks of Redis.
 type laterStore interface {
-	// Promote moves up to limit due entries of later to the input stream, and returns how many are left that are due.
+	// Promote moves up to limit due entries from later to the input stream, and returns how many due entries are left.
 	Promote(ctx context.Context, partition, limit int) (moved, due int, err error)
 }
 
-// promoter requeues what is due in later: it goes back to the input stream. Beats report how much is due.
+// promoter requeues delayed entries that are due: it moves them from later to the input stream. Beats report how many are due.
 type promoter struct {
 	*env
 	store      laterStore
@@ -32,7 +32,7 @@ func newPromoter(ctx context.Context, e *env, partitions []*partition, lane func
 	return p
 }
 
-// promote requeues one batch of a partition, and returns when the next is to follow.
+// promote requeues one batch of a partition, and returns the delay before the next.
 func (p *promoter) promote(ctx context.Context, partition int) time.Duration {
 	_, due, err := p.store.Promote(ctx, partition, p.cfg.pipeline.MaxMoves())
 	if err != nil && ctx.Err() == nil {

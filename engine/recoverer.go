@@ -39,14 +39,14 @@ type recovererConfig struct {
 	partitions []*partition
 	lane       func(partition int) int
 	gate       serverGate
-	holdsOff   func(p *partition) bool                                        // a window of maintenance holds recovery off
-	isRetiring func(partition int, consumer string) bool                      // a consumer is one that this process lost
-	mayRecover func(ctx context.Context, partition int, consumer string) bool // no legacy consumer is in the way
+	holdsOff   func(p *partition) bool                                        // whether a maintenance window holds off recovery
+	isRetiring func(partition int, consumer string) bool                      // whether this process requeues for that consumer itself
+	mayRecover func(ctx context.Context, partition int, consumer string) bool // whether no legacy consumer is in the way
 	measure    func(ctx context.Context, partition int)                       // measures the backlog
 }
 
-// recoverer recovers what dead consumers left: soon after a beat has reported one, and at an interval as the safety net. It
-// has goroutines of its own, so that renewal never feels it.
+// recoverer recovers what dead consumers left: soon after a beat has reported one, and at an interval as a safety net. It has
+// goroutines of its own, so it never delays renewals.
 type recoverer struct {
 	*env
 	recovererConfig
@@ -60,8 +60,8 @@ type recoverer struct {
 
 // recoveryState is when a partition is looked at next.
 type recoveryState struct {
-	alarm int64            // after a beat reported dead sessions; 0: none did
-	full  int64            // at the interval
+	alarm int64            // because a beat reported dead sessions; 0: none did
+	full  int64            // for the safety net; 0: recovery has not begun
 	tried map[string]tried // dead consumers that were looked at
 }
 
@@ -95,8 +95,8 @@ func (r *recoverer) begin() {
 	}
 }
 
-// alarm is called when a beat reported dead sessions. All processes hear of them at about the same time, so each waits a
-// random part of a quarter of a beat.
+// alarm is called when a beat has reported dead sessions. All processes find out at about the same time, so each waits a random
+// part of a quarter of a beat.
 func (r *recoverer) alarm(partition int) {
 	r.mu.Lock()
 	s := &r.mu.parts[partition]
@@ -110,7 +110,7 @@ func (r *recoverer) alarm(partition int) {
 	}
 }
 
-// lookNow schedules a full look at a partition, now. Before begin it does nothing.
+// lookNow schedules an immediate full look at a partition. Before begin it does nothing.
 func (r *recoverer) lookNow(partition int) {
 	r.mu.Lock()
 	s := &r.mu.parts[partition]
@@ -124,7 +124,7 @@ func (r *recoverer) lookNow(partition int) {
 	}
 }
 
-// run looks at a partition if it is time to.
+// run looks at a partition if that is due, and returns the delay before the next look.
 func (r *recoverer) run(ctx context.Context, partition int) time.Duration {
 	now := r.clock.Now()
 	r.mu.Lock()
@@ -143,7 +143,7 @@ func (r *recoverer) run(ctx context.Context, partition int) time.Duration {
 	return r.next(partition)
 }
 
-// next returns how long there is nothing to do.
+// next returns the delay before the next look.
 func (r *recoverer) next(partition int) time.Duration {
 	now := r.clock.Now()
 	r.mu.Lock()
@@ -185,7 +185,7 @@ func (r *recoverer) look(ctx context.Context, p *partition, full bool) {
 	}
 	r.forget(p, dead)
 	for _, name := range dead {
-		// What this process lost itself it requeues itself, without counting a crash.
+		// This process requeues what its own lost sessions left, without counting a crash.
 		if r.isRetiring(p.number, name) || !r.mayTry(p, name) || !r.mayRecover(ctx, p.number, name) {
 			continue
 		}
@@ -195,7 +195,7 @@ func (r *recoverer) look(ctx context.Context, p *partition, full bool) {
 	}
 }
 
-// recover recovers one dead consumer. It reports whether it is worth going on with the next one.
+// recover recovers one dead consumer. It reports whether to go on with the next one.
 func (r *recoverer) recover(ctx context.Context, p *partition, me, name string) bool {
 	began := time.Now()
 	done, err := r.store.Recover(ctx, p.number, me, name)
@@ -217,7 +217,7 @@ func (r *recoverer) recover(ctx context.Context, p *partition, me, name string) 
 	default:
 		r.failed(ctx, p, err)
 		if _, refused := lease.Refusal(err); !refused && !errors.Is(err, scan.ErrRefused) {
-			return false // no answer: once there are answers, the alarm comes again
+			return false // no answer: beats report the dead again once the server answers
 		}
 	}
 	return ctx.Err() == nil
@@ -241,7 +241,7 @@ func (r *recoverer) requeue(ctx context.Context, partition int, stream string) e
 	return err
 }
 
-// waitFor defers the next look at a dead consumer, which is made in case the process that recovers it dies too.
+// waitFor defers the next look at a dead consumer that another process recovers, in case that process dies, too.
 func (r *recoverer) waitFor(p *partition, name string, d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -265,7 +265,7 @@ func (r *recoverer) forget(p *partition, dead []string) {
 	}
 }
 
-// mayTry reports whether it is time to look at a dead consumer; if so, the next look comes later than the last.
+// mayTry reports whether a look at a dead consumer is due; if so, it schedules the next one, with a longer delay.
 func (r *recoverer) mayTry(p *partition, name string) bool {
 	now := r.clock.Now()
 	r.mu.Lock()

@@ -20,8 +20,8 @@ import (
 // lookGap is the shortest time between two looks at the topology: an outage fails every call of every partition.
 const lookGap = 250 * time.Millisecond
 
-// refreshGap is the shortest time between two requests to the clients to ask for the topology. They wait for up to a second
-// themselves before they do.
+// refreshGap is the shortest time between two requests to the clients to ask for the topology. They delay that themselves, by up
+// to a second.
 const refreshGap = time.Second
 
 // redialDelays are the delays between attempts to get away from a server that was demoted.
@@ -50,8 +50,8 @@ type topologyWatcher struct {
 	topologyConfig
 	topology *cluster.Topology // nil where there is no cluster
 	kick     chan struct{}
-	doubted  atomic.Bool  // reset was called: the next look takes every partition for moved
-	demoted  atomic.Int64 // when a server first said that it takes no writes, if none has taken any since; 0: they take them
+	doubted  atomic.Bool  // reset was called: the next look treats every partition as moved
+	demoted  atomic.Int64 // when a server first refused writes, if none has taken any since; 0: they are taken
 
 	// Used by the loop alone, and by the first look before it.
 
