@@ -122,17 +122,3 @@ func (c *check) spread() {
 		fmt.Sprintf("A service of this name lies well from %d partitions on: %d masters without, %.2f times. A service that exists keeps its number; move slots instead (redis-cli --cluster reshard)",
 			best.Partitions, best.Idle(), best.Busiest()))
 }
-
-// unreached tells of masters that serve partitions and do not answer.
-func (c *check) unreached() {
-	for _, n := range c.nodes {
-		if n.err == nil {
-			continue
-		}
-		for i, master := range c.masters {
-			if master == n.addr && c.Spread.OnMaster[i] > 0 {
-				c.add(Fatal, Reach, n.addr, fmt.Sprintf("no answer of the master of %d partitions", c.Spread.OnMaster[i]), "Look at it, or wait for a replica to take over")
-			}
-		}
-	}
-}

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/redis/rueidis"
 )
 
 // kind is what a server is and its version, by which its commands are known.
@@ -160,33 +158,3 @@ func (c *check) replicas(n *node) {
 			"Lower min-replicas-max-lag, or use a longer WithSessionTTL")
 	}
 }
-
-// topology says what kind of installation it is, and whether the client talks to those who decide.
-func (c *check) topology() {
-	mode := c.client.Mode()
-	for _, n := range c.nodes {
-		if !n.known() {
-			continue
-		}
-		inCluster := n.info["cluster_enabled"] == "1" || n.info["redis_mode"] == "cluster"
-		switch {
-		case n.info["redis_mode"] == "sentinel":
-			c.add(Fatal, Topology, n.addr, "this is a Sentinel, which keeps no streams", "Set Sentinel.MasterSet in the options of the client")
-		case mode != rueidis.ClientModeCluster && inCluster:
-			c.add(Fatal, Topology, n.addr, "a node of a cluster, and the client takes it for a single server", "Leave ForceSingleClient out of the options of the client")
-		case mode != rueidis.ClientModeCluster && n.replica() && c.soleNode():
-			c.add(Fatal, Topology, n.addr, "a read-only replica, which takes no leases", "Point the client at the master, or at Sentinels with Sentinel.MasterSet")
-		}
-	}
-	switch {
-	case mode == rueidis.ClientModeSentinel:
-		c.add(Note, Topology, "", "found by Sentinel", "")
-	case mode != rueidis.ClientModeCluster:
-		c.add(Note, Topology, "", "one server, not a cluster", "")
-	case c.owners != nil:
-		c.add(Note, Topology, "", fmt.Sprintf("a cluster of %d masters with slots", len(c.masters)), "")
-	}
-}
-
-// soleNode says that there is nobody else whom the client could ask.
-func (c *check) soleNode() bool { return len(c.nodes) == 1 }

@@ -1,0 +1,198 @@
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/lease"
+)
+
+// rights asks every node, replicas included: each has users of its own, and the replica of today is tomorrow's master.
+func (c *check) rights(ctx context.Context, exists bool) {
+	moving := !c.Foreign && c.othersPending(ctx)
+	for _, n := range c.nodes {
+		if n.err != nil {
+			continue
+		}
+		p := &prober{check: c, ctx: ctx, node: n, exists: exists, moving: moving}
+		p.dryRun = n.user != "" && p.ask("ACL", "DRYRUN", n.user, "PING") == allowed
+		p.commands()
+		p.keys()
+		p.types()
+	}
+}
+
+// othersPending says whether consumers of the library that this one follows have entries pending. They know partition 0 alone.
+func (c *check) othersPending(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, c.patience())
+	defer cancel()
+	b := c.client.B()
+	consumers, _ := c.client.Do(ctx, b.XinfoConsumers().Key(c.Layout.Keys(0).Input).Group(c.Layout.Group()).Build()).ToArray()
+	return slices.ContainsFunc(consumers, func(m rueidis.RedisMessage) bool {
+		fields, _ := m.AsMap()
+		name, pending := fields["name"], fields["pending"]
+		text, _ := name.ToString()
+		n, _ := pending.AsInt64()
+		return n > 0 && strings.HasPrefix(text, lease.LegacyPrefix)
+	})
+}
+
+// commands tries all rights on partition 0.
+func (p *prober) commands() {
+	var wanted []Right
+	for _, r := range rights {
+		if p.wants(r) {
+			wanted = append(wanted, r)
+		}
+	}
+	answers := p.tryAll(wanted)
+	refused := make(map[Need]bool)
+	for i, r := range wanted {
+		switch r.Need {
+		case ToSettle, InsteadOfInfo:
+			refused[r.Need] = answers[i] == noCommand
+		default:
+			p.judge(r, answers[i])
+		}
+	}
+	if refused[ToSettle] {
+		p.noInfo(p.client.Mode() == rueidis.ClientModeCluster && !refused[InsteadOfInfo])
+	}
+}
+
+// noInfo: a server cannot be told from its successor, unless CLUSTER MYID does.
+func (p *prober) noInfo(myID bool) {
+	if myID {
+		p.add(Note, Rights, p.node.addr, p.who()+" may not run INFO; servers are told apart by CLUSTER MYID, which a restart does not change", p.grant("+info"))
+		return
+	}
+	p.add(Fatal, Rights, p.node.addr, p.who()+" may not run INFO, by which a server is told from its successor", p.grant("+info")+", or use WithSettle(false)")
+}
+
+// wants says whether a right is asked for on these terms.
+func (p *prober) wants(r Right) bool {
+	switch r.Need {
+	case OnCluster:
+		return p.client.Mode() == rueidis.ClientModeCluster
+	case ToSettle, InsteadOfInfo:
+		return p.Settle
+	case WithHints:
+		return p.Hints
+	case WithHintsSet:
+		return p.Hints && p.SetEvents
+	case MovingOver:
+		return p.moving
+	case ToOperate:
+		return false // of those who change the service, who are other users than its engines
+	}
+	return true
+}
+
+// judge makes a finding of an answer.
+func (p *prober) judge(r Right, a answer) {
+	severity, only := Fatal, ""
+	switch r.Need {
+	case OnCluster, WithHints, WithHintsSet:
+		severity = Warning
+	case MovingOver:
+		only = ", which an engine needs for the locks of the consumers of another library that have entries pending"
+	case ToInspect:
+		severity, only = Note, ", which looking at dead letters needs and nothing else"
+	}
+	if r.Command == "cluster|shards" || r.Command == "config|get" {
+		severity = Note // there is another way
+	}
+	name := strings.ToUpper(strings.ReplaceAll(r.Command, "|", " "))
+	key := r.Key.of(p.Layout, 0)
+	switch a {
+	case noCommand:
+		p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not run %s%s", p.who(), name, only), p.grant("+"+r.Command))
+	case noKey:
+		p.noKey(severity, r.Key, key, name)
+	case noChannel:
+		p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not subscribe to expired keys", p.who()), p.grant("&"+strings.Join(ChannelPatterns(p.Layout.Service()), " &")))
+	case missing:
+		if r.Need == Always {
+			p.add(Fatal, Server, p.node.addr, "the server does not know "+name, "Use Redis 6.2 or newer, or Valkey")
+		}
+	case wrongType:
+		p.judgeType(key)
+	case unknown:
+		p.add(Note, Rights, p.node.addr, fmt.Sprintf("whether %s may run %s is unknown: it cannot be tried without writing", p.who(), name), "")
+	}
+}
+
+// noKey: that a key is refused is the finding, whatever command met it first.
+func (p *prober) noKey(severity Severity, kind Key, key, name string) {
+	do := p.grant("~" + strings.Join(KeyPatterns(p.Layout.Service(), p.Layout.Partitions()), " ~"))
+	if kind == LeaseKey || kind == RecoverKey {
+		key += "…"
+	}
+	if severity == Fatal {
+		p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not use the key %s", p.who(), key), do)
+		return
+	}
+	p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not use the key %s with %s", p.who(), key, name), do)
+}
+
+// keys tries the keys of all other partitions, each with the first command for its kind.
+func (p *prober) keys() {
+	var first []Right
+	for _, kind := range keyKinds {
+		if i := slices.IndexFunc(rights, func(r Right) bool { return r.Key == kind }); kind != MetaKey {
+			first = append(first, rights[i])
+		}
+	}
+	for partition := 1; partition < p.Layout.Partitions(); partition++ {
+		var questions [][]string
+		for _, r := range first {
+			questions = append(questions, r.command(p.Layout, partition))
+		}
+		for i, a := range p.askAll(questions) {
+			key := first[i].Key.of(p.Layout, partition)
+			switch a {
+			case noKey:
+				p.noKey(Fatal, first[i].Key, key, "")
+			case wrongType:
+				p.judgeType(key)
+			}
+		}
+	}
+}
+
+// types reads what can be read: neither a dry run nor a question with arguments that make no sense looks at keys.
+func (p *prober) types() {
+	p.dryRun = false
+	for partition := range p.Layout.Partitions() {
+		k := p.Layout.Keys(partition)
+		questions := [][]string{{"XLEN", k.Input}, {"ZCOUNT", k.Sessions, "1", "0"}, {"ZCOUNT", k.Later, "1", "0"}, {"GET", k.Token}, {"XLEN", k.DeadLetters}}
+		for i, a := range p.askAll(questions) {
+			if a == wrongType {
+				p.judgeType(questions[i][1])
+			}
+		}
+	}
+}
+
+func (p *prober) judgeType(key string) {
+	p.add(Fatal, Layout, p.node.addr, "a key of another type stands where one of this library belongs: "+key, "Delete or rename it")
+}
+
+func (p *prober) who() string {
+	if p.node.user != "" {
+		return "user " + p.node.user
+	}
+	return "the user"
+}
+
+func (p *prober) grant(rules string) string {
+	name := p.node.user
+	if name == "" {
+		name = "<user>"
+	}
+	return "ACL SETUSER " + name + " " + rules
+}
