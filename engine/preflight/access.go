@@ -11,7 +11,8 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// rights asks every node, replicas included: each has users of its own, and the replica of today is tomorrow's master.
+// rights asks every node what the user may do. That includes replicas: each node has users of its own, and any replica may become
+// the master.
 func (c *check) rights(ctx context.Context, exists bool) {
 	moving := !c.Foreign && c.othersPending(ctx)
 	for _, n := range c.nodes {
@@ -26,7 +27,7 @@ func (c *check) rights(ctx context.Context, exists bool) {
 	}
 }
 
-// othersPending says whether consumers of the library that this one follows have entries pending. They know partition 0 alone.
+// othersPending reports whether consumers of the library that this one succeeds have entries pending. They know only partition 0.
 func (c *check) othersPending(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, c.patience())
 	defer cancel()
@@ -41,7 +42,7 @@ func (c *check) othersPending(ctx context.Context) bool {
 	})
 }
 
-// commands tries all rights on partition 0.
+// commands asks for all rights on partition 0.
 func (p *prober) commands() {
 	var wanted []Right
 	for _, r := range rights {
@@ -56,16 +57,16 @@ func (p *prober) commands() {
 		case ToSettle, InsteadOfInfo:
 			refused[r.Need] = answers[i] == noCommand
 		default:
-			p.judge(r, answers[i])
+			p.report(r, answers[i])
 		}
 	}
 	if refused[ToSettle] {
-		p.noInfo(p.client.Mode() == rueidis.ClientModeCluster && !refused[InsteadOfInfo])
+		p.reportNoInfo(p.client.Mode() == rueidis.ClientModeCluster && !refused[InsteadOfInfo])
 	}
 }
 
-// noInfo: a server cannot be told from its successor, unless CLUSTER MYID does.
-func (p *prober) noInfo(myID bool) {
+// reportNoInfo reports that INFO is refused: a server can then be told from its successor only by CLUSTER MYID.
+func (p *prober) reportNoInfo(myID bool) {
 	if myID {
 		p.add(Note, Rights, p.node.addr, p.who()+" may not run INFO; servers are told apart by CLUSTER MYID, which a restart does not change", p.grant("+info"))
 		return
@@ -73,7 +74,7 @@ func (p *prober) noInfo(myID bool) {
 	p.add(Fatal, Rights, p.node.addr, p.who()+" may not run INFO, by which a server is told from its successor", p.grant("+info")+", or use WithSettle(false)")
 }
 
-// wants says whether a right is asked for on these terms.
+// wants reports whether a right is needed on these terms.
 func (p *prober) wants(r Right) bool {
 	switch r.Need {
 	case OnCluster:
@@ -87,24 +88,24 @@ func (p *prober) wants(r Right) bool {
 	case MovingOver:
 		return p.moving
 	case ToOperate:
-		return false // of those who change the service, who are other users than its engines
+		return false // for those who change the service, who are not the users of its engines
 	}
 	return true
 }
 
-// judge makes a finding of an answer.
-func (p *prober) judge(r Right, a answer) {
+// report adds the finding that follows from an answer.
+func (p *prober) report(r Right, a answer) {
 	severity, only := Fatal, ""
 	switch r.Need {
 	case OnCluster, WithHints, WithHintsSet:
 		severity = Warning
 	case MovingOver:
-		only = ", which an engine needs for the locks of the consumers of another library that have entries pending"
+		only = ", which an engine needs for the locks of another library's consumers that have entries pending"
 	case ToInspect:
-		severity, only = Note, ", which looking at dead letters needs and nothing else"
+		severity, only = Note, ", which only inspecting dead letters needs"
 	}
 	if r.Command == "cluster|shards" || r.Command == "config|get" {
-		severity = Note // there is another way
+		severity = Note // the engine has another way
 	}
 	name := strings.ToUpper(strings.ReplaceAll(r.Command, "|", " "))
 	key := r.Key.of(p.Layout, 0)
@@ -112,7 +113,7 @@ func (p *prober) judge(r Right, a answer) {
 	case noCommand:
 		p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not run %s%s", p.who(), name, only), p.grant("+"+r.Command))
 	case noKey:
-		p.noKey(severity, r.Key, key, name)
+		p.reportNoKey(severity, r.Key, key, name)
 	case noChannel:
 		p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not subscribe to expired keys", p.who()), p.grant("&"+strings.Join(ChannelPatterns(p.Layout.Service()), " &")))
 	case missing:
@@ -120,14 +121,14 @@ func (p *prober) judge(r Right, a answer) {
 			p.add(Fatal, Server, p.node.addr, "the server does not know "+name, "Use Redis 6.2 or newer, or Valkey")
 		}
 	case wrongType:
-		p.judgeType(key)
+		p.reportType(key)
 	case unknown:
 		p.add(Note, Rights, p.node.addr, fmt.Sprintf("whether %s may run %s is unknown: it cannot be tried without writing", p.who(), name), "")
 	}
 }
 
-// noKey: that a key is refused is the finding, whatever command met it first.
-func (p *prober) noKey(severity Severity, kind Key, key, name string) {
+// reportNoKey reports that a key is refused. If that is fatal, the finding does not depend on the command that was tried first.
+func (p *prober) reportNoKey(severity Severity, kind Key, key, name string) {
 	do := p.grant("~" + strings.Join(KeyPatterns(p.Layout.Service(), p.Layout.Partitions()), " ~"))
 	if kind == LeaseKey || kind == RecoverKey {
 		key += "…"
@@ -139,7 +140,7 @@ func (p *prober) noKey(severity Severity, kind Key, key, name string) {
 	p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not use the key %s with %s", p.who(), key, name), do)
 }
 
-// keys tries the keys of all other partitions, each with the first command for its kind.
+// keys asks for the keys of all other partitions, each with the first command for its kind.
 func (p *prober) keys() {
 	var first []Right
 	for _, kind := range keyKinds {
@@ -156,15 +157,15 @@ func (p *prober) keys() {
 			key := first[i].Key.of(p.Layout, partition)
 			switch a {
 			case noKey:
-				p.noKey(Fatal, first[i].Key, key, "")
+				p.reportNoKey(Fatal, first[i].Key, key, "")
 			case wrongType:
-				p.judgeType(key)
+				p.reportType(key)
 			}
 		}
 	}
 }
 
-// types reads what can be read: neither a dry run nor a question with arguments that make no sense looks at keys.
+// types reads keys to find those of another type: neither a dry run nor a command with bad arguments looks at keys.
 func (p *prober) types() {
 	p.dryRun = false
 	for partition := range p.Layout.Partitions() {
@@ -172,16 +173,18 @@ func (p *prober) types() {
 		questions := [][]string{{"XLEN", k.Input}, {"ZCOUNT", k.Sessions, "1", "0"}, {"ZCOUNT", k.Later, "1", "0"}, {"GET", k.Token}, {"XLEN", k.DeadLetters}}
 		for i, a := range p.askAll(questions) {
 			if a == wrongType {
-				p.judgeType(questions[i][1])
+				p.reportType(questions[i][1])
 			}
 		}
 	}
 }
 
-func (p *prober) judgeType(key string) {
-	p.add(Fatal, Layout, p.node.addr, "a key of another type stands where one of this library belongs: "+key, "Delete or rename it")
+// reportType reports a key of another type.
+func (p *prober) reportType(key string) {
+	p.add(Fatal, Layout, p.node.addr, "a key of another type has the name of a key of this library: "+key, "Delete or rename it")
 }
 
+// who names the user in findings.
 func (p *prober) who() string {
 	if p.node.user != "" {
 		return "user " + p.node.user
@@ -189,6 +192,7 @@ func (p *prober) who() string {
 	return "the user"
 }
 
+// grant returns the command that gives the user access rules.
 func (p *prober) grant(rules string) string {
 	name := p.node.user
 	if name == "" {

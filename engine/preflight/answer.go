@@ -10,20 +10,20 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// answer is what a server says to the question whether a command is allowed.
+// answer is a server's answer to the question whether a command is allowed.
 type answer uint8
 
 const (
 	unknown answer = iota
 	allowed
-	noCommand
-	noKey
-	noChannel
+	noCommand // the command is not allowed
+	noKey     // the key is not
+	noChannel // the channel is not
 	missing   // the server does not know the command
-	wrongType // allowed, and a key of another type is in the way
+	wrongType // allowed, but a key of another type is in the way
 )
 
-// classify reads the answer to a question. A dry run answers "OK", or a sentence that is no error.
+// classify reads the reply to a question. A dry run replies "OK", or a sentence that is not an error.
 func classify(result rueidis.RedisResult, asked string) answer {
 	if err := result.Error(); err != nil && !rueidis.IsRedisNil(err) {
 		return classifyError(err, asked)
@@ -55,7 +55,8 @@ func classifyError(err error, asked string) answer {
 	return allowed
 }
 
-// refusals are how servers say that a script may not do something: Redis 7.0 in the first two ways, later ones in the third.
+// refusals are parts of the errors with which servers refuse a command of a script: the first two are those of Redis 7.0, the
+// third that of later versions.
 var refusals = []string{"can't run this command", "can't access", "no permissions"}
 
 func isServerError(err error) bool {
@@ -63,7 +64,7 @@ func isServerError(err error) bool {
 	return errors.As(err, &reply)
 }
 
-// refusal tells what is refused from the words of the server, which differ between versions.
+// refusal finds out what is refused from the server's error, whose words differ between versions.
 func refusal(text string) answer {
 	switch {
 	case strings.Contains(text, "channel"):

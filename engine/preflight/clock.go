@@ -6,16 +6,18 @@ import (
 )
 
 const (
-	// settledShare: a server and its successor may be a session TTL apart at most, which is how long settling lasts. Half of
-	// it leaves room for the clocks to go on drifting.
+	// settledShare is the share of the session TTL by which the clocks of two servers may differ, as 1/settledShare. A server and
+	// its successor may differ by a session TTL at most, which is how long settling lasts; half of that leaves room for further
+	// drift.
 	settledShare = 2
-	// hostApart is worth a word: only the times of WithNotBefore are made here and compared there.
+	// hostApart is the difference to this host's clock that is worth a note: only the times of WithNotBefore are set here and
+	// compared there.
 	hostApart = time.Second
-	// tripShare: a timeout of a few round trips leaves no room for a busy moment.
+	// tripShare is how many round trips a timeout must be longer than: with fewer, there is no room for a busy moment.
 	tripShare = 4
 )
 
-// clocks compares the servers with each other, and with this host. An error of half a round trip is allowed for.
+// clocks compares the servers' clocks with each other and with this host's. It allows for an error of half a round trip.
 func (c *check) clocks() {
 	var first, last *node
 	for _, n := range c.nodes {
@@ -34,7 +36,7 @@ func (c *check) clocks() {
 				side = "behind"
 			}
 			c.add(Note, Clock, n.addr, fmt.Sprintf("its clock is %v %s that of this host; only WithNotBefore compares the two", n.ahead.Abs().Round(time.Millisecond), side),
-				"Look at NTP on both")
+				"Check NTP on both")
 		}
 	}
 	if first == last {
@@ -43,13 +45,13 @@ func (c *check) clocks() {
 	apart, unsure := last.ahead-first.ahead, first.unsure+last.unsure
 	seen := fmt.Sprintf("the clocks of %s and %s are %v apart (±%v)", first.addr, last.addr, apart.Round(time.Millisecond), unsure.Round(time.Microsecond))
 	if apart-unsure > c.SessionTTL/settledShare {
-		c.add(Warning, Clock, "", fmt.Sprintf("%s, and a failover between them bridges %v", seen, c.SessionTTL), "Look at NTP on both: beyond the session TTL a stream may have two owners after a failover")
+		c.add(Warning, Clock, "", fmt.Sprintf("%s, and a failover between them bridges %v", seen, c.SessionTTL), "Check NTP on both: beyond the session TTL a stream may have two owners after a failover")
 		return
 	}
-	c.add(Note, Clock, "", seen+", the most of any two", "")
+	c.add(Note, Clock, "", seen+", the largest difference of any two", "")
 }
 
-// latency holds round trips against what a call may take.
+// latency compares round trips with the timeout of a call.
 func (c *check) latency() {
 	var middle, worst time.Duration
 	for _, n := range c.nodes {
@@ -61,7 +63,7 @@ func (c *check) latency() {
 		seen := fmt.Sprintf("round trips of %v, at most %v in %d, and a call is given up after %v", half.Round(time.Microsecond), most.Round(time.Microsecond), len(n.trips), c.Timeout)
 		switch {
 		case half >= c.Timeout:
-			c.add(Fatal, Latency, n.addr, seen, "Use a longer WithSessionTTL and Timeout of WithPipeline, or run nearer to the server")
+			c.add(Fatal, Latency, n.addr, seen, "Use a longer WithSessionTTL and Timeout of WithPipeline, or run closer to the server")
 		case half >= c.Timeout/tripShare || most >= c.Timeout:
 			c.add(Warning, Latency, n.addr, seen, "Use a longer WithSessionTTL and Timeout of WithPipeline, or find what is slow")
 		}

@@ -24,8 +24,8 @@ func TestOnACluster(t *testing.T) {
 	r := look(1)
 	require.NoError(t, r.Err())
 	found(t, r, preflight.Note, preflight.Topology, "3 masters with slots")
-	found(t, r, preflight.Note, preflight.Layout, "2 of 3 masters have no partition", "lies well from")
-	require.Len(t, found(t, r, preflight.Warning, preflight.Replicas, "without replica").Nodes, 3)
+	found(t, r, preflight.Note, preflight.Layout, "2 of 3 masters have no partition", "is spread well")
+	require.Len(t, found(t, r, preflight.Warning, preflight.Replicas, "without a replica").Nodes, 3)
 	found(t, r, preflight.Note, preflight.Clock, "apart")
 	found(t, look(2), preflight.Warning, preflight.Layout, "masters have no partition", "reshard")
 
@@ -44,7 +44,7 @@ func TestOnACluster(t *testing.T) {
 	require.NoError(t, c.Nodes()[1].Pause())
 	r = look(48)
 	require.NoError(t, c.Nodes()[1].Resume())
-	require.ErrorContains(t, r.Err(), "no answer of the master of")
+	require.ErrorContains(t, r.Err(), "no answer from the master of")
 	require.Equal(t, []string{c.Nodes()[1].Addr()}, found(t, r, preflight.Fatal, preflight.Reach, "partitions").Nodes)
 }
 

@@ -1,11 +1,13 @@
-// Package preflight looks at the servers that an engine is to work on, before it does, and says what would keep it from
-// working, what would hurt it some day, and what is worth knowing. Programs call it as engine.Preflight, people as the
-// command "bench preflight".
+// Package preflight checks the servers that an engine will use, before it does, and reports what would keep the engine from
+// working, what may cause trouble later, and what is good to know. Programs call it as engine.Preflight, people as the command
+// "bench preflight".
 //
-// It reads only. Whether a command is allowed is asked of the server (ACL DRYRUN, from Redis 7.0 on, where the user may), or
-// tried in a form that the server refuses for its arguments, after it has looked at the rights. Each finding says what was
-// seen and what to do. What may not be looked at is said to be unknown, and is no fault.
+// It only reads. Whether a command is allowed is asked of the server (ACL DRYRUN, from Redis 7.0 on, if the user may run it), or
+// found by trying the command in a form that the server refuses for its arguments, after it has checked the access rights. Each
+// finding says what was seen and what to do. What may not be looked at is reported as unknown, which is no fault.
 //
-// One noun a file: a [Report] of findings (report.go); what a node says of itself (node.go); [Right], the commands and keys
-// that are used (right.go), and who may use them (probe.go); then what is made of it, subject by subject.
+// Where to find what: [Check] calls everything else (preflight.go). It asks each node about itself (node.go), and takes the
+// answers subject by subject: reach.go, server.go, events.go, topology.go, clock.go, layout.go and access.go, each of which adds
+// findings to the [Report] (report.go). [Right] lists the commands and keys that are used (right.go); probe.go asks a node whether
+// they are allowed, and answer.go reads the answers.
 package preflight

@@ -6,13 +6,13 @@ import (
 	"github.com/streamlease/streamlease/cluster/expiry"
 )
 
-// events looks at keyspace events, which WithExpired alone is about.
+// events checks the keyspace events, which only WithExpired uses.
 func (c *check) events(n *node) {
 	value, known := n.config[expiry.Setting]
 	if !known {
 		if c.Hints {
 			c.add(Note, Events, n.addr, "whether the server reports expired keys is unknown, since CONFIG is refused",
-				fmt.Sprintf("Where it does not, set %s to \"Kx\" as the service allows it", expiry.Setting))
+				fmt.Sprintf("If it does not, set %s to \"Kx\" by the means of your provider", expiry.Setting))
 		}
 		return
 	}
@@ -24,7 +24,7 @@ func (c *check) events(n *node) {
 		c.add(Warning, Events, n.addr, fmt.Sprintf("%s is %q: no Expired hints will come", expiry.Setting, value), "Set it to \"Kx\", or use WithKeyspaceEvents")
 	case flags.Chatty():
 		c.add(Note, Events, n.addr, fmt.Sprintf("%s is %q: the server reports every renewal to whoever listens", expiry.Setting, value),
-			"Take g, $ and A out of it where nobody needs them")
+			"Remove g, $ and A from it if nobody needs them")
 	case c.Hints:
 		c.add(Note, Events, n.addr, fmt.Sprintf("%s is %q: expired keys are reported", expiry.Setting, value), "")
 	}

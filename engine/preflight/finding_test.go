@@ -9,13 +9,13 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// judged is what is made of nodes that say this, without a server: versions and clocks that no test can have.
-func judged(t *testing.T, judge func(c *check), nodes ...*node) *Report {
+// findings returns the report on made-up nodes, without a server: versions and clocks that no test can have.
+func findings(t *testing.T, look func(c *check), nodes ...*node) *Report {
 	layout, err := cluster.NewLayout("orders", 16)
 	require.NoError(t, err)
 	c := &check{Report: &Report{Service: "orders"}, nodes: nodes,
 		Terms: Terms{Layout: layout, SessionTTL: 10 * time.Second, LeaseTTL: 30 * time.Second, Timeout: time.Second}}
-	judge(c)
+	look(c)
 	c.finish()
 	return c.Report
 }
@@ -31,12 +31,12 @@ func TestVersions(t *testing.T) {
 		{map[string]string{"redis_version": "6.2.0"}, Note, "Redis 6.2.0"},
 		{map[string]string{"redis_version": "10.1.2"}, Note, "Redis 10.1.2"},
 		{map[string]string{"redis_version": "7.2.4", "valkey_version": "8.1.1", "server_name": "valkey"}, Note, "Valkey 8.1.1"},
-		{map[string]string{"redis_version": "7.2.0", "dragonfly_version": "df-v1.20"}, Warning, "dragonfly df-v1.20: nothing here was tested on it"},
-		{map[string]string{"redis_version": "7.2.0", "server_name": "other"}, Warning, "other 7.2.0: nothing here was tested on it"},
-		{map[string]string{"redis_version": ""}, Note, "Redis : the version says nothing"},
+		{map[string]string{"redis_version": "7.2.0", "dragonfly_version": "df-v1.20"}, Warning, "dragonfly df-v1.20: this library was not tested with it"},
+		{map[string]string{"redis_version": "7.2.0", "server_name": "other"}, Warning, "other 7.2.0: this library was not tested with it"},
+		{map[string]string{"redis_version": ""}, Note, "Redis : the version is unknown"},
 	} {
 		n := &node{addr: "a:1", info: test.info}
-		r := judged(t, func(c *check) { c.server(n) }, n)
+		r := findings(t, func(c *check) { c.server(n) }, n)
 		require.Len(t, r.Findings, 1)
 		require.Equal(t, test.severity, r.Findings[0].Severity)
 		require.Equal(t, test.seen, r.Findings[0].Seen)
@@ -48,7 +48,7 @@ func TestClocks(t *testing.T) {
 	at := func(addr string, ahead, unsure time.Duration) *node {
 		return &node{addr: addr, trips: trips, ahead: ahead, unsure: unsure}
 	}
-	look := func(nodes ...*node) []Finding { return judged(t, (*check).clocks, nodes...).Findings }
+	look := func(nodes ...*node) []Finding { return findings(t, (*check).clocks, nodes...).Findings }
 
 	require.Empty(t, look(at("a:1", 900*time.Millisecond, 0)), "one server, and near enough")
 	require.Empty(t, look(at("a:1", 1200*time.Millisecond, 300*time.Millisecond)), "within what is not known")
@@ -73,7 +73,7 @@ func TestClocks(t *testing.T) {
 
 func TestLatency(t *testing.T) {
 	look := func(trips ...time.Duration) []Finding {
-		return judged(t, (*check).latency, &node{addr: "a:1", trips: trips}).Findings
+		return findings(t, (*check).latency, &node{addr: "a:1", trips: trips}).Findings
 	}
 	require.Equal(t, Note, look(time.Millisecond, 2*time.Millisecond, 900*time.Millisecond)[0].Severity)
 	require.Equal(t, Fatal, look(time.Millisecond, 2*time.Second, 3*time.Second)[0].Severity, "half of them take longer than a call may")
@@ -82,7 +82,7 @@ func TestLatency(t *testing.T) {
 	require.Empty(t, look())
 }
 
-// Slots that no master serves are found, and partitions in them cannot work.
+// Slots that no master serves are found; partitions in them cannot work.
 func TestUnservedPartitions(t *testing.T) {
 	thirds := cluster.EvenOwners(3)
 	two := func(slot uint16) int {
@@ -91,10 +91,10 @@ func TestUnservedPartitions(t *testing.T) {
 		}
 		return thirds(slot)
 	}
-	r := judged(t, func(c *check) { c.masters, c.owners = []string{"a:1", "b:1"}, two; c.spread() })
+	r := findings(t, func(c *check) { c.masters, c.owners = []string{"a:1", "b:1"}, two; c.spread() })
 	require.ErrorContains(t, r.Err(), "of 16 partitions are in slots that no master serves")
 	require.Equal(t, 16, r.Spread.OnMaster[0]+r.Spread.OnMaster[1]+r.Spread.Unserved)
-	r = judged(t, func(c *check) { c.owners = func(uint16) int { return -1 }; c.spread() })
+	r = findings(t, func(c *check) { c.owners = func(uint16) int { return -1 }; c.spread() })
 	require.ErrorContains(t, r.Err(), "no master has slots")
 }
 

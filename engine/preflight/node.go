@@ -13,31 +13,31 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// samples is how often a node is asked for its time, one after the other.
+// samples is how many times a node is asked for its time, one after the other.
 const samples = 16
 
-// node is one server and what it says of itself. Filled in by look, on a goroutine of its own; read by all after it.
+// node is one server and what it says about itself. look fills it in, on a goroutine of its own; everything else reads it later.
 type node struct {
 	addr   string
 	client rueidis.Client
 	err    error // why it does not answer at all
 
-	info   map[string]string // of INFO; empty where that is refused
-	config map[string]string // of CONFIG GET, what may be read of it
-	user   string            // ACL WHOAMI; empty: not known
+	info   map[string]string // fields of INFO; empty: refused
+	config map[string]string // settings, as far as CONFIG GET is allowed
+	user   string            // of ACL WHOAMI; empty: unknown
 
 	trips  []time.Duration // round trips, sorted
-	ahead  time.Duration   // of its clock before ours; taken at the shortest round trip
-	unsure time.Duration   // about ahead
+	ahead  time.Duration   // how far its clock is ahead of this host's; measured with the shortest round trip
+	unsure time.Duration   // how far off ahead may be, to either side
 }
 
-// settings are what is read of the configuration, where that is allowed.
+// settings are the settings that are read, if that is allowed.
 var settings = []string{
 	"notify-keyspace-events", "min-replicas-to-write", "min-replicas-max-lag", "save", "appendfsync", "cluster-node-timeout",
 	"cluster-require-full-coverage",
 }
 
-// lookAll looks at all nodes that a client knows, side by side: one that hangs costs a timeout, not one for each.
+// lookAll looks at all nodes that a client knows, concurrently: however many hang, they cost one timeout.
 func lookAll(ctx context.Context, client rueidis.Client, t Terms) []*node {
 	var nodes []*node
 	var group sync.WaitGroup
@@ -51,6 +51,7 @@ func lookAll(ctx context.Context, client rueidis.Client, t Terms) []*node {
 	return nodes
 }
 
+// look asks a node about itself.
 func (n *node) look(ctx context.Context, t Terms) {
 	n.info, n.config = map[string]string{}, map[string]string{}
 	if n.err = n.ask(ctx, t, "PING").Error(); n.err != nil {
@@ -73,7 +74,7 @@ func (n *node) look(ctx context.Context, t Terms) {
 		if value, ok := values[s]; err == nil && ok {
 			n.config[s] = value
 		} else if code, refused := lease.Refusal(err); err != nil && (!refused || code == "NOPERM") {
-			break // each refusal leaves a line in ACL LOG
+			break // each refusal adds an entry to ACL LOG
 		}
 	}
 	if user, err := n.ask(ctx, t, "ACL", "WHOAMI").ToString(); err == nil {
@@ -82,7 +83,7 @@ func (n *node) look(ctx context.Context, t Terms) {
 	n.time(ctx, t)
 }
 
-// time measures round trips and the clock.
+// time measures the round trips to a node, and its clock.
 func (n *node) time(ctx context.Context, t Terms) {
 	for range samples {
 		began := time.Now()
@@ -112,11 +113,14 @@ func (n *node) ask(ctx context.Context, t Terms, args ...string) rueidis.RedisRe
 	return n.client.Do(ctx, n.client.B().Arbitrary(args...).Build())
 }
 
-// number is a field of INFO that is one; 0 where it is not there.
+// number returns a numeric field of INFO, 0 if it is missing.
 func (n *node) number(field string) int64 {
 	v, _ := strconv.ParseInt(n.info[field], 10, 64)
 	return v
 }
 
-func (n *node) known() bool   { return n.err == nil && len(n.info) > 0 }
+// known reports whether the node has answered with INFO.
+func (n *node) known() bool { return n.err == nil && len(n.info) > 0 }
+
+// replica reports whether the node is a replica.
 func (n *node) replica() bool { return n.info["role"] == "slave" }

@@ -6,8 +6,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Check looks once. It takes some round trips to each node, and a few timeouts where nodes do not answer. Its error is
-// the end of ctx; all else is in the report.
+// Check checks the servers behind a client once. It takes some round trips to each node, and a few timeouts if nodes do not answer.
+// Its error is ctx's; everything else is in the report.
 func Check(ctx context.Context, client rueidis.Client, t Terms) (*Report, error) {
 	c := &check{Report: &Report{Service: t.Layout.Service()}, Terms: t, client: client}
 	c.nodes = lookAll(ctx, client, t)

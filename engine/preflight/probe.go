@@ -7,21 +7,21 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// chunk is how many questions go out together: below what the client takes for a pipeline that needs a connection of its
-// own, and a fraction of a millisecond of the server's time.
+// chunk is how many questions are sent together: fewer than those for which the client uses a separate connection, and a fraction
+// of a millisecond of the server's time.
 const chunk = 500
 
-// prober asks one node.
+// prober asks one node what the user may do.
 type prober struct {
 	*check
 	ctx    context.Context
 	node   *node
 	exists bool // the service is in Redis
 	moving bool // consumers of another library have entries pending
-	dryRun bool // the server can be asked without trying
+	dryRun bool // ACL DRYRUN is allowed, so no command has to be tried
 }
 
-// tryAll answers for each right, on partition 0.
+// tryAll asks for each right, on partition 0.
 func (p *prober) tryAll(wanted []Right) []answer {
 	questions := make([][]string, len(wanted))
 	for i, r := range wanted {
@@ -50,13 +50,13 @@ func (p *prober) tryAll(wanted []Right) []answer {
 	return answers
 }
 
-// withoutWriting lets a script that may not write try a command: the server looks at rights first. Before Redis 7.0 there
-// are none.
+// withoutWriting tries a command in a script that may not write: the server checks the access rights first. Before Redis 7.0 there
+// are no such scripts.
 func (p *prober) withoutWriting(question []string) []string {
 	return append([]string{"EVAL", "#!lua flags=no-writes\nreturn redis.pcall(unpack(ARGV))", "0"}, question...)
 }
 
-// askAll asks questions in few round trips. An empty question stays unknown.
+// askAll asks questions in few round trips. The answer to a nil question is unknown.
 func (p *prober) askAll(questions [][]string) []answer {
 	answers := make([]answer, len(questions))
 	for from := 0; from < len(questions); from += chunk {
@@ -77,6 +77,7 @@ func (p *prober) askAll(questions [][]string) []answer {
 	return answers
 }
 
+// build returns the command that asks a question.
 func (p *prober) build(question []string) rueidis.Completed {
 	if p.dryRun {
 		question = append([]string{"ACL", "DRYRUN", p.node.user}, question...)
@@ -84,11 +85,12 @@ func (p *prober) build(question []string) rueidis.Completed {
 	return p.node.client.B().Arbitrary(question...).Build()
 }
 
+// ask asks one question, as it stands.
 func (p *prober) ask(question ...string) answer {
 	return classify(p.node.ask(p.ctx, p.Terms, question...), question[0])
 }
 
-// subscribe tries it on a connection of its own.
+// subscribe tries to subscribe, on a separate connection.
 func (p *prober) subscribe() answer {
 	client, free := p.node.client.Dedicate()
 	defer free()

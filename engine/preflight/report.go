@@ -13,11 +13,11 @@ import (
 type Severity uint8
 
 const (
-	// Note is worth knowing, and no fault.
+	// Note is good to know, and no fault.
 	Note Severity = iota + 1
-	// Warning works now, and will hurt when something else goes wrong.
+	// Warning works now, but will cause trouble when something else goes wrong.
 	Warning
-	// Fatal cannot work as it is.
+	// Fatal cannot work.
 	Fatal
 )
 
@@ -33,7 +33,7 @@ func (s Severity) String() string {
 	return "invalid"
 }
 
-// Subject is what a finding is about. More may be added.
+// Subject is what a finding is about. More subjects may be added.
 type Subject string
 
 // Subjects.
@@ -44,11 +44,11 @@ const (
 	Eviction    Subject = "eviction"    // maxmemory and its policy
 	Rights      Subject = "rights"      // commands, keys and channels that the user may use
 	Events      Subject = "events"      // keyspace notifications
-	Replicas    Subject = "replicas"    // who takes over, and what a demoted master may still do
+	Replicas    Subject = "replicas"    // who takes over, and what a demoted master can still do
 	Persistence Subject = "persistence" // what a restart forgets
-	Clock       Subject = "clock"       // server against server, and against this host
-	Latency     Subject = "latency"     // round trips against timeouts and TTLs
-	Layout      Subject = "layout"      // partitions: agreed number, and where they lie
+	Clock       Subject = "clock"       // clocks of servers, compared with each other and with this host's
+	Latency     Subject = "latency"     // round trips, compared with timeouts and TTLs
+	Layout      Subject = "layout"      // partitions: agreed number, and placement
 
 	Announcements Subject = "announcements" // trimmed, or acknowledged by hand
 )
@@ -57,15 +57,15 @@ const (
 type Finding struct {
 	Severity Severity `json:"severity"`
 	Subject  Subject  `json:"subject"`
-	// Nodes are the addresses concerned; empty: no one in particular.
+	// Nodes are the addresses of the nodes concerned; empty: none in particular.
 	Nodes []string `json:"nodes,omitempty"`
-	// Seen is what was found, Do what to do about it: empty where there is nothing to do. For people; both change
-	// between versions.
+	// Seen is what was found; Do is what to do about it, empty if there is nothing to do. Both are for people, and change between
+	// versions.
 	Seen string `json:"seen"`
 	Do   string `json:"do,omitempty"`
 }
 
-// MarshalText is the name of the severity.
+// MarshalText returns the name of the severity.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 func (f Finding) String() string {
@@ -79,14 +79,14 @@ func (f Finding) String() string {
 	return text
 }
 
-// Report is what one look found, the worst first.
+// Report is the result of Check, with the worst findings first.
 type Report struct {
 	Service  string          `json:"service"`
 	Findings []Finding       `json:"findings"`
 	Spread   *cluster.Spread `json:"spread,omitempty"` // over the masters of a cluster; nil elsewhere
 }
 
-// Err is nil if nothing was found that cannot work; else it joins an error for each fatal finding.
+// Err returns nil if there is no fatal finding; otherwise it joins an error for each.
 func (r *Report) Err() error {
 	var errs []error
 	for _, f := range r.Findings {
@@ -97,7 +97,7 @@ func (r *Report) Err() error {
 	return errors.Join(errs...)
 }
 
-// Of are the findings about a subject.
+// Of returns the findings about a subject.
 func (r *Report) Of(s Subject) (findings []Finding) {
 	for _, f := range r.Findings {
 		if f.Subject == s {
@@ -107,7 +107,7 @@ func (r *Report) Of(s Subject) (findings []Finding) {
 	return findings
 }
 
-// String is the report for people, a finding a line.
+// String returns the report for people, one finding a line.
 func (r *Report) String() string {
 	var b strings.Builder
 	for _, f := range r.Findings {
@@ -117,7 +117,7 @@ func (r *Report) String() string {
 	return b.String()
 }
 
-// add notes a finding. What was found on several nodes is one finding.
+// add adds a finding. The same on several nodes is one finding.
 func (r *Report) add(severity Severity, subject Subject, node, seen, do string) {
 	for i := range r.Findings {
 		f := &r.Findings[i]
@@ -135,7 +135,7 @@ func (r *Report) add(severity Severity, subject Subject, node, seen, do string) 
 	r.Findings = append(r.Findings, f)
 }
 
-// finish puts the worst first.
+// finish sorts the findings, the worst first.
 func (r *Report) finish() {
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return int(b.Severity) - int(a.Severity) })
 }

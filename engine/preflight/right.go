@@ -8,28 +8,28 @@ import (
 	"github.com/streamlease/streamlease/cluster/expiry"
 )
 
-// Need is when a right is needed.
+// Need is what a right is needed for.
 type Need uint8
 
 const (
-	// Always: nothing works without.
+	// Always means that nothing works without it.
 	Always Need = iota + 1
-	// ToSettle is INFO, by which a server is told from its successor; not needed with WithSettle(false).
+	// ToSettle is for INFO, by which a server is told from its successor. It is not needed with WithSettle(false).
 	ToSettle
-	// InsteadOfInfo is CLUSTER MYID, which does on a cluster where INFO is refused. A restart does not change it.
+	// InsteadOfInfo is for CLUSTER MYID, which is enough on a cluster if INFO is refused. A restart does not change that ID.
 	InsteadOfInfo
-	// OnCluster is asked by the client to find the masters of a cluster.
+	// OnCluster is for the client, which finds the masters of a cluster with it.
 	OnCluster
 	// WithHints is for WithExpired.
 	WithHints
 	// WithHintsSet is for WithKeyspaceEvents.
 	WithHintsSet
-	// MovingOver is asked beside consumers of another library on the same input stream, unless WithForeignConsumers says
-	// that there are none: whether their locks exist, which are keys named after data streams.
+	// MovingOver is for a service with consumers of another library on the same input stream, unless WithForeignConsumers was
+	// given: the engine checks whether their locks exist, which are keys named after data streams.
 	MovingOver
-	// ToInspect is for scan.Inspector alone.
+	// ToInspect is for scan.Inspector only.
 	ToInspect
-	// ToOperate is for the calls of scan.Inspector that change a stopped service as a whole, besides ToInspect.
+	// ToOperate is for the calls of scan.Inspector that change a stopped service as a whole, in addition to ToInspect.
 	ToOperate
 )
 
@@ -49,10 +49,10 @@ const (
 	MetaKey
 )
 
-// keyKinds are all that there are.
+// keyKinds are all kinds of keys.
 var keyKinds = []Key{InputKey, SessionsKey, LaterKey, TokenKey, ScanKey, LeaseKey, RecoverKey, DeadLettersKey, MetaKey}
 
-// of is the key of this kind in a partition. Leases and marks of recovery have a name that no lease and no mark has.
+// of returns the key of this kind in a partition. For leases and marks of recovery it returns a name that no lease and no mark has.
 func (k Key) of(layout *cluster.Layout, partition int) string {
 	keys := layout.Keys(partition)
 	switch k {
@@ -78,7 +78,7 @@ func (k Key) of(layout *cluster.Layout, partition int) string {
 	return ""
 }
 
-// KindOf is the kind of a key of a service, and whether it is one.
+// KindOf returns the kind of a key of a service, and whether it is one.
 func KindOf(layout *cluster.Layout, key string) (kind Key, ok bool) {
 	if key == layout.Meta() {
 		return MetaKey, true
@@ -96,19 +96,20 @@ func KindOf(layout *cluster.Layout, key string) (kind Key, ok bool) {
 
 // Right is a command that is used on a kind of key.
 type Right struct {
-	// Command is as access rules call it: "xadd", "xgroup|create".
+	// Command is the name in access rules: "xadd", "xgroup|create".
 	Command string
 	Key     Key
 	Need    Need
 
-	// args come behind the command, in a form that changes nothing: it finds nothing to change, or the server refuses its
-	// arguments once it has looked at the rights. "%k" stands for the key, "%g" for the group.
+	// args are arguments with which the command changes nothing: it finds nothing to change, or the server refuses its arguments
+	// once it has checked the access rights. "%k" stands for the key, "%g" for the group.
 	args []string
 }
 
-// nothing is the name of a group, a consumer and a member that nobody has.
+// nothing is the name of a group, a consumer and a member that do not exist.
 const nothing = "!streamlease-preflight"
 
+// on returns the rights to run commands, given with their arguments, on a kind of key.
 func on(key Key, need Need, commands ...string) (rights []Right) {
 	for _, c := range commands {
 		name, args, _ := strings.Cut(c, " ")
@@ -117,8 +118,8 @@ func on(key Key, need Need, commands ...string) (rights []Right) {
 	return rights
 }
 
-// rights are all that engines, publishers and inspectors use. Tests hold them against the scripts, and against what
-// a server sees of a whole life.
+// rights are all rights that engines, publishers and inspectors use. Tests compare them with the scripts, and with what a server
+// sees of a service from its start to its end.
 var rights = slices.Concat(
 	on(NoKey, Always, "ping", "time", "evalsha 0000000000000000000000000000000000000000 0", "eval return 0"),
 	on(NoKey, ToSettle, "info server"),
@@ -156,10 +157,10 @@ var rights = slices.Concat(
 	on(NoKey, WithHintsSet, "config|set "+nothing+" x"),
 )
 
-// AllRights are the rights that engines, publishers and inspectors use.
+// AllRights returns the rights that engines, publishers and inspectors use.
 func AllRights() []Right { return slices.Clone(rights) }
 
-// command is what to send to try a right, for a key of a partition.
+// command returns what to send to try a right, for a key of a partition.
 func (r Right) command(layout *cluster.Layout, partition int) []string {
 	args := strings.Split(strings.ToUpper(r.Command), "|")
 	for _, a := range r.args {
@@ -174,8 +175,8 @@ func (r Right) command(layout *cluster.Layout, partition int) []string {
 	return args
 }
 
-// KeyPatterns are the patterns of the keys of a service, without the "~" that access rules put in front. With more than
-// one partition they take in keys that begin with "<service>-input-" in general.
+// KeyPatterns returns the patterns of the keys of a service, without the "~" that access rules put in front. With more than one
+// partition, they match all keys that begin with "<service>-input-".
 func KeyPatterns(service string, partitions int) []string {
 	input := service + "-input"
 	patterns := []string{input, "{" + input + "}*"}
@@ -185,13 +186,13 @@ func KeyPatterns(service string, partitions int) []string {
 	return patterns
 }
 
-// ChannelPatterns are those that WithExpired subscribes to, without the "&" that access rules put in front. It uses one of
-// them, according to what servers report.
+// ChannelPatterns returns the patterns that WithExpired may subscribe to, without the "&" that access rules put in front. It uses
+// one of them, depending on what servers report.
 func ChannelPatterns(service string) []string {
 	return []string{expiry.ByEvent, expiry.ByKey(service)}
 }
 
-// Rules are the access rules of a user that may do what these needs ask for on a service, and nothing else. They go behind
+// Rules returns the access rules of a user that may do what these needs require on a service, and nothing else. They follow
 // "ACL SETUSER <name> on >password resetchannels".
 func Rules(service string, partitions int, needs ...Need) []string {
 	var rules []string
@@ -211,8 +212,8 @@ func Rules(service string, partitions int, needs ...Need) []string {
 	return rules
 }
 
-// PublisherRules are the access rules of a user that publishes to a service and does nothing else. Producers that add to
-// the input stream by themselves need "+xadd" of them, and the keys of input streams.
+// PublisherRules returns the access rules of a user that publishes to a service and does nothing else. Of these, producers that add
+// to the input stream themselves need "+xadd" and the keys of the input streams.
 func PublisherRules(service string, partitions int) []string {
 	input := service + "-input"
 	rules := []string{"~" + input}

@@ -6,8 +6,8 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// Terms are what an engine will ask of the servers. All but the switches must be set; engine.Preflight derives them from
-// its options.
+// Terms is what an engine will ask of the servers. All fields but the booleans must be set; engine.Preflight derives them from its
+// options.
 type Terms struct {
 	Layout     *cluster.Layout
 	LeaseTTL   time.Duration
@@ -20,8 +20,9 @@ type Terms struct {
 	Foreign   bool // as WithForeignConsumers
 }
 
-// patience is how long one question waits: people wait for the report, no lease does. A node that is that slow is found
-// by its round trips.
+// patience returns the timeout of one question. It is longer than that of an engine's calls, since people wait for the report and
+// leases do not. A slow node is found by its round trips.
 func (t Terms) patience() time.Duration { return max(t.Timeout, minPatience) }
 
+// minPatience is the shortest timeout of a question.
 const minPatience = 2 * time.Second

@@ -10,7 +10,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// slots asks the cluster who serves which slot.
+// slots asks the cluster which master serves which slot.
 func (c *check) slots(ctx context.Context) {
 	topology := cluster.NewTopology(c.client, c.patience())
 	if _, err := topology.Look(ctx); err != nil {
@@ -24,7 +24,7 @@ func (c *check) slots(ctx context.Context) {
 	}
 }
 
-// topology says what kind of installation it is, and whether the client talks to those who decide.
+// topology reports what kind of installation it is, and whether the client talks to the servers that matter.
 func (c *check) topology() {
 	mode := c.client.Mode()
 	for _, n := range c.nodes {
@@ -34,11 +34,11 @@ func (c *check) topology() {
 		inCluster := n.info["cluster_enabled"] == "1" || n.info["redis_mode"] == "cluster"
 		switch {
 		case n.info["redis_mode"] == "sentinel":
-			c.add(Fatal, Topology, n.addr, "this is a Sentinel, which keeps no streams", "Set Sentinel.MasterSet in the options of the client")
+			c.add(Fatal, Topology, n.addr, "this is a Sentinel, which stores no streams", "Set Sentinel.MasterSet in the options of the client")
 		case mode != rueidis.ClientModeCluster && inCluster:
-			c.add(Fatal, Topology, n.addr, "a node of a cluster, and the client takes it for a single server", "Leave ForceSingleClient out of the options of the client")
+			c.add(Fatal, Topology, n.addr, "a cluster node, but the client takes it for a single server", "Leave ForceSingleClient out of the options of the client")
 		case mode != rueidis.ClientModeCluster && n.replica() && c.soleNode():
-			c.add(Fatal, Topology, n.addr, "a read-only replica, which takes no leases", "Point the client at the master, or at Sentinels with Sentinel.MasterSet")
+			c.add(Fatal, Topology, n.addr, "a read-only replica, which grants no leases", "Point the client at the master, or at Sentinels with Sentinel.MasterSet")
 		}
 	}
 	switch {
@@ -51,5 +51,5 @@ func (c *check) topology() {
 	}
 }
 
-// soleNode says that there is nobody else whom the client could ask.
+// soleNode reports whether the client has no other node that it could ask.
 func (c *check) soleNode() bool { return len(c.nodes) == 1 }
