@@ -165,9 +165,10 @@ var (
 
 	// ErrUnsupportedServer: the server is older than Redis 6.2, or lacks a
 	// command, or cannot be distinguished from its successor, because its
-	// access rules refuse INFO and CLUSTER MYID. Engines fail to start with it, and
-	// publishers to publish. The message says which it is: upgrade to Redis
-	// 6.2 or later or to Valkey, grant the command, or turn settling off.
+	// access rules refuse INFO and CLUSTER MYID. Engines fail to start with
+	// it, and publishers to publish; errors in events, of Ready and of
+	// inspectors match it, too. The message says which it is: upgrade to
+	// Redis 6.2 or later or to Valkey, grant the command, or turn settling off.
 	ErrUnsupportedServer = errors.New("streamlease: server not supported")
 )
 

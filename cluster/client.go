@@ -128,7 +128,8 @@ func (c *Client) Mode() rueidis.ClientMode { return c.get().Mode() }
 
 // refresher is a script whose answer makes a cluster client ask for the topology. The client has no method for that, but
 // does so when an answer says that a slot cannot be served. It does not when calls time out, as they do while a master hangs.
-const refresher = "return redis.error_reply('CLUSTERDOWN, sent to make a client ask which master serves which slot')"
+// Its first word is the error's code, to clients and to the server's own statistics.
+const refresher = "return redis.error_reply('CLUSTERDOWN sent to make a client ask which master serves which slot')"
 
 // refreshes is how many calls are made at a time so that one of them is answered: each goes to a random node, which may be
 // the one that hangs.

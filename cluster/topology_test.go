@@ -139,6 +139,16 @@ func TestRefresh(t *testing.T) {
 	before := asked()
 	require.NoError(t, cluster.Refresh(t.Context(), client))
 	require.Eventually(t, func() bool { return asked() > before }, time.Minute, 10*time.Millisecond)
+
+	// Servers count errors by their first word, and so does whoever watches them.
+	stats := ""
+	for _, node := range client.Nodes() {
+		text, err := node.Do(t.Context(), node.B().Info().Section("errorstats").Build()).ToString()
+		require.NoError(t, err)
+		stats += text
+	}
+	require.Contains(t, stats, "errorstat_CLUSTERDOWN:")
+	require.NotContains(t, stats, "errorstat_CLUSTERDOWN,")
 }
 
 // A name is moved from one server to another: an open connection does not notice, a new client does.
