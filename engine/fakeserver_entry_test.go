@@ -215,8 +215,10 @@ func (s *fakeServer) requeue(p *fakePartition, me string, r *lease.Disposition) 
 		p.dead = append(p.dead, &fakeEntry{id: r.Entry, body: copied})
 	case r.Dest == lease.ToLater && due > nowMilli():
 		p.later = append(p.later, &fakeLater{due: due, body: copied})
-	default:
+	case r.Dest == lease.ToInput, r.Dest == lease.ToLater:
 		s.addLocked(p, copied)
+	default:
+		panic(fmt.Sprintf("requeue to %q", r.Dest))
 	}
 	p.drop(pending.entry)
 	return lease.Moved

@@ -1,6 +1,7 @@
 package completion
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -44,6 +45,7 @@ func (c *Completer) RequeueLost(l *lease.Lease) {
 
 // Requeue moves an entry that was never held. One that nobody can read becomes a dead letter, whatever its target.
 func (c *Completer) Requeue(consumer string, x *lease.Entry, to Target) {
+	to.Dest = cmp.Or(to.Dest, lease.ToInput)
 	var malformed error
 	if x.Stream == "" && to.Dest != lease.ToDeadLetters {
 		_, malformed = lease.Parse(c.cfg.Layout, x)

@@ -374,7 +374,8 @@ func (m *naive) moved(t *rapid.T, x Leaving) {
 		require.False(t, wake)
 		return
 	}
-	r.due = m.now
+	r.due, r.since = m.now, m.now
+	r.delay, r.holder, r.changed = 0, "", false
 	require.True(t, wake || next <= m.now)
 }
 

@@ -98,7 +98,8 @@ func (d *Due) leave(r *parked, handed int) {
 	d.Leave = append(d.Leave, Leaving{Session: r.session, Entries: r.entries[:n:n], Handed: handed, parked: r})
 }
 
-// Moved must be called when what was leaving has its next place. What was parked behind it meanwhile is looked at at once.
+// Moved must be called when what was leaving has its next place. What was parked behind it meanwhile starts over, and is looked at at
+// once.
 func (l *List) Moved(now int64, x Leaving) (wake bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -112,7 +113,8 @@ func (l *List) Moved(now int64, x Leaving) (wake bool) {
 	}
 	l.countLocked(-1, r.entries[:r.taken]...)
 	r.entries = slices.Clone(r.entries[r.taken:]) // Leaving has the others
-	r.taken, r.pinned = 0, false
+	r.taken, r.pinned, r.changed = 0, false, false
+	r.startOver(now)
 	return l.queueLocked(r, now)
 }
 

@@ -143,6 +143,8 @@ local function put(to, id, fields, op, at)
   end
   if op == 'l' and at <= now then
     op = 'q'
+  elseif op ~= 'l' and op ~= 'q' and op ~= 'full' then
+    error('ERR unknown destination of an entry', 0)
   end
   if op == 'q' then
     local new = redis.call('XADD', to.input, '*', unpack(fields))
