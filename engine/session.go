@@ -34,8 +34,8 @@ type beats interface {
 
 // reachability tracks whether servers answer.
 type reachability interface {
-	failed(err error)
-	worked()
+	failed(err error) // called when a call failed
+	worked()          // called when a call succeeded
 }
 
 // sessionParts are what sessions work with. All are set before the first session is opened.
@@ -49,8 +49,8 @@ type sessionParts struct {
 	renewer    beats
 	topology   reachability
 
-	draining      func() bool
-	running       func() bool
+	draining      func() bool                      // reports whether the engine drains
+	running       func() bool                      // reports whether the engine runs
 	answered      func(partition int)              // called when the server of a partition answers
 	serverChanged func()                           // called when another server answers than before
 	drop          func(s *lease.Session)           // forgets what is parked for a session
