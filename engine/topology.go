@@ -53,7 +53,7 @@ type topologyWatcher struct {
 	doubted  atomic.Bool  // reset was called: the next look treats every partition as moved
 	demoted  atomic.Int64 // when a server first refused writes, if none has taken any since; 0: they are taken
 
-	// Used by the loop alone, and by the first look before it.
+	// Only the loop uses these, and the first look before it.
 
 	names      map[string]int // lanes of masters, by ID and address; a lane never goes to another master
 	looked     int64          // when the topology was last looked at

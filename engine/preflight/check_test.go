@@ -15,7 +15,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// world is a server and the terms on which it is looked at.
+// world is a server, and the terms on which it is checked.
 type world struct {
 	t      *testing.T
 	server *servers.Server
@@ -43,7 +43,7 @@ func (w *world) do(args ...string) rueidis.RedisMessage {
 	return m
 }
 
-// look checks on the terms of the world, and that nothing was written.
+// look checks the server, and that the check wrote nothing.
 func (w *world) look() *preflight.Report {
 	w.t.Helper()
 	return w.lookWith(w.client)
@@ -59,18 +59,18 @@ func (w *world) lookWith(client rueidis.Client) *preflight.Report {
 	return report
 }
 
-// changes are how many writes the server has noted, and what is there.
+// changes returns the number of writes that the server has counted, and its keys.
 func (w *world) changes() string {
 	w.t.Helper()
 	info, err := w.server.Info(context.Background(), "persistence")
 	require.NoError(w.t, err)
 	keys, err := w.client.Do(context.Background(), w.client.B().Keys().Pattern("*").Build()).AsStrSlice()
 	require.NoError(w.t, err)
-	slices.Sort(keys) // a table that grows answers them in another order each time
+	slices.Sort(keys) // a hash table that grows lists them in another order each time
 	return info["rdb_changes_since_last_save"] + strings.Join(keys, " ")
 }
 
-// as is a client of a user that the rules make.
+// as returns a client of a user with these access rules.
 func (w *world) as(rules ...string) rueidis.Client {
 	w.t.Helper()
 	w.do(append([]string{"ACL", "SETUSER", "app", "reset", "on", "nopass"}, rules...)...)
@@ -82,7 +82,7 @@ func (w *world) as(rules ...string) rueidis.Client {
 	return client
 }
 
-// found is the one finding of a subject whose text has all of these words.
+// found returns the first finding of a severity and subject whose text contains all of these words.
 func found(t *testing.T, r *preflight.Report, s preflight.Severity, subject preflight.Subject, words ...string) preflight.Finding {
 	t.Helper()
 	for _, f := range r.Of(subject) {
@@ -137,7 +137,7 @@ func TestTrimmingAndRemovingShow(t *testing.T) {
 	found(t, w.look(), preflight.Warning, preflight.Announcements, "2 announcements", "Reannounce")
 }
 
-// What hurts some day is told; nothing of it keeps an engine from working.
+// What may cause trouble later is a warning; it keeps no engine from working.
 func TestWhatWillHurt(t *testing.T) {
 	w := newWorld(t, "--maxmemory", "50mb", "--maxmemory-policy", "volatile-lru", "--notify-keyspace-events", "g$E")
 	w.terms.Hints = true
@@ -184,7 +184,7 @@ func TestKeysOfAnotherType(t *testing.T) {
 		w.do("SADD", key, "x")
 		f := found(t, w.look(), preflight.Fatal, preflight.Layout, "another type", key)
 		require.Len(t, f.Nodes, 1)
-		// The same where a dry run is not allowed, so that commands are tried.
+		// The same if a dry run is not allowed, so that commands are tried.
 		found(t, w.lookWith(w.as("~*", "&*", "+@all", "-acl")), preflight.Fatal, preflight.Layout, "another type", key)
 	}
 }
@@ -211,7 +211,7 @@ func TestReplicas(t *testing.T) {
 	w.do("CONFIG", "SET", "min-replicas-to-write", "2")
 	found(t, w.look(), preflight.Fatal, preflight.Replicas, "NOREPLICAS")
 
-	// The replica itself takes no leases.
+	// The replica itself grants no leases.
 	found(t, w.lookWith(replica.Client(t)), preflight.Fatal, preflight.Topology, "read-only replica")
 	w.do("CONFIG", "SET", "min-replicas-to-write", "0")
 	require.NoError(t, w.server.Kill())
@@ -244,7 +244,7 @@ func TestRoundTripsAgainstTheTimeout(t *testing.T) {
 	found(t, w.look(), preflight.Fatal, preflight.Latency, "given up after 1ns", "WithSessionTTL")
 }
 
-// Where INFO and CONFIG are refused, what they tell is unknown, and no fault.
+// If INFO and CONFIG are refused, what they would show is unknown, which is no fault.
 func TestWhatMayNotBeLookedAt(t *testing.T) {
 	w := newWorld(t)
 	w.terms.Hints = true
@@ -274,7 +274,7 @@ func TestStoppedServiceAndLeftovers(t *testing.T) {
 	w.do("SET", "orders-input-5", "x")
 	found(t, w.look(), preflight.Warning, preflight.Layout, "2 announcements", "2 input streams", "orders-input-2:", "repartition it to 2")
 
-	// Who may not look at other partitions is told nothing of them.
+	// If the user may not look at other partitions, nothing is reported about them.
 	w.terms = terms(t, 1)
 	w.do("HSET", "{orders-input}:meta", "partitions", "1")
 	r = w.lookWith(w.as(preflight.Rules("orders", 1, preflight.Always, preflight.ToSettle)...))

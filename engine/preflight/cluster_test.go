@@ -29,12 +29,12 @@ func TestOnACluster(t *testing.T) {
 	found(t, r, preflight.Note, preflight.Clock, "apart")
 	found(t, look(2), preflight.Warning, preflight.Layout, "masters have no partition", "reshard")
 
-	// Who follows the advice is told nothing more.
+	// Following the advice ends the warning.
 	s := look(48)
 	require.NoError(t, s.Err())
 	require.Zero(t, s.Spread.Idle())
 
-	// A client that takes a node for the whole.
+	// A client that takes a cluster node for a single server.
 	alone := c.Nodes()[0].Client(t)
 	r, err := preflight.Check(ctx, alone, terms(t, 1))
 	require.NoError(t, err)
