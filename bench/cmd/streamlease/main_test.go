@@ -61,7 +61,7 @@ func TestCommand(t *testing.T) {
 		status, out = call("", append(args, "--yes")...)
 		require.Equal(t, statusFailed, status, out)
 		require.Contains(t, out, "alive.1")
-		require.Contains(t, out, "do the same again to finish it")
+		require.Contains(t, out, "run the same operation again to finish it")
 		require.NotContains(t, out, "nothing was changed")
 	}
 	require.NoError(t, client.Do(t.Context(), client.B().Del().Key("{shop-input}:sessions").Build()).Error())
