@@ -158,8 +158,21 @@ func (c *contender) take(ctx context.Context, service string, n int) (took time.
 	return took, o.end(ctx)
 }
 
+// settledGoroutines returns the number of goroutines once it no longer changes: those of a consumer that has ended are counted until
+// each has run to its end.
+func settledGoroutines() int {
+	for last := -1; ; {
+		n := runtime.NumGoroutine()
+		if n == last {
+			return n
+		}
+		last = n
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 func (c *contender) own(ctx context.Context, service string) (err error) {
-	c.before = runtime.NumGoroutine() + 1 // one goroutine waits for run, as a main function would
+	c.before = settledGoroutines() + 1 // one goroutine waits for run, as a main function would
 	if c.owner, err = c.start(ctx, service, func() {}); err != nil {
 		return err
 	}
