@@ -13,7 +13,7 @@ import (
 // passed. So a process that could lengthen its session is not recovered, with or without a window, and neither is one in a
 // partition that settles. Those recovered too early are processes that did not hear of the window, or could no longer reach the
 // server when it opened, and that come back before it ends. They have lost their session by the server's clock, and disowned its
-// streams by their own before that (G1), and others get the streams; with the hold-off the streams would have stayed where they
+// streams by their own before that, and others get the streams; with the hold-off the streams would have stayed where they
 // were. If recovery were held off forever, on the other hand, nobody would own what the dead left.
 const holdOffWindows = 2
 

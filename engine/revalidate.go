@@ -23,7 +23,7 @@ import (
 //
 // So whatever is announced, notices add two renewals per lease and interval, and one more for each half of the slack by which
 // windows grow, of which there are two with the defaults. Each time, the renewals are spread over revalidationSpread, on the
-// wheel like all renewals. None of this changes what is believed: a deadline moves only with the answer to a renewal (G1), and a
+// wheel like all renewals. None of this changes what is believed: a deadline moves only with the answer to a renewal, and a
 // renewal that is made later than it might have been is one of the ordinary ones.
 const (
 	// revalidationSpread is the time over which the renewals that a notice asks for are spread: half of the 2 s that servers

@@ -94,6 +94,8 @@
 // of it. Set forward by more than the longest gap between beats, it looks like an outage, whose length is added to the
 // deadlines of the living. If the step was longer than a TTL, though, the keys with that TTL, leases among them, are gone by then.
 //
+// # After a failover
+//
 // While a partition settles, after its server was seen to change, a lease's deadline is lowered ([Lease.Cap]) to the session's
 // previous one, until a renewal or verify that was sent later succeeds: the new server may have forgotten the lease, and
 // settling, during which nothing free is given away, lasts one full session TTL of the slowest member.

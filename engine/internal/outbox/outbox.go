@@ -25,7 +25,7 @@ var Results = [...]Result{Delivered, Panicked, Dropped}
 func (r Result) String() string { return [...]string{"delivered", "panicked", "dropped"}[r] }
 
 // Outbox hands values to a hook of the user, one at a time and in order, on a goroutine that exists while values wait. Whoever
-// posts never waits for the hook, so renewal does not (G4), and no lock of ours is held while the hook runs. A hook that ends its
+// posts never waits for the hook, so renewal does not, and no lock of ours is held while the hook runs. A hook that ends its
 // goroutine harms nothing: another one goes on.
 type Outbox[T any] struct {
 	hand   func(T)
