@@ -22,11 +22,11 @@ import (
 // ended, everything is renewed, which finds what the servers forgot (see revalidations for what that costs). The expiry
 // subscriptions are renewed too, and TTLs are what they were before, once the longer ones that were sent have run out.
 //
-// So that no stream has two owners, a server that is promoted must wait for as long as anybody may believe in a session without having reached it, even
-// though the writes of the last moment before are lost. It waits for the greatest session TTL on record, and nobody believes in
-// more than that. So every beat puts on record the greatest TTL that a window may lead to (reach), and it does so from when a
-// server has said that it announces maintenance, not from when a window opens. Settling after a failover therefore lasts longer
-// by MaxWindow on such servers, and on no others.
+// So that no stream has two owners, a server that is promoted must wait for as long as anybody may believe in a session without
+// having reached it, even though the writes of the last moment before are lost. It waits for the greatest session TTL on
+// record, and nobody believes in more than that. So every beat puts on record the greatest TTL that a window may lead to
+// (reach), and it does so from when a server has said that it announces maintenance, not from when a window opens. Settling
+// after a failover therefore lasts longer by MaxWindow on such servers, and on no others.
 //
 // maintenance is made before the parts that it sets to work. They are passed to attach, and it runs after that.
 type maintenance struct {
