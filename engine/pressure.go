@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// Intake says whether an engine takes more streams, and if not, why.
+// Intake reports whether an engine takes more streams, and if not, why.
 type Intake uint8
 
 // In order of precedence: if several apply, Stats has the last.
