@@ -48,7 +48,7 @@ func (c Config) isCandidate(r lease.Disposition) bool {
 // longest delay. detectPoison returns how many of the others have crashed more often than MaxCrashes.
 //
 // A number of crashes proves nothing: where processes die for reasons of their own, everything that they held has crashed
-// equally often. Poison is told from what dies with it by its time of arrival. After a crash each entry waits for a delay of
+// equally often. Its time of arrival distinguishes poison from what dies with it. After a crash each entry waits for a delay of
 // its own, which doubles each time up to MaxCrashDelay, with a jitter of up to half of it to either side, so entries come back
 // one by one. When the next process dies, what killed it arrived a moment ago, and what merely shares its fate arrived earlier.
 //

@@ -249,7 +249,7 @@ func (sim *simulation) most() (n int) {
 	return n
 }
 
-// Streams that kill their owners are told from everything that dies with them: in fleets of one process, where everything dies
+// Streams that kill their owners are distinguished from everything that dies with them: in fleets of one process, where everything dies
 // with them each time, and of many, some killers or one, that kill at once, after a while, or when they are read.
 func TestKillersAreDetected(t *testing.T) {
 	seeds := uint64(4)

@@ -65,13 +65,13 @@ func (p *prober) commands() {
 	}
 }
 
-// reportNoInfo reports that INFO is refused: a server can then be told from its successor only by CLUSTER MYID.
+// reportNoInfo reports that INFO is refused: only CLUSTER MYID can then tell a server from its successor.
 func (p *prober) reportNoInfo(myID bool) {
 	if myID {
 		p.add(Note, Rights, p.node.addr, p.who()+" may not run INFO; servers are told apart by CLUSTER MYID, which a restart does not change", p.grant("+info"))
 		return
 	}
-	p.add(Fatal, Rights, p.node.addr, p.who()+" may not run INFO, by which a server is told from its successor", p.grant("+info")+", or use WithSettle(false)")
+	p.add(Fatal, Rights, p.node.addr, p.who()+" may not run INFO, which tells a server from its successor", p.grant("+info")+", or use WithSettle(false)")
 }
 
 // wants reports whether a right is needed on these terms.

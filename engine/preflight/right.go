@@ -14,7 +14,7 @@ type Need uint8
 const (
 	// Always means that nothing works without it.
 	Always Need = iota + 1
-	// ToSettle is for INFO, by which a server is told from its successor. It is not needed with WithSettle(false).
+	// ToSettle is for INFO, which tells a server from its successor. It is not needed with WithSettle(false).
 	ToSettle
 	// InsteadOfInfo is for CLUSTER MYID, which is enough on a cluster if INFO is refused. A restart does not change that ID.
 	InsteadOfInfo

@@ -42,9 +42,6 @@ func (q *queue) putRefused(x completion) {
 	heap.Push(h, &x)
 }
 
-// len is how many there are.
-func (q *queue) len() int { return q.fresh.len() + len(q.owners) + len(q.unowned) }
-
 // all yields all of them.
 func (q *queue) all(yield func(*completion) bool) {
 	for i := range q.fresh.items[q.fresh.head:] {

@@ -10,6 +10,9 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
+// len is how many completions wait.
+func (q *queue) len() int { return q.fresh.len() + len(q.owners) + len(q.unowned) }
+
 // The order of completions, whatever is taken, put back and skipped.
 func TestQueueKeepsItsOrder(t *testing.T) {
 	var q queue
