@@ -2,6 +2,7 @@ package readme
 
 import (
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,10 +20,10 @@ func read(t *testing.T, path ...string) string {
 	return string(text)
 }
 
-// block returns the first code block of a language that contains a text.
-func block(t *testing.T, language, containing string) string {
+// block returns the first code block of a language in a document that contains a text.
+func block(t *testing.T, document, language, containing string) string {
 	t.Helper()
-	_, rest, found := "", read(t, "README.md"), true
+	rest, found := read(t, document), true
 	for {
 		if _, rest, found = strings.Cut(rest, "\n```"+language+"\n"); !found {
 			require.Fail(t, "no such block", "%s with %s", language, containing)
@@ -44,25 +45,38 @@ func all(text, pattern string) map[string]bool {
 	return found
 }
 
-func TestEveryOptionIsInTheReadme(t *testing.T) {
+func TestEveryOptionIsDocumented(t *testing.T) {
 	have := all(read(t, "engine", "option.go"), `(?m)^func (With\w+)\(`)
 	require.NotEmpty(t, have)
-	require.Equal(t, have, all(read(t, "README.md"), "(?m)^\\| `(With\\w+)\\("))
+	require.Equal(t, have, all(read(t, "docs", "options.md"), "(?m)^\\| `(With\\w+)\\("))
 }
 
-func TestEveryMetricIsInTheReadme(t *testing.T) {
-	have := all(read(t, "docs", "METRICS.md"), "(?m)^- `streamlease_(\\w+(?:\\{[a-z,]+\\})?)`")
+// Every metric is in the table that says what it is for.
+func TestEveryMetricIsForSomething(t *testing.T) {
+	text := read(t, "docs", "metrics.md")
+	have := all(text, "(?m)^- `streamlease_(\\w+(?:\\{[a-z,]+\\})?)`")
 	require.NotEmpty(t, have)
-	_, section, _ := strings.Cut(read(t, "README.md"), "\n## Metrics\n")
+	_, section, _ := strings.Cut(text, "\n## What to look at\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	rows := strings.Join(regexp.MustCompile(`(?m)^\| .*\|$`).FindAllString(section, -1), "\n")
 	require.Equal(t, have, all(rows, "`(\\w+(?:\\{[a-z,]+\\})?)`"))
 }
 
-func TestEveryTargetInTheReadmeIsInTheMakefile(t *testing.T) {
+func TestEveryDocumentedTargetIsInTheMakefile(t *testing.T) {
 	have := all(read(t, "Makefile"), `(?m)^([a-z]+):`)
-	for target := range all(read(t, "README.md"), "(?m)(?:^|`)make ([a-z]+)") {
-		require.Contains(t, have, target)
+	for _, document := range documents(t) {
+		for target := range all(read(t, document), "(?m)(?:^|`)make ([a-z]+)") {
+			require.Contains(t, have, target, document)
+		}
+	}
+}
+
+// The table of pages in the README has every page.
+func TestEveryPageIsInTheReadme(t *testing.T) {
+	_, section, _ := strings.Cut(read(t, "README.md"), "\n## Where to go on\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, document := range documents(t)[1:] {
+		require.Contains(t, section, "]("+document+")")
 	}
 }
 
@@ -76,15 +90,21 @@ func TestEveryLinkedFileExists(t *testing.T) {
 }
 
 func TestEveryLinkedHeadingExists(t *testing.T) {
+	headings := make(map[string]map[string]bool)
 	for _, document := range documents(t) {
-		text := read(t, document)
-		have := make(map[string]bool)
-		for heading := range all(text, `(?m)^#+ (.*)$`) {
+		headings[document] = make(map[string]bool)
+		for heading := range all(read(t, document), `(?m)^#+ (.*)$`) {
 			heading = regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(heading), "")
-			have[strings.ReplaceAll(heading, " ", "-")] = true
+			headings[document][strings.ReplaceAll(heading, " ", "-")] = true
 		}
-		for link := range all(text, `\]\(#([^)]+)\)`) {
-			require.Contains(t, have, link, "headings of %s", document)
+	}
+	for document := range headings {
+		for _, link := range regexp.MustCompile(`\]\(([^)#:]*)#([^)]+)\)`).FindAllStringSubmatch(read(t, document), -1) {
+			target := document
+			if link[1] != "" {
+				target = path.Join(path.Dir(document), link[1])
+			}
+			require.Contains(t, headings[target], link[2], "%s links to a heading of %s", document, target)
 		}
 	}
 }

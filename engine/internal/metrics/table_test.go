@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A row without documentation fails here; what the documentation says is in docs/METRICS.md.
+// A row without documentation fails here; what the documentation says is in docs/metrics.md.
 func TestEveryRowIsDocumented(t *testing.T) {
 	require.NotEmpty(t, table)
 	sentence := regexp.MustCompile(`^[A-Z1].*[a-z0-9]\.$`)
