@@ -26,7 +26,7 @@ func documents(t *testing.T) []string {
 	docs, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	require.NoError(t, err)
 	require.NotEmpty(t, docs)
-	names := []string{"README.md"}
+	names := []string{"README.md", "CONTRIBUTING.md", "SECURITY.md"}
 	for _, doc := range docs {
 		names = append(names, "docs/"+filepath.Base(doc))
 	}

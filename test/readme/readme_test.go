@@ -76,7 +76,7 @@ func TestEveryPageIsInTheReadme(t *testing.T) {
 	_, section, _ := strings.Cut(read(t, "README.md"), "\n## Where to go on\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	for _, document := range documents(t)[1:] {
-		require.Contains(t, section, "]("+document+")")
+		require.Contains(t, section, "]("+document+")", "README.md, Where to go on")
 	}
 }
 
