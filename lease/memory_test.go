@@ -14,8 +14,8 @@ import (
 
 // heldMemory is the heap that n held streams take, in bytes each: lease, table and wheel, as an acquisition leaves them.
 // Names have 12 bytes, Info is {"k":"v"}, the service is called "shop". The wheel's slots, 196 KB a process, are not
-// counted.
-func heldMemory(t testing.TB, n int) float64 {
+// counted. Each may be put to use.
+func heldMemory(t testing.TB, n int, use func(*Lease)) float64 {
 	layout := layoutOf(t, 1)
 	table, err := NewTable(NewClock(), 1, wheel.Config{})
 	require.NoError(t, err)
@@ -30,6 +30,7 @@ func heldMemory(t testing.TB, n int) float64 {
 		}
 		l := New(s, &e, api.Token(1_763_724_300_000_000+i), 1, time.Hour, completer)
 		table.Add(l, int64(time.Second)+int64(i)*int64(time.Microsecond), nil)
+		use(l)
 	}
 	after := heap()
 	runtime.KeepAlive(table)
@@ -46,15 +47,25 @@ func heap() int64 {
 
 // What a held stream may cost here is 450 bytes at 100,000, so that with what the engine adds it stays below 600.
 func TestMemoryOfAHeldStream(t *testing.T) {
-	require.Less(t, heldMemory(t, 100_000), 450.0)
+	require.Less(t, heldMemory(t, 100_000, func(*Lease) {}), 450.0)
 }
 
 func BenchmarkMemory(b *testing.B) {
-	for _, n := range []int{1000, 100_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			for b.Loop() {
-				b.ReportMetric(heldMemory(b, n), "heapB/stream")
-			}
-		})
+	uses := []struct {
+		name string
+		use  func(*Lease)
+	}{
+		{"held", func(*Lease) {}},
+		{"context", func(l *Lease) { l.Context() }},
+		{"done", func(l *Lease) { l.Context().Done() }},
+	}
+	for _, u := range uses {
+		for _, n := range []int{1000, 100_000} {
+			b.Run(fmt.Sprintf("%s/%d", u.name, n), func(b *testing.B) {
+				for b.Loop() {
+					b.ReportMetric(heldMemory(b, n, u.use), "heapB/stream")
+				}
+			})
+		}
 	}
 }
