@@ -127,7 +127,8 @@ func (m *maintenance) holdsOff(p *partition) bool {
 	return p.holdOff.holds(m.clock.Now(), m.window(p) > 0, holdOffWindows*m.cfg.notices.MaxWindow)
 }
 
-// changed is called when a window has opened or ended.
+// changed is called when a window has opened or ended, or has ended for some of its slots. Only the partitions that this affects
+// are renewed: those of a window's slots, where slots are announced, else all.
 func (m *maintenance) changed(c notice.Change) {
 	w := &c.Window
 	var affected []*partition
@@ -153,6 +154,9 @@ func (m *maintenance) changed(c notice.Change) {
 		}
 	} else if w.Kind == notice.Moving {
 		m.redialIn(max(w.In/2, 0))
+	}
+	if c.Partial {
+		return // the window goes on
 	}
 	m.tell(api.Event{
 		Kind: kind, Partition: api.NoPartition, Detail: describe(&c, len(affected), len(m.partitions)), Maintenance: asEvent(&c),

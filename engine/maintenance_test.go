@@ -246,7 +246,8 @@ func TestNobodyIsRecoveredDuringAWindow(t *testing.T) {
 	})
 }
 
-// Only notices about slots say which ones are affected: other partitions are left alone.
+// Only notices about slots say which ones are affected: other partitions are left alone, at the beginning of a window and at its
+// end. Trace: at the end, everything was renewed.
 func TestMovingSlotsAffectOnlyTheirPartitions(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		node := h.noticeNode(notices.Options{})
@@ -254,6 +255,23 @@ func TestMovingSlotsAffectOnlyTheirPartitions(t *testing.T) {
 		e := h.start(nil, noticesFrom(node))
 		advance(time.Minute)
 		slot := h.layout.Keys(1).Slot
+		held := func(partition int) (n int) {
+			for _, l := range e.table.All() {
+				if l.Partition() == partition {
+					n++
+				}
+			}
+			return n
+		}
+		renewed := func() (by [2]int) {
+			for _, c := range e.fake.takeCalls() {
+				if c.op == "renew" {
+					by[c.partition] += c.n
+				}
+			}
+			return by
+		}
+		renewed()
 		push(t, node, fmt.Sprintf(">3\r\n+SMIGRATING\r\n:16\r\n+%d\r\n", slot))
 		advance(time.Second)
 		for n, want := range []time.Duration{DefaultSessionTTL, DefaultSessionTTL + notice.MinWindow} {
@@ -262,8 +280,51 @@ func TestMovingSlotsAffectOnlyTheirPartitions(t *testing.T) {
 				require.InDelta(t, want, left, float64(time.Second+time.Millisecond), "partition %d", n)
 			})
 		}
+		by := renewed()
+		require.GreaterOrEqual(t, by[1], held(1))
+		require.Less(t, by[0], held(0)/2, "renewed on schedule")
 		push(t, node, fmt.Sprintf(">3\r\n+SMIGRATED\r\n:17\r\n*1\r\n*3\r\n+a:1\r\n+b:1\r\n+%d-%d\r\n", slot, slot))
+		advance(revalidationSpread + e.cfg.wheel.Tick)
+		by = renewed()
+		require.GreaterOrEqual(t, by[1], held(1))
+		require.Less(t, by[0], held(0)/2, "renewed on schedule")
 		require.Equal(t, []api.EventKind{api.EventMaintenanceStarted, api.EventMaintenanceEnded}, e.events()[len(e.events())-2:])
+	})
+}
+
+// A move of slots that is completed in steps has each partition renewed at its step, and is one window.
+func TestEachStepOfAMoveRenewsItsPartition(t *testing.T) {
+	bubble(t, 3, func(t *testing.T, h *harness) {
+		node := h.noticeNode(notices.Options{})
+		h.server.announce(streams(150)...)
+		e := h.start(nil, noticesFrom(node))
+		advance(time.Minute)
+		slots := func(n int) uint16 { return h.layout.Keys(n).Slot }
+		push(t, node, fmt.Sprintf(">3\r\n+SMIGRATING\r\n:16\r\n+%d,%d\r\n", slots(0), slots(1)))
+		advance(2 * time.Second)
+		before := len(e.events())
+		for step := range 2 {
+			e.fake.takeCalls()
+			push(t, node, fmt.Sprintf(">3\r\n+SMIGRATED\r\n:%d\r\n*1\r\n*3\r\n+a:1\r\n+b:1\r\n+%d\r\n", 17+step, slots(step)))
+			advance(revalidationSpread + e.cfg.wheel.Tick)
+			var by, held [3]int
+			for _, c := range e.fake.takeCalls() {
+				if c.op == "renew" {
+					by[c.partition] += c.n
+				}
+			}
+			for _, l := range e.table.All() {
+				held[l.Partition()]++
+			}
+			for n := range by {
+				if n == step {
+					require.GreaterOrEqual(t, by[n], held[n], "step %d", step)
+				} else {
+					require.Less(t, by[n], held[n]/2, "step %d, partition %d", step, n)
+				}
+			}
+			require.Len(t, e.events(), before+step, "the window ends with the last step")
+		}
 	})
 }
 

@@ -50,9 +50,12 @@ func (w *Window) Covers(slot uint16) bool {
 
 // Change is a change that a notice, or the passing of time, has made.
 type Change struct {
-	Window    Window // as it is now, or was at its end
-	Open      bool   // it was opened, or announced again under a new number; false: it has ended
-	Completed bool   // a notice ended it; false: its time was up
+	// Window is the window as it is now; one that has ended is as it was just before, since what is left of it covers nothing
+	// and would be taken for a window that covers everything. With Partial, its Slots are those that have ended.
+	Window    Window
+	Open      bool // it was opened, or announced again under a new number; false: it has ended
+	Completed bool // a notice ended it; false: its time was up
+	Partial   bool // it goes on for other slots
 }
 
 // Tracker turns what nodes announce into windows. It is passive: now is an argument, and must never go back. Not safe for
@@ -195,32 +198,43 @@ func (t *Tracker) begin(now time.Time, node string, n Notice) []Change {
 	return append(changes, Change{Window: w, Open: true})
 }
 
-// complete ends what a completion covers. One whose beginning was missed is reported too: something has changed.
+// complete ends what a completion covers. What it covers and no window does is reported, too: something has changed there, and
+// the beginning was missed. Of slots, each completion is reported, so that each is acted on once, for its slots alone. Which
+// slots a shard has is not known, so shards are reported when the last of a window is completed.
 func (t *Tracker) complete(now time.Time, begun Kind, node string, n Notice) (changes []Change) {
 	t.ended = append(t.ended, ending{now, n})
 	if len(t.ended) > maxWindows {
 		t.ended = slices.Delete(t.ended, 0, 1)
 	}
-	heard := false
+	heard, missed := false, n.Slots
 	var open []Window
 	for _, w := range t.windows {
 		if w.Kind != begun || !w.before(&n) {
 			open = append(open, w)
 			continue
 		}
-		switch w.without(&n) {
-		case none:
+		was := w
+		remains := w.without(&n)
+		if remains != whole {
 			heard = true
-			changes = append(changes, Change{Window: w, Completed: true})
+			remove(&missed, &was.Slots)
+		}
+		if remains == none {
+			if was.Slots.Len() == 0 {
+				missed = cluster.SlotSet{} // the window covered all slots
+			}
+			changes = append(changes, Change{Window: was, Completed: true})
 			continue
-		case some:
-			heard = true
+		}
+		if remains == some && n.Kind == SlotsMoved {
+			remove(&was.Slots, &w.Slots)
+			changes = append(changes, Change{Window: was, Completed: true, Partial: true})
 		}
 		open = append(open, w)
 	}
 	t.windows = open
-	if !heard {
-		w := Window{Kind: begun, Seq: n.Seq, Node: node, Shards: n.Shards, Slots: n.Slots, Opened: now, Until: now}
+	if !heard || missed.Len() > 0 {
+		w := Window{Kind: begun, Seq: n.Seq, Node: node, Shards: n.Shards, Slots: missed, Opened: now, Until: now}
 		changes = append(changes, Change{Window: w, Completed: true})
 	}
 	return changes

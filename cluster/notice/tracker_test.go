@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/streamlease/streamlease/cluster"
 )
 
 // account is a tracker with a clock that a test sets.
@@ -149,12 +151,20 @@ func TestSlotsEndTheirWindowBitByBit(t *testing.T) {
 	require.True(t, w.Covers(123))
 	require.True(t, w.Covers(6000))
 	require.False(t, w.Covers(124))
-	require.Empty(t, a.take(">3 SMIGRATED :17 *1 *3 a:6379 b:6379 123,5000-7000"))
+	changes := a.take(">3 SMIGRATED :17 *1 *3 a:6379 b:6379 123,5000-7000")
+	require.Len(t, changes, 1)
+	require.True(t, changes[0].Completed)
+	require.True(t, changes[0].Partial)
+	require.Equal(t, parseSlots("123,5000-7000"), changes[0].Window.Slots, "of these alone")
 	w = a.Windows()[0]
 	require.True(t, w.Covers(456))
 	require.False(t, w.Covers(123))
-	require.Len(t, a.take(">3 SMIGRATED :18 *1 *3 a:6379 b:6379 400-500"), 1)
+	changes = a.take(">3 SMIGRATED :18 *1 *3 a:6379 b:6379 456-458")
 	require.Empty(t, a.Windows())
+	require.Len(t, changes, 2)
+	require.False(t, changes[0].Partial)
+	require.Equal(t, parseSlots("456"), changes[0].Window.Slots, "what was left of the window")
+	require.Equal(t, parseSlots("457-458"), changes[1].Window.Slots, "what no window covered")
 
 	a.take(">3 SMIGRATING :19 ?")
 	w = a.Windows()[0]
@@ -181,6 +191,33 @@ func TestOldCompletionsAreNotBelievedRightAfterTheOptIn(t *testing.T) {
 
 	a.pass(1)
 	require.Len(t, a.take(">3 MIGRATED :9 1"), 1, "announced later by another node, it is new")
+}
+
+// Trace: the slots of a completed window were taken out of it, and a window without slots covers all of them, so the end of
+// every move of slots had everything renewed.
+func TestTheEndOfAWindowCoversWhatTheWindowDid(t *testing.T) {
+	for _, c := range []struct{ begun, ended, want string }{
+		{"100-200", "100-200", "100-200"},
+		{"100-200", "?", "100-200"},
+		{"100-200", "90-210", "90-210"},
+		{"?", "100-200", "0-16383"},
+		{"?", "?", "0-16383"},
+	} {
+		a := newAccount(t)
+		a.take(">3 SMIGRATING :16 " + c.begun)
+		covered := cluster.SlotSet{}
+		for _, ended := range a.take(">3 SMIGRATED :17 *1 *3 a:1 b:1 " + c.ended) {
+			require.True(t, ended.Completed)
+			for slot := range uint16(cluster.Slots) {
+				if ended.Window.Covers(slot) {
+					require.False(t, covered.Has(slot), "slot %d is reported twice", slot)
+					covered.AddRange(slot, slot)
+				}
+			}
+		}
+		require.Equal(t, parseSlots(c.want), covered, "%+v", c)
+		require.Empty(t, a.Windows())
+	}
 }
 
 func TestWhatIsAnnouncedAnewIsOneWindow(t *testing.T) {
