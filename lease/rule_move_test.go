@@ -246,8 +246,7 @@ func TestRule10DeadLettersAreTrimmedOnlyWhenAskedFor(t *testing.T) {
 	}
 	require.Equal(t, strings.Repeat("m", 500), verdicts(w.requeue(alice, returns...)))
 	n := w.Num("XLEN", w.keys.DeadLetters)
-	require.GreaterOrEqual(t, n, 100)
-	require.Less(t, n, 300)
+	require.Equal(t, w.set.DeadLimit, n)
 	letters := w.Stream(w.keys.DeadLetters)
 	require.Equal(t, entries[499].ID, letters[len(letters)-1].FieldValues[FieldOriginalID])
 
@@ -258,6 +257,30 @@ func TestRule10DeadLettersAreTrimmedOnlyWhenAskedFor(t *testing.T) {
 		require.Equal(t, "m", verdicts(unlimited.requeue(alice, back(w.own(alice, "more")).to(ToDeadLetters))))
 		require.Equal(t, n+1+i, w.Num("XLEN", w.keys.DeadLetters))
 	}
+}
+
+// A limit of 5 kept 8 letters, since whole nodes of a stream were dropped. That is left to large limits.
+func TestRule10SmallLimitsOfDeadLettersAreExact(t *testing.T) {
+	w := newHarness(t, func(s *Settings) { s.DeadTrim, s.DeadLimit = true, 5 })
+	w.open(alice)
+	w.Do("CONFIG", "SET", "stream-node-max-entries", "3")
+	var last string
+	for i := range 20 {
+		l := w.own(alice, "s"+strconv.Itoa(i))
+		last = l.Entry()
+		require.Equal(t, "m", verdicts(w.requeue(alice, back(l).to(ToDeadLetters))))
+		require.Equal(t, min(i+1, 5), w.Num("XLEN", w.keys.DeadLetters))
+	}
+	require.Equal(t, last, w.Stream(w.keys.DeadLetters)[4].FieldValues[FieldOriginalID])
+
+	const large = 10_001
+	w.set.DeadLimit = large
+	w = w.as(w.Client)
+	w.Do("CONFIG", "SET", "stream-node-max-entries", "100")
+	w.Do("EVAL", "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'f', 'v') end", "1", w.keys.DeadLetters, strconv.Itoa(large))
+	require.Equal(t, "m", verdicts(w.requeue(alice, back(w.own(alice, "more")).to(ToDeadLetters))))
+	require.Greater(t, w.Num("XLEN", w.keys.DeadLetters), large-100)
+	require.LessOrEqual(t, w.Num("XLEN", w.keys.DeadLetters), large+100)
 }
 
 // Trace: a member of later that nobody can read (written by hand, by another version). It is the first by time, and would

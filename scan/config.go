@@ -98,8 +98,10 @@ type Config struct {
 	// too large to be copied, stays pending and is tried every 15 s. Default and zero: 100,000. Negative: no limit.
 	DLQMaxLen int
 
-	// DLQTrim drops the oldest dead letters for good at DLQMaxLen, instead of delaying new ones. Default and zero: false, nothing
-	// is dropped. It has no effect where there is no limit. A letter that refers to an entry (see DeadLetter.Reference) is
+	// DLQTrim drops the oldest dead letters for good at DLQMaxLen, instead of delaying new ones. Up to a DLQMaxLen of 10,000
+	// exactly that many are kept. Beyond it up to a node of the stream more are kept, 100 by the server's default of
+	// stream-node-max-entries, since dropping whole nodes costs less. Default and zero: false, nothing is dropped. It has no
+	// effect where there is no limit. A letter that refers to an entry (see DeadLetter.Reference) is
 	// dropped without that entry, which stays in the input stream with nothing that names it.
 	DLQTrim bool
 

@@ -124,10 +124,14 @@ local function is_full(to)
   return to.limit > 0 and not to.trim and redis.call('XLEN', to.dead) >= to.limit
 end
 
+-- Up to this limit the dead letters are trimmed exactly, which costs the server some 10 µs a letter more. Beyond it, whole nodes of
+-- the stream are dropped, of 100 entries as servers are set by default: less than 1 % too many are kept.
+local EXACT_TRIM = 10000
+
 -- Adds a dead letter, and returns its ID.
 local function add_letter(to, fields)
   if to.trim and to.limit > 0 then
-    return redis.call('XADD', to.dead, 'MAXLEN', '~', to.limit, '*', unpack(fields))
+    return redis.call('XADD', to.dead, 'MAXLEN', to.limit > EXACT_TRIM and '~' or '=', to.limit, '*', unpack(fields))
   end
   return redis.call('XADD', to.dead, '*', unpack(fields))
 end
