@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/cluster/link"
 )
 
 // Client is a client that can be replaced while it is in use. A client of a single server or of Sentinel keeps talking to a
@@ -75,14 +77,41 @@ func (c *Client) get() rueidis.Client { return *c.current.Load() }
 // B and the methods that follow are those of the current client.
 func (c *Client) B() rueidis.Builder { return c.get().B() }
 
+// resends is how often a command is sent again because its connection was left before it could be sent. Each time it finds a new
+// connection, so that one of them is left at once, too, is rare.
+const resends = 3
+
+// unsent reports whether a command was not sent because its connection was left. The library recycles no command that failed so.
+func unsent(r rueidis.RedisResult) bool { return errors.Is(r.NonRedisError(), link.ErrLeft) }
+
 // Do sends a command. It may return rueidis.ErrClosing while the client is being replaced; the next call succeeds.
 func (c *Client) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
-	return c.get().Do(ctx, cmd)
+	r := c.get().Do(ctx, cmd)
+	for n := 0; n < resends && unsent(r) && ctx.Err() == nil; n++ {
+		r = c.get().Do(ctx, cmd)
+	}
+	return r
 }
 
 // DoMulti sends commands.
 func (c *Client) DoMulti(ctx context.Context, multi ...rueidis.Completed) []rueidis.RedisResult {
-	return c.get().DoMulti(ctx, multi...)
+	results := c.get().DoMulti(ctx, multi...)
+	for n := 0; n < resends && ctx.Err() == nil; n++ {
+		var again []rueidis.Completed
+		var at []int
+		for i := range results {
+			if unsent(results[i]) {
+				again, at = append(again, multi[i]), append(at, i)
+			}
+		}
+		if len(again) == 0 {
+			break
+		}
+		for i, r := range c.get().DoMulti(ctx, again...) {
+			results[at[i]] = r
+		}
+	}
+	return results
 }
 
 // DoCache sends a command whose answer may come from a cache.

@@ -2,8 +2,6 @@ package notice
 
 import (
 	"cmp"
-	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,20 +13,6 @@ import (
 
 // clientName is what a side connection adds to the client's name, so that an operator can tell them apart.
 const clientName = "streamlease-notices"
-
-// dial connects as the client library does with these options.
-func dial(ctx context.Context, opt *rueidis.ClientOption, address string) (net.Conn, error) {
-	switch {
-	case opt.DialCtxFn != nil:
-		return opt.DialCtxFn(ctx, address, &opt.Dialer, opt.TLSConfig)
-	case opt.DialFn != nil:
-		return opt.DialFn(address, &opt.Dialer, opt.TLSConfig)
-	case opt.TLSConfig != nil:
-		d := tls.Dialer{NetDialer: &opt.Dialer, Config: opt.TLSConfig}
-		return d.DialContext(ctx, "tcp", address)
-	}
-	return opt.Dialer.DialContext(ctx, "tcp", address)
-}
 
 // endpointType returns the type to ask for on a connection.
 func endpointType(want EndpointType, secure bool, remote net.Addr) EndpointType {

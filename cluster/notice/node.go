@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/cluster/link"
 )
 
 const (
@@ -71,8 +72,9 @@ type node struct {
 	asked    time.Time // when it did
 	endpoint string    // where to connect instead of address; empty: to address
 	tries    int       // attempts to connect to endpoint
-	moved    Notice    // the last Moving that was acted on, and when
-	movedAt  time.Time
+	moves    moves
+	offer    offer           // what endpoint was announced with
+	base     context.Context // ends when the node is listened to no longer
 }
 
 // errRefused ends an attempt on a node that does not announce.
@@ -83,6 +85,7 @@ var errMoved = errors.New("the node moves")
 
 // loop keeps a connection to the node until ctx ends.
 func (n *node) loop(ctx context.Context) {
+	n.base = ctx
 	failures := 0
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -92,6 +95,7 @@ func (n *node) loop(ctx context.Context) {
 		}
 		switch {
 		case errors.Is(err, errRefused):
+			n.report(ctx, nil) // it answers
 			n.rest(ctx)
 			continue
 		case errors.Is(err, errMoved), time.Since(began) > reconnect.Max:
@@ -104,6 +108,7 @@ func (n *node) loop(ctx context.Context) {
 				backoff.Sleep(ctx, handOff.Delay(1, n.w.random()))
 				continue
 			}
+			n.report(ctx, err)
 			n.endpoint, n.tries = "", 0
 		}
 		failures++
@@ -126,7 +131,7 @@ func (n *node) rest(ctx context.Context) {
 func (n *node) connect(ctx context.Context) error {
 	dialing, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	conn, err := dial(dialing, &n.w.opt, cmp.Or(n.endpoint, n.address))
+	conn, err := link.Dial(dialing, &n.w.opt, n.address, cmp.Or(n.endpoint, n.address))
 	if err != nil {
 		return err
 	}
@@ -140,6 +145,7 @@ func (n *node) connect(ctx context.Context) error {
 		return err
 	}
 	n.tries = 0
+	n.report(ctx, nil)
 	n.w.state(ctx, n.address, Listening, nil)
 	var pings sync.WaitGroup
 	defer pings.Wait()
@@ -272,18 +278,19 @@ func (l *line) pushed(ctx context.Context, v *value) {
 // when the same address leads elsewhere. The same notice, repeated on the new connection, is ignored.
 func (l *line) move(m Notice) {
 	n, now := l.n, time.Now()
-	again := m.Seq >= 0 && m.Seq <= n.moved.Seq || m.Seq < 0 && m.Endpoint == n.moved.Endpoint
-	if again && n.moved.Kind != 0 && now.Sub(n.movedAt) < remembered {
+	if n.moves.repeated(&m, now) {
 		return
 	}
-	n.moved, n.movedAt = m, now
-	n.endpoint, n.tries = m.Endpoint, 0
-	in := max(m.In/2, 0)
+	h := Handoff{Node: n.address, Endpoint: m.Endpoint, Seq: m.Seq, End: now.Add(max(m.In, 0))}
+	in := min(max(m.In/2, 0), n.w.cfg.MaxWindow)
 	if m.Endpoint != "" {
-		in = time.Duration(float64(handOff.First) * n.w.random())
+		n.endpoint, n.tries, n.offer = m.Endpoint, 0, offer{Handoff: h}
+		in = min(time.Duration(float64(handOff.First)*n.w.random()), in)
+	} else {
+		n.reportIn(in, h)
 	}
 	l.stay()
-	l.leave = time.AfterFunc(min(in, n.w.cfg.MaxWindow), func() {
+	l.leave = time.AfterFunc(in, func() {
 		l.left.Store(true)
 		l.conn.Close()
 	})

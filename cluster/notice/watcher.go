@@ -17,9 +17,10 @@ const lookEvery = 5 * time.Second
 
 // Hooks are called with what a Watcher finds out, on its goroutine, in order. They must return at once. Nil hooks are skipped.
 type Hooks struct {
-	Changed func(Change) // a window was opened, or has ended
-	Noticed func(Notice) // a notice arrived, which may be already known
-	Node    func(Node)   // the state of a node has changed
+	Changed func(Change)  // a window was opened, or has ended
+	Noticed func(Notice)  // a notice arrived, which may be already known
+	Node    func(Node)    // the state of a node has changed
+	Moved   func(Handoff) // a node that moves was found at its new endpoint, or was not
 }
 
 // Watcher listens to the nodes of a service and reports what they announce. NewWatcher makes it and Run runs it; its other
@@ -50,10 +51,11 @@ type running struct {
 
 // event is what a node's goroutine sends to that of Run.
 type event struct {
-	node   string
-	since  time.Time
-	notice Notice
-	state  *Node // instead of a notice
+	node    string
+	since   time.Time
+	notice  Notice
+	state   *Node    // instead of a notice
+	handoff *Handoff // likewise
 }
 
 // NewWatcher returns a watcher of the nodes whose addresses nodes returns, dialled with opt as the client library does. cfg
@@ -90,8 +92,12 @@ func (w *Watcher) Run(ctx context.Context) {
 			w.follow(ctx, &group)
 			continue
 		case e := <-w.events:
-			if e.state != nil {
+			switch {
+			case e.state != nil:
 				call(w.hooks.Node, *e.state)
+				continue
+			case e.handoff != nil:
+				call(w.hooks.Moved, *e.handoff)
 				continue
 			}
 			call(w.hooks.Noticed, e.notice)

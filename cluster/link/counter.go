@@ -1,0 +1,134 @@
+package link
+
+import "bytes"
+
+// counter counts the RESP values that pass in one direction of a connection: commands, or answers. It keeps no contents.
+type counter struct {
+	head  []byte // of a value, if it came in parts
+	skip  int    // bytes of a string that are still to come, its line end included
+	open  []nested
+	kind  byte   // of the value that is passing
+	words int    // elements of that value, if it is an array
+	moved []byte // the last MOVED error, without its '-'
+	lost  bool   // something passed that is not RESP; nothing is counted any more
+}
+
+// nested is an aggregate that is passing.
+type nested struct {
+	left int  // elements that are still to come
+	attr bool // an attribute, which is no value by itself
+}
+
+// longestHead bounds what is kept of a line: only errors are longer than a few bytes.
+const longestHead = 1 << 16
+
+// idle reports whether whole values have passed.
+func (c *counter) idle() bool { return !c.lost && c.skip == 0 && len(c.head) == 0 && len(c.open) == 0 }
+
+// feed takes what passes. It returns how many values are complete by now, pushes aside, and whether one of them was an array of one
+// word: a command such as PING, which no server lets wait.
+func (c *counter) feed(b []byte) (values int, probe bool) {
+	for len(b) > 0 && !c.lost {
+		complete := false
+		if c.skip > 0 {
+			n := min(c.skip, len(b))
+			c.skip -= n
+			b = b[n:]
+			complete = c.skip == 0
+		} else {
+			end := bytes.IndexByte(b, '\n')
+			if end < 0 {
+				c.head = append(c.head, b...)
+				c.lost = len(c.head) > longestHead
+				return values, probe
+			}
+			line := b[:end]
+			if len(c.head) > 0 {
+				c.head = append(c.head, line...)
+				line = c.head
+			}
+			complete = c.line(bytes.TrimSuffix(line, []byte{'\r'}))
+			c.head, b = c.head[:0], b[end+1:]
+		}
+		if complete && c.close() && c.kind != '>' {
+			values++
+			probe = probe || c.words == 1
+		}
+	}
+	return values, probe
+}
+
+// line takes the first line of a value, and reports whether that is all of it.
+func (c *counter) line(line []byte) (complete bool) {
+	if len(line) == 0 {
+		c.lost = true
+		return false
+	}
+	kind, n := line[0], 0
+	if len(c.open) == 0 && kind != '|' {
+		c.kind, c.words = kind, 0
+	}
+	switch kind {
+	case '+', ':', ',', '(', '#', '_':
+		return true
+	case '-':
+		if bytes.HasPrefix(line, []byte("-MOVED ")) {
+			c.moved = append(c.moved[:0], line[1:]...)
+		}
+		return true
+	case '$', '!', '=':
+		if n = c.length(line[1:]); n >= 0 && !c.lost {
+			c.skip = n + 2
+		}
+		return n < 0 && !c.lost
+	case '*', '~', '>':
+		n = c.length(line[1:])
+		if len(c.open) == 0 && kind == '*' {
+			c.words = n
+		}
+	case '%', '|':
+		n = 2 * c.length(line[1:])
+	default:
+		c.lost = true
+	}
+	if c.lost {
+		return false
+	}
+	if n > 0 || kind == '|' {
+		c.open = append(c.open, nested{left: max(n, 0), attr: kind == '|'})
+		return n <= 0
+	}
+	return true
+}
+
+// length parses a length; -1 is the null of RESP2.
+func (c *counter) length(text []byte) (n int) {
+	if string(text) == "-1" {
+		return -1
+	}
+	c.lost = c.lost || len(text) == 0 || len(text) > 10
+	for _, d := range text {
+		c.lost = c.lost || d < '0' || d > '9'
+		n = 10*n + int(d-'0')
+	}
+	return n
+}
+
+// close is called when a value is complete, and reports whether that completes a whole answer or command.
+func (c *counter) close() bool {
+	for len(c.open) > 0 {
+		last := &c.open[len(c.open)-1]
+		if last.left > 0 {
+			last.left--
+		}
+		if last.left > 0 {
+			return false
+		}
+		attr := last.attr
+		c.open = c.open[:len(c.open)-1]
+		if attr {
+			return false
+		}
+	}
+	return true
+}
