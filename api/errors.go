@@ -53,7 +53,9 @@ var (
 
 	// ErrReleasing: the engine handed the lease back after a Releasing
 	// notification, because the process is draining or wants fewer streams.
-	// Another consumer gets the stream at once. Stop working on it.
+	// Another consumer gets the stream at once. Stop working on it. If the
+	// engine waited for a handler until the time for handlers was over, the
+	// cause of the lease's context also matches ErrDrainTimeout.
 	ErrReleasing = errors.New("streamlease: lease released by the engine")
 )
 
@@ -118,9 +120,10 @@ var (
 	// the limit with WithLimits, in consumers first.
 	ErrTooLarge = errors.New("streamlease: announcement too large")
 
-	// ErrHeldElsewhere: Requeue or DoneStream found that a live consumer owns
-	// the stream, and changed nothing. Leave it alone, or try again when that
-	// consumer is gone.
+	// ErrHeldElsewhere: Requeue found that a live consumer owns the stream, and
+	// changed nothing. Leave it alone, or try again when that consumer is gone.
+	// (DoneStream asks nobody who owns a stream that this process does not own:
+	// it returns ErrNotHeld.)
 	ErrHeldElsewhere = errors.New("streamlease: stream held by another consumer")
 
 	// ErrNotAnnounced: Requeue found no announcement of the stream that

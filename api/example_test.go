@@ -11,10 +11,12 @@ import (
 )
 
 func ExampleFuncs() {
+	work := func(ctx context.Context, l api.Lease) { /* until ctx ends */ }
 	handler := api.Funcs{
-		Added: func(_ context.Context, n api.Notification) error {
+		Added: func(ctx context.Context, n api.Notification) error {
 			fmt.Println("start work on", n.Stream, "under token", n.Token)
-			return nil // kept and renewed until it ends
+			go work(ctx, n.Lease) // ctx ends with the lease
+			return nil            // kept and renewed until it ends
 		},
 		Releasing: func(ctx context.Context, n api.Notification) error {
 			fmt.Println("save the position in", n.Stream)

@@ -12,8 +12,20 @@ import "context"
 // kept and renewed until it ends, and the work goes on wherever the program
 // wants it. A Handle that blocks keeps a worker of a bounded pool busy.
 //
-// ctx ends when the engine gives up waiting for the handler; Lease.Context, not
-// ctx, ends with the lease.
+// ctx carries the values of the context that the engine was run with.
+//
+//	notification                   ctx ends
+//	Added, Releasing, Superseded   with the lease: it is [Lease.Context]
+//	Disowned, Expired              when the engine waits for handlers no longer
+//	Terminated                     with the drain timeout
+//
+// So work that is started with the ctx of Added stops when the stream is lost,
+// and, since Done, Release and Fail end the lease, when it is given up; what is
+// to go on after that needs a context of its own (context.WithoutCancel). A
+// handler of Disowned gets one that has not ended, to clean up with. When a
+// drain has waited long enough for handlers, every lease that is still held is
+// handed back, which ends the ctx of those that still run, with a cause that
+// matches [ErrReleasing] and [ErrDrainTimeout].
 //
 // An error or a panic in Added fails the lease as [Lease.Fail] does;
 // [Permanent] and [Snooze] change what that means. Errors from other kinds are
@@ -35,6 +47,9 @@ func (f HandlerFunc) Handle(ctx context.Context, n Notification) error {
 // a kind that has no function, or that Funcs does not know, Handle returns nil.
 // The zero value ignores everything; without Added, streams are still taken
 // and kept, for a program that finds them by asking the engine.
+//
+// In Added, Releasing and Superseded, ctx ends with the lease, so work started
+// with it ends in time; in the others it does not (see [Handler]).
 type Funcs struct {
 	Added      func(ctx context.Context, n Notification) error
 	Disowned   func(ctx context.Context, n Notification) error

@@ -33,7 +33,8 @@ const (
 	Releasing
 
 	// Superseded: the stream that this process owns was announced again. The
-	// newer announcement waits; Done makes way for it.
+	// newer announcement waits; Done makes way for it. Lease.Superseded is a
+	// channel that says the same, for work that runs elsewhere.
 	Superseded
 )
 

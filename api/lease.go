@@ -15,7 +15,7 @@ import (
 // be compared with errors.Is):
 //
 //	Done, Release, Fail         ErrNotHeld    you ended it, no Disowned follows
-//	hand-back after Releasing   ErrReleasing  no Disowned follows
+//	hand-back after Releasing   ErrReleasing  no Disowned follows; matches ErrDrainTimeout, too, if a handler was waited for in vain
 //	lost                        ErrLeaseLost  one Disowned follows; ErrAnnouncementLost and ErrReannounced match it
 //	engine gone while held      ErrClosed     one Disowned follows, if anything still delivers it
 //
@@ -52,7 +52,8 @@ type Lease interface {
 	//
 	// It carries the values of the context that the engine was run with, but
 	// does not end with it: while the engine drains, work goes on. It has no
-	// deadline, since the lease is renewed.
+	// deadline, since the lease is renewed. It is what handlers get, and costs
+	// nothing until something waits for its end.
 	Context() context.Context
 
 	// Remaining is how long this process may still act as the owner if no
@@ -64,6 +65,20 @@ type Lease interface {
 	// The monotonic clock of a suspended virtual machine stands still; there,
 	// only the Token protects.
 	Remaining() time.Duration
+
+	// Superseded returns a channel that is closed when the stream is announced
+	// again while this lease is held: the newer announcement waits, with an Info
+	// of its own, until this ownership ends. Done makes way for it. Work that
+	// goes on until it is told to stop should wait for this channel, too, or a
+	// changed announcement never arrives; work that is finished some time need
+	// not care. A handler also gets a Superseded notification; a function given
+	// to RunEach does not.
+	//
+	// The owner learns of it at once if its own process read the announcement,
+	// and otherwise with the next renewal, after a third of the lease TTL at
+	// most. The channel is made when it is first asked for. It is not closed by
+	// the end of the lease: wait for the Context as well.
+	Superseded() <-chan struct{}
 
 	// Done ends the lease because the work is finished: the announcement is
 	// acknowledged and deleted, and the stream is free. The announcement is

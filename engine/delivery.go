@@ -26,14 +26,27 @@ type delivery interface {
 
 // handled is how Run delivers: it calls the handler on the worker.
 type handled struct {
-	ctx     context.Context
+	ctx     context.Context // ends when the engine waits for handlers no longer
 	handler api.Handler
 }
 
-func (h *handled) deliver(n api.Notification, done func(error)) { done(h.handler.Handle(h.ctx, n)) }
-func (h *handled) releasing(*lease.Lease)                       {}
-func (h *handled) handsBack() bool                              { return true }
-func (h *handled) blocks() bool                                 { return true }
+func (h *handled) deliver(n api.Notification, done func(error)) {
+	done(h.handler.Handle(h.contextOf(n), n))
+}
+
+// contextOf returns the context for a handler: that of the lease, so that work which is started with it ends in time. Where no lease
+// is held, it is the context of all handlers: what cleans up after a loss needs one that has not ended. Leases end when that one
+// does, at the latest, since they are handed back then.
+func (h *handled) contextOf(n api.Notification) context.Context {
+	if n.Lease == nil || n.Kind == api.Disowned {
+		return h.ctx
+	}
+	return n.Lease.Context()
+}
+
+func (h *handled) releasing(*lease.Lease) {}
+func (h *handled) handsBack() bool        { return true }
+func (h *handled) blocks() bool           { return true }
 
 func (h *handled) finish(ctx context.Context, why error) error {
 	result := make(chan error, 1)

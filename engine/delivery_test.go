@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -208,7 +207,7 @@ func TestDoneInAHandlerFreesTheStreamAtOnce(t *testing.T) {
 						if n.Kind == api.Superseded {
 							<-finish
 							err := n.Lease.Done(ctx)
-							backoff.Sleep(ctx, 50*time.Millisecond)
+							time.Sleep(50 * time.Millisecond) // ctx has ended with the lease
 							return err
 						}
 						return nil

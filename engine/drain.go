@@ -16,6 +16,9 @@ import (
 // requeueTime is how long requeuing may take once handlers have returned or the drain timeout has passed.
 const requeueTime = 5 * time.Second
 
+// errReleasedLate is the cause of the contexts of leases that are handed back since their handlers did not return in time.
+var errReleasedLate = fmt.Errorf("%w: %w", api.ErrDrainTimeout, api.ErrReleasing)
+
 // drain is the one place that knows the order of a shutdown. Leases are renewed until the last step but one.
 func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	e.event(api.EventDrainStarted, api.NoPartition, nil, fmt.Sprintf("%d streams held", e.table.Len()))
@@ -43,7 +46,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	// 4. Streams that are still held are handed back without their owners, and the context of handlers that still run ends.
 	e.stopHandling(api.ErrDrainTimeout)
 	for _, l := range e.table.All() {
-		l.HandBack()
+		l.HandBackFor(errReleasedLate)
 	}
 
 	// 5. Everything that is pending is requeued, in batches; then the sessions are closed.

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -95,4 +96,54 @@ func ExampleEngine_RunEach() {
 	// work on job-1
 	// ended: <nil>
 	// announcements left: 0
+}
+
+// A function that runs until it is stopped makes way when its stream is announced again, here with another Info.
+func ExampleEngine_RunEach_superseded() {
+	option, stop := privateServer()
+	defer stop()
+	client, err := rueidis.NewClient(option)
+	if err != nil {
+		panic(err)
+	}
+	defer client.Close()
+	e, err := engine.New(client, "monitors")
+	if err != nil {
+		panic(err)
+	}
+	publisher, err := engine.NewPublisher(client, "monitors")
+	if err != nil {
+		panic(err)
+	}
+	announce := func(every string) {
+		if _, err := publisher.Publish(context.Background(), "monitor-1", map[string]string{"every": every}); err != nil {
+			panic(err)
+		}
+	}
+	announce("1m")
+
+	ctx, cancel := context.WithCancel(context.Background())
+	err = e.RunEach(ctx, func(ctx context.Context, l api.Lease) error {
+		fmt.Println("watch", string(l.Info()))
+		if string(l.Info()) == `{"every":"1m"}` {
+			announce("5s") // as somebody does, some day
+		} else {
+			cancel()
+		}
+		for {
+			select {
+			case <-l.Superseded():
+				return nil // done with this announcement; the newer one is next
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Minute):
+				// probe
+			}
+		}
+	})
+	fmt.Println("ended:", err)
+	// Output:
+	// watch {"every":"1m"}
+	// watch {"every":"5s"}
+	// ended: <nil>
 }

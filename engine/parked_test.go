@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -292,11 +293,10 @@ func TestStreamOfAStuckHandlerGoesToOthers(t *testing.T) {
 		t.Run(fmt.Sprintf("alone=%v", alone), func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
 				stuck := make(chan struct{})
-				a := h.start(func(ctx context.Context, n api.Notification) error {
-					select {
-					case <-stuck:
-					case <-ctx.Done():
-					}
+				free := sync.OnceFunc(func() { close(stuck) })
+				defer free()
+				a := h.start(func(context.Context, api.Notification) error {
+					<-stuck
 					return nil
 				}, WithLeaseTTL(ttl))
 				h.server.announce("s")
@@ -319,13 +319,13 @@ func TestStreamOfAStuckHandlerGoesToOthers(t *testing.T) {
 				}
 				if !alone {
 					require.Equal(t, 1, b.Stats().Held)
-					close(stuck)
+					free()
 					return
 				}
 				moved := countCalls(a.fake.takeCalls(), "requeue")
 				require.Greater(t, moved, 60, "it is offered to others over and over")
 				require.Less(t, moved, 200, "but not as fast as possible")
-				close(stuck)
+				free()
 				advance(time.Minute)
 				require.NotSame(t, lost, a.held("s"))
 			})

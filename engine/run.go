@@ -11,7 +11,8 @@ import (
 // Releasing and the stream is handed back; handlers have the drain timeout to return. Run returns nil after a clean drain.
 //
 // The handler is called on at most WithWorkers goroutines, for one stream with one notification at a time and in order. Its
-// context carries the values of ctx but does not end with it; it ends when the engine gives up waiting for handlers.
+// context carries the values of ctx but does not end with it: in Added, Releasing and Superseded it ends with the lease (see
+// api.Handler), so work that is started with it stops when the stream is lost.
 //
 // Run returns early, with no stream taken, if the service cannot be used as configured: api.ErrPartitionMismatch, api.ErrFormat,
 // api.ErrServiceStopped, api.ErrForeignConsumers, missing access rights, keys of another type. While Redis is unreachable it
@@ -56,8 +57,22 @@ func (e *Engine) Start(ctx context.Context) (<-chan api.Notification, error) {
 //
 // f's context ends when the lease does, and, with the cause api.ErrReleasing, when the stream is to be handed back: f should then
 // stop and return the context's error, which hands the stream back and counts no retry. The lease stays valid until f returns or
-// the drain timeout ends. Returning nil means Done even then. What f returns after the lease was lost has no effect. Everything
-// else is as with Run.
+// the time for handlers is over (see WithDrainTimeout). Returning nil means Done even then. What f returns after the lease was lost
+// has no effect.
+//
+// An f that does not end by itself also waits for the lease's Superseded channel and returns nil when that is closed: its stream was
+// announced again, perhaps with another Info, and the newer announcement is handed out as soon as f has returned.
+//
+//	select {
+//	case <-l.Superseded():
+//		return nil
+//	case <-ctx.Done():
+//		return ctx.Err()
+//	case m := <-messages:
+//		…
+//	}
+//
+// Everything else is as with Run.
 func (e *Engine) RunEach(ctx context.Context, f func(context.Context, api.Lease) error) error {
 	if f == nil {
 		return invalid("the function is nil")

@@ -109,7 +109,8 @@ func (e *Engine) Lease(stream string) (api.Lease, bool) {
 }
 
 // DoneStream is Lease.Done by the name of the stream, for those who come from a library that has it. It returns api.ErrNotHeld if
-// this process does not own the stream. Prefer Lease.Done: it cannot end a later ownership than the one that was meant.
+// this process does not own the stream, whoever else does. Prefer Lease.Done: it cannot end a later ownership than the one that was
+// meant.
 func (e *Engine) DoneStream(ctx context.Context, stream string) error {
 	l := e.table.Get(stream)
 	if l == nil {

@@ -29,15 +29,15 @@ type Lease struct {
 	queued  bool // waits for a renewal or is in one
 	renewed bool // at least once
 
-	notified atomic.Bool // Superseded was posted
-	released atomic.Bool // Releasing was posted
+	released   atomic.Bool                   // Releasing was posted
+	superseded atomic.Pointer[chan struct{}] // made when first asked for; announced once the stream was announced again
 
 	info      json.RawMessage
 	token     api.Token
 	completer Completer
-	ending    atomic.Pointer[Ending] // nil until it ends; set once
-	ctx       atomic.Pointer[leaseContext]
-	since     int64 // when it was acquired, on the session's clock
+	ending    atomic.Pointer[Ending]        // nil until it ends; set once
+	ctx       atomic.Pointer[cancelContext] // made when somebody waits for the end
+	since     int64                         // when it was acquired, on the session's clock
 	nameAt    uint16
 	entryAt   uint16
 	retries   uint16
@@ -93,9 +93,6 @@ func (l *Lease) Key() string { return l.key }
 
 // Since is when it was acquired, on the session's clock.
 func (l *Lease) Since() int64 { return l.since }
-
-// Supersede reports true the first time: the owner is notified once that newer announcements wait.
-func (l *Lease) Supersede() bool { return l.notified.CompareAndSwap(false, true) }
 
 // TellReleasing reports true the first time: the owner is notified once that the stream is to be handed back.
 func (l *Lease) TellReleasing() bool { return l.released.CompareAndSwap(false, true) }
@@ -180,8 +177,11 @@ func (l *Lease) end(e *Ending) (*Ending, bool) {
 
 // HandBack ends the lease on behalf of the engine, after Releasing; nobody waits for the outcome. It reports false if the lease
 // had ended.
-func (l *Lease) HandBack() bool {
-	_, first := l.end(&Ending{Kind: EndHandBack, Cause: api.ErrReleasing, settled: make(chan struct{})})
+func (l *Lease) HandBack() bool { return l.HandBackFor(api.ErrReleasing) }
+
+// HandBackFor is HandBack with a cause, which must match api.ErrReleasing.
+func (l *Lease) HandBackFor(cause error) bool {
+	_, first := l.end(&Ending{Kind: EndHandBack, Cause: cause, settled: make(chan struct{})})
 	return first
 }
 

@@ -17,12 +17,13 @@ type Session struct {
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	values context.Context // has the values of the parent of ctx, and no end: for the contexts of leases
 }
 
 // NewSession returns a session that was opened by a call sent at sent and lasts for trust from then on: its TTL less the margin.
 // Its context is derived from parent.
 func NewSession(parent context.Context, clock Clock, partition int, consumer string, sent int64, trust time.Duration) *Session {
-	s := &Session{partition: partition, consumer: consumer, clock: clock}
+	s := &Session{partition: partition, consumer: consumer, clock: clock, values: context.WithoutCancel(parent)}
 	s.ctx, s.cancel = context.WithCancelCause(parent)
 	s.until.at.Store(sent + int64(trust))
 	return s

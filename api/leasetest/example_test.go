@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/api/leasetest"
@@ -58,4 +59,26 @@ func ExampleLease_Lose() {
 	// Output:
 	// streamlease: session lost
 	// streamlease: lease not held: streamlease: session lost
+}
+
+// A function for RunEach that runs until it is stopped, and makes way when its
+// stream is announced again.
+func ExampleLease_Supersede() {
+	work := func(ctx context.Context, l api.Lease) error {
+		for {
+			select {
+			case <-l.Superseded():
+				return nil // done with this announcement; the newer one is next
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Second):
+				// look for something to do
+			}
+		}
+	}
+
+	lease := leasetest.New("orders:7")
+	lease.Supersede()
+	fmt.Println(work(lease.Context(), lease))
+	// Output: <nil>
 }

@@ -27,8 +27,9 @@ type Lease struct {
 	ttl     time.Duration
 	expires bool
 
-	ctx    *leaseContext
-	cancel context.CancelCauseFunc
+	ctx        *leaseContext
+	cancel     context.CancelCauseFunc
+	superseded chan struct{}
 
 	mu struct {
 		sync.Mutex
@@ -36,6 +37,7 @@ type Lease struct {
 		timer    *time.Timer
 		outcome  Outcome
 		cause    error // of the context; nil while held
+		newer    bool  // superseded is closed
 	}
 }
 
@@ -61,6 +63,8 @@ func New(stream string, opts ...Option) *Lease {
 		attempt: s.attempt,
 		ttl:     s.ttl,
 		expires: s.expires,
+
+		superseded: make(chan struct{}),
 	}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(s.parent))
 	l.ctx, l.cancel = &leaseContext{Context: ctx, lease: l}, cancel
@@ -105,6 +109,23 @@ func (l *Lease) Remaining() time.Duration {
 		return l.ttl
 	}
 	return max(time.Until(l.mu.deadline), 0)
+}
+
+// Superseded returns a channel that Supersede closes.
+func (l *Lease) Superseded() <-chan struct{} { return l.superseded }
+
+// Supersede makes the lease that of a stream that was announced again: it closes
+// the channel of Superseded. It does nothing if the lease has ended, or the
+// second time. Notify calls it with a Superseded notification.
+func (l *Lease) Supersede() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expireLocked()
+	if l.mu.newer || l.mu.outcome.State != Held {
+		return
+	}
+	l.mu.newer = true
+	close(l.superseded)
 }
 
 // Done ends the lease as done.

@@ -17,10 +17,16 @@ import (
 //     notification waits for a worker.
 //   - Releasing: the lease is handed back afterwards, unless the handler
 //     ended it.
+//   - Superseded: the lease is superseded first, as Supersede does.
 //   - Disowned: the lease is first ended as lost, unless it already was. Notify
 //     panics if it ended in another way, since no Disowned follows then.
 //   - Expired: only the name of the stream is passed on.
 //   - Terminated: nothing of the lease is passed on; it may be nil.
+//
+// The handler's context has the values of ctx and of the lease's context. For
+// the kinds that are about a held lease it ends with the lease, as in an engine
+// (see api.Handler), and until the handler returns with ctx, too; for Disowned,
+// Expired and Terminated it is ctx.
 func Notify(ctx context.Context, h api.Handler, kind api.Kind, l *Lease) error {
 	n := api.Notification{Kind: kind}
 	switch kind {
@@ -33,6 +39,8 @@ func Notify(ctx context.Context, h api.Handler, kind api.Kind, l *Lease) error {
 	switch kind {
 	case api.Releasing:
 		n.Err = api.ErrReleasing
+	case api.Superseded:
+		l.Supersede()
 	case api.Disowned:
 		l.Lose(nil)
 		o := l.Outcome()
@@ -40,6 +48,11 @@ func Notify(ctx context.Context, h api.Handler, kind api.Kind, l *Lease) error {
 			panic(fmt.Sprintf("leasetest: no Disowned follows a lease that ended as %v", o.State))
 		}
 		n.Err = o.Cause
+	}
+	if n.Lease != nil && kind != api.Disowned {
+		var returned func()
+		ctx, returned = l.handling(ctx)
+		defer returned()
 	}
 	err := call(ctx, h, n)
 	switch {

@@ -113,3 +113,81 @@ func TestNotifyOfDisownedAfterAnotherEndingIsAMistakeOfTheTest(t *testing.T) {
 		leasetest.Notify(t.Context(), &h, api.Disowned, done)
 	})
 }
+
+type noteKey struct{}
+
+func TestNotifyGivesTheContextThatAnEngineGives(t *testing.T) {
+	test := context.WithValue(t.Context(), noteKey{}, "the test's")
+	for kind, ends := range map[api.Kind]bool{
+		api.Added: true, api.Superseded: true, api.Releasing: true, api.Expired: false, api.Terminated: false,
+	} {
+		l := leasetest.New("orders", leasetest.WithContext(context.WithValue(t.Context(), "lease", "the lease's")))
+		var kept context.Context
+		h := api.HandlerFunc(func(ctx context.Context, n api.Notification) error {
+			require.NoError(t, ctx.Err())
+			require.Equal(t, "the test's", ctx.Value(noteKey{}))
+			if ends {
+				require.Equal(t, "the lease's", ctx.Value("lease"))
+			}
+			kept = ctx
+			return nil
+		})
+		require.NoError(t, leasetest.Notify(test, h, kind, l))
+		derived, cancel := context.WithCancel(kept)
+		defer cancel()
+		l.Lose(api.ErrSessionLost)
+		require.Equal(t, ends, kept.Err() != nil, kind)
+		require.Equal(t, ends, derived.Err() != nil, kind)
+		if want := map[bool]error{true: api.ErrReleasing, false: api.ErrSessionLost}[kind == api.Releasing]; ends {
+			require.ErrorIs(t, context.Cause(kept), want)
+			require.ErrorIs(t, context.Cause(derived), want)
+		}
+	}
+	lost := leasetest.New("orders")
+	h := api.HandlerFunc(func(ctx context.Context, n api.Notification) error { return ctx.Err() })
+	require.NoError(t, leasetest.Notify(test, h, api.Disowned, lost), "there is something to clean up")
+}
+
+func TestNotifyEndsTheContextOfARunningHandlerWithThatOfTheTest(t *testing.T) {
+	test, cancel := context.WithCancel(t.Context())
+	l := leasetest.New("orders")
+	var kept context.Context
+	wait := api.HandlerFunc(func(ctx context.Context, n api.Notification) error {
+		if n.Kind == api.Added {
+			kept = ctx
+			return nil
+		}
+		cancel()
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	require.NoError(t, leasetest.Notify(test, wait, api.Added, l))
+	require.ErrorIs(t, leasetest.Notify(test, wait, api.Superseded, l), context.Canceled)
+	require.ErrorIs(t, leasetest.Notify(test, wait, api.Superseded, l), context.Canceled, "ended before")
+	require.NoError(t, kept.Err(), "work that a handler has started ends with the lease only")
+	l.Expire()
+	require.ErrorIs(t, context.Cause(kept), api.ErrLeaseLost)
+}
+
+func TestSupersedeClosesTheChannel(t *testing.T) {
+	l := leasetest.New("orders")
+	select {
+	case <-l.Superseded():
+		t.Fatal("nobody has announced it again")
+	default:
+	}
+	require.NoError(t, leasetest.Notify(t.Context(), &keep{}, api.Superseded, l))
+	<-l.Superseded()
+	l.Supersede() // again
+	require.Equal(t, leasetest.Held, l.Outcome().State)
+	require.NoError(t, l.Context().Err())
+
+	ended := leasetest.New("orders")
+	ended.Expire()
+	ended.Supersede()
+	select {
+	case <-ended.Superseded():
+		t.Fatal("it is held no longer")
+	default:
+	}
+}
