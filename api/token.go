@@ -1,5 +1,7 @@
 package api
 
+import "strconv"
+
 // Token is a fencing token: a number minted each time a stream is acquired,
 // greater than every token minted for that stream before.
 //
@@ -8,6 +10,9 @@ package api
 // it owned the stream can do no harm when it wakes up. That comparison involves
 // no clock, so it protects where [Lease.Remaining] cannot.
 //
+// It is a number everywhere: in JSON, in logs, in SQL, and as the text that
+// String returns.
+//
 // Zero is never minted and means that there is no token.
 type Token uint64
 
@@ -15,3 +20,7 @@ type Token uint64
 // are exact in a float64, so tokens compare as numbers in Go, Lua, SQL, JSON
 // and JavaScript alike.
 const MaxToken Token = 1<<53 - 1
+
+// String returns the token in decimal digits, as scripts take it and as it
+// stands in Redis. As strings, tokens do not compare.
+func (t Token) String() string { return strconv.FormatUint(uint64(t), 10) }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -18,6 +19,9 @@ import (
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/wheel"
 )
+
+// NoStreams is no stream at all, for WithMaxStreams and SetMaxStreams.
+const NoStreams = -1
 
 // Defaults and limits of the options.
 const (
@@ -77,7 +81,7 @@ type config struct {
 	wheel         wheel.Config
 	pipeline      lease.Pipeline // MaxInFlight is at most partitions; Timeout is the same as timeout
 	workers       int
-	maxStreams    int // 0: no limit
+	maxStreams    int // as given: see streamLimit
 	readBatch     int
 	maxParked     int
 	readMemory    int // bytes
@@ -142,6 +146,17 @@ func (c *config) onCluster() error {
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{api.ErrInvalidConfig}, args...)...)
+}
+
+// streamLimit returns what WithMaxStreams and SetMaxStreams mean by n: how many streams may be held, math.MaxInt for no limit.
+func streamLimit(n int) int {
+	switch {
+	case n == 0:
+		return math.MaxInt
+	case n < 0:
+		return 0
+	}
+	return n
 }
 
 // maxMove is the greatest weight of an entry that is copied: whatever is within the limits can be.
@@ -270,9 +285,6 @@ func (c *config) checkRanges() error {
 	if least := max(MinReadMemory, 2*c.limits.MaxAnnouncement()); c.readMemory < least {
 		return invalid("WithReadMemory: %d is below %d, the least, and twice the longest announcement of WithLimits, %d; leave it out for at least %d",
 			c.readMemory, MinReadMemory, 2*c.limits.MaxAnnouncement(), DefaultReadMemory)
-	}
-	if c.maxStreams < 0 {
-		return invalid("WithMaxStreams: %d is below 0; leave it out for no limit", c.maxStreams)
 	}
 	return c.checkParts()
 }

@@ -3,9 +3,13 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"log/slog"
 	"math"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +21,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/wheel"
@@ -58,19 +63,33 @@ func TestConfigDefaults(t *testing.T) {
 
 // An option fed from a flag that nobody set changes nothing.
 func TestConfigZeroMeansDefault(t *testing.T) {
+	requireAllOptions(t, "TestConfigZeroMeansDefault", func(option string) bool {
+		switch option {
+		case "WithExpired", "WithKeyspaceEvents", "WithForeignConsumers": // take nothing
+			return false
+		case "WithSettle": // takes a bool, since its default is true
+			return false
+		}
+		return true
+	})
 	none := resolved(t)
 	zero := resolved(t, WithConsumerID(""), WithPartitions(0), WithLeaseTTL(0), WithSessionTTL(0), WithDrainTimeout(0),
 		WithWheel(wheel.Config{}), WithPipeline(lease.Pipeline{}), WithWorkers(0), WithMaxStreams(0), WithReadBatch(0),
-		WithMaxParked(0), WithReadMemory(0), WithLimits(Limits{}), WithRecovery(scan.Config{}), WithCluster(cluster.Config{}), WithRenewalClient(nil),
+		WithMaxParked(0), WithReadMemory(0), WithLimits(Limits{}), WithRecovery(scan.Config{}), WithCluster(cluster.Config{}),
+		WithMaintenance(notice.Config{}), WithRenewalClient(nil), WithDial(rueidis.ClientOption{}),
 		WithRegisterer(nil), WithLogger(nil), WithEvents(nil))
 	none.events, zero.events = nil, nil // functions are not comparable
 	require.Equal(t, none, zero)
 }
 
+// No option is missing here, and each sets a field of its own to something else than the default.
 func TestConfigOptionsAreApplied(t *testing.T) {
+	requireAllOptions(t, "TestConfigOptionsAreApplied", func(string) bool { return true })
+	t.Setenv("POD_NAME", "default")
 	logger := slog.New(slog.DiscardHandler)
 	registry := prometheus.NewRegistry()
 	reported := 0
+	var renewals cluster.Client
 	c := resolved(t,
 		WithConsumerID("first"), WithConsumerID("worker:7.a_b-c"),
 		WithPartitions(12),
@@ -79,10 +98,14 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 		WithDrainTimeout(time.Minute),
 		WithWheel(wheel.Config{Tick: 50 * time.Millisecond, SlotBits: 8}),
 		WithPipeline(lease.Pipeline{MaxBatch: 10, MaxInFlight: 9, Timeout: 2 * time.Second}),
-		WithWorkers(7), WithMaxStreams(8), WithReadBatch(9), WithMaxParked(10),
-		WithRecovery(scan.Config{MaxRetries: -1}),
+		WithWorkers(7), WithMaxStreams(8), WithReadBatch(9), WithMaxParked(10), WithReadMemory(11<<20),
+		WithLimits(Limits{MaxName: 100}),
+		WithRecovery(scan.Config{MaxRetries: scan.NoRetries}),
+		WithCluster(cluster.Config{PollInterval: time.Minute}),
+		WithMaintenance(notice.Config{Mode: notice.Off}),
+		WithRenewalClient(&renewals),
 		WithDial(rueidis.ClientOption{InitAddress: []string{"a:1"}}),
-		WithExpired(), WithSettle(false), WithForeignConsumers(),
+		WithExpired(), WithKeyspaceEvents(), WithSettle(false), WithForeignConsumers(),
 		WithRegisterer(registry), WithLogger(logger),
 		WithEvents(func(api.Event) { reported++ }))
 	require.Equal(t, "worker:7.a_b-c", c.consumerID, "the last one wins")
@@ -96,14 +119,73 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 	require.Equal(t, []int{7, 8, 9, 10}, []int{c.workers, c.maxStreams, c.readBatch, c.maxParked})
 	require.Equal(t, -1, c.recovery.MaxRetries)
 	require.Equal(t, scan.DefaultInterval, c.recovery.Interval)
+	require.Equal(t, 11<<20, c.readMemory)
+	require.Equal(t, Limits{MaxName: 100}.WithDefaults(), c.limits)
+	require.Equal(t, time.Minute, c.cluster.PollInterval)
+	require.Equal(t, notice.Off, c.notices.Mode)
+	require.Same(t, &renewals, c.renewalClient)
 	require.Equal(t, []string{"a:1"}, c.dial.InitAddress)
 	require.True(t, c.expired)
+	require.True(t, c.setEvents)
 	require.False(t, c.settle)
 	require.True(t, c.legacy)
 	require.Same(t, registry, c.registerer)
 	require.Same(t, logger, c.logger)
 	c.events(api.Event{})
 	require.Equal(t, 1, reported)
+
+	// A field that is still the default belongs to an option that the list above lacks, or that does nothing.
+	got, byDefault := reflect.ValueOf(c).Elem(), reflect.ValueOf(resolved(t)).Elem()
+	for n := range got.NumField() {
+		name := got.Type().Field(n).Name
+		if name == "beat" { // the first of those that are derived
+			break
+		}
+		require.NotEqual(t, fmt.Sprintf("%+v", byDefault.Field(n)), fmt.Sprintf("%+v", got.Field(n)), "config.%s", name)
+	}
+}
+
+// requireAllOptions checks that a test of this file calls every function of option.go that makes an option of an engine, as far as
+// they are wanted by their names.
+func requireAllOptions(t *testing.T, test string, wanted func(option string) bool) {
+	t.Helper()
+	called := map[string]bool{}
+	ast.Inspect(declared(t, "config_test.go", test), func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if name, ok := call.Fun.(*ast.Ident); ok {
+				called[name.Name] = true
+			}
+		}
+		return true
+	})
+	for _, d := range parsed(t, "option.go").Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if !ok || f.Recv != nil || f.Type.Results == nil || !wanted(f.Name.Name) {
+			continue
+		}
+		switch fmt.Sprint(f.Type.Results.List[0].Type) {
+		case "Option", "SharedOption":
+			require.True(t, called[f.Name.Name], "%s lacks %s", test, f.Name.Name)
+		}
+	}
+}
+
+func parsed(t *testing.T, file string) *ast.File {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	return f
+}
+
+func declared(t *testing.T, file, name string) *ast.FuncDecl {
+	t.Helper()
+	for _, d := range parsed(t, file).Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == name {
+			return f
+		}
+	}
+	require.Fail(t, "no such function", "%s in %s", name, file)
+	return nil
 }
 
 // Everything that is derived from the TTLs, in full, so that a change of a formula shows.
@@ -196,15 +278,15 @@ func TestConfigErrors(t *testing.T) {
 		{"no names", []Option{WithLimits(Limits{MaxName: -1})}, "WithLimits: Limits.MaxName is -1, must be from 1 to 65536"},
 		{"many fields", []Option{WithLimits(Limits{MaxFields: 4000})}, "WithLimits: Limits.MaxFields is 4000, must be from 16 to 3900"},
 		{"info beyond the entry", []Option{WithLimits(Limits{MaxInfo: 2 << 20, MaxEntry: 1 << 20})}, "WithLimits: Limits.MaxInfo is 2097152, must be from 2 to 1048576"},
-		{"streams", []Option{WithMaxStreams(-1)}, "WithMaxStreams: -1 is below 0; leave it out for no limit"},
 		{"wheel", []Option{WithWheel(wheel.Config{Tick: time.Microsecond})}, "WithWheel: wheel: Tick is 1µs, must be from 1ms to 1h0m0s"},
 		{"wheel", []Option{WithWheel(wheel.Config{SlotBits: 13})}, "WithWheel: wheel: SlotBits is 13"},
 		{"pipeline", []Option{WithPipeline(lease.Pipeline{MaxBatch: 1001})}, "WithPipeline: Pipeline.MaxBatch is 1001, must be from 1 to 1000"},
 		{"pipeline", []Option{WithPipeline(lease.Pipeline{Timeout: -1})}, "WithPipeline: Pipeline.Timeout is -1ns"},
 		{"pipeline", []Option{WithPipeline(lease.Pipeline{Timeout: 9 * time.Millisecond})},
 			"WithPipeline: Timeout: 9ms is below 10ms; leave it out, for at most 1s"},
+		{"no dead letters", []Option{WithRecovery(scan.Config{DLQMaxLen: -1})}, "WithRecovery: scan: DLQMaxLen is -1, must be at least 1"},
 		{"recovery", []Option{WithRecovery(scan.Config{Interval: 1})}, "WithRecovery: scan: Interval is 1ns"},
-		{"dial", []Option{WithDial(rueidis.ClientOption{})}, "WithDial: InitAddress is empty; give it the address of a server"},
+		{"dial", []Option{WithDial(rueidis.ClientOption{Username: "x"})}, "WithDial: InitAddress is empty; give it the address of a server"},
 
 		{"session above lease", []Option{WithSessionTTL(31 * time.Second)},
 			"WithSessionTTL: 31s is above the lease TTL, 30s, but a lease must outlive settling, which lasts a session TTL; use at most 30s, or WithLeaseTTL(31s)"},

@@ -186,7 +186,7 @@ func TestHandlerThatEndsItsGoroutine(t *testing.T) {
 				runtime.Goexit()
 			}
 			return nil
-		}, WithWorkers(2), WithRecovery(scan.Config{MaxRetries: -1}))
+		}, WithWorkers(2), WithRecovery(scan.Config{MaxRetries: scan.NoRetries}))
 		advance(time.Minute)
 		require.Equal(t, n/2, e.Stats().Held)
 		require.Zero(t, e.Stats().Busy)

@@ -55,7 +55,7 @@ func (w *legacyWatch) check(ctx context.Context) error {
 				api.ErrForeignConsumers, alive, n)
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case lease.Permanent(err):
+		case !lease.Retryable(err):
 			return fmt.Errorf("looking for consumers of another library: %w", lease.Explain(err))
 		}
 	}

@@ -160,7 +160,7 @@ func (e *Engine) closeOpened() {
 
 // definite reports whether an error of the start is one that waiting does not help with.
 func definite(err error) bool {
-	return lease.Disagrees(err) || lease.Permanent(err)
+	return lease.Disagrees(err) || !lease.Retryable(err)
 }
 
 // awaitOpen waits for the first session of a partition, or until that fails while some other partition has a session.
@@ -175,7 +175,7 @@ func (e *Engine) awaitOpen(ctx context.Context, p *partition) error {
 		if err := e.agreement.disagrees(); err != nil {
 			return err
 		}
-		if failing != nil && lease.Permanent(failing) {
+		if failing != nil && !lease.Retryable(failing) {
 			return fmt.Errorf("opening partition %d: %w", p.number, lease.Explain(failing))
 		}
 		if failing != nil && e.anySession() {

@@ -88,7 +88,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.log = sumlog.New(e.cfg.logger.With("service", service))
 	e.log.Through(outbox.New(e.log.Handle, func(r outbox.Result, _ error) { e.countHook(metrics.HookLog, r) }))
 	e.hooks = outbox.New(e.cfg.events, e.hooked)
-	e.quota = quota.NewStreams(e.cfg.maxStreams, e.layout.Partitions(), func() int { return e.table.Len() }, e.room.Broadcast)
+	e.quota = quota.NewStreams(streamLimit(e.cfg.maxStreams), e.layout.Partitions(), func() int { return e.table.Len() }, e.room.Broadcast)
 	e.reading = quota.NewMemory(e.cfg.readMemory/2, e.layout.Partitions(), e.lanes.of)
 	e.breakers = &breakers{env: &e.env, lane: e.lanes.of}
 	e.life.init()
@@ -120,7 +120,7 @@ func (e *Engine) makeStores(renewal, client rueidis.Client) {
 		Settle:     e.cfg.settle,
 		Timeout:    e.cfg.timeout,
 		Relaxed:    e.maintenance.relaxed,
-		DeadLimit:  max(e.cfg.recovery.DLQMaxLen, 0),
+		DeadLimit:  e.cfg.recovery.DeadLimit(),
 		DeadTrim:   e.cfg.recovery.DLQTrim,
 		DeadDelay:  e.cfg.recovery.DLQFullDelay,
 		Limits:     e.cfg.limits,

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,9 +17,17 @@ import (
 )
 
 // Option configures an [Engine]. Only the With functions of this package make options. If an option is given twice, the last one
-// counts. Zero always means the default, so an option may be set from a flag that was not given. Out-of-range values, and values
-// that contradict another option, make [New] or [Open] fail with an error that matches api.ErrInvalidConfig and names the option
-// and the fix.
+// counts. One rule holds for all options, and for all fields of the structs that they take:
+//
+//   - Zero is the default: 0, "", nil, false, the zero time, a struct of zeros. So an option may be set from a flag that was not
+//     given. Zero never means "none".
+//   - None, where that makes sense, is a negative number, and has a name: scan.NoRetries, scan.NoCrashes, scan.NoCount, NoStreams.
+//     Everywhere else a negative number is an error.
+//   - No limit, where there is a limit by default and may be none, is scan.NoLimit. WithMaxStreams has no limit by default.
+//   - An option without an argument turns on what is off by default. An option takes a bool only where the default is true. Fields
+//     that are bools are false by default.
+//   - What is out of range, or contradicts another option, makes [New], [Open] or [NewPublisher] fail with an error that matches
+//     api.ErrInvalidConfig and names the option, the value and the fix.
 type Option interface{ configure(*config) }
 
 // PublisherOption configures a [Publisher].
@@ -127,7 +136,8 @@ func WithWorkers(n int) Option {
 
 // WithMaxStreams limits how many streams this process holds; at the limit it stops reading and leaves announcements to others. Set
 // it to what you measured (docs/SIZING.md): without a limit, a process stops only when its renewals are late (IntakeStopped).
-// SetMaxStreams changes it while the engine runs. Default and zero: no limit.
+// SetMaxStreams changes it while the engine runs. Default and zero: no limit. NoStreams, or negative: none, so the process
+// only stands by.
 func WithMaxStreams(n int) Option {
 	return option(func(c *config) { c.maxStreams = n })
 }
@@ -194,10 +204,15 @@ func WithRenewalClient(client rueidis.Client) Option {
 }
 
 // WithDial sets the options of connections that the engine makes itself, for renewals and for maintenance notices. It is for [New],
-// which cannot read the options of the client that it is given; [Open] knows them. InitAddress must not be empty. Default: none,
-// everything goes over the client given.
+// which cannot read the options of the client that it is given; [Open] knows them. InitAddress must not be empty, unless all of it
+// is. Default and the zero value: none, everything goes over the client given.
 func WithDial(opt rueidis.ClientOption) Option {
-	return option(func(c *config) { c.dial = &opt })
+	return option(func(c *config) {
+		c.dial = &opt
+		if reflect.ValueOf(opt).IsZero() {
+			c.dial = nil
+		}
+	})
 }
 
 // WithExpired asks for api.Expired notifications, for Run and Start: hints that the lease of another process ended. They come only
@@ -223,6 +238,8 @@ func WithKeyspaceEvents() Option {
 	return option(func(c *config) { c.setEvents = true })
 }
 
+// WithSettle sets whether to wait before taking streams that look free after a failover or restart of Redis.
+//
 // WithSettle(false) takes streams that look free at once after a failover or restart of Redis, instead of waiting for a session TTL
 // until those who hold them have renewed their leases. That gives up the guarantee of one owner across a failover in exchange for
 // availability. It also needs neither INFO nor CLUSTER MYID, for access rules that refuse both. The whole fleet must use the same

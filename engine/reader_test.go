@@ -120,6 +120,13 @@ func TestSetMaxStreams(t *testing.T) {
 		e.SetMaxStreams(0)
 		advance(20 * time.Second)
 		require.Equal(t, 22, e.Stats().Held)
+		e.SetMaxStreams(NoStreams)
+		advance(time.Minute)
+		require.Zero(t, e.Stats().Held)
+		require.Equal(t, IntakeFull, e.Stats().Intake)
+		e.SetMaxStreams(0)
+		advance(20 * time.Second)
+		require.Equal(t, 22, e.Stats().Held)
 		require.Empty(t, e.notified(api.Disowned))
 	})
 }

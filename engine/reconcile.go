@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -217,7 +216,7 @@ func (r *reconciler) keepBatch(ctx context.Context, p *partition, s *lease.Sessi
 	items := make([]lease.Keepable, len(batch))
 	for i, x := range batch {
 		if items[i] = (lease.Keepable{Key: x.key(), Entry: x.id}); x.held != nil {
-			items[i].Token = strconv.FormatUint(uint64(x.held.Token()), 10)
+			items[i].Token = x.held.Token().String()
 		}
 	}
 	status, outcomes, err := r.store.Keep(ctx, p.number, s.Consumer(), items)

@@ -119,12 +119,12 @@ func (e *Engine) DoneStream(ctx context.Context, stream string) error {
 	return l.Done(ctx)
 }
 
-// SetMaxStreams limits how many streams this process owns; 0 or less means no limit. If it owns more, those taken last are handed
-// back, after their owners got Releasing.
+// SetMaxStreams limits how many streams this process owns. Values are those of [WithMaxStreams]: 0 is no limit, NoStreams or less
+// is none at all. If it owns more, those taken last are handed back, after their owners got Releasing.
 func (e *Engine) SetMaxStreams(n int) {
-	n = max(n, 0)
+	n = streamLimit(n)
 	e.quota.SetLimit(n)
-	if n == 0 || !e.life.isRunning() {
+	if n >= e.table.Len() || !e.life.isRunning() {
 		return
 	}
 	for _, l := range e.table.Youngest(e.table.Len() - n) {

@@ -25,7 +25,7 @@ func TestWaitingEntryIsAHintInTheLease(t *testing.T) {
 	takes := w.acquire(bob, entries[1], entries[0])
 	for _, take := range takes {
 		require.Equal(t, HeldByOne, take.Verdict)
-		require.Equal(t, alice+" "+formatToken(l.Token()), take.Holder)
+		require.Equal(t, alice+" "+l.Token().String(), take.Holder)
 		require.InDelta(t, 20*time.Second, take.Left, float64(10*time.Second))
 	}
 	require.Less(t, w.pttl(l.Key()), 21*time.Second, "the hint keeps the TTL")
@@ -98,7 +98,7 @@ func TestEntriesOfOneStreamInOneBatch(t *testing.T) {
 			require.Equal(t, "k", r.Verdicts)
 			require.Len(t, r.Waiting, 1)
 		}
-		require.Equal(t, alice+" "+formatToken(takes[1].Token), takes[2].Holder)
+		require.Equal(t, alice+" "+takes[1].Token.String(), takes[2].Holder)
 		require.Equal(t, entries[2].ID, strings.Fields(w.value("s"))[3])
 		seen := w.deliveries(alice)
 		require.Equal(t, HeldDeliveries, seen[entries[3].ID])

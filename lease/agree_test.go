@@ -134,7 +134,7 @@ func TestServerThatIsTooOldIsRefusedAtTheStart(t *testing.T) {
 	} {
 		err := agree()
 		require.ErrorIs(t, err, api.ErrUnsupportedServer)
-		require.True(t, Permanent(err), "waiting does not mend it")
+		require.False(t, Retryable(err), "waiting does not mend it")
 		require.False(t, Disagrees(err))
 		require.ErrorContains(t, err, "XAUTOCLAIM")
 		require.ErrorContains(t, err, "upgrade the server to Redis 6.2 or later, or to Valkey")
@@ -177,7 +177,7 @@ func TestMasterThatIsTooOldRefusesToOpen(t *testing.T) {
 	scriptOpen = script
 	t.Cleanup(func() { scriptOpen = was })
 	_, err := w.store.Open(w.ctx, 0, alice, 0)
-	require.True(t, Permanent(err), "%v", err)
+	require.False(t, Retryable(err), "%v", err)
 	require.ErrorIs(t, Explain(err), api.ErrUnsupportedServer)
 	require.ErrorContains(t, Explain(err), "XGROUP CREATECONSUMER on shop-input")
 }

@@ -105,7 +105,7 @@
 //   - No answer. The call may have run, may be running, may run later. It is repeated unchanged: a script that runs several
 //     times leaves the same state as one that runs once. Until an answer says otherwise, the deadlines go on running.
 //   - A definite refusal ([Refusal]). Nothing was done for the item. OOM, READONLY, LOADING, TRYAGAIN and the like are temporary;
-//     missing rights, keys of another type and a server that is too old are not ([Permanent]).
+//     missing rights, keys of another type and a server that is too old are not ([Retryable]).
 //   - Session lost, by the answer or by its deadline. All its leases are lost. A new session has a new name.
 //   - Session absent. It was forgotten, not ended. A beat makes it again; nothing is acquired until then.
 //   - Lease [Lost]. Its key names somebody else or is gone. The entry may still be pending: it is requeued under [AnyToken].

@@ -229,7 +229,6 @@ func splitID(id string) (ms, seq uint64) {
 }
 
 // formatToken formats a token as the scripts do.
-func formatToken(t api.Token) string { return strconv.FormatUint(uint64(t), 10) }
 
 func parseToken(text string) (api.Token, error) {
 	n, err := strconv.ParseUint(text, 10, 64)

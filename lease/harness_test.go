@@ -182,7 +182,7 @@ func (w *harness) renew(consumer string, leases ...*Lease) Renewal {
 
 func back(l *Lease) Disposition {
 	return Disposition{
-		Key: l.Key(), Entry: l.Entry(), Token: formatToken(l.Token()), Dest: ToInput,
+		Key: l.Key(), Entry: l.Entry(), Token: l.Token().String(), Dest: ToInput,
 		Retries: KeepCount, Crashes: KeepCount,
 	}
 }

@@ -104,7 +104,7 @@ func (p *protocol) took(consumer string, e *Entry, take Take) {
 		p.owners[e.Stream] = ownedBy{consumer: consumer, entry: e.ID, token: take.Token}
 	case HeldByOne:
 		require.True(p.rt, owned, "held by nobody")
-		require.Equal(p.rt, owner.consumer+" "+formatToken(owner.token), take.Holder)
+		require.Equal(p.rt, owner.consumer+" "+owner.token.String(), take.Holder)
 		require.Positive(p.rt, take.Left)
 	case NotPending:
 	default:
@@ -115,7 +115,7 @@ func (p *protocol) took(consumer string, e *Entry, take Take) {
 // token is the one an owner would use, or one that is out of date, or none.
 func (p *protocol) token(e *Entry) string {
 	owner := p.owners[e.Stream]
-	return rapid.SampledFrom([]string{formatToken(owner.token), AnyToken, formatToken(owner.token - 1)}).Draw(p.rt, "token")
+	return rapid.SampledFrom([]string{owner.token.String(), AnyToken, (owner.token - 1).String()}).Draw(p.rt, "token")
 }
 
 func (p *protocol) end(finish bool) {
@@ -128,7 +128,7 @@ func (p *protocol) end(finish bool) {
 			r.Delay = aged
 		}
 		if finish && r.Token == AnyToken {
-			r.Token = formatToken(1)
+			r.Token = api.Token(1).String()
 		}
 		items = append(items, r)
 	}
@@ -155,7 +155,7 @@ func (p *protocol) ended(consumer string, r Disposition, o Outcome, finish bool,
 	case Finished, Moved:
 		if names {
 			if !owner.vanished {
-				require.Contains(p.rt, []string{AnyToken, formatToken(owner.token)}, r.Token, "ended under an old token")
+				require.Contains(p.rt, []string{AnyToken, owner.token.String()}, r.Token, "ended under an old token")
 			}
 			delete(p.owners, e.Stream)
 		} else if finish {
@@ -187,7 +187,7 @@ func (p *protocol) renewSome() {
 	var leases []*Lease
 	for _, e := range p.some() {
 		token := p.owners[e.Stream].token + api.Token(rapid.IntRange(0, 1).Draw(p.rt, "off"))
-		leases = append(leases, &Lease{key: e.Key, tag: formatToken(token) + " " + e.ID, nameAt: uint16(len(e.Key) - len(e.Stream)), token: token})
+		leases = append(leases, &Lease{key: e.Key, tag: token.String() + " " + e.ID, nameAt: uint16(len(e.Key) - len(e.Stream)), token: token})
 	}
 	verify := rapid.Bool().Draw(p.rt, "verify")
 	p.call(func() {

@@ -148,16 +148,17 @@ func unsupported(code string) bool {
 	return false
 }
 
-// Permanent reports whether waiting does not help against an error of the start: missing rights, keys of another type, a server
-// that is too old or cannot be distinguished from its successor.
-func Permanent(err error) bool {
+// Retryable reports whether a call that failed may succeed later although nobody changes anything: the server is away, busy, full
+// or in the middle of a failover. It is false for missing rights, keys of another type, and a server that is too old or cannot be
+// distinguished from its successor; true for nil and for every error that is not a refusal.
+func Retryable(err error) bool {
 	code, ok := Refusal(err)
 	if !ok {
-		return false
+		return true
 	}
 	switch code {
 	case "NOPERM", "can't run this command", "ACL failure in script", "NOAUTH", "WRONGPASS", "WRONGTYPE":
-		return true
+		return false
 	}
-	return unsupported(code)
+	return !unsupported(code)
 }

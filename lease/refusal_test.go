@@ -54,7 +54,7 @@ func TestRefusals(t *testing.T) {
 			if c.code != "" {
 				require.Equal(t, c.code, code, text)
 			}
-			require.Equal(t, c.permanent, Permanent(err), text)
+			require.Equal(t, !c.permanent, Retryable(err), text)
 			require.ErrorIs(t, Explain(err), err)
 			if c.remedy == "" {
 				require.Equal(t, err, Explain(err))
@@ -72,7 +72,7 @@ func TestWhatIsNoRefusal(t *testing.T) {
 	} {
 		_, ok := Refusal(err)
 		require.False(t, ok, err)
-		require.False(t, Permanent(err))
+		require.True(t, Retryable(err))
 	}
 	require.NoError(t, Explain(nil))
 	require.ErrorIs(t, Explain(context.DeadlineExceeded), context.DeadlineExceeded)

@@ -63,7 +63,7 @@ func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Tok
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
-	head := [...]string{consumer, s.ttl, s.record, s.gap, s.mode, formatToken(floor), s.lease}
+	head := [...]string{consumer, s.ttl, s.record, s.gap, s.mode, floor.String(), s.lease}
 	calls := make([]Call, len(batches))
 	for i, batch := range batches {
 		calls[i] = renewal(k, consumer, head[:], batch)

@@ -18,7 +18,7 @@ func aliceAndBob(t *testing.T, f func(t *testing.T, w *harness)) {
 }
 
 func keepable(l *Lease) Keepable {
-	return Keepable{Key: l.Key(), Entry: l.Entry(), Token: formatToken(l.Token())}
+	return Keepable{Key: l.Key(), Entry: l.Entry(), Token: l.Token().String()}
 }
 
 func (w *harness) keep(consumer string, items ...Keepable) string {

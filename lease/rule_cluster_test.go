@@ -59,7 +59,7 @@ func TestCluster(t *testing.T) {
 			code, ok := Refusal(err)
 			require.True(t, ok, err)
 			require.Equal(t, "TRYAGAIN", code)
-			require.False(t, Permanent(err))
+			require.True(t, Retryable(err))
 		}
 		_, err = w.store.Beat(w.ctx, 0, alice, false)
 		tryAgain(err)

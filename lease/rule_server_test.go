@@ -43,7 +43,7 @@ func TestRule11AtMaxmemoryWhatIsHeldGoesOnAndNothingIsTaken(t *testing.T) {
 	code, ok := Refusal(err)
 	require.True(t, ok)
 	require.Equal(t, "OOM", code)
-	require.False(t, Permanent(err))
+	require.True(t, Retryable(err))
 	require.Empty(t, w.value("new"))
 	require.Contains(t, w.pendingIDs(alice), fresh[0].ID)
 
@@ -103,7 +103,7 @@ func TestDemotedServerDecidesNothing(t *testing.T) {
 		code, ok := Refusal(err)
 		require.True(t, ok, "%s: %v", script, err)
 		require.Equal(t, "READONLY", code, "%s: %v", script, err)
-		require.False(t, Permanent(err))
+		require.True(t, Retryable(err))
 		require.ErrorContains(t, Explain(err), "master", script)
 	}
 	require.Equal(t, []Verdict{0}, demoted.store.Extend(w.ctx, alice, []*Lease{l}))
@@ -175,7 +175,7 @@ func TestOpenNamesTheMissingRight(t *testing.T) {
 			for _, want := range wants {
 				require.Contains(t, strings.ToLower(err.Error()), want)
 			}
-			require.True(t, Permanent(err), err)
+			require.False(t, Retryable(err), err)
 			require.ErrorContains(t, Explain(err), "grant")
 			_, ok := w.deadline(alice)
 			require.False(t, ok, "no session without the rights to use it")
@@ -186,7 +186,7 @@ func TestOpenNamesTheMissingRight(t *testing.T) {
 		client := w.user("resetkeys", "~shop-input", "~{shop-input}:sessions", "~{shop-input}:later", "~{shop-input}:token")
 		_, err := w.as(client).store.Open(w.ctx, 0, alice, 0)
 		require.Error(t, err)
-		require.True(t, Permanent(err), err)
+		require.False(t, Retryable(err), err)
 	})
 	t.Run("all that is needed", func(t *testing.T) {
 		w := newHarness(t)
@@ -218,7 +218,7 @@ func TestOpenNamesTheKeyOfAnotherType(t *testing.T) {
 			_, err := w.store.Open(w.ctx, 0, alice, 0)
 			require.ErrorContains(t, err, "WRONGTYPE")
 			require.ErrorContains(t, err, key(w))
-			require.True(t, Permanent(err))
+			require.False(t, Retryable(err))
 			require.ErrorContains(t, Explain(err), "delete or rename")
 		})
 	}
@@ -276,7 +276,7 @@ func TestDestroyedGroup(t *testing.T) {
 	_, err := w.store.Read(w.ctx, 0, alice, 1, time.Millisecond)
 	code, _ := Refusal(err)
 	require.Equal(t, "NOGROUP", code)
-	require.False(t, Permanent(err))
+	require.True(t, Retryable(err))
 	_, err = w.store.Pending(w.ctx, 0, alice, "", 1, 0)
 	code, _ = Refusal(err)
 	require.Equal(t, "NOGROUP", code)
@@ -388,7 +388,7 @@ func TestNoAnswerIsNotARefusal(t *testing.T) {
 	require.Error(t, err)
 	_, refused := Refusal(err)
 	require.False(t, refused)
-	require.False(t, Permanent(err))
+	require.True(t, Retryable(err))
 	require.ErrorContains(t, Explain(err), "may have run")
 	require.NoError(t, w.server.Resume())
 	require.Eventually(t, func() bool {

@@ -49,7 +49,7 @@ func TestRule02TokensStayAboveTheFloorWhenTheServerForgot(t *testing.T) {
 		"verify": func(w *harness, l *Lease) {
 			w.forget()
 			w.Do("DEL", l.Key())
-			high := &Lease{key: l.key, tag: formatToken(floor) + " " + l.Entry()}
+			high := &Lease{key: l.key, tag: floor.String() + " " + l.Entry()}
 			kept, err := w.store.Verify(w.ctx, 0, alice, []*Lease{high})
 			require.NoError(w.t, err)
 			require.Equal(w.t, "k", kept)
@@ -63,13 +63,13 @@ func TestRule02TokensStayAboveTheFloorWhenTheServerForgot(t *testing.T) {
 			l := w.own(alice, "s")
 			w.Do("DEL", w.keys.Token)
 			tell(w, l)
-			require.Equal(t, formatToken(floor), w.Text("GET", w.keys.Token))
+			require.Equal(t, floor.String(), w.Text("GET", w.keys.Token))
 			next := w.own(alice, "next").Token()
 			require.Greater(t, next, floor)
 			// A floor that is lower takes nothing back.
 			_, err := w.store.Open(w.ctx, 0, alice, 1)
 			require.NoError(t, err)
-			require.Equal(t, formatToken(next), w.Text("GET", w.keys.Token))
+			require.Equal(t, next.String(), w.Text("GET", w.keys.Token))
 		})
 	}
 }

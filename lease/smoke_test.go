@@ -24,7 +24,7 @@ func TestEveryScriptRuns(t *testing.T) {
 	require.Len(t, entries, 1)
 	require.Equal(t, first, entries[0].ID)
 	l := w.take(alice, entries[0])
-	require.Equal(t, alice+" "+formatToken(l.Token())+" "+first, w.value("one"))
+	require.Equal(t, alice+" "+l.Token().String()+" "+first, w.value("one"))
 	require.InDelta(t, 30*time.Second, w.pttl(l.Key()), float64(10*time.Second))
 
 	page, err := w.store.Pending(w.ctx, 0, alice, "", 10, 0)

@@ -190,7 +190,7 @@ func (s *Store) Open(ctx context.Context, p int, consumer string, floor api.Toke
 	return beatOf(s.renew.Do(ctx, Call{
 		Script: scriptOpen,
 		Keys:   []string{k.Input, k.Sessions, k.Token, k.Later, k.Lease("")},
-		Args:   []string{consumer, s.ttl, s.record, s.gap, s.mode, formatToken(floor), s.layout.Group()},
+		Args:   []string{consumer, s.ttl, s.record, s.gap, s.mode, floor.String(), s.layout.Group()},
 	}))
 }
 

@@ -64,7 +64,7 @@ func (v Value) String() string {
 // keyAndTag returns the key of a lease and its tag, "<token> <entry>", side by side in one piece of memory, as they are sent
 // together; the entry begins at entryAt of the tag.
 func keyAndTag(key string, token api.Token, entry string) (_, tag string, entryAt int) {
-	text := formatToken(token)
+	text := token.String()
 	both := key + text + " " + entry
 	return both[:len(key)], both[len(key):], len(text) + 1
 }

@@ -67,7 +67,7 @@ func TestScriptsParseLeasesAsGoDoes(t *testing.T) {
 			require.Empty(t, got, "%q", c.text)
 			continue
 		}
-		require.Equal(t, []string{c.want.Consumer, formatToken(c.want.Token), c.want.Entry, c.want.Waiting}, got, "%q", c.text)
+		require.Equal(t, []string{c.want.Consumer, c.want.Token.String(), c.want.Entry, c.want.Waiting}, got, "%q", c.text)
 	}
 }
 

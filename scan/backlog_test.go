@@ -231,7 +231,7 @@ func TestBacklogBeyondWhatIsCounted(t *testing.T) {
 		ids = append(ids, f.announce(0, "s"+strconv.Itoa(n)))
 	}
 	small := f.inspector(func(c *scan.InspectorConfig) { c.CountLimit = 1000 })
-	none := f.inspector(func(c *scan.InspectorConfig) { c.CountLimit = -1 })
+	none := f.inspector(func(c *scan.InspectorConfig) { c.CountLimit = scan.NoCount })
 	b := f.backlog(small)
 	require.Equal(t, 3000, b.Lag, "nothing comes before it")
 	require.Equal(t, scan.LagCounted, b.LagBy)

@@ -31,6 +31,15 @@ const (
 	DefaultDLQFullDelay = time.Hour
 )
 
+// Values of Config and InspectorConfig that are not quantities. What they mean where is the rule for options in package engine.
+const (
+	NoRetries = -1 // MaxRetries: the first failure is the last
+	NoCrashes = -1 // MaxCrashes: everything that a process owned when it died becomes a dead letter
+	NoCount   = -1 // InspectorConfig.CountLimit: nothing is counted
+	// NoLimit is no limit, for MaxRetries, MaxCrashes, DLQMaxLen, InspectorConfig.MaxMove and InspectorConfig.CountLimit.
+	NoLimit = math.MaxInt
+)
+
 // Limits of Config.
 const (
 	// MinInterval keeps a fleet from doing nothing but scanning.
@@ -60,16 +69,16 @@ type Config struct {
 	Interval time.Duration
 
 	// MaxRetries is the number of retries of a stream that failed (Lease.Fail, or an error from the handler of Added) before its
-	// announcement is dead-lettered. Releases, shutdowns and lost leases do not count. Default and zero: 3. Negative: none, the
-	// first failure is the last.
+	// announcement is dead-lettered. Releases, shutdowns and lost leases do not count. Default and zero: 3. NoRetries, or
+	// negative: none, the first failure is the last. NoLimit: as many as it takes.
 	MaxRetries int
 
 	// MaxCrashes is how often a stream is requeued, whatever else is known, after the process that owned it died without
 	// releasing it. Beyond that it becomes a dead letter if it stands out as poison: if it was among the last that its owners
 	// got before they died, again and again. With the defaults that usually takes 17 to 45 deaths of its own. What does not stand out is
 	// requeued after the longest delay, and an event (api.EventCrashLoop) and a metric report it. A stream that had just been
-	// read, and was not owned yet, counts as owned. Default and zero: 10. Negative: none, and everything that a process owned
-	// when it died becomes a dead letter; for no limit use math.MaxInt.
+	// read, and was not owned yet, counts as owned. Default and zero: 10. NoCrashes, or negative: none, and everything that a
+	// process owned when it died becomes a dead letter. NoLimit: nothing becomes one.
 	MaxCrashes int
 
 	// StableAfter is how long a stream must be held to count as stable: when its owner crashes after that, its crash count
@@ -95,7 +104,8 @@ type Config struct {
 
 	// DLQMaxLen is how many entries the dead-letter stream of one partition may hold. What should go there beyond that is
 	// delayed by DLQFullDelay, again and again, and a metric reports it: nothing is lost. What cannot be delayed, since it is
-	// too large to be copied, stays pending and is tried every 15 s. Default and zero: 100,000. Negative: no limit.
+	// too large to be copied, stays pending and is tried every 15 s. Default and zero: 100,000. NoLimit: as many as there are.
+	// From 1.
 	DLQMaxLen int
 
 	// DLQTrim drops the oldest dead letters for good at DLQMaxLen, instead of delaying new ones. Up to a DLQMaxLen of 10,000
@@ -110,7 +120,7 @@ type Config struct {
 	DLQFullDelay time.Duration
 }
 
-// WithDefaults returns c with every zero replaced by its default. Negative numbers stay as they are.
+// WithDefaults returns c with every zero replaced by its default. Negative numbers and NoLimit stay as they are.
 func (c Config) WithDefaults() Config {
 	c.Interval = cmp.Or(c.Interval, DefaultInterval)
 	c.MaxRetries = cmp.Or(c.MaxRetries, DefaultMaxRetries)
@@ -146,6 +156,9 @@ func (c Config) Validate() error {
 			return fmt.Errorf("scan: %s is %v, must be from %v to %v", f.name, f.value, f.from, f.upTo)
 		}
 	}
+	if c.DLQMaxLen < 1 {
+		return fmt.Errorf("scan: DLQMaxLen is %d, must be at least 1; leave it out for %d, or use scan.NoLimit", c.DLQMaxLen, DefaultDLQMaxLen)
+	}
 	if c.MaxRetryDelay < c.RetryDelay {
 		return fmt.Errorf("scan: MaxRetryDelay is %v, must be at least RetryDelay, which is %v", c.MaxRetryDelay, c.RetryDelay)
 	}
@@ -155,9 +168,12 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// DeadLimit returns DLQMaxLen as scripts take it: 0 where there is no limit.
+// DeadLimit returns DLQMaxLen as scripts take it: 0 where there is no limit. Lua counts exactly up to 2^53, which no stream reaches.
 func (c Config) DeadLimit() int {
-	return max(c.WithDefaults().DLQMaxLen, 0)
+	if limit := c.WithDefaults().DLQMaxLen; int64(limit) < 1<<53 {
+		return max(limit, 0)
+	}
+	return 0
 }
 
 // Delay returns the delay of a stream that has failed retries times, including the last failure. rnd is a random number in

@@ -30,7 +30,7 @@ func TestConfigDefaults(t *testing.T) {
 	require.Equal(t, time.Hour, raised.WithDefaults().MaxRetryDelay)
 	require.Equal(t, 2*time.Hour, raised.WithDefaults().MaxCrashDelay)
 
-	none := Config{MaxRetries: -1, MaxCrashes: -1, DLQMaxLen: -1, DLQTrim: true}
+	none := Config{MaxRetries: NoRetries, MaxCrashes: NoCrashes, DLQMaxLen: NoLimit, DLQTrim: true}
 	require.NoError(t, none.Validate())
 	require.Equal(t, -1, none.WithDefaults().MaxRetries)
 	require.Equal(t, -1, none.WithDefaults().MaxCrashes)
@@ -38,7 +38,7 @@ func TestConfigDefaults(t *testing.T) {
 }
 
 func TestConfigDeadLimit(t *testing.T) {
-	for given, want := range map[int]int{0: 100_000, -1: 0, math.MinInt: 0, 1: 1, 7: 7} {
+	for given, want := range map[int]int{0: 100_000, NoLimit: 0, 1 << 53: 0, 1<<53 - 1: 1<<53 - 1, 1: 1, 7: 7} {
 		require.Equal(t, want, Config{DLQMaxLen: given}.DeadLimit(), "DLQMaxLen %d", given)
 	}
 }
@@ -57,6 +57,7 @@ func TestConfigValidateNamesFieldAndValue(t *testing.T) {
 		{Config{CrashDelay: -time.Second}, "scan: CrashDelay is -1s, must be from 1ms to 720h0m0s"},
 		{Config{MaxCrashDelay: 721 * time.Hour}, "scan: MaxCrashDelay is 721h0m0s, must be from 1ms to 720h0m0s"},
 		{Config{DLQFullDelay: -time.Hour}, "scan: DLQFullDelay is -1h0m0s, must be from 1ms to 720h0m0s"},
+		{Config{DLQMaxLen: -1}, "scan: DLQMaxLen is -1, must be at least 1; leave it out for 100000, or use scan.NoLimit"},
 		{Config{RetryDelay: 3 * time.Second, MaxRetryDelay: 2 * time.Second},
 			"scan: MaxRetryDelay is 2s, must be at least RetryDelay, which is 3s"},
 		{Config{MaxRetryDelay: 10 * time.Millisecond},

@@ -33,10 +33,10 @@ var ErrUnknownService = errors.New("scan: no such service in this database")
 // InspectorConfig configures the calls of an Inspector. The zero value means the default in every field.
 type InspectorConfig struct {
 	// Partitions is the number of partitions of the service. Default and zero: the number that the service has on record in
-	// Redis, where its first engine or publisher of this library puts it.
+	// Redis, where its first engine or publisher of this library puts it. From 1 to 1024.
 	Partitions int
 
-	// Timeout bounds one round trip. Default and zero: 5 s.
+	// Timeout bounds one round trip. Default and zero: 5 s. From 1 ns.
 	Timeout time.Duration
 
 	// Page is how many entries one script reads or moves. The server handles a page in one step, during which it serves nobody
@@ -45,12 +45,12 @@ type InspectorConfig struct {
 
 	// MaxMove is the greatest weight of an entry that is sent back or reannounced, in bytes plus 64 for each field. The server
 	// copies 16 MiB in some 70 ms, during which it serves nobody else. Default and zero: 16 MiB, lease.DefaultMaxMove.
-	// Negative: no limit.
+	// NoLimit: whatever its weight. From 1.
 	MaxMove int
 
 	// CountLimit is the greatest number of entries of an input stream that are counted for a backlog where Redis does not know
 	// the number. They are counted in one step, too, which ends where they weigh more than 16 MiB. Default and zero: 10,000.
-	// Negative: none are counted.
+	// NoCount, or negative: none are counted. NoLimit: only the weight limits it.
 	CountLimit int
 }
 
@@ -70,6 +70,8 @@ func (c InspectorConfig) validate() error {
 		return fmt.Errorf("%w: Timeout is %v, must be above 0; leave it out for %v", api.ErrInvalidConfig, c.Timeout, DefaultInspectTimeout)
 	case c.Page < 1 || c.Page > maxInspectPage:
 		return fmt.Errorf("%w: Page is %d, must be from 1 to %d; leave it out for %d", api.ErrInvalidConfig, c.Page, maxInspectPage, DefaultInspectPage)
+	case c.MaxMove < 0:
+		return fmt.Errorf("%w: MaxMove is %d, must be above 0; leave it out for %d, or use scan.NoLimit", api.ErrInvalidConfig, c.MaxMove, lease.DefaultMaxMove)
 	}
 	return nil
 }

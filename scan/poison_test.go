@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"math"
 	"testing"
 	"time"
 
@@ -54,8 +53,8 @@ func TestDetectPoison(t *testing.T) {
 		"alone, and others arrived before":          {left: []after{{s, 26}}, others: cohort{stable: 1, idles: []time.Duration{9 * s}}, crashes: []int{-1}},
 		"the only announcement":                     {left: []after{{s, 11}}, others: cohort{sole: true}, crashes: []int{-1}},
 		"the only announcement, below the limit":    {left: []after{{s, 10}}, others: cohort{sole: true}, crashes: []int{10}},
-		"no crash is forgiven to anyone":            {config: Config{MaxCrashes: -1}, left: []after{{s, 1}, {s, 1}, {9 * s, 1}}, crashes: []int{-1, -1, -1}},
-		"no limit, but somebody lowered it":         {config: Config{MaxCrashes: math.MaxInt}, left: []after{{s, 70}, {9 * s, 70}}, crashes: []int{70, 70}},
+		"no crash is forgiven to anyone":            {config: Config{MaxCrashes: NoCrashes}, left: []after{{s, 1}, {s, 1}, {9 * s, 1}}, crashes: []int{-1, -1, -1}},
+		"no limit, but somebody lowered it":         {config: Config{MaxCrashes: NoLimit}, left: []after{{s, 70}, {9 * s, 70}}, crashes: []int{70, 70}},
 		"a greater limit is the longest delay, too": {config: Config{MaxCrashes: 100}, left: herd(after{s, 101}, 3, 60), crashes: []int{101, 60, 60, 60}, waiting: 1},
 		"a lower limit":                             {config: Config{MaxCrashes: 1}, left: herd(after{s, 2}, 3, 12), crashes: []int{2, 11, 11, 11}, waiting: 4},
 	} {

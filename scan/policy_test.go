@@ -47,7 +47,7 @@ func TestPolicyCountsCrashesOfOwnersOnly(t *testing.T) {
 		"third crash: twice that":                     {orphan: orphanOf(2, 2, held5s), death: died(time.Second), dest: lease.ToLater, crashes: 3, delay: 2 * time.Second},
 		"last crash that is forgiven":                 {orphan: orphanOf(2, 9, held5s), death: died(time.Second), dest: lease.ToLater, crashes: 10, delay: 256 * time.Second},
 		"one more":                                    {orphan: orphanOf(2, 10, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 11},
-		"no crash is forgiven":                        {orphan: orphanOf(2, 0, held5s), death: died(time.Second), config: Config{MaxCrashes: -1}, dest: lease.ToDeadLetters, crashes: 1},
+		"no crash is forgiven":                        {orphan: orphanOf(2, 0, held5s), death: died(time.Second), config: Config{MaxCrashes: NoCrashes}, dest: lease.ToDeadLetters, crashes: 1},
 		"parked for long":                             {orphan: orphanOf(1, 10, 22*time.Second), death: died(time.Second), dest: lease.ToInput, crashes: lease.KeepCount},
 		"just read":                                   {orphan: orphanOf(1, 10, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 11},
 		"just read, before deadlines were moved":      {orphan: orphanOf(1, 10, 15*time.Minute), death: sessionEnd{deadline: deathNow - 1000, now: deathNow, ttl: 10 * time.Second, last: 15*time.Minute - 9*time.Second}, dest: lease.ToDeadLetters, crashes: 11},
@@ -55,7 +55,7 @@ func TestPolicyCountsCrashesOfOwnersOnly(t *testing.T) {
 		"just read, for the first time":               {orphan: orphanOf(1, 0, held5s), death: died(time.Second), dest: lease.ToInput, crashes: 1},
 		"read after the last beat":                    {orphan: orphanOf(1, 1, 10*time.Second), death: died(time.Second), dest: lease.ToLater, crashes: 2, delay: time.Second},
 		"read after its session":                      {orphan: orphanOf(1, 10, 0), death: died(time.Second), dest: lease.ToInput, crashes: lease.KeepCount},
-		"just read, and no crash is forgiven":         {orphan: orphanOf(1, 0, held5s), death: died(time.Second), config: Config{MaxCrashes: -1}, dest: lease.ToInput, crashes: lease.KeepCount},
+		"just read, and no crash is forgiven":         {orphan: orphanOf(1, 0, held5s), death: died(time.Second), config: Config{MaxCrashes: NoCrashes}, dest: lease.ToInput, crashes: lease.KeepCount},
 		"a count that a producer made up":             {orphan: orphanOf(2, 1e6, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 45},
 		"the greatest":                                {orphan: orphanOf(2, math.MaxInt, held5s), death: died(time.Second), dest: lease.ToDeadLetters, crashes: 45},
 		"one that it made up below zero":              {orphan: orphanOf(2, math.MinInt, held5s), death: died(time.Second), dest: lease.ToInput, crashes: 1},
@@ -73,7 +73,7 @@ func TestPolicyCountsCrashesOfOwnersOnly(t *testing.T) {
 		"read before its time":                        {orphan: early(orphanOf(1, 0, time.Minute)), death: died(time.Second), dest: lease.ToLater, crashes: lease.KeepCount, at: deathNow + 5000},
 		"read before its time, closed":                {orphan: early(orphanOf(1, 0, held5s)), death: sessionEnd{now: deathNow}, dest: lease.ToLater, crashes: lease.KeepCount, at: deathNow + 5000},
 		"other limits":                                {orphan: orphanOf(2, 1, held5s), death: died(time.Second), config: Config{MaxCrashes: 1}, dest: lease.ToDeadLetters, crashes: 2},
-		"no limit":                                    {orphan: orphanOf(2, 1e9, held5s), death: died(time.Second), config: Config{MaxCrashes: math.MaxInt}, dest: lease.ToLater, crashes: 1e9 + 1, delay: 5 * time.Minute},
+		"no limit":                                    {orphan: orphanOf(2, 1e9, held5s), death: died(time.Second), config: Config{MaxCrashes: NoLimit}, dest: lease.ToLater, crashes: 1e9 + 1, delay: 5 * time.Minute},
 		"the limit is of those not held so long":      {orphan: orphanOf(2, 10, 13*time.Second), death: died(time.Second), config: Config{StableAfter: 2 * time.Second}, dest: lease.ToInput, crashes: 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,7 +40,7 @@ func TestFullDeadLetterStreamDelays(t *testing.T) {
 
 // Trace: dead letters are to be trimmed, and have no limit. Each new one trimmed all of them, and itself.
 func TestDeadLettersWithoutALimitAreNotTrimmed(t *testing.T) {
-	h := newHarness(t, func(s *Settings) { s.DLQMaxLen, s.DLQTrim, s.MaxCrashes = -1, true, -1 }).withDead()
+	h := newHarness(t, func(s *Settings) { s.DLQMaxLen, s.DLQTrim, s.MaxCrashes = NoLimit, true, NoCrashes }).withDead()
 	for range 200 { // trimming is by whole nodes of 100
 		h.Do("XADD", h.keys.DeadLetters, "*", "f", "v")
 	}
@@ -85,7 +85,7 @@ func TestMissingRightToTheDeadLettersHoldsUpNobodyElse(t *testing.T) {
 // Trace: entry after entry that should become a dead letter is refused, since the key has another type. The walk from page to
 // page ended at the first of them, and 10,000 others waited for somebody to clean up.
 func TestEntryThatIsRefusedHoldsUpNobodyElse(t *testing.T) {
-	h := newHarness(t, func(s *Settings) { s.MaxCrashes = -1 }).withDead()
+	h := newHarness(t, func(s *Settings) { s.MaxCrashes = NoCrashes }).withDead()
 	h.Do("HSET", h.keys.DeadLetters, "f", "v")
 	for i := range 4 {
 		h.owned(dead, fmt.Sprint("refused-", i))

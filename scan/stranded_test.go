@@ -103,7 +103,7 @@ func TestBacklogTellsOfTrimmedBodies(t *testing.T) {
 	f.Do("XACK", f.layout.Keys(0).Input, f.layout.Group(), read[3].ID)
 	b = f.backlog(i)
 	require.Equal(t, []int{1, 0}, []int{b.WithoutBody, b.Stranded})
-	b = f.backlog(f.inspector(func(c *scan.InspectorConfig) { c.CountLimit = -1 }))
+	b = f.backlog(f.inspector(func(c *scan.InspectorConfig) { c.CountLimit = scan.NoCount }))
 	require.Equal(t, []int{-1, -1, -1}, []int{b.Lag, b.Stranded, b.WithoutBody})
 }
 

@@ -45,8 +45,9 @@ type Config struct {
 
 	// StepBits is log2 of how many slots of one level make a slot of the next.
 	// SlotBits - StepBits is the overlap: each bit of it halves the largest
-	// cascade, and halves the reach of the next level. Zero: half of SlotBits,
-	// rounded down, at least 1; so 6, which is 64 slots. From 1 to SlotBits.
+	// cascade, and halves the reach of the next level. Default and zero:
+	// half of SlotBits, rounded down, at least 1; so 6, which is 64 slots.
+	// From 1 to SlotBits.
 	StepBits int
 
 	// Levels is the number of levels. Deadlines beyond the last one are exact

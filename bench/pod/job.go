@@ -3,7 +3,6 @@ package pod
 import (
 	"context"
 	"errors"
-	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -41,7 +40,7 @@ func newJobs(work time.Duration, seed uint64, j *journal.Journal) *jobs {
 // recovery has streams that are worked on redelivered soon and any number of times, so that whatever is left over is left by a fault.
 func (o WorkerOptions) recovery() (c scan.Config) {
 	if o.Work > 0 {
-		c.MaxRetries, c.MaxCrashes = math.MaxInt, math.MaxInt
+		c.MaxRetries, c.MaxCrashes = scan.NoLimit, scan.NoLimit
 		c.Interval = max(o.SessionTTL/5, scan.MinInterval) // each engine reconciles its streams with its pending entries every ten intervals
 		c.RetryDelay, c.CrashDelay = o.Work/20, o.Work/20
 		c.MaxRetryDelay, c.MaxCrashDelay = o.Work/4, o.Work/4

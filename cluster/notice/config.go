@@ -57,10 +57,10 @@ type Config struct {
 	MaxWindow time.Duration
 
 	// RelaxedTimeout is how long to wait for an answer during a window and after it, if the TTLs leave time for that; never
-	// less than the usual timeout. Default and zero: 10 s.
+	// less than the usual timeout. Default and zero: 10 s. From 1 ns.
 	RelaxedTimeout time.Duration
 
-	// RelaxedFor is how long RelaxedTimeout applies after a window. Default and zero: 20 s.
+	// RelaxedFor is how long RelaxedTimeout applies after a window. Default and zero: 20 s. From 1 ns.
 	RelaxedFor time.Duration
 }
 

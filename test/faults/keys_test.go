@@ -289,7 +289,7 @@ func TestWrongTypeWhileRunning(t *testing.T) {
 			if tc.unready {
 				h.eventually(func() bool {
 					err := a.ready()
-					return err != nil && lease.Permanent(err)
+					return err != nil && !lease.Retryable(err)
 				}, "Ready to say so")
 				require.ErrorContains(t, a.ready(), "delete or rename it")
 			}

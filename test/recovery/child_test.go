@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -236,6 +235,6 @@ func (c *child) held() int {
 
 // never changes a config so that it makes no dead letters.
 func never(c scan.Config) scan.Config {
-	c.MaxCrashes, c.MaxRetries = math.MaxInt, math.MaxInt
+	c.MaxCrashes, c.MaxRetries = scan.NoLimit, scan.NoLimit
 	return c
 }

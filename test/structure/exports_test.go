@@ -43,7 +43,7 @@ var stable = map[string][]string{
 		"State", // scan.Survey
 	},
 	"scan": {
-		"Config", "Config.Validate", "Config.WithDefaults",
+		"Config", "Config.Validate", "Config.WithDefaults", "NoRetries", "NoCrashes", "NoCount", "NoLimit",
 		// Engine.Inspector
 		"Inspector", "Inspector.*", "InspectorConfig", "NewInspector",
 		"Backlog", "LagSource", "Consumer", "Session", "SessionState", "DeadLetter", "DeadLetter.*", "Holding", "Ownership",

@@ -2,7 +2,6 @@ package completion
 
 import (
 	"cmp"
-	"strconv"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
@@ -25,7 +24,7 @@ func (c *Completer) End(l *lease.Lease) {
 		lease:    l,
 		finish:   ending.Kind == lease.EndDone,
 		Disposition: lease.Disposition{
-			Key: l.Key(), Entry: l.Entry(), Token: strconv.FormatUint(uint64(l.Token()), 10), Dest: lease.ToInput,
+			Key: l.Key(), Entry: l.Entry(), Token: l.Token().String(), Dest: lease.ToInput,
 			Retries: lease.KeepCount, Crashes: lease.KeepCount,
 		},
 	}

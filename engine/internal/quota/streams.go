@@ -17,7 +17,7 @@ type Streams struct {
 
 	mu struct {
 		sync.Mutex
-		limit    int // 0: no limit
+		limit    int // math.MaxInt: no limit
 		reserved int // for reads and acquisitions on their way
 		turns    []turn
 		granted  uint64 // turns so far
@@ -30,7 +30,7 @@ type turn struct {
 	waiting bool
 }
 
-// NewStreams returns a quota of so many streams, 0 for no limit. held returns how many are held. changed is called when those who
+// NewStreams returns a quota of so many streams, math.MaxInt for no limit. held returns how many are held. changed is called when those who
 // wait should look again.
 func NewStreams(limit, partitions int, held func() int, changed func()) *Streams {
 	s := &Streams{held: held, changed: changed}
@@ -39,7 +39,7 @@ func NewStreams(limit, partitions int, held func() int, changed func()) *Streams
 	return s
 }
 
-// SetLimit changes how many streams may be held and reserved, 0 for no limit. It takes nothing back.
+// SetLimit changes how many streams may be held and reserved, math.MaxInt for no limit. It takes nothing back.
 func (s *Streams) SetLimit(n int) {
 	s.mu.Lock()
 	s.mu.limit = n
@@ -51,7 +51,7 @@ func (s *Streams) SetLimit(n int) {
 func (s *Streams) Full() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mu.limit > 0 && s.held() >= s.mu.limit
+	return s.held() >= s.mu.limit
 }
 
 // Left returns how many streams fit for which n places were reserved: fewer than n when the limit was lowered since. Without a limit
@@ -59,11 +59,13 @@ func (s *Streams) Full() bool {
 func (s *Streams) Left(n int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.mu.limit == 0 {
+	if !s.limitedLocked() {
 		return math.MaxInt
 	}
 	return max(s.freeLocked()+n, 0)
 }
+
+func (s *Streams) limitedLocked() bool { return s.mu.limit < math.MaxInt }
 
 // freeLocked is how many more may be reserved; less than 0 when the limit was lowered.
 func (s *Streams) freeLocked() int { return s.mu.limit - s.held() - s.mu.reserved }
@@ -76,7 +78,7 @@ func (s *Streams) Reserve(n int) int {
 }
 
 func (s *Streams) reserveLocked(n int) int {
-	if s.mu.limit > 0 {
+	if s.limitedLocked() {
 		// Each partition's reader gets its share: one that waits for entries with all the room would starve the others.
 		n = min(n, s.freeLocked(), max(1, s.mu.limit/len(s.mu.turns)))
 	}
@@ -93,7 +95,7 @@ func (s *Streams) ReserveInTurn(partition, n int) int {
 	mine := &s.mu.turns[partition]
 	mine.waiting = true
 	for i := range s.mu.turns {
-		if t := &s.mu.turns[i]; s.mu.limit > 0 && t.waiting && t.last < mine.last {
+		if t := &s.mu.turns[i]; s.limitedLocked() && t.waiting && t.last < mine.last {
 			return 0
 		}
 	}

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,7 +38,7 @@ func (m *naive) before(a, b int) bool {
 }
 
 func (m *naive) room(n int) int {
-	if m.limit > 0 {
+	if m.limit < math.MaxInt {
 		n = min(n, m.limit-m.held-m.reserved, max(1, m.limit/partitions))
 	}
 	return max(n, 0)
@@ -47,7 +48,7 @@ func (m *naive) reserveInTurn(t *rapid.T, p, n int) {
 	m.waiting[p] = true
 	want := m.room(n)
 	for q := range partitions {
-		if m.limit > 0 && m.waiting[q] && m.before(q, p) {
+		if m.limit < math.MaxInt && m.waiting[q] && m.before(q, p) {
 			want = 0
 		}
 	}
@@ -59,7 +60,7 @@ func (m *naive) reserveInTurn(t *rapid.T, p, n int) {
 	m.waiting[p] = false
 	for q := range partitions {
 		delete(m.overtook, [2]int{p, q})
-		if m.waiting[q] && m.limit > 0 {
+		if m.waiting[q] && m.limit < math.MaxInt {
 			m.overtook[[2]int{q, p}]++
 			require.Equal(t, 1, m.overtook[[2]int{q, p}], "nobody who waits is overtaken twice")
 		}
@@ -75,7 +76,7 @@ func (m *naive) reserveInTurn(t *rapid.T, p, n int) {
 
 func (m *naive) granted(t *rapid.T, n int) {
 	m.reserved += n
-	if n > 0 && m.limit > 0 { // it may have been lowered since
+	if n > 0 && m.limit < math.MaxInt { // it may have been lowered since
 		require.LessOrEqual(t, m.held+m.reserved, m.limit)
 	}
 }
@@ -96,7 +97,7 @@ func (m *naive) endTurn(t *rapid.T, p int) {
 
 // Reservations never exceed the limit, and whoever waits for room is not overtaken twice by the same one.
 func TestStreamsAgainstModel(t *testing.T) {
-	limits := rapid.SampledFrom([]int{3, 1, 2, 10, 0})
+	limits := rapid.SampledFrom([]int{3, 1, 2, 10, 0, math.MaxInt})
 	parts := rapid.IntRange(0, partitions-1)
 	amounts := rapid.IntRange(1, 6)
 	rapid.Check(t, func(t *rapid.T) {
@@ -132,12 +133,12 @@ func TestStreamsAgainstModel(t *testing.T) {
 				require.Equal(t, before+1, m.changed)
 			},
 			"": func(t *rapid.T) {
-				require.Equal(t, m.limit > 0 && m.held >= m.limit, m.streams.Full())
+				require.Equal(t, m.held >= m.limit, m.streams.Full())
 				for p := range partitions {
 					require.Equal(t, m.waiting[p], m.streams.Waits(p))
 				}
 				left := m.streams.Left(m.reserved)
-				if m.limit == 0 {
+				if m.limit == math.MaxInt {
 					require.Greater(t, left, 1<<30)
 				} else {
 					require.Equal(t, max(m.limit-m.held, 0), left)

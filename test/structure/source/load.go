@@ -115,7 +115,7 @@ func check(fset *token.FileSet, imports types.Importer, p listed) (*Package, err
 	}
 	files := make([]*ast.File, len(p.GoFiles))
 	for i, name := range p.GoFiles {
-		file, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return nil, err
 		}
