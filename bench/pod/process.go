@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 
-	"github.com/streamlease/streamlease/bench/target"
+	"github.com/streamlease/streamlease/bench/address"
 )
 
 // Process is a child process, which answers each line of its input with a line of JSON.
@@ -39,7 +39,7 @@ func StartSelf(ctx context.Context, redis, log string, args ...string) (*Process
 		return nil, err
 	}
 	p := &Process{Cmd: exec.CommandContext(ctx, self, args...)}
-	p.Cmd.Env = append(os.Environ(), target.EnvRedis+"="+redis)
+	p.Cmd.Env = append(os.Environ(), address.Environ(redis)...)
 	p.Cmd.Stderr = os.Stderr
 	if log != "" {
 		f, err := os.Create(log)

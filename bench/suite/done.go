@@ -10,7 +10,6 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/measure"
-	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
@@ -21,6 +20,7 @@ const goalDone = 0.1
 
 // DoneOptions say how many streams are done, and how often that is measured.
 type DoneOptions struct {
+	URL     string // of the Redis; empty: a private one
 	Streams int
 	Rounds  int
 	Workers int // 0: the default
@@ -44,18 +44,19 @@ type EndedRound struct {
 
 // Done measures handlers that call Done and wait for it, each for one stream at a time.
 func Done(ctx context.Context, o DoneOptions, r *report.Report) (err error) {
-	s, err := target.Open(ctx, "")
+	s, err := target.Open(ctx, o.URL)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	r.Redis = s.Version
 	if o.Workers == 0 {
 		o.Workers = engine.DefaultWorkers
 	}
 	result := Ended{Streams: o.Streams, Workers: o.Workers}
 	for round := range o.Rounds {
-		p := producer.Producer{Client: s.Client, Service: fmt.Sprintf("%s-%d", target.Service, round), Prefix: target.Prefix}
-		if _, err := p.Announce(ctx, 0, o.Streams); err != nil {
+		p, err := s.Announce(ctx, fmt.Sprint("done-", round), o.Streams)
+		if err != nil {
 			return err
 		}
 		ended, err := endAll(ctx, s, p.Service, o)
@@ -76,17 +77,17 @@ func endAll(ctx context.Context, t *target.Target, service string, o DoneOptions
 	if err != nil {
 		return r, err
 	}
-	before, err := measure.CommandsSent(ctx, t.Private)
+	before, err := measure.ReadUsage(ctx, t.Client)
 	if err != nil {
 		return r, err
 	}
 	run := startRun(ctx, e, o.Streams, func(l api.Lease) error { return l.Done(l.Context()) })
 	took, err := run.wait()
-	after, err2 := measure.CommandsSent(ctx, t.Private)
+	after, err2 := measure.ReadUsage(ctx, t.Client)
 	r = EndedRound{
 		Calls:     o.Streams,
 		Scripts:   int64(measure.Observations(registry, "streamlease_script_duration_seconds", "script", "done")),
-		All:       after.Since(before).Scripts(),
+		All:       after.Since(before).Sent(measure.SentByEngine()...).Scripts(),
 		PerSecond: float64(o.Streams) / took.Seconds(),
 	}
 	r.ScriptsPerCall = float64(r.Scripts) / float64(r.Calls)

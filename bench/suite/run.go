@@ -26,9 +26,13 @@ type run struct {
 	ended   chan error
 }
 
-// openEngine makes an engine on a private server. It logs nothing.
+// openEngine makes an engine that logs nothing.
 func openEngine(t *target.Target, service string, opts ...engine.Option) (*engine.Engine, error) {
-	return engine.Open(t.Private.ClientOption(), service, append(opts, engine.WithLogger(slog.New(slog.DiscardHandler)))...)
+	o, err := t.ClientOption()
+	if err != nil {
+		return nil, err
+	}
+	return engine.Open(o, service, append(opts, engine.WithLogger(slog.New(slog.DiscardHandler)))...)
 }
 
 // startRun has an engine take that many streams, and handle be called for each of them.

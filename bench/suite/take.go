@@ -9,7 +9,6 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/measure"
-	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/target"
 )
@@ -24,6 +23,7 @@ const (
 
 // TakeOptions say what is taken, and how often.
 type TakeOptions struct {
+	URL     string // of the Redis; empty: a private one
 	Streams int
 	Rounds  int
 }
@@ -41,28 +41,28 @@ type Taken struct {
 // Take measures how fast a process that starts takes the streams that were announced before: from the start of Run, sessions included, to
 // the Added of the last stream.
 func Take(ctx context.Context, o TakeOptions, r *report.Report) (err error) {
-	s, err := target.Open(ctx, "")
+	s, err := target.Open(ctx, o.URL)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	r.Redis = s.Version
 	result := Taken{Streams: o.Streams}
 	for round := range o.Rounds {
-		scratch := producer.Producer{Client: s.Client, Service: "scratch", Prefix: target.Prefix}
-		took, err := scratch.Announce(ctx, 0, xadds)
+		took, err := s.Track("scratch", 0).Announce(ctx, 0, xadds)
 		if err != nil {
 			return err
 		}
 		result.Xadd = append(result.Xadd, xadds/took.Seconds())
-		p := producer.Producer{Client: s.Client, Service: fmt.Sprintf("%s-%d", target.Service, round), Prefix: target.Prefix}
-		if _, err := p.Announce(ctx, 0, o.Streams); err != nil {
+		p, err := s.Announce(ctx, fmt.Sprint("take-", round), o.Streams)
+		if err != nil {
 			return err
 		}
 		if took, err = takeAll(ctx, s, p.Service, o.Streams); err != nil {
 			return err
 		}
 		result.Rounds = append(result.Rounds, float64(o.Streams)/took.Seconds())
-		if err := s.Client.Do(ctx, s.Client.B().Flushall().Build()).Error(); err != nil {
+		if err := s.Clear(ctx); err != nil {
 			return err
 		}
 	}

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/cluster"
@@ -24,10 +24,6 @@ const Service = "bench"
 
 // Prefix is the prefix of the names of streams, which a number follows.
 const Prefix = "user-"
-
-// EnvRedis is the environment variable with the URL of the Redis, which also passes it to child processes: a password has no place on a
-// command line, which everybody can read.
-const EnvRedis = "STREAMLEASE_BENCH_REDIS"
 
 // Timeout is how long a server may take to answer outside of what is measured.
 const Timeout = 10 * time.Second
@@ -78,7 +74,7 @@ func (t *Target) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	where := Redacted(t.URL)
+	where := address.Redacted(t.URL)
 	if t.Client, err = rueidis.NewClient(o); err != nil {
 		return fmt.Errorf("-redis: no connection to %s: %w", where, err)
 	}
@@ -125,7 +121,7 @@ func (t *Target) SingleAddr() (addr, why string) {
 func (t *Target) Via(addr string) (string, error) {
 	u, err := url.Parse(t.URL)
 	if err != nil {
-		return "", withoutURL(err)
+		return "", errors.New("the URL of the target cannot be parsed")
 	}
 	u.Host = addr
 	return u.String(), nil
@@ -136,34 +132,16 @@ func (t *Target) ClientOption() (rueidis.ClientOption, error) {
 	if t.Private != nil {
 		return t.Private.ClientOption(), nil
 	}
-	return redisOption(t.URL)
+	return option(t.URL)
 }
 
-func redisOption(address string) (rueidis.ClientOption, error) {
-	o, err := rueidis.ParseURL(address)
+func option(url string) (rueidis.ClientOption, error) {
+	o, err := address.Option(url)
 	if err != nil {
-		return o, fmt.Errorf("-redis: not the URL of a Redis server, as redis://user:password@host:6379: %w", withoutURL(err))
+		return o, err
 	}
 	o.Dialer.Timeout = cmp.Or(o.Dialer.Timeout, Timeout/2)
 	return o, nil
-}
-
-// withoutURL returns the reason of a parse error alone: its text repeats the URL, password included.
-func withoutURL(err error) error {
-	var parse *url.Error
-	if errors.As(err, &parse) {
-		return parse.Err
-	}
-	return err
-}
-
-// Redacted returns the URL without its password.
-func Redacted(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "the URL given"
-	}
-	return u.Redacted()
 }
 
 // Announce announces the first streams of the service of that name, and returns their producer. Close deletes what becomes of them.
@@ -193,15 +171,27 @@ func (t *Target) Producer(name string) producer.Producer {
 	return p
 }
 
+// Clear deletes what was announced so far, and what became of it.
+func (t *Target) Clear(ctx context.Context) error {
+	tracked := t.tracked
+	t.tracked = nil
+	if t.Private != nil {
+		return t.Client.Do(ctx, t.Client.B().Flushall().Build()).Error()
+	}
+	var err error
+	for _, l := range tracked {
+		err = errors.Join(err, t.remove(ctx, l))
+	}
+	return err
+}
+
 // Close deletes everything that was put on a server that is not ours, after an interrupt, too, and stops what was started.
 func (t *Target) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*Timeout)
 	defer cancel()
 	var err error
 	if t.Private == nil {
-		for _, l := range t.tracked {
-			err = errors.Join(err, t.remove(ctx, l))
-		}
+		err = t.Clear(ctx)
 	}
 	return errors.Join(err, t.stop())
 }
@@ -271,4 +261,4 @@ func (t *Target) keysMatching(ctx context.Context, pattern string) (keys []strin
 }
 
 // ChildOption is how a child process connects to the target of its parent.
-func ChildOption() (rueidis.ClientOption, error) { return redisOption(os.Getenv(EnvRedis)) }
+func ChildOption() (rueidis.ClientOption, error) { return option(address.OfParent()) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/suite"
 )
 
@@ -18,7 +19,6 @@ var churnCommand = &cli.Command{
 		&cli.StringFlag{Name: "rates", Value: "1000,5000,10000,20000,30000,40000,60000,80000,100000", Usage: "streams a second, rising, separated by commas"},
 		&cli.DurationFlag{Name: "for", Value: 5 * time.Second, Usage: "how long each rate is measured"},
 		&cli.IntFlag{Name: "workers", Usage: "handlers at a time; 0: the default"},
-		redisFlag,
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
@@ -33,6 +33,6 @@ var churnCommand = &cli.Command{
 		if d < 100*time.Millisecond {
 			return fmt.Errorf("-for: %v is not at least 100ms", d)
 		}
-		return suite.Churn(ctx, suite.ChurnOptions{URL: c.String("redis"), Rates: rates, For: d, Workers: c.Int("workers")}, reportOf(c))
+		return suite.Churn(ctx, suite.ChurnOptions{URL: address.Of(c, ""), Rates: rates, For: d, Workers: c.Int("workers")}, reportOf(c))
 	},
 }

@@ -8,16 +8,10 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/suite"
-	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 )
-
-var redisFlag = &cli.StringFlag{
-	Name:    "redis",
-	Usage:   "URL of the Redis to use, redis://user:password@host:6379, with ?addr=host2:6379 for more nodes, ?master_set=name for Sentinels; empty: private servers",
-	Sources: cli.EnvVars(target.EnvRedis),
-}
 
 var compareCommand = &cli.Command{
 	Name:  "compare",
@@ -27,7 +21,6 @@ var compareCommand = &cli.Command{
 		&cli.DurationFlag{Name: "ttl", Value: 2 * time.Second, Usage: "TTL of leases and locks"},
 		&cli.DurationFlag{Name: "for", Value: 15 * time.Second, Usage: "how long each model is measured in each round"},
 		&cli.IntFlag{Name: "rounds", Value: 3, Usage: "how often each model is measured, in turn"},
-		redisFlag,
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
@@ -41,7 +34,7 @@ var compareCommand = &cli.Command{
 			return err
 		}
 		return suite.Compare(ctx, suite.CompareOptions{
-			URL: c.String("redis"), Streams: c.Int("streams"), TTL: c.Duration("ttl"), For: c.Duration("for"), Rounds: c.Int("rounds"),
+			URL: address.Of(c, ""), Streams: c.Int("streams"), TTL: c.Duration("ttl"), For: c.Duration("for"), Rounds: c.Int("rounds"),
 		}, reportOf(c))
 	},
 }

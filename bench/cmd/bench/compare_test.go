@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/suite"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -32,17 +33,20 @@ func TestCompareMeasuresEveryModel(t *testing.T) {
 
 // TestForeignServerIsLeftAsItWas: the keys of a measurement have names of their own, and are deleted.
 func TestForeignServerIsLeftAsItWas(t *testing.T) {
-	t.Parallel()
 	server := servers.New(t, servers.Password("geheim"))
+	t.Setenv(address.EnvPassword, "geheim")
 	client := server.Client(t)
 	require.NoError(t, client.Do(t.Context(), client.B().Set().Key("theirs").Value("1").Build()).Error())
 	for _, args := range [][]string{
 		{"compare", "-streams", "50", "-ttl", "2s", "-for", "1s", "-rounds", "1"},
 		{"failover", "-streams", "50", "-pods", "2", "-session-ttl", "2s"},
 		{"churn", "-rates", "100", "-for", "500ms"},
+		{"hold", "-streams", "50", "-for", "300ms"},
+		{"take", "-streams", "50", "-rounds", "2"},
+		{"done", "-streams", "50", "-rounds", "2"},
 		{"pipeline", "-streams", "50", "-batches", "256", "-ticks", "100ms", "-for", "300ms"},
 	} {
-		out, err := bench(t, append(args, "-redis", "redis://:geheim@"+server.Addr())...)
+		out, err := bench(t, append(args, "-redis", "redis://"+server.Addr())...)
 		require.NoError(t, err, out)
 		require.NotContains(t, out, "geheim")
 		require.Contains(t, out, " at redis://:xxxxx@"+server.Addr())

@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/suite"
 	"github.com/streamlease/streamlease/engine"
 )
@@ -18,14 +19,13 @@ var failoverCommand = &cli.Command{
 		&cli.IntFlag{Name: "pods", Value: 3, Usage: "pods in all, each a process"},
 		&cli.DurationFlag{Name: "lease-ttl", Usage: "TTL of a lease; 0: the default"},
 		&cli.StringFlag{Name: "session-ttl", Value: engine.DefaultSessionTTL.String() + ",2s", Usage: "TTLs of a session, separated by commas; 0: the default"},
-		redisFlag,
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if err := positive(c, "streams"); err != nil {
 			return err
 		}
-		o := suite.FailoverOptions{URL: c.String("redis"), Streams: c.Int("streams"), Pods: c.Int("pods"), LeaseTTL: c.Duration("lease-ttl")}
+		o := suite.FailoverOptions{URL: address.Of(c, ""), Streams: c.Int("streams"), Pods: c.Int("pods"), LeaseTTL: c.Duration("lease-ttl")}
 		if o.Pods < 2 {
 			return fmt.Errorf("-pods: %d is not at least 2: one ends and others take over", o.Pods)
 		}

@@ -18,10 +18,10 @@ import (
 	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/suite"
-	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -40,9 +40,10 @@ func main() {
 
 func command() *cli.Command {
 	return &cli.Command{
-		Name:  "bench",
-		Usage: "measure what owning streams costs",
-		Flags: []cli.Flag{outFlag},
+		Name:        "bench",
+		Usage:       "measure what owning streams costs",
+		Description: address.Help,
+		Flags:       []cli.Flag{outFlag, address.Flag()},
 		Commands: []*cli.Command{
 			allCommand(),
 			{
@@ -52,7 +53,6 @@ func command() *cli.Command {
 					&cli.StringFlag{Name: "streams", Value: "1000,10000,100000", Usage: "sizes, separated by commas"},
 					&cli.DurationFlag{Name: "lease-ttl", Usage: "TTL of a lease; 0: the default"},
 					&cli.DurationFlag{Name: "for", Value: defaultFor, Usage: "how long each size is measured"},
-					redisFlag,
 					jsonFlag,
 				},
 				Action: hold,
@@ -69,7 +69,7 @@ func command() *cli.Command {
 					if err := positive(c, "streams", "rounds"); err != nil {
 						return err
 					}
-					return suite.Take(ctx, suite.TakeOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds")}, reportOf(c))
+					return suite.Take(ctx, suite.TakeOptions{URL: address.Of(c, ""), Streams: c.Int("streams"), Rounds: c.Int("rounds")}, reportOf(c))
 				},
 			},
 			{
@@ -85,7 +85,7 @@ func command() *cli.Command {
 					if err := positive(c, "streams", "rounds"); err != nil {
 						return err
 					}
-					return suite.Done(ctx, suite.DoneOptions{Streams: c.Int("streams"), Rounds: c.Int("rounds"), Workers: c.Int("workers")}, reportOf(c))
+					return suite.Done(ctx, suite.DoneOptions{URL: address.Of(c, ""), Streams: c.Int("streams"), Rounds: c.Int("rounds"), Workers: c.Int("workers")}, reportOf(c))
 				},
 			},
 			sizeCommand,
@@ -103,7 +103,6 @@ func command() *cli.Command {
 	}
 }
 
-// outFlag comes before the name of the measurement.
 var outFlag = &cli.StringFlag{Name: "out", Usage: "folder for a report as an HTML page and as JSON; empty: none"}
 
 const defaultFor = 30 * time.Second
@@ -120,7 +119,7 @@ func positive(c *cli.Command, flags ...string) error {
 var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "write JSON"}
 
 func hold(ctx context.Context, c *cli.Command) error {
-	o := suite.HoldOptions{URL: c.String("redis"), LeaseTTL: c.Duration("lease-ttl"), For: c.Duration("for")}
+	o := suite.HoldOptions{URL: address.Of(c, ""), LeaseTTL: c.Duration("lease-ttl"), For: c.Duration("for")}
 	var err error
 	if o.Streams, err = numbers(c, "streams"); err != nil {
 		return err
@@ -192,9 +191,9 @@ func commandLine(args []string) string {
 	shown := append([]string{filepath.Base(args[0])}, args[1:]...)
 	for i, arg := range shown {
 		if flag, url, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(flag, "-") {
-			shown[i] = flag + "=" + target.Redacted(url)
+			shown[i] = flag + "=" + address.Redacted(url)
 		} else if strings.Contains(arg, "://") {
-			shown[i] = target.Redacted(arg)
+			shown[i] = address.Redacted(arg)
 		}
 	}
 	return strings.Join(shown, " ")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/suite"
 )
 
@@ -20,14 +21,13 @@ var pipelineCommand = &cli.Command{
 		&cli.StringFlag{Name: "batches", Value: "16,64,256,512,1000", Usage: "leases a script, separated by commas; each with the default tick"},
 		&cli.StringFlag{Name: "ticks", Value: "10ms,100ms,500ms", Usage: "resolutions of renewals, separated by commas; each with the default batch"},
 		&cli.DurationFlag{Name: "for", Value: 5 * time.Second, Usage: "how long each is measured"},
-		redisFlag,
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if err := positive(c, "streams"); err != nil {
 			return err
 		}
-		o := suite.PipelineOptions{URL: c.String("redis"), Streams: c.Int("streams"), LeaseTTL: c.Duration("lease-ttl"), For: c.Duration("for")}
+		o := suite.PipelineOptions{URL: address.Of(c, ""), Streams: c.Int("streams"), LeaseTTL: c.Duration("lease-ttl"), For: c.Duration("for")}
 		if o.For < 100*time.Millisecond {
 			return fmt.Errorf("-for: %v is not at least 100ms", o.For)
 		}

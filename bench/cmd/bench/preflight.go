@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,30 +13,25 @@ import (
 	"github.com/redis/rueidis"
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/engine/preflight"
 	"github.com/streamlease/streamlease/scan"
 )
 
-// passwordVariable keeps the password off the command line, which other users of the host can read.
-const passwordVariable = "STREAMLEASE_REDIS_PASSWORD"
-
 // preflightCommand checks servers as engine.Preflight does.
 var preflightCommand = &cli.Command{
-	Name:  "preflight",
-	Usage: "check servers before engines use them, and say what to do; writes nothing, fails if engines cannot work there",
+	Name:        "preflight",
+	Usage:       "check servers before engines use them, and say what to do; writes nothing, fails if engines cannot work there",
+	Description: address.Help,
 	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "addr", Value: "127.0.0.1:6379", Usage: "servers, separated by commas; some nodes of a cluster or some Sentinels are enough"},
 		&cli.StringFlag{Name: "service", Required: true, Usage: "name of the service"},
 		&cli.IntFlag{Name: "partitions", Usage: "partitions that the service is to have; 0: what it has, else 1"},
-		&cli.StringFlag{Name: "user", Usage: "user of the engines; the password is in $" + passwordVariable},
-		&cli.BoolFlag{Name: "tls", Usage: "connect with TLS"},
-		&cli.StringFlag{Name: "sentinel-master", Usage: "name of the master that Sentinels at addr watch"},
 		&cli.DurationFlag{Name: "session-ttl", Usage: "as WithSessionTTL; 0: the default"},
 		&cli.DurationFlag{Name: "lease-ttl", Usage: "as WithLeaseTTL; 0: the default"},
 		&cli.BoolFlag{Name: "expired", Usage: "engines will use WithExpired"},
-		&cli.BoolFlag{Name: "rules", Usage: "only print the access rules that the user of the engines needs, without a connection"},
+		&cli.BoolFlag{Name: "rules", Usage: "only print the access rules that the user of the engines needs, without a connection; its name is that in the URL, else that of the service"},
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
@@ -49,19 +44,21 @@ var preflightCommand = &cli.Command{
 
 // printRules prints rules that suit one server and a cluster: those for a cluster alone do no harm on one server.
 func printRules(c *cli.Command, out io.Writer) error {
-	name, service, partitions := c.String("user"), c.String("service"), max(c.Int("partitions"), 1)
+	service, partitions := c.String("service"), max(c.Int("partitions"), 1)
 	if _, err := cluster.NewLayout(service, partitions); err != nil {
 		return err
 	}
-	if name == "" {
-		name = service
+	opt, err := address.Option(address.Of(c, address.Default))
+	if err != nil {
+		return err
 	}
+	name := cmp.Or(opt.Username, service)
 	needs := []preflight.Need{preflight.Always, preflight.ToSettle, preflight.OnCluster}
 	if c.Bool("expired") {
 		needs = append(needs, preflight.WithHints)
 	}
 	rules := append([]string{"ACL", "SETUSER", name, "on", ">password", "resetchannels"}, preflight.Rules(service, partitions, needs...)...)
-	_, err := fmt.Fprintln(out, strings.Join(rules, " "))
+	_, err = fmt.Fprintln(out, strings.Join(rules, " "))
 	return err
 }
 
@@ -70,22 +67,17 @@ func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
 	if c.Bool("expired") {
 		opts = append(opts, engine.WithExpired())
 	}
-	opt := rueidis.ClientOption{
-		InitAddress: strings.Split(c.String("addr"), ","),
-		Username:    c.String("user"),
-		Password:    os.Getenv(passwordVariable),
-	}
-	opt.Sentinel.MasterSet = c.String("sentinel-master")
-	if c.Bool("tls") {
-		opt.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	opt, err := engine.ClientOption(opt, opts...)
+	url := address.Of(c, address.Default)
+	opt, err := address.Option(url)
 	if err != nil {
+		return err
+	}
+	if opt, err = engine.ClientOption(opt, opts...); err != nil {
 		return err
 	}
 	client, err := rueidis.NewClient(opt)
 	if err != nil {
-		return fmt.Errorf("connecting to %s: %w", c.String("addr"), err)
+		return fmt.Errorf("-redis: no connection to %s: %w", address.Redacted(url), err)
 	}
 	defer client.Close()
 

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/simulation"
 	"github.com/streamlease/streamlease/bench/suite"
 	"github.com/streamlease/streamlease/engine"
@@ -37,6 +39,9 @@ var scaleCommand = &cli.Command{
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
+		if address.Given(c) {
+			return errors.New("-redis: it simulates, and uses no server")
+		}
 		if err := between(c, "for", time.Second, time.Hour); err != nil {
 			return err
 		}

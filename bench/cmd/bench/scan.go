@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/suite"
 )
 
@@ -18,6 +20,9 @@ var scanCommand = &cli.Command{
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
+		if address.Given(c) {
+			return errors.New("-redis: it counts every command of a server, so it starts a private one")
+		}
 		if err := positive(c, "consumers", "looks"); err != nil {
 			return err
 		}

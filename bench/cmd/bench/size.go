@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/suite"
 )
 
@@ -24,7 +25,6 @@ var sizeCommand = &cli.Command{
 		&cli.IntFlag{Name: "fleet", Value: 100_000, Usage: "streams of the whole fleet, for the recommendation"},
 		&cli.IntFlag{Name: "failed", Value: 1, Usage: "pods that may fail at once"},
 		&cli.IntFlag{Name: "per-pod", Usage: "streams that a pod may hold after that failure; 0: the largest size that was held well"},
-		redisFlag,
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
@@ -45,7 +45,7 @@ var sizeCommand = &cli.Command{
 		}
 		return suite.Size(ctx, suite.SizeOptions{
 			Hold: suite.HoldOptions{
-				URL: c.String("redis"), Streams: ladder, LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
+				URL: address.Of(c, ""), Streams: ladder, LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
 				Partitions: c.Int("partitions"), MaxBatch: c.Int("batch"), Tick: c.Duration("tick"), For: c.Duration("for"),
 			},
 			Demand: suite.Demand{Streams: c.Int("fleet"), Failed: c.Int("failed"), PerPod: c.Int("per-pod")},

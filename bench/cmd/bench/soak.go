@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/soak"
 	"github.com/streamlease/streamlease/engine"
 )
@@ -24,7 +25,6 @@ var soakCommand = &cli.Command{
 		&cli.DurationFlag{Name: "session-ttl", Value: 2 * time.Second, Usage: "TTL of a session; troubles last up to twice that, work on a stream half of it on average"},
 		&cli.Uint64Flag{Name: "seed", Usage: "seed of all random choices; 0: a random one, which is reported"},
 		&cli.StringFlag{Name: "troubles", Value: "all", Usage: "which troubles strike, separated by commas, without those after a minus: all, " + strings.Join(soak.Troubles(), ", ")},
-		redisFlag,
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
@@ -32,7 +32,7 @@ var soakCommand = &cli.Command{
 			return err
 		}
 		o := soak.Options{
-			URL: c.String("redis"), For: c.Duration("for"), Pods: c.Int("pods"), Partitions: c.Int("partitions"), Streams: c.Int("streams"),
+			URL: address.Of(c, ""), For: c.Duration("for"), Pods: c.Int("pods"), Partitions: c.Int("partitions"), Streams: c.Int("streams"),
 			LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"), Seed: c.Uint64("seed"),
 		}
 		var err error

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/redis/rueidis"
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -28,9 +28,6 @@ const (
 	statusRunning = 3 // consumers of the service are alive; nothing was changed (if something was, it is statusFailed)
 	statusRefused = 4 // the user did not confirm; nothing was changed
 )
-
-// urlVariable keeps a password off the command line, which other users of the host can read.
-const urlVariable = "STREAMLEASE_REDIS_URL"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -74,8 +71,6 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 func command(in io.Reader, out io.Writer) *cli.Command {
 	common := func(more ...cli.Flag) []cli.Flag {
 		return append(more,
-			&cli.StringFlag{Name: "redis", Value: "redis://127.0.0.1:6379", Sources: cli.EnvVars(urlVariable),
-				Usage: "URL of the server, or of some nodes of a cluster; also in $" + urlVariable},
 			&cli.StringFlag{Name: "service", Usage: "name of the service"},
 			&cli.DurationFlag{Name: "timeout", Value: scan.DefaultInspectTimeout, Usage: "timeout of one round trip; large announcements need a longer one"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what there is and what would be done, and change nothing"},
@@ -85,10 +80,11 @@ func command(in io.Reader, out io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:  "streamlease",
 		Usage: "change a stopped service as a whole",
+		Flags: []cli.Flag{address.Flag()},
 		Description: "Exit status: 0 done; 1 failed, run the same command again to continue; 2 wrong arguments;\n" +
 			"3 consumers are alive and nothing was changed; 4 not confirmed and nothing was changed.\n" +
 			"If consumers joined a service that was already partly changed, the status is 1: no other consumer starts\n" +
-			"until the change is finished. Stop them, and run the same command again.",
+			"until the change is finished. Stop them, and run the same command again.\n\n" + address.Help,
 		Commands: []*cli.Command{
 			{
 				Name:  "delete-service",
@@ -104,7 +100,7 @@ func command(in io.Reader, out io.Writer) *cli.Command {
 				Flags: common(&cli.IntFlag{Name: "to", Usage: "number of partitions that the service is to have"}),
 				Action: func(ctx context.Context, c *cli.Command) error {
 					if n := c.Int("to"); n < 1 || n > cluster.MaxPartitions {
-						return fmt.Errorf("%w: --to: %d is not between 1 and %d", errUsage, n, cluster.MaxPartitions)
+						return fmt.Errorf("%w: -to: %d is not between 1 and %d", errUsage, n, cluster.MaxPartitions)
 					}
 					return apply(ctx, c, in, out, &repartition{to: c.Int("to")})
 				},
@@ -122,9 +118,9 @@ type change interface {
 // apply shows what there is and what will be done, asks for confirmation, and does it.
 func apply(ctx context.Context, c *cli.Command, in io.Reader, out io.Writer, what change) error {
 	if c.String("service") == "" {
-		return fmt.Errorf("%w: --service is missing", errUsage)
+		return fmt.Errorf("%w: -service is missing", errUsage)
 	}
-	client, err := connect(c.String("redis"))
+	client, err := connect(address.Of(c, address.Default))
 	if err != nil {
 		return err
 	}
@@ -166,18 +162,14 @@ func apply(ctx context.Context, c *cli.Command, in io.Reader, out io.Writer, wha
 	return nil
 }
 
-func connect(address string) (rueidis.Client, error) {
-	opt, err := rueidis.ParseURL(address)
+func connect(url string) (rueidis.Client, error) {
+	opt, err := address.Option(url)
 	if err != nil {
-		var parse *url.Error
-		if errors.As(err, &parse) {
-			err = parse.Err // its text repeats the URL, password included
-		}
-		return nil, fmt.Errorf("%w: --redis: not the URL of a Redis server, as redis://user:password@host:6379: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	client, err := rueidis.NewClient(opt)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to Redis: %w", err)
+		return nil, fmt.Errorf("-redis: no connection to %s: %w", address.Redacted(url), err)
 	}
 	return client, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/test/leaks"
 	"github.com/streamlease/streamlease/test/servers"
@@ -97,6 +98,12 @@ func TestCommand(t *testing.T) {
 	require.Contains(t, out, "4 announcements, 0 delayed, and 0 dead letters will be lost")
 	require.Zero(t, size(t, client))
 
+	// The address as in the other command: before or after the subcommand, or in the environment, with the password there.
+	for _, args := range [][]string{{"-redis", "redis://" + s.Addr(), "delete-service"}, {"delete-service"}} {
+		t.Setenv(address.EnvURL, "redis://"+s.Addr())
+		var text strings.Builder
+		require.Equal(t, statusDone, run(t.Context(), append(append([]string{"streamlease"}, args...), "-service", "shop", "-dry-run"), nil, &text, &text), text.String())
+	}
 	var text strings.Builder
 	status = run(context.Background(), []string{"streamlease", "delete-service", "--service", "shop", "--redis", "redis://u:secret@[bad"}, nil, &text, &text)
 	require.Equal(t, statusUsage, status)
