@@ -47,6 +47,13 @@ const (
 	// interval. Maintenance says which window ended.
 	EventMaintenanceEnded EventKind = "maintenance ended"
 
+	// EventServerMoved: a server has announced that its address goes away, and
+	// the engine's own clients now connect to the endpoint that it named, or
+	// again to the same address if it named none. With Err, the new endpoint
+	// does not answer, and the address stays in use while it lasts. Concerns no
+	// single partition; Maintenance has the address and the endpoint.
+	EventServerMoved EventKind = "server moved"
+
 	// EventReadsPaused: a server does not answer, so reading from it and
 	// recovery there are paused, except for an occasional attempt; renewal
 	// goes on. Partition is the one where this was noticed; the other
@@ -117,8 +124,8 @@ type Event struct {
 	// between versions.
 	Detail string
 
-	// Maintenance is what was announced, for EventMaintenanceStarted and
-	// EventMaintenanceEnded; otherwise nil. It is shared and must not be
+	// Maintenance is what was announced, for EventMaintenanceStarted,
+	// EventMaintenanceEnded and EventServerMoved; otherwise nil. It is shared and must not be
 	// changed.
 	Maintenance *Maintenance
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/streamlease/streamlease/cluster/link"
+	"github.com/streamlease/streamlease/cluster/dialer"
 )
 
 // Client is a client that can be replaced while it is in use. A client of a single server or of Sentinel keeps talking to a
@@ -82,7 +82,7 @@ func (c *Client) B() rueidis.Builder { return c.get().B() }
 const resends = 3
 
 // unsent reports whether a command was not sent because its connection was left. The library recycles no command that failed so.
-func unsent(r rueidis.RedisResult) bool { return errors.Is(r.NonRedisError(), link.ErrLeft) }
+func unsent(r rueidis.RedisResult) bool { return errors.Is(r.NonRedisError(), dialer.ErrLeft) }
 
 // Do sends a command. It may return rueidis.ErrClosing while the client is being replaced; the next call succeeds.
 func (c *Client) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {

@@ -6,7 +6,10 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/dialer"
 	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/dispatch"
 	"github.com/streamlease/streamlease/engine/internal/guard"
@@ -44,8 +47,9 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	}
 	e.promoter = newPromoter(base, &e.env, e.partitions, e.lanes.of, e.store)
 	e.revalidations = e.makeRevalidations()
+	e.follower = e.makeFollower()
 	e.maintenance.attach(maintenanceParts{
-		renewer: e.renewer, revalidate: e.revalidations.windowChanged, topology: e.topology, recoverer: e.recoverer, reset: e.ResetTopology,
+		renewer: e.renewer, revalidate: e.revalidations.windowChanged, topology: e.topology, recoverer: e.recoverer, follow: e.follower.follow,
 	})
 	return nil
 }
@@ -71,6 +75,7 @@ func (e *Engine) makeTopologyWatcher() *topologyWatcher {
 		client:     e.client,
 		renewal:    e.renewal,
 		own:        e.own,
+		named:      e.keepRoutes,
 		regroup: func() {
 			for _, q := range []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter.work} {
 				q.Regroup()
@@ -221,6 +226,19 @@ func (e *Engine) makeRevalidations() *revalidations {
 	}
 }
 
+// makeFollower makes the follower, and tells the dialer, which exists before the engine does, what it has to know of it.
+func (e *Engine) makeFollower() *follower {
+	f := &follower{
+		env: &e.env, dialer: e.cfg.dialer, partitions: len(e.partitions), serves: e.topology.serves,
+		beat: func(partition int) { e.renewer.beatNow(partition) }, nudge: e.topology.nudge,
+		beaten: make(map[string]int64),
+	}
+	if f.dialer != nil {
+		f.dialer.Configure(dialer.Config{Relaxed: e.maintenance.relaxed, Returned: f.returned})
+	}
+	return f
+}
+
 // disagree gives up everything because the service is no longer what it was: the sessions end, all that is pending for them is
 // requeued where it was read, and no session is opened until the service is what it was again.
 func (e *Engine) disagree(err error) {
@@ -271,6 +289,20 @@ func (e *Engine) freed(stream string) {
 
 // draining reports whether the engine has begun to drain.
 func (e *Engine) draining() bool { return e.life.drain.Err() != nil }
+
+// keepRoutes ends routes to endpoints in place of addresses that no client of a cluster knows any more.
+func (e *Engine) keepRoutes() {
+	if e.cfg.dialer == nil {
+		return
+	}
+	known := make(map[string]bool)
+	for _, c := range []rueidis.Client{e.client, e.renewal} {
+		for addr := range c.Nodes() {
+			known[addr] = true
+		}
+	}
+	e.cfg.dialer.Keep(func(addr string) bool { return known[addr] })
+}
 
 // lastFailure returns why Redis does not answer, nil if it does.
 func (e *Engine) lastFailure() error {

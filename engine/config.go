@@ -14,6 +14,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/dialer"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
@@ -91,6 +92,7 @@ type config struct {
 	notices       notice.Config
 	renewalClient rueidis.Client        // nil: none was given
 	dial          *rueidis.ClientOption // nil: none was given
+	dialer        *dialer.Dialer        // made from dial; nil: not yet, or not at all
 	expired       bool
 	setEvents     bool // may add to notify-keyspace-events
 	settle        bool

@@ -50,6 +50,7 @@ type Engine struct {
 	legacy        *legacyWatch
 	agreement     *agreement
 	maintenance   *maintenance
+	follower      *follower
 	ttls          *ttls
 	revalidations *revalidations
 	lanes         lanes

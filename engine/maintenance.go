@@ -4,14 +4,15 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/dialer"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/lease"
 )
 
 // maintenance acts on the maintenance that servers announce, so that an announced outage loses no lease.
@@ -35,17 +36,9 @@ type maintenance struct {
 	partitions []*partition
 	parts      maintenanceParts // set by attach
 	watcher    *notice.Watcher  // nil: nobody listens
+	dialer     *dialer.Dialer   // nil likewise
 	announces  atomic.Bool      // a server does, so some process of the fleet may lengthen its TTLs
 	stale      atomic.Bool      // subscriptions have to be renewed
-
-	mu struct {
-		sync.Mutex
-		redial *time.Timer // reconnects clients whose server moves; nil: none was ever set
-		next   int64       // when it fires, on the clock's axis; 0: it is not set
-		last   int64       // the latest time asked for
-		done   int64       // when it last fired; 0: never
-		ended  bool
-	}
 }
 
 // maintenanceParts are the parts of an engine that maintenance sets to work.
@@ -57,20 +50,21 @@ type maintenanceParts struct {
 	revalidate func(partition int, open bool)    // a window has opened in a partition, or has ended
 	topology   interface{ nudge() }              // makes it look soon
 	recoverer  interface{ alarm(partition int) } // makes it look for the dead of a partition
-	reset      func()                            // makes clients reconnect and has everything renewed
+	follow     func(notice.Handoff)              // has clients follow a server that moves
 }
 
-// newMaintenance prepares to listen, if the servers can be reached and notices are wanted. nodes returns the addresses of all
-// servers.
-func newMaintenance(e *env, layout *cluster.Layout, partitions []*partition, nodes func() []string) *maintenance {
-	m := &maintenance{env: e, layout: layout, partitions: partitions}
-	if e.cfg.dial == nil || e.cfg.notices.Mode == notice.Off {
+// newMaintenance prepares to listen over connections that d makes; nil: notices are not wanted, or servers cannot be reached. nodes
+// returns the addresses of all servers.
+func newMaintenance(e *env, layout *cluster.Layout, partitions []*partition, d *dialer.Dialer, nodes func() []string) *maintenance {
+	m := &maintenance{env: e, layout: layout, partitions: partitions, dialer: d}
+	if d == nil {
 		return m
 	}
-	m.watcher = notice.NewWatcher(*e.cfg.dial, e.cfg.notices, nodes, notice.Hooks{
+	m.watcher = notice.NewWatcher(d.SideOption(), e.cfg.notices, nodes, notice.Hooks{
 		Changed: m.changed,
 		Noticed: func(n notice.Notice) { e.metrics.Inc(metrics.Notices.With(n.Kind)) },
 		Node:    m.node,
+		Moved:   func(h notice.Handoff) { m.parts.follow(h) },
 	})
 	return m
 }
@@ -84,12 +78,6 @@ func (m *maintenance) run(ctx context.Context) {
 		return
 	}
 	m.watcher.Run(ctx)
-	m.mu.Lock()
-	m.mu.ended = true
-	if m.mu.redial != nil {
-		m.mu.redial.Stop()
-	}
-	m.mu.Unlock()
 }
 
 // window returns the length of the longest maintenance window that is open for a partition, 0 when none is.
@@ -152,8 +140,6 @@ func (m *maintenance) changed(c notice.Change) {
 				m.parts.recoverer.alarm(p.number)
 			}
 		}
-	} else if w.Kind == notice.Moving {
-		m.redialIn(max(w.In/2, 0))
 	}
 	if c.Partial {
 		return // the window goes on
@@ -161,45 +147,6 @@ func (m *maintenance) changed(c notice.Change) {
 	m.tell(api.Event{
 		Kind: kind, Partition: api.NoPartition, Detail: describe(&c, len(affected), len(m.partitions)), Maintenance: asEvent(&c),
 	})
-}
-
-// redialGap is the shortest time between two reconnections of clients because of notices: each costs a connection, and has
-// everything renewed.
-const redialGap = 10 * time.Second
-
-// redialIn makes the engine's own clients reconnect when their server, which moves, is about to go: by then the same address
-// leads to another one. If several servers move, there is a reconnection for each, but for those that redialGap puts together.
-func (m *maintenance) redialIn(d time.Duration) {
-	at := m.clock.Now() + int64(min(d, m.cfg.notices.MaxWindow))
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.mu.last = max(m.mu.last, at)
-	m.redialAtLocked(at)
-}
-
-// redialAtLocked sets the timer, unless it fires before that time anyway.
-func (m *maintenance) redialAtLocked(at int64) {
-	if m.mu.ended || m.mu.next != 0 && m.mu.next <= at {
-		return
-	}
-	if m.mu.redial != nil {
-		m.mu.redial.Stop()
-	}
-	m.mu.next = at
-	if m.mu.done != 0 {
-		m.mu.next = max(at, m.mu.done+int64(redialGap))
-	}
-	m.mu.redial = time.AfterFunc(time.Duration(m.mu.next-m.clock.Now()), m.redialNow)
-}
-
-func (m *maintenance) redialNow() {
-	m.mu.Lock()
-	m.mu.done, m.mu.next = m.clock.Now(), 0
-	if m.mu.last > m.mu.done {
-		m.redialAtLocked(m.mu.last)
-	}
-	m.mu.Unlock()
-	m.parts.reset()
 }
 
 // serverChanged is called when a server turns out to have been replaced: the new one may announce where the old one did not.
@@ -227,6 +174,11 @@ func (m *maintenance) node(n notice.Node) {
 			m.log.Info("servers do not announce maintenance", "server", n.Address, "answer", n.Err)
 		}
 	}
+}
+
+// outlasts reports whether a session that has not ended is expected to: an outage was announced, and it has been lengthened for it.
+func (m *maintenance) outlasts(p *partition, s *lease.Session) bool {
+	return s != nil && s.Remaining() > 0 && m.window(p) > 0
 }
 
 // ready returns an error if notices are required and a server refuses to send them.
@@ -295,6 +247,7 @@ func (m *maintenance) emit(emit metrics.Emit) {
 		}
 		emit(metrics.RecoveryHeldOff, p.number, held)
 	}
+	emit(metrics.MaintenanceEndpoints, api.NoPartition, float64(m.dialer.Replaced()))
 	emit(metrics.MaintenanceNodes, api.NoPartition, float64(announcing))
 	emit(metrics.MaintenanceWindows, api.NoPartition, float64(len(m.watcher.Windows())))
 }

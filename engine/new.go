@@ -5,7 +5,6 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/outbox"
@@ -41,7 +40,7 @@ func New(client rueidis.Client, service string, opts ...Option) (*Engine, error)
 	e := &Engine{env: env{cfg: cfg}, layout: layout}
 	renewal := cfg.renewalClient
 	if renewal == nil && cfg.dial != nil {
-		own, err := cluster.NewClient(tuned(*cfg.dial, cfg))
+		own, err := ownClient(cfg)
 		if err != nil {
 			return nil, fmt.Errorf("connecting to Redis for renewals: %w", lease.Explain(err))
 		}
@@ -66,11 +65,12 @@ func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, er
 		return nil, err
 	}
 	opt = tuned(opt, cfg)
-	client, err := cluster.NewClient(opt)
+	cfg.dial = &opt
+	client, err := ownClient(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to Redis: %w", lease.Explain(err))
 	}
-	e, err := New(client, service, append(opts[:len(opts):len(opts)], WithDial(opt))...)
+	e, err := New(client, service, append(opts[:len(opts):len(opts)], WithDial(opt), withDialer(cfg.dialer))...)
 	if err != nil {
 		client.Close()
 		return nil, err
@@ -106,7 +106,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		partitions: e.partitions, table: e.table, streams: e.quota, memory: e.reading, changed: e.room.Broadcast,
 		draining: e.draining, queued: func() int { return e.dispatcher.Waiting() },
 	})
-	e.maintenance = newMaintenance(&e.env, e.layout, e.partitions, e.nodes)
+	e.maintenance = newMaintenance(&e.env, e.layout, e.partitions, dialerOf(e.cfg), e.nodes)
 	e.makeStores(renewal, client)
 	return nil
 }

@@ -35,6 +35,7 @@ type topologyConfig struct {
 	lanes           *lanes
 	client, renewal rueidis.Client      // nil in tests
 	own             []*cluster.Client   // those of the two that the engine made
+	named           func()              // the topology was looked at: it may name other addresses
 	regroup         func()              // partitions have changed lanes
 	beat            func(partition int) // sends a beat at once
 	scan            func(partition int) // looks at once for what dead consumers left
@@ -122,6 +123,7 @@ func (w *topologyWatcher) look(ctx context.Context) {
 			}
 		}
 		w.assign()
+		w.named()
 	}
 	n := 0
 	for _, p := range w.partitions {
@@ -137,6 +139,19 @@ func (w *topologyWatcher) look(ctx context.Context) {
 	if n > 0 || w.failing() != nil && w.clock.Now() >= w.refreshed+int64(refreshGap) {
 		w.refresh(ctx)
 	}
+}
+
+// serves reports whether the server at an address has a partition, as far as is known. Safe for concurrent use.
+func (w *topologyWatcher) serves(partition int, addr string) bool {
+	if w.topology == nil {
+		return true
+	}
+	now := w.topology.Current()
+	if now == nil {
+		return true
+	}
+	at := now.Master(w.layout.Keys(partition).Slot)
+	return at < 0 || now.Masters()[at].Addr == addr
 }
 
 // assign gives each partition the lane of its master. A partition that no master has keeps its lane.

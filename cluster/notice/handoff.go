@@ -60,9 +60,22 @@ func (n *node) report(ctx context.Context, err error) {
 	n.w.handedOff(ctx, h)
 }
 
+// reportGap bounds how often notices without an endpoint are reported. One is covered by another that is due so soon after it.
+const reportGap = time.Second
+
 // reportIn reports a notice without an endpoint after a while, whatever becomes of the connection that it came on.
 func (n *node) reportIn(in time.Duration, h Handoff) {
-	time.AfterFunc(in, func() { n.w.handedOff(n.base, h) })
+	at := time.Now().Add(in)
+	switch late := n.reported.Sub(at); {
+	case late >= 0 && late <= reportGap:
+		return
+	case late < 0 && late > -reportGap:
+		at = n.reported.Add(reportGap)
+	}
+	if at.After(n.reported) {
+		n.reported = at
+	}
+	time.AfterFunc(time.Until(at), func() { n.w.handedOff(n.base, h) })
 }
 
 // handedOff sends a handoff to the goroutine of Run.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/cluster/backoff"
-	"github.com/streamlease/streamlease/cluster/link"
+	"github.com/streamlease/streamlease/cluster/dialer"
 )
 
 const (
@@ -74,6 +74,7 @@ type node struct {
 	tries    int       // attempts to connect to endpoint
 	moves    moves
 	offer    offer           // what endpoint was announced with
+	reported time.Time       // when a notice without an endpoint is, or was last reported
 	base     context.Context // ends when the node is listened to no longer
 }
 
@@ -131,7 +132,7 @@ func (n *node) rest(ctx context.Context) {
 func (n *node) connect(ctx context.Context) error {
 	dialing, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	conn, err := link.Dial(dialing, &n.w.opt, n.address, cmp.Or(n.endpoint, n.address))
+	conn, err := dialer.Dial(dialing, &n.w.opt, n.address, cmp.Or(n.endpoint, n.address))
 	if err != nil {
 		return err
 	}

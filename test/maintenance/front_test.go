@@ -40,9 +40,7 @@ func newFront(t *testing.T, backend string) *front {
 		}
 	})
 	t.Cleanup(func() {
-		f.listener.Close()
-		f.Node.Close()
-		f.cut(true)
+		f.kill()
 		f.group.Wait()
 	})
 	return f
@@ -56,6 +54,20 @@ func (f *front) lead(backend string) {
 	f.backend = backend
 	f.mu.Unlock()
 	f.cut(false)
+}
+
+// kill takes the address away: nobody listens there any more, and what was connected is not.
+func (f *front) kill() {
+	f.listener.Close()
+	f.Node.Close()
+	f.cut(true)
+}
+
+// clients returns how many connections clients have to the server through this address.
+func (f *front) clients() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.conns) / 2
 }
 
 func (f *front) cut(forGood bool) {

@@ -196,6 +196,23 @@ var openResults = label[openResult]{name: "result", about: "whether it succeeded
 	openFailed: {name: "failed"},
 }}
 
+// Move is what came of a notice that a server moves.
+type Move uint8
+
+const (
+	MoveFollowed Move = iota
+	MoveReconnected
+	MoveUnanswered
+	MoveReturned
+)
+
+var moveResults = label[Move]{name: "result", values: []value{
+	MoveFollowed:    {"followed", "clients connect to the new endpoint"},
+	MoveReconnected: {"reconnected", "no endpoint was announced: clients connect again to the same address"},
+	MoveUnanswered:  {"unanswered", "the new endpoint does not answer; the old one stays in use"},
+	MoveReturned:    {"returned", "clients connect to the address itself again, since it answers"},
+}}
+
 // Labels whose values have their names elsewhere.
 var (
 	handlerKinds = label[api.Kind]{name: "kind", about: "what the notification was about", values: named(api.Added, api.Superseded)}

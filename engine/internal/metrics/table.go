@@ -85,6 +85,12 @@ var (
 		help: "Times that a partition's intake stopped because renewals were too late.",
 	})
 
+	Moves = counterBy(row{
+		name: "maintenance_moves_total",
+		help: "Servers that announced that they move, by what came of it.",
+		more: "Each node counts once for each notice.",
+	}, moveResults)
+
 	Notices = counterBy(row{
 		name: "maintenance_notices_total",
 		help: "Maintenance notices that servers sent.",
@@ -233,6 +239,12 @@ var (
 		help:      "Delayed announcements that are due.",
 		more:      "As the last beat reported.",
 		partition: true, combine: greatest,
+	})
+
+	MaintenanceEndpoints = gauge(row{
+		name:    "maintenance_endpoints",
+		help:    "Addresses of servers in place of which another endpoint is used.",
+		combine: greatest,
 	})
 
 	MaintenanceNodes = gauge(row{

@@ -97,6 +97,10 @@ func (l *Logger) Event(kind api.EventKind, partition int, err error, detail stri
 		level = slog.LevelWarn
 	case api.EventDisagreed:
 		level = slog.LevelError
+	case api.EventServerMoved:
+		if err != nil {
+			level = slog.LevelWarn
+		}
 	}
 	var args []any
 	if partition != api.NoPartition {

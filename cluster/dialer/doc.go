@@ -1,4 +1,4 @@
-// Package link makes the connections of an engine's own clients, so that three things can be done to them that the client
+// Package dialer makes the connections of an engine's own clients, so that three things can be done to them that the client
 // library has no call for.
 //
 //   - Follow: a server has announced that an address goes away, and where to (MOVING). A [Dialer] connects to that endpoint in
@@ -24,4 +24,4 @@
 // after the announced time, since it is in service again; when an answer at the endpoint says that the address serves what was
 // asked for (MOVED); and with the process. [returnAfter] after the announced time the address goes back to the top, so that
 // what was announced long ago does not decide for ever where credentials are sent.
-package link
+package dialer

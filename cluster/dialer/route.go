@@ -1,4 +1,4 @@
-package link
+package dialer
 
 import (
 	"slices"
@@ -73,6 +73,18 @@ func (d *Dialer) Routes() (all []Route) {
 	}
 	slices.SortFunc(all, func(a, b Route) int { return compare(a.Address, b.Address) })
 	return all
+}
+
+// Replaced returns for how many addresses another target is tried first.
+func (d *Dialer) Replaced() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for address, r := range d.mu.routes {
+		if r.targets[0] != address {
+			n++
+		}
+	}
+	return n
 }
 
 // targets returns what to dial for an address, in order.

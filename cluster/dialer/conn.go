@@ -1,4 +1,4 @@
-package link
+package dialer
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 )
 
 // ErrLeft is the error of a command on a connection that was left. The command was not sent.
-var ErrLeft = errors.New("link: the connection was left for the endpoint that a server announced; the command was not sent")
+var ErrLeft = errors.New("dialer: the connection was left for the endpoint that a server announced; the command was not sent")
 
 // conn is one connection of a client. The client writes from one goroutine at a time and reads from one at a time.
 type conn struct {
