@@ -23,6 +23,7 @@ type front struct {
 	backend string
 	conns   map[net.Conn]struct{} // of both sides
 	closed  bool
+	taken   int // connections of clients to the server
 }
 
 func newFront(t *testing.T, backend string) *front {
@@ -70,6 +71,13 @@ func (f *front) clients() int {
 	return len(f.conns) / 2
 }
 
+// accepted returns how many connections clients ever made to the server through this address.
+func (f *front) accepted() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.taken
+}
+
 func (f *front) cut(forGood bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,6 +119,7 @@ func (f *front) serve(conn net.Conn) {
 	defer f.keep(conn)()
 	f.mu.Lock()
 	backend := f.backend
+	f.taken++
 	f.mu.Unlock()
 	server, err := net.Dial("tcp", backend)
 	if err != nil {
