@@ -62,7 +62,7 @@ func newMaintenance(e *env, layout *cluster.Layout, partitions []*partition, d *
 	}
 	m.watcher = notice.NewWatcher(d.SideOption(), e.cfg.notices, nodes, notice.Hooks{
 		Changed: m.changed,
-		Noticed: func(n notice.Notice) { e.metrics.Inc(metrics.Notices.With(n.Kind)) },
+		Noticed: func(a notice.Arrival) { e.metrics.Inc(metrics.Notices.With(a.Kind)) },
 		Node:    m.node,
 		Moved:   func(h notice.Handoff) { m.parts.follow(h) },
 	})

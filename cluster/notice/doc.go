@@ -24,7 +24,8 @@
 // Pushes are parsed leniently: numbers may be missing, there may be too many elements, endpoints may be empty; if the parts
 // affected cannot be read, the whole service is assumed. Sequence numbers rise and are the same on every node, and every
 // node announces everything, so (kind, number) tells whether a notice is new. Right after the opt-in a server repeats its
-// last completion, however old: it counts only if it ends a window that is open.
+// last completion, however old: it counts only if it ends a window that is open. A server that fails over may count from 1
+// again: numbers that were passed half a minute ago are new ones, on a connection that has stood for as long (see sequence).
 //
 // # Windows
 //

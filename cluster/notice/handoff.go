@@ -26,13 +26,13 @@ type moved struct {
 	at       time.Time
 }
 
-// repeated reports whether a notice was acted on before: a server repeats it on each new connection. Only its endpoint tells it from
-// another one without a number, or with the same number under which another server counts. A lower number is no sign of an old
-// notice, for the same reason.
-func (m *moves) repeated(n *Notice, now time.Time) bool {
+// repeated reports whether a notice was acted on before, within horizon: a server repeats it on each new connection. Only its
+// endpoint tells it from another one without a number, or with the same number under which another server counts. A lower number
+// is no sign of an old notice, for the same reason.
+func (m *moves) repeated(n *Notice, now time.Time, horizon time.Duration) bool {
 	*m = slices.DeleteFunc(*m, func(old moved) bool { return now.Sub(old.at) > remembered })
 	if slices.ContainsFunc(*m, func(old moved) bool {
-		return old.seq == n.Seq && (old.endpoint == n.Endpoint || n.Seq >= 0 && (old.endpoint == "" || n.Endpoint == ""))
+		return now.Sub(old.at) < horizon && old.seq == n.Seq && (old.endpoint == n.Endpoint || n.Seq >= 0 && (old.endpoint == "" || n.Endpoint == ""))
 	}) {
 		return true
 	}

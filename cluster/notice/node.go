@@ -161,7 +161,8 @@ type line struct {
 	n     *node
 	conn  net.Conn
 	in    *reader
-	since time.Time   // when it was asked for notices
+	since time.Time   // when it was asked for notices, or was last held up: what arrives soon after may be old
+	heard time.Time   // when something last arrived
 	leave *time.Timer // closes it because its node moves; nil: it does not
 	left  atomic.Bool // leave has closed it
 }
@@ -193,6 +194,8 @@ func (l *line) handshake(ctx context.Context) error {
 	n.refused = ""
 	l.since = time.Now()
 	_, err = l.ask(ctx, optIn(endpointType(n.w.cfg.Endpoint, n.w.opt.TLSConfig != nil, l.conn.RemoteAddr())))
+	l.since = time.Now() // what the server repeats comes before its answer or after it
+	l.heard = l.since
 	return l.refusal(ctx, id, err)
 }
 
@@ -256,6 +259,11 @@ func (l *line) listen(ctx context.Context) error {
 			}
 			return err
 		}
+		if now := time.Now(); now.Sub(l.heard) > silent {
+			l.since, l.heard = now, now // this process stood still: what it reads now may have waited for as long
+		} else {
+			l.heard = now
+		}
 		if v.kind == '>' {
 			l.pushed(ctx, &v)
 		}
@@ -279,7 +287,7 @@ func (l *line) pushed(ctx context.Context, v *value) {
 // when the same address leads elsewhere. The same notice, repeated on the new connection, is ignored.
 func (l *line) move(m Notice) {
 	n, now := l.n, time.Now()
-	if n.moves.repeated(&m, now) {
+	if n.moves.repeated(&m, now, horizon(now, l.since)) {
 		return
 	}
 	h := Handoff{Node: n.address, Endpoint: m.Endpoint, Seq: m.Seq, End: now.Add(max(m.In, 0))}

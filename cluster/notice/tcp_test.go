@@ -51,7 +51,7 @@ func listen(t *testing.T, o notices.Options, most int) *heard {
 		return &counted{conn, most, &h.read}, nil
 	}}
 	w := NewWatcher(opt, Config{}.WithDefaults(), func() []string { return []string{node.Addr()} }, Hooks{
-		Noticed: func(n Notice) { h.notices <- n },
+		Noticed: func(a Arrival) { h.notices <- a.Notice },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
@@ -142,7 +142,7 @@ func TestSeveralNodesTellOfOneFailover(t *testing.T) {
 			defer mu.Unlock()
 			changes = append(changes, c)
 		},
-		Noticed: func(Notice) {
+		Noticed: func(Arrival) {
 			mu.Lock()
 			defer mu.Unlock()
 			noticed++

@@ -40,6 +40,8 @@ type Window struct {
 	In       time.Duration // as announced; see Notice
 	Length   time.Duration // In, within limits
 	Until    time.Time     // when it ends without a completion
+
+	generation int // of the sequence that Seq belongs to
 }
 
 // Covers reports whether the window may affect a slot: only moving slots are announced by number, so every other window
@@ -62,7 +64,8 @@ type Change struct {
 // concurrent use.
 type Tracker struct {
 	most    time.Duration
-	seen    map[seenKey]time.Time
+	numbers sequence
+	seen    map[seenKey]time.Time // when it counted last
 	ended   []ending
 	windows []Window
 	forgot  time.Time // when old records were last dropped
@@ -75,8 +78,28 @@ type seenKey struct {
 
 // ending is a completion that was seen.
 type ending struct {
-	at time.Time
+	at         time.Time
+	generation int
 	Notice
+}
+
+// Effect is what came of a notice.
+type Effect uint8
+
+const (
+	Began    Effect = iota + 1 // it opened a window, or prolonged one
+	Ended                      // it ended a window, or some of one, or showed that one was missed
+	Repeated                   // it was known
+	Outdated                   // it came too late to matter: a completion of long ago, or a beginning of what is over
+)
+
+var effectNames = [...]string{Began: "began", Ended: "ended", Repeated: "repeated", Outdated: "outdated"}
+
+func (e Effect) String() string {
+	if e == 0 || int(e) >= len(effectNames) {
+		return "invalid"
+	}
+	return effectNames[e]
 }
 
 // NewTracker returns a tracker whose windows have a length of at most most.
@@ -84,39 +107,57 @@ func NewTracker(most time.Duration) *Tracker {
 	return &Tracker{most: most, seen: make(map[seenKey]time.Time)}
 }
 
-// Take processes a notice from a node whose opt-in was at since, and returns what has changed: nothing for a notice that is
-// already known, or out of date.
-func (t *Tracker) Take(now time.Time, node string, since time.Time, n Notice) []Change {
+// Take processes a notice from a node that was asked for notices at since, and returns what has changed: nothing for a notice
+// that is already known, or out of date.
+func (t *Tracker) Take(now time.Time, node string, since time.Time, n Notice) ([]Change, Effect) {
 	t.forget(now)
 	key := seenKey{n.Kind, n.Seq}
-	if _, known := t.seen[key]; known && n.Seq >= 0 {
-		return nil
+	horizon := horizon(now, since)
+	if at, known := t.seen[key]; known && n.Seq >= 0 && now.Sub(at) < horizon {
+		return nil, Repeated
 	}
 	begun := n.Kind.completes()
 	if begun != 0 && now.Sub(since) < replayed && !t.endsSome(begun, &n) {
-		return nil // not remembered: the same from another node may be new
+		return nil, Outdated // not remembered: the same from another node may be new
 	}
-	if n.Seq >= 0 {
-		if len(t.seen) >= maxSeen {
-			clear(t.seen)
-		}
-		t.seen[key] = now
-	}
+	t.numbers.take(now, since, n.Seq)
 	if begun != 0 {
-		return t.complete(now, begun, node, n)
+		t.remember(now, key)
+		return t.complete(now, begun, node, n), Ended
 	}
-	return t.begin(now, node, n)
+	w, over := t.window(now, horizon, node, n)
+	if over {
+		return nil, Outdated // not remembered: on an older connection it may be new
+	}
+	t.remember(now, key)
+	return t.begin(w), Began
 }
+
+// remember records that a notice counted.
+func (t *Tracker) remember(now time.Time, key seenKey) {
+	if key.seq < 0 {
+		return
+	}
+	if len(t.seen) >= maxSeen {
+		clear(t.seen)
+	}
+	t.seen[key] = now
+}
+
+// Generation returns how often the numbers of notices have begun again.
+func (t *Tracker) Generation() int { return t.numbers.generation }
 
 // endsSome reports whether a completion ends some of an open window.
 func (t *Tracker) endsSome(begun Kind, n *Notice) bool {
 	return slices.ContainsFunc(t.windows, func(w Window) bool {
-		return w.Kind == begun && w.before(n) && w.without(n) != whole
+		return w.Kind == begun && t.precedes(&w, n) && w.without(n) != whole
 	})
 }
 
-// before reports whether the window's beginning is earlier than a completion, as far as is known.
-func (w *Window) before(n *Notice) bool { return w.Seq < 0 || n.Seq < 0 || w.Seq < n.Seq }
+// precedes reports whether the window's beginning is earlier than a completion, as far as is known.
+func (t *Tracker) precedes(w *Window, n *Notice) bool {
+	return w.Seq < 0 || n.Seq < 0 || w.Seq < n.Seq || w.generation != t.numbers.generation
+}
 
 // remains is how much of a window a completion leaves.
 type remains uint8
@@ -152,22 +193,29 @@ func left(before, after int) remains {
 	return some
 }
 
-// begin opens a window.
-func (t *Tracker) begin(now time.Time, node string, n Notice) []Change {
-	w := Window{
+// window returns the window that a beginning opens, without what was completed since, and reports whether that is all of it:
+// one node may announce late what others have already announced the end of.
+func (t *Tracker) window(now time.Time, horizon time.Duration, node string, n Notice) (w Window, over bool) {
+	w = Window{
 		Kind: n.Kind, Seq: n.Seq, Node: node, Endpoint: n.Endpoint, Shards: n.Shards, Slots: n.Slots,
-		Opened: now, In: n.In, Length: max(MinWindow, min(n.In, t.most)),
+		Opened: now, In: n.In, Length: max(MinWindow, min(n.In, t.most)), generation: t.numbers.generation,
 	}
 	w.Until = now.Add(w.Length)
 	if n.Kind != Moving {
 		w.Until = now.Add(longest * w.Length)
 	}
 	for i := range t.ended {
-		// One node may announce late what others have already announced the end of.
-		if e := &t.ended[i]; e.Kind.completes() == n.Kind && e.Seq > n.Seq && n.Seq >= 0 && w.without(&e.Notice) == none {
-			return nil
+		e := &t.ended[i]
+		later := e.generation == w.generation && e.Seq > n.Seq && n.Seq >= 0 && now.Sub(e.at) < horizon
+		if later && e.Kind.completes() == n.Kind && w.without(&e.Notice) == none {
+			return w, true
 		}
 	}
+	return w, false
+}
+
+// begin opens a window.
+func (t *Tracker) begin(w Window) []Change {
 	var changes []Change
 	for i := range t.windows {
 		// Announced again, without a number or under a new one: it stays one window, with the later end.
@@ -202,14 +250,14 @@ func (t *Tracker) begin(now time.Time, node string, n Notice) []Change {
 // the beginning was missed. Of slots, each completion is reported, so that each is acted on once, for its slots alone. Which
 // slots a shard has is not known, so shards are reported when the last of a window is completed.
 func (t *Tracker) complete(now time.Time, begun Kind, node string, n Notice) (changes []Change) {
-	t.ended = append(t.ended, ending{now, n})
+	t.ended = append(t.ended, ending{now, t.numbers.generation, n})
 	if len(t.ended) > maxWindows {
 		t.ended = slices.Delete(t.ended, 0, 1)
 	}
 	heard, missed := false, n.Slots
 	var open []Window
 	for _, w := range t.windows {
-		if w.Kind != begun || !w.before(&n) {
+		if w.Kind != begun || !t.precedes(&w, &n) {
 			open = append(open, w)
 			continue
 		}

@@ -31,7 +31,8 @@ func (a *account) from(node, text string) []Change {
 	all := readAll(a.t, wire(text, false))
 	n, ok := parse(&all[0])
 	require.True(a.t, ok, text)
-	return a.Take(a.now, node, a.since, n)
+	changes, _ := a.Take(a.now, node, a.since, n)
+	return changes
 }
 
 // pass lets time pass, and returns what that changed.
@@ -289,10 +290,13 @@ func TestTrackerAtRandom(t *testing.T) {
 				if n.Kind == SlotsMoving || n.Kind == SlotsMoved {
 					n.Slots = parseSlots(rapid.SampledFrom([]string{"", "1", "1-5", "5-9"}).Draw(r, "slots"))
 				}
-				tell(tracker.Take(now, "n", since, n))
+				changes, _ := tracker.Take(now, "n", since, n)
+				tell(changes)
 				if n.Seq >= 0 {
 					before := tracker.Windows()
-					require.Empty(r, tracker.Take(now, "m", since, n), "again, from another node")
+					changes, effect := tracker.Take(now, "m", since, n)
+					require.Empty(r, changes, "again, from another node")
+					require.Contains(r, []Effect{Repeated, Outdated}, effect)
 					require.Equal(r, before, tracker.Windows())
 				}
 			}

@@ -17,10 +17,19 @@ const lookEvery = 5 * time.Second
 
 // Hooks are called with what a Watcher finds out, on its goroutine, in order. They must return at once. Nil hooks are skipped.
 type Hooks struct {
+	Noticed func(Arrival) // a notice arrived, which may be already known; nothing was done about it yet
 	Changed func(Change)  // a window was opened, or has ended
-	Noticed func(Notice)  // a notice arrived, which may be already known
+	Handled func(Arrival) // Changed was called with all that the notice has changed
 	Node    func(Node)    // the state of a node has changed
 	Moved   func(Handoff) // a node that moves was found at its new endpoint, or was not
+}
+
+// Arrival is a notice as a node has sent it.
+type Arrival struct {
+	Notice
+	Node      string // its address
+	Effect    Effect // for Handled; otherwise 0
+	Restarted bool   // for Handled: its number shows that numbers have begun again
 }
 
 // Watcher listens to the nodes of a service and reports what they announce. NewWatcher makes it and Run runs it; its other
@@ -81,7 +90,6 @@ func (w *Watcher) Run(ctx context.Context) {
 	defer wake.Stop()
 	w.follow(ctx, &group)
 	for {
-		var changes []Change
 		select {
 		case <-ctx.Done():
 			return
@@ -100,14 +108,24 @@ func (w *Watcher) Run(ctx context.Context) {
 				call(w.hooks.Moved, *e.handoff)
 				continue
 			}
-			call(w.hooks.Noticed, e.notice)
-			changes = tracker.Take(time.Now(), e.node, e.since, e.notice)
+			w.arrived(tracker, &e)
 		case <-wake.C:
-			changes = tracker.Expire(time.Now())
+			w.publish(tracker, tracker.Expire(time.Now()))
 		}
-		w.publish(tracker, changes)
 		w.sleep(tracker, wake)
 	}
+}
+
+// arrived processes a notice.
+func (w *Watcher) arrived(t *Tracker, e *event) {
+	a := Arrival{Notice: e.notice, Node: e.node}
+	call(w.hooks.Noticed, a)
+	before := t.Generation()
+	var changes []Change
+	changes, a.Effect = t.Take(time.Now(), e.node, e.since, e.notice)
+	a.Restarted = t.Generation() != before
+	w.publish(t, changes)
+	call(w.hooks.Handled, a)
 }
 
 func call[T any](f func(T), x T) {

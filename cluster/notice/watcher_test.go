@@ -29,8 +29,15 @@ type party struct {
 	dialled []string
 	changes []Change
 	noticed []Notice
+	handled []Arrival
 	states  []string
+	stalls  bool // connections know no deadlines, as if the process had not been there to see them pass
 }
+
+// stalled is a connection without deadlines.
+type stalled struct{ net.Conn }
+
+func (stalled) SetReadDeadline(time.Time) error { return nil }
 
 // watch runs f with a watcher of nodes a:1, b:1 and so on in virtual time.
 func watch(t *testing.T, nodes int, cfg Config, opt rueidis.ClientOption, f func(p *party)) {
@@ -45,7 +52,8 @@ func watch(t *testing.T, nodes int, cfg Config, opt rueidis.ClientOption, f func
 		opt.DialCtxFn = p.dial
 		p.Watcher = NewWatcher(opt, cfg.WithDefaults(), p.list, Hooks{
 			Changed: func(c Change) { p.note(func() { p.changes = append(p.changes, c) }) },
-			Noticed: func(n Notice) { p.note(func() { p.noticed = append(p.noticed, n) }) },
+			Noticed: func(a Arrival) { p.note(func() { p.noticed = append(p.noticed, a.Notice) }) },
+			Handled: func(a Arrival) { p.note(func() { p.handled = append(p.handled, a) }) },
 			Node:    func(n Node) { p.note(func() { p.states = append(p.states, n.Address+" "+n.State.String()) }) },
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -85,7 +93,21 @@ func (p *party) dial(_ context.Context, address string, _ *net.Dialer, _ *tls.Co
 	}
 	ours, its := net.Pipe()
 	go n.Serve(its)
+	if p.stalls {
+		return stalled{ours}, nil
+	}
 	return ours, nil
+}
+
+// effects returns what came of the notices so far, and forgets them.
+func (p *party) effects() (effects []Effect) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range p.handled {
+		effects = append(effects, a.Effect)
+	}
+	p.handled = nil
+	return effects
 }
 
 // take returns the changes reported so far, and forgets them.
