@@ -165,8 +165,7 @@ func (a *acquirer) acquireOnce(ctx context.Context, p *partition, s *lease.Sessi
 func (a *acquirer) recheck(p *partition, s *lease.Session, l *lease.Lease, sent int64, epoch uint64) {
 	now, current := p.view()
 	if current != epoch {
-		l.Cap(sent + int64(a.cfg.sessionTTL-a.cfg.sessionMargin))
-		a.table.Retry([]*lease.Lease{l}, a.clock.Now())
+		a.table.DistrustOne(l, sent+int64(a.cfg.sessionTTL-a.cfg.sessionMargin), a.clock.Now())
 	}
 	if now != s {
 		a.ownership.disown([]*lease.Lease{l}, metrics.CauseSession, errSessionPast)

@@ -244,6 +244,8 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 		r.table.Renewed(kept, t.sent, t.nextRenewal, r.metrics.Late)
 		extended += len(kept)
 	}
+	missing, deleted := r.table.SplitUnconfirmed(missing)
+	lost = append(lost, deleted...)
 	r.metrics.Renewed(extended, len(lost), len(missing), len(again))
 	r.ownership.disown(lost, metrics.CauseLease, errLeaseTaken)
 	if migrating {
@@ -255,8 +257,8 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 	return t.sent, failure
 }
 
-// verify restores leases that the server has forgotten, if they are free and their entries pending. It returns those that are still
-// undecided.
+// verify restores leases that a new server has forgotten, if they are free and their entries pending: those that are missing there
+// and that it has not confirmed before. It returns those that are still undecided.
 func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, missing []*lease.Lease) (again []*lease.Lease) {
 	for _, batch := range cut(missing, r.cfg.pipeline.MaxMoves()) {
 		_, epoch := p.view() // before the call

@@ -182,8 +182,7 @@ func (k *sessions) onBeat(p *partition, s *lease.Session, epoch uint64, t callTT
 // revalidateAll makes every lease of a session due, since its server may have forgotten some. It caps each lease at the session's
 // previous deadline, which is before the end of settling, until a renewal sent from now on succeeds.
 func (k *sessions) revalidateAll(p *partition, s *lease.Session) {
-	now := k.clock.Now()
-	k.table.RevalidateAll(s, max(s.Until(), 1), func(*lease.Lease) int64 { return now })
+	k.table.Distrust(s, max(s.Until(), 1), k.clock.Now())
 	k.renewer.nudge()
 	k.serverChanged()
 }

@@ -13,19 +13,20 @@ import (
 
 // Stats is a snapshot of an engine.
 type Stats struct {
-	Held       int           // streams owned, including those whose completion is on its way to Redis
-	Parked     int           // announcements that wait for a stream that is owned
-	Ending     int           // completions on their way to Redis
-	Queued     int           // notifications that wait for a worker
-	Busy       int           // running handlers
-	Dead       int           // sessions past their deadline, over all partitions, as the last beats reported
-	Due        int           // delayed announcements that are due, likewise
-	Oldest     time.Duration // how long the oldest lease has been held; 0: none is held
-	Partitions int           // of the service
-	Live       int           // partitions in which this process has a live session
-	Settling   int           // partitions that are settling: no free stream is taken there
-	Late       time.Duration // how late the most overdue renewal is; 0: none is overdue
-	Intake     Intake        // whether more streams are taken, and if not, why
+	Held        int           // streams owned, including those whose completion is on its way to Redis
+	Unconfirmed int           // of these, those that no renewal has confirmed since the server of their partition changed
+	Parked      int           // announcements that wait for a stream that is owned
+	Ending      int           // completions on their way to Redis
+	Queued      int           // notifications that wait for a worker
+	Busy        int           // running handlers
+	Dead        int           // sessions past their deadline, over all partitions, as the last beats reported
+	Due         int           // delayed announcements that are due, likewise
+	Oldest      time.Duration // how long the oldest lease has been held; 0: none is held
+	Partitions  int           // of the service
+	Live        int           // partitions in which this process has a live session
+	Settling    int           // partitions that are settling: no free stream is taken there
+	Late        time.Duration // how late the most overdue renewal is; 0: none is overdue
+	Intake      Intake        // whether more streams are taken, and if not, why
 }
 
 // Stats returns a snapshot, without a round trip. Before the start and after the end all fields but Partitions are zero.
@@ -35,6 +36,9 @@ func (e *Engine) Stats() Stats {
 		return s
 	}
 	s.Held, s.Ending = e.table.Len(), e.completer.Len()
+	for _, n := range e.table.Unconfirmed(nil) {
+		s.Unconfirmed += n
+	}
 	s.Parked, _ = e.parked.list.Size()
 	s.Queued, s.Busy = e.dispatcher.Queued(), e.dispatcher.Running()
 	if l := e.table.Oldest(); l != nil {
@@ -62,7 +66,7 @@ func (e *Engine) collectGauges(emit metrics.Emit) {
 	if !e.life.isRunning() {
 		return
 	}
-	held, parked := e.table.Counts(nil), e.parked.list.Counts()
+	held, unconfirmed, parked := e.table.Counts(nil), e.table.Unconfirmed(nil), e.parked.list.Counts()
 	for n, p := range e.partitions {
 		p.mu.Lock()
 		settling := 0.0
@@ -71,6 +75,7 @@ func (e *Engine) collectGauges(emit metrics.Emit) {
 		}
 		p.mu.Unlock()
 		emit(metrics.Held, n, float64(held[n]))
+		emit(metrics.Unconfirmed, n, float64(unconfirmed[n]))
 		emit(metrics.Parked, n, float64(parked[n]))
 		emit(metrics.Settling, n, settling)
 		emit(metrics.PeersDead, n, float64(p.dead.Load()))

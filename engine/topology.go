@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -125,11 +124,17 @@ func (w *topologyWatcher) look(ctx context.Context) {
 		w.assign()
 		w.named()
 	}
+	if all {
+		// Whatever the beats find.
+		w.table.MakeAllDue(w.clock.Now())
+	}
 	n := 0
 	for _, p := range w.partitions {
 		if all || moved.Has(w.layout.Keys(p.number).Slot) {
 			n++
-			w.relocated(p, all)
+			// A beat finds out what that server knows. If it is another one, all leases of the partition become due.
+			w.beat(p.number)
+			w.scan(p.number)
 		}
 	}
 	if n > 0 {
@@ -191,17 +196,6 @@ func (w *topologyWatcher) refresh(ctx context.Context) {
 		_ = cluster.Refresh(ctx, client) // clients also ask at times of their own
 		cancel()
 	}
-}
-
-// relocated is called when another server has a partition, or may have it (doubt). A beat finds out what that server knows: if
-// it is another one, all leases become due. With doubt they become due here, whatever the beat finds.
-func (w *topologyWatcher) relocated(p *partition, doubt bool) {
-	if s, _ := p.view(); s != nil && doubt {
-		now := w.clock.Now()
-		w.table.RevalidateAll(s, math.MaxInt64, func(*lease.Lease) int64 { return now })
-	}
-	w.beat(p.number)
-	w.scan(p.number)
 }
 
 // failed records that a call failed.

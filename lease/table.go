@@ -2,7 +2,6 @@ package lease
 
 import (
 	"cmp"
-	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,7 +24,8 @@ type Table struct {
 		byStream map[string]*Lease
 		byHandle []*Lease
 		free     []wheel.Handle
-		counts   []int // by partition
+		sets     []sets           // by partition
+		chunk    [setChunk]uint32 // used by ofLocked
 		wheel    *wheel.Wheel
 		due      wheel.Due
 	}
@@ -39,7 +39,7 @@ func NewTable(clock Clock, partitions int, shape wheel.Config) (*Table, error) {
 	}
 	t := &Table{clock: clock, tick: int64(shape.WithDefaults().Tick)}
 	t.mu.byStream = make(map[string]*Lease)
-	t.mu.counts = make([]int, partitions)
+	t.mu.sets = make([]sets, partitions)
 	t.mu.wheel = w
 	return t, nil
 }
@@ -63,7 +63,7 @@ func (t *Table) Add(l *Lease, at int64, added func(*Lease)) bool {
 	}
 	l.listed, l.due = true, at
 	t.mu.byStream[stream] = l
-	t.mu.counts[l.Partition()]++
+	t.mu.sets[l.Partition()].listed.Add(uint32(l.handle))
 	t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), at)
 	t.size.Add(1)
 	t.young.Add(1)
@@ -90,7 +90,7 @@ func (t *Table) removeLocked(l *Lease) bool {
 	t.mu.byHandle[l.handle] = nil
 	t.mu.free = append(t.mu.free, l.handle)
 	delete(t.mu.byStream, l.Stream())
-	t.mu.counts[l.Partition()]--
+	t.mu.sets[l.Partition()].remove(l.handle)
 	t.size.Add(-1)
 	if !l.renewed {
 		t.young.Add(-1)
@@ -115,14 +115,18 @@ func (t *Table) Young() int { return int(t.young.Load()) }
 func (t *Table) Counts(out []int) []int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append(out[:0], t.mu.counts...)
+	out = out[:0]
+	for p := range t.mu.sets {
+		out = append(out, int(t.mu.sets[p].listed.GetCardinality()))
+	}
+	return out
 }
 
 // Count returns the number of listed leases of a partition.
 func (t *Table) Count(partition int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.mu.counts[partition]
+	return int(t.mu.sets[partition].listed.GetCardinality())
 }
 
 // All returns a snapshot of the listed leases.
@@ -136,17 +140,6 @@ func (t *Table) All() []*Lease {
 		}
 	}
 	return out
-}
-
-// Of iterates over a snapshot of the listed leases of one session.
-func (t *Table) Of(s *Session) iter.Seq[*Lease] {
-	return func(yield func(*Lease) bool) {
-		for _, l := range t.All() {
-			if l.session == s && !yield(l) {
-				return
-			}
-		}
-	}
 }
 
 // Youngest returns the n leases that were acquired last.
@@ -204,8 +197,8 @@ func (t *Table) Next() (at int64, ok bool) {
 }
 
 // Renewed sets the timers of leases whose renewal succeeded to their next one, lets them be queued again, and calls late with how
-// late each was sent. A lease that is no longer listed, or that another one has replaced, is left alone: an old answer changes
-// nothing.
+// late each was sent. They are confirmed then: it must have been sent after their server was last seen to change. A lease that is no
+// longer listed, or that another one has replaced, is left alone: an old answer changes nothing.
 func (t *Table) Renewed(leases []*Lease, sent int64, next func(*Lease) int64, late func(time.Duration)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -217,6 +210,7 @@ func (t *Table) Renewed(leases []*Lease, sent int64, next func(*Lease) int64, la
 				t.young.Add(-1)
 			}
 			late(time.Duration(max(0, sent-l.due)))
+			t.mu.sets[l.Partition()].confirm(l.handle)
 			l.due = next(l)
 			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), l.due)
 		}
@@ -239,37 +233,4 @@ func (t *Table) Retry(leases []*Lease, at int64) {
 // lastLocked returns the latest time to look at a lease: the tick before its deadline, or its session's.
 func (l *Lease) lastLocked(tick int64) int64 {
 	return min(l.until.load(), l.session.until.load()) - tick
-}
-
-// Hasten makes leases of a session due earlier, at the times that at returns; leases for which at reports false are left alone.
-// It returns how many it made due. at runs with the table locked and must be quick.
-func (t *Table) Hasten(s *Session, at func(*Lease) (int64, bool)) (count int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, l := range t.mu.byHandle {
-		if l == nil || l.session != s {
-			continue
-		}
-		if due, ok := at(l); ok && due < l.due {
-			l.due = due
-			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), due)
-			count++
-		}
-	}
-	return count
-}
-
-// RevalidateAll caps the deadlines of all leases of a session at until, since their server may have forgotten them, and makes the
-// leases due at the times that at returns.
-func (t *Table) RevalidateAll(s *Session, until int64, at func(*Lease) int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, l := range t.mu.byHandle {
-		if l != nil && l.session == s {
-			l.Cap(until)
-			now := at(l)
-			l.due = min(l.due, now) // a late one stays late
-			t.mu.wheel.Schedule(l.handle, uint16(l.Partition()), now)
-		}
-	}
 }

@@ -154,7 +154,7 @@ func TestRule17OldAnswerDoesNotTouchTheLeaseThatTookItsPlace(t *testing.T) {
 	require.Equal(t, 1, table.Len())
 }
 
-func TestTableRushesOneSession(t *testing.T) {
+func TestTableDistrustsOneSession(t *testing.T) {
 	table := newTable(t, 1)
 	mine, other := sessionIn(0), sessionIn(0)
 	var leases []*Lease
@@ -165,7 +165,7 @@ func TestTableRushesOneSession(t *testing.T) {
 	}
 	foreign := row(other, "o")
 	table.Add(foreign, 1000*tick, nil)
-	table.RevalidateAll(mine, int64(time.Second), func(*Lease) int64 { return tick })
+	table.Distrust(mine, int64(time.Second), tick)
 	for _, l := range leases {
 		require.Equal(t, int64(time.Second), l.until.load())
 	}
@@ -197,15 +197,44 @@ func TestTableByAge(t *testing.T) {
 	require.Empty(t, table.Youngest(-1))
 }
 
-// model is a table without wheel, handles or indexes.
+// model is a table without wheel, handles or sets.
 type model struct {
 	rows map[string]*modelRow
 }
 
 type modelRow struct {
-	lease  *Lease
-	at     int64 // the tick at which it rings
-	queued bool
+	lease   *Lease
+	at      int64 // the tick at which it rings
+	due     int64
+	queued  bool
+	renewed bool
+	doubted bool // not confirmed
+}
+
+// makeDue makes a row due at at.
+func (r *modelRow) makeDue(at int64) { r.at, r.due = at, min(r.due, at) }
+
+func (m *model) of(s *Session) (leases []*Lease) {
+	for _, r := range m.rows {
+		if r.lease.session == s {
+			leases = append(leases, r.lease)
+		}
+	}
+	return leases
+}
+
+// split is what SplitUnconfirmed does.
+func (m *model) split(missing []*Lease) (forgotten, deleted []*Lease) {
+	for _, l := range missing {
+		switch r := m.rows[l.Stream()]; {
+		case r == nil || r.lease != l:
+		case r.doubted || !r.renewed:
+			forgotten = append(forgotten, l)
+		default:
+			deleted = append(deleted, l)
+		}
+	}
+	return forgotten, deleted
 }
 
 // Any sequence of additions, removals, answers and ticks leaves what a map of rows would.
@@ -227,7 +256,7 @@ func TestTableAgainstAModel(t *testing.T) {
 				_, listed := m.rows[stream]
 				require.Equal(t, !listed, table.Add(l, at, nil))
 				if !listed {
-					m.rows[stream] = &modelRow{lease: l, at: at}
+					m.rows[stream] = &modelRow{lease: l, at: at, due: at}
 				}
 			},
 			"remove": func(t *rapid.T) {
@@ -274,8 +303,8 @@ func TestTableAgainstAModel(t *testing.T) {
 					return
 				}
 				n := rapid.IntRange(1, len(sent)).Draw(t, "n")
-				at := later(t)
-				if rapid.Bool().Draw(t, "renewed") {
+				at, renewed := later(t), rapid.Bool().Draw(t, "renewed")
+				if renewed {
 					table.Renewed(sent[:n], at, func(*Lease) int64 { return at }, func(time.Duration) {})
 				} else {
 					table.Retry(sent[:n], at)
@@ -283,31 +312,75 @@ func TestTableAgainstAModel(t *testing.T) {
 				for _, l := range sent[:n] {
 					if r := m.rows[l.Stream()]; r != nil && r.lease == l {
 						r.at, r.queued = at, false
+						if renewed {
+							r.due, r.renewed, r.doubted = at, true, false
+						}
 					}
 				}
 				sent = sent[n:]
 			},
-			"revalidate": func(t *rapid.T) {
+			"server changes": func(t *rapid.T) {
 				s, at := rapid.SampledFrom(sessions).Draw(t, "session"), later(t)
-				table.RevalidateAll(s, int64(lasting), func(*Lease) int64 { return at })
-				for _, r := range m.rows {
-					if r.lease.session == s {
-						r.at = at
+				table.Distrust(s, int64(lasting), at)
+				for _, l := range m.of(s) {
+					r := m.rows[l.Stream()]
+					r.doubted = true
+					r.makeDue(at)
+				}
+			},
+			"server changed during an acquisition": func(t *rapid.T) {
+				stream, at := strconv.Itoa(rapid.IntRange(0, 30).Draw(t, "stream")), later(t)
+				if r := m.rows[stream]; r != nil {
+					table.DistrustOne(r.lease, int64(lasting), at)
+					r.doubted = true
+					r.makeDue(at)
+				}
+			},
+			"hasten": func(t *rapid.T) {
+				s, at := rapid.SampledFrom(sessions).Draw(t, "session"), later(t)
+				chosen := func(l *Lease) bool { return len(l.Stream()) == 1 }
+				want := 0
+				for _, l := range m.of(s) {
+					if r := m.rows[l.Stream()]; chosen(l) && at < r.due {
+						r.makeDue(at)
+						want++
 					}
+				}
+				require.Equal(t, want, table.Hasten(s, func(l *Lease) (int64, bool) { return at, chosen(l) }))
+			},
+			"all due": func(t *rapid.T) {
+				at := later(t)
+				table.MakeAllDue(at)
+				for _, r := range m.rows {
+					r.makeDue(at)
 				}
 			},
 			"": func(t *rapid.T) {
 				require.Equal(t, len(m.rows), table.Len())
-				counts := make([]int, partitions)
+				counts, unconfirmed := make([]int, partitions), make([]int, partitions)
 				soonest := int64(0)
 				for stream, r := range m.rows {
 					require.Same(t, r.lease, table.Get(stream))
+					require.Equal(t, r.due, r.lease.due)
 					counts[r.lease.Partition()]++
+					if r.doubted {
+						unconfirmed[r.lease.Partition()]++
+					}
 					if soonest == 0 || r.at < soonest {
 						soonest = r.at
 					}
 				}
 				require.Equal(t, counts, table.Counts(nil))
+				require.Equal(t, counts[1], table.Count(1))
+				require.Equal(t, unconfirmed, table.Unconfirmed(nil))
+				for _, s := range sessions {
+					require.ElementsMatch(t, m.of(s), slices.Collect(table.Of(s)))
+				}
+				missing := append(table.All(), sent...)
+				wantForgotten, wantDeleted := m.split(missing)
+				forgotten, deleted := table.SplitUnconfirmed(missing)
+				require.Equal(t, wantForgotten, forgotten)
+				require.Equal(t, wantDeleted, deleted)
 				require.Len(t, table.All(), len(m.rows))
 				next, ok := table.Next()
 				require.Equal(t, len(m.rows) > 0, ok)
@@ -331,6 +404,15 @@ func TestTableIsSafeForManyGoroutines(t *testing.T) {
 				}
 				table.Counts(nil)
 				table.Get("0-1")
+				if i%50 == 0 {
+					table.Distrust(s, int64(lasting), int64(i)*tick)
+					for l := range table.Of(s) {
+						table.DistrustOne(l, int64(lasting), int64(i)*tick)
+					}
+					table.SplitUnconfirmed(table.All())
+					table.MakeAllDue(int64(i) * tick)
+					table.Unconfirmed(nil)
+				}
 			}
 		})
 	}

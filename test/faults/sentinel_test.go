@@ -66,6 +66,7 @@ func (w *watched) stayed(leases map[string]api.Lease) {
 	w.T.Helper()
 	requireHeld(w.T.(*testing.T), w.a, leases)
 	requireHeld(w.T.(*testing.T), w.b, leases)
+	w.eventually(func() bool { return w.a.engine.Stats().Unconfirmed+w.b.engine.Stats().Unconfirmed == 0 }, "all to be confirmed")
 	for s := range leases {
 		require.EqualValues(w.T, 1, w.Num("EXISTS", w.keys.Lease(s)), s)
 	}

@@ -328,4 +328,12 @@ var (
 
 		partition: true, combine: fleet,
 	})
+
+	Unconfirmed = gauge(row{
+		name: "unconfirmed",
+		help: "Streams held that no renewal has confirmed since the server of their partition changed.",
+		more: "Their owners believe in them for what was left of the session when it changed. A new server confirms them within a second or two.",
+
+		partition: true, combine: sum,
+	})
 )
