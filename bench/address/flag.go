@@ -40,6 +40,14 @@ func Flag() cli.Flag { return &cli.StringFlag{Name: flagName, Usage: usage} }
 // Given reports whether the flag is on the command line.
 func Given(c *cli.Command) bool { return c.IsSet(flagName) }
 
+// Args returns the flag as it is on the command line of c, for a command that runs others.
+func Args(c *cli.Command) []string {
+	if !Given(c) {
+		return nil
+	}
+	return []string{"-" + flagName, c.String(flagName)}
+}
+
 // Of returns the URL of the flag, else that of the environment, else fallback, with the secrets of the environment filled in. An empty flag
 // means fallback, whatever the environment says. Empty stays empty.
 func Of(c *cli.Command, fallback string) string {

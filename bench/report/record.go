@@ -33,6 +33,7 @@ type part struct {
 // recorder is an output that also keeps tables and goals as such, for the page.
 type recorder struct {
 	out    io.Writer // the terminal
+	goals  bool      // shown
 	blocks []page.Block
 	text   strings.Builder // text since the last table or goal
 }

@@ -81,7 +81,7 @@ func (c Config) Assumptions() []string {
 		fmt.Sprintf("a lease is renewed every %v, up to a tenth sooner, and first at a random time", c.interval()),
 		fmt.Sprintf("a pod sends a script to a partition in each tick of %v in which a lease there is due, or when it sent none for %v", c.Tick, c.beat()),
 		"a master runs one script after the other on one core that does nothing else, and is always reachable",
-		fmt.Sprintf("costs as measured: %v a script, %v a lease in it, %v a stream that moves", c.Script, c.Lease, c.Move),
+		fmt.Sprintf("costs: %v a script, %v a lease in it, %v a stream that moves", c.Script, c.Lease, c.Move),
 		"pods die at once, without notice; a survivor learns of it with its first script after the session has ended, waits up to a quarter of a beat, and then each survivor looks once",
 		fmt.Sprintf("each dead pod has a recoverer of its own in each partition, which brings back up to %.0f streams a second", c.MoveRate),
 		"renewals come before recovery; what moves goes to a random survivor and is renewed by it from then on",

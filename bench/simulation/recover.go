@@ -15,10 +15,10 @@ type job struct {
 	credit    float64 // streams that its recoverer may bring back by now
 }
 
-// patience is the virtual time after which a simulation ends whose masters have no time left for recovery.
-const patience = 10 * time.Minute
+// Patience is the virtual time after which a simulation ends whose masters have no time left for recovery.
+const Patience = 10 * time.Minute
 
-// Recovering simulates the death of that many pods at once, until all of tsuccessor streams are owned again.
+// Recovering simulates the death of that many pods at once, until all of their streams are owned again, or for Patience.
 func Recovering(c Config, lost int) (r Recovery, err error) {
 	if err := c.Validate(); err != nil {
 		return r, err
@@ -50,14 +50,18 @@ func Recovering(c Config, lost int) (r Recovery, err error) {
 		done = append(done, n)
 		r.CPU = max(r.CPU, busy.add(f.served))
 		f.work()
-		if since := time.Duration(f.now-died) * c.Tick; left > 0 && since > patience {
-			return r, fmt.Errorf("simulation: %d of %d streams are not owned again after %v: the masters have no time left", left, r.Streams, patience)
+		if time.Duration(f.now-died)*c.Tick >= Patience {
+			r.Left = left
+			break
 		}
 	}
 	r.P50, r.P99, r.Max = after(done, r.Streams, .5, c.Tick), after(done, r.Streams, .99, c.Tick), after(done, r.Streams, 1, c.Tick)
 	r.Held = slices.Max(f.held)
 	return r, nil
 }
+
+// Reached reports whether a share q of the streams is owned again, so that the time until then is known.
+func (r Recovery) Reached(q float64) bool { return float64(r.Streams-r.Left) >= q*float64(r.Streams) }
 
 // kill ends the first pods: all are alike. It returns the recoveries to be done.
 func (f *fleet) kill(lost int) (jobs []job) {
@@ -112,7 +116,7 @@ func (f *fleet) move(jobs []job, lost int) (moved int) {
 	return moved
 }
 
-// after is the time until a share q of all streams was owned again.
+// after is the time until a share q of all streams was owned again, or until the end if it never was.
 func after(done []int, all int, q float64, tick time.Duration) time.Duration {
 	want, sum := q*float64(all), 0
 	for i, n := range done {

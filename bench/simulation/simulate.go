@@ -16,14 +16,16 @@ type Load struct {
 	CPU             float64       // share of a core, the mean over masters
 	BusiestCPU      float64       // likewise, of the busiest master
 	Wait            time.Duration // the longest wait of a script, behind those of its tick and earlier ones
+	Behind          time.Duration // work that waits in the end, at the master where most does: more than a tick means that it cannot keep up
 }
 
 // Recovery is how the streams of dead pods are recovered.
 type Recovery struct {
 	Lost     int // pods
 	Streams  int // of the dead pods
+	Left     int // streams that are not owned again after Patience: the masters have no time left
 	P50, P99 time.Duration
-	Max      time.Duration // until the last stream is owned again
+	Max      time.Duration // until the last stream is owned again; this and the percentiles only where that many are (Reached)
 	Noticed  time.Duration // until the last dead pod is noticed in the last partition
 	CPU      float64       // share of a core of the busiest master, in its busiest second
 	Wait     time.Duration // the longest wait of a renewal
@@ -134,6 +136,7 @@ func Renewing(c Config, d time.Duration) (l Load, err error) {
 		}
 		f.work()
 	}
+	l.Behind = slices.Max(f.queue)
 	took := (time.Duration(ticks) * c.Tick).Seconds()
 	scripts := 0
 	for _, n := range f.scripts {

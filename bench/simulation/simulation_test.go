@@ -84,8 +84,28 @@ func TestTheSameSeedGivesTheSame(t *testing.T) {
 func TestMastersWithoutTimeAreReported(t *testing.T) {
 	c := small()
 	c.Script = 20 * time.Millisecond
-	_, err := Recovering(c, 1)
-	require.ErrorContains(t, err, "the masters have no time left")
+	r, err := Recovering(c, 1)
+	require.NoError(t, err, "a result, too")
+	require.Equal(t, r.Streams, r.Left)
+	require.False(t, r.Reached(.5))
+	require.Greater(t, r.Wait, time.Minute, "renewals wait longer and longer")
+	require.InDelta(t, 1, r.CPU, .01)
+	l, err := Renewing(c, 30*time.Second)
+	require.NoError(t, err)
+	require.Greater(t, l.Behind, c.Tick)
+
+	c = small()
+	c.Move = 20 * time.Millisecond
+	r, err = Recovering(c, 1)
+	require.NoError(t, err)
+	require.Zero(t, r.Left, "50 streams a second and master are slow, and not too slow")
+
+	l, err = Renewing(small(), 30*time.Second)
+	require.NoError(t, err)
+	require.LessOrEqual(t, l.Behind, small().Tick)
+	r, err = Recovering(small(), 1)
+	require.NoError(t, err)
+	require.True(t, r.Reached(1))
 }
 
 func TestImpossibleFleetsAreRefused(t *testing.T) {

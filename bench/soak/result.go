@@ -45,6 +45,12 @@ func writeResult(out io.Writer, s Result) {
 	t.Row("announcements that nobody finished", report.Grouped(s.Lost))
 	t.Row("poison that is neither done nor a dead letter", report.Grouped(s.Missing))
 	t.Row("left on the server in the calm", s.Left)
+	t.Row("pods that did not shut down cleanly", report.Grouped(len(s.BadEnds)))
+	overlaps := 0
+	if s.Overlaps != "" {
+		overlaps = 1
+	}
+	t.Row("rounds whose journals show two owners or falling tokens", overlaps)
 	t.Write(out)
 	if s.Overlaps != "" {
 		fmt.Fprintf(out, "\n%s\n", s.Overlaps)
@@ -65,10 +71,6 @@ without an owner  from the last moment at which the previous owner owned the str
 	writeTroubles(out, s)
 	if s.Spared != "" {
 		fmt.Fprintf(out, "Links were left alone: a proxy cannot stand in front of %s.\n", s.Spared)
-	}
-	overlaps := 0
-	if s.Overlaps != "" {
-		overlaps = 1
 	}
 	report.Goal(out, "rounds whose journals show two owners or falling tokens", float64(overlaps), "at most", 0)
 	report.Goal(out, "announcements that nobody finished", float64(s.Lost), "at most", 0)

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -85,4 +86,15 @@ func TestCostsAreSeparated(t *testing.T) {
 	script, each = solve(sparse, sparse, func(h Held) float64 { return h.RedisCPU })
 	require.Zero(t, script)
 	require.Zero(t, each)
+}
+
+// On a machine that is too busy the figures are shown all the same.
+func TestSizeShowsWhatItMeasuredWithoutARecommendation(t *testing.T) {
+	var text strings.Builder
+	writeSized(&text, SizeOptions{}, Sized{Held: ladder()}, false, errors.New("3 of 1000 streams were lost"))
+	require.Contains(t, text.String(), "heap a stream")
+	require.Contains(t, text.String(), "No recommendation: 3 of 1000 streams were lost.")
+	require.NotContains(t, text.String(), "whatever is in it")
+	require.NotContains(t, text.String(), "CPU request")
+	require.Len(t, Sized{Held: ladder()}.plots(), len(plotHeld(ladder())), "no costs are plotted that were not measured")
 }

@@ -92,6 +92,9 @@ func (r Taken) plots() []page.Plot {
 }
 
 func (s Sized) plots() []page.Plot {
+	if s.Costs.Bare == 0 {
+		return plotHeld(s.Held)
+	}
 	return append(plotHeld(s.Held), page.Bars{Title: "What a renewal costs Redis", Bars: []page.Bar{
 		{Name: "a lease in a full script", Value: s.Costs.renewal().Seconds(), Text: report.Microseconds(s.Costs.renewal())},
 		{Name: "a bare pipelined PEXPIRE, for comparison", Value: s.Costs.Bare.Seconds(), Text: report.Microseconds(s.Costs.Bare), Mark: 1},

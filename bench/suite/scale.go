@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,12 +18,14 @@ import (
 // ScaleOptions say which fleet is simulated.
 type ScaleOptions struct {
 	Fleet simulation.Config
+	From  string        // file from which the costs are; empty: they were given
 	Lost  []int         // pods that die at once, in a simulation each
 	For   time.Duration // virtual time of renewing
 }
 
 // Scaled is the result of the simulations.
 type Scaled struct {
+	From        string `json:",omitempty"` // file from which the costs are; empty: they were given
 	Fleet       simulation.Config
 	Assumptions []string
 	Load        simulation.Load
@@ -35,7 +38,7 @@ const goalWait = time.Second
 // Scale simulates a fleet in virtual time, without a server.
 func Scale(ctx context.Context, o ScaleOptions, r *report.Report) (err error) {
 	r.Redis = "none: a simulation"
-	s := Scaled{Fleet: o.Fleet, Assumptions: o.Fleet.Assumptions()}
+	s := Scaled{From: o.From, Fleet: o.Fleet, Assumptions: o.Fleet.Assumptions()}
 	steps := r.Steps("scale", 1+len(o.Lost))
 	defer steps.End()
 	if s.Load, err = simulation.Renewing(o.Fleet, o.For); err != nil {
@@ -68,39 +71,71 @@ func writeScaled(out io.Writer, s Scaled) {
 	t.Row("CPU, share of a core", report.Percent(l.CPU*masters), report.Percent(l.CPU), report.Percent(l.BusiestCPU))
 	t.Row("a script waits at most", "", "", report.Milliseconds(l.Wait))
 	t.Write(out)
+	if l.Behind > s.Fleet.Tick {
+		fmt.Fprintf(out, "\nThe busiest master cannot keep up with renewals alone: %s of work wait for it in the end, and leases are lost.\n", report.Seconds(l.Behind))
+	}
 	fmt.Fprintln(out)
 	if len(s.Recovered) > 0 {
 		t := report.NewColumns("pods that die at once", s.Recovered, func(r simulation.Recovery) any { return report.Grouped(r.Lost) })
 		t.Line("streams", func(r simulation.Recovery) any { return report.Grouped(r.Streams) })
 		t.Line("noticed everywhere after", func(r simulation.Recovery) any { return report.Seconds(r.Noticed) })
-		t.Line("owned again, p50", func(r simulation.Recovery) any { return report.Seconds(r.P50) })
-		t.Line("owned again, p99", func(r simulation.Recovery) any { return report.Seconds(r.P99) })
-		t.Line("owned again, the last", func(r simulation.Recovery) any { return report.Seconds(r.Max) })
+		t.Line("owned again, p50", func(r simulation.Recovery) any { return reached(r, .5, r.P50) })
+		t.Line("owned again, p99", func(r simulation.Recovery) any { return reached(r, .99, r.P99) })
+		t.Line("owned again, the last", func(r simulation.Recovery) any { return reached(r, 1, r.Max) })
 		t.Line("CPU, busiest master and second", func(r simulation.Recovery) any { return report.Percent(r.CPU) })
 		t.Line("a renewal waits at most", func(r simulation.Recovery) any { return report.Milliseconds(r.Wait) })
 		t.Line("the fullest survivor holds", func(r simulation.Recovery) any { return report.Grouped(r.Held) })
 		t.Write(out)
+		writeLeft(out, s.Recovered)
 	}
 	fmt.Fprintf(out, "\n%s pods of %s streams, %d partitions, %d masters, lease TTL %v, session TTL %v, in virtual time, assuming that\n",
 		report.Grouped(s.Fleet.Pods), report.Grouped(s.Fleet.PerPod), s.Fleet.Partitions, s.Fleet.Masters, s.Fleet.LeaseTTL, s.Fleet.SessionTTL)
 	for _, a := range s.Assumptions {
 		fmt.Fprintf(out, "- %s\n", a)
 	}
+	if s.From == "" {
+		fmt.Fprintln(out, "The costs are not those of this machine, but defaults, or as given.")
+	} else {
+		fmt.Fprintf(out, "The costs are those that bench size measured, in %s.\n", s.From)
+	}
 	for _, r := range s.Recovered {
 		report.Goal(out, fmt.Sprintf("%s pods die: seconds that a renewal waits", report.Grouped(r.Lost)), r.Wait.Seconds(), "at most", goalWait.Seconds())
 	}
 }
 
-func (s Scaled) plots() []page.Plot {
+// reached is the time until a share of the streams was owned again, where it was.
+func reached(r simulation.Recovery, share float64, after time.Duration) string {
+	if !r.Reached(share) {
+		return "not in " + report.Seconds(simulation.Patience)
+	}
+	return report.Seconds(after)
+}
+
+// writeLeft says where masters are too few for the costs.
+func writeLeft(out io.Writer, all []simulation.Recovery) {
+	for _, r := range all {
+		if r.Left > 0 {
+			fmt.Fprintf(out, "\nPods that die at once: %s. Of their streams %s of %s are not owned again in %v: the masters have no time left. With these costs the fleet "+
+				"needs more masters or fewer partitions;\ncosts that were measured on a busy machine are too high.\n",
+				report.Grouped(r.Lost), report.Grouped(r.Left), report.Grouped(r.Streams), simulation.Patience)
+		}
+	}
+}
+
+func (s Scaled) plots() (all []page.Plot) {
+	whole := slices.DeleteFunc(slices.Clone(s.Recovered), func(r simulation.Recovery) bool { return r.Left > 0 })
 	last := page.Lines{Title: "Until streams are owned again", X: "pods that die at once", Y: "s", LogX: true, Series: []page.Series{
-		over("p50", s.Recovered, lostPods, func(r simulation.Recovery) float64 { return r.P50.Seconds() }),
-		over("the last", s.Recovered, lostPods, func(r simulation.Recovery) float64 { return r.Max.Seconds() }),
+		over("p50", whole, lostPods, func(r simulation.Recovery) float64 { return r.P50.Seconds() }),
+		over("the last", whole, lostPods, func(r simulation.Recovery) float64 { return r.Max.Seconds() }),
 	}}
 	cpu := page.Lines{Title: "The busiest master meanwhile", X: "pods that die at once", Y: "% of a core, in its busiest second", LogX: true, Series: []page.Series{
 		over("recovering", s.Recovered, lostPods, func(r simulation.Recovery) float64 { return 100 * r.CPU }),
 		over("renewing alone", s.Recovered, lostPods, func(simulation.Recovery) float64 { return 100 * s.Load.BusiestCPU }),
 	}}
-	return []page.Plot{last, cpu}
+	if len(whole) > 0 {
+		all = append(all, last)
+	}
+	return append(all, cpu)
 }
 
 func lostPods(r simulation.Recovery) float64 { return float64(r.Lost) }

@@ -63,32 +63,43 @@ const (
 	moveTTL    = 2 * time.Second // of the session of the process that dies
 )
 
-// Size measures a ladder of sizes and what single operations cost, and makes a recommendation.
+// Size measures a ladder of sizes and what single operations cost, and makes a recommendation. What was measured is reported even where the
+// rest fails, as on a machine that is too busy.
 func Size(ctx context.Context, o SizeOptions, r *report.Report) (err error) {
 	var s Sized
 	if s.Held, err = holdAll(ctx, o.Hold, r); err != nil {
 		return err
 	}
-	if s.Costs, err = costs(ctx, o.Hold, s.Held, r); err != nil {
+	s.Costs, err = costs(ctx, o.Hold, s.Held, r)
+	if ctx.Err() != nil {
 		return err
 	}
-	if err := failOnLost(s.Held); err != nil {
-		return err
+	separated := err == nil
+	if lost := failOnLost(s.Held); lost != nil {
+		err = lost
 	}
-	if s.Advice, err = advise(s.Held, o.Demand, o.Hold, s.Costs.MoveRate); err != nil {
-		return err
+	if err == nil {
+		s.Advice, err = advise(s.Held, o.Demand, o.Hold, s.Costs.MoveRate)
 	}
-	return r.Write(s, func(out io.Writer) {
-		writeHeld(out, s.Held)
-		for _, h := range s.Held {
-			report.Goal(out, report.Grouped(h.Streams)+" streams: lateness p99, ms", h.LatenessP99.Seconds()*1000, "at most",
-				float64((cmp.Or(o.Hold.Tick, tickOf(o.Hold)) + goalRoundTrip).Milliseconds()))
-		}
-		fmt.Fprintln(out)
+	return errors.Join(r.Write(s, func(out io.Writer) { writeSized(out, o, s, separated, err) }, s.plots()...), err)
+}
+
+func writeSized(out io.Writer, o SizeOptions, s Sized, separated bool, err error) {
+	writeHeld(out, s.Held)
+	for _, h := range s.Held {
+		report.Goal(out, report.Grouped(h.Streams)+" streams: lateness p99, ms", h.LatenessP99.Seconds()*1000, "at most",
+			float64((cmp.Or(o.Hold.Tick, tickOf(o.Hold)) + goalRoundTrip).Milliseconds()))
+	}
+	fmt.Fprintln(out)
+	if separated {
 		writeCosts(out, s.Costs)
 		fmt.Fprintln(out)
-		writeAdvice(out, s.Advice)
-	}, s.plots()...)
+	}
+	if err != nil {
+		fmt.Fprintf(out, "No recommendation: %v.\n", err)
+		return
+	}
+	writeAdvice(out, s.Advice)
 }
 
 // costs separates the costs of scripts and of leases, beyond the cost of a process that holds nothing, which the ladder gives.

@@ -10,7 +10,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/suite"
 )
 
 // short is the suite in under three minutes. Each line has the arguments of one measurement, which can be repeated alone.
@@ -29,6 +31,7 @@ func allCommand() *cli.Command {
 	return &cli.Command{Name: "all", Usage: "run a short form of the suite, in under three minutes", Action: runAll}
 }
 
+// runAll runs one measurement after the other. One that fails, as on a machine that is too busy for it, does not keep the others from running.
 func runAll(ctx context.Context, c *cli.Command) error {
 	r := reportOf(c)
 	if r.Dir == "" {
@@ -37,14 +40,19 @@ func runAll(ctx context.Context, c *cli.Command) error {
 	// By the context this command is the parent of each part, so that they share its metadata.
 	c.Root().Metadata[reportKey] = r
 	began := time.Now()
+	var failed []string
 	for _, line := range short {
-		args := append([]string{"bench"}, strings.Fields(line)...)
-		for i := range args {
-			args[i] = strings.Replace(args[i], "FOLDER", r.Dir, 1)
-		}
+		args := partOf(c, line, r.Dir)
 		r.Command, r.Redis = commandLine(args), redisVersion()
-		if err := command().Run(ctx, args); err != nil {
-			return fmt.Errorf("%s: %w", r.Command, err)
+		err := command().Run(ctx, args)
+		if ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			failed = append(failed, args[1])
+			if err := r.Fail(err); err != nil {
+				return err
+			}
 		}
 	}
 	path, err := filepath.Abs(filepath.Join(r.Dir, report.PageFile))
@@ -52,5 +60,20 @@ func runAll(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	fmt.Fprintf(os.Stdout, "%v; the report: %s\n", time.Since(began).Round(time.Second), path)
+	if len(failed) > 0 {
+		return fmt.Errorf("%d of %d measurements ended with an error, which the report shows: %s", len(failed), len(short), strings.Join(failed, ", "))
+	}
 	return nil
+}
+
+// partOf returns the arguments of one measurement: on the Redis of the whole, and with the costs that were measured, if they were.
+func partOf(c *cli.Command, line, dir string) []string {
+	args := append([]string{"bench"}, strings.Fields(strings.ReplaceAll(line, "FOLDER", dir))...)
+	if args[1] == "scale" { // which ends with -from FILE
+		if _, err := suite.ReadCosts(args[len(args)-1]); err != nil {
+			args = args[:len(args)-2]
+		}
+		return args
+	}
+	return append(args, address.Args(c)...)
 }

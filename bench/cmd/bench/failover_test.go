@@ -53,12 +53,12 @@ func TestScanCostsTheSameHoweverMuchIsPending(t *testing.T) {
 
 func TestFailoverAndScanAreReadable(t *testing.T) {
 	t.Parallel()
-	out, err := bench(t, "failover", "-streams", "300", "-pods", "2", "-session-ttl", "2s")
+	out, err := bench(t, "-goals", "failover", "-streams", "300", "-pods", "2", "-session-ttl", "2s")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "without an owner, p99")
 	require.Contains(t, out, "goal met     SIGKILL, session 2s: streams that nobody owns: 0, at most 0")
 	require.Contains(t, out, "goal met     stop, session 2s: journals that show two owners")
-	out, err = bench(t, "scan", "-pending", "10,100", "-looks", "1")
+	out, err = bench(t, "-goals", "scan", "-pending", "10,100", "-looks", "1")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "goal met     100 pending: commands a look")
 }

@@ -43,7 +43,7 @@ func command() *cli.Command {
 		Name:        "bench",
 		Usage:       "measure what owning streams costs",
 		Description: address.Help,
-		Flags:       []cli.Flag{outFlag, address.Flag()},
+		Flags:       []cli.Flag{outFlag, goalsFlag, address.Flag()},
 		Commands: []*cli.Command{
 			allCommand(),
 			{
@@ -104,6 +104,8 @@ func command() *cli.Command {
 }
 
 var outFlag = &cli.StringFlag{Name: "out", Usage: "folder for a report as an HTML page and as JSON; empty: none"}
+
+var goalsFlag = &cli.BoolFlag{Name: "goals", Usage: "also show the goals of those who develop the library, and which of them are met here"}
 
 const defaultFor = 30 * time.Second
 
@@ -181,7 +183,7 @@ func reportOf(c *cli.Command) *report.Report {
 		return shared
 	}
 	return &report.Report{
-		Out: os.Stdout, Progress: terminal(os.Stderr), JSON: c.Bool("json"), Dir: c.String("out"),
+		Out: os.Stdout, Progress: terminal(os.Stderr), JSON: c.Bool("json"), Goals: c.Bool("goals"), Dir: c.String("out"),
 		Command: commandLine(os.Args), Redis: redisVersion(),
 	}
 }

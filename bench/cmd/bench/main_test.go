@@ -93,7 +93,7 @@ func TestHoldMeasuresEachSize(t *testing.T) {
 }
 
 func TestHoldIsReadable(t *testing.T) {
-	out, err := bench(t, "hold", "-streams", "200", "-lease-ttl", "3s", "-for", "1s")
+	out, err := bench(t, "hold", "-goals", "-streams", "200", "-lease-ttl", "3s", "-for", "1s")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "heap a stream")
 	require.Contains(t, out, "goal met     200 streams: leases lost: 0, at most 0")

@@ -67,6 +67,6 @@ var scaleCommand = &cli.Command{
 				return fmt.Errorf("-lost: %d of %d pods: some have to survive", n, config.Pods)
 			}
 		}
-		return suite.Scale(ctx, suite.ScaleOptions{Fleet: config, Lost: lost, For: c.Duration("for")}, reportOf(c))
+		return suite.Scale(ctx, suite.ScaleOptions{Fleet: config, From: c.String("from"), Lost: lost, For: c.Duration("for")}, reportOf(c))
 	},
 }

@@ -69,7 +69,7 @@ func TestSoakFailsWhenAnnouncementsAreLost(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	temporary := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), self, "soak", "-for", "1s", "-pods", "2", "-streams", "40", "-session-ttl", "500ms", "-lease-ttl", "1s",
+	cmd := exec.CommandContext(t.Context(), self, "-goals", "soak", "-for", "1s", "-pods", "2", "-streams", "40", "-session-ttl", "500ms", "-lease-ttl", "1s",
 		"-troubles", "pods,links", "-seed", "3", "-redis", "redis://"+server.Addr())
 	cmd.Env = append(os.Environ(), "BE_BENCH=1", "TMPDIR="+temporary)
 	var out, said bytes.Buffer
