@@ -1,3 +1,3 @@
-// Package readme checks the README and the documents in docs: programs run as printed, tables list every option, metric and file
-// that exists, and each file and declaration that is named is there.
+// Package readme checks the README and the documents in docs: programs and commands run as printed, code compiles, tables list every
+// option, metric and file that exists, and each file and declaration that is named is there.
 package readme

@@ -62,15 +62,6 @@ func TestEveryMetricIsForSomething(t *testing.T) {
 	require.Equal(t, have, all(rows, "`(\\w+(?:\\{[a-z,]+\\})?)`"))
 }
 
-func TestEveryDocumentedTargetIsInTheMakefile(t *testing.T) {
-	have := all(read(t, "Makefile"), `(?m)^([a-z]+):`)
-	for _, document := range documents(t) {
-		for target := range all(read(t, document), "(?m)(?:^|`)make ([a-z]+)") {
-			require.Contains(t, have, target, document)
-		}
-	}
-}
-
 // The table of pages in the README has every page.
 func TestEveryPageIsInTheReadme(t *testing.T) {
 	_, section, _ := strings.Cut(read(t, "README.md"), "\n## Where to go on\n")
