@@ -230,7 +230,7 @@ func (e *Engine) makeRevalidations() *revalidations {
 func (e *Engine) makeFollower() *follower {
 	f := &follower{
 		env: &e.env, dialer: e.cfg.dialer, partitions: len(e.partitions), serves: e.topology.serves,
-		beat: func(partition int) { e.renewer.beatNow(partition) }, nudge: e.topology.nudge,
+		beat: func(partition int) { e.renewer.beatNow(partition) }, nudge: e.topology.nudge, back: e.maintenance.returned,
 		beaten: make(map[string]int64),
 	}
 	if f.dialer != nil {

@@ -28,6 +28,7 @@ type follower struct {
 	serves     func(partition int, addr string) bool // false: another server has that partition
 	beat       func(partition int)                   // sends a beat at once
 	nudge      func()                                // asks soon for the topology
+	back       func(addr string)                     // has notices listened to at an address itself again
 
 	beaten map[string]int64 // when partitions of an address were last beaten because it moves; only follow uses it
 }
@@ -96,6 +97,7 @@ func (f *follower) relocated(addr string) {
 // returned is called when the dialer uses an address itself again.
 func (f *follower) returned(address, reason string) {
 	f.metrics.Inc(metrics.Moves.With(metrics.MoveReturned))
+	f.back(address)
 	f.log.Info("connecting to the address of a server itself again", "server", address, "reason", reason)
 }
 

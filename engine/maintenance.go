@@ -156,6 +156,9 @@ func (m *maintenance) serverChanged() {
 	}
 }
 
+// returned is called when clients use the address of a server itself again.
+func (m *maintenance) returned(addr string) { m.watcher.Return(addr) }
+
 // node is called when the state of a node has changed.
 func (m *maintenance) node(n notice.Node) {
 	switch n.State {

@@ -2,7 +2,9 @@ package notice
 
 import (
 	"context"
+	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -76,6 +78,27 @@ func (n *node) reportIn(in time.Duration, h Handoff) {
 		n.reported = at
 	}
 	time.AfterFunc(time.Until(at), func() { n.w.handedOff(n.base, h) })
+}
+
+// homing makes a node's connection return to the node's own address. Return sets it, and the node's goroutine resets it.
+type homing struct {
+	wanted atomic.Bool
+	conn   atomic.Pointer[net.Conn] // the last one
+}
+
+// Return has the connection to a node return from the endpoint that was announced to the node's own address: that was not in its
+// place, or the address is in service again. Safe for concurrent use.
+func (w *Watcher) Return(address string) {
+	w.mu.Lock()
+	r := w.mu.nodes[address]
+	w.mu.Unlock()
+	if r == nil {
+		return
+	}
+	r.node.home.wanted.Store(true)
+	if conn := r.node.home.conn.Load(); conn != nil {
+		(*conn).Close()
+	}
 }
 
 // handedOff sends a handoff to the goroutine of Run.

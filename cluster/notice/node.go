@@ -73,8 +73,9 @@ type node struct {
 	endpoint string    // where to connect instead of address; empty: to address
 	tries    int       // attempts to connect to endpoint
 	moves    moves
-	offer    offer           // what endpoint was announced with
-	reported time.Time       // when a notice without an endpoint is, or was last reported
+	offer    offer     // what endpoint was announced with
+	reported time.Time // when a notice without an endpoint is, or was last reported
+	home     homing
 	base     context.Context // ends when the node is listened to no longer
 }
 
@@ -89,6 +90,9 @@ func (n *node) loop(ctx context.Context) {
 	n.base = ctx
 	failures := 0
 	for ctx.Err() == nil {
+		if n.home.wanted.Swap(false) {
+			n.endpoint, n.tries = "", 0
+		}
 		began := time.Now()
 		err := n.connect(ctx)
 		if ctx.Err() != nil {
@@ -137,6 +141,10 @@ func (n *node) connect(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
+	n.home.conn.Store(&conn)
+	if n.home.wanted.Load() {
+		return errMoved
+	}
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
 	l := &line{n: n, conn: conn}
@@ -251,10 +259,11 @@ func (l *line) ping(ctx context.Context) {
 
 // listen processes pushes until the connection ends or the node has moved.
 func (l *line) listen(ctx context.Context) error {
+	n := l.n
 	for ctx.Err() == nil {
 		v, err := l.in.read()
 		if err != nil {
-			if l.left.Load() {
+			if l.left.Load() || n.home.wanted.Load() {
 				return errMoved
 			}
 			return err

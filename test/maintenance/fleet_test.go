@@ -38,6 +38,12 @@ type member struct {
 // join starts an engine, and stops it at the end of the test.
 func join(t *testing.T, name, service, addr string, clock overlap.Clock, opts ...engine.Option) *member {
 	t.Helper()
+	return joinBy(t, rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}, name, service, clock, opts...)
+}
+
+// joinBy does the same with other options of the client.
+func joinBy(t *testing.T, opt rueidis.ClientOption, name, service string, clock overlap.Clock, opts ...engine.Option) *member {
+	t.Helper()
 	m := &member{t: t, recorder: overlap.NewRecorder(name, clock)}
 	all := append([]engine.Option{
 		engine.WithConsumerID(name), engine.WithSessionTTL(sessionTTL), engine.WithLeaseTTL(leaseTTL),
@@ -45,7 +51,7 @@ func join(t *testing.T, name, service, addr string, clock overlap.Clock, opts ..
 		engine.WithEvents(m.events.Add),
 	}, opts...)
 	var err error
-	m.Engine, err = engine.Open(rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}, service, all...)
+	m.Engine, err = engine.Open(opt, service, all...)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
@@ -111,9 +117,9 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // announce publishes n streams of a service.
-func announce(t *testing.T, client rueidis.Client, service string, n int) {
+func announce(t *testing.T, client rueidis.Client, service string, n int, opts ...engine.PublisherOption) {
 	t.Helper()
-	p, err := engine.NewPublisher(client, service)
+	p, err := engine.NewPublisher(client, service, opts...)
 	require.NoError(t, err)
 	items := make([]api.Announcement, n)
 	for i := range items {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
@@ -27,23 +28,38 @@ func moving(seq, seconds int, endpoint string) string {
 type settled struct {
 	*member
 	unready atomic.Pointer[error]
-	ended   chan struct{}
-	group   sync.WaitGroup
+	unwatch func() // ends the watch
 }
 
 // settle starts an engine at an address of a server, and returns when it holds all streams.
 func settle(t *testing.T, server *servers.Server, addr string, opts ...engine.Option) *settled {
 	t.Helper()
-	announce(t, server.Client(t), "moves", streams)
-	s := &settled{member: join(t, "m", "moves", addr, overlap.NewClock(), opts...), ended: make(chan struct{})}
+	opt := rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}
+	return settleBy(t, opt, server.Client(t), opts...)
+}
+
+// settleBy does the same with other options of the client. producer is another client.
+func settleBy(t *testing.T, opt rueidis.ClientOption, producer rueidis.Client, opts ...engine.Option) *settled {
+	t.Helper()
+	some := engine.WithPartitions(8)
+	announce(t, producer, "moves", streams, some)
+	opts = append(opts[:len(opts):len(opts)], some)
+	s := &settled{member: joinBy(t, opt, "m", "moves", overlap.NewClock(), opts...)}
+	ended := make(chan struct{})
+	var watch sync.WaitGroup
+	s.unwatch = sync.OnceFunc(func() {
+		close(ended)
+		watch.Wait()
+	})
+	t.Cleanup(s.unwatch)
 	eventually(t, "everything is held", func() bool { return s.Stats().Held == streams && s.Ready(context.Background()) == nil })
-	s.group.Go(func() {
+	watch.Go(func() {
 		for {
 			if err := s.Ready(context.Background()); err != nil {
 				s.unready.CompareAndSwap(nil, &err)
 			}
 			select {
-			case <-s.ended:
+			case <-ended:
 				return
 			case <-time.After(5 * time.Millisecond):
 			}
@@ -55,8 +71,7 @@ func settle(t *testing.T, server *servers.Server, addr string, opts ...engine.Op
 // kept requires that nothing was lost, and that the engine was ready all the time.
 func (s *settled) kept() {
 	s.t.Helper()
-	close(s.ended)
-	s.group.Wait()
+	s.unwatch()
 	if err := s.unready.Load(); err != nil {
 		require.NoError(s.t, *err)
 	}
@@ -91,6 +106,84 @@ func TestAServerThatMovesIsFollowed(t *testing.T) {
 	after.Push(moving(7, 4, after.addr())) // repeated on the new connection
 	s.outlive(announced)
 	require.Equal(t, 1, s.events.Count(api.EventServerMoved))
+	require.Zero(t, s.events.Count(api.EventRedisUnreachable), s.log.String())
+	s.kept()
+}
+
+// Server after server moves, each before the last one has had its time: each is followed, and each address goes away as announced.
+func TestEveryMoveIsFollowed(t *testing.T) {
+	t.Parallel()
+	server := servers.New(t)
+	at := newFront(t, server.Addr())
+	s := settle(t, server, at.addr(), engine.WithMaintenance(window))
+	eventually(t, "notices are listened to", func() bool { return at.Listening() == 1 })
+	began := time.Now()
+	const moves = 6
+	for i := range moves {
+		next := newFront(t, server.Addr())
+		require.Equal(t, 1, at.Push(moving(10+i, 2, next.addr())))
+		announced, old := time.Now(), at
+		eventually(t, "it is followed", func() bool { return next.Listening() == 1 && old.clients() == 0 && next.clients() > 0 })
+		require.Less(t, time.Since(announced), 2*time.Second)
+		old.kill()
+		at = next
+	}
+	s.outlive(began)
+	require.Equal(t, moves, s.events.Count(api.EventServerMoved))
+	require.Zero(t, s.events.Count(api.EventRedisUnreachable), s.log.String())
+	s.kept()
+}
+
+// A new endpoint that does not answer is tried three times, and the old one stays in use. It is tried again when the old one is
+// gone; by then it answers. When that goes away without a word, and the old one is back, the engine is there again.
+func TestAnEndpointThatDoesNotAnswerYet(t *testing.T) {
+	t.Parallel()
+	server := servers.New(t)
+	before, after := newFront(t, server.Addr()), newFront(t, server.Addr())
+	old, addr := before.addr(), after.addr()
+	after.kill()
+	s := settle(t, server, old, engine.WithMaintenance(window))
+	eventually(t, "notices are listened to", func() bool { return before.Listening() == 1 })
+	require.Equal(t, 1, before.Push(moving(7, 5, addr)))
+	announced := time.Now()
+	eventually(t, "it was given up", func() bool { return s.events.Count(api.EventServerMoved) == 1 })
+	require.True(t, s.log.Has("does not answer; the old address stays in use"), s.log.String())
+	eventually(t, "notices are listened to at the old address", func() bool { return before.Listening() == 1 })
+	require.Positive(t, before.clients())
+	require.Zero(t, s.events.Count(api.EventRedisUnreachable), s.log.String())
+
+	eventually(t, "the time has come", func() bool { return time.Since(announced) > 5*time.Second })
+	after = newFrontAt(t, addr, server.Addr())
+	before.kill()
+	eventually(t, "clients are at the new endpoint", func() bool { return after.clients() > 0 && after.Listening() == 1 })
+
+	before = newFrontAt(t, old, server.Addr())
+	after.kill()
+	eventually(t, "clients are back", func() bool { return before.clients() > 0 && before.Listening() == 1 })
+	require.True(t, s.log.Has("connecting to the address of a server itself again"), s.log.String())
+	s.outlive(time.Now())
+	require.Zero(t, s.lost())
+	require.Zero(t, s.events.Count(api.EventSessionLost))
+}
+
+// Without an endpoint, the same address leads elsewhere after half of the time. Each of two notices has connections made again,
+// and what is no endpoint counts as none.
+func TestTheSameAddressLeadsElsewhere(t *testing.T) {
+	t.Parallel()
+	server := servers.New(t)
+	f := newFront(t, server.Addr())
+	s := settle(t, server, f.addr(), engine.WithMaintenance(window))
+	eventually(t, "notices are listened to", func() bool { return f.Listening() == 1 })
+	began := time.Now()
+	for i, endpoint := range []string{"", "?:6379", "nowhere"} {
+		had := f.accepted()
+		require.Equal(t, 1, f.Push(moving(7+i, 4, endpoint)))
+		announced := time.Now()
+		eventually(t, "it was acted on", func() bool { return s.events.Count(api.EventServerMoved) == i+1 })
+		require.GreaterOrEqual(t, time.Since(announced), 2*time.Second)
+		eventually(t, "clients have connected again", func() bool { return f.accepted() >= had+2 && f.Listening() == 1 })
+	}
+	s.outlive(began)
 	require.Zero(t, s.events.Count(api.EventRedisUnreachable), s.log.String())
 	s.kept()
 }

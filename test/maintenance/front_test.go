@@ -27,10 +27,20 @@ type front struct {
 }
 
 func newFront(t *testing.T, backend string) *front {
-	f := &front{Node: notices.New(notices.Options{}), backend: backend, conns: make(map[net.Conn]struct{})}
-	var err error
-	f.listener, err = net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	return frontOn(t, l, backend)
+}
+
+// newFrontAt makes a front at an address that another one had.
+func newFrontAt(t *testing.T, addr, backend string) *front {
+	l, err := net.Listen("tcp", addr)
+	require.NoError(t, err)
+	return frontOn(t, l, backend)
+}
+
+func frontOn(t *testing.T, l net.Listener, backend string) *front {
+	f := &front{Node: notices.New(notices.Options{}), listener: l, backend: backend, conns: make(map[net.Conn]struct{})}
 	f.group.Go(func() {
 		for {
 			conn, err := f.listener.Accept()

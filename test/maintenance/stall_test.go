@@ -60,7 +60,6 @@ func TestAStallThatWasNotAnnouncedIsNoticed(t *testing.T) {
 	require.Positive(t, s.events.Count(api.EventRedisUnreachable))
 	require.Greater(t, f.accepted(), before, "connections were given up")
 	require.Zero(t, s.lost())
-	close(s.ended)
-	s.group.Wait()
+	s.unwatch()
 	require.Error(t, *s.unready.Load())
 }
