@@ -10,6 +10,7 @@ import (
 )
 
 // gaugeCountLimit is how many entries are counted for the gauges if the server's lag is unusable: some 5 ms of the server's time.
+// Beyond that the lag is an estimate.
 const gaugeCountLimit = 1000
 
 // backlogStore is what backlogs asks of Redis.
@@ -54,10 +55,13 @@ func (b *backlogs) emit(partition int, emit metrics.Emit) {
 	if m == nil || b.clock.Now()-m.at > 2*int64(b.cfg.recovery.Interval) {
 		return
 	}
-	if m.Lag >= 0 {
-		emit(metrics.Lag, partition, float64(m.Lag))
+	emit(metrics.Lag, partition, float64(m.Lag))
+	if m.LagBy.Exact() {
+		emit(metrics.LagEstimated, partition, 0)
 		emit(metrics.Stranded, partition, float64(m.Stranded))
 		emit(metrics.PendingWithoutBody, partition, float64(m.WithoutBody))
+	} else {
+		emit(metrics.LagEstimated, partition, 1)
 	}
 	emit(metrics.Pending, partition, float64(m.Pending))
 	emit(metrics.Consumers, partition, float64(m.Consumers))

@@ -57,9 +57,14 @@ func TestStaleBacklogIsNotExported(t *testing.T) {
 		b.emit(0, func(g metrics.Gauge, _ int, v float64) { emitted[g] = v })
 		return emitted
 	}
-	require.Contains(t, show(scan.Backlog{Lag: 3}, 0), metrics.Lag)
-	unknown := show(scan.Backlog{Lag: -1}, 0)
-	require.NotContains(t, unknown, metrics.Lag)
-	require.Contains(t, unknown, metrics.Pending)
+	exact := show(scan.Backlog{Lag: 3, LagBy: scan.LagTold}, 0)
+	require.Equal(t, []float64{3, 0}, []float64{exact[metrics.Lag], exact[metrics.LagEstimated]})
+	require.Contains(t, exact, metrics.LagEstimated)
+	require.Contains(t, exact, metrics.Stranded)
+	estimate := show(scan.Backlog{Lag: 4, Stranded: -1, WithoutBody: -1, LagBy: scan.LagEstimated}, 0)
+	require.Equal(t, []float64{4, 1}, []float64{estimate[metrics.Lag], estimate[metrics.LagEstimated]})
+	require.NotContains(t, estimate, metrics.Stranded)
+	require.NotContains(t, estimate, metrics.PendingWithoutBody)
+	require.Contains(t, estimate, metrics.Pending)
 	require.Empty(t, show(scan.Backlog{Lag: 3}, 2*interval+1))
 }

@@ -71,5 +71,5 @@ func (s fakeScan) Requeue(context.Context, int, string, string, func(string) boo
 
 // Backlog counts nothing; it is tested on real servers.
 func (s fakeScan) Backlog(_ context.Context, p, _ int) (scan.Backlog, error) {
-	return scan.Backlog{Partition: p, Lag: -1, LagBy: scan.LagUnknown}, nil
+	return scan.Backlog{Partition: p, Stranded: -1, WithoutBody: -1, LagBy: scan.LagEstimated}, nil
 }

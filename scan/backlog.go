@@ -16,10 +16,22 @@ import (
 type LagSource string
 
 const (
-	LagCounted LagSource = "counted" // entry by entry: exact
-	LagTold    LagSource = "told"    // reported by the server, and consistent with the length minus what is pending
-	LagUnknown LagSource = "unknown" // too many entries to count, or too heavy, and the server does not know or contradicts itself
+	LagCounted LagSource = "counted" // exact: entry by entry, or there is nothing to count
+	LagTold    LagSource = "told"    // exact: reported by the server, and consistent with the length minus what is pending
+
+	// LagEstimated means that there are too many entries to count, or too heavy ones, and the server does not know or contradicts
+	// itself: because somebody deleted announcements that were not delivered yet, acknowledged others by hand, or made the group
+	// again; because dead letters refer to entries; or because the server is older than Redis 7 and never knows. The estimate is
+	// the length minus what is pending, or what the server reports if that is less. It is wrong by as many announcements as are
+	// stranded, or pending without a body, at most.
+	LagEstimated LagSource = "estimated"
+
+	// LagUnknown is not returned any more: there is an estimate instead.
+	LagUnknown LagSource = "unknown"
 )
+
+// Exact reports whether the lag was found exactly, and is no estimate.
+func (s LagSource) Exact() bool { return s == LagCounted || s == LagTold }
 
 // Backlog is how much work a partition has, at one moment.
 type Backlog struct {
@@ -29,8 +41,8 @@ type Backlog struct {
 	// Length is how many announcements the input stream has: delivered ones that are not done yet, and undelivered ones.
 	Length int
 
-	// Lag is how many of them were not delivered to any consumer yet, requeued ones included; -1 when unknown. LagBy tells how
-	// it was found.
+	// Lag is how many of them were not delivered to any consumer yet, requeued ones included. LagBy tells how it was found, and
+	// whether it is an estimate: LagBy.Exact().
 	Lag   int
 	LagBy LagSource
 
@@ -42,7 +54,7 @@ type Backlog struct {
 	// of one restores it; Inspector.Stranded lists the rest, and Inspector.Reannounce requeues them. WithoutBody is how many are
 	// pending although they were deleted or trimmed, so that they cannot be delivered. Both follow from the difference between
 	// Length, Pending and Lag, so where there are announcements of both kinds, only their difference shows. Entries that a dead
-	// letter refers to (DeadLetter.Reference) count as stranded here; the list leaves them out. -1 when Lag is.
+	// letter refers to (DeadLetter.Reference) count as stranded here; the list leaves them out. -1 when Lag is an estimate.
 	Stranded    int
 	WithoutBody int
 
@@ -63,7 +75,8 @@ type Backlog struct {
 }
 
 // Backlog returns the backlog of each partition, in their order. A partition that cannot be read is missing, and the error says
-// why. To count the lag, the server goes through up to twice CountLimit entries of a partition, in one step.
+// why. Where the server does not know the lag, it goes through up to twice CountLimit entries of a partition to count it, in one
+// step; if that is not enough, the lag is an estimate.
 func (i *Inspector) Backlog(ctx context.Context) ([]Backlog, error) {
 	call := func(layout *cluster.Layout, p int) lease.Call { return backlogCall(layout, p, i.set.CountLimit) }
 	return eachPartition(ctx, i, "backlog", call, func(p int, result rueidis.RedisResult) ([]Backlog, error) {
@@ -110,11 +123,6 @@ func parseBacklog(p int, result rueidis.RedisResult) (b Backlog, err error) {
 		return b, err
 	}
 	b.At = time.UnixMilli(now)
-	b.Stranded, b.WithoutBody = -1, -1
-	if b.Lag >= 0 {
-		odd := b.Length - b.Pending - b.Lag
-		b.Stranded, b.WithoutBody = max(odd, 0), max(-odd, 0)
-	}
 	var text [11]string
 	for _, n := range []int{3, 6, 7} {
 		if text[n], err = parts[n].ToString(); err != nil {
@@ -122,6 +130,11 @@ func parseBacklog(p int, result rueidis.RedisResult) (b Backlog, err error) {
 		}
 	}
 	b.LagBy = LagSource(text[3])
+	b.Stranded, b.WithoutBody = -1, -1
+	if b.LagBy.Exact() {
+		odd := b.Length - b.Pending - b.Lag
+		b.Stranded, b.WithoutBody = max(odd, 0), max(-odd, 0)
+	}
 	b.OldestPending, b.OldestWaiting = ageOf(text[6], b.At), ageOf(text[7], b.At)
 	return b, nil
 }

@@ -224,7 +224,15 @@ var (
 	Lag = gauge(row{
 		name:      "lag",
 		help:      "Announcements that no consumer was given yet.",
-		more:      "Missing where unknown.",
+		more:      "An estimate where `lag_estimated` is 1.",
+		partition: true, combine: fleet,
+	})
+
+	LagEstimated = gauge(row{
+		name: "lag_estimated",
+		help: "Whether `lag` is an estimate: 0 exact, 1 an estimate.",
+		more: "It is one if there are many announcements and Redis cannot say how many were delivered. It is too great by what is" +
+			" stranded, or too small by what is pending without a body.",
 		partition: true, combine: fleet,
 	})
 
@@ -299,7 +307,7 @@ var (
 	PendingWithoutBody = gauge(row{
 		name:      "pending_without_body",
 		help:      "Pending announcements that were deleted or trimmed, at least.",
-		more:      "Missing where unknown.",
+		more:      "Missing where the lag is an estimate.",
 		partition: true, combine: fleet,
 	})
 
@@ -324,7 +332,7 @@ var (
 	Stranded = gauge(row{
 		name: "stranded",
 		help: "Announcements that are neither pending nor waiting to be delivered.",
-		more: "They were acknowledged by hand, or a dead letter refers to them. Missing where unknown.",
+		more: "They were acknowledged by hand, or a dead letter refers to them. Missing where the lag is an estimate.",
 
 		partition: true, combine: fleet,
 	})
