@@ -30,6 +30,11 @@ func IsPermanent(err error) bool {
 // again, to any consumer, once the delay has passed. It counts no retry. Zero
 // or less means no delay. The delay is kept in Redis, in whole milliseconds,
 // and outlives this process.
+//
+// The stream is not handed out before the delay has passed. Where processes are
+// not busy, it comes up to 0.2 s after that; a delay of 10 s or more is rounded
+// up to a second first. If the process that attends to the time has just died,
+// it comes up to a second later than that.
 func Snooze(after time.Duration) error {
 	return &snoozeError{after: max(after, 0)}
 }

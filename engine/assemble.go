@@ -127,6 +127,7 @@ func (e *Engine) makeCompleter(base context.Context) *completion.Completer {
 			}
 		},
 		Hold:     e.reading.Add,
+		Delayed:  func(partition int, d time.Duration) { e.promoter.soon(partition, d) },
 		Progress: e.room.Broadcast,
 		Tampered: func(partition int) { e.partitions[partition].compareSoon(e.clock.Now()) },
 	})
@@ -171,7 +172,8 @@ func (e *Engine) sessionParts(base context.Context) sessionParts {
 		serverChanged: e.maintenance.serverChanged,
 		drop:          e.parked.list.Drop,
 		retire:        e.completer.Retire,
-		promote:       func(partition int) { e.promoter.work.Add(partition) },
+		promote:       func(partition int) { e.promoter.due(partition) },
+		promoteIn:     func(partition int, d time.Duration) { e.promoter.soon(partition, d) },
 		alarm:         func(partition int) { e.recoverer.alarm(partition) },
 	}
 }

@@ -98,7 +98,7 @@ func (e *Engine) requeueAll(ctx context.Context) bool {
 func (e *Engine) dismantle(to delivery, why error) {
 	// 1. Whatever could take a stream. After a drain most of it has stopped already.
 	e.parked.work.Stop()
-	e.promoter.work.Stop()
+	e.promoter.stop()
 	e.recoverer.work.Stop()
 
 	// 2. Handlers and their leases, then completions, then renewal.

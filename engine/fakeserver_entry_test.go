@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -208,13 +209,18 @@ func (s *fakeServer) requeue(p *fakePartition, me string, r *lease.Disposition) 
 	if r.Retries > 0 {
 		copied = append(copied, rueidis.XRangeFieldValue{Field: lease.FieldRetries, Value: strconv.Itoa(r.Retries)})
 	}
-	due := max(r.At, nowMilli()+r.Delay.Milliseconds())
+	due := nowMilli() + r.Delay.Milliseconds()
+	if r.Delay >= 10*time.Second {
+		due = (due + 999) / 1000 * 1000 // as due_after in entry.lua
+	}
+	due = max(r.At, due)
 	switch {
 	case r.Dest == lease.ToDeadLetters:
 		copied = append(copied, rueidis.XRangeFieldValue{Field: lease.FieldReason, Value: r.Reason})
 		p.dead = append(p.dead, &fakeEntry{id: r.Entry, body: copied})
 	case r.Dest == lease.ToLater && due > nowMilli():
 		p.later = append(p.later, &fakeLater{due: due, body: copied})
+		p.delayed = due - nowMilli()
 	case r.Dest == lease.ToInput, r.Dest == lease.ToLater:
 		s.addLocked(p, copied)
 	default:
@@ -224,20 +230,32 @@ func (s *fakeServer) requeue(p *fakePartition, me string, r *lease.Disposition) 
 	return lease.Moved
 }
 
-func (s *fakeServer) promote(p *fakePartition, limit int) (moved, due int) {
+func (s *fakeServer) promote(p *fakePartition, limit int) (done lease.Promotion) {
 	now := nowMilli()
 	slices.SortStableFunc(p.later, func(a, b *fakeLater) int { return cmp.Compare(a.due, b.due) })
-	for len(p.later) > 0 && p.later[0].due <= now && moved < limit {
+	for len(p.later) > 0 && p.later[0].due <= now && done.Moved < limit {
 		s.addLocked(p, p.later[0].body)
+		done.Late = max(done.Late, time.Duration(now-p.later[0].due)*time.Millisecond)
 		p.later = p.later[1:]
-		moved++
+		done.Moved++
 	}
+	done.Due, done.Next = p.lookAhead()
+	return done
+}
+
+// lookAhead is the function of that name in later.lua.
+func (p *fakePartition) lookAhead() (due int, next time.Duration) {
+	now, first := nowMilli(), int64(math.MaxInt64)
 	for _, x := range p.later {
 		if x.due <= now {
 			due++
 		}
+		first = min(first, x.due)
 	}
-	return moved, due
+	if ahead := time.Duration(first-now) * time.Millisecond; due == 0 && len(p.later) > 0 && first-now <= lease.LookAhead.Milliseconds() {
+		next = (ahead + 39*time.Millisecond).Truncate(40 * time.Millisecond)
+	}
+	return due, next
 }
 
 func (s *fakeServer) pendingPage(n int, p *fakePartition, me, after string, count int, idle time.Duration) []lease.PendingEntry {

@@ -78,11 +78,7 @@ func (s *fakeServer) beatAnswer(p *fakePartition, status lease.Status, set *leas
 			b.Dead++
 		}
 	}
-	for _, x := range p.later {
-		if x.due <= now {
-			b.Due++
-		}
-	}
+	b.Due, b.Next = p.lookAhead()
 	return b
 }
 

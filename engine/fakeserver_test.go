@@ -60,6 +60,7 @@ type fakePartition struct {
 	leases    map[string]*fakeLease
 	sessions  map[string]int64
 	later     []*fakeLater
+	delayed   int64 // ms until the entry is due that the last requeue delayed; 0: it did not delay any
 	dead      []*fakeEntry
 	token     uint64
 	beat      int64

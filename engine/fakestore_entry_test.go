@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
@@ -195,7 +196,12 @@ func (s *fakeStore) returns(ctx context.Context, op string, n int, consumer stri
 						continue
 					}
 				}
-				out = append(out, lease.Outcome{Verdict: f(p, consumer, &items[i])})
+				p.delayed = 0
+				o := lease.Outcome{Verdict: f(p, consumer, &items[i])}
+				if p.delayed > 0 && o.Verdict == lease.Moved {
+					o.Reason = strconv.FormatInt(p.delayed, 10)
+				}
+				out = append(out, o)
 			}
 		})
 		return nil
@@ -206,10 +212,10 @@ func (s *fakeStore) returns(ctx context.Context, op string, n int, consumer stri
 	return out, nil
 }
 
-func (s *fakeStore) Promote(ctx context.Context, p, limit int) (moved, due int, err error) {
+func (s *fakeStore) Promote(ctx context.Context, p, limit int) (done lease.Promotion, err error) {
 	err = s.on(ctx, "promote", p, "", limit, func(p *fakePartition) error {
-		moved, due = s.server.promote(p, limit)
+		done = s.server.promote(p, limit)
 		return nil
 	})
-	return moved, due, err
+	return done, err
 }

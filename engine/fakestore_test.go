@@ -200,7 +200,7 @@ func (s *fakeStore) Beat(ctx context.Context, n int, consumer string, alone bool
 			b = s.server.beatAnswer(p, status, &s.set, settling)
 		})
 		if alone {
-			b.Due = -1
+			b.Due, b.Next = -1, 0
 		}
 		return nil
 	})

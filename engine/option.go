@@ -278,7 +278,8 @@ func WithEvents(f api.EventFunc) Option {
 
 // WithNotBefore sets the earliest time at which the announced stream is handed out, by the clock of the Redis server, in whole
 // milliseconds. Default, the zero time and any time in the past: at once. A time more than ten years ahead, or between 1970 and
-// March 1973, makes Publish fail: it was meant in another unit.
+// March 1973, makes Publish fail: it was meant in another unit. Where consumers are not busy, the stream comes up to 0.2 s after that
+// time, or up to a second later if the process that attends to it has just died.
 func WithNotBefore(t time.Time) PublishOption {
 	return publishOption(func(a *api.Announcement) { a.NotBefore = t })
 }

@@ -49,14 +49,15 @@ type sessionParts struct {
 	renewer    beats
 	topology   reachability
 
-	draining      func() bool                      // reports whether the engine drains
-	running       func() bool                      // reports whether the engine runs
-	answered      func(partition int)              // called when the server of a partition answers
-	serverChanged func()                           // called when another server answers than before
-	drop          func(s *lease.Session)           // forgets what is parked for a session
-	retire        func(s *lease.Session, by int64) // has everything requeued that is pending for a session
-	promote       func(partition int)              // called when entries of later are due
-	alarm         func(partition int)              // called when consumers are dead
+	draining      func() bool                          // reports whether the engine drains
+	running       func() bool                          // reports whether the engine runs
+	answered      func(partition int)                  // called when the server of a partition answers
+	serverChanged func()                               // called when another server answers than before
+	drop          func(s *lease.Session)               // forgets what is parked for a session
+	retire        func(s *lease.Session, by int64)     // has everything requeued that is pending for a session
+	promote       func(partition int)                  // called when entries of later are due
+	promoteIn     func(partition int, d time.Duration) // called when none is, with the time until the next one is; 0: not soon
+	alarm         func(partition int)                  // called when consumers are dead
 }
 
 // sessions opens the session of each partition, applies the answers to beats, and ends sessions that are lost. It is called by the
@@ -187,7 +188,8 @@ func (k *sessions) revalidateAll(p *partition, s *lease.Session) {
 	k.serverChanged()
 }
 
-// onReport passes on what else a beat reports: how many consumers are dead, and how many entries of later are due.
+// onReport passes on what else a beat reports: how many consumers are dead, and how many entries of later are due, or how soon the
+// next is. That counts from the answer, since the server answered no later: an entry is not asked for before it is due.
 func (k *sessions) onReport(p *partition, b lease.Beat) {
 	p.dead.Store(int64(b.Dead))
 	if b.Due >= 0 {
@@ -196,6 +198,7 @@ func (k *sessions) onReport(p *partition, b lease.Beat) {
 	if b.Due > 0 {
 		k.promote(p.number)
 	}
+	k.promoteIn(p.number, b.Next)
 	if b.Dead > 0 && k.running() {
 		k.alarm(p.number)
 	}

@@ -31,7 +31,7 @@ type store interface {
 	Keep(ctx context.Context, p int, consumer string, items []lease.Keepable) (lease.Status, []lease.Outcome, error)
 	Restore(ctx context.Context, p int, consumer string, items []lease.Restorable) ([]lease.Outcome, error)
 	Attend(ctx context.Context, p int, consumer string) (pending int, err error)
-	Promote(ctx context.Context, p, limit int) (moved, due int, err error)
+	Promote(ctx context.Context, p, limit int) (lease.Promotion, error)
 	Close(ctx context.Context, p int, consumer string) (left int, err error)
 	// With returns the same store with other TTLs and another timeout.
 	With(t lease.Terms) store

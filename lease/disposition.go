@@ -49,7 +49,16 @@ type Disposition struct {
 // Outcome is the result of a Disposition.
 type Outcome struct {
 	Verdict Verdict
-	Reason  string // Refused: why; TooHeavy: the weight, and the start of the announcement
+	Reason  string // Refused: why; TooHeavy: the weight, and the start of the announcement; Moved to later: ms until it is due
+}
+
+// Delay returns how long an entry is delayed that was moved to later; 0 for every other outcome.
+func (o Outcome) Delay() time.Duration {
+	if o.Verdict != Moved || o.Reason == "" {
+		return 0
+	}
+	ms, _ := strconv.ParseInt(o.Reason, 10, 64)
+	return time.Duration(ms) * time.Millisecond
 }
 
 // Err returns why an entry was refused, as an error for Refusal and Explain.

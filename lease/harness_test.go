@@ -72,6 +72,11 @@ func (w *harness) as(client rueidis.Client) *harness {
 	return &other
 }
 
+func (w *harness) promote(limit int) (moved, due int, err error) {
+	done, err := w.store.Promote(w.ctx, 0, limit)
+	return done.Moved, done.Due, err
+}
+
 func (w *harness) open(consumer string) Beat {
 	w.t.Helper()
 	beat, err := w.store.Open(w.ctx, 0, consumer, 0)

@@ -262,7 +262,7 @@ func (p *protocol) again() {
 func (p *protocol) promote() {
 	p.dueNow()
 	p.call(func() {
-		_, _, err := p.store.Promote(p.ctx, 0, rapid.IntRange(1, 3).Draw(p.rt, "limit"))
+		_, err := p.store.Promote(p.ctx, 0, rapid.IntRange(1, 3).Draw(p.rt, "limit"))
 		require.NoError(p.rt, err)
 	})
 }

@@ -127,7 +127,7 @@ func TestRule08EntryTooWideToCopyIsADeadLetterWithKnownFields(t *testing.T) {
 	r.Retries, r.Crashes = 2, 1
 	require.Equal(t, "m", verdicts(w.requeue(alice, r)))
 	w.dueNow()
-	moved, _, err := w.store.Promote(w.ctx, 0, 10)
+	moved, _, err := w.promote(10)
 	require.NoError(t, err)
 	require.Equal(t, 1, moved)
 	widest = w.take(alice, w.read(alice, 1)[0])
@@ -213,7 +213,7 @@ func TestRule10FullDeadLettersPutOffAndLoseNothing(t *testing.T) {
 	// It goes round until there is room, and does not grow on the way.
 	for range 3 {
 		w.dueNow()
-		moved, _, err := w.store.Promote(w.ctx, 0, 10)
+		moved, _, err := w.promote(10)
 		require.NoError(t, err)
 		require.Equal(t, 1, moved)
 		e := w.read(alice, 1)[0]
@@ -222,7 +222,7 @@ func TestRule10FullDeadLettersPutOffAndLoseNothing(t *testing.T) {
 		require.Equal(t, "f", verdicts(w.requeue(alice, back(w.take(alice, e)).to(ToDeadLetters))))
 	}
 	w.dueNow()
-	_, _, err = w.store.Promote(w.ctx, 0, 10)
+	_, _, err = w.promote(10)
 	require.NoError(t, err)
 	w.Do("XTRIM", w.keys.DeadLetters, "MAXLEN", "0")
 	l := w.take(alice, w.read(alice, 1)[0])
@@ -301,7 +301,7 @@ func TestPromoteIsNotHeldUpByUnreadableMembers(t *testing.T) {
 		w.Do("ZADD", w.keys.Later, "0", m)
 	}
 	w.dueNow()
-	moved, due, err := w.store.Promote(w.ctx, 0, 100)
+	moved, due, err := w.promote(100)
 	require.NoError(t, err)
 	require.Equal(t, []int{len(bad) + 1, 0}, []int{moved, due})
 	require.Len(t, w.read(alice, 10), 1)

@@ -357,7 +357,7 @@ func TestEveryCallMayBeAskedTwice(t *testing.T) {
 		}
 		w.dueNow()
 		for range times {
-			_, _, err := w.store.Promote(w.ctx, 0, 10)
+			_, _, err := w.promote(10)
 			require.NoError(t, err)
 		}
 		for range times {

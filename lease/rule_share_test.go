@@ -47,7 +47,7 @@ func TestPromoteMovesNoMoreThanItsShare(t *testing.T) {
 	w.dueNow()
 	var all []int
 	for due := 12; due > 0; {
-		moved, left, err := w.store.Promote(w.ctx, 0, 100)
+		moved, left, err := w.promote(100)
 		require.NoError(t, err)
 		require.Equal(t, due-moved, left)
 		all, due = append(all, moved), left
@@ -68,11 +68,11 @@ func TestPromoteStandsAsideFromWhatIsRefused(t *testing.T) {
 		w.Do("RENAME", w.keys.Input, "elsewhere")
 		w.Do("SET", w.keys.Input, "x")
 		w.Do("SET", w.keys.DeadLetters, "x")
-		moved, due, err := w.store.Promote(w.ctx, 0, 2)
+		moved, due, err := w.promote(2)
 		require.ErrorIs(t, err, ErrSetAside)
 		require.ErrorContains(t, err, "WRONGTYPE")
 		require.Equal(t, []int{0, 1}, []int{moved, due}, "one refused, one unreadable, and the dead letters refuse that; then the others")
-		_, due, err = w.store.Promote(w.ctx, 0, 10)
+		_, due, err = w.promote(10)
 		require.ErrorIs(t, err, ErrSetAside)
 		require.Zero(t, due)
 		require.Equal(t, 4, w.Num("ZCARD", w.keys.Later), "nothing is lost")
@@ -84,13 +84,13 @@ func TestPromoteStandsAsideFromWhatIsRefused(t *testing.T) {
 		w.Do("RENAME", "elsewhere", w.keys.Input)
 		w.dueNow()
 		limited := w.as(w.user("-zrem"))
-		_, _, err = limited.store.Promote(w.ctx, 0, 10)
+		_, _, err = limited.promote(10)
 		require.ErrorIs(t, err, ErrSetAside)
 		require.Empty(t, w.Stream(w.keys.Input), "no copy is left behind")
 		require.Zero(t, w.Num("XLEN", w.keys.DeadLetters))
 
 		w.dueNow()
-		moved, due, err = w.store.Promote(w.ctx, 0, 10)
+		moved, due, err = w.promote(10)
 		require.NoError(t, err)
 		require.Equal(t, []int{4, 0}, []int{moved, due})
 		require.Len(t, w.Stream(w.keys.Input), 3)

@@ -162,10 +162,10 @@ func TestRule19LargestBatchRuns(t *testing.T) {
 	for _, m := range members {
 		w.Do("ZADD", w.keys.Later, "1", m)
 	}
-	moved, due, err := w.store.Promote(w.ctx, 0, MaxMaxBatch-1)
+	moved, due, err := w.promote(MaxMaxBatch - 1)
 	require.NoError(t, err)
 	require.Equal(t, []int{MaxMaxBatch - 1, 1}, []int{moved, due})
-	moved, due, err = w.store.Promote(w.ctx, 0, MaxMaxBatch)
+	moved, due, err = w.promote(MaxMaxBatch)
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 0}, []int{moved, due})
 

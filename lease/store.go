@@ -2,7 +2,6 @@ package lease
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -139,9 +138,10 @@ func parseStatus(text string) Status {
 // Beat is the answer to a beat, whichever script carried it.
 type Beat struct {
 	Status   Status
-	Dead     int    // sessions past their deadline
-	Due      int    // entries of later that are due; -1: not looked at
-	Server   string // changes with every failover and restart; empty when settling is off
+	Dead     int           // sessions past their deadline
+	Due      int           // entries of later that are due; -1: not looked at
+	Next     time.Duration // until the next entry of later is due, if none is; 0: none will be within LookAhead
+	Server   string        // changes with every failover and restart; empty when settling is off
 	Settling bool
 
 	// Firm is the longest that a session may be believed in from when the beat was sent, however long its TTL: a server that
@@ -150,7 +150,7 @@ type Beat struct {
 }
 
 // beatParts is the number of parts of an answer that a beat takes up.
-const beatParts = 6
+const beatParts = 7
 
 func parseBeat(parts []rueidis.RedisMessage) (Beat, error) {
 	if len(parts) < beatParts {
@@ -165,13 +165,14 @@ func parseBeat(parts []rueidis.RedisMessage) (Beat, error) {
 	server, err3 := parts[3].ToString()
 	settling, err4 := parts[4].AsInt64()
 	firm, err5 := parts[5].AsInt64()
-	for _, err := range []error{err1, err2, err3, err4, err5} {
+	next, err6 := parts[6].AsInt64()
+	for _, err := range []error{err1, err2, err3, err4, err5, err6} {
 		if err != nil {
 			return Beat{}, fmt.Errorf("beat: %w", err)
 		}
 	}
 	return Beat{Status: parseStatus(status), Dead: int(dead), Due: int(due), Server: server, Settling: settling == 1,
-		Firm: time.Duration(firm) * time.Millisecond}, nil
+		Firm: time.Duration(firm) * time.Millisecond, Next: time.Duration(next) * time.Millisecond}, nil
 }
 
 func beatOf(result rueidis.RedisResult) (Beat, error) {
@@ -215,46 +216,6 @@ func (s *Store) Close(ctx context.Context, p int, consumer string) (left int, er
 		Script: scriptClose, Keys: []string{k.Input, k.Sessions}, Args: []string{consumer, s.layout.Group()},
 	}).AsInt64()
 	return int(n), err
-}
-
-// promoteAgain is the delay before a member of later is retried that the server refused to move.
-const promoteAgain = time.Minute
-
-// ErrSetAside is an error of Promote: the server refused to move some members of later, which are retried a minute later. The
-// others were moved.
-var ErrSetAside = errors.New("entries that are due in later were refused, and are retried in a minute")
-
-// Promote moves up to limit entries that are due from later to the input stream, fewer if they are heavy, and returns how many it
-// moved and how many more are due. With an error that matches ErrSetAside there may be more to move.
-func (s *Store) Promote(ctx context.Context, p, limit int) (moved, due int, err error) {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	k := s.layout.Keys(p)
-	keys := []string{k.Input, k.Later}
-	args := []string{strconv.Itoa(limit), strconv.Itoa(MaxCallWeight), ms(promoteAgain)}
-	var refused error
-	for {
-		answer, err := s.rest.Do(ctx, Call{Script: scriptPromote, Keys: keys, Args: args}).ToArray()
-		if err != nil || len(answer) != 5 {
-			return moved, 0, orMalformed("promote", err)
-		}
-		var numbers [4]int64
-		for i := range numbers {
-			if numbers[i], err = answer[i].AsInt64(); err != nil {
-				return moved, 0, fmt.Errorf("promote: %w", err)
-			}
-		}
-		moved += int(numbers[0])
-		if n := numbers[3]; n > 0 && refused == nil {
-			why, _ := answer[4].ToString()
-			refused = fmt.Errorf("%w: %d, the first: %w", ErrSetAside, n, refusedItem(why))
-		}
-		if numbers[2] == 0 || len(keys) == 3 {
-			return moved, int(numbers[1]), refused
-		}
-		// Members that cannot be read go to the dead letters, where somebody will see them.
-		keys = append(keys, k.DeadLetters)
-	}
 }
 
 func orMalformed(script string, err error) error {

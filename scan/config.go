@@ -85,8 +85,9 @@ type Config struct {
 	// restarts at zero. Default and zero: 5 min. From 1 ms to 30 days.
 	StableAfter time.Duration
 
-	// RetryDelay is the delay before a stream is retried after its first failure. It doubles with each further one. Default and
-	// zero: 1 s. From 1 ms to MaxRetryDelay.
+	// RetryDelay is the delay before a stream is retried after its first failure. It doubles with each further one. Delays of 10 s
+	// and more are rounded up to a second; see api.Snooze for how exact they are. Default and zero: 1 s. From 1 ms to
+	// MaxRetryDelay.
 	RetryDelay time.Duration
 
 	// MaxRetryDelay is the longest such delay, before a jitter of up to 20 % to either side. Default and zero: 5 min, or

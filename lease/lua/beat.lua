@@ -3,14 +3,17 @@
 -- KEYS     1 sessions  2 later, omitted while a slot migrates
 -- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
 -- Returns  { status, sessions past their deadline, entries due (-1: not counted), server id, settling,
---            the TTL to rely on, ms }
+--            the TTL to rely on, ms, ms until the next entry is due if none is (0: not soon, or not counted) }
 -- Atomic   so that nobody is found dead between the check of the deadline and its extension.
--- Parts    clock record session
+-- Parts    clock record session later
 
 local sessions, later = KEYS[1], KEYS[2]
 local status, run, settling, firm = touch(sessions, ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5])
 if not status then
   return run
 end
-local due = later and redis.call('ZCOUNT', later, '-inf', now) or -1
-return { status, count_dead(sessions), due, run, settling and 1 or 0, firm }
+local due, soon = -1, 0
+if later then
+  due, soon = look_ahead(later)
+end
+return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon }

@@ -3,9 +3,9 @@
 -- KEYS     1 input stream  2 sessions  3 token  4 later  5 the lease of the empty name (never exists)
 -- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
 --          6 token floor  7 group
--- Returns  { status, sessions past their deadline, entries due, server id, settling, the TTL to rely on, ms }
+-- Returns  as beat
 -- Atomic   so that only the open which makes the group may skip settling.
--- Parts    deadline session token reply
+-- Parts    deadline session token reply later
 
 local input, sessions, token, later, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local me, ttl, ttls, threshold, mode = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
@@ -73,4 +73,5 @@ if not status then
   return run
 end
 raise_token(token, floor)
-return { status, count_dead(sessions), redis.call('ZCOUNT', later, '-inf', now), run, settling and 1 or 0, firm }
+local due, soon = look_ahead(later)
+return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon }

@@ -3,9 +3,10 @@
 -- KEYS     1 input stream  2 later  3 the dead-letter stream, only if an unreadable member was reported
 -- ARGV     1 most to move  2 weight after which the rest is left  3 delay before a member is retried that the server
 --          refused to move, ms
--- Returns  { moved, still due, unreadable members that were left, refused, why the first of those was, or '' }
+-- Returns  { moved, still due, unreadable members that were left, refused, why the first of those was, or '', ms until the next is
+--          due if none is, as beat, how late the latest was that was moved, ms }
 -- Atomic   so that each member leaves later in the step that adds its entry.
--- Parts    clock value entry
+-- Parts    clock value entry later
 
 -- The most that unpack and XADD take; requeue writes no more than this.
 local MOST = 7900
@@ -32,9 +33,10 @@ local function move(member, to, fields)
 end
 
 -- One member at a time, since the weight of a page is not known beforehand.
-local moved, unreadable, refused, weight, why = 0, 0, 0, 0, ''
+local moved, unreadable, refused, weight, why, late = 0, 0, 0, 0, '', 0
 while moved + unreadable + refused < most and (weight == 0 or weight < budget) do
-  local member = redis.call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', unreadable, 1)[1]
+  local found = redis.call('ZRANGEBYSCORE', later, '-inf', now, 'WITHSCORES', 'LIMIT', unreadable, 1)
+  local member = found[1]
   if not member then
     break
   end
@@ -51,6 +53,7 @@ while moved + unreadable + refused < most and (weight == 0 or weight < budget) d
     local done, err = pcall(move, member, to, fields)
     if done then
       moved = moved + 1
+      late = math.max(late, now - tonumber(found[2]))
     else
       -- It is set aside, so that those after it get their turn. If not even that works, nothing does.
       local aside = redis.pcall('ZADD', later, 'XX', string.format('%.0f', now + delay), member)
@@ -64,4 +67,5 @@ while moved + unreadable + refused < most and (weight == 0 or weight < budget) d
     unreadable = unreadable + 1
   end
 end
-return { moved, redis.call('ZCOUNT', later, '-inf', now), unreadable, refused, why }
+local due, soon = look_ahead(later)
+return { moved, due, unreadable, refused, why, soon, late }

@@ -4,11 +4,11 @@
 -- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
 --          6 token floor  7 lease TTL, ms  8 the value of each lease, "<consumer> <token> <entry>", one a line
 -- Returns  { status, sessions past their deadline, entries due, server id, settling, the TTL to rely on, ms,
---            a verdict a lease: k kept, l lost, m missing (only while settling),
+--            ms until the next entry is due, as beat, a verdict a lease: k kept, l lost, m missing (only while settling),
 --            { index of a lease from 1, the entry that waits for it, … } }
 --          status lost: no verdicts, nothing extended
 -- Atomic   so that no lease is extended for a session that ended.
--- Parts    clock record session token value
+-- Parts    clock record session token value later
 
 local FIRST = 4
 local sessions, later, token = KEYS[1], KEYS[2], KEYS[3]
@@ -17,7 +17,8 @@ local status, run, settling, firm, stretched = touch(sessions, me, tonumber(ARGV
 if not status then
   return run
 end
-local answer = { status, count_dead(sessions), redis.call('ZCOUNT', later, '-inf', now), run, settling and 1 or 0, firm }
+local due, soon = look_ahead(later)
+local answer = { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon }
 if status == 'lost' then
   return answer
 end
@@ -36,7 +37,7 @@ if whole and all == expected and not stretched then
   for i = FIRST, #keys do
     call('PEXPIREAT', keys[i], deadline)
   end
-  answer[7], answer[8] = string.rep('k', #values), {}
+  answer[8], answer[9] = string.rep('k', #values), {}
   return answer
 end
 
@@ -57,5 +58,5 @@ for want in string.gmatch(expected, '[^\n]+') do
     verdicts[i] = 'l'
   end
 end
-answer[7], answer[8] = table.concat(verdicts), waiting
+answer[8], answer[9] = table.concat(verdicts), waiting
 return answer

@@ -8,7 +8,8 @@
 --             q, l, d, or r: a dead letter that refers to it; due time, ms (for l, 0: from the delay alone); delay, ms;
 --             retry count; crash count; reason (for d and r); for r its weight and the start of its announcement (0 and '':
 --             read here; -1: not read, and left out of the letter); counts '' stay as they are
--- Returns  { a verdict an entry, { index, error, … } }: m moved; n not pending for me; o the stream is owned under
+-- Returns  { a verdict an entry, { index, error, … } }: m moved, with the ms until it is due in place of the error if it is
+--          delayed; n not pending for me; o the stream is owned under
 --          another token; g gone: the body was deleted; f the dead letters are full, delayed; u more fields than can
 --          be copied, z none at all: dead-letter it; b too heavy to be copied: refer to it, with its weight and the start of
 --          its announcement in place of the error; r a dead letter refers to it; t left for the next call; x refused,

@@ -70,7 +70,7 @@ local function restore(key, mark, id, op, at, delay, retries, crashes, reason, t
   if not copy then
     return why_not
   end
-  local moved, undo = put(to, id, copy, op, math.max(at, now + delay))
+  local moved, undo = put(to, id, copy, op, math.max(at, due_after(to, delay)))
   if text ~= '' then
     or_undo(undo, 'SET', mark, me, 'PX', MARKED)
   end

@@ -98,7 +98,7 @@ func (r *run) act(c *consumer) {
 		c.flush()
 		c.retire()
 	default:
-		_, _, err := r.h.store.Promote(r.h.ctx, 0, 1+r.rand.IntN(3))
+		_, err := r.h.store.Promote(r.h.ctx, 0, 1+r.rand.IntN(3))
 		r.ok(err)
 	}
 }

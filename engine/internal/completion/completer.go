@@ -45,6 +45,8 @@ type Hooks struct {
 	Ended func(l *lease.Lease)
 	// Hold counts bytes of entries that completions hold; less than 0: that they do not hold any more.
 	Hold func(partition, bytes int)
+	// Delayed is called when an entry was moved to later, with how long it is until it is due.
+	Delayed func(partition int, d time.Duration)
 	// Progress is called when there may be room for more.
 	Progress func()
 	// Tampered is called when an entry of a partition was acknowledged, deleted or trimmed by somebody else.

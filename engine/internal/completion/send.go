@@ -54,6 +54,9 @@ func (c *Completer) send(ctx context.Context, partition int, batch []completion)
 				continue
 			}
 			c.outcome(partition, x, o.Verdict)
+			if d := o.Delay(); d > 0 {
+				c.hooks.Delayed(partition, d)
+			}
 		}
 	}
 	c.putBack(partition, open)

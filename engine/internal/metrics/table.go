@@ -159,6 +159,13 @@ var (
 		buckets: []float64{.0001, .001, .01, .1, 1, 10, 60, 600},
 	}, handlerKinds)
 
+	PromotionLateness = histogram(row{
+		name:    "promotion_lateness_seconds",
+		help:    "How late delayed announcements were handed out, in seconds: the latest of each batch.",
+		more:    "By the server's clock, from when it was due to when it was moved to the input stream.",
+		buckets: []float64{.05, .1, .25, .5, 1, 2.5, 10},
+	})
+
 	RenewalBatchSize = histogram(row{
 		name:    "renewal_batch_size",
 		help:    "Leases in a batch.",

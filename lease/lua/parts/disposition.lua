@@ -77,7 +77,7 @@ end
 
 -- token is the one that the entry was held under, '*' for any of this consumer, '' for none. The other arguments are those of
 -- requeue.lua. An entry that must not be handed out yet goes to later, even if the caller has not read its time. The second
--- result has the details of verdict b.
+-- result has the details of verdict b, and for an entry that is delayed now the ms until it is due.
 local function requeue(input, group, me, to, key, id, token, op, at, delay, retries, crashes, reason, size, cut)
   local value = lease_value(key)
   local holder = held_by(value, me, id)
@@ -122,10 +122,11 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
       op, at = 'l', math.max(at, wanted)
     end
   end
-  local verdict, undo = put(to, id, copy, op, math.max(at, now + delay))
+  local due = math.max(at, due_after(to, delay))
+  local verdict, undo = put(to, id, copy, op, due)
   remove(input, group, id, undo)
   free(me, key, value, id)
-  return verdict
+  return verdict, verdict == 'm' and op == 'l' and due > now and string.format('%.0f', due - now) or nil
 end
 
 -- Requeues a batch whose items start in ARGV after first_arg, with their lease keys in KEYS from first_key on.

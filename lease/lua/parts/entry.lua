@@ -119,6 +119,18 @@ local function not_before(fields, copy)
   return at or 0
 end
 
+-- When an entry is due that is delayed from now on, ms. Long delays are rounded up to a second, so that what is due at about the
+-- same time is moved, read and acquired together; nobody waits for the exact end of a minute. Each partition has seconds of its
+-- own, or all of them would be busy at the same time.
+local LONG_DELAY, ROUND = 10000, 1000
+local function due_after(to, delay)
+  if delay < LONG_DELAY then
+    return now + delay
+  end
+  to.phase = to.phase or tonumber(string.sub(redis.sha1hex(to.later), 1, 4), 16) % ROUND
+  return math.ceil((now + delay - to.phase) / ROUND) * ROUND + to.phase
+end
+
 -- Reports whether the dead-letter stream is full.
 local function is_full(to)
   return to.limit > 0 and not to.trim and redis.call('XLEN', to.dead) >= to.limit
@@ -143,7 +155,7 @@ local function put(to, id, fields, op, at)
     if not is_full(to) then
       return 'm', { 'XDEL', to.dead, add_letter(to, fields) }
     end
-    op, at = 'full', now + to.full_delay
+    op, at = 'full', due_after(to, to.full_delay)
   end
   if op == 'l' and at <= now then
     op = 'q'
