@@ -80,6 +80,12 @@ var (
 	// already been started by any of them. Start an engine once.
 	ErrStarted = errors.New("streamlease: engine already started")
 
+	// ErrLockHeld: the file of WithLockFile was held by another run for the
+	// whole drain timeout, which is as long as an orderly end may take. The
+	// message names it. Nothing was opened or taken. If that run hangs, end
+	// it; if both are to run, give each a file of its own.
+	ErrLockHeld = errors.New("streamlease: lock file held by another run")
+
 	// ErrDrainTimeout: Run or Shutdown reached the drain timeout (or the end
 	// of the context given to Shutdown) while handlers were still running or
 	// streams were still to be handed back. Nothing is lost: other consumers

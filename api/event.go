@@ -97,6 +97,12 @@ const (
 	// such as a lack of memory or a failing probe.
 	EventCrashLoop EventKind = "crash loop"
 
+	// EventPredecessorEnded: only with WithLockFile. The lock of the file
+	// proved that an earlier run of this process has ended, so its sessions in
+	// the partition were ended before their time: what it held is recovered
+	// now. Detail says how many sessions there were.
+	EventPredecessorEnded EventKind = "predecessor ended"
+
 	// EventDrainStarted: the engine has stopped reading and is handing back
 	// what it holds. Concerns no single partition.
 	EventDrainStarted EventKind = "drain started"

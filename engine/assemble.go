@@ -41,6 +41,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.sessions.sessionParts = e.sessionParts(base)
 	e.reader = e.makeReader(a)
 	e.backlogs = newBacklogs(&e.env, len(e.partitions), e.scan)
+	e.predecessors = newPredecessors(&e.env, e.scan, e.layout.Service(), e.names.run, len(e.partitions))
 	e.recoverer = e.makeRecoverer(base)
 	if e.hints, err = e.makeHints(to); err != nil {
 		return err
@@ -164,7 +165,7 @@ func (e *Engine) makeParked(base context.Context, a *acquirer) *parked {
 
 func (e *Engine) sessionParts(base context.Context) sessionParts {
 	return sessionParts{
-		base: base, partitions: e.partitions, ttls: e.ttls, table: e.table, ownership: e.ownership, agreement: e.agreement,
+		base: base, partitions: e.partitions, names: e.names, ttls: e.ttls, table: e.table, ownership: e.ownership, agreement: e.agreement,
 		renewer: e.renewer, topology: e.topology,
 		draining:      e.draining,
 		running:       e.life.isRunning,
@@ -200,6 +201,7 @@ func (e *Engine) makeReader(a *acquirer) *reader {
 func (e *Engine) makeRecoverer(base context.Context) *recoverer {
 	return newRecoverer(base, &e.env, recovererConfig{
 		store:      e.scan,
+		past:       e.predecessors,
 		partitions: e.partitions,
 		lane:       e.lanes.of,
 		gate:       e.breakers,

@@ -75,6 +75,7 @@ const (
 // config is the result of all options: every value is set and valid. It does not change after resolve, or onCluster.
 type config struct {
 	consumerID    string
+	lockFile      string // "": none
 	partitions    int
 	leaseTTL      time.Duration
 	sessionTTL    time.Duration

@@ -121,6 +121,9 @@ func (e *Engine) dismantle(to delivery, why error) {
 	_ = e.hints.stop(ctx)
 	e.finish(to, why)
 	_ = e.dispatcher.Stop(ctx)
+
+	// 4. Nobody believes in a lease of this run any more, which is what the next one concludes from the lock.
+	e.predecessors.release()
 }
 
 // lastWord is how long the handler of Terminated may take once the engine has to stop at once.

@@ -23,7 +23,7 @@ import (
 type Engine struct {
 	env
 	layout  *cluster.Layout
-	name    string // consumer name at the start
+	names   *consumerNames
 	store   store
 	scan    scanStore
 	client  rueidis.Client    // for everything but renewals
@@ -44,6 +44,7 @@ type Engine struct {
 	reader        *reader
 	promoter      *promoter
 	recoverer     *recoverer
+	predecessors  *predecessors
 	backlogs      *backlogs
 	hints         *hints // nil unless WithExpired was given
 	topology      *topologyWatcher
@@ -85,8 +86,8 @@ func (e *Engine) closeClients() {
 }
 
 // ID returns the name of this run of the process as a consumer of the group: the consumer ID and a suffix that is new at every
-// start. After a partition has lost its session, it continues there under another suffix.
-func (e *Engine) ID() string { return e.name }
+// start. After a partition has lost its session, it continues there under this name with a number after it.
+func (e *Engine) ID() string { return e.names.run }
 
 // Inspector returns an inspector of the engine's service: of dead letters, backlogs and owners. It uses the engine's client, so it
 // works before the start, too; after the end it works only if the engine was made by New. Errors match api.ErrInvalidConfig.
@@ -111,6 +112,7 @@ func (e *Engine) ResetTopology() {
 // scanStore is everything that the engine asks of Redis about dead consumers and backlogs. scan.Store is the real one.
 type scanStore interface {
 	recoveryStore
+	endStore
 	backlogStore
 }
 

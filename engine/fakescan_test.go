@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/lease"
@@ -72,4 +73,20 @@ func (s fakeScan) Requeue(context.Context, int, string, string, func(string) boo
 // Backlog counts nothing; it is tested on real servers.
 func (s fakeScan) Backlog(_ context.Context, p, _ int) (scan.Backlog, error) {
 	return scan.Backlog{Partition: p, Stranded: -1, WithoutBody: -1, LagBy: scan.LagEstimated}, nil
+}
+
+func (s fakeScan) EndRuns(ctx context.Context, n int, runs []string) (ended int, err error) {
+	err = s.on(ctx, "end runs", n, "", 0, func(p *fakePartition) error {
+		now := nowMilli()
+		for name, until := range p.sessions {
+			for _, run := range runs {
+				if until > now && (name == run || strings.HasPrefix(name, run+"-")) {
+					p.sessions[name] = now
+					ended++
+				}
+			}
+		}
+		return nil
+	})
+	return ended, err
 }

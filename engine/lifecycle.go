@@ -107,6 +107,9 @@ func (e *Engine) closeHooks() {
 // others fail: a master that is down, or a slot that migrates for an hour, must not keep a new process from the other masters. It
 // returns an error only if waiting does not help, or if ctx ends.
 func (e *Engine) start(ctx context.Context) error {
+	if err := e.predecessors.take(ctx); err != nil {
+		return err
+	}
 	if err := e.agree(ctx); err != nil {
 		return err
 	}

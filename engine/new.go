@@ -83,7 +83,7 @@ func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, er
 // and pressure e.dispatcher through closures, since those are made later.
 func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.client, e.renewal = client, renewal
-	e.name = newConsumerName(e.cfg.consumerID)
+	e.names = newConsumerNames(e.cfg.consumerID)
 	e.clock = lease.NewClock()
 	e.log = sumlog.New(e.cfg.logger.With("service", service))
 	e.log.Through(outbox.New(e.log.Handle, func(r outbox.Result, _ error) { e.countHook(metrics.HookLog, r) }))
@@ -93,7 +93,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.breakers = &breakers{env: &e.env, lane: e.lanes.of}
 	e.life.init()
 	for n := range e.layout.Partitions() {
-		e.partitions = append(e.partitions, newPartition(n, e.name))
+		e.partitions = append(e.partitions, newPartition(n, e.names.run))
 	}
 	var err error
 	if e.table, err = lease.NewTable(e.clock, e.layout.Partitions(), e.cfg.wheel); err != nil {

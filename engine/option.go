@@ -58,10 +58,31 @@ func (o publishOption) configureAnnouncement(a *api.Announcement) { o(a) }
 
 // WithConsumerID names this process in Redis, in logs and for others: 1 to 200 letters, digits, '.', '_', '-' and ':', not
 // beginning with "redis-consumer-". It need not be unique, since every run adds a random suffix, but people will search for it.
-// Default and "": the environment variable POD_NAME, else POD_IP, else the host name, with '-' for characters that are not
-// allowed.
+// Nothing follows from two runs having the same ID, neither that the earlier one has ended nor that they are one process: only
+// WithLockFile proves that. Default and "": the environment variable POD_NAME, else POD_IP, else the host name, with '-' for
+// characters that are not allowed.
 func WithConsumerID(id string) Option {
 	return option(func(c *config) { c.consumerID = id })
+}
+
+// WithLockFile lets a process that was killed take its own streams again at once when it comes back, instead of after the session
+// TTL. It names a file, which the engine locks for as long as it runs (flock) and writes its name into. The kernel releases the
+// lock when the process is gone, and not while it is stopped, cut off or hanging. So whoever gets the lock knows that the runs
+// which the file names have ended, and that nobody believes in their leases any more; it ends their sessions and recovers what
+// they held, as after any crash (api.EventPredecessorEnded).
+//
+// Give each engine a file of its own, in a folder that lasts as long as the next run is on the same host: a folder of the service
+// on a local disk, or an emptyDir volume of a pod, which outlives its containers. The folder must exist, and the file must be
+// writable by nobody else. While another run has the lock, the start waits for up to the drain timeout, and then fails with
+// api.ErrLockHeld. A file that could prove nothing (a network file system, another system than Linux) makes the start fail; one
+// that proves nothing this time (the volume was moved, the host rebooted, the file is a copy or cannot be read) costs nothing but
+// the session TTL, and neither does a full disk; the log says so.
+//
+// The proof is about the process. What the process had sent may still be on its way, to Redis or elsewhere: Redis refuses it, and
+// elsewhere the token fences it. Work that the process gave to other processes goes on without it: if they do not end with it, do
+// not use this option. Default and "": none.
+func WithLockFile(path string) Option {
+	return option(func(c *config) { c.lockFile = path })
 }
 
 type withPartitions int

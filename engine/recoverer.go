@@ -36,6 +36,7 @@ var lookDelays = backoff.Exponential{First: time.Second, Max: 30 * time.Second}
 // recovererConfig is what a recoverer needs. All are set.
 type recovererConfig struct {
 	store      recoveryStore
+	past       *predecessors
 	partitions []*partition
 	lane       func(partition int) int
 	gate       serverGate
@@ -129,7 +130,8 @@ func (r *recoverer) run(ctx context.Context, partition int) time.Duration {
 	now := r.clock.Now()
 	r.mu.Lock()
 	s := &r.mu.parts[partition]
-	alarmed, full := s.alarm != 0 && now >= s.alarm, s.full != 0 && now >= s.full
+	begun := s.full != 0
+	alarmed, full := s.alarm != 0 && now >= s.alarm, begun && now >= s.full
 	if alarmed {
 		s.alarm = 0
 	}
@@ -137,8 +139,9 @@ func (r *recoverer) run(ctx context.Context, partition int) time.Duration {
 		s.full = now + int64(float64(r.cfg.recovery.Interval)*(0.9+0.2*r.random()))
 	}
 	r.mu.Unlock()
-	if alarmed || full {
-		r.look(ctx, r.partitions[partition], full)
+	proven := begun && r.past.due(partition, now)
+	if alarmed || full || proven {
+		r.look(ctx, r.partitions[partition], full, proven)
 	}
 	return r.next(partition)
 }
@@ -153,6 +156,9 @@ func (r *recoverer) next(partition int) time.Duration {
 	if s.alarm != 0 {
 		at = min(at, s.alarm)
 	}
+	if proven := r.past.at(partition); proven != 0 && at != 0 {
+		at = min(at, proven)
+	}
 	if at == 0 {
 		return workqueue.Idle
 	}
@@ -160,14 +166,19 @@ func (r *recoverer) next(partition int) time.Duration {
 }
 
 // look recovers the dead consumers of a partition. A full look also adopts consumers that have no session, if it is this
-// process's turn.
-func (r *recoverer) look(ctx context.Context, p *partition, full bool) {
+// process's turn. With proven, predecessors that are proven to have ended are among the dead.
+func (r *recoverer) look(ctx context.Context, p *partition, full, proven bool) {
 	var err error
 	s, _ := p.view()
 	if s == nil || s.Remaining() == 0 || r.holdsOff(p) || !r.gate.allow(p.number) {
 		return
 	}
 	defer func() { r.gate.asked(p.number, err) }()
+	if proven {
+		if err = r.past.end(ctx, p.number); err != nil {
+			r.failed(ctx, p, err)
+		}
+	}
 	adopt := false
 	if full {
 		if adopt, err = r.store.Turn(ctx, p.number, s.Consumer()); err != nil {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -20,9 +19,6 @@ var (
 	errLeaseGone   = fmt.Errorf("%w: the server forgot it", api.ErrLeaseLost)
 	errForgotten   = fmt.Errorf("%w: the server forgot it", api.ErrAnnouncementLost)
 )
-
-// newConsumerName returns a name that no run of any process has had before.
-func newConsumerName(id string) string { return id + "." + rand.Text()[:12] }
 
 // beats is what sessions need of the renewer, which sends beats and opens sessions.
 type beats interface {
@@ -42,6 +38,7 @@ type reachability interface {
 type sessionParts struct {
 	base       context.Context // sessions end with it at the latest
 	partitions []*partition
+	names      *consumerNames
 	ttls       *ttls
 	table      *lease.Table
 	ownership  *ownership
@@ -128,7 +125,7 @@ func (k *sessions) install(p *partition, name string, t callTTLs, b lease.Beat) 
 	k.ttls.noteFirm(p, b)
 	if b.Status == lease.SessionLost || s.Remaining() == 0 {
 		p.mu.Lock()
-		p.mu.name = newConsumerName(k.cfg.consumerID)
+		p.mu.name = k.names.next()
 		p.mu.Unlock()
 		k.renewer.beatNow(p.number)
 		return nil
@@ -227,7 +224,7 @@ func (k *sessions) lose(p *partition, s *lease.Session, cause error) {
 		return
 	}
 	p.mu.session = nil
-	p.mu.name = newConsumerName(k.cfg.consumerID)
+	p.mu.name = k.names.next()
 	p.mu.Unlock()
 	p.firm.Store(0) // the next session is opened with the full TTL, and finds out again
 	s.End()         // before drop: from now on nothing is parked for it any more

@@ -9,18 +9,24 @@ import (
 
 // sessionEnd is what the server knows about how a consumer ended.
 type sessionEnd struct {
-	deadline float64       // of its session, in ms of the server's clock: 0 closed, with a fraction adopted
+	deadline float64       // of its session, in ms of the server's clock: 0 closed, with a fraction adopted or proven
 	now      int64         // the server's clock, in ms
 	ttl      time.Duration // of its sessions, as recorded; the greatest on record where its own is not
 	seen     time.Duration // since it last showed that it was at work, which it does every 30 s; 0: unknown
 	last     time.Duration // since the consumer last read or acquired anything; 0: unknown
 }
 
+// proven is the fraction of a deadline that is none: the process was proven to have ended before it, and this is when it last beat
+// (endruns.lua).
+const proven = 0.25
+
 // crashed reports whether this end counts as a crash. A session that was closed ended on purpose; when an adopted one ended,
 // nobody knows.
 func (e sessionEnd) crashed() bool {
-	return e.deadline > 0 && e.deadline == math.Trunc(e.deadline)
+	return e.deadline > 0 && (e.deadline == math.Trunc(e.deadline) || e.isProven())
 }
+
+func (e sessionEnd) isProven() bool { return e.deadline-math.Trunc(e.deadline) == proven }
 
 // heldFor returns how long the dead consumer had an entry that has been idle since it was acquired, or read. The idle time
 // also includes the time from the last beat, which came a session TTL before the deadline, until now. The result is negative
@@ -29,7 +35,10 @@ func (e sessionEnd) crashed() bool {
 // Where nobody beat for a while, as in a fleet of one process that is restarted ever more slowly, the deadline was moved by
 // that much, and the last beat seems later than it was. When the consumer was last seen was not moved.
 func (e sessionEnd) heldFor(idle time.Duration) time.Duration {
-	since := time.Duration(e.now-int64(e.deadline))*time.Millisecond + e.ttl
+	since := time.Duration(e.now-int64(e.deadline)) * time.Millisecond
+	if !e.isProven() {
+		since += e.ttl
+	}
 	return idle - max(since, e.seen-seenWithin)
 }
 

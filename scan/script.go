@@ -26,6 +26,7 @@ var (
 	scriptClaimDead = embedded("claimdead")
 	scriptRecover   = embedded("recover")
 	scriptSweep     = embedded("sweep")
+	scriptEndRuns   = embedded("endruns")
 
 	scriptLayout   = embedded("layout")
 	scriptLetters  = embedded("letters")
@@ -57,7 +58,7 @@ var (
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.
 func Scripts() []*lease.Script {
 	return []*lease.Script{
-		scriptTurn, scriptPeers, scriptClaimDead, scriptRecover, scriptSweep,
+		scriptTurn, scriptPeers, scriptClaimDead, scriptRecover, scriptSweep, scriptEndRuns,
 		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
 		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptRequeueOrphan,
 		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptClaim, scriptMoved, scriptUnlink, scriptRaise,

@@ -7,7 +7,7 @@
 -- Returns  { status, deadline, now, its session TTL in ms, how long ago it last showed that it was at work in ms (-1: not
 --          known), { id, idle ms, deliveries, fields … as body.lua returns them, or false } … }. status: ok; alive: its
 --          session is not past, or there is none; busy: somebody else recovers it; wait: nobody may be found dead now.
---          deadline is that of its session: 0 closed, with a fraction adopted
+--          deadline is that of its session: 0 closed, with a fraction adopted or proven
 -- Atomic   so that only one consumer at a time recovers a dead one.
 -- Parts    clock record deadline judge body info
 

@@ -40,6 +40,7 @@ type consumer struct {
 	longer   time.Duration // until when a lengthened session may last on the server
 	cut      time.Duration // until when it is cut off
 	name     string        // of the session; empty: none
+	opening  string        // name of the last session that it asked for
 	until    time.Duration
 	server   string
 	epoch    int
@@ -129,6 +130,7 @@ func (c *consumer) open() {
 	c.runs++
 	c.ttls, c.longer = c.r.configured(c), 0
 	name, sent := fmt.Sprintf("c%d.%d", c.id, c.runs), c.r.h.now()
+	c.opening = name
 	store, ttl := c.store(), c.session
 	c.send("open", func() func() {
 		b, err := store.Open(c.r.h.ctx, 0, name, c.floor)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/test/console"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -52,6 +53,7 @@ type harness struct {
 	keys   *cluster.Keys
 	stores map[ttls]*lease.Store
 	store  *lease.Store // for calls to which TTLs do not matter
+	scan   *scan.Store
 	base   time.Time
 	ahead  time.Duration // of the real time
 	behind time.Duration // how far the server's clock was set back
@@ -90,6 +92,7 @@ func (h *harness) connect() {
 		}, h.Client, h.Client, nil)
 	}
 	h.store = h.stores[usual]
+	h.connectScan()
 }
 
 // now returns the virtual time.

@@ -56,7 +56,10 @@ type run struct {
 	mixed     *change // processes have different TTLs; nil: all have the usual ones
 	steps     bool    // the server's clock is set back at times
 	trace     []string
-	owns      int // number of ownerships so far
+	owns      int      // number of ownerships so far
+	proven    []string // sessions of processes that were killed
+	killed    int      // number of them
+	recovered int      // entries that they left
 }
 
 func (r *run) note(format string, args ...any) {
@@ -167,7 +170,7 @@ func seed() uint64 {
 func TestProtocol(t *testing.T) {
 	h := newHarness(t)
 	first := seed()
-	owns, done := 0, 0
+	owns, done, killed, recovered := 0, 0, 0, 0
 	for i := range *runsFlag {
 		seed := first + uint64(i)
 		t.Logf("run with -model.seed=%d -model.runs=1", seed)
@@ -176,11 +179,12 @@ func TestProtocol(t *testing.T) {
 			r.step()
 			r.check()
 		}
-		owns, done = owns+r.owns, done+len(r.done)
+		owns, done, killed, recovered = owns+r.owns, done+len(r.done), killed+r.killed, recovered+r.recovered
 	}
-	t.Logf("%d ownerships, %d announcements done", owns, done)
+	t.Logf("%d ownerships, %d announcements done; %d processes killed, of which %d announcements were recovered", owns, done, killed, recovered)
 	require.Greater(t, owns, *runsFlag, "streams were owned")
 	require.Greater(t, done, *runsFlag/2, "and done")
+	require.Greater(t, recovered, *runsFlag/2, "and recovered")
 }
 
 // TestProtocolWithRestarts does the same with a server that really restarts with what was saved.

@@ -72,12 +72,16 @@ func (r *run) step() {
 
 // act makes a consumer start something.
 func (r *run) act(c *consumer) {
+	if r.rand.IntN(60) == 0 {
+		r.kill(c)
+		return
+	}
 	if c.name == "" {
 		c.open()
 		c.retire()
 		return
 	}
-	switch n := r.rand.IntN(12); {
+	switch n := r.rand.IntN(13); {
 	case n < 3:
 		c.renew(some(r, c.in(held)))
 		c.verify()
@@ -97,6 +101,8 @@ func (r *run) act(c *consumer) {
 	case n < 11:
 		c.flush()
 		c.retire()
+	case n < 12:
+		c.recoverProven()
 	default:
 		_, err := r.h.store.Promote(r.h.ctx, 0, 1+r.rand.IntN(3))
 		r.ok(err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -45,7 +46,11 @@ func TestChaos(t *testing.T) {
 	t.Logf("%s=%d", envChaosSeed, seed)
 	c := &chaos{harness: newHarness(t), rnd: rand.New(rand.NewPCG(seed, 0)), events: make(map[string]int)}
 	for i := range 4 {
-		c.nodes = append(c.nodes, &node{chaos: c, name: fmt.Sprint("n", i), link: c.link()})
+		n := &node{chaos: c, name: fmt.Sprint("n", i), link: c.link()}
+		if i%2 == 0 {
+			n.lock = filepath.Join(c.dir, n.name+".lock")
+		}
+		c.nodes = append(c.nodes, n)
 	}
 	for _, n := range c.nodes {
 		require.NoError(t, n.Start())
@@ -68,6 +73,7 @@ type node struct {
 	chaos *chaos
 	name  string
 	link  *proxy.Proxy
+	lock  string // path of a file that proves the end of each process to the next one; half of the nodes have one
 	child *child
 	heal  func() error  // ends the trouble it is in; nil: none
 	until time.Duration // when that is over
@@ -103,7 +109,7 @@ func (n *node) Link() *proxy.Proxy { return n.link }
 func (c *chaos) start(n *node) {
 	n.child = c.child(spec{
 		Addr: n.link.Addr(), Name: n.name, Session: chaosSession, Lease: 2 * chaosSession, Work: 400 * time.Millisecond,
-		Fails: 0.1, Releases: 0.1,
+		Fails: 0.1, Releases: 0.1, Lock: n.lock,
 		Recovery: never(scan.Config{
 			Interval: 2 * time.Second, RetryDelay: 100 * time.Millisecond, MaxRetryDelay: 500 * time.Millisecond,
 			CrashDelay: 100 * time.Millisecond, MaxCrashDelay: 500 * time.Millisecond,

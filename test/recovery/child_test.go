@@ -45,6 +45,7 @@ type spec struct {
 	Killer   string        // stream that kills its owner at once
 	Deadly   string        // text that kills a process that reads it from the input stream
 	Most     int           // streams; zero: no limit
+	Lock     string        // path of its lock file; empty: none
 	Recovery scan.Config
 }
 
@@ -53,6 +54,7 @@ func (s *spec) options() []engine.Option {
 	return []engine.Option{
 		engine.WithConsumerID(s.Name), engine.WithLeaseTTL(s.Lease), engine.WithSessionTTL(s.Session),
 		engine.WithMaxStreams(s.Most), engine.WithRecovery(s.Recovery), engine.WithDrainTimeout(5 * time.Second),
+		engine.WithLockFile(s.Lock),
 	}
 }
 

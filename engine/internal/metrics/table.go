@@ -108,6 +108,12 @@ var (
 		more: "The leases of each are renewed and its entries checked at once.",
 	})
 
+	PredecessorsEnded = counter(row{
+		name: "predecessors_ended_total",
+		help: "Sessions of earlier runs that were ended before their time.",
+		more: "With `WithLockFile` only: the lock of the file proved that the run had ended.",
+	})
+
 	ReadsFailed = counter(row{
 		name: "reads_failed_total",
 		help: "Reads that failed.",
