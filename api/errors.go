@@ -179,6 +179,17 @@ var (
 	// inspectors match it, too. The message says which it is: upgrade to
 	// Redis 6.2 or later or to Valkey, grant the command, or turn settling off.
 	ErrUnsupportedServer = errors.New("streamlease: server not supported")
+
+	// ErrNotRedis: what answers at the address is not a Redis server, or one
+	// side speaks TLS and the other does not, or the certificate is not
+	// accepted. The message says which. Check the address, the port and
+	// TLSConfig.
+	ErrNotRedis = errors.New("streamlease: not a Redis server")
+
+	// ErrMissingRights: the user of the client may not do all that the
+	// library needs. Engines fail to start with it, and publishers to publish.
+	// The message names all rights that are missing, as rules for ACL SETUSER.
+	ErrMissingRights = errors.New("streamlease: access rights are missing")
 )
 
 // NotHeld returns what Done, Release and Fail return for a lease that had

@@ -39,6 +39,8 @@ var sentinels = map[string]error{
 	"ErrNoAgreement":       api.ErrNoAgreement,
 	"ErrForeignConsumers":  api.ErrForeignConsumers,
 	"ErrUnsupportedServer": api.ErrUnsupportedServer,
+	"ErrNotRedis":          api.ErrNotRedis,
+	"ErrMissingRights":     api.ErrMissingRights,
 }
 
 // A program that compares with errors.Is must not take one error for another,

@@ -29,14 +29,12 @@ type Client struct {
 
 var _ rueidis.Client = (*Client)(nil)
 
-// NewClient connects. Errors are those of rueidis.NewClient.
+// NewClient connects. Errors are those of Connect.
 func NewClient(opt rueidis.ClientOption) (*Client, error) {
-	client, err := rueidis.NewClient(opt)
-	if err != nil {
+	c := Prepare(opt)
+	if err := c.Connect(); err != nil {
 		return nil, err
 	}
-	c := &Client{opt: opt}
-	c.current.Store(&client)
 	return c, nil
 }
 
@@ -68,7 +66,9 @@ func (c *Client) Close() {
 	c.mu.Lock()
 	c.mu.closed = true
 	c.mu.Unlock()
-	c.get().Close()
+	if c.Connected() {
+		c.get().Close()
+	}
 	c.ending.Wait()
 }
 
@@ -150,10 +150,20 @@ func (c *Client) Dedicate() (client rueidis.DedicatedClient, cancel func()) {
 }
 
 // Nodes returns a client for each node.
-func (c *Client) Nodes() map[string]rueidis.Client { return c.get().Nodes() }
+func (c *Client) Nodes() map[string]rueidis.Client {
+	if !c.Connected() {
+		return nil
+	}
+	return c.get().Nodes()
+}
 
-// Mode returns the kind of server.
-func (c *Client) Mode() rueidis.ClientMode { return c.get().Mode() }
+// Mode returns the kind of server; a single one before it is known.
+func (c *Client) Mode() rueidis.ClientMode {
+	if !c.Connected() {
+		return rueidis.ClientModeStandalone
+	}
+	return c.get().Mode()
+}
 
 // refresher is a script whose answer makes a cluster client ask for the topology. The client has no method for that, but
 // does so when an answer says that a slot cannot be served. It does not when calls time out, as they do while a master hangs.

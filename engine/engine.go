@@ -36,6 +36,7 @@ type Engine struct {
 	table         *lease.Table
 	dispatcher    *dispatch.Dispatcher
 	renewer       *renewer
+	connector     *connector
 	pressure      *pressure
 	completer     *completion.Completer
 	ownership     *ownership
@@ -90,8 +91,14 @@ func (e *Engine) closeClients() {
 func (e *Engine) ID() string { return e.names.run }
 
 // Inspector returns an inspector of the engine's service: of dead letters, backlogs and owners. It uses the engine's client, so it
-// works before the start, too; after the end it works only if the engine was made by New. Errors match api.ErrInvalidConfig.
+// works before the start, too; after the end it works only if the engine was made by New. Errors match api.ErrInvalidConfig, or are
+// those of connecting, if that has not succeeded yet.
 func (e *Engine) Inspector(c scan.InspectorConfig) (*scan.Inspector, error) {
+	if !connected(e.client) {
+		if err := e.connector.once(); err != nil {
+			return nil, err
+		}
+	}
 	if c.Partitions == 0 {
 		c.Partitions = e.layout.Partitions()
 	}

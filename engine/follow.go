@@ -112,10 +112,10 @@ func dialerOf(cfg *config) *dialer.Dialer {
 // withDialer sets the dialer of an engine some of whose clients are made already.
 func withDialer(d *dialer.Dialer) Option { return option(func(c *config) { c.dialer = d }) }
 
-// ownClient makes a client of the engine's own.
-func ownClient(cfg *config) (*cluster.Client, error) {
+// ownClient makes a client of the engine's own, and one attempt to connect it if that is asked for: see prepare.
+func ownClient(cfg *config, attempt bool) (*cluster.Client, error) {
 	if d := dialerOf(cfg); d != nil {
-		return cluster.NewClient(d.ClientOption(cfg.notices.RelaxedTimeout))
+		return prepare(d.ClientOption(cfg.notices.RelaxedTimeout), attempt)
 	}
-	return cluster.NewClient(tuned(*cfg.dial, cfg))
+	return prepare(tuned(*cfg.dial, cfg), attempt)
 }

@@ -2,10 +2,14 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/streamlease/streamlease/api"
 )
+
+// errStopped ends a start that was asked to stop.
+var errStopped = errors.New("stopped while starting")
 
 // life is the stage that an engine is in. It only goes forward: new, running, draining, ended.
 type life struct {

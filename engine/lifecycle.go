@@ -10,6 +10,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/engine/preflight"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -27,11 +28,22 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		close(e.life.ended)
 	}()
 
-	// 1. The parts are made.
+	starting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(e.life.drain, cancel)()
+
+	// 1. Clients that could not connect before do so: the parts need to know the kind of server. Then the parts are made.
 	handling, stopHandling := context.WithCancelCause(base)
 	e.stopHandling = stopHandling
 	to := way(handling)
 	e.way = to
+	if err := e.connect(starting); err != nil {
+		if errors.Is(err, errStopped) {
+			err = nil
+		}
+		e.finish(to, err)
+		return err
+	}
 	if err := e.assemble(base, to); err != nil {
 		e.finish(to, err)
 		return err
@@ -44,8 +56,6 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	group.Go(func() { e.watchHandlers(base, to) })
 	defer group.Wait()
 	defer end(api.ErrClosed)
-	starting, cancel := context.WithCancel(ctx)
-	defer context.AfterFunc(e.life.drain, cancel)()
 	e.topology.look(starting)
 	group.Go(func() { e.topology.loop(base) })
 	group.Go(func() { e.maintenance.run(base) })
@@ -58,6 +68,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		if errors.Is(err, errStopped) {
 			err = nil
 		}
+		err = e.nameMissingRights(base, err)
 		e.closeOpened()
 		e.dismantle(to, err)
 		return err
@@ -151,7 +162,15 @@ func (e *Engine) agree(ctx context.Context) error {
 	}
 }
 
-var errStopped = errors.New("stopped while starting")
+// nameMissingRights adds all missing rights to an error of the start that says that one is.
+func (e *Engine) nameMissingRights(ctx context.Context, err error) error {
+	if e.client == nil {
+		return err
+	}
+	return withMissingRights(ctx, err, func(ctx context.Context) []preflight.Lack {
+		return preflight.Missing(ctx, e.client, e.cfg.terms(e.layout))
+	})
+}
 
 // closeOpened closes the sessions that a start opened before it failed or was stopped, so that nobody finds them dead.
 func (e *Engine) closeOpened() {

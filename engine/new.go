@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"fmt"
+	"context"
 
 	"github.com/redis/rueidis"
 
@@ -15,8 +15,8 @@ import (
 )
 
 // New makes an engine that uses client, which the caller closes after the engine has ended. Producers use the same service name.
-// Errors match api.ErrInvalidConfig, apart from those of the registerer and, with WithDial, of connecting. No command is sent to
-// Redis before the engine is started.
+// Errors match api.ErrInvalidConfig, apart from those of the registerer and, with WithDial, of connecting, which are as with [Open].
+// No command is sent to Redis before the engine is started.
 //
 // New cannot read the options of the client: make the client with those of [ClientOption]. WithRenewalClient, WithDial and [Open]
 // give renewals a connection of their own, and the last two allow the engine to listen for maintenance notices. [Preflight]
@@ -40,9 +40,9 @@ func New(client rueidis.Client, service string, opts ...Option) (*Engine, error)
 	e := &Engine{env: env{cfg: cfg}, layout: layout}
 	renewal := cfg.renewalClient
 	if renewal == nil && cfg.dial != nil {
-		own, err := ownClient(cfg)
+		own, err := ownClient(cfg, connected(client))
 		if err != nil {
-			return nil, fmt.Errorf("connecting to Redis for renewals: %w", lease.Explain(err))
+			return nil, err
 		}
 		renewal = own
 		e.own, e.closers = append(e.own, own), append(e.closers, own.Close)
@@ -58,7 +58,12 @@ func New(client rueidis.Client, service string, opts ...Option) (*Engine, error)
 }
 
 // Open makes an engine with two clients of its own, one for renewals and one for everything else. It fills in zero fields of opt
-// as [ClientOption] does. The clients are closed when the engine has ended. Errors are those of New, and those of connecting.
+// as [ClientOption] does. The clients are closed when the engine has ended.
+//
+// A program may start before Redis does: Open makes one attempt to connect, which takes up to the dial timeout, and where Redis is
+// away it returns the engine all the same; Run and the others then go on trying until their context ends, with a line in the log
+// every ten seconds. Errors are those of New, and those of connecting that waiting does not mend: a wrong or missing password, an
+// answer that is not Redis's, TLS on one side only (api.ErrNotRedis).
 func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, error) {
 	cfg, _, err := resolve(service, opts)
 	if err != nil {
@@ -66,9 +71,9 @@ func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, er
 	}
 	opt = tuned(opt, cfg)
 	cfg.dial = &opt
-	client, err := ownClient(cfg)
+	client, err := ownClient(cfg, true)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to Redis: %w", lease.Explain(err))
+		return nil, err
 	}
 	e, err := New(client, service, append(opts[:len(opts):len(opts)], WithDial(opt), withDialer(cfg.dialer))...)
 	if err != nil {
@@ -76,6 +81,7 @@ func Open(opt rueidis.ClientOption, service string, opts ...Option) (*Engine, er
 		return nil, err
 	}
 	e.own, e.closers = append(e.own, client), append(e.closers, client.Close)
+	e.connector.clients = e.own
 	return e, nil
 }
 
@@ -106,8 +112,28 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		partitions: e.partitions, table: e.table, streams: e.quota, memory: e.reading, changed: e.room.Broadcast,
 		draining: e.draining, queued: func() int { return e.dispatcher.Waiting() },
 	})
+	e.connector = &connector{env: &e.env, clients: e.own}
 	e.maintenance = newMaintenance(&e.env, e.layout, e.partitions, dialerOf(e.cfg), e.nodes)
 	e.makeStores(renewal, client)
+	return nil
+}
+
+// connect connects the clients that have not connected yet, and learns what kind of server they found.
+func (e *Engine) connect(ctx context.Context) error {
+	if connected(e.client) && connected(e.renewal) {
+		return nil
+	}
+	if err := e.connector.connect(ctx); err != nil {
+		return err
+	}
+	if e.client.Mode() != rueidis.ClientModeCluster {
+		return nil
+	}
+	// As New does where the client is connected. Nothing has been sent yet, and only the stores know the TTL.
+	if err := e.cfg.onCluster(); err != nil {
+		return err
+	}
+	e.makeStores(e.renewal, e.client)
 	return nil
 }
 

@@ -46,6 +46,7 @@ type PublishOption interface{ configureAnnouncement(*api.Announcement) }
 type publisherConfig struct {
 	partitions int
 	limits     lease.Limits
+	logger     *slog.Logger // nil: none was given
 }
 
 type option func(*config)
@@ -283,12 +284,20 @@ func WithRegisterer(r prometheus.Registerer) Option {
 	return option(func(c *config) { c.registerer = r })
 }
 
-// WithLogger sets the engine's logger. Repeated messages are summed up every ten seconds, so the number of lines does not grow with
-// the number of streams. The log handler is called on a goroutine of its own, so one that blocks or panics holds up nothing: up to
-// 1,024 lines wait for it; more are dropped and counted. Default and nil: slog.Default() at the time of the call of New.
-func WithLogger(l *slog.Logger) Option {
-	return option(func(c *config) { c.logger = l })
-}
+type withLogger struct{ to *slog.Logger }
+
+func (l withLogger) configure(c *config)                   { c.logger = l.to }
+func (l withLogger) configurePublisher(c *publisherConfig) { c.logger = l.to }
+
+// WithLogger sets the logger of an engine or a publisher. A publisher logs one line at most: that no engine has opened the service.
+//
+// An engine logs errors that need a person, warnings, and at the level of info one line for its start, its end and each dead
+// consumer that it takes over from; what else happens to sessions, partitions and servers is at the level of debug, and nothing
+// is logged for each stream. Messages are constants, so they can be searched for, and keys are single words. Repeated
+// messages are summed up every ten seconds, so the number of lines does not grow with the number of streams. An engine calls the
+// log handler on a goroutine of its own, so one that blocks or panics holds up nothing: up to 1,024 lines wait for it; more are
+// dropped and counted. Default and nil: slog.Default() at the time of the call of New, Open or NewPublisher.
+func WithLogger(l *slog.Logger) SharedOption { return withLogger{l} }
 
 // WithEvents sets a function that receives events of the engine itself: sessions, settling, maintenance, Redis unreachable,
 // draining. It is called on a goroutine of its own, so one that is slow or panics holds up nothing: see api.EventFunc. Default and

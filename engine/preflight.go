@@ -2,10 +2,16 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine/preflight"
+	"github.com/streamlease/streamlease/lease"
 )
 
 // Preflight checks the servers behind a client for an engine that would be made with the same arguments. It reports what would
@@ -27,14 +33,39 @@ func Preflight(ctx context.Context, client rueidis.Client, service string, opts 
 			return nil, err
 		}
 	}
-	return preflight.Check(ctx, client, preflight.Terms{
+	return preflight.Check(ctx, client, cfg.terms(layout))
+}
+
+// terms returns what an engine with these options asks of the servers.
+func (c *config) terms(layout *cluster.Layout) preflight.Terms {
+	return preflight.Terms{
 		Layout:     layout,
-		LeaseTTL:   cfg.leaseTTL,
-		SessionTTL: cfg.sessionTTL,
-		Timeout:    cfg.timeout,
-		Settle:     cfg.settle,
-		Hints:      cfg.expired,
-		SetEvents:  cfg.setEvents,
-		Foreign:    cfg.legacy,
-	})
+		LeaseTTL:   c.leaseTTL,
+		SessionTTL: c.sessionTTL,
+		Timeout:    c.timeout,
+		Settle:     c.settle,
+		Hints:      c.expired,
+		SetEvents:  c.setEvents,
+		Foreign:    c.legacy,
+	}
+}
+
+// rightsTime is how long a start or a publisher that lacks a right may take to find out which others it lacks.
+const rightsTime = 5 * time.Second
+
+// withMissingRights adds to an error that says that one right is missing all that are, as missing finds them.
+func withMissingRights(ctx context.Context, err error, missing func(ctx context.Context) []preflight.Lack) error {
+	if !lease.LacksRight(err) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, rightsTime)
+	defer cancel()
+	var all []string
+	for _, l := range missing(ctx) {
+		all = append(all, l.String())
+	}
+	if len(all) == 0 { // the node that refused is not among those that were asked, or somebody has granted it meanwhile
+		return fmt.Errorf("%w: %w", api.ErrMissingRights, err)
+	}
+	return fmt.Errorf("%w: %s (first seen: %w)", api.ErrMissingRights, strings.Join(all, "; "), err)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine/internal/guard"
+	"github.com/streamlease/streamlease/engine/preflight"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -39,12 +41,17 @@ type Publisher struct {
 	runner *lease.Runner
 	limits lease.Limits
 	clock  lease.Clock
+	log    *slog.Logger
 	agreed atomic.Bool  // the service is known to have this publisher's format and number of partitions
+	lonely atomic.Bool  // it was said that no engine has opened the service
 	next   atomic.Int64 // when to check that again, on the clock's axis
 }
 
 // NewPublisher makes a publisher that uses client, which the caller closes. It sends nothing yet. Errors match
 // api.ErrInvalidConfig.
+//
+// Any name is a service, since a publisher may come before the first engine: announcements wait for it. So that a mistake in the
+// name shows all the same, a publisher whose service no engine has opened, or none for 30 days, logs a warning, once (WithLogger).
 func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption) (*Publisher, error) {
 	if client == nil {
 		return nil, invalid("the client of the publisher is nil; make one with rueidis.NewClient")
@@ -65,7 +72,7 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 		return nil, invalid("WithLimits: %w", err)
 	}
 	return &Publisher{client: client, layout: layout, runner: lease.NewRunner(client, nil), limits: cfg.limits.WithDefaults(),
-		clock: lease.NewClock()}, nil
+		clock: lease.NewClock(), log: cmp.Or(cfg.logger, slog.Default())}, nil
 }
 
 // Publish announces a data stream, along with info, and returns the ID of the entry. Exactly one consumer of the service will own
@@ -79,8 +86,8 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 // one call every 30 s. Errors match api.ErrInvalidStream for a name that is empty, longer than cluster.MaxStreamName, not UTF-8 (an
 // announcement is JSON), or a key of the service itself; api.ErrTooLarge beyond WithLimits; api.ErrPartitionMismatch or
 // api.ErrFormat if the service is not the one that this publisher was configured for; api.ErrServiceStopped while the service is
-// being deleted or repartitioned; api.ErrNoAgreement while the service's record is missing; or they are those of the client. The
-// text says what to do.
+// being deleted or repartitioned; api.ErrNoAgreement while the service's record is missing; api.ErrUnsupportedServer and
+// api.ErrMissingRights, which names all rights that are missing; or they are those of the client. The text says what to do.
 func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts ...PublishOption) (entry string, err error) {
 	a := api.Announcement{Stream: stream, Info: info}
 	for i, o := range opts {
@@ -98,7 +105,7 @@ func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts .
 	}
 	entry, err = p.client.Do(ctx, p.command(stream, e)).ToString()
 	if err != nil {
-		return "", announcing(stream, explainPublish(err))
+		return "", announcing(stream, p.nameMissingRights(ctx, explainPublish(err)))
 	}
 	return entry, nil
 }
@@ -175,9 +182,11 @@ func (p *Publisher) send(ctx context.Context, chunk []chunked, entries []string,
 // concurrent calls may all check, which does no harm; later only one of them does, and a check without an answer changes nothing.
 func (p *Publisher) agree(ctx context.Context) error {
 	if !p.agreed.Load() {
-		if err := lease.Agree(ctx, p.runner, p.layout); err != nil {
-			return fmt.Errorf("nothing was announced: %w", err)
+		found, err := lease.Agreed(ctx, p.runner, p.layout)
+		if err != nil {
+			return fmt.Errorf("nothing was announced: %w", p.nameMissingRights(ctx, err))
 		}
+		p.warnIfLonely(&found)
 		p.next.Store(p.clock.Now() + int64(agreeEvery))
 		p.agreed.Store(true)
 		return nil
@@ -189,12 +198,31 @@ func (p *Publisher) agree(ctx context.Context) error {
 	// The record is on one master; if that hangs, announcements on other masters do not wait for it for long.
 	asking, cancel := context.WithTimeout(ctx, agreeTimeout)
 	defer cancel()
-	err := lease.Agree(asking, p.runner, p.layout)
+	found, err := lease.Agreed(asking, p.runner, p.layout)
+	if err == nil {
+		p.warnIfLonely(&found)
+	}
 	if !lease.Disagrees(err) {
 		return nil // if the record is gone, too: engines that know it write it again
 	}
 	p.agreed.Store(false)
 	return fmt.Errorf("nothing was announced: %w", err)
+}
+
+// warnIfLonely logs, once, that no engine has opened the service.
+func (p *Publisher) warnIfLonely(found *lease.Agreement) {
+	if !found.NeverOpen || p.lonely.Swap(true) {
+		return
+	}
+	p.log.Warn("no engine has opened this service yet, or none for 30 days; announcements wait until one does",
+		"service", p.layout.Service(), "input", p.layout.Keys(0).Input, "remedy", "start an engine, or check the name of the service")
+}
+
+// nameMissingRights adds all missing rights to an error that says that one is.
+func (p *Publisher) nameMissingRights(ctx context.Context, err error) error {
+	return withMissingRights(ctx, err, func(ctx context.Context) []preflight.Lack {
+		return preflight.MissingToPublish(ctx, p.client, preflight.Terms{Layout: p.layout, Timeout: agreeTimeout})
+	})
 }
 
 // agreeTimeout is how long an announcement waits at most for a check that has succeeded before.

@@ -152,6 +152,9 @@ const unreadyAfter = 2
 // matches api.ErrForeignConsumers.
 func (e *Engine) Ready(context.Context) error {
 	if !e.life.isRunning() {
+		if why := e.connector.failure(); why != nil {
+			return fmt.Errorf("%w: %w", api.ErrNotReady, why)
+		}
 		return fmt.Errorf("%w: the engine is not running", api.ErrNotReady)
 	}
 	if err := e.agreement.disagrees(); err != nil {

@@ -39,15 +39,21 @@ type Agreement struct {
 	Partitions string
 	State      State
 	From, To   string // numbers of partitions: entries may be in any of the first From; the service is to have To
+	NeverOpen  bool   // no engine has opened the service, or none for a month; only Agreed finds out
 }
 
-// ParseAgreement reads { format, partitions, state, from, to }, each of which may be missing.
+// ParseAgreement reads { format, partitions, state, from, to, opened }, each of which may be missing.
 func ParseAgreement(parts []rueidis.RedisMessage) Agreement {
 	var text [5]string
 	for n := range min(len(parts), len(text)) {
 		text[n], _ = parts[n].ToString()
 	}
-	return Agreement{Format: text[0], Partitions: text[1], State: State(text[2]), From: text[3], To: text[4]}
+	a := Agreement{Format: text[0], Partitions: text[1], State: State(text[2]), From: text[3], To: text[4]}
+	if len(parts) > len(text) {
+		opened, err := parts[len(text)].AsInt64()
+		a.NeverOpen = err == nil && opened == 0
+	}
+	return a
 }
 
 // Stopped returns an error that matches api.ErrServiceStopped and says which operation is under way and how to end it; nil if
@@ -113,37 +119,44 @@ func (s *Store) Confirm(ctx context.Context) error {
 
 // Agree is Store.Agree for callers without a store, such as a publisher.
 func Agree(ctx context.Context, r *Runner, layout *cluster.Layout) error {
+	_, err := Agreed(ctx, r, layout)
+	return err
+}
+
+// Agreed is Agree, and returns what was agreed on.
+func Agreed(ctx context.Context, r *Runner, layout *cluster.Layout) (Agreement, error) {
 	return agree(ctx, r, layout, "0")
 }
 
 // Confirm is Store.Confirm for callers without a store.
 func Confirm(ctx context.Context, r *Runner, layout *cluster.Layout) error {
-	return agree(ctx, r, layout, "1")
+	_, err := agree(ctx, r, layout, "1")
+	return err
 }
 
-func agree(ctx context.Context, r *Runner, layout *cluster.Layout, member string) error {
+func agree(ctx context.Context, r *Runner, layout *cluster.Layout, member string) (Agreement, error) {
 	call := Call{
 		Script: scriptMeta,
 		Keys:   []string{layout.Meta(), layout.Keys(0).Sessions},
 		Args:   []string{strconv.Itoa(FormatVersion), strconv.Itoa(layout.Partitions()), member},
 	}
 	parts, err := r.Do(ctx, call).ToArray()
-	if refusedRight(err) {
+	if LacksRight(err) {
 		// A publisher with the rights that earlier versions asked for: it can read the record, but not whether anybody is
 		// alive.
 		call.Keys = call.Keys[:1]
 		parts, err = r.Do(ctx, call).ToArray()
 	}
 	if err != nil {
-		return fmt.Errorf("service %s: reading its layout from %s: %w", layout.Service(), layout.Meta(), Explain(err))
+		return Agreement{}, fmt.Errorf("service %s: reading its layout from %s: %w", layout.Service(), layout.Meta(), Explain(err))
 	}
 	a := ParseAgreement(parts)
 	if a.Format == "living" {
-		return fmt.Errorf("%w: %s is gone, and %s consumers of service %s are alive; they restore it within half a minute."+
+		return a, fmt.Errorf("%w: %s is gone, and %s consumers of service %s are alive; they restore it within half a minute."+
 			" Those of an earlier version do not: HSET %s format %d partitions <their number>",
 			api.ErrNoAgreement, layout.Meta(), number(parts, 1), layout.Service(), layout.Meta(), FormatVersion)
 	}
-	return a.check(layout)
+	return a, a.check(layout)
 }
 
 func number(parts []rueidis.RedisMessage, n int) string {
@@ -152,10 +165,4 @@ func number(parts []rueidis.RedisMessage, n int) string {
 	}
 	value, _ := parts[n].AsInt64()
 	return strconv.FormatInt(value, 10)
-}
-
-// refusedRight reports whether err says that a right is missing.
-func refusedRight(err error) bool {
-	code, _ := Refusal(err)
-	return code == "NOPERM" || code == "can't run this command" || code == "ACL failure in script"
 }

@@ -149,16 +149,22 @@ func unsupported(code string) bool {
 }
 
 // Retryable reports whether a call that failed may succeed later although nobody changes anything: the server is away, busy, full
-// or in the middle of a failover. It is false for missing rights, keys of another type, and a server that is too old or cannot be
-// distinguished from its successor; true for nil and for every error that is not a refusal.
+// or in the middle of a failover. It is false for missing rights, keys of another type, a server that is too old or cannot be
+// distinguished from its successor, and api.ErrNotRedis; true for nil and for every other error that is not a refusal.
 func Retryable(err error) bool {
 	code, ok := Refusal(err)
 	if !ok {
-		return true
+		return !errors.Is(err, api.ErrNotRedis)
 	}
 	switch code {
-	case "NOPERM", "can't run this command", "ACL failure in script", "NOAUTH", "WRONGPASS", "WRONGTYPE":
+	case "NOAUTH", "WRONGPASS", "WRONGTYPE":
 		return false
 	}
-	return !unsupported(code)
+	return !unsupported(code) && !LacksRight(err)
+}
+
+// LacksRight reports whether err says that the user has no right to a command, a key or a channel.
+func LacksRight(err error) bool {
+	code, _ := Refusal(err)
+	return code == "NOPERM" || code == "can't run this command" || code == "ACL failure in script"
 }

@@ -19,8 +19,8 @@ func (c *check) rights(ctx context.Context, exists bool) {
 		if n.err != nil {
 			continue
 		}
-		p := &prober{check: c, ctx: ctx, node: n, exists: exists, moving: moving}
-		p.dryRun = n.user != "" && p.ask("ACL", "DRYRUN", n.user, "PING") == allowed
+		p := newProber(ctx, c, n)
+		p.exists, p.moving = exists, moving
 		p.commands()
 		p.keys()
 		p.types()
@@ -68,10 +68,10 @@ func (p *prober) commands() {
 // reportNoInfo reports that INFO is refused: only CLUSTER MYID can then tell a server from its successor.
 func (p *prober) reportNoInfo(myID bool) {
 	if myID {
-		p.add(Note, Rights, p.node.addr, p.who()+" may not run INFO; servers are told apart by CLUSTER MYID, which a restart does not change", p.grant("+info"))
+		p.lack(Note, p.who()+" may not run INFO; servers are told apart by CLUSTER MYID, which a restart does not change", "", "+info")
 		return
 	}
-	p.add(Fatal, Rights, p.node.addr, p.who()+" may not run INFO, which tells a server from its successor", p.grant("+info")+", or use WithSettle(false)")
+	p.lack(Fatal, p.who()+" may not run INFO, which tells a server from its successor", ", or use WithSettle(false)", "+info")
 }
 
 // wants reports whether a right is needed on these terms.
@@ -111,11 +111,11 @@ func (p *prober) report(r Right, a answer) {
 	key := r.Key.of(p.Layout, 0)
 	switch a {
 	case noCommand:
-		p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not run %s%s", p.who(), name, only), p.grant("+"+r.Command))
+		p.lack(severity, fmt.Sprintf("%s may not run %s%s", p.who(), name, only), "", "+"+r.Command)
 	case noKey:
 		p.reportNoKey(severity, r.Key, key, name)
 	case noChannel:
-		p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not subscribe to expired keys", p.who()), p.grant("&"+strings.Join(ChannelPatterns(p.Layout.Service()), " &")))
+		p.lack(severity, fmt.Sprintf("%s may not subscribe to expired keys", p.who()), "", prefixed("&", ChannelPatterns(p.Layout.Service()))...)
 	case missing:
 		if r.Need == Always {
 			p.add(Fatal, Server, p.node.addr, "the server does not know "+name, "Use Redis 6.2 or newer, or Valkey")
@@ -129,15 +129,15 @@ func (p *prober) report(r Right, a answer) {
 
 // reportNoKey reports that a key is refused. If that is fatal, the finding does not depend on the command that was tried first.
 func (p *prober) reportNoKey(severity Severity, kind Key, key, name string) {
-	do := p.grant("~" + strings.Join(KeyPatterns(p.Layout.Service(), p.Layout.Partitions()), " ~"))
+	rules := prefixed("~", p.patterns)
 	if kind == LeaseKey || kind == RecoverKey {
 		key += "…"
 	}
 	if severity == Fatal {
-		p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not use the key %s", p.who(), key), do)
+		p.lack(severity, fmt.Sprintf("%s may not use the key %s", p.who(), key), "", rules...)
 		return
 	}
-	p.add(severity, Rights, p.node.addr, fmt.Sprintf("%s may not use the key %s with %s", p.who(), key, name), do)
+	p.lack(severity, fmt.Sprintf("%s may not use the key %s with %s", p.who(), key, name), "", rules...)
 }
 
 // keys asks for the keys of all other partitions, each with the first command for its kind.
@@ -182,6 +182,25 @@ func (p *prober) types() {
 // reportType reports a key of another type.
 func (p *prober) reportType(key string) {
 	p.add(Fatal, Layout, p.node.addr, "a key of another type has the name of a key of this library: "+key, "Delete or rename it")
+}
+
+// lack reports that access rules are missing. or is what else helps, and may be empty.
+func (p *prober) lack(severity Severity, seen, or string, rules ...string) {
+	p.add(severity, Rights, p.node.addr, seen, p.grant(strings.Join(rules, " "))+or)
+	for i := range p.Findings {
+		if f := &p.Findings[i]; f.Seen == seen {
+			f.lacks = rules
+		}
+	}
+}
+
+// prefixed returns access rules of patterns.
+func prefixed(with string, patterns []string) []string {
+	rules := make([]string, len(patterns))
+	for i, pattern := range patterns {
+		rules[i] = with + pattern
+	}
+	return rules
 }
 
 // who names the user in findings.

@@ -19,6 +19,15 @@ type prober struct {
 	exists bool // the service is in Redis
 	moving bool // consumers of another library have entries pending
 	dryRun bool // ACL DRYRUN is allowed, so no command has to be tried
+
+	patterns []string // of the keys that the user must be able to use
+}
+
+// newProber returns a prober for the rights of an engine. It asks whether ACL DRYRUN is allowed.
+func newProber(ctx context.Context, c *check, n *node) *prober {
+	p := &prober{check: c, ctx: ctx, node: n, patterns: KeyPatterns(c.Layout.Service(), c.Layout.Partitions())}
+	p.dryRun = n.user != "" && p.ask("ACL", "DRYRUN", n.user, "PING") == allowed
+	return p
 }
 
 // tryAll asks for each right, on partition 0.

@@ -63,6 +63,8 @@ type Finding struct {
 	// versions.
 	Seen string `json:"seen"`
 	Do   string `json:"do,omitempty"`
+
+	lacks []string // the access rules that are missing, if that is what was found
 }
 
 // MarshalText returns the name of the severity.

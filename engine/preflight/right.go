@@ -215,11 +215,9 @@ func Rules(service string, partitions int, needs ...Need) []string {
 // PublisherRules returns the access rules of a user that publishes to a service and does nothing else. Of these, producers that add
 // to the input stream themselves need "+xadd" and the keys of the input streams.
 func PublisherRules(service string, partitions int) []string {
-	input := service + "-input"
-	rules := []string{"~" + input}
-	if partitions > 1 {
-		rules = append(rules, "~"+input+"-*")
+	rules := prefixed("~", publisherPatterns(service, partitions))
+	for _, key := range []Key{NoKey, MetaKey, SessionsKey, InputKey} {
+		rules = append(rules, prefixed("+", publishes[key])...)
 	}
-	return append(rules, "~{"+input+"}:meta", "~{"+input+"}:sessions", "+ping", "+time", "+evalsha", "+eval", "+hmget", "+hsetnx",
-		"+zcount", "+xadd")
+	return rules
 }

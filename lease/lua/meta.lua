@@ -2,8 +2,9 @@
 --
 -- KEYS     1 {<service>-input}:meta  2 sessions of partition 0, omitted by users who may not read them
 -- ARGV     1 format version  2 number of partitions  3 '1': the caller has agreed before and is a member
--- Returns  { format version, number of partitions, state, from, to }, the last three false unless the service is being
---          deleted or repartitioned; or { 'living', number }: there is no record although members are alive, and nothing
+-- Returns  { format version, number of partitions, state, from, to, opened }, the three before the last false unless the
+--          service is being deleted or repartitioned; opened is 0 if no engine has opened partition 0 since its sessions were
+--          kept last (deadline.lua), false where they may not be read; or { 'living', number }: there is no record although members are alive, and nothing
 --          was written; or an error OLDSERVER: the server is older than Redis 6.2
 -- Atomic   so that of two first members with different settings one wins and the other gets an error. A new member writes
 --          nothing while others are alive: their record was deleted, and only they know its content.
@@ -50,6 +51,13 @@ for _, call in ipairs({
   agreed = redis.pcall(unpack(call))
   if refused(agreed) then
     return trying(agreed.err, call[1] .. ' on ' .. meta)
+  end
+end
+if sessions then
+  -- What an engine has written there outlasts its session.
+  local written = redis.pcall('ZCOUNT', sessions, '-inf', '+inf')
+  if not refused(written) then
+    agreed[6] = written
   end
 end
 return agreed
