@@ -18,6 +18,7 @@ type Usage struct {
 	BytesIn   int64         // from clients
 	BytesOut  int64         // to clients
 	Processed int64         // commands, including those that scripts call
+	Memory    int64         // bytes in use now, without the buffers of clients
 	Calls     Commands      // likewise, by name
 	// Ran is how long commands executed, by name; that of a script includes the commands that it calls.
 	Ran     map[string]time.Duration
@@ -74,6 +75,14 @@ func (u *Usage) add(fields map[string]string) (err error) {
 		err = errors.Join(err, failed)
 		*sum += n
 	}
+	for name, sign := range map[string]int64{"used_memory": 1, "mem_clients_normal": -1} {
+		if fields[name] == "" && sign < 0 {
+			continue // a version that does not tell
+		}
+		n, failed := strconv.ParseInt(fields[name], 10, 64)
+		err = errors.Join(err, failed)
+		u.Memory += sign * n
+	}
 	for name, value := range fields {
 		command, ok := strings.CutPrefix(name, "cmdstat_")
 		if !ok {
@@ -91,12 +100,13 @@ func (u *Usage) add(fields map[string]string) (err error) {
 	return err
 }
 
-// Since returns what was used after an earlier reading.
+// Since returns what was used after an earlier reading; of memory, how much more is in use.
 func (u Usage) Since(earlier Usage) Usage {
 	u.CPU -= earlier.CPU
 	u.BytesIn -= earlier.BytesIn
 	u.BytesOut -= earlier.BytesOut
 	u.Processed -= earlier.Processed
+	u.Memory -= earlier.Memory
 	u.Calls = u.Calls.Since(earlier.Calls)
 	ran := make(map[string]time.Duration)
 	for name, d := range u.Ran {

@@ -43,29 +43,31 @@ type HoldOptions struct {
 
 // Held is what holding that many streams costs.
 type Held struct {
-	Streams       int
-	LeaseTTL      time.Duration
-	Measured      time.Duration
-	Goroutines    int     // of the library and its clients
-	Peak          int     // likewise, while streams were being taken
-	HeapPerStream float64 // bytes
-	Renewals      float64 // a second
-	Commands      float64 // a second, as sent by clients
-	ByName        map[string]float64
-	Scripts       float64 // of these
-	BytesIn       float64 // a second, as Redis counts them
-	BytesOut      float64
-	RedisCPU      float64         // share of a core
-	ClientCPU     float64         // share of a core
-	RSS           int64           // bytes of the process
-	IdleRSS       int64           // bytes of the process, holding nothing
-	Taken         float64         // streams a second, announcing included
-	TakingCPU     float64         // seconds of Redis for each stream, from before its announcement until it was held
-	Notified      measure.Latency // from one announcement until its handler was called
-	LatenessP50   time.Duration
-	LatenessP99   time.Duration
-	LatenessMax   time.Duration
-	Lost          int
+	Streams        int
+	LeaseTTL       time.Duration
+	Measured       time.Duration
+	Goroutines     int     // of the library and its clients
+	Peak           int     // likewise, while streams were being taken
+	HeapPerStream  float64 // bytes
+	Announced      float64 // bytes of Redis for a stream that is announced and waits
+	RedisPerStream float64 // bytes of Redis for a stream that is held: its announcement, who it is pending for, and its lease
+	Renewals       float64 // a second
+	Commands       float64 // a second, as sent by clients
+	ByName         map[string]float64
+	Scripts        float64 // of these
+	BytesIn        float64 // a second, as Redis counts them
+	BytesOut       float64
+	RedisCPU       float64         // share of a core
+	ClientCPU      float64         // share of a core
+	RSS            int64           // bytes of the process
+	IdleRSS        int64           // bytes of the process, holding nothing
+	Taken          float64         // streams a second, announcing included
+	TakingCPU      float64         // seconds of Redis for each stream, from before its announcement until it was held
+	Notified       measure.Latency // from one announcement until its handler was called
+	LatenessP50    time.Duration
+	LatenessP99    time.Duration
+	LatenessMax    time.Duration
+	Lost           int
 }
 
 // Hold measures each size with a server and a process of its own.
@@ -112,6 +114,10 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Hel
 	r.Redis = s.Version
 	s.Partitions = max(o.Partitions, 1)
 
+	announced, err := waiting(ctx, s, n)
+	if err != nil {
+		return h, err
+	}
 	w, err := pod.StartWorker(ctx, pod.WorkerOptions{
 		URL: s.URL, Service: s.Producer("hold").Service, Partitions: o.Partitions,
 		LeaseTTL: o.LeaseTTL, SessionTTL: o.SessionTTL, MaxBatch: o.MaxBatch, Tick: o.Tick, Timed: true,
@@ -119,7 +125,12 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Hel
 	if err != nil {
 		return h, err
 	}
-	defer func() { err = errors.Join(err, w.Stop()) }()
+	killed := false
+	defer func() {
+		if !killed {
+			err = errors.Join(err, w.Stop())
+		}
+	}()
 	idle, before, err := moment(ctx, s, w)
 	if err != nil {
 		return h, err
@@ -144,7 +155,7 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Hel
 	if h, err = window(ctx, s, w, o); err != nil {
 		return h, err
 	}
-	h.Streams, h.IdleRSS = n, idle.RSS
+	h.Streams, h.IdleRSS, h.Announced = n, idle.RSS, announced
 	h.Taken, h.TakingCPU = float64(n)/took.Seconds(), taken.Since(before).CPU.Seconds()/float64(n)
 	last, err := w.Ask("heap")
 	if err != nil {
@@ -154,13 +165,64 @@ func holdOne(ctx context.Context, n int, o HoldOptions, r *report.Report) (h Hel
 	if h.Lost, err = lost(ctx, s, p, last, n); err != nil {
 		return h, err
 	}
-	h.Notified, err = notified(ctx, s, w, p, n)
+	if h.Notified, err = notified(ctx, s, w, p, n); err != nil {
+		return h, err
+	}
+	killed = true // so that it neither hands anything back nor goes on
+	if err := w.Kill(); err != nil {
+		return h, err
+	}
+	h.RedisPerStream, err = freed(ctx, s, n+notifiedMore)
 	return h, err
 }
 
+// waiting measures the memory of Redis for announced streams of which nobody becomes the owner, and deletes them.
+func waiting(ctx context.Context, s *target.Target, n int) (float64, error) {
+	p, err := s.Announce(ctx, "waiting", n)
+	if err != nil {
+		return 0, err
+	}
+	layout, err := cluster.NewLayout(p.Service, s.Partitions)
+	if err != nil {
+		return 0, err
+	}
+	sum := int64(0)
+	for part := range s.Partitions {
+		input := layout.Keys(part).Input
+		size, err := s.Client.Do(ctx, s.Client.B().MemoryUsage().Key(input).Samples(0).Build()).AsInt64()
+		if err != nil && !rueidis.IsRedisNil(err) {
+			return 0, err
+		}
+		sum += size
+	}
+	return float64(sum) / float64(n), s.Clear(ctx)
+}
+
+// freed deletes all that was announced and what became of it, and returns how many bytes of Redis that frees for each of n streams. What a
+// server needs besides, as for the scripts that it keeps, is not among them.
+func freed(ctx context.Context, s *target.Target, n int) (bytes float64, err error) {
+	full, err := measure.ReadUsage(ctx, s.Client)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.Clear(ctx); err != nil {
+		return 0, err
+	}
+	if s.Private == nil { // where large keys are freed in the background
+		if err := measure.Pause(ctx, 300*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+	empty, err := measure.ReadUsage(ctx, s.Client)
+	return float64(full.Since(empty).Memory) / float64(n), err
+}
+
+// notifiedMore is the number of announcements that notified makes.
+const notifiedMore = 200
+
 // notified measures how long announcements take to reach their handler, one at a time, in a process that already holds n streams.
 func notified(ctx context.Context, s *target.Target, w *pod.Process, p producer.Producer, n int) (measure.Latency, error) {
-	const more, apart = 200, 5 * time.Millisecond
+	const more, apart = notifiedMore, 5 * time.Millisecond
 	s.Track("hold", n+more)
 	p.Info = func(int) string { return fmt.Sprintf(`{"At":%d}`, journal.Monotonic()) }
 	for i := range more {
@@ -271,6 +333,8 @@ func writeHeld(out io.Writer, all []Held) {
 	t.Line("goroutines, taking", func(h Held) any { return h.Peak })
 	t.Line("RSS of the process", func(h Held) any { return report.Mebibytes(float64(h.RSS)) })
 	t.Line("heap a stream", func(h Held) any { return fmt.Sprintf("%.0f B", h.HeapPerStream) })
+	t.Line("Redis, a stream announced", func(h Held) any { return fmt.Sprintf("%.0f B", h.Announced) })
+	t.Line("Redis, a stream held", func(h Held) any { return fmt.Sprintf("%.0f B", h.RedisPerStream) })
 	t.Line("renewals a second", func(h Held) any { return report.Grouped(h.Renewals) })
 	t.Line("commands a second", func(h Held) any { return fmt.Sprintf("%.1f", h.Commands) })
 	t.Line("bytes a second, to Redis", func(h Held) any { return report.Grouped(h.BytesIn) })
@@ -288,6 +352,7 @@ func writeHeld(out io.Writer, all []Held) {
 	fmt.Fprint(out, `
 goroutines  those of the library and its clients; taking: the most that was seen
 heap        live bytes after a collection, less those of the same engine holding nothing
+Redis       memory for a stream: announced, before anybody reads it; held, with its announcement, its pending entry and its lease
 commands    as clients send them, without what scripts call:`)
 	for _, h := range all {
 		fmt.Fprintf(out, "\n            %s streams:", report.Grouped(h.Streams))

@@ -176,7 +176,7 @@ func (t *Target) Clear(ctx context.Context) error {
 	tracked := t.tracked
 	t.tracked = nil
 	if t.Private != nil {
-		return t.Client.Do(ctx, t.Client.B().Flushall().Build()).Error()
+		return t.Client.Do(ctx, t.Client.B().Flushall().Sync().Build()).Error()
 	}
 	var err error
 	for _, l := range tracked {
