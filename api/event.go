@@ -54,6 +54,20 @@ const (
 	// single partition; Maintenance has the address and the endpoint.
 	EventServerMoved EventKind = "server moved"
 
+	// EventNoticeReceived: a server has sent a notice of maintenance, and
+	// nothing was done about it yet. Each node sends each notice, so there
+	// is an event for each node, and another one when a node repeats it.
+	// Notice says what was announced. It is for hooks that want to hear of
+	// everything: the log has no line for it, only for what it changes.
+	// Concerns no single partition.
+	EventNoticeReceived EventKind = "notice received"
+
+	// EventNoticeHandled: the engine has acted on the notice of the latest
+	// EventNoticeReceived. Notice.Effect says what came of it. Renewals and
+	// connections that it calls for are due, not made. Between the two come
+	// the EventMaintenanceStarted and EventMaintenanceEnded that it caused.
+	EventNoticeHandled EventKind = "notice handled"
+
 	// EventReadsPaused: a server does not answer, so reading from it and
 	// recovery there are paused, except for an occasional attempt; renewal
 	// goes on. Partition is the one where this was noticed; the other
@@ -134,7 +148,66 @@ type Event struct {
 	// EventMaintenanceEnded and EventServerMoved; otherwise nil. It is shared and must not be
 	// changed.
 	Maintenance *Maintenance
+
+	// Notice is what a server has sent, for EventNoticeReceived and
+	// EventNoticeHandled; otherwise nil. It is shared and must not be
+	// changed.
+	Notice *Notice
 }
+
+// Notice is a notice of maintenance, as one node has sent it. New fields may be
+// added, so write literals with field names.
+type Notice struct {
+	// Name is its name in the protocol: MOVING, MIGRATING, MIGRATED,
+	// FAILING_OVER, FAILED_OVER, SMIGRATING or SMIGRATED. More may be added.
+	Name string
+
+	// Seq is its number, -1 when it had none. Every node sends a notice under
+	// the same number.
+	Seq int64
+
+	// Node is the address of the node that sent it, which is often not the
+	// node affected.
+	Node string
+
+	// Endpoint is where a MOVING node moves to, host:port, or empty.
+	Endpoint string
+
+	// Shards are those that the notice is about, as far as the server said.
+	// Slots is how many slots it is about; 0 where slots are not announced.
+	Shards []string
+	Slots  int
+
+	// Announced is how long the maintenance lasts, or how soon it begins, as
+	// the server said; 0 where it said nothing. It may be negative.
+	Announced time.Duration
+
+	// Effect is what came of it, for EventNoticeHandled; otherwise empty.
+	Effect NoticeEffect
+
+	// Restarted, for EventNoticeHandled, reports that the numbers of notices
+	// have begun again with this one, as they may after a failover.
+	Restarted bool
+}
+
+// NoticeEffect is what came of a [Notice]. More may be added.
+type NoticeEffect string
+
+const (
+	// NoticeBegan: it opened a maintenance window, or prolonged one.
+	NoticeBegan NoticeEffect = "began"
+
+	// NoticeEnded: it ended a window, a part of one, or one whose beginning
+	// was missed.
+	NoticeEnded NoticeEffect = "ended"
+
+	// NoticeRepeated: it was known, mostly from another node.
+	NoticeRepeated NoticeEffect = "repeated"
+
+	// NoticeOutdated: it came too late to matter, such as the end of a
+	// maintenance of long ago, which servers repeat on new connections.
+	NoticeOutdated NoticeEffect = "outdated"
+)
 
 // Maintenance is a maintenance window, as a server has announced it.
 type Maintenance struct {

@@ -15,6 +15,7 @@ func TestEventKindsKeepTheirNames(t *testing.T) {
 			"session opened", "session lost", "settling started", "settling ended",
 			"redis unreachable", "redis reachable", "drain started",
 			"maintenance started", "maintenance ended", "reads paused", "reads resumed", "hints missed", "crash loop",
+			"notice received", "notice handled", "began", "ended", "repeated", "outdated",
 		},
 		[]string{
 			string(api.EventSessionOpened), string(api.EventSessionLost),
@@ -23,6 +24,8 @@ func TestEventKindsKeepTheirNames(t *testing.T) {
 			string(api.EventDrainStarted),
 			string(api.EventMaintenanceStarted), string(api.EventMaintenanceEnded),
 			string(api.EventReadsPaused), string(api.EventReadsResumed), string(api.EventHintsMissed), string(api.EventCrashLoop),
+			string(api.EventNoticeReceived), string(api.EventNoticeHandled),
+			string(api.NoticeBegan), string(api.NoticeEnded), string(api.NoticeRepeated), string(api.NoticeOutdated),
 		})
 }
 

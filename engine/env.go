@@ -43,8 +43,13 @@ func (e *env) event(kind api.EventKind, partition int, err error, detail string)
 
 // tell does the same for events with more fields.
 func (e *env) tell(v api.Event) {
-	v.Time = time.Now()
 	e.log.Event(v.Kind, v.Partition, v.Err, v.Detail)
+	e.hook(v)
+}
+
+// hook reports an event to the user's hook alone.
+func (e *env) hook(v api.Event) {
+	v.Time = time.Now()
 	e.hooks.Post(v)
 }
 

@@ -61,8 +61,9 @@ func newMaintenance(e *env, layout *cluster.Layout, partitions []*partition, d *
 		return m
 	}
 	m.watcher = notice.NewWatcher(d.SideOption(), e.cfg.notices, nodes, notice.Hooks{
+		Noticed: noticeHooks{e}.noticed,
 		Changed: m.changed,
-		Noticed: func(a notice.Arrival) { e.metrics.Inc(metrics.Notices.With(a.Kind)) },
+		Handled: noticeHooks{e}.handled,
 		Node:    m.node,
 		Moved:   func(h notice.Handoff) { m.parts.follow(h) },
 	})

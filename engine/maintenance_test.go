@@ -288,7 +288,8 @@ func TestMovingSlotsAffectOnlyTheirPartitions(t *testing.T) {
 		by = renewed()
 		require.GreaterOrEqual(t, by[1], held(1))
 		require.Less(t, by[0], held(0)/2, "renewed on schedule")
-		require.Equal(t, []api.EventKind{api.EventMaintenanceStarted, api.EventMaintenanceEnded}, e.events()[len(e.events())-2:])
+		require.Equal(t, 1, e.countEvents(api.EventMaintenanceStarted))
+		require.Equal(t, 1, e.countEvents(api.EventMaintenanceEnded))
 	})
 }
 
@@ -302,7 +303,6 @@ func TestEachStepOfAMoveRenewsItsPartition(t *testing.T) {
 		slots := func(n int) uint16 { return h.layout.Keys(n).Slot }
 		push(t, node, fmt.Sprintf(">3\r\n+SMIGRATING\r\n:16\r\n+%d,%d\r\n", slots(0), slots(1)))
 		advance(2 * time.Second)
-		before := len(e.events())
 		for step := range 2 {
 			e.fake.takeCalls()
 			push(t, node, fmt.Sprintf(">3\r\n+SMIGRATED\r\n:%d\r\n*1\r\n*3\r\n+a:1\r\n+b:1\r\n+%d\r\n", 17+step, slots(step)))
@@ -323,7 +323,7 @@ func TestEachStepOfAMoveRenewsItsPartition(t *testing.T) {
 					require.Less(t, by[n], held[n]/2, "step %d, partition %d", step, n)
 				}
 			}
-			require.Len(t, e.events(), before+step, "the window ends with the last step")
+			require.Equal(t, step, e.countEvents(api.EventMaintenanceEnded), "the window ends with the last step")
 		}
 	})
 }

@@ -300,8 +300,8 @@ func (l withLogger) configurePublisher(c *publisherConfig) { c.logger = l.to }
 func WithLogger(l *slog.Logger) SharedOption { return withLogger{l} }
 
 // WithEvents sets a function that receives events of the engine itself: sessions, settling, maintenance, Redis unreachable,
-// draining. It is called on a goroutine of its own, so one that is slow or panics holds up nothing: see api.EventFunc. Default and
-// nil: none. The log has the same events.
+// draining, and each notice of maintenance before and after it is acted on. It is called on a goroutine of its own, so one that is
+// slow or panics holds up nothing: see api.EventFunc. Default and nil: none. The log has the same events, single notices aside.
 func WithEvents(f api.EventFunc) Option {
 	return option(func(c *config) { c.events = f })
 }
