@@ -17,7 +17,7 @@ import (
 type breakers struct {
 	*env
 	lane func(partition int) int // which partitions share a master
-	set  breaker.Set             // by lane
+	set  *breaker.Set            // by lane
 }
 
 // allow reports whether work that can wait may call the server of a partition now; report the outcome with asked.
@@ -42,6 +42,19 @@ func (b *breakers) answered(partition int) {
 	if b.set.Worked(b.lane(partition)) {
 		b.tell(api.Event{Kind: api.EventReadsResumed, Partition: partition})
 	}
+}
+
+// open returns how many masters that have partitions are kept off.
+func (b *breakers) open() (open int) {
+	seen := make(map[int]bool)
+	for partition := range b.cfg.partitions {
+		lane := b.lane(partition)
+		if !seen[lane] && b.set.IsOpen(lane) {
+			open++
+		}
+		seen[lane] = true
+	}
+	return open
 }
 
 // absent are refusals by servers that are as good as down.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/dialer"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/lease"
@@ -90,6 +91,7 @@ type config struct {
 	limits        lease.Limits
 	recovery      scan.Config
 	cluster       cluster.Config
+	breaker       breaker.Config
 	notices       notice.Config
 	renewalClient rueidis.Client        // nil: none was given
 	dial          *rueidis.ClientOption // nil: none was given
@@ -181,6 +183,7 @@ func (c *config) fill() {
 	c.pipeline = c.pipeline.WithDefaults()
 	c.recovery = c.recovery.WithDefaults()
 	c.cluster = c.cluster.WithDefaults()
+	c.breaker = c.breaker.WithDefaults()
 	c.notices = c.notices.WithDefaults()
 	if c.logger == nil {
 		c.logger = slog.Default()
@@ -308,6 +311,9 @@ func (c *config) checkParts() error {
 	}
 	if err := c.cluster.Validate(); err != nil {
 		return invalid("WithCluster: %w", err)
+	}
+	if err := c.breaker.Validate(); err != nil {
+		return invalid("WithBreaker: %w", err)
 	}
 	if err := c.notices.Validate(); err != nil {
 		return invalid("WithMaintenance: %w", err)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
@@ -76,7 +77,7 @@ func TestConfigZeroMeansDefault(t *testing.T) {
 	zero := resolved(t, WithConsumerID(""), WithPartitions(0), WithLeaseTTL(0), WithSessionTTL(0), WithDrainTimeout(0),
 		WithWheel(wheel.Config{}), WithPipeline(lease.Pipeline{}), WithWorkers(0), WithMaxStreams(0), WithReadBatch(0),
 		WithMaxParked(0), WithReadMemory(0), WithLimits(Limits{}), WithRecovery(scan.Config{}), WithCluster(cluster.Config{}),
-		WithMaintenance(notice.Config{}), WithRenewalClient(nil), WithDial(rueidis.ClientOption{}),
+		WithBreaker(breaker.Config{}), WithMaintenance(notice.Config{}), WithRenewalClient(nil), WithDial(rueidis.ClientOption{}),
 		WithRegisterer(nil), WithLogger(nil), WithEvents(nil))
 	none.events, zero.events = nil, nil // functions are not comparable
 	require.Equal(t, none, zero)
@@ -102,6 +103,7 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 		WithLimits(Limits{MaxName: 100}),
 		WithRecovery(scan.Config{MaxRetries: scan.NoRetries}),
 		WithCluster(cluster.Config{PollInterval: time.Minute}),
+		WithBreaker(breaker.Config{Failures: 2, Wait: time.Minute, Trials: 3}),
 		WithMaintenance(notice.Config{Mode: notice.Off}),
 		WithRenewalClient(&renewals),
 		WithDial(rueidis.ClientOption{InitAddress: []string{"a:1"}}),
@@ -122,6 +124,7 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 	require.Equal(t, 11<<20, c.readMemory)
 	require.Equal(t, Limits{MaxName: 100}.WithDefaults(), c.limits)
 	require.Equal(t, time.Minute, c.cluster.PollInterval)
+	require.Equal(t, breaker.Config{Failures: 2, Wait: time.Minute, Trials: 3}, c.breaker)
 	require.Equal(t, notice.Off, c.notices.Mode)
 	require.Same(t, &renewals, c.renewalClient)
 	require.Equal(t, []string{"a:1"}, c.dial.InitAddress)

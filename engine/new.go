@@ -5,6 +5,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/outbox"
@@ -96,7 +97,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.hooks = outbox.New(e.cfg.events, e.hooked)
 	e.quota = quota.NewStreams(streamLimit(e.cfg.maxStreams), e.layout.Partitions(), func() int { return e.table.Len() }, e.room.Broadcast)
 	e.reading = quota.NewMemory(e.cfg.readMemory/2, e.layout.Partitions(), e.lanes.of)
-	e.breakers = &breakers{env: &e.env, lane: e.lanes.of}
+	e.breakers = &breakers{env: &e.env, lane: e.lanes.of, set: breaker.New(e.cfg.breaker)}
 	e.life.init()
 	for n := range e.layout.Partitions() {
 		e.partitions = append(e.partitions, newPartition(n, e.names.run))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
@@ -204,6 +205,14 @@ func WithRecovery(r scan.Config) Option {
 // WithCluster sets how changes of the topology of a Redis Cluster are found. Zero fields get their defaults.
 func WithCluster(cfg cluster.Config) Option {
 	return option(func(c *config) { c.cluster = cfg })
+}
+
+// WithBreaker sets when work that can wait is kept off a server that does not answer, and for how long: reading, forwarding and
+// recovery, for all partitions of that master together (api.EventReadsPaused). Beats and renewals are never kept off, and the first
+// that is answered ends it, so the figures decide how many calls a server gets that is down, or answers only some calls, and not
+// how soon work goes on. Zero fields get their defaults: Failures 5, Wait 10 s, Trials 1.
+func WithBreaker(cfg breaker.Config) Option {
+	return option(func(c *config) { c.breaker = cfg })
 }
 
 // WithMaintenance sets whether and how servers are asked to announce their maintenance, as Redis Software and Redis Cloud do. While

@@ -87,6 +87,7 @@ func (e *Engine) collectGauges(emit metrics.Emit) {
 	}
 	emit(metrics.QueueDepth, api.NoPartition, float64(e.dispatcher.Queued()))
 	emit(metrics.BusyWorkers, api.NoPartition, float64(e.dispatcher.Running()))
+	emit(metrics.BreakersOpen, api.NoPartition, float64(e.breakers.open()))
 	e.maintenance.emit(emit)
 	if l := e.table.Oldest(); l != nil {
 		emit(metrics.OldestHeld, api.NoPartition, time.Duration(e.clock.Now()-l.Since()).Seconds())

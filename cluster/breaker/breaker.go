@@ -1,22 +1,12 @@
 package breaker
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
-const (
-	// Failures is how many failures in a row open a breaker.
-	Failures = 5
-
-	// Wait is how long an open breaker allows nothing, unless someone reports that the node is up. An attempt that was
-	// allowed and reports nothing for that long counts as failed.
-	Wait = 10 * time.Second
-)
-
-// Set holds the breakers of several nodes, identified by number. It is passive: now is a time on any axis, in nanoseconds.
-// The zero value is ready to use, all breakers closed. Safe for concurrent use.
+// Set holds the breakers of several nodes, identified by number. It is passive: now is a time on any axis, in nanoseconds. New
+// makes one, all breakers closed. Safe for concurrent use.
 type Set struct {
+	cfg Config
+
 	mu struct {
 		sync.Mutex
 		nodes map[int]*node // those with failures
@@ -24,47 +14,56 @@ type Set struct {
 }
 
 type node struct {
-	failed int   // failed attempts in a row
-	until  int64 // nothing is allowed before; set only if failed has reached Failures
+	failed int   // failed attempts in a row; as many as Config.Failures: the breaker is open
+	until  int64 // of an open breaker: end of the time in which nothing but the remaining trials is allowed
+	trials int   // how many more are allowed before then
 }
 
-func (n *node) open() bool { return n.failed >= Failures }
+// New returns a Set. Zeros of cfg are replaced by their defaults.
+func New(cfg Config) *Set {
+	s := &Set{cfg: cfg.WithDefaults()}
+	s.mu.nodes = make(map[int]*node)
+	return s
+}
+
+func (s *Set) open(n *node) bool { return n != nil && n.failed >= s.cfg.Failures }
 
 // Allow reports whether an attempt on a node may be made. Each allowed attempt must be followed by Failed, Worked or Unknown.
 func (s *Set) Allow(id int, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.mu.nodes[id]
-	if n == nil || !n.open() {
+	if !s.open(n) {
 		return true
 	}
-	if now < n.until {
+	if now >= n.until {
+		n.until, n.trials = now+int64(s.cfg.Wait), s.cfg.Trials
+	}
+	if n.trials == 0 {
 		return false
 	}
-	n.until = now + int64(Wait) // one at a time
+	n.trials--
 	return true
 }
 
 // Failed records an attempt that the node did not answer, and reports whether that opened the breaker. Attempts that were
-// in progress when it opened change nothing.
+// in progress when it opened change nothing; a trial that fails ends the others.
 func (s *Set) Failed(id int, now int64) (opened bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.mu.nodes[id]
 	if n == nil {
-		if s.mu.nodes == nil {
-			s.mu.nodes = make(map[int]*node)
-		}
 		n = &node{}
 		s.mu.nodes[id] = n
 	}
-	if n.open() {
+	if s.open(n) {
+		n.trials = 0
 		return false
 	}
-	if n.failed++; !n.open() {
+	if n.failed++; !s.open(n) {
 		return false
 	}
-	n.until = now + int64(Wait)
+	n.until = now + int64(s.cfg.Wait)
 	return true
 }
 
@@ -74,14 +73,21 @@ func (s *Set) Worked(id int) (closed bool) {
 	defer s.mu.Unlock()
 	n := s.mu.nodes[id]
 	delete(s.mu.nodes, id)
-	return n != nil && n.open()
+	return s.open(n)
 }
 
 // Unknown records an attempt that was abandoned: another one may be made.
 func (s *Set) Unknown(id int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := s.mu.nodes[id]; n != nil && n.open() {
-		n.until = 0
+	if n := s.mu.nodes[id]; s.open(n) {
+		n.trials = min(n.trials+1, s.cfg.Trials)
 	}
+}
+
+// IsOpen reports whether the breaker of a node is open, or half open.
+func (s *Set) IsOpen(id int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open(s.mu.nodes[id])
 }

@@ -33,6 +33,9 @@ var stable = map[string][]string{
 		"Spread", "Spread.*", "SpreadOf", "SuggestPartitions", "Owners", "EvenOwners", // docs/PARTITIONS.md, preflight.Report
 		"Layout", "NewLayout", // preflight.Terms
 	},
+	"cluster/breaker": {
+		"Config", "Config.Validate", "Config.WithDefaults", // engine.WithBreaker
+	},
 	"cluster/notice": {
 		"Config", "Config.Validate", "Config.WithDefaults", // engine.WithMaintenance
 		"Mode", "EndpointType",

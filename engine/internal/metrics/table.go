@@ -208,6 +208,12 @@ var (
 		partition: true, combine: fleet,
 	})
 
+	BreakersOpen = gauge(row{
+		name:    "breakers_open",
+		help:    "Masters that do not answer and are not read from meanwhile, an occasional attempt aside.",
+		combine: greatest,
+	})
+
 	BusyWorkers = gauge(row{
 		name:    "handler_busy_workers",
 		help:    "Notifications being handled.",
