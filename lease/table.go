@@ -2,6 +2,7 @@ package lease
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -140,6 +141,45 @@ func (t *Table) All() []*Lease {
 		}
 	}
 	return out
+}
+
+// ofLocked yields the listed leases of a session, by ascending handle. Meanwhile, nothing may be added or removed, and it cannot be
+// called again.
+func (t *Table) ofLocked(s *Session) iter.Seq[*Lease] {
+	return func(yield func(*Lease) bool) {
+		for all := t.mu.sets[s.partition].listed.ManyIterator(); ; {
+			n := all.NextMany(t.mu.chunk[:])
+			for _, h := range t.mu.chunk[:n] {
+				if l := t.mu.byHandle[h]; l.session == s && !yield(l) {
+					return
+				}
+			}
+			if n == 0 {
+				return
+			}
+		}
+	}
+}
+
+// Of iterates over a snapshot of the listed leases of one session.
+func (t *Table) Of(s *Session) iter.Seq[*Lease] {
+	return func(yield func(*Lease) bool) {
+		for _, l := range t.snapshot(s) {
+			if !yield(l) {
+				return
+			}
+		}
+	}
+}
+
+func (t *Table) snapshot(s *Session) []*Lease {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]*Lease, 0, t.mu.sets[s.partition].listed.GetCardinality())
+	for l := range t.ofLocked(s) {
+		all = append(all, l)
+	}
+	return all
 }
 
 // Youngest returns the n leases that were acquired last.

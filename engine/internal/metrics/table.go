@@ -359,7 +359,7 @@ var (
 	Unconfirmed = gauge(row{
 		name: "unconfirmed",
 		help: "Streams held that no renewal has confirmed since the server of their partition changed.",
-		more: "Their owners believe in them for what was left of the session when it changed. A new server confirms them within a second or two.",
+		more: "Until it is, a lease lasts no longer than its session would have without the change. 0 again within seconds.",
 
 		partition: true, combine: sum,
 	})
