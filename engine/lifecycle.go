@@ -119,6 +119,9 @@ func (e *Engine) closeHooks() {
 // returns an error only if waiting does not help, or if ctx ends.
 func (e *Engine) start(ctx context.Context) error {
 	if err := e.predecessors.take(ctx); err != nil {
+		if isCancel(err) {
+			return errStopped
+		}
 		return err
 	}
 	if err := e.agree(ctx); err != nil {

@@ -2,12 +2,10 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
@@ -15,21 +13,6 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/lockfile"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
-
-// consumerNames are the names that one run has in Redis: that of the run, for its first sessions, and that name with a number for
-// each session that replaces a lost one. So the name of a run, which is known before anything is opened, tells all of them.
-type consumerNames struct {
-	run  string
-	lost atomic.Uint64
-}
-
-// newConsumerNames returns names that no other run of any process has.
-func newConsumerNames(id string) *consumerNames {
-	return &consumerNames{run: id + "." + rand.Text()[:12]}
-}
-
-// next returns a name that this run has not used before.
-func (n *consumerNames) next() string { return fmt.Sprintf("%s-%d", n.run, n.lost.Add(1)) }
 
 // endStore is what predecessors ask of Redis. scan.Store is the real one.
 type endStore interface {
@@ -102,7 +85,7 @@ func (k *predecessors) take(ctx context.Context) error {
 			k.begin()
 			return nil
 		case ctx.Err() != nil:
-			return errStopped
+			return ctx.Err()
 		case !errors.Is(err, lockfile.ErrHeld):
 			return invalid("WithLockFile: %w", err)
 		case waiting.Err() != nil:
