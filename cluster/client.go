@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/cluster/dialer"
 )
 
@@ -77,9 +78,11 @@ func (c *Client) get() rueidis.Client { return *c.current.Load() }
 // B and the methods that follow are those of the current client.
 func (c *Client) B() rueidis.Builder { return c.get().B() }
 
-// resends is how often a command is sent again because its connection was left before it could be sent. Each time it finds a new
-// connection, so that one of them is left at once, too, is rare.
-const resends = 3
+// resends is how often a command is sent again because its connection was left before it could be sent, and resend the delays: the
+// library forgets a connection in a goroutine of its own, and returns the same error until then.
+const resends = 10
+
+var resend = backoff.Exponential{First: 200 * time.Microsecond, Max: 50 * time.Millisecond}
 
 // unsent reports whether a command was not sent because its connection was left. The library recycles no command that failed so.
 func unsent(r rueidis.RedisResult) bool { return errors.Is(r.NonRedisError(), dialer.ErrLeft) }
@@ -87,7 +90,7 @@ func unsent(r rueidis.RedisResult) bool { return errors.Is(r.NonRedisError(), di
 // Do sends a command. It may return rueidis.ErrClosing while the client is being replaced; the next call succeeds.
 func (c *Client) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisResult {
 	r := c.get().Do(ctx, cmd)
-	for n := 0; n < resends && unsent(r) && ctx.Err() == nil; n++ {
+	for n := 1; n <= resends && unsent(r) && backoff.Sleep(ctx, resend.Delay(n, 0)); n++ {
 		r = c.get().Do(ctx, cmd)
 	}
 	return r
@@ -96,7 +99,7 @@ func (c *Client) Do(ctx context.Context, cmd rueidis.Completed) rueidis.RedisRes
 // DoMulti sends commands.
 func (c *Client) DoMulti(ctx context.Context, multi ...rueidis.Completed) []rueidis.RedisResult {
 	results := c.get().DoMulti(ctx, multi...)
-	for n := 0; n < resends && ctx.Err() == nil; n++ {
+	for n := 1; n <= resends; n++ {
 		var again []rueidis.Completed
 		var at []int
 		for i := range results {
@@ -104,7 +107,7 @@ func (c *Client) DoMulti(ctx context.Context, multi ...rueidis.Completed) []ruei
 				again, at = append(again, multi[i]), append(at, i)
 			}
 		}
-		if len(again) == 0 {
+		if len(again) == 0 || !backoff.Sleep(ctx, resend.Delay(n, 0)) {
 			break
 		}
 		for i, r := range c.get().DoMulti(ctx, again...) {
