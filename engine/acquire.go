@@ -123,9 +123,7 @@ func (a *acquirer) acquireOnce(ctx context.Context, p *partition, s *lease.Sessi
 		if ctx.Err() == nil {
 			a.log.Warn("acquiring leases failed", len(entries), "partition", p.number, "err", lease.Explain(err))
 			// Reading is of no use meanwhile, so the engine is not ready. The next read that ends updates this.
-			p.mu.Lock()
-			p.mu.unread = err
-			p.mu.Unlock()
+			p.noteRead(err, a.ttls.excused(p))
 		}
 		return nil, false
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/streamlease/streamlease/cluster/dialer"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
-	"github.com/streamlease/streamlease/lease"
 )
 
 // maintenance acts on the maintenance that servers announce, so that an announced outage loses no lease.
@@ -178,11 +177,6 @@ func (m *maintenance) node(n notice.Node) {
 			m.log.Info("servers do not announce maintenance", "server", n.Address, "answer", n.Err)
 		}
 	}
-}
-
-// outlasts reports whether a session that has not ended is expected to: an outage was announced, and it has been lengthened for it.
-func (m *maintenance) outlasts(p *partition, s *lease.Session) bool {
-	return s != nil && s.Remaining() > 0 && m.window(p) > 0
 }
 
 // ready returns an error if notices are required and a server refuses to send them.

@@ -43,7 +43,8 @@ type partition struct {
 		settling bool
 		failing  error // why beats fail; nil while they do not
 		failed   int   // beats that failed in a row
-		unread   error // why reading fails; nil while it does not
+		counted  int   // those of them that no announced outage excuses
+		unread   error // why reading fails; nil while it does not, or an announced outage excuses it
 		read     readState
 	}
 }
@@ -109,6 +110,15 @@ const pollInterval = 250 * time.Millisecond
 
 // raiseFloor notes that a token was seen.
 func (p *partition) raiseFloor(t api.Token) { storeMax(&p.floor, uint64(t)) }
+
+// noteRead notes how reading went. A failure that an announced outage excuses changes nothing.
+func (p *partition) noteRead(err error, excused bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil || !excused {
+		p.mu.unread = err
+	}
+}
 
 // requestReopen asks for the group and the consumer to be recreated before anything else is done.
 func (p *partition) requestReopen() {

@@ -152,7 +152,7 @@ func (r *reader) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 		p.endRead("", false, 0)
 		return nil, 0, false, nil
 	}
-	timeout := r.ttls.timeout()
+	timeout, excused := r.ttls.timeout(), r.ttls.excused(p)
 	if block > 0 {
 		entries, err = r.store.Read(ctx, p.number, s.Consumer(), 1, block)
 		r.breakers.asked(p.number, err)
@@ -178,9 +178,7 @@ func (r *reader) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	}
 	_, refused := lease.Refusal(err)
 	p.endRead(last, err != nil && !refused, r.clock.Now()+int64(mayDeliver))
-	p.mu.Lock()
-	p.mu.unread = err
-	p.mu.Unlock()
+	p.noteRead(err, excused || r.ttls.excused(p))
 	return entries, held, more, err
 }
 

@@ -243,11 +243,15 @@ func (k *sessions) lose(p *partition, s *lease.Session, cause error) {
 
 // noteFailure notes that a beat of the partition failed, and returns how long to wait before the next.
 func (k *sessions) noteFailure(p *partition, err error) time.Duration {
+	excused := k.ttls.excused(p)
 	p.mu.Lock()
 	first := p.mu.failing == nil
 	p.mu.failing = err
 	p.mu.failed++
 	failed := p.mu.failed
+	if !excused {
+		p.mu.counted++
+	}
 	p.mu.Unlock()
 	k.topology.failed(err)
 	if first {
@@ -262,7 +266,7 @@ func (k *sessions) noteFailure(p *partition, err error) time.Duration {
 func (k *sessions) noteSuccess(p *partition) {
 	p.mu.Lock()
 	was := p.mu.failing
-	p.mu.failing, p.mu.failed = nil, 0
+	p.mu.failing, p.mu.failed, p.mu.counted = nil, 0, 0
 	p.mu.Unlock()
 	k.topology.worked()
 	k.answered(p.number)

@@ -144,7 +144,7 @@ const unreadyAfter = 2
 // Ready is a readiness probe. It makes no round trip: beats make one every second. Its errors match api.ErrNotReady and say what
 // is wrong: the engine is not running, a partition has no live session, beats or reads fail, renewals have been so late for a
 // session TTL that no stream is taken ([IntakeStopped]), or servers refuse to announce maintenance although notice.On requires
-// it. In an outage that was announced, what fails counts for nothing as long as the sessions, which were lengthened for it, outlast it.
+// it. What fails in an outage that was announced counts for nothing, as long as the sessions last, which were lengthened for it.
 // Streams that are held stay held: under Kubernetes, a process that is not ready is taken out of services and holds up a
 // rollout, and is not stopped. A process that takes fewer streams, or is full, is ready.
 //
@@ -163,12 +163,9 @@ func (e *Engine) Ready(context.Context) error {
 	}
 	for _, p := range e.partitions {
 		p.mu.Lock()
-		s, failing, failed, unread := p.mu.session, p.mu.failing, p.mu.failed, p.mu.unread
+		s, failing, failed, unread := p.mu.session, p.mu.failing, p.mu.counted, p.mu.unread
 		p.mu.Unlock()
 		legacy := e.legacy.state(p.number)
-		if e.maintenance.outlasts(p, s) {
-			failing, unread = nil, nil
-		}
 		switch {
 		case s == nil || s.Remaining() == 0:
 			return fmt.Errorf("%w: no session in partition %d: %w", api.ErrNotReady, p.number, e.explain(failing))
@@ -181,7 +178,7 @@ func (e *Engine) Ready(context.Context) error {
 		case unread != nil:
 			return fmt.Errorf("%w: reading fails in partition %d: %w", api.ErrNotReady, p.number, e.explain(unread))
 		}
-		if err := e.pressure.ready(p.number); err != nil && !e.maintenance.outlasts(p, s) {
+		if err := e.pressure.ready(p.number); err != nil && e.maintenance.relaxed() == 0 {
 			return err
 		}
 	}

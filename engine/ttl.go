@@ -79,6 +79,9 @@ func (t callTTLs) trust(b lease.Beat) time.Duration {
 // timeout returns the timeout of one attempt, for now: it is longer during maintenance.
 func (s *ttls) timeout() time.Duration { return max(s.cfg.timeout, s.windows.relaxed()) }
 
+// excused reports whether failures in a partition are no surprise: an outage was announced, and the session was lengthened for it.
+func (s *ttls) excused(p *partition) bool { return s.windows.window(p) > 0 }
+
 // noteFirm notes how long a TTL sessions may rely on, which decides how often beats are sent.
 func (s *ttls) noteFirm(p *partition, b lease.Beat) {
 	firm := b.Firm

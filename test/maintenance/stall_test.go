@@ -63,3 +63,19 @@ func TestAStallThatWasNotAnnouncedIsNoticed(t *testing.T) {
 	s.unwatch()
 	require.Error(t, *s.unready.Load())
 }
+
+// An outage that was announced, and that sessions and leases outlast, is no reason to be taken out of service.
+func TestAnAnnouncedOutageKeepsTheEngineReady(t *testing.T) {
+	t.Parallel()
+	server := servers.New(t)
+	f := newFront(t, server.Addr())
+	s := settle(t, server, f.addr(), engine.WithMaintenance(window))
+	eventually(t, "notices are listened to", func() bool { return f.Listening() == 1 })
+	require.Equal(t, 1, f.Push(failingOver))
+	eventually(t, "leases last longer", func() bool { return s.least() > outage+5*time.Second })
+	stall(t, server, outage)
+	eventually(t, "beats are answered", func() bool { return s.events.Count(api.EventRedisReachable) > 0 })
+	require.Equal(t, 1, f.Push(failedOver))
+	eventually(t, "the window has ended", func() bool { return s.events.Count(api.EventMaintenanceEnded) == 1 })
+	s.kept()
+}
