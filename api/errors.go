@@ -86,11 +86,11 @@ var (
 	// it; if both are to run, give each a file of its own.
 	ErrLockHeld = errors.New("streamlease: lock file held by another run")
 
-	// ErrDrainTimeout: Run or Shutdown reached the drain timeout (or the end
-	// of the context given to Shutdown) while handlers were still running or
-	// streams were still to be handed back. Nothing is lost: other consumers
-	// recover what was not handed back when the session has ended. Make
-	// handlers follow their lease's context, or allow more time.
+	// ErrDrainTimeout: the time for handlers, or that for handing back, was over
+	// (or the context given to Shutdown had ended) while handlers were still
+	// running or streams were still to be handed back. Nothing is lost: other
+	// consumers recover what was not handed back when the session has ended.
+	// Make handlers follow their context, or allow more time.
 	ErrDrainTimeout = errors.New("streamlease: drain timeout")
 
 	// ErrNotHandedBack: Run or Shutdown ended, but some streams could not be

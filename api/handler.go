@@ -16,8 +16,8 @@ import "context"
 //
 //	notification                   ctx ends
 //	Added, Releasing, Superseded   with the lease: it is [Lease.Context]
-//	Disowned, Expired              when the engine waits for handlers no longer
-//	Terminated                     with the drain timeout
+//	Disowned, Expired              when a drain waits for handlers no longer
+//	Terminated                     before the drain timeout does
 //
 // So work that is started with the ctx of Added stops when the stream is lost,
 // and, since Done, Release and Fail end the lease, when it is given up; what is

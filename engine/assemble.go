@@ -172,7 +172,7 @@ func (e *Engine) sessionParts(base context.Context) sessionParts {
 		answered:      e.breakers.answered,
 		serverChanged: e.maintenance.serverChanged,
 		drop:          e.parked.list.Drop,
-		retire:        e.completer.Retire,
+		retire:        func(s *lease.Session) { e.completer.Retire(s, completion.Closing{}) },
 		promote:       func(partition int) { e.promoter.due(partition) },
 		promoteIn:     func(partition int, d time.Duration) { e.promoter.soon(partition, d) },
 		alarm:         func(partition int) { e.recoverer.alarm(partition) },

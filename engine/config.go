@@ -44,7 +44,8 @@ const (
 	// MinTimeout is longer than a full batch takes on a busy server nearby.
 	MinTimeout = 10 * time.Millisecond
 
-	MinDrainTimeout = time.Millisecond
+	// MinDrainTimeout leaves 5 ms for the end and up to 50 ms for handing back, which is what a few hundred streams take nearby.
+	MinDrainTimeout = 100 * time.Millisecond
 	MaxDrainTimeout = 24 * time.Hour
 	MaxWorkers      = 10_000
 	MaxReadBatch    = 10_000

@@ -113,7 +113,7 @@ func TestClosedSessionGetsNoMoreBeats(t *testing.T) {
 	})
 }
 
-// Handlers that do not return are waited for until the drain timeout; then their streams are handed back all the same.
+// Handlers that do not return are waited for until the time for handlers is over; then their streams are handed back all the same.
 func TestDrainTimeout(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(streams(20)...)
@@ -130,7 +130,8 @@ func TestDrainTimeout(t *testing.T) {
 		shutdown, run := e.shutdownAndWait()
 		require.ErrorIs(t, shutdown, api.ErrDrainTimeout)
 		require.ErrorIs(t, run, api.ErrDrainTimeout)
-		require.Equal(t, 7*time.Second, time.Since(began).Truncate(time.Second))
+		require.Equal(t, 7*time.Second-1750*time.Millisecond-350*time.Millisecond, time.Since(began).Round(10*time.Millisecond),
+			"a quarter for handing back, and a 20th for the end")
 		require.ErrorIs(t, <-ended, api.ErrDrainTimeout, "the context of handlers ends")
 		undelivered, pending, _, _ := h.server.count()
 		require.Equal(t, 20, undelivered)
@@ -191,7 +192,7 @@ func TestDrainWithRedisGoneEnds(t *testing.T) {
 			require.ErrorIs(t, shutdown, api.ErrDrainTimeout)
 			require.ErrorIs(t, run, api.ErrDrainTimeout)
 			require.ErrorContains(t, run, errCut.Error())
-			require.Less(t, time.Since(began), 12*time.Second)
+			require.LessOrEqual(t, time.Since(began), 3*time.Second)
 		})
 	}
 }

@@ -77,13 +77,9 @@ func (e *Engine) nodes() []string {
 	return slices.Sorted(maps.Keys(e.client.Nodes()))
 }
 
-// closeClients closes the clients that the engine made, once.
+// closeClients closes the clients that the engine made, once, and waits until they are closed: a client waits for its server.
 func (e *Engine) closeClients() {
-	e.closing.Do(func() {
-		for _, c := range e.closers {
-			c()
-		}
-	})
+	e.closing.Do(func() { <-async(e.closers...) })
 }
 
 // ID returns the name of this run of the process as a consumer of the group: the consumer ID and a suffix that is new at every

@@ -33,6 +33,7 @@ type fakeFault struct {
 	hang   bool          // no answer comes before the context ends
 	skip   bool          // the request does not arrive
 	err    error         // in place of the answer
+	deaf   chan struct{} // the call does not return before this is closed, whatever its context does; nil: none
 }
 
 var (
@@ -143,6 +144,13 @@ func (s *fakeStore) do(ctx context.Context, c fakeCall, f func() error) (err err
 		c.err, c.ended = err, time.Now()
 		s.mu.Unlock()
 	}()
+	if fault.deaf != nil {
+		if !fault.skip {
+			err = f()
+		}
+		<-fault.deaf
+		return cmp.Or(fault.err, err)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -12,7 +12,7 @@ import (
 
 func newLife() *life {
 	l := &life{}
-	l.init()
+	l.init(DefaultDrainTimeout)
 	return l
 }
 

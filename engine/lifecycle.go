@@ -14,18 +14,17 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// run is the whole life of an engine. It is the one place that knows the order of a start, as drain is for a shutdown.
+// run is the whole life of an engine. It is the one place that knows the order of a start, as drain is for a shutdown. From the
+// beginning of a shutdown on, which an error of the start is, too, it returns within the drain timeout.
 func (e *Engine) run(ctx context.Context, way func(handling context.Context) delivery) (err error) {
 	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	e.base = base
+	defer context.AfterFunc(ctx, e.life.beginDrain)()
+	var group sync.WaitGroup
 	defer func() {
 		end(api.ErrClosed)
-		e.metrics.Close()
-		e.closeClients()
-		e.closeHooks()
-		e.life.setRunning(false)
-		e.life.err = err
-		close(e.life.ended)
+		e.close(&group)
+		e.life.close(err)
 	}()
 
 	starting, cancel := context.WithCancel(ctx)
@@ -37,46 +36,56 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	e.stopHandling = stopHandling
 	to := way(handling)
 	e.way = to
-	if err := e.connect(starting); err != nil {
+	err = e.inTime(func() error { return e.connect(starting) })
+	if err == nil {
+		err = e.assemble(base, to)
+	}
+	if err != nil {
 		if errors.Is(err, errStopped) {
 			err = nil
 		}
-		e.finish(to, err)
-		return err
-	}
-	if err := e.assemble(base, to); err != nil {
+		e.life.beginDrain()
 		e.finish(to, err)
 		return err
 	}
 
 	// 2. Their loops start, the renewer's first: it opens the sessions. The topology is looked at once before its loop, since a
 	// master that hangs must not hold up the first calls to the others.
-	var group sync.WaitGroup
 	group.Go(func() { e.renewer.loop(base) })
 	group.Go(func() { e.watchHandlers(base, to) })
-	defer group.Wait()
-	defer end(api.ErrClosed)
-	e.topology.look(starting)
-	group.Go(func() { e.topology.loop(base) })
-	group.Go(func() { e.maintenance.run(base) })
-	group.Go(func() { e.agreement.loop(base) })
+	if err = e.inTime(func() error { e.topology.look(starting); return nil }); err == nil {
+		group.Go(func() { e.topology.loop(base) })
+		group.Go(func() { e.maintenance.run(base) })
+		group.Go(func() { e.agreement.loop(base) })
 
-	// 3. The service is checked and sessions are opened.
-	err = e.start(starting)
+		// 3. The service is checked and sessions are opened.
+		err = e.inTime(func() error { return e.start(starting) })
+	}
 	cancel()
 	if err != nil {
 		if errors.Is(err, errStopped) {
 			err = nil
 		}
-		err = e.nameMissingRights(base, err)
+		if named := e.inTime(func() error { return e.nameMissingRights(base, err) }); !errors.Is(named, errStopped) {
+			err = named
+		}
 		e.closeOpened()
-		e.dismantle(to, err)
+		e.dismantle(to, err, new(sync.WaitGroup))
 		return err
 	}
 	e.life.setRunning(true)
 
 	// 4. Streams are taken until it is time to drain.
 	return e.serve(ctx, base, to, &group)
+}
+
+// inTime returns what a step of the start returns, or errStopped when a shutdown has begun and the step hangs: see unlessShutDown.
+func (e *Engine) inTime(step func() error) error {
+	result := make(chan error, 1)
+	if e.life.unlessShutDown(func() { result <- step() }) {
+		return <-result
+	}
+	return errStopped
 }
 
 // serve begins recovery and reading, and drains when ctx ends or a shutdown is asked for.
@@ -99,18 +108,24 @@ func (e *Engine) serve(ctx, base context.Context, to delivery, group *sync.WaitG
 	return e.drain(to, &readers)
 }
 
-// hooksPatience is how long the end of an engine waits for the user's hooks.
-const hooksPatience = time.Second
-
-// closeHooks waits a moment for the user's hooks to take what has not been delivered to them yet.
-func (e *Engine) closeHooks() {
-	ctx, cancel := context.WithTimeout(context.Background(), hooksPatience)
+// close ends what is left of an engine once its parts have stopped: the loops, the metrics, the clients and the user's hooks. What
+// hangs is left to itself when its share of the time has passed. The hooks are waited for for lastPatience at most.
+func (e *Engine) close(group *sync.WaitGroup) {
+	loops, cancel := e.life.share(.5)
 	defer cancel()
-	defer context.AfterFunc(e.life.hurry, func() {
-		backoff.Sleep(ctx, lastWord)
-		cancel()
-	})()
-	e.hooks.Close(ctx)
+	if !within(loops, group.Wait) {
+		e.gaveUp("goroutines")
+	}
+	e.metrics.Close()
+	closed := async(e.closeClients)
+	e.awaitLast(e.hooks.Close)
+	clients, cancelClients := e.life.share(.75)
+	defer cancelClients()
+	if !await(clients, closed) {
+		e.gaveUp("connections")
+	}
+	ctx, cancelLog := context.WithTimeout(e.life.over, lastPatience)
+	defer cancelLog()
 	e.log.Close(ctx)
 }
 
@@ -178,7 +193,9 @@ func (e *Engine) nameMissingRights(ctx context.Context, err error) error {
 // closeOpened closes the sessions that a start opened before it failed or was stopped, so that nobody finds them dead.
 func (e *Engine) closeOpened() {
 	e.life.beginDrain()
-	ctx, cancel := context.WithTimeout(e.life.hurry, e.cfg.timeout)
+	share, cancelShare := e.life.share(.5)
+	defer cancelShare()
+	ctx, cancel := context.WithTimeout(share, e.cfg.timeout)
 	defer cancel()
 	e.requeueAll(ctx)
 }

@@ -98,7 +98,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.quota = quota.NewStreams(streamLimit(e.cfg.maxStreams), e.layout.Partitions(), func() int { return e.table.Len() }, e.room.Broadcast)
 	e.reading = quota.NewMemory(e.cfg.readMemory/2, e.layout.Partitions(), e.lanes.of)
 	e.breakers = &breakers{env: &e.env, lane: e.lanes.of, set: breaker.New(e.cfg.breaker)}
-	e.life.init()
+	e.life.init(e.cfg.drainTimeout)
 	for n := range e.layout.Partitions() {
 		e.partitions = append(e.partitions, newPartition(n, e.names.run))
 	}

@@ -127,7 +127,8 @@ func (k *predecessors) write(names []string) {
 	}
 }
 
-// release releases the lock. No lease of this engine may be believed in any more.
+// release releases the lock. No lease of this engine may be believed in any more. A look that hangs may go on; what it writes after
+// that does not reach the file.
 func (k *predecessors) release() {
 	if k.lock == nil {
 		return
@@ -135,7 +136,6 @@ func (k *predecessors) release() {
 	if err := k.lock.Release(); err != nil {
 		k.log.Warn("releasing the lock file fails", 1, "file", k.cfg.lockFile, "err", err)
 	}
-	k.lock = nil
 }
 
 // at returns when a partition is to be looked at, on the clock's axis; 0: never.

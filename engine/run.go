@@ -8,7 +8,8 @@ import (
 )
 
 // Run owns streams until ctx ends or Shutdown is called, and then drains: for every stream that is held, the handler gets
-// Releasing and the stream is handed back; handlers have the drain timeout to return. Run returns nil after a clean drain.
+// Releasing and the stream is handed back. That lasts at most the drain timeout, whatever hangs; WithDrainTimeout says how it is
+// divided. Run returns nil after a clean drain.
 //
 // The handler is called on at most WithWorkers goroutines, for one stream with one notification at a time and in order. Its
 // context carries the values of ctx but does not end with it: in Added, Releasing and Superseded it ends with the lease (see
@@ -20,7 +21,7 @@ import (
 //
 //   - api.ErrStarted, api.ErrClosed: an engine can be started once.
 //   - api.ErrDrainTimeout: handlers did not return, or Redis did not take streams back, in time. Nothing is lost: other processes
-//     recover it once the session has ended.
+//     recover it once the session has ended. What hangs goes on by itself after Run has returned, and owns nothing.
 //   - api.ErrNotHandedBack: somebody moved or deleted announcements by hand, so handing them back had no effect.
 func (e *Engine) Run(ctx context.Context, h api.Handler) error {
 	if h == nil {
@@ -84,11 +85,11 @@ func (e *Engine) RunEach(ctx context.Context, f func(context.Context, api.Lease)
 }
 
 // Shutdown drains the engine and waits until it has ended: the owner of every stream that is held gets Releasing while the lease
-// is still valid, handlers have the drain timeout to return, then everything that is pending for this process is requeued. Nothing
-// is acknowledged that was not Done, and no retry is counted.
+// is still valid, handlers have their share of the drain timeout to return, then everything that is pending for this process is
+// requeued. Nothing is acknowledged that was not Done, and no retry is counted.
 //
-// ctx bounds the wait and the drain: when it ends, the engine stops at once, with an error that matches api.ErrDrainTimeout and
-// ctx's error. Shutdown returns how the engine ended, nil after a clean drain; so do further and concurrent calls. If the engine
+// ctx bounds the wait and the drain, besides the drain timeout: when it ends, the engine stops at once, within 100 ms, with an error
+// that matches api.ErrDrainTimeout and ctx's error. Shutdown returns how the engine ended, nil after a clean drain; so do further and concurrent calls. If the engine
 // was never started, Shutdown closes it and returns nil.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	e.life.mu.Lock()
@@ -96,9 +97,11 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	e.life.mu.closed = true
 	e.life.mu.Unlock()
 	if !started {
-		e.life.beginDrain()
+		e.life.stopAll()
 		e.metrics.Close()
-		e.closeClients()
+		closing, cancel := context.WithTimeout(ctx, e.cfg.drainTimeout)
+		defer cancel()
+		within(closing, e.closeClients)
 		return nil
 	}
 	e.life.beginDrain()

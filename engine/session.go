@@ -51,7 +51,7 @@ type sessionParts struct {
 	answered      func(partition int)                  // called when the server of a partition answers
 	serverChanged func()                               // called when another server answers than before
 	drop          func(s *lease.Session)               // forgets what is parked for a session
-	retire        func(s *lease.Session, by int64)     // has everything requeued that is pending for a session
+	retire        func(s *lease.Session)               // has everything requeued that is pending for a session
 	promote       func(partition int)                  // called when entries of later are due
 	promoteIn     func(partition int, d time.Duration) // called when none is, with the time until the next one is; 0: not soon
 	alarm         func(partition int)                  // called when consumers are dead
@@ -235,7 +235,7 @@ func (k *sessions) lose(p *partition, s *lease.Session, cause error) {
 			held++
 		}
 	}
-	k.retire(s, 0)
+	k.retire(s)
 	k.metrics.Inc(metrics.SessionsLost)
 	k.event(api.EventSessionLost, p.number, cause, fmt.Sprintf("%d streams disowned", held))
 	k.renewer.beatNow(p.number)

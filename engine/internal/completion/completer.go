@@ -94,7 +94,8 @@ type Completer struct {
 		unowned  []int                 // completions under way that were refused and that no owner waits for, by partition
 		pages    []lease.PageSize      // completions a call, by partition
 		again    []lease.PageSize      // the same for those that were refused: they make no other calls smaller
-		closed   bool
+		closed   bool                  // nothing more is accepted
+		stopped  bool                  // nothing is in the queues any more, nor put back
 	}
 	notHandedBack atomic.Int64 // streams handed back in the drain for which nothing moved
 
@@ -206,18 +207,39 @@ func (c *Completer) pageLocked(partition int, batch []completion) *lease.PageSiz
 	return &c.mu.pages[partition]
 }
 
-// Stop ends all completions that are open with an error. Nothing is sent after it.
-func (c *Completer) Stop() {
+// Stop ends all completions that are open with an error. Nothing is sent after it. It waits for the calls on their way, which it
+// cancels, but no longer than until ctx ends, and reports whether they have returned. What a call that has not is about is ended when
+// it does.
+func (c *Completer) Stop(ctx context.Context) bool {
 	c.mu.Lock()
 	c.mu.closed = true
 	c.mu.Unlock()
-	c.work.Stop()
-	for p := range c.mu.queues {
-		for x := range c.mu.queues[p].all {
-			c.settle(p, *x, fmt.Errorf("%w before Redis answered", api.ErrClosed))
+	stopped := make(chan struct{})
+	go func() {
+		c.work.Stop()
+		close(stopped)
+	}()
+	returned := true
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+		returned = false
+	}
+	c.mu.Lock()
+	c.mu.stopped = true
+	left := c.mu.queues
+	c.mu.queues = make([]queue, len(left))
+	c.mu.Unlock()
+	for p := range left {
+		for x := range left[p].all {
+			c.settle(p, *x, errStopped)
 		}
 	}
+	return returned
 }
+
+// errStopped is the outcome of what was not completed before the completer stopped.
+var errStopped = fmt.Errorf("%w before Redis answered", api.ErrClosed)
 
 // Regroup must be called when partitions have changed masters.
 func (c *Completer) Regroup() { c.work.Regroup() }

@@ -22,6 +22,9 @@ func (q *queue) put(batch ...completion) {
 	}
 }
 
+// setAside adds completions that were taken at the end.
+func (q *queue) setAside(batch []completion) { q.put(batch...) }
+
 // putBack adds completions that were taken in front.
 func (q *queue) putBack(batch []completion) {
 	if len(batch) == 0 {

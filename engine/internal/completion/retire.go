@@ -14,8 +14,8 @@ import (
 // move is stepped over and retried at its own time; the rest, and other sessions, go on meanwhile.
 type retirement struct {
 	session *lease.Session
-	closing bool  // the session was alive at first: completions that are under way for it are waited for
-	by      int64 // when to close the session though a read may still deliver to it; 0: never. With the completer's mutex
+	closing bool    // the session was alive at first: completions that are under way for it are waited for
+	until   Closing // guarded by the completer's mutex
 
 	// Only the work of its partition, one goroutine at a time, uses these.
 
@@ -28,24 +28,30 @@ type retirement struct {
 // unblockTime is the shortest delay between two looks at a session to which a read may still deliver.
 const unblockTime = 200 * time.Millisecond
 
-// Retire has all that is pending for a session requeued, and then closes it. by is when to close it though a read with an
-// unknown outcome may still deliver to it, which others would recover; 0: not before that read cannot.
-func (c *Completer) Retire(s *lease.Session, by int64) {
+// Closing is when a session is closed at the latest, on the completer's clock, though something would be worth waiting for that
+// others would recover then. The zero value is never.
+type Closing struct {
+	Reads   int64 // while a read with an unknown outcome may still deliver to it
+	Refused int64 // while Redis refuses some of its completions, which count only as long as it lives; not before Reads
+}
+
+// Retire has all that is pending for a session requeued, and then closes it.
+func (c *Completer) Retire(s *lease.Session, until Closing) {
 	c.mu.Lock()
 	if !c.mu.closed {
 		c.mu.retiring[s.Partition()] = append(c.mu.retiring[s.Partition()],
-			&retirement{session: s, closing: by != 0, by: by, size: lease.NewPageSize(c.cfg.MaxMoves)})
+			&retirement{session: s, closing: until != Closing{}, until: until, size: lease.NewPageSize(c.cfg.MaxMoves)})
 	}
 	c.mu.Unlock()
 	c.work.Add(s.Partition())
 }
 
 // RetireBy sets when the sessions that retire are closed, as Retire does.
-func (c *Completer) RetireBy(by int64) {
+func (c *Completer) RetireBy(until Closing) {
 	c.mu.Lock()
 	for _, sessions := range c.mu.retiring {
 		for _, x := range sessions {
-			x.by = by
+			x.until = until
 		}
 	}
 	c.mu.Unlock()
@@ -80,17 +86,17 @@ func (c *Completer) retireAll(ctx context.Context, partition int) time.Duration 
 	var failure error
 	for _, x := range sessions {
 		c.mu.Lock()
-		by := x.by
+		until := x.until
 		c.mu.Unlock()
 		at := x.after
-		if by != 0 && !x.closed {
-			at = min(at, by)
+		if until.Reads != 0 && !x.closed {
+			at = min(at, until.Reads)
 		}
 		if wait := at - c.cfg.Clock.Now(); wait > 0 {
 			next = workqueue.Sooner(next, time.Duration(wait))
 			continue
 		}
-		done, err := c.retire(ctx, partition, x, by)
+		done, err := c.retire(ctx, partition, x, until)
 		switch {
 		case err != nil:
 			failure = err
@@ -101,7 +107,7 @@ func (c *Completer) retireAll(ctx context.Context, partition int) time.Duration 
 			c.mu.Unlock()
 			c.settled.Broadcast()
 		default:
-			next = workqueue.Sooner(next, max(time.Duration(x.after-c.cfg.Clock.Now()), min(c.cfg.Retry, unblockTime)))
+			next = workqueue.Sooner(next, c.nextLook(x, until))
 		}
 	}
 	if failure != nil {
@@ -110,9 +116,21 @@ func (c *Completer) retireAll(ctx context.Context, partition int) time.Duration 
 	return next
 }
 
+// nextLook is the delay until the next look at a session that something is waited for.
+func (c *Completer) nextLook(x *retirement, until Closing) time.Duration {
+	now := c.cfg.Clock.Now()
+	wait := max(x.after-now, int64(min(c.cfg.Retry, unblockTime)))
+	for _, at := range []int64{until.Reads, until.Refused} {
+		if at > now {
+			wait = min(wait, at-now)
+		}
+	}
+	return time.Duration(wait)
+}
+
 // retire requeues page by page what is pending for a session, and closes it. It reports false while more may come, or while some
 // of it is refused: others may recover that, once the session is closed.
-func (c *Completer) retire(ctx context.Context, partition int, x *retirement, by int64) (bool, error) {
+func (c *Completer) retire(ctx context.Context, partition int, x *retirement, until Closing) (bool, error) {
 	consumer := x.session.Consumer()
 	again, there := x.refused.Len() > 0, make(map[string]bool)
 	for after := ""; ctx.Err() == nil; {
@@ -147,10 +165,10 @@ func (c *Completer) retire(ctx context.Context, partition int, x *retirement, by
 	if at, some := x.refused.Next(); some {
 		x.after = at
 	}
-	if c.sessions.Delivering(partition, consumer, now) && (by == 0 || now < by) {
+	if c.sessions.Delivering(partition, consumer, now) && (until.Reads == 0 || now < until.Reads) {
 		return false, nil
 	}
-	if x.closing && now < by+int64(refusedTime) && c.waiting(partition, consumer) {
+	if x.closing && now < until.Refused && c.waiting(partition, consumer) {
 		return false, nil
 	}
 	c.sessions.Leave(ctx, x.session) // a beat that arrives after the session was closed would make it again
@@ -158,10 +176,6 @@ func (c *Completer) retire(ctx context.Context, partition int, x *retirement, by
 	x.closed = x.closed || err == nil
 	return left == 0, err
 }
-
-// refusedTime is how much longer a session is kept that is being closed while Redis refuses some of its completions: they count
-// only while it lives. The rest has been requeued by then.
-const refusedTime = 2 * time.Second
 
 // waiting reports whether completions wait that were made under a session.
 func (c *Completer) waiting(partition int, consumer string) bool {

@@ -168,16 +168,27 @@ func (c *Completer) seldom(refused int) time.Duration {
 
 // setAside puts completions back at the end.
 func (c *Completer) setAside(partition int, batch []completion) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.mu.queues[partition].put(batch...)
+	c.giveBack(partition, batch, (*queue).setAside)
 }
 
 // putBack puts completions back in front.
 func (c *Completer) putBack(partition int, batch []completion) {
+	c.giveBack(partition, batch, (*queue).putBack)
+}
+
+// giveBack puts completions back, or ends them if the completer has stopped.
+func (c *Completer) giveBack(partition int, batch []completion, put func(q *queue, batch []completion)) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.mu.queues[partition].putBack(batch)
+	stopped := c.mu.stopped
+	if !stopped {
+		put(&c.mu.queues[partition], batch)
+	}
+	c.mu.Unlock()
+	for i := range batch {
+		if stopped {
+			c.settle(partition, batch[i], errStopped)
+		}
+	}
 }
 
 func (c *Completer) failing(ctx context.Context, partition int, err error) time.Duration {
