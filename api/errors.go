@@ -133,7 +133,9 @@ var (
 	ErrHeldElsewhere = errors.New("streamlease: stream held by another consumer")
 
 	// ErrNotAnnounced: Requeue found no announcement of the stream that
-	// could be handed out again. Announce it.
+	// could be handed out again. Announce it, unless the error is more than
+	// that: scan.ErrRequeued and scan.DelayedError match it, too, and mean
+	// that the stream is, or was just, announced.
 	ErrNotAnnounced = errors.New("streamlease: stream not announced")
 )
 

@@ -94,3 +94,43 @@ func TestRequeueNeedsARunningEngine(t *testing.T) {
 	require.ErrorIs(t, e.Requeue(context.Background(), "x"), api.ErrNotReady)
 	require.NoError(t, e.Shutdown(context.Background()))
 }
+
+// A stream whose announcement is delayed is not lost, and the error says until when. It may be delayed where its producer, which
+// knows of no partitions, announced it.
+func TestRequeueOfADelayedStream(t *testing.T) {
+	l := startLive(t, servers.New(t), func(_ context.Context, n api.Notification) error {
+		if n.Kind == api.Added && n.Lease.Attempt() == 0 {
+			return api.Snooze(time.Hour)
+		}
+		return nil
+	}, WithPartitions(2), rarely())
+	l.looked(0)
+	l.looked(1)
+	home := ""
+	for n := 0; home == ""; n++ {
+		if name := "s" + strconv.Itoa(n); l.layout.Of(name) == 1 {
+			home = name
+		}
+	}
+	ctx := context.Background()
+	l.announce(home)
+	l.until("it is delayed", func() bool { return l.num("ZCARD", l.layout.Keys(1).Later) == 1 })
+	delayed := func() {
+		t.Helper()
+		var err *scan.DelayedError
+		require.ErrorAs(t, l.Requeue(ctx, home), &err)
+		require.WithinDuration(t, time.Now().Add(time.Hour), err.Until, time.Minute)
+		require.Equal(t, home, err.Stream)
+	}
+	delayed()
+	l.do("EVAL", `local m = redis.call('ZPOPMIN', KEYS[1])
+		return redis.call('ZADD', KEYS[2], m[2], m[1])`, "2", l.layout.Keys(1).Later, l.layout.Keys(0).Later)
+	delayed()
+
+	i, err := l.Inspector(scan.InspectorConfig{})
+	require.NoError(t, err)
+	moved, gone, err := i.BringForward(ctx, scan.Selection{Stream: home})
+	require.NoError(t, err)
+	require.Equal(t, []int{1, 0}, []int{moved, gone})
+	l.until("it is handed out and snoozed again", func() bool { return l.notified(api.Added, home) == 2 })
+}

@@ -32,6 +32,22 @@ type alreadyError struct{}
 func (*alreadyError) Error() string { return "scan: another consumer has requeued or finished it" }
 func (*alreadyError) Unwrap() error { return api.ErrNotAnnounced }
 
+// DelayedError is an error of Requeue: the stream is announced, and delayed until a time. Nothing was changed; it is handed out then.
+// Inspector.BringForward hands it out now. It matches api.ErrNotAnnounced, since nothing was left behind that could be requeued;
+// but the stream need not be announced again.
+type DelayedError struct {
+	Stream string
+	Until  time.Time // by the server's clock
+}
+
+// Error says until when.
+func (e *DelayedError) Error() string {
+	return fmt.Sprintf("scan: stream %.64q is announced, and delayed until %s", e.Stream, e.Until.UTC().Format("2006-01-02T15:04:05.000Z"))
+}
+
+// Unwrap returns api.ErrNotAnnounced.
+func (e *DelayedError) Unwrap() error { return api.ErrNotAnnounced }
+
 // requeueTries is how many entries Requeue tries while the lease of the stream turns out to name yet another one.
 const requeueTries = 3
 
@@ -41,9 +57,11 @@ const requeueTries = 3
 //
 // A crash of the owner counts as it does in Recover, except for consumers that own reports (nil: none). Its delay is left out,
 // since the stream is wanted now. Errors match api.ErrHeldElsewhere when the owner is alive, or a live consumer has the
-// announcement; api.ErrNotAnnounced when no dead consumer left one; ErrRequeued, ErrUndecided or ErrDeadLetter.
+// announcement; api.ErrNotAnnounced when no dead consumer left one, and then it is a *DelayedError if one is delayed; ErrRequeued,
+// ErrUndecided or ErrDeadLetter.
 //
-// Without a lease that names the entry, everything that dead consumers left in the partition is searched, page by page.
+// Without a lease that names the entry, everything that dead consumers left in the partition is searched, page by page, and then
+// everything that is delayed there.
 func (s *Store) Requeue(ctx context.Context, p int, me, stream string, own func(consumer string) bool) error {
 	candidate, err := s.findByLease(ctx, p, stream)
 	if err != nil {
@@ -56,6 +74,9 @@ func (s *Store) Requeue(ctx context.Context, p int, me, stream string, own func(
 	}
 	for range requeueTries {
 		if candidate == nil {
+			if err := s.delayed(ctx, p, stream); err != nil {
+				return err
+			}
 			return fmt.Errorf("%w: no dead consumer left stream %.64q", api.ErrNotAnnounced, stream)
 		}
 		if own != nil && own(candidate.consumer) {
@@ -280,4 +301,25 @@ func (s *Store) runOrphan(ctx context.Context, p int, me, dead string, item leas
 	}
 	second, _ = parts[1].ToString()
 	return word, second, nil
+}
+
+// delayed returns a DelayedError if an announcement of a stream is delayed in a partition: the first that is due.
+func (s *Store) delayed(ctx context.Context, p int, stream string) error {
+	at := delayedCursor{run: s.run, layout: s.layout, partition: p, stream: stream, most: delayedScan}
+	for !at.ended {
+		page, err := s.delayedPage(ctx, &at)
+		if err != nil {
+			return explained(fmt.Sprintf("looking for stream %.64q in %s", stream, s.layout.Keys(p).Later), err)
+		}
+		if len(page) > 0 {
+			return &DelayedError{Stream: stream, Until: page[0].Due}
+		}
+	}
+	return nil
+}
+
+func (s *Store) delayedPage(ctx context.Context, at *delayedCursor) ([]Delayed, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return at.page(ctx)
 }

@@ -53,6 +53,10 @@ var (
 
 	scriptStranded   = embedded("stranded")
 	scriptReannounce = embedded("reannounce")
+
+	scriptDelayed = embedded("delayed")
+	scriptHasten  = embedded("hasten")
+	scriptCancel  = embedded("cancel")
 )
 
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.
@@ -62,6 +66,6 @@ func Scripts() []*lease.Script {
 		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
 		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptRequeueOrphan,
 		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptClaim, scriptMoved, scriptUnlink, scriptRaise,
-		scriptStranded, scriptReannounce,
+		scriptStranded, scriptReannounce, scriptDelayed, scriptHasten, scriptCancel,
 	}
 }

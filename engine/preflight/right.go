@@ -140,6 +140,7 @@ var rights = slices.Concat(
 	on(DeadLettersKey, Always, "xadd %k 0-0 f v", "xlen %k"),
 	on(DeadLettersKey, ToInspect, "xrange %k 0-0 0-0", "xrevrange %k 0-0 0-0", "xdel %k 0-0"),
 	on(MetaKey, Always, "hmget %k format", "hsetnx %k format x"),
+	on(LaterKey, ToInspect, "zscore %k "+nothing),
 	on(MetaKey, ToInspect, "hdel %k "+nothing),
 	on(NoKey, ToOperate, "scan 0 COUNT 1"),
 	on(MetaKey, ToOperate, "hset %k", "del %k"),

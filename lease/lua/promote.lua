@@ -6,31 +6,10 @@
 -- Returns  { moved, still due, unreadable members that were left, refused, why the first of those was, or '', ms until the next is
 --          due if none is, as beat, how late the latest was that was moved, ms }
 -- Atomic   so that each member leaves later in the step that adds its entry.
--- Parts    clock value entry later
-
--- The most that unpack and XADD take; requeue writes no more than this.
-local MOST = 7900
-
-local function readable(fields)
-  if type(fields) ~= 'table' or #fields < 2 or #fields % 2 == 1 or #fields > MOST then
-    return false
-  end
-  for i = 1, #fields do
-    if type(fields[i]) ~= 'string' and type(fields[i]) ~= 'number' then
-      return false
-    end
-  end
-  return true
-end
+-- Parts    clock value entry later member
 
 local input, later, dead = KEYS[1], KEYS[2], KEYS[3]
 local most, budget, delay = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-
--- Takes the copy back if the member cannot be removed: it would be copied again with every call.
-local function move(member, to, fields)
-  local new = redis.call('XADD', to, '*', unpack(fields))
-  or_undo({ 'XDEL', to, new }, 'ZREM', later, member)
-end
 
 -- One member at a time, since the weight of a page is not known beforehand.
 local moved, unreadable, refused, weight, why, late = 0, 0, 0, 0, '', 0
@@ -41,16 +20,15 @@ while moved + unreadable + refused < most and (weight == 0 or weight < budget) d
     break
   end
   weight = weight + #member
-  local ok, entry = pcall(cmsgpack.unpack, member)
-  local fields = ok and type(entry) == 'table' and entry[2]
+  local fields = unpacked(member)
   local to = input
-  if readable(fields) then
+  if fields then
     weight = weight + FIELD_WEIGHT / 2 * #fields
   else
     to, fields = dead, { 'lbs-input', member, '_reason', 'unreadable member of ' .. later, '_dead_at', string.format('%.0f', now) }
   end
   if to then
-    local done, err = pcall(move, member, to, fields)
+    local done, err = pcall(move_member, later, member, to, fields)
     if done then
       moved = moved + 1
       late = math.max(late, now - tonumber(found[2]))

@@ -21,6 +21,7 @@ import (
 // happens when these die.
 var notCalled = map[string]bool{
 	"layout": true, "letters": true, "sendback": true, "drop": true, "backlog": true, "stranded": true, "reannounce": true,
+	"delayed": true, "hasten": true, "cancel": true,
 	"owner": true, "consumers": true, "holdings": true, "leases": true, "requeueorphan": true,
 
 	// Deleting and repartitioning a service.

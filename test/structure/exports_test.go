@@ -50,9 +50,9 @@ var stable = map[string][]string{
 		// Engine.Inspector
 		"Inspector", "Inspector.*", "InspectorConfig", "NewInspector",
 		"Backlog", "LagSource", "Consumer", "Session", "SessionState", "DeadLetter", "DeadLetter.*", "Holding", "Ownership",
-		"Progress", "Selection", "Stranded", "Survey", "Survey.*", "Contents", "Key",
+		"Progress", "Selection", "Delayed", "Stranded", "Survey", "Survey.*", "Contents", "Key",
 		"ErrUnknownService", "ErrServiceRunning", "ErrServiceJoined", "ErrTakenOver", "ErrStillWritten",
-		"ErrUndecided", "ErrDeadLetter", "ErrRequeued", // Engine.Requeue
+		"ErrUndecided", "ErrDeadLetter", "ErrRequeued", "DelayedError", "DelayedError.*", // Engine.Requeue
 	},
 }
 

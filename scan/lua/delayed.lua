@@ -1,0 +1,94 @@
+-- Reads a page of later in the order in which it is due, bounded in bytes as well as in number.
+--
+-- KEYS     1 later
+-- ARGV     1 score and  2 member of the last one that was read ('' and '': none)  3 most members to read  4 most bytes of them,
+--          unless a single one has more  5 a text that members must contain to be returned ('': none)  6 '1': return the members,
+--          too
+-- Returns  { members that there are now, members read, score and member of the last one, { due time, ms, ID, announcement or false
+--          if it cannot be read, retry count, crash count, bytes, the member or '' } … }
+-- Atomic   so that the page is of one moment; a script because the answer must come from the master, and so that what is not asked
+--          for stays there.
+-- Parts    master entry member
+
+local later, score, last, most, budget, text = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+refuse_replica('ZREM', later, '-')
+
+-- Reports whether a comes after b in a sorted set. Lua would compare in the server's locale; and byte by byte, megabytes that are
+-- equal take it a second.
+local CHUNK = 256
+local function follows(a, b)
+  if a == b then
+    return false
+  end
+  local at = 1
+  while at <= #a and string.sub(a, at, at + CHUNK - 1) == string.sub(b, at, at + CHUNK - 1) do
+    at = at + CHUNK
+  end
+  for i = at, math.min(#a, #b) do
+    local x, y = string.byte(a, i), string.byte(b, i)
+    if x ~= y then
+      return x > y
+    end
+  end
+  return #a > #b
+end
+
+-- The number of members with that score that do not come after the last one, which may be gone.
+local function already_read()
+  local low, high = 0, redis.call('ZCOUNT', later, score, score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local member = redis.call('ZRANGEBYSCORE', later, score, score, 'LIMIT', middle, '1')[1]
+    if follows(member, last) then
+      high = middle
+    else
+      low = middle + 1
+    end
+  end
+  return low
+end
+
+-- An announcement may have any letter in JSON's other form, such as \u0061; then it is left to the caller.
+local function wanted(member)
+  return text == '' or string.find(member, text, 1, true) or string.find(member, '\\u00', 1, true)
+end
+
+local function row(member, due)
+  local fields, id = unpacked(member)
+  local function count(name)
+    return string.sub(fields and field(fields, name) or '', 1, 20)
+  end
+  return {
+    due, id or '', fields and tostring(field(fields, 'lbs-input') or '') or false, count('_retry_count'), count('_crash_count'), #member,
+    ARGV[6] == '1' and member or '',
+  }
+end
+
+local offset = 0
+if score == '' then
+  score = '-inf'
+else
+  offset = already_read()
+end
+-- One first, then as many at a time as are likely to be within what is left, and few: light ones may be followed by heavy ones.
+local AT_ONCE = 16
+local rows, n, bytes, size = {}, 0, 0, 1
+while size > 0 do
+  local page = redis.call('ZRANGEBYSCORE', later, score, '+inf', 'WITHSCORES', 'LIMIT', offset, size)
+  for i = 1, #page, 2 do
+    -- Members beyond the budget were read, but are left to the next page.
+    if n == 0 or bytes <= budget then
+      local member, due = page[i], page[i + 1]
+      n, bytes, offset = n + 1, bytes + #member, due == score and offset + 1 or 1
+      last, score = member, due
+      if wanted(member) then
+        rows[#rows + 1] = row(member, due)
+      end
+    end
+  end
+  if #page < 2 * size then
+    break
+  end
+  size = math.min(2 * size, AT_ONCE, most - n, math.floor((budget - bytes) / (bytes / n)))
+end
+return { redis.call('ZCARD', later), n, score, last, unpack(rows) }
