@@ -20,7 +20,8 @@ func TestRule11AtMaxmemoryWhatIsHeldGoesOnAndNothingIsTaken(t *testing.T) {
 		w.own(alice, "dead"), w.own(alice, "done"), w.own(alice, "verified")
 	w.announce("new")
 	fresh := w.read(alice, 1)
-	w.Do("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+	w.Do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+	w.Do("CONFIG", "SET", "maxmemory", "1")
 	require.ErrorContains(t, w.Try("SET", "x", "y").Error(), "OOM")
 
 	require.Equal(t, SessionLive, w.beat(alice).Status)

@@ -208,7 +208,8 @@ func TestMarkThatIsTakenAwayMeanwhile(t *testing.T) {
 func TestDeletionOnAFullServer(t *testing.T) {
 	f := newFleet(t, 3)
 	f.populate(2)
-	f.Do("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+	f.Do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+	f.Do("CONFIG", "SET", "maxmemory", "1")
 	_, err := f.inspector().DeleteService(f.ctx, nil)
 	require.NoError(t, err)
 	require.Empty(t, f.keys())

@@ -18,7 +18,7 @@ func (h *harness) stall(master, replica *servers.Server) (repair func(ctx contex
 	h.t.Helper()
 	h.step("the link to the replica is cut", func(ctx context.Context) error {
 		// It reconnects as a user that does not exist.
-		if _, err := replica.Call(ctx, "CONFIG", "SET", "masteruser", "nobody", "masterauth", "nothing"); err != nil {
+		if err := masterLogin(ctx, replica, "nobody", "nothing"); err != nil {
 			return err
 		}
 		if _, err := master.Call(ctx, "CLIENT", "KILL", "TYPE", "replica"); err != nil {
@@ -32,10 +32,14 @@ func (h *harness) stall(master, replica *servers.Server) (repair func(ctx contex
 			return err
 		})
 	})
-	return func(ctx context.Context) error {
-		_, err := replica.Call(ctx, "CONFIG", "SET", "masteruser", "", "masterauth", "")
-		return err
-	}
+	return func(ctx context.Context) error { return masterLogin(ctx, replica, "", "") }
+}
+
+// masterLogin sets as whom a replica connects to its master, in two steps: several settings in one CONFIG SET are of Redis 7.0.
+func masterLogin(ctx context.Context, replica *servers.Server, user, password string) error {
+	_, err := replica.Call(ctx, "CONFIG", "SET", "masteruser", user)
+	_, errPassword := replica.Call(ctx, "CONFIG", "SET", "masterauth", password)
+	return errors.Join(err, errPassword)
 }
 
 // awaitInStep waits until a replica has everything that its master has so far.

@@ -124,8 +124,12 @@ func (c *Cluster) form(ctx context.Context, masters int) error {
 			return err
 		}
 		if i < masters {
-			first, next := i*slots/masters, (i+1)*slots/masters
-			if _, err := s.Call(ctx, "CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(next-1)); err != nil {
+			// One by one: ranges are of Redis 7.0.
+			command := []string{"CLUSTER", "ADDSLOTS"}
+			for slot := i * slots / masters; slot < (i+1)*slots/masters; slot++ {
+				command = append(command, strconv.Itoa(slot))
+			}
+			if _, err := s.Call(ctx, command...); err != nil {
 				return err
 			}
 		}
