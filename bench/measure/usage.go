@@ -42,6 +42,9 @@ func ReadUsage(ctx context.Context, client rueidis.Client) (Usage, error) {
 		u.Masters++
 		u.Cluster = fields["cluster_enabled"] == "1"
 		u.Version = fields["redis_version"]
+		if valkey := fields["valkey_version"]; valkey != "" {
+			u.Version += " (Valkey " + valkey + ")"
+		}
 		if err := u.add(fields); err != nil {
 			return u, fmt.Errorf("what %s says of its usage: %w", addr, err)
 		}
