@@ -185,3 +185,60 @@ func TestSeveralNodesTellOfOneFailover(t *testing.T) {
 	require.True(t, changes[0].Open)
 	require.True(t, changes[1].Completed)
 }
+
+// With TLS and credentials, the side connection is made like those that carry data: to nobody whose certificate is not trusted, and
+// to the new endpoint of a node that moves, too.
+func TestNoticesOverTLS(t *testing.T) {
+	server, client, err := notices.Secure()
+	require.NoError(t, err)
+	_, stranger, err := notices.Secure()
+	require.NoError(t, err)
+	var nodes [2]*notices.Node
+	for i := range nodes {
+		nodes[i], err = notices.Listen(notices.Options{TLS: server, Auth: "app secret"})
+		require.NoError(t, err)
+		t.Cleanup(nodes[i].Close)
+	}
+	run := func(opt rueidis.ClientOption) (*Watcher, *heard) {
+		h := &heard{notices: make(chan Notice, 10)}
+		w := NewWatcher(opt, Config{}.WithDefaults(), func() []string { return []string{nodes[0].Addr()} }, Hooks{
+			Noticed: func(a Arrival) { h.notices <- a.Notice },
+		})
+		ctx, cancel := context.WithCancel(context.Background())
+		var group sync.WaitGroup
+		group.Go(func() { w.Run(ctx) })
+		t.Cleanup(func() { cancel(); group.Wait() })
+		return w, h
+	}
+	const patience, often = 10 * time.Second, 5 * time.Millisecond
+	for _, c := range []struct {
+		opt    rueidis.ClientOption
+		reason string
+	}{
+		{rueidis.ClientOption{Username: "app", Password: "secret", TLSConfig: stranger}, "unknown authority"},
+		{rueidis.ClientOption{Username: "app", Password: "wrong", TLSConfig: client}, "WRONGPASS"},
+		{rueidis.ClientOption{Username: "app", Password: "secret"}, ""},
+	} {
+		w, _ := run(c.opt)
+		require.Eventually(t, func() bool { return len(w.Nodes()) == 1 && w.Nodes()[0].Err != nil }, patience, often)
+		require.ErrorContains(t, w.Nodes()[0].Err, c.reason)
+		require.Equal(t, Connecting, w.Nodes()[0].State, "it may still change")
+	}
+	require.Zero(t, nodes[0].Listening())
+
+	opt := rueidis.ClientOption{TLSConfig: client, AuthCredentialsFn: func(rueidis.AuthCredentialsContext) (rueidis.AuthCredentials, error) {
+		return rueidis.AuthCredentials{Username: "app", Password: "secret"}, nil
+	}}
+	_, h := run(opt)
+	require.Eventually(t, func() bool { return nodes[0].Listening() == 1 }, patience, often)
+	require.Contains(t, nodes[0].Commands(), "CLIENT MAINT_NOTIFICATIONS ON moving-endpoint-type internal-fqdn", "a certificate has names")
+	nodes[0].Push(wire(">4 FAILING_OVER :10 :2 1", true))
+	require.Equal(t, FailingOver, h.next(t).Kind)
+	_, port, err := net.SplitHostPort(nodes[1].Addr())
+	require.NoError(t, err)
+	nodes[0].Push(wire(">4 MOVING :11 :20 localhost:"+port, true))
+	require.Equal(t, Moving, h.next(t).Kind)
+	require.Eventually(t, func() bool { return nodes[1].Listening() == 1 && nodes[0].Listening() == 0 }, patience, often)
+	nodes[1].Push(wire(">3 FAILED_OVER :12 1", true))
+	require.Equal(t, FailedOver, h.next(t).Kind)
+}

@@ -2,6 +2,7 @@ package notices
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,8 @@ type Options struct {
 	Before  string // pushed between the opt-in and its reply
 	After   string // pushed right after the reply to the opt-in
 	Mute    bool   // PING gets no reply
+
+	TLS *tls.Config // of Listen; nil: not encrypted
 }
 
 // Node is one node, with any number of connections. Its methods may be called from any goroutine.
@@ -61,6 +64,9 @@ func Listen(o Options) (*Node, error) {
 	var err error
 	if n.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
+	}
+	if o.TLS != nil {
+		n.listener = tls.NewListener(n.listener, o.TLS)
 	}
 	n.group.Go(func() {
 		for {
