@@ -89,6 +89,8 @@ func (p *prober) wants(r Right) bool {
 		return p.moving
 	case ToOperate:
 		return false // for those who change the service, who are not the users of its engines
+	case WithTracking:
+		return false // a client that needs it is refused when it connects
 	}
 	return true
 }
@@ -103,6 +105,8 @@ func (p *prober) report(r Right, a answer) {
 		only = ", which an engine needs for the locks of another library's consumers that have entries pending"
 	case ToInspect:
 		severity, only = Note, ", which only inspecting dead letters needs"
+	case ToStop:
+		severity, only = Note, ", without which a shutdown closes the connections of reads that wait"
 	}
 	if r.Command == "cluster|shards" || r.Command == "config|get" {
 		severity = Note // the engine has another way

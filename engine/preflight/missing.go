@@ -103,9 +103,5 @@ func ruleOrder(rule string) int { return strings.IndexByte("~&+", rule[0]) }
 // publisherPatterns are the patterns of the keys that a publisher uses.
 func publisherPatterns(service string, partitions int) []string {
 	input := service + "-input"
-	patterns := []string{input}
-	if partitions > 1 {
-		patterns = append(patterns, input+"-*")
-	}
-	return append(patterns, "{"+input+"}:meta", "{"+input+"}:sessions")
+	return append(inputPatterns(service, partitions), "{"+input+"}:meta", "{"+input+"}:sessions")
 }

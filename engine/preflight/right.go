@@ -18,7 +18,8 @@ const (
 	ToSettle
 	// InsteadOfInfo is for CLUSTER MYID, which is enough on a cluster if INFO is refused. A restart does not change that ID.
 	InsteadOfInfo
-	// OnCluster is for the client, which finds the masters of a cluster with it.
+	// OnCluster is for the client, which finds the masters of a cluster with it, and unless it is told that there is a single
+	// server (rueidis.ClientOption.ForceSingleClient), finds out whether there is a cluster.
 	OnCluster
 	// WithHints is for WithExpired.
 	WithHints
@@ -31,6 +32,12 @@ const (
 	ToInspect
 	// ToOperate is for the calls of scan.Inspector that change a stopped service as a whole, in addition to ToInspect.
 	ToOperate
+	// ToStop is for CLIENT UNBLOCK, with which a shutdown ends the reads that wait. Without it their connections are closed, and
+	// what they may have been given meanwhile is looked for.
+	ToStop
+	// WithTracking is for clients with a client-side cache, which is the client library's default (ClientOption.DisableCache).
+	// Nothing here reads through it. An engine's own clients have none, nor have those made with engine.ClientOption.
+	WithTracking
 )
 
 // Key is a kind of key of a service.
@@ -125,6 +132,8 @@ var rights = slices.Concat(
 	on(NoKey, ToSettle, "info server"),
 	on(NoKey, InsteadOfInfo, "cluster|myid"),
 	on(NoKey, OnCluster, "cluster|slots", "cluster|shards"),
+	on(NoKey, ToStop, "client|unblock 0"),
+	on(NoKey, WithTracking, "client|tracking OFF"),
 	on(InputKey, Always,
 		"xreadgroup GROUP %g "+nothing+" STREAMS %k x", "xadd %k 0-0 f v", "xack %k %g 0-0", "xdel %k 0-0",
 		"xclaim %k %g "+nothing+" x 0-0", "xpending %k %g - + 1", "xrange %k 0-0 0-0", "xlen %k", "xgroup|create %k %g x",
@@ -213,12 +222,29 @@ func Rules(service string, partitions int, needs ...Need) []string {
 	return rules
 }
 
-// PublisherRules returns the access rules of a user that publishes to a service and does nothing else. Of these, producers that add
-// to the input stream themselves need "+xadd" and the keys of the input streams.
+// PublisherRules returns the access rules of a user that publishes to a service and does nothing else. Prefer ProducerRules where
+// producers can do without a Publisher: what a script may do, a publisher may, and a script that does not end blocks the server.
 func PublisherRules(service string, partitions int) []string {
 	rules := prefixed("~", publisherPatterns(service, partitions))
 	for _, key := range []Key{NoKey, MetaKey, SessionsKey, InputKey} {
 		rules = append(rules, prefixed("+", publishes[key])...)
 	}
-	return rules
+	return append(rules, clusterRules...)
+}
+
+// ProducerRules returns the access rules of a user that adds to the input streams itself, by XADD, and does nothing else.
+func ProducerRules(service string, partitions int) []string {
+	return slices.Concat(prefixed("~", inputPatterns(service, partitions)), []string{"+ping", "+xadd"}, clusterRules)
+}
+
+// clusterRules are those that every client needs on a cluster, and uses elsewhere unless it is told that there is none.
+var clusterRules = []string{"+cluster|slots", "+cluster|shards"}
+
+// inputPatterns are the patterns of the input streams.
+func inputPatterns(service string, partitions int) []string {
+	patterns := []string{service + "-input"}
+	if partitions > 1 {
+		patterns = append(patterns, service+"-input-*")
+	}
+	return patterns
 }

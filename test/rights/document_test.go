@@ -19,8 +19,8 @@ var update = flag.Bool("update", false, "update the rules in docs/ACL.md")
 
 const document = "../../docs/ACL.md"
 
-// needs are the needs of an engine on one server.
-var needs = []preflight.Need{preflight.Always, preflight.ToSettle}
+// needs are the needs of an engine.
+var needs = []preflight.Need{preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.OnCluster}
 
 // extra returns the rules that more needs add to those of an engine.
 func extra(partitions int, more ...preflight.Need) (rules []string) {
@@ -37,12 +37,12 @@ func extra(partitions int, more ...preflight.Need) (rules []string) {
 func blocks() (all [][]string) {
 	begin := func(user string) []string { return []string{"ACL", "SETUSER", user} }
 	fresh := func(user string) []string { return append(begin(user), "on", ">secret", "resetchannels") }
-	some := needs
-	cluster := append(slices.Clone(needs), preflight.OnCluster)
 	return [][]string{
-		append(fresh("chat"), preflight.Rules("chat", 1, some...)...),
-		append(fresh("chat"), preflight.Rules("chat", 16, cluster...)...),
+		append(fresh("chat"), preflight.Rules("chat", 1, needs...)...),
+		append(fresh("chat"), preflight.Rules("chat", 16, needs...)...),
+		append(fresh("chat-producer"), preflight.ProducerRules("chat", 16)...),
 		append(fresh("chat-publisher"), preflight.PublisherRules("chat", 16)...),
+		append(begin("chat-publisher"), "+client|tracking"),
 		append(begin("chat"), extra(1, preflight.WithHints)...),
 		append(begin("chat"), extra(1, preflight.WithHintsSet)...),
 		append(begin("chat"), extra(1, preflight.ToInspect)...),
@@ -117,7 +117,8 @@ func TestRightsAreThoseOfTheScripts(t *testing.T) {
 		require.True(t, listed[name], "%s is used and not listed", name)
 	}
 	// Commands sent outside of scripts.
-	outside := []string{"ping", "evalsha", "eval", "xadd", "xreadgroup", "cluster|slots", "cluster|shards", "psubscribe", "config|get", "config|set"}
+	outside := []string{"ping", "evalsha", "eval", "xadd", "xreadgroup", "cluster|slots", "cluster|shards", "psubscribe", "config|get", "config|set",
+		"client|unblock", "client|tracking"}
 	for name := range listed {
 		require.True(t, used[name] || slices.Contains(outside, name), "%s is listed and not used", name)
 	}

@@ -22,7 +22,8 @@ import (
 
 // enough returns the documented rights of an engine that uses every feature.
 func enough() []string {
-	return preflight.Rules(service, partitions, preflight.Always, preflight.ToSettle, preflight.WithHints, preflight.ToInspect)
+	return preflight.Rules(service, partitions, preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.WithHints,
+		preflight.ToInspect)
 }
 
 // tally counts what an engine was notified of.

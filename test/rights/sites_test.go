@@ -3,6 +3,7 @@ package rights
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/engine/preflight"
 	"github.com/streamlease/streamlease/test/servers"
@@ -78,7 +80,7 @@ func runLife(t *testing.T, opt rueidis.ClientOption, change func()) {
 
 func TestDocumentedRightsOnACluster(t *testing.T) {
 	c := servers.NewCluster(t, servers.ClusterOptions{})
-	grant(t, c.Nodes(), preflight.Rules(service, 16, preflight.Always, preflight.ToSettle, preflight.OnCluster)...)
+	grant(t, c.Nodes(), preflight.Rules(service, 16, needs...)...)
 	opt := c.ClientOption()
 	opt.Username, opt.Password = "chat", "secret"
 	runLife(t, opt, func() {
@@ -88,12 +90,40 @@ func TestDocumentedRightsOnACluster(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, c.Failover(context.Background(), replicas[0], servers.Graceful))
 	})
+	nothingElseRefused(t, c.Nodes())
+}
+
+// The users that announce can do so on a cluster, too.
+func TestDocumentedRightsToAnnounceOnACluster(t *testing.T) {
+	c := servers.NewCluster(t, servers.ClusterOptions{})
+	ctx := context.Background()
+	opt := c.ClientOption()
+	opt.Username, opt.Password = "chat", "secret"
+	layout, err := cluster.NewLayout(service, 16)
+	require.NoError(t, err)
+	for _, rules := range [][]string{preflight.PublisherRules(service, 16), preflight.ProducerRules(service, 16)} {
+		grant(t, c.Nodes(), rules...)
+		client, err := rueidis.NewClient(opt)
+		require.NoError(t, err)
+		defer client.Close()
+		for p := range 16 {
+			add := client.B().Xadd().Key(layout.Keys(p).Input).Id("*").FieldValue().FieldValue("lbs-input", `{"DataStreamName":"s"}`).Build()
+			require.NoError(t, client.Do(ctx, add).Error())
+		}
+		if slices.Contains(rules, "+evalsha") {
+			publisher, err := engine.NewPublisher(client, service, engine.WithPartitions(16))
+			require.NoError(t, err)
+			_, err = publisher.Publish(ctx, "s", nil)
+			require.NoError(t, err)
+		}
+	}
+	nothingElseRefused(t, c.Nodes())
 }
 
 func TestDocumentedRightsBehindSentinel(t *testing.T) {
 	s := servers.NewSentinel(t, servers.SentinelOptions{})
-	grant(t, s.Servers(), append(preflight.Rules(service, 16, preflight.Always, preflight.ToSettle), "+role")...)
-	grant(t, s.Sentinels(), "&*", "+sentinel", "+subscribe", "+ping")
+	grant(t, s.Servers(), append(preflight.Rules(service, 16, needs...), "+role")...)
+	grant(t, s.Sentinels(), "&*", "+sentinel", "+subscribe", "+unsubscribe", "+ping")
 	opt := s.ClientOption()
 	opt.Username, opt.Password = "chat", "secret"
 	opt.Sentinel.Username, opt.Sentinel.Password = "chat", "secret"
@@ -103,4 +133,5 @@ func TestDocumentedRightsBehindSentinel(t *testing.T) {
 		// Until then the old master accepts writes, which are lost.
 		require.NoError(t, s.AwaitReady(context.Background()))
 	})
+	nothingElseRefused(t, slices.Concat(s.Servers(), s.Sentinels()))
 }
