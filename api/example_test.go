@@ -98,24 +98,63 @@ func ExampleSnooze() {
 	// Output: handed out again in 10m0s
 }
 
-// The lease is checked before each effect that must not happen twice, and the
-// token is sent with the effect.
+// account is a store that fences: it keeps the token of its owner beside the
+// data. Each method is one atomic step, as a script in Redis or a statement in
+// SQL is.
+type account struct {
+	fence   api.Token
+	balance int
+}
+
+var errFenced = errors.New("a later owner was here")
+
+// Begin is the first thing that a new owner does: it raises the fence, and
+// reads after that. So no late write of an earlier owner can come in between.
+func (a *account) Begin(owner api.Token) (balance int, err error) {
+	if owner < a.fence {
+		return 0, errFenced
+	}
+	a.fence = owner
+	return a.balance, nil
+}
+
+func (a *account) Write(owner api.Token, balance int) error {
+	if owner != a.fence {
+		return errFenced
+	}
+	a.balance = balance
+	return nil
+}
+
+// The fence is raised before anything is read, the lease is checked before each
+// effect that must not happen twice, and the token is sent with the effect.
 func ExampleLease() {
-	write := func(lease api.Lease, value string) error {
+	store := &account{balance: 100}
+	add := func(lease api.Lease, read, amount int) error {
 		if lease.Remaining() < time.Second {
 			return context.Cause(lease.Context())
 		}
-		fmt.Println("write", value, "with token", lease.Token())
-		return nil
+		return store.Write(lease.Token(), read+amount)
 	}
 
-	lease := leasetest.New("orders:7", leasetest.WithToken(41))
-	write(lease, "a")
-	lease.Lose(nil)
-	if err := write(lease, "b"); errors.Is(err, api.ErrLeaseLost) {
+	first := leasetest.New("orders:7", leasetest.WithToken(41))
+	read, _ := store.Begin(first.Token())
+	fmt.Println(add(first, read, 1), store.balance)
+
+	// The first owner checks its lease, stands still, and wakes up when another
+	// one has begun. Its write is refused, and not overwritten later.
+	second := leasetest.New("orders:7", leasetest.WithToken(42))
+	reread, _ := store.Begin(second.Token())
+	fmt.Println(store.Write(first.Token(), read+2))
+	fmt.Println(add(second, reread, 10), store.balance)
+
+	second.Lose(nil)
+	if err := add(second, reread, 20); errors.Is(err, api.ErrLeaseLost) {
 		fmt.Println("no longer ours")
 	}
 	// Output:
-	// write a with token 41
+	// <nil> 101
+	// a later owner was here
+	// <nil> 111
 	// no longer ours
 }

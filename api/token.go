@@ -5,10 +5,12 @@ import "strconv"
 // Token is a fencing token: a number minted each time a stream is acquired,
 // greater than every token minted for that stream before.
 //
-// Store it with what the owner of a stream writes, and refuse a write whose
-// token is smaller than the one stored: then a process that was suspended while
-// it owned the stream can do no harm when it wakes up. That comparison involves
-// no clock, so it protects where [Lease.Remaining] cannot.
+// Store it beside what the owner of a stream writes, before that owner reads
+// anything there, and refuse every write with another one: then a process that
+// was suspended while it owned the stream can do no harm when it wakes up. That
+// comparison involves no clock, so it protects where [Lease.Remaining] cannot.
+// The example of [Lease] shows the order, docs/fencing.md has it for Redis and
+// SQL.
 //
 // It is a number everywhere: in JSON, in logs, in SQL, and as the text that
 // String returns.

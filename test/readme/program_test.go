@@ -6,14 +6,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
-	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/test/servers"
 	"github.com/streamlease/streamlease/test/telemetry"
 )
@@ -102,27 +100,4 @@ func TestReaderRunsAsPrinted(t *testing.T) {
 	again.prints(t, `user-1 \d+-\d+ map\[text:again\]`)
 	again.interrupt(t)
 	require.NotContains(t, again.out.String(), "hello")
-}
-
-// TestFenceRefusesEarlierOwners runs the Lua script of the page on fencing.
-func TestFenceRefusesEarlierOwners(t *testing.T) {
-	client := servers.New(t).Client(t)
-	ctx := context.Background()
-	fence := rueidis.NewLuaScript(block(t, "docs/fencing.md", "lua", "fence"))
-	write := func(token api.Token, value string) int64 {
-		n, err := fence.Exec(ctx, client, []string{"{user-1}:fence", "{user-1}:data"},
-			[]string{strconv.FormatUint(uint64(token), 10), value}).AsInt64()
-		require.NoError(t, err)
-		return n
-	}
-	const great = api.Token(1<<53 - 2)
-	require.EqualValues(t, 1, write(7, "a"))
-	require.EqualValues(t, 1, write(7, "b"), "the same owner")
-	require.EqualValues(t, 1, write(great, "c"))
-	require.EqualValues(t, 0, write(7, "late"))
-	require.EqualValues(t, 0, write(great-1, "late"))
-	require.EqualValues(t, 1, write(great+1, "d"))
-	value, err := client.Do(ctx, client.B().Get().Key("{user-1}:data").Build()).ToString()
-	require.NoError(t, err)
-	require.Equal(t, "d", value)
 }
