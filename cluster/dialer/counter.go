@@ -4,11 +4,15 @@ import "bytes"
 
 // counter counts the RESP values that pass in one direction of a connection: commands, or answers. It keeps no contents.
 type counter struct {
+	commands bool // what passes is commands; set before anything does
+
 	head  []byte // of a value, if it came in parts
 	skip  int    // bytes of a string that are still to come, its line end included
 	open  []nested
 	kind  byte   // of the value that is passing
 	words int    // elements of that value, if it is an array
+	name  []byte // its first element, if that is a short string: the name of a command
+	first bool   // that element is passing, or comes next
 	moved []byte // the last MOVED error, without its '-'
 	lost  bool   // something passed that is not RESP; nothing is counted any more
 }
@@ -25,13 +29,16 @@ const longestHead = 1 << 16
 // idle reports whether whole values have passed.
 func (c *counter) idle() bool { return !c.lost && c.skip == 0 && len(c.head) == 0 && len(c.open) == 0 }
 
-// feed takes what passes. It returns how many values are complete by now, pushes aside, and whether one of them was an array of one
+// feed takes what passes. It returns how many values are complete by now, pushes and commands that these answer aside, and whether one of them was an array of one
 // word: a command such as PING, which no server lets wait.
 func (c *counter) feed(b []byte) (values int, probe bool) {
 	for len(b) > 0 && !c.lost {
 		complete := false
 		if c.skip > 0 {
 			n := min(c.skip, len(b))
+			if c.first {
+				c.name = append(c.name, b[:n]...)
+			}
 			c.skip -= n
 			b = b[n:]
 			complete = c.skip == 0
@@ -50,7 +57,8 @@ func (c *counter) feed(b []byte) (values int, probe bool) {
 			complete = c.line(bytes.TrimSuffix(line, []byte{'\r'}))
 			c.head, b = c.head[:0], b[end+1:]
 		}
-		if complete && c.close() && c.kind != '>' {
+		c.first = c.first && !complete
+		if complete && c.close() && c.kind != '>' && !c.answeredByPush() {
 			values++
 			probe = probe || c.words == 1
 		}
@@ -66,7 +74,7 @@ func (c *counter) line(line []byte) (complete bool) {
 	}
 	kind, n := line[0], 0
 	if len(c.open) == 0 && kind != '|' {
-		c.kind, c.words = kind, 0
+		c.kind, c.words, c.name, c.first = kind, 0, c.name[:0], false
 	}
 	switch kind {
 	case '+', ':', ',', '(', '#', '_':
@@ -79,12 +87,13 @@ func (c *counter) line(line []byte) (complete bool) {
 	case '$', '!', '=':
 		if n = c.length(line[1:]); n >= 0 && !c.lost {
 			c.skip = n + 2
+			c.first = c.first && n <= longestName
 		}
 		return n < 0 && !c.lost
 	case '*', '~', '>':
 		n = c.length(line[1:])
 		if len(c.open) == 0 && kind == '*' {
-			c.words = n
+			c.words, c.first = n, n > 0
 		}
 	case '%', '|':
 		n = 2 * c.length(line[1:])
@@ -112,6 +121,14 @@ func (c *counter) length(text []byte) (n int) {
 		n = 10*n + int(d-'0')
 	}
 	return n
+}
+
+// longestName is the longest name of a command that matters here.
+const longestName = len("PUNSUBSCRIBE")
+
+// answeredByPush reports whether the value that has passed is a command whose answer is a push: SUBSCRIBE and the like.
+func (c *counter) answeredByPush() bool {
+	return c.commands && c.kind == '*' && bytes.HasSuffix(bytes.TrimSuffix(c.name, []byte("\r\n")), []byte("SUBSCRIBE"))
 }
 
 // close is called when a value is complete, and reports whether that completes a whole answer or command.

@@ -41,7 +41,7 @@ func TestValuesAreCounted(t *testing.T) {
 }
 
 func TestProbesAndRedirections(t *testing.T) {
-	var c counter
+	c := counter{commands: true}
 	feed := func(raw string, want int, probe bool) {
 		t.Helper()
 		n, found := c.feed([]byte(raw))
@@ -53,6 +53,10 @@ func TestProbesAndRedirections(t *testing.T) {
 	feed("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n$4\r\nPI", 1, false)
 	require.False(t, c.idle())
 	feed("NG\r\n", 1, true)
+	feed("*3\r\n$10\r\nPSUBSCRIBE\r\n$1\r\nx\r\n$1\r\ny\r\n", 0, false) // answered by pushes
+	feed("*2\r\n$11\r\nUNSUB", 0, false)
+	feed("SCRIBE\r", 0, false)
+	feed("\n$1\r\nx\r\n*2\r\n$3\r\nGET\r\n$9\r\nSUBSCRIBE\r\n", 1, false)
 	feed("-MOVED 7 10.0.0.9:6379\r\n", 1, false)
 	require.Equal(t, "MOVED 7 10.0.0.9:6379", string(c.moved))
 }

@@ -96,6 +96,7 @@ func (d *Dialer) dial(ctx context.Context, address string, nd *net.Dialer, confi
 		allowDelay(raw) // the client cannot, since it does not see this connection
 	}
 	c := &conn{Conn: raw, d: d, address: address, target: target}
+	c.mu.out.commands = true
 	d.mu.Lock()
 	d.mu.conns[c] = struct{}{}
 	d.mu.Unlock()

@@ -296,8 +296,8 @@ func (l *line) pushed(ctx context.Context, v *value) {
 // when the same address leads elsewhere. The same notice, repeated on the new connection, is ignored.
 func (l *line) move(m Notice) {
 	n, now := l.n, time.Now()
-	if n.moves.repeated(&m, now, horizon(now, l.since)) {
-		return
+	if n.moves.repeated(&m, now, horizon(now, l.since)) || m.Endpoint == cmp.Or(n.endpoint, n.address) {
+		return // or it is there: what was announced at the old address is repeated at the new one
 	}
 	h := Handoff{Node: n.address, Endpoint: m.Endpoint, Seq: m.Seq, End: now.Add(max(m.In, 0))}
 	in := min(max(m.In/2, 0), n.w.cfg.MaxWindow)
