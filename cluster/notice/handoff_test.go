@@ -60,7 +60,9 @@ func TestEachNodeThatMovesIsReported(t *testing.T) {
 	watchMoves(t, nodes, func(p *party, h *handoffs) {
 		for i := range nodes {
 			old, there := p.names[i], fmt.Sprintf("new-%d:1", i)
-			p.note(func() { p.nodes[there] = notices.New(notices.Options{After: wire(fmt.Sprintf(">4 MOVING :%d :15 %s", 100+i, there), false)}) })
+			p.note(func() {
+				p.nodes[there] = notices.New(notices.Options{After: wire(fmt.Sprintf(">4 MOVING :%d :15 %s", 100+i, there), false)})
+			})
 			for range 2 {
 				p.nodes[old].Push(wire(fmt.Sprintf(">4 MOVING :%d :15 %s", 100+i, there), i%2 == 0))
 			}

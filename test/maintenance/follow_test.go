@@ -2,7 +2,11 @@ package maintenance
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"net"
+	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -183,6 +187,46 @@ func TestTheSameAddressLeadsElsewhere(t *testing.T) {
 		require.GreaterOrEqual(t, time.Since(announced), 2*time.Second)
 		eventually(t, "clients have connected again", func() bool { return f.accepted() >= had+2 && f.Listening() == 1 })
 	}
+	s.outlive(began)
+	require.Zero(t, s.events.Count(api.EventRedisUnreachable), s.log.String())
+	s.kept()
+}
+
+// With TLS, the endpoint that takes the place of a name may be an IP address with the certificate of the name.
+func TestAServerThatMovesIsFollowedWithTLS(t *testing.T) {
+	t.Parallel()
+	server := servers.New(t)
+	from := httptest.NewTLSServer(nil) // a certificate for example.com and 127.0.0.1, and who trusts it
+	defer from.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(from.Certificate())
+	secure := func() *front {
+		l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: from.TLS.Certificates})
+		require.NoError(t, err)
+		return frontOn(t, l, server.Addr())
+	}
+	before, after := secure(), secure()
+	opt := rueidis.ClientOption{
+		InitAddress: []string{"example.com:6379"}, ForceSingleClient: true, TLSConfig: &tls.Config{RootCAs: roots},
+		// The user's own dialer knows where the name leads.
+		DialCtxFn: func(ctx context.Context, address string, nd *net.Dialer, config *tls.Config) (net.Conn, error) {
+			if address == "example.com:6379" {
+				address = before.addr()
+				config = config.Clone()
+				config.ServerName = "example.com"
+			}
+			d := tls.Dialer{NetDialer: nd, Config: config}
+			return d.DialContext(ctx, "tcp", address)
+		},
+	}
+	s := settleBy(t, opt, server.Client(t), engine.WithMaintenance(window))
+	eventually(t, "notices are listened to", func() bool { return before.Listening() == 1 })
+	require.Equal(t, 1, before.Push(moving(7, 4, after.addr())))
+	began := time.Now()
+	eventually(t, "all connections lead to the new endpoint", func() bool {
+		return before.clients() == 0 && before.Listening() == 0 && after.Listening() == 1
+	})
+	before.kill()
 	s.outlive(began)
 	require.Zero(t, s.events.Count(api.EventRedisUnreachable), s.log.String())
 	s.kept()
