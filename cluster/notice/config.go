@@ -56,8 +56,9 @@ type Config struct {
 	// 30 s. From 10 s to 10 min. All processes of a fleet should have the same value.
 	MaxWindow time.Duration
 
-	// RelaxedTimeout is how long to wait for an answer during a window and after it, if the TTLs leave time for that; never
-	// less than the usual timeout. Default and zero: 10 s. From 1 ns.
+	// RelaxedTimeout is how long to wait for an answer during a window and after it, if the TTLs leave time for that: at most half
+	// of what a session has left between two beats, 4 s with the default TTL of 10 s. Never less than the usual timeout.
+	// Clients that the engine did not make may give up their connections sooner. Default and zero: 10 s. From 1 ns.
 	RelaxedTimeout time.Duration
 
 	// RelaxedFor is how long RelaxedTimeout applies after a window. Default and zero: 20 s. From 1 ns.

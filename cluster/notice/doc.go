@@ -27,6 +27,12 @@
 // last completion, however old: it counts only if it ends a window that is open. A server that fails over may count from 1
 // again: numbers that were passed half a minute ago are new ones, on a connection that has stood for as long (see sequence).
 //
+// # Nodes that move
+//
+// A node that announces that it moves is followed by its own connection: to the endpoint that it named, which is tried three
+// times, or to the same address after half of the time. A [Handoff] reports the outcome, for connections that carry data. Each
+// node that announces it is taken at its word: what it says concerns the endpoint on which it came.
+//
 // # Windows
 //
 // A [Tracker] turns announcements into maintenance windows. It is passive: no goroutine, no lock, no clock of its own.
