@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/dialer"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
@@ -99,23 +98,4 @@ func (f *follower) returned(address, reason string) {
 	f.metrics.Inc(metrics.Moves.With(metrics.MoveReturned))
 	f.back(address)
 	f.log.Info("connecting to the address of a server itself again", "server", address, "reason", reason)
-}
-
-// dialerOf returns the dialer of an engine's own clients, for options that are complete; nil if nobody asks for notices.
-func dialerOf(cfg *config) *dialer.Dialer {
-	if cfg.dialer == nil && cfg.dial != nil && cfg.notices.Mode != notice.Off {
-		cfg.dialer = dialer.New(tuned(*cfg.dial, cfg))
-	}
-	return cfg.dialer
-}
-
-// withDialer sets the dialer of an engine some of whose clients are made already.
-func withDialer(d *dialer.Dialer) Option { return option(func(c *config) { c.dialer = d }) }
-
-// ownClient makes a client of the engine's own, and one attempt to connect it if that is asked for: see prepare.
-func ownClient(cfg *config, attempt bool) (*cluster.Client, error) {
-	if d := dialerOf(cfg); d != nil {
-		return prepare(d.ClientOption(cfg.notices.RelaxedTimeout), attempt)
-	}
-	return prepare(tuned(*cfg.dial, cfg), attempt)
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/cluster/breaker"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/dialer"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/outbox"
@@ -163,4 +165,23 @@ func (e *Engine) makeStores(renewal, client rueidis.Client) {
 		Page:       e.cfg.pipeline.MaxMoves(),
 		MaxMove:    e.cfg.maxMove(),
 	}, client, e.metrics.Script)
+}
+
+// dialerOf returns the dialer of an engine's own clients, for options that are complete; nil if nobody asks for notices.
+func dialerOf(cfg *config) *dialer.Dialer {
+	if cfg.dialer == nil && cfg.dial != nil && cfg.notices.Mode != notice.Off {
+		cfg.dialer = dialer.New(tuned(*cfg.dial, cfg))
+	}
+	return cfg.dialer
+}
+
+// withDialer sets the dialer of an engine some of whose clients are made already.
+func withDialer(d *dialer.Dialer) Option { return option(func(c *config) { c.dialer = d }) }
+
+// ownClient makes a client of the engine's own, and one attempt to connect it if that is asked for: see prepare.
+func ownClient(cfg *config, attempt bool) (*cluster.Client, error) {
+	if d := dialerOf(cfg); d != nil {
+		return prepare(d.ClientOption(cfg.notices.RelaxedTimeout), attempt)
+	}
+	return prepare(tuned(*cfg.dial, cfg), attempt)
 }
