@@ -156,9 +156,13 @@ func (p *promoter) adapt(partition int, timed, found bool) {
 	}
 }
 
-// promote requeues one batch of a partition, and returns the delay before the next.
+// promote requeues one batch of a partition, and returns the delay before the next. Without a session it does nothing: the timer may
+// ring when the service has been stopped to be changed.
 func (p *promoter) promote(ctx context.Context, partition int) time.Duration {
 	timed := p.begin(partition)
+	if s, _ := p.partitions[partition].view(); s == nil || s.Remaining() == 0 {
+		return workqueue.Idle
+	}
 	done, err := p.store.Promote(ctx, partition, p.cfg.pipeline.MaxMoves())
 	if done.Moved > 0 {
 		p.metrics.Observe(metrics.PromotionLateness, done.Late.Seconds())

@@ -156,7 +156,7 @@ func TestFleetSharesTheTimingOfPromotions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
-				const n, each = 20, 900 * time.Millisecond
+				const n, each = 12, 900 * time.Millisecond
 				var engines []*testEngine
 				for range n {
 					engines = append(engines, h.start(nil))
@@ -203,4 +203,23 @@ func TestFleetSharesTheTimingOfPromotions(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A process without a session writes nothing, whatever its timer says: the service may have been stopped to be repartitioned.
+func TestNothingIsPromotedWithoutASession(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.start(nil)
+		advance(10 * time.Second)
+		h.delay(0, 1250*time.Millisecond)
+		advance(e.cfg.beat + 50*time.Millisecond) // a beat has told
+		e.fake.failOnly(faultError, "open")
+		e.sessions.lose(e.partitions[0], e.session(0), errSessionPast)
+		e.fake.takeCalls()
+		advance(2 * time.Second)
+		require.Zero(t, countCalls(e.fake.takeCalls(), "promote"))
+		require.Empty(t, h.lateness(e))
+		e.fake.setFault(nil)
+		advance(2 * time.Second)
+		require.Len(t, h.lateness(e), 1)
+	})
 }
