@@ -164,8 +164,10 @@ func TestAcquireReadsNoBodies(t *testing.T) {
 		}
 		stats, err := w.server.CommandStats(w.ctx)
 		require.NoError(t, err)
-		require.Zero(t, stats["xrange"].Calls)
-		require.EqualValues(t, 2*n+1, stats["xclaim"].Calls)
+		if redisOf(w) >= 7 { // before, only a read tells whether there is a body
+			require.Zero(t, stats["xrange"].Calls)
+			require.EqualValues(t, 2*n+1, stats["xclaim"].Calls)
+		}
 		page, err := w.store.Pending(w.ctx, 0, bob, "", 100, 0)
 		require.NoError(t, err)
 		require.Len(t, page, 2*n+2)

@@ -55,6 +55,9 @@ func (p *prober) tryAll(wanted []Right) []answer {
 		case noEval && questions[i][0] == "EVAL" && r.Command != "eval":
 			answers[i] = unknown
 		}
+		if r.Command == "hsetnx" && answers[i] == unknown {
+			answers[i] = p.queue(r.command(p.Layout, 0))
+		}
 	}
 	return answers
 }
@@ -63,6 +66,22 @@ func (p *prober) tryAll(wanted []Right) []answer {
 // are no such scripts.
 func (p *prober) withoutWriting(question []string) []string {
 	return append([]string{"EVAL", "#!lua flags=no-writes\nreturn redis.pcall(unpack(ARGV))", "0"}, question...)
+}
+
+// queue tries a command in a transaction that is discarded, on a separate connection: the server checks the access rights before it
+// queues. The right to begin one is not among those that an engine needs, so the answer may be unknown.
+func (p *prober) queue(question []string) answer {
+	client, free := p.node.client.Dedicate()
+	defer free()
+	defer client.Close() // discards it, too
+	ctx, cancel := context.WithTimeout(p.ctx, p.patience())
+	defer cancel()
+	if client.Do(ctx, client.B().Multi().Build()).Error() != nil {
+		return unknown
+	}
+	answer := classify(client.Do(ctx, client.B().Arbitrary(question...).Build()), question[0])
+	_ = client.Do(ctx, client.B().Discard().Build()).Error()
+	return answer
 }
 
 // askAll asks questions in few round trips. The answer to a nil question is unknown.

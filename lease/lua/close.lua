@@ -4,7 +4,9 @@
 -- ARGV     1 consumer  2 group
 -- Returns  number of entries still pending for it; 0: removed
 -- Atomic   so that no pending entry is lost with its consumer.
--- Parts    record
+-- Parts    deadline record
+
+keep_sessions(KEYS[2]) -- maxmemory refuses ZADD as the first write
 
 redis.call('ZADD', KEYS[2], 'XX', 0, ARGV[1])
 local pending = redis.pcall('XPENDING', KEYS[1], ARGV[2], '-', '+', 1, ARGV[1])

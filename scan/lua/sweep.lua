@@ -6,6 +6,8 @@
 -- Atomic   so that no pending entries are lost with their consumer.
 -- Parts    deadline record
 
+keep_sessions(KEYS[2]) -- before Redis 7.0, maxmemory refuses XGROUP DELCONSUMER as the first write
+
 if not past_deadline(KEYS[2], ARGV[1]) then
   return -1
 end

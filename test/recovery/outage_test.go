@@ -113,7 +113,7 @@ func TestRecoveryWithConfigAndInfoRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t, test.server...)
 			if len(test.server) > 0 {
-				h.Do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+				h.Do(servers.AddSlots(0, 16384)...)
 				h.until("the cluster serves", func() bool { return h.Try("SET", "x", "y").Error() == nil })
 			}
 			opts := append(test.opts, engine.WithSessionTTL(time.Second), engine.WithRecovery(scan.Config{Interval: 500 * time.Millisecond}))

@@ -124,12 +124,7 @@ func (c *Cluster) form(ctx context.Context, masters int) error {
 			return err
 		}
 		if i < masters {
-			// One by one: ranges are of Redis 7.0.
-			command := []string{"CLUSTER", "ADDSLOTS"}
-			for slot := i * slots / masters; slot < (i+1)*slots/masters; slot++ {
-				command = append(command, strconv.Itoa(slot))
-			}
-			if _, err := s.Call(ctx, command...); err != nil {
+			if _, err := s.Call(ctx, AddSlots(i*slots/masters, (i+1)*slots/masters)...); err != nil {
 				return err
 			}
 		}
@@ -149,6 +144,16 @@ func (c *Cluster) form(ctx context.Context, masters int) error {
 		}
 	}
 	return c.await(ctx, func(views []*view) error { return errors.Join(rolesAre(views, masters), settled(views)) })
+}
+
+// AddSlots returns the command that gives a node the slots from one up to, and without, another. It names each: ranges are of Redis
+// 7.0.
+func AddSlots(from, end int) []string {
+	command := []string{"CLUSTER", "ADDSLOTS"}
+	for slot := from; slot < end; slot++ {
+		command = append(command, strconv.Itoa(slot))
+	}
+	return command
 }
 
 // Nodes returns all servers of the cluster, whatever their roles are and whether they run. At the start the masters come first, and

@@ -42,7 +42,8 @@ func (s *Server) Info(ctx context.Context, section string) (map[string]string, e
 }
 
 // CommandStats returns the server's counts since it started or since ResetStats, by command in lower case; a subcommand is written
-// "xgroup|create", and before Redis 7.0 counts as its command, "xgroup". The question itself is one call of "info" (and of "auth"), counted after the reply.
+// "xgroup|create", and before Redis 7.0 counts as its command, "xgroup". The question itself is one call of "info" (and of "auth"),
+// counted after the reply.
 func (s *Server) CommandStats(ctx context.Context) (map[string]CommandStat, error) {
 	fields, err := s.Info(ctx, "commandstats")
 	if err != nil {
