@@ -41,6 +41,7 @@ var sentinels = map[string]error{
 	"ErrUnsupportedServer": api.ErrUnsupportedServer,
 	"ErrNotRedis":          api.ErrNotRedis,
 	"ErrMissingRights":     api.ErrMissingRights,
+	"ErrLockHeld":          api.ErrLockHeld,
 }
 
 // A program that compares with errors.Is must not take one error for another,

@@ -24,11 +24,18 @@ const (
 	// EventSettlingEnded: streams of the partition are taken again.
 	EventSettlingEnded EventKind = "settling ended"
 
-	// EventRedisUnreachable: beats and renewals of the partition fail. Leases
-	// are held until their deadlines. Err is the last failure.
+	// EventRedisUnreachable: beats and renewals of the partition get no
+	// answer. Leases are held until their deadlines. Err is the last failure.
 	EventRedisUnreachable EventKind = "redis unreachable"
 
-	// EventRedisReachable: beats and renewals of the partition succeed again.
+	// EventRedisRefuses: beats and renewals of the partition are answered
+	// with an error: the server is loading, full, or was demoted, a slot is
+	// migrating, the password was changed. Leases are held until their
+	// deadlines. Err says which it is and what to do.
+	EventRedisRefuses EventKind = "redis refuses"
+
+	// EventRedisReachable: beats and renewals of the partition succeed again,
+	// after any of the two.
 	EventRedisReachable EventKind = "redis reachable"
 
 	// EventTopologyChanged: partitions moved to another master of the

@@ -13,14 +13,14 @@ func TestEventKindsKeepTheirNames(t *testing.T) {
 	require.Equal(t,
 		[]string{
 			"session opened", "session lost", "settling started", "settling ended",
-			"redis unreachable", "redis reachable", "drain started",
+			"redis unreachable", "redis refuses", "redis reachable", "drain started",
 			"maintenance started", "maintenance ended", "reads paused", "reads resumed", "hints missed", "crash loop",
 			"notice received", "notice handled", "began", "ended", "repeated", "outdated",
 		},
 		[]string{
 			string(api.EventSessionOpened), string(api.EventSessionLost),
 			string(api.EventSettlingStarted), string(api.EventSettlingEnded),
-			string(api.EventRedisUnreachable), string(api.EventRedisReachable),
+			string(api.EventRedisUnreachable), string(api.EventRedisRefuses), string(api.EventRedisReachable),
 			string(api.EventDrainStarted),
 			string(api.EventMaintenanceStarted), string(api.EventMaintenanceEnded),
 			string(api.EventReadsPaused), string(api.EventReadsResumed), string(api.EventHintsMissed), string(api.EventCrashLoop),

@@ -75,7 +75,7 @@ func (h *harness) newEngine(opts ...Option) *testEngine {
 	e := &testEngine{h: h, ended: make(chan struct{}), registry: prometheus.NewRegistry()}
 	base := []Option{
 		WithConsumerID("host"), WithPartitions(h.layout.Partitions()), WithRegisterer(e.registry),
-		WithLogger(slog.New(slog.NewTextHandler(e, &slog.HandlerOptions{Level: slog.LevelInfo}))),
+		WithLogger(slog.New(slog.NewTextHandler(e, &slog.HandlerOptions{Level: slog.LevelDebug}))),
 		WithEvents(func(v api.Event) {
 			e.mu.Lock()
 			defer e.mu.Unlock()

@@ -27,6 +27,7 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		e.life.close(err)
 	}()
 
+	began := e.clock.Now()
 	starting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(e.life.drain, cancel)()
@@ -69,11 +70,17 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 		if named := e.inTime(func() error { return e.nameMissingRights(base, err) }); !errors.Is(named, errStopped) {
 			err = named
 		}
+		if err != nil {
+			e.log.Error("the start failed", "err", err)
+		}
 		e.closeOpened()
 		e.dismantle(to, err, new(sync.WaitGroup))
 		return err
 	}
 	e.life.setRunning(true)
+	e.log.Info("engine started", "consumer", e.ID(), "partitions", len(e.partitions), "sessions", e.Stats().Live,
+		"took", time.Duration(e.clock.Now()-began).Round(time.Millisecond))
+	group.Go(func() { warnOfEviction(base, &e.env, e.client) })
 
 	// 4. Streams are taken until it is time to drain.
 	return e.serve(ctx, base, to, &group)
@@ -105,7 +112,22 @@ func (e *Engine) serve(ctx, base context.Context, to delivery, group *sync.WaitG
 	case <-e.life.drain.Done():
 	}
 	stopReading()
-	return e.drain(to, &readers)
+	return e.reportEnd(func() error { return e.drain(to, &readers) })
+}
+
+// reportEnd writes the one line about the end of a run.
+func (e *Engine) reportEnd(drain func() error) error {
+	began, held, before := e.clock.Now(), e.table.Len(), e.completer.HandedBack()
+	err := drain()
+	e.recoverer.takeovers.flush(0)
+	args := []any{"held", held, "handed_back", e.completer.HandedBack() - before,
+		"took", time.Duration(e.clock.Now() - began).Round(time.Millisecond)}
+	if err != nil {
+		e.log.Warn("engine ended, and not all went well", 1, append(args, "err", err)...)
+		return err
+	}
+	e.log.Info("engine ended", args...)
+	return nil
 }
 
 // close ends what is left of an engine once its parts have stopped: the loops, the metrics, the clients and the user's hooks. What
@@ -174,7 +196,11 @@ func (e *Engine) agree(ctx context.Context) error {
 		case errors.Is(err, api.ErrNoAgreement):
 			e.log.Error("starting: the record of the service is gone; waiting for those who know it", "err", err)
 		default:
-			e.log.Warn("starting: Redis does not answer", 1, "err", err)
+			if _, refused := lease.Refusal(err); refused {
+				e.log.Warn("starting: Redis refuses", 1, "err", err)
+			} else {
+				e.log.Warn("starting: Redis does not answer", 1, "err", err)
+			}
 		}
 		backoff.Sleep(ctx, e.backoff(attempt))
 	}
@@ -258,6 +284,7 @@ func (e *Engine) watchHandlers(ctx context.Context, to delivery) {
 					"remedy", "return from Handle at once and work elsewhere")
 			}
 		}
+		e.recoverer.takeovers.flush(takeoverQuiet)
 		e.log.Flush()
 	}
 }

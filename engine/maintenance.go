@@ -174,7 +174,8 @@ func (m *maintenance) node(n notice.Node) {
 			m.log.Error("a server refuses to announce maintenance", "server", n.Address, "err", n.Err,
 				"remedy", "use notice.Auto, or a server that does")
 		} else {
-			m.log.Info("servers do not announce maintenance", "server", n.Address, "answer", n.Err)
+			// As every open-source server: Redis Software and Redis Cloud are those that do.
+			m.log.Debug("the server does not announce maintenance, which is usual", "server", n.Address, "answer", n.Err)
 		}
 	}
 }

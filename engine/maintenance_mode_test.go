@@ -64,7 +64,7 @@ func TestMaintenanceModes(t *testing.T) {
 		logged   string
 	}{
 		{notice.On, false, 2, "a server refuses to announce maintenance"},
-		{notice.Auto, true, 2, "servers do not announce maintenance"},
+		{notice.Auto, true, 2, `level=DEBUG msg="the server does not announce maintenance, which is usual"`},
 		{notice.Off, true, 0, ""},
 	} {
 		bubble(t, 1, func(t *testing.T, h *harness) {

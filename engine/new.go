@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -140,6 +141,14 @@ func (e *Engine) connect(ctx context.Context) error {
 	return nil
 }
 
+// observe counts a call of a script, and logs one that failed: what follows is decided and logged by whoever made it.
+func (e *Engine) observe(script string, took time.Duration, err error) {
+	e.metrics.Script(script, took, err)
+	if err != nil && !rueidis.IsRedisNil(err) {
+		e.log.Debug("a call failed", "script", script, "took", took, "err", err)
+	}
+}
+
 // makeStores makes the two stores, which send all commands: one for leases and sessions, one for dead consumers and backlogs.
 func (e *Engine) makeStores(renewal, client rueidis.Client) {
 	e.store = redisStore{lease.NewStore(e.layout, lease.Settings{
@@ -154,7 +163,7 @@ func (e *Engine) makeStores(renewal, client rueidis.Client) {
 		DeadDelay:  e.cfg.recovery.DLQFullDelay,
 		Limits:     e.cfg.limits,
 		MaxMove:    e.cfg.maxMove(),
-	}, renewal, client, e.metrics.Script)}
+	}, renewal, client, e.observe)}
 	e.scan = scan.NewStore(e.layout, scan.Settings{
 		Config:     e.cfg.recovery,
 		SessionTTL: e.cfg.sessionTTL,
@@ -164,7 +173,7 @@ func (e *Engine) makeStores(renewal, client rueidis.Client) {
 		Relaxed:    e.maintenance.relaxed,
 		Page:       e.cfg.pipeline.MaxMoves(),
 		MaxMove:    e.cfg.maxMove(),
-	}, client, e.metrics.Script)
+	}, client, e.observe)
 }
 
 // dialerOf returns the dialer of an engine's own clients, for options that are complete; nil if nobody asks for notices.

@@ -46,6 +46,8 @@ type partition struct {
 		counted  int   // those of them that no announced outage excuses
 		unread   error // why reading fails; nil while it does not, or an announced outage excuses it
 		read     readState
+		// What events have reported since beats succeeded.
+		toldUnreachable, toldRefused bool
 	}
 }
 

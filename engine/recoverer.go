@@ -51,7 +51,8 @@ type recovererConfig struct {
 type recoverer struct {
 	*env
 	recovererConfig
-	work *workqueue.Queue
+	work      *workqueue.Queue
+	takeovers *takeovers
 
 	mu struct {
 		sync.Mutex
@@ -74,7 +75,7 @@ type tried struct {
 }
 
 func newRecoverer(ctx context.Context, e *env, c recovererConfig) *recoverer {
-	r := &recoverer{env: e, recovererConfig: c}
+	r := &recoverer{env: e, recovererConfig: c, takeovers: newTakeovers(e)}
 	r.mu.parts = make([]recoveryState, len(c.partitions))
 	for n := range r.mu.parts {
 		r.mu.parts[n].tried = make(map[string]tried)
@@ -208,13 +209,10 @@ func (r *recoverer) look(ctx context.Context, p *partition, full, proven bool) {
 
 // recover recovers one dead consumer. It reports whether to go on with the next one.
 func (r *recoverer) recover(ctx context.Context, p *partition, me, name string) bool {
-	began := time.Now()
+	began := r.clock.Now()
 	done, err := r.store.Recover(ctx, p.number, me, name)
 	r.metrics.Recovered(done)
-	if done.Entries+done.Gone > 0 {
-		r.log.Info("recovered a dead consumer", "partition", p.number, "consumer", name, "entries", done.Entries,
-			"dead letters", done.DeadLetters, "took", time.Since(began))
-	}
+	r.takeovers.add(name, p.number, began, done)
 	if done.Suspected > 0 {
 		r.event(api.EventCrashLoop, p.number, nil, fmt.Sprintf("%d announcements of %s have seen more than %d of their owners die, "+
 			"and nothing shows which of them are to blame: find out why processes die (memory, a probe, a fault that all streams share); "+

@@ -142,6 +142,9 @@ func (k *sessions) install(p *partition, name string, t callTTLs, b lease.Beat) 
 	p.mu.opened = make(chan struct{})
 	p.mu.Unlock()
 	k.event(api.EventSessionOpened, p.number, nil, name)
+	if k.running() {
+		k.log.Info("a session was opened after the start", "partition", p.number, "consumer", name)
+	}
 	k.setSettling(p, b.Settling)
 	k.onReport(p, b)
 	return s
@@ -245,7 +248,12 @@ func (k *sessions) lose(p *partition, s *lease.Session, cause error) {
 func (k *sessions) noteFailure(p *partition, err error) time.Duration {
 	excused := k.ttls.excused(p)
 	p.mu.Lock()
-	first := p.mu.failing == nil
+	told, kind := &p.mu.toldUnreachable, api.EventRedisUnreachable
+	if _, refused := lease.Refusal(err); refused {
+		told, kind = &p.mu.toldRefused, api.EventRedisRefuses
+	}
+	first := !*told
+	*told = true
 	p.mu.failing = err
 	p.mu.failed++
 	failed := p.mu.failed
@@ -255,7 +263,7 @@ func (k *sessions) noteFailure(p *partition, err error) time.Duration {
 	p.mu.Unlock()
 	k.topology.failed(err)
 	if first {
-		k.event(api.EventRedisUnreachable, p.number, lease.Explain(err), "")
+		k.event(kind, p.number, lease.Explain(err), "")
 	} else {
 		k.log.Warn("beat failed", 1, "partition", p.number, "err", lease.Explain(err))
 	}
@@ -267,6 +275,7 @@ func (k *sessions) noteSuccess(p *partition) {
 	p.mu.Lock()
 	was := p.mu.failing
 	p.mu.failing, p.mu.failed, p.mu.counted = nil, 0, 0
+	p.mu.toldUnreachable, p.mu.toldRefused = false, false
 	p.mu.Unlock()
 	k.topology.worked()
 	k.answered(p.number)

@@ -136,6 +136,7 @@ func (w *topologyWatcher) look(ctx context.Context) {
 	for _, p := range w.partitions {
 		if all || moved.Has(w.layout.Keys(p.number).Slot) {
 			n++
+			w.log.Debug("another server has the partition, or may have it", "partition", p.number, "all", all)
 			// A beat finds out what that server knows. If it is another one, all leases of the partition become due.
 			w.beat(p.number)
 			w.scan(p.number)

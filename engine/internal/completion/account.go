@@ -66,6 +66,9 @@ func (c *Completer) Clogged(partition int) bool {
 	return c.mu.unowned[partition] >= c.cfg.Backlog
 }
 
+// HandedBack is the number of streams that Redis has taken back so far: released, failed, or handed back by a drain.
+func (c *Completer) HandedBack() int64 { return c.handedBack.Load() }
+
 // ErrNotHandedBack says how many streams could not be handed back in a drain since nothing was there to move; nil for none.
 func (c *Completer) ErrNotHandedBack() error {
 	n := c.notHandedBack.Load()

@@ -98,6 +98,7 @@ type Completer struct {
 		stopped  bool                  // nothing is in the queues any more, nor put back
 	}
 	notHandedBack atomic.Int64 // streams handed back in the drain for which nothing moved
+	handedBack    atomic.Int64 // streams that Redis has taken back, at any time
 
 	settled cond.Cond // something was settled
 	queued  cond.Cond // a completion was queued

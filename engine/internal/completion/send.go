@@ -244,6 +244,9 @@ func (c *Completer) outcome(partition int, x completion, v lease.Verdict) {
 func (c *Completer) settle(partition int, x completion, err error) {
 	if l := x.lease; l != nil {
 		c.cfg.Metrics.Ended(l.Ending().Kind, err)
+		if err == nil && l.Ending().Kind != lease.EndDone {
+			c.handedBack.Add(1)
+		}
 		c.hooks.Ended(l)
 		l.Ending().Settle(err)
 	}

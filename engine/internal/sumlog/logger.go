@@ -81,6 +81,11 @@ func (l *Logger) Info(message string, args ...any) {
 	l.tell(line{slog.LevelInfo, message, args, callerPC()}, 1, eventBurst)
 }
 
+// Debug logs something that helps whoever looks for a fault, and that says nothing in a fleet that works.
+func (l *Logger) Debug(message string, args ...any) {
+	l.tell(line{slog.LevelDebug, message, args, callerPC()}, 1, eventBurst)
+}
+
 // Error logs something that needs a person to act.
 func (l *Logger) Error(message string, args ...any) {
 	l.tell(line{slog.LevelError, message, args, callerPC()}, 1, 1)
@@ -92,9 +97,11 @@ func (l *Logger) Event(kind api.EventKind, partition int, err error, detail stri
 	switch kind {
 	case api.EventCrashLoop:
 		level = slog.LevelError
-	case api.EventSessionLost, api.EventSettlingStarted, api.EventRedisUnreachable, api.EventMaintenanceStarted, api.EventReadsPaused,
+	case api.EventSessionLost, api.EventSettlingStarted, api.EventRedisUnreachable, api.EventRedisRefuses, api.EventMaintenanceStarted, api.EventReadsPaused,
 		api.EventIntakeStopped:
 		level = slog.LevelWarn
+	case api.EventSessionOpened:
+		level = slog.LevelDebug // a start has its line, and a loss has one
 	case api.EventDisagreed:
 		level = slog.LevelError
 	case api.EventServerMoved:

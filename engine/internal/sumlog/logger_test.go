@@ -130,14 +130,14 @@ func TestLoggerEvents(t *testing.T) {
 		}, log.lines())
 
 		for p := range 1024 {
-			log.Event(api.EventSessionOpened, p, nil, "")
+			log.Event(api.EventSettlingEnded, p, nil, "")
 		}
 		lines := log.lines()
 		require.Len(t, lines, eventBurst, "a few partitions are logged one by one")
-		require.Equal(t, `level=INFO msg="session opened" partition=15`, lines[eventBurst-1])
+		require.Equal(t, `level=INFO msg="settling ended" partition=15`, lines[eventBurst-1])
 		time.Sleep(logPeriod)
 		log.Flush()
-		require.Equal(t, []string{`level=INFO msg="session opened" partition=1023 count=1008 within=10s`}, log.lines())
+		require.Equal(t, []string{`level=INFO msg="settling ended" partition=1023 count=1008 within=10s`}, log.lines())
 	})
 }
 
@@ -150,13 +150,31 @@ func TestLoggerKeepsNothingBelowItsLevel(t *testing.T) {
 	require.Empty(t, log.lines())
 }
 
+// What happens in every fleet that works is for those who look for a fault.
+func TestLoggerHasALevelForDebugging(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
+		log := newLogLines(slog.LevelDebug)
+		log.Event(api.EventSessionOpened, 3, nil, "host.X")
+		log.Debug("a call failed", "script", "renew")
+		require.Equal(t, []string{
+			`level=DEBUG msg="session opened" partition=3 detail=host.X`,
+			`level=DEBUG msg="a call failed" script=renew`,
+		}, log.lines())
+		for range 100 {
+			log.Debug("a call failed", "script", "renew")
+		}
+		require.Len(t, log.lines(), eventBurst-1, "it is summed up, too")
+	})
+}
+
 func TestLoggerNamesItsCaller(t *testing.T) {
 	var out bytes.Buffer
 	log := New(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{AddSource: true})))
 	log.Warn("a", 1)
 	log.Error("b")
+	log.Info("c")
 	log.Event(api.EventDrainStarted, api.NoPartition, nil, "")
-	require.Equal(t, 3, strings.Count(out.String(), "logger_test.go"), out.String())
+	require.Equal(t, 4, strings.Count(out.String(), "logger_test.go"), out.String())
 }
 
 // The arguments belong to the caller: an added count must not end up in their array.
