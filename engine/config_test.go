@@ -77,7 +77,7 @@ func TestConfigZeroMeansDefault(t *testing.T) {
 	zero := resolved(t, WithConsumerID(""), WithPartitions(0), WithLeaseTTL(0), WithSessionTTL(0), WithDrainTimeout(0),
 		WithWheel(wheel.Config{}), WithPipeline(lease.Pipeline{}), WithWorkers(0), WithMaxStreams(0), WithReadBatch(0),
 		WithMaxParked(0), WithReadMemory(0), WithLimits(Limits{}), WithRecovery(scan.Config{}), WithCluster(cluster.Config{}),
-		WithBreaker(breaker.Config{}), WithMaintenance(notice.Config{}), WithRenewalClient(nil), WithDial(rueidis.ClientOption{}),
+		WithBreaker(breaker.Config{}), WithLockFile(""), WithMaintenance(notice.Config{}), WithRenewalClient(nil), WithDial(rueidis.ClientOption{}),
 		WithRegisterer(nil), WithLogger(nil), WithEvents(nil))
 	none.events, zero.events = nil, nil // functions are not comparable
 	require.Equal(t, none, zero)
@@ -103,6 +103,7 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 		WithLimits(Limits{MaxName: 100}),
 		WithRecovery(scan.Config{MaxRetries: scan.NoRetries}),
 		WithCluster(cluster.Config{PollInterval: time.Minute}),
+		WithLockFile("/run/orders.lock"),
 		WithBreaker(breaker.Config{Failures: 2, Wait: time.Minute, Trials: 3}),
 		WithMaintenance(notice.Config{Mode: notice.Off}),
 		WithRenewalClient(&renewals),
@@ -111,6 +112,7 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 		WithRegisterer(registry), WithLogger(logger),
 		WithEvents(func(api.Event) { reported++ }))
 	require.Equal(t, "worker:7.a_b-c", c.consumerID, "the last one wins")
+	require.Equal(t, "/run/orders.lock", c.lockFile)
 	require.Equal(t, 12, c.partitions)
 	require.Equal(t, time.Minute, c.leaseTTL)
 	require.Equal(t, 15*time.Second, c.sessionTTL)

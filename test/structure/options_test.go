@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/types"
 	"math"
+	"path"
 	"reflect"
 	"regexp"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/lease"
@@ -24,12 +26,13 @@ import (
 
 // optionStructs are the structs that options take, and how one of them is accepted or refused.
 var optionStructs = map[string]func(field func(v reflect.Value)) error{
-	"lease.Pipeline":        accepted(func(c lease.Pipeline) engine.Option { return engine.WithPipeline(c) }),
-	"lease.Limits":          accepted(func(c lease.Limits) engine.Option { return engine.WithLimits(c) }),
-	"scan.Config":           accepted(func(c scan.Config) engine.Option { return engine.WithRecovery(c) }),
-	"wheel.Config":          accepted(func(c wheel.Config) engine.Option { return engine.WithWheel(c) }),
-	"cluster.Config":        accepted(func(c cluster.Config) engine.Option { return engine.WithCluster(c) }),
-	"cluster/notice.Config": accepted(func(c notice.Config) engine.Option { return engine.WithMaintenance(c) }),
+	"lease.Pipeline":         accepted(func(c lease.Pipeline) engine.Option { return engine.WithPipeline(c) }),
+	"lease.Limits":           accepted(func(c lease.Limits) engine.Option { return engine.WithLimits(c) }),
+	"scan.Config":            accepted(func(c scan.Config) engine.Option { return engine.WithRecovery(c) }),
+	"wheel.Config":           accepted(func(c wheel.Config) engine.Option { return engine.WithWheel(c) }),
+	"cluster.Config":         accepted(func(c cluster.Config) engine.Option { return engine.WithCluster(c) }),
+	"cluster/notice.Config":  accepted(func(c notice.Config) engine.Option { return engine.WithMaintenance(c) }),
+	"cluster/breaker.Config": accepted(func(c breaker.Config) engine.Option { return engine.WithBreaker(c) }),
 	"scan.InspectorConfig": func(field func(reflect.Value)) error {
 		var c scan.InspectorConfig
 		field(reflect.ValueOf(&c).Elem())
@@ -64,8 +67,8 @@ var (
 // accepted where the comment says so. Each field says what zero means, and what negative does or from where on it is valid.
 func TestOptionsFollowTheirRule(t *testing.T) {
 	for name, accept := range optionStructs {
-		path, typeName, _ := strings.Cut(strings.ReplaceAll(name, ".", " "), " ")
-		comments := fieldComments(t, path, typeName)
+		folder, typeName, _ := strings.Cut(name, ".")
+		comments := fieldComments(t, folder, typeName)
 		require.NoError(t, accept(func(reflect.Value) {}), "%s of zeros", name)
 		for field, comment := range comments {
 			t.Run(name+"."+field, func(t *testing.T) {
@@ -103,6 +106,11 @@ func TestOptionCommentsSayTheirDefault(t *testing.T) {
 		found++
 		name, comment := f.Name.Name, strings.Join(strings.Fields(f.Doc.Text()), " ")
 		require.Regexp(t, saysDefault, comment, name)
+		if parameters := f.Type.Params.List; len(parameters) == 1 {
+			if taken := types.ExprString(parameters[0].Type); strings.HasSuffix(taken, ".Config") || taken == "lease.Pipeline" {
+				require.Contains(t, optionPaths(), taken, "%s takes a struct that TestOptionsFollowTheirRule does not know", name)
+			}
+		}
 		switch parameters := f.Type.Params.List; {
 		case len(parameters) == 0:
 		case types.ExprString(parameters[0].Type) == "bool":
@@ -129,11 +137,19 @@ func TestOptionsRefuseNegativeValues(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// optionPaths returns the structs of optionStructs as the code of package engine names them.
+func optionPaths() (names []string) {
+	for name := range optionStructs {
+		names = append(names, path.Base(name))
+	}
+	return names
+}
+
 // fieldComments returns the comments of the exported fields of a struct, as one line each.
-func fieldComments(t *testing.T, path, typeName string) map[string]string {
+func fieldComments(t *testing.T, folder, typeName string) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, d := range declarations(t, path) {
+	for _, d := range declarations(t, folder) {
 		ast.Inspect(d, func(n ast.Node) bool {
 			spec, ok := n.(*ast.TypeSpec)
 			if !ok || spec.Name.Name != typeName {
@@ -147,19 +163,19 @@ func fieldComments(t *testing.T, path, typeName string) map[string]string {
 			return false
 		})
 	}
-	require.NotEmpty(t, comments, "%s.%s", path, typeName)
+	require.NotEmpty(t, comments, "%s.%s", folder, typeName)
 	return comments
 }
 
-func declarations(t *testing.T, path string) (all []ast.Decl) {
+func declarations(t *testing.T, folder string) (all []ast.Decl) {
 	t.Helper()
 	var found *source.Package
 	for _, p := range library(t) {
-		if short(p.Path) == path {
+		if short(p.Path) == folder {
 			found = p
 		}
 	}
-	require.NotNil(t, found, path)
+	require.NotNil(t, found, folder)
 	for _, f := range found.Files {
 		all = append(all, f.Decls...)
 	}
