@@ -12,6 +12,9 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
+// errStopped ends a start that was asked to stop.
+var errStopped = errors.New("stopped while starting")
+
 // connector connects the clients that the engine made. Open and New make one attempt; where that fails because the servers are away,
 // the start makes more, as it retries its other calls.
 type connector struct {

@@ -2,15 +2,11 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
 )
-
-// errStopped ends a start that was asked to stop.
-var errStopped = errors.New("stopped while starting")
 
 // life is the stage that an engine is in. It only goes forward: new, running, draining, ended. It also keeps the time that a
 // shutdown has: see drainPlan.
