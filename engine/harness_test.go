@@ -15,6 +15,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/test/virtual"
 )
@@ -93,6 +94,9 @@ func (h *harness) newEngine(opts ...Option) *testEngine {
 		return seed.Float64()
 	}
 	require.NoError(h.t, e.build("svc", nil, nil))
+	keep, err := metrics.New(e.registry, "svc", nil) // what the engine has counted can be read when it has ended
+	require.NoError(h.t, err)
+	h.t.Cleanup(keep.Close)
 	e.fake = &fakeStore{server: h.server, every: cfg.recovery.Interval, set: lease.Settings{
 		LeaseTTL: cfg.leaseTTL, SessionTTL: cfg.sessionTTL, Gap: cfg.gap, Settle: cfg.settle, Timeout: cfg.timeout,
 	}}

@@ -300,8 +300,9 @@ func WithForeignConsumers() Option {
 }
 
 // WithRegisterer sets where metrics are registered. Engines with the same registerer share the metrics: two engines of one service
-// show their sums. The gauges of an engine are removed when it has ended. If the registerer returns an error, New does, too.
-// Default and nil: metrics are not registered.
+// show their sums. The gauges of an engine are removed when it has ended, and all series of a service when its last engine there has:
+// one that is started later counts from zero. If the registerer returns an error, New does, too. Default and nil: metrics are not
+// registered.
 func WithRegisterer(r prometheus.Registerer) Option {
 	return option(func(c *config) { c.registerer = r })
 }

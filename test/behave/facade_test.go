@@ -10,6 +10,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/test/telemetry"
 )
 
 // TestReadyFollowsTheServer: not ready before the start, nor while Redis is down; ready when it is back; not ready after the end.
@@ -139,7 +140,8 @@ func TestSetMaxStreams(t *testing.T) {
 	h.stateIs(state{Input: 200, Pending: 30, Leases: 30, Sessions: 1, Consumers: 1})
 }
 
-// TestTwoEnginesOnOneRegisterer: their counts add up, and what an engine holds is subtracted when it ends.
+// TestTwoEnginesOnOneRegisterer: their counts add up, and what an engine holds is subtracted when it ends; nothing is left of the last
+// one.
 func TestTwoEnginesOnOneRegisterer(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -153,8 +155,9 @@ func TestTwoEnginesOnOneRegisterer(t *testing.T) {
 	require.EqualValues(t, 15, metric(t, registry, "acquisitions_total", "result", "acquired", "service", h.service))
 	require.NoError(t, b.shutdown())
 	require.EqualValues(t, 10, metric(t, registry, "held"))
-	require.NoError(t, a.shutdown())
 	require.EqualValues(t, 15, metric(t, registry, "acquisitions_total", "result", "acquired"), "counters stay")
+	require.NoError(t, a.shutdown())
+	require.Zero(t, telemetry.Series(t, registry), "until the last one has ended")
 	h.stateIs(state{Input: 15})
 }
 

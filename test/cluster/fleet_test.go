@@ -276,7 +276,8 @@ func (m *member) lost() (out []string) {
 // metric returns the sum of a metric over all series with these labels, given as name, value, …
 func (m *member) metric(t testing.TB, name string, labels ...string) float64 {
 	t.Helper()
-	sum, _ := telemetry.Sum(t, m.registry, name, labels...)
+	sum, there := telemetry.Sum(t, m.registry, name, labels...)
+	require.True(t, there, "%s has no metric %s %v; those of an engine that has ended are gone", m.name, name, labels)
 	return sum
 }
 

@@ -168,6 +168,7 @@ func finishAll(m *member, n api.Notification) error {
 // sums the counts.
 func (m *member) metric(name string, labels ...string) float64 {
 	m.h.T.Helper()
-	sum, _ := telemetry.Sum(m.h.T, m.registry, name, labels...)
+	sum, there := telemetry.Sum(m.h.T, m.registry, name, labels...)
+	require.True(m.h.T, there, "%s has no metric %s %v; those of an engine that has ended are gone", m.name, name, labels)
 	return sum
 }

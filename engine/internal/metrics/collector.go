@@ -12,7 +12,10 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/guard"
 )
 
-const namespace = "streamlease"
+const (
+	namespace    = "streamlease"
+	serviceLabel = "service" // all series have it
+)
 
 // Lateness is also kept as a native histogram, for those who scrape one: from a tenth of a millisecond up in steps of 2 to
 // 3 %, of which 16 s take 560.
@@ -22,20 +25,33 @@ const (
 	nativeMost   = 600
 )
 
-// collector is all the series of one registerer, shared by the engines that register there.
+// collector is all the series of one registerer, shared by the engines that register there. It stays registered: without engines it
+// has no series. (To unregister it would race with the next engine, since registerers know collectors by their descriptions.)
 type collector struct {
-	vectors map[*row]prometheus.Collector // of counters and histograms
-	descs   map[*row]*prometheus.Desc     // of gauges
+	vectors map[*row]vector           // of counters and histograms
+	descs   map[*row]*prometheus.Desc // of gauges
 
 	mu struct {
 		sync.Mutex // held while gauges are collected, so that remove waits for that
 		engines    map[*Metrics]struct{}
 	}
+
+	services struct {
+		sync.Mutex // held while series of vectors are made or removed
+		engines    map[string]int
+	}
+}
+
+// vector is the children of one metric.
+type vector interface {
+	prometheus.Collector
+	DeletePartialMatch(prometheus.Labels) int
 }
 
 func newCollector() *collector {
-	c := &collector{vectors: make(map[*row]prometheus.Collector), descs: make(map[*row]*prometheus.Desc)}
+	c := &collector{vectors: make(map[*row]vector), descs: make(map[*row]*prometheus.Desc)}
 	c.mu.engines = make(map[*Metrics]struct{})
+	c.services.engines = make(map[string]int)
 	for _, r := range table {
 		switch r.kind {
 		case isCounter:
@@ -85,16 +101,46 @@ func sharedCollector(r prometheus.Registerer) (*collector, error) {
 		api.ErrInvalidConfig, err, namespace)
 }
 
+// add adds an engine, and makes the series of its service.
 func (c *collector) add(m *Metrics) {
+	c.services.Lock()
+	c.services.engines[m.service]++
+	m.resolve()
+	c.services.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.engines[m] = struct{}{}
 }
 
+// remove removes an engine, and with the last one of a service all series of that. What is still counted then is seen by nobody.
 func (c *collector) remove(m *Metrics) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	_, there := c.mu.engines[m]
 	delete(c.mu.engines, m)
+	c.mu.Unlock()
+	if !there {
+		return
+	}
+	c.services.Lock()
+	defer c.services.Unlock()
+	if c.services.engines[m.service]--; c.services.engines[m.service] > 0 {
+		return
+	}
+	delete(c.services.engines, m.service)
+	for _, v := range c.vectors {
+		v.DeletePartialMatch(prometheus.Labels{serviceLabel: m.service})
+	}
+}
+
+// unlisted returns the series of a label's value that the table does not have: of a histogram and of a counter. Once the service has
+// no engine any more, they are not made.
+func (c *collector) unlisted(m *Metrics, duration, count *row, value string) (prometheus.Observer, prometheus.Counter) {
+	c.services.Lock()
+	defer c.services.Unlock()
+	if c.services.engines[m.service] == 0 {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{}), prometheus.NewCounter(prometheus.CounterOpts{})
+	}
+	return c.histogram(duration, m.service, value), c.counter(count, m.service, value)
 }
 
 // Describe implements prometheus.Collector.

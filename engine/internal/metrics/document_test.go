@@ -25,7 +25,7 @@ var sections = [kinds]string{
 	isGauge: `
 ## Gauges
 
-A gauge is gone when its engine has stopped. Where several engines of a process have the same service and registerer, it is
+A gauge is gone when its engine has ended. Where several engines of a process have the same service and registerer, it is
 their sum or the greatest of them, as it says here. One of *the fleet* is measured by the process whose turn it is to scan a
 partition, once per recovery interval, and shown by that process until two intervals have passed: take the greatest over
 all processes.

@@ -41,12 +41,11 @@ func New(r prometheus.Registerer, service string, gauges Source) (*Metrics, erro
 		return nil, err
 	}
 	m := &Metrics{collector: c, service: service, source: gauges}
-	m.resolve()
 	c.add(m)
 	return m, nil
 }
 
-// resolve makes the children of all vectors.
+// resolve makes the children of all vectors. collector.add calls it.
 func (m *Metrics) resolve() {
 	for _, r := range table {
 		if r.kind == isGauge {
@@ -71,8 +70,9 @@ func (m *Metrics) resolve() {
 	}
 }
 
-// Close removes the engine's gauges; once it returns, its Source is not running and will not be called again. What was
-// counted stays. Safe to call twice.
+// Close removes the engine's gauges; once it returns, its Source is not running and will not be called again. With the last engine
+// of a service on its registerer, all series of the service go: what they counted ended with it, as at the end of a process, and
+// one that is started later begins at zero. Safe to call twice.
 func (m *Metrics) Close() { m.collector.remove(m) }
 
 // Inc adds one to a counter.
@@ -111,7 +111,7 @@ func (m *Metrics) Script(name string, took time.Duration, err error) {
 func (m *Metrics) script(name string) (duration prometheus.Observer, failures prometheus.Counter) {
 	i, known := scriptDuration.named[name]
 	if !known { // one of a package above scan
-		return m.collector.histogram(scriptDuration.row, m.service, name), m.collector.counter(scriptErrors.row, m.service, name)
+		return m.collector.unlisted(m, scriptDuration.row, scriptErrors.row, name)
 	}
 	return m.histograms[scriptDuration.With(i).at], m.counters[scriptErrors.With(i).at]
 }
@@ -175,8 +175,7 @@ func (m *Metrics) Handled(n api.Notification, err error, took time.Duration) {
 
 func (m *Metrics) handler(kind api.Kind) (duration prometheus.Observer, failures prometheus.Counter) {
 	if !handlerKinds.has(kind) {
-		name := strings.ToLower(kind.String())
-		return m.collector.histogram(handlerDuration.row, m.service, name), m.collector.counter(handlerErrors.row, m.service, name)
+		return m.collector.unlisted(m, handlerDuration.row, handlerErrors.row, strings.ToLower(kind.String()))
 	}
 	return m.histograms[handlerDuration.With(kind).at], m.counters[handlerErrors.With(kind).at]
 }

@@ -231,9 +231,65 @@ func TestMetricsOfTwoEnginesOnOneRegisterer(t *testing.T) {
 		"handler_busy_workers{service=orders}":   4,
 	}, series(t, r))
 
-	again := metricsFor(t, r, "orders", nil)
-	again.Add(EntriesRead, 10)
-	require.EqualValues(t, 13, series(t, r)["entries_read_total{service=orders}"], "what was counted stays")
+}
+
+// shown is the number of series of each service, zeros included.
+func shown(t testing.TB, g prometheus.Gatherer) map[string]int {
+	t.Helper()
+	families, err := g.Gather()
+	require.NoError(t, err)
+	out := make(map[string]int)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == serviceLabel {
+					out[l.GetValue()]++
+				}
+			}
+		}
+	}
+	return out
+}
+
+// Trace: a process ran an engine for each tenant and ended them one after the other. Their counters and histograms, some 130 series
+// each, stayed for good.
+func TestSeriesEndWithTheLastEngineOfTheirService(t *testing.T) {
+	r := prometheus.NewPedanticRegistry()
+	gauges := fixed(emitted{Held, 0, 1}, emitted{BusyWorkers, api.NoPartition, 1})
+	all := 0
+	for _, row := range table {
+		for _, values := range row.series() {
+			if values != nil && row.kind != isGauge {
+				all++
+			}
+		}
+	}
+	first, second := metricsFor(t, r, "orders", gauges), metricsFor(t, r, "orders", gauges)
+	other := metricsFor(t, r, "mails", gauges)
+	require.Equal(t, map[string]int{"orders": all + 2, "mails": all + 2}, shown(t, r))
+	first.Script("of a package above scan", time.Second, nil)
+	first.Add(EntriesRead, 5)
+	first.Close()
+	first.Close()
+	require.Equal(t, map[string]int{"orders": all + 2 + 2, "mails": all + 2}, shown(t, r), "the second one has them, too")
+	first.Inc(EntriesRead)
+	require.EqualValues(t, 6, series(t, r)["entries_read_total{service=orders}"], "its last words are heard")
+	second.Close()
+	require.Equal(t, map[string]int{"mails": all + 2}, shown(t, r))
+
+	second.Inc(EntriesRead)
+	second.Script("renew", time.Second, nil)
+	second.Script("of a package above scan", time.Second, nil)
+	second.Handled(api.Notification{Kind: 99}, errors.New("no"), time.Second)
+	require.Equal(t, map[string]int{"mails": all + 2}, shown(t, r), "what counts on revives nothing")
+
+	third := metricsFor(t, r, "orders", gauges)
+	require.Equal(t, map[string]int{"orders": all + 2, "mails": all + 2}, shown(t, r))
+	third.Inc(EntriesRead)
+	require.EqualValues(t, 1, series(t, r)["entries_read_total{service=orders}"], "from zero")
+	third.Close()
+	other.Close()
+	require.Empty(t, shown(t, r))
 }
 
 func TestMetricsThroughAWrappedRegisterer(t *testing.T) {
@@ -269,6 +325,7 @@ func TestMetricsWithoutARegisterer(t *testing.T) {
 // Scrapes, counting and engines that come and go do not disturb each other; for the race detector.
 func TestMetricsConcurrently(t *testing.T) {
 	r := prometheus.NewRegistry()
+	metricsFor(t, r, "orders", nil) // there throughout, so the series are
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -286,6 +343,14 @@ func TestMetricsConcurrently(t *testing.T) {
 				}
 				m.Renewed(1, 0, 0, 0)
 				m.Script("recover", time.Millisecond, nil)
+				passing, err := New(r, "mails", nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				passing.Renewed(1, 0, 0, 0)
+				passing.Script("of a package above scan", time.Millisecond, nil)
+				passing.Close()
 				if i%2 == 0 {
 					if _, err := r.Gather(); err != nil {
 						t.Error(err)
@@ -300,6 +365,7 @@ func TestMetricsConcurrently(t *testing.T) {
 	got := series(t, r)
 	require.EqualValues(t, 80, got["renewals_total{result=kept,service=orders}"])
 	require.NotContains(t, got, "held{partition=0,service=orders}")
+	require.NotContains(t, shown(t, r), "mails")
 }
 
 type panickingRegisterer struct{ prometheus.Registerer }

@@ -95,7 +95,7 @@ func (r *row) at(v int) int {
 
 // names returns the names of all labels.
 func (r *row) names() []string {
-	names := []string{"service"}
+	names := []string{serviceLabel}
 	if r.partition {
 		names = append(names, "partition")
 	}
