@@ -15,7 +15,7 @@ TEST_FLAGS := -p 2 -timeout 14m
 FUZZ_TIME := 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help deps servers demo test race lint fmt vet staticcheck vuln fuzz bench
+.PHONY: help deps servers demo test race lint fmt vet staticcheck vuln weight fuzz bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ staticcheck: ## Run staticcheck
 
 vuln: ## Run govulncheck
 	@.ci/tool $(GOVULNCHECK) $(MODULES)
+
+weight: ## Count modules, lines of go.sum and bytes that the library adds to a program
+	@.ci/weight
 
 fuzz: deps ## Run each fuzz target for 20 s, or FUZZ_TIME
 	@grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
