@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -141,4 +142,23 @@ func TestTheAddressIsThatOfSentinels(t *testing.T) {
 func TestWhatUsesNoServerOfOursRefusesOne(t *testing.T) {
 	requireRefused(t, "scan", "-redis", "redis://127.0.0.1:1")
 	requireRefused(t, "-redis", "redis://127.0.0.1:1", "scale")
+}
+
+// Every command has the same words for it, and takes it before and after its own name.
+func TestEveryCommandTakesTheAddressInTheSameWords(t *testing.T) {
+	words := ""
+	for _, sub := range command().Commands {
+		var out strings.Builder
+		c := command()
+		c.Writer = &out
+		require.NoError(t, c.Run(t.Context(), []string{"bench", "-redis", "redis://a", sub.Name, "-redis", "redis://b", "-h"}))
+		line := regexp.MustCompile(`(?m)^   --redis string .*$`).FindString(out.String())
+		require.NotEmpty(t, line, "%s: %s", sub.Name, out.String())
+		if words == "" {
+			words = line
+		}
+		require.Equal(t, strings.Fields(words), strings.Fields(line), sub.Name)
+	}
+	require.Contains(t, words, address.EnvURL)
+	require.Contains(t, words, address.EnvPassword)
 }
