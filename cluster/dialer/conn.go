@@ -205,6 +205,7 @@ func (c *conn) Close() error {
 func (d *Dialer) leave(address, target string, patience time.Duration) {
 	var going []*conn
 	d.mu.Lock()
+	d.mu.leaves[address]++
 	for c := range d.mu.conns {
 		if c.address == address && c.target != target {
 			going = append(going, c)

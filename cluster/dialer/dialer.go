@@ -36,6 +36,7 @@ type Dialer struct {
 	mu struct {
 		sync.Mutex
 		routes map[string]*route // by address
+		leaves map[string]int    // how often connections for an address were left
 		conns  map[*conn]struct{}
 	}
 }
@@ -47,6 +48,7 @@ func New(opt rueidis.ClientOption) *Dialer {
 		d.buffer = rueidis.DefaultWriteBuffer
 	}
 	d.mu.routes = make(map[string]*route)
+	d.mu.leaves = make(map[string]int)
 	d.mu.conns = make(map[*conn]struct{})
 	d.Configure(Config{})
 	return d
@@ -86,21 +88,43 @@ func (d *Dialer) SideOption() rueidis.ClientOption {
 	return opt
 }
 
-// dial makes a connection of a client.
+// dial makes a connection of a client. One that was being made while those for its address were left is made again: it may lead to
+// where nobody is to be any more, and nobody would leave it.
 func (d *Dialer) dial(ctx context.Context, address string, nd *net.Dialer, config *tls.Config) (net.Conn, error) {
-	raw, target, err := d.connect(ctx, address, nd, config)
-	if err != nil {
-		return nil, err
+	for {
+		before := d.left(address)
+		raw, target, err := d.connect(ctx, address, nd, config)
+		if err != nil {
+			return nil, err
+		}
+		c := &conn{Conn: raw, d: d, address: address, target: target}
+		c.mu.out.commands = true
+		if d.opt.DisableTCPNoDelay {
+			allowDelay(raw) // the client cannot, since it does not see this connection
+		}
+		if d.keep(c, before) {
+			return c, nil
+		}
+		raw.Close()
 	}
-	if d.opt.DisableTCPNoDelay {
-		allowDelay(raw) // the client cannot, since it does not see this connection
-	}
-	c := &conn{Conn: raw, d: d, address: address, target: target}
-	c.mu.out.commands = true
+}
+
+// left returns how often connections for an address were left.
+func (d *Dialer) left(address string) int {
 	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.leaves[address]
+}
+
+// keep lists a connection, unless connections for its address were left since.
+func (d *Dialer) keep(c *conn, before int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mu.leaves[c.address] != before {
+		return false
+	}
 	d.mu.conns[c] = struct{}{}
-	d.mu.Unlock()
-	return c, nil
+	return true
 }
 
 // connect dials the targets for an address until one answers. Each has an equal share of the time that is left.

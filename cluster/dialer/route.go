@@ -62,6 +62,12 @@ func (d *Dialer) Keep(named func(address string) bool) {
 			delete(d.mu.routes, address)
 		}
 	}
+	// A connection that is being made for an address that nobody knows any more is made again, at worst.
+	for address := range d.mu.leaves {
+		if !named(address) {
+			delete(d.mu.leaves, address)
+		}
+	}
 }
 
 // Routes returns the routes, ordered by address.
