@@ -57,7 +57,16 @@ func readPage(t *testing.T) (p page) {
 	return p
 }
 
-// grant gives a user, who had none, the rights of these blocks, and returns how it connects.
+// without returns a page that lacks these rules.
+func (p page) without(rules ...string) page {
+	var blocks [][]string
+	for _, b := range p.blocks {
+		blocks = append(blocks, slices.DeleteFunc(slices.Clone(b), func(word string) bool { return slices.Contains(rules, word) }))
+	}
+	return page{blocks: blocks, logged: p.logged}
+}
+
+// grantBlocks gives a user, who had none, the rights of these blocks, and returns how it connects.
 func (h *harness) grantBlocks(p page, blocks ...int) rueidis.ClientOption {
 	h.T.Helper()
 	name := p.blocks[blocks[0]][2]
@@ -256,14 +265,12 @@ func TestWhatThePageSaysOfRightsThatAreLeftOut(t *testing.T) {
 		require.ErrorIs(t, err, rueidis.ErrNoCache)
 		shown("chat-publisher", "client|tracking")
 
-		opt = h.grantBlocks(p, producerBlock)
-		h.Do("ACL", "SETUSER", "chat-producer", "-cluster|slots", "-cluster|shards", "-cluster")
+		opt = h.grantBlocks(p.without("+cluster|slots", "+cluster|shards"), producerBlock)
 		client := h.connect(opt)
 		require.NoError(t, client.Do(ctx, client.B().Ping().Build()).Error(), "it goes on as on one server")
 		shown("chat-producer", "cluster|slots", "cluster|shards")
 
-		opt = h.grantBlocks(p, engineBlock)
-		h.Do("ACL", "SETUSER", "chat", "-client|unblock", "-client")
+		opt = h.grantBlocks(p.without("+client|unblock"), engineBlock)
 		live(ctx, t, opt, func(stream string) {
 			h.Do("XADD", h.layout.Keys(0).Input, "*", "lbs-input", `{"DataStreamName":"`+stream+`"}`)
 		})
@@ -279,11 +286,10 @@ func TestWhatThePageSaysOfRightsThatAreLeftOut(t *testing.T) {
 			}
 			h.passes(h.connect(h.grantBlocks(p, blocks...)))
 			tried := slices.DeleteFunc(loggedBy(t, h.Client), leftovers.MatchString)
-			if asks {
+			if asks && major(t, h) >= 7 { // older servers cannot be asked
 				p.onlyWhatThePageSays(t, tried)
 				continue
 			}
-			shown("chat", "acl|whoami")
 			shown("chat", "xrevrange")
 		}
 
