@@ -212,9 +212,6 @@ func (e *Engine) gaveUp(on string) {
 	e.log.Warn("shutdown: not waiting any longer", 1, "for", on, "timeout", e.cfg.drainTimeout)
 }
 
-// lastWord is how much time there is for everything once the engine has to stop at once.
-const lastWord = 100 * time.Millisecond
-
 // finish delivers Terminated.
 func (e *Engine) finish(to delivery, why error) {
 	ctx, cancel := context.WithTimeout(e.base, time.Duration(.75*float64(time.Until(e.life.until()))))

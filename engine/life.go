@@ -8,6 +8,9 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
+// lastWord is how much time there is for everything once the engine has to stop at once.
+const lastWord = 100 * time.Millisecond
+
 // life is the stage that an engine is in. It only goes forward: new, running, draining, ended. It also keeps the time that a
 // shutdown has: see drainPlan.
 type life struct {
