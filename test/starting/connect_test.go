@@ -170,3 +170,17 @@ func TestNewBeforeTheServerOfRenewalsIsThere(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, e.Shutdown(context.Background()), "a client that never connected is closed")
 }
+
+// A server that lacks a command that scripts need is not supported, and that is said at the start, by engines and publishers.
+func TestServersThatLackCommands(t *testing.T) {
+	for _, command := range []string{"XPENDING", "EVALSHA"} {
+		server := servers.New(t, servers.Args("--rename-command", command, ""))
+		err := start(t, server.ClientOption())
+		require.ErrorIs(t, err, api.ErrUnsupportedServer, command)
+		require.ErrorContains(t, err, "Redis 6.2 or Valkey is required", command)
+	}
+	server := servers.New(t, servers.Args("--rename-command", "HSETNX", ""))
+	p, _ := publisher(t, server.Client(t), service)
+	_, err := p.Publish(t.Context(), "a", nil)
+	require.ErrorIs(t, err, api.ErrUnsupportedServer)
+}
