@@ -150,6 +150,7 @@ func (a *acquirer) acquireOnce(ctx context.Context, p *partition, s *lease.Sessi
 			a.completer.RequeueLost(l)
 			continue
 		}
+		a.metrics.OwnershipBegan(takes[i].Token, x.ID)
 		a.recheck(p, s, l, t.sent, epoch)
 	}
 	a.metrics.Took(takes)

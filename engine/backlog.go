@@ -49,13 +49,19 @@ func (b *backlogs) measure(ctx context.Context, partition int) {
 	b.last[partition].Store(&measured{now, at})
 }
 
-// emit emits the last measurement of a partition while it is fresh: after that, another process has a later one.
-func (b *backlogs) emit(partition int, emit metrics.Emit) {
+// emit emits the last measurement of a partition while it is fresh: after that, another process has a later one. roomless is whether
+// what is not delivered there waits for room in this process.
+func (b *backlogs) emit(partition int, roomless bool, emit metrics.Emit) {
 	m := b.last[partition].Load()
 	if m == nil || b.clock.Now()-m.at > 2*int64(b.cfg.recovery.Interval) {
 		return
 	}
 	emit(metrics.Lag, partition, float64(m.Lag))
+	if roomless {
+		emit(metrics.WaitingForRoom, partition, float64(m.Lag))
+	} else {
+		emit(metrics.WaitingForRoom, partition, 0)
+	}
 	if m.LagBy.Exact() {
 		emit(metrics.LagEstimated, partition, 0)
 		emit(metrics.Stranded, partition, float64(m.Stranded))

@@ -40,6 +40,11 @@ func TestBacklogGaugesShowWhatTheInspectorCounts(t *testing.T) {
 		age, there := l.metric("oldest_pending_seconds")
 		return there && age > 0
 	})
+	l.until("and what of that waits for room", func() bool {
+		waiting, there := l.metric("waiting_for_room", "partition", "0")
+		wait, _ := l.metric("room_wait_seconds", "partition", "0")
+		return there && waiting == float64(b.Lag) && wait > 0
+	})
 	require.Equal(t, 7, b.Lag+b.Pending)
 	require.Equal(t, scan.LagCounted, b.LagBy)
 	require.Equal(t, 1, b.DeadLetters)
@@ -51,15 +56,21 @@ func TestBacklogGaugesShowWhatTheInspectorCounts(t *testing.T) {
 func TestStaleBacklogIsNotExported(t *testing.T) {
 	const interval = time.Second
 	b := newBacklogs(&env{cfg: &config{recovery: scan.Config{Interval: interval}}, clock: lease.NewClock()}, 1, nil)
+	roomless := true
 	show := func(m scan.Backlog, ago time.Duration) map[metrics.Gauge]float64 {
 		b.last[0].Store(&measured{m, b.clock.Now() - int64(ago)})
 		emitted := make(map[metrics.Gauge]float64)
-		b.emit(0, func(g metrics.Gauge, _ int, v float64) { emitted[g] = v })
+		b.emit(0, roomless, func(g metrics.Gauge, _ int, v float64) { emitted[g] = v })
 		return emitted
 	}
 	exact := show(scan.Backlog{Lag: 3, LagBy: scan.LagTold}, 0)
 	require.Equal(t, []float64{3, 0}, []float64{exact[metrics.Lag], exact[metrics.LagEstimated]})
 	require.Contains(t, exact, metrics.LagEstimated)
+	require.EqualValues(t, 3, exact[metrics.WaitingForRoom])
+	roomless = false
+	exact = show(scan.Backlog{Lag: 3, LagBy: scan.LagTold}, 0)
+	require.Contains(t, exact, metrics.WaitingForRoom)
+	require.Zero(t, exact[metrics.WaitingForRoom])
 	require.Contains(t, exact, metrics.Stranded)
 	estimate := show(scan.Backlog{Lag: 4, Stranded: -1, WithoutBody: -1, LagBy: scan.LagEstimated}, 0)
 	require.Equal(t, []float64{4, 1}, []float64{estimate[metrics.Lag], estimate[metrics.LagEstimated]})

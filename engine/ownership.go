@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/internal/completion"
 	"github.com/streamlease/streamlease/engine/internal/dispatch"
@@ -46,6 +48,7 @@ func (o *ownership) disownOne(l *lease.Lease, cause metrics.Cause, why error) bo
 		return false
 	}
 	o.metrics.Inc(metrics.Disowned.With(cause))
+	o.metrics.OwnershipEnded(lease.EndLost, time.Duration(o.clock.Now()-l.Since()))
 	o.dispatcher.Post(api.Notification{Kind: api.Disowned, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: why})
 	return true
 }

@@ -20,6 +20,7 @@ type partition struct {
 	due    atomic.Int64  // entries of later that are due, likewise
 	agreed atomic.Uint64 // ticket of the agreement: nothing is read before that attempt has ended
 
+	roomlessSince   atomic.Int64 // since when its reader has had no room for a stream, on the clock's axis; 0: it has
 	forwardFailures atomic.Int64 // failures in a row to copy anything here from other partitions
 
 	stretched stretched

@@ -47,6 +47,7 @@ func (r *reader) read(ctx context.Context, p *partition) {
 	var accepting sync.WaitGroup
 	defer accepting.Wait()
 	r.legacy.await(ctx, p.number)
+	defer p.roomlessSince.Store(0)
 	for ctx.Err() == nil {
 		s := p.awaitSession(ctx)
 		if s == nil {
@@ -120,10 +121,20 @@ func (r *reader) awaitRoom(ctx context.Context, p *partition, s *lease.Session) 
 			r.memory.StopWaiting(p.number)
 			n = r.pressure.reserveInTurn(p.number, r.cfg.readBatch)
 		}
+		r.noteRoom(p)
 		return n > 0 || s.Remaining() == 0
 	})
 	r.streams.EndTurn(p.number)
 	return n
+}
+
+// noteRoom notes since when a reader waits because as many streams are held as may be. A chore in between changes nothing.
+func (r *reader) noteRoom(p *partition) {
+	if r.streams.Waits(p.number) {
+		p.roomlessSince.CompareAndSwap(0, r.clock.Now())
+	} else {
+		p.roomlessSince.Store(0)
+	}
 }
 
 // awaitIntake waits until what was read before has been accepted.

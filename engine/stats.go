@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -14,6 +15,9 @@ import (
 // Stats is a snapshot of an engine.
 type Stats struct {
 	Held        int           // streams owned, including those whose completion is on its way to Redis
+	MaxStreams  int           // the limit, as WithMaxStreams has it: 0 is none, NoStreams no stream at all
+	Full        bool          // as many streams are held as may be
+	Roomless    int           // partitions that are not read, since there is no room for a stream
 	Unconfirmed int           // of these, those that no renewal has confirmed since the server of their partition changed
 	Parked      int           // announcements that wait for a stream that is owned
 	Ending      int           // completions on their way to Redis
@@ -39,6 +43,9 @@ func (e *Engine) Stats() Stats {
 	for _, n := range e.table.Unconfirmed(nil) {
 		s.Unconfirmed += n
 	}
+	if limit, limited := e.quota.Limit(); limited {
+		s.MaxStreams, s.Full = cmp.Or(limit, NoStreams), e.quota.Full()
+	}
 	s.Parked, _ = e.parked.list.Size()
 	s.Queued, s.Busy = e.dispatcher.Queued(), e.dispatcher.Running()
 	if l := e.table.Oldest(); l != nil {
@@ -49,6 +56,9 @@ func (e *Engine) Stats() Stats {
 	for _, p := range e.partitions {
 		s.Dead += int(p.dead.Load())
 		s.Due += int(p.due.Load())
+		if p.roomlessSince.Load() != 0 {
+			s.Roomless++
+		}
 		p.mu.Lock()
 		if p.mu.session != nil && p.mu.session.Remaining() > 0 {
 			s.Live++
@@ -83,8 +93,18 @@ func (e *Engine) collectGauges(emit metrics.Emit) {
 		strain := e.pressure.of(n)
 		emit(metrics.RenewalsLate, n, strain.late.Seconds())
 		emit(metrics.Intake, n, float64(e.pressure.state(strain.intake, e.pressure.isClogged(n, e.clock.Now()))))
-		e.backlogs.emit(n, emit)
+		roomless := e.roomless(p)
+		emit(metrics.RoomWait, n, roomless.Seconds())
+		e.backlogs.emit(n, roomless >= e.cfg.beat, emit)
 	}
+	if limit, limited := e.quota.Limit(); limited {
+		emit(metrics.MaxStreams, api.NoPartition, float64(limit))
+	}
+	full := 0.0
+	if e.quota.Full() {
+		full = 1
+	}
+	emit(metrics.Full, api.NoPartition, full)
 	emit(metrics.QueueDepth, api.NoPartition, float64(e.dispatcher.Queued()))
 	emit(metrics.BusyWorkers, api.NoPartition, float64(e.dispatcher.Running()))
 	emit(metrics.BreakersOpen, api.NoPartition, float64(e.breakers.open()))
@@ -92,6 +112,15 @@ func (e *Engine) collectGauges(emit metrics.Emit) {
 	if l := e.table.Oldest(); l != nil {
 		emit(metrics.OldestHeld, api.NoPartition, time.Duration(e.clock.Now()-l.Since()).Seconds())
 	}
+}
+
+// roomless returns for how long the reader of a partition has had no room for a stream.
+func (e *Engine) roomless(p *partition) time.Duration {
+	since := p.roomlessSince.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Duration(e.clock.Now() - since)
 }
 
 // Leases yields the leases that are held. It works on a snapshot: some may have ended by the time they are yielded.

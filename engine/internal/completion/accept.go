@@ -19,6 +19,7 @@ type Target struct {
 // End accepts the end of a lease that its owner or the engine has ended. It implements lease.Completer.
 func (c *Completer) End(l *lease.Lease) {
 	ending := l.Ending()
+	c.cfg.Metrics.OwnershipEnded(ending.Kind, time.Duration(c.cfg.Clock.Now()-l.Since()))
 	x := completion{
 		consumer: l.Session().Consumer(),
 		lease:    l,

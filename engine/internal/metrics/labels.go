@@ -64,6 +64,11 @@ var endKinds = label[lease.EndKind]{name: "kind", values: []value{
 	lease.EndHandBack: {"handed_back", "by a drain"},
 }}
 
+// ownershipEnds are all the ways in which an ownership ends.
+var ownershipEnds = label[lease.EndKind]{name: "kind", values: slices.Concat([]value{
+	lease.EndLost: {"lost", "not by its owner: see `disowned_total`"},
+}, endKinds.values[lease.EndDone:])}
+
 // endResult is what became of the end of a lease.
 type endResult uint8
 

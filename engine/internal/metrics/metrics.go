@@ -149,6 +149,24 @@ func (m *Metrics) Ended(kind lease.EndKind, err error) {
 	}
 }
 
+// OwnershipEnded records how long a stream was owned, and how that ended.
+func (m *Metrics) OwnershipEnded(kind lease.EndKind, after time.Duration) {
+	if ownershipEnds.has(kind) {
+		m.Observe(ownershipDuration.With(kind), after.Seconds())
+	}
+}
+
+// madeUp is the age in seconds beyond which the ID of an announcement is no time: producers may choose IDs.
+const madeUp = 10 * 365 * 24 * 3600
+
+// OwnershipBegan records how long an announcement waited to be owned: from its ID to its token, which both have the server's time.
+func (m *Metrics) OwnershipBegan(token api.Token, entry string) {
+	ms, _ := lease.ParseID(entry)
+	if waited := (float64(token) - float64(ms)*1000) / 1e6; waited < madeUp {
+		m.Observe(ownershipWait, max(0, waited))
+	}
+}
+
 // DeadLetter counts an announcement that was dead-lettered. The class of a reason is what precedes its first colon.
 func (m *Metrics) DeadLetter(reason string) {
 	class, _, _ := strings.Cut(reason, ":")

@@ -118,6 +118,14 @@ func TestMetricsCount(t *testing.T) {
 	m.Handled(api.Notification{Kind: api.Added}, errors.New("no"), time.Second)
 	m.Handled(api.Notification{Kind: api.Releasing}, errors.Join(&api.PanicError{Value: 1}), time.Second)
 	m.Handled(api.Notification{Kind: 99}, nil, time.Second)
+	m.OwnershipEnded(lease.EndDone, time.Hour)
+	m.OwnershipEnded(lease.EndDone, time.Minute)
+	m.OwnershipEnded(lease.EndLost, time.Second)
+	m.OwnershipEnded(99, time.Second)
+	m.OwnershipBegan(1_700_000_002_500_000, "1700000000000-3") // 2.5 s
+	m.OwnershipBegan(1_700_000_000_000_000, "1700000000001-0") // a clock that went back
+	m.OwnershipBegan(1_700_000_000_000_000, "1-1")             // IDs that are no times
+	m.OwnershipBegan(1_700_000_000_000_000, "18446744073709551615-1")
 	m.Inc(SessionsLost)
 	m.Opened(true)
 	m.Opened(false)
@@ -182,6 +190,12 @@ func TestMetricsCount(t *testing.T) {
 		"handler_errors_total{kind=added,service=orders}":               1,
 		"handler_errors_total{kind=releasing,service=orders}":           1,
 		"handler_panics_total{service=orders}":                          1,
+		"ownership_duration_seconds{kind=done,service=orders}.count":    2,
+		"ownership_duration_seconds{kind=done,service=orders}.sum":      3660,
+		"ownership_duration_seconds{kind=lost,service=orders}.count":    1,
+		"ownership_duration_seconds{kind=lost,service=orders}.sum":      1,
+		"ownership_wait_seconds{service=orders}.count":                  3,
+		"ownership_wait_seconds{service=orders}.sum":                    2.5,
 		"sessions_lost_total{service=orders}":                           1,
 		"opens_total{result=ok,service=orders}":                         1,
 		"opens_total{result=failed,service=orders}":                     1,
@@ -392,6 +406,8 @@ func TestMetricsDoNotAllocate(t *testing.T) {
 		m.Inc(Disowned.With(CauseLease))
 		m.Inc(Hooks.With(HookEvents, HookDelivered))
 		m.Ended(lease.EndDone, nil)
+		m.OwnershipEnded(lease.EndDone, time.Hour)
+		m.OwnershipBegan(1_700_000_002_500_000, "1700000000000-3")
 		m.Handled(added, nil, time.Millisecond)
 		m.Script("renew", time.Millisecond, nil)
 	}))

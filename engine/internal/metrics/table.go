@@ -172,6 +172,21 @@ var (
 		buckets: []float64{.05, .1, .25, .5, 1, 2.5, 10},
 	})
 
+	ownershipDuration = histogramBy(row{
+		name:    "ownership_duration_seconds",
+		help:    "Seconds from the acquisition of a stream to the end of its ownership.",
+		buckets: []float64{1, 10, 60, 600, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600},
+	}, ownershipEnds)
+
+	ownershipWait = histogram(row{
+		name: "ownership_wait_seconds",
+		help: "Seconds from an announcement to its ownership.",
+		more: "From its ID to its token, both the server's time; a retry, a promotion and a hand-back give it a new ID. So it counts from when the " +
+			"stream was last free to be taken, or asked for while another announcement of it was owned. IDs that producers choose are not times " +
+			"and count only if they look like one.",
+		buckets: []float64{.01, .1, .5, 1, 5, 10, 60, 600, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600},
+	})
+
 	RenewalBatchSize = histogram(row{
 		name:    "renewal_batch_size",
 		help:    "Leases in a batch.",
@@ -224,6 +239,12 @@ var (
 		name:    "handler_queue_depth",
 		help:    "Notifications waiting for a worker.",
 		combine: sum,
+	})
+
+	Full = gauge(row{
+		name:    "full",
+		help:    "1 while as many streams are held as are allowed, otherwise 0.",
+		combine: greatest,
 	})
 
 	Held = gauge(row{
@@ -286,6 +307,13 @@ var (
 		combine: greatest,
 	})
 
+	MaxStreams = gauge(row{
+		name:    "max_streams",
+		help:    "Streams that may be held.",
+		more:    "Missing where there is no limit.",
+		combine: sum,
+	})
+
 	OldestHeld = gauge(row{
 		name:    "oldest_held_seconds",
 		help:    "Seconds since the stream that is held longest was acquired.",
@@ -342,6 +370,12 @@ var (
 		partition: true, combine: greatest,
 	})
 
+	RoomWait = gauge(row{
+		name:      "room_wait_seconds",
+		help:      "Seconds for which a partition has not been read because as many streams are held as are allowed.",
+		partition: true, combine: greatest,
+	})
+
 	Settling = gauge(row{
 		name:      "settling",
 		help:      "1 while no free stream is taken after a change of server, otherwise 0.",
@@ -362,5 +396,12 @@ var (
 		more: "Until it is, a lease lasts no longer than its session would have without the change. 0 again within seconds.",
 
 		partition: true, combine: sum,
+	})
+
+	WaitingForRoom = gauge(row{
+		name:      "waiting_for_room",
+		help:      "Announcements that no consumer was given yet, while this process has no room for them, otherwise 0.",
+		more:      "That is `lag` where it is measured by a process that is full.",
+		partition: true, combine: fleet,
 	})
 )

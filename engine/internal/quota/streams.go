@@ -47,6 +47,13 @@ func (s *Streams) SetLimit(n int) {
 	s.changed()
 }
 
+// Limit returns how many streams may be held, and false if there is no limit.
+func (s *Streams) Limit() (n int, limited bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.limit, s.limitedLocked()
+}
+
 // Full reports whether as many streams are held as may be.
 func (s *Streams) Full() bool {
 	s.mu.Lock()
