@@ -5,6 +5,7 @@ import (
 	"go/constant"
 	"go/token"
 	"go/types"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,9 +38,46 @@ var (
 // would name one are few, and stand in lines that are summed up.
 func TestLogLinesHaveConstantMessagesAndKeysOfOneWord(t *testing.T) {
 	found := 0
+	eachLogCall(t, func(p *source.Package, call *ast.CallExpr, at [2]int) {
+		found++
+		checkLogCall(t, p, call, at)
+	})
+	require.Greater(t, found, 40)
+}
+
+// What a line means and what to do about it is looked up by its message.
+func TestEveryWarningIsInTheTableOfLogLines(t *testing.T) {
+	document, err := os.ReadFile("../../docs/OPERATIONS.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(document), "\n## By log line\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n## ")
+	documented := make(map[string]bool)
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(table, -1) {
+		require.False(t, documented[row[1]], "twice: %s", row[1])
+		documented[row[1]] = true
+	}
+	written := make(map[string]bool)
+	eachLogCall(t, func(p *source.Package, call *ast.CallExpr, at [2]int) {
+		name := call.Fun.(*ast.SelectorExpr).Sel.Name
+		if _, passes := passing[name]; !passes && name != "Warn" && name != "Error" {
+			return
+		}
+		if message, ok := text(p, call.Args[at[0]]); ok {
+			written[message] = true
+			require.True(t, documented[message], "%s: to be added to docs/OPERATIONS.md: %q", p.Fset.Position(call.Pos()), message)
+		}
+	})
+	for message := range documented {
+		require.True(t, written[message], "docs/OPERATIONS.md has a line that nothing writes: %q", message)
+	}
+}
+
+// eachLogCall calls f for each call that writes a line of the log.
+func eachLogCall(t *testing.T, f func(p *source.Package, call *ast.CallExpr, at [2]int)) {
 	for _, p := range library(t) {
-		for _, f := range p.Files {
-			for _, d := range f.Decls {
+		for _, file := range p.Files {
+			for _, d := range file.Decls {
 				function, ok := d.(*ast.FuncDecl)
 				if !ok {
 					continue
@@ -56,14 +94,12 @@ func TestLogLinesHaveConstantMessagesAndKeysOfOneWord(t *testing.T) {
 					if _, passes := passing[function.Name.Name]; passes && !isConstant(p, call.Args[at[0]]) {
 						return true
 					}
-					found++
-					checkLogCall(t, p, call, at)
+					f(p, call, at)
 					return true
 				})
 			}
 		}
 	}
-	require.Greater(t, found, 40)
 }
 
 // logCall reports whether a call writes a line, and where its message and its first key are.
