@@ -62,6 +62,7 @@ type Snapshot struct {
 	Consumer   string
 	Scripts    map[string]int64 // run so far, by name
 	Churn      Churn
+	Drained    time.Duration // how long the shutdown took; only in answer to "drain", which has nothing else
 	Error      string
 }
 
@@ -75,6 +76,7 @@ const Patience = 2 * time.Minute
 //	done N    answers when N streams are done
 //	look      answers at once
 //	heap      answers after a garbage collection
+//	drain     shuts the engine down, and answers when that has ended
 //
 // It ends when in does. When it cannot start, it answers so without being asked, and ends.
 func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) error {
@@ -167,6 +169,9 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 
 func (w *worker) execute(ctx context.Context, line string) Snapshot {
 	command, argument, _ := strings.Cut(line, " ")
+	if command == "drain" {
+		return w.drain(ctx)
+	}
 	counts := map[string]func() int{
 		"await": func() int { return w.engine.Stats().Held },
 		"done":  func() int { return int(w.churner.done.Load()) },
@@ -185,6 +190,15 @@ func (w *worker) execute(ctx context.Context, line string) Snapshot {
 		s.Heap = int64(measure.Heap()) - w.idle
 	}
 	return s
+}
+
+// drain shuts the engine down and measures how long that takes.
+func (w *worker) drain(ctx context.Context) Snapshot {
+	began := time.Now()
+	if err := w.engine.Shutdown(ctx); err != nil {
+		return Snapshot{Error: err.Error()}
+	}
+	return Snapshot{Drained: time.Since(began)}
 }
 
 // await polls: counting in the handler would be one more cost to measure.

@@ -34,6 +34,7 @@ type Advice struct {
 	Redis     float64       // share of a core, for all streams
 	Takeover  time.Duration // from the death of the pods until all streams are owned: session TTL + beat + streams / Rate
 	Rate      float64       // streams taken over a second
+	HandBack  HandBack      // of Survivor streams
 	Late      time.Duration // lateness of renewals at which to alarm: a tenth of Spare
 	Spare     time.Duration // what a lease has to spare: TTL - margin - interval - timeout
 }
@@ -147,6 +148,7 @@ func writeAdvice(out io.Writer, a Advice) {
 		fmt.Sprintf("%d * %s + %s * %.3g µs/s", a.Pods, report.Percent(a.RedisCPU.At), report.Grouped(a.Streams), 1e6*a.RedisCPU.Per))
 	t.Row("streams owned again after", report.Seconds(a.Takeover),
 		fmt.Sprintf("session TTL + a beat + %s / %s a second", report.Grouped(a.Each*a.Failed), report.Grouped(a.Rate)))
+	a.HandBack.row(t)
 	t.Row("alarm: renewal lateness p99", "above "+report.Seconds(a.Late), fmt.Sprintf("a lease has %s to spare; a tenth of it", report.Seconds(a.Spare)))
 	t.Row("alarm: held a pod", "above "+report.Grouped(a.Capacity), "more than was measured or asked for")
 	t.Row("alarm: disowned, sessions lost", "above 0", "streams changed hands without need")

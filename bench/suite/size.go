@@ -49,6 +49,7 @@ type Costs struct {
 	ClientLease  time.Duration // of the client for each lease in it
 	Move         time.Duration // of Redis for a stream of a dead process that another one recovers and takes
 	MoveRate     float64       // streams a second that one process took over from a dead one
+	HandBackRate float64       // streams a second that one process handed back
 	Bare         time.Duration // of Redis for a bare pipelined PEXPIRE
 	ClientBare   time.Duration // of the client for it
 }
@@ -80,6 +81,7 @@ func Size(ctx context.Context, o SizeOptions, r *report.Report) (err error) {
 	}
 	if err == nil {
 		s.Advice, err = advise(s.Held, o.Demand, o.Hold, s.Costs.MoveRate)
+		s.Advice.HandBack = handBackAdvice(s.Advice.Survivor, s.Costs.HandBackRate)
 	}
 	return errors.Join(r.Write(s, func(out io.Writer) { writeSized(out, o, s, separated, err) }, s.plots()...), err)
 }
@@ -129,7 +131,7 @@ func costs(ctx context.Context, o HoldOptions, ladder []Held, r *report.Report) 
 		return c, err
 	}
 	steps.Done()
-	c.Move, c.MoveRate, err = move(ctx, o.URL)
+	c.Move, c.MoveRate, c.HandBackRate, err = move(ctx, o.URL)
 	steps.Done()
 	return c, err
 }
@@ -215,17 +217,17 @@ func bare(ctx context.Context, url string, d time.Duration) (redis, client time.
 	return after.Since(before).CPU / time.Duration(sent), (used - own) / time.Duration(sent), err
 }
 
-// move kills a process, and measures another one that takes all of its streams.
-func move(ctx context.Context, url string) (cost time.Duration, rate float64, err error) {
+// move kills a process, and measures another one that takes all of its streams and hands them back in the end.
+func move(ctx context.Context, url string) (cost time.Duration, rate, back float64, err error) {
 	s, err := target.Open(ctx, url)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	o := pod.WorkerOptions{URL: s.URL, Service: s.Producer("move").Service, SessionTTL: moveTTL}
 	victim, err := pod.StartWorker(ctx, o)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	killed := false
 	defer func() {
@@ -234,37 +236,38 @@ func move(ctx context.Context, url string) (cost time.Duration, rate float64, er
 		}
 	}()
 	if _, err := s.Announce(ctx, "move", costMoved); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	if _, err := victim.Ask("await %d", costMoved); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	successor, err := pod.StartWorker(ctx, o)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	defer func() { err = errors.Join(err, successor.Stop()) }()
 	_, before, err := moment(ctx, s, successor)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	killed = true
 	if err := victim.Kill(); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	if _, err := successor.Ask("await 1"); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	began := time.Now()
 	if _, err := successor.Ask("await %d", costMoved); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	took := time.Since(began)
 	_, after, err := moment(ctx, s, successor)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
-	return after.Since(before).CPU / costMoved, costMoved / took.Seconds(), nil
+	back, err = handBack(successor, costMoved)
+	return after.Since(before).CPU / costMoved, costMoved / took.Seconds(), back, err
 }
 
 // renewal is the cost of Redis for a lease in a full script.
