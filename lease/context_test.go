@@ -15,6 +15,9 @@ import (
 	"github.com/streamlease/streamlease/test/virtual"
 )
 
+// other is a key that no context of a session has.
+type other struct{}
+
 // Every handler gets the context, and most do not look at it.
 func TestContextCostsNothingUntilSomebodyWaitsForItsEnd(t *testing.T) {
 	l, _ := held(t)
@@ -31,7 +34,7 @@ func TestContextCostsNothingUntilSomebodyWaitsForItsEnd(t *testing.T) {
 	require.Equal(t, "value", ctx.Value(key{}))
 	require.Nil(t, ctx.Value("absent"))
 	require.Nil(t, l.ctx.Load(), "nothing was made")
-	child := context.WithValue(ctx, "k", "v")
+	child := context.WithValue(ctx, other{}, "v")
 	require.NoError(t, child.Err())
 	require.Nil(t, l.ctx.Load(), "nor by adding a value")
 	require.NotNil(t, ctx.Done())
@@ -53,7 +56,7 @@ func TestContextEndsForWhoeverAsksFirst(t *testing.T) {
 			return ctx.Err()
 		},
 		"deeper": func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(context.WithValue(ctx, "k", "v"), time.Hour)
+			ctx, cancel := context.WithTimeout(context.WithValue(ctx, other{}, "v"), time.Hour)
 			defer cancel()
 			return context.Cause(ctx)
 		},
@@ -83,7 +86,7 @@ func TestContextsDerivedBeforeAndAfterTheChannelIsMade(t *testing.T) {
 			l.Context().Done()
 		}
 		goroutines := runtime.NumGoroutine()
-		ctx, cancel := context.WithTimeout(context.WithValue(l.Context(), "k", "v"), time.Hour)
+		ctx, cancel := context.WithTimeout(context.WithValue(l.Context(), other{}, "v"), time.Hour)
 		defer cancel()
 		var ran atomic.Int32
 		stop := context.AfterFunc(ctx, func() { ran.Add(1) })

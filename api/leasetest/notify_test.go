@@ -114,20 +114,23 @@ func TestNotifyOfDisownedAfterAnotherEndingIsAMistakeOfTheTest(t *testing.T) {
 	})
 }
 
-type noteKey struct{}
+type (
+	noteKey  struct{}
+	leaseKey struct{}
+)
 
 func TestNotifyGivesTheContextThatAnEngineGives(t *testing.T) {
 	test := context.WithValue(t.Context(), noteKey{}, "the test's")
 	for kind, ends := range map[api.Kind]bool{
 		api.Added: true, api.Superseded: true, api.Releasing: true, api.Expired: false, api.Terminated: false,
 	} {
-		l := leasetest.New("orders", leasetest.WithContext(context.WithValue(t.Context(), "lease", "the lease's")))
+		l := leasetest.New("orders", leasetest.WithContext(context.WithValue(t.Context(), leaseKey{}, "the lease's")))
 		var kept context.Context
 		h := api.HandlerFunc(func(ctx context.Context, n api.Notification) error {
 			require.NoError(t, ctx.Err())
 			require.Equal(t, "the test's", ctx.Value(noteKey{}))
 			if ends {
-				require.Equal(t, "the lease's", ctx.Value("lease"))
+				require.Equal(t, "the lease's", ctx.Value(leaseKey{}))
 			}
 			kept = ctx
 			return nil

@@ -110,7 +110,7 @@ func TestShutdownEndsAtTheDrainTimeout(t *testing.T) {
 		gaveUp.Add(1)
 		<-never
 		return nil
-	}}, engine.WithDrainTimeout(300*time.Millisecond))
+	}}, engine.WithDrainTimeout(4*time.Second))
 	a.holds(n)
 	b := h.start("b", nil)
 	require.ErrorIs(t, a.shutdown(), api.ErrDrainTimeout)

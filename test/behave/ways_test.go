@@ -116,7 +116,7 @@ func TestRunEachThatNeverReturns(t *testing.T) {
 		<-never
 		left <- l.Done(context.Background())
 		return nil
-	}, engine.WithDrainTimeout(200*time.Millisecond))
+	}, engine.WithDrainTimeout(4*time.Second))
 	until(t, "it runs", func() bool { return m.engine.Stats().Held == 1 })
 	require.ErrorIs(t, m.shutdown(), api.ErrDrainTimeout)
 	h.stateIs(state{Input: 1})
@@ -155,7 +155,7 @@ func TestStart(t *testing.T) {
 	const n = 500
 	h := newHarness(t)
 	ctx := context.Background()
-	m := h.member("a", nil, engine.WithDrainTimeout(time.Second))
+	m := h.member("a", nil, engine.WithDrainTimeout(4*time.Second))
 	news, err := m.engine.Start(ctx)
 	require.NoError(t, err)
 	_, err = m.engine.Start(ctx)
@@ -218,7 +218,7 @@ func TestStartWithNobodyReceiving(t *testing.T) {
 	checkLeaks(t)
 	const n = 200
 	h := newHarness(t)
-	m := h.member("a", nil, engine.WithLeaseTTL(shortTTL), engine.WithDrainTimeout(200*time.Millisecond))
+	m := h.member("a", nil, engine.WithLeaseTTL(shortTTL), engine.WithDrainTimeout(4*time.Second))
 	news, err := m.engine.Start(context.Background())
 	require.NoError(t, err)
 	h.announce(names("s", n)...)
