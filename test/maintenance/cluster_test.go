@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +60,11 @@ func TestMastersThatMoveAreFollowed(t *testing.T) {
 	t.Parallel()
 	c := servers.NewCluster(t, servers.ClusterOptions{Masters: 3, Replicas: -1})
 	nodes := c.Nodes()
+	info, err := nodes[0].Info(t.Context(), "server")
+	require.NoError(t, err)
+	if strings.HasPrefix(info["redis_version"], "6.") {
+		t.Skip("NOT RUN before Redis 7.0: a node goes on giving its first port as its own")
+	}
 	before, after := make([]*front, 3), make([]*front, 3)
 	for i, node := range nodes {
 		before[i], after[i] = newFront(t, node.Addr()), newFront(t, node.Addr())

@@ -13,8 +13,8 @@ type Log struct {
 	buf bytes.Buffer
 }
 
-// Logger returns a logger that writes to the log.
-func (l *Log) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+// Logger returns a logger that writes to the log, from the level of debugging on.
+func (l *Log) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})) }
 
 // Write implements io.Writer.
 func (l *Log) Write(p []byte) (int, error) {
