@@ -14,7 +14,9 @@ type Log struct {
 }
 
 // Logger returns a logger that writes to the log, from the level of debugging on.
-func (l *Log) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug})) }
+func (l *Log) Logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
 
 // Write implements io.Writer.
 func (l *Log) Write(p []byte) (int, error) {
