@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write docs/metrics.md from the table")
 const document = "../../../docs/metrics.md"
 
 // What follows this line in the document comes from the table; what precedes it is written by hand.
-const generated = "<!-- A test writes the rest from engine/internal/metrics/table.go. -->\n"
+const generated = "<!-- A test writes the rest from engine/internal/metrics/table.go and gauge.go. -->\n"
 
 var sections = [kinds]string{
 	isCounter:   "\n## Counters\n\n",
@@ -35,9 +35,34 @@ all processes.
 
 var combined = map[combine]string{sum: "sum", greatest: "greatest", fleet: "the fleet"}
 
+// numbers says how many series there are. TestSeriesAreAsManyAsDocumented, in package engine, compares that with a running engine.
+func numbers() string {
+	counters, histograms, stored, once, each := 0, 0, 0, 0, 0
+	for _, r := range table {
+		for _, values := range r.series() {
+			switch {
+			case values == nil:
+			case r.kind == isCounter:
+				counters++
+			case r.kind == isHistogram:
+				histograms++
+				stored += len(r.buckets) + len([]string{"+Inf", "_sum", "_count"})
+			case r.partition:
+				each++
+			default:
+				once++
+			}
+		}
+	}
+	return fmt.Sprintf("\n## How many series\n\nA service has %d counters and %d histograms, which Prometheus stores as %d series; at most %d gauges, and "+
+		"at most %d for each\npartition. With one partition that is %d series in all. Those of all processes of a service have the same names; a scrape adds `instance`.\n",
+		counters, histograms, stored, once, each, counters+stored+once+each)
+}
+
 // described returns the document that the table makes.
 func described() string {
 	var b strings.Builder
+	b.WriteString(numbers())
 	for k := range kind(kinds) {
 		b.WriteString(sections[k])
 		rows := slices.DeleteFunc(slices.Clone(table), func(r *row) bool { return r.kind != k })
@@ -52,6 +77,7 @@ func described() string {
 				fmt.Fprintf(&b, " (%s)", combined[r.combine])
 			}
 			fmt.Fprintf(&b, ": %s\n", strings.TrimSpace(r.help+" "+r.more))
+			fmt.Fprintf(&b, "  - *use*: %s\n", r.use)
 			for _, l := range r.labels {
 				fmt.Fprintf(&b, "  - `%s`%s\n", l.name, l.described())
 			}

@@ -9,6 +9,7 @@ import (
 type row struct {
 	name string // without the namespace
 	help string // one sentence, which a scrape shows too
+	use  string // what it is for: when to look at it, or to alert
 	more string // what else the documentation says
 
 	// Of a gauge.

@@ -16,6 +16,7 @@ func TestEveryRowIsDocumented(t *testing.T) {
 	sentence := regexp.MustCompile(`^[A-Z1].*[a-z0-9]\.$`)
 	for _, r := range table {
 		require.Regexp(t, sentence, r.help, "%s: help is a sentence", r.name)
+		require.Regexp(t, "^[A-Z0-9`].*\\.$", r.use, "%s: use says what it is for", r.name)
 		if r.more != "" {
 			require.Regexp(t, `^[A-Z0].*\.$`, r.more, "%s: more is a sentence", r.name)
 		}
