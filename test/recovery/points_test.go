@@ -32,6 +32,9 @@ var notCalled = map[string]bool{
 
 	// After manual changes to entries that an owner has, which are stranded or lost if the owner dies before it repairs them.
 	"keep": true, "restore": true,
+
+	// With a lock file only: TestProcessThatIsKilledWhileItStarts.
+	"endruns": true,
 }
 
 // TestCrashBetweenAnyTwoCommandsLosesNothing: an engine dies right before, or right after, its first run of each script, and of

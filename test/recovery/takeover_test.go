@@ -135,10 +135,11 @@ func TestTwentyEnginesRecoverOnce(t *testing.T) {
 	h.until("the dead one is removed", func() bool { return len(h.Consumers(h.keys.Input, h.layout.Group())) == 20 })
 	added, err := h.Try("XINFO", "STREAM", h.keys.Input).AsMap()
 	require.NoError(t, err)
-	field := added["entries-added"]
-	entries, err := field.AsInt64()
-	require.NoError(t, err)
-	require.EqualValues(t, 2*many, entries, "each entry is announced once and requeued once")
+	if field, counted := added["entries-added"]; counted { // from Redis 7.0 on
+		entries, err := field.AsInt64()
+		require.NoError(t, err)
+		require.EqualValues(t, 2*many, entries, "each entry is announced once and requeued once")
+	}
 	sum := map[string]float64{}
 	for _, m := range h.fleet {
 		for _, script := range []string{"peers", "claimdead", "recover", "sweep"} {
