@@ -6,8 +6,8 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/dialer"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
