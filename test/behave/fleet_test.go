@@ -49,6 +49,10 @@ func (h *harness) member(name string, on api.Handler, opts ...engine.Option) *me
 	var err error
 	m.engine, err = engine.Open(h.opt, h.service, append(base, opts...)...)
 	require.NoError(h.t, err)
+	// A second engine, which is never started, keeps the series: what the first one has counted can be read when it has ended.
+	keep, err := engine.New(h.client, h.service, base...)
+	require.NoError(h.t, err)
+	h.t.Cleanup(func() { _ = keep.Shutdown(context.Background()) })
 	h.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
