@@ -145,7 +145,7 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 		cancel(api.ErrReleasing)
 	}
 	w.group.Go(func() {
-		guard.Finally(func() error { return w.f(ctx, l) }, func(err error) {
+		guard.Finally(func() error { return w.f(eachContext{ctx, l}, l) }, func(err error) {
 			w.mu.Lock()
 			delete(w.mu.running, l)
 			w.mu.Unlock()
@@ -154,6 +154,19 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 			done(w.ended(l, guard.Error(err), released))
 		})
 	})
+}
+
+// eachContext is the context of f. It also ends when f's stream is to be handed back. It embeds an ordinary context, so what is
+// derived from it costs no goroutine.
+type eachContext struct {
+	context.Context
+	lease *lease.Lease
+}
+
+// Err is exact, also right after a pause of the process: it looks at the lease, which ends the context if its time is over.
+func (c eachContext) Err() error {
+	_ = c.lease.Context().Err()
+	return c.Context.Err()
 }
 
 // ended applies the result of f to its lease. An error that ended returns fails the lease, as a handler's error does.

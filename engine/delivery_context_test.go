@@ -217,3 +217,28 @@ func TestRunEachFunctionMayIgnoreANewerAnnouncement(t *testing.T) {
 		require.Equal(t, 1, e.Stats().Parked)
 	})
 }
+
+// The context of RunEach's function is exact, though it is another one than the lease's: whoever asks after a pause of the process
+// gets the answer before anything of the engine has run.
+func TestContextOfRunEachIsExact(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
+		e := h.newEngine()
+		contexts := make(chan context.Context, 1)
+		e.startWith(func(ctx context.Context) error {
+			return e.RunEach(ctx, func(ctx context.Context, l api.Lease) error {
+				contexts <- ctx
+				<-ctx.Done()
+				return ctx.Err()
+			})
+		})
+		ctx := <-contexts
+		derived, cancel := context.WithCancel(ctx)
+		defer cancel()
+		require.NoError(t, ctx.Err())
+		e.held("s").Lose(api.ErrLeaseLost) // as Remaining does when the time is over
+		require.ErrorIs(t, ctx.Err(), context.Canceled)
+		require.ErrorIs(t, derived.Err(), context.Canceled)
+		require.ErrorIs(t, context.Cause(ctx), api.ErrLeaseLost)
+	})
+}

@@ -169,9 +169,7 @@ func (e *Engine) dismantle(to delivery, why error, readers *sync.WaitGroup) {
 
 	// 2. Handlers and their leases, then completions, then renewal.
 	e.stopHandling(api.ErrClosed)
-	for _, l := range e.table.All() {
-		e.ownership.disownOne(l, metrics.CauseClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))
-	}
+	e.disownAll()
 	stopped = e.completer.Stop(stopping) && stopped
 	stopped = within(stopping, e.renewer.work.Stop) && stopped
 	for _, p := range e.partitions {
@@ -179,6 +177,7 @@ func (e *Engine) dismantle(to delivery, why error, readers *sync.WaitGroup) {
 			p.leave(s)
 		}
 	}
+	e.disownAll() // what a call acquired that took too long. From here on nothing is believed: there is no session
 	if !stopped {
 		e.gaveUp("calls to Redis")
 	}
@@ -193,6 +192,13 @@ func (e *Engine) dismantle(to delivery, why error, readers *sync.WaitGroup) {
 
 	// 4. Nobody believes in a lease of this run any more, which is what the next one concludes from the lock.
 	e.predecessors.release()
+}
+
+// disownAll has the owners of all streams lose them, since the engine ends.
+func (e *Engine) disownAll() {
+	for _, l := range e.table.All() {
+		e.ownership.disownOne(l, metrics.CauseClosed, fmt.Errorf("%w: %w", api.ErrClosed, api.ErrLeaseLost))
+	}
 }
 
 // lastPatience is the longest that the end waits for what has been told to stop: handlers that do not return, and the user's hooks.

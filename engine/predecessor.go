@@ -34,15 +34,14 @@ type predecessors struct {
 	service string
 	run     string // the name of this run
 
-	// Set by take, before the recoverer begins.
-
-	lock *lockfile.Lock // nil without WithLockFile
-	runs []string       // names of the predecessors; none: there is nothing to do
+	runs []string // names of the predecessors; none: there is nothing to do. Set by take, before the recoverer begins
 
 	mu struct {
 		sync.Mutex
-		parts []predecessorsState // by partition
-		left  int                 // partitions that are not done
+		parts    []predecessorsState // by partition
+		left     int                 // partitions that are not done
+		lock     *lockfile.Lock      // nil without WithLockFile
+		released bool                // by release: a lock that take gets later is released at once, and nothing is written any more
 	}
 }
 
@@ -81,8 +80,10 @@ func (k *predecessors) take(ctx context.Context) error {
 		lock, err := lockfile.Take(k.cfg.lockFile)
 		switch {
 		case err == nil:
-			k.lock = lock
-			k.begin()
+			if !k.hold(lock) {
+				return errStopped
+			}
+			k.begin(lock)
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -98,9 +99,24 @@ func (k *predecessors) take(ctx context.Context) error {
 	}
 }
 
+// hold keeps a lock until release. It returns false if that was called before: a disk that hangs can hold up take for longer than
+// a shutdown lasts.
+func (k *predecessors) hold(lock *lockfile.Lock) bool {
+	k.mu.Lock()
+	released := k.mu.released
+	if !released {
+		k.mu.lock = lock
+	}
+	k.mu.Unlock()
+	if released {
+		_ = lock.Release()
+	}
+	return !released
+}
+
 // begin takes in who had the lock before.
-func (k *predecessors) begin() {
-	past, why := k.lock.Past()
+func (k *predecessors) begin(lock *lockfile.Lock) {
+	past, why := lock.Past()
 	if why != "" {
 		k.log.Warn("the lock file proves nothing about the run before; its sessions last until their deadlines", 1,
 			"file", k.cfg.lockFile, "why", why)
@@ -122,7 +138,13 @@ func (k *predecessors) write(names []string) {
 	for i, name := range names {
 		runs[i] = lockfile.Run{Service: k.service, Name: name}
 	}
-	if err := k.lock.Write(runs...); err != nil {
+	k.mu.Lock()
+	lock, released := k.mu.lock, k.mu.released
+	k.mu.Unlock()
+	if released {
+		return // a look that hung: whoever has the lock now writes
+	}
+	if err := lock.Write(runs...); err != nil {
 		k.log.Error("the lock file cannot be written; after a crash, streams wait for the session TTL", "file", k.cfg.lockFile, "err", err)
 	}
 }
@@ -130,10 +152,14 @@ func (k *predecessors) write(names []string) {
 // release releases the lock. No lease of this engine may be believed in any more. A look that hangs may go on; what it writes after
 // that does not reach the file.
 func (k *predecessors) release() {
-	if k.lock == nil {
+	k.mu.Lock()
+	lock := k.mu.lock
+	k.mu.released = true
+	k.mu.Unlock()
+	if lock == nil {
 		return
 	}
-	if err := k.lock.Release(); err != nil {
+	if err := lock.Release(); err != nil {
 		k.log.Warn("releasing the lock file fails", 1, "file", k.cfg.lockFile, "err", err)
 	}
 }

@@ -257,7 +257,7 @@ func TestLockFileThatCannotBeUsed(t *testing.T) {
 		bubble(t, 1, func(t *testing.T, h *harness) {
 			e := h.start(nil, WithLockFile(path))
 			advance(time.Second)
-			require.NoError(t, e.predecessors.lock.Release()) // a file that is closed is written no more than on a full disk
+			require.NoError(t, e.predecessors.mu.lock.Release()) // a file that is closed is written no more than on a full disk
 			e.predecessors.write([]string{"x"})
 			synctest.Wait()
 			require.Contains(t, e.logged(), "the lock file cannot be written")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,6 +235,46 @@ func TestLateAcquisitionGetsReleasing(t *testing.T) {
 		require.Equal(t, "Added Releasing", e.kinds("late"))
 		require.Less(t, time.Since(began), 5*time.Second)
 		require.Equal(t, []int{4, 0, 0, 0}, h.server.counts())
+	})
+}
+
+// What a call acquires while the engine is being taken apart is lost by its owner, as everything else.
+//
+// Trace: a call hung, the leases of that moment were disowned, the call came back and its lease was listed since the session had not
+// ended yet. Nobody disowned that one: Remaining was 0, and the context of its handler never ended.
+func TestAcquisitionDuringTheEndIsDisowned(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce(streams(3)...)
+		e := h.start(nil)
+		advance(time.Second)
+		slow := make(chan struct{})
+		e.fake.failOnly(fakeFault{deaf: slow}, "acquire", "requeue")
+		h.server.announce("late")
+		advance(100 * time.Millisecond)
+		lost := e.ownership.lost
+		var ended <-chan struct{}
+		answer := sync.OnceFunc(func() {
+			close(slow)
+			time.Sleep(time.Millisecond)
+			l := e.table.Get("late")
+			require.NotNil(t, l, "the call came too late for this test")
+			ended = l.Context().Done()
+		})
+		e.ownership.lost = func(stream string) {
+			answer()
+			lost(stream)
+		}
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		require.ErrorIs(t, e.Shutdown(now), api.ErrDrainTimeout)
+		advance(time.Second)
+		require.Contains(t, e.kinds("late"), "Added") // and Disowned, if there was time left
+		require.Empty(t, e.table.All())
+		select {
+		case <-ended:
+		default:
+			t.Fatal("whoever waits for the end of the lease waits for ever")
+		}
 	})
 }
 

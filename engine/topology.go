@@ -128,10 +128,6 @@ func (w *topologyWatcher) look(ctx context.Context) {
 		// Whatever the beats find.
 		w.table.MakeAllDue(w.clock.Now())
 	}
-	if all {
-		// Whatever the beats find.
-		w.table.MakeAllDue(w.clock.Now())
-	}
 	n := 0
 	for _, p := range w.partitions {
 		if all || moved.Has(w.layout.Keys(p.number).Slot) {

@@ -16,5 +16,8 @@
 //   - The file system must be one that keeps its locks in this kernel. Those of network and user-space file systems may end, or
 //     may never have been shared, while their holder lives; they are refused.
 //
+// What it does not see: two copies of a virtual machine that go on from one snapshot of its memory. Both have the boot id and the lock,
+// and both believe that they own its streams; only the token tells them apart.
+//
 // Names that are out of date do no harm: whoever wrote them had the lock at that time.
 package lockfile

@@ -66,12 +66,14 @@ func Take(path string) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
+	const attempts = 10
+	for range attempts {
 		l, err := take(path)
 		if l != nil || err != nil {
 			return l, err
 		}
 	}
+	return nil, fmt.Errorf("%s is %w: somebody replaces it again and again", path, ErrUnfit)
 }
 
 // take returns nil if the file was replaced meanwhile.
