@@ -69,7 +69,7 @@ type Lease interface {
 	// Superseded returns a channel that is closed when the stream is announced
 	// again while this lease is held: the newer announcement waits, with an Info
 	// of its own, until this ownership ends. Done makes way for it. Work that
-	// goes on until it is told to stop should wait for this channel, too, or a
+	// goes on until something stops it should wait for this channel, too, or a
 	// changed announcement never arrives; work that is finished some time need
 	// not care. A handler also gets a Superseded notification; a function given
 	// to RunEach does not.

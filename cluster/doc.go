@@ -14,8 +14,8 @@
 // asks nodes when it is called, and returns the slots that moved: the
 // difference of two sets. Scripts reach the right master without it, since the
 // client follows redirections; it exists so that a master that hangs can be
-// told from the others, and so that partitions that moved are renewed at once.
-// A [Client] can be replaced by a new one while it is in use, for connections
+// distinguished from the others, and so that partitions that moved are
+// renewed at once. A [Client] can be replaced by a new one while it is in use, for connections
 // to a server that was demoted.
 //
 // # Stability

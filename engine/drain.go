@@ -201,7 +201,7 @@ func (e *Engine) disownAll() {
 	}
 }
 
-// lastPatience is the longest that the end waits for what has been told to stop: handlers that do not return, and the user's hooks.
+// lastPatience is the longest that the end waits for what has been asked to stop: handlers that do not return, and the user's hooks.
 const lastPatience = time.Second
 
 // awaitLast calls wait with a context for that: half of the time that is left, up to lastPatience.

@@ -192,8 +192,8 @@ func WithMaxParked(n int) Option {
 	return option(func(c *config) { c.maxParked = n })
 }
 
-// WithReadMemory limits the bytes of announcements that this process holds of streams it does not own: one half for those that
-// were read and have no place yet, over all partitions, the other half for those that are parked (WithMaxParked).
+// WithReadMemory limits the bytes of announcements that this process holds besides those of the streams that it owns: one half for those
+// that were read and have no place yet, over all partitions, the other half for those that are parked (WithMaxParked).
 //
 // The first half counts an announcement from when it is read until its lease is acquired or it is parked, or, if it is postponed,
 // requeued or dead-lettered, until Redis has done that. Where this half is full, nothing more is read. Each partition has an equal

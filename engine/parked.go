@@ -140,7 +140,7 @@ func (w *parked) ask(ctx context.Context, partition int, asked []waitlist.Asked)
 }
 
 // adjustPage sets how many entries the next call asks for, given how long a call for n entries took: it may cost the server more
-// than can be told from the entries. It reports whether a call for a single entry took too long.
+// than can be seen in the entries. It reports whether a call for a single entry took too long.
 func (w *parked) adjustPage(partition, n int, ok bool, took time.Duration) (alone bool) {
 	size, limit := &w.pages[partition], w.ttls.timeout()
 	switch {

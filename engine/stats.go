@@ -15,10 +15,10 @@ import (
 // Stats is a snapshot of an engine.
 type Stats struct {
 	Held        int           // streams owned, including those whose completion is on its way to Redis
+	Unconfirmed int           // of these, those that no renewal has confirmed since the server of their partition changed
 	MaxStreams  int           // the limit, as WithMaxStreams has it: 0 is none, NoStreams no stream at all
 	Full        bool          // as many streams are held as may be
 	Roomless    int           // partitions that are not read, since there is no room for a stream
-	Unconfirmed int           // of these, those that no renewal has confirmed since the server of their partition changed
 	Parked      int           // announcements that wait for a stream that is owned
 	Ending      int           // completions on their way to Redis
 	Queued      int           // notifications that wait for a worker

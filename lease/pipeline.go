@@ -33,7 +33,7 @@ type Pipeline struct {
 	MaxInFlight int
 
 	// Timeout is how long to wait for the answer of a script before the call is retried. Default and zero: 1 s, less with a
-	// session TTL below 4 s, so that two attempts fit between a beat and the session's deadline. From
+	// session TTL below some 2.9 s, so that two attempts fit between a beat and the session's deadline. From
 	// 10 ms.
 	Timeout time.Duration
 }

@@ -21,7 +21,7 @@ const (
 	DefaultRetryDelay    = time.Second
 	DefaultMaxRetryDelay = 5 * time.Minute
 	// DefaultCrashDelay and DefaultMaxCrashDelay are the same. The longest delay has to be long compared with the time that a
-	// stream takes to kill its owner, or a killer cannot be told from what dies with it; with 1 min, streams that took 10 s were
+	// stream takes to kill its owner, or a killer cannot be distinguished from what dies with it; with 1 min, streams that took 10 s were
 	// not found.
 	DefaultCrashDelay    = time.Second
 	DefaultMaxCrashDelay = 5 * time.Minute
@@ -100,7 +100,7 @@ type Config struct {
 
 	// MaxCrashDelay is the longest delay after a crash of the owner, before a jitter of up to 50 % to either side, so that streams
 	// that were lost together do not come back together. A stream that takes longer than a quarter of it to kill its owner is
-	// not told from the others. Default and zero: 5 min, or CrashDelay where that is more. From CrashDelay to 30 days.
+	// not distinguished from the others. Default and zero: 5 min, or CrashDelay where that is more. From CrashDelay to 30 days.
 	MaxCrashDelay time.Duration
 
 	// DLQMaxLen is how many entries the dead-letter stream of one partition may hold. What should go there beyond that is

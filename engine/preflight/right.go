@@ -18,7 +18,7 @@ const (
 	ToSettle
 	// InsteadOfInfo is for CLUSTER MYID, which is enough on a cluster if INFO is refused. A restart does not change that ID.
 	InsteadOfInfo
-	// OnCluster is for the client, which finds the masters of a cluster with it, and unless it is told that there is a single
+	// OnCluster is for the client, which finds the masters of a cluster with it, and unless its options name a single
 	// server (rueidis.ClientOption.ForceSingleClient), finds out whether there is a cluster.
 	OnCluster
 	// WithHints is for WithExpired.
@@ -237,7 +237,7 @@ func ProducerRules(service string, partitions int) []string {
 	return slices.Concat(prefixed("~", inputPatterns(service, partitions)), []string{"+ping", "+xadd"}, clusterRules)
 }
 
-// clusterRules are those that every client needs on a cluster, and uses elsewhere unless it is told that there is none.
+// clusterRules are those that every client needs on a cluster, and uses elsewhere unless its options say that there is none.
 var clusterRules = []string{"+cluster|slots", "+cluster|shards"}
 
 // inputPatterns are the patterns of the input streams.

@@ -183,8 +183,8 @@ var (
 	RenewalsLate = gauge(row{
 		name: "renewals_late_seconds",
 		help: "Seconds since the first renewal that has not been made was due.",
-		use: "Alert at a quarter of a lease's slack, 4.75 s with the defaults: intake is slowed then, and stopped at a " +
-			"half.",
+		use: "Alert at a tenth of a lease's slack, 2 s with the defaults, if it lasts a minute. At a quarter intake is slowed, at a " +
+			"half it is stopped.",
 		partition: true, combine: greatest,
 	})
 

@@ -205,7 +205,7 @@ var (
 	PromotionLateness = histogram(row{
 		name:    "promotion_lateness_seconds",
 		help:    "How late delayed announcements were handed out, in seconds: the latest of each batch.",
-		use:     "Whether delays are kept: alert above a few seconds.",
+		use:     "Whether delays are kept. Alert on a 99th percentile above a second: no process gets to what was delayed.",
 		more:    "By the server's clock, from when it was due to when it was moved to the input stream.",
 		buckets: []float64{.05, .1, .25, .5, 1, 2.5, 10},
 	})
