@@ -23,10 +23,13 @@ type conn struct {
 		sync.Mutex
 		out, in  counter
 		pending  int         // commands that were written and not answered
+		ahead    int         // how many of them are answered when the last PING is that is watched; 0: none is
+		blocked  int         // how many of them are answered when the last one is that a server lets wait
+		writing  bool        // a write has not returned
 		split    bool        // what the client flushes did not fit into the last write
 		answered bool        // something was read
 		asked    time.Time   // the deadline that the client wants
-		probed   time.Time   // since when a PING waits and nothing was read; zero: none does
+		probed   time.Time   // since when a PING waits, or may soon, and nothing was read; zero: none does
 		watch    *time.Timer // looks at probed
 		leaving  bool        // it is left as soon as nothing is on its way
 		ended    error       // what reads and writes return; nil: it is open
@@ -43,23 +46,33 @@ func (c *conn) Write(b []byte) (int, error) {
 		_ = c.Conn.Close()
 		return 0, err
 	}
-	commands, probe := c.mu.out.feed(b) // before it is sent: the answer may come before Write returns
+	commands, probe, wait := c.mu.out.feed(b) // before it is sent: the answer may come before Write returns
+	if probe > 0 && c.mu.blocked == 0 {       // else it waits behind a command that waits
+		c.mu.ahead = c.mu.pending + probe
+	}
+	if wait > 0 {
+		c.mu.blocked = c.mu.pending + wait
+	}
 	c.mu.pending += commands
 	c.mu.split = len(b) >= c.d.buffer
-	watched := !c.mu.probed.IsZero()
+	c.mu.writing = true
 	switch {
-	case probe && !watched:
+	case !c.policedLocked():
+		c.mu.ahead, c.mu.probed = 0, time.Time{}
+	case !c.mu.probed.IsZero():
+	case c.mu.ahead > 0:
 		c.probeLocked(time.Now())
-	case !watched:
+	default:
 		c.probeLocked(time.Now().Add(c.d.tight)) // a PING may wait behind this write
 	}
 	c.mu.Unlock()
 	n, err := c.Conn.Write(b)
-	if !watched && !probe {
-		c.mu.Lock()
+	c.mu.Lock()
+	c.mu.writing = false
+	if c.mu.ahead == 0 {
 		c.mu.probed = time.Time{}
-		c.mu.Unlock()
 	}
+	c.mu.Unlock()
 	if err != nil {
 		err = c.explain(err)
 	}
@@ -86,14 +99,20 @@ func (c *conn) received(b []byte) {
 	c.mu.Lock()
 	first := !c.mu.answered
 	c.mu.answered = true
-	answers, _ := c.mu.in.feed(b)
+	answers, _, _ := c.mu.in.feed(b)
 	c.mu.pending = max(c.mu.pending-answers, 0)
+	c.mu.ahead = max(c.mu.ahead-answers, 0)
+	c.mu.blocked = max(c.mu.blocked-answers, 0)
 	switch {
 	case c.mu.probed.IsZero():
-	case c.mu.pending == 0:
-		c.mu.probed = time.Time{}
-	default:
+	case !c.policedLocked():
+		c.mu.ahead, c.mu.probed = 0, time.Time{}
+	case c.mu.ahead > 0:
 		c.mu.probed = time.Now()
+	case c.mu.writing:
+		c.mu.probed = time.Now().Add(c.d.tight) // as when it began
+	default:
+		c.mu.probed = time.Time{}
 	}
 	serves := ""
 	if moved := c.mu.in.moved; len(moved) > 0 {
@@ -129,7 +148,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 	c.mu.Lock()
 	c.mu.asked = t
 	c.mu.Unlock()
-	if !t.IsZero() && c.d.relaxed() == 0 {
+	if !t.IsZero() && c.d.tight > 0 && c.d.relaxed() == 0 {
 		if usual := time.Now().Add(c.d.tight); usual.Before(t) {
 			t = usual
 		}
@@ -144,6 +163,9 @@ func (c *conn) extend() bool {
 	c.mu.Unlock()
 	return ended == nil && time.Now().Before(asked) && c.d.relaxed() > 0 && c.Conn.SetDeadline(asked) == nil
 }
+
+// policedLocked reports whether silence may end the connection: there is a limit, and it is known what was answered.
+func (c *conn) policedLocked() bool { return c.d.tight > 0 && !c.mu.in.lost && !c.mu.out.lost }
 
 // probeLocked starts to watch for the answer to a PING that is sent at a time.
 func (c *conn) probeLocked(at time.Time) {

@@ -21,6 +21,8 @@ const (
 	tight = time.Second
 	ping  = "*1\r\n$4\r\nPING\r\n"
 	get   = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+
+	xreadgroup = "*9\r\n$10\r\nXREADGROUP\r\n$5\r\nGROUP\r\n$1\r\ng\r\n$1\r\nc\r\n$5\r\nBLOCK\r\n$4\r\n4000\r\n$7\r\nSTREAMS\r\n$1\r\nk\r\n$1\r\n>\r\n"
 )
 
 // peer is a connection of a client, and the server's end of it.
@@ -32,9 +34,12 @@ type peer struct {
 }
 
 // connected makes a dialer and one connection for the address "old:1".
-func connected(t *testing.T, c Config) *peer {
+func connected(t *testing.T, c Config) *peer { return connectedWithin(t, tight, c) }
+
+// connectedWithin does that with another limit.
+func connectedWithin(t *testing.T, limit time.Duration, c Config) *peer {
 	p := &peer{t: t}
-	p.d = New(rueidis.ClientOption{ConnWriteTimeout: tight, WriteBufferEachConn: 60,
+	p.d = New(rueidis.ClientOption{ConnWriteTimeout: limit, WriteBufferEachConn: 60,
 		DialCtxFn: func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
 			var ours net.Conn
 			ours, p.server = net.Pipe()
@@ -42,7 +47,10 @@ func connected(t *testing.T, c Config) *peer {
 		}})
 	p.d.Configure(c)
 	opt := p.d.ClientOption(10 * time.Second)
-	require.Equal(t, 10*time.Second, opt.ConnWriteTimeout)
+	if limit > 0 {
+		limit = 10 * time.Second
+	}
+	require.Equal(t, limit, opt.ConnWriteTimeout)
 	var err error
 	p.client, err = opt.DialCtxFn(t.Context(), "old:1", &opt.Dialer, nil)
 	require.NoError(t, err)
@@ -189,6 +197,163 @@ func TestAPingIsWatched(t *testing.T) {
 			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 			require.Equal(t, c.want, time.Since(began))
 		})
+	}
+}
+
+// kept requires that the connection is still open after a long silence.
+func (p *peer) kept(answer string) {
+	p.t.Helper()
+	time.Sleep(time.Minute)
+	p.answer(answer)
+	p.send(get)
+	p.answer("$-1\r\n")
+}
+
+// ended requires that the connection is given up after a while, without an answer.
+func (p *peer) ended(after time.Duration) {
+	p.t.Helper()
+	began := time.Now()
+	_, err := p.client.Read(make([]byte, 1))
+	require.ErrorIs(p.t, err, os.ErrDeadlineExceeded)
+	require.Equal(p.t, after, time.Since(began))
+}
+
+// A PING is answered when its own answer has come, whatever was sent with it or after it.
+func TestAnAnsweredPingIsWatchedNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := connected(t, Config{})
+		p.send(ping + xreadgroup)
+		p.answer("+PONG\r\n")
+		p.kept("_\r\n")
+		p.send(ping)
+		p.send(xreadgroup)
+		p.answer("+PONG\r\n")
+		p.kept("_\r\n")
+		p.send(get)
+		for range 3 { // it is never quiet
+			p.send(get + ping)
+			p.send(get)
+			time.Sleep(tight / 2)
+			p.answer(">2\r\n+invalidate\r\n*1\r\n+k\r\n$-1\r\n$-1\r\n")
+			time.Sleep(tight / 2)
+			p.answer("+PONG\r\n")
+			time.Sleep(time.Minute)
+		}
+		p.kept("$-1\r\n")
+
+		p.send(get + ping + get)
+		p.send(ping)
+		p.answer("$-1\r\n+PONG\r\n$-1\r\n")
+		p.ended(tight)
+	})
+}
+
+// A PING behind a command that the server lets wait has to wait as well. One before it has not.
+func TestAPingThatHasToWaitIsNotWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := connected(t, Config{})
+		p.send(xreadgroup + ping)
+		p.kept("_\r\n+PONG\r\n")
+		p.send(get + xreadgroup)
+		p.answer("$-1\r\n")
+		p.send(ping)
+		p.kept("_\r\n+PONG\r\n")
+		p.send(ping + xreadgroup + ping)
+		p.answer("+PONG\r\n")
+		p.kept("_\r\n+PONG\r\n")
+		p.send(xreadgroup)
+		p.answer("_\r\n")
+		p.send(ping)
+		p.ended(tight)
+
+		p = connected(t, Config{})
+		p.send(ping + xreadgroup + ping)
+		p.ended(tight)
+	})
+}
+
+// A client without a limit has none here.
+func TestWithoutALimitNothingIsWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := connectedWithin(t, -1, Config{})
+		require.NoError(t, p.client.SetDeadline(time.Now().Add(time.Hour)))
+		p.send(get)
+		p.answer("$-1\r\n")
+		p.send(ping)
+		p.kept("+PONG\r\n")
+		done := make(chan error, 1)
+		go func() {
+			_, err := io.WriteString(p.client, get)
+			done <- err
+		}()
+		time.Sleep(time.Minute)
+		_, err := io.ReadFull(p.server, make([]byte, len(get)))
+		require.NoError(t, err)
+		require.NoError(t, <-done)
+		require.NoError(t, p.client.SetDeadline(time.Now().Add(time.Minute)))
+		p.ended(time.Minute)
+	})
+}
+
+// Where answers are not counted any more, nobody knows whether a PING has one.
+func TestWithoutACountNothingIsWatched(t *testing.T) {
+	for _, f := range []func(p *peer){
+		func(p *peer) {
+			p.send(get + ping)
+			p.answer("-" + strings.Repeat("x", longestHead))
+			p.answer("\r\n")
+		},
+		func(p *peer) {
+			p.send("PING\r\n")
+			p.answer("+PONG\r\n")
+			p.send(ping)
+		},
+		func(p *peer) {
+			p.send(ping)
+			p.send("PING\r\n")
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := connected(t, Config{})
+			f(p)
+			p.kept("+PONG\r\n")
+			p.send(ping)
+			p.kept("+PONG\r\n")
+		})
+	}
+}
+
+// An answer to what was sent before says nothing of a write that has not returned.
+func TestAWriteIsWatchedWhileAnswersCome(t *testing.T) {
+	const set = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\nvv\r\n"
+	for _, before := range []string{get, ping} {
+		for _, reads := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				p := connected(t, Config{})
+				p.send(before)
+				began := time.Now()
+				defer time.AfterFunc(time.Hour, func() { p.server.Close() }).Stop()
+				done := make(chan error, 1)
+				go func() {
+					_, err := io.WriteString(p.client, set[:len(set)-3]) // and more later
+					done <- err
+				}()
+				time.Sleep(tight / 2)
+				p.answer("+X\r\n")
+				if !reads {
+					require.ErrorIs(t, <-done, os.ErrDeadlineExceeded)
+					require.Equal(t, tight/2+2*tight, time.Since(began))
+					return
+				}
+				time.Sleep(tight)
+				_, err := io.ReadFull(p.server, make([]byte, len(set)-3))
+				require.NoError(t, err)
+				require.NoError(t, <-done)
+				time.Sleep(time.Minute)
+				p.send(set[len(set)-3:])
+				p.kept("+OK\r\n")
+			})
+		}
 	}
 }
 

@@ -29,9 +29,10 @@ const longestHead = 1 << 16
 // idle reports whether whole values have passed.
 func (c *counter) idle() bool { return !c.lost && c.skip == 0 && len(c.head) == 0 && len(c.open) == 0 }
 
-// feed takes what passes. It returns how many values are complete by now, pushes and commands that these answer aside, and whether one of them was an array of one
-// word: a command such as PING, which no server lets wait.
-func (c *counter) feed(b []byte) (values int, probe bool) {
+// feed takes what passes. It returns how many values are complete by now, pushes and commands that these answer aside; the place
+// among them of the last array of one word that is not behind wait: a command such as PING, which no server lets wait; and wait, the
+// place of the last command that a server may let wait. Places count from 1; 0: there is none.
+func (c *counter) feed(b []byte) (values, probe, wait int) {
 	for len(b) > 0 && !c.lost {
 		complete := false
 		if c.skip > 0 {
@@ -47,7 +48,7 @@ func (c *counter) feed(b []byte) (values int, probe bool) {
 			if end < 0 {
 				c.head = append(c.head, b...)
 				c.lost = len(c.head) > longestHead
-				return values, probe
+				return values, probe, wait
 			}
 			line := b[:end]
 			if len(c.head) > 0 {
@@ -60,10 +61,15 @@ func (c *counter) feed(b []byte) (values int, probe bool) {
 		c.first = c.first && !complete
 		if complete && c.close() && c.kind != '>' && !c.answeredByPush() {
 			values++
-			probe = probe || c.words == 1
+			switch {
+			case c.waits():
+				wait = values
+			case c.words == 1 && wait == 0:
+				probe = values
+			}
 		}
 	}
-	return values, probe
+	return values, probe, wait
 }
 
 // line takes the first line of a value, and reports whether that is all of it.
@@ -129,6 +135,20 @@ const longestName = len("PUNSUBSCRIBE")
 // answeredByPush reports whether the value that has passed is a command whose answer is a push: SUBSCRIBE and the like.
 func (c *counter) answeredByPush() bool {
 	return c.commands && c.kind == '*' && bytes.HasSuffix(bytes.TrimSuffix(c.name, []byte("\r\n")), []byte("SUBSCRIBE"))
+}
+
+// waits reports whether the value that has passed is a command that a server may let wait, by its name: XREAD and XREADGROUP, with
+// BLOCK or not, those of lists and sorted sets that begin with a B (BLPOP, BRPOP, BZPOPMIN), WAIT and WAITAOF.
+func (c *counter) waits() bool {
+	if !c.commands || c.kind != '*' {
+		return false
+	}
+	for _, prefix := range []string{"XREAD", "BL", "BR", "BZ", "WAIT"} {
+		if bytes.HasPrefix(c.name, []byte(prefix)) {
+			return true
+		}
+	}
+	return false
 }
 
 // close is called when a value is complete, and reports whether that completes a whole answer or command.

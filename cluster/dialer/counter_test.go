@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -31,7 +32,7 @@ func TestValuesAreCounted(t *testing.T) {
 		got := 0
 		for rest := raw.String(); len(rest) > 0; {
 			n := rapid.IntRange(1, len(rest)).Draw(t, "cut")
-			values, _ := c.feed([]byte(rest[:n]))
+			values, _, _ := c.feed([]byte(rest[:n]))
 			got, rest = got+values, rest[n:]
 		}
 		require.Equal(t, want, got, "%q", raw.String())
@@ -42,22 +43,27 @@ func TestValuesAreCounted(t *testing.T) {
 
 func TestProbesAndRedirections(t *testing.T) {
 	c := counter{commands: true}
-	feed := func(raw string, want int, probe bool) {
+	feed := func(raw string, values, probe, wait int) {
 		t.Helper()
-		n, found := c.feed([]byte(raw))
-		require.Equal(t, want, n)
-		require.Equal(t, probe, found)
+		n, p, w := c.feed([]byte(raw))
+		require.Equal(t, []int{values, probe, wait}, []int{n, p, w})
 	}
-	feed("*1\r\n$4\r\nPING\r\n", 1, true)
-	feed("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", 1, false)
-	feed("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n$4\r\nPI", 1, false)
+	feed(ping, 1, 1, 0)
+	feed(get, 1, 0, 0)
+	feed(get+"*1\r\n$4\r\nPI", 1, 0, 0)
 	require.False(t, c.idle())
-	feed("NG\r\n", 1, true)
-	feed("*3\r\n$10\r\nPSUBSCRIBE\r\n$1\r\nx\r\n$1\r\ny\r\n", 0, false) // answered by pushes
-	feed("*2\r\n$11\r\nUNSUB", 0, false)
-	feed("SCRIBE\r", 0, false)
-	feed("\n$1\r\nx\r\n*2\r\n$3\r\nGET\r\n$9\r\nSUBSCRIBE\r\n", 1, false)
-	feed("-MOVED 7 10.0.0.9:6379\r\n", 1, false)
+	feed("NG\r\n", 1, 1, 0)
+	feed(get+ping+get+ping+get, 5, 4, 0)
+	feed(get+ping+get+xreadgroup+ping+get, 6, 2, 4)
+	for _, name := range []string{"XREAD", "BLPOP", "BRPOPLPUSH", "BZMPOP", "WAIT"} {
+		feed(fmt.Sprintf("*2\r\n$%d\r\n%s\r\n$1\r\nk\r\n", len(name), name), 1, 0, 1)
+	}
+	feed("*2\r\n$8\r\nBITCOUNT\r\n$5\r\nBLPOP\r\n", 1, 0, 0)
+	feed("*3\r\n$10\r\nPSUBSCRIBE\r\n$1\r\nx\r\n$1\r\ny\r\n", 0, 0, 0) // answered by pushes
+	feed("*2\r\n$11\r\nUNSUB", 0, 0, 0)
+	feed("SCRIBE\r", 0, 0, 0)
+	feed("\n$1\r\nx\r\n*2\r\n$3\r\nGET\r\n$9\r\nSUBSCRIBE\r\n", 1, 0, 0)
+	feed("-MOVED 7 10.0.0.9:6379\r\n", 1, 0, 0)
 	require.Equal(t, "MOVED 7 10.0.0.9:6379", string(c.moved))
 }
 
@@ -65,7 +71,7 @@ func TestProbesAndRedirections(t *testing.T) {
 func TestNonsenseIsNotCounted(t *testing.T) {
 	for _, raw := range []string{"PING\r\n", "\r\n", "$x\r\n", "*99999999999\r\n", "$?\r\n", strings.Repeat("x", longestHead+1)} {
 		var c counter
-		_, _ = c.feed([]byte(raw))
+		_, _, _ = c.feed([]byte(raw))
 		require.True(t, c.lost, "%.20q", raw)
 		require.False(t, c.idle())
 	}

@@ -29,7 +29,7 @@ type Config struct {
 // Dialer makes the connections of clients with the same options. Its methods may be called from any goroutine. It starts none.
 type Dialer struct {
 	opt    rueidis.ClientOption // as they were given
-	tight  time.Duration        // how long a server may take to answer at ordinary times
+	tight  time.Duration        // how long a server may take to answer at ordinary times; at most 0: there is no limit
 	buffer int                  // size of the client's buffer for writing
 	cfg    atomic.Pointer[Config]
 
@@ -69,11 +69,14 @@ func (d *Dialer) relaxed() time.Duration          { return d.cfg.Load().Relaxed(
 func (d *Dialer) returned(address, reason string) { d.cfg.Load().Returned(address, reason) }
 
 // ClientOption returns options for a client whose connections the dialer makes. maxRelaxed is the most that Config.Relaxed will
-// return: the client itself gives up a connection after that time only, and the connection before.
+// return: the client itself gives up a connection after that time only, and the connection before. Without a limit
+// (ConnWriteTimeout below 0), neither does.
 func (d *Dialer) ClientOption(maxRelaxed time.Duration) rueidis.ClientOption {
 	opt := d.opt
 	opt.DialFn, opt.DialCtxFn = nil, d.dial
-	opt.ConnWriteTimeout = max(opt.ConnWriteTimeout, maxRelaxed)
+	if d.tight > 0 {
+		opt.ConnWriteTimeout = max(opt.ConnWriteTimeout, maxRelaxed)
+	}
 	return opt
 }
 
