@@ -130,18 +130,24 @@ func (d *Dialer) keep(c *conn, before int) bool {
 	return true
 }
 
-// connect dials the targets for an address until one answers. Each has an equal share of the time that is left.
+// connect dials the targets for an address until one answers. Each has an equal share of the time that is left. One whose time
+// ran out counts as without an answer only if it had half of its share of nd.Timeout: else the caller has too little. (Half, since
+// a caller that began with as much as nd.Timeout has spent a part of it.)
 func (d *Dialer) connect(ctx context.Context, address string, nd *net.Dialer, config *tls.Config) (net.Conn, string, error) {
 	targets := d.targets(address)
-	limit := time.Now().Add(cmp.Or(max(nd.Timeout, 0), rueidis.DefaultDialTimeout))
+	timeout := cmp.Or(max(nd.Timeout, 0), rueidis.DefaultDialTimeout)
+	enough := timeout / time.Duration(2*len(targets))
+	limit := time.Now().Add(timeout)
 	if at, ok := ctx.Deadline(); ok && at.Before(limit) {
 		limit = at
 	}
 	var failed error
 	for i, target := range targets {
-		share := time.Duration(0)
+		began, share := time.Now(), time.Duration(0)
+		granted := limit.Sub(began)
 		if i < len(targets)-1 {
-			share = max(time.Until(limit)/time.Duration(len(targets)-i), time.Millisecond)
+			share = max(granted/time.Duration(len(targets)-i), time.Millisecond)
+			granted = min(granted, share)
 		}
 		raw, err := d.attempt(ctx, share, nd, config, address, target)
 		if err == nil {
@@ -151,7 +157,9 @@ func (d *Dialer) connect(ctx context.Context, address string, nd *net.Dialer, co
 		if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			break // nobody waits for it, which says nothing about the target
 		}
-		d.unanswered(address, target)
+		if granted >= enough || time.Since(began) < granted {
+			d.unanswered(address, target)
+		}
 	}
 	return nil, "", failed
 }

@@ -165,3 +165,40 @@ func TestACancelledDialChangesNothing(t *testing.T) {
 	require.Equal(t, []string{"new:1"}, w.dialled)
 	require.Equal(t, []string{"new:1", "old:1"}, w.d.Routes()[0].Targets)
 }
+
+// A caller without time for a target's share learns nothing about it, unless it refuses at once.
+func TestADialWithoutItsShareOfTimeChangesNothing(t *testing.T) {
+	for _, c := range []struct {
+		has     time.Duration
+		refused bool
+		first   string
+	}{
+		{0, false, "new:1"}, {time.Millisecond, false, "new:1"}, {4 * time.Second, false, "new:1"},
+		{9 * time.Second, false, "old:1"}, {time.Minute, false, "old:1"}, {time.Millisecond, true, "old:1"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			opt := rueidis.ClientOption{ConnWriteTimeout: tight, Dialer: net.Dialer{Timeout: 10 * time.Second}}
+			opt.DialCtxFn = func(ctx context.Context, target string, _ *net.Dialer, _ *tls.Config) (net.Conn, error) {
+				if target == "new:1" {
+					if c.refused {
+						return nil, errors.New("refused")
+					}
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				ours, its := net.Pipe()
+				its.Close()
+				return ours, nil
+			}
+			d := New(opt)
+			d.Follow("old:1", "new:1", time.Now(), 0)
+			opt = d.ClientOption(0)
+			ctx, cancel := context.WithTimeout(t.Context(), c.has)
+			defer cancel()
+			conn, err := opt.DialCtxFn(ctx, "old:1", &opt.Dialer, nil)
+			require.NoError(t, err)
+			defer conn.Close()
+			require.Equal(t, c.first, d.Routes()[0].Targets[0], "%v", c)
+		})
+	}
+}
