@@ -96,6 +96,10 @@ func (w *Watcher) Return(address string) {
 		return
 	}
 	r.node.home.wanted.Store(true)
+	select {
+	case r.node.again <- struct{}{}: // it rests if the server at the endpoint refused
+	default:
+	}
 	if conn := r.node.home.conn.Load(); conn != nil {
 		(*conn).Close()
 	}

@@ -145,3 +145,19 @@ func TestANodeIsReturnedTo(t *testing.T) {
 		require.Equal(t, 1, b.Listening())
 	})
 }
+
+// It returns as well from an endpoint that refused to announce anything, at which it rests, though the servers look the same.
+func TestANodeIsReturnedToFromAnEndpointThatRefusedNotices(t *testing.T) {
+	watch(t, 1, Config{}, rueidis.ClientOption{}, func(p *party) {
+		p.note(func() { p.nodes["new:1"] = notices.New(notices.Options{Refuse: "-ERR unknown subcommand"}) })
+		a := p.nodes["a:1"]
+		a.Push(wire(">4 MOVING :7 :15 new:1", false))
+		p.pass(3 * time.Second)
+		require.Zero(t, a.Listening())
+		require.Equal(t, Refused, p.Nodes()[0].State)
+		p.Return("a:1")
+		p.pass(3 * time.Second)
+		require.Equal(t, 1, a.Listening())
+		require.Equal(t, Listening, p.Nodes()[0].State)
+	})
+}

@@ -92,6 +92,7 @@ func (n *node) loop(ctx context.Context) {
 	for ctx.Err() == nil {
 		if n.home.wanted.Swap(false) {
 			n.endpoint, n.tries = "", 0
+			n.refused = "" // it was the server at the endpoint, which may look the same
 		}
 		began := time.Now()
 		err := n.connect(ctx)
