@@ -312,6 +312,29 @@ func TestDelayedPagesAreBoundedInBytes(t *testing.T) {
 	require.Equal(t, 52, f.Num("XLEN", k.Input))
 }
 
+// Pages of 20,000 announcements that are due at one time: each is listed once, in few questions by rank. With LIMIT the server
+// walked past all that were listed before, once for each of some 20 questions a page; 100,000 blocked it for 20 ms and more.
+func TestManyDelayedUntilOneTimeAreListedOnce(t *testing.T) {
+	const n, page = 20000, 1000
+	f := newFleet(t, 1)
+	f.Do("EVAL", `for i = 1, ARGV[1] do
+		redis.call('ZADD', KEYS[1], 4000000000000, cmsgpack.pack({i .. '-1', {'lbs-input', '{"DataStreamName":"s-' .. i .. '"}'}}))
+	end`, "1", f.layout.Keys(0).Later, strconv.Itoa(n))
+	i := f.inspector(func(c *scan.InspectorConfig) { c.Page = page })
+	require.NoError(t, f.server.ResetStats(f.ctx))
+	seen := make(map[string]bool)
+	for _, name := range streamsOf(f.listDelayed(i, scan.Selection{})) {
+		require.False(t, seen[name], name)
+		seen[name] = true
+	}
+	require.Len(t, seen, n)
+	stats, err := f.server.CommandStats(f.ctx)
+	require.NoError(t, err)
+	require.LessOrEqual(t, stats["zrangebyscore"].Calls, int64(1), "none of later")
+	const questions = page/16 + 5 + 15 // chunks that grow to 16 and probes
+	require.LessOrEqual(t, stats["zrange"].Calls, int64(n/page*questions))
+}
+
 // Requeue said "not announced" of a stream that was delayed.
 func TestRequeueTellsUntilWhenAStreamIsDelayed(t *testing.T) {
 	f, s := requeueFleet(t)

@@ -33,12 +33,13 @@ local function follows(a, b)
   return #a > #b
 end
 
--- The number of members with that score that do not come after the last one, which may be gone.
-local function already_read()
-  local low, high = 0, redis.call('ZCOUNT', later, score, score)
+-- The rank of the first member after the last one, which may be gone. Ranks are found in logarithmic time; with LIMIT, the server
+-- walks past all members of the same score, once for each question.
+local function first_unread()
+  local low, high = redis.call('ZCOUNT', later, '-inf', '(' .. score), redis.call('ZCOUNT', later, '-inf', score)
   while low < high do
     local middle = math.floor((low + high) / 2)
-    local member = redis.call('ZRANGEBYSCORE', later, score, score, 'LIMIT', middle, '1')[1]
+    local member = redis.call('ZRANGE', later, middle, middle)[1]
     if follows(member, last) then
       high = middle
     else
@@ -64,22 +65,17 @@ local function row(member, due)
   }
 end
 
-local offset = 0
-if score == '' then
-  score = '-inf'
-else
-  offset = already_read()
-end
+local rank = score == '' and 0 or first_unread()
 -- One first, then as many at a time as are likely to be within what is left, and few: light ones may be followed by heavy ones.
 local AT_ONCE = 16
 local rows, n, bytes, size = {}, 0, 0, 1
 while size > 0 do
-  local page = redis.call('ZRANGEBYSCORE', later, score, '+inf', 'WITHSCORES', 'LIMIT', offset, size)
+  local page = redis.call('ZRANGE', later, rank, rank + size - 1, 'WITHSCORES')
   for i = 1, #page, 2 do
     -- Members beyond the budget were read, but are left to the next page.
     if n == 0 or bytes <= budget then
       local member, due = page[i], page[i + 1]
-      n, bytes, offset = n + 1, bytes + #member, due == score and offset + 1 or 1
+      n, bytes, rank = n + 1, bytes + #member, rank + 1
       last, score = member, due
       if wanted(member) then
         rows[#rows + 1] = row(member, due)

@@ -117,7 +117,7 @@ func (p page) onlyWhatThePageSays(t testing.TB, lines []string) {
 	}
 }
 
-// live runs an engine until it has owned and ended a stream, and has waited for others.
+// live runs an engine until it has owned and ended a stream, and has waited for others and looked for one.
 func live(ctx context.Context, t *testing.T, opt rueidis.ClientOption, announce func(stream string), opts ...engine.Option) {
 	t.Helper()
 	e, err := engine.Open(opt, service, append([]engine.Option{engine.WithLeaseTTL(3 * time.Second), engine.WithLogger(slog.New(slog.DiscardHandler))}, opts...)...)
@@ -148,6 +148,7 @@ func live(ctx context.Context, t *testing.T, opt rueidis.ClientOption, announce 
 		}
 	}
 	require.NoError(t, e.Ready(ctx))
+	require.ErrorIs(t, e.Requeue(ctx, "nobody's"), api.ErrNotAnnounced) // having searched what is delayed
 	require.NoError(t, e.Shutdown(ctx)) // readers wait for more
 	require.NoError(t, <-ended)
 }
