@@ -190,7 +190,8 @@ var (
 
 	// ErrMissingRights: the user of the client may not do all that the
 	// library needs. Engines fail to start with it, and publishers to publish.
-	// The message names all rights that are missing, as rules for ACL SETUSER.
+	// The message names all rights that are missing, as rules for ACL SETUSER;
+	// that of a publisher may be 30 s old.
 	ErrMissingRights = errors.New("streamlease: access rights are missing")
 )
 

@@ -64,7 +64,8 @@ func withMissingRights(ctx context.Context, err error, missing func(ctx context.
 	for _, l := range missing(ctx) {
 		all = append(all, l.String())
 	}
-	if len(all) == 0 { // the node that refused is not among those that were asked, or somebody has granted it meanwhile
+	if len(all) == 0 { // the node that refused is not among those that were asked, or somebody has granted it meanwhile, or a
+		// publisher's other call is asking
 		return fmt.Errorf("%w: %w", api.ErrMissingRights, err)
 	}
 	return fmt.Errorf("%w: %s (first seen: %w)", api.ErrMissingRights, strings.Join(all, "; "), err)

@@ -36,15 +36,16 @@ const (
 // Publisher announces data streams to the consumers of a service. It starts no goroutine and need not be closed. It is safe for
 // concurrent use.
 type Publisher struct {
-	client rueidis.Client
-	layout *cluster.Layout
-	runner *lease.Runner
-	limits lease.Limits
-	clock  lease.Clock
-	log    *slog.Logger
-	agreed atomic.Bool  // the service is known to have this publisher's format and number of partitions
-	lonely atomic.Bool  // it was said that no engine has opened the service
-	next   atomic.Int64 // when to check that again, on the clock's axis
+	client  rueidis.Client
+	layout  *cluster.Layout
+	runner  *lease.Runner
+	limits  lease.Limits
+	clock   lease.Clock
+	log     *slog.Logger
+	agreed  atomic.Bool  // the service is known to have this publisher's format and number of partitions
+	lonely  atomic.Bool  // it was said that no engine has opened the service
+	next    atomic.Int64 // when to check that again, on the clock's axis
+	lacking lacking      // the rights that its user lacks
 }
 
 // NewPublisher makes a publisher that uses client, which the caller closes. It sends nothing yet. Errors match
@@ -87,7 +88,8 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 // announcement is JSON), or a key of the service itself; api.ErrTooLarge beyond WithLimits; api.ErrPartitionMismatch or
 // api.ErrFormat if the service is not the one that this publisher was configured for; api.ErrServiceStopped while the service is
 // being deleted or repartitioned; api.ErrNoAgreement while the service's record is missing; api.ErrUnsupportedServer and
-// api.ErrMissingRights, which names all rights that are missing; or they are those of the client. The text says what to do.
+// api.ErrMissingRights, which names all rights that are missing, as one call found them in the last 30 s (calls that are refused while
+// it asks name only their own); or they are those of the client. The text says what to do.
 func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts ...PublishOption) (entry string, err error) {
 	a := api.Announcement{Stream: stream, Info: info}
 	for i, o := range opts {
@@ -221,7 +223,9 @@ func (p *Publisher) warnIfLonely(found *lease.Agreement) {
 // nameMissingRights adds all missing rights to an error that says that one is.
 func (p *Publisher) nameMissingRights(ctx context.Context, err error) error {
 	return withMissingRights(ctx, err, func(ctx context.Context) []preflight.Lack {
-		return preflight.MissingToPublish(ctx, p.client, preflight.Terms{Layout: p.layout, Timeout: agreeTimeout})
+		return p.lacking.find(ctx, p.clock, func(ctx context.Context) []preflight.Lack {
+			return preflight.MissingToPublish(ctx, p.client, preflight.Terms{Layout: p.layout, Timeout: agreeTimeout})
+		})
 	})
 }
 

@@ -3,9 +3,12 @@ package starting
 import (
 	"context"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
@@ -95,6 +98,53 @@ func TestMissingRightsOfAPublisherAreNamedTogether(t *testing.T) {
 			}
 			require.NotContains(t, err.Error(), "xreadgroup")
 			require.NoError(t, publish(all...))
+		})
+	}
+}
+
+// asked is a client that counts how often somebody asks every node.
+type asked struct {
+	rueidis.Client
+	times atomic.Int32
+}
+
+func (a *asked) Nodes() map[string]rueidis.Client {
+	a.times.Add(1)
+	return a.Client.Nodes()
+}
+
+// A producer whose right was taken away goes on publishing. Each call that was refused asked for all rights, on a connection of its
+// own before Redis 7.0: 100 concurrent calls, then one more, ask once.
+func TestAPublisherThatIsRefusedAsksOnceForItsRights(t *testing.T) {
+	for name, less := range map[string]string{"before it announces": "+hmget", "when it announces": "+xadd"} {
+		t.Run(name, func(t *testing.T) {
+			opt := user(t, servers.New(t), without(preflight.PublisherRules(service, 1), less)...)
+			opt.DisableCache = true
+			client, err := rueidis.NewClient(opt)
+			require.NoError(t, err)
+			defer client.Close()
+			nodes := &asked{Client: client}
+			log, _ := logger(0)
+			p, err := engine.NewPublisher(nodes, service, engine.WithLogger(log))
+			require.NoError(t, err)
+			grant := "lacks " + less + " (ACL SETUSER"
+			var group sync.WaitGroup
+			var named atomic.Int32
+			for range 100 {
+				group.Go(func() {
+					_, err := p.Publish(context.Background(), "a", nil)
+					assert.ErrorIs(t, err, api.ErrMissingRights)
+					assert.ErrorContains(t, err, "grant")
+					if strings.Contains(err.Error(), grant) {
+						named.Add(1)
+					}
+				})
+			}
+			group.Wait()
+			require.Positive(t, named.Load())
+			_, err = p.Publish(context.Background(), "a", nil)
+			require.ErrorContains(t, err, grant)
+			require.EqualValues(t, 1, nodes.times.Load())
 		})
 	}
 }
