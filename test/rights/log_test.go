@@ -149,7 +149,7 @@ func live(ctx context.Context, t *testing.T, opt rueidis.ClientOption, announce 
 	}
 	require.NoError(t, e.Ready(ctx))
 	require.ErrorIs(t, e.Requeue(ctx, "nobody's"), api.ErrNotAnnounced) // having searched what is delayed
-	require.NoError(t, e.Shutdown(ctx)) // readers wait for more
+	require.NoError(t, e.Shutdown(ctx))                                 // readers wait for more
 	require.NoError(t, <-ended)
 }
 
