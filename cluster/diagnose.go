@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -25,11 +26,18 @@ const (
 	answerLength = 80
 )
 
-// Diagnose adds to an error of connecting what is behind it, where the client library does not say: it asks the first address in
-// plain text, and if that closes the connection, by TLS. The result matches api.ErrNotRedis if what is there is not Redis, or if
-// one side speaks TLS and the other does not. Error replies of a server, and connections that were not made, say enough by
-// themselves. It takes up to two seconds.
+// hello is how TLS begins, and a line. Who takes TLS waits for the rest; a server that knows only plain text refuses it as a command.
+const hello = "\x16\x03\x01\r\n"
+
+// Diagnose adds to an error of connecting what is behind it, where the client library does not say: it asks the first address, which
+// with Sentinel is a sentinel's, in plain text, and if that leaves it open, by TLS. The result matches api.ErrNotRedis if what is
+// there is not Redis, or if one side speaks TLS and the other does not, and if that explains the error: what passes by itself does not
+// match it. Error replies of a server, and connections that were not made, say enough by themselves. It takes up to four seconds.
 func Diagnose(opt rueidis.ClientOption, err error) error {
+	field := "TLSConfig"
+	if opt.Sentinel.MasterSet != "" {
+		opt.Dialer, opt.TLSConfig, field = opt.Sentinel.Dialer, opt.Sentinel.TLSConfig, "Sentinel.TLSConfig"
+	}
 	var refused *rueidis.RedisError
 	var dialing *net.OpError
 	var certificate *tls.CertificateVerificationError
@@ -43,34 +51,67 @@ func Diagnose(opt rueidis.ClientOption, err error) error {
 	}
 	address := opt.InitAddress[0]
 	wait := min(cmp.Or(opt.Dialer.Timeout, answerTime), answerTime)
-	answer, failed := askPlainly(&opt, address, wait)
+	answer, failed := askPlainly(&opt, address, "PING\r\n", wait)
 	secure := opt.TLSConfig != nil
 	switch {
-	case isRedis(answer) && secure:
-		return fmt.Errorf("%w: %s speaks Redis without TLS, and the client's TLSConfig is set: leave it out, or use the server's TLS port (%w)",
-			api.ErrNotRedis, address, err)
+	case secure && (isPlain(err) || isTimeout(err)) && isRedis(answer) && !isGeneral(answer) && lacksTLS(&opt, address, wait):
+		return fmt.Errorf("%w: %s speaks Redis without TLS, and the client's %s is set: leave it out, or use the server's TLS port (%w)",
+			api.ErrNotRedis, address, field, err)
 	case isRedis(answer):
 		return fmt.Errorf("%s answers %q: %w", address, answer, err)
-	case isAlert(answer) && !secure, answer == "" && errors.Is(failed, io.EOF) && !secure && speaksTLS(&opt, address, wait):
-		return fmt.Errorf("%w: %s speaks TLS, and the client does not: set TLSConfig (%w)", api.ErrNotRedis, address, err)
-	case isAlert(answer):
+	case !secure && (isForeign(err) || isClosed(err)) && (isAlert(answer) || errors.Is(failed, io.EOF) && wantsTLS(&opt, address, wait)):
+		return fmt.Errorf("%w: %s speaks TLS, and the client does not: set %s (%w)", api.ErrNotRedis, address, field, err)
+	case secure && strings.Contains(err.Error(), "tls: ") && (answer == "" || isAlert(answer)):
 		return fmt.Errorf("the TLS handshake with %s fails: %w", address, err)
-	case answer != "":
+	case isAlert(answer):
+		return err
+	case answer != "" && (isForeign(err) || !secure && isClosed(err) || secure && isPlain(err) && !handshakes(&opt, address, wait)):
 		return fmt.Errorf("%w: %s is another kind of server, it answers %q: check the address and the port (%w)",
 			api.ErrNotRedis, address, answer, err)
-	case secure && strings.Contains(err.Error(), "tls: "):
-		return fmt.Errorf("the TLS handshake with %s fails: %w", address, err)
-	case errors.Is(failed, os.ErrDeadlineExceeded):
+	case answer != "":
+		return fmt.Errorf("%s answers %q: %w", address, answer, err)
+	case isTimeout(err) && errors.Is(failed, os.ErrDeadlineExceeded):
 		return fmt.Errorf("%s accepts connections and does not answer: the server hangs, or is not Redis: %w", address, err)
-	case errors.Is(failed, io.EOF):
+	case isClosed(err) && errors.Is(failed, io.EOF) && !(secure && handshakes(&opt, address, wait)):
 		return fmt.Errorf("%s closes the connection without an answer: a proxy with no server behind it, or the server is stopping: %w", address, err)
 	}
 	return err
 }
 
-// askPlainly sends PING without TLS and returns the beginning of the answer's first line.
-func askPlainly(opt *rueidis.ClientOption, address string, wait time.Duration) (answer string, err error) {
-	conn, err := connectPlainly(opt, address, wait)
+// lacksTLS reports whether a server that answers in plain text takes nothing else, and the client would have spoken TLS to it.
+func lacksTLS(opt *rueidis.ClientOption, address string, wait time.Duration) bool {
+	answer, _ := askPlainly(opt, address, hello, wait)
+	taken := isRedis(answer) && (!isGeneral(answer) || strings.HasPrefix(answer, "-ERR unknown command"))
+	return taken && usesConfig(opt, address, wait) && !handshakes(opt, address, wait)
+}
+
+// wantsTLS reports whether a server that closed a plain connection answers by TLS, and still closes plain ones: a server that takes
+// both and was away for a moment is not one.
+func wantsTLS(opt *rueidis.ClientOption, address string, wait time.Duration) bool {
+	if !answersTLS(opt, address, wait) {
+		return false
+	}
+	answer, failed := askPlainly(opt, address, "PING\r\n", wait)
+	return isAlert(answer) || answer == "" && errors.Is(failed, io.EOF)
+}
+
+// usesConfig reports whether a dialer of the user makes TLS with the configuration that it gets: one with which no handshake can
+// begin makes it fail. What it sends if it ignores that says nothing about the server.
+func usesConfig(opt *rueidis.ClientOption, address string, wait time.Duration) bool {
+	if opt.DialCtxFn == nil && opt.DialFn == nil {
+		return true
+	}
+	conn, err := connect(opt, address, wait, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, MaxVersion: tls.VersionTLS12})
+	if err == nil {
+		conn.Close()
+		return false
+	}
+	return strings.Contains(err.Error(), "tls: no supported versions")
+}
+
+// askPlainly sends a question without TLS and returns the beginning of the answer's first line.
+func askPlainly(opt *rueidis.ClientOption, address, question string, wait time.Duration) (answer string, err error) {
+	conn, err := connect(opt, address, wait, nil)
 	if err != nil {
 		return "", err
 	}
@@ -78,7 +119,7 @@ func askPlainly(opt *rueidis.ClientOption, address string, wait time.Duration) (
 	if err := conn.SetDeadline(time.Now().Add(wait)); err != nil {
 		return "", err
 	}
-	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+	if _, err := io.WriteString(conn, question); err != nil {
 		return "", err
 	}
 	line, err := bufio.NewReader(io.LimitReader(conn, answerLength)).ReadString('\n')
@@ -88,29 +129,48 @@ func askPlainly(opt *rueidis.ClientOption, address string, wait time.Duration) (
 	return strings.TrimRight(line, "\r\n"), err
 }
 
-// speaksTLS reports whether a TLS handshake succeeds at an address, whatever the certificate.
-func speaksTLS(opt *rueidis.ClientOption, address string, wait time.Duration) bool {
-	conn, err := connectPlainly(opt, address, wait)
+// handshakes reports whether a TLS handshake succeeds at an address, whatever the certificate.
+func handshakes(opt *rueidis.ClientOption, address string, wait time.Duration) bool {
+	return byTLS(opt, address, wait, func(*tls.Conn) error { return nil })
+}
+
+// answersTLS reports whether a server answers PING by TLS, whatever it says. A handshake may be a proxy's, with no server behind it.
+func answersTLS(opt *rueidis.ClientOption, address string, wait time.Duration) bool {
+	return byTLS(opt, address, wait, func(conn *tls.Conn) error {
+		if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+			return err
+		}
+		_, err := conn.Read(make([]byte, 1))
+		return err
+	})
+}
+
+// byTLS makes a TLS handshake, whatever the certificate, and does something then. It reports whether both succeeded.
+func byTLS(opt *rueidis.ClientOption, address string, wait time.Duration, do func(*tls.Conn) error) bool {
+	raw, err := connect(opt, address, wait, nil)
 	if err != nil {
 		return false
 	}
-	defer conn.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
-	defer cancel()
-	err = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx) // nothing is sent over it
-	var alert tls.AlertError                                                            // whoever wants a certificate of the client speaks TLS, too
-	return err == nil || errors.As(err, &alert)
+	defer raw.Close()
+	if err := raw.SetDeadline(time.Now().Add(wait)); err != nil {
+		return false
+	}
+	conn := tls.Client(raw, &tls.Config{InsecureSkipVerify: true}) // no secret is sent over it
+	if err = conn.Handshake(); err == nil {
+		err = do(conn)
+	}
+	return err == nil || isRemoteAlert(err) // whoever wants a certificate of the client speaks TLS, too
 }
 
-// connectPlainly connects as the client does, without TLS.
-func connectPlainly(opt *rueidis.ClientOption, address string, wait time.Duration) (net.Conn, error) {
+// connect connects as the client does, with a TLS configuration or, where that is nil, without TLS.
+func connect(opt *rueidis.ClientOption, address string, wait time.Duration, config *tls.Config) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	switch {
 	case opt.DialCtxFn != nil:
-		return opt.DialCtxFn(ctx, address, &opt.Dialer, nil)
+		return opt.DialCtxFn(ctx, address, &opt.Dialer, config)
 	case opt.DialFn != nil:
-		return opt.DialFn(address, &opt.Dialer, nil)
+		return opt.DialFn(address, &opt.Dialer, config)
 	}
 	return opt.Dialer.DialContext(ctx, "tcp", address)
 }
@@ -127,3 +187,34 @@ func isRedis(answer string) bool {
 
 // isAlert reports whether an answer is an alert of TLS: its type is 21, the major version 3.
 func isAlert(answer string) bool { return strings.HasPrefix(answer, "\x15\x03") }
+
+// isGeneral reports whether an answer may be a proxy's, or that of a server that is full, to whatever is asked.
+func isGeneral(answer string) bool { return strings.HasPrefix(answer, "-ERR ") }
+
+// isRemoteAlert reports whether an error is an alert that the other side sent.
+func isRemoteAlert(err error) bool {
+	var remote *net.OpError
+	return errors.As(err, &remote) && remote.Op == "remote error"
+}
+
+// isPlain reports whether an error of connecting by TLS is that the answer was not TLS.
+func isPlain(err error) bool {
+	var header tls.RecordHeaderError
+	return errors.As(err, &header)
+}
+
+// isForeign reports whether an error of the client library is that the answer was not Redis's.
+func isForeign(err error) bool {
+	return strings.Contains(err.Error(), "received unknown message type") || strings.Contains(err.Error(), "received unexpected")
+}
+
+// isTimeout reports whether an error is that an answer did not come in time.
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// isClosed reports whether an error is that the other side closed the connection.
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
