@@ -22,7 +22,7 @@ func TestHandlerThatNeverReturns(t *testing.T) {
 			<-never
 		}
 		return nil
-	}}, engine.WithDrainTimeout(4*time.Second), engine.WithWorkers(2))
+	}}, engine.WithDrainTimeout(8*time.Second), engine.WithWorkers(2)) // of which 2 s are for handing back
 	h.announce("stuck")
 	until(t, "it is stuck", func() bool { return m.notified(api.Added) == 1 })
 	h.announce(names("s", 500)...)
