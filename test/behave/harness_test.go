@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -270,12 +269,19 @@ type leaseKey struct {
 // leases returns the lease keys of a partition, by the names of their streams.
 func (h *harness) leases(p int) map[string]leaseKey {
 	h.t.Helper()
-	// A cluster client sends SCAN to any node.
-	nodes := h.client.Nodes()
-	node := nodes[h.owner(h.layout.Keys(p).Slot).Addr()]
-	require.NotNil(h.t, node, "there is no such node among %v", slices.Collect(maps.Keys(nodes)))
-	prefix := h.layout.Keys(p).LeasePrefix()
 	found := make(map[string]leaseKey)
+	// A cluster client sends SCAN to any node. All of them are asked, since which one has the slot may have changed; MGET goes to
+	// the one that has it.
+	for _, node := range h.client.Nodes() {
+		h.leasesOn(node, p, found)
+	}
+	return found
+}
+
+// leasesOn adds the leases of a partition whose keys one node has.
+func (h *harness) leasesOn(node rueidis.Client, p int, found map[string]leaseKey) {
+	h.t.Helper()
+	prefix := h.layout.Keys(p).LeasePrefix()
 	for cursor := uint64(0); ; {
 		page, err := node.Do(context.Background(),
 			node.B().Scan().Cursor(cursor).Match(globbed(prefix)+"*").Count(5000).Build()).AsScanEntry()
@@ -296,7 +302,7 @@ func (h *harness) leases(p int) map[string]leaseKey {
 			}
 		}
 		if cursor = page.Cursor; cursor == 0 {
-			return found
+			return
 		}
 	}
 }
