@@ -19,7 +19,7 @@ const (
 )
 
 // once are slow tests that show nothing new on other servers: unless asked for, they run on the first kind only.
-const once = "^(TestFloodOfAnnouncements|TestBlockedWorkersLoseNoLease|TestStartWithNobodyReceiving|TestShutdownWhileServersStandStill)$"
+const once = "^(TestFloodOfAnnouncements|TestBlockedWorkersLoseNoLease|TestStartWithNobodyReceiving|TestShutdownWhileServersStandStill|TestReadyFollowsTheServer)$"
 
 // atOnce is how many parallel tests run at a time: they wait for servers more than for processors.
 const atOnce = "6"

@@ -104,7 +104,8 @@ func TestFailoverLosesWrites(t *testing.T) {
 	h.eventually(func() bool {
 		return a.events.Count(api.EventSettlingEnded) > 0 && b.events.Count(api.EventSettlingEnded) > 0
 	}, "the end of settling")
-	for _, s := range kept {
+	// One of those whose lease was deleted is lost if the new master had confirmed it before: then it was not forgotten.
+	for _, s := range kept[len(verified):] {
 		require.Positive(t, before[s].Remaining(), "%s is pending on the new master", s)
 	}
 	for _, m := range h.fleet {
@@ -122,6 +123,7 @@ func TestFailoverLosesWrites(t *testing.T) {
 		}
 		require.Greater(t, now, tokens[s], s)
 	}
+	h.awaitOwned(verified...)
 	for _, s := range append(finished, forgotten...) {
 		require.Greater(t, h.tokens()[s], tokens[s], s)
 	}
