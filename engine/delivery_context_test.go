@@ -94,7 +94,7 @@ func TestHandlersContextEndsWithTheLease(t *testing.T) {
 	}
 }
 
-// A handler that still runs when the time for handlers is over is told by its context, as by that of its lease.
+// A handler that still runs when the time for handlers is over sees its context end, as that of its lease.
 func TestHandlersContextInTheDrain(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("s")

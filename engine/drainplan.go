@@ -14,8 +14,8 @@ const (
 	handBackShare = 4
 	// handBackMost allows for one call without an answer, and its retry.
 	handBackMost = 2 * time.Second
-	// handBackRate is half of what was measured: 20,000 streams a second, which one process handed back to one server nearby. The
-	// server of a deploy has other things to do at that time.
+	// handBackRate is what one process handed back a second to one server nearby, on a busy machine (bench size; an idle one did
+	// 35,000). The server of a deploy has other things to do at that time.
 	handBackRate      = 10_000
 	handBackMostShare = 2
 	lastShare         = 20

@@ -70,7 +70,7 @@ func TestOwnershipsAreMeasured(t *testing.T) {
 	})
 }
 
-// An announcement waits from its ID on. What is handed back waits anew.
+// An announcement waits from its ID on. What is handed back waits again, from its new ID on.
 func TestWaitForAnOwnershipIsMeasured(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("early")

@@ -223,7 +223,7 @@ func (r *reader) streamlease(c command) error {
 	return r.run(r.folder, filepath.Join(r.programs, "streamlease"), append(slices.Clone(c.words[1:]), "-yes")...)
 }
 
-// cli sends what redis-cli would send. What it does by itself is looked up.
+// cli sends what redis-cli would send. Its own subcommands are only checked to exist.
 func (r *reader) cli(c command) error {
 	args := c.words[1:]
 	for len(args) > 1 && slices.Contains([]string{"-u", "-h", "-p", "-n", "-a", "--user", "--pass"}, args[0]) {
