@@ -59,6 +59,20 @@ var (
 	ErrReleasing = errors.New("streamlease: lease released by the engine")
 )
 
+// Errors about checkpoints.
+var (
+	// ErrCheckpointTooLong: the value given to Lease.SaveCheckpoint or set by
+	// SetCheckpoint is longer than MaxCheckpoint. Nothing was changed. Keep
+	// what is longer elsewhere, and a reference to it in the checkpoint.
+	ErrCheckpointTooLong = errors.New("streamlease: checkpoint too long")
+
+	// ErrNoCheckpoints: checkpoints cannot be stored, since Redis refuses the
+	// commands that they need or holds a key of another type in their place;
+	// the message says which. Streams are owned as ever. Grant the commands
+	// listed in docs/ACL.md, or delete the key.
+	ErrNoCheckpoints = errors.New("streamlease: no checkpoints")
+)
+
 // Errors about the functions that the program gave to the engine.
 var (
 	// ErrGoexit: a handler, or a function given to RunEach, ended its

@@ -23,6 +23,8 @@ var sentinels = map[string]error{
 	"ErrOutcomeUnknown":    api.ErrOutcomeUnknown,
 	"ErrNotHeld":           api.ErrNotHeld,
 	"ErrReleasing":         api.ErrReleasing,
+	"ErrCheckpointTooLong": api.ErrCheckpointTooLong,
+	"ErrNoCheckpoints":     api.ErrNoCheckpoints,
 	"ErrGoexit":            api.ErrGoexit,
 	"ErrClosed":            api.ErrClosed,
 	"ErrStarted":           api.ErrStarted,

@@ -14,10 +14,10 @@ import "context"
 //
 // ctx carries the values of the context that the engine was run with.
 //
-//	notification                   ctx ends
-//	Added, Releasing, Superseded   with the lease: it is [Lease.Context]
-//	Disowned, Expired              when a drain waits for handlers no longer
-//	Terminated                     before the drain timeout does
+//	notification                             ctx ends
+//	Added, Releasing, Superseded, Signaled   with the lease: it is [Lease.Context]
+//	Disowned, Expired                        when a drain waits for handlers no longer
+//	Terminated                               before the drain timeout does
 //
 // So work that is started with the ctx of Added stops when the stream is lost,
 // and, since Done, Release and Fail end the lease, when it is given up; what is
@@ -48,7 +48,7 @@ func (f HandlerFunc) Handle(ctx context.Context, n Notification) error {
 // The zero value ignores everything; without Added, streams are still taken
 // and kept, for a program that finds them by asking the engine.
 //
-// In Added, Releasing and Superseded, ctx ends with the lease, so work started
+// In Added, Releasing, Superseded and Signaled, ctx ends with the lease, so work started
 // with it ends in time; in the others it does not (see [Handler]).
 type Funcs struct {
 	Added      func(ctx context.Context, n Notification) error
@@ -57,6 +57,7 @@ type Funcs struct {
 	Terminated func(ctx context.Context, n Notification) error
 	Releasing  func(ctx context.Context, n Notification) error
 	Superseded func(ctx context.Context, n Notification) error
+	Signaled   func(ctx context.Context, n Notification) error
 }
 
 // Handle calls the function for the kind of n, if there is one.
@@ -82,6 +83,8 @@ func (f Funcs) of(k Kind) func(context.Context, Notification) error {
 		return f.Releasing
 	case Superseded:
 		return f.Superseded
+	case Signaled:
+		return f.Signaled
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ var (
 	_ api.Handler = &api.Funcs{}
 )
 
-var everyKind = []api.Kind{api.Added, api.Disowned, api.Expired, api.Terminated, api.Releasing, api.Superseded}
+var everyKind = []api.Kind{api.Added, api.Disowned, api.Expired, api.Terminated, api.Releasing, api.Superseded, api.Signaled}
 
 // Each function is found by its field's name, so that a swapped pair is detected.
 func TestFuncsCallsTheFuncOfTheKindOnly(t *testing.T) {

@@ -36,6 +36,12 @@ const (
 	// newer announcement waits; Done makes way for it. Lease.Superseded is a
 	// channel that says the same, for work that runs elsewhere.
 	Superseded
+
+	// Signaled: somebody sent a signal to the owner of the stream, with a payload
+	// (see engine.Publisher.Signal). A hint: it may come twice, and is lost if
+	// nobody owned the stream, or if the owner was behind. What must last is data
+	// elsewhere; a signal says "look".
+	Signaled
 )
 
 // String returns the name of the constant, or Kind(n) for a kind that this
@@ -54,6 +60,8 @@ func (k Kind) String() string {
 		return "Releasing"
 	case Superseded:
 		return "Superseded"
+	case Signaled:
+		return "Signaled"
 	}
 	return "Kind(" + strconv.Itoa(int(k)) + ")"
 }

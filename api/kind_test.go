@@ -20,7 +20,8 @@ func TestKindString(t *testing.T) {
 		api.Terminated: "Terminated",
 		api.Releasing:  "Releasing",
 		api.Superseded: "Superseded",
-		7:              "Kind(7)",
+		api.Signaled:   "Signaled",
+		8:              "Kind(8)",
 		255:            "Kind(255)",
 	}
 	for kind, name := range want {
@@ -31,14 +32,14 @@ func TestKindString(t *testing.T) {
 // The numbers may be stored and sent by programs: they must not change.
 func TestKindsKeepTheirNumbers(t *testing.T) {
 	require.Equal(t,
-		[]api.Kind{1, 2, 3, 4, 5, 6},
-		[]api.Kind{api.Added, api.Disowned, api.Expired, api.Terminated, api.Releasing, api.Superseded})
+		[]api.Kind{1, 2, 3, 4, 5, 6, 7},
+		[]api.Kind{api.Added, api.Disowned, api.Expired, api.Terminated, api.Releasing, api.Superseded, api.Signaled})
 }
 
 // A kind added to the constants must not be forgotten in String and in Funcs.
 func TestEveryKindHasANameAndAFunc(t *testing.T) {
 	kinds := kindConstants(t)
-	require.Len(t, kinds, 6, "cover the new kind in the tests of Funcs too")
+	require.Len(t, kinds, 7, "cover the new kind in the tests of Funcs too")
 	for i, name := range kinds {
 		require.Equal(t, name, api.Kind(i+1).String())
 	}

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// MaxCheckpoint is the greatest length of a checkpoint, in bytes.
+const MaxCheckpoint = 4096
+
 // Lease is one ownership of one data stream by this process. It begins with an
 // [Added] notification, is renewed in the background for as long as the engine
 // runs, and ends exactly once and for good: when the same stream is owned
@@ -18,6 +21,9 @@ import (
 //	hand-back after Releasing   ErrReleasing  no Disowned follows; matches ErrDrainTimeout, too, if a handler was waited for in vain
 //	lost                        ErrLeaseLost  one Disowned follows; ErrAnnouncementLost and ErrReannounced match it
 //	engine gone while held      ErrClosed     one Disowned follows, if anything still delivers it
+//
+// A lease also carries a checkpoint: a short string about the stream, stored
+// beside the lease under its fence, which the next owner gets.
 //
 // All methods may be called from several goroutines at once, also after the
 // lease has ended. The engine makes leases; tests of handlers use
@@ -79,6 +85,39 @@ type Lease interface {
 	// most. The channel is made when it is first asked for. It is not closed by
 	// the end of the lease: wait for the Context as well.
 	Superseded() <-chan struct{}
+
+	// Checkpoint is how far the owner of the stream has come: what was last set
+	// here or, before that, what the last owner left; "" if there is nothing. What
+	// it means is up to the program. It belongs to the stream, not to the
+	// announcement: hand-backs, crashes, dead letters, further announcements and
+	// Done leave it as it is. One that no announcement follows is deleted some
+	// time after Done (see scan.Config.CheckpointTTL).
+	Checkpoint() string
+
+	// SetCheckpoint sets the checkpoint, at most MaxCheckpoint bytes; a longer one
+	// changes nothing, and is logged and counted. It returns at once: what was set
+	// last is stored within a second, and together with any ending, in the same
+	// step. So a stream that is handed back in order is handed out with the last
+	// checkpoint that was set, while after a crash it may be one that is older by
+	// a second and the time that a call takes. After the lease has ended it does
+	// nothing.
+	SetCheckpoint(value string)
+
+	// SaveCheckpoint sets the checkpoint and waits until it is stored. ctx bounds
+	// only the wait. It returns nil once this or a later checkpoint of the same
+	// lease is stored; an error that matches
+	//   - ErrLeaseLost if it was refused, since the stream is not owned under this
+	//     token any more;
+	//   - ErrNotHeld if the lease had ended before; what was set before an ending
+	//     is stored with it;
+	//   - ErrCheckpointTooLong if value is longer than MaxCheckpoint;
+	//   - ErrNoCheckpoints if this user of Redis may not store any;
+	// or the error of ctx if that ended first.
+	SaveCheckpoint(ctx context.Context, value string) error
+
+	// DropCheckpoint has the checkpoint deleted with the ending of the lease,
+	// however it ends. SetCheckpoint and SaveCheckpoint take that back.
+	DropCheckpoint()
 
 	// Done ends the lease because the work is finished: the announcement is
 	// acknowledged and deleted, and the stream is free. The announcement is

@@ -14,8 +14,8 @@ type Notification struct {
 	// Terminated.
 	Token Token
 
-	// Lease is the ownership concerned, for Added, Releasing, Superseded and
-	// Disowned; nil for the others. An Added and the notifications that follow
+	// Lease is the ownership concerned, for Added, Releasing, Superseded,
+	// Signaled and Disowned; nil for the others. An Added and the notifications that follow
 	// from it carry the same Lease.
 	Lease Lease
 
@@ -25,4 +25,8 @@ type Notification struct {
 	// ErrReleasing; for Terminated it is what Run returns, nil after a clean
 	// drain. It is nil for the others.
 	Err error
+
+	// Payload is what was sent with a signal; nil for kinds other than Signaled.
+	// It is shared and must not be changed.
+	Payload []byte
 }

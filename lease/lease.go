@@ -32,16 +32,17 @@ type Lease struct {
 	released   atomic.Bool                   // Releasing was posted
 	superseded atomic.Pointer[chan struct{}] // made when first asked for; announced once the stream was announced again
 
-	info      json.RawMessage
-	token     api.Token
-	completer Completer
-	ending    atomic.Pointer[Ending]        // nil until it ends; set once
-	ctx       atomic.Pointer[cancelContext] // made when somebody waits for the end
-	since     int64                         // when it was acquired, on the session's clock
-	nameAt    uint16
-	entryAt   uint16
-	retries   uint16
-	crashes   uint16
+	info       json.RawMessage
+	token      api.Token
+	completer  Completer
+	ending     atomic.Pointer[Ending]        // nil until it ends; set once
+	ctx        atomic.Pointer[cancelContext] // made when somebody waits for the end
+	checkpoint atomic.Pointer[string]
+	since      int64 // when it was acquired, on the session's clock
+	nameAt     uint16
+	entryAt    uint16
+	retries    uint16
+	crashes    uint16
 }
 
 // New returns the lease that an acquisition of e, sent at sent, gave this process. It lasts for trust from then on: its TTL

@@ -38,6 +38,10 @@ type Lease struct {
 		outcome  Outcome
 		cause    error // of the context; nil while held
 		newer    bool  // superseded is closed
+
+		checkpoint string
+		dropped    bool
+		refused    error // of SaveCheckpoint
 	}
 }
 
@@ -66,6 +70,7 @@ func New(stream string, opts ...Option) *Lease {
 
 		superseded: make(chan struct{}),
 	}
+	l.mu.checkpoint = s.checkpoint
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(s.parent))
 	l.ctx, l.cancel = &leaseContext{Context: ctx, lease: l}, cancel
 	if l.expires {

@@ -19,7 +19,9 @@ type settings struct {
 	attempt int
 	ttl     time.Duration
 	expires bool
-	parent  context.Context
+
+	checkpoint string
+	parent     context.Context
 }
 
 type optionFunc func(*settings)
@@ -54,6 +56,11 @@ func WithEntry(id string) Option {
 // WithAttempt sets the number of retries counted so far. Default 0.
 func WithAttempt(retries int) Option {
 	return optionFunc(func(s *settings) { s.attempt = retries })
+}
+
+// WithCheckpoint sets what the last owner left as the checkpoint. Default "".
+func WithCheckpoint(value string) Option {
+	return optionFunc(func(s *settings) { s.checkpoint = value })
 }
 
 // WithTTL makes a lease whose renewals fail: Remaining counts down from ttl,
