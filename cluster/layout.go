@@ -122,6 +122,13 @@ type Keys struct {
 	// DeadLetters is {S}-dlq, the dead-letter stream.
 	DeadLetters string
 
+	// Checkpoints is {S}:checkpoints, the hash of how far the owner of each data
+	// stream has come.
+	Checkpoints string
+
+	// Signals is {S}:signals, the stream of hints for the owners of data streams.
+	Signals string
+
 	lease   string
 	recover string
 	copied  string
@@ -145,6 +152,8 @@ func newKeys(service string, p int) *Keys {
 		Token:       tag + ":token",
 		Scan:        tag + ":scan",
 		DeadLetters: tag + "-dlq",
+		Checkpoints: tag + ":checkpoints",
+		Signals:     tag + ":signals",
 		lease:       tag + ":lease:",
 		recover:     tag + ":recover:",
 		copied:      tag + ":copied:",
