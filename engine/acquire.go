@@ -8,7 +8,6 @@ import (
 
 	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/completion"
-	"github.com/streamlease/streamlease/engine/internal/dispatch"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -28,14 +27,14 @@ type parker interface {
 // before it is used.
 type acquirer struct {
 	*env
-	ttls       *ttls
-	table      *lease.Table
-	sessions   *sessions
-	ownership  *ownership
-	completer  *completion.Completer
-	dispatcher *dispatch.Dispatcher
-	renewer    beats
-	parked     parker
+	ttls      *ttls
+	table     *lease.Table
+	sessions  *sessions
+	ownership *ownership
+	completer *completion.Completer
+	busy      func(stream string) bool // reports whether work for an earlier lease of a stream goes on, or waits for a worker
+	renewer   beats
+	parked    parker
 }
 
 // acquireWeight is the weight of an entry in a call that acquires it: the call carries the key of its lease and its ID.
@@ -61,7 +60,7 @@ func (a *acquirer) acquireAll(ctx context.Context, p *partition, s *lease.Sessio
 // reports whether it did.
 func (a *acquirer) parkIfInUse(s *lease.Session, x *lease.Entry) bool {
 	held := a.table.Get(x.Stream)
-	if held == nil && !a.parked.has(x.Stream) && !a.dispatcher.Busy(x.Stream) {
+	if held == nil && !a.parked.has(x.Stream) && !a.busy(x.Stream) {
 		return false
 	}
 	a.park(s, x, lease.Take{})
@@ -71,7 +70,7 @@ func (a *acquirer) parkIfInUse(s *lease.Session, x *lease.Entry) bool {
 		if a.table.Get(x.Stream) == nil {
 			a.parked.nudge(x.Stream)
 		}
-	} else if !a.dispatcher.Busy(x.Stream) {
+	} else if !a.busy(x.Stream) {
 		a.parked.nudge(x.Stream)
 	}
 	return true

@@ -75,7 +75,8 @@ func (e *Engine) makeTopologyWatcher() *topologyWatcher {
 		lanes:      &e.lanes,
 		client:     e.client,
 		renewal:    e.renewal,
-		own:        e.own,
+		own:        e.clients,
+		changed:    e.way.changed,
 		named:      e.keepRoutes,
 		regroup: func() {
 			for _, q := range []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter.work} {
@@ -123,6 +124,7 @@ func (e *Engine) makeCompleter(base context.Context) *completion.Completer {
 		Backlog:     backlogReads * e.cfg.readBatch,
 	}, e.store, e.sessions, completion.Hooks{
 		Ended: func(l *lease.Lease) {
+			e.way.leaving(l)
 			if e.table.Remove(l) {
 				e.freed(l.Stream())
 			}
@@ -152,14 +154,14 @@ func (e *Engine) makeRenewer(base context.Context) *renewer {
 func (e *Engine) makeAcquirer() *acquirer {
 	return &acquirer{
 		env: &e.env, ttls: e.ttls, table: e.table, sessions: e.sessions, ownership: e.ownership, completer: e.completer,
-		dispatcher: e.dispatcher, renewer: e.renewer,
+		busy: e.busy, renewer: e.renewer,
 	}
 }
 
 func (e *Engine) makeParked(base context.Context, a *acquirer) *parked {
 	return newParked(base, &e.env, parkedParts{
 		partitions: e.partitions, table: e.table, ttls: e.ttls, pressure: e.pressure, streams: e.quota, ownership: e.ownership,
-		completer: e.completer, acquirer: a, busy: e.dispatcher.Busy, lane: e.lanes.of,
+		completer: e.completer, acquirer: a, busy: e.busy, lane: e.lanes.of,
 	})
 }
 
@@ -170,7 +172,7 @@ func (e *Engine) sessionParts(base context.Context) sessionParts {
 		draining:      e.draining,
 		running:       e.life.isRunning,
 		answered:      e.breakers.answered,
-		serverChanged: e.maintenance.serverChanged,
+		serverChanged: func() { e.maintenance.serverChanged(); e.way.changed() },
 		drop:          e.parked.list.Drop,
 		retire:        func(s *lease.Session) { e.completer.Retire(s, completion.Closing{}) },
 		promote:       func(partition int) { e.promoter.due(partition) },
@@ -254,36 +256,47 @@ func (e *Engine) disagree(err error) {
 	}
 }
 
-// delivered acts on the outcome of a notification: an error of a handler of Added fails the lease, the end of Releasing hands the
-// stream back where the way does that, and any other error is only logged.
+// delivered acts on the outcome of a notification: the end of Releasing hands the stream back where the way does that, and an error
+// is that of failed.
 func (e *Engine) delivered(to delivery, n api.Notification, err error, took time.Duration) {
 	err = guard.Error(err)
 	e.metrics.Handled(n, err, took)
 	e.room.Broadcast()
-	l, _ := n.Lease.(*lease.Lease)
+	switch n.Kind {
+	case api.Expired:
+		e.hints.handled()
+	case api.Releasing:
+		if l, _ := n.Lease.(*lease.Lease); to.handsBack() {
+			l.HandBack()
+		}
+	}
+	if err != nil {
+		e.failed(n, err)
+	}
+}
+
+// failed acts on an error of a handler: that of Added fails the lease, and any other is only logged.
+func (e *Engine) failed(n api.Notification, err error) {
 	var panicked *api.PanicError
 	if errors.As(err, &panicked) {
 		e.log.Error("handler panicked", "kind", n.Kind, "panic", panicked.Value, "stack", string(panicked.Stack))
 	}
-	switch n.Kind {
-	case api.Added:
-		if err != nil && l.FailFor(err) {
+	if n.Kind == api.Added {
+		if l, _ := n.Lease.(*lease.Lease); l.FailFor(err) {
 			if _, snoozed := api.SnoozeDelay(err); !snoozed {
 				e.log.Warn("handling failed", 1, "attempt", l.Attempt(), "err", err)
 			}
 		}
 		return
-	case api.Expired:
-		e.hints.handled()
-	case api.Releasing:
-		if to.handsBack() {
-			l.HandBack()
-		}
 	}
-	if err != nil && panicked == nil {
+	if panicked == nil {
 		e.log.Warn("handler returned an error that has no effect", 1, "kind", n.Kind, "err", err)
 	}
 }
+
+// busy reports whether work for an earlier lease of a stream goes on, or waits for a worker. The dispatcher is asked first: what it is
+// done with and goes on is known to the delivery by then.
+func (e *Engine) busy(stream string) bool { return e.dispatcher.Busy(stream) || e.way.busy(stream) }
 
 // freed is called when a stream is off the table, and wakes whatever waited for that.
 func (e *Engine) freed(stream string) {

@@ -14,8 +14,17 @@ import (
 type delivery interface {
 	// deliver delivers one notification, on a worker; done is called once, before deliver returns or later.
 	deliver(n api.Notification, done func(error))
-	// releasing is called in addition to the notification when a stream is to be handed back.
-	releasing(l *lease.Lease)
+	// prompt is called, by whoever caused it, with every notification of a lease but Added, before it is posted. It returns true if it
+	// delivers it, so that it is not posted. Any mutex may be held: it must be quick, and take none but its own.
+	prompt(n api.Notification) (taken bool)
+	// leaving is called before a lease leaves the table, perhaps with a mutex held.
+	leaving(l *lease.Lease)
+	// busy reports whether work for a lease of stream goes on of which the dispatcher knows nothing. It is asked with a mutex held.
+	busy(stream string) bool
+	// wait waits for such work, within ctx.
+	wait(ctx context.Context) error
+	// changed is called when a server was replaced, or slots have moved.
+	changed()
 	// handsBack reports whether a stream is handed back when its Releasing notification is done.
 	handsBack() bool
 	// blocks reports whether a notification occupies a worker until it is done.
@@ -24,8 +33,18 @@ type delivery interface {
 	finish(ctx context.Context, why error) error
 }
 
+// queued is for the ways in which everything goes through the dispatcher.
+type queued struct{}
+
+func (queued) prompt(api.Notification) bool { return false }
+func (queued) leaving(*lease.Lease)         {}
+func (queued) busy(string) bool             { return false }
+func (queued) wait(context.Context) error   { return nil }
+func (queued) changed()                     {}
+
 // handled is how Run delivers: it calls the handler on the worker.
 type handled struct {
+	queued
 	ctx     context.Context // ends when the engine waits for handlers no longer
 	handler api.Handler
 }
@@ -44,9 +63,8 @@ func (h *handled) contextOf(n api.Notification) context.Context {
 	return n.Lease.Context()
 }
 
-func (h *handled) releasing(*lease.Lease) {}
-func (h *handled) handsBack() bool        { return true }
-func (h *handled) blocks() bool           { return true }
+func (h *handled) handsBack() bool { return true }
+func (h *handled) blocks() bool    { return true }
 
 func (h *handled) finish(ctx context.Context, why error) error {
 	result := make(chan error, 1)
@@ -63,6 +81,7 @@ func (h *handled) finish(ctx context.Context, why error) error {
 
 // channel is how Start delivers: a notification is done when the channel has taken it.
 type channel struct {
+	queued
 	ctx context.Context
 	out chan api.Notification
 
@@ -84,8 +103,6 @@ func (c *channel) deliver(n api.Notification, done func(error)) {
 	case <-c.ctx.Done():
 	}
 }
-
-func (c *channel) releasing(*lease.Lease) {}
 
 // handsBack returns false: the user ends the lease when they like, or the drain timeout does.
 func (c *channel) handsBack() bool { return false }
@@ -114,6 +131,7 @@ func (c *channel) finish(ctx context.Context, why error) error {
 
 // each is how RunEach delivers: it calls f in a goroutine of its own for each stream.
 type each struct {
+	queued
 	ctx   context.Context
 	f     func(context.Context, api.Lease) error
 	group sync.WaitGroup
@@ -141,7 +159,7 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 	w.mu.running[l] = cancel
 	w.mu.Unlock()
 	if l.Releasing() {
-		// releasing was called before and found no goroutine. The notification is queued behind this one.
+		// prompt was called before and found no goroutine. The notification is queued behind this one.
 		cancel(api.ErrReleasing)
 	}
 	w.group.Go(func() {
@@ -183,14 +201,18 @@ func (w *each) ended(l *lease.Lease, err error, released bool) error {
 	return err
 }
 
-// releasing ends f's context; the lease stays valid.
-func (w *each) releasing(l *lease.Lease) {
+// prompt ends f's context when its stream is to be handed back; the lease stays valid.
+func (w *each) prompt(n api.Notification) bool {
+	if n.Kind != api.Releasing {
+		return false
+	}
 	w.mu.Lock()
-	cancel := w.mu.running[l]
+	cancel := w.mu.running[n.Lease.(*lease.Lease)]
 	w.mu.Unlock()
 	if cancel != nil {
 		cancel(api.ErrReleasing)
 	}
+	return false
 }
 
 func (w *each) handsBack() bool { return true }

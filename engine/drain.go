@@ -106,7 +106,7 @@ func (e *Engine) awaitHandlers(plan drainPlan) error {
 		until := plan.handlersUntil(e.left())
 		ctx, cancel := context.WithDeadline(e.life.hurry, until)
 		held := !e.room.Wait(ctx, func() bool { return e.table.Len() == 0 })
-		err := errors.Join(e.dispatcher.Wait(ctx), e.hints.stop(ctx))
+		err := errors.Join(e.dispatcher.Wait(ctx), e.hints.stop(ctx), e.way.wait(ctx))
 		cancel()
 		if held && err == nil {
 			err = errors.New("streams are held")

@@ -29,6 +29,7 @@ type Engine struct {
 	client  rueidis.Client    // for everything but renewals
 	renewal rueidis.Client    // for renewals; may be the same
 	own     []*cluster.Client // those of the two that the engine made
+	extra   extraClients      // that NewClient made
 	closers []func()
 	closing sync.Once
 

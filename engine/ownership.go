@@ -39,6 +39,7 @@ func (o *ownership) disown(leases []*lease.Lease, cause metrics.Cause, why error
 // disownOne takes a lease off the table and notifies its owner, and reports whether it did. It did not if the lease had been taken
 // off before, or if its owner had ended it and waits for the outcome.
 func (o *ownership) disownOne(l *lease.Lease, cause metrics.Cause, why error) bool {
+	o.way.leaving(l)
 	if !o.table.Remove(l) {
 		return false
 	}
@@ -49,14 +50,14 @@ func (o *ownership) disownOne(l *lease.Lease, cause metrics.Cause, why error) bo
 	}
 	o.metrics.Inc(metrics.Disowned.With(cause))
 	o.metrics.OwnershipEnded(lease.EndLost, time.Duration(o.clock.Now()-l.Since()))
-	o.dispatcher.Post(api.Notification{Kind: api.Disowned, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: why})
+	o.post(l, api.Notification{Kind: api.Disowned, Err: why})
 	return true
 }
 
 // supersede notifies an owner, once, that its stream was announced again.
 func (o *ownership) supersede(l *lease.Lease) {
 	if l.Remaining() > 0 && l.Supersede() {
-		o.dispatcher.Post(api.Notification{Kind: api.Superseded, Stream: l.Stream(), Token: l.Token(), Lease: l})
+		o.post(l, api.Notification{Kind: api.Superseded})
 	}
 }
 
@@ -71,6 +72,13 @@ func (o *ownership) release(l *lease.Lease) {
 	if l.Remaining() == 0 || !l.TellReleasing() {
 		return
 	}
-	o.dispatcher.Post(api.Notification{Kind: api.Releasing, Stream: l.Stream(), Token: l.Token(), Lease: l, Err: api.ErrReleasing})
-	o.way.releasing(l)
+	o.post(l, api.Notification{Kind: api.Releasing, Err: api.ErrReleasing})
+}
+
+// post sends an owner a notification, of any kind but Added.
+func (o *ownership) post(l *lease.Lease, n api.Notification) {
+	n.Stream, n.Token, n.Lease = l.Stream(), l.Token(), l
+	if !o.way.prompt(n) {
+		o.dispatcher.Post(n)
+	}
 }

@@ -84,6 +84,28 @@ func (e *Engine) RunEach(ctx context.Context, f func(context.Context, api.Lease)
 	return e.run(ctx, func(handling context.Context) delivery { return newEach(handling, f) })
 }
 
+// RunLayer owns streams as Run does, and delivers to a Layer: to packages such as engine/feed, which most programs use instead. An
+// engine has one. Errors are those of Run. Terminated and Expired are not delivered: what ends an engine is what RunLayer returns.
+//
+// It returns once every ended was called, or the drain timeout has passed. Work of which ended was not called by then goes on and
+// owns nothing.
+func (e *Engine) RunLayer(ctx context.Context, y Layer) error {
+	if y == nil {
+		return invalid("the layer is nil")
+	}
+	if err := e.life.begin(); err != nil {
+		return err
+	}
+	return e.run(ctx, func(context.Context) delivery {
+		return newLayered(layeredConfig{
+			layer:   y,
+			handled: e.metrics.Handled,
+			failed:  func(n api.Notification, err error) { e.failed(n, err) },
+			idle:    func(stream string) { e.freed(stream) },
+		})
+	})
+}
+
 // Shutdown drains the engine and waits until it has ended: the owner of every stream that is held gets Releasing while the lease
 // is still valid, handlers have their share of the drain timeout to return, then everything that is pending for this process is
 // requeued. Nothing is acknowledged that was not Done, and no retry is counted.

@@ -32,13 +32,14 @@ type topologyConfig struct {
 	partitions      []*partition
 	table           *lease.Table
 	lanes           *lanes
-	client, renewal rueidis.Client      // nil in tests
-	own             []*cluster.Client   // those of the two that the engine made
-	named           func()              // the topology was looked at: it may name other addresses
-	regroup         func()              // partitions have changed lanes
-	beat            func(partition int) // sends a beat at once
-	scan            func(partition int) // looks at once for what dead consumers left
-	failing         func() error        // why Redis does not answer; nil if it does
+	client, renewal rueidis.Client           // nil in tests
+	own             func() []*cluster.Client // all that the engine made, those of layers included
+	named           func()                   // the topology was looked at: it may name other addresses
+	changed         func()                   // slots have moved, or clients were replaced
+	regroup         func()                   // partitions have changed lanes
+	beat            func(partition int)      // sends a beat at once
+	scan            func(partition int)      // looks at once for what dead consumers left
+	failing         func() error             // why Redis does not answer; nil if it does
 }
 
 // topologyWatcher watches which server has which partition. On a cluster it asks which master serves which slot, at an
@@ -128,6 +129,9 @@ func (w *topologyWatcher) look(ctx context.Context) {
 		// Whatever the beats find.
 		w.table.MakeAllDue(w.clock.Now())
 	}
+	if all || moved != (cluster.SlotSet{}) {
+		w.changed()
+	}
 	n := 0
 	for _, p := range w.partitions {
 		if all || moved.Has(w.layout.Keys(p.number).Slot) {
@@ -147,17 +151,26 @@ func (w *topologyWatcher) look(ctx context.Context) {
 	}
 }
 
-// serves reports whether the server at an address has a partition, as far as is known. Safe for concurrent use.
-func (w *topologyWatcher) serves(partition int, addr string) bool {
+// master returns the address of the master that serves a slot, "" where that is not known or there is no cluster. Safe for concurrent
+// use.
+func (w *topologyWatcher) master(slot uint16) string {
 	if w.topology == nil {
-		return true
+		return ""
 	}
 	now := w.topology.Current()
 	if now == nil {
-		return true
+		return ""
 	}
-	at := now.Master(w.layout.Keys(partition).Slot)
-	return at < 0 || now.Masters()[at].Addr == addr
+	if at := now.Master(slot); at >= 0 {
+		return now.Masters()[at].Addr
+	}
+	return ""
+}
+
+// serves reports whether the server at an address has a partition, as far as is known. Safe for concurrent use.
+func (w *topologyWatcher) serves(partition int, addr string) bool {
+	at := w.master(w.layout.Keys(partition).Slot)
+	return at == "" || at == addr
 }
 
 // assign gives each partition the lane of its master. A partition that no master has keeps its lane.
@@ -192,7 +205,13 @@ func (w *topologyWatcher) refresh(ctx context.Context) {
 		return
 	}
 	w.refreshed = w.clock.Now()
-	for _, client := range slices.Compact([]rueidis.Client{w.client, w.renewal}) {
+	clients := slices.Compact([]rueidis.Client{w.client, w.renewal})
+	for _, own := range w.own() {
+		if !slices.Contains(clients, rueidis.Client(own)) {
+			clients = append(clients, own)
+		}
+	}
+	for _, client := range clients {
 		ctx, cancel := context.WithTimeout(ctx, w.cfg.timeout)
 		_ = cluster.Refresh(ctx, client) // clients also ask at times of their own
 		cancel()
@@ -221,7 +240,7 @@ func demotion(code string) bool { return code == "READONLY" || code == "MASTERDO
 func (w *topologyWatcher) borrows() bool {
 	return slices.ContainsFunc([]rueidis.Client{w.client, w.renewal}, func(c rueidis.Client) bool {
 		own, ok := c.(*cluster.Client)
-		return !ok || !slices.Contains(w.own, own)
+		return !ok || !slices.Contains(w.own(), own)
 	})
 }
 
@@ -241,7 +260,7 @@ func (w *topologyWatcher) escape(ctx context.Context, now bool) {
 	if !now && w.borrows() {
 		w.log.Error(stuckMessage, "remedy", stuckRemedy)
 	}
-	for _, c := range w.own {
+	for _, c := range w.own() {
 		err := c.Redial()
 		switch {
 		case err == nil:
@@ -253,6 +272,7 @@ func (w *topologyWatcher) escape(ctx context.Context, now bool) {
 	for _, p := range w.partitions {
 		w.beat(p.number)
 	}
+	w.changed()
 }
 
 const (

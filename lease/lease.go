@@ -29,6 +29,10 @@ type Lease struct {
 	queued  bool // waits for a renewal or is in one
 	renewed bool // at least once
 
+	// Delivery is for whoever delivers the lease's notifications, and guarded by a mutex of theirs. It has its place here since there it
+	// takes no memory.
+	Delivery uint8
+
 	released   atomic.Bool                   // Releasing was posted
 	superseded atomic.Pointer[chan struct{}] // made when first asked for; announced once the stream was announced again
 

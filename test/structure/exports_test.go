@@ -43,7 +43,8 @@ var stable = map[string][]string{
 	"lease": {
 		"Pipeline", "Pipeline.Validate", "Pipeline.WithDefaults",
 		"Limits", "Limits.Validate", "Limits.WithDefaults", // engine.Limits
-		"State", // scan.Survey
+		"State",              // scan.Survey
+		"Clock", "Clock.Now", // Engine.Clock
 	},
 	"scan": {
 		"Config", "Config.Validate", "Config.WithDefaults", "NoRetries", "NoCrashes", "NoCount", "NoLimit",

@@ -1,0 +1,34 @@
+package engine
+
+import "github.com/streamlease/streamlease/api"
+
+// Layer is what RunLayer delivers to: the way for packages that do something with every stream that is owned, such as reading it.
+// They need more than a handler gets: work that goes on after Added has returned keeps the stream from being owned here a second
+// time, and what happens to a stream arrives at once.
+//
+// Added comes first for each lease. The other methods are called as soon as something happens, not behind other notifications, but
+// never before Added has returned, one at a time for each lease, nothing after Disowned, and no further call once ended was called.
+// What is written for each Kind in package api holds for them, too. For different leases Added may run on several goroutines at
+// once; the others share one goroutine, Topology aside. So no method may block, Topology aside: renewal goes on if one does, but
+// other streams hear of nothing. Methods may call any method of a lease or of the engine that does not wait.
+//
+// A panic is logged. One in Added counts as a call of ended with it.
+type Layer interface {
+	// Added is called when work on l may begin. ended must be called once, when all work for it is over, whatever has become of the
+	// lease: until then this process acquires no other lease of the stream. If the lease is still held, it is handed back, which
+	// counts no retry, or, with an error, failed as by Fail; api.Permanent and api.Snooze work as usual. If it is not, ended does
+	// nothing else. It does not wait, may be called from any goroutine, also within Added, and further calls do nothing.
+	Added(l api.Lease, ended func(err error))
+	// Releasing is called when the stream is to be handed back, while the lease is valid: stop, and call ended. why matches
+	// api.ErrReleasing. What has not ended when the time for handlers is over is handed back regardless (see WithDrainTimeout).
+	Releasing(l api.Lease, why error)
+	// Superseded is called when the stream was announced again; the newer announcement waits until this lease ends.
+	Superseded(l api.Lease)
+	// Signaled is called with what somebody sent to the owner of the stream. payload is shared and must not be changed.
+	Signaled(l api.Lease, payload []byte)
+	// Disowned is called when the lease was lost; its context has ended with why.
+	Disowned(l api.Lease, why error)
+	// Topology is called when a server was replaced, or slots have moved: compare SlotMaster with what it was. It may block: what
+	// changes meanwhile leads to one more call.
+	Topology()
+}
