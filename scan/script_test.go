@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,31 +19,47 @@ func TestScriptsHaveThePartsThatTheyUse(t *testing.T) {
 	files, err := filepath.Glob("../lease/lua/parts/*.lua")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	uses := make(map[string]*regexp.Regexp)
+	parts := make(map[string]bool)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, found := range defined.FindAllStringSubmatch(string(text), -1) {
 			if found[1] != "" {
-				uses[found[1]] = regexp.MustCompile(`\b` + found[1] + `\(`)
+				parts[found[1]+"("] = true
 			} else {
-				uses[found[2]] = regexp.MustCompile(`\b` + found[2] + `\b`)
+				parts[found[2]] = true
 			}
 		}
 	}
-	require.Greater(t, len(uses), 30)
+	require.Greater(t, len(parts), 30)
+	called := regexp.MustCompile(`\w+\(?`)
+	makes := regexp.MustCompile(`\blocal (?:function (\w+\()|([\w, ]+?) *=)`)
+	uses := 0
 	for _, s := range slices.Concat(lease.Scripts(), Scripts()) {
-		for name, use := range uses {
-			definition := regexp.MustCompile(`\blocal (function ` + name + `\(|.*\b` + name + `\b.*=)`)
-			first := use.FindStringIndex(s.Body())
-			if first == nil {
+		made := make(map[string]int) // where it is first defined
+		for _, at := range makes.FindAllStringSubmatchIndex(s.Body(), -1) {
+			from, to := at[2], at[3]
+			if from < 0 {
+				from, to = at[4], at[5]
+			}
+			for _, name := range strings.Split(s.Body()[from:to], ", ") {
+				if _, known := made[name]; !known {
+					made[name] = at[0]
+				}
+			}
+		}
+		for _, at := range called.FindAllStringIndex(s.Body(), -1) {
+			name := s.Body()[at[0]:at[1]]
+			if !parts[name] {
 				continue
 			}
-			made := definition.FindStringIndex(s.Body())
-			require.NotNil(t, made, "%s uses %s", s.Name(), name)
-			require.LessOrEqual(t, made[0], first[0], "%s uses %s before it is there", s.Name(), name)
+			uses++
+			if from, known := made[name]; !known || from > at[0] {
+				require.Fail(t, "not there", "%s uses %s; it is defined: %v", s.Name(), name, known)
+			}
 		}
 	}
+	require.Greater(t, uses, 500)
 }
 
 // TestEveryScriptIsHeaded holds the head that each script file promises its reader.
