@@ -215,7 +215,7 @@ func (s *fakeStore) Beat(ctx context.Context, n int, consumer string, alone bool
 	return b, err
 }
 
-func (s *fakeStore) Renew(ctx context.Context, n int, consumer string, floor api.Token, batches [][]*lease.Lease, out []lease.Renewal) []lease.Renewal {
+func (s *fakeStore) Renew(ctx context.Context, n int, consumer string, floor api.Token, batches [][]*lease.Lease, _ []lease.Savings, out []lease.Renewal) []lease.Renewal {
 	c := fakeCall{op: "renew", partition: n, consumer: consumer, batches: len(batches)}
 	for _, batch := range batches {
 		c.n += len(batch)
@@ -267,12 +267,12 @@ func (s *fakeStore) Extend(ctx context.Context, consumer string, leases []*lease
 	return verdicts
 }
 
-func (s *fakeStore) Verify(ctx context.Context, p int, consumer string, leases []*lease.Lease) (verdicts string, err error) {
+func (s *fakeStore) Verify(ctx context.Context, p int, consumer string, leases []*lease.Lease, _ lease.Savings) (answer lease.Verified, err error) {
 	err = s.on(ctx, "verify", p, consumer, len(leases), func(p *fakePartition) error {
-		verdicts = s.server.verify(p, consumer, leases, &s.set)
+		answer.Verdicts = s.server.verify(p, consumer, leases, &s.set)
 		return nil
 	})
-	return verdicts, err
+	return answer, err
 }
 
 func (s *fakeStore) Attend(ctx context.Context, n int, consumer string) (pending int, err error) {

@@ -201,7 +201,7 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 	_, epoch := p.view() // before the call
 	t := r.ttls.forCall(p)
 	batches := cut(due, r.cfg.pipeline.MaxBatch)
-	answers := t.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil)
+	answers := t.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil, nil)
 
 	var again, missing, lost []*lease.Lease
 	kept := make([]*lease.Lease, 0, r.cfg.pipeline.MaxBatch)
@@ -269,11 +269,12 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 				held = append(held, l)
 			}
 		}
-		verdicts, err := t.Verify(ctx, p.number, s.Consumer(), held)
+		answer, err := t.Verify(ctx, p.number, s.Consumer(), held, lease.Savings{})
 		if _, now := p.view(); err != nil || now != epoch {
 			again = append(again, held...)
 			continue
 		}
+		verdicts := answer.Verdicts
 		var kept, lost, forgotten []*lease.Lease
 		for i, l := range held {
 			switch {

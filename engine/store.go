@@ -16,9 +16,10 @@ type store interface {
 	Legacy(ctx context.Context, p int) (alive string, err error)
 	Open(ctx context.Context, p int, consumer string, floor api.Token) (lease.Beat, error)
 	Beat(ctx context.Context, p int, consumer string, alone bool) (lease.Beat, error)
-	Renew(ctx context.Context, p int, consumer string, floor api.Token, batches [][]*lease.Lease, out []lease.Renewal) []lease.Renewal
+	Renew(ctx context.Context, p int, consumer string, floor api.Token, batches [][]*lease.Lease, saves []lease.Savings,
+		out []lease.Renewal) []lease.Renewal
 	Extend(ctx context.Context, consumer string, leases []*lease.Lease) []lease.Verdict
-	Verify(ctx context.Context, p int, consumer string, leases []*lease.Lease) (verdicts string, err error)
+	Verify(ctx context.Context, p int, consumer string, leases []*lease.Lease, saves lease.Savings) (lease.Verified, error)
 	Read(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]lease.Entry, error)
 	Acquire(ctx context.Context, p int, consumer string, entries []*lease.Entry) (lease.Status, []lease.Take, error)
 	ReadOn(ctx context.Context, p int, consumer string, count, bytes int, patience time.Duration) (entries []lease.Entry, more bool, err error)

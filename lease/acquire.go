@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -18,6 +19,11 @@ type Take struct {
 	Left    time.Duration // HeldByOne: TTL of the holder's lease, negative if its key has none; Early: time to wait
 	Holder  string        // HeldByOne: "<consumer> <token>"
 	Reason  string        // Refused
+
+	// Checkpoint is that of the stream, Acquired; empty if it has none. With CheckpointErr it is not known, which does not mean that
+	// there is none: it cannot be read, or the token could not be written into it. Nothing must be stored in its place.
+	Checkpoint    string
+	CheckpointErr error
 }
 
 // Acquire takes the leases of entries that are pending for consumer. There is one Take an entry, in their order, if the status
@@ -30,9 +36,9 @@ func (s *Store) acquire(ctx context.Context, script *Script, p int, consumer str
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
-	keys := make([]string, 0, 3+len(entries))
+	keys := make([]string, 0, 4+len(entries))
 	args := make([]string, 0, 4+2*len(entries))
-	keys = append(keys, k.Input, k.Sessions, k.Token)
+	keys = append(keys, k.Input, k.Sessions, k.Token, k.Checkpoints)
 	args = append(args, consumer, s.layout.Group(), s.mode, s.lease)
 	for _, e := range entries {
 		keys = append(keys, e.Key)
@@ -53,7 +59,7 @@ func (s *Store) acquire(ctx context.Context, script *Script, p int, consumer str
 	if status != SessionLive {
 		return status, nil, nil
 	}
-	if len(parts) != 4 {
+	if len(parts) < 5 {
 		return SessionLost, nil, fmt.Errorf("acquire: answer of %d parts", len(parts))
 	}
 	takes, err := parseTakes(parts[1:], len(entries))
@@ -63,7 +69,7 @@ func (s *Store) acquire(ctx context.Context, script *Script, p int, consumer str
 	return SessionLive, takes, nil
 }
 
-// parseTakes reads the verdicts on n entries, the token of the first one acquired, and the details of some.
+// parseTakes reads the verdicts on n entries, the token of the first one acquired, the details of some, and checkpoints.
 func parseTakes(parts []rueidis.RedisMessage, n int) ([]Take, error) {
 	verdicts, err := parts[0].ToString()
 	if err != nil || len(verdicts) != n {
@@ -96,7 +102,41 @@ func parseTakes(parts []rueidis.RedisMessage, n int) ([]Take, error) {
 		}
 		takes[index-1].describe(&more[1], &more[2])
 	}
+	if err := parseCheckpoints(parts[3], takes); err != nil {
+		return nil, fmt.Errorf("checkpoints: %w", err)
+	}
 	return takes, nil
+}
+
+// parseCheckpoints reads what hand_over in lua/parts/handover.lua returns.
+func parseCheckpoints(part rueidis.RedisMessage, takes []Take) error {
+	list, err := part.ToArray()
+	if err != nil {
+		return err
+	}
+	for ; len(list) >= 3; list = list[3:] {
+		index, err1 := list[0].AsInt64()
+		tag, err2 := list[1].ToString()
+		text, err3 := list[2].ToString()
+		if err := errors.Join(err1, err2, err3); err != nil || index < 0 || int(index) > len(takes) {
+			return fmt.Errorf("that of entry %d of %d: %w", index, len(takes), err)
+		}
+		of := takes
+		if index > 0 {
+			of = takes[index-1 : index]
+		}
+		for i := range of {
+			if of[i].Verdict != Acquired {
+				continue
+			}
+			if tag == "v" {
+				of[i].Checkpoint = text
+			} else {
+				of[i].CheckpointErr = refusedItem(text)
+			}
+		}
+	}
+	return nil
 }
 
 // describe fills in the details of a verdict.

@@ -68,7 +68,7 @@ func TestLostAnswersAreAskedAgain(t *testing.T) {
 	a, b := w.lease(alice, entries[0], takes[0].Token), w.lease(alice, entries[1], takes[1].Token)
 
 	var out []Renewal
-	once("renew", func() error { out = f.store.Renew(f.ctx, 0, alice, 0, [][]*Lease{{a, b}}, nil); return out[0].Err })
+	once("renew", func() error { out = f.store.Renew(f.ctx, 0, alice, 0, [][]*Lease{{a, b}}, nil, nil); return out[0].Err })
 	require.Equal(t, "kk", out[0].Verdicts)
 
 	var outcomes []Outcome

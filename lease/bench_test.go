@@ -77,7 +77,7 @@ func BenchmarkRenew(b *testing.B) {
 			}
 			var out []Renewal
 			renew := func() {
-				out = w.store.Renew(w.ctx, 0, alice, 1, groups, out[:0])
+				out = w.store.Renew(w.ctx, 0, alice, 1, groups, nil, out[:0])
 				for i := range out {
 					if out[i].Err != nil || out[i].Verdict(0) != Kept {
 						b.Fatal(out[i])

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/cluster"
 )
 
 // AnyToken in a Disposition frees the lease whatever its token, as long as it names this consumer and this entry: for shutdown,
@@ -44,12 +46,25 @@ type Disposition struct {
 	Reason  string // ToDeadLetters, ToReference
 	Size    int    // weight of the entry, as Entry.Size; 0: not known; or Unweighed
 	Cut     string // ToReference: the start of its announcement; if Size is not known, the script reads the entry itself
+
+	// What is to become of the stream's checkpoint, in the same step: Checkpoint is left behind; nil: what is stored stays. With
+	// Checkpointed, something is stored, or may be: Done then notes the time, so that it is deleted one day; it is not needed with
+	// Checkpoint. DropCheckpoint deletes it, whatever the others say. Nothing is written without a Token of the entry's own.
+	Checkpoint     *string
+	Checkpointed   bool
+	DropCheckpoint bool
 }
 
 // Outcome is the result of a Disposition.
 type Outcome struct {
 	Verdict Verdict
 	Reason  string // Refused: why; TooHeavy: the weight, and the start of the announcement; Moved to later: ms until it is due
+
+	// Checkpoint is what became of the stream's checkpoint: Saved, or deleted, as was wanted; Lost: the stream was another's, or a later
+	// owner has left one; Refused: rights are missing, or the key has another type, or what is there cannot be read, as CheckpointErr
+	// says. 0: nothing was to become of it, or the item was not ended.
+	Checkpoint    Verdict
+	CheckpointErr error
 }
 
 // Delay returns how long an entry is delayed that was moved to later; 0 for every other outcome.
@@ -69,13 +84,15 @@ func (s *Store) Done(ctx context.Context, p int, consumer string, items []Dispos
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	keys := make([]string, 0, 1+len(items))
-	args := make([]string, 0, 2+2*len(items))
-	keys = append(keys, s.layout.Keys(p).Input)
-	args = append(args, consumer, s.layout.Group())
-	for _, r := range items {
-		keys = append(keys, r.Key)
-		args = append(args, r.Entry, r.Token)
+	args := make([]string, 0, 3+2*len(items))
+	k := s.layout.Keys(p)
+	keys = append(keys, k.Input)
+	args = append(args, consumer, s.layout.Group(), strconv.Itoa(len(items)))
+	for i := range items {
+		keys = append(keys, items[i].Key)
+		args = append(args, items[i].Entry, items[i].Token)
 	}
+	keys, args = appendLeavings(k, keys, args, items, true)
 	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptDone, Keys: keys, Args: args}), len(items))
 }
 
@@ -89,6 +106,7 @@ func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Dis
 	if dead {
 		keys = append(keys, s.layout.Keys(p).DeadLetters)
 	}
+	keys, args = appendLeavings(s.layout.Keys(p), keys, args, items, false)
 	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptRequeue, Keys: keys, Args: args}), len(items))
 }
 
@@ -127,6 +145,27 @@ func AppendDispositions(keys, args []string, items []Disposition) (allKeys, allA
 	return keys, args, letters
 }
 
+// appendLeavings appends what is to become of the checkpoints of items, as lua/parts/leaving.lua takes it, and the key of the
+// checkpoints if there are any. With stamp, those that are stored get a time.
+func appendLeavings(k *cluster.Keys, keys, args []string, items []Disposition, stamp bool) (_, _ []string) {
+	before := len(args)
+	for i := range items {
+		r := &items[i]
+		switch index := strconv.Itoa(i + 1); {
+		case r.DropCheckpoint:
+			args = append(args, index, "-", "")
+		case r.Checkpoint != nil:
+			args = append(args, index, "w", *r.Checkpoint)
+		case r.Checkpointed && stamp:
+			args = append(args, index, "s", "")
+		}
+	}
+	if len(args) > before {
+		keys = append(keys, k.Checkpoints)
+	}
+	return keys, args
+}
+
 func countText(n int) string {
 	if n == KeepCount {
 		return ""
@@ -144,7 +183,7 @@ func ParseOutcomes(result rueidis.RedisResult, n int) ([]Outcome, error) {
 }
 
 func parseOutcomes(parts []rueidis.RedisMessage, n int) ([]Outcome, error) {
-	if len(parts) != 2 {
+	if len(parts) < 2 {
 		return nil, fmt.Errorf("answer of %d parts", len(parts))
 	}
 	verdicts, err := parts[0].ToString()
@@ -169,5 +208,25 @@ func parseOutcomes(parts []rueidis.RedisMessage, n int) ([]Outcome, error) {
 			out[index-1].Reason = text
 		}
 	}
+	if len(parts) > 2 {
+		parseLeft(parts[2], out)
+	}
 	return out, nil
+}
+
+// parseLeft reads what became of checkpoints.
+func parseLeft(part rueidis.RedisMessage, out []Outcome) {
+	notes, _ := part.ToArray()
+	for ; len(notes) >= 3; notes = notes[3:] {
+		index, err1 := notes[0].AsInt64()
+		verdict, err2 := notes[1].ToString()
+		why, err3 := notes[2].ToString()
+		if err1 != nil || err2 != nil || err3 != nil || len(verdict) != 1 || index < 1 || int(index) > len(out) {
+			continue
+		}
+		out[index-1].Checkpoint = Verdict(verdict[0])
+		if why != "" {
+			out[index-1].CheckpointErr = refusedItem(why)
+		}
+	}
 }

@@ -179,11 +179,14 @@ func (w *harness) lease(consumer string, e *Entry, token api.Token) *Lease {
 
 func (w *harness) renew(consumer string, leases ...*Lease) Renewal {
 	w.t.Helper()
-	out := w.store.Renew(w.ctx, 0, consumer, 0, [][]*Lease{leases}, nil)
+	out := w.store.Renew(w.ctx, 0, consumer, 0, [][]*Lease{leases}, nil, nil)
 	require.Len(w.t, out, 1)
 	require.NoError(w.t, out[0].Err)
 	return out[0]
 }
+
+// verdictsOf is the answer of Verify without checkpoints.
+func verdictsOf(answer Verified, err error) (string, error) { return answer.Verdicts, err }
 
 func back(l *Lease) Disposition {
 	return Disposition{

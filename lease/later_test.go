@@ -32,7 +32,7 @@ func TestBeatTellsWhenTheNextIsDue(t *testing.T) {
 				return b
 			},
 			"renew": func() Beat {
-				out := w.store.Renew(w.ctx, 0, alice, 0, [][]*Lease{nil}, nil)
+				out := w.store.Renew(w.ctx, 0, alice, 0, [][]*Lease{nil}, nil, nil)
 				require.NoError(t, out[0].Err)
 				return out[0].Beat
 			},

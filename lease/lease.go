@@ -78,6 +78,9 @@ func (l *Lease) Stream() string { return l.key[l.nameAt:] }
 // Token is the fencing token.
 func (l *Lease) Token() api.Token { return l.token }
 
+// tokenText is the token as it is sent.
+func (l *Lease) tokenText() string { return l.tag[:l.entryAt-1] }
+
 // Entry is the ID of the announcement.
 func (l *Lease) Entry() string { return l.tag[l.entryAt:] }
 

@@ -194,7 +194,7 @@ func (p *protocol) renewSome() {
 		var verdicts string
 		if verify {
 			var err error
-			verdicts, err = p.store.Verify(p.ctx, 0, consumer, leases)
+			verdicts, err = verdictsOf(p.store.Verify(p.ctx, 0, consumer, leases, Savings{}))
 			require.NoError(p.rt, err)
 		} else {
 			verdicts = p.harness.renew(consumer, leases...).Verdicts

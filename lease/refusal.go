@@ -87,6 +87,7 @@ var codes = []struct{ code, remedy string }{
 	{"Unknown Redis command", "the server lacks the command: Redis 6.2 or Valkey is required"},
 	{"Unknown subcommand", "the server lacks the command: Redis 6.2 or Valkey is required"}, // until Redis 6
 	{"unknown subcommand", "the server lacks the command: Redis 6.2 or Valkey is required"},
+	{badCheckpoint, "a newer version stored it, or somebody by hand: upgrade, or delete the field of the stream"},
 	{"DLQFULL", "the dead-letter stream is at DLQMaxLen: send dead letters back, drop them, or raise it"},
 	{"exhausted the last possible ID", exhausted},
 	{"equal or smaller than the target stream top item", exhausted},
@@ -95,6 +96,8 @@ var codes = []struct{ code, remedy string }{
 	{"ASK", "the key is moving to another node of a cluster: use a cluster client"},
 	{"unknown command", "the server lacks the command: Redis 6.2 or Valkey is required"},
 }
+
+const badCheckpoint = "BADCHECKPOINT"
 
 const exhausted = "the stream has an entry with the greatest possible ID, after which nothing can be added: delete that stream, and announce again"
 

@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -11,42 +12,17 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// Verdict is a script's answer to one item of its batch. An unknown one counts as not owned.
-type Verdict byte
-
-const (
-	Kept    Verdict = 'k' // renew, verify: still ours, extended; keep: as it should be
-	Lost    Verdict = 'l' // renew, verify: another's, or gone
-	Missing Verdict = 'm' // renew: not there, while the partition settles; verify decides
-
-	Finished   Verdict = 'd' // done: acknowledged, deleted, freed
-	Moved      Verdict = 'm' // requeue: copied, acknowledged, deleted, freed
-	NotPending Verdict = 'n' // done, requeue, acquire: not pending for this consumer
-	Owned      Verdict = 'o' // done, requeue: the stream is owned under another token
-	Gone       Verdict = 'g' // acquire, requeue, restore, keep, verify: somebody deleted the body; acknowledged, except by keep and verify
-	Full       Verdict = 'f' // requeue: the dead-letter stream is full; delayed
-	TooWide    Verdict = 'u' // requeue: more fields than can be copied
-	TooHeavy   Verdict = 'b' // requeue: too heavy to be copied
-	Bare       Verdict = 'z' // requeue: no field that a copy would keep
-	Referred   Verdict = 'r' // requeue: a dead letter refers to it; acknowledged, freed, not deleted
-	Left       Verdict = 't' // requeue, keep: not processed, since those before it weigh enough for one call
-	Refused    Verdict = 'x' // done, requeue, acquire: an error, nothing changed
-
-	Acquired  Verdict = 'a' // acquire: ours now
-	HeldByOne Verdict = 'h' // acquire: somebody owns the stream
-	Early     Verdict = 'e' // acquire: before its _not_before
-
-	PendingAgain Verdict = 'r' // keep: it was not pending for its owner, and is so again
-	Undelivered  Verdict = 'w' // keep: not delivered to anybody yet
-	FromMemory   Verdict = 'c' // restore: its body is gone; announced again as this process remembers it
-)
-
 // Renewal is the answer to one batch.
 type Renewal struct {
 	Beat
 	Verdicts string // a Verdict a lease; empty when the session was lost
 	Waiting  []int  // leases of the batch for whose stream another announcement waits, by their index
 	Err      error
+
+	// Saved has a Verdict for each checkpoint that went along; none, or 0, if it may have been stored. SaveErr is why they were
+	// refused, all of them, while the leases were renewed.
+	Saved   string
+	SaveErr error
 }
 
 // Verdict returns that of the i-th lease of the batch: Lost if the answer has none.
@@ -58,18 +34,29 @@ func (r *Renewal) Verdict(i int) Verdict {
 }
 
 // Renew sends a beat and extends leases of one partition in one pipeline, one script a batch. floor is the greatest token known.
-// It appends an answer a batch to out and returns that.
-func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Token, batches [][]*Lease, out []Renewal) []Renewal {
+// saves is nil, or has the checkpoints that go along with each batch: of leases of the partition, whether they are in the batch
+// or not; those that are cost less. What is more than one call takes is SavedLater. It appends an answer a batch to out and
+// returns that.
+func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Token, batches [][]*Lease, saves []Savings,
+	out []Renewal) []Renewal {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
 	head := [...]string{consumer, s.ttl, s.record, s.gap, s.mode, floor.String(), s.lease}
 	calls := make([]Call, len(batches))
+	along := make([]*saving, len(saves))
 	for i, batch := range batches {
 		calls[i] = renewal(k, consumer, head[:], batch)
+		if saves != nil {
+			along[i] = calls[i].along(k, consumer, batch, saves[i])
+		}
 	}
-	for _, result := range s.renew.DoMulti(ctx, calls) {
-		out = append(out, parseRenewal(result))
+	for i, result := range s.renew.DoMulti(ctx, calls) {
+		var v *saving
+		if saves != nil {
+			v = along[i]
+		}
+		out = append(out, parseRenewal(result, v))
 	}
 	return out
 }
@@ -94,7 +81,7 @@ func renewal(k *cluster.Keys, consumer string, head []string, batch []*Lease) Ca
 	return Call{Script: scriptRenew, Keys: keys, Args: append(head[:len(head):len(head)], values.String())}
 }
 
-func parseRenewal(result rueidis.RedisResult) (r Renewal) {
+func parseRenewal(result rueidis.RedisResult, along *saving) (r Renewal) {
 	parts, err := result.ToArray()
 	if err != nil {
 		return Renewal{Err: err}
@@ -102,7 +89,7 @@ func parseRenewal(result rueidis.RedisResult) (r Renewal) {
 	if r.Beat, r.Err = parseBeat(parts); r.Err != nil || r.Status == SessionLost {
 		return r
 	}
-	if len(parts) != beatParts+2 {
+	if len(parts) < beatParts+2 {
 		return Renewal{Err: fmt.Errorf("renew: answer of %d parts", len(parts))}
 	}
 	if r.Verdicts, err = parts[beatParts].ToString(); err != nil {
@@ -118,6 +105,7 @@ func parseRenewal(result rueidis.RedisResult) (r Renewal) {
 			r.Waiting = append(r.Waiting, int(index)-1)
 		}
 	}
+	r.Saved, r.SaveErr = along.parseAlong(parts[beatParts+2:])
 	return r
 }
 
@@ -139,24 +127,38 @@ func (s *Store) Extend(ctx context.Context, consumer string, leases []*Lease) []
 	return verdicts
 }
 
-// Verify restores leases that Renew found missing while the partition settles. verdicts is shorter than leases if the session
-// was lost.
-func (s *Store) Verify(ctx context.Context, p int, consumer string, leases []*Lease) (verdicts string, err error) {
+// Verified is the answer of Verify.
+type Verified struct {
+	Verdicts string // a Verdict a lease; empty when the session was lost
+	Saved    string // as in Renewal
+	SaveErr  error
+}
+
+// Verify restores leases that Renew found missing while the partition settles, and their checkpoints, which the server may have
+// forgotten too: they are stored where a lease is kept and no later owner has left one. saves are checkpoints of some of the
+// leases, or none.
+func (s *Store) Verify(ctx context.Context, p int, consumer string, leases []*Lease, saves Savings) (answer Verified, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
 	keys := []string{k.Input, k.Sessions, k.Token}
-	args := []string{consumer, s.layout.Group(), s.mode, s.lease}
+	args := []string{consumer, s.layout.Group(), s.mode, s.lease, strconv.Itoa(len(leases))}
 	for _, l := range leases {
 		keys = append(keys, l.key)
 		args = append(args, l.tag)
 	}
-	parts, err := s.renew.Do(ctx, Call{Script: scriptVerify, Keys: keys, Args: args}).ToArray()
+	call := Call{Script: scriptVerify, Keys: keys, Args: args}
+	along := call.along(k, consumer, leases, saves)
+	parts, err := s.renew.Do(ctx, call).ToArray()
 	if err != nil {
-		return "", err
+		return answer, err
 	}
-	if len(parts) != 2 {
-		return "", nil // { 'lost' }
+	if len(parts) < 2 {
+		return answer, nil // { 'lost' }
 	}
-	return parts[1].ToString()
+	if answer.Verdicts, err = parts[1].ToString(); err != nil {
+		return answer, err
+	}
+	answer.Saved, answer.SaveErr = along.parseAlong(parts[2:])
+	return answer, nil
 }

@@ -68,7 +68,7 @@ func TestCluster(t *testing.T) {
 		}
 		_, err = w.store.Beat(w.ctx, 0, alice, false)
 		tryAgain(err)
-		tryAgain(w.store.Renew(w.ctx, 0, alice, 0, [][]*Lease{{l}}, nil)[0].Err)
+		tryAgain(w.store.Renew(w.ctx, 0, alice, 0, [][]*Lease{{l}}, nil, nil)[0].Err)
 		_, _, err = w.store.Acquire(w.ctx, 0, alice, read)
 		tryAgain(err)
 		_, err = w.store.Requeue(w.ctx, 0, alice, []Disposition{back(l)})

@@ -35,7 +35,7 @@ func TestLateCallWithShorterTTLsShortensNothing(t *testing.T) {
 	unchanged("renew")
 	require.Equal(t, []Verdict{Kept}, w.store.Extend(w.ctx, alice, []*Lease{l}))
 	unchanged("extend")
-	verdicts, err := w.store.Verify(w.ctx, 0, alice, []*Lease{l})
+	verdicts, err := verdictsOf(w.store.Verify(w.ctx, 0, alice, []*Lease{l}, Savings{}))
 	require.NoError(t, err)
 	require.Equal(t, "k", verdicts)
 	unchanged("verify")

@@ -29,7 +29,7 @@ func TestRule01RetriedEndingsLeaveTheNextOwnershipAlone(t *testing.T) {
 			require.Equal(t, "n", verdicts(w.requeue(alice, anyToken)))
 			require.Equal(t, "l", w.renew(alice, old).Verdicts)
 			require.Equal(t, []Verdict{Lost}, w.store.Extend(w.ctx, alice, []*Lease{old}))
-			kept, err := w.store.Verify(w.ctx, 0, alice, []*Lease{old})
+			kept, err := verdictsOf(w.store.Verify(w.ctx, 0, alice, []*Lease{old}, Savings{}))
 			require.NoError(t, err)
 			require.Equal(t, "l", kept)
 
@@ -120,7 +120,7 @@ func TestRule06PastSessionIsLostThoughNobodyRecoveredIt(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, SessionLost, status)
 			require.Empty(t, takes)
-			kept, err := w.store.Verify(w.ctx, 0, alice, []*Lease{l})
+			kept, err := verdictsOf(w.store.Verify(w.ctx, 0, alice, []*Lease{l}, Savings{}))
 			require.NoError(t, err)
 			require.Empty(t, kept)
 

@@ -37,12 +37,12 @@ func TestRule02TokensStayAboveTheFloorWhenTheServerForgot(t *testing.T) {
 			require.NoError(w.t, err)
 		},
 		"renew": func(w *harness, l *Lease) {
-			out := w.store.Renew(w.ctx, 0, alice, floor, [][]*Lease{{l}}, nil)
+			out := w.store.Renew(w.ctx, 0, alice, floor, [][]*Lease{{l}}, nil, nil)
 			require.NoError(w.t, out[0].Err)
 			require.Equal(w.t, "k", out[0].Verdicts)
 		},
 		"renew of nothing": func(w *harness, _ *Lease) {
-			out := w.store.Renew(w.ctx, 0, alice, floor, [][]*Lease{{}}, nil)
+			out := w.store.Renew(w.ctx, 0, alice, floor, [][]*Lease{{}}, nil, nil)
 			require.NoError(w.t, out[0].Err)
 			require.Empty(w.t, out[0].Verdicts)
 		},
@@ -50,7 +50,7 @@ func TestRule02TokensStayAboveTheFloorWhenTheServerForgot(t *testing.T) {
 			w.forget()
 			w.Do("DEL", l.Key())
 			high := &Lease{key: l.key, tag: floor.String() + " " + l.Entry()}
-			kept, err := w.store.Verify(w.ctx, 0, alice, []*Lease{high})
+			kept, err := verdictsOf(w.store.Verify(w.ctx, 0, alice, []*Lease{high}, Savings{}))
 			require.NoError(w.t, err)
 			require.Equal(w.t, "k", kept)
 			w.beat(alice)
@@ -148,7 +148,7 @@ func TestRule19LargestBatchRuns(t *testing.T) {
 		w.Do("DEL", l.Key())
 	}
 	require.Equal(t, all(Missing), w.renew(alice, leases...).Verdicts)
-	kept, err := w.store.Verify(w.ctx, 0, alice, leases)
+	kept, err := verdictsOf(w.store.Verify(w.ctx, 0, alice, leases, Savings{}))
 	require.NoError(t, err)
 	require.Equal(t, all(Kept), kept)
 

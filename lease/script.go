@@ -98,6 +98,8 @@ var (
 	scriptBeat    = embedded("beat")
 	scriptRenew   = embedded("renew")
 	scriptExtend  = embedded("extend")
+	scriptSave    = embedded("save")
+	scriptSaveOne = embedded("saveone")
 	scriptAcquire = embedded("acquire")
 	scriptDone    = embedded("done")
 	scriptRequeue = embedded("requeue")
@@ -119,6 +121,6 @@ func Scripts() []*Script {
 	return []*Script{
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,
 		scriptPromote, scriptVerify, scriptRead, scriptCopy, scriptWhole, scriptPending, scriptClose, scriptLegacy, scriptExists,
-		scriptIDs, scriptAttend, scriptKeep, scriptRestore,
+		scriptIDs, scriptAttend, scriptKeep, scriptRestore, scriptSave, scriptSaveOne,
 	}
 }

@@ -38,7 +38,7 @@ func TestEveryScriptRuns(t *testing.T) {
 	require.Equal(t, "k", renewal.Verdicts)
 	require.Empty(t, renewal.Waiting)
 	require.Equal(t, []Verdict{Kept}, w.store.Extend(w.ctx, alice, []*Lease{l}))
-	kept, err := w.store.Verify(w.ctx, 0, alice, []*Lease{l})
+	kept, err := verdictsOf(w.store.Verify(w.ctx, 0, alice, []*Lease{l}, Savings{}))
 	require.NoError(t, err)
 	require.Equal(t, "k", kept)
 

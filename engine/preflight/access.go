@@ -105,6 +105,8 @@ func (p *prober) report(r Right, a answer) {
 		only = ", which an engine needs for the locks of another library's consumers that have entries pending"
 	case ToInspect:
 		severity, only = Note, ", which only inspecting dead letters needs"
+	case ToCheckpoint:
+		severity, only = Warning, ", without which no checkpoints are stored"
 	case ToStop:
 		severity, only = Note, ", without which a shutdown closes the connections of reads that wait"
 	}

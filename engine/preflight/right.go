@@ -38,6 +38,8 @@ const (
 	// WithTracking is for clients with a client-side cache, which is the client library's default (ClientOption.DisableCache).
 	// Nothing here reads through it. An engine's own clients have none, nor have those made with engine.ClientOption.
 	WithTracking
+	// ToCheckpoint is for checkpoints: without it nobody can store any, and everything else works.
+	ToCheckpoint
 )
 
 // Key is a kind of key of a service.
@@ -54,10 +56,11 @@ const (
 	RecoverKey
 	DeadLettersKey
 	MetaKey
+	CheckpointsKey
 )
 
 // keyKinds are all kinds of keys.
-var keyKinds = []Key{InputKey, SessionsKey, LaterKey, TokenKey, ScanKey, LeaseKey, RecoverKey, DeadLettersKey, MetaKey}
+var keyKinds = []Key{InputKey, SessionsKey, LaterKey, TokenKey, ScanKey, LeaseKey, RecoverKey, DeadLettersKey, CheckpointsKey, MetaKey}
 
 // of returns the key of this kind in a partition. For leases and marks of recovery it returns a name that no lease and no mark has.
 func (k Key) of(layout *cluster.Layout, partition int) string {
@@ -79,6 +82,8 @@ func (k Key) of(layout *cluster.Layout, partition int) string {
 		return keys.Recover("")
 	case DeadLettersKey:
 		return keys.DeadLetters
+	case CheckpointsKey:
+		return keys.Checkpoints
 	case MetaKey:
 		return layout.Meta()
 	}
@@ -149,6 +154,7 @@ var rights = slices.Concat(
 	on(RecoverKey, Always, "get %k", "set %k x x", "del %k", "pexpire %k x", "pttl %k"),
 	on(DeadLettersKey, Always, "xadd %k 0-0 f v", "xlen %k"),
 	on(DeadLettersKey, ToInspect, "xrange %k 0-0 0-0", "xrevrange %k 0-0 0-0", "xdel %k 0-0"),
+	on(CheckpointsKey, ToCheckpoint, "hmget %k s", "hset %k", "hdel %k -"),
 	on(MetaKey, Always, "hmget %k format", "hsetnx %k format x"),
 	on(LaterKey, ToInspect, "zscore %k "+nothing),
 	on(MetaKey, ToInspect, "hdel %k "+nothing),

@@ -1,9 +1,10 @@
 -- Acquires the leases of a batch of entries that were read.
 --
--- KEYS     1 input stream  2 sessions  3 token  4… lease keys
+-- KEYS     1 input stream  2 sessions  3 token  4 checkpoints  5… lease keys
 -- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms
 --          5… per entry: its ID, and _not_before in ms (0: none)
--- Returns  { 'ok', a verdict an entry, the token of the first one acquired, { index, a, b, … } }, or { 'lost' }: my
+-- Returns  { 'ok', a verdict an entry, the token of the first one acquired, { index, a, b, … }, the checkpoints of those
+--          acquired as hand_over returns them }, or { 'lost' }: my
 --          session is past its deadline; { 'absent' }: there is none, beat first; { 'wait' }: settling. Tokens of acquired
 --          entries are consecutive. Verdicts, of which those with an a have an index from 1, a and b in the list:
 --            a  acquired                                 h  held: a = remaining TTL, ms (-1: it has none),
@@ -11,9 +12,9 @@
 --            g  gone: the body was deleted; acknowledged n  not pending for me: somebody else has it
 --            x  refused: a = why
 -- Atomic   so that the entry is pending for me and its stream free at the moment when it becomes mine.
--- Parts    clock record session token value entry
+-- Parts    clock record session token value entry handover
 
-local FIRST = 4
+local FIRST = 5
 
 local input, sessions, token = KEYS[1], KEYS[2], KEYS[3]
 local me, group, mode, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -209,4 +210,4 @@ for i = 1, count do
   end
 end
 mark(unmarked, READ)
-return { 'ok', table.concat(verdicts), first_token, more }
+return { 'ok', table.concat(verdicts), first_token, more, hand_over(KEYS[4], verdicts, FIRST, tonumber(first_token)) }

@@ -1,16 +1,17 @@
 -- Ends a batch of entries for good.
 --
--- KEYS     1 input stream  2… lease keys
--- ARGV     1 consumer  2 group  3… per entry: its ID, and the token it was held under ('' for an entry never held)
--- Returns  { a verdict an entry, { index, error, … } }: d done; n not pending for me (if the call was repeated after a lost
+-- KEYS     1 input stream  2… lease keys, then checkpoints if there are some
+-- ARGV     1 consumer  2 group  3 number of entries  4… per entry: its ID, and the token it was held under ('' for an entry never
+--          held); then what is to become of checkpoints, as leavings takes it
+-- Returns  { a verdict an entry, { index, error, … }, { index, verdict, why, … } of checkpoints as leave_checkpoint returns them }: d done; n not pending for me (if the call was repeated after a lost
 --          answer, this may be our own success), but d if the lease is mine under this token and the entry pending for nobody;
 --          o the stream is owned under another token; x refused
 -- Atomic   so that nothing that another consumer was given meanwhile is acknowledged or freed.
--- Parts    clock value entry
+-- Parts    clock value entry leaving
 
 local FIRST = 2
 local input = KEYS[1]
-local me, group = ARGV[1], ARGV[2]
+local me, group, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 -- Acknowledges nothing. A demoted server refuses it, before it can report an entry as gone that it has not received.
 redis.call('XACK', input, group, '0-0')
@@ -40,10 +41,17 @@ local function refuse(i, err)
   verdicts[i] = 'x'
 end
 
+-- The stream is done, and so is its checkpoint, which is kept for a while.
+local wanted, notes, tag = leavings(4 + 2 * count), {}, 'd' .. string.format('%.0f', now)
+
 local ids, keys, indices = {}, {}, {}
-for i = 1, #KEYS - FIRST + 1 do
-  local key, id = KEYS[i + FIRST - 1], ARGV[1 + 2 * i]
-  local ok, verdict, mine = pcall(judge, key, id, ARGV[2 + 2 * i])
+for i = 1, count do
+  local key, id, token = KEYS[i + FIRST - 1], ARGV[2 + 2 * i], ARGV[3 + 2 * i]
+  local ok, verdict, mine = pcall(judge, key, id, token)
+  if ok and wanted[i] and not verdict then
+    local left, err = pcall(leave, notes, i, KEYS[#KEYS], key, token, wanted[i], tag, true)
+    ok, verdict = left, err
+  end
   if ok then
     verdicts[i] = verdict or 'd'
     if not verdict then
@@ -77,4 +85,4 @@ if not ok then
     refuse(i, err)
   end
 end
-return { table.concat(verdicts), errors }
+return { table.concat(verdicts), errors, notes }

@@ -1,16 +1,18 @@
 -- Restores leases that a failover or a restart has forgotten. It is sent only while settling, for leases that renew found missing
 -- and that are held locally: nobody else can have got them meanwhile.
 --
--- KEYS     1 input stream  2 sessions  3 token  4… lease keys
--- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms  5… "<token> <entry>" of each lease
--- Returns  { 'ok', a verdict a lease: k kept, l lost, g lost, and its announcement is nowhere on this server } or { 'lost' }: my
---          session is past its deadline or absent
+-- KEYS     1 input stream  2 sessions  3 token  4… lease keys, then, if there are checkpoints, as in renew
+-- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms  5 number of leases  6… "<token> <entry>" of each
+--          lease, then the checkpoints, if there are some, as save_along takes them
+-- Returns  { 'ok', a verdict a lease: k kept, l lost, g lost, and its announcement is nowhere on this server; and if there
+--          are checkpoints, as save_along returns } or { 'lost' }: my session is past its deadline or absent
 -- Atomic   so that a lease is set only if it is free and its entry pending for me.
--- Parts    deadline session token value entry
+-- Parts    deadline session token value entry along
 
 local FIRST = 4
 local input, sessions, token = KEYS[1], KEYS[2], KEYS[3]
-local me, group, mode, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local me, group, mode, ttl, count = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local AFTER = 6 + count
 
 keep_sessions(sessions)
 if not is_alive(sessions, me) then
@@ -58,9 +60,10 @@ local function verify(key, tag)
 end
 
 local verdicts = {}
-for i = 1, #KEYS - FIRST + 1 do
-  local ok, verdict = pcall(verify, KEYS[i + FIRST - 1], ARGV[4 + i])
+for i = 1, count do
+  local ok, verdict = pcall(verify, KEYS[i + FIRST - 1], ARGV[5 + i])
   verdicts[i] = ok and verdict or 'l'
 end
 raise_token(token, greatest)
-return { 'ok', table.concat(verdicts) }
+local answer = { 'ok', table.concat(verdicts) }
+return ARGV[AFTER] and save_along(answer, FIRST, AFTER, verdicts, true) or answer

@@ -201,7 +201,7 @@ func (c *consumer) renew(items []*item) {
 	}
 	store := c.store().With(lease.Terms{SessionTTL: max(ttl, c.longer-sent)})
 	c.send("renew", func() func() {
-		answer := store.Renew(c.r.h.ctx, 0, name, floor, [][]*lease.Lease{leases}, nil)[0]
+		answer := store.Renew(c.r.h.ctx, 0, name, floor, [][]*lease.Lease{leases}, nil, nil)[0]
 		c.r.ok(answer.Err)
 		return func() {
 			if !c.onBeat(name, epoch, sent, ttl, answer.Beat) {
@@ -239,8 +239,9 @@ func (c *consumer) verify() {
 	name, epoch, sent := c.name, c.epoch, c.r.h.now()
 	leases, store := c.leasesOf(items), c.store()
 	c.send("verify", func() func() {
-		verdicts, err := store.Verify(c.r.h.ctx, 0, name, leases)
+		answer, err := store.Verify(c.r.h.ctx, 0, name, leases, lease.Savings{})
 		c.r.ok(err)
+		verdicts := answer.Verdicts
 		return func() {
 			if c.name != name || c.epoch != epoch {
 				return

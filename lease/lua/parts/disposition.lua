@@ -76,9 +76,10 @@ local function is_gone(input, group, me, id, row)
 end
 
 -- token is the one that the entry was held under, '*' for any of this consumer, '' for none. The other arguments are those of
--- requeue.lua. An entry that must not be handed out yet goes to later, even if the caller has not read its time. The second
--- result has the details of verdict b, and for an entry that is delayed now the ms until it is due.
-local function requeue(input, group, me, to, key, id, token, op, at, delay, retries, crashes, reason, size, cut)
+-- requeue.lua. An entry that must not be handed out yet goes to later, even if the caller has not read its time. save, if any, is
+-- called for the checkpoint before anything is moved, so that whoever gets the stream finds it. The second result has the details of
+-- verdict b, and for an entry that is delayed now the ms until it is due.
+local function requeue(input, group, me, to, key, id, token, op, at, delay, retries, crashes, reason, size, cut, save)
   local value = lease_value(key)
   local holder = held_by(value, me, id)
   if token ~= '*' and holder and holder.token ~= token then
@@ -88,6 +89,9 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
   if not row then
     free(me, key, value, id)
     return 'n'
+  end
+  if save then
+    save(key, token, holder or not value)
   end
   if op == 'r' and size ~= 0 and not is_gone(input, group, me, id, row) then
     return refer(input, group, me, to, key, value, id, retries, crashes, reason, size, cut)
@@ -129,12 +133,13 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
   return verdict, verdict == 'm' and op == 'l' and due > now and string.format('%.0f', due - now) or nil
 end
 
--- Requeues a batch whose items start in ARGV after first_arg, with their lease keys in KEYS from first_key on.
+-- Requeues a batch whose items start in ARGV after first_arg, with their lease keys in KEYS from first_key on. save(i), if
+-- any, returns what requeue calls for item i.
 local REQUEUE_ARGS = 10
-local function requeue_batch(input, group, me, to, count, first_key, first_arg)
+local function requeue_batch(input, group, me, to, count, first_key, first_arg, save)
   return { in_turn(to, count, function(i)
     local a = first_arg + REQUEUE_ARGS * (i - 1)
     return requeue(input, group, me, to, KEYS[first_key + i - 1], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 4]),
-      tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], tonumber(ARGV[a + 9]), ARGV[a + 10])
+      tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], tonumber(ARGV[a + 9]), ARGV[a + 10], save and save(i))
   end) }
 end
