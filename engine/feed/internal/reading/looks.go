@@ -1,0 +1,91 @@
+package reading
+
+import (
+	"context"
+	"time"
+)
+
+// looks is the goroutine of a lane that looks at streams.
+func (r *Reader) looks(l *lane) {
+	var looks []glance
+	for {
+		if looks = r.takeLooks(l, looks); len(looks) == 0 {
+			return
+		}
+		r.count(Looks, len(looks))
+		streams := make([]string, len(looks))
+		for i := range looks {
+			streams[i] = looks[i].h.source.Stream()
+		}
+		ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
+		infos, errs := r.lookAt(ctx, streams)
+		cancel()
+		for i, g := range looks {
+			r.looked(g, infos[i], errs[i])
+		}
+		if transportFailed(errs) {
+			r.nap(minFailureDelay)
+		}
+	}
+}
+
+// mostLooks are taken in one pipeline.
+const mostLooks = 128
+
+func (r *Reader) takeLooks(l *lane, hold []glance) []glance {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(l.looks) == 0 {
+		if !r.running || l.ended {
+			return nil
+		}
+		l.glare.Wait()
+	}
+	if r.ctx.Err() != nil {
+		return nil
+	}
+	n := min(len(l.looks), mostLooks)
+	hold = append(hold[:0], l.looks[:n]...)
+	l.looks = l.looks[:copy(l.looks, l.looks[n:])]
+	if len(l.looks) < mostGlances {
+		l.work.Broadcast()
+	}
+	return hold
+}
+
+// looked passes what a look has shown to the source.
+func (r *Reader) looked(g glance, info Info, err error) {
+	result := Result{After: g.after}
+	switch {
+	case err == nil:
+		result.Info = &info
+	case passes(err):
+		r.again(g.h, false)
+		return
+	case Permanent(err) && !lacksRights(err):
+		result.Err = err
+	}
+	r.mu.Lock()
+	g.h.clear(look)
+	r.mu.Unlock()
+	r.tell(g.h, result, g.epoch)
+}
+
+func transportFailed(errs []error) bool {
+	for _, err := range errs {
+		if err != nil && unreached(err) {
+			return true
+		}
+	}
+	return false
+}
+
+// nap sleeps, unless Run ends.
+func (r *Reader) nap(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-r.ctx.Done():
+	case <-timer.C:
+	}
+}
