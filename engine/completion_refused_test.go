@@ -27,10 +27,10 @@ func TestMemoryHeldByCompletionsIsBounded(t *testing.T) {
 		n     int
 		entry func(i int) []rueidis.XRangeFieldValue
 	}{
-		{"malformed and refused", false, 8000, func(int) []rueidis.XRangeFieldValue { return malformed }},
-		{"malformed, no answer", true, 8000, func(int) []rueidis.XRangeFieldValue { return malformed }},
-		{"too large and refused", false, 500, func(i int) []rueidis.XRangeFieldValue { return bulky(fmt.Sprint("s", i), 60<<10) }},
-		{"too large, no answer", true, 500, func(i int) []rueidis.XRangeFieldValue { return bulky(fmt.Sprint("s", i), 60<<10) }},
+		{"malformed and refused", false, 6000, func(int) []rueidis.XRangeFieldValue { return malformed }},
+		{"malformed, no answer", true, 6000, func(int) []rueidis.XRangeFieldValue { return malformed }},
+		{"too large and refused", false, 150, func(i int) []rueidis.XRangeFieldValue { return bulky(fmt.Sprint("s", i), 60<<10) }},
+		{"too large, no answer", true, 150, func(i int) []rueidis.XRangeFieldValue { return bulky(fmt.Sprint("s", i), 60<<10) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, 2, func(t *testing.T, h *harness) {

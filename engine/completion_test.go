@@ -242,9 +242,9 @@ func TestNothingSpinsWhileRedisIsDown(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"errors": faultError, "refusals": faultOOM, "hangs": faultHang} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
-				const n = 10_000
+				const n, waiting = 3000, 200
 				h.server.announce(streams(n)...)
-				h.server.announce(streams(n)[:500]...) // parked
+				h.server.announce(streams(n)[:waiting]...) // parked
 				e := h.start(nil)
 				advance(5 * time.Second)
 				require.Equal(t, n, e.Stats().Held)
@@ -278,7 +278,7 @@ func TestNothingSpinsWhileRedisIsDown(t *testing.T) {
 				require.Equal(t, e.Stats().Held+e.Stats().Parked, pending, "this process knows everything that is pending")
 				// Nobody else was there to take the streams over, and endings go before the retirement of lost sessions.
 				require.Zero(t, failed.Load())
-				require.Equal(t, 500, pending, "the parked announcements")
+				require.Equal(t, waiting, pending, "the parked announcements")
 			})
 		})
 	}

@@ -96,10 +96,10 @@ func TestParkedBytesAreBounded(t *testing.T) {
 }
 
 // Trace: one master of three was at maxmemory. Its sessions got beats, its streams were read, and none was acquired. What its
-// eight partitions had read took all the memory that there is for that. Nothing was read from the two others any more, while
+// partitions had read took all the memory that there is for that. Nothing was read from the two others any more, while
 // the intake was reported as open. The same happened while it settled.
 func TestMasterThatTakesNoAcquisitionsStopsNoOther(t *testing.T) {
-	const sick, each, weight = 8, 150, 10_000
+	const partitions, sick, each, weight = 12, 4, 40, 50_000
 	failing := func(f fakeFault) func(*testEngine, bool) {
 		return func(e *testEngine, on bool) {
 			e.fake.failWhen(f, func(c *fakeCall) bool { return on && c.op == "acquire" && c.partition < sick })
@@ -119,7 +119,7 @@ func TestMasterThatTakesNoAcquisitionsStopsNoOther(t *testing.T) {
 	} {
 		for _, masters := range []int{1, 3} { // with one, it is partitions that take nothing
 			t.Run(fmt.Sprint(name, " ", masters), func(t *testing.T) {
-				bubble(t, 24, func(t *testing.T, h *harness) {
+				bubble(t, partitions, func(t *testing.T, h *harness) {
 					e := h.start(nil, WithReadMemory(MinReadMemory))
 					e.assign(func(p int) int { return min(p/sick, masters-1) })
 					trouble(e, true)
@@ -129,11 +129,11 @@ func TestMasterThatTakesNoAcquisitionsStopsNoOther(t *testing.T) {
 						}
 					}
 					advance(time.Minute)
-					for p := sick; p < 24; p++ {
+					for p := sick; p < partitions; p++ {
 						h.server.announce(h.streamIn(p, 0))
 					}
 					advance(10 * time.Second)
-					for p := sick; p < 24; p++ {
+					for p := sick; p < partitions; p++ {
 						e.held(h.streamIn(p, 0))
 					}
 					_, used := e.reading.Waiting(0)
@@ -145,7 +145,7 @@ func TestMasterThatTakesNoAcquisitionsStopsNoOther(t *testing.T) {
 					require.Contains(t, e.logged(), "reading is paused: what was read can be neither acquired nor requeued")
 					trouble(e, false)
 					advance(time.Minute)
-					require.Equal(t, sick*each+24-sick, e.Stats().Held)
+					require.Equal(t, sick*each+partitions-sick, e.Stats().Held)
 					require.Equal(t, IntakeOpen, e.Stats().Intake)
 					require.Contains(t, e.logged(), "reading continues: what was read has found its place")
 					require.Zero(t, e.unplaced())

@@ -15,7 +15,7 @@ import (
 // renewed at once, and renewals in flight when the next one came to be repeated. Now they cost at most three times the
 // ordinary renewals.
 func TestFloodOfNoticesCostsFewRenewals(t *testing.T) {
-	const n, seconds = 2000, 60
+	const n, seconds = 500, 30
 	for name, notice := range map[string]func(i int) string{
 		"beginnings": func(i int) string {
 			return fmt.Sprintf(">4\r\n+FAILING_OVER\r\n:%d\r\n:%d\r\n+%d\r\n", i, 10+i%30, i)
