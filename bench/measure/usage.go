@@ -19,6 +19,9 @@ type Usage struct {
 	BytesOut  int64         // to clients
 	Processed int64         // commands, including those that scripts call
 	Memory    int64         // bytes in use now, without the buffers of clients
+	Allocated int64         // bytes in use now, with them
+	Clients   int64         // connections now
+	Blocked   int64         // of these, those that wait in a blocking command
 	Calls     Commands      // likewise, by name
 	// Ran is how long commands executed, by name; that of a script includes the commands that it calls.
 	Ran     map[string]time.Duration
@@ -86,6 +89,11 @@ func (u *Usage) add(fields map[string]string) (err error) {
 		err = errors.Join(err, failed)
 		u.Memory += sign * n
 	}
+	for name, sum := range map[string]*int64{"used_memory": &u.Allocated, "connected_clients": &u.Clients, "blocked_clients": &u.Blocked} {
+		n, failed := strconv.ParseInt(fields[name], 10, 64)
+		err = errors.Join(err, failed)
+		*sum += n
+	}
 	for name, value := range fields {
 		command, ok := strings.CutPrefix(name, "cmdstat_")
 		if !ok {
@@ -103,13 +111,16 @@ func (u *Usage) add(fields map[string]string) (err error) {
 	return err
 }
 
-// Since returns what was used after an earlier reading; of memory, how much more is in use.
+// Since returns what was used after an earlier reading; of memory and connections, how much more there is.
 func (u Usage) Since(earlier Usage) Usage {
 	u.CPU -= earlier.CPU
 	u.BytesIn -= earlier.BytesIn
 	u.BytesOut -= earlier.BytesOut
 	u.Processed -= earlier.Processed
 	u.Memory -= earlier.Memory
+	u.Allocated -= earlier.Allocated
+	u.Clients -= earlier.Clients
+	u.Blocked -= earlier.Blocked
 	u.Calls = u.Calls.Since(earlier.Calls)
 	ran := make(map[string]time.Duration)
 	for name, d := range u.Ran {
