@@ -52,7 +52,9 @@ func Start(ctx context.Context, redis string, o Options) (Process, error) {
 func (p Process) Seed() (Sent, error) { return pod.Ask[Sent](p.Process, "fill 1 %s", Even) }
 
 // Fill adds that many messages to each stream, as fast as it can.
-func (p Process) Fill(each int) (Sent, error) { return pod.Ask[Sent](p.Process, "fill %d %s", each, Even) }
+func (p Process) Fill(each int) (Sent, error) {
+	return pod.Ask[Sent](p.Process, "fill %d %s", each, Even)
+}
 
 // Send adds that many messages a second for a time of d.
 func (p Process) Send(rate int, d time.Duration, s Spread) (Sent, error) {

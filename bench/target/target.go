@@ -44,6 +44,7 @@ type Target struct {
 type tracked struct {
 	producer producer.Producer
 	streams  int
+	data     bool // something is written to the streams themselves
 }
 
 // Open connects to the server at url, or starts a private one if url is empty. Close the target afterwards.
@@ -154,7 +155,14 @@ func (t *Target) Announce(ctx context.Context, name string, streams int) (produc
 // Track returns the producer of the service of that name. Close deletes what the first streams of it leave.
 func (t *Target) Track(name string, streams int) producer.Producer {
 	p := t.Producer(name)
-	t.tracked = append(t.tracked, tracked{p, streams})
+	t.tracked = append(t.tracked, tracked{p, streams, false})
+	return p
+}
+
+// TrackData is Track where something is written to the streams themselves. Close deletes these, too.
+func (t *Target) TrackData(name string, streams int) producer.Producer {
+	p := t.Producer(name)
+	t.tracked = append(t.tracked, tracked{p, streams, true})
 	return p
 }
 
@@ -220,6 +228,9 @@ func (t *Target) remove(ctx context.Context, l tracked) error {
 	for i := range l.streams {
 		stream := l.producer.Stream(i)
 		keys = append(keys, layout.Keys(layout.Of(stream)).Lease(stream))
+		if l.data {
+			keys = append(keys, stream)
+		}
 	}
 	for _, marks := range []string{"recover", "copied"} {
 		found, err := t.keysMatching(ctx, "{"+l.producer.Service+"-input*}:"+marks+":*")
