@@ -9,6 +9,9 @@ import (
 // MaxCheckpoint is the greatest length of a checkpoint, in bytes.
 const MaxCheckpoint = 4096
 
+// MaxSignal is the greatest length of the payload of a signal, in bytes.
+const MaxSignal = 4096
+
 // Lease is one ownership of one data stream by this process. It begins with an
 // [Added] notification, is renewed in the background for as long as the engine
 // runs, and ends exactly once and for good: when the same stream is owned

@@ -44,7 +44,7 @@ func (s *Store) acquire(ctx context.Context, script *Script, p int, consumer str
 		keys = append(keys, e.Key)
 		args = append(args, e.ID, strconv.FormatInt(e.NotBefore, 10))
 	}
-	parts, err := s.rest.Do(ctx, Call{Script: script, Keys: keys, Args: args}).ToArray()
+	parts, err := s.rest.DoWith(ctx, s.set.Signals, p, Call{Script: script, Keys: keys, Args: args}).ToArray()
 	if err != nil {
 		return SessionLost, nil, err
 	}
@@ -59,8 +59,11 @@ func (s *Store) acquire(ctx context.Context, script *Script, p int, consumer str
 	if status != SessionLive {
 		return status, nil, nil
 	}
-	if len(parts) < 5 {
+	if len(parts) < 6 {
 		return SessionLost, nil, fmt.Errorf("acquire: answer of %d parts", len(parts))
+	}
+	if refused, _ := parts[5].ToString(); refused != "" {
+		s.set.Signals.Refuse(p, refusedItem(refused))
 	}
 	takes, err := parseTakes(parts[1:], len(entries))
 	if err != nil {

@@ -93,7 +93,7 @@ func (s *Store) Done(ctx context.Context, p int, consumer string, items []Dispos
 		args = append(args, items[i].Entry, items[i].Token)
 	}
 	keys, args = appendLeavings(k, keys, args, items, true)
-	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptDone, Keys: keys, Args: args}), len(items))
+	return ParseOutcomes(s.rest.DoWith(ctx, s.set.Signals, p, Call{Script: scriptDone, Keys: keys, Args: args}), len(items))
 }
 
 // Requeue gives entries back to the input stream, or moves them to later or the dead letters.
@@ -107,7 +107,7 @@ func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Dis
 		keys = append(keys, s.layout.Keys(p).DeadLetters)
 	}
 	keys, args = appendLeavings(s.layout.Keys(p), keys, args, items, false)
-	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptRequeue, Keys: keys, Args: args}), len(items))
+	return ParseOutcomes(s.rest.DoWith(ctx, s.set.Signals, p, Call{Script: scriptRequeue, Keys: keys, Args: args}), len(items))
 }
 
 // moveHead returns the keys and the arguments with which requeue and restore begin, with room for n items of so many keys and

@@ -46,12 +46,12 @@ func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Tok
 	calls := make([]Call, len(batches))
 	along := make([]*saving, len(saves))
 	for i, batch := range batches {
-		calls[i] = renewal(k, consumer, head[:], batch)
+		calls[i] = renewal(k, consumer, head[:], batch, s.set.Signals.Position(p))
 		if saves != nil {
 			along[i] = calls[i].along(k, consumer, batch, saves[i])
 		}
 	}
-	for i, result := range s.renew.DoMulti(ctx, calls) {
+	for i, result := range s.renew.doMultiWith(ctx, s.set.Signals, p, calls) {
 		var v *saving
 		if saves != nil {
 			v = along[i]
@@ -62,8 +62,8 @@ func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Tok
 }
 
 // renewal returns the call for one batch; head has the arguments that all batches share, the consumer first.
-func renewal(k *cluster.Keys, consumer string, head []string, batch []*Lease) Call {
-	keys := make([]string, 0, 3+len(batch))
+func renewal(k *cluster.Keys, consumer string, head []string, batch []*Lease, position string) Call {
+	keys := make([]string, 0, 4+len(batch)) // with room for signals
 	keys = append(keys, k.Sessions, k.Later, k.Token)
 	room := 0
 	for _, l := range batch {
@@ -78,7 +78,7 @@ func renewal(k *cluster.Keys, consumer string, head []string, batch []*Lease) Ca
 		}
 		writeOwnedValue(&values, consumer, l.tag)
 	}
-	return Call{Script: scriptRenew, Keys: keys, Args: append(head[:len(head):len(head)], values.String())}
+	return Call{Script: scriptRenew, Keys: keys, Args: append(head[:len(head):len(head)], values.String(), position)}
 }
 
 func parseRenewal(result rueidis.RedisResult, along *saving) (r Renewal) {

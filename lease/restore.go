@@ -75,7 +75,7 @@ func (s *Store) Restore(ctx context.Context, p int, consumer string, items []Res
 	if dead {
 		keys = append(keys, k.DeadLetters)
 	}
-	return ParseOutcomes(s.rest.Do(ctx, Call{Script: scriptRestore, Keys: keys, Args: args}), len(items))
+	return ParseOutcomes(s.rest.DoWith(ctx, s.set.Signals, p, Call{Script: scriptRestore, Keys: keys, Args: args}), len(items))
 }
 
 // Keepable is an entry that should be pending for this process.

@@ -85,4 +85,35 @@ func TestCluster(t *testing.T) {
 		w.Do("CLUSTER", "SETSLOT", slot, "STABLE")
 		require.Equal(t, Acquired, w.acquire(alice, read...)[0].Verdict)
 	})
+
+	// Trace: a service that never had a signal. Its key does not exist, so every script that names it answers TRYAGAIN for as long
+	// as the slot migrates: without signals, renewals went key by key, and Done, whose keys are all here, waited.
+	t.Run("signals cost a migrating slot nothing", func(t *testing.T) {
+		if redisOf(w) < 7 {
+			t.Skip("the client is sent to the other server, which it does not know")
+		}
+		w.open(alice)
+		w.settled()
+		refused := signalling(t, w)
+		l := w.own(alice, "t")
+		// What beats look at is there; only signals are not.
+		w.Do("ZADD", w.keys.Later, "9e15", "x")
+		require.Zero(t, w.Num("EXISTS", w.keys.Signals))
+		id, err := w.as(other.Client(t)).Try("CLUSTER", "MYID").ToString()
+		require.NoError(t, err)
+		slot := strconv.Itoa(int(w.keys.Slot))
+		w.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", id)
+		defer w.Do("CLUSTER", "SETSLOT", slot, "STABLE")
+		again := func() {
+			require.True(t, w.set.Signals.LeftOut(0))
+			w.set.Signals.parts[0].leftOut.Store(0)
+		}
+		require.Equal(t, SessionLive, w.beat(alice).Status)
+		again()
+		require.Equal(t, "k", w.renew(alice, l).Verdicts)
+		again()
+		require.Equal(t, "d", verdicts(w.done(alice, back(l))))
+		again()
+		require.Empty(t, *refused, "a migration is no refusal")
+	})
 }

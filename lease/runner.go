@@ -84,6 +84,53 @@ func (r *Runner) DoMulti(ctx context.Context, calls []Call) []rueidis.RedisResul
 	return results
 }
 
+// DoWith runs a call whose script takes the key of signals as the last of its keys, or does without. A server that refuses the key of
+// signals refuses the whole call: to this user, or because a slot migrates and the key is not on the same of two servers as the
+// others, which an absent key never is. Then nothing was done, and the call is made again without it.
+func (r *Runner) DoWith(ctx context.Context, g *Signals, p int, c Call) rueidis.RedisResult {
+	if g.LeftOut(p) {
+		return r.Do(ctx, c)
+	}
+	result := r.Do(ctx, c.with(g.key(p)))
+	if why := result.Error(); g.refused(p, why) {
+		result = r.Do(ctx, c)
+		g.passed(p, why, result.Error())
+	}
+	return result
+}
+
+// doMultiWith does the same for several calls.
+func (r *Runner) doMultiWith(ctx context.Context, g *Signals, p int, calls []Call) []rueidis.RedisResult {
+	if g.LeftOut(p) {
+		return r.DoMulti(ctx, calls)
+	}
+	with := make([]Call, len(calls))
+	for i := range calls {
+		with[i] = calls[i].with(g.key(p))
+	}
+	results := r.DoMulti(ctx, with)
+	var again []int
+	var without []Call
+	for i, result := range results {
+		if g.refused(p, result.Error()) {
+			again, without = append(again, i), append(without, calls[i])
+		}
+	}
+	if len(again) > 0 {
+		for n, result := range r.DoMulti(ctx, without) {
+			g.passed(p, results[again[n]].Error(), result.Error())
+			results[again[n]] = result
+		}
+	}
+	return results
+}
+
+// with returns the call with one more key.
+func (c Call) with(key string) Call {
+	c.Keys = append(c.Keys[:len(c.Keys):len(c.Keys)], key)
+	return c
+}
+
 func unknownScript(err error) bool {
 	redisErr, ok := rueidis.IsRedisErr(err)
 	return ok && strings.HasPrefix(redisErr.Error(), "NOSCRIPT")

@@ -114,6 +114,7 @@ var (
 	scriptAttend  = embedded("attend")
 	scriptKeep    = embedded("keep")
 	scriptRestore = embedded("restore")
+	scriptSignals = embedded("signals")
 )
 
 // Scripts returns the scripts of this package, for tests and proxies that identify commands by script.
@@ -121,6 +122,6 @@ func Scripts() []*Script {
 	return []*Script{
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,
 		scriptPromote, scriptVerify, scriptRead, scriptCopy, scriptWhole, scriptPending, scriptClose, scriptLegacy, scriptExists,
-		scriptIDs, scriptAttend, scriptKeep, scriptRestore, scriptSave, scriptSaveOne,
+		scriptIDs, scriptAttend, scriptKeep, scriptRestore, scriptSave, scriptSaveOne, scriptSignals,
 	}
 }

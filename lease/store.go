@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -28,6 +29,9 @@ type Settings struct {
 	// MaxMove is the greatest weight of an entry that is copied, in bytes and FieldWeight for each field; a heavier one is
 	// dead-lettered by reference. 0: DefaultMaxMove. Negative: no limit.
 	MaxMove int
+
+	// Signals is from where on beats look for signals; the stores of a process share it. nil: none are looked for, nor sent.
+	Signals *Signals
 
 	// Relaxed is called before every call; it returns a longer Timeout for the time being, or 0. nil: Timeout always applies.
 	Relaxed func() time.Duration
@@ -147,10 +151,16 @@ type Beat struct {
 	// Firm is the longest that a session may be believed in from when the beat was sent, however long its TTL: a server that
 	// takes over settles for no less. 0: not known.
 	Firm time.Duration
+
+	// Signal is the ID of the first signal after the position of Settings.Signals; empty: there is none, or none was looked for.
+	Signal string
+	// SignalsFrom is a position before whatever comes after this beat, for a process that had none; empty: it had one.
+	SignalsFrom string
+	SignalsErr  error // why signals cannot be looked for; nil: they can, or were left out
 }
 
 // beatParts is the number of parts of an answer that a beat takes up.
-const beatParts = 7
+const beatParts = 8
 
 func parseBeat(parts []rueidis.RedisMessage) (Beat, error) {
 	if len(parts) < beatParts {
@@ -166,13 +176,28 @@ func parseBeat(parts []rueidis.RedisMessage) (Beat, error) {
 	settling, err4 := parts[4].AsInt64()
 	firm, err5 := parts[5].AsInt64()
 	next, err6 := parts[6].AsInt64()
-	for _, err := range []error{err1, err2, err3, err4, err5, err6} {
+	signal, err7 := parts[7].ToString()
+	for _, err := range []error{err1, err2, err3, err4, err5, err6, err7} {
 		if err != nil {
 			return Beat{}, fmt.Errorf("beat: %w", err)
 		}
 	}
-	return Beat{Status: parseStatus(status), Dead: int(dead), Due: int(due), Server: server, Settling: settling == 1,
-		Firm: time.Duration(firm) * time.Millisecond, Next: time.Duration(next) * time.Millisecond}, nil
+	b := Beat{Status: parseStatus(status), Dead: int(dead), Due: int(due), Server: server, Settling: settling == 1,
+		Firm: time.Duration(firm) * time.Millisecond, Next: time.Duration(next) * time.Millisecond}
+	b.parseSignalPart(signal)
+	return b, nil
+}
+
+// parseSignalPart reads what a beat says about signals.
+func (b *Beat) parseSignalPart(text string) {
+	switch {
+	case strings.HasPrefix(text, "@"):
+		b.SignalsFrom = text[1:]
+	case strings.HasPrefix(text, "!"):
+		b.SignalsErr = refusedItem(text[1:])
+	default:
+		b.Signal = text
+	}
 }
 
 func beatOf(result rueidis.RedisResult) (Beat, error) {
@@ -200,11 +225,15 @@ func (s *Store) Beat(ctx context.Context, p int, consumer string, alone bool) (B
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
-	keys := []string{k.Sessions, k.Later}
-	if alone {
-		keys = keys[:1]
+	call := Call{
+		Script: scriptBeat, Keys: []string{k.Sessions, k.Later},
+		Args: []string{consumer, s.ttl, s.record, s.gap, s.mode, s.set.Signals.Position(p)},
 	}
-	return beatOf(s.renew.Do(ctx, Call{Script: scriptBeat, Keys: keys, Args: []string{consumer, s.ttl, s.record, s.gap, s.mode}}))
+	if alone {
+		call.Keys = call.Keys[:1]
+		return beatOf(s.renew.Do(ctx, call))
+	}
+	return beatOf(s.renew.DoWith(ctx, s.set.Signals, p, call))
 }
 
 // Close ends a session and removes its consumer if nothing is pending for it; left is how many entries are.

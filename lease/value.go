@@ -31,8 +31,10 @@ func ParseValue(text string) (Value, error) {
 		return Value{}, notAValue(text)
 	}
 	v := Value{Consumer: fields[1], Token: token, Entry: fields[3]}
-	if waiting, ok := strings.CutPrefix(fields[4], " "); ok && isID(waiting) {
-		v.Waiting = waiting
+	if rest, ok := strings.CutPrefix(fields[4], " "); ok {
+		if waiting, _, _ := strings.Cut(rest, " "); isID(waiting) {
+			v.Waiting = waiting
+		}
 	}
 	return v, nil
 }

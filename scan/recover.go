@@ -268,7 +268,7 @@ func (r *recovery) runRecover(ctx context.Context, items []lease.Disposition) ([
 		keys = append(keys, k.DeadLetters)
 	}
 	r.done.Scripts++
-	result := r.Store.run.Do(ctx, lease.Call{Script: scriptRecover, Keys: keys, Args: args})
+	result := r.Store.run.DoWith(ctx, r.set.Signals, r.partition, lease.Call{Script: scriptRecover, Keys: keys, Args: args})
 	if parts, err := result.ToArray(); err == nil && len(parts) == 1 {
 		status, _ := parts[0].ToString()
 		return nil, notMine(status)

@@ -285,7 +285,7 @@ func (s *Store) runOrphan(ctx context.Context, p int, me, dead string, item leas
 	if letters {
 		keys = append(keys, k.DeadLetters)
 	}
-	parts, err := s.run.Do(ctx, lease.Call{Script: scriptRequeueOrphan, Keys: keys, Args: args}).ToArray()
+	parts, err := s.run.DoWith(ctx, s.set.Signals, p, lease.Call{Script: scriptRequeueOrphan, Keys: keys, Args: args}).ToArray()
 	if err != nil || len(parts) == 0 {
 		return "", "", orMalformed(err)
 	}

@@ -15,11 +15,12 @@ import (
 type Settings struct {
 	Config
 	SessionTTL time.Duration
-	Gap        time.Duration // since anybody's last beat; beyond it nobody is declared dead, since the server was out of reach
-	Settle     bool          // nobody is declared dead while a partition settles after a change of server
-	Timeout    time.Duration // of one round trip
-	Page       int           // entries per script
-	MaxMove    int           // as in lease.Settings
+	Gap        time.Duration  // since anybody's last beat; beyond it nobody is declared dead, since the server was out of reach
+	Settle     bool           // nobody is declared dead while a partition settles after a change of server
+	Timeout    time.Duration  // of one round trip
+	Page       int            // entries per script
+	MaxMove    int            // as in lease.Settings
+	Signals    *lease.Signals // likewise
 
 	// Relaxed returns a longer Timeout that applies for now, or 0; it is called before every call. nil: Timeout always applies.
 	Relaxed func() time.Duration

@@ -125,7 +125,7 @@ func (i *Inspector) census(ctx context.Context) (*Survey, error) {
 			k := all.Keys(p)
 			calls = append(calls, lease.Call{
 				Script: scriptCensus,
-				Keys:   []string{k.Input, k.Sessions, k.Later, k.DeadLetters, k.Token, k.Scan},
+				Keys:   []string{k.Input, k.Sessions, k.Later, k.DeadLetters, k.Token, k.Scan, k.Signals},
 				Args:   []string{all.Group(), strconv.Itoa(maxNames)},
 			})
 		}

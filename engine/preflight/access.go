@@ -107,6 +107,8 @@ func (p *prober) report(r Right, a answer) {
 		severity, only = Note, ", which only inspecting dead letters needs"
 	case ToCheckpoint:
 		severity, only = Warning, ", without which no checkpoints are stored"
+	case ToSignal:
+		severity, only = Warning, ", without which owners hear of further announcements with their next renewals"
 	case ToStop:
 		severity, only = Note, ", without which a shutdown closes the connections of reads that wait"
 	}

@@ -35,6 +35,8 @@ const (
 	// ToStop is for CLIENT UNBLOCK, with which a shutdown ends the reads that wait. Without it their connections are closed, and
 	// what they may have been given meanwhile is looked for.
 	ToStop
+	// ToSignal is for signals, which reach owners within a beat. Without it they hear of what is announced by renewals.
+	ToSignal
 	// WithTracking is for clients with a client-side cache, which is the client library's default (ClientOption.DisableCache).
 	// Nothing here reads through it. An engine's own clients have none, nor have those made with engine.ClientOption.
 	WithTracking
@@ -55,12 +57,13 @@ const (
 	LeaseKey
 	RecoverKey
 	DeadLettersKey
+	SignalsKey
 	MetaKey
 	CheckpointsKey
 )
 
 // keyKinds are all kinds of keys.
-var keyKinds = []Key{InputKey, SessionsKey, LaterKey, TokenKey, ScanKey, LeaseKey, RecoverKey, DeadLettersKey, CheckpointsKey, MetaKey}
+var keyKinds = []Key{InputKey, SessionsKey, LaterKey, TokenKey, ScanKey, LeaseKey, RecoverKey, DeadLettersKey, CheckpointsKey, SignalsKey, MetaKey}
 
 // of returns the key of this kind in a partition. For leases and marks of recovery it returns a name that no lease and no mark has.
 func (k Key) of(layout *cluster.Layout, partition int) string {
@@ -84,6 +87,8 @@ func (k Key) of(layout *cluster.Layout, partition int) string {
 		return keys.DeadLetters
 	case CheckpointsKey:
 		return keys.Checkpoints
+	case SignalsKey:
+		return keys.Signals
 	case MetaKey:
 		return layout.Meta()
 	}
@@ -155,6 +160,7 @@ var rights = slices.Concat(
 	on(DeadLettersKey, Always, "xadd %k 0-0 f v", "xlen %k"),
 	on(DeadLettersKey, ToInspect, "xrange %k 0-0 0-0", "xrevrange %k 0-0 0-0", "xdel %k 0-0"),
 	on(CheckpointsKey, ToCheckpoint, "hmget %k s", "hset %k", "hdel %k -"),
+	on(SignalsKey, ToSignal, "xadd %k 0-0 f v", "xrange %k 0-0 0-0", "xdel %k 0-0"),
 	on(MetaKey, Always, "hmget %k format", "hsetnx %k format x"),
 	on(LaterKey, ToInspect, "zscore %k "+nothing),
 	on(MetaKey, ToInspect, "hdel %k "+nothing),
@@ -166,6 +172,7 @@ var rights = slices.Concat(
 	on(TokenKey, ToOperate, "type %k", "exists %k", "unlink %k"),
 	on(ScanKey, ToOperate, "type %k", "exists %k", "unlink %k"),
 	on(DeadLettersKey, ToOperate, "type %k", "exists %k", "unlink %k"),
+	on(SignalsKey, ToOperate, "type %k", "exists %k", "unlink %k"),
 	on(LeaseKey, ToOperate, "unlink %k"),
 	on(RecoverKey, ToOperate, "unlink %k"),
 	on(LeaseKey, MovingOver, "exists %k"),
@@ -242,6 +249,15 @@ func PublisherRules(service string, partitions int) []string {
 // ProducerRules returns the access rules of a user that adds to the input streams itself, by XADD, and does nothing else.
 func ProducerRules(service string, partitions int) []string {
 	return slices.Concat(prefixed("~", inputPatterns(service, partitions)), []string{"+ping", "+xadd"}, clusterRules)
+}
+
+// SignalRules returns the access rules that a producer or publisher needs besides its own to send signals.
+func SignalRules(service string, partitions int) []string {
+	rules := []string{"~{" + service + "-input}:signals"}
+	if partitions > 1 {
+		rules = append(rules, "~{"+service+"-input-*}:signals")
+	}
+	return rules
 }
 
 // clusterRules are those that every client needs on a cluster, and uses elsewhere unless its options say that there is none.

@@ -1,10 +1,10 @@
 -- Acquires the leases of a batch of entries that were read.
 --
--- KEYS     1 input stream  2 sessions  3 token  4 checkpoints  5… lease keys
+-- KEYS     1 input stream  2 sessions  3 token  4 checkpoints  5… lease keys, then signals, if any are to be added
 -- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms
 --          5… per entry: its ID, and _not_before in ms (0: none)
 -- Returns  { 'ok', a verdict an entry, the token of the first one acquired, { index, a, b, … }, the checkpoints of those
---          acquired as hand_over returns them }, or { 'lost' }: my
+--          acquired as hand_over returns them, why signals were refused }, or { 'lost' }: my
 --          session is past its deadline; { 'absent' }: there is none, beat first; { 'wait' }: settling. Tokens of acquired
 --          entries are consecutive. Verdicts, of which those with an a have an index from 1, a and b in the list:
 --            a  acquired                                 h  held: a = remaining TTL, ms (-1: it has none),
@@ -12,7 +12,7 @@
 --            g  gone: the body was deleted; acknowledged n  not pending for me: somebody else has it
 --            x  refused: a = why
 -- Atomic   so that the entry is pending for me and its stream free at the moment when it becomes mine.
--- Parts    clock record session token value entry handover
+-- Parts    clock record session token value entry handover signal
 
 local FIRST = 5
 
@@ -48,6 +48,9 @@ local function held(key, id)
   end
   if not holder.waiting or after(id, holder.waiting) then
     redis.call('SET', key, holder.consumer .. ' ' .. holder.token .. ' ' .. holder.entry .. ' ' .. id, 'XX', 'KEEPTTL')
+    if not holder.waiting then
+      note_announced(key, holder.token)
+    end
   end
   local left, longest = redis.call('PTTL', key), math.max(tonumber(ttl), greatest_ttl(sessions))
   if left > longest and tonumber(redis.call('ZSCORE', sessions, holder.consumer) or 0) <= now then
@@ -101,8 +104,10 @@ end
 
 local function drop(key, value, id)
   redis.call('XACK', input, group, id)
-  if held_by(value, me, id) then
+  local holder = held_by(value, me, id)
+  if holder then
     redis.call('DEL', key)
+    note_freed(key, holder)
   end
   return 'g'
 end
@@ -133,7 +138,11 @@ local function take(key, value, id)
   local set
   if value then
     local longest = string.format('%.0f', math.max(tonumber(ttl), redis.call('PTTL', key))) -- as prolong does
-    set = redis.call('SET', key, me .. ' ' .. text .. ' ' .. id, 'PX', longest)
+    local waiting = parse(value).waiting
+    set = redis.call('SET', key, me .. ' ' .. text .. ' ' .. id .. (waiting and ' ' .. waiting or ''), 'PX', longest)
+    if waiting then
+      note_announced(key, text) -- what was added under the earlier token means nothing to the owner of this one
+    end
   else
     set = redis.call('SET', key, me .. ' ' .. text .. ' ' .. id, 'PX', ttl, 'NX')
   end
@@ -210,4 +219,5 @@ for i = 1, count do
   end
 end
 mark(unmarked, READ)
-return { 'ok', table.concat(verdicts), first_token, more, hand_over(KEYS[4], verdicts, FIRST, tonumber(first_token)) }
+local checkpoints = hand_over(KEYS[4], verdicts, FIRST, tonumber(first_token))
+return { 'ok', table.concat(verdicts), first_token, more, checkpoints, send_signals(input) }

@@ -1,13 +1,13 @@
 -- Ends a batch of entries for good.
 --
--- KEYS     1 input stream  2… lease keys, then checkpoints if there are some
+-- KEYS     1 input stream  2… lease keys, then checkpoints if there are some, then signals, if any are to be added
 -- ARGV     1 consumer  2 group  3 number of entries  4… per entry: its ID, and the token it was held under ('' for an entry never
 --          held); then what is to become of checkpoints, as leavings takes it
 -- Returns  { a verdict an entry, { index, error, … }, { index, verdict, why, … } of checkpoints as leave_checkpoint returns them }: d done; n not pending for me (if the call was repeated after a lost
 --          answer, this may be our own success), but d if the lease is mine under this token and the entry pending for nobody;
 --          o the stream is owned under another token; x refused
 -- Atomic   so that nothing that another consumer was given meanwhile is acknowledged or freed.
--- Parts    clock value entry leaving
+-- Parts    clock value entry leaving signal
 
 local FIRST = 2
 local input = KEYS[1]
@@ -16,7 +16,7 @@ local me, group, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
 -- Acknowledges nothing. A demoted server refuses it, before it can report an entry as gone that it has not received.
 redis.call('XACK', input, group, '0-0')
 
--- The verdict on an entry, or nil: it is pending for me, and its stream is mine or free; and whether the lease is mine. The whole
+-- The verdict on an entry, or nil: it is pending for me, and its stream is mine or free; and the lease if it is mine. The whole
 -- batch is judged before any entry is ended.
 local function judge(key, id, token)
   local value = lease_value(key)
@@ -24,14 +24,14 @@ local function judge(key, id, token)
   if not is_pending(input, group, me, id) then
     if mine and not find_pending(input, group, id) then
       -- Acknowledged by hand, or removed with its consumer: what is left of it is deleted.
-      return nil, mine
+      return nil, mine and parse(value)
     end
-    return 'n', mine
+    return 'n', mine and parse(value)
   end
   if value and not mine and token ~= '' then
     return 'o', false
   end
-  return nil, mine
+  return nil, mine and parse(value)
 end
 
 local verdicts, errors = {}, {}
@@ -59,6 +59,7 @@ for i = 1, count do
     end
     if mine then
       keys[#keys + 1] = key
+      note_freed(key, mine)
     end
     if mine or not verdict then
       indices[#indices + 1] = i
@@ -84,5 +85,7 @@ if not ok then
   for _, i in ipairs(indices) do
     refuse(i, err)
   end
+else
+  send_signals(input)
 end
 return { table.concat(verdicts), errors, notes }

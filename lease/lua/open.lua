@@ -3,9 +3,9 @@
 -- KEYS     1 input stream  2 sessions  3 token  4 later  5 the lease of the empty name (never exists)
 -- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
 --          6 token floor  7 group
--- Returns  as beat
+-- Returns  as beat, with the position in signals to begin with
 -- Atomic   so that only the open which makes the group may skip settling.
--- Parts    deadline session token reply later
+-- Parts    deadline session token reply later signal
 
 local input, sessions, token, later, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local me, ttl, ttls, threshold, mode = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
@@ -74,4 +74,4 @@ if not status then
 end
 raise_token(token, floor)
 local due, soon = look_ahead(later)
-return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon }
+return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon, '@' .. position_now() }

@@ -1,7 +1,7 @@
 -- Requeues a batch of entries: back to the input stream, to later, or to the dead letters.
 --
 -- KEYS     1 input stream  2 sessions  3 later  4… lease keys, then the dead-letter stream if an entry may go there, then checkpoints
---          if there are some
+--          if there are some, then signals, if any are to be added
 -- ARGV     1 consumer  2 group  3 number of entries  4 limit of the dead-letter stream (0: none)
 --          5 '1': trim it to the limit instead of refusing  6 delay of entries that it refuses, ms  7 greatest weight of an
 --          entry that is copied (0: no limit)  8 weight after which the rest is left

@@ -1,7 +1,7 @@
 -- Requeues entries that somebody removed by hand: what is left of each goes where its owner wanted it.
 --
 -- KEYS     1 input stream  2 sessions  3 later  4… per entry two: the lease key, and the mark that it was moved;
---          then the dead-letter stream if an entry may go there
+--          then the dead-letter stream if an entry may go there, then signals, if any are to be added
 -- ARGV     1 … 8 as in requeue.lua; then per entry the ten arguments there, and three: the announcement as this process
 --          remembers it ('' if it must not be announced from memory), its retry count and its crash count
 -- Returns  { a verdict an entry, { index, error, … } }: m moved; c announced again from memory, since the body is gone, by this
@@ -79,8 +79,10 @@ local function restore(key, mark, id, op, at, delay, retries, crashes, reason, t
   return moved == 'm' and verdict or moved
 end
 
-return { in_turn(to, count, function(i)
+local verdicts, details = in_turn(to, count, function(i)
   local a = HEAD + EACH * (i - 1)
   return restore(KEYS[FIRST + 2 * i - 2], KEYS[FIRST + 2 * i - 1], ARGV[a + 1], ARGV[a + 3], tonumber(ARGV[a + 4]),
     tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], ARGV[a + 11], ARGV[a + 12], ARGV[a + 13])
-end) }
+end)
+send_signals(input)
+return { verdicts, details }

@@ -1,7 +1,7 @@
 -- Requeues a page of what a dead consumer left pending.
 --
 -- KEYS     1 input stream  2 sessions  3 later  4 {S}:recover:<dead consumer>  5… lease keys, then the dead-letter
---          stream if an entry may go there
+--          stream if an entry may go there, then signals, if any are to be added
 -- ARGV     1 dead consumer  2 group  3 number of entries  4 limit of the dead-letter stream (0: none)
 --          5 '1': trim it  6 delay of entries that it refuses, ms  7 calling consumer  8 settle mode  9 gap threshold, ms
 --          10 how long the claim lasts, ms  11 greatest weight of an entry that is copied (0: no limit)  12 weight

@@ -1,6 +1,7 @@
 -- Requeues one entry of a stream that nobody owns any more.
 --
--- KEYS     1 input stream  2 sessions  3 later  4 lease key  5 the dead-letter stream if the entry may go there
+-- KEYS     1 input stream  2 sessions  3 later  4 lease key  5 the dead-letter stream if the entry may go there,
+--          then signals, if any are to be added
 -- ARGV     1 consumer for which it is pending  2 group  3 calling consumer  4 settle mode  5 gap threshold, ms
 --          6 session TTL of adopted consumers, ms, unless a greater one is on record  7 limit of the dead-letter stream (0:
 --          none)  8 '1': trim it  9 delay of entries that it refuses, ms  10 greatest weight of an entry that is copied (0: no

@@ -31,6 +31,7 @@ var notStruck = map[string]string{
 	"copy":    "sent only for entries of other partitions: TestHeavyMisroutedEntriesAreForwardedOnce of package engine",
 	"save":    "sent only where checkpoints are stored; lease/rule_checkpoint_test.go",
 	"saveone": "likewise, while a slot migrates",
+	"signals": "reads hints, all of which may be lost: TestSignalsMayGetLost of package engine",
 	"whole":   "reads what is to be copied, and is sent again",
 
 	// Sent by comparisons, and after manual changes on the server: TestRepairMayGetLost.

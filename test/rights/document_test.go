@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "update the rules in docs/ACL.md")
 const document = "../../docs/ACL.md"
 
 // needs are the needs of an engine.
-var needs = []preflight.Need{preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.OnCluster}
+var needs = []preflight.Need{preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToSignal, preflight.OnCluster}
 
 // extra returns the rules that more needs add to those of an engine.
 func extra(partitions int, more ...preflight.Need) (rules []string) {
@@ -43,6 +43,7 @@ func blocks() (all [][]string) {
 		append(fresh("chat-producer"), preflight.ProducerRules("chat", 16)...),
 		append(fresh("chat-publisher"), preflight.PublisherRules("chat", 16)...),
 		append(begin("chat-publisher"), "+client|tracking"),
+		append(begin("chat-producer"), preflight.SignalRules("chat", 16)...),
 		append(begin("chat"), extra(1, preflight.WithHints)...),
 		append(begin("chat"), extra(1, preflight.WithHintsSet)...),
 		append(begin("chat"), extra(1, preflight.ToInspect)...),

@@ -1,7 +1,7 @@
 -- Shared: carrying out a Disposition (lease/disposition.go) of entries that are pending for a consumer. The verdicts are those of
 -- requeue.lua.
 --
--- Parts    clock value entry
+-- Parts    clock value entry signal
 
 -- The places where entries may go, for put and requeue. ARGV has, from at on, the limit of the dead-letter stream (0: none), '1'
 -- to trim it instead of refusing, and the delay of entries that it refuses, ms.
@@ -20,8 +20,10 @@ end
 
 -- Frees the lease if it names this consumer and this entry.
 local function free(me, key, value, id)
-  if held_by(value, me, id) then
+  local holder = held_by(value, me, id)
+  if holder then
     redis.call('DEL', key)
+    note_freed(key, holder)
   end
 end
 
@@ -137,9 +139,11 @@ end
 -- any, returns what requeue calls for item i.
 local REQUEUE_ARGS = 10
 local function requeue_batch(input, group, me, to, count, first_key, first_arg, save)
-  return { in_turn(to, count, function(i)
+  local verdicts, details = in_turn(to, count, function(i)
     local a = first_arg + REQUEUE_ARGS * (i - 1)
     return requeue(input, group, me, to, KEYS[first_key + i - 1], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 4]),
       tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], tonumber(ARGV[a + 9]), ARGV[a + 10], save and save(i))
-  end) }
+  end)
+  send_signals(input)
+  return { verdicts, details }
 end

@@ -1,12 +1,18 @@
 -- Shared: the value of a lease key, "<consumer> <token> <entry>" and, if another announcement of the stream waits,
--- " <waiting entry>". A consumer's name contains no space. lease/value.go does the same in Go.
+-- " <waiting entry>". A consumer's name contains no space. lease/value.go does the same in Go. What else may follow is no part of
+-- this version.
+
+-- The waiting entry in what follows the entry of a value, or nil. Only a well-formed ID is one.
+local function waiting_in(rest)
+  return string.match(rest, '^ (%d+%-%d+)$') or string.match(rest, '^ (%d+%-%d+) ')
+end
 
 local function parse(value)
   local consumer, token, entry, rest = string.match(value, '^(%S+) (%d+) (%d+%-%d+)(.*)$')
   if not consumer then
     return nil
   end
-  return { consumer = consumer, token = token, entry = entry, waiting = string.match(rest, '^ (%d+%-%d+)$') }
+  return { consumer = consumer, token = token, entry = entry, waiting = waiting_in(rest) }
 end
 
 -- Reports whether the first three fields of value are those of want, "<consumer> <token> <entry>".
