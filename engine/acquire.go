@@ -35,6 +35,7 @@ type acquirer struct {
 	busy      func(stream string) bool // reports whether work for an earlier lease of a stream goes on, or waits for a worker
 	renewer   beats
 	parked    parker
+	signals   *signals
 }
 
 // acquireWeight is the weight of an entry in a call that acquires it: the call carries the key of its lease and its ID.
@@ -91,11 +92,15 @@ func (a *acquirer) park(s *lease.Session, x *lease.Entry, take lease.Take) {
 // acquire acquires the leases of entries that were read, retrying until there is an answer, ctx ends or the session does.
 func (a *acquirer) acquire(ctx context.Context, p *partition, s *lease.Session, entries []*lease.Entry) {
 	for attempt := 1; ctx.Err() == nil && s.Remaining() > 0; attempt++ {
+		since := a.signals.watch(p.number)
 		takes, ok := a.acquireOnce(ctx, p, s, entries)
 		if ok {
 			for i, x := range entries {
 				a.place(s, x, takes[i])
 			}
+		}
+		a.signals.settled(p.number, since, entries)
+		if ok {
 			return
 		}
 		wait := a.backoff(attempt)

@@ -32,12 +32,14 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.legacy = newLegacyWatch(&e.env, len(e.partitions), e.store)
 	e.agreement = e.makeAgreement()
 	e.sessions = &sessions{env: &e.env}
+	e.signaled = &signaled{}
 	e.completer = e.makeCompleter(base)
 	e.ownership = e.makeOwnership(to)
 	e.renewer = e.makeRenewer(base)
 	a := e.makeAcquirer()
+	e.signals = e.makeSignals(base)
 	e.parked = e.makeParked(base, a)
-	a.parked = e.parked
+	a.parked, a.signals = e.parked, e.signals
 	e.sessions.sessionParts = e.sessionParts(base)
 	e.reader = e.makeReader(a)
 	e.backlogs = newBacklogs(&e.env, len(e.partitions), e.scan)
@@ -79,7 +81,7 @@ func (e *Engine) makeTopologyWatcher() *topologyWatcher {
 		changed:    e.way.changed,
 		named:      e.keepRoutes,
 		regroup: func() {
-			for _, q := range []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter.work} {
+			for _, q := range []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter.work, e.signals.work} {
 				q.Regroup()
 			}
 		},
@@ -139,7 +141,7 @@ func (e *Engine) makeCompleter(base context.Context) *completion.Completer {
 func (e *Engine) makeOwnership(to delivery) *ownership {
 	return &ownership{
 		env: &e.env, table: e.table, dispatcher: e.dispatcher, completer: e.completer, way: to, freed: e.freed,
-		lost: func(stream string) { e.hints.lost(stream) },
+		lost: func(stream string) { e.hints.lost(stream) }, signaled: e.signaled,
 	}
 }
 
@@ -161,7 +163,15 @@ func (e *Engine) makeAcquirer() *acquirer {
 func (e *Engine) makeParked(base context.Context, a *acquirer) *parked {
 	return newParked(base, &e.env, parkedParts{
 		partitions: e.partitions, table: e.table, ttls: e.ttls, pressure: e.pressure, streams: e.quota, ownership: e.ownership,
-		completer: e.completer, acquirer: a, busy: e.busy, lane: e.lanes.of,
+		completer: e.completer, acquirer: a, busy: e.busy, lane: e.lanes.of, signals: e.signals,
+	})
+}
+
+func (e *Engine) makeSignals(base context.Context) *signals {
+	return newSignals(base, &e.env, len(e.partitions), e.lanes.of, signalParts{
+		store: e.store, positions: e.positions, table: e.table, ownership: e.ownership,
+		freed:  func(stream string) { e.parked.freedElsewhere(stream) },
+		hasten: func(partition int, within time.Duration) { e.parked.hasten(partition, within) },
 	})
 }
 
@@ -178,6 +188,7 @@ func (e *Engine) sessionParts(base context.Context) sessionParts {
 		promote:       func(partition int) { e.promoter.due(partition) },
 		promoteIn:     func(partition int, d time.Duration) { e.promoter.soon(partition, d) },
 		alarm:         func(partition int) { e.recoverer.alarm(partition) },
+		signals:       e.signals,
 	}
 }
 
@@ -265,6 +276,10 @@ func (e *Engine) delivered(to delivery, n api.Notification, err error, took time
 	switch n.Kind {
 	case api.Expired:
 		e.hints.handled()
+	case api.Signaled:
+		if l, _ := n.Lease.(*lease.Lease); l != nil {
+			e.signaled.release(l)
+		}
 	case api.Releasing:
 		if l, _ := n.Lease.(*lease.Lease); to.handsBack() {
 			l.HandBack()

@@ -204,7 +204,7 @@ func (w *each) ended(l *lease.Lease, err error, released bool) error {
 // prompt ends f's context when its stream is to be handed back; the lease stays valid.
 func (w *each) prompt(n api.Notification) bool {
 	if n.Kind != api.Releasing {
-		return false
+		return n.Kind == api.Signaled // which would wait for f, and f hears of nothing
 	}
 	w.mu.Lock()
 	cancel := w.mu.running[n.Lease.(*lease.Lease)]

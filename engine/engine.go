@@ -45,6 +45,9 @@ type Engine struct {
 	parked        *parked
 	reader        *reader
 	promoter      *promoter
+	positions     *lease.Signals // in signals
+	signals       *signals
+	signaled      *signaled
 	recoverer     *recoverer
 	predecessors  *predecessors
 	backlogs      *backlogs

@@ -85,7 +85,7 @@ func (s *fakeServer) take(n int, p *fakePartition, me string, x *lease.Entry, se
 	if pending.entry.gone {
 		delete(p.pending, x.ID)
 		if mine {
-			delete(p.leases, x.Key)
+			s.freeLease(p, x.Key)
 		}
 		return lease.Take{Verdict: lease.Gone}
 	}
@@ -94,6 +94,9 @@ func (s *fakeServer) take(n int, p *fakePartition, me string, x *lease.Entry, se
 	}
 	if held != nil && !mine {
 		if held.waiting == "" || lease.CompareIDs(x.ID, held.waiting) > 0 {
+			if held.waiting == "" {
+				s.signal(p, lease.Signal{Kind: lease.SignalAnnounced, Items: []lease.SignalItem{{Stream: x.Stream, Token: api.Token(held.token)}}})
+			}
 			held.waiting = x.ID
 		}
 		return lease.Take{Verdict: lease.HeldByOne, Left: time.Duration(held.until-now) * time.Millisecond,
@@ -112,14 +115,14 @@ func (s *fakeServer) done(p *fakePartition, me string, r *lease.Disposition) lea
 	pending := p.pendingFor(me, r.Entry)
 	switch {
 	case pending == nil && mine && p.pending[r.Entry] == nil:
-		delete(p.leases, r.Key)
+		s.freeLease(p, r.Key)
 		if e := p.entry(r.Entry); e != nil {
 			p.drop(e)
 		}
 		return lease.Finished
 	case pending == nil:
 		if mine {
-			delete(p.leases, r.Key)
+			s.freeLease(p, r.Key)
 		}
 		return lease.NotPending
 	case held != nil && !mine && r.Token != "":
@@ -128,7 +131,7 @@ func (s *fakeServer) done(p *fakePartition, me string, r *lease.Disposition) lea
 	delete(p.pending, r.Entry)
 	p.drop(pending.entry)
 	if mine {
-		delete(p.leases, r.Key)
+		s.freeLease(p, r.Key)
 	}
 	return lease.Finished
 }
@@ -183,7 +186,7 @@ func (s *fakeServer) requeue(p *fakePartition, me string, r *lease.Disposition) 
 		return lease.Owned
 	}
 	if mine {
-		defer delete(p.leases, r.Key)
+		defer s.freeLease(p, r.Key)
 	}
 	pending := p.pendingFor(me, r.Entry)
 	if pending == nil {

@@ -63,8 +63,9 @@ func (s *fakeServer) touch(p *fakePartition, me string, set *lease.Settings, fre
 	return status, settling
 }
 
-func (s *fakeServer) beatAnswer(p *fakePartition, status lease.Status, set *lease.Settings, settling bool) lease.Beat {
+func (s *fakeServer) beatAnswer(p *fakePartition, status lease.Status, set *lease.Settings, settling, alone bool) lease.Beat {
 	b := lease.Beat{Status: status, Settling: settling}
+	s.lookForSignals(p, set, alone, &b)
 	if set.Settle {
 		b.Server = s.run
 	}
@@ -88,12 +89,12 @@ func (s *fakeServer) open(p *fakePartition, me string, floor uint64, set *lease.
 	status, settling := s.touch(p, me, set, fresh)
 	p.token = max(p.token, floor)
 	p.consumers[me] = true
-	return s.beatAnswer(p, status, set, settling)
+	return s.beatAnswer(p, status, set, settling, false)
 }
 
 func (s *fakeServer) renew(p *fakePartition, me string, floor api.Token, batch []*lease.Lease, set *lease.Settings) lease.Renewal {
 	status, settling := s.touch(p, me, set, false)
-	r := lease.Renewal{Beat: s.beatAnswer(p, status, set, settling)}
+	r := lease.Renewal{Beat: s.beatAnswer(p, status, set, settling, false)}
 	if status == lease.SessionLost {
 		return r
 	}

@@ -73,6 +73,9 @@ type fakePartition struct {
 	news      chan struct{}   // closed when input grows
 	peak      int             // the most entries that were in pending
 
+	signals        []lease.Signal
+	signalsRefused error // why signals can be neither read nor looked for; nil: they can
+
 	copied map[string]map[string]bool // what copy.lua remembers: IDs by their source
 }
 

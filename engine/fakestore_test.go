@@ -205,7 +205,7 @@ func (s *fakeStore) Beat(ctx context.Context, n int, consumer string, alone bool
 	err = s.do(ctx, fakeCall{op: "beat", partition: n, consumer: consumer, alone: alone}, func() error {
 		s.server.with(n, func(p *fakePartition) {
 			status, settling := s.server.touch(p, consumer, &s.set, false)
-			b = s.server.beatAnswer(p, status, &s.set, settling)
+			b = s.server.beatAnswer(p, status, &s.set, settling, alone)
 		})
 		if alone {
 			b.Due, b.Next = -1, 0

@@ -98,7 +98,7 @@ func (h *harness) newEngine(opts ...Option) *testEngine {
 	require.NoError(h.t, err)
 	h.t.Cleanup(keep.Close)
 	e.fake = &fakeStore{server: h.server, every: cfg.recovery.Interval, set: lease.Settings{
-		LeaseTTL: cfg.leaseTTL, SessionTTL: cfg.sessionTTL, Gap: cfg.gap, Settle: cfg.settle, Timeout: cfg.timeout,
+		LeaseTTL: cfg.leaseTTL, SessionTTL: cfg.sessionTTL, Gap: cfg.gap, Settle: cfg.settle, Timeout: cfg.timeout, Signals: e.positions,
 	}}
 	e.store, e.scan = e.fake, fakeScan{e.fake}
 	h.mu.Lock()

@@ -31,6 +31,7 @@ type layeredConfig struct {
 	handled func(n api.Notification, err error, took time.Duration) // counts a call
 	failed  func(n api.Notification, err error)                     // logs what a call ended with, and fails the lease of an Added
 	idle    func(stream string)                                     // a stream is not in use here any more
+	dropped func()                                                  // a signal was dropped, since too many wait
 }
 
 // layered is how RunLayer delivers. Added comes from a worker of the dispatcher. Everything else goes past the dispatcher: it is
@@ -171,6 +172,10 @@ func (w *layered) prompt(n api.Notification) bool {
 		l.Delivery |= useLost
 	}
 	c := w.callsLocked(l)
+	if n.Kind == api.Signaled && len(c.rest) >= signalsWaiting {
+		w.dropped()
+		return true
+	}
 	c.rest = append(c.rest, n)
 	w.scheduleLocked(l, c)
 	return true

@@ -116,6 +116,10 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		partitions: e.partitions, table: e.table, streams: e.quota, memory: e.reading, changed: e.room.Broadcast,
 		draining: e.draining, queued: func() int { return e.dispatcher.Waiting() },
 	})
+	e.positions = lease.NewSignals(e.layout, e.clock, func(p int, err error) {
+		e.metrics.Inc(metrics.SignalReads.With(metrics.SignalReadRefused))
+		e.log.Warn("signals are refused; going on without them", 1, "partition", p, "err", lease.Explain(err))
+	})
 	e.connector = &connector{env: &e.env, clients: e.own}
 	e.maintenance = newMaintenance(&e.env, e.layout, e.partitions, dialerOf(e.cfg), e.nodes)
 	e.makeStores(renewal, client)
@@ -163,6 +167,7 @@ func (e *Engine) makeStores(renewal, client rueidis.Client) {
 		DeadDelay:  e.cfg.recovery.DLQFullDelay,
 		Limits:     e.cfg.limits,
 		MaxMove:    e.cfg.maxMove(),
+		Signals:    e.positions,
 	}, renewal, client, e.observe)}
 	e.scan = scan.NewStore(e.layout, scan.Settings{
 		Config:     e.cfg.recovery,
@@ -173,6 +178,7 @@ func (e *Engine) makeStores(renewal, client rueidis.Client) {
 		Relaxed:    e.maintenance.relaxed,
 		Page:       e.cfg.pipeline.MaxMoves(),
 		MaxMove:    e.cfg.maxMove(),
+		Signals:    e.positions,
 	}, client, e.observe)
 }
 

@@ -20,6 +20,7 @@ type ownership struct {
 	way        delivery            // how notifications reach the user
 	freed      func(stream string) // called when a stream is off the table
 	lost       func(stream string) // called when this process has lost a stream, before freed
+	signaled   *signaled
 }
 
 // disown ends leases that are lost, and has their entries requeued as soon as Redis answers.
@@ -58,6 +59,24 @@ func (o *ownership) disownOne(l *lease.Lease, cause metrics.Cause, why error) bo
 func (o *ownership) supersede(l *lease.Lease) {
 	if l.Remaining() > 0 && l.Supersede() {
 		o.post(l, api.Notification{Kind: api.Superseded})
+	}
+}
+
+// signal passes a signal on to an owner, unless too many wait for its handler.
+func (o *ownership) signal(l *lease.Lease, payload []byte) {
+	if l.Remaining() == 0 {
+		return
+	}
+	n := api.Notification{Kind: api.Signaled, Stream: l.Stream(), Token: l.Token(), Lease: l, Payload: payload}
+	if o.way.prompt(n) {
+		return
+	}
+	if !o.signaled.reserve(l) {
+		o.metrics.Inc(metrics.SignalsDropped)
+		return
+	}
+	if !o.dispatcher.Post(n) {
+		o.signaled.release(l)
 	}
 }
 

@@ -24,6 +24,7 @@ type parkedParts struct {
 	acquirer   *acquirer
 	busy       func(stream string) bool // reports whether a handler of a stream runs, or is queued to run
 	lane       func(partition int) int  // partitions with the same lane share a master
+	signals    *signals
 }
 
 // parked drives the waitlist, the announcements whose streams are owned: it tries to acquire what is due, and requeues what should
@@ -82,6 +83,20 @@ func (w *parked) nudge(stream string) {
 	}
 }
 
+// freedElsewhere makes the first entry of a stream due at once, since another process has freed the stream.
+func (w *parked) freedElsewhere(stream string) {
+	if partition, wake := w.list.Freed(stream); wake {
+		w.work.Add(partition)
+	}
+}
+
+// hasten makes everything that is parked in a partition due within that time.
+func (w *parked) hasten(partition int, within time.Duration) {
+	if w.list.Hasten(w.clock.Now(), partition, within, w.random) {
+		w.work.Add(partition)
+	}
+}
+
 // run tries to acquire the entries that are due in one partition, as many as there is room for, and requeues those that leave.
 func (w *parked) run(ctx context.Context, partition int) time.Duration {
 	room := 0
@@ -124,6 +139,8 @@ func (w *parked) ask(ctx context.Context, partition int, asked []waitlist.Asked)
 	for i := range asked {
 		entries[i] = asked[i].Entry
 	}
+	since := w.signals.watch(partition)
+	defer w.signals.settled(partition, since, entries)
 	sent := w.clock.Now()
 	takes, ok := w.acquirer.acquireOnce(ctx, w.partitions[partition], asked[0].Session, entries)
 	now := w.clock.Now()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
 
 // Run owns streams until ctx ends or Shutdown is called, and then drains: for every stream that is held, the handler gets
@@ -102,6 +103,7 @@ func (e *Engine) RunLayer(ctx context.Context, y Layer) error {
 			handled: e.metrics.Handled,
 			failed:  func(n api.Notification, err error) { e.failed(n, err) },
 			idle:    func(stream string) { e.freed(stream) },
+			dropped: func() { e.metrics.Inc(metrics.SignalsDropped) },
 		})
 	})
 }

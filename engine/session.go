@@ -55,6 +55,7 @@ type sessionParts struct {
 	promote       func(partition int)                  // called when entries of later are due
 	promoteIn     func(partition int, d time.Duration) // called when none is, with the time until the next one is; 0: not soon
 	alarm         func(partition int)                  // called when consumers are dead
+	signals       *signals
 }
 
 // sessions opens the session of each partition, applies the answers to beats, and ends sessions that are lost. It is called by the
@@ -134,6 +135,7 @@ func (k *sessions) install(p *partition, name string, t callTTLs, b lease.Beat) 
 	p.mu.session, p.mu.reopen = s, false
 	p.mu.read.last, p.mu.read.lost, p.mu.read.compareAt = "", false, k.nextComparison()
 	p.mu.read.comparedAt, p.mu.read.attendAt, p.mu.read.restUntil = 0, k.nextAttendance(), 0
+	k.signals.opened(p.number, b) // before anything is acquired
 	if p.mu.server != b.Server {
 		p.mu.server = b.Server
 		p.mu.epoch++
@@ -170,6 +172,7 @@ func (k *sessions) onBeat(p *partition, s *lease.Session, epoch uint64, t callTT
 		k.agreement.ticket() // asks soon: a server that forgot sessions may have forgotten the record, too
 		k.revalidateAll(p, s)
 	}
+	k.signals.onBeat(p.number, b, changed)
 	k.ttls.noteFirm(p, b)
 	if !s.Extend(t.sent, t.trust(b)) { // counts from before the call was sent
 		k.lose(p, s, errSessionPast)

@@ -33,6 +33,7 @@ type store interface {
 	Restore(ctx context.Context, p int, consumer string, items []lease.Restorable) ([]lease.Outcome, error)
 	Attend(ctx context.Context, p int, consumer string) (pending int, err error)
 	Promote(ctx context.Context, p, limit int) (lease.Promotion, error)
+	Signals(ctx context.Context, p int, position string, count int) (lease.SignalPage, error)
 	Close(ctx context.Context, p int, consumer string) (left int, err error)
 	// With returns the same store with other TTLs and another timeout.
 	With(t lease.Terms) store

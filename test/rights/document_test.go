@@ -43,12 +43,12 @@ func blocks() (all [][]string) {
 		append(fresh("chat-producer"), preflight.ProducerRules("chat", 16)...),
 		append(fresh("chat-publisher"), preflight.PublisherRules("chat", 16)...),
 		append(begin("chat-publisher"), "+client|tracking"),
-		append(begin("chat-producer"), preflight.SignalRules("chat", 16)...),
 		append(begin("chat"), extra(1, preflight.WithHints)...),
 		append(begin("chat"), extra(1, preflight.WithHintsSet)...),
 		append(begin("chat"), extra(1, preflight.ToInspect)...),
 		append(begin("chat"), extra(16, preflight.ToInspect, preflight.ToOperate)...),
 		append(begin("chat"), "+acl|whoami", "+acl|dryrun", "+config|get"),
+		append(begin("chat-producer"), preflight.SignalRules("chat", 16)...),
 	}
 }
 

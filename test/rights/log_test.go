@@ -32,6 +32,7 @@ const (
 	inspectorBlock
 	operatorBlock
 	preflightBlock
+	signalBlock
 )
 
 // page is what docs/ACL.md says.
@@ -47,7 +48,7 @@ func readPage(t *testing.T) (p page) {
 	for _, m := range regexp.MustCompile("(?s)```text\n(ACL SETUSER.*?)```").FindAllStringSubmatch(string(text), -1) {
 		p.blocks = append(p.blocks, strings.Fields(m[1]))
 	}
-	require.Len(t, p.blocks, preflightBlock+1)
+	require.Len(t, p.blocks, signalBlock+1)
 	_, section, found := strings.Cut(string(text), "\n## What ACL LOG shows\n")
 	require.True(t, found)
 	for _, m := range regexp.MustCompile("(?m)^- `([A-Z_ ]+)`:").FindAllStringSubmatch(section, -1) {

@@ -218,9 +218,42 @@ var moveResults = label[Move]{name: "result", values: []value{
 	MoveReturned:    {"returned", "clients connect to the address itself again, since it answers"},
 }}
 
+// signalKinds are the kinds of signals.
+var signalKinds = label[signalKind]{name: "kind", values: []value{
+	signalAnnounced: {"announced", "another announcement waits for a stream that is held"},
+	signalFreed:     {"freed", "a stream for which another announcement waited is free"},
+	signalUser:      {"user", "sent by a producer"},
+	signalOther:     {"other", "it cannot be understood"},
+}}
+
+// signalKind is what a signal is about.
+type signalKind uint8
+
+const (
+	signalAnnounced signalKind = iota
+	signalFreed
+	signalUser
+	signalOther
+)
+
+// SignalRead is what came of reading signals.
+type SignalRead uint8
+
+const (
+	SignalReadOK SignalRead = iota
+	SignalReadFailed
+	SignalReadRefused
+)
+
+var signalReadResults = label[SignalRead]{name: "result", values: []value{
+	SignalReadOK:      {"ok", "a page"},
+	SignalReadFailed:  {"failed", "no answer; asked again after the next beat"},
+	SignalReadRefused: {"refused", "looking for, reading or adding them is; they are left out for 30 s"},
+}}
+
 // Labels whose values have their names elsewhere.
 var (
-	handlerKinds = label[api.Kind]{name: "kind", about: "what the notification was about", values: named(api.Added, api.Superseded)}
+	handlerKinds = label[api.Kind]{name: "kind", about: "what the notification was about", values: named(api.Added, api.Signaled)}
 	noticeKinds  = label[notice.Kind]{name: "kind", about: "the notice", values: named(notice.Moving, notice.SlotsMoved)}
 	scripts      = label[int]{name: "script", about: "its name in `lease/lua` or `scan/lua`", unlisted: true, values: scriptNames()}
 )

@@ -127,6 +127,20 @@ func (m *Metrics) Took(takes []lease.Take) {
 	}
 }
 
+// Signal counts a signal that was read.
+func (m *Metrics) Signal(kind lease.SignalKind) {
+	k := signalOther
+	switch kind {
+	case lease.SignalAnnounced:
+		k = signalAnnounced
+	case lease.SignalFreed:
+		k = signalFreed
+	case lease.SignalUser:
+		k = signalUser
+	}
+	m.Inc(signalsReceived.With(k))
+}
+
 // Refused counts an entry that Redis refused to move, and whether the entry is to blame.
 func (m *Metrics) Refused(blames bool) {
 	if blames {

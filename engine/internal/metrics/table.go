@@ -178,6 +178,34 @@ var (
 			"server.",
 	})
 
+	SignalGaps = counter(row{
+		name: "signal_gaps_total",
+		help: "Times that signals of a partition may have been missed.",
+		use: "One a partition with each change of server is normal. More means that more are sent than are kept: see " +
+			"`signals_received_total`.",
+		more: "What is parked is asked for within seconds, and owners hear of further announcements with their next renewals; what " +
+			"producers sent may be lost.",
+	})
+
+	SignalReads = counterBy(row{
+		name: "signal_reads_total",
+		help: "Pages of signals that were read.",
+		use:  "Alert on `refused`: owners hear late of further announcements, and of what producers signal not at all.",
+	}, signalReadResults)
+
+	SignalsDropped = counter(row{
+		name: "signals_dropped_total",
+		help: "Signals of producers that were dropped, since too many waited for the handler.",
+		use:  "Handlers of `Signaled` take long, or one stream is signalled too often.",
+	})
+
+	signalsReceived = counterBy(row{
+		name: "signals_received_total",
+		help: "Signals read, by what they are about.",
+		use: "Every process reads every signal: look at one process. Beyond 100 a second and partition, `user` ones cost servers " +
+			"more than data in streams would.",
+	}, signalKinds)
+
 	suspects = counter(row{
 		name: "suspects_total",
 		help: "Announcements whose owners die again and again, none of which stands out.",

@@ -207,6 +207,36 @@ func (l *List) Nudge(now int64, stream string) (partition int, wake bool) {
 	return r.session.Partition(), l.queueLocked(r, 0)
 }
 
+// Freed does the same for a stream that another process has freed: whether a handler of it is in the way here is as before.
+func (l *List) Freed(stream string) (partition int, wake bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.mu.streams[stream]
+	if r == nil {
+		return 0, false
+	}
+	r.asked, r.holder = 0, ""
+	if r.place == notQueued {
+		r.nudged = true
+		return 0, false
+	}
+	return r.session.Partition(), l.queueLocked(r, 0)
+}
+
+// Hasten has all streams of a partition asked for within a time, at random: any of them may have been freed. It reports whether the
+// partition is to be woken.
+func (l *List) Hasten(now int64, partition int, within time.Duration, random func() float64) (wake bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := &l.mu.due[partition]
+	for _, r := range slices.Clone(*h) {
+		if at := now + int64(random()*float64(within)); at < r.due {
+			wake = l.queueLocked(r, at) || wake
+		}
+	}
+	return wake
+}
+
 // Drop forgets what is parked for a session: it is over, and all that was pending for it goes back. The partition may
 // have its next session by now, with entries parked for that.
 func (l *List) Drop(s *lease.Session) {
