@@ -51,7 +51,7 @@ func plan(left, share int64, streams int, mean int64, count int, full, first boo
 	if !full {
 		room = min(left, max(share/int64(streams), mean))
 	}
-	n = int(min(int64(count), room/mean))
+	n = int(max(min(int64(count), room/mean), 0)) // left is below 0 after a message that is larger than a share
 	if n < 1 && first {
 		n = 1
 	}

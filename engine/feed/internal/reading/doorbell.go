@@ -1,6 +1,7 @@
 package reading
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,9 +106,8 @@ func (r *Reader) tune(o *rueidis.ClientOption, number uint64) {
 	o.ConnLifetime = 0
 	o.DisableAutoPipelining = false
 	o.BlockingPipeline = 0
-	if o.ConnWriteTimeout == 0 {
-		o.ConnWriteTimeout = time.Second
-	}
+	o.ConnWriteTimeout = cmp.Or(o.ConnWriteTimeout, time.Second)
+	o.Dialer.Timeout = cmp.Or(o.Dialer.Timeout, r.cfg.Timeout) // whoever waits for a connection heeds no context
 	// A replica is behind, and rings for what it has replicated.
 	o.SendToReplicas, o.ReplicaOnly, o.ReplicaSelector, o.ReadNodeSelector = nil, false, nil, nil
 }

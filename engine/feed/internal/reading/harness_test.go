@@ -12,6 +12,7 @@ import (
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/test/servers"
 	"github.com/streamlease/streamlease/test/wait"
 )
@@ -198,5 +199,23 @@ func each(t *testing.T, f func(t *testing.T, s *servers.Server)) {
 			t.Parallel()
 			f(t, servers.New(t, servers.On(p)))
 		})
+	}
+}
+
+// inCluster has a reader know which master serves which slot, as it was when the test called this.
+func inCluster(t testing.TB, c *servers.Cluster) func(*Config) {
+	t.Helper()
+	client := c.Client(t)
+	topology := cluster.NewTopology(client, 2*time.Second)
+	_, err := topology.Look(t.Context())
+	require.NoError(t, err)
+	return func(cfg *Config) {
+		cfg.SlotMaster = func(slot uint16) string {
+			m := topology.Current()
+			if i := m.Master(slot); i >= 0 {
+				return m.Masters()[i].Addr
+			}
+			return ""
+		}
 	}
 }

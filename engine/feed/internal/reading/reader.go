@@ -89,7 +89,9 @@ func (r *Reader) Add(s Source) *Handle {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.roster.add(&h.stream, name)
-	r.hasten(0)
+	if r.alarm == never {
+		r.hasten(r.now()) // the sweep has something to do
+	}
 	return h
 }
 
@@ -108,7 +110,6 @@ func (r *Reader) Topology() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.roster.regroup(r.now())
-	r.hasten(0)
 }
 
 // hasten has the clock look at a time, if that is earlier than it would. Reader.mu is held.
