@@ -92,7 +92,9 @@ func (h *hammer) check(t *testing.T, r *Reader) {
 		behind = ""
 		for i, s := range h.sources {
 			if s.seen() < int(h.writes[i]) {
+				r.mu.Lock()
 				behind = fmt.Sprintf("%s has %d of %d: state %d flags %b", s.stream, s.seen(), h.writes[i], s.handle.state, s.handle.flags)
+				r.mu.Unlock()
 				return false
 			}
 		}
@@ -119,7 +121,7 @@ func TestHammer(t *testing.T) {
 			s := servers.New(t, servers.On(p))
 			r := start(t, s.ClientOption(), nil)
 			h := newHammer(r, 3000, func(i int) string { return fmt.Sprint("s", i) })
-			h.write(t, s.Client(t), hammered(100_000), 4)
+			h.write(t, s.Client(t), hammered(40_000), 4)
 			h.check(t, r)
 		})
 	}
@@ -129,7 +131,7 @@ func TestHammerCluster(t *testing.T) {
 	c := servers.NewCluster(t, servers.ClusterOptions{Replicas: -1})
 	r := start(t, c.ClientOption(), inCluster(t, c))
 	h := newHammer(r, 3000, func(i int) string { return fmt.Sprint("s", i) })
-	h.write(t, c.Client(t), hammered(100_000), 4)
+	h.write(t, c.Client(t), hammered(40_000), 4)
 	h.check(t, r)
 	require.Equal(t, 3, r.Stats().Lanes)
 }
