@@ -17,7 +17,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// kind is a kind of servers that all tests can run on. Only this file knows how many servers a kind consists of.
+// kind is a kind of servers that all tests can run on, and what is run on it unless asked for more. Only this file knows how many servers a kind consists of.
 type kind struct {
 	name       string
 	program    servers.Program
@@ -29,16 +29,21 @@ type kind struct {
 	start func() (group, error)
 	// own starts servers for one test.
 	own func(testing.TB, servers.Program) group
+	// tests are the names of the tests that run on it; nil: all.
+	tests [][]string
+	// streams is how many streams the tests hold that hold many.
+	streams int
 }
 
 // kinds are all kinds. Everything runs on the first one.
 var kinds = []*kind{
-	{name: "redis", partitions: 1, own: single},
-	{name: "redis-8", program: servers.Redis8, partitions: 1, granted: true, own: single},
-	{name: "valkey-8", program: servers.Valkey8, partitions: 1, own: single},
-	{name: "cluster", partitions: 1, start: startCluster, own: ownCluster},
-	{name: "cluster-16", partitions: 16, granted: true, start: startCluster, own: ownCluster},
-	{name: "sentinel", partitions: 1, start: startSentinel, own: ownSentinel},
+	{name: "redis", partitions: 1, own: single, streams: 10_000},
+	{name: "redis-8", program: servers.Redis8, partitions: 1, granted: true, own: single, tests: [][]string{everywhere, byProgram}, streams: 1000},
+	{name: "valkey-8", program: servers.Valkey8, partitions: 1, own: single, tests: [][]string{everywhere, byProgram}, streams: 1000},
+	{name: "cluster", partitions: 1, start: startCluster, own: ownCluster, tests: [][]string{everywhere}, streams: 1000},
+	{name: "cluster-16", partitions: 16, granted: true, start: startCluster, own: ownCluster, tests: [][]string{everywhere, byPartitions},
+		streams: 5000},
+	{name: "sentinel", partitions: 1, start: startSentinel, own: ownSentinel, tests: [][]string{everywhere}, streams: 1000},
 }
 
 // on is the kind that the tests currently run on, and the servers that they share. It changes only while no test runs.

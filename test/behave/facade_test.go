@@ -68,7 +68,7 @@ func TestLeasesByName(t *testing.T) {
 	}
 	stats := m.engine.Stats()
 	require.Positive(t, stats.Oldest)
-	stats.Oldest = 0
+	stats.Oldest, stats.Late = 0, 0 // a busy machine renews late
 	require.Equal(t, engine.Stats{Held: 100, Partitions: 3, Live: 3}, stats)
 	require.EqualValues(t, 100, m.metric("held"))
 

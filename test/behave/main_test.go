@@ -4,9 +4,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/test/leaks"
 )
@@ -14,17 +17,41 @@ import (
 const (
 	// envOn names the environment variable that lists the kinds to run on, by name. Unset: all of them.
 	envOn = "STREAMLEASE_BEHAVE_ON"
-	// envAll names the environment variable that makes everything run on every kind if it is set to anything.
+	// envAll names the environment variable that makes everything run on every kind if it is set to anything. So do tests that
+	// were chosen by -run.
 	envAll = "STREAMLEASE_BEHAVE_ALL"
 )
 
-// once are slow tests that show nothing new on other servers: unless asked for, they run on the first kind only.
-const once = "^(TestFloodOfAnnouncements|TestBlockedWorkersLoseNoLease|TestStartWithNobodyReceiving|TestShutdownWhileServersStandStill|TestReadyFollowsTheServer)$"
+// What an engine does to leases and entries depends on the kind of servers in few places, so everything runs on the first kind,
+// and on each of the others only what that kind may change. The scripts of packages lease and scan have tests of their own on each
+// program, and the rights in docs/ACL.md have test/rights.
+var (
+	// everywhere has each script, each way to receive notifications and the end of the servers: what a client that dials in
+	// another way, or another program that runs the scripts, may change.
+	everywhere = []string{"TestPrograms", "TestPlainXADDFromTheCommandLineIsTaken", "TestScriptsAreSentByHash", "TestPublisherReachesHandlers",
+		"TestStreamsAnnouncedManyTimesHaveOneOwner", "TestOwnerLearnsWhatAnotherProcessRead", "TestEndingsOutsideTheHandler",
+		"TestHandlersThatFail", "TestDelaysAreKeptInRedis", "TestRunEach", "TestStart", "TestShutdownHandsEverythingOver",
+		"TestShutdownWithRedisGone", "TestShutdownWhileRedisNeverAnswered"}
+	// byProgram is what depends on how a program treats entries and groups that were changed by hand, and on the limits of its Lua.
+	byProgram = []string{"TestConsumerRemovedWhileItHoldsStreams", "TestAcknowledgedByHandWhileHeld", "TestDeletedByHandWhileHeld",
+		"TestTrimmedByProducersWhileHeld", "TestGroupDestroyedWhileHeld", "TestClaimedByHandForAnotherConsumer",
+		"TestStrandedAnnouncementsAreHandedOutAgain", "TestTrimmedWhileHeldShowsInTheBacklog", "TestTrimmedBodiesOfHeldEntriesAreAnnouncedAgain",
+		"TestMalformedAnnouncementsAreDeadLetters", "TestAnnouncementWithTooManyFieldsToCopy", "TestOneFieldFiveThousandTimesBlocksNothing",
+		"TestEntriesWithOurFieldsOnlyBlockNoLostSession", "TestAnnouncementTooLargeToBeCopiedIsReferredTo"}
+	// byPartitions is what several partitions, on several masters, may change: whose entry it is, and what is counted or bounded
+	// for all of them together.
+	byPartitions = []string{"TestAnnouncementsReachTheirPartition", "TestPublisherAndEnginesAgreeOnPartitions", "TestPublishedNotBefore",
+		"TestSetMaxStreams", "TestDoneStreamDoesNotSeeTheStreamsOfOthers", "TestDoneOfAStreamThatAnotherProcessOwns",
+		"TestOwnerIsNotifiedThatItsStreamWasAnnouncedAgain", "TestShutdownRequeuesParkedEntries", "TestShutdownEndsAtTheDrainTimeout",
+		"TestConsumerRemovedJustBeforeTheDrain", "TestGroupDestroyedWhileHeld", "TestStrandedAnnouncementsAreHandedOutAgain",
+		"TestOneFieldFiveThousandTimesBlocksNothing", "TestEntriesWithOurFieldsOnlyBlockNoLostSession", "TestDoneAfterTheLeaseWasDeletedByHand",
+		"TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain", "TestWorkStartedInAHandlerStopsWithItsLease", "TestEndOfTheContextOfRunDrains"}
+)
 
 // atOnce is how many parallel tests run at a time: they wait for servers more than for processors.
 const atOnce = "6"
 
-// suite runs all tests of this package on each kind of servers in turn.
+// suite runs the tests of this package on each kind of servers in turn.
 type suite struct{ *testing.M }
 
 func (s suite) Run() (code int) {
@@ -33,8 +60,8 @@ func (s suite) Run() (code int) {
 		panic(err)
 	}
 	asked := os.Getenv(envOn)
-	skip := flag.Lookup("test.skip").Value.String()
-	for i, k := range kinds {
+	chosen := flag.Lookup("test.run").Value.String()
+	for _, k := range kinds {
 		if asked != "" && !slices.Contains(strings.Split(asked, ","), k.name) {
 			continue
 		}
@@ -42,20 +69,20 @@ func (s suite) Run() (code int) {
 			fmt.Printf("NOT RUN on %s: %v\n", k.name, err) // TestPrograms decides whether that is a failure
 			continue
 		}
-		without := skip
-		if i > 0 && os.Getenv(envAll) == "" && skip == "" {
-			without = once
+		run := chosen
+		if k.tests != nil && chosen == "" && os.Getenv(envAll) == "" {
+			run = "^(" + strings.Join(slices.Concat(k.tests...), "|") + ")$"
 		}
-		if err := flag.Set("test.skip", without); err != nil {
+		if err := flag.Set("test.run", run); err != nil {
 			panic(err)
 		}
-		fmt.Printf("on %s, without %q:\n", k.name, without)
+		fmt.Printf("on %s:\n", k.name)
 		code = max(code, s.runOn(k))
 	}
 	return code
 }
 
-// runOn runs everything on one kind.
+// runOn runs what was chosen on one kind.
 func (s suite) runOn(k *kind) (code int) {
 	on.kind, on.shared = k, nil
 	if k.start == nil {
@@ -72,6 +99,23 @@ func (s suite) runOn(k *kind) (code int) {
 		return max(code, 1)
 	}
 	return code
+}
+
+// TestKindsNameTests: a name that no test has would leave a kind without that test.
+func TestKindsNameTests(t *testing.T) {
+	var text []byte
+	files, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	for _, f := range files {
+		source, err := os.ReadFile(f)
+		require.NoError(t, err)
+		text = append(text, source...)
+	}
+	for _, k := range kinds {
+		for _, name := range slices.Concat(k.tests...) {
+			require.Contains(t, string(text), "\nfunc "+name+"(", k.name)
+		}
+	}
 }
 
 func TestMain(m *testing.M) { leaks.Check(suite{m}) }
