@@ -18,7 +18,7 @@ import (
 func TestAMessageSaysWhenItWasSent(t *testing.T) {
 	for _, n := range []int64{1, math.MaxInt64} {
 		now := time.Now()
-		v := value(now, n)
+		v := Value(now, n)
 		require.Len(t, v, Size)
 		sent, number, err := Parse(v)
 		require.NoError(t, err)

@@ -15,8 +15,8 @@ const Size = 100
 
 var filling = strings.Repeat("x", Size)
 
-// value is that of message number n, sent now. Clocks of processes on one machine are the same, so the reader can tell how long it took.
-func value(now time.Time, n int64) string {
+// Value is that of message number n, sent now. Clocks of processes on one machine are the same, so the reader can tell how long it took.
+func Value(now time.Time, n int64) string {
 	b := make([]byte, 0, Size)
 	b = strconv.AppendInt(b, now.UnixNano(), 10)
 	b = append(b, ' ')

@@ -37,7 +37,7 @@ func (s *sender) add(ctx context.Context, n int, next func() int) error {
 		for i := range commands {
 			s.sent++
 			s.sum += s.sent
-			commands[i] = s.client.B().Xadd().Key(s.streams[next()]).Id("*").FieldValue().FieldValue(Field, value(now, s.sent)).Build()
+			commands[i] = s.client.B().Xadd().Key(s.streams[next()]).Id("*").FieldValue().FieldValue(Field, Value(now, s.sent)).Build()
 		}
 		n -= len(commands)
 		for _, result := range s.client.DoMulti(ctx, commands...) {

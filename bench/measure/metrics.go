@@ -49,3 +49,16 @@ func Observations(g prometheus.Gatherer, name, label, value string) (n uint64) {
 	}
 	return n
 }
+
+// Counters returns the counters of that name by the value of a label.
+func Counters(g prometheus.Gatherer, name, label string) map[string]float64 {
+	sums := make(map[string]float64)
+	for _, m := range gather(g, name) {
+		for _, l := range m.GetLabel() {
+			if l.GetName() == label {
+				sums[l.GetValue()] += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sums
+}

@@ -74,10 +74,14 @@ func (b *bench) drain(ctx context.Context, c casting) (d Drain, err error) {
 		return d, err
 	}
 	began := time.Now()
-	if err := s.read(ctx); err != nil {
-		return d, err
-	}
-	after, err := s.look(ctx)
+	var after instant
+	err = s.profiled(b.o.Profiles, "backlog", func() error {
+		if err := s.read(ctx); err != nil {
+			return err
+		}
+		after, err = s.look(ctx)
+		return err
+	})
 	if err != nil {
 		return d, err
 	}

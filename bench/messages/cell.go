@@ -98,7 +98,11 @@ func (b *bench) cost(ctx context.Context, c casting, rate int, spread load.Sprea
 	if s.sent, err = s.load.Send(rate, min(b.o.For/5, warmUp), spread); err != nil {
 		return cost, err
 	}
-	return s.run(ctx, rate, b.o.For, spread)
+	err = s.profiled(b.o.Profiles, fmt.Sprintf("%d-%s", rate, spread), func() (err error) {
+		cost, err = s.run(ctx, rate, b.o.For, spread)
+		return err
+	})
+	return cost, err
 }
 
 // warmUp is how long a load runs at most before it is measured.

@@ -24,6 +24,8 @@ type Options struct {
 	Most    int           // messages a second that are too many, for the rate that is sustained; 0: not measured
 	Backlog int           // messages that wait when a reader comes, in all streams together
 	Parts   []Part
+
+	Profiles string // folder for profiles of the readers: processor time under each load, heap; empty: none
 }
 
 // Part is one of the measurements.
@@ -36,10 +38,11 @@ const (
 	Backlogs Part = "backlog"  // messages that wait when a reader comes
 	Tracking Part = "tracking" // more streams than the server's table for tracking has room for
 	Hanging  Part = "hung"     // one master of a cluster that does not answer
+	Storing  Part = "checkpoints"
 )
 
 // AllParts are all measurements, in their order.
-func AllParts() []Part { return []Part{Loads, Idling, Backlogs, Tracking, Hanging} }
+func AllParts() []Part { return []Part{Loads, Idling, Backlogs, Tracking, Hanging, Storing} }
 
 // ParseParts returns the measurements of these names, separated by commas; "all" is all of them.
 func ParseParts(names string) (parts []Part, err error) {
@@ -59,13 +62,14 @@ func ParseParts(names string) (parts []Part, err error) {
 
 // Result is what was measured.
 type Result struct {
-	Options  Options
-	Cells    []Cell
-	Idle     []Idle
-	Backlogs []Backlog
-	Tracking []Tracked
-	Hung     *Hung
-	Left     []string // what was not measured, and why
+	Options     Options
+	Cells       []Cell
+	Idle        []Idle
+	Backlogs    []Backlog
+	Tracking    []Tracked
+	Hung        *Hung
+	Checkpoints *CheckpointCosts
+	Left        []string // what was not measured, and why
 }
 
 // bench is a measurement under way.
@@ -87,7 +91,7 @@ func Run(ctx context.Context, o Options, r *report.Report) (err error) {
 	b.steps = r.Steps("feed", b.count())
 	defer b.steps.End()
 	parts := map[Part]func(context.Context) error{
-		Loads: b.loads, Idling: b.idles, Backlogs: b.backlogs, Tracking: b.tracking, Hanging: b.hanging,
+		Loads: b.loads, Idling: b.idles, Backlogs: b.backlogs, Tracking: b.tracking, Hanging: b.hanging, Storing: b.checkpoints,
 	}
 	for _, p := range AllParts() {
 		if !slices.Contains(o.Parts, p) {
@@ -162,8 +166,10 @@ func (b *bench) count() (n int) {
 	if slices.Contains(b.o.Parts, Tracking) {
 		n += len(shares)
 	}
-	if slices.Contains(b.o.Parts, Hanging) {
-		n++
+	for _, p := range []Part{Hanging, Storing} {
+		if slices.Contains(b.o.Parts, p) {
+			n++
+		}
 	}
 	return n
 }

@@ -21,6 +21,9 @@ const (
 	goalGoroutines = 100
 	goalHeap       = 250 // bytes a stream, more than one that is owned and not read
 	goalShortTable = 3   // % of a core, of server and reader each, where the table is short by a hundredth
+	goalCheckpoint = 2.5 // µs of the server, for one that travels by itself
+	goalAlong      = 1   // µs of the server, for one that travels with a renewal
+	goalAcquire    = 1.1 // times the server's time for a stream without a checkpoint
 	goalHung       = 2   // times the p99 of the other masters' messages
 )
 
@@ -77,6 +80,11 @@ func (r Result) goals(out io.Writer) {
 			report.Goal(out, at+"Redis, % of a core more", 100*(t.Idle.RedisCPU-t.Regular.RedisCPU), "at most", goalShortTable)
 			report.Goal(out, at+"client, % of a core more", 100*(t.Idle.ClientCPU-t.Regular.ClientCPU), "at most", goalShortTable)
 		}
+	}
+	if c := r.Checkpoints; c != nil {
+		report.Goal(out, "a checkpoint by itself, µs of Redis", c.Alone.Seconds()*1e6, "at most", goalCheckpoint)
+		report.Goal(out, "a checkpoint with a renewal, µs of Redis more", (c.Along-c.Renewed).Seconds()*1e6, "at most", goalAlong)
+		report.Goal(out, "acquiring a stream with a checkpoint, of one without", float64(c.Read)/float64(c.Acquired), "at most", goalAcquire)
 	}
 	if h := r.Hung; h != nil && h.Before.P99 > 0 {
 		report.Goal(out, "a master that hangs: p99 of the others, times as before", float64(h.During.P99)/float64(h.Before.P99), "at most", goalHung)

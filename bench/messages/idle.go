@@ -57,11 +57,11 @@ func (b *bench) idleOne(ctx context.Context, c casting) (i Idle, err error) {
 	if _, err := s.settled(ctx); err != nil {
 		return i, err
 	}
-	return s.rest(ctx, b.o.For)
+	return s.rest(ctx, b.o.For, b.o.Profiles)
 }
 
 // rest measures a scene on which nothing happens.
-func (s *scene) rest(ctx context.Context, d time.Duration) (i Idle, err error) {
+func (s *scene) rest(ctx context.Context, d time.Duration, profiles string) (i Idle, err error) {
 	if err := measure.Pause(ctx, min(d, ebb)); err != nil {
 		return i, err
 	}
@@ -89,7 +89,11 @@ func (s *scene) rest(ctx context.Context, d time.Duration) (i Idle, err error) {
 	if s.reader == nil {
 		return i, nil
 	}
-	last, err := s.ask("heap")
+	path, err := s.profileOf(profiles, "heap")
+	if err != nil {
+		return i, err
+	}
+	last, err := s.ask("heap %s", path)
 	i.Heap, i.Memory = float64(last.Heap)/float64(s.streams), float64(last.Memory)/float64(s.streams)
 	return i, errors.Join(err, s.check(last))
 }

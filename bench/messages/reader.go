@@ -57,13 +57,14 @@ func startReader(ctx context.Context, redis string, o ReaderOptions) (*pod.Proce
 
 // ServeReader is the process from inside. It executes commands, lines on in, and answers each with a line of JSON on out:
 //
-//	open     makes the client, and its connections unless they are a cost of the streams
-//	connect  makes the connections of the streams, if each has one
-//	read     begins to read; a model that owns streams begins when they are announced
-//	await N  answers when N messages were handled
-//	hold N   answers when N streams are read, or owned
-//	look     answers at once
-//	heap     answers after a garbage collection
+//	open          makes the client, and its connections unless they are a cost of the streams
+//	connect       makes the connections of the streams, if each has one
+//	read          begins to read; a model that owns streams begins when they are announced
+//	await N       answers when N messages were handled
+//	hold N        answers when N streams are read, or owned
+//	profile FILE  begins a profile of its processor time; without FILE, ends it
+//	look          answers at once
+//	heap FILE     answers after a garbage collection; with FILE, it also writes a profile of the heap
 //
 // It ends when in does, without handing anything back.
 func ServeReader(ctx context.Context, o ReaderOptions, in io.Reader, out io.Writer) error {
@@ -95,6 +96,7 @@ type reading struct {
 	before  int // goroutines
 	heap    int64
 	memory  int64
+	profile profile
 }
 
 func (s *reading) execute(ctx context.Context, command string) (r Reader, err error) {
@@ -115,6 +117,8 @@ func (s *reading) execute(ctx context.Context, command string) (r Reader, err er
 		err = s.model.connect(ctx)
 	case "read":
 		err = s.model.read(ctx)
+	case "profile":
+		err = s.profile.turn(argument)
 	case "look", "heap":
 	default:
 		err = fmt.Errorf("not a command: %q", command)
@@ -132,10 +136,11 @@ func (s *reading) execute(ctx context.Context, command string) (r Reader, err er
 	if r.RSS, err = measure.RSS(); err != nil {
 		return r, err
 	}
-	if command == "heap" {
+	if name == "heap" {
 		r.Heap, r.Memory = int64(measure.Heap())-s.heap, int64(measure.Memory())-s.memory
+		err = writeHeap(argument)
 	}
-	return r, nil
+	return r, err
 }
 
 // await waits until count has reached n. It polls: counting in the handler would be one more cost to measure.

@@ -65,6 +65,7 @@ feed         owns the streams, renews their leases and stores how far each has c
 	r.writeBacklogs(out)
 	r.writeTracking(out)
 	r.writeHung(out)
+	r.writeCheckpoints(out)
 	for _, left := range r.Left {
 		fmt.Fprintf(out, "Not measured: %s.\n", left)
 	}
@@ -243,4 +244,20 @@ func (r Result) writeHung(out io.Writer) {
 max %s ms, before: %s, %s, %s ms. After it went on, all messages were handled in %s.
 `, report.Grouped(h.Streams), report.Grouped(h.Rate), h.For, milliseconds(h.During.P50), milliseconds(h.During.P99), milliseconds(h.During.Max),
 		milliseconds(h.Before.P50), milliseconds(h.Before.P99), milliseconds(h.Before.Max), report.Seconds(h.Back))
+}
+
+func (r Result) writeCheckpoints(out io.Writer) {
+	c := r.Checkpoints
+	if c == nil {
+		return
+	}
+	t := report.NewTable("a stream, of "+report.Grouped(c.Streams), "Redis")
+	t.Row("renewed", report.Microseconds(c.Renewed))
+	t.Row("renewed, with a checkpoint", report.Microseconds(c.Along))
+	t.Row("a checkpoint by itself", report.Microseconds(c.Alone))
+	t.Row("acquired, without a checkpoint", report.Microseconds(c.Acquired))
+	t.Row("acquired, with a checkpoint", report.Microseconds(c.Read))
+	t.Write(out)
+	fmt.Fprintf(out, "Processor time of the server, %d a script, checkpoints of %d bytes, each of which takes %.0f bytes of its memory.\n",
+		c.PerScript, c.Length, c.Bytes)
 }
