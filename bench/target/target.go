@@ -223,7 +223,7 @@ func (t *Target) remove(ctx context.Context, l tracked) error {
 	keys := []string{layout.Meta()}
 	for part := range t.Partitions {
 		k := layout.Keys(part)
-		keys = append(keys, k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters)
+		keys = append(keys, k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters, k.Checkpoints, k.Signals)
 	}
 	for i := range l.streams {
 		stream := l.producer.Stream(i)
