@@ -18,7 +18,7 @@ type Stats struct {
 }
 
 // Count returns one of the counts.
-func (s *Stats) Count(c Counter) int64 { return s.Counts[c] }
+func (s Stats) Count(c Counter) int64 { return s.Counts[c] }
 
 // Stats looks at every stream: a millisecond or so for 100,000.
 func (r *Reader) Stats() Stats {
