@@ -114,6 +114,13 @@ func (h *harness) until(what string, ok func() bool) {
 	}
 }
 
+// recoveredBy waits until a member has counted what it recovered, of which nothing twice. A call whose reply is late is never counted.
+func (h *harness) recoveredBy(m *member, most int) {
+	h.T.Helper()
+	h.until("recovered entries are counted", func() bool { return m.metric("recovered_total") > 0 })
+	require.LessOrEqual(h.T, m.metric("recovered_total"), float64(most))
+}
+
 // awaitTime waits until this much of the server's time has passed.
 func (h *harness) awaitTime(d time.Duration) {
 	h.T.Helper()

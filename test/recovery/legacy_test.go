@@ -103,7 +103,7 @@ func TestLegacy4StartWithMoreThanTenThousandPending(t *testing.T) {
 
 	h.Do("ZADD", h.keys.Sessions, "1", "living.1")
 	h.ownedBy(pending+1, a)
-	h.until("all recovered entries are counted", func() bool { return a.metric("recovered_total") == pending })
+	h.recoveredBy(a, pending)
 }
 
 // Fault 5: a starting client stole streams from live ones, and reset the idle time of the orphans that it failed to take, so that

@@ -129,7 +129,7 @@ func TestRecoveryWithConfigAndInfoRefused(t *testing.T) {
 			victim.drop()
 			h.ownedBy(300, b)
 			h.stateIs(state{Input: 300, Pending: 300, Leases: 300, Sessions: 1, Consumers: 1})
-			h.until("all recovered entries are counted", func() bool { return b.metric("recovered_total") == 300 })
+			h.recoveredBy(b, 300)
 			for _, script := range []string{"turn", "peers", "claimdead", "recover", "sweep"} {
 				require.Zero(t, b.metric("script_errors_total", "script", script), script)
 			}

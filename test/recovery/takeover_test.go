@@ -24,8 +24,8 @@ func TestKilledProcessOfTenThousand(t *testing.T) {
 	x := takeover(t, many, 2*time.Second)
 	t.Log(x)
 	require.Equal(t, many, x.taken)
-	// Two survivors, each of which reads everything at most: a page is requeued once.
-	require.LessOrEqual(t, x.recovers, int64(many/page+10), "recover scripts")
+	// A page is requeued once. A call whose reply is late is made again: both survivors requeueing everything would be twice as many.
+	require.LessOrEqual(t, x.recovers, int64(many/page*3/2), "recover scripts")
 }
 
 // taken is the result of a takeover.
@@ -118,21 +118,22 @@ func BenchmarkTakeover(b *testing.B) {
 	}
 }
 
-// TestTwentyEnginesRecoverOnce: twenty engines learn of the death at about the same time. One recovers, and the others notice that
+// TestTenEnginesRecoverOnce: ten engines learn of the death at about the same time. One recovers, and the others notice that
 // one does.
-func TestTwentyEnginesRecoverOnce(t *testing.T) {
+func TestTenEnginesRecoverOnce(t *testing.T) {
+	const engines = 10
 	h := newHarness(t)
 	victim := h.child(spec{Name: "victim", Look: 50 * time.Millisecond, Pages: many, Session: 4 * time.Second})
 	h.add(upTo(many)...)
 	h.ownedBy(many, victim)
 	var others []interface{ held() int }
-	for i := range 20 {
+	for i := range engines {
 		// A late reply leads to a retry, which would be one more script.
 		others = append(others, h.member(fmt.Sprint("p-", i), nil, engine.WithPipeline(lease.Pipeline{Timeout: 3 * time.Second})))
 	}
 	victim.kill()
 	h.ownedBy(many, others...)
-	h.until("the dead one is removed", func() bool { return len(h.Consumers(h.keys.Input, h.layout.Group())) == 20 })
+	h.until("the dead one is removed", func() bool { return len(h.Consumers(h.keys.Input, h.layout.Group())) == engines })
 	added, err := h.Try("XINFO", "STREAM", h.keys.Input).AsMap()
 	require.NoError(t, err)
 	if field, counted := added["entries-added"]; counted { // from Redis 7.0 on
@@ -148,8 +149,8 @@ func TestTwentyEnginesRecoverOnce(t *testing.T) {
 	}
 	t.Log(sum)
 	pages := float64(many/page + 1)
-	require.LessOrEqual(t, sum["recover"], pages+5, "about one per page, not twenty")
+	require.LessOrEqual(t, sum["recover"], pages+5, "about one per page, not ten")
 	// Each of the others looks again, at growing intervals, for as long as the recovery takes.
-	require.LessOrEqual(t, sum["claimdead"], pages+5+20*20, "scans of dead consumers: twenty recoveries would be some 800")
+	require.LessOrEqual(t, sum["claimdead"], pages+5+20*engines, "scans of dead consumers: ten recoveries would be some 400")
 	h.checkOwners()
 }
