@@ -51,6 +51,12 @@ var (
 	// that this process does not own.
 	ErrNotHeld = errors.New("streamlease: lease not held")
 
+	// ErrNotShut: DoneIfShut of an engine did not end the lease, since it is
+	// not shut any more, or never was: somebody announced the stream, or a
+	// server was replaced. The lease is held, as before. Look once more for
+	// what came meanwhile, and begin again with Shut.
+	ErrNotShut = errors.New("streamlease: lease not shut, still held")
+
 	// ErrReleasing: the engine handed the lease back after a Releasing
 	// notification, because the process is draining or wants fewer streams.
 	// Another consumer gets the stream at once. Stop working on it. If the

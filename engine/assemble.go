@@ -126,7 +126,7 @@ func (e *Engine) makeCompleter(base context.Context) *completion.Completer {
 		Backlog:     backlogReads * e.cfg.readBatch,
 	}, e.store, e.sessions, completion.Hooks{
 		Ended: func(l *lease.Lease) {
-			e.way.leaving(l)
+			e.leaving(l)
 			if e.table.Remove(l) {
 				e.freed(l.Stream())
 			}
@@ -140,7 +140,7 @@ func (e *Engine) makeCompleter(base context.Context) *completion.Completer {
 
 func (e *Engine) makeOwnership(to delivery) *ownership {
 	return &ownership{
-		env: &e.env, table: e.table, dispatcher: e.dispatcher, completer: e.completer, way: to, freed: e.freed,
+		env: &e.env, table: e.table, dispatcher: e.dispatcher, completer: e.completer, way: to, freed: e.freed, leaving: e.leaving,
 		lost: func(stream string) { e.hints.lost(stream) }, signaled: e.signaled,
 	}
 }
@@ -312,6 +312,12 @@ func (e *Engine) failed(n api.Notification, err error) {
 // busy reports whether work for an earlier lease of a stream goes on, or waits for a worker. The dispatcher is asked first: what it is
 // done with and goes on is known to the delivery by then.
 func (e *Engine) busy(stream string) bool { return e.dispatcher.Busy(stream) || e.way.busy(stream) }
+
+// leaving is called before a lease is taken off the table.
+func (e *Engine) leaving(l *lease.Lease) {
+	e.way.leaving(l)
+	e.leaver.forget(l)
+}
 
 // freed is called when a stream is off the table, and wakes whatever waited for that.
 func (e *Engine) freed(stream string) {

@@ -41,6 +41,7 @@ type Engine struct {
 	pressure      *pressure
 	completer     *completion.Completer
 	ownership     *ownership
+	leaver        *leaver
 	sessions      *sessions
 	parked        *parked
 	reader        *reader

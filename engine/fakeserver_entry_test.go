@@ -114,6 +114,8 @@ func (s *fakeServer) done(p *fakePartition, me string, r *lease.Disposition) lea
 	mine := held != nil && held.consumer == me && held.entry == r.Entry && strconv.FormatUint(held.token, 10) == r.Token
 	pending := p.pendingFor(me, r.Entry)
 	switch {
+	case r.IfShut != "" && (mine && held.shut != r.IfShut || held == nil && pending != nil):
+		return lease.NotShut
 	case pending == nil && mine && p.pending[r.Entry] == nil:
 		s.freeLease(p, r.Key)
 		if e := p.entry(r.Entry); e != nil {
@@ -134,6 +136,23 @@ func (s *fakeServer) done(p *fakePartition, me string, r *lease.Disposition) lea
 		s.freeLease(p, r.Key)
 	}
 	return lease.Finished
+}
+
+// shut marks a lease as shut.lua does.
+func (s *fakeServer) shut(p *fakePartition, me string, l *lease.Lease, open bool) (lease.Verdict, string) {
+	held := p.lease(l.Key())
+	switch {
+	case held == nil:
+		return lease.Missing, ""
+	case held.consumer != me || held.entry != l.Entry() || held.token != uint64(l.Token()):
+		return lease.Lost, ""
+	}
+	held.shut = ""
+	if !open {
+		s.marks++
+		held.shut = fmt.Sprintf("shut=%d@%s", s.marks, s.run)
+	}
+	return lease.Kept, held.shut
 }
 
 func (s *fakeServer) keep(p *fakePartition, me string, x *lease.Keepable) lease.Verdict {

@@ -32,6 +32,7 @@ type fakeServer struct {
 	other error  // how the service differs from what the engines expect; nil: it does not
 	run   string // id
 	runs  int
+	marks int // that were set
 	seq   int
 	parts []*fakePartition
 }
@@ -100,6 +101,7 @@ type fakeLease struct {
 	consumer, entry string
 	token           uint64
 	waiting         string
+	shut            string
 	until           int64
 }
 

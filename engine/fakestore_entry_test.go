@@ -177,6 +177,14 @@ func (s *fakeStore) Done(ctx context.Context, p int, consumer string, items []le
 	return s.returns(ctx, "done", p, consumer, items, s.server.done)
 }
 
+func (s *fakeStore) Shut(ctx context.Context, n int, consumer string, l *lease.Lease, open bool) (verdict lease.Verdict, mark string, err error) {
+	err = s.on(ctx, "shut", n, consumer, 1, func(p *fakePartition) error {
+		verdict, mark = s.server.shut(p, consumer, l, open)
+		return nil
+	})
+	return verdict, mark, err
+}
+
 func (s *fakeStore) Requeue(ctx context.Context, p int, consumer string, items []lease.Disposition) ([]lease.Outcome, error) {
 	return s.returns(ctx, "requeue", p, consumer, items, s.server.requeue)
 }

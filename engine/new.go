@@ -123,6 +123,7 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	e.connector = &connector{env: &e.env, clients: e.own}
 	e.maintenance = newMaintenance(&e.env, e.layout, e.partitions, dialerOf(e.cfg), e.nodes)
 	e.makeStores(renewal, client)
+	e.leaver = newLeaver(&e.env, func() shutStore { return e.store })
 	return nil
 }
 

@@ -18,6 +18,7 @@ type ownership struct {
 	dispatcher *dispatch.Dispatcher
 	completer  *completion.Completer
 	way        delivery            // how notifications reach the user
+	leaving    func(*lease.Lease)  // called before a lease is taken off the table
 	freed      func(stream string) // called when a stream is off the table
 	lost       func(stream string) // called when this process has lost a stream, before freed
 	signaled   *signaled
@@ -40,7 +41,7 @@ func (o *ownership) disown(leases []*lease.Lease, cause metrics.Cause, why error
 // disownOne takes a lease off the table and notifies its owner, and reports whether it did. It did not if the lease had been taken
 // off before, or if its owner had ended it and waits for the outcome.
 func (o *ownership) disownOne(l *lease.Lease, cause metrics.Cause, why error) bool {
-	o.way.leaving(l)
+	o.leaving(l)
 	if !o.table.Remove(l) {
 		return false
 	}
@@ -57,7 +58,7 @@ func (o *ownership) disownOne(l *lease.Lease, cause metrics.Cause, why error) bo
 
 // supersede notifies an owner, once, that its stream was announced again.
 func (o *ownership) supersede(l *lease.Lease) {
-	if l.Remaining() > 0 && l.Supersede() {
+	if l.Held() && l.Supersede() {
 		o.post(l, api.Notification{Kind: api.Superseded})
 	}
 }
@@ -88,7 +89,7 @@ func (o *ownership) announce(l *lease.Lease) {
 
 // release notifies an owner, once, that its stream is to be released.
 func (o *ownership) release(l *lease.Lease) {
-	if l.Remaining() == 0 || !l.TellReleasing() {
+	if !l.Held() || !l.TellReleasing() {
 		return
 	}
 	o.post(l, api.Notification{Kind: api.Releasing, Err: api.ErrReleasing})

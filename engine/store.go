@@ -28,6 +28,7 @@ type store interface {
 	Pending(ctx context.Context, p int, consumer, after string, count int, idle time.Duration) ([]lease.PendingEntry, error)
 	Done(ctx context.Context, p int, consumer string, items []lease.Disposition) ([]lease.Outcome, error)
 	Requeue(ctx context.Context, p int, consumer string, items []lease.Disposition) ([]lease.Outcome, error)
+	Shut(ctx context.Context, p int, consumer string, l *lease.Lease, open bool) (verdict lease.Verdict, mark string, err error)
 	PendingIDs(ctx context.Context, p int, consumer, after string, count int) (lease.IDPage, error)
 	Keep(ctx context.Context, p int, consumer string, items []lease.Keepable) (lease.Status, []lease.Outcome, error)
 	Restore(ctx context.Context, p int, consumer string, items []lease.Restorable) ([]lease.Outcome, error)

@@ -36,10 +36,17 @@ func (c *leaseContext) Done() <-chan struct{} { return c.lease().cancelable().Do
 // Err is exact: from this call on a lease whose deadline has passed is lost.
 func (c *leaseContext) Err() error {
 	l := c.lease()
-	if l.Remaining() > 0 {
-		return nil
+	for l.ending.Load() == nil {
+		if l.Remaining() > 0 {
+			return nil
+		}
+		if l.Believed() == 0 {
+			l.Lose(api.ErrLeaseLost)
+		}
 	}
-	l.Lose(api.ErrLeaseLost)
+	if e := l.ending.Load(); e == nil || e.trying() {
+		return nil // what may be undone cancels nothing
+	}
 	x := l.cancelable()
 	// The lease may have ended another way, on a goroutine that has not reached its own cancelContext yet.
 	l.cancelContext()
@@ -75,8 +82,9 @@ func (l *Lease) cancelable() *cancelContext {
 	return l.ctx.Load()
 }
 
+// cancelContext cancels the context, if there is one and the lease has ended for good.
 func (l *Lease) cancelContext() {
-	if x := l.ctx.Load(); x != nil {
-		x.cancel(l.ending.Load().Cause)
+	if x, e := l.ctx.Load(), l.ending.Load(); x != nil && e != nil && !e.trying() {
+		x.cancel(e.Cause)
 	}
 }

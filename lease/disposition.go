@@ -38,6 +38,7 @@ type Disposition struct {
 	Key     string // of the lease; the one of the empty name when the stream is unknown
 	Entry   string
 	Token   string // that it was held under; AnyToken; empty if it was never held
+	IfShut  string // Done: only while the lease carries this mark, which Shut returned; empty: in any case
 	Dest    Dest   // not for Done
 	At      int64  // ToLater: not before this time by the server's clock, ms
 	Delay   time.Duration
@@ -90,10 +91,18 @@ func (s *Store) Done(ctx context.Context, p int, consumer string, items []Dispos
 	args = append(args, consumer, s.layout.Group(), strconv.Itoa(len(items)))
 	for i := range items {
 		keys = append(keys, items[i].Key)
-		args = append(args, items[i].Entry, items[i].Token)
+		args = append(args, items[i].Entry, items[i].doneToken())
 	}
 	keys, args = appendLeavings(k, keys, args, items, true)
 	return ParseOutcomes(s.rest.DoWith(ctx, s.set.Signals, p, Call{Script: scriptDone, Keys: keys, Args: args}), len(items))
+}
+
+// doneToken is the token as done takes it, with the mark without which the item is not done.
+func (r *Disposition) doneToken() string {
+	if r.IfShut == "" {
+		return r.Token
+	}
+	return r.Token + " " + r.IfShut
 }
 
 // Requeue gives entries back to the input stream, or moves them to later or the dead letters.

@@ -108,6 +108,12 @@ func (l *Lease) TellReleasing() bool { return l.released.CompareAndSwap(false, t
 // Releasing reports whether TellReleasing was called.
 func (l *Lease) Releasing() bool { return l.released.Load() }
 
+// Held reports whether this process owns the stream, or will if what was tried does not end the lease.
+func (l *Lease) Held() bool {
+	e := l.ending.Load()
+	return (e == nil || e.trying()) && l.Believed() > 0
+}
+
 // Remaining is the exact check of ownership.
 func (l *Lease) Remaining() time.Duration {
 	if l.ending.Load() != nil {
@@ -135,48 +141,47 @@ func (l *Lease) Extend(sent int64, trust time.Duration) bool {
 // Cap lowers the deadline to until, because the server may have forgotten the lease.
 func (l *Lease) Cap(until int64) { l.until.lower(until) }
 
-// EndKind is the way in which a lease ended.
-type EndKind uint8
-
-const (
-	EndLost     EndKind = iota + 1 // not by its owner
-	EndDone                        // Done
-	EndReleased                    // Release
-	EndFailed                      // Fail, or an error from Added
-	EndHandBack                    // by the engine, after Releasing
-)
-
-// Ending is how and why a lease ended, and the outcome in Redis.
-type Ending struct {
-	Kind  EndKind
-	Cause error // of the lease's context
-	Why   error // EndFailed: the user's reason
-
-	settled chan struct{} // closed when err is set; nil for EndLost, which nobody waits for
-	err     error
-}
-
 // Ending returns how the lease ended, nil while it has not.
 func (l *Lease) Ending() *Ending { return l.ending.Load() }
 
 // Lose ends the lease as lost, with a cause that matches api.ErrLeaseLost (or is api.ErrClosed). It reports false if its owner,
-// or the engine on the owner's behalf, had ended it before.
+// or the engine on the owner's behalf, had ended it before, or is about to: then who carries out that ending learns of it.
 func (l *Lease) Lose(cause error) bool {
-	if !l.ending.CompareAndSwap(nil, &Ending{Kind: EndLost, Cause: cause}) {
-		return l.ending.Load().Kind == EndLost
+	lost := &Ending{Kind: EndLost, Cause: cause}
+	for !l.ending.CompareAndSwap(nil, lost) {
+		now := l.ending.Load()
+		switch {
+		case now == nil: // undone
+		case now.attempt == nil:
+			return now.Kind == EndLost
+		case now.then(lost) != nil || l.ending.Load() == now:
+			return false
+		}
 	}
 	l.cancelContext()
 	return true
 }
 
 // end ends the lease on purpose if it is held. It returns the ending that counts, and whether it is this one. For the user the
-// lease is over for good before anything is sent.
+// lease is over for good before anything is sent, unless this is an attempt.
 func (l *Lease) end(e *Ending) (*Ending, bool) {
 	if l.BelievedAt(l.session.clock.Now()) == 0 {
 		l.Lose(api.ErrLeaseLost)
 	}
-	if !l.ending.CompareAndSwap(nil, e) {
-		return l.ending.Load(), false
+	for !l.ending.CompareAndSwap(nil, e) {
+		now := l.ending.Load()
+		if now == nil {
+			continue // undone
+		}
+		if now.attempt == nil || e.attempt != nil {
+			return now, false
+		}
+		if kept := now.then(e); kept != nil {
+			return kept, kept == e
+		}
+		if l.ending.Load() == now {
+			return now, false
+		}
 	}
 	l.cancelContext()
 	l.completer.End(l)
@@ -197,12 +202,6 @@ func (l *Lease) HandBackFor(cause error) bool {
 func (l *Lease) FailFor(why error) bool {
 	_, first := l.end(&Ending{Kind: EndFailed, Cause: api.ErrNotHeld, Why: why, settled: make(chan struct{})})
 	return first
-}
-
-// Settle records the outcome of the ending in Redis. It is called once, by whoever carries out endings.
-func (e *Ending) Settle(err error) {
-	e.err = err
-	close(e.settled)
 }
 
 // Done ends the lease because the work is finished.

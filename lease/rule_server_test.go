@@ -87,6 +87,7 @@ func (w *harness) everyCall(l *Lease) map[string]error {
 	_, errs["pending"] = s.Pending(ctx, 0, alice, "", 1, 0)
 	_, errs["done"] = s.Done(ctx, 0, alice, []Disposition{back(l)})
 	_, errs["requeue"] = s.Requeue(ctx, 0, alice, []Disposition{back(l)})
+	_, _, errs["shut"] = s.Shut(ctx, 0, alice, l, false)
 	_, errs["close"] = s.Close(ctx, 0, alice)
 	return errs
 }

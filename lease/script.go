@@ -115,6 +115,7 @@ var (
 	scriptKeep    = embedded("keep")
 	scriptRestore = embedded("restore")
 	scriptSignals = embedded("signals")
+	scriptShut    = embedded("shut")
 )
 
 // Scripts returns the scripts of this package, for tests and proxies that identify commands by script.
@@ -123,5 +124,6 @@ func Scripts() []*Script {
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,
 		scriptPromote, scriptVerify, scriptRead, scriptCopy, scriptWhole, scriptPending, scriptClose, scriptLegacy, scriptExists,
 		scriptIDs, scriptAttend, scriptKeep, scriptRestore, scriptSave, scriptSaveOne, scriptSignals,
+		scriptShut,
 	}
 }

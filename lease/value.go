@@ -8,16 +8,20 @@ import (
 	"github.com/streamlease/streamlease/api"
 )
 
-// Value is what the key of a lease holds: "<consumer> <token> <entry>" and, while another announcement of the stream waits,
-// " <waiting entry>". Whatever compares values compares only the first three fields. lua/parts/value.lua does the same for the scripts.
+// Value is what the key of a lease holds: "<consumer> <token> <entry>"; while another announcement of the stream waits, " <waiting entry>";
+// and while its owner is about to leave, " shut=…" (see lua/shut.lua). Whatever compares values compares only the first three fields. lua/parts/value.lua does the same for the scripts.
 type Value struct {
 	Consumer string // without white space
 	Token    api.Token
 	Entry    string // ID of the announcement that the stream is owned for
 	Waiting  string // ID of a later announcement that waits for the lease to end; empty: none known
+	Shut     string // the mark of a lease whose owner is about to leave; empty: it is not
 }
 
-// valuePattern is that of parse in lua/parts/value.lua. Text after the entry that is not a waiting entry is ignored.
+// shutPrefix begins the mark of a lease that is shut.
+const shutPrefix = "shut="
+
+// valuePattern is that of parse in lua/parts/value.lua. Text after the entry that is neither a waiting entry nor a mark is ignored.
 var valuePattern = regexp.MustCompile(`^([^\s\v]+) ([0-9]+) ([0-9]+-[0-9]+)(?s:(.*))$`)
 
 // ParseValue parses the value of a lease's key. An error means that this library did not write it.
@@ -31,12 +35,31 @@ func ParseValue(text string) (Value, error) {
 		return Value{}, notAValue(text)
 	}
 	v := Value{Consumer: fields[1], Token: token, Entry: fields[3]}
-	if rest, ok := strings.CutPrefix(fields[4], " "); ok {
-		if waiting, _, _ := strings.Cut(rest, " "); isID(waiting) {
-			v.Waiting = waiting
-		}
-	}
+	v.Waiting, v.Shut = parseTail(fields[4])
 	return v, nil
+}
+
+// parseTail returns the waiting entry and the mark in what follows the first three fields.
+func parseTail(rest string) (waiting, shut string) {
+	rest, ok := strings.CutPrefix(rest, " ")
+	if !ok {
+		return "", ""
+	}
+	first, after, _ := strings.Cut(rest, " ")
+	switch {
+	case isID(first) && isMark(after):
+		return first, after
+	case isID(first):
+		return first, ""
+	case isMark(rest):
+		return "", rest
+	}
+	return "", ""
+}
+
+// isMark reports whether text is the mark of a lease that is shut.
+func isMark(text string) bool {
+	return len(text) > len(shutPrefix) && strings.HasPrefix(text, shutPrefix) && !strings.ContainsAny(text, " \t\n\v\f\r")
 }
 
 func notAValue(text string) error {
@@ -59,6 +82,9 @@ func (v Value) String() string {
 	text := ownedValue(v.Consumer, tag)
 	if v.Waiting != "" {
 		text += " " + v.Waiting
+	}
+	if v.Shut != "" {
+		text += " " + v.Shut
 	}
 	return text
 }

@@ -27,6 +27,12 @@ var leaseValues = []struct {
 	{"pod.1 17 5-1 mark", &Value{Consumer: "pod.1", Token: 17, Entry: "5-1"}},
 	{"pod.1 17 5-1 6-0mark", &Value{Consumer: "pod.1", Token: 17, Entry: "5-1"}},
 	{"pod.1 17 5-1 6", &Value{Consumer: "pod.1", Token: 17, Entry: "5-1"}},
+	{"pod.1 17 5-1 shut=5@a1", &Value{Consumer: "pod.1", Token: 17, Entry: "5-1", Shut: "shut=5@a1"}},
+	{"pod.1 17 5-1 6-0 shut=5@", &Value{Consumer: "pod.1", Token: 17, Entry: "5-1", Waiting: "6-0", Shut: "shut=5@"}},
+	{"pod.1 17 5-1 shut=5@ 6-0", &Value{Consumer: "pod.1", Token: 17, Entry: "5-1"}},
+	{"pod.1 17 5-1 shut=", &Value{Consumer: "pod.1", Token: 17, Entry: "5-1"}},
+	{"pod.1 17 5-1 shut=a\nb", &Value{Consumer: "pod.1", Token: 17, Entry: "5-1"}},
+	{"pod.1 17 5-1 shut=5@a ", &Value{Consumer: "pod.1", Token: 17, Entry: "5-1"}},
 	{"pod.1 17 5-1\n", &Value{Consumer: "pod.1", Token: 17, Entry: "5-1"}},
 	{"", nil},
 	{"pod.1", nil},
@@ -61,7 +67,7 @@ func TestParseValue(t *testing.T) {
 
 func TestScriptsParseLeasesAsGoDoes(t *testing.T) {
 	w := newHarness(t)
-	script := NewScript("parse", "local v = parse(ARGV[1])\nreturn v and { v.consumer, v.token, v.entry, v.waiting or '' } or {}", "value")
+	script := NewScript("parse", "local v = parse(ARGV[1])\nreturn v and { v.consumer, v.token, v.entry, v.waiting or '', v.shut or '' } or {}", "value")
 	for _, c := range leaseValues {
 		answer := w.Do("EVAL", script.Body(), "0", c.text)
 		got, err := answer.AsStrSlice()
@@ -70,7 +76,7 @@ func TestScriptsParseLeasesAsGoDoes(t *testing.T) {
 			require.Empty(t, got, "%q", c.text)
 			continue
 		}
-		require.Equal(t, []string{c.want.Consumer, c.want.Token.String(), c.want.Entry, c.want.Waiting}, got, "%q", c.text)
+		require.Equal(t, []string{c.want.Consumer, c.want.Token.String(), c.want.Entry, c.want.Waiting, c.want.Shut}, got, "%q", c.text)
 	}
 }
 
@@ -82,6 +88,7 @@ func TestValueRoundTrip(t *testing.T) {
 			Token:    api.Token(rapid.Uint64Range(0, math.MaxUint64).Draw(t, "token")),
 			Entry:    id.Draw(t, "entry"),
 			Waiting:  rapid.OneOf(rapid.Just(""), id).Draw(t, "waiting"),
+			Shut:     rapid.OneOf(rapid.Just(""), rapid.StringMatching(`shut=[0-9]{1,20}@[0-9a-z]{0,40}`)).Draw(t, "shut"),
 		}
 		got, err := ParseValue(want.String())
 		require.NoError(t, err)

@@ -12,6 +12,7 @@ const (
 	Moved      Verdict = 'm' // requeue: copied, acknowledged, deleted, freed
 	NotPending Verdict = 'n' // done, requeue, acquire: not pending for this consumer
 	Owned      Verdict = 'o' // done, requeue: the stream is owned under another token
+	NotShut    Verdict = 'y' // done: the lease is not shut as it was; nothing changed
 	Gone       Verdict = 'g' // acquire, requeue, restore, keep, verify: somebody deleted the body; acknowledged, except by keep and verify
 	Full       Verdict = 'f' // requeue: the dead-letter stream is full; delayed
 	TooWide    Verdict = 'u' // requeue: more fields than can be copied

@@ -47,7 +47,7 @@ local function held(key, id)
     return 'x', not_a_lease(key)
   end
   if not holder.waiting or after(id, holder.waiting) then
-    redis.call('SET', key, holder.consumer .. ' ' .. holder.token .. ' ' .. holder.entry .. ' ' .. id, 'XX', 'KEEPTTL')
+    redis.call('SET', key, with_tail(holder.consumer .. ' ' .. holder.token .. ' ' .. holder.entry, id, holder.shut), 'XX', 'KEEPTTL')
     if not holder.waiting then
       note_announced(key, holder.token)
     end

@@ -2,12 +2,14 @@
 --
 -- KEYS     1 input stream  2… lease keys, then checkpoints if there are some, then signals, if any are to be added
 -- ARGV     1 consumer  2 group  3 number of entries  4… per entry: its ID, and the token it was held under ('' for an entry never
---          held); then what is to become of checkpoints, as leavings takes it
--- Returns  { a verdict an entry, { index, error, … }, { index, verdict, why, … } of checkpoints as leave_checkpoint returns them }: d done; n not pending for me (if the call was repeated after a lost
---          answer, this may be our own success), but d if the lease is mine under this token and the entry pending for nobody;
---          o the stream is owned under another token; x refused
+--          held; with " <mark>": only while the lease carries that mark of shut.lua); then what is to become of checkpoints, as
+--          leavings takes it
+-- Returns  { a verdict an entry, { index, error, … }, { index, verdict, why, … } of checkpoints as leave_checkpoint returns them }:
+--          d done; n not pending for me (if the call was repeated after a lost answer, this may be our own success), but d if the
+--          lease is mine under this token and the entry pending for nobody; o the stream is owned under another token; y the lease
+--          does not carry the mark, nothing changed; x refused
 -- Atomic   so that nothing that another consumer was given meanwhile is acknowledged or freed.
--- Parts    clock value entry leaving signal
+-- Parts    clock value entry leaving signal shut
 
 local FIRST = 2
 local input = KEYS[1]
@@ -18,9 +20,12 @@ redis.call('XACK', input, group, '0-0')
 
 -- The verdict on an entry, or nil: it is pending for me, and its stream is mine or free; and the lease if it is mine. The whole
 -- batch is judged before any entry is ended.
-local function judge(key, id, token)
+local function judge(key, id, token, mark)
   local value = lease_value(key)
   local mine = value and names(value, me .. ' ' .. token .. ' ' .. id)
+  if mark and (mine and not carries(value, mark) or not value and is_pending(input, group, me, id)) then
+    return 'y', false
+  end
   if not is_pending(input, group, me, id) then
     if mine and not find_pending(input, group, id) then
       -- Acknowledged by hand, or removed with its consumer: what is left of it is deleted.
@@ -46,8 +51,8 @@ local wanted, notes, tag = leavings(4 + 2 * count), {}, 'd' .. string.format('%.
 
 local ids, keys, indices = {}, {}, {}
 for i = 1, count do
-  local key, id, token = KEYS[i + FIRST - 1], ARGV[2 + 2 * i], ARGV[3 + 2 * i]
-  local ok, verdict, mine = pcall(judge, key, id, token)
+  local key, id, token, mark = KEYS[i + FIRST - 1], ARGV[2 + 2 * i], split_token(ARGV[3 + 2 * i])
+  local ok, verdict, mine = pcall(judge, key, id, token, mark)
   if ok and wanted[i] and not verdict then
     local left, err = pcall(leave, notes, i, KEYS[#KEYS], key, token, wanted[i], tag, true)
     ok, verdict = left, err

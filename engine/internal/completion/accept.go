@@ -19,14 +19,16 @@ type Target struct {
 // End accepts the end of a lease that its owner or the engine has ended. It implements lease.Completer.
 func (c *Completer) End(l *lease.Lease) {
 	ending := l.Ending()
-	c.cfg.Metrics.OwnershipEnded(ending.Kind, time.Duration(c.cfg.Clock.Now()-l.Since()))
+	if ending.IfShut == "" {
+		c.cfg.Metrics.OwnershipEnded(ending.Kind, time.Duration(c.cfg.Clock.Now()-l.Since()))
+	}
 	x := completion{
 		consumer: l.Session().Consumer(),
 		lease:    l,
 		finish:   ending.Kind == lease.EndDone,
 		Disposition: lease.Disposition{
 			Key: l.Key(), Entry: l.Entry(), Token: l.Token().String(), Dest: lease.ToInput,
-			Retries: lease.KeepCount, Crashes: lease.KeepCount,
+			Retries: lease.KeepCount, Crashes: lease.KeepCount, IfShut: ending.IfShut,
 		},
 	}
 	if ending.Kind == lease.EndFailed {

@@ -212,6 +212,9 @@ func (c *Completer) outcome(partition int, x completion, v lease.Verdict) {
 	}
 	var err error
 	switch v {
+	case lease.NotShut:
+		c.undo(partition, x)
+		return
 	case lease.Finished, lease.Moved, lease.Referred:
 	case lease.Gone:
 		c.cfg.Metrics.Inc(metrics.EntriesGone)
@@ -243,6 +246,14 @@ func (c *Completer) outcome(partition int, x completion, v lease.Verdict) {
 // settle ends a completion.
 func (c *Completer) settle(partition int, x completion, err error) {
 	if l := x.lease; l != nil {
+		l.Conclude()
+		if x.IfShut != "" {
+			kind := l.Ending().Kind
+			if err != nil {
+				kind = lease.EndLost
+			}
+			c.cfg.Metrics.OwnershipEnded(kind, time.Duration(c.cfg.Clock.Now()-l.Since()))
+		}
 		c.cfg.Metrics.Ended(l.Ending().Kind, err)
 		if err == nil && l.Ending().Kind != lease.EndDone {
 			c.handedBack.Add(1)
@@ -250,6 +261,23 @@ func (c *Completer) settle(partition int, x completion, err error) {
 		c.hooks.Ended(l)
 		l.Ending().Settle(err)
 	}
+	c.forget(partition, x)
+}
+
+// undo is for an ending that was tried and is not one: the lease is held again, unless it was lost, or is to end another way.
+func (c *Completer) undo(partition int, x completion) {
+	c.forget(partition, x)
+	l := x.lease
+	if l.Undo() || l.Ending().Kind != lease.EndLost {
+		return
+	}
+	c.cfg.Metrics.OwnershipEnded(lease.EndLost, time.Duration(c.cfg.Clock.Now()-l.Since()))
+	c.hooks.Ended(l)
+	c.RequeueLost(l)
+}
+
+// forget ends the account of a completion.
+func (c *Completer) forget(partition int, x completion) {
 	c.hooks.Hold(partition, -x.held)
 	c.mu.Lock()
 	delete(c.mu.entries, entryKey{partition, x.Entry})

@@ -1,6 +1,6 @@
 -- Shared: the session set of a partition.
 --
--- Parts    clock record deadline
+-- Parts    clock record deadline server
 --
 -- Members with a positive score are consumers, the score is their deadline (ms of this server's clock); 0 is a closed session.
 -- Records (record.lua) have the score -inf. Members with another negative score are the books:
@@ -10,27 +10,7 @@
 --   !seen:<ms>        the greatest session TTL that the last look found; -(time of that look)
 --   !run:<id>         -(time at which this server was first seen under this id, ms): it settles until that time + !ttl
 --
--- mode is how a server is distinguished from its successor: 'info' (run_id, else CLUSTER MYID), or 'off' (never settle).
-
-local function server_id(mode)
-  if mode == 'off' then
-    return ''
-  end
-  local info = redis.pcall('INFO', 'server')
-  if type(info) == 'string' then
-    local id = string.match(info, 'run_id:(%w+)')
-    if id then
-      return id
-    end
-  end
-  local id = redis.pcall('CLUSTER', 'MYID')
-  if type(id) == 'string' then
-    return id
-  end
-  return nil
-end
-
-local NO_SERVER_ID = 'NOSERVERID neither INFO nor CLUSTER MYID may be called: grant +info, or turn settling off'
+-- mode is how a server is distinguished from its successor: see server.lua.
 
 local function books(sessions)
   local book = { ttl = 0, runs = {}, firms = {}, seens = {} }

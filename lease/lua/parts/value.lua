@@ -1,10 +1,20 @@
--- Shared: the value of a lease key, "<consumer> <token> <entry>" and, if another announcement of the stream waits,
--- " <waiting entry>". A consumer's name contains no space. lease/value.go does the same in Go. What else may follow is no part of
--- this version.
+-- Shared: the value of a lease key, "<consumer> <token> <entry>"; if another announcement of the stream waits, " <waiting entry>"; and
+-- if its owner is about to leave, the mark of shut.lua, " shut=…". A consumer's name contains no space. lease/value.go does the same in
+-- Go. What else may follow is no part of this version.
 
 -- The waiting entry in what follows the entry of a value, or nil. Only a well-formed ID is one.
 local function waiting_in(rest)
   return string.match(rest, '^ (%d+%-%d+)$') or string.match(rest, '^ (%d+%-%d+) ')
+end
+
+-- The mark in what follows the entry of a value, or nil.
+local function shut_in(rest)
+  return string.match(rest, '^ (shut=%S+)$') or string.match(rest, '^ %d+%-%d+ (shut=%S+)$')
+end
+
+-- A value with these first three fields, and a waiting entry and a mark if there are any.
+local function with_tail(text, waiting, mark)
+  return text .. (waiting and ' ' .. waiting or '') .. (mark and ' ' .. mark or '')
 end
 
 local function parse(value)
@@ -12,7 +22,7 @@ local function parse(value)
   if not consumer then
     return nil
   end
-  return { consumer = consumer, token = token, entry = entry, waiting = waiting_in(rest) }
+  return { consumer = consumer, token = token, entry = entry, waiting = waiting_in(rest), shut = shut_in(rest) }
 end
 
 -- Reports whether the first three fields of value are those of want, "<consumer> <token> <entry>".
