@@ -22,6 +22,7 @@ var sentinels = map[string]error{
 	"ErrNotHandedBack":     api.ErrNotHandedBack,
 	"ErrOutcomeUnknown":    api.ErrOutcomeUnknown,
 	"ErrNotHeld":           api.ErrNotHeld,
+	"ErrNotShut":           api.ErrNotShut,
 	"ErrReleasing":         api.ErrReleasing,
 	"ErrCheckpointTooLong": api.ErrCheckpointTooLong,
 	"ErrNoCheckpoints":     api.ErrNoCheckpoints,
