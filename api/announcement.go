@@ -21,4 +21,8 @@ type Announcement struct {
 	// between 1970 and 1973: such a time was given in the wrong unit. Where
 	// consumers are not busy, it comes up to 0.2 s after that time.
 	NotBefore time.Time
+
+	// OnlyIfUnowned announces the stream only where nobody owns it: see
+	// engine.OnlyIfUnowned. Not together with NotBefore.
+	OnlyIfUnowned bool
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,9 @@ type Publisher struct {
 	lonely  atomic.Bool  // it was said that no engine has opened the service
 	next    atomic.Int64 // when to check that again, on the clock's axis
 	lacking lacking      // the rights that its user lacks
+
+	standing       standing // what was announced with OnlyIfUnowned
+	lackingUnowned lacking  // the rights that its user lacks for that
 }
 
 // NewPublisher makes a publisher that uses client, which the caller closes. It sends nothing yet. Errors match
@@ -74,6 +78,15 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 	}
 	return &Publisher{client: client, layout: layout, runner: lease.NewRunner(client, nil), limits: cfg.limits.WithDefaults(),
 		clock: lease.NewClock(), log: cmp.Or(cfg.logger, slog.Default())}, nil
+}
+
+// Client returns the client that the publisher was made with.
+func (p *Publisher) Client() rueidis.Client { return p.client }
+
+// Check returns the error with which Publish would refuse to announce a stream of this name; nil if it would not. Nothing is sent.
+func (p *Publisher) Check(stream string) error {
+	_, err := p.encode(&api.Announcement{Stream: stream})
+	return err
 }
 
 // Publish announces a data stream, along with info, and returns the ID of the entry. Exactly one consumer of the service will own
@@ -105,6 +118,12 @@ func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts .
 	if err := p.agree(ctx); err != nil {
 		return "", err
 	}
+	if a.OnlyIfUnowned {
+		if entry, err = p.announceUnowned(ctx, stream, e); err != nil {
+			return "", announcing(stream, p.nameMissingForUnowned(ctx, explainPublish(err)))
+		}
+		return entry, nil
+	}
 	entry, err = p.client.Do(ctx, p.command(stream, e)).ToString()
 	if err != nil {
 		return "", announcing(stream, p.nameMissingRights(ctx, explainPublish(err)))
@@ -113,7 +132,7 @@ func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts .
 }
 
 // PublishMany announces data streams as Publish does, many in one round trip. The entry IDs are in the order of the items; "" means
-// that the announcement is not confirmed: it was refused, or failed, or was not sent. err lists the first 10 of those and counts
+// that the announcement is not confirmed: it was refused, or failed, or was not sent (or, with OnlyIfUnowned, that the stream is owned). err lists the first 10 of those and counts
 // the others; it is nil if all are confirmed. A bad item does not keep the others from being announced. If Redis confirms none of
 // a chunk of items, or ctx ends, the rest is not sent.
 func (p *Publisher) PublishMany(ctx context.Context, items ...api.Announcement) (entries []string, err error) {
@@ -140,9 +159,10 @@ func (p *Publisher) PublishMany(ctx context.Context, items ...api.Announcement) 
 
 // chunked is an encoded item of PublishMany.
 type chunked struct {
-	index  int // in items and entries
-	stream string
-	fields []string
+	index   int // in items and entries
+	stream  string
+	fields  []string
+	unowned bool // OnlyIfUnowned
 }
 
 // cutChunk encodes as many items, from next on, as are sent together, and advances next past them. Those that cannot be encoded are
@@ -157,27 +177,54 @@ func (p *Publisher) cutChunk(items []api.Announcement, next *int, failed *failur
 			continue
 		}
 		size += len(fields[1])
-		chunk = append(chunk, chunked{index: *next, stream: a.Stream, fields: fields})
+		chunk = append(chunk, chunked{index: *next, stream: a.Stream, fields: fields, unowned: a.OnlyIfUnowned})
 	}
 	return chunk
 }
 
-// send announces a chunk in one pipeline for each server. It reports whether any of it was confirmed.
+// send announces a chunk, each of its two kinds in one pipeline for each server. It reports whether any of it was confirmed.
 func (p *Publisher) send(ctx context.Context, chunk []chunked, entries []string, failed *failures) (confirmed bool) {
+	at := slices.IndexFunc(chunk, func(x chunked) bool { return x.unowned })
+	if at < 0 {
+		return p.sendAll(ctx, chunk, p.announceMany, entries, failed)
+	}
+	var plain, unowned []chunked
+	for _, x := range chunk {
+		if x.unowned {
+			unowned = append(unowned, x)
+		} else {
+			plain = append(plain, x)
+		}
+	}
+	confirmed = len(plain) > 0 && p.sendAll(ctx, plain, p.announceMany, entries, failed)
+	return p.sendAll(ctx, unowned, p.announceManyUnowned, entries, failed) || confirmed
+}
+
+// sendAll announces items by one kind of call.
+func (p *Publisher) sendAll(ctx context.Context, chunk []chunked, announce func(context.Context, []chunked) ([]string, []error),
+	entries []string, failed *failures) (confirmed bool) {
+	made, errs := announce(ctx, chunk)
+	for i, x := range chunk {
+		if errs[i] != nil {
+			failed.add(x.index, x.stream, explainPublish(errs[i]))
+			continue
+		}
+		entries[x.index], confirmed = made[i], true
+	}
+	return confirmed
+}
+
+// announceMany adds entries.
+func (p *Publisher) announceMany(ctx context.Context, chunk []chunked) (entries []string, errs []error) {
 	commands := make(rueidis.Commands, len(chunk))
 	for i, x := range chunk {
 		commands[i] = p.command(x.stream, x.fields)
 	}
+	entries, errs = make([]string, len(chunk)), make([]error, len(chunk))
 	for i, result := range p.client.DoMulti(ctx, commands...) {
-		x := chunk[i]
-		entry, err := result.ToString()
-		if err != nil {
-			failed.add(x.index, x.stream, explainPublish(err))
-			continue
-		}
-		entries[x.index], confirmed = entry, true
+		entries[i], errs[i] = result.ToString()
 	}
-	return confirmed
+	return entries, errs
 }
 
 // agree checks that the service is the one that this publisher was configured for: at first, and at an interval. At first,
@@ -229,6 +276,15 @@ func (p *Publisher) nameMissingRights(ctx context.Context, err error) error {
 	})
 }
 
+// nameMissingForUnowned does the same for an announcement with OnlyIfUnowned.
+func (p *Publisher) nameMissingForUnowned(ctx context.Context, err error) error {
+	return withMissingRights(ctx, err, func(ctx context.Context) []preflight.Lack {
+		return p.lackingUnowned.find(ctx, p.clock, func(ctx context.Context) []preflight.Lack {
+			return preflight.MissingToSend(ctx, p.client, preflight.Terms{Layout: p.layout, Timeout: agreeTimeout})
+		})
+	})
+}
+
 // agreeTimeout is how long an announcement waits at most for a check that has succeeded before.
 const agreeTimeout = time.Second
 
@@ -252,6 +308,9 @@ func (p *Publisher) encode(a *api.Announcement) ([]string, error) {
 	}
 	if !utf8.ValidString(a.Stream) {
 		return nil, fmt.Errorf("%w: it is not UTF-8, which the JSON of an announcement has to be; use another name", api.ErrInvalidStream)
+	}
+	if a.OnlyIfUnowned && !a.NotBefore.IsZero() {
+		return nil, invalid("OnlyIfUnowned and WithNotBefore do not go together: the announcement would wait where it is not found")
 	}
 	info, err := encodeInfo(a.Info)
 	if err != nil {

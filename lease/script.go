@@ -93,29 +93,30 @@ func luaText(script, file string) string {
 }
 
 var (
-	scriptMeta    = embedded("meta")
-	scriptOpen    = embedded("open")
-	scriptBeat    = embedded("beat")
-	scriptRenew   = embedded("renew")
-	scriptExtend  = embedded("extend")
-	scriptSave    = embedded("save")
-	scriptSaveOne = embedded("saveone")
-	scriptAcquire = embedded("acquire")
-	scriptDone    = embedded("done")
-	scriptRequeue = embedded("requeue")
-	scriptPromote = embedded("promote")
-	scriptVerify  = embedded("verify")
-	scriptPending = embedded("pending")
-	scriptRead    = embedded("read")
-	scriptCopy    = embedded("copy")
-	scriptWhole   = embedded("whole")
-	scriptClose   = embedded("close")
-	scriptIDs     = embedded("ids")
-	scriptAttend  = embedded("attend")
-	scriptKeep    = embedded("keep")
-	scriptRestore = embedded("restore")
-	scriptSignals = embedded("signals")
-	scriptShut    = embedded("shut")
+	scriptMeta     = embedded("meta")
+	scriptOpen     = embedded("open")
+	scriptBeat     = embedded("beat")
+	scriptRenew    = embedded("renew")
+	scriptExtend   = embedded("extend")
+	scriptSave     = embedded("save")
+	scriptSaveOne  = embedded("saveone")
+	scriptAcquire  = embedded("acquire")
+	scriptDone     = embedded("done")
+	scriptRequeue  = embedded("requeue")
+	scriptPromote  = embedded("promote")
+	scriptVerify   = embedded("verify")
+	scriptPending  = embedded("pending")
+	scriptRead     = embedded("read")
+	scriptCopy     = embedded("copy")
+	scriptWhole    = embedded("whole")
+	scriptClose    = embedded("close")
+	scriptIDs      = embedded("ids")
+	scriptAttend   = embedded("attend")
+	scriptKeep     = embedded("keep")
+	scriptRestore  = embedded("restore")
+	scriptSignals  = embedded("signals")
+	scriptShut     = embedded("shut")
+	scriptAnnounce = embedded("announce")
 )
 
 // Scripts returns the scripts of this package, for tests and proxies that identify commands by script.
@@ -124,6 +125,6 @@ func Scripts() []*Script {
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,
 		scriptPromote, scriptVerify, scriptRead, scriptCopy, scriptWhole, scriptPending, scriptClose, scriptLegacy, scriptExists,
 		scriptIDs, scriptAttend, scriptKeep, scriptRestore, scriptSave, scriptSaveOne, scriptSignals,
-		scriptShut,
+		scriptShut, scriptAnnounce,
 	}
 }

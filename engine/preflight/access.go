@@ -87,8 +87,8 @@ func (p *prober) wants(r Right) bool {
 		return p.Hints && p.SetEvents
 	case MovingOver:
 		return p.moving
-	case ToOperate:
-		return false // for those who change the service, who are not the users of its engines
+	case ToOperate, ToSend:
+		return false // for those who change the service, or write to its streams, who are not the users of its engines
 	case WithTracking:
 		return false // a client that needs it is refused when it connects
 	}

@@ -36,12 +36,24 @@ func Missing(ctx context.Context, client rueidis.Client, t Terms) []Lack {
 
 // MissingToPublish does the same for a publisher. Of t, only Layout and Timeout are used.
 func MissingToPublish(ctx context.Context, client rueidis.Client, t Terms) []Lack {
+	return missingTo(ctx, client, t, nil, publishes)
+}
+
+// MissingToSend does the same for one that announces with OnlyIfUnowned, which engine/feed's Sender does.
+func MissingToSend(ctx context.Context, client rueidis.Client, t Terms) []Lack {
+	return missingTo(ctx, client, t, senderPatterns(t.Layout.Service(), t.Layout.Partitions()), publishes, sends)
+}
+
+// missingTo looks for the commands in tables, and for the keys of publishers and more.
+func missingTo(ctx context.Context, client rueidis.Client, t Terms, more []string, tables ...map[Key][]string) []Lack {
 	return lacks(ctx, client, t, func(p *prober) {
-		p.patterns = publisherPatterns(p.Layout.Service(), p.Layout.Partitions())
+		p.patterns = append(publisherPatterns(p.Layout.Service(), p.Layout.Partitions()), more...)
 		var wanted []Right
 		for _, r := range rights {
-			if r.Need == Always && publishes[r.Key] != nil && slices.Contains(publishes[r.Key], r.Command) {
-				wanted = append(wanted, r)
+			for _, table := range tables {
+				if (r.Need == Always || r.Need == ToSend) && slices.Contains(table[r.Key], r.Command) {
+					wanted = append(wanted, r)
+				}
 			}
 		}
 		for i, a := range p.tryAll(wanted) {
@@ -56,6 +68,12 @@ var publishes = map[Key][]string{
 	MetaKey:     {"hmget", "hsetnx"},
 	SessionsKey: {"zcount"},
 	InputKey:    {"xadd"},
+}
+
+// sends are the commands that OnlyIfUnowned takes besides, for each kind of key.
+var sends = map[Key][]string{
+	LeaseKey: {"get", "xadd"},
+	InputKey: {"xrange", "xpending", "xinfo|groups"},
 }
 
 func lacks(ctx context.Context, client rueidis.Client, t Terms, probe func(*prober)) []Lack {

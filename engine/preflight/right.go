@@ -40,6 +40,8 @@ const (
 	// WithTracking is for clients with a client-side cache, which is the client library's default (ClientOption.DisableCache).
 	// Nothing here reads through it. An engine's own clients have none, nor have those made with engine.ClientOption.
 	WithTracking
+	// ToSend is for announcements with OnlyIfUnowned, by publishers and senders only.
+	ToSend
 	// ToCheckpoint is for checkpoints: without it nobody can store any, and everything else works.
 	ToCheckpoint
 )
@@ -176,6 +178,7 @@ var rights = slices.Concat(
 	on(LeaseKey, ToOperate, "unlink %k"),
 	on(RecoverKey, ToOperate, "unlink %k"),
 	on(LeaseKey, MovingOver, "exists %k"),
+	on(LeaseKey, ToSend, "xadd %k 0-0 f v"),
 	on(NoKey, WithHints, "psubscribe"),
 	on(NoKey, WithHints, "config|get notify-keyspace-events"),
 	on(NoKey, WithHintsSet, "config|set "+nothing+" x"),
@@ -258,6 +261,28 @@ func SignalRules(service string, partitions int) []string {
 		rules = append(rules, "~{"+service+"-input-*}:signals")
 	}
 	return rules
+}
+
+// SenderRules returns the access rules that a publisher needs besides its own to announce with OnlyIfUnowned.
+func SenderRules(service string, partitions int) []string {
+	rules := prefixed("~", senderPatterns(service, partitions))
+	for _, key := range []Key{LeaseKey, InputKey} {
+		for _, r := range prefixed("+", sends[key]) {
+			if r != "+xadd" { // a publisher has it
+				rules = append(rules, r)
+			}
+		}
+	}
+	return rules
+}
+
+// senderPatterns are the patterns of the leases.
+func senderPatterns(service string, partitions int) []string {
+	patterns := []string{"{" + service + "-input}:lease:*"}
+	if partitions > 1 {
+		patterns = append(patterns, "{"+service+"-input-*}:lease:*")
+	}
+	return patterns
 }
 
 // clusterRules are those that every client needs on a cluster, and uses elsewhere unless its options say that there is none.
