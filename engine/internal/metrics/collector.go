@@ -28,6 +28,7 @@ const (
 // collector is all the series of one registerer, shared by the engines that register there. It stays registered: without engines it
 // has no series. (To unregister it would race with the next engine, since registerers know collectors by their descriptions.)
 type collector struct {
+	part    part
 	vectors map[*row]vector           // of counters and histograms
 	descs   map[*row]*prometheus.Desc // of gauges
 
@@ -48,11 +49,11 @@ type vector interface {
 	DeletePartialMatch(prometheus.Labels) int
 }
 
-func newCollector() *collector {
-	c := &collector{vectors: make(map[*row]vector), descs: make(map[*row]*prometheus.Desc)}
+func newCollector(p part) *collector {
+	c := &collector{part: p, vectors: make(map[*row]vector), descs: make(map[*row]*prometheus.Desc)}
 	c.mu.engines = make(map[*Metrics]struct{})
 	c.services.engines = make(map[string]int)
-	for _, r := range table {
+	for _, r := range tables[p] {
 		switch r.kind {
 		case isCounter:
 			c.vectors[r] = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: r.name, Help: r.help}, r.names())
@@ -82,8 +83,8 @@ func (c *collector) histogram(r *row, values ...string) prometheus.Observer {
 }
 
 // sharedCollector returns the collector that is registered with r, or a new one if there is none yet or r is nil.
-func sharedCollector(r prometheus.Registerer) (*collector, error) {
-	c := newCollector()
+func sharedCollector(r prometheus.Registerer, p part) (*collector, error) {
+	c := newCollector(p)
 	if r == nil {
 		return c, nil
 	}
@@ -162,6 +163,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		labels := []string{at.service}
 		if at.gauge.partition {
 			labels = append(labels, strconv.Itoa(at.partition))
+		}
+		if values := at.gauge.labels; len(values) > 0 {
+			labels = append(labels, values[0].values[at.gauge.value].name)
 		}
 		out <- prometheus.MustNewConstMetric(c.descs[at.gauge.row], prometheus.GaugeValue, value, labels...)
 	}

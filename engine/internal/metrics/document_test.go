@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write docs/metrics.md from the table")
 const document = "../../../docs/metrics.md"
 
 // What follows this line in the document comes from the table; what precedes it is written by hand.
-const generated = "<!-- A test writes the rest from engine/internal/metrics/table.go and gauge.go. -->\n"
+const generated = "<!-- A test writes the rest from engine/internal/metrics/table.go, gauge.go and feed.go. -->\n"
 
 var sections = [kinds]string{
 	isCounter:   "\n## Counters\n\n",
@@ -37,26 +37,35 @@ var combined = map[combine]string{sum: "sum", greatest: "greatest", fleet: "the 
 
 // numbers says how many series there are. TestSeriesAreAsManyAsDocumented, in package engine, compares that with a running engine.
 func numbers() string {
-	counters, histograms, stored, once, each := 0, 0, 0, 0, 0
-	for _, r := range table {
+	n := numbersOf(ofEngine)
+	feed := numbersOf(ofFeed)
+	return fmt.Sprintf("\n## How many series\n\nA service has %d counters and %d histograms, which Prometheus stores as %d series; at most %d gauges, and "+
+		"at most %d for each\npartition. With one partition that is %d series in all. Those of all processes of a service have the same names; a scrape adds `instance`.\n"+
+		"Where messages are read with `feed`, there are %d more series: %d counters, %d histograms and %d gauges.\n",
+		n.counters, n.histograms, n.stored, n.once, n.each, n.counters+n.stored+n.once+n.each,
+		feed.counters+feed.stored+feed.once, feed.counters, feed.histograms, feed.once)
+}
+
+type seriesOf struct{ counters, histograms, stored, once, each int }
+
+func numbersOf(p part) (n seriesOf) {
+	for _, r := range tables[p] {
 		for _, values := range r.series() {
 			switch {
 			case values == nil:
 			case r.kind == isCounter:
-				counters++
+				n.counters++
 			case r.kind == isHistogram:
-				histograms++
-				stored += len(r.buckets) + len([]string{"+Inf", "_sum", "_count"})
+				n.histograms++
+				n.stored += len(r.buckets) + len([]string{"+Inf", "_sum", "_count"})
 			case r.partition:
-				each++
+				n.each++
 			default:
-				once++
+				n.once++
 			}
 		}
 	}
-	return fmt.Sprintf("\n## How many series\n\nA service has %d counters and %d histograms, which Prometheus stores as %d series; at most %d gauges, and "+
-		"at most %d for each\npartition. With one partition that is %d series in all. Those of all processes of a service have the same names; a scrape adds `instance`.\n",
-		counters, histograms, stored, once, each, counters+stored+once+each)
+	return n
 }
 
 // described returns the document that the table makes.
@@ -65,7 +74,7 @@ func described() string {
 	b.WriteString(numbers())
 	for k := range kind(kinds) {
 		b.WriteString(sections[k])
-		rows := slices.DeleteFunc(slices.Clone(table), func(r *row) bool { return r.kind != k })
+		rows := slices.DeleteFunc(everyRow(), func(r *row) bool { return r.kind != k })
 		slices.SortFunc(rows, func(a, b *row) int { return cmp.Compare(a.name, b.name) })
 		for _, r := range rows {
 			labels := ""

@@ -36,7 +36,16 @@ type Source func(emit Emit)
 // New registers the metrics of an engine with r, if that is not nil; engines that share a registerer share the series. gauges
 // is called at every scrape until Close; nil has none. Errors match api.ErrInvalidConfig.
 func New(r prometheus.Registerer, service string, gauges Source) (*Metrics, error) {
-	c, err := sharedCollector(r)
+	return registered(r, ofEngine, service, gauges)
+}
+
+// NewFeed does the same with the metrics of a feed, which are counted apart.
+func NewFeed(r prometheus.Registerer, service string, gauges Source) (*Metrics, error) {
+	return registered(r, ofFeed, service, gauges)
+}
+
+func registered(r prometheus.Registerer, p part, service string, gauges Source) (*Metrics, error) {
+	c, err := sharedCollector(r, p)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +56,7 @@ func New(r prometheus.Registerer, service string, gauges Source) (*Metrics, erro
 
 // resolve makes the children of all vectors. collector.add calls it.
 func (m *Metrics) resolve() {
-	for _, r := range table {
+	for _, r := range tables[m.collector.part] {
 		if r.kind == isGauge {
 			continue
 		}

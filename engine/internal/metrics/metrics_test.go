@@ -271,7 +271,7 @@ func TestSeriesEndWithTheLastEngineOfTheirService(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	gauges := fixed(emitted{Held, 0, 1}, emitted{BusyWorkers, api.NoPartition, 1})
 	all := 0
-	for _, row := range table {
+	for _, row := range tables[ofEngine] {
 		for _, values := range row.series() {
 			if values != nil && row.kind != isGauge {
 				all++

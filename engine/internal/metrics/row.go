@@ -11,6 +11,7 @@ type row struct {
 	help string // one sentence, which a scrape shows too
 	use  string // what it is for: when to look at it, or to alert
 	more string // what else the documentation says
+	part part   // who has it
 
 	// Of a gauge.
 	partition bool // it has the label partition
@@ -46,15 +47,24 @@ const (
 	fleet                       // greatest; one process of the fleet shows it, after measuring a partition
 )
 
-// table is all metrics, in the order in which they were added.
-var table []*row
+// part is what has a metric. Each part is registered by itself, so that a service has no series of what it does not use.
+type part uint8
 
-// children counts the children of the rows in table, by kind.
-var children [kinds]int
+const (
+	ofEngine part = iota
+	ofFeed
+	parts = iota
+)
 
-// add appends a row to the table.
+// tables are all metrics by part, in the order in which they were added.
+var tables [parts][]*row
+
+// children counts the children of the rows in each table, by kind.
+var children [parts][kinds]int
+
+// add appends a row to the table of its part.
 func add(k kind, r row, labels ...dimension) *row {
-	r.kind, r.labels, r.first, r.named = k, labels, children[k], make(map[string]int)
+	r.kind, r.labels, r.first, r.named = k, labels, children[r.part][k], make(map[string]int)
 	if len(labels) > 0 {
 		for i, v := range labels[0].values {
 			if v.name != "" {
@@ -62,8 +72,8 @@ func add(k kind, r row, labels ...dimension) *row {
 			}
 		}
 	}
-	children[k] += len(r.series())
-	table = append(table, &r)
+	children[r.part][k] += len(r.series())
+	tables[r.part] = append(tables[r.part], &r)
 	return &r
 }
 
@@ -139,7 +149,16 @@ type Histogram struct{ at int }
 type HistogramBy[L ~int | ~uint8] struct{ *row }
 
 // Gauge identifies a gauge: something that is measured when a scrape asks for it.
-type Gauge struct{ *row }
+type Gauge struct {
+	*row
+	value int // of its label, if it has one
+}
+
+// GaugeBy is a gauge with a label.
+type GaugeBy[L ~int | ~uint8] struct{ *row }
+
+// With returns the gauge for a value of the label. A value that the table does not have panics.
+func (g GaugeBy[L]) With(v L) Gauge { return Gauge{g.row, g.at(int(v)) - g.first} }
 
 // With returns the counter for a value of the label. A value that the table does not have panics.
 func (c CounterBy[L]) With(v L) Counter { return Counter{c.at(int(v))} }
@@ -172,4 +191,8 @@ func histogramBy[L ~int | ~uint8](r row, l label[L]) HistogramBy[L] {
 	return HistogramBy[L]{add(isHistogram, r, dimension(l))}
 }
 
-func gauge(r row) Gauge { return Gauge{add(isGauge, r)} }
+func gauge(r row) Gauge { return Gauge{row: add(isGauge, r)} }
+
+func gaugeBy[L ~int | ~uint8](r row, l label[L]) GaugeBy[L] {
+	return GaugeBy[L]{add(isGauge, r, dimension(l))}
+}

@@ -10,11 +10,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+type maker func(r prometheus.Registerer, service string, gauges Source) (*Metrics, error)
+
+// makers make the metrics of each part.
+var makers = [parts]maker{ofEngine: New, ofFeed: NewFeed}
+
+func everyRow() []*row { return slices.Concat(tables[:]...) }
+
 // A row without documentation fails here; what the documentation says is in docs/metrics.md.
 func TestEveryRowIsDocumented(t *testing.T) {
-	require.NotEmpty(t, table)
+	require.NotEmpty(t, everyRow())
 	sentence := regexp.MustCompile(`^[A-Z1].*[a-z0-9]\.$`)
-	for _, r := range table {
+	for _, r := range everyRow() {
 		require.Regexp(t, sentence, r.help, "%s: help is a sentence", r.name)
 		require.Regexp(t, "^[A-Z0-9`].*\\.$", r.use, "%s: use says what it is for", r.name)
 		if r.more != "" {
@@ -33,7 +40,7 @@ func TestEveryRowIsDocumented(t *testing.T) {
 
 func TestEveryRowIsComplete(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, r := range table {
+	for _, r := range everyRow() {
 		require.Regexp(t, `^[a-z]+(_[a-z]+)*$`, r.name)
 		require.False(t, seen[r.name], "%s is there twice", r.name)
 		seen[r.name] = true
@@ -51,12 +58,20 @@ func TestEveryRowIsComplete(t *testing.T) {
 
 // Each child that the table describes is counted as what it is, and as nothing else: each gets a number of its own.
 func TestEveryChildCountsItself(t *testing.T) {
+	for p, of := range makers {
+		everyChildCountsItself(t, part(p), of)
+	}
+}
+
+func everyChildCountsItself(t *testing.T, p part, of maker) {
 	registry := prometheus.NewPedanticRegistry()
-	m := metricsFor(t, registry, "orders", nil)
-	require.Len(t, m.counters, children[isCounter])
-	require.Len(t, m.histograms, children[isHistogram])
+	m, err := of(registry, "orders", nil)
+	require.NoError(t, err)
+	defer m.Close()
+	require.Len(t, m.counters, children[p][isCounter])
+	require.Len(t, m.histograms, children[p][isHistogram])
 	want := make(map[string]float64)
-	for _, r := range table {
+	for _, r := range tables[p] {
 		for i, values := range r.series() {
 			if r.kind == isGauge || values == nil {
 				continue
@@ -91,14 +106,18 @@ func TestUnknownLabelValuePanics(t *testing.T) {
 
 func TestCountersAreThereFromTheStart(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	metricsFor(t, registry, "orders", nil)
+	for _, of := range makers {
+		m, err := of(registry, "orders", nil)
+		require.NoError(t, err)
+		defer m.Close()
+	}
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	there := make(map[string]int)
 	for _, f := range families {
 		there[f.GetName()] = len(f.GetMetric())
 	}
-	for _, r := range table {
+	for _, r := range everyRow() {
 		if r.kind == isGauge {
 			continue
 		}
