@@ -36,6 +36,14 @@ var cycles = map[string][]cycle{
 			most: 2, files: []string{"attend.go", "reconcile.go"},
 		},
 	},
+	"engine/feed": {
+		{
+			why: "a batch is a part of the stream that it comes from, and what moves a stream is in the files of what causes that: " +
+				"reader, worker, failures, engine, ticker",
+			most: 14, files: []string{"batch.go", "busy.go", "config.go", "core.go", "failure.go", "gap.go", "leave.go", "outcome.go",
+				"passes.go", "signals.go", "start.go", "stream.go", "ticker.go", "work.go"},
+		},
+	},
 	"lease": {
 		{
 			why:  "Store has methods in several files, and all scripts are listed in one",

@@ -15,7 +15,7 @@ type Message struct {
 }
 
 // Field is one field of a message.
-type Field struct{ Name, Value string }
+type Field = struct{ Name, Value string }
 
 // Get returns the value of the first field of that name, and whether there is one.
 func (m *Message) Get(name string) (value string, ok bool) {

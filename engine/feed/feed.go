@@ -1,0 +1,172 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/feed/internal/backing"
+	"github.com/streamlease/streamlease/engine/feed/internal/reading"
+)
+
+// Feed reads the streams that an engine owns. It is made by New and run once. All methods may be called at any time from any
+// goroutine.
+type Feed struct {
+	core   *core
+	engine *engine.Engine
+	ran    atomic.Bool
+
+	reader atomic.Pointer[reading.Reader] // nil before the first stream
+}
+
+// New returns a feed of the streams that e will own. It is the layer of that engine: Run of the feed runs the engine.
+//
+// Errors match api.ErrInvalidConfig: the handler is nil, a field of c is out of range, or the engine was given a client and cannot make
+// the one that the feed reads with, which Mode Polling does not need.
+func New(e *engine.Engine, h Handler, c Config) (*Feed, error) {
+	if e == nil {
+		return nil, invalid("the engine is nil; make one with engine.Open")
+	}
+	if c.Mode != Polling {
+		if err := dials(e); err != nil {
+			return nil, fmt.Errorf("%w; or use Mode Polling", err)
+		}
+	}
+	k, err := newCore(h, c, e.Registerer(), e.Logger(), e.Service())
+	if err != nil {
+		return nil, err
+	}
+	k.leaver, _ = any(e).(backing.Leaver)
+	f := &Feed{core: k, engine: e}
+	k.polling = f.polling
+	return f, nil
+}
+
+// dials returns an error if the engine cannot make clients. It connects to nothing.
+func dials(e *engine.Engine) error {
+	_, err := e.NewClient(func(o *rueidis.ClientOption) { o.InitAddress = nil })
+	if errors.Is(err, api.ErrInvalidConfig) {
+		return err
+	}
+	return nil
+}
+
+// Run owns streams and handles their messages until ctx ends or the engine is shut down, and then drains: nothing more is read,
+// handlers end, and each stream is handed back with its position, in one step. What has been read and not begun is dropped, and read by
+// the next owner. Run returns what engine.Engine.Run returns, or an error that matches ErrTrackingRefused.
+func (f *Feed) Run(ctx context.Context) error {
+	if !f.ran.CompareAndSwap(false, true) {
+		return api.ErrStarted
+	}
+	values := context.WithoutCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	background, end := context.WithCancel(values)
+	var running sync.WaitGroup
+	running.Go(func() { f.core.tick(background) })
+
+	l := &reads{core: f.core, start: sync.OnceFunc(func() { f.read(background, &running, cancel) })}
+	err := f.engine.RunLayer(ctx, l)
+	end()
+	running.Wait()
+	f.core.stop() // a handler that hangs goes on by itself
+	if why := context.Cause(ctx); errors.Is(why, ErrTrackingRefused) {
+		return errors.Join(why, err)
+	}
+	return err
+}
+
+// ErrTrackingRefused is returned by Run in Mode Tracking: servers refuse CLIENT TRACKING, or speak no RESP3. Grant the command (see
+// docs/ACL.md), have the client speak RESP3, or use Mode Auto.
+var ErrTrackingRefused = errors.New("feed: client tracking is refused")
+
+// read starts the reader, once the engine is connected. Where it cannot read, the engine is stopped.
+func (f *Feed) read(ctx context.Context, running *sync.WaitGroup, fail context.CancelCauseFunc) {
+	c := &f.core.cfg
+	r, err := reading.New(reading.Config{
+		NewClient:  f.engine.NewClient,
+		Client:     f.engine.Client(),
+		SlotMaster: f.engine.SlotMaster,
+		Mode:       reading.Mode(c.Mode),
+		Sweep:      c.Sweep,
+		PollEvery:  c.PollEvery,
+		MaxBytes:   c.MaxBytes,
+		Logger:     f.engine.Logger(),
+		Metrics:    events{f.core},
+	})
+	if err != nil { // a bug: all has been checked
+		panic(err)
+	}
+	f.core.reader = reader{r}
+	f.reader.Store(r)
+	running.Go(func() {
+		if err := r.Run(ctx); err != nil {
+			fail(fmt.Errorf("%w: %w", ErrTrackingRefused, err))
+		}
+	})
+}
+
+// reads is the layer of the engine: the core, with a reader from the first stream on.
+type reads struct {
+	*core
+	start func()
+}
+
+func (l *reads) Added(lease api.Lease, ended func(error)) {
+	l.start()
+	l.core.Added(lease, ended)
+}
+
+func (l *reads) Topology() {
+	l.start()
+	l.core.Topology()
+}
+
+// reader is a reading.Reader whose handles are those of package backing.
+type reader struct{ *reading.Reader }
+
+func (r reader) Add(s reading.Source) backing.Handle { return r.Reader.Add(s) }
+
+// Lag returns the n streams that are furthest behind, by the age of their oldest message that was read and is not handled, the furthest
+// first. It makes no round trip, and looks at busy streams only. A stream with more messages than were read shows that in More.
+func (f *Feed) Lag(n int) []StreamLag { return f.core.furthest(n) }
+
+// Stats are figures of a feed at one moment.
+type Stats struct {
+	// Streams is how many streams are read; Busy how many of them have messages that are not handled, or a handler at work; Waiting how
+	// many of these wait for a worker, Retrying for the next try, and Kept for the end of a batch that was kept.
+	Streams, Busy, Waiting, Retrying, Kept int
+	// Bytes is the memory of messages that were read and not handled; KeptBytes the part of it that kept batches have.
+	Bytes, KeptBytes int64
+	// Polling reports whether streams are polled, since tracking is refused or not wanted.
+	Polling bool
+	// Longest is the greatest age of a message that was read and is not handled.
+	Longest time.Duration
+}
+
+// Stats returns figures of the feed. It makes no round trip.
+func (f *Feed) Stats() Stats {
+	k := f.core
+	s := Stats{
+		Busy: k.busy.count(), Waiting: k.workers.Waiting(), Retrying: int(k.retrying.Load()), Kept: int(k.kept.Load()),
+		Bytes: k.bytes.Load(), KeptBytes: k.keptBytes.Load(),
+	}
+	k.streams.RLock()
+	s.Streams = len(k.streams.byName)
+	k.streams.RUnlock()
+	k.lags(func(l StreamLag) { s.Longest = max(s.Longest, l.Age) })
+	s.Polling = f.polling()
+	return s
+}
+
+func (f *Feed) polling() bool {
+	r := f.reader.Load()
+	return r != nil && r.Stats().Polling
+}

@@ -1,0 +1,169 @@
+package pool
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/panjf2000/ants/v2"
+)
+
+// idleAfter is how long an idle worker keeps its goroutine.
+const idleAfter = 10 * time.Second
+
+// Pool runs tasks. All methods may be called from any goroutine.
+//
+// Workers go on until no task waits, so a goroutine is asked for only when too few are at work, and one at a time.
+type Pool[T any] struct {
+	workers int
+	run     func(T)
+	ants    *ants.PoolWithFuncGeneric[struct{}]
+
+	mu struct {
+		sync.Mutex
+		tasks   []T // from first on
+		first   int
+		active  int // workers at work or starting
+		stopped bool
+		emptied chan struct{} // closed when the last worker ends after Stop
+	}
+}
+
+// New returns a pool of so many workers, at least 1, that calls run with each task. A run that ends its goroutine costs the pool
+// nothing; one that panics ends the process, so it must recover what may.
+func New[T any](workers int, run func(T)) (*Pool[T], error) {
+	p := &Pool[T]{workers: workers, run: run}
+	p.mu.emptied = make(chan struct{})
+	// One goroutine more than workers: see start.
+	pool, err := ants.NewPoolWithFuncGeneric(workers+1, func(struct{}) { p.work() },
+		ants.WithNonblocking(true), ants.WithExpiryDuration(idleAfter), ants.WithPanicHandler(func(v any) { panic(v) }))
+	if err != nil {
+		return nil, err
+	}
+	p.ants = pool
+	return p, nil
+}
+
+// Add queues a task. After Stop it drops it and returns false.
+func (p *Pool[T]) Add(task T) bool {
+	p.mu.Lock()
+	if p.mu.stopped {
+		p.mu.Unlock()
+		return false
+	}
+	p.mu.tasks = append(p.mu.tasks, task)
+	wake := p.mu.active < p.workers
+	if wake {
+		p.mu.active++
+	}
+	p.mu.Unlock()
+	if wake {
+		p.start()
+	}
+	return true
+}
+
+// start gets a goroutine. Of the workers+1 goroutines at most workers are at work, so if all are taken, one has just left work and
+// is about to be idle or to end.
+func (p *Pool[T]) start() {
+	for {
+		err := p.ants.Invoke(struct{}{})
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, ants.ErrPoolOverload) {
+			break // stopped
+		}
+		runtime.Gosched()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leaveLocked()
+}
+
+// work runs tasks until none waits.
+func (p *Pool[T]) work() {
+	returned := false
+	defer func() {
+		if !returned {
+			p.replace()
+		}
+	}()
+	for {
+		task, ok := p.take()
+		if !ok {
+			returned = true
+			return
+		}
+		p.run(task)
+	}
+}
+
+// take takes the first task; where there is none, this worker counts as gone.
+func (p *Pool[T]) take() (task T, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.first == len(p.mu.tasks) {
+		p.mu.tasks, p.mu.first = p.mu.tasks[:0], 0
+		if cap(p.mu.tasks) > keepAtMost {
+			p.mu.tasks = nil
+		}
+		p.leaveLocked()
+		return task, false
+	}
+	var none T
+	task, p.mu.tasks[p.mu.first] = p.mu.tasks[p.mu.first], none
+	p.mu.first++
+	if p.mu.first > compactFrom && p.mu.first > len(p.mu.tasks)/2 {
+		n := copy(p.mu.tasks, p.mu.tasks[p.mu.first:])
+		clear(p.mu.tasks[n:])
+		p.mu.tasks, p.mu.first = p.mu.tasks[:n], 0
+	}
+	return task, true
+}
+
+const (
+	keepAtMost  = 4096 // room for tasks that an idle pool keeps
+	compactFrom = 256
+)
+
+// replace is called where a task has ended its goroutine: another worker takes its place.
+func (p *Pool[T]) replace() {
+	p.mu.Lock()
+	if p.mu.first == len(p.mu.tasks) {
+		p.leaveLocked()
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	p.start()
+}
+
+func (p *Pool[T]) leaveLocked() {
+	p.mu.active--
+	if p.mu.active == 0 && p.mu.stopped {
+		close(p.mu.emptied)
+	}
+}
+
+// Waiting returns the number of tasks that have not begun.
+func (p *Pool[T]) Waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.mu.tasks) - p.mu.first
+}
+
+// Stop drops what has not begun, and from now on everything. The channel that it returns is closed once nothing runs any more. Call
+// it once.
+func (p *Pool[T]) Stop() <-chan struct{} {
+	p.mu.Lock()
+	p.mu.stopped = true
+	p.mu.tasks, p.mu.first = nil, 0
+	if p.mu.active == 0 {
+		close(p.mu.emptied)
+	}
+	p.mu.Unlock()
+	p.ants.Release()
+	return p.mu.emptied
+}
