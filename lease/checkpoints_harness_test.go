@@ -1,6 +1,8 @@
 package lease
 
 import (
+	"strings"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -80,4 +82,14 @@ func (w *harness) next(consumer string) (*Lease, Take) {
 	take := w.acquire(consumer, entries...)[0]
 	require.Equal(w.t, string(rune(Acquired)), string(rune(take.Verdict)), "%+v", take)
 	return w.lease(consumer, entries[0], take.Token), take
+}
+
+// checkpoint is the checkpoint that is stored for a stream, "" for none.
+func (w *harness) checkpoint(stream string) string {
+	w.t.Helper()
+	fields := strings.SplitN(w.stored(stream), " ", 3)
+	if len(fields) < 3 {
+		return ""
+	}
+	return fields[2]
 }

@@ -63,7 +63,7 @@ type Outcome struct {
 
 	// Checkpoint is what became of the stream's checkpoint: Saved, or deleted, as was wanted; Lost: the stream was another's, or a later
 	// owner has left one; Refused: rights are missing, or the key has another type, or what is there cannot be read, as CheckpointErr
-	// says. 0: nothing was to become of it, or the item was not ended.
+	// says. 0: nothing was to become of it, or this call ended nothing; where NotPending is the success of an earlier call, so is this.
 	Checkpoint    Verdict
 	CheckpointErr error
 }
@@ -93,7 +93,7 @@ func (s *Store) Done(ctx context.Context, p int, consumer string, items []Dispos
 		keys = append(keys, items[i].Key)
 		args = append(args, items[i].Entry, items[i].doneToken())
 	}
-	keys, args = appendLeavings(k, keys, args, items, true)
+	keys, args = appendLeavings(k, keys, args, len(items), func(i int) *Disposition { return &items[i] }, true)
 	return ParseOutcomes(s.rest.DoWith(ctx, s.set.Signals, p, Call{Script: scriptDone, Keys: keys, Args: args}), len(items))
 }
 
@@ -115,7 +115,7 @@ func (s *Store) Requeue(ctx context.Context, p int, consumer string, items []Dis
 	if dead {
 		keys = append(keys, s.layout.Keys(p).DeadLetters)
 	}
-	keys, args = appendLeavings(s.layout.Keys(p), keys, args, items, false)
+	keys, args = appendLeavings(s.layout.Keys(p), keys, args, len(items), func(i int) *Disposition { return &items[i] }, false)
 	return ParseOutcomes(s.rest.DoWith(ctx, s.set.Signals, p, Call{Script: scriptRequeue, Keys: keys, Args: args}), len(items))
 }
 
@@ -154,12 +154,12 @@ func AppendDispositions(keys, args []string, items []Disposition) (allKeys, allA
 	return keys, args, letters
 }
 
-// appendLeavings appends what is to become of the checkpoints of items, as lua/parts/leaving.lua takes it, and the key of the
+// appendLeavings appends what is to become of the checkpoints of n items, as lua/parts/leaving.lua takes it, and the key of the
 // checkpoints if there are any. With stamp, those that are stored get a time.
-func appendLeavings(k *cluster.Keys, keys, args []string, items []Disposition, stamp bool) (_, _ []string) {
+func appendLeavings(k *cluster.Keys, keys, args []string, n int, item func(i int) *Disposition, stamp bool) (_, _ []string) {
 	before := len(args)
-	for i := range items {
-		r := &items[i]
+	for i := range n {
+		r := item(i)
 		switch index := strconv.Itoa(i + 1); {
 		case r.DropCheckpoint:
 			args = append(args, index, "-", "")

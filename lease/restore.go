@@ -75,6 +75,7 @@ func (s *Store) Restore(ctx context.Context, p int, consumer string, items []Res
 	if dead {
 		keys = append(keys, k.DeadLetters)
 	}
+	keys, args = appendLeavings(k, keys, args, len(items), func(i int) *Disposition { return &items[i].Disposition }, false)
 	return ParseOutcomes(s.rest.DoWith(ctx, s.set.Signals, p, Call{Script: scriptRestore, Keys: keys, Args: args}), len(items))
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/test/servers"
@@ -115,5 +116,56 @@ func TestCluster(t *testing.T) {
 		require.Equal(t, "d", verdicts(w.done(alice, back(l))))
 		again()
 		require.Empty(t, *refused, "a migration is no refusal")
+	})
+
+	// Trace: the keys of a slot are on two nodes for minutes. A checkpoint of a stream that had one is stored by the form with one key,
+	// wherever the key is; the first one of a stream waits. What that form stored is found by the next owner, once the slot has moved.
+	t.Run("rule 12: checkpoints of a migrating slot are stored one by one", func(t *testing.T) {
+		w.open(alice)
+		w.settled()
+		l, fresh := w.own(alice, "with"), w.own(alice, "without")
+		out := w.requeue(alice, back(l).with("1"))
+		require.Equal(t, "m", verdicts(out))
+		l, _ = w.next(alice)
+
+		slot := strconv.Itoa(int(w.keys.Slot))
+		me, there := w.Text("CLUSTER", "MYID"), w.as(other.Client(t))
+		there.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", me)
+		w.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", there.Text("CLUSTER", "MYID"))
+		both, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{w.server.Addr()}, DisableCache: true})
+		require.NoError(t, err)
+		defer both.Close()
+		c := w.as(both)
+		// The client is sent to the other node for keys that are not here, and asks it; the console's is not.
+		alone := func(number uint64, value string) string {
+			t.Helper()
+			got := c.store.SaveCheckpointsAlone(w.ctx, 0, alice, number, []Saving{{l, value}, {fresh, value}})
+			return string([]byte{byte(got[0]), byte(got[1])})
+		}
+		require.Equal(t, "st", alone(1, "2"))
+		w.Do("MIGRATE", "127.0.0.1", strconv.Itoa(other.Port()), w.keys.Checkpoints, "0", "5000")
+		require.Equal(t, "st", alone(2, "3"), "the checkpoints have moved, the lease has not")
+		require.Equal(t, "ot", alone(1, "2"))
+		require.Equal(t, []Verdict{Kept}, w.store.Extend(w.ctx, alice, []*Lease{l}))
+		_, err = w.store.SaveCheckpoints(w.ctx, 0, alice, 3, []Saving{{l, "4"}})
+		require.Error(t, err)
+		items, err := w.store.Done(w.ctx, 0, alice, []Disposition{back(l).with("4")})
+		require.Error(t, err, "%v", items)
+		require.Equal(t, alice+" "+l.tag, w.value("with"), "an ending that must wait changes nothing")
+
+		keys, err := w.Try("KEYS", "*").AsStrSlice()
+		require.NoError(t, err)
+		for _, key := range keys {
+			w.Do("MIGRATE", "127.0.0.1", strconv.Itoa(other.Port()), key, "0", "5000")
+		}
+		for _, h := range []*harness{there, w} {
+			h.Do("CLUSTER", "SETSLOT", slot, "NODE", there.Text("CLUSTER", "MYID"))
+		}
+		there.open(alice)
+		there.settled()
+		require.Equal(t, "3", there.checkpoint("with"))
+		require.Equal(t, "ss", there.save(alice, 4, Saving{l, "5"}, Saving{fresh, "5"}))
+		require.Equal(t, "dd", verdicts(there.done(alice, back(l).with("6"), back(fresh).with("6"))))
+		require.Equal(t, []string{"6", "6"}, []string{there.checkpoint("with"), there.checkpoint("without")})
 	})
 }

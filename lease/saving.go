@@ -135,11 +135,11 @@ func (s *Store) SaveCheckpoints(ctx context.Context, p int, consumer string, num
 	}
 	answers := make([]string, len(parts))
 	for i, result := range s.rest.DoMulti(ctx, calls) {
-		text, failed := result.ToString()
-		if failed != nil && err == nil {
+		if text, failed := result.ToString(); failed == nil {
+			answers[sent[i]] = text
+		} else if err == nil {
 			err = failed
 		}
-		answers[sent[i]] = text
 	}
 	var all strings.Builder
 	for i, v := range parts {

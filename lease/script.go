@@ -117,6 +117,7 @@ var (
 	scriptSignals  = embedded("signals")
 	scriptShut     = embedded("shut")
 	scriptAnnounce = embedded("announce")
+	scriptForget   = embedded("forget")
 )
 
 // Scripts returns the scripts of this package, for tests and proxies that identify commands by script.
@@ -124,7 +125,7 @@ func Scripts() []*Script {
 	return []*Script{
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,
 		scriptPromote, scriptVerify, scriptRead, scriptCopy, scriptWhole, scriptPending, scriptClose, scriptLegacy, scriptExists,
-		scriptIDs, scriptAttend, scriptKeep, scriptRestore, scriptSave, scriptSaveOne, scriptSignals,
+		scriptIDs, scriptAttend, scriptKeep, scriptRestore, scriptSave, scriptSaveOne, scriptForget, scriptSignals,
 		scriptShut, scriptAnnounce,
 	}
 }

@@ -244,6 +244,9 @@ func (s *Store) Close(ctx context.Context, p int, consumer string) (left int, er
 	n, err := s.rest.Do(ctx, Call{
 		Script: scriptClose, Keys: []string{k.Input, k.Sessions}, Args: []string{consumer, s.layout.Group()},
 	}).AsInt64()
+	if err == nil && n == 0 {
+		s.rest.Do(ctx, Call{Script: scriptForget, Keys: []string{k.Checkpoints}, Args: []string{consumer}})
+	}
 	return int(n), err
 }
 

@@ -283,7 +283,7 @@ func (r *recovery) sweep(ctx context.Context) (left int, err error) {
 	k := r.layout.Keys(r.partition)
 	n, err := r.Store.run.Do(ctx, lease.Call{
 		Script: scriptSweep,
-		Keys:   []string{k.Input, k.Sessions, k.Recover(r.dead)},
+		Keys:   []string{k.Input, k.Sessions, k.Recover(r.dead), k.Checkpoints},
 		Args:   []string{r.dead, r.layout.Group(), r.me},
 	}).AsInt64()
 	return int(n), err

@@ -1,14 +1,16 @@
 -- Requeues entries that somebody removed by hand: what is left of each goes where its owner wanted it.
 --
 -- KEYS     1 input stream  2 sessions  3 later  4… per entry two: the lease key, and the mark that it was moved;
---          then the dead-letter stream if an entry may go there, then signals, if any are to be added
+--          then the dead-letter stream if an entry may go there, then checkpoints if there are some, then
+--          signals, if any are to be added
 -- ARGV     1 … 8 as in requeue.lua; then per entry the ten arguments there, and three: the announcement as this process
---          remembers it ('' if it must not be announced from memory), its retry count and its crash count
--- Returns  { a verdict an entry, { index, error, … } }: m moved; c announced again from memory, since the body is gone, by this
+--          remembers it ('' if it must not be announced from memory), its retry count and its crash count; then
+--          what is to become of checkpoints, as leavings takes it
+-- Returns  { a verdict an entry, { index, error, … }, checkpoints as in requeue.lua }: m moved; c announced again from memory, since the body is gone, by this
 --          call or an earlier one; n pending for another consumer; g the body is gone, and nothing was remembered; and b, f, r,
 --          t, u, x and z as in requeue.lua
 -- Atomic   so that the copy, the acknowledgement, the deletion and the freed lease are one step for everybody else.
--- Parts    deadline disposition
+-- Parts    deadline disposition leaving
 --
 -- The caller ensures that the entries were not moved before, by itself or by others after its session.
 
@@ -35,13 +37,14 @@ local function refer_once(key, mark, value, id, retries, crashes, reason, weight
   return verdict
 end
 
-local function restore(key, mark, id, op, at, delay, retries, crashes, reason, text, known_retries, known_crashes)
+local function restore(key, mark, id, op, at, delay, retries, crashes, reason, text, known_retries, known_crashes, save)
   local value = lease_value(key)
   local pending = find_pending(input, group, id)
   if pending and pending[2] ~= me then
     free(me, key, value, id)
     return 'n'
   end
+  save(key, value, id, pending)
   local fields = body(input, id)
   local verdict = 'm'
   if fields then
@@ -79,10 +82,23 @@ local function restore(key, mark, id, op, at, delay, retries, crashes, reason, t
   return moved == 'm' and verdict or moved
 end
 
+local wanted, notes = leavings(9 + EACH * count), {}
+
+-- Nobody else can have got the stream where the lease is mine, or where it is free and the entry pending for me.
+local function save_of(i, token)
+  return function(key, value, id, pending)
+    local holder = held_by(value, me, id)
+    if holder and holder.token == token or pending and not value then
+      leave(notes, i, KEYS[#KEYS], key, token, wanted[i], 'r', true)
+    end
+  end
+end
+
 local verdicts, details = in_turn(to, count, function(i)
   local a = HEAD + EACH * (i - 1)
   return restore(KEYS[FIRST + 2 * i - 2], KEYS[FIRST + 2 * i - 1], ARGV[a + 1], ARGV[a + 3], tonumber(ARGV[a + 4]),
-    tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], ARGV[a + 11], ARGV[a + 12], ARGV[a + 13])
+    tonumber(ARGV[a + 5]), ARGV[a + 6], ARGV[a + 7], ARGV[a + 8], ARGV[a + 11], ARGV[a + 12], ARGV[a + 13],
+    save_of(i, ARGV[a + 2]))
 end)
 send_signals(input)
-return { verdicts, details }
+return { verdicts, details, notes }

@@ -13,7 +13,7 @@
 local hash, mine, field = KEYS[1], ARGV[1], ARGV[4]
 
 begin_checkpoints(hash)
-local stored = redis.call('HMGET', hash, field)[1]
+local stored = on_key('HMGET', hash, field)[1]
 if not stored then
   return 't'
 end

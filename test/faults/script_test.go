@@ -30,6 +30,7 @@ var notStruck = map[string]string{
 	"attend":  "moves nothing, and is sent twice a minute",
 	"copy":    "sent only for entries of other partitions: TestHeavyMisroutedEntriesAreForwardedOnce of package engine",
 	"save":    "sent only where checkpoints are stored; lease/rule_checkpoint_test.go",
+	"forget":  "removes a number that does no harm; the scanner removes what it leaves",
 	"saveone": "likewise, while a slot migrates",
 	"signals": "reads hints, all of which may be lost: TestSignalsMayGetLost of package engine",
 	"whole":   "reads what is to be copied, and is sent again",

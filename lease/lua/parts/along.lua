@@ -19,7 +19,7 @@ local function save_leases(first, at, verdicts, careful)
     end
   end
   if other < #KEYS then
-    local more = refusals_of(redis.call('MGET', unpack(KEYS, other, #KEYS - 1)), ARGV[at + 2])
+    local more = refusals_of(on_key('MGET', unpack(KEYS, other, #KEYS - 1)), ARGV[at + 2])
     if more then
       n = (#ARGV - at - 4) / 2 - (#KEYS - other)
       refusals = refusals or {}
@@ -36,6 +36,6 @@ end
 local function save_along(answer, first, at, verdicts, careful)
   local ok, saved = pcall(save_leases, first, at, verdicts, careful)
   answer[#answer + 1] = ok and saved or ''
-  answer[#answer + 1] = ok and '' or type(saved) == 'table' and saved.err or tostring(saved)
+  answer[#answer + 1] = ok and '' or tostring(saved)
   return answer
 end

@@ -9,7 +9,7 @@
 -- is not there must wait, so a service without checkpoints would have its endings wait for nothing. Acquire waits in any
 -- case, since the lease of a free stream does not exist.
 --
--- Parts    value
+-- Parts    value reply
 
 local BEFORE_NAME = #':lease:' - #':checkpoints' + 1
 
@@ -31,17 +31,35 @@ local function not_a_checkpoint(hash, stored)
   return 'BADCHECKPOINT ' .. hash .. ' has a value of an unknown kind: ' .. string.sub(begin, 1, 40)
 end
 
+-- Runs a command on a key. An error names the command, which the server does not do where a right is missing.
+local function on_key(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  local err = refused(reply)
+  if err then
+    error(err .. ' (trying ' .. command .. ' on ' .. key .. ')', 0)
+  end
+  return reply
+end
+
 -- The first write of a script that stores checkpoints: maxmemory does not refuse it, and then lets the rest of the script pass. A
 -- demoted server refuses it. No field has this name.
 local function begin_checkpoints(hash)
-  redis.call('HDEL', hash, '-')
+  on_key('HDEL', hash, '-')
+end
+
+-- Removes the number of a session that has ended. Where there is none nothing is written, and no right to do so is missed.
+local function forget_number(hash, consumer)
+  local found = redis.pcall('HMGET', hash, '!' .. consumer)
+  if not found.err and found[1] then
+    redis.pcall('HDEL', hash, '!' .. consumer)
+  end
 end
 
 -- Adds to refusals those checkpoints, from at on as for store_checkpoints, in whose place there is one with a greater token (l), or one
 -- that cannot be read (x).
 local function refuse_older(hash, at, refusals)
   for a = at, #ARGV, 2 do
-    local i, stored = (a - at) / 2 + 1, redis.call('HMGET', hash, ARGV[a])[1]
+    local i, stored = (a - at) / 2 + 1, on_key('HMGET', hash, ARGV[a])[1]
     if stored then
       local token = parse_checkpoint(stored)
       if not token then
@@ -59,7 +77,7 @@ end
 -- With careful, one is refused that a later owner has left. Returns a verdict each: s stored, o a later call was here, and refusals.
 local function store_checkpoints(hash, at, refusals, careful)
   local count = (#ARGV - at - 1) / 2
-  local last = redis.call('HMGET', hash, ARGV[at])[1]
+  local last = on_key('HMGET', hash, ARGV[at])[1]
   if last and (tonumber(last) or 0) > tonumber(ARGV[at + 1]) then
     return string.rep('o', count)
   end
@@ -67,7 +85,7 @@ local function store_checkpoints(hash, at, refusals, careful)
     refusals = refuse_older(hash, at + 2, refusals or {})
   end
   if not refusals then
-    redis.call('HSET', hash, unpack(ARGV, at))
+    on_key('HSET', hash, unpack(ARGV, at))
     return string.rep('s', count)
   end
   local verdicts, flat = {}, { ARGV[at], ARGV[at + 1] }
@@ -79,7 +97,7 @@ local function store_checkpoints(hash, at, refusals, careful)
   end
   -- The number alone would outlast a session that has ended.
   if #flat > 2 then
-    redis.call('HSET', hash, unpack(flat))
+    on_key('HSET', hash, unpack(flat))
   end
   return table.concat(verdicts)
 end

@@ -1,6 +1,6 @@
 -- Shared: checkpoints of streams that begin to be owned.
 --
--- Parts    checkpoint token reply
+-- Parts    checkpoint token
 
 -- Finds the checkpoints of the streams with verdict a, whose lease keys begin at KEYS[first_key] and whose tokens at token, and
 -- writes the token into each. Returns { index, 'v', checkpoint, … } of those that have one; { index, 'x', why, … } of those whose
@@ -17,9 +17,9 @@ local function hand_over(hash, verdicts, first_key, token)
   if #fields == 0 then
     return {}
   end
-  local found = redis.pcall('HMGET', hash, unpack(fields))
-  if found.err then
-    return { 0, 'x', found.err }
+  local ok, found = pcall(on_key, 'HMGET', hash, unpack(fields))
+  if not ok then
+    return { 0, 'x', found }
   end
   local answer, flat = {}, {}
   for j = 1, #fields do
@@ -36,8 +36,8 @@ local function hand_over(hash, verdicts, first_key, token)
     end
   end
   if #flat > 0 then
-    local err = refused(redis.pcall('HSET', hash, unpack(flat)))
-    if err then
+    local written, err = pcall(on_key, 'HSET', hash, unpack(flat))
+    if not written then
       return { 0, 'x', err }
     end
   end

@@ -1,6 +1,6 @@
 -- Shared: checkpoints of streams whose ownership ends.
 --
--- Parts    checkpoint reply
+-- Parts    checkpoint
 
 -- What is to become of checkpoints, by the index of the item. ARGV has three values each from at on: index, w (store it), s (keep
 -- what is stored) or - (delete it), and the checkpoint.
@@ -19,12 +19,10 @@ local function is_lasting(err)
 end
 
 -- Leaves a checkpoint behind with this tag. The caller has made sure that nobody else owns the stream. Returns s: it is as wanted; l: a
--- later owner left one; x and why: it cannot be stored, nor will it be if it is tried again. Raises every other error.
+-- later owner left one; x and why: what is stored cannot be read, and stays. Raises every error.
 local function leave_checkpoint(hash, key, token, wanted, tag)
-  local field = checkpoint_field(hash, key)
-  local found = redis.pcall('HMGET', hash, field)
-  local err = refused(found)
-  local stored, checkpoint = not err and found[1], wanted.checkpoint
+  local field, checkpoint = checkpoint_field(hash, key), wanted.checkpoint
+  local stored = on_key('HMGET', hash, field)[1]
   if stored then
     local last, _, known = parse_checkpoint(stored)
     if not last then
@@ -37,26 +35,32 @@ local function leave_checkpoint(hash, key, token, wanted, tag)
       checkpoint = known
     end
   end
-  if not err and wanted.op == '-' then
-    err = stored and refused(redis.pcall('HDEL', hash, field))
-  elseif not err and (wanted.op == 'w' or stored) then
-    err = refused(redis.pcall('HSET', hash, field, token .. ' ' .. tag .. ' ' .. checkpoint))
+  if wanted.op == '-' then
+    if stored then
+      on_key('HDEL', hash, field)
+    end
+  elseif wanted.op == 'w' or stored then
+    on_key('HSET', hash, field, token .. ' ' .. tag .. ' ' .. checkpoint)
   end
-  if err and not is_lasting(err) then
-    error(err, 0)
-  end
-  return err and 'x' or 's', err or nil
+  return 's'
 end
 
--- Appends to notes what leave_checkpoint returns for item i of a batch. It does nothing for one without a token of its own, and leaves no
--- checkpoint where the stream is another's.
+-- Appends to notes what leave_checkpoint returns for item i of a batch, or x and why where that will not be otherwise if it is tried
+-- again. It does nothing for one without a token of its own, and leaves no checkpoint where the stream is another's. Raises an error that
+-- does not last: the item must wait.
 local function leave(notes, i, hash, key, token, wanted, tag, free_or_mine)
   if not wanted or not string.find(token, '^%d') then
     return
   end
   local verdict, why = 'l', nil
   if free_or_mine then
-    verdict, why = leave_checkpoint(hash, key, token, wanted, tag)
+    local ok
+    ok, verdict, why = pcall(leave_checkpoint, hash, key, token, wanted, tag)
+    if not ok and not is_lasting(verdict) then
+      error(verdict, 0)
+    elseif not ok then
+      verdict, why = 'x', verdict
+    end
   end
   local n = #notes
   notes[n + 1], notes[n + 2], notes[n + 3] = i, verdict, why or ''
