@@ -2,7 +2,6 @@ package lease
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -113,33 +112,25 @@ func parseTakes(parts []rueidis.RedisMessage, n int) ([]Take, error) {
 
 // parseCheckpoints reads what hand_over in lua/parts/handover.lua returns.
 func parseCheckpoints(part rueidis.RedisMessage, takes []Take) error {
+	if why, err := part.ToString(); err == nil {
+		for i := range takes {
+			takes[i].CheckpointErr = refusedItem(why)
+		}
+		return nil
+	}
 	list, err := part.ToArray()
-	if err != nil {
-		return err
+	for i := 0; err == nil && i < len(takes) && len(list) > 0; i++ {
+		if takes[i].Verdict != Acquired {
+			continue
+		}
+		if stored, err := list[0].ToString(); err == nil {
+			takes[i].Checkpoint, takes[i].CheckpointErr = parseCheckpoint(stored)
+		} else if !rueidis.IsRedisNil(err) {
+			takes[i].CheckpointErr = orMalformed("acquire", err)
+		}
+		list = list[1:]
 	}
-	for ; len(list) >= 3; list = list[3:] {
-		index, err1 := list[0].AsInt64()
-		tag, err2 := list[1].ToString()
-		text, err3 := list[2].ToString()
-		if err := errors.Join(err1, err2, err3); err != nil || index < 0 || int(index) > len(takes) {
-			return fmt.Errorf("that of entry %d of %d: %w", index, len(takes), err)
-		}
-		of := takes
-		if index > 0 {
-			of = takes[index-1 : index]
-		}
-		for i := range of {
-			if of[i].Verdict != Acquired {
-				continue
-			}
-			if tag == "v" {
-				of[i].Checkpoint = text
-			} else {
-				of[i].CheckpointErr = refusedItem(text)
-			}
-		}
-	}
-	return nil
+	return err
 }
 
 // describe fills in the details of a verdict.

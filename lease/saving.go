@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -27,6 +28,18 @@ const (
 type Saving struct {
 	Lease *Lease
 	Value string
+}
+
+// storedPattern is that of parse_checkpoint in lua/parts/checkpoint.lua.
+var storedPattern = regexp.MustCompile(`^[0-9]+ (?:v|r|d[0-9]+) `)
+
+// parseCheckpoint returns the checkpoint of what is stored.
+func parseCheckpoint(stored string) (string, error) {
+	head := storedPattern.FindString(stored)
+	if head == "" {
+		return "", refusedItem(badCheckpoint + " the checkpoint of the stream is of an unknown kind")
+	}
+	return stored[len(head):], nil
 }
 
 // Weight is what the checkpoint counts towards MaxSaveWeight.

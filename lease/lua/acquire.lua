@@ -133,6 +133,7 @@ local function judge(i, key, id, not_before)
   end
 end
 
+local tokens = {} -- of those acquired, as text
 local function take(key, value, id)
   local text = token_text(next_token)
   local set
@@ -152,6 +153,7 @@ local function take(key, value, id)
   end
   -- Only now, since the caller counts tokens from the first.
   next_token = next_token + 1
+  tokens[#tokens + 1] = text
   return 'a'
 end
 
@@ -219,5 +221,5 @@ for i = 1, count do
   end
 end
 mark(unmarked, READ)
-local checkpoints = hand_over(KEYS[4], verdicts, FIRST, tonumber(first_token))
+local checkpoints = hand_over(KEYS[4], verdicts, FIRST, tokens)
 return { 'ok', table.concat(verdicts), first_token, more, checkpoints, send_signals(input) }
