@@ -121,6 +121,9 @@ func TestCluster(t *testing.T) {
 	// Trace: the keys of a slot are on two nodes for minutes. A checkpoint of a stream that had one is stored by the form with one key,
 	// wherever the key is; the first one of a stream waits. What that form stored is found by the next owner, once the slot has moved.
 	t.Run("rule 12: checkpoints of a migrating slot are stored one by one", func(t *testing.T) {
+		require.Eventually(t, func() bool {
+			return containsLine(w.as(other.Client(t)).Text("CLUSTER", "INFO"), "cluster_state:ok")
+		}, 30*time.Second, 20*time.Millisecond)
 		w.open(alice)
 		w.settled()
 		l, fresh := w.own(alice, "with"), w.own(alice, "without")
