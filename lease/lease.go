@@ -41,8 +41,8 @@ type Lease struct {
 	completer  Completer
 	ending     atomic.Pointer[Ending]        // nil until it ends; set once
 	ctx        atomic.Pointer[cancelContext] // made when somebody waits for the end
-	checkpoint atomic.Pointer[string]
-	since      int64 // when it was acquired, on the session's clock
+	checkpoint atomic.Pointer[checkpoint]    // made when it is first needed
+	since      int64                         // when it was acquired, on the session's clock
 	nameAt     uint16
 	entryAt    uint16
 	retries    uint16
@@ -158,6 +158,7 @@ func (l *Lease) Lose(cause error) bool {
 			return false
 		}
 	}
+	l.SettleCheckpoint(cause) // first: who waits with the lease's context learns why it ended
 	l.cancelContext()
 	return true
 }
@@ -235,21 +236,28 @@ type ownEnd struct{ lease *Lease }
 func (e *ownEnd) Error() string { return api.ErrNotHeld.Error() }
 func (e *ownEnd) Unwrap() error { return api.ErrNotHeld }
 
-// wait waits for the outcome of an ending. If ctx ends because this lease did, that end is ignored, though not a deadline of
-// ctx.
+// wait waits for the outcome of an ending.
 func (l *Lease) wait(ctx context.Context, e *Ending) error {
+	if err := l.await(ctx, e.settled); err != nil {
+		return err
+	}
+	return e.err
+}
+
+// await waits until done is closed. If ctx ends because this lease did, but was not lost, that end is ignored, though not a deadline
+// of ctx.
+func (l *Lease) await(ctx context.Context, done <-chan struct{}) error {
 	select {
-	case <-e.settled:
-		return e.err
+	case <-done:
+		return nil
 	default: // a known outcome counts even if ctx has ended
 	}
 	select {
-	case <-e.settled:
-		return e.err
+	case <-done:
+		return nil
 	case <-ctx.Done():
 	}
-	var own *ownEnd
-	if !errors.As(context.Cause(ctx), &own) || own.lease != l {
+	if !l.endedBy(context.Cause(ctx)) {
 		return ctx.Err()
 	}
 	var timeout <-chan time.Time
@@ -259,9 +267,19 @@ func (l *Lease) wait(ctx context.Context, e *Ending) error {
 		timeout = timer.C
 	}
 	select {
-	case <-e.settled:
-		return e.err
+	case <-done:
+		return nil
 	case <-timeout:
 		return context.DeadlineExceeded
 	}
+}
+
+// endedBy reports whether cause is why this lease has ended, unless it was lost.
+func (l *Lease) endedBy(cause error) bool {
+	var own *ownEnd
+	if errors.As(cause, &own) {
+		return own.lease == l
+	}
+	e := l.ending.Load()
+	return e != nil && e.Kind != EndLost && cause == e.Cause
 }

@@ -65,6 +65,7 @@ func BenchmarkMemory(b *testing.B) {
 		{"partitions", 128, func(*Lease) {}},
 		{"context", 1, func(l *Lease) { l.Context() }},
 		{"done", 1, func(l *Lease) { l.Context().Done() }},
+		{"checkpoint", 1, func(l *Lease) { l.Inherit("1763724300000-1") }},
 	}
 	for _, u := range uses {
 		for _, n := range []int{1000, 100_000} {

@@ -104,3 +104,10 @@ func (t *Table) SplitUnconfirmed(missing []*Lease) (forgotten, deleted []*Lease)
 	}
 	return forgotten, deleted
 }
+
+// DoubtCheckpoints has the checkpoints of all leases of a session stored again, since the server may have forgotten them.
+func (t *Table) DoubtCheckpoints(s *Session) {
+	for l := range t.Of(s) {
+		l.Doubt()
+	}
+}

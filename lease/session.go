@@ -14,6 +14,7 @@ type Session struct {
 	consumer  string
 	clock     Clock
 	until     deadline
+	unsaved   unsaved
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
