@@ -36,6 +36,8 @@ type acquirer struct {
 	renewer   beats
 	parked    parker
 	signals   *signals
+	// unreadable is called when Redis refuses to read checkpoints.
+	unreadable func(partition int, err error)
 }
 
 // acquireWeight is the weight of an entry in a call that acquires it: the call carries the key of its lease and its ID.
@@ -148,6 +150,9 @@ func (a *acquirer) acquireOnce(ctx context.Context, p *partition, s *lease.Sessi
 		// The deadline counts from before the call was sent. Added is posted by announce while the table is locked, so that no
 		// other notification of the lease comes before it.
 		l := lease.New(s, x, takes[i].Token, t.sent, t.lease, a.completer)
+		if !a.inherit(l, &takes[i]) {
+			continue
+		}
 		if l.Believed() == 0 || !a.table.Add(l, t.firstRenewal(), a.ownership.announce) {
 			// The answer came too late; or our previous lease of the stream has been removed from the server, but not yet from the
 			// table. Either way the entry comes back in a moment.
@@ -169,10 +174,33 @@ func (a *acquirer) recheck(p *partition, s *lease.Session, l *lease.Lease, sent 
 	now, current := p.view()
 	if current != epoch {
 		a.table.DistrustOne(l, sent+int64(a.cfg.sessionTTL-a.cfg.sessionMargin), a.clock.Now())
+		l.Doubt()
 	}
 	if now != s {
 		a.ownership.disown([]*lease.Lease{l}, metrics.CauseSession, errSessionPast)
 	}
+}
+
+// unreadDelay is how long a stream is not handed out whose checkpoint cannot be read; up to half as long again is added at random.
+const unreadDelay = 20 * time.Second
+
+// inherit gives a lease the checkpoint that its acquisition found. It reports false if that is not known: then the stream is given
+// back, since its next owner is not to begin anew. Where Redis refuses checkpoints as such, streams are owned without.
+func (a *acquirer) inherit(l *lease.Lease, take *lease.Take) bool {
+	switch err := take.CheckpointErr; {
+	case err == nil:
+		l.Inherit(take.Checkpoint)
+	case refusesCheckpoints(err):
+		l.Blind()
+		a.unreadable(l.Partition(), err)
+	default:
+		a.metrics.Inc(metrics.CheckpointsUnreadable)
+		a.log.Warn("a stream is not handed out, since its checkpoint cannot be read", 1, "partition", l.Partition(), "entry", l.Entry(),
+			"err", lease.Explain(err))
+		a.completer.RequeueUnread(l, unreadDelay+time.Duration(float64(unreadDelay)/2*a.random()))
+		return false
+	}
+	return true
 }
 
 // place puts an entry where the answer to its acquisition sends it.

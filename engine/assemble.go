@@ -33,6 +33,7 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	e.agreement = e.makeAgreement()
 	e.sessions = &sessions{env: &e.env}
 	e.signaled = &signaled{}
+	e.checkpoints = newCheckpoints(base, &e.env, e.partitions, e.table, func() { e.renewer.nudge() }, e.lanes.of, e.store)
 	e.completer = e.makeCompleter(base)
 	e.ownership = e.makeOwnership(to)
 	e.renewer = e.makeRenewer(base)
@@ -81,7 +82,7 @@ func (e *Engine) makeTopologyWatcher() *topologyWatcher {
 		changed:    e.way.changed,
 		named:      e.keepRoutes,
 		regroup: func() {
-			for _, q := range []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter.work, e.signals.work} {
+			for _, q := range []interface{ Regroup() }{e.renewer.work, e.completer, e.parked.work, e.recoverer.work, e.promoter.work, e.signals.work, e.checkpoints.work} {
 				q.Regroup()
 			}
 		},
@@ -133,6 +134,7 @@ func (e *Engine) makeCompleter(base context.Context) *completion.Completer {
 		},
 		Hold:     e.reading.Add,
 		Delayed:  func(partition int, d time.Duration) { e.promoter.soon(partition, d) },
+		Unsaved:  e.checkpoints.refused,
 		Progress: e.room.Broadcast,
 		Tampered: func(partition int) { e.partitions[partition].compareSoon(e.clock.Now()) },
 	})
@@ -149,14 +151,14 @@ func (e *Engine) makeRenewer(base context.Context) *renewer {
 	return newRenewer(base, &e.env, renewerParts{
 		partitions: e.partitions, table: e.table, ttls: e.ttls, sessions: e.sessions, ownership: e.ownership,
 		lane: e.lanes.of, unanswered: e.topology.failed, onLook: e.pressure.look,
-		revalidate: func(now int64) int64 { return e.revalidations.look(now) },
+		revalidate: func(now int64) int64 { return e.revalidations.look(now) }, save: e.checkpoints,
 	})
 }
 
 func (e *Engine) makeAcquirer() *acquirer {
 	return &acquirer{
 		env: &e.env, ttls: e.ttls, table: e.table, sessions: e.sessions, ownership: e.ownership, completer: e.completer,
-		busy: e.busy, renewer: e.renewer,
+		busy: e.busy, renewer: e.renewer, unreadable: e.checkpoints.refused,
 	}
 }
 
@@ -183,6 +185,7 @@ func (e *Engine) sessionParts(base context.Context) sessionParts {
 		running:       e.life.isRunning,
 		answered:      e.breakers.answered,
 		serverChanged: func() { e.maintenance.serverChanged(); e.way.changed() },
+		made:          e.checkpoints.attach,
 		drop:          e.parked.list.Drop,
 		retire:        func(s *lease.Session) { e.completer.Retire(s, completion.Closing{}) },
 		promote:       func(partition int) { e.promoter.due(partition) },

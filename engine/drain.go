@@ -165,7 +165,7 @@ func (e *Engine) dismantle(to delivery, why error, readers *sync.WaitGroup) {
 	defer cancel()
 
 	// 1. Whatever could take a stream. After a drain most of it has stopped already.
-	stopped := await(stopping, async(e.stopTaking, e.promoter.stop, e.signals.work.Stop, readers.Wait))
+	stopped := await(stopping, async(e.stopTaking, e.promoter.stop, e.signals.work.Stop, e.checkpoints.work.Stop, readers.Wait))
 
 	// 2. Handlers and their leases, then completions, then renewal.
 	e.stopHandling(api.ErrClosed)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -49,6 +50,7 @@ type Engine struct {
 	positions     *lease.Signals // in signals
 	signals       *signals
 	signaled      *signaled
+	checkpoints   *checkpoints
 	recoverer     *recoverer
 	predecessors  *predecessors
 	backlogs      *backlogs
@@ -115,6 +117,26 @@ func (e *Engine) ResetTopology() {
 	if e.life.isRunning() {
 		e.topology.reset()
 	}
+}
+
+// Checkpoints returns nil if checkpoints can be stored in every partition. Otherwise the error says why not: it matches
+// api.ErrNoCheckpoints if Redis refuses them, since a right is missing or a key has another type, and is another one if Redis does not
+// answer. It makes a round trip to each partition, and works before the start, too. Streams are owned whatever it returns: it is for
+// programs that are not to start without checkpoints.
+func (e *Engine) Checkpoints(ctx context.Context) error {
+	if !connected(e.client) {
+		if err := e.connector.once(); err != nil {
+			return err
+		}
+	}
+	for p := range e.partitions {
+		if err := e.store.CheckpointsAllowed(ctx, p); refusesCheckpoints(err) {
+			return noCheckpoints(p, err)
+		} else if err != nil {
+			return fmt.Errorf("checkpoints of partition %d: %w", p, lease.Explain(err))
+		}
+	}
+	return nil
 }
 
 // scanStore is everything that the engine asks of Redis about dead consumers and backlogs. scan.Store is the real one.

@@ -106,7 +106,9 @@ func (s *fakeServer) take(n int, p *fakePartition, me string, x *lease.Entry, se
 	p.token = max(p.token+1, uint64(time.Now().UnixMicro()))
 	p.leases[x.Key] = &fakeLease{consumer: me, token: p.token, entry: x.ID, until: now + set.LeaseTTL.Milliseconds()}
 	pending.since, pending.deliveries = now, lease.HeldDeliveries
-	return lease.Take{Verdict: lease.Acquired, Token: api.Token(p.token)}
+	take := lease.Take{Verdict: lease.Acquired, Token: api.Token(p.token)}
+	p.checkpoints.handOver(x.Key, &take)
+	return take
 }
 
 func (s *fakeServer) done(p *fakePartition, me string, r *lease.Disposition) lease.Verdict {

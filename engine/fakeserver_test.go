@@ -76,6 +76,7 @@ type fakePartition struct {
 
 	signals        []lease.Signal
 	signalsRefused error // why signals can be neither read nor looked for; nil: they can
+	checkpoints    fakeCheckpoints
 
 	copied map[string]map[string]bool // what copy.lua remembers: IDs by their source
 }
@@ -320,6 +321,8 @@ type snapshot struct {
 	firm      []fakeFirm
 	pending   []map[string]*fakePending
 	delivered []int
+
+	checkpoints []map[string]fakeCheckpoint
 }
 
 func (s *fakeServer) snapshot() (x snapshot) {
@@ -338,6 +341,7 @@ func (s *fakeServer) snapshot() (x snapshot) {
 			pending[id] = &held
 		}
 		x.pending, x.delivered = append(x.pending, pending), append(x.delivered, p.delivered)
+		x.checkpoints = append(x.checkpoints, maps.Clone(p.checkpoints.fields))
 		x.ttl, x.beat, x.firm = append(x.ttl, p.ttl), append(x.beat, p.beat), append(x.firm, p.firm)
 	}
 	return x
@@ -349,7 +353,7 @@ func (s *fakeServer) failover(x snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n, p := range s.parts {
-		p.pending, p.delivered = x.pending[n], x.delivered[n]
+		p.pending, p.delivered, p.checkpoints.fields = x.pending[n], x.delivered[n], x.checkpoints[n]
 		p.sessions, p.leases, p.ttl, p.beat, p.firm = x.sessions[n], x.leases[n], x.ttl[n], x.beat[n], x.firm[n]
 	}
 }

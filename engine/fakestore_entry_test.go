@@ -195,8 +195,12 @@ func (s *fakeStore) returns(ctx context.Context, op string, n int, consumer stri
 	for i := range items {
 		c.entries = append(c.entries, items[i].Entry)
 	}
-	err = s.do(ctx, c, func() error {
+	err = s.do(ctx, c, func() (refused error) {
 		s.server.with(n, func(p *fakePartition) {
+			if p.checkpoints.moving {
+				refused = errTryAgain
+				return
+			}
 			for i := range items {
 				if refuse := s.server.refuse; refuse != nil {
 					if why := refuse(&items[i]); why != "" {
@@ -206,13 +210,16 @@ func (s *fakeStore) returns(ctx context.Context, op string, n int, consumer stri
 				}
 				p.delayed = 0
 				o := lease.Outcome{Verdict: f(p, consumer, &items[i])}
+				if o.Verdict == lease.Finished || o.Verdict == lease.Moved {
+					p.checkpoints.leave(&items[i], &o)
+				}
 				if p.delayed > 0 && o.Verdict == lease.Moved {
 					o.Reason = strconv.FormatInt(p.delayed, 10)
 				}
 				out = append(out, o)
 			}
 		})
-		return nil
+		return refused
 	})
 	if err != nil {
 		return nil, err

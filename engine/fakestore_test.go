@@ -215,7 +215,7 @@ func (s *fakeStore) Beat(ctx context.Context, n int, consumer string, alone bool
 	return b, err
 }
 
-func (s *fakeStore) Renew(ctx context.Context, n int, consumer string, floor api.Token, batches [][]*lease.Lease, _ []lease.Savings, out []lease.Renewal) []lease.Renewal {
+func (s *fakeStore) Renew(ctx context.Context, n int, consumer string, floor api.Token, batches [][]*lease.Lease, saves []lease.Savings, out []lease.Renewal) []lease.Renewal {
 	c := fakeCall{op: "renew", partition: n, consumer: consumer, batches: len(batches)}
 	for _, batch := range batches {
 		c.n += len(batch)
@@ -226,8 +226,15 @@ func (s *fakeStore) Renew(ctx context.Context, n int, consumer string, floor api
 	var answers []lease.Renewal
 	err := s.do(ctx, c, func() error {
 		s.server.with(n, func(p *fakePartition) {
-			for _, batch := range batches {
-				answers = append(answers, s.server.renew(p, consumer, floor, batch, &s.set))
+			for i, batch := range batches {
+				a := s.server.renew(p, consumer, floor, batch, &s.set)
+				if saves != nil && a.Status != lease.SessionLost {
+					if a.SaveErr = p.checkpoints.refuse; a.SaveErr == nil {
+						a.Saved = s.server.save(p, consumer, saves[i])
+						p.checkpoints.rides += len(saves[i].Items)
+					}
+				}
+				answers = append(answers, a)
 			}
 		})
 		return nil
@@ -267,9 +274,12 @@ func (s *fakeStore) Extend(ctx context.Context, consumer string, leases []*lease
 	return verdicts
 }
 
-func (s *fakeStore) Verify(ctx context.Context, p int, consumer string, leases []*lease.Lease, _ lease.Savings) (answer lease.Verified, err error) {
+func (s *fakeStore) Verify(ctx context.Context, p int, consumer string, leases []*lease.Lease, saves lease.Savings) (answer lease.Verified, err error) {
 	err = s.on(ctx, "verify", p, consumer, len(leases), func(p *fakePartition) error {
 		answer.Verdicts = s.server.verify(p, consumer, leases, &s.set)
+		if len(saves.Items) > 0 && answer.Verdicts != "" {
+			answer.Saved = s.server.save(p, consumer, saves)
+		}
 		return nil
 	})
 	return answer, err

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"sync"
@@ -23,6 +24,17 @@ type renewerParts struct {
 	unanswered func(err error)                       // called when a large wave failed
 	onLook     func(now int64, late []time.Duration) // called at each look with how late the renewals of each partition are
 	revalidate func(now int64) (next int64)          // makes due what notices ask for, and returns when there is more to do
+	save       saver
+}
+
+// saver is what stores checkpoints. None of its methods blocks.
+type saver interface {
+	look(now int64) (next int64) // has stored what is due, and returns when there is more to do
+
+	// ride and verifying take checkpoints along with a call that goes out anyway, and rode gives them back.
+	ride(p *partition, s *lease.Session, epoch uint64, room int) lease.Savings
+	verifying(p *partition, s *lease.Session, leases []*lease.Lease) lease.Savings
+	rode(p *partition, epoch uint64, saves lease.Savings, verdicts string, err error)
 }
 
 // renewer renews leases and sessions. One loop decides when: it looks at the wheel and the sessions and never does I/O. A work queue
@@ -102,7 +114,7 @@ func (r *renewer) look() time.Duration {
 	tick := r.cfg.wheel.Tick
 	retry := int64(r.cfg.timeout)
 	var past []*lease.Lease
-	nextNotice := r.revalidate(now)
+	nextNotice := min(r.revalidate(now), r.save.look(now))
 
 	r.mu.Lock() // held while the table is locked: what is due goes from the wheel into the queues in one step
 	r.table.Due(now, r.mu.queues, func(l *lease.Lease) (int64, bool) {
@@ -196,12 +208,19 @@ func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session) (sen
 }
 
 // renew renews leases in batches, and extends, retries, verifies or disowns each as its verdict says. It returns when the call was
-// sent: new deadlines count from then, and verdicts count only if the server was not seen to change since the epoch was read.
-func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due []*lease.Lease) (sent int64, failure error) {
+// sent: new deadlines count from then, and verdicts count only if the server was not seen to change since the epoch was read. Checkpoints
+// that weigh no more than room may go along.
+func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due []*lease.Lease, room int) (sent int64, failure error) {
 	_, epoch := p.view() // before the call
 	t := r.ttls.forCall(p)
 	batches := cut(due, r.cfg.pipeline.MaxBatch)
-	answers := t.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, nil, nil)
+	var saves []lease.Savings // those of a wave of several batches go by themselves
+	if len(batches) == 1 {
+		if along := r.save.ride(p, s, epoch, room); len(along.Items) > 0 {
+			saves = []lease.Savings{along}
+		}
+	}
+	answers := t.Renew(ctx, p.number, s.Consumer(), api.Token(p.floor.Load()), batches, saves, nil)
 
 	var again, missing, lost []*lease.Lease
 	kept := make([]*lease.Lease, 0, r.cfg.pipeline.MaxBatch)
@@ -214,11 +233,17 @@ func (r *renewer) renew(ctx context.Context, p *partition, s *lease.Session, due
 			code, _ := lease.Refusal(a.Err)
 			migrating = migrating || code == "TRYAGAIN"
 			again = append(again, batch...)
+			if saves != nil {
+				r.save.rode(p, epoch, saves[i], "", a.Err)
+			}
 			continue
 		}
 		kept = kept[:0]
 		r.waves[p.number].lastBeat = t.sent
 		same := r.sessions.onBeat(p, s, epoch, t, a.Beat)
+		if saves != nil {
+			r.save.rode(p, epoch, saves[i], a.Saved, a.SaveErr)
+		}
 		if a.Status == lease.SessionLost {
 			// The session has been lost, and its leases with it.
 			r.metrics.Renewed(extended, 0, 0, len(due)-extended)
@@ -269,7 +294,9 @@ func (r *renewer) verify(ctx context.Context, p *partition, s *lease.Session, mi
 				held = append(held, l)
 			}
 		}
-		answer, err := t.Verify(ctx, p.number, s.Consumer(), held, lease.Savings{})
+		saves := r.save.verifying(p, s, held)
+		answer, err := t.Verify(ctx, p.number, s.Consumer(), held, saves)
+		r.save.rode(p, epoch, saves, answer.Saved, cmp.Or(err, answer.SaveErr))
 		if _, now := p.view(); err != nil || now != epoch {
 			again = append(again, held...)
 			continue

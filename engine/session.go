@@ -50,6 +50,7 @@ type sessionParts struct {
 	running       func() bool                          // reports whether the engine runs
 	answered      func(partition int)                  // called when the server of a partition answers
 	serverChanged func()                               // called when another server answers than before
+	made          func(s *lease.Session)               // called with each new session before anybody else has it
 	drop          func(s *lease.Session)               // forgets what is parked for a session
 	retire        func(s *lease.Session)               // has everything requeued that is pending for a session
 	promote       func(partition int)                  // called when entries of later are due
@@ -131,6 +132,7 @@ func (k *sessions) install(p *partition, name string, t callTTLs, b lease.Beat) 
 		k.renewer.beatNow(p.number)
 		return nil
 	}
+	k.made(s)
 	p.mu.Lock()
 	p.mu.session, p.mu.reopen = s, false
 	p.mu.read.last, p.mu.read.lost, p.mu.read.compareAt = "", false, k.nextComparison()
@@ -187,6 +189,7 @@ func (k *sessions) onBeat(p *partition, s *lease.Session, epoch uint64, t callTT
 // previous deadline, which is before the end of settling, until a renewal sent from now on succeeds.
 func (k *sessions) revalidateAll(p *partition, s *lease.Session) {
 	k.table.Distrust(s, max(s.Until(), 1), k.clock.Now())
+	k.table.DoubtCheckpoints(s)
 	k.renewer.nudge()
 	k.serverChanged()
 }

@@ -95,6 +95,7 @@ func (e *Engine) collectGauges(emit metrics.Emit) {
 		emit(metrics.Intake, n, float64(e.pressure.state(strain.intake, e.pressure.isClogged(n, e.clock.Now()))))
 		roomless := e.roomless(p)
 		emit(metrics.RoomWait, n, roomless.Seconds())
+		e.checkpoints.emit(n, emit)
 		e.backlogs.emit(n, roomless >= e.cfg.beat, emit)
 	}
 	if limit, limited := e.quota.Limit(); limited {

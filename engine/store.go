@@ -33,6 +33,9 @@ type store interface {
 	Keep(ctx context.Context, p int, consumer string, items []lease.Keepable) (lease.Status, []lease.Outcome, error)
 	Restore(ctx context.Context, p int, consumer string, items []lease.Restorable) ([]lease.Outcome, error)
 	Attend(ctx context.Context, p int, consumer string) (pending int, err error)
+	SaveCheckpoints(ctx context.Context, p int, consumer string, number uint64, items []lease.Saving) (verdicts string, err error)
+	SaveCheckpointsAlone(ctx context.Context, p int, consumer string, number uint64, items []lease.Saving) []lease.Verdict
+	CheckpointsAllowed(ctx context.Context, p int) error
 	Promote(ctx context.Context, p, limit int) (lease.Promotion, error)
 	Signals(ctx context.Context, p int, position string, count int) (lease.SignalPage, error)
 	Close(ctx context.Context, p int, consumer string) (left int, err error)

@@ -156,7 +156,7 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 func (r *renewer) renewWave(ctx context.Context, p *partition, s *lease.Session, wave lease.Wave) (sent int64, err error) {
 	w := &r.waves[p.number]
 	r.setSentSince(p.number, wave.Oldest)
-	if sent, err = r.renew(ctx, p, s, wave.Leases); err == nil {
+	if sent, err = r.renew(ctx, p, s, wave.Leases, smallWave-wave.Weight); err == nil {
 		r.setSentSince(p.number, 0)
 	}
 	w.latency = time.Duration(r.clock.Now() - sent)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -37,7 +38,7 @@ func ending(l *Lease) string {
 
 // unsavedOf takes all that is to be stored of a lease's session, as "value".
 func unsavedOf(l *Lease) (values []string) {
-	items, _ := l.session.TakeUnsaved(1000, 1<<20, true, false)
+	items, _ := l.session.TakeUnsaved(SavingLimit{Count: 1000, Weight: 1 << 20, Whole: true, Wanted: math.MaxUint64, Before: math.MaxInt64})
 	for _, x := range items {
 		values = append(values, x.Value)
 	}
@@ -143,7 +144,7 @@ func TestSaveCheckpointWaitsForThatOneOrALaterOne(t *testing.T) {
 		require.NoError(t, <-first)
 		require.Empty(t, second)
 		require.Equal(t, 4, wanted, "somebody waits for the next")
-		items, _ := l.session.TakeUnsaved(10, 1<<20, true, true)
+		items, _ := l.session.TakeUnsaved(SavingLimit{Count: 10, Weight: 1 << 20, Whole: true, Wanted: l.session.WantedCheckpoints()})
 		require.Len(t, items, 1)
 		l.NotStored(nil)
 		l.SetCheckpoint("3")
@@ -286,17 +287,17 @@ func TestTakeUnsavedIsBounded(t *testing.T) {
 	count, oldest := s.Unsaved()
 	require.Equal(t, 10, count)
 	require.Positive(t, oldest)
-	items, since := s.TakeUnsaved(3, 1<<20, false, false)
+	items, since := s.TakeUnsaved(SavingLimit{Count: 3, Weight: 1 << 20, Wanted: math.MaxUint64, Before: math.MaxInt64})
 	require.Len(t, items, 3)
 	require.Equal(t, oldest, since)
-	items, _ = s.TakeUnsaved(100, 2500, false, false)
+	items, _ = s.TakeUnsaved(SavingLimit{Count: 100, Weight: 2500, Wanted: math.MaxUint64, Before: math.MaxInt64})
 	require.Len(t, items, 2)
-	items, _ = s.TakeUnsaved(100, 500, false, false)
+	items, _ = s.TakeUnsaved(SavingLimit{Count: 100, Weight: 500, Wanted: math.MaxUint64, Before: math.MaxInt64})
 	require.Empty(t, items)
-	items, _ = s.TakeUnsaved(100, 500, true, false)
+	items, _ = s.TakeUnsaved(SavingLimit{Count: 100, Weight: 500, Whole: true, Wanted: math.MaxUint64, Before: math.MaxInt64})
 	require.Len(t, items, 1, "one too large would be stuck")
 	leases[6].Lose(api.ErrLeaseLost)
-	items, _ = s.TakeUnsaved(100, 1<<20, true, false)
+	items, _ = s.TakeUnsaved(SavingLimit{Count: 100, Weight: 1 << 20, Whole: true, Wanted: math.MaxUint64, Before: math.MaxInt64})
 	require.Len(t, items, 3)
 	require.Same(t, leases[7], items[0].Lease)
 	require.False(t, hasUnsaved(leases[0]))
@@ -319,7 +320,7 @@ func TestCheckpointsUnderConcurrency(t *testing.T) {
 		all.Go(func() { saved <- l.SaveCheckpoint(context.Background(), "saved") })
 		all.Go(func() {
 			for i := range 20 {
-				items, _ := s.TakeUnsaved(10, 1<<20, true, false)
+				items, _ := s.TakeUnsaved(SavingLimit{Count: 10, Weight: 1 << 20, Whole: true, Wanted: math.MaxUint64, Before: math.MaxInt64})
 				for _, x := range items {
 					if i%3 == 0 {
 						x.Lease.NotStored(nil)
@@ -342,7 +343,7 @@ func TestCheckpointsUnderConcurrency(t *testing.T) {
 		}
 		require.Equal(t, stored, l.Checkpoint())
 		for len(s.unsaved.mu.all.items) > 0 {
-			s.TakeUnsaved(10, 1<<20, true, false)
+			s.TakeUnsaved(SavingLimit{Count: 10, Weight: 1 << 20, Whole: true, Wanted: math.MaxUint64, Before: math.MaxInt64})
 		}
 	}
 }
@@ -361,7 +362,7 @@ func BenchmarkSetCheckpoint(b *testing.B) {
 			continue
 		}
 		for len(s.unsaved.mu.all.items) > 0 {
-			items, _ := s.TakeUnsaved(256, MaxSaveWeight, true, false)
+			items, _ := s.TakeUnsaved(SavingLimit{Count: 256, Weight: MaxSaveWeight, Whole: true, Wanted: math.MaxUint64, Before: math.MaxInt64})
 			for _, x := range items {
 				x.Lease.Stored()
 			}

@@ -59,6 +59,17 @@ func (t *Table) Distrust(s *Session, until, at int64) {
 	}
 }
 
+// DueNow makes leases due at at.
+func (t *Table) DueNow(leases []*Lease, at int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range leases {
+		if l.listed {
+			t.dueLocked(l, at)
+		}
+	}
+}
+
 // DistrustOne is Distrust for one lease that was listed while its server changed.
 func (t *Table) DistrustOne(l *Lease, until, at int64) {
 	t.mu.Lock()

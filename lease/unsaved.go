@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +19,7 @@ type unsaved struct {
 		sync.Mutex
 		all    savingList // in the order in which they were listed
 		wanted savingList // of them, those that somebody waits for
+		wants  uint64     // how many were ever in that
 	}
 }
 
@@ -30,6 +32,7 @@ type savingList struct {
 type unsavedLease struct {
 	lease *Lease
 	since int64
+	want  uint64 // its number among those that were wanted
 }
 
 // SavingHooks are what a session calls about checkpoints. They must not block. Any may be nil.
@@ -68,23 +71,54 @@ func (s *Session) Unsaved() (count int, oldest int64) {
 	return u.mu.all.len(), oldest
 }
 
-// TakeUnsaved takes checkpoints that are to be stored, for one call: at most count, of at most so much weight together, unless alone
-// is true and the first one has more. Those that somebody waits for come first; with wanted set, no others come. Each must be given
-// back by Lease.Stored or Lease.NotStored. oldest is since when the first of them was to be stored, on the clock.
-func (s *Session) TakeUnsaved(count, weight int, alone, wanted bool) (items []Saving, oldest int64) {
+// FirstUnsaved returns since when the checkpoint was to be stored that was listed first, on the clock; 0 if there is none.
+func (s *Session) FirstUnsaved() int64 {
 	u := &s.unsaved
-	for len(items) < count {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.mu.all.len() == 0 {
+		return 0
+	}
+	return u.mu.all.items[u.mu.all.head].since
+}
+
+// SavingLimit is what a call takes of the checkpoints that are to be stored.
+type SavingLimit struct {
+	Count  int    // at most so many
+	Weight int    // of at most so much together
+	Whole  bool   // the first one may have more
+	Wanted uint64 // those that somebody waits for, as WantedCheckpoints returned; 0: none of them
+	Before int64  // those listed by then, on the clock
+}
+
+// AllUnsaved is without a limit.
+var AllUnsaved = SavingLimit{Count: math.MaxInt, Weight: math.MaxInt, Wanted: math.MaxUint64, Before: math.MaxInt64}
+
+// WantedCheckpoints returns which checkpoints are to be stored now because somebody waits for that, for a SavingLimit. Those that are
+// given back since do not count.
+func (s *Session) WantedCheckpoints() uint64 {
+	u := &s.unsaved
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.mu.wants
+}
+
+// TakeUnsaved takes checkpoints that are to be stored, for one call. Those that somebody waits for come first. Each must be given back
+// by Lease.Stored or Lease.NotStored. oldest is since when the first of them was to be stored, on the clock.
+func (s *Session) TakeUnsaved(limit SavingLimit) (items []Saving, oldest int64) {
+	u := &s.unsaved
+	for len(items) < limit.Count {
 		list := &u.mu.wanted
-		x, ok := u.pop(list)
-		if !ok && !wanted {
+		x, ok := u.pop(list, limit)
+		if !ok {
 			list = &u.mu.all
-			x, ok = u.pop(list)
+			x, ok = u.pop(list, limit)
 		}
 		if !ok {
 			break
 		}
-		most := weight
-		if alone && len(items) == 0 {
+		most := limit.Weight
+		if limit.Whole && len(items) == 0 {
 			most = max(most, 2*len(x.lease.Stream())+api.MaxCheckpoint+saveOverhead)
 		}
 		item, fits, ok := x.lease.Send(most)
@@ -95,7 +129,7 @@ func (s *Session) TakeUnsaved(count, weight int, alone, wanted bool) (items []Sa
 		if !ok {
 			continue
 		}
-		weight -= item.Weight()
+		limit.Weight -= item.Weight()
 		items = append(items, item)
 		if oldest == 0 || x.since < oldest {
 			oldest = x.since
@@ -109,17 +143,26 @@ func (u *unsaved) add(l *Lease, wanted bool) {
 	now := l.session.clock.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	list := &u.mu.all
-	if wanted {
-		list = &u.mu.wanted
+	if !wanted {
+		u.mu.all.add(unsavedLease{lease: l, since: now})
+		return
 	}
-	list.add(unsavedLease{l, now})
+	u.mu.wants++
+	u.mu.wanted.add(unsavedLease{l, now, u.mu.wants})
 }
 
-func (u *unsaved) pop(from *savingList) (unsavedLease, bool) {
+// pop takes the first lease of a list, if it is within a limit.
+func (u *unsaved) pop(from *savingList, limit SavingLimit) (x unsavedLease, ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return from.pop()
+	if from.len() == 0 {
+		return x, false
+	}
+	first := from.items[from.head]
+	if from == &u.mu.wanted && first.want > limit.Wanted || from == &u.mu.all && first.since > limit.Before {
+		return x, false
+	}
+	return from.pop(), true
 }
 
 func (u *unsaved) unpop(to *savingList, x unsavedLease) {
@@ -139,16 +182,13 @@ func (q *savingList) add(x unsavedLease) {
 	q.items = append(q.items, x)
 }
 
-func (q *savingList) pop() (x unsavedLease, ok bool) {
-	if q.len() == 0 {
-		return x, false
-	}
-	x = q.items[q.head]
+func (q *savingList) pop() unsavedLease {
+	x := q.items[q.head]
 	q.items[q.head] = unsavedLease{}
 	if q.head++; q.head == len(q.items) {
 		q.items, q.head = q.items[:0], 0
 	}
-	return x, true
+	return x
 }
 
 // unpop puts one back that was taken last.

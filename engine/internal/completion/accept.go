@@ -31,6 +31,7 @@ func (c *Completer) End(l *lease.Lease) {
 			Retries: lease.KeepCount, Crashes: lease.KeepCount, IfShut: ending.IfShut,
 		},
 	}
+	l.EndCheckpoint(&x.Disposition)
 	if ending.Kind == lease.EndFailed {
 		policy{c.cfg.Policy, c.cfg.Random}.decide(&x.Disposition, l.Attempt(), ending.Why)
 	}
@@ -41,6 +42,14 @@ func (c *Completer) End(l *lease.Lease) {
 func (c *Completer) RequeueLost(l *lease.Lease) {
 	c.push(l.Partition(), completion{consumer: l.Session().Consumer(), tampered: tampered{was: l}, Disposition: lease.Disposition{
 		Key: l.Key(), Entry: l.Entry(), Token: lease.AnyToken, Dest: lease.ToInput,
+		Retries: lease.KeepCount, Crashes: lease.KeepCount,
+	}})
+}
+
+// RequeueUnread gives back the entry of a lease that was acquired and is not delivered, after a delay; it counts no retry.
+func (c *Completer) RequeueUnread(l *lease.Lease, delay time.Duration) {
+	c.push(l.Partition(), completion{consumer: l.Session().Consumer(), tampered: tampered{was: l}, Disposition: lease.Disposition{
+		Key: l.Key(), Entry: l.Entry(), Token: lease.AnyToken, Dest: lease.ToLater, Delay: delay,
 		Retries: lease.KeepCount, Crashes: lease.KeepCount,
 	}})
 }

@@ -7,6 +7,7 @@ type call struct {
 	batch  []completion
 	weight int // of the copies
 	memory int // of what is announced from memory
+	saved  int // of checkpoints
 }
 
 // travels reports whether a completion goes into the call of those that are there.
@@ -25,6 +26,11 @@ func (l *call) travels(x *completion) bool {
 func (l *call) add(x *completion) bool {
 	if !x.finish { // what is done with is not copied
 		if l.weight += x.Size; l.weight > lease.MaxCallWeight && len(l.batch) > 0 {
+			return false
+		}
+	}
+	if n := x.savingWeight(); n > 0 {
+		if l.saved += n; l.saved > lease.MaxCallWeight && len(l.batch) > 0 {
 			return false
 		}
 	}

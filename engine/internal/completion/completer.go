@@ -24,6 +24,7 @@ type Store interface {
 	Restore(ctx context.Context, p int, consumer string, items []lease.Restorable) ([]lease.Outcome, error)
 	Pending(ctx context.Context, p int, consumer, after string, count int, idle time.Duration) ([]lease.PendingEntry, error)
 	Close(ctx context.Context, p int, consumer string) (left int, err error)
+	SaveCheckpointsAlone(ctx context.Context, p int, consumer string, number uint64, items []lease.Saving) []lease.Verdict
 }
 
 // Sessions are those of the engine, which the completer may end.
@@ -47,6 +48,8 @@ type Hooks struct {
 	Hold func(partition, bytes int)
 	// Delayed is called when an entry was moved to later, with how long it is until it is due.
 	Delayed func(partition int, d time.Duration)
+	// Unsaved is called when the end of a lease went through without its checkpoint, with the reason.
+	Unsaved func(partition int, err error)
 	// Progress is called when there may be room for more.
 	Progress func()
 	// Tampered is called when an entry of a partition was acknowledged, deleted or trimmed by somebody else.

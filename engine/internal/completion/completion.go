@@ -13,7 +13,9 @@ type completion struct {
 	blamed   int          // of them, how often for a reason that lies in the entry
 	after    int64        // refused: not retried before then
 	tampered tampered
-	held     int // bytes that are counted in what is read and has no place
+	ahead    bool  // its checkpoint was stored by itself
+	unsaved  error // why its checkpoint was not stored
+	held     int   // bytes that are counted in what is read and has no place
 }
 
 // overhead is about what a completion takes beside what it remembers, in bytes, with its place in a queue.

@@ -1,6 +1,7 @@
 package completion
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -26,7 +27,13 @@ func (c *Completer) send(ctx context.Context, partition int, batch []completion)
 		ask = restoring(c.store, batch)
 	}
 	outcomes, err := ask(ctx, partition, batch[0].consumer, items)
+	outcomes, err = withoutCheckpoints(batch, outcomes, err, func(items []lease.Disposition) ([]lease.Outcome, error) {
+		return ask(ctx, partition, batch[0].consumer, items)
+	})
 	outcomes, err = lease.WithoutLetters(items, outcomes, err)
+	if code, _ := lease.Refusal(err); code == "TRYAGAIN" {
+		c.storeAhead(ctx, partition, batch)
+	}
 	if err != nil {
 		return c.unanswered(ctx, partition, batch, err)
 	}
@@ -53,6 +60,7 @@ func (c *Completer) send(ctx context.Context, partition int, batch []completion)
 				c.work.Add(partition)
 				continue
 			}
+			c.left(partition, &x, o)
 			c.outcome(partition, x, o.Verdict)
 			if d := o.Delay(); d > 0 {
 				c.hooks.Delayed(partition, d)
@@ -259,6 +267,7 @@ func (c *Completer) settle(partition int, x completion, err error) {
 			c.handedBack.Add(1)
 		}
 		c.hooks.Ended(l)
+		l.SettleCheckpoint(cmp.Or(err, x.unsaved))
 		l.Ending().Settle(err)
 	}
 	c.forget(partition, x)

@@ -9,6 +9,27 @@ var (
 		partition: true, combine: fleet,
 	})
 
+	CheckpointsUnsaved = gauge(row{
+		name:      "checkpoints_unsaved",
+		help:      "Checkpoints that were set and are not stored yet.",
+		use:       "As many as change within a second. More means that Redis does not store them.",
+		partition: true, combine: sum,
+	})
+
+	CheckpointsOldest = gauge(row{
+		name:      "checkpoints_oldest_unsaved_seconds",
+		help:      "Seconds since the first checkpoint was set that is not stored yet.",
+		use:       "How much a crash would repeat. Alert above 10.",
+		partition: true, combine: greatest,
+	})
+
+	CheckpointsOff = gauge(row{
+		name:      "checkpoints_off",
+		help:      "1 while no checkpoints are stored since Redis refuses them, otherwise 0.",
+		use:       "Alert above 0 where programs use checkpoints: a right is missing, or the key has another type; the log has the reason.",
+		partition: true, combine: greatest,
+	})
+
 	DeadLettersKept = gauge(row{
 		name:      "dead_letters_kept",
 		help:      "Dead letters in the dead-letter stream.",

@@ -167,6 +167,28 @@ var hookResults = label[HookResult]{name: "result", values: []value{
 	HookDropped:   {"dropped", "too many waited"},
 }}
 
+// Saving is what became of a checkpoint that was sent.
+type Saving uint8
+
+const (
+	SavingStored Saving = iota
+	SavingRefused
+	SavingStale
+	SavingLater
+	SavingFailed
+
+	// SavingResults is how many there are.
+	SavingResults
+)
+
+var savingResults = label[Saving]{name: "result", values: []value{
+	SavingStored:  {"stored", "by itself, with a renewal, or with the end of the lease"},
+	SavingRefused: {"refused", "the stream is not owned any more"},
+	SavingStale:   {"stale", "a later call came first; sent again"},
+	SavingLater:   {"later", "it waits until a slot has moved, or for room in a call; sent again"},
+	SavingFailed:  {"failed", "no answer, or an error; sent again"},
+}}
+
 // Hint is what became of the report of an expired lease.
 type Hint uint8
 

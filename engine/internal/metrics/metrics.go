@@ -150,6 +150,14 @@ func (m *Metrics) Signal(kind lease.SignalKind) {
 	m.Inc(signalsReceived.With(k))
 }
 
+// CheckpointsSaved counts checkpoints that were sent, by what became of them, and the bytes of those that are stored.
+func (m *Metrics) CheckpointsSaved(counts [SavingResults]int, bytes int) {
+	for result, n := range counts {
+		m.Add(checkpoints.With(Saving(result)), n)
+	}
+	m.Add(checkpointBytes, bytes)
+}
+
 // Refused counts an entry that Redis refused to move, and whether the entry is to blame.
 func (m *Metrics) Refused(blames bool) {
 	if blames {

@@ -9,6 +9,32 @@ var (
 			"streams are announced again and again.",
 	}, verdicts)
 
+	checkpointBytes = counter(row{
+		name: "checkpoint_bytes_total",
+		help: "Bytes of the checkpoints that were stored.",
+		use:  "What checkpoints cost the network and the server: at most 4 KiB each, which is much at once a second and stream.",
+	})
+
+	checkpoints = counterBy(row{
+		name: "checkpoints_total",
+		help: "Checkpoints sent to Redis, by result.",
+		use: "Alert on `failed` for minutes: the log has the reason, and a crash would repeat what was handled since. `refused` goes " +
+			"with streams that were lost.",
+	}, savingResults)
+
+	CheckpointsTooLong = counter(row{
+		name: "checkpoints_too_long_total",
+		help: "Checkpoints that were not set since they are longer than 4,096 bytes.",
+		use:  "Alert on any increase: the program keeps more than fits, and goes on with an old checkpoint after the next hand-over.",
+	})
+
+	CheckpointsUnreadable = counter(row{
+		name: "checkpoints_unreadable_total",
+		help: "Streams that were given back at once since their checkpoints could not be read.",
+		use: "Alert on any increase: such a stream is not handed out. A newer version has stored its checkpoint, or somebody by hand: upgrade, or delete " +
+			"the field that the log names.",
+	})
+
 	consumersRemoved = counter(row{
 		name: "consumers_removed_total",
 		help: "Dead consumers removed from the group.",
