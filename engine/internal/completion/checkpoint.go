@@ -12,22 +12,14 @@ import (
 // What endings do about the checkpoints of streams. They are written in the same step, so whoever owns the stream next finds what was
 // last set; and where that is not possible, by themselves before it.
 
-// savingWeight is what the checkpoint of a completion adds to a call.
-func (x *completion) savingWeight() int {
-	if x.Checkpoint == nil {
-		return 0
-	}
-	return len(*x.Checkpoint)
-}
-
-// leaves reports whether a completion does anything about a checkpoint.
-func (x *completion) leaves() bool {
-	return x.Checkpoint != nil || x.Checkpointed || x.DropCheckpoint
+// aheadStore stores checkpoints by themselves, by calls with no other key.
+type aheadStore interface {
+	SaveCheckpointsAlone(ctx context.Context, p int, consumer string, number uint64, items []lease.Saving) []lease.Verdict
 }
 
 // storeAhead stores the checkpoints of a batch that must wait, since its slot migrates: for as long as that takes, a crash would repeat
 // what was handled since the last one. Those of streams that have none there yet must wait, too.
-func (c *Completer) storeAhead(ctx context.Context, partition int, batch []completion) {
+func storeAhead(ctx context.Context, to aheadStore, partition int, batch []completion) {
 	var items []lease.Saving
 	var of []int
 	for i := range batch {
@@ -40,7 +32,7 @@ func (c *Completer) storeAhead(ctx context.Context, partition int, batch []compl
 		return
 	}
 	number := items[0].Lease.Session().NextSaving()
-	for j, v := range c.store.SaveCheckpointsAlone(ctx, partition, batch[0].consumer, number, items) {
+	for j, v := range to.SaveCheckpointsAlone(ctx, partition, batch[0].consumer, number, items) {
 		batch[of[j]].ahead = v == lease.Saved || v == lease.Lost
 	}
 }
@@ -74,29 +66,27 @@ func withoutCheckpoints(batch []completion, outcomes []lease.Outcome, err error,
 	return again, nil
 }
 
-// left notes what became of the checkpoint of a completion that is settled with err.
-func (c *Completer) left(partition int, x *completion, o lease.Outcome) {
-	if !x.leaves() {
-		return
-	}
-	var counts [metrics.SavingResults]int
-	bytes := 0
+// left notes what became of the checkpoint of a completion that is settled with an outcome. refused is why Redis refused it although
+// the ending went through.
+func (x *completion) left(o lease.Outcome) (counts [metrics.SavingResults]int, bytes int, refused error) {
 	switch {
+	case !x.leaves():
+		return counts, 0, nil
 	case o.Checkpoint == lease.Saved:
 		counts[metrics.SavingStored], bytes = 1, x.savingWeight()
 	case o.Checkpoint == lease.Lost:
 		counts[metrics.SavingRefused], x.unsaved = 1, api.ErrLeaseLost
 	case o.Checkpoint == lease.Refused:
 		counts[metrics.SavingFailed] = 1
-		x.unsaved = fmt.Errorf("%w: %w", api.ErrNoCheckpoints, lease.Explain(o.CheckpointErr))
-		c.cfg.Log.Warn("a stream was given back without its last checkpoint", 1, "partition", partition, "entry", x.Entry, "err", x.unsaved)
-		c.hooks.Unsaved(partition, o.CheckpointErr)
+		refused = o.CheckpointErr
+		x.unsaved = fmt.Errorf("%w: %w", api.ErrNoCheckpoints, lease.Explain(refused))
 	case x.tried && o.Verdict == lease.NotPending:
 		// An earlier attempt has done it, and both in one step.
 	default:
 		x.unsaved = api.ErrLeaseLost
 	}
-	if x.Checkpoint != nil {
-		c.cfg.Metrics.CheckpointsSaved(counts, bytes)
+	if x.Checkpoint == nil {
+		counts = [metrics.SavingResults]int{}
 	}
+	return counts, bytes, refused
 }

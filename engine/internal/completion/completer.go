@@ -24,7 +24,7 @@ type Store interface {
 	Restore(ctx context.Context, p int, consumer string, items []lease.Restorable) ([]lease.Outcome, error)
 	Pending(ctx context.Context, p int, consumer, after string, count int, idle time.Duration) ([]lease.PendingEntry, error)
 	Close(ctx context.Context, p int, consumer string) (left int, err error)
-	SaveCheckpointsAlone(ctx context.Context, p int, consumer string, number uint64, items []lease.Saving) []lease.Verdict
+	aheadStore
 }
 
 // Sessions are those of the engine, which the completer may end.

@@ -68,3 +68,16 @@ func (x *completion) memoryWeight() int {
 	m := x.memory()
 	return len(m.Info) + len(m.Stream) + lease.FieldWeight
 }
+
+// savingWeight is what the checkpoint of a completion adds to a call.
+func (x *completion) savingWeight() int {
+	if x.Checkpoint == nil {
+		return 0
+	}
+	return len(*x.Checkpoint)
+}
+
+// leaves reports whether a completion does anything about a checkpoint.
+func (x *completion) leaves() bool {
+	return x.Checkpoint != nil || x.Checkpointed || x.DropCheckpoint
+}

@@ -32,7 +32,7 @@ func (c *Completer) send(ctx context.Context, partition int, batch []completion)
 	})
 	outcomes, err = lease.WithoutLetters(items, outcomes, err)
 	if code, _ := lease.Refusal(err); code == "TRYAGAIN" {
-		c.storeAhead(ctx, partition, batch)
+		storeAhead(ctx, c.store, partition, batch)
 	}
 	if err != nil {
 		return c.unanswered(ctx, partition, batch, err)
@@ -60,7 +60,7 @@ func (c *Completer) send(ctx context.Context, partition int, batch []completion)
 				c.work.Add(partition)
 				continue
 			}
-			c.left(partition, &x, o)
+			c.reportLeft(partition, &x, o)
 			c.outcome(partition, x, o.Verdict)
 			if d := o.Delay(); d > 0 {
 				c.hooks.Delayed(partition, d)
@@ -70,6 +70,16 @@ func (c *Completer) send(ctx context.Context, partition int, batch []completion)
 	c.putBack(partition, open)
 	c.setAside(partition, refused)
 	return nil
+}
+
+// reportLeft notes, counts and logs what became of the checkpoint of a completion.
+func (c *Completer) reportLeft(partition int, x *completion, o lease.Outcome) {
+	counts, bytes, refused := x.left(o)
+	c.cfg.Metrics.CheckpointsSaved(counts, bytes)
+	if refused != nil {
+		c.cfg.Log.Warn("a stream was given back without its last checkpoint", 1, "partition", partition, "entry", x.Entry, "err", x.unsaved)
+		c.hooks.Unsaved(partition, refused)
+	}
 }
 
 // unanswered decides what follows when a batch as a whole was refused or not answered: it is retried, in smaller parts
