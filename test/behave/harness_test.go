@@ -96,7 +96,7 @@ func harnessOn(t testing.TB, b *backend, partitions int) *harness {
 func (h *harness) grant(ctx context.Context) {
 	h.t.Helper()
 	rules := append([]string{"ACL", "SETUSER", h.service, "reset", "on", ">secret", "resetchannels"},
-		preflight.Rules(h.service, h.layout.Partitions(), preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.OnCluster)...)
+		preflight.Rules(h.service, h.layout.Partitions(), preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.OnCluster, preflight.ToCheckpoint)...)
 	for _, s := range h.data() {
 		_, err := s.Call(ctx, rules...)
 		require.NoError(h.t, err)
@@ -116,7 +116,7 @@ func (h *harness) restart(ctx context.Context) error {
 func (h *harness) clean() {
 	for p := range h.layout.Partitions() {
 		k := h.layout.Keys(p)
-		require.NoError(h.t, h.do("UNLINK", k.Input, k.Later, k.DeadLetters, k.Sessions).Error())
+		require.NoError(h.t, h.do("UNLINK", k.Input, k.Later, k.DeadLetters, k.Sessions, k.Checkpoints).Error())
 	}
 }
 

@@ -25,7 +25,8 @@ func checkLeaks(t *testing.T) {
 }
 
 // TestShutdownHandsEverythingOver: each of up to 10,000 held streams gets a Releasing while its lease is valid. Another engine owns
-// all of them afterwards. Nothing is acknowledged that was not done, and no retry is counted.
+// all of them afterwards, with the checkpoint that was set in the last moment. Nothing is acknowledged that was not done, and no retry is
+// counted.
 //
 // The library that this one replaces acknowledged and deleted every stream that a client owned when it was shut down.
 func TestShutdownHandsEverythingOver(t *testing.T) {
@@ -56,6 +57,9 @@ func TestShutdownHandsEverythingOver(t *testing.T) {
 		}
 		return nil
 	}})
+	for s, x := range a.owned() {
+		x.lease.SetCheckpoint("last of " + s)
+	}
 	require.NoError(t, a.shutdown())
 	require.Zero(t, invalid.Load(), "Releasing without a valid lease")
 	require.Zero(t, refused.Load(), "Done refused while the engine drains")
@@ -76,6 +80,7 @@ func TestShutdownHandsEverythingOver(t *testing.T) {
 	}
 	for s, x := range b.owned() {
 		require.Zero(t, x.lease.Attempt(), "%s has no retry", s)
+		require.Equal(t, "last of "+s, x.lease.Checkpoint())
 	}
 	require.NoError(t, b.shutdown())
 	h.stateIs(state{Input: left})
