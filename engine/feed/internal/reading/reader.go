@@ -60,13 +60,21 @@ func New(cfg Config) (*Reader, error) {
 		newLane: r.newLane,
 		count:   r.count,
 		random:  cfg.Random,
-		woke:    func(l *lane) { l.work.Signal() },
+		woke:    wake,
 	}
 	if r.slots {
 		r.roster.master = cfg.SlotMaster
 		r.roster.slots = make([]*lane, cluster.Slots)
 	}
 	return r, nil
+}
+
+// wake has a goroutine of a lane look what there is to do, or all of them when the lane has ended.
+func wake(l *lane) {
+	if l.work.Signal(); l.ended {
+		l.work.Broadcast()
+		l.glare.Broadcast()
+	}
 }
 
 // now is the time in ns since the reader was made.
