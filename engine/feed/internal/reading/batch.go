@@ -138,6 +138,9 @@ func (r *Reader) send(b *batch) {
 	cancel()
 	tally := &tally{}
 	for i, answer := range answers {
+		if answer.NonRedisError() != nil {
+			b.commands = nil // the client may write them yet: what it gave up waiting for is still in its queue
+		}
 		r.takeIn(b, b.reads[i], answer, tally)
 	}
 	r.count(EmptyReads, tally.empty)
@@ -270,7 +273,6 @@ func (r *Reader) done(b *batch) {
 	room := r.budget.add(-b.reserved)
 	clear(b.taken)
 	clear(b.reads)
-	clear(b.commands)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if room {

@@ -46,7 +46,7 @@ func (r *Reader) lookAt(ctx context.Context, streams []string) ([]Info, []error)
 	if len(again) == 0 {
 		return infos, errs
 	}
-	commands = commands[:0]
+	commands = make(rueidis.Commands, 0, len(again)) // the client may still have the others
 	for _, i := range again {
 		commands = append(commands, r.cfg.Client.B().Arbitrary("EVAL", lookBody, "1").Keys(streams[i]).Build())
 	}
