@@ -228,7 +228,7 @@ func (r *Reader) arrived(q read, messages int, full bool, epoch uint64) (glanced
 	if q.h.state == gone || !r.roster.arrived(q.h, messages, full, epoch) {
 		return false
 	}
-	q.h.lane.looks = append(q.h.lane.looks, glance{q.h, q.after, epoch})
+	q.h.lane.looks.push(glance{q.h, q.after, epoch})
 	q.h.lane.glare.Signal()
 	return true
 }

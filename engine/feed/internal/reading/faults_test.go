@@ -313,3 +313,26 @@ func TestSentinelPromotes(t *testing.T) {
 		eventually(t, "after", seen)
 	}
 }
+
+// A server that tracks fewer keys than there are streams rings for nothing all the time. That is answered at a bounded rate, and messages are
+// read all the same.
+func TestServerTracksTooFewKeys(t *testing.T) {
+	s := servers.New(t, servers.Args("--tracking-table-max-keys", "900"))
+	r := start(t, s.ClientOption(), nil)
+	const n, bounded = 1000, 4000
+	sources := quietSources(n)
+	began := time.Now()
+	for _, src := range sources {
+		src.r = r
+		r.Add(src)
+	}
+	eventually(t, "rings for nothing", func() bool { return r.Stats().Count(Reads) > bounded })
+	most := int64(3*n) + int64(time.Since(began)*time.Second/time.Duration(pacedGap)/time.Second)
+	require.LessOrEqual(t, r.Stats().Count(Reads), most+256, "each is read once, and twice for nothing; the rest is bounded by time")
+	require.NotZero(t, r.Stats().Count(Backoffs))
+	client := s.Client(t)
+	for _, src := range sources {
+		require.NoError(t, client.Do(t.Context(), client.B().Xadd().Key(src.name).Id("*").FieldValue().FieldValue("a", "b").Build()).Error())
+	}
+	eventually(t, "all are read", func() bool { return r.Stats().Count(Messages) == n })
+}

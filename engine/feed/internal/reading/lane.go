@@ -12,7 +12,7 @@ type lane struct {
 	members int
 	hot     fifo // rung, or with more to read
 	cold    fifo // to be armed, swept, or rung for nothing again and again
-	looks   []glance
+	looks   glances
 
 	batches  int   // in flight
 	failures int   // batches in a row that did not reach the master
@@ -43,8 +43,6 @@ const (
 	// minFailureDelay and maxFailureDelay are for reads that failed.
 	minFailureDelay = 10 * time.Millisecond
 	maxFailureDelay = time.Second
-	// mostGlances that wait keep a lane from arming more streams: each first read is followed by a look.
-	mostGlances = 1024
 )
 
 // barrenDelay is how long the answer to a ring waits after that many that brought nothing: 10 ms, 20 ms, … 1 s.
@@ -100,22 +98,39 @@ func (q *fifo) pop() *stream {
 	return h
 }
 
-// ready reports whether the lane has something to read now. Arming waits while there are many looks to take.
+// glances are what waits to be looked at, in order.
+type glances struct {
+	list  []glance
+	taken int // at the beginning of list
+}
+
+func (g *glances) len() int { return len(g.list) - g.taken }
+
+func (g *glances) push(one glance) { g.list = append(g.list, one) }
+
+// pop appends the first, at most a number of them, to a slice.
+func (g *glances) pop(most int, to []glance) []glance {
+	next := g.list[g.taken:min(g.taken+most, len(g.list))]
+	to = append(to, next...)
+	clear(next)
+	if g.taken += len(next); g.taken == len(g.list) {
+		*g = glances{} // there are 100,000 after a start, and few afterwards
+	}
+	return to
+}
+
+// ready reports whether the lane has something to read now.
 func (l *lane) ready(now int64) bool {
 	if now < l.paused || l.failures > 0 && l.batches > 0 {
 		return false
 	}
-	return l.hot.n > 0 || l.cold.n > 0 && len(l.looks) < mostGlances
+	return l.hot.n > 0 || l.cold.n > 0
 }
 
 // pop returns the next stream of the lane, three of four from the hot queue if both have some. nth counts those of one batch.
 func (l *lane) pop(nth int) *stream {
-	cold := len(l.looks) < mostGlances
-	if l.hot.n > 0 && (nth%4 != 3 || l.cold.n == 0 || !cold) {
+	if l.hot.n > 0 && (nth%4 != 3 || l.cold.n == 0) {
 		return l.hot.pop()
 	}
-	if cold {
-		return l.cold.pop()
-	}
-	return nil
+	return l.cold.pop()
 }

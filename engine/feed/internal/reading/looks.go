@@ -35,7 +35,7 @@ const mostLooks = 128
 func (r *Reader) takeLooks(l *lane, hold []glance) []glance {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(l.looks) == 0 {
+	for l.looks.len() == 0 {
 		if !r.running || l.ended {
 			return nil
 		}
@@ -44,13 +44,7 @@ func (r *Reader) takeLooks(l *lane, hold []glance) []glance {
 	if r.ctx.Err() != nil {
 		return nil
 	}
-	n := min(len(l.looks), mostLooks)
-	hold = append(hold[:0], l.looks[:n]...)
-	l.looks = l.looks[:copy(l.looks, l.looks[n:])]
-	if len(l.looks) < mostGlances {
-		l.work.Broadcast()
-	}
-	return hold
+	return l.looks.pop(mostLooks, hold[:0])
 }
 
 // looked passes what a look has shown to the source.

@@ -23,8 +23,8 @@ var lookSHA = func() string {
 	return hex.EncodeToString(sum[:])
 }()
 
-// Look looks at a stream itself, on its master, with the client of Config. It is one script, which costs a server about as much as
-// two reads do. Errors are those of the client; those that Permanent reports last.
+// Look looks at a stream itself, on its master, with the client of Config. It is one script, which costs a server about 8 µs, where an empty
+// read costs 1.5; many keys in one call cost as much each. Errors are those of the client; those that Permanent reports last.
 func (r *Reader) Look(ctx context.Context, stream string) (Info, error) {
 	infos, errs := r.lookAt(ctx, []string{stream})
 	return infos[0], errs[0]
