@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/rueidis"
@@ -62,6 +63,12 @@ func (e *Engine) Registerer() prometheus.Registerer { return e.cfg.registerer }
 
 // Service returns the name of the service.
 func (e *Engine) Service() string { return e.layout.Service() }
+
+// Partitions returns the number of partitions of the service.
+func (e *Engine) Partitions() int { return e.layout.Partitions() }
+
+// SessionTTL returns how long a session lasts without a beat. On a cluster, the default is not known before the engine is connected.
+func (e *Engine) SessionTTL() time.Duration { return e.cfg.sessionTTL }
 
 // Clock returns the clock by which leases are held.
 func (e *Engine) Clock() lease.Clock { return e.clock }

@@ -40,6 +40,7 @@ type core struct {
 	later   later
 	passes  passes
 	busy    busyList
+	trimmer *trimmer // nil: nothing is trimmed
 
 	kept      atomic.Int64 // batches
 	keptBytes atomic.Int64

@@ -43,9 +43,12 @@ func New(e *engine.Engine, h Handler, c Config) (*Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.leaver, _ = any(e).(backing.Leaver)
+	k.leaver = e
 	f := &Feed{core: k, engine: e}
 	k.polling = f.polling
+	if k.cfg.Trim == TrimHandled {
+		k.trimmer = newTrimmer(k, e.SessionTTL, trimStore{e}.open)
+	}
 	return f, nil
 }
 
@@ -71,6 +74,9 @@ func (f *Feed) Run(ctx context.Context) error {
 	background, end := context.WithCancel(values)
 	var running sync.WaitGroup
 	running.Go(func() { f.core.tick(background) })
+	if t := f.core.trimmer; t != nil {
+		running.Go(func() { t.run(background) })
+	}
 
 	l := &reads{core: f.core, start: sync.OnceFunc(func() { f.read(background, &running, cancel) })}
 	err := f.engine.RunLayer(ctx, l)

@@ -257,6 +257,10 @@ func (s *stream) advanceLocked(b *Batch, n int) {
 	s.active = s.core.ticks()
 	s.core.metrics.Add(metrics.FeedMessages.With(metrics.MessageHandled), more)
 	s.saveLocked()
+	if t := s.core.trimmer; t != nil && !s.is(trimming) {
+		s.flags |= trimming
+		t.add(s)
+	}
 }
 
 // saveLocked has the position stored: at once where the engine collects them anyway, and otherwise when CheckpointEvery has passed.

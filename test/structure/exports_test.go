@@ -22,11 +22,13 @@ var update = flag.Bool("update", false, "rewrite the golden files of exported de
 // method, Type.* all of them. Whatever else these packages export is for this module only and may change, and so may all of
 // cluster/breaker.
 var stable = map[string][]string{
-	"api":              nil,
-	"api/leasetest":    nil,
-	"wheel":            nil,
-	"engine":           nil,
-	"engine/preflight": nil,
+	"api":                  nil,
+	"api/leasetest":        nil,
+	"wheel":                nil,
+	"engine":               nil,
+	"engine/preflight":     nil,
+	"engine/feed":          nil,
+	"engine/feed/feedtest": nil,
 
 	"cluster": {
 		"Config", "Config.Validate", "Config.WithDefaults",

@@ -122,26 +122,33 @@ func (f *Feed) Len(stream string) int { return f.streams.len(stream) }
 // options of leasetest come after. It panics if the stream is owned here still, or if the work of an earlier ownership goes on: an
 // engine would not own it then.
 func (f *Feed) Own(stream string, opts ...leasetest.Option) *Ownership {
-	o := f.own(stream, opts)
+	token, checkpoint := api.Token(1), ""
+	f.mu.Lock()
+	if last := f.owned[stream]; last != nil {
+		token, checkpoint = last.Lease.Token()+1, last.Lease.NextCheckpoint()
+	}
+	f.mu.Unlock()
+	given := append([]leasetest.Option{leasetest.WithToken(token), leasetest.WithCheckpoint(checkpoint)}, opts...)
+	return f.OwnLease(leasetest.New(stream, given...))
+}
+
+// OwnLease does the same with a lease that the test has made and prepared.
+func (f *Feed) OwnLease(l *leasetest.Lease) *Ownership {
+	o := f.own(l)
 	f.under.Added(o.Lease, o.end)
 	return o
 }
 
-func (f *Feed) own(stream string, opts []leasetest.Option) *Ownership {
+func (f *Feed) own(l *leasetest.Lease) *Ownership {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		panic("feedtest: the feed is closed")
 	}
-	token, checkpoint := api.Token(1), ""
-	if last := f.owned[stream]; last != nil {
-		if !last.hasEnded() {
-			panic("feedtest: " + stream + " is owned, or the work of its last ownership goes on")
-		}
-		token, checkpoint = last.Lease.Token()+1, last.Lease.NextCheckpoint()
+	if last := f.owned[l.Stream()]; last != nil && !last.hasEnded() {
+		panic("feedtest: " + l.Stream() + " is owned, or the work of its last ownership goes on")
 	}
-	given := append([]leasetest.Option{leasetest.WithToken(token), leasetest.WithCheckpoint(checkpoint)}, opts...)
-	o := &Ownership{feed: f, Lease: leasetest.New(stream, given...), ended: make(chan struct{})}
-	f.owned[stream] = o
+	o := &Ownership{feed: f, Lease: l, ended: make(chan struct{})}
+	f.owned[l.Stream()] = o
 	return o
 }

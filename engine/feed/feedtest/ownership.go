@@ -2,7 +2,6 @@ package feedtest
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"github.com/streamlease/streamlease/api"
@@ -119,9 +118,6 @@ func (o *Ownership) Signal(payload []byte) {
 	}
 }
 
-// errNotShut is the error of DoneIfShut for a lease that is not shut.
-var errNotShut = errors.New("feedtest: the lease is not shut")
-
 // leaver ends leases as the engine does, without Redis.
 type leaver struct{ feed *Feed }
 
@@ -151,7 +147,7 @@ func (l leaver) DoneIfShut(ctx context.Context, lease api.Lease) error {
 	shut := o.shut
 	o.mu.Unlock()
 	if !shut {
-		return errNotShut
+		return api.ErrNotShut
 	}
 	return lease.Done(ctx)
 }
