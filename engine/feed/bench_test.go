@@ -1,0 +1,82 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"testing"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/api/leasetest"
+	"github.com/streamlease/streamlease/engine/feed/internal/backing"
+	"github.com/streamlease/streamlease/engine/feed/internal/reading"
+)
+
+// unread is a reader whose streams have nothing to read.
+type unread struct{ *reading.Reader }
+
+func (r unread) Add(s reading.Source) backing.Handle { return r.Reader.Add(s) }
+
+// BenchmarkMemory measures what a stream at rest costs in feed and reading, beside its lease.
+func BenchmarkMemory(b *testing.B) {
+	for _, n := range []int{1_000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			leases := make([]api.Lease, n)
+			for i := range leases {
+				leases[i] = leasetest.New(fmt.Sprint("stream:", i))
+			}
+			for b.Loop() {
+				b.ReportMetric(memoryOf(b, leases), "B/stream")
+			}
+		})
+	}
+}
+
+// A stream at rest takes at most 250 bytes beside its lease.
+func TestMemoryOfAStreamAtRest(t *testing.T) {
+	leases := make([]api.Lease, 20_000)
+	for i := range leases {
+		leases[i] = leasetest.New(fmt.Sprint("stream:", i))
+	}
+	if got := memoryOf(t, leases); got > 250 {
+		t.Errorf("%.0f bytes a stream", got)
+	}
+}
+
+func memoryOf(tb testing.TB, leases []api.Lease) float64 {
+	k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, nil, slog.New(slog.DiscardHandler), "orders")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r, err := reading.New(reading.Config{Client: offline{}, Mode: reading.Polling})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	k.reader = unread{r}
+	ended := func(error) {}
+	before := heapInUse()
+	for _, l := range leases {
+		k.Added(l, ended)
+	}
+	after := heapInUse()
+	runtime.KeepAlive(k)
+	<-k.stop()
+	runtime.KeepAlive(leases)
+	return float64(after-before) / float64(len(leases))
+}
+
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// offline is a client that is never used.
+type offline struct{ rueidis.Client }
+
+func (offline) Mode() rueidis.ClientMode { return rueidis.ClientModeStandalone }
