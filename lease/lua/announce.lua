@@ -21,8 +21,13 @@ local function stands(id)
   return not found or after(id, found['last-delivered-id']) or #redis.call('XPENDING', input, group, id, id, '1') > 0
 end
 
-local value = lease_value(key)
-local holder = value and parse(value)
+-- A key of another type is no lease, so nobody owns the stream. Any other refusal says nothing about that.
+local value = redis.pcall('GET', key)
+local err = refused(value)
+if err and not string.find(err, 'WRONGTYPE', 1, true) then
+  return value
+end
+local holder = type(value) == 'string' and parse(value)
 local verdict
 if holder and not holder.shut then
   verdict, last = 'o', ''

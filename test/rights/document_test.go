@@ -43,6 +43,7 @@ func blocks() (all [][]string) {
 		append(fresh("chat-producer"), preflight.ProducerRules("chat", 16)...),
 		append(fresh("chat-publisher"), preflight.PublisherRules("chat", 16)...),
 		append(begin("chat-publisher"), "+client|tracking"),
+		append(begin("chat-publisher"), preflight.SenderRules("chat", 16)...),
 		append(begin("chat"), extra(1, preflight.WithHints)...),
 		append(begin("chat"), extra(1, preflight.WithHintsSet)...),
 		append(begin("chat"), extra(1, preflight.ToInspect)...),

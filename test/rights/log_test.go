@@ -27,6 +27,7 @@ const (
 	producerBlock
 	publisherBlock
 	trackingBlock
+	senderBlock
 	hintsBlock
 	setHintsBlock
 	inspectorBlock
@@ -226,6 +227,18 @@ func TestDocumentedUsersAreRefusedOnlyWhatThePageSays(t *testing.T) {
 			}},
 			{"publisher with the client's defaults", []int{publisherBlock, trackingBlock}, func(opt rueidis.ClientOption) {
 				publish(rueidis.ClientOption{InitAddress: opt.InitAddress, Username: opt.Username, Password: opt.Password})
+			}},
+			{"publisher that asks who owns the stream", []int{publisherBlock, senderBlock}, func(opt rueidis.ClientOption) {
+				tuned, err := engine.ClientOption(rueidis.ClientOption{InitAddress: opt.InitAddress, Username: opt.Username, Password: opt.Password})
+				require.NoError(t, err)
+				publisher, err := engine.NewPublisher(h.connect(tuned), service, many)
+				require.NoError(t, err)
+				for range 2 { // announces; finds that it stands
+					for n := range partitions {
+						_, err = publisher.Publish(ctx, fmt.Sprint("stream-", n), nil, engine.OnlyIfUnowned())
+						require.NoError(t, err)
+					}
+				}
 			}},
 			{"producer", []int{producerBlock}, produce},
 			{"inspector", []int{engineOfPartitions, inspectorBlock}, inspect},
