@@ -48,8 +48,8 @@ type Publisher struct {
 	next    atomic.Int64 // when to check that again, on the clock's axis
 	lacking lacking      // the rights that its user lacks
 
-	standing       standing // what was announced with OnlyIfUnowned
-	lackingUnowned lacking  // the rights that its user lacks for that
+	unowned        unowned // announces with OnlyIfUnowned
+	lackingUnowned lacking // the rights that its user lacks for that
 }
 
 // NewPublisher makes a publisher that uses client, which the caller closes. It sends nothing yet. Errors match
@@ -76,8 +76,10 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 	if err := cfg.limits.Validate(); err != nil {
 		return nil, invalid("WithLimits: %w", err)
 	}
-	return &Publisher{client: client, layout: layout, runner: lease.NewRunner(client, nil), limits: cfg.limits.WithDefaults(),
-		clock: lease.NewClock(), log: cmp.Or(cfg.logger, slog.Default())}, nil
+	p := &Publisher{client: client, layout: layout, runner: lease.NewRunner(client, nil), limits: cfg.limits.WithDefaults(),
+		clock: lease.NewClock(), log: cmp.Or(cfg.logger, slog.Default())}
+	p.unowned = unowned{client: client, layout: layout, runner: p.runner, add: p.command}
+	return p, nil
 }
 
 // Client returns the client that the publisher was made with.
@@ -119,7 +121,7 @@ func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts .
 		return "", err
 	}
 	if a.OnlyIfUnowned {
-		if entry, err = p.announceUnowned(ctx, stream, e); err != nil {
+		if entry, err = p.unowned.announce(ctx, stream, e); err != nil {
 			return "", announcing(stream, p.nameMissingForUnowned(ctx, explainPublish(err)))
 		}
 		return entry, nil
@@ -159,9 +161,8 @@ func (p *Publisher) PublishMany(ctx context.Context, items ...api.Announcement) 
 
 // chunked is an encoded item of PublishMany.
 type chunked struct {
-	index   int // in items and entries
-	stream  string
-	fields  []string
+	encoded
+	index   int  // in items and entries
 	unowned bool // OnlyIfUnowned
 }
 
@@ -177,7 +178,7 @@ func (p *Publisher) cutChunk(items []api.Announcement, next *int, failed *failur
 			continue
 		}
 		size += len(fields[1])
-		chunk = append(chunk, chunked{index: *next, stream: a.Stream, fields: fields, unowned: a.OnlyIfUnowned})
+		chunk = append(chunk, chunked{encoded: encoded{a.Stream, fields}, index: *next, unowned: a.OnlyIfUnowned})
 	}
 	return chunk
 }
@@ -197,13 +198,17 @@ func (p *Publisher) send(ctx context.Context, chunk []chunked, entries []string,
 		}
 	}
 	confirmed = len(plain) > 0 && p.sendAll(ctx, plain, p.announceMany, entries, failed)
-	return p.sendAll(ctx, unowned, p.announceManyUnowned, entries, failed) || confirmed
+	return p.sendAll(ctx, unowned, p.unowned.announceMany, entries, failed) || confirmed
 }
 
 // sendAll announces items by one kind of call.
-func (p *Publisher) sendAll(ctx context.Context, chunk []chunked, announce func(context.Context, []chunked) ([]string, []error),
+func (p *Publisher) sendAll(ctx context.Context, chunk []chunked, announce func(context.Context, []encoded) ([]string, []error),
 	entries []string, failed *failures) (confirmed bool) {
-	made, errs := announce(ctx, chunk)
+	items := make([]encoded, len(chunk))
+	for i := range chunk {
+		items[i] = chunk[i].encoded
+	}
+	made, errs := announce(ctx, items)
 	for i, x := range chunk {
 		if errs[i] != nil {
 			failed.add(x.index, x.stream, explainPublish(errs[i]))
@@ -215,7 +220,7 @@ func (p *Publisher) sendAll(ctx context.Context, chunk []chunked, announce func(
 }
 
 // announceMany adds entries.
-func (p *Publisher) announceMany(ctx context.Context, chunk []chunked) (entries []string, errs []error) {
+func (p *Publisher) announceMany(ctx context.Context, chunk []encoded) (entries []string, errs []error) {
 	commands := make(rueidis.Commands, len(chunk))
 	for i, x := range chunk {
 		commands[i] = p.command(x.stream, x.fields)

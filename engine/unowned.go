@@ -5,31 +5,41 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 )
 
-// announceUnowned announces a stream as OnlyIfUnowned says. While the stream's slot migrates, that cannot be found out: then it is
+// unowned announces streams as OnlyIfUnowned says. While a stream's slot migrates, it cannot be found out who owns it: then it is
 // announced in any case.
-func (p *Publisher) announceUnowned(ctx context.Context, stream string, fields []string) (entry string, err error) {
-	last := p.standing.get(stream)
-	entry, err = lease.ParseAnnounced(p.runner.Do(ctx, lease.AnnounceUnowned(p.layout, stream, last, fields)))
-	if undecided(err) {
-		entry, err = p.client.Do(ctx, p.command(stream, fields)).ToString()
-	}
-	p.remember(stream, last, entry, err)
-	return entry, err
+type unowned struct {
+	client   rueidis.Client
+	layout   *cluster.Layout
+	runner   *lease.Runner
+	add      func(stream string, fields []string) rueidis.Completed // announces in any case
+	standing standing
 }
 
-// announceManyUnowned does the same for many streams, in one pipeline for each server.
-func (p *Publisher) announceManyUnowned(ctx context.Context, chunk []chunked) (entries []string, errs []error) {
-	calls, last := make([]lease.Call, len(chunk)), make([]string, len(chunk))
-	for i, x := range chunk {
-		last[i] = p.standing.get(x.stream)
-		calls[i] = lease.AnnounceUnowned(p.layout, x.stream, last[i], x.fields)
+// encoded is an announcement as it is sent.
+type encoded struct {
+	stream string
+	fields []string // names and values in turn
+}
+
+func (u *unowned) announce(ctx context.Context, stream string, fields []string) (entry string, err error) {
+	entries, errs := u.announceMany(ctx, []encoded{{stream, fields}})
+	return entries[0], errs[0]
+}
+
+// announceMany announces many streams, in one pipeline for each server.
+func (u *unowned) announceMany(ctx context.Context, all []encoded) (entries []string, errs []error) {
+	calls, last := make([]lease.Call, len(all)), make([]string, len(all))
+	for i, x := range all {
+		last[i] = u.standing.get(x.stream)
+		calls[i] = lease.AnnounceUnowned(u.layout, x.stream, last[i], x.fields)
 	}
-	entries, errs = make([]string, len(chunk)), make([]error, len(chunk))
+	entries, errs = make([]string, len(all)), make([]error, len(all))
 	var again []int
-	for i, result := range p.runner.DoMulti(ctx, calls) {
+	for i, result := range u.runner.DoMulti(ctx, calls) {
 		if entries[i], errs[i] = lease.ParseAnnounced(result); undecided(errs[i]) {
 			again = append(again, i)
 		}
@@ -37,14 +47,17 @@ func (p *Publisher) announceManyUnowned(ctx context.Context, chunk []chunked) (e
 	if len(again) > 0 {
 		commands := make(rueidis.Commands, len(again))
 		for n, i := range again {
-			commands[n] = p.command(chunk[i].stream, chunk[i].fields)
+			commands[n] = u.add(all[i].stream, all[i].fields)
 		}
-		for n, result := range p.client.DoMulti(ctx, commands...) {
+		for n, result := range u.client.DoMulti(ctx, commands...) {
 			entries[again[n]], errs[again[n]] = result.ToString()
 		}
 	}
-	for i, x := range chunk {
-		p.remember(x.stream, last[i], entries[i], errs[i])
+	for i, x := range all {
+		// Without an answer, what stood before still counts: if it made another announcement, that is one too many.
+		if errs[i] == nil && entries[i] != last[i] {
+			u.standing.put(x.stream, entries[i])
+		}
 	}
 	return entries, errs
 }
@@ -53,12 +66,4 @@ func (p *Publisher) announceManyUnowned(ctx context.Context, chunk []chunked) (e
 func undecided(err error) bool {
 	code, _ := lease.Refusal(err)
 	return code == "TRYAGAIN"
-}
-
-// remember keeps what stands now. What stood before an announcement without an answer still counts: if it made another one, that is one
-// too many.
-func (p *Publisher) remember(stream, last, entry string, err error) {
-	if err == nil && entry != last {
-		p.standing.put(stream, entry)
-	}
 }
