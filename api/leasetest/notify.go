@@ -18,6 +18,7 @@ import (
 //   - Releasing: the lease is handed back afterwards, unless the handler
 //     ended it.
 //   - Superseded: the lease is superseded first, as Supersede does.
+//   - Signaled: without a payload; Signal sends one.
 //   - Disowned: the lease is first ended as lost, unless it already was. Notify
 //     panics if it ended in another way, since no Disowned follows then.
 //   - Expired: only the name of the stream is passed on.
@@ -28,7 +29,19 @@ import (
 // (see api.Handler), and until the handler returns with ctx, too; for Disowned,
 // Expired and Terminated it is ctx.
 func Notify(ctx context.Context, h api.Handler, kind api.Kind, l *Lease) error {
-	n := api.Notification{Kind: kind}
+	return notify(ctx, h, api.Notification{Kind: kind}, l)
+}
+
+// Signal calls the handler with a signal to the owner of the lease's stream,
+// with this payload, and returns what the handler returned; a panic is returned
+// as *api.PanicError. The lease stays as it is. An engine sends none for a lease
+// that has ended before; one that ends meanwhile may get it.
+func Signal(ctx context.Context, h api.Handler, l *Lease, payload []byte) error {
+	return notify(ctx, h, api.Notification{Kind: api.Signaled, Payload: payload}, l)
+}
+
+func notify(ctx context.Context, h api.Handler, n api.Notification, l *Lease) error {
+	kind := n.Kind
 	switch kind {
 	case api.Terminated:
 	case api.Expired:

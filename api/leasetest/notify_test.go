@@ -44,6 +44,27 @@ func TestNotifyTellsWhatTheEngineTells(t *testing.T) {
 	}, h.got)
 }
 
+func TestSignalHasItsPayload(t *testing.T) {
+	l := leasetest.New("orders", leasetest.WithToken(5))
+	var h keep
+	require.NoError(t, leasetest.Signal(t.Context(), &h, l, []byte("look")))
+	require.NoError(t, leasetest.Notify(t.Context(), &h, api.Signaled, l))
+	require.Equal(t, []api.Notification{
+		{Kind: api.Signaled, Stream: "orders", Token: 5, Lease: l, Payload: []byte("look")},
+		{Kind: api.Signaled, Stream: "orders", Token: 5, Lease: l},
+	}, h.got)
+	h.err = io.EOF
+	require.ErrorIs(t, leasetest.Signal(t.Context(), &h, l, nil), io.EOF)
+	require.Positive(t, l.Remaining(), "an error means nothing")
+	err := leasetest.Signal(t.Context(), api.HandlerFunc(func(ctx context.Context, _ api.Notification) error {
+		l.Lose(nil)
+		require.Error(t, ctx.Err(), "it ends with the lease")
+		panic("on purpose")
+	}), l, nil)
+	var panicked *api.PanicError
+	require.ErrorAs(t, err, &panicked)
+}
+
 func TestNotifyFailsTheLeaseOnlyForAnErrorFromAdded(t *testing.T) {
 	for _, failure := range []error{io.EOF, api.Permanent(io.EOF), api.Snooze(time.Minute)} {
 		l := leasetest.New("orders")
