@@ -16,7 +16,8 @@
 //
 // and every script that changes a lease compares all three. A consumer may own the same stream twice in a row, and may acquire
 // the same entry twice (the first answer was lost); only the three together tell a late call from a timely one. The waiting
-// entry is a hint for the owner and is never compared.
+// entry is a hint for the owner and is never compared. When it begins to wait, and when such a lease ends, a signal says so
+// ([Signals]), so that the owner, and whoever waits, hear of it with their next beat; a signal that is lost costs time only.
 //
 // Two things expire. The session, a score in the partition's session set, shows that the consumer is alive; it is short and
 // is extended by a beat every second or so. The lease, a key with a TTL, shows who owns the stream; it is long and renewed
