@@ -7,7 +7,7 @@
 --            the TTL to rely on, ms, ms until the next entry is due if none is (0: not soon, or not counted),
 --            the first signal after the position, '' if there is none, "@<position>" if none was given, or "!<error>" }
 -- Atomic   so that nobody is found dead between the check of the deadline and its extension.
--- Parts    clock record session later signal
+-- Parts    clock record session later signallook
 
 local sessions, later = KEYS[1], KEYS[2]
 local status, run, settling, firm = touch(sessions, ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5])

@@ -5,7 +5,7 @@
 --          6 token floor  7 group
 -- Returns  as beat, with the position in signals to begin with
 -- Atomic   so that only the open which makes the group may skip settling.
--- Parts    deadline session token reply later signal
+-- Parts    deadline session token reply later signallook
 
 local input, sessions, token, later, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local me, ttl, ttls, threshold, mode = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]

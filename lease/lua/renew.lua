@@ -11,7 +11,7 @@
 --            { index of a lease from 1, the entry that waits for it, … }; and if there are checkpoints, as save_along returns }
 --          status lost: no verdicts, nothing extended
 -- Atomic   so that no lease is extended for a session that ended.
--- Parts    clock record session token value later along signal
+-- Parts    clock record session token value later along signallook
 
 local FIRST = 4
 local sessions, later, token = KEYS[1], KEYS[2], KEYS[3]

@@ -1,23 +1,16 @@
 -- Shared: signals, hints in a stream of the partition for whoever owns a data stream or waits for one. Losing one costs time and
 -- nothing else, so nothing that concerns them may fail the script: a refusal is reported or passed over.
 --
--- Parts    clock value
+-- Parts    signalkey
 --
 -- An entry of the stream has the fields kind, stream and, for kind user, payload. What scripts add has several data streams:
 --   announced   stream, token, stream, token …: another announcement waits for the lease that has this token
 --   freed       stream, stream, …: a lease has ended for which another announcement waited
--- The key of the stream is the last one of a script's keys, or is not among them: then none are written, and none are looked for. It is
--- taken out of KEYS here, so that the script need not count it.
 
 -- How many entries are kept, at least, as lease.SignalsKept.
 local SIGNALS_KEPT = '10000'
 -- How many bytes of data streams' names and tokens go into one entry. Each process reads each entry.
 local SIGNAL_BYTES = 3072
-
-local signals = string.match(KEYS[#KEYS] or '', '^{[^{}]*}:signals$')
-if signals then
-  KEYS[#KEYS] = nil
-end
 
 -- What this script has to announce: lease keys, and for announced their tokens in turn.
 local announced, freed = {}, {}
@@ -69,26 +62,4 @@ local function send_signals(input)
   end
   local err = add_signals(input, 'announced', announced, 2)
   return add_signals(input, 'freed', freed, 1) or err or ''
-end
-
--- The position after all signals that there are now, as the script sees it: before any that comes later.
-local function position_now()
-  return string.format('%.0f-18446744073709551615', now - 1)
-end
-
--- What a beat answers about signals: the ID of the first one after position, '' if there is none, or "@<position>" if the caller
--- has no position yet, or "!<error>". It reads one entry that the caller has not seen, or none: the last one, which every beat would
--- read, may have 4 KB.
-local function look_for_signals(position)
-  if position == '' then
-    return '@' .. position_now()
-  end
-  if not signals then
-    return ''
-  end
-  local page = redis.pcall('XRANGE', signals, '(' .. position, '+', 'COUNT', '1')
-  if page.err then
-    return '!' .. page.err
-  end
-  return page[1] and page[1][1] or ''
 end
