@@ -43,6 +43,8 @@ func (s fakeScan) Dead(ctx context.Context, n int, me string, adopt bool) (dead 
 	return dead, err
 }
 
+func (s fakeScan) Tidy(context.Context, int, string) (int, error) { return 0, nil }
+
 func (s fakeScan) Recover(ctx context.Context, n int, me, dead string) (done scan.Recovered, err error) {
 	err = s.on(ctx, "recover", n, me, 0, func(p *fakePartition) error {
 		until, there := p.sessions[dead]

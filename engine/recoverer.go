@@ -18,6 +18,7 @@ import (
 type recoveryStore interface {
 	Turn(ctx context.Context, p int, me string) (bool, error)
 	Dead(ctx context.Context, p int, me string, adopt bool) ([]string, error)
+	Tidy(ctx context.Context, p int, me string) (deleted int, err error)
 	Recover(ctx context.Context, p int, me, dead string) (scan.Recovered, error)
 	Requeue(ctx context.Context, p int, me, stream string, own func(consumer string) bool) error
 }
@@ -195,6 +196,9 @@ func (r *recoverer) look(ctx context.Context, p *partition, full, proven bool) {
 		r.failed(ctx, p, err)
 		return
 	}
+	if adopt {
+		defer r.tidy(ctx, p, s.Consumer())
+	}
 	r.forget(p, dead)
 	for _, name := range dead {
 		// This process requeues what its own lost sessions left, without counting a crash.
@@ -204,6 +208,13 @@ func (r *recoverer) look(ctx context.Context, p *partition, full, proven bool) {
 		if !r.recover(ctx, p, s.Consumer(), name) {
 			return
 		}
+	}
+}
+
+// tidy deletes checkpoints that nobody needs any more.
+func (r *recoverer) tidy(ctx context.Context, p *partition, me string) {
+	if _, err := r.store.Tidy(ctx, p.number, me); err != nil && ctx.Err() == nil {
+		r.log.Warn("old checkpoints are not deleted", 1, "partition", p.number, "err", lease.Explain(err))
 	}
 }
 

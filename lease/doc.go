@@ -101,6 +101,25 @@
 // previous one, until a renewal or verify that was sent later succeeds: the new server may have forgotten the lease, and
 // settling, during which nothing free is given away, lasts one full session TTL of the slowest member.
 //
+// # Checkpoints
+//
+// How far the owner of a stream has come is kept beside its lease, in one hash a partition, and belongs to the stream: the next
+// owner gets it with the acquisition ([Take.Checkpoint]). It is stored under the fence of the lease: consumer, token and entry,
+// in a batch of its own ([Store.SaveCheckpoints]), with a renewal ([Store.Renew]), with an ending ([Disposition]), and when a lease is
+// restored after a failover ([Store.Verify]). What is stored is
+//
+//	<token> <tag> <checkpoint>     under s<stream>
+//	<number>                       under !<consumer>
+//
+// The token is that of the owner: acquire writes it, and an ending stores nothing in the place of a greater one. The tag is v, r
+// once the stream was handed back, or d and the time at which it was done, after which it is kept for a while; an unknown one is an
+// error. The number rises with each call of a session that stores checkpoints, so one that comes late, by whatever way, stores nothing.
+// While a slot migrates, token and tag stand for the lease in a script with that one key ([Store.SaveCheckpointsAlone]).
+//
+// What is not guaranteed is that the last one was stored. After a crash, and after a failover that forgot it while its owner died,
+// what was done since the one before is done again; nothing is ever passed over. Where the server refuses checkpoints, because of
+// rights, a key of another type, or a value of a later version, leases are acquired, renewed and ended as ever, and the answers say so.
+//
 // # What happens when
 //
 //   - No answer. The call may have run, may be running, may run later. It is repeated unchanged: a script that runs several
@@ -111,8 +130,9 @@
 //   - Session absent. It was forgotten, not ended. A beat makes it again; nothing is acquired until then.
 //   - Lease [Lost]. Its key names somebody else or is gone. The entry may still be pending: it is requeued under [AnyToken].
 //   - Lease [Missing], only while settling. Nobody else can have it, so verify sets it again if its entry is pending.
-//   - Slot migrating. Scripts with several keys answer TRYAGAIN; [Store.Beat] with alone set and [Store.Extend] use one key and work.
-//   - Server full. Beats, renewals, verifies and endings pass, since their first write is one that maxmemory does not
+//   - Slot migrating. Scripts with several keys answer TRYAGAIN; [Store.Beat] with alone set, [Store.Extend] and
+//     [Store.SaveCheckpointsAlone] use one key and work.
+//   - Server full. Beats, renewals, verifies, endings and checkpoints pass, since their first write is one that maxmemory does not
 //     refuse; acquisitions are refused.
 //   - Server demoted, with a client that still talks to it. Scripts that decide anything write first, so they are refused instead
 //     of deciding from outdated data. (Except extend: only clusters need it, and their replicas redirect.)

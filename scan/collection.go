@@ -1,10 +1,12 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/redis/rueidis"
 
@@ -36,11 +38,16 @@ var collections = []*collection{
 		name: "dead letters", kind: "stream", page: streamPage, copy: addLetter,
 		key: func(k *cluster.Keys) string { return k.DeadLetters },
 	},
+	{
+		name: "checkpoints", kind: "hash", page: checkpointPage, copy: addCheckpoint,
+		key: func(k *cluster.Keys) string { return k.Checkpoints },
+	},
 }
 
 // item is one item of a collection.
 type item struct {
-	id     string // in a stream; or the member of a sorted set
+	id     string // in a stream; or the member of a sorted set; or the field of a hash
+	value  string // of a field
 	stream string // the data stream; empty: the item cannot be parsed
 	lease  string // the key of its lease in this partition
 	score  float64
@@ -52,6 +59,7 @@ type item struct {
 type cursor struct {
 	from, to string // of a stream
 	rank     int    // in the sorted set of delayed ones: how many stay
+	scan     string // of the hash; "0" at its end
 }
 
 // rehome moves the items that belong to other partitions out of a collection of partition p.
@@ -154,6 +162,37 @@ func addLetter(b rueidis.Builder, key string, x *item) rueidis.Completed {
 // addLater adds a delayed announcement, but not a second time.
 func addLater(b rueidis.Builder, key string, x *item) rueidis.Completed {
 	return b.Zadd().Key(key).ScoreMember().ScoreMember(x.score, x.id).Build()
+}
+
+// addCheckpoint stores a checkpoint, but not in the place of one with a greater token: a copy from an operation that was taken over may
+// have been left behind, and come first or last. The script is sent with each, so that no server need know it.
+func addCheckpoint(b rueidis.Builder, key string, x *item) rueidis.Completed {
+	return b.Eval().Script(scriptMoveIn.Body()).Numkeys(1).Key(key).Arg(x.id, x.value).Build()
+}
+
+// checkpointPage reads a page of checkpoints. Numbers of sessions, which have all ended, do not move.
+func checkpointPage(o *operation, ctx context.Context, p int, key string, at *cursor) (page []item, err error) {
+	for at.scan != "0" && len(page) == 0 {
+		parts, err := o.call(ctx, lease.Call{
+			Script: scriptCheckpoints, Keys: []string{key}, Args: []string{cmp.Or(at.scan, "0"), strconv.Itoa(tidyPage)},
+		}, 2)
+		if err != nil {
+			return nil, err
+		}
+		if at.scan, err = parts[0].ToString(); err != nil {
+			return nil, err
+		}
+		flat, err := parts[1].AsStrSlice()
+		if err != nil {
+			return nil, err
+		}
+		for n := 0; n+1 < len(flat); n += 2 {
+			if stream, ok := strings.CutPrefix(flat[n], "s"); ok && stream != "" {
+				page = append(page, item{id: flat[n], value: flat[n+1], stream: stream, weight: len(flat[n]) + len(flat[n+1]) + lease.FieldWeight})
+			}
+		}
+	}
+	return page, nil
 }
 
 // streamPage reads a page of an input stream or of dead letters, up to what was there at the first page.

@@ -29,6 +29,8 @@ const (
 	DefaultDLQMaxLen = 100_000
 	// DefaultDLQFullDelay leaves time for a person to look at a full dead-letter stream.
 	DefaultDLQFullDelay = time.Hour
+	// DefaultCheckpointTTL lets a stream that is announced again within a week go on where it stopped.
+	DefaultCheckpointTTL = 7 * 24 * time.Hour
 )
 
 // Values of Config and InspectorConfig that are not quantities. What they mean where is the rule for options in package engine.
@@ -36,7 +38,7 @@ const (
 	NoRetries = -1 // MaxRetries: the first failure is the last
 	NoCrashes = -1 // MaxCrashes: everything that a process owned when it died becomes a dead letter
 	NoCount   = -1 // InspectorConfig.CountLimit: nothing is counted
-	// NoLimit is no limit, for MaxRetries, MaxCrashes, DLQMaxLen, InspectorConfig.MaxMove and InspectorConfig.CountLimit.
+	// NoLimit is no limit, for MaxRetries, MaxCrashes, DLQMaxLen, CheckpointTTL, InspectorConfig.MaxMove and InspectorConfig.CountLimit.
 	NoLimit = math.MaxInt
 )
 
@@ -50,6 +52,8 @@ const (
 	MinDelay = time.Millisecond
 	// MaxDelay catches mistakes, for every delay and for StableAfter.
 	MaxDelay = 30 * 24 * time.Hour
+	// MinCheckpointTTL catches mistakes.
+	MinCheckpointTTL = time.Second
 
 	// jitter is the greatest share of a delay by which it is moved to either side: enough to spread out what failed at the same
 	// moment, little enough for the delays to grow each time.
@@ -119,6 +123,11 @@ type Config struct {
 	// DLQFullDelay is how long an entry is delayed that a full dead-letter stream refused. Default and zero: 1 h. From 1 ms to 30
 	// days.
 	DLQFullDelay time.Duration
+
+	// CheckpointTTL is how long the checkpoint of a stream is kept after Done, or after its dead letter was dropped, in case the stream is
+	// announced again. No other checkpoint ages. It is deleted at some time after that: each process goes through 2,000 in an interval
+	// in which it has the turn. Default and zero: 7 days. From 1 s. NoLimit: for good.
+	CheckpointTTL time.Duration
 }
 
 // WithDefaults returns c with every zero replaced by its default. Negative numbers and NoLimit stay as they are.
@@ -133,6 +142,7 @@ func (c Config) WithDefaults() Config {
 	c.MaxCrashDelay = cmp.Or(c.MaxCrashDelay, max(DefaultMaxCrashDelay, c.CrashDelay))
 	c.DLQMaxLen = cmp.Or(c.DLQMaxLen, DefaultDLQMaxLen)
 	c.DLQFullDelay = cmp.Or(c.DLQFullDelay, DefaultDLQFullDelay)
+	c.CheckpointTTL = cmp.Or(c.CheckpointTTL, DefaultCheckpointTTL)
 	return c
 }
 
@@ -159,6 +169,10 @@ func (c Config) Validate() error {
 	}
 	if c.DLQMaxLen < 1 {
 		return fmt.Errorf("scan: DLQMaxLen is %d, must be at least 1; leave it out for %d, or use scan.NoLimit", c.DLQMaxLen, DefaultDLQMaxLen)
+	}
+	if c.CheckpointTTL < MinCheckpointTTL {
+		return fmt.Errorf("scan: CheckpointTTL is %v, must be at least %v; leave it out for %v, or use scan.NoLimit",
+			c.CheckpointTTL, MinCheckpointTTL, DefaultCheckpointTTL)
 	}
 	if c.MaxRetryDelay < c.RetryDelay {
 		return fmt.Errorf("scan: MaxRetryDelay is %v, must be at least RetryDelay, which is %v", c.MaxRetryDelay, c.RetryDelay)

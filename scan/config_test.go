@@ -22,6 +22,7 @@ func TestConfigDefaults(t *testing.T) {
 		MaxCrashDelay: 5 * time.Minute,
 		DLQMaxLen:     100_000,
 		DLQFullDelay:  time.Hour,
+		CheckpointTTL: 7 * 24 * time.Hour,
 	}, Config{}.WithDefaults())
 	require.NoError(t, Config{}.Validate())
 
@@ -58,6 +59,7 @@ func TestConfigValidateNamesFieldAndValue(t *testing.T) {
 		{Config{MaxCrashDelay: 721 * time.Hour}, "scan: MaxCrashDelay is 721h0m0s, must be from 1ms to 720h0m0s"},
 		{Config{DLQFullDelay: -time.Hour}, "scan: DLQFullDelay is -1h0m0s, must be from 1ms to 720h0m0s"},
 		{Config{DLQMaxLen: -1}, "scan: DLQMaxLen is -1, must be at least 1; leave it out for 100000, or use scan.NoLimit"},
+		{Config{CheckpointTTL: -1}, "scan: CheckpointTTL is -1ns, must be at least 1s; leave it out for 168h0m0s, or use scan.NoLimit"},
 		{Config{RetryDelay: 3 * time.Second, MaxRetryDelay: 2 * time.Second},
 			"scan: MaxRetryDelay is 2s, must be at least RetryDelay, which is 3s"},
 		{Config{MaxRetryDelay: 10 * time.Millisecond},
@@ -75,10 +77,12 @@ func TestConfigLimitsAreAllowed(t *testing.T) {
 	require.NoError(t, Config{
 		Interval: MinInterval, StableAfter: MinDelay, RetryDelay: MinDelay, MaxRetryDelay: MinDelay,
 		CrashDelay: MinDelay, MaxCrashDelay: MinDelay, DLQFullDelay: MinDelay,
+		CheckpointTTL: MinCheckpointTTL,
 	}.Validate())
 	require.NoError(t, Config{
 		Interval: MaxInterval, StableAfter: MaxDelay, RetryDelay: MaxDelay, MaxRetryDelay: MaxDelay,
 		CrashDelay: MaxDelay, MaxCrashDelay: MaxDelay, DLQFullDelay: MaxDelay,
+		CheckpointTTL: NoLimit,
 	}.Validate())
 }
 

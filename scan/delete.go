@@ -59,7 +59,7 @@ func (o *operation) empty(ctx context.Context) error {
 		o.report(p)
 	}
 	k := o.all.Keys(0)
-	if err := o.end(ctx, "", []string{k.Input, k.Later, k.DeadLetters, k.Signals, k.Token, k.Scan, k.Sessions}); err != nil {
+	if err := o.end(ctx, "", []string{k.Input, k.Later, k.DeadLetters, k.Signals, k.Checkpoints, k.Token, k.Scan, k.Sessions}); err != nil {
 		return err
 	}
 	o.now.Deleted++

@@ -22,7 +22,7 @@ func TestDeleteService(t *testing.T) {
 	f.Do("XADD", "shop-input-700", "*", "f", "v") // announced with another number
 	f.Do("SET", "{shop-input-3}:lease:orphan", "nobody.1 1 1-1")
 	f.Do("SET", "{shop-input-3}:recover:dead.3", "x")
-	f.Do("HSET", "{shop-input-2}:checkpoints", "sx", "1")
+	f.Do("HSET", "{shop-input-2}:of-tomorrow", "sx", "1")
 	before := f.keys()
 	s := f.survey()
 	require.Equal(t, 4, s.Partitions)
@@ -34,7 +34,7 @@ func TestDeleteService(t *testing.T) {
 	require.Positive(t, total.Pending)
 	require.Positive(t, total.Leases)
 	require.Zero(t, total.Alive)
-	require.Equal(t, []string{"{shop-input-2}:checkpoints"}, s.Unknown)
+	require.Equal(t, []string{"{shop-input-2}:of-tomorrow"}, s.Unknown)
 	for _, k := range total.Keys {
 		require.Contains(t, before, k.Name)
 		require.NotEqual(t, "none", k.Type)

@@ -75,6 +75,13 @@ func (f *fleet) populate(perPartition int) map[string]int {
 		for i := range perPartition {
 			f.announce(p, name(p, 5*i+3), "_not_before", strconv.FormatInt(f.Now()+3_600_000, 10))
 		}
+		f.Do("HSET", f.layout.Keys(p).Checkpoints, "!"+me, "7")
+		for i := range perPartition {
+			stream := name(p, 5*i+4)
+			delete(want, stream)
+			want[checkpointOf+stream]++
+			f.Do("HSET", f.layout.Keys(p).Checkpoints, "s"+stream, "7 v at "+stream)
+		}
 		if p == 0 {
 			f.announce(0, name(f.layout.Partitions()-1, 5000)) // misrouted by a producer that does not know about partitions
 		}
@@ -82,6 +89,9 @@ func (f *fleet) populate(perPartition int) map[string]int {
 	f.endSessions()
 	return want
 }
+
+// checkpointOf precedes the name of a stream in what populate and found return, for its checkpoint.
+const checkpointOf = "checkpoint of "
 
 // found returns how often each stream is there, in any collection, and checks that each is in its partition.
 func (f *fleet) found(layout *cluster.Layout) map[string]int {
@@ -116,6 +126,15 @@ func (f *fleet) found(layout *cluster.Layout) map[string]int {
 			require.True(f.t, ok)
 			stream, _, _ := strings.Cut(text, `"`)
 			add(p, stream)
+		}
+		checkpoints, err := f.Try("HGETALL", k.Checkpoints).AsStrMap()
+		require.NoError(f.t, err)
+		for field, value := range checkpoints {
+			if stream, ok := strings.CutPrefix(field, "s"); ok {
+				require.Equal(f.t, p, layout.Of(stream), "%.40s", stream)
+				require.Equal(f.t, "7 v at "+stream, value)
+				found[checkpointOf+stream]++
+			}
 		}
 	}
 	return found

@@ -17,7 +17,7 @@ type keyKind uint8
 
 const (
 	unknownKey keyKind = iota // of a later version
-	coreKey                   // one that each partition has: sessions, later, token, scan, dead letters, signals
+	coreKey                   // one that each partition has: sessions, later, token, scan, dead letters, signals, checkpoints
 	leaseKey
 	markKey // of a recovery, an operation, an announcement from memory, or a copy: it expires by itself
 	metaKey
@@ -53,7 +53,8 @@ func parseKey(layout *cluster.Layout, name string) (k ownKey, ok bool) {
 	switch {
 	case name == layout.Meta():
 		k.kind = metaKey
-	case name == keys.Sessions, name == keys.Later, name == keys.Token, name == keys.Scan, name == keys.DeadLetters, name == keys.Signals:
+	case name == keys.Sessions, name == keys.Later, name == keys.Token, name == keys.Scan, name == keys.DeadLetters, name == keys.Signals,
+		name == keys.Checkpoints:
 		k.kind = coreKey
 	case strings.HasPrefix(name, keys.LeasePrefix()):
 		k.kind = leaseKey

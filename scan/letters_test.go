@@ -104,3 +104,26 @@ func TestLettersThatCannotBeRead(t *testing.T) {
 	require.Equal(t, 2, sent)
 	require.Equal(t, 2, f.Num("XLEN", k.Input))
 }
+
+// Trace: a stream fails for good and its letter is dropped, so nobody will ask for its checkpoint any more. That of a stream which has
+// been announced again meanwhile, and is owned, is none of the letter's business.
+func TestDroppedLettersLetTheirCheckpointsAge(t *testing.T) {
+	f := fleetWithLetters(t)
+	k := f.layout.Keys(0)
+	f.Do("HSET", k.Checkpoints, "spill-0", "7 v a b", "spill-1", "7 v x", "spill-2", "7 d5 x", "spill-3", "7 new x", "sother", "7 v x")
+	f.Do("SET", k.Lease("pill-1"), "worker.1 7 1-1")
+	dropped, err := f.inspector().Drop(f.ctx, scan.Selection{Partitions: []int{0}})
+	require.NoError(t, err)
+	require.Equal(t, 10, dropped)
+	require.Regexp(t, `^7 d\d{13} a b$`, f.Text("HGET", k.Checkpoints, "spill-0"))
+	require.Equal(t, []string{"7 v x", "7 d5 x", "7 new x", "7 v x"}, []string{f.Text("HGET", k.Checkpoints, "spill-1"),
+		f.Text("HGET", k.Checkpoints, "spill-2"), f.Text("HGET", k.Checkpoints, "spill-3"), f.Text("HGET", k.Checkpoints, "sother")})
+	require.Equal(t, 5, f.Num("HLEN", k.Checkpoints))
+
+	// No rights, no checkpoints: the letters go all the same.
+	f.Do("HSET", f.layout.Keys(1).Checkpoints, "sbug-0", "7 v x")
+	f.Do("ACL", "SETUSER", "default", "-hset")
+	dropped, err = f.inspector().Drop(f.ctx, scan.Selection{})
+	require.NoError(t, err)
+	require.Equal(t, 7, dropped)
+}

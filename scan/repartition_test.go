@@ -143,10 +143,10 @@ func TestRepartitionAnnouncesWhatLettersReferTo(t *testing.T) {
 // Keys of a later version would be lost, or left behind, so nothing is begun.
 func TestRepartitionRefusesWhatItDoesNotKnow(t *testing.T) {
 	f := newFleet(t, 2)
-	f.Do("HSET", "{shop-input-1}:checkpoints", "sx", "1")
+	f.Do("HSET", "{shop-input-1}:of-tomorrow", "sx", "1")
 	_, err := f.inspector().Repartition(f.ctx, 1, nil)
 	require.ErrorIs(t, err, api.ErrFormat)
-	require.ErrorContains(t, err, "{shop-input-1}:checkpoints")
+	require.ErrorContains(t, err, "{shop-input-1}:of-tomorrow")
 	require.NoError(t, f.leases.Agree(f.ctx))
 
 	_, err = f.inspector().Repartition(f.ctx, 1025, nil)
@@ -180,4 +180,28 @@ func TestAnnouncedWhileItIsRepartitioned(t *testing.T) {
 	_, err = i.Repartition(f.ctx, 1, nil)
 	require.NoError(t, err)
 	require.Equal(t, want, f.found(layoutOf(t, 1)))
+}
+
+// A repartitioning takes the later one of two checkpoints of a stream, wherever it is.
+func TestRepartitionKeepsTheLaterCheckpoint(t *testing.T) {
+	f := newFleet(t, 1)
+	f.populate(1)
+	two := layoutOf(t, 2)
+	var here string
+	for n := 0; two.Of(here) != 1; n++ {
+		here = fmt.Sprint("s", n)
+	}
+	for _, c := range []struct{ from, left, want string }{
+		{"7 v new", "6 v old", "7 v new"}, {"7 v old", "8 d1 new", "8 d1 new"}, {"7 v x", "7 v x", "7 v x"}, {"7 v x", "7 new x", "7 new x"},
+		{"7 new x", "8 v x", "8 v x"}, {"9 new x", "8 v x", "9 new x"}, {"9 v x", "x", "x"}, {"x", "1 v x", "1 v x"},
+	} {
+		f.Do("HSET", f.layout.Keys(0).Checkpoints, "s"+here, c.from)
+		f.Do("HSET", two.Keys(1).Checkpoints, "s"+here, c.left)
+		_, err := f.inspector().Repartition(f.ctx, 2, nil)
+		require.NoError(t, err)
+		require.Equal(t, c.want, f.Text("HGET", two.Keys(1).Checkpoints, "s"+here), "%+v", c)
+		require.Zero(t, f.Num("HEXISTS", two.Keys(0).Checkpoints, "s"+here))
+		_, err = f.inspector().Repartition(f.ctx, 1, nil)
+		require.NoError(t, err)
+	}
 }

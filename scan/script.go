@@ -27,6 +27,7 @@ var (
 	scriptRecover   = embedded("recover")
 	scriptSweep     = embedded("sweep")
 	scriptEndRuns   = embedded("endruns")
+	scriptTidy      = embedded("tidy")
 
 	scriptLayout   = embedded("layout")
 	scriptLetters  = embedded("letters")
@@ -51,6 +52,9 @@ var (
 	scriptUnlink    = embedded("unlink")
 	scriptRaise     = embedded("raise")
 
+	scriptCheckpoints = embedded("checkpoints")
+	scriptMoveIn      = embedded("movein")
+
 	scriptStranded   = embedded("stranded")
 	scriptReannounce = embedded("reannounce")
 
@@ -62,10 +66,11 @@ var (
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.
 func Scripts() []*lease.Script {
 	return []*lease.Script{
-		scriptTurn, scriptPeers, scriptClaimDead, scriptRecover, scriptSweep, scriptEndRuns,
+		scriptTurn, scriptPeers, scriptClaimDead, scriptRecover, scriptSweep, scriptEndRuns, scriptTidy,
 		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
 		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptRequeueOrphan,
 		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptClaim, scriptMoved, scriptUnlink, scriptRaise,
+		scriptCheckpoints, scriptMoveIn,
 		scriptStranded, scriptReannounce, scriptDelayed, scriptHasten, scriptCancel,
 	}
 }

@@ -90,15 +90,16 @@ func letterIDs(page []DeadLetter) []string {
 }
 
 // Drop deletes the selected dead letters for good, and with them the entries that they refer to, except for those that are
-// pending or undelivered again. It returns how many letters were deleted. Letters that arrive after it has begun stay. After a
+// pending or undelivered again. The checkpoints of their streams are kept for Config.CheckpointTTL from then on. It returns how many letters were deleted. Letters that arrive after it has begun stay. After a
 // connection error the page in flight may have been deleted.
 func (i *Inspector) Drop(ctx context.Context, s Selection) (dropped int, err error) {
 	err = i.letterPages(ctx, s, func(layout *cluster.Layout, p int, page []DeadLetter) error {
 		ctx, cancel := i.bounded(ctx)
 		defer cancel()
 		k := layout.Keys(p)
-		keys, args, refers := []string{k.DeadLetters}, []string{layout.Group()}, false
+		keys, args, refers := []string{k.DeadLetters, k.Checkpoints}, []string{layout.Group()}, false
 		for n := range page {
+			keys = append(keys, k.Lease(page[n].Stream))
 			args = append(args, page[n].ID, page[n].Reference)
 			refers = refers || page[n].Reference != ""
 		}

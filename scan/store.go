@@ -26,7 +26,8 @@ type Settings struct {
 	Relaxed func() time.Duration
 }
 
-// Store finds what dead consumers left and requeues it. Its only state is the client, and which entries Redis refused to move.
+// Store finds what dead consumers left and requeues it. Its only state is the client, which entries Redis refused to move, and how
+// far checkpoints were gone through.
 // It is safe for concurrent use, and every call may be repeated.
 type Store struct {
 	layout   *cluster.Layout
@@ -34,6 +35,7 @@ type Store struct {
 	run      *lease.Runner
 	mode     string
 	setbacks *setbacks
+	cursors  *cursors
 }
 
 // NewStore returns a store on a client that stays the caller's. observe, which may be nil, is called after each call.
@@ -43,7 +45,8 @@ func NewStore(layout *cluster.Layout, set Settings, client rueidis.Client,
 	if !set.Settle {
 		mode = "off"
 	}
-	return &Store{layout: layout, set: set, run: lease.NewRunner(client, observe), mode: mode, setbacks: new(setbacks)}
+	return &Store{layout: layout, set: set, run: lease.NewRunner(client, observe), mode: mode, setbacks: new(setbacks),
+		cursors: new(cursors)}
 }
 
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -52,7 +52,7 @@ type Contents struct {
 type Key struct {
 	Name   string
 	Type   string // as the server calls it
-	Length int    // entries or members; 1 for a string
+	Length int    // entries, members or fields; 1 for a string
 }
 
 // Total returns the sum over all partitions.
@@ -125,7 +125,7 @@ func (i *Inspector) census(ctx context.Context) (*Survey, error) {
 			k := all.Keys(p)
 			calls = append(calls, lease.Call{
 				Script: scriptCensus,
-				Keys:   []string{k.Input, k.Sessions, k.Later, k.DeadLetters, k.Token, k.Scan, k.Signals},
+				Keys:   []string{k.Input, k.Sessions, k.Later, k.DeadLetters, k.Token, k.Scan, k.Signals, k.Checkpoints},
 				Args:   []string{all.Group(), strconv.Itoa(maxNames)},
 			})
 		}

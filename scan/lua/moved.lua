@@ -1,7 +1,7 @@
--- Deletes entries that were copied to another partition, while nobody works with this one.
+-- Deletes entries, or checkpoints, that were copied to another partition, while nobody works with this one.
 --
--- KEYS     1 where it was: a stream, or later  2 sessions  3 mark  4… leases of the copied streams that may exist
--- ARGV     1 'stream' or 'later'  2 group, '' if there is none  3 operation  4… IDs, or members
+-- KEYS     1 where it was: a stream, later, or checkpoints  2 sessions  3 mark  4… leases of the copied streams that may exist
+-- ARGV     1 'stream', 'later' or 'hash'  2 group, '' if there is none  3 operation  4… IDs, members, or fields
 -- Returns  number deleted; -1: somebody is alive, -3: the partition is not marked as this operation's; nothing was done
 -- Atomic   so that nobody gets an entry, and no operation takes over, between the check and the deletion.
 -- Parts    living
@@ -14,6 +14,8 @@ local deleted = 0
 for i = 4, #ARGV do
   if ARGV[1] == 'later' then
     deleted = deleted + redis.call('ZREM', KEYS[1], ARGV[i])
+  elseif ARGV[1] == 'hash' then
+    deleted = deleted + redis.call('HDEL', KEYS[1], ARGV[i])
   else
     if ARGV[2] ~= '' then
       redis.pcall('XACK', KEYS[1], ARGV[2], ARGV[i]) -- there may be no group
