@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
@@ -29,6 +30,7 @@ type item struct {
 	missing  bool          // the settling server does not know it: verify
 	finish   bool          // when ending: Done; otherwise requeue
 	give     lease.Disposition
+	value    int // of its checkpoint; 0: none
 }
 
 // consumer is a process, as simple as the rules allow. Its name changes with every session.
@@ -45,6 +47,7 @@ type consumer struct {
 	server   string
 	epoch    int
 	floor    api.Token
+	number   uint64 // of the last call that stored checkpoints
 	items    []*item
 	retiring []string           // ended sessions whose pending entries have to be requeued
 	flights  map[string]*flight // calls under way, at most one of each kind
@@ -193,6 +196,10 @@ func (c *consumer) renew(items []*item) {
 	}
 	name, epoch, sent, floor := c.name, c.epoch, c.r.h.now(), c.floor
 	leases := c.leasesOf(items)
+	var saves []lease.Savings
+	if along := c.savings(some(c.r, c.in(held))); len(along.Items) > 0 && c.r.rand.IntN(3) == 0 {
+		saves = []lease.Savings{along}
+	}
 	// In a window of maintenance sessions are longer. Later beats ask for no less than what remains of that, and do not rely on it.
 	ttl := c.session
 	if c.reach > c.session && c.r.rand.IntN(3) == 0 {
@@ -201,8 +208,12 @@ func (c *consumer) renew(items []*item) {
 	}
 	store := c.store().With(lease.Terms{SessionTTL: max(ttl, c.longer-sent)})
 	c.send("renew", func() func() {
-		answer := store.Renew(c.r.h.ctx, 0, name, floor, [][]*lease.Lease{leases}, nil, nil)[0]
+		answer := store.Renew(c.r.h.ctx, 0, name, floor, [][]*lease.Lease{leases}, saves, nil)[0]
 		c.r.ok(answer.Err)
+		c.r.ok(answer.SaveErr)
+		if saves != nil {
+			c.r.saved(saves[0], answer.Saved)
+		}
 		return func() {
 			if !c.onBeat(name, epoch, sent, ttl, answer.Beat) {
 				return
@@ -237,10 +248,12 @@ func (c *consumer) verify() {
 		return
 	}
 	name, epoch, sent := c.name, c.epoch, c.r.h.now()
-	leases, store := c.leasesOf(items), c.store()
+	leases, saves, store := c.leasesOf(items), c.savings(items), c.store()
 	c.send("verify", func() func() {
-		answer, err := store.Verify(c.r.h.ctx, 0, name, leases, lease.Savings{})
+		answer, err := store.Verify(c.r.h.ctx, 0, name, leases, saves)
 		c.r.ok(err)
+		c.r.ok(answer.SaveErr)
+		c.r.saved(saves, answer.Saved)
 		verdicts := answer.Verdicts
 		return func() {
 			if c.name != name || c.epoch != epoch {
@@ -321,6 +334,11 @@ func (c *consumer) acquire(items []*item) {
 	c.send("acquire", func() func() {
 		status, takes, err := store.Acquire(c.r.h.ctx, 0, name, entries)
 		c.r.ok(err)
+		for i := range takes {
+			if takes[i].Verdict == lease.Acquired {
+				c.r.found(items[i], takes[i])
+			}
+		}
 		return func() {
 			if status == lease.SessionLost && c.name == name {
 				c.loseSession()
@@ -342,6 +360,7 @@ func (c *consumer) placed(name string, epoch int, sent time.Duration, x *item, t
 	switch take.Verdict {
 	case lease.Acquired:
 		x.token, x.until = take.Token, sent+c.lease-margin(c.lease)
+		x.value, _ = strconv.Atoi(take.Checkpoint)
 		if epoch != c.epoch {
 			x.until = min(x.until, sent+c.session-margin(c.session))
 		}
@@ -364,7 +383,12 @@ func (c *consumer) end(x *item, finish bool, dest lease.Dest, delay time.Duratio
 	}
 	x.state, x.finish = ending, finish
 	x.give = lease.Disposition{Key: x.entry.Key, Entry: x.entry.ID, Token: fmt.Sprint(uint64(x.token)), Dest: dest, Delay: delay,
-		Retries: lease.KeepCount, Crashes: lease.KeepCount, Reason: "model"}
+		Retries: lease.KeepCount, Crashes: lease.KeepCount, Reason: "model",
+		DropCheckpoint: c.r.rand.IntN(8) == 0}
+	if x.value != 0 {
+		value := strconv.Itoa(x.value)
+		x.give.Checkpoint = &value
+	}
 	c.r.note("%s ends %s, finish %v, %c", c, x.entry.ID, finish, dest)
 }
 
@@ -395,6 +419,7 @@ func (c *consumer) flush() {
 			if o.Verdict == lease.Finished {
 				c.r.finished(batch[i].number)
 			}
+			c.r.left(&items[i], o, batch[i].entry.Stream)
 		}
 		return func() {
 			for i, x := range batch {

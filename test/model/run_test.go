@@ -54,7 +54,8 @@ type run struct {
 	announced int
 	restarts  bool    // the server really restarts, at fixed steps
 	mixed     *change // processes have different TTLs; nil: all have the usual ones
-	steps     bool    // the server's clock is set back at times
+	points    checkpoints
+	steps     bool // the server's clock is set back at times
 	trace     []string
 	owns      int      // number of ownerships so far
 	proven    []string // sessions of processes that were killed
@@ -123,6 +124,7 @@ func (r *run) forgotten() {
 	for _, c := range r.consumers {
 		clear(c.flights) // connections ended
 	}
+	r.readCheckpoints()
 	places := r.h.where()
 	clear(r.live)
 	for number := range places {
@@ -147,6 +149,7 @@ func newRun(t *testing.T, h *harness, seed uint64) *run {
 		t: t, h: h, rand: rand.New(rand.NewPCG(seed, seed)), live: make(map[int]bool), done: make(map[int]bool),
 		greatest: make(map[string]api.Token), steps: seed%4 == 0,
 	}
+	r.readCheckpoints()
 	if seed%3 != 0 {
 		r.mixed = newChange(r.rand)
 	}
@@ -170,7 +173,7 @@ func seed() uint64 {
 func TestProtocol(t *testing.T) {
 	h := newHarness(t)
 	first := seed()
-	owns, done, killed, recovered := 0, 0, 0, 0
+	owns, done, killed, recovered, saved, refused := 0, 0, 0, 0, 0, 0
 	for i := range *runsFlag {
 		seed := first + uint64(i)
 		t.Logf("run with -model.seed=%d -model.runs=1", seed)
@@ -179,8 +182,12 @@ func TestProtocol(t *testing.T) {
 			r.step()
 			r.check()
 		}
+		saved, refused = saved+r.points.saved, refused+r.points.refused
 		owns, done, killed, recovered = owns+r.owns, done+len(r.done), killed+r.killed, recovered+r.recovered
 	}
+	t.Logf("%d checkpoints stored, %d not", saved, refused)
+	require.Greater(t, saved, *runsFlag, "checkpoints were stored")
+	require.Greater(t, refused, *runsFlag/2, "and others were not")
 	t.Logf("%d ownerships, %d announcements done; %d processes killed, of which %d announcements were recovered", owns, done, killed, recovered)
 	require.Greater(t, owns, *runsFlag, "streams were owned")
 	require.Greater(t, done, *runsFlag/2, "and done")

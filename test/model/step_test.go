@@ -81,7 +81,14 @@ func (r *run) act(c *consumer) {
 		c.retire()
 		return
 	}
-	switch n := r.rand.IntN(13); {
+	switch n := r.rand.IntN(16); {
+	case n >= 13:
+		if items := c.in(held); len(items) > 0 {
+			if n > 13 {
+				c.setCheckpoint(items[r.rand.IntN(len(items))])
+			}
+			c.save(some(r, items))
+		}
 	case n < 3:
 		c.renew(some(r, c.in(held)))
 		c.verify()
