@@ -110,6 +110,7 @@ func (r *Reader) tune(o *rueidis.ClientOption, number uint64) {
 	o.Dialer.Timeout = cmp.Or(o.Dialer.Timeout, r.cfg.Timeout) // whoever waits for a connection heeds no context
 	// A replica is behind, and rings for what it has replicated.
 	o.SendToReplicas, o.ReplicaOnly, o.ReplicaSelector, o.ReadNodeSelector = nil, false, nil, nil
+	o.Standalone.ReplicaAddress = nil
 }
 
 // nothing stores nothing. The client asks for a store where it tracks, and nothing is read through it.

@@ -179,8 +179,13 @@ func TestBarrenRings(t *testing.T) {
 			r.tick(now)
 		}
 		delays = append(delays, (now-began)/ms)
+		now += 3 * ms
 	}
-	require.Equal(t, []int64{0, 0, 10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000}, delays)
+	for i, want := range []int64{0, 0, 10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000} {
+		require.GreaterOrEqual(t, delays[i], want)
+		require.Less(t, delays[i], want+pacedStep/ms)
+		require.True(t, want > 0 || delays[i] == 0)
+	}
 	r.ring("s0", now)
 	now += 2000 * ms
 	r.tick(now)
@@ -188,6 +193,23 @@ func TestBarrenRings(t *testing.T) {
 	require.Zero(t, h.barren)
 	r.ring("s0", now)
 	require.Equal(t, 1, readAll(r, now, 0), "at once")
+}
+
+// A stream that is rung for nothing is looked at the first times, and then seldom, but for ever.
+func TestBarrenRingsAreLookedAt(t *testing.T) {
+	r, all := one(1)
+	h, looks := all[0], []int{}
+	for i := 1; i <= 1000; i++ {
+		h.set(asked)
+		if r.arrived(h, 0, false, r.epoch) {
+			h.clear(look)
+			looks = append(looks, i)
+		}
+	}
+	require.Equal(t, []int{1, 2, 8, 16}, looks[:4])
+	require.Greater(t, looks[len(looks)-1], 1000-2*lookEvery)
+	require.InDelta(t, 1000/lookEvery, len(looks), 5)
+	require.Equal(t, int64(maxBarrenDelay), barrenDelay(h.barren))
 }
 
 // With a tracking table that is too small, each read of a stream takes the ring from another one, which is read in turn. Each stream has two

@@ -22,8 +22,8 @@ type roster struct {
 	woke    func(l *lane) // the lane has something to do
 }
 
-// lookEvery is how many rounds of the sweep pass until each stream was looked at once. A look costs a server several times what an empty read
-// costs.
+// lookEvery is how many rounds of the sweep pass until each stream was looked at once, and how many further rings for nothing until it is looked at
+// again. A look costs a server several times what an empty read costs.
 const lookEvery = 8
 
 // add queues a stream for its first read. One of the same name is removed.
@@ -131,7 +131,8 @@ func (r *roster) answer(h *stream, now int64) {
 	r.count(Backoffs, 1)
 	slot := max(h.lane.paced, now)
 	h.lane.paced = slot + pacedGap
-	r.wait(h, max(slot, now+barrenDelay(h.barren)))
+	due := max(slot, now+barrenDelay(h.barren))
+	r.wait(h, (due+pacedStep-1)/pacedStep*pacedStep)
 }
 
 // wake does what Handle.Wake says.
@@ -259,8 +260,12 @@ func (r *roster) arrived(h *stream, messages int, full bool, epoch uint64) bool 
 	}
 	h.clear(more)
 	if h.is(asked) {
-		h.barren += min(1, math.MaxUint8-h.barren)
-		h.set(look)
+		if h.barren++; h.barren == math.MaxUint8 {
+			h.barren -= lookEvery // it goes on counting, for the looks
+		}
+		if h.barren <= barrenAt || h.barren%lookEvery == 0 {
+			h.set(look)
+		}
 	}
 	return h.is(look)
 }

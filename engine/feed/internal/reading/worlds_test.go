@@ -320,6 +320,31 @@ func TestRemoveAndStop(t *testing.T) {
 	require.NoError(t, early.Run(ended2))
 }
 
+// What the user's options say about replicas, lifetimes and pipelining does not reach the client that tracks.
+func TestTune(t *testing.T) {
+	s := servers.New(t)
+	o := s.ClientOption()
+	o.ConnLifetime, o.DisableAutoPipelining, o.BlockingPipeline = time.Second, true, 1
+	o.SendToReplicas, o.ClientTrackingOptions = func(rueidis.Completed) bool { return true }, []string{"OPTIN", "NOLOOP"}
+	o.Standalone.ReplicaAddress, o.ForceSingleClient = []string{s.Addr()}, false
+	r, err := New(Config{NewClient: dial(o), Client: s.Client(t), Mode: Tracking, Sweep: NoSweep})
+	require.NoError(t, err)
+	run(t, r)
+	src := newSource("s")
+	src.add(r)
+	allResting(t, r)
+	require.Equal(t, "1", trackers(t, s), "one connection")
+	call(t, s, "XADD", "s", "*", "a", "b")
+	eventually(t, "rung", func() bool { return src.seen() == 1 })
+}
+
+// trackers returns how many connections track, as the server counts them.
+func trackers(t *testing.T, s *servers.Server) string {
+	info, err := s.Info(t.Context(), "clients")
+	require.NoError(t, err)
+	return info["tracking_clients"]
+}
+
 // What a reader cannot do is said when it is made.
 func TestConfigErrors(t *testing.T) {
 	for _, c := range []Config{{}, {Mode: Polling}, {Mode: 7}} {
