@@ -180,7 +180,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 // allResting waits until all streams of a reader are armed.
 func allResting(t testing.TB, r *Reader) {
 	t.Helper()
-	if !wait.For(soon, 2*time.Millisecond, func() bool { s := r.Stats(); return s.Connected && s.Resting == s.Streams }) {
+	if !wait.For(soon, 5*time.Millisecond, func() bool { s := r.Stats(); return s.Connected && s.Resting == s.Streams }) {
 		require.Fail(t, "not at rest", "%+v", r.Stats())
 	}
 }

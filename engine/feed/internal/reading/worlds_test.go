@@ -96,6 +96,8 @@ func TestSweepFinds(t *testing.T) {
 	require.NoError(t, err)
 	defer other.Close()
 	require.NoError(t, other.Do(t.Context(), other.B().Xadd().Key("s").Id("*").FieldValue().FieldValue("a", "b").Build()).Error())
+	eventually(t, "the same name in another database rings", func() bool { return r.Stats().Count(Rings) > 0 })
+	allResting(t, r)
 	require.Zero(t, src.seen())
 	call(t, s, "SWAPDB", "0", "1")
 	eventually(t, "found", func() bool { return src.seen() == 1 })
