@@ -191,9 +191,6 @@ func (k *core) gauges(emit metrics.Emit) {
 			}
 		}
 	})
-	k.streams.RLock()
-	streams := len(k.streams.byName)
-	k.streams.RUnlock()
 	polling := 0.0
 	if k.polling != nil && k.polling() {
 		polling = 1
@@ -205,7 +202,7 @@ func (k *core) gauges(emit metrics.Emit) {
 		gauge metrics.Gauge
 		value float64
 	}{
-		{metrics.FeedStreams, float64(streams)},
+		{metrics.FeedStreams, float64(k.streams.count())},
 		{metrics.FeedBusy, float64(k.busy.count())},
 		{metrics.FeedWaiting, float64(k.workers.Waiting())},
 		{metrics.FeedRetrying, float64(k.retrying.Load())},

@@ -3,7 +3,6 @@ package feed
 import (
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +19,7 @@ const choreWorkers = 64
 
 // core is a feed without engine and Redis: the streams that are owned, the workers that handle their messages, and what is counted.
 //
-// Locks: stream.mu → busy.mu, stream.mu → streams.mu; none of them is held while anything of the reader, the engine or the user is
+// Locks: stream.mu → busy.mu, stream.mu → registry; none of them is held while anything of the reader, the engine or the user is
 // called, SetCheckpoint and Remaining of a lease aside, which take no lock that I/O holds.
 type core struct {
 	cfg     Config
@@ -48,10 +47,7 @@ type core struct {
 	retrying  atomic.Int64 // streams
 	changed   atomic.Int64 // when a server last changed, in ns since epoch; 0: not since the start
 
-	streams struct {
-		sync.RWMutex
-		byName map[string]*stream
-	}
+	streams *registry
 }
 
 // task is what a worker does next for a stream.
@@ -74,19 +70,12 @@ func newCore(h Handler, c Config, r prometheus.Registerer, log *slog.Logger, ser
 		}
 	}
 	k := &core{cfg: c, handler: h, log: sumlog.New(log), epoch: time.Now()}
-	k.streams.byName = make(map[string]*stream)
+	k.streams = newRegistry()
 	k.signals.waiting = make(map[*stream][][]byte)
+	k.workers = pool.New(c.Workers, k.run)
+	k.chores = pool.New(choreWorkers, func(f func()) { f() })
 	var err error
-	if k.workers, err = pool.New(c.Workers, k.run); err != nil {
-		return nil, err
-	}
-	if k.chores, err = pool.New(choreWorkers, func(f func()) { f() }); err != nil {
-		k.workers.Stop()
-		return nil, err
-	}
 	if k.metrics, err = metrics.NewFeed(r, service, k.gauges); err != nil {
-		k.workers.Stop()
-		k.chores.Stop()
 		return nil, err
 	}
 	return k, nil
@@ -115,27 +104,6 @@ func closed(c <-chan struct{}) bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// find returns the stream that is read under a lease of that name; nil if there is none.
-func (k *core) find(name string) *stream {
-	k.streams.RLock()
-	defer k.streams.RUnlock()
-	return k.streams.byName[name]
-}
-
-func (k *core) add(s *stream) {
-	k.streams.Lock()
-	defer k.streams.Unlock()
-	k.streams.byName[s.lease.Stream()] = s
-}
-
-func (k *core) forget(s *stream) {
-	k.streams.Lock()
-	defer k.streams.Unlock()
-	if name := s.lease.Stream(); k.streams.byName[name] == s {
-		delete(k.streams.byName, name)
 	}
 }
 

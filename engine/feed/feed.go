@@ -161,12 +161,9 @@ type Stats struct {
 func (f *Feed) Stats() Stats {
 	k := f.core
 	s := Stats{
-		Busy: k.busy.count(), Waiting: k.workers.Waiting(), Retrying: int(k.retrying.Load()), Kept: int(k.kept.Load()),
+		Streams: k.streams.count(), Busy: k.busy.count(), Waiting: k.workers.Waiting(), Retrying: int(k.retrying.Load()), Kept: int(k.kept.Load()),
 		Bytes: k.bytes.Load(), KeptBytes: k.keptBytes.Load(),
 	}
-	k.streams.RLock()
-	s.Streams = len(k.streams.byName)
-	k.streams.RUnlock()
 	k.lags(func(l StreamLag) { s.Longest = max(s.Longest, l.Age) })
 	s.Polling = f.polling()
 	return s

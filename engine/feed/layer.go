@@ -22,7 +22,7 @@ func (k *core) Added(l api.Lease, ended func(error)) {
 		s.at, s.failures, s.state = mark.At, uint16(mark.Failures), mark.State
 		s.flags |= resolved
 	}
-	k.add(s)
+	k.streams.add(s)
 	if k.cfg.OnStart == nil {
 		s.flags |= started
 		s.begin()
@@ -37,7 +37,7 @@ func (k *core) Added(l api.Lease, ended func(error)) {
 
 // owned returns the stream that is read under a lease, nil if its reading has ended.
 func (k *core) owned(l api.Lease) *stream {
-	if s := k.find(l.Stream()); s != nil && s.lease == l {
+	if s := k.streams.find(l.Stream()); s != nil && s.lease == l {
 		return s
 	}
 	return nil

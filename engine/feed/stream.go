@@ -56,6 +56,7 @@ type stream struct {
 	lease  api.Lease
 	ended  func(error) // the engine's
 	handle backing.Handle
+	next   *stream // in the registry, whose mutex guards it
 
 	mu    sync.Mutex // guards all below
 	at    position.ID
@@ -114,7 +115,7 @@ func (s *stream) apply(fx effects) {
 		s.core.chores.Add(fx.chore)
 	}
 	if fx.ended {
-		s.core.forget(s)
+		s.core.streams.remove(s)
 		s.ended(fx.err)
 	}
 }

@@ -95,14 +95,8 @@ func (l *later) due(now time.Duration) {
 
 // endIdle ends the streams that had no message for IdleDone.
 func (k *core) endIdle() {
-	k.streams.RLock()
-	all := make([]*stream, 0, len(k.streams.byName))
-	for _, s := range k.streams.byName {
-		all = append(all, s)
-	}
-	k.streams.RUnlock()
 	limit := uint32(min(k.cfg.IdleDone*ticksPerSecond/time.Second, 1<<31))
-	for _, s := range all {
+	for _, s := range k.streams.all() {
 		s.after(func() effects {
 			if s.phase != resting || s.work != nil || k.ticks()-s.active < limit {
 				return effects{}

@@ -18,7 +18,8 @@ const idleAfter = 10 * time.Second
 type Pool[T any] struct {
 	workers int
 	run     func(T)
-	ants    *ants.PoolWithFuncGeneric[struct{}]
+	open    sync.Once
+	ants    *ants.PoolWithFuncGeneric[struct{}] // nil before the first task
 
 	mu struct {
 		sync.Mutex
@@ -31,18 +32,21 @@ type Pool[T any] struct {
 }
 
 // New returns a pool of so many workers, at least 1, that calls run with each task. A run that ends its goroutine costs the pool
-// nothing; one that panics ends the process, so it must recover what may.
-func New[T any](workers int, run func(T)) (*Pool[T], error) {
+// nothing; one that panics ends the process, so it must recover what may. There is no goroutine before the first task.
+func New[T any](workers int, run func(T)) *Pool[T] {
 	p := &Pool[T]{workers: workers, run: run}
 	p.mu.emptied = make(chan struct{})
+	return p
+}
+
+func (p *Pool[T]) make() {
 	// One goroutine more than workers: see start.
-	pool, err := ants.NewPoolWithFuncGeneric(workers+1, func(struct{}) { p.work() },
+	pool, err := ants.NewPoolWithFuncGeneric(p.workers+1, func(struct{}) { p.work() },
 		ants.WithNonblocking(true), ants.WithExpiryDuration(idleAfter), ants.WithPanicHandler(func(v any) { panic(v) }))
-	if err != nil {
-		return nil, err
+	if err != nil { // a bug: the options are constants
+		panic(err)
 	}
 	p.ants = pool
-	return p, nil
 }
 
 // Add queues a task. After Stop it drops it and returns false.
@@ -67,7 +71,11 @@ func (p *Pool[T]) Add(task T) bool {
 // start gets a goroutine. Of the workers+1 goroutines at most workers are at work, so if all are taken, one has just left work and
 // is about to be idle or to end.
 func (p *Pool[T]) start() {
+	p.open.Do(p.make)
 	for {
+		if p.ants == nil {
+			break // stopped
+		}
 		err := p.ants.Invoke(struct{}{})
 		if err == nil {
 			return
@@ -164,6 +172,9 @@ func (p *Pool[T]) Stop() <-chan struct{} {
 		close(p.mu.emptied)
 	}
 	p.mu.Unlock()
-	p.ants.Release()
+	p.open.Do(func() {}) // not made from now on
+	if p.ants != nil {
+		p.ants.Release()
+	}
 	return p.mu.emptied
 }

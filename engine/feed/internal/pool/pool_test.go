@@ -18,8 +18,7 @@ const (
 func TestTasksRunInOrderOnOneWorker(t *testing.T) {
 	var got []int
 	var wg sync.WaitGroup
-	p, err := New(1, func(i int) { got = append(got, i); wg.Done() })
-	require.NoError(t, err)
+	p := New(1, func(i int) { got = append(got, i); wg.Done() })
 	var want []int
 	for i := range 5000 {
 		want = append(want, i)
@@ -37,13 +36,12 @@ func TestAtMostSoManyRunAtATime(t *testing.T) {
 	var running, most atomic.Int64
 	var wg sync.WaitGroup
 	gate := make(chan struct{})
-	p, err := New(workers, func(int) {
+	p := New(workers, func(int) {
 		defer wg.Done()
 		most.Store(max(most.Load(), running.Add(1)))
 		<-gate
 		running.Add(-1)
 	})
-	require.NoError(t, err)
 	for i := range 100 {
 		wg.Add(1)
 		p.Add(i)
@@ -58,13 +56,12 @@ func TestAtMostSoManyRunAtATime(t *testing.T) {
 // A task that ends its goroutine takes no worker away, and none of the tasks behind it.
 func TestGoexitCostsNoWorker(t *testing.T) {
 	var wg sync.WaitGroup
-	p, err := New(2, func(i int) {
+	p := New(2, func(i int) {
 		defer wg.Done()
 		if i%2 == 0 {
 			runtime.Goexit()
 		}
 	})
-	require.NoError(t, err)
 	for i := range 200 {
 		wg.Add(1)
 		p.Add(i)
@@ -75,8 +72,7 @@ func TestGoexitCostsNoWorker(t *testing.T) {
 
 func TestStopDropsWhatHasNotBegunAndWaitsForTheRest(t *testing.T) {
 	begun, gate := make(chan int, 10), make(chan struct{})
-	p, err := New(1, func(i int) { begun <- i; <-gate })
-	require.NoError(t, err)
+	p := New(1, func(i int) { begun <- i; <-gate })
 	for i := range 10 {
 		p.Add(i)
 	}
@@ -93,7 +89,6 @@ func TestStopDropsWhatHasNotBegunAndWaitsForTheRest(t *testing.T) {
 }
 
 func TestStopOfAnIdlePool(t *testing.T) {
-	p, err := New(3, func(int) {})
-	require.NoError(t, err)
+	p := New(3, func(int) {})
 	<-p.Stop()
 }
