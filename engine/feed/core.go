@@ -28,7 +28,8 @@ type core struct {
 	metrics *metrics.Metrics
 	epoch   time.Time
 
-	reader backing.Reader // set before the first stream is added
+	reader backing.Reader                      // set before the first stream is added
+	wrap   func(backing.Reader) backing.Reader // what tests put around it; nil: nothing
 	leaver backing.Leaver
 	// polling reports whether streams are polled; nil: they are not.
 	polling func() bool

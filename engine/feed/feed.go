@@ -111,6 +111,9 @@ func (f *Feed) read(ctx context.Context, running *sync.WaitGroup, fail context.C
 		panic(err)
 	}
 	f.core.reader = reader{r}
+	if f.core.wrap != nil {
+		f.core.reader = f.core.wrap(f.core.reader)
+	}
 	f.reader.Store(r)
 	running.Go(func() {
 		if err := r.Run(ctx); err != nil {
