@@ -61,6 +61,9 @@ func TestSendersAndLeavingOwnersStrandNoMessage(t *testing.T) {
 			producers.Wait()
 			until(t, "all is handled", func() bool { return q.sum() >= messages/4*4 })
 			require.Empty(t, q.bad)
+			if name == "finish" {
+				return // an announcement that need not have been may be left: its owner rests until the next message
+			}
 			until(t, "all streams are left", func() bool {
 				n, _ := l.call("XLEN %s-input", service).AsInt64()
 				return n == 0

@@ -30,6 +30,9 @@ type Handler func(ctx context.Context, b *Batch) error
 // Finish is returned by a handler whose stream is finished: all messages of the batch are handled, and the stream is done, as by
 // api.Lease.Done. No message is left behind: if one has been added meanwhile, the stream stays owned, and the handler gets it.
 // Producers must announce the stream again with the next message; Sender does so when it has to.
+//
+// Sender may announce a stream once too often, where a message comes just as the stream is left. Its next owner then has nothing to read,
+// and nothing to return Finish for: set IdleDone as well, so that such a stream is left, too.
 var Finish = errors.New("feed: the stream is finished")
 
 // At returns an error that says which message of a batch failed: those before it are handled, it will never be, and OnFailure applies
