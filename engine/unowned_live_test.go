@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/test/proxy"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -56,6 +58,32 @@ func TestOnlyIfUnowned(t *testing.T) {
 
 	_, err = p.Publish(ctx, "s", nil, OnlyIfUnowned(), WithNotBefore(time.Now().Add(time.Hour)))
 	require.ErrorIs(t, err, api.ErrInvalidConfig)
+}
+
+// While a slot migrates, no script can find out who owns a stream. It is announced in any case, by a command that can be sent.
+func TestOnlyIfUnownedWhileASlotMigrates(t *testing.T) {
+	server := servers.New(t)
+	p := proxy.New(t, server.Addr())
+	for _, s := range lease.Scripts() {
+		p.RegisterScript(s.Name(), s.Body())
+	}
+	client, err := rueidis.NewClient(p.ClientOption())
+	require.NoError(t, err)
+	defer client.Close()
+	publisher, err := NewPublisher(client, liveService)
+	require.NoError(t, err)
+	remove := p.Inject(proxy.Fault{Command: "announce", Action: proxy.ReplyError, Error: "TRYAGAIN Multiple keys request during rehashing of slot"})
+	ctx := context.Background()
+	first, err := publisher.Publish(ctx, "s", nil, OnlyIfUnowned())
+	require.NoError(t, err)
+	require.NotEmpty(t, first)
+	many, err := publisher.PublishMany(ctx, api.Announcement{Stream: "s", OnlyIfUnowned: true})
+	require.NoError(t, err)
+	require.NotEqual(t, first, many[0])
+	remove()
+	again, err := publisher.Publish(ctx, "s", nil, OnlyIfUnowned())
+	require.NoError(t, err)
+	require.Equal(t, many[0], again, "it is remembered")
 }
 
 // Without the rights that it takes, the error names them.
