@@ -60,6 +60,49 @@ func TestOnlyIfUnowned(t *testing.T) {
 	require.ErrorIs(t, err, api.ErrInvalidConfig)
 }
 
+// Trace: an attempt to leave took the checkpoint along, as every ending does, and closed it. When the lease was held again, nothing that was
+// set was stored any more.
+func TestCheckpointAfterAnAttemptToLeave(t *testing.T) {
+	server := servers.New(t)
+	l := startLive(t, server, nil)
+	ctx := context.Background()
+	l.announce("s")
+	l.until("it is owned", func() bool { return l.Stats().Held == 1 })
+	held, _ := l.Lease("s")
+	for n := range 3 {
+		held.SetCheckpoint(fmt.Sprint("before ", n))
+		require.NoError(t, l.Shut(ctx, held))
+		require.NoError(t, l.Reopen(ctx, held))
+		require.NoError(t, l.Shut(ctx, held))
+		key := l.layout.Keys(0).Lease("s")
+		answer := l.do("GET", key)
+		text, err := answer.ToString()
+		require.NoError(t, err)
+		value, err := lease.ParseValue(text)
+		require.NoError(t, err)
+		value.Shut = ""
+		l.do("SET", key, value.String(), "XX", "KEEPTTL")
+		require.ErrorIs(t, l.DoneIfShut(ctx, held), api.ErrNotShut)
+		require.Equal(t, fmt.Sprint("before ", n), held.Checkpoint())
+		if n%2 == 0 {
+			require.NoError(t, held.SaveCheckpoint(ctx, fmt.Sprint("after ", n)))
+		}
+	}
+	require.NoError(t, l.Shut(ctx, held))
+	require.NoError(t, l.DoneIfShut(ctx, held))
+	l.announce("s")
+	l.until("it is owned again", func() bool { return l.Stats().Held == 1 })
+	held, _ = l.Lease("s")
+	require.Equal(t, "after 2", held.Checkpoint())
+	require.NoError(t, l.Shut(ctx, held))
+	held.SetCheckpoint("last")
+	require.NoError(t, l.DoneIfShut(ctx, held))
+	l.announce("s")
+	l.until("it is owned once more", func() bool { return l.Stats().Held == 1 })
+	held, _ = l.Lease("s")
+	require.Equal(t, "last", held.Checkpoint(), "it goes along")
+}
+
 // While a slot migrates, no script can find out who owns a stream. It is announced in any case, by a command that can be sent.
 func TestOnlyIfUnownedWhileASlotMigrates(t *testing.T) {
 	server := servers.New(t)

@@ -38,9 +38,13 @@ func (l *Lease) Undo() (held bool) {
 		if next == nil && l.Believed() == 0 {
 			next = &Ending{Kind: EndLost, Cause: api.ErrLeaseLost}
 		}
+		if next == nil {
+			l.openCheckpoint() // before anybody can count on owning the stream again
+		}
 		l.ending.Store(next)
 	})
 	if next == nil {
+		l.listCheckpoint()
 		e.Settle(api.ErrNotShut)
 		return true
 	}
@@ -59,5 +63,29 @@ func (l *Lease) Conclude() {
 	if e := l.ending.Load(); e.attempt != nil {
 		e.conclude()
 		l.cancelContext()
+	}
+}
+
+// openCheckpoint takes back EndCheckpoint.
+func (l *Lease) openCheckpoint() {
+	if c := l.checkpoint.Load(); c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.closed = false
+	}
+}
+
+// listCheckpoint has a checkpoint stored that was not, once the lease is held again: meanwhile it may have been passed over.
+func (l *Lease) listCheckpoint() {
+	c := l.checkpoint.Load()
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	l.listLocked(c)
+	wanted := c.wanted
+	c.mu.Unlock()
+	if wanted {
+		l.session.unsaved.want()
 	}
 }

@@ -292,6 +292,7 @@ func (c *Completer) undo(partition int, x completion) {
 	}
 	c.cfg.Metrics.OwnershipEnded(lease.EndLost, time.Duration(c.cfg.Clock.Now()-l.Since()))
 	c.hooks.Ended(l)
+	l.SettleCheckpoint(api.ErrLeaseLost)
 	c.RequeueLost(l)
 }
 
