@@ -17,13 +17,14 @@ import (
 
 // short is the suite in under three minutes. Each line has the arguments of one measurement, which can be repeated alone.
 var short = []string{
-	"size -streams 1000,10000,100000 -for 6s",
-	"compare -rounds 1 -for 5s",
+	"size -streams 1000,10000,100000 -for 4s",
+	"compare -rounds 1 -for 4s",
 	"take -rounds 3",
 	"done -rounds 1",
 	"failover -session-ttl 2s",
 	"churn -rates 1000,10000,40000 -for 2s",
 	"pipeline -streams 20000 -batches 64,256,1000 -ticks 100ms -for 2s",
+	"feed -streams 10000 -rates 10000,50000 -spreads even -for 2s -most 0 -backlog 300000 -parts loads,backlog",
 	"scale -from FOLDER/" + report.DataFile, // the costs that size, the first line, measured
 }
 
