@@ -52,6 +52,8 @@ func newModel(o ReaderOptions, t *tally) (model, error) {
 	switch o.Model {
 	case Blocking:
 		return newBlocking(server, o, t), nil
+	case Feed:
+		return &fed{owned: owned{server: server, service: o.Service}, tally: t}, nil
 	case Owned:
 		return &owned{server: server, service: o.Service}, nil
 	}

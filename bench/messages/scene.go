@@ -124,7 +124,7 @@ func (s *scene) check(r Reader) error {
 	case s.reader == nil || s.model == Owned:
 		return nil
 	case r.Bad > 0:
-		return fmt.Errorf("%d reads failed, or brought what was not sent", r.Bad)
+		return fmt.Errorf("%d streams were lost, or reads failed, or brought what was not sent", r.Bad)
 	case r.Messages != s.sent.Messages || r.Sum != s.sent.Sum:
 		return fmt.Errorf("%d messages with the sum %d were handled, of %d with the sum %d that were sent", r.Messages, r.Sum, s.sent.Messages, s.sent.Sum)
 	}

@@ -44,6 +44,7 @@ func TestForeignServerIsLeftAsItWas(t *testing.T) {
 		{"hold", "-streams", "50", "-for", "300ms"},
 		{"take", "-streams", "50", "-rounds", "2"},
 		{"done", "-streams", "50", "-rounds", "2"},
+		{"feed", "-streams", "50", "-rates", "200", "-spreads", "even", "-for", "100ms", "-most", "0", "-parts", "loads,checkpoints"},
 		{"pipeline", "-streams", "50", "-batches", "256", "-ticks", "100ms", "-for", "300ms"},
 	} {
 		out, err := bench(t, append(args, "-redis", "redis://"+server.Addr())...)
