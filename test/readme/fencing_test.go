@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -147,22 +146,6 @@ func TestFencingInRedisLosesNoUpdate(t *testing.T) {
 	require.True(t, ok)
 	require.True(t, s.write(8, 1))
 	require.True(t, s.write(8, 1), "an answer was lost")
-}
-
-// The program of the README that reads messages keeps its position in the same way.
-func TestPositionInTheReadmeLosesNoUpdate(t *testing.T) {
-	client := servers.New(t).Client(t)
-	source := block(t, "README.md", "go", "e.RunEach(")
-	script := func(name string) *rueidis.Lua {
-		m := regexp.MustCompile(`(?s)\b` + name + " += rueidis.NewLuaScript\\(`(.*?)`\\)").FindStringSubmatch(source)
-		require.NotNil(t, m, name)
-		// It returns nothing where the page on fencing returns an error.
-		return rueidis.NewLuaScript(strings.ReplaceAll(m[1], "return false", "return redis.error_reply('FENCED')"))
-	}
-	begin, save := script("begin"), script("save")
-	require.Empty(t, lost(t, func(name string) store {
-		return &redisStore{t: t, client: client, key: "{" + name + "}:position", beginLua: begin, writeLua: save, field: "last"}
-	}))
 }
 
 // Trace: the recipe that this page had before. The fence was raised by the first write, so the late write of the owner before was

@@ -33,12 +33,12 @@ func goBlocks(t *testing.T) (programs, pieces []fence) {
 	return programs, pieces
 }
 
-// TestEveryProgramRuns starts each program of the documents, on a server of its own, except those of the README, which
-// TestFirstProgramRunsAsPrinted and TestReaderRunsAsPrinted run and look at. One that follows streams is interrupted once it is in touch
+// TestEveryProgramRuns starts each program of the documents, on a server of its own, except that of the README, which
+// TestFirstProgramRunsAsPrinted runs and looks at. One that follows streams is interrupted once it is in touch
 // with the server; any program must end well.
 func TestEveryProgramRuns(t *testing.T) {
 	programs, _ := goBlocks(t)
-	own := []string{block(t, "README.md", "go", "e.Run("), block(t, "README.md", "go", "e.RunEach(")}
+	own := []string{block(t, "README.md", "go", "feed.New(")}
 	require.GreaterOrEqual(t, len(programs), len(own))
 	for _, b := range programs {
 		if slices.Contains(own, b.text) {
@@ -78,6 +78,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,6 +100,8 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/feed"
+	"github.com/streamlease/streamlease/engine/feed/feedtest"
 	"github.com/streamlease/streamlease/engine/preflight"
 	leases "github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
@@ -108,6 +111,7 @@ import (
 var (
 	_ = cmp.Or[int]
 	_ tls.Config
+	_ sql.DB
 	_ json.Number
 	_ = errors.New
 	_ = fmt.Sprint
@@ -125,6 +129,8 @@ var (
 	_ cluster.Config
 	_ notice.Config
 	_ preflight.Report
+	_ feed.Config
+	_ feedtest.Feed
 	_ leases.Pipeline
 	_ scan.Config
 	_ wheel.Config
