@@ -18,7 +18,7 @@ func TestBlockingReadsEveryStreamInOrder(t *testing.T) {
 	const streams, before, after = 50, 150, 3
 	server := servers.New(t)
 	p := producer.Producer{Client: server.Client(t), Prefix: "s-"}
-	_, err := p.Fill(t.Context(), streams, before)
+	_, err := p.Fill(t.Context(), streams, 0, before)
 	require.NoError(t, err)
 
 	connections := redis.NewClient(&redis.Options{Addr: server.Addr(), PoolSize: streams + 10})
@@ -43,7 +43,7 @@ func TestBlockingReadsEveryStreamInOrder(t *testing.T) {
 		require.NoError(t, err)
 		return info["blocked_clients"] == fmt.Sprint(streams)
 	}, patience, poll)
-	_, err = p.Fill(ctx, streams, after)
+	_, err = p.Fill(ctx, streams, before, before+after)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		mu.Lock()

@@ -18,7 +18,8 @@ import (
 const (
 	service = "demo"
 	prefix  = "demo:user:" // of the names of data streams; a number follows
-	entries = 3            // in each data stream
+	before  = 3            // messages in each data stream before the takeover
+	after   = 3            // and after it
 	// afterwards is how long the survivor is watched after the takeover.
 	afterwards = 3 * time.Second
 )
@@ -42,7 +43,7 @@ func demo(ctx context.Context, o options, out *screen) (err error) {
 	}
 	defer client.Close()
 	p := producer.Producer{Client: client, Service: service, Prefix: prefix}
-	filled, err := p.Fill(ctx, o.streams, entries)
+	filled, err := p.Fill(ctx, o.streams, 0, before)
 	if err != nil {
 		return err
 	}
@@ -50,8 +51,8 @@ func demo(ctx context.Context, o options, out *screen) (err error) {
 	if err != nil {
 		return err
 	}
-	out.say("Producers wrote %s entries into %s data streams (%v) and announced each stream by XADD (%v).",
-		report.Grouped(o.streams*entries), report.Grouped(o.streams), filled.Round(time.Millisecond), announced.Round(time.Millisecond))
+	out.say("Producers wrote %s messages into %s data streams (%v) and announced each stream by XADD (%v).",
+		report.Grouped(o.streams*before), report.Grouped(o.streams), filled.Round(time.Millisecond), announced.Round(time.Millisecond))
 
 	layout, err := cluster.NewLayout(service, 1)
 	if err != nil {
@@ -111,20 +112,23 @@ func (s *show) run(ctx context.Context) (err error) {
 func (s *show) play(ctx context.Context, began time.Time) error {
 	err := s.watch.until(ctx, func() bool {
 		a, b := s.self.report(), s.child.report()
-		return a.Held+b.Held == s.streams && a.Read+b.Read == int64(s.streams)
+		return a.Held+b.Held == s.streams && a.Messages+b.Messages == int64(before*s.streams)
 	})
 	if err != nil {
 		return err
 	}
 	a, b := s.self.report(), s.child.report()
-	s.out.say("Two processes own all %s after %v, this one %s and its child, process %d, %s. They have read %s entries as owners.\n"+
+	s.out.say("Two processes own all %s after %v, this one %s and its child, process %d, %s. They have read %s messages as owners.\n"+
 		"Holding them for %v, with leases of %v and sessions of %v:",
 		report.Grouped(s.streams), time.Since(began).Round(time.Millisecond), report.Grouped(a.Held), s.child.process.Pid, report.Grouped(b.Held),
-		report.Grouped(a.Entries+b.Entries), s.hold, s.lease(), s.session())
+		report.Grouped(a.Messages+b.Messages), s.hold, s.lease(), s.session())
 	if err := s.watch.during(ctx, s.hold); err != nil {
 		return err
 	}
 	if err := s.takeover(ctx); err != nil {
+		return err
+	}
+	if err := s.goOn(ctx, a.Messages+b.Messages); err != nil {
 		return err
 	}
 	if err := s.watch.during(ctx, min(s.hold, afterwards)); err != nil {
@@ -151,6 +155,22 @@ func (s *show) takeover(ctx context.Context) error {
 		return err
 	}
 	return t.report(ctx, s.out)
+}
+
+// goOn writes more into each stream, and shows that the survivor reads on where each owner has stopped.
+func (s *show) goOn(ctx context.Context, read int64) error {
+	if _, err := s.proof.producer.Fill(ctx, s.streams, before, before+after); err != nil {
+		return err
+	}
+	last := before + after - 1
+	if err := s.watch.until(ctx, func() bool { return s.self.owner.reached(last) == s.streams }); err != nil {
+		return err
+	}
+	messages := int64((before + after) * s.streams)
+	again := s.self.report().Messages + s.child.report().Messages - messages
+	s.out.say("Producers wrote %s messages more. This process has read them all, each stream on from where its owner had stopped: none is missing "+
+		"or out of turn, and %s of %s came a second time.", report.Grouped(messages-read), report.Grouped(again), report.Grouped(messages))
+	return nil
 }
 
 // errNotTaken is the error for streams whose takeover the journals do not show.

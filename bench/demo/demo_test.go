@@ -90,10 +90,11 @@ func TestDemoTakesOverAndHandsAllBack(t *testing.T) {
 		out, status := start(t, quick, terminal)
 		require.Equal(t, 0, <-status, "%s", out)
 		for _, text := range []string{
-			"this one 350 and its child, process", "They have read 2,100 entries as owners",
+			"this one 350 and its child, process", "They have read 2,100 messages as owners",
 			"held 350 + 350  renewals", "with SIGKILL: 350 streams have no owner now",
 			"Each of the 350 had no owner for some time: p50", "recover 2, sweep 1", "held 700 + 0  renewals",
 			"the journals of both processes show 1,050 ownerships of 700 streams",
+			"Producers wrote 2,100 messages more", "none is missing or out of turn, and 0 of 4,200 came a second time",
 			"Nothing is lost: 700 of 700 are held, 700 lease keys", "0 were disowned", "Handed all 700 back",
 		} {
 			require.Contains(t, out.String(), text)

@@ -2,49 +2,38 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/feed"
 	"github.com/streamlease/streamlease/test/journal"
 )
 
-const (
-	// readers is how many goroutines read data streams. The client pipelines their requests.
-	readers = 16
-	// lookEvery is how often the journal notes what is owned.
-	lookEvery = 50 * time.Millisecond
-)
+// lookEvery is how often the journal notes what is owned.
+const lookEvery = 50 * time.Millisecond
 
-// owner is what users write: a handler that works on streams as long as it owns them. It also keeps a journal.
+// owner is what users write: a handler of messages. It also keeps a journal, and notes where each stream is.
 type owner struct {
-	client  rueidis.Client
 	journal *journal.Journal
 
-	work   chan api.Lease
 	stop   chan struct{}
 	group  sync.WaitGroup
 	closed sync.Once
 
-	read, entriesRead, disowned, handed atomic.Int64
+	messages, disowned, handed atomic.Int64
 
 	mu      sync.Mutex
-	failure error // the first error of a reader, or why a stream was disowned
+	last    map[string]int // number of the last message of each stream, in this ownership
+	failure error          // the first message that came out of turn, or why a stream was disowned
 }
 
-func newOwner(client rueidis.Client, j *journal.Journal, streams int) *owner {
-	o := &owner{client: client, journal: j, work: make(chan api.Lease, streams), stop: make(chan struct{})}
-	for range readers {
-		o.group.Go(func() {
-			for l := range o.work {
-				o.readOne(l)
-			}
-		})
-	}
+func newOwner(j *journal.Journal) *owner {
+	o := &owner{journal: j, stop: make(chan struct{}), last: make(map[string]int)}
 	o.group.Go(o.look)
 	return o
 }
@@ -63,42 +52,58 @@ func (o *owner) look() {
 	}
 }
 
-// handler returns a handler that returns at once: readers do the work.
-func (o *owner) handler() api.Handler {
-	return api.Funcs{
-		Added: func(_ context.Context, n api.Notification) error {
-			o.journal.Add(n.Lease)
-			o.work <- n.Lease
+// config has the ownerships noted.
+func (o *owner) config() feed.Config {
+	return feed.Config{
+		OnStart: func(_ context.Context, l api.Lease, _ string) error {
+			o.journal.Add(l)
 			return nil
 		},
-		Disowned: func(_ context.Context, n api.Notification) error {
-			o.disowned.Add(1)
-			o.fail(fmt.Errorf("stream %s was lost: %w", n.Stream, n.Err))
-			return nil
-		},
-		Releasing: func(_ context.Context, n api.Notification) error {
-			if n.Lease.Remaining() > 0 {
-				o.handed.Add(1)
+		OnStop: func(l api.Lease, why error) {
+			switch {
+			case errors.Is(why, api.ErrReleasing):
+				if l.Remaining() > 0 {
+					o.handed.Add(1)
+				}
+			case errors.Is(why, api.ErrLeaseLost):
+				o.disowned.Add(1)
+				o.fail(fmt.Errorf("stream %s was lost: %w", l.Stream(), why))
 			}
-			return nil
 		},
 	}
 }
 
-// readOne reads a data stream while it is owned, since the context ends with the lease.
-func (o *owner) readOne(l api.Lease) {
-	ctx := l.Context()
-	got, err := o.client.Do(ctx, o.client.B().Xrange().Key(l.Stream()).Start("-").End("+").Build()).AsXRange()
-	switch {
-	case ctx.Err() != nil:
-		return // interrupted or disowned, and the handler is notified of the latter
-	case err != nil:
-		o.fail(fmt.Errorf("reading stream %s: %w", l.Stream(), err))
-	case len(got) != entries:
-		o.fail(fmt.Errorf("stream %s has %d entries, want %d", l.Stream(), len(got), entries))
+// handle notes the numbers of messages. Within an ownership each is one more than the one before.
+func (o *owner) handle(_ context.Context, b *feed.Batch) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	last, begun := o.last[b.Lease.Stream()]
+	for _, m := range b.Messages {
+		text, _ := m.Get("n")
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return feed.At(m.ID, err)
+		}
+		if begun && n != last+1 && o.failure == nil {
+			o.failure = fmt.Errorf("message %d of stream %s came after message %d", n, b.Lease.Stream(), last)
+		}
+		last, begun = n, true
 	}
-	o.entriesRead.Add(int64(len(got)))
-	o.read.Add(1)
+	o.last[b.Lease.Stream()] = last
+	o.messages.Add(int64(len(b.Messages)))
+	return nil
+}
+
+// reached returns how many streams have come to that message.
+func (o *owner) reached(n int) (count int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, last := range o.last {
+		if last >= n {
+			count++
+		}
+	}
+	return count
 }
 
 func (o *owner) fail(err error) {
@@ -115,11 +120,8 @@ func (o *owner) err() error {
 	return o.failure
 }
 
-// close ends what the owner started. It is called after the engine has ended, when no more work is added.
+// close ends what the owner started. It is called after the feed has ended.
 func (o *owner) close() {
-	o.closed.Do(func() {
-		close(o.work)
-		close(o.stop)
-	})
+	o.closed.Do(func() { close(o.stop) })
 	o.group.Wait()
 }

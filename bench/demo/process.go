@@ -10,13 +10,14 @@ import (
 
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/feed"
 	"github.com/streamlease/streamlease/test/journal"
 )
 
 // drainTimeout is how long handing back may take.
 const drainTimeout = 5 * time.Second
 
-// process is an owner and its engine. Both processes consist of one.
+// process is an owner and its engine, which a feed runs. Both processes consist of one.
 type process struct {
 	engine   *engine.Engine
 	owner    *owner
@@ -28,27 +29,26 @@ type process struct {
 // startProcess starts to own streams, at most that many if most is not 0.
 func startProcess(o options, server rueidis.ClientOption, name, path string, most int) (*process, error) {
 	p := &process{registry: prometheus.NewRegistry(), ended: make(chan error, 1)}
-	reading, err := rueidis.NewClient(server)
-	if err != nil {
-		return nil, err
-	}
+	var err error
 	if p.journal, err = journal.Open(path, name, prefix, 3*o.streams); err != nil {
-		reading.Close()
 		return nil, err
 	}
+	p.owner = newOwner(p.journal)
 	p.engine, err = engine.Open(server, service, append(o.engine(name, p.registry), engine.WithMaxStreams(most))...)
+	var f *feed.Feed
+	if err == nil {
+		f, err = feed.New(p.engine, p.owner.handle, p.owner.config())
+	}
 	if err != nil {
-		reading.Close()
+		p.owner.close()
 		return nil, errors.Join(err, p.journal.Close())
 	}
-	p.owner = newOwner(reading, p.journal, o.streams)
 	go func() {
-		err := p.engine.Run(context.Background(), p.owner.handler())
+		err := f.Run(context.Background())
 		if err != nil {
 			p.owner.fail(err)
 		}
 		p.owner.close()
-		reading.Close()
 		p.ended <- errors.Join(err, p.journal.Close())
 	}()
 	return p, nil
@@ -63,16 +63,15 @@ func (p *process) shutdown() error {
 
 // snapshot is the state of a process, as it reports it.
 type snapshot struct {
-	Held    int
-	Read    int64   // streams
-	Entries int64   // in them
-	Renewed float64 // renewals of leases so far
-	Failure string
+	Held     int
+	Messages int64   // handled
+	Renewed  float64 // renewals of leases so far
+	Failure  string
 }
 
 func (p *process) report() snapshot {
 	r := snapshot{
-		Held: p.engine.Stats().Held, Read: p.owner.read.Load(), Entries: p.owner.entriesRead.Load(),
+		Held: p.engine.Stats().Held, Messages: p.owner.messages.Load(),
 		Renewed: measure.Counter(p.registry, "streamlease_renewals_total", "result", "kept"),
 	}
 	if err := p.owner.err(); err != nil {

@@ -60,11 +60,13 @@ func (p Producer) info(i int) string {
 	return p.Info(i)
 }
 
-// Fill adds that many entries to each of the first data streams, and returns how long that took.
-func (p Producer) Fill(ctx context.Context, streams, entries int) (time.Duration, error) {
-	return p.send(ctx, streams*entries, func(i int) rueidis.Completed {
-		return p.Client.B().Xadd().Key(p.Stream(i/entries)).Id("*").FieldValue().
-			FieldValue("n", strconv.Itoa(i%entries)).Build()
+// Fill adds messages to each of the first data streams, with the numbers from (included) to upTo (excluded) in their field "n", and returns
+// how long that took.
+func (p Producer) Fill(ctx context.Context, streams, from, upTo int) (time.Duration, error) {
+	each := upTo - from
+	return p.send(ctx, streams*each, func(i int) rueidis.Completed {
+		return p.Client.B().Xadd().Key(p.Stream(i/each)).Id("*").FieldValue().
+			FieldValue("n", strconv.Itoa(from+i%each)).Build()
 	})
 }
 

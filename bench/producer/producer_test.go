@@ -38,7 +38,7 @@ func TestProducerAnnouncesAndFillsEachStreamOnce(t *testing.T) {
 		require.Equal(t, fmt.Sprintf(`{"DataStreamName":"user-%d","Info":%d}`, want, want), entries[i].FieldValues["lbs-input"])
 	}
 
-	_, err = p.Fill(ctx, 300, 3)
+	_, err = p.Fill(ctx, 300, 0, 3)
 	require.NoError(t, err)
 	for _, i := range []int{0, 299} {
 		length, err := client.Do(ctx, client.B().Xlen().Key(p.Stream(i)).Build()).AsInt64()
