@@ -161,7 +161,7 @@ var rights = slices.Concat(
 	on(RecoverKey, Always, "get %k", "set %k x x", "del %k", "pexpire %k x", "pttl %k"),
 	on(DeadLettersKey, Always, "xadd %k 0-0 f v", "xlen %k"),
 	on(DeadLettersKey, ToInspect, "xrange %k 0-0 0-0", "xrevrange %k 0-0 0-0", "xdel %k 0-0"),
-	on(CheckpointsKey, ToCheckpoint, "pttl %k", "hmget %k s", "hset %k", "hdel %k -", "hscan %k 0 COUNT 1"),
+	on(CheckpointsKey, ToCheckpoint, "pttl %k", "hmget %k s", "hset %k f v f", "hdel %k -", "hscan %k 0 COUNT 1"),
 	on(SignalsKey, ToSignal, "xadd %k 0-0 f v", "xrange %k 0-0 0-0", "xdel %k 0-0"),
 	on(MetaKey, Always, "hmget %k format", "hsetnx %k format x"),
 	on(LaterKey, ToInspect, "zscore %k "+nothing),

@@ -20,7 +20,8 @@ var update = flag.Bool("update", false, "update the rules in docs/ACL.md")
 const document = "../../docs/ACL.md"
 
 // needs are the needs of an engine.
-var needs = []preflight.Need{preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToSignal, preflight.OnCluster}
+var needs = []preflight.Need{preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToSignal, preflight.ToCheckpoint,
+	preflight.OnCluster}
 
 // extra returns the rules that more needs add to those of an engine.
 func extra(partitions int, more ...preflight.Need) (rules []string) {

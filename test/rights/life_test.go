@@ -23,7 +23,7 @@ import (
 // enough returns the documented rights of an engine that uses every feature.
 func enough() []string {
 	return preflight.Rules(service, partitions, preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.WithHints,
-		preflight.ToInspect)
+		preflight.ToInspect, preflight.ToCheckpoint)
 }
 
 // tally counts what an engine was notified of.
