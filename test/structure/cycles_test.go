@@ -39,9 +39,9 @@ var cycles = map[string][]cycle{
 	"engine/feed": {
 		{
 			why: "a batch is a part of the stream that it comes from, and what moves a stream is in the files of what causes that: " +
-				"reader, worker, failures, engine, ticker",
-			most: 14, files: []string{"batch.go", "busy.go", "config.go", "core.go", "failure.go", "gap.go", "leave.go", "outcome.go",
-				"passes.go", "signals.go", "start.go", "stream.go", "ticker.go", "work.go"},
+				"reader, worker, failures, engine, ticker, trimmer",
+			most: 16, files: []string{"batch.go", "busy.go", "config.go", "core.go", "failure.go", "gap.go", "leave.go", "outcome.go",
+				"passes.go", "registry.go", "signals.go", "start.go", "stream.go", "ticker.go", "trim.go", "work.go"},
 		},
 	},
 	"lease": {
