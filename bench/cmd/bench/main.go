@@ -102,6 +102,7 @@ func command() *cli.Command {
 			readerCommand,
 			preflightCommand,
 			workerCommand,
+			soakReaderCommand,
 		},
 	}
 }
