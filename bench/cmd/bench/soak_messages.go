@@ -25,6 +25,7 @@ var messagesCommand = &cli.Command{
 		&cli.DurationFlag{Name: "session-ttl", Value: 4 * time.Second, Usage: "TTL of a session; troubles last about as long"},
 		&cli.DurationFlag{Name: "checkpoint", Value: time.Second, Usage: "how often positions are stored"},
 		&cli.Uint64Flag{Name: "seed", Usage: "seed of troubles and messages; 0: a random one, which is reported"},
+		&cli.BoolFlag{Name: "spare", Usage: "leave the cluster alone: troubles strike processes and their connections only"},
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
@@ -43,6 +44,7 @@ var messagesCommand = &cli.Command{
 		return handling.Run(ctx, handling.Options{
 			For: c.Duration("for"), Processes: c.Int("processes"), Partitions: c.Int("partitions"), Streams: c.Int("streams"), Rate: c.Int("rate"),
 			LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"), Checkpoint: c.Duration("checkpoint"), Seed: c.Uint64("seed"),
+			Spare: c.Bool("spare"),
 		}, reportOf(c))
 	},
 }

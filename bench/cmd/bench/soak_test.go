@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/bench/soak"
+	"github.com/streamlease/streamlease/bench/soak/handling"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -152,4 +153,17 @@ func TestSoakRefusesWhatMakesNoSense(t *testing.T) {
 	} {
 		requireRefused(t, args...)
 	}
+}
+
+// TestSoakOfMessagesHoldsWhatIsPromised in a short form, with troubles of processes only: those of a cluster take longer.
+func TestSoakOfMessagesHoldsWhatIsPromised(t *testing.T) {
+	t.Parallel()
+	s := results[handling.Result](t, "soak", "messages", "-for", "20s", "-streams", "300", "-rate", "200", "-partitions", "2",
+		"-lease-ttl", "4s", "-session-ttl", "2s", "-seed", "8", "-spare", "-json")
+	require.NotEmpty(t, s.Struck)
+	require.Greater(t, s.Sent, 500)
+	require.GreaterOrEqual(t, s.Handled, s.Messages)
+	require.GreaterOrEqual(t, s.Ownerships, 300)
+	require.Zero(t, s.Missing+s.Unhandled+s.Disordered+s.Stale+s.Unexcused)
+	require.Empty(t, s.BadEnds)
 }

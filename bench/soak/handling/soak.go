@@ -39,6 +39,7 @@ type Options struct {
 	SessionTTL time.Duration
 	Checkpoint time.Duration // the feed's CheckpointEvery
 	Seed       uint64        // of troubles and messages; 0: chosen at random
+	Spare      bool          // the cluster: troubles strike processes only
 }
 
 // Result is the outcome.
@@ -127,7 +128,9 @@ func (s *soak) run(ctx context.Context, r *report.Report) (err error) {
 	for i, p := range s.places {
 		g.Go(func() error { return s.storm.strikeProcess(until, p, rand.New(rand.NewPCG(o.Seed, uint64(i+1)))) })
 	}
-	g.Go(func() error { return s.storm.strikeServers(until, rand.New(rand.NewPCG(o.Seed, 0))) })
+	if !o.Spare {
+		g.Go(func() error { return s.storm.strikeServers(until, rand.New(rand.NewPCG(o.Seed, 0))) })
+	}
 	g.Go(func() error { return s.load.run(until, o.Rate) })
 	g.Go(func() error {
 		began := time.Now()
