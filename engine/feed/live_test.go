@@ -21,9 +21,8 @@ import (
 
 const service = "orders"
 
-// live is a feed on a real server, with a journal of what its handler saw.
+// live is a feed on a real server, with what its handler saw.
 type live struct {
-	journal
 	*feed.Feed
 	t        *testing.T
 	client   rueidis.Client

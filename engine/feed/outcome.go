@@ -33,6 +33,8 @@ type Handler func(ctx context.Context, b *Batch) error
 //
 // Sender may announce a stream once too often, where a message comes just as the stream is left. Its next owner then has nothing to read,
 // and nothing to return Finish for: set IdleDone as well, so that such a stream is left, too.
+//
+//lint:ignore ST1012 it is an outcome, as io.EOF is, and not a failure
 var Finish = errors.New("feed: the stream is finished")
 
 // At returns an error that says which message of a batch failed: those before it are handled, it will never be, and OnFailure applies

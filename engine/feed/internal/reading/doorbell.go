@@ -109,7 +109,9 @@ func (r *Reader) tune(o *rueidis.ClientOption, number uint64) {
 	o.ConnWriteTimeout = cmp.Or(o.ConnWriteTimeout, time.Second)
 	o.Dialer.Timeout = cmp.Or(o.Dialer.Timeout, r.cfg.Timeout) // whoever waits for a connection heeds no context
 	// A replica is behind, and rings for what it has replicated.
-	o.SendToReplicas, o.ReplicaOnly, o.ReplicaSelector, o.ReadNodeSelector = nil, false, nil, nil
+	o.SendToReplicas, o.ReplicaOnly, o.ReadNodeSelector = nil, false, nil
+	//lint:ignore SA1019 a caller may still set it, and it is heeded
+	o.ReplicaSelector = nil
 	o.Standalone.ReplicaAddress = nil
 }
 
