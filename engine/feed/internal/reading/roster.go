@@ -64,7 +64,9 @@ func (r *roster) dropPlace(h *stream) {
 		r.move(r.sweep.cursor, at)
 		at = r.sweep.cursor
 	}
-	r.move(last, at)
+	if at != last { // else the last one may have just been moved from there
+		r.move(last, at)
+	}
 	r.all[last] = nil
 	r.all = r.all[:last]
 }

@@ -307,6 +307,7 @@ func TestRosterAtRandom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{t: t, streams: make(map[string]*truth), masters: [4]string{"a", "a", "b", "b"}}
 		w.r = newRoster(func(slot uint16) string { return w.masters[slot] })
+		w.r.sweep.period = int64(rapid.SampledFrom([]time.Duration{0, 200 * time.Millisecond, 2 * time.Second}).Draw(t, "sweep"))
 		var moved [4]bool // the roster has not been told. A slot that comes back before it is, is for the sweep
 		some := func(f func(t *truth)) func(*rapid.T) {
 			return func(rt *rapid.T) {
@@ -365,4 +366,30 @@ func TestRosterAtRandom(t *testing.T) {
 		w.t = t
 		w.settle()
 	})
+}
+
+// TestRemoveAfterTheSweepHasPassedAll: whatever the sweep has passed, each stream knows its place after any other was removed.
+func TestRemoveAfterTheSweepHasPassedAll(t *testing.T) {
+	const n = 4
+	for cursor := range n + 1 {
+		for first := range n {
+			r := newRoster(func(uint16) string { return "" })
+			for i := range n {
+				r.add(&stream{source: named(fmt.Sprint("s", i))}, fmt.Sprint("s", i))
+			}
+			r.sweep.cursor = cursor
+			passed := slices.Clone(r.all[:cursor])
+			for gone := r.all[first]; ; gone = r.all[0] {
+				r.remove(gone)
+				passed = slices.DeleteFunc(passed, func(h *stream) bool { return h == gone })
+				require.ElementsMatch(t, passed, r.all[:r.sweep.cursor])
+				for i, h := range r.all {
+					require.Equal(t, i, int(h.place), "%d passed, number %d removed first", cursor, first)
+				}
+				if len(r.all) == 0 {
+					break
+				}
+			}
+		}
+	}
 }
