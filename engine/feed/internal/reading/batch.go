@@ -76,7 +76,7 @@ func (r *Reader) ask(b *batch) {
 			continue
 		}
 		if share == 0 {
-			r.untake(b.taken[i:])
+			r.untake(b.lane, b.taken[i:])
 			break
 		}
 		after, count, ok := h.source.Next()
@@ -84,9 +84,12 @@ func (r *Reader) ask(b *batch) {
 			r.postpone(h)
 			continue
 		}
+		if h.mean == 0 {
+			count = 1 // nothing is known of its messages: a hundred could be of any size
+		}
 		n, need := plan(left, share, len(b.taken), r.meanOf(h), max(count, 1), t.more, len(b.reads) == 0)
 		if n == 0 {
-			r.untake(b.taken[i:])
+			r.untake(b.lane, b.taken[i:])
 			break
 		}
 		left -= need
@@ -246,12 +249,12 @@ func (r *Reader) again(h *stream, unreached bool) {
 	r.hasten(r.roster.waiting.next())
 }
 
-// untake puts streams back, in their order.
-func (r *Reader) untake(taken []turn) {
+// untake puts streams back that were taken from a lane, in their order.
+func (r *Reader) untake(l *lane, taken []turn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := len(taken) - 1; i >= 0; i-- {
-		r.roster.untake(taken[i].h)
+		r.roster.untake(taken[i].h, l)
 	}
 }
 

@@ -26,8 +26,9 @@
 //
 // Rings that bring nothing (a tracking table that is too small rings all the time) are answered later, from the third in a row of a stream
 // on, and 2,000 a second of a lane at most. Sizes are known only once a message was read: a pipeline reserves at most an eighth of
-// MaxBytes by what messages of a stream took so far, and its first stream passes with one message whatever there is, so memory may
-// exceed MaxBytes by a message for each pipeline in flight.
+// MaxBytes by what messages of a stream took so far, and its first stream passes with one message whatever there is. Of a stream of which
+// nothing was read yet, one message is read. So memory may exceed MaxBytes by a message for each pipeline in flight, and by a page of a
+// stream whose messages suddenly are larger than they were.
 //
 // # Looks
 //

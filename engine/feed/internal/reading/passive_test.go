@@ -334,6 +334,24 @@ func TestPlanAtRandom(t *testing.T) {
 	})
 }
 
+// A stream that moves while it is taken, and finds no room, is known to its new lane.
+func TestStreamThatMovesAndFindsNoRoomWakesItsLane(t *testing.T) {
+	master := "a"
+	r := newRoster(func(uint16) string { return master })
+	h := &stream{source: named("x")}
+	r.add(h, "x")
+	turns := r.take(r.lanes["a"], 10, nil)
+	require.Len(t, turns, 1)
+	from := r.lanes["a"]
+	master = "b"
+	require.Equal(t, 1, r.regroup(0))
+	var woken []string
+	r.woke = func(l *lane) { woken = append(woken, l.addr) }
+	r.untake(h, from)
+	require.Equal(t, []string{"b"}, woken)
+	require.Len(t, r.take(r.lanes["b"], 10, nil), 1)
+}
+
 // Lanes have their own queues, and what moves is passed on.
 func TestQueuesTakeTurns(t *testing.T) {
 	r, all := one(40)

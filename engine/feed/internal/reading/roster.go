@@ -204,7 +204,7 @@ func (r *roster) take(l *lane, most int, hold []turn) []turn {
 }
 
 // untake puts back a stream that found no room, to the front.
-func (r *roster) untake(h *stream) {
+func (r *roster) untake(h *stream, from *lane) {
 	if h.state == gone {
 		return
 	}
@@ -212,6 +212,9 @@ func (r *roster) untake(h *stream) {
 	h.state = queued
 	if h.lane.hot.unpop(h); h.is(woken) {
 		h.clear(woken | atOnce)
+	}
+	if h.lane != from { // moved meanwhile: nobody of its lane knows yet
+		r.woke(h.lane)
 	}
 }
 

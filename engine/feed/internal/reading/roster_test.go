@@ -132,7 +132,7 @@ func (w *world) take(addr string, most int) {
 			w.r.postpone(turn.h, w.now)
 			continue
 		case 1:
-			w.r.untake(turn.h)
+			w.r.untake(turn.h, turn.h.lane)
 			continue
 		}
 		t.reading = true

@@ -354,3 +354,30 @@ func TestConfigErrors(t *testing.T) {
 		require.Error(t, err)
 	}
 }
+
+// A stream of which nothing was read yet may have messages of any size: one is read, and the rest by its size.
+func TestFirstReadOfLargeMessages(t *testing.T) {
+	s := servers.New(t)
+	const messages, size, most = 60, 1 << 20, 4 << 20
+	client := s.Client(t)
+	value := strings.Repeat("x", size)
+	for i := range messages {
+		require.NoError(t, client.Do(t.Context(), client.B().Xadd().Key("s").Id(fmt.Sprint(i+1, "-1")).FieldValue().FieldValue("v", value).Build()).Error())
+	}
+	r := start(t, s.ClientOption(), func(c *Config) { c.MaxBytes = most })
+	src := newSource("s")
+	src.keep = false
+	var pages []int
+	src.then = func(_ *source, x Result) Then {
+		if x.Bytes == 0 {
+			return Rest
+		}
+		pages = append(pages, len(x.Messages))
+		r.Release(x.Bytes)
+		return Again
+	}
+	src.add(r)
+	eventually(t, "all is read", func() bool { return src.seen() == messages })
+	allResting(t, r)
+	require.Len(t, pages, messages, "one at a time: each is larger than a share of the budget")
+}
