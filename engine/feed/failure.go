@@ -3,6 +3,7 @@ package feed
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
@@ -27,7 +28,7 @@ func judge(b *Batch, err error) verdict {
 	switch {
 	case err == nil:
 		return verdict{handled: all}
-	case errors.Is(err, Finish):
+	case finishes(err):
 		return verdict{handled: all, finish: true}
 	case b.handled == all:
 		return verdict{handled: all} // nothing is left that could have failed
@@ -48,6 +49,24 @@ func judge(b *Batch, err error) verdict {
 	return v
 }
 
+// finishes reports whether an error is Finish and nothing else. Joined with another error, which says that something has failed, or given as
+// the reason of At, it does not say that all messages are handled.
+func finishes(err error) bool {
+	if err == Finish {
+		return true
+	}
+	switch e := err.(type) {
+	case *atError:
+		return false
+	case interface{ Unwrap() error }:
+		return finishes(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		all := e.Unwrap()
+		return len(all) > 0 && !slices.ContainsFunc(all, func(one error) bool { return one != nil && !finishes(one) })
+	}
+	return false
+}
+
 // failedLocked decides what follows a failure. w.messages begins with the message that failed, or may have.
 func (s *stream) failedLocked(v verdict) effects {
 	w := s.work
@@ -55,7 +74,7 @@ func (s *stream) failedLocked(v verdict) effects {
 		if fx, ends := s.endsLocked(); ends {
 			return fx
 		}
-		return s.delayLocked(v.delayFor)
+		return s.dropAndDelayLocked(v.delayFor)
 	}
 	skips := s.core.cfg.OnFailure == Skip
 	if !v.final {
@@ -115,8 +134,7 @@ func (s *stream) skippedLocked(err error) effects {
 	return s.onLocked(false)
 }
 
-// delayLocked drops what is in hand, so that others may read meanwhile, and tries again later, one message at a time up to the last one
-// of this batch.
+// delayLocked tries what has failed again later, one message at a time up to the last one of this batch.
 func (s *stream) delayLocked(d time.Duration) effects {
 	w := s.work
 	if n := len(w.messages); n > 0 {
@@ -124,6 +142,12 @@ func (s *stream) delayLocked(d time.Duration) effects {
 			w.until = last
 		}
 	}
+	return s.dropAndDelayLocked(d)
+}
+
+// dropAndDelayLocked drops what is in hand, so that others may read meanwhile, and has it read again later.
+func (s *stream) dropAndDelayLocked(d time.Duration) effects {
+	w := s.work
 	w.noteLocked()
 	bytes := s.dropLocked()
 	s.phase, w.since = delayed, s.core.now()

@@ -56,9 +56,15 @@ func (k *core) interrupt(l api.Lease, f flags, why error) {
 	}
 	s.after(func() effects {
 		s.flags |= f
+		if f == releasing {
+			s.flushLocked() // what has it may not end in time
+		}
 		switch s.phase {
 		case running, kept, leaving, over:
 			return effects{} // who has it looks at the flags
+		}
+		if s.is(attaching) {
+			return effects{} // attach does
 		}
 		return s.stopLocked(nil, why)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/feed/internal/position"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
@@ -43,8 +44,11 @@ func (s *stream) leaveLocked(chore func()) effects {
 func (s *stream) makeWay() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.lease.Context()), stepTimeout)
 	defer cancel()
-	_ = s.lease.Done(ctx) // whatever comes of it, nothing is owned any more: what has failed is tried on by the engine
-	s.left(metrics.LeavingMadeWay, nil)
+	var why error
+	if err := s.lease.Done(ctx); hasEnded(err) {
+		why = api.ErrLeaseLost
+	} // whatever else comes of it, nothing is owned any more: what has failed is tried on by the engine
+	s.left(metrics.LeavingMadeWay, why)
 }
 
 // leave ends the stream if nothing is left to read.

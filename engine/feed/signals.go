@@ -2,6 +2,8 @@ package feed
 
 import (
 	"sync"
+
+	"github.com/streamlease/streamlease/api"
 )
 
 // maxSignals is how many signals of a stream wait at most.
@@ -67,12 +69,27 @@ func (k *core) signal(s *stream) {
 	}
 	ended := s.phase == over
 	s.mu.Unlock()
-	again := func(error) { k.workers.Add(task{stream: s, signal: true}) }
+	again := func(error) {
+		s.after(s.endedLocked)
+		k.workers.Add(task{stream: s, signal: true})
+	}
 	if ended || s.lease.Remaining() == 0 {
 		again(nil)
 		return
 	}
 	k.guarded("OnSignal", func() error { k.cfg.OnSignal(s.lease.Context(), s.lease, payload); return nil }, again)
+}
+
+// endedLocked ends the reading of a stream whose lease OnSignal has ended, which nobody else reports.
+func (s *stream) endedLocked() effects {
+	switch s.phase {
+	case running, kept, leaving, over:
+		return effects{}
+	}
+	if s.lease.Remaining() > 0 || s.is(attaching) {
+		return effects{}
+	}
+	return s.stopLocked(nil, api.ErrLeaseLost)
 }
 
 // panicked counts and logs a panic of the user's code.

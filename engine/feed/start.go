@@ -89,19 +89,26 @@ func (s *stream) resolved() error {
 	return s.lease.SaveCheckpoint(ctx, mark)
 }
 
-// attach hands the stream to the reader.
+// attach hands the stream to the reader. It does not end meanwhile: once it has, the process may own it again, and the reader takes
+// the last source that it is given for the stream.
 func (s *stream) attach() {
-	h := s.core.reader.Add(s)
 	s.mu.Lock()
 	if s.phase != starting {
 		s.mu.Unlock()
-		h.Remove()
 		return
 	}
+	s.flags |= attaching
+	s.mu.Unlock()
+	h := s.core.reader.Add(s)
+	s.mu.Lock()
+	s.flags &^= attaching
 	s.handle = h
-	if w := s.work; w != nil {
-		s.idleLocked()
+	if fx, ends := s.endsLocked(); ends {
+		s.mu.Unlock()
+		s.apply(fx)
+		return
 	}
+	s.idleLocked()
 	s.phase = resting
 	fx := effects{}
 	if s.is(missed) || s.is(superseded) {

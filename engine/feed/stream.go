@@ -48,6 +48,7 @@ const (
 	passing                      // see stream.passLocked
 	passed                       // and one read has brought nothing
 	finishing                    // the stream is to be left when nothing is left to read
+	attaching                    // it is being given to the reader, and ends after that
 )
 
 // stream is one stream under one lease. 10,000 and more rest in a process: what it needs while it is busy is in work.
@@ -155,6 +156,11 @@ func (s *stream) readLocked(r reading.Result) (reading.Then, effects) {
 	case s.phase != resting:
 		s.core.metrics.Add(metrics.FeedMessages.With(metrics.MessageDropped), len(r.Messages))
 		return reading.Hold, effects{release: r.Bytes}
+	case s.lease.Remaining() == 0: // ended by somebody else than the feed, or about to be disowned
+		s.core.metrics.Add(metrics.FeedMessages.With(metrics.MessageDropped), len(r.Messages))
+		fx := s.stopLocked(nil, api.ErrLeaseLost)
+		fx.release += r.Bytes
+		return reading.Hold, fx
 	case r.Err != nil:
 		err := readError(s.Stream(), r.Err)
 		return reading.Hold, s.stopLocked(err, err)
@@ -267,7 +273,7 @@ func (s *stream) advanceLocked(b *Batch, n int) {
 // saveLocked has the position stored: at once where the engine collects them anyway, and otherwise when CheckpointEvery has passed.
 func (s *stream) saveLocked() {
 	s.flags |= unsaved
-	if s.core.cfg.CheckpointEvery <= DefaultCheckpointEvery {
+	if s.core.cfg.CheckpointEvery <= DefaultCheckpointEvery || s.is(releasing) {
 		s.flushLocked()
 	} else if !s.is(listed) {
 		s.flags |= listed

@@ -221,6 +221,10 @@ func (s *stream) concludeLocked(b *Batch) effects {
 	v := judge(b, b.err)
 	s.advanceLocked(b, v.handled)
 	w.messages = w.messages[b.handled:]
+	if b.changed && b.handled == len(b.Messages) && s.state != b.state { // set after Upto of the last message
+		s.state = b.state
+		s.saveLocked()
+	}
 	if v.err == nil {
 		s.core.metrics.Inc(metrics.FeedBatches.With(metrics.BatchHandled))
 		if v.finish {

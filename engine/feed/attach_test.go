@@ -1,0 +1,67 @@
+package feed
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/api/leasetest"
+	"github.com/streamlease/streamlease/engine/feed/internal/backing"
+	"github.com/streamlease/streamlease/engine/feed/internal/reading"
+	"github.com/streamlease/streamlease/test/virtual"
+)
+
+// slowReader takes a while to take a stream.
+type slowReader struct {
+	took    time.Duration
+	removed int
+}
+
+func (r *slowReader) Add(reading.Source) backing.Handle                 { time.Sleep(r.took); return slowHandle{r} }
+func (*slowReader) Release(int)                                         {}
+func (*slowReader) Topology()                                           {}
+func (*slowReader) LastID(context.Context, string) (id string, e error) { return "", nil }
+
+type slowHandle struct{ r *slowReader }
+
+func (slowHandle) Wake(bool) {}
+func (h slowHandle) Remove() { h.r.removed++ }
+
+// A stream that is lost while the reader takes it ends after that: else the next ownership of it could be given to the reader first, which
+// takes the last one.
+func TestStreamThatIsLostWhileTheReaderTakesIt(t *testing.T) {
+	for name, interrupt := range map[string]func(k *core, l *leasetest.Lease){
+		"lost":        func(k *core, l *leasetest.Lease) { l.Lose(nil); k.Disowned(l, api.ErrLeaseLost) },
+		"handed back": func(k *core, l *leasetest.Lease) { k.Releasing(l, api.ErrReleasing) },
+		"signaled":    func(k *core, l *leasetest.Lease) { l.Lose(nil); k.Signaled(l, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual.Test(t, func(t *testing.T) {
+				r := &slowReader{took: time.Second}
+				c := Config{
+					OnStart:  func(context.Context, api.Lease, string) error { return nil },
+					OnSignal: func(context.Context, api.Lease, []byte) {},
+				}
+				k, err := newCore(func(context.Context, *Batch) error { return nil }, c, nil, slog.New(slog.DiscardHandler), "s")
+				require.NoError(t, err)
+				k.reader = r
+				began := time.Now()
+				ended := make(chan time.Duration, 2)
+				l := leasetest.New("a")
+				k.Added(l, func(error) { ended <- time.Since(began) })
+				time.Sleep(time.Second / 2)
+				interrupt(k, l)
+				require.GreaterOrEqual(t, <-ended, time.Second)
+				require.Equal(t, 1, r.removed)
+				time.Sleep(time.Minute)
+				require.Empty(t, ended)
+				require.Zero(t, k.streams.count())
+				<-k.stop()
+			})
+		})
+	}
+}
