@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
 )
 
 // maxNamed is how many faults of a kind are named.
@@ -15,9 +16,9 @@ const maxNamed = 20
 // struck is a trouble that struck, on the clock of journals.
 type struck struct {
 	name        string
-	process     string // empty: the servers, hence all processes
+	process     string           // empty: servers, hence all processes
+	hit         *cluster.SlotSet // what servers had; nil: all of them
 	from, until time.Duration
-	repeats     bool // it may make messages come again
 }
 
 // Findings are what the notes show.
@@ -26,12 +27,14 @@ type Findings struct {
 	Handled    int // times that a message was handled
 	Ownerships int
 	Gaps       int
-	Repeated   int // messages that came again after a trouble, within the interval of checkpoints
-	Forgotten  int // messages that were handled and are not in their streams: a failover has forgotten them
-	Missing    int // messages that nobody handled
-	Disordered int // messages that were handled after a later one, or twice, in one ownership
-	Stale      int // messages that were handled by an owner after the next one had begun
-	Unexcused  int // messages that came again without a trouble that would explain it
+	Repeated   int            // messages that came again after a trouble, within the interval of checkpoints
+	After      map[string]int // those by the name of the trouble
+	Losses     int            // ownerships that ended otherwise than by handing the stream back, in a process that lived
+	Forgotten  int            // messages that were handled and are not in their streams: a failover has forgotten them
+	Missing    int            // messages that nobody handled
+	Disordered int            // messages that were handled after a later one, or twice, in one ownership
+	Stale      int            // messages that were handled by an owner after the next one had begun
+	Unexcused  int            // messages that came again without a trouble that would explain it
 	Named      []string
 }
 
@@ -48,7 +51,7 @@ type audit struct {
 	notes    [][]noted // by stream
 	troubles []struck
 	interval time.Duration // what was handled that long before a trouble may come again
-	forgets  bool          // a failover may have forgotten messages
+	slots    func(stream int) (own, partition uint16)
 }
 
 // noted is a note and whose it is.
@@ -59,6 +62,10 @@ type noted struct {
 
 func (a *audit) add(process string, all []note) {
 	for _, n := range all {
+		if n.kind == stalled {
+			a.troubles = append(a.troubles, struck{stood, process, nil, time.Duration(n.id.ms), n.at})
+			continue
+		}
 		for int(n.stream) >= len(a.notes) {
 			a.notes = append(a.notes, nil)
 		}
@@ -98,41 +105,54 @@ func (a *audit) stream(number int, there []id, f *Findings) {
 	for _, x := range there {
 		exists[x] = true
 	}
+	own, partition := a.slots(number)
 	var token api.Token // the greatest so far
 	last := make(map[api.Token]noted)
 	first := make(map[id]noted)
-	rewound := make(map[api.Token]bool) // ownerships in which the feed went back
+	rewound := make(map[api.Token]id) // ownerships in which the feed went back, and after which message they went on
+	forgotten := 0                    // messages that were handled so far and are not there
 	for _, n := range all {
 		if n.token < token && n.kind == handled {
 			f.Stale++
-			f.name("stream %d: %v was handled under %d by %s, when the owner was %d", number, n.id, n.token, n.process, token)
+			f.name("stream %d: %v was handled under %d by %s at %v, when the owner was %d", number, n.id, n.token, n.process, n.at, token)
 		}
 		token = max(token, n.token)
 		switch n.kind {
 		case started:
 			f.Ownerships++
 			continue
+		case released:
+			continue
+		case lost:
+			f.Losses++
+			continue
 		case gap:
-			if f.Gaps++; !a.forgets {
+			if f.Gaps++; forgotten == 0 {
 				f.Unexcused++
-				f.name("stream %d: %s found a gap under %d, where no failover could forget anything", number, n.process, n.token)
+				f.name("stream %d: %s found a gap under %d at %v, where nothing that was handled before is missing", number, n.process, n.token, n.at)
 			}
-			rewound[n.token] = true
+			rewound[n.token] = n.id
 			delete(last, n.token)
 			continue
 		}
 		f.Handled++
 		if before, ok := last[n.token]; ok && !before.id.less(n.id) {
 			f.Disordered++
-			f.name("stream %d: %v was handled after %v under %d by %s", number, n.id, before.id, n.token, n.process)
+			f.name("stream %d: %v was handled after %v under %d by %s at %v", number, n.id, before.id, n.token, n.process, n.at)
 		}
 		last[n.token] = n
 		if before, again := first[n.id]; again && before.token != n.token {
-			a.repeat(number, before, n, rewound[n.token], f)
+			to, back := rewound[n.token]
+			a.repeat(number, partition, before, n, back && to.less(n.id), f)
 		}
 		first[n.id] = n // the latest, since that is what a later one repeats
-		if !exists[n.id] {
-			f.Forgotten++
+		if exists[n.id] {
+			continue
+		}
+		forgotten++
+		if f.Forgotten++; !a.mayForget(own, n.at) {
+			f.Unexcused++
+			f.name("stream %d: %v, which %s handled at %v, is not there, and no master was killed then", number, n.id, n.process, n.at)
 		}
 	}
 	for _, x := range there {
@@ -141,26 +161,58 @@ func (a *audit) stream(number int, there []id, f *Findings) {
 			f.name("stream %d: nobody handled %v", number, x)
 		}
 	}
-	if f.Forgotten > 0 && !a.forgets {
-		f.Disordered += f.Forgotten
-		f.name("stream %d: messages were handled that it does not have", number)
-	}
 }
 
+// mayForget reports whether a failover may have forgotten what was written to a slot at some time.
+func (a *audit) mayForget(slot uint16, at time.Duration) bool {
+	for _, t := range a.troubles {
+		if t.name == crashed && t.hits(slot) && at >= t.from-replicates && at <= t.until {
+			return true
+		}
+	}
+	return false
+}
+
+// replicates is how long a replica may be behind.
+const replicates = time.Second
+
+// hits reports whether a trouble was one of the server that had a slot.
+func (t struck) hits(slot uint16) bool { return t.process == "" && (t.hit == nil || t.hit.Has(slot)) }
+
 // repeat judges a message that came again under another token.
-func (a *audit) repeat(stream int, before, now noted, rewound bool, f *Findings) {
+func (a *audit) repeat(stream int, partition uint16, before, now noted, rewound bool, f *Findings) {
+	if f.After == nil {
+		f.After = make(map[string]int)
+	}
 	if rewound {
 		f.Repeated++
+		f.After["a gap"]++
 		return
 	}
 	for _, t := range a.troubles {
-		if t.repeats && (t.process == "" || t.process == before.process) &&
-			before.at >= t.from-a.interval && before.at <= t.until+a.interval && now.at >= t.from {
+		if !quiet[t.name] && (t.process == before.process || t.hits(partition)) &&
+			before.at >= a.unsaved(t, partition) && before.at <= t.until+a.interval && now.at >= t.from {
 			f.Repeated++
+			f.After[t.name]++
 			return
 		}
 	}
 	f.Unexcused++
 	f.name("stream %d: %v was handled by %s at %v under %d, and again by %s at %v under %d", stream, now.id,
 		before.process, before.at, before.token, now.process, now.at, now.token)
+}
+
+// unsaved returns since when positions may not have been stored that were lost to a trouble: for longer than usual while servers were in
+// trouble just before.
+func (a *audit) unsaved(t struck, partition uint16) time.Duration {
+	since := t.from - a.interval
+	for again := true; again; {
+		again = false
+		for _, x := range a.troubles {
+			if x.hits(partition) && x.from-a.interval < since && x.until >= since {
+				since, again = x.from-a.interval, true
+			}
+		}
+	}
+	return since
 }

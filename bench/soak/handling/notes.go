@@ -35,9 +35,12 @@ func (x id) String() string { return fmt.Sprint(x.ms, "-", x.seq) }
 type kind uint32
 
 const (
-	handled kind = iota // a message was handled, by an owner whose lease was valid after that moment
-	started             // an ownership began
-	gap                 // the feed said that messages are missing, or come again
+	handled  kind = iota // a message was handled, by an owner whose lease was valid after that moment
+	started              // an ownership began
+	gap                  // the feed said that messages are missing, or come again: reading goes on after the ID
+	released             // an ownership ended, and the stream is about to be handed back
+	lost                 // an ownership ended otherwise
+	stalled              // the process did not run: its ID has since when, and there is no lease
 )
 
 // note is one line in the notes of a process.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -13,6 +15,20 @@ import (
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/pod"
 )
+
+const (
+	// drainPatience is how long a drain may take, which is far more than the drain timeout of engines.
+	drainPatience = time.Minute
+	// answerPatience is how long a process may take to start, and to answer.
+	answerPatience = time.Minute
+	// quitPatience is how long a process may take to write its stacks.
+	quitPatience = 10 * time.Second
+	// maxStacks is how many bytes of the stacks of a process are shown. The log has all of them.
+	maxStacks = 256 << 10
+)
+
+// errHangs is that of a process that did not do in time what it was asked.
+var errHangs = errors.New("hangs")
 
 // place is where processes run, one after the other. One goroutine uses a place.
 type place struct {
@@ -33,7 +49,7 @@ type place struct {
 // start starts the next process, and returns when it answers. It retries a start that fails because the cluster is in trouble.
 func (p *place) start() (err error) {
 	for end := time.Now().Add(patience); ; {
-		if err = p.try(); err == nil || time.Now().After(end) || measure.Pause(p.ctx, p.options.SessionTTL) != nil {
+		if err = p.try(); err == nil || errors.Is(err, errHangs) || p.process == nil || time.Now().After(end) || measure.Pause(p.ctx, p.options.SessionTTL) != nil {
 			return err
 		}
 		_ = p.process.Kill()
@@ -48,18 +64,79 @@ func (p *place) try() (err error) {
 	p.mu.Lock()
 	p.notes = append(p.notes, &notes{process: p.run, path: o.Notes})
 	p.mu.Unlock()
-	p.process, err = pod.StartSelf(p.ctx, p.url, filepath.Join(p.dir, p.run+".log"), "soak-reader", "-service", o.Service,
+	p.process, err = pod.StartSelf(p.ctx, p.url, p.log(), "soak-reader", "-service", o.Service,
 		"-partitions", strconv.Itoa(o.Partitions), "-prefix", o.Prefix, "-consumer", o.Consumer, "-notes", o.Notes,
 		"-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(), "-checkpoint", o.Checkpoint.String())
 	if err != nil {
 		return err // there is no process
 	}
-	_, err = pod.Ask[Answer](p.process, "look")
-	return err
+	return p.look()
+}
+
+// look asks the process whether it is well.
+func (p *place) look() error {
+	return p.within(answerPatience, func() error {
+		_, err := pod.Ask[Answer](p.process, "look")
+		return err
+	})
 }
 
 // drain ends the process as an orchestrator does, and returns when it is gone.
-func (p *place) drain() error { return p.process.Stop() }
+func (p *place) drain() error { return p.within(drainPatience, p.process.Stop) }
+
+// kill is SIGKILL. It fails if the process had ended by itself.
+func (p *place) kill() error {
+	_ = p.process.Kill() // the state of the process says more
+	state := p.process.Cmd.ProcessState
+	if status, ok := state.Sys().(syscall.WaitStatus); p.ctx.Err() == nil && (!ok || status.Signal() != syscall.SIGKILL) {
+		return fmt.Errorf("%s ended by itself: %v", p.run, state)
+	}
+	return nil
+}
+
+// within calls a function that waits for the process. When the time for that is up the process is ended such that it writes its stacks, which
+// are in the error then.
+func (p *place) within(d time.Duration, wait func() error) error {
+	returned := make(chan error, 1)
+	go func() { returned <- wait() }()
+	if err, ok := await(returned, d); ok {
+		return err
+	}
+	_ = p.signal(syscall.SIGQUIT)
+	err, ok := await(returned, quitPatience)
+	if !ok {
+		_ = p.process.Cmd.Process.Kill()
+		err = <-returned
+	}
+	return fmt.Errorf("%s %w: not done in %v: %w\n%s", p.run, errHangs, d, err, p.stacks())
+}
+
+// await waits for an error for that long.
+func await(from <-chan error, d time.Duration) (err error, ok bool) {
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case err := <-from:
+		return err, true
+	case <-late.C:
+		return nil, false
+	}
+}
+
+// stacks returns what the process wrote when it was ended by SIGQUIT.
+func (p *place) stacks() string {
+	text, err := os.ReadFile(p.log())
+	if err != nil {
+		return err.Error()
+	}
+	_, stacks, found := strings.Cut(string(text), "SIGQUIT: quit")
+	if !found {
+		return "it wrote no stacks"
+	}
+	return stacks[:min(len(stacks), maxStacks)]
+}
+
+func (p *place) log() string { return filepath.Join(p.dir, p.run+".log") }
 
 func (p *place) signal(s syscall.Signal) error { return p.process.Cmd.Process.Signal(s) }
 

@@ -26,6 +26,8 @@ const (
 	// slowOne of so many batches takes slowFor, and failOne of so many fails, before any of its messages counts as handled.
 	slowOne, slowFor = 200, 300 * time.Millisecond
 	failOne          = 2000
+	// stallStep is how often a process looks whether it runs, and a gap of this part of the session TTL is a stall.
+	stallStep, stallShare = 50 * time.Millisecond, 4
 )
 
 // ReaderOptions say what a process of the soak reads.
@@ -57,12 +59,30 @@ func Reader(ctx context.Context, o ReaderOptions, in io.Reader, out io.Writer) e
 		return encode.Encode(Answer{Error: err.Error()})
 	}
 	defer r.file.Close()
-	for lines := bufio.NewScanner(in); lines.Scan(); {
-		if err := encode.Encode(Answer{Held: r.engine.Stats().Held}); err != nil {
-			return err
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		for lines := bufio.NewScanner(in); lines.Scan(); {
+			asked <- struct{}{}
+		}
+	}()
+	for stalls := time.Tick(stallStep); ; {
+		select {
+		case _, more := <-asked:
+			if !more {
+				return errors.Join(r.engine.Shutdown(ctx), <-r.ended)
+			}
+			if err := encode.Encode(Answer{Held: r.engine.Stats().Held}); err != nil {
+				return err
+			}
+		case <-stalls:
+			if err := r.stalled(); err != nil {
+				return err
+			}
+		case err := <-r.ended:
+			return fmt.Errorf("the feed ended by itself: %w", errors.Join(err, r.engine.Shutdown(ctx)))
 		}
 	}
-	return errors.Join(r.engine.Shutdown(ctx), <-r.ended)
 }
 
 type reader struct {
@@ -70,6 +90,18 @@ type reader struct {
 	engine  *engine.Engine
 	file    *os.File
 	ended   chan error
+	looked  time.Duration // when stalled was called last
+}
+
+// stalled notes how long the process has not run, if it is called much later than it should be: the machine was busy, or the process was
+// stopped.
+func (r *reader) stalled() error {
+	last, now := r.looked, journal.Monotonic()
+	if r.looked = now; last == 0 || now-last < r.options.SessionTTL/stallShare {
+		return nil
+	}
+	_, err := r.file.Write(note{stalled, 0, id{ms: uint64(last)}, 0, now}.appendTo(nil))
+	return err
 }
 
 func startReader(ctx context.Context, o ReaderOptions) (*reader, error) {
@@ -92,10 +124,16 @@ func startReader(ctx context.Context, o ReaderOptions) (*reader, error) {
 	f, err := feed.New(r.engine, r.handle, feed.Config{
 		CheckpointEvery: o.Checkpoint, RetryDelay: 50 * time.Millisecond,
 		OnStart: func(_ context.Context, l api.Lease, _ string) error { return r.note(started, l, id{}) },
-		OnGap: func(_ context.Context, g feed.Gap) {
-			if err := r.note(gap, g.Lease, id{}); err != nil {
-				slog.Error("not noted", "error", err)
+		OnStop: func(l api.Lease, why error) {
+			k := released
+			if !errors.Is(why, api.ErrReleasing) {
+				k = lost
 			}
+			r.must(r.note(k, l, id{}))
+		},
+		OnGap: func(_ context.Context, g feed.Gap) {
+			to, err := parseID(g.To)
+			r.must(errors.Join(err, r.note(gap, g.Lease, to)))
 		},
 	})
 	if err != nil {
@@ -115,6 +153,14 @@ func startReader(ctx context.Context, o ReaderOptions) (*reader, error) {
 func (r *reader) number(l api.Lease) (uint32, error) {
 	n, err := strconv.ParseUint(strings.TrimPrefix(l.Stream(), r.options.Prefix), 10, 32)
 	return uint32(n), err
+}
+
+// must ends the process if something could not be noted, since the soak would be wrong then.
+func (r *reader) must(err error) {
+	if err != nil {
+		slog.Error("not noted", "error", err)
+		os.Exit(1)
+	}
 }
 
 // note notes something about a lease.

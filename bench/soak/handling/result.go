@@ -3,6 +3,7 @@ package handling
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/streamlease/streamlease/bench/report"
@@ -16,6 +17,9 @@ func (r Result) write(out io.Writer) {
 	for _, name := range onServers {
 		t.Row("a server "+name, report.Grouped(r.Struck[name]))
 	}
+	for _, name := range byItself {
+		t.Row("a process or server "+name+", the machine being busy", report.Grouped(r.Struck[name]))
+	}
 	t.Row("messages that were acknowledged", report.Grouped(r.Sent))
 	t.Row("messages that were refused, or not answered", report.Grouped(r.Unsent))
 	t.Row("acknowledged, and forgotten by a failover", report.Grouped(r.NotThere))
@@ -23,8 +27,12 @@ func (r Result) write(out io.Writer) {
 	t.Row("times that one was handled", report.Grouped(r.Handled))
 	t.Row("handled, and forgotten by a failover", report.Grouped(r.Forgotten))
 	t.Row("ownerships", report.Grouped(r.Ownerships))
+	t.Row("ownerships that were lost", report.Grouped(r.Losses))
 	t.Row("gaps that the feed found", report.Grouped(r.Gaps))
 	t.Row("handled again after a trouble, within the interval of checkpoints", report.Grouped(r.Repeated))
+	for _, name := range slices.Sorted(maps.Keys(r.After)) {
+		t.Row("of these, after: "+name, report.Grouped(r.After[name]))
+	}
 	t.Row("handled again without a reason", report.Grouped(r.Unexcused))
 	t.Row("missing", report.Grouped(r.Missing))
 	t.Row("out of order in an ownership", report.Grouped(r.Disordered))

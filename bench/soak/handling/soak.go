@@ -129,6 +129,7 @@ func (s *soak) run(ctx context.Context, r *report.Report) (err error) {
 		g.Go(func() error { return s.storm.strikeProcess(until, p, rand.New(rand.NewPCG(o.Seed, uint64(i+1)))) })
 	}
 	if !o.Spare {
+		g.Go(func() error { return s.storm.watch(until) })
 		g.Go(func() error { return s.storm.strikeServers(until, rand.New(rand.NewPCG(o.Seed, 0))) })
 	}
 	g.Go(func() error { return s.load.run(until, o.Rate) })
@@ -169,7 +170,9 @@ func (s *soak) prepare(ctx, alive context.Context) error {
 	for i := range 2 * o.Partitions {
 		s.storm.slots = append(s.storm.slots, cluster.Slot(p.Stream(i%o.Streams)))
 	}
-	s.audit = audit{interval: o.Checkpoint + slack}
+	s.audit = audit{interval: o.Checkpoint + slack, slots: func(stream int) (own, partition uint16) {
+		return cluster.Slot(p.Stream(stream)), layout.Keys(layout.Of(p.Stream(stream))).Slot
+	}}
 	for i := range o.Processes {
 		s.places = append(s.places, &place{ctx: alive, name: fmt.Sprint("reader-", i+1), dir: s.dir,
 			url: "redis://" + s.cluster.Nodes()[0].Addr() + "?addr=" + s.cluster.Nodes()[1].Addr(),
@@ -210,7 +213,7 @@ func (s *soak) finish(ctx context.Context) error {
 		}
 	}
 	for _, p := range s.places {
-		if err := p.drain(); err != nil {
+		if err := errors.Join(p.look(), p.drain()); err != nil {
 			p.badEnds = append(p.badEnds, fmt.Sprintf("%s: %v", p.run, err))
 		}
 		p.process = nil
@@ -219,11 +222,10 @@ func (s *soak) finish(ctx context.Context) error {
 	if err := errors.Join(s.collect(), ctx.Err()); err != nil {
 		return err
 	}
-	s.audit.troubles = s.storm.struck
-	for _, t := range s.storm.struck {
+	s.audit.troubles = besides(s.audit.troubles, s.storm.struck)
+	for _, t := range s.audit.troubles {
 		s.result.Struck[t.name]++
 	}
-	s.audit.forgets = s.result.Struck[crashed] > 0 // those that hand over forget nothing
 	for stream, ids := range there {
 		s.audit.stream(stream, ids, &s.result.Findings)
 	}

@@ -8,13 +8,17 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/servers"
 )
@@ -34,13 +38,36 @@ const (
 	fullUp   = "has a full tracking table"
 )
 
+// Names of what the machine does by itself.
+const (
+	stood = "did not run"
+	slow  = "was slow"
+)
+
 var (
 	onProcesses = []string{restarted, killed, paused, cutOff}
 	onServers   = []string{flushed, failover, crashed, frozen, moved, fullUp}
+	byItself    = []string{stood, slow}
 )
 
-// quiet are troubles after which nothing may come again.
-var quiet = map[string]bool{restarted: true, flushed: true, fullUp: true}
+// quiet are troubles after which nothing may come again, since nobody loses a lease or a position.
+var quiet = map[string]bool{restarted: true, flushed: true, fullUp: true, failover: true, moved: true}
+
+// deck deals troubles at random, each one before any comes again.
+type deck struct {
+	all, left []string
+	rnd       *rand.Rand
+}
+
+func (d *deck) next() (name string) {
+	if len(d.left) == 0 {
+		for _, i := range d.rnd.Perm(len(d.all)) {
+			d.left = append(d.left, d.all[i])
+		}
+	}
+	name, d.left = d.left[0], d.left[1:]
+	return name
+}
 
 // storm has troubles strike. One goroutine strikes the servers, and one each process.
 type storm struct {
@@ -53,12 +80,12 @@ type storm struct {
 	struck []struck
 }
 
-// begins notes the begin of a trouble. The function that it returns notes its end.
-func (s *storm) begins(name, process string) (ends func()) {
+// begins notes the begin of a trouble, of a process or of what has these slots. The function that it returns notes its end.
+func (s *storm) begins(name, process string, hit *cluster.SlotSet) (ends func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := len(s.struck)
-	s.struck = append(s.struck, struck{name, process, journal.Monotonic(), 1<<62 - 1, !quiet[name]})
+	s.struck = append(s.struck, struck{name, process, hit, journal.Monotonic(), 1<<62 - 1})
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -72,7 +99,11 @@ func (s *storm) write(dir string) error {
 	defer s.mu.Unlock()
 	var text strings.Builder
 	for _, t := range s.struck {
-		fmt.Fprintf(&text, "%v to %v: %s %s\n", t.from, t.until, cmp.Or(t.process, "a server"), t.name)
+		of := "all"
+		if t.hit != nil {
+			of = fmt.Sprint(t.hit.Len())
+		}
+		fmt.Fprintf(&text, "%v to %v: %s %s (slots: %s)\n", t.from, t.until, cmp.Or(t.process, "a server"), t.name, of)
 	}
 	return os.WriteFile(filepath.Join(dir, "troubles.txt"), []byte(text.String()), 0o600)
 }
@@ -89,29 +120,71 @@ func (s *storm) serversIn(since time.Duration) bool {
 	return false
 }
 
+// watch notes when servers answer late although no trouble of ours has struck them: the machine is busy then.
+func (s *storm) watch(ctx context.Context) error {
+	var g errgroup.Group
+	for _, n := range s.cluster.Nodes() {
+		g.Go(func() error {
+			for measure.Pause(ctx, s.session/(2*stallShare)) == nil {
+				began := journal.Monotonic()
+				within, cancel := context.WithTimeout(ctx, s.session)
+				_, err := n.Call(within, "PING")
+				cancel()
+				if now := journal.Monotonic(); ctx.Err() == nil && now-began >= s.session/stallShare {
+					s.mu.Lock()
+					s.struck = append(s.struck, struck{slow, "", nil, began, now})
+					s.mu.Unlock()
+				} else if err != nil {
+					continue // it was killed
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
 // pause waits for a random time of about so many sessions.
 func (s *storm) pause(ctx context.Context, rnd *rand.Rand, sessions float64) error {
 	return measure.Pause(ctx, time.Duration((0.5+rnd.Float64())*sessions*float64(s.session)))
 }
 
+// besides returns the troubles that struck, and what the machine did by itself, meanwhile or otherwise: ours make processes stand and servers
+// slow, too.
+func besides(itself, ours []struck) (all []struck) {
+	for _, t := range slices.Concat(itself, ours) {
+		byUs := slices.ContainsFunc(ours, func(x struck) bool {
+			return (t.name == stood && x.process == t.process || t.name == slow && (x.name == frozen || x.name == crashed)) &&
+				x.from <= t.until && x.until >= t.from
+		})
+		if !byUs {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
 // strikeProcess has troubles strike one process after another at a place until ctx ends, and leaves one that runs.
 func (s *storm) strikeProcess(ctx context.Context, p *place, rnd *rand.Rand) error {
-	for {
+	for troubles := (deck{all: onProcesses, rnd: rnd}); ; {
 		if s.pause(ctx, rnd, 6) != nil {
 			return nil
 		}
-		name := onProcesses[rnd.IntN(len(onProcesses))]
-		ends := s.begins(name, p.run)
-		var err error
+		err := p.look()
+		if err != nil {
+			return err
+		}
+		name := troubles.next()
+		ends := s.begins(name, p.run, nil)
 		switch name {
 		case restarted:
 			began := journal.Monotonic()
-			if bad := p.drain(); bad != nil && !s.serversIn(began) {
+			if bad := p.drain(); bad != nil && (errors.Is(bad, errHangs) || !s.serversIn(began)) {
 				p.badEnds = append(p.badEnds, fmt.Sprintf("%s: %v", p.run, bad))
 			}
 			err = p.start()
 		case killed:
-			err = p.process.Kill()
+			err = p.kill()
 			ends()
 			_ = s.pause(ctx, rnd, 1)
 			if err == nil {
@@ -155,98 +228,107 @@ func (s *storm) cut(ctx context.Context, process string) {
 // strikeServers has troubles strike the cluster until ctx ends, and leaves it whole.
 func (s *storm) strikeServers(ctx context.Context, rnd *rand.Rand) error {
 	whole := context.WithoutCancel(ctx) // what was begun is finished
-	for {
+	for troubles := (deck{all: onServers, rnd: rnd}); ; {
 		if s.pause(ctx, rnd, 5) != nil {
 			return nil
 		}
-		name := onServers[rnd.IntN(len(onServers))]
-		ends := s.begins(name, "")
+		name := troubles.next()
 		within, cancel := context.WithTimeout(whole, patience)
 		err := s.strike(within, name, rnd)
 		cancel()
-		ends()
 		if err != nil {
 			return fmt.Errorf("a server %s: %w", name, err)
 		}
 	}
 }
 
+// strike has a trouble strike a master that has keys of the service, and waits until the cluster is whole again.
 func (s *storm) strike(ctx context.Context, name string, rnd *rand.Rand) error {
-	masters, err := s.cluster.Masters(ctx)
-	if err != nil {
-		return err
-	}
-	m := masters[rnd.IntN(len(masters))]
-	switch name {
-	case flushed:
-		_, err = m.Call(ctx, "SCRIPT", "FLUSH")
-		return err
-	case failover:
-		replicas, err := s.cluster.Replicas(ctx, m)
-		if err != nil {
-			return err
-		}
-		if len(replicas) == 0 {
-			return nil // it is alone until the other one is in step
-		}
-		if err := s.cluster.Failover(ctx, replicas[0], servers.Graceful); err != nil {
-			return err
-		}
-	case crashed:
-		if err := s.crash(ctx, rnd); err != nil {
-			return err
-		}
-	case frozen:
-		if err := m.Pause(); err != nil {
-			return err
-		}
-		_ = s.pause(ctx, rnd, 0.3)
-		if err := m.Resume(); err != nil {
-			return err
-		}
-	case moved:
-		if err := s.move(ctx, rnd); err != nil {
-			return err
-		}
-	case fullUp:
-		return s.fill(ctx, rnd)
-	}
-	return s.cluster.AwaitReady(ctx)
-}
-
-// crash kills a master that has keys of the service, and starts it again as a replica of the one that has followed.
-func (s *storm) crash(ctx context.Context, rnd *rand.Rand) error {
 	slot := s.slots[rnd.IntN(len(s.slots))]
 	m, err := s.cluster.Owner(ctx, slot)
 	if err != nil {
 		return err
 	}
-	replicas, err := s.cluster.Replicas(ctx, m)
+	hit, err := slotsOf(ctx, m)
 	if err != nil {
 		return err
 	}
-	if len(replicas) == 0 {
-		return nil
+	replicas, err := s.cluster.Replicas(ctx, m)
+	if err != nil || len(replicas) == 0 {
+		return errors.Join(err, fmt.Errorf("%s has no replica", m.Addr()))
 	}
+	switch name {
+	case moved:
+		hit = new(cluster.SlotSet)
+		hit.AddRange(slot, slot)
+	case fullUp:
+		hit = nil
+	}
+	defer s.begins(name, "", hit)()
+	switch name {
+	case flushed:
+		_, err = m.Call(ctx, "SCRIPT", "FLUSH")
+	case failover:
+		err = s.cluster.Failover(ctx, replicas[0], servers.Graceful)
+	case crashed:
+		err = s.crash(ctx, slot, m, replicas[0])
+	case frozen:
+		if err = m.Pause(); err == nil {
+			_ = s.pause(ctx, rnd, 0.3)
+			err = m.Resume()
+		}
+	case moved:
+		err = s.move(ctx, slot, m, rnd)
+	case fullUp:
+		err = s.fill(ctx, rnd)
+	}
+	return errors.Join(err, s.cluster.AwaitReady(ctx))
+}
+
+// slotsOf returns the slots of a master.
+func slotsOf(ctx context.Context, m *servers.Server) (*cluster.SlotSet, error) {
+	text, err := m.Call(ctx, "CLUSTER", "NODES")
+	if err != nil {
+		return nil, err
+	}
+	set := new(cluster.SlotSet)
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) < 8 || !strings.Contains(fields[2], "myself") {
+			continue
+		}
+		for _, slots := range fields[8:] {
+			first, last, _ := strings.Cut(slots, "-")
+			from, err := strconv.ParseUint(first, 10, 16)
+			if err != nil {
+				continue // a slot that moves
+			}
+			to, err := strconv.ParseUint(cmp.Or(last, first), 10, 16)
+			if err != nil {
+				return nil, err
+			}
+			set.AddRange(uint16(from), uint16(to))
+		}
+	}
+	return set, nil
+}
+
+// crash kills a master, and starts it again as a replica of the one that has followed.
+func (s *storm) crash(ctx context.Context, slot uint16, m, replica *servers.Server) error {
 	if err := m.Kill(); err != nil {
 		return err
 	}
 	within, cancel := context.WithTimeout(ctx, 5*s.session)
-	_, err = s.cluster.AwaitOwner(within, slot, m)
+	_, err := s.cluster.AwaitOwner(within, slot, m)
 	cancel()
 	if err != nil { // on a busy machine the others may not agree for minutes
-		err = s.cluster.Failover(ctx, replicas[0], servers.Takeover)
+		err = s.cluster.Failover(ctx, replica, servers.Takeover)
 	}
 	return errors.Join(err, m.Restart(ctx, false))
 }
 
 // move moves a slot to another master, with a rest half-way.
-func (s *storm) move(ctx context.Context, rnd *rand.Rand) error {
-	slot := s.slots[rnd.IntN(len(s.slots))]
-	owner, err := s.cluster.Owner(ctx, slot)
-	if err != nil {
-		return err
-	}
+func (s *storm) move(ctx context.Context, slot uint16, owner *servers.Server, rnd *rand.Rand) error {
 	masters, err := s.cluster.Masters(ctx)
 	if err != nil {
 		return err
