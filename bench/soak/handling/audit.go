@@ -29,7 +29,9 @@ type Findings struct {
 	Gaps       int
 	Repeated   int            // messages that came again after a trouble, within the interval of checkpoints
 	After      map[string]int // those by the name of the trouble
+	Returned   int            // those that an owner had handled which then handed the stream back
 	Losses     int            // ownerships that ended otherwise than by handing the stream back, in a process that lived
+	Unforced   int            // those that no trouble explains
 	Forgotten  int            // messages that were handled and are not in their streams: a failover has forgotten them
 	Missing    int            // messages that nobody handled
 	Disordered int            // messages that were handled after a later one, or twice, in one ownership
@@ -50,6 +52,7 @@ func (f *Findings) name(format string, args ...any) {
 type audit struct {
 	notes    [][]noted // by stream
 	troubles []struck
+	session  time.Duration // TTL
 	interval time.Duration // what was handled that long before a trouble may come again
 	slots    func(stream int) (own, partition uint16)
 }
@@ -110,7 +113,8 @@ func (a *audit) stream(number int, there []id, f *Findings) {
 	last := make(map[api.Token]noted)
 	first := make(map[id]noted)
 	rewound := make(map[api.Token]id) // ownerships in which the feed went back, and after which message they went on
-	forgotten := 0                    // messages that were handled so far and are not there
+	returned := make(map[api.Token]bool)
+	forgotten := 0 // messages that were handled so far and are not there
 	for _, n := range all {
 		if n.token < token && n.kind == handled {
 			f.Stale++
@@ -122,9 +126,12 @@ func (a *audit) stream(number int, there []id, f *Findings) {
 			f.Ownerships++
 			continue
 		case released:
+			returned[n.token] = true
 			continue
 		case lost:
-			f.Losses++
+			if f.Losses++; !a.forced(n, partition) {
+				f.Unforced++
+			}
 			continue
 		case gap:
 			if f.Gaps++; forgotten == 0 {
@@ -144,6 +151,9 @@ func (a *audit) stream(number int, there []id, f *Findings) {
 		if before, again := first[n.id]; again && before.token != n.token {
 			to, back := rewound[n.token]
 			a.repeat(number, partition, before, n, back && to.less(n.id), f)
+			if returned[before.token] {
+				f.Returned++
+			}
 		}
 		first[n.id] = n // the latest, since that is what a later one repeats
 		if exists[n.id] {
@@ -161,6 +171,13 @@ func (a *audit) stream(number int, there []id, f *Findings) {
 			f.name("stream %d: nobody handled %v", number, x)
 		}
 	}
+}
+
+// forced reports whether a trouble explains that an ownership was lost.
+func (a *audit) forced(n noted, partition uint16) bool {
+	return slices.ContainsFunc(a.troubles, func(t struck) bool {
+		return !quiet[t.name] && (t.process == n.process || t.hits(partition)) && n.at >= t.from && n.at <= t.until+a.session+a.interval
+	})
 }
 
 // mayForget reports whether a failover may have forgotten what was written to a slot at some time.

@@ -59,7 +59,7 @@ func TestAuditFindsEachFault(t *testing.T) {
 		"a gap where all is there": {a: []note{did(1, 5, 1), {kind: gap, token: 5, at: at(2)}, did(2, 5, 4), did(3, 5, 5)},
 			want: Findings{Handled: 3, Gaps: 1, Unexcused: 1}},
 		"lost and handed back": {a: []note{did(1, 5, 1), {kind: lost, token: 5, at: at(2)}},
-			b: []note{did(2, 6, 3), did(3, 6, 3), {kind: released, token: 6, at: at(4)}}, want: Findings{Handled: 3, Losses: 1}},
+			b: []note{did(2, 6, 3), did(3, 6, 3), {kind: released, token: 6, at: at(4)}}, want: Findings{Handled: 3, Losses: 1, Unforced: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := audited(c.a, c.b)

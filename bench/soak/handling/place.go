@@ -14,6 +14,7 @@ import (
 
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/pod"
+	"github.com/streamlease/streamlease/test/journal"
 )
 
 const (
@@ -38,9 +39,11 @@ type place struct {
 	url     string
 	options ReaderOptions
 	process *pod.Process
-	run     string   // name of the process that runs
-	runs    int      // so far
-	badEnds []string // of processes that were to drain and did not
+	run     string                         // name of the process that runs
+	runs    int                            // so far
+	badEnds []string                       // of processes that were to start or to drain, and did not
+	excused int                            // those while servers were in trouble
+	trouble func(since time.Duration) bool // whether servers were
 
 	mu    sync.Mutex
 	notes []*notes // of all processes, in their order
@@ -49,7 +52,10 @@ type place struct {
 // start starts the next process, and returns when it answers. It retries a start that fails because the cluster is in trouble.
 func (p *place) start() (err error) {
 	for end := time.Now().Add(patience); ; {
-		if err = p.try(); err == nil || errors.Is(err, errHangs) || p.process == nil || time.Now().After(end) || measure.Pause(p.ctx, p.options.SessionTTL) != nil {
+		began := journal.Monotonic()
+		err = p.try()
+		p.judge(began, err)
+		if err == nil || errors.Is(err, errHangs) || p.process == nil || time.Now().After(end) || measure.Pause(p.ctx, p.options.SessionTTL) != nil {
 			return err
 		}
 		_ = p.process.Kill()
@@ -71,6 +77,17 @@ func (p *place) try() (err error) {
 		return err // there is no process
 	}
 	return p.look()
+}
+
+// judge notes an error of a start or an end, unless servers were in trouble since then: they may fail then, and must not hang.
+func (p *place) judge(since time.Duration, err error) {
+	switch {
+	case err == nil:
+	case !errors.Is(err, errHangs) && p.trouble(since):
+		p.excused++
+	default:
+		p.badEnds = append(p.badEnds, fmt.Sprintf("%s: %v", p.run, err))
+	}
 }
 
 // look asks the process whether it is well.

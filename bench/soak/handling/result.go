@@ -18,7 +18,7 @@ func (r Result) write(out io.Writer) {
 		t.Row("a server "+name, report.Grouped(r.Struck[name]))
 	}
 	for _, name := range byItself {
-		t.Row("a process or server "+name+", the machine being busy", report.Grouped(r.Struck[name]))
+		t.Row("a process or server "+name+" besides, the machine being busy", report.Grouped(r.Struck[name]))
 	}
 	t.Row("messages that were acknowledged", report.Grouped(r.Sent))
 	t.Row("messages that were refused, or not answered", report.Grouped(r.Unsent))
@@ -28,17 +28,20 @@ func (r Result) write(out io.Writer) {
 	t.Row("handled, and forgotten by a failover", report.Grouped(r.Forgotten))
 	t.Row("ownerships", report.Grouped(r.Ownerships))
 	t.Row("ownerships that were lost", report.Grouped(r.Losses))
+	t.Row("of these, without a trouble that would explain it", report.Grouped(r.Unforced))
 	t.Row("gaps that the feed found", report.Grouped(r.Gaps))
 	t.Row("handled again after a trouble, within the interval of checkpoints", report.Grouped(r.Repeated))
 	for _, name := range slices.Sorted(maps.Keys(r.After)) {
 		t.Row("of these, after: "+name, report.Grouped(r.After[name]))
 	}
+	t.Row("of these, after the stream was handed back", report.Grouped(r.Returned))
 	t.Row("handled again without a reason", report.Grouped(r.Unexcused))
 	t.Row("missing", report.Grouped(r.Missing))
 	t.Row("out of order in an ownership", report.Grouped(r.Disordered))
 	t.Row("handled by an owner that was already replaced", report.Grouped(r.Stale))
 	t.Row("not handled when the time was up", report.Grouped(r.Unhandled))
-	t.Row("processes that did not drain cleanly", report.Grouped(len(r.BadEnds)))
+	t.Row("processes that did not start or drain cleanly", report.Grouped(len(r.BadEnds)))
+	t.Row("those while servers were in trouble", report.Grouped(r.Excused))
 	t.Write(out)
 	for _, text := range slices.Concat(r.Named, r.BadEnds) {
 		fmt.Fprintf(out, "\n%s", text)
@@ -51,5 +54,5 @@ Three masters with a replica each. Some batches take long, and some fail, before
 	report.Goal(out, "messages out of order", float64(r.Disordered), "at most", 0)
 	report.Goal(out, "messages handled by an owner that was already replaced", float64(r.Stale), "at most", 0)
 	report.Goal(out, "messages handled again without a reason", float64(r.Unexcused), "at most", 0)
-	report.Goal(out, "processes that did not drain cleanly", float64(len(r.BadEnds)), "at most", 0)
+	report.Goal(out, "processes that did not start or drain cleanly", float64(len(r.BadEnds)), "at most", 0)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -51,6 +52,7 @@ type Result struct {
 	NotThere  int // acknowledged numbers that their streams do not have in the end, since a failover forgot them
 	Unhandled int // messages that were not handled when the time for that was up
 	BadEnds   []string
+	Excused   int // starts and drains that failed while servers were in trouble
 	Findings
 }
 
@@ -170,11 +172,11 @@ func (s *soak) prepare(ctx, alive context.Context) error {
 	for i := range 2 * o.Partitions {
 		s.storm.slots = append(s.storm.slots, cluster.Slot(p.Stream(i%o.Streams)))
 	}
-	s.audit = audit{interval: o.Checkpoint + slack, slots: func(stream int) (own, partition uint16) {
+	s.audit = audit{session: o.SessionTTL, interval: o.Checkpoint + slack, slots: func(stream int) (own, partition uint16) {
 		return cluster.Slot(p.Stream(stream)), layout.Keys(layout.Of(p.Stream(stream))).Slot
 	}}
 	for i := range o.Processes {
-		s.places = append(s.places, &place{ctx: alive, name: fmt.Sprint("reader-", i+1), dir: s.dir,
+		s.places = append(s.places, &place{ctx: alive, trouble: s.storm.serversIn, name: fmt.Sprint("reader-", i+1), dir: s.dir,
 			url: "redis://" + s.cluster.Nodes()[0].Addr() + "?addr=" + s.cluster.Nodes()[1].Addr(),
 			options: ReaderOptions{Service: service, Partitions: o.Partitions, Prefix: prefix, LeaseTTL: o.LeaseTTL,
 				SessionTTL: o.SessionTTL, Checkpoint: o.Checkpoint}})
@@ -213,11 +215,10 @@ func (s *soak) finish(ctx context.Context) error {
 		}
 	}
 	for _, p := range s.places {
-		if err := errors.Join(p.look(), p.drain()); err != nil {
-			p.badEnds = append(p.badEnds, fmt.Sprintf("%s: %v", p.run, err))
-		}
+		p.judge(journal.Monotonic(), errors.Join(p.look(), p.drain()))
 		p.process = nil
 		s.result.BadEnds = append(s.result.BadEnds, p.badEnds...)
+		s.result.Excused += p.excused
 	}
 	if err := errors.Join(s.collect(), ctx.Err()); err != nil {
 		return err

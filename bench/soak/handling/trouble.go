@@ -42,12 +42,13 @@ const (
 const (
 	stood = "did not run"
 	slow  = "was slow"
+	down  = "was down with its cluster"
 )
 
 var (
 	onProcesses = []string{restarted, killed, paused, cutOff}
 	onServers   = []string{flushed, failover, crashed, frozen, moved, fullUp}
-	byItself    = []string{stood, slow}
+	byItself    = []string{stood, slow, down}
 )
 
 // quiet are troubles after which nothing may come again, since nobody loses a lease or a position.
@@ -108,40 +109,49 @@ func (s *storm) write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "troubles.txt"), []byte(text.String()), 0o600)
 }
 
-// serversIn reports whether servers were in trouble since then, or shortly before: a drain may fail then.
+// serversIn reports whether servers were in trouble since then, or shortly before.
 func (s *storm) serversIn(since time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.struck {
-		if t.process == "" && t.until >= since-2*s.session {
+		if t.process == "" && t.name != flushed && t.name != fullUp && t.until >= since-2*s.session {
 			return true
 		}
 	}
 	return false
 }
 
-// watch notes when servers answer late although no trouble of ours has struck them: the machine is busy then.
+// watch notes when servers answer late, the machine being busy, and when they report for long that the cluster is down: one master that
+// is gone stops them all.
 func (s *storm) watch(ctx context.Context) error {
 	var g errgroup.Group
 	for _, n := range s.cluster.Nodes() {
 		g.Go(func() error {
-			for measure.Pause(ctx, s.session/(2*stallShare)) == nil {
+			for last := journal.Monotonic(); measure.Pause(ctx, s.session/(2*stallShare)) == nil; {
 				began := journal.Monotonic()
 				within, cancel := context.WithTimeout(ctx, s.session)
-				_, err := n.Call(within, "PING")
+				info, err := n.Call(within, "CLUSTER", "INFO")
 				cancel()
-				if now := journal.Monotonic(); ctx.Err() == nil && now-began >= s.session/stallShare {
-					s.mu.Lock()
-					s.struck = append(s.struck, struck{slow, "", nil, began, now})
-					s.mu.Unlock()
-				} else if err != nil {
-					continue // it was killed
+				now := journal.Monotonic()
+				if ctx.Err() == nil && now-began >= s.session/stallShare {
+					s.add(struck{slow, "", nil, began, now})
+				}
+				if err != nil || strings.Contains(info, "cluster_state:ok") {
+					last = now
+				} else if now-last >= s.session/2 { // sessions may have ended
+					s.add(struck{down, "", nil, last, now})
 				}
 			}
 			return nil
 		})
 	}
 	return g.Wait()
+}
+
+func (s *storm) add(t struck) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.struck = append(s.struck, t)
 }
 
 // pause waits for a random time of about so many sessions.
@@ -179,9 +189,7 @@ func (s *storm) strikeProcess(ctx context.Context, p *place, rnd *rand.Rand) err
 		switch name {
 		case restarted:
 			began := journal.Monotonic()
-			if bad := p.drain(); bad != nil && (errors.Is(bad, errHangs) || !s.serversIn(began)) {
-				p.badEnds = append(p.badEnds, fmt.Sprintf("%s: %v", p.run, bad))
-			}
+			p.judge(began, p.drain())
 			err = p.start()
 		case killed:
 			err = p.kill()
