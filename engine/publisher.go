@@ -78,7 +78,7 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 	}
 	p := &Publisher{client: client, layout: layout, runner: lease.NewRunner(client, nil), limits: cfg.limits.WithDefaults(),
 		clock: lease.NewClock(), log: cmp.Or(cfg.logger, slog.Default())}
-	p.unowned = unowned{client: client, layout: layout, runner: p.runner, add: p.command}
+	p.unowned = unowned{layout: layout, runner: p.runner}
 	return p, nil
 }
 

@@ -3,19 +3,14 @@ package engine
 import (
 	"context"
 
-	"github.com/redis/rueidis"
-
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 )
 
-// unowned announces streams as OnlyIfUnowned says. While a stream's slot migrates, it cannot be found out who owns it: then it is
-// announced in any case.
+// unowned announces streams as OnlyIfUnowned says.
 type unowned struct {
-	client   rueidis.Client
 	layout   *cluster.Layout
 	runner   *lease.Runner
-	add      func(stream string, fields []string) rueidis.Completed // announces in any case
 	standing standing
 }
 
@@ -44,15 +39,7 @@ func (u *unowned) announceMany(ctx context.Context, all []encoded) (entries []st
 			again = append(again, i)
 		}
 	}
-	if len(again) > 0 {
-		commands := make(rueidis.Commands, len(again))
-		for n, i := range again {
-			commands[n] = u.add(all[i].stream, all[i].fields)
-		}
-		for n, result := range u.client.DoMulti(ctx, commands...) {
-			entries[again[n]], errs[again[n]] = result.ToString()
-		}
-	}
+	u.announceApart(ctx, all, again, last, entries, errs)
 	for i, x := range all {
 		// Without an answer, what stood before still counts: if it made another announcement, that is one too many.
 		if errs[i] == nil && entries[i] != last[i] {
@@ -60,6 +47,38 @@ func (u *unowned) announceMany(ctx context.Context, all []encoded) (entries []st
 		}
 	}
 	return entries, errs
+}
+
+// announceApart announces some of all, whose slots migrate, with calls of one key each: first whether the stream is owned, then whether last
+// stands. A message a stream would be an announcement too many, for as long as a slot takes.
+func (u *unowned) announceApart(ctx context.Context, all []encoded, some []int, last, entries []string, errs []error) {
+	if len(some) == 0 {
+		return
+	}
+	looks := make([]lease.Call, len(some))
+	for n, i := range some {
+		looks[n] = lease.LookOwned(u.layout, all[i].stream)
+	}
+	var calls []lease.Call
+	var free []int
+	for n, result := range u.runner.DoMulti(ctx, looks) {
+		i := some[n]
+		owned, leaving, err := lease.ParseOwned(result)
+		if entries[i], errs[i] = "", err; err != nil || owned {
+			continue
+		}
+		stands := last[i]
+		if stands == leaving {
+			stands = ""
+		}
+		calls, free = append(calls, lease.AnnounceUnlooked(u.layout, all[i].stream, stands, all[i].fields)), append(free, i)
+	}
+	if len(calls) == 0 {
+		return
+	}
+	for n, result := range u.runner.DoMulti(ctx, calls) {
+		entries[free[n]], errs[free[n]] = lease.ParseAnnounced(result)
+	}
 }
 
 // undecided reports whether a slot that migrates kept a server from finding out.

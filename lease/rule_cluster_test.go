@@ -146,6 +146,7 @@ func TestCluster(t *testing.T) {
 			return string([]byte{byte(got[0]), byte(got[1])})
 		}
 		require.Equal(t, "st", alone(1, "2"))
+		announceWhileMigrating(t, c, l)
 		w.Do("MIGRATE", "127.0.0.1", strconv.Itoa(other.Port()), w.keys.Checkpoints, "0", "5000")
 		require.Equal(t, "st", alone(2, "3"), "the checkpoints have moved, the lease has not")
 		require.Equal(t, "ot", alone(1, "2"))
@@ -171,4 +172,27 @@ func TestCluster(t *testing.T) {
 		require.Equal(t, "dd", verdicts(there.done(alice, back(l).with("6"), back(fresh).with("6"))))
 		require.Equal(t, []string{"6", "6"}, []string{there.checkpoint("with"), there.checkpoint("without")})
 	})
+}
+
+// announceWhileMigrating announces a stream that is held and one that is free while their slot migrates.
+func announceWhileMigrating(t *testing.T, c *harness, held *Lease) {
+	t.Helper()
+	run := NewRunner(c.Client, nil)
+	entry, err := ParseAnnounced(run.Do(c.ctx, AnnounceUnowned(c.layout, held.Stream(), "", []string{"f", "v"})))
+	require.NoError(t, err, "all its keys are on one node")
+	require.Empty(t, entry)
+	_, err = ParseAnnounced(run.Do(c.ctx, AnnounceUnowned(c.layout, "free", "", []string{"f", "v"})))
+	code, _ := Refusal(err)
+	require.Equal(t, "TRYAGAIN", code)
+	owned, _, err := ParseOwned(run.Do(c.ctx, LookOwned(c.layout, "free")))
+	require.NoError(t, err)
+	require.False(t, owned)
+	text, _ := EncodeAnnouncement("free", nil)
+	announce := func(last string) string {
+		id, err := ParseAnnounced(run.Do(c.ctx, AnnounceUnlooked(c.layout, "free", last, []string{FieldAnnouncement, text})))
+		require.NoError(t, err)
+		return id
+	}
+	first := announce("")
+	require.Equal(t, first, announce(first), "it stands")
 }

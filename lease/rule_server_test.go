@@ -89,6 +89,7 @@ func (w *harness) everyCall(l *Lease) map[string]error {
 	_, errs["requeue"] = s.Requeue(ctx, 0, alice, []Disposition{back(l)})
 	_, _, errs["shut"] = s.Shut(ctx, 0, alice, l, false)
 	_, errs["announce"] = ParseAnnounced(s.rest.Do(ctx, AnnounceUnowned(w.layout, l.Stream(), "", []string{"f", "v"})))
+	_, _, errs["owned"] = ParseOwned(s.rest.Do(ctx, LookOwned(w.layout, l.Stream())))
 	_, errs["close"] = s.Close(ctx, 0, alice)
 	return errs
 }

@@ -117,6 +117,7 @@ var (
 	scriptSignals  = embedded("signals")
 	scriptShut     = embedded("shut")
 	scriptAnnounce = embedded("announce")
+	scriptOwned    = embedded("owned")
 	scriptForget   = embedded("forget")
 )
 
@@ -126,6 +127,6 @@ func Scripts() []*Script {
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,
 		scriptPromote, scriptVerify, scriptRead, scriptCopy, scriptWhole, scriptPending, scriptClose, scriptLegacy, scriptExists,
 		scriptIDs, scriptAttend, scriptKeep, scriptRestore, scriptSave, scriptSaveOne, scriptForget, scriptSignals,
-		scriptShut, scriptAnnounce,
+		scriptShut, scriptAnnounce, scriptOwned,
 	}
 }

@@ -24,16 +24,19 @@ var struckScripts = []string{
 
 // notStruck are the other scripts, with the reason.
 var notStruck = map[string]string{
-	"extend":  "sent only while a slot migrates",
-	"verify":  "sent only while settling: TestVerifyMayGetLost",
-	"exists":  "sent only next to consumers of another library",
-	"attend":  "moves nothing, and is sent twice a minute",
-	"copy":    "sent only for entries of other partitions: TestHeavyMisroutedEntriesAreForwardedOnce of package engine",
-	"save":    "sent only where checkpoints are stored; lease/rule_checkpoint_test.go",
-	"forget":  "removes a number that does no harm; the scanner removes what it leaves",
-	"saveone": "likewise, while a slot migrates",
-	"signals": "reads hints, all of which may be lost: TestSignalsMayGetLost of package engine",
-	"whole":   "reads what is to be copied, and is sent again",
+	"extend":   "sent only while a slot migrates",
+	"verify":   "sent only while settling: TestVerifyMayGetLost",
+	"exists":   "sent only next to consumers of another library",
+	"attend":   "moves nothing, and is sent twice a minute",
+	"copy":     "sent only for entries of other partitions: TestHeavyMisroutedEntriesAreForwardedOnce of package engine",
+	"save":     "sent only where checkpoints are stored; lease/rule_checkpoint_test.go",
+	"forget":   "removes a number that does no harm; the scanner removes what it leaves",
+	"saveone":  "likewise, while a slot migrates",
+	"signals":  "reads hints, all of which may be lost: TestSignalsMayGetLost of package engine",
+	"shut":     "sent only by owners that leave; lease/shut_test.go, and the tests of feeds",
+	"announce": "sent by producers, which hear of it; TestSendSaysWhatIsKnown of package feed",
+	"owned":    "likewise, while a slot migrates",
+	"whole":    "reads what is to be copied, and is sent again",
 
 	// Sent by comparisons, and after manual changes on the server: TestRepairMayGetLost.
 	"ids": "", "keep": "", "restore": "",
