@@ -130,8 +130,8 @@ func (s *soak) run(ctx context.Context, r *report.Report) (err error) {
 	for i, p := range s.places {
 		g.Go(func() error { return s.storm.strikeProcess(until, p, rand.New(rand.NewPCG(o.Seed, uint64(i+1)))) })
 	}
+	g.Go(func() error { return s.storm.watch(until) })
 	if !o.Spare {
-		g.Go(func() error { return s.storm.watch(until) })
 		g.Go(func() error { return s.storm.strikeServers(until, rand.New(rand.NewPCG(o.Seed, 0))) })
 	}
 	g.Go(func() error { return s.load.run(until, o.Rate) })
