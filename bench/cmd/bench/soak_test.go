@@ -166,4 +166,5 @@ func TestSoakOfMessagesHoldsWhatIsPromised(t *testing.T) {
 	require.GreaterOrEqual(t, s.Ownerships, 300)
 	require.Zero(t, s.Missing+s.Unhandled+s.Disordered+s.Stale+s.Unexcused)
 	require.Empty(t, s.BadEnds)
+	require.Empty(t, s.Errors)
 }

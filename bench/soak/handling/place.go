@@ -26,6 +26,8 @@ const (
 	quitPatience = 10 * time.Second
 	// maxStacks is how many bytes of the stacks of a process are shown. The log has all of them.
 	maxStacks = 256 << 10
+	// maxLine is how much of a logged line is shown.
+	maxLine = 4 << 10
 )
 
 // errHangs is that of a process that did not do in time what it was asked.
@@ -151,6 +153,20 @@ func (p *place) stacks() string {
 		return "it wrote no stacks"
 	}
 	return stacks[:min(len(stacks), maxStacks)]
+}
+
+// errors returns the errors that the processes have logged: the library logs none because servers are in trouble.
+func (p *place) errors() (all []string, err error) {
+	for _, n := range p.notes {
+		text, e := os.ReadFile(strings.TrimSuffix(n.path, ".notes") + ".log")
+		err = errors.Join(err, e)
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, " level=ERROR ") {
+				all = append(all, n.process+": "+line[:min(len(line)-1, maxLine)])
+			}
+		}
+	}
+	return all, err
 }
 
 func (p *place) log() string { return filepath.Join(p.dir, p.run+".log") }

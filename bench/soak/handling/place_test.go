@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -50,4 +51,17 @@ func TestAProcessThatHangsIsEndedAndItsStacksAreShown(t *testing.T) {
 
 func TestAProcessThatIsKilledDidNotEndByItself(t *testing.T) {
 	require.NoError(t, child(t).kill())
+}
+
+func TestErrorsThatAProcessLoggedAreFound(t *testing.T) {
+	p := &place{run: "reader-1", dir: t.TempDir()}
+	p.notes = []*notes{{process: p.run, path: filepath.Join(p.dir, p.run+".notes")}}
+	text := `time=x level=WARN msg="redis unreachable"
+time=x level=ERROR msg="handler panicked" stack="a\nb"
+time=x level=INFO msg="engine ended"
+`
+	require.NoError(t, os.WriteFile(p.log(), []byte(text), 0o600))
+	all, err := p.errors()
+	require.NoError(t, err)
+	require.Equal(t, []string{`reader-1: time=x level=ERROR msg="handler panicked" stack="a\nb"`}, all)
 }

@@ -42,8 +42,9 @@ func (r Result) write(out io.Writer) {
 	t.Row("not handled when the time was up", report.Grouped(r.Unhandled))
 	t.Row("processes that did not start or drain cleanly", report.Grouped(len(r.BadEnds)))
 	t.Row("those while servers were in trouble", report.Grouped(r.Excused))
+	t.Row("errors that processes logged", report.Grouped(len(r.Errors)))
 	t.Write(out)
-	for _, text := range slices.Concat(r.Named, r.BadEnds) {
+	for _, text := range slices.Concat(r.Named, r.BadEnds, r.Errors[:min(len(r.Errors), maxNamed)]) {
 		fmt.Fprintf(out, "\n%s", text)
 	}
 	fmt.Fprintf(out, `
@@ -54,5 +55,6 @@ Three masters with a replica each. Some batches take long, and some fail, before
 	report.Goal(out, "messages out of order", float64(r.Disordered), "at most", 0)
 	report.Goal(out, "messages handled by an owner that was already replaced", float64(r.Stale), "at most", 0)
 	report.Goal(out, "messages handled again without a reason", float64(r.Unexcused), "at most", 0)
+	report.Goal(out, "errors that processes logged", float64(len(r.Errors)), "at most", 0)
 	report.Goal(out, "processes that did not start or drain cleanly", float64(len(r.BadEnds)), "at most", 0)
 }

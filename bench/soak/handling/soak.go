@@ -52,11 +52,14 @@ type Result struct {
 	NotThere  int // acknowledged numbers that their streams do not have in the end, since a failover forgot them
 	Unhandled int // messages that were not handled when the time for that was up
 	BadEnds   []string
-	Excused   int // starts and drains that failed while servers were in trouble
+	Errors    []string // that processes have logged
+	Excused   int      // starts and drains that failed while servers were in trouble
 	Findings
 }
 
-func (r *Result) holds() bool { return r.hold() && r.Unhandled == 0 && len(r.BadEnds) == 0 }
+func (r *Result) holds() bool {
+	return r.hold() && r.Unhandled == 0 && len(r.BadEnds)+len(r.Errors) == 0
+}
 
 // soak is one run.
 type soak struct {
@@ -219,6 +222,10 @@ func (s *soak) finish(ctx context.Context) error {
 		p.process = nil
 		s.result.BadEnds = append(s.result.BadEnds, p.badEnds...)
 		s.result.Excused += p.excused
+		logged, err := p.errors()
+		if s.result.Errors = append(s.result.Errors, logged...); err != nil {
+			return err
+		}
 	}
 	if err := errors.Join(s.collect(), ctx.Err()); err != nil {
 		return err
