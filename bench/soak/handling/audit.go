@@ -226,7 +226,7 @@ func (a *audit) unsaved(t struck, partition uint16) time.Duration {
 	for again := true; again; {
 		again = false
 		for _, x := range a.troubles {
-			if x.hits(partition) && x.from-a.interval < since && x.until >= since {
+			if x.hits(partition) && !harmless[x.name] && x.from-a.interval < since && x.until >= since {
 				since, again = x.from-a.interval, true
 			}
 		}

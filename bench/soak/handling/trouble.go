@@ -54,6 +54,9 @@ var (
 // quiet are troubles after which nothing may come again, since nobody loses a lease or a position.
 var quiet = map[string]bool{restarted: true, flushed: true, fullUp: true, failover: true, moved: true}
 
+// harmless are troubles of servers that keep nobody from starting, ending, or storing positions.
+var harmless = map[string]bool{flushed: true, fullUp: true}
+
 // deck deals troubles at random, each one before any comes again.
 type deck struct {
 	all, left []string
@@ -114,7 +117,7 @@ func (s *storm) serversIn(since time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.struck {
-		if t.process == "" && t.name != flushed && t.name != fullUp && t.until >= since-2*s.session {
+		if t.process == "" && !harmless[t.name] && t.until >= since-2*s.session {
 			return true
 		}
 	}
