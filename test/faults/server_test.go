@@ -280,6 +280,7 @@ var notNeeded = map[string]string{
 	"cluster myid": "called only where INFO is refused",
 	"info":         "CLUSTER MYID will do; both are refused in TestNeitherInfoNorMyid",
 	"exists":       "called only next to consumers of another library",
+	"hdel":         "for checkpoints, without which everything else works: TestWithoutTheRightsToCheckpoints",
 }
 
 // Trace: the user of the engine lacks one of the rights that it needs, each in turn. The engine does not start, and the error
@@ -299,6 +300,22 @@ func TestEachMissingRight(t *testing.T) {
 			require.Error(t, err)
 			require.Contains(t, strings.ToLower(err.Error()), command)
 			require.ErrorContains(t, err, "grant")
+		})
+	}
+}
+
+// Trace: the user has no right to what checkpoints take. Streams are owned and done as ever.
+func TestWithoutTheRightsToCheckpoints(t *testing.T) {
+	for _, command := range []string{"hdel", "hset", "hscan"} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.user("weak", "-"+command)
+			a := h.join("a", h.asUser("weak"), withTTL(longTTL)...)
+			h.announce("s", "t")
+			h.awaitOwned("s", "t")
+			require.NoError(t, a.ready())
+			h.finish("s", "t")
 		})
 	}
 }
