@@ -93,6 +93,14 @@ func (f *Feed) Run(ctx context.Context) error {
 // docs/ACL.md), have the client speak RESP3, or use Mode Auto.
 var ErrTrackingRefused = errors.New("feed: client tracking is refused")
 
+// tracksNot is the error of Run where tracking is refused. missing are all rights that are missing, "" if none are known to.
+func tracksNot(err error, missing string) error {
+	if missing == "" {
+		return fmt.Errorf("%w: %w", ErrTrackingRefused, err)
+	}
+	return fmt.Errorf("%w: %s (first seen: %w)", ErrTrackingRefused, missing, err)
+}
+
 // read starts the reader, once the engine is connected. Where it cannot read, the engine is stopped.
 func (f *Feed) read(ctx context.Context, running *sync.WaitGroup, fail context.CancelCauseFunc) {
 	c := &f.core.cfg
@@ -115,9 +123,11 @@ func (f *Feed) read(ctx context.Context, running *sync.WaitGroup, fail context.C
 		f.core.reader = f.core.wrap(f.core.reader)
 	}
 	f.reader.Store(r)
+	missing := make(chan string, 1)
+	running.Go(func() { missing <- nameMissingRights(ctx, f.engine, c, f.core.log) })
 	running.Go(func() {
 		if err := r.Run(ctx); err != nil {
-			fail(fmt.Errorf("%w: %w", ErrTrackingRefused, err))
+			fail(tracksNot(err, <-missing))
 		}
 	})
 }
