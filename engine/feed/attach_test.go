@@ -11,6 +11,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/api/leasetest"
 	"github.com/streamlease/streamlease/engine/feed/internal/backing"
+	"github.com/streamlease/streamlease/engine/feed/internal/position"
 	"github.com/streamlease/streamlease/engine/feed/internal/reading"
 	"github.com/streamlease/streamlease/test/virtual"
 )
@@ -64,4 +65,30 @@ func TestStreamThatIsLostWhileTheReaderTakesIt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What reads have not brought is passed over only if the server that was read is the one that was asked for the last ID.
+func TestNothingIsPassedOverWhereAServerWasReplacedLately(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
+		k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, nil, slog.New(slog.DiscardHandler), "s")
+		require.NoError(t, err)
+		k.reader = &slowReader{}
+		k.Added(leasetest.New("a"), func(error) {})
+		s := k.streams.find("a")
+		last := position.ID{MS: 5}
+		pass := func() position.ID {
+			s.mu.Lock()
+			s.flags |= passing
+			k.passes.set(s, last)
+			s.mu.Unlock()
+			require.Equal(t, reading.Again, s.Read(reading.Result{After: "0-0"}))
+			require.Equal(t, reading.Rest, s.Read(reading.Result{After: "0-0"}))
+			return s.at
+		}
+		k.Topology()
+		require.Equal(t, position.ID{}, pass())
+		time.Sleep(changeLasts + time.Second)
+		require.Equal(t, last, pass())
+		<-k.stop()
+	})
 }

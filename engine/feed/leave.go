@@ -162,14 +162,15 @@ func (s *stream) left(result metrics.Leaving, why error) {
 
 // passLocked moves the position to the last ID that was seen when the stream could not be left, since a read that came after it has
 // brought nothing: there is no message up to that ID any more, nor will there be. So a stream whose last message was deleted
-// can be left, too. The first empty read may have been on its way when the ID was seen, and proves nothing; passLocked reports
+// can be left, too. Where a server was replaced lately, the reads may have been answered by the old one, which lacks the message: then
+// nothing is moved. The first empty read may have been on its way when the ID was seen, and proves nothing; passLocked reports
 // whether another one is needed.
 func (s *stream) passLocked() (again bool) {
 	if !s.is(passed) {
 		s.flags |= passed
 		return true
 	}
-	if to, ok := s.unpassLocked(); ok && s.at.Less(to) {
+	if to, ok := s.unpassLocked(); ok && s.at.Less(to) && !s.core.changedLately() {
 		s.moveLocked(to)
 	}
 	return false
