@@ -33,7 +33,7 @@ func (s *fakeServer) freeLease(p *fakePartition, key string) {
 // lookForSignals is what a beat answers about signals.
 func (s *fakeServer) lookForSignals(p *fakePartition, set *lease.Settings, alone bool, b *lease.Beat) {
 	switch position := set.Signals.Position(p.keys.Partition); {
-	case position == "":
+	case position == "", lease.CompareIDs(position, fmt.Sprintf("%d-18446744073709551615", nowMilli())) > 0 && strings.HasSuffix(position, "-18446744073709551615"):
 		b.SignalsFrom = fmt.Sprintf("%d-18446744073709551615", nowMilli()-1)
 	case alone || set.Signals.LeftOut(p.keys.Partition):
 	case p.signalsRefused != nil:

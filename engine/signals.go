@@ -45,7 +45,7 @@ type signalParts struct {
 // asked for as soon as its stream is free, and what producers send reaches the owner.
 //
 // Beats report that there is something to read after a position; nothing is read otherwise. All of it is hints. When some may have been
-// missed, since the stream was trimmed or deleted, another server answers, or more come than can be read, then what is parked is asked for
+// missed, since the stream was trimmed or deleted, another server answers, its clock was set back, or more come than can be read, then what is parked is asked for
 // within hastenSpread, and owners hear of further announcements with their next renewals, which are due at once if the server
 // changed. What producers sent is lost.
 type signals struct {
@@ -104,6 +104,9 @@ func (g *signals) onBeat(partition int, b lease.Beat, changed bool) {
 			// Only now, so that nothing is asked for before a position from which all that follows is read.
 			g.positions.SetPosition(partition, b.SignalsFrom)
 			missed, p.missed = p.missed, false
+		} else if g.positions.SetBack(partition, b.SignalsFrom) {
+			g.metrics.Inc(metrics.SignalGaps)
+			missed = true
 		}
 		p.mu.Unlock()
 		if missed {

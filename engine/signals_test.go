@@ -402,6 +402,20 @@ func TestAPageOfAnEarlierServerMovesNoPosition(t *testing.T) {
 	})
 }
 
+// Trace: the server's clock was an hour ahead when the session was opened, and nothing was signalled until it was set right.
+func TestSignalsAreHeardAfterTheClockWasSetBack(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		a := h.start(nil, slowCalls()...)
+		h.server.announce("s")
+		advance(time.Second)
+		a.positions.SetPosition(0, fmt.Sprintf("%d-18446744073709551615", nowMilli()+3_600_000))
+		advance(heard)
+		h.server.signalUser(0, "s", "look")
+		advance(heard)
+		require.Len(t, a.notified(api.Signaled), 1)
+	})
+}
+
 // What was signalled of a stream during an acquisition is acted on, however much else was: the oldest is forgotten, and then whatever
 // was asked for is asked for again.
 func TestRecentSignalsAreBounded(t *testing.T) {

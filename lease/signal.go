@@ -140,6 +140,16 @@ func (g *Signals) passed(p int, with, without error) {
 	}
 }
 
+// SetBack has signals of a partition looked for from an earlier time on, which a beat answered: the server's clock was set back, and what comes
+// now is before the position. It reports false, and changes nothing, unless the position is a time after that.
+func (g *Signals) SetBack(p int, from string) bool {
+	at := g.parts[p].position.Load()
+	if at == nil || *at == "" || isSignalID(*at) || CompareIDs(*at, from) <= 0 {
+		return false
+	}
+	return g.parts[p].position.CompareAndSwap(at, &from)
+}
+
 // isSignalID reports whether a position is that of a signal, and not of a time.
 func isSignalID(position string) bool { return !strings.HasSuffix(position, "-18446744073709551615") }
 

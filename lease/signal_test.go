@@ -334,3 +334,23 @@ func TestAPositionInTimeIsBeforeWhatFollows(t *testing.T) {
 	}
 	require.True(t, isSignalID("5-1"))
 }
+
+// Trace: the clock of the server is an hour ahead when a process joins, and is set right then. What comes is before the position of that
+// process, which heard of nothing for an hour.
+func TestAPositionThatIsAheadOfTheClockIsSetBack(t *testing.T) {
+	w, _ := newSignalling(t)
+	ahead := strconv.FormatInt(w.Now()+3_600_000, 10) + "-18446744073709551615"
+	w.set.Signals.SetPosition(0, ahead)
+	w.Do("XADD", w.keys.Signals, "*", "stream", "s")
+	from := w.beat(alice).SignalsFrom
+	require.Negative(t, CompareIDs(from, ahead))
+	require.False(t, w.set.Signals.SetBack(0, ahead), "it is there")
+	require.True(t, w.set.Signals.SetBack(0, from))
+	require.False(t, w.set.Signals.SetBack(0, from), "a second answer")
+	w.Do("XADD", w.keys.Signals, "*", "stream", "s")
+	b := w.beat(alice)
+	require.Empty(t, b.SignalsFrom)
+	require.NotEmpty(t, b.Signal)
+	w.set.Signals.SetPosition(0, b.Signal)
+	require.False(t, w.set.Signals.SetBack(0, "1-18446744073709551615"), "signals go on from the last, whatever the clock says")
+}

@@ -8,10 +8,11 @@ local function position_now()
 end
 
 -- What a beat answers about signals: the ID of the first one after position, '' if there is none, or "@<position>" if the caller
--- has no position yet, or "!<error>". It reads one entry that the caller has not seen, or none: the last one, which every beat would
+-- has no position yet, or one of a time that has not come, since the clock was set back; or "!<error>". It reads one entry that the caller has not seen, or none: the last one, which every beat would
 -- read, may have 4 KB.
 local function look_for_signals(position)
-  if position == '' then
+  local ms = string.match(position, '^(%d+)%-18446744073709551615$')
+  if position == '' or ms and tonumber(ms) > now then
     return '@' .. position_now()
   end
   if not signals then
