@@ -15,8 +15,10 @@ type batch struct {
 	grown  int // failures of the lane in a row, which make the timeout longer
 
 	taken    []turn // whose turn it is
-	reads    []read // what is asked for
+	reads    []read // what is asked for, in the order of the commands
+	quiet    []read // of these, what shares commands, while it is being collected
 	commands []rueidis.Completed
+	widths   []int // how many reads each of the commands has
 	reserved int64 // in the budget
 }
 
@@ -67,7 +69,7 @@ func (r *Reader) take(b *batch) bool {
 
 // ask asks the sources what to read, within the budget. What finds no room goes back to the front of the queue.
 func (r *Reader) ask(b *batch) {
-	b.reads, b.commands, b.reserved = b.reads[:0], b.commands[:0], 0
+	b.reads, b.quiet, b.commands, b.widths, b.reserved = b.reads[:0], b.quiet[:0], b.commands[:0], b.widths[:0], 0
 	share := r.budget.share()
 	left := share
 	for i, t := range b.taken {
@@ -87,15 +89,24 @@ func (r *Reader) ask(b *batch) {
 		if h.mean == 0 {
 			count = 1 // nothing is known of its messages: a hundred could be of any size
 		}
-		n, need := plan(left, share, len(b.taken), r.meanOf(h), max(count, 1), t.more, len(b.reads) == 0)
+		n, need := plan(left, share, len(b.taken), r.meanOf(h), max(count, 1), t.more, len(b.reads)+len(b.quiet) == 0)
 		if n == 0 {
 			r.untake(b.lane, b.taken[i:])
 			break
 		}
 		left -= need
 		b.reserved += need
-		b.add(t, after, n)
+		if after == "" {
+			after = "0-0"
+		}
+		q := read{h: h, after: after, count: n, xread: !t.rung && !t.more || after == lastID}
+		if q.xread && !t.alone && r.shares() {
+			b.quiet = append(b.quiet, q)
+		} else {
+			b.add(q)
+		}
 	}
+	b.addQuiet()
 	r.budget.add(b.reserved - share)
 }
 
@@ -117,19 +128,14 @@ const lastID = "18446744073709551615-18446744073709551615"
 // quiet stream is answered from its last ID), and is what most reads are when nothing rang. XRANGE is answered by an array, where
 // XREAD's map costs the client 700 bytes a read. Neither is marked read-only, so no client sends it to a replica, or repeats
 // it without being asked.
-func (b *batch) add(t turn, after string, n int) {
-	if after == "" {
-		after = "0-0"
+func (b *batch) add(q read) {
+	if q.xread {
+		b.addXRead([]read{q})
+		return
 	}
-	h, xread := t.h, !t.rung && !t.more || after == lastID
-	var c rueidis.Completed
-	if xread {
-		c = b.client.B().Arbitrary("XREAD", "COUNT", strconv.Itoa(n), "STREAMS").Keys(h.source.Stream()).Args(after).Build()
-	} else {
-		c = b.client.B().Arbitrary("XRANGE").Keys(h.source.Stream()).Args("("+after, "+", "COUNT", strconv.Itoa(n)).Build()
-	}
-	b.commands = append(b.commands, c)
-	b.reads = append(b.reads, read{h: h, after: after, count: n, xread: xread})
+	b.reads, b.widths = append(b.reads, q), append(b.widths, 1)
+	b.commands = append(b.commands,
+		b.client.B().Arbitrary("XRANGE").Keys(q.h.source.Stream()).Args("("+q.after, "+", "COUNT", strconv.Itoa(q.count)).Build())
 }
 
 // send sends the pipeline and takes in the answers.
@@ -140,11 +146,19 @@ func (r *Reader) send(b *batch) {
 	answers := b.client.DoMulti(ctx, b.commands...)
 	cancel()
 	tally := &tally{}
+	reads := b.reads
 	for i, answer := range answers {
 		if answer.NonRedisError() != nil {
 			b.commands = nil // the client may write them yet: what it gave up waiting for is still in its queue
 		}
-		r.takeIn(b, b.reads[i], answer, tally)
+		some := reads[:b.widths[i]]
+		reads = reads[len(some):]
+		if len(some) > 1 {
+			r.takeInAll(b, some, answer, tally)
+			continue
+		}
+		page, bytes, err := parsePage(answer, some[0].xread)
+		r.takeIn(b, some[0], page, bytes, err, tally)
 	}
 	r.count(EmptyReads, tally.empty)
 	r.count(Messages, tally.messages)
@@ -159,9 +173,8 @@ type tally struct {
 	unreached              error // the last error that says that it was not reached, or cannot answer anybody
 }
 
-// takeIn passes one answer to its source.
-func (r *Reader) takeIn(b *batch, q read, answer rueidis.RedisResult, tally *tally) {
-	page, bytes, err := parsePage(answer, q.xread)
+// takeIn passes what was read of one stream to its source.
+func (r *Reader) takeIn(b *batch, q read, page []Message, bytes int, err error, tally *tally) {
 	switch {
 	case err == nil:
 		tally.reached++
@@ -276,6 +289,7 @@ func (r *Reader) done(b *batch) {
 	room := r.budget.add(-b.reserved)
 	clear(b.taken)
 	clear(b.reads)
+	clear(b.quiet)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if room {

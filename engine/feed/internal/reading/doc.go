@@ -34,7 +34,14 @@
 //
 // An empty read of a stream that was deleted and began with lower IDs looks like one of a quiet stream. So a stream is looked at by a
 // script after an empty first read, a ring that brought nothing (of many in a row, the first two and each eighth), a lost connection, a move,
-// and in one of eight rounds of the sweep. It costs several times what a read costs, hence not each time.
+// and in one of eight rounds of the sweep. It costs several times what a read costs, hence not each time; one that is at its start is
+// first asked whether it exists, many of them in one command, and those that do not are not looked at by the script.
+//
+// # Together
+//
+// What is read although nothing rang (the first time, after a reconnect, by the sweep) is read with others by one XREAD, which costs a server
+// a fraction of as many commands. Not in a cluster, where each has a slot of its own, and not where a server or a proxy refuses it. An
+// error does not say whose it is, so each of them is then read alone.
 //
 // # Limits
 //

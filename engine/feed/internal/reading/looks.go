@@ -18,7 +18,7 @@ func (r *Reader) looks(l *lane) {
 			streams[i] = looks[i].h.source.Stream()
 		}
 		ctx, cancel := context.WithTimeout(r.ctx, r.cfg.Timeout)
-		infos, errs := r.lookAt(ctx, streams)
+		infos, errs := r.glanceAt(ctx, looks, streams)
 		cancel()
 		for i, g := range looks {
 			r.looked(g, infos[i], errs[i])
@@ -27,6 +27,43 @@ func (r *Reader) looks(l *lane) {
 			r.nap(minFailureDelay)
 		}
 	}
+}
+
+// glanceAt looks at streams of which one that is at its start probably does not exist: whether it does costs a server a fraction of a script.
+func (r *Reader) glanceAt(ctx context.Context, looks []glance, streams []string) ([]Info, []error) {
+	var begin, other []int // in looks
+	for i := range looks {
+		if looks[i].after == "0-0" {
+			begin = append(begin, i)
+		} else {
+			other = append(other, i)
+		}
+	}
+	if len(begin) == 0 {
+		return r.lookAt(ctx, streams)
+	}
+	there := r.exist(ctx, pick(streams, begin))
+	for j, i := range begin {
+		if there[j] {
+			other = append(other, i)
+		}
+	}
+	infos, errs := make([]Info, len(looks)), make([]error, len(looks))
+	if len(other) > 0 {
+		some, failed := r.lookAt(ctx, pick(streams, other))
+		for j, i := range other {
+			infos[i], errs[i] = some[j], failed[j]
+		}
+	}
+	return infos, errs
+}
+
+func pick(all []string, which []int) []string {
+	some := make([]string, len(which))
+	for j, i := range which {
+		some[j] = all[i]
+	}
+	return some
 }
 
 // mostLooks are taken in one pipeline.

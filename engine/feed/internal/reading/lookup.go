@@ -57,6 +57,35 @@ func (r *Reader) lookAt(ctx context.Context, streams []string) ([]Info, []error)
 	return infos, errs
 }
 
+// exist reports of each stream whether it may exist: true is also the answer where that cannot be known.
+func (r *Reader) exist(ctx context.Context, streams []string) []bool {
+	width := 1
+	if r.shares() {
+		width = len(streams)
+	}
+	there := make([]bool, len(streams))
+	if r.blind.Load() {
+		for i := range there {
+			there[i] = true
+		}
+		return there
+	}
+	var commands rueidis.Commands
+	for i := 0; i < len(streams); i += width {
+		commands = append(commands, r.cfg.Client.B().Exists().Key(streams[i:i+width]...).Build())
+	}
+	for i, answer := range r.cfg.Client.DoMulti(ctx, commands...) {
+		n, err := answer.AsInt64()
+		if err != nil && lacksRights(err) {
+			r.blind.Store(true)
+		}
+		for j := i * width; j < (i+1)*width; j++ {
+			there[j] = err != nil || n > 0
+		}
+	}
+	return there
+}
+
 func noScript(err error) bool {
 	e, ok := rueidis.IsRedisErr(err)
 	return ok && e.IsNoScript()

@@ -53,6 +53,11 @@ func parsePage(answer rueidis.RedisResult, xread bool) (page []Message, bytes in
 			return nil, 0, err
 		}
 	}
+	return parseStream(m)
+}
+
+// parseStream takes in the entries of one stream.
+func parseStream(m rueidis.RedisMessage) (page []Message, bytes int, err error) {
 	entries, err := m.ToArray()
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", errMalformed, err)
@@ -60,26 +65,44 @@ func parsePage(answer rueidis.RedisResult, xread bool) (page []Message, bytes in
 	return parseEntries(entries)
 }
 
-// only returns the entries of the one stream that XREAD was asked for: a map of RESP3, or an array of pairs of RESP2.
+// only returns the entries of the one stream that XREAD was asked for.
 func only(m rueidis.RedisMessage) (entries rueidis.RedisMessage, err error) {
+	n := 0
+	err = streamsOf(m, func(_ string, of rueidis.RedisMessage) { n, entries = n+1, of })
+	if err == nil && n != 1 {
+		err = fmt.Errorf("%w: %d streams", errMalformed, n)
+	}
+	return entries, err
+}
+
+// streamsOf calls f with each stream that XREAD answers: a map of RESP3, or an array of pairs of RESP2.
+func streamsOf(m rueidis.RedisMessage, f func(name string, entries rueidis.RedisMessage)) error {
 	if m.IsMap() {
 		streams, err := m.ToMap()
-		if err != nil || len(streams) != 1 {
-			return entries, fmt.Errorf("%w: %d streams", errMalformed, len(streams))
+		if err != nil {
+			return fmt.Errorf("%w: %w", errMalformed, err)
 		}
-		for _, entries = range streams {
+		for name, entries := range streams {
+			f(name, entries)
 		}
-		return entries, nil
+		return nil
 	}
 	streams, err := m.ToArray()
-	if err != nil || len(streams) != 1 {
-		return entries, fmt.Errorf("%w: %d streams", errMalformed, len(streams))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errMalformed, err)
 	}
-	pair, err := streams[0].ToArray()
-	if err != nil || len(pair) != 2 {
-		return entries, fmt.Errorf("%w: a stream of %d parts", errMalformed, len(pair))
+	for i := range streams {
+		pair, err := streams[i].ToArray()
+		if err != nil || len(pair) != 2 {
+			return fmt.Errorf("%w: a stream of %d parts", errMalformed, len(pair))
+		}
+		name, err := pair[0].ToString()
+		if err != nil {
+			return fmt.Errorf("%w: %w", errMalformed, err)
+		}
+		f(name, pair[1])
 	}
-	return pair[1], nil
+	return nil
 }
 
 // parseEntries takes two allocations for all messages of a page, besides their strings.

@@ -21,6 +21,8 @@ type Reader struct {
 	slots  bool // the servers are a cluster
 	began  time.Time
 	budget budget
+	apart  atomic.Bool // no command may have several streams
+	blind  atomic.Bool // there is no right to ask whether a stream exists
 	counts [counters]atomic.Int64
 	mean   atomic.Int64  // mean memory of a message of any stream; 0: none was read yet
 	kick   chan struct{} // the clock has something earlier to do
@@ -62,6 +64,7 @@ func New(cfg Config) (*Reader, error) {
 		random:  cfg.Random,
 		woke:    wake,
 	}
+	r.apart.Store(cfg.Client.Mode() == rueidis.ClientModeCluster)
 	if r.slots {
 		r.roster.master = cfg.SlotMaster
 		r.roster.slots = make([]*lane, cluster.Slots)

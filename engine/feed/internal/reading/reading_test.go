@@ -2,6 +2,8 @@ package reading
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,4 +59,68 @@ func TestBacklogs(t *testing.T) {
 	}
 	allResting(t, r)
 	require.Zero(t, r.Stats().UsedBytes)
+}
+
+// Where nothing rang, one command arms many streams, and whether those exist that are at their start is asked of many at a time, not by scripts.
+func TestQuietStreamsShareCommands(t *testing.T) {
+	each(t, func(t *testing.T, s *servers.Server) {
+		r := start(t, s.ClientOption(), nil)
+		const streams = 1000
+		sources := make([]*source, streams)
+		for i := range sources {
+			sources[i] = newSource(fmt.Sprint("s", i))
+			sources[i].add(r)
+		}
+		allResting(t, r)
+		for _, src := range sources {
+			_, ok := src.lastInfo()
+			require.True(t, ok)
+		}
+		require.Less(t, calls(t, s, "xread"), streams/8)
+		require.Less(t, calls(t, s, "exists"), streams/4)
+		require.Zero(t, calls(t, s, "evalsha"))
+		for i := range sources {
+			call(t, s, "XADD", fmt.Sprint("s", i), "*", "a", "b")
+		}
+		for _, src := range sources {
+			eventually(t, "what was added", func() bool { return src.seen() == 1 })
+		}
+	})
+}
+
+// calls returns how often a server has executed a command.
+func calls(t *testing.T, s *servers.Server, command string) int {
+	t.Helper()
+	_, after, _ := strings.Cut(call(t, s, "INFO", "commandstats"), "cmdstat_"+command+":calls=")
+	text, _, _ := strings.Cut(after, ",")
+	n, _ := strconv.Atoi(text) // 0: never
+	return n
+}
+
+// A stream that cannot be read keeps no other from being read with it.
+func TestStreamOfAnotherTypeAmongMany(t *testing.T) {
+	each(t, func(t *testing.T, s *servers.Server) {
+		const streams = 100
+		for i := range streams {
+			if i == 50 {
+				call(t, s, "SET", fmt.Sprint("s", i), "x")
+			} else {
+				call(t, s, "XADD", fmt.Sprint("s", i), "*", "a", "b")
+			}
+		}
+		r := start(t, s.ClientOption(), nil)
+		sources := make([]*source, streams)
+		for i := range sources {
+			sources[i] = newSource(fmt.Sprint("s", i))
+			sources[i].add(r)
+		}
+		for i, src := range sources {
+			if i == 50 {
+				eventually(t, "the error", func() bool { return len(src.failures()) == 1 })
+				require.True(t, Permanent(src.failures()[0]))
+			} else {
+				eventually(t, "the others", func() bool { return src.seen() == 1 })
+			}
+		}
+	})
 }

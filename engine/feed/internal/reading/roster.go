@@ -177,6 +177,8 @@ type turn struct {
 	h    *stream
 	rung bool // it answers a ring
 	more bool // the last page was full
+	// alone: its last read failed, so it shares no command
+	alone bool
 }
 
 // take returns the next streams of a lane to read, up to a number, and marks them. hold is storage for them.
@@ -198,7 +200,7 @@ func (r *roster) take(l *lane, most int, hold []turn) []turn {
 			h.set(asked)
 		}
 		h.clear(rung | stale | woken | atOnce)
-		hold = append(hold, turn{h, h.is(asked), h.is(more)})
+		hold = append(hold, turn{h, h.is(asked), h.is(more), h.fails > 0})
 	}
 	return hold
 }

@@ -249,11 +249,11 @@ func TestTrackingIsRefusedLater(t *testing.T) {
 	eventually(t, "polled", func() bool { return src.seen() == 1 })
 }
 
-// A key to which rights are missing is reported to its source, and concerns no other. Without the right to run scripts, streams are
+// A key to which rights are missing is reported to its source, and concerns no other. Without the rights to look at streams, they are
 // read, and not looked at.
 func TestRightsAreMissing(t *testing.T) {
 	s := servers.New(t)
-	call(t, s, "ACL", "SETUSER", "poor", "on", ">secret", "~ours:*", "+@all", "-eval", "-evalsha")
+	call(t, s, "ACL", "SETUSER", "poor", "on", ">secret", "~ours:*", "+@all", "-eval", "-evalsha", "-exists")
 	o := s.ClientOption()
 	o.Username, o.Password = "poor", "secret"
 	r := start(t, o, nil)
