@@ -201,7 +201,8 @@ func (r *renewer) beat(ctx context.Context, p *partition, s *lease.Session) (sen
 		b, err = t.Beat(ctx, p.number, s.Consumer(), true)
 	}
 	if err == nil {
-		r.waves[p.number].lastBeat = t.sent
+		w := &r.waves[p.number]
+		w.lastBeat, w.beaten = t.sent, time.Duration(r.clock.Now()-t.sent)
 		r.sessions.onBeat(p, s, epoch, t, b)
 	}
 	return t.sent, err

@@ -14,6 +14,8 @@ import (
 type waveState struct {
 	lastBeat  int64          // when the last beat that had an answer was sent, whatever carried it
 	latency   time.Duration  // how long the last wave took
+	beaten    time.Duration  // how long the last beat took that went by itself
+	fitting   int            // waves in a row since the weight changed that had an answer
 	maxWeight int            // of the next wave, in bytes
 	failedAt  int64          // when the last wave failed that had no answer
 	deferred  []*lease.Lease // a wave that waits for room
@@ -152,7 +154,7 @@ func (r *renewer) send(ctx context.Context, p *partition, s *lease.Session, wave
 }
 
 // renewWave renews a wave, and adjusts the weight of the next to how long that took, so that it has its answer within half of the
-// timeout.
+// timeout, as far as that depends on its weight.
 func (r *renewer) renewWave(ctx context.Context, p *partition, s *lease.Session, wave lease.Wave) (sent int64, err error) {
 	w := &r.waves[p.number]
 	r.setSentSince(p.number, wave.Oldest)
@@ -160,11 +162,28 @@ func (r *renewer) renewWave(ctx context.Context, p *partition, s *lease.Session,
 		r.setSentSince(p.number, 0)
 	}
 	w.latency = time.Duration(r.clock.Now() - sent)
-	switch limit := r.ttls.timeout(); {
-	case err == nil && w.latency < limit/4 && wave.Weight > w.maxWeight/2:
-		w.maxWeight = min(2*w.maxWeight, waveWeight)
-	case err == nil && w.latency > limit/2, errors.Is(err, context.DeadlineExceeded):
-		w.maxWeight = max(min(w.maxWeight, wave.Weight)/2, leastWave)
+	if err == nil || errors.Is(err, context.DeadlineExceeded) {
+		w.fit(wave.Weight, err == nil, r.ttls.timeout())
 	}
 	return sent, err
+}
+
+// fits is how many waves in a row have an answer until a greater weight is tried although answers are slow.
+const fits = 4
+
+// fit adjusts the weight of the next wave to the last one. A link that is slow takes twice as long for twice the weight; a server, or this
+// process, that has no processor takes as long for a beat as for a wave, and smaller waves would but renew fewer leases.
+func (w *waveState) fit(weight int, answered bool, timeout time.Duration) {
+	own := time.Duration(0) // what the weight may have to do with
+	if weight > smallWave {
+		own = w.latency - w.beaten
+	}
+	w.fitting++
+	switch {
+	case !answered || own > timeout/2:
+		w.maxWeight, w.fitting = max(min(w.maxWeight, weight)/2, leastWave), 0
+	case weight <= w.maxWeight/2: // it says nothing about larger ones
+	case w.latency < timeout/4, own < timeout/4 && w.latency < timeout*3/4 && w.fitting >= fits:
+		w.maxWeight, w.fitting = min(2*w.maxWeight, waveWeight), 0
+	}
 }

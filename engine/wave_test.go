@@ -97,6 +97,50 @@ func TestWavesShrinkToFitTheLink(t *testing.T) {
 	})
 }
 
+// Smaller waves get an answer no sooner where what is slow is not the link but a server, or a process, without a processor.
+//
+// Trace: a machine with too much to do answered each call after more than half of the timeout. Each wave was half of the one before, down to
+// eight leases, and most leases ended while every call succeeded.
+func TestWavesDoNotShrinkWhereThatIsNoFaster(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		const n = 500
+		for i := range n {
+			h.server.announce(h.streamIn(0, i))
+		}
+		e := h.start(nil)
+		advance(10 * time.Second)
+		require.Equal(t, n, e.Stats().Held)
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			if c.op != "renew" && c.op != "beat" && c.op != "open" {
+				return fakeFault{}
+			}
+			return fakeFault{before: e.cfg.timeout * 3 / 5}
+		})
+		advance(time.Minute)
+		require.Zero(t, len(e.notified(api.Disowned)))
+		require.Equal(t, n, e.Stats().Held)
+	})
+}
+
+// A wave that has no answer is halved, and grows again although answers stay slow, if they are no slower than that of a beat.
+func TestWavesGrowAgainWhereAnswersStaySlow(t *testing.T) {
+	const timeout = 2 * time.Second
+	w := waveState{maxWeight: waveWeight, beaten: timeout * 3 / 5}
+	for range 20 {
+		w.latency = timeout
+		w.fit(w.maxWeight, false, timeout)
+	}
+	require.Equal(t, leastWave, w.maxWeight)
+	for range 10 * fits {
+		w.latency = timeout * 3 / 5
+		w.fit(w.maxWeight, true, timeout)
+	}
+	require.Equal(t, waveWeight, w.maxWeight)
+	w.latency = timeout*3/5 + timeout*2/3 // what is more than a beat takes comes from the weight
+	w.fit(w.maxWeight, true, timeout)
+	require.Equal(t, waveWeight/2, w.maxWeight)
+}
+
 // What one partition costs does not disturb others: small renewals and beats continue while another partition of the same
 // master has more to renew than the link carries.
 func TestPartitionWithLargeNamesDisturbsNoOther(t *testing.T) {
