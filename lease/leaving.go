@@ -29,8 +29,8 @@ func (l *Lease) DoneIf(ctx context.Context, mark string) error {
 }
 
 // Undo ends an attempt that has not ended the lease in Redis. It reports whether the lease is held again. If not, it was lost meanwhile
-// (EndLost), or what was kept until now has ended it, and is carried out.
-func (l *Lease) Undo() (held bool) {
+// (EndLost), or what was kept until now has ended it, and is carried out. lost is called in the first case, before the owner learns of it.
+func (l *Lease) Undo(lost func()) (held bool) {
 	e := l.ending.Load()
 	var next *Ending
 	e.undo(func(kept *Ending) {
@@ -50,6 +50,7 @@ func (l *Lease) Undo() (held bool) {
 	}
 	l.cancelContext()
 	if next.Kind == EndLost {
+		lost()
 		e.Settle(next.Cause)
 		return false
 	}

@@ -287,13 +287,12 @@ func (c *Completer) settle(partition int, x completion, err error) {
 func (c *Completer) undo(partition int, x completion) {
 	c.forget(partition, x)
 	l := x.lease
-	if l.Undo() || l.Ending().Kind != lease.EndLost {
-		return
-	}
-	c.cfg.Metrics.OwnershipEnded(lease.EndLost, time.Duration(c.cfg.Clock.Now()-l.Since()))
-	c.hooks.Ended(l)
-	l.SettleCheckpoint(api.ErrLeaseLost)
-	c.RequeueLost(l)
+	l.Undo(func() {
+		c.cfg.Metrics.OwnershipEnded(lease.EndLost, time.Duration(c.cfg.Clock.Now()-l.Since()))
+		c.hooks.Ended(l)
+		l.SettleCheckpoint(api.ErrLeaseLost)
+		c.RequeueLost(l)
+	})
 }
 
 // forget ends the account of a completion.
