@@ -116,7 +116,8 @@ func startReader(ctx context.Context, o ReaderOptions) (*reader, error) {
 	}
 	r.engine, err = engine.Open(opt, o.Service, engine.WithPartitions(o.Partitions), engine.WithLeaseTTL(o.LeaseTTL),
 		engine.WithSessionTTL(o.SessionTTL), engine.WithConsumerID(o.Consumer),
-		engine.WithRecovery(scan.Config{Interval: max(o.SessionTTL/2, scan.MinInterval)}),
+		// Owners die all the time here: with the default, streams whose owners have died ten times would wait for minutes.
+		engine.WithRecovery(scan.Config{Interval: max(o.SessionTTL/2, scan.MinInterval), MaxCrashes: scan.NoLimit, MaxCrashDelay: 2 * o.SessionTTL}),
 		engine.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))))
 	if err != nil {
 		return nil, errors.Join(err, r.file.Close())
