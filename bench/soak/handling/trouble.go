@@ -52,7 +52,7 @@ var (
 )
 
 // quiet are troubles after which nothing may come again, since nobody loses a lease or a position.
-var quiet = map[string]bool{restarted: true, flushed: true, fullUp: true, failover: true, moved: true}
+var quiet = map[string]bool{restarted: true, cutOff: true, flushed: true, fullUp: true, failover: true, moved: true}
 
 // harmless are troubles of servers that keep nobody from starting, ending, or storing positions.
 var harmless = map[string]bool{flushed: true, fullUp: true}
