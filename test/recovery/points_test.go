@@ -35,6 +35,12 @@ var notCalled = map[string]bool{
 
 	// With a lock file only: TestProcessThatIsKilledWhileItStarts.
 	"endruns": true,
+
+	// Where checkpoints are stored: lease/rule_checkpoint_test.go. Reading and moving them is for a service as a whole.
+	"save": true, "saveone": true, "forget": true, "checkpoints": true, "movein": true,
+
+	// Signals are hints. Owners that leave, and who announces what nobody owns: TestSendAtEachStepOfLeavingWithACrashThere of package feed.
+	"signals": true, "shut": true, "announce": true, "owned": true,
 }
 
 // TestCrashBetweenAnyTwoCommandsLosesNothing: an engine dies right before, or right after, its first run of each script, and of
