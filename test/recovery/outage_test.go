@@ -64,7 +64,7 @@ func TestOutageBetweenTheSessionsOfAMixedFleet(t *testing.T) {
 	const streams = 500
 	h := newHarness(t)
 	for i := range 6 {
-		ttl := 2 * time.Second // a member that is back too late is dead: enough for a busy machine
+		ttl := 4 * time.Second // a member that is back too late is dead: enough for a busy machine
 		if i%2 == 0 {
 			ttl = 20 * time.Second
 		}
