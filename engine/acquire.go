@@ -185,7 +185,7 @@ func (a *acquirer) recheck(p *partition, s *lease.Session, l *lease.Lease, sent 
 const unreadDelay = 20 * time.Second
 
 // inherit gives a lease the checkpoint that its acquisition found. It reports false if that is not known: then the stream is given
-// back, since its next owner is not to begin anew. Where Redis refuses checkpoints as such, streams are owned without.
+// back, since its next owner must not start over. Where Redis refuses checkpoints as such, streams are owned without.
 func (a *acquirer) inherit(l *lease.Lease, take *lease.Take) bool {
 	switch err := take.CheckpointErr; {
 	case err == nil:

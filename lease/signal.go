@@ -130,7 +130,7 @@ func (g *Signals) refused(p int, err error) bool {
 	return code == "TRYAGAIN" || code == "NOPERM"
 }
 
-// passed is told how such a call went without the key. If it passed, the key was what the user lacks the right to.
+// passed takes in how such a call went without the key. If it passed, the key was what the user lacks the right to.
 func (g *Signals) passed(p int, with, without error) {
 	if code, _ := Refusal(with); code != "NOPERM" {
 		return

@@ -46,7 +46,7 @@ const (
 	Auto Mode = iota
 	// Tracking has Redis say which streams were written to (CLIENT TRACKING). Where it refuses, Run returns an error.
 	Tracking
-	// Polling asks for each stream every PollEvery: 2 µs of Redis each time. It is for servers behind proxies.
+	// Polling asks for each stream every PollEvery. It is for servers behind proxies.
 	Polling
 )
 
@@ -96,7 +96,8 @@ type Config struct {
 	// MaxBatch is how many messages a batch has at most. Default: 100. From 1 to 10,000.
 	MaxBatch int
 	// MaxBytes bounds the memory of all messages that were read and not handled, kept batches included. What is read at a time may exceed
-	// it by one message for each pipeline in flight, so a message of any size gets through. Default: 64 MiB. At least 64 KiB.
+	// it by one message for each pipeline in flight, so a message of any size gets through, and by a page of a stream whose messages
+	// suddenly become larger. Default: 64 MiB. At least 64 KiB.
 	MaxBytes int64
 	// Workers is how many handlers run at a time, hooks included. Default: 16. From 1 to 10,000.
 	Workers int

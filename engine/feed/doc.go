@@ -28,7 +28,7 @@
 // # How it reads
 //
 // Redis tells the client which streams were written to since it read them (CLIENT TRACKING), so that a stream at rest costs nothing,
-// and a message takes about a millisecond to its handler. Where a server refuses that, streams are polled. Every stream is also read
+// and a message that comes alone is with its handler after two round trips. Where a server refuses that, streams are polled. Every stream is also read
 // once a minute, whatever happens.
 //
 // # Failures

@@ -38,7 +38,7 @@ type Parts struct {
 	Service string
 }
 
-// Feed is a feed without an engine: it is told of leases, and must be stopped when all have ended.
+// Feed is a feed without an engine: its caller hands it leases, and must stop it when all have ended.
 type Feed interface {
 	engine.Layer
 	// Stop drops what has not begun. The channel is closed once nothing runs any more.

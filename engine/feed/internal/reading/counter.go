@@ -32,7 +32,7 @@ func (c Counter) String() string {
 	return "unknown"
 }
 
-// Metrics is told what happens. It must not block: it may be called by the goroutine that receives rings.
+// Metrics counts what happens. It must not block: it may be called by the goroutine that receives rings.
 type Metrics interface {
 	Count(c Counter, n int)
 }

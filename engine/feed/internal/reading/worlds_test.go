@@ -30,7 +30,7 @@ func TestStreamsAreTamperedWith(t *testing.T) {
 		allResting(t, r)
 		call(t, s, "DEL", "reborn")
 		call(t, s, "XADD", "reborn", "3-1", "a", "b")
-		eventually(t, "the stream began anew", func() bool {
+		eventually(t, "the stream was created again", func() bool {
 			info, _ := reborn.lastInfo()
 			return info.Exists && info.Last == "3-1" && info.First == "3-1" && info.Length == 1
 		})
