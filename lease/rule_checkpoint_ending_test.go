@@ -113,6 +113,28 @@ func TestEveryEndingLeavesTheCheckpoint(t *testing.T) {
 	require.Equal(t, acked.tokenText()+" r 1", w.stored("acked too"))
 }
 
+// Trace: an owner stores two checkpoints with one key each, while the slot migrates, the first of which gets no answer. It dies, its
+// session is ended and its number removed. The first call runs late, before anybody acquires the stream: its next owner must find the
+// second.
+func TestLateCallWithOneKeyOfAnEndedSessionStoresNothing(t *testing.T) {
+	w := newHarness(t)
+	w.open(alice)
+	w.open(bob)
+	require.Equal(t, "m", verdicts(w.requeue(alice, back(w.own(alice, "s")).with("1"))))
+	l, take := w.next(bob)
+	require.Equal(t, "1", take.Checkpoint)
+	require.Equal(t, "0", w.number(bob), "so that it need not store anything before the slot migrates")
+	alone := func(number uint64, value string) string {
+		return string(w.store.SaveCheckpointsAlone(w.ctx, 0, bob, number, []Saving{{l, value}})[0])
+	}
+	require.Equal(t, "s", alone(2, "3"))
+	require.Equal(t, "o", alone(1, "2"))
+	w.Do("HDEL", w.keys.Checkpoints, "!"+bob) // as the scan does after the session
+	require.Equal(t, l.tokenText()+" v 3", w.stored("s"))
+	require.Equal(t, "t", alone(1, "2"))
+	require.Equal(t, l.tokenText()+" v 3", w.stored("s"))
+}
+
 // Trace: the last checkpoint before a hand back was sent with one key, while the slot migrated, and got no answer. It runs when the stream
 // has been handed back, or is done; whoever is next must find what the ending left.
 func TestLateCallWithOneKeyUndoesNoEnding(t *testing.T) {

@@ -163,8 +163,8 @@ func (s *Store) SaveCheckpoints(ctx context.Context, p int, consumer string, num
 
 // SaveCheckpointsAlone is SaveCheckpoints with one script an item, which touches no other key than the checkpoints: for a slot that
 // migrates. It stores a checkpoint only in the place of one that bears the lease's own token, as Acquire leaves it; otherwise the
-// verdict is SavedLater, since the first checkpoint of a stream must wait until the slot has moved, or Lost if a later owner has
-// stored one or this one has given the stream back.
+// verdict is SavedLater, since the first checkpoint of a stream must wait until the slot has moved, and so must those of a session without
+// a number there, which may have ended; or Lost if a later owner has stored one or this one has given the stream back.
 func (s *Store) SaveCheckpointsAlone(ctx context.Context, p int, consumer string, number uint64, items []Saving) []Verdict {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()

@@ -221,5 +221,5 @@ for i = 1, count do
   end
 end
 mark(unmarked, READ)
-local checkpoints = hand_over(KEYS[4], verdicts, FIRST, tokens)
+local checkpoints = hand_over(KEYS[4], me, verdicts, FIRST, tokens)
 return { 'ok', table.concat(verdicts), first_token, more, checkpoints, send_signals(input) }

@@ -8,11 +8,12 @@ local function checkpoint_at(stored)
 end
 
 -- Finds the checkpoints of the streams with verdict a, whose lease keys begin at KEYS[first_key] and which have these tokens, and
--- writes the token into each that it knows. Returns what was stored for each of those streams, false for nothing; {} if there is
+-- writes the token into each that it knows, for this consumer. Returns what was stored for each of those streams, false for nothing; {} if there is
 -- nothing at all; or, in place of the list, why it is not known or could not be written.
 --
--- The token lets the owner store a checkpoint by a script with no other key, and the new tag keeps it from being deleted.
-local function hand_over(hash, verdicts, first_key, tokens)
+-- The token lets the owner store a checkpoint by a script with no other key, and the new tag keeps it from being deleted. That script
+-- needs the number of a session, too, so one that has none gets 0.
+local function hand_over(hash, consumer, verdicts, first_key, tokens)
   -- Whether the key exists: HMGET on it would cost a tenth of the script in a service without checkpoints.
   if redis.pcall('PTTL', hash) == -2 then
     return {}
@@ -26,12 +27,15 @@ local function hand_over(hash, verdicts, first_key, tokens)
   if #fields == 0 then
     return {}
   end
+  local count, number = #fields, '!' .. consumer
+  fields[count + 1] = number
   local ok, found = pcall(on_key, 'HMGET', hash, unpack(fields))
   if not ok then
     return found
   end
+  local numbered = table.remove(found)
   local flat, n, some = {}, 0, false
-  for j = 1, #fields do
+  for j = 1, count do
     local stored = found[j]
     if stored then
       some = true
@@ -43,6 +47,9 @@ local function hand_over(hash, verdicts, first_key, tokens)
     end
   end
   if n > 0 then
+    if not numbered then
+      flat[n + 1], flat[n + 2] = number, '0'
+    end
     local written, err = pcall(on_key, 'HSET', hash, unpack(flat))
     if not written then
       return err
