@@ -19,7 +19,8 @@ type Options struct {
 	Streams []int
 	Rates   []int // messages a second
 	Spreads []load.Spread
-	For     time.Duration // how long each load is measured, and streams to which nothing is added
+	For     time.Duration // how long each load is measured
+	Rest    time.Duration // how long streams are measured to which nothing is added
 	Rounds  int           // how often each model is measured under each load, in turn
 	Most    int           // messages a second that are too many, for the rate that is sustained; 0: not measured
 	Backlog int           // messages that wait when a reader comes, in all streams together

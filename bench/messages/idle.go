@@ -8,6 +8,7 @@ import (
 
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/engine"
 )
 
 // Idle is what streams cost to which nothing is added.
@@ -42,6 +43,10 @@ func (b *bench) idle(ctx context.Context, streams int) (all []Idle, err error) {
 	return all, nil
 }
 
+// Renewal is how often a lease is renewed. All were taken in a burst, so their renewals come in waves: what is not measured for a multiple of
+// it has one wave more or less than its share.
+const Renewal = engine.DefaultLeaseTTL / 3
+
 // ebb is how long the effects of taking streams take to pass: goroutines that delivered them end after 10 s without work.
 const ebb = 11 * time.Second
 
@@ -57,7 +62,7 @@ func (b *bench) idleOne(ctx context.Context, c casting) (i Idle, err error) {
 	if _, err := s.settled(ctx); err != nil {
 		return i, err
 	}
-	return s.rest(ctx, b.o.For, b.o.Profiles)
+	return s.rest(ctx, b.o.Rest, b.o.Profiles)
 }
 
 // rest measures a scene on which nothing happens.

@@ -62,7 +62,7 @@ func (b *bench) track(ctx context.Context, streams, rate int, share float64) (t 
 	if _, err := s.settled(ctx); err != nil {
 		return t, err
 	}
-	if t.Idle, err = s.rest(ctx, b.o.For, ""); err != nil {
+	if t.Idle, err = s.rest(ctx, b.o.Rest, ""); err != nil {
 		return t, err
 	}
 	t.Loaded, err = s.run(ctx, rate, b.o.For, load.Even)

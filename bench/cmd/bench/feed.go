@@ -21,7 +21,8 @@ var feedCommand = &cli.Command{
 		&cli.StringFlag{Name: "streams", Value: "1000,10000,100000", Usage: "numbers of streams, separated by commas"},
 		&cli.StringFlag{Name: "rates", Value: "1000,10000,50000", Usage: "messages a second, separated by commas"},
 		&cli.StringFlag{Name: "spreads", Value: "even,zipf", Usage: "how messages are spread over streams, separated by commas"},
-		&cli.DurationFlag{Name: "for", Value: 5 * time.Second, Usage: "how long each load is measured, and streams to which nothing is added"},
+		&cli.DurationFlag{Name: "for", Value: 5 * time.Second, Usage: "how long each load is measured"},
+		&cli.DurationFlag{Name: "rest", Value: 2 * messages.Renewal, Usage: "how long streams are measured to which nothing is added: each lease is renewed every 10 s, in waves"},
 		&cli.IntFlag{Name: "rounds", Value: 1, Usage: "how often each load is measured, in turn with what it is compared with"},
 		&cli.IntFlag{Name: "most", Value: 100_000, Usage: "messages a second that are too many, to see how many are served; 0: not measured"},
 		&cli.IntFlag{Name: "backlog", Value: 1_000_000, Usage: "messages that wait when a reader comes"},
@@ -33,12 +34,15 @@ var feedCommand = &cli.Command{
 		if err := positive(c, "rounds", "backlog"); err != nil {
 			return err
 		}
-		o := messages.Options{URL: address.Of(c, ""), For: c.Duration("for"), Rounds: c.Int("rounds"), Most: c.Int("most"), Backlog: c.Int("backlog"), Profiles: c.String("profiles")}
+		o := messages.Options{URL: address.Of(c, ""), For: c.Duration("for"), Rest: c.Duration("rest"), Rounds: c.Int("rounds"), Most: c.Int("most"),
+			Backlog: c.Int("backlog"), Profiles: c.String("profiles")}
 		if o.Most < 0 {
 			return fmt.Errorf("-most: %d is below 0", o.Most)
 		}
-		if err := between(c, "for", 100*time.Millisecond, time.Hour); err != nil {
-			return err
+		for _, name := range []string{"for", "rest"} {
+			if err := between(c, name, 100*time.Millisecond, time.Hour); err != nil {
+				return err
+			}
 		}
 		if o.Streams, err = numbers(c, "streams"); err != nil {
 			return err

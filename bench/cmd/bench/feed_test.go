@@ -13,7 +13,7 @@ import (
 // checks by itself.
 func TestFeedIsComparedUnderEveryLoad(t *testing.T) {
 	t.Parallel()
-	r := results[messages.Result](t, "feed", "-streams", "60", "-rates", "300", "-spreads", "even,zipf", "-for", "200ms", "-most", "0", "-backlog", "3000", "-json")
+	r := results[messages.Result](t, "feed", "-streams", "60", "-rates", "300", "-spreads", "even,zipf", "-for", "200ms", "-rest", "200ms", "-most", "0", "-backlog", "3000", "-json")
 	require.Empty(t, r.Left)
 	require.Len(t, r.Cells, 2)
 	for i, c := range r.Cells {
