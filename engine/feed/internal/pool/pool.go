@@ -14,7 +14,9 @@ const idleAfter = 10 * time.Second
 
 // Pool runs tasks. All methods may be called from any goroutine.
 //
-// Workers go on until no task waits, so a goroutine is asked for only when too few are at work, and one at a time.
+// Workers go on until no task waits, so a goroutine is asked for only when too few are at work. One starts at a time, and has the next
+// one started if tasks are left: many short tasks wake a few workers, each of which runs several, and one task that takes long holds up
+// none.
 type Pool[T any] struct {
 	workers int
 	run     func(T)
@@ -25,7 +27,8 @@ type Pool[T any] struct {
 		sync.Mutex
 		tasks   []T // from first on
 		first   int
-		active  int // workers at work or starting
+		active  int  // workers at work or starting
+		starts  bool // one is starting
 		stopped bool
 		emptied chan struct{} // closed when the last worker ends after Stop
 	}
@@ -57,14 +60,21 @@ func (p *Pool[T]) Add(task T) bool {
 		return false
 	}
 	p.mu.tasks = append(p.mu.tasks, task)
-	wake := p.mu.active < p.workers
-	if wake {
-		p.mu.active++
-	}
+	more := p.enterLocked()
 	p.mu.Unlock()
-	if wake {
+	if more {
 		p.start()
 	}
+	return true
+}
+
+// enterLocked reports whether another worker is to be started, and counts it.
+func (p *Pool[T]) enterLocked() bool {
+	if p.mu.starts || p.mu.active == p.workers {
+		return false
+	}
+	p.mu.starts = true
+	p.mu.active++
 	return true
 }
 
@@ -87,6 +97,7 @@ func (p *Pool[T]) start() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.mu.starts = false
 	p.leaveLocked()
 }
 
@@ -98,8 +109,11 @@ func (p *Pool[T]) work() {
 			p.replace()
 		}
 	}()
-	for {
-		task, ok := p.take()
+	for first := true; ; first = false {
+		task, ok, more := p.take(first)
+		if more {
+			p.start()
+		}
 		if !ok {
 			returned = true
 			return
@@ -108,17 +122,21 @@ func (p *Pool[T]) work() {
 	}
 }
 
-// take takes the first task; where there is none, this worker counts as gone.
-func (p *Pool[T]) take() (task T, ok bool) {
+// take takes the first task; where there is none, this worker counts as gone. first is true for a worker that has just started. more:
+// another one is to be started.
+func (p *Pool[T]) take(first bool) (task T, ok, more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if first {
+		p.mu.starts = false
+	}
 	if p.mu.first == len(p.mu.tasks) {
 		p.mu.tasks, p.mu.first = p.mu.tasks[:0], 0
 		if cap(p.mu.tasks) > keepAtMost {
 			p.mu.tasks = nil
 		}
 		p.leaveLocked()
-		return task, false
+		return task, false, false
 	}
 	var none T
 	task, p.mu.tasks[p.mu.first] = p.mu.tasks[p.mu.first], none
@@ -128,7 +146,7 @@ func (p *Pool[T]) take() (task T, ok bool) {
 		clear(p.mu.tasks[n:])
 		p.mu.tasks, p.mu.first = p.mu.tasks[:n], 0
 	}
-	return task, true
+	return task, true, p.mu.first < len(p.mu.tasks) && p.enterLocked()
 }
 
 const (
