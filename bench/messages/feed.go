@@ -39,11 +39,12 @@ const (
 	Backlogs Part = "backlog"  // messages that wait when a reader comes
 	Tracking Part = "tracking" // more streams than the server's table for tracking has room for
 	Hanging  Part = "hung"     // one master of a cluster that does not answer
+	Leaving  Part = "leaving"  // a process that hands back what it owns
 	Storing  Part = "checkpoints"
 )
 
 // AllParts are all measurements, in their order.
-func AllParts() []Part { return []Part{Loads, Idling, Backlogs, Tracking, Hanging, Storing} }
+func AllParts() []Part { return []Part{Loads, Idling, Backlogs, Leaving, Tracking, Hanging, Storing} }
 
 // ParseParts returns the measurements of these names, separated by commas; "all" is all of them.
 func ParseParts(names string) (parts []Part, err error) {
@@ -67,6 +68,7 @@ type Result struct {
 	Cells       []Cell
 	Idle        []Idle
 	Backlogs    []Backlog
+	Leaves      []Leave
 	Tracking    []Tracked
 	Hung        *Hung
 	Checkpoints *CheckpointCosts
@@ -92,7 +94,7 @@ func Run(ctx context.Context, o Options, r *report.Report) (err error) {
 	b.steps = r.Steps("feed", b.count())
 	defer b.steps.End()
 	parts := map[Part]func(context.Context) error{
-		Loads: b.loads, Idling: b.idles, Backlogs: b.backlogs, Tracking: b.tracking, Hanging: b.hanging, Storing: b.checkpoints,
+		Loads: b.loads, Idling: b.idles, Backlogs: b.backlogs, Leaving: b.leaves, Tracking: b.tracking, Hanging: b.hanging, Storing: b.checkpoints,
 	}
 	for _, p := range AllParts() {
 		if !slices.Contains(o.Parts, p) {
@@ -162,6 +164,9 @@ func (b *bench) count() (n int) {
 		}
 		if slices.Contains(b.o.Parts, Backlogs) {
 			n += b.models(s, Blocking, Feed) * b.o.Rounds
+		}
+		if slices.Contains(b.o.Parts, Leaving) {
+			n += len(leavers) * b.o.Rounds
 		}
 	}
 	if slices.Contains(b.o.Parts, Tracking) {

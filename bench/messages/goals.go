@@ -16,6 +16,7 @@ const (
 	goalLatency    = 1.5 // of the median, at any rate
 	goalSustained  = 3   // times the messages a second, where more are offered than either can
 	goalDrained    = 2   // times the messages a second of a backlog
+	goalLeave      = 1   // times what handing back the same streams takes that are owned and not read, positions included
 	goalIdle       = 0.5 // % of a core of the server, more than the same streams cost that are owned and not read, at goalIdleAt
 	goalIdleAt     = 100_000
 	goalGoroutines = 100
@@ -71,6 +72,11 @@ func (r Result) goals(out io.Writer) {
 	for _, g := range r.Backlogs {
 		if ratio := g.ratio(); g.Streams == goalStreams && ratio > 0 {
 			report.Goal(out, fmt.Sprintf("%s streams: a backlog a second, times a connection a stream", report.Grouped(g.Streams)), ratio, "at least", goalDrained)
+		}
+	}
+	for _, l := range r.Leaves {
+		if l.Streams == goalStreams {
+			report.Goal(out, fmt.Sprintf("%s streams: handing all back, times as long as without reading", report.Grouped(l.Streams)), l.ratio(), "at most", goalLeave)
 		}
 	}
 	r.idleGoals(out)

@@ -2,6 +2,7 @@ package messages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -40,6 +41,7 @@ type model interface {
 	read(ctx context.Context) error
 	held() int
 	failed() int64
+	leave(ctx context.Context) error
 	counts() map[string]float64
 }
 
@@ -92,6 +94,9 @@ func (b *blocking) connect(ctx context.Context) error { return b.Connect(ctx, le
 func (b *blocking) held() int                         { return len(b.streams) }
 func (b *blocking) failed() int64                     { return b.Failed() }
 func (b *blocking) counts() map[string]float64        { return nil }
+func (b *blocking) leave(context.Context) error {
+	return errors.New("it owns nothing that it could hand back")
+}
 func (b *blocking) read(ctx context.Context) error {
 	b.Start(ctx, b.streams)
 	return nil
@@ -103,6 +108,7 @@ type owned struct {
 	service  string
 	engine   *engine.Engine
 	registry *prometheus.Registry
+	end      context.CancelFunc
 	ended    chan error
 }
 
@@ -115,7 +121,9 @@ func (w *owned) runs(ctx context.Context, run func(context.Context, *engine.Engi
 		return err
 	}
 	w.ended = make(chan error, 1)
-	go func() { w.ended <- run(ctx, w.engine) }()
+	life, end := context.WithCancel(ctx)
+	w.end = end
+	go func() { w.ended <- run(life, w.engine) }()
 	err = measure.Poll(ctx, target.Timeout, func() (bool, error) {
 		select {
 		case err := <-w.ended:
@@ -132,6 +140,16 @@ func (w *owned) runs(ctx context.Context, run func(context.Context, *engine.Engi
 
 func (w *owned) open(ctx context.Context) error {
 	return w.runs(ctx, func(ctx context.Context, e *engine.Engine) error { return e.Run(ctx, api.Funcs{}) })
+}
+
+func (w *owned) leave(ctx context.Context) error {
+	w.end()
+	select {
+	case err := <-w.ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (w *owned) connect(context.Context) error { return nil }

@@ -43,6 +43,7 @@ type Reader struct {
 	Memory     int64 // likewise, with the stacks of goroutines
 	RSS        int64
 	Counts     map[string]float64 // of what happened inside, by name
+	Left       time.Duration      // what handing back all streams took; only in answer to "leave"
 	Error      string
 }
 
@@ -63,6 +64,7 @@ func startReader(ctx context.Context, redis string, o ReaderOptions) (*pod.Proce
 //	await N       answers when N messages were handled
 //	hold N        answers when N streams are read, or owned
 //	profile FILE  begins a profile of its processor time; without FILE, ends it
+//	leave         ends the engine, and answers when it has handed back all that it owned
 //	look          answers at once
 //	heap FILE     answers after a garbage collection; with FILE, it also writes a profile of the heap
 //
@@ -119,6 +121,10 @@ func (s *reading) execute(ctx context.Context, command string) (r Reader, err er
 		err = s.model.read(ctx)
 	case "profile":
 		err = s.profile.turn(argument)
+	case "leave":
+		began := time.Now()
+		err = s.model.leave(ctx)
+		r.Left = time.Since(began)
 	case "look", "heap":
 	default:
 		err = fmt.Errorf("not a command: %q", command)

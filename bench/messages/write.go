@@ -63,6 +63,7 @@ feed         owns the streams, renews their leases and stores how far each has c
 	}
 	r.writeIdle(out)
 	r.writeBacklogs(out)
+	r.writeLeaves(out)
 	r.writeTracking(out)
 	r.writeHung(out)
 	r.writeCheckpoints(out)
@@ -211,6 +212,21 @@ func (r Result) writeBacklogs(out io.Writer) {
 feed has yet to take the streams, which are announced at that moment.
 
 `)
+}
+
+func (r Result) writeLeaves(out io.Writer) {
+	if len(r.Leaves) == 0 {
+		return
+	}
+	t := report.NewTable("handed back by", "streams", "took", "Redis µs a stream", "client µs")
+	for _, l := range r.Leaves {
+		for _, m := range leavers {
+			t.Row(names[m], report.Grouped(l.Streams), report.Seconds(l.of(m, func(x Left) time.Duration { return x.Took })),
+				micros(l.of(m, func(x Left) time.Duration { return x.Redis })), micros(l.of(m, func(x Left) time.Duration { return x.Client })))
+		}
+	}
+	t.Write(out)
+	fmt.Fprint(out, "From when the process was asked to end until all its streams were free. Feed had just handled a message of each, and stores how far it came.\n\n")
 }
 
 func ofDrains[T float64 | time.Duration](all []*Drain, of func(*Drain) T) T {

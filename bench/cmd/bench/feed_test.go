@@ -39,6 +39,10 @@ func TestFeedIsComparedUnderEveryLoad(t *testing.T) {
 	require.Equal(t, 3000, r.Backlogs[0].Messages)
 	require.Positive(t, r.Backlogs[0].Rounds[0].Blocking.Rate)
 	require.Positive(t, r.Backlogs[0].Rounds[0].Feed.Rate)
+	require.Len(t, r.Leaves, 1)
+	for _, m := range []messages.Model{messages.Owned, messages.Feed} {
+		require.Positive(t, r.Leaves[0].Rounds[0][m].Took)
+	}
 	require.Len(t, r.Tracking, 3)
 	require.Positive(t, r.Hung.During.P99)
 	require.Positive(t, r.Checkpoints.Alone)
