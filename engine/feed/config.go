@@ -133,7 +133,8 @@ type Config struct {
 	OnStart func(ctx context.Context, l api.Lease, state string) error
 	// OnStop is called after the last message of an ownership whose OnStart returned nil, when no handler of it runs any more. why is
 	// nil for a stream that is done, and otherwise matches api.ErrReleasing or api.ErrLeaseLost, or is the failure. The stream is
-	// not owned here again before it returns. Nil: not called.
+	// not owned here again before it returns. Nothing is called any more once Run has returned: what outlasts the drain, such as a handler,
+	// OnSignal, or a batch that is kept, gets no OnStop. Nil: not called.
 	OnStop func(l api.Lease, why error)
 	// OnGap is called when messages were lost, or will come again, since the stream is not what it was; before the messages that follow.
 	// Nil: only counted and logged.
@@ -142,7 +143,8 @@ type Config struct {
 	// more failure of the message, which is then tried again. Nil: not called.
 	OnSkip func(ctx context.Context, l api.Lease, m Message, err error) error
 	// OnSignal is called with what was sent to the owner of a stream (engine.Publisher.Signal): for one stream one at a time and in order,
-	// but also while its batches are handled. Of more than 16 that wait, the oldest are dropped. Nil: not called.
+	// but also while its batches are handled. Of more than 16 that wait, the oldest are dropped. OnStop waits until it has returned; what
+	// waits then is dropped, and what comes later. Nil: not called.
 	OnSignal func(ctx context.Context, l api.Lease, payload []byte)
 
 	// Middleware wraps the handler, the first one outermost.

@@ -35,7 +35,7 @@ func judge(b *Batch, err error) verdict {
 	}
 	v := verdict{handled: b.handled, err: err, final: api.IsPermanent(err)}
 	if d, ok := api.SnoozeDelay(err); ok {
-		v.snoozes, v.delayFor = true, max(d, 0)
+		v.snoozes, v.delayFor = true, max(d, leastSnooze)
 	}
 	var at *atError
 	if errors.As(err, &at) {
@@ -66,6 +66,9 @@ func finishes(err error) bool {
 	}
 	return false
 }
+
+// leastSnooze is the shortest pause of Snooze: a time that is past already, or none, is not to occupy a worker and the server with one stream.
+const leastSnooze = 10 * time.Millisecond
 
 // failedLocked decides what follows a failure. w.messages begins with the message that failed, or may have.
 func (s *stream) failedLocked(v verdict) effects {

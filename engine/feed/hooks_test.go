@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -128,5 +129,70 @@ func TestReleaseStoresThePositionOfAKeptBatch(t *testing.T) {
 		require.Equal(t, "2-0", o.Position())
 		pending().Handled()
 		require.True(t, ended(o))
+	})
+}
+
+// Trace: a stream is handed back while OnSignal runs for it, or is about to. OnStop waits for what runs, and is the last that is called.
+func TestOnStopIsCalledWhenOnSignalHasReturned(t *testing.T) {
+	var b *bench
+	c := feed.Config{
+		Workers: 4,
+		OnStart: func(context.Context, api.Lease, string) error { return nil },
+		OnSignal: func(_ context.Context, l api.Lease, payload []byte) {
+			b.write("%s: signal %s", l.Stream(), payload)
+			time.Sleep(time.Second)
+			b.write("%s: signal %s is handled", l.Stream(), payload)
+		},
+		OnStop: func(l api.Lease, _ error) {
+			b.write("%s: stop", l.Stream())
+			time.Sleep(time.Second)
+			b.write("%s: stopped", l.Stream())
+		},
+	}
+	inBubble(t, c, func(bench *bench) {
+		b = bench
+		o := b.Own("a")
+		b.sees()
+		o.Signal([]byte("x"))
+		o.Signal([]byte("is dropped"))
+		b.sees("a: signal x")
+		o.Release()
+		b.sees()
+		o.Signal([]byte("is too late"))
+		require.False(t, ended(o))
+		b.seesAfter(time.Second, "a: signal x is handled", "a: stop")
+		o.Signal([]byte("is too late"))
+		b.seesAfter(time.Second, "a: stopped")
+		require.True(t, ended(o))
+		b.seesAfter(time.Minute)
+
+		// at the same time
+		o = b.Own("a")
+		b.sees()
+		o.Release()
+		o.Signal([]byte("y"))
+		b.seesAfter(time.Second, "a: stop", "a: stopped")
+		require.True(t, ended(o))
+		require.Zero(t, b.Stats())
+	})
+}
+
+// A delay that has passed already is no delay, and no loop that takes a worker and the server for itself.
+func TestSnoozeForNoTimePauses(t *testing.T) {
+	inBubble(t, feed.Config{}, func(b *bench) {
+		calls := 0
+		b.does(func(context.Context, *feed.Batch) error {
+			if calls++; calls > 1000 {
+				return nil
+			}
+			return api.Snooze(0)
+		})
+		b.add("a", 1)
+		o := b.Own("a")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Less(t, calls, 102)
+		require.Greater(t, calls, 50)
+		require.Zero(t, o.Failures())
 	})
 }

@@ -20,7 +20,7 @@ import (
 //   - [At]: the messages before that one are handled, and that one cannot be: OnFailure applies to it at once.
 //   - an error that is api.Permanent: OnFailure applies at once, if there is but one message; in a larger batch, Skip has to find it
 //     first, so messages come again one at a time.
-//   - api.Snooze: the same messages come again after that time. It counts no failure.
+//   - api.Snooze: the same messages come again after that time, or 10 ms if it is shorter. It counts no failure.
 //   - any other error, a panic included: the same messages come again, one at a time, after a delay that grows; after MaxRetries,
 //     OnFailure applies.
 //

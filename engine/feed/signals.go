@@ -15,10 +15,10 @@ type signals struct {
 	waiting map[*stream][][]byte // there while a worker has it, too
 }
 
-// add queues a signal of a stream that has not ended.
+// add queues a signal of a stream, unless that has ended, or only OnStop is still to be called for it.
 func (q *signals) add(s *stream, payload []byte) {
 	s.mu.Lock()
-	if s.phase == over {
+	if s.pastSignalsLocked() {
 		s.mu.Unlock()
 		return
 	}
@@ -56,7 +56,10 @@ func (k *core) signal(s *stream) {
 	if !ok {
 		s.signals = 0
 		var fx effects
-		if s.phase == over {
+		switch {
+		case s.work != nil && s.work.stopping:
+			fx.push = true // to OnStop, which has waited for this
+		case s.phase == over:
 			var err error
 			if s.work != nil {
 				err = s.work.err
@@ -67,7 +70,7 @@ func (k *core) signal(s *stream) {
 		s.apply(fx)
 		return
 	}
-	ended := s.phase == over
+	ended := s.pastSignalsLocked()
 	s.mu.Unlock()
 	again := func(error) {
 		s.after(s.endedLocked)
@@ -78,6 +81,11 @@ func (k *core) signal(s *stream) {
 		return
 	}
 	k.guarded("OnSignal", func() error { k.cfg.OnSignal(s.lease.Context(), s.lease, payload); return nil }, again)
+}
+
+// pastSignalsLocked reports whether OnSignal is not called for the stream any more.
+func (s *stream) pastSignalsLocked() bool {
+	return s.phase == over || s.work != nil && s.work.stopping
 }
 
 // endedLocked ends the reading of a stream whose lease OnSignal has ended, which nobody else reports.

@@ -311,7 +311,7 @@ func (s *stream) stopLocked(err, why error) effects {
 	if s.core.cfg.OnStop != nil && s.is(started) {
 		w := s.workLocked()
 		w.stopping, w.err, w.why = true, err, why
-		s.phase, fx.push = ready, true
+		s.phase, fx.push = ready, s.signals == 0 // else the end of its signals does that
 		return fx
 	}
 	return s.endLocked(fx, err)
