@@ -110,13 +110,21 @@ func TestLostAnswerToDoneIfShut(t *testing.T) {
 		advance(time.Second)
 		l := e.held("s")
 		require.NoError(t, e.Shut(ctx(), l))
-		e.fake.failOnly(faultLose, "done")
+		e.fake.setFault(func(c *fakeCall) fakeFault {
+			switch c.op {
+			case "done":
+				return faultLose
+			case "read": // which of two that read gets an entry, nobody decides
+				return faultError
+			}
+			return fakeFault{}
+		})
 		result := later(func() error { return e.DoneIfShut(ctx(), l) })
 		advance(100 * time.Millisecond)
 		other := h.start(nil)
 		h.server.announce("s")
 		for len(other.notified(api.Added)) == 0 {
-			h.server.announce("s") // until one goes to the other process; those that come here wait
+			h.server.announce("s") // until one goes to the other process; the read that was on its way may get one here, which waits
 			advance(100 * time.Millisecond)
 			require.Zero(t, l.Remaining())
 		}
