@@ -128,6 +128,7 @@ func (e *Engine) makeCompleter(base context.Context) *completion.Completer {
 	}, e.store, e.sessions, completion.Hooks{
 		Ended: func(l *lease.Lease) {
 			e.leaving(l)
+			e.leaver.forget(l)
 			if e.table.Remove(l) {
 				e.freed(l.Stream())
 			}
@@ -143,7 +144,8 @@ func (e *Engine) makeCompleter(base context.Context) *completion.Completer {
 func (e *Engine) makeOwnership(to delivery) *ownership {
 	return &ownership{
 		env: &e.env, table: e.table, dispatcher: e.dispatcher, completer: e.completer, way: to, freed: e.freed, leaving: e.leaving,
-		lost: func(stream string) { e.hints.lost(stream) }, signaled: e.signaled,
+		ended: func(l *lease.Lease) { e.leaver.forget(l) },
+		lost:  func(stream string) { e.hints.lost(stream) }, signaled: e.signaled,
 	}
 }
 
@@ -317,10 +319,7 @@ func (e *Engine) failed(n api.Notification, err error) {
 func (e *Engine) busy(stream string) bool { return e.dispatcher.Busy(stream) || e.way.busy(stream) }
 
 // leaving is called before a lease is taken off the table.
-func (e *Engine) leaving(l *lease.Lease) {
-	e.way.leaving(l)
-	e.leaver.forget(l)
-}
+func (e *Engine) leaving(l *lease.Lease) { e.way.leaving(l) }
 
 // freed is called when a stream is off the table, and wakes whatever waited for that.
 func (e *Engine) freed(stream string) {

@@ -104,7 +104,7 @@ func (v *leaver) ask(ctx context.Context, l *lease.Lease, open bool) (lease.Verd
 	}
 }
 
-// keep keeps the mark of a lease, unless that has ended.
+// keep keeps the mark of a lease, unless that has ended: then it is forgotten already, or nobody would forget it.
 func (v *leaver) keep(l *lease.Lease, mark string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -113,7 +113,8 @@ func (v *leaver) keep(l *lease.Lease, mark string) {
 	}
 }
 
-// forget returns the mark of a lease and keeps it no longer; "" if it has none.
+// forget returns the mark of a lease and keeps it no longer; "" if it has none. It is called again when the lease has ended, and not before:
+// see keep.
 func (v *leaver) forget(l *lease.Lease) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()

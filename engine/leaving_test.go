@@ -249,6 +249,27 @@ func TestDrainDuringDoneIfShut(t *testing.T) {
 	}
 }
 
+// Trace: the answer to Shut comes while the lease is being disowned: the mark would be kept for good.
+func TestNoMarkIsKeptOfALeaseThatIsLostMeanwhile(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.announce("s")
+		e := h.start(nil)
+		advance(time.Second)
+		l := e.held("s")
+		leaving, seen := e.ownership.leaving, 0
+		e.ownership.leaving = func(l *lease.Lease) {
+			leaving(l)
+			e.leaver.keep(l, "shut=1@x")
+			seen++
+		}
+		h.server.forgetLeases(0)
+		advance(time.Minute)
+		require.Zero(t, l.Remaining())
+		require.Positive(t, seen)
+		require.Empty(t, e.leaver.mu.marks)
+	})
+}
+
 // Shut and Reopen are retried until they are answered or there is no lease to shut.
 func TestShutIsRetried(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {

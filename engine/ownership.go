@@ -19,6 +19,7 @@ type ownership struct {
 	completer  *completion.Completer
 	way        delivery            // how notifications reach the user
 	leaving    func(*lease.Lease)  // called before a lease is taken off the table
+	ended      func(*lease.Lease)  // called when a lease is lost for good
 	freed      func(stream string) // called when a stream is off the table
 	lost       func(stream string) // called when this process has lost a stream, before freed
 	signaled   *signaled
@@ -50,6 +51,7 @@ func (o *ownership) disownOne(l *lease.Lease, cause metrics.Cause, why error) bo
 	if !l.Lose(why) {
 		return false
 	}
+	o.ended(l)
 	o.metrics.Inc(metrics.Disowned.With(cause))
 	o.metrics.OwnershipEnded(lease.EndLost, time.Duration(o.clock.Now()-l.Since()))
 	o.post(l, api.Notification{Kind: api.Disowned, Err: why})
