@@ -102,8 +102,8 @@ type Lease interface {
 	// last is stored within a second, and together with any ending, in the same
 	// step. So a stream that is handed back in order is handed out with the last
 	// checkpoint that was set, while after a crash it may be one that is older by
-	// a second and the time that a call takes. After the lease has ended it does
-	// nothing.
+	// a second and the time that a call takes. An empty value is no checkpoint: who
+	// owns the stream next starts over. After the lease has ended it does nothing.
 	SetCheckpoint(value string)
 
 	// SaveCheckpoint sets the checkpoint and waits until it is stored. ctx bounds

@@ -141,27 +141,37 @@ func (c *fakeCheckpoints) handOver(key string, take *lease.Take) {
 		take.CheckpointErr = c.refuse
 	case there && x.tag == "?":
 		take.CheckpointErr = errBadCheckpoint
+	case there && x.value == "":
+		delete(c.fields, key)
 	case there:
 		take.Checkpoint = x.value
 		c.put(key, fakeCheckpoint{uint64(take.Token), "v", x.value})
 	}
 }
 
-// leave is leaving.lua, for one item that was ended.
-func (c *fakeCheckpoints) leave(r *lease.Disposition, o *lease.Outcome) {
+// holds reports whether consumer holds the lease of an item under its token.
+func (p *fakePartition) holds(consumer string, r *lease.Disposition) bool {
+	l := p.lease(r.Key)
+	return l != nil && l.consumer == consumer && l.entry == r.Entry && strconv.FormatUint(l.token, 10) == r.Token
+}
+
+// leave is leaving.lua, for one item that was ended. mine: the lease was its own.
+func (c *fakeCheckpoints) leave(r *lease.Disposition, o *lease.Outcome, mine bool) {
 	token, err := strconv.ParseUint(r.Token, 10, 64)
 	if err != nil || r.Checkpoint == nil && !r.DropCheckpoint && !r.Checkpointed {
 		return
 	}
-	x := c.fields[r.Key]
+	x, there := c.fields[r.Key]
 	switch {
 	case c.refuse != nil:
 		o.Checkpoint, o.CheckpointErr = lease.Refused, c.refuse
 	case x.token > token:
 		o.Checkpoint = lease.Lost
-	case r.DropCheckpoint:
+	case r.DropCheckpoint || r.Checkpoint != nil && *r.Checkpoint == "":
 		o.Checkpoint = lease.Saved
 		delete(c.fields, r.Key)
+	case r.Checkpoint != nil && !there && !mine:
+		o.Checkpoint = lease.Lost
 	case r.Checkpoint != nil:
 		o.Checkpoint = lease.Saved
 		c.sets++

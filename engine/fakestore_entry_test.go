@@ -209,9 +209,10 @@ func (s *fakeStore) returns(ctx context.Context, op string, n int, consumer stri
 					}
 				}
 				p.delayed = 0
+				mine := p.holds(consumer, &items[i])
 				o := lease.Outcome{Verdict: f(p, consumer, &items[i])}
 				if o.Verdict == lease.Finished || o.Verdict == lease.Moved {
-					p.checkpoints.leave(&items[i], &o)
+					p.checkpoints.leave(&items[i], &o, mine)
 				}
 				if p.delayed > 0 && o.Verdict == lease.Moved {
 					o.Reason = strconv.FormatInt(p.delayed, 10)

@@ -50,7 +50,8 @@ type Disposition struct {
 
 	// What is to become of the stream's checkpoint, in the same step: Checkpoint is left behind; nil: what is stored stays. With
 	// Checkpointed, something is stored, or may be: Done then notes the time, so that it is deleted one day; it is not needed with
-	// Checkpoint. DropCheckpoint deletes it, whatever the others say. Nothing is written without a Token of the entry's own.
+	// Checkpoint. DropCheckpoint deletes it, whatever the others say, as an empty Checkpoint does. Nothing is written without a Token of
+	// the entry's own.
 	Checkpoint     *string
 	Checkpointed   bool
 	DropCheckpoint bool
@@ -62,7 +63,7 @@ type Outcome struct {
 	Reason  string // Refused: why; TooHeavy: the weight, and the start of the announcement; Moved to later: ms until it is due
 
 	// Checkpoint is what became of the stream's checkpoint: Saved, or deleted, as was wanted; Lost: the stream was another's, or a later
-	// owner has left one; Refused: rights are missing, or the key has another type, or what is there cannot be read, as CheckpointErr
+	// owner has left one, or may have dropped it, since the lease is gone and nothing is stored; Refused: rights are missing, or the key has another type, or what is there cannot be read, as CheckpointErr
 	// says. 0: nothing was to become of it, or this call ended nothing; where NotPending is the success of an earlier call, so is this.
 	Checkpoint    Verdict
 	CheckpointErr error
@@ -161,7 +162,7 @@ func appendLeavings(k *cluster.Keys, keys, args []string, n int, item func(i int
 	for i := range n {
 		r := item(i)
 		switch index := strconv.Itoa(i + 1); {
-		case r.DropCheckpoint:
+		case r.DropCheckpoint || r.Checkpoint != nil && *r.Checkpoint == "":
 			args = append(args, index, "-", "")
 		case r.Checkpoint != nil:
 			args = append(args, index, "w", *r.Checkpoint)

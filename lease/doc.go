@@ -111,7 +111,9 @@
 //	<token> <tag> <checkpoint>     under s<stream>
 //	<number>                       under !<consumer>
 //
-// The token is that of the owner: acquire writes it, and an ending stores nothing in the place of a greater one. The tag is v, r
+// The token is that of the owner: acquire writes it, and an ending stores nothing in the place of a greater one; nor, if its lease is gone,
+// where there is none, since a later owner may have dropped it. So dropping leaves nothing behind. An empty checkpoint is none: it is stored
+// while its owner holds the stream, and goes with the ending, or with the next acquisition. The tag is v, r
 // once the stream was handed back, or d and the time at which it was done, after which it is kept for a while; an unknown one is an
 // error. The number rises with each call of a session that stores checkpoints, so one that comes late, by whatever way, stores nothing.
 // While a slot migrates, token and tag stand for the lease in a script with that one key ([Store.SaveCheckpointsAlone]).

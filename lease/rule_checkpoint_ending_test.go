@@ -43,6 +43,63 @@ func TestEndingLeavesNoCheckpointBehindALaterOwner(t *testing.T) {
 	require.Equal(t, "k", w.renew(bob, bobs).Verdicts)
 }
 
+// Trace: as above, but bob drops the checkpoint, or leaves none. There is none to compare alice's token with, so hers must not come back.
+func TestEndingBringsNoDroppedCheckpointBack(t *testing.T) {
+	for name, end := range map[string]func(w *harness, l *Lease, d Disposition) Outcome{
+		"done": func(w *harness, _ *Lease, d Disposition) Outcome {
+			out := w.done(alice, d)
+			require.Equal(w.t, "d", verdicts(out))
+			return out[0]
+		},
+		"moved": func(w *harness, _ *Lease, d Disposition) Outcome {
+			out := w.requeue(alice, d)
+			require.Equal(w.t, "m", verdicts(out))
+			return out[0]
+		},
+		"restored": func(w *harness, l *Lease, d Disposition) Outcome {
+			out, err := w.store.Restore(w.ctx, 0, alice, []Restorable{{Disposition: d, Memory: l.Memory()}})
+			require.NoError(w.t, err)
+			require.Equal(w.t, "m", verdicts(out))
+			return out[0]
+		},
+	} {
+		for _, known := range []bool{true, false} {
+			t.Run(name, func(t *testing.T) {
+				w := newHarness(t)
+				w.open(alice)
+				w.open(bob)
+				l := w.own(alice, "s")
+				if known {
+					require.Equal(t, "s", w.save(alice, 1, Saving{l, "1"}))
+				}
+				w.Do("DEL", l.Key())
+				later, _ := w.again(bob, "s")
+				drop := back(later)
+				drop.DropCheckpoint = known
+				require.Equal(t, "d", verdicts(w.done(bob, drop)))
+				require.Equal(t, Lost, end(w, l, back(l).with("2")).Checkpoint)
+				require.EqualValues(t, 0, w.Num("HEXISTS", w.keys.Checkpoints, "s"+l.Stream()))
+				require.Empty(t, w.stored("s"))
+			})
+		}
+	}
+}
+
+// A lease that is gone loses no checkpoint that is there: nobody has owned the stream since, or it would bear another token.
+func TestEndingWithoutALeaseGoesOnFromTheCheckpointThatIsThere(t *testing.T) {
+	w := newHarness(t)
+	w.open(alice)
+	l := w.own(alice, "s")
+	require.Equal(t, "s", w.save(alice, 1, Saving{l, "1"}))
+	w.Do("DEL", l.Key())
+	require.Equal(t, Saved, w.requeue(alice, back(l).with("2"))[0].Checkpoint)
+	l, take := w.next(alice)
+	require.Equal(t, "2", take.Checkpoint)
+	w.Do("DEL", l.Key())
+	require.Equal(t, Saved, w.done(alice, back(l).with("3"))[0].Checkpoint, "not stored under this token before")
+	require.Equal(t, "3", w.checkpoint("s"))
+}
+
 // A late or repeated ending, one by a name alone, and one of an entry that was never held leave no checkpoint.
 func TestOnlyAnOwnersEndingLeavesACheckpoint(t *testing.T) {
 	w := newHarness(t)

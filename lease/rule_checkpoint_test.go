@@ -68,6 +68,39 @@ func TestCheckpointAfterDone(t *testing.T) {
 	require.Empty(t, w.stored("s"))
 }
 
+// An empty checkpoint is none: whoever sets it starts the stream over. What is stored of it goes with the ending or, after a crash, with
+// the next acquisition, so none is kept for good.
+func TestEmptyCheckpointIsNone(t *testing.T) {
+	for name, end := range map[string]func(w *harness, d Disposition){
+		"done":  func(w *harness, d Disposition) { require.Equal(w.t, Saved, w.done(alice, d)[0].Checkpoint) },
+		"moved": func(w *harness, d Disposition) { require.Equal(w.t, Saved, w.requeue(alice, d)[0].Checkpoint) },
+		"crash": func(w *harness, d Disposition) { d.Checkpoint = nil; w.requeue(alice, d) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newHarness(t)
+			w.open(alice)
+			w.open(bob)
+			l := w.own(alice, "s")
+			require.Equal(t, "s", w.save(alice, 1, Saving{l, "1"}))
+			require.Equal(t, "s", w.save(alice, 2, Saving{l, ""}))
+			require.Equal(t, l.tokenText()+" v ", w.stored("s"), "in the place of the last one at once")
+			end(w, back(l).with(""))
+			if name != "crash" {
+				require.Empty(t, w.stored("s"))
+			}
+			if name == "done" {
+				w.announce("s")
+			}
+			next, take := w.next(bob)
+			require.Empty(t, take.Checkpoint)
+			require.NoError(t, take.CheckpointErr)
+			require.Empty(t, w.stored("s"))
+			require.Equal(t, "d", verdicts(w.done(bob, back(next))))
+			require.EqualValues(t, 0, w.Num("HEXISTS", w.keys.Checkpoints, "ss"))
+		})
+	}
+}
+
 // Trace: alice does not notice that bob has got one of her streams, that another one is free, and that she owns a third one under
 // another token. She stores checkpoints of all four.
 func TestOnlyTheOwnerStoresCheckpoints(t *testing.T) {

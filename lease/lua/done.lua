@@ -54,7 +54,7 @@ for i = 1, count do
   local key, id, token, mark = KEYS[i + FIRST - 1], ARGV[2 + 2 * i], split_token(ARGV[3 + 2 * i])
   local ok, verdict, mine = pcall(judge, key, id, token, mark)
   if ok and wanted[i] and not verdict then
-    local left, err = pcall(leave, notes, i, KEYS[#KEYS], key, token, wanted[i], tag, true)
+    local left, err = pcall(leave, notes, i, KEYS[#KEYS], key, token, wanted[i], tag, mine and MINE or FREE)
     ok, verdict = left, err
   end
   if ok then

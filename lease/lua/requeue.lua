@@ -28,8 +28,8 @@ keep_sessions(sessions)
 
 local wanted, notes = leavings(9 + REQUEUE_ARGS * count), {}
 local answer = requeue_batch(input, group, me, to, count, FIRST, 8, function(i)
-  return wanted[i] and function(key, token, free_or_mine)
-    leave(notes, i, KEYS[#KEYS], key, token, wanted[i], 'r', free_or_mine)
+  return wanted[i] and function(key, token, mine, free)
+    leave(notes, i, KEYS[#KEYS], key, token, wanted[i], 'r', mine and MINE or free and FREE)
   end
 end)
 answer[3] = notes

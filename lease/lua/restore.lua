@@ -88,8 +88,10 @@ local wanted, notes = leavings(9 + EACH * count), {}
 local function save_of(i, token)
   return function(key, value, id, pending)
     local holder = held_by(value, me, id)
-    if holder and holder.token == token or pending and not value then
-      leave(notes, i, KEYS[#KEYS], key, token, wanted[i], 'r', true)
+    if holder and holder.token == token then
+      leave(notes, i, KEYS[#KEYS], key, token, wanted[i], 'r', MINE)
+    elseif pending and not value then
+      leave(notes, i, KEYS[#KEYS], key, token, wanted[i], 'r', FREE)
     end
   end
 end

@@ -4,6 +4,7 @@
 --   v      of the owner with this token
 --   r      of an owner that gave the stream back
 --   d<ms>  the stream was done, or its dead letter dropped, at that time: too old, it is deleted
+-- An empty checkpoint is none. It is there only while an owner that has set it holds the stream, or after its crash.
 --
 -- The key is declared only where there is something to store, and by acquire. While a slot migrates, a script with a key that
 -- is not there must wait, so a service without checkpoints would have its endings wait for nothing. Acquire waits in any

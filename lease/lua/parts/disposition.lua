@@ -93,7 +93,7 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
     return 'n'
   end
   if save then
-    save(key, token, holder or not value)
+    save(key, token, holder, not value)
   end
   if op == 'r' and size ~= 0 and not is_gone(input, group, me, id, row) then
     return refer(input, group, me, to, key, value, id, retries, crashes, reason, size, cut)

@@ -12,7 +12,8 @@ end
 -- nothing at all; or, in place of the list, why it is not known or could not be written.
 --
 -- The token lets the owner store a checkpoint by a script with no other key, and the new tag keeps it from being deleted. That script
--- needs the number of a session, too, so one that has none gets 0.
+-- needs the number of a session, too, so one that has none gets 0. An empty checkpoint is none, and is deleted: this owner would not know
+-- that there is something to stamp when it is done.
 local function hand_over(hash, consumer, verdicts, first_key, tokens)
   -- Whether the key exists: HMGET on it would cost a tenth of the script in a service without checkpoints.
   if redis.pcall('PTTL', hash) == -2 then
@@ -34,13 +35,15 @@ local function hand_over(hash, consumer, verdicts, first_key, tokens)
     return found
   end
   local numbered = table.remove(found)
-  local flat, n, some = {}, 0, false
+  local flat, n, some, empty = {}, 0, false, {}
   for j = 1, count do
     local stored = found[j]
     if stored then
       some = true
       local at = checkpoint_at(stored)
-      if at then
+      if at and at > #stored then
+        empty[#empty + 1] = fields[j]
+      elseif at then
         flat[n + 1], flat[n + 2] = fields[j], tokens[j] .. ' v ' .. string.sub(stored, at)
         n = n + 2
       end
@@ -52,6 +55,12 @@ local function hand_over(hash, consumer, verdicts, first_key, tokens)
     end
     local written, err = pcall(on_key, 'HSET', hash, unpack(flat))
     if not written then
+      return err
+    end
+  end
+  if #empty > 0 then
+    local deleted, err = pcall(on_key, 'HDEL', hash, unpack(empty))
+    if not deleted then
       return err
     end
   end
