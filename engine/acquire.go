@@ -184,6 +184,9 @@ func (a *acquirer) recheck(p *partition, s *lease.Session, l *lease.Lease, sent 
 // unreadDelay is how long a stream is not handed out whose checkpoint cannot be read; up to half as long again is added at random.
 const unreadDelay = 20 * time.Second
 
+// withheldDelay is the same where Redis refuses for a reason that passes, such as a failover, to say what the checkpoint is.
+const withheldDelay = 3 * time.Second
+
 // inherit gives a lease the checkpoint that its acquisition found. It reports false if that is not known: then the stream is given
 // back, since its next owner must not start over. Where Redis refuses checkpoints as such, streams are owned without.
 func (a *acquirer) inherit(l *lease.Lease, take *lease.Take) bool {
@@ -193,14 +196,30 @@ func (a *acquirer) inherit(l *lease.Lease, take *lease.Take) bool {
 	case refusesCheckpoints(err):
 		l.Blind()
 		a.unreadable(l.Partition(), err)
+	case passes(err):
+		a.log.Warn("a stream is handed out later, since Redis does not give its checkpoint", 1, "partition", l.Partition(), "entry", l.Entry(),
+			"err", lease.Explain(err))
+		a.withhold(l, withheldDelay)
+		return false
 	default:
 		a.metrics.Inc(metrics.CheckpointsUnreadable)
 		a.log.Warn("a stream is not handed out, since its checkpoint cannot be read", 1, "partition", l.Partition(), "entry", l.Entry(),
 			"err", lease.Explain(err))
-		a.completer.RequeueUnread(l, unreadDelay+time.Duration(float64(unreadDelay)/2*a.random()))
+		a.withhold(l, unreadDelay)
 		return false
 	}
 	return true
+}
+
+// passes reports whether an error is a refusal, which ends by itself, and not a checkpoint that cannot be read.
+func passes(err error) bool {
+	code, refused := lease.Refusal(err)
+	return refused && code != "BADCHECKPOINT"
+}
+
+// withhold gives a stream back that is not to be handed out for a while.
+func (a *acquirer) withhold(l *lease.Lease, d time.Duration) {
+	a.completer.RequeueUnread(l, d+time.Duration(float64(d)/2*a.random()))
 }
 
 // place puts an entry where the answer to its acquisition sends it.

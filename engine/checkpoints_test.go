@@ -295,6 +295,25 @@ func TestStreamWithAnUnreadableCheckpointIsNotHandedOut(t *testing.T) {
 	})
 }
 
+// Trace: a server refuses for a moment to say what the checkpoint of a stream is. The stream is handed out as soon as it does, not half a
+// minute later.
+func TestStreamWhoseCheckpointIsRefusedForAMomentIsHandedOutSoon(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.server.putCheckpoint("s", fakeCheckpoint{1, "v", "7"})
+		h.server.refuseCheckpoints(errorReply("READONLY You can't write against a read only replica."))
+		e := h.start(nil)
+		h.server.announce("s")
+		advance(time.Minute)
+		require.Empty(t, e.kinds("s"))
+		require.Contains(t, e.logged(), "a stream is handed out later, since Redis does not give its checkpoint")
+		require.Zero(t, e.counted("checkpoints_unreadable_total"), "nobody has to do anything")
+		h.server.refuseCheckpoints(nil)
+		advance(6 * time.Second)
+		require.Equal(t, "7", e.held("s").Checkpoint())
+		require.Zero(t, e.held("s").Attempt())
+	})
+}
+
 // A failover forgets the last checkpoints, and the leases: both are stored again.
 func TestCheckpointsThatAFailoverForgotAreStoredAgain(t *testing.T) {
 	for _, forgotten := range []string{"checkpoints", "leases, too"} {
