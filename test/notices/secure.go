@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Secure makes a certificate for loopback addresses that nobody else has, and returns how servers use it and how clients that
+// Secure makes a certificate for loopback addresses and these names that nobody else has, and returns how servers use it and how clients that
 // trust it, and nothing else, do.
-func Secure() (server, client *tls.Config, err error) {
+func Secure(names ...string) (server, client *tls.Config, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -29,7 +29,7 @@ func Secure() (server, client *tls.Config, err error) {
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		DNSNames:              []string{"localhost"},
+		DNSNames:              append([]string{"localhost"}, names...),
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
