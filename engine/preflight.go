@@ -20,7 +20,27 @@ import (
 // Redis and needs no running engine. It takes a few round trips to each node; call it at startup or before a deployment.
 //
 // Errors match api.ErrInvalidConfig, or are ctx's. A server that does not answer is a finding, not an error.
+//
+// For an engine whose streams are read by a feed, use feed.Preflight.
 func Preflight(ctx context.Context, client rueidis.Client, service string, opts ...Option) (*preflight.Report, error) {
+	return check(ctx, client, service, nil, opts)
+}
+
+// PreflightReading does what Preflight does, and checks what reading data streams takes besides. It is for layers (RunLayer) that read
+// as package feed does; feed.Preflight calls it.
+func PreflightReading(ctx context.Context, client rueidis.Client, service string, reads preflight.Reading, opts ...Option) (*preflight.Report, error) {
+	if len(reads.Streams) == 0 {
+		return nil, invalid(`no data streams to check the rights for; give their names, or what these begin with, as in "events:*"`)
+	}
+	for _, stream := range reads.Streams {
+		if err := cluster.ValidateStream(stream); err != nil {
+			return nil, fmt.Errorf("%w: data stream %.64q: %w", api.ErrInvalidConfig, stream, err)
+		}
+	}
+	return check(ctx, client, service, &reads, opts)
+}
+
+func check(ctx context.Context, client rueidis.Client, service string, reads *preflight.Reading, opts []Option) (*preflight.Report, error) {
 	cfg, layout, err := resolve(service, opts)
 	if err != nil {
 		return nil, err
@@ -33,7 +53,9 @@ func Preflight(ctx context.Context, client rueidis.Client, service string, opts 
 			return nil, err
 		}
 	}
-	return preflight.Check(ctx, client, cfg.terms(layout))
+	terms := cfg.terms(layout)
+	terms.Reads = reads
+	return preflight.Check(ctx, client, terms)
 }
 
 // terms returns what an engine with these options asks of the servers.

@@ -106,7 +106,7 @@ func (p *prober) report(r Right, a answer) {
 	case ToInspect:
 		severity, only = Note, ", which only inspecting dead letters needs"
 	case ToCheckpoint:
-		severity, only = Warning, ", without which no checkpoints are stored"
+		severity, only = p.checkpointing()
 	case ToSignal:
 		severity, only = Warning, ", without which owners hear of further announcements with their next renewals"
 	case ToStop:
@@ -133,6 +133,17 @@ func (p *prober) report(r Right, a answer) {
 	case unknown:
 		p.add(Note, Rights, p.node.addr, fmt.Sprintf("whether %s may run %s is unknown: it cannot be tried without writing", p.who(), name), "")
 	}
+}
+
+// checkpointing returns how bad it is that no checkpoints can be stored, and why.
+func (p *prober) checkpointing() (severity Severity, without string) {
+	switch {
+	case p.Reads == nil:
+		return Warning, ", without which no checkpoints are stored"
+	case p.Reads.Latest:
+		return Fatal, ", without which no stream begins, since Latest stores where"
+	}
+	return Warning, ", without which no positions are stored: the next owner of a stream begins where Start says"
 }
 
 // reportNoKey reports that a key is refused. If that is fatal, the finding does not depend on the command that was tried first.

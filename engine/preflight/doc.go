@@ -9,5 +9,5 @@
 // Where to find what: [Check] calls everything else (preflight.go). It asks each node about itself (node.go), and takes the
 // answers subject by subject: reach.go, server.go, events.go, topology.go, clock.go, layout.go and access.go, each of which adds
 // findings to the [Report] (report.go). [Right] lists the commands and keys that are used (right.go); probe.go asks a node whether
-// they are allowed, and answer.go reads the answers.
+// they are allowed, and answer.go reads the answers. What engine/feed takes besides is in reads.go, and streams.go looks for it.
 package preflight

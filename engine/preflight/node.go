@@ -37,6 +37,17 @@ var settings = []string{
 	"cluster-require-full-coverage",
 }
 
+// tableSetting bounds how many keys a server tracks.
+const tableSetting = "tracking-table-max-keys"
+
+// settings returns those that matter on these terms.
+func (t Terms) settings() []string {
+	if t.Reads != nil && t.Reads.Tracks {
+		return append(settings[:len(settings):len(settings)], tableSetting)
+	}
+	return settings
+}
+
 // lookAll looks at all nodes that a client knows, concurrently: however many hang, they cost one timeout.
 func lookAll(ctx context.Context, client rueidis.Client, t Terms) []*node {
 	var nodes []*node
@@ -69,7 +80,7 @@ func (n *node) look(ctx context.Context, t Terms) {
 			n.info[name] = value
 		}
 	}
-	for _, s := range settings {
+	for _, s := range t.settings() {
 		values, err := n.ask(ctx, t, "CONFIG", "GET", s).AsStrMap()
 		if value, ok := values[s]; err == nil && ok {
 			n.config[s] = value

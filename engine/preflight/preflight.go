@@ -29,6 +29,7 @@ func Check(ctx context.Context, client rueidis.Client, t Terms) (*Report, error)
 	c.latency()
 	exists := c.layout(ctx)
 	c.rights(ctx, exists)
+	c.reads(ctx)
 	c.finish()
 	return c.Report, ctx.Err()
 }

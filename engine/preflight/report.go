@@ -51,6 +51,7 @@ const (
 	Layout      Subject = "layout"      // partitions: agreed number, and placement
 
 	Announcements Subject = "announcements" // trimmed, or acknowledged by hand
+	Tracking      Subject = "tracking"      // whether engine/feed hears of writes
 )
 
 // Finding is one thing that was found.

@@ -191,13 +191,18 @@ func AllRights() []Right { return slices.Clone(rights) }
 
 // command returns what to send to try a right, for a key of a partition.
 func (r Right) command(layout *cluster.Layout, partition int) []string {
+	return r.commandOn(r.Key.of(layout, partition), layout.Group())
+}
+
+// commandOn does the same for any key.
+func (r Right) commandOn(key, group string) []string {
 	args := strings.Split(strings.ToUpper(r.Command), "|")
 	for _, a := range r.args {
 		switch a {
 		case "%k":
-			a = r.Key.of(layout, partition)
+			a = key
 		case "%g":
-			a = layout.Group()
+			a = group
 		}
 		args = append(args, a)
 	}

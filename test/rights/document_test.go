@@ -41,6 +41,7 @@ func blocks() (all [][]string) {
 	return [][]string{
 		append(fresh("chat"), preflight.Rules("chat", 1, needs...)...),
 		append(fresh("chat"), preflight.Rules("chat", 16, needs...)...),
+		append(begin("chat"), preflight.ReadingRules(preflight.Reading{Streams: []string{"events:*"}, Tracks: true, Trims: true})...),
 		append(fresh("chat-producer"), preflight.ProducerRules("chat", 16)...),
 		append(fresh("chat-publisher"), preflight.PublisherRules("chat", 16)...),
 		append(begin("chat-publisher"), "+client|tracking"),

@@ -24,6 +24,7 @@ import (
 const (
 	engineBlock = iota
 	engineOfPartitions
+	readerBlock
 	producerBlock
 	publisherBlock
 	trackingBlock
@@ -220,6 +221,7 @@ func TestDocumentedUsersAreRefusedOnlyWhatThePageSays(t *testing.T) {
 			{"engine that sets events", []int{engineOfPartitions, hintsBlock, setHintsBlock}, func(opt rueidis.ClientOption) {
 				live(ctx, t, opt, announce, many, engine.WithExpired(), engine.WithKeyspaceEvents())
 			}},
+			{"feed", []int{engineOfPartitions, readerBlock}, func(opt rueidis.ClientOption) { h.read(ctx, opt, announce) }},
 			{"publisher", []int{publisherBlock}, func(opt rueidis.ClientOption) {
 				tuned, err := engine.ClientOption(rueidis.ClientOption{InitAddress: opt.InitAddress, Username: opt.Username, Password: opt.Password})
 				require.NoError(t, err)

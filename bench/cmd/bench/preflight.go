@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -16,11 +17,12 @@ import (
 	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/feed"
 	"github.com/streamlease/streamlease/engine/preflight"
 	"github.com/streamlease/streamlease/scan"
 )
 
-// preflightCommand checks servers as engine.Preflight does.
+// preflightCommand checks servers as engine.Preflight and feed.Preflight do.
 var preflightCommand = &cli.Command{
 	Name:        "preflight",
 	Usage:       "check servers before engines use them, and say what to do; writes nothing, fails if engines cannot work there",
@@ -31,15 +33,41 @@ var preflightCommand = &cli.Command{
 		&cli.DurationFlag{Name: "session-ttl", Usage: "as WithSessionTTL; 0: the default"},
 		&cli.DurationFlag{Name: "lease-ttl", Usage: "as WithLeaseTTL; 0: the default"},
 		&cli.BoolFlag{Name: "expired", Usage: "engines will use WithExpired"},
+		&cli.StringSliceFlag{Name: "reads", Usage: "data streams that engine/feed will read there: a name, or what names begin with, followed by *, such as 'events:*'; repeated or with commas between"},
+		&cli.StringFlag{Name: "mode", Value: "auto", Usage: "with --reads, as feed.Config.Mode: auto, tracking or polling"},
+		&cli.BoolFlag{Name: "latest", Usage: "with --reads: streams without a position begin at their ends, as with feed.Latest"},
+		&cli.BoolFlag{Name: "trim", Usage: "with --reads: handled messages are deleted, as with feed.TrimHandled"},
 		&cli.BoolFlag{Name: "rules", Usage: "only print the access rules that the user of the engines needs, without a connection; its name is that in the URL, else that of the service"},
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
+		if len(c.StringSlice("reads")) == 0 && (c.IsSet("mode") || c.Bool("latest") || c.Bool("trim")) {
+			return errors.New("--mode, --latest and --trim are for reading: name the data streams with --reads")
+		}
 		if c.Bool("rules") {
 			return printRules(c, os.Stdout)
 		}
 		return runPreflight(ctx, c, os.Stdout)
 	},
+}
+
+// modes are the values of --mode.
+var modes = map[string]feed.Mode{"auto": feed.Auto, "tracking": feed.Tracking, "polling": feed.Polling}
+
+// feedConfig returns the Config that the flags describe.
+func feedConfig(c *cli.Command) (f feed.Config, err error) {
+	mode, known := modes[c.String("mode")]
+	if !known {
+		return f, fmt.Errorf("--mode is %q: use auto, tracking or polling", c.String("mode"))
+	}
+	f.Mode = mode
+	if c.Bool("latest") {
+		f.Start = feed.Latest
+	}
+	if c.Bool("trim") {
+		f.Trim = feed.TrimHandled
+	}
+	return f, nil
 }
 
 // printRules prints rules that suit one server and a cluster: those for a cluster alone do no harm on one server.
@@ -58,6 +86,17 @@ func printRules(c *cli.Command, out io.Writer) error {
 		needs = append(needs, preflight.WithHints)
 	}
 	rules := append([]string{"ACL", "SETUSER", name, "on", ">password", "resetchannels"}, preflight.Rules(service, partitions, needs...)...)
+	if streams := c.StringSlice("reads"); len(streams) > 0 {
+		f, err := feedConfig(c)
+		if err != nil {
+			return err
+		}
+		for _, rule := range preflight.ReadingRules(preflight.Reading{Streams: streams, Tracks: f.Mode != feed.Polling, Trims: f.Trim == feed.TrimHandled}) {
+			if !slices.Contains(rules, rule) {
+				rules = append(rules, rule)
+			}
+		}
+	}
 	_, err = fmt.Fprintln(out, strings.Join(rules, " "))
 	return err
 }
@@ -85,7 +124,7 @@ func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
 	if partitions == 0 {
 		partitions = partitionsOf(ctx, client, c.String("service"))
 	}
-	report, err := engine.Preflight(ctx, client, c.String("service"), append(opts, engine.WithPartitions(partitions))...)
+	report, err := preflightOf(ctx, c, client, append(opts, engine.WithPartitions(partitions)))
 	if err != nil {
 		return err
 	}
@@ -100,6 +139,19 @@ func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
 		err = errors.New("engines cannot work like this")
 	}
 	return err
+}
+
+// preflightOf checks for a feed if data streams are named, else for an engine.
+func preflightOf(ctx context.Context, c *cli.Command, client rueidis.Client, opts []engine.Option) (*preflight.Report, error) {
+	streams := c.StringSlice("reads")
+	if len(streams) == 0 {
+		return engine.Preflight(ctx, client, c.String("service"), opts...)
+	}
+	f, err := feedConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	return feed.Preflight(ctx, client, c.String("service"), f, streams, opts...)
 }
 
 // partitionsOf returns the number of partitions of a service; 1 where there is none on record, which the report explains.

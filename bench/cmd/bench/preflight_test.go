@@ -46,6 +46,37 @@ func TestPreflightFailsOnWhatCannotWork(t *testing.T) {
 	require.Contains(t, out, "engines cannot work like this")
 }
 
+// With data streams it checks what reading them takes, too.
+func TestPreflightOfReading(t *testing.T) {
+	s := servers.New(t)
+	_, err := s.Call(t.Context(), "ACL", "SETUSER", "chat", "on", ">secret", "~orders-input", "~{orders-input}*", "~events:*", "+@all", "-client|tracking", "-xtrim")
+	require.NoError(t, err)
+	at := []string{"preflight", "-redis", "redis://chat:secret@" + s.Addr(), "--service", "orders"}
+	out, err := bench(t, at...)
+	require.NoError(t, err)
+	require.NotContains(t, out, "CLIENT TRACKING")
+	out, err = bench(t, append(at, "--reads", "events:*", "--trim")...)
+	require.NoError(t, err)
+	require.Contains(t, out, "may not run CLIENT TRACKING: each stream is read every 1s")
+	require.Contains(t, out, "ACL SETUSER chat +client|tracking")
+	require.Contains(t, out, "ACL SETUSER chat +xtrim")
+	out, err = bench(t, append(at, "--reads", "events:*", "--reads", "audit", "--mode", "tracking")...)
+	require.Error(t, err)
+	require.Contains(t, out, "may not read the data streams audit")
+	require.Contains(t, out, "a feed with Mode Tracking does not run")
+	require.NotContains(t, out, "XTRIM")
+
+	out, err = bench(t, append(at, "--trim")...)
+	require.Error(t, err)
+	require.Contains(t, out, "--reads")
+	out, err = bench(t, append(at, "--reads", "a", "--mode", "both")...)
+	require.Error(t, err)
+	require.Contains(t, out, "use auto, tracking or polling")
+	out, err = bench(t, "preflight", "--rules", "--service", "orders", "--reads", "events:*", "--trim", "-redis", "redis://127.0.0.1:1")
+	require.NoError(t, err)
+	require.Contains(t, out, "~events:* +xread +xinfo|stream +exists +xtrim +client|tracking")
+}
+
 func TestPreflightPrintsRules(t *testing.T) {
 	out, err := bench(t, "preflight", "--rules", "--service", "orders", "--partitions", "16", "-redis", "redis://127.0.0.1:1")
 	require.NoError(t, err)
