@@ -155,7 +155,7 @@ func TestEncodedAnnouncementIsParsedBack(t *testing.T) {
 		if ms := rapid.Int64Range(1e11-1, 2e12).Draw(t, "ms"); ms >= 1e11 {
 			a.NotBefore = time.UnixMilli(ms)
 		}
-		fields, err := p.encode(&a)
+		fields, err := p.encoder.encode(&a)
 		require.NoError(t, err)
 		var body []rueidis.XRangeFieldValue
 		for i := 0; i < len(fields); i += 2 {
