@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/streamlease/streamlease/api"
+)
+
+// recorder is a Layer that records its calls. Functions that are set are called after that.
+type recorder struct {
+	onAdded     func(l api.Lease, ended func(error))
+	onReleasing func(l api.Lease)
+	onDisowned  func(l api.Lease)
+	onTopology  func()
+
+	mu       sync.Mutex
+	calls    map[string][]string // by stream: "<kind>", and "ended" where the test calls that through finish
+	at       map[string]time.Time
+	ended    map[string]func(error)
+	leases   map[string]api.Lease
+	in       map[string]bool // a call for the stream's lease runs
+	wrong    []string
+	topology int
+}
+
+func newRecorder() *recorder {
+	return &recorder{calls: map[string][]string{}, at: map[string]time.Time{}, ended: map[string]func(error){},
+		leases: map[string]api.Lease{}, in: map[string]bool{}}
+}
+
+func (r *recorder) enter(l api.Lease, kind string) func() {
+	s := l.Stream()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if key := fmt.Sprint(s, l.Token()); r.in[key] {
+		r.wrong = append(r.wrong, "two calls at a time for "+s)
+	} else {
+		r.in[key] = true
+	}
+	r.calls[s] = append(r.calls[s], kind)
+	r.at[s+" "+kind] = time.Now()
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.in, fmt.Sprint(s, l.Token()))
+	}
+}
+
+func (r *recorder) Added(l api.Lease, ended func(error)) {
+	defer r.enter(l, "added")()
+	r.mu.Lock()
+	r.ended[l.Stream()], r.leases[l.Stream()] = ended, l
+	r.mu.Unlock()
+	if r.onAdded != nil {
+		r.onAdded(l, ended)
+	}
+}
+
+func (r *recorder) Releasing(l api.Lease, why error) {
+	defer r.enter(l, "releasing")()
+	if !errors.Is(why, api.ErrReleasing) {
+		r.wrong = append(r.wrong, fmt.Sprint("releasing because of ", why))
+	}
+	if r.onReleasing != nil {
+		r.onReleasing(l)
+	}
+}
+
+func (r *recorder) Superseded(l api.Lease) { r.enter(l, "superseded")() }
+
+func (r *recorder) Signaled(l api.Lease, payload []byte) { r.enter(l, "signaled "+string(payload))() }
+
+func (r *recorder) Disowned(l api.Lease, why error) {
+	defer r.enter(l, "disowned")()
+	if l.Remaining() != 0 || why == nil {
+		r.wrong = append(r.wrong, fmt.Sprintf("disowned with %v left, because of %v", l.Remaining(), why))
+	}
+	if r.onDisowned != nil {
+		r.onDisowned(l)
+	}
+}
+
+func (r *recorder) Topology() {
+	r.mu.Lock()
+	r.topology++
+	r.mu.Unlock()
+	if r.onTopology != nil {
+		r.onTopology()
+	}
+}
+
+// finish calls ended for the last lease of a stream.
+func (r *recorder) finish(stream string, err error) {
+	r.mu.Lock()
+	ended := r.ended[stream]
+	r.calls[stream] = append(r.calls[stream], "ended")
+	r.mu.Unlock()
+	ended(err)
+}
+
+// of are the calls for a stream, in order.
+func (r *recorder) of(stream string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.calls[stream], ", ")
+}
+
+func (r *recorder) lease(stream string) api.Lease {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leases[stream]
+}
+
+// looked is how often Topology was called.
+func (r *recorder) looked() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.topology
+}
+
+func (r *recorder) check(t *testing.T) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	require.Empty(t, r.wrong)
+}
+
+// runLayer starts an engine with RunLayer.
+func (h *harness) runLayer(y Layer, opts ...Option) *testEngine {
+	e := h.newEngine(opts...)
+	e.startWith(func(ctx context.Context) error { return e.RunLayer(ctx, y) })
+	synctest.Wait()
+	return e
+}
