@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/cluster"
@@ -164,11 +165,14 @@ func (h *harness) save() {
 	keys, err := h.Try("KEYS", "*").AsStrSlice()
 	require.NoError(h.T, err)
 	for _, key := range keys {
+		left, err := h.Try("PTTL", key).AsInt64()
+		require.NoError(h.T, err)
 		dump, err := h.Try("DUMP", key).ToString()
+		if rueidis.IsRedisNil(err) {
+			continue // it has just expired
+		}
 		require.NoError(h.T, err)
-		h.saved.keys[key] = dump
-		h.saved.left[key], err = h.Try("PTTL", key).AsInt64()
-		require.NoError(h.T, err)
+		h.saved.keys[key], h.saved.left[key] = dump, left
 	}
 }
 

@@ -169,14 +169,29 @@ func seed() uint64 {
 	return rand.Uint64N(1 << 40)
 }
 
+// showSeed has a failed test show the seed of its last run.
+func showSeed(t *testing.T) *uint64 {
+	var seed uint64
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the last run was -model.seed=%d -model.runs=1", seed)
+		}
+	})
+	return &seed
+}
+
+// enoughRuns are enough for everything to have happened.
+const enoughRuns = 20
+
 // TestProtocol runs the protocol at random. -model.seed repeats a failed run.
 func TestProtocol(t *testing.T) {
 	h := newHarness(t)
 	first := seed()
 	owns, done, killed, recovered, saved, refused := 0, 0, 0, 0, 0, 0
+	last := showSeed(t)
 	for i := range *runsFlag {
 		seed := first + uint64(i)
-		t.Logf("run with -model.seed=%d -model.runs=1", seed)
+		*last = seed
 		r := newRun(t, h, seed)
 		for range *stepsFlag {
 			r.step()
@@ -184,6 +199,9 @@ func TestProtocol(t *testing.T) {
 		}
 		saved, refused = saved+r.points.saved, refused+r.points.refused
 		owns, done, killed, recovered = owns+r.owns, done+len(r.done), killed+r.killed, recovered+r.recovered
+	}
+	if *runsFlag < enoughRuns {
+		return
 	}
 	t.Logf("%d checkpoints stored, %d not", saved, refused)
 	require.Greater(t, saved, *runsFlag, "checkpoints were stored")
@@ -198,9 +216,10 @@ func TestProtocol(t *testing.T) {
 func TestProtocolWithRestarts(t *testing.T) {
 	h := newHarness(t)
 	first := seed()
+	last := showSeed(t)
 	for i := range max(1, *runsFlag/20) {
 		seed := first + uint64(i)
-		t.Logf("run with -model.seed=%d -model.runs=1", seed)
+		*last = seed
 		r := newRun(t, h, seed)
 		r.restarts = true
 		for n := range *stepsFlag {
