@@ -67,7 +67,8 @@ type Failure uint8
 const (
 	// FailStream fails the lease, as api.Lease.Fail does: the stream is handed out again after a growing delay, and its announcement
 	// is dead-lettered when the engine's own retries are used up (scan.Config.MaxRetries) or the error is api.Permanent. Its
-	// messages stay where they are, and so does its position.
+	// messages stay where they are, and so does its position. Where it is announced once more meanwhile, as Sender does with the next
+	// message, it is owned at once, but the message is tried only after the delay of a further retry (RetryDelay, MaxRetryDelay).
 	FailStream Failure = iota
 	// Skip passes over that one message, and goes on with the next. It is counted, and OnSkip gets it first.
 	Skip

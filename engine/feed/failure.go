@@ -92,6 +92,10 @@ func (s *stream) failedLocked(v verdict) effects {
 		}
 		return s.delayLocked(s.core.delay(int(s.failures)))
 	case !skips:
+		if least := min(s.core.cfg.retries()+1, position.MaxFailures-1); int(s.failures) < least {
+			s.failures = uint16(least)
+			s.saveLocked()
+		}
 		s.core.log.Warn("messages of a stream could not be handled", 1, "example", s.Stream(), "position", s.at.String(), "err", v.err)
 		return s.stopLocked(fmt.Errorf("feed: after message %s: %w", s.at, v.err), v.err)
 	case !v.known: // one of them: which one shows when they come one at a time

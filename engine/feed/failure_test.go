@@ -74,7 +74,7 @@ func TestFailuresAreCountedAcrossOwners(t *testing.T) {
 		require.Equal(t, leasetest.Failed, o.Lease.Outcome().State)
 		require.Equal(t, "0-0", o.Position())
 
-		o = b.Own("a") // the engine hands it out again: one try each
+		o = b.Own("a", leasetest.WithAttempt(1)) // the engine hands it out again: one try each
 		b.sees("a: 1-0")
 		require.True(t, ended(o))
 	})
@@ -88,7 +88,7 @@ func TestPermanentAndAtApplyAtOnce(t *testing.T) {
 		position  string
 		permanent bool
 	}{
-		"permanent, fail": {err: api.Permanent(errNo), sees: []string{"a: 1-0 2-0 3-0"}, position: "", permanent: true},
+		"permanent, fail": {err: api.Permanent(errNo), sees: []string{"a: 1-0 2-0 3-0"}, position: "0-0", permanent: true},
 		"permanent, skip": {err: api.Permanent(errNo), skips: true, sees: []string{"a: 1-0 2-0 3-0", "a: 1-0", "a: 2-0", "a: 3-0"}, position: "3-0"},
 		"at, fail":        {err: feed.At("2-0", errNo), sees: []string{"a: 1-0 2-0 3-0"}, position: "1-0"},
 		"at, skip":        {err: feed.At("2-0", errNo), skips: true, sees: []string{"a: 1-0 2-0 3-0", "a: 3-0"}, position: "3-0"},
@@ -237,6 +237,53 @@ func TestMiddlewareWrapsTheHandler(t *testing.T) {
 		b.sees("a: 1-0")
 		require.Equal(t, []string{"outer", "inner"}, order)
 	})
+}
+
+// Trace: a stream fails for good, and its producer goes on sending. Each message announces it, since nobody owns it, and each of these
+// announcements is a first one: without a pause, the message that fails would be tried as often as producers send.
+func TestStreamThatFailedPausesWhereItIsAnnouncedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		err     error
+		retries int
+		pauses  []time.Duration
+	}{
+		"after retries": {errNo, feed.NoRetries, []time.Duration{10 * time.Second, 20 * time.Second}},
+		"for good":      {api.Permanent(errNo), 1, []time.Duration{20 * time.Second, 20 * time.Second}},
+		"at a message":  {feed.At("1-0", errNo), 1, []time.Duration{20 * time.Second, 20 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, feed.Config{MaxRetries: c.retries, RetryDelay: 10 * time.Second}, func(b *bench) {
+				b.does(failsAt(c.err, "1-0"))
+				b.add("a", 1)
+				o := b.Own("a")
+				b.sees("a: 1-0")
+				require.True(t, ended(o))
+				for i, pause := range c.pauses {
+					b.add("a", 2+i)
+					o = b.Own("a")
+					b.sees()
+					require.False(t, ended(o), "owned, so nobody announces it once more")
+					b.seesAfter(pause * 3 / 4)
+					b.seesAfter(pause/4, "a: 1-0")
+					require.ErrorIs(t, o.Err(), errNo)
+				}
+
+				// An announcement that was retried has waited already, and the other one makes way for it.
+				o = b.Own("a", leasetest.WithAttempt(1))
+				b.sees("a: 1-0")
+				require.ErrorIs(t, o.Err(), errNo)
+				o = b.Own("a")
+				b.sees()
+				o.Supersede()
+				require.True(t, ended(o))
+				require.NoError(t, o.Err())
+				b.does(nil)
+				b.Own("a", leasetest.WithAttempt(1))
+				b.sees("a: 1-0", "a: 2-0 3-0")
+				require.Equal(t, feed.Stats{Streams: 1}, b.Stats())
+			})
+		})
+	}
 }
 
 func TestOnStartAndOnStopFrameAnOwnership(t *testing.T) {

@@ -21,6 +21,9 @@ func (k *core) Added(l api.Lease, ended func(error)) {
 		}
 		s.at, s.failures, s.state = mark.At, uint16(mark.Failures), mark.State
 		s.flags |= resolved
+		if k.cfg.OnFailure == FailStream && mark.Failures > k.cfg.retries() && l.Attempt() == 0 {
+			s.flags |= pausing
+		}
 	}
 	k.streams.add(s)
 	if k.cfg.OnStart == nil {

@@ -108,6 +108,12 @@ func (s *stream) attach() {
 		s.apply(fx)
 		return
 	}
+	if s.is(pausing) {
+		fx := s.pauseLocked()
+		s.mu.Unlock()
+		s.apply(fx)
+		return
+	}
 	s.idleLocked()
 	s.phase = resting
 	fx := effects{}
@@ -116,6 +122,17 @@ func (s *stream) attach() {
 	}
 	s.mu.Unlock()
 	s.apply(fx)
+}
+
+// pauseLocked has a stream wait whose message is known to fail. Its last announcement was dead-lettered, or waits to be tried again, and so
+// nobody owned it: whoever sends to it announces it, and the message would be tried as often. Owned, it is not announced.
+func (s *stream) pauseLocked() effects {
+	s.flags &^= pausing
+	if s.is(superseded) {
+		return s.makeWayLocked()
+	}
+	s.workLocked()
+	return s.dropAndDelayLocked(s.core.delay(int(s.failures)))
 }
 
 // lastID returns the greatest ID that the stream ever had; the zero ID where there is none.
