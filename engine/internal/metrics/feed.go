@@ -182,103 +182,76 @@ var (
 // BatchResult is how a batch ended.
 type BatchResult uint8
 
-const (
-	BatchHandled BatchResult = iota
-	BatchFailed
-	BatchLost
-)
+var (
+	batchResults = newLabel[BatchResult]("result")
 
-var batchResults = label[BatchResult]{name: "result", values: []value{
-	BatchHandled: {"handled", "the position moved past it"},
-	BatchFailed:  {"failed", "an error or a panic"},
-	BatchLost:    {"lost", "its lease had ended before it did"},
-}}
+	BatchHandled = batchResults.value("handled", "the position moved past it")
+	BatchFailed  = batchResults.value("failed", "an error or a panic")
+	BatchLost    = batchResults.value("lost", "its lease had ended before it did")
+)
 
 // MessageResult is what became of a message.
 type MessageResult uint8
 
-const (
-	MessageHandled MessageResult = iota
-	MessageFailed
-	MessageSkipped
-	MessageDropped
-)
+var (
+	messageResults = newLabel[MessageResult]("result")
 
-var messageResults = label[MessageResult]{name: "result", values: []value{
-	MessageHandled: {"handled", "the position moved past it"},
-	MessageFailed:  {"failed", "it was in a batch that failed, and comes again"},
-	MessageSkipped: {"skipped", "passed over after its last try"},
-	MessageDropped: {"dropped", "read and not handled, since the stream was handed back, lost or waits for the next try; read again later"},
-}}
+	MessageHandled = messageResults.value("handled", "the position moved past it")
+	MessageFailed  = messageResults.value("failed", "it was in a batch that failed, and comes again")
+	MessageSkipped = messageResults.value("skipped", "passed over after its last try")
+	MessageDropped = messageResults.value("dropped", "read and not handled, since the stream was handed back, lost or waits for the next try; read again later")
+)
 
 // CheckpointResult is what was done about a position.
 type CheckpointResult uint8
 
-const (
-	CheckpointSet CheckpointResult = iota
-	CheckpointStarted
-	CheckpointFailed
-	CheckpointUnreadable
-)
+var (
+	checkpointResults = newLabel[CheckpointResult]("result")
 
-var checkpointResults = label[CheckpointResult]{name: "result", values: []value{
-	CheckpointSet:        {"set", "handed to the engine"},
-	CheckpointStarted:    {"started", "where a stream with `Latest` begins was stored"},
-	CheckpointFailed:     {"failed", "where a stream begins could not be stored; retried before it is read"},
-	CheckpointUnreadable: {"unreadable", "a stream has a checkpoint that is none of a feed; it failed"},
-}}
+	CheckpointSet        = checkpointResults.value("set", "handed to the engine")
+	CheckpointStarted    = checkpointResults.value("started", "where a stream with `Latest` begins was stored")
+	CheckpointFailed     = checkpointResults.value("failed", "where a stream begins could not be stored; retried before it is read")
+	CheckpointUnreadable = checkpointResults.value("unreadable", "a stream has a checkpoint that is none of a feed; it failed")
+)
 
 // GapKind is what had happened to a stream.
 type GapKind uint8
 
-const (
-	GapReborn GapKind = iota
-	GapForgotten
-	GapTrimmed
-)
+var (
+	gapKinds = newLabel[GapKind]("kind")
 
-var gapKinds = label[GapKind]{name: "kind", values: []value{
-	GapReborn:    {"reborn", "it was deleted and begun again with lower IDs; read from its start"},
-	GapForgotten: {"forgotten", "a failover forgot its last messages; read again from a minute before"},
-	GapTrimmed:   {"trimmed", "messages were deleted before they were read"},
-}}
+	GapReborn    = gapKinds.value("reborn", "it was deleted and begun again with lower IDs; read from its start")
+	GapForgotten = gapKinds.value("forgotten", "a failover forgot its last messages; read again from a minute before")
+	GapTrimmed   = gapKinds.value("trimmed", "messages were deleted before they were read")
+)
 
 // Leaving is what came of an attempt to end a stream.
 type Leaving uint8
 
-const (
-	LeavingDone Leaving = iota
-	LeavingReopened
-	LeavingFailed
-	LeavingMadeWay
-)
+var (
+	leavingResults = newLabel[Leaving]("result")
 
-var leavingResults = label[Leaving]{name: "result", values: []value{
-	LeavingDone:     {"done", "nothing was left to read"},
-	LeavingReopened: {"reopened", "a message had come"},
-	LeavingFailed:   {"failed", "Redis did not answer, or the lease was lost"},
-	LeavingMadeWay:  {"made_way", "for a newer announcement"},
-}}
+	LeavingDone     = leavingResults.value("done", "nothing was left to read")
+	LeavingReopened = leavingResults.value("reopened", "a message had come")
+	LeavingFailed   = leavingResults.value("failed", "Redis did not answer, or the lease was lost")
+	LeavingMadeWay  = leavingResults.value("made_way", "for a newer announcement")
+)
 
 // Trim is what came of trimming a stream.
 type Trim uint8
 
-const (
-	TrimDone Trim = iota
-	TrimRefused
-	TrimFailed
-)
+var (
+	trimResults = newLabel[Trim]("result")
 
-var trimResults = label[Trim]{name: "result", values: []value{
-	TrimDone:    {"trimmed", "or nothing was there to be trimmed"},
-	TrimRefused: {"refused", "the message at the position is gone, so what is there may be unread"},
-	TrimFailed:  {"failed", "an error; tried again after the next messages"},
-}}
+	TrimDone    = trimResults.value("trimmed", "or nothing was there to be trimmed")
+	TrimRefused = trimResults.value("refused", "the message at the position is gone, so what is there may be unread")
+	TrimFailed  = trimResults.value("failed", "an error; tried again after the next messages")
+)
 
 // Reading is something that reading does. The order is that of the counters of package reading.
 type Reading uint8
 
-var readingEvents = label[Reading]{name: "event", values: []value{
+var readingEvents = labelOf[Reading](dimension{name: "event", values: []value{
 	{"rings", "of streams that are read here"},
 	{"strays", "rings of streams that are not read here any more"},
 	{"reads", "reads of one stream"},
@@ -291,7 +264,7 @@ var readingEvents = label[Reading]{name: "event", values: []value{
 	{"failures", "reads and looks that failed and were repeated"},
 	{"reconnects", "connections lost and databases flushed: everything was read again"},
 	{"batches", "pipelines sent"},
-}}
+}})
 
 // ReadingNames returns the names of all events, in order.
 func ReadingNames() (names []string) {
@@ -307,4 +280,4 @@ type Age uint8
 // Ages are the ages that FeedBehind has, by Age.
 var Ages = [...]time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute}
 
-var ages = label[Age]{name: "age", about: "at least", values: []value{{name: "1s"}, {name: "10s"}, {name: "1m"}, {name: "10m"}}}
+var ages = labelOf[Age](dimension{name: "age", about: "at least", values: []value{{name: "1s"}, {name: "10s"}, {name: "1m"}, {name: "10m"}}})

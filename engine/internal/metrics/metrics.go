@@ -21,7 +21,7 @@ type Metrics struct {
 	service   string
 	source    Source
 
-	// The children of the vectors, resolved once, as Counter and Histogram index them.
+	// The children of the vectors, resolved once, by their indices.
 	counters   []prometheus.Counter
 	histograms []prometheus.Observer
 }
@@ -85,17 +85,17 @@ func (m *Metrics) resolve() {
 func (m *Metrics) Close() { m.collector.remove(m) }
 
 // Inc adds one to a counter.
-func (m *Metrics) Inc(c Counter) { m.counters[c.at].Inc() }
+func (m *Metrics) Inc(c Counter) { m.counters[c.index()].Inc() }
 
 // Add adds n to a counter, unless n is 0: most batches have but one kind of result.
 func (m *Metrics) Add(c Counter, n int) {
 	if n > 0 {
-		m.counters[c.at].Add(float64(n))
+		m.counters[c.index()].Add(float64(n))
 	}
 }
 
 // Observe adds an observation to a histogram.
-func (m *Metrics) Observe(h Histogram, v float64) { m.histograms[h.at].Observe(v) }
+func (m *Metrics) Observe(h Histogram, v float64) { m.histograms[h.index()].Observe(v) }
 
 // Renewed counts what came of the renewals of so many leases.
 func (m *Metrics) Renewed(kept, lost, missing, failed int) {
@@ -122,7 +122,7 @@ func (m *Metrics) script(name string) (duration prometheus.Observer, failures pr
 	if !known { // one of a package above scan
 		return m.collector.unlisted(m, scriptDuration.row, scriptErrors.row, name)
 	}
-	return m.histograms[scriptDuration.With(i).at], m.counters[scriptErrors.With(i).at]
+	return m.histograms[scriptDuration.With(i).index()], m.counters[scriptErrors.With(i).index()]
 }
 
 // Took counts verdicts on announcements. One that acquire does not have counts as refused.
@@ -226,7 +226,7 @@ func (m *Metrics) handler(kind api.Kind) (duration prometheus.Observer, failures
 	if !handlerKinds.has(kind) {
 		return m.collector.unlisted(m, handlerDuration.row, handlerErrors.row, strings.ToLower(kind.String()))
 	}
-	return m.histograms[handlerDuration.With(kind).at], m.counters[handlerErrors.With(kind).at]
+	return m.histograms[handlerDuration.With(kind).index()], m.counters[handlerErrors.With(kind).index()]
 }
 
 // Recovered counts what the recovery of a dead consumer did.

@@ -84,10 +84,10 @@ func everyChildCountsItself(t *testing.T, p part, of maker) {
 			name := r.name + "{" + strings.Join(labels, ",") + "}"
 			number := len(want) + 1
 			if r.kind == isHistogram {
-				m.Observe(Histogram{r.first + i}, float64(number))
+				m.Observe(Histogram{child{r, i}}, float64(number))
 				want[name+".count"], want[name+".sum"] = 1, float64(number)
 			} else {
-				m.Add(Counter{r.first + i}, number)
+				m.Add(Counter{child{r, i}}, number)
 				want[name] = float64(number)
 			}
 		}
