@@ -3,11 +3,8 @@ package preflight
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/streamlease/streamlease/lease"
 )
 
 // reads asks every node for what engine/feed needs besides the rights of its engine.
@@ -92,7 +89,12 @@ func (p *prober) tracks() {
 		severity, instead = Warning, fmt.Sprintf("each stream is read every %v, which is %.0f reads a second for 10,000 streams, and a message waits for up to %v",
 			every, 10_000/every.Seconds(), every)
 	}
-	switch p.askAll(p.questions([]Right{tracking}))[0] {
+	question := tracking.command(p.Layout, 0)
+	a := p.askAll([][]string{question})[0]
+	if a == allowed && p.dryRun {
+		a = p.ask(question...) // a dry run does not say whether the server has the command, or a proxy on the way to it
+	}
+	switch a {
 	case noCommand:
 		p.lack(severity, p.who()+" may not run CLIENT TRACKING: "+instead, "", "+"+tracking.Command)
 	case missing:
@@ -111,12 +113,11 @@ func (p *prober) tracks() {
 }
 
 // speaksRESP2 reports whether the connection to the node is known to speak no RESP3. HELLO without an argument changes nothing, and
-// takes no right.
+// takes no right. Who does not know it speaks RESP2.
 func (p *prober) speaksRESP2() bool {
 	result := p.node.ask(p.ctx, p.Terms, "HELLO")
-	if err := result.Error(); err != nil {
-		_, refused := lease.Refusal(err)
-		return refused && slices.Contains([]answer{missing, allowed}, classifyError(err, "HELLO"))
+	if classify(result, "HELLO") == missing {
+		return true
 	}
 	fields, err := result.AsMap()
 	if err != nil {

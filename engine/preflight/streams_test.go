@@ -152,6 +152,18 @@ func TestRESP2(t *testing.T) {
 	})
 }
 
+// Some proxies know neither CLIENT TRACKING nor HELLO.
+func TestServersThatDoNotTrack(t *testing.T) {
+	w := newWorld(t, "--rename-command", "CLIENT", "", "--rename-command", "HELLO", "")
+	w.terms = terms(t, 1)
+	reads := reading()
+	w.terms.Reads = &reads
+	r := w.look()
+	require.NoError(t, r.Err())
+	found(t, r, preflight.Warning, preflight.Tracking, "CLIENT TRACKING is not known: each stream is read every 2s", "proxy")
+	found(t, r, preflight.Warning, preflight.Tracking, "speaks RESP2")
+}
+
 // A small table of tracked keys is reported, and so is a data stream that is none.
 func TestWhatElseMattersToReading(t *testing.T) {
 	w := newWorld(t)
