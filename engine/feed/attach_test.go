@@ -16,6 +16,11 @@ import (
 	"github.com/streamlease/streamlease/test/virtual"
 )
 
+// partsWith are the parts of a core that reads with r and logs nowhere.
+func partsWith(r backing.Reader) coreParts {
+	return coreParts{Parts: backing.Parts{Reader: r, Logger: slog.New(slog.DiscardHandler), Service: "orders"}}
+}
+
 // slowReader takes a while to take a stream.
 type slowReader struct {
 	took    time.Duration
@@ -47,9 +52,8 @@ func TestStreamThatIsLostWhileTheReaderTakesIt(t *testing.T) {
 					OnStart:  func(context.Context, api.Lease, string) error { return nil },
 					OnSignal: func(context.Context, api.Lease, []byte) {},
 				}
-				k, err := newCore(func(context.Context, *Batch) error { return nil }, c, nil, slog.New(slog.DiscardHandler), "s")
+				k, err := newCore(func(context.Context, *Batch) error { return nil }, c, partsWith(r))
 				require.NoError(t, err)
-				k.reader = r
 				began := time.Now()
 				ended := make(chan time.Duration, 2)
 				l := leasetest.New("a")
@@ -70,9 +74,8 @@ func TestStreamThatIsLostWhileTheReaderTakesIt(t *testing.T) {
 // What reads have not brought is passed over only if the server that was read is the one that was asked for the last ID.
 func TestNothingIsPassedOverWhereAServerWasReplacedLately(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
-		k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, nil, slog.New(slog.DiscardHandler), "s")
+		k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, partsWith(&slowReader{}))
 		require.NoError(t, err)
-		k.reader = &slowReader{}
 		k.Added(leasetest.New("a"), func(error) {})
 		s := k.streams.find("a")
 		last := position.ID{MS: 5}

@@ -22,14 +22,13 @@ func (b backed) Stop() <-chan struct{} {
 
 func init() {
 	backing.New = func(handler, config any, p backing.Parts) (backing.Feed, any, error) {
-		k, err := newCore(handler.(Handler), config.(Config), nil, p.Logger, p.Service)
+		k, err := newCore(handler.(Handler), config.(Config), coreParts{Parts: p})
 		if err != nil {
 			return nil, nil, err
 		}
-		k.reader, k.leaver = p.Reader, p.Leaver
 		ctx, end := context.WithCancel(context.Background())
 		var ticking sync.WaitGroup
-		ticking.Go(func() { k.tick(ctx) })
+		ticking.Go(func() { k.ticker.run(ctx) })
 		return backed{k, end, &ticking}, &Feed{core: k}, nil
 	}
 }

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
@@ -20,9 +21,9 @@ type Batch struct {
 	// Messages has at least one, and at most MaxBatch.
 	Messages []Message
 
-	stream *stream
-	began  time.Time
-	bytes  int
+	from  origin
+	began time.Time
+	bytes int
 
 	// Guarded by the mutex of the stream.
 	state    string
@@ -34,10 +35,22 @@ type Batch struct {
 	returned bool
 }
 
+// origin is the stream that a batch is from. Its lock guards what changes in the batch.
+type origin interface {
+	sync.Locker
+	// advanceLocked takes the first n messages of the batch as handled.
+	advanceLocked(b *Batch, n int)
+	// end ends the batch, unless it has ended.
+	end(b *Batch, err error)
+}
+
+// ErrTooLate is returned by Batch.SaveState after the batch has ended.
+var ErrTooLate = errors.New("feed: the batch has ended")
+
 // State returns what SaveState was last given for this stream, by this owner or an earlier one; "" if nothing was.
 func (b *Batch) State() string {
-	b.stream.mu.Lock()
-	defer b.stream.mu.Unlock()
+	b.from.Lock()
+	defer b.from.Unlock()
 	return b.state
 }
 
@@ -50,8 +63,8 @@ func (b *Batch) SaveState(state string) error {
 	if len(state) > MaxState {
 		return api.ErrCheckpointTooLong
 	}
-	b.stream.mu.Lock()
-	defer b.stream.mu.Unlock()
+	b.from.Lock()
+	defer b.from.Unlock()
 	if b.ended && b.returned {
 		return ErrTooLate
 	}
@@ -67,8 +80,8 @@ func (b *Batch) SaveState(state string) error {
 //
 // Keep must be called before the handler returns; later, it changes nothing.
 func (b *Batch) Keep() *Pending {
-	b.stream.mu.Lock()
-	defer b.stream.mu.Unlock()
+	b.from.Lock()
+	defer b.from.Unlock()
 	if !b.returned {
 		b.keeps = true
 	}
@@ -80,28 +93,11 @@ func (b *Batch) Keep() *Pending {
 type Pending struct{ batch *Batch }
 
 // Handled ends the batch: all its messages are handled.
-func (p *Pending) Handled() { p.end(nil) }
+func (p *Pending) Handled() { p.batch.from.end(p.batch, nil) }
 
 // Retry ends the batch with an error, as if the handler had returned it. The messages after the last Upto come again, or what else
 // follows from the error. Retry(Finish) ends the stream, and Retry(nil) is Handled.
-func (p *Pending) Retry(err error) { p.end(guard.Error(err)) }
-
-func (p *Pending) end(err error) {
-	b := p.batch
-	s := b.stream
-	s.mu.Lock()
-	if b.ended {
-		s.mu.Unlock()
-		return
-	}
-	b.ended, b.err = true, err
-	var fx effects
-	if b.returned {
-		fx = s.concludeLocked(b)
-	}
-	s.mu.Unlock()
-	s.apply(fx)
-}
+func (p *Pending) Retry(err error) { p.batch.from.end(p.batch, guard.Error(err)) }
 
 // Upto says that the messages up to and including that one are handled, and moves the position there. The batch goes on. An ID that is
 // lower than an earlier one, or that is none, is ignored. Upto of the last message does not end the batch; Handled does.
@@ -111,9 +107,8 @@ func (p *Pending) Upto(id string) {
 		return
 	}
 	b := p.batch
-	s := b.stream
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	b.from.Lock()
+	defer b.from.Unlock()
 	if b.ended {
 		return
 	}
@@ -121,14 +116,5 @@ func (p *Pending) Upto(id string) {
 	for n < len(b.Messages) && !to.Less(idOf(b.Messages[n].ID)) {
 		n++
 	}
-	s.advanceLocked(b, n)
-}
-
-// idOf parses the ID of a message, which was checked when it was read.
-func idOf(text string) position.ID {
-	id, err := position.Parse(text)
-	if err != nil {
-		panic(errors.Join(errors.New("feed: an ID that was not checked"), err))
-	}
-	return id
+	b.from.advanceLocked(b, n)
 }

@@ -5,7 +5,6 @@ package feed
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"testing"
 
@@ -49,15 +48,14 @@ func TestMemoryOfAStreamAtRest(t *testing.T) {
 }
 
 func memoryOf(tb testing.TB, leases []api.Lease) float64 {
-	k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, nil, slog.New(slog.DiscardHandler), "orders")
-	if err != nil {
-		tb.Fatal(err)
-	}
 	r, err := reading.New(reading.Config{Client: offline{}, Mode: reading.Polling})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	k.reader = unread{r}
+	k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, partsWith(unread{r}))
+	if err != nil {
+		tb.Fatal(err)
+	}
 	ended := func(error) {}
 	before := heapInUse()
 	for _, l := range leases {

@@ -152,6 +152,23 @@ type Config struct {
 	Middleware []func(Handler) Handler
 }
 
+// checked returns a configuration with its defaults, and the handler with its middleware.
+func checked(c Config, h Handler) (Config, Handler, error) {
+	if h == nil {
+		return c, nil, invalid("the handler is nil")
+	}
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return c, nil, err
+	}
+	for i := len(c.Middleware) - 1; i >= 0; i-- {
+		if h = c.Middleware[i](h); h == nil {
+			return c, nil, invalid("Middleware %d of %d returned nil; return a handler", i+1, len(c.Middleware))
+		}
+	}
+	return c, h, nil
+}
+
 // withDefaults replaces zeros by defaults.
 func (c Config) withDefaults() Config {
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)

@@ -1,9 +1,6 @@
 package feed
 
 import (
-	"log/slog"
-	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,69 +14,86 @@ import (
 // choreWorkers is how many streams are begun or ended at a time where that takes round trips.
 const choreWorkers = 64
 
-// core is a feed without engine and Redis: the streams that are owned, the workers that handle their messages, and what is counted.
+// core is a feed without engine and Redis: it makes the parts, which know each other no further than they need to, and passes on to
+// them what happens to streams. See layer.go.
 //
-// Locks: stream.mu → busy.mu, stream.mu → registry; none of them is held while anything of the reader, the engine or the user is
-// called, SetCheckpoint and Remaining of a lease aside, which take no lock that I/O holds.
+// Locks: that of a stream → those of what streams share, the registry, the signals; none of them is held while anything of the reader, the
+// engine or the user is called, SetCheckpoint and Remaining of a lease aside, which take no lock that I/O holds.
 type core struct {
-	cfg     Config
-	handler Handler
-	log     *sumlog.Logger
-	metrics *metrics.Metrics
-	epoch   time.Time
-
-	reader backing.Reader                      // set before the first stream is added
-	wrap   func(backing.Reader) backing.Reader // what tests put around it; nil: nothing
-	leaver backing.Leaver
-	// polling reports whether streams are polled; nil: they are not.
-	polling func() bool
-
-	workers *pool.Pool[task]
-	chores  *pool.Pool[func()]
-	signals signals
-	later   later
-	passes  passes
-	busy    busyList
-	trimmer *trimmer // nil: nothing is trimmed
-
-	kept      atomic.Int64 // batches
-	keptBytes atomic.Int64
-	bytes     atomic.Int64 // held by messages
-	retrying  atomic.Int64 // streams
-	changed   atomic.Int64 // when a server last changed, in ns since epoch; 0: not since the start
-
+	*shared
+	reader  *lateReader
 	streams *registry
+	workers *pool.Pool[task]
+	chores  *pool.Pool[choreTask]
+	figures *figures
+
+	starter *starter
+	worker  *worker
+	leaver  *leaver
+	signals *signals
+	ticker  *ticker
+	trimmer *trimmer // nil: nothing is trimmed
 }
 
-// task is what a worker does next for a stream.
-type task struct {
-	stream *stream
-	signal bool // deliver signals, else see stream.work
+// coreParts are what a core is made of.
+type coreParts struct {
+	backing.Parts                       // the Reader may be set later, but before the first stream is added
+	registerer    prometheus.Registerer // nil: metrics are shown nowhere
+	polling       func() bool           // whether streams are polled; nil: they are not
+	trim          *trimTerms            // nil: nothing is trimmed
 }
 
-func newCore(h Handler, c Config, r prometheus.Registerer, log *slog.Logger, service string) (*core, error) {
-	if h == nil {
-		return nil, invalid("the handler is nil")
-	}
-	c = c.withDefaults()
-	if err := c.validate(); err != nil {
+func newCore(h Handler, c Config, p coreParts) (*core, error) {
+	c, h, err := checked(c, h)
+	if err != nil {
 		return nil, err
 	}
-	for i := len(c.Middleware) - 1; i >= 0; i-- {
-		if h = c.Middleware[i](h); h == nil {
-			return nil, invalid("Middleware %d of %d returned nil; return a handler", i+1, len(c.Middleware))
-		}
+	if p.polling == nil {
+		p.polling = func() bool { return false }
 	}
-	k := &core{cfg: c, handler: h, log: sumlog.New(log), epoch: time.Now()}
-	k.streams = newRegistry()
-	k.signals.waiting = make(map[*stream][][]byte)
+	clock := clock{time.Now()}
+	s := &shared{cfg: &c, clock: clock, log: sumlog.New(p.Logger), counts: &counts{}, changes: &changes{clock: clock}}
+	k := &core{shared: s, reader: &lateReader{p.Reader}, streams: newRegistry()}
 	k.workers = pool.New(c.Workers, k.run)
-	k.chores = pool.New(choreWorkers, func(f func()) { f() })
-	var err error
-	if k.metrics, err = metrics.NewFeed(r, service, k.gauges); err != nil {
+	k.chores = pool.New(choreWorkers, k.do)
+	k.figures = &figures{k.streams, &s.busy, k.workers, s.counts, p.polling}
+	if s.metrics, err = metrics.NewFeed(p.registerer, p.Service, k.figures.gauges); err != nil {
 		return nil, err
+	}
+	s.out = &applier{k.reader, s.counts, k.streams, k.workers, k.chores}
+	user := userCode{s.log, s.metrics}
+	watch := &watch{c.MaxBytes, clock, s.log, s.counts, &s.busy}
+	k.starter = &starter{c.Start, k.reader, s.log, s.metrics}
+	k.worker = &worker{h, s.cfg, clock, s.metrics, user, k.starter, watch}
+	k.leaver = &leaver{p.Leaver, k.reader, s.log, s.metrics}
+	k.signals = newSignals(s.cfg, user, k.workers)
+	k.ticker = &ticker{s.cfg, clock, s.log, k.streams, &s.later, watch}
+	if p.trim != nil {
+		k.trimmer = &trimmer{trimTerms: *p.trim, clock: clock, log: s.log, metrics: s.metrics}
+		s.trims = k.trimmer
 	}
 	return k, nil
+}
+
+// run is what a worker does.
+func (k *core) run(t task) {
+	if t.signal {
+		k.signals.deliver(t.stream)
+		return
+	}
+	k.worker.run(t.stream)
+}
+
+// do does a chore.
+func (k *core) do(t choreTask) {
+	switch t.chore {
+	case toResolve:
+		k.starter.resolve(t.stream)
+	case toLeave:
+		k.leaver.leave(t.stream)
+	case toMakeWay:
+		k.leaver.makeWay(t.stream)
+	}
 }
 
 // stop drops what has not begun. The channel is closed once nothing runs any more.
@@ -105,29 +119,5 @@ func closed(c <-chan struct{}) bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// now is the time since the epoch.
-func (k *core) now() time.Duration { return time.Since(k.epoch) }
-
-// delay returns the wait before a retry: RetryDelay, doubled with each failure after the first, up to MaxRetryDelay.
-func (k *core) delay(failures int) time.Duration {
-	d := k.cfg.RetryDelay
-	for range failures - 1 {
-		if d >= k.cfg.MaxRetryDelay/2 {
-			d = k.cfg.MaxRetryDelay
-			break
-		}
-		d *= 2
-	}
-	return d - time.Duration(rand.Float64()*float64(d)/5)
-}
-
-// release gives bytes back to the budget.
-func (k *core) release(n int) {
-	if n > 0 {
-		k.bytes.Add(int64(-n))
-		k.reader.Release(n)
 	}
 }

@@ -137,9 +137,9 @@ func startFeed(t *testing.T, opt rueidis.ClientOption, h Handler, crash *crashin
 	f, err := New(e, h, Config{})
 	require.NoError(t, err)
 	if crash != nil {
-		crash.Leaver = f.core.leaver
-		f.core.leaver = crash
-		f.core.wrap = func(r backing.Reader) backing.Reader { crash.Reader = r; return crash }
+		crash.Leaver = f.core.leaver.ends
+		f.core.leaver.ends = crash
+		f.wrap = func(r backing.Reader) backing.Reader { crash.Reader = r; return crash }
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

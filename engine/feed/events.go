@@ -6,9 +6,9 @@ import (
 )
 
 // events counts what reading does.
-type events struct{ core *core }
+type events struct{ metrics *metrics.Metrics }
 
 // Count implements reading.Metrics. The events of both packages have the same order, which a test holds.
 func (e events) Count(c reading.Counter, n int) {
-	e.core.metrics.Add(metrics.FeedReading.With(metrics.Reading(c)), n)
+	e.metrics.Add(metrics.FeedReading.With(metrics.Reading(c)), n)
 }

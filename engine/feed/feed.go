@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/redis/rueidis"
 
@@ -23,7 +22,8 @@ type Feed struct {
 	engine *engine.Engine
 	ran    atomic.Bool
 
-	reader atomic.Pointer[reading.Reader] // nil before the first stream
+	reader atomic.Pointer[reading.Reader]      // nil before the first stream
+	wrap   func(backing.Reader) backing.Reader // what tests put around it; nil: nothing
 }
 
 // New returns a feed of the streams that e will own. It is the layer of that engine: Run of the feed runs the engine.
@@ -39,16 +39,19 @@ func New(e *engine.Engine, h Handler, c Config) (*Feed, error) {
 			return nil, fmt.Errorf("%w; or use Mode Polling", err)
 		}
 	}
-	k, err := newCore(h, c, e.Registerer(), e.Logger(), e.Service())
+	f := &Feed{engine: e}
+	p := coreParts{
+		Parts:      backing.Parts{Leaver: e, Logger: e.Logger(), Service: e.Service()},
+		registerer: e.Registerer(), polling: f.polling,
+	}
+	if c.Trim == TrimHandled {
+		p.trim = &trimTerms{lag: e.SessionTTL, open: trimStore{e}.open}
+	}
+	k, err := newCore(h, c, p)
 	if err != nil {
 		return nil, err
 	}
-	k.leaver = e
-	f := &Feed{core: k, engine: e}
-	k.polling = f.polling
-	if k.cfg.Trim == TrimHandled {
-		k.trimmer = newTrimmer(k, e.SessionTTL, trimStore{e}.open)
-	}
+	f.core = k
 	return f, nil
 }
 
@@ -73,7 +76,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	defer cancel(nil)
 	background, end := context.WithCancel(values)
 	var running sync.WaitGroup
-	running.Go(func() { f.core.tick(background) })
+	running.Go(func() { f.core.ticker.run(background) })
 	if t := f.core.trimmer; t != nil {
 		running.Go(func() { t.run(background) })
 	}
@@ -103,7 +106,7 @@ func tracksNot(err error, missing string) error {
 
 // read starts the reader, once the engine is connected. Where it cannot read, the engine is stopped.
 func (f *Feed) read(ctx context.Context, running *sync.WaitGroup, fail context.CancelCauseFunc) {
-	c := &f.core.cfg
+	c := f.core.cfg
 	r, err := reading.New(reading.Config{
 		NewClient:  f.engine.NewClient,
 		Client:     f.engine.Client(),
@@ -113,14 +116,14 @@ func (f *Feed) read(ctx context.Context, running *sync.WaitGroup, fail context.C
 		PollEvery:  c.PollEvery,
 		MaxBytes:   c.MaxBytes,
 		Logger:     f.engine.Logger(),
-		Metrics:    events{f.core},
+		Metrics:    events{f.core.metrics},
 	})
 	if err != nil { // a bug: all has been checked
 		panic(err)
 	}
-	f.core.reader = reader{r}
-	if f.core.wrap != nil {
-		f.core.reader = f.core.wrap(f.core.reader)
+	f.core.reader.Reader = reader{r}
+	if f.wrap != nil {
+		f.core.reader.Reader = f.wrap(reader{r})
 	}
 	f.reader.Store(r)
 	missing := make(chan string, 1)
@@ -155,30 +158,12 @@ func (r reader) Add(s reading.Source) backing.Handle { return r.Reader.Add(s) }
 
 // Lag returns the n streams that are furthest behind, by the age of their oldest message that was read and is not handled, the furthest
 // first. It makes no round trip, and looks at busy streams only. A stream with more messages than were read shows that in More.
-func (f *Feed) Lag(n int) []StreamLag { return f.core.furthest(n) }
-
-// Stats are figures of a feed at one moment.
-type Stats struct {
-	// Streams is how many streams are read; Busy how many of them have messages that are not handled, or a handler at work; Waiting how
-	// many of these wait for a worker, Retrying for the next try, and Kept for the end of a batch that was kept.
-	Streams, Busy, Waiting, Retrying, Kept int
-	// Bytes is the memory of messages that were read and not handled; KeptBytes the part of it that kept batches have.
-	Bytes, KeptBytes int64
-	// Polling reports whether streams are polled, since tracking is refused or not wanted.
-	Polling bool
-	// Longest is the greatest age of a message that was read and is not handled.
-	Longest time.Duration
-}
+func (f *Feed) Lag(n int) []StreamLag { return furthest(&f.core.busy, n) }
 
 // Stats returns figures of the feed. It makes no round trip.
 func (f *Feed) Stats() Stats {
-	k := f.core
-	s := Stats{
-		Streams: k.streams.count(), Busy: k.busy.count(), Waiting: k.workers.Waiting(), Retrying: int(k.retrying.Load()), Kept: int(k.kept.Load()),
-		Bytes: k.bytes.Load(), KeptBytes: k.keptBytes.Load(),
-	}
-	k.lags(func(l StreamLag) { s.Longest = max(s.Longest, l.Age) })
-	s.Polling = f.polling()
+	s := f.core.figures.stats()
+	lags(&f.core.busy, func(l StreamLag) { s.Longest = max(s.Longest, l.Age) })
 	return s
 }
 

@@ -8,14 +8,12 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
 
-const (
-	// backBy is how far reading goes back where a failover has forgotten the end of a stream. What was added after the failover
-	// follows that end, by the clock of a server that may be behind.
-	backBy = time.Minute
-	// changeLasts is how long after a change of server a stream that ends before its position is taken for one whose end was
-	// forgotten. Everything is read again at once after a change, so this is plenty.
-	changeLasts = 2 * time.Minute
-)
+// backBy is how far reading goes back where a failover has forgotten the end of a stream. What was added after the failover
+// follows that end, by the clock of a server that may be behind.
+const backBy = time.Minute
+
+// unknown is a number of messages that is not known.
+const unknown = -1
 
 // finding is what a look at a stream has shown. Kind 0: nothing that anybody needs to know.
 type finding struct {
@@ -64,31 +62,13 @@ func look(at position.ID, seen int64, info reading.Info, changed bool) finding {
 	return f
 }
 
-// lookLocked looks at the stream, and notes what nobody needs to know.
-func (s *stream) lookLocked(info *reading.Info) finding {
-	f := look(s.at, s.seen, *info, s.core.changedLately())
-	s.seen = f.seen
-	if f.kind == 0 {
-		s.moveLocked(f.to)
-	}
-	return f
-}
-
-// changedLately reports whether a server has changed so recently that its streams may lack their ends.
-func (k *core) changedLately() bool {
-	at := time.Duration(k.changed.Load())
-	return at > 0 && k.now()-at < changeLasts
-}
-
-// gap counts and logs a gap.
-func (k *core) gap(g Gap) {
-	kind := metrics.GapReborn
-	switch g.Kind {
+// countedGap returns as what a gap is counted.
+func countedGap(k GapKind) metrics.GapKind {
+	switch k {
 	case Forgotten:
-		kind = metrics.GapForgotten
+		return metrics.GapForgotten
 	case Trimmed:
-		kind = metrics.GapTrimmed
+		return metrics.GapTrimmed
 	}
-	k.metrics.Inc(metrics.FeedGaps.With(kind))
-	k.log.Warn("a stream is not what it was", 1, "example", g.Lease.Stream(), "kind", g.Kind.String(), "from", g.From, "to", g.To, "missing", g.Missing)
+	return metrics.GapReborn
 }

@@ -10,7 +10,7 @@ import (
 
 // Added begins to read a stream. It implements engine.Layer, as the methods that follow do.
 func (k *core) Added(l api.Lease, ended func(error)) {
-	s := &stream{core: k, lease: l, ended: ended, seen: unknown, active: k.ticks()}
+	s := &stream{shared: k.shared, lease: l, ended: ended, seen: unknown, active: k.clock.ticks()}
 	if checkpoint := l.Checkpoint(); checkpoint != "" {
 		mark, err := position.Decode(checkpoint)
 		if err != nil {
@@ -28,7 +28,7 @@ func (k *core) Added(l api.Lease, ended func(error)) {
 	k.streams.add(s)
 	if k.cfg.OnStart == nil {
 		s.flags |= started
-		s.begin()
+		k.starter.begin(s)
 		return
 	}
 	s.after(func() effects {
@@ -53,24 +53,20 @@ func (k *core) Releasing(l api.Lease, why error) { k.interrupt(l, releasing, why
 func (k *core) Disowned(l api.Lease, why error) { k.interrupt(l, lost, why) }
 
 func (k *core) interrupt(l api.Lease, f flags, why error) {
-	s := k.owned(l)
-	if s == nil {
-		return
+	if s := k.owned(l); s != nil {
+		s.after(func() effects { return s.interruptLocked(f, why) })
 	}
-	s.after(func() effects {
-		s.flags |= f
-		if f == releasing {
-			s.flushLocked() // what has it may not end in time
-		}
-		switch s.phase {
-		case running, kept, leaving, over:
-			return effects{} // who has it looks at the flags
-		}
-		if s.is(attaching) {
-			return effects{} // attach does
-		}
-		return s.stopLocked(nil, why)
-	})
+}
+
+func (s *stream) interruptLocked(f flags, why error) effects {
+	s.flags |= f
+	if f == releasing {
+		s.flushLocked() // what has it may not end in time
+	}
+	if s.busyElsewhereLocked() {
+		return effects{}
+	}
+	return s.stopLocked(nil, why)
 }
 
 // Superseded makes way for a newer announcement at the next rest.
@@ -79,31 +75,28 @@ func (k *core) interrupt(l api.Lease, f flags, why error) {
 // back would leave two announcements of the stream for ever, which would supersede each other in turn. Nothing is stranded: the
 // newer one stands for all messages that are unread.
 func (k *core) Superseded(l api.Lease) {
-	s := k.owned(l)
-	if s == nil {
-		return
+	if s := k.owned(l); s != nil {
+		s.after(s.supersededLocked)
 	}
-	s.after(func() effects {
-		if s.is(superseded) {
-			return effects{}
-		}
-		s.flags |= superseded
-		s.newer = k.ticks()
-		switch s.phase {
-		case resting:
-			return effects{wake: wakeNow} // one more read: where it brings nothing, the stream rests
-		case delayed:
-			return s.makeWayLocked()
-		}
+}
+
+func (s *stream) supersededLocked() effects {
+	if s.is(superseded) {
 		return effects{}
-	})
+	}
+	s.flags |= superseded
+	s.newer = s.clock.ticks()
+	switch s.phase {
+	case resting:
+		return effects{wake: wakeNow} // one more read: where it brings nothing, the stream rests
+	case delayed:
+		return s.makeWayLocked()
+	}
+	return effects{}
 }
 
 // Signaled passes a signal on.
 func (k *core) Signaled(l api.Lease, payload []byte) {
-	if k.cfg.OnSignal == nil {
-		return
-	}
 	if s := k.owned(l); s != nil {
 		k.signals.add(s, payload)
 	}
@@ -111,6 +104,6 @@ func (k *core) Signaled(l api.Lease, payload []byte) {
 
 // Topology notes that a server has changed.
 func (k *core) Topology() {
-	k.changed.Store(int64(max(k.now(), 1)))
+	k.changes.note()
 	k.reader.Topology()
 }

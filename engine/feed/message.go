@@ -1,6 +1,11 @@
 package feed
 
-import "github.com/streamlease/streamlease/engine/feed/internal/reading"
+import (
+	"errors"
+
+	"github.com/streamlease/streamlease/engine/feed/internal/position"
+	"github.com/streamlease/streamlease/engine/feed/internal/reading"
+)
 
 // Field is one field of a message.
 type Field = struct{ Name, Value string }
@@ -31,4 +36,13 @@ func received(read []reading.Message) []Message {
 		messages[i] = Message(read[i])
 	}
 	return messages
+}
+
+// idOf parses the ID of a message, which was checked when it was read.
+func idOf(text string) position.ID {
+	id, err := position.Parse(text)
+	if err != nil {
+		panic(errors.Join(errors.New("feed: an ID that was not checked"), err))
+	}
+	return id
 }

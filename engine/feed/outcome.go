@@ -55,9 +55,6 @@ type atError struct {
 func (e *atError) Error() string { return fmt.Sprintf("message %s: %v", e.id, e.err) }
 func (e *atError) Unwrap() error { return e.err }
 
-// ErrTooLate is returned by Batch.SaveState after the batch has ended.
-var ErrTooLate = errors.New("feed: the batch has ended")
-
 // Gap is what a feed found out about a stream that is not what it was.
 type Gap struct {
 	// Lease is the ownership under which it was found.

@@ -7,21 +7,21 @@ import (
 )
 
 // passes are the last IDs of the few streams that had more than was read when they were to be left. See stream.passLocked.
-type passes struct {
+type passes[S comparable] struct {
 	sync.Mutex
-	to map[*stream]position.ID
+	to map[S]position.ID
 }
 
-func (p *passes) set(s *stream, to position.ID) {
+func (p *passes[S]) set(s S, to position.ID) {
 	p.Lock()
 	defer p.Unlock()
 	if p.to == nil {
-		p.to = make(map[*stream]position.ID)
+		p.to = make(map[S]position.ID)
 	}
 	p.to[s] = to
 }
 
-func (p *passes) take(s *stream) (to position.ID, ok bool) {
+func (p *passes[S]) take(s S) (to position.ID, ok bool) {
 	p.Lock()
 	defer p.Unlock()
 	to, ok = p.to[s]

@@ -2,79 +2,80 @@ package feed
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 	"time"
 
-	"github.com/redis/rueidis"
-
-	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/engine/feed/internal/position"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/sumlog"
 )
 
-const (
-	// stepTimeout bounds one round trip of what is done for a stream apart from reading.
-	stepTimeout = 5 * time.Second
-	// startAgain is the wait before a stream whose beginning could not be stored is tried again.
-	startAgain = 2 * time.Second
-)
+// startAgain is the wait before a stream whose beginning could not be stored is tried again.
+const startAgain = 2 * time.Second
+
+// starter hands streams to the reader, each once it is known where it begins.
+type starter struct {
+	start   Start
+	reader  *lateReader
+	log     *sumlog.Logger
+	metrics *metrics.Metrics
+}
 
 // begin has a stream read, once it is known where it begins.
 //
 // With Earliest that is known: what nobody has handled begins with the first message, however often it is asked. With Latest it is
 // what the stream ends with now, and must be stored before anything is read: else the next owner after a crash would begin
 // with a later end, and what came in between would be skipped.
-func (s *stream) begin() {
-	if s.core.cfg.Start == Latest && !s.is(resolved) {
-		s.core.chores.Add(s.resolve)
+func (b *starter) begin(s *stream) {
+	if b.start == Latest && !s.is(resolved) {
+		s.out.apply(s, effects{chore: toResolve})
 		return
 	}
-	s.attach()
+	b.attach(s)
 }
 
 // resolve finds the end of the stream and stores it.
-func (s *stream) resolve() {
+func (b *starter) resolve(s *stream) {
 	s.mu.Lock()
 	waits := s.phase == starting
 	s.mu.Unlock()
 	if !waits {
 		return
 	}
-	err := s.resolved()
-	if err == nil {
-		s.core.metrics.Inc(metrics.FeedCheckpoints.With(metrics.CheckpointStarted))
-		s.attach()
+	if err := b.storeEnd(s); err != nil {
+		s.after(func() effects { return b.unresolvedLocked(s, err) })
 		return
 	}
-	s.mu.Lock()
-	fx, ends := effects{}, true
-	if s.phase == starting {
-		if isWrongType(err) {
-			err = readError(s.Stream(), err)
-			fx = s.stopLocked(err, err)
-		} else if fx, ends = s.endsLocked(); !ends {
-			s.core.metrics.Inc(metrics.FeedCheckpoints.With(metrics.CheckpointFailed))
-			s.core.log.Warn("where a stream begins could not be stored", 1, "example", s.Stream(), "err", err)
-			w := s.workLocked()
-			w.timer = time.AfterFunc(startAgain, func() { s.core.retrying.Add(-1); s.core.chores.Add(s.resolve) })
-			s.core.retrying.Add(1)
-		}
-	}
-	s.mu.Unlock()
-	s.apply(fx)
+	b.metrics.Inc(metrics.FeedCheckpoints.With(metrics.CheckpointStarted))
+	b.attach(s)
 }
 
-// resolved finds the end of the stream, once, and stores it.
-func (s *stream) resolved() error {
+// unresolvedLocked tries again later, unless no retry helps.
+func (b *starter) unresolvedLocked(s *stream, err error) effects {
+	if s.phase != starting {
+		return effects{}
+	}
+	if isWrongType(err) {
+		err = readError(s.Stream(), err)
+		return s.stopLocked(err, err)
+	}
+	if fx, ends := s.endsLocked(); ends {
+		return fx
+	}
+	b.metrics.Inc(metrics.FeedCheckpoints.With(metrics.CheckpointFailed))
+	b.log.Warn("where a stream begins could not be stored", 1, "example", s.Stream(), "err", err)
+	s.workLocked()
+	s.retryLocked(startAgain, func() effects { return effects{chore: toResolve} })
+	return effects{}
+}
+
+// storeEnd finds the end of the stream, once, and stores it.
+func (b *starter) storeEnd(s *stream) error {
 	ctx, cancel := context.WithTimeout(s.lease.Context(), stepTimeout)
 	defer cancel()
 	s.mu.Lock()
 	known := s.is(resolved)
 	s.mu.Unlock()
 	if !known {
-		last, err := s.core.lastID(ctx, s.Stream())
+		last, err := b.reader.lastID(ctx, s.Stream())
 		if err != nil {
 			return err
 		}
@@ -91,7 +92,7 @@ func (s *stream) resolved() error {
 
 // attach hands the stream to the reader. It does not end meanwhile: once it has, the process may own it again, and the reader takes
 // the last source that it is given for the stream.
-func (s *stream) attach() {
+func (b *starter) attach(s *stream) {
 	s.mu.Lock()
 	if s.phase != starting {
 		s.mu.Unlock()
@@ -99,29 +100,23 @@ func (s *stream) attach() {
 	}
 	s.flags |= attaching
 	s.mu.Unlock()
-	h := s.core.reader.Add(s)
-	s.mu.Lock()
-	s.flags &^= attaching
-	s.handle = h
-	if fx, ends := s.endsLocked(); ends {
-		s.mu.Unlock()
-		s.apply(fx)
-		return
-	}
-	if s.is(pausing) {
-		fx := s.pauseLocked()
-		s.mu.Unlock()
-		s.apply(fx)
-		return
-	}
-	s.idleLocked()
-	s.phase = resting
-	fx := effects{}
-	if s.is(missed) || s.is(superseded) {
-		fx.wake = wakeNow
-	}
-	s.mu.Unlock()
-	s.apply(fx)
+	h := b.reader.Add(s)
+	s.after(func() effects {
+		s.flags &^= attaching
+		s.handle = h
+		if fx, ends := s.endsLocked(); ends {
+			return fx
+		}
+		if s.is(pausing) {
+			return s.pauseLocked()
+		}
+		s.idleLocked()
+		s.phase = resting
+		if s.is(missed) || s.is(superseded) {
+			return effects{wake: wakeNow}
+		}
+		return effects{}
+	})
 }
 
 // pauseLocked has a stream wait whose message is known to fail. Its last announcement was dead-lettered, or waits to be tried again, and so
@@ -132,29 +127,5 @@ func (s *stream) pauseLocked() effects {
 		return s.makeWayLocked()
 	}
 	s.workLocked()
-	return s.dropAndDelayLocked(s.core.delay(int(s.failures)))
-}
-
-// lastID returns the greatest ID that the stream ever had; the zero ID where there is none.
-func (k *core) lastID(ctx context.Context, stream string) (position.ID, error) {
-	text, err := k.reader.LastID(ctx, stream)
-	if err != nil || text == "" {
-		return position.ID{}, err
-	}
-	id, err := position.Parse(text)
-	if err != nil {
-		return position.ID{}, fmt.Errorf("feed: the last ID of %q: %w", stream, err)
-	}
-	return id, nil
-}
-
-// hasEnded reports whether an error of a lease's method says that the lease has ended.
-func hasEnded(err error) bool {
-	return errors.Is(err, api.ErrLeaseLost) || errors.Is(err, api.ErrNotHeld)
-}
-
-// isWrongType reports whether a key is of another type, which no retry changes.
-func isWrongType(err error) bool {
-	redisErr, ok := rueidis.IsRedisErr(err)
-	return ok && strings.HasPrefix(redisErr.Error(), "WRONGTYPE")
+	return s.dropAndDelayLocked(retryDelay(s.cfg, int(s.failures)))
 }

@@ -6,9 +6,12 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/feed/internal/backing"
+	"github.com/streamlease/streamlease/engine/feed/internal/due"
+	"github.com/streamlease/streamlease/engine/feed/internal/list"
 	"github.com/streamlease/streamlease/engine/feed/internal/position"
 	"github.com/streamlease/streamlease/engine/feed/internal/reading"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/sumlog"
 )
 
 // phase is what a stream waits for. Each has one who moves it on:
@@ -53,8 +56,11 @@ const (
 )
 
 // stream is one stream under one lease. 10,000 and more rest in a process: what it needs while it is busy is in work.
+//
+// What happens to it is decided with its mutex locked, by methods whose names end in Locked: they change its state, call nobody, and
+// return the effects, which are applied once the mutex is unlocked.
 type stream struct {
-	core   *core
+	*shared
 	lease  api.Lease
 	ended  func(error) // the engine's
 	handle backing.Handle
@@ -67,7 +73,7 @@ type stream struct {
 	// seen is how many messages were ever added up to the position, where Redis counts them; unknown until the stream was looked at
 	// with nothing left to read.
 	seen     int64
-	active   uint32 // when a message was last handled, by core.ticks
+	active   uint32 // when a message was last handled, by clock.ticks
 	newer    uint32 // when it was superseded
 	failures uint16
 	flags    flags
@@ -75,8 +81,57 @@ type stream struct {
 	signals  uint8 // 1 while signals of it wait or are delivered
 }
 
-// unknown is a number of messages that is not known.
-const unknown = -1
+// work is what a stream needs while it is busy. The mutex of the stream guards it, its place aside.
+type work struct {
+	messages []reading.Message // read and not handled
+	bytes    int               // what they take of the budget
+	full     bool              // there may be more in Redis
+	batch    *Batch            // being handled
+	until    position.ID       // up to here, messages come one at a time
+	skip     *skipped
+	gap      *Gap // to be told, before the position moves to
+	to       position.ID
+	timer    *time.Timer // of the next try
+	stopping bool        // OnStop, and then the end, with err
+	err, why error
+	since    time.Duration // when a worker or the user got it
+
+	oldest position.ID // of the messages that were read and not handled, while there is one that others are to see
+	behind bool        // there is
+
+	place list.Node[*stream] // among those that are busy
+}
+
+// skipped is a message that is about to be passed over.
+type skipped struct {
+	message reading.Message
+	err     error
+}
+
+// shared is what all streams of a feed have in common, and all that a stream knows of it. Its mutexes are locked after that of a stream.
+type shared struct {
+	cfg     *Config
+	clock   clock
+	log     *sumlog.Logger
+	metrics *metrics.Metrics
+	counts  *counts
+	changes *changes
+	busy    list.List[*stream] // the streams that are doing something; most rest
+	later   due.Queue[*stream] // whose positions are to be stored when CheckpointEvery has passed
+	passes  passes[*stream]    // see stream.passLocked
+	trims   trims              // nil: nothing is trimmed
+	out     outlet
+}
+
+// trims gets the streams whose handled messages are to be deleted.
+type trims interface{ add(s *stream) }
+
+// outlet does what was decided. No mutex of a stream is locked when it is called.
+type outlet interface {
+	// took takes bytes that were read out of the budget.
+	took(bytes int)
+	apply(s *stream, fx effects)
+}
 
 // effects are what is to be done after the mutex of a stream has been unlocked.
 type effects struct {
@@ -84,10 +139,9 @@ type effects struct {
 	remove  bool // from the reader
 	push    bool // to the workers
 	wake    wake
-	chore   func()
+	chore   chore
 	ended   bool // the ownership, with err
 	err     error
-	keeps   bool // a batch was kept just now
 }
 
 type wake uint8
@@ -98,247 +152,25 @@ const (
 	wakeNow
 )
 
-// apply does what was decided. The order matters: bytes first, since what is read next may need them.
-func (s *stream) apply(fx effects) {
-	s.core.release(fx.release)
-	if fx.remove && s.handle != nil {
-		s.handle.Remove()
-	}
-	if fx.keeps {
-		s.core.warnOfKept()
-	}
-	if fx.push {
-		s.core.workers.Add(task{stream: s})
-	}
-	if fx.wake != noWake {
-		s.handle.Wake(fx.wake == wakeNow)
-	}
-	if fx.chore != nil {
-		s.core.chores.Add(fx.chore)
-	}
-	if fx.ended {
-		s.core.streams.remove(s)
-		s.ended(fx.err)
-	}
-}
+// chore is what takes round trips, and is no user's code.
+type chore uint8
 
-func (s *stream) is(f flags) bool { return s.flags&f != 0 }
+const (
+	noChore chore = iota
+	toResolve
+	toLeave
+	toMakeWay
+)
 
 // Stream is the key to read.
 func (s *stream) Stream() string { return s.lease.Stream() }
 
-// Next says where to read on. It implements reading.Source, as Read does.
-func (s *stream) Next() (after string, count int, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.phase != resting {
-		s.flags |= missed
-		return "", 0, false
-	}
-	count = s.core.cfg.MaxBatch
-	if s.failures > 0 {
-		count = 1 // the one that fails
-	}
-	return s.at.String(), count, true
-}
+func (s *stream) is(f flags) bool { return s.flags&f != 0 }
 
-// Read takes in what was read. What is not wanted any more is dropped: the stream may have been handed back meanwhile, or be ending.
-func (s *stream) Read(r reading.Result) reading.Then {
-	s.core.bytes.Add(int64(r.Bytes))
+// after applies what f decides, with the mutex locked.
+func (s *stream) after(f func() effects) {
 	s.mu.Lock()
-	then, fx := s.readLocked(r)
+	fx := f()
 	s.mu.Unlock()
-	s.apply(fx)
-	return then
-}
-
-func (s *stream) readLocked(r reading.Result) (reading.Then, effects) {
-	switch {
-	case s.phase != resting:
-		s.core.metrics.Add(metrics.FeedMessages.With(metrics.MessageDropped), len(r.Messages))
-		return reading.Hold, effects{release: r.Bytes}
-	case s.lease.Remaining() == 0: // ended by somebody else than the feed, or about to be disowned
-		s.core.metrics.Add(metrics.FeedMessages.With(metrics.MessageDropped), len(r.Messages))
-		fx := s.stopLocked(nil, api.ErrLeaseLost)
-		fx.release += r.Bytes
-		return reading.Hold, fx
-	case r.Err != nil:
-		err := readError(s.Stream(), r.Err)
-		return reading.Hold, s.stopLocked(err, err)
-	case !s.at.Is(r.After):
-		return reading.Again, effects{release: r.Bytes}
-	case len(r.Messages) == 0:
-		return s.emptyLocked(r.Info)
-	}
-	if err := s.checkLocked(r.Messages); err != nil {
-		s.core.log.Warn("messages are not in order and are read again", 1, "example", s.Stream(), "err", err)
-		return reading.After(time.Second), effects{release: r.Bytes}
-	}
-	w := s.workLocked()
-	w.messages, w.bytes, w.full = r.Messages, r.Bytes, r.Full
-	s.unpassLocked()
-	s.flags &^= finishing
-	s.phase = ready
-	w.noteLocked()
-	return reading.Hold, effects{push: true}
-}
-
-// checkLocked makes sure that messages follow the position and each other, as every server has them.
-func (s *stream) checkLocked(messages []reading.Message) error {
-	last := s.at
-	for i := range messages {
-		id, err := position.Parse(messages[i].ID)
-		if err != nil {
-			return err
-		}
-		if !last.Less(id) {
-			return errOrder(last, id)
-		}
-		last = id
-	}
-	return nil
-}
-
-// emptyLocked is called where nothing follows the position.
-func (s *stream) emptyLocked(info *reading.Info) (reading.Then, effects) {
-	if info != nil {
-		if found := s.lookLocked(info); found.kind != 0 {
-			return s.foundLocked(found)
-		}
-	}
-	if s.is(passing) && s.passLocked() {
-		return reading.Again, effects{}
-	}
-	if s.work != nil { // what failed is gone
-		s.idleLocked()
-	}
-	if s.is(superseded) {
-		return reading.Hold, s.makeWayLocked()
-	}
-	if s.is(finishing) {
-		s.flags &^= finishing
-		return reading.Hold, s.finishLocked()
-	}
-	return reading.Rest, effects{}
-}
-
-// foundLocked moves the position to where reading goes on after a gap, once OnGap was called.
-func (s *stream) foundLocked(f finding) (reading.Then, effects) {
-	g := Gap{Lease: s.lease, Kind: f.kind, From: s.at.String(), To: f.to.String(), Missing: f.missing}
-	s.core.gap(g)
-	if s.core.cfg.OnGap != nil {
-		w := s.workLocked()
-		w.gap, w.to = &g, f.to
-		s.phase = ready
-		return reading.Hold, effects{push: true}
-	}
-	s.moveLocked(f.to)
-	return reading.Again, effects{}
-}
-
-// moveLocked moves the position to where reading goes on after a gap.
-func (s *stream) moveLocked(to position.ID) {
-	if s.at == to {
-		return
-	}
-	if to.Less(s.at) {
-		s.seen = unknown
-	}
-	s.at, s.failures = to, 0
-	s.saveLocked()
-}
-
-// advanceLocked takes the first n messages of a batch as handled.
-func (s *stream) advanceLocked(b *Batch, n int) {
-	if n <= b.handled {
-		return
-	}
-	more := n - b.handled
-	b.handled = n
-	s.at, s.failures = idOf(b.Messages[n-1].ID), 0
-	if s.seen != unknown {
-		s.seen += int64(more)
-	}
-	if b.changed {
-		s.state = b.state
-	}
-	s.active = s.core.ticks()
-	s.core.metrics.Add(metrics.FeedMessages.With(metrics.MessageHandled), more)
-	s.saveLocked()
-	if t := s.core.trimmer; t != nil && !s.is(trimming) {
-		s.flags |= trimming
-		t.add(s)
-	}
-}
-
-// saveLocked has the position stored: at once where the engine collects them anyway, and otherwise when CheckpointEvery has passed.
-func (s *stream) saveLocked() {
-	s.flags |= unsaved
-	if s.core.cfg.CheckpointEvery <= DefaultCheckpointEvery || s.is(releasing) {
-		s.flushLocked()
-	} else if !s.is(listed) {
-		s.flags |= listed
-		s.core.later.add(s, s.core.now()+s.core.cfg.CheckpointEvery)
-	}
-}
-
-// flushLocked hands the position to the lease, whose every ending takes it along.
-func (s *stream) flushLocked() {
-	if s.is(unsaved) {
-		s.flags &^= unsaved
-		s.lease.SetCheckpoint(s.markLocked())
-		s.core.metrics.Inc(metrics.FeedCheckpoints.With(metrics.CheckpointSet))
-	}
-}
-
-func (s *stream) markLocked() string {
-	return position.Mark{At: s.at, Failures: int(s.failures), State: s.state}.Encode()
-}
-
-// stopLocked ends the ownership: what was read and not begun is dropped, and after OnStop the lease is handed back, or failed with
-// err. It must not be called while code of the user runs. why is for OnStop.
-func (s *stream) stopLocked(err, why error) effects {
-	if s.phase == over {
-		return effects{}
-	}
-	fx := effects{remove: true}
-	if w := s.work; w != nil {
-		if w.stopping {
-			return effects{}
-		}
-		fx.release = s.dropLocked()
-	}
-	s.flushLocked()
-	if s.core.cfg.OnStop != nil && s.is(started) {
-		w := s.workLocked()
-		w.stopping, w.err, w.why = true, err, why
-		s.phase, fx.push = ready, s.signals == 0 // else the end of its signals does that
-		return fx
-	}
-	return s.endLocked(fx, err)
-}
-
-// endLocked ends the stream, unless its signals are being delivered: then the end of that does.
-func (s *stream) endLocked(fx effects, err error) effects {
-	s.phase = over
-	s.unpassLocked()
-	if s.signals > 0 {
-		s.workLocked().err = err
-		return fx
-	}
-	s.idleLocked()
-	fx.ended, fx.err = true, err
-	return fx
-}
-
-// dropLocked drops the messages in hand and returns their bytes.
-func (s *stream) dropLocked() (bytes int) {
-	w := s.work
-	if w.timer != nil && w.timer.Stop() {
-		s.core.retrying.Add(-1)
-	}
-	s.core.metrics.Add(metrics.FeedMessages.With(metrics.MessageDropped), len(w.messages))
-	bytes = w.bytes
-	w.timer, w.messages, w.bytes, w.full, w.gap, w.skip = nil, nil, 0, false, nil, nil
-	return bytes
+	s.out.apply(s, fx)
 }

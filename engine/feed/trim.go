@@ -2,12 +2,14 @@ package feed
 
 import (
 	"context"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/streamlease/streamlease/engine/feed/internal/due"
 	"github.com/streamlease/streamlease/engine/feed/internal/position"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/sumlog"
 )
 
 const (
@@ -18,44 +20,42 @@ const (
 	trimBatch = 256
 )
 
-// trims are the round trips of a trimmer, for several streams each.
-type trims interface {
+// trimSteps are the round trips of a trimmer, for several streams each.
+type trimSteps interface {
 	// Stored returns the checkpoints that Redis has, "" for none.
 	Stored(ctx context.Context, streams []string) ([]string, error)
 	// Trim deletes what precedes a position. gone: the message at the position does not exist.
 	Trim(ctx context.Context, streams []string, at []position.ID) (gone []bool, errs []error)
 }
 
+// trimTerms are what trimming depends on.
+type trimTerms struct {
+	lag  func() time.Duration // how long Redis has had a position before it counts
+	open func() trimSteps     // asked late: the engine must be connected
+}
+
 // trimmer deletes handled messages. A position counts once Redis has it, and a session TTL later: whatever a failover may have
 // forgotten by then, the next owner does not begin before it.
 type trimmer struct {
-	core *core
-	lag  func() time.Duration
-	open func() trims // asked late: the engine must be connected
+	trimTerms
+	clock   clock
+	log     *sumlog.Logger
+	metrics *metrics.Metrics
 
-	mu struct {
-		sync.Mutex
-		handled []trimItem // whose checkpoint is to be looked at, the first one first
-		stored  []trimItem // that are to be trimmed
-	}
+	handled due.Queue[*stream]  // whose checkpoint is to be looked at
+	stored  due.Queue[trimItem] // that are to be trimmed
 }
 
+// trimItem is a stream whose checkpoint has a position.
 type trimItem struct {
 	stream *stream
-	due    time.Duration
 	to     position.ID
 }
 
-func newTrimmer(k *core, lag func() time.Duration, open func() trims) *trimmer {
-	return &trimmer{core: k, lag: lag, open: open}
-}
+var _ trims = (*trimmer)(nil)
 
 // add has a stream trimmed to where it is now, or further, in time.
-func (t *trimmer) add(s *stream) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.mu.handled = append(t.mu.handled, trimItem{stream: s, due: t.core.now() + trimAfter})
-}
+func (t *trimmer) add(s *stream) { t.handled.Add(t.clock.now()+trimAfter, s) }
 
 // run trims until ctx ends.
 func (t *trimmer) run(ctx context.Context) {
@@ -75,91 +75,81 @@ func (t *trimmer) run(ctx context.Context) {
 	}
 }
 
-// take takes the first of a queue that are due, and whose streams are owned still.
-func (t *trimmer) take(queue *[]trimItem) (due []trimItem) {
-	now := t.core.now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := 0
-	for n < len(*queue) && len(due) < trimBatch && (*queue)[n].due <= now {
-		if item := (*queue)[n]; item.stream.lease.Remaining() > 0 {
-			due = append(due, item)
-		}
-		n++
-	}
-	*queue = (*queue)[n:]
-	if len(*queue) == 0 {
-		*queue = nil
-	}
-	return due
-}
-
 // look notes which positions Redis has. It reports whether there was something to do.
 func (t *trimmer) look(ctx context.Context) bool {
-	due := t.take(&t.mu.handled)
-	if len(due) == 0 {
+	taken := t.handled.Take(t.clock.now(), trimBatch)
+	if len(taken) == 0 {
 		return false
+	}
+	held := slices.DeleteFunc(taken, func(s *stream) bool { return !s.isHeld() })
+	if len(held) == 0 {
+		return true
 	}
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	stored, err := t.open().Stored(ctx, names(due))
+	stored, err := t.open().Stored(ctx, names(held))
 	if err != nil {
-		t.failed(err, due...)
+		t.failed(err, held...)
 		return true
 	}
-	at := t.core.now() + t.lag()
-	var found []trimItem
-	for i, d := range due {
+	at := t.clock.now() + t.lag()
+	for i, s := range held {
 		mark, err := position.Decode(checkpointIn(stored[i]))
 		if err != nil || mark.At.IsZero() {
-			d.stream.untrim(position.ID{}) // nothing is stored: checkpoints are off, or another's
+			s.untrim(position.ID{}) // nothing is stored: checkpoints are off, or another's
 			continue
 		}
-		found = append(found, trimItem{stream: d.stream, due: at, to: mark.At})
+		t.stored.Add(at, trimItem{s, mark.At})
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.mu.stored = append(t.mu.stored, found...)
 	return true
 }
 
 // trim trims those whose time has come. It reports whether there was something to do.
 func (t *trimmer) trim(ctx context.Context) bool {
-	due := t.take(&t.mu.stored)
-	if len(due) == 0 {
+	taken := t.stored.Take(t.clock.now(), trimBatch)
+	if len(taken) == 0 {
 		return false
+	}
+	var held []*stream
+	var to []position.ID
+	for _, item := range taken {
+		if item.stream.isHeld() {
+			held, to = append(held, item.stream), append(to, item.to)
+		}
+	}
+	if len(held) == 0 {
+		return true
 	}
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	to := make([]position.ID, len(due))
-	for i := range due {
-		to[i] = due[i].to
-	}
-	gone, errs := t.open().Trim(ctx, names(due), to)
-	for i, d := range due {
+	gone, errs := t.open().Trim(ctx, names(held), to)
+	for i, s := range held {
 		switch {
 		case errs[i] != nil:
-			t.failed(errs[i], d)
+			t.failed(errs[i], s)
 			continue
 		case gone[i]:
-			t.core.metrics.Inc(metrics.FeedTrims.With(metrics.TrimRefused))
+			t.metrics.Inc(metrics.FeedTrims.With(metrics.TrimRefused))
 		default:
-			t.core.metrics.Inc(metrics.FeedTrims.With(metrics.TrimDone))
+			t.metrics.Inc(metrics.FeedTrims.With(metrics.TrimDone))
 		}
-		if d.stream.untrim(d.to) {
-			t.add(d.stream)
+		if s.untrim(to[i]) {
+			t.add(s)
 		}
 	}
 	return true
 }
 
-func (t *trimmer) failed(err error, items ...trimItem) {
-	t.core.log.Warn("handled messages could not be deleted", len(items), "err", err)
-	t.core.metrics.Add(metrics.FeedTrims.With(metrics.TrimFailed), len(items))
-	for _, d := range items {
-		d.stream.untrim(position.ID{})
+func (t *trimmer) failed(err error, streams ...*stream) {
+	t.log.Warn("handled messages could not be deleted", len(streams), "err", err)
+	t.metrics.Add(metrics.FeedTrims.With(metrics.TrimFailed), len(streams))
+	for _, s := range streams {
+		s.untrim(position.ID{})
 	}
 }
+
+// isHeld reports whether the stream is owned still.
+func (s *stream) isHeld() bool { return s.lease.Remaining() > 0 }
 
 // untrim notes that the trimmer is done with a stream, unless more was handled since: then it reports true.
 func (s *stream) untrim(to position.ID) (again bool) {
@@ -172,12 +162,12 @@ func (s *stream) untrim(to position.ID) (again bool) {
 	return again
 }
 
-func names(items []trimItem) []string {
-	streams := make([]string, len(items))
-	for i, item := range items {
-		streams[i] = item.stream.Stream()
+func names(streams []*stream) []string {
+	all := make([]string, len(streams))
+	for i, s := range streams {
+		all[i] = s.Stream()
 	}
-	return streams
+	return all
 }
 
 // checkpointIn returns the checkpoint in a value of the hash, "<token> <tag> <checkpoint>"; "" if it is none of an owner.

@@ -3,7 +3,6 @@ package feed
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
 	"sync"
 	"testing"
@@ -63,10 +62,11 @@ func (f *fakeTrims) is() map[string]string {
 // inTrimmer runs f with a trimmer that lags ten seconds.
 func inTrimmer(t *testing.T, f func(k *core, trims *fakeTrims, handle func(name, id string))) {
 	virtual.Test(t, func(t *testing.T) {
-		k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, nil, slog.New(slog.DiscardHandler), "orders")
-		require.NoError(t, err)
 		trims := &fakeTrims{stored: map[string]string{}, gone: map[string]bool{}, trimmed: map[string]string{}}
-		k.trimmer = newTrimmer(k, func() time.Duration { return 10 * time.Second }, func() trimsOpened { return trims })
+		p := partsWith(nil)
+		p.trim = &trimTerms{lag: func() time.Duration { return 10 * time.Second }, open: func() trimSteps { return trims }}
+		k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, p)
+		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); k.trimmer.run(ctx) }()
@@ -74,20 +74,18 @@ func inTrimmer(t *testing.T, f func(k *core, trims *fakeTrims, handle func(name,
 		f(k, trims, func(name, id string) {
 			s := streams[name]
 			if s == nil {
-				s = &stream{core: k, lease: leasetest.New(name), seen: unknown}
+				s = &stream{shared: k.shared, lease: leasetest.New(name), seen: unknown}
 				streams[name] = s
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.advanceLocked(&Batch{stream: s, Messages: []Message{{ID: id}}}, 1)
+			s.advanceLocked(&Batch{from: s, Messages: []Message{{ID: id}}}, 1)
 		})
 		cancel()
 		<-done
 		<-k.stop()
 	})
 }
-
-type trimsOpened = trims
 
 // A position counts once Redis has it, and a session TTL later.
 func TestTrimmerLagsBehindWhatIsStored(t *testing.T) {

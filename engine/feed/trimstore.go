@@ -27,7 +27,7 @@ var (
 // trimStore trims on the servers of an engine.
 type trimStore struct{ engine *engine.Engine }
 
-func (t trimStore) open() trims {
+func (t trimStore) open() trimSteps {
 	layout, err := cluster.NewLayout(t.engine.Service(), t.engine.Partitions())
 	if err != nil { // a bug: the engine has one
 		panic(err)
