@@ -7,19 +7,16 @@ import "github.com/streamlease/streamlease/api"
 // time, and what happens to a stream arrives at once.
 //
 // Added comes first for each lease. The other methods are called as soon as something happens, not behind other notifications, but
-// never before Added has returned, one at a time for each lease, nothing after Disowned, and no further call once ended was called.
+// never before Added has returned, one at a time for each lease, nothing after Disowned, and no further call once Ended was called.
 // What is written for each Kind in package api holds for them, too. For different leases Added may run on several goroutines at
 // once; the others share one goroutine, Topology aside. So no method may block, Topology aside: renewal goes on if one does, but
 // other streams hear of nothing. Methods may call any method of a lease or of the engine that does not wait.
 //
-// A panic is logged. One in Added counts as a call of ended with it.
+// A panic is logged. One in Added counts as a call of Ended with it.
 type Layer interface {
-	// Added is called when work on l may begin. ended must be called once, when all work for it is over, whatever has become of the
-	// lease: until then this process acquires no other lease of the stream. If the lease is still held, it is handed back, which
-	// counts no retry, or, with an error, failed as by Fail; api.Permanent and api.Snooze work as usual. If it is not, ended does
-	// nothing else. It does not wait, may be called from any goroutine, also within Added, and further calls do nothing.
-	Added(l api.Lease, ended func(err error))
-	// Releasing is called when the stream is to be handed back, while the lease is valid: stop, and call ended. why matches
+	// Added is called when work on l may begin. Engine.Ended must be called when all work for it is over.
+	Added(l api.Lease)
+	// Releasing is called when the stream is to be handed back, while the lease is valid: stop, and call Engine.Ended. why matches
 	// api.ErrReleasing. What has not ended when the time for handlers is over is handed back regardless (see WithDrainTimeout).
 	Releasing(l api.Lease, why error)
 	// Superseded is called when the stream was announced again; the newer announcement waits until this lease ends.

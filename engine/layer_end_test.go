@@ -12,7 +12,7 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// In a drain Releasing arrives at once while the lease is valid, and the engine waits for ended.
+// In a drain Releasing arrives at once while the lease is valid, and the engine waits for Ended.
 func TestLayerDrain(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 2000
@@ -22,9 +22,8 @@ func TestLayerDrain(t *testing.T) {
 		r.onReleasing = func(l api.Lease) {
 			r.mu.Lock()
 			left[l.Stream()] = l.Remaining()
-			ended := r.ended[l.Stream()]
 			r.mu.Unlock()
-			time.AfterFunc(2*time.Second, func() { ended(nil) })
+			time.AfterFunc(2*time.Second, func() { r.engine.Ended(l, nil) })
 		}
 		e := h.runLayer(r, WithWorkers(2))
 		advance(5 * time.Second)
@@ -110,8 +109,8 @@ type obstinate struct {
 	panicked bool
 }
 
-func (o *obstinate) Added(l api.Lease, ended func(error)) {
-	o.recorder.Added(l, ended)
+func (o *obstinate) Added(l api.Lease) {
+	o.recorder.Added(l)
 	if l.Stream() == "s00001" && !o.panicked {
 		o.panicked = true
 		panic("of Added")

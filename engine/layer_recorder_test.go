@@ -17,15 +17,15 @@ import (
 
 // recorder is a Layer that records its calls. Functions that are set are called after that.
 type recorder struct {
-	onAdded     func(l api.Lease, ended func(error))
+	engine      *Engine
+	onAdded     func(l api.Lease)
 	onReleasing func(l api.Lease)
 	onDisowned  func(l api.Lease)
 	onTopology  func()
 
 	mu       sync.Mutex
-	calls    map[string][]string // by stream: "<kind>", and "ended" where the test calls that through finish
+	calls    map[string][]string // by stream: "<kind>", and "ended" where the test calls Ended through finish
 	at       map[string]time.Time
-	ended    map[string]func(error)
 	leases   map[string]api.Lease
 	in       map[string]bool // a call for the stream's lease runs
 	wrong    []string
@@ -33,9 +33,12 @@ type recorder struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{calls: map[string][]string{}, at: map[string]time.Time{}, ended: map[string]func(error){},
+	return &recorder{calls: map[string][]string{}, at: map[string]time.Time{},
 		leases: map[string]api.Lease{}, in: map[string]bool{}}
 }
+
+// runOn says whose layer it is.
+func (r *recorder) runOn(e *Engine) { r.engine = e }
 
 func (r *recorder) enter(l api.Lease, kind string) func() {
 	s := l.Stream()
@@ -55,13 +58,13 @@ func (r *recorder) enter(l api.Lease, kind string) func() {
 	}
 }
 
-func (r *recorder) Added(l api.Lease, ended func(error)) {
+func (r *recorder) Added(l api.Lease) {
 	defer r.enter(l, "added")()
 	r.mu.Lock()
-	r.ended[l.Stream()], r.leases[l.Stream()] = ended, l
+	r.leases[l.Stream()] = l
 	r.mu.Unlock()
 	if r.onAdded != nil {
-		r.onAdded(l, ended)
+		r.onAdded(l)
 	}
 }
 
@@ -98,13 +101,13 @@ func (r *recorder) Topology() {
 	}
 }
 
-// finish calls ended for the last lease of a stream.
+// finish calls Ended for the last lease of a stream.
 func (r *recorder) finish(stream string, err error) {
 	r.mu.Lock()
-	ended := r.ended[stream]
+	l := r.leases[stream]
 	r.calls[stream] = append(r.calls[stream], "ended")
 	r.mu.Unlock()
-	ended(err)
+	r.engine.Ended(l, err)
 }
 
 // of are the calls for a stream, in order.
@@ -137,6 +140,9 @@ func (r *recorder) check(t *testing.T) {
 // runLayer starts an engine with RunLayer.
 func (h *harness) runLayer(y Layer, opts ...Option) *testEngine {
 	e := h.newEngine(opts...)
+	if r, ok := y.(interface{ runOn(e *Engine) }); ok {
+		r.runOn(e.Engine)
+	}
 	e.startWith(func(ctx context.Context) error { return e.RunLayer(ctx, y) })
 	synctest.Wait()
 	return e

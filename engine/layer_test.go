@@ -14,15 +14,15 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// ended without an error hands a stream back, which counts nothing, and with one fails it. Calling it again does nothing.
+// Ended without an error hands a stream back, which counts nothing, and with one fails it. Calling it again does nothing.
 func TestLayerEndsItsWork(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce("back", "fails", "at once", "done")
 		r := newRecorder()
-		r.onAdded = func(l api.Lease, ended func(error)) {
+		r.onAdded = func(l api.Lease) {
 			if l.Stream() == "at once" && l.Attempt() == 0 {
-				ended(errors.New("within Added"))
-				ended(nil)
+				r.engine.Ended(l, errors.New("within Added"))
+				r.engine.Ended(l, nil)
 			}
 		}
 		e := h.runLayer(r, WithRecovery(scan.Config{MaxRetries: 5}))
@@ -53,12 +53,13 @@ func TestLayerHearsOfALeaseInOrder(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		gate := make(chan struct{})
 		r := newRecorder()
-		r.onAdded = func(api.Lease, func(error)) { <-gate } // a layer must not; it shows the order
+		r.onAdded = func(api.Lease) { <-gate } // a layer must not; it shows the order
 		h.server.announce("a", "b")
 		e := h.runLayer(r, WithWorkers(1))
 		advance(time.Second)
 		require.Equal(t, "added", r.of("a"))
 		require.Empty(t, r.of("b"), "it waits for a worker")
+		e.Ended(e.held("b"), nil) // has no effect before Added
 		for _, s := range []string{"a", "b"} {
 			l := e.held(s)
 			e.ownership.post(l, api.Notification{Kind: api.Signaled, Payload: []byte("1")})
@@ -75,7 +76,7 @@ func TestLayerHearsOfALeaseInOrder(t *testing.T) {
 		}
 		e.ownership.post(lost.(*lease.Lease), api.Notification{Kind: api.Signaled})
 		advance(time.Minute)
-		require.Equal(t, "added, signaled 1, superseded, disowned", r.of("a"), "until ended is called nothing follows")
+		require.Equal(t, "added, signaled 1, superseded, disowned", r.of("a"), "until Ended is called nothing follows")
 		r.finish("a", nil)
 		advance(30 * time.Second)
 		require.Equal(t, "added, signaled 1, superseded, disowned, ended, added", r.of("a"))

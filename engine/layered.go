@@ -16,7 +16,7 @@ import (
 // What layered keeps in Lease.Delivery, guarded by its mutex.
 const (
 	useBegun uint8 = 1 << iota // Added is being called, or was
-	useOver                    // ended was called
+	useOver                    // Ended was called
 	useLost                    // Disowned waits, or was called
 	useLeft                    // the lease has left the table, or is about to
 )
@@ -50,7 +50,7 @@ type layered struct {
 		most      int                     // most entries in waiting since it was made
 		queue     []*lease.Lease          // whose calls the goroutine makes next
 		calling   bool                    // the goroutine runs
-		open      int                     // leases whose Added was called and whose ended was not
+		open      int                     // leases for which Added was called and Ended was not
 		lingering map[string]*lease.Lease // those of them that are not in the table any more
 		topology  topologyCalls
 		closed    bool
@@ -88,7 +88,7 @@ func (w *layered) deliver(n api.Notification, done func(error)) {
 		return
 	}
 	guard.Finally(func() error {
-		w.layer.Added(l, func(err error) { w.end(l, err) })
+		w.layer.Added(l)
 		return nil
 	}, func(err error) {
 		if err != nil {
@@ -124,7 +124,7 @@ func (w *layered) added(l *lease.Lease) {
 	w.scheduleLocked(l, c)
 }
 
-// end is what ended does.
+// end is what Engine.Ended does.
 func (w *layered) end(l *lease.Lease, err error) {
 	w.over(l, func() {
 		if err == nil {
@@ -135,10 +135,10 @@ func (w *layered) end(l *lease.Lease, err error) {
 	})
 }
 
-// over records that ended was called, the first time it is, and then calls act.
+// over records that the work for a lease is over, the first time it is called, and then calls act.
 func (w *layered) over(l *lease.Lease, act func()) {
 	w.mu.Lock()
-	if l.Delivery&useOver != 0 {
+	if l.Delivery&(useBegun|useOver) != useBegun {
 		w.mu.Unlock()
 		return
 	}
@@ -340,7 +340,7 @@ func (w *layered) busy(stream string) bool {
 	return w.mu.lingering[stream] != nil
 }
 
-// wait waits until every ended was called.
+// wait waits until Ended was called for every lease.
 func (w *layered) wait(ctx context.Context) error {
 	open := 0
 	ok := w.changes.Wait(ctx, func() bool {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/lease"
 )
 
 // Run owns streams until ctx ends or Shutdown is called, and then drains: for every stream that is held, the handler gets
@@ -88,7 +89,7 @@ func (e *Engine) RunEach(ctx context.Context, f func(context.Context, api.Lease)
 // RunLayer owns streams as Run does, and delivers to a Layer: to packages such as engine/feed, which most programs use instead. An
 // engine has one. Errors are those of Run. Terminated and Expired are not delivered: what ends an engine is what RunLayer returns.
 //
-// It returns once every ended was called, or the drain timeout has passed. Work of which ended was not called by then goes on and
+// It returns once Ended was called for every lease, or the drain timeout has passed. Work for which it was not called by then goes on and
 // owns nothing.
 func (e *Engine) RunLayer(ctx context.Context, y Layer) error {
 	if y == nil {
@@ -106,6 +107,18 @@ func (e *Engine) RunLayer(ctx context.Context, y Layer) error {
 			dropped: func() { e.metrics.Inc(metrics.SignalsDropped) },
 		})
 	})
+}
+
+// Ended must be called once for each lease that Layer.Added got, when all work for it is over, whatever has become of the lease: until
+// then this process acquires no other lease of the stream. If the lease is still held, it is handed back, which counts no retry, or, with
+// an error, failed as by Fail; api.Permanent and api.Snooze work as usual. If it is not, Ended does nothing else. It does not wait, may
+// be called from any goroutine, also within Added, and further calls do nothing, as do calls for other leases.
+func (e *Engine) Ended(l api.Lease, err error) {
+	of, isOwn := l.(*lease.Lease)
+	way, isLayered := e.way.(*layered)
+	if isOwn && isLayered {
+		way.end(of, err)
+	}
 }
 
 // Shutdown drains the engine and waits until it has ended: the owner of every stream that is held gets Releasing while the lease

@@ -254,7 +254,7 @@ type signalLayer struct {
 	got     []string
 }
 
-func (*signalLayer) Added(api.Lease, func(error))     {}
+func (*signalLayer) Added(api.Lease)                  {}
 func (*signalLayer) Releasing(api.Lease, error)       {}
 func (*signalLayer) Superseded(api.Lease)             {}
 func (*signalLayer) Disowned(api.Lease, error)        {}

@@ -178,6 +178,7 @@ func TestLayerOnARealServer(t *testing.T) {
 	e, err := Open(server.ClientOption(), liveService)
 	require.NoError(t, err)
 	r := newRecorder()
+	r.runOn(e)
 	ended := make(chan error, 1)
 	go func() { ended <- e.RunLayer(context.Background(), r) }()
 	client := server.Client(t)

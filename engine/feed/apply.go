@@ -1,6 +1,9 @@
 package feed
 
-import "github.com/streamlease/streamlease/engine/feed/internal/pool"
+import (
+	"github.com/streamlease/streamlease/engine/feed/internal/backing"
+	"github.com/streamlease/streamlease/engine/feed/internal/pool"
+)
 
 // task is what a worker does next for a stream.
 type task struct {
@@ -17,6 +20,7 @@ type choreTask struct {
 // applier does what was decided for a stream. It is the outlet of all of them.
 type applier struct {
 	reader  *lateReader
+	ends    backing.Leaver
 	counts  *counts
 	streams *registry
 	workers *pool.Pool[task]
@@ -52,6 +56,6 @@ func (a *applier) apply(s *stream, fx effects) {
 	}
 	if fx.ended {
 		a.streams.remove(s)
-		s.ended(fx.err)
+		a.ends.Ended(s.lease, fx.err)
 	}
 }

@@ -17,8 +17,20 @@ import (
 )
 
 // partsWith are the parts of a core that reads with r and logs nowhere.
-func partsWith(r backing.Reader) coreParts {
-	return coreParts{Parts: backing.Parts{Reader: r, Logger: slog.New(slog.DiscardHandler), Service: "orders"}}
+func partsWith(r backing.Reader, v backing.Leaver) coreParts {
+	return coreParts{Parts: backing.Parts{Reader: r, Leaver: v, Logger: slog.New(slog.DiscardHandler), Service: "orders"}}
+}
+
+// noLeaver calls a function, if it has one, when an ownership has ended.
+type noLeaver struct {
+	backing.Leaver
+	ended func()
+}
+
+func (v noLeaver) Ended(api.Lease, error) {
+	if v.ended != nil {
+		v.ended()
+	}
 }
 
 // slowReader takes a while to take a stream.
@@ -52,12 +64,12 @@ func TestStreamThatIsLostWhileTheReaderTakesIt(t *testing.T) {
 					OnStart:  func(context.Context, api.Lease, string) error { return nil },
 					OnSignal: func(context.Context, api.Lease, []byte) {},
 				}
-				k, err := newCore(func(context.Context, *Batch) error { return nil }, c, partsWith(r))
-				require.NoError(t, err)
 				began := time.Now()
 				ended := make(chan time.Duration, 2)
+				k, err := newCore(func(context.Context, *Batch) error { return nil }, c, partsWith(r, noLeaver{ended: func() { ended <- time.Since(began) }}))
+				require.NoError(t, err)
 				l := leasetest.New("a")
-				k.Added(l, func(error) { ended <- time.Since(began) })
+				k.Added(l)
 				time.Sleep(time.Second / 2)
 				interrupt(k, l)
 				require.GreaterOrEqual(t, <-ended, time.Second)
@@ -74,9 +86,9 @@ func TestStreamThatIsLostWhileTheReaderTakesIt(t *testing.T) {
 // What reads have not brought is passed over only if the server that was read is the one that was asked for the last ID.
 func TestNothingIsPassedOverWhereAServerWasReplacedLately(t *testing.T) {
 	virtual.Test(t, func(t *testing.T) {
-		k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, partsWith(&slowReader{}))
+		k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, partsWith(&slowReader{}, noLeaver{}))
 		require.NoError(t, err)
-		k.Added(leasetest.New("a"), func(error) {})
+		k.Added(leasetest.New("a"))
 		s := k.streams.find("a")
 		last := position.ID{MS: 5}
 		pass := func() position.ID {

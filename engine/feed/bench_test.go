@@ -52,14 +52,13 @@ func memoryOf(tb testing.TB, leases []api.Lease) float64 {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, partsWith(unread{r}))
+	k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, partsWith(unread{r}, noLeaver{}))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ended := func(error) {}
 	before := heapInUse()
 	for _, l := range leases {
-		k.Added(l, ended)
+		k.Added(l)
 	}
 	after := heapInUse()
 	runtime.KeepAlive(k)

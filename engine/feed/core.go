@@ -60,7 +60,7 @@ func newCore(h Handler, c Config, p coreParts) (*core, error) {
 	if s.metrics, err = metrics.NewFeed(p.registerer, p.Service, k.figures.gauges); err != nil {
 		return nil, err
 	}
-	s.out = &applier{k.reader, s.counts, k.streams, k.workers, k.chores}
+	s.out = &applier{k.reader, p.Leaver, s.counts, k.streams, k.workers, k.chores}
 	user := userCode{s.log, s.metrics}
 	watch := &watch{c.MaxBytes, clock, s.log, s.counts, &s.busy}
 	k.starter = &starter{c.Start, k.reader, s.log, s.metrics}

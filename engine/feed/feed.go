@@ -141,9 +141,9 @@ type reads struct {
 	start func()
 }
 
-func (l *reads) Added(lease api.Lease, ended func(error)) {
+func (l *reads) Added(lease api.Lease) {
 	l.start()
-	l.core.Added(lease, ended)
+	l.core.Added(lease)
 }
 
 func (l *reads) Topology() {

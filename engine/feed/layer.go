@@ -9,14 +9,14 @@ import (
 )
 
 // Added begins to read a stream. It implements engine.Layer, as the methods that follow do.
-func (k *core) Added(l api.Lease, ended func(error)) {
-	s := &stream{shared: k.shared, lease: l, ended: ended, seen: unknown, active: k.clock.ticks()}
+func (k *core) Added(l api.Lease) {
+	s := &stream{shared: k.shared, lease: l, seen: unknown, active: k.clock.ticks()}
 	if checkpoint := l.Checkpoint(); checkpoint != "" {
 		mark, err := position.Decode(checkpoint)
 		if err != nil {
 			k.metrics.Inc(metrics.FeedCheckpoints.With(metrics.CheckpointUnreadable))
 			k.log.Error("a stream has a checkpoint that is none of a feed", "example", l.Stream(), "err", err)
-			ended(fmt.Errorf("feed: stream %q: %w", l.Stream(), err))
+			k.leaver.ends.Ended(l, fmt.Errorf("feed: stream %q: %w", l.Stream(), err))
 			return
 		}
 		s.at, s.failures, s.state = mark.At, uint16(mark.Failures), mark.State

@@ -62,7 +62,6 @@ const (
 type stream struct {
 	*shared
 	lease  api.Lease
-	ended  func(error) // the engine's
 	handle backing.Handle
 	next   *stream // in the registry, whose mutex guards it
 

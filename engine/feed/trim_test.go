@@ -63,7 +63,7 @@ func (f *fakeTrims) is() map[string]string {
 func inTrimmer(t *testing.T, f func(k *core, trims *fakeTrims, handle func(name, id string))) {
 	virtual.Test(t, func(t *testing.T) {
 		trims := &fakeTrims{stored: map[string]string{}, gone: map[string]bool{}, trimmed: map[string]string{}}
-		p := partsWith(nil)
+		p := partsWith(nil, nil)
 		p.trim = &trimTerms{lag: func() time.Duration { return 10 * time.Second }, open: func() trimSteps { return trims }}
 		k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{}, p)
 		require.NoError(t, err)

@@ -135,7 +135,7 @@ func (f *Feed) Own(stream string, opts ...leasetest.Option) *Ownership {
 // OwnLease does the same with a lease that the test has made and prepared.
 func (f *Feed) OwnLease(l *leasetest.Lease) *Ownership {
 	o := f.own(l)
-	f.under.Added(o.Lease, o.end)
+	f.under.Added(o.Lease)
 	return o
 }
 

@@ -23,7 +23,7 @@ type Ownership struct {
 	over bool // nothing is called for it any more
 }
 
-// end is what the feed calls when all work is over.
+// end ends the ownership, when all work is over.
 func (o *Ownership) end(err error) {
 	if err != nil {
 		_ = o.Lease.Fail(context.Background(), err)
@@ -140,6 +140,8 @@ func (l leaver) set(lease api.Lease, shut bool) error {
 
 func (l leaver) Shut(_ context.Context, lease api.Lease) error   { return l.set(lease, true) }
 func (l leaver) Reopen(_ context.Context, lease api.Lease) error { return l.set(lease, false) }
+
+func (l leaver) Ended(lease api.Lease, err error) { l.of(lease).end(err) }
 
 func (l leaver) DoneIfShut(ctx context.Context, lease api.Lease) error {
 	o := l.of(lease)

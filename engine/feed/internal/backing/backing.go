@@ -23,11 +23,12 @@ type Handle interface {
 	Remove()
 }
 
-// Leaver ends leases without stranding a message. engine.Engine is the real one; see there.
+// Leaver ends leases, and without stranding a message where they are left. engine.Engine is the real one; see there.
 type Leaver interface {
 	Shut(ctx context.Context, l api.Lease) error
 	Reopen(ctx context.Context, l api.Lease) error
 	DoneIfShut(ctx context.Context, l api.Lease) error
+	Ended(l api.Lease, err error)
 }
 
 // Parts are what a feed without an engine is made of.
