@@ -36,13 +36,15 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// A stream at rest takes at most 250 bytes beside its lease.
+// A stream at rest takes at most 240 bytes beside its lease.
 func TestMemoryOfAStreamAtRest(t *testing.T) {
 	leases := make([]api.Lease, 100_000)
 	for i := range leases {
 		leases[i] = leasetest.New(fmt.Sprint("stream:", i))
 	}
-	if got := memoryOf(t, leases); got > 250 {
+	got := memoryOf(t, leases)
+	t.Logf("%.0f bytes a stream", got)
+	if got > 240 {
 		t.Errorf("%.0f bytes a stream", got)
 	}
 }

@@ -22,7 +22,7 @@ func (s *stream) batchLocked() *Batch {
 	if s.failures > 0 || s.at.Less(w.until) {
 		n = 1
 	}
-	b := &Batch{Lease: s.lease, Messages: received(w.messages[:n]), from: s, state: s.state, began: time.Now()}
+	b := &Batch{Lease: s.lease, Messages: received(w.messages[:n]), from: s, state: s.stateLocked(), began: time.Now()}
 	w.batch = b
 	return b
 }
@@ -71,8 +71,8 @@ func (s *stream) concludeLocked(b *Batch) effects {
 	v := judge(b, b.err)
 	s.advanceLocked(b, v.handled)
 	w.messages = w.messages[b.handled:]
-	if b.changed && b.handled == len(b.Messages) && s.state != b.state { // set after Upto of the last message
-		s.state = b.state
+	if b.changed && b.handled == len(b.Messages) && s.stateLocked() != b.state { // set after Upto of the last message
+		s.setStateLocked(b.state)
 		s.saveLocked()
 	}
 	if v.err == nil {

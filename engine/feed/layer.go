@@ -19,7 +19,8 @@ func (k *core) Added(l api.Lease) {
 			k.leaver.ends.Ended(l, fmt.Errorf("feed: stream %q: %w", l.Stream(), err))
 			return
 		}
-		s.at, s.failures, s.state = mark.At, uint16(mark.Failures), mark.State
+		s.at, s.failures = mark.At, uint16(mark.Failures)
+		s.setStateLocked(mark.State) // nobody else has the stream yet
 		s.flags |= resolved
 		if k.cfg.OnFailure == FailStream && mark.Failures > k.cfg.retries() && l.Attempt() == 0 {
 			s.flags |= pausing

@@ -29,7 +29,7 @@ func (s *stream) advanceLocked(b *Batch, n int) {
 		s.seen += int64(more)
 	}
 	if b.changed {
-		s.state = b.state
+		s.setStateLocked(b.state)
 	}
 	s.active = s.clock.ticks()
 	s.metrics.Add(metrics.FeedMessages.With(metrics.MessageHandled), more)
@@ -91,6 +91,22 @@ func (s *stream) flushLocked() {
 	}
 }
 
+// stateLocked returns the state of the program.
+func (s *stream) stateLocked() string {
+	if s.state == nil {
+		return ""
+	}
+	return *s.state
+}
+
+func (s *stream) setStateLocked(state string) {
+	s.state = nil
+	if state != "" {
+		kept := state // so that an empty one takes no memory
+		s.state = &kept
+	}
+}
+
 func (s *stream) markLocked() string {
-	return position.Mark{At: s.at, Failures: int(s.failures), State: s.state}.Encode()
+	return position.Mark{At: s.at, Failures: int(s.failures), State: s.stateLocked()}.Encode()
 }

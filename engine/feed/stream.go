@@ -67,8 +67,8 @@ type stream struct {
 
 	mu    sync.Mutex // guards all below
 	at    position.ID
-	state string
-	work  *work // nil while nothing is going on
+	state *string // of the program; nil: none, as most have
+	work  *work   // nil while nothing is going on
 	// seen is how many messages were ever added up to the position, where Redis counts them; unknown until the stream was looked at
 	// with nothing left to read.
 	seen     int64

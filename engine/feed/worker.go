@@ -50,7 +50,7 @@ func (w *worker) nextLocked(s *stream) func() {
 			})
 		}
 	case w.cfg.OnStart != nil && !s.is(started):
-		state := s.state
+		state := s.stateLocked()
 		return func() {
 			w.user.call("OnStart", func() error { return w.cfg.OnStart(l.Context(), l, state) }, func(err error) { w.begun(s, err) })
 		}
