@@ -146,7 +146,7 @@ func TestPublishRefusesWhatNobodyCouldRead(t *testing.T) {
 func TestEncodedAnnouncementIsParsedBack(t *testing.T) {
 	layout, err := cluster.NewLayout("orders", 7)
 	require.NoError(t, err)
-	p := &Publisher{layout: layout}
+	of := encoder{layout: layout}
 	rapid.Check(t, func(t *rapid.T) {
 		a := api.Announcement{
 			Stream: rapid.StringN(1, 100, -1).Draw(t, "stream"),
@@ -155,7 +155,7 @@ func TestEncodedAnnouncementIsParsedBack(t *testing.T) {
 		if ms := rapid.Int64Range(1e11-1, 2e12).Draw(t, "ms"); ms >= 1e11 {
 			a.NotBefore = time.UnixMilli(ms)
 		}
-		fields, err := p.encoder.encode(&a)
+		fields, err := of.encode(&a)
 		require.NoError(t, err)
 		var body []rueidis.XRangeFieldValue
 		for i := 0; i < len(fields); i += 2 {
