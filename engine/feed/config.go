@@ -15,7 +15,7 @@ const (
 	DefaultMaxBytes        = 64 << 20
 	DefaultWorkers         = 16
 	DefaultCheckpointEvery = time.Second
-	DefaultSweep           = time.Minute
+	DefaultSweep           = time.Minute // longer above 30,000 streams
 	DefaultPollEvery       = time.Second
 	DefaultMaxRetries      = 3
 	DefaultRetryDelay      = time.Second
@@ -107,7 +107,8 @@ type Config struct {
 	// an ownership. After a crash, what was handled since is handled again. The engine stores positions in batches once a second, so
 	// less changes nothing, and more saves work for Redis. Default: 1 s. From 10 ms to 1 h.
 	CheckpointEvery time.Duration
-	// Sweep is how often each stream is read although nothing rang. Default: 60 s. From 1 s to 1 h, or NoSweep.
+	// Sweep is how often each stream is read although nothing rang. Default: 60 s, or 2 ms for each stream if that is longer (200 s for
+	// 100,000), so that it costs Redis the same however many there are. From 1 s to 1 h, or NoSweep.
 	Sweep time.Duration
 	// PollEvery is how often each stream is read when polling. Default: 1 s. From 10 ms to 1 h.
 	PollEvery time.Duration
@@ -175,7 +176,6 @@ func (c Config) withDefaults() Config {
 	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
 	c.Workers = cmp.Or(c.Workers, DefaultWorkers)
 	c.CheckpointEvery = cmp.Or(c.CheckpointEvery, DefaultCheckpointEvery)
-	c.Sweep = cmp.Or(c.Sweep, DefaultSweep)
 	c.PollEvery = cmp.Or(c.PollEvery, DefaultPollEvery)
 	c.MaxRetries = cmp.Or(c.MaxRetries, DefaultMaxRetries)
 	c.RetryDelay = cmp.Or(c.RetryDelay, DefaultRetryDelay)
@@ -212,7 +212,7 @@ func (c Config) validate() error {
 		orElse             string
 	}{
 		{"CheckpointEvery", c.CheckpointEvery, minEvery, maxEvery, false, "use 10 ms to 1 h, or 0 for 1 s"},
-		{"Sweep", c.Sweep, time.Second, maxEvery, true, "use 1 s to 1 h, 0 for 60 s, or NoSweep"},
+		{"Sweep", cmp.Or(c.Sweep, DefaultSweep), time.Second, maxEvery, true, "use 1 s to 1 h, 0 for 60 s, or NoSweep"},
 		{"PollEvery", c.PollEvery, minEvery, maxEvery, false, "use 10 ms to 1 h, or 0 for 1 s"},
 		{"RetryDelay", c.RetryDelay, time.Millisecond, maxDelay, false, "use 1 ms to 24 h, or 0 for 1 s"},
 		{"MaxRetryDelay", c.MaxRetryDelay, c.RetryDelay, maxDelay, false, "use RetryDelay to 24 h, or 0 for 1 min"},

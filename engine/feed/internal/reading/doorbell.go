@@ -160,10 +160,11 @@ func (r *Reader) use(client rueidis.Client, polling bool) {
 	defer r.mu.Unlock()
 	r.client = client
 	r.roster.polling = polling
-	r.roster.sweep.period = int64(max(r.cfg.Sweep, 0))
+	least, each := r.cfg.sweep()
 	if polling {
-		r.roster.sweep.period = int64(r.cfg.PollEvery)
+		least, each = r.cfg.PollEvery, 0
 	}
+	r.roster.sweep.period, r.roster.sweep.each = int64(least), int64(each)
 	if client == nil {
 		r.track++ // closing the client rings nothing
 		return

@@ -93,6 +93,35 @@ func TestSweepPassesEachOnce(t *testing.T) {
 	})
 }
 
+// By default a round takes a minute, and longer where that would be more than 500 streams a second. One that a caller asks for does not.
+func TestSweepTakesLongerForMoreStreams(t *testing.T) {
+	for _, c := range []struct {
+		config  time.Duration
+		streams int
+		want    time.Duration
+	}{
+		{0, 30_000, time.Minute},
+		{0, 100_000, 200 * time.Second},
+		{time.Minute, 100_000, time.Minute},
+		{NoSweep, 100_000, 0},
+	} {
+		least, each := (&Config{Sweep: c.config}).sweep()
+		w := sweep{period: int64(least), each: int64(each)}
+		require.EqualValues(t, c.want, w.length(c.streams))
+		w.begin(0)
+		if c.want == 0 {
+			require.Zero(t, w.due(int64(time.Hour), c.streams))
+			continue
+		}
+		require.InDelta(t, c.streams/4, w.due(int64(c.want/4), c.streams), 1)
+		w.cursor = c.streams
+		w.due(int64(c.want-1), c.streams)
+		require.Equal(t, c.streams, w.cursor, "the round has not ended")
+		w.due(int64(c.want), c.streams)
+		require.Zero(t, w.cursor, "the next one has begun")
+	}
+}
+
 // After a connection was lost, every stream is read within the time of a fast round, and those that were being read at once.
 func TestLostConnection(t *testing.T) {
 	const n = 10_000

@@ -14,7 +14,8 @@ const never = math.MaxInt64
 // One that is asked for during a fast round follows it, so that streams at the end are not passed over for ever if connections are
 // lost all the time.
 type sweep struct {
-	period int64 // of an ordinary round; 0: there are none
+	period int64 // of an ordinary round, at least; 0: there are none
+	each   int64 // how much time an ordinary round has for each stream, at least
 
 	cursor int    // streams before it have been passed in this round
 	began  int64  // this round
@@ -49,6 +50,14 @@ func (w *sweep) hurry(now int64) {
 	w.free = now + int64(fastGap)
 }
 
+// length is how long an ordinary round of n streams takes; 0: there are none.
+func (w *sweep) length(n int) int64 {
+	if w.period <= 0 {
+		return 0
+	}
+	return max(w.period, int64(n)*w.each)
+}
+
 func (w *sweep) begin(now int64) {
 	w.cursor, w.began, w.fast = 0, now, false
 	w.round++
@@ -56,13 +65,14 @@ func (w *sweep) begin(now int64) {
 
 // due returns how many of n streams are to be passed now. The caller advances the cursor by that, and asks again until it is 0.
 func (w *sweep) due(now int64, n int) int {
-	if w.cursor >= n && (w.fast || w.period > 0 && now-w.began >= w.period) {
+	length := w.length(n)
+	if w.cursor >= n && (w.fast || length > 0 && now-w.began >= length) {
 		w.begin(now)
 	}
 	if w.asked && !w.fast && now >= w.free {
 		w.hurry(now)
 	}
-	period, ahead := w.period, 0
+	period, ahead := length, 0
 	if w.fast {
 		period, ahead = max(int64(n)*int64(fastEach), 1), fastAtOnce
 	}
@@ -81,7 +91,7 @@ func (w *sweep) next(now int64, n int) int64 {
 	case w.fast:
 		at = now + int64(fastTick)
 	case w.period > 0:
-		at = now + min(max(w.period/tickParts, int64(minTick)), int64(maxTick))
+		at = now + min(max(w.length(n)/tickParts, int64(minTick)), int64(maxTick))
 	}
 	if w.asked {
 		at = min(at, max(w.free, now))
