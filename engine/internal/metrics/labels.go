@@ -86,8 +86,8 @@ var (
 	deadReasons = newLabel[deadReason]("reason")
 
 	deadMalformed = deadReasons.value(lease.DeadMalformed, "it cannot be understood")
-	deadPermanent = deadReasons.value("permanent", "its handler returned a permanent error")
-	deadRetries   = deadReasons.value("retries", "none is left")
+	_             = deadReasons.value("permanent", "its handler returned a permanent error")
+	_             = deadReasons.value("retries", "none is left")
 	deadCrashes   = deadReasons.value("crashes", "its owners died again and again")
 	deadTooWide   = deadReasons.value(lease.DeadTooWide, "too many fields")
 	deadTooLarge  = deadReasons.value(lease.DeadTooLarge, "beyond `WithLimits`, or more than is copied")
