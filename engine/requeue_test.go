@@ -115,6 +115,7 @@ func TestRequeueOfADelayedStream(t *testing.T) {
 	ctx := context.Background()
 	l.announce(home)
 	l.until("it is delayed", func() bool { return l.num("ZCARD", l.layout.Keys(1).Later) == 1 })
+	l.until("its owner has the answer", func() bool { return l.Stats().Held == 0 })
 	delayed := func() {
 		t.Helper()
 		var err *scan.DelayedError
