@@ -91,7 +91,7 @@ func TestCluster(t *testing.T) {
 	// as the slot migrates: without signals, renewals went key by key, and Done, whose keys are all here, waited.
 	t.Run("signals cost a migrating slot nothing", func(t *testing.T) {
 		if redisOf(w) < 7 {
-			t.Skip("the client is sent to the other server, which it does not know")
+			t.Skip("NOT RUN before Redis 7.0: the client is sent to the other server, which it does not know")
 		}
 		w.open(alice)
 		w.settled()

@@ -212,7 +212,7 @@ func TestRefusedSignalsFailNothing(t *testing.T) {
 	t.Run("reading", func(t *testing.T) {
 		w := newHarness(t)
 		if redisOf(w) < 7 {
-			t.Skip("no selectors before Redis 7")
+			t.Skip("NOT RUN before Redis 7.0: it has no selectors")
 		}
 		limited := w.as(w.user("resetkeys", "~"+w.keys.Input, "~{"+w.keys.Input+"}:[a-rt-z]*", "~{"+w.keys.Input+"}:sessions", "%W~"+w.keys.Signals))
 		limited.t = t
