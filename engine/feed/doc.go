@@ -29,7 +29,8 @@
 //
 // Redis tells the client which streams were written to since it read them (CLIENT TRACKING), so that a stream at rest costs nothing,
 // and a message that comes alone is with its handler after two round trips. Where a server refuses that, streams are polled. Every stream is also read
-// once a minute, whatever happens.
+// once a minute, or less often where there are more than 30,000 (Config.Sweep), whatever happens. [Preflight] shows before a deployment
+// whether servers and rights are as a feed needs them.
 //
 // # Failures
 //

@@ -73,7 +73,8 @@ const mostStreams = 1000
 const (
 	// sweepLeast is the least time between two reads of a stream by the sweep, unless Config says something else.
 	sweepLeast = time.Minute
-	// sweepEach bounds what the sweep costs, unless Config says something else: 500 streams a second take a server 0.3 % of a core.
+	// sweepEach bounds what the sweep costs, unless Config says something else: with 100,000 streams at rest, all that
+	// reading adds took 0.6 % of a core of a server, and 1.3 % with a round a minute (bench feed -streams 100000 -parts idle).
 	sweepEach = 2 * time.Millisecond
 )
 
