@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -81,6 +82,34 @@ func TestStreamThatIsLostWhileTheReaderTakesIt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// blindReader cannot say what a stream ends with.
+type blindReader struct {
+	slowReader
+	asked []time.Time
+}
+
+func (r *blindReader) LastID(context.Context, string) (string, error) {
+	r.asked = append(r.asked, time.Now())
+	return "", errors.New("NOPERM")
+}
+
+// Where a stream begins is asked less and less often while there is no answer: each of 100,000 streams would ask every two seconds.
+func TestTheEndIsAskedForLessAndLessOften(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
+		r := &blindReader{}
+		k, err := newCore(func(context.Context, *Batch) error { return nil }, Config{Start: Latest}, partsWith(r, noLeaver{}))
+		require.NoError(t, err)
+		k.Added(leasetest.New("a"))
+		time.Sleep(time.Hour)
+		<-k.stop()
+		require.Less(t, len(r.asked), 90)
+		require.Greater(t, len(r.asked), 60)
+		require.InDelta(t, 1.8, r.asked[1].Sub(r.asked[0]).Seconds(), 0.21)
+		last := r.asked[len(r.asked)-2:]
+		require.InDelta(t, 54, last[1].Sub(last[0]).Seconds(), 6.01)
+	})
 }
 
 // What reads have not brought is passed over only if the server that was read is the one that was asked for the last ID.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
 
@@ -73,13 +74,5 @@ func (s *stream) skippedLocked(err error) effects {
 
 // retryDelay returns the wait before a retry: RetryDelay, doubled with each failure after the first, up to MaxRetryDelay.
 func retryDelay(c *Config, failures int) time.Duration {
-	d := c.RetryDelay
-	for range failures - 1 {
-		if d >= c.MaxRetryDelay/2 {
-			d = c.MaxRetryDelay
-			break
-		}
-		d *= 2
-	}
-	return d - time.Duration(rand.Float64()*float64(d)/5)
+	return backoff.Exponential{First: c.RetryDelay, Max: c.MaxRetryDelay, Jitter: 0.2}.Delay(failures, rand.Float64())
 }

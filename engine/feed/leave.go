@@ -2,17 +2,20 @@ package feed
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/feed/internal/backing"
 	"github.com/streamlease/streamlease/engine/feed/internal/position"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 )
 
-// leaveAgain is the wait after an attempt to end a stream that has failed.
-const leaveAgain = time.Second
+// leaveDelays is the wait after an attempt to end a stream that has failed. It need not grow: each attempt comes after a read that the server
+// has answered.
+var leaveDelays = backoff.Exponential{First: time.Second, Max: time.Second, Jitter: 0.2}
 
 // leaver ends streams in order, so that no message is left behind.
 type leaver struct {
@@ -63,7 +66,7 @@ func (s *stream) stayLocked(again bool) effects {
 		return effects{wake: wakeNow}
 	}
 	s.phase = delayed
-	s.retryLocked(leaveAgain, s.leaveAgainLocked)
+	s.retryLocked(leaveDelays.Delay(1, rand.Float64()), s.leaveAgainLocked)
 	return effects{}
 }
 

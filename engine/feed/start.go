@@ -2,14 +2,17 @@ package feed
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
+	"github.com/streamlease/streamlease/cluster/backoff"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 )
 
-// startAgain is the wait before a stream whose beginning could not be stored is tried again.
-const startAgain = 2 * time.Second
+// startDelays are the waits before a stream is tried again whose beginning could not be found. Where it could not be stored, the wait does
+// not grow: the engine itself spreads what it stores.
+var startDelays = backoff.Exponential{First: 2 * time.Second, Max: time.Minute, Jitter: 0.2}
 
 // starter hands streams to the reader, each once it is known where it begins.
 type starter struct {
@@ -62,8 +65,11 @@ func (b *starter) unresolvedLocked(s *stream, err error) effects {
 	}
 	b.metrics.Inc(metrics.FeedCheckpoints.With(metrics.CheckpointFailed))
 	b.log.Warn("where a stream begins could not be stored", 1, "example", s.Stream(), "err", err)
-	s.workLocked()
-	s.retryLocked(startAgain, func() effects { return effects{chore: toResolve} })
+	w := s.workLocked()
+	if !s.is(resolved) {
+		w.tries++
+	}
+	s.retryLocked(startDelays.Delay(w.tries, rand.Float64()), func() effects { return effects{chore: toResolve} })
 	return effects{}
 }
 

@@ -91,6 +91,7 @@ type work struct {
 	gap      *Gap // to be told, before the position moves to
 	to       position.ID
 	timer    *time.Timer // of the next try
+	tries    int         // how often it was not found where the stream begins
 	stopping bool        // OnStop, and then the end, with err
 	err, why error
 	since    time.Duration // when a worker or the user got it

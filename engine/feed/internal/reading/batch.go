@@ -280,7 +280,7 @@ func (r *Reader) judge(l *lane, t *tally) {
 		return
 	}
 	l.failures++
-	l.paused = r.now() + failureDelay(l.failures, r.cfg.Random())
+	l.paused = r.now() + int64(failureDelays.Delay(l.failures, r.cfg.Random()))
 	r.hasten(l.paused)
 }
 

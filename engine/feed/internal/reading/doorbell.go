@@ -85,7 +85,7 @@ func (r *Reader) connect(ctx context.Context, number uint64) (rueidis.Client, er
 		if failures == loudAt {
 			r.cfg.Logger.Warn("cannot connect to read streams", "err", err)
 		}
-		backoff.Sleep(ctx, time.Duration(failureDelay(failures, r.cfg.Random())))
+		backoff.Sleep(ctx, failureDelays.Delay(failures, r.cfg.Random()))
 	}
 	return nil, nil
 }

@@ -3,6 +3,8 @@ package reading
 import (
 	"sync"
 	"time"
+
+	"github.com/streamlease/streamlease/cluster/backoff"
 )
 
 // lane is what belongs to one master: its queue, and the goroutines that read from it. A master that hangs keeps its own goroutines
@@ -39,12 +41,15 @@ const (
 	// pacedStep has them begin together: alone, each costs a server several times as much.
 	pacedStep = int64(10 * time.Millisecond)
 	// barrenAt is how many rings in a row bring nothing before further ones are answered later.
-	barrenAt       = 2
-	minBarrenDelay = 10 * time.Millisecond
-	maxBarrenDelay = time.Second
-	// minFailureDelay and maxFailureDelay are for reads that failed.
-	minFailureDelay = 10 * time.Millisecond
-	maxFailureDelay = time.Second
+	barrenAt = 2
+	// minDelay and maxDelay are for rings that brought nothing, and for reads that failed.
+	minDelay = 10 * time.Millisecond
+	maxDelay = time.Second
+)
+
+var (
+	barrenDelays  = backoff.Exponential{First: minDelay, Max: maxDelay}
+	failureDelays = backoff.Exponential{First: minDelay, Max: maxDelay, Jitter: 0.5}
 )
 
 // barrenDelay is how long the answer to a ring waits after that many that brought nothing: 10 ms, 20 ms, … 1 s.
@@ -52,13 +57,7 @@ func barrenDelay(barren uint8) int64 {
 	if barren < barrenAt {
 		return 0
 	}
-	return int64(min(minBarrenDelay<<min(barren-barrenAt, 10), maxBarrenDelay))
-}
-
-// failureDelay is how long a read waits after that many that failed. random spreads it.
-func failureDelay(fails int, random float64) int64 {
-	d := min(minFailureDelay<<min(max(fails-1, 0), 10), maxFailureDelay)
-	return int64(float64(d) * (1 - random/2))
+	return int64(barrenDelays.Delay(int(barren-barrenAt)+1, 0))
 }
 
 // fifo is a queue of streams, linked through them. A stream that was removed stays until its turn comes.

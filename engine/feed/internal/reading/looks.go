@@ -24,7 +24,7 @@ func (r *Reader) looks(l *lane) {
 			r.looked(g, infos[i], errs[i])
 		}
 		if transportFailed(errs) {
-			r.nap(minFailureDelay)
+			r.nap(minDelay)
 		}
 	}
 }

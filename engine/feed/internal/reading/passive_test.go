@@ -238,7 +238,7 @@ func TestBarrenRingsAreLookedAt(t *testing.T) {
 	require.Equal(t, []int{1, 2, 8, 16}, looks[:4])
 	require.Greater(t, looks[len(looks)-1], 1000-2*lookEvery)
 	require.InDelta(t, 1000/lookEvery, len(looks), 5)
-	require.Equal(t, int64(maxBarrenDelay), barrenDelay(h.barren))
+	require.Equal(t, int64(maxDelay), barrenDelay(h.barren))
 }
 
 // With a tracking table that is too small, each read of a stream takes the ring from another one, which is read in turn. Each stream has two

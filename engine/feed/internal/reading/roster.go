@@ -317,7 +317,7 @@ func (r *roster) failed(h *stream, unreached bool, t int64) {
 		r.queue(h, h.is(rung|more))
 		return
 	}
-	r.wait(h, t+failureDelay(int(h.fails), r.random()))
+	r.wait(h, t+int64(failureDelays.Delay(int(h.fails), r.random())))
 }
 
 // lost takes in that a connection was lost, or a database flushed: no stream may be armed.
