@@ -2,7 +2,8 @@ package reading
 
 import (
 	"context"
-	"time"
+
+	"github.com/streamlease/streamlease/cluster/backoff"
 )
 
 // looks is the goroutine of a lane that looks at streams.
@@ -24,7 +25,7 @@ func (r *Reader) looks(l *lane) {
 			r.looked(g, infos[i], errs[i])
 		}
 		if transportFailed(errs) {
-			r.nap(minDelay)
+			backoff.Sleep(r.ctx, minDelay)
 		}
 	}
 }
@@ -109,14 +110,4 @@ func transportFailed(errs []error) bool {
 		}
 	}
 	return false
-}
-
-// nap sleeps, unless Run ends.
-func (r *Reader) nap(d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-r.ctx.Done():
-	case <-timer.C:
-	}
 }
