@@ -27,6 +27,7 @@ type Layout struct {
 	service string
 	group   string
 	meta    string
+	wishes  string
 	keys    []*Keys
 }
 
@@ -44,6 +45,7 @@ func NewLayout(service string, partitions int) (*Layout, error) {
 		service: service,
 		group:   service + "-group",
 		meta:    "{" + service + "-input}:meta",
+		wishes:  "{" + service + "-input}:wishes",
 		keys:    make([]*Keys, partitions),
 	}
 	for p := range l.keys {
@@ -65,6 +67,10 @@ func (l *Layout) Group() string { return l.group }
 // number of partitions. There is one for the whole service, in the slot of
 // partition 0, and its name does not depend on the number of partitions.
 func (l *Layout) Meta() string { return l.meta }
+
+// Wishes returns the key of the hash of what operators ask of consumers. Like
+// Meta, there is one for the whole service.
+func (l *Layout) Wishes() string { return l.wishes }
 
 // Of returns the partition to which a data stream belongs.
 func (l *Layout) Of(stream string) int { return Partition(stream, len(l.keys)) }
@@ -129,6 +135,16 @@ type Keys struct {
 	// Signals is {S}:signals, the stream of hints for the owners of data streams.
 	Signals string
 
+	// Books is {S}:books, the hash of sums over the consumers that share the
+	// data streams among them.
+	Books string
+
+	// Load is {S}:load, the sorted set of how full those consumers are.
+	Load string
+
+	// Fleet is {S}:fleet, the hash of what each consumer is, as Books counts it.
+	Fleet string
+
 	lease   string
 	recover string
 	copied  string
@@ -154,6 +170,9 @@ func newKeys(service string, p int) *Keys {
 		DeadLetters: tag + "-dlq",
 		Checkpoints: tag + ":checkpoints",
 		Signals:     tag + ":signals",
+		Books:       tag + ":books",
+		Load:        tag + ":load",
+		Fleet:       tag + ":fleet",
 		lease:       tag + ":lease:",
 		recover:     tag + ":recover:",
 		copied:      tag + ":copied:",

@@ -14,7 +14,7 @@ import (
 // partitionKeys returns all keys of a partition, some for streams and consumers
 // whose names contain hash tags of their own.
 func partitionKeys(k *cluster.Keys) []string {
-	keys := []string{k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters, k.Checkpoints, k.Signals}
+	keys := []string{k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters, k.Checkpoints, k.Signals, k.Books, k.Load, k.Fleet}
 	for _, name := range []string{"orders", "{user7}:orders", "}{", "{}", "{other}", "}", "{", "\x00{\xff}", ""} {
 		keys = append(keys, k.Lease(name), k.Recover(name))
 	}
@@ -43,6 +43,9 @@ func TestLayoutNames(t *testing.T) {
 		require.Equal(t, "{"+input+"}-dlq", k.DeadLetters)
 		require.Equal(t, "{"+input+"}:checkpoints", k.Checkpoints)
 		require.Equal(t, "{"+input+"}:signals", k.Signals)
+		require.Equal(t, "{"+input+"}:books", k.Books)
+		require.Equal(t, "{"+input+"}:load", k.Load)
+		require.Equal(t, "{"+input+"}:fleet", k.Fleet)
 		require.Equal(t, "{"+input+"}:lease:", k.LeasePrefix())
 		require.Equal(t, "{"+input+"}:lease:{user7}:clicks", k.Lease("{user7}:clicks"))
 		require.Equal(t, "{"+input+"}:recover:pod-1.k3f9", k.Recover("pod-1.k3f9"))
