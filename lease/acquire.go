@@ -36,14 +36,16 @@ func (s *Store) acquire(ctx context.Context, script *Script, p int, consumer str
 	defer cancel()
 	k := s.layout.Keys(p)
 	keys := make([]string, 0, 4+len(entries))
-	args := make([]string, 0, 4+2*len(entries))
+	args := make([]string, 0, 6+2*len(entries))
 	keys = append(keys, k.Input, k.Sessions, k.Token, k.Checkpoints)
 	args = append(args, consumer, s.layout.Group(), s.mode, s.lease)
+	args = append(args, s.set.Balance.report(p)...)
 	for _, e := range entries {
 		keys = append(keys, e.Key)
 		args = append(args, e.ID, strconv.FormatInt(e.NotBefore, 10))
 	}
-	parts, err := s.rest.DoWith(ctx, s.set.Signals, p, Call{Script: script, Keys: keys, Args: args}).ToArray()
+	call := Call{Script: script, Keys: keys, Args: args}
+	parts, err := s.rest.doWith(ctx, p, []Call{call}, s.set.Balance.extra(), s.set.Signals.extra())[0].ToArray()
 	if err != nil {
 		return SessionLost, nil, err
 	}
@@ -58,12 +60,13 @@ func (s *Store) acquire(ctx context.Context, script *Script, p int, consumer str
 	if status != SessionLive {
 		return status, nil, nil
 	}
-	if len(parts) < 6 {
+	if len(parts) < 7 {
 		return SessionLost, nil, fmt.Errorf("acquire: answer of %d parts", len(parts))
 	}
 	if refused, _ := parts[5].ToString(); refused != "" {
 		s.set.Signals.Refuse(p, refusedItem(refused))
 	}
+	s.set.Balance.take(p, &parts[6])
 	takes, err := parseTakes(parts[1:], len(entries))
 	if err != nil {
 		return SessionLost, nil, fmt.Errorf("acquire: %w", err)

@@ -46,23 +46,23 @@ func (s *Store) Renew(ctx context.Context, p int, consumer string, floor api.Tok
 	calls := make([]Call, len(batches))
 	along := make([]*saving, len(saves))
 	for i, batch := range batches {
-		calls[i] = renewal(k, consumer, head[:], batch, s.set.Signals.Position(p))
+		calls[i] = renewal(k, consumer, head[:], batch, s.set.Signals.Position(p), s.set.Balance.reportIfDue(p))
 		if saves != nil {
 			along[i] = calls[i].along(k, consumer, batch, saves[i])
 		}
 	}
-	for i, result := range s.renew.doMultiWith(ctx, s.set.Signals, p, calls) {
+	for i, result := range s.renew.doWith(ctx, p, calls, s.set.Balance.extra(), s.set.Signals.extra()) {
 		var v *saving
 		if saves != nil {
 			v = along[i]
 		}
-		out = append(out, parseRenewal(result, v))
+		out = append(out, s.parseRenewal(p, result, v))
 	}
 	return out
 }
 
 // renewal returns the call for one batch; head has the arguments that all batches share, the consumer first.
-func renewal(k *cluster.Keys, consumer string, head []string, batch []*Lease, position string) Call {
+func renewal(k *cluster.Keys, consumer string, head []string, batch []*Lease, position string, report []string) Call {
 	keys := make([]string, 0, 4+len(batch)) // with room for signals
 	keys = append(keys, k.Sessions, k.Later, k.Token)
 	room := 0
@@ -78,10 +78,10 @@ func renewal(k *cluster.Keys, consumer string, head []string, batch []*Lease, po
 		}
 		writeOwnedValue(&values, consumer, l.tag)
 	}
-	return Call{Script: scriptRenew, Keys: keys, Args: append(head[:len(head):len(head)], values.String(), position)}
+	return Call{Script: scriptRenew, Keys: keys, Args: append(append(head[:len(head):len(head)], values.String(), position), report...)}
 }
 
-func parseRenewal(result rueidis.RedisResult, along *saving) (r Renewal) {
+func (s *Store) parseRenewal(p int, result rueidis.RedisResult, along *saving) (r Renewal) {
 	parts, err := result.ToArray()
 	if err != nil {
 		return Renewal{Err: err}
@@ -92,6 +92,7 @@ func parseRenewal(result rueidis.RedisResult, along *saving) (r Renewal) {
 	if len(parts) < beatParts+2 {
 		return Renewal{Err: fmt.Errorf("renew: answer of %d parts", len(parts))}
 	}
+	s.set.Balance.take(p, &parts[beatParts-1])
 	if r.Verdicts, err = parts[beatParts].ToString(); err != nil {
 		return Renewal{Err: fmt.Errorf("renew: verdicts: %w", err)}
 	}

@@ -87,6 +87,34 @@ func TestCluster(t *testing.T) {
 		require.Equal(t, Acquired, w.acquire(alice, read...)[0].Verdict)
 	})
 
+	// The same for the keys of the fleet.
+	t.Run("the balance costs a migrating slot nothing", func(t *testing.T) {
+		if redisOf(w) < 7 {
+			t.Skip("NOT RUN before Redis 7.0: the client is sent to the other server, which it does not know")
+		}
+		w.open(alice)
+		w.settled()
+		a := w.sharer(bob)
+		l := a.own(bob, "u")
+		w.Do("ZADD", w.keys.Later, "9e15", "x")
+		w.Do("DEL", w.keys.Books)
+		id, err := w.as(other.Client(t)).Try("CLUSTER", "MYID").ToString()
+		require.NoError(t, err)
+		slot := strconv.Itoa(int(w.keys.Slot))
+		w.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", id)
+		defer w.Do("CLUSTER", "SETSLOT", slot, "STABLE")
+		again := func() {
+			require.True(t, a.set.Balance.isLeftOut(0))
+			a.set.Balance.leftOut[0].Store(0)
+			a.set.Balance.ReportNow(0)
+		}
+		require.Equal(t, SessionLive, a.harness.beat(bob).Status)
+		again()
+		require.Equal(t, "k", a.renew(bob, l).Verdicts)
+		again()
+		require.Empty(t, a.refused, "a migration is no refusal")
+	})
+
 	// Trace: a service that never had a signal. Its key does not exist, so every script that names it answers TRYAGAIN for as long
 	// as the slot migrates: without signals, renewals went key by key, and Done, whose keys are all here, waited.
 	t.Run("signals cost a migrating slot nothing", func(t *testing.T) {
@@ -107,7 +135,7 @@ func TestCluster(t *testing.T) {
 		defer w.Do("CLUSTER", "SETSLOT", slot, "STABLE")
 		again := func() {
 			require.True(t, w.set.Signals.LeftOut(0))
-			w.set.Signals.parts[0].leftOut.Store(0)
+			w.set.Signals.leftOut[0].Store(0)
 		}
 		require.Equal(t, SessionLive, w.beat(alice).Status)
 		again()

@@ -119,6 +119,7 @@ var (
 	scriptAnnounce = embedded("announce")
 	scriptOwned    = embedded("owned")
 	scriptForget   = embedded("forget")
+	scriptLeave    = embedded("leave")
 )
 
 // Scripts returns the scripts of this package, for tests and proxies that identify commands by script.
@@ -127,6 +128,6 @@ func Scripts() []*Script {
 		scriptMeta, scriptOpen, scriptBeat, scriptRenew, scriptExtend, scriptAcquire, scriptDone, scriptRequeue,
 		scriptPromote, scriptVerify, scriptRead, scriptCopy, scriptWhole, scriptPending, scriptClose, scriptLegacy, scriptExists,
 		scriptIDs, scriptAttend, scriptKeep, scriptRestore, scriptSave, scriptSaveOne, scriptForget, scriptSignals,
-		scriptShut, scriptAnnounce, scriptOwned,
+		scriptShut, scriptAnnounce, scriptOwned, scriptLeave,
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 	"unicode/utf8"
 
 	"github.com/redis/rueidis"
@@ -24,11 +23,6 @@ const (
 
 	// heaviestSignal is more than a signal weighs that this library accepts: a name, a payload and three fields.
 	heaviestSignal = cluster.MaxStreamName + api.MaxSignal + 8*FieldWeight
-
-	// How long signals are left out of calls after they were refused: by a right that is missing or a key of another type; and
-	// because the slot migrates.
-	signalsRefused   = 30 * time.Second
-	signalsMigrating = 5 * time.Second
 )
 
 // SignalKind says what a signal is about.
@@ -67,24 +61,21 @@ type SignalPage struct {
 // A position is the ID of a signal, or a point in time by the server's clock, which has the greatest sequence number there is. "" is
 // none: the next beat answers one.
 type Signals struct {
-	layout   *cluster.Layout
-	clock    Clock
-	onRefuse func(p int, err error)
-	parts    []signalled
+	optional
+	positions []atomic.Pointer[string]
 }
 
 // nowhere is the position of those who look for no signals, and want none.
 const nowhere = "-"
 
-type signalled struct {
-	position atomic.Pointer[string]
-	leftOut  atomic.Int64 // until when, on the clock's axis
-}
-
 // NewSignals returns the record of a process that has looked for nothing yet. onRefuse, which may be nil, is called when signals of a
 // partition are refused, and left out for the next 30 s.
 func NewSignals(layout *cluster.Layout, clock Clock, onRefuse func(p int, err error)) *Signals {
-	return &Signals{layout: layout, clock: clock, onRefuse: onRefuse, parts: make([]signalled, layout.Partitions())}
+	keys := func(p int) []string { return []string{layout.Keys(p).Signals} }
+	return &Signals{
+		optional:  optional{clock: clock, keys: keys, onRefuse: onRefuse, leftOut: make([]atomic.Int64, layout.Partitions())},
+		positions: make([]atomic.Pointer[string], layout.Partitions()),
+	}
 }
 
 // Position returns from where on beats of a partition look for signals.
@@ -92,62 +83,37 @@ func (g *Signals) Position(p int) string {
 	if g == nil {
 		return nowhere
 	}
-	if at := g.parts[p].position.Load(); at != nil {
+	if at := g.positions[p].Load(); at != nil {
 		return *at
 	}
 	return ""
 }
 
 // SetPosition sets that.
-func (g *Signals) SetPosition(p int, position string) { g.parts[p].position.Store(&position) }
+func (g *Signals) SetPosition(p int, position string) { g.positions[p].Store(&position) }
 
 // Refuse has the calls for a partition do without signals for a while, since they are refused.
-func (g *Signals) Refuse(p int, err error) {
-	if g == nil {
-		return
-	}
-	g.leaveOut(p, signalsRefused)
-	if g.onRefuse != nil {
-		g.onRefuse(p, err)
-	}
-}
-
-func (g *Signals) leaveOut(p int, d time.Duration) {
-	g.parts[p].leftOut.Store(g.clock.Now() + int64(d))
-}
+func (g *Signals) Refuse(p int, err error) { g.extra().refuse(p, err) }
 
 // LeftOut reports whether the calls for a partition do without signals now.
-func (g *Signals) LeftOut(p int) bool { return g == nil || g.clock.Now() < g.parts[p].leftOut.Load() }
+func (g *Signals) LeftOut(p int) bool { return g.extra().isLeftOut(p) }
 
-func (g *Signals) key(p int) string { return g.layout.Keys(p).Signals }
-
-// refused reports whether a call was refused that may pass without the key of signals.
-func (g *Signals) refused(p int, err error) bool {
-	code, _ := Refusal(err)
-	if code == "TRYAGAIN" {
-		g.leaveOut(p, signalsMigrating)
+// extra is the key of signals, as part of a call.
+func (g *Signals) extra() *optional {
+	if g == nil {
+		return nil
 	}
-	return code == "TRYAGAIN" || code == "NOPERM"
-}
-
-// passed takes in how such a call went without the key. If it passed, the key was what the user lacks the right to.
-func (g *Signals) passed(p int, with, without error) {
-	if code, _ := Refusal(with); code != "NOPERM" {
-		return
-	}
-	if code, _ := Refusal(without); code != "NOPERM" && !g.LeftOut(p) {
-		g.Refuse(p, with)
-	}
+	return &g.optional
 }
 
 // SetBack has signals of a partition looked for from an earlier time on, which a beat answered: the server's clock was set back, and what comes
 // now is before the position. It reports false, and changes nothing, unless the position is a time after that.
 func (g *Signals) SetBack(p int, from string) bool {
-	at := g.parts[p].position.Load()
+	at := g.positions[p].Load()
 	if at == nil || *at == "" || isSignalID(*at) || CompareIDs(*at, from) <= 0 {
 		return false
 	}
-	return g.parts[p].position.CompareAndSwap(at, &from)
+	return g.positions[p].CompareAndSwap(at, &from)
 }
 
 // isSignalID reports whether a position is that of a signal, and not of a time.

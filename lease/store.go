@@ -33,6 +33,9 @@ type Settings struct {
 	// Signals is from where on beats look for signals; the stores of a process share it. nil: none are looked for, nor sent.
 	Signals *Signals
 
+	// Balance is what calls report about this process, and whom they tell about the others; likewise. nil: nothing is reported.
+	Balance *Balance
+
 	// Relaxed is called before every call; it returns a longer Timeout for the time being, or 0. nil: Timeout always applies.
 	Relaxed func() time.Duration
 }
@@ -160,7 +163,7 @@ type Beat struct {
 }
 
 // beatParts is the number of parts of an answer that a beat takes up.
-const beatParts = 8
+const beatParts = 9
 
 func parseBeat(parts []rueidis.RedisMessage) (Beat, error) {
 	if len(parts) < beatParts {
@@ -200,12 +203,17 @@ func (b *Beat) parseSignalPart(text string) {
 	}
 }
 
-func beatOf(result rueidis.RedisResult) (Beat, error) {
+// beatFor returns the answer to a beat of a partition, and passes on what it says about the fleet.
+func (s *Store) beatFor(p int, result rueidis.RedisResult) (Beat, error) {
 	parts, err := result.ToArray()
 	if err != nil {
 		return Beat{}, err
 	}
-	return parseBeat(parts)
+	b, err := parseBeat(parts)
+	if err == nil {
+		s.set.Balance.take(p, &parts[beatParts-1])
+	}
+	return b, err
 }
 
 // Open makes the group, the consumer and its session in a partition, or keeps them. floor is the greatest token known.
@@ -213,11 +221,13 @@ func (s *Store) Open(ctx context.Context, p int, consumer string, floor api.Toke
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
-	return beatOf(s.renew.Do(ctx, Call{
+	call := Call{
 		Script: scriptOpen,
 		Keys:   []string{k.Input, k.Sessions, k.Token, k.Later, k.Lease("")},
 		Args:   []string{consumer, s.ttl, s.record, s.gap, s.mode, floor.String(), s.layout.Group()},
-	}))
+	}
+	call.Args = append(call.Args, s.set.Balance.report(p)...)
+	return s.beatFor(p, s.renew.doWith(ctx, p, []Call{call}, s.set.Balance.extra())[0])
 }
 
 // Beat extends a session. With alone set it touches only the session set, for a slot that migrates.
@@ -231,9 +241,10 @@ func (s *Store) Beat(ctx context.Context, p int, consumer string, alone bool) (B
 	}
 	if alone {
 		call.Keys = call.Keys[:1]
-		return beatOf(s.renew.Do(ctx, call))
+		return s.beatFor(p, s.renew.Do(ctx, call))
 	}
-	return beatOf(s.renew.DoWith(ctx, s.set.Signals, p, call))
+	call.Args = append(call.Args, s.set.Balance.report(p)...)
+	return s.beatFor(p, s.renew.doWith(ctx, p, []Call{call}, s.set.Balance.extra(), s.set.Signals.extra())[0])
 }
 
 // Close ends a session and removes its consumer if nothing is pending for it; left is how many entries are.
@@ -247,7 +258,24 @@ func (s *Store) Close(ctx context.Context, p int, consumer string) (left int, er
 	if err == nil && n == 0 {
 		s.rest.Do(ctx, Call{Script: scriptForget, Keys: []string{k.Checkpoints}, Args: []string{consumer}})
 	}
+	if err == nil {
+		_ = s.Leave(ctx, p, consumer)
+	}
 	return int(n), err
+}
+
+// Leave takes a consumer whose session is over out of the fleet, so that the others share what it held. Without it they do when the
+// partition is scanned.
+func (s *Store) Leave(ctx context.Context, p int, consumer string) error {
+	if s.set.Balance.extra().isLeftOut(p) {
+		return nil
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	k := s.layout.Keys(p)
+	return s.rest.Do(ctx, Call{
+		Script: scriptLeave, Keys: []string{k.Sessions, k.Books, k.Load, k.Fleet}, Args: []string{consumer},
+	}).Error()
 }
 
 func orMalformed(script string, err error) error {

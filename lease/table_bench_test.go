@@ -99,7 +99,7 @@ func BenchmarkBatch(b *testing.B) {
 			head := []string{consumer, "10000", "3000", "info", "1763724300000000", "30000"}
 			b.ReportAllocs()
 			for b.Loop() {
-				if c := renewal(k, consumer, head, leases, ""); len(c.Keys) != 3+size {
+				if c := renewal(k, consumer, head, leases, "", noReport); len(c.Keys) != 3+size {
 					b.Fatal(len(c.Keys))
 				}
 			}

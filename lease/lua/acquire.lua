@@ -1,10 +1,11 @@
 -- Acquires the leases of a batch of entries that were read.
 --
--- KEYS     1 input stream  2 sessions  3 token  4 checkpoints  5… lease keys, then signals, if any are to be added
--- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms
---          5… per entry: its ID, and _not_before in ms (0: none)
+-- KEYS     1 input stream  2 sessions  3 token  4 checkpoints  5… lease keys, then the keys of the balance, if it is reported, then
+--          signals, if any are to be added
+-- ARGV     1 consumer  2 group  3 settle mode  4 lease TTL, ms  5, 6 report and group, as report_balance
+--          takes them  7… per entry: its ID, and _not_before in ms (0: none)
 -- Returns  { 'ok', a verdict an entry, the token of the first one acquired, { index, a, b, … }, the checkpoints of those
---          acquired as hand_over returns them, why signals were refused }, or { 'lost' }: my
+--          acquired as hand_over returns them, why signals were refused, what report_balance returns }, or { 'lost' }: my
 --          session is past its deadline; { 'absent' }: there is none, beat first; { 'wait' }: settling. Tokens of acquired
 --          entries are consecutive. Verdicts, of which those with an a have an index from 1, a and b in the list:
 --            a  acquired                                 h  held: a = remaining TTL, ms (-1: it has none),
@@ -12,7 +13,7 @@
 --            g  gone: the body was deleted; acknowledged n  not pending for me: somebody else has it
 --            x  refused: a = why
 -- Atomic   so that the entry is pending for me and its stream free at the moment when it becomes mine.
--- Parts    clock record session token value entry handover signal
+-- Parts    clock record session token value entry handover signal balance
 
 local FIRST = 5
 
@@ -66,7 +67,7 @@ end
 -- does not show is looked up by itself. A key of another type looks free here; SET NX finds it. Numbers are passed as strings,
 -- since converting a Lua number costs as much as the rest of a call.
 local values = count == 0 and {} or redis.call('MGET', unpack(KEYS, FIRST))
-local first, last, most = ARGV[5], ARGV[3 + 2 * count], tostring(count)
+local first, last, most = ARGV[7], ARGV[5 + 2 * count], tostring(count)
 
 local function by_id(page, at)
   local found = {}
@@ -193,8 +194,8 @@ end
 
 local free, busy = {}, {}
 for i = 1, count do
-  local id = ARGV[3 + 2 * i]
-  local ok, verdict, a = pcall(judge, i, KEYS[i + FIRST - 1], id, ARGV[4 + 2 * i])
+  local id = ARGV[5 + 2 * i]
+  local ok, verdict, a = pcall(judge, i, KEYS[i + FIRST - 1], id, ARGV[6 + 2 * i])
   if not ok or verdict and verdict ~= BUSY then
     note(i, ok, verdict, a)
   elseif verdict then
@@ -207,7 +208,7 @@ end
 local marked = mark(free, HELD)
 local at, unmarked = 1, {}
 for i = 1, count do
-  local key, id = KEYS[i + FIRST - 1], ARGV[3 + 2 * i]
+  local key, id = KEYS[i + FIRST - 1], ARGV[5 + 2 * i]
   if busy[i] then
     note(i, pcall(held, key, id))
   elseif not verdicts[i] and marked[at] ~= id then
@@ -222,4 +223,5 @@ for i = 1, count do
 end
 mark(unmarked, READ)
 local checkpoints = hand_over(KEYS[4], me, verdicts, FIRST, tokens)
-return { 'ok', table.concat(verdicts), first_token, more, checkpoints, send_signals(input) }
+local refusal = send_signals(input)
+return { 'ok', table.concat(verdicts), first_token, more, checkpoints, refusal, report_balance(sessions, me, ARGV[5], ARGV[6]) }

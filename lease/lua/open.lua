@@ -1,11 +1,12 @@
 -- Creates the group, the consumer and its session, or keeps them: the call may be repeated.
 --
 -- KEYS     1 input stream  2 sessions  3 token  4 later  5 the lease of the empty name (never exists)
+--          6… keys of the balance, if it is reported
 -- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
---          6 token floor  7 group
+--          6 token floor  7 group  8, 9 report and group, as report_balance takes them
 -- Returns  as beat, with the position in signals to begin with
 -- Atomic   so that only the open which makes the group may skip settling.
--- Parts    deadline session token reply later signallook
+-- Parts    deadline session token reply later signallook balance
 
 local input, sessions, token, later, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local me, ttl, ttls, threshold, mode = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
@@ -74,4 +75,5 @@ if not status then
 end
 raise_token(token, floor)
 local due, soon = look_ahead(later)
-return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon, '@' .. position_now() }
+local balance = status ~= 'lost' and report_balance(sessions, me, ARGV[8], ARGV[9]) or ''
+return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon, '@' .. position_now(), balance }

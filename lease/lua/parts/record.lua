@@ -15,13 +15,14 @@ local function each_record(sessions, f)
   end
 end
 
--- Records the TTLs of consumer me; text is "<usual>:<reach>". A greater reach on record stays: this may be a late call from before
--- it grew. Records of consumers without a session are deleted: an older version removed those sessions.
-local function note_ttl(sessions, me, text)
-  local mine = '!of:' .. text .. ':' .. me
-  if redis.call('ZADD', sessions, '-inf', mine) == 0 then
-    return
-  end
+-- The record of consumer me; ttls is "<usual>:<reach>".
+local function record_of(me, ttls)
+  return '!of:' .. ttls .. ':' .. me
+end
+
+-- Is called when a record of consumer me was added, and keeps one of those it has. A greater reach on record stays: this may be a late
+-- call from before it grew. Records of consumers without a session are deleted: an older version removed those sessions.
+local function keep_one_record(sessions, me, mine)
   local kept, most
   each_record(sessions, function(member, _, reach, consumer)
     if consumer ~= me then

@@ -209,20 +209,24 @@ local function touch(sessions, me, ttl, ttls, threshold, mode, fresh)
   elseif book.beat and not changed and now - book.beat > threshold then
     bridge(sessions, book.beat, now - book.beat)
   end
-  redis.call('ZADD', sessions, -now, '!beat')
   local deadline = redis.call('ZSCORE', sessions, me)
   local status = 'ok'
   if not deadline then
     status = 'made'
   elseif tonumber(deadline) <= now then
+    redis.call('ZADD', sessions, -now, '!beat')
     return 'lost', run, settling, relied(book)
   end
   local extended = now + ttl
   if deadline then
     extended = math.max(extended, math.min(math.floor(tonumber(deadline)), now + book.ttl))
   end
-  redis.call('ZADD', sessions, extended, me)
-  note_ttl(sessions, me, ttls)
+  -- One command for all three, which every beat pays for.
+  local record = record_of(me, ttls)
+  local added = redis.call('ZADD', sessions, -now, '!beat', extended, me, '-inf', record)
+  if added > (book.beat and 0 or 1) + (deadline and 0 or 1) then
+    keep_one_record(sessions, me, record)
+  end
   if reach < book.ttl and mode ~= 'off' and not settling then
     age(sessions, book)
   end

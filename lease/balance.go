@@ -1,0 +1,212 @@
+package lease
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/cluster"
+)
+
+// Part says what part a consumer takes in sharing the streams of its service. Only one that PartShares counts in the sums of the
+// fleet.
+type Part string
+
+const (
+	PartShares     Part = "shares"     // it takes streams
+	PartFull       Part = "full"       // it holds as many as it is to hold
+	PartBehind     Part = "behind"     // its handlers, or its renewals, are behind
+	PartPaused     Part = "paused"     // it is to take no more
+	PartEvacuating Part = "evacuating" // it hands back what it holds, and goes on running
+	PartDraining   Part = "draining"   // it shuts down
+)
+
+// stays reports whether the streams that a consumer with this part holds stay with it, although it does not share: nobody else can get
+// them.
+func (p Part) stays() bool { return p == PartFull || p == PartBehind || p == PartPaused }
+
+// Standing is what a process reports about itself in a partition.
+type Standing struct {
+	Part   Part
+	Weight float64   // how much it is to hold, compared with others
+	Held   int       // streams of the whole process
+	Here   int       // of those, the ones of this partition
+	Over   time.Time // since when it holds too much; zero: it does not
+	Waits  bool      // it wants to know how long entries wait
+}
+
+// thousandths is how weights are stored: integers add up exactly.
+const thousandths = 1000
+
+// row is the standing as lua/parts/fleet.lua describes it, and fill how full the process is.
+func (s *Standing) row() (fill, row string) {
+	away, over := 0, int64(0)
+	if s.Part.stays() {
+		away = s.Here
+	}
+	if !s.Over.IsZero() {
+		over = s.Over.UnixMilli()
+	}
+	weight := max(int64(s.Weight*thousandths+.5), 1)
+	fill = strconv.FormatFloat(float64(s.Held)*thousandths/float64(weight), 'f', 3, 64)
+	row = strconv.FormatInt(weight, 10) + " " + strconv.Itoa(away) + " " + strconv.FormatInt(over, 10) + " " + string(s.Part)
+	return fill, row
+}
+
+// Fleet is what a call answers about all that share a partition's streams.
+type Fleet struct {
+	Total   int           // streams that they have or may take: held, parked, not yet delivered
+	Weight  float64       // sum of their weights
+	Least   float64       // the least fill of any of them: streams of the whole process for a weight of 1. Negative: not known
+	Changes int64         // differs when a consumer has joined or left
+	Waited  time.Duration // how long the oldest entry that nobody has read has waited; negative: there is none, or nobody asked
+}
+
+// Balance has calls report this process's standing and tells what they answer about the others. The stores of one process share one. All
+// methods may be called from any goroutine. A nil *Balance has no part in anything.
+type Balance struct {
+	optional
+	layout   *cluster.Layout
+	standing func(p int) Standing
+	answered func(p int, f Fleet)
+	last     []lastReport // by partition
+}
+
+// lastReport is what was last reported in a partition. What is reported again need not be sent again: a call costs the server a third of
+// it then.
+type lastReport struct {
+	at atomic.Int64 // when, on the clock's axis; 0: the next call reports
+
+	mu        sync.Mutex
+	fill, row string // as they were sent; known is the fill that was answered
+	known     string
+	whole     int64 // when it was last sent as a whole, and answered since; 0: it is to be
+	pending   int64 // when it was sent as a whole, and not answered since; 0: it is not
+}
+
+// wholeEvery is how often a report is sent as a whole even so: a server may have forgotten it, or somebody has deleted it by hand.
+const wholeEvery = 10 * time.Second
+
+// reportEvery is how often renewals report, which go out many times a second.
+const reportEvery = 900 * time.Millisecond
+
+// NewBalance returns what calls report with. standing is called before a call, and answered after one that was answered; both must be
+// quick, since renewals go through them. onRefuse, which may be nil, is called when the keys are refused, and left out for the next
+// 30 s.
+func NewBalance(layout *cluster.Layout, clock Clock, standing func(p int) Standing, answered func(p int, f Fleet),
+	onRefuse func(p int, err error)) *Balance {
+	keys := func(p int) []string {
+		k := layout.Keys(p)
+		return []string{k.Input, k.Books, k.Load, k.Fleet}
+	}
+	n := layout.Partitions()
+	return &Balance{
+		optional: optional{clock: clock, keys: keys, onRefuse: onRefuse, leftOut: make([]atomic.Int64, n)},
+		layout:   layout, standing: standing, answered: answered, last: make([]lastReport, n),
+	}
+}
+
+// ReportNow has the next call for a partition report, whatever it is, and send the whole of it.
+func (b *Balance) ReportNow(p int) {
+	if b == nil {
+		return
+	}
+	last := &b.last[p]
+	last.mu.Lock()
+	last.whole, last.pending = 0, 0
+	last.mu.Unlock()
+	last.at.Store(0)
+}
+
+func (b *Balance) extra() *optional {
+	if b == nil {
+		return nil
+	}
+	return &b.optional
+}
+
+// noReport are the arguments of a call that reports nothing.
+var noReport = []string{"", ""}
+
+// report returns the last two arguments of a call for a partition: what is reported, and the group if it is asked how long entries wait.
+func (b *Balance) report(p int) []string {
+	if b == nil || b.isLeftOut(p) {
+		return noReport
+	}
+	s, now := b.standing(p), max(b.clock.Now(), 1)
+	fill, row := s.row()
+	group := ""
+	if s.Waits {
+		group = b.layout.Group()
+	}
+	last := &b.last[p]
+	last.at.Store(now)
+	last.mu.Lock()
+	defer last.mu.Unlock()
+	switch {
+	case row != last.row || last.whole == 0 || now >= last.whole+int64(wholeEvery):
+		last.fill, last.row, last.whole, last.pending = fill, row, 0, now
+		return []string{fill + " " + row, group}
+	case fill != last.known:
+		last.fill = fill
+		return []string{fill, group}
+	}
+	return []string{"=", group}
+}
+
+// reportIfDue is report for calls of which there are many a second.
+func (b *Balance) reportIfDue(p int) []string {
+	if b == nil {
+		return noReport
+	}
+	if last := b.last[p].at.Load(); last != 0 && b.clock.Now() < last+int64(reportEvery) {
+		return noReport
+	}
+	return b.report(p)
+}
+
+// take takes in what a call has answered.
+func (b *Balance) take(p int, part *rueidis.RedisMessage) {
+	text, err := part.ToString()
+	if b == nil || err != nil || text == "" {
+		return
+	}
+	if why, refused := strings.CutPrefix(text, "!"); refused {
+		b.refuse(p, refusedItem(why))
+		return
+	}
+	f, err := parseFleet(text)
+	if err != nil {
+		return
+	}
+	last := &b.last[p]
+	last.mu.Lock()
+	last.known = last.fill
+	if last.pending != 0 {
+		last.whole, last.pending = last.pending, 0
+	}
+	last.mu.Unlock()
+	b.answered(p, f)
+}
+
+// parseFleet reads what report_balance in lua/parts/balance.lua returns.
+func parseFleet(text string) (f Fleet, err error) {
+	parts := strings.Fields(text)
+	if len(parts) < 5 {
+		return f, fmt.Errorf("balance: answer %q", text)
+	}
+	var n [5]float64
+	for i := range n {
+		if n[i], err = strconv.ParseFloat(parts[i], 64); err != nil {
+			return f, fmt.Errorf("balance: answer %q: %w", text, err)
+		}
+	}
+	return Fleet{
+		Total: int(n[0]), Weight: n[1] / thousandths, Least: n[2], Changes: int64(n[3]), Waited: time.Duration(n[4]) * time.Millisecond,
+	}, nil
+}

@@ -1,0 +1,45 @@
+-- Shared: what each consumer of a partition is, and the sums over all of them.
+--
+-- fleet has a row for each consumer that opened a session here: "<weight> <away> <over> <state>".
+--   weight  thousandths: how much it is to hold, compared with others
+--   away    streams that it holds here while it does not share, else 0
+--   over    since when it holds too much, ms of its own clock; 0: it does not. For people
+--   state   shares: it takes streams. Else why not: full, behind, paused, evacuating, draining
+-- books has the sums: weight, of those that share; full, what is away; joins, which grows when a row is added or removed; and silent, how
+-- many consumers have a session and no row, since their version writes none: each counts as one of weight 1.
+-- load has, for each consumer that shares, how full it is: streams of the whole process for a weight of 1.
+
+-- What a row adds to the sums: weight and away. One that cannot be read adds nothing.
+local function counted(row)
+  local weight, away, state = string.match(row or '', '^(%d+) (%d+) %d+ (%l+)$')
+  if state == 'shares' then
+    return tonumber(weight), 0
+  end
+  return 0, tonumber(away or 0)
+end
+
+local function add_to_books(books, field, difference)
+  if difference ~= 0 then
+    redis.call('HINCRBY', books, field, string.format('%.0f', difference))
+  end
+end
+
+-- Replaces a row by another one, false: none, and counts the difference. The row comes first: if the sums are refused, they are too low
+-- until the scan adds them up, and do not grow with each call.
+local function replace_row(keys, consumer, before, row)
+  local weight, away = counted(row)
+  local weight_before, away_before = counted(before)
+  if row then
+    redis.call('HSET', keys.fleet, consumer, row)
+  else
+    redis.call('HDEL', keys.fleet, consumer)
+  end
+  add_to_books(keys.books, 'weight', weight - weight_before)
+  add_to_books(keys.books, 'full', away - away_before)
+  if not row or not before then
+    add_to_books(keys.books, 'joins', 1)
+  end
+  if weight == 0 then
+    redis.call('ZREM', keys.load, consumer)
+  end
+end
