@@ -42,6 +42,10 @@ var stable = map[string][]string{
 		"Config", "Config.Validate", "Config.WithDefaults", // engine.WithMaintenance
 		"Mode", "EndpointType",
 	},
+	"engine/balance": {
+		"Config", "Config.Validate", "Config.WithDefaults", // engine.WithBalance
+		"Switch", "Switch.String", "On", "Off",
+	},
 	"lease": {
 		"Pipeline", "Pipeline.Validate", "Pipeline.WithDefaults",
 		"Limits", "Limits.Validate", "Limits.WithDefaults", // engine.Limits
