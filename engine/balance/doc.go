@@ -18,8 +18,8 @@
 //
 // A process without room does not read. So nobody is given streams: those that have too few are the only ones that ask. This moves
 // nothing, and it is most of the gain, since in a deploy every stream moves anyway, and the gate has it move to the right place. Because
-// shares are estimates, a process without room reads all the same what nobody has read for half a second ([Leftover]). Because whoever of a
-// fleet starts first sees nobody else, a process takes little in its first second ([Opening]). Who wants to leave
+// shares are estimates, a process without room reads all the same what nobody has read for half a second ([Share.Leftover]). Because whoever of a
+// fleet starts first sees nobody else, a process takes little in its first second ([Opening], [Newcomer]). Who wants to leave
 // takes its weight out first, and gives the others a beat to see it ([Share.LeadOf]).
 //
 // # Shedding

@@ -24,7 +24,7 @@ const (
 	// than a dead one takes to be noticed and recovered, with a session TTL of 10 or 20 s.
 	Patience = 30 * time.Second
 	// PatienceSpread is the greatest part of Patience by which it is longer, at random, so that not all processes of a fleet start
-	// in the same second.
+	// in the same second. Quiet is longer by as much.
 	PatienceSpread = 0.2
 	// Quiet is how long no process must have joined or left before shedding starts. During a deploy that replaces a process every two
 	// minutes or faster, streams move only because their process ends: once each.
@@ -67,6 +67,8 @@ const (
 	// FirstSecond is how long after its start a process takes no more than [Opening] allows. Whoever of a fleet opens first
 	// sees nobody else, and would take all there is within a tenth of that.
 	FirstSecond = time.Second
+	// FirstSeconds is the longest time that a first second takes, because others go on joining ([Newcomer]).
+	FirstSeconds = 5 * time.Second
 	// OpeningPart is the part of all streams that Opening allows: one of so many. With 16, up to 16 processes that start within a
 	// second come out nearly even, and one that is alone takes a second longer.
 	OpeningPart = 16

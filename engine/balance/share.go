@@ -103,9 +103,20 @@ func PerRead(room, partitions int) int {
 	return max(1, room/max(1, partitions))
 }
 
-// Leftover returns how many entries a process without room reads, when the oldest that nobody has read has waited for so long.
-func Leftover(waited time.Duration) int {
-	if waited < Handicap {
+// Leftover returns how many entries a process without room reads that holds so many streams, when the oldest entry that nobody has
+// read has waited for so long. That is from the [Handicap] on, and the more later the more it holds beyond its share, up to four times the
+// Handicap for twice its share. Otherwise the process whose beat happens to come first would take all each time, however full it is.
+func (s Share) Leftover(held int, waited time.Duration) int {
+	handicap := Handicap
+	switch {
+	case s.Open:
+	case s.Fair <= 0 && !s.shares:
+		return 0
+	case float64(held) > s.Fair:
+		beyond := min(1, float64(held)/max(1, s.Fair)-1)
+		handicap += time.Duration(max(0, beyond) * 3 * float64(Handicap))
+	}
+	if waited < handicap {
 		return 0
 	}
 	return Leftovers

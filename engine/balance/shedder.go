@@ -67,13 +67,15 @@ type Shedder struct {
 	wanting bool          // something is to be given
 	since   time.Duration // since when
 	due     time.Duration // when Patience is over
+	extra   time.Duration // how much longer it is than Patience
 
 	giving   bool          // the conditions for a start were met, and nobody has joined or left since
 	heldOff  bool          // Patience is over, and Quiet keeps it from giving
 	heldFrom time.Duration // since when
 
-	untaken int           // how often in a row nobody took what was given
-	retry   time.Duration // when to try again after that
+	untaken int           // how often entries were seen to wait, less how often giving went well
+	taken   int           // looks since then at which giving went well
+	retry   time.Duration // when to try again after entries waited
 	gave    bool          // the last look had a rate
 }
 
@@ -102,20 +104,15 @@ func (s *Shedder) Look(l Look) Pace {
 		return s.off(l.Now, HeldOffUnsettled)
 	}
 	if !s.wants(l) {
-		if gave {
-			s.untaken = 0 // all that was given was taken
-		}
 		s.wanting, s.giving, s.heldOff = false, false, false
 		return Pace{}
 	}
 	if !s.wanting {
 		s.wanting, s.since = true, l.Now
-		s.due = l.Now + s.patience()
+		s.extra = time.Duration(s.random() * PatienceSpread * float64(Patience))
+		s.due = l.Now + Patience + s.extra
 	}
-	if gave && l.Waited >= untaken {
-		s.retry = l.Now + min(s.patience()<<s.untaken, HoldOff)
-		s.untaken = min(s.untaken+1, 10)
-	}
+	s.watch(l, gave)
 	if reason := s.hindrance(l); reason != NotHeldOff || l.Now < s.due || !s.config.sheds() {
 		return s.off(l.Now, reason)
 	}
@@ -128,7 +125,11 @@ func (s *Shedder) wants(l Look) bool {
 	if l.Share.Open || l.Share.Fair <= 0 {
 		return false // nobody to give to; or a process that does not share, which keeps what it has
 	}
-	return l.Share.over(l.Held) || (s.giving || l.Share.idle()) && l.Held > l.Share.stop()
+	if l.Share.over(l.Held) {
+		return true
+	}
+	// Whoever is idle stops being it when the first give. The others go on until the fleet is even.
+	return l.Held > l.Share.stop() && (s.giving || l.Share.idle() || s.wanting && !l.Share.Even)
 }
 
 // hindrance returns what keeps the process from giving, once its Patience is over.
@@ -140,7 +141,7 @@ func (s *Shedder) hindrance(l Look) Reason {
 	switch {
 	case l.Frozen:
 		return HeldOffFrozen
-	case l.Now < s.retry || l.Waited >= untaken && !s.giving:
+	case l.Now < s.retry:
 		return HeldOffUntaken
 	case !quiet:
 		return HeldOffQuiet
@@ -149,10 +150,24 @@ func (s *Shedder) hindrance(l Look) Reason {
 	return NotHeldOff
 }
 
+// watch looks whether somebody takes what is given, by this process or by others: if so, nothing waits for long. One that is counted and
+// does not read would otherwise have all others give for ever, and take back what they gave.
+func (s *Shedder) watch(l Look, gave bool) {
+	switch {
+	case l.Waited >= untaken && l.Now >= s.due && l.Now >= s.retry:
+		s.retry = l.Now + min((Patience+s.extra)<<s.untaken, HoldOff)
+		s.untaken, s.taken = min(s.untaken+1, 8), 0
+	case gave && l.Waited < untaken && s.untaken > 0:
+		if s.taken++; s.taken >= 10 {
+			s.untaken, s.taken = s.untaken-1, 0
+		}
+	}
+}
+
 // quiet reports whether it has been quiet for long enough, or that does not matter. Who may give once goes on down to its share, unless
 // somebody joins or leaves meanwhile.
 func (s *Shedder) quiet(l Look) bool {
-	if s.giving || l.Now-s.changed >= Quiet || float64(l.Held) >= QuietUnless*l.Share.Fair && l.Share.over(l.Held) {
+	if s.giving || l.Now-s.changed >= Quiet+s.extra || float64(l.Held) >= QuietUnless*l.Share.Fair && l.Share.over(l.Held) {
 		s.heldOff = false
 		return true
 	}
@@ -163,14 +178,10 @@ func (s *Shedder) quiet(l Look) bool {
 	return l.Now-s.heldFrom >= HoldOff && l.Share.over(l.Held)
 }
 
-// rate returns this process's part of the budget: together, processes that hold all there is give Budget streams a second.
+// rate returns this process's part of the budget: together, processes that hold all there is give Budget streams a second. After
+// nobody took what was given, it is a fraction of that, to find out whether somebody does now.
 func (s *Shedder) rate(l Look) float64 {
-	return s.config.Budget * float64(l.Held) / float64(max(l.Held, l.Share.Total))
-}
-
-// patience returns how long too much has to be held this time.
-func (s *Shedder) patience() time.Duration {
-	return Patience + time.Duration(s.random()*PatienceSpread*float64(Patience))
+	return s.config.Budget * float64(l.Held) / float64(max(l.Held, l.Share.Total)) / float64(int(1)<<s.untaken)
 }
 
 // off is the pace of a process that gives nothing.
