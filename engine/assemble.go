@@ -208,7 +208,7 @@ func (e *Engine) makeReader(a *acquirer) *reader {
 	}
 	return &reader{
 		env: &e.env, store: e.store, ttls: e.ttls, legacy: e.legacy, agreement: e.agreement, breakers: e.breakers, room: &e.room,
-		memory: e.reading, streams: e.quota, pressure: e.pressure, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
+		memory: e.reading, streams: e.quota, pressure: e.pressure, balancer: e.balancer, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
 		reconciler: &reconciler{
 			env: &e.env, store: e.store, layout: e.layout, inventory: known, parked: e.parked.list, table: e.table,
 			ownership: e.ownership, completer: e.completer, intake: in, reopen: e.sessions.Reopen,
@@ -227,6 +227,7 @@ func (e *Engine) makeRecoverer(base context.Context) *recoverer {
 		isRetiring: e.completer.IsRetiring,
 		mayRecover: e.legacy.mayRecover,
 		measure:    e.backlogs.measure,
+		left:       e.takeOut,
 	})
 }
 
@@ -311,6 +312,13 @@ func (e *Engine) failed(n api.Notification, err error) {
 	}
 	if panicked == nil {
 		e.log.Warn("handler returned an error that has no effect", 1, "kind", n.Kind, "err", err)
+	}
+}
+
+// takeOut takes a consumer that is dead out of the fleet, before what it left is handed out: the others share it.
+func (e *Engine) takeOut(ctx context.Context, partition int, consumer string) {
+	if err := e.store.Leave(ctx, partition, consumer); err != nil && ctx.Err() == nil {
+		e.log.Debug("a dead consumer counts until the next scan", "partition", partition, "err", lease.Explain(err))
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/dialer"
 	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/engine/balance"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/wheel"
@@ -34,8 +35,12 @@ const (
 	DefaultWorkers           = 16
 	DefaultReadBatch         = 1000
 	DefaultMaxParked         = 10_000
+	DefaultWeight            = 1.0
 	// DefaultReadMemory lets eight partitions read full batches at a time.
 	DefaultReadMemory = 64 << 20
+
+	// MinWeight and MaxWeight are far enough apart for any two machines.
+	MinWeight, MaxWeight = 0.01, 1000.0
 
 	// MinTTL leaves time for a margin and two attempts at a beat on a network with round trips of some 10 ms.
 	MinTTL = 500 * time.Millisecond
@@ -86,6 +91,8 @@ type config struct {
 	pipeline      lease.Pipeline // MaxInFlight is at most partitions; Timeout is the same as timeout
 	workers       int
 	maxStreams    int // as given: see streamLimit
+	balance       balance.Config
+	weight        float64
 	readBatch     int
 	maxParked     int
 	readMemory    int // bytes
@@ -165,6 +172,14 @@ func streamLimit(n int) int {
 	return n
 }
 
+// checkWeight checks the weight of a process.
+func checkWeight(name string, w float64) error {
+	if !(w >= MinWeight && w <= MaxWeight) { // NaN, too
+		return invalid("%s: %v is not between %v and %v; leave it out for %v", name, w, MinWeight, MaxWeight, DefaultWeight)
+	}
+	return nil
+}
+
 // maxMove is the greatest weight of an entry that is copied: whatever is within the limits can be.
 func (c *config) maxMove() int { return max(lease.DefaultMaxMove, c.limits.MaxEntry) }
 
@@ -177,6 +192,8 @@ func (c *config) fill() {
 	c.leaseTTL = cmp.Or(c.leaseTTL, DefaultLeaseTTL)
 	c.drainTimeout = cmp.Or(c.drainTimeout, DefaultDrainTimeout)
 	c.workers = cmp.Or(c.workers, DefaultWorkers)
+	c.balance = c.balance.WithDefaults()
+	c.weight = cmp.Or(c.weight, DefaultWeight)
 	c.readBatch = cmp.Or(c.readBatch, DefaultReadBatch)
 	c.maxParked = cmp.Or(c.maxParked, DefaultMaxParked)
 	c.readMemory = cmp.Or(c.readMemory, max(DefaultReadMemory, 4*c.limits.MaxAnnouncement()))
@@ -286,6 +303,9 @@ func (c *config) checkRanges() error {
 	if c.maxParked < 1 {
 		return invalid("WithMaxParked: %d is not at least 1; leave it out for %d", c.maxParked, DefaultMaxParked)
 	}
+	if err := checkWeight("WithWeight", c.weight); err != nil {
+		return err
+	}
 	if err := c.limits.Validate(); err != nil {
 		return invalid("WithLimits: %w", err)
 	}
@@ -309,6 +329,9 @@ func (c *config) checkParts() error {
 	}
 	if err := c.recovery.Validate(); err != nil {
 		return invalid("WithRecovery: %w", err)
+	}
+	if err := c.balance.Validate(); err != nil {
+		return invalid("WithBalance: %w", err)
 	}
 	if err := c.cluster.Validate(); err != nil {
 		return invalid("WithCluster: %w", err)

@@ -23,6 +23,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/engine/balance"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/wheel"
@@ -78,7 +79,7 @@ func TestConfigZeroMeansDefault(t *testing.T) {
 		WithWheel(wheel.Config{}), WithPipeline(lease.Pipeline{}), WithWorkers(0), WithMaxStreams(0), WithReadBatch(0),
 		WithMaxParked(0), WithReadMemory(0), WithLimits(Limits{}), WithRecovery(scan.Config{}), WithCluster(cluster.Config{}),
 		WithBreaker(breaker.Config{}), WithLockFile(""), WithMaintenance(notice.Config{}), WithRenewalClient(nil), WithDial(rueidis.ClientOption{}),
-		WithRegisterer(nil), WithLogger(nil), WithEvents(nil))
+		WithRegisterer(nil), WithLogger(nil), WithEvents(nil), WithBalance(balance.Config{}), WithWeight(0))
 	none.events, zero.events = nil, nil // functions are not comparable
 	require.Equal(t, none, zero)
 }
@@ -100,6 +101,7 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 		WithWheel(wheel.Config{Tick: 50 * time.Millisecond, SlotBits: 8}),
 		WithPipeline(lease.Pipeline{MaxBatch: 10, MaxInFlight: 9, Timeout: 2 * time.Second}),
 		WithWorkers(7), WithMaxStreams(8), WithReadBatch(9), WithMaxParked(10), WithReadMemory(11<<20),
+		WithBalance(balance.Config{Shed: balance.Off}), WithWeight(2.5),
 		WithLimits(Limits{MaxName: 100}),
 		WithRecovery(scan.Config{MaxRetries: scan.NoRetries}),
 		WithCluster(cluster.Config{PollInterval: time.Minute}),
@@ -121,6 +123,8 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 	require.Equal(t, lease.Pipeline{MaxBatch: 10, MaxInFlight: 9, Timeout: 2 * time.Second}, c.pipeline)
 	require.Equal(t, 2*time.Second, c.timeout)
 	require.Equal(t, []int{7, 8, 9, 10}, []int{c.workers, c.maxStreams, c.readBatch, c.maxParked})
+	require.Equal(t, balance.Config{Shed: balance.Off, Budget: balance.DefaultBudget}, c.balance)
+	require.InDelta(t, 2.5, c.weight, 0)
 	require.Equal(t, -1, c.recovery.MaxRetries)
 	require.Equal(t, scan.DefaultInterval, c.recovery.Interval)
 	require.Equal(t, 11<<20, c.readMemory)

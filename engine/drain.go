@@ -24,8 +24,9 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	e.event(api.EventDrainStarted, api.NoPartition, nil, fmt.Sprintf("%d streams held", e.table.Len()))
 	e.life.beginDrain() // for when ctx has ended: no session is opened from now on
 	plan := e.drainPlan()
+	led := e.lead()
 
-	// 1. Reading has been stopped. No acquisition may still be under way for an entry when it is requeued: the stream could be
+	// 1. Reading has been stopped, and the others are given time to make room for what is about to come. No acquisition may still be under way for an entry when it is requeued: the stream could be
 	// ours in this process and free on the server. Parked entries are requeued at once, since other processes may be free to
 	// take them.
 	quiet := async(e.stopTaking, readers.Wait)
@@ -34,6 +35,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	soon, cancelSoon := context.WithTimeout(handling, e.ttls.timeout()+unblockTime)
 	defer cancelSoon()
 	isQuiet := await(soon, quiet)
+	await(handling, led)
 
 	// 2. The owner of every stream that is held gets Releasing, while the lease is still valid. So does, later, that of one which a
 	// call has acquired that took long.
@@ -77,6 +79,16 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	err = errors.Join(err, e.completer.ErrNotHandedBack())
 	e.dismantle(to, err, readers)
 	return err
+}
+
+// lead has the others see that this process takes no more and gives what it holds, and returns what is closed when they have: they wait in
+// reads then.
+func (e *Engine) lead() <-chan struct{} {
+	d := e.balancer.leave(e.cfg.drainTimeout)
+	for _, p := range e.partitions {
+		e.renewer.beatNow(p.number)
+	}
+	return async(func() { backoff.Sleep(e.life.hurry, d) })
 }
 
 // stopTaking stops what acquires streams, besides the readers, and waits for it.

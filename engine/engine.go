@@ -40,6 +40,7 @@ type Engine struct {
 	renewer       *renewer
 	connector     *connector
 	pressure      *pressure
+	balancer      *balancer
 	completer     *completion.Completer
 	ownership     *ownership
 	leaver        *leaver

@@ -77,6 +77,7 @@ type fakePartition struct {
 	signals        []lease.Signal
 	signalsRefused error // why signals can be neither read nor looked for; nil: they can
 	checkpoints    fakeCheckpoints
+	fleet          fakeFleet
 
 	copied map[string]map[string]bool // what copy.lua remembers: IDs by their source
 }
@@ -85,10 +86,11 @@ type fakePartition struct {
 type fakeFirm struct{ ttl, at int64 }
 
 type fakeEntry struct {
-	id   string
-	seq  int
-	body []rueidis.XRangeFieldValue
-	gone bool
+	id    string
+	seq   int
+	added int64
+	body  []rueidis.XRangeFieldValue
+	gone  bool
 }
 
 type fakePending struct {
@@ -203,7 +205,7 @@ func malformedBody() []rueidis.XRangeFieldValue {
 
 func (s *fakeServer) addLocked(p *fakePartition, body []rueidis.XRangeFieldValue) string {
 	s.seq++
-	e := &fakeEntry{id: fmt.Sprintf("%d-%d", nowMilli(), s.seq), seq: s.seq, body: body}
+	e := &fakeEntry{id: fmt.Sprintf("%d-%d", nowMilli(), s.seq), seq: s.seq, added: nowMilli(), body: body}
 	p.input = append(p.input, e)
 	close(p.news)
 	p.news = make(chan struct{})

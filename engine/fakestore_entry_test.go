@@ -49,6 +49,9 @@ func (s *fakeStore) Acquire(ctx context.Context, n int, consumer string, entries
 				return
 			}
 			status, takes = s.server.acquire(n, p, consumer, entries, &s.set)
+			if status == lease.SessionLive {
+				s.server.exchange(n, p, consumer, s.set.Balance)
+			}
 		})
 		return err
 	})

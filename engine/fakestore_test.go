@@ -196,6 +196,9 @@ func (s *fakeStore) Legacy(ctx context.Context, p int) (alive string, err error)
 func (s *fakeStore) Open(ctx context.Context, p int, consumer string, floor api.Token) (b lease.Beat, err error) {
 	err = s.on(ctx, "open", p, consumer, 0, func(p *fakePartition) error {
 		b = s.server.open(p, consumer, uint64(floor), &s.set)
+		if b.Status != lease.SessionLost {
+			s.server.exchange(p.keys.Partition, p, consumer, s.set.Balance)
+		}
 		return nil
 	})
 	return b, err
@@ -206,6 +209,9 @@ func (s *fakeStore) Beat(ctx context.Context, n int, consumer string, alone bool
 		s.server.with(n, func(p *fakePartition) {
 			status, settling := s.server.touch(p, consumer, &s.set, false)
 			b = s.server.beatAnswer(p, status, &s.set, settling, alone)
+			if !alone && status != lease.SessionLost {
+				s.server.exchange(n, p, consumer, s.set.Balance)
+			}
 		})
 		if alone {
 			b.Due, b.Next = -1, 0
@@ -228,6 +234,9 @@ func (s *fakeStore) Renew(ctx context.Context, n int, consumer string, floor api
 		s.server.with(n, func(p *fakePartition) {
 			for i, batch := range batches {
 				a := s.server.renew(p, consumer, floor, batch, &s.set)
+				if a.Status != lease.SessionLost {
+					s.server.exchange(n, p, consumer, s.set.Balance)
+				}
 				if saves != nil && a.Status != lease.SessionLost {
 					if a.SaveErr = p.checkpoints.refuse; a.SaveErr == nil {
 						a.Saved = s.server.save(p, consumer, saves[i])
@@ -304,6 +313,7 @@ func (s *fakeStore) Attend(ctx context.Context, n int, consumer string) (pending
 func (s *fakeStore) Close(ctx context.Context, p int, consumer string) (left int, err error) {
 	err = s.on(ctx, "close", p, consumer, 0, func(p *fakePartition) error {
 		left = s.server.close(p, consumer)
+		p.leave(consumer)
 		return nil
 	})
 	return left, err

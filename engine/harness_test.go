@@ -15,6 +15,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/engine/balance"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/test/virtual"
@@ -99,6 +100,7 @@ func (h *harness) newEngine(opts ...Option) *testEngine {
 	h.t.Cleanup(keep.Close)
 	e.fake = &fakeStore{server: h.server, every: cfg.recovery.Interval, set: lease.Settings{
 		LeaseTTL: cfg.leaseTTL, SessionTTL: cfg.sessionTTL, Gap: cfg.gap, Settle: cfg.settle, Timeout: cfg.timeout, Signals: e.positions,
+		Balance: e.balancer.calls,
 	}}
 	e.store, e.scan = e.fake, fakeScan{e.fake}
 	h.mu.Lock()
@@ -116,6 +118,9 @@ func (h *harness) start(handler api.HandlerFunc, opts ...Option) *testEngine {
 	synctest.Wait()
 	return e
 }
+
+// ungated is for tests of other limits: the engine reads whatever there is.
+var ungated = WithBalance(balance.Config{Gate: balance.Off})
 
 // streams are n names.
 func streams(n int) []string {

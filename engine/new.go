@@ -116,6 +116,10 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		partitions: e.partitions, table: e.table, streams: e.quota, memory: e.reading, changed: e.room.Broadcast,
 		draining: e.draining, queued: func() int { return e.dispatcher.Waiting() },
 	})
+	e.balancer = newBalancer(&e.env, balancerParts{
+		partitions: e.partitions, table: e.table, streams: e.quota, behind: e.pressure.behind, draining: e.draining, changed: e.room.Broadcast,
+	})
+	e.balancer.calls = lease.NewBalance(e.layout, e.clock, e.balancer.standing, e.balancer.answered, e.balancer.refused)
 	e.positions = lease.NewSignals(e.layout, e.clock, func(p int, err error) {
 		e.metrics.Inc(metrics.SignalReads.With(metrics.SignalReadRefused))
 		e.log.Warn("signals are refused; going on without them", 1, "partition", p, "err", lease.Explain(err))
@@ -169,6 +173,7 @@ func (e *Engine) makeStores(renewal, client rueidis.Client) {
 		Limits:     e.cfg.limits,
 		MaxMove:    e.cfg.maxMove(),
 		Signals:    e.positions,
+		Balance:    e.balancer.calls,
 	}, renewal, client, e.observe)}
 	e.scan = scan.NewStore(e.layout, scan.Settings{
 		Config:     e.cfg.recovery,

@@ -12,6 +12,7 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
+	"github.com/streamlease/streamlease/engine/balance"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/wheel"
@@ -176,6 +177,21 @@ func WithWorkers(n int) Option {
 // only stands by.
 func WithMaxStreams(n int) Option {
 	return option(func(c *config) { c.maxStreams = n })
+}
+
+// WithBalance sets how the streams of a service are spread over its processes. By default each holds its share, without any setting: it
+// reads no more announcements than it has room for, and what is held too much is handed back slowly, to those who have too little. The
+// owner of such a stream gets api.Releasing with api.ErrRebalanced. docs/BALANCE.md says how shares are computed, and when streams
+// move. Zero fields get their defaults.
+func WithBalance(b balance.Config) Option {
+	return option(func(c *config) { c.balance = b })
+}
+
+// WithWeight sets how much of a service's streams this process is to hold, compared with the others: one of weight 2 gets twice as many
+// as one of weight 1. Use it where processes are not equal, in cores or in memory. SetWeight changes it while the engine runs. Default
+// and zero: 1. From 0.01 to 1,000; what is less than a thousandth apart counts as equal.
+func WithWeight(w float64) Option {
+	return option(func(c *config) { c.weight = w })
 }
 
 // WithReadBatch sets how many announcements are read at once from a partition. With a greater number, a process that takes over

@@ -269,7 +269,7 @@ func TestNotBefore(t *testing.T) {
 			h.server.add(0, fakeBody(s, lease.FieldNotBefore, strconv.FormatInt(at.UnixMilli(), 10)))
 		}
 		h.server.announce("now")
-		advance(time.Second)
+		advance(3 * time.Second)
 		e.held("now")
 		_, pending, later, _ := h.server.count()
 		require.Equal(t, 1, pending)

@@ -73,7 +73,7 @@ func TestIntakeResumesWhenRenewalsAreOnTime(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 4000
 		h.server.announce(streams(n)...)
-		e := h.start(nil)
+		e := h.start(nil, ungated)
 		advance(15 * time.Second)
 		server := &slowServer{rate: 200}
 		e.fake.setFault(server.fault)
@@ -102,7 +102,7 @@ func TestOverloadedEngineKeepsWhatItCanRenew(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 4000
 		h.server.announce(streams(n)...)
-		e := h.start(nil)
+		e := h.start(nil, ungated)
 		advance(15 * time.Second)
 		server := &slowServer{rate: 100}
 		e.fake.setFault(server.fault)
@@ -132,7 +132,7 @@ func TestIntakeWaitsForFirstRenewals(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		const n = 8000
 		h.server.announce(streams(n)...)
-		e := h.newEngine(WithReadBatch(100))
+		e := h.newEngine(WithReadBatch(100), ungated)
 		e.pressure.minTrial = 500
 		e.startRun()
 		held := 0

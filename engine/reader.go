@@ -32,6 +32,7 @@ type reader struct {
 	memory     *quota.Memory
 	streams    *quota.Streams
 	pressure   *pressure
+	balancer   *balancer
 	completer  *completion.Completer
 	intake     *intake
 	reconciler *reconciler
@@ -58,7 +59,7 @@ func (r *reader) read(ctx context.Context, p *partition) {
 			backoff.Sleep(ctx, pollInterval)
 			continue
 		}
-		n := r.awaitRoom(ctx, p, s)
+		n, leftover := r.awaitRoom(ctx, p, s)
 		r.reconciler.attend(ctx, p, s)
 		if _, due := r.reconciler.comparisonDue(p); due {
 			r.awaitIntake(p, &accepting)
@@ -67,12 +68,14 @@ func (r *reader) read(ctx context.Context, p *partition) {
 		if n == 0 {
 			continue
 		}
-		entries, held, rest, err := r.readOnce(ctx, p, s, n, r.blockTime(more, failed))
-		more = rest
+		entries, held, rest, err := r.readOnce(ctx, p, s, n, r.blockTime(more || leftover, failed))
+		more = rest && !leftover
+		r.balancer.read(p.number, len(entries), leftover)
 		r.awaitIntake(p, &accepting)
 		accepting.Go(func() {
 			r.intake.accept(ctx, p, s, r.intake.requeueExcess(p, s, entries, n))
 			r.memory.Release(p.number, held)
+			r.balancer.placed(len(entries))
 			r.streams.Release(n)
 		})
 		if err == nil {
@@ -108,9 +111,9 @@ func (r *reader) blockTime(more bool, failed int) time.Duration {
 	return block
 }
 
-// awaitRoom waits for room for a read, reserves it, and returns for how many entries. It returns 0 when something else comes
-// first: the session has ended, or a chore is due, which must not wait for room.
-func (r *reader) awaitRoom(ctx context.Context, p *partition, s *lease.Session) (n int) {
+// awaitRoom waits for room for a read, reserves it, and returns for how many entries, and whether only for what is there now. It
+// returns 0 when something else comes first: the session has ended, or a chore is due, which must not wait for room.
+func (r *reader) awaitRoom(ctx context.Context, p *partition, s *lease.Session) (n int, leftover bool) {
 	ctx, cancel := context.WithTimeout(ctx, r.reconciler.untilChore(p))
 	defer cancel()
 	r.room.Wait(ctx, func() bool {
@@ -119,13 +122,14 @@ func (r *reader) awaitRoom(ctx context.Context, p *partition, s *lease.Session) 
 			r.streams.EndTurn(p.number)
 		} else {
 			r.memory.StopWaiting(p.number)
-			n = r.pressure.reserveInTurn(p.number, r.cfg.readBatch)
+			n, leftover = r.balancer.allow(p.number, r.cfg.readBatch)
+			n = r.pressure.reserveInTurn(p.number, n)
 		}
 		r.noteRoom(p)
 		return n > 0 || s.Remaining() == 0
 	})
 	r.streams.EndTurn(p.number)
-	return n
+	return n, leftover
 }
 
 // noteRoom notes since when a reader waits because as many streams are held as may be. A chore in between changes nothing.
@@ -173,11 +177,15 @@ func (r *reader) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 		}
 		held = r.memory.Hold(p.number, entries)
 	}
-	if block == 0 || len(entries) > 0 && len(entries) < n && s.Remaining() > 0 && ctx.Err() == nil {
-		var others []lease.Entry
+	others := n - len(entries)
+	if block > 0 && others > 0 && len(entries) > 0 {
+		others = min(others, max(r.balancer.more(p.number, n)-len(entries), 0)) // it may have waited for long
+	}
+	if block == 0 || len(entries) > 0 && others > 0 && s.Remaining() > 0 && ctx.Err() == nil {
+		var rest []lease.Entry
 		var bytes int
-		others, bytes, more, err = r.readOn(ctx, p, s, n-len(entries))
-		entries, held = append(entries, others...), held+bytes
+		rest, bytes, more, err = r.readOn(ctx, p, s, others)
+		entries, held = append(entries, rest...), held+bytes
 	}
 	last := ""
 	if len(entries) > 0 {

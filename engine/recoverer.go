@@ -45,6 +45,7 @@ type recovererConfig struct {
 	isRetiring func(partition int, consumer string) bool                      // whether this process requeues for that consumer itself
 	mayRecover func(ctx context.Context, partition int, consumer string) bool // whether no legacy consumer is in the way
 	measure    func(ctx context.Context, partition int)                       // measures the backlog
+	left       func(ctx context.Context, partition int, consumer string)      // is called before a dead consumer is recovered
 }
 
 // recoverer recovers what dead consumers left: soon after a beat has reported one, and at an interval as a safety net. It has
@@ -221,6 +222,7 @@ func (r *recoverer) tidy(ctx context.Context, p *partition, me string) {
 // recover recovers one dead consumer. It reports whether to go on with the next one.
 func (r *recoverer) recover(ctx context.Context, p *partition, me, name string) bool {
 	began := r.clock.Now()
+	r.left(ctx, p.number, name)
 	done, err := r.store.Recover(ctx, p.number, me, name)
 	r.metrics.Recovered(done)
 	r.takeovers.add(name, p.number, began, done)

@@ -54,7 +54,7 @@ func TestRenewalsAreSpread(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
 				h.server.announce(streams(n)...)
-				e := h.start(nil)
+				e := h.start(nil, ungated)
 				began := time.Now()
 				require.Equal(t, n, e.Stats().Held)
 				const seconds = 60

@@ -39,6 +39,7 @@ type store interface {
 	Promote(ctx context.Context, p, limit int) (lease.Promotion, error)
 	Signals(ctx context.Context, p int, position string, count int) (lease.SignalPage, error)
 	Close(ctx context.Context, p int, consumer string) (left int, err error)
+	Leave(ctx context.Context, p int, consumer string) error
 	// With returns the same store with other TTLs and another timeout.
 	With(t lease.Terms) store
 }

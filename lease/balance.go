@@ -210,3 +210,9 @@ func parseFleet(text string) (f Fleet, err error) {
 		Total: int(n[0]), Weight: n[1] / thousandths, Least: n[2], Changes: int64(n[3]), Waited: time.Duration(n[4]) * time.Millisecond,
 	}, nil
 }
+
+// Standing returns what the process reports in a partition now. Like Answered it is for stores that make no calls, in tests.
+func (b *Balance) Standing(p int) Standing { return b.standing(p) }
+
+// Answered takes in an answer.
+func (b *Balance) Answered(p int, f Fleet) { b.answered(p, f) }

@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/streamlease/streamlease/engine/balance"
+	"github.com/streamlease/streamlease/engine/internal/quota"
+	"github.com/streamlease/streamlease/lease"
+)
+
+// balancerParts are what a balancer works with. All are set.
+type balancerParts struct {
+	partitions []*partition
+	table      *lease.Table
+	streams    *quota.Streams
+	behind     func(partition int) bool // reports whether a partition is not read, since this process cannot keep up
+	draining   func() bool
+	changed    func() // called when more may be read than before
+}
+
+// balancer knows how the streams of the service are spread over the fleet, as far as this process's beats say, and from that how many
+// more it may read. What it reports about this process is what the others know. Calls go through it, so it never waits.
+//
+// It moves nothing: see shedder.
+type balancer struct {
+	*env
+	balancerParts
+	calls *lease.Balance // has calls report
+
+	taking  atomic.Int64 // announcements that were read, and are neither held nor elsewhere yet
+	waiting atomic.Bool  // a reader has no room
+
+	mu struct {
+		sync.Mutex
+		views    []view // by partition
+		share    balance.Share
+		weight   float64
+		wish     lease.Part // PartPaused, PartEvacuating, or empty
+		full     bool       // the limit was reached, and is not far off yet
+		newcomer balance.Newcomer
+		taken    int // announcements read since the start
+		over     time.Time
+	}
+}
+
+// view is what is known of one partition.
+type view struct {
+	lease.Fleet
+	at       int64   // when it was answered, on the clock's axis; 0: never
+	first    int64   // changes at the first answer
+	leftover int64   // when leftovers were last read
+	sent     float64 // how much weight this process has reported
+	mine     float64 // how much of what was answered that is
+}
+
+func newBalancer(e *env, parts balancerParts) *balancer {
+	b := &balancer{env: e, balancerParts: parts}
+	b.mu.views = make([]view, len(parts.partitions))
+	b.mu.weight = e.cfg.weight
+	b.mu.share.Open = true
+	return b
+}
+
+// gated reports whether the gate is on.
+func (b *balancer) gated() bool { return b.cfg.balance.Gate == balance.On }
+
+// held is how many streams this process has or is about to have.
+func (b *balancer) held() int { return b.table.Len() + int(b.taking.Load()) }
+
+// standing returns what this process reports in a partition. It is called before each call that reports.
+func (b *balancer) standing(partition int) lease.Standing {
+	held := b.held()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := lease.Standing{
+		Part: b.partLocked(partition, held), Weight: b.mu.weight, Held: b.table.Len(), Here: b.table.Count(partition), Over: b.mu.over,
+	}
+	b.mu.views[partition].sent = 0
+	if s.Part == lease.PartShares {
+		b.mu.views[partition].sent = s.Weight
+	}
+	s.Waits = b.gated() && s.Part == lease.PartShares && b.roomLocked(held) <= 0
+	return s
+}
+
+// fullShare is how much of its limit a process that was full may hold and count as full: it would leave and join the sums with every
+// stream that ends.
+const fullShare = 0.95
+
+// partLocked returns the part that this process takes in sharing the streams of a partition.
+func (b *balancer) partLocked(partition, held int) lease.Part {
+	switch {
+	case b.draining():
+		return lease.PartDraining
+	case b.mu.wish != "":
+		return b.mu.wish
+	}
+	limit, limited := b.streams.Limit()
+	b.mu.full = limited && (held >= limit || b.mu.full && float64(held) > fullShare*float64(limit))
+	behind := b.behind(partition)
+	switch {
+	case !b.mu.full && !behind, !balance.Full(b.mu.weight, held, b.partsLocked(b.mu.weight)):
+		return lease.PartShares
+	case b.mu.full:
+		return lease.PartFull
+	}
+	return lease.PartBehind
+}
+
+// partsLocked returns what is known of all partitions, as if all of them had heard by now that this process has a weight.
+func (b *balancer) partsLocked(weight float64) []balance.Part {
+	parts := make([]balance.Part, 0, len(b.mu.views))
+	for _, v := range b.mu.views {
+		if v.at != 0 {
+			parts = append(parts, balance.Part{Total: v.Total, Weight: max(v.Weight-v.mine+weight, 0), Least: v.Least})
+		}
+	}
+	return parts
+}
+
+// weightLocked returns how much of its weight counts in a partition: none while it does not share.
+func (b *balancer) weightLocked(partition, held int) float64 {
+	if b.partLocked(partition, held) != lease.PartShares {
+		return 0
+	}
+	return b.mu.weight
+}
+
+// answered takes in what a call has answered about a partition.
+func (b *balancer) answered(partition int, f lease.Fleet) {
+	held, now := b.held(), b.clock.Now()
+	b.mu.Lock()
+	v := &b.mu.views[partition]
+	if v.at == 0 {
+		v.first = f.Changes
+	}
+	v.Fleet, v.at, v.mine = f, max(now, 1), v.sent
+	weight := b.weightLocked(partition, held)
+	b.mu.share = balance.ShareOf(weight, b.partsLocked(weight))
+	b.mu.newcomer.Answered(time.Duration(now), b.changesLocked())
+	b.mu.Unlock()
+	if b.waiting.Swap(false) {
+		b.changed()
+	}
+}
+
+// changesLocked returns a number that is another one when a process has joined or left.
+func (b *balancer) changesLocked() (n int64) {
+	for _, v := range b.mu.views {
+		n += v.Changes - v.first
+	}
+	return n
+}
+
+// knowsLocked reports whether anything is known of the fleet that is not too old.
+func (b *balancer) knowsLocked() bool {
+	newest := int64(0)
+	for _, v := range b.mu.views {
+		newest = max(newest, v.at)
+	}
+	return newest != 0 && b.clock.Now() <= newest+int64(balance.Stale)
+}
+
+// roomLocked returns how many more streams this process may take.
+func (b *balancer) roomLocked(held int) int {
+	switch {
+	case b.mu.wish != "":
+		return 0
+	case !b.gated() || !b.knowsLocked():
+		return math.MaxInt
+	}
+	return min(b.mu.newcomer.Room(b.mu.share.Total, b.mu.taken), b.mu.share.Room(held))
+}
+
+// allow returns how many of n streams the reader of a partition may take, and whether only what is there now: what nobody else has
+// read for too long.
+func (b *balancer) allow(partition, n int) (allowed int, leftover bool) {
+	held := b.held()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if room := b.roomLocked(held); room > 0 {
+		return min(n, balance.PerRead(room, len(b.partitions))), false
+	}
+	b.waiting.Store(true)
+	v := &b.mu.views[partition]
+	if b.mu.wish != "" || v.Waited < 0 || b.clock.Now() < v.leftover+int64(leftoverEvery) {
+		return 0, false
+	}
+	n = min(n, b.mu.share.Leftover(held, v.Waited), b.mu.newcomer.Room(b.mu.share.Total, b.mu.taken))
+	return n, n > 0
+}
+
+// leftoverEvery is how often leftovers are read at most: once a beat. Each acquisition answers that there are more, and a process without room
+// would read all of them.
+const leftoverEvery = 900 * time.Millisecond
+
+// more returns how many of n more streams a read that waited may take: what is known may have changed meanwhile.
+func (b *balancer) more(partition, n int) int {
+	n, _ = b.allow(partition, n)
+	return n
+}
+
+// read counts announcements that were read, until placed is called with the same number.
+func (b *balancer) read(partition, n int, leftover bool) {
+	b.taking.Add(int64(n))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.taken += n
+	if leftover {
+		b.mu.views[partition].leftover = b.clock.Now()
+	}
+}
+
+// placed counts announcements as held, parked or gone.
+func (b *balancer) placed(n int) {
+	b.taking.Add(int64(-n))
+	if b.waiting.Load() {
+		b.changed()
+	}
+}
+
+// refused is called when Redis refuses the keys of the balance.
+func (b *balancer) refused(partition int, err error) {
+	b.log.Warn("the balance is off: Redis refuses its keys", 1, "partition", partition, "err", lease.Explain(err),
+		"remedy", "grant what docs/ACL.md lists, or turn it off in the whole fleet by WithBalance")
+}
+
+// leave has beats report that this process drains, and returns how long to wait for others to see it. It comes after draining reports it.
+func (b *balancer) leave(drain time.Duration) time.Duration {
+	for _, p := range b.partitions {
+		b.calls.ReportNow(p.number)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.gated() || !b.knowsLocked() {
+		return 0
+	}
+	return b.mu.share.LeadOf(b.held(), drain)
+}
