@@ -57,12 +57,27 @@ var (
 	// what came meanwhile, and begin again with Shut.
 	ErrNotShut = errors.New("streamlease: lease not shut, still held")
 
-	// ErrReleasing: the engine handed the lease back after a Releasing
-	// notification, because the process is draining or wants fewer streams.
-	// Another consumer gets the stream at once. Stop working on it. If the
-	// engine waited for a handler until the time for handlers was over, the
-	// cause of the lease's context also matches ErrDrainTimeout.
+	// ErrReleasing: the engine hands the lease back, or has handed it back,
+	// after a Releasing notification. Another consumer gets the stream at
+	// once. Stop working on it. ErrDraining and ErrRebalanced, which match it,
+	// are the reasons. If the engine waited for a handler until the time for
+	// handlers was over, the cause of the lease's context also matches
+	// ErrDrainTimeout.
 	ErrReleasing = errors.New("streamlease: lease released by the engine")
+
+	// ErrDraining: the stream is handed back because this process shuts down
+	// or is being emptied; all of its streams are. What is still to be done
+	// has to be done before the drain timeout. It matches ErrReleasing. It is
+	// the Err of Releasing, the cause of the context of a function given to
+	// RunEach and, once the stream was handed back, that of the lease's.
+	ErrDraining error = &derivedError{text: "streamlease: lease released, the process is draining", of: ErrReleasing}
+
+	// ErrRebalanced: the stream is handed back because this process holds more
+	// streams than its share, or than SetMaxStreams allows. The process keeps
+	// running and keeps its other streams. Nothing times out: the lease is
+	// renewed until the stream is handed back or a drain begins. It matches
+	// ErrReleasing, and occurs where ErrDraining does.
+	ErrRebalanced error = &derivedError{text: "streamlease: lease released, the process holds too many streams", of: ErrReleasing}
 )
 
 // Errors about checkpoints.

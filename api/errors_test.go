@@ -24,6 +24,8 @@ var sentinels = map[string]error{
 	"ErrNotHeld":           api.ErrNotHeld,
 	"ErrNotShut":           api.ErrNotShut,
 	"ErrReleasing":         api.ErrReleasing,
+	"ErrDraining":          api.ErrDraining,
+	"ErrRebalanced":        api.ErrRebalanced,
 	"ErrCheckpointTooLong": api.ErrCheckpointTooLong,
 	"ErrNoCheckpoints":     api.ErrNoCheckpoints,
 	"ErrGoexit":            api.ErrGoexit,
@@ -51,7 +53,8 @@ var sentinels = map[string]error{
 // except where one is documented as a special case.
 func TestErrorsAreToldApart(t *testing.T) {
 	special := map[string]string{"ErrSessionLost": "ErrLeaseLost", "ErrOutcomeUnknown": "ErrLeaseLost",
-		"ErrReannounced": "ErrLeaseLost", "ErrAnnouncementLost": "ErrLeaseLost"}
+		"ErrReannounced": "ErrLeaseLost", "ErrAnnouncementLost": "ErrLeaseLost",
+		"ErrDraining": "ErrReleasing", "ErrRebalanced": "ErrReleasing"}
 	texts := map[string]string{}
 	for name, err := range sentinels {
 		for other, target := range sentinels {
@@ -84,7 +87,7 @@ func TestEveryErrorIsDocumentedAndTested(t *testing.T) {
 }
 
 func TestNotHeldMatchesWhatEndedTheLease(t *testing.T) {
-	for _, cause := range []error{api.ErrLeaseLost, api.ErrSessionLost, api.ErrReleasing, api.ErrClosed} {
+	for _, cause := range []error{api.ErrLeaseLost, api.ErrSessionLost, api.ErrReleasing, api.ErrDraining, api.ErrRebalanced, api.ErrClosed} {
 		err := api.NotHeld(cause)
 		require.ErrorIs(t, err, api.ErrNotHeld)
 		require.ErrorIs(t, err, cause)

@@ -25,7 +25,7 @@ import "context"
 // handler of Disowned gets one that has not ended, to clean up with. When a
 // drain has waited long enough for handlers, every lease that is still held is
 // handed back, which ends the ctx of those that still run, with a cause that
-// matches [ErrReleasing] and [ErrDrainTimeout].
+// matches [ErrDraining] and [ErrDrainTimeout].
 //
 // An error or a panic in Added fails the lease as [Lease.Fail] does;
 // [Permanent] and [Snooze] change what that means. Errors from other kinds are

@@ -26,10 +26,16 @@ const (
 	// Terminated: the engine has stopped. This is the last notification.
 	Terminated
 
-	// Releasing: the stream is about to be handed back, because the process
-	// is draining or wants fewer streams. The lease is still valid: it is
-	// handed back when the handler returns or, where notifications come
-	// through a channel, when the user ends it or the drain timeout passes.
+	// Releasing: the stream is about to be handed back. Err is the reason:
+	// it matches ErrDraining if the process shuts down or is being emptied,
+	// and ErrRebalanced if it keeps running and is to hold fewer streams. It
+	// comes once for each lease: a drain that begins after a Releasing for
+	// another reason sends no second one.
+	//
+	// The lease is valid and renewed until the stream is handed back, which
+	// is when the handler returns or, where notifications come through a
+	// channel, when the user ends the lease. Only a drain has a limit: what
+	// is held when its time for handlers is over is handed back regardless.
 	Releasing
 
 	// Superseded: the stream that this process owns was announced again. The

@@ -21,7 +21,8 @@ const MaxSignal = 4096
 // be compared with errors.Is):
 //
 //	Done, Release, Fail         ErrNotHeld    you ended it, no Disowned follows
-//	hand-back after Releasing   ErrReleasing  no Disowned follows; matches ErrDrainTimeout, too, if a handler was waited for in vain
+//	hand-back after Releasing   ErrReleasing  no Disowned follows; matches ErrDraining or ErrRebalanced, too, which is the reason,
+//	                                          and ErrDrainTimeout if a handler was waited for in vain
 //	lost                        ErrLeaseLost  one Disowned follows; ErrAnnouncementLost and ErrReannounced match it
 //	engine gone while held      ErrClosed     one Disowned follows, if anything still delivers it
 //

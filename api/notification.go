@@ -22,8 +22,8 @@ type Notification struct {
 	// Err is the reason. For Disowned it is the cause of the lease's context,
 	// which matches ErrLeaseLost or ErrClosed, and also ErrAnnouncementLost if
 	// the stream must be published again; for Releasing it matches
-	// ErrReleasing; for Terminated it is what Run returns, nil after a clean
-	// drain. It is nil for the others.
+	// ErrReleasing, and either ErrDraining or ErrRebalanced; for Terminated it
+	// is what Run returns, nil after a clean drain. It is nil for the others.
 	Err error
 
 	// Payload is what was sent with a signal; nil for kinds other than Signaled.

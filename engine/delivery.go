@@ -33,6 +33,31 @@ type delivery interface {
 	finish(ctx context.Context, why error) error
 }
 
+// What a way that has to remember it keeps in Lease.Delivery: that the owner was notified with Releasing, and why.
+const (
+	toldDraining uint8 = 1 << (7 - iota)
+	toldRebalanced
+)
+
+// toldOf is what is kept of the reason of a Releasing.
+func toldOf(why error) uint8 {
+	if errors.Is(why, api.ErrRebalanced) {
+		return toldRebalanced
+	}
+	return toldDraining
+}
+
+// told returns the reason that was kept, nil if there was no Releasing.
+func told(kept uint8) error {
+	switch {
+	case kept&toldRebalanced != 0:
+		return api.ErrRebalanced
+	case kept&toldDraining != 0:
+		return api.ErrDraining
+	}
+	return nil
+}
+
 // queued is for the ways in which everything goes through the dispatcher.
 type queued struct{}
 
@@ -50,6 +75,9 @@ type handled struct {
 }
 
 func (h *handled) deliver(n api.Notification, done func(error)) {
+	if n.Kind == api.Releasing {
+		defer n.Lease.(*lease.Lease).HandBackFor(n.Err) // also after a panic
+	}
 	done(h.handler.Handle(h.contextOf(n), n))
 }
 
@@ -104,7 +132,8 @@ func (c *channel) deliver(n api.Notification, done func(error)) {
 	}
 }
 
-// handsBack returns false: the user ends the lease when they like, or the drain timeout does.
+// handsBack returns false: the user ends the lease when they like, or the drain timeout does. Outside of a drain nothing else does, and
+// the lease is renewed like any other.
 func (c *channel) handsBack() bool { return false }
 
 func (c *channel) blocks() bool { return true }
@@ -157,19 +186,20 @@ func (w *each) deliver(n api.Notification, done func(error)) {
 	ctx, cancel := context.WithCancelCause(l.Context())
 	w.mu.Lock()
 	w.mu.running[l] = cancel
+	why := told(l.Delivery)
 	w.mu.Unlock()
-	if l.Releasing() {
+	if why != nil {
 		// prompt was called before and found no goroutine. The notification is queued behind this one.
-		cancel(api.ErrReleasing)
+		cancel(why)
 	}
 	w.group.Go(func() {
 		guard.Finally(func() error { return w.f(eachContext{ctx, l}, l) }, func(err error) {
 			w.mu.Lock()
 			delete(w.mu.running, l)
 			w.mu.Unlock()
-			released := errors.Is(context.Cause(ctx), api.ErrReleasing)
+			cause := context.Cause(ctx)
 			cancel(nil)
-			done(w.ended(l, guard.Error(err), released))
+			done(w.ended(l, guard.Error(err), cause))
 		})
 	})
 }
@@ -187,13 +217,18 @@ func (c eachContext) Err() error {
 	return c.Context.Err()
 }
 
-// ended applies the result of f to its lease. An error that ended returns fails the lease, as a handler's error does.
-func (w *each) ended(l *lease.Lease, err error, released bool) error {
+// ended applies the result of f to its lease. cause is why f's context had ended when f returned, nil if it had not. An error that
+// ended returns fails the lease, as a handler's error does.
+func (w *each) ended(l *lease.Lease, err, cause error) error {
+	released := errors.Is(cause, api.ErrReleasing)
 	switch {
 	case err == nil:
 		_ = l.Done(w.ctx)
-	case released && isCancel(err), errors.Is(err, api.ErrReleasing):
-		l.HandBack()
+	case released && (isCancel(err) || errors.Is(err, api.ErrReleasing)):
+		l.HandBackFor(cause)
+		return nil
+	case errors.Is(err, api.ErrReleasing):
+		l.HandBack() // of its own accord
 		return nil
 	case l.Remaining() == 0 && (isCancel(err) || errors.Is(err, api.ErrLeaseLost)):
 		return nil // f has seen that its lease ended
@@ -206,11 +241,13 @@ func (w *each) prompt(n api.Notification) bool {
 	if n.Kind != api.Releasing {
 		return n.Kind == api.Signaled // which would wait for f, and f hears of nothing
 	}
+	l := n.Lease.(*lease.Lease)
 	w.mu.Lock()
-	cancel := w.mu.running[n.Lease.(*lease.Lease)]
+	l.Delivery |= toldOf(n.Err)
+	cancel := w.mu.running[l]
 	w.mu.Unlock()
 	if cancel != nil {
-		cancel(api.ErrReleasing)
+		cancel(n.Err)
 	}
 	return false
 }

@@ -54,7 +54,7 @@ func TestHandlersContextEndsWithTheLease(t *testing.T) {
 		}, api.ErrSessionLost},
 		"done":     {func(_ *harness, e *testEngine) { _ = e.held("s").Done(context.Background()) }, api.ErrNotHeld},
 		"released": {func(_ *harness, e *testEngine) { _ = e.held("s").Release(context.Background()) }, api.ErrNotHeld},
-		"drained":  {func(_ *harness, e *testEngine) { _, _ = e.shutdownAndWait() }, api.ErrReleasing},
+		"drained":  {func(_ *harness, e *testEngine) { _, _ = e.shutdownAndWait() }, api.ErrDraining},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, h *harness) {
@@ -121,7 +121,7 @@ func TestHandlersContextInTheDrain(t *testing.T) {
 		shutdown, _ := e.shutdownAndWait()
 		require.ErrorIs(t, shutdown, api.ErrDrainTimeout)
 		require.True(t, l.Context() == ctx)
-		require.ErrorIs(t, err, api.ErrReleasing)
+		require.ErrorIs(t, err, api.ErrDraining)
 		require.ErrorIs(t, err, api.ErrDrainTimeout)
 	})
 }

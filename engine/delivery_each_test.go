@@ -61,7 +61,7 @@ func TestRunEachResults(t *testing.T) {
 	})
 }
 
-// During a drain, the context of the function ends with ErrReleasing while the lease is valid, and its return hands the stream
+// During a drain, the context of the function ends with ErrDraining while the lease is valid, and its return hands the stream
 // back. A nil is Done even then.
 func TestRunEachDrain(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
@@ -70,7 +70,7 @@ func TestRunEachDrain(t *testing.T) {
 		var valid, finished atomic.Int32
 		e := h.runEach(func(ctx context.Context, l api.Lease) error {
 			<-ctx.Done()
-			if errors.Is(context.Cause(ctx), api.ErrReleasing) && l.Remaining() > 0 {
+			if errors.Is(context.Cause(ctx), api.ErrDraining) && l.Remaining() > 0 {
 				valid.Add(1)
 			}
 			time.Sleep(2 * time.Second)
@@ -123,7 +123,7 @@ func TestRunEachFunctionThatStartsAfterTheDrainIsCancelled(t *testing.T) {
 		advance(time.Second)
 		close(gate)
 		require.NoError(t, <-ended)
-		require.ErrorIs(t, cause, api.ErrReleasing)
+		require.ErrorIs(t, cause, api.ErrDraining)
 		require.Less(t, time.Since(began), 2*time.Second)
 	})
 }

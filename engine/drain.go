@@ -14,7 +14,7 @@ import (
 )
 
 // errReleasedLate is the cause of the contexts of leases that are handed back since their handlers did not return in time.
-var errReleasedLate = fmt.Errorf("%w: %w", api.ErrDrainTimeout, api.ErrReleasing)
+var errReleasedLate = fmt.Errorf("%w: %w", api.ErrDrainTimeout, api.ErrDraining)
 
 // drain is the one place that knows the order of a shutdown. Leases are renewed until the last step but one. Every wait has an end
 // (see drainPlan), since whatever is waited for may hang: a handler, a server, and even a call that is to end with its context,
@@ -97,7 +97,7 @@ func (e *Engine) stopTaking() { <-async(e.recoverer.work.Stop, e.parked.work.Sto
 // releaseAll notifies the owners of all streams that are held, once, that they are to be released.
 func (e *Engine) releaseAll() {
 	for _, l := range e.table.All() {
-		e.ownership.release(l)
+		e.ownership.release(l, api.ErrDraining)
 	}
 }
 

@@ -42,8 +42,8 @@ func TestDrainOrder(t *testing.T) {
 		for _, x := range e.notified(api.Releasing) {
 			require.Equal(t, began, x.at)
 			require.Positive(t, x.left)
-			require.ErrorIs(t, x.Err, api.ErrReleasing)
-			require.ErrorIs(t, context.Cause(x.Lease.Context()), api.ErrReleasing)
+			require.ErrorIs(t, x.Err, api.ErrDraining)
+			require.ErrorIs(t, context.Cause(x.Lease.Context()), api.ErrDraining)
 		}
 		require.Empty(t, e.notified(api.Disowned))
 		require.Len(t, e.notified(api.Terminated), 1)

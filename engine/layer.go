@@ -17,7 +17,8 @@ type Layer interface {
 	// Added is called when work on l may begin. Engine.Ended must be called when all work for it is over.
 	Added(l api.Lease)
 	// Releasing is called when the stream is to be handed back, while the lease is valid: stop, and call Engine.Ended. why matches
-	// api.ErrReleasing. What has not ended when the time for handlers is over is handed back regardless (see WithDrainTimeout).
+	// api.ErrReleasing, and api.ErrDraining or api.ErrRebalanced. In a drain, what has not ended when the time for handlers is over is
+	// handed back regardless (see WithDrainTimeout); otherwise the lease is renewed until Engine.Ended is called.
 	Releasing(l api.Lease, why error)
 	// Superseded is called when the stream was announced again; the newer announcement waits until this lease ends.
 	Superseded(l api.Lease)

@@ -20,6 +20,7 @@ type recorder struct {
 	engine      *Engine
 	onAdded     func(l api.Lease)
 	onReleasing func(l api.Lease)
+	onReleased  func(l api.Lease, why error) // as onReleasing
 	onDisowned  func(l api.Lease)
 	onTopology  func()
 
@@ -75,6 +76,9 @@ func (r *recorder) Releasing(l api.Lease, why error) {
 	}
 	if r.onReleasing != nil {
 		r.onReleasing(l)
+	}
+	if r.onReleased != nil {
+		r.onReleased(l, why)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// What layered keeps in Lease.Delivery, guarded by its mutex.
+// What layered keeps in Lease.Delivery, guarded by its mutex, besides toldDraining and toldRebalanced.
 const (
 	useBegun uint8 = 1 << iota // Added is being called, or was
 	useOver                    // Ended was called
@@ -128,11 +128,21 @@ func (w *layered) added(l *lease.Lease) {
 func (w *layered) end(l *lease.Lease, err error) {
 	w.over(l, func() {
 		if err == nil {
-			l.HandBack()
+			l.HandBackFor(w.reason(l))
 			return
 		}
 		w.failed(api.Notification{Kind: api.Added, Stream: l.Stream(), Token: l.Token(), Lease: l}, guard.Error(err))
 	})
+}
+
+// reason returns why a lease is handed back, for the cause of its context.
+func (w *layered) reason(l *lease.Lease) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if why := told(l.Delivery); why != nil {
+		return why
+	}
+	return api.ErrReleasing // by the layer, unasked
 }
 
 // over records that the work for a lease is over, the first time it is called, and then calls act.
@@ -168,8 +178,11 @@ func (w *layered) prompt(n api.Notification) bool {
 	if w.mu.closed || l.Delivery&(useOver|useLost) != 0 {
 		return true
 	}
-	if n.Kind == api.Disowned {
+	switch n.Kind {
+	case api.Disowned:
 		l.Delivery |= useLost
+	case api.Releasing:
+		l.Delivery |= toldOf(n.Err)
 	}
 	c := w.callsLocked(l)
 	if n.Kind == api.Signaled && len(c.rest) >= signalsWaiting {

@@ -89,12 +89,13 @@ func (o *ownership) announce(l *lease.Lease) {
 	o.dispatcher.Post(api.Notification{Kind: api.Added, Stream: l.Stream(), Token: l.Token(), Lease: l})
 }
 
-// release notifies an owner, once, that its stream is to be released.
-func (o *ownership) release(l *lease.Lease) {
+// release notifies an owner, once, that its stream is to be released. why is api.ErrDraining or api.ErrRebalanced. The first reason
+// counts: the owner acts on it already.
+func (o *ownership) release(l *lease.Lease, why error) {
 	if !l.Held() || !l.TellReleasing() {
 		return
 	}
-	o.post(l, api.Notification{Kind: api.Releasing, Err: api.ErrReleasing})
+	o.post(l, api.Notification{Kind: api.Releasing, Err: why})
 }
 
 // post sends an owner a notification, of any kind but Added.

@@ -10,7 +10,7 @@ import (
 )
 
 // Run owns streams until ctx ends or Shutdown is called, and then drains: for every stream that is held, the handler gets
-// Releasing and the stream is handed back. That lasts at most the drain timeout, whatever hangs; WithDrainTimeout says how it is
+// Releasing, with api.ErrDraining as the reason, and the stream is handed back. That lasts at most the drain timeout, whatever hangs; WithDrainTimeout says how it is
 // divided. Run returns nil after a clean drain.
 //
 // The handler is called on at most WithWorkers goroutines, for one stream with one notification at a time and in order. Its
@@ -40,8 +40,11 @@ func (e *Engine) Run(ctx context.Context, h api.Handler) error {
 // the service (see Run) come in the Err of Terminated.
 //
 // The channel's buffer holds one notification. While nobody receives, up to WithWorkers more wait to be sent, nothing more is
-// read from Redis, and leases are still renewed. After Releasing, end the lease with Release, Done or Fail; the drain timeout
-// ends what is left. The engine drains when ctx ends or Shutdown is called.
+// read from Redis, and leases are still renewed. The engine drains when ctx ends or Shutdown is called.
+//
+// After Releasing, end the lease with Release, Done or Fail: nothing is handed back until then. In a drain, what is left is handed
+// back when the time for handlers is over (see WithDrainTimeout), whatever the reason of its Releasing was. Outside of a drain, where
+// the reason is api.ErrRebalanced, nothing times out: the lease is valid and renewed until you end it or a drain begins.
 func (e *Engine) Start(ctx context.Context) (<-chan api.Notification, error) {
 	if err := e.life.begin(); err != nil {
 		return nil, err
@@ -58,7 +61,7 @@ func (e *Engine) Start(ctx context.Context) (<-chan api.Notification, error) {
 // runtime.Goexit, which t.FailNow calls: it is an *api.PanicError that matches api.ErrGoexit. These goroutines are the only ones
 // whose number grows with the number of streams.
 //
-// f's context ends when the lease does, and, with the cause api.ErrReleasing, when the stream is to be handed back: f should then
+// f's context ends when the lease does, and, with the cause api.ErrDraining or api.ErrRebalanced, when the stream is to be handed back: f should then
 // stop and return the context's error, which hands the stream back and counts no retry. The lease stays valid until f returns or
 // the time for handlers is over (see WithDrainTimeout). Returning nil means Done even then. What f returns after the lease was lost
 // has no effect.

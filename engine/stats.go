@@ -164,7 +164,7 @@ func (e *Engine) SetMaxStreams(n int) {
 		return
 	}
 	for _, l := range e.table.Youngest(e.table.Len() - n) {
-		e.ownership.release(l)
+		e.ownership.release(l, api.ErrRebalanced)
 	}
 }
 

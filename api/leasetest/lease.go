@@ -161,10 +161,18 @@ func (l *Lease) Lose(cause error) {
 // Expire ends the lease as lost, as if its deadline had passed without a renewal.
 func (l *Lease) Expire() { l.Lose(nil) }
 
-// HandBack ends the lease as the engine does after Releasing: the cause of its
-// context is ErrReleasing. It does nothing if the lease has ended.
-func (l *Lease) HandBack() {
-	l.end(Outcome{State: HandedBack, Cause: api.ErrReleasing}, api.ErrReleasing)
+// HandBack ends the lease as the engine does after the Releasing of a drain: the
+// cause of its context is ErrDraining, which matches ErrReleasing. It does
+// nothing if the lease has ended.
+func (l *Lease) HandBack() { l.HandBackFor(api.ErrDraining) }
+
+// HandBackFor is HandBack with another cause, such as ErrRebalanced. One that
+// does not match ErrReleasing is joined with it.
+func (l *Lease) HandBackFor(cause error) {
+	if !errors.Is(cause, api.ErrReleasing) {
+		cause = errors.Join(api.ErrReleasing, cause)
+	}
+	l.end(Outcome{State: HandedBack, Cause: cause}, cause)
 }
 
 // Renew sets Remaining to the TTL again, as a successful renewal does. It does

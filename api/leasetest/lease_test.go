@@ -71,7 +71,8 @@ var endings = []struct {
 	{"done", func(l *leasetest.Lease) { l.Done(context.Background()) }, leasetest.Done, nil, api.ErrNotHeld},
 	{"released", func(l *leasetest.Lease) { l.Release(context.Background()) }, leasetest.Released, nil, api.ErrNotHeld},
 	{"failed", func(l *leasetest.Lease) { l.Fail(context.Background(), errWork) }, leasetest.Failed, errWork, api.ErrNotHeld},
-	{"handed back", (*leasetest.Lease).HandBack, leasetest.HandedBack, api.ErrReleasing, api.ErrReleasing},
+	{"handed back", (*leasetest.Lease).HandBack, leasetest.HandedBack, api.ErrDraining, api.ErrDraining},
+	{"rebalanced", func(l *leasetest.Lease) { l.HandBackFor(api.ErrRebalanced) }, leasetest.HandedBack, api.ErrRebalanced, api.ErrRebalanced},
 	{"expired", (*leasetest.Lease).Expire, leasetest.Lost, api.ErrLeaseLost, api.ErrLeaseLost},
 	{"lost", func(l *leasetest.Lease) { l.Lose(nil) }, leasetest.Lost, api.ErrLeaseLost, api.ErrLeaseLost},
 	{"session lost", func(l *leasetest.Lease) { l.Lose(api.ErrSessionLost) }, leasetest.Lost, api.ErrSessionLost, api.ErrSessionLost},
@@ -294,4 +295,12 @@ func TestStateString(t *testing.T) {
 		require.Equal(t, name, leasetest.State(i).String())
 	}
 	require.Equal(t, "State("+strconv.Itoa(len(names))+")", leasetest.State(len(names)).String())
+}
+
+// A cause that says nothing of handing back is joined with ErrReleasing, which all hand-backs match.
+func TestHandBackForMatchesErrReleasing(t *testing.T) {
+	l := leasetest.New("orders")
+	l.HandBackFor(io.EOF)
+	require.ErrorIs(t, context.Cause(l.Context()), api.ErrReleasing)
+	require.ErrorIs(t, l.Outcome().Cause, io.EOF)
 }

@@ -15,8 +15,9 @@ import (
 //   - Added: an error fails the lease, unless the handler ended it. The handler
 //     is called for a lost lease too, since a lease can be lost while its
 //     notification waits for a worker.
-//   - Releasing: the lease is handed back afterwards, unless the handler
-//     ended it.
+//   - Releasing: as in a drain, the reason is api.ErrDraining; Release sends one
+//     for another reason. The lease is handed back afterwards, unless the
+//     handler ended it.
 //   - Superseded: the lease is superseded first, as Supersede does.
 //   - Signaled: without a payload; Signal sends one.
 //   - Disowned: the lease is first ended as lost, unless it already was. Notify
@@ -40,6 +41,14 @@ func Signal(ctx context.Context, h api.Handler, l *Lease, payload []byte) error 
 	return notify(ctx, h, api.Notification{Kind: api.Signaled, Payload: payload}, l)
 }
 
+// Release calls the handler with a Releasing for the given reason, which is
+// api.ErrDraining or api.ErrRebalanced, hands the lease back for it afterwards,
+// unless the handler ended it, and returns what the handler returned; a panic is
+// returned as *api.PanicError.
+func Release(ctx context.Context, h api.Handler, l *Lease, why error) error {
+	return notify(ctx, h, api.Notification{Kind: api.Releasing, Err: why}, l)
+}
+
 func notify(ctx context.Context, h api.Handler, n api.Notification, l *Lease) error {
 	kind := n.Kind
 	switch kind {
@@ -51,7 +60,9 @@ func notify(ctx context.Context, h api.Handler, n api.Notification, l *Lease) er
 	}
 	switch kind {
 	case api.Releasing:
-		n.Err = api.ErrReleasing
+		if n.Err == nil {
+			n.Err = api.ErrDraining
+		}
 	case api.Superseded:
 		l.Supersede()
 	case api.Disowned:
@@ -70,7 +81,7 @@ func notify(ctx context.Context, h api.Handler, n api.Notification, l *Lease) er
 	err := call(ctx, h, n)
 	switch {
 	case kind == api.Releasing:
-		l.HandBack()
+		l.HandBackFor(n.Err)
 	case kind == api.Added && err != nil:
 		l.end(Outcome{State: Failed, Cause: err}, api.ErrNotHeld)
 	}

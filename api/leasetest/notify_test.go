@@ -1,8 +1,10 @@
 package leasetest_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -95,18 +97,25 @@ func TestNotifyHandsBackAfterReleasing(t *testing.T) {
 		"error": func() error { return io.EOF },
 		"panic": func() error { panic("oops") },
 	} {
-		t.Run(name, func(t *testing.T) {
-			l := leasetest.New("orders")
-			h := api.HandlerFunc(func(_ context.Context, n api.Notification) error {
-				require.ErrorIs(t, n.Err, api.ErrReleasing)
-				require.Positive(t, n.Lease.Remaining())
-				require.NoError(t, n.Lease.Context().Err())
-				return end()
+		for _, why := range []error{nil, api.ErrDraining, api.ErrRebalanced} {
+			t.Run(fmt.Sprint(name, " ", why), func(t *testing.T) {
+				want := cmp.Or(why, api.ErrDraining)
+				l := leasetest.New("orders")
+				h := api.HandlerFunc(func(_ context.Context, n api.Notification) error {
+					require.Equal(t, want, n.Err)
+					require.Positive(t, n.Lease.Remaining())
+					require.NoError(t, n.Lease.Context().Err())
+					return end()
+				})
+				if why == nil {
+					leasetest.Notify(t.Context(), h, api.Releasing, l)
+				} else {
+					leasetest.Release(t.Context(), h, l, why)
+				}
+				require.Equal(t, leasetest.Outcome{State: leasetest.HandedBack, Cause: want}, l.Outcome())
+				require.ErrorIs(t, context.Cause(l.Context()), api.ErrReleasing)
 			})
-			leasetest.Notify(t.Context(), h, api.Releasing, l)
-			require.Equal(t, leasetest.HandedBack, l.Outcome().State)
-			require.ErrorIs(t, context.Cause(l.Context()), api.ErrReleasing)
-		})
+		}
 	}
 }
 

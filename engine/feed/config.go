@@ -134,9 +134,10 @@ type Config struct {
 	// from a handler of api.Added does. Nil: not called.
 	OnStart func(ctx context.Context, l api.Lease, state string) error
 	// OnStop is called after the last message of an ownership whose OnStart returned nil, when no handler of it runs any more. why is
-	// nil for a stream that is done, and otherwise matches api.ErrReleasing or api.ErrLeaseLost, or is the failure. The stream is
-	// not owned here again before it returns. Nothing is called any more once Run has returned: what outlasts the drain, such as a handler,
-	// OnSignal, or a batch that is kept, gets no OnStop. Nil: not called.
+	// nil for a stream that is done, and otherwise matches api.ErrReleasing or api.ErrLeaseLost, or is the failure. What matches
+	// api.ErrReleasing also matches the reason for which the engine hands the stream back, api.ErrDraining or api.ErrRebalanced. The
+	// stream is not owned here again before OnStop returns. Nothing is called any more once Run has returned: what outlasts the drain,
+	// such as a handler, OnSignal, or a batch that is kept, gets no OnStop. Nil: not called.
 	OnStop func(l api.Lease, why error)
 	// OnGap is called when messages were lost, or will come again, since the stream is not what it was; before the messages that follow.
 	// Nil: only counted and logged.

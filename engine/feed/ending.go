@@ -77,9 +77,17 @@ func (s *stream) endsLocked() (effects, bool) {
 	case s.is(lost) || s.lease.Remaining() == 0:
 		return s.stopLocked(nil, api.ErrLeaseLost), true
 	case s.is(releasing):
-		return s.stopLocked(nil, api.ErrReleasing), true
+		return s.stopLocked(nil, s.releasingLocked()), true
 	}
 	return effects{}, false
+}
+
+// releasingLocked returns why a stream is to be handed back.
+func (s *stream) releasingLocked() error {
+	if s.is(rebalanced) {
+		return api.ErrRebalanced
+	}
+	return api.ErrDraining
 }
 
 // busyElsewhereLocked reports whether somebody has the stream who looks at its flags when done, so that it must not be stopped now.

@@ -306,7 +306,7 @@ func TestOnStartAndOnStopFrameAnOwnership(t *testing.T) {
 		o := b.Own("a")
 		b.sees(`a: start ""`, "a: 1-0")
 		o.Release()
-		b.sees("a: stop " + api.ErrReleasing.Error())
+		b.sees("a: stop " + api.ErrDraining.Error())
 		require.True(t, ended(o))
 		fails = true
 		o = b.Own("a")

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/streamlease/streamlease/api"
@@ -62,6 +63,9 @@ func (k *core) interrupt(l api.Lease, f flags, why error) {
 func (s *stream) interruptLocked(f flags, why error) effects {
 	s.flags |= f
 	if f == releasing {
+		if errors.Is(why, api.ErrRebalanced) {
+			s.flags |= rebalanced
+		}
 		s.flushLocked() // what has it may not end in time
 	}
 	if s.busyElsewhereLocked() {

@@ -180,7 +180,7 @@ func TestReleaseAndLossInEveryPhase(t *testing.T) {
 		}},
 	}
 	for name, phase := range phases {
-		for _, how := range []string{"release", "loss"} {
+		for _, how := range []string{"drain", "rebalance", "loss"} {
 			for _, stops := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%s/%v", name, how, stops), func(t *testing.T) {
 					var why []error
@@ -193,16 +193,21 @@ func TestReleaseAndLossInEveryPhase(t *testing.T) {
 						synctest.Wait()
 						phase.bring(b)
 						synctest.Wait()
-						want := api.ErrReleasing
-						if how == "release" {
+						want := api.ErrLeaseLost
+						switch how {
+						case "drain":
+							want = api.ErrDraining
 							o.Release()
-						} else {
-							want = api.ErrLeaseLost
+						case "rebalance":
+							want = api.ErrRebalanced
+							o.ReleaseFor(want)
+						default:
 							o.Lose(nil)
 						}
 						time.Sleep(2 * time.Minute)
 						require.True(t, ended(o))
 						require.NoError(t, o.Err())
+						require.ErrorIs(t, context.Cause(o.Lease.Context()), want)
 						require.Zero(t, b.Stats())
 						if stops {
 							require.Len(t, why, 1)

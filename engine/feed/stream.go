@@ -53,6 +53,7 @@ const (
 	finishing                    // the stream is to be left when nothing is left to read
 	attaching                    // it is being given to the reader, and ends after that
 	pausing                      // a message of it has failed for good, and this announcement has not waited for that
+	rebalanced                   // the reason of releasing, else a drain
 )
 
 // stream is one stream under one lease. 10,000 and more rest in a process: what it needs while it is busy is in work.

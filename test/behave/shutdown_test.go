@@ -43,7 +43,7 @@ func TestShutdownHandsEverythingOver(t *testing.T) {
 	var mu sync.Mutex
 	done := 0
 	a.setHandler(api.Funcs{Releasing: func(ctx context.Context, n api.Notification) error {
-		if a.recorder.Look(n.Lease) <= 0 || !errors.Is(n.Err, api.ErrReleasing) {
+		if a.recorder.Look(n.Lease) <= 0 || !errors.Is(n.Err, api.ErrDraining) {
 			invalid.Add(1)
 		}
 		mu.Lock()
@@ -126,7 +126,7 @@ func TestShutdownEndsAtTheDrainTimeout(t *testing.T) {
 	require.Zero(t, h.countField("_retry_count"))
 	for s, x := range a.owned() {
 		require.Zero(t, x.lease.Remaining(), "%s is held", s)
-		require.ErrorIs(t, context.Cause(x.lease.Context()), api.ErrReleasing)
+		require.ErrorIs(t, context.Cause(x.lease.Context()), api.ErrDraining)
 		require.ErrorIs(t, x.lease.Done(context.Background()), api.ErrNotHeld)
 	}
 	require.NoError(t, overlap.CheckAll(a.recorder, b.recorder))

@@ -59,7 +59,7 @@ func TestWorkStartedInAHandlerStopsWithItsLease(t *testing.T) {
 	kept := of(2)
 	require.NoError(t, kept.Err())
 	require.NoError(t, m.shutdown())
-	require.ErrorIs(t, context.Cause(kept), api.ErrReleasing)
+	require.ErrorIs(t, context.Cause(kept), api.ErrDraining)
 	require.Equal(t, 1, m.notified(api.Disowned))
 	require.NotContains(t, m.log.String(), "has no effect", "the context of Disowned had not ended")
 	require.NoError(t, overlap.CheckAll(m.recorder))

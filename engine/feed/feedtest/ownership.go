@@ -19,6 +19,7 @@ type Ownership struct {
 
 	mu   sync.Mutex
 	shut bool
+	why  error // of the Releasing
 	err  error
 	over bool // nothing is called for it any more
 }
@@ -28,7 +29,7 @@ func (o *Ownership) end(err error) {
 	if err != nil {
 		_ = o.Lease.Fail(context.Background(), err)
 	} else {
-		o.Lease.HandBack()
+		o.Lease.HandBackFor(o.reason())
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -89,10 +90,30 @@ func (o *Ownership) calls(last bool) bool {
 }
 
 // Release hands the stream back, as a drain does: the batch at hand ends first. It does not wait; Ended does.
-func (o *Ownership) Release() {
-	if o.calls(false) {
-		o.feed.under.Releasing(o.Lease, api.ErrReleasing)
+func (o *Ownership) Release() { o.ReleaseFor(api.ErrDraining) }
+
+// ReleaseFor is Release for another reason, such as api.ErrRebalanced. As in an engine, the first reason counts, and later calls do
+// nothing.
+func (o *Ownership) ReleaseFor(why error) {
+	o.mu.Lock()
+	told := o.why != nil
+	if !told {
+		o.why = why
 	}
+	o.mu.Unlock()
+	if !told && o.calls(false) {
+		o.feed.under.Releasing(o.Lease, why)
+	}
+}
+
+// reason returns why the stream is handed back.
+func (o *Ownership) reason() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.why == nil {
+		return api.ErrReleasing // by the feed, unasked
+	}
+	return o.why
 }
 
 // Lose ends the lease as lost; nil is api.ErrLeaseLost. Handlers that run go on until they see it.
