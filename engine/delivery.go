@@ -219,14 +219,18 @@ func (c eachContext) Err() error {
 
 // ended applies the result of f to its lease. cause is why f's context had ended when f returned, nil if it had not. An error that
 // ended returns fails the lease, as a handler's error does.
+//
+// A nil is no Done once f could know of Releasing: a function that stops because its context ended often returns nil, and its stream
+// must not be lost for that. If f had finished without looking, the work is done again, which is the safe side. A lease that f has
+// ended itself stays as it is.
 func (w *each) ended(l *lease.Lease, err, cause error) error {
 	released := errors.Is(cause, api.ErrReleasing)
 	switch {
-	case err == nil:
-		_ = l.Done(w.ctx)
-	case released && (isCancel(err) || errors.Is(err, api.ErrReleasing)):
+	case released && (err == nil || isCancel(err) || errors.Is(err, api.ErrReleasing)):
 		l.HandBackFor(cause)
 		return nil
+	case err == nil:
+		_ = l.Done(w.ctx)
 	case errors.Is(err, api.ErrReleasing):
 		l.HandBack() // of its own accord
 		return nil

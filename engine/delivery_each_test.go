@@ -62,7 +62,7 @@ func TestRunEachResults(t *testing.T) {
 }
 
 // During a drain, the context of the function ends with ErrDraining while the lease is valid, and its return hands the stream
-// back. A nil is Done even then.
+// back, whether it is nil or an error. A stream that the function has ended by Done is done.
 func TestRunEachDrain(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 100
@@ -74,8 +74,11 @@ func TestRunEachDrain(t *testing.T) {
 				valid.Add(1)
 			}
 			time.Sleep(2 * time.Second)
-			if l.Stream() < "s00010" {
-				finished.Add(1)
+			if l.Stream() < "s00020" {
+				if l.Stream() < "s00010" {
+					finished.Add(1)
+					_ = l.Done(ctx)
+				}
 				return nil
 			}
 			return ctx.Err()

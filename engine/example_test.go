@@ -85,7 +85,7 @@ func ExampleEngine_RunEach() {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	err = e.RunEach(ctx, func(_ context.Context, l api.Lease) error {
-		defer cancel()
+		context.AfterFunc(l.Context(), cancel) // one job is enough here
 		fmt.Println("work on", l.Stream())
 		return nil
 	})
@@ -133,7 +133,7 @@ func ExampleEngine_RunEach_superseded() {
 		for {
 			select {
 			case <-l.Superseded():
-				return nil // done with this announcement; the newer one is next
+				return l.Done(ctx) // with this announcement; the newer one is next
 			case <-ctx.Done():
 				return ctx.Err()
 			case <-time.After(time.Minute):

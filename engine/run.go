@@ -56,22 +56,32 @@ func (e *Engine) Start(ctx context.Context) (<-chan api.Notification, error) {
 	return out, nil
 }
 
-// RunEach runs f in a goroutine of its own for every stream. If f returns nil, the lease is Done; if it returns an error, the
-// lease is failed with it, as Fail does; api.Permanent and api.Snooze work as usual. A panic counts as an error, and so does
-// runtime.Goexit, which t.FailNow calls: it is an *api.PanicError that matches api.ErrGoexit. These goroutines are the only ones
-// whose number grows with the number of streams.
+// RunEach runs f in a goroutine of its own for every stream. If f returns nil, the lease is Done, unless the stream is to be handed
+// back (see below); if it returns an error, the lease is failed with it, as Fail does; api.Permanent and api.Snooze work as usual. A
+// panic counts as an error, and so does runtime.Goexit, which t.FailNow calls: it is an *api.PanicError that matches api.ErrGoexit.
+// These goroutines are the only ones whose number grows with the number of streams.
 //
-// f's context ends when the lease does, and, with the cause api.ErrDraining or api.ErrRebalanced, when the stream is to be handed back: f should then
-// stop and return the context's error, which hands the stream back and counts no retry. The lease stays valid until f returns or
-// the time for handlers is over (see WithDrainTimeout). Returning nil means Done even then. What f returns after the lease was lost
-// has no effect.
+// f's context ends when the lease does, and also when the stream is to be handed back, with a cause that matches api.ErrReleasing and
+// says why: api.ErrDraining or api.ErrRebalanced. f should then stop and return. The lease stays valid until f has returned; only in a
+// drain is it handed back without f, when the time for handlers is over (see WithDrainTimeout). What f returns counts as follows:
 //
-// An f that does not end by itself also waits for the lease's Superseded channel and returns nil when that is closed: its stream was
-// announced again, perhaps with another Info, and the newer announcement is handed out as soon as f has returned.
+//	                 context not ended  ended for the stream to be handed back         lease ended
+//	nil              Done               handed back                                    no effect
+//	ctx.Err()        –                  handed back                                    no effect
+//	another error    Fail               Fail                                           no effect
+//
+// Handing back counts no retry. After Releasing a nil hands the stream back, too, since many a function that stops because its context
+// ended returns nil, and the stream must not be lost for that. So if the work was finished, the next owner does it again. An f that has
+// finished says so by l.Done(ctx) before it returns nil, which counts whatever has become of ctx; with a ctx that has ended it does not
+// wait for the outcome.
+//
+// An f that does not end by itself also waits for the lease's Superseded channel and ends the lease when that is closed: its stream was
+// announced again, perhaps with another Info, and the newer announcement is handed out as soon as f has returned. Done, rather than
+// nil, counts if the stream is to be handed back at the same moment, too; otherwise both announcements are handed out again.
 //
 //	select {
 //	case <-l.Superseded():
-//		return nil
+//		return l.Done(ctx)
 //	case <-ctx.Done():
 //		return ctx.Err()
 //	case m := <-messages:

@@ -79,8 +79,8 @@ func TestRunEach(t *testing.T) {
 	require.Zero(t, h.countField("_retry_count"), "forever was requeued")
 }
 
-// TestRunEachStopsInADrain: when the engine drains, each function's context ends with the cause ErrReleasing while its lease is
-// valid. Nil means Done even then.
+// TestRunEachStopsInADrain: when the engine drains, each function's context ends with the cause ErrDraining while its lease is
+// valid. What it returns hands the stream back, nil as well as the error of its context; Done is done.
 func TestRunEachStopsInADrain(t *testing.T) {
 	checkLeaks(t)
 	const n = 300
@@ -90,10 +90,14 @@ func TestRunEachStopsInADrain(t *testing.T) {
 	m := h.runEach(func(ctx context.Context, l api.Lease) error {
 		running.Add(1)
 		<-ctx.Done()
-		if !errors.Is(context.Cause(ctx), api.ErrReleasing) || l.Remaining() <= 0 || l.Context().Err() != nil {
+		if !errors.Is(context.Cause(ctx), api.ErrDraining) || l.Remaining() <= 0 || l.Context().Err() != nil {
 			wrong.Add(1)
 		}
-		if l.Stream() == "s-0" {
+		switch l.Stream() {
+		case "s-0":
+			_ = l.Done(ctx)
+			return nil
+		case "s-1":
 			return nil
 		}
 		return ctx.Err()
