@@ -47,6 +47,9 @@ func (o *operation) empty(ctx context.Context) error {
 	if _, err := o.unlinkScanned(ctx, 0, leaseKey, markKey, unknownKey); err != nil {
 		return err
 	}
+	if err := o.unlink(ctx, 0, []string{o.all.Wishes()}, false); err != nil {
+		return err
+	}
 	s, err := o.census(ctx)
 	if err != nil {
 		return err
@@ -58,8 +61,7 @@ func (o *operation) empty(ctx context.Context) error {
 		}
 		o.report(p)
 	}
-	k := o.all.Keys(0)
-	if err := o.end(ctx, "", []string{k.Input, k.Later, k.DeadLetters, k.Signals, k.Checkpoints, k.Token, k.Scan, k.Sessions}); err != nil {
+	if err := o.end(ctx, "", append(coreKeys(o.all.Keys(0)), o.all.Wishes())); err != nil {
 		return err
 	}
 	o.now.Deleted++

@@ -76,6 +76,9 @@ func (f *fleet) populate(perPartition int) map[string]int {
 			f.announce(p, name(p, 5*i+3), "_not_before", strconv.FormatInt(f.Now()+3_600_000, 10))
 		}
 		f.Do("HSET", f.layout.Keys(p).Checkpoints, "!"+me, "7")
+		f.Do("HSET", f.layout.Keys(p).Books, "weight", "1000", "full", "0", "joins", "1")
+		f.Do("ZADD", f.layout.Keys(p).Load, "1", me)
+		f.Do("HSET", f.layout.Keys(p).Fleet, me, "1000 0 0 shares")
 		for i := range perPartition {
 			stream := name(p, 5*i+4)
 			delete(want, stream)
@@ -83,6 +86,7 @@ func (f *fleet) populate(perPartition int) map[string]int {
 			f.Do("HSET", f.layout.Keys(p).Checkpoints, "s"+stream, "7 v at "+stream)
 		}
 		if p == 0 {
+			f.Do("HSET", f.layout.Wishes(), "freeze:", "freeze 4000000000000 0 ")
 			f.announce(0, name(f.layout.Partitions()-1, 5000)) // misrouted by a producer that does not know about partitions
 		}
 	}

@@ -3,6 +3,7 @@ package scan
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,11 +18,23 @@ type keyKind uint8
 
 const (
 	unknownKey keyKind = iota // of a later version
-	coreKey                   // one that each partition has: sessions, later, token, scan, dead letters, signals, checkpoints
+	coreKey                   // one that each partition has, see coreKeys
 	leaseKey
 	markKey // of a recovery, an operation, an announcement from memory, or a copy: it expires by itself
 	metaKey
+	wishesKey // of the whole service, in the slot of partition 0
 )
+
+// coreKeys returns the keys that a partition has, in the order in which they are deleted: consumers look at sessions first, so those go
+// last. The record and the wishes of the service, which are no partition's, and leases and marks, of which there are many, are not
+// among them.
+func coreKeys(k *cluster.Keys) []string {
+	return slices.Concat([]string{k.Input, k.Later, k.DeadLetters, k.Signals, k.Checkpoints}, balanceKeys(k), []string{k.Token, k.Scan, k.Sessions})
+}
+
+// balanceKeys returns the keys in which the consumers of a partition keep how they share its streams. They hold nothing but what
+// living consumers write again.
+func balanceKeys(k *cluster.Keys) []string { return []string{k.Books, k.Load, k.Fleet} }
 
 // operationMark takes the place of a consumer's name in the key that marks a partition as being deleted or repartitioned. No
 // consumer has such a name.
@@ -53,13 +66,14 @@ func parseKey(layout *cluster.Layout, name string) (k ownKey, ok bool) {
 	switch {
 	case name == layout.Meta():
 		k.kind = metaKey
-	case name == keys.Sessions, name == keys.Later, name == keys.Token, name == keys.Scan, name == keys.DeadLetters, name == keys.Signals,
-		name == keys.Checkpoints:
-		k.kind = coreKey
+	case name == layout.Wishes():
+		k.kind = wishesKey
 	case strings.HasPrefix(name, keys.LeasePrefix()):
 		k.kind = leaseKey
 	case strings.HasPrefix(rest, ":recover:"), strings.HasPrefix(rest, ":copied:"):
 		k.kind = markKey
+	case slices.Contains(coreKeys(keys), name):
+		k.kind = coreKey
 	}
 	return k, true
 }

@@ -279,8 +279,7 @@ func (o *operation) unlink(ctx context.Context, p int, names []string, empty boo
 
 // unlinkCore deletes the keys that every partition has, including its sessions.
 func (o *operation) unlinkCore(ctx context.Context, p int, empty bool) error {
-	k := o.all.Keys(p)
-	return o.unlink(ctx, p, []string{k.Input, k.Later, k.DeadLetters, k.Signals, k.Checkpoints, k.Token, k.Scan, k.Sessions}, empty)
+	return o.unlink(ctx, p, coreKeys(o.all.Keys(p)), empty)
 }
 
 // unlinkScanned goes through all keys and deletes those of the given kinds in partitions from first on. It returns how many it

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,7 +33,7 @@ import (
 // leaves it there twice, but never loses it. (A failover at that time may lose a copy, as it may lose any announcement: make sure
 // that no server is about to go.) Order within a stream is kept, except for what was pending or delayed. What cannot be parsed
 // stays where it is, or moves to partition 0 where its partition is gone. No new partition mints a token below one that any old
-// one has minted.
+// one has minted. How the consumers shared the streams is forgotten, since they begin again; what operators wish is kept.
 //
 // Errors match ErrServiceRunning, ErrServiceJoined, ErrUnknownService, ErrStillWritten, ErrTakenOver, api.ErrFormat (also for keys
 // that this version does not know), api.ErrInvalidConfig, or are those of the client.
@@ -91,6 +92,22 @@ func (o *operation) raise(ctx context.Context, to *cluster.Layout, floor uint64)
 	return nil
 }
 
+// forgetFleet deletes how the consumers, which are all gone, shared the streams of the partitions that stay.
+func (o *operation) forgetFleet(ctx context.Context, s *Survey, to *cluster.Layout) error {
+	for _, c := range s.Contents {
+		if c.Partition >= to.Partitions() {
+			break
+		}
+		names := slices.DeleteFunc(balanceKeys(to.Keys(c.Partition)), func(name string) bool {
+			return !slices.ContainsFunc(c.Keys, func(k Key) bool { return k.Name == name })
+		})
+		if err := o.unlink(ctx, c.Partition, names, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // rearrange moves everything to its partition, and deletes the partitions that no longer exist.
 func (o *operation) rearrange(ctx context.Context, to *cluster.Layout) error {
 	for p := range o.from {
@@ -113,6 +130,9 @@ func (o *operation) rearrange(ctx context.Context, to *cluster.Layout) error {
 		if err := o.unlinkCore(ctx, s.Contents[n].Partition, true); err != nil {
 			return err
 		}
+	}
+	if err := o.forgetFleet(ctx, s, to); err != nil {
+		return err
 	}
 	_, err = o.unlinkScanned(ctx, to.Partitions(), leaseKey, markKey)
 	return err

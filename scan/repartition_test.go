@@ -2,6 +2,7 @@ package scan_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -204,4 +205,30 @@ func TestRepartitionKeepsTheLaterCheckpoint(t *testing.T) {
 		_, err = f.inspector().Repartition(f.ctx, 1, nil)
 		require.NoError(t, err)
 	}
+}
+
+// How consumers that are gone shared the streams is nothing to those that come next, in whatever partition; what operators wish is asked
+// of them, too.
+func TestRepartitionForgetsTheFleetAndKeepsWishes(t *testing.T) {
+	f := newFleet(t, 4)
+	f.populate(1)
+	f.Do("HSET", layoutOf(t, 1024).Keys(700).Books, "joins", "1") // of an operation that was undone
+	total := f.survey().Total()
+	require.Len(t, slices.DeleteFunc(total.Keys, func(k scan.Key) bool { return !balances(k.Name) }), 4*3+1+1)
+	for _, n := range []int{4, 2, 6} {
+		_, err := f.inspector().Repartition(f.ctx, n, nil)
+		require.NoError(t, err)
+		require.Equal(t, []string{f.layout.Wishes()}, slices.DeleteFunc(f.keys(), func(name string) bool { return !balances(name) }))
+		f.Do("HSET", f.layout.Keys(1).Books, "joins", "1")
+	}
+	require.Empty(t, f.survey().Unknown)
+	_, err := f.inspector().DeleteService(f.ctx, nil)
+	require.NoError(t, err)
+	require.Empty(t, f.keys())
+}
+
+// balances reports whether a key is for the balance of a fleet.
+func balances(name string) bool {
+	_, kind, _ := strings.Cut(name, "}:")
+	return slices.Contains([]string{"books", "load", "fleet", "wishes"}, kind)
 }

@@ -122,10 +122,9 @@ func (i *Inspector) census(ctx context.Context) (*Survey, error) {
 	for first := 0; first < all.Partitions(); first += pipelineSize {
 		calls := make([]lease.Call, 0, pipelineSize)
 		for p := first; p < first+pipelineSize; p++ {
-			k := all.Keys(p)
 			calls = append(calls, lease.Call{
 				Script: scriptCensus,
-				Keys:   []string{k.Input, k.Sessions, k.Later, k.DeadLetters, k.Token, k.Scan, k.Signals, k.Checkpoints},
+				Keys:   censusKeys(all, p),
 				Args:   []string{all.Group(), strconv.Itoa(maxNames)},
 			})
 		}
@@ -144,6 +143,17 @@ func (i *Inspector) census(ctx context.Context) (*Survey, error) {
 		}
 	}
 	return s, nil
+}
+
+// censusKeys returns the keys that a partition has, in the order of the script, and with partition 0 those of the whole service but the
+// record.
+func censusKeys(all *cluster.Layout, p int) []string {
+	k := all.Keys(p)
+	keys := append([]string{k.Input, k.Sessions, k.Later, k.DeadLetters, k.Token, k.Scan, k.Signals, k.Checkpoints}, balanceKeys(k)...)
+	if p == 0 {
+		keys = append(keys, all.Wishes())
+	}
+	return keys
 }
 
 func parseContents(p int, keys []string, result rueidis.RedisResult) (c Contents, token uint64, err error) {

@@ -220,10 +220,10 @@ func (t *Target) remove(ctx context.Context, l tracked) error {
 	if err != nil {
 		return err
 	}
-	keys := []string{layout.Meta()}
+	keys := []string{layout.Meta(), layout.Wishes()}
 	for part := range t.Partitions {
 		k := layout.Keys(part)
-		keys = append(keys, k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters, k.Checkpoints, k.Signals)
+		keys = append(keys, k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters, k.Checkpoints, k.Signals, k.Books, k.Load, k.Fleet)
 	}
 	for i := range l.streams {
 		stream := l.producer.Stream(i)

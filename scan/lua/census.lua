@@ -1,6 +1,6 @@
 -- Lists what a partition has, and who is alive there.
 --
--- KEYS     1 input stream  2 sessions  3 later  4 dead-letter stream  5 token  6 scan  7 signals  8 checkpoints
+-- KEYS     1 input stream  2 sessions  3 later  4 dead-letter stream  5 token  6 scan  7… others
 -- ARGV     1 group  2 most names of consumers to return
 -- Returns  { consumers alive, { name of one, … }, entries pending, greatest token or false, then per key its type
 --          ('none': it does not exist) and its length }
