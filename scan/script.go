@@ -28,6 +28,7 @@ var (
 	scriptSweep     = embedded("sweep")
 	scriptEndRuns   = embedded("endruns")
 	scriptTidy      = embedded("tidy")
+	scriptTally     = embedded("tally")
 
 	scriptLayout   = embedded("layout")
 	scriptLetters  = embedded("letters")
@@ -66,7 +67,7 @@ var (
 // Scripts are the scripts of this package, for tests and proxies that tell commands apart by script.
 func Scripts() []*lease.Script {
 	return []*lease.Script{
-		scriptTurn, scriptPeers, scriptClaimDead, scriptRecover, scriptSweep, scriptEndRuns, scriptTidy,
+		scriptTurn, scriptPeers, scriptClaimDead, scriptRecover, scriptSweep, scriptEndRuns, scriptTidy, scriptTally,
 		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
 		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptRequeueOrphan,
 		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptClaim, scriptMoved, scriptUnlink, scriptRaise,

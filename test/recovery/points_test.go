@@ -36,6 +36,10 @@ var notCalled = map[string]bool{
 	// With a lock file only: TestProcessThatIsKilledWhileItStarts.
 	"endruns": true,
 
+	// It adds up what consumers have on record, in one step, and nothing is lost without it: TestTallyThatIsNotAnsweredIsRepeated of
+	// package scan.
+	"tally": true,
+
 	// Where checkpoints are stored: lease/rule_checkpoint_test.go. Reading and moving them is for a service as a whole.
 	"save": true, "saveone": true, "forget": true, "checkpoints": true, "movein": true,
 
