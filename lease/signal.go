@@ -32,14 +32,15 @@ const (
 	SignalAnnounced SignalKind = "announced" // another announcement waits for a lease that is held
 	SignalFreed     SignalKind = "freed"     // a lease has ended for which another announcement waited
 	SignalUser      SignalKind = "user"      // sent by a producer, to the owner of a data stream
+	SignalWish      SignalKind = "wish"      // what operators wish of processes has changed; it is about no data stream
 )
 
 // Signal is one entry of a partition's stream of signals. What scripts add has several items.
 type Signal struct {
 	ID      string
-	Kind    SignalKind // empty: it cannot be parsed
-	Items   []SignalItem
-	Payload []byte // SignalUser; shared
+	Kind    SignalKind   // empty: it cannot be parsed
+	Items   []SignalItem // none in a SignalWish
+	Payload []byte       // SignalUser; shared
 }
 
 // SignalItem is a data stream that a signal is about.
@@ -142,7 +143,7 @@ func parseSignal(id string, fields []string) Signal {
 			x.Payload = []byte(value)
 		}
 	}
-	if len(x.Items) == 0 || len(x.Payload) > api.MaxSignal {
+	if len(x.Items) == 0 && x.Kind != SignalWish || len(x.Payload) > api.MaxSignal {
 		return Signal{ID: id}
 	}
 	return x

@@ -252,6 +252,7 @@ func TestSignalsAreReadInPages(t *testing.T) {
 	add("stream", "s", "payload", strings.Repeat("x", api.MaxSignal))
 	add("stream", "s", "payload", strings.Repeat("x", api.MaxSignal+1))
 	heavy := add("stream", "s", "payload", strings.Repeat("x", 1<<20))
+	add("kind", "wish")
 	last := add("stream", "s", "kind", "user", "payload", "\x00\xff")
 
 	page, err := w.store.Signals(w.ctx, 0, start, MaxSignalPage)
@@ -261,9 +262,10 @@ func TestSignalsAreReadInPages(t *testing.T) {
 	for _, x := range page.Signals {
 		kinds = append(kinds, string(x.Kind))
 	}
-	require.Equal(t, []string{"user", "user", "", "", "", "", "later", "user", "", "", "user"}, kinds)
+	require.Equal(t, []string{"user", "user", "", "", "", "", "later", "user", "", "", "wish", "user"}, kinds)
 	require.Equal(t, []byte("look"), page.Signals[0].Payload)
-	require.Equal(t, []byte("\x00\xff"), page.Signals[10].Payload)
+	require.Equal(t, []byte("\x00\xff"), page.Signals[11].Payload)
+	require.Equal(t, Signal{ID: page.Signals[10].ID, Kind: SignalWish}, page.Signals[10], "it is about no stream")
 	require.Equal(t, heavy, page.Signals[9].ID)
 
 	for from, n := start, 0; ; n++ {
@@ -271,8 +273,9 @@ func TestSignalsAreReadInPages(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, page.Gone)
 		if !page.More {
-			require.Equal(t, last, page.Signals[len(page.Signals)-1].ID)
-			require.Equal(t, 3, n)
+			require.Equal(t, 4, n)
+			require.Empty(t, page.Signals)
+			require.Equal(t, last, from)
 			break
 		}
 		require.Len(t, page.Signals, 3)

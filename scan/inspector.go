@@ -78,7 +78,7 @@ func (c InspectorConfig) validate() error {
 
 // Inspector looks at a service from outside: dead letters, backlogs, who owns what. It needs a client and the name of the
 // service, but no running engine. It starts nothing and need not be closed. Only SendBack, Drop, Reannounce, BringForward,
-// CancelDelayed, DeleteService and Repartition change anything. It is safe for concurrent use.
+// CancelDelayed, Ask, Withdraw, DeleteService and Repartition change anything. It is safe for concurrent use.
 //
 // It reads from masters, in scripts, wherever the client sends its reads; a client that is connected to a replica gets an error
 // instead of stale answers. Each call makes one attempt, bounded by Timeout, and may be repeated. Errors are those of the

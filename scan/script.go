@@ -59,6 +59,10 @@ var (
 	scriptStranded   = embedded("stranded")
 	scriptReannounce = embedded("reannounce")
 
+	scriptAsk      = embedded("ask")
+	scriptWithdraw = embedded("withdraw")
+	scriptWishes   = embedded("wishes")
+
 	scriptDelayed = embedded("delayed")
 	scriptHasten  = embedded("hasten")
 	scriptCancel  = embedded("cancel")
@@ -73,5 +77,6 @@ func Scripts() []*lease.Script {
 		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptClaim, scriptMoved, scriptUnlink, scriptRaise,
 		scriptCheckpoints, scriptMoveIn,
 		scriptStranded, scriptReannounce, scriptDelayed, scriptHasten, scriptCancel,
+		scriptAsk, scriptWithdraw, scriptWishes,
 	}
 }

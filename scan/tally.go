@@ -22,12 +22,12 @@ func (s *Store) Tally(ctx context.Context, p int, me string) error {
 		Args:   []string{me, s.mode, ms(s.set.Gap), strconv.Itoa(maxFleet)},
 	}).ToArray()
 	if err == nil && textOf(parts, 0) == "many" {
-		err = tooLarge(k.Fleet, textOf(parts, 1))
+		err = tooLarge(k.Fleet, textOf(parts, 1), maxFleet)
 	}
 	return err
 }
 
 // tooLarge is the error about a hash that has more fields than this library puts there.
-func tooLarge(key, fields string) error {
-	return fmt.Errorf("scan: %s has %s fields, more than %d, and is not read: delete it", key, fields, maxFleet)
+func tooLarge(key, fields string, most int) error {
+	return fmt.Errorf("scan: %s has %s fields, more than %d, and is not read: delete it", key, fields, most)
 }
