@@ -11,7 +11,8 @@
 //
 // Stable names, which programs outside this module may use: Config with its defaults and limits, its WithDefaults and Validate;
 // Inspector, and everything that its methods take and return (InspectorConfig, Selection, DeadLetter, Backlog, Ownership,
-// Consumer, Session, Holding, Stranded, Wish, Survey, Progress and their parts); and the errors that those and Engine.Requeue document.
+// Consumer, Session, Holding, Stranded, Balance, Wish, Survey, Progress and their parts); and the errors that those and
+// Engine.Requeue document.
 // Only for this module: Store, Settings, Recovered, ClaimTime, Scripts, the errors of Store.Recover, and the other methods of
 // Config.
 package scan

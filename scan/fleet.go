@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,19 @@ import (
 // maxFleet is how many consumers of a partition are gone through in one script. On a core that others use, too, 1,000 take the server
 // 2.6 ms, and 10,000 take 26.
 const maxFleet = 10_000
+
+// BalanceState says whether a process shares the streams of a service with the others, or why not. Later versions may have more.
+type BalanceState string
+
+const (
+	BalanceShares     BalanceState = "shares"     // it takes its share
+	BalanceFull       BalanceState = "full"       // it holds as many as it may (engine.WithMaxStreams)
+	BalanceBehind     BalanceState = "behind"     // its handlers do not keep up, so it does not read
+	BalancePaused     BalanceState = "paused"     // it was told to take no more
+	BalanceEvacuating BalanceState = "evacuating" // it was told to hand back what it holds, and keeps running
+	BalanceDraining   BalanceState = "draining"   // it hands back what it holds, and stops
+	BalanceLeft       BalanceState = "left"       // it has stopped, and its session is not closed yet
+)
 
 // member is what a consumer has on record in the fleet of a partition: "<weight × 1,000> <away> <over> <state>". tally.lua reads it, too.
 type member struct {
@@ -64,5 +78,7 @@ func fleetKeys(k *cluster.Keys) []string {
 	return []string{k.Sessions, k.Books, k.Load, k.Fleet}
 }
 
-// BalanceState says whether a consumer shares the streams with the others.
-type BalanceState string
+// tooLarge is the error about a hash that has more fields than this library puts there.
+func tooLarge(key, fields string, most int) error {
+	return fmt.Errorf("scan: %s has %s fields, more than %d, and is not read: delete it", key, fields, most)
+}

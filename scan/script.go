@@ -62,6 +62,7 @@ var (
 	scriptAsk      = embedded("ask")
 	scriptWithdraw = embedded("withdraw")
 	scriptWishes   = embedded("wishes")
+	scriptFleet    = embedded("fleet")
 
 	scriptDelayed = embedded("delayed")
 	scriptHasten  = embedded("hasten")
@@ -77,6 +78,6 @@ func Scripts() []*lease.Script {
 		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptClaim, scriptMoved, scriptUnlink, scriptRaise,
 		scriptCheckpoints, scriptMoveIn,
 		scriptStranded, scriptReannounce, scriptDelayed, scriptHasten, scriptCancel,
-		scriptAsk, scriptWithdraw, scriptWishes,
+		scriptAsk, scriptWithdraw, scriptWishes, scriptFleet,
 	}
 }

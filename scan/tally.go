@@ -2,7 +2,6 @@ package scan
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"github.com/streamlease/streamlease/lease"
@@ -25,9 +24,4 @@ func (s *Store) Tally(ctx context.Context, p int, me string) error {
 		err = tooLarge(k.Fleet, textOf(parts, 1), maxFleet)
 	}
 	return err
-}
-
-// tooLarge is the error about a hash that has more fields than this library puts there.
-func tooLarge(key, fields string, most int) error {
-	return fmt.Errorf("scan: %s has %s fields, more than %d, and is not read: delete it", key, fields, most)
 }

@@ -158,7 +158,7 @@ func parseWish(field, value string, now int64) (w Wish, ok bool) {
 	w.Reason = strings.ToValidUTF8(words[3][:min(len(words[3]), MaxReason)], "")
 	end, ok1 := parseDigits(words[1], 15)
 	weight, ok2 := parseDigits(words[2], 9)
-	if !ok1 || !ok2 || end <= now || end-now > mostLeft.Milliseconds() {
+	if !ok1 || !ok2 || end <= now || end > now+mostLeft.Milliseconds() {
 		return Wish{}, false
 	}
 	w.Left = time.Duration(end-now) * time.Millisecond
