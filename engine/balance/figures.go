@@ -67,8 +67,8 @@ const (
 	// FirstSecond is how long after its start a process takes no more than [Opening] allows. Whoever of a fleet opens first
 	// sees nobody else, and would take all there is within a tenth of that.
 	FirstSecond = time.Second
-	// FirstSeconds is the longest time that a first second takes, because others go on joining ([Newcomer]).
-	FirstSeconds = 5 * time.Second
+	// Starting is the longest time that a first second takes, because others go on joining ([Newcomer]).
+	Starting = 5 * time.Second
 	// OpeningPart is the part of all streams that Opening allows: one of so many. With 16, up to 16 processes that start within a
 	// second come out nearly even, and one that is alone takes a second longer.
 	OpeningPart = 16

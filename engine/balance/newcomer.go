@@ -6,7 +6,7 @@ import (
 )
 
 // Newcomer decides for how long a process that has just started takes no more than [Opening] allows: for [FirstSecond], and then while
-// others join, at most for [FirstSeconds]. Whoever is first in a fleet that starts knows only of those that were there at its last
+// others join, at most for [Starting]. Whoever is first in a fleet that starts knows only of those that were there at its last
 // beat, and at the end of a second that may be half of them. The zero value is a process that starts with its first answer. It is
 // not safe for concurrent use.
 type Newcomer struct {
@@ -25,7 +25,7 @@ func (n *Newcomer) Answered(now time.Duration, changes int64) {
 	}
 	// Beats are not quite a second apart.
 	const second = FirstSecond * 9 / 10
-	n.over = n.over || now-n.born >= FirstSeconds || now-n.born >= second && now-n.changed >= second
+	n.over = n.over || now-n.born >= Starting || now-n.born >= second && now-n.changed >= second
 }
 
 // Room returns how many more streams the process may take, if there are total in all and it has taken so many since its start:

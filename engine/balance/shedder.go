@@ -66,6 +66,7 @@ type Shedder struct {
 
 	wanting bool          // something is to be given
 	since   time.Duration // since when
+	forIdle bool          // for somebody who is idle, who stops being it as soon as the first give: the others go on until the fleet is even
 	due     time.Duration // when Patience is over
 	extra   time.Duration // how much longer it is than Patience
 
@@ -88,7 +89,7 @@ func NewShedder(c Config, random func() float64) *Shedder {
 func (s *Shedder) Look(l Look) Pace {
 	elapsed := l.Now - s.last
 	if !s.started || l.Changes != s.changes {
-		// A Shedder that has just started does not know when somebody joined last: it may be its own process.
+		// A Shedder that has just started does not know when somebody joined last. Its own process did.
 		s.changed, s.changes, s.giving = l.Now, l.Changes, false
 	}
 	if !s.started {
@@ -104,7 +105,10 @@ func (s *Shedder) Look(l Look) Pace {
 		return s.off(l.Now, HeldOffUnsettled)
 	}
 	if !s.wants(l) {
-		s.wanting, s.giving, s.heldOff = false, false, false
+		s.wanting, s.forIdle, s.giving, s.heldOff = false, false, false, false
+		if l.Now-s.retry >= HoldOff {
+			s.untaken = 0
+		}
 		return Pace{}
 	}
 	if !s.wanting {
@@ -112,6 +116,7 @@ func (s *Shedder) Look(l Look) Pace {
 		s.extra = time.Duration(s.random() * PatienceSpread * float64(Patience))
 		s.due = l.Now + Patience + s.extra
 	}
+	s.forIdle = s.forIdle || l.Share.idle()
 	s.watch(l, gave)
 	if reason := s.hindrance(l); reason != NotHeldOff || l.Now < s.due || !s.config.sheds() {
 		return s.off(l.Now, reason)
@@ -128,8 +133,7 @@ func (s *Shedder) wants(l Look) bool {
 	if l.Share.over(l.Held) {
 		return true
 	}
-	// Whoever is idle stops being it when the first give. The others go on until the fleet is even.
-	return l.Held > l.Share.stop() && (s.giving || l.Share.idle() || s.wanting && !l.Share.Even)
+	return l.Held > l.Share.stop() && (s.giving || l.Share.idle() || s.forIdle && !l.Share.Even)
 }
 
 // hindrance returns what keeps the process from giving, once its Patience is over.
@@ -156,7 +160,9 @@ func (s *Shedder) watch(l Look, gave bool) {
 	switch {
 	case l.Waited >= untaken && l.Now >= s.due && l.Now >= s.retry:
 		s.retry = l.Now + min((Patience+s.extra)<<s.untaken, HoldOff)
-		s.untaken, s.taken = min(s.untaken+1, 8), 0
+		if gave || s.untaken > 0 { // otherwise it may have nothing to do with giving
+			s.untaken, s.taken = min(s.untaken+1, 8), 0
+		}
 	case gave && l.Waited < untaken && s.untaken > 0:
 		if s.taken++; s.taken >= 10 {
 			s.untaken, s.taken = s.untaken-1, 0
@@ -167,11 +173,13 @@ func (s *Shedder) watch(l Look, gave bool) {
 // quiet reports whether it has been quiet for long enough, or that does not matter. Who may give once goes on down to its share, unless
 // somebody joins or leaves meanwhile.
 func (s *Shedder) quiet(l Look) bool {
-	if s.giving || l.Now-s.changed >= Quiet+s.extra || float64(l.Held) >= QuietUnless*l.Share.Fair && l.Share.over(l.Held) {
+	switch {
+	case s.giving:
+		return true
+	case l.Now-s.changed >= Quiet+s.extra, float64(l.Held) >= QuietUnless*l.Share.Fair && l.Share.over(l.Held):
 		s.heldOff = false
 		return true
-	}
-	if !s.heldOff {
+	case !s.heldOff:
 		s.heldOff, s.heldFrom = true, l.Now
 	}
 	// New streams find those who are idle anyway, and who restarts all the time is idle each time.
