@@ -70,8 +70,8 @@ func TestRollingDeployThatStopsTheOldFirst(t *testing.T) {
 	}
 	for i, best := range []float64{1.5, 1.1, 1.1, 1.5} {
 		r := rows[i]
-		require.LessOrEqual(t, r.moves, best+0.02, r.name)
-		require.LessOrEqual(t, r.most, 3, r.name)
+		require.LessOrEqual(t, r.moves, best+0.05, r.name)
+		require.LessOrEqual(t, r.most, 4, r.name)
 		r.balancedWithin(t, 180)
 	}
 	// Here it is quiet for long enough between two steps: each process that comes is filled, just before the next one leaves.

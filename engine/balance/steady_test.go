@@ -64,7 +64,7 @@ func TestPartitions(t *testing.T) {
 		f.joinAll(15)
 		f.run(400)
 		many := f.result(fmt.Sprintf("%d partitions, 2,000 streams, 5 -> 20", partitions))
-		many.spreadWithin(t, 0.8, 1.2)
+		many.spreadWithin(t, 0.7, 1.2) // each read that waits may bring one stream beyond the share
 		require.LessOrEqual(t, many.most, 2)
 
 		f = settled(all, 20, 2000, 0, partitions)
