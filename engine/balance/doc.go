@@ -5,7 +5,7 @@
 // streams there are, the sum of the weights of those that share them, and how little the least filled of them holds. From that
 // follows its [Share]:
 //
-//	F    = Σ streams / weights, over partitions       streams for a unit of weight
+//	F    = Σ streams / weights, over partitions    streams for a unit of weight
 //	fair = F · my weight
 //	even : the least filled process has 0.9 of its share, or all of it but a fraction of a stream
 //
@@ -17,37 +17,40 @@
 //	not even  ceil(fair) - held
 //
 // A process without room does not read. So nobody is given streams: those that have too few are the only ones that ask. This moves
-// nothing, and it is most of the gain, since in a deploy every stream moves anyway, and the gate has it move to the right place. Because
-// shares are estimates, a process without room reads all the same what nobody has read for half a second ([Share.Leftover]). Because whoever of a
-// fleet starts first sees nobody else, a process takes little in its first second ([Opening], [Newcomer]). Who wants to leave
-// takes its weight out first, and gives the others a beat to see it ([Share.LeadOf]).
+// nothing, and it is most of the gain: in a deploy every stream moves anyway, and now it moves to the right place.
+//
+// Four things go with it. Shares are estimates, so a process without room still reads what nobody has read for half a second
+// ([Share.Leftover]). The first process of a fleet that starts sees nobody else, so everybody takes little in the first second ([Opening],
+// [Newcomer]). A process that leaves takes its weight out first, and gives the others a beat to see it ([Share.LeadOf]). And one that keeps
+// crashing gets its weight back slowly ([Ramp]), since the emptiest process attracts what is new.
 //
 // # Shedding
 //
-// The gate evens out what comes, and leaves what is held where it is: a process that joins gets new streams only. A [Shedder] decides when
-// some are given back, by the way that a drain takes, at most [Config].Budget a second in the whole fleet:
+// The gate decides where streams go that move anyway. A process that joins gets new ones only. So a [Shedder] decides when some of
+// those that are held are handed back, as in a drain, by the whole fleet at most [Config].Budget a second:
 //
-//	too much   held > 1.1 · fair + 1, or somebody is idle and held > fair
+//	too much   held > 1.1 · fair + 1, or somebody has less than half a share and held > fair
 //	start      when it has been too much for Patience, and nobody has joined or left for Quiet
 //	stop       at fair, or if the fleet is even at 1.02 · fair + 1
 //
-// Quiet does not matter to who holds 1.5 times its share, nor after ten minutes to who holds 1.1 times its share. A [Meter] turns the pace into numbers
-// of streams, [Spread] chooses among partitions.
+// A process that holds 1.5 times its share does not wait for Quiet, and one that holds 1.1 times its share waits ten minutes at most. A
+// [Meter] turns the pace into numbers of streams, and [Spread] divides them among partitions. All figures are constants, each with
+// its reason.
 //
 // # Why it does not swing
 //
-// A stream counts wherever it is: held, or on its way. So nobody's share changes because streams move. Who gives stops at its
-// share, who takes stops at its own, and what the gate lets in when it is generous is less than what counts as too much. Nobody in between
-// gives or takes. What is given is what others lack, so it ends, at most one move a stream. Two things start it: a change of the fleet, and
-// many streams that come or end in one place; neither is caused by a move.
+// A stream counts wherever it is: held, or on its way. So no share changes because streams move. A process that gives stops at its
+// share, one that takes stops at its own, and what the gate lets in is never so much that it has to be given back. What is given is
+// what others lack, so it comes to an end, at about one move a stream. It starts again when the fleet changes, or when many streams come or
+// end in one place; moves cause neither.
 //
-// That presumes that there is somebody to take. So a process that cannot take more takes its weight out of the sums ([Full]); the others
-// would give for its sake, and get everything back. And a Shedder that sees entries wait, although it is giving, stops and tries
-// again later, after longer and longer times.
+// That presumes that somebody takes. So a process that cannot take more leaves the sums ([Full]): for its sake the others would give
+// streams, and get them back, without end. And a Shedder that sees entries wait stops, and tries again later with fewer.
 //
 // # What it does not do
 //
-// It does not know how much work a stream is. Shares are numbers of streams, and weights are what the user says. It does not send a stream to a process of
-// one's choice, keeps none where it is, and does not undo a move. It is not exact: what is known is a second old,
-// and differences of a tenth stay. Nor does it guarantee anything about ownership: each move is an ordinary hand-back.
+// It does not know how much work a stream is. Shares are numbers of streams, and weights are the user's. It moves no stream to a process of
+// somebody's choice, and pins none. It is not exact: what is known is a second old, and differences of a tenth stay. Where a
+// process holds fewer streams than there are partitions it is coarse, since each partition is read by itself. And it guarantees
+// nothing about ownership: each move is an ordinary hand-back.
 package balance

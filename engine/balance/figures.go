@@ -9,7 +9,7 @@ const (
 	// over because of what the gate let in, and far enough above that streams that come and go by some hundredths move nothing.
 	Over = 1.10
 	// Idle: when the least filled process has less than this part of what a unit of weight holds on average, all that hold more than
-	// their share give, though none of them is Over. When an eleventh process joins ten, nobody is over by more than a tenth.
+	// their share give, though none of them is Over: when an eleventh process joins ten, each of them holds just a tenth too much.
 	Idle = 0.5
 	// StopAt: who gives stops at this much of its share, and one stream, once the fleet is even. It is below 1 + Slack: the last few
 	// hundredths would cost moves that nobody notices.

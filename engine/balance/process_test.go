@@ -60,7 +60,7 @@ func (f *fleet) ramped(p *process) float64 {
 	return p.mine * balance.Ramp(p.crashes, clock(f.now-p.born))
 }
 
-// beat tells of p and takes in what is answered.
+// beat reports p's standing and takes in what is answered.
 func (f *fleet) beat(p *process) {
 	if p.old || p.draining {
 		if !p.draining {

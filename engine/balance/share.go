@@ -38,6 +38,8 @@ const resolution = 0.0006
 // ShareOf returns the share of a process with this weight, as far as parts tell. weight is the one that is counted in the sums of
 // parts: 0 if this process does not share. Partitions of which no weight is known are taken to have the greatest weight of the others,
 // since a process shares in all partitions or in none.
+//
+// Open says nothing about whether the process should read: one that is paused, or drains, may find that nobody shares.
 func ShareOf(weight float64, parts []Part) Share {
 	s := Share{Least: -1, shares: weight > 0}
 	greatest := 0.0

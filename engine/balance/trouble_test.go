@@ -100,6 +100,41 @@ func TestProcessesThatDoNotRead(t *testing.T) {
 	golden(t, "not-reading", paused, joins, small, full, deaf)
 }
 
+// Its fill stays the least of all until it is recovered. Nobody gives for its sake.
+func TestProcessThatDiesEmpty(t *testing.T) {
+	f := settled(all, 4, 10_000, 0, 1)
+	for range 5 {
+		p := f.join(1)
+		f.run(1)
+		f.kill(p)
+		f.run(100)
+	}
+	f.run(300)
+	require.Zero(t, f.moved)
+	require.Zero(t, f.live[0].pace.Over)
+}
+
+// Nobody shares: what comes waits, and nothing is given. The first that takes again gets it.
+func TestEverybodyIsAtItsLimit(t *testing.T) {
+	f := settled(all, 4, 10_000, 1000, 1)
+	for _, p := range f.live {
+		p.limit = 2500
+	}
+	f.run(6) // reads that wait are over
+	for range 1000 {
+		f.arrive()
+	}
+	f.run(120)
+	require.Zero(t, f.books.weight)
+	require.Equal(t, 1000, f.partitions[0].queue.n)
+	f.live[0].limit = 0
+	f.run(3)
+	require.Zero(t, f.partitions[0].queue.n)
+	require.Equal(t, 3500, f.live[0].held)
+	f.run(600)
+	require.Zero(t, f.moved)
+}
+
 // Older versions are counted, say nothing of themselves, and read without a gate.
 func TestOlderVersions(t *testing.T) {
 	f := settled(all, 2, 10_000, 0, 1)
