@@ -87,7 +87,7 @@ func (p *prober) wants(r Right) bool {
 		return p.Hints && p.SetEvents
 	case MovingOver:
 		return p.moving
-	case ToOperate, ToSend:
+	case ToOperate, ToSend, ToAsk:
 		return false // for those who change the service, or write to its streams, who are not the users of its engines
 	case WithTracking:
 		return false // a client that needs it is refused when it connects
@@ -97,24 +97,7 @@ func (p *prober) wants(r Right) bool {
 
 // report adds the finding that follows from an answer.
 func (p *prober) report(r Right, a answer) {
-	severity, only := Fatal, ""
-	switch r.Need {
-	case OnCluster, WithHints, WithHintsSet:
-		severity = Warning
-	case MovingOver:
-		only = ", which an engine needs for the locks of another library's consumers that have entries pending"
-	case ToInspect:
-		severity, only = Note, ", which only inspecting dead letters needs"
-	case ToCheckpoint:
-		severity, only = p.checkpointing()
-	case ToSignal:
-		severity, only = Warning, ", without which owners hear of further announcements with their next renewals"
-	case ToStop:
-		severity, only = Note, ", without which a shutdown closes the connections of reads that wait"
-	}
-	if r.Command == "cluster|shards" || r.Command == "config|get" {
-		severity = Note // the engine has another way
-	}
+	severity, only := p.grade(r)
 	name := strings.ToUpper(strings.ReplaceAll(r.Command, "|", " "))
 	key := r.Key.of(p.Layout, 0)
 	switch a {
@@ -129,10 +112,35 @@ func (p *prober) report(r Right, a answer) {
 			p.add(Fatal, Server, p.node.addr, "the server does not know "+name, "Use Redis 6.2 or newer, or Valkey")
 		}
 	case wrongType:
-		p.reportType(key)
+		p.reportType(severity, key)
 	case unknown:
 		p.add(Note, Rights, p.node.addr, fmt.Sprintf("whether %s may run %s is unknown: it cannot be tried without writing", p.who(), name), "")
 	}
+}
+
+// grade returns how bad it is that a right is missing, and why.
+func (p *prober) grade(r Right) (severity Severity, only string) {
+	severity = Fatal
+	switch r.Need {
+	case OnCluster, WithHints, WithHintsSet:
+		severity = Warning
+	case MovingOver:
+		only = ", which an engine needs for the locks of another library's consumers that have entries pending"
+	case ToInspect:
+		severity, only = Note, ", which only inspecting dead letters needs"
+	case ToCheckpoint:
+		severity, only = p.checkpointing()
+	case ToSignal:
+		severity, only = Warning, ", without which owners hear of further announcements with their next renewals"
+	case ToBalance:
+		severity, only = Warning, ", without which streams are not spread evenly over processes"
+	case ToStop:
+		severity, only = Note, ", without which a shutdown closes the connections of reads that wait"
+	}
+	if r.Command == "cluster|shards" || r.Command == "config|get" {
+		severity = Note // the engine has another way
+	}
+	return severity, only
 }
 
 // checkpointing returns how bad it is that no checkpoints can be stored, and why.
@@ -163,9 +171,7 @@ func (p *prober) reportNoKey(severity Severity, kind Key, key, name string) {
 func (p *prober) keys() {
 	var first []Right
 	for _, kind := range keyKinds {
-		if i := slices.IndexFunc(rights, func(r Right) bool { return r.Key == kind }); kind != MetaKey {
-			first = append(first, rights[i])
-		}
+		first = append(first, rights[slices.IndexFunc(rights, func(r Right) bool { return r.Key == kind })])
 	}
 	for partition := 1; partition < p.Layout.Partitions(); partition++ {
 		var questions [][]string
@@ -174,11 +180,12 @@ func (p *prober) keys() {
 		}
 		for i, a := range p.askAll(questions) {
 			key := first[i].Key.of(p.Layout, partition)
+			severity, _ := p.grade(first[i])
 			switch a {
 			case noKey:
-				p.reportNoKey(Fatal, first[i].Key, key, "")
+				p.reportNoKey(severity, first[i].Key, key, strings.ToUpper(first[i].Command))
 			case wrongType:
-				p.reportType(key)
+				p.reportType(severity, key)
 			}
 		}
 	}
@@ -187,20 +194,27 @@ func (p *prober) keys() {
 // types reads keys to find those of another type: neither a dry run nor a command with bad arguments looks at keys.
 func (p *prober) types() {
 	p.dryRun = false
+	p.typesOf(Warning, []string{"HMGET", p.Layout.Wishes(), "-"})
 	for partition := range p.Layout.Partitions() {
 		k := p.Layout.Keys(partition)
-		questions := [][]string{{"XLEN", k.Input}, {"ZCOUNT", k.Sessions, "1", "0"}, {"ZCOUNT", k.Later, "1", "0"}, {"GET", k.Token}, {"XLEN", k.DeadLetters}}
-		for i, a := range p.askAll(questions) {
-			if a == wrongType {
-				p.reportType(questions[i][1])
-			}
+		p.typesOf(Fatal, []string{"XLEN", k.Input}, []string{"ZCOUNT", k.Sessions, "1", "0"}, []string{"ZCOUNT", k.Later, "1", "0"},
+			[]string{"GET", k.Token}, []string{"XLEN", k.DeadLetters})
+		p.typesOf(Warning, []string{"HMGET", k.Books, "-"}, []string{"ZRANGE", k.Load, "1", "0"}, []string{"HMGET", k.Fleet, "-"})
+	}
+}
+
+// typesOf reports the keys of other types that these commands would read.
+func (p *prober) typesOf(severity Severity, questions ...[]string) {
+	for i, a := range p.askAll(questions) {
+		if a == wrongType {
+			p.reportType(severity, questions[i][1])
 		}
 	}
 }
 
 // reportType reports a key of another type.
-func (p *prober) reportType(key string) {
-	p.add(Fatal, Layout, p.node.addr, "a key of another type has the name of a key of this library: "+key, "Delete or rename it")
+func (p *prober) reportType(severity Severity, key string) {
+	p.add(severity, Layout, p.node.addr, "a key of another type has the name of a key of this library: "+key, "Delete or rename it")
 }
 
 // lack reports that access rules are missing. or is what else helps, and may be empty.

@@ -294,3 +294,48 @@ func TestStoppedServiceAndLeftovers(t *testing.T) {
 	w.do("HSET", "{orders-input}:meta", "format", "1-repartitioning", "state", "repartitioning", "from", "2", "to", "4")
 	found(t, w.look(), preflight.Fatal, preflight.Layout, "being repartitioned", "to 4 again", "streamlease")
 }
+
+// What the balance takes never stops a start: that its rights are missing, or that its keys are of another type, is a warning, in each
+// partition.
+func TestWhatTheBalanceTakesIsNeverFatal(t *testing.T) {
+	all := preflight.Rules("orders", 2, preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToSignal, preflight.ToCheckpoint, preflight.ToInspect,
+		preflight.ToBalance)
+	for name, how := range map[string][]string{"asked": {"+acl|whoami", "+acl|dryrun"}, "tried": nil} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, command := range []string{"hget", "hlen", "hgetall", "hincrby"} {
+				rules := slices.DeleteFunc(slices.Concat(all, how), func(rule string) bool { return rule == "+"+command })
+				r := w.lookWith(w.as(rules...))
+				require.NoError(t, r.Err())
+				f := found(t, r, preflight.Warning, preflight.Rights, strings.ToUpper(command), "streams are not spread evenly")
+				require.Contains(t, f.Do, "+"+command)
+				require.Empty(t, preflight.Missing(t.Context(), w.as(rules...), w.terms), "what a start that failed is explained by")
+			}
+			layout := w.terms.Layout
+			keys := []string{layout.Wishes()}
+			for p := range 2 {
+				k := layout.Keys(p)
+				keys = append(keys, k.Books, k.Load, k.Fleet)
+			}
+			rules := slices.DeleteFunc(slices.Concat(all, how), func(rule string) bool { return rule[0] == '~' })
+			for p := range 2 {
+				k := layout.Keys(p)
+				rules = append(rules, "~"+k.Input, "~"+k.Lease("*"), "~"+k.Recover("*"), "~"+layout.Meta())
+				for _, key := range []string{k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters, k.Checkpoints, k.Signals} {
+					rules = append(rules, "~"+key)
+				}
+			}
+			r := w.lookWith(w.as(rules...))
+			require.NoError(t, r.Err())
+			for _, key := range keys {
+				found(t, r, preflight.Warning, preflight.Rights, "may not use the key "+key)
+				w.do("SET", key, "x")
+			}
+			r = w.lookWith(w.as(slices.Concat(all, how)...))
+			require.NoError(t, r.Err())
+			for _, key := range keys {
+				found(t, r, preflight.Warning, preflight.Layout, "a key of another type", key)
+			}
+		})
+	}
+}

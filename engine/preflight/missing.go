@@ -76,6 +76,18 @@ var sends = map[Key][]string{
 	InputKey: {"xrange", "xpending", "xinfo|groups"},
 }
 
+// looks are the commands of who only looks at how streams are spread, for each kind of key.
+var looks = map[Key][]string{
+	NoKey:       {"ping", "time", "evalsha", "eval"},
+	MetaKey:     {"hmget"},
+	WishesKey:   {"pttl", "hlen", "hgetall"},
+	InputKey:    {"xlen"},
+	SessionsKey: {"zrangebyscore"},
+	BooksKey:    {"hmget"},
+	LoadKey:     {"zrange"},
+	FleetKey:    {"hlen", "hgetall"},
+}
+
 func lacks(ctx context.Context, client rueidis.Client, t Terms, probe func(*prober)) []Lack {
 	var all []Lack
 	for addr, c := range client.Nodes() {

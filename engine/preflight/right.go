@@ -44,6 +44,11 @@ const (
 	ToSend
 	// ToCheckpoint is for checkpoints: without it nobody can store any, and everything else works.
 	ToCheckpoint
+	// ToBalance is for spreading streams evenly over processes. A process without it takes what comes, and hands nothing back to even
+	// that out; everything else works.
+	ToBalance
+	// ToAsk is for operators who wish something of processes (scan.Inspector.Ask), in addition to LookRules.
+	ToAsk
 )
 
 // Key is a kind of key of a service.
@@ -62,10 +67,18 @@ const (
 	SignalsKey
 	MetaKey
 	CheckpointsKey
+	BooksKey
+	LoadKey
+	FleetKey
+	WishesKey
 )
 
-// keyKinds are all kinds of keys.
-var keyKinds = []Key{InputKey, SessionsKey, LaterKey, TokenKey, ScanKey, LeaseKey, RecoverKey, DeadLettersKey, CheckpointsKey, SignalsKey, MetaKey}
+// keyKinds are the kinds of keys of each partition, and serviceKeys are those of which a service has one.
+var (
+	keyKinds = []Key{InputKey, SessionsKey, LaterKey, TokenKey, ScanKey, LeaseKey, RecoverKey, DeadLettersKey, CheckpointsKey, SignalsKey,
+		BooksKey, LoadKey, FleetKey}
+	serviceKeys = []Key{MetaKey, WishesKey}
+)
 
 // of returns the key of this kind in a partition. For leases and marks of recovery it returns a name that no lease and no mark has.
 func (k Key) of(layout *cluster.Layout, partition int) string {
@@ -91,19 +104,29 @@ func (k Key) of(layout *cluster.Layout, partition int) string {
 		return keys.Checkpoints
 	case SignalsKey:
 		return keys.Signals
+	case BooksKey:
+		return keys.Books
+	case LoadKey:
+		return keys.Load
+	case FleetKey:
+		return keys.Fleet
 	case MetaKey:
 		return layout.Meta()
+	case WishesKey:
+		return layout.Wishes()
 	}
 	return ""
 }
 
 // KindOf returns the kind of a key of a service, and whether it is one.
 func KindOf(layout *cluster.Layout, key string) (kind Key, ok bool) {
-	if key == layout.Meta() {
-		return MetaKey, true
+	for _, kind := range serviceKeys {
+		if key == kind.of(layout, 0) {
+			return kind, true
+		}
 	}
 	for p := range layout.Partitions() {
-		for _, kind := range keyKinds[:len(keyKinds)-1] {
+		for _, kind := range keyKinds {
 			name := kind.of(layout, p)
 			if key == name || (kind == LeaseKey || kind == RecoverKey) && strings.HasPrefix(key, name) {
 				return kind, true
@@ -163,6 +186,11 @@ var rights = slices.Concat(
 	on(DeadLettersKey, ToInspect, "xrange %k 0-0 0-0", "xrevrange %k 0-0 0-0", "xdel %k 0-0"),
 	on(CheckpointsKey, ToCheckpoint, "pttl %k", "hmget %k s", "hset %k f v f", "hdel %k -", "hscan %k 0 COUNT 1"),
 	on(SignalsKey, ToSignal, "xadd %k 0-0 f v", "xrange %k 0-0 0-0", "xdel %k 0-0"),
+	on(BooksKey, ToBalance, "pttl %k", "hmget %k weight", "hset %k f v f", "hincrby %k joins x"),
+	on(LoadKey, ToBalance, "zadd %k x "+nothing, "zrange %k 1 0", "zrem %k "+nothing),
+	on(FleetKey, ToBalance, "pttl %k", "hget %k "+nothing, "hset %k f v f", "hdel %k "+nothing, "hlen %k", "hgetall %k"),
+	on(WishesKey, ToBalance, "pttl %k", "hlen %k", "hgetall %k", "hdel %k "+nothing),
+	on(WishesKey, ToAsk, "hset %k f v f", "hget %k "+nothing),
 	on(MetaKey, Always, "hmget %k format", "hsetnx %k format x"),
 	on(LaterKey, ToInspect, "zscore %k "+nothing),
 	on(MetaKey, ToInspect, "hdel %k "+nothing),
@@ -177,6 +205,10 @@ var rights = slices.Concat(
 	on(SignalsKey, ToOperate, "type %k", "exists %k", "unlink %k"),
 	on(CheckpointsKey, ToOperate, "type %k", "exists %k", "unlink %k", "hlen %k", "pttl %k", "hscan %k 0 COUNT 1", "hmget %k s",
 		"hset %k", "hdel %k -"),
+	on(BooksKey, ToOperate, "type %k", "exists %k", "unlink %k", "hlen %k"),
+	on(LoadKey, ToOperate, "type %k", "exists %k", "unlink %k", "zcard %k"),
+	on(FleetKey, ToOperate, "type %k", "exists %k", "unlink %k", "hlen %k"),
+	on(WishesKey, ToOperate, "type %k", "exists %k", "unlink %k", "hlen %k"),
 	on(LeaseKey, ToOperate, "unlink %k"),
 	on(RecoverKey, ToOperate, "unlink %k"),
 	on(LeaseKey, MovingOver, "exists %k"),
@@ -268,6 +300,25 @@ func SignalRules(service string, partitions int) []string {
 		rules = append(rules, "~{"+service+"-input-*}:signals")
 	}
 	return rules
+}
+
+// LookRules returns the access rules of a user that looks at how streams are spread, and at what operators wish, and does nothing else
+// (scan.Inspector: Balance, Wishes).
+func LookRules(service string, partitions int) []string {
+	rules := prefixed("~", KeyPatterns(service, partitions))
+	for _, kind := range slices.Concat([]Key{NoKey}, serviceKeys, keyKinds) {
+		for _, rule := range prefixed("+", looks[kind]) {
+			if !slices.Contains(rules, rule) {
+				rules = append(rules, rule)
+			}
+		}
+	}
+	return append(rules, clusterRules...)
+}
+
+// AskRules returns the access rules that such a user needs besides to wish something (scan.Inspector: Ask, Withdraw).
+func AskRules() []string {
+	return []string{"+hset", "+hdel", "+hget", "+xadd"}
 }
 
 // SenderRules returns the access rules that a publisher needs besides its own to announce with OnlyIfUnowned.

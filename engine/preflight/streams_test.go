@@ -16,7 +16,7 @@ import (
 
 // reader returns the rules of a user that reads these streams, each of them with what it takes, without some.
 func reader(r preflight.Reading, without ...string) []string {
-	rules := preflight.Rules("orders", 1, preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToSignal, preflight.ToCheckpoint,
+	rules := preflight.Rules("orders", 1, preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToSignal, preflight.ToCheckpoint, preflight.ToBalance,
 		preflight.ToInspect, preflight.OnCluster)
 	rules = append(rules, preflight.ReadingRules(r)...)
 	return slices.DeleteFunc(rules, func(rule string) bool { return slices.Contains(without, rule) })
@@ -72,7 +72,7 @@ func TestEachRightToReadThatIsMissing(t *testing.T) {
 		{[]string{"+xtrim"}, "warning: user app may not run XTRIM on data streams: no handled message is deleted", "+xtrim"},
 		{[]string{"+client|tracking"}, "warning: user app may not run CLIENT TRACKING: each stream is read every 2s, which is 5000 reads a second for 10,000 streams",
 			"+client|tracking"},
-		{[]string{"+hset"}, "warning: user app may not run HSET, without which no positions are stored", "+hset"},
+		{[]string{"+hscan"}, "warning: user app may not run HSCAN, without which no positions are stored", "+hscan"},
 		{[]string{"~events:*"}, "fatal: user app may not read the data streams events:*: each of them fails", "~events:*"},
 		{[]string{"~audit"}, "fatal: user app may not read the data streams audit: each of them fails", "~audit"},
 	}

@@ -96,7 +96,7 @@ func harnessOn(t testing.TB, b *backend, partitions int) *harness {
 func (h *harness) grant(ctx context.Context) {
 	h.t.Helper()
 	rules := append([]string{"ACL", "SETUSER", h.service, "reset", "on", ">secret", "resetchannels"},
-		preflight.Rules(h.service, h.layout.Partitions(), preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.OnCluster, preflight.ToCheckpoint)...)
+		preflight.Rules(h.service, h.layout.Partitions(), preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.OnCluster, preflight.ToCheckpoint, preflight.ToBalance)...)
 	for _, s := range h.data() {
 		_, err := s.Call(ctx, rules...)
 		require.NoError(h.t, err)

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "update the rules in docs/ACL.md")
 const document = "../../docs/ACL.md"
 
 // needs are the needs of an engine.
-var needs = []preflight.Need{preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToSignal, preflight.ToCheckpoint,
+var needs = []preflight.Need{preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToSignal, preflight.ToCheckpoint, preflight.ToBalance,
 	preflight.OnCluster}
 
 // extra returns the rules that more needs add to those of an engine.
@@ -50,6 +50,8 @@ func blocks() (all [][]string) {
 		append(begin("chat"), extra(1, preflight.WithHintsSet)...),
 		append(begin("chat"), extra(1, preflight.ToInspect)...),
 		append(begin("chat"), extra(16, preflight.ToInspect, preflight.ToOperate)...),
+		append(fresh("chat-viewer"), preflight.LookRules("chat", 16)...),
+		append(begin("chat-viewer"), preflight.AskRules()...),
 		append(begin("chat"), "+acl|whoami", "+acl|dryrun", "+config|get"),
 		append(begin("chat-producer"), preflight.SignalRules("chat", 16)...),
 	}

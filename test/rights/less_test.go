@@ -119,7 +119,7 @@ func TestPreflightFindsTheNodeThatLacksARight(t *testing.T) {
 	c := servers.NewCluster(t, servers.ClusterOptions{})
 	ctx := context.Background()
 	rules := append([]string{"ACL", "SETUSER", "chat", "reset", "on", ">secret", "resetchannels"},
-		preflight.Rules(service, 16, preflight.Always, preflight.ToSettle, preflight.OnCluster, preflight.ToCheckpoint)...)
+		preflight.Rules(service, 16, preflight.Always, preflight.ToSettle, preflight.OnCluster, preflight.ToCheckpoint, preflight.ToBalance)...)
 	for _, node := range c.Nodes() {
 		_, err := node.Call(ctx, rules...)
 		require.NoError(t, err)

