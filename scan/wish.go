@@ -176,8 +176,8 @@ func parseWish(field, value string, now int64) (w Wish, ok bool) {
 // as it has not ended, those that start later included. Processes of an earlier version know nothing of wishes. Repartition keeps wishes,
 // DeleteService deletes them.
 //
-// After an error that leaves it open whether the call ran, it may be repeated. Errors match api.ErrInvalidConfig, ErrTooManyWishes or
-// ErrUnknownService, or are those of the client.
+// After an error that leaves it open whether the call ran, it may be repeated; until then it may still run, and replace what somebody
+// else asks. Errors match api.ErrInvalidConfig, ErrTooManyWishes or ErrUnknownService, or are those of the client.
 func (i *Inspector) Ask(ctx context.Context, w Wish) error {
 	if err := w.validate(); err != nil {
 		return err

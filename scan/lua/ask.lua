@@ -7,6 +7,9 @@
 -- Atomic   so that of two wishes in one field the later one stays, and no process looks before it is there.
 -- Parts    clock checkpoint signal
 --
+-- A call that runs late, after its caller gave up, is as one that is made then: it replaces what was recorded meanwhile, and lasts from
+-- then on. Asked again, it leaves the same.
+--
 -- Nothing depends on the signal: where it is refused, or is lost, processes look all the same, only later. It is of kind wish, and names
 -- no stream. A value is "<kind> <end, ms> <weight × 1,000> <reason>", as wish.go reads it.
 

@@ -8,8 +8,9 @@
 -- Atomic   so that no consumer changes its row, and the sums with it, between the look at the rows and the new sums.
 -- Parts    judge checkpoint
 --
--- Sums drift where a server forgets one of two calls, or the row of a consumer and not its share of the sums. Running this twice changes
--- nothing more. A right that is missing half-way leaves the rest to the next run.
+-- Sums drift where a server forgets one of two calls, or the row of a consumer and not its share of the sums. A caller that dies leaves
+-- nothing half-way, and a call that runs late goes by what is there then, so a second one changes nothing more. What a missing right
+-- leaves half-way is finished by a later run.
 --
 -- It takes time in proportion to the rows, so there is a limit: somebody may have written a million by hand. Going through those page by
 -- page would not do, since consumers change their rows and the sums between the pages.

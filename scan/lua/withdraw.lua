@@ -5,6 +5,8 @@
 -- Returns  1; 0: there is none of this kind in the field, and nothing was done
 -- Atomic   so that no other wish that is recorded in the field at this moment is taken back.
 -- Parts    checkpoint signal
+--
+-- Asked again, it finds nothing. A call that runs late takes back what was recorded meanwhile, if that is of the same kind.
 
 local wishes, field = KEYS[1], ARGV[1]
 
