@@ -52,7 +52,8 @@ type Process struct {
 	// State is what it is in all partitions; where that differs, one that is not BalanceShares.
 	State BalanceState
 
-	// Weight is its weight, as it was set; Held is how many streams it holds; Fill is Held by Weight.
+	// Weight is its weight. Held is how many streams it holds; 0 for one that hands them all back, since those are as good as the others'.
+	// Fill is Held by Weight.
 	Weight float64
 	Held   int
 	Fill   float64
@@ -60,7 +61,7 @@ type Process struct {
 	// Fair is its fair share, in streams: Weight × Balance.Fair. It is 0 for one that does not share.
 	Fair float64
 
-	// Over is since when it holds too much, by the server's clock; zero: it does not.
+	// Over is since when it holds too much, by its own clock; zero: it does not.
 	Over time.Time
 
 	// Wishes are what operators wish of its consumer ID.

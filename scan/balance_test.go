@@ -98,6 +98,82 @@ func TestBalance(t *testing.T) {
 	}
 }
 
+// reporter is a consumer that reports a standing by its beats, in partition 0.
+type reporter struct {
+	*fleet
+	name     string
+	standing lease.Standing
+	told     lease.Fleet
+	leases   *lease.Store
+}
+
+func (f *fleet) reporter(name string, standing lease.Standing) *reporter {
+	f.t.Helper()
+	r := &reporter{fleet: f, name: name, standing: standing}
+	r.leases = lease.NewStore(f.layout, lease.Settings{
+		LeaseTTL: 30 * time.Second, SessionTTL: fleetSessionTTL, Gap: time.Hour, Settle: true, Timeout: 20 * time.Second,
+		Balance: lease.NewBalance(f.layout, lease.NewClock(), func(int) lease.Standing { return r.standing },
+			func(_ int, told lease.Fleet) { r.told = told }, func(_ int, err error) { require.NoError(f.t, err) }),
+	}, f.Client, f.Client, nil)
+	_, err := r.leases.Open(f.ctx, 0, name, 0)
+	require.NoError(f.t, err)
+	return r
+}
+
+func (r *reporter) beats() lease.Fleet {
+	r.t.Helper()
+	_, err := r.leases.Beat(r.ctx, 0, r.name, false)
+	require.NoError(r.t, err)
+	return r.told
+}
+
+// What beats write is what is shown, and adding it up changes nothing. Sums that have drifted are as they were before the next beat.
+func TestBalanceAndTallyOfWhatBeatsReport(t *testing.T) {
+	everyServer(t, func(t *testing.T, f *fleet) {
+		f.open(0, "older.1")
+		a := f.reporter("a.ABCDEFGHIJKL", lease.Standing{Part: lease.PartShares, Weight: 2.5, Held: 20, Over: time.UnixMilli(1_700_000_000_000)})
+		b := f.reporter("b.ABCDEFGHIJKL", lease.Standing{Part: lease.PartPaused, Weight: 1, Held: 7, Here: 7})
+		c := f.reporter("c.ABCDEFGHIJKL", lease.Standing{Part: lease.PartEvacuating, Weight: 1, Held: 3, Here: 3})
+		f.entries(0, 42)
+		for range 2 {
+			for _, r := range []*reporter{a, b, c} {
+				r.standing.Held += 5
+				r.beats()
+			}
+		}
+		want := a.beats()
+		require.Equal(t, []any{35, 3.5}, []any{want.Total, want.Weight}, "the older one counts as one")
+		books := func() map[string]string {
+			found, err := f.Try("HGETALL", f.layout.Keys(0).Books).AsStrMap()
+			require.NoError(t, err)
+			delete(found, "oldest")
+			return found
+		}
+		before := books()
+		require.NoError(t, f.store().Tally(f.ctx, 0, a.name))
+		require.Equal(t, before, books())
+		found := f.balance()
+		require.Equal(t, scan.Balance{
+			Processes: []scan.Process{
+				{Name: a.name, ConsumerID: "a", State: scan.BalanceShares, Weight: 2.5, Held: 30, Fill: 12, Fair: 25, Over: a.standing.Over},
+				{Name: b.name, ConsumerID: "b", State: scan.BalancePaused, Weight: 1, Held: 7, Fill: 7},
+				{Name: c.name, ConsumerID: "c", State: scan.BalanceEvacuating, Weight: 1},
+			},
+			Streams: 35, Away: 7, Weight: 3.5, Fair: 10, Older: 1,
+		}, found)
+
+		f.Do("HSET", f.layout.Keys(0).Books, "weight", "99", "full", "1", "silent", "12")
+		f.setDeadline(0, c.name, 1)
+		require.NoError(t, f.store().Tally(f.ctx, 0, a.name))
+		before["joins"] = strconv.Itoa(f.Num("HGET", f.layout.Keys(0).Books, "joins"))
+		require.Equal(t, before, books())
+		want.Changes++
+		require.Equal(t, want, a.beats())
+		require.NoError(t, a.leases.Leave(f.ctx, 0, c.name), "it is gone, and is not counted twice")
+		require.Equal(t, want, a.beats())
+	})
+}
+
 // A partition that cannot be read is missing, and named; so are wishes.
 func TestBalanceOfWhatCanBeRead(t *testing.T) {
 	f := newFleet(t, 2)

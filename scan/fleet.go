@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/lease"
 )
 
 // maxFleet is how many consumers of a partition are gone through in one script. On a core that others use, too, 1,000 take the server
@@ -17,27 +18,26 @@ const maxFleet = 10_000
 type BalanceState string
 
 const (
-	BalanceShares     BalanceState = "shares"     // it takes its share
-	BalanceFull       BalanceState = "full"       // it holds as many as it may (engine.WithMaxStreams)
-	BalanceBehind     BalanceState = "behind"     // its handlers do not keep up, so it does not read
-	BalancePaused     BalanceState = "paused"     // it was told to take no more
-	BalanceEvacuating BalanceState = "evacuating" // it was told to hand back what it holds, and keeps running
-	BalanceDraining   BalanceState = "draining"   // it hands back what it holds, and stops
-	BalanceLeft       BalanceState = "left"       // it has stopped, and its session is not closed yet
+	BalanceShares     = BalanceState(lease.PartShares)     // it takes its share
+	BalanceFull       = BalanceState(lease.PartFull)       // it holds as many as it is to hold (engine.WithMaxStreams)
+	BalanceBehind     = BalanceState(lease.PartBehind)     // its handlers, or its renewals, are behind
+	BalancePaused     = BalanceState(lease.PartPaused)     // it is to take no more
+	BalanceEvacuating = BalanceState(lease.PartEvacuating) // it hands back what it holds, and goes on running
+	BalanceDraining   = BalanceState(lease.PartDraining)   // it hands back what it holds, and stops
 )
 
-// member is what a consumer has on record in the fleet of a partition: "<weight × 1,000> <away> <over> <state>". tally.lua reads it, too.
+// member is what a consumer has on record in the fleet of a partition, as lease/lua/parts/fleet.lua describes it.
 type member struct {
-	weight float64      // of its process, as it was set
-	away   int          // streams that it holds and does not share; 0 while it shares
-	over   time.Time    // since when it holds too much, by the server's clock; zero: it does not
+	weight float64      // of its process
+	away   int          // streams that stay with it although it does not share; 0 while it shares
+	over   time.Time    // since when it holds too much, by its clock; zero: it does not
 	state  BalanceState // as it was written
 }
 
-// parseMember reads a row; ok is false for one that nothing of this library wrote. A later version may append to it.
+// parseMember reads a row; ok is false for one that cannot be read, and counts as nothing.
 func parseMember(row string) (m member, ok bool) {
 	words := strings.Split(row, " ")
-	if len(words) < 4 || words[3] == "" || strings.Trim(words[3], "abcdefghijklmnopqrstuvwxyz") != "" {
+	if len(words) != 4 || words[3] == "" || strings.Trim(words[3], "abcdefghijklmnopqrstuvwxyz") != "" {
 		return m, false
 	}
 	weight, ok1 := parseDigits(words[0], 9)
@@ -53,10 +53,13 @@ func parseMember(row string) (m member, ok bool) {
 	return m, true
 }
 
-// parseDigits reads a number of up to so many digits, and nothing else.
+// parseDigits reads a number without a sign. One that has more digits than that counts as 0: this library writes none.
 func parseDigits(text string, most int) (n int64, ok bool) {
-	if len(text) > most || strings.Trim(text, "0123456789") != "" {
+	if text == "" || strings.Trim(text, "0123456789") != "" {
 		return 0, false
+	}
+	if text = strings.TrimLeft(text, "0"); text == "" || len(text) > most {
+		return 0, true
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	return n, err == nil

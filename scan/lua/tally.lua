@@ -3,10 +3,10 @@
 --
 -- KEYS     1 sessions  2 books  3 load  4 fleet
 -- ARGV     1 calling consumer  2 settle mode  3 gap threshold, ms  4 most rows
--- Returns  { rows removed, members of load removed, 1 if the sums had drifted, else 0 }; { 'wait' }: nobody may be found gone now; or
+-- Returns  { rows removed, members of load removed, sums that had drifted }; { 'wait' }: nobody may be found gone now; or
 --          { 'many', rows }: there are more rows than that, and nothing was done
 -- Atomic   so that no consumer changes its row, and the sums with it, between the look at the rows and the new sums.
--- Parts    judge checkpoint
+-- Parts    judge checkpoint fleet
 --
 -- Sums drift where a server forgets one of two calls, or the row of a consumer and not its share of the sums. A caller that dies leaves
 -- nothing half-way, and a call that runs late goes by what is there then, so a second one changes nothing more. What a missing right
@@ -30,18 +30,8 @@ if count > most then
   return { 'many', count }
 end
 
--- A longer number was not written by a consumer, and would make a sum that is no integer any more. Times, which are not summed, may
--- have more.
-local MOST_DIGITS, MOST_DIGITS_OF_TIME = 9, 15
-
--- The weight × 1,000, the streams that the books count as away, and the state in a row; nil if it cannot be read. A later version may
--- append to it.
-local function parse_row(row)
-  local weight, away, over, state = string.match(row .. ' ', '^(%d+) (%d+) (%d+) (%l+) ')
-  if weight and #weight <= MOST_DIGITS and #away <= MOST_DIGITS and #over <= MOST_DIGITS_OF_TIME then
-    return tonumber(weight), tonumber(away), state
-  end
-end
+-- A greater number was not written by a consumer, and would make a sum that is no integer any more.
+local MOST = 999999999
 
 -- Removes names from a key, as many at a time as unpack takes.
 local function remove(command, key, names)
@@ -50,22 +40,20 @@ local function remove(command, key, names)
   end
 end
 
-local alive = {}
-for _, consumer in ipairs(redis.call('ZRANGEBYSCORE', sessions, '(' .. string.format('%.0f', now), '+inf')) do
+local living, alive = redis.call('ZRANGEBYSCORE', sessions, '(' .. string.format('%.0f', now), '+inf'), {}
+for _, consumer in ipairs(living) do
   alive[consumer] = true
 end
-local weight, full, sharing, gone = 0, 0, {}, {}
+local weight, full, sharing, known, gone = 0, 0, {}, 0, {}
 local flat = on_key('HGETALL', fleet)
 for i = 1, #flat, 2 do
   local consumer = flat[i]
   if alive[consumer] then
-    local share, away, state = parse_row(flat[i + 1])
-    if state == 'shares' then
-      weight = weight + share
-      sharing[consumer] = true
-    elseif state then
-      full = full + away
-    end
+    known = known + 1
+    local share, away = counted(flat[i + 1])
+    weight = weight + (share <= MOST and share or 0)
+    full = full + (away <= MOST and away or 0)
+    sharing[consumer] = share > 0
   else
     gone[#gone + 1] = consumer
   end
@@ -81,13 +69,18 @@ end
 
 remove('HDEL', fleet, gone)
 remove('ZREM', load, idle)
-local sums = { string.format('%.0f', weight), string.format('%.0f', full) }
-local known = on_key('HMGET', books, 'weight', 'full')
-local drifted = (known[1] or '0') ~= sums[1] or (known[2] or '0') ~= sums[2]
-if drifted then
-  on_key('HSET', books, 'weight', sums[1], 'full', sums[2])
+local fields, sums, drifted = { 'weight', 'full', 'silent' }, { weight, full, #living - known }, {}
+local before = on_key('HMGET', books, unpack(fields))
+for i, field in ipairs(fields) do
+  local sum = string.format('%.0f', sums[i])
+  if (before[i] or '0') ~= sum then
+    drifted[#drifted + 1], drifted[#drifted + 2] = field, sum
+  end
+end
+if #drifted > 0 then
+  on_key('HSET', books, unpack(drifted))
 end
 if #gone > 0 then
   on_key('HINCRBY', books, 'joins', #gone)
 end
-return { #gone, #idle, drifted and 1 or 0 }
+return { #gone, #idle, #drifted / 2 }
