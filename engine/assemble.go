@@ -43,6 +43,8 @@ func (e *Engine) assemble(base context.Context, to delivery) (err error) {
 	a.parked, a.signals = e.parked, e.signals
 	e.sessions.sessionParts = e.sessionParts(base)
 	e.reader = e.makeReader(a)
+	e.shedder = newShedder(&e.env, shedderParts{balancer: e.balancer, table: e.table, ownership: e.ownership, draining: e.draining})
+	e.wishes = newWishes(&e.env, e.scan, e.names.id, func(w wanted) bool { return e.balancer.wish(w) }, e.shedder.nudge)
 	e.backlogs = newBacklogs(&e.env, len(e.partitions), e.scan)
 	e.predecessors = newPredecessors(&e.env, e.scan, e.layout.Service(), e.names.run, len(e.partitions))
 	e.recoverer = e.makeRecoverer(base)
@@ -173,7 +175,8 @@ func (e *Engine) makeParked(base context.Context, a *acquirer) *parked {
 
 func (e *Engine) makeSignals(base context.Context) *signals {
 	return newSignals(base, &e.env, len(e.partitions), e.lanes.of, signalParts{
-		store: e.store, positions: e.positions, table: e.table, ownership: e.ownership,
+		wished: func() { e.wishes.nudge() },
+		store:  e.store, positions: e.positions, table: e.table, ownership: e.ownership,
 		freed:  func(stream string) { e.parked.freedElsewhere(stream) },
 		hasten: func(partition int, within time.Duration) { e.parked.hasten(partition, within) },
 	})
@@ -288,7 +291,7 @@ func (e *Engine) delivered(to delivery, n api.Notification, err error, took time
 		}
 	case api.Releasing:
 		if l, _ := n.Lease.(*lease.Lease); to.handsBack() {
-			l.HandBack()
+			l.HandBackFor(n.Err)
 		}
 	}
 	if err != nil {

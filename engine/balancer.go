@@ -6,7 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/balance"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/engine/internal/quota"
 	"github.com/streamlease/streamlease/lease"
 )
@@ -18,7 +20,8 @@ type balancerParts struct {
 	streams    *quota.Streams
 	behind     func(partition int) bool // reports whether a partition is not read, since this process cannot keep up
 	draining   func() bool
-	changed    func() // called when more may be read than before
+	changed    func()              // called when more may be read than before
+	beat       func(partition int) // has a beat sent soon; does nothing before the start
 }
 
 // balancer knows how the streams of the service are spread over the fleet, as far as this process's beats say, and from that how many
@@ -37,12 +40,12 @@ type balancer struct {
 		sync.Mutex
 		views    []view // by partition
 		share    balance.Share
-		weight   float64
-		wish     lease.Part // PartPaused, PartEvacuating, or empty
-		full     bool       // the limit was reached, and is not far off yet
+		wants    wants
+		full     bool // the limit was reached, and is not far off yet
 		newcomer balance.Newcomer
-		taken    int // announcements read since the start
-		over     time.Time
+		taken    int          // announcements read since the start
+		over     time.Time    // since when too much is held; zero: it is not
+		pace     balance.Pace // as it was last decided
 	}
 }
 
@@ -59,7 +62,7 @@ type view struct {
 func newBalancer(e *env, parts balancerParts) *balancer {
 	b := &balancer{env: e, balancerParts: parts}
 	b.mu.views = make([]view, len(parts.partitions))
-	b.mu.weight = e.cfg.weight
+	b.mu.wants.program.weight = e.cfg.weight
 	b.mu.share.Open = true
 	return b
 }
@@ -76,7 +79,7 @@ func (b *balancer) standing(partition int) lease.Standing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := lease.Standing{
-		Part: b.partLocked(partition, held), Weight: b.mu.weight, Held: b.table.Len(), Here: b.table.Count(partition), Over: b.mu.over,
+		Part: b.partLocked(partition, held), Weight: b.mu.wants.weight(), Held: b.table.Len(), Here: b.table.Count(partition), Over: b.mu.over,
 	}
 	b.mu.views[partition].sent = 0
 	if s.Part == lease.PartShares {
@@ -95,14 +98,14 @@ func (b *balancer) partLocked(partition, held int) lease.Part {
 	switch {
 	case b.draining():
 		return lease.PartDraining
-	case b.mu.wish != "":
-		return b.mu.wish
+	case b.mu.wants.part() != "":
+		return b.mu.wants.part()
 	}
 	limit, limited := b.streams.Limit()
 	b.mu.full = limited && (held >= limit || b.mu.full && float64(held) > fullShare*float64(limit))
-	behind := b.behind(partition)
+	behind, weight := b.behind(partition), b.mu.wants.weight()
 	switch {
-	case !b.mu.full && !behind, !balance.Full(b.mu.weight, held, b.partsLocked(b.mu.weight)):
+	case !b.mu.full && !behind, !balance.Full(weight, held, b.partsLocked(weight)):
 		return lease.PartShares
 	case b.mu.full:
 		return lease.PartFull
@@ -126,7 +129,7 @@ func (b *balancer) weightLocked(partition, held int) float64 {
 	if b.partLocked(partition, held) != lease.PartShares {
 		return 0
 	}
-	return b.mu.weight
+	return b.mu.wants.weight()
 }
 
 // answered takes in what a call has answered about a partition.
@@ -167,7 +170,7 @@ func (b *balancer) knowsLocked() bool {
 // roomLocked returns how many more streams this process may take.
 func (b *balancer) roomLocked(held int) int {
 	switch {
-	case b.mu.wish != "":
+	case b.mu.wants.part() != "":
 		return 0
 	case !b.gated() || !b.knowsLocked():
 		return math.MaxInt
@@ -186,7 +189,7 @@ func (b *balancer) allow(partition, n int) (allowed int, leftover bool) {
 	}
 	b.waiting.Store(true)
 	v := &b.mu.views[partition]
-	if b.mu.wish != "" || v.Waited < 0 || b.clock.Now() < v.leftover+int64(leftoverEvery) {
+	if b.mu.wants.part() != "" || v.Waited < 0 || b.clock.Now() < v.leftover+int64(leftoverEvery) {
 		return 0, false
 	}
 	n = min(n, b.mu.share.Leftover(held, v.Waited), b.mu.newcomer.Room(b.mu.share.Total, b.mu.taken))
@@ -203,13 +206,16 @@ func (b *balancer) more(partition, n int) int {
 	return n
 }
 
-// read counts announcements that were read, until placed is called with the same number.
+// take counts announcements that are being read, or were, until placed is called with their number. Fewer than 0 were not there.
+func (b *balancer) take(n int) { b.taking.Add(int64(n)) }
+
+// read notes that a read has brought so many.
 func (b *balancer) read(partition, n int, leftover bool) {
-	b.taking.Add(int64(n))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.mu.taken += n
 	if leftover {
+		b.metrics.Inc(metrics.LeftoverReads)
 		b.mu.views[partition].leftover = b.clock.Now()
 	}
 }
@@ -228,15 +234,54 @@ func (b *balancer) refused(partition int, err error) {
 		"remedy", "grant what docs/ACL.md lists, or turn it off in the whole fleet by WithBalance")
 }
 
-// leave has beats report that this process drains, and returns how long to wait for others to see it. It comes after draining reports it.
-func (b *balancer) leave(drain time.Duration) time.Duration {
-	for _, p := range b.partitions {
-		b.calls.ReportNow(p.number)
-	}
+// look returns what a shedder sees.
+func (b *balancer) look(held int) balance.Look {
+	now := b.clock.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.gated() || !b.knowsLocked() {
-		return 0
+	l := balance.Look{
+		Now: time.Duration(now), Share: b.mu.share, Held: held, Changes: b.changesLocked(), Settled: true, Frozen: b.mu.wants.operators.freeze,
 	}
-	return b.mu.share.LeadOf(b.held(), drain)
+	for n, v := range b.mu.views {
+		l.Waited = max(l.Waited, v.Waited)
+		p := b.partitions[n]
+		if v.at == 0 || now > v.at+int64(balance.Stale) || p.isSettling() {
+			l.Settled = false
+		}
+	}
+	return l
+}
+
+// noteOver notes for how long too much has been held, which beats report.
+func (b *balancer) noteOver(p balance.Pace) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.pace = p
+	switch {
+	case p.Over == 0:
+		b.mu.over = time.Time{}
+	case b.mu.over.IsZero():
+		b.mu.over = time.Now().Add(-p.Over)
+	}
+}
+
+// emit shows how the streams are spread.
+func (b *balancer) emit(emit metrics.Emit) {
+	held := b.held()
+	b.mu.Lock()
+	share, weight, pace, room := b.mu.share, b.mu.wants.weight(), b.mu.pace, b.roomLocked(held)
+	b.mu.Unlock()
+	open := 0.0
+	if room > 0 {
+		open = 1
+	}
+	emit(metrics.BalanceFair, api.NoPartition, share.Fair)
+	emit(metrics.BalanceFill, api.NoPartition, float64(b.table.Len())/weight)
+	if share.Least >= 0 {
+		emit(metrics.BalanceFillLeast, api.NoPartition, share.Least)
+	}
+	emit(metrics.BalanceWeight, api.NoPartition, weight)
+	emit(metrics.BalanceGateOpen, api.NoPartition, open)
+	emit(metrics.BalanceOver, api.NoPartition, pace.Over.Seconds())
+	emit(metrics.BalanceHeldOff, api.NoPartition, float64(pace.HeldOff))
 }

@@ -39,8 +39,8 @@ const (
 	// DefaultReadMemory lets eight partitions read full batches at a time.
 	DefaultReadMemory = 64 << 20
 
-	// MinWeight and MaxWeight are far enough apart for any two machines.
-	MinWeight, MaxWeight = 0.01, 1000.0
+	// MinWeight and MaxWeight are the limits of WithWeight and SetWeight.
+	MinWeight, MaxWeight = scan.MinWeight, scan.MaxWeight
 
 	// MinTTL leaves time for a margin and two attempts at a beat on a network with round trips of some 10 ms.
 	MinTTL = 500 * time.Millisecond

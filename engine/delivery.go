@@ -75,9 +75,6 @@ type handled struct {
 }
 
 func (h *handled) deliver(n api.Notification, done func(error)) {
-	if n.Kind == api.Releasing {
-		defer n.Lease.(*lease.Lease).HandBackFor(n.Err) // also after a panic
-	}
 	done(h.handler.Handle(h.contextOf(n), n))
 }
 

@@ -85,9 +85,7 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 // reads then.
 func (e *Engine) lead() <-chan struct{} {
 	d := e.balancer.leave(e.cfg.drainTimeout)
-	for _, p := range e.partitions {
-		e.renewer.beatNow(p.number)
-	}
+	e.room.Broadcast() // for Evacuate
 	return async(func() { backoff.Sleep(e.life.hurry, d) })
 }
 
@@ -97,7 +95,9 @@ func (e *Engine) stopTaking() { <-async(e.recoverer.work.Stop, e.parked.work.Sto
 // releaseAll notifies the owners of all streams that are held, once, that they are to be released.
 func (e *Engine) releaseAll() {
 	for _, l := range e.table.All() {
-		e.ownership.release(l, api.ErrDraining)
+		if e.ownership.release(l, api.ErrDraining) {
+			e.metrics.Inc(metrics.Rebalanced.With(metrics.MoveDrain))
+		}
 	}
 }
 

@@ -41,6 +41,8 @@ type Engine struct {
 	connector     *connector
 	pressure      *pressure
 	balancer      *balancer
+	shedder       *shedder
+	wishes        *wishes
 	completer     *completion.Completer
 	ownership     *ownership
 	leaver        *leaver
@@ -143,6 +145,7 @@ func (e *Engine) Checkpoints(ctx context.Context) error {
 // scanStore is everything that the engine asks of Redis about dead consumers and backlogs. scan.Store is the real one.
 type scanStore interface {
 	recoveryStore
+	wishStore
 	endStore
 	backlogStore
 }

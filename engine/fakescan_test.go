@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/streamlease/streamlease/api"
@@ -41,6 +42,17 @@ func (s fakeScan) Dead(ctx context.Context, n int, me string, adopt bool) (dead 
 		return nil
 	})
 	return dead, err
+}
+
+func (s fakeScan) Tally(context.Context, int, string) error { return nil }
+
+// Wishes are those of the server.
+func (s fakeScan) Wishes(ctx context.Context) (all []scan.Wish, err error) {
+	err = s.on(ctx, "wishes", 0, "", 0, func(*fakePartition) error {
+		all = slices.Clone(s.server.wishes)
+		return nil
+	})
+	return all, err
 }
 
 func (s fakeScan) Tidy(context.Context, int, string) (int, error) { return 0, nil }

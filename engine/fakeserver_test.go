@@ -13,6 +13,7 @@ import (
 
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
 )
 
 // fakeServer is a model of a Redis server with the scripts on it, as far as an engine can tell: sessions with deadlines,
@@ -28,13 +29,14 @@ type fakeServer struct {
 	// refuse returns why an entry is not moved, or done; if it is nil or returns "", the entry is.
 	refuse func(r *lease.Disposition) string
 
-	mu    sync.Mutex
-	other error  // how the service differs from what the engines expect; nil: it does not
-	run   string // id
-	runs  int
-	marks int // that were set
-	seq   int
-	parts []*fakePartition
+	mu     sync.Mutex
+	other  error  // how the service differs from what the engines expect; nil: it does not
+	run    string // id
+	runs   int
+	marks  int // that were set
+	wishes []scan.Wish
+	seq    int
+	parts  []*fakePartition
 }
 
 func (s *fakeServer) agreement() error {

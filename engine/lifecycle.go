@@ -81,6 +81,8 @@ func (e *Engine) run(ctx context.Context, way func(handling context.Context) del
 	e.log.Info("engine started", "consumer", e.ID(), "partitions", len(e.partitions), "sessions", e.Stats().Live,
 		"took", time.Duration(e.clock.Now()-began).Round(time.Millisecond))
 	group.Go(func() { warnOfEviction(base, &e.env, e.client) })
+	group.Go(func() { e.shedder.loop(base) })
+	group.Go(func() { e.wishes.loop(base) })
 
 	// 4. Streams are taken until it is time to drain.
 	return e.serve(ctx, base, to, &group)

@@ -118,6 +118,11 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 	})
 	e.balancer = newBalancer(&e.env, balancerParts{
 		partitions: e.partitions, table: e.table, streams: e.quota, behind: e.pressure.behind, draining: e.draining, changed: e.room.Broadcast,
+		beat: func(partition int) {
+			if e.life.isRunning() {
+				e.renewer.beatNow(partition)
+			}
+		},
 	})
 	e.balancer.calls = lease.NewBalance(e.layout, e.clock, e.balancer.standing, e.balancer.answered, e.balancer.refused)
 	e.positions = lease.NewSignals(e.layout, e.clock, func(p int, err error) {

@@ -90,12 +90,13 @@ func (o *ownership) announce(l *lease.Lease) {
 }
 
 // release notifies an owner, once, that its stream is to be released. why is api.ErrDraining or api.ErrRebalanced. The first reason
-// counts: the owner acts on it already.
-func (o *ownership) release(l *lease.Lease, why error) {
+// counts: the owner acts on it already. release reports whether it is the first.
+func (o *ownership) release(l *lease.Lease, why error) (first bool) {
 	if !l.Held() || !l.TellReleasing() {
-		return
+		return false
 	}
 	o.post(l, api.Notification{Kind: api.Releasing, Err: why})
+	return true
 }
 
 // post sends an owner a notification, of any kind but Added.

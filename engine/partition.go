@@ -56,6 +56,13 @@ type partition struct {
 // process believes it. Both times are on the clock's axis; 0: none was sent.
 type stretched struct{ session, lease atomic.Int64 }
 
+// isSettling reports whether the partition settles, or has no session.
+func (p *partition) isSettling() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.settling || p.mu.session == nil
+}
+
 func newPartition(number int, name string) *partition {
 	p := &partition{number: number}
 	p.mu.name = name

@@ -44,7 +44,8 @@ type reader struct {
 // there are never more than these two.
 func (r *reader) read(ctx context.Context, p *partition) {
 	failed := 0
-	more := false // the last read stopped before it had seen the end
+	more := false             // the last read stopped before it had seen the end
+	phase := 1 - r.random()/2 // so that the readers of several partitions do not wait in step: they would all take what comes first
 	var accepting sync.WaitGroup
 	defer accepting.Wait()
 	r.legacy.await(ctx, p.number)
@@ -68,7 +69,9 @@ func (r *reader) read(ctx context.Context, p *partition) {
 		if n == 0 {
 			continue
 		}
-		entries, held, rest, err := r.readOnce(ctx, p, s, n, r.blockTime(more || leftover, failed))
+		block := time.Duration(phase * float64(r.blockTime(more || leftover, failed)))
+		entries, held, rest, err := r.readOnce(ctx, p, s, n, block)
+		phase = 1
 		more = rest && !leftover
 		r.balancer.read(p.number, len(entries), leftover)
 		r.awaitIntake(p, &accepting)
@@ -176,6 +179,7 @@ func (r *reader) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 			entries, err = nil, nil
 		}
 		held = r.memory.Hold(p.number, entries)
+		r.balancer.take(len(entries))
 	}
 	others := n - len(entries)
 	if block > 0 && others > 0 && len(entries) > 0 {
@@ -184,7 +188,9 @@ func (r *reader) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	if block == 0 || len(entries) > 0 && others > 0 && s.Remaining() > 0 && ctx.Err() == nil {
 		var rest []lease.Entry
 		var bytes int
+		r.balancer.take(others) // so that the reader of another partition does not take them, too
 		rest, bytes, more, err = r.readOn(ctx, p, s, others)
+		r.balancer.take(len(rest) - others)
 		entries, held = append(entries, rest...), held+bytes
 	}
 	last := ""

@@ -19,6 +19,7 @@ type recoveryStore interface {
 	Turn(ctx context.Context, p int, me string) (bool, error)
 	Dead(ctx context.Context, p int, me string, adopt bool) ([]string, error)
 	Tidy(ctx context.Context, p int, me string) (deleted int, err error)
+	Tally(ctx context.Context, p int, me string) error
 	Recover(ctx context.Context, p int, me, dead string) (scan.Recovered, error)
 	Requeue(ctx context.Context, p int, me, stream string, own func(consumer string) bool) error
 }
@@ -212,10 +213,13 @@ func (r *recoverer) look(ctx context.Context, p *partition, full, proven bool) {
 	}
 }
 
-// tidy deletes checkpoints that nobody needs any more.
+// tidy deletes checkpoints that nobody needs any more, and adds up again what the consumers of the partition have on record.
 func (r *recoverer) tidy(ctx context.Context, p *partition, me string) {
 	if _, err := r.store.Tidy(ctx, p.number, me); err != nil && ctx.Err() == nil {
 		r.log.Warn("old checkpoints are not deleted", 1, "partition", p.number, "err", lease.Explain(err))
+	}
+	if err := r.store.Tally(ctx, p.number, me); err != nil && ctx.Err() == nil {
+		r.log.Warn("the sums of the balance are not checked", 1, "partition", p.number, "err", lease.Explain(err))
 	}
 }
 

@@ -113,7 +113,7 @@ func (r *renewer) look() time.Duration {
 	now := r.clock.Now()
 	tick := r.cfg.wheel.Tick
 	retry := int64(r.cfg.timeout)
-	var past []*lease.Lease
+	var past, pastWithSession []*lease.Lease
 	nextNotice := min(r.revalidate(now), r.save.look(now))
 
 	r.mu.Lock() // held while the table is locked: what is due goes from the wheel into the queues in one step
@@ -121,7 +121,11 @@ func (r *renewer) look() time.Duration {
 		left := l.BelievedAt(now)
 		if left <= tick {
 			// The next tick would be too late.
-			past = append(past, l)
+			if l.Session().Until() <= now+int64(tick) {
+				pastWithSession = append(pastWithSession, l)
+			} else {
+				past = append(past, l)
+			}
 			return now + int64(tick), false
 		}
 		return now + min(retry, int64(left-tick)), true
@@ -149,6 +153,7 @@ func (r *renewer) look() time.Duration {
 		next = min(next, at)
 	}
 	r.ownership.disown(past, metrics.CauseDeadline, errLeasePast)
+	r.ownership.disown(pastWithSession, metrics.CauseSession, errSessionPast)
 	return max(time.Duration(next-now), time.Millisecond)
 }
 

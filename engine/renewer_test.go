@@ -123,7 +123,7 @@ func TestIdleEngineOnlyBeats(t *testing.T) {
 			}
 			require.InDelta(t, beats, seen, 1)
 		}
-		require.Equal(t, len(calls), countCalls(calls, "beat", "read", "attend", "turn", "dead", "confirm"))
+		require.Equal(t, len(calls), countCalls(calls, "beat", "read", "attend", "turn", "dead", "confirm", "wishes"))
 		// Reads block for cfg.block.
 		require.LessOrEqual(t, countCalls(calls, "read"), 2*(1+int(beats*e.cfg.beat/e.cfg.block)))
 	})

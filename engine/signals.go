@@ -39,6 +39,7 @@ type signalParts struct {
 	ownership *ownership
 	freed     func(stream string)                       // has a parked entry of a stream asked for at once
 	hasten    func(partition int, within time.Duration) // has all that is parked asked for soon
+	wished    func()                                    // called when operators wish something else than before
 }
 
 // signals reads what is signalled and acts on it: the owner of a stream hears within a beat that it was announced again, what is parked is
@@ -111,6 +112,7 @@ func (g *signals) onBeat(partition int, b lease.Beat, changed bool) {
 		p.mu.Unlock()
 		if missed {
 			g.hasten(partition, hastenSpread)
+			g.wished()
 		}
 	case b.Signal != "":
 		g.work.Add(partition)
@@ -171,6 +173,7 @@ func (g *signals) advance(partition int, from string, page *lease.SignalPage) ti
 	case page.Gone:
 		g.metrics.Inc(metrics.SignalGaps)
 		defer g.hasten(partition, hastenSpread)
+		defer g.wished()
 	}
 	if n := len(page.Signals); n > 0 {
 		g.positions.SetPosition(partition, page.Signals[n-1].ID)
@@ -202,6 +205,10 @@ func (g *signals) take(partition int, x *lease.Signal) {
 // apply acts on a signal, as far as it concerns some streams; nil: all. What concerns no lease that is held here, under this very token, and
 // nothing that is parked here has no effect.
 func (g *signals) apply(p *partitionSignals, r *recentSignal, only map[string]bool) {
+	if r.Kind == lease.SignalWish {
+		g.wished()
+		return
+	}
 	for _, x := range r.Items {
 		if only != nil && !only[x.Stream] {
 			continue

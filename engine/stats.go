@@ -109,6 +109,7 @@ func (e *Engine) collectGauges(emit metrics.Emit) {
 	emit(metrics.QueueDepth, api.NoPartition, float64(e.dispatcher.Queued()))
 	emit(metrics.BusyWorkers, api.NoPartition, float64(e.dispatcher.Running()))
 	emit(metrics.BreakersOpen, api.NoPartition, float64(e.breakers.open()))
+	e.balancer.emit(emit)
 	e.maintenance.emit(emit)
 	if l := e.table.Oldest(); l != nil {
 		emit(metrics.OldestHeld, api.NoPartition, time.Duration(e.clock.Now()-l.Since()).Seconds())
@@ -164,7 +165,9 @@ func (e *Engine) SetMaxStreams(n int) {
 		return
 	}
 	for _, l := range e.table.Youngest(e.table.Len() - n) {
-		e.ownership.release(l, api.ErrRebalanced)
+		if e.ownership.release(l, api.ErrRebalanced) {
+			e.metrics.Inc(metrics.Rebalanced.With(metrics.MoveLimit))
+		}
 	}
 }
 

@@ -212,9 +212,9 @@ func TestGroupRecreatedWhileHeld(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 50
 		h.server.announce(streams(n)...)
-		a := h.start(nil, WithMaxStreams(n))
+		a := h.start(nil, WithMaxStreams(n), ungated)
 		advance(5 * time.Second)
-		b := h.start(nil)
+		b := h.start(nil, ungated)
 		h.server.with(0, func(p *fakePartition) {
 			clear(p.pending)
 			p.delivered = 0

@@ -13,7 +13,7 @@ import (
 
 // ofTTLs are the options of a process with these TTLs.
 func ofTTLs(id string, session, leases time.Duration) []Option {
-	return []Option{WithConsumerID(id), WithSessionTTL(session), WithLeaseTTL(leases)}
+	return []Option{WithConsumerID(id), WithSessionTTL(session), WithLeaseTTL(leases), ungated}
 }
 
 // A process has a session TTL of 2 s. Another one starts with 30 s and acquires streams, the server dies, and the replica that

@@ -47,12 +47,3 @@ func inUse(p int, extras []*optional) []*optional {
 	}
 	return use
 }
-
-// withKeys returns the call with the keys of extras.
-func (c Call) withKeys(p int, extras []*optional) Call {
-	c.Keys = c.Keys[:len(c.Keys):len(c.Keys)]
-	for _, o := range extras {
-		c.Keys = append(c.Keys, o.keys(p)...)
-	}
-	return c
-}

@@ -18,6 +18,7 @@ import (
 	"github.com/streamlease/streamlease/cluster/breaker"
 	"github.com/streamlease/streamlease/cluster/notice"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/balance"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/test/structure/source"
@@ -32,6 +33,7 @@ var optionStructs = map[string]func(field func(v reflect.Value)) error{
 	"wheel.Config":           accepted(func(c wheel.Config) engine.Option { return engine.WithWheel(c) }),
 	"cluster.Config":         accepted(func(c cluster.Config) engine.Option { return engine.WithCluster(c) }),
 	"cluster/notice.Config":  accepted(func(c notice.Config) engine.Option { return engine.WithMaintenance(c) }),
+	"engine/balance.Config":  accepted(func(c balance.Config) engine.Option { return engine.WithBalance(c) }),
 	"cluster/breaker.Config": accepted(func(c breaker.Config) engine.Option { return engine.WithBreaker(c) }),
 	"scan.InspectorConfig": func(field func(reflect.Value)) error {
 		var c scan.InspectorConfig
