@@ -59,8 +59,8 @@ func (c *churner) added(_ context.Context, n api.Notification) error {
 	if err != nil {
 		return err
 	}
-	if c.onlyTime && info.At == 0 {
-		return nil // it does not say when it was due
+	if info.At == 0 {
+		return nil // it does not say when it was due: it is kept
 	}
 	c.own.Observe((notified - info.At).Seconds())
 	if c.onlyTime {

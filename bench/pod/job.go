@@ -91,8 +91,7 @@ func end(l api.Lease, page *journal.Page, how float64) {
 		page.Is(journal.Given)
 		_ = l.Release(ctx)
 	default:
-		page.Is(journal.Ending)
-		page.Is(outcome(l.Done(ctx)))
+		finish(l, page)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"syscall"
 
 	"github.com/streamlease/streamlease/bench/address"
 )
@@ -21,14 +22,25 @@ type Process struct {
 	lines *bufio.Scanner
 }
 
-// StartWorker starts this program again, as a worker. The end of ctx kills it.
+// StartWorker starts this program again, as a worker, or another build of it, which need not know options that are not set. The end of ctx
+// kills it.
 func StartWorker(ctx context.Context, o WorkerOptions) (*Process, error) {
-	return StartSelf(ctx, o.URL, o.Log, "worker", "-prefix", o.Prefix,
+	args := []string{"worker", "-prefix", o.Prefix,
 		"-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
 		"-journal", o.Journal, "-pages", strconv.Itoa(o.Pages),
 		"-max-batch", strconv.Itoa(o.MaxBatch), "-tick", o.Tick.String(), "-workers", strconv.Itoa(o.Workers), fmt.Sprint("-churn=", o.Churn),
 		"-partitions", strconv.Itoa(o.Partitions), fmt.Sprint("-timed=", o.Timed), "-work", o.Work.String(), "-seed", strconv.FormatUint(o.Seed, 10),
-		"-consumer", o.Consumer)
+		"-consumer", o.Consumer}
+	if o.Balance != "" {
+		args = append(args, "-balance", string(o.Balance))
+	}
+	if o.Often {
+		args = append(args, "-often")
+	}
+	if o.Binary != "" {
+		return start(ctx, o.Binary, o.URL, o.Log, args...)
+	}
+	return StartSelf(ctx, o.URL, o.Log, args...)
 }
 
 // StartSelf starts this program again, with these arguments and the URL of a Redis. Its standard error goes to the file at path log, or to
@@ -38,7 +50,11 @@ func StartSelf(ctx context.Context, redis, log string, args ...string) (*Process
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{Cmd: exec.CommandContext(ctx, self, args...)}
+	return start(ctx, self, redis, log, args...)
+}
+
+func start(ctx context.Context, binary, redis, log string, args ...string) (p *Process, err error) {
+	p = &Process{Cmd: exec.CommandContext(ctx, binary, args...)}
 	p.Cmd.Env = append(os.Environ(), address.Environ(redis)...)
 	p.Cmd.Stderr = os.Stderr
 	if log != "" {
@@ -93,6 +109,12 @@ func Ask[A Answer](p *Process, format string, args ...any) (a A, err error) {
 // Stop shuts the process down, in which a worker hands everything back, and waits for its end.
 func (p *Process) Stop() error {
 	err := p.In.Close()
+	return errors.Join(err, p.Cmd.Wait())
+}
+
+// Terminate is SIGTERM, after which a worker hands everything back. It waits for the end of the process.
+func (p *Process) Terminate() error {
+	err := p.Cmd.Process.Signal(syscall.SIGTERM)
 	return errors.Join(err, p.Cmd.Wait())
 }
 

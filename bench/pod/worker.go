@@ -9,10 +9,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,6 +48,9 @@ type WorkerOptions struct {
 	Work       time.Duration // how long it works on a stream on average before it ends the ownership; 0: it keeps all. Needs a journal
 	Seed       uint64        // of its random choices
 	Consumer   string        // ID of the consumer; empty: the default
+	Balance    Balance       // what of the balance of streams is on; empty: the default
+	Often      bool          // it notes what it owns so often that the journals show two owners even for a moment. Needs a journal
+	Binary     string        // path of another build of this program that is started; empty: this one. See StartWorker
 }
 
 // Snapshot is the state of a worker, as it answers.
@@ -63,6 +68,8 @@ type Snapshot struct {
 	Scripts    map[string]int64 // run so far, by name
 	Churn      Churn
 	Drained    time.Duration // how long the shutdown took; only in answer to "drain", which has nothing else
+	Ended      []string      // streams that are done; only in answer to "end", which has nothing else
+	Leftovers  float64       // reads of what had waited for too long, beyond the share of the process
 	Error      string
 }
 
@@ -76,10 +83,15 @@ const Patience = 2 * time.Minute
 //	done N    answers when N streams are done
 //	look      answers at once
 //	heap      answers after a garbage collection
+//	held      answers at once how many streams are held, and nothing else
+//	end N     calls Done for N streams at random, and answers when that has ended; needs a journal
 //	drain     shuts the engine down, and answers when that has ended
 //
-// It ends when in does. When it cannot start, it answers so without being asked, and ends.
+// It ends when in does, or when it is sent a SIGTERM. When it cannot start, it answers so without being asked, and ends.
 func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) error {
+	lines, terminated := linesOf(in), make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
+	defer signal.Stop(terminated)
 	w := &worker{before: runtime.NumGoroutine(), registry: prometheus.NewRegistry()}
 	encode := json.NewEncoder(out)
 	if o.Journal != "" {
@@ -88,7 +100,7 @@ func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) e
 			return encode.Encode(Snapshot{Error: err.Error()})
 		}
 		defer j.Close()
-		defer w.keepJournal(j, o.Work > 0)()
+		defer w.keepJournal(j, o.Work > 0 || o.Often)()
 		if o.Work > 0 {
 			w.jobs = newJobs(o.Work, o.Seed, j)
 		}
@@ -100,16 +112,34 @@ func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) e
 	if err := w.start(ctx, o); err != nil {
 		return encode.Encode(Snapshot{Error: err.Error()})
 	}
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		if err := encode.Encode(w.execute(ctx, lines.Text())); err != nil {
-			return err
+	for over := false; !over; {
+		select {
+		case line, more := <-lines:
+			if over = !more; more {
+				if err := encode.Encode(w.execute(ctx, line)); err != nil {
+					return err
+				}
+			}
+		case <-terminated:
+			over = true
 		}
 	}
 	if err := w.engine.Shutdown(ctx); err != nil {
 		return err
 	}
 	return <-w.ended
+}
+
+// linesOf returns the lines of in, and closes the channel when in ends. The goroutine that reads them ends then, or with the process.
+func linesOf(in io.Reader) <-chan string {
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(in); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
+	return lines
 }
 
 type worker struct {
@@ -130,11 +160,11 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	w.engine, err = engine.Open(server, o.Service, engine.WithPartitions(o.Partitions),
+	w.engine, err = engine.Open(server, o.Service, append(o.Balance.options(), engine.WithPartitions(o.Partitions),
 		engine.WithLeaseTTL(o.LeaseTTL), engine.WithSessionTTL(o.SessionTTL), engine.WithWorkers(o.Workers),
 		engine.WithPipeline(lease.Pipeline{MaxBatch: o.MaxBatch}), engine.WithWheel(wheel.Config{Tick: o.Tick}), engine.WithRegisterer(w.registry),
 		engine.WithRecovery(o.recovery()), engine.WithConsumerID(o.Consumer),
-		engine.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))))
+		engine.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))))...)
 	if err != nil {
 		return err
 	}
@@ -169,8 +199,14 @@ func (w *worker) start(ctx context.Context, o WorkerOptions) (err error) {
 
 func (w *worker) execute(ctx context.Context, line string) Snapshot {
 	command, argument, _ := strings.Cut(line, " ")
-	if command == "drain" {
+	switch command {
+	case "drain":
 		return w.drain(ctx)
+	case "held":
+		return Snapshot{Held: w.engine.Stats().Held}
+	case "end":
+		n, _ := strconv.Atoi(argument)
+		return w.end(n)
 	}
 	counts := map[string]func() int{
 		"await": func() int { return w.engine.Stats().Held },
@@ -222,6 +258,7 @@ func (w *worker) look() (s Snapshot, err error) {
 	}
 	s.Held = w.engine.Stats().Held
 	s.Disowned = w.disowned.Load()
+	s.Leftovers = measure.Sum(w.registry, "streamlease_leftover_reads_total")
 	s.Renewed = measure.Counter(w.registry, "streamlease_renewals_total", "result", "kept")
 	s.Goroutines = runtime.NumGoroutine() - w.before
 	s.Peak = max(w.peak, s.Goroutines)

@@ -95,6 +95,7 @@ func command() *cli.Command {
 			scanCommand,
 			churnCommand,
 			feedCommand,
+			balanceCommand,
 			soakCommand,
 			pipelineCommand,
 			contenderCommand,
@@ -165,6 +166,8 @@ var workerCommand = &cli.Command{
 		&cli.DurationFlag{Name: "work"},
 		&cli.Uint64Flag{Name: "seed"},
 		&cli.StringFlag{Name: "consumer"},
+		&cli.StringFlag{Name: "balance"},
+		&cli.BoolFlag{Name: "often"},
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		// The parent ends the child by closing its input. The child ignores an interrupt, which reaches both.
@@ -173,7 +176,7 @@ var workerCommand = &cli.Command{
 			Prefix: c.String("prefix"), Journal: c.String("journal"), Pages: c.Int("pages"), MaxBatch: c.Int("max-batch"), Tick: c.Duration("tick"),
 			Workers: c.Int("workers"), Churn: c.Bool("churn"),
 			Partitions: c.Int("partitions"), Timed: c.Bool("timed"), Work: c.Duration("work"), Seed: c.Uint64("seed"),
-			Consumer: c.String("consumer"),
+			Consumer: c.String("consumer"), Balance: pod.Balance(c.String("balance")), Often: c.Bool("often"),
 		}, os.Stdin, os.Stdout)
 	},
 }

@@ -1,0 +1,332 @@
+package balance
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/test/journal"
+)
+
+const (
+	// samples is about how many points a line of the plot has, and sampleEvery the time between two at least.
+	samples     = 240
+	sampleEvery = 250 * time.Millisecond
+	// handicap is how long a stream may wait until it is taken by whoever reads, whatever the shares.
+	handicap = 500 * time.Millisecond
+)
+
+// Change is what happened when the processes of a fleet changed.
+type Change struct {
+	Part      Part
+	Streams   int
+	Processes int           // when it began
+	After     int           // when it ended
+	Took      time.Duration // of the change itself: long only where processes are replaced one after the other
+	Even      bool          // shares have become even, and stayed so
+	Balanced  time.Duration // until then: of a change that takes long, from its end
+	Owned     time.Duration // until all streams had an owner again
+	First     Spread        // of the shares when the change itself was over
+	Spread    Spread        // at the end
+	Peak      float64       // the greatest share of the fair one at the end that anybody had; where processes are added, any of these
+	Moves     Moves
+	Cost      *MoveCost // nil: too few moves to say
+	Leftovers float64   // reads of what had waited for too long
+	Lost      int       // streams that nobody owns at the end
+	Overlaps  string    // two owners or falling tokens, as the journals show; empty: neither
+	Series    []Sample
+}
+
+// Spread is the least and the greatest share, of a fair one.
+type Spread struct{ Least, Greatest float64 }
+
+// Moves are changes of owners.
+type Moves struct {
+	All    int
+	Mean   float64         // a stream
+	Most   int             // of one stream
+	Often  int             // streams that moved more than twice
+	Back   int             // moves to the process that had given the stream
+	Dead   int             // moves of what a dead process had owned
+	Gap    measure.Latency // from the last moment of an owner that handed back to the notification of the next one
+	Waited int             // such gaps that were as long as the handicap
+	Orphan measure.Latency // from the death of an owner
+}
+
+// MoveCost is what a move costs the server, besides what the calm fleet costs.
+type MoveCost struct {
+	Commands float64       // that clients sent
+	Ran      float64       // that the server ran, those that scripts call included
+	CPU      time.Duration // processor time
+}
+
+// Sample is how many streams each process holds at a time; -1: it takes no part.
+type Sample struct {
+	At   time.Duration // since the change began
+	Held []int
+}
+
+// leastMoves is how many moves there have to be to say what one costs.
+const leastMoves = 500
+
+// change has the processes change, waits until shares are even, and reports on that.
+func (b *bench) change(ctx context.Context, s *scene, part Part, act func() error) (c Change, err error) {
+	c = Change{Part: part, Processes: len(s.living())}
+	reads, err := s.leftovers()
+	if err != nil {
+		return c, err
+	}
+	before, err := s.cost(ctx)
+	if err != nil {
+		return c, err
+	}
+	began := journal.Monotonic()
+	if err := act(); err != nil {
+		return c, err
+	}
+	acted := journal.Monotonic()
+	var atEven cost
+	if c.Even, err = s.settle(ctx, b.o.Within, b.o.Stay, func() (err error) {
+		atEven, err = s.cost(ctx)
+		return err
+	}); err != nil {
+		return c, err
+	}
+	if !c.Even {
+		// What a dead process owned may not have an owner yet. Who stays without one is counted below.
+		if err := s.awaitOwned(ctx); err != nil && ctx.Err() != nil {
+			return c, err
+		}
+	}
+	after, err := s.cost(ctx)
+	if err != nil {
+		return c, err
+	}
+	late, err := s.leftovers()
+	if err != nil {
+		return c, err
+	}
+	for p, n := range late {
+		c.Leftovers += n - reads[p]
+	}
+	h, err := s.read()
+	if err != nil {
+		return c, err
+	}
+	c.Streams, c.After = s.streams, len(s.living())
+	c.tell(h, began, acted)
+	if c.Even && c.Moves.All >= leastMoves {
+		c.Cost = costOf(before, atEven, after, c.Moves.All)
+	}
+	b.result.Changes = append(b.result.Changes, c)
+	b.steps.Done()
+	return c, nil
+}
+
+// tell fills in what the journals show.
+func (c *Change) tell(h *history, began, acted time.Duration) {
+	until := h.end
+	c.Took = acted - began
+	from := began
+	if c.Part == Deploy {
+		from = acted
+	}
+	if took, even := h.evenSince(from, until, c.Streams); c.Even && even {
+		c.Balanced = took
+	} else {
+		c.Even = false
+	}
+	c.Owned = h.ownedSince(began, until, c.Streams)
+	c.First, c.Spread = spreadOf(h.shares(acted, c.Streams)), spreadOf(h.shares(until, c.Streams))
+	most := h.peak(began, until, func(process int) bool {
+		return c.Part != Scale || h.lives[process].from > began // who held all streams is none that receives
+	})
+	c.Peak = float64(most) * float64(c.After) / float64(c.Streams)
+	c.Moves = movesOf(h.moves(began, until), c.Streams)
+	c.Lost, c.Overlaps = c.Streams-h.seen(until-lasts), h.overlaps()
+	step := max((until-began)/samples, sampleEvery)
+	for at := time.Duration(0); began+at <= until; at += step {
+		c.Series = append(c.Series, Sample{at, h.heldBy(began + at)})
+	}
+}
+
+func spreadOf(shares []float64) (s Spread) {
+	if len(shares) > 0 {
+		s = Spread{slices.Min(shares), slices.Max(shares)}
+	}
+	return s
+}
+
+func movesOf(all []move, streams int) (m Moves) {
+	m.All, m.Mean = len(all), float64(len(all))/float64(streams)
+	each := make(map[int]int)
+	var gaps, orphans []time.Duration
+	for _, x := range all {
+		each[x.stream]++
+		if x.from == x.to {
+			m.Back++
+		}
+		if !x.given {
+			m.Dead++
+			orphans = append(orphans, x.gap)
+			continue
+		}
+		gaps = append(gaps, x.gap)
+		if x.gap >= handicap {
+			m.Waited++
+		}
+	}
+	for _, n := range each {
+		m.Most = max(m.Most, n)
+		if n > 2 {
+			m.Often++
+		}
+	}
+	m.Gap, m.Orphan = latencyOf(gaps), latencyOf(orphans)
+	return m
+}
+
+func latencyOf(all []time.Duration) measure.Latency {
+	slices.Sort(all)
+	return measure.Latency{P50: measure.Quantile(all, .5), P99: measure.Quantile(all, .99), Max: measure.Quantile(all, 1)}
+}
+
+// costOf is what each move costs, besides what the fleet costs when it is calm: that is measured from when shares were even to the end.
+func costOf(before, even, after cost, moves int) *MoveCost {
+	busy, calm := even.redis.Since(before.redis), after.redis.Since(even.redis)
+	ratio := even.at.Sub(before.at).Seconds() / after.at.Sub(even.at).Seconds()
+	net := func(busy, calm float64) float64 { return (busy - ratio*calm) / float64(moves) }
+	sent := func(u measure.Usage) float64 { return float64(u.Sent(measure.SentByEngine()...).Total()) }
+	return &MoveCost{
+		Commands: net(sent(busy), sent(calm)),
+		Ran:      net(float64(busy.Calls.Total()), float64(calm.Calls.Total())),
+		CPU:      time.Duration(net(float64(busy.CPU), float64(calm.CPU))),
+	}
+}
+
+// changes measures what happens when processes are added, drained and killed, one after the other.
+func (b *bench) changes(ctx context.Context) (err error) {
+	s, err := open(ctx, b.o, b.report, b.o.Balance)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if b.has(Scale) {
+		if err := s.add(ctx, 1, 0); err != nil {
+			return err
+		}
+		if err := s.fill(ctx, b.o.Streams, 0); err != nil {
+			return err
+		}
+		if err := measure.Pause(ctx, b.o.Stay); err != nil { // leases are renewed, as in a fleet that has run for a while
+			return err
+		}
+		if _, err := b.change(ctx, s, Scale, func() error { return s.add(ctx, b.o.Processes-1, 0) }); err != nil {
+			return err
+		}
+	} else if err := b.evenly(ctx, s); err != nil {
+		return err
+	}
+	if b.has(Drain) {
+		if _, err := b.change(ctx, s, Drain, func() error { return s.living()[0].drain() }); err != nil {
+			return err
+		}
+	}
+	if b.has(Kill) && len(s.living()) > 1 {
+		victim, err := s.fullest()
+		if err != nil {
+			return err
+		}
+		if _, err := b.change(ctx, s, Kill, victim.kill); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fullest is the living process that holds most streams.
+func (s *scene) fullest() (p *process, err error) {
+	held, err := s.held()
+	if err != nil {
+		return nil, err
+	}
+	return s.living()[slices.Index(held, slices.Max(held))], nil
+}
+
+// fillOver is how long it takes to announce all streams to processes that are to share them evenly from the beginning, or Options.Stay if that
+// is less.
+const fillOver = 5 * time.Second
+
+// evenly starts all processes, and announces the streams so slowly that shares can be even.
+func (b *bench) evenly(ctx context.Context, s *scene) error {
+	if err := s.add(ctx, b.o.Processes, 0); err != nil {
+		return err
+	}
+	if err := s.fill(ctx, b.o.Streams, min(fillOver, b.o.Stay)); err != nil {
+		return err
+	}
+	return measure.Pause(ctx, b.o.Stay)
+}
+
+// fill announces streams up to a number over a time, and waits until all are owned.
+func (s *scene) fill(ctx context.Context, upTo int, over time.Duration) error {
+	if err := s.announce(ctx, upTo, over); err != nil {
+		return err
+	}
+	return s.awaitOwned(ctx)
+}
+
+// deploy replaces all processes, one after the other: a new one starts, then an old one ends.
+func (b *bench) deploy(ctx context.Context) (err error) {
+	s, err := open(ctx, b.o, b.report, b.o.Balance)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := b.evenly(ctx, s); err != nil {
+		return err
+	}
+	_, err = b.change(ctx, s, Deploy, func() error {
+		began := time.Now()
+		for i := range b.o.Processes {
+			if err := s.add(ctx, 1, 0); err != nil {
+				return err
+			}
+			if err := s.processes[i].drain(); err != nil {
+				return err
+			}
+			if i == b.o.Processes-1 {
+				return s.awaitOwned(ctx)
+			}
+			if err := measure.Pause(ctx, max(0, time.Until(began.Add(time.Duration(i+1)*b.o.Step)))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// startsWithin is the time in which all processes of a fleet start that is rolled out at once.
+const startsWithin = 2 * time.Second
+
+// cold has all processes start while all streams wait.
+func (b *bench) cold(ctx context.Context) (err error) {
+	s, err := open(ctx, b.o, b.report, b.o.Balance)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.announce(ctx, b.o.Streams, 0); err != nil {
+		return err
+	}
+	_, err = b.change(ctx, s, Cold, func() error {
+		if err := s.add(ctx, b.o.Processes, startsWithin/time.Duration(b.o.Processes)); err != nil {
+			return err
+		}
+		return s.awaitOwned(ctx)
+	})
+	return err
+}
