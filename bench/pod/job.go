@@ -37,8 +37,12 @@ func newJobs(work time.Duration, seed uint64, j *journal.Journal) *jobs {
 	return w
 }
 
-// recovery has streams that are worked on redelivered soon and any number of times, so that whatever is left over is left by a fault.
+// recovery has streams redelivered soon and any number of times where they are worked on, or where processes die again and again, so that
+// whatever is left over is left by a fault.
 func (o WorkerOptions) recovery() (c scan.Config) {
+	if o.Often {
+		c.MaxCrashes, c.MaxCrashDelay = scan.NoLimit, max(o.SessionTTL, scan.DefaultCrashDelay)
+	}
 	if o.Work > 0 {
 		c.MaxRetries, c.MaxCrashes = scan.NoLimit, scan.NoLimit
 		c.Interval = max(o.SessionTTL/5, scan.MinInterval) // each engine reconciles its streams with its pending entries every ten intervals

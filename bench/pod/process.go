@@ -22,8 +22,8 @@ type Process struct {
 	lines *bufio.Scanner
 }
 
-// StartWorker starts this program again, as a worker, or another build of it, which need not know options that are not set. The end of ctx
-// kills it.
+// StartWorker starts this program again, as a worker. The end of ctx kills it. Another build of it may be older, and is not told of Balance and
+// Often.
 func StartWorker(ctx context.Context, o WorkerOptions) (*Process, error) {
 	args := []string{"worker", "-prefix", o.Prefix,
 		"-service", o.Service, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(),
@@ -31,14 +31,14 @@ func StartWorker(ctx context.Context, o WorkerOptions) (*Process, error) {
 		"-max-batch", strconv.Itoa(o.MaxBatch), "-tick", o.Tick.String(), "-workers", strconv.Itoa(o.Workers), fmt.Sprint("-churn=", o.Churn),
 		"-partitions", strconv.Itoa(o.Partitions), fmt.Sprint("-timed=", o.Timed), "-work", o.Work.String(), "-seed", strconv.FormatUint(o.Seed, 10),
 		"-consumer", o.Consumer}
+	if o.Binary != "" {
+		return start(ctx, o.Binary, o.URL, o.Log, args...) // it may not know what follows
+	}
 	if o.Balance != "" {
 		args = append(args, "-balance", string(o.Balance))
 	}
 	if o.Often {
 		args = append(args, "-often")
-	}
-	if o.Binary != "" {
-		return start(ctx, o.Binary, o.URL, o.Log, args...)
 	}
 	return StartSelf(ctx, o.URL, o.Log, args...)
 }

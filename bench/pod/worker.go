@@ -49,7 +49,7 @@ type WorkerOptions struct {
 	Seed       uint64        // of its random choices
 	Consumer   string        // ID of the consumer; empty: the default
 	Balance    Balance       // what of the balance of streams is on; empty: the default
-	Often      bool          // it notes what it owns so often that the journals show two owners even for a moment. Needs a journal
+	Often      bool          // it notes what it owns so often that the journals show two owners even for a moment, and streams may crash any number of times. Needs a journal
 	Binary     string        // path of another build of this program that is started; empty: this one. See StartWorker
 }
 

@@ -40,6 +40,9 @@ type place struct {
 	refused  int                        // starts that failed
 	badEnds  []string                   // of pods that were to shut down cleanly and did not
 	erred    int                        // pods that ended with an error, which is allowed
+	other    string                     // path of another build that the first pod is of, and each later one at random; empty: none is
+	isOther  bool                       // pod is
+	older    int                        // pods that were
 
 	troubles atomic.Int64 // the sum of struck
 
@@ -74,6 +77,10 @@ func (p *place) Start() error {
 	o := p.options
 	run := fmt.Sprint(p.name, "-", len(p.all)+1)
 	o.Seed, o.Log, o.Consumer = p.rnd.Uint64(), filepath.Join(p.dir, run+".log"), run
+	if p.isOther = p.other != "" && (len(p.all) == 0 || p.rnd.IntN(2) == 0); p.isOther {
+		o.Binary = p.other
+		p.older++
+	}
 	next, err := p.start(run, o)
 	for end := time.Now().Add(pod.Patience); err != nil && time.Now().Before(end) && measure.Pause(p.ctx, p.options.SessionTTL) == nil; {
 		p.refused++

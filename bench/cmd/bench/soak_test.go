@@ -168,3 +168,37 @@ func TestSoakOfMessagesHoldsWhatIsPromised(t *testing.T) {
 	require.Empty(t, s.BadEnds)
 	require.Empty(t, s.Errors)
 }
+
+// TestSoakOfAFleetHoldsWhatIsPromised while processes are of two builds, of which one is not told what it may not know. Even shares take minutes,
+// so they are not asked for.
+func TestSoakOfAFleetHoldsWhatIsPromised(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	s := results[soak.FleetResult](t, "soak", "balance", "-for", "12s", "-storm", "6s", "-streams", "100", "-partitions", "2", "-lease-ttl", "4s",
+		"-session-ttl", "2s", "-seed", "7", "-balance", "off", "-old", self, "-json")
+	require.EqualValues(t, 7, s.Seed)
+	require.NotEmpty(t, s.Struck)
+	require.Len(t, s.Rounds, 2)
+	require.Greater(t, s.Starts, s.Older)
+	require.Positive(t, s.Older)
+	for _, r := range s.Rounds {
+		require.GreaterOrEqual(t, r.Ownerships, 100)
+		require.Positive(t, r.Owned)
+		require.Len(t, r.Held, r.Processes)
+		require.Zero(t, r.Lost)
+	}
+	require.Empty(t, s.Overlaps)
+	require.Empty(t, s.BadEnds)
+	require.Zero(t, s.Left)
+}
+
+func TestSoakOfAFleetRefusesWhatMakesNoSense(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"-processes", "1"}, {"-streams", "0"}, {"-partitions", "0"}, {"-for", "0s"}, {"-storm", "1ms"}, {"-calm", "0s"}, {"-lease-ttl", "0s"},
+		{"-session-ttl", "1m"}, {"-balance", "odd"}, {"-old", "/nowhere"}, {"-redis", "redis://127.0.0.1:1"},
+	} {
+		requireRefused(t, append([]string{"soak", "balance"}, args...)...)
+	}
+}
