@@ -16,12 +16,11 @@ const (
 	BalanceOn   Balance = "on"
 	BalanceOff  Balance = "off"
 	BalanceGate Balance = "gate" // who has its share takes nothing; nobody gives anything back
-	BalanceShed Balance = "shed" // who has too much gives it back; everybody takes what comes
 )
 
 // ParseBalance returns the balance of that name.
 func ParseBalance(name string) (Balance, error) {
-	all := []Balance{BalanceOn, BalanceOff, BalanceGate, BalanceShed}
+	all := []Balance{BalanceOn, BalanceOff, BalanceGate}
 	if b := Balance(name); name == "" || slices.Contains(all, b) {
 		return b, nil
 	}

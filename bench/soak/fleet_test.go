@@ -38,7 +38,7 @@ func TestFleetKeepsItsPromises(t *testing.T) {
 	} {
 		require.Equal(t, x.holds, x.r.holds(), x.what)
 	}
-	for balance, asked := range map[pod.Balance]bool{"": true, pod.BalanceOn: true, pod.BalanceGate: false, pod.BalanceShed: false, pod.BalanceOff: false} {
+	for balance, asked := range map[pod.Balance]bool{"": true, pod.BalanceOn: true, pod.BalanceGate: false, pod.BalanceOff: false} {
 		require.Equal(t, asked, (&FleetOptions{Balance: balance}).balances(), balance)
 	}
 }

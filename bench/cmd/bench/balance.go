@@ -20,7 +20,7 @@ var balanceCommand = &cli.Command{
 		&cli.IntFlag{Name: "streams", Value: 10_000, Usage: "streams that are shared"},
 		&cli.IntFlag{Name: "processes", Value: 4, Usage: "processes of the fleet"},
 		&cli.StringFlag{Name: "parts", Value: "all", Usage: "what is measured, separated by commas: all, " + balancePartNames()},
-		&cli.StringFlag{Name: "balance", Usage: "what of the balance is on: on, off, gate or shed; empty: as engines have it by default"},
+		&cli.StringFlag{Name: "balance", Usage: "what of the balance is on: on, off or gate; empty: as engines have it by default"},
 		&cli.DurationFlag{Name: "step", Value: 15 * time.Second, Usage: "time between two replacements of a rolling deploy"},
 		&cli.DurationFlag{Name: "within", Value: 3 * time.Minute, Usage: "how long shares may take to become even"},
 		&cli.DurationFlag{Name: "stay", Value: 10 * time.Second, Usage: "how long shares have to stay even"},

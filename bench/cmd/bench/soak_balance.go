@@ -28,7 +28,7 @@ var soakBalanceCommand = &cli.Command{
 		&cli.DurationFlag{Name: "lease-ttl", Value: 10 * time.Second, Usage: "TTL of a lease"},
 		&cli.DurationFlag{Name: "session-ttl", Value: 4 * time.Second, Usage: "TTL of a session; troubles last up to twice that"},
 		&cli.Uint64Flag{Name: "seed", Usage: "seed of all random choices; 0: a random one, which is reported"},
-		&cli.StringFlag{Name: "balance", Usage: "what of the balance is on: on, off, gate or shed; empty: as engines have it by default"},
+		&cli.StringFlag{Name: "balance", Usage: "what of the balance is on: on, off or gate; empty: as engines have it by default"},
 		&cli.StringFlag{Name: "old", Usage: "another build of this program, of an earlier version, that processes run at random during a storm: a rolling upgrade"},
 		jsonFlag,
 	},
