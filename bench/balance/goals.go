@@ -22,6 +22,7 @@ const (
 	goalColdEven = 180  // seconds
 	goalMoving   = 3    // % of a core of the server for moving, at budget
 	budget       = 500  // streams a second that a fleet may move
+	goalFlap     = 1.3  // times as many streams whose owner died as without the balance
 	goalBeat     = 5    // µs of the server, a beat
 	goalAdded    = 1    // times as without the balance
 )
@@ -35,6 +36,13 @@ func (r Result) goals(out io.Writer) {
 	if s := r.Steady; s != nil {
 		report.Goal(out, fmt.Sprintf("steady, %v: moves", s.For), float64(s.Moves), "at most", 0)
 	}
+	if f := r.Flap; f != nil {
+		report.Goal(out, "a process that dies again and again: streams that it took from others", float64(f.With.Shed), "at most", 0)
+		if n := f.Without.crashed(); n > 0 {
+			report.Goal(out, "a process that dies again and again: streams whose owner died, times as without the balance",
+				float64(f.With.crashed())/float64(n), "at most", goalFlap)
+		}
+	}
 	if r.Beats != nil {
 		more, _, _ := r.Beats.more(BeatWindow.ran)
 		report.Goal(out, "a beat, µs of the server more than without the balance", more.Seconds()*1e6, "at most", goalBeat)
@@ -45,7 +53,7 @@ func (r Result) goals(out io.Writer) {
 			report.Goal(out, fmt.Sprintf("until owned, %s, %s, times as without the balance", a.name(), q.name), ratio, "at most", goalAdded)
 		}
 	}
-	if lost, overlaps := r.faults(); len(r.Changes) > 0 || r.Steady != nil {
+	if lost, overlaps := r.faults(); len(r.Changes) > 0 || r.Steady != nil || r.Flap != nil {
 		two := 0
 		if overlaps != "" {
 			two = 1

@@ -24,12 +24,13 @@ const (
 	Deploy Part = "deploy" // all are replaced, one after the other
 	Cold   Part = "cold"   // all start at once, and all streams wait
 	Steady Part = "steady" // nothing happens but that streams end and come again
+	Flap   Part = "flap"   // likewise, beside a process that dies again and again, with the balance and without
 	Beats  Part = "beats"  // nothing happens at all, with the balance and without
 	Added  Part = "added"  // streams are announced, with the balance and without
 )
 
 // AllParts are all measurements, in their order.
-func AllParts() []Part { return []Part{Scale, Drain, Kill, Deploy, Cold, Steady, Beats, Added} }
+func AllParts() []Part { return []Part{Scale, Drain, Kill, Deploy, Cold, Steady, Flap, Beats, Added} }
 
 // ParseParts returns the measurements of these names, separated by commas; "all" is all of them.
 func ParseParts(names string) (parts []Part, err error) {
@@ -57,7 +58,7 @@ type Options struct {
 	Step      time.Duration // from one replacement of a rolling deploy to the next
 	Within    time.Duration // how long shares may take to become even
 	Stay      time.Duration // how long they have to be even, to count as such
-	Rest      time.Duration // of the steady fleet, and of the beats
+	Rest      time.Duration // of the steady fleet, of the one beside a process that dies, and of the beats
 	For       time.Duration // how long each load of announcements lasts
 	Rounds    int           // of each such load, with the balance and without in turn
 }
@@ -67,6 +68,7 @@ type Result struct {
 	Options Options
 	Changes []Change
 	Steady  *Calm
+	Flap    *Flaps
 	Beats   *BeatCosts
 	Added   []Arrival
 	Left    []string // what was not measured, and why
@@ -90,7 +92,7 @@ func Run(ctx context.Context, o Options, r *report.Report) (err error) {
 		parts []Part
 		run   func(context.Context) error
 	}{
-		{[]Part{Scale, Drain, Kill}, b.changes}, {[]Part{Deploy}, b.deploy}, {[]Part{Cold}, b.cold}, {[]Part{Steady}, b.steady},
+		{[]Part{Scale, Drain, Kill}, b.changes}, {[]Part{Deploy}, b.deploy}, {[]Part{Cold}, b.cold}, {[]Part{Steady}, b.steady}, {[]Part{Flap}, b.flap},
 		{[]Part{Beats}, b.beats}, {[]Part{Added}, b.added},
 	} {
 		if !slices.ContainsFunc(do.parts, b.has) {
@@ -113,7 +115,7 @@ func Run(ctx context.Context, o Options, r *report.Report) (err error) {
 func (b *bench) has(p Part) bool { return slices.Contains(b.o.Parts, p) }
 
 func (r Result) empty() bool {
-	return len(r.Changes)+len(r.Added) == 0 && r.Steady == nil && r.Beats == nil
+	return len(r.Changes)+len(r.Added) == 0 && r.Steady == nil && r.Flap == nil && r.Beats == nil
 }
 
 // broken is an error if a stream was lost, or had two owners.
@@ -132,6 +134,11 @@ func (r Result) faults() (lost int, overlaps string) {
 	}
 	if r.Steady != nil {
 		lost, overlaps = lost+r.Steady.Lost, overlaps+r.Steady.Overlaps
+	}
+	if r.Flap != nil {
+		for _, f := range []Flapped{r.Flap.With, r.Flap.Without} {
+			lost, overlaps = lost+f.Lost, overlaps+f.Overlaps
+		}
 	}
 	return lost, overlaps
 }

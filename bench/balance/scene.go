@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,13 +105,8 @@ func (s *scene) add(ctx context.Context, n int, apart time.Duration) error {
 			if err := measure.Pause(ctx, time.Duration(i)*apart); err != nil {
 				return err
 			}
-			name := fmt.Sprint("process-", len(s.processes)+i+1)
-			o := s.options
-			o.Consumer = name
-			p, err := pod.Start(ctx, s.dir, name, o)
-			if err == nil {
-				all[i] = &process{Pod: p, life: life{journal.Monotonic(), forever}}
-			}
+			p, err := s.start(ctx, len(s.processes)+i, "")
+			all[i] = p
 			return err
 		})
 	}
@@ -121,6 +117,27 @@ func (s *scene) add(ctx context.Context, n int, apart time.Duration) error {
 		}
 	}
 	return err
+}
+
+// addAs starts a process whose consumer has that ID.
+func (s *scene) addAs(ctx context.Context, consumer string) error {
+	p, err := s.start(ctx, len(s.processes), consumer)
+	if err == nil {
+		s.processes = append(s.processes, p)
+	}
+	return err
+}
+
+// start starts a process of that number, whose consumer has that ID, or one of its own if it is empty.
+func (s *scene) start(ctx context.Context, number int, consumer string) (*process, error) {
+	name := fmt.Sprint("process-", number+1)
+	o := s.options
+	o.Consumer = cmp.Or(consumer, name)
+	p, err := pod.Start(ctx, s.dir, name, o)
+	if err != nil {
+		return nil, err
+	}
+	return &process{Pod: p, life: life{journal.Monotonic(), forever}}, nil
 }
 
 // drain ends a process as an orchestrator does, and returns when it is gone.

@@ -50,8 +50,11 @@ func (b *bench) steady(ctx context.Context) (err error) {
 	var full []time.Duration // when all streams were there
 	for end := time.Now().Add(b.o.Rest); time.Now().Before(end); {
 		full = append(full, journal.Monotonic())
-		ended, err := s.turn(ctx, rnd, min(turnEvery, b.o.Rest))
+		ended, err := s.turn(ctx, rnd, turnover, min(turnEvery, b.o.Rest))
 		if err != nil {
+			return err
+		}
+		if err := s.awaitOwned(ctx); err != nil {
 			return err
 		}
 		c.Ended += ended
@@ -77,8 +80,8 @@ func (b *bench) steady(ctx context.Context) (err error) {
 	return nil
 }
 
-// turn takes a time of d: it ends streams, announces them again, and returns how many.
-func (s *scene) turn(ctx context.Context, rnd *rand.Rand, d time.Duration) (n int, err error) {
+// turn takes a time of d: it ends a share of the streams, announces them again, and returns how many.
+func (s *scene) turn(ctx context.Context, rnd *rand.Rand, share float64, d time.Duration) (n int, err error) {
 	began := time.Now()
 	var ended []int
 	for _, p := range s.living() {
@@ -88,7 +91,7 @@ func (s *scene) turn(ctx context.Context, rnd *rand.Rand, d time.Duration) (n in
 		}
 		choose := 0 // each stream alike, whoever has it
 		for range held.Held {
-			if rnd.Float64() < turnover {
+			if rnd.Float64() < share {
 				choose++
 			}
 		}
@@ -110,10 +113,7 @@ func (s *scene) turn(ctx context.Context, rnd *rand.Rand, d time.Duration) (n in
 	if err := s.producer.AnnounceEach(ctx, ended); err != nil {
 		return 0, err
 	}
-	if err := measure.Pause(ctx, time.Until(began.Add(d))); err != nil {
-		return 0, err
-	}
-	return len(ended), s.awaitOwned(ctx)
+	return len(ended), measure.Pause(ctx, time.Until(began.Add(d)))
 }
 
 const (

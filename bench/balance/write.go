@@ -31,6 +31,9 @@ func (r Result) write(out io.Writer) {
 		r.Steady.write(out)
 		writeShares(out, "streams that end and come again", r.Steady.Series, r.Steady.Streams)
 	}
+	if r.Flap != nil {
+		r.Flap.write(out)
+	}
 	if r.Beats != nil {
 		r.Beats.write(out)
 	}
@@ -187,6 +190,21 @@ func (c *Calm) write(out io.Writer) {
 	t.Row("two owners, tokens that fall", cmp.Or(c.Overlaps, "none"))
 	t.Write(out)
 	fmt.Fprintf(out, "\nEvery %v, %.0f %% of the streams end, whoever has them, and half of that time later they are announced again.\n\n", turnEvery, 100*turnover)
+}
+
+func (f *Flaps) write(out io.Writer) {
+	t := report.NewTable("beside a process that dies again and again", "without", "with the balance")
+	line := func(what string, of func(Flapped) any) { t.Row(what, of(f.Without), of(f.With)) }
+	line("streams whose owner died", func(x Flapped) any { return report.Grouped(x.crashed()) })
+	line("of these, at one death", func(x Flapped) any { return report.Grouped(slices.Max(x.Held)) })
+	line("streams that others handed back and it took", func(x Flapped) any { return report.Grouped(x.Shed) })
+	line("streams that nobody owns at the end", func(x Flapped) any { return report.Grouped(x.Lost) })
+	line("two owners, tokens that fall", func(x Flapped) any { return cmp.Or(x.Overlaps, "none") })
+	t.Write(out)
+	fmt.Fprintf(out, `
+It lives for %v of every %v, %d times, beside %d others. Streams live for %v on average. Both fleets at once, on two servers.
+
+`, flapUp, flapEvery, f.Crashes, f.Processes, flapLives)
 }
 
 func (b BeatWindow) ran() time.Duration { return b.Ran }

@@ -24,7 +24,7 @@ var balanceCommand = &cli.Command{
 		&cli.DurationFlag{Name: "step", Value: 15 * time.Second, Usage: "time between two replacements of a rolling deploy"},
 		&cli.DurationFlag{Name: "within", Value: 3 * time.Minute, Usage: "how long shares may take to become even"},
 		&cli.DurationFlag{Name: "stay", Value: 10 * time.Second, Usage: "how long shares have to stay even"},
-		&cli.DurationFlag{Name: "rest", Value: 10 * time.Minute, Usage: "how long streams end and come again in a fleet in which nothing else happens"},
+		&cli.DurationFlag{Name: "rest", Value: 10 * time.Minute, Usage: "how long streams end and come again while nothing else happens, and while a process dies again and again"},
 		&cli.DurationFlag{Name: "for", Value: 2 * time.Second, Usage: "how long each load of announcements lasts"},
 		&cli.IntFlag{Name: "rounds", Value: 10, Usage: "how often each load is measured, with and without the balance in turn"},
 		jsonFlag,

@@ -38,6 +38,9 @@ func TestBalanceFollowsEveryStream(t *testing.T) {
 	require.Positive(t, cold.Owned)
 	require.Positive(t, r.Steady.Ended)
 	require.Zero(t, r.Steady.Lost)
+	require.Len(t, r.Flap.With.Held, 1)
+	require.Len(t, r.Flap.Without.Held, 1)
+	require.Zero(t, r.Flap.With.Lost+r.Flap.Without.Lost)
 	require.Len(t, r.Beats.With, len(r.Beats.Without))
 	for i := range r.Beats.With {
 		require.Positive(t, r.Beats.With[i].Ran)
