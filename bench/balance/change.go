@@ -3,6 +3,9 @@ package balance
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -82,6 +85,9 @@ func (b *bench) change(ctx context.Context, s *scene, part Part, act func() erro
 	if err != nil {
 		return c, err
 	}
+	if err := b.profile(s, part); err != nil {
+		return c, err
+	}
 	began := journal.Monotonic()
 	if err := act(); err != nil {
 		return c, err
@@ -125,6 +131,23 @@ func (b *bench) change(ctx context.Context, s *scene, part Part, act func() erro
 	return c, nil
 }
 
+// profile begins a profile of each living process, if profiles are asked for. It ends with the next one, or with the process if that is not killed.
+func (b *bench) profile(s *scene, part Part) error {
+	if b.o.Profiles == "" {
+		return nil
+	}
+	if err := os.MkdirAll(b.o.Profiles, 0o755); err != nil {
+		return fmt.Errorf("-profiles: %w", err)
+	}
+	for _, p := range s.living() {
+		name := fmt.Sprintf("%s-%s.pprof", part, p.Journal.Party())
+		if _, err := p.Ask("profile %s", filepath.Join(b.o.Profiles, name)); err != nil {
+			return fmt.Errorf("-profiles: %w", err)
+		}
+	}
+	return nil
+}
+
 // tell fills in what the journals show.
 func (c *Change) tell(h *history, began, acted time.Duration) {
 	until := h.end
@@ -149,60 +172,6 @@ func (c *Change) tell(h *history, began, acted time.Duration) {
 	step := max((until-began)/samples, sampleEvery)
 	for at := time.Duration(0); began+at <= until; at += step {
 		c.Series = append(c.Series, Sample{at, h.heldBy(began + at)})
-	}
-}
-
-func spreadOf(shares []float64) (s Spread) {
-	if len(shares) > 0 {
-		s = Spread{slices.Min(shares), slices.Max(shares)}
-	}
-	return s
-}
-
-func movesOf(all []move, streams int) (m Moves) {
-	m.All, m.Mean = len(all), float64(len(all))/float64(streams)
-	each := make(map[int]int)
-	var gaps, orphans []time.Duration
-	for _, x := range all {
-		each[x.stream]++
-		if x.from == x.to {
-			m.Back++
-		}
-		if !x.given {
-			m.Dead++
-			orphans = append(orphans, x.gap)
-			continue
-		}
-		gaps = append(gaps, x.gap)
-		if x.gap >= handicap {
-			m.Waited++
-		}
-	}
-	for _, n := range each {
-		m.Most = max(m.Most, n)
-		if n > 2 {
-			m.Often++
-		}
-	}
-	m.Gap, m.Orphan = latencyOf(gaps), latencyOf(orphans)
-	return m
-}
-
-func latencyOf(all []time.Duration) measure.Latency {
-	slices.Sort(all)
-	return measure.Latency{P50: measure.Quantile(all, .5), P99: measure.Quantile(all, .99), Max: measure.Quantile(all, 1)}
-}
-
-// costOf is what each move costs, besides what the fleet costs when it is calm: that is measured from when shares were even to the end.
-func costOf(before, even, after cost, moves int) *MoveCost {
-	busy, calm := even.redis.Since(before.redis), after.redis.Since(even.redis)
-	ratio := even.at.Sub(before.at).Seconds() / after.at.Sub(even.at).Seconds()
-	net := func(busy, calm float64) float64 { return (busy - ratio*calm) / float64(moves) }
-	sent := func(u measure.Usage) float64 { return float64(u.Sent(measure.SentByEngine()...).Total()) }
-	return &MoveCost{
-		Commands: net(sent(busy), sent(calm)),
-		Ran:      net(float64(busy.Calls.Total()), float64(calm.Calls.Total())),
-		CPU:      time.Duration(net(float64(busy.CPU), float64(calm.CPU))),
 	}
 }
 

@@ -77,8 +77,9 @@ func newHistory(lives []life, journals [][]journal.Entry, killed map[int]time.Du
 	return h
 }
 
-// lasts is how long ago an ownership may have been extended that lasts. Processes extend theirs every 50 ms, if the machine lets them.
-const lasts = 2 * time.Second
+// lasts is how long ago an ownership may have been extended that lasts. Processes extend theirs every 50 ms, if a busy
+// machine lets them.
+const lasts = 5 * time.Second
 
 // owned is how many streams have an owner at a time.
 func (h *history) owned(t time.Duration) (n int) {

@@ -72,6 +72,7 @@ func (s *scene) close() error {
 func (s *scene) leave() (err error) {
 	for _, p := range s.processes {
 		if !p.Ended {
+			_, _ = p.Ask("profile") // so that the file is whole, if there is one
 			err = errors.Join(err, p.End(true))
 		}
 		err = errors.Join(err, p.Journal.Close())

@@ -8,25 +8,6 @@ import (
 	"runtime/pprof"
 )
 
-// profile is a profile of processor time that is being written.
-type profile struct{ file *os.File }
-
-// turn begins a profile, or ends it if path is empty.
-func (p *profile) turn(path string) (err error) {
-	if p.file != nil {
-		pprof.StopCPUProfile()
-		err = p.file.Close()
-		p.file = nil
-	}
-	if path == "" || err != nil {
-		return err
-	}
-	if p.file, err = os.Create(path); err != nil {
-		return err
-	}
-	return pprof.StartCPUProfile(p.file)
-}
-
 // writeHeap writes a profile of the live heap, if path is not empty.
 func writeHeap(path string) error {
 	if path == "" {

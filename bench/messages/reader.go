@@ -98,7 +98,7 @@ type reading struct {
 	before  int // goroutines
 	heap    int64
 	memory  int64
-	profile profile
+	profile measure.Profile
 }
 
 func (s *reading) execute(ctx context.Context, command string) (r Reader, err error) {
@@ -120,7 +120,7 @@ func (s *reading) execute(ctx context.Context, command string) (r Reader, err er
 	case "read":
 		err = s.model.read(ctx)
 	case "profile":
-		err = s.profile.turn(argument)
+		err = s.profile.Turn(argument)
 	case "leave":
 		began := time.Now()
 		err = s.model.leave(ctx)

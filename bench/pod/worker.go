@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -86,6 +87,7 @@ const Patience = 2 * time.Minute
 //	held      answers at once how many streams are held, and nothing else
 //	end N     calls Done for N streams at random, and answers when that has ended; needs a journal
 //	drain     shuts the engine down, and answers when that has ended
+//	profile FILE  begins a profile of its processor time; without FILE, ends it; answers with nothing
 //
 // It ends when in does, or when it is sent a SIGTERM. When it cannot start, it answers so without being asked, and ends.
 func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) error {
@@ -124,10 +126,19 @@ func Worker(ctx context.Context, o WorkerOptions, in io.Reader, out io.Writer) e
 			over = true
 		}
 	}
-	if err := w.engine.Shutdown(ctx); err != nil {
-		return err
+	err := w.engine.Shutdown(ctx)
+	if err == nil {
+		err = <-w.ended
 	}
-	return <-w.ended
+	return errors.Join(err, w.profile.Turn(""))
+}
+
+// failed is the answer to a command that has none but its error.
+func failed(err error) (s Snapshot) {
+	if err != nil {
+		s.Error = err.Error()
+	}
+	return s
 }
 
 // linesOf returns the lines of in, and closes the channel when in ends. The goroutine that reads them ends then, or with the process.
@@ -152,6 +163,7 @@ type worker struct {
 	journal  *journal.Journal // nil: there is none
 	churner  *churner         // nil: it does not time its streams
 	jobs     *jobs            // nil: it does not work on streams
+	profile  measure.Profile
 	ended    chan error
 }
 
@@ -204,6 +216,8 @@ func (w *worker) execute(ctx context.Context, line string) Snapshot {
 		return w.drain(ctx)
 	case "held":
 		return Snapshot{Held: w.engine.Stats().Held}
+	case "profile":
+		return failed(w.profile.Turn(argument))
 	case "end":
 		n, _ := strconv.Atoi(argument)
 		return w.end(n)

@@ -203,7 +203,7 @@ func evenly(held []int, streams int) bool {
 
 // owned is how many streams had an owner within the last seconds, by the journals: one on its way to another owner is not lost.
 func (g *gathering) owned() int {
-	const recently = 2 * time.Second
+	const recently = 5 * time.Second
 	since, streams := journal.Monotonic()-recently, make(map[int]bool)
 	for _, j := range g.journals() {
 		for _, e := range j.Read() {

@@ -27,6 +27,7 @@ var balanceCommand = &cli.Command{
 		&cli.DurationFlag{Name: "rest", Value: 10 * time.Minute, Usage: "how long streams end and come again while nothing else happens, and while a process dies again and again"},
 		&cli.DurationFlag{Name: "for", Value: 2 * time.Second, Usage: "how long each load of announcements lasts"},
 		&cli.IntFlag{Name: "rounds", Value: 10, Usage: "how often each load is measured, with and without the balance in turn"},
+		&cli.StringFlag{Name: "profiles", Usage: "folder for profiles of processes that are there when others are added, drained or killed, for go tool pprof; empty: none"},
 		jsonFlag,
 	},
 	Action: func(ctx context.Context, c *cli.Command) (err error) {
@@ -36,6 +37,7 @@ var balanceCommand = &cli.Command{
 		o := balance.Options{
 			URL: address.Of(c, ""), Streams: c.Int("streams"), Processes: c.Int("processes"), Step: c.Duration("step"), Within: c.Duration("within"),
 			Stay: c.Duration("stay"), Rest: c.Duration("rest"), For: c.Duration("for"), Rounds: c.Int("rounds"),
+			Profiles: c.String("profiles"),
 		}
 		if o.Processes < 2 {
 			return fmt.Errorf("-processes: %d is not at least 2: one alone shares with nobody", o.Processes)
