@@ -23,13 +23,17 @@ func (r *FleetResult) write(out io.Writer) {
 	t.Row("left on the server at the end", r.Left)
 	t.Row("processes that did not shut down cleanly", report.Grouped(len(r.BadEnds)))
 	t.Write(out)
+	fmt.Fprintln(out)
 	rounds := report.NewTable("round", "processes", "ownerships", "until all were owned", "until shares were even", "least", "greatest", "nobody's")
 	lost, uneven := 0, 0
 	for i, x := range r.Rounds {
-		even := report.Seconds(x.Balanced)
-		if !x.Even {
+		even := ""
+		switch {
+		case !x.Even:
 			even = fmt.Sprintf("not in %v", r.Calm)
 			uneven++
+		case r.balances():
+			even = report.Seconds(x.Balanced)
 		}
 		lost += x.Lost
 		rounds.Row(i+1, x.Processes, report.Grouped(x.Ownerships), report.Seconds(x.Owned), even,
