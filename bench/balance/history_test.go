@@ -130,13 +130,13 @@ func TestTimeUntilSharesAreEven(t *testing.T) {
 }
 
 func TestManyProcessesAreShownByTheirExtremes(t *testing.T) {
-	series := []Sample{{0, []int{5, 4, -1}}, {s, []int{-1, 4, 6}}}
+	series := []Sample{{0, []int{-1, -1, -1}}, {s, []int{5, 4, -1}}, {2 * s, []int{-1, 4, 6}}}
 	names, values := columnsOf(series, 3)
 	require.Equal(t, []string{"process 1", "process 2", "process 3"}, names)
-	require.Equal(t, [][]int{{5, -1}, {4, 4}, {-1, 6}}, values)
+	require.Equal(t, [][]int{{-1, 5, -1}, {-1, 4, 4}, {-1, -1, 6}}, values)
 	names, values = columnsOf(series, 2)
 	require.Equal(t, []string{"least", "middle", "greatest"}, names)
-	require.Equal(t, [][]int{{4, 4}, {5, 6}, {5, 6}}, values)
+	require.Equal(t, [][]int{{-1, 4, 4}, {-1, 5, 6}, {-1, 5, 6}}, values)
 }
 
 func TestHistogramsAddUp(t *testing.T) {

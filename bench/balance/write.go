@@ -171,6 +171,9 @@ func columnsOf(series []Sample, most int) (names []string, values [][]int) {
 				now = append(now, v[i])
 			}
 		}
+		if now == nil {
+			now = []int{-1} // none has started yet
+		}
 		slices.Sort(now)
 		for k, at := range []int{0, len(now) / 2, len(now) - 1} {
 			extremes[k] = append(extremes[k], now[at])
