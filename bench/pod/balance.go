@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/balance"
 )
 
 // Balance is what keeps the streams of a fleet evenly spread. Empty is what engines do by default.
@@ -28,4 +29,15 @@ func ParseBalance(name string) (Balance, error) {
 }
 
 // options are those of an engine.
-func (b Balance) options() []engine.Option { return nil }
+func (b Balance) options() []engine.Option {
+	c := balance.Config{}
+	switch b {
+	case "":
+		return nil
+	case BalanceOff:
+		c.Gate, c.Shed = balance.Off, balance.Off
+	case BalanceGate:
+		c.Shed = balance.Off
+	}
+	return []engine.Option{engine.WithBalance(c)}
+}
