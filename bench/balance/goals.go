@@ -44,8 +44,9 @@ func (r Result) goals(out io.Writer) {
 		}
 	}
 	if r.Beats != nil {
-		more, _, _ := r.Beats.more(BeatWindow.ran)
-		report.Goal(out, "a beat, µs of the server more than without the balance", more.Seconds()*1e6, "at most", goalBeat)
+		than := r.Beats.reference()
+		more, _, _ := r.Beats.more(1, than, BeatWindow.ran)
+		report.Goal(out, "a beat, µs of the server more than "+r.Beats.Fleets[than].Name, more.Seconds()*1e6, "at most", goalBeat)
 	}
 	for _, a := range r.Added {
 		for _, q := range quantiles {
@@ -69,14 +70,14 @@ const never = 1e6
 
 func (c Change) goals(out io.Writer) {
 	at := c.heading() + ": "
-	seconds := float64(never)
-	if c.Even {
-		seconds = c.Balanced.Seconds()
+	seconds, until := c.Balanced.Seconds(), "seconds until shares are even"
+	if !c.Even {
+		seconds, until = never, until+" (they are not)"
 	}
 	off := max(1-c.Spread.Least, c.Spread.Greatest-1)
 	switch c.Part {
 	case Scale:
-		report.Goal(out, at+"seconds until shares are even", seconds, "at most", goalEven)
+		report.Goal(out, at+until, seconds, "at most", goalEven)
 		report.Goal(out, at+"moves of one stream", float64(c.Moves.Most), "at most", 1)
 		report.Goal(out, at+"greatest share of who receives", c.Peak, "at most", goalPeak)
 		report.Goal(out, at+"ms without an owner, p99", c.Moves.Gap.P99.Seconds()*1e3, "at most", goalGap)
@@ -93,6 +94,6 @@ func (c Change) goals(out io.Writer) {
 		report.Goal(out, at+"off the fair share when it is over", max(1-c.First.Least, c.First.Greatest-1), "at most", goalSpread)
 	case Cold:
 		report.Goal(out, at+"greatest share", c.Peak, "at most", goalCold)
-		report.Goal(out, at+"seconds until shares are even", seconds, "at most", goalColdEven)
+		report.Goal(out, at+until, seconds, "at most", goalColdEven)
 	}
 }

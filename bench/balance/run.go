@@ -60,6 +60,7 @@ type Options struct {
 	Stay      time.Duration // how long they have to be even, to count as such
 	Rest      time.Duration // of the steady fleet, of the one beside a process that dies, and of the beats
 	For       time.Duration // how long each load of announcements lasts
+	Old       string        // path of an earlier build of this program, of which another fleet beats; empty: none
 	Profiles  string        // folder for profiles of the processes that change; empty: none
 	Rounds    int           // of each such load, with the balance and without in turn
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
-	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/test/journal"
 )
 
@@ -114,88 +113,4 @@ func (s *scene) turn(ctx context.Context, rnd *rand.Rand, share float64, d time.
 		return 0, err
 	}
 	return len(ended), measure.Pause(ctx, time.Until(began.Add(d)))
-}
-
-const (
-	// beatProcesses is how many processes beat on each of two servers, once a second.
-	beatProcesses = 10
-	// beatWindow is the time for which the cost of beats is read, on both servers at once. The median window counts: a busy machine
-	// disturbs some of them.
-	beatWindow = 5 * time.Second
-	beatsFor   = 3 * time.Minute // at most
-)
-
-// BeatCosts is what a server spends on engines that hold nothing: their beats, and little else.
-type BeatCosts struct {
-	Processes int
-	With      []BeatWindow
-	Without   []BeatWindow // the same moments, on a server of its own
-}
-
-// BeatWindow is what happened in a window.
-type BeatWindow struct {
-	Scripts int64
-	Ran     time.Duration // executing, a script
-	CPU     time.Duration // processor time, a script, and what a server does by itself
-}
-
-// beats measures both at once, on private servers.
-func (b *bench) beats(ctx context.Context) (err error) {
-	if b.o.URL != "" {
-		b.result.Left = append(b.result.Left, "beats: they are counted on private servers")
-		return nil
-	}
-	var scenes []*scene
-	defer func() {
-		for _, s := range scenes {
-			err = errors.Join(err, s.close())
-		}
-	}()
-	for _, balance := range []pod.Balance{pod.BalanceOn, pod.BalanceOff} {
-		s, err := open(ctx, b.o, b.report, balance)
-		if err != nil {
-			return err
-		}
-		scenes = append(scenes, s)
-		if err := s.add(ctx, beatProcesses, time.Second/beatProcesses); err != nil {
-			return err
-		}
-	}
-	r := &BeatCosts{Processes: beatProcesses}
-	for end := time.Now().Add(min(b.o.Rest, beatsFor)); time.Now().Before(end); {
-		var before, after [2]measure.Usage
-		for i, s := range scenes {
-			if before[i], err = measure.ReadUsage(ctx, s.target.Client); err != nil {
-				return err
-			}
-		}
-		if err := measure.Pause(ctx, min(beatWindow, b.o.Rest)); err != nil {
-			return err
-		}
-		for i, s := range scenes {
-			if after[i], err = measure.ReadUsage(ctx, s.target.Client); err != nil {
-				return err
-			}
-		}
-		r.With = append(r.With, windowOf(after[0].Since(before[0])))
-		r.Without = append(r.Without, windowOf(after[1].Since(before[1])))
-	}
-	b.result.Beats = r
-	b.steps.Done()
-	return nil
-}
-
-func windowOf(u measure.Usage) BeatWindow {
-	n := u.Calls.Scripts()
-	each := func(d time.Duration) time.Duration { return d / time.Duration(max(n, 1)) }
-	return BeatWindow{Scripts: n, Ran: each(u.Ran["evalsha"] + u.Ran["eval"]), CPU: each(u.CPU)}
-}
-
-// more is by how much a figure of a window with the balance exceeds that without it: the median, and the middle half of the windows.
-func (r *BeatCosts) more(of func(BeatWindow) time.Duration) (middle, low, high time.Duration) {
-	var all []time.Duration
-	for i := range r.With {
-		all = append(all, of(r.With[i])-of(r.Without[i]))
-	}
-	return quartiles(all)
 }

@@ -210,36 +210,28 @@ It lives for %v of every %v, %d times, beside %d others. Streams live for %v on 
 `, flapUp, flapEvery, f.Crashes, f.Processes, flapLives)
 }
 
-func (b BeatWindow) ran() time.Duration { return b.Ran }
-func (b BeatWindow) cpu() time.Duration { return b.CPU }
-
 func (r *BeatCosts) write(out io.Writer) {
-	t := report.NewTable("a beat of an engine that holds nothing", "without", "with the balance", "more", "middle half")
-	for _, f := range []struct {
-		name string
-		of   func(BeatWindow) time.Duration
-	}{{"executing, on the server", BeatWindow.ran}, {"processor time of the server", BeatWindow.cpu}} {
-		of := func(all []BeatWindow) string {
-			var each []time.Duration
-			for _, w := range all {
-				each = append(each, f.of(w))
+	than := r.reference()
+	t := report.NewTable("a beat of an engine that holds nothing", "executing", "more", "middle half", "processor time", "more", "middle half")
+	for i, f := range r.Fleets {
+		cells := []any{f.Name}
+		for _, of := range []func(BeatWindow) time.Duration{BeatWindow.ran, BeatWindow.cpu} {
+			cells = append(cells, report.Microseconds(f.figure(of)))
+			if i == than {
+				cells = append(cells, "", "")
+				continue
 			}
-			return report.Microseconds(measure.Median(each))
+			more, low, high := r.more(i, than, of)
+			cells = append(cells, report.Microseconds(more), fmt.Sprintf("%s to %s", report.Microseconds(low), report.Microseconds(high)))
 		}
-		more, low, high := r.more(f.of)
-		t.Row(f.name, of(r.Without), of(r.With), report.Microseconds(more),
-			fmt.Sprintf("%s to %s", report.Microseconds(low), report.Microseconds(high)))
+		t.Row(cells...)
 	}
 	t.Write(out)
-	n := int64(0)
-	for _, w := range r.With {
-		n += w.Scripts
-	}
 	fmt.Fprintf(out, `
-%d processes on each of two servers, both read at once in %d windows of %v; medians of the windows. With the balance, %s scripts. The
-processor time of a server contains what it does by itself.
+%d processes on a server of its own for each line, all read at once in %d windows of %v; medians of the windows. More: than %s, in
+the same window. Processor time is the server's, and contains what it does by itself.
 
-`, r.Processes, len(r.With), beatWindow, report.Grouped(n))
+`, r.Processes, len(r.Fleets[0].Windows), beatWindow, r.Fleets[than].Name)
 }
 
 func (r Result) writeAdded(out io.Writer) {

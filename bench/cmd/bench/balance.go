@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ var balanceCommand = &cli.Command{
 		&cli.DurationFlag{Name: "rest", Value: 10 * time.Minute, Usage: "how long streams end and come again while nothing else happens, and while a process dies again and again"},
 		&cli.DurationFlag{Name: "for", Value: 2 * time.Second, Usage: "how long each load of announcements lasts"},
 		&cli.IntFlag{Name: "rounds", Value: 10, Usage: "how often each load is measured, with and without the balance in turn"},
+		&cli.StringFlag{Name: "old", Usage: "an earlier build of this program, with whose beats those with the balance are compared; empty: with those without"},
 		&cli.StringFlag{Name: "profiles", Usage: "folder for profiles of processes that are there when others are added, drained or killed, for go tool pprof; empty: none"},
 		jsonFlag,
 	},
@@ -53,11 +55,25 @@ var balanceCommand = &cli.Command{
 		if o.Balance, err = pod.ParseBalance(c.String("balance")); err != nil {
 			return fmt.Errorf("-balance: %w", err)
 		}
+		if o.Old, err = build(c); err != nil {
+			return err
+		}
 		if o.Parts, err = balance.ParseParts(c.String("parts")); err != nil {
 			return fmt.Errorf("-parts: %w", err)
 		}
 		return balance.Run(ctx, o, reportOf(c))
 	},
+}
+
+// build is the path in -old.
+func build(c *cli.Command) (path string, err error) {
+	if path = c.String("old"); path == "" {
+		return "", nil
+	}
+	if path, err = exec.LookPath(path); err != nil {
+		err = fmt.Errorf("-old: %w", err)
+	}
+	return path, err
 }
 
 func balancePartNames() string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -14,8 +15,10 @@ import (
 func TestBalanceFollowsEveryStream(t *testing.T) {
 	t.Parallel()
 	const streams = 150
+	self, err := os.Executable()
+	require.NoError(t, err)
 	r := results[balance.Result](t, "balance", "-streams", "150", "-processes", "3", "-step", "100ms", "-within", "300ms", "-stay", "100ms", "-rest", "2s",
-		"-for", "200ms", "-rounds", "2", "-json")
+		"-for", "200ms", "-rounds", "2", "-old", self, "-json")
 	require.Empty(t, r.Left)
 	require.Len(t, r.Changes, 5)
 	for i, part := range []balance.Part{balance.Scale, balance.Drain, balance.Kill, balance.Deploy, balance.Cold} {
@@ -41,10 +44,11 @@ func TestBalanceFollowsEveryStream(t *testing.T) {
 	require.Len(t, r.Flap.With.Held, 1)
 	require.Len(t, r.Flap.Without.Held, 1)
 	require.Zero(t, r.Flap.With.Lost+r.Flap.Without.Lost)
-	require.Len(t, r.Beats.With, len(r.Beats.Without))
-	for i := range r.Beats.With {
-		require.Positive(t, r.Beats.With[i].Ran)
-		require.Positive(t, r.Beats.Without[i].CPU)
+	require.Len(t, r.Beats.Fleets, 3)
+	for _, f := range r.Beats.Fleets {
+		require.NotEmpty(t, f.Windows)
+		require.Positive(t, f.Windows[0].Ran)
+		require.Positive(t, f.Windows[0].CPU)
 	}
 	require.Len(t, r.Added, 4)
 	for _, a := range r.Added {
@@ -68,7 +72,7 @@ func TestBalanceIsReadable(t *testing.T) {
 func TestBalanceRefusesWhatMakesNoSense(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"-streams", "0"}, {"-processes", "1"}, {"-streams", "3", "-processes", "4"}, {"-parts", "half"}, {"-balance", "odd"}, {"-step", "0s"}, {"-within", "1ms"},
+		{"-streams", "0"}, {"-processes", "1"}, {"-streams", "3", "-processes", "4"}, {"-parts", "half"}, {"-balance", "odd"}, {"-old", "/nowhere"}, {"-step", "0s"}, {"-within", "1ms"},
 		{"-rounds", "0"}, {"-redis", "redis://127.0.0.1:1"},
 	} {
 		requireRefused(t, append([]string{"balance"}, args...)...)

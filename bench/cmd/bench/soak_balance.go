@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -39,7 +38,7 @@ var soakBalanceCommand = &cli.Command{
 		o := soak.FleetOptions{
 			URL: address.Of(c, ""), For: c.Duration("for"), Storm: c.Duration("storm"), Calm: c.Duration("calm"), Processes: c.Int("processes"),
 			Partitions: c.Int("partitions"), Streams: c.Int("streams"), LeaseTTL: c.Duration("lease-ttl"), SessionTTL: c.Duration("session-ttl"),
-			Seed: c.Uint64("seed"), Old: c.String("old"),
+			Seed: c.Uint64("seed"),
 		}
 		if o.Processes < 2 {
 			return fmt.Errorf("-processes: %d is not at least 2: when one is in trouble, others take over", o.Processes)
@@ -58,10 +57,8 @@ var soakBalanceCommand = &cli.Command{
 		if o.Balance, err = pod.ParseBalance(c.String("balance")); err != nil {
 			return fmt.Errorf("-balance: %w", err)
 		}
-		if o.Old != "" {
-			if o.Old, err = exec.LookPath(o.Old); err != nil {
-				return fmt.Errorf("-old: %w", err)
-			}
+		if o.Old, err = build(c); err != nil {
+			return err
 		}
 		return soak.RunFleet(ctx, o, reportOf(c))
 	},
