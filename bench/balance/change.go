@@ -77,15 +77,11 @@ const leastMoves = 500
 // change has the processes change, waits until shares are even, and reports on that.
 func (b *bench) change(ctx context.Context, s *scene, part Part, act func() error) (c Change, err error) {
 	c = Change{Part: part, Processes: len(s.living())}
-	reads, err := s.leftovers()
-	if err != nil {
-		return c, err
-	}
-	before, err := s.cost(ctx)
-	if err != nil {
-		return c, err
-	}
 	if err := b.profile(s, part); err != nil {
+		return c, err
+	}
+	before, err := s.spent(ctx)
+	if err != nil {
 		return c, err
 	}
 	began := journal.Monotonic()
@@ -94,37 +90,31 @@ func (b *bench) change(ctx context.Context, s *scene, part Part, act func() erro
 	}
 	acted := journal.Monotonic()
 	var atEven cost
-	if c.Even, err = s.settle(ctx, b.o.Within, b.o.Stay, func() (err error) {
+	c.Even, err = s.settle(ctx, b.o.Within, b.o.Stay, func() (err error) {
 		atEven, err = s.cost(ctx)
 		return err
-	}); err != nil {
-		return c, err
-	}
-	if !c.Even {
-		// What a dead process owned may not have an owner yet. Who stays without one is counted below.
-		if err := s.awaitOwned(ctx); err != nil && ctx.Err() != nil {
-			return c, err
+	})
+	if err == nil && !c.Even {
+		// What a dead process owned may not have an owner yet. Streams that stay without one are counted, and are no error here.
+		if err = s.awaitOwned(ctx); ctx.Err() == nil {
+			err = nil
 		}
 	}
-	after, err := s.cost(ctx)
 	if err != nil {
 		return c, err
 	}
-	late, err := s.leftovers()
+	after, err := s.spent(ctx)
 	if err != nil {
 		return c, err
-	}
-	for p, n := range late {
-		c.Leftovers += n - reads[p]
 	}
 	h, err := s.read()
 	if err != nil {
 		return c, err
 	}
-	c.Streams, c.After = s.streams, len(s.living())
+	c.Streams, c.After, c.Leftovers = s.streams, len(s.living()), after.leftoversSince(before)
 	c.tell(h, began, acted)
 	if c.Even && part != Deploy && c.Moves.All >= leastMoves { // of a deploy, most of the time passes between moves
-		c.Cost = costOf(before, atEven, after, c.Moves.All)
+		c.Cost = costOf(before.cost, atEven, after.cost, c.Moves.All)
 	}
 	b.result.Changes = append(b.result.Changes, c)
 	b.steps.Done()

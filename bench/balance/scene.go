@@ -261,15 +261,29 @@ func (s *scene) cost(ctx context.Context) (c cost, err error) {
 	return c, err
 }
 
-// leftovers is how often living processes read what had waited for too long, by process.
-func (s *scene) leftovers() (map[*process]float64, error) {
-	reads := make(map[*process]float64)
+// spent is what server and processes have done up to a moment.
+type spent struct {
+	cost
+	leftovers map[*process]float64 // by living process: how often it read what had waited for too long
+}
+
+func (s *scene) spent(ctx context.Context) (x spent, err error) {
+	x.leftovers = make(map[*process]float64)
 	for _, p := range s.living() {
 		answer, err := p.Ask("look")
 		if err != nil {
-			return nil, err
+			return x, err
 		}
-		reads[p] = answer.Leftovers
+		x.leftovers[p] = answer.Leftovers
 	}
-	return reads, nil
+	x.cost, err = s.cost(ctx)
+	return x, err
+}
+
+// leftoversSince is how often those that are living now read what had waited for too long, after an earlier moment.
+func (x spent) leftoversSince(earlier spent) (n float64) {
+	for p, reads := range x.leftovers {
+		n += reads - earlier.leftovers[p]
+	}
+	return n
 }
