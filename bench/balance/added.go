@@ -36,19 +36,16 @@ type Arrival struct {
 	all       [3]measure.Histogram
 }
 
-// ratio is the ratio of a quantile of all rounds of a fleet to that without the balance, and the middle half of the rounds' ratios.
-func (a Arrival) ratio(fleet int, of func(measure.Latency) time.Duration) (all, low, high float64) {
+// ratio is that of a quantile of a fleet to that without the balance in the same round: the median of the rounds, and their middle half. Medians,
+// since a busy machine disturbs some rounds.
+func (a Arrival) ratio(fleet int, of func(measure.Latency) time.Duration) (middle, low, high float64) {
 	var each []float64
 	for _, r := range a.Rounds {
 		if of(r[1]) > 0 {
 			each = append(each, float64(of(r[fleet]))/float64(of(r[1])))
 		}
 	}
-	_, low, high = quartiles(each)
-	if of(a.Latency[1]) > 0 {
-		all = float64(of(a.Latency[fleet])) / float64(of(a.Latency[1]))
-	}
-	return all, low, high
+	return quartiles(each)
 }
 
 // quartiles are the median, and the bounds of the middle half.

@@ -247,7 +247,8 @@ func (r Result) writeAdded(out io.Writer) {
 	t.Write(out)
 	fmt.Fprintf(out, `
 From when a stream was due to be announced until its owner was notified, which calls Done at once; %d other streams are held. One by one: %d a
-second; bursts: %d at once, each second. %d rounds of %v, in turn. The ratio is that of all rounds, the middle half that of the rounds.
+second; bursts: %d at once, each second. %d rounds of %v,
+in turn. Ratios are of two fleets in the same round: the median of the rounds, and their middle half.
 noise  the same ratio, of another fleet that has no balance either
 
 `, min(r.Options.Streams, addedStreams), addedRate, burst, r.Options.Rounds, r.Options.For)
