@@ -18,7 +18,8 @@ type balancerParts struct {
 	partitions []*partition
 	table      *lease.Table
 	streams    *quota.Streams
-	behind     func(partition int) bool // reports whether a partition is not read, since this process cannot keep up
+	behind     func() bool              // reports whether nothing is read, since handlers cannot keep up
+	stopped    func(partition int) bool // reports whether a partition is not read, since its renewals are late
 	draining   func() bool
 	changed    func()              // called when more may be read than before
 	beat       func(partition int) // has a beat sent soon; does nothing before the start
@@ -52,6 +53,7 @@ type balancer struct {
 // view is what is known of one partition.
 type view struct {
 	lease.Fleet
+	apart    bool    // this process shares in others, but not in this one
 	at       int64   // when it was answered, on the clock's axis; 0: never
 	first    int64   // changes at the first answer
 	leftover int64   // when leftovers were last read
@@ -81,9 +83,10 @@ func (b *balancer) standing(partition int) lease.Standing {
 	s := lease.Standing{
 		Part: b.partLocked(partition, held), Weight: b.mu.wants.weight(), Held: b.table.Len(), Here: b.table.Count(partition), Over: b.mu.over,
 	}
-	b.mu.views[partition].sent = 0
+	v := &b.mu.views[partition]
+	v.sent, v.apart = 0, s.Part != lease.PartShares && b.processLocked(held) == lease.PartShares
 	if s.Part == lease.PartShares {
-		b.mu.views[partition].sent = s.Weight
+		v.sent = s.Weight
 	}
 	s.Waits = b.gated() && s.Part == lease.PartShares && b.roomLocked(held) <= 0
 	return s
@@ -93,8 +96,18 @@ func (b *balancer) standing(partition int) lease.Standing {
 // stream that ends.
 const fullShare = 0.95
 
-// partLocked returns the part that this process takes in sharing the streams of a partition.
+// partLocked returns the part that this process takes in sharing the streams of a partition. One whose renewals are late takes nothing
+// there, and goes on elsewhere.
 func (b *balancer) partLocked(partition, held int) lease.Part {
+	part := b.processLocked(held)
+	if part == lease.PartShares && b.stopped(partition) {
+		return lease.PartBehind
+	}
+	return part
+}
+
+// processLocked returns the part that this process takes in all partitions.
+func (b *balancer) processLocked(held int) lease.Part {
 	switch {
 	case b.draining():
 		return lease.PartDraining
@@ -103,7 +116,7 @@ func (b *balancer) partLocked(partition, held int) lease.Part {
 	}
 	limit, limited := b.streams.Limit()
 	b.mu.full = limited && (held >= limit || b.mu.full && float64(held) > fullShare*float64(limit))
-	behind, weight := b.behind(partition), b.mu.wants.weight()
+	behind, weight := b.behind(), b.mu.wants.weight()
 	switch {
 	case !b.mu.full && !behind, !balance.Full(weight, held, b.partsLocked(weight)):
 		return lease.PartShares
@@ -113,23 +126,27 @@ func (b *balancer) partLocked(partition, held int) lease.Part {
 	return lease.PartBehind
 }
 
-// partsLocked returns what is known of all partitions, as if all of them had heard by now that this process has a weight.
+// partsLocked returns what is known of all partitions in which this process shares, as if all of them had heard by now that it has a
+// weight.
 func (b *balancer) partsLocked(weight float64) []balance.Part {
 	parts := make([]balance.Part, 0, len(b.mu.views))
 	for _, v := range b.mu.views {
-		if v.at != 0 {
+		if v.at != 0 && !v.apart {
 			parts = append(parts, balance.Part{Total: v.Total, Weight: max(v.Weight-v.mine+weight, 0), Least: v.Least})
 		}
 	}
 	return parts
 }
 
-// weightLocked returns how much of its weight counts in a partition: none while it does not share.
-func (b *balancer) weightLocked(partition, held int) float64 {
-	if b.partLocked(partition, held) != lease.PartShares {
-		return 0
+// sharedLocked returns how many of the streams that are held count as part of the share: those of partitions in which this process
+// does not share stay where they are.
+func (b *balancer) sharedLocked(held int) int {
+	for n, v := range b.mu.views {
+		if v.apart {
+			held -= b.table.Count(n)
+		}
 	}
-	return b.mu.wants.weight()
+	return held
 }
 
 // answered takes in what a call has answered about a partition.
@@ -141,7 +158,10 @@ func (b *balancer) answered(partition int, f lease.Fleet) {
 		v.first = f.Changes
 	}
 	v.Fleet, v.at, v.mine = f, max(now, 1), v.sent
-	weight := b.weightLocked(partition, held)
+	weight := 0.0
+	if b.processLocked(held) == lease.PartShares {
+		weight = b.mu.wants.weight()
+	}
 	b.mu.share = balance.ShareOf(weight, b.partsLocked(weight))
 	b.mu.newcomer.Answered(time.Duration(now), b.changesLocked())
 	b.mu.Unlock()
@@ -175,7 +195,7 @@ func (b *balancer) roomLocked(held int) int {
 	case !b.gated() || !b.knowsLocked():
 		return math.MaxInt
 	}
-	return min(b.mu.newcomer.Room(b.mu.share.Total, b.mu.taken), b.mu.share.Room(held))
+	return min(b.mu.newcomer.Room(b.mu.share.Total, b.mu.taken), b.mu.share.Room(b.sharedLocked(held)))
 }
 
 // allow returns how many of n streams the reader of a partition may take, and whether only what is there now: what nobody else has
@@ -192,7 +212,7 @@ func (b *balancer) allow(partition, n int) (allowed int, leftover bool) {
 	if b.mu.wants.part() != "" || v.Waited < 0 || b.clock.Now() < v.leftover+int64(leftoverEvery) {
 		return 0, false
 	}
-	n = min(n, b.mu.share.Leftover(held, v.Waited), b.mu.newcomer.Room(b.mu.share.Total, b.mu.taken))
+	n = min(n, b.mu.share.Leftover(b.sharedLocked(held), v.Waited), b.mu.newcomer.Room(b.mu.share.Total, b.mu.taken))
 	return n, n > 0
 }
 
@@ -223,9 +243,7 @@ func (b *balancer) read(partition, n int, leftover bool) {
 // placed counts announcements as held, parked or gone.
 func (b *balancer) placed(n int) {
 	b.taking.Add(int64(-n))
-	if b.waiting.Load() {
-		b.changed()
-	}
+	b.changed()
 }
 
 // refused is called when Redis refuses the keys of the balance.
@@ -240,7 +258,7 @@ func (b *balancer) look(held int) balance.Look {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := balance.Look{
-		Now: time.Duration(now), Share: b.mu.share, Held: held, Changes: b.changesLocked(), Settled: true, Frozen: b.mu.wants.operators.freeze,
+		Now: time.Duration(now), Share: b.mu.share, Held: b.sharedLocked(held), Changes: b.changesLocked(), Settled: true, Frozen: b.mu.wants.operators.freeze,
 	}
 	for n, v := range b.mu.views {
 		l.Waited = max(l.Waited, v.Waited)
@@ -263,6 +281,22 @@ func (b *balancer) noteOver(p balance.Pace) {
 	case b.mu.over.IsZero():
 		b.mu.over = time.Now().Add(-p.Over)
 	}
+}
+
+// stats returns what Stats shows of the balance. The part is the first of those that keep a partition from sharing.
+func (b *balancer) stats() (part lease.Part, weight, fair float64) {
+	held := b.held()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for n, v := range b.mu.views {
+		if v.at == 0 {
+			continue
+		}
+		if p := b.partLocked(n, held); part == "" || part == lease.PartShares {
+			part = p
+		}
+	}
+	return part, b.mu.wants.weight(), b.mu.share.Fair
 }
 
 // emit shows how the streams are spread.

@@ -117,7 +117,8 @@ func (e *Engine) build(service string, renewal, client rueidis.Client) error {
 		draining: e.draining, queued: func() int { return e.dispatcher.Waiting() },
 	})
 	e.balancer = newBalancer(&e.env, balancerParts{
-		partitions: e.partitions, table: e.table, streams: e.quota, behind: e.pressure.behind, draining: e.draining, changed: e.room.Broadcast,
+		partitions: e.partitions, table: e.table, streams: e.quota, behind: e.pressure.handlersBehind, stopped: e.pressure.stopped,
+		draining: e.draining, changed: e.room.Broadcast,
 		beat: func(partition int) {
 			if e.life.isRunning() {
 				e.renewer.beatNow(partition)

@@ -284,10 +284,8 @@ func (u *pressure) state(worst Intake, clogged bool) Intake {
 // handlersBehind reports whether too many streams wait for a worker for more to be taken.
 func (u *pressure) handlersBehind() bool { return u.queued() >= 2*u.cfg.readBatch }
 
-// behind reports whether a partition is not read since this process cannot keep up.
-func (u *pressure) behind(partition int) bool {
-	return u.handlersBehind() || u.of(partition).intake == IntakeStopped
-}
+// stopped reports whether a partition is not read, since its renewals are late.
+func (u *pressure) stopped(partition int) bool { return u.of(partition).intake == IntakeStopped }
 
 // reserve reserves room for at most n more streams, and for none while handlers are behind, and returns for how many. They
 // count as held until they are released.

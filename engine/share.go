@@ -38,7 +38,7 @@ func (e *Engine) Evacuate(ctx context.Context) error {
 		return nil
 	}
 	e.shedder.nudge()
-	empty := e.room.Wait(ctx, func() bool { return e.table.Len() == 0 || e.draining() })
+	empty := e.room.Wait(ctx, func() bool { return e.balancer.held() == 0 || e.draining() })
 	switch {
 	case e.draining():
 		return fmt.Errorf("%w: its streams are handed back by the shutdown", api.ErrClosed)

@@ -31,6 +31,9 @@ type Stats struct {
 	Settling    int           // partitions that are settling: no free stream is taken there
 	Late        time.Duration // how late the most overdue renewal is; 0: none is overdue
 	Intake      Intake        // whether more streams are taken, and if not, why
+	Part        lease.Part    // the part that this process takes in sharing the service's streams; empty while Redis has not answered yet
+	Weight      float64       // how much it is to hold, compared with the others
+	Fair        float64       // streams that are its share, as far as is known; 0: it does not share
 }
 
 // Stats returns a snapshot, without a round trip. Before the start and after the end all fields but Partitions are zero.
@@ -53,6 +56,7 @@ func (e *Engine) Stats() Stats {
 	}
 	s.Intake, s.Late = e.pressure.worst()
 	s.Intake = e.pressure.state(s.Intake, e.pressure.anyClogged())
+	s.Part, s.Weight, s.Fair = e.balancer.stats()
 	for _, p := range e.partitions {
 		s.Dead += int(p.dead.Load())
 		s.Due += int(p.due.Load())
