@@ -10,30 +10,31 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 	"github.com/streamlease/streamlease/lease"
+	"github.com/streamlease/streamlease/scan"
 )
 
 // Stats is a snapshot of an engine.
 type Stats struct {
-	Held        int           // streams owned, including those whose completion is on its way to Redis
-	Unconfirmed int           // of these, those that no renewal has confirmed since the server of their partition changed
-	MaxStreams  int           // the limit, as WithMaxStreams has it: 0 is none, NoStreams no stream at all
-	Full        bool          // as many streams are held as may be
-	Roomless    int           // partitions that are not read, since there is no room for a stream
-	Parked      int           // announcements that wait for a stream that is owned
-	Ending      int           // completions on their way to Redis
-	Queued      int           // notifications that wait for a worker
-	Busy        int           // running handlers
-	Dead        int           // sessions past their deadline, over all partitions, as the last beats reported
-	Due         int           // delayed announcements that are due, likewise
-	Oldest      time.Duration // how long the oldest lease has been held; 0: none is held
-	Partitions  int           // of the service
-	Live        int           // partitions in which this process has a live session
-	Settling    int           // partitions that are settling: no free stream is taken there
-	Late        time.Duration // how late the most overdue renewal is; 0: none is overdue
-	Intake      Intake        // whether more streams are taken, and if not, why
-	Part        lease.Part    // the part that this process takes in sharing the service's streams; empty while Redis has not answered yet
-	Weight      float64       // how much it is to hold, compared with the others
-	Fair        float64       // streams that are its share, as far as is known; 0: it does not share
+	Held        int               // streams owned, including those whose completion is on its way to Redis
+	Unconfirmed int               // of these, those that no renewal has confirmed since the server of their partition changed
+	MaxStreams  int               // the limit, as WithMaxStreams has it: 0 is none, NoStreams no stream at all
+	Full        bool              // as many streams are held as may be
+	Roomless    int               // partitions that are not read, since there is no room for a stream
+	Parked      int               // announcements that wait for a stream that is owned
+	Ending      int               // completions on their way to Redis
+	Queued      int               // notifications that wait for a worker
+	Busy        int               // running handlers
+	Dead        int               // sessions past their deadline, over all partitions, as the last beats reported
+	Due         int               // delayed announcements that are due, likewise
+	Oldest      time.Duration     // how long the oldest lease has been held; 0: none is held
+	Partitions  int               // of the service
+	Live        int               // partitions in which this process has a live session
+	Settling    int               // partitions that are settling: no free stream is taken there
+	Late        time.Duration     // how late the most overdue renewal is; 0: none is overdue
+	Intake      Intake            // whether more streams are taken, and if not, why
+	Balance     scan.BalanceState // whether this process shares the service's streams, and if not, why; empty while Redis has not answered yet
+	Weight      float64           // how much it is to hold, compared with the others
+	Fair        float64           // streams that are its share, as far as is known; 0: it does not share
 }
 
 // Stats returns a snapshot, without a round trip. Before the start and after the end all fields but Partitions are zero.
@@ -56,7 +57,8 @@ func (e *Engine) Stats() Stats {
 	}
 	s.Intake, s.Late = e.pressure.worst()
 	s.Intake = e.pressure.state(s.Intake, e.pressure.anyClogged())
-	s.Part, s.Weight, s.Fair = e.balancer.stats()
+	part, weight, fair := e.balancer.stats()
+	s.Balance, s.Weight, s.Fair = scan.BalanceState(part), weight, fair
 	for _, p := range e.partitions {
 		s.Dead += int(p.dead.Load())
 		s.Due += int(p.due.Load())
