@@ -30,6 +30,8 @@ func (e *Engine) Resume() { e.balancer.want(func(p *wanted) { p.pause, p.evacuat
 // shutdown it takes its time: WithBalance's Budget streams a second, so that each finds its new owner within milliseconds. The owner of
 // each gets api.Releasing with api.ErrDraining.
 //
+// While operators have stopped all moving (scan.WishFreeze), it waits.
+//
 // Evacuate returns when nothing is held. If ctx ends before, it returns ctx's error, and the process goes on handing back. Other
 // errors match api.ErrClosed: the engine drains, or has ended.
 func (e *Engine) Evacuate(ctx context.Context) error {

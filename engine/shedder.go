@@ -92,8 +92,8 @@ func (s *shedder) look() time.Duration {
 	switch {
 	case evacuates:
 		pace = balance.Pace{Rate: s.cfg.balance.Budget}
-		if now < from {
-			pace.Rate = 0 // the others are about to make room
+		if now < from || s.balancer.frozen() {
+			pace.Rate = 0 // the others are about to make room, or operators have stopped all moving
 		}
 	case now >= s.nextAt:
 		s.nextAt = now + int64(s.cfg.beat)

@@ -243,6 +243,24 @@ func TestFreeze(t *testing.T) {
 	})
 }
 
+// A freeze holds up Evacuate, too, and no shutdown.
+func TestFreezeHoldsUpEvacuate(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		h.setWishes(false, scan.Wish{Kind: scan.WishFreeze, Left: time.Minute})
+		fleet := h.fleet(2)
+		h.server.announce(streams(100)...)
+		advance(5 * time.Second)
+		held := fleet[0].table.Len()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		require.ErrorIs(t, fleet[0].Evacuate(ctx), context.DeadlineExceeded)
+		require.Equal(t, held, fleet[0].table.Len())
+		require.NoError(t, fleet[0].Shutdown(context.Background()))
+		advance(time.Second)
+		require.Equal(t, 100, fleet[1].table.Len())
+	})
+}
+
 // Wishes that cannot be read stay as they were, and stop nothing.
 func TestWishesThatCannotBeRead(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {

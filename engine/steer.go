@@ -38,6 +38,13 @@ func (b *balancer) changeWants(change func(*wants)) {
 	b.changed()
 }
 
+// frozen reports whether operators have stopped all moving.
+func (b *balancer) frozen() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.wants.operators.freeze
+}
+
 // reportNow has the others hear at once of what this process is.
 func (b *balancer) reportNow() {
 	for _, p := range b.partitions {

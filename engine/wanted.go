@@ -6,7 +6,7 @@ import "github.com/streamlease/streamlease/lease"
 type wanted struct {
 	pause    bool    // it is to take no more
 	evacuate bool    // it is to hand back what it holds
-	freeze   bool    // nothing is to move to make the fleet even
+	freeze   bool    // nothing is to move, but for the streams of processes that shut down
 	weight   float64 // 0: nobody says
 }
 

@@ -31,7 +31,8 @@ const (
 	WishDrain WishKind = "drain"
 	// WishWeight: the consumer has this weight instead of the one that its program sets.
 	WishWeight WishKind = "weight"
-	// WishFreeze: no stream is moved to even out how many each process holds. It is for all consumers.
+	// WishFreeze: no stream is moved, neither to even out how many each process holds nor because one is to be emptied. A process that
+	// shuts down hands its streams back all the same. It is for all consumers.
 	WishFreeze WishKind = "freeze"
 )
 
