@@ -6,7 +6,7 @@
 -- Returns  { rows removed, members of load removed, sums that had drifted }; { 'wait' }: nobody may be found gone now; or
 --          { 'many', rows }: there are more rows than that, and nothing was done
 -- Atomic   so that no consumer changes its row, and the sums with it, between the look at the rows and the new sums.
--- Parts    judge checkpoint fleet
+-- Parts    judge reply fleet
 --
 -- Sums drift where a server forgets one of two calls, or the row of a consumer and not its share of the sums. A caller that dies leaves
 -- nothing half-way, and a call that runs late goes by what is there then, so a second one changes nothing more. What a missing right

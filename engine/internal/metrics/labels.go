@@ -198,6 +198,7 @@ var (
 	signalAnnounced = signalKinds.value("announced", "another announcement waits for a stream that is held")
 	signalFreed     = signalKinds.value("freed", "a stream for which another announcement waited is free")
 	signalUser      = signalKinds.value("user", "sent by a producer")
+	signalWish      = signalKinds.value("wish", "operators wish something else of processes")
 	signalOther     = signalKinds.value("other", "it cannot be understood")
 )
 

@@ -146,6 +146,8 @@ func (m *Metrics) Signal(kind lease.SignalKind) {
 		k = signalFreed
 	case lease.SignalUser:
 		k = signalUser
+	case lease.SignalWish:
+		k = signalWish
 	}
 	m.Inc(signalsReceived.With(k))
 }

@@ -32,16 +32,6 @@ local function not_a_checkpoint(hash, stored)
   return 'BADCHECKPOINT ' .. hash .. ' has a value of an unknown kind: ' .. string.sub(begin, 1, 40)
 end
 
--- Runs a command on a key. An error names the command, which the server does not do where a right is missing.
-local function on_key(command, key, ...)
-  local reply = redis.pcall(command, key, ...)
-  local err = refused(reply)
-  if err then
-    error(err .. ' (trying ' .. command .. ' on ' .. key .. ')', 0)
-  end
-  return reply
-end
-
 -- The first write of a script that stores checkpoints: maxmemory does not refuse it, and then lets the rest of the script pass. A
 -- demoted server refuses it. No field has this name.
 local function begin_checkpoints(hash)

@@ -9,13 +9,17 @@
 -- many consumers have a session and no row, since their version writes none: each counts as one of weight 1.
 -- load has, for each consumer that shares, how full it is: streams of the whole process for a weight of 1.
 
--- What a row adds to the sums: weight and away. One that cannot be read adds nothing.
+-- What a row adds to the sums: weight and away. One that cannot be read adds nothing, nor does one with a number that nobody has
+-- written in earnest, with which a sum would not fit into 64 bits.
 local function counted(row)
   local weight, away, state = string.match(row or '', '^(%d+) (%d+) %d+ (%l+)$')
+  if not state or #weight > 12 or #away > 12 then
+    return 0, 0
+  end
   if state == 'shares' then
     return tonumber(weight), 0
   end
-  return 0, tonumber(away or 0)
+  return 0, tonumber(away)
 end
 
 local function add_to_books(books, field, difference)

@@ -19,3 +19,13 @@ local function or_undo(undo, ...)
     error(err, 0)
   end
 end
+
+-- Runs a command on a key. An error names the command, which the server does not do where a right is missing.
+local function on_key(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  local err = refused(reply)
+  if err then
+    error(err .. ' (trying ' .. command .. ' on ' .. key .. ')', 0)
+  end
+  return reply
+end

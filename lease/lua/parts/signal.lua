@@ -6,6 +6,7 @@
 -- An entry of the stream has the fields kind, stream and, for kind user, payload. What scripts add has several data streams:
 --   announced   stream, token, stream, token …: another announcement waits for the lease that has this token
 --   freed       stream, stream, …: a lease has ended for which another announcement waited
+--   wish        nothing: what operators wish of processes has changed
 
 -- How many entries are kept, at least, as lease.SignalsKept.
 local SIGNALS_KEPT = '10000'
