@@ -58,11 +58,11 @@ type Moves struct {
 	Orphan measure.Latency // from the death of an owner
 }
 
-// MoveCost is what a move costs the server, besides what the calm fleet costs.
+// MoveCost is what a move costs the server, besides what the fleet costs when nothing moves. Off is the standard error.
 type MoveCost struct {
 	Commands float64       // that clients sent
 	Ran      float64       // that the server ran, those that scripts call included
-	CPU      time.Duration // processor time
+	CPU, Off time.Duration // processor time
 }
 
 // Sample is how many streams each process holds at a time; -1: it takes no part.
@@ -70,9 +70,6 @@ type Sample struct {
 	At   time.Duration // since the change began
 	Held []int
 }
-
-// leastMoves is how many moves there have to be to say what one costs.
-const leastMoves = 500
 
 // change has the processes change, waits until shares are even, and reports on that.
 func (b *bench) change(ctx context.Context, s *scene, part Part, act func() error) (c Change, err error) {
@@ -89,11 +86,11 @@ func (b *bench) change(ctx context.Context, s *scene, part Part, act func() erro
 		return c, err
 	}
 	acted := journal.Monotonic()
-	var atEven cost
-	c.Even, err = s.settle(ctx, b.o.Within, b.o.Stay, func() (err error) {
-		atEven, err = s.cost(ctx)
-		return err
-	})
+	meter := &meter{scene: s}
+	if part == Drain || part == Kill { // else what processes cost that start would count
+		meter.costs = []cost{before.cost}
+	}
+	c.Even, err = s.settle(ctx, b.o.Within, b.o.Stay, meter.read)
 	if err == nil && !c.Even {
 		// What a dead process owned may not have an owner yet. Streams that stay without one are counted, and are no error here.
 		if err = s.awaitOwned(ctx); ctx.Err() == nil {
@@ -113,8 +110,8 @@ func (b *bench) change(ctx context.Context, s *scene, part Part, act func() erro
 	}
 	c.Streams, c.After, c.Leftovers = s.streams, len(s.living()), after.leftoversSince(before)
 	c.tell(h, began, acted)
-	if c.Even && part != Deploy && c.Moves.All >= leastMoves { // of a deploy, most of the time passes between moves
-		c.Cost = costOf(before.cost, atEven, after.cost, c.Moves.All)
+	if part != Deploy { // where moves are over before the meter is read
+		c.Cost = moveCost(meter.costs, h.moves(began, h.end))
 	}
 	b.result.Changes = append(b.result.Changes, c)
 	b.steps.Done()

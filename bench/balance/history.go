@@ -181,7 +181,8 @@ func (h *history) peak(from, until time.Duration, which func(process int) bool) 
 // move is a change of owner.
 type move struct {
 	stream   int
-	from, to int // processes
+	from, to int           // processes
+	at       time.Duration // when the new owner was notified
 	gap      time.Duration
 	given    bool // handed back; else taken from a dead or lost owner
 }
@@ -193,7 +194,7 @@ func (h *history) moves(from, until time.Duration) (all []move) {
 		if before.stream != s.stream || before.done || s.from < from || s.from > until {
 			continue
 		}
-		all = append(all, move{stream: s.stream, from: before.process, to: s.process, gap: s.from - before.until, given: before.given})
+		all = append(all, move{stream: s.stream, from: before.process, to: s.process, at: s.from, gap: s.from - before.until, given: before.given})
 	}
 	return all
 }

@@ -55,8 +55,8 @@ func TestHistoryCountsWhoHeldWhat(t *testing.T) {
 func TestHistoryFindsMoves(t *testing.T) {
 	all := twoAndOne().moves(2*s, 40*s)
 	require.Equal(t, []move{
-		{stream: 2, from: 0, to: 1, gap: 5 * time.Millisecond, given: true},
-		{stream: 3, from: 0, to: 0, gap: 120 * time.Millisecond, given: true},
+		{stream: 2, from: 0, to: 1, at: 10*s + 5*time.Millisecond, gap: 5 * time.Millisecond, given: true},
+		{stream: 3, from: 0, to: 0, at: 20*s + 120*time.Millisecond, gap: 120 * time.Millisecond, given: true},
 	}, all)
 	m := movesOf(all, 4)
 	require.Equal(t, 2, m.All)
@@ -74,7 +74,7 @@ func TestHistoryKnowsTheDead(t *testing.T) {
 		{owned(0, 1, s, 10*s-40*time.Millisecond, journal.Owned), owned(1, 1, s, 5*s, journal.Owned)},
 		{owned(0, 2, 22*s, 30*s, journal.Owned)},
 	}, map[int]time.Duration{0: 10 * s}, 30*s)
-	require.Equal(t, []move{{stream: 0, from: 0, to: 1, gap: 12 * s}}, h.moves(0, 30*s))
+	require.Equal(t, []move{{stream: 0, from: 0, to: 1, at: 22 * s, gap: 12 * s}}, h.moves(0, 30*s))
 	require.Equal(t, 1, movesOf(h.moves(0, 30*s), 2).Dead)
 	require.Equal(t, []float64{.5}, h.shares(25*s, 2))
 	require.Equal(t, 1, h.seen(28*s), "the other one was lost before the kill, and is nobody's")

@@ -47,16 +47,3 @@ func latencyOf(all []time.Duration) measure.Latency {
 	slices.Sort(all)
 	return measure.Latency{P50: measure.Quantile(all, .5), P99: measure.Quantile(all, .99), Max: measure.Quantile(all, 1)}
 }
-
-// costOf is what each move costs, besides what the fleet costs when it is calm: that is measured from when shares were even to the end.
-func costOf(before, even, after cost, moves int) *MoveCost {
-	busy, calm := even.redis.Since(before.redis), after.redis.Since(even.redis)
-	ratio := even.at.Sub(before.at).Seconds() / after.at.Sub(even.at).Seconds()
-	net := func(busy, calm float64) float64 { return (busy - ratio*calm) / float64(moves) }
-	sent := func(u measure.Usage) float64 { return float64(u.Sent(measure.SentByEngine()...).Total()) }
-	return &MoveCost{
-		Commands: net(sent(busy), sent(calm)),
-		Ran:      net(float64(busy.Calls.Total()), float64(calm.Calls.Total())),
-		CPU:      time.Duration(net(float64(busy.CPU), float64(calm.CPU))),
-	}
-}

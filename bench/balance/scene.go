@@ -202,11 +202,13 @@ func (s *scene) awaitOwned(ctx context.Context) error {
 	}
 }
 
-// settle waits until shares have been even for a time of stay, but not for longer than within. firstEven is called each time that they have
-// become even.
-func (s *scene) settle(ctx context.Context, within, stay time.Duration, firstEven func() error) (ok bool, err error) {
+// settle waits until shares have been even for a time of stay, but not for longer than within. It calls meanwhile again and again.
+func (s *scene) settle(ctx context.Context, within, stay time.Duration, meanwhile func(context.Context) error) (ok bool, err error) {
 	var since time.Time
 	for end := time.Now().Add(within); ; {
+		if err := meanwhile(ctx); err != nil {
+			return false, err
+		}
 		held, err := s.held()
 		if err != nil {
 			return false, err
@@ -216,9 +218,6 @@ func (s *scene) settle(ctx context.Context, within, stay time.Duration, firstEve
 			since = time.Time{}
 		case since.IsZero():
 			since = now
-			if err := firstEven(); err != nil {
-				return false, err
-			}
 		case now.Sub(since) >= stay:
 			return true, nil
 		}
@@ -247,18 +246,6 @@ func (s *scene) read() (*history, error) {
 		}
 	}
 	return newHistory(lives, journals, killed, end), nil
-}
-
-// cost is what the server has used up to a moment.
-type cost struct {
-	at    time.Time
-	redis measure.Usage
-}
-
-func (s *scene) cost(ctx context.Context) (c cost, err error) {
-	c.redis, err = measure.ReadUsage(ctx, s.target.Client)
-	c.at = time.Now()
-	return c, err
 }
 
 // spent is what server and processes have done up to a moment.

@@ -100,7 +100,9 @@ func (r Result) writeChanges(out io.Writer) {
 	}
 	t.Line("commands from clients, a move", cost(func(m *MoveCost) string { return fmt.Sprintf("%.2f", m.Commands) }))
 	t.Line("run by the server, a move", cost(func(m *MoveCost) string { return fmt.Sprintf("%.1f", m.Ran) }))
-	t.Line("CPU of the server, a move", cost(func(m *MoveCost) string { return report.Microseconds(m.CPU) }))
+	t.Line("CPU of the server, a move", cost(func(m *MoveCost) string {
+		return fmt.Sprintf("%.0f ± %.0f µs", m.CPU.Seconds()*1e6, m.Off.Seconds()*1e6)
+	}))
 	t.Line("streams that nobody owns at the end", func(c Change) any { return report.Grouped(c.Lost) })
 	t.Line("two owners, tokens that fall", func(c Change) any { return cmp.Or(c.Overlaps, "none") })
 	t.Write(out)
@@ -110,7 +112,7 @@ shares            the least and the greatest, of the fair one
 greatest share    at any time, of the fair one at the end; where others start beside one that holds all, of these
 moves             changes of the owner, those after a death included
 without an owner  from the last moment at which one owned the stream, by its journal, until the next one was notified; killed: from the kill
-a move            what the server did until shares were even, without what it does in as much time when they are
+a move            what the server did each second, fitted as so much a second and so much a move; ± the standard error
 
 `, 100*even, r.Options.Stay)
 }
