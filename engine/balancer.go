@@ -310,10 +310,12 @@ func (b *balancer) emit(emit metrics.Emit) {
 		open = 1
 	}
 	emit(metrics.BalanceFair, api.NoPartition, share.Fair)
-	emit(metrics.BalanceFill, api.NoPartition, float64(b.table.Len())/weight)
-	if share.Least >= 0 {
-		emit(metrics.BalanceFillLeast, api.NoPartition, share.Least)
+	fill := float64(b.table.Len()) / weight
+	emit(metrics.BalanceFill, api.NoPartition, fill)
+	if share.Least < 0 {
+		share.Least = fill // nobody shares
 	}
+	emit(metrics.BalanceFillLeast, api.NoPartition, share.Least)
 	emit(metrics.BalanceWeight, api.NoPartition, weight)
 	emit(metrics.BalanceGateOpen, api.NoPartition, open)
 	emit(metrics.BalanceOver, api.NoPartition, pace.Over.Seconds())

@@ -46,7 +46,7 @@ var (
 
 	BalanceFillLeast = gauge(row{
 		name:    "balance_fill_least",
-		help:    "The least of `balance_fill` in the whole fleet; absent while it is not known.",
+		help:    "The least of `balance_fill` of all processes that share; that of this one where none does.",
 		use:     "Far below the others for minutes: a process takes nothing.",
 		combine: greatest,
 	})
