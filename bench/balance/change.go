@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	balancing "github.com/streamlease/streamlease/engine/balance"
 	"github.com/streamlease/streamlease/test/journal"
 )
 
@@ -176,7 +177,8 @@ func (b *bench) changes(ctx context.Context) (err error) {
 		if err := s.fill(ctx, b.o.Streams, 0); err != nil {
 			return err
 		}
-		if err := measure.Pause(ctx, b.o.Stay); err != nil { // leases are renewed, as in a fleet that has run for a while
+		// As in a fleet that has run for a while: leases are renewed, and no stream was taken too short a time ago to be moved.
+		if err := measure.Pause(ctx, max(b.o.Stay, balancing.MinHold)); err != nil {
 			return err
 		}
 		if _, err := b.change(ctx, s, Scale, func() error { return s.add(ctx, b.o.Processes-1, 0) }); err != nil {
