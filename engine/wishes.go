@@ -25,6 +25,7 @@ type wishes struct {
 	obey     func(wanted) bool // reports whether that is something else than before
 	obeyed   func()            // called after it was
 	kick     chan struct{}
+	failing  bool // since the last look that went well; the log has it
 }
 
 func newWishes(e *env, store wishStore, consumer string, obey func(wanted) bool, obeyed func()) *wishes {
@@ -67,11 +68,13 @@ func (w *wishes) loop(ctx context.Context) {
 func (w *wishes) look(ctx context.Context) (next time.Duration, err error) {
 	all, err := w.store.Wishes(ctx)
 	if err != nil {
-		if code, _ := lease.Refusal(err); ctx.Err() == nil && code != "NOPERM" { // beats report missing rights
+		if ctx.Err() == nil && !w.failing { // a missing right is missing for long
+			w.failing = true
 			w.log.Warn("reading the wishes of operators failed", 1, "err", lease.Explain(err))
 		}
 		return 0, err
 	}
+	w.failing = false
 	var of wanted
 	next = wishesEvery
 	var mine []scan.Wish
