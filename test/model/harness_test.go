@@ -48,16 +48,17 @@ func (x ttls) gap() time.Duration { return min(2*time.Second, 2*x.session/5) }
 type harness struct {
 	console.Console
 
-	ctx    context.Context
-	server *servers.Server
-	layout *cluster.Layout
-	keys   *cluster.Keys
-	stores map[ttls]*lease.Store
-	store  *lease.Store // for calls to which TTLs do not matter
-	scan   *scan.Store
-	base   time.Time
-	ahead  time.Duration // of the real time
-	behind time.Duration // how far the server's clock was set back
+	ctx     context.Context
+	server  *servers.Server
+	layout  *cluster.Layout
+	keys    *cluster.Keys
+	stores  map[ttls]*lease.Store
+	store   *lease.Store // for calls to which TTLs do not matter
+	balance *lease.Balance
+	scan    *scan.Store
+	base    time.Time
+	ahead   time.Duration // of the real time
+	behind  time.Duration // how far the server's clock was set back
 
 	saved struct {
 		any    bool
@@ -87,9 +88,10 @@ func newHarness(t testing.TB) *harness {
 func (h *harness) connect() {
 	h.Client = h.server.Client(h.T)
 	h.stores = make(map[ttls]*lease.Store)
+	h.connectBalance()
 	for _, x := range variants {
 		h.stores[x] = lease.NewStore(h.layout, lease.Settings{
-			LeaseTTL: x.lease, SessionTTL: x.session, Reach: x.reach, Gap: x.gap(), Settle: true, Timeout: time.Minute,
+			LeaseTTL: x.lease, SessionTTL: x.session, Reach: x.reach, Gap: x.gap(), Settle: true, Timeout: time.Minute, Balance: h.balance,
 		}, h.Client, h.Client, nil)
 	}
 	h.store = h.stores[usual]

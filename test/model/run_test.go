@@ -61,6 +61,8 @@ type run struct {
 	proven    []string // sessions of processes that were killed
 	killed    int      // number of them
 	recovered int      // entries that they left
+	reported  int      // rows of the fleet that were seen, each as often as it was
+	tallies   int
 }
 
 func (r *run) note(format string, args ...any) {
@@ -183,21 +185,28 @@ func showSeed(t *testing.T) *uint64 {
 // enoughRuns are enough for everything to have happened.
 const enoughRuns = 20
 
+// booksEvery is after how many steps it is looked whether the sums of the fleet are right: they are after each.
+const booksEvery = 10
+
 // TestProtocol runs the protocol at random. -model.seed repeats a failed run.
 func TestProtocol(t *testing.T) {
 	h := newHarness(t)
 	first := seed()
-	owns, done, killed, recovered, saved, refused := 0, 0, 0, 0, 0, 0
+	owns, done, killed, recovered, saved, refused, reported, tallies := 0, 0, 0, 0, 0, 0, 0, 0
 	last := showSeed(t)
 	for i := range *runsFlag {
 		seed := first + uint64(i)
 		*last = seed
 		r := newRun(t, h, seed)
-		for range *stepsFlag {
+		for n := range *stepsFlag {
 			r.step()
 			r.check()
+			if n%booksEvery == 0 {
+				r.checkBooks()
+			}
 		}
 		saved, refused = saved+r.points.saved, refused+r.points.refused
+		reported, tallies = reported+r.reported, tallies+r.tallies
 		owns, done, killed, recovered = owns+r.owns, done+len(r.done), killed+r.killed, recovered+r.recovered
 	}
 	if *runsFlag < enoughRuns {
@@ -210,6 +219,9 @@ func TestProtocol(t *testing.T) {
 	require.Greater(t, owns, *runsFlag, "streams were owned")
 	require.Greater(t, done, *runsFlag/2, "and done")
 	require.Greater(t, recovered, *runsFlag/2, "and recovered")
+	t.Logf("%d rows of the fleet seen, %d tallies", reported, tallies)
+	require.Greater(t, reported, *runsFlag*10, "consumers reported")
+	require.Greater(t, tallies, *runsFlag/2, "and were added up")
 }
 
 // TestProtocolWithRestarts does the same with a server that really restarts with what was saved.

@@ -63,6 +63,7 @@ func (r *run) step() {
 		if r.h.now() < c.cut {
 			return
 		}
+		r.report()
 		r.act(c)
 		if r.rand.IntN(3) > 0 {
 			r.land(c) // with nothing in between
@@ -109,7 +110,14 @@ func (r *run) act(c *consumer) {
 		c.flush()
 		c.retire()
 	case n < 12:
-		c.recoverProven()
+		switch r.rand.IntN(4) {
+		case 0:
+			c.leave()
+		case 1:
+			c.tally()
+		default:
+			c.recoverProven()
+		}
 	default:
 		_, err := r.h.store.Promote(r.h.ctx, 0, 1+r.rand.IntN(3))
 		r.ok(err)
