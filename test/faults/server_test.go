@@ -275,12 +275,19 @@ func commandsOf(t *testing.T) (out []string) {
 	return out
 }
 
+const optional = "for checkpoints or the balance, without which everything else works: TestWithoutTheRightsToWhatIsOptional"
+
 // notNeeded are commands that scripts call only in cases that do not occur at a start, or can do without.
 var notNeeded = map[string]string{
 	"cluster myid": "called only where INFO is refused",
 	"info":         "CLUSTER MYID will do; both are refused in TestNeitherInfoNorMyid",
 	"exists":       "called only next to consumers of another library",
-	"hdel":         "for checkpoints, without which everything else works: TestWithoutTheRightsToCheckpoints",
+	"hdel":         optional,
+	"hget":         optional,
+	"hincrby":      optional,
+	"hlen":         optional,
+	"hset":         optional,
+	"zrange":       optional,
 }
 
 // Trace: the user of the engine lacks one of the rights that it needs, each in turn. The engine does not start, and the error
@@ -304,9 +311,9 @@ func TestEachMissingRight(t *testing.T) {
 	}
 }
 
-// Trace: the user has no right to what checkpoints take. Streams are owned and done as ever.
-func TestWithoutTheRightsToCheckpoints(t *testing.T) {
-	for _, command := range []string{"hdel", "hset", "hscan"} {
+// Trace: the user has no right to what checkpoints take, or the balance. Streams are owned and done as ever.
+func TestWithoutTheRightsToWhatIsOptional(t *testing.T) {
+	for _, command := range []string{"hdel", "hset", "hscan", "hget", "hincrby", "hlen", "zrange"} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)

@@ -171,7 +171,7 @@ func (h *harness) provoke(script string, link *proxy.Proxy, a *member, dead *ato
 	case "extend": // the slot migrates
 		h.until("something is held", held)
 		link.Inject(proxy.Fault{Command: "renew", Action: proxy.ReplyError, Error: "TRYAGAIN injected"})
-	case "pending", "close": // the engine shuts down
+	case "pending", "close", "leave": // the engine shuts down
 		h.until("something is held", held)
 		go a.cancel()
 	}
