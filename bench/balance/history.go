@@ -11,7 +11,7 @@ import (
 	"github.com/streamlease/streamlease/test/overlap"
 )
 
-// even is how far a share may be from the fair one to count as even. A share may also be one stream off.
+// even is how far a share may be from the fair one to count as even, besides one stream.
 const even = 0.10
 
 // forever is later than anything.
@@ -140,9 +140,9 @@ func sharesOf(held []int, streams int) (shares []float64) {
 	return shares
 }
 
-// isEven reports whether all shares are within 10 % of the fair one, or within a stream of it.
+// isEven reports whether all shares are within 10 % of the fair one and a stream: from there on, an engine counts its own as too much.
 func isEven(shares []float64, streams int) bool {
-	within := max(even, float64(len(shares))/float64(streams)) + 1e-9
+	within := even + float64(len(shares))/float64(streams) + 1e-9
 	for _, s := range shares {
 		if math.Abs(s-1) > within {
 			return false

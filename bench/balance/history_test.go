@@ -93,12 +93,12 @@ func TestTwoOwnersAreSeen(t *testing.T) {
 	require.NoError(t, Result{Steady: &Calm{}}.broken())
 }
 
-func TestSharesAreEvenWithinATenthOrAStream(t *testing.T) {
+func TestSharesAreEvenWithinATenthAndAStream(t *testing.T) {
 	for _, x := range []struct {
 		held []int
 		even bool
 	}{
-		{nil, false}, {[]int{7}, true}, {[]int{110, 90}, true}, {[]int{111, 89}, false}, {[]int{2, 2, 1}, true}, {[]int{1, 0}, true}, {[]int{2, 0, 1}, true},
+		{nil, false}, {[]int{7}, true}, {[]int{111, 89}, true}, {[]int{112, 88}, false}, {[]int{2, 2, 1}, true}, {[]int{1, 0}, true}, {[]int{2, 0, 1}, true},
 		{[]int{4, 0}, false},
 	} {
 		streams := 0
@@ -126,7 +126,7 @@ func TestTimeUntilSharesAreEven(t *testing.T) {
 	require.False(t, even)
 	took, even := h.evenSince(10*s, end, 40)
 	require.True(t, even)
-	require.InDelta(t, 27*s, took, float64(2*resolution), "18 and 22 are within a tenth, from the 38th second on")
+	require.InDelta(t, 26*s, took, float64(2*resolution), "23 and 17 are within a tenth and a stream, from the 36th second on")
 }
 
 func TestManyProcessesAreShownByTheirExtremes(t *testing.T) {

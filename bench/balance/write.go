@@ -107,7 +107,7 @@ func (r Result) writeChanges(out io.Writer) {
 	t.Line("two owners, tokens that fall", func(c Change) any { return cmp.Or(c.Overlaps, "none") })
 	t.Write(out)
 	fmt.Fprintf(out, `
-even              each share is within %.0f %% of the fair one, or a stream of it, for %v; of a deploy, counted from its end
+even              each share is within %.0f %% of the fair one and a stream, for %v; of a deploy, counted from its end
 shares            the least and the greatest, of the fair one
 greatest share    at any time, of the fair one at the end; where others start beside one that holds all, of these
 moves             changes of the owner, those after a death included

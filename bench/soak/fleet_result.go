@@ -51,7 +51,7 @@ func (r *FleetResult) write(out io.Writer) {
 	fmt.Fprintf(out, `
 Seed %d; %v of troubles, partitions: %d, %s streams, which all processes keep; lease TTL %v, session TTL %v.
 In a storm of %v, troubles strike processes and their connections, for up to twice the session TTL, while one more process comes and goes.
-Then nothing is disturbed until shares are within %.0f %% of the fair one, or a stream of it, for %v.
+Then nothing is disturbed until shares are within %.0f %% of the fair one and a stream, for %v.
 `, r.Seed, r.For, max(r.Partitions, 1), report.Grouped(r.Streams), r.LeaseTTL, r.SessionTTL, r.Storm, 100*evenShare, evenFor)
 	if r.Old != "" {
 		fmt.Fprintln(out, "A storm begins with processes of the other build. Each that follows is of this one or the other, at random, and after it all are of this one.")

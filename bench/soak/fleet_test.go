@@ -8,11 +8,11 @@ import (
 	"github.com/streamlease/streamlease/bench/pod"
 )
 
-func TestSharesAreEvenWithinATenthOrAStream(t *testing.T) {
+func TestSharesAreEvenWithinATenthAndAStream(t *testing.T) {
 	for _, x := range []struct {
 		held []int
 		even bool
-	}{{[]int{110, 90}, true}, {[]int{111, 89}, false}, {[]int{2, 2, 1}, true}, {[]int{0, 2, 3}, false}, {[]int{7}, true}} {
+	}{{[]int{111, 89}, true}, {[]int{112, 88}, false}, {[]int{2, 2, 1}, true}, {[]int{0, 2, 3}, false}, {[]int{7}, true}} {
 		streams := 0
 		for _, n := range x.held {
 			streams += n

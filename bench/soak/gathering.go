@@ -18,7 +18,7 @@ import (
 const (
 	// guestStays is how long a process that comes and goes stays and is away on average, in session TTLs.
 	guestStays = 5
-	// evenShare is how far a share may be from the fair one, if that is more than a stream.
+	// evenShare is how far a share may be from the fair one, besides a stream.
 	evenShare = 0.10
 	// evenFor is how long shares have to be even.
 	evenFor = 10 * time.Second
@@ -190,11 +190,11 @@ func (g *gathering) held() (held []int, err error) {
 	return held, nil
 }
 
-// evenly reports whether all shares are within a tenth of the fair one, or a stream of it.
+// evenly reports whether all shares are within a tenth of the fair one and a stream: from there on, an engine counts its own as too much.
 func evenly(held []int, streams int) bool {
 	fair := float64(streams) / float64(len(held))
 	for _, n := range held {
-		if math.Abs(float64(n)-fair) > max(evenShare*fair, 1) {
+		if math.Abs(float64(n)-fair) > evenShare*fair+1 {
 			return false
 		}
 	}
