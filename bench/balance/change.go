@@ -177,8 +177,9 @@ func (b *bench) changes(ctx context.Context) (err error) {
 		if err := s.fill(ctx, b.o.Streams, 0); err != nil {
 			return err
 		}
-		// As in a fleet that has run for a while: leases are renewed, and no stream was taken too short a time ago to be moved.
-		if err := measure.Pause(ctx, max(b.o.Stay, balancing.MinHold)); err != nil {
+		// As in a fleet that has run for a while: leases are renewed, and no stream was taken too short a time ago to be moved. Who has less
+		// time than that sees nothing moved anyway.
+		if err := measure.Pause(ctx, max(b.o.Stay, min(balancing.MinHold, b.o.Within))); err != nil {
 			return err
 		}
 		if _, err := b.change(ctx, s, Scale, func() error { return s.add(ctx, b.o.Processes-1, 0) }); err != nil {
