@@ -190,8 +190,8 @@ func (b *balancer) knowsLocked() bool {
 // roomLocked returns how many more streams this process may take.
 func (b *balancer) roomLocked(held int) int {
 	switch {
-	case b.mu.wants.part() != "":
-		return 0
+	case b.mu.wants.part() != "", b.mu.pace.Rate > 0:
+		return 0 // what it gives must not come back
 	case !b.gated() || !b.knowsLocked():
 		return math.MaxInt
 	}
@@ -270,8 +270,8 @@ func (b *balancer) look(held int) balance.Look {
 	return l
 }
 
-// noteOver notes for how long too much has been held, which beats report.
-func (b *balancer) noteOver(p balance.Pace) {
+// notePace notes how fast streams are given, and for how long too much has been held, which beats report.
+func (b *balancer) notePace(p balance.Pace) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.mu.pace = p

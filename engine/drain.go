@@ -26,9 +26,9 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	plan := e.drainPlan()
 	led := e.lead()
 
-	// 1. Reading has been stopped, and the others are given time to make room for what is about to come. No acquisition may still be under way for an entry when it is requeued: the stream could be
-	// ours in this process and free on the server. Parked entries are requeued at once, since other processes may be free to
-	// take them.
+	// 1. Reading has been stopped, and the others are given time to make room for what is about to come. No acquisition may still be
+	// under way for an entry when it is requeued: the stream could be ours in this process and free on the server. Parked entries are
+	// requeued at once, since other processes may be free to take them.
 	quiet := async(e.stopTaking, readers.Wait)
 	handling, cancel := context.WithDeadline(e.life.hurry, plan.handlersUntil(e.left()))
 	defer cancel()

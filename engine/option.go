@@ -171,7 +171,8 @@ func WithWorkers(n int) Option {
 	return option(func(c *config) { c.workers = n })
 }
 
-// WithMaxStreams limits how many streams this process holds; at the limit it stops reading and leaves announcements to others. Set
+// WithMaxStreams limits how many streams this process holds, if its share is greater than that; at the limit it stops reading, and the
+// others share the rest. Set
 // it to what you measured (docs/SIZING.md): without a limit, a process stops only when its renewals are late (IntakeStopped).
 // SetMaxStreams changes it while the engine runs. Default and zero: no limit. NoStreams, or negative: none, so the process
 // only stands by.
@@ -194,9 +195,8 @@ func WithWeight(w float64) Option {
 	return option(func(c *config) { c.weight = w })
 }
 
-// WithReadBatch sets how many announcements are read at once from a partition. With a greater number, a process that takes over
-// many streams reads in fewer, larger steps; with a smaller number, processes that start together share more evenly. Default and
-// zero: 1,000. From 1 to 10,000.
+// WithReadBatch sets how many announcements are read at once from a partition, as far as this process's share has room for them. With a
+// greater number, a process that takes over many streams reads in fewer, larger steps. Default and zero: 1,000. From 1 to 10,000.
 func WithReadBatch(n int) Option {
 	return option(func(c *config) { c.readBatch = n })
 }

@@ -98,7 +98,7 @@ func (s *shedder) look() time.Duration {
 	case now >= s.nextAt:
 		s.nextAt = now + int64(s.cfg.beat)
 		s.pace = s.decide.Look(s.balancer.look(held))
-		s.balancer.noteOver(s.pace)
+		s.balancer.notePace(s.pace)
 		pace = s.pace
 	}
 	why := metrics.MoveShed

@@ -40,7 +40,7 @@ var (
 	BalanceFill = gauge(row{
 		name:    "balance_fill",
 		help:    "Streams that this process holds for a weight of 1.",
-		use:     "Should be nearly the same in all processes. Alert where it is above 1.3 times `balance_fair / balance_weight` for 15 minutes.",
+		use:     "Should be nearly the same in all processes. Alert where it is above 1.3 times `balance_fair / balance_weight` for 15 minutes, with `balance_fair` above 10.",
 		combine: greatest,
 	})
 
