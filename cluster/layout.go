@@ -148,6 +148,7 @@ type Keys struct {
 	lease   string
 	recover string
 	copied  string
+	crashed string
 }
 
 // newKeys names the keys of partition p. Every key but S itself begins with S in
@@ -176,6 +177,7 @@ func newKeys(service string, p int) *Keys {
 		lease:       tag + ":lease:",
 		recover:     tag + ":recover:",
 		copied:      tag + ":copied:",
+		crashed:     tag + ":crashed:",
 	}
 }
 
@@ -197,3 +199,7 @@ func (k *Keys) Recover(consumer string) string { return k.recover + consumer }
 func (k *Keys) Copied(from int, consumer string) string {
 	return k.copied + strconv.Itoa(from) + ":" + consumer
 }
+
+// Crashed returns the key that counts how often processes with a consumer ID
+// have crashed lately: {S}:crashed:<consumer ID>.
+func (k *Keys) Crashed(consumerID string) string { return k.crashed + consumerID }

@@ -49,6 +49,7 @@ func TestLayoutNames(t *testing.T) {
 		require.Equal(t, "{"+input+"}:lease:", k.LeasePrefix())
 		require.Equal(t, "{"+input+"}:lease:{user7}:clicks", k.Lease("{user7}:clicks"))
 		require.Equal(t, "{"+input+"}:recover:pod-1.k3f9", k.Recover("pod-1.k3f9"))
+		require.Equal(t, "{"+input+"}:crashed:pod-1", k.Crashed("pod-1"))
 	}
 	require.Panics(t, func() { l.Keys(12) })
 	require.Panics(t, func() { l.Keys(-1) })

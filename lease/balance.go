@@ -65,6 +65,7 @@ type Fleet struct {
 	Least   float64       // the least fill of any of them: streams of the whole process for a weight of 1. Negative: not known
 	Changes int64         // differs when a consumer has joined or left
 	Waited  time.Duration // how long the oldest entry that nobody has read has waited; negative: there is none, or nobody asked
+	Crashes int           // how often processes with this consumer ID have crashed lately; only opening a session asks
 }
 
 // Balance has calls report this process's standing and tells what they answer about the others. The stores of one process share one. All
@@ -74,7 +75,8 @@ type Balance struct {
 	layout   *cluster.Layout
 	standing func(p int) Standing
 	answered func(p int, f Fleet)
-	last     []lastReport // by partition
+	last     []lastReport   // by partition
+	crashes  []atomic.Int64 // until when crashes are left out of calls, on the clock's axis, by partition
 }
 
 // lastReport is what was last reported in a partition. What is reported again need not be sent again: a call costs the server a third of
@@ -107,7 +109,7 @@ func NewBalance(layout *cluster.Layout, clock Clock, standing func(p int) Standi
 	n := layout.Partitions()
 	return &Balance{
 		optional: optional{clock: clock, keys: keys, onRefuse: onRefuse, leftOut: make([]atomic.Int64, n)},
-		layout:   layout, standing: standing, answered: answered, last: make([]lastReport, n),
+		layout:   layout, standing: standing, answered: answered, last: make([]lastReport, n), crashes: make([]atomic.Int64, n),
 	}
 }
 
@@ -128,6 +130,29 @@ func (b *Balance) extra() *optional {
 		return nil
 	}
 	return &b.optional
+}
+
+// crashKept is how long crashes are remembered after the last one.
+const crashKept = 10 * time.Minute
+
+// crashesOf is the key that counts the crashes of the process to which a consumer belongs. Where it is refused, nobody needs to know: a
+// process that keeps crashing takes its whole share again each time.
+func (b *Balance) crashesOf(consumer string) *optional {
+	if b == nil {
+		return nil
+	}
+	id := consumerID(consumer)
+	keys := func(p int) []string { return []string{b.layout.Keys(p).Crashed(id)} }
+	return &optional{clock: b.clock, keys: keys, leftOut: b.crashes}
+}
+
+// consumerID returns the ID of the process to which a consumer belongs: its name without the suffix that tells runs and their sessions
+// apart, as the runs of an engine name them.
+func consumerID(consumer string) string {
+	if dot := strings.LastIndexByte(consumer, '.'); dot >= 0 {
+		return consumer[:dot]
+	}
+	return consumer
 }
 
 // noReport are the arguments of a call that reports nothing.
@@ -194,7 +219,7 @@ func (b *Balance) take(p int, part *rueidis.RedisMessage) {
 	b.answered(p, f)
 }
 
-// parseFleet reads what report_balance in lua/parts/balance.lua returns.
+// parseFleet reads what report_balance in lua/parts/balance.lua returns, and what lua/open.lua adds to it.
 func parseFleet(text string) (f Fleet, err error) {
 	parts := strings.Fields(text)
 	if len(parts) < 5 {
@@ -206,9 +231,15 @@ func parseFleet(text string) (f Fleet, err error) {
 			return f, fmt.Errorf("balance: answer %q: %w", text, err)
 		}
 	}
-	return Fleet{
+	f = Fleet{
 		Total: int(n[0]), Weight: n[1] / thousandths, Least: n[2], Changes: int64(n[3]), Waited: time.Duration(n[4]) * time.Millisecond,
-	}, nil
+	}
+	if len(parts) > len(n) {
+		if f.Crashes, err = strconv.Atoi(parts[len(n)]); err != nil {
+			return f, fmt.Errorf("balance: answer %q: %w", text, err)
+		}
+	}
+	return f, nil
 }
 
 // Standing returns what the process reports in a partition now. Like Answered it is for stores that make no calls, in tests.

@@ -227,7 +227,7 @@ func (s *Store) Open(ctx context.Context, p int, consumer string, floor api.Toke
 		Args:   []string{consumer, s.ttl, s.record, s.gap, s.mode, floor.String(), s.layout.Group()},
 	}
 	call.Args = append(call.Args, s.set.Balance.report(p)...)
-	return s.beatFor(p, s.renew.doWith(ctx, p, []Call{call}, s.set.Balance.extra())[0])
+	return s.beatFor(p, s.renew.doWith(ctx, p, []Call{call}, s.set.Balance.crashesOf(consumer), s.set.Balance.extra())[0])
 }
 
 // Beat extends a session. With alone set it touches only the session set, for a slot that migrates.
@@ -265,7 +265,7 @@ func (s *Store) Close(ctx context.Context, p int, consumer string) (left int, er
 }
 
 // Leave takes a consumer whose session is over out of the fleet, so that the others share what it held. Without it they do when the
-// partition is scanned.
+// partition is scanned. If its process has crashed, that is counted, for ten minutes: see Fleet.Crashes.
 func (s *Store) Leave(ctx context.Context, p int, consumer string) error {
 	if s.set.Balance.extra().isLeftOut(p) {
 		return nil
@@ -273,9 +273,10 @@ func (s *Store) Leave(ctx context.Context, p int, consumer string) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	k := s.layout.Keys(p)
-	return s.rest.Do(ctx, Call{
-		Script: scriptLeave, Keys: []string{k.Sessions, k.Books, k.Load, k.Fleet}, Args: []string{consumer},
-	}).Error()
+	call := Call{
+		Script: scriptLeave, Keys: []string{k.Sessions, k.Books, k.Load, k.Fleet}, Args: []string{consumer, ms(crashKept)},
+	}
+	return s.rest.doWith(ctx, p, []Call{call}, s.set.Balance.crashesOf(consumer))[0].Error()
 }
 
 func orMalformed(script string, err error) error {

@@ -22,6 +22,7 @@ func TestDeleteService(t *testing.T) {
 	f.Do("XADD", "shop-input-700", "*", "f", "v") // announced with another number
 	f.Do("SET", "{shop-input-3}:lease:orphan", "nobody.1 1 1-1")
 	f.Do("SET", "{shop-input-3}:recover:dead.3", "x")
+	f.Do("SET", "{shop-input-3}:crashed:dead", "1")
 	f.Do("HSET", "{shop-input-2}:of-tomorrow", "sx", "1")
 	before := f.keys()
 	s := f.survey()

@@ -20,7 +20,7 @@ const (
 	unknownKey keyKind = iota // of a later version
 	coreKey                   // one that each partition has, see coreKeys
 	leaseKey
-	markKey // of a recovery, an operation, an announcement from memory, or a copy: it expires by itself
+	markKey // of a recovery, an operation, an announcement from memory, a copy, or crashes: it expires by itself
 	metaKey
 	wishesKey // of the whole service, in the slot of partition 0
 )
@@ -70,7 +70,7 @@ func parseKey(layout *cluster.Layout, name string) (k ownKey, ok bool) {
 		k.kind = wishesKey
 	case strings.HasPrefix(name, keys.LeasePrefix()):
 		k.kind = leaseKey
-	case strings.HasPrefix(rest, ":recover:"), strings.HasPrefix(rest, ":copied:"):
+	case strings.HasPrefix(rest, ":recover:"), strings.HasPrefix(rest, ":copied:"), strings.HasPrefix(rest, ":crashed:"):
 		k.kind = markKey
 	case slices.Contains(coreKeys(keys), name):
 		k.kind = coreKey

@@ -1,16 +1,18 @@
 -- Creates the group, the consumer and its session, or keeps them: the call may be repeated.
 --
 -- KEYS     1 input stream  2 sessions  3 token  4 later  5 the lease of the empty name (never exists)
---          6… keys of the balance, if it is reported
+--          6… {S}:crashed:<consumer ID>, if crashes are asked for; then keys of the balance, if it is reported
 -- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
 --          6 token floor  7 group  8, 9 report and group, as report_balance takes them
--- Returns  as beat, with the position in signals to begin with
+-- Returns  as beat, with the position in signals to begin with; and behind what report_balance returns, " <crashes>", if they are asked
+--          for and it has reported
 -- Atomic   so that only the open which makes the group may skip settling.
 -- Parts    deadline session token reply later signallook balance
 
 local input, sessions, token, later, lease = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local me, ttl, ttls, threshold, mode = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local floor, group = tonumber(ARGV[6]), ARGV[7]
+local crashed = KEYS[6]
 
 -- As keep_sessions, with an error that names the command.
 local kept = redis.pcall('PEXPIRE', sessions, SESSIONS_KEPT)
@@ -76,4 +78,8 @@ end
 raise_token(token, floor)
 local due, soon = look_ahead(later)
 local balance = status ~= 'lost' and report_balance(sessions, me, ARGV[8], ARGV[9]) or ''
+if crashed and string.find(balance, '^%d') then
+  local known = redis.pcall('GET', crashed)
+  balance = balance .. ' ' .. (not refused(known) and string.match(known or '', '^%d%d?$') or '0')
+end
 return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon, '@' .. position_now(), balance }
