@@ -47,6 +47,8 @@ type balancer struct {
 		taken    int          // announcements read since the start
 		over     time.Time    // since when too much is held; zero: it is not
 		pace     balance.Pace // as it was last decided
+		opened   int64        // when a call was first answered, on the clock's axis; 0: none was
+		crashes  int          // that this process's consumer ID had lately, by the partition that knows of most
 	}
 }
 
@@ -81,7 +83,7 @@ func (b *balancer) standing(partition int) lease.Standing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := lease.Standing{
-		Part: b.partLocked(partition, held), Weight: b.mu.wants.weight(), Held: b.table.Len(), Here: b.table.Count(partition), Over: b.mu.over,
+		Part: b.partLocked(partition, held), Weight: b.ownWeightLocked(), Held: b.table.Len(), Here: b.table.Count(partition), Over: b.mu.over,
 	}
 	v := &b.mu.views[partition]
 	v.sent, v.apart = 0, s.Part != lease.PartShares && b.processLocked(held) == lease.PartShares
@@ -116,7 +118,7 @@ func (b *balancer) processLocked(held int) lease.Part {
 	}
 	limit, limited := b.streams.Limit()
 	b.mu.full = limited && (held >= limit || b.mu.full && float64(held) > fullShare*float64(limit))
-	behind, weight := b.behind(), b.mu.wants.weight()
+	behind, weight := b.behind(), b.ownWeightLocked()
 	switch {
 	case !b.mu.full && !behind, !balance.Full(weight, held, b.partsLocked(weight)):
 		return lease.PartShares
@@ -149,10 +151,46 @@ func (b *balancer) sharedLocked(held int) int {
 	return held
 }
 
+// rampLocked returns how much of its weight this process has: not all of it for some time after crashes. It is in whole percents, since what is
+// reported is sent as a whole whenever it changes. A session is opened with all of the weight, as crashes are not known before; the next
+// beat or acquisition reports less.
+func (b *balancer) rampLocked() float64 {
+	if !b.gated() || b.mu.crashes == 0 {
+		return 1
+	}
+	return math.Floor(100*balance.Ramp(b.mu.crashes, time.Duration(b.clock.Now()-b.mu.opened))) / 100
+}
+
+// ownWeightLocked returns the weight that is reported, in thousandths as it is stored.
+func (b *balancer) ownWeightLocked() float64 {
+	weight, ramp := b.mu.wants.weight(), b.rampLocked()
+	if ramp == 1 {
+		return weight
+	}
+	return max(math.Round(1000*weight*ramp), 1) / 1000
+}
+
+// crashedLocked notes how many crashes a call has answered, and returns how long this process does without all of its weight from now on;
+// 0: that is as before.
+func (b *balancer) crashedLocked(crashes int, now int64) time.Duration {
+	if b.mu.opened == 0 {
+		b.mu.opened = max(now, 1)
+	}
+	if crashes <= b.mu.crashes {
+		return 0
+	}
+	b.mu.crashes = crashes
+	if !b.gated() {
+		return 0
+	}
+	return max(balance.RampTime(crashes)-time.Duration(now-b.mu.opened), 0)
+}
+
 // answered takes in what a call has answered about a partition.
 func (b *balancer) answered(partition int, f lease.Fleet) {
 	held, now := b.held(), b.clock.Now()
 	b.mu.Lock()
+	ramp := b.crashedLocked(f.Crashes, now)
 	v := &b.mu.views[partition]
 	if v.at == 0 {
 		v.first = f.Changes
@@ -160,11 +198,14 @@ func (b *balancer) answered(partition int, f lease.Fleet) {
 	v.Fleet, v.at, v.mine = f, max(now, 1), v.sent
 	weight := 0.0
 	if b.processLocked(held) == lease.PartShares {
-		weight = b.mu.wants.weight()
+		weight = b.ownWeightLocked()
 	}
 	b.mu.share = balance.ShareOf(weight, b.partsLocked(weight))
 	b.mu.newcomer.Answered(time.Duration(now), b.changesLocked())
 	b.mu.Unlock()
+	if ramp > 0 {
+		b.log.Info("this process has crashed lately, and takes fewer streams for some time", "crashes", f.Crashes, "time", ramp)
+	}
 	if b.waiting.Swap(false) {
 		b.changed()
 	}
@@ -303,7 +344,7 @@ func (b *balancer) stats() (part lease.Part, weight, fair float64) {
 func (b *balancer) emit(emit metrics.Emit) {
 	held := b.held()
 	b.mu.Lock()
-	share, weight, pace, room := b.mu.share, b.mu.wants.weight(), b.mu.pace, b.roomLocked(held)
+	share, weight, ramp, pace, room := b.mu.share, b.mu.wants.weight(), b.rampLocked(), b.mu.pace, b.roomLocked(held)
 	b.mu.Unlock()
 	open := 0.0
 	if room > 0 {
@@ -317,6 +358,7 @@ func (b *balancer) emit(emit metrics.Emit) {
 	}
 	emit(metrics.BalanceFillLeast, api.NoPartition, share.Least)
 	emit(metrics.BalanceWeight, api.NoPartition, weight)
+	emit(metrics.BalanceRamp, api.NoPartition, ramp)
 	emit(metrics.BalanceGateOpen, api.NoPartition, open)
 	emit(metrics.BalanceOver, api.NoPartition, pace.Over.Seconds())
 	emit(metrics.BalanceHeldOff, api.NoPartition, float64(pace.HeldOff))

@@ -58,6 +58,14 @@ var (
 		combine: sum,
 	})
 
+	BalanceRamp = gauge(row{
+		name: "balance_ramp",
+		help: "The part of its weight that this process has: below 1 for some time after it has crashed.",
+		use: "Below 1 its share is as much smaller. Starts at 0.02 and is 1 within a minute after one crash, within ten minutes after many. If it keeps " +
+			"coming back to 0.02, find out why the process dies.",
+		combine: greatest,
+	})
+
 	BalanceGateOpen = gauge(row{
 		name:    "balance_gate_open",
 		help:    "1 while this process may read announcements, as far as its share goes, otherwise 0.",
