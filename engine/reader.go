@@ -129,6 +129,9 @@ func (r *reader) awaitRoom(ctx context.Context, p *partition, s *lease.Session) 
 			n = r.pressure.reserveInTurn(p.number, n)
 		}
 		r.noteRoom(p)
+		if n == 0 {
+			p.noteRead(nil, false) // a failure is over when nothing is to be read, however long that lasts
+		}
 		return n > 0 || s.Remaining() == 0
 	})
 	r.streams.EndTurn(p.number)
