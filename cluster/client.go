@@ -19,7 +19,7 @@ import (
 // asks the sentinels, and so finds the current server.
 type Client struct {
 	opt     rueidis.ClientOption
-	current atomic.Pointer[rueidis.Client]
+	current atomic.Pointer[linked]
 	ending  sync.WaitGroup // clients that were replaced and wait for their last answers
 
 	mu struct { // held while a new client connects, so that one is made at a time
@@ -47,17 +47,17 @@ func (c *Client) Redial() error {
 	if c.mu.closed {
 		return rueidis.ErrClosing
 	}
-	client, err := rueidis.NewClient(c.opt)
+	client, err := newLinked(c.opt)
 	if err != nil {
 		return err
 	}
-	old := *c.current.Load()
+	old := c.current.Load()
 	if client.Mode() != old.Mode() {
 		// Commands built for one mode cannot be sent by a client of another.
 		client.Close()
 		return fmt.Errorf("cluster: the mode of the servers changed to %v, was %v", client.Mode(), old.Mode())
 	}
-	c.current.Store(&client)
+	c.current.Store(client)
 	c.ending.Go(old.Close)
 	return nil
 }
@@ -73,7 +73,7 @@ func (c *Client) Close() {
 	c.ending.Wait()
 }
 
-func (c *Client) get() rueidis.Client { return *c.current.Load() }
+func (c *Client) get() rueidis.Client { return c.current.Load() }
 
 // B and the methods that follow are those of the current client.
 func (c *Client) B() rueidis.Builder { return c.get().B() }

@@ -24,10 +24,10 @@ func (c *Client) Connect() error {
 	case c.Connected():
 		return nil
 	}
-	client, err := rueidis.NewClient(c.opt)
+	client, err := newLinked(c.opt)
 	if err != nil {
 		return fmt.Errorf("connecting to Redis: %w", Diagnose(c.opt, err))
 	}
-	c.current.Store(&client)
+	c.current.Store(client)
 	return nil
 }
