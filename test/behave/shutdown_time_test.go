@@ -43,7 +43,8 @@ func TestShutdownWhileServersStandStill(t *testing.T) {
 	require.ErrorIs(t, err, api.ErrDrainTimeout)
 	require.ErrorIs(t, receive(t, "Run returns", a.ran), api.ErrDrainTimeout)
 	require.Less(t, took, timeout+2*time.Second, "with what a busy machine adds")
-	require.Equal(t, 1, a.notified(api.Terminated))
+	// It has begun; on a busy machine its goroutine may have to wait for a processor, and the end does not wait for that.
+	until(t, "the last notification", func() bool { return a.notified(api.Terminated) == 1 })
 	for s, x := range a.owned() {
 		require.Zero(t, x.lease.Remaining(), "%s is held", s)
 		require.Error(t, x.lease.Context().Err())
