@@ -39,8 +39,12 @@ func (s *Store) Legacy(ctx context.Context, p int) (alive string, err error) {
 			continue
 		}
 		name, _ := parts[0].ToString()
-		if held, err := s.legacyLock(ctx, p, parts[1:]); err != nil || held {
-			return name, err
+		held, err := s.legacyLock(ctx, p, parts[1:])
+		switch {
+		case err != nil:
+			return "", err // it is not known
+		case held:
+			return name, nil
 		}
 	}
 	return "", nil
