@@ -191,6 +191,7 @@ func (e *Engine) sessionParts(base context.Context) sessionParts {
 		answered:      e.breakers.answered,
 		serverChanged: func() { e.maintenance.serverChanged(); e.way.changed() },
 		made:          e.checkpoints.attach,
+		report:        e.balancer.calls.ReportNow,
 		drop:          e.parked.list.Drop,
 		retire:        func(s *lease.Session) { e.completer.Retire(s, completion.Closing{}) },
 		promote:       func(partition int) { e.promoter.due(partition) },

@@ -59,6 +59,7 @@ type view struct {
 	at       int64   // when it was answered, on the clock's axis; 0: never
 	first    int64   // changes at the first answer
 	leftover int64   // when leftovers were last read
+	asking   bool    // a call is to report soon, to find out whether there is room
 	sent     float64 // how much weight this process has reported
 	mine     float64 // how much of what was answered that is
 }
@@ -83,7 +84,7 @@ func (b *balancer) standing(partition int) lease.Standing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := lease.Standing{
-		Part: b.partLocked(partition, held), Weight: b.ownWeightLocked(), Held: b.table.Len(), Here: b.table.Count(partition), Over: b.mu.over,
+		Part: b.partLocked(partition, held), Weight: b.ownWeightLocked(), Held: held, Here: b.table.Count(partition), Over: b.mu.over,
 	}
 	v := &b.mu.views[partition]
 	v.sent, v.apart = 0, s.Part != lease.PartShares && b.processLocked(held) == lease.PartShares
@@ -249,12 +250,44 @@ func (b *balancer) allow(partition, n int) (allowed int, leftover bool) {
 		return min(n, balance.PerRead(room, len(b.partitions))), false
 	}
 	b.waiting.Store(true)
+	b.askSoonLocked(partition)
 	v := &b.mu.views[partition]
 	if b.mu.wants.part() != "" || v.Waited < 0 || b.clock.Now() < v.leftover+int64(leftoverEvery) {
 		return 0, false
 	}
 	n = min(n, b.mu.share.Leftover(b.sharedLocked(held), v.Waited), b.mu.newcomer.Room(b.mu.share.Total, b.mu.taken))
 	return n, n > 0
+}
+
+const (
+	// askFirst is how soon a process without room asks again what its share is, besides its beats: what is announced meanwhile makes
+	// shares greater, and a small fleet that grows would take a few streams a beat.
+	askFirst = 100 * time.Millisecond
+	// askRate is how many such calls a second all processes of a fleet make at most, in all partitions.
+	askRate = 500
+)
+
+// askSoonLocked has a call report soon, whose answer wakes the readers that wait for room.
+func (b *balancer) askSoonLocked(partition int) {
+	v := &b.mu.views[partition]
+	if v.asking || v.Weight <= 0 || b.mu.wants.part() != "" || b.mu.pace.Rate > 0 {
+		return
+	}
+	processes := v.Weight / b.ownWeightLocked() // about
+	after := max(askFirst, time.Duration(processes*float64(len(b.partitions))*float64(time.Second)/askRate))
+	if after >= b.cfg.beat {
+		return
+	}
+	v.asking = true
+	time.AfterFunc(after, func() {
+		b.mu.Lock()
+		v.asking = false
+		b.mu.Unlock()
+		if b.waiting.Load() && !b.draining() {
+			b.calls.ReportSoon(partition)
+			b.beat(partition)
+		}
+	})
 }
 
 // leftoverEvery is how often leftovers are read at most: once a beat. Each acquisition answers that there are more, and a process without room

@@ -59,6 +59,33 @@ func TestGateEvensOutWhatComes(t *testing.T) {
 	}
 }
 
+// A small fleet to which streams are announced one at a time takes each of them soon: those that have just taken one have no room until they
+// hear that there are more.
+func TestSmallFleetGrowsQuickly(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		fleet := h.fleet(3)
+		advance(5 * time.Second)
+		began := time.Now()
+		for i, s := range streams(90) {
+			h.server.announce(s)
+			for fleet[0].table.Len()+fleet[1].table.Len()+fleet[2].table.Len() <= i {
+				advance(5 * time.Millisecond)
+			}
+		}
+		require.Less(t, time.Since(began), 90*20*time.Millisecond)
+		for _, held := range heldBy(fleet) {
+			require.InDelta(t, 30, held, 6)
+		}
+		for _, e := range fleet {
+			e.fake.takeCalls()
+		}
+		advance(10 * time.Second)
+		for _, e := range fleet {
+			require.LessOrEqual(t, countCalls(e.fake.takeCalls(), "beat"), 11, "nobody goes on asking")
+		}
+	})
+}
+
 // Those that are alone read whatever there is, once they have been there for a second.
 func TestOpeningTakesLittleInTheFirstSecond(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {

@@ -51,6 +51,7 @@ type sessionParts struct {
 	answered      func(partition int)                  // called when the server of a partition answers
 	serverChanged func()                               // called when another server answers than before
 	made          func(s *lease.Session)               // called with each new session before anybody else has it
+	report        func(partition int)                  // has the next call report all of this process's standing
 	drop          func(s *lease.Session)               // forgets what is parked for a session
 	retire        func(s *lease.Session)               // has everything requeued that is pending for a session
 	promote       func(partition int)                  // called when entries of later are due
@@ -172,6 +173,7 @@ func (k *sessions) onBeat(p *partition, s *lease.Session, epoch uint64, t callTT
 	p.mu.Unlock()
 	if changed {
 		k.agreement.ticket() // asks soon: a server that forgot sessions may have forgotten the record, too
+		k.report(p.number)   // what it has on record may be forgotten, too
 		k.revalidateAll(p, s)
 	}
 	k.signals.onBeat(p.number, b, changed)

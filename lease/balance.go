@@ -125,6 +125,13 @@ func (b *Balance) ReportNow(p int) {
 	last.at.Store(0)
 }
 
+// ReportSoon has the next call for a partition report, whatever it is.
+func (b *Balance) ReportSoon(p int) {
+	if b != nil {
+		b.last[p].at.Store(0)
+	}
+}
+
 func (b *Balance) extra() *optional {
 	if b == nil {
 		return nil
