@@ -84,14 +84,14 @@ func (b *balancer) standing(partition int) lease.Standing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := lease.Standing{
-		Part: b.partLocked(partition, held), Weight: b.ownWeightLocked(), Held: held, Here: b.table.Count(partition), Over: b.mu.over,
+		Role: b.roleLocked(partition, held), Weight: b.ownWeightLocked(), Held: held, Here: b.table.Count(partition), Over: b.mu.over,
 	}
 	v := &b.mu.views[partition]
-	v.sent, v.apart = 0, s.Part != lease.PartShares && b.processLocked(held) == lease.PartShares
-	if s.Part == lease.PartShares {
+	v.sent, v.apart = 0, s.Role != lease.RoleShares && b.processLocked(held) == lease.RoleShares
+	if s.Role == lease.RoleShares {
 		v.sent = s.Weight
 	}
-	s.Waits = b.gated() && s.Part == lease.PartShares && b.roomLocked(held) <= 0
+	s.Waits = b.gated() && s.Role == lease.RoleShares && b.roomLocked(held) <= 0
 	return s
 }
 
@@ -99,34 +99,34 @@ func (b *balancer) standing(partition int) lease.Standing {
 // stream that ends.
 const fullShare = 0.95
 
-// partLocked returns the part that this process takes in sharing the streams of a partition. One whose renewals are late takes nothing
+// roleLocked returns the part that this process takes in sharing the streams of a partition. One whose renewals are late takes nothing
 // there, and goes on elsewhere.
-func (b *balancer) partLocked(partition, held int) lease.Part {
+func (b *balancer) roleLocked(partition, held int) lease.Role {
 	part := b.processLocked(held)
-	if part == lease.PartShares && b.stopped(partition) {
-		return lease.PartBehind
+	if part == lease.RoleShares && b.stopped(partition) {
+		return lease.RoleBehind
 	}
 	return part
 }
 
 // processLocked returns the part that this process takes in all partitions.
-func (b *balancer) processLocked(held int) lease.Part {
+func (b *balancer) processLocked(held int) lease.Role {
 	switch {
 	case b.draining():
-		return lease.PartDraining
-	case b.mu.wants.part() != "":
-		return b.mu.wants.part()
+		return lease.RoleDraining
+	case b.mu.wants.role() != "":
+		return b.mu.wants.role()
 	}
 	limit, limited := b.streams.Limit()
 	b.mu.full = limited && (held >= limit || b.mu.full && float64(held) > fullShare*float64(limit))
 	behind, weight := b.behind(), b.ownWeightLocked()
 	switch {
 	case !b.mu.full && !behind, !balance.Full(weight, held, b.partsLocked(weight)):
-		return lease.PartShares
+		return lease.RoleShares
 	case b.mu.full:
-		return lease.PartFull
+		return lease.RoleFull
 	}
-	return lease.PartBehind
+	return lease.RoleBehind
 }
 
 // partsLocked returns what is known of all partitions in which this process shares, as if all of them had heard by now that it has a
@@ -198,7 +198,7 @@ func (b *balancer) answered(partition int, f lease.Fleet) {
 	}
 	v.Fleet, v.at, v.mine = f, max(now, 1), v.sent
 	weight := 0.0
-	if b.processLocked(held) == lease.PartShares {
+	if b.processLocked(held) == lease.RoleShares {
 		weight = b.ownWeightLocked()
 	}
 	b.mu.share = balance.ShareOf(weight, b.partsLocked(weight))
@@ -232,7 +232,7 @@ func (b *balancer) knowsLocked() bool {
 // roomLocked returns how many more streams this process may take.
 func (b *balancer) roomLocked(held int) int {
 	switch {
-	case b.mu.wants.part() != "", b.mu.pace.Rate > 0:
+	case b.mu.wants.role() != "", b.mu.pace.Rate > 0:
 		return 0 // what it gives must not come back
 	case !b.gated() || !b.knowsLocked():
 		return math.MaxInt
@@ -252,7 +252,7 @@ func (b *balancer) allow(partition, n int) (allowed int, leftover bool) {
 	b.waiting.Store(true)
 	b.askSoonLocked(partition)
 	v := &b.mu.views[partition]
-	if b.mu.wants.part() != "" || v.Waited < 0 || b.clock.Now() < v.leftover+int64(leftoverEvery) {
+	if b.mu.wants.role() != "" || v.Waited < 0 || b.clock.Now() < v.leftover+int64(leftoverEvery) {
 		return 0, false
 	}
 	n = min(n, b.mu.share.Leftover(b.sharedLocked(held), v.Waited), b.mu.newcomer.Room(b.mu.share.Total, b.mu.taken))
@@ -270,7 +270,7 @@ const (
 // askSoonLocked has a call report soon, whose answer wakes the readers that wait for room.
 func (b *balancer) askSoonLocked(partition int) {
 	v := &b.mu.views[partition]
-	if v.asking || v.Weight <= 0 || b.mu.wants.part() != "" || b.mu.pace.Rate > 0 {
+	if v.asking || v.Weight <= 0 || b.mu.wants.role() != "" || b.mu.pace.Rate > 0 {
 		return
 	}
 	processes := v.Weight / b.ownWeightLocked() // about
@@ -358,7 +358,7 @@ func (b *balancer) notePace(p balance.Pace) {
 }
 
 // stats returns what Stats shows of the balance. The part is the first of those that keep a partition from sharing.
-func (b *balancer) stats() (part lease.Part, weight, fair float64) {
+func (b *balancer) stats() (part lease.Role, weight, fair float64) {
 	held := b.held()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -366,7 +366,7 @@ func (b *balancer) stats() (part lease.Part, weight, fair float64) {
 		if v.at == 0 {
 			continue
 		}
-		if p := b.partLocked(n, held); part == "" || part == lease.PartShares {
+		if p := b.roleLocked(n, held); part == "" || part == lease.RoleShares {
 			part = p
 		}
 	}

@@ -161,7 +161,7 @@ func TestLeftoversAreRead(t *testing.T) {
 		advance(3 * time.Second)
 		// A consumer of nobody counts, and does not read.
 		h.server.with(0, func(p *fakePartition) {
-			p.fleet.rows["ghost"] = fakeRow{lease.Standing{Part: lease.PartShares, Weight: 98}, 0}
+			p.fleet.rows["ghost"] = fakeRow{lease.Standing{Role: lease.RoleShares, Weight: 98}, 0}
 			p.sessions["ghost"] = nowMilli() + time.Hour.Milliseconds()
 		})
 		advance(6 * time.Second) // until no read is left that has waited since before

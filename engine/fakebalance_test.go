@@ -50,13 +50,13 @@ func (s *fakeServer) exchange(n int, p *fakePartition, me string, b *lease.Balan
 		f.Crashes = c.count
 	}
 	for _, r := range p.fleet.rows {
-		switch r.Part {
-		case lease.PartShares:
+		switch r.Role {
+		case lease.RoleShares:
 			f.Weight += r.Weight
 			if f.Least < 0 || r.fill < f.Least {
 				f.Least = r.fill
 			}
-		case lease.PartFull, lease.PartBehind, lease.PartPaused:
+		case lease.RoleFull, lease.RoleBehind, lease.RolePaused:
 			f.Total -= r.Here
 		}
 	}

@@ -160,7 +160,7 @@ func TestNoRampWithoutAGate(t *testing.T) {
 		advance(1500 * time.Millisecond)
 		h.server.with(0, func(p *fakePartition) {
 			require.Equal(t, 1, p.fleet.crashed["greedy"].count)
-			require.Equal(t, lease.PartShares, p.fleet.rows[e.consumer(0)].Part)
+			require.Equal(t, lease.RoleShares, p.fleet.rows[e.consumer(0)].Role)
 		})
 		require.InDelta(t, 1, e.reported(0), 0)
 		require.InDelta(t, 1, e.shown("balance_ramp"), 0)

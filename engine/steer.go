@@ -27,7 +27,7 @@ func (b *balancer) wish(of wanted) (changed bool) {
 func (b *balancer) changeWants(change func(*wants)) {
 	b.mu.Lock()
 	change(&b.mu.wants)
-	switch evacuates := b.mu.wants.part() == lease.PartEvacuating; {
+	switch evacuates := b.mu.wants.role() == lease.RoleEvacuating; {
 	case !evacuates:
 		b.mu.wants.evacuating = 0
 	case b.mu.wants.evacuating == 0:

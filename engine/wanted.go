@@ -16,13 +16,13 @@ type wants struct {
 	evacuating         int64 // since when streams are handed back, on the clock's axis; 0: they are not
 }
 
-// part returns the part that is wanted, empty if none is.
-func (w *wants) part() lease.Part {
+// role returns the role that is wanted, empty if none is.
+func (w *wants) role() lease.Role {
 	switch {
 	case w.program.evacuate || w.operators.evacuate:
-		return lease.PartEvacuating
+		return lease.RoleEvacuating
 	case w.program.pause || w.operators.pause:
-		return lease.PartPaused
+		return lease.RolePaused
 	}
 	return ""
 }

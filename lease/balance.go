@@ -13,26 +13,26 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-// Part says what part a consumer takes in sharing the streams of its service. Only one that PartShares counts in the sums of the
+// Role says what a consumer does about sharing the streams of its service. Only one that has RoleShares counts in the sums of the
 // fleet.
-type Part string
+type Role string
 
 const (
-	PartShares     Part = "shares"     // it takes streams
-	PartFull       Part = "full"       // it holds as many as it is to hold
-	PartBehind     Part = "behind"     // its handlers, or its renewals, are behind
-	PartPaused     Part = "paused"     // it is to take no more
-	PartEvacuating Part = "evacuating" // it hands back what it holds, and goes on running
-	PartDraining   Part = "draining"   // it shuts down
+	RoleShares     Role = "shares"     // it takes streams
+	RoleFull       Role = "full"       // it holds as many as it is to hold
+	RoleBehind     Role = "behind"     // its handlers, or its renewals, are behind
+	RolePaused     Role = "paused"     // it is to take no more
+	RoleEvacuating Role = "evacuating" // it hands back what it holds, and goes on running
+	RoleDraining   Role = "draining"   // it shuts down
 )
 
-// stays reports whether the streams that a consumer with this part holds stay with it, although it does not share: nobody else can get
+// stays reports whether the streams that a consumer with this role holds stay with it, although it does not share: nobody else can get
 // them.
-func (p Part) stays() bool { return p == PartFull || p == PartBehind || p == PartPaused }
+func (r Role) stays() bool { return r == RoleFull || r == RoleBehind || r == RolePaused }
 
 // Standing is what a process reports about itself in a partition.
 type Standing struct {
-	Part   Part
+	Role   Role
 	Weight float64   // how much it is to hold, compared with others
 	Held   int       // streams of the whole process
 	Here   int       // of those, the ones of this partition
@@ -46,7 +46,7 @@ const thousandths = 1000
 // row is the standing as lua/parts/fleet.lua describes it, and fill how full the process is.
 func (s *Standing) row() (fill, row string) {
 	away, over := 0, int64(0)
-	if s.Part.stays() {
+	if s.Role.stays() {
 		away = s.Here
 	}
 	if !s.Over.IsZero() {
@@ -54,7 +54,7 @@ func (s *Standing) row() (fill, row string) {
 	}
 	weight := max(int64(s.Weight*thousandths+.5), 1)
 	fill = strconv.FormatFloat(float64(s.Held)*thousandths/float64(weight), 'f', 3, 64)
-	row = strconv.FormatInt(weight, 10) + " " + strconv.Itoa(away) + " " + strconv.FormatInt(over, 10) + " " + string(s.Part)
+	row = strconv.FormatInt(weight, 10) + " " + strconv.Itoa(away) + " " + strconv.FormatInt(over, 10) + " " + string(s.Role)
 	return fill, row
 }
 

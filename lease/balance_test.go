@@ -19,7 +19,7 @@ type sharer struct {
 // sharer opens a session for a process of weight 1 that holds nothing.
 func (w *harness) sharer(name string) *sharer {
 	w.t.Helper()
-	x := &sharer{name: name, standing: Standing{Part: PartShares, Weight: 1}}
+	x := &sharer{name: name, standing: Standing{Role: RoleShares, Weight: 1}}
 	x.harness = w.setting(func(set *Settings) {
 		set.Balance = NewBalance(w.layout, w.clock, func(int) Standing { return x.standing },
 			func(_ int, f Fleet) { x.fleet = &f }, func(_ int, err error) { x.refused = append(x.refused, err) })
@@ -65,8 +65,8 @@ func TestFleetIsCounted(t *testing.T) {
 
 // Who does not share counts in neither sum: its streams stay where they are. If they do not stay, they count.
 func TestWhoDoesNotShareIsNotCounted(t *testing.T) {
-	for part, total := range map[Part]int{
-		PartShares: 3, PartFull: 1, PartBehind: 1, PartPaused: 1, PartEvacuating: 3, PartDraining: 3,
+	for part, total := range map[Role]int{
+		RoleShares: 3, RoleFull: 1, RoleBehind: 1, RolePaused: 1, RoleEvacuating: 3, RoleDraining: 3,
 	} {
 		t.Run(string(part), func(t *testing.T) {
 			w := newHarness(t)
@@ -74,18 +74,18 @@ func TestWhoDoesNotShareIsNotCounted(t *testing.T) {
 			for _, stream := range []string{"one", "two", "three"} {
 				w.announce(stream)
 			}
-			b.standing = Standing{Part: part, Weight: 2, Held: 2, Here: 2}
+			b.standing = Standing{Role: part, Weight: 2, Held: 2, Here: 2}
 			b.beats()
 			b.beats()
 			got := a.beats()
 			require.Equal(t, total, got.Total)
-			if part == PartShares {
+			if part == RoleShares {
 				require.InDelta(t, 3, got.Weight, 0)
 				return
 			}
 			require.InDelta(t, 1, got.Weight, 0)
 			require.Equal(t, []string{alice}, w.list("ZRANGE", w.keys.Load, "0", "-1"))
-			b.standing = Standing{Part: PartShares, Weight: 2, Held: 2, Here: 2}
+			b.standing = Standing{Role: RoleShares, Weight: 2, Held: 2, Here: 2}
 			b.beats()
 			got = a.beats()
 			require.Equal(t, 3, got.Total)
@@ -267,7 +267,7 @@ func TestReportIsSentWholeNowAndThen(t *testing.T) {
 	require.Equal(t, Fleet{Weight: 1, Least: 3, Changes: 1, Waited: -time.Millisecond}, a.beats())
 	require.Equal(t, []string{"=", ""}, a.set.Balance.report(0))
 
-	a.standing.Part = PartPaused
+	a.standing.Role = RolePaused
 	require.Equal(t, []string{"3.000 1000 0 0 paused", ""}, a.set.Balance.report(0))
 	require.Equal(t, []string{"3.000 1000 0 0 paused", ""}, a.set.Balance.report(0), "the first was not answered")
 }

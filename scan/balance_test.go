@@ -131,9 +131,9 @@ func (r *reporter) beats() lease.Fleet {
 func TestBalanceAndTallyOfWhatBeatsReport(t *testing.T) {
 	everyServer(t, func(t *testing.T, f *fleet) {
 		f.open(0, "older.1")
-		a := f.reporter("a.ABCDEFGHIJKL", lease.Standing{Part: lease.PartShares, Weight: 2.5, Held: 20, Over: time.UnixMilli(1_700_000_000_000)})
-		b := f.reporter("b.ABCDEFGHIJKL", lease.Standing{Part: lease.PartPaused, Weight: 1, Held: 7, Here: 7})
-		c := f.reporter("c.ABCDEFGHIJKL", lease.Standing{Part: lease.PartEvacuating, Weight: 1, Held: 3, Here: 3})
+		a := f.reporter("a.ABCDEFGHIJKL", lease.Standing{Role: lease.RoleShares, Weight: 2.5, Held: 20, Over: time.UnixMilli(1_700_000_000_000)})
+		b := f.reporter("b.ABCDEFGHIJKL", lease.Standing{Role: lease.RolePaused, Weight: 1, Held: 7, Here: 7})
+		c := f.reporter("c.ABCDEFGHIJKL", lease.Standing{Role: lease.RoleEvacuating, Weight: 1, Held: 3, Here: 3})
 		f.entries(0, 42)
 		for range 2 {
 			for _, r := range []*reporter{a, b, c} {

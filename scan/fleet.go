@@ -18,12 +18,12 @@ const maxFleet = 10_000
 type BalanceState string
 
 const (
-	BalanceShares     = BalanceState(lease.PartShares)     // it takes its share
-	BalanceFull       = BalanceState(lease.PartFull)       // it holds as many as it is to hold (engine.WithMaxStreams)
-	BalanceBehind     = BalanceState(lease.PartBehind)     // its handlers, or its renewals, are behind
-	BalancePaused     = BalanceState(lease.PartPaused)     // it is to take no more
-	BalanceEvacuating = BalanceState(lease.PartEvacuating) // it hands back what it holds, and goes on running
-	BalanceDraining   = BalanceState(lease.PartDraining)   // it hands back what it holds, and stops
+	BalanceShares     = BalanceState(lease.RoleShares)     // it takes its share
+	BalanceFull       = BalanceState(lease.RoleFull)       // it holds as many as it is to hold (engine.WithMaxStreams)
+	BalanceBehind     = BalanceState(lease.RoleBehind)     // its handlers, or its renewals, are behind
+	BalancePaused     = BalanceState(lease.RolePaused)     // it is to take no more
+	BalanceEvacuating = BalanceState(lease.RoleEvacuating) // it hands back what it holds, and goes on running
+	BalanceDraining   = BalanceState(lease.RoleDraining)   // it hands back what it holds, and stops
 )
 
 // member is what a consumer has on record in the fleet of a partition, as lease/lua/parts/fleet.lua describes it.

@@ -7,8 +7,8 @@ import (
 )
 
 // parts are what consumers report about themselves, at random: whatever it is, it changes no ownership.
-var parts = []lease.Part{
-	lease.PartShares, lease.PartShares, lease.PartShares, lease.PartFull, lease.PartBehind, lease.PartPaused, lease.PartEvacuating, lease.PartDraining,
+var parts = []lease.Role{
+	lease.RoleShares, lease.RoleShares, lease.RoleShares, lease.RoleFull, lease.RoleBehind, lease.RolePaused, lease.RoleEvacuating, lease.RoleDraining,
 }
 
 // connectBalance has the calls of all consumers report. What they are answered is not used: it decides only who reads.
@@ -16,7 +16,7 @@ func (h *harness) connectBalance() {
 	r := rand.New(rand.NewPCG(1, 2)) // its own: how often it is asked depends on the time that really passes
 	h.balance = lease.NewBalance(h.layout, lease.NewClock(), func(int) lease.Standing {
 		return lease.Standing{
-			Part: parts[r.IntN(len(parts))], Weight: []float64{1, 1, .01, 2.5, 1000}[r.IntN(5)], Held: r.IntN(3 * streams), Here: r.IntN(streams),
+			Role: parts[r.IntN(len(parts))], Weight: []float64{1, 1, .01, 2.5, 1000}[r.IntN(5)], Held: r.IntN(3 * streams), Here: r.IntN(streams),
 			Waits: r.IntN(2) == 0,
 		}
 	}, func(int, lease.Fleet) {}, func(_ int, err error) { h.T.Errorf("the keys of the balance are refused: %v", err) })
