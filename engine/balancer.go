@@ -99,7 +99,7 @@ func (b *balancer) standing(partition int) lease.Standing {
 // stream that ends.
 const fullShare = 0.95
 
-// roleLocked returns the part that this process takes in sharing the streams of a partition. One whose renewals are late takes nothing
+// roleLocked returns the role of this process in sharing the streams of a partition. One whose renewals are late takes nothing
 // there, and goes on elsewhere.
 func (b *balancer) roleLocked(partition, held int) lease.Role {
 	part := b.processLocked(held)
@@ -109,7 +109,7 @@ func (b *balancer) roleLocked(partition, held int) lease.Role {
 	return part
 }
 
-// processLocked returns the part that this process takes in all partitions.
+// processLocked returns the role of this process in all partitions.
 func (b *balancer) processLocked(held int) lease.Role {
 	switch {
 	case b.draining():
