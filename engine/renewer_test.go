@@ -364,7 +364,9 @@ func TestSessionCloseToItsDeadlineIsSaved(t *testing.T) {
 				advance(s.Remaining() - e.cfg.timeout/2)
 				require.Equal(t, n, e.Stats().Held)
 				// Most are due by now, many at a time, and nothing is in flight. The last answer before the outage took long.
+				e.renewer.mu.Lock() // which the loop has before it has anything sent
 				e.renewer.waves[0].latency = e.cfg.timeout
+				e.renewer.mu.Unlock()
 				e.fake.setFault(nil)
 				e.fake.takeCalls()
 				advance(e.cfg.retry + e.cfg.wheel.Tick)

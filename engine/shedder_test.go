@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,12 +73,12 @@ func TestOwnersThatDoNotReleaseKeepTheirStreams(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		const n = 3000
 		e := h.newEngine(WithConsumerID("first"))
-		asked := 0
+		var asked atomic.Int32
 		e.startWith(func(ctx context.Context) error {
 			all, err := e.Start(ctx)
 			for x := range all {
 				if x.Kind == api.Releasing {
-					asked++
+					asked.Add(1)
 				}
 			}
 			return err
@@ -86,10 +87,10 @@ func TestOwnersThatDoNotReleaseKeepTheirStreams(t *testing.T) {
 		advance(2 * balance.MinHold)
 		other := h.start(nil, WithConsumerID("other"))
 		advance(50 * time.Second)
-		require.Equal(t, balance.Unanswered, asked)
+		require.EqualValues(t, balance.Unanswered, asked.Load())
 		advance(10 * time.Minute)
 		require.Equal(t, n, e.table.Len())
-		require.LessOrEqual(t, asked, balance.DefaultBudget+balance.Unanswered)
+		require.LessOrEqual(t, int(asked.Load()), balance.DefaultBudget+balance.Unanswered)
 		require.Zero(t, other.table.Len())
 		for l := range e.Leases() {
 			require.NoError(t, l.Context().Err())

@@ -157,7 +157,7 @@ func (p *prober) checkpointing() (severity Severity, without string) {
 // reportNoKey reports that a key is refused. If that is fatal, the finding does not depend on the command that was tried first.
 func (p *prober) reportNoKey(severity Severity, kind Key, key, name string) {
 	rules := prefixed("~", p.patterns)
-	if kind == LeaseKey || kind == RecoverKey {
+	if kind.named() {
 		key += "…"
 	}
 	if severity == Fatal {

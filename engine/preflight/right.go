@@ -71,16 +71,18 @@ const (
 	LoadKey
 	FleetKey
 	WishesKey
+	CrashedKey
 )
 
 // keyKinds are the kinds of keys of each partition, and serviceKeys are those of which a service has one.
 var (
 	keyKinds = []Key{InputKey, SessionsKey, LaterKey, TokenKey, ScanKey, LeaseKey, RecoverKey, DeadLettersKey, CheckpointsKey, SignalsKey,
-		BooksKey, LoadKey, FleetKey}
+		BooksKey, LoadKey, FleetKey, CrashedKey}
 	serviceKeys = []Key{MetaKey, WishesKey}
 )
 
-// of returns the key of this kind in a partition. For leases and marks of recovery it returns a name that no lease and no mark has.
+// of returns the key of this kind in a partition. For leases, marks of recovery and counts of crashes it returns a
+// name that none has.
 func (k Key) of(layout *cluster.Layout, partition int) string {
 	keys := layout.Keys(partition)
 	switch k {
@@ -110,6 +112,8 @@ func (k Key) of(layout *cluster.Layout, partition int) string {
 		return keys.Load
 	case FleetKey:
 		return keys.Fleet
+	case CrashedKey:
+		return keys.Crashed("")
 	case MetaKey:
 		return layout.Meta()
 	case WishesKey:
@@ -117,6 +121,9 @@ func (k Key) of(layout *cluster.Layout, partition int) string {
 	}
 	return ""
 }
+
+// named reports whether there is a key of this kind for each of several names.
+func (k Key) named() bool { return k == LeaseKey || k == RecoverKey || k == CrashedKey }
 
 // KindOf returns the kind of a key of a service, and whether it is one.
 func KindOf(layout *cluster.Layout, key string) (kind Key, ok bool) {
@@ -128,7 +135,7 @@ func KindOf(layout *cluster.Layout, key string) (kind Key, ok bool) {
 	for p := range layout.Partitions() {
 		for _, kind := range keyKinds {
 			name := kind.of(layout, p)
-			if key == name || (kind == LeaseKey || kind == RecoverKey) && strings.HasPrefix(key, name) {
+			if key == name || kind.named() && strings.HasPrefix(key, name) {
 				return kind, true
 			}
 		}
@@ -189,6 +196,7 @@ var rights = slices.Concat(
 	on(BooksKey, ToBalance, "pttl %k", "hget %k weight", "hmget %k weight", "hset %k f v f", "hincrby %k joins x"),
 	on(LoadKey, ToBalance, "zadd %k x "+nothing, "zrange %k 1 0", "zrem %k "+nothing),
 	on(FleetKey, ToBalance, "pttl %k", "hget %k "+nothing, "hset %k f v f", "hdel %k "+nothing, "hlen %k", "hgetall %k"),
+	on(CrashedKey, ToBalance, "get %k", "set %k x x"),
 	on(WishesKey, ToBalance, "pttl %k", "hlen %k", "hgetall %k", "hdel %k "+nothing),
 	on(WishesKey, ToAsk, "hset %k f v f", "hget %k "+nothing),
 	on(MetaKey, Always, "hmget %k format", "hsetnx %k format x"),
@@ -211,6 +219,7 @@ var rights = slices.Concat(
 	on(WishesKey, ToOperate, "type %k", "exists %k", "unlink %k", "hlen %k"),
 	on(LeaseKey, ToOperate, "unlink %k"),
 	on(RecoverKey, ToOperate, "unlink %k"),
+	on(CrashedKey, ToOperate, "unlink %k"),
 	on(LeaseKey, MovingOver, "exists %k"),
 	on(LeaseKey, ToSend, "xadd %k 0-0 f v"),
 	on(NoKey, WithHints, "psubscribe"),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/balance"
 	"github.com/streamlease/streamlease/scan"
 )
 
@@ -161,11 +162,14 @@ func TestGroupDestroyedWhileHeld(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	ctx := context.Background()
-	a := h.start("a", nil, fastReconcile)
+	// With the gate on, a drains a second later, in which b looks for what it has parked: it finds that gone as soon as a hands it back, and
+	// announces it again.
+	ungated := engine.WithBalance(balance.Config{Gate: balance.Off})
+	a := h.start("a", nil, fastReconcile, ungated)
 	streams := names("s", 24)
 	h.announce(streams...)
 	a.holds(24)
-	b := h.start("b", nil, fastReconcile)
+	b := h.start("b", nil, fastReconcile, ungated)
 	for p := range h.layout.Partitions() {
 		require.NoError(t, h.do("XGROUP", "DESTROY", h.layout.Keys(p).Input, h.layout.Group()).Error())
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/test/telemetry"
 )
 
@@ -69,7 +70,9 @@ func TestLeasesByName(t *testing.T) {
 	stats := m.engine.Stats()
 	require.Positive(t, stats.Oldest)
 	stats.Oldest, stats.Late = 0, 0 // a busy machine renews late
-	require.Equal(t, engine.Stats{Held: 100, Partitions: 3, Live: 3}, stats)
+	require.InDelta(t, 100, stats.Fair, 1e-6)
+	stats.Fair = 100
+	require.Equal(t, engine.Stats{Held: 100, Partitions: 3, Live: 3, Balance: scan.BalanceShares, Weight: 1, Fair: 100}, stats)
 	require.EqualValues(t, 100, m.metric("held"))
 
 	require.NoError(t, m.engine.DoneStream(ctx, streams[0]))
