@@ -60,6 +60,8 @@ type view struct {
 	first    int64   // changes at the first answer
 	leftover int64   // when leftovers were last read
 	asking   bool    // a call is to report soon, to find out whether there is room
+	asked    int     // how often in a row that found nothing new
+	total    int     // streams at the last time
 	sent     float64 // how much weight this process has reported
 	mine     float64 // how much of what was answered that is
 }
@@ -267,18 +269,22 @@ const (
 	askRate = 500
 )
 
-// askSoonLocked has a call report soon, whose answer wakes the readers that wait for room.
+// askSoonLocked has a call report soon, whose answer wakes the readers that wait for room; less and less soon while nothing is new.
 func (b *balancer) askSoonLocked(partition int) {
 	v := &b.mu.views[partition]
 	if v.asking || v.Weight <= 0 || b.mu.wants.role() != "" || b.mu.pace.Rate > 0 {
 		return
 	}
+	if v.total != v.Total {
+		v.total, v.asked = v.Total, 0
+	}
 	processes := v.Weight / b.ownWeightLocked() // about
-	after := max(askFirst, time.Duration(processes*float64(len(b.partitions))*float64(time.Second)/askRate))
+	after := max(askFirst, time.Duration(processes*float64(len(b.partitions))*float64(time.Second)/askRate)) << v.asked
 	if after >= b.cfg.beat {
-		return
+		return // beats will do
 	}
 	v.asking = true
+	v.asked++
 	time.AfterFunc(after, func() {
 		b.mu.Lock()
 		v.asking = false

@@ -81,7 +81,7 @@ func TestSmallFleetGrowsQuickly(t *testing.T) {
 		}
 		advance(10 * time.Second)
 		for _, e := range fleet {
-			require.LessOrEqual(t, countCalls(e.fake.takeCalls(), "beat"), 11, "nobody goes on asking")
+			require.LessOrEqual(t, countCalls(e.fake.takeCalls(), "beat"), 15, "nobody goes on asking")
 		}
 	})
 }
