@@ -272,7 +272,8 @@ const (
 // askSoonLocked has a call report soon, whose answer wakes the readers that wait for room; less and less soon while nothing is new.
 func (b *balancer) askSoonLocked(partition int) {
 	v := &b.mu.views[partition]
-	if v.asking || v.Weight <= 0 || b.mu.wants.role() != "" || b.mu.pace.Rate > 0 {
+	first := b.mu.newcomer.Room(b.mu.share.Total, b.mu.taken) <= 0 // in the first second, which ends with a beat
+	if v.asking || first || v.Weight <= 0 || b.mu.wants.role() != "" || b.mu.pace.Rate > 0 {
 		return
 	}
 	if v.total != v.Total {

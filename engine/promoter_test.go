@@ -159,7 +159,7 @@ func TestFleetSharesTheTimingOfPromotions(t *testing.T) {
 				const n, each = 12, 900 * time.Millisecond
 				var engines []*testEngine
 				for range n {
-					engines = append(engines, h.start(nil))
+					engines = append(engines, h.start(nil, ungated))
 					advance(37 * time.Millisecond)
 				}
 				round := func(entries int) (late []time.Duration, calls []int) {
