@@ -39,7 +39,8 @@ type balancer struct {
 
 	mu struct {
 		sync.Mutex
-		views    []view // by partition
+		views    []view         // by partition
+		parts    []balance.Part // what partsLocked returned last, to be used again: each answer asks for it
 		share    balance.Share
 		wants    wants
 		full     bool // the limit was reached, and is not far off yet
@@ -104,11 +105,11 @@ const fullShare = 0.95
 // roleLocked returns the role of this process in sharing the streams of a partition. One whose renewals are late takes nothing
 // there, and goes on elsewhere.
 func (b *balancer) roleLocked(partition, held int) lease.Role {
-	part := b.processLocked(held)
-	if part == lease.RoleShares && b.stopped(partition) {
+	role := b.processLocked(held)
+	if role == lease.RoleShares && b.stopped(partition) {
 		return lease.RoleBehind
 	}
-	return part
+	return role
 }
 
 // processLocked returns the role of this process in all partitions.
@@ -134,13 +135,13 @@ func (b *balancer) processLocked(held int) lease.Role {
 // partsLocked returns what is known of all partitions in which this process shares, as if all of them had heard by now that it has a
 // weight.
 func (b *balancer) partsLocked(weight float64) []balance.Part {
-	parts := make([]balance.Part, 0, len(b.mu.views))
+	b.mu.parts = b.mu.parts[:0]
 	for _, v := range b.mu.views {
 		if v.at != 0 && !v.apart {
-			parts = append(parts, balance.Part{Total: v.Total, Weight: max(v.Weight-v.mine+weight, 0), Least: v.Least})
+			b.mu.parts = append(b.mu.parts, balance.Part{Total: v.Total, Weight: max(v.Weight-v.mine+weight, 0), Least: v.Least})
 		}
 	}
-	return parts
+	return b.mu.parts
 }
 
 // sharedLocked returns how many of the streams that are held count as part of the share: those of partitions in which this process
@@ -154,9 +155,9 @@ func (b *balancer) sharedLocked(held int) int {
 	return held
 }
 
-// rampLocked returns how much of its weight this process has: not all of it for some time after crashes. It is in whole percents, since what is
-// reported is sent as a whole whenever it changes. A session is opened with all of the weight, as crashes are not known before; the next
-// beat or acquisition reports less.
+// rampLocked returns how much of its weight this process has: not all of it for some time after crashes. It is in whole percents, since
+// what is reported is sent as a whole whenever it changes. A session is opened with all of the weight, as crashes are not known before;
+// the next beat or acquisition reports less.
 func (b *balancer) rampLocked() float64 {
 	if !b.gated() || b.mu.crashes == 0 {
 		return 1
@@ -297,14 +298,16 @@ func (b *balancer) askSoonLocked(partition int) {
 	})
 }
 
-// leftoverEvery is how often leftovers are read at most: once a beat. Each acquisition answers that there are more, and a process without room
-// would read all of them.
+// leftoverEvery is how often leftovers are read at most: once a beat. Each acquisition answers that there are more, and a process without
+// room would read all of them.
 const leftoverEvery = 900 * time.Millisecond
 
-// more returns how many of n more streams a read that waited may take: what is known may have changed meanwhile.
-func (b *balancer) more(partition, n int) int {
-	n, _ = b.allow(partition, n)
-	return n
+// more returns how many of n more streams a read that waited may take: what is known may have changed meanwhile. Leftovers are none of them.
+func (b *balancer) more(n int) int {
+	held := b.held()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return min(n, balance.PerRead(b.roomLocked(held), len(b.partitions)))
 }
 
 // take counts announcements that are being read, or were, until placed is called with their number. Fewer than 0 were not there.
@@ -316,8 +319,10 @@ func (b *balancer) read(partition, n int, leftover bool) {
 	defer b.mu.Unlock()
 	b.mu.taken += n
 	if leftover {
-		b.metrics.Inc(metrics.LeftoverReads)
 		b.mu.views[partition].leftover = b.clock.Now()
+	}
+	if leftover && n > 0 {
+		b.metrics.Inc(metrics.LeftoverReads)
 	}
 }
 
@@ -364,8 +369,8 @@ func (b *balancer) notePace(p balance.Pace) {
 	}
 }
 
-// stats returns what Stats shows of the balance. The part is the first of those that keep a partition from sharing.
-func (b *balancer) stats() (part lease.Role, weight, fair float64) {
+// stats returns what Stats shows of the balance. The role is the first that keeps a partition from sharing.
+func (b *balancer) stats() (role lease.Role, weight, fair float64) {
 	held := b.held()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -373,11 +378,11 @@ func (b *balancer) stats() (part lease.Role, weight, fair float64) {
 		if v.at == 0 {
 			continue
 		}
-		if p := b.roleLocked(n, held); part == "" || part == lease.RoleShares {
-			part = p
+		if r := b.roleLocked(n, held); role == "" || role == lease.RoleShares {
+			role = r
 		}
 	}
-	return part, b.mu.wants.weight(), b.mu.share.Fair
+	return role, b.mu.wants.weight(), b.mu.share.Fair
 }
 
 // emit shows how the streams are spread.

@@ -170,6 +170,8 @@ func TestLeftoversAreRead(t *testing.T) {
 		require.Equal(t, 20, fleet[0].table.Len()+fleet[1].table.Len())
 		advance(3 * time.Second)
 		require.Equal(t, 21, fleet[0].table.Len()+fleet[1].table.Len())
+		require.Equal(t, 1, fleet[0].counted("leftover_reads_total")+fleet[1].counted("leftover_reads_total"))
+		require.Zero(t, fleet[0].balancer.more(10), "a read that has waited takes no leftovers")
 	})
 }
 

@@ -186,7 +186,7 @@ func (r *reader) readOnce(ctx context.Context, p *partition, s *lease.Session, n
 	}
 	others := n - len(entries)
 	if block > 0 && others > 0 && len(entries) > 0 {
-		others = r.balancer.more(p.number, others) // it may have waited for long
+		others = r.balancer.more(others) // it may have waited for long
 	}
 	if block == 0 || len(entries) > 0 && others > 0 && s.Remaining() > 0 && ctx.Err() == nil {
 		var rest []lease.Entry

@@ -36,10 +36,12 @@ func (e *Engine) Resume() { e.balancer.want(func(p *wanted) { p.pause, p.evacuat
 // errors match api.ErrClosed: the engine drains, or has ended.
 func (e *Engine) Evacuate(ctx context.Context) error {
 	e.balancer.want(func(p *wanted) { p.evacuate = true })
-	if !e.life.isRunning() && !e.draining() {
-		return nil
+	switch {
+	case e.life.isRunning():
+		e.shedder.nudge()
+	case !e.draining():
+		return nil // nothing is held yet, and nothing will be
 	}
-	e.shedder.nudge()
 	empty := e.room.Wait(ctx, func() bool { return e.balancer.held() == 0 || e.draining() })
 	switch {
 	case e.draining():

@@ -133,6 +133,25 @@ func TestEvacuate(t *testing.T) {
 	})
 }
 
+// Before its start an engine holds nothing, and after its end nothing either.
+func TestEvacuateWithoutRunning(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		e := h.newEngine()
+		require.NoError(t, e.Evacuate(context.Background()))
+		h.server.announce(streams(10)...)
+		e.startRun()
+		advance(5 * time.Second)
+		require.Zero(t, e.table.Len(), "it is not to take any")
+		e.Resume()
+		advance(5 * time.Second)
+		require.Equal(t, 10, e.table.Len())
+
+		ended := h.newEngine()
+		require.NoError(t, ended.Shutdown(context.Background()))
+		require.ErrorIs(t, ended.Evacuate(context.Background()), api.ErrClosed)
+	})
+}
+
 // Evacuate goes on when its context has ended.
 func TestEvacuateWithoutTime(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {

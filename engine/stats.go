@@ -57,8 +57,8 @@ func (e *Engine) Stats() Stats {
 	}
 	s.Intake, s.Late = e.pressure.worst()
 	s.Intake = e.pressure.state(s.Intake, e.pressure.anyClogged())
-	part, weight, fair := e.balancer.stats()
-	s.Balance, s.Weight, s.Fair = scan.BalanceState(part), weight, fair
+	role, weight, fair := e.balancer.stats()
+	s.Balance, s.Weight, s.Fair = scan.BalanceState(role), weight, fair
 	for _, p := range e.partitions {
 		s.Dead += int(p.dead.Load())
 		s.Due += int(p.due.Load())

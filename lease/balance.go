@@ -148,14 +148,14 @@ func (b *Balance) crashesOf(consumer string) *optional {
 	if b == nil {
 		return nil
 	}
-	id := consumerID(consumer)
+	id := ConsumerID(consumer)
 	keys := func(p int) []string { return []string{b.layout.Keys(p).Crashed(id)} }
 	return &optional{clock: b.clock, keys: keys, leftOut: b.crashes}
 }
 
-// consumerID returns the ID of the process to which a consumer belongs: its name without the suffix that tells runs and their sessions
+// ConsumerID returns the ID of the process to which a consumer belongs: its name without the suffix that tells runs and their sessions
 // apart, as the runs of an engine name them.
-func consumerID(consumer string) string {
+func ConsumerID(consumer string) string {
 	if dot := strings.LastIndexByte(consumer, '.'); dot >= 0 {
 		return consumer[:dot]
 	}

@@ -45,7 +45,7 @@ func (x *sharer) beats() Fleet {
 	return *x.fleet
 }
 
-// Each that joins counts with its weight, and all of them are told the same sums.
+// Each that joins counts with its weight, and all of them hear the same sums.
 func TestFleetIsCounted(t *testing.T) {
 	w := newHarness(t)
 	a := w.sharer(alice)

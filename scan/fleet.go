@@ -14,7 +14,7 @@ import (
 // 2.6 ms, and 10,000 take 26.
 const maxFleet = 10_000
 
-// BalanceState says whether a process shares the streams of a service with the others, or why not. Later versions may have more.
+// BalanceState is whether a process shares the streams of a service with the others, or why not. Later versions may have more.
 type BalanceState string
 
 const (
@@ -68,12 +68,9 @@ func parseDigits(text string, most int) (n int64, ok bool) {
 // runOf returns the name of the run of a process to which a consumer belongs, and the consumer ID of that. The name of a session that
 // replaces a lost one is that of the run and a number.
 func runOf(consumer string) (run, id string) {
-	dot := strings.LastIndexByte(consumer, '.')
-	if dot < 0 {
-		return consumer, consumer
-	}
-	suffix, _, _ := strings.Cut(consumer[dot:], "-")
-	return consumer[:dot] + suffix, consumer[:dot]
+	id = lease.ConsumerID(consumer)
+	suffix, _, _ := strings.Cut(consumer[len(id):], "-")
+	return id + suffix, id
 }
 
 // fleetKeys are the keys of the scripts about the fleet of a partition.

@@ -19,7 +19,7 @@ type Part string
 // The measurements, in their order. Scale, drain and kill follow each other on one scene, where all of them are measured.
 const (
 	Scale  Part = "scale"  // one process holds all streams, and others start
-	Drain  Part = "drain"  // one of them is told to end
+	Drain  Part = "drain"  // one of them shuts down
 	Kill   Part = "kill"   // one of them is killed
 	Deploy Part = "deploy" // all are replaced, one after the other
 	Cold   Part = "cold"   // all start at once, and all streams wait
