@@ -220,24 +220,18 @@ func (t *Target) remove(ctx context.Context, l tracked) error {
 	if err != nil {
 		return err
 	}
-	keys := []string{layout.Meta(), layout.Wishes()}
+	// Every other key begins with an input stream's name in braces. What a process leaves behind depends on how it ended, so look.
+	keys, err := t.keysMatching(ctx, "{"+layout.Keys(0).Input+"*}*")
+	if err != nil {
+		return fmt.Errorf("looking for what %s left: %w", l.producer.Service, err)
+	}
 	for part := range t.Partitions {
-		k := layout.Keys(part)
-		keys = append(keys, k.Input, k.Sessions, k.Later, k.Token, k.Scan, k.DeadLetters, k.Checkpoints, k.Signals, k.Books, k.Load, k.Fleet)
+		keys = append(keys, layout.Keys(part).Input)
 	}
-	for i := range l.streams {
-		stream := l.producer.Stream(i)
-		keys = append(keys, layout.Keys(layout.Of(stream)).Lease(stream))
-		if l.data {
-			keys = append(keys, stream)
+	if l.data {
+		for i := range l.streams {
+			keys = append(keys, l.producer.Stream(i))
 		}
-	}
-	for _, marks := range []string{"recover", "copied"} {
-		found, err := t.keysMatching(ctx, "{"+l.producer.Service+"-input*}:"+marks+":*")
-		if err != nil {
-			return fmt.Errorf("looking for what %s left: %w", l.producer.Service, err)
-		}
-		keys = append(keys, found...)
 	}
 	const page = 500
 	for ; len(keys) > 0; keys = keys[min(page, len(keys)):] {
