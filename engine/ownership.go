@@ -95,6 +95,7 @@ func (o *ownership) release(l *lease.Lease, why error) (first bool) {
 	if !l.Held() || !l.TellReleasing() {
 		return false
 	}
+	o.completer.Expect(l.Session().Partition())
 	o.post(l, api.Notification{Kind: api.Releasing, Err: why})
 	return true
 }

@@ -43,9 +43,11 @@ type departure struct {
 }
 
 const (
-	// shedEvery is how often streams are given while some are to be: in steps of a tenth of a second they find their new owners within
-	// some milliseconds, all at once within some hundred.
+	// shedEvery is how often streams are given at most, while some are to be.
 	shedEvery = 100 * time.Millisecond
+	// shedAtATime is how many are given at a time, unless that takes longer than a beat. They travel in the same few calls, each of which
+	// costs the server as much as a stream or two, and find new owners within some 10 ms.
+	shedAtATime = balance.Unanswered
 	// listEvery is how often it is looked which streams are to leave next. That goes through all that are held.
 	listEvery = time.Second
 )
@@ -108,7 +110,11 @@ func (s *shedder) look() time.Duration {
 	if n := s.meter.Next(time.Duration(now), pace, held, young); n > 0 {
 		s.release(now, n, evacuates, why)
 	}
-	if evacuates || pace.Rate > 0 {
+	if pace.Rate > 0 {
+		step := time.Duration(shedAtATime / pace.Rate * float64(time.Second))
+		return min(max(step, shedEvery), s.cfg.beat)
+	}
+	if evacuates {
 		return shedEvery
 	}
 	return s.cfg.beat

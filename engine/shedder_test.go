@@ -59,6 +59,24 @@ func TestScaledOutFleetBecomesEven(t *testing.T) {
 	}
 }
 
+// What is given at a time is handed back in one call: each call costs the server as much as several streams.
+func TestWhatIsShedTogetherIsHandedBackTogether(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		first, _ := h.lopsided(2000, 3)
+		first.fake.takeCalls()
+		advance(72 * time.Second)
+		moved := len(first.notified(api.Releasing))
+		require.Greater(t, moved, 1300)
+		calls := 0
+		for _, c := range first.fake.takeCalls() {
+			if c.op == "requeue" {
+				calls++
+			}
+		}
+		require.LessOrEqual(t, calls, moved/(balance.Unanswered/2))
+	})
+}
+
 // With shedding off nothing moves, and the new ones get what comes.
 func TestShedOff(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {

@@ -194,6 +194,13 @@ func (c *Completer) gather(ctx context.Context, partition int) {
 	c.queued.Wait(ctx, enough)
 }
 
+// Expect has the next call for a partition gather one completion more, as gather does: its caller was asked for it just now, with others.
+func (c *Completer) Expect(partition int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.expect[partition] = min(c.mu.expect[partition]+1, c.cfg.MaxMoves)
+}
+
 // take takes what travels in the next call.
 func (c *Completer) take(partition int) []completion {
 	now := c.cfg.Clock.Now()
