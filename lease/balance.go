@@ -2,6 +2,7 @@ package lease
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -204,18 +205,20 @@ func (b *Balance) reportIfDue(p int) []string {
 
 // take takes in what a call has answered.
 func (b *Balance) take(p int, part *rueidis.RedisMessage) {
-	text, err := part.ToString()
-	if b == nil || err != nil || text == "" {
+	if b == nil {
 		return
 	}
-	if why, refused := strings.CutPrefix(text, "!"); refused {
-		b.refuse(p, refusedItem(why))
+	if text, err := part.ToString(); err == nil {
+		if why, refused := strings.CutPrefix(text, "!"); refused {
+			b.refuse(p, refusedItem(why))
+		}
 		return
 	}
-	f, err := parseFleet(text)
-	if err != nil {
+	parts, err := part.ToArray()
+	if err != nil || len(parts) < 3 {
 		return
 	}
+	f := parseFleet(parts)
 	last := &b.last[p]
 	last.mu.Lock()
 	last.known = last.fill
@@ -226,27 +229,33 @@ func (b *Balance) take(p int, part *rueidis.RedisMessage) {
 	b.answered(p, f)
 }
 
-// parseFleet reads what report_balance in lua/parts/balance.lua returns, and what lua/open.lua adds to it.
-func parseFleet(text string) (f Fleet, err error) {
-	parts := strings.Fields(text)
-	if len(parts) < 5 {
-		return f, fmt.Errorf("balance: answer %q", text)
+// parseFleet reads what report_balance in lua/parts/balance.lua returns, and what lua/open.lua adds to it. What is no number counts as 0,
+// or as not known: somebody has written it by hand, and scans put it right.
+func parseFleet(parts []rueidis.RedisMessage) Fleet {
+	number := func(parts []rueidis.RedisMessage, i int, otherwise float64) float64 {
+		if i >= len(parts) {
+			return otherwise
+		}
+		if n, err := parts[i].ToInt64(); err == nil {
+			return float64(n)
+		}
+		n, err := parts[i].AsFloat64()
+		if err != nil || math.IsNaN(n) {
+			return otherwise
+		}
+		return n
 	}
-	var n [5]float64
-	for i := range n {
-		if n[i], err = strconv.ParseFloat(parts[i], 64); err != nil {
-			return f, fmt.Errorf("balance: answer %q: %w", text, err)
+	var weight, full, joins, silent float64
+	if text, err := parts[2].ToString(); err == nil {
+		if n, _ := fmt.Sscan(text, &weight, &full, &joins, &silent); n < 4 {
+			weight, full, joins, silent = 0, 0, 0, 0
 		}
 	}
-	f = Fleet{
-		Total: int(n[0]), Weight: n[1] / thousandths, Least: n[2], Changes: int64(n[3]), Waited: time.Duration(n[4]) * time.Millisecond,
+	return Fleet{
+		Total: int(max(number(parts, 0, 0)-full, 0)), Waited: time.Duration(number(parts, 1, -1)) * time.Millisecond,
+		Weight: weight/thousandths + silent, // a consumer whose version writes no row counts as one of weight 1
+		Least:  number(parts, 3, -1), Changes: int64(joins), Crashes: int(number(parts, 4, 0)),
 	}
-	if len(parts) > len(n) {
-		if f.Crashes, err = strconv.Atoi(parts[len(n)]); err != nil {
-			return f, fmt.Errorf("balance: answer %q: %w", text, err)
-		}
-	}
-	return f, nil
 }
 
 // Standing returns what the process reports in a partition now. Like Answered it is for stores that make no calls, in tests.

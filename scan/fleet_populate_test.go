@@ -76,7 +76,7 @@ func (f *fleet) populate(perPartition int) map[string]int {
 			f.announce(p, name(p, 5*i+3), "_not_before", strconv.FormatInt(f.Now()+3_600_000, 10))
 		}
 		f.Do("HSET", f.layout.Keys(p).Checkpoints, "!"+me, "7")
-		f.Do("HSET", f.layout.Keys(p).Books, "weight", "1000", "full", "0", "joins", "1")
+		f.Do("HSET", f.layout.Keys(p).Books, "sums", "1000 0 1 0")
 		f.Do("ZADD", f.layout.Keys(p).Load, "1", me)
 		f.Do("HSET", f.layout.Keys(p).Fleet, me, "1000 0 0 shares")
 		for i := range perPartition {

@@ -199,7 +199,7 @@ func (p *prober) types() {
 		k := p.Layout.Keys(partition)
 		p.typesOf(Fatal, []string{"XLEN", k.Input}, []string{"ZCOUNT", k.Sessions, "1", "0"}, []string{"ZCOUNT", k.Later, "1", "0"},
 			[]string{"GET", k.Token}, []string{"XLEN", k.DeadLetters})
-		p.typesOf(Warning, []string{"HMGET", k.Books, "-"}, []string{"ZRANGE", k.Load, "1", "0"}, []string{"HMGET", k.Fleet, "-"})
+		p.typesOf(Warning, []string{"HGET", k.Books, "-"}, []string{"ZRANGE", k.Load, "1", "0"}, []string{"HMGET", k.Fleet, "-"})
 	}
 }
 

@@ -83,7 +83,7 @@ var looks = map[Key][]string{
 	WishesKey:   {"pttl", "hlen", "hgetall"},
 	InputKey:    {"xlen"},
 	SessionsKey: {"zrangebyscore"},
-	BooksKey:    {"hmget"},
+	BooksKey:    {"hget"},
 	LoadKey:     {"zrange"},
 	FleetKey:    {"hlen", "hgetall"},
 }

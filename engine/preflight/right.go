@@ -193,7 +193,7 @@ var rights = slices.Concat(
 	on(DeadLettersKey, ToInspect, "xrange %k 0-0 0-0", "xrevrange %k 0-0 0-0", "xdel %k 0-0"),
 	on(CheckpointsKey, ToCheckpoint, "pttl %k", "hmget %k s", "hset %k f v f", "hdel %k -", "hscan %k 0 COUNT 1"),
 	on(SignalsKey, ToSignal, "xadd %k 0-0 f v", "xrange %k 0-0 0-0", "xdel %k 0-0"),
-	on(BooksKey, ToBalance, "pttl %k", "hget %k weight", "hmget %k weight", "hset %k f v f", "hincrby %k joins x"),
+	on(BooksKey, ToBalance, "pttl %k", "hget %k sums", "hset %k f v f"),
 	on(LoadKey, ToBalance, "zadd %k x "+nothing, "zrange %k 1 0", "zrem %k "+nothing),
 	on(FleetKey, ToBalance, "pttl %k", "hget %k "+nothing, "hset %k f v f", "hdel %k "+nothing, "hlen %k", "hgetall %k"),
 	on(CrashedKey, ToBalance, "get %k", "set %k x x"),

@@ -4,7 +4,7 @@
 --          6… {S}:crashed:<consumer ID>, if crashes are asked for; then keys of the balance, if it is reported
 -- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
 --          6 token floor  7 group  8, 9 report and group, as report_balance takes them
--- Returns  as beat, with the position in signals to begin with; and behind what report_balance returns, " <crashes>", if they are asked
+-- Returns  as beat, with the position in signals to begin with; and in what report_balance returns, crashes as the last item, if they are asked
 --          for and it has reported
 -- Atomic   so that only the open which makes the group may skip settling.
 -- Parts    deadline session token reply later signallook balance
@@ -78,8 +78,8 @@ end
 raise_token(token, floor)
 local due, soon = look_ahead(later)
 local balance = status ~= 'lost' and report_balance(sessions, me, ARGV[8], ARGV[9]) or ''
-if crashed and string.find(balance, '^%d') then
+if crashed and type(balance) == 'table' then
   local known = redis.pcall('GET', crashed)
-  balance = balance .. ' ' .. (not refused(known) and string.match(known or '', '^%d%d?$') or '0')
+  balance[5] = not refused(known) and string.match(known or '', '^%d%d?$') or '0'
 end
 return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon, '@' .. position_now(), balance }

@@ -6,7 +6,7 @@
 --          { consumer, row, 1 if it is alive, else 0, fill or '', … } }; or { 'many', rows }: there are more rows than that, and they are
 --          not read
 -- Atomic   so that all is of one moment; a script because the answer must come from the master.
--- Parts    master clock checkpoint
+-- Parts    master clock checkpoint fleet
 --
 -- It takes time in proportion to the rows, so there is a limit: somebody may have written a million by hand.
 
@@ -38,5 +38,5 @@ for _, consumer in ipairs(living) do
     older[#older + 1] = consumer
   end
 end
-local sums = on_key('HMGET', books, 'weight', 'full')
-return { on_key('XLEN', input), sums[1] or '0', sums[2] or '0', older, members }
+local weight, full = sums_in(on_key('HGET', books, 'sums'))
+return { on_key('XLEN', input), string.format('%.0f', weight), string.format('%.0f', full), older, members }

@@ -69,18 +69,12 @@ end
 
 remove('HDEL', fleet, gone)
 remove('ZREM', load, idle)
-local fields, sums, drifted = { 'weight', 'full', 'silent' }, { weight, full, #living - known }, {}
-local before = on_key('HMGET', books, unpack(fields))
-for i, field in ipairs(fields) do
-  local sum = string.format('%.0f', sums[i])
-  if (before[i] or '0') ~= sum then
-    drifted[#drifted + 1], drifted[#drifted + 2] = field, sum
-  end
+local books_weight, books_full, joins, books_silent = sums_in(on_key('HGET', books, 'sums'))
+local silent, drifted = #living - known, 0
+for _, differs in ipairs({ weight ~= books_weight, full ~= books_full, silent ~= books_silent }) do
+  drifted = drifted + (differs and 1 or 0)
 end
-if #drifted > 0 then
-  on_key('HSET', books, unpack(drifted))
+if drifted + #gone > 0 then
+  on_key('HSET', books, 'sums', sums_text(weight, full, joins + #gone, silent))
 end
-if #gone > 0 then
-  on_key('HINCRBY', books, 'joins', #gone)
-end
-return { #gone, #idle, #drifted / 2 }
+return { #gone, #idle, drifted }

@@ -68,7 +68,7 @@ for i = 1, #flat, 2 do
 	end
 	full = full + tonumber(away)
 end
-local sums = redis.call('HMGET', KEYS[1], 'weight', 'full')
+local sums = { string.match(redis.call('HGET', KEYS[1], 'sums') or '', '^(%d+) (%d+) ') }
 if tonumber(sums[1] or 0) ~= weight or tonumber(sums[2] or 0) ~= full or redis.call('ZCARD', KEYS[2]) ~= sharing then
 	return 'sums ' .. (sums[1] or '-') .. ' ' .. (sums[2] or '-') .. ' and ' .. redis.call('ZCARD', KEYS[2]) .. ' loads; of the rows ' .. weight .. ' ' .. full .. ' ' .. sharing
 end

@@ -149,7 +149,7 @@ func TestDocumentedRightsAreEnoughToOperate(t *testing.T) {
 			h.Do("SET", k.Scan, "x")
 			h.Do("SET", k.Lease("s"), "dead.1 1 1-1")
 			h.Do("SET", k.Recover("dead.1"), "x")
-			h.Do("HSET", k.Books, "weight", "1000")
+			h.Do("HSET", k.Books, "sums", "1000 0 1 0")
 			h.Do("ZADD", k.Load, "1", "dead.1")
 			h.Do("HSET", k.Fleet, "dead.1", "1000 0 0 shares")
 			h.Do("ZADD", k.Sessions, "1", "dead.1")

@@ -37,10 +37,6 @@ local function oldest_wait(group)
   return -1
 end
 
-local function count(value)
-  return math.max(tonumber(value or 0) or 0, 0)
-end
-
 -- Takes in a whole report.
 local function note_report(sessions, me, fill, row)
   local before = redis.call('HGET', shared.fleet, me)
@@ -53,8 +49,9 @@ local function note_report(sessions, me, fill, row)
   end
   local living = redis.call('ZCOUNT', sessions, '(' .. string.format('%.0f', now), '+inf')
   local silent = math.max(living - redis.call('HLEN', shared.fleet), 0)
-  if silent ~= count(redis.call('HGET', shared.books, 'silent')) then
-    redis.call('HSET', shared.books, 'silent', string.format('%.0f', silent))
+  local weight, full, joins, was = sums_in(redis.call('HGET', shared.books, 'sums'))
+  if silent ~= was then
+    redis.call('HSET', shared.books, 'sums', sums_text(weight, full, joins, silent))
   end
 end
 
@@ -67,18 +64,18 @@ local function exchange(sessions, me, report, group)
       redis.call('ZADD', shared.load, 'XX', fill, me)
     end
   end
-  local sums = redis.call('HMGET', shared.books, 'weight', 'full', 'joins', 'silent')
-  local least = redis.call('ZRANGE', shared.load, '0', '0', 'WITHSCORES')[2]
-  local total = math.max(redis.call('XLEN', shared.input) - count(sums[2]), 0)
-  local waited = group == '' and -1 or oldest_wait(group)
-  -- One text costs the server less than a list.
-  return total .. ' ' .. count(sums[1]) + 1000 * count(sums[4]) .. ' ' .. (least or '-1') .. ' ' .. count(sums[3]) .. ' ' .. waited
+  -- Nothing is computed with these: making a text of a number costs the server as much as reading it does.
+  return {
+    redis.call('XLEN', shared.input),
+    group == '' and -1 or oldest_wait(group),
+    redis.call('HGET', shared.books, 'sums'),
+    redis.call('ZRANGE', shared.load, '0', '0', 'WITHSCORES')[2],
+  }
 end
 
 -- Notes the report of consumer me: "=" if it is as the last one; "<fill>" if only that has changed; or "<fill> <row>". group is that of
--- the service if me wants to know how long entries wait, else ''. Returns "<streams that those that share have or may take> <sum of
--- their weights in thousandths> <the least fill of any, or -1> <joins> <how long the oldest entry waits in ms, or -1>"; '': nothing was
--- reported, or the script does without; "!<error>".
+-- the service if me wants to know how long entries wait, else ''. Returns { entries of the input stream, how long the oldest one that is
+-- not delivered has waited in ms, or -1; the sums in books; the least fill of any, omitted if nobody shares }; '': nothing was reported, or the script does without; "!<error>".
 local function report_balance(sessions, me, report, group)
   if not shared or report == '' then
     return ''

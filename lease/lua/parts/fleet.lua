@@ -5,8 +5,9 @@
 --   away    streams that it holds here while it does not share, else 0
 --   over    since when it holds too much, ms of its own clock; 0: it does not. For people
 --   state   shares: it takes streams. Else why not: full, behind, paused, evacuating, draining
--- books has the sums: weight, of those that share; full, what is away; joins, which grows when a row is added or removed; and silent, how
--- many consumers have a session and no row, since their version writes none: each counts as one of weight 1.
+-- books has in sums "<weight> <full> <joins> <silent>", which one command reads with every beat: weight, of those that share; full, what is
+-- away; joins, which grows when a row is added or removed; and silent, how many consumers have a session and no row, since their version
+-- writes none: each counts as one of weight 1. What is written otherwise counts as nothing.
 -- load has, for each consumer that shares, how full it is: streams of the whole process for a weight of 1.
 
 -- What a row adds to the sums: weight and away. One that cannot be read adds nothing, nor does one with a number that nobody has
@@ -22,10 +23,19 @@ local function counted(row)
   return 0, tonumber(away)
 end
 
-local function add_to_books(books, field, difference)
-  if difference ~= 0 then
-    redis.call('HINCRBY', books, field, string.format('%.0f', difference))
+-- The four sums in books.
+local function sums_in(text)
+  local weight, full, joins, silent = string.match(text or '', '^(%d+) (%d+) (%d+) (%d+)$')
+  return tonumber(weight or 0), tonumber(full or 0), tonumber(joins or 0), tonumber(silent or 0)
+end
+
+-- The text of the sums in books. None is below 0, nor greater than what was counted for a million consumers.
+local function sums_text(...)
+  local texts = {}
+  for i, sum in ipairs({ ... }) do
+    texts[i] = string.format('%.0f', math.max(0, math.min(sum, 1e15)))
   end
+  return table.concat(texts, ' ')
 end
 
 -- Replaces a row by another one, false: none, and counts the difference. The row comes first: if the sums are refused, they are too low
@@ -38,11 +48,9 @@ local function replace_row(keys, consumer, before, row)
   else
     redis.call('HDEL', keys.fleet, consumer)
   end
-  add_to_books(keys.books, 'weight', weight - weight_before)
-  add_to_books(keys.books, 'full', away - away_before)
-  if not row or not before then
-    add_to_books(keys.books, 'joins', 1)
-  end
+  local weights, full, joins, silent = sums_in(redis.call('HGET', keys.books, 'sums'))
+  joins = joins + ((row and before) and 0 or 1)
+  redis.call('HSET', keys.books, 'sums', sums_text(weights + weight - weight_before, full + away - away_before, joins, silent))
   if weight == 0 then
     redis.call('ZREM', keys.load, consumer)
   end
