@@ -234,5 +234,5 @@ local function touch(sessions, me, ttl, ttls, threshold, mode, fresh)
 end
 
 local function count_dead(sessions)
-  return redis.call('ZCOUNT', sessions, 0, now)
+  return redis.call('ZCOUNT', sessions, '0', now)
 end
