@@ -28,20 +28,21 @@ local function number_of(text, otherwise)
 end
 
 -- Refers to an entry, once: the entry stays where it is, so a repeated call would find it as before.
-local function refer_once(key, mark, value, id, retries, crashes, reason, weight, fields)
+local function refer_once(key, mark, holder, id, retries, crashes, reason, weight, fields)
   if redis.call('GET', mark) then
     return 'r'
   end
-  local verdict = refer(input, group, me, to, key, value, id, retries, crashes, reason, weight, cut_of(fields))
+  local verdict = refer(input, group, me, to, key, holder, id, retries, crashes, reason, weight, cut_of(fields))
   redis.pcall('SET', mark, me, 'PX', MARKED)
   return verdict
 end
 
 local function restore(key, mark, id, op, at, delay, retries, crashes, reason, text, known_retries, known_crashes, save)
   local value = lease_value(key)
+  local holder = held_by(value, me, id)
   local pending = find_pending(input, group, id)
   if pending and pending[2] ~= me then
-    free(me, key, value, id)
+    free(key, holder)
     return 'n'
   end
   save(key, value, id, pending)
@@ -55,13 +56,13 @@ local function restore(key, mark, id, op, at, delay, retries, crashes, reason, t
     fields, verdict = { 'lbs-input', text }, 'c'
   else
     redis.call('XACK', input, group, id)
-    free(me, key, value, id)
+    free(key, holder)
     return 'g'
   end
   retries, crashes = number_of(retries, known_retries), number_of(crashes, known_crashes)
   local weight, too_much = weigh_copy(to, fields)
   if verdict == 'm' and op == 'r' then
-    return refer_once(key, mark, value, id, retries, crashes, reason, weight, fields)
+    return refer_once(key, mark, holder, id, retries, crashes, reason, weight, fields)
   end
   if verdict == 'm' and too_much then
     return 'b', too_much .. ' ' .. cut_of(fields)
@@ -78,7 +79,7 @@ local function restore(key, mark, id, op, at, delay, retries, crashes, reason, t
     or_undo(undo, 'SET', mark, me, 'PX', MARKED)
   end
   remove(input, group, id, undo)
-  free(me, key, value, id)
+  free(key, holder)
   return moved == 'm' and verdict or moved
 end
 

@@ -18,9 +18,8 @@ local function targets(input, later, dead, at, most, budget)
   }
 end
 
--- Frees the lease if it names this consumer and this entry.
-local function free(me, key, value, id)
-  local holder = held_by(value, me, id)
+-- Frees the lease if holder, as held_by returns it, is there.
+local function free(key, holder)
   if holder then
     redis.call('DEL', key)
     note_freed(key, holder)
@@ -43,7 +42,7 @@ end
 
 -- Writes a dead letter that refers to an entry, which stays where it is, neither pending nor undelivered. The letter is short,
 -- whatever the entry is.
-local function refer(input, group, me, to, key, value, id, retries, crashes, reason, size, cut)
+local function refer(input, group, me, to, key, holder, id, retries, crashes, reason, size, cut)
   if is_full(to) then
     error('DLQFULL ' .. to.dead .. ' is at its limit, and ' .. id .. ' cannot be delayed', 0)
   end
@@ -59,7 +58,7 @@ local function refer(input, group, me, to, key, value, id, retries, crashes, rea
   end
   signed(fields, me, id, reason)
   or_undo({ 'XDEL', to.dead, add_letter(to, fields) }, 'XACK', input, group, id)
-  free(me, key, value, id)
+  free(key, holder)
   return 'r'
 end
 
@@ -89,19 +88,19 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
   end
   local row = is_pending(input, group, me, id)
   if not row then
-    free(me, key, value, id)
+    free(key, holder)
     return 'n'
   end
   if save then
     save(key, token, holder, not value)
   end
   if op == 'r' and size ~= 0 and not is_gone(input, group, me, id, row) then
-    return refer(input, group, me, to, key, value, id, retries, crashes, reason, size, cut)
+    return refer(input, group, me, to, key, holder, id, retries, crashes, reason, size, cut)
   end
   local fields = body(input, id)
   if not fields then
     redis.call('XACK', input, group, id)
-    free(me, key, value, id)
+    free(key, holder)
     return 'g'
   end
   local weight, too_much = weigh_copy(to, fields)
@@ -113,7 +112,7 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
   end
   retries, crashes = tonumber(retries) or 0, tonumber(crashes) or 0
   if op == 'r' then
-    return refer(input, group, me, to, key, value, id, retries, crashes, reason, weight, cut_of(fields))
+    return refer(input, group, me, to, key, holder, id, retries, crashes, reason, weight, cut_of(fields))
   end
   if too_much then
     return 'b', too_much .. ' ' .. cut_of(fields)
@@ -131,7 +130,7 @@ local function requeue(input, group, me, to, key, id, token, op, at, delay, retr
   local due = math.max(at, due_after(to, delay))
   local verdict, undo = put(to, id, copy, op, due)
   remove(input, group, id, undo)
-  free(me, key, value, id)
+  free(key, holder)
   return verdict, verdict == 'm' and op == 'l' and due > now and string.format('%.0f', due - now) or nil
 end
 

@@ -22,7 +22,11 @@ local function parse(value)
   if not consumer then
     return nil
   end
-  return { consumer = consumer, token = token, entry = entry, waiting = waiting_in(rest), shut = shut_in(rest) }
+  local holder = { consumer = consumer, token = token, entry = entry }
+  if rest ~= '' then
+    holder.waiting, holder.shut = waiting_in(rest), shut_in(rest)
+  end
+  return holder
 end
 
 -- Reports whether the first three fields of value are those of want, "<consumer> <token> <entry>".
