@@ -215,7 +215,7 @@ func (b *Balance) take(p int, part *rueidis.RedisMessage) {
 		return
 	}
 	parts, err := part.ToArray()
-	if err != nil || len(parts) < 3 {
+	if err != nil || len(parts) < 4 {
 		return
 	}
 	f := parseFleet(parts)

@@ -95,6 +95,25 @@ func TestWhoDoesNotShareIsNotCounted(t *testing.T) {
 	}
 }
 
+// The keys of the balance come last in a call. A stream whose lease ends like them is not taken for one.
+func TestStreamsNamedLikeAKeyOfTheFleet(t *testing.T) {
+	w := newHarness(t)
+	a := w.sharer(alice)
+	for _, name := range []string{"}:fleet", "{x}:fleet", "x}:fleet", ":fleet"} {
+		for reports, h := range map[string]*harness{"without a report": w, "with one": a.harness} {
+			w.announce(name)
+			a.set.Balance.ReportNow(0)
+			entries := h.read(alice, 1)
+			takes := h.acquire(alice, entries...)
+			require.Equal(t, Acquired, takes[0].Verdict, "%s, %s", name, reports)
+			l := w.lease(alice, entries[0], takes[0].Token)
+			require.Equal(t, 1, w.Num("EXISTS", l.Key()))
+			require.Equal(t, Finished, h.done(alice, back(l))[0].Verdict)
+		}
+	}
+	require.Equal(t, Fleet{Weight: 1, Changes: 1, Waited: -time.Millisecond}, a.beats())
+}
+
 // A version that reports nothing counts with a weight of 1 by its session.
 func TestConsumerThatReportsNothingWeighsOne(t *testing.T) {
 	w := newHarness(t)

@@ -158,3 +158,17 @@ func TestUserWithoutRightsToCrashes(t *testing.T) {
 		})
 	}
 }
+
+// Trace: the only process that shared has crashed, and comes back paused. It hears of the crash although nobody shares.
+func TestCrashIsAnsweredWhereNobodyShares(t *testing.T) {
+	w := newHarness(t)
+	w.sharer(bob).ended("1")
+	b := &sharer{name: "bob.2", standing: Standing{Role: RolePaused, Weight: 1}}
+	b.harness = w.setting(func(set *Settings) {
+		set.Balance = NewBalance(w.layout, w.clock, func(int) Standing { return b.standing }, func(_ int, f Fleet) { b.fleet = &f }, nil)
+	})
+	b.open(b.name)
+	require.NotNil(t, b.fleet)
+	require.Equal(t, 1, b.fleet.Crashes)
+	require.Negative(t, b.fleet.Least)
+}

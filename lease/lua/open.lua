@@ -4,8 +4,8 @@
 --          6… {S}:crashed:<consumer ID>, if crashes are asked for; then keys of the balance, if it is reported
 -- ARGV     1 consumer  2 session TTL, ms  3 its TTLs on record, "<usual>:<reach>"  4 gap threshold, ms  5 settle mode
 --          6 token floor  7 group  8, 9 report and group, as report_balance takes them
--- Returns  as beat, with the position in signals to begin with; and in what report_balance returns, crashes as the last item, if they are asked
---          for and it has reported
+-- Returns  as beat, with the position in signals to begin with; and behind the items of report_balance, crashes, if they are asked for and it
+--          has reported
 -- Atomic   so that only the open which makes the group may skip settling.
 -- Parts    deadline session token reply later signallook balance
 

@@ -69,13 +69,14 @@ local function exchange(sessions, me, report, group)
     redis.call('XLEN', shared.input),
     group == '' and -1 or oldest_wait(group),
     redis.call('HGET', shared.books, 'sums'),
-    redis.call('ZRANGE', shared.load, '0', '0', 'WITHSCORES')[2],
+    redis.call('ZRANGE', shared.load, '0', '0', 'WITHSCORES')[2] or '-1', -- nil would end the list
   }
 end
 
 -- Notes the report of consumer me: "=" if it is as the last one; "<fill>" if only that has changed; or "<fill> <row>". group is that of
 -- the service if me wants to know how long entries wait, else ''. Returns { entries of the input stream, how long the oldest one that is
--- not delivered has waited in ms, or -1; the sums in books; the least fill of any, omitted if nobody shares }; '': nothing was reported, or the script does without; "!<error>".
+-- not delivered has waited in ms, or -1, the sums in books, the least fill of any, or -1 }; '': nothing was reported, or the script does
+-- without; "!<error>".
 local function report_balance(sessions, me, report, group)
   if not shared or report == '' then
     return ''

@@ -5,7 +5,7 @@
 -- Parts    signalkey
 
 local shared
-if string.sub(KEYS[#KEYS] or '', -7) == '}:fleet' then
+if string.find(KEYS[#KEYS] or '', '^{[^{}]*}:fleet$') then -- a lease of a stream with such a name does not match
   local n = #KEYS
   shared = { input = KEYS[n - 3], books = KEYS[n - 2], load = KEYS[n - 1], fleet = KEYS[n] }
   for i = n - 3, n do
