@@ -71,7 +71,6 @@ func TestDocumentedRightsAreEnoughToBalance(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, scan.WishPause, wishes[0].Kind)
 		stop()
-		delete(seen.all, use{"hget", preflight.BooksKey}) // by this test
 		delete(seen.all, use{"xlen", preflight.SignalsKey})
 		h.allListed(seen, 20)
 
