@@ -85,6 +85,11 @@ const spillDelay = 30 * time.Second
 
 // park parks an entry, or requeues it to later if the waitlist is full: reading never pauses for parked entries.
 func (a *acquirer) park(s *lease.Session, x *lease.Entry, take lease.Take) {
+	if take.Own {
+		owned := *x
+		owned.OwnedElsewhere = true
+		x = &owned
+	}
 	if !a.parked.park(s, x, take) {
 		delay := spillDelay + time.Duration(float64(spillDelay)*a.random())
 		a.completer.Requeue(s.Consumer(), x, completion.Target{Dest: lease.ToLater, Delay: delay})

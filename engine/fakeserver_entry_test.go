@@ -93,14 +93,15 @@ func (s *fakeServer) take(n int, p *fakePartition, me string, x *lease.Entry, se
 		return lease.Take{Verdict: lease.Early, Left: time.Duration(x.NotBefore-now) * time.Millisecond}
 	}
 	if held != nil && !mine {
-		if held.waiting == "" || lease.CompareIDs(x.ID, held.waiting) > 0 {
+		own := held.entry == x.ID
+		if !own && (held.waiting == "" || lease.CompareIDs(x.ID, held.waiting) > 0) {
 			if held.waiting == "" {
 				s.signal(p, lease.Signal{Kind: lease.SignalAnnounced, Items: []lease.SignalItem{{Stream: x.Stream, Token: api.Token(held.token)}}})
 			}
 			held.waiting = x.ID
 		}
 		return lease.Take{Verdict: lease.HeldByOne, Left: time.Duration(held.until-now) * time.Millisecond,
-			Holder: held.consumer + " " + strconv.FormatUint(held.token, 10)}
+			Holder: held.consumer + " " + strconv.FormatUint(held.token, 10), Own: own}
 	}
 	s.granted(n, me, x.ID, x.Stream)
 	p.token = max(p.token+1, uint64(time.Now().UnixMicro()))

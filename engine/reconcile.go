@@ -248,9 +248,15 @@ func (r *reconciler) keepBatch(ctx context.Context, p *partition, s *lease.Sessi
 
 // reannounce ends an entry whose body is gone, then has it announced again, and reports whether it did. In the other order there
 // could be two owners.
+//
+// Trace: the group is made again, and another process reads what its owner holds. It parks that, until the owner has it pending again and
+// is done with it. What the other one has parked is gone then, by right, and must not be announced from memory.
 func (r *reconciler) reannounce(s *lease.Session, x knownEntry) bool {
 	if x.held == nil {
 		parked := r.parked.Withdraw(x.parked.Stream, x.id)
+		if parked != nil && parked.OwnedElsewhere {
+			return false // its owner was done with it, and has deleted it
+		}
 		if parked != nil {
 			r.completer.RestoreEntry(s.Consumer(), parked, true)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -17,6 +18,7 @@ type Take struct {
 	Token   api.Token     // Acquired
 	Left    time.Duration // HeldByOne: TTL of the holder's lease, negative if its key has none; Early: time to wait
 	Holder  string        // HeldByOne: "<consumer> <token>"
+	Own     bool          // HeldByOne: under this very entry, which is its owner's
 	Reason  string        // Refused
 
 	// Checkpoint is that of the stream, Acquired; empty if it has none. With CheckpointErr it is not known, which does not mean that
@@ -143,6 +145,7 @@ func (t *Take) describe(a, b *rueidis.RedisMessage) {
 		left, _ := a.AsInt64()
 		t.Left = time.Duration(left) * time.Millisecond
 		t.Holder, _ = b.ToString()
+		t.Holder, t.Own = strings.CutSuffix(t.Holder, " =")
 	case Refused:
 		t.Reason, _ = a.ToString()
 	}

@@ -38,6 +38,31 @@ func TestWaitingEntryIsAHintInTheLease(t *testing.T) {
 	require.Equal(t, HeldByOne, w.acquire(bob, entries[1])[0].Verdict, "each announcement has its turn")
 }
 
+// Trace: the group is made again, and somebody else reads what its owner has. It hears so, the owner is not asked to make way for its
+// own entry, and gets it back.
+func TestEntryThatItsOwnerHas(t *testing.T) {
+	w := newHarness(t)
+	w.open(alice)
+	w.open(bob)
+	l := w.own(alice, "s")
+	w.Do("XGROUP", "DESTROY", w.keys.Input, w.layout.Group())
+	w.open(bob)
+	entries := w.read(bob, 10)
+	require.Len(t, entries, 1)
+	require.Equal(t, l.Entry(), entries[0].ID)
+	value := w.Text("GET", l.Key())
+	take := w.acquire(bob, entries...)[0]
+	require.Equal(t, HeldByOne, take.Verdict)
+	require.True(t, take.Own)
+	require.Equal(t, alice+" "+l.Token().String(), take.Holder)
+	require.Equal(t, value, w.Text("GET", l.Key()))
+	w.announce("s")
+	take = w.acquire(bob, w.read(bob, 1)...)[0]
+	require.Equal(t, HeldByOne, take.Verdict)
+	require.False(t, take.Own, "another announcement waits")
+	require.Equal(t, []int{0}, w.renew(alice, l).Waiting)
+}
+
 // An entry is not handed out before its time by the server's clock.
 func TestEarlyEntryIsNotTaken(t *testing.T) {
 	w := newHarness(t)

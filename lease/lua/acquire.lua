@@ -9,7 +9,8 @@
 --          session is past its deadline; { 'absent' }: there is none, beat first; { 'wait' }: settling. Tokens of acquired
 --          entries are consecutive. Verdicts, of which those with an a have an index from 1, a and b in the list:
 --            a  acquired                                 h  held: a = remaining TTL, ms (-1: it has none),
---            e  too early: a = ms to go                       b = "<consumer> <token>" of the holder
+--            e  too early: a = ms to go                       b = "<consumer> <token>" of the holder, and
+--                                                          " =" if it is under this very entry
 --            g  gone: the body was deleted; acknowledged n  not pending for me: somebody else has it
 --            x  refused: a = why
 -- Atomic   so that the entry is pending for me and its stream free at the moment when it becomes mine.
@@ -47,7 +48,10 @@ local function held(key, id)
   if not holder then
     return 'x', not_a_lease(key)
   end
-  if not holder.waiting or after(id, holder.waiting) then
+  -- Its owner has it under this very entry: the group was made again, or the owner set the lease again on a server that had forgotten
+  -- it. That entry waits for nobody, and the owner will have it pending again.
+  local own = holder.entry == id
+  if not own and (not holder.waiting or after(id, holder.waiting)) then
     redis.call('SET', key, with_tail(holder.consumer .. ' ' .. holder.token .. ' ' .. holder.entry, id, holder.shut), 'XX', 'KEEPTTL')
     if not holder.waiting then
       note_announced(key, holder.token)
@@ -60,7 +64,7 @@ local function held(key, id)
     left = longest
     redis.call('PEXPIRE', key, string.format('%.0f', left))
   end
-  return 'h', left, holder.consumer .. ' ' .. holder.token
+  return 'h', left, holder.consumer .. ' ' .. holder.token .. (own and ' =' or '')
 end
 
 -- The values, and what is pending for me from the first entry to the last, are read once for the whole batch. An entry that this

@@ -10,7 +10,6 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
-	"github.com/streamlease/streamlease/engine/balance"
 	"github.com/streamlease/streamlease/scan"
 )
 
@@ -162,14 +161,11 @@ func TestGroupDestroyedWhileHeld(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	ctx := context.Background()
-	// With the gate on, a drains a second later, in which b looks for what it has parked: it finds that gone as soon as a hands it back, and
-	// announces it again.
-	ungated := engine.WithBalance(balance.Config{Gate: balance.Off})
-	a := h.start("a", nil, fastReconcile, ungated)
+	a := h.start("a", nil, fastReconcile)
 	streams := names("s", 24)
 	h.announce(streams...)
 	a.holds(24)
-	b := h.start("b", nil, fastReconcile, ungated)
+	b := h.start("b", nil, fastReconcile)
 	for p := range h.layout.Partitions() {
 		require.NoError(t, h.do("XGROUP", "DESTROY", h.layout.Keys(p).Input, h.layout.Group()).Error())
 	}
