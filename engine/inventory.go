@@ -23,6 +23,7 @@ type knownEntry struct {
 	id      string
 	held    *lease.Lease // the lease that was acquired for it
 	parked  *lease.Entry
+	pending bool // for this process, when that was compared
 }
 
 func entryOf(id string) (x knownEntry) {

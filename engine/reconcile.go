@@ -131,6 +131,7 @@ func (r *reconciler) compare(ctx context.Context, p *partition, s *lease.Session
 			}
 			for ; i < len(known) && known[i].id == id; i++ {
 				if c.after == "" && bodiless(&first, known[i]) {
+					known[i].pending = true
 					suspects = append(suspects, known[i])
 				}
 			}
@@ -250,12 +251,13 @@ func (r *reconciler) keepBatch(ctx context.Context, p *partition, s *lease.Sessi
 // could be two owners.
 //
 // Trace: the group is made again, and another process reads what its owner holds. It parks that, until the owner has it pending again and
-// is done with it. What the other one has parked is gone then, by right, and must not be announced from memory.
+// is done with it. What the other one has parked is gone then, by right, and must not be announced from memory. While it is pending here
+// its owner cannot have finished it: if it has no body even so, somebody has deleted it.
 func (r *reconciler) reannounce(s *lease.Session, x knownEntry) bool {
 	if x.held == nil {
 		parked := r.parked.Withdraw(x.parked.Stream, x.id)
-		if parked != nil && parked.OwnedElsewhere {
-			return false // its owner was done with it, and has deleted it
+		if parked != nil && parked.OwnedElsewhere && !x.pending {
+			return false
 		}
 		if parked != nil {
 			r.completer.RestoreEntry(s.Consumer(), parked, true)

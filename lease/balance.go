@@ -208,9 +208,9 @@ func (b *Balance) take(p int, part *rueidis.RedisMessage) {
 	if b == nil {
 		return
 	}
-	if text, err := part.ToString(); err == nil {
-		if why, refused := strings.CutPrefix(text, "!"); refused {
-			b.refuse(p, refusedItem(why))
+	if part.IsString() {
+		if text, _ := part.ToString(); strings.HasPrefix(text, "!") {
+			b.refuse(p, refusedItem(text[1:]))
 		}
 		return
 	}
@@ -232,11 +232,12 @@ func (b *Balance) take(p int, part *rueidis.RedisMessage) {
 // parseFleet reads what report_balance in lua/parts/balance.lua returns, and what lua/open.lua adds to it. What is no number counts as 0,
 // or as not known: somebody has written it by hand, and scans put it right.
 func parseFleet(parts []rueidis.RedisMessage) Fleet {
-	number := func(parts []rueidis.RedisMessage, i int, otherwise float64) float64 {
+	number := func(i int, otherwise float64) float64 {
 		if i >= len(parts) {
 			return otherwise
 		}
-		if n, err := parts[i].ToInt64(); err == nil {
+		if parts[i].IsInt64() {
+			n, _ := parts[i].ToInt64()
 			return float64(n)
 		}
 		n, err := parts[i].AsFloat64()
@@ -252,9 +253,9 @@ func parseFleet(parts []rueidis.RedisMessage) Fleet {
 		}
 	}
 	return Fleet{
-		Total: int(max(number(parts, 0, 0)-full, 0)), Waited: time.Duration(number(parts, 1, -1)) * time.Millisecond,
+		Total: int(max(number(0, 0)-full, 0)), Waited: time.Duration(number(1, -1)) * time.Millisecond,
 		Weight: weight/thousandths + silent, // a consumer whose version writes no row counts as one of weight 1
-		Least:  number(parts, 3, -1), Changes: int64(joins), Crashes: int(number(parts, 4, 0)),
+		Least:  number(3, -1), Changes: int64(joins), Crashes: int(number(4, 0)),
 	}
 }
 

@@ -41,8 +41,8 @@ type Entry struct {
 	Body      []rueidis.XRangeFieldValue
 	Size      int // weight of all its fields on the server; 0: not known
 
-	// OwnedElsewhere says that the owner of the stream had this very entry when it was read here. If it is gone later, its owner is done
-	// with it.
+	// OwnedElsewhere says that the owner of the stream had this very entry when it was read here. If it is later neither pending here nor
+	// in the stream, its owner is done with it.
 	OwnedElsewhere bool
 
 	Fields   int // number on the server; Body may have fewer. 0: not known
