@@ -118,6 +118,10 @@ func (p *Publisher) Publish(ctx context.Context, stream string, info any, opts .
 	return entry, nil
 }
 
+// Agree checks what calls that announce check before they send anything: that the service has this publisher's format and number of
+// partitions. It is for layers that write data of a service, and asks as rarely as those calls do. Errors are as with Publish.
+func (p *Publisher) Agree(ctx context.Context) error { return p.agree(ctx) }
+
 // agree checks that the service is the one that this publisher was configured for: at first, and at an interval. At first,
 // concurrent calls may all check, which does no harm; later only one of them does, and a check without an answer changes nothing.
 func (p *Publisher) agree(ctx context.Context) error {
