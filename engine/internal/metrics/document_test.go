@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write docs/metrics.md from the table")
 const document = "../../../docs/metrics.md"
 
 // What follows this line in the document comes from the table; what precedes it is written by hand.
-const generated = "<!-- A test writes the rest from engine/internal/metrics/table.go, gauge.go and feed.go. -->\n"
+const generated = "<!-- A test writes the rest from engine/internal/metrics/table.go, gauge.go, feed.go and schedule.go. -->\n"
 
 var sections = [kinds]string{
 	isCounter:   "\n## Counters\n\n",
@@ -38,12 +38,14 @@ var combined = map[combine]string{sum: "sum", greatest: "greatest", fleet: "the 
 // numbers says how many series there are. TestSeriesAreAsManyAsDocumented, in package engine, compares that with a running engine.
 func numbers() string {
 	n := numbersOf(ofEngine)
-	feed := numbersOf(ofFeed)
+	feed, schedule := numbersOf(ofFeed), numbersOf(ofSchedule)
 	return fmt.Sprintf("\n## How many series\n\nA service has %d counters and %d histograms, which Prometheus stores as %d series; at most %d gauges, and "+
 		"at most %d for each\npartition. With one partition that is %d series in all. Those of all processes of a service have the same names; a scrape adds `instance`.\n"+
-		"Where messages are read with `feed`, there are %d more series: %d counters, %d histograms and %d gauges.\n",
+		"Where messages are read with `feed`, there are %d more series: %d counters, %d histograms and %d gauges;\n"+
+		"where schedules tick with `schedule`, %d more: %d, %d and %d.\n",
 		n.counters, n.histograms, n.stored, n.once, n.each, n.counters+n.stored+n.once+n.each,
-		feed.counters+feed.stored+feed.once, feed.counters, feed.histograms, feed.once)
+		feed.counters+feed.stored+feed.once, feed.counters, feed.histograms, feed.once,
+		schedule.counters+schedule.stored+schedule.once, schedule.counters, schedule.histograms, schedule.once)
 }
 
 type seriesOf struct{ counters, histograms, stored, once, each int }

@@ -44,6 +44,11 @@ func NewFeed(r prometheus.Registerer, service string, gauges Source) (*Metrics, 
 	return registered(r, ofFeed, service, gauges)
 }
 
+// NewSchedule does the same with the metrics of schedules.
+func NewSchedule(r prometheus.Registerer, service string, gauges Source) (*Metrics, error) {
+	return registered(r, ofSchedule, service, gauges)
+}
+
 func registered(r prometheus.Registerer, p part, service string, gauges Source) (*Metrics, error) {
 	c, err := sharedCollector(r, p)
 	if err != nil {

@@ -55,6 +55,7 @@ type part uint8
 const (
 	ofEngine part = iota
 	ofFeed
+	ofSchedule
 	parts = iota
 )
 

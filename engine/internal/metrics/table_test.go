@@ -13,7 +13,7 @@ import (
 type maker func(r prometheus.Registerer, service string, gauges Source) (*Metrics, error)
 
 // makers make the metrics of each part.
-var makers = [parts]maker{ofEngine: New, ofFeed: NewFeed}
+var makers = [parts]maker{ofEngine: New, ofFeed: NewFeed, ofSchedule: NewSchedule}
 
 func everyRow() []*row { return slices.Concat(tables[:]...) }
 
