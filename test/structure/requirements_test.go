@@ -25,6 +25,7 @@ var linked = []string{
 	"github.com/prometheus/common",
 	"github.com/prometheus/procfs",
 	"github.com/redis/rueidis",
+	"github.com/robfig/cron/v3",
 	"golang.org/x/sync",
 	"golang.org/x/sys",
 	"google.golang.org/protobuf",
