@@ -34,7 +34,7 @@ const internal = "engine/internal"
 
 // siblings are the packages under engine/internal, from the bottom up. One imports those of lower rows and none beside or above it.
 var siblings = [][]string{
-	{"cond", "guard", "quota", "waitlist", "workqueue"},
+	{"cond", "guard", "pool", "quota", "waitlist", "workqueue"},
 	{"dispatch", "outbox", "sumlog"},
 	{"metrics"},
 	{"completion"},

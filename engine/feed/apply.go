@@ -2,7 +2,7 @@ package feed
 
 import (
 	"github.com/streamlease/streamlease/engine/feed/internal/backing"
-	"github.com/streamlease/streamlease/engine/feed/internal/pool"
+	"github.com/streamlease/streamlease/engine/internal/pool"
 )
 
 // task is what a worker does next for a stream.

@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/streamlease/streamlease/engine/feed/internal/backing"
-	"github.com/streamlease/streamlease/engine/feed/internal/pool"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/pool"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 )
 

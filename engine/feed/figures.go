@@ -5,8 +5,8 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/feed/internal/list"
-	"github.com/streamlease/streamlease/engine/feed/internal/pool"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/pool"
 )
 
 // Stats are figures of a feed at one moment.

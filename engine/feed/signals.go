@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/engine/feed/internal/pool"
+	"github.com/streamlease/streamlease/engine/internal/pool"
 )
 
 // maxSignals is how many signals of a stream wait at most.
