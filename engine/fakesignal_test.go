@@ -17,9 +17,16 @@ func (s *fakeServer) signal(p *fakePartition, x lease.Signal) {
 
 // signalUser sends a signal as a producer does.
 func (s *fakeServer) signalUser(partition int, stream, payload string) {
-	s.with(partition, func(p *fakePartition) {
-		s.signal(p, lease.Signal{Kind: lease.SignalUser, Items: []lease.SignalItem{{Stream: stream}}, Payload: []byte(payload)})
-	})
+	s.signalUsers(partition, payload, stream)
+}
+
+// signalUsers sends one signal to the owners of several streams.
+func (s *fakeServer) signalUsers(partition int, payload string, streams ...string) {
+	x := lease.Signal{Kind: lease.SignalUser, Payload: []byte(payload)}
+	for _, stream := range streams {
+		x.Items = append(x.Items, lease.SignalItem{Stream: stream})
+	}
+	s.with(partition, func(p *fakePartition) { s.signal(p, x) })
 }
 
 // freeLease deletes a lease, and says so where another entry waits.

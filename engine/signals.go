@@ -70,7 +70,7 @@ type partitionSignals struct {
 // recentSignal is a signal that was acted on while entries were being asked for.
 type recentSignal struct {
 	lease.Signal
-	to *lease.Lease // whose owner got it; nil: nobody, so far
+	to []*lease.Lease // whose owners got it, by item; nil: nobody, so far
 }
 
 func newSignals(ctx context.Context, e *env, partitions int, lane func(partition int) int, parts signalParts) *signals {
@@ -209,7 +209,7 @@ func (g *signals) apply(p *partitionSignals, r *recentSignal, only map[string]bo
 		g.wished()
 		return
 	}
-	for _, x := range r.Items {
+	for i, x := range r.Items {
 		if only != nil && !only[x.Stream] {
 			continue
 		}
@@ -221,20 +221,25 @@ func (g *signals) apply(p *partitionSignals, r *recentSignal, only map[string]bo
 		case lease.SignalFreed:
 			g.freed(x.Stream)
 		case lease.SignalUser:
-			l := g.table.Get(x.Stream)
-			if l == nil {
-				return
-			}
-			p.mu.Lock()
-			again := r.to == l
-			r.to = l
-			p.mu.Unlock()
-			if !again {
+			if l := g.table.Get(x.Stream); l != nil && p.first(r, i, l) {
 				g.ownership.signal(l, r.Payload)
 			}
-			return // it is for one stream
 		}
 	}
+}
+
+// first reports whether the owner of a lease has not got the signal of an item yet, and notes that it gets it.
+func (p *partitionSignals) first(r *recentSignal, item int, l *lease.Lease) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.to == nil {
+		r.to = make([]*lease.Lease, len(r.Items))
+	}
+	if r.to[item] == l {
+		return false
+	}
+	r.to[item] = l
+	return true
 }
 
 // watch must be called before entries are asked for, and settled with its result when each has its place.

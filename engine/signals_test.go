@@ -177,6 +177,49 @@ func TestSignalsOfProducersReachTheOwner(t *testing.T) {
 	})
 }
 
+// Trace: what changes many streams at once signals them in one entry. Only the owner of the first heard of it, and nobody where the first was
+// owned elsewhere.
+func TestASignalMayBeAboutSeveralStreams(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		a, b := h.twoOf() // a has s
+		h.server.announce("mine", "yours")
+		advance(heard)
+		h.server.signalUsers(0, "look", "nobody's", "yours", "s", "mine", "{s}", "s")
+		advance(heard)
+		var got []string
+		for _, n := range b.notified(api.Signaled) {
+			require.Equal(t, "look", string(n.Payload))
+			got = append(got, n.Stream)
+		}
+		require.ElementsMatch(t, []string{"mine", "yours"}, got)
+		require.Equal(t, 1, b.counted("signals_received_total", "kind", "user"))
+		require.Len(t, a.notified(api.Signaled), 2, "it names s twice")
+	})
+}
+
+// The same for what is on its way to be owned: each lease gets the signal once, whenever it enters the table.
+func TestASignalAboutSeveralStreamsComesBeforeTheAnswerToAcquire(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		a := h.start(nil, slowCalls()...)
+		h.server.announce("early")
+		advance(50 * time.Millisecond)
+		a.held("early")
+		delayed(a, "acquire", 2500*time.Millisecond)
+		h.server.announce("late 1", "late 2")
+		advance(200 * time.Millisecond)
+		h.server.signalUsers(0, "look", "late 1", "early", "late 2")
+		advance(heard)
+		require.Len(t, a.notified(api.Signaled), 1)
+		advance(3 * time.Second)
+		require.Len(t, a.notified(api.Added), 3)
+		count := map[string]int{}
+		for _, n := range a.notified(api.Signaled) {
+			count[n.Stream]++
+		}
+		require.Equal(t, map[string]int{"early": 1, "late 1": 1, "late 2": 1}, count)
+	})
+}
+
 // A handler that does not keep up has so many signals waiting, and no more; and they count again when it has gone on.
 func TestSignalsThatAHandlerDoesNotKeepUpWithAreDropped(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, h *harness) {
