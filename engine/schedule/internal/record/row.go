@@ -53,8 +53,8 @@ func ParseRow(text string) (r Row, err error) {
 		}
 	}
 	r.Paused, r.Dead = flags&flagPaused != 0, flags&flagDead != 0
-	if r.Rev == 0 || r.Born == 0 || r.Since < r.Born {
-		return r, fmt.Errorf("its first line %.100q has no revision, no time of birth, or a change before that", head)
+	if r.Rev == 0 || r.Born == 0 || r.Since == 0 {
+		return r, fmt.Errorf("its first line %.100q has no revision, no time of birth, or no time of a change", head)
 	}
 	r.Definition, err = parseDefinition(parts[5], others)
 	return r, err
