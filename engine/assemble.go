@@ -179,6 +179,11 @@ func (e *Engine) makeSignals(base context.Context) *signals {
 		store:  e.store, positions: e.positions, table: e.table, ownership: e.ownership,
 		freed:  func(stream string) { e.parked.freedElsewhere(stream) },
 		hasten: func(partition int, within time.Duration) { e.parked.hasten(partition, within) },
+		missed: func(partition int) {
+			if e.life.isRunning() { // nothing is owned before that
+				e.way.signalsMissed(partition)
+			}
+		},
 	})
 }
 

@@ -23,6 +23,8 @@ type delivery interface {
 	busy(stream string) bool
 	// wait waits for such work, within ctx.
 	wait(ctx context.Context) error
+	// signalsMissed is called when signals of a partition may not have arrived. As prompt, it must be quick.
+	signalsMissed(partition int)
 	// changed is called when a server was replaced, or slots have moved.
 	changed()
 	// handsBack reports whether a stream is handed back when its Releasing notification is done.
@@ -65,6 +67,7 @@ func (queued) prompt(api.Notification) bool { return false }
 func (queued) leaving(*lease.Lease)         {}
 func (queued) busy(string) bool             { return false }
 func (queued) wait(context.Context) error   { return nil }
+func (queued) signalsMissed(int)            {}
 func (queued) changed()                     {}
 
 // handled is how Run delivers: it calls the handler on the worker.

@@ -23,6 +23,7 @@ type recorder struct {
 	onReleased  func(l api.Lease, why error) // as onReleasing
 	onDisowned  func(l api.Lease)
 	onTopology  func()
+	onMissed    func(partition int)
 
 	mu       sync.Mutex
 	calls    map[string][]string // by stream: "<kind>", and "ended" where the test calls Ended through finish
@@ -31,6 +32,7 @@ type recorder struct {
 	in       map[string]bool // a call for the stream's lease runs
 	wrong    []string
 	topology int
+	missed   []int // partitions of which signals were missed, in the order of the calls
 }
 
 func newRecorder() *recorder {
@@ -96,6 +98,15 @@ func (r *recorder) Disowned(l api.Lease, why error) {
 	}
 }
 
+func (r *recorder) SignalsMissed(partition int) {
+	r.mu.Lock()
+	r.missed = append(r.missed, partition)
+	r.mu.Unlock()
+	if r.onMissed != nil {
+		r.onMissed(partition)
+	}
+}
+
 func (r *recorder) Topology() {
 	r.mu.Lock()
 	r.topology++
@@ -132,6 +143,15 @@ func (r *recorder) looked() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.topology
+}
+
+// takeMissed are the partitions of which signals were missed since the last call.
+func (r *recorder) takeMissed() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	missed := r.missed
+	r.missed = nil
+	return missed
 }
 
 func (r *recorder) check(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +50,7 @@ type layered struct {
 		waiting   map[*lease.Lease]*calls // by lease, while there is something to call, or Added is being called
 		most      int                     // most entries in waiting since it was made
 		queue     []*lease.Lease          // whose calls the goroutine makes next
+		missed    []int                   // partitions for which SignalsMissed is to be called
 		calling   bool                    // the goroutine runs
 		open      int                     // leases for which Added was called and Ended was not
 		lingering map[string]*lease.Lease // those of them that are not in the table any more
@@ -219,6 +221,11 @@ func (w *layered) scheduleLocked(l *lease.Lease, c *calls) {
 	}
 	c.queued = true
 	w.mu.queue = append(w.mu.queue, l)
+	w.callLocked()
+}
+
+// callLocked starts the goroutine, unless it runs.
+func (w *layered) callLocked() {
 	if !w.mu.calling {
 		w.mu.calling = true
 		go w.loop()
@@ -230,6 +237,13 @@ func (w *layered) loop() {
 	defer w.restart()
 	for {
 		w.mu.Lock()
+		if len(w.mu.missed) > 0 && !w.mu.closed {
+			partition := w.mu.missed[0]
+			w.mu.missed = slices.Delete(w.mu.missed, 0, 1)
+			w.mu.Unlock()
+			w.callMissed(partition)
+			continue
+		}
 		batch := w.mu.queue
 		w.mu.queue = nil
 		if len(batch) == 0 {
@@ -306,32 +320,10 @@ func (w *layered) call(n api.Notification) {
 	})
 }
 
-// changed has Topology called.
-func (w *layered) changed() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case w.mu.closed:
-	case w.mu.topology.calling:
-		w.mu.topology.again = true
-	default:
-		w.mu.topology.calling = true
-		go w.callTopology()
-	}
-}
-
-func (w *layered) callTopology() {
-	guard.Finally(func() error { w.layer.Topology(); return nil }, func(err error) {
+func (w *layered) callMissed(partition int) {
+	guard.Finally(func() error { w.layer.SignalsMissed(partition); return nil }, func(err error) {
 		if err != nil {
 			w.failed(api.Notification{}, err)
-		}
-		w.mu.Lock()
-		again := w.mu.topology.again && !w.mu.closed
-		w.mu.topology = topologyCalls{calling: again}
-		w.mu.Unlock()
-		w.changes.Broadcast()
-		if again {
-			go w.callTopology()
 		}
 	})
 }

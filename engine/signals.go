@@ -40,6 +40,7 @@ type signalParts struct {
 	freed     func(stream string)                       // has a parked entry of a stream asked for at once
 	hasten    func(partition int, within time.Duration) // has all that is parked asked for soon
 	wished    func()                                    // called when operators wish something else than before
+	missed    func(partition int)                       // called when signals of a partition may have been missed; any mutex may be held
 }
 
 // signals reads what is signalled and acts on it: the owner of a stream hears within a beat that it was announced again, what is parked is
@@ -47,8 +48,8 @@ type signalParts struct {
 //
 // Beats report that there is something to read after a position; nothing is read otherwise. All of it is hints. When some may have been
 // missed, since the stream was trimmed or deleted, another server answers, its clock was set back, or more come than can be read, then what is parked is asked for
-// within hastenSpread, and owners hear of further announcements with their next renewals, which are due at once if the server
-// changed. What producers sent is lost.
+// within hastenSpread, owners hear of further announcements with their next renewals, which are due at once if the server
+// changed, and a layer is told to look at all that it has there. What producers sent is lost.
 type signals struct {
 	*env
 	signalParts
@@ -111,8 +112,7 @@ func (g *signals) onBeat(partition int, b lease.Beat, changed bool) {
 		}
 		p.mu.Unlock()
 		if missed {
-			g.hasten(partition, hastenSpread)
-			g.wished()
+			g.lookAtAll(partition)
 		}
 	case b.Signal != "":
 		g.work.Add(partition)
@@ -124,6 +124,13 @@ func (g *signals) startOverLocked(partition int, p *partitionSignals) {
 	g.positions.SetPosition(partition, "")
 	g.metrics.Inc(metrics.SignalGaps)
 	p.missed, p.read = true, 0
+}
+
+// lookAtAll has everything looked at of which signals would have told, since some may have been missed.
+func (g *signals) lookAtAll(partition int) {
+	g.hasten(partition, hastenSpread)
+	g.wished()
+	g.missed(partition)
 }
 
 // run reads a page of a partition's signals, and returns when to read the next.
@@ -172,8 +179,7 @@ func (g *signals) advance(partition int, from string, page *lease.SignalPage) ti
 		return workqueue.Idle
 	case page.Gone:
 		g.metrics.Inc(metrics.SignalGaps)
-		defer g.hasten(partition, hastenSpread)
-		defer g.wished()
+		defer g.lookAtAll(partition)
 	}
 	if n := len(page.Signals); n > 0 {
 		g.positions.SetPosition(partition, page.Signals[n-1].ID)

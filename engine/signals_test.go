@@ -302,6 +302,7 @@ func (*signalLayer) Releasing(api.Lease, error)       {}
 func (*signalLayer) Superseded(api.Lease)             {}
 func (*signalLayer) Disowned(api.Lease, error)        {}
 func (*signalLayer) Topology()                        {}
+func (*signalLayer) SignalsMissed(int)                {}
 func (y *signalLayer) Signaled(_ api.Lease, p []byte) { <-y.release; y.got = append(y.got, string(p)) }
 
 // With every signal lost, everything is as it was without: the owner hears with its renewal, and what is parked is asked for with growing

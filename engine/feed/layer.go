@@ -107,6 +107,9 @@ func (k *core) Signaled(l api.Lease, payload []byte) {
 	}
 }
 
+// SignalsMissed does nothing: the signals of a feed are what producers send to its user, and cannot be known here.
+func (k *core) SignalsMissed(int) {}
+
 // Topology notes that a server has changed.
 func (k *core) Topology() {
 	k.changes.note()
