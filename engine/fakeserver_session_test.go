@@ -64,7 +64,7 @@ func (s *fakeServer) touch(p *fakePartition, me string, set *lease.Settings, fre
 }
 
 func (s *fakeServer) beatAnswer(p *fakePartition, status lease.Status, set *lease.Settings, settling, alone bool) lease.Beat {
-	b := lease.Beat{Status: status, Settling: settling}
+	b := lease.Beat{Status: status, Settling: settling, Time: time.Now().Add(s.ahead).UnixMicro()}
 	s.lookForSignals(p, set, alone, &b)
 	if set.Settle {
 		b.Server = s.run

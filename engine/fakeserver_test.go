@@ -36,6 +36,7 @@ type fakeServer struct {
 	marks  int // that were set
 	wishes []scan.Wish
 	seq    int
+	ahead  time.Duration // of the bubble's clock, as beats answer it
 	parts  []*fakePartition
 }
 

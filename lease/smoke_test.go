@@ -17,7 +17,8 @@ func TestEveryScriptRuns(t *testing.T) {
 	require.Equal(t, SessionMade, beat.Status)
 	require.False(t, beat.Settling)
 	require.NotEmpty(t, beat.Server)
-	require.Equal(t, Beat{Status: SessionLive, Server: beat.Server, Firm: w.set.SessionTTL}, w.beat(alice))
+	again := w.beat(alice)
+	require.Equal(t, Beat{Status: SessionLive, Server: beat.Server, Firm: w.set.SessionTTL, Time: again.Time}, again)
 
 	first := w.announce("one")
 	entries := w.read(alice, 10)

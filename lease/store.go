@@ -151,6 +151,9 @@ type Beat struct {
 	Server   string        // changes with every failover and restart; empty when settling is off
 	Settling bool
 
+	// Time is the server's clock when it answered, µs since the epoch.
+	Time int64
+
 	// Firm is the longest that a session may be believed in from when the beat was sent, however long its TTL: a server that
 	// takes over settles for no less. 0: not known.
 	Firm time.Duration
@@ -163,7 +166,7 @@ type Beat struct {
 }
 
 // beatParts is the number of parts of an answer that a beat takes up.
-const beatParts = 9
+const beatParts = 10
 
 func parseBeat(parts []rueidis.RedisMessage) (Beat, error) {
 	if len(parts) < beatParts {
@@ -179,14 +182,15 @@ func parseBeat(parts []rueidis.RedisMessage) (Beat, error) {
 	settling, err4 := parts[4].AsInt64()
 	firm, err5 := parts[5].AsInt64()
 	next, err6 := parts[6].AsInt64()
-	signal, err7 := parts[7].ToString()
-	for _, err := range []error{err1, err2, err3, err4, err5, err6, err7} {
+	micros, err7 := parts[7].ToInt64()
+	signal, err8 := parts[8].ToString()
+	for _, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8} {
 		if err != nil {
 			return Beat{}, fmt.Errorf("beat: %w", err)
 		}
 	}
 	b := Beat{Status: parseStatus(status), Dead: int(dead), Due: int(due), Server: server, Settling: settling == 1,
-		Firm: time.Duration(firm) * time.Millisecond, Next: time.Duration(next) * time.Millisecond}
+		Firm: time.Duration(firm) * time.Millisecond, Next: time.Duration(next) * time.Millisecond, Time: micros}
 	b.parseSignalPart(signal)
 	return b, nil
 }

@@ -6,6 +6,7 @@
 --          6 position in signals ('': none yet)  7, 8 report and group, as report_balance takes them
 -- Returns  { status, sessions past their deadline, entries due (-1: not counted), server id, settling,
 --            the TTL to rely on, ms, ms until the next entry is due if none is (0: not soon, or not counted),
+--            this server's time, µs since the epoch,
 --            the first signal after the position, '' if there is none, "@<position>" if none was given, or "!<error>",
 --            what report_balance returns }
 -- Atomic   so that nobody is found dead between the check of the deadline and its extension.
@@ -22,4 +23,4 @@ if later then
 end
 local signal = look_for_signals(ARGV[6])
 local balance = status ~= 'lost' and ARGV[7] and report_balance(sessions, ARGV[1], ARGV[7], ARGV[8]) or ''
-return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon, signal, balance }
+return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon, micros, signal, balance }

@@ -82,4 +82,4 @@ if crashed and type(balance) == 'table' then
   local known = redis.pcall('GET', crashed)
   balance[5] = not refused(known) and string.match(known or '', '^%d%d?$') or '0'
 end
-return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon, '@' .. position_now(), balance }
+return { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon, micros, '@' .. position_now(), balance }

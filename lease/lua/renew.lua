@@ -8,7 +8,8 @@
 --          10, 11 report and group, as report_balance takes them
 --          12… the checkpoints, if there are some, as save_along takes them
 -- Returns  { status, sessions past their deadline, entries due, server id, settling, the TTL to rely on, ms,
---            ms until the next entry is due, signals and balance, as beat, a verdict a lease: k kept, l lost, m missing (only while settling),
+--            ms until the next entry is due, the server's time, signals and balance, as beat,
+--            a verdict a lease: k kept, l lost, m missing (only while settling),
 --            { index of a lease from 1, the entry that waits for it, … }; and if there are checkpoints, as save_along returns }
 --          status lost: no verdicts, nothing extended
 -- Atomic   so that no lease is extended for a session that ended.
@@ -22,11 +23,11 @@ if not status then
   return run
 end
 local due, soon = look_ahead(later)
-local answer = { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon, look_for_signals(ARGV[9]), '' }
+local answer = { status, count_dead(sessions), due, run, settling and 1 or 0, firm, soon, micros, look_for_signals(ARGV[9]), '' }
 if status == 'lost' then
   return answer
 end
-answer[9] = report_balance(sessions, me, ARGV[10], ARGV[11])
+answer[10] = report_balance(sessions, me, ARGV[10], ARGV[11])
 raise_token(token, tonumber(ARGV[6]))
 
 -- Globals are looked up by name each time, so the loops use locals.
@@ -43,7 +44,7 @@ if whole and all == expected and not stretched then
   for i = FIRST, last do
     call('PEXPIREAT', keys[i], deadline)
   end
-  answer[10], answer[11] = string.rep('k', #values), {}
+  answer[11], answer[12] = string.rep('k', #values), {}
   return args[12] and save_along(answer, FIRST, 12) or answer
 end
 
@@ -65,5 +66,5 @@ for want in string.gmatch(expected, '[^\n]+') do
     verdicts[i] = 'l'
   end
 end
-answer[10], answer[11] = table.concat(verdicts), waiting
+answer[11], answer[12] = table.concat(verdicts), waiting
 return args[12] and save_along(answer, FIRST, 12, verdicts) or answer
