@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -120,6 +121,25 @@ func (e *Engine) ResetTopology() {
 	if e.life.isRunning() {
 		e.topology.reset()
 	}
+}
+
+// ServerTime returns the time on the clock of the server that has a partition, and whether it is known. It makes no round trip: each answer to
+// a beat or renewal has the server's time, and of the last eight of a partition that with the shortest round trip counts, with an
+// error of at most half of that. Between two answers the time goes on with the clock of this machine, so it never goes back; with an answer it may
+// change in either direction, by little as a rule. If the server's clock is set, or another server takes over, the time follows with
+// the next answer.
+//
+// It is not known before a session was opened in the partition for the first time, nor where there is no such partition. While the server does
+// not answer, it goes on. It is no deadline: only Lease.Remaining says for how long a stream is owned.
+func (e *Engine) ServerTime(partition int) (now time.Time, known bool) {
+	if partition < 0 || partition >= len(e.partitions) {
+		return time.Time{}, false
+	}
+	ahead, known := e.partitions[partition].serverClock.ahead()
+	if !known {
+		return time.Time{}, false
+	}
+	return time.Unix(0, e.clock.Now()+ahead), true
 }
 
 // Checkpoints returns nil if checkpoints can be stored in every partition. Otherwise the error says why not: it matches

@@ -23,8 +23,9 @@ type partition struct {
 	roomlessSince   atomic.Int64 // since when its reader has had no room for a stream, on the clock's axis; 0: it has
 	forwardFailures atomic.Int64 // failures in a row to copy anything here from other partitions
 
-	stretched stretched
-	holdOff   holdOff
+	stretched   stretched
+	holdOff     holdOff
+	serverClock serverClock
 
 	// Times on the clock's axis; 0: never.
 	revalidatedAt atomic.Int64 // when everything was last made due because a maintenance window had ended

@@ -124,6 +124,7 @@ func (k *sessions) openIfNeeded(ctx context.Context, p *partition) *lease.Sessio
 // install makes a new session the partition's and returns it; nil if the answer came too late. The session's deadline counts from
 // before the call that opened it was sent.
 func (k *sessions) install(p *partition, name string, t callTTLs, b lease.Beat) *lease.Session {
+	p.serverClock.answered(b, t.sent, k.clock.Now())
 	s := lease.NewSession(k.base, k.clock, p.number, name, t.sent, t.trust(b))
 	k.ttls.noteFirm(p, b)
 	if b.Status == lease.SessionLost || s.Remaining() == 0 {
@@ -158,6 +159,7 @@ func (k *sessions) install(p *partition, name string, t callTTLs, b lease.Beat) 
 // onBeat applies the answer to a beat, whichever script carried it. t and epoch are those read before the call was sent. It reports
 // whether what else the call did may be believed: the session is alive, and its server is still the one of that epoch.
 func (k *sessions) onBeat(p *partition, s *lease.Session, epoch uint64, t callTTLs, b lease.Beat) bool {
+	p.serverClock.answered(b, t.sent, k.clock.Now())
 	if b.Status == lease.SessionLost {
 		k.lose(p, s, errSessionDead)
 		return false
