@@ -17,19 +17,21 @@ func (c *cron) next(after int64) (int64, bool) {
 	return at * 1000, ok
 }
 
-// last returns the last tick after from and not after to, and how many there are, up to MaxCount. Milliseconds.
+// few is how many ticks are looked at one by one before the rest of them is counted.
+const few = 4
+
+// last returns the last tick after from and not after to, and how many there are. Milliseconds.
 func (c *cron) last(from, to int64) (last int64, n int) {
 	to = div(to, 1000)
-	for w := c.walk(div(from, 1000)); ; n++ {
+	w := c.walk(div(from, 1000))
+	for ; n < few; n++ {
 		at, ok := w.next()
-		switch {
-		case !ok || at > to:
+		if !ok || at > to {
 			return last * 1000, n
-		case n == MaxCount:
-			return c.latest(at, to) * 1000, n
 		}
 		last = at
 	}
+	return c.latest(last, to) * 1000, n + w.count(to)
 }
 
 // latest returns the last tick that is not after to, given one that is not. In seconds. It halves the time in which that may be: whether
@@ -82,6 +84,24 @@ func (w *walk) next() (int64, bool) {
 		if at < w.end {
 			w.reached = max(wall, at+w.offset)
 			return at, true
+		}
+		w.cross()
+	}
+}
+
+// count returns how many ticks are ahead and not after to. It goes on behind them.
+func (w *walk) count(to int64) (n int) {
+	for {
+		// What was left out before the start of the span, and what the clock shows then, is one tick.
+		if wall, ok := w.expression.next(w.reached); ok && w.start <= to && wall-w.offset <= w.start {
+			w.reached = w.start + w.offset
+			n++
+		}
+		shown := min(w.end-1, to) + w.offset
+		n += w.expression.count(w.reached, shown)
+		w.reached = max(w.reached, shown)
+		if w.end > to {
+			return n
 		}
 		w.cross()
 	}

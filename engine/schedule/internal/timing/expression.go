@@ -51,6 +51,42 @@ func (e *expression) next(after int64) (int64, bool) {
 	return 0, false
 }
 
+// count returns how many times match after from and not after to. It computes a month at a time.
+func (e *expression) count(from, to int64) (n int) {
+	if to <= from {
+		return 0
+	}
+	year, month, passed := e.passed(from)
+	endYear, endMonth, end := e.passed(to)
+	for n = end - passed; year < endYear || month < endMonth; {
+		n += bits.OnesCount64(e.daysOf(year, month)) * e.perDay()
+		if month++; month > time.December {
+			year, month = year+1, time.January
+		}
+	}
+	return n
+}
+
+// passed returns the month of a time, and how many times in it match and are not later.
+func (e *expression) passed(at int64) (year int, month time.Month, n int) {
+	date := time.Unix(at, 0).UTC()
+	year, month, d := date.Date()
+	days := e.daysOf(year, month)
+	n = bits.OnesCount64(days&(1<<d-1)) * e.perDay()
+	if days>>d&1 == 0 {
+		return year, month, n
+	}
+	h, m := date.Hour(), date.Minute()
+	n += bits.OnesCount64(e.hours&(1<<h-1)) * bits.OnesCount64(e.minutes)
+	if e.hours>>h&1 != 0 {
+		n += bits.OnesCount64(e.minutes & (2<<m - 1))
+	}
+	return year, month, n
+}
+
+// perDay returns how many times of a day match.
+func (e *expression) perDay() int { return bits.OnesCount64(e.hours) * bits.OnesCount64(e.minutes) }
+
 // daysOf returns the days of a month that match.
 func (e *expression) daysOf(year int, month time.Month) uint64 {
 	if e.months>>month&1 == 0 {

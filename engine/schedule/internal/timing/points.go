@@ -45,24 +45,20 @@ func From(t Timing, name string, soon bool, since, last int64) (p Points, from i
 // Next returns the first point after a time. It reports false if there is none.
 func (p Points) Next(after int64) (at int64, ok bool) {
 	at, ok = p.Timing.Next(after)
-	if p.Off > after && p.Off != 0 && (!ok || p.Off < at) {
+	if p.Off > max(after, 0) && (!ok || p.Off < at) {
 		return p.Off, true
 	}
 	return at, ok
 }
 
-// Last returns the last point after from and not after to, and how many there are: none, and 0, if there is none. See [Timing.Last].
+// Last returns the last point after from and not after to, and how many there are: 0, 0 if there is none. See [Timing.Last].
 func (p Points) Last(from, to int64) (at int64, n int) {
 	at, n = p.Timing.Last(from, to)
-	if p.Off == 0 || p.Off <= from || p.Off > to {
+	if p.Off <= max(from, 0) || p.Off > to {
 		return at, n
 	}
 	if on, ok := p.Timing.Next(p.Off - 1); ok && on == p.Off {
 		return at, n // it is on the grid
 	}
-	n++
-	if p.cron != nil {
-		n = min(n, MaxCount)
-	}
-	return max(at, p.Off), n
+	return max(at, p.Off), n + 1
 }

@@ -2,9 +2,6 @@ package timing
 
 import "math"
 
-// MaxCount is the most ticks of a cron expression that [Timing.Last] counts.
-const MaxCount = 10_000
-
 // horizon is the year 10000, in milliseconds. Ticks are between 1970 and then. It keeps sums far from an overflow, whatever a row says.
 const horizon = 253_402_300_800_000
 
@@ -58,8 +55,8 @@ func (t Timing) Next(after int64) (at int64, ok bool) {
 	return at, true
 }
 
-// Last returns the last tick after from and not after to, and how many there are: none, and 0, if there is none. Ticks of a cron expression
-// are counted up to MaxCount; the last one is the last one all the same.
+// Last returns the last tick after from and not after to, and how many there are: 0, 0 if there is none. They are not enumerated: it takes about
+// as long for a year as for a day.
 func (t Timing) Last(from, to int64) (at int64, n int) {
 	from, to = max(from, t.start-1), min(to, horizon-1)
 	if t.end != 0 {
