@@ -1,8 +1,6 @@
 package timing
 
-import (
-	"time"
-)
+import "time"
 
 // cron is an expression on the wall clock of a zone. It is immutable.
 type cron struct {

@@ -28,14 +28,11 @@ var (
 // parse parses a cron expression. Expressions come from outside: whatever they contain is an error and no panic.
 func parse(text string) (*expression, error) {
 	wrong := func(format string, args ...any) (*expression, error) {
-		if len(text) > longest {
-			text = text[:longest]
-		}
-		return nil, fmt.Errorf("cron expression %q "+format, append([]any{text}, args...)...)
+		return nil, fmt.Errorf("cron expression %.60q "+format, append([]any{text}, args...)...)
 	}
 	switch {
 	case len(text) > longest:
-		return wrong("(its beginning) has %d bytes; at most %d are allowed", len(text), longest)
+		return wrong("(its beginning) has %d bytes; write at most %d", len(text), longest)
 	case strings.ContainsFunc(text, func(r rune) bool { return r != '\t' && (r < ' ' || r > '~') }):
 		return wrong("contains a character that is not plain ASCII; write its fields with spaces between them")
 	}
@@ -66,7 +63,8 @@ func parse(text string) (*expression, error) {
 	}
 	for i, part := range parts {
 		if err := check(i, part); err != nil {
-			return wrong("has a %s of %q: %w; write values of %s, as in \"5\", \"1-5\", \"1,5\", \"*\" or \"*/5\"", fields[i].name, part, err, fields[i].values)
+			return wrong(`has %q as its %s: %w; write values of %s, as in "5", "1-5", "1,5", "*" or "*/5"`,
+				part, fields[i].name, err, fields[i].values)
 		}
 	}
 	schedule, err := guarded(strings.Join(parts, " "))

@@ -116,7 +116,7 @@ func TestManyTicksAreCounted(t *testing.T) {
 
 // What a row says is input from outside.
 func TestNothingOverflows(t *testing.T) {
-	extremes := []int64{math.MinInt64, math.MinInt64 + 1, -horizon, -1, 0, 1, 59_999, 1_790_000_000_000, horizon - 1, horizon, horizon + 1, math.MaxInt64 - 1, math.MaxInt64}
+	extremes := []int64{math.MinInt64, -1, 0, 1_790_000_000_000, horizon - 1, math.MaxInt64}
 	daily := newCron(t, "30 2 * * *", "America/New_York")
 	for _, a := range extremes {
 		for _, b := range extremes {
