@@ -70,6 +70,9 @@ func NewPublisher(client rueidis.Client, service string, opts ...PublisherOption
 // Client returns the client that the publisher was made with.
 func (p *Publisher) Client() rueidis.Client { return p.client }
 
+// Partitions returns the number of partitions that the publisher was made for.
+func (p *Publisher) Partitions() int { return p.layout.Partitions() }
+
 // Check returns the error with which Publish would refuse to announce a stream of this name; nil if it would not. Nothing is sent.
 func (p *Publisher) Check(stream string) error {
 	_, err := p.encoder.encode(&api.Announcement{Stream: stream})

@@ -129,7 +129,7 @@ func parseCheckpoints(part rueidis.RedisMessage, takes []Take) error {
 			continue
 		}
 		if stored, err := list[0].ToString(); err == nil {
-			takes[i].Checkpoint, takes[i].CheckpointErr = parseCheckpoint(stored)
+			takes[i].Checkpoint, takes[i].CheckpointErr = ParseCheckpoint(stored)
 		} else if !rueidis.IsRedisNil(err) {
 			takes[i].CheckpointErr = orMalformed("acquire", err)
 		}

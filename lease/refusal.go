@@ -45,6 +45,9 @@ type refusedItem string
 
 func (r refusedItem) Error() string { return string(r) }
 
+// RefusedReply returns the error for such a reply, to a script of another package.
+func RefusedReply(reply string) error { return refusedItem(reply) }
+
 // containsWord reports whether text contains word with no letter next to it.
 func containsWord(text, word string) bool {
 	for from := 0; ; {

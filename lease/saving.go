@@ -33,8 +33,8 @@ type Saving struct {
 // storedPattern is that of parse_checkpoint in lua/parts/checkpoint.lua.
 var storedPattern = regexp.MustCompile(`^[0-9]+ (?:v|r|d[0-9]+) `)
 
-// parseCheckpoint returns the checkpoint of what is stored.
-func parseCheckpoint(stored string) (string, error) {
+// ParseCheckpoint returns the checkpoint of what is stored.
+func ParseCheckpoint(stored string) (string, error) {
 	head := storedPattern.FindString(stored)
 	if head == "" {
 		return "", refusedItem(badCheckpoint + " the checkpoint of the stream is of an unknown kind")
