@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 	"time"
@@ -32,7 +33,8 @@ type Tick struct {
 	Token api.Token
 
 	lease api.Lease
-	save  *[]byte // what Save was given
+	state []byte // what Save was given
+	saved bool
 }
 
 // ID is the identity of the tick, such as "nightly@1790000000000": its schedule and At in milliseconds. If the same tick is fired again,
@@ -46,7 +48,7 @@ func (t *Tick) Save(state []byte) bool {
 	if len(state) > MaxState {
 		return false
 	}
-	*t.save = append([]byte{}, state...)
+	t.state, t.saved = bytes.Clone(state), true
 	return true
 }
 

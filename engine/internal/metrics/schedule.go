@@ -113,7 +113,7 @@ var (
 
 	TickOK         = tickResults.value("ok", "its task returned nil")
 	TickFailed     = tickResults.value("failed", "an error or a panic; it counts as fired")
-	TickLost       = tickResults.value("lost", "its schedule was lost before it ended; the next owner fires it, or a later one")
+	TickLost       = tickResults.value("lost", "its schedule was lost or handed back before it was done; the next owner fires it, or a later one")
 	TickOverlapped = tickResults.value("skipped_overlap", "it was due while an earlier one was at work")
 	TickMissed     = tickResults.value("skipped_missed", "its time had passed, and a later one was fired, or none by `Skip`")
 	TickTooLate    = tickResults.value("skipped_window", "its time had passed for longer than `Window`")

@@ -93,11 +93,11 @@ func (s *Schedule) Edit(t Terms, since int64, paused bool, trigger int64) {
 		s.ready = 0 // what is due while it is paused is not missed
 	}
 	s.paused = paused
-	s.terms = t
-	if since == s.since {
-		return // its times are the same
+	same := since == s.since && t.Timing == s.terms.Timing
+	s.terms, s.since = t, since
+	if same {
+		return
 	}
-	s.since = since
 	if s.ready != 0 {
 		s.ready = 0
 		s.missed++

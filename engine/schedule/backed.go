@@ -1,0 +1,32 @@
+package schedule
+
+import (
+	"github.com/streamlease/streamlease/engine/schedule/internal/backing"
+	"github.com/streamlease/streamlease/engine/schedule/internal/record"
+	"github.com/streamlease/streamlease/engine/schedule/internal/ticking"
+)
+
+func init() {
+	backing.Read = func(spec any) (backing.Spec, error) {
+		s := spec.(Spec)
+		d, err := s.definition()
+		if err != nil {
+			return backing.Spec{}, err
+		}
+		t, err := termsOf(s.Name, &d)
+		read := backing.Spec{Terms: t, Shown: specOf(s.Name, &record.Row{Definition: d})}
+		read.Times, read.Rest = d.Encode()
+		return read, err
+	}
+	backing.SavesAtOnce = func(t *ticking.Terms) bool { return savesAtOnce(t.Every()) }
+}
+
+// termsOf returns what the definition of a schedule says.
+func termsOf(name string, d *record.Definition) (ticking.Terms, error) {
+	at, err := timingOf(d)
+	if err != nil {
+		return ticking.Terms{}, err
+	}
+	soon := First(d.First) == Soon || First(d.First) == FirstDefault && d.Every > 0
+	return ticking.Terms{Timing: at, Name: name, Soon: soon, Skip: Missed(d.Missed) == Skip, Window: d.Window}, nil
+}

@@ -1,0 +1,2 @@
+// Package backing connects package schedule with what drives its tasks in tests.
+package backing

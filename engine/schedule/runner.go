@@ -1,0 +1,101 @@
+package schedule
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/engine"
+)
+
+// DefaultWorkers is how many ticks are handled at a time, unless Config says so. Goroutines come and go with the work. They are many, since
+// checks that time out pile up: 333 a second for 5 s are 1,667.
+const DefaultWorkers = 2048
+
+// maxWorkers is the most that Config.Workers may be.
+const maxWorkers = 1 << 20
+
+// Config configures a [Runner]. The zero value is ready to use.
+type Config struct {
+	// Workers is how many ticks are handled at a time; what is due beyond that waits, and is late. Zero: 2,048. From 1 to 1,048,576.
+	Workers int
+}
+
+// Runner fires the ticks of the schedules that an engine owns. It is made by New and run once. All methods may be called at any time from any
+// goroutine.
+type Runner struct {
+	core   *core
+	engine *engine.Engine
+	ran    atomic.Bool
+}
+
+// New returns a runner of the schedules that e will own. It is the layer of that engine: Run of the runner runs the engine. The service has
+// no other streams than schedules: one without a row in the table is done at once.
+//
+// open is called once an ownership, before the first tick, with the state that the last owner saved, and returns what handles the ticks. Many
+// calls may run at a time, each for another schedule. An error fails the ownership, as api.Lease.Fail does: it is logged and counted, and the
+// schedule is handed out again after a growing delay; after scan.Config.MaxRetries, or at once if the error is api.Permanent, its announcement is
+// dead-lettered, and it does not tick until it is put again or the dead letter is sent back. A panic is an error.
+//
+// Errors match api.ErrInvalidConfig.
+func New(e *engine.Engine, open func(o Owned) (Task, error), c Config) (*Runner, error) {
+	switch {
+	case e == nil:
+		return nil, invalid("the engine is nil; make one with engine.Open")
+	case open == nil:
+		return nil, invalid("open is nil; it returns the Task of a schedule")
+	}
+	layout, err := cluster.NewLayout(e.Service(), e.Partitions())
+	if err != nil { // a bug: the engine has one
+		return nil, err
+	}
+	k, err := newCore(coreParts{
+		open: open, cfg: c, table: newTableStore(e.Client(), layout), ends: e, serverTime: e.ServerTime,
+		partitionOf: layout.Of, partitions: layout.Partitions(), log: e.Logger(), registerer: e.Registerer(), service: e.Service(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Runner{core: k, engine: e}, nil
+}
+
+// Run owns schedules and fires their ticks until ctx ends or the engine is shut down, and then drains: ticks that are at work end, and each
+// schedule is handed back with its checkpoint, in one step. It returns what engine.Engine.Run returns.
+func (r *Runner) Run(ctx context.Context) error {
+	if !r.ran.CompareAndSwap(false, true) {
+		return api.ErrStarted
+	}
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { r.core.run(background) })
+	err := r.engine.RunLayer(ctx, r.core)
+	end()
+	running.Wait()
+	r.core.stop() // a task that hangs goes on by itself
+	return err
+}
+
+// Stats are figures of a runner at one moment.
+type Stats struct {
+	// Schedules is how many schedules this process owns; Paused how many of them are paused, and Broken how many do not tick since
+	// their spec cannot be read.
+	Schedules, Paused, Broken int
+	// Running is how many ticks are at work, and Waiting how many of those that are due wait for a worker.
+	Running, Waiting int
+}
+
+// Stats returns figures of the runner. It makes no round trip.
+func (r *Runner) Stats() Stats { return r.core.figures.stats() }
+
+// checked returns a configuration with its defaults.
+func (c Config) checked() (Config, error) {
+	if c.Workers == 0 {
+		c.Workers = DefaultWorkers
+	}
+	if c.Workers < 1 || c.Workers > maxWorkers {
+		return c, invalid("Workers is %d; use 1 to %d, or 0 for %d", c.Workers, maxWorkers, DefaultWorkers)
+	}
+	return c, nil
+}
