@@ -21,7 +21,7 @@ type Tick struct {
 	// Number counts the ticks of the schedule from 1. Numbers rise; some may be left out, and after a crash one may come again.
 	Number uint64
 	// Missed is how many ticks before this one were not fired: their time passed while nobody could, or while an earlier one was still
-	// being handled. For cron expressions it is at most 10,000.
+	// being handled.
 	Missed int
 	// Manual is set for a tick that Table.Trigger asked for. At is when that was.
 	Manual bool
