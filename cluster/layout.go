@@ -132,6 +132,10 @@ type Keys struct {
 	// stream has come.
 	Checkpoints string
 
+	// Schedules is {S}:schedules, the hash of the schedules whose names belong to
+	// the partition.
+	Schedules string
+
 	// Signals is {S}:signals, the stream of hints for the owners of data streams.
 	Signals string
 
@@ -173,6 +177,7 @@ func newKeys(service string, p int) *Keys {
 		Scan:        tag + ":scan",
 		DeadLetters: tag + "-dlq",
 		Checkpoints: tag + ":checkpoints",
+		Schedules:   tag + ":schedules",
 		Signals:     tag + ":signals",
 		Books:       tag + ":books",
 		Load:        tag + ":load",

@@ -39,8 +39,12 @@ var collections = []*collection{
 		key: func(k *cluster.Keys) string { return k.DeadLetters },
 	},
 	{
-		name: "checkpoints", kind: "hash", page: checkpointPage, copy: addCheckpoint,
+		name: "checkpoints", kind: "hash", page: hashPage(checkpointed), copy: addField,
 		key: func(k *cluster.Keys) string { return k.Checkpoints },
+	},
+	{
+		name: "schedules", kind: "hash", page: hashPage(scheduled), copy: addField,
+		key: func(k *cluster.Keys) string { return k.Schedules },
 	},
 }
 
@@ -164,35 +168,46 @@ func addLater(b rueidis.Builder, key string, x *item) rueidis.Completed {
 	return b.Zadd().Key(key).ScoreMember().ScoreMember(x.score, x.id).Build()
 }
 
-// addCheckpoint stores a checkpoint, but not in the place of one with a greater token: a copy from an operation that was taken over may
-// have been left behind, and come first or last. The script is sent with each, so that no server need know it.
-func addCheckpoint(b rueidis.Builder, key string, x *item) rueidis.Completed {
+// addField stores a checkpoint or a schedule, but not in the place of one with a greater token or revision: a copy from an operation that was
+// taken over may have been left behind, and come first or last. The script is sent with each, so that no server need know it.
+func addField(b rueidis.Builder, key string, x *item) rueidis.Completed {
 	return b.Eval().Script(scriptMoveIn.Body()).Numkeys(1).Key(key).Arg(x.id, x.value).Build()
 }
 
-// checkpointPage reads a page of checkpoints. Numbers of sessions, which have all ended, do not move.
-func checkpointPage(o *operation, ctx context.Context, p int, key string, at *cursor) (page []item, err error) {
-	for at.scan != "0" && len(page) == 0 {
-		parts, err := o.call(ctx, lease.Call{
-			Script: scriptCheckpoints, Keys: []string{key}, Args: []string{cmp.Or(at.scan, "0"), strconv.Itoa(tidyPage)},
-		}, 2)
-		if err != nil {
-			return nil, err
-		}
-		if at.scan, err = parts[0].ToString(); err != nil {
-			return nil, err
-		}
-		flat, err := parts[1].AsStrSlice()
-		if err != nil {
-			return nil, err
-		}
-		for n := 0; n+1 < len(flat); n += 2 {
-			if stream, ok := strings.CutPrefix(flat[n], "s"); ok && stream != "" {
-				page = append(page, item{id: flat[n], value: flat[n+1], stream: stream, weight: len(flat[n]) + len(flat[n+1]) + lease.FieldWeight})
+// checkpointed returns the stream of a checkpoint. Numbers of sessions, which have all ended, do not move.
+func checkpointed(field string) (stream string, moves bool) {
+	stream, ok := strings.CutPrefix(field, "s")
+	return stream, ok && stream != ""
+}
+
+// scheduled returns the name of a schedule, which is that of a stream. Whatever the row has, it moves.
+func scheduled(field string) (stream string, moves bool) { return field, true }
+
+// hashPage returns what reads a page of a hash. streamOf returns to which stream a field belongs, and whether it moves at all.
+func hashPage(streamOf func(field string) (stream string, moves bool)) func(*operation, context.Context, int, string, *cursor) ([]item, error) {
+	return func(o *operation, ctx context.Context, _ int, key string, at *cursor) (page []item, err error) {
+		for at.scan != "0" && len(page) == 0 {
+			parts, err := o.call(ctx, lease.Call{
+				Script: scriptFields, Keys: []string{key}, Args: []string{cmp.Or(at.scan, "0"), strconv.Itoa(tidyPage)},
+			}, 2)
+			if err != nil {
+				return nil, err
+			}
+			if at.scan, err = parts[0].ToString(); err != nil {
+				return nil, err
+			}
+			flat, err := parts[1].AsStrSlice()
+			if err != nil {
+				return nil, err
+			}
+			for n := 0; n+1 < len(flat); n += 2 {
+				if stream, moves := streamOf(flat[n]); moves {
+					page = append(page, item{id: flat[n], value: flat[n+1], stream: stream, weight: len(flat[n]) + len(flat[n+1]) + lease.FieldWeight})
+				}
 			}
 		}
+		return page, nil
 	}
-	return page, nil
 }
 
 // streamPage reads a page of an input stream or of dead letters, up to what was there at the first page.

@@ -9,7 +9,7 @@ import (
 )
 
 // DeleteService deletes everything that a service has in Redis, in every partition that there could be, and returns how many
-// keys that were. Announcements, whether undelivered, pending or delayed, and dead letters are lost. Survey shows beforehand
+// keys that were. Announcements, whether undelivered, pending or delayed, dead letters and schedules are lost. Survey shows beforehand
 // what there is. progress, which may be nil, is called now and then.
 //
 // The service must be stopped: while a session is alive, or a legacy consumer, of the library that this one replaces, holds the

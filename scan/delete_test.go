@@ -32,6 +32,7 @@ func TestDeleteService(t *testing.T) {
 	require.Equal(t, 4*10+1+1+1, total.Announcements)
 	require.Equal(t, 20, total.Later)
 	require.Equal(t, 20, total.DeadLetters)
+	require.Equal(t, 20, total.Schedules)
 	require.Positive(t, total.Pending)
 	require.Positive(t, total.Leases)
 	require.Zero(t, total.Alive)

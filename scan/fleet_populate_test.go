@@ -84,6 +84,8 @@ func (f *fleet) populate(perPartition int) map[string]int {
 			delete(want, stream)
 			want[checkpointOf+stream]++
 			f.Do("HSET", f.layout.Keys(p).Checkpoints, "s"+stream, "7 v at "+stream)
+			want[scheduleOf+stream]++
+			f.Do("HSET", f.layout.Keys(p).Schedules, stream, scheduleRow+stream)
 		}
 		if p == 0 {
 			f.Do("HSET", f.layout.Wishes(), "freeze:", "freeze 4000000000000 0 ")
@@ -96,6 +98,12 @@ func (f *fleet) populate(perPartition int) map[string]int {
 
 // checkpointOf precedes the name of a stream in what populate and found return, for its checkpoint.
 const checkpointOf = "checkpoint of "
+
+// scheduleOf precedes the name of a schedule there. Its row ends with the name.
+const (
+	scheduleOf  = "schedule "
+	scheduleRow = "1790000000000000 1790000000000 1790000000000 0 0 30000 7 0 0 - -\n\n"
+)
 
 // found returns how often each stream is there, in any collection, and checks that each is in its partition.
 func (f *fleet) found(layout *cluster.Layout) map[string]int {
@@ -140,6 +148,13 @@ func (f *fleet) found(layout *cluster.Layout) map[string]int {
 				found[checkpointOf+stream]++
 			}
 		}
+		schedules, err := f.Try("HGETALL", k.Schedules).AsStrMap()
+		require.NoError(f.t, err)
+		for name, row := range schedules {
+			require.Equal(f.t, p, layout.Of(name), "%.40s", name)
+			require.Equal(f.t, scheduleRow+name, row)
+			found[scheduleOf+name]++
+		}
 	}
 	return found
 }
@@ -151,7 +166,7 @@ func (f *fleet) survey() *scan.Survey {
 	return s
 }
 
-func layoutOf(t *testing.T, partitions int) *cluster.Layout {
+func layoutOf(t testing.TB, partitions int) *cluster.Layout {
 	layout, err := cluster.NewLayout("shop", partitions)
 	require.NoError(t, err)
 	return layout

@@ -29,7 +29,7 @@ const (
 // last. The record and the wishes of the service, which are no partition's, and leases and marks, of which there are many, are not
 // among them.
 func coreKeys(k *cluster.Keys) []string {
-	return slices.Concat([]string{k.Input, k.Later, k.DeadLetters, k.Signals, k.Checkpoints}, balanceKeys(k), []string{k.Token, k.Scan, k.Sessions})
+	return slices.Concat([]string{k.Input, k.Later, k.DeadLetters, k.Signals, k.Checkpoints, k.Schedules}, balanceKeys(k), []string{k.Token, k.Scan, k.Sessions})
 }
 
 // balanceKeys returns the keys in which the consumers of a partition keep how they share its streams. They hold nothing but what

@@ -256,8 +256,8 @@ func (o *operation) report(partition int) {
 	o.progress(o.now)
 }
 
-// unlink deletes keys of a partition, page by page. With empty set it deletes nothing unless the partition has no announcement
-// and no dead letter.
+// unlink deletes keys of a partition, page by page. With empty set it deletes nothing unless the partition has no announcement,
+// no dead letter, and no schedule.
 func (o *operation) unlink(ctx context.Context, p int, names []string, empty bool) error {
 	k := o.all.Keys(p)
 	for page := range slices.Chunk(names, o.set.Page) {
@@ -266,7 +266,7 @@ func (o *operation) unlink(ctx context.Context, p int, names []string, empty boo
 		}
 		n, err := o.deleteMarked(ctx, p, fmt.Sprintf("deleting keys of partition %d", p), lease.Call{
 			Script: scriptUnlink,
-			Keys:   append([]string{k.Sessions, o.mark(p), k.Input, k.Later, k.DeadLetters}, page...),
+			Keys:   append([]string{k.Sessions, o.mark(p), k.Input, k.Later, k.DeadLetters, k.Schedules}, page...),
 			Args:   []string{flag(empty), o.id},
 		})
 		if err != nil {

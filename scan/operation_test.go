@@ -75,6 +75,7 @@ func TestChangeOfAServiceOnACluster(t *testing.T) {
 		require.NoError(t, err)
 		k := layout.Keys(layout.Of(s))
 		require.NoError(t, client.Do(ctx, client.B().Xadd().Key(k.Input).Id("*").FieldValue().FieldValue(lease.FieldAnnouncement, text).Build()).Error())
+		require.NoError(t, client.Do(ctx, client.B().Hset().Key(k.Schedules).FieldValue().FieldValue(s, "7 row").Build()).Error())
 		require.NoError(t, client.Do(ctx, client.B().Set().Key(k.Lease(s)).Value("dead.1 1 1-1").Build()).Error())
 	}
 	i, err := scan.NewInspector(client, "shop", scan.InspectorConfig{})
@@ -86,6 +87,7 @@ func TestChangeOfAServiceOnACluster(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, n, s.Partitions)
 		require.Equal(t, 200, s.Total().Announcements)
+		require.Equal(t, 200, s.Total().Schedules)
 		require.LessOrEqual(t, len(s.Contents), n)
 	}
 	s, err := i.Survey(ctx)

@@ -14,8 +14,8 @@ import (
 )
 
 // Repartition gives a stopped service another number of partitions, from 1 to 1,024, more or fewer. Each announcement, whether
-// undelivered, pending for a consumer that is gone, or delayed, and each dead letter moves to the new partition of its stream,
-// with its fields and counts unchanged. Repartition returns how many were moved. With the number that the service already has, it
+// undelivered, pending for a consumer that is gone, or delayed, each dead letter, checkpoint and schedule moves to the new partition of its
+// stream, with its fields and counts unchanged. Repartition returns how many were moved. With the number that the service already has, it
 // moves what was announced with another one to where it belongs. progress, which may be nil, is called now and then.
 //
 // The service must be stopped: while a session is alive, or a legacy consumer, of the library that this one replaces, holds the

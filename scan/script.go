@@ -53,8 +53,8 @@ var (
 	scriptUnlink    = embedded("unlink")
 	scriptRaise     = embedded("raise")
 
-	scriptCheckpoints = embedded("checkpoints")
-	scriptMoveIn      = embedded("movein")
+	scriptFields = embedded("fields")
+	scriptMoveIn = embedded("movein")
 
 	scriptStranded   = embedded("stranded")
 	scriptReannounce = embedded("reannounce")
@@ -76,7 +76,7 @@ func Scripts() []*lease.Script {
 		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
 		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptRequeueOrphan,
 		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptClaim, scriptMoved, scriptUnlink, scriptRaise,
-		scriptCheckpoints, scriptMoveIn,
+		scriptFields, scriptMoveIn,
 		scriptStranded, scriptReannounce, scriptDelayed, scriptHasten, scriptCancel,
 		scriptAsk, scriptWithdraw, scriptWishes, scriptFleet,
 	}

@@ -42,6 +42,7 @@ type Contents struct {
 	Pending       int // of those, delivered to consumers and not done
 	Later         int // delayed announcements
 	DeadLetters   int
+	Schedules     int
 	Leases        int
 	Alive         int      // consumers with a live session
 	Consumers     []string // the names of some of those
@@ -63,6 +64,7 @@ func (s *Survey) Total() (t Contents) {
 		t.Pending += c.Pending
 		t.Later += c.Later
 		t.DeadLetters += c.DeadLetters
+		t.Schedules += c.Schedules
 		t.Leases += c.Leases
 		t.Alive += c.Alive
 		t.Consumers = append(t.Consumers, c.Consumers...)
@@ -149,7 +151,7 @@ func (i *Inspector) census(ctx context.Context) (*Survey, error) {
 // record.
 func censusKeys(all *cluster.Layout, p int) []string {
 	k := all.Keys(p)
-	keys := append([]string{k.Input, k.Sessions, k.Later, k.DeadLetters, k.Token, k.Scan, k.Signals, k.Checkpoints}, balanceKeys(k)...)
+	keys := append([]string{k.Input, k.Sessions, k.Later, k.DeadLetters, k.Token, k.Scan, k.Signals, k.Checkpoints, k.Schedules}, balanceKeys(k)...)
 	if p == 0 {
 		keys = append(keys, all.Wishes())
 	}
@@ -188,7 +190,7 @@ func parseContents(p int, keys []string, result rueidis.RedisResult) (c Contents
 		lengths[n] = int(length)
 		c.Keys = append(c.Keys, Key{Name: key, Type: kind, Length: int(length)})
 	}
-	c.Announcements, c.Later, c.DeadLetters = lengths[0], lengths[2], lengths[3]
+	c.Announcements, c.Later, c.DeadLetters, c.Schedules = lengths[0], lengths[2], lengths[3], lengths[8]
 	return c, token, nil
 }
 
@@ -200,18 +202,18 @@ func (s *Survey) end() int {
 	return s.Contents[len(s.Contents)-1].Partition + 1
 }
 
-// dataEnd is one more than the last partition that has an announcement or a dead letter.
+// dataEnd is one more than the last partition that has an announcement, a dead letter, or a schedule.
 func (s *Survey) dataEnd() (end int) {
 	for _, c := range s.Contents {
-		if c.Announcements+c.Later+c.DeadLetters > 0 {
+		if c.Announcements+c.Later+c.DeadLetters+c.Schedules > 0 {
 			end = c.Partition + 1
 		}
 	}
 	return end
 }
 
-// Leftovers returns the number of announcements, by partition, in input streams beyond the number of partitions of the service,
-// which no consumer reads: a producer announced with another number. Repartition moves them to their partitions. Errors are
+// Leftovers returns the number of announcements and schedules, by partition, beyond the number of partitions of the service,
+// which no consumer reads: a producer used another number. Repartition moves them to their partitions. Errors are
 // those of Partitions.
 func (i *Inspector) Leftovers(ctx context.Context) (map[int]int, error) {
 	layout, err := i.layout(ctx)
@@ -224,18 +226,20 @@ func (i *Inspector) Leftovers(ctx context.Context) (map[int]int, error) {
 	}
 	var commands rueidis.Commands
 	for p := layout.Partitions(); p < all.Partitions(); p++ {
-		commands = append(commands, i.client.B().Xlen().Key(all.Keys(p).Input).Build())
+		k := all.Keys(p)
+		commands = append(commands, i.client.B().Xlen().Key(k.Input).Build(), i.client.B().Hlen().Key(k.Schedules).Build())
 	}
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
 	left := make(map[int]int)
 	for n, result := range i.client.DoMulti(ctx, commands...) {
 		length, err := result.AsInt64()
-		if code, _ := lease.Refusal(err); err != nil && code != "WRONGTYPE" {
-			return left, explained("looking for input streams beyond the number of partitions", err)
+		// Without a right to look for schedules there are none of ours.
+		if code, _ := lease.Refusal(err); err != nil && code != "WRONGTYPE" && (code != "NOPERM" || n%2 == 0) {
+			return left, explained("looking for announcements and schedules beyond the number of partitions", err)
 		}
 		if length > 0 {
-			left[layout.Partitions()+n] = int(length)
+			left[layout.Partitions()+n/2] += int(length)
 		}
 	}
 	return left, nil

@@ -47,7 +47,7 @@ func (c *check) layout(ctx context.Context) (exists bool) {
 	return err == nil
 }
 
-// leftovers reports announcements that nobody reads. It reports nothing if looking for them is not allowed: an engine of a service
+// leftovers reports announcements and schedules that nobody reads. It reports nothing if looking for them is not allowed: an engine of a service
 // with one partition has no right to the keys of other partitions.
 func (c *check) leftovers(ctx context.Context, inspector *scan.Inspector, partitions int) {
 	left, err := inspector.Leftovers(ctx)
@@ -59,7 +59,7 @@ func (c *check) leftovers(ctx context.Context, inspector *scan.Inspector, partit
 		total += n
 		first = min(first, p)
 	}
-	c.add(Warning, Layout, "", fmt.Sprintf("%d announcements are in %d input streams beyond the %d partitions, the first of them %s-input-%d: nobody reads them",
+	c.add(Warning, Layout, "", fmt.Sprintf("%d announcements and schedules are in %d partitions beyond the %d of the service, the first of them that of %s-input-%d: nobody reads them",
 		total, len(left), partitions, c.Layout.Service(), first),
 		fmt.Sprintf("Find who announces with another number of partitions; stop the service and repartition it to %d, which moves them to where they belong", partitions))
 }

@@ -1,6 +1,6 @@
--- Deletes entries, or checkpoints, that were copied to another partition, while nobody works with this one.
+-- Deletes entries, checkpoints, or schedules that were copied to another partition, while nobody works with this one.
 --
--- KEYS     1 where it was: a stream, later, or checkpoints  2 sessions  3 mark  4… leases of the copied streams that may exist
+-- KEYS     1 where it was: a stream, later, checkpoints, or schedules  2 sessions  3 mark  4… leases of the copied streams that may exist
 -- ARGV     1 'stream', 'later' or 'hash'  2 group, '' if there is none  3 operation  4… IDs, members, or fields
 -- Returns  number deleted; -1: somebody is alive, -3: the partition is not marked as this operation's; nothing was done
 -- Atomic   so that nobody gets an entry, and no operation takes over, between the check and the deletion.

@@ -1,10 +1,11 @@
--- Stores the checkpoint of a stream that comes from another partition.
+-- Stores the checkpoint of a stream, or a schedule, that comes from another partition.
 --
--- KEYS     1 checkpoints
+-- KEYS     1 checkpoints, or schedules
 -- ARGV     1 field  2 value
--- Returns  1: stored; 0: there is one, and its token is not less, or one of the two has none
+-- Returns  1: stored; 0: there is one, and its token, or its revision, is not less, or one of the two has none
 -- Atomic   so that none is put in the place of a later one.
 
+-- Both begin with a number that rises.
 local function token_of(value)
   return tonumber(string.match(value, '^%d+') or '')
 end

@@ -44,7 +44,7 @@ var notCalled = map[string]bool{
 	"ask": true, "withdraw": true, "wishes": true,
 
 	// Where checkpoints are stored: lease/rule_checkpoint_test.go. Reading and moving them is for a service as a whole.
-	"save": true, "saveone": true, "forget": true, "checkpoints": true, "movein": true,
+	"save": true, "saveone": true, "forget": true, "fields": true, "movein": true,
 
 	// Signals are hints. Owners that leave, and who announces what nobody owns: TestSendAtEachStepOfLeavingWithACrashThere of package feed.
 	"signals": true, "shut": true, "announce": true, "owned": true,

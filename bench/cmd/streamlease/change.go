@@ -23,8 +23,8 @@ func describe(out io.Writer, s *scan.Survey) {
 		fmt.Fprintf(out, "Service %s: %d partitions.\n", s.Service, s.Partitions)
 	}
 	for _, c := range s.Contents {
-		fmt.Fprintf(out, "Partition %d: %d announcements (%d pending), %d delayed, %d dead letters, %d leases, %d consumers alive\n",
-			c.Partition, c.Announcements, c.Pending, c.Later, c.DeadLetters, c.Leases, c.Alive)
+		fmt.Fprintf(out, "Partition %d: %d announcements (%d pending), %d delayed, %d dead letters, %d schedules, %d leases, %d consumers alive\n",
+			c.Partition, c.Announcements, c.Pending, c.Later, c.DeadLetters, c.Schedules, c.Leases, c.Alive)
 		for _, k := range c.Keys {
 			fmt.Fprintf(out, "    %s  %s  %d\n", k.Name, k.Type, k.Length)
 		}
@@ -38,7 +38,8 @@ type deletion struct{}
 
 func (deletion) plan(s *scan.Survey) string {
 	t := s.Total()
-	return fmt.Sprintf("Everything will be deleted: %d announcements, %d delayed, and %d dead letters will be lost.", t.Announcements, t.Later, t.DeadLetters)
+	return fmt.Sprintf("Everything will be deleted: %d announcements, %d delayed, %d dead letters, and %d schedules will be lost.",
+		t.Announcements, t.Later, t.DeadLetters, t.Schedules)
 }
 
 func (deletion) do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (string, error) {
@@ -50,8 +51,8 @@ type repartition struct{ to int }
 
 func (r *repartition) plan(s *scan.Survey) string {
 	t := s.Total()
-	return fmt.Sprintf("It will have %d partitions; of %d announcements, %d delayed, and %d dead letters, those that then belong to another partition will be moved.",
-		r.to, t.Announcements, t.Later, t.DeadLetters)
+	return fmt.Sprintf("It will have %d partitions; of %d announcements, %d delayed, %d dead letters, and %d schedules, those that then belong to another partition will be moved.",
+		r.to, t.Announcements, t.Later, t.DeadLetters, t.Schedules)
 }
 
 func (r *repartition) do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (string, error) {

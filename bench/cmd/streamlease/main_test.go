@@ -95,7 +95,7 @@ func TestCommand(t *testing.T) {
 	}
 	status, out = call("", "delete-service", "--yes")
 	require.Equal(t, statusDone, status, out)
-	require.Contains(t, out, "4 announcements, 0 delayed, and 0 dead letters will be lost")
+	require.Contains(t, out, "4 announcements, 0 delayed, 0 dead letters, and 0 schedules will be lost")
 	require.Zero(t, size(t, client))
 
 	// The address as in the other command: before or after the subcommand, or in the environment, with the password there.
