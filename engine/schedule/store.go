@@ -170,3 +170,16 @@ func explained(doing string, err error) error {
 	}
 	return fmt.Errorf("schedule: %s: no answer, it may have been done all the same: %w", doing, err)
 }
+
+// mark notes of schedules of a partition whether their announcements are dead letters. Those of another birth stay as they are.
+func (s *tableStore) mark(ctx context.Context, p int, dead bool, names []string, born []int64) error {
+	args := make([]string, 1, 1+2*len(names))
+	args[0] = "0"
+	if dead {
+		args[0] = "1"
+	}
+	for i, name := range names {
+		args = append(args, name, strconv.FormatInt(born[i], 10))
+	}
+	return s.runner.Do(ctx, lease.Call{Script: scriptMark, Keys: []string{s.layout.Keys(p).Schedules}, Args: args}).Error()
+}

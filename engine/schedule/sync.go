@@ -51,11 +51,11 @@ func (t *Table) Sync(ctx context.Context, specs iter.Seq[Spec], opts ...SyncOpti
 	s.flush(ctx)
 	switch {
 	case s.stopped:
-		s.failed.add(errors.New("schedule: the rest of the specs was not put, and nothing was deleted; call Sync again"))
+		s.failed.last = errors.New("schedule: the rest of the specs was not put, and nothing was deleted; call Sync again")
 	case cfg.prune && len(s.names) == 0:
-		s.failed.add(invalid("Prune without any spec would delete all schedules; use Delete for that"))
+		s.failed.last = invalid("Prune without any spec would delete all schedules; use Delete for that")
 	case cfg.prune:
-		s.failed.add(t.prune(ctx, s.names, &done.Deleted))
+		s.failed.last = t.prune(ctx, s.names, &done.Deleted)
 	}
 	return done, s.failed.err()
 }

@@ -102,6 +102,7 @@ var errNotSent = errors.New("not sent after calls without an answer; repeat it")
 type errorList struct {
 	listed []error
 	more   int
+	last   error // listed however many there are
 }
 
 func (l *errorList) add(err error) {
@@ -119,5 +120,5 @@ func (l *errorList) err() error {
 	if l.more > 0 {
 		all = append(all[:len(all):len(all)], fmt.Errorf("schedule: %d more failed", l.more))
 	}
-	return errors.Join(all...)
+	return errors.Join(append(all[:len(all):len(all)], l.last)...)
 }

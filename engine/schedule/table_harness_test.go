@@ -55,7 +55,7 @@ func (w *tableWorld) behindProxy() *proxy.Proxy {
 		p.RegisterScript(s.Name(), s.Body())
 	}
 	opt := p.ClientOption()
-	opt.DisableRetry, opt.DisableCache = true, true
+	opt.DisableRetry, opt.DisableCache, opt.PipelineMultiplex = true, true, -1 // one connection
 	client, err := rueidis.NewClient(opt)
 	require.NoError(w.t, err)
 	w.t.Cleanup(client.Close)
