@@ -149,9 +149,6 @@ type Keys struct {
 	// Fleet is {S}:fleet, the hash of what each consumer is, as Books counts it.
 	Fleet string
 
-	// Schedules is {S}:schedules, the hash of the schedules of the partition.
-	Schedules string
-
 	lease   string
 	recover string
 	copied  string
@@ -182,7 +179,6 @@ func newKeys(service string, p int) *Keys {
 		Books:       tag + ":books",
 		Load:        tag + ":load",
 		Fleet:       tag + ":fleet",
-		Schedules:   tag + ":schedules",
 		lease:       tag + ":lease:",
 		recover:     tag + ":recover:",
 		copied:      tag + ":copied:",

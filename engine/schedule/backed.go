@@ -27,6 +27,5 @@ func termsOf(name string, d *record.Definition) (ticking.Terms, error) {
 	if err != nil {
 		return ticking.Terms{}, err
 	}
-	soon := First(d.First) == Soon || First(d.First) == FirstDefault && d.Every > 0
-	return ticking.Terms{Timing: at, Name: name, Soon: soon, Skip: Missed(d.Missed) == Skip, Window: d.Window}, nil
+	return ticking.Terms{Timing: at, Name: name, Soon: firstOf(d) == Soon, Skip: Missed(d.Missed) == Skip, Window: d.Window}, nil
 }
