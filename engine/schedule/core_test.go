@@ -166,7 +166,7 @@ func TestChangedIsNotCalledBesideATick(t *testing.T) {
 	})
 }
 
-func TestPauseResumeTrigger(t *testing.T) {
+func TestOwnerPausesResumesAndFiresByHand(t *testing.T) {
 	bubble(t, Config{}, func(w *world) {
 		w.put(aligned("a", time.Second))
 		l := w.own("a")
