@@ -224,23 +224,35 @@ func (i *Inspector) Leftovers(ctx context.Context) (map[int]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	var commands rueidis.Commands
-	for p := layout.Partitions(); p < all.Partitions(); p++ {
-		k := all.Keys(p)
-		commands = append(commands, i.client.B().Xlen().Key(k.Input).Build(), i.client.B().Hlen().Key(k.Schedules).Build())
-	}
-	ctx, cancel := i.bounded(ctx)
-	defer cancel()
 	left := make(map[int]int)
-	for n, result := range i.client.DoMulti(ctx, commands...) {
-		length, err := result.AsInt64()
-		// Without a right to look for schedules there are none of ours.
-		if code, _ := lease.Refusal(err); err != nil && code != "WRONGTYPE" && (code != "NOPERM" || n%2 == 0) {
+	// Schedules come second: a user who may not see the keys of other partitions is refused once for each, and no more.
+	for _, length := range []func(k *cluster.Keys) rueidis.Completed{
+		func(k *cluster.Keys) rueidis.Completed { return i.client.B().Xlen().Key(k.Input).Build() },
+		func(k *cluster.Keys) rueidis.Completed { return i.client.B().Hlen().Key(k.Schedules).Build() },
+	} {
+		if err := i.addLengths(ctx, left, layout.Partitions(), all, length); err != nil {
 			return left, explained("looking for announcements and schedules beyond the number of partitions", err)
-		}
-		if length > 0 {
-			left[layout.Partitions()+n/2] += int(length)
 		}
 	}
 	return left, nil
+}
+
+// addLengths adds up, by partition from first on, the lengths that a command returns. Keys of another type are none of ours.
+func (i *Inspector) addLengths(ctx context.Context, sums map[int]int, first int, all *cluster.Layout, length func(k *cluster.Keys) rueidis.Completed) error {
+	var commands rueidis.Commands
+	for p := first; p < all.Partitions(); p++ {
+		commands = append(commands, length(all.Keys(p)))
+	}
+	ctx, cancel := i.bounded(ctx)
+	defer cancel()
+	for n, result := range i.client.DoMulti(ctx, commands...) {
+		length, err := result.AsInt64()
+		if code, _ := lease.Refusal(err); err != nil && code != "WRONGTYPE" {
+			return err
+		}
+		if length > 0 {
+			sums[first+n] += int(length)
+		}
+	}
+	return nil
 }

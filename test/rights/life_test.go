@@ -145,6 +145,7 @@ func TestDocumentedRightsAreEnoughToOperate(t *testing.T) {
 			k := h.layout.Keys(p)
 			h.Do("XADD", k.DeadLetters, "*", lease.FieldAnnouncement, `{"DataStreamName":"dead"}`)
 			h.Do("EVAL", `redis.call('ZADD', KEYS[1], 4000000000000, cmsgpack.pack({'1-1', {'lbs-input', '{"DataStreamName":"later"}'}}))`, "1", k.Later)
+			h.Do("HSET", k.Schedules, "a", "7 row", "b", "7 row", "c", "7 row", "d", "7 row")
 			h.Do("SET", k.Token, "7")
 			h.Do("SET", k.Scan, "x")
 			h.Do("SET", k.Lease("s"), "dead.1 1 1-1")
