@@ -79,28 +79,40 @@ func stringOrNone(m rueidis.RedisMessage) (string, error) {
 // rowPage is a page of the table of a partition.
 type rowPage struct {
 	all   int64  // schedules in the partition
+	live  int64  // processes that are at work there, if that was asked for
 	next  string // cursor; "0": that was the last page
 	names []string
 	rows  []string
 }
 
 // page returns about count rows of a partition, from a cursor on ("0": the first ones). While a hash is small, all come at once.
-func (s *tableStore) page(ctx context.Context, p int, cursor string, count int) (page rowPage, err error) {
-	answer, err := s.runner.Do(ctx, lease.Call{Script: scriptRows, Keys: []string{s.layout.Keys(p).Schedules},
-		Args: []string{cursor, strconv.Itoa(count)}}).ToArray()
+func (s *tableStore) page(ctx context.Context, p int, cursor string, count int) (rowPage, error) {
+	return s.pageOf(ctx, []string{s.layout.Keys(p).Schedules}, cursor, count)
+}
+
+// auditPage returns, besides, how many processes are at work.
+func (s *tableStore) auditPage(ctx context.Context, p int, cursor string) (rowPage, error) {
+	k := s.layout.Keys(p)
+	return s.pageOf(ctx, []string{k.Schedules, k.Sessions}, cursor, callItems)
+}
+
+func (s *tableStore) pageOf(ctx context.Context, keys []string, cursor string, count int) (page rowPage, err error) {
+	answer, err := s.runner.Do(ctx, lease.Call{Script: scriptRows, Keys: keys, Args: []string{cursor, strconv.Itoa(count)}}).ToArray()
 	if err != nil {
 		return page, err
 	}
-	if len(answer) != 3 {
+	if len(answer) != 4 {
 		return page, errAnswer
 	}
-	if page.all, err = answer[0].AsInt64(); err != nil {
+	for i, to := range []*int64{&page.all, &page.live} {
+		if *to, err = answer[i].AsInt64(); err != nil {
+			return page, err
+		}
+	}
+	if page.next, err = answer[2].ToString(); err != nil {
 		return page, err
 	}
-	if page.next, err = answer[1].ToString(); err != nil {
-		return page, err
-	}
-	flat, err := answer[2].AsStrSlice()
+	flat, err := answer[3].AsStrSlice()
 	if err != nil || len(flat)%2 != 0 {
 		return page, errors.Join(errAnswer, err)
 	}
@@ -182,4 +194,26 @@ func (s *tableStore) mark(ctx context.Context, p int, dead bool, names []string,
 		args = append(args, name, strconv.FormatInt(born[i], 10))
 	}
 	return s.runner.Do(ctx, lease.Call{Script: scriptMark, Keys: []string{s.layout.Keys(p).Schedules}, Args: args}).Error()
+}
+
+// revived is what became of a schedule that has no announcement.
+type revived string
+
+const (
+	revivedAnnounced revived = "a" // it was announced again
+	revivedGone      revived = "g" // it is deleted, or another incarnation
+	revivedOwned     revived = "o"
+	revivedWaits     revived = "w" // there are announcements that nobody has read yet, and its own may be among them
+)
+
+// revive announces a schedule again, if it is the one of that birth, nobody owns it, and the group has read all announcements.
+func (s *tableStore) revive(ctx context.Context, p int, name string, born int64) (revived, error) {
+	k := s.layout.Keys(p)
+	text, err := lease.EncodeAnnouncement(name, nil)
+	if err != nil {
+		return "", err
+	}
+	verdict, err := s.runner.Do(ctx, lease.Call{Script: scriptRevive, Keys: []string{k.Input, k.Schedules, k.Lease(name)},
+		Args: []string{s.layout.Group(), name, strconv.FormatInt(born, 10), text}}).ToString()
+	return revived(verdict), err
 }

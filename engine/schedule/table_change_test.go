@@ -14,7 +14,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-func TestPauseResumeTrigger(t *testing.T) {
+func TestTablePausesResumesAndTriggers(t *testing.T) {
 	for _, p := range servers.Available(t, servers.Programs()...) {
 		t.Run(p.String(), func(t *testing.T) {
 			w := newTableWorld(t, servers.On(p))
