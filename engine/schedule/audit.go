@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"log/slog"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster/backoff"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/engine/schedule/internal/record"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -49,7 +50,8 @@ type auditParams struct {
 	requeue func(ctx context.Context, name string) error
 	// letters yields the dead letters of a partition: scan.Inspector.Letters.
 	letters func(ctx context.Context, p int) iter.Seq2[scan.DeadLetter, error]
-	log     *slog.Logger
+	log     *sumlog.Logger
+	count   func(metrics.ScheduleAudit)
 	random  func() float64 // at least 0 and below 1
 	grace   time.Duration  // 0: auditGrace
 }
@@ -106,7 +108,8 @@ func (a *auditor) step(ctx context.Context, doing string, do func(context.Contex
 	step, cancel := context.WithTimeout(ctx, auditTime)
 	defer cancel()
 	if err := do(step); err != nil && ctx.Err() == nil {
-		a.log.Warn("the audit of schedules failed, it is repeated", "doing", doing, "error", err)
+		a.count(metrics.AuditFailed)
+		a.log.Warn("the audit of schedules failed and is repeated", 1, "doing", doing, "err", err)
 	}
 }
 
@@ -276,7 +279,8 @@ func (a *auditor) markDead(ctx context.Context, p int, dead map[string]record.Ro
 	}
 	for _, name := range names {
 		delete(a.suspects, name)
-		a.log.Warn("a schedule does not tick: its announcement is a dead letter; put it again, or send that back", "schedule", name)
+		a.count(metrics.AuditDeadLetter)
+		a.log.Warn("a schedule does not tick: its announcement is a dead letter; put it again, or send that back", 1, "example", name)
 	}
 	return nil
 }
@@ -288,7 +292,8 @@ func (a *auditor) reviveOne(ctx context.Context, p int, name string, born int64)
 	}
 	switch verdict {
 	case revivedAnnounced:
-		a.log.Warn("a schedule had no owner and no announcement; it was announced again", "schedule", name)
+		a.count(metrics.AuditAnnounced)
+		a.log.Warn("a schedule had no owner and no announcement; it was announced again", 1, "example", name)
 	case revivedWaits:
 		return nil // it is looked for again
 	}

@@ -7,17 +7,19 @@ import (
 
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/scan"
 )
 
-// auditorOf returns the auditor of an engine.
-func auditorOf(e *engine.Engine, layout *cluster.Layout) *auditor {
+// auditorOf returns the auditor of an engine. count counts what it does.
+func auditorOf(e *engine.Engine, layout *cluster.Layout, log *sumlog.Logger, count func(metrics.ScheduleAudit)) *auditor {
 	return newAuditor(auditParams{
 		store: newTableStore(e.Client(), layout), partitions: layout.Partitions(), requeue: e.Requeue,
 		letters: func(ctx context.Context, p int) iter.Seq2[scan.DeadLetter, error] {
 			return lettersOf(ctx, e, p)
 		},
-		log: e.Logger(), random: rand.Float64,
+		log: log, count: count, random: rand.Float64,
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/test/proxy"
 	"github.com/streamlease/streamlease/test/servers"
 	"github.com/streamlease/streamlease/test/wait"
@@ -31,7 +33,7 @@ func (w *tableWorld) run(h api.Handler) {
 	ended := make(chan error, 2)
 	go func() { ended <- e.Run(ctx, h) }()
 	w.until("the engine is ready", func() bool { return e.Ready(w.ctx) == nil })
-	a := auditorOf(e, w.layout)
+	a := auditorOf(e, w.layout, sumlog.New(e.Logger()), func(metrics.ScheduleAudit) {})
 	a.grace = 50 * time.Millisecond
 	go func() { a.run(ctx); ended <- nil }()
 	w.t.Cleanup(func() {

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/sumlog"
 	"github.com/streamlease/streamlease/engine/schedule/internal/record"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/test/virtual"
@@ -41,7 +43,7 @@ func inAudit(t *testing.T, f func(w *auditWorld)) {
 		w := &auditWorld{t: t, owned: map[string]string{}, live: 1, fails: map[string]error{}, requeue: map[string]error{}, began: time.Now()}
 		w.rows = [2]map[string]string{{}, {}}
 		w.auditor = newAuditor(auditParams{
-			store: w, partitions: 2, log: slog.New(slog.DiscardHandler), random: func() float64 { return 0 },
+			store: w, partitions: 2, log: sumlog.New(slog.New(slog.DiscardHandler)), count: func(metrics.ScheduleAudit) {}, random: func() float64 { return 0 },
 			requeue: func(_ context.Context, name string) error {
 				w.did = append(w.did, "requeue "+name)
 				if err, ok := w.requeue[name]; ok {

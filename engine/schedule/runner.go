@@ -8,6 +8,7 @@ import (
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
 
 // DefaultWorkers is how many ticks are handled at a time, unless Config says so. Goroutines come and go with the work. They are many, since
@@ -28,6 +29,7 @@ type Config struct {
 type Runner struct {
 	core   *core
 	engine *engine.Engine
+	layout *cluster.Layout
 	ran    atomic.Bool
 }
 
@@ -58,7 +60,7 @@ func New(e *engine.Engine, open func(o Owned) (Task, error), c Config) (*Runner,
 	if err != nil {
 		return nil, err
 	}
-	return &Runner{core: k, engine: e}, nil
+	return &Runner{core: k, engine: e, layout: layout}, nil
 }
 
 // Run owns schedules and fires their ticks until ctx ends or the engine is shut down, and then drains: ticks that are at work end, and each
@@ -70,11 +72,18 @@ func (r *Runner) Run(ctx context.Context) error {
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { r.core.run(background) })
+	running.Go(func() { r.audit(background) })
 	err := r.engine.RunLayer(ctx, r.core)
 	end()
 	running.Wait()
 	r.core.stop() // a task that hangs goes on by itself
 	return err
+}
+
+// audit looks for schedules that nobody owns, until ctx ends.
+func (r *Runner) audit(ctx context.Context) {
+	count := func(a metrics.ScheduleAudit) { r.core.metrics.Inc(metrics.ScheduleAudits.With(a)) }
+	auditorOf(r.engine, r.layout, r.core.log, count).run(ctx)
 }
 
 // Stats are figures of a runner at one moment.
