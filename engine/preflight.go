@@ -21,9 +21,9 @@ import (
 //
 // Errors match api.ErrInvalidConfig, or are ctx's. A server that does not answer is a finding, not an error.
 //
-// For an engine whose streams are read by a feed, use feed.Preflight.
+// For an engine whose streams are read by a feed, use feed.Preflight; for one with schedules, schedule.Preflight.
 func Preflight(ctx context.Context, client rueidis.Client, service string, opts ...Option) (*preflight.Report, error) {
-	return check(ctx, client, service, nil, opts)
+	return check(ctx, client, service, func(*preflight.Terms) {}, opts)
 }
 
 // PreflightReading does what Preflight does, and checks what reading data streams takes besides. It is for layers (RunLayer) that read
@@ -37,10 +37,15 @@ func PreflightReading(ctx context.Context, client rueidis.Client, service string
 			return nil, fmt.Errorf("%w: data stream %.64q: %w", api.ErrInvalidConfig, stream, err)
 		}
 	}
-	return check(ctx, client, service, &reads, opts)
+	return check(ctx, client, service, func(t *preflight.Terms) { t.Reads = &reads }, opts)
 }
 
-func check(ctx context.Context, client rueidis.Client, service string, reads *preflight.Reading, opts []Option) (*preflight.Report, error) {
+// PreflightScheduling does what Preflight does, and checks what schedules take besides. schedule.Preflight calls it.
+func PreflightScheduling(ctx context.Context, client rueidis.Client, service string, opts ...Option) (*preflight.Report, error) {
+	return check(ctx, client, service, func(t *preflight.Terms) { t.Schedules = true }, opts)
+}
+
+func check(ctx context.Context, client rueidis.Client, service string, layer func(*preflight.Terms), opts []Option) (*preflight.Report, error) {
 	cfg, layout, err := resolve(service, opts)
 	if err != nil {
 		return nil, err
@@ -54,7 +59,7 @@ func check(ctx context.Context, client rueidis.Client, service string, reads *pr
 		}
 	}
 	terms := cfg.terms(layout)
-	terms.Reads = reads
+	layer(&terms)
 	return preflight.Check(ctx, client, terms)
 }
 

@@ -89,6 +89,8 @@ func (p *prober) wants(r Right) bool {
 		return p.moving
 	case ToOperate, ToSend, ToAsk:
 		return false // for those who change the service, or write to its streams, who are not the users of its engines
+	case ToSchedule:
+		return p.Schedules
 	case WithTracking:
 		return false // a client that needs it is refused when it connects
 	}
@@ -130,6 +132,8 @@ func (p *prober) grade(r Right) (severity Severity, only string) {
 		severity, only = Note, ", which only inspecting dead letters needs"
 	case ToCheckpoint:
 		severity, only = p.checkpointing()
+	case ToSchedule:
+		only = ", without which no schedule ticks"
 	case ToSignal:
 		severity, only = Warning, ", without which owners hear of further announcements with their next renewals"
 	case ToBalance:
@@ -146,6 +150,8 @@ func (p *prober) grade(r Right) (severity Severity, only string) {
 // checkpointing returns how bad it is that no checkpoints can be stored, and why.
 func (p *prober) checkpointing() (severity Severity, without string) {
 	switch {
+	case p.Schedules:
+		return Warning, ", without which no ticks are on record: after each deploy the last ones are repeated, or missed ones are not noticed"
 	case p.Reads == nil:
 		return Warning, ", without which no checkpoints are stored"
 	case p.Reads.Latest:
@@ -171,6 +177,9 @@ func (p *prober) reportNoKey(severity Severity, kind Key, key, name string) {
 func (p *prober) keys() {
 	var first []Right
 	for _, kind := range keyKinds {
+		if kind == SchedulesKey && !p.Schedules {
+			continue
+		}
 		first = append(first, rights[slices.IndexFunc(rights, func(r Right) bool { return r.Key == kind })])
 	}
 	for partition := 1; partition < p.Layout.Partitions(); partition++ {
@@ -199,6 +208,9 @@ func (p *prober) types() {
 		k := p.Layout.Keys(partition)
 		p.typesOf(Fatal, []string{"XLEN", k.Input}, []string{"ZCOUNT", k.Sessions, "1", "0"}, []string{"ZCOUNT", k.Later, "1", "0"},
 			[]string{"GET", k.Token}, []string{"XLEN", k.DeadLetters})
+		if p.Schedules {
+			p.typesOf(Fatal, []string{"HGET", k.Schedules, "-"})
+		}
 		p.typesOf(Warning, []string{"HGET", k.Books, "-"}, []string{"ZRANGE", k.Load, "1", "0"}, []string{"HMGET", k.Fleet, "-"})
 	}
 }

@@ -44,6 +44,11 @@ func MissingToSend(ctx context.Context, client rueidis.Client, t Terms) []Lack {
 	return missingTo(ctx, client, t, senderPatterns(t.Layout.Service(), t.Layout.Partitions()), publishes, sends)
 }
 
+// MissingToSchedule does the same for one that changes and shows schedules (schedule.Table).
+func MissingToSchedule(ctx context.Context, client rueidis.Client, t Terms) []Lack {
+	return missingTo(ctx, client, t, tablePatterns(t.Layout.Service(), t.Layout.Partitions()), publishes, schedules)
+}
+
 // missingTo looks for the commands in tables, and for the keys of publishers and more.
 func missingTo(ctx context.Context, client rueidis.Client, t Terms, more []string, tables ...map[Key][]string) []Lack {
 	return lacks(ctx, client, t, func(p *prober) {
@@ -51,7 +56,7 @@ func missingTo(ctx context.Context, client rueidis.Client, t Terms, more []strin
 		var wanted []Right
 		for _, r := range rights {
 			for _, table := range tables {
-				if (r.Need == Always || r.Need == ToSend) && slices.Contains(table[r.Key], r.Command) {
+				if slices.Contains(users, r.Need) && slices.Contains(table[r.Key], r.Command) {
 					wanted = append(wanted, r)
 				}
 			}
@@ -61,6 +66,9 @@ func missingTo(ctx context.Context, client rueidis.Client, t Terms, more []strin
 		}
 	})
 }
+
+// users are the needs in which the rights of who runs no engine are found, each once.
+var users = []Need{Always, ToSend, ToSignal, ToSchedule}
 
 // publishes are the commands of a publisher, for each kind of key.
 var publishes = map[Key][]string{
@@ -74,6 +82,14 @@ var publishes = map[Key][]string{
 var sends = map[Key][]string{
 	LeaseKey: {"get", "xadd"},
 	InputKey: {"xrange", "xpending", "xinfo|groups"},
+}
+
+// schedules are the commands that changing and showing schedules takes besides, for each kind of key.
+var schedules = map[Key][]string{
+	SchedulesKey:   {"hget", "hset", "hdel", "hscan", "hlen"},
+	SignalsKey:     {"xadd"},
+	CheckpointsKey: {"hget", "hdel"},
+	LeaseKey:       {"get", "hdel"},
 }
 
 // looks are the commands of who only looks at how streams are spread, for each kind of key.

@@ -49,6 +49,8 @@ const (
 	ToBalance
 	// ToAsk is for operators who wish something of processes (scan.Inspector.Ask), in addition to LookRules.
 	ToAsk
+	// ToSchedule is for schedules, and for who changes and shows them (engine/schedule). Without it no schedule ticks; everything else works.
+	ToSchedule
 )
 
 // Key is a kind of key of a service.
@@ -72,12 +74,13 @@ const (
 	FleetKey
 	WishesKey
 	CrashedKey
+	SchedulesKey
 )
 
 // keyKinds are the kinds of keys of each partition, and serviceKeys are those of which a service has one.
 var (
 	keyKinds = []Key{InputKey, SessionsKey, LaterKey, TokenKey, ScanKey, LeaseKey, RecoverKey, DeadLettersKey, CheckpointsKey, SignalsKey,
-		BooksKey, LoadKey, FleetKey, CrashedKey}
+		BooksKey, LoadKey, FleetKey, CrashedKey, SchedulesKey}
 	serviceKeys = []Key{MetaKey, WishesKey}
 )
 
@@ -114,6 +117,8 @@ func (k Key) of(layout *cluster.Layout, partition int) string {
 		return keys.Fleet
 	case CrashedKey:
 		return keys.Crashed("")
+	case SchedulesKey:
+		return keys.Schedules
 	case MetaKey:
 		return layout.Meta()
 	case WishesKey:
@@ -199,6 +204,9 @@ var rights = slices.Concat(
 	on(CrashedKey, ToBalance, "get %k", "set %k x x"),
 	on(WishesKey, ToBalance, "pttl %k", "hlen %k", "hgetall %k", "hdel %k "+nothing),
 	on(WishesKey, ToAsk, "hset %k f v f", "hget %k "+nothing),
+	on(SchedulesKey, ToSchedule, "hget %k "+nothing, "hset %k f v f", "hdel %k "+nothing, "hscan %k 0 COUNT 1", "hlen %k"),
+	on(CheckpointsKey, ToSchedule, "hget %k "+nothing, "hdel %k "+nothing),
+	on(LeaseKey, ToSchedule, "hdel %k "+nothing),
 	on(MetaKey, Always, "hmget %k format", "hsetnx %k format x"),
 	on(LaterKey, ToInspect, "zscore %k "+nothing),
 	on(MetaKey, ToInspect, "hdel %k "+nothing),
@@ -212,6 +220,8 @@ var rights = slices.Concat(
 	on(DeadLettersKey, ToOperate, "type %k", "exists %k", "unlink %k"),
 	on(SignalsKey, ToOperate, "type %k", "exists %k", "unlink %k"),
 	on(CheckpointsKey, ToOperate, "type %k", "exists %k", "unlink %k", "hlen %k", "pttl %k", "hscan %k 0 COUNT 1", "hmget %k s",
+		"hset %k", "hdel %k -"),
+	on(SchedulesKey, ToOperate, "type %k", "exists %k", "unlink %k", "hlen %k", "pttl %k", "hscan %k 0 COUNT 1", "hmget %k s",
 		"hset %k", "hdel %k -"),
 	on(BooksKey, ToOperate, "type %k", "exists %k", "unlink %k", "hlen %k"),
 	on(LoadKey, ToOperate, "type %k", "exists %k", "unlink %k", "zcard %k"),
@@ -341,6 +351,31 @@ func SenderRules(service string, partitions int) []string {
 		}
 	}
 	return rules
+}
+
+// TableRules returns the access rules of a user that puts, changes and shows schedules (schedule.Table) and does nothing else. What a publisher
+// needs is among them.
+func TableRules(service string, partitions int) []string {
+	rules := append(PublisherRules(service, partitions), prefixed("~", tablePatterns(service, partitions))...)
+	for _, key := range []Key{SchedulesKey, SignalsKey, CheckpointsKey, LeaseKey} {
+		for _, r := range prefixed("+", schedules[key]) {
+			if !slices.Contains(rules, r) {
+				rules = append(rules, r)
+			}
+		}
+	}
+	return rules
+}
+
+// tablePatterns are the patterns of the keys that a table uses and a publisher does not.
+func tablePatterns(service string, partitions int) (patterns []string) {
+	for _, key := range []string{":schedules", ":signals", ":checkpoints", ":lease:*"} {
+		patterns = append(patterns, "{"+service+"-input}"+key)
+		if partitions > 1 {
+			patterns = append(patterns, "{"+service+"-input-*}"+key)
+		}
+	}
+	return patterns
 }
 
 // senderPatterns are the patterns of the leases.

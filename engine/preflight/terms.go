@@ -19,7 +19,8 @@ type Terms struct {
 	SetEvents bool // as WithKeyspaceEvents
 	Foreign   bool // as WithForeignConsumers
 
-	Reads *Reading // by engine/feed; nil: nothing is read
+	Reads     *Reading // by engine/feed; nil: nothing is read
+	Schedules bool     // by engine/schedule
 }
 
 // Reading is what engine/feed asks of the servers.

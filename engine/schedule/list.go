@@ -28,7 +28,8 @@ func (t *Table) Page(ctx context.Context, cursor string, count int) (page []Stat
 	if err := t.publisher.Agree(ctx); err != nil {
 		return nil, "", err
 	}
-	return t.page(ctx, cursor, count, func(string, string) bool { return true })
+	page, next, err = t.page(ctx, cursor, count, func(string, string) bool { return true })
+	return page, next, t.withRights(ctx, err)
 }
 
 // page returns a page of those whose name and row are wanted. It is empty at the end only.
@@ -99,7 +100,7 @@ func (t *Table) List(ctx context.Context, f Filter) iter.Seq2[Status, error] {
 		for cursor := ""; ; {
 			page, next, err := t.page(ctx, cursor, callItems, func(name, _ string) bool { return strings.HasPrefix(name, f.Prefix) })
 			if err != nil {
-				yield(Status{}, err)
+				yield(Status{}, t.withRights(ctx, err))
 				return
 			}
 			for i := range page {

@@ -88,7 +88,7 @@ func (t *Table) Put(ctx context.Context, specs ...Spec) ([]Result, error) {
 		}
 		break
 	}
-	return results, failed.err()
+	return results, t.withRights(ctx, failed.err())
 }
 
 // putting adds to an error which schedule it is about.

@@ -57,14 +57,14 @@ func (t *Table) Get(ctx context.Context, name string) (Status, error) {
 	p := t.layout.Of(name)
 	rows, err := t.store.Rows(ctx, p, []string{name})
 	if err != nil {
-		return Status{}, explained(fmt.Sprintf("reading schedule %.64q", name), err)
+		return Status{}, t.withRights(ctx, explained(fmt.Sprintf("reading schedule %.64q", name), err))
 	}
 	if rows[0] == "" {
 		return Status{}, fmt.Errorf("%w: %.64q", ErrNoSchedule, name)
 	}
 	all, err := t.statuses(ctx, p, []string{name}, rows)
 	if err != nil {
-		return Status{}, err
+		return Status{}, t.withRights(ctx, err)
 	}
 	return all[0], nil
 }

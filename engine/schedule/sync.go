@@ -57,7 +57,7 @@ func (t *Table) Sync(ctx context.Context, specs iter.Seq[Spec], opts ...SyncOpti
 	case cfg.prune:
 		s.failed.last = t.prune(ctx, s.names, &done.Deleted)
 	}
-	return done, s.failed.err()
+	return done, t.withRights(ctx, s.failed.err())
 }
 
 // syncing is a call of Sync.

@@ -43,10 +43,10 @@ func (t *Table) Delete(ctx context.Context, names []string, opts ...DeleteOption
 	if err := t.ready(ctx, names); err != nil {
 		return 0, err
 	}
-	if deleted, err = t.remove(ctx, names); err != nil || !cfg.wait {
-		return deleted, err
+	if deleted, err = t.remove(ctx, names); err == nil && cfg.wait {
+		err = t.awaitFree(ctx, names)
 	}
-	return deleted, t.awaitFree(ctx, names)
+	return deleted, t.withRights(ctx, err)
 }
 
 // ready checks names, and that the service is the one that the table was made for.
@@ -180,5 +180,5 @@ func (t *Table) change(ctx context.Context, doing, what, note string, names []st
 	if unsent > 0 {
 		failed.add(fmt.Errorf("schedule: %s the others: %w", doing, errNotSent))
 	}
-	return failed.err()
+	return t.withRights(ctx, failed.err())
 }

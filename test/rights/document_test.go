@@ -54,6 +54,7 @@ func blocks() (all [][]string) {
 		append(begin("chat-viewer"), preflight.AskRules()...),
 		append(begin("chat"), "+acl|whoami", "+acl|dryrun", "+config|get"),
 		append(begin("chat-producer"), preflight.SignalRules("chat", 16)...),
+		append(fresh("chat-scheduler"), preflight.TableRules("chat", 16)...),
 	}
 }
 

@@ -37,6 +37,7 @@ const (
 	wisherBlock
 	preflightBlock
 	signalBlock
+	schedulerBlock
 )
 
 // page is what docs/ACL.md says.
@@ -52,7 +53,7 @@ func readPage(t *testing.T) (p page) {
 	for _, m := range regexp.MustCompile("(?s)```text\n(ACL SETUSER.*?)```").FindAllStringSubmatch(string(text), -1) {
 		p.blocks = append(p.blocks, strings.Fields(m[1]))
 	}
-	require.Len(t, p.blocks, signalBlock+1)
+	require.Len(t, p.blocks, schedulerBlock+1)
 	_, section, found := strings.Cut(string(text), "\n## What ACL LOG shows\n")
 	require.True(t, found)
 	for _, m := range regexp.MustCompile("(?m)^- `([A-Z_ ]+)`:").FindAllStringSubmatch(section, -1) {
@@ -263,6 +264,12 @@ func TestDocumentedUsersAreRefusedOnlyWhatThePageSays(t *testing.T) {
 			{"inspector", []int{engineOfPartitions, inspectorBlock}, inspect},
 			{"viewer", []int{viewerBlock}, look},
 			{"viewer that wishes something", []int{viewerBlock, wisherBlock}, func(opt rueidis.ClientOption) { look(opt); ask(opt) }},
+			{"scheduler", []int{schedulerBlock}, func(opt rueidis.ClientOption) {
+				tuned, err := engine.ClientOption(opt)
+				require.NoError(t, err)
+				tuned.ForceSingleClient = false
+				h.schedule(ctx, tuned)
+			}},
 			{"operator", []int{engineOfPartitions, operatorBlock}, operate},
 		} {
 			if c.name == "engine with partitions" {
