@@ -138,11 +138,12 @@ func (k *core) advance() {
 
 // lookAtClocks files timers again where the clock of a server has stepped, or has become known.
 func (k *core) lookAtClocks() {
-	if now := k.times.mono(); now < k.lookAt {
+	now := k.times.mono()
+	if now < k.lookAt {
 		return
-	} else {
-		k.lookAt = now + int64(timesEvery)
 	}
+	k.lookAt = now + int64(timesEvery)
+	var changed []bool // by partition; nil: none has
 	for p := range k.partitions {
 		found := k.times.look(p)
 		if found == asBefore {
@@ -152,10 +153,17 @@ func (k *core) lookAtClocks() {
 			k.metrics.Inc(metrics.ClockSteps)
 			k.log.Warn("the clock of a server has stepped; ticks are timed by it", 1, "partition", p)
 		}
-		for _, e := range k.entries {
-			if e != nil && int(e.partition) == p && e.ticking != nil && e.phase != stopping {
-				k.refile(e)
-			}
+		if changed == nil {
+			changed = make([]bool, k.partitions)
+		}
+		changed[p] = true
+	}
+	if changed == nil {
+		return
+	}
+	for _, e := range k.entries {
+		if e != nil && changed[e.partition] && e.ticking != nil {
+			k.refile(e)
 		}
 	}
 }

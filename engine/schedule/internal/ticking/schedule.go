@@ -174,7 +174,7 @@ func (s *Schedule) collect(now int64, st *Step) {
 		st.Missed += n - 1
 		st.TooLate++
 	default:
-		s.getReady(at, now+s.spread(now), n, st)
+		s.getReady(at, now+s.spread(now, late, n), n, st)
 	}
 }
 
@@ -196,11 +196,16 @@ func (s *Schedule) window() int64 {
 	return cronWindow
 }
 
-// spread is by how much a missed tick is deferred, so that it begins before the next one is due.
-func (s *Schedule) spread(now int64) int64 {
+// spread is by how much a missed tick is deferred, so that it begins before the next one is due. After a long outage every schedule has missed
+// some. After one that is shorter than the interval, as when a process dies, only those have that were due in it: the longer it was, the
+// more they are.
+func (s *Schedule) spread(now, late int64, missed int) int64 {
 	within := int64(mostSpread)
 	if every := s.terms.Every(); every > 0 {
 		within = min(within, every/2)
+	}
+	if missed == 1 {
+		within = min(within, late/16)
 	}
 	if next, ok := s.points.Next(max(s.from, now)); ok {
 		within = min(within, (next-now)/2)
