@@ -70,7 +70,8 @@ type core struct {
 	wheel   *wheel.Wheel
 	due     wheel.Due
 	loads   []loads // by partition
-	lookAt  int64   // when the clocks are looked at, ns on the loop's clock
+	sweep   sweep
+	lookAt  int64 // when the clocks are looked at, ns on the loop's clock
 }
 
 func newCore(p coreParts) (*core, error) {
@@ -120,6 +121,7 @@ func (k *core) run(ctx context.Context) {
 		}
 		k.lookAtClocks()
 		k.advance()
+		k.sweepOn()
 		timer.Reset(time.Duration(k.sendLoads() - k.times.mono()))
 	}
 }

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -387,6 +388,26 @@ func TestSignalsMissed(t *testing.T) {
 		w.core.SignalsMissed(0)
 		w.pass(1100 * time.Millisecond)
 		require.Len(t, w.ticks(), 1)
+	})
+}
+
+// Where no signal arrives at all, rows are read again all the same.
+func TestRowsAreReadAgainWithoutSignals(t *testing.T) {
+	bubble(t, Config{}, func(w *world) {
+		names := make([]string, 1000)
+		for i := range names {
+			names[i] = fmt.Sprint("s", i)
+			w.put(aligned(names[i], time.Hour))
+			w.core.Added(leasetest.New(names[i]))
+		}
+		w.pass(time.Second)
+		for _, name := range names {
+			w.remove(name)
+		}
+		w.pass(sweepRound / 2)
+		require.NotZero(t, w.core.figures.stats().Schedules)
+		w.pass(sweepRound * 3 / 2)
+		require.Zero(t, w.core.figures.stats().Schedules)
 	})
 }
 

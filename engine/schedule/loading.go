@@ -19,6 +19,40 @@ const rowsAtATime = 256
 // loadDelays are the waits before rows are read again that could not be.
 var loadDelays = backoff.Exponential{First: 250 * time.Millisecond, Max: 10 * time.Second, Jitter: 0.2}
 
+// Every row that is owned is read again within sweepRound, a part every sweepPause: signals are hints, and where the server refuses them
+// there are none.
+const (
+	sweepRound = 10 * time.Minute
+	sweepPause = 10 * time.Second
+)
+
+// sweep is where the reading of all rows has come to. Times are ns on the loop's clock.
+type sweep struct {
+	next  int   // handle
+	began int64 // the round
+	at    int64 // when it goes on
+}
+
+// sweepOn reads the next part.
+func (k *core) sweepOn() {
+	now := k.times.mono()
+	if now < k.sweep.at {
+		return
+	}
+	part := max(rowsAtATime, len(k.entries)/int(sweepRound/sweepPause))
+	for n := 0; n < part && k.sweep.next < len(k.entries); k.sweep.next++ {
+		if e := k.entries[k.sweep.next]; e != nil && e.ticking != nil {
+			k.load(e)
+			n++
+		}
+	}
+	k.sweep.at = now + int64(sweepPause)
+	if k.sweep.next >= len(k.entries) {
+		at := max(k.sweep.at, k.sweep.began+int64(sweepRound))
+		k.sweep = sweep{began: at, at: at}
+	}
+}
+
 // loads are the entries of a partition whose rows are to be read. One call is on its way at a time: what comes meanwhile goes along
 // with the next one.
 type loads struct {
