@@ -20,12 +20,3 @@ func init() {
 	}
 	backing.SavesAtOnce = func(t *ticking.Terms) bool { return savesAtOnce(t.Every()) }
 }
-
-// termsOf returns what the definition of a schedule says.
-func termsOf(name string, d *record.Definition) (ticking.Terms, error) {
-	at, err := timingOf(d)
-	if err != nil {
-		return ticking.Terms{}, err
-	}
-	return ticking.Terms{Timing: at, Name: name, Soon: firstOf(d) == Soon, Skip: Missed(d.Missed) == Skip, Window: d.Window}, nil
-}

@@ -10,30 +10,13 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
-	"github.com/streamlease/streamlease/engine/internal/pool"
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
+	"github.com/streamlease/streamlease/engine/schedule/internal/ticking"
 	"github.com/streamlease/streamlease/wheel"
 )
 
-const (
-	// wheelTick is the resolution of ticks.
-	wheelTick = 10 * time.Millisecond
-
-	// choreWorkers is how many calls to Redis are made at a time, and hookWorkers how many tasks are opened or stopped.
-	choreWorkers = 64
-	hookWorkers  = 64
-
-	// stepTimeout is how long one call to Redis may take.
-	stepTimeout = 10 * time.Second
-)
-
-// rowStore reads rows of the table.
-type rowStore interface {
-	Rows(ctx context.Context, partition int, names []string) ([]string, error)
-}
-
-// ender ends the work for leases. engine.Engine is the real one; see there.
-type ender interface{ Ended(l api.Lease, err error) }
+// wheelTick is the resolution of ticks.
+const wheelTick = 10 * time.Millisecond
 
 // coreParts are what a core is made of.
 type coreParts struct {
@@ -49,28 +32,23 @@ type coreParts struct {
 	service     string
 }
 
-// core is a runner without its engine: the layer, and a loop that has all of its state. Everybody else, the engine and the workers, puts
-// into the inbox what has happened, so there are no locks. The loop makes no call that waits.
+// core is a runner without its engine: a loop that has all of its state. Everybody else, the engine and the workers, puts into the inbox
+// what has happened, so there are no locks. The loop makes no call that waits: it asks entries what is to be done, and has it done by calls
+// and loader.
 type core struct {
-	coreParts
-	log     *sumlog.Logger
-	metrics *metrics.Metrics
-	figures *figures
-	times   *times
-	inbox   *inbox
-
-	workers *pool.Pool[func()] // ticks
-	hooks   *pool.Pool[func()] // open and Stop
-	chores  *pool.Pool[func()] // calls to Redis
+	partitionOf func(stream string) int
+	log         *sumlog.Logger
+	metrics     *metrics.Metrics
+	figures     *figures
+	times       *times
+	inbox       *inbox
+	calls       *calls
+	loader      *loader
 
 	// Of the loop.
-	entries []*entry // by handle; nil: the handle is free
-	free    []wheel.Handle
-	byName  map[string]*entry
+	entries *registry
 	wheel   *wheel.Wheel
 	due     wheel.Due
-	loads   []loads // by partition
-	sweep   sweep
 	lookAt  int64 // when the clocks are looked at, ns on the loop's clock
 }
 
@@ -79,27 +57,30 @@ func newCore(p coreParts) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.cfg = cfg
 	w, err := wheel.New(wheel.Config{Tick: wheelTick}, 0)
 	if err != nil { // a bug: the configuration is a constant
 		return nil, err
 	}
 	k := &core{
-		coreParts: p, log: sumlog.New(p.log), times: newTimes(p.serverTime, p.partitions), inbox: newInbox(),
-		byName: make(map[string]*entry), wheel: w, loads: make([]loads, p.partitions),
+		partitionOf: p.partitionOf, log: sumlog.New(p.log), figures: &figures{}, times: newTimes(p.serverTime, p.partitions),
+		inbox: newInbox(), entries: newRegistry(), wheel: w,
 	}
-	call := func(f func()) { f() }
-	k.workers, k.hooks, k.chores = pool.New(cfg.Workers, call), pool.New(hookWorkers, call), pool.New(choreWorkers, call)
-	k.figures = &figures{workers: k.workers}
-	k.metrics, err = metrics.NewSchedule(p.registerer, p.service, k.figures.gauges)
-	return k, err
+	k.figures.waiting = func() int { return k.calls.workers.Waiting() }
+	if k.metrics, err = metrics.NewSchedule(p.registerer, p.service, k.figures.gauges); err != nil {
+		return nil, err
+	}
+	k.calls = &calls{user: p.open, ends: p.ends, times: k.times, log: k.log, metrics: k.metrics, figures: k.figures}
+	k.calls.start(cfg.Workers)
+	k.loader = &loader{
+		table: p.table, run: func(call func()) { k.calls.chores.Add(call) }, post: k.inbox.put, took: k.took, log: k.log, metrics: k.metrics,
+		parts: make([]loads, p.partitions),
+	}
+	return k, nil
 }
 
 // stop drops what has not begun.
 func (k *core) stop() {
-	k.workers.Stop()
-	k.hooks.Stop()
-	k.chores.Stop()
+	k.calls.stop()
 	k.metrics.Close()
 }
 
@@ -107,7 +88,7 @@ func (k *core) stop() {
 func (k *core) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var spare []func()
+	var todo []func()
 	for {
 		select {
 		case <-ctx.Done():
@@ -115,14 +96,15 @@ func (k *core) run(ctx context.Context) {
 		case <-k.inbox.ready:
 		case <-timer.C:
 		}
-		spare = k.inbox.take(spare)
-		for _, f := range spare {
+		todo = k.inbox.take(todo)
+		for _, f := range todo {
 			f()
 		}
 		k.lookAtClocks()
 		k.advance()
-		k.sweepOn()
-		timer.Reset(time.Duration(k.sendLoads() - k.times.mono()))
+		k.loader.sweepOn(k.times.mono(), k.entries.all)
+		now := k.times.mono()
+		timer.Reset(time.Duration(k.loader.send(now, k.nextLook()) - now))
 	}
 }
 
@@ -131,8 +113,8 @@ func (k *core) advance() {
 	k.wheel.Advance(k.times.mono(), &k.due)
 	for _, handles := range k.due.Groups() {
 		for _, h := range handles {
-			if e := k.entries[h]; e != nil {
-				k.wake(e)
+			if e := k.entries.all[h]; e != nil {
+				k.look(e, (*ticking.Schedule).Wake)
 			}
 		}
 	}
@@ -145,27 +127,17 @@ func (k *core) lookAtClocks() {
 		return
 	}
 	k.lookAt = now + int64(timesEvery)
-	var changed []bool // by partition; nil: none has
-	for p := range k.partitions {
-		found := k.times.look(p)
-		if found == asBefore {
-			continue
-		}
-		if found == stepped {
-			k.metrics.Inc(metrics.ClockSteps)
-			k.log.Warn("the clock of a server has stepped; ticks are timed by it", 1, "partition", p)
-		}
-		if changed == nil {
-			changed = make([]bool, k.partitions)
-		}
-		changed[p] = true
+	changed, stepped := k.times.lookAll()
+	for _, p := range stepped {
+		k.metrics.Inc(metrics.ClockSteps)
+		k.log.Warn("the clock of a server has stepped; ticks are timed by it", 1, "partition", p)
 	}
 	if changed == nil {
 		return
 	}
-	for _, e := range k.entries {
-		if e != nil && changed[e.partition] && e.ticking != nil {
-			k.refile(e)
+	for _, e := range k.entries.all {
+		if e != nil && changed[e.partition] {
+			k.look(e, (*ticking.Schedule).Stepped)
 		}
 	}
 }
@@ -185,50 +157,126 @@ func (k *core) added(l api.Lease) {
 	if err := e.readCheckpoint(); err != nil {
 		k.metrics.Inc(metrics.ScheduleErrors.With(metrics.ErrorCheckpoint))
 		k.log.Error("a schedule has a checkpoint that is none of a schedule", "example", l.Stream(), "err", err)
-		k.ends.Ended(l, err)
+		k.calls.end(l, leaving{failed, err})
 		return
 	}
-	if n := len(k.free); n > 0 {
-		e.handle, k.free = k.free[n-1], k.free[:n-1]
-		k.entries[e.handle] = e
-	} else {
-		e.handle = wheel.Handle(len(k.entries))
-		k.entries = append(k.entries, e)
-	}
-	k.byName[l.Stream()] = e
-	k.figures.schedules.Add(1)
-	k.load(e)
+	k.entries.add(e)
+	k.figures.move(e.count())
+	k.loader.add(e)
 }
 
-// remove forgets an entry whose ownership is over.
-func (k *core) remove(e *entry) {
-	e.phase = over
-	k.wheel.Cancel(e.handle)
-	k.entries[e.handle] = nil
-	k.free = append(k.free, e.handle)
-	if k.byName[e.lease.Stream()] == e {
-		delete(k.byName, e.lease.Stream())
+// took takes in a row.
+func (k *core) took(e *entry, row string) {
+	t := e.take(row)
+	for _, c := range t.changes {
+		k.metrics.Inc(metrics.ScheduleChanges.With(c))
 	}
-	if len(k.byName) == 0 && cap(k.entries) > keepRoom {
-		k.entries, k.free, k.byName = nil, nil, make(map[string]*entry) // a Go map keeps the memory of the most that it had
-	}
-	k.figures.schedules.Add(-1)
-	k.count(e, false, false)
-}
-
-// owned returns the entry of a lease, nil if its ownership is over.
-func (k *core) owned(l api.Lease) *entry {
-	if e := k.byName[l.Stream()]; e != nil && e.lease == l {
-		return e
-	}
-	return nil
-}
-
-// arm has the loop look at an entry at a time by its server's clock; 0: not at all.
-func (k *core) arm(e *entry, at int64) {
-	if at == 0 {
+	if t.err != nil {
+		k.metrics.Inc(metrics.ScheduleErrors.With(metrics.ErrorSpec))
+		k.log.Error("a schedule does not tick, since its row cannot be understood; put it again", "example", e.lease.Stream(), "err", t.err)
 		k.wheel.Cancel(e.handle)
+	}
+	k.figures.move(e.count())
+	k.do(e, t.next)
+}
+
+// leave has an ownership end as soon as its task is idle; a nil entry has none.
+func (k *core) leave(e *entry, how leaving) {
+	if e != nil {
+		k.do(e, e.leave(how))
+	}
+}
+
+// do has done what is to be done for an entry.
+func (k *core) do(e *entry, a act) {
+	switch a {
+	case rest:
+	case look:
+		k.look(e, (*ticking.Schedule).Wake)
+	case openTask:
+		e.phase = opening
+		o := Owned{Spec: e.spec, State: e.done.State, Token: e.lease.Token(), Context: e.lease.Context(), lease: e.lease}
+		k.calls.open(o, func(task Task, err error) { k.after(e, func() act { return e.opened(task, err) }) })
+	case fireBegin:
+		b := e.begin
+		e.begin = nil
+		k.fire(e, b)
+	case tell:
+		e.phase = busy
+		k.calls.changed(e.task.(Changer), e.spec, func() { k.after(e, e.rests) })
+	case stopTask:
+		e.phase = stopping
+		k.calls.stopTask(e.task.(Stopper), e.leaving.cause, func() { k.after(e, func() act { return end }) })
+	case end:
+		e.phase = over
+		k.wheel.Cancel(e.handle)
+		k.entries.remove(e)
+		k.figures.move(e.count())
+		k.calls.end(e.lease, e.leaving)
+	}
+}
+
+// after has the loop take in how something went, and do what comes next.
+func (k *core) after(e *entry, f func() act) { k.inbox.put(func() { k.do(e, f()) }) }
+
+// look looks at what is due for an entry, and begins it.
+func (k *core) look(e *entry, how func(*ticking.Schedule, int64) ticking.Step) {
+	now, known := k.times.now(int(e.partition))
+	if !known || !e.ticks() {
 		return
 	}
-	k.wheel.Schedule(e.handle, e.partition, min(k.times.at(int(e.partition), at), math.MaxInt64/2))
+	st := how(e.ticking, now)
+	k.skipped(e, &st.Counts)
+	if st.WakeAt == 0 {
+		k.wheel.Cancel(e.handle)
+	} else {
+		k.wheel.Schedule(e.handle, e.partition, min(k.times.at(int(e.partition), st.WakeAt), math.MaxInt64/2))
+	}
+	switch {
+	case st.Begin == nil:
+	case e.phase == busy || e.leaving.how != stays:
+		e.begin = st.Begin
+	default:
+		k.fire(e, st.Begin)
+	}
+}
+
+// skipped counts ticks that are not fired.
+func (k *core) skipped(e *entry, n *ticking.Counts) {
+	if *n == (ticking.Counts{}) {
+		return
+	}
+	k.metrics.Add(metrics.Ticks.With(metrics.TickOverlapped), n.Overlapped)
+	k.metrics.Add(metrics.Ticks.With(metrics.TickMissed), n.Missed)
+	k.metrics.Add(metrics.Ticks.With(metrics.TickTooLate), n.TooLate)
+	if n.Overlapped > 0 && e.beganAt != 0 {
+		k.log.Warn("ticks are skipped, since an earlier one is still being handled", n.Overlapped,
+			"example", e.lease.Stream(), "for", time.Duration(k.times.mono()-e.beganAt).Round(time.Millisecond).String())
+	}
+}
+
+// fire has a tick handled.
+func (k *core) fire(e *entry, b *ticking.Begin) {
+	e.phase, e.beganAt = busy, k.times.mono()
+	k.calls.tick(job{e, e.task, e.spec, b}, func(fired bool, state *[]byte) {
+		k.after(e, func() act {
+			e.ended(fired, state)
+			if fired && k.stores(e) {
+				return rest
+			}
+			return e.next()
+		})
+	})
+}
+
+// stores sets the checkpoint of an entry, which is stored within a second along with others. It reports whether it is being stored now.
+func (k *core) stores(e *entry) bool {
+	text := e.done.Encode()
+	e.lease.SetCheckpoint(text)
+	if !savesAtOnce(e.spec.Every.Milliseconds()) || e.leaving.how != stays {
+		return false
+	}
+	e.phase = busy
+	e.cancel = k.calls.save(e.lease, text, func() { k.after(e, e.rests) })
+	return true
 }

@@ -5,18 +5,26 @@ import (
 
 	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine/internal/metrics"
-	"github.com/streamlease/streamlease/engine/internal/pool"
 )
+
+// Stats are figures of a runner at one moment.
+type Stats struct {
+	// Schedules is how many schedules this process owns; Paused how many of them are paused, and Broken how many do not tick since
+	// their spec cannot be read.
+	Schedules, Paused, Broken int
+	// Running is how many ticks are at work, and Waiting how many of those that are due wait for a worker.
+	Running, Waiting int
+}
 
 // figures are what is measured when somebody asks for it.
 type figures struct {
-	workers                            *pool.Pool[func()]
+	waiting                            func() int // ticks that wait for a worker
 	schedules, paused, broken, running atomic.Int64
 }
 
 func (f *figures) stats() Stats {
 	return Stats{Schedules: int(f.schedules.Load()), Paused: int(f.paused.Load()), Broken: int(f.broken.Load()),
-		Running: int(f.running.Load()), Waiting: f.workers.Waiting()}
+		Running: int(f.running.Load()), Waiting: f.waiting()}
 }
 
 // gauges are measured when a scrape asks for them.
@@ -36,8 +44,8 @@ func (f *figures) gauges(emit metrics.Emit) {
 	}
 }
 
-// count counts an entry as broken, paused, both or neither, from now on.
-func (k *core) count(e *entry, broken, paused bool) {
+// move counts a schedule as is, which was counted as was.
+func (f *figures) move(was, is counted) {
 	add := func(n *atomic.Int64, was, is bool) {
 		switch {
 		case is && !was:
@@ -46,7 +54,10 @@ func (k *core) count(e *entry, broken, paused bool) {
 			n.Add(-1)
 		}
 	}
-	add(&k.figures.broken, e.broken, broken)
-	add(&k.figures.paused, e.paused, paused)
-	e.broken, e.paused = broken, paused
+	add(&f.schedules, was.owned, is.owned)
+	add(&f.broken, was.broken, is.broken)
+	add(&f.paused, was.paused, is.paused)
 }
+
+// counted is what a schedule counts as.
+type counted struct{ owned, broken, paused bool }

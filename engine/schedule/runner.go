@@ -11,19 +11,6 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/metrics"
 )
 
-// DefaultWorkers is how many ticks are handled at a time, unless Config says so. Goroutines come and go with the work. They are many, since
-// checks that time out pile up: 333 a second for 5 s are 1,667.
-const DefaultWorkers = 2048
-
-// maxWorkers is the most that Config.Workers may be.
-const maxWorkers = 1 << 20
-
-// Config configures a [Runner]. The zero value is ready to use.
-type Config struct {
-	// Workers is how many ticks are handled at a time; what is due beyond that waits, and is late. Zero: 2,048. From 1 to 1,048,576.
-	Workers int
-}
-
 // Runner fires the ticks of the schedules that an engine owns. It is made by New and run once. All methods may be called at any time from any
 // goroutine.
 type Runner struct {
@@ -86,25 +73,5 @@ func (r *Runner) audit(ctx context.Context) {
 	auditorOf(r.engine, r.layout, r.core.log, count).run(ctx)
 }
 
-// Stats are figures of a runner at one moment.
-type Stats struct {
-	// Schedules is how many schedules this process owns; Paused how many of them are paused, and Broken how many do not tick since
-	// their spec cannot be read.
-	Schedules, Paused, Broken int
-	// Running is how many ticks are at work, and Waiting how many of those that are due wait for a worker.
-	Running, Waiting int
-}
-
 // Stats returns figures of the runner. It makes no round trip.
 func (r *Runner) Stats() Stats { return r.core.figures.stats() }
-
-// checked returns a configuration with its defaults.
-func (c Config) checked() (Config, error) {
-	if c.Workers == 0 {
-		c.Workers = DefaultWorkers
-	}
-	if c.Workers < 1 || c.Workers > maxWorkers {
-		return c, invalid("Workers is %d; use 1 to %d, or 0 for %d", c.Workers, maxWorkers, DefaultWorkers)
-	}
-	return c, nil
-}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/schedule/internal/ticking"
 )
 
 // MaxState is the greatest length of what Tick.Save keeps, in bytes. It goes along in a checkpoint (api.MaxCheckpoint).
@@ -101,3 +102,11 @@ type Owned struct {
 
 // Remaining returns how long the process will go on owning the schedule if Redis does not answer any more. It makes no round trip.
 func (o *Owned) Remaining() time.Duration { return o.lease.Remaining() }
+
+// newTick returns a tick that begins.
+func newTick(l api.Lease, spec *Spec, b *ticking.Begin) *Tick {
+	return &Tick{
+		Schedule: spec.Name, At: time.UnixMilli(b.At).UTC(), Number: b.Number, Missed: b.Missed, Manual: b.Manual,
+		Spec: spec, Token: l.Token(), lease: l,
+	}
+}

@@ -77,3 +77,22 @@ func (t *times) look(p int) change {
 	}
 	return asBefore
 }
+
+// lookAll looks at all partitions. changed says of which the timers are to be filed again, nil if of none; steps are those whose
+// clock was another one before.
+func (t *times) lookAll() (changed []bool, steps []int) {
+	for p := range t.parts {
+		found := t.look(p)
+		if found == asBefore {
+			continue
+		}
+		if found == stepped {
+			steps = append(steps, p)
+		}
+		if changed == nil {
+			changed = make([]bool, len(t.parts))
+		}
+		changed[p] = true
+	}
+	return changed, steps
+}

@@ -1,0 +1,184 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine/internal/guard"
+	"github.com/streamlease/streamlease/engine/internal/metrics"
+	"github.com/streamlease/streamlease/engine/internal/pool"
+	"github.com/streamlease/streamlease/engine/internal/sumlog"
+	"github.com/streamlease/streamlease/engine/schedule/internal/ticking"
+)
+
+const (
+	// choreWorkers is how many calls to Redis are made at a time, and hookWorkers how many tasks are opened or stopped.
+	choreWorkers = 64
+	hookWorkers  = 64
+
+	// stepTimeout is how long one call to Redis may take.
+	stepTimeout = 10 * time.Second
+)
+
+// calls calls the user's code and Redis, on goroutines of their own, and says to whom it may concern how that went.
+type calls struct {
+	user    func(Owned) (Task, error)
+	ends    ender
+	times   *times
+	log     *sumlog.Logger
+	metrics *metrics.Metrics
+	figures *figures
+
+	workers *pool.Pool[func()] // ticks
+	hooks   *pool.Pool[func()] // open and Stop
+	chores  *pool.Pool[func()] // calls to Redis
+}
+
+// ender ends the work for leases. engine.Engine is the real one; see there.
+type ender interface{ Ended(l api.Lease, err error) }
+
+func (c *calls) start(workers int) {
+	call := func(f func()) { f() }
+	c.workers, c.hooks, c.chores = pool.New(workers, call), pool.New(hookWorkers, call), pool.New(choreWorkers, call)
+}
+
+// stop drops what has not begun.
+func (c *calls) stop() {
+	c.workers.Stop()
+	c.hooks.Stop()
+	c.chores.Stop()
+}
+
+// call calls the user's code, and then done with its error. What panics has an error, and is counted and logged under that name.
+func (c *calls) call(name string, f func() error, done func(error)) {
+	guard.Finally(func() error { return guard.Error(f()) }, func(err error) {
+		var p *api.PanicError
+		if errors.As(err, &p) {
+			c.metrics.Inc(metrics.TickPanics)
+			c.log.Error("code that was given to the schedules panicked", "where", name, "panic", p.Value, "stack", string(p.Stack))
+		}
+		done(err)
+	})
+}
+
+// open opens the task of a schedule.
+func (c *calls) open(o Owned, done func(Task, error)) {
+	c.hooks.Add(func() {
+		var task Task
+		c.call("open", func() (err error) {
+			task, err = c.user(o)
+			if err == nil && task == nil {
+				err = errors.New("open returned no task and no error")
+			}
+			return err
+		}, func(err error) {
+			if err != nil {
+				c.metrics.Inc(metrics.ScheduleErrors.With(metrics.ErrorOpen))
+				c.log.Warn("the task of a schedule could not be opened", 1, "example", o.Spec.Name, "err", err)
+			}
+			done(task, err)
+		})
+	})
+}
+
+// changed tells a task that its schedule was edited.
+func (c *calls) changed(task Changer, spec *Spec, done func()) {
+	c.workers.Add(func() {
+		c.call("Changed", func() error { task.Changed(spec); return nil }, func(error) { done() })
+	})
+}
+
+// stopTask stops a task.
+func (c *calls) stopTask(task Stopper, cause error, done func()) {
+	c.hooks.Add(func() {
+		c.call("Stop", func() error { task.Stop(cause); return nil }, func(error) { done() })
+	})
+}
+
+// job is a tick for a task.
+type job struct {
+	*entry // its lease, partition and dropped, which never change
+	task   Task
+	spec   *Spec
+	begin  *ticking.Begin
+}
+
+// tick has a tick handled. done gets whether it counts as fired, and the state that it saved, if it did.
+func (c *calls) tick(j job, done func(fired bool, state *[]byte)) {
+	c.workers.Add(func() {
+		if j.dropped.Load() || j.lease.Remaining() == 0 {
+			c.metrics.Inc(metrics.Ticks.With(metrics.TickLost))
+			done(false, nil)
+			return
+		}
+		c.handle(&j, done)
+	})
+}
+
+func (c *calls) handle(j *job, done func(fired bool, state *[]byte)) {
+	t := newTick(j.lease, j.spec, j.begin)
+	if now, known := c.times.now(int(j.partition)); known {
+		t.Late = time.Duration(max(0, now-j.begin.At)) * time.Millisecond
+	}
+	if !t.Manual {
+		c.metrics.Observe(metrics.TickLateness, t.Late.Seconds())
+	}
+	c.figures.running.Add(1)
+	began, ctx := time.Now(), j.lease.Context()
+	c.call("Tick", func() error { return j.task.Tick(ctx, t) }, func(err error) {
+		c.figures.running.Add(-1)
+		c.metrics.Observe(metrics.TickDuration, time.Since(began).Seconds())
+		switch {
+		case j.lease.Remaining() == 0, err != nil && ctx.Err() != nil: // who gives up since the lease has ended has not done the tick
+			c.metrics.Inc(metrics.Ticks.With(metrics.TickLost))
+			done(false, nil)
+		case err != nil:
+			c.metrics.Inc(metrics.Ticks.With(metrics.TickFailed))
+			c.log.Warn("a tick failed", 1, "example", t.ID(), "err", err)
+			done(true, nil)
+		case t.saved:
+			c.metrics.Inc(metrics.Ticks.With(metrics.TickOK))
+			done(true, &t.state)
+		default:
+			c.metrics.Inc(metrics.Ticks.With(metrics.TickOK))
+			done(true, nil)
+		}
+	})
+}
+
+// save stores a checkpoint that was set, and waits until it is stored. cancel ends that.
+func (c *calls) save(l api.Lease, text string, done func()) (cancel func()) {
+	ctx, cancel := context.WithTimeout(l.Context(), stepTimeout)
+	c.chores.Add(func() {
+		defer cancel()
+		err := l.SaveCheckpoint(ctx, text)
+		if err != nil && !errors.Is(err, context.Canceled) && l.Remaining() > 0 {
+			c.metrics.Inc(metrics.ScheduleErrors.With(metrics.ErrorSave))
+			c.log.Warn("the checkpoint of a tick was not stored at once; a crash would repeat the tick", 1, "example", l.Stream(), "err", err)
+		}
+		done()
+	})
+	return cancel
+}
+
+// end ends an ownership whose task is stopped.
+func (c *calls) end(l api.Lease, how leaving) {
+	switch how.how {
+	case failed:
+		c.ends.Ended(l, how.cause)
+	case replaced, deleted:
+		if how.how == deleted {
+			l.DropCheckpoint()
+		}
+		c.chores.Add(func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(l.Context()), stepTimeout)
+			defer cancel()
+			_ = l.Done(ctx) // whatever comes of it, nothing is owned any more: what has failed is tried on by the engine
+			c.ends.Ended(l, nil)
+		})
+	default:
+		c.ends.Ended(l, nil)
+	}
+}
