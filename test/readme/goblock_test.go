@@ -103,6 +103,8 @@ import (
 	"github.com/streamlease/streamlease/engine/feed"
 	"github.com/streamlease/streamlease/engine/feed/feedtest"
 	"github.com/streamlease/streamlease/engine/preflight"
+	"github.com/streamlease/streamlease/engine/schedule"
+	"github.com/streamlease/streamlease/engine/schedule/scheduletest"
 	leases "github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 	"github.com/streamlease/streamlease/wheel"
@@ -131,6 +133,8 @@ var (
 	_ preflight.Report
 	_ feed.Config
 	_ feedtest.Feed
+	_ schedule.Config
+	_ scheduletest.Fired
 	_ leases.Pipeline
 	_ scan.Config
 	_ wheel.Config
@@ -140,6 +144,7 @@ var (
 	option    rueidis.ClientOption
 	e         *engine.Engine
 	publisher *engine.Publisher
+	table     *schedule.Table
 	inspector *scan.Inspector
 	handler   api.Handler
 	lease     api.Lease
