@@ -2,6 +2,8 @@ package schedule_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -49,9 +51,9 @@ type process struct {
 	stopped []error
 }
 
-func newFleet(t *testing.T, client rueidis.Client) *fleet {
+func newFleet(t *testing.T, client rueidis.Client, opts ...engine.PublisherOption) *fleet {
 	t.Helper()
-	table, err := schedule.NewTable(client, service)
+	table, err := schedule.NewTable(client, service, opts...)
 	require.NoError(t, err)
 	return &fleet{t: t, table: table}
 }
@@ -249,4 +251,45 @@ func TestAnotherProcessGoesOnWhenOneIsCutOff(t *testing.T) {
 	link.Restore()
 	require.NoError(t, other.stop())
 	require.NoError(t, cut.stop())
+}
+
+// Schedules of several partitions, on several masters, tick in two processes, and in one when the other has ended.
+func TestSchedulesOnACluster(t *testing.T) {
+	cluster := servers.NewCluster(t, servers.ClusterOptions{Replicas: -1})
+	client, err := rueidis.NewClient(cluster.ClientOption())
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	partitions := engine.WithPartitions(4)
+	f := newFleet(t, client, partitions)
+	processes := []*process{f.start(cluster.ClientOption(), partitions), f.start(cluster.ClientOption(), partitions)}
+	names := make([]string, 40)
+	specs := make([]schedule.Spec, len(names))
+	for i := range names {
+		names[i] = fmt.Sprintf("monitor {%d}", i)
+		specs[i] = schedule.Spec{Name: names[i], Every: 300 * time.Millisecond}
+	}
+	f.put(specs...)
+	tickBy := func(by ...*process) func() bool {
+		return func() bool {
+			for _, name := range names {
+				if all := f.of(name); len(all) < 2 || !slices.Contains(by, all[len(all)-1].by) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	until(t, "all tick", tickBy(processes...))
+	require.NoError(t, processes[0].stop())
+	until(t, "all tick in the other process", tickBy(processes[1]))
+
+	seen := 0
+	for status, err := range f.table.List(t.Context(), schedule.Filter{Prefix: "monitor"}) {
+		require.NoError(t, err)
+		require.NoError(t, status.Err)
+		require.Contains(t, status.Owner, processes[1].engine.ID())
+		seen++
+	}
+	require.Equal(t, len(names), seen)
+	require.NoError(t, processes[1].stop())
 }
