@@ -24,8 +24,9 @@ func (w *tableWorld) until(what string, ok func() bool) {
 	require.True(w.t, wait.For(time.Minute, 5*time.Millisecond, ok), what)
 }
 
-// run runs an engine, and its auditor, which waits for 50 ms where it usually waits for 10 min, until the test ends.
-func (w *tableWorld) run(h api.Handler) {
+// run runs an engine until the test ends; and from when on something is so, its auditor, which waits for 50 ms where it usually waits for 10
+// min. The auditor reads the table once.
+func (w *tableWorld) run(h api.Handler, when func() bool) {
 	w.t.Helper()
 	e, err := engine.Open(w.server.ClientOption(), tableService, engine.WithLogger(slog.New(slog.DiscardHandler)), engine.WithDrainTimeout(time.Second))
 	require.NoError(w.t, err)
@@ -33,6 +34,7 @@ func (w *tableWorld) run(h api.Handler) {
 	ended := make(chan error, 2)
 	go func() { ended <- e.Run(ctx, h) }()
 	w.until("the engine is ready", func() bool { return e.Ready(w.ctx) == nil })
+	w.until("the audit may begin", when)
 	a := auditorOf(e, w.layout, sumlog.New(e.Logger()), func(metrics.ScheduleAudit) {})
 	a.grace = 50 * time.Millisecond
 	go func() { a.run(ctx); ended <- nil }()
@@ -57,7 +59,7 @@ func TestAuditOnServers(t *testing.T) {
 					return api.Permanent(errors.New("no"))
 				}
 				return nil
-			}))
+			}), func() bool { return w.num("XLEN", w.keys.DeadLetters) == 1 && w.num("EXISTS", w.keys.Lease("poison")) == 0 })
 			for _, name := range []string{"kept", "lost", "{lost}, too"} {
 				w.until(name+" is owned", func() bool { return w.num("EXISTS", w.keys.Lease(name)) == 1 })
 			}
