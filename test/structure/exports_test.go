@@ -29,6 +29,9 @@ var stable = map[string][]string{
 	"engine/preflight":     nil,
 	"engine/feed":          nil,
 	"engine/feed/feedtest": nil,
+	"engine/schedule":      nil,
+
+	"engine/schedule/scheduletest": nil,
 
 	"cluster": {
 		"Config", "Config.Validate", "Config.WithDefaults",
