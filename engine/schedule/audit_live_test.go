@@ -59,7 +59,9 @@ func TestAuditOnServers(t *testing.T) {
 					return api.Permanent(errors.New("no"))
 				}
 				return nil
-			}), func() bool { return w.num("XLEN", w.keys.DeadLetters) == 1 && w.num("EXISTS", w.keys.Lease("poison")) == 0 })
+			}), func() bool {
+				return w.num("XLEN", w.keys.DeadLetters) == 1 && w.num("EXISTS", w.keys.Lease("poison")) == 0
+			})
 			for _, name := range []string{"kept", "lost", "{lost}, too"} {
 				w.until(name+" is owned", func() bool { return w.num("EXISTS", w.keys.Lease(name)) == 1 })
 			}
