@@ -24,7 +24,8 @@ type Status struct {
 	Paused bool
 	Note   string
 
-	// Last is the time of the last tick that is known to have been fired, by its grid; it may be up to a second behind. Zero: none.
+	// Last is the time of the last tick that is known to have been fired, by its grid, or of one that was skipped after it, which Missed counts.
+	// It may be up to a second behind. Zero: none.
 	Last time.Time
 	// Next is the time of the next tick, and Following those after it. Zero: there is none, such as while it is paused, or after Spec.End.
 	// If Last is older than it should be, the ticks between are late or were missed.

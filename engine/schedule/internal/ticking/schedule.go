@@ -28,7 +28,7 @@ type Terms struct {
 
 // Done is what is stored of a schedule: what its owners have done.
 type Done struct {
-	Last      int64  // ticks up to there have begun, or were missed; 0: none in this incarnation
+	Last      int64  // the last tick that has begun, or was missed after that; 0: none in this incarnation
 	Number    uint64 // of the last one that was done
 	Missed    int    // ticks missed since then
 	Triggered int64  // the last trigger that was handled
@@ -40,13 +40,15 @@ type Schedule struct {
 	points timing.Points
 	done   Done
 
-	from  int64 // ticks up to there have begun, were missed, or are ready
-	begun int64 // the last that has begun; 0: none in this incarnation
+	from  int64 // nothing is due up to there any more
+	seen  int64 // the last tick that has begun, was missed, or is ready; 0: none in this incarnation
+	begun bool  // one has begun in this incarnation, manual ones aside
 	since int64 // from when on the spec holds
 
-	missed  int   // since the last one that has begun
-	ready   int64 // the tick that begins next; 0: none
-	readyAt int64 // when it begins at the earliest
+	missed  int    // since the last one that has begun
+	ready   int64  // the tick that begins next; 0: none
+	readyAt int64  // when it begins at the earliest
+	before  before // it was ready
 
 	number    uint64 // of the last one that has begun
 	trigger   int64  // the last one that was asked for
@@ -54,6 +56,12 @@ type Schedule struct {
 
 	paused  bool
 	running bool
+}
+
+// before is what was stored as Last and Missed before a tick was ready, which has not begun.
+type before struct {
+	seen   int64
+	missed int
 }
 
 // Begin is a tick that begins.
@@ -80,7 +88,7 @@ type Counts struct {
 
 // New returns the state of a schedule as its last owner left it.
 func New(t Terms, since int64, paused bool, trigger int64, done Done) *Schedule {
-	s := &Schedule{terms: t, done: done, begun: done.Last, since: since, missed: done.Missed, number: done.Number,
+	s := &Schedule{terms: t, done: done, seen: done.Last, begun: done.Last != 0, since: since, missed: done.Missed, number: done.Number,
 		trigger: trigger, triggered: done.Triggered, paused: paused}
 	s.points, s.from = timing.From(t.Timing, t.Name, t.Soon, since, done.Last)
 	return s
@@ -93,7 +101,7 @@ func (s *Schedule) Edit(t Terms, since int64, paused bool, trigger int64) {
 		s.ready = 0 // what is due while it is paused is not missed
 	}
 	s.paused = paused
-	same := since == s.since && t.Timing == s.terms.Timing
+	same := since == s.since && t.Timing == s.terms.Timing && t.Soon == s.terms.Soon
 	s.terms, s.since = t, since
 	if same {
 		return
@@ -102,7 +110,11 @@ func (s *Schedule) Edit(t Terms, since int64, paused bool, trigger int64) {
 		s.ready = 0
 		s.missed++
 	}
-	s.points, s.from = timing.From(t.Timing, t.Name, t.Soon, since, s.begun)
+	last := int64(0)
+	if s.begun {
+		last = s.seen // as the next owner will have it
+	}
+	s.points, s.from = timing.From(t.Timing, t.Name, t.Soon, since, last)
 }
 
 // Wake looks at what is due.
@@ -153,9 +165,10 @@ func (s *Schedule) collect(now int64, st *Step) {
 	if n == 0 {
 		return
 	}
-	s.from = at
+	was := before{s.seen, s.missed}
+	s.from, s.seen = at, at
 	if s.ready != 0 { // it has waited for longer than there was time
-		s.ready = 0
+		s.ready, was = 0, s.before
 		s.missed++
 		st.Missed++
 	}
@@ -165,7 +178,7 @@ func (s *Schedule) collect(now int64, st *Step) {
 		s.missed += n
 		st.Overlapped += n
 	case late <= Grace:
-		s.getReady(at, now, n, st)
+		s.getReady(was, now, n, st)
 	case s.terms.Skip:
 		s.missed += n
 		st.Missed += n
@@ -174,15 +187,15 @@ func (s *Schedule) collect(now int64, st *Step) {
 		st.Missed += n - 1
 		st.TooLate++
 	default:
-		s.getReady(at, now+s.spread(now, late, n), n, st)
+		s.getReady(was, now+s.spread(now, late, n), n, st)
 	}
 }
 
 // getReady has the last one of n ticks begin at a time.
-func (s *Schedule) getReady(at, when int64, n int, st *Step) {
+func (s *Schedule) getReady(was before, when int64, n int, st *Step) {
 	s.missed += n - 1
 	st.Missed += n - 1
-	s.ready, s.readyAt = at, when
+	s.ready, s.readyAt, s.before = s.seen, when, was
 }
 
 // window is how late a tick may begin.
@@ -215,7 +228,7 @@ func (s *Schedule) spread(now, late int64, missed int) int64 {
 
 func (s *Schedule) beginReady() *Begin {
 	b := &Begin{At: s.ready, Missed: s.missed}
-	s.begun, s.ready, s.missed = s.ready, 0, 0
+	s.begun, s.ready, s.missed = true, 0, 0
 	return s.begin(b)
 }
 
@@ -239,13 +252,12 @@ func (s *Schedule) End(fired bool) Done {
 	if !fired {
 		return s.done
 	}
-	s.done = Done{Last: s.from, Number: s.number, Missed: s.missed, Triggered: s.triggered}
+	s.done = Done{Last: s.seen, Number: s.number, Missed: s.missed, Triggered: s.triggered}
 	switch {
-	case s.begun == 0: // only manual ones so far
-		s.done.Last = 0
-		s.done.Missed = 0
+	case !s.begun: // only manual ones so far
+		s.done.Last, s.done.Missed = 0, 0
 	case s.ready != 0: // it has not begun
-		s.done.Last = s.ready - 1
+		s.done.Last, s.done.Missed = s.before.seen, s.before.missed
 	}
 	return s.done
 }

@@ -182,6 +182,32 @@ func TestEditWhileATickIsAtWork(t *testing.T) {
 	require.Greater(t, next.WakeAt, st.WakeAt+20*second, "it had its first tick")
 }
 
+// Whoever owns a schedule after an edit, the first tick comes an interval after the last one: what a manual tick stores does not move it.
+func TestEditThenAManualTickThenAnotherOwner(t *testing.T) {
+	last := first(22*hour, start)
+	s := New(every(22*hour), start, false, 0, Done{Last: last, Number: 1})
+	now := last + 13*hour + second
+	s.Wake(now)
+	terms := every(24 * hour)
+	terms.Timing = timing.NewEvery(24*hour, 11*hour, 0, 0)
+	s.Edit(terms, now, false, now*1000)
+	at := s.Stepped(now)
+	require.True(t, at.Begin.Manual)
+	done := s.End(true)
+	require.Equal(t, last, done.Last)
+	require.Equal(t, s.Wake(now).WakeAt, New(terms, now, false, now*1000, done).Wake(now).WakeAt)
+	require.LessOrEqual(t, s.Wake(now).WakeAt, last+24*hour)
+}
+
+func TestEditOfFirst(t *testing.T) {
+	terms := every(22 * hour)
+	s := New(terms, start, false, 0, Done{})
+	require.Equal(t, first(22*hour, start), s.Wake(start).WakeAt)
+	terms.Soon = true
+	s.Edit(terms, start, false, 0)
+	require.Equal(t, New(terms, start, false, 0, Done{}).Wake(start).WakeAt, s.Wake(start).WakeAt)
+}
+
 func TestPauseMissesNothing(t *testing.T) {
 	s := New(every(minute), start, false, 0, Done{Last: start})
 	s.Edit(every(minute), start, true, 0)
