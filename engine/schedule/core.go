@@ -126,8 +126,8 @@ func (k *core) lookAtClocks() {
 	if now < k.lookAt {
 		return
 	}
-	k.lookAt = now + int64(timesEvery)
-	changed, stepped := k.times.lookAll()
+	changed, stepped, next := k.times.lookAll()
+	k.lookAt = now + int64(next)
 	for _, p := range stepped {
 		k.metrics.Inc(metrics.ClockSteps)
 		k.log.Warn("the clock of a server has stepped; ticks are timed by it", 1, "partition", p)

@@ -440,6 +440,25 @@ func TestClockOfTheServer(t *testing.T) {
 	})
 }
 
+// What is owned before the server's clock is known ticks as soon as it is.
+func TestClockIsNotKnownYet(t *testing.T) {
+	bubble(t, Config{}, func(w *world) {
+		w.mu.Lock()
+		w.timeless = true
+		w.mu.Unlock()
+		w.core.times.parts[0].known.Store(false)
+		w.put(aligned("a", time.Second))
+		w.own("a")
+		w.pass(1800 * time.Millisecond)
+		require.Empty(t, w.ticks())
+		w.mu.Lock()
+		w.timeless = false
+		w.mu.Unlock()
+		w.pass(3 * timesSoon)
+		require.NotEmpty(t, w.ticks())
+	})
+}
+
 func (w *world) step(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

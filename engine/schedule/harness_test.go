@@ -24,22 +24,23 @@ type world struct {
 	core *core
 	stop func()
 
-	mu     sync.Mutex
-	rows   map[string]*record.Row
-	failed error         // of the table
-	ahead  time.Duration // the server's clock, before that of the bubble
-	ended  map[api.Lease]error
-	fired  []Tick
-	task   func(ctx context.Context, t *Tick) error // nil: nothing
-	opened []Owned
-	log    []string // of tasks with hooks
-	openAs func(o Owned) (Task, error)
+	mu       sync.Mutex
+	rows     map[string]*record.Row
+	failed   error         // of the table
+	ahead    time.Duration // the server's clock, before that of the bubble
+	timeless bool          // its clock is not known
+	ended    map[api.Lease]error
+	fired    []Tick
+	task     func(ctx context.Context, t *Tick) error // nil: nothing
+	opened   []Owned
+	log      []string // of tasks with hooks
+	openAs   func(o Owned) (Task, error)
 }
 
 func newWorld(t *testing.T, c Config) *world {
 	w := &world{T: t, rows: make(map[string]*record.Row), ended: make(map[api.Lease]error)}
 	k, err := newCore(coreParts{
-		open: w.open, cfg: c, table: w, ends: w, serverTime: func(int) (time.Time, bool) { return w.now(), true },
+		open: w.open, cfg: c, table: w, ends: w, serverTime: func(int) (time.Time, bool) { return w.now(), w.tellsTime() },
 		partitionOf: func(string) int { return 0 }, partitions: 1, log: slog.New(slog.DiscardHandler), service: t.Name(),
 	})
 	require.NoError(t, err)
@@ -73,6 +74,12 @@ func (w *world) now() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return time.Now().Add(w.ahead)
+}
+
+func (w *world) tellsTime() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.timeless
 }
 
 // Rows is the table.

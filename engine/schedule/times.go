@@ -8,6 +8,7 @@ import (
 const (
 	// timesEvery is how often the clocks of the servers are looked at.
 	timesEvery = time.Second
+	timesSoon  = 20 * time.Millisecond
 
 	// step is by how much the clock of a server may differ from what timers were filed by.
 	step = 100 * time.Millisecond
@@ -79,10 +80,14 @@ func (t *times) look(p int) change {
 }
 
 // lookAll looks at all partitions. changed says of which the timers are to be filed again, nil if of none; steps are those whose
-// clock was another one before.
-func (t *times) lookAll() (changed []bool, steps []int) {
+// clock was another one before. next is how long that lasts: less where a clock is not known yet, as in the first moments.
+func (t *times) lookAll() (changed []bool, steps []int, next time.Duration) {
+	next = timesEvery
 	for p := range t.parts {
 		found := t.look(p)
+		if !t.parts[p].known.Load() {
+			next = timesSoon
+		}
 		if found == asBefore {
 			continue
 		}
@@ -94,5 +99,5 @@ func (t *times) lookAll() (changed []bool, steps []int) {
 		}
 		changed[p] = true
 	}
-	return changed, steps
+	return changed, steps, next
 }
