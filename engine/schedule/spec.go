@@ -25,8 +25,8 @@ type First uint8
 const (
 	// FirstDefault is Soon with Every, and OnGrid with Cron.
 	FirstDefault First = iota
-	// Soon fires one tick off the grid, within the shorter of Every and 10 s after the schedule was created, edited or resumed for the
-	// first time; its name decides when. Then the grid begins.
+	// Soon has a first tick within the shorter of Every and 10 s after the schedule was created (or, if it had none until then, edited or
+	// resumed): one off the grid, at a time that its name decides, unless the grid has one by then.
 	Soon
 	// OnGrid fires none but those of the grid.
 	OnGrid

@@ -13,7 +13,8 @@ type Points struct {
 // From returns the points of a schedule, and from which time on they count: those after from.
 //
 // since is when the schedule was created, edited or resumed; nothing before it is missed. last is the nominal time of the last tick that was
-// done, 0 if none was in this incarnation. soon asks for a first tick within the shorter of the interval and 10 s from since.
+// done, 0 if none was in this incarnation. soon asks for a first tick within the shorter of the interval and 10 s from since: one off the
+// grid, unless the grid has one by then, which would come right before or after it.
 //
 // After an edit the first tick is the next one of the new timing, or an interval after the last one, whichever is first: an
 // interval of 22 h that becomes one of 24 h leaves no gap of 45 h. What is returned depends on the arguments alone, so all owners agree
@@ -21,22 +22,22 @@ type Points struct {
 func From(t Timing, name string, soon bool, since, last int64) (p Points, from int64) {
 	since, last = min(max(since, 0), horizon), min(max(last, 0), horizon)
 	p.Timing, from = t, max(last, since-1)
-	off := int64(0)
+	off, before := int64(0), int64(0) // a point of the grid up to before is as good
 	switch {
 	case last == 0 && soon:
 		within := int64(soonest)
 		if t.every > 0 {
 			within = min(within, t.every)
 		}
-		off = since + Spread(name, within)
+		off, before = since+Spread(name, within), since+within
 	case last > 0 && last < since && t.every > 0:
 		off = last + t.every
+		before = off
 	}
 	if off <= from || !t.bounds(off) {
 		return p, from
 	}
-	// If a point of the grid comes first, that is the first tick.
-	if at, ok := t.Next(from); !ok || off < at {
+	if at, ok := t.Next(from); !ok || at > before {
 		p.Off = off
 	}
 	return p, from
