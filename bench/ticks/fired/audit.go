@@ -1,0 +1,277 @@
+package fired
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/bench/measure"
+)
+
+const (
+	// edge is how far off a moment may be that is known by a clock of another process, the server's included, or by the time that a note
+	// took.
+	edge = 200 * time.Millisecond
+	// catchUp is over how long ticks are spread that a new owner has missed.
+	catchUp = 10 * time.Second
+)
+
+// Audit compares what was fired with what was due.
+type Audit struct {
+	Session  time.Duration // TTL: how long it takes until somebody else owns what a process had
+	Unsaved  time.Duration // what was fired that long before a trouble may come again
+	Within   time.Duration // in which a change has to be in force
+	Zero     time.Duration // wall-clock time since the epoch when the clock of journals was 0
+	End      time.Duration // until when ticks have to be fired
+	Changes  [][]Change    // by schedule, in their order
+	Troubles []Trouble
+
+	notes [][]noted // by schedule
+	late  struct{ all, calm measure.Recorder }
+	force map[What][]time.Duration
+}
+
+// noted is a note and whose it is.
+type noted struct {
+	Note
+	process string
+}
+
+// Add takes in notes of a process.
+func (a *Audit) Add(process string, all []Note) {
+	for _, n := range all {
+		if n.Kind == Stalled {
+			a.Troubles = append(a.Troubles, Trouble{Name: Stood, Process: process, From: time.Duration(n.Nominal), Until: n.At})
+			continue
+		}
+		for int(n.Schedule) >= len(a.notes) {
+			a.notes = append(a.notes, nil)
+		}
+		a.notes[n.Schedule] = append(a.notes[n.Schedule], noted{n, process})
+	}
+}
+
+// Stood is the name of the trouble that a process did not run, which it finds by itself.
+const Stood = "did not run"
+
+// Run checks everything.
+func (a *Audit) Run() (f Findings) {
+	a.force = make(map[What][]time.Duration)
+	for schedule := range a.Changes {
+		if schedule >= len(a.notes) {
+			a.notes = append(a.notes, nil)
+		}
+		a.schedule(schedule, &f)
+	}
+	f.InForce = make(map[What]measure.Latency)
+	for what, all := range a.force {
+		f.InForce[what] = latencyOf(all)
+	}
+	f.Late, f.Calm = measure.LatencyOf(a.late.all.Read()), measure.LatencyOf(a.late.calm.Read())
+	return f
+}
+
+// ms is a time on the clock of journals in milliseconds since the epoch.
+func (a *Audit) ms(at time.Duration) int64 { return (a.Zero + at).Milliseconds() }
+
+// line is what is known of one schedule.
+type line struct {
+	*Audit
+	f       *Findings
+	number  int
+	changes []Change
+	notes   []noted // by time
+	busy    []span  // when handlers ran that took long
+	paused  []span
+	young   span // of a grid whose first tick was not fired yet: until its owner has to know of it
+}
+
+type span struct{ from, until time.Duration }
+
+func has(all []span, at time.Duration) bool {
+	return slices.ContainsFunc(all, func(s span) bool { return at >= s.from-edge && at <= s.until+edge })
+}
+
+func (a *Audit) schedule(number int, f *Findings) {
+	l := &line{Audit: a, f: f, number: number, changes: a.Changes[number], notes: a.notes[number]}
+	slices.SortStableFunc(l.notes, func(x, y noted) int { return cmp.Or(cmp.Compare(x.At, y.At), cmp.Compare(x.Token, y.Token)) })
+	l.spans()
+	l.owners()
+	l.ticks()
+	l.grid()
+	l.inForce()
+}
+
+// spans finds when the schedule was paused, and when its handler ran for long.
+func (l *line) spans() {
+	for _, c := range l.changes {
+		switch c.What {
+		case Pause:
+			l.paused = append(l.paused, span{c.From, 1 << 62})
+		case Resume, Remove:
+			if n := len(l.paused); n > 0 && l.paused[n-1].until == 1<<62 {
+				l.paused[n-1].until = c.Until
+			}
+		}
+	}
+	begun := make(map[api.Token]time.Duration)
+	for _, n := range l.notes {
+		switch n.Kind {
+		case Fired, Manual:
+			begun[n.Token] = n.At
+		case Ended:
+			l.busy = append(l.busy, span{begun[n.Token], n.At})
+		}
+	}
+}
+
+// owners checks that owners follow each other, and that each gets the state of the one before.
+func (l *line) owners() {
+	var token api.Token     // the greatest so far
+	var released bool       // the last ownership was handed back
+	var saved, before int64 // by ticks, and by the one before
+	for _, n := range l.notes {
+		if n.Token < token && (n.Kind == Fired || n.Kind == Manual) {
+			l.f.Stale++
+			l.f.name("schedule %d: the tick of %d was fired under %d by %s at %v, when the owner was %d", l.number, n.Nominal, n.Token, n.process, n.At, token)
+		}
+		token = max(token, n.Token)
+		switch n.Kind {
+		case Fired, Manual:
+			before, saved = saved, n.Nominal
+		case Failed:
+			saved = before
+		case Opened:
+			l.f.Ownerships++
+			if released && n.Nominal != saved && !l.excused(n.At, l.among(n.At-l.Session, n.At), true) {
+				l.f.Forgotten++
+				l.f.name("schedule %d: %s got the state of %d at %v, and not that of %d", l.number, n.process, n.Nominal, n.At, saved)
+			}
+			saved = n.Nominal
+		case Deleted:
+			saved = 0
+		case Lost:
+			l.f.Losses++
+		}
+		released = n.Kind == Released
+	}
+}
+
+// among are the processes that noted something of the schedule between two times, or last before.
+func (l *line) among(from, until time.Duration) (all []string) {
+	for i, n := range l.notes {
+		if n.At > until {
+			break
+		}
+		if n.At >= from || i+1 < len(l.notes) && l.notes[i+1].At >= from || i+1 == len(l.notes) {
+			all = append(all, n.process)
+		}
+	}
+	return all
+}
+
+// excused reports whether a trouble explains that something did not happen at a time: it struck, or its effects lasted. Quiet ones do only
+// where any trouble counts.
+func (l *line) excused(at time.Duration, processes []string, loud bool) bool {
+	return slices.ContainsFunc(l.Troubles, func(t Trouble) bool {
+		return (!loud || !t.Quiet) && t.overlaps(at-l.Session-catchUp-2*edge, at+edge) && t.of(l.number, processes)
+	})
+}
+
+// ticks checks each tick by itself, and against earlier ones of the same time.
+func (l *line) ticks() {
+	first := make(map[int64]noted)
+	last := make(map[api.Token]int64)
+	off := make(map[uint32]int) // ticks off the grid, by generation
+	repeated := 0
+	for _, n := range l.notes {
+		if n.Kind == Manual {
+			l.f.Ticks++
+			l.f.Manual++
+		}
+		if n.Kind != Fired {
+			continue
+		}
+		l.f.Ticks++
+		l.late.all.Observe(n.Late)
+		if !l.excused(n.At, l.among(n.At, n.At), false) && !has(l.paused, n.At-l.Session) {
+			l.late.calm.Observe(n.Late)
+		}
+		if g, ok := l.gridOf(n.Generation); !ok || !g.has(n.Nominal) {
+			if off[n.Generation]++; !ok || off[n.Generation] > l.starts(n.Generation) {
+				l.f.OffGrid++
+				l.f.name("schedule %d: %s fired a tick of %d at %v, which is on no grid of generation %d", l.number, n.process, n.Nominal, n.At, n.Generation)
+			}
+		}
+		if before, ok := last[n.Token]; ok && n.Nominal <= before {
+			l.f.Disordered++
+			l.f.name("schedule %d: %s fired the tick of %d at %v after that of %d under %d", l.number, n.process, n.Nominal, n.At, before, n.Token)
+		}
+		last[n.Token] = n.Nominal
+		if before, again := first[n.Nominal]; again && before.Token != n.Token {
+			repeated++
+			l.repeat(before, n)
+		}
+		first[n.Nominal] = n
+		l.obsolete(n)
+	}
+	l.f.MostOfOne = max(l.f.MostOfOne, repeated)
+}
+
+// gridOf is the grid of a generation.
+func (l *line) gridOf(generation uint32) (g Grid, ok bool) {
+	for _, c := range l.changes {
+		if c.Generation == generation && c.What != Remove {
+			return c.Grid, true
+		}
+	}
+	return g, false
+}
+
+// starts is how often a generation may have a tick off its grid: after it was made, and after each time that it was resumed. A spec with other
+// info has the tick of the one before.
+func (l *line) starts(generation uint32) (n int) {
+	for _, c := range l.changes {
+		if c.Generation == generation && (c.What == Create || c.What == Retime || c.What == Resume || c.What == Reword) {
+			n++
+		}
+	}
+	return n
+}
+
+// repeat judges a tick that came again under another token.
+func (l *line) repeat(before, now noted) {
+	for _, t := range l.Troubles {
+		if !t.Quiet && t.of(l.number, []string{before.process}) && before.At >= t.From-l.Unsaved && before.At <= t.Until+l.Unsaved && now.At >= t.From {
+			l.f.Repeated++
+			return
+		}
+	}
+	l.f.Unexcused++
+	l.f.name("schedule %d: the tick of %d was fired by %s at %v under %d, and again by %s at %v under %d", l.number, now.Nominal,
+		before.process, before.At, before.Token, now.process, now.At, now.Token)
+}
+
+// obsolete finds ticks of a spec that is not in force any more, and of a paused schedule.
+func (l *line) obsolete(n noted) {
+	for i, c := range l.changes {
+		after := c.Until+l.Within < n.At && !l.disturbed(c.From, n.At)
+		old := n.Generation < c.Generation && (c.What != Pause && c.What != Trigger)
+		paused := c.What == Pause && (i+1 == len(l.changes) || n.At < l.changes[i+1].From)
+		if after && (old || paused) {
+			l.f.Obsolete++
+			l.f.name("schedule %d: %s fired the tick of %d at %v by generation %d, %v after it was %s", l.number, n.process, n.Nominal, n.At, n.Generation,
+				n.At-c.Until, c.What)
+			return
+		}
+	}
+}
+
+// disturbed reports whether any trouble may have kept the owner from hearing of a change.
+func (l *line) disturbed(from, until time.Duration) bool {
+	processes := l.among(from, until)
+	return slices.ContainsFunc(l.Troubles, func(t Trouble) bool {
+		return t.overlaps(from-l.Session-catchUp, until) && t.of(l.number, processes)
+	})
+}
