@@ -7,19 +7,11 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/bench/soak/storm"
 )
 
 // maxNamed is how many faults of a kind are named.
 const maxNamed = 20
-
-// struck is a trouble that struck, on the clock of journals.
-type struck struct {
-	name        string
-	process     string           // empty: servers, hence all processes
-	hit         *cluster.SlotSet // what servers had; nil: all of them
-	from, until time.Duration
-}
 
 // Findings are what the notes show.
 type Findings struct {
@@ -51,7 +43,7 @@ func (f *Findings) name(format string, args ...any) {
 // audit compares what was handled with what there was.
 type audit struct {
 	notes    [][]noted // by stream
-	troubles []struck
+	troubles []storm.Struck
 	session  time.Duration // TTL
 	interval time.Duration // what was handled that long before a trouble may come again
 	slots    func(stream int) (own, partition uint16)
@@ -66,7 +58,7 @@ type noted struct {
 func (a *audit) add(process string, all []note) {
 	for _, n := range all {
 		if n.kind == stalled {
-			a.troubles = append(a.troubles, struck{stood, process, nil, time.Duration(n.id.ms), n.at})
+			a.troubles = append(a.troubles, storm.Struck{Name: storm.Stood, Process: process, From: time.Duration(n.id.ms), Until: n.at})
 			continue
 		}
 		for int(n.stream) >= len(a.notes) {
@@ -175,15 +167,15 @@ func (a *audit) stream(number int, there []id, f *Findings) {
 
 // forced reports whether a trouble explains that an ownership was lost.
 func (a *audit) forced(n noted, partition uint16) bool {
-	return slices.ContainsFunc(a.troubles, func(t struck) bool {
-		return !quiet[t.name] && (t.process == n.process || t.hits(partition)) && n.at >= t.from && n.at <= t.until+a.session+a.interval
+	return slices.ContainsFunc(a.troubles, func(t storm.Struck) bool {
+		return !t.Quiet() && (t.Process == n.process || t.Hits(partition)) && n.at >= t.From && n.at <= t.Until+a.session+a.interval
 	})
 }
 
 // mayForget reports whether a failover may have forgotten what was written to a slot at some time.
 func (a *audit) mayForget(slot uint16, at time.Duration) bool {
 	for _, t := range a.troubles {
-		if t.name == crashed && t.hits(slot) && at >= t.from-replicates && at <= t.until {
+		if t.Name == storm.Crashed && t.Hits(slot) && at >= t.From-replicates && at <= t.Until {
 			return true
 		}
 	}
@@ -192,9 +184,6 @@ func (a *audit) mayForget(slot uint16, at time.Duration) bool {
 
 // replicates is how long a replica may be behind.
 const replicates = time.Second
-
-// hits reports whether a trouble was one of the server that had a slot.
-func (t struck) hits(slot uint16) bool { return t.process == "" && (t.hit == nil || t.hit.Has(slot)) }
 
 // repeat judges a message that came again under another token.
 func (a *audit) repeat(stream int, partition uint16, before, now noted, rewound bool, f *Findings) {
@@ -207,10 +196,10 @@ func (a *audit) repeat(stream int, partition uint16, before, now noted, rewound 
 		return
 	}
 	for _, t := range a.troubles {
-		if !quiet[t.name] && (t.process == before.process || t.hits(partition)) &&
-			before.at >= a.unsaved(t, partition) && before.at <= t.until+a.interval && now.at >= t.from {
+		if !t.Quiet() && (t.Process == before.process || t.Hits(partition)) &&
+			before.at >= a.unsaved(t, partition) && before.at <= t.Until+a.interval && now.at >= t.From {
 			f.Repeated++
-			f.After[t.name]++
+			f.After[t.Name]++
 			return
 		}
 	}
@@ -221,13 +210,13 @@ func (a *audit) repeat(stream int, partition uint16, before, now noted, rewound 
 
 // unsaved returns since when positions may not have been stored that were lost to a trouble: for longer than usual while servers were in
 // trouble just before.
-func (a *audit) unsaved(t struck, partition uint16) time.Duration {
-	since := t.from - a.interval
+func (a *audit) unsaved(t storm.Struck, partition uint16) time.Duration {
+	since := t.From - a.interval
 	for again := true; again; {
 		again = false
 		for _, x := range a.troubles {
-			if x.hits(partition) && !harmless[x.name] && x.from-a.interval < since && x.until >= since {
-				since, again = x.from-a.interval, true
+			if x.Hits(partition) && !x.Harmless() && x.From-a.interval < since && x.Until >= since {
+				since, again = x.From-a.interval, true
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package handling
 
 import (
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/bench/soak/storm"
 	"github.com/streamlease/streamlease/cluster"
 )
 
@@ -31,8 +31,12 @@ func slots(all ...uint16) *cluster.SlotSet {
 	return set
 }
 
+func struck(name, process string, hit *cluster.SlotSet, from, until float64) storm.Struck {
+	return storm.Struck{Name: name, Process: process, Hit: hit, From: at(from), Until: at(until)}
+}
+
 // audited checks one stream with the messages 1 to 3, which processes a and b read.
-func audited(a, b []note, troubles ...struck) (f Findings) {
+func audited(a, b []note, troubles ...storm.Struck) (f Findings) {
 	x := audit{interval: 2 * time.Second, troubles: troubles, slots: func(int) (uint16, uint16) { return own, partition }}
 	x.add("a", a)
 	x.add("b", b)
@@ -72,35 +76,35 @@ func TestAuditFindsEachFault(t *testing.T) {
 }
 
 func TestAuditExcusesOnlyWhatATroubleExplains(t *testing.T) {
-	during := func(name, process string, hit *cluster.SlotSet) struck {
-		return struck{name, process, hit, at(10), at(11)}
+	during := func(name, process string, hit *cluster.SlotSet) storm.Struck {
+		return struck(name, process, hit, 10, 11)
 	}
-	earlier := struck{moved, "", slots(partition), at(7), at(9)}
+	earlier := struck(storm.Moved, "", slots(partition), 7, 9)
 	for name, c := range map[string]struct {
 		handled  float64 // by a; then all by b at 12 s
-		troubles []struck
+		troubles []storm.Struck
 		excused  bool
 	}{
 		"nothing happened":                           {9, nil, false},
-		"it was killed":                              {9, []struck{during(killed, "a", nil)}, true},
-		"it was killed, too long after":              {7, []struck{during(killed, "a", nil)}, false},
-		"it was killed while nothing could be saved": {7, []struck{during(killed, "a", nil), earlier}, true},
+		"it was killed":                              {9, []storm.Struck{during(storm.Killed, "a", nil)}, true},
+		"it was killed, too long after":              {7, []storm.Struck{during(storm.Killed, "a", nil)}, false},
+		"it was killed while nothing could be saved": {7, []storm.Struck{during(storm.Killed, "a", nil), earlier}, true},
 		"it was killed after a trouble elsewhere": {7,
-			[]struck{during(killed, "a", nil), {moved, "", slots(elsewhere), at(7), at(9)}}, false},
-		"it was killed while tables were full": {7, []struck{during(killed, "a", nil), {fullUp, "", nil, at(7), at(9)}}, false},
-		"another was killed":                   {9, []struck{during(killed, "b", nil)}, false},
-		"it was stopped":                       {10.5, []struck{during(paused, "a", nil)}, true},
-		"it did not run":                       {10.5, []struck{during(stood, "a", nil)}, true},
-		"it was restarted":                     {9, []struck{during(restarted, "a", nil)}, false},
-		"the master was killed":                {9, []struck{during(crashed, "", slots(partition))}, true},
-		"another master was killed":            {9, []struck{during(crashed, "", slots(own, elsewhere))}, false},
-		"the master handed over":               {9, []struck{during(failover, "", slots(partition))}, false},
-		"a master has no script":               {9, []struck{during(flushed, "", slots(partition))}, false},
-		"the slot moved":                       {9, []struck{during(moved, "", slots(partition))}, false},
-		"tracking tables were full":            {9, []struck{during(fullUp, "", nil)}, false},
-		"the master stood still":               {9, []struck{during(frozen, "", slots(partition))}, true},
-		"a server was slow":                    {9, []struck{during(slow, "", nil)}, true},
-		"the trouble came after it all":        {9, []struck{{killed, "a", nil, at(12.5), at(13)}}, false},
+			[]storm.Struck{during(storm.Killed, "a", nil), struck(storm.Moved, "", slots(elsewhere), 7, 9)}, false},
+		"it was killed while tables were full": {7, []storm.Struck{during(storm.Killed, "a", nil), struck(storm.FullUp, "", nil, 7, 9)}, false},
+		"another was killed":                   {9, []storm.Struck{during(storm.Killed, "b", nil)}, false},
+		"it was stopped":                       {10.5, []storm.Struck{during(storm.Paused, "a", nil)}, true},
+		"it did not run":                       {10.5, []storm.Struck{during(storm.Stood, "a", nil)}, true},
+		"it was restarted":                     {9, []storm.Struck{during(storm.Restarted, "a", nil)}, false},
+		"the master was killed":                {9, []storm.Struck{during(storm.Crashed, "", slots(partition))}, true},
+		"another master was killed":            {9, []storm.Struck{during(storm.Crashed, "", slots(own, elsewhere))}, false},
+		"the master handed over":               {9, []storm.Struck{during(storm.Failover, "", slots(partition))}, false},
+		"a master has no script":               {9, []storm.Struck{during(storm.Flushed, "", slots(partition))}, false},
+		"the slot moved":                       {9, []storm.Struck{during(storm.Moved, "", slots(partition))}, false},
+		"tracking tables were full":            {9, []storm.Struck{during(storm.FullUp, "", nil)}, false},
+		"the master stood still":               {9, []storm.Struck{during(storm.Frozen, "", slots(partition))}, true},
+		"a server was slow":                    {9, []storm.Struck{during(storm.Slow, "", nil)}, true},
+		"the trouble came after it all":        {9, []storm.Struck{struck(storm.Killed, "a", nil, 12.5, 13)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := audited([]note{did(1, 5, c.handled)}, []note{did(1, 6, 12), did(2, 6, 12), did(3, 6, 12)}, c.troubles...)
@@ -115,36 +119,17 @@ func TestAuditExcusesOnlyWhatATroubleExplains(t *testing.T) {
 
 func TestAuditAcceptsThatAKilledMasterForgets(t *testing.T) {
 	forgotten := []note{did(1, 5, 1), did(2, 5, 9), did(4, 5, 9.5), {kind: gap, token: 5, id: id{1, 0}, at: at(11)}, did(2, 5, 12), did(3, 5, 13)}
-	crash := struck{crashed, "", slots(own), at(10), at(11)}
+	crash := struck(storm.Crashed, "", slots(own), 10, 11)
 	require.Equal(t, Findings{Messages: 3, Handled: 5, Gaps: 1, Forgotten: 1}, audited(forgotten, nil, crash))
-	crash.hit = slots(partition)
+	crash.Hit = slots(partition)
 	require.Equal(t, 1, audited(forgotten, nil, crash).Unexcused, "that of another slot")
-	crash.hit, crash.from, crash.until = slots(own), at(20), at(21)
+	crash.Hit, crash.From, crash.Until = slots(own), at(20), at(21)
 	require.Equal(t, 1, audited(forgotten, nil, crash).Unexcused, "much later")
-}
-
-func TestOursExplainWhatTheMachineSeemsToDo(t *testing.T) {
-	ours := []struck{{paused, "a", nil, at(10), at(11)}, {frozen, "", slots(own), at(20), at(21)}}
-	itself := []struck{{stood, "a", nil, at(10), at(11)}, {slow, "", nil, at(20), at(21)}, {stood, "b", nil, at(10), at(11)}, {slow, "", nil, at(10), at(11)}}
-	require.Equal(t, append(itself[2:4:4], ours...), besides(itself, ours))
-}
-
-func TestEachTroubleIsDealtBeforeAnyComesAgain(t *testing.T) {
-	for seed := range uint64(20) {
-		d := deck{all: onServers, rnd: rand.New(rand.NewPCG(seed, 0))}
-		for range 3 {
-			var dealt []string
-			for range onServers {
-				dealt = append(dealt, d.next())
-			}
-			require.ElementsMatch(t, onServers, dealt)
-		}
-	}
 }
 
 func TestNotesAreReadAsTheyAreWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notes")
-	n := notes{process: "a", path: path}
+	n := notes{path: path}
 	all, err := n.more()
 	require.NoError(t, err)
 	require.Empty(t, all, "before it has started")

@@ -74,9 +74,8 @@ func noteOf(b []byte) note {
 
 // notes are the file of one process. It survives the process, whatever ends that: what was written is the kernel's.
 type notes struct {
-	process string
-	path    string
-	read    int64 // how many bytes were read so far
+	path string
+	read int64 // how many bytes were read so far
 }
 
 // more returns the notes that were written since the last call.

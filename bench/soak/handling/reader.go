@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/bench/soak/storm"
 	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/engine/feed"
@@ -26,8 +27,8 @@ const (
 	// slowOne of so many batches takes slowFor, and failOne of so many fails, before any of its messages counts as handled.
 	slowOne, slowFor = 200, 300 * time.Millisecond
 	failOne          = 2000
-	// stallStep is how often a process looks whether it runs, and a gap of this part of the session TTL is a stall.
-	stallStep, stallShare = 50 * time.Millisecond, 4
+	// stallStep is how often a process looks whether it runs.
+	stallStep = 50 * time.Millisecond
 )
 
 // ReaderOptions say what a process of the soak reads.
@@ -40,6 +41,12 @@ type ReaderOptions struct {
 	LeaseTTL   time.Duration
 	SessionTTL time.Duration
 	Checkpoint time.Duration
+}
+
+// args are the arguments with which this program becomes the process of that name.
+func (o ReaderOptions) args(run, notes string) []string {
+	return []string{"soak-reader", "-service", o.Service, "-partitions", strconv.Itoa(o.Partitions), "-prefix", o.Prefix, "-consumer", run,
+		"-notes", notes, "-lease-ttl", o.LeaseTTL.String(), "-session-ttl", o.SessionTTL.String(), "-checkpoint", o.Checkpoint.String()}
 }
 
 // Answer is what a process answers when it is asked.
@@ -97,7 +104,7 @@ type reader struct {
 // stopped.
 func (r *reader) stalled() error {
 	last, now := r.looked, journal.Monotonic()
-	if r.looked = now; last == 0 || now-last < r.options.SessionTTL/stallShare {
+	if r.looked = now; last == 0 || now-last < r.options.SessionTTL/storm.StallShare {
 		return nil
 	}
 	_, err := r.file.Write(note{stalled, 0, id{ms: uint64(last)}, 0, now}.appendTo(nil))

@@ -7,17 +7,18 @@ import (
 	"slices"
 
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/soak/storm"
 )
 
 func (r Result) write(out io.Writer) {
 	t := report.NewTable("what happened", "")
-	for _, name := range onProcesses {
+	for _, name := range storm.OnProcesses {
 		t.Row("a process is "+name, report.Grouped(r.Struck[name]))
 	}
-	for _, name := range onServers {
+	for _, name := range storm.OnServers {
 		t.Row("a server "+name, report.Grouped(r.Struck[name]))
 	}
-	for _, name := range byItself {
+	for _, name := range storm.ByItself {
 		t.Row("a process or server "+name+" besides, the machine being busy", report.Grouped(r.Struck[name]))
 	}
 	t.Row("messages that were acknowledged", report.Grouped(r.Sent))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
+	"github.com/streamlease/streamlease/bench/soak/storm"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/test/journal"
 	"github.com/streamlease/streamlease/test/servers"
@@ -61,14 +62,35 @@ func (r *Result) holds() bool {
 	return r.hold() && r.Unhandled == 0 && len(r.BadEnds)+len(r.Errors) == 0
 }
 
+// place is where processes read, and what they note.
+type place struct {
+	*storm.Place
+	notes map[string]*notes // by process
+}
+
+// collect adds what was noted since the last call to the audit.
+func (p place) collect(a *audit) (err error) {
+	for _, r := range p.Runs() {
+		n := p.notes[r.Name]
+		if n == nil {
+			n = &notes{path: r.Notes}
+			p.notes[r.Name] = n
+		}
+		all, failed := n.more()
+		a.add(r.Name, all)
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
 // soak is one run.
 type soak struct {
 	options Options
 	cluster *servers.Cluster
 	client  rueidis.Client
 	load    load
-	places  []*place
-	storm   *storm
+	places  []place
+	storm   *storm.Storm
 	audit   audit
 	dir     string
 	result  Result
@@ -117,9 +139,7 @@ func (s *soak) run(ctx context.Context, r *report.Report) (err error) {
 	defer func() {
 		kill()
 		for _, p := range s.places {
-			if p.process != nil {
-				_ = p.process.Cmd.Wait()
-			}
+			p.Abandon()
 		}
 	}()
 	if err := s.prepare(ctx, alive); err != nil {
@@ -131,11 +151,11 @@ func (s *soak) run(ctx context.Context, r *report.Report) (err error) {
 	defer end()
 	g, until := errgroup.WithContext(until)
 	for i, p := range s.places {
-		g.Go(func() error { return s.storm.strikeProcess(until, p, rand.New(rand.NewPCG(o.Seed, uint64(i+1)))) })
+		g.Go(func() error { return s.storm.StrikeProcess(until, p.Place, rand.New(rand.NewPCG(o.Seed, uint64(i+1)))) })
 	}
-	g.Go(func() error { return s.storm.watch(until) })
+	g.Go(func() error { return s.storm.Watch(until) })
 	if !o.Spare {
-		g.Go(func() error { return s.storm.strikeServers(until, rand.New(rand.NewPCG(o.Seed, 0))) })
+		g.Go(func() error { return s.storm.StrikeServers(until, rand.New(rand.NewPCG(o.Seed, 0))) })
 	}
 	g.Go(func() error { return s.load.run(until, o.Rate) })
 	g.Go(func() error {
@@ -150,9 +170,9 @@ func (s *soak) run(ctx context.Context, r *report.Report) (err error) {
 		}
 	})
 	if err := errors.Join(g.Wait(), ctx.Err()); err != nil {
-		return errors.Join(err, s.storm.write(s.dir))
+		return errors.Join(err, s.storm.Write(s.dir))
 	}
-	return errors.Join(s.finish(ctx), s.storm.write(s.dir))
+	return errors.Join(s.finish(ctx), s.storm.Write(s.dir))
 }
 
 // prepare announces the streams and starts the processes.
@@ -168,26 +188,26 @@ func (s *soak) prepare(ctx, alive context.Context) error {
 		return err
 	}
 	s.load = load{client: s.client, name: p.Stream, rnd: rand.New(rand.NewPCG(o.Seed, 1<<32)), sent: make([]int, o.Streams)}
-	s.storm = &storm{cluster: s.cluster, session: o.SessionTTL}
+	s.storm = &storm.Storm{Cluster: s.cluster, Session: o.SessionTTL}
 	for n := range o.Partitions {
-		s.storm.slots = append(s.storm.slots, layout.Keys(n).Slot)
+		s.storm.Slots = append(s.storm.Slots, layout.Keys(n).Slot)
 	}
 	for i := range 2 * o.Partitions {
-		s.storm.slots = append(s.storm.slots, cluster.Slot(p.Stream(i%o.Streams)))
+		s.storm.Slots = append(s.storm.Slots, cluster.Slot(p.Stream(i%o.Streams)))
 	}
 	s.audit = audit{session: o.SessionTTL, interval: o.Checkpoint + slack, slots: func(stream int) (own, partition uint16) {
 		return cluster.Slot(p.Stream(stream)), layout.Keys(layout.Of(p.Stream(stream))).Slot
 	}}
 	for i := range o.Processes {
-		s.places = append(s.places, &place{ctx: alive, trouble: s.storm.serversIn, name: fmt.Sprint("reader-", i+1), dir: s.dir,
-			url: "redis://" + s.cluster.Nodes()[0].Addr() + "?addr=" + s.cluster.Nodes()[1].Addr(),
-			options: ReaderOptions{Service: service, Partitions: o.Partitions, Prefix: prefix, LeaseTTL: o.LeaseTTL,
-				SessionTTL: o.SessionTTL, Checkpoint: o.Checkpoint}})
+		options := ReaderOptions{Service: service, Partitions: o.Partitions, Prefix: prefix, LeaseTTL: o.LeaseTTL,
+			SessionTTL: o.SessionTTL, Checkpoint: o.Checkpoint}
+		s.places = append(s.places, place{&storm.Place{Alive: alive, Trouble: s.storm.ServersIn, Name: fmt.Sprint("reader-", i+1), Dir: s.dir,
+			URL: "redis://" + s.cluster.Nodes()[0].Addr() + "?addr=" + s.cluster.Nodes()[1].Addr(), Session: o.SessionTTL, Args: options.args},
+			make(map[string]*notes)})
 	}
-	s.storm.places = s.places
 	g, _ := errgroup.WithContext(ctx)
 	for _, p := range s.places {
-		g.Go(p.start)
+		g.Go(p.Start)
 	}
 	return g.Wait()
 }
@@ -218,11 +238,10 @@ func (s *soak) finish(ctx context.Context) error {
 		}
 	}
 	for _, p := range s.places {
-		p.judge(journal.Monotonic(), errors.Join(p.look(), p.drain()))
-		p.process = nil
-		s.result.BadEnds = append(s.result.BadEnds, p.badEnds...)
-		s.result.Excused += p.excused
-		logged, err := p.errors()
+		p.Judge(journal.Monotonic(), errors.Join(p.Look(), p.Drain()))
+		s.result.BadEnds = append(s.result.BadEnds, p.BadEnds...)
+		s.result.Excused += p.Excused
+		logged, err := p.Errors()
 		if s.result.Errors = append(s.result.Errors, logged...); err != nil {
 			return err
 		}
@@ -230,9 +249,9 @@ func (s *soak) finish(ctx context.Context) error {
 	if err := errors.Join(s.collect(), ctx.Err()); err != nil {
 		return err
 	}
-	s.audit.troubles = besides(s.audit.troubles, s.storm.struck)
+	s.audit.troubles = storm.Besides(s.audit.troubles, s.storm.Struck())
 	for _, t := range s.audit.troubles {
-		s.result.Struck[t.name]++
+		s.result.Struck[t.Name]++
 	}
 	for stream, ids := range there {
 		s.audit.stream(stream, ids, &s.result.Findings)

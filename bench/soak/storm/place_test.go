@@ -1,4 +1,4 @@
-package handling
+package storm
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 const hangs = "STREAMLEASE_TEST_HANGS"
 
 // child starts this program again, as one that hangs in the test of this name.
-func child(t *testing.T) *place {
-	p := &place{ctx: context.Background(), name: "reader", run: "reader-1", dir: t.TempDir()}
+func child(t *testing.T) *Place {
+	p := &Place{Alive: context.Background(), Name: "reader", run: "reader-1", Dir: t.TempDir()}
 	log, err := os.Create(p.log())
 	require.NoError(t, err)
 	defer log.Close()
@@ -54,14 +54,14 @@ func TestAProcessThatIsKilledDidNotEndByItself(t *testing.T) {
 }
 
 func TestErrorsThatAProcessLoggedAreFound(t *testing.T) {
-	p := &place{run: "reader-1", dir: t.TempDir()}
-	p.notes = []*notes{{process: p.run, path: filepath.Join(p.dir, p.run+".notes")}}
+	p := &Place{run: "reader-1", Dir: t.TempDir()}
+	p.past = []Run{{p.run, filepath.Join(p.Dir, p.run+".notes")}}
 	text := `time=x level=WARN msg="redis unreachable"
 time=x level=ERROR msg="handler panicked" stack="a\nb"
 time=x level=INFO msg="engine ended"
 `
 	require.NoError(t, os.WriteFile(p.log(), []byte(text), 0o600))
-	all, err := p.errors()
+	all, err := p.Errors()
 	require.NoError(t, err)
 	require.Equal(t, []string{`reader-1: time=x level=ERROR msg="handler panicked" stack="a\nb"`}, all)
 }
