@@ -19,12 +19,14 @@ const (
 
 // Audit compares what was fired with what was due.
 type Audit struct {
-	Session  time.Duration // TTL: how long it takes until somebody else owns what a process had
-	Unsaved  time.Duration // what was fired that long before a trouble may come again
-	Within   time.Duration // in which a change has to be in force
-	Zero     time.Duration // wall-clock time since the epoch when the clock of journals was 0
-	End      time.Duration // until when ticks have to be fired
-	Changes  [][]Change    // by schedule, in their order
+	Session  time.Duration   // TTL: how long it takes until somebody else owns what a process had
+	Unsaved  time.Duration   // what was fired that long before a trouble may come again
+	Within   time.Duration   // in which a change has to be in force
+	Zero     time.Duration   // wall-clock time since the epoch when the clock of journals was 0
+	Begin    time.Duration   // since when there are processes, which have to hear of changes
+	End      time.Duration   // until when ticks have to be fired
+	Repairs  []time.Duration // when all that had been changed before was there for certain, though servers may have forgotten it
+	Changes  [][]Change      // by schedule, in their order
 	Troubles []Trouble
 
 	notes [][]noted // by schedule
@@ -84,7 +86,8 @@ type line struct {
 	notes   []noted // by time
 	busy    []span  // when handlers ran that took long
 	paused  []span
-	young   span // of a grid whose first tick was not fired yet: until its owner has to know of it
+	forgot  []span // when servers may have forgotten a change
+	young   span   // of a grid whose first tick was not fired yet: until its owner has to know of it
 }
 
 type span struct{ from, until time.Duration }
@@ -103,9 +106,17 @@ func (a *Audit) schedule(number int, f *Findings) {
 	l.inForce()
 }
 
-// spans finds when the schedule was paused, and when its handler ran for long.
+// replicates is how long a replica may be behind: that much a server may forget.
+const replicates = time.Second
+
+// spans finds when the schedule was paused, when its handler ran for long, and when changes of it may have been forgotten.
 func (l *line) spans() {
 	for _, c := range l.changes {
+		for _, t := range l.Troubles {
+			if t.Forgets && t.of(l.number, nil) && t.overlaps(c.From-edge, c.Until+replicates) {
+				l.forgot = append(l.forgot, span{c.From, l.repaired(max(t.Until, c.Until))})
+			}
+		}
 		switch c.What {
 		case Pause:
 			l.paused = append(l.paused, span{c.From, 1 << 62})
@@ -124,6 +135,16 @@ func (l *line) spans() {
 			l.busy = append(l.busy, span{begun[n.Token], n.At})
 		}
 	}
+}
+
+// repaired is from when on a change is in force that was made before a time.
+func (l *line) repaired(after time.Duration) time.Duration {
+	for _, r := range l.Repairs {
+		if r > after {
+			return r + l.Within
+		}
+	}
+	return l.End
 }
 
 // owners checks that owners follow each other, and that each gets the state of the one before.
@@ -199,7 +220,7 @@ func (l *line) ticks() {
 			l.late.calm.Observe(n.Late)
 		}
 		if g, ok := l.gridOf(n.Generation); !ok || !g.has(n.Nominal) {
-			if off[n.Generation]++; !ok || off[n.Generation] > l.starts(n.Generation) {
+			if off[n.Generation]++; !ok || off[n.Generation] > l.starts(n.Generation)+len(l.forgot) {
 				l.f.OffGrid++
 				l.f.name("schedule %d: %s fired a tick of %d at %v, which is on no grid of generation %d", l.number, n.process, n.Nominal, n.At, n.Generation)
 			}
@@ -243,7 +264,7 @@ func (l *line) starts(generation uint32) (n int) {
 // repeat judges a tick that came again under another token.
 func (l *line) repeat(before, now noted) {
 	for _, t := range l.Troubles {
-		if !t.Quiet && t.of(l.number, []string{before.process}) && before.At >= t.From-l.Unsaved && before.At <= t.Until+l.Unsaved && now.At >= t.From {
+		if !t.Quiet && t.of(l.number, []string{before.process}) && before.At >= l.unsaved(t) && before.At <= t.Until+l.Unsaved && now.At >= t.From {
 			l.f.Repeated++
 			return
 		}
@@ -253,10 +274,25 @@ func (l *line) repeat(before, now noted) {
 		before.process, before.At, before.Token, now.process, now.At, now.Token)
 }
 
+// unsaved returns since when checkpoints may not have been stored that were lost to a trouble: for longer than usual while servers were in
+// trouble just before.
+func (l *line) unsaved(t Trouble) time.Duration {
+	since := t.From - l.Unsaved
+	for again := true; again; {
+		again = false
+		for _, x := range l.Troubles {
+			if x.Process == "" && !x.Harmless && x.of(l.number, nil) && x.From-l.Unsaved < since && x.Until >= since {
+				since, again = x.From-l.Unsaved, true
+			}
+		}
+	}
+	return since
+}
+
 // obsolete finds ticks of a spec that is not in force any more, and of a paused schedule.
 func (l *line) obsolete(n noted) {
 	for i, c := range l.changes {
-		after := c.Until+l.Within < n.At && !l.disturbed(c.From, n.At)
+		after := c.Until+l.Within < n.At && !has(l.forgot, n.At) && !l.disturbed(n.At-l.Within, n.At)
 		old := n.Generation < c.Generation && (c.What != Pause && c.What != Trigger)
 		paused := c.What == Pause && (i+1 == len(l.changes) || n.At < l.changes[i+1].From)
 		if after && (old || paused) {

@@ -30,7 +30,7 @@ func (n Note) by(generation uint32) Note { n.Generation = generation; return n }
 
 // audited checks one schedule with ticks from 1 to 5 s, which processes a and b fire.
 func audited(a, b []Note, troubles []Trouble, changes ...Change) (f Findings) {
-	x := Audit{Session: at(.5), Unsaved: at(1), Within: at(.3), End: at(6), Troubles: troubles}
+	x := Audit{Session: at(.5), Unsaved: at(1), Within: at(.3), Begin: at(.1), End: at(6), Troubles: troubles}
 	x.Changes = [][]Change{append([]Change{{What: Create, Generation: 1, Until: at(.5), Grid: Grid{Every: 1000}}}, changes...)}
 	x.Add("a", a)
 	x.Add("b", b)
@@ -123,6 +123,33 @@ func TestAuditExcusesOnlyWhatATroubleExplains(t *testing.T) {
 			require.Equal(t, 1, got.Lost)
 		})
 	}
+}
+
+// TestServersMayForgetAChange that they acknowledged right before they were killed, until it was made again.
+func TestServersMayForgetAChange(t *testing.T) {
+	notes := []Note{tick(1, 5), tick(2, 5), tick(3, 5), tick(4, 5), tick(5, 5)}
+	gone := Change{Remove, 2, at(1.6), at(1.7), Grid{}}
+	killed := Trouble{From: at(2), Until: at(2.1), Forgets: true}
+	require.Zero(t, audited(notes, nil, []Trouble{killed}, gone).Faults())
+	killed.Forgets = false
+	killed.From, killed.Until = at(-12), at(-11)
+	require.NotZero(t, audited(notes, nil, []Trouble{killed}, gone).Faults())
+	x := Audit{Session: at(.5), Unsaved: at(1), Within: at(.3), Begin: at(.1), End: at(60), Troubles: []Trouble{{From: at(2), Until: at(2.1), Forgets: true}}}
+	x.Changes = [][]Change{{{What: Create, Generation: 1, Until: at(.5), Grid: Grid{Every: 20_000}}, {Remove, 2, at(1.6), at(1.7), Grid{}}}}
+	x.Repairs = []time.Duration{at(2.5)}
+	x.Add("a", []Note{tick(20, 5), tick(40, 5)})
+	require.Equal(t, 2, x.Run().Obsolete, "it was made again long ago")
+}
+
+// TestCheckpointsWaitWhileServersAreInTrouble, so a process that is killed then has fired more that comes again.
+func TestCheckpointsWaitWhileServersAreInTrouble(t *testing.T) {
+	a, b := []Note{tick(1, 5), tick(2, 5)}, []Note{late(1, 4.6, 6), tick(5, 6).missed(3)}
+	killed := Trouble{Process: "a", From: at(4.4), Until: at(4.5)}
+	moved := Trouble{From: at(1.5), Until: at(4.3), Quiet: true}
+	require.Equal(t, 1, audited(a, b, []Trouble{killed}).Unexcused)
+	require.Zero(t, audited(a, b, []Trouble{killed, moved}).Unexcused)
+	moved.Harmless = true
+	require.Equal(t, 1, audited(a, b, []Trouble{killed, moved}).Unexcused)
 }
 
 func TestChangesAreTimedWhereNothingStrikes(t *testing.T) {

@@ -1,6 +1,7 @@
 package fired
 
 import (
+	"hash/fnv"
 	"slices"
 	"time"
 )
@@ -60,6 +61,8 @@ type Trouble struct {
 	Hits        func(schedule int) bool // whether they had the schedule; nil: all
 	From, Until time.Duration
 	Quiet       bool // nobody may lose a lease or a checkpoint by it
+	Harmless    bool // it does not even delay the storing of checkpoints
+	Forgets     bool // servers may forget what they had acknowledged right before, or meanwhile
 }
 
 // of reports whether a trouble struck the servers of a schedule, or one of these processes.
@@ -72,3 +75,12 @@ func (t *Trouble) of(schedule int, processes []string) bool {
 
 // overlaps reports whether a trouble struck between two times.
 func (t *Trouble) overlaps(from, until time.Duration) bool { return t.From <= until && t.Until >= from }
+
+// NamedGrid is the grid of a schedule whose name decides when its ticks are. It is computed here once more, to find a library that computes it
+// otherwise.
+func NamedGrid(name string, every time.Duration) Grid {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(name))
+	ms := every.Milliseconds()
+	return Grid{ms, int64(hash.Sum64() % uint64(ms))}
+}

@@ -74,7 +74,7 @@ func (l *line) missing(g Grid, from, until int64, fromAt, untilAt time.Duration)
 	processes := l.among(fromAt, untilAt)
 	g.between(from, until, func(point int64) {
 		at := time.Duration(point)*time.Millisecond - l.Zero
-		if has(l.paused, at) {
+		if has(l.paused, at) || has(l.forgot, at) {
 			return
 		}
 		n++
@@ -102,7 +102,7 @@ func (l *line) silence(c Change, from, until time.Duration) {
 func (l *line) inForce() {
 	for i, c := range l.changes {
 		tells := teller(c)
-		if tells == nil || i == 0 { // there may have been no process yet
+		if tells == nil || c.From < l.Begin {
 			continue
 		}
 		owner := l.ownerAt(c.From)

@@ -41,7 +41,7 @@ type Findings struct {
 }
 
 // Faults are promises that did not hold.
-func (f *Findings) Faults() int {
+func (f Findings) Faults() int {
 	return f.Lost + f.Silent + f.OffGrid + f.Disordered + f.Stale + f.Unexcused + f.Obsolete + f.Ignored + f.Forgotten
 }
 
