@@ -16,7 +16,7 @@ import (
 var soakCommand = &cli.Command{
 	Name:     "soak",
 	Usage:    "have troubles strike pods, links, the server and its entries while streams come and go: two owners, lost streams, what is left on the server",
-	Commands: []*cli.Command{messagesCommand, soakBalanceCommand},
+	Commands: []*cli.Command{messagesCommand, soakBalanceCommand, soakTicksCommand},
 	Flags: []cli.Flag{
 		&cli.DurationFlag{Name: "for", Value: 10 * time.Minute, Usage: "how long troubles strike"},
 		&cli.IntFlag{Name: "pods", Value: 4, Usage: "pods, each a process"},
