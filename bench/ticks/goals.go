@@ -21,7 +21,7 @@ var goalsAt = map[time.Duration]struct{ commands, redis, client, p99 float64 }{
 
 const (
 	goalDrain    = 500  // ms that a tick may be late by a drain
-	goalKill     = 2    // seconds beyond the session TTL that one may be late by a kill
+	goalKill     = 2    // seconds beyond the session TTL that a tick may be late by a kill
 	goalRepeats  = 1    // of a schedule, by a kill
 	goalInForce  = 1200 // ms until a change is in force, p99
 	goalMany     = 1_000_000
@@ -85,7 +85,8 @@ func (h Handover) goals(out io.Writer, session time.Duration) {
 		session = engine.DefaultSessionTTL
 	}
 	report.Goal(out, at+"ticks of one schedule fired again", float64(h.MostOfOne), "at most", goalRepeats)
-	report.Goal(out, at+"seconds without a tick beyond the interval", h.Silence.Seconds(), "at most", session.Seconds()+goalKill)
+	report.Goal(out, at+"seconds until all are owned", h.Owned.Seconds(), "at most", session.Seconds()+goalKill)
+	report.Goal(out, at+"seconds late at most", h.Late.Max.Seconds(), "at most", session.Seconds()+goalKill)
 }
 
 func commandsOf(c Cost) float64  { return c.Commands }

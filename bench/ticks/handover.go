@@ -32,6 +32,7 @@ type Handover struct {
 	Schedules int
 	Every     time.Duration
 	Took      time.Duration // the drain
+	Owned     time.Duration // from the end of the process until all were owned
 	fired.Findings
 }
 
@@ -46,8 +47,7 @@ func (b *bench) handovers(ctx context.Context) error {
 	for _, every := range b.o.MovedEvery {
 		for _, end := range ends {
 			h := Handover{End: end, Schedules: b.o.Moved, Every: every}
-			var err error
-			if h.Took, h.Findings, err = b.handover(ctx, end, every); err != nil {
+			if err := b.handover(ctx, &h); err != nil {
 				return fmt.Errorf("%s: %w", h.name(), err)
 			}
 			b.result.Handovers = append(b.result.Handovers, h)
@@ -58,48 +58,53 @@ func (b *bench) handovers(ctx context.Context) error {
 }
 
 // handover has two processes fire ticks, and ends one.
-func (b *bench) handover(ctx context.Context, end End, every time.Duration) (took time.Duration, f fired.Findings, err error) {
-	s, err := stage(ctx, b.o.URL, ticker.Options{Model: ticker.Owned, Schedules: b.o.Moved, SessionTTL: b.o.SessionTTL}, b.report)
+func (b *bench) handover(ctx context.Context, h *Handover) (err error) {
+	s, err := stage(ctx, b.o.URL, ticker.Options{Model: ticker.Owned, Schedules: h.Schedules, SessionTTL: b.o.SessionTTL}, b.report)
 	if err != nil {
-		return 0, f, err
+		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.journaled(); err != nil {
-		return 0, f, err
+		return err
 	}
 	for range 2 {
 		if err := s.start(ctx); err != nil {
-			return 0, f, err
+			return err
 		}
 	}
-	begin := journal.Monotonic()
-	if err := s.put(ctx, every); err != nil {
-		return 0, f, err
+	if err := s.put(ctx, h.Every); err != nil {
+		return err
 	}
 	if err := s.owned(ctx); err != nil {
-		return 0, f, err
+		return err
 	}
-	if err := measure.Pause(ctx, min(b.o.For, ebb)+time.Second); err != nil {
-		return 0, f, err
+	// What was due before schedules had their owners comes meanwhile.
+	if err := measure.Pause(ctx, min(h.Every, catchUp)+time.Second); err != nil {
+		return err
 	}
 	session := cmp.Or(b.o.SessionTTL, engine.DefaultSessionTTL)
 	if s.target.Cluster {
 		session = cmp.Or(b.o.SessionTTL, engine.DefaultClusterSessionTTL)
 	}
-	t := fired.Trouble{Name: string(end), Process: s.processes[0].name, From: journal.Monotonic(), Quiet: end == Replaced}
-	if took, err = s.end(ctx, end); err != nil {
-		return 0, f, err
+	begin := journal.Monotonic()
+	if err := measure.Pause(ctx, min(b.o.For, h.Every)); err != nil {
+		return err
+	}
+	t := fired.Trouble{Name: string(h.End), Process: s.processes[0].name, From: journal.Monotonic(), Quiet: h.End == Replaced}
+	if h.Took, err = s.end(ctx, h.End); err != nil {
+		return err
 	}
 	t.Until = journal.Monotonic()
 	if err := s.owned(ctx); err != nil {
-		return 0, f, err
+		return err
 	}
+	h.Owned = journal.Monotonic() - t.Until
 	// Each schedule has a tick of its own meanwhile, after those that were missed.
-	if err := measure.Pause(ctx, min(every, catchUp)+every+time.Second); err != nil {
-		return 0, f, err
+	if err := measure.Pause(ctx, min(h.Every, catchUp)+h.Every+time.Second); err != nil {
+		return err
 	}
-	f, err = s.audit(session, begin, t)
-	return took, f, err
+	h.Findings, err = s.audit(session, begin, t)
+	return err
 }
 
 // end ends the first process.

@@ -26,7 +26,7 @@ func cellOf(every time.Duration) Cell {
 }
 
 func TestTheReportShowsWhatWasMeasured(t *testing.T) {
-	handover := Handover{End: Killed, Schedules: 5, Every: time.Second, Findings: fired.Findings{MostOfOne: 2, Silence: 13 * time.Second}}
+	handover := Handover{End: Killed, Schedules: 5, Every: time.Second, Owned: 13 * time.Second, Findings: fired.Findings{MostOfOne: 2}}
 	drained := Handover{End: Replaced, Schedules: 5, Every: time.Second, Took: time.Second}
 	drained.Late.Max = 400 * time.Millisecond
 	r := Result{
@@ -45,7 +45,7 @@ func TestTheReportShowsWhatWasMeasured(t *testing.T) {
 		"goal MISSED  10,000 schedules, every 30s, one process: commands a second: 50, at most 25",
 		"goal met     replaced, 5 every 1s: ms late at most: 400, at most 500",
 		"goal MISSED  killed, 5 every 1s: ticks of one schedule fired again: 2, at most 1",
-		"goal MISSED  killed, 5 every 1s: seconds without a tick beyond the interval: 13, at most 12",
+		"goal MISSED  killed, 5 every 1s: seconds until all are owned: 13, at most 12",
 		"goal MISSED  edited: other times: ms until it is in force, p99: 1,300, at most 1,200",
 		"goal met     10,000 declared again: writes: 0, at most 0",
 		"goal MISSED  10,000 declared again: seconds: 1, at most 0.30",

@@ -92,10 +92,12 @@ func (r Result) writeHandovers(out io.Writer) {
 		}
 		return report.Milliseconds(h.Took)
 	})
+	t.Line("from its end until all are owned", func(h Handover) any { return report.Seconds(h.Owned) })
 	count("ticks", func(h Handover) int { return h.Ticks })
 	count("lost, and there is no reason", func(h Handover) int { return h.Lost })
 	count("lost, and no tick said so", func(h Handover) int { return h.Silent })
 	count("nobody fired, since the owner was dead", func(h Handover) int { return h.Skipped })
+	count("nobody fired, since a late one had just begun", func(h Handover) int { return h.Overlapped })
 	count("fired again", func(h Handover) int { return h.Repeated + h.Unexcused })
 	count("of these, of one schedule", func(h Handover) int { return h.MostOfOne })
 	count("by an owner that was replaced", func(h Handover) int { return h.Stale })
@@ -107,9 +109,14 @@ func (r Result) writeHandovers(out io.Writer) {
 	t.Write(out)
 	fmt.Fprintf(out, `
 One of two processes ends. Replaced: it is drained while another one starts, as in a deploy. Killed: its schedules are owned again when its
-session has expired, and then have the last tick that they missed. Late: all ticks, those before and after included.
+session has expired, and then have the last tick that they missed. Late: all ticks from then on.
 
 `)
+	for _, h := range r.Handovers {
+		fmt.Fprintf(out, "%s, the latest: %s\n", h.name(), h.Latest)
+		writeNamed(out, h.Findings)
+	}
+	fmt.Fprintln(out)
 }
 
 func (c *Changes) write(out io.Writer) {

@@ -19,6 +19,8 @@ import (
 const (
 	// within is how soon a change has to be in force. A schedule is left alone for longer than that.
 	within, leftAlone = 5 * time.Second, 8 * time.Second
+	// begins is how long the editor waits before the first change.
+	begins = 3 * time.Second
 	// retryAfter is how long the editor waits after a call that failed.
 	retryAfter = 200 * time.Millisecond
 )
@@ -80,8 +82,7 @@ func (e *editor) populate(ctx context.Context) error {
 	})
 	for i := range e.states {
 		s := &e.states[i]
-		s.changed = journal.Monotonic()
-		e.changes[i] = []fired.Change{{What: fired.Create, Generation: 1, From: from, Until: s.changed, Grid: s.grid()}}
+		e.changes[i] = []fired.Change{{What: fired.Create, Generation: 1, From: from, Until: journal.Monotonic(), Grid: s.grid()}}
 	}
 	return err
 }
@@ -89,12 +90,13 @@ func (e *editor) populate(ctx context.Context) error {
 // run changes schedules at random, so many a second on average, until ctx ends. What it has begun it finishes.
 func (e *editor) run(ctx context.Context, rate float64) error {
 	whole := context.WithoutCancel(ctx)
+	_ = measure.Pause(ctx, begins)
 	for measure.Pause(ctx, time.Duration(e.rnd.ExpFloat64()/rate*float64(time.Second))) == nil {
 		if err := e.repair(whole); err != nil {
 			return fmt.Errorf("repairing what servers forgot: %w", err)
 		}
 		s := &e.states[e.rnd.IntN(len(e.states))]
-		if s.changed+leftAlone > journal.Monotonic() {
+		if s.changed > 0 && s.changed+leftAlone > journal.Monotonic() {
 			continue
 		}
 		if err := e.change(whole, s, e.choose(s)); err != nil {

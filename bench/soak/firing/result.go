@@ -34,6 +34,7 @@ func (r Result) write(out io.Writer) {
 	t.Row("ownerships", report.Grouped(r.Ownerships))
 	t.Row("ownerships that were lost", report.Grouped(r.Losses))
 	t.Row("points that nobody fired, in an outage or while a handler ran", report.Grouped(r.Skipped))
+	t.Row("points that nobody fired, since a late tick had just begun", report.Grouped(r.Overlapped))
 	t.Row("ticks that were fired again after a trouble", report.Grouped(r.Repeated))
 	t.Row("of these, of one schedule", report.Grouped(r.MostOfOne))
 	t.Row("changes while a trouble struck", report.Grouped(r.Disturbed))

@@ -2,6 +2,7 @@ package fired
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -23,15 +24,16 @@ type Audit struct {
 	Unsaved  time.Duration   // what was fired that long before a trouble may come again
 	Within   time.Duration   // in which a change has to be in force
 	Zero     time.Duration   // wall-clock time since the epoch when the clock of journals was 0
-	Begin    time.Duration   // since when there are processes, which have to hear of changes
+	Begin    time.Duration   // since when there are processes, which have to hear of changes, and fire what is due; times that are shown are from then on
 	End      time.Duration   // until when ticks have to be fired
 	Repairs  []time.Duration // when all that had been changed before was there for certain, though servers may have forgotten it
 	Changes  [][]Change      // by schedule, in their order
 	Troubles []Trouble
 
-	notes [][]noted // by schedule
-	late  struct{ all, calm measure.Recorder }
-	force map[What][]time.Duration
+	notes  [][]noted // by schedule
+	late   struct{ all, calm measure.Recorder }
+	latest time.Duration
+	force  map[What][]time.Duration
 }
 
 // noted is a note and whose it is.
@@ -86,8 +88,9 @@ type line struct {
 	notes   []noted // by time
 	busy    []span  // when handlers ran that took long
 	paused  []span
-	forgot  []span // when servers may have forgotten a change
-	young   span   // of a grid whose first tick was not fired yet: until its owner has to know of it
+	fresh   time.Duration // since when the owner of a tick owns the schedule
+	forgot  []span        // when servers may have forgotten a change
+	young   span          // of a grid whose first tick was not fired yet: until its owner has to know of it
 }
 
 type span struct{ from, until time.Duration }
@@ -155,7 +158,7 @@ func (l *line) owners() {
 	for _, n := range l.notes {
 		if n.Token < token && (n.Kind == Fired || n.Kind == Manual) {
 			l.f.Stale++
-			l.f.name("schedule %d: the tick of %d was fired under %d by %s at %v, when the owner was %d", l.number, n.Nominal, n.Token, n.process, n.At, token)
+			l.f.name("schedule %d: the tick of %d was fired under %d by %s at %v, when the owner was %d", l.number, n.Nominal, n.Token, n.process, l.when(n.At), token)
 		}
 		token = max(token, n.Token)
 		switch n.Kind {
@@ -167,7 +170,7 @@ func (l *line) owners() {
 			l.f.Ownerships++
 			if released && n.Nominal != saved && !l.excused(n.At, l.among(n.At-l.Session, n.At), true) {
 				l.f.Forgotten++
-				l.f.name("schedule %d: %s got the state of %d at %v, and not that of %d", l.number, n.process, n.Nominal, n.At, saved)
+				l.f.name("schedule %d: %s got the state of %d at %v, and not that of %d", l.number, n.process, n.Nominal, l.when(n.At), saved)
 			}
 			saved = n.Nominal
 		case Deleted:
@@ -207,6 +210,9 @@ func (l *line) ticks() {
 	off := make(map[uint32]int) // ticks off the grid, by generation
 	repeated := 0
 	for _, n := range l.notes {
+		if n.Kind == Opened {
+			l.fresh = n.At
+		}
 		if n.Kind == Manual {
 			l.f.Ticks++
 			l.f.Manual++
@@ -215,19 +221,16 @@ func (l *line) ticks() {
 			continue
 		}
 		l.f.Ticks++
-		l.late.all.Observe(n.Late)
-		if !l.excused(n.At, l.among(n.At, n.At), false) && !has(l.paused, n.At-l.Session) {
-			l.late.calm.Observe(n.Late)
-		}
+		l.lateness(n)
 		if g, ok := l.gridOf(n.Generation); !ok || !g.has(n.Nominal) {
 			if off[n.Generation]++; !ok || off[n.Generation] > l.starts(n.Generation)+len(l.forgot) {
 				l.f.OffGrid++
-				l.f.name("schedule %d: %s fired a tick of %d at %v, which is on no grid of generation %d", l.number, n.process, n.Nominal, n.At, n.Generation)
+				l.f.name("schedule %d: %s fired a tick of %d at %v, which is on no grid of generation %d", l.number, n.process, n.Nominal, l.when(n.At), n.Generation)
 			}
 		}
 		if before, ok := last[n.Token]; ok && n.Nominal <= before {
 			l.f.Disordered++
-			l.f.name("schedule %d: %s fired the tick of %d at %v after that of %d under %d", l.number, n.process, n.Nominal, n.At, before, n.Token)
+			l.f.name("schedule %d: %s fired the tick of %d at %v after that of %d under %d", l.number, n.process, n.Nominal, l.when(n.At), before, n.Token)
 		}
 		last[n.Token] = n.Nominal
 		if before, again := first[n.Nominal]; again && before.Token != n.Token {
@@ -239,6 +242,24 @@ func (l *line) ticks() {
 	}
 	l.f.MostOfOne = max(l.f.MostOfOne, repeated)
 }
+
+// lateness takes in how late a tick was, if it was fired when there was a fleet that had settled.
+func (l *line) lateness(n noted) {
+	if n.At < l.Begin {
+		return
+	}
+	l.late.all.Observe(n.Late)
+	if n.Late > l.latest {
+		l.latest = n.Late
+		l.f.Latest = fmt.Sprintf("schedule %d: %s fired the tick of %d at %v, %v late, and said that %d were missed", l.number, n.process, n.Nominal, l.when(n.At), n.Late, n.Missed)
+	}
+	if n.At >= l.fresh+catchUp && !l.excused(n.At, l.among(n.At, n.At), false) {
+		l.late.calm.Observe(n.Late)
+	}
+}
+
+// when is a time as it is shown, from Begin.
+func (a *Audit) when(at time.Duration) time.Duration { return at - a.Begin }
 
 // gridOf is the grid of a generation.
 func (l *line) gridOf(generation uint32) (g Grid, ok bool) {
@@ -271,7 +292,7 @@ func (l *line) repeat(before, now noted) {
 	}
 	l.f.Unexcused++
 	l.f.name("schedule %d: the tick of %d was fired by %s at %v under %d, and again by %s at %v under %d", l.number, now.Nominal,
-		before.process, before.At, before.Token, now.process, now.At, now.Token)
+		before.process, l.when(before.At), before.Token, now.process, l.when(now.At), now.Token)
 }
 
 // unsaved returns since when checkpoints may not have been stored that were lost to a trouble: for longer than usual while servers were in
@@ -297,7 +318,7 @@ func (l *line) obsolete(n noted) {
 		paused := c.What == Pause && (i+1 == len(l.changes) || n.At < l.changes[i+1].From)
 		if after && (old || paused) {
 			l.f.Obsolete++
-			l.f.name("schedule %d: %s fired the tick of %d at %v by generation %d, %v after it was %s", l.number, n.process, n.Nominal, n.At, n.Generation,
+			l.f.name("schedule %d: %s fired the tick of %d at %v by generation %d, %v after it was %s", l.number, n.process, n.Nominal, l.when(n.At), n.Generation,
 				n.At-c.Until, c.What)
 			return
 		}

@@ -51,6 +51,8 @@ func TestAuditFindsEachFault(t *testing.T) {
 		"nobody fired any":                  {want: Findings{Lost: 3}},
 		"nobody fired the last":             {a: []Note{tick(1, 5), tick(2, 5), tick(3, 5)}, want: Findings{Lost: 1}},
 		"a handler took long":               {a: []Note{tick(1, 5), tick(2, 5), tick(2, 5).of(Ended, 2).until(3.5), tick(4, 5).missed(1), tick(5, 5)}},
+		"a late one had just begun":         {a: []Note{tick(1, 5), late(2, 2.9, 5), tick(4, 5).missed(1), tick(5, 5)}},
+		"a late one had begun long before":  {a: []Note{tick(1, 5), late(2, 2.6, 5), tick(4, 5).missed(1), tick(5, 5)}, want: Findings{Lost: 1}},
 		"off the grid, as the first may be": {a: []Note{tick(1, 5), tick(1.3, 5), tick(2, 5), tick(3, 5), tick(4, 5), tick(5, 5)}},
 		"off the grid":                      {a: []Note{tick(1, 5), tick(1.3, 5), tick(1.6, 5), tick(2, 5), tick(3, 5), tick(4, 5), tick(5, 5)}, want: Findings{OffGrid: 1}},
 		"of a spec that nobody put": {a: []Note{tick(1, 5), tick(2, 5), tick(3, 5), tick(3, 5).by(7), tick(4, 5), tick(5, 5)},

@@ -9,6 +9,10 @@ import (
 // atOnce is how late a tick may be when nothing happens. What is due that long before an edit, a deletion or the end may not be fired any more.
 const atOnce = time.Second
 
+// overlap is how long a handler may run that does nothing, on a busy machine. A late tick that began less than that before the next was due may have
+// been in its way.
+const overlap = 250 * time.Millisecond
+
 // grid looks for points that nobody fired, and for whether that was said.
 func (l *line) grid() {
 	for i, c := range l.changes {
@@ -42,7 +46,7 @@ func (l *line) reign(c Change, until time.Duration) {
 		missing := l.missing(c.Grid, last, n.Nominal, lastAt, n.At)
 		if missing > reported {
 			l.f.Silent += missing - reported
-			l.f.name("schedule %d: of %d points between %d and %d, which nobody fired, %s said %d at %v", l.number, missing, last, n.Nominal, n.process, reported, n.At)
+			l.f.name("schedule %d: of %d points between %d and %d, which nobody fired, %s said %d at %v", l.number, missing, last, n.Nominal, n.process, reported, l.when(n.At))
 		}
 		if begun {
 			l.silence(c, lastAt, n.At)
@@ -74,16 +78,20 @@ func (l *line) missing(g Grid, from, until int64, fromAt, untilAt time.Duration)
 	processes := l.among(fromAt, untilAt)
 	g.between(from, until, func(point int64) {
 		at := time.Duration(point)*time.Millisecond - l.Zero
-		if has(l.paused, at) || has(l.forgot, at) {
+		if at < l.Begin || has(l.paused, at) || has(l.forgot, at) {
 			return
 		}
 		n++
+		if fromAt >= at-overlap && fromAt <= at+edge {
+			l.f.Overlapped++
+			return
+		}
 		if has(l.busy, at) || has([]span{l.young}, at) || l.excused(at, processes, true) {
 			l.f.Skipped++
 			return
 		}
 		l.f.Lost++
-		l.f.name("schedule %d: nobody fired the tick of %d, at %v", l.number, point, at)
+		l.f.name("schedule %d: nobody fired the tick of %d, at %v", l.number, point, l.when(at))
 	})
 	return n
 }
@@ -128,7 +136,7 @@ func (l *line) inForce() {
 			}
 		case over == limit:
 			l.f.Ignored++
-			l.f.name("schedule %d: it was %s at %v, which its owner did not hear of in %v", l.number, c.What, c.From, l.Within)
+			l.f.name("schedule %d: it was %s at %v, which its owner did not hear of in %v", l.number, c.What, l.when(c.From), l.Within)
 		}
 	}
 }

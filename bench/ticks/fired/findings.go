@@ -16,6 +16,7 @@ type Findings struct {
 	Ticks      int // that were fired, repeated ones included
 	Manual     int // of these, asked for
 	Skipped    int // points of grids that nobody fired, of which a trouble, a pause or a handler that took long is the reason
+	Overlapped int // points that nobody fired, since the tick before was late and had just begun
 	Repeated   int // ticks that were fired again, of which a trouble is the reason
 	MostOfOne  int // of these, of one schedule
 	Ownerships int
@@ -37,7 +38,8 @@ type Findings struct {
 
 	InForce map[What]measure.Latency // from the call until the owner knew, where nothing struck
 	Late    measure.Latency          // of all ticks that were not asked for
-	Calm    measure.Latency          // of those in whose schedule's way there was no trouble
+	Latest  string                   // the one that was the latest
+	Calm    measure.Latency          // of those of owners that were no new ones, and in whose way there was no trouble
 }
 
 // Faults are promises that did not hold.
