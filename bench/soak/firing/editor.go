@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
@@ -237,6 +240,17 @@ func (e *editor) settle(ctx context.Context) error {
 		}
 	}
 	return e.restore(ctx)
+}
+
+// write writes the changes as text into a folder.
+func (e *editor) write(dir string) error {
+	var text strings.Builder
+	for number, all := range e.changes {
+		for _, c := range all {
+			fmt.Fprintf(&text, "schedule %d, generation %d, %v to %v: %s, then every %d ms from %d\n", number, c.Generation, c.From, c.Until, c.What, c.Grid.Every, c.Grid.Phase)
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, "changes.txt"), []byte(text.String()), 0o600)
 }
 
 // differs says in what the table is not what it is meant to be.

@@ -153,7 +153,7 @@ func (s *soak) run(ctx context.Context, r *report.Report) (err error) {
 	if err := errors.Join(g.Wait(), ctx.Err()); err != nil {
 		return errors.Join(err, s.storm.Write(s.dir))
 	}
-	return errors.Join(s.finish(ctx), s.storm.Write(s.dir))
+	return errors.Join(s.finish(ctx), s.storm.Write(s.dir), s.editor.write(s.dir))
 }
 
 // prepare starts the processes, and puts the schedules.

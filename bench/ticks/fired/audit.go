@@ -79,26 +79,6 @@ func (a *Audit) Run() (f Findings) {
 // ms is a time on the clock of journals in milliseconds since the epoch.
 func (a *Audit) ms(at time.Duration) int64 { return (a.Zero + at).Milliseconds() }
 
-// line is what is known of one schedule.
-type line struct {
-	*Audit
-	f       *Findings
-	number  int
-	changes []Change
-	notes   []noted // by time
-	busy    []span  // when handlers ran that took long
-	paused  []span
-	fresh   time.Duration // since when the owner of a tick owns the schedule
-	forgot  []span        // when servers may have forgotten a change
-	young   span          // of a grid whose first tick was not fired yet: until its owner has to know of it
-}
-
-type span struct{ from, until time.Duration }
-
-func has(all []span, at time.Duration) bool {
-	return slices.ContainsFunc(all, func(s span) bool { return at >= s.from-edge && at <= s.until+edge })
-}
-
 func (a *Audit) schedule(number int, f *Findings) {
 	l := &line{Audit: a, f: f, number: number, changes: a.Changes[number], notes: a.notes[number]}
 	slices.SortStableFunc(l.notes, func(x, y noted) int { return cmp.Or(cmp.Compare(x.At, y.At), cmp.Compare(x.Token, y.Token)) })
@@ -109,51 +89,11 @@ func (a *Audit) schedule(number int, f *Findings) {
 	l.inForce()
 }
 
-// replicates is how long a replica may be behind: that much a server may forget.
-const replicates = time.Second
-
-// spans finds when the schedule was paused, when its handler ran for long, and when changes of it may have been forgotten.
-func (l *line) spans() {
-	for _, c := range l.changes {
-		for _, t := range l.Troubles {
-			if t.Forgets && t.of(l.number, nil) && t.overlaps(c.From-edge, c.Until+replicates) {
-				l.forgot = append(l.forgot, span{c.From, l.repaired(max(t.Until, c.Until))})
-			}
-		}
-		switch c.What {
-		case Pause:
-			l.paused = append(l.paused, span{c.From, 1 << 62})
-		case Resume, Remove:
-			if n := len(l.paused); n > 0 && l.paused[n-1].until == 1<<62 {
-				l.paused[n-1].until = c.Until
-			}
-		}
-	}
-	begun := make(map[api.Token]time.Duration)
-	for _, n := range l.notes {
-		switch n.Kind {
-		case Fired, Manual:
-			begun[n.Token] = n.At
-		case Ended:
-			l.busy = append(l.busy, span{begun[n.Token], n.At})
-		}
-	}
-}
-
-// repaired is from when on a change is in force that was made before a time.
-func (l *line) repaired(after time.Duration) time.Duration {
-	for _, r := range l.Repairs {
-		if r > after {
-			return r + l.Within
-		}
-	}
-	return l.End
-}
-
 // owners checks that owners follow each other, and that each gets the state of the one before.
 func (l *line) owners() {
 	var token api.Token     // the greatest so far
 	var released bool       // the last ownership was handed back
+	var last time.Duration  // of the note before
 	var saved, before int64 // by ticks, and by the one before
 	for _, n := range l.notes {
 		if n.Token < token && (n.Kind == Fired || n.Kind == Manual) {
@@ -168,7 +108,7 @@ func (l *line) owners() {
 			saved = before
 		case Opened:
 			l.f.Ownerships++
-			if released && n.Nominal != saved && !l.excused(n.At, l.among(n.At-l.Session, n.At), true) {
+			if released && n.Nominal != saved && !l.removed(last, n.At) && !l.excused(n.At, l.among(n.At-l.Session, n.At), true) {
 				l.f.Forgotten++
 				l.f.name("schedule %d: %s got the state of %d at %v, and not that of %d", l.number, n.process, n.Nominal, l.when(n.At), saved)
 			}
@@ -178,29 +118,8 @@ func (l *line) owners() {
 		case Lost:
 			l.f.Losses++
 		}
-		released = n.Kind == Released
+		released, last = n.Kind == Released, n.At
 	}
-}
-
-// among are the processes that noted something of the schedule between two times, or last before.
-func (l *line) among(from, until time.Duration) (all []string) {
-	for i, n := range l.notes {
-		if n.At > until {
-			break
-		}
-		if n.At >= from || i+1 < len(l.notes) && l.notes[i+1].At >= from || i+1 == len(l.notes) {
-			all = append(all, n.process)
-		}
-	}
-	return all
-}
-
-// excused reports whether a trouble explains that something did not happen at a time: it struck, or its effects lasted. Quiet ones do only
-// where any trouble counts.
-func (l *line) excused(at time.Duration, processes []string, loud bool) bool {
-	return slices.ContainsFunc(l.Troubles, func(t Trouble) bool {
-		return (!loud || !t.Quiet) && t.overlaps(at-l.Session-catchUp-2*edge, at+edge) && t.of(l.number, processes)
-	})
 }
 
 // ticks checks each tick by itself, and against earlier ones of the same time.
@@ -295,21 +214,6 @@ func (l *line) repeat(before, now noted) {
 		before.process, l.when(before.At), before.Token, now.process, l.when(now.At), now.Token)
 }
 
-// unsaved returns since when checkpoints may not have been stored that were lost to a trouble: for longer than usual while servers were in
-// trouble just before.
-func (l *line) unsaved(t Trouble) time.Duration {
-	since := t.From - l.Unsaved
-	for again := true; again; {
-		again = false
-		for _, x := range l.Troubles {
-			if x.Process == "" && !x.Harmless && x.of(l.number, nil) && x.From-l.Unsaved < since && x.Until >= since {
-				since, again = x.From-l.Unsaved, true
-			}
-		}
-	}
-	return since
-}
-
 // obsolete finds ticks of a spec that is not in force any more, and of a paused schedule.
 func (l *line) obsolete(n noted) {
 	for i, c := range l.changes {
@@ -323,12 +227,4 @@ func (l *line) obsolete(n noted) {
 			return
 		}
 	}
-}
-
-// disturbed reports whether any trouble may have kept the owner from hearing of a change.
-func (l *line) disturbed(from, until time.Duration) bool {
-	processes := l.among(from, until)
-	return slices.ContainsFunc(l.Troubles, func(t Trouble) bool {
-		return t.overlaps(from-l.Session-catchUp, until) && t.of(l.number, processes)
-	})
 }

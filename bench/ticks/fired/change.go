@@ -65,10 +65,10 @@ type Trouble struct {
 	Forgets     bool // servers may forget what they had acknowledged right before, or meanwhile
 }
 
-// of reports whether a trouble struck the servers of a schedule, or one of these processes.
+// of reports whether a trouble struck the servers of a schedule, or one of these processes, which may be anybody.
 func (t *Trouble) of(schedule int, processes []string) bool {
 	if t.Process != "" {
-		return slices.Contains(processes, t.Process)
+		return slices.Contains(processes, t.Process) || slices.Contains(processes, anybody)
 	}
 	return t.Hits == nil || t.Hits(schedule)
 }

@@ -73,18 +73,25 @@ func (l *line) reigns(c Change, generation uint32) bool {
 	return false
 }
 
-// missing counts the points between two ticks, pauses aside, and finds a reason for each.
+// missing finds a reason for each point between two ticks, pauses aside, and counts those that the later tick has to tell of: what was missed
+// before a pause ended is not told.
 func (l *line) missing(g Grid, from, until int64, fromAt, untilAt time.Duration) (n int) {
 	processes := l.among(fromAt, untilAt)
+	tells := l.resumed(untilAt)
 	g.between(from, until, func(point int64) {
 		at := time.Duration(point)*time.Millisecond - l.Zero
-		if at < l.Begin || has(l.paused, at) || has(l.forgot, at) {
+		if at < l.Begin || l.fired[point] || has(l.paused, at) || has(l.forgot, at) {
 			return
 		}
-		n++
+		if at > tells {
+			n++
+		}
 		if fromAt >= at-overlap && fromAt <= at+edge {
 			l.f.Overlapped++
 			return
+		}
+		if has(l.unowned, at) {
+			processes = []string{anybody} // who may have taken it, and not begun
 		}
 		if has(l.busy, at) || has([]span{l.young}, at) || l.excused(at, processes, true) {
 			l.f.Skipped++
@@ -94,6 +101,16 @@ func (l *line) missing(g Grid, from, until int64, fromAt, untilAt time.Duration)
 		l.f.name("schedule %d: nobody fired the tick of %d, at %v", l.number, point, l.when(at))
 	})
 	return n
+}
+
+// resumed is when the schedule was resumed last before a time.
+func (l *line) resumed(before time.Duration) (at time.Duration) {
+	for _, c := range l.changes {
+		if c.What == Resume && c.From <= before {
+			at = c.Until
+		}
+	}
+	return at
 }
 
 // silence notes how much longer than its interval a schedule went without a tick.
