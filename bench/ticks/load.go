@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/streamlease/streamlease/bench/measure"
@@ -119,7 +120,7 @@ func (b *bench) cost(ctx context.Context, m Model, schedules int, every time.Dur
 	if err := measure.Pause(ctx, min(b.o.For, ebb)); err != nil {
 		return c, err
 	}
-	ends, err := s.profiled(b.o.Profiles, fmt.Sprintf("%s-%d-%v", o.Model, schedules, every))
+	ends, err := s.profiled(b.o.Profiles, fmt.Sprintf("%s-%d-%v", strings.ReplaceAll(string(m), " ", "-"), schedules, every))
 	if err != nil {
 		return c, err
 	}

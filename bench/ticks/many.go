@@ -86,6 +86,10 @@ func (b *bench) large(ctx context.Context, n int) (l Large, err error) {
 		return l, err
 	}
 	l.Redis, l.Owned = taken.CPU-declared.CPU, taken.Memory-s.idle.Memory
+	// What was due before it had an owner comes meanwhile.
+	if err := measure.Pause(ctx, min(l.Every, ebb)); err != nil {
+		return l, err
+	}
 	if l.Cost, err = s.measure(ctx, cmp.Or(b.o.Rest, l.Every+lag)); err != nil {
 		return l, err
 	}

@@ -62,10 +62,11 @@ func (l *locked) fire(ctx context.Context, name string) {
 	case <-ctx.Done():
 		return
 	}
+	whole := context.WithoutCancel(ctx) // a lock that is under way in the end is of a tick
 	for tick := time.NewTicker(every); ; {
 		due := nearest(time.Now())
 		lock := l.options.Service + ":" + name + ":" + strconv.FormatInt(due.UnixMilli(), 10)
-		err := l.client.Do(ctx, l.client.B().Set().Key(lock).Value(l.options.Consumer).Nx().Px(max(every, time.Second)).Build()).Error()
+		err := l.client.Do(whole, l.client.B().Set().Key(lock).Value(l.options.Consumer).Nx().Px(max(every, time.Second)).Build()).Error()
 		if err == nil { // else the other process has it, or there is no answer
 			l.tick(due)
 		}
