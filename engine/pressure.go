@@ -52,10 +52,11 @@ const (
 
 	// A lease that was just acquired is renewed for the first time up to an interval later, so until then it does not show in how
 	// late renewals are. The number of leases that were never renewed is therefore limited to the number of the others / trialShare,
-	// but never to less than minTrial; only what reads on their way return may exceed that. At the default interval, minTrial is
-	// 10,000 renewals a second, some hundredths of what a server can do.
+	// but never to less than minTrial, nor to less than trialRate renewals a second; only what reads on their way return may exceed that.
+	// At the default interval both are the same, some hundredths of what a server can do. A longer one leaves room for as many more.
 	trialShare = 4
 	minTrial   = 100_000
+	trialRate  = 10_000
 )
 
 // pressureParts are what pressure works with. All are set.
@@ -98,7 +99,8 @@ type partitionPressure struct {
 
 func newPressure(e *env, parts pressureParts) *pressure {
 	c := e.cfg
-	u := &pressure{env: e, pressureParts: parts, minTrial: minTrial, slack: c.leaseTTL - c.leaseMargin - c.interval}
+	u := &pressure{env: e, pressureParts: parts, slack: c.leaseTTL - c.leaseMargin - c.interval}
+	u.minTrial = max(minTrial, int(trialRate*c.interval.Seconds()))
 	// With very short TTLs, a share of the slack is less than the lateness that ticks and the scheduler give any renewal.
 	u.slow = max(u.slack/slowShare, ticksLate*c.wheel.Tick+schedulerLag)
 	u.stop = max(u.slack/stopShare, 2*u.slow)

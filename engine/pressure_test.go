@@ -153,6 +153,15 @@ func TestIntakeWaitsForFirstRenewals(t *testing.T) {
 	})
 }
 
+// The longer leases last without a renewal, the more may be new: it is the rate of renewals that is limited.
+func TestNewStreamsAreLimitedByTheRateOfRenewals(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, h *harness) {
+		require.Equal(t, 100_000, h.newEngine().pressure.minTrial)
+		require.Equal(t, 100_000, h.newEngine(WithLeaseTTL(15*time.Second)).pressure.minTrial)
+		require.Equal(t, 1_000_000, h.newEngine(WithLeaseTTL(5*time.Minute)).pressure.minTrial)
+	})
+}
+
 // An outage that is no danger to any lease does not stop intake, and leaves nothing behind.
 func TestShortOutageDoesNotStopIntake(t *testing.T) {
 	for name, fault := range map[string]fakeFault{"hangs": faultHang, "fails": faultError, "loses answers": faultLose} {
