@@ -280,7 +280,7 @@ func TestStoppedServiceAndLeftovers(t *testing.T) {
 	w.do("XADD", "orders-input-2", "*", "f", "v")
 	w.do("XADD", "orders-input-1023", "*", "f", "v")
 	w.do("SET", "orders-input-5", "x")
-	found(t, w.look(), preflight.Warning, preflight.Layout, "2 announcements", "2 input streams", "orders-input-2:", "repartition it to 2")
+	found(t, w.look(), preflight.Warning, preflight.Layout, "2 announcements and schedules", "2 partitions", "orders-input-2:", "repartition it to 2")
 
 	// If the user may not look at other partitions, nothing is reported about them.
 	w.terms = terms(t, 1)
