@@ -28,7 +28,7 @@ const (
 	changePause = 20 * time.Millisecond
 )
 
-// kinds are the changes that are made, each of other schedules. A schedule that is put anew was not there before.
+// kinds are the changes that are made, each of other schedules. A schedule that is put was not there before.
 var kinds = []fired.What{fired.Retime, fired.Reword, fired.Trigger, fired.Remove, fired.Create}
 
 // changes changes schedules, one after the other, in turn.

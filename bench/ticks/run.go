@@ -19,7 +19,7 @@ type Part string
 const (
 	Loads     Part = "loads"     // each interval with each number of schedules, compared
 	Handovers Part = "handovers" // a process is replaced, or killed
-	Changing  Part = "changes"   // schedules are edited, triggered, put anew and deleted
+	Changing  Part = "changes"   // schedules are edited, triggered, put and deleted
 	Declaring Part = "declare"   // schedules are declared again, unchanged
 	Many      Part = "many"      // many schedules of one process, which starts
 )

@@ -83,7 +83,7 @@ func TestAuditFindsEachFault(t *testing.T) {
 			changes: []Change{{Pause, 1, at(2.5), at(2.6), Grid{Every: 1000}}, {Resume, 1, at(4.5), at(4.6), Grid{Every: 1000}}}, want: Findings{Obsolete: 1}},
 		"edited, and fired by the old spec before that was known": {a: []Note{tick(1, 5), tick(2, 5), tick(2.2, 5).of(Changed, 0).by(2), tick(4, 5).by(2)},
 			changes: []Change{{Retime, 2, at(1.8), at(1.9), Grid{Every: 2000}}}},
-		"deleted and put anew while nobody owned it": {a: []Note{tick(1, 5), tick(2, 5), tick(2.3, 5).of(Released, 0)},
+		"deleted and put while nobody owned it": {a: []Note{tick(1, 5), tick(2, 5), tick(2.3, 5).of(Released, 0)},
 			b:       []Note{tick(2.7, 6).of(Opened, 0).by(3), tick(3, 6).by(3), tick(4, 6).by(3), tick(5, 6).by(3)},
 			changes: []Change{{Remove, 2, at(2.4), at(2.5), Grid{}}, {Create, 3, at(2.5), at(2.6), Grid{Every: 1000}}}},
 		"triggered": {a: []Note{tick(1, 5), tick(2, 5), tick(2.7, 5).of(Manual, 2.6), tick(3, 5), tick(4, 5), tick(5, 5)},

@@ -11,7 +11,7 @@ type What string
 
 // What is done to schedules.
 const (
-	Create  What = "put anew"
+	Create  What = "put"
 	Retime  What = "edited: other times"
 	Reword  What = "edited: other info"
 	Remove  What = "deleted"
