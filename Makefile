@@ -6,8 +6,8 @@ GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.5.0
 
-# The module of the library, and that of what measures it.
-MODULES := . bench
+# The module of the library, that of what measures it, and that of an example.
+MODULES := . bench engine/schedule/uptime
 
 # Packages start servers of their own, and many wait for them more than they compute: three at a time keep two cores busy, and
 # deadlines far.

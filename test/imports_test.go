@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"engine"},
 	{"engine/feed", "engine/schedule"},
 	{"test"},
-	{"bench"},
+	{"bench", "engine/schedule/uptime"},
 }
 
 const internal = "engine/internal"
