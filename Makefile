@@ -27,7 +27,7 @@ LONGEST := ./test/faults ./test/behave ./engine ./scan
 FUZZ_TIME := 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help deps servers demo test race lint fmt vet staticcheck vuln weight fuzz bench
+.PHONY: help deps servers demo uptime test race lint fmt vet staticcheck vuln weight fuzz bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ try-servers:
 demo: deps ## Own 10,000 streams with two processes on a private server, and kill one
 	@$(GO) build -C bench -o ../bin/demo ./demo
 	@bin/demo
+
+# UPTIME_FLAGS=-stay goes on afterwards, to look at the page.
+uptime: deps ## Watch 1,000 sites with an example of schedules on a private server, kill a process and roll a deploy
+	@$(GO) build -C engine/schedule/uptime -o ../../../bin/uptime .
+	@$(GO) build -C engine/schedule/uptime -o ../../../bin/uptime-demo ./demo
+	@bin/uptime-demo $(UPTIME_FLAGS)
 
 test: deps try-servers ## Run all tests
 	@$(GO) test $(RACE) $(TEST_FLAGS) $(LONGEST) ./... </dev/null
