@@ -85,3 +85,24 @@ func TestTheHistoryOfAMonitorIsReadByItsKey(t *testing.T) {
 		require.Len(t, past, want, monitor)
 	}
 }
+
+// A process that records has to keep up with all others.
+func BenchmarkWrite(b *testing.B) {
+	for _, monitors := range []int{1000, 10_000} {
+		b.Run(fmt.Sprint(monitors), func(b *testing.B) {
+			h, err := openHistory(b.Context(), filepath.Join(b.TempDir(), "test.db"))
+			require.NoError(b, err)
+			defer h.close()
+			n := 0
+			for b.Loop() {
+				batch := make([]Report, reportBatch)
+				for i := range batch {
+					batch[i] = Report{Monitor: fmt.Sprint(n % monitors), At: noon.Add(time.Duration(n/monitors) * time.Second)}
+					n++
+				}
+				require.NoError(b, h.write(b.Context(), batch, "1-0"))
+			}
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
+}

@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// historySize is how many checks the page of a monitor shows.
-const historySize = 100
+const (
+	// historySize is how many checks the page of a monitor shows.
+	historySize = 100
+	// countEvery is how old the shares on it may be: a month of checks each second are 2.6 million.
+	countEvery = time.Minute
+)
 
 // monitorView is the page of one monitor.
 type monitorView struct {
@@ -19,6 +23,7 @@ type monitorView struct {
 	Past       []Past      // the latest first
 	Failed     []Past      // of Past
 	Day, Month Share
+	counted    time.Time // when Day and Month were
 	Err        error
 }
 
@@ -48,6 +53,10 @@ func (v *monitorView) look(ctx context.Context) {
 		return
 	}
 	v.Failed = slices.DeleteFunc(slices.Clone(v.Past), func(p Past) bool { return p.Error == "" })
+	if now.Sub(v.counted) < countEvery {
+		return
+	}
+	v.counted = now
 	if v.Day, v.Err = h.share(ctx, v.Name, now.Add(-24*time.Hour)); v.Err == nil {
 		v.Month, v.Err = h.share(ctx, v.Name, now.Add(-30*24*time.Hour))
 	}

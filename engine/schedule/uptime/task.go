@@ -20,8 +20,8 @@ type watcher struct {
 	reports interface {
 		add(ctx context.Context, all []Report) error
 	}
-	self    string
-	log     *slog.Logger
+	self string
+	log  *slog.Logger
 }
 
 // task watches one monitor, for as long as this process owns it.

@@ -27,6 +27,7 @@ type scene struct {
 	mu      sync.Mutex // for the webhook, which serves in goroutines of its own
 	alerts  []string   // keys
 	reports []Report
+	network *network
 }
 
 func newScene(t *testing.T, every time.Duration) *scene {
@@ -44,8 +45,9 @@ func newScene(t *testing.T, every time.Duration) *scene {
 	}))
 	t.Cleanup(hook.Close)
 	log := slog.New(slog.DiscardHandler)
+	s.network = newNetwork(nil, "", "", log)
 	w := &watcher{
-		checker: newChecker(), network: newNetwork(nil, "", "", log), alerter: &alerter{hook.URL, hook.Client(), log},
+		checker: newChecker(), network: s.network, alerter: &alerter{hook.URL, hook.Client(), log},
 		reports: s, self: "test", log: log,
 	}
 	m := Monitor{Name: "shop", Target: site.URL, Every: Duration(every)}
@@ -113,6 +115,20 @@ func TestAnAlertIsSentUntilTheWebhookTakesIt(t *testing.T) {
 	s.Run(10 * time.Minute)
 	require.Len(t, s.alerts, 3)
 	require.Len(t, slices.Compact(slices.Clone(s.alerts)), 1)
+}
+
+func TestNobodyIsToldWhatAProcessSeesThatIsOffline(t *testing.T) {
+	s := newScene(t, 20*time.Second)
+	s.Run(time.Minute)
+	s.network.offline.Store(true)
+	s.status = http.StatusInternalServerError
+	s.Run(time.Hour)
+	require.True(t, s.reports[len(s.reports)-1].State.Unknown)
+	s.network.offline.Store(false)
+	s.Run(40 * time.Second)
+	require.Empty(t, s.alerts)
+	s.Run(20 * time.Second)
+	require.Len(t, s.alerts, 1, "three failures since it is back")
 }
 
 // While Redis is away, and this process still owns the monitor, checks go on, and people are told.
