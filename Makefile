@@ -25,7 +25,7 @@ BENCH_RACE :=
 export GORACE := atexit_sleep_ms=0
 
 # What takes longest begins first, so that nothing waits for it in the end.
-LONGEST := ./test/faults ./test/behave ./engine ./scan
+LONGEST := ./test/behave ./test/faults ./engine ./test/recovery ./scan ./test/cluster ./test/maintenance ./lease
 
 FUZZ_TIME := 20s
 

@@ -109,14 +109,26 @@ func (h *harness) watch() (seen *uses, stop func()) {
 	reading.Go(func() {
 		for {
 			line, err := lines.ReadString('\n')
-			if err != nil {
+			if err != nil || strings.Contains(line, lastWatched) {
 				return
 			}
 			h.note(seen, line)
 		}
 	})
-	return seen, func() { conn.Close(); reading.Wait() }
+	return seen, func() {
+		// What was used before may still be on its way here.
+		last, err := net.Dial("tcp", h.server.Addr())
+		require.NoError(h.T, err)
+		defer last.Close()
+		_, err = last.Write([]byte("ECHO " + lastWatched + "\r\n"))
+		require.NoError(h.T, err)
+		reading.Wait()
+		conn.Close()
+	}
 }
+
+// lastWatched is the word by which what watch reads comes to an end.
+const lastWatched = "last-watched"
 
 // note records one line: +<time> [<database> <client>] "<word>" "<word>" …
 func (h *harness) note(seen *uses, line string) {
