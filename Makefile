@@ -62,15 +62,9 @@ uptime: deps ## Watch 1,000 sites with an example of schedules on a private serv
 	@$(GO) build -C $(EXAMPLE) -o ../../../bin/uptime-demo ./demo
 	@bin/uptime-demo $(UPTIME_FLAGS)
 
-# The tests of bench wait most of the time, so they run beside the others.
 test: deps try-servers ## Run all tests, but for those of the example
-	@$(MAKE) --no-print-directory -j2 test-library test-bench
-
-.PHONY: test-library test-bench
-test-library:
 	@$(GO) test $(RACE) $(TEST_FLAGS) $(LONGEST) ./... </dev/null
-test-bench:
-	@$(GO) test -C bench $(BENCH_RACE) $(TEST_FLAGS) -p 1 ./... </dev/null
+	@$(GO) test -C bench $(BENCH_RACE) $(TEST_FLAGS) ./... </dev/null
 
 test-uptime: deps ## Run the tests of the example
 	@$(GO) test -C $(EXAMPLE) $(RACE) $(TEST_FLAGS) ./... </dev/null
