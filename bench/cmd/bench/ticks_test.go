@@ -63,8 +63,8 @@ func TestTicksRefusesWhatMakesNoSense(t *testing.T) {
 // TestSoakOfTicksHoldsWhatIsPromised in a short form, with troubles of processes only: those of a cluster take longer.
 func TestSoakOfTicksHoldsWhatIsPromised(t *testing.T) {
 	t.Parallel()
-	s := results[firing.Result](t, "soak", "ticks", "-for", "10s", "-schedules", "200", "-partitions", "2", "-changes", "8", "-lease-ttl", "4s",
-		"-session-ttl", "1500ms", "-seed", "5", "-spare", "-json")
+	s := results[firing.Result](t, "soak", "ticks", "-for", "14s", "-schedules", "200", "-partitions", "2", "-changes", "8", "-lease-ttl", "7s",
+		"-session-ttl", "2500ms", "-seed", "5", "-spare", "-json")
 	require.NotEmpty(t, s.Struck)
 	require.Greater(t, s.Ticks, 1000)
 	require.GreaterOrEqual(t, s.Ownerships, 200)
