@@ -13,7 +13,7 @@ import (
 	"github.com/streamlease/streamlease/lease"
 )
 
-// A layer is told when signals may not have arrived, whatever the reason, and of which partition; and once for each time.
+// A layer hears when signals may not have arrived, whatever the reason, and of which partition; and once for each time.
 func TestLayerHearsThatSignalsWereMissed(t *testing.T) {
 	for name, lose := range map[string]func(h *harness, e *testEngine, p *fakePartition){
 		"trimmed, and more came": func(h *harness, _ *testEngine, p *fakePartition) {

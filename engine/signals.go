@@ -49,7 +49,7 @@ type signalParts struct {
 // Beats report that there is something to read after a position; nothing is read otherwise. All of it is hints. When some may have been
 // missed, since the stream was trimmed or deleted, another server answers, its clock was set back, or more come than can be read, then what is parked is asked for
 // within hastenSpread, owners hear of further announcements with their next renewals, which are due at once if the server
-// changed, and a layer is told to look at all that it has there. What producers sent is lost.
+// changed, and a layer has to look at all that it has there. What producers sent is lost.
 type signals struct {
 	*env
 	signalParts

@@ -76,9 +76,13 @@ func (l *loader) send(now, at int64) int64 {
 	return at
 }
 
-// take takes the entries of the next call.
+// take takes the entries of the next call, whose names are not more bytes than a server should get at once.
 func (x *loads) take() []*entry {
-	n := min(len(x.queue), rowsAtATime)
+	n, bytes := 0, 0
+	for n < min(len(x.queue), rowsAtATime) && (n == 0 || bytes < callBytes) {
+		bytes += len(x.queue[n].lease.Stream())
+		n++
+	}
 	batch := append([]*entry(nil), x.queue[:n]...)
 	for _, e := range batch {
 		e.queued = false // a change that comes from now on is read once more

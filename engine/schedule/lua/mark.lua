@@ -7,7 +7,7 @@
 -- Parts    clock reply
 -- Shared   row
 --
--- Nobody is told: dead letters have no owner, and to owners nothing has changed. A repetition finds nothing to do.
+-- There is no signal: dead letters have no owner, and to owners nothing has changed. A repetition finds nothing to do.
 
 local schedules, dead = KEYS[1], ARGV[1] == '1'
 on_key('HDEL', schedules, '')

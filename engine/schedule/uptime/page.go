@@ -43,7 +43,7 @@ type page struct {
 
 // view is what one browser looks at.
 type view interface {
-	// changed follows reports, and returns what to render anew of them; a nil fragment is nothing.
+	// changed follows reports, and returns what to render again of them; a nil fragment is nothing.
 	changed(ctx context.Context, batch []Report) *fragment
 	// refreshed looks again at what no report tells.
 	refreshed(ctx context.Context) *fragment

@@ -131,7 +131,7 @@ func TestNobodyIsToldWhatAProcessSeesThatIsOffline(t *testing.T) {
 	require.Len(t, s.alerts, 1, "three failures since it is back")
 }
 
-// While Redis is away, and this process still owns the monitor, checks go on, and people are told.
+// While Redis is away, and this process still owns the monitor, checks go on, and alerts are sent.
 func TestReportsWaitForRedis(t *testing.T) {
 	s := newScene(t, 20*time.Second)
 	s.Run(time.Minute)
