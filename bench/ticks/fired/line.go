@@ -69,9 +69,12 @@ func (l *line) spans() {
 	}
 }
 
-// removed reports whether the schedule was deleted between two times.
+// removed reports whether the schedule was deleted between two times, or put as another one after it was: an owner that is draining hands
+// back what was deleted a moment before.
 func (l *line) removed(from, until time.Duration) bool {
-	return slices.ContainsFunc(l.changes, func(c Change) bool { return c.What == Remove && c.Until >= from && c.From <= until })
+	return slices.ContainsFunc(l.changes, func(c Change) bool {
+		return (c.What == Remove || c.What == Create) && c.Until >= from && c.From <= until
+	})
 }
 
 // repaired is from when on a change is in force that was made before a time.
