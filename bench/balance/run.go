@@ -32,22 +32,6 @@ const (
 // AllParts are all measurements, in their order.
 func AllParts() []Part { return []Part{Scale, Drain, Kill, Deploy, Cold, Steady, Flap, Beats, Added} }
 
-// ParseParts returns the measurements of these names, separated by commas; "all" is all of them.
-func ParseParts(names string) (parts []Part, err error) {
-	for name := range strings.SplitSeq(names, ",") {
-		name = strings.TrimSpace(name)
-		switch p := Part(name); {
-		case name == "all":
-			parts = AllParts()
-		case slices.Contains(AllParts(), p):
-			parts = append(parts, p)
-		default:
-			return nil, fmt.Errorf("%q is not one of all, %v", name, AllParts())
-		}
-	}
-	return parts, nil
-}
-
 // Options say what is measured, and for how long.
 type Options struct {
 	URL       string // of the Redis; empty: private servers

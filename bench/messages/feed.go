@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/streamlease/streamlease/bench/load"
@@ -45,22 +44,6 @@ const (
 
 // AllParts are all measurements, in their order.
 func AllParts() []Part { return []Part{Loads, Idling, Backlogs, Leaving, Tracking, Hanging, Storing} }
-
-// ParseParts returns the measurements of these names, separated by commas; "all" is all of them.
-func ParseParts(names string) (parts []Part, err error) {
-	for name := range strings.SplitSeq(names, ",") {
-		name = strings.TrimSpace(name)
-		switch p := Part(name); {
-		case name == "all":
-			parts = AllParts()
-		case slices.Contains(AllParts(), p):
-			parts = append(parts, p)
-		default:
-			return nil, fmt.Errorf("%q is not one of all, %v", name, AllParts())
-		}
-	}
-	return parts, nil
-}
 
 // Result is what was measured.
 type Result struct {

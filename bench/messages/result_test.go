@@ -76,17 +76,6 @@ func TestTheReportShowsWhatIsMissing(t *testing.T) {
 	require.Len(t, r.plots(), 4, "three of the number of streams that was measured at two rates, one of backlogs")
 }
 
-func TestPartsAreChosenByName(t *testing.T) {
-	all, err := ParseParts("all")
-	require.NoError(t, err)
-	require.Equal(t, AllParts(), all)
-	some, err := ParseParts("idle, loads")
-	require.NoError(t, err)
-	require.Equal(t, []Part{Idling, Loads}, some)
-	_, err = ParseParts("idle,half")
-	require.ErrorContains(t, err, `"half" is not one of all, [loads idle`)
-}
-
 func TestAConnectionAStreamNeedsDescriptorsAndPorts(t *testing.T) {
 	require.Empty(t, impossible(100))
 	require.Contains(t, impossible(10_000_000), "a connection for each of 10,000,000 streams")

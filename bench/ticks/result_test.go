@@ -58,14 +58,3 @@ func TestTheReportShowsWhatWasMeasured(t *testing.T) {
 	r.Handovers[0].Lost = 1
 	require.ErrorContains(t, r.broken(), "replaced, 5 every 1s: a promise did not hold")
 }
-
-func TestPartsAreChosenByName(t *testing.T) {
-	all, err := ParseParts("all")
-	require.NoError(t, err)
-	require.Equal(t, AllParts(), all)
-	some, err := ParseParts("many, loads")
-	require.NoError(t, err)
-	require.Equal(t, []Part{Many, Loads}, some)
-	_, err = ParseParts("loads,half")
-	require.ErrorContains(t, err, `"half" is not one of all, [loads`)
-}

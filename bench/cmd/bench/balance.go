@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -20,7 +19,7 @@ var balanceCommand = &cli.Command{
 	Flags: []cli.Flag{
 		&cli.IntFlag{Name: "streams", Value: 10_000, Usage: "streams that are shared"},
 		&cli.IntFlag{Name: "processes", Value: 4, Usage: "processes of the fleet"},
-		&cli.StringFlag{Name: "parts", Value: "all", Usage: "what is measured, separated by commas: all, " + balancePartNames()},
+		partsFlag(balance.AllParts()),
 		&cli.StringFlag{Name: "balance", Usage: "what of the balance is on: on, off or gate; empty: as engines have it by default"},
 		&cli.DurationFlag{Name: "step", Value: 15 * time.Second, Usage: "time between two replacements of a rolling deploy"},
 		&cli.DurationFlag{Name: "within", Value: 3 * time.Minute, Usage: "how long shares may take to become even"},
@@ -58,8 +57,8 @@ var balanceCommand = &cli.Command{
 		if o.Old, err = build(c); err != nil {
 			return err
 		}
-		if o.Parts, err = balance.ParseParts(c.String("parts")); err != nil {
-			return fmt.Errorf("-parts: %w", err)
+		if o.Parts, err = parts(c, balance.AllParts()); err != nil {
+			return err
 		}
 		return balance.Run(ctx, o, reportOf(c))
 	},
@@ -74,12 +73,4 @@ func build(c *cli.Command) (path string, err error) {
 		err = fmt.Errorf("-old: %w", err)
 	}
 	return path, err
-}
-
-func balancePartNames() string {
-	var names []string
-	for _, p := range balance.AllParts() {
-		names = append(names, string(p))
-	}
-	return strings.Join(names, ", ")
 }

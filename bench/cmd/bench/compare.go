@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
@@ -37,13 +36,6 @@ var compareCommand = &cli.Command{
 			URL: address.Of(c, ""), Streams: c.Int("streams"), TTL: c.Duration("ttl"), For: c.Duration("for"), Rounds: c.Int("rounds"),
 		}, reportOf(c))
 	},
-}
-
-func between(c *cli.Command, flag string, from, upTo time.Duration) error {
-	if d := c.Duration(flag); d < from || d > upTo {
-		return fmt.Errorf("-%s: %v is not between %v and %v", flag, d, from, upTo)
-	}
-	return nil
 }
 
 // contenderCommand is started by compare.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -26,7 +25,7 @@ var feedCommand = &cli.Command{
 		&cli.IntFlag{Name: "rounds", Value: 1, Usage: "how often each load is measured, in turn with what it is compared with"},
 		&cli.IntFlag{Name: "most", Value: 100_000, Usage: "messages a second that are too many, to see how many are served; 0: not measured"},
 		&cli.IntFlag{Name: "backlog", Value: 1_000_000, Usage: "messages that wait when a reader comes"},
-		&cli.StringFlag{Name: "parts", Value: "all", Usage: "what is measured, separated by commas: all, " + partNames()},
+		partsFlag(messages.AllParts()),
 		&cli.StringFlag{Name: "profiles", Usage: "folder for profiles of readers, for go tool pprof; empty: none"},
 		jsonFlag,
 	},
@@ -50,26 +49,14 @@ var feedCommand = &cli.Command{
 		if o.Rates, err = numbers(c, "rates"); err != nil {
 			return err
 		}
-		for name := range strings.SplitSeq(c.String("spreads"), ",") {
-			spread, err := load.ParseSpread(strings.TrimSpace(name))
-			if err != nil {
-				return fmt.Errorf("-spreads: %w", err)
-			}
-			o.Spreads = append(o.Spreads, spread)
+		if o.Spreads, err = list(c, "spreads", load.ParseSpread); err != nil {
+			return err
 		}
-		if o.Parts, err = messages.ParseParts(c.String("parts")); err != nil {
-			return fmt.Errorf("-parts: %w", err)
+		if o.Parts, err = parts(c, messages.AllParts()); err != nil {
+			return err
 		}
 		return messages.Run(ctx, o, reportOf(c))
 	},
-}
-
-func partNames() string {
-	var names []string
-	for _, p := range messages.AllParts() {
-		names = append(names, string(p))
-	}
-	return strings.Join(names, ", ")
 }
 
 // loadCommand is started by feed: the producer.

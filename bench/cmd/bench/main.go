@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -110,22 +109,7 @@ func command() *cli.Command {
 	}
 }
 
-var outFlag = &cli.StringFlag{Name: "out", Usage: "folder for a report as an HTML page and as JSON; empty: none"}
-
-var goalsFlag = &cli.BoolFlag{Name: "goals", Usage: "also show the goals of those who develop the library, and which of them are met here"}
-
 const defaultFor = 30 * time.Second
-
-func positive(c *cli.Command, flags ...string) error {
-	for _, name := range flags {
-		if n := c.Int(name); n < 1 {
-			return fmt.Errorf("-%s: %d is not at least 1", name, n)
-		}
-	}
-	return nil
-}
-
-var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "write JSON"}
 
 func hold(ctx context.Context, c *cli.Command) error {
 	o := suite.HoldOptions{URL: address.Of(c, ""), LeaseTTL: c.Duration("lease-ttl"), For: c.Duration("for")}
@@ -134,18 +118,6 @@ func hold(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	return suite.Hold(ctx, o, reportOf(c))
-}
-
-// numbers returns the numbers in a flag, which are separated by commas.
-func numbers(c *cli.Command, flag string) (all []int, err error) {
-	for size := range strings.SplitSeq(c.String(flag), ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(size))
-		if err != nil || n < 1 {
-			return nil, fmt.Errorf("-%s: %q is not a number of at least 1", flag, size)
-		}
-		all = append(all, n)
-	}
-	return all, nil
 }
 
 // workerCommand is started by measurements.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -41,16 +40,4 @@ var pipelineCommand = &cli.Command{
 		}
 		return suite.Pipeline(ctx, o, reportOf(c))
 	},
-}
-
-// durations returns the durations in a flag, which are separated by commas.
-func durations(c *cli.Command, flag string) (all []time.Duration, err error) {
-	for text := range strings.SplitSeq(c.String(flag), ",") {
-		d, err := time.ParseDuration(strings.TrimSpace(text))
-		if err != nil || d < 0 {
-			return nil, fmt.Errorf("-%s: %q is not a duration", flag, text)
-		}
-		all = append(all, d)
-	}
-	return all, nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/soak"
-	"github.com/streamlease/streamlease/engine"
 )
 
 var soakCommand = &cli.Command{
@@ -46,10 +45,7 @@ var soakCommand = &cli.Command{
 		if err := between(c, "for", time.Second, 7*24*time.Hour); err != nil {
 			return err
 		}
-		if err := between(c, "lease-ttl", engine.MinTTL, engine.MaxTTL); err != nil {
-			return err
-		}
-		if err := between(c, "session-ttl", engine.MinTTL, o.LeaseTTL); err != nil {
+		if err := validTTLs(c); err != nil {
 			return err
 		}
 		return soak.Run(ctx, o, reportOf(c))

@@ -10,7 +10,6 @@ import (
 	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/pod"
 	"github.com/streamlease/streamlease/bench/soak"
-	"github.com/streamlease/streamlease/engine"
 )
 
 // soakBalanceCommand is the part of the soak in which processes keep their streams.
@@ -48,10 +47,7 @@ var soakBalanceCommand = &cli.Command{
 				return err
 			}
 		}
-		if err := between(c, "lease-ttl", engine.MinTTL, engine.MaxTTL); err != nil {
-			return err
-		}
-		if err := between(c, "session-ttl", engine.MinTTL, o.LeaseTTL); err != nil {
+		if err := validTTLs(c); err != nil {
 			return err
 		}
 		if o.Balance, err = pod.ParseBalance(c.String("balance")); err != nil {

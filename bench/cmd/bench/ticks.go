@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -32,7 +30,7 @@ var ticksCommand = &cli.Command{
 		&cli.DurationFlag{Name: "many-every", Value: 10 * time.Minute, Usage: "interval of these"},
 		&cli.DurationFlag{Name: "rest", Usage: "how long they are measured; 0: for one interval, so that each has a tick"},
 		&cli.DurationFlag{Name: "session-ttl", Usage: "TTL of a session; 0: the default"},
-		&cli.StringFlag{Name: "parts", Value: "all", Usage: "what is measured, separated by commas: all, " + ticksPartNames()},
+		partsFlag(ticks.AllParts()),
 		&cli.StringFlag{Name: "profiles", Usage: "folder for profiles of processes under each load, for go tool pprof; empty: none"},
 		jsonFlag,
 	},
@@ -70,31 +68,11 @@ var ticksCommand = &cli.Command{
 		if o.MovedEvery, err = intervals(c, "moved-every"); err != nil {
 			return err
 		}
-		if o.Parts, err = ticks.ParseParts(c.String("parts")); err != nil {
-			return fmt.Errorf("-parts: %w", err)
+		if o.Parts, err = parts(c, ticks.AllParts()); err != nil {
+			return err
 		}
 		return ticks.Run(ctx, o, reportOf(c))
 	},
-}
-
-// intervals returns the intervals in a flag, which are separated by commas.
-func intervals(c *cli.Command, flag string) (all []time.Duration, err error) {
-	for text := range strings.SplitSeq(c.String(flag), ",") {
-		d, err := time.ParseDuration(strings.TrimSpace(text))
-		if err != nil || d < schedule.MinEvery || d > schedule.MaxEvery || d%time.Millisecond != 0 {
-			return nil, fmt.Errorf("-%s: %q is not an interval from %v, in whole milliseconds", flag, text, schedule.MinEvery)
-		}
-		all = append(all, d)
-	}
-	return all, nil
-}
-
-func ticksPartNames() string {
-	var names []string
-	for _, p := range ticks.AllParts() {
-		names = append(names, string(p))
-	}
-	return strings.Join(names, ", ")
 }
 
 // tickerCommand is started by ticks, and by the soak of ticks.
