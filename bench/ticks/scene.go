@@ -168,8 +168,7 @@ func (s *scene) audit(session time.Duration, begin time.Duration, troubles ...fi
 		err = errors.Join(err, failed)
 	}
 	for _, p := range s.processes {
-		n := fired.Notes{Process: p.name, Path: s.notes(p)}
-		all, failed := n.More()
+		all, failed := fired.Notes(s.notes(p)).More()
 		a.Add(p.name, all)
 		err = errors.Join(err, failed)
 	}

@@ -219,8 +219,7 @@ func (s *soak) finish(ctx context.Context) error {
 			return err
 		}
 		for _, r := range p.Runs() {
-			n := fired.Notes{Path: r.Notes}
-			all, err := n.More()
+			all, err := fired.Notes(r.Notes).More()
 			if err != nil {
 				return err
 			}

@@ -1,8 +1,6 @@
 package handling
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -128,22 +126,11 @@ func TestAuditAcceptsThatAKilledMasterForgets(t *testing.T) {
 }
 
 func TestNotesAreReadAsTheyAreWritten(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "notes")
-	n := notes{path: path}
-	all, err := n.more()
-	require.NoError(t, err)
-	require.Empty(t, all, "before it has started")
-	first, second := note{handled, 7, id{1 << 41, 3}, 1 << 52, time.Hour}, note{gap, 8, id{}, 9, 10}
-	text := second.appendTo(first.appendTo(nil))
-	require.Len(t, text, 2*noteSize)
-	require.NoError(t, os.WriteFile(path, text[:noteSize+5], 0o600))
-	all, err = n.more()
-	require.NoError(t, err)
-	require.Equal(t, []note{first}, all, "the second one is not complete")
-	require.NoError(t, os.WriteFile(path, text, 0o600))
-	all, err = n.more()
-	require.NoError(t, err)
-	require.Equal(t, []note{second}, all)
+	for _, n := range []note{{handled, 7, id{1 << 41, 3}, 1 << 52, time.Hour}, {gap, 8, id{}, 9, 10}} {
+		text := n.appendTo(nil)
+		require.Len(t, text, noteSize)
+		require.Equal(t, n, noteOf(text))
+	}
 }
 
 func TestIDs(t *testing.T) {

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -70,31 +68,4 @@ func noteOf(b []byte) note {
 		kind: kind(u.Uint32(b)), stream: u.Uint32(b[4:]), id: id{u.Uint64(b[8:]), u.Uint64(b[16:])},
 		token: api.Token(u.Uint64(b[24:])), at: time.Duration(u.Uint64(b[32:])),
 	}
-}
-
-// notes are the file of one process. It survives the process, whatever ends that: what was written is the kernel's.
-type notes struct {
-	path string
-	read int64 // how many bytes were read so far
-}
-
-// more returns the notes that were written since the last call.
-func (n *notes) more() (all []note, err error) {
-	f, err := os.Open(n.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil // it has not started yet
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if _, err := f.Seek(n.read, io.SeekStart); err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(f)
-	for ; len(text) >= noteSize; text = text[noteSize:] { // the last one may not be complete yet
-		all = append(all, noteOf(text))
-		n.read += noteSize
-	}
-	return all, err
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/bench/soak/storm"
+	"github.com/streamlease/streamlease/bench/notes"
 	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/engine/feed"
@@ -27,8 +27,6 @@ const (
 	// slowOne of so many batches takes slowFor, and failOne of so many fails, before any of its messages counts as handled.
 	slowOne, slowFor = 200, 300 * time.Millisecond
 	failOne          = 2000
-	// stallStep is how often a process looks whether it runs.
-	stallStep = 50 * time.Millisecond
 )
 
 // ReaderOptions say what a process of the soak reads.
@@ -73,7 +71,7 @@ func Reader(ctx context.Context, o ReaderOptions, in io.Reader, out io.Writer) e
 			asked <- struct{}{}
 		}
 	}()
-	for stalls := time.Tick(stallStep); ; {
+	for stalls := time.Tick(notes.StallStep); ; {
 		select {
 		case _, more := <-asked:
 			if !more {
@@ -83,7 +81,7 @@ func Reader(ctx context.Context, o ReaderOptions, in io.Reader, out io.Writer) e
 				return err
 			}
 		case <-stalls:
-			if err := r.stalled(); err != nil {
+			if err := r.look(); err != nil {
 				return err
 			}
 		case err := <-r.ended:
@@ -97,17 +95,16 @@ type reader struct {
 	engine  *engine.Engine
 	file    *os.File
 	ended   chan error
-	looked  time.Duration // when stalled was called last
+	stalls  notes.Stalls
 }
 
-// stalled notes how long the process has not run, if it is called much later than it should be: the machine was busy, or the process was
-// stopped.
-func (r *reader) stalled() error {
-	last, now := r.looked, journal.Monotonic()
-	if r.looked = now; last == 0 || now-last < r.options.SessionTTL/storm.StallShare {
+// look notes since when the process did not run, if it did not.
+func (r *reader) look() error {
+	since, now, stood := r.stalls.Look()
+	if !stood {
 		return nil
 	}
-	_, err := r.file.Write(note{stalled, 0, id{ms: uint64(last)}, 0, now}.appendTo(nil))
+	_, err := r.file.Write(note{stalled, 0, id{ms: uint64(since)}, 0, now}.appendTo(nil))
 	return err
 }
 
@@ -117,8 +114,8 @@ func startReader(ctx context.Context, o ReaderOptions) (*reader, error) {
 		return nil, err
 	}
 	opt.ClientName = o.Consumer
-	r := &reader{options: o, ended: make(chan error, 1)}
-	if r.file, err = os.OpenFile(o.Notes, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+	r := &reader{options: o, ended: make(chan error, 1), stalls: notes.Stalls{Session: o.SessionTTL}}
+	if r.file, err = notes.Open(o.Notes); err != nil {
 		return nil, err
 	}
 	r.engine, err = engine.Open(opt, o.Service, engine.WithPartitions(o.Partitions), engine.WithLeaseTTL(o.LeaseTTL),

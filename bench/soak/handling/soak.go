@@ -11,6 +11,7 @@ import (
 	"github.com/redis/rueidis"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/streamlease/streamlease/bench/notes"
 	"github.com/streamlease/streamlease/bench/producer"
 	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/soak/storm"
@@ -65,7 +66,7 @@ func (r *Result) holds() bool {
 // place is where processes read, and what they note.
 type place struct {
 	*storm.Place
-	notes map[string]*notes // by process
+	notes map[string]*notes.Tail[note] // by process
 }
 
 // collect adds what was noted since the last call to the audit.
@@ -73,10 +74,10 @@ func (p place) collect(a *audit) (err error) {
 	for _, r := range p.Runs() {
 		n := p.notes[r.Name]
 		if n == nil {
-			n = &notes{path: r.Notes}
+			n = &notes.Tail[note]{Path: r.Notes, Size: noteSize, Parse: noteOf}
 			p.notes[r.Name] = n
 		}
-		all, failed := n.more()
+		all, failed := n.More()
 		a.add(r.Name, all)
 		err = errors.Join(err, failed)
 	}
@@ -203,7 +204,7 @@ func (s *soak) prepare(ctx, alive context.Context) error {
 			SessionTTL: o.SessionTTL, Checkpoint: o.Checkpoint}
 		s.places = append(s.places, place{&storm.Place{Alive: alive, Trouble: s.storm.ServersIn, Name: fmt.Sprint("reader-", i+1), Dir: s.dir,
 			URL: "redis://" + s.cluster.Nodes()[0].Addr() + "?addr=" + s.cluster.Nodes()[1].Addr(), Session: o.SessionTTL, Args: options.args},
-			make(map[string]*notes)})
+			make(map[string]*notes.Tail[note])})
 	}
 	g, _ := errgroup.WithContext(ctx)
 	for _, p := range s.places {

@@ -94,8 +94,8 @@ func (d *deck) next() (name string) {
 // patience is how long a trouble of servers may take, until they are whole again.
 const patience = 2 * time.Minute
 
-// StallShare is the part of the session TTL that a server may take to answer, and a process may not run, before that is a trouble.
-const StallShare = 4
+// slowShare is the part of the session TTL that a server may take to answer before that is a trouble.
+const slowShare = 4
 
 // Storm has troubles strike. One goroutine strikes the servers, and one each process. The fields are set before.
 type Storm struct {
@@ -160,13 +160,13 @@ func (s *Storm) Watch(ctx context.Context) error {
 	var g errgroup.Group
 	for _, n := range s.Cluster.Nodes() {
 		g.Go(func() error {
-			for last := journal.Monotonic(); measure.Pause(ctx, s.Session/(2*StallShare)) == nil; {
+			for last := journal.Monotonic(); measure.Pause(ctx, s.Session/(2*slowShare)) == nil; {
 				began := journal.Monotonic()
 				within, cancel := context.WithTimeout(ctx, s.Session)
 				info, err := n.Call(within, "CLUSTER", "INFO")
 				cancel()
 				now := journal.Monotonic()
-				if ctx.Err() == nil && now-began >= s.Session/StallShare {
+				if ctx.Err() == nil && now-began >= s.Session/slowShare {
 					s.add(Struck{Slow, "", nil, began, now})
 				}
 				if err != nil || strings.Contains(info, "cluster_state:ok") {

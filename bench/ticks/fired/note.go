@@ -2,12 +2,11 @@ package fired
 
 import (
 	"encoding/binary"
-	"errors"
-	"io"
 	"os"
 	"time"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/bench/notes"
 	"github.com/streamlease/streamlease/test/journal"
 )
 
@@ -60,13 +59,12 @@ func noteOf(b []byte) Note {
 	}
 }
 
-// Log is where a process notes. It may be used by several goroutines. What was written is the kernel's, so it outlives the process, whatever
-// ends that.
+// Log is where a process notes. It may be used by several goroutines.
 type Log struct{ file *os.File }
 
 // OpenLog opens the file at path for notes.
 func OpenLog(path string) (Log, error) {
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := notes.Open(path)
 	return Log{f}, err
 }
 
@@ -82,30 +80,7 @@ func (l Log) Note(n Note) error {
 // Close closes the file.
 func (l Log) Close() error { return l.file.Close() }
 
-// Notes is the file of one process, for who reads it.
-type Notes struct {
-	Process string
-	Path    string
-	read    int64 // how many bytes were read so far
-}
-
-// More returns the notes that were written since the last call. A process that has not started yet has none.
-func (n *Notes) More() (all []Note, err error) {
-	f, err := os.Open(n.Path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if _, err := f.Seek(n.read, io.SeekStart); err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(f)
-	for ; len(text) >= noteSize; text = text[noteSize:] { // the last one may not be complete yet
-		all = append(all, noteOf(text))
-		n.read += noteSize
-	}
-	return all, err
+// Notes are those in the file at path, for who reads it.
+func Notes(path string) *notes.Tail[Note] {
+	return &notes.Tail[Note]{Path: path, Size: noteSize, Parse: noteOf}
 }

@@ -19,17 +19,13 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/bench/measure"
+	"github.com/streamlease/streamlease/bench/notes"
 	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/bench/ticks/fired"
-	"github.com/streamlease/streamlease/test/journal"
 )
 
-const (
-	// stallStep is how often a process looks whether it runs, and a gap of this part of the session TTL is a stall.
-	stallStep, stallShare = 50 * time.Millisecond, 4
-	// patience is how long schedules may take to be owned, which may be a million.
-	patience = 10 * time.Minute
-)
+// patience is how long schedules may take to be owned, which may be a million.
+const patience = 10 * time.Minute
 
 // model is what fires ticks.
 type model interface {
@@ -59,7 +55,7 @@ func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	lines, terminated := linesOf(in), make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
 	defer signal.Stop(terminated)
-	for stalls := time.Tick(stallStep); ; {
+	for stalls := time.Tick(notes.StallStep); ; {
 		select {
 		case line, more := <-lines:
 			if !more {
@@ -71,7 +67,7 @@ func Serve(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 		case <-terminated:
 			return s.drain(ctx)
 		case <-stalls:
-			if err := s.stalled(); err != nil {
+			if err := s.look(); err != nil {
 				return err
 			}
 		case err := <-s.model.ended():
@@ -103,12 +99,12 @@ type server struct {
 	before  int   // goroutines
 	idle    int64 // memory
 	profile measure.Profile
-	looked  time.Duration // when stalled was called last
+	stalls  notes.Stalls
 	drained bool
 }
 
 func begin(ctx context.Context, o Options) (s *server, err error) {
-	s = &server{options: o, before: runtime.NumGoroutine()}
+	s = &server{options: o, before: runtime.NumGoroutine(), stalls: notes.Stalls{Session: o.SessionTTL}}
 	opt, err := target.ChildOption()
 	if err != nil {
 		return nil, err
@@ -166,14 +162,13 @@ func (s *server) tick(due time.Time) time.Duration {
 	return late
 }
 
-// stalled notes how long the process has not run, if it is called much later than it should be: the machine was busy, or the process was
-// stopped.
-func (s *server) stalled() error {
-	last, now := s.looked, journal.Monotonic()
-	if s.looked = now; last == 0 || s.options.Notes == "" || s.options.SessionTTL == 0 || now-last < s.options.SessionTTL/stallShare {
+// look notes since when the process did not run, if it did not.
+func (s *server) look() error {
+	since, now, stood := s.stalls.Look()
+	if !stood || s.options.Notes == "" {
 		return nil
 	}
-	return s.log.Note(fired.Note{Kind: fired.Stalled, Nominal: int64(last), At: now})
+	return s.log.Note(fired.Note{Kind: fired.Stalled, Nominal: int64(since), At: now})
 }
 
 func (s *server) drain(ctx context.Context) error {
