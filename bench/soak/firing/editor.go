@@ -43,7 +43,7 @@ type editor struct {
 }
 
 func newEditor(table *schedule.Table, storm *storm.Storm, o Options) *editor {
-	e := &editor{table: table, storm: storm, session: o.SessionTTL, rnd: rand.New(rand.NewPCG(o.Seed, 1<<33)), made: make(map[string]int),
+	e := &editor{table: table, storm: storm, session: o.SessionTTL, rnd: o.Rand(1 << 33), made: make(map[string]int),
 		states: make([]state, o.Schedules), changes: make([][]fired.Change, o.Schedules)}
 	for i := range e.states {
 		e.states[i] = state{number: i, generation: 1}

@@ -32,18 +32,18 @@ func TestSpecsAndGridsAgree(t *testing.T) {
 }
 
 func TestTheReportShowsEachFault(t *testing.T) {
-	r := Result{Options: Options{Schedules: 7}, Struck: map[string]int{storm.Killed: 3}, Changed: map[string]int{string(fired.Pause): 4}}
-	require.True(t, r.holds())
+	r := Result{Options: Options{Schedules: 7}, Outcome: storm.Outcome{Struck: map[string]int{storm.Killed: 3}}, Changed: map[string]int{string(fired.Pause): 4}}
+	require.True(t, r.Holds())
 	var out strings.Builder
-	r.write(&out)
+	r.Write(&out)
 	require.Equal(t, 12, strings.Count(out.String(), "goal met"), out.String())
 	require.Contains(t, out.String(), "a process is killed")
 	require.Contains(t, out.String(), "a schedule is paused")
 	r.Findings = fired.Findings{Lost: 1, Silent: 1, OffGrid: 1, Disordered: 1, Stale: 1, Unexcused: 1, Obsolete: 1, Ignored: 1, Forgotten: 1, Named: []string{"schedule 3: odd"}}
 	r.Differs, r.BadEnds, r.Errors = []string{"a"}, []string{"b"}, []string{"c"}
-	require.False(t, r.holds())
+	require.False(t, r.Holds())
 	out.Reset()
-	r.write(&out)
+	r.Write(&out)
 	require.Equal(t, 12, strings.Count(out.String(), "goal MISSED"), out.String())
 	require.Contains(t, out.String(), "schedule 3: odd")
 }

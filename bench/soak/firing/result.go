@@ -10,20 +10,24 @@ import (
 	"github.com/streamlease/streamlease/bench/ticks/fired"
 )
 
-// maxShown is how many logged errors are shown.
-const maxShown = 20
+// Result is the outcome.
+type Result struct {
+	Options
+	storm.Outcome
+	Changed map[string]int
+	Retried int      // calls of changes that failed, and were made again
+	Repairs int      // times that the table was made what it is meant to be, since servers may have forgotten changes
+	Differs []string // in what the table is not what it is meant to be in the end
+	fired.Findings
+}
 
-func (r Result) write(out io.Writer) {
+// Holds implements storm.Result.
+func (r Result) Holds() bool { return r.Faults() == 0 && r.Clean() && len(r.Differs) == 0 }
+
+// Write implements storm.Result.
+func (r Result) Write(out io.Writer) {
 	t := report.NewTable("what happened", "")
-	for _, name := range storm.OnProcesses {
-		t.Row("a process is "+name, report.Grouped(r.Struck[name]))
-	}
-	for _, name := range storm.OnServers {
-		t.Row("a server "+name, report.Grouped(r.Struck[name]))
-	}
-	for _, name := range storm.ByItself {
-		t.Row("a process or server "+name+" besides, the machine being busy", report.Grouped(r.Struck[name]))
-	}
+	r.Rows(t)
 	for _, what := range report.SortedKeys(r.Changed) {
 		t.Row("a schedule is "+what, report.Grouped(r.Changed[what]))
 	}
@@ -46,7 +50,7 @@ func (r Result) write(out io.Writer) {
 	t.Write(out)
 	fmt.Fprintln(out)
 	r.writeTimes(out)
-	for _, text := range slices.Concat(r.Named, r.Differs, r.BadEnds, r.Errors[:min(len(r.Errors), maxShown)]) {
+	for _, text := range slices.Concat(r.Named, r.Differs, r.Complaints()) {
 		fmt.Fprintf(out, "%s\n", text)
 	}
 	fmt.Fprintf(out, `

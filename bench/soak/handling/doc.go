@@ -3,6 +3,6 @@
 // whose token was already replaced, or handled again without a reason.
 //
 // Each process (Reader) notes each message that it handled, with token and time (notes). The producer (load) numbers the messages of
-// each stream. Troubles (trouble) note when they struck whom. In the end the streams themselves say what there was to handle, and the notes
+// each stream. Troubles (package storm) note when they struck whom. In the end the streams themselves say what there was to handle, and the notes
 // are compared with that (audit).
 package handling

@@ -10,17 +10,24 @@ import (
 	"github.com/streamlease/streamlease/bench/soak/storm"
 )
 
-func (r Result) write(out io.Writer) {
+// Result is the outcome.
+type Result struct {
+	Options
+	storm.Outcome
+	Sent      int // messages that were acknowledged
+	Unsent    int // messages that were refused, or not answered
+	NotThere  int // acknowledged numbers that their streams do not have in the end, since a failover forgot them
+	Unhandled int // messages that were not handled when the time for that was up
+	Findings
+}
+
+// Holds implements storm.Result.
+func (r Result) Holds() bool { return r.hold() && r.Unhandled == 0 && r.Clean() }
+
+// Write implements storm.Result.
+func (r Result) Write(out io.Writer) {
 	t := report.NewTable("what happened", "")
-	for _, name := range storm.OnProcesses {
-		t.Row("a process is "+name, report.Grouped(r.Struck[name]))
-	}
-	for _, name := range storm.OnServers {
-		t.Row("a server "+name, report.Grouped(r.Struck[name]))
-	}
-	for _, name := range storm.ByItself {
-		t.Row("a process or server "+name+" besides, the machine being busy", report.Grouped(r.Struck[name]))
-	}
+	r.Rows(t)
 	t.Row("messages that were acknowledged", report.Grouped(r.Sent))
 	t.Row("messages that were refused, or not answered", report.Grouped(r.Unsent))
 	t.Row("acknowledged, and forgotten by a failover", report.Grouped(r.NotThere))
@@ -45,7 +52,7 @@ func (r Result) write(out io.Writer) {
 	t.Row("those while servers were in trouble", report.Grouped(r.Excused))
 	t.Row("errors that processes logged", report.Grouped(len(r.Errors)))
 	t.Write(out)
-	for _, text := range slices.Concat(r.Named, r.BadEnds, r.Errors[:min(len(r.Errors), maxNamed)]) {
+	for _, text := range slices.Concat(r.Named, r.Complaints()) {
 		fmt.Fprintf(out, "\n%s", text)
 	}
 	fmt.Fprintf(out, `
