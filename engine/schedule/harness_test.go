@@ -235,3 +235,7 @@ func (w *world) noted() []string {
 	w.log = nil
 	return log
 }
+
+func aligned(name string, every time.Duration) Spec {
+	return Spec{Name: name, Every: every, Offset: Aligned, First: OnGrid}
+}
