@@ -124,18 +124,7 @@ func (w *owned) runs(ctx context.Context, run func(context.Context, *engine.Engi
 	life, end := context.WithCancel(ctx)
 	w.end = end
 	go func() { w.ended <- run(life, w.engine) }()
-	err = measure.Poll(ctx, target.Timeout, func() (bool, error) {
-		select {
-		case err := <-w.ended:
-			return false, fmt.Errorf("the engine ended: %w", err)
-		default:
-			return w.engine.Ready(ctx) == nil, nil
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("waiting for the engine: %w", err)
-	}
-	return nil
+	return target.AwaitReady(ctx, w.engine, w.ended)
 }
 
 func (w *owned) open(ctx context.Context) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/target"
 	"github.com/streamlease/streamlease/bench/ticks/fired"
 	"github.com/streamlease/streamlease/engine"
@@ -62,18 +60,7 @@ func (w *owned) start(ctx context.Context) (err error) {
 	}
 	w.over = make(chan error, 1)
 	go func() { w.over <- r.Run(ctx) }()
-	err = measure.Poll(ctx, target.Timeout, func() (bool, error) {
-		select {
-		case err := <-w.over:
-			return false, fmt.Errorf("the engine ended: %w", err)
-		default:
-			return w.engine.Ready(ctx) == nil, nil
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("waiting for the engine: %w", err)
-	}
-	return nil
+	return target.AwaitReady(ctx, w.engine, w.over)
 }
 
 // level is what is logged: troubles are expected where there are some.
