@@ -135,6 +135,37 @@ func TestAuditExcusesOnlyWhatATroubleExplains(t *testing.T) {
 	}
 }
 
+// TestWhoMayHaveHadASchedule after its owner died: anybody, until it is fired again.
+func TestWhoMayHaveHadASchedule(t *testing.T) {
+	killed := Trouble{Process: "a", From: at(2.2), Until: at(2.3)}
+	another := Trouble{Process: "c", From: at(14), Until: at(15)}
+	lost := func(deferred time.Duration, troubles ...Trouble) int {
+		x := Audit{Session: at(.5), Unsaved: at(1), Within: at(.3), Begin: at(.1), End: at(25.5), Deferred: deferred, Troubles: troubles}
+		x.Changes = [][]Change{{{What: Create, Generation: 1, Until: at(.5), Grid: Grid{Every: 1000}}}}
+		x.Add("a", []Note{tick(1, 5), tick(2, 5)})
+		x.Add("b", []Note{tick(24, 6).missed(21)})
+		return x.Run().Lost
+	}
+	require.Equal(t, 21, lost(0))
+	require.Equal(t, 21, lost(0, another))
+	require.Equal(t, 10, lost(0, killed), "from 14 on")
+	require.Zero(t, lost(0, killed, another))
+	require.Zero(t, lost(at(11), killed))
+}
+
+// TestAProcessTakesLittleInItsFirstMoments, so what another one hands back then may wait, but for who starts in its place.
+func TestAProcessTakesLittleInItsFirstMoments(t *testing.T) {
+	a := []Note{tick(1, 5), tick(2, 5), tick(2.1, 5).of(Released, 0)}
+	b := []Note{tick(3.3, 6).of(Opened, 2), tick(4, 6).missed(1), tick(5, 6)}
+	restarted := func(process string, from float64) Trouble {
+		return Trouble{Process: process, From: at(from), Until: at(from + .3), Quiet: true, Starts: true}
+	}
+	require.Equal(t, 1, audited(a, b, nil).Lost)
+	require.Equal(t, 1, audited(a, b, []Trouble{restarted("a", 2)}).Lost)
+	require.Equal(t, 1, audited(a, b, []Trouble{restarted("c", .5)}).Lost)
+	require.Zero(t, audited(a, b, []Trouble{restarted("c", 1.5)}).Lost)
+}
+
 // TestServersMayForgetAChange that they acknowledged right before they were killed, until it was made again.
 func TestServersMayForgetAChange(t *testing.T) {
 	notes := []Note{tick(1, 5), tick(2, 5), tick(3, 5), tick(4, 5), tick(5, 5)}

@@ -90,10 +90,10 @@ func (l *line) missing(g Grid, from, until int64, fromAt, untilAt time.Duration)
 			l.f.Overlapped++
 			return
 		}
-		if has(l.unowned, at) {
+		if l.isUnowned(at) || l.lostBy(fromAt, at) {
 			processes = []string{anybody} // who may have taken it, and not begun
 		}
-		if has(l.busy, at) || has([]span{l.young}, at) || l.excused(at, processes, true) {
+		if has(l.busy, at) || l.young.covers(at) || l.opens(at) || l.excused(at, processes, true) {
 			l.f.Skipped++
 			return
 		}

@@ -16,8 +16,8 @@ type line struct {
 	notes   []noted // by time
 	busy    []span  // when handlers ran that took long
 	paused  []span
-	fresh   time.Duration  // since when the owner of a tick owns the schedule
-	unowned []span         // when it was nobody\'s
+	fresh   time.Duration // since when the owner of a tick owns the schedule
+	unowned []unowned
 	fired   map[int64]bool // nominal times
 	forgot  []span         // when servers may have forgotten a change
 	young   span           // of a grid whose first tick was not fired yet: until its owner has to know of it
@@ -25,9 +25,24 @@ type line struct {
 
 type span struct{ from, until time.Duration }
 
-func has(all []span, at time.Duration) bool {
-	return slices.ContainsFunc(all, func(s span) bool { return at >= s.from-edge && at <= s.until+edge })
+// unowned is when the schedule was nobody's.
+type unowned struct {
+	span
+	by string // the process that handed it back
 }
+
+func (l *line) isUnowned(at time.Duration) bool {
+	return slices.ContainsFunc(l.unowned, func(u unowned) bool { return u.covers(at) })
+}
+
+func (s span) covers(at time.Duration) bool { return at >= s.from-edge && at <= s.until+edge }
+
+func has(all []span, at time.Duration) bool {
+	return slices.ContainsFunc(all, func(s span) bool { return s.covers(at) })
+}
+
+// firstMoments is for how long a process is new.
+const firstMoments = 2 * time.Second
 
 // replicates is how long a replica may be behind: that much a server may forget.
 const replicates = time.Second
@@ -60,7 +75,7 @@ func (l *line) spans() {
 		case Ended:
 			l.busy = append(l.busy, span{begun[n.Token], n.At})
 		case Released, Lost, Deleted:
-			l.unowned = append(l.unowned, span{n.At, 1 << 62})
+			l.unowned = append(l.unowned, unowned{span{n.At, 1 << 62}, n.process})
 		case Opened:
 			if k := len(l.unowned); k > 0 {
 				l.unowned[k-1].until = min(l.unowned[k-1].until, n.At)
@@ -107,7 +122,26 @@ const anybody = "*"
 // where any trouble counts.
 func (l *line) excused(at time.Duration, processes []string, loud bool) bool {
 	return slices.ContainsFunc(l.Troubles, func(t Trouble) bool {
-		return (!loud || !t.Quiet) && t.overlaps(at-l.Session-catchUp-2*edge, at+edge) && t.of(l.number, processes)
+		return (!loud || !t.Quiet) && t.overlaps(at-l.Session-l.Deferred-catchUp-2*edge, at+edge) && t.of(l.number, processes)
+	})
+}
+
+// lostBy reports whether who fired at a time may have lost the schedule by another, which only those note that live. Then anybody may have had
+// it since, and not have begun.
+func (l *line) lostBy(from, at time.Duration) bool {
+	owner := l.among(from, from)
+	return slices.ContainsFunc(l.Troubles, func(t Trouble) bool {
+		return t.Process != "" && !t.Quiet && t.overlaps(from-edge, at) && slices.Contains(owner, t.Process)
+	})
+}
+
+// opens reports whether nobody had the schedule at a time, and a process was new besides the one that handed it back: it takes little in its first
+// moments, and those that run leave it its share.
+func (l *line) opens(at time.Duration) bool {
+	return slices.ContainsFunc(l.unowned, func(u unowned) bool {
+		return u.covers(at) && slices.ContainsFunc(l.Troubles, func(t Trouble) bool {
+			return t.Starts && t.Process != u.by && t.overlaps(at-firstMoments, at+edge)
+		})
 	})
 }
 
@@ -130,6 +164,6 @@ func (l *line) unsaved(t Trouble) time.Duration {
 func (l *line) disturbed(from, until time.Duration) bool {
 	processes := l.among(from, until)
 	return slices.ContainsFunc(l.Troubles, func(t Trouble) bool {
-		return t.overlaps(from-l.Session-catchUp, until) && t.of(l.number, processes)
+		return t.overlaps(from-l.Session-l.Deferred-catchUp, until) && t.of(l.number, processes)
 	})
 }

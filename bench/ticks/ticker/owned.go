@@ -32,6 +32,12 @@ const (
 // Info is the info of a schedule.
 type Info struct{ Generation uint32 }
 
+// maxCrashDelay is how long a schedule waits at most, on average, whose owners have died, where troubles strike.
+func maxCrashDelay(session time.Duration) time.Duration { return 2 * session }
+
+// MaxDeferred is how long a schedule waits at most whose owners have died, where troubles strike: up to half as long again, at random.
+func MaxDeferred(session time.Duration) time.Duration { return maxCrashDelay(session) * 3 / 2 }
+
 // owned is an engine with schedules on it, as a program has it.
 type owned struct {
 	*server
@@ -49,7 +55,7 @@ func (w *owned) start(ctx context.Context) (err error) {
 	if w.options.Troubled {
 		// Owners die all the time here: with the default, schedules whose owners have died ten times would wait for minutes.
 		opts = append(opts, engine.WithRecovery(scan.Config{
-			Interval: max(w.options.SessionTTL/2, scan.MinInterval), MaxCrashes: scan.NoLimit, MaxCrashDelay: 2 * w.options.SessionTTL}))
+			Interval: max(w.options.SessionTTL/2, scan.MinInterval), MaxCrashes: scan.NoLimit, MaxCrashDelay: maxCrashDelay(w.options.SessionTTL)}))
 	}
 	if w.engine, err = engine.Open(w.option, w.options.Service, opts...); err != nil {
 		return err
