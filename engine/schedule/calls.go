@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// choreWorkers is how many calls to Redis are made at a time, and hookWorkers how many tasks are opened or stopped.
+	// choreWorkers is how many calls to Redis are made at a time, and hookWorkers how many tasks are opened, changed or stopped.
 	choreWorkers = 64
 	hookWorkers  = 64
 
@@ -26,13 +26,14 @@ const (
 type calls struct {
 	user    func(Owned) (Task, error)
 	ends    ender
+	over    func(*job) // a tick is over
 	times   *times
 	log     *sumlog.Logger
 	metrics *metrics.Metrics
 	figures *figures
 
-	workers *pool.Pool[func()] // ticks
-	hooks   *pool.Pool[func()] // open and Stop
+	workers *pool.Pool[*job]   // ticks
+	hooks   *pool.Pool[func()] // open, Changed and Stop
 	chores  *pool.Pool[func()] // calls to Redis
 }
 
@@ -41,7 +42,7 @@ type ender interface{ Ended(l api.Lease, err error) }
 
 func (c *calls) start(workers int) {
 	call := func(f func()) { f() }
-	c.workers, c.hooks, c.chores = pool.New(workers, call), pool.New(hookWorkers, call), pool.New(choreWorkers, call)
+	c.workers, c.hooks, c.chores = pool.New(workers, c.handle), pool.New(hookWorkers, call), pool.New(choreWorkers, call)
 }
 
 // stop drops what has not begun.
@@ -85,7 +86,7 @@ func (c *calls) open(o Owned, done func(Task, error)) {
 
 // changed tells a task that its schedule was edited.
 func (c *calls) changed(task Changer, spec *Spec, done func()) {
-	c.workers.Add(func() {
+	c.hooks.Add(func() {
 		c.call("Changed", func() error { task.Changed(spec); return nil }, func(error) { done() })
 	})
 }
@@ -97,55 +98,59 @@ func (c *calls) stopTask(task Stopper, cause error, done func()) {
 	})
 }
 
-// job is a tick for a task.
+// job is a tick on its way from the loop to a worker and back. It is one piece of memory, since there may be 10,000 a second.
 type job struct {
-	*entry // its lease, partition and dropped, which never change
-	task   Task
-	spec   *Spec
-	begin  *ticking.Begin
+	entry *entry // the worker uses its lease, partition and dropped
+	task  Task
+	tick  Tick
+
+	fired bool // it counts as done
+	saves bool // tick has a state to be stored
 }
 
-// tick has a tick handled. done gets whether it counts as fired, and the state that it saved, if it did.
-func (c *calls) tick(j job, done func(fired bool, state *[]byte)) {
-	c.workers.Add(func() {
-		if j.dropped.Load() || j.lease.Remaining() == 0 {
-			c.metrics.Inc(metrics.Ticks.With(metrics.TickLost))
-			done(false, nil)
-			return
-		}
-		c.handle(&j, done)
-	})
+func newJob(e *entry, b *ticking.Begin) *job {
+	return &job{entry: e, task: e.task, tick: newTick(e.lease, e.spec, b)}
 }
 
-func (c *calls) handle(j *job, done func(fired bool, state *[]byte)) {
-	t := newTick(j.lease, j.spec, j.begin)
-	if now, known := c.times.now(int(j.partition)); known {
-		t.Late = time.Duration(max(0, now-j.begin.At)) * time.Millisecond
+// tick has ticks handled.
+func (c *calls) tick(all []*job) { c.workers.Add(all...) }
+
+// handle handles a tick, on a worker.
+func (c *calls) handle(j *job) {
+	if j.entry.dropped.Load() || j.tick.lease.Remaining() == 0 {
+		c.metrics.Inc(metrics.Ticks.With(metrics.TickLost))
+		c.over(j)
+		return
+	}
+	t := &j.tick
+	if now, known := c.times.now(int(j.entry.partition)); known {
+		t.Late = time.Duration(max(0, now-t.At.UnixMilli())) * time.Millisecond
 	}
 	if !t.Manual {
 		c.metrics.Observe(metrics.TickLateness, t.Late.Seconds())
 	}
 	c.figures.running.Add(1)
-	began, ctx := time.Now(), j.lease.Context()
+	began, ctx := time.Now(), t.lease.Context()
 	c.call("Tick", func() error { return j.task.Tick(ctx, t) }, func(err error) {
 		c.figures.running.Add(-1)
 		c.metrics.Observe(metrics.TickDuration, time.Since(began).Seconds())
-		switch {
-		case j.lease.Remaining() == 0, err != nil && ctx.Err() != nil: // who gives up since the lease has ended has not done the tick
-			c.metrics.Inc(metrics.Ticks.With(metrics.TickLost))
-			done(false, nil)
-		case err != nil:
-			c.metrics.Inc(metrics.Ticks.With(metrics.TickFailed))
-			c.log.Warn("a tick failed", 1, "example", t.ID(), "err", err)
-			done(true, nil)
-		case t.saved:
-			c.metrics.Inc(metrics.Ticks.With(metrics.TickOK))
-			done(true, &t.state)
-		default:
-			c.metrics.Inc(metrics.Ticks.With(metrics.TickOK))
-			done(true, nil)
-		}
+		c.metrics.Inc(metrics.Ticks.With(c.outcome(j, err)))
+		c.over(j)
 	})
+}
+
+// outcome decides what a tick counts as that returned err.
+func (c *calls) outcome(j *job, err error) metrics.TickResult {
+	switch {
+	case j.tick.lease.Remaining() == 0, err != nil && j.tick.lease.Context().Err() != nil: // who gives up since the lease has ended has not done the tick
+		return metrics.TickLost
+	case err != nil:
+		j.fired = true
+		c.log.Warn("a tick failed", 1, "example", j.tick.ID(), "err", err)
+		return metrics.TickFailed
+	}
+	j.fired, j.saves = true, j.tick.saved
+	return metrics.TickOK
 }
 
 // save stores a checkpoint that was set, and waits until it is stored. cancel ends that.

@@ -49,7 +49,8 @@ type core struct {
 	entries *registry
 	wheel   *wheel.Wheel
 	due     wheel.Due
-	lookAt  int64 // when the clocks are looked at, ns on the loop's clock
+	lookAt  int64  // when the clocks are looked at, ns on the loop's clock
+	begun   []*job // ticks that begin in this turn
 }
 
 func newCore(p coreParts) (*core, error) {
@@ -63,13 +64,14 @@ func newCore(p coreParts) (*core, error) {
 	}
 	k := &core{
 		partitionOf: p.partitionOf, log: sumlog.New(p.log), figures: &figures{}, times: newTimes(p.serverTime, p.partitions),
-		inbox: newInbox(), entries: newRegistry(), wheel: w,
+		entries: newRegistry(), wheel: w,
 	}
+	k.inbox = newInbox(k.times.mono)
 	k.figures.waiting = func() int { return k.calls.workers.Waiting() }
 	if k.metrics, err = metrics.NewSchedule(p.registerer, p.service, k.figures.gauges); err != nil {
 		return nil, err
 	}
-	k.calls = &calls{user: p.open, ends: p.ends, times: k.times, log: k.log, metrics: k.metrics, figures: k.figures}
+	k.calls = &calls{user: p.open, ends: p.ends, over: k.inbox.over, times: k.times, log: k.log, metrics: k.metrics, figures: k.figures}
 	k.calls.start(cfg.Workers)
 	k.loader = &loader{
 		table: p.table, run: func(call func()) { k.calls.chores.Add(call) }, post: k.inbox.put, took: k.took, log: k.log, metrics: k.metrics,
@@ -88,7 +90,7 @@ func (k *core) stop() {
 func (k *core) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var todo []func()
+	var todo []message
 	for {
 		select {
 		case <-ctx.Done():
@@ -97,14 +99,31 @@ func (k *core) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		todo = k.inbox.take(todo)
-		for _, f := range todo {
-			f()
+		for _, m := range todo {
+			if m.over != nil {
+				k.ticked(m.over)
+			} else {
+				m.call()
+			}
 		}
 		k.lookAtClocks()
 		k.advance()
 		k.loader.sweepOn(k.times.mono(), k.entries.all)
+		k.begin()
 		now := k.times.mono()
-		timer.Reset(time.Duration(k.loader.send(now, k.nextLook()) - now))
+		next := k.loader.send(now, k.nextLook())
+		k.inbox.sleeps(next)
+		timer.Reset(time.Duration(next - now))
+	}
+}
+
+// begin has the ticks handled that begin in this turn: together, since each that comes alone wakes a worker.
+func (k *core) begin() {
+	k.calls.tick(k.begun)
+	clear(k.begun)
+	k.begun = k.begun[:0]
+	if cap(k.begun) > keepRoom {
+		k.begun = nil
 	}
 }
 
@@ -225,7 +244,7 @@ func (k *core) look(e *entry, how func(*ticking.Schedule, int64) ticking.Step) {
 	if !known || !e.ticks() {
 		return
 	}
-	st := how(e.ticking, now)
+	st := how(&e.ticking, now)
 	k.skipped(e, &st.Counts)
 	if st.WakeAt == 0 {
 		k.wheel.Cancel(e.handle)
@@ -258,15 +277,19 @@ func (k *core) skipped(e *entry, n *ticking.Counts) {
 // fire has a tick handled.
 func (k *core) fire(e *entry, b *ticking.Begin) {
 	e.phase, e.beganAt = busy, k.times.mono()
-	k.calls.tick(job{e, e.task, e.spec, b}, func(fired bool, state *[]byte) {
-		k.after(e, func() act {
-			e.ended(fired, state)
-			if fired && k.stores(e) {
-				return rest
-			}
-			return e.next()
-		})
-	})
+	k.begun = append(k.begun, newJob(e, b))
+}
+
+// ticked takes in that a tick is over.
+func (k *core) ticked(j *job) {
+	e := j.entry
+	e.ended(j)
+	if j.fired && k.stores(e) {
+		return
+	}
+	if a := e.next(); a != look || e.ticking.Waiting() { // else the timer is set, and nothing is due before
+		k.do(e, a)
+	}
 }
 
 // stores sets the checkpoint of an entry, which is stored within a second along with others. It reports whether it is being stored now.

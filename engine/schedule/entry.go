@@ -18,6 +18,7 @@ type entry struct {
 	phase     phase
 	counted   counted
 
+	known      bool // its row was read, and could be understood
 	queued     bool // its row is about to be read
 	superseded bool // it makes way once its row is known
 	broken     bool // its row cannot be understood
@@ -28,7 +29,7 @@ type entry struct {
 	born, rev  int64
 	definition uint64            // hash
 	done       record.Checkpoint // as it was read, and its State as it was saved last
-	ticking    *ticking.Schedule // nil before the row is known
+	ticking    ticking.Schedule  // zero before the row is known
 	spec       *Spec
 	task       Task           // nil before it is open
 	begin      *ticking.Begin // a tick that begins once the entry rests
@@ -157,15 +158,15 @@ const saveAtOnce = 60_000
 // savesAtOnce reports whether that holds for an interval in milliseconds, 0 for a cron expression.
 func savesAtOnce(every int64) bool { return every == 0 || every >= saveAtOnce }
 
-// ended takes in that a tick is over, and whether it counts as fired. state is what it saved, if it has.
-func (e *entry) ended(fired bool, state *[]byte) {
+// ended takes in that a tick is over.
+func (e *entry) ended(j *job) {
 	e.phase, e.beganAt = resting, 0
-	d := e.ticking.End(fired)
-	if !fired {
+	d := e.ticking.End(j.fired)
+	if !j.fired {
 		return
 	}
-	if state != nil {
-		e.done.State = *state
+	if j.saves {
+		e.done.State = j.tick.state
 	}
 	e.done.Last, e.done.Number, e.done.Missed, e.done.Trigger = d.Last, d.Number, d.Missed, d.Triggered
 }
@@ -173,6 +174,6 @@ func (e *entry) ended(fired bool, state *[]byte) {
 // count returns what the entry counts as now, and before.
 func (e *entry) count() (was, is counted) {
 	was = e.counted
-	e.counted = counted{owned: e.phase != over, broken: e.broken && e.phase != over, paused: e.ticking != nil && e.ticking.Paused() && e.phase != over}
+	e.counted = counted{owned: e.phase != over, broken: e.broken && e.phase != over, paused: e.ticking.Paused() && e.phase != over}
 	return was, e.counted
 }

@@ -11,7 +11,8 @@ import (
 // NewTick returns a tick for tests of tasks, owned under l, such as one of package leasetest. saved returns what Save was given last, and
 // reports whether it was called. Package scheduletest drives a task through many.
 func NewTick(l api.Lease, spec *Spec, at time.Time) (t *Tick, saved func() (state []byte, ok bool)) {
-	t = newTick(l, spec, &ticking.Begin{At: at.UnixMilli(), Number: 1})
+	made := newTick(l, spec, &ticking.Begin{At: at.UnixMilli(), Number: 1})
+	t = &made
 	return t, func() ([]byte, bool) { return t.state, t.saved }
 }
 

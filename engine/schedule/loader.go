@@ -144,7 +144,7 @@ func (l *loader) sweepOn(now int64, all []*entry) {
 	}
 	part := max(rowsAtATime, len(all)/int(sweepRound/sweepPause))
 	for n := 0; n < part && l.sweep.next < len(all); l.sweep.next++ {
-		if e := all[l.sweep.next]; e != nil && e.ticking != nil {
+		if e := all[l.sweep.next]; e != nil && e.known {
 			l.add(e)
 			n++
 		}

@@ -51,7 +51,7 @@ func (e *entry) take(text string) (t taken) {
 	if err != nil {
 		return e.breakOff(err)
 	}
-	if e.ticking == nil {
+	if !e.known {
 		e.begins(&row, terms)
 	} else {
 		t.changes = e.changesTo(&row)
@@ -81,7 +81,8 @@ func (e *entry) begins(row *record.Row, t ticking.Terms) {
 		e.done = record.Checkpoint{Born: row.Born} // of an earlier incarnation
 	}
 	e.born = row.Born
-	e.ticking = ticking.New(t, row.Since, row.Paused, row.Trigger, ticking.Done{
+	e.known = true
+	e.ticking = *ticking.New(t, row.Since, row.Paused, row.Trigger, ticking.Done{
 		Last: e.done.Last, Number: e.done.Number, Missed: e.done.Missed, Triggered: e.done.Trigger,
 	})
 	e.spec, e.definition = specOf(e.lease.Stream(), row), definitionHash(row)

@@ -104,8 +104,8 @@ type Owned struct {
 func (o *Owned) Remaining() time.Duration { return o.lease.Remaining() }
 
 // newTick returns a tick that begins.
-func newTick(l api.Lease, spec *Spec, b *ticking.Begin) *Tick {
-	return &Tick{
+func newTick(l api.Lease, spec *Spec, b *ticking.Begin) Tick {
+	return Tick{
 		Schedule: spec.Name, At: time.UnixMilli(b.At).UTC(), Number: b.Number, Missed: b.Missed, Manual: b.Manual,
 		Spec: spec, Token: l.Token(), lease: l,
 	}

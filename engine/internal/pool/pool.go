@@ -52,14 +52,17 @@ func (p *Pool[T]) make() {
 	p.ants = pool
 }
 
-// Add queues a task. After Stop it drops it and returns false.
-func (p *Pool[T]) Add(task T) bool {
+// Add queues tasks, which are copied. After Stop it drops them and returns false.
+func (p *Pool[T]) Add(tasks ...T) bool {
+	if len(tasks) == 0 {
+		return true
+	}
 	p.mu.Lock()
 	if p.mu.stopped {
 		p.mu.Unlock()
 		return false
 	}
-	p.mu.tasks = append(p.mu.tasks, task)
+	p.mu.tasks = append(p.mu.tasks, tasks...)
 	more := p.enterLocked()
 	p.mu.Unlock()
 	if more {

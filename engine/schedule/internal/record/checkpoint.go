@@ -21,7 +21,8 @@ type Checkpoint struct {
 
 // Encode returns the text of a checkpoint: "t1 <born> <last> <number> <trigger> <missed>", and if there is a state, a newline and it.
 func (c *Checkpoint) Encode() string {
-	b := make([]byte, 0, 64+len(c.State))
+	var room [192]byte // on the stack, since each tick encodes one
+	b := room[:0]
 	b = append(b, version...)
 	b = strconv.AppendInt(append(b, ' '), c.Born, 10)
 	b = strconv.AppendInt(append(b, ' '), c.Last, 10)

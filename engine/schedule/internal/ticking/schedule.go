@@ -36,9 +36,13 @@ type Done struct {
 
 // Schedule is the state of one schedule while it is owned.
 type Schedule struct {
-	terms  Terms
-	points timing.Points
-	done   Done
+	points timing.Points // of its terms, whose others follow
+	name   string
+	window int64
+	soon   bool
+	skip   bool
+
+	done Done
 
 	from  int64 // nothing is due up to there any more
 	seen  int64 // the last tick that has begun, was missed, or is ready; 0: none in this incarnation
@@ -88,8 +92,9 @@ type Counts struct {
 
 // New returns the state of a schedule as its last owner left it.
 func New(t Terms, since int64, paused bool, trigger int64, done Done) *Schedule {
-	s := &Schedule{terms: t, done: done, seen: done.Last, begun: done.Last != 0, since: since, missed: done.Missed, number: done.Number,
+	s := &Schedule{done: done, seen: done.Last, begun: done.Last != 0, since: since, missed: done.Missed, number: done.Number,
 		trigger: trigger, triggered: done.Triggered, paused: paused}
+	s.follow(t)
 	s.points, s.from = timing.From(t.Timing, t.Name, t.Soon, since, done.Last)
 	return s
 }
@@ -101,8 +106,9 @@ func (s *Schedule) Edit(t Terms, since int64, paused bool, trigger int64) {
 		s.ready = 0 // what is due while it is paused is not missed
 	}
 	s.paused = paused
-	same := since == s.since && t.Timing == s.terms.Timing && t.Soon == s.terms.Soon
-	s.terms, s.since = t, since
+	same := since == s.since && t.Timing == s.points.Timing && t.Soon == s.soon
+	s.since = since
+	s.follow(t)
 	if same {
 		return
 	}
@@ -115,6 +121,11 @@ func (s *Schedule) Edit(t Terms, since int64, paused bool, trigger int64) {
 		last = s.seen // as the next owner will have it
 	}
 	s.points, s.from = timing.From(t.Timing, t.Name, t.Soon, since, last)
+}
+
+// follow takes in what terms say besides the timing.
+func (s *Schedule) follow(t Terms) {
+	s.name, s.window, s.soon, s.skip = t.Name, t.Window, t.Soon, t.Skip
 }
 
 // Wake looks at what is due.
@@ -179,10 +190,10 @@ func (s *Schedule) collect(now int64, st *Step) {
 		st.Overlapped += n
 	case late <= Grace:
 		s.getReady(was, now, n, st)
-	case s.terms.Skip:
+	case s.skip:
 		s.missed += n
 		st.Missed += n
-	case late > s.window():
+	case late > s.latest():
 		s.missed += n
 		st.Missed += n - 1
 		st.TooLate++
@@ -198,12 +209,12 @@ func (s *Schedule) getReady(was before, when int64, n int, st *Step) {
 	s.ready, s.readyAt, s.before = s.seen, when, was
 }
 
-// window is how late a tick may begin.
-func (s *Schedule) window() int64 {
+// latest is how late a tick may begin.
+func (s *Schedule) latest() int64 {
 	switch {
-	case s.terms.Window > 0:
-		return s.terms.Window
-	case s.terms.Every() > 0:
+	case s.window > 0:
+		return s.window
+	case s.points.Every() > 0:
 		return 1 << 62 // the next one would be due
 	}
 	return cronWindow
@@ -214,7 +225,7 @@ func (s *Schedule) window() int64 {
 // more they are.
 func (s *Schedule) spread(now, late int64, missed int) int64 {
 	within := int64(mostSpread)
-	if every := s.terms.Every(); every > 0 {
+	if every := s.points.Every(); every > 0 {
 		within = min(within, every/2)
 	}
 	if missed == 1 {
@@ -223,7 +234,7 @@ func (s *Schedule) spread(now, late int64, missed int) int64 {
 	if next, ok := s.points.Next(max(s.from, now)); ok {
 		within = min(within, (next-now)/2)
 	}
-	return timing.Spread(s.terms.Name, within)
+	return timing.Spread(s.name, within)
 }
 
 func (s *Schedule) beginReady() *Begin {
@@ -261,6 +272,9 @@ func (s *Schedule) End(fired bool) Done {
 	}
 	return s.done
 }
+
+// Waiting reports whether a tick waits for the end of the one at work, or for its time to begin.
+func (s *Schedule) Waiting() bool { return s.ready != 0 || s.trigger > s.triggered }
 
 // Running reports whether a tick has begun and not ended.
 func (s *Schedule) Running() bool { return s.running }
