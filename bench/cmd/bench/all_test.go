@@ -13,6 +13,7 @@ import (
 )
 
 func TestAReportIsLeftInTheFolder(t *testing.T) {
+	parallel(t)
 	dir := filepath.Join(t.TempDir(), "new")
 	out, err := bench(t, "-goals", "-out", dir, "take", "-streams", "300", "-rounds", "1")
 	require.NoError(t, err, out)
@@ -79,6 +80,7 @@ func TestTheSuiteGoesOnAfterAFailure(t *testing.T) {
 }
 
 func TestTheWholeSuiteNeedsAFolder(t *testing.T) {
+	parallel(t)
 	out, err := bench(t, "all")
 	require.Error(t, err)
 	require.Contains(t, out, "bench -out FOLDER all")

@@ -13,7 +13,7 @@ import (
 // TestBalanceFollowsEveryStream in a run that is as short as it can be: too short for shares to become even, whatever engines do. That no
 // stream is lost, and none has two owners, the command checks by itself.
 func TestBalanceFollowsEveryStream(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const streams = 150
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestBalanceFollowsEveryStream(t *testing.T) {
 }
 
 func TestBalanceIsReadable(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	out, err := bench(t, "-goals", "balance", "-streams", "100", "-processes", "2", "-parts", "scale,drain", "-within", "100ms", "-stay", "100ms")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "scale, 1 → 2")
@@ -70,7 +70,7 @@ func TestBalanceIsReadable(t *testing.T) {
 }
 
 func TestBalanceRefusesWhatMakesNoSense(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for _, args := range [][]string{
 		{"-streams", "0"}, {"-processes", "1"}, {"-streams", "3", "-processes", "4"}, {"-parts", "half"}, {"-balance", "odd"}, {"-old", "/nowhere"}, {"-step", "0s"}, {"-within", "1ms"},
 		{"-rounds", "0"}, {"-redis", "redis://127.0.0.1:1"},

@@ -10,7 +10,7 @@ import (
 )
 
 func TestChurnRaisesTheRateUntilItIsTooMuch(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	// One handler at a time that waits for each Done does some thousands a second: never a million.
 	r := results[suite.Churned](t, "churn", "-rates", "200,1000000", "-for", "300ms", "-workers", "1", "-json")
 	require.Equal(t, 1, r.Workers)
@@ -32,7 +32,7 @@ func TestChurnRaisesTheRateUntilItIsTooMuch(t *testing.T) {
 }
 
 func TestChurnIsReadable(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	out, err := bench(t, "churn", "-rates", "1,2", "-for", "2s")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "until owned, p99")
@@ -43,6 +43,7 @@ func TestChurnIsReadable(t *testing.T) {
 }
 
 func TestChurnAndPipelineRefuseWhatMakesNoSense(t *testing.T) {
+	parallel(t)
 	for _, args := range [][]string{
 		{"churn", "-rates", "10,5"},
 		{"churn", "-rates", "0"},

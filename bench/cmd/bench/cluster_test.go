@@ -11,7 +11,7 @@ import (
 
 // TestMeasurementsRunOnACluster of which they know one node, and leave nothing on any.
 func TestMeasurementsRunOnACluster(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	c := servers.NewCluster(t, servers.ClusterOptions{Replicas: -1})
 	url := "redis://" + c.Nodes()[0].Addr()
 	for _, args := range [][]string{

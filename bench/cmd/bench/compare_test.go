@@ -12,7 +12,7 @@ import (
 )
 
 func TestCompareMeasuresEveryModel(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	compared := results[suite.Compared](t, "compare", "-streams", "300", "-ttl", "1s", "-for", "1s", "-rounds", "1", "-json")
 	require.Len(t, compared.Rounds, 1)
 	for _, round := range compared.Rounds {
@@ -33,8 +33,8 @@ func TestCompareMeasuresEveryModel(t *testing.T) {
 
 // TestForeignServerIsLeftAsItWas: the keys of a measurement have names of their own, and are deleted.
 func TestForeignServerIsLeftAsItWas(t *testing.T) {
+	parallel(t)
 	server := servers.New(t, servers.Password("geheim"))
-	t.Setenv(address.EnvPassword, "geheim")
 	client := server.Client(t)
 	require.NoError(t, client.Do(t.Context(), client.B().Set().Key("theirs").Value("1").Build()).Error())
 	for _, args := range [][]string{
@@ -47,7 +47,8 @@ func TestForeignServerIsLeftAsItWas(t *testing.T) {
 		{"feed", "-streams", "50", "-rates", "200", "-spreads", "even", "-for", "100ms", "-most", "0", "-parts", "loads,checkpoints"},
 		{"pipeline", "-streams", "50", "-batches", "256", "-ticks", "100ms", "-for", "300ms"},
 	} {
-		out, err := bench(t, append(args, "-redis", "redis://"+server.Addr())...)
+		out, said, err := run(t, []string{address.EnvPassword + "=geheim"}, append(args, "-redis", "redis://"+server.Addr())...)
+		out += said
 		require.NoError(t, err, out)
 		require.NotContains(t, out, "geheim")
 		require.Contains(t, out, " at redis://:xxxxx@"+server.Addr())
@@ -58,7 +59,7 @@ func TestForeignServerIsLeftAsItWas(t *testing.T) {
 }
 
 func TestAnUnusableRedisIsRefused(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	locked := servers.New(t, servers.Password("geheim"))
 	replica := servers.New(t, servers.ReplicaOf(servers.New(t)))
 	for url, want := range map[string]string{

@@ -14,7 +14,7 @@ import (
 )
 
 func TestFailoverFindsEveryStreamAnOwner(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const streams, session = 600, 2 * time.Second
 	all := results[[]suite.FailedOver](t, "failover", "-streams", "600", "-pods", "3", "-session-ttl", "2s", "-json")
 	require.Len(t, all, 2)
@@ -52,7 +52,7 @@ func TestScanCostsTheSameHoweverMuchIsPending(t *testing.T) {
 }
 
 func TestFailoverAndScanAreReadable(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	out, err := bench(t, "-goals", "failover", "-streams", "300", "-pods", "2", "-session-ttl", "2s")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "without an owner, p99")
@@ -89,6 +89,7 @@ func TestInterruptedBenchLeavesNothing(t *testing.T) {
 }
 
 func TestFailoverAndScanRefuseWhatMakesNoSense(t *testing.T) {
+	parallel(t)
 	for _, args := range [][]string{
 		{"failover", "-pods", "1"},
 		{"failover", "-streams", "0"},

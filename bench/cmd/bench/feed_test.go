@@ -12,7 +12,7 @@ import (
 // TestFeedIsComparedUnderEveryLoad in a run that is as short as it can be. That every message was handled, and nothing else, the command
 // checks by itself.
 func TestFeedIsComparedUnderEveryLoad(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	r := results[messages.Result](t, "feed", "-streams", "60", "-rates", "300", "-spreads", "even,zipf", "-for", "200ms", "-rest", "200ms", "-most", "0", "-backlog", "3000", "-json")
 	require.Empty(t, r.Left)
 	require.Len(t, r.Cells, 2)
@@ -50,7 +50,7 @@ func TestFeedIsComparedUnderEveryLoad(t *testing.T) {
 }
 
 func TestFeedRefusesWhatMakesNoSense(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for _, args := range [][]string{
 		{"-streams", "0"}, {"-rates", "many"}, {"-spreads", "odd"}, {"-for", "1ms"}, {"-rounds", "0"}, {"-most", "-1"}, {"-backlog", "0"}, {"-parts", "half"},
 		{"-redis", "redis://127.0.0.1:1"},

@@ -15,7 +15,7 @@ import (
 
 // TestAnInterruptLeavesNothingBehind on a server that is not ours, but locks that expire by themselves.
 func TestAnInterruptLeavesNothingBehind(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for _, args := range [][]string{
 		{"compare", "-streams", "100", "-ttl", "1s", "-for", "1m", "-rounds", "1"},
 		{"size", "-streams", "100", "-for", "1m"},

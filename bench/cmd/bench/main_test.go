@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,26 +22,77 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "1000"); err != nil { // lanes limit it
+		panic(err)
+	}
 	goleak.VerifyTestMain(m,
 		// The library of the worker pool keeps a pool of its own from the start of the program to its end.
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
 		goleak.IgnoreTopFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
 }
 
+// Tests start whole processes and mostly wait for them, but for a dozen at a time there is no processor: a soak fails when a session is lost
+// without a trouble. So one soak runs at a time, and two other tests beside it, however many cores there are.
+var (
+	soaks  = newLane(1)
+	others = newLane(2)
+)
+
+// parallel lets a test run beside others.
+func parallel(t *testing.T) { t.Helper(); others.join(t) }
+
+// parallelSoak lets the test of a soak run beside others, none of which is that of a soak.
+func parallelSoak(t *testing.T) { t.Helper(); soaks.join(t) }
+
+// lane runs some tests at a time, in the order of the files: the longest are among the first.
+type lane struct {
+	mu                 sync.Mutex
+	left               sync.Cond
+	width, joined, ran int
+}
+
+func newLane(width int) *lane {
+	l := &lane{width: width}
+	l.left.L = &l.mu
+	return l
+}
+
+// join returns when it is the turn of the test.
+func (l *lane) join(t *testing.T) {
+	t.Helper()
+	l.mu.Lock()
+	place := l.joined
+	l.joined++
+	l.mu.Unlock()
+	t.Parallel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for place >= l.ran+l.width {
+		l.left.Wait()
+	}
+	t.Cleanup(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.ran++
+		l.left.Broadcast()
+	})
+}
+
 // bench runs the command and returns what it wrote, on standard output first.
 func bench(t *testing.T, args ...string) (out string, err error) {
 	t.Helper()
-	out, said, err := run(t, args...)
+	out, said, err := run(t, nil, args...)
 	return out + said, err
 }
 
-// run runs the command and returns its standard output and its standard error.
-func run(t *testing.T, args ...string) (out, said string, err error) {
+// run runs the command with more variables in its environment, and returns its standard output and its standard error.
+func run(t *testing.T, env []string, args ...string) (out, said string, err error) {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(context.Background(), self, args...)
-	cmd.Env = append(os.Environ(), "BE_BENCH=1")
+	cmd.Env = append(append(os.Environ(), "BE_BENCH=1"), env...)
 	var text, errors bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &text, &errors
 	err = cmd.Run()
@@ -60,7 +113,7 @@ func requireRefused(t *testing.T, args ...string) {
 // machine.
 func results[T any](t *testing.T, args ...string) (r T) {
 	t.Helper()
-	out, said, err := run(t, args...)
+	out, said, err := run(t, nil, args...)
 	require.NoError(t, err, out+said)
 	var report struct {
 		Command, Machine, Redis string
@@ -75,6 +128,7 @@ func results[T any](t *testing.T, args ...string) (r T) {
 }
 
 func TestHoldMeasuresEachSize(t *testing.T) {
+	parallel(t)
 	sizes := []int{300, 600}
 	held := results[[]suite.Held](t, "hold", "-streams", "300,600", "-lease-ttl", "3s", "-for", "2s", "-json")
 	require.Len(t, held, len(sizes))
@@ -96,6 +150,7 @@ func TestHoldMeasuresEachSize(t *testing.T) {
 }
 
 func TestHoldIsReadable(t *testing.T) {
+	parallel(t)
 	out, err := bench(t, "hold", "-goals", "-streams", "200", "-lease-ttl", "3s", "-for", "1s")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "heap a stream")
@@ -103,6 +158,7 @@ func TestHoldIsReadable(t *testing.T) {
 }
 
 func TestTakeAndDoneCountEveryStream(t *testing.T) {
+	parallel(t)
 	taken := results[suite.Taken](t, "take", "-streams", "700", "-rounds", "2", "-json")
 	require.Len(t, taken.Rounds, 2)
 	require.Positive(t, taken.Median)
@@ -116,6 +172,7 @@ func TestTakeAndDoneCountEveryStream(t *testing.T) {
 }
 
 func TestWhatMakesNoSenseIsRefused(t *testing.T) {
+	parallel(t)
 	for _, args := range [][]string{
 		{"hold", "-streams", "many"},
 		{"hold", "-streams", "0"},

@@ -10,7 +10,7 @@ import (
 )
 
 func TestPipelineAsksAsAnotherTenantForEachBatchAndTick(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	all := results[[]suite.Pipelined](t, "pipeline", "-streams", "4000",
 		"-batches", "16", "-ticks", "20ms", "-for", "1s", "-json")
 	require.Len(t, all, 4)
@@ -35,7 +35,7 @@ func TestPipelineAsksAsAnotherTenantForEachBatchAndTick(t *testing.T) {
 }
 
 func TestPipelineIsReadable(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	out, err := bench(t, "-goals", "pipeline", "-streams", "500", "-batches", "64", "-ticks", "100ms", "-for", "500ms")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "The cheapest renewals are those in batches of")

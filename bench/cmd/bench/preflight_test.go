@@ -11,6 +11,7 @@ import (
 )
 
 func TestPreflightReports(t *testing.T) {
+	parallel(t)
 	s := servers.New(t)
 	out, err := bench(t, "preflight", "-redis", "redis://"+s.Addr(), "--service", "orders")
 	require.NoError(t, err)
@@ -34,6 +35,7 @@ func TestPreflightReports(t *testing.T) {
 
 // Without a number of partitions it uses that of the service. It fails where engines would.
 func TestPreflightFailsOnWhatCannotWork(t *testing.T) {
+	parallel(t)
 	s := servers.New(t)
 	_, err := s.Call(t.Context(), "HSET", "{orders-input}:meta", "format", "1", "partitions", "4")
 	require.NoError(t, err)
@@ -48,6 +50,7 @@ func TestPreflightFailsOnWhatCannotWork(t *testing.T) {
 
 // With data streams it checks what reading them takes, too.
 func TestPreflightOfReading(t *testing.T) {
+	parallel(t)
 	s := servers.New(t)
 	_, err := s.Call(t.Context(), "ACL", "SETUSER", "chat", "on", ">secret", "~orders-input", "~{orders-input}*", "~events:*", "+@all", "-client|tracking", "-xtrim")
 	require.NoError(t, err)
@@ -78,6 +81,7 @@ func TestPreflightOfReading(t *testing.T) {
 }
 
 func TestPreflightPrintsRules(t *testing.T) {
+	parallel(t)
 	out, err := bench(t, "preflight", "--rules", "--service", "orders", "--partitions", "16", "-redis", "redis://127.0.0.1:1")
 	require.NoError(t, err)
 	require.Contains(t, out, "ACL SETUSER orders on >password resetchannels ~orders-input ~{orders-input}* ~orders-input-* ~{orders-input-* +ping")

@@ -9,7 +9,7 @@ import (
 )
 
 func TestSizeEndsInARecommendation(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	sized := results[suite.Sized](t, "size", "-streams", "200,1000", "-for", "1s", "-partitions", "2", "-fleet", "5000", "-failed", "1", "-json")
 	require.Len(t, sized.Held, 2)
 	for _, h := range sized.Held {
@@ -31,7 +31,7 @@ func TestSizeEndsInARecommendation(t *testing.T) {
 }
 
 func TestSizeRefusesWhatMakesNoSense(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for _, args := range [][]string{
 		{"-streams", "0"}, {"-failed", "-1"}, {"-per-pod", "-1"}, {"-partitions", "0"}, {"-for", "1ms"}, {"-fleet", "0"},
 		{"-streams", "10", "-tick", "1h"}, {"-streams", "10", "-batch", "100000"}, {"-streams", "10", "-session-ttl", "1h"},

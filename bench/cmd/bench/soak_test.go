@@ -30,7 +30,7 @@ func keysOf(t *testing.T, client rueidis.Client) []string {
 
 // TestSoakHoldsWhatIsPromised on a server that is not ours, which is left as it was.
 func TestSoakHoldsWhatIsPromised(t *testing.T) {
-	t.Parallel()
+	parallelSoak(t)
 	server := servers.New(t, servers.Password("geheim"))
 	s := results[soak.Result](t, "soak", "-for", "8s", "-pods", "3", "-streams", "60", "-session-ttl", "2s", "-lease-ttl", "4s", "-seed", "11",
 		"-json", "-redis", "redis://:geheim@"+server.Addr())
@@ -64,7 +64,7 @@ func TestSoakHoldsWhatIsPromised(t *testing.T) {
 
 // TestSoakFailsWhenAnnouncementsAreLost: somebody deletes some. The journals are kept, and the error says how to repeat the run.
 func TestSoakFailsWhenAnnouncementsAreLost(t *testing.T) {
-	t.Parallel()
+	parallelSoak(t)
 	server := servers.New(t)
 	client := server.Client(t)
 	self, err := os.Executable()
@@ -105,7 +105,7 @@ func TestSoakFailsWhenAnnouncementsAreLost(t *testing.T) {
 
 // TestInterruptedSoakLeavesNothing, though pods may be paused or cut off at that moment.
 func TestInterruptedSoakLeavesNothing(t *testing.T) {
-	t.Parallel()
+	parallelSoak(t)
 	server := servers.New(t)
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -139,6 +139,7 @@ func TestInterruptedSoakLeavesNothing(t *testing.T) {
 }
 
 func TestSoakRefusesWhatMakesNoSense(t *testing.T) {
+	parallel(t)
 	for _, args := range [][]string{
 		{"soak", "-pods", "1"},
 		{"soak", "-streams", "0"},
@@ -157,7 +158,7 @@ func TestSoakRefusesWhatMakesNoSense(t *testing.T) {
 
 // TestSoakOfMessagesHoldsWhatIsPromised in a short form, with troubles of processes only: those of a cluster take longer.
 func TestSoakOfMessagesHoldsWhatIsPromised(t *testing.T) {
-	t.Parallel()
+	parallelSoak(t)
 	s := results[handling.Result](t, "soak", "messages", "-for", "20s", "-streams", "300", "-rate", "200", "-partitions", "2",
 		"-lease-ttl", "4s", "-session-ttl", "2s", "-seed", "8", "-spare", "-json")
 	require.NotEmpty(t, s.Struck)
@@ -172,7 +173,7 @@ func TestSoakOfMessagesHoldsWhatIsPromised(t *testing.T) {
 // TestSoakOfAFleetHoldsWhatIsPromised while processes are of two builds, of which one is not told what it may not know. Even shares take minutes,
 // so they are not asked for.
 func TestSoakOfAFleetHoldsWhatIsPromised(t *testing.T) {
-	t.Parallel()
+	parallelSoak(t)
 	self, err := os.Executable()
 	require.NoError(t, err)
 	s := results[soak.FleetResult](t, "soak", "balance", "-for", "12s", "-storm", "6s", "-streams", "100", "-partitions", "2", "-lease-ttl", "4s",
@@ -194,7 +195,7 @@ func TestSoakOfAFleetHoldsWhatIsPromised(t *testing.T) {
 }
 
 func TestSoakOfAFleetRefusesWhatMakesNoSense(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for _, args := range [][]string{
 		{"-processes", "1"}, {"-streams", "0"}, {"-partitions", "0"}, {"-for", "0s"}, {"-storm", "1ms"}, {"-calm", "0s"}, {"-lease-ttl", "0s"},
 		{"-session-ttl", "1m"}, {"-balance", "odd"}, {"-old", "/nowhere"}, {"-redis", "redis://127.0.0.1:1"},

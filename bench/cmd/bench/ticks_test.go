@@ -14,7 +14,7 @@ import (
 // TestTicksAreMeasured in a run that is as short as it can be, on a server that is not ours, which is left as it was. That no tick was lost, the
 // command checks by itself.
 func TestTicksAreMeasured(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	server := servers.New(t)
 	r := results[ticks.Result](t, "ticks", "-schedules", "60", "-every", "200ms", "-for", "500ms", "-moved", "60", "-moved-every", "300ms", "-changed", "5",
 		"-declared", "600", "-many", "300", "-many-every", "500ms", "-rest", "500ms", "-session-ttl", "1s", "-json", "-redis", "redis://"+server.Addr())
@@ -50,7 +50,7 @@ func TestTicksAreMeasured(t *testing.T) {
 }
 
 func TestTicksRefusesWhatMakesNoSense(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for _, args := range [][]string{
 		{"-schedules", "0"}, {"-every", "1ms"}, {"-every", "often"}, {"-for", "1ms"}, {"-rounds", "0"}, {"-moved", "0"}, {"-moved-every", "0s"},
 		{"-changed", "0"}, {"-declared", "0"}, {"-many", "none"}, {"-many-every", "1ms"}, {"-rest", "-1s"}, {"-session-ttl", "1ms"}, {"-parts", "half"},
@@ -62,7 +62,7 @@ func TestTicksRefusesWhatMakesNoSense(t *testing.T) {
 
 // TestSoakOfTicksHoldsWhatIsPromised in a short form, with troubles of processes only: those of a cluster take longer.
 func TestSoakOfTicksHoldsWhatIsPromised(t *testing.T) {
-	t.Parallel()
+	parallelSoak(t)
 	s := results[firing.Result](t, "soak", "ticks", "-for", "14s", "-schedules", "200", "-partitions", "2", "-changes", "8", "-lease-ttl", "7s",
 		"-session-ttl", "2500ms", "-seed", "5", "-spare", "-json")
 	require.NotEmpty(t, s.Struck)
@@ -77,7 +77,7 @@ func TestSoakOfTicksHoldsWhatIsPromised(t *testing.T) {
 }
 
 func TestSoakOfTicksRefusesWhatMakesNoSense(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	for _, args := range [][]string{
 		{"-processes", "0"}, {"-schedules", "0"}, {"-partitions", "0"}, {"-for", "0s"}, {"-changes", "0"}, {"-lease-ttl", "0s"}, {"-session-ttl", "1m"},
 		{"-redis", "redis://127.0.0.1:1"},
