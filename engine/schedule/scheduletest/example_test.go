@@ -52,7 +52,7 @@ func ExampleSchedule_HandBack() {
 			return nil
 		}), nil
 	}
-	s, err := scheduletest.New(schedule.Spec{Name: "counter", Every: time.Minute}, open, time.Now())
+	s, err := scheduletest.New(schedule.Spec{Name: "counter", Every: time.Minute}, open, time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC))
 	if err != nil {
 		panic(err)
 	}
