@@ -60,8 +60,8 @@ func (s *soak) Prepare(ctx context.Context, on *storm.Soak) error {
 	if err := s.Start(ctx, "ticker", s.options.args); err != nil {
 		return err
 	}
-	s.audit = fired.Audit{Session: s.options.SessionTTL, Deferred: ticker.MaxDeferred(s.options.SessionTTL), Unsaved: unsaved, Within: within,
-		Zero: time.Duration(time.Now().UnixNano()) - journal.Monotonic()}
+	s.audit = fired.Audit{Session: s.options.SessionTTL, Deferred: ticker.MaxDeferred(s.options.SessionTTL), Slow: ticker.SlowFor,
+		Unsaved: unsaved, Within: within, Zero: time.Duration(time.Now().UnixNano()) - journal.Monotonic()}
 	if err := s.editor.populate(ctx); err != nil {
 		return err
 	}
@@ -124,8 +124,7 @@ func (s *soak) judge() {
 	for _, t := range s.Troubles(itself) {
 		s.audit.Troubles = append(s.audit.Troubles, fired.Trouble{
 			Name: t.Name, Process: t.Process, From: t.From, Until: t.Until, Quiet: t.Quiet(), Harmless: t.Harmless(), Forgets: t.Name == storm.Crashed,
-			Starts: t.Name == storm.Restarted || t.Name == storm.Killed,
-			Hits:   func(schedule int) bool { return t.Hits(s.Layout.Keys(s.Layout.Of(name(schedule))).Slot) },
+			Hits: func(schedule int) bool { return t.Hits(s.Layout.Keys(s.Layout.Of(name(schedule))).Slot) },
 		})
 	}
 	s.result.Findings, s.result.Outcome = s.audit.Run(), s.Outcome

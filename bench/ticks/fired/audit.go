@@ -22,6 +22,7 @@ const (
 type Audit struct {
 	Session  time.Duration   // TTL: how long it takes until somebody else owns what a process had
 	Deferred time.Duration   // the longest that a schedule waits which was owned by several processes that died
+	Slow     time.Duration   // how long a handler takes at most that is not broken off
 	Unsaved  time.Duration   // what was fired that long before a trouble may come again
 	Within   time.Duration   // in which a change has to be in force
 	Zero     time.Duration   // wall-clock time since the epoch when the clock of journals was 0

@@ -80,6 +80,11 @@ func TestAuditFindsEachFault(t *testing.T) {
 			changes: []Change{{Pause, 1, at(2.5), at(2.6), Grid{Every: 1000}}, {Resume, 1, at(4.5), at(4.6), Grid{Every: 1000}}}},
 		"paused, and fired": {a: []Note{tick(1, 5), tick(2, 5), tick(4, 5), tick(5, 5)},
 			changes: []Change{{Pause, 1, at(2.5), at(2.6), Grid{Every: 1000}}, {Resume, 1, at(4.5), at(4.6), Grid{Every: 1000}}}, want: Findings{Obsolete: 1}},
+		"edited while the owner stood still, and what it missed is said by the old spec": {
+			a:       []Note{tick(1, 5), late(3, 3.7, 5).missed(1), tick(3.7, 5).of(Changed, 0).by(2), tick(4, 5).by(2)},
+			changes: []Change{{Retime, 2, at(1.8), at(1.9), Grid{Every: 2000}}}, want: Findings{Lost: 1, Obsolete: 1, Ignored: 1}}, // nothing says that it stood still
+		"resumed, and nothing is fired before the owner has to know": {a: []Note{tick(1, 5), tick(2, 5), tick(5, 5)},
+			changes: []Change{{Pause, 1, at(2.5), at(2.6), Grid{Every: 1000}}, {Resume, 1, at(3.7), at(3.8), Grid{Every: 1000}}}},
 		"edited, and fired by the old spec before that was known": {a: []Note{tick(1, 5), tick(2, 5), tick(2.2, 5).of(Changed, 0).by(2), tick(4, 5).by(2)},
 			changes: []Change{{Retime, 2, at(1.8), at(1.9), Grid{Every: 2000}}}},
 		"deleted and put while nobody owned it": {a: []Note{tick(1, 5), tick(2, 5), tick(2.3, 5).of(Released, 0)},
@@ -153,17 +158,36 @@ func TestWhoMayHaveHadASchedule(t *testing.T) {
 	require.Zero(t, lost(at(11), killed))
 }
 
-// TestAProcessTakesLittleInItsFirstMoments, so what another one hands back then may wait, but for who starts in its place.
-func TestAProcessTakesLittleInItsFirstMoments(t *testing.T) {
+// TestWhatIsHandedBackWaitsWhileOthersAreInTrouble, but not for the process that handed it back.
+func TestWhatIsHandedBackWaitsWhileOthersAreInTrouble(t *testing.T) {
 	a := []Note{tick(1, 5), tick(2, 5), tick(2.1, 5).of(Released, 0)}
 	b := []Note{tick(3.3, 6).of(Opened, 2), tick(4, 6).missed(1), tick(5, 6)}
-	restarted := func(process string, from float64) Trouble {
-		return Trouble{Process: process, From: at(from), Until: at(from + .3), Quiet: true, Starts: true}
+	quiet := func(process string, from float64) Trouble {
+		return Trouble{Process: process, From: at(from), Until: at(from + .3), Quiet: true}
 	}
 	require.Equal(t, 1, audited(a, b, nil).Lost)
-	require.Equal(t, 1, audited(a, b, []Trouble{restarted("a", 2)}).Lost)
-	require.Equal(t, 1, audited(a, b, []Trouble{restarted("c", .5)}).Lost)
-	require.Zero(t, audited(a, b, []Trouble{restarted("c", 1.5)}).Lost)
+	require.Equal(t, 1, audited(a, b, []Trouble{quiet("a", 2.6)}).Lost)
+	require.Equal(t, 1, audited(a, b, []Trouble{quiet("c", 1.2)}).Lost, "it was over long before")
+	require.Zero(t, audited(a, b, []Trouble{quiet("c", 2.6)}).Lost)
+	require.Zero(t, audited(a, b, []Trouble{quiet("", 2.6)}).Lost)
+}
+
+// TestAHandlerMayHaveRunUntilItsProcessDied, which is not noted.
+func TestAHandlerMayHaveRunUntilItsProcessDied(t *testing.T) {
+	a, b := []Note{tick(1, 5), tick(2, 5), tick(3, 5)}, []Note{tick(5, 6).missed(1)}
+	killed := func(seconds float64) Trouble {
+		return Trouble{Process: "a", From: at(seconds), Until: at(seconds + .1)}
+	}
+	lost := func(slow float64, killed Trouble) int {
+		x := Audit{Session: at(.5), Slow: at(slow), Unsaved: at(1), Within: at(.3), Begin: at(.1), End: at(60), Troubles: []Trouble{killed}}
+		x.Changes = [][]Change{{{What: Create, Generation: 1, Until: at(.5), Grid: Grid{Every: 1000}}, {Remove, 2, at(5.5), at(5.6), Grid{}}}}
+		x.Add("a", append(a, tick(5.7, 6).of(Deleted, 0)))
+		x.Add("b", b)
+		return x.Run().Lost
+	}
+	require.Equal(t, 1, lost(1, killed(20)))
+	require.Equal(t, 1, lost(1, killed(4.3)), "it was nobody's handler that took so long")
+	require.Zero(t, lost(2, killed(4.3)))
 }
 
 // TestServersMayForgetAChange that they acknowledged right before they were killed, until it was made again.

@@ -63,7 +63,6 @@ type Trouble struct {
 	Quiet       bool // nobody may lose a lease or a checkpoint by it
 	Harmless    bool // it does not even delay the storing of checkpoints
 	Forgets     bool // servers may forget what they had acknowledged right before, or meanwhile
-	Starts      bool // a process starts in the end
 }
 
 // of reports whether a trouble struck the servers of a schedule, or one of these processes, which may be anybody.

@@ -36,11 +36,11 @@ func (l *line) reign(c Change, until time.Duration) {
 	l.young = span{c.From, c.Until + l.Within}
 	reported := 0
 	for _, n := range l.notes {
-		if n.At < c.From || n.Kind != Fired && n.Kind != Manual || !l.reigns(c, n.Generation) {
+		if n.At < c.From || n.Kind != Fired && n.Kind != Manual || n.Generation > c.Generation && !l.reigns(c, n.Generation) {
 			continue
 		}
 		reported += int(n.Missed)
-		if n.Kind == Manual || n.Nominal <= last {
+		if n.Kind == Manual || n.Nominal <= last || !l.reigns(c, n.Generation) { // or its owner did not know of the change yet
 			continue
 		}
 		missing := l.missing(c.Grid, last, n.Nominal, lastAt, n.At)
@@ -93,7 +93,7 @@ func (l *line) missing(g Grid, from, until int64, fromAt, untilAt time.Duration)
 		if l.isUnowned(at) || l.lostBy(fromAt, at) {
 			processes = []string{anybody} // who may have taken it, and not begun
 		}
-		if has(l.busy, at) || l.young.covers(at) || l.opens(at) || l.excused(at, processes, true) {
+		if has(l.busy, at) || l.young.covers(at) || l.waits(at) || l.diedBusy(fromAt, at) || l.excused(at, processes, true) {
 			l.f.Skipped++
 			return
 		}

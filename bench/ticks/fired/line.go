@@ -41,9 +41,6 @@ func has(all []span, at time.Duration) bool {
 	return slices.ContainsFunc(all, func(s span) bool { return s.covers(at) })
 }
 
-// firstMoments is for how long a process is new.
-const firstMoments = 2 * time.Second
-
 // replicates is how long a replica may be behind: that much a server may forget.
 const replicates = time.Second
 
@@ -60,7 +57,7 @@ func (l *line) spans() {
 			l.paused = append(l.paused, span{c.From, 1 << 62})
 		case Resume, Remove:
 			if n := len(l.paused); n > 0 && l.paused[n-1].until == 1<<62 {
-				l.paused[n-1].until = c.Until
+				l.paused[n-1].until = c.Until + l.Within // until its owner has to know of it
 			}
 		}
 	}
@@ -135,13 +132,22 @@ func (l *line) lostBy(from, at time.Duration) bool {
 	})
 }
 
-// opens reports whether nobody had the schedule at a time, and a process was new besides the one that handed it back: it takes little in its first
-// moments, and those that run leave it its share.
-func (l *line) opens(at time.Duration) bool {
+// waits reports whether nobody had the schedule at a time, and a trouble may have kept others from taking it, quiet or not: a process that is cut
+// off or new takes little, those that run leave it its share, and servers that have handed over give nothing free away for a while. That
+// the process ends or starts which handed it back is no reason.
+func (l *line) waits(at time.Duration) bool {
 	return slices.ContainsFunc(l.unowned, func(u unowned) bool {
 		return u.covers(at) && slices.ContainsFunc(l.Troubles, func(t Trouble) bool {
-			return t.Starts && t.Process != u.by && t.overlaps(at-firstMoments, at+edge)
+			return t.Process != u.by && t.of(l.number, []string{anybody}) && t.overlaps(at-l.Session, at+edge)
 		})
+	})
+}
+
+// diedBusy reports whether the handler that began at a time may have run until its process died: whoever dies does not note that it is at work.
+func (l *line) diedBusy(from, at time.Duration) bool {
+	owner := l.among(from, from)
+	return slices.ContainsFunc(l.Troubles, func(t Trouble) bool {
+		return t.Process != "" && !t.Quiet && t.From >= at-edge && t.From <= from+l.Slow && slices.Contains(owner, t.Process)
 	})
 }
 

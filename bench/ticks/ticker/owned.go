@@ -24,9 +24,11 @@ import (
 )
 
 const (
-	// slowOne of so many handlers takes slowFor, longer than the shortest interval, and failOne of so many fails.
-	slowOne, slowFor = 2_000, 1500 * time.Millisecond
-	failOne          = 2_000
+	// One handler of slowOne takes SlowFor, and one of failOne fails.
+	slowOne = 2_000
+	failOne = 2_000
+	// SlowFor is longer than the shortest interval, where troubles strike.
+	SlowFor = 1500 * time.Millisecond
 )
 
 // Info is the info of a schedule.
@@ -180,7 +182,7 @@ func (t *task) Tick(_ context.Context, x *schedule.Tick) error {
 	}
 	x.Save(strconv.AppendInt(nil, n.Nominal, 10))
 	if t.options.Troubled && rand.N(slowOne) == 0 {
-		time.Sleep(slowFor)
+		time.Sleep(SlowFor)
 		t.note(fired.Note{Kind: fired.Ended, Nominal: n.Nominal})
 	}
 	return nil
