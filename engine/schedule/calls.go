@@ -141,8 +141,9 @@ func (c *calls) handle(j *job) {
 
 // outcome decides what a tick counts as that returned err.
 func (c *calls) outcome(j *job, err error) metrics.TickResult {
+	l := j.tick.lease
 	switch {
-	case j.tick.lease.Remaining() == 0, err != nil && j.tick.lease.Context().Err() != nil: // who gives up since the lease has ended has not done the tick
+	case l.Remaining() == 0, err != nil && l.Context().Err() != nil: // who gives up since the lease has ended has not done the tick
 		return metrics.TickLost
 	case err != nil:
 		j.fired = true
