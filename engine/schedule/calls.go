@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// choreWorkers is how many calls to Redis are made at a time, and hookWorkers how many tasks are opened, changed or stopped.
+	// choreWorkers is how many calls to Redis are made at a time, and hookWorkers how many tasks are opened or stopped.
 	choreWorkers = 64
 	hookWorkers  = 64
 
@@ -33,7 +33,8 @@ type calls struct {
 	figures *figures
 
 	workers *pool.Pool[*job]   // ticks
-	hooks   *pool.Pool[func()] // open, Changed and Stop
+	edits   *pool.Pool[func()] // Changed: as many at a time as ticks, so that one which hangs holds up neither these nor a hand-over
+	hooks   *pool.Pool[func()] // open and Stop
 	chores  *pool.Pool[func()] // calls to Redis
 }
 
@@ -42,12 +43,14 @@ type ender interface{ Ended(l api.Lease, err error) }
 
 func (c *calls) start(workers int) {
 	call := func(f func()) { f() }
-	c.workers, c.hooks, c.chores = pool.New(workers, c.handle), pool.New(hookWorkers, call), pool.New(choreWorkers, call)
+	c.workers, c.edits = pool.New(workers, c.handle), pool.New(workers, call)
+	c.hooks, c.chores = pool.New(hookWorkers, call), pool.New(choreWorkers, call)
 }
 
 // stop drops what has not begun.
 func (c *calls) stop() {
 	c.workers.Stop()
+	c.edits.Stop()
 	c.hooks.Stop()
 	c.chores.Stop()
 }
@@ -86,7 +89,7 @@ func (c *calls) open(o Owned, done func(Task, error)) {
 
 // changed tells a task that its schedule was edited.
 func (c *calls) changed(task Changer, spec *Spec, done func()) {
-	c.hooks.Add(func() {
+	c.edits.Add(func() {
 		c.call("Changed", func() error { task.Changed(spec); return nil }, func(error) { done() })
 	})
 }

@@ -165,3 +165,38 @@ func TestRowsAreReadAgainWithoutSignals(t *testing.T) {
 		require.Zero(t, w.core.figures.stats().Schedules)
 	})
 }
+
+// stuck is a task whose Changed does not return before it is released.
+type stuck struct {
+	hooked
+	release chan struct{}
+}
+
+func (s stuck) Changed(*Spec) { <-s.release }
+
+// Tasks that hang while they hear of an edit hold up no tick, and nobody who takes a schedule or hands one back.
+func TestHangingChangesHoldUpNothingElse(t *testing.T) {
+	bubble(t, Config{}, func(w *world) {
+		release := make(chan struct{})
+		w.openAs = func(o Owned) (Task, error) { return stuck{hooked{w, o.Spec.Name}, release}, nil }
+		const many = hookWorkers + 10
+		for i := range many {
+			name := fmt.Sprint("edited-", i)
+			w.put(aligned(name, time.Hour))
+			l := w.own(name)
+			w.put(aligned(name, 2*time.Hour))
+			w.signal(l)
+		}
+		w.pass(time.Second)
+		w.put(aligned("a", time.Second))
+		a := w.own("a")
+		w.pass(2 * time.Second)
+		require.NotEmpty(t, w.ticks())
+		w.core.Releasing(a, api.ErrDraining)
+		w.pass(time.Second)
+		ended, err := w.isEnded(a)
+		require.True(t, ended)
+		require.NoError(t, err)
+		close(release)
+	})
+}
