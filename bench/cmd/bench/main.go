@@ -19,6 +19,7 @@ import (
 
 	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/bench/pod"
+	"github.com/streamlease/streamlease/bench/preflight"
 	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/suite"
 	"github.com/streamlease/streamlease/test/servers"
@@ -102,7 +103,11 @@ func command() *cli.Command {
 			loadCommand,
 			readerCommand,
 			tickerCommand,
-			preflightCommand,
+			preflight.Command(
+				&cli.StringFlag{Name: "service", Required: true, Usage: "name of the service"},
+				&cli.IntFlag{Name: "partitions", Usage: "partitions that the service is to have; 0: what it has, else 1"},
+				jsonFlag,
+			),
 			workerCommand,
 			soakReaderCommand,
 		},

@@ -1,4 +1,4 @@
-package main
+package preflight
 
 import (
 	"cmp"
@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/redis/rueidis"
 	"github.com/urfave/cli/v3"
 
+	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/bench/address"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/engine"
@@ -22,33 +22,50 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-// preflightCommand checks servers as engine.Preflight and feed.Preflight do.
-var preflightCommand = &cli.Command{
-	Name:        "preflight",
-	Usage:       "check servers before engines use them, and say what to do; writes nothing, fails if engines cannot work there",
-	Description: address.Help,
-	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "service", Required: true, Usage: "name of the service"},
-		&cli.IntFlag{Name: "partitions", Usage: "partitions that the service is to have; 0: what it has, else 1"},
-		&cli.DurationFlag{Name: "session-ttl", Usage: "as WithSessionTTL; 0: the default"},
-		&cli.DurationFlag{Name: "lease-ttl", Usage: "as WithLeaseTTL; 0: the default"},
-		&cli.BoolFlag{Name: "expired", Usage: "engines will use WithExpired"},
-		&cli.StringSliceFlag{Name: "reads", Usage: "data streams that engine/feed will read there: a name, or what names begin with, followed by *, such as 'events:*'; repeated or with commas between"},
-		&cli.StringFlag{Name: "mode", Value: "auto", Usage: "with --reads, as feed.Config.Mode: auto, tracking or polling"},
-		&cli.BoolFlag{Name: "latest", Usage: "with --reads: streams without a position begin at their ends, as with feed.Latest"},
-		&cli.BoolFlag{Name: "trim", Usage: "with --reads: handled messages are deleted, as with feed.TrimHandled"},
-		&cli.BoolFlag{Name: "rules", Usage: "only print the access rules that the user of the engines needs, without a connection; its name is that in the URL, else that of the service"},
-		jsonFlag,
-	},
-	Action: func(ctx context.Context, c *cli.Command) error {
-		if len(c.StringSlice("reads")) == 0 && (c.IsSet("mode") || c.Bool("latest") || c.Bool("trim")) {
-			return errors.New("--mode, --latest and --trim are for reading: name the data streams with --reads")
-		}
-		if c.Bool("rules") {
-			return printRules(c, os.Stdout)
-		}
-		return runPreflight(ctx, c, os.Stdout)
-	},
+// UsageError is the error of a command line that makes no sense.
+type UsageError struct{ error }
+
+// Unwrap returns what is wrong with it.
+func (e UsageError) Unwrap() error { return e.error }
+
+func usage(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
+
+// Command returns the subcommand. It writes to the writer of the root command. The flags service, partitions and json are those of the
+// command that it is part of, else those in more: a string, an integer and a bool. Errors are a UsageError for arguments that make no sense,
+// and others where the servers were out of reach, or engines cannot work there.
+func Command(more ...cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name:        "preflight",
+		Usage:       "check servers before engines use them, and say what to do; writes nothing, fails if engines cannot work there",
+		Description: address.Help,
+		Flags: append(more,
+			&cli.DurationFlag{Name: "session-ttl", Usage: "as WithSessionTTL; 0: the default"},
+			&cli.DurationFlag{Name: "lease-ttl", Usage: "as WithLeaseTTL; 0: the default"},
+			&cli.BoolFlag{Name: "expired", Usage: "engines will use WithExpired"},
+			&cli.StringSliceFlag{Name: "reads", Usage: "data streams that engine/feed will read there: a name, or what names begin with, followed by *, such as 'events:*'; repeated or with commas between"},
+			&cli.StringFlag{Name: "mode", Value: "auto", Usage: "with --reads, as feed.Config.Mode: auto, tracking or polling"},
+			&cli.BoolFlag{Name: "latest", Usage: "with --reads: streams without a position begin at their ends, as with feed.Latest"},
+			&cli.BoolFlag{Name: "trim", Usage: "with --reads: handled messages are deleted, as with feed.TrimHandled"},
+			&cli.BoolFlag{Name: "rules", Usage: "only print the access rules that the user of the engines needs, without a connection; its name is that in the URL, else that of the service"},
+		),
+		Action: act,
+	}
+}
+
+func act(ctx context.Context, c *cli.Command) error {
+	switch {
+	case c.String("service") == "":
+		return usage("-service is missing")
+	case len(c.StringSlice("reads")) == 0 && (c.IsSet("mode") || c.Bool("latest") || c.Bool("trim")):
+		return usage("--mode, --latest and --trim are for reading: name the data streams with --reads")
+	case c.Bool("rules"):
+		return printRules(c, c.Root().Writer)
+	}
+	err := run(ctx, c, c.Root().Writer)
+	if errors.Is(err, api.ErrInvalidConfig) {
+		return UsageError{err}
+	}
+	return err
 }
 
 // modes are the values of --mode.
@@ -58,7 +75,7 @@ var modes = map[string]feed.Mode{"auto": feed.Auto, "tracking": feed.Tracking, "
 func feedConfig(c *cli.Command) (f feed.Config, err error) {
 	mode, known := modes[c.String("mode")]
 	if !known {
-		return f, fmt.Errorf("--mode is %q: use auto, tracking or polling", c.String("mode"))
+		return f, usage("--mode is %q: use auto, tracking or polling", c.String("mode"))
 	}
 	f.Mode = mode
 	if c.Bool("latest") {
@@ -74,11 +91,11 @@ func feedConfig(c *cli.Command) (f feed.Config, err error) {
 func printRules(c *cli.Command, out io.Writer) error {
 	service, partitions := c.String("service"), max(c.Int("partitions"), 1)
 	if _, err := cluster.NewLayout(service, partitions); err != nil {
-		return err
+		return UsageError{err}
 	}
 	opt, err := address.Option(address.Of(c, address.Default))
 	if err != nil {
-		return err
+		return UsageError{err}
 	}
 	name := cmp.Or(opt.Username, service)
 	needs := []preflight.Need{preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToCheckpoint, preflight.ToBalance, preflight.OnCluster}
@@ -101,7 +118,7 @@ func printRules(c *cli.Command, out io.Writer) error {
 	return err
 }
 
-func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
+func run(ctx context.Context, c *cli.Command, out io.Writer) error {
 	opts := []engine.Option{engine.WithSessionTTL(c.Duration("session-ttl")), engine.WithLeaseTTL(c.Duration("lease-ttl"))}
 	if c.Bool("expired") {
 		opts = append(opts, engine.WithExpired())
@@ -109,7 +126,7 @@ func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
 	url := address.Of(c, address.Default)
 	opt, err := address.Option(url)
 	if err != nil {
-		return err
+		return UsageError{err}
 	}
 	if opt, err = engine.ClientOption(opt, opts...); err != nil {
 		return err
@@ -124,7 +141,7 @@ func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
 	if partitions == 0 {
 		partitions = partitionsOf(ctx, client, c.String("service"))
 	}
-	report, err := preflightOf(ctx, c, client, append(opts, engine.WithPartitions(partitions)))
+	report, err := check(ctx, c, client, append(opts, engine.WithPartitions(partitions)))
 	if err != nil {
 		return err
 	}
@@ -141,8 +158,8 @@ func runPreflight(ctx context.Context, c *cli.Command, out io.Writer) error {
 	return err
 }
 
-// preflightOf checks for a feed if data streams are named, else for an engine.
-func preflightOf(ctx context.Context, c *cli.Command, client rueidis.Client, opts []engine.Option) (*preflight.Report, error) {
+// check checks for a feed if data streams are named, else for an engine.
+func check(ctx context.Context, c *cli.Command, client rueidis.Client, opts []engine.Option) (*preflight.Report, error) {
 	streams := c.StringSlice("reads")
 	if len(streams) == 0 {
 		return engine.Preflight(ctx, client, c.String("service"), opts...)
