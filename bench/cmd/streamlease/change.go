@@ -2,35 +2,97 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"strings"
 
+	"github.com/urfave/cli/v3"
+
+	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
 
+func (e *env) deleteService() *cli.Command {
+	return e.task(task{
+		name: "delete-service", usage: "delete everything that a stopped service has, announcements and dead letters included", changes: true,
+		do: func(ctx context.Context, c *call) error { return apply(ctx, c, &deletion{}) },
+	})
+}
+
+func (e *env) repartition() *cli.Command {
+	return e.task(task{
+		name: "repartition", usage: "give a stopped service another number of partitions; nothing is lost", changes: true,
+		flags: []cli.Flag{&cli.IntFlag{Name: "to", Usage: "number of partitions that the service is to have"}},
+		check: func(c *cli.Command) error {
+			if n := c.Int("to"); n < 1 || n > cluster.MaxPartitions {
+				return usage("-to: %d is not between 1 and %d", n, cluster.MaxPartitions)
+			}
+			return nil
+		},
+		do: func(ctx context.Context, c *call) error { return apply(ctx, c, &repartition{to: c.cmd.Int("to")}) },
+	})
+}
+
+// change is a change of a service as a whole.
+type change interface {
+	plan(s *scan.Survey) string
+	do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (result string, err error)
+}
+
+// apply shows what there is and what will be done, asks for confirmation, and does it.
+func apply(ctx context.Context, c *call, what change) error {
+	survey, err := c.inspector.Survey(ctx)
+	if err != nil {
+		return err
+	}
+	describe(c, survey)
+	c.tell("%s", what.plan(survey))
+	if err := survey.Running(); err != nil {
+		return err
+	}
+	if goOn, err := c.confirm(survey.Service); !goOn {
+		return err
+	}
+	steps := c.steps("partitions", 0)
+	defer steps.end()
+	result, err := what.do(ctx, c.inspector, func(p scan.Progress) {
+		steps.at(max(p.Partition, 0), p.Of, "%d keys deleted, %d items moved", p.Deleted, p.Moved)
+	})
+	steps.end()
+	for _, said := range []error{scan.ErrServiceRunning, scan.ErrServiceJoined, scan.ErrTakenOver} {
+		if errors.Is(err, said) {
+			return err // the error says what to do
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w (run the same command again to continue)", err)
+	}
+	c.tell("%s", result)
+	return nil
+}
+
 // describe writes what a service has.
-func describe(out io.Writer, s *scan.Survey) {
+func describe(c *call, s *scan.Survey) {
 	switch {
 	case s.State == lease.Deleting:
-		fmt.Fprintf(out, "Service %s: its deletion has begun and is not finished.\n", s.Service)
+		c.tell("Service %s: its deletion has begun and is not finished.", s.Service)
 	case s.State != "":
-		fmt.Fprintf(out, "Service %s: %s from %d to %d partitions has begun and is not finished.\n", s.Service, s.State, s.Partitions, s.Target)
+		c.tell("Service %s: %s from %d to %d partitions has begun and is not finished.", s.Service, s.State, s.Partitions, s.Target)
 	case s.Partitions == 0:
-		fmt.Fprintf(out, "Service %s: no number of partitions is on record.\n", s.Service)
+		c.tell("Service %s: no number of partitions is on record.", s.Service)
 	default:
-		fmt.Fprintf(out, "Service %s: %d partitions.\n", s.Service, s.Partitions)
+		c.tell("Service %s: %d partitions.", s.Service, s.Partitions)
 	}
-	for _, c := range s.Contents {
-		fmt.Fprintf(out, "Partition %d: %d announcements (%d pending), %d delayed, %d dead letters, %d schedules, %d leases, %d consumers alive\n",
-			c.Partition, c.Announcements, c.Pending, c.Later, c.DeadLetters, c.Schedules, c.Leases, c.Alive)
-		for _, k := range c.Keys {
-			fmt.Fprintf(out, "    %s  %s  %d\n", k.Name, k.Type, k.Length)
+	for _, p := range s.Contents {
+		c.tell("Partition %d: %d announcements (%d pending), %d delayed, %d dead letters, %d schedules, %d leases, %d consumers alive",
+			p.Partition, p.Announcements, p.Pending, p.Later, p.DeadLetters, p.Schedules, p.Leases, p.Alive)
+		for _, k := range p.Keys {
+			c.tell("    %s  %s  %d", k.Name, k.Type, k.Length)
 		}
 	}
 	if len(s.Unknown) > 0 {
-		fmt.Fprintf(out, "Keys that this version does not know: %s\n", strings.Join(s.Unknown, ", "))
+		c.tell("Keys that this version does not know: %s", strings.Join(s.Unknown, ", "))
 	}
 }
 

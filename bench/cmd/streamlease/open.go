@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/urfave/cli/v3"
+
+	"github.com/streamlease/streamlease/bench/address"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/schedule"
+	"github.com/streamlease/streamlease/scan"
+)
+
+// env is what the command runs in.
+type env struct {
+	in        io.Reader
+	out, errs io.Writer
+	now       func() time.Time
+	screen    func(stream any) screen // what is known of in, out or errs
+}
+
+// call is one run of a subcommand: the command line, the service, and where the answer goes.
+type call struct {
+	*printer
+	cmd       *cli.Command
+	client    rueidis.Client
+	service   string
+	inspector *scan.Inspector
+}
+
+// action is what a subcommand does once it is connected.
+type action func(ctx context.Context, c *call) error
+
+// action returns the action of a subcommand: it checks the command line, connects, does the task, and disconnects.
+func (e *env) action(t *task) cli.ActionFunc {
+	return func(ctx context.Context, cmd *cli.Command) error {
+		if n := cmd.NArg(); n < t.least || t.most >= 0 && n > t.most {
+			return usage("%s: %d arguments; it is %s %s", cmd.FullName(), n, cmd.FullName(), t.args)
+		}
+		if t.check != nil {
+			if err := t.check(cmd); err != nil {
+				return err
+			}
+		}
+		c, err := e.open(cmd)
+		if err != nil {
+			return err
+		}
+		defer c.client.Close()
+		return t.do(ctx, c)
+	}
+}
+
+// open connects to the service that the command line names. The caller closes the client.
+func (e *env) open(cmd *cli.Command) (*call, error) {
+	c := &call{printer: e.printer(cmd), cmd: cmd, service: service(cmd)}
+	if c.service == "" {
+		return nil, usage("-service is missing, and $%s is empty", EnvService)
+	}
+	if d := cmd.Duration("timeout"); d <= 0 {
+		return nil, usage("-timeout: %v is not above 0", d)
+	}
+	client, err := connect(address.Of(cmd, address.Default))
+	if err != nil {
+		return nil, err
+	}
+	c.client = client
+	if c.inspector, err = c.inspect(scan.InspectorConfig{}); err != nil {
+		client.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func service(cmd *cli.Command) string {
+	if cmd.IsSet("service") {
+		return cmd.String("service")
+	}
+	return os.Getenv(EnvService)
+}
+
+// inspect returns an inspector with the limits of the command line.
+func (c *call) inspect(config scan.InspectorConfig) (*scan.Inspector, error) {
+	config.Timeout, config.Partitions = c.cmd.Duration("timeout"), c.cmd.Int("partitions")
+	i, err := scan.NewInspector(c.client, c.service, config)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	return i, nil
+}
+
+// table returns the schedules of the service.
+func (c *call) table(ctx context.Context) (*schedule.Table, error) {
+	n, err := c.inspector.Partitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return schedule.NewTable(c.client, c.service, engine.WithPartitions(n))
+}
+
+// connect returns a client for the Redis at a URL.
+func connect(url string) (rueidis.Client, error) {
+	opt, err := address.Option(url)
+	if err != nil {
+		return nil, usage("%w", err)
+	}
+	client, err := rueidis.NewClient(opt)
+	if err != nil {
+		return nil, fmt.Errorf("-redis: no connection to %s: %w", address.Redacted(url), err)
+	}
+	return client, nil
+}
