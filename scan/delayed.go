@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,8 +38,8 @@ const delayedBytes = 1 << 20
 // delayedScan is how many members of later one script looks at for a single stream.
 const delayedScan = 1000
 
-// Delayed yields the delayed announcements, partition by partition, in the order in which they are due. Of the selection, only
-// Partitions and Stream apply. It reads page by page during the iteration; what is delayed, handed out or cancelled meanwhile may
+// Delayed yields the delayed announcements, partition by partition, in the order in which they are due. Of the selection,
+// Partitions, Stream and ID apply. It reads page by page during the iteration; what is delayed, handed out or cancelled meanwhile may
 // be among them or not. An error is yielded once, with a zero value, and ends the iteration.
 func (i *Inspector) Delayed(ctx context.Context, s Selection) iter.Seq2[Delayed, error] {
 	return func(yield func(Delayed, error) bool) {
@@ -58,7 +59,7 @@ func (i *Inspector) Delayed(ctx context.Context, s Selection) iter.Seq2[Delayed,
 }
 
 // BringForward hands the delayed announcements of a selection out now, whatever they were delayed for: each is moved to the end
-// of its input stream, in one step, with its counts unchanged. Of the selection, only Partitions and Stream apply.
+// of its input stream, in one step, with its counts unchanged. Of the selection, Partitions, Stream and ID apply.
 //
 // moved is how many it moved. gone is how many were no longer delayed when it came to them: they had just been handed out because
 // they were due, or another call had moved or cancelled them. If both are 0, nothing that was selected was delayed; Owner
@@ -110,8 +111,8 @@ func (i *Inspector) hasten(ctx context.Context, layout *cluster.Layout, page []D
 	return moved, gone, left, err
 }
 
-// CancelDelayed deletes the delayed announcements of a selection for good: they are never handed out. Of the selection, only
-// Partitions and Stream apply; the zero value selects everything that is delayed. Announcements that are not delayed are not
+// CancelDelayed deletes the delayed announcements of a selection for good: they are never handed out. Of the selection,
+// Partitions, Stream and ID apply; the zero value selects everything that is delayed. Announcements that are not delayed are not
 // touched, so one that is owned, or waits in the input stream, stays.
 //
 // cancelled is how many it deleted. gone is how many were no longer delayed when it came to them: they had just been handed out
@@ -146,11 +147,12 @@ func (i *Inspector) delayedPages(ctx context.Context, s Selection, do func(layou
 	if err != nil {
 		return err
 	}
+	if err := s.validate(); err != nil {
+		return err
+	}
 	for _, p := range s.partitions(layout) {
-		at := delayedCursor{run: i.run, layout: layout, partition: p, stream: s.Stream, most: i.set.Page, members: true}
-		if s.Stream != "" {
-			at.most = delayedScan
-		}
+		at := i.delayedFrom(layout, p, s)
+		at.members = true
 		for !at.ended {
 			page, err := i.delayedPage(ctx, &at)
 			if err != nil {
@@ -167,6 +169,15 @@ func (i *Inspector) delayedPages(ctx context.Context, s Selection, do func(layou
 	return nil
 }
 
+// delayedFrom returns a cursor at the beginning of what is delayed in a partition.
+func (i *Inspector) delayedFrom(layout *cluster.Layout, p int, s Selection) delayedCursor {
+	at := delayedCursor{run: i.run, layout: layout, partition: p, stream: s.Stream, id: s.ID, most: i.set.Page}
+	if s.Stream != "" || s.ID != "" {
+		at.most = delayedScan
+	}
+	return at
+}
+
 func (i *Inspector) delayedPage(ctx context.Context, at *delayedCursor) ([]Delayed, error) {
 	ctx, cancel := i.bounded(ctx)
 	defer cancel()
@@ -179,48 +190,62 @@ type delayedCursor struct {
 	layout    *cluster.Layout
 	partition int
 	stream    string // only of this stream; empty: of all
+	id        string // only the one that had this ID; empty: all
 	most      int    // members a call
+	wide      int    // of which so many are returned; 0: all
 	members   bool   // read what is needed to move them
+	cut       int    // bytes of last to keep; 0: all
 
 	score, last string // of the last member that was read
+	skip        int    // if last is cut: how many members that follow it in order were read, too
 	read, total int    // members read, and how many there were at first
-	ended       bool
+	ended       bool   // as many were read as there were at first
+	atEnd       bool   // there are no more
 }
+
+// delayedHead is how many parts of an answer precede its rows.
+const delayedHead = 6
 
 // page reads the next page, which may be empty.
 func (c *delayedCursor) page(ctx context.Context) ([]Delayed, error) {
-	parts, err := c.run.Do(ctx, lease.Call{
-		Script: scriptDelayed,
-		Keys:   []string{c.layout.Keys(c.partition).Later},
-		Args: []string{c.score, c.last, strconv.Itoa(c.most), strconv.Itoa(delayedBytes), needle(c.stream),
-			flag(c.members)},
-	}).ToArray()
-	if err != nil || len(parts) < 4 {
+	parts, err := c.run.Do(ctx, c.call(c.layout.Keys(c.partition))).ToArray()
+	if err != nil || len(parts) < delayedHead {
 		return nil, orMalformed(err)
 	}
 	total, err1 := parts[0].AsInt64()
-	n, err2 := parts[1].AsInt64()
-	score, err3 := parts[2].ToString()
-	last, err4 := parts[3].ToString()
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	rank, err2 := parts[1].AsInt64()
+	n, err3 := parts[2].AsInt64()
+	score, err4 := parts[3].ToString()
+	last, err5 := parts[4].ToString()
+	skip, err6 := parts[5].AsInt64()
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return nil, err
 	}
 	if c.score == "" {
 		c.total = int(total)
 	}
-	c.score, c.last, c.read = score, last, c.read+int(n)
-	c.ended = n == 0 || c.read >= c.total
+	c.score, c.last, c.skip, c.read = score, last, int(skip), c.read+int(n)
+	c.ended, c.atEnd = n == 0 || c.read >= c.total, n == 0 || rank >= total
 	var page []Delayed
-	for n := range parts[4:] {
-		d, err := c.parse(&parts[4+n])
+	for n := range parts[delayedHead:] {
+		d, err := c.parse(&parts[delayedHead+n])
 		if err != nil {
 			return nil, err
 		}
-		if c.stream == "" || d.Stream == c.stream {
+		if (c.stream == "" || d.Stream == c.stream) && (c.id == "" || d.ID == c.id) {
 			page = append(page, d)
 		}
 	}
 	return page, nil
+}
+
+func (c *delayedCursor) call(k *cluster.Keys) lease.Call {
+	return lease.Call{
+		Script: scriptDelayed,
+		Keys:   []string{k.Later},
+		Args: []string{c.score, c.last, strconv.Itoa(c.most), strconv.Itoa(delayedBytes), cmp.Or(c.id, needle(c.stream)),
+			flag(c.members), strconv.Itoa(cmp.Or(c.wide, c.most)), strconv.Itoa(c.cut), strconv.Itoa(c.skip)},
+	}
 }
 
 func (c *delayedCursor) parse(row *rueidis.RedisMessage) (d Delayed, err error) {

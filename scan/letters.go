@@ -88,9 +88,15 @@ func (i *Inspector) letterPages(ctx context.Context, s Selection, do func(layout
 	if err != nil {
 		return err
 	}
+	if err := s.validate(); err != nil {
+		return err
+	}
 	for _, p := range s.partitions(layout) {
 		from, to := "-", "+"
-		for {
+		if s.ID != "" {
+			from, to = s.ID, s.ID
+		}
+		for more := true; more; more = s.ID == "" {
 			letters, last, err := i.letterPage(ctx, layout, p, from, to)
 			if err != nil {
 				return explained("reading "+layout.Keys(p).DeadLetters, err)
@@ -204,5 +210,5 @@ func streamOf(cut string) string {
 }
 
 func (s Selection) matches(l *DeadLetter) bool {
-	return strings.HasPrefix(l.Reason, s.Reason) && (s.Stream == "" || l.Stream == s.Stream)
+	return strings.HasPrefix(l.Reason, s.Reason) && (s.Stream == "" || l.Stream == s.Stream) && (s.ID == "" || l.ID == s.ID)
 }

@@ -136,7 +136,7 @@ func (i *Inspector) Holdings(ctx context.Context, consumer string) iter.Seq2[Hol
 		}
 		for p := range layout.Partitions() {
 			for from := "-"; ; {
-				page, err := i.holdings(ctx, layout, p, consumer, from)
+				page, _, err := i.holdings(ctx, layout, p, consumer, from, i.set.Page)
 				if err != nil {
 					yield(Holding{}, explained(fmt.Sprintf("what %s holds in partition %d", consumer, p), err))
 					return
@@ -155,30 +155,37 @@ func (i *Inspector) Holdings(ctx context.Context, consumer string) iter.Seq2[Hol
 	}
 }
 
-func (i *Inspector) holdings(ctx context.Context, layout *cluster.Layout, p int, consumer, from string) ([]Holding, error) {
+// holdings reads a page. weight is what its announcements weigh together; from lease.MaxCallWeight on, that is what ended it.
+func (i *Inspector) holdings(ctx context.Context, layout *cluster.Layout, p int, consumer, from string, most int) (page []Holding, weight int, err error) {
 	k := layout.Keys(p)
-	rows, err := i.call(ctx, lease.Call{
-		Script: scriptHoldings,
-		Keys:   []string{k.Input},
-		Args:   append([]string{layout.Group(), consumer, from, strconv.Itoa(i.set.Page)}, lease.BodyArgs(lease.NameOnly)...),
-	}, 0)
+	rows, err := i.call(ctx, holdingsCall(layout, k, consumer, from, most, lease.NameOnly), 0)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	page := make([]Holding, len(rows))
+	page = make([]Holding, len(rows))
 	keys := make([]string, len(rows))
 	for n, row := range rows {
 		pending, err := lease.ParsePending(p, row)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		page[n] = Holding{Partition: p, Entry: pending.ID, Idle: pending.Idle}
 		keys[n] = k.Lease("")
-		if e, err := lease.Parse(layout, &pending.Entry); err == nil {
+		e, err := lease.Parse(layout, &pending.Entry)
+		weight += e.Size
+		if err == nil {
 			page[n].Stream, keys[n] = e.Stream, e.Key
 		}
 	}
-	return page, i.addLeases(ctx, consumer, keys, page)
+	return page, weight, i.addLeases(ctx, consumer, keys, page)
+}
+
+func holdingsCall(layout *cluster.Layout, k *cluster.Keys, consumer, from string, most, longest int) lease.Call {
+	return lease.Call{
+		Script: scriptHoldings,
+		Keys:   []string{k.Input},
+		Args:   append([]string{layout.Group(), consumer, from, strconv.Itoa(most)}, lease.BodyArgs(longest)...),
+	}
 }
 
 // addLeases adds the leases of a page. An announcement whose body is gone shows no stream, and so no lease.

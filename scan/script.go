@@ -32,6 +32,7 @@ var (
 
 	scriptLayout   = embedded("layout")
 	scriptLetters  = embedded("letters")
+	scriptNewest   = embedded("newest")
 	scriptSendBack = embedded("sendback")
 	scriptDrop     = embedded("drop")
 	scriptBacklog  = embedded("backlog")
@@ -73,7 +74,7 @@ var (
 func Scripts() []*lease.Script {
 	return []*lease.Script{
 		scriptTurn, scriptPeers, scriptClaimDead, scriptRecover, scriptSweep, scriptEndRuns, scriptTidy, scriptTally,
-		scriptLayout, scriptLetters, scriptSendBack, scriptDrop, scriptBacklog,
+		scriptLayout, scriptLetters, scriptNewest, scriptSendBack, scriptDrop, scriptBacklog,
 		scriptOwner, scriptConsumers, scriptHoldings, scriptLeases, scriptRequeueOrphan,
 		scriptCensus, scriptKeys, scriptStop, scriptStart, scriptPage, scriptLaterPage, scriptClaim, scriptMoved, scriptUnlink, scriptRaise,
 		scriptFields, scriptMoveIn,

@@ -31,7 +31,7 @@ const strandedBytes = 1 << 20
 
 // Stranded yields the announcements that are stranded: somebody acknowledged them by hand, or removed a consumer with everything
 // that was pending for it (XACK, XGROUP DELCONSUMER), and their owners, if they had any, died before they noticed. Of the
-// selection, only Partitions and Stream apply. Left out are announcements whose streams are owned for them, since the owner
+// selection, Partitions, Stream and ID apply. Left out are announcements whose streams are owned for them, since the owner
 // restores those within minutes; entries that a dead letter refers to, which SendBack and Drop are for; and what arrives after
 // Stranded has begun with a partition.
 //
@@ -130,20 +130,26 @@ func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layo
 	if err != nil {
 		return err
 	}
+	if err := s.validate(); err != nil {
+		return err
+	}
 	for _, p := range s.partitions(layout) {
-		from, upto := "-", ""
+		from, upto, most := "-", "", i.set.Page
+		if s.ID != "" {
+			from, most = s.ID, 1
+		}
 		referred := references{ids: make(map[string]bool), last: "0-0"}
-		for {
+		for more := true; more; more = s.ID == "" {
 			var page []Stranded
 			var last string
-			if page, last, upto, err = i.strandedPage(ctx, layout, p, from, upto); err != nil {
+			if page, last, upto, err = i.strandedPage(ctx, layout, p, from, upto, most); err != nil {
 				return explained("reading "+layout.Keys(p).Input, err)
 			}
 			if last == "" {
 				break
 			}
 			from = "(" + last
-			page = slices.DeleteFunc(page, func(x Stranded) bool { return s.Stream != "" && s.Stream != x.Stream })
+			page = slices.DeleteFunc(page, func(x Stranded) bool { return s.Stream != "" && s.Stream != x.Stream || s.ID != "" && s.ID != x.ID })
 			if len(page) == 0 {
 				continue
 			}
@@ -163,11 +169,11 @@ func (i *Inspector) strandedPages(ctx context.Context, s Selection, do func(layo
 
 // strandedPage reads one page from an ID on, up to upto, or up to what was delivered last where that is empty. last is the last
 // ID that was looked at, empty at the end; end is upto for the next page.
-func (i *Inspector) strandedPage(ctx context.Context, layout *cluster.Layout, p int, from, upto string) (page []Stranded, last, end string, err error) {
+func (i *Inspector) strandedPage(ctx context.Context, layout *cluster.Layout, p int, from, upto string, most int) (page []Stranded, last, end string, err error) {
 	parts, err := i.call(ctx, lease.Call{
 		Script: scriptStranded,
 		Keys:   []string{layout.Keys(p).Input},
-		Args:   []string{layout.Group(), from, upto, strconv.Itoa(i.set.Page), strconv.Itoa(strandedBytes)},
+		Args:   []string{layout.Group(), from, upto, strconv.Itoa(most), strconv.Itoa(strandedBytes)},
 	}, 2)
 	if err != nil {
 		return nil, "", "", err

@@ -3,14 +3,16 @@
 -- KEYS     1 later
 -- ARGV     1 score and  2 member of the last one that was read ('' and '': none)  3 most members to read  4 most bytes of them,
 --          unless a single one has more  5 a text that members must contain to be returned ('': none)  6 '1': return the members,
---          too
--- Returns  { members that there are now, members read, score and member of the last one, { due time, ms, ID, announcement or false
---          if it cannot be read, retry count, crash count, bytes, the member or '' } … }
+--          too  7 most members to return  8 bytes after which the last one is cut ('0': never)  9 if 2 was cut, how many members
+--          that follow it in order were read, too; else '0'
+-- Returns  { members that there are now, rank of the next one, members read, score and member of the last one, number for 9,
+--          { due time, ms, ID, announcement or false if it cannot be read, retry count, crash count, bytes, the member or '' } … }
 -- Atomic   so that the page is of one moment; a script because the answer must come from the master, and so that what is not asked
 --          for stays there.
 -- Parts    master entry member
 
 local later, score, last, most, budget, text = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local wide, longest, skip = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 refuse_replica('ZREM', later, '-')
 
 -- Reports whether a comes after b in a sorted set. Lua would compare in the server's locale; and byte by byte, megabytes that are
@@ -65,15 +67,15 @@ local function row(member, due)
   }
 end
 
-local rank = score == '' and 0 or first_unread()
+local rank = score == '' and 0 or first_unread() + skip
 -- One first, then as many at a time as are likely to be within what is left, and few: light ones may be followed by heavy ones.
 local AT_ONCE = 16
-local rows, n, bytes, size = {}, 0, 0, 1
+local rows, n, bytes, size = {}, 0, 0, math.min(1, most)
 while size > 0 do
   local page = redis.call('ZRANGE', later, rank, rank + size - 1, 'WITHSCORES')
   for i = 1, #page, 2 do
     -- Members beyond the budget were read, but are left to the next page.
-    if n == 0 or bytes <= budget then
+    if n == 0 or bytes <= budget and #rows < wide then
       local member, due = page[i], page[i + 1]
       n, bytes, rank = n + 1, bytes + #member, rank + 1
       last, score = member, due
@@ -82,9 +84,14 @@ while size > 0 do
       end
     end
   end
-  if #page < 2 * size then
+  if #page < 2 * size or #rows >= wide then
     break
   end
   size = math.min(2 * size, AT_ONCE, most - n, math.floor((budget - bytes) / (bytes / n)))
 end
-return { redis.call('ZCARD', later), n, score, last, unpack(rows) }
+skip = 0
+if longest > 0 and #last > longest then
+  last = string.sub(last, 1, longest)
+  skip = rank - first_unread()
+end
+return { redis.call('ZCARD', later), rank, n, score, last, skip, unpack(rows) }
