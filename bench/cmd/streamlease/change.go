@@ -38,6 +38,21 @@ func (e *env) repartition() *cli.Command {
 type change interface {
 	plan(s *scan.Survey) string
 	do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (result string, err error)
+	object() *wholeOutcome
+}
+
+// wholeOutcome is what a change of a service as a whole did, in JSON: first what the service had.
+type wholeOutcome struct {
+	outcome
+	Partitions    int `json:"partitions"`
+	Announcements int `json:"announcements"`
+	Delayed       int `json:"delayed"`
+	DeadLetters   int `json:"dead_letters"`
+	Schedules     int `json:"schedules"`
+
+	Target  *int `json:"target,omitempty"`       // number of partitions
+	Moved   *int `json:"moved,omitempty"`        // announcements, dead letters, checkpoints and schedules
+	Deleted *int `json:"deleted_keys,omitempty"` // keys
 }
 
 // apply shows what there is and what will be done, asks for confirmation, and does it.
@@ -46,14 +61,29 @@ func apply(ctx context.Context, c *call, what change) error {
 	if err != nil {
 		return err
 	}
+	if survey.Partitions == 0 && survey.State == "" && len(survey.Contents) == 0 && len(survey.Unknown) == 0 {
+		return nothing("this database has nothing of service %s; check the name and -redis", c.service)
+	}
 	describe(c, survey)
 	c.tell("%s", what.plan(survey))
 	if err := survey.Running(); err != nil {
 		return err
 	}
-	if goOn, err := c.confirm(survey.Service); !goOn {
+	goOn, err := c.confirm(ctx, survey.Service)
+	if err != nil {
 		return err
 	}
+	if goOn {
+		err = c.whole(ctx, what)
+	}
+	result, had := what.object(), survey.Total()
+	result.outcome, result.Partitions = c.outcome(err), survey.Partitions
+	result.Announcements, result.Delayed, result.DeadLetters, result.Schedules = had.Announcements, had.Later, had.DeadLetters, had.Schedules
+	return c.report(result, err)
+}
+
+// whole does a change of the service as a whole.
+func (c *call) whole(ctx context.Context, what change) error {
 	steps := c.steps("partitions", 0)
 	defer steps.end()
 	result, err := what.do(ctx, c.inspector, func(p scan.Progress) {
@@ -82,7 +112,7 @@ func describe(c *call, s *scan.Survey) {
 	case s.Partitions == 0:
 		c.tell("Service %s: no number of partitions is on record.", s.Service)
 	default:
-		c.tell("Service %s: %d partitions.", s.Service, s.Partitions)
+		c.tell("Service %s: %s.", s.Service, quantity(s.Partitions, "partition", "partitions"))
 	}
 	for _, p := range s.Contents {
 		c.tell("Partition %d: %d announcements (%d pending), %d delayed, %d dead letters, %d schedules, %d leases, %d consumers alive",
@@ -96,20 +126,22 @@ func describe(c *call, s *scan.Survey) {
 	}
 }
 
-type deletion struct{}
+type deletion struct{ deleted int }
 
-func (deletion) plan(s *scan.Survey) string {
+func (*deletion) plan(s *scan.Survey) string {
 	t := s.Total()
 	return fmt.Sprintf("Everything will be deleted: %d announcements, %d delayed, %d dead letters, and %d schedules will be lost.",
 		t.Announcements, t.Later, t.DeadLetters, t.Schedules)
 }
 
-func (deletion) do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (string, error) {
-	n, err := i.DeleteService(ctx, progress)
-	return fmt.Sprintf("%d keys were deleted.", n), err
+func (d *deletion) do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (result string, err error) {
+	d.deleted, err = i.DeleteService(ctx, progress)
+	return fmt.Sprintf("%d keys were deleted.", d.deleted), err
 }
 
-type repartition struct{ to int }
+func (d *deletion) object() *wholeOutcome { return &wholeOutcome{Deleted: &d.deleted} }
+
+type repartition struct{ to, moved int }
 
 func (r *repartition) plan(s *scan.Survey) string {
 	t := s.Total()
@@ -117,7 +149,9 @@ func (r *repartition) plan(s *scan.Survey) string {
 		r.to, t.Announcements, t.Later, t.DeadLetters, t.Schedules)
 }
 
-func (r *repartition) do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (string, error) {
-	n, err := i.Repartition(ctx, r.to, progress)
-	return fmt.Sprintf("%d items were moved; start engines and publishers with WithPartitions(%d).", n, r.to), err
+func (r *repartition) do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (result string, err error) {
+	r.moved, err = i.Repartition(ctx, r.to, progress)
+	return fmt.Sprintf("%d items were moved; start engines and publishers with WithPartitions(%d).", r.moved, r.to), err
 }
+
+func (r *repartition) object() *wholeOutcome { return &wholeOutcome{Target: &r.to, Moved: &r.moved} }

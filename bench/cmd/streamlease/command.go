@@ -49,6 +49,10 @@ func (e *env) command() *cli.Command {
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) { c.Hidden = false },
 		Commands: []*cli.Command{
+			group("later", "announcements that are delayed", e.bringForward(), e.cancelDelayed()),
+			group("dlq", "dead letters: announcements that were given up on", e.sendBackLetters(), e.dropLetters()),
+			e.stranded(),
+			e.preflight(),
 			e.deleteService(),
 			e.repartition(),
 		},

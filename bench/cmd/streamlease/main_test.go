@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/require"
@@ -36,7 +37,8 @@ func TestCommand(t *testing.T) {
 		t.Helper()
 		var text strings.Builder
 		args = append([]string{"streamlease"}, args...)
-		status = run(context.Background(), append(args, "--redis", "redis://"+s.Addr(), "--service", "shop"), strings.NewReader(in), &text, &text)
+		e := &env{in: typing{strings.NewReader(in)}, out: &text, errs: &text, now: time.Now, screen: screens}
+		status = e.run(context.Background(), append(args, "--redis", "redis://"+s.Addr(), "--service", "shop"))
 		return status, text.String()
 	}
 	status, out := call("", "repartition", "--to", "3", "--dry-run")
@@ -102,7 +104,7 @@ func TestCommand(t *testing.T) {
 	for _, args := range [][]string{{"-redis", "redis://" + s.Addr(), "delete-service"}, {"delete-service"}} {
 		t.Setenv(address.EnvURL, "redis://"+s.Addr())
 		var text strings.Builder
-		require.Equal(t, statusDone, run(t.Context(), append(append([]string{"streamlease"}, args...), "-service", "shop", "-dry-run"), nil, &text, &text), text.String())
+		require.Equal(t, statusNothing, run(t.Context(), append(append([]string{"streamlease"}, args...), "-service", "shop", "-dry-run"), nil, &text, &text), text.String())
 	}
 	var text strings.Builder
 	status = run(context.Background(), []string{"streamlease", "delete-service", "--service", "shop", "--redis", "redis://u:secret@[bad"}, nil, &text, &text)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -100,7 +101,17 @@ func (c *call) table(ctx context.Context) (*schedule.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return schedule.NewTable(c.client, c.service, engine.WithPartitions(n))
+	return schedule.NewTable(c.client, c.service, engine.WithPartitions(n), engine.WithLogger(c.logger()))
+}
+
+// logger returns a logger for what the library logs. It escapes what a terminal would obey.
+func (e *env) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(e.errs, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
+			return slog.Attr{}
+		}
+		return a
+	}}))
 }
 
 // connect returns a client for the Redis at a URL.

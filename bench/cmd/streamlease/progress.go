@@ -12,7 +12,7 @@ import (
 type steps struct {
 	errs io.Writer
 	what string
-	last time.Time // of the last line
+	last time.Time // of the last line, or the beginning
 
 	// On a terminal.
 	writer  progress.Writer
@@ -22,7 +22,7 @@ type steps struct {
 
 // steps shows the progress of work of so many steps, 0 if that is unknown, until end is called.
 func (c *call) steps(what string, total int) *steps {
-	s := &steps{errs: c.errs, what: what}
+	s := &steps{errs: c.errs, what: what, last: time.Now()}
 	if !c.screen(c.errs).terminal {
 		return s
 	}
