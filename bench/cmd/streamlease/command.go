@@ -49,9 +49,14 @@ func (e *env) command() *cli.Command {
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) { c.Hidden = false },
 		Commands: []*cli.Command{
+			e.top(),
+			e.consumers(),
+			e.lag(),
+			group("schedules", "show schedules, and change them", e.schedulesList()),
 			group("later", "announcements that are delayed", e.bringForward(), e.cancelDelayed()),
 			group("dlq", "dead letters: announcements that were given up on", e.sendBackLetters(), e.dropLetters()),
 			e.stranded(),
+			e.wishes(),
 			e.preflight(),
 			e.deleteService(),
 			e.repartition(),
@@ -101,4 +106,14 @@ func (e *env) task(t task) *cli.Command {
 		Name: t.name, Usage: t.usage, ArgsUsage: t.args, Description: t.description, Flags: t.flags,
 		Action: e.action(&t),
 	}
+}
+
+// limitFlag bounds how much a list shows.
+func limitFlag() cli.Flag {
+	return &cli.IntFlag{Name: "limit", Value: 100, Usage: "show at most so many; 0: all", Validator: func(n int) error {
+		if n < 0 {
+			return fmt.Errorf("%d is below 0", n)
+		}
+		return nil
+	}}
 }

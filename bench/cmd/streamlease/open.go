@@ -53,6 +53,9 @@ func (e *env) action(t *task) cli.ActionFunc {
 			return err
 		}
 		defer c.client.Close()
+		if err := c.agree(ctx); err != nil {
+			return err
+		}
 		return t.do(ctx, c)
 	}
 }
@@ -76,6 +79,22 @@ func (e *env) open(cmd *cli.Command) (*call, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// agree returns an error if Redis has another number of partitions on record than the command line.
+func (c *call) agree(ctx context.Context) error {
+	given := c.cmd.Int("partitions")
+	if given == 0 {
+		return nil
+	}
+	i, err := scan.NewInspector(c.client, c.service, scan.InspectorConfig{Timeout: c.cmd.Duration("timeout")})
+	if err != nil {
+		return err
+	}
+	if n, err := i.Partitions(ctx); err == nil && n != given {
+		return usage("-partitions: service %s has %d on record, not %d", c.service, n, given)
+	}
+	return nil
 }
 
 func service(cmd *cli.Command) string {
@@ -125,4 +144,15 @@ func connect(url string) (rueidis.Client, error) {
 		return nil, fmt.Errorf("-redis: no connection to %s: %w", address.Redacted(url), err)
 	}
 	return client, nil
+}
+
+// clock returns the time by a server of Redis, to compare with times of Redis; that of this machine where the server does not say.
+func (c *call) clock(ctx context.Context) time.Time {
+	ctx, cancel := context.WithTimeout(ctx, c.cmd.Duration("timeout"))
+	defer cancel()
+	parts, err := c.client.Do(ctx, c.client.B().Time().Build()).AsIntSlice()
+	if err != nil || len(parts) != 2 {
+		return c.now()
+	}
+	return time.Unix(parts[0], parts[1]*1000)
 }

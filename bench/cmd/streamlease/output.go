@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"reflect"
+	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -15,6 +18,8 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
+
+	"github.com/streamlease/streamlease/api"
 )
 
 // screen is what is known of a stream of the command.
@@ -281,4 +286,60 @@ func streamOf(name string) stream {
 		s.Base64 = []byte(name)
 	}
 	return s
+}
+
+// orDash is a name, or a dash where there is none.
+func orDash(name string) string {
+	if name == "" {
+		return dash
+	}
+	return named(name)
+}
+
+// counted is a number of things.
+func counted(n int, thing string) string {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(thing, "s"):
+		thing += "es"
+	default:
+		thing += "s"
+	}
+	return number(n) + " " + thing
+}
+
+// orMore marks a number that is only what was shown.
+func orMore(more bool) string {
+	if more {
+		return " shown; there are more (-limit)"
+	}
+	return ""
+}
+
+// decimal is a number with as many digits as it needs, at most two.
+func decimal(f float64) string {
+	text := strconv.FormatFloat(f, 'f', 2, 64)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+}
+
+// tokenText is a token; empty where there is none.
+func tokenText(t api.Token) string {
+	if t == 0 {
+		return ""
+	}
+	return t.String()
+}
+
+// upTo returns what a sequence yields, at most that many unless most is 0, whether there is more, and the error that ended it.
+func upTo[T any](most int, all iter.Seq2[T, error]) (some []T, more bool, err error) {
+	for v, err := range all {
+		if err != nil {
+			return some, false, err
+		}
+		if most > 0 && len(some) == most {
+			return some, true, nil
+		}
+		some = append(some, v)
+	}
+	return some, false, nil
 }

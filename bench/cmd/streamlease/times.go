@@ -77,3 +77,11 @@ func stamp(t time.Time) *time.Time {
 
 // seconds is a length of time in JSON.
 func seconds(d time.Duration) float64 { return d.Seconds() }
+
+// relativeTo is relative for a time of JSON.
+func relativeTo(t *time.Time, now time.Time) string {
+	if t == nil {
+		return dash
+	}
+	return relative(*t, now)
+}
