@@ -51,10 +51,11 @@ func (e *env) command() *cli.Command {
 		Commands: []*cli.Command{
 			e.top(),
 			e.consumers(),
+			e.holdings(),
 			e.lag(),
 			group("schedules", "show schedules, and change them", e.schedulesList()),
-			group("later", "announcements that are delayed", e.bringForward(), e.cancelDelayed()),
-			group("dlq", "dead letters: announcements that were given up on", e.sendBackLetters(), e.dropLetters()),
+			group("later", "announcements that are delayed", e.laterList(), e.bringForward(), e.cancelDelayed()),
+			group("dlq", "dead letters: announcements that were given up on", e.dlqList(), e.dlqCount(), e.dlqShow(), e.sendBackLetters(), e.dropLetters()),
 			e.stranded(),
 			e.wishes(),
 			e.preflight(),

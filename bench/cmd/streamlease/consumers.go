@@ -52,7 +52,7 @@ func consumers(ctx context.Context, c *call) error {
 		return err
 	}
 	runs, now := runsOf(found), c.clock(ctx)
-	l := &listing{head: []any{"CONSUMER", "STATE", "SESSION ENDS", ">PARTITIONS", ">PENDING"}, none: "No consumers."}
+	l := &listing{head: []any{"consumer", "state", "session ends", ">partitions", ">pending"}, none: "No consumers."}
 	pending, alive := 0, 0
 	for _, r := range runs {
 		l.row(named(r.Name), toned{toneOfState[r.State], r.State}, relativeTo(r.Until, now), len(r.Partitions), r.Pending)

@@ -63,7 +63,7 @@ func lag(ctx context.Context, c *call) error {
 	}
 	all := make([]backlog, len(found))
 	l := &listing{head: []any{
-		">PARTITION", ">ANNOUNCED", ">LAG", "OLDEST WAITING", ">PENDING", "OLDEST PENDING", ">DELAYED", ">DUE", ">DEAD LETTERS", ">STRANDED", ">NO BODY",
+		">partition", ">announced", ">lag", "oldest waiting", ">pending", "oldest pending", ">delayed", ">due", ">dead letters", ">stranded", ">no body",
 	}}
 	for n, b := range found {
 		all[n] = backlogOf(&b)

@@ -136,7 +136,7 @@ func (p *printer) render(l *listing) string {
 			name = name[1:]
 			columns = append(columns, table.ColumnConfig{Number: n + 1, Align: text.AlignRight, AlignHeader: text.AlignRight, AlignFooter: text.AlignRight})
 		}
-		head[n] = p.toned(bold, name)
+		head[n] = p.toned(bold, strings.ToUpper(name))
 	}
 	w.SetColumnConfigs(columns)
 	w.AppendHeader(head)

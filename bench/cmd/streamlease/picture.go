@@ -88,7 +88,7 @@ func (k *looker) ages(l *look) string {
 }
 
 func (k *looker) processes(l *look, now time.Time) *listing {
-	t := &listing{head: []any{"PROCESS", "STATE", ">WEIGHT", ">HELD", ">FAIR", ">HELD/FAIR", "OVER SINCE", "WISHES"}}
+	t := &listing{head: []any{"process", "state", ">weight", ">held", ">fair", ">held/fair", "over since", "wishes"}}
 	weight, fair := 0.0, 0.0
 	for _, p := range l.balance.Processes {
 		state := any(toned{toneOfBalance[p.State], string(p.State)})
@@ -120,7 +120,7 @@ func wishText(wishes []scan.Wish) string {
 }
 
 func metricsOf(all []figures) *listing {
-	t := &listing{head: []any{"METRICS OF", ">HELD", ">RENEWALS/S", ">LATE P99", ">HANDLER QUEUE", ">BUSY", "ERROR"}}
+	t := &listing{head: []any{"metrics of", ">held", ">renewals/s", ">late p99", ">handler queue", ">busy", "error"}}
 	for _, f := range all {
 		if f.Error != "" {
 			t.row(namedIn(f.URL, 40), nil, nil, nil, nil, nil, toned{bad, shortened(oneLine(f.Error), 80)})

@@ -112,7 +112,7 @@ func schedules(ctx context.Context, c *call) error {
 	found, more, err := upTo(c.cmd.Int("limit"), table.List(ctx, filter))
 	slices.SortFunc(found, func(a, b schedule.Status) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
 	all, now := []scheduled{}, c.clock(ctx)
-	l := &listing{head: []any{"SCHEDULE", "WHEN", "STATE", "LAST TICK", "NEXT TICK", ">TICK NO.", ">MISSED", "OWNER"}, none: "No schedules."}
+	l := &listing{head: []any{"schedule", "when", "state", "last tick", "next tick", ">tick no.", ">missed", "owner"}, none: "No schedules."}
 	for _, s := range found {
 		all = append(all, scheduledOf(&s))
 		l.row(scheduleCells(&s, now)...)

@@ -42,7 +42,7 @@ func wishes(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	l := &listing{head: []any{"WISH", "CONSUMER", ">WEIGHT", "FOR ANOTHER", "ENDS", "REASON"}, none: "No wishes."}
+	l := &listing{head: []any{"wish", "consumer", ">weight", "for another", "ends", "reason"}, none: "No wishes."}
 	now := c.now()
 	for _, w := range found {
 		consumer, weight := any(named(w.Consumer)), any(nil)
