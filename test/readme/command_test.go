@@ -58,6 +58,10 @@ var rules = map[string]func(r *reader, c command) error{
 	"bin/streamlease": (*reader).streamlease,
 	"go":              (*reader).gocommand,
 	"redis-cli":       (*reader).cli,
+	"kubectl":         (*reader).kubectl,
+	"docker":          (*reader).docker,
+	"kind":            (*reader).kind,
+	"helm":            (*reader).helm,
 }
 
 // statement matches what looks like a command and is one of Go.
@@ -77,7 +81,9 @@ func TestEveryCommandWorks(t *testing.T) {
 		}
 	}
 	t.Log(typed)
-	for _, document := range []string{"README.md", "docs/costs.md", "docs/SIZING.md", "docs/PARTITIONS.md", "docs/redis.md"} {
+	for _, document := range []string{
+		"README.md", "docs/costs.md", "docs/SIZING.md", "docs/PARTITIONS.md", "docs/redis.md", "docs/kubernetes/README.md",
+	} {
 		require.Positive(t, typed[document], document)
 	}
 
@@ -95,7 +101,10 @@ var nearly = []string{
 	"bench preflight -addr URL",
 	"bench preflight -service chat", "bench preflight -redis URL -service chat -partitions x", "bench scale extra",
 	"streamlease delete -redis URL -service chat", "streamlease repartition -redis URL -service chat",
-	"redis-cli XAD chat-input '*' a b", "redis-cli --cluster rehash", "redis-cli", "kubectl apply -f x", "bench size …",
+	"redis-cli XAD chat-input '*' a b", "redis-cli --cluster rehash", "redis-cli", "bench size …",
+	"kubectl apply -f x", "kubectl apply -k docs", "kubectl rollout status deployment/chats", "kubectl exec statefulset/redis -- redis-cli XAD k",
+	"kubectl logs -l app.kubernetes.io/name=chats", "docker build -f docs/Dockerfile -t chat:1 .", "docker build -f docs/kubernetes/Dockerfile -t chat .",
+	"kind load docker-image chats:1", "helm upgrade --install x y -f docs/values.yaml",
 	"go run ./test/structures", "go run ./cmd/bench held", "go test ./test/structure -updates", "go test ./engine -run TestNoSuchThing",
 	"go test ./nowhere", "go get github.com/streamlease/stream", "go fix ./...", "A=b",
 }
