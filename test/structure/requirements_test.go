@@ -32,7 +32,7 @@ var linked = []string{
 }
 
 // forTests are the modules that only tests need.
-var forTests = []string{"github.com/stretchr/testify", "go.uber.org/goleak", "pgregory.net/rapid"}
+var forTests = []string{"github.com/stretchr/testify", "go.uber.org/goleak", "go.yaml.in/yaml/v3", "pgregory.net/rapid"}
 
 // TestEmbeddersLinkWhatIsListed, and nothing that only tests need. What is required without being linked is for tests.
 func TestEmbeddersLinkWhatIsListed(t *testing.T) {

@@ -1,0 +1,11 @@
+package kubernetes
+
+import (
+	"testing"
+
+	"github.com/streamlease/streamlease/test/leaks"
+)
+
+func TestMain(m *testing.M) {
+	leaks.Check(m)
+}
