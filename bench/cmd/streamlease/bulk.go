@@ -17,10 +17,10 @@ const shownExamples = 5
 
 // bulk is a change of all items that a selection selects.
 type bulk struct {
-	one, many string // what an item is: dead letter, dead letters
-	done      string // what becomes of it, as in "is deleted"
-	then      string // a sentence on what that means
-	head      []any  // of a table of items
+	one  string // what an item is: dead letter
+	done string // what becomes of it, as in "is deleted"
+	then string // a sentence on what that means
+	head []any  // of a table of items
 
 	each func(ctx context.Context, s scan.Selection) iter.Seq2[item, error]
 	do   func(ctx context.Context, s scan.Selection) (changed, gone int, err error)
@@ -108,7 +108,7 @@ func (c *call) find(ctx context.Context, b *bulk, s scan.Selection) (*found, err
 		if len(f.examples) < shownExamples {
 			f.examples = append(f.examples, e)
 		}
-		steps.at(e.partition, partitions, "%s so far", quantity(f.total, b.one, b.many))
+		steps.at(e.partition, partitions, "%s so far", counted(f.total, b.one))
 	}
 	return f, nil
 }
@@ -119,7 +119,7 @@ func (c *call) describe(b *bulk, f *found) {
 	if c.cmd.Bool("dry-run") {
 		will = "would"
 	}
-	if c.tell("%s %s be %s. %s", quantity(f.total, b.one, b.many), will, b.done, b.then); c.json {
+	if c.tell("%s %s be %s. %s", counted(f.total, b.one), will, b.done, b.then); c.json {
 		return
 	}
 	l := listing{head: b.head}
@@ -134,9 +134,9 @@ func (c *call) describe(b *bulk, f *found) {
 
 // conclude writes what a change has done.
 func (c *call) conclude(b *bulk, o *bulkOutcome) {
-	c.tell("%s %s %s.", quantity(o.Changed, b.one, b.many), verb(o.Changed, "was", "were"), b.done)
+	c.tell("%s %s %s.", counted(o.Changed, b.one), verb(o.Changed, "was", "were"), b.done)
 	if o.Gone > 0 {
-		c.tell("%s %s.", quantity(o.Gone, b.one, b.many), b.gone)
+		c.tell("%s %s.", counted(o.Gone, b.one), b.gone)
 	}
 }
 

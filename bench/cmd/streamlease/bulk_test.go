@@ -55,7 +55,8 @@ func TestLettersAreSentBackAndDropped(t *testing.T) {
 		id = l.ID
 	}
 	partition := func(p int) string { return strconv.Itoa(p) }
-	s.do(statusNothing, "dlq", "drop", "-id", id, "-partition", partition(1-p), "-yes")
+	s.run(t.Context(), nil, "dlq", "drop", "-id", id, "-partition", partition(1-p), "-yes") // if there is one of the same ID, it is another letter
+	require.Contains(t, s.letters(scan.Selection{}), "bad-0")
 	object = s.json(statusDone, "dlq", "drop", "-id", id, "-partition", partition(p), "-yes")
 	require.Equal(t, []string{"bad-0"}, names(object, "examples"))
 	require.NotContains(t, s.letters(scan.Selection{}), "bad-0")
@@ -64,7 +65,7 @@ func TestLettersAreSentBackAndDropped(t *testing.T) {
 	object = s.json(statusDone, "dlq", "drop", "-partition", partition(p), "-yes")
 	require.EqualValues(t, len(here), object["changed"])
 	require.Empty(t, s.letters(scan.Selection{Partitions: []int{p}}))
-	a = s.types(statusDone, "shop", "dlq", "drop", "-all")
+	a = s.do(statusDone, "dlq", "drop", "-all", "-yes")
 	require.Contains(t, a.out, "deleted.")
 	require.Empty(t, s.letters(scan.Selection{}))
 	require.Len(t, s.waiting(), 3)
@@ -136,7 +137,7 @@ func TestSelectionsThatMakeNoSense(t *testing.T) {
 		s.usage("-limits", append(command, "-limits", "3")...)
 	}
 	s.usage("-reason is empty", "dlq", "drop", "-reason", "")
-	s.usage("-limit: -1 is negative", "stranded", "list", "-limit=-1")
+	s.usage("-1 is below 0", "stranded", "list", "-limit=-1")
 	s.usage("-stream is empty", "stranded", "list", "-stream", "")
 	s.usage("reason", "later", "cancel", "-reason", "x")
 }

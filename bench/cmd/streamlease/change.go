@@ -112,7 +112,7 @@ func describe(c *call, s *scan.Survey) {
 	case s.Partitions == 0:
 		c.tell("Service %s: no number of partitions is on record.", s.Service)
 	default:
-		c.tell("Service %s: %s.", s.Service, quantity(s.Partitions, "partition", "partitions"))
+		c.tell("Service %s: %s.", s.Service, counted(s.Partitions, "partition"))
 	}
 	for _, p := range s.Contents {
 		c.tell("Partition %d: %d announcements (%d pending), %d delayed, %d dead letters, %d schedules, %d leases, %d consumers alive",

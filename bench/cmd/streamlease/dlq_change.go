@@ -59,14 +59,15 @@ type letter struct {
 
 // letters returns a bulk that is about dead letters.
 func (c *call) letters(b bulk) *bulk {
-	b.one, b.many = "dead letter", "dead letters"
-	b.head = []any{">partition", "id", "stream", "reason", "since"}
+	b.one = "dead letter"
+	b.head = []any{">PARTITION", "ID", "STREAM", "REASON", "SINCE"}
 	b.left = func(l *scan.Backlog) int { return l.DeadLetters }
 	b.each = func(ctx context.Context, s scan.Selection) iter.Seq2[item, error] {
+		now := c.clock(ctx)
 		return items(c.inspector.Letters(ctx, s), func(l *scan.DeadLetter) item {
 			return item{
 				partition: l.Partition, id: l.ID,
-				row:    []any{l.Partition, l.ID, named(l.Stream), shortened(l.Reason, longest), relative(l.At, c.now())},
+				row:    []any{l.Partition, l.ID, named(l.Stream), shortened(l.Reason, longest), relative(l.At, now)},
 				object: letter{streamOf(l.Stream), l.Partition, l.ID, l.Reason, stamp(l.At)},
 			}
 		})

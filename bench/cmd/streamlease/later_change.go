@@ -50,15 +50,16 @@ type late struct {
 
 // delayed returns a bulk that is about delayed announcements.
 func (c *call) delayed(b bulk) *bulk {
-	b.one, b.many = "delayed announcement", "delayed announcements"
+	b.one = "delayed announcement"
 	b.gone = "had been handed out before that, since they were due, or somebody else changed them"
-	b.head = []any{">partition", "id", "stream", "due", ">retries", ">crashes"}
+	b.head = []any{">PARTITION", "ID", "STREAM", "DUE", ">RETRIES", ">CRASHES"}
 	b.left = func(l *scan.Backlog) int { return l.Later }
 	b.each = func(ctx context.Context, s scan.Selection) iter.Seq2[item, error] {
+		now := c.clock(ctx)
 		return items(c.inspector.Delayed(ctx, s), func(d *scan.Delayed) item {
 			return item{
 				partition: d.Partition, id: d.ID,
-				row:    []any{d.Partition, d.ID, named(d.Stream), relative(d.Due, c.now()), d.Retries, d.Crashes},
+				row:    []any{d.Partition, d.ID, named(d.Stream), relative(d.Due, now), d.Retries, d.Crashes},
 				object: late{streamOf(d.Stream), d.Partition, d.ID, stamp(d.Due), d.Retries, d.Crashes},
 			}
 		})

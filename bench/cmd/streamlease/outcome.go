@@ -43,7 +43,7 @@ func unanswered(err error) bool {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// quantity returns a number of things, as in "1 stream" or "2,000 streams".
+// quantity returns a number of things, as in "1 stream is" or "2,000 streams are".
 func quantity(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

@@ -76,7 +76,7 @@ func (c *call) selected(ctx context.Context) (s scan.Selection, err error) {
 	}
 	for _, p := range s.Partitions {
 		if p >= n {
-			return s, usage("-partition: %d is not between 0 and %d: the service has %s", p, n-1, quantity(n, "partition", "partitions"))
+			return s, usage("-partition: %d is not between 0 and %d: the service has %s", p, n-1, counted(n, "partition"))
 		}
 	}
 	return s, nil

@@ -180,6 +180,8 @@ func (s *shop) run(ctx context.Context, in io.Reader, args ...string) (a answer)
 	args = append([]string{"streamlease", "-redis", s.url, "-service", "shop"}, args...)
 	a.status = e.run(ctx, args)
 	a.out, a.errs = out.String(), errs.String()
+	safe(s.t, a.out)
+	safe(s.t, a.errs)
 	return a
 }
 

@@ -14,9 +14,6 @@ const strandedHelp = "An announcement is stranded if it is neither pending nor u
 	"somebody acknowledged it by hand (XACK), or removed a consumer with everything that was pending for it\n" +
 	"(XGROUP DELCONSUMER), and its owner died before it noticed."
 
-// strandedLimit is how many are listed unless the command line says so.
-const strandedLimit = 100
-
 func (e *env) stranded() *cli.Command {
 	return group("stranded", "announcements that no consumer would ever get", e.listStranded(), e.reannounce())
 }
@@ -27,12 +24,9 @@ func (e *env) listStranded() *cli.Command {
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "stream", Usage: "those of this data stream"},
 			&cli.IntSliceFlag{Name: "partition", Usage: "those in this partition; may be repeated"},
-			&cli.IntFlag{Name: "limit", Value: strandedLimit, Usage: "how many at most; 0: all"},
+			limitFlag(),
 		},
 		check: func(c *cli.Command) error {
-			if n := c.Int("limit"); n < 0 {
-				return usage("-limit: %d is negative; 0 is all", n)
-			}
 			if c.IsSet("stream") && c.String("stream") == "" {
 				return usage("-stream is empty; leave it out for all")
 			}
@@ -44,18 +38,18 @@ func (e *env) listStranded() *cli.Command {
 				return err
 			}
 			b := c.strandedBulk(bulk{})
-			l, objects, limit := listing{head: b.head, none: "Nothing is stranded."}, []any{}, c.cmd.Int("limit")
+			l, objects, limit, more := listing{head: b.head, none: "Nothing is stranded."}, []any{}, c.cmd.Int("limit"), false
 			for i, err := range b.each(ctx, s) {
 				if err != nil {
 					return err
 				}
-				if limit > 0 && len(objects) == limit {
-					c.hint("There are more: -limit 0 lists all.")
+				if more = limit > 0 && len(objects) == limit; more {
 					break
 				}
 				objects = append(objects, i.object)
 				l.row(i.row...)
 			}
+			l.foot = []any{"", counted(len(objects), b.one) + orMore(more)}
 			return c.list(objects, &l)
 		},
 	})
@@ -89,8 +83,8 @@ type strand struct {
 
 // strandedBulk returns a bulk that is about stranded announcements.
 func (c *call) strandedBulk(b bulk) *bulk {
-	b.one, b.many = "stranded announcement", "stranded announcements"
-	b.head = []any{">partition", "id", "stream", ">retries", ">crashes"}
+	b.one = "stranded announcement"
+	b.head = []any{">PARTITION", "ID", "STREAM", ">RETRIES", ">CRASHES"}
 	b.each = func(ctx context.Context, s scan.Selection) iter.Seq2[item, error] {
 		return items(c.inspector.Stranded(ctx, s), func(x *scan.Stranded) item {
 			return item{
