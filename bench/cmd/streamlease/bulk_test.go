@@ -147,7 +147,8 @@ func TestNoServiceIsNotFound(t *testing.T) {
 	s := newShop(t)
 	before := s.dump()
 	for _, command := range [][]string{
-		{"dlq", "drop", "-all"}, {"later", "cancel", "-stream", "x"}, {"stranded", "list"}, {"delete-service"}, {"repartition", "-to", "3"},
+		{"dlq", "drop", "-all"}, {"later", "cancel", "-stream", "x"}, {"stranded", "list"}, {"schedules", "delete", "x"},
+		{"pause", "pod-1"}, {"unfreeze"}, {"publish", "x"}, {"signal", "x"}, {"delete-service"}, {"repartition", "-to", "3"},
 	} {
 		a := s.do(statusNothing, append(command, "-service", "shoop")...)
 		require.Contains(t, a.errs, "service")
