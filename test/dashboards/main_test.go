@@ -1,0 +1,11 @@
+package dashboards
+
+import (
+	"testing"
+
+	"github.com/streamlease/streamlease/test/leaks"
+)
+
+func TestMain(m *testing.M) {
+	leaks.Check(m)
+}
