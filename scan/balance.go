@@ -77,8 +77,7 @@ func (i *Inspector) Balance(ctx context.Context) (Balance, error) {
 		return Balance{}, err
 	}
 	fleets, err := eachPartition(ctx, i, "fleet", func(layout *cluster.Layout, p int) lease.Call {
-		k := layout.Keys(p)
-		return lease.Call{Script: scriptFleet, Keys: append([]string{k.Input}, fleetKeys(k)...), Args: []string{strconv.Itoa(maxFleet)}}
+		return fleetCall(layout.Keys(p))
 	}, func(p int, result rueidis.RedisResult) ([]partitionFleet, error) {
 		f, err := parseFleet(layout.Keys(p), result)
 		return []partitionFleet{f}, err
@@ -87,6 +86,10 @@ func (i *Inspector) Balance(ctx context.Context) (Balance, error) {
 	defer cancel()
 	wishes, at, err1 := readWishes(call, i.run, layout)
 	return balanceOf(fleets, wishes, at), errors.Join(err, explained("reading the wishes of service "+i.service, err1))
+}
+
+func fleetCall(k *cluster.Keys) lease.Call {
+	return lease.Call{Script: scriptFleet, Keys: append([]string{k.Input}, fleetKeys(k)...), Args: []string{strconv.Itoa(maxFleet)}}
 }
 
 // partitionFleet is what is on record of the consumers of a partition.

@@ -11,8 +11,9 @@
 //
 // Stable names, which programs outside this module may use: Config with its defaults and limits, its WithDefaults and Validate;
 // Inspector, and everything that its methods take and return (InspectorConfig, Selection, DeadLetter, Backlog, Ownership,
-// Consumer, Session, Holding, Stranded, Balance, Wish, Survey, Progress and their parts); and the errors that those and
-// Engine.Requeue document.
+// Consumer, Session, Holding, Stranded, Balance, Wish, Story, Turnover, Survey, Progress and their parts); and the errors that
+// those and Engine.Requeue document. The wording of Story.Why and Story.Unread is for people, and changes. Cursors are opaque,
+// and of one version.
 // Only for this module: Store, Settings, Recovered, ClaimTime, Scripts, the errors of Store.Recover, and the other methods of
 // Config.
 package scan

@@ -160,7 +160,7 @@ func parseLetter(layout *cluster.Layout, p int, id string, body []rueidis.XRange
 	}
 	l.Reason, l.OriginalID, l.LastOwner = own[lease.FieldReason], own[lease.FieldOriginalID], own[lease.FieldLastOwner]
 	if ms, err := strconv.ParseInt(own[lease.FieldDeadAt], 10, 64); err == nil {
-		l.At = time.UnixMilli(ms)
+		l.At = momentOf(float64(ms))
 	}
 	// The ID has to be there twice, as in the scripts: a field that a producer wrote means nothing.
 	if ref := own[lease.FieldReference]; ref != "" && ref == l.OriginalID {

@@ -40,23 +40,28 @@ func (i *Inspector) LettersPage(ctx context.Context, s Selection, cursor string,
 		},
 		empty: func(parts []string) bool { return len(parts) == 3 && parts[0] == "" },
 		read: func(ctx context.Context, layout *cluster.Layout, at place, most int) ([]DeadLetter, string, int, error) {
-			some, after, _, err := i.newest(ctx, layout, s, at, most)
+			some, after, _, err := i.newest(ctx, layout, s, at, i.lettersAtOnce(s, most), min(most, i.set.Page))
 			return some, after, weightOf(some), err
 		},
 	}, cursor, count)
 }
 
-// newest reads some letters of a partition, the newest first. after is where the next begins, "" at the end; looked is how many it
-// has looked at.
-func (i *Inspector) newest(ctx context.Context, layout *cluster.Layout, s Selection, at place, most int) (some []DeadLetter, after string, looked int, err error) {
-	from, look := "+", min(most, i.set.Page)
+// lettersAtOnce is how many letters one script looks at to return so many.
+func (i *Inspector) lettersAtOnce(s Selection, most int) int {
+	if s.Stream != "" || s.Reason != "" {
+		return maxInspectPage
+	}
+	return min(most, i.set.Page)
+}
+
+// newest looks at up to look letters of a partition, the newest first, and returns up to wide of them. after is where the next begins,
+// "" at the end; looked is how many it has looked at.
+func (i *Inspector) newest(ctx context.Context, layout *cluster.Layout, s Selection, at place, look, wide int) (some []DeadLetter, after string, looked int, err error) {
+	from := "+"
 	if at.after != "" {
 		from = "(" + at.after
 	}
-	if s.Stream != "" || s.Reason != "" {
-		look = maxInspectPage
-	}
-	parts, err := i.call(ctx, newestCall(layout.Keys(at.partition), s, from, look, min(most, i.set.Page), lease.MaxCallWeight), 3)
+	parts, err := i.call(ctx, newestCall(layout.Keys(at.partition), s, from, look, wide, lease.MaxCallWeight), 3)
 	if err != nil {
 		return nil, "", 0, err
 	}

@@ -65,6 +65,11 @@ var (
 	scriptWishes   = embedded("wishes")
 	scriptFleet    = embedded("fleet")
 
+	scriptEntriesOf    = embedded("entriesof")
+	scriptCheckpointOf = embedded("checkpointof")
+	scriptSettling     = embedded("settling")
+	scriptTaken        = embedded("taken")
+
 	scriptDelayed = embedded("delayed")
 	scriptHasten  = embedded("hasten")
 	scriptCancel  = embedded("cancel")
@@ -80,5 +85,6 @@ func Scripts() []*lease.Script {
 		scriptFields, scriptMoveIn,
 		scriptStranded, scriptReannounce, scriptDelayed, scriptHasten, scriptCancel,
 		scriptAsk, scriptWithdraw, scriptWishes, scriptFleet,
+		scriptEntriesOf, scriptCheckpointOf, scriptSettling, scriptTaken,
 	}
 }

@@ -110,3 +110,14 @@ func (s *stream) setStateLocked(state string) {
 func (s *stream) markLocked() string {
 	return position.Mark{At: s.at, Failures: int(s.failures), State: s.stateLocked()}.Encode()
 }
+
+// HandledUpTo returns the ID of the last message that a feed has handled, from the checkpoint of a data stream as scan.Inspector.Story
+// returns it; "0-0" if it has handled none. ok is false for a checkpoint that is not one of a feed: a program's own, that of a
+// schedule, or of a later version of this library.
+func HandledUpTo(checkpoint string) (id string, ok bool) {
+	m, err := position.Decode(checkpoint)
+	if err != nil {
+		return "", false
+	}
+	return m.At.String(), true
+}

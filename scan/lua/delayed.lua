@@ -9,7 +9,7 @@
 --          { due time, ms, ID, announcement or false if it cannot be read, retry count, crash count, bytes, the member or '' } … }
 -- Atomic   so that the page is of one moment; a script because the answer must come from the master, and so that what is not asked
 --          for stays there.
--- Parts    master entry member
+-- Parts    master entry member needle
 
 local later, score, last, most, budget, text = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local wide, longest, skip = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -51,11 +51,6 @@ local function first_unread()
   return low
 end
 
--- An announcement may have any letter in JSON's other form, such as \u0061; then it is left to the caller.
-local function wanted(member)
-  return text == '' or string.find(member, text, 1, true) or string.find(member, '\\u00', 1, true)
-end
-
 local function row(member, due)
   local fields, id = unpacked(member)
   local function count(name)
@@ -79,7 +74,7 @@ while size > 0 do
       local member, due = page[i], page[i + 1]
       n, bytes, rank = n + 1, bytes + #member, rank + 1
       last, score = member, due
-      if wanted(member) then
+      if may_contain(member, text) then
         rows[#rows + 1] = row(member, due)
       end
     end

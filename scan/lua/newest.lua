@@ -7,20 +7,15 @@
 -- Returns  { the last ID that was looked at ('': none), letters looked at, 1 if there are no more, else 0, { id, fields } … }
 -- Atomic   so that the page is of one moment; a script because the answer must come from the master, and so that what is not asked
 --          for stays there.
--- Parts    master entry
+-- Parts    master entry needle
 
 local letters, first, last = KEYS[1], ARGV[1], ARGV[2]
 local most, wide, budget, text, reason = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
 
 refuse_replica('XDEL', letters, '0-0')
 
--- An announcement may have any letter in JSON's other form, such as \u0061; then it is left to the caller.
 local function wanted(fields)
-  if string.sub(field(fields, '_reason') or '', 1, #reason) ~= reason then
-    return false
-  end
-  local announced = text ~= '' and (field(fields, 'lbs-input') or '')
-  return not announced or string.find(announced, text, 1, true) or string.find(announced, '\\u00', 1, true)
+  return string.sub(field(fields, '_reason') or '', 1, #reason) == reason and may_contain(field(fields, 'lbs-input') or '', text)
 end
 
 local answer, at, looked, ended = {}, '', 0, 1

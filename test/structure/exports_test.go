@@ -61,7 +61,7 @@ var stable = map[string][]string{
 		"Inspector", "Inspector.*", "InspectorConfig", "NewInspector",
 		"Backlog", "LagSource", "Consumer", "Session", "SessionState", "DeadLetter", "DeadLetter.*", "Holding", "Ownership",
 		"Progress", "Selection", "Delayed", "Stranded", "Survey", "Survey.*", "Contents", "Key",
-		"Balance", "BalanceState", "Process",
+		"Balance", "BalanceState", "Process", "Story", "StreamState", "StreamEntry", "StoredCheckpoint", "Turnover", "Taken",
 		"Wish", "WishKind", "MinWish", "MaxWish", "MinWeight", "MaxWeight", "MaxReason", "MaxWishes", "ErrTooManyWishes",
 		"ErrUnknownService", "ErrServiceRunning", "ErrServiceJoined", "ErrTakenOver", "ErrStillWritten",
 		"ErrUndecided", "ErrDeadLetter", "ErrRequeued", "DelayedError", "DelayedError.*", // Engine.Requeue
