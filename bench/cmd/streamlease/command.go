@@ -50,6 +50,7 @@ func (e *env) command() *cli.Command {
 		ConfigureShellCompletionCommand: func(c *cli.Command) { c.Hidden = false },
 		Commands: []*cli.Command{
 			e.top(),
+			e.owners(),
 			e.consumers(),
 			e.holdings(),
 			e.lag(),
@@ -57,6 +58,7 @@ func (e *env) command() *cli.Command {
 			group("later", "announcements that are delayed", e.laterList(), e.bringForward(), e.cancelDelayed()),
 			group("dlq", "dead letters: announcements that were given up on", e.dlqList(), e.dlqCount(), e.dlqShow(), e.sendBackLetters(), e.dropLetters()),
 			e.stranded(),
+			e.moves(),
 			e.wishes(),
 			e.pause(),
 			e.resume(),

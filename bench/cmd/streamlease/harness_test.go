@@ -43,7 +43,7 @@ type fleet struct {
 }
 
 // newFleet starts a service on a server of its own, with a process of each name. A handler keeps a stream, unless its name begins with
-// "bad" or "snooze".
+// "bad", "snooze" or "done".
 func newFleet(t *testing.T, names ...string) *fleet {
 	t.Helper()
 	server := servers.New(t)
@@ -57,11 +57,13 @@ func newFleet(t *testing.T, names ...string) *fleet {
 	require.NoError(t, err)
 	f.inspector, err = scan.NewInspector(f.Client, shopName, scan.InspectorConfig{Partitions: shopPartition})
 	require.NoError(t, err)
-	handler := api.HandlerFunc(func(_ context.Context, n api.Notification) error {
+	handler := api.HandlerFunc(func(ctx context.Context, n api.Notification) error {
 		switch {
 		case n.Kind != api.Added:
 		case strings.HasPrefix(n.Stream, "bad"):
 			return api.Permanent(errors.New("the handler\x1b[31m says no"))
+		case strings.HasPrefix(n.Stream, "done"):
+			return n.Lease.Done(ctx)
 		case strings.HasPrefix(n.Stream, "snooze"):
 			return api.Snooze(time.Hour)
 		}
@@ -159,6 +161,15 @@ func runIn(t testing.TB, e *env, args ...string) (status int, out, errs string) 
 	status = e.run(t.Context(), args)
 	safe(t, o.String())
 	safe(t, x.String())
+	return status, o.String(), x.String()
+}
+
+// raw runs the command with nothing else than its arguments, and does not look at what it writes.
+func (f *fleet) raw(args ...string) (status int, out, errs string) {
+	var o, x bytes.Buffer
+	e := testEnv("")
+	e.out, e.errs = &o, &x
+	status = e.run(f.T.Context(), append([]string{"streamlease"}, args...))
 	return status, o.String(), x.String()
 }
 

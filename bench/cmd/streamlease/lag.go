@@ -15,9 +15,11 @@ import (
 
 func (e *env) lag() *cli.Command {
 	return e.task(task{
-		name: "lag", usage: "what waits, by partition", most: 0, do: lag,
+		name: "lag", usage: "what waits, by partition; or how far streams have come", args: "[stream...]", most: -1, do: lag,
 		description: "LAG is how many announcements no consumer was given yet; with ≈ it is an estimate. PENDING were given to consumers and are\n" +
-			"not done. STRANDED are neither, so that nobody ever gets them: streamlease stranded lists them, and reannounces them.",
+			"not done. STRANDED are neither, so that nobody ever gets them: streamlease stranded lists them, and reannounces them.\n\n" +
+			"With names of streams that a feed reads: up to which message each was handled, and how many have come since. They are counted\n" +
+			"where that is cheap; else ≈ marks an estimate from the IDs.",
 	})
 }
 
@@ -57,6 +59,9 @@ func known(n int) *int {
 }
 
 func lag(ctx context.Context, c *call) error {
+	if c.cmd.Args().Present() {
+		return streamLags(ctx, c, c.cmd.Args().Slice())
+	}
 	found, err := c.inspector.Backlog(ctx)
 	if err != nil && found == nil {
 		return err

@@ -56,6 +56,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 }
 
 func (e *env) run(ctx context.Context, args []string) int {
+	if e.completeService(ctx, args) {
+		return statusDone
+	}
 	err := e.command().Run(ctx, args)
 	if err == nil {
 		return statusDone
