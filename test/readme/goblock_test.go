@@ -105,8 +105,10 @@ import (
 	"github.com/streamlease/streamlease/engine/preflight"
 	"github.com/streamlease/streamlease/engine/schedule"
 	"github.com/streamlease/streamlease/engine/schedule/scheduletest"
+	"github.com/streamlease/streamlease/engine/schedule/scheduleview"
 	leases "github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
+	"github.com/streamlease/streamlease/scan/console"
 	"github.com/streamlease/streamlease/wheel"
 )
 
@@ -135,8 +137,10 @@ var (
 	_ feedtest.Feed
 	_ schedule.Config
 	_ scheduletest.Fired
+	_ = scheduleview.New
 	_ leases.Pipeline
 	_ scan.Config
+	_ console.Option
 	_ wheel.Config
 
 	ctx       context.Context

@@ -32,6 +32,8 @@ var stable = map[string][]string{
 	"engine/schedule":      nil,
 
 	"engine/schedule/scheduletest": nil,
+	"engine/schedule/scheduleview": nil,
+	"scan/console":                 nil,
 
 	"cluster": {
 		"Config", "Config.Validate", "Config.WithDefaults",
