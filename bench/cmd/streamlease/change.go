@@ -16,14 +16,15 @@ import (
 func (e *env) deleteService() *cli.Command {
 	return e.task(task{
 		name: "delete-service", usage: "delete everything that a stopped service has, announcements and dead letters included", changes: true,
-		do: func(ctx context.Context, c *call) error { return apply(ctx, c, &deletion{}) },
+		flags: []cli.Flag{keysFlag()},
+		do:    func(ctx context.Context, c *call) error { return apply(ctx, c, &deletion{}) },
 	})
 }
 
 func (e *env) repartition() *cli.Command {
 	return e.task(task{
 		name: "repartition", usage: "give a stopped service another number of partitions; nothing is lost", changes: true,
-		flags: []cli.Flag{&cli.IntFlag{Name: "to", Usage: "number of partitions that the service is to have"}},
+		flags: []cli.Flag{&cli.IntFlag{Name: "to", Usage: "number of partitions that the service is to have"}, keysFlag()},
 		check: func(c *cli.Command) error {
 			if n := c.Int("to"); n < 1 || n > cluster.MaxPartitions {
 				return usage("-to: %d is not between 1 and %d", n, cluster.MaxPartitions)
@@ -102,6 +103,36 @@ func (c *call) whole(ctx context.Context, what change) error {
 	return nil
 }
 
+// contents writes what a service has in its partitions.
+func (c *call) contents(s *scan.Survey) {
+	if c.json || len(s.Contents) == 0 {
+		return
+	}
+	cells := func(first any, p *scan.Contents) []any {
+		return []any{first, p.Announcements, p.Pending, p.Later, p.DeadLetters, p.Schedules, p.Leases, p.Alive}
+	}
+	l := listing{head: []any{">PARTITION", ">ANNOUNCED", ">PENDING", ">DELAYED", ">DEAD LETTERS", ">SCHEDULES", ">LEASES", ">ALIVE"}}
+	for n := range s.Contents {
+		l.row(cells(s.Contents[n].Partition, &s.Contents[n])...)
+	}
+	if total := s.Total(); len(l.rows) > 1 {
+		l.foot = cells("all", &total)
+	}
+	fmt.Fprintln(c.out, c.render(&l))
+	if !c.cmd.Bool("keys") {
+		return
+	}
+	l = listing{head: []any{"KEY", "TYPE", ">LENGTH"}}
+	for _, p := range s.Contents {
+		for _, k := range p.Keys {
+			l.row(k.Name, k.Type, k.Length)
+		}
+	}
+	fmt.Fprintln(c.out, c.render(&l))
+}
+
+func keysFlag() cli.Flag { return &cli.BoolFlag{Name: "keys", Usage: "show every key, too"} }
+
 // describe writes what a service has.
 func describe(c *call, s *scan.Survey) {
 	switch {
@@ -114,13 +145,7 @@ func describe(c *call, s *scan.Survey) {
 	default:
 		c.tell("Service %s: %s.", s.Service, counted(s.Partitions, "partition"))
 	}
-	for _, p := range s.Contents {
-		c.tell("Partition %d: %d announcements (%d pending), %d delayed, %d dead letters, %d schedules, %d leases, %d consumers alive",
-			p.Partition, p.Announcements, p.Pending, p.Later, p.DeadLetters, p.Schedules, p.Leases, p.Alive)
-		for _, k := range p.Keys {
-			c.tell("    %s  %s  %d", k.Name, k.Type, k.Length)
-		}
-	}
+	c.contents(s)
 	if len(s.Unknown) > 0 {
 		c.tell("Keys that this version does not know: %s", strings.Join(s.Unknown, ", "))
 	}
@@ -130,13 +155,13 @@ type deletion struct{ deleted int }
 
 func (*deletion) plan(s *scan.Survey) string {
 	t := s.Total()
-	return fmt.Sprintf("Everything will be deleted: %d announcements, %d delayed, %d dead letters, and %d schedules will be lost.",
-		t.Announcements, t.Later, t.DeadLetters, t.Schedules)
+	return fmt.Sprintf("Everything will be deleted: %s, %s delayed, %s, and %s will be lost.",
+		counted(t.Announcements, "announcement"), number(t.Later), counted(t.DeadLetters, "dead letter"), counted(t.Schedules, "schedule"))
 }
 
 func (d *deletion) do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (result string, err error) {
 	d.deleted, err = i.DeleteService(ctx, progress)
-	return fmt.Sprintf("%d keys were deleted.", d.deleted), err
+	return fmt.Sprintf("%s deleted.", quantity(d.deleted, "key was", "keys were")), err
 }
 
 func (d *deletion) object() *wholeOutcome { return &wholeOutcome{Deleted: &d.deleted} }
@@ -145,13 +170,13 @@ type repartition struct{ to, moved int }
 
 func (r *repartition) plan(s *scan.Survey) string {
 	t := s.Total()
-	return fmt.Sprintf("It will have %d partitions; of %d announcements, %d delayed, %d dead letters, and %d schedules, those that then belong to another partition will be moved.",
-		r.to, t.Announcements, t.Later, t.DeadLetters, t.Schedules)
+	return fmt.Sprintf("It will have %s; of %s, %s delayed, %s, and %s, those that then belong to another partition will be moved.", counted(r.to, "partition"),
+		counted(t.Announcements, "announcement"), number(t.Later), counted(t.DeadLetters, "dead letter"), counted(t.Schedules, "schedule"))
 }
 
 func (r *repartition) do(ctx context.Context, i *scan.Inspector, progress func(scan.Progress)) (result string, err error) {
 	r.moved, err = i.Repartition(ctx, r.to, progress)
-	return fmt.Sprintf("%d items were moved; start engines and publishers with WithPartitions(%d).", r.moved, r.to), err
+	return fmt.Sprintf("%s moved; start engines and publishers with WithPartitions(%d).", quantity(r.moved, "item was", "items were"), r.to), err
 }
 
 func (r *repartition) object() *wholeOutcome { return &wholeOutcome{Target: &r.to, Moved: &r.moved} }

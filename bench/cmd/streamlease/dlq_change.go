@@ -20,7 +20,7 @@ func (e *env) sendBackLetters() *cli.Command {
 		flags: selectingLetters(), check: checkSelected,
 		do: func(ctx context.Context, c *call) error {
 			return c.bulk(ctx, c.letters(bulk{
-				done: "sent back", then: "They are handed out again, with their counts at zero.",
+				done: "sent back", then: "Each is handed out again, with its counts at zero.",
 				do: func(ctx context.Context, s scan.Selection) (sent, gone int, err error) {
 					sent, err = c.inspector.SendBack(ctx, s)
 					return sent, 0, err
@@ -37,7 +37,7 @@ func (e *env) dropLetters() *cli.Command {
 		flags: selectingLetters(), check: checkSelected,
 		do: func(ctx context.Context, c *call) error {
 			return c.bulk(ctx, c.letters(bulk{
-				done: "deleted", then: "Nobody handles them any more.",
+				done: "deleted", then: "That cannot be undone.",
 				do: func(ctx context.Context, s scan.Selection) (dropped, gone int, err error) {
 					dropped, err = c.inspector.Drop(ctx, s)
 					return dropped, 0, err

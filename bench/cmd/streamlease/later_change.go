@@ -16,7 +16,7 @@ func (e *env) bringForward() *cli.Command {
 		flags: selecting("delayed announcements"), check: checkSelected,
 		do: func(ctx context.Context, c *call) error {
 			return c.bulk(ctx, c.delayed(bulk{
-				done: "brought forward", then: "They are handed out now, with their counts unchanged.",
+				done: "brought forward", then: "Each is handed out now, with its counts unchanged.",
 				do:    c.inspector.BringForward,
 				again: "run the same command again for the rest: none is handed out twice",
 			}))
@@ -30,7 +30,7 @@ func (e *env) cancelDelayed() *cli.Command {
 		flags: selecting("delayed announcements"), check: checkSelected,
 		do: func(ctx context.Context, c *call) error {
 			return c.bulk(ctx, c.delayed(bulk{
-				done: "cancelled", then: "They are deleted, and never handed out. What is owned or waits in the input stream is not touched.",
+				done: "cancelled", then: "Each is deleted, and never handed out. What is owned or waits in the input stream is not touched.",
 				do:    c.inspector.CancelDelayed,
 				again: "run the same command again for the rest; it cancels, too, what has been delayed since",
 			}))

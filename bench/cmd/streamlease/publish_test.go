@@ -136,7 +136,7 @@ func TestSignals(t *testing.T) {
 	})
 	require.Contains(t, s.do(statusDone, "signal", "first", "x", "-dry-run").out, "Nothing was sent.")
 	a := s.do(statusDone, "signal", "first", "reload \u202e")
-	require.Regexp(t, `^Sent to pod-1\.[A-Z2-7]+(-\d+)?, which has owned first since`, a.out)
+	require.Regexp(t, `^Sent to pod-1\.[A-Z2-7]+(-\d+)?, which owns first, for `, a.out)
 	s.await(func() bool { return got.Load() != nil })
 	require.Equal(t, "reload \u202e", string(got.Load().Payload))
 

@@ -36,7 +36,7 @@ type schedulesOutcome struct {
 func (e *env) pauseSchedules() *cli.Command {
 	return e.changeSchedules("pause", "have schedules fire no ticks; who owns them goes on owning them", func(c *call) scheduleChange {
 		return scheduleChange{
-			done: "paused", then: "They fire no ticks until they are resumed, and miss none.",
+			done: "paused", then: "Each fires no ticks until it is resumed, and misses none.",
 			do: func(ctx context.Context, t *schedule.Table, names []string) (int, error) {
 				return allOf(names, t.Pause(ctx, reason(c.cmd.String("reason")), names...))
 			},
@@ -48,7 +48,7 @@ func (e *env) pauseSchedules() *cli.Command {
 func (e *env) resumeSchedules() *cli.Command {
 	return e.changeSchedules("resume", "end a pause; the next tick is the next one of the grid", func(*call) scheduleChange {
 		return scheduleChange{
-			done: "resumed", then: "Their next ticks are the next ones of their grids.",
+			done: "resumed", then: "The next tick of each is the next one of its grid.",
 			do: func(ctx context.Context, t *schedule.Table, names []string) (int, error) {
 				return allOf(names, t.Resume(ctx, names...))
 			},
@@ -76,7 +76,7 @@ func (e *env) deleteSchedules() *cli.Command {
 			opts = append(opts, schedule.Wait())
 		}
 		return scheduleChange{
-			done: "deleted", then: "Their state is lost.", asks: true,
+			done: "deleted", then: "The state of each is lost.", asks: true,
 			do: func(ctx context.Context, t *schedule.Table, names []string) (int, error) {
 				return t.Delete(ctx, names, opts...)
 			},

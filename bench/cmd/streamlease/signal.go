@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/scan"
 )
 
 func (e *env) signal() *cli.Command {
@@ -27,6 +28,14 @@ type signalOutcome struct {
 	Owner string `json:"owner"`
 	Sent  bool   `json:"sent"`
 	Bytes int    `json:"bytes"`
+}
+
+// since says for how long a stream has been owned, if that is known.
+func since(o *scan.Ownership) string {
+	if o.Since.IsZero() {
+		return ""
+	}
+	return ", for " + span(o.At.Sub(o.Since)) + " now"
 }
 
 func sendSignal(ctx context.Context, c *call) error {
@@ -62,7 +71,7 @@ func sendSignal(ctx context.Context, c *call) error {
 			err = fmt.Errorf("%w; it may have been sent all the same: if it is sent again, its owner may get it twice", err)
 		}
 		if result.Sent = err == nil; result.Sent {
-			c.tell("Sent to %s, which has owned %s since %s.", o.Consumer, named(name), moment(o.Since, c.now()))
+			c.tell("Sent to %s, which owns %s%s.", o.Consumer, named(name), since(&o))
 		}
 	}
 	result.outcome = c.outcome(err)

@@ -61,7 +61,7 @@ func (e *env) reannounce() *cli.Command {
 		flags: selecting("stranded announcements"), check: checkSelected,
 		do: func(ctx context.Context, c *call) error {
 			return c.bulk(ctx, c.strandedBulk(bulk{
-				done: "reannounced", then: "They are handed out again, with their counts unchanged.",
+				done: "reannounced", then: "Each is handed out again, with its counts unchanged.",
 				do: func(ctx context.Context, s scan.Selection) (moved, gone int, err error) {
 					moved, err = c.inspector.Reannounce(ctx, s)
 					return moved, 0, err

@@ -105,7 +105,8 @@ func planOf(all []scan.Wish, b *scan.Balance, c *call) (p plan) {
 	takers := b.Older
 	for n := range b.Processes {
 		r := &b.Processes[n]
-		meant := slices.ContainsFunc(all, func(w scan.Wish) bool { return w.Consumer == r.ConsumerID })
+		meant := slices.ContainsFunc(all, func(w scan.Wish) bool { return w.Consumer == r.ConsumerID }) ||
+			slices.ContainsFunc(r.Wishes, func(w scan.Wish) bool { return w.Kind == scan.WishPause || w.Kind == scan.WishDrain })
 		if !meant && !r.Dead && r.State == scan.BalanceShares {
 			takers++
 		}
