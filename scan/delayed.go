@@ -24,7 +24,7 @@ type Delayed struct {
 	ID        string          // that it had in the input stream; it gets another when it is handed out
 	Stream    string          // empty when the announcement cannot be parsed
 	Info      json.RawMessage // as announced; "{}" when there was none, nil when the announcement cannot be parsed
-	Due       time.Time       // by the server's clock
+	Due       time.Time       // by the server's clock; zero, or in the year 9999, where something else wrote no such time
 	Retries   int             // failures counted
 	Crashes   int             // crashes of its owners counted
 	Size      int             // bytes in Redis
@@ -258,7 +258,7 @@ func (c *delayedCursor) parse(row *rueidis.RedisMessage) (d Delayed, err error) 
 	if err != nil {
 		return d, err
 	}
-	d.Due = time.UnixMilli(int64(due))
+	d.Due = dueAt(due)
 	d.ID = textOf(parts, 1)
 	d.Retries, _ = strconv.Atoi(textOf(parts, 3))
 	d.Crashes, _ = strconv.Atoi(textOf(parts, 4))

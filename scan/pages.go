@@ -40,7 +40,12 @@ func (i *Inspector) LettersPage(ctx context.Context, s Selection, cursor string,
 		},
 		empty: func(parts []string) bool { return len(parts) == 3 && parts[0] == "" },
 		read: func(ctx context.Context, layout *cluster.Layout, at place, most int) ([]DeadLetter, string, int, error) {
-			some, after, _, err := i.newest(ctx, layout, s, at, i.lettersAtOnce(s, most), min(most, i.set.Page))
+			look := i.lettersAtOnce(s, most)
+			some, after, _, err := i.newest(ctx, layout, s, at, look, look)
+			if len(some) > most {
+				some = some[:most:most]
+				after = some[most-1].ID
+			}
 			return some, after, weightOf(some), err
 		},
 	}, cursor, count)

@@ -169,18 +169,24 @@ func (t *telling) readDelayed(ctx context.Context) error {
 	s := &t.story
 	l, c := t.newLook(), t.delayedFrom(t.layout, t.partition, Selection{Stream: t.stream})
 	for !c.atEnd {
-		if c.most = l.next(); c.most == 0 || len(s.Delayed) == storyItems {
+		if c.most = l.next(); c.most == 0 || len(s.Delayed) >= storyItems {
 			t.unread("what is delayed in partition %d after the first %d", t.partition, c.read)
-			return nil
+			break
 		}
-		c.wide = storyItems - len(s.Delayed)
 		before := c.read
 		page, err := t.delayedPage(ctx, &c)
 		if err != nil {
 			return explained("reading "+t.keys().Later, err)
 		}
+		for n := range page {
+			page[n].member = ""
+		}
 		s.Delayed = append(s.Delayed, page...)
 		l.left -= c.read - before
+	}
+	if len(s.Delayed) > storyItems {
+		s.Delayed = s.Delayed[:storyItems:storyItems]
+		t.unread("what is delayed of it in partition %d after the first %d", t.partition, storyItems)
 	}
 	return nil
 }
@@ -190,16 +196,20 @@ func (t *telling) readLetters(ctx context.Context) error {
 	l, at, seen := t.newLook(), place{partition: t.partition}, 0
 	for more := true; more; more = at.after != "" {
 		most := l.next()
-		if most == 0 || len(s.Letters) == storyItems {
+		if most == 0 || len(s.Letters) >= storyItems {
 			t.unread("the dead letters of partition %d before the last %d", t.partition, seen)
-			return nil
+			break
 		}
-		page, after, looked, err := t.newest(ctx, t.layout, Selection{Stream: t.stream}, at, most, storyItems-len(s.Letters))
+		page, after, looked, err := t.newest(ctx, t.layout, Selection{Stream: t.stream}, at, most, most)
 		if err != nil {
 			return explained("reading "+t.keys().DeadLetters, err)
 		}
 		s.Letters, at.after = append(s.Letters, page...), after
 		seen, l.left = seen+looked, l.left-looked
+	}
+	if len(s.Letters) > storyItems {
+		s.Letters = s.Letters[:storyItems:storyItems]
+		t.unread("its dead letters in partition %d before the last %d", t.partition, storyItems)
 	}
 	return nil
 }
@@ -210,13 +220,26 @@ func clientFails(err error) bool {
 	return errors.As(err, &network) || errors.Is(err, context.Canceled)
 }
 
+// year10000 begins, in ms since 1970, where times end that JSON can have.
+const year10000 = 253402300800000
+
 // momentOf returns a time in ms since 1970; zero for one that is none, or that cannot be written as other times are.
 func momentOf(ms float64) (at time.Time) {
-	const year10000 = 253402300800000
-	if ms > 0 && ms < year10000 {
+	if ms > 0 && ms < year10000-86_400_000 { // in any zone
 		at = time.UnixMilli(int64(ms))
 	}
 	return at
+}
+
+// dueAt returns the time of a score. One that cannot be written as other times are is as far as those go.
+func dueAt(score float64) time.Time {
+	switch {
+	case score <= 0:
+		return time.Time{}
+	case score >= year10000:
+		return time.UnixMilli(year10000 - 1).UTC()
+	}
+	return time.UnixMilli(int64(score))
 }
 
 // announcedAt returns when an entry was added, by its ID.

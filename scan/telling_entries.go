@@ -38,7 +38,7 @@ func (t *telling) readEntries(ctx context.Context) error {
 			continue
 		}
 		var page entryPage
-		page, err = t.entryPage(ctx, id, id, 1, 1)
+		page, err = t.entryPage(ctx, id, id, 1)
 		for _, row := range page.rows {
 			s.Entries = append(s.Entries, row.StreamEntry)
 		}
@@ -88,12 +88,15 @@ func (t *telling) lookIn(ctx context.Context, from, upto string, wide int, judge
 		if most == 0 || found >= wide {
 			return end, seen, false, nil
 		}
-		page, err := t.entryPage(ctx, from, upto, most, wide-found)
+		page, err := t.entryPage(ctx, from, upto, most)
 		if err != nil {
 			return end, seen, false, err
 		}
 		end, upto = page.end, page.end
 		for n := range page.rows {
+			if found == wide {
+				return end, seen + page.rows[n].number - 1, false, nil
+			}
 			row := &page.rows[n]
 			judge(row, seen+row.number-1)
 			t.story.Entries = append(t.story.Entries, row.StreamEntry)
@@ -107,12 +110,12 @@ func (t *telling) lookIn(ctx context.Context, from, upto string, wide int, judge
 	}
 }
 
-// entryPage looks at most entries of a range, and returns wide of those that are announcements of the stream.
-func (t *telling) entryPage(ctx context.Context, from, upto string, most, wide int) (page entryPage, err error) {
+// entryPage looks at most entries of a range, and returns those that are announcements of the stream.
+func (t *telling) entryPage(ctx context.Context, from, upto string, most int) (page entryPage, err error) {
 	parts, err := t.call(ctx, lease.Call{
 		Script: scriptEntriesOf,
 		Keys:   []string{t.keys().Input},
-		Args: []string{t.layout.Group(), from, upto, strconv.Itoa(most), strconv.Itoa(wide), strconv.Itoa(strandedBytes),
+		Args: []string{t.layout.Group(), from, upto, strconv.Itoa(most), strconv.Itoa(strandedBytes),
 			needle(t.stream)},
 	}, 4)
 	if err != nil {

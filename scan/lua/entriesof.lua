@@ -2,8 +2,8 @@
 --
 -- KEYS     1 input stream
 -- ARGV     1 group  2 from this ID on ("(" before it: after it)  3 up to this ID ('': to what the group delivered last; "+": to the end)
---          4 most entries to look at  5 most to return  6 weight after which the page ends  7 a text that announcements must
---          contain to be returned ('': none)
+--          4 most entries to look at  5 weight after which the page ends  6 a text that announcements must contain to be returned
+--          ('': none)
 -- Returns  { the end of the range, the last ID that was looked at ('': none), entries looked at, 1 if there are no more, else 0,
 --          { id, its number among those looked at, consumer that it is pending for or '', idle ms, fields … as body.lua returns
 --          them } … }
@@ -12,7 +12,7 @@
 -- Parts    master entry group body needle
 
 local input, group, from, upto = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local most, wide, budget, text = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local most, budget, text = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 
 refuse_replica('XACK', input, group, '0-0')
 local delivered = find_group(input, group)
@@ -24,7 +24,7 @@ end
 local AT_ONCE = 16
 
 local rows, at, looked, size, ended = {}, '', 0, 1, 0
-while looked < most and #rows < wide and budget > 0 do
+while looked < most and budget > 0 do
   local page = redis.pcall('XRANGE', input, from, upto, 'COUNT', string.format('%.0f', size))
   if page.err and at == '' then
     return redis.error_reply(page.err)
@@ -36,7 +36,7 @@ while looked < most and #rows < wide and budget > 0 do
   end
   for i = 1, #page do
     -- Entries beyond the budget were read, but are left to the next page.
-    if budget > 0 and #rows < wide then
+    if budget > 0 then
       local id, fields = page[i][1], page[i][2]
       local weight = weigh(fields)
       at, from, looked, budget = id, '(' .. id, looked + 1, budget - weight
