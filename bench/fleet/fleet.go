@@ -33,35 +33,35 @@ type member struct {
 	metrics string
 }
 
-func start(ctx context.Context, o options) (f *fleet, err error) {
-	f = &fleet{options: o}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.close())
-		}
-	}()
+func start(ctx context.Context, o options) (*fleet, error) {
+	f := &fleet{options: o}
+	if err := f.begin(ctx); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+func (f *fleet) begin(ctx context.Context) (err error) {
 	if f.server, err = servers.Start(ctx, servers.Options{}); err != nil {
-		return nil, err
+		return err
 	}
 	option, err := address.Option(f.url())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if f.client, err = rueidis.NewClient(option); err != nil {
-		return nil, err
+		return err
 	}
-	for range o.processes {
+	for range f.processes {
 		if _, err := f.add(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if f.console, err = openConsole(ctx, f.client, o.listen); err != nil {
-		return nil, err
+	if f.console, err = openConsole(ctx, f.client, f.listen); err != nil {
+		return err
 	}
-	if f.traffic, err = startTraffic(ctx, f.client, o); err != nil {
-		return nil, err
-	}
-	return f, nil
+	f.traffic, err = startTraffic(ctx, f.client, f.options)
+	return err
 }
 
 func (f *fleet) url() string { return "redis://" + f.server.Addr() }
