@@ -38,7 +38,7 @@ LONGEST := ./test/behave ./test/faults ./engine ./test/recovery ./scan ./test/cl
 FUZZ_TIME := 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help deps servers promtool demo uptime test test-uptime race lint fmt vet staticcheck vuln weight fuzz bench
+.PHONY: help deps servers promtool demo fleet uptime test test-uptime race lint fmt vet staticcheck vuln weight fuzz bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,12 @@ try-servers:
 demo: deps ## Own 10,000 streams with two processes on a private server, and kill one
 	@$(GO) build -C bench -o ../bin/demo ./demo
 	@bin/demo
+
+# FLEET_FLAGS="-streams 1000 -processes 3" is a smaller one.
+fleet: deps ## Run a fleet to look at, with a console: kill and deploy its processes
+	@$(GO) build -C bench -o ../bin/fleet ./fleet
+	@$(GO) build -C bench -o ../bin/streamlease ./cmd/streamlease
+	@bin/fleet $(FLEET_FLAGS)
 
 # UPTIME_FLAGS=-stay goes on afterwards, to look at the page.
 uptime: deps ## Watch 1,000 sites with an example of schedules on a private server, kill a process and roll a deploy

@@ -87,6 +87,7 @@ func TestFleet(t *testing.T) {
 	for said.Scan() {
 	}
 	require.NoError(t, <-ended)
+	require.NoError(t, words.Close()) // what reads words waits for another one
 }
 
 func TestOptionsAreChecked(t *testing.T) {
