@@ -89,6 +89,9 @@ func prepare(c *cli.Command) {
 	c.ExitErrHandler = func(context.Context, *cli.Command, error) {}
 	if len(c.Commands) == 0 {
 		c.HideHelpCommand = true // a stream may be called help
+		c.CommandNotFound = func(_ context.Context, c *cli.Command, _ string) { // -h behind arguments
+			cli.HelpPrinter(c.Root().Writer, cli.CommandHelpTemplate, c)
+		}
 		return
 	}
 	c.Action = unknown

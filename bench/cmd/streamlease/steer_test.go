@@ -145,3 +145,16 @@ func TestWishesThatMakeNoSense(t *testing.T) {
 	s.usage("arguments", "unfreeze", "pod-1")
 	require.Equal(t, before, s.dump())
 }
+
+// Whoever has typed half a command asks for help there.
+func TestHelpBehindArguments(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	before := s.dump()
+	for _, args := range [][]string{{"drain", "pod-1", "-h"}, {"drain", "-h", "pod-1"}, {"schedules", "pause", "shop/a", "-help"}} {
+		a := s.do(statusDone, args...)
+		require.Contains(t, a.out, "NAME:\n   streamlease "+args[0])
+		require.Contains(t, a.out, "-reason")
+	}
+	require.Equal(t, before, s.dump())
+}
