@@ -20,6 +20,7 @@ type movesView struct {
 	More     int          // rows that are not shown
 	Taken    int          // by all
 	Bars     []moveBar
+	Top      int // of the scale
 	Windows  []windowLink
 }
 
@@ -69,6 +70,7 @@ func (m *movesView) bars() {
 		return
 	}
 	top := niceAbove(max(slices.Max(steps), 1))
+	m.Top = top
 	width := float64(chartWidth) / float64(len(steps))
 	for i, n := range steps {
 		y := height(float64(n), top)
