@@ -1,8 +1,13 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"net/http"
+
+	"github.com/redis/rueidis"
+
+	"github.com/streamlease/streamlease/cluster"
 )
 
 // ErrNoSchedule is what Schedules.Get returns, or wraps, for a name that no schedule has.
@@ -11,6 +16,7 @@ var ErrNoSchedule = errors.New("console: no such schedule")
 // schedulesView is what the pages of schedules show.
 type schedulesView struct {
 	Offered bool // WithSchedules is set
+	Number  int  // how many there are, where it is not; -1: unknown
 	Rows    []Schedule
 	One     *Schedule
 	Wanted  string // the name that was looked for
@@ -25,11 +31,12 @@ func schedulesPage(s *site, r *http.Request) (*view, error) {
 	}
 	data := &schedulesView{Offered: s.set.schedules != nil, First: cursor == ""}
 	v := &view{template: "schedules", title: "Schedules", here: "schedules", data: data}
-	if !data.Offered {
-		return v, nil
-	}
 	ctx, done := s.bounded(r)
 	defer done()
+	if !data.Offered {
+		data.Number = s.countSchedules(ctx)
+		return v, nil
+	}
 	rows, next, err := s.set.schedules.Page(ctx, cursor, 100)
 	if err != nil {
 		return nil, err
@@ -59,4 +66,28 @@ func schedulePage(s *site, r *http.Request) (*view, error) {
 		data.One = &one
 	}
 	return v, nil
+}
+
+// countSchedules returns how many schedules the service has, -1 if that cannot be read.
+func (s *site) countSchedules(ctx context.Context) (n int) {
+	partitions, err := s.inspector.Partitions(ctx)
+	if err != nil {
+		return -1
+	}
+	layout, err := cluster.NewLayout(s.service, partitions)
+	if err != nil {
+		return -1
+	}
+	commands := make(rueidis.Commands, partitions)
+	for p := range commands {
+		commands[p] = s.client.B().Hlen().Key(layout.Keys(p).Schedules).Build()
+	}
+	for _, result := range s.client.DoMulti(ctx, commands...) {
+		some, err := result.AsInt64()
+		if err != nil {
+			return -1
+		}
+		n += int(some)
+	}
+	return n
 }

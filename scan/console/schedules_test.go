@@ -50,3 +50,14 @@ func TestSchedulesAreShownPageByPage(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, a.status)
 	require.Contains(t, a.text, "There is no schedule called")
 }
+
+// Without the option the page has their number, and says which option shows them.
+func TestSchedulesAreCountedWithoutTheOption(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, 2)
+	h.Do("HSET", h.layout.Keys(0).Schedules, "a", "row", "b", "row")
+	h.Do("HSET", h.layout.Keys(1).Schedules, "c", "row")
+	text := get(t, h.console(), "/schedules").text
+	require.Contains(t, text, "3 schedules")
+	require.Contains(t, text, "console.WithSchedules(scheduleview.New(table))")
+}
