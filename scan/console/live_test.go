@@ -40,7 +40,7 @@ func follow(t *testing.T, ctx context.Context, at string) (lines <-chan string, 
 // until waits for a line that contains a text.
 func until(t *testing.T, lines <-chan string, text string) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case line := <-lines:
@@ -57,6 +57,7 @@ func TestALivePageSeesWhatHappens(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, 1)
 	c := h.console()
+	c.site.sampler.part = 1 // a busy machine makes samples slow, and then rare
 	at := h.serve(c)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

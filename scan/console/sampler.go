@@ -23,6 +23,7 @@ const (
 type sampler struct {
 	read     func(ctx context.Context) *sample
 	interval time.Duration
+	part     time.Duration // busyPart, without a unit
 
 	mu struct {
 		sync.Mutex
@@ -44,7 +45,7 @@ type sampler struct {
 type watcher struct{ news chan *sample }
 
 func newSampler(interval time.Duration, read func(ctx context.Context) *sample) *sampler {
-	s := &sampler{read: read, interval: interval}
+	s := &sampler{read: read, interval: interval, part: busyPart}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.mu.watchers = make(map[*watcher]struct{})
 	return s
@@ -144,7 +145,7 @@ func (s *sampler) publish(found *sample) time.Duration {
 	if found.Known {
 		s.mu.took = append(s.mu.took, found.Took)
 		s.mu.took = s.mu.took[max(0, len(s.mu.took)-lookBack):]
-		found.Every = max(s.interval, busyPart*slices.Min(s.mu.took))
+		found.Every = max(s.interval, s.part*slices.Min(s.mu.took))
 	}
 	s.mu.history.add(found)
 	found.Moves, found.Chart = s.mu.history.journal(), s.mu.history.chart()
