@@ -22,7 +22,11 @@ func (k *looker) picture(l, before *look) string {
 	}
 	var lines []string
 	if l.Error != "" {
-		lines = append(lines, k.toned(bad, visible(oneLine(l.Error))+"; this is what was read before"))
+		text := "Not all of it can be read: "
+		if before != nil {
+			text = "Not all of it can be read now; the rest is from before: "
+		}
+		lines = append(lines, k.toned(bad, text+visible(oneLine(l.Error))))
 	}
 	head := fmt.Sprintf("%s at %s: %s", named(l.Service), local(now, now), counted(len(l.Processes)+l.Older, "process"))
 	if l.Dead > 0 {
