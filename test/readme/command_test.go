@@ -100,6 +100,7 @@ var nearly = []string{
 	"make demos", "bench hold -four 20s", "bench hold -for 20", "bench held", "bench -out hold", "bench", "bench soak -four 20s",
 	"bench preflight -addr URL",
 	"bench preflight -service chat", "bench preflight -redis URL -service chat -partitions x", "bench scale extra",
+	"streamlease tops", "streamlease owners -what x",
 	"streamlease delete -redis URL -service chat", "streamlease repartition -redis URL -service chat",
 	"redis-cli XAD chat-input '*' a b", "redis-cli --cluster rehash", "redis-cli", "bench size …",
 	"kubectl apply -f x", "kubectl apply -k docs", "kubectl rollout status deployment/chats", "kubectl exec statefulset/redis -- redis-cli XAD k",
@@ -341,7 +342,7 @@ func goTest(dir string, args []string) error {
 func TestEveryVariableIsRead(t *testing.T) {
 	sources := make(map[string]bool)
 	variable := regexp.MustCompile(`\bSTREAMLEASE_[A-Z_]*[A-Z]\b`)
-	for _, pattern := range []string{"bench/address/*.go", "test/servers/*.go", "test/*/*_test.go", "Makefile", ".ci/*"} {
+	for _, pattern := range []string{"bench/address/*.go", "bench/cmd/streamlease/*.go", "test/servers/*.go", "test/*/*_test.go", "Makefile", ".ci/*"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		for _, file := range files {
