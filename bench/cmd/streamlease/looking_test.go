@@ -122,3 +122,14 @@ func TestServiceOfTheEnvironment(t *testing.T) {
 	require.Equal(t, statusUsage, status)
 	require.Contains(t, errs, "$STREAMLEASE_SERVICE is empty")
 }
+
+func TestHelp(t *testing.T) {
+	f := newFleet(t)
+	for _, args := range [][]string{{"holdings", "-h"}, {"holdings", "chat-1", "-h"}, {"help", "holdings"}} {
+		status, out, errs := f.raw(args...)
+		require.Equal(t, statusDone, status, errs)
+		require.True(t, strings.HasPrefix(out, "NAME:\n   streamlease holdings - "), out)
+	}
+	status, _, _ := f.raw("help", "nope")
+	require.Equal(t, statusUsage, status)
+}

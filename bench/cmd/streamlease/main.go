@@ -70,12 +70,13 @@ func (e *env) run(ctx context.Context, args []string) int {
 }
 
 func statusOf(err error) int {
+	var help cli.ExitCoder // of the library, for help on what there is not
 	switch {
 	case errors.Is(err, scan.ErrServiceRunning):
 		return statusRunning
 	case errors.Is(err, errRefused):
 		return statusRefused
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), errors.As(err, &help):
 		return statusUsage
 	case errors.Is(err, errNothing), errors.Is(err, scan.ErrUnknownService), errors.Is(err, schedule.ErrNoSchedule):
 		return statusNothing
@@ -88,7 +89,7 @@ func prepare(c *cli.Command) {
 	c.OnUsageError = func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usage("%w", err) }
 	c.ExitErrHandler = func(context.Context, *cli.Command, error) {}
 	if len(c.Commands) == 0 {
-		c.HideHelpCommand = true // a stream may be called help
+		c.HideHelpCommand = true                                                // a stream may be called help
 		c.CommandNotFound = func(_ context.Context, c *cli.Command, _ string) { // -h behind arguments
 			cli.HelpPrinter(c.Root().Writer, cli.CommandHelpTemplate, c)
 		}

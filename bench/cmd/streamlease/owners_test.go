@@ -51,7 +51,7 @@ func TestOwners(t *testing.T) {
 	require.Contains(t, row(t, told[0], "announced"), ": owned")
 	require.Contains(t, row(t, told[1], "state"), "state dead")
 	require.Contains(t, row(t, told[1], "dead letter"), `permanent: the handler\x1b[31m says no`)
-	require.Contains(t, row(t, told[2], "delayed"), "delayed until in 59 m ")
+	require.Contains(t, row(t, told[2], "delayed"), "delayed until in ")
 	require.Contains(t, row(t, told[3], "state"), "state unknown")
 	require.Len(t, decoded[[]story](f, statusNothing, "owners", "help", "nope"), 2)
 
