@@ -3,10 +3,12 @@ package scan
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -289,4 +291,32 @@ func needle(stream string) (longest string) {
 		}
 	}
 	return longest
+}
+
+// place returns how far the cursor is, as text: "<score>:<skip>:<member>"; "" at the end.
+func (c *delayedCursor) place() string {
+	if c.atEnd {
+		return ""
+	}
+	return c.score + ":" + strconv.Itoa(c.skip) + ":" + base64.RawURLEncoding.EncodeToString([]byte(c.last))
+}
+
+// maxPlace is how much of a member a cursor contains, in bytes. The ID of the announcement is among the first of them.
+const maxPlace = 120
+
+// setPlace moves the cursor to where place was called, and reports whether it was.
+func (c *delayedCursor) setPlace(text string) bool {
+	words := strings.Split(text, ":")
+	if len(words) != 3 || len(words[0]) > 40 {
+		return false
+	}
+	score, err1 := strconv.ParseFloat(words[0], 64)
+	skip, err2 := strconv.ParseUint(words[1], 10, 31)
+	last, err3 := base64.RawURLEncoding.Strict().DecodeString(words[2])
+	// The server takes no number with a separator, or in other than these forms.
+	if err1 != nil || err2 != nil || err3 != nil || math.IsNaN(score) || strings.Trim(words[0], "0123456789.+-einf") != "" || len(last) > maxPlace {
+		return false
+	}
+	c.score, c.skip, c.last = words[0], int(skip), string(last)
+	return true
 }

@@ -2,11 +2,8 @@ package scan
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
-	"math"
 	"strconv"
-	"strings"
 
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/lease"
@@ -113,9 +110,6 @@ func weightOf(letters []DeadLetter) (total int) {
 	return total
 }
 
-// isPosition reports whether text is the ID of an entry that others may precede.
-func isPosition(text string) bool { return isEntryID(text) && text != "0-0" }
-
 // DelayedPage returns some of the delayed announcements of a selection, partition by partition, in the order in which they are due.
 // Of the selection, Partitions, Stream and ID apply. Cursors, counts and errors are as with LettersPage. Each announcement that
 // stays delayed until the same time comes exactly once.
@@ -154,34 +148,6 @@ func (i *Inspector) DelayedPage(ctx context.Context, s Selection, cursor string,
 			return some, c.place(), weight, nil
 		},
 	}, cursor, count)
-}
-
-// maxPlace is how much of a member a cursor contains, in bytes. The ID of the announcement is among the first of them.
-const maxPlace = 120
-
-// place returns how far the cursor is, as text: "<score>:<skip>:<member>"; "" at the end.
-func (c *delayedCursor) place() string {
-	if c.atEnd {
-		return ""
-	}
-	return c.score + ":" + strconv.Itoa(c.skip) + ":" + base64.RawURLEncoding.EncodeToString([]byte(c.last))
-}
-
-// setPlace moves the cursor to where place was called, and reports whether it was.
-func (c *delayedCursor) setPlace(text string) bool {
-	words := strings.Split(text, ":")
-	if len(words) != 3 || len(words[0]) > 40 {
-		return false
-	}
-	score, err1 := strconv.ParseFloat(words[0], 64)
-	skip, err2 := strconv.ParseUint(words[1], 10, 31)
-	last, err3 := base64.RawURLEncoding.Strict().DecodeString(words[2])
-	// The server takes no number with a separator, or in other than these forms.
-	if err1 != nil || err2 != nil || err3 != nil || math.IsNaN(score) || strings.Trim(words[0], "0123456789.+-einf") != "" || len(last) > maxPlace {
-		return false
-	}
-	c.score, c.skip, c.last = words[0], int(skip), string(last)
-	return true
 }
 
 // greatestID is that of an entry that none can follow: the server refuses what would.

@@ -60,3 +60,6 @@ func upTo(end int) []int {
 	}
 	return all
 }
+
+// isPosition reports whether text is the ID of an entry that others may precede.
+func isPosition(text string) bool { return isEntryID(text) && text != "0-0" }

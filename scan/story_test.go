@@ -109,7 +109,7 @@ func TestStory(t *testing.T) {
 			f.Do("SET", k.Lease(s), "\xff\x1b[31m<b> 7 1-1")
 		}, scan.StreamOwned, []string{`owned by "\xff\x1b[31m<b>", whose session is not there`}, nil},
 		{"read a moment ago", func(s string) { f.readOf(podA, s) }, scan.StreamRead,
-			[]string{"was read by " + podA, "which does not own it", "about to be acquired"}, nil},
+			[]string{"was read at ", "by " + podA + ", which does not own it", "about to be acquired"}, nil},
 		{"parked", func(s string) { f.idle(podA, f.readOf(podA, s, "_retry_count", "2", "_crash_count", "1"), time.Hour) }, scan.StreamRead,
 			[]string{"(60 minutes ago)", "It is parked there"}, func(t *testing.T, s scan.Story) {
 				require.Equal(t, []int{2, 1}, []int{s.Entries[0].Retries, s.Entries[0].Crashes})

@@ -28,7 +28,7 @@ func (t *telling) why() string {
 			"consumer, by hand. Reannounce it.", t.first(func(e *StreamEntry) bool { return e.Stranded }).ID))
 	case StreamDead:
 	case StreamDone:
-		said = append(said, "It was done "+t.ago(t.story.Checkpoint.DoneAt)+". Announce it again if there is more to do.")
+		said = append(said, "It was done at "+t.ago(t.story.Checkpoint.DoneAt)+". Announce it again if there is more to do.")
 	default:
 		said = append(said, t.whyUnknown())
 	}
@@ -72,7 +72,7 @@ var ownerDoes = map[BalanceState]string{
 func (t *telling) ended(s Session) string {
 	switch s.State {
 	case SessionDead:
-		return "ended " + t.ago(s.Until)
+		return "ended at " + t.ago(s.Until)
 	case SessionClosed:
 		return "was closed"
 	}
@@ -100,7 +100,7 @@ func (t *telling) settling() string {
 
 func (t *telling) whyRead() string {
 	e := t.first(func(e *StreamEntry) bool { return e.Consumer != "" })
-	read := fmt.Sprintf("Its announcement %s was read by %s %s, which does not own it.", e.ID, plain(e.Consumer), t.ago(t.at.Add(-e.Idle)))
+	read := fmt.Sprintf("Its announcement %s was read at %s by %s, which does not own it.", e.ID, t.ago(t.at.Add(-e.Idle)), plain(e.Consumer))
 	switch {
 	case t.living == 0:
 		return read + " " + t.nobody()
@@ -116,7 +116,7 @@ func (t *telling) whyRead() string {
 
 func (t *telling) whyWaiting() string {
 	e := t.first(func(e *StreamEntry) bool { return e.undelivered })
-	waits := fmt.Sprintf("It is announced (%s, %s) and was not delivered yet", e.ID, t.ago(e.Announced))
+	waits := fmt.Sprintf("It was announced at %s (entry %s) and was not delivered yet", t.ago(e.Announced), e.ID)
 	switch t.story.Ahead {
 	case -1:
 	case 0:
@@ -181,7 +181,7 @@ func (t *telling) whyDead() []string {
 	}
 	when := "at an unknown time"
 	if !l.At.IsZero() {
-		when = t.ago(l.At)
+		when = "at " + t.ago(l.At)
 	}
 	if t.story.State == StreamDead {
 		return []string{fmt.Sprintf("It was given up %s %s, after %s and %s: it is a dead letter.", when, reason, counted(l.Retries, "retry", "retries"),
@@ -218,7 +218,7 @@ const clock = "2006-01-02 15:04:05 UTC"
 // ago writes a time in the past.
 func (t *telling) ago(at time.Time) string {
 	if at.IsZero() {
-		return "at an unknown time"
+		return "an unknown time"
 	}
 	return at.UTC().Format(clock) + " (" + spoken(t.at.Sub(at)) + " ago)"
 }
