@@ -207,6 +207,9 @@ func TestStory(t *testing.T) {
 			f.settle()
 		}, scan.StreamWaiting, []string{"was replaced or restarted", "nobody takes a stream there until", "(in "}, func(t *testing.T, s scan.Story) {
 			require.WithinDuration(t, s.Ownership.At.Add(fleetSessionTTL), s.Settling, 5*time.Second)
+			settling, err := f.inspector().Settling(f.ctx)
+			require.NoError(t, err)
+			require.Equal(t, map[int]time.Time{0: s.Settling}, settling)
 		}},
 		{"waiting, nobody is alive", func(s string) {
 			f.announce(0, s)

@@ -121,21 +121,16 @@ func (t *telling) readFleet(ctx context.Context) error {
 }
 
 func (t *telling) readSettling(ctx context.Context) error {
-	parts, err := t.call(ctx, lease.Call{Script: scriptSettling, Keys: []string{t.keys().Sessions}}, 2)
+	parts, err := t.call(ctx, settlingCall(t.layout, t.partition), 2)
 	if err != nil {
 		return explained(fmt.Sprintf("whether partition %d settles", t.partition), err)
 	}
-	now, err := parts[0].AsInt64()
-	if err != nil {
-		return err
+	now, until, err := parseSettling(parts)
+	if now.After(t.at) {
+		t.at = now
 	}
-	if at := time.UnixMilli(now); at.After(t.at) {
-		t.at = at
-	}
-	if until, _ := strconv.ParseFloat(textOf(parts, 1), 64); until > float64(now) {
-		t.story.Settling = momentOf(until)
-	}
-	return nil
+	t.story.Settling = until
+	return err
 }
 
 func (t *telling) readCheckpoint(ctx context.Context) error {

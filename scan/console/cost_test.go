@@ -21,7 +21,7 @@ func (h *harness) commandCounts() map[string]int {
 }
 
 // What a sample asks Redis for, exactly, whatever the number of streams: a script for the record of the service, two for the wishes, and
-// for each partition three scripts and a range.
+// for each partition four scripts.
 func TestASampleIsSoManyCommands(t *testing.T) {
 	t.Parallel()
 	for _, partitions := range []int{1, 16} {
@@ -37,7 +37,7 @@ func TestASampleIsSoManyCommands(t *testing.T) {
 		require.Len(t, found.Backlog, partitions)
 		require.Equal(t, 1, found.Alive())
 		counts := h.commandCounts()
-		require.Equal(t, 3*partitions+3, counts["evalsha"])
+		require.Equal(t, 4*partitions+3, counts["evalsha"])
 		require.Zero(t, counts["eval"])
 		require.Zero(t, counts["xrange"]-partitions, "the first that waits; nothing is counted")
 		require.Equal(t, 4*partitions, counts["zrangebyscore"], "those in scripts included")

@@ -6,13 +6,11 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
 
-	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/scan"
 )
 
@@ -85,8 +83,8 @@ type source struct {
 }
 
 // read takes a sample. A new inspector each time reads the record of the service again, so that a service that is being changed, or has
-// another number of partitions, shows. That is a script for the record and one for the wishes, which Balance reads, too, and three scripts
-// and a range for each partition.
+// another number of partitions, shows. That is a script for the record and one for the wishes, which Balance reads, too, and four scripts
+// for each partition.
 func (s *source) read(ctx context.Context) *sample {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.set.Timeout, scan.DefaultInspectTimeout))
@@ -110,50 +108,17 @@ func (s *source) fill(ctx context.Context, found *sample) error {
 	if err != nil {
 		return err
 	}
-	partitions, err := inspector.Partitions(ctx)
-	if err != nil {
+	if _, err := inspector.Partitions(ctx); err != nil {
 		return err
 	}
-	var errs [4]error
+	var errs [5]error
 	found.Balance, errs[0] = inspector.Balance(ctx)
 	found.Backlog, errs[1] = inspector.Backlog(ctx)
 	found.Consumers, errs[2] = inspector.Consumers(ctx)
 	found.Wishes, errs[3] = inspector.Wishes(ctx)
 	found.Known = len(found.Backlog) > 0
-	found.Settling = s.settling(ctx, partitions)
+	found.Settling, errs[4] = inspector.Settling(ctx)
 	return errors.Join(errs[:]...)
-}
-
-// settling returns until when partitions settle after a change of server. What cannot be read is left out: it is a detail.
-func (s *source) settling(ctx context.Context, partitions int) map[int]time.Time {
-	layout, err := cluster.NewLayout(s.service, partitions)
-	if err != nil {
-		return nil
-	}
-	commands := make(rueidis.Commands, partitions)
-	for p := range commands {
-		commands[p] = s.client.B().Zrangebyscore().Key(layout.Keys(p).Sessions).Min("-inf").Max("(0").Withscores().Build()
-	}
-	until := make(map[int]time.Time)
-	for p, result := range s.client.DoMulti(ctx, commands...) {
-		books, err := result.AsZScores()
-		if err != nil {
-			continue
-		}
-		since, ttl := 0.0, 0.0
-		for _, b := range books {
-			switch {
-			case strings.HasPrefix(b.Member, "!run:"):
-				since = max(since, -b.Score)
-			case b.Member == "!ttl":
-				ttl = -b.Score
-			}
-		}
-		if since > 1 && ttl > 0 { // 1: known from the start of the service
-			until[p] = time.UnixMilli(int64(since + ttl))
-		}
-	}
-	return until
 }
 
 // death is a process whose session has ended and that is not recovered yet.

@@ -29,7 +29,8 @@ type look struct {
 	Delayed       int         `json:"delayed"`
 	Due           int         `json:"due"`
 	DeadLetters   int         `json:"dead_letters"`
-	Stranded      *int        `json:"stranded"` // null: unknown, since the lag is an estimate
+	Settling      int         `json:"settling_partitions"` // nobody takes a stream there, since its server was replaced
+	Stranded      *int        `json:"stranded"`            // null: unknown, since the lag is an estimate
 	Metrics       []figures   `json:"metrics,omitempty"`
 	Error         string      `json:"error,omitempty"` // what could not be read; what is missing is that of the last look
 
@@ -70,6 +71,8 @@ func (k *looker) look(ctx context.Context) (*look, error) {
 	now := &look{Service: k.service, At: stamp(k.now())}
 	backlogs, err1 := k.inspector.Backlog(ctx)
 	balance, err2 := k.inspector.Balance(ctx)
+	settling, err3 := k.inspector.Settling(ctx)
+	now.Settling = len(settling)
 	if errors.Is(err1, scan.ErrUnknownService) {
 		return nil, err1
 	}
@@ -90,7 +93,7 @@ func (k *looker) look(ctx context.Context) (*look, error) {
 	if k.scraper != nil {
 		now.Metrics = k.scraper.look(ctx)
 	}
-	err := errors.Join(err1, err2)
+	err := errors.Join(err1, err2, err3)
 	if err != nil {
 		now.Error = err.Error()
 	}

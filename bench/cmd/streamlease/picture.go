@@ -81,7 +81,7 @@ func (k *looker) totals(l, before *look) string {
 // ages is a line with how long things have been waiting.
 func (k *looker) ages(l *look) string {
 	parts := []string{"oldest waiting " + waited(l.total.OldestWaiting), "oldest pending " + waited(l.total.OldestPending)}
-	settling := 0
+	settling := l.Settling
 	for _, f := range l.Metrics {
 		settling = max(settling, f.Settling)
 	}

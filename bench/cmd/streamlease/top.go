@@ -38,7 +38,7 @@ func (e *env) top() *cli.Command {
 		},
 		description: "HELD is what a process says it holds, up to some seconds ago; FAIR is its share by its weight, and OVER SINCE is since when it\n" +
 			"holds too much. On a terminal the screen is drawn again every two seconds, until q or Ctrl-C; elsewhere tables follow each\n" +
-			"other, and with -json lines. Nothing is counted entry by entry, so a look costs Redis two small scripts for each partition.\n\n" +
+			"other, and with -json lines. Nothing is counted entry by entry, so a look costs Redis three small scripts for each partition.\n\n" +
 			"Renewals per second, how late they are, and how long the queues in front of handlers are is not in Redis: processes know it,\n" +
 			"and tell it by their metrics. -metrics URL adds a line for each. Where there are many, Prometheus is the better place.",
 	})
