@@ -68,6 +68,7 @@ func (e *env) command() *cli.Command {
 			e.unfreeze(),
 			e.publish(),
 			e.signal(),
+			e.serve(),
 			e.preflight(),
 			e.deleteService(),
 			e.repartition(),
