@@ -38,7 +38,7 @@ LONGEST := ./test/behave ./test/faults ./engine ./test/recovery ./scan ./test/cl
 FUZZ_TIME := 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help deps servers promtool demo fleet uptime test test-uptime race lint fmt vet staticcheck vuln weight fuzz bench
+.PHONY: help deps servers promtool browser demo fleet uptime test test-uptime race lint fmt vet staticcheck vuln weight fuzz bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,11 +58,15 @@ servers: ## Fetch Redis 8 and Valkey 8 into bin/servers, for the tests that run 
 promtool: ## Fetch promtool into bin/prometheus, for the tests of the alert rules (Debian)
 	@.ci/promtool
 
+browser: ## Install Chromium if it is missing, for the tests of the operators' page (Debian)
+	@.ci/browser
+
 # Where they cannot be had, the tests log what they did not run on.
 .PHONY: try-servers
 try-servers:
 	@.ci/servers || true
 	@.ci/promtool || true
+	@.ci/browser || true
 
 demo: deps ## Own 10,000 streams with two processes on a private server, and kill one
 	@$(GO) build -C bench -o ../bin/demo ./demo
