@@ -94,6 +94,7 @@ func command() *cli.Command {
 			failoverCommand,
 			scanCommand,
 			churnCommand,
+			consoleCommand,
 			feedCommand,
 			balanceCommand,
 			ticksCommand,
