@@ -14,6 +14,9 @@ const (
 	busyPart = 100
 	// lookBack is of how many samples the quickest counts for that: the others were not more work, but waited for something.
 	lookBack = 4
+	// warmUp is the longest time until the next sample before there are so many: the first ones wait for connections, and for scripts
+	// that the server does not know yet.
+	warmUp = 5 * time.Second
 	// afterFailure is the least time until the next sample after one that brought nothing.
 	afterFailure = 5 * time.Second
 )
@@ -145,7 +148,11 @@ func (s *sampler) publish(found *sample) time.Duration {
 	if found.Known {
 		s.mu.took = append(s.mu.took, found.Took)
 		s.mu.took = s.mu.took[max(0, len(s.mu.took)-lookBack):]
-		found.Every = max(s.interval, s.part*slices.Min(s.mu.took))
+		rest := s.part * slices.Min(s.mu.took)
+		if len(s.mu.took) < lookBack {
+			rest = min(rest, warmUp)
+		}
+		found.Every = max(s.interval, rest)
 	}
 	s.mu.history.add(found)
 	found.Moves, found.Chart = s.mu.history.journal(), s.mu.history.chart()
