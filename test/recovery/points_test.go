@@ -23,6 +23,7 @@ var notCalled = map[string]bool{
 	"layout": true, "letters": true, "sendback": true, "drop": true, "backlog": true, "stranded": true, "reannounce": true,
 	"delayed": true, "hasten": true, "cancel": true,
 	"owner": true, "consumers": true, "holdings": true, "leases": true, "requeueorphan": true, "fleet": true,
+	"newest": true, "entriesof": true, "checkpointof": true, "settling": true, "taken": true,
 
 	// Deleting and repartitioning a service.
 	"census": true, "keys": true, "stop": true, "start": true, "page": true, "laterpage": true, "claim": true, "moved": true, "unlink": true, "raise": true,
