@@ -108,28 +108,28 @@ func back(a Action) string {
 func (s *site) perform(ctx context.Context, a Action, who string) (result string, err error) {
 	switch a.Kind {
 	case ActionSendBack:
-		n, err := s.inspector.SendBack(ctx, a.Selection)
+		n, err := s.inspect().SendBack(ctx, a.Selection)
 		return sayDone(n, "dead letter", "sent back", err), err
 	case ActionDrop:
-		n, err := s.inspector.Drop(ctx, a.Selection)
+		n, err := s.inspect().Drop(ctx, a.Selection)
 		return sayDone(n, "dead letter", "dropped", err), err
 	case ActionBringForward:
-		n, gone, err := s.inspector.BringForward(ctx, a.Selection)
+		n, gone, err := s.inspect().BringForward(ctx, a.Selection)
 		return sayDone(n, "delayed announcement", "handed out now", err) + sayGone(gone), err
 	case ActionCancel:
-		n, gone, err := s.inspector.CancelDelayed(ctx, a.Selection)
+		n, gone, err := s.inspect().CancelDelayed(ctx, a.Selection)
 		return sayDone(n, "delayed announcement", "cancelled", err) + sayGone(gone), err
 	case ActionReannounce:
-		n, err := s.inspector.Reannounce(ctx, a.Selection)
+		n, err := s.inspect().Reannounce(ctx, a.Selection)
 		return sayDone(n, "stranded announcement", "requeued", err), err
 	case ActionAsk:
 		a.Wish.Reason = signed(who, a.Wish.Reason)
-		if err := s.inspector.Ask(ctx, a.Wish); err != nil {
+		if err := s.inspect().Ask(ctx, a.Wish); err != nil {
 			return "", err
 		}
 		return fmt.Sprintf("On record: %s. Processes learn of it within about a second.", a.target()), nil
 	}
-	if err := s.inspector.Withdraw(ctx, a.Wish.Kind, a.Wish.Consumer); err != nil {
+	if err := s.inspect().Withdraw(ctx, a.Wish.Kind, a.Wish.Consumer); err != nil {
 		return "", err
 	}
 	return "Withdrawn: " + a.target() + ".", nil

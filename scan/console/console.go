@@ -42,7 +42,7 @@ func New(client rueidis.Client, service string, opts ...Option) *Console {
 	if s.set.log == nil {
 		s.set.log = slog.Default()
 	}
-	if s.inspector, s.err = scan.NewInspector(client, service, s.set.inspector); s.err == nil {
+	if _, s.err = scan.NewInspector(client, service, s.set.inspector); s.err == nil {
 		if i := s.set.interval; i < MinInterval || i > MaxInterval {
 			s.err = fmt.Errorf("%w: WithInterval is %v, must be from %v to %v; leave it out for %v", api.ErrInvalidConfig, i, MinInterval, MaxInterval, DefaultInterval)
 		}

@@ -28,7 +28,7 @@ func delayedPage(s *site, r *http.Request) (*view, error) {
 	data := &delayedView{Filter: f}
 	ctx, done := s.bounded(r)
 	defer done()
-	rows, next, err := s.inspector.DelayedPage(ctx, sel, cursor, 0)
+	rows, next, err := s.inspect().DelayedPage(ctx, sel, cursor, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -119,7 +119,7 @@ func processPage(s *site, r *http.Request) (*view, error) {
 		ctx, done := s.bounded(r)
 		defer done()
 		var next string
-		if p.Holdings, next, err = s.inspector.HoldingsPage(ctx, p.Consumer, cursor, 0); err != nil {
+		if p.Holdings, next, err = s.inspect().HoldingsPage(ctx, p.Consumer, cursor, 0); err != nil {
 			return nil, err
 		}
 		if next != "" {

@@ -49,6 +49,14 @@ func newHarness(t testing.TB, partitions int) *harness {
 	return h
 }
 
+// layoutOf is that of the service with another number of partitions.
+func (h *harness) layoutOf(partitions int) *cluster.Layout {
+	h.t.Helper()
+	layout, err := cluster.NewLayout("shop", partitions)
+	require.NoError(h.t, err)
+	return layout
+}
+
 // console returns a console that is closed with the test.
 func (h *harness) console(opts ...Option) *Console {
 	h.t.Helper()

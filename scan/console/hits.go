@@ -26,12 +26,12 @@ func (s *site) hits(ctx context.Context, a Action) (string, error) {
 	case ActionSendBack, ActionDrop:
 		noun = "dead letter"
 		page = func(cursor string) (int, string, error) {
-			some, next, err := s.inspector.LettersPage(ctx, a.Selection, cursor, 200)
+			some, next, err := s.inspect().LettersPage(ctx, a.Selection, cursor, 200)
 			return len(some), next, err
 		}
 	default:
 		page = func(cursor string) (int, string, error) {
-			some, next, err := s.inspector.DelayedPage(ctx, a.Selection, cursor, 200)
+			some, next, err := s.inspect().DelayedPage(ctx, a.Selection, cursor, 200)
 			return len(some), next, err
 		}
 	}
@@ -53,7 +53,7 @@ func (s *site) hits(ctx context.Context, a Action) (string, error) {
 
 func (s *site) countStranded(ctx context.Context, sel scan.Selection) (string, error) {
 	n := 0
-	for _, err := range s.inspector.Stranded(ctx, sel) {
+	for _, err := range s.inspect().Stranded(ctx, sel) {
 		if err != nil {
 			return "", err
 		}

@@ -40,7 +40,7 @@ func lettersPage(s *site, r *http.Request) (*view, error) {
 	data := &lettersView{Filter: f, Classes: classes}
 	ctx, done := s.bounded(r)
 	defer done()
-	rows, next, err := s.inspector.LettersPage(ctx, sel, cursor, 0)
+	rows, next, err := s.inspect().LettersPage(ctx, sel, cursor, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func letterPage(s *site, r *http.Request) (*view, error) {
 	}
 	ctx, done := s.bounded(r)
 	defer done()
-	found, _, err := s.inspector.LettersPage(ctx, scan.Selection{Partitions: []int{p}, ID: id}, "", 1)
+	found, _, err := s.inspect().LettersPage(ctx, scan.Selection{Partitions: []int{p}, ID: id}, "", 1)
 	if err != nil {
 		return nil, err
 	}

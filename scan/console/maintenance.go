@@ -40,7 +40,7 @@ func maintenancePage(s *site, r *http.Request) (*view, error) {
 	m.Looked = true
 	ctx, done := s.bounded(r)
 	defer done()
-	for one, err := range s.inspector.Stranded(ctx, scan.Selection{}) {
+	for one, err := range s.inspect().Stranded(ctx, scan.Selection{}) {
 		if err != nil {
 			return nil, err
 		}

@@ -48,7 +48,7 @@ func movesPage(s *site, r *http.Request) (*view, error) {
 	}
 	ctx, done := s.bounded(r)
 	defer done()
-	t, err := s.inspector.Turnover(ctx, window)
+	t, err := s.inspect().Turnover(ctx, window)
 	if err != nil {
 		return nil, err
 	}

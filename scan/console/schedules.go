@@ -70,7 +70,7 @@ func schedulePage(s *site, r *http.Request) (*view, error) {
 
 // countSchedules returns how many schedules the service has, -1 if that cannot be read.
 func (s *site) countSchedules(ctx context.Context) (n int) {
-	partitions, err := s.inspector.Partitions(ctx)
+	partitions, err := s.inspect().Partitions(ctx)
 	if err != nil {
 		return -1
 	}

@@ -13,15 +13,24 @@ import (
 
 // site is what every page needs.
 type site struct {
-	service   string
-	client    rueidis.Client
-	set       settings
-	inspector *scan.Inspector // for what a page reads by itself
-	sampler   *sampler
-	cross     *http.CrossOriginProtection
-	ended     context.Context
-	end       context.CancelFunc
-	err       error // the options are wrong
+	service string
+	client  rueidis.Client
+	set     settings
+	sampler *sampler
+	cross   *http.CrossOriginProtection
+	ended   context.Context
+	end     context.CancelFunc
+	err     error // the options are wrong
+}
+
+// inspect returns an inspector for what one request does. One that was kept would go on with the number of partitions that the service
+// had when it was first asked for.
+func (s *site) inspect() *scan.Inspector {
+	i, err := scan.NewInspector(s.client, s.service, s.set.inspector)
+	if err != nil {
+		panic(err) // New has made one like this, or each page says why not
+	}
+	return i
 }
 
 // view is a page that is to be shown.

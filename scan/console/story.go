@@ -25,7 +25,7 @@ func streamPage(s *site, r *http.Request) (*view, error) {
 	v.title = "Stream " + short(data.Name)
 	ctx, done := s.bounded(r)
 	defer done()
-	story, err := s.inspector.Story(ctx, data.Name)
+	story, err := s.inspect().Story(ctx, data.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -126,13 +126,12 @@ func (e *env) pages(o *serving, client rueidis.Client, cmd *cli.Command) (*serve
 	config := scan.InspectorConfig{Timeout: cmd.Duration("timeout"), Partitions: cmd.Int("partitions")}
 	p := &servedPages{names: o.services, at: make(map[string]*console.Console), log: slog.New(slog.NewTextHandler(e.errs, nil)), local: o.loopback && o.header == ""}
 	for _, name := range o.services {
-		inspector, err := scan.NewInspector(client, name, config)
-		if err != nil {
+		if _, err := scan.NewInspector(client, name, config); err != nil {
 			return nil, usage("%w", err)
 		}
 		opts := []console.Option{
 			console.WithInspector(config), console.WithLogger(p.log), console.WithPositions(feed.HandledUpTo),
-			console.WithSchedules(&servedSchedules{client: client, service: name, inspector: inspector, log: p.log}),
+			console.WithSchedules(&servedSchedules{client: client, service: name, config: config, log: p.log}),
 		}
 		if o.actions {
 			opts = append(opts, console.WithActions(o.who()))

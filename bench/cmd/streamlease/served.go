@@ -89,14 +89,18 @@ func (p *servedPages) index(w http.ResponseWriter, r *http.Request) {
 
 // servedSchedules are the schedules of a service that may come into being, or get another number of partitions, while they are served.
 type servedSchedules struct {
-	client    rueidis.Client
-	service   string
-	inspector *scan.Inspector
-	log       *slog.Logger
+	client  rueidis.Client
+	service string
+	config  scan.InspectorConfig
+	log     *slog.Logger
 }
 
 func (s *servedSchedules) view(ctx context.Context) (console.Schedules, error) {
-	n, err := s.inspector.Partitions(ctx)
+	inspector, err := scan.NewInspector(s.client, s.service, s.config) // one that is kept keeps their number
+	if err != nil {
+		return nil, err
+	}
+	n, err := inspector.Partitions(ctx)
 	if err != nil {
 		return nil, err
 	}
