@@ -19,39 +19,20 @@ var classes = []struct{ Class, Means string }{
 
 // lettersView is what the page of dead letters shows.
 type lettersView struct {
-	Filter  filter
-	Rows    []scan.DeadLetter
-	Next    string // link
-	First   string // link; empty: this is the first page
+	letterList
 	Classes any
 }
 
+// letterList has a name without parameters: templates find what is in it under lettersView.
+type letterList = listing[scan.DeadLetter]
+
 // lettersPage lists dead letters, newest first.
 func lettersPage(s *site, r *http.Request) (*view, error) {
-	q := r.URL.Query()
-	cursor, err := cursorOf(q)
+	found, err := list(s, r, "letters", (*scan.Inspector).LettersPage)
 	if err != nil {
 		return nil, err
 	}
-	f, sel, err := filterOf(q)
-	if err != nil {
-		return nil, err
-	}
-	data := &lettersView{Filter: f, Classes: classes}
-	ctx, done := s.bounded(r)
-	defer done()
-	rows, next, err := s.inspect().LettersPage(ctx, sel, cursor, 0)
-	if err != nil {
-		return nil, err
-	}
-	data.Rows = rows
-	if next != "" {
-		data.Next = f.link("letters", next)
-	}
-	if cursor != "" {
-		data.First = f.link("letters", "")
-	}
-	return &view{template: "letters", title: "Dead letters", here: "letters", data: data}, nil
+	return &view{template: "letters", title: "Dead letters", here: "letters", data: &lettersView{found, classes}}, nil
 }
 
 // letterPage shows one dead letter.
