@@ -79,7 +79,7 @@ func TestStoryIsCut(t *testing.T) {
 	require.Len(t, s.Unread, 4, s.Unread)
 }
 
-// Names, values and entries of any kind are told, and each text is cut and printable.
+// Names, values and entries of any kind are in the story, and each text is cut and printable.
 func TestStoryOfHostileNames(t *testing.T) {
 	f := newFleet(t, 1)
 	k := f.layout.Keys(0)
@@ -114,7 +114,7 @@ func TestStoryOfHostileNames(t *testing.T) {
 	}
 }
 
-// Each key of another type is an error that says which, and the rest is told.
+// Each key of another type is an error that says which, and the rest of the story is there.
 func TestStoryOfWhatCannotBeRead(t *testing.T) {
 	f := newFleet(t, 1)
 	fresh := func() {

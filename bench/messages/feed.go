@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/streamlease/streamlease/bench/bar"
 	"github.com/streamlease/streamlease/bench/load"
 	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/target"
@@ -62,7 +63,7 @@ type Result struct {
 type bench struct {
 	o      Options
 	report *report.Report
-	steps  *report.Steps
+	steps  *bar.Bar
 	result Result
 	refuse map[int]string // why a server that is not ours takes no connection for each of so many streams
 }

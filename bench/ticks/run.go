@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/streamlease/streamlease/bench/bar"
 	"github.com/streamlease/streamlease/bench/report"
 )
 
@@ -61,7 +62,7 @@ type Result struct {
 type bench struct {
 	o      Options
 	report *report.Report
-	steps  *report.Steps
+	steps  *bar.Bar
 	result Result
 }
 

@@ -21,7 +21,7 @@ type selector struct {
 
 type matcher struct{ label, op, value string }
 
-// expression is what is read out of one in PromQL: not its meaning, just the names in it. promtool says whether it is right.
+// expression is what is read out of one in PromQL: not its meaning, just the names in it. promtool checks the rest.
 type expression struct {
 	selectors []selector
 	grouped   [][]string // the labels after each by, without, on and ignoring

@@ -115,7 +115,7 @@ func TestAlertsAreComplete(t *testing.T) {
 				require.True(t, keeps(t, r.Expr, label[1]), "%s: its expression has no label %s", r.Alert, label[1])
 			}
 		}
-		// A process is told by its pod or its address.
+		// A process is named by its pod or its address.
 		require.Equal(t, strings.Contains(r.Annotations["description"], "$labels.pod"), keeps(t, r.Expr, "pod"), r.Alert)
 	}
 }

@@ -111,15 +111,15 @@ func histogram(t *scan.Turnover) (lines []string) {
 	width := len(number(most))
 	for k := first; k < last; k++ {
 		n := t.Steps[k]
-		lines = append(lines, strings.TrimRight(fmt.Sprintf("%s  %*s  %s", local(begin.Add(time.Duration(k)*t.Step), t.At), width, number(n), bar(n, most)), " "))
+		lines = append(lines, strings.TrimRight(fmt.Sprintf("%s  %*s  %s", local(begin.Add(time.Duration(k)*t.Step), t.At), width, number(n), histogramBar(n, most)), " "))
 	}
 	return lines
 }
 
 func positive(n int) bool { return n > 0 }
 
-// bar is a bar of eighths of characters. What is not 0 has at least one.
-func bar(n, most int) string {
+// histogramBar is a bar of eighths of characters. What is not 0 has at least one.
+func histogramBar(n, most int) string {
 	if n <= 0 {
 		return ""
 	}

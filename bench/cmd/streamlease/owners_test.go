@@ -128,7 +128,7 @@ func TestHistogram(t *testing.T) {
 	require.Equal(t, []string{"02:56:00      1  ▏", "02:57:00      0", "02:58:00  2,000  " + strings.Repeat("█", widestBar)}, histogram(&moved))
 	moved.Steps = []int{0}
 	require.Empty(t, histogram(&moved))
-	require.Equal(t, "█████▌", bar(11, 100))
+	require.Equal(t, "█████▌", histogramBar(11, 100))
 }
 
 func TestLagOfStreams(t *testing.T) {

@@ -69,7 +69,7 @@ func notBefore(c *cli.Command, now time.Time) (time.Time, error) {
 	return t, nil
 }
 
-// latestYears is how far ahead an announcement may be put off.
+// latestYears is for how long an announcement may be delayed.
 const latestYears = 10
 
 // publishOutcome is what was announced, in JSON.

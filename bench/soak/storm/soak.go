@@ -11,6 +11,7 @@ import (
 	"github.com/redis/rueidis"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/streamlease/streamlease/bench/bar"
 	"github.com/streamlease/streamlease/bench/measure"
 	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/cluster"
@@ -125,7 +126,7 @@ func (s *Soak) run(ctx context.Context, w Work, r *report.Report) (result Result
 }
 
 // strike has troubles strike while the work goes on.
-func (s *Soak) strike(ctx context.Context, w Work, steps *report.Steps) error {
+func (s *Soak) strike(ctx context.Context, w Work, steps *bar.Bar) error {
 	until, end := context.WithTimeout(ctx, s.options.For)
 	defer end()
 	g, until := errgroup.WithContext(until)

@@ -1,0 +1,2 @@
+// Package bar draws a progress bar on a terminal.
+package bar
