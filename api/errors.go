@@ -90,7 +90,7 @@ var (
 	// ErrNoCheckpoints: checkpoints cannot be stored, since Redis refuses the
 	// commands that they need or holds a key of another type in their place;
 	// the message says which. Streams are owned as ever. Grant the commands
-	// listed in docs/ACL.md, or delete the key.
+	// listed in docs/acl.md, or delete the key.
 	ErrNoCheckpoints = errors.New("streamlease: no checkpoints")
 )
 

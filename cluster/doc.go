@@ -27,7 +27,7 @@
 //   - [Partition], [DefaultPartitions] and [MaxPartitions], for producers and
 //     for those who plan a service;
 //   - [Spread], [SpreadOf], [SuggestPartitions], [Owners], [EvenOwners] and
-//     [GoodSpread], which docs/PARTITIONS.md describes and engine.Preflight
+//     [GoodSpread], which docs/partitions.md describes and engine.Preflight
 //     reports;
 //   - [MaxServiceName], [MaxConsumerID] and [MaxStreamName];
 //   - in package notice, Config with all that its fields take, which

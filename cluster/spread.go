@@ -67,7 +67,7 @@ func (s Spread) Busiest() float64 {
 }
 
 // GoodSpread is the greatest Spread.Busiest that SuggestPartitions accepts: a master with a quarter more load than its
-// fair share. Names are fixed and hashed, so an even spread takes many partitions (see docs/PARTITIONS.md), each of which
+// fair share. Names are fixed and hashed, so an even spread takes many partitions (see docs/partitions.md), each of which
 // costs every consumer a blocked read and a beat a second.
 const GoodSpread = 1.25
 

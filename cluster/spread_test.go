@@ -14,11 +14,11 @@ import (
 	"github.com/streamlease/streamlease/cluster"
 )
 
-var update = flag.Bool("update", false, "rewrite the table of docs/PARTITIONS.md")
+var update = flag.Bool("update", false, "rewrite the table of docs/partitions.md")
 
-const spreadDocument = "../docs/PARTITIONS.md"
+const spreadDocument = "../docs/partitions.md"
 
-// spreadTable returns the table of docs/PARTITIONS.md, for 200 services named "service-0" to "service-199".
+// spreadTable returns the table of docs/partitions.md, for 200 services named "service-0" to "service-199".
 func spreadTable(t *testing.T) string {
 	masters := []int{3, 6, 32}
 	var b strings.Builder

@@ -335,7 +335,7 @@ func (b *balancer) placed(n int) {
 // refused is called when Redis refuses the keys of the balance.
 func (b *balancer) refused(partition int, err error) {
 	b.log.Warn("the balance is off: Redis refuses its keys", 1, "partition", partition, "err", lease.Explain(err),
-		"remedy", "grant what docs/ACL.md lists, or turn it off in the whole fleet by WithBalance")
+		"remedy", "grant what docs/acl.md lists, or turn it off in the whole fleet by WithBalance")
 }
 
 // look returns what a shedder sees.

@@ -32,6 +32,6 @@
 // file of the part declares. Only the files that make, start and stop the parts know Engine, and those of its public methods.
 // What several packages can hold by themselves is below internal.
 //
-// docs/ARCHITECTURE.md follows one announcement through all of it, function by function, and has the file map, the order of
+// docs/architecture.md follows one announcement through all of it, function by function, and has the file map, the order of
 // locks, and a list of what is not obvious.
 package engine

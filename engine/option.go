@@ -173,7 +173,7 @@ func WithWorkers(n int) Option {
 
 // WithMaxStreams limits how many streams this process holds, if its share is greater than that; at the limit it stops reading, and the
 // others share the rest. Set
-// it to what you measured (docs/SIZING.md): without a limit, a process stops only when its renewals are late (IntakeStopped).
+// it to what you measured (docs/sizing.md): without a limit, a process stops only when its renewals are late (IntakeStopped).
 // SetMaxStreams changes it while the engine runs. Default and zero: no limit. NoStreams, or negative: none, so the process
 // only stands by.
 func WithMaxStreams(n int) Option {
@@ -182,7 +182,7 @@ func WithMaxStreams(n int) Option {
 
 // WithBalance sets how the streams of a service are spread over its processes. By default each holds its share, without any setting: it
 // reads no more announcements than it has room for, and what is held too much is handed back slowly, to those who have too little. The
-// owner of such a stream gets api.Releasing with api.ErrRebalanced. docs/BALANCE.md says how shares are computed, and when streams
+// owner of such a stream gets api.Releasing with api.ErrRebalanced. docs/balance.md says how shares are computed, and when streams
 // move. Zero fields get their defaults.
 func WithBalance(b balance.Config) Option {
 	return option(func(c *config) { c.balance = b })
@@ -364,7 +364,7 @@ func WithNotBefore(t time.Time) PublishOption {
 // message first, wait for the answer, and announce then.
 //
 // Publish returns the entry that stands for the stream: the new one, or the one announced before; "" without an error if the stream
-// is owned. Its user needs more rights (docs/ACL.md). WithNotBefore does not go with it: Publish fails with api.ErrInvalidConfig.
+// is owned. Its user needs more rights (docs/acl.md). WithNotBefore does not go with it: Publish fails with api.ErrInvalidConfig.
 func OnlyIfUnowned() PublishOption {
 	return publishOption(func(a *api.Announcement) { a.OnlyIfUnowned = true })
 }

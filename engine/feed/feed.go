@@ -93,7 +93,7 @@ func (f *Feed) Run(ctx context.Context) error {
 }
 
 // ErrTrackingRefused is returned by Run in Mode Tracking: servers refuse CLIENT TRACKING, or speak no RESP3. Grant the command (see
-// docs/ACL.md), have the client speak RESP3, or use Mode Auto. Preflight finds it before a feed runs.
+// docs/acl.md), have the client speak RESP3, or use Mode Auto. Preflight finds it before a feed runs.
 var ErrTrackingRefused = errors.New("feed: client tracking is refused")
 
 // tracksNot is the error of Run where tracking is refused. missing are all rights that are missing, "" if none are known to.

@@ -12,7 +12,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// granted are the rights of docs/ACL.md for an engine that reads all keys of a server.
+// granted are the rights of docs/acl.md for an engine that reads all keys of a server.
 var granted = []string{"ACL", "SETUSER", "chat", "reset", "on", ">secret", "resetchannels", "~*", "+ping", "+time", "+evalsha", "+eval", "+info",
 	"+cluster|slots", "+cluster|shards", "+client|unblock", "+xreadgroup", "+xadd", "+xack", "+xdel", "+xclaim", "+xpending", "+xrange", "+xlen",
 	"+xgroup|create", "+xgroup|createconsumer", "+xgroup|delconsumer", "+xinfo|consumers", "+xinfo|groups", "+pexpire", "+zadd", "+zrem",

@@ -30,7 +30,7 @@ type Sender struct {
 
 // NewSender makes a sender that announces with p, and adds messages with the client of p. It sends nothing yet.
 //
-// Its user needs the rights of a publisher that uses engine.OnlyIfUnowned (docs/ACL.md), and XADD on the data streams.
+// Its user needs the rights of a publisher that uses engine.OnlyIfUnowned (docs/acl.md), and XADD on the data streams.
 func NewSender(p *engine.Publisher) *Sender { return &Sender{publisher: p, client: p.Client()} }
 
 // Send adds a message to a stream, with an ID of the server's, which it returns, and then announces the stream unless it has an owner, or an

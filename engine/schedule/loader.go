@@ -11,7 +11,7 @@ import (
 	"github.com/streamlease/streamlease/engine/internal/sumlog"
 )
 
-// rowsAtATime is how many rows one call reads: see docs/SCHEDULES.md for what it costs.
+// rowsAtATime is how many rows one call reads: see docs/schedules.md for what it costs.
 const rowsAtATime = 256
 
 // Every row that is owned is read again within sweepRound, a part every sweepPause: signals are hints, and where the server refuses them

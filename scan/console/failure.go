@@ -38,12 +38,12 @@ func explain(err error) (what, do string) {
 	case errors.Is(err, api.ErrInvalidConfig):
 		return what, "Go back and correct it. If it is about the console's options, the program of this page has to be changed."
 	case errors.Is(err, api.ErrUnsupportedServer), errors.Is(err, api.ErrMissingRights):
-		return what, "Grant the user of this page what docs/ACL.md lists for inspectors, or use a server that is supported."
+		return what, "Grant the user of this page what docs/acl.md lists for inspectors, or use a server that is supported."
 	case errors.Is(err, context.DeadlineExceeded):
 		return what, "Redis did not answer in time. Look at its CPU, at SLOWLOG, and at the network between it and this program. Nothing that processes hold is affected by this page."
 	}
 	if _, ok := lease.Refusal(err); ok {
-		return what, "Redis refused. If rights are missing, docs/ACL.md lists what inspectors need."
+		return what, "Redis refused. If rights are missing, docs/acl.md lists what inspectors need."
 	}
 	return what, "Redis cannot be reached, or does not answer as it should. Look whether it runs, and whether this program reaches it. Load the page again; it needs nothing else."
 }

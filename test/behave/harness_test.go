@@ -92,7 +92,7 @@ func harnessOn(t testing.TB, b *backend, partitions int) *harness {
 	return h
 }
 
-// grant makes a user for the engines of this service, on every server, with the rights in docs/ACL.md.
+// grant makes a user for the engines of this service, on every server, with the rights in docs/acl.md.
 func (h *harness) grant(ctx context.Context) {
 	h.t.Helper()
 	rules := append([]string{"ACL", "SETUSER", h.service, "reset", "on", ">secret", "resetchannels"},

@@ -24,7 +24,7 @@ const (
 
 // What an engine does to leases and entries depends on the kind of servers in few places, so everything runs on the first kind,
 // and on each of the others only what that kind may change. The scripts of packages lease and scan have tests of their own on each
-// program, and the rights in docs/ACL.md have test/rights.
+// program, and the rights in docs/acl.md have test/rights.
 var (
 	// everywhere has each script, each way to receive notifications and the end of the servers: what a client that dials in
 	// another way, or another program that runs the scripts, may change.

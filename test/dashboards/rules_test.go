@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const runbook = "https://github.com/streamlease/streamlease/blob/main/docs/OPERATIONS.md#"
+const runbook = "https://github.com/streamlease/streamlease/blob/main/docs/operations.md#"
 
 type rule struct {
 	Record      string
@@ -153,11 +153,11 @@ func TestMetricsWorthAnAlertHaveOne(t *testing.T) {
 	}
 }
 
-// The table in docs/OPERATIONS.md has what the rules have, in their order, and each alert has a heading.
+// The table in docs/operations.md has what the rules have, in their order, and each alert has a heading.
 func TestAlertsAreInTheRunbook(t *testing.T) {
 	c := metrics(t)
 	alerts, recorded := rulesOf(t)
-	_, section, found := strings.Cut(read(t, "docs", "OPERATIONS.md"), "\n## Alerts\n")
+	_, section, found := strings.Cut(read(t, "docs", "operations.md"), "\n## Alerts\n")
 	require.True(t, found)
 	section, _, _ = strings.Cut(section, "\n## ")
 	table, texts, found := strings.Cut(section, "\n### What to do about alerts\n")

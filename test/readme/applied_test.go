@@ -32,7 +32,7 @@ func orders(a, b []applied) [][]applied {
 // TestMessagesAreAppliedOnceInEveryOrder runs the statement of the page on reading messages in SQLite: the first owner dies before its
 // position is stored, and its last statements arrive at any time.
 func TestMessagesAreAppliedOnceInEveryOrder(t *testing.T) {
-	source := block(t, "docs/MESSAGES.md", "go", "ON CONFLICT (id) DO UPDATE")
+	source := block(t, "docs/messages.md", "go", "ON CONFLICT (id) DO UPDATE")
 	statement := regexp.MustCompile("(?s)`\\s*(INSERT INTO account.*?)`").FindStringSubmatch(source)
 	require.NotNil(t, statement)
 	all := orders([]applied{{1, 1}, {1, 2}}, []applied{{2, 1}, {2, 2}, {2, 3}})

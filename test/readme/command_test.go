@@ -82,7 +82,7 @@ func TestEveryCommandWorks(t *testing.T) {
 	}
 	t.Log(typed)
 	for _, document := range []string{
-		"README.md", "docs/costs.md", "docs/SIZING.md", "docs/PARTITIONS.md", "docs/redis.md", "docs/kubernetes/README.md",
+		"README.md", "docs/costs.md", "docs/sizing.md", "docs/partitions.md", "docs/redis.md", "docs/kubernetes/README.md",
 	} {
 		require.Positive(t, typed[document], document)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const architecture = "docs/ARCHITECTURE.md"
+const architecture = "docs/architecture.md"
 
 // reference matches a file in a document, by its path in the repository: `lease/table.go`, `lease/rule_*_test.go`, and with
 // something that is declared in it: `engine/reader.go: reader.readOnce`, `lease/lua/parts/session.lua: put_on_record`.

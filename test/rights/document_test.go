@@ -15,9 +15,9 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
-var update = flag.Bool("update", false, "update the rules in docs/ACL.md")
+var update = flag.Bool("update", false, "update the rules in docs/acl.md")
 
-const document = "../../docs/ACL.md"
+const document = "../../docs/acl.md"
 
 // needs are the needs of an engine.
 var needs = []preflight.Need{preflight.Always, preflight.ToSettle, preflight.ToStop, preflight.ToSignal, preflight.ToCheckpoint, preflight.ToBalance,

@@ -20,7 +20,7 @@ import (
 	"github.com/streamlease/streamlease/test/servers"
 )
 
-// The blocks of docs/ACL.md, in order.
+// The blocks of docs/acl.md, in order.
 const (
 	engineBlock = iota
 	engineOfPartitions
@@ -40,7 +40,7 @@ const (
 	schedulerBlock
 )
 
-// page is what docs/ACL.md says.
+// page is what docs/acl.md says.
 type page struct {
 	blocks [][]string // the commands
 	logged []string   // what ACL LOG shows all the same, as it shows it

@@ -37,7 +37,7 @@ var stable = map[string][]string{
 
 	"cluster": {
 		"Config", "Config.Validate", "Config.WithDefaults",
-		"Spread", "Spread.*", "SpreadOf", "SuggestPartitions", "Owners", "EvenOwners", // docs/PARTITIONS.md, preflight.Report
+		"Spread", "Spread.*", "SpreadOf", "SuggestPartitions", "Owners", "EvenOwners", // docs/partitions.md, preflight.Report
 		"Layout", "NewLayout", // preflight.Terms
 	},
 	"cluster/breaker": {

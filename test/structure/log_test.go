@@ -47,7 +47,7 @@ func TestLogLinesHaveConstantMessagesAndKeysOfOneWord(t *testing.T) {
 
 // What a line means and what to do about it is looked up by its message.
 func TestEveryWarningIsInTheTableOfLogLines(t *testing.T) {
-	document, err := os.ReadFile("../../docs/OPERATIONS.md")
+	document, err := os.ReadFile("../../docs/operations.md")
 	require.NoError(t, err)
 	_, table, found := strings.Cut(string(document), "\n## By log line\n")
 	require.True(t, found)
@@ -65,11 +65,11 @@ func TestEveryWarningIsInTheTableOfLogLines(t *testing.T) {
 		}
 		if message, ok := text(p, call.Args[at[0]]); ok {
 			written[message] = true
-			require.True(t, documented[message], "%s: to be added to docs/OPERATIONS.md: %q", p.Fset.Position(call.Pos()), message)
+			require.True(t, documented[message], "%s: to be added to docs/operations.md: %q", p.Fset.Position(call.Pos()), message)
 		}
 	})
 	for message := range documented {
-		require.True(t, written[message], "docs/OPERATIONS.md has a line that nothing writes: %q", message)
+		require.True(t, written[message], "docs/operations.md has a line that nothing writes: %q", message)
 	}
 }
 
