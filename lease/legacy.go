@@ -14,8 +14,9 @@ const LegacyPrefix = "redis-consumer-"
 // one for each of its entries.
 const legacyLooked = 32
 
-// legacySeparators may stand between the data stream and the entry ID in the name of a legacy lock.
-var legacySeparators = []string{":", "-", "_", "/", "|", "#", ".", ""}
+// legacySeparators may stand between the data stream and the entry ID in the name of a legacy lock. The first one is what that
+// library has written since its v0.3.3, in so many letters; ":" is what it wrote before. The others are those of copies of it.
+var legacySeparators = []string{"<MUTEX_KEY_SEP>", ":", "-", "_", "/", "|", "#", ".", ""}
 
 var (
 	scriptLegacy = embedded("legacy")
