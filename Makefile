@@ -6,11 +6,15 @@ GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.5.0
 
-# The module of the library, and that of what measures it.
-MODULES := . bench
-
 # The module of an example. Its database takes minutes to compile and to vet: its tests are a target of their own.
 EXAMPLE := engine/schedule/uptime
+
+# The modules beside that of the library, but for the example: each is what it is for, and what nobody else shall have to require.
+NESTED := $(filter-out $(EXAMPLE),$(patsubst ./%/go.mod,%,$(sort $(shell find . -mindepth 2 -name go.mod -not -path './bin/*'))))
+MODULES := . $(NESTED)
+
+# The library is tested with the versions that it requires itself, as whoever embeds it gets them, and not with those of the workspace.
+ALONE := GOWORK=off
 
 # Packages start servers of their own, and many wait for them more than they compute: three at a time keep two cores busy, and
 # deadlines far.
@@ -38,7 +42,7 @@ LONGEST := ./test/behave ./test/faults ./engine ./test/recovery ./scan ./test/cl
 FUZZ_TIME := 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help deps servers promtool browser demo fleet uptime test test-uptime race lint fmt vet staticcheck vuln weight fuzz bench
+.PHONY: help deps servers promtool browser demo fleet uptime test test-uptime race lint fmt tidy vet staticcheck vuln weight fuzz bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,13 +89,14 @@ uptime: deps ## Watch 1,000 sites with an example of schedules on a private serv
 	@bin/uptime-demo $(UPTIME_FLAGS)
 
 test: deps try-servers ## Run all tests, but for those of the example
-	@$(GO) test $(RACE_BUILD) $(TEST_FLAGS) $(TEST_VET) $(LONGEST) ./... </dev/null
+	@$(ALONE) $(GO) test $(RACE_BUILD) $(TEST_FLAGS) $(TEST_VET) $(LONGEST) ./... </dev/null
+	@for m in $(filter-out bench,$(NESTED)); do $(GO) test -C $$m $(RACE_BUILD) $(TEST_FLAGS) $(TEST_VET) ./... </dev/null || exit 1; done
 	@$(GO) test -C bench $(BENCH_RACE) $(TEST_FLAGS) $(TEST_VET) ./... </dev/null
 
 # What fails to compile here fails the tests, too.
 .PHONY: compile-tests
 compile-tests:
-	@$(GO) list $(RACE_BUILD) -test -export ./... >/dev/null 2>&1 || true
+	@$(ALONE) $(GO) list $(RACE_BUILD) -test -export ./... >/dev/null 2>&1 || true
 
 test-uptime: deps ## Run the tests of the example
 	@$(GO) test -C $(EXAMPLE) $(RACE) $(TEST_FLAGS) ./... </dev/null
@@ -99,10 +104,17 @@ test-uptime: deps ## Run the tests of the example
 race: ## Run all tests under the race detector
 	@$(MAKE) --no-print-directory test RACE=-race BENCH_RACE=-race
 
-lint: fmt vet staticcheck vuln ## Check formatting and run the static checks
+lint: fmt tidied vet staticcheck vuln ## Check formatting and run the static checks
 
 fmt: ## Check that everything is formatted
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted (gofmt -w):"; echo "$$files"; exit 1; fi
+
+tidy: ## Bring go.mod and go.sum of all modules up to date
+	@.ci/tidy
+
+.PHONY: tidied
+tidied:
+	@.ci/tidy -diff
 
 vet: ## Run go vet
 	@for m in $(MODULES); do echo "go vet, $$m"; $(GO) vet -C $$m ./... || exit 1; done

@@ -40,7 +40,7 @@ func TestEmbeddersLinkWhatIsListed(t *testing.T) {
 	list := func(args ...string) []string {
 		cmd := exec.Command("go", append([]string{"list"}, args...)...)
 		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64") // the list depends on it
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "GOWORK=off") // the list depends on it
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
 		require.NoError(t, err)
