@@ -59,6 +59,9 @@ const (
 	MinReadMemory = 2 * lease.MaxCallWeight
 )
 
+// maxMiddleware is the most that WithMiddleware takes.
+const maxMiddleware = 1000
+
 const (
 	beatsPerSession = 5
 	renewalsPerTTL  = 3
@@ -111,6 +114,7 @@ type config struct {
 	registerer    prometheus.Registerer // nil: metrics are counted and not registered
 	logger        *slog.Logger
 	events        api.EventFunc
+	middleware    []func(api.Handler) api.Handler
 
 	// Derived from the above.
 
@@ -342,6 +346,9 @@ func (c *config) checkParts() error {
 	if err := c.notices.Validate(); err != nil {
 		return invalid("WithMaintenance: %w", err)
 	}
+	if err := c.checkMiddleware(); err != nil {
+		return err
+	}
 	if c.dial != nil && len(c.dial.InitAddress) == 0 {
 		return invalid("WithDial: InitAddress is empty; give it the address of a server, or leave WithDial out")
 	}
@@ -382,6 +389,19 @@ func (c *config) checkTimeout() error {
 	if trust := c.leaseTTL - c.leaseMargin; c.interval+c.timeout >= trust {
 		return invalid("WithPipeline: Timeout: a renewal every %v + a timeout of %v must be below the lease TTL - its margin, %v - %v = %v;"+
 			" use a Timeout below %v, or a longer WithLeaseTTL", c.interval, c.timeout, c.leaseTTL, c.leaseMargin, trust, trust-c.interval)
+	}
+	return nil
+}
+
+// checkMiddleware checks what WithMiddleware was given.
+func (c *config) checkMiddleware() error {
+	if n := len(c.middleware); n > maxMiddleware {
+		return invalid("WithMiddleware: %d are above %d; use fewer", n, maxMiddleware)
+	}
+	for i, m := range c.middleware {
+		if m == nil {
+			return invalid("WithMiddleware: %d of %d is nil; leave it out", i+1, len(c.middleware))
+		}
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func TestConfigZeroMeansDefault(t *testing.T) {
 		WithWheel(wheel.Config{}), WithPipeline(lease.Pipeline{}), WithWorkers(0), WithMaxStreams(0), WithReadBatch(0),
 		WithMaxParked(0), WithReadMemory(0), WithLimits(Limits{}), WithRecovery(scan.Config{}), WithCluster(cluster.Config{}),
 		WithBreaker(breaker.Config{}), WithLockFile(""), WithMaintenance(notice.Config{}), WithRenewalClient(nil), WithDial(rueidis.ClientOption{}),
-		WithRegisterer(nil), WithLogger(nil), WithEvents(nil), WithBalance(balance.Config{}), WithWeight(0))
+		WithRegisterer(nil), WithLogger(nil), WithEvents(nil), WithBalance(balance.Config{}), WithWeight(0), WithMiddleware())
 	none.events, zero.events = nil, nil // functions are not comparable
 	require.Equal(t, none, zero)
 }
@@ -112,9 +112,11 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 		WithDial(rueidis.ClientOption{InitAddress: []string{"a:1"}}),
 		WithExpired(), WithKeyspaceEvents(), WithSettle(false), WithForeignConsumers(),
 		WithRegisterer(registry), WithLogger(logger),
-		WithEvents(func(api.Event) { reported++ }))
+		WithEvents(func(api.Event) { reported++ }),
+		WithMiddleware(func(h api.Handler) api.Handler { return h }))
 	require.Equal(t, "worker:7.a_b-c", c.consumerID, "the last one wins")
 	require.Equal(t, "/run/orders.lock", c.lockFile)
+	require.Len(t, c.middleware, 1)
 	require.Equal(t, 12, c.partitions)
 	require.Equal(t, time.Minute, c.leaseTTL)
 	require.Equal(t, 15*time.Second, c.sessionTTL)

@@ -345,6 +345,26 @@ func WithEvents(f api.EventFunc) Option {
 	return option(func(c *config) { c.events = f })
 }
 
+// WithMiddleware wraps the handler of notifications, for what concerns all of them alike: traces, logs, times, limits. Each function gets a
+// handler and returns the one that is called in its place, which calls it or not. The first one is outermost. They are called once,
+// when the engine is started.
+//
+// What a wrapped handler gets and returns is what the engine gives and gets: the context of a notification (api.Handler says when it
+// ends), and the error, where one for api.Added fails the lease. A middleware may change both. A panic in one counts as a panic of the
+// handler. It is called by all workers at once, and time that it takes is the worker's. It gets notifications only; it is not called
+// when a lease is renewed. context.AfterFunc with the lease's context is how it learns of the end of a lease, whoever ends it (see
+// api.Lease).
+//
+// Run calls it with every notification, api.Terminated included. RunEach calls it with api.Added only, around the function, whose result
+// counts as RunEach says. Start has no handler and RunLayer has a layer: both fail with api.ErrInvalidConfig if there is middleware.
+// Call it yourself around what receives from the channel of Start; engine/feed and engine/schedule have a Middleware of their own.
+//
+// Default and zero functions: none. At most 1,000. A nil function makes New fail, and one that returns nil makes Run and RunEach fail, before anything is
+// sent.
+func WithMiddleware(m ...func(api.Handler) api.Handler) Option {
+	return option(func(c *config) { c.middleware = m })
+}
+
 // WithNotBefore sets the earliest time at which the announced stream is handed out, by the clock of the Redis server, in whole
 // milliseconds. Default, the zero time and any time in the past: at once. A time more than ten years ahead, or between 1970 and
 // March 1973, makes Publish fail: it was meant in another unit. Where consumers are not busy, the stream comes up to 0.2 s after that

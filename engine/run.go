@@ -29,6 +29,10 @@ func (e *Engine) Run(ctx context.Context, h api.Handler) error {
 	if h == nil {
 		return invalid("the handler is nil")
 	}
+	h, err := e.cfg.wrapped(h)
+	if err != nil {
+		return err
+	}
 	if err := e.life.begin(); err != nil {
 		return err
 	}
@@ -46,6 +50,9 @@ func (e *Engine) Run(ctx context.Context, h api.Handler) error {
 // back when the time for handlers is over (see WithDrainTimeout), whatever the reason of its Releasing was. Outside of a drain, where
 // the reason is api.ErrRebalanced, nothing times out: the lease is valid and renewed until you end it or a drain begins.
 func (e *Engine) Start(ctx context.Context) (<-chan api.Notification, error) {
+	if err := e.cfg.noMiddleware("Start has no handler", "wrap what receives from the channel"); err != nil {
+		return nil, err
+	}
 	if err := e.life.begin(); err != nil {
 		return nil, err
 	}
@@ -93,6 +100,10 @@ func (e *Engine) RunEach(ctx context.Context, f func(context.Context, api.Lease)
 	if f == nil {
 		return invalid("the function is nil")
 	}
+	f, err := e.cfg.wrappedEach(f)
+	if err != nil {
+		return err
+	}
 	if err := e.life.begin(); err != nil {
 		return err
 	}
@@ -107,6 +118,9 @@ func (e *Engine) RunEach(ctx context.Context, f func(context.Context, api.Lease)
 func (e *Engine) RunLayer(ctx context.Context, y Layer) error {
 	if y == nil {
 		return invalid("the layer is nil")
+	}
+	if err := e.cfg.noMiddleware("a layer has no handler", "use the Middleware of feed.Config or schedule.Config"); err != nil {
+		return err
 	}
 	if err := e.life.begin(); err != nil {
 		return err

@@ -26,6 +26,7 @@ const (
 type calls struct {
 	user    func(Owned) (Task, error)
 	ends    ender
+	handler TaskFunc   // of every tick
 	over    func(*job) // a tick is over
 	times   *times
 	log     *sumlog.Logger
@@ -104,7 +105,6 @@ func (c *calls) stopTask(task Stopper, cause error, done func()) {
 // job is a tick on its way from the loop to a worker and back. It is one piece of memory, since there may be 10,000 a second.
 type job struct {
 	entry *entry // the worker uses its lease, partition and dropped
-	task  Task
 	tick  Tick
 
 	fired bool // it counts as done
@@ -112,7 +112,9 @@ type job struct {
 }
 
 func newJob(e *entry, b *ticking.Begin) *job {
-	return &job{entry: e, task: e.task, tick: newTick(e.lease, e.spec, b)}
+	j := &job{entry: e, tick: newTick(e.lease, e.spec, b)}
+	j.tick.task = e.task
+	return j
 }
 
 // tick has ticks handled.
@@ -134,7 +136,7 @@ func (c *calls) handle(j *job) {
 	}
 	c.figures.running.Add(1)
 	began, ctx := time.Now(), t.lease.Context()
-	c.call("Tick", func() error { return j.task.Tick(ctx, t) }, func(err error) {
+	c.call("Tick", func() error { return c.handler(ctx, t) }, func(err error) {
 		c.figures.running.Add(-1)
 		c.metrics.Observe(metrics.TickDuration, time.Since(began).Seconds())
 		c.metrics.Inc(metrics.Ticks.With(c.outcome(j, err)))

@@ -58,6 +58,10 @@ func newCore(p coreParts) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
+	handler, err := cfg.handler()
+	if err != nil {
+		return nil, err
+	}
 	w, err := wheel.New(wheel.Config{Tick: wheelTick}, 0)
 	if err != nil { // a bug: the configuration is a constant
 		return nil, err
@@ -71,7 +75,9 @@ func newCore(p coreParts) (*core, error) {
 	if k.metrics, err = metrics.NewSchedule(p.registerer, p.service, k.figures.gauges); err != nil {
 		return nil, err
 	}
-	k.calls = &calls{user: p.open, ends: p.ends, over: k.inbox.over, times: k.times, log: k.log, metrics: k.metrics, figures: k.figures}
+	k.calls = &calls{
+		user: p.open, ends: p.ends, handler: handler, over: k.inbox.over, times: k.times, log: k.log, metrics: k.metrics, figures: k.figures,
+	}
 	k.calls.start(cfg.Workers)
 	k.loader = &loader{
 		table: p.table, run: func(call func()) { k.calls.chores.Add(call) }, post: k.inbox.put, took: k.took, log: k.log, metrics: k.metrics,

@@ -34,6 +34,7 @@ type Tick struct {
 	Token api.Token
 
 	lease api.Lease
+	task  Task   // that handles it
 	state []byte // what Save was given
 	saved bool
 }
