@@ -32,6 +32,9 @@ func orders(a, b []applied) [][]applied {
 // TestMessagesAreAppliedOnceInEveryOrder runs the statement of the page on reading messages in SQLite: the first owner dies before its
 // position is stored, and its last statements arrive at any time.
 func TestMessagesAreAppliedOnceInEveryOrder(t *testing.T) {
+	if !have(t, "sqlite3") {
+		return
+	}
 	source := block(t, "docs/messages.md", "go", "ON CONFLICT (id) DO UPDATE")
 	statement := regexp.MustCompile("(?s)`\\s*(INSERT INTO account.*?)`").FindStringSubmatch(source)
 	require.NotNil(t, statement)

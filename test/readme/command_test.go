@@ -26,12 +26,13 @@ type reader struct {
 	client   rueidis.Client
 	programs string // folder of bench and streamlease, as built
 	folder   string // what documents call FILE or FOLDER
+	tried    map[string]error
 }
 
 func newReader(t *testing.T) *reader {
 	t.Helper()
 	server := servers.New(t)
-	r := &reader{server: server, client: server.Client(t), programs: t.TempDir(), folder: t.TempDir()}
+	r := &reader{server: server, client: server.Client(t), programs: t.TempDir(), folder: t.TempDir(), tried: make(map[string]error)}
 	for _, program := range []string{"bench", "streamlease"} {
 		build := exec.Command("go", "build", "-o", filepath.Join(r.programs, program), "./cmd/"+program)
 		build.Dir = filepath.Join(root, "bench")
@@ -62,6 +63,7 @@ var rules = map[string]func(r *reader, c command) error{
 	"docker":          (*reader).docker,
 	"kind":            (*reader).kind,
 	"helm":            (*reader).helm,
+	"ssh":             (*reader).ssh,
 }
 
 // statement matches what looks like a command and is one of Go.
@@ -110,14 +112,26 @@ var nearly = []string{
 	"go test ./nowhere", "go get github.com/streamlease/stream", "go fix ./...", "A=b",
 }
 
+// prompt matches what is typed in a session.
+var prompt = regexp.MustCompile(`(?m)^\$ (.*)$`)
+
 func commandsOf(t *testing.T, document string) (all []command) {
 	t.Helper()
 	blocks, rest := fences(document, read(t, document))
 	for _, b := range blocks {
-		if b.language != "sh" {
+		text := b.text
+		switch {
+		case strings.HasPrefix(b.comment, runBy):
+			continue
+		case b.language == "console":
+			text = strings.Join(prompt.FindAllString(text, -1), "\n")
+			text = prompt.ReplaceAllString(text, "$1")
+		case b.language == "redis":
+			text = regexp.MustCompile(`(?m)^([A-Z])`).ReplaceAllString(text, "redis-cli $1")
+		case b.language != "sh":
 			continue
 		}
-		commands, err := shell(b.text)
+		commands, err := shell(text)
 		require.NoError(t, err, b.where)
 		for _, c := range commands {
 			c.where = b.where
@@ -144,11 +158,21 @@ func commandsOf(t *testing.T, document string) (all []command) {
 	return all
 }
 
-// try runs or checks a command.
+// try runs or checks a command, once however often documents have it.
 func (r *reader) try(c command) error {
 	if len(c.words) == 0 {
 		return errors.New("there is no command")
 	}
+	key := fmt.Sprintf("%q %v", c.words, c.inline)
+	err, known := r.tried[key]
+	if !known {
+		err = r.tryFirst(c)
+		r.tried[key] = err
+	}
+	return err
+}
+
+func (r *reader) tryFirst(c command) error {
 	rule := rules[c.words[0]]
 	if rule == nil {
 		return fmt.Errorf("%s is none of the programs that this test knows: give it a rule", c.words[0])
@@ -232,6 +256,14 @@ func (r *reader) streamlease(c command) error {
 		return r.parse("streamlease", c.words[1:])
 	}
 	return r.run(r.folder, filepath.Join(r.programs, "streamlease"), append(slices.Clone(c.words[1:]), "-yes")...)
+}
+
+// ssh knows tunnels only.
+func (r *reader) ssh(c command) error {
+	if len(c.words) != 4 || c.words[1] != "-L" || !regexp.MustCompile(`^\d+:[\w.]+:\d+$`).MatchString(c.words[2]) || c.words[3] != "HOST" {
+		return errors.New("no rule for this form of ssh")
+	}
+	return nil
 }
 
 // cli sends what redis-cli would send. Its own subcommands are only checked to exist.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -215,11 +214,7 @@ func (s *sqlStore) value() int {
 
 // What the page says keeps every write that was confirmed, in SQL.
 func TestFencingInSQLLosesNoUpdate(t *testing.T) {
-	if _, err := exec.LookPath("sqlite3"); err != nil {
-		if os.Getenv(servers.EnvAllPrograms) != "" {
-			t.Fatalf("%v: install it with `apt-get install sqlite3`", err)
-		}
-		t.Logf("NOT RUN: %v: install it with `apt-get install sqlite3`", err)
+	if !have(t, "sqlite3") {
 		return
 	}
 	file := filepath.Join(t.TempDir(), "accounts")

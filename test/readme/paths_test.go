@@ -22,17 +22,6 @@ const architecture = "docs/architecture.md"
 // something that is declared in it: `engine/reader.go: reader.readOnce`, `lease/lua/parts/session.lua: put_on_record`.
 var reference = regexp.MustCompile("`([\\w.*/-]+\\.(?:go|lua|md|txt))(?:: ([\\w.]+))?`")
 
-func documents(t *testing.T) []string {
-	docs, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	require.NoError(t, err)
-	require.NotEmpty(t, docs)
-	names := []string{"README.md", "CONTRIBUTING.md", "SECURITY.md"}
-	for _, doc := range docs {
-		names = append(names, "docs/"+filepath.Base(doc))
-	}
-	return append(names, "docs/kubernetes/README.md")
-}
-
 func TestEveryNamedFileExists(t *testing.T) {
 	var missing []string
 	for _, document := range documents(t) {

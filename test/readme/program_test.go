@@ -69,6 +69,7 @@ func add(t *testing.T, client rueidis.Client, line string) (key, field, value st
 // TestFirstProgramRunsAsPrinted runs the first program twice, and writes to a stream as the README does: the second run goes on where
 // the first one stopped.
 func TestFirstProgramRunsAsPrinted(t *testing.T) {
+	t.Parallel()
 	server := servers.New(t)
 	client := server.Client(t)
 	source, commands := block(t, "README.md", "go", "feed.New("), block(t, "README.md", "sh", "lbs-input")
