@@ -24,6 +24,7 @@ var clockSource []byte
 const (
 	envClock  = "STREAMLEASE_CLOCK" // what clock.c reads
 	clockFile = "clock"
+	clockSize = 16 // bytes of the file
 )
 
 // clockEnv returns the environment in which a file in dir moves the clock of a server. It compiles a library for that, and creates
@@ -45,7 +46,7 @@ func clockEnv(ctx context.Context, dir string) ([]string, error) {
 	}
 	path := filepath.Join(dir, clockFile)
 	if _, err := os.Stat(path); err != nil {
-		if err := os.WriteFile(path, make([]byte, 8), 0o600); err != nil {
+		if err := os.WriteFile(path, make([]byte, clockSize), 0o600); err != nil {
 			return nil, fmt.Errorf("servers: %w", err)
 		}
 	}
@@ -54,7 +55,13 @@ func clockEnv(ctx context.Context, dir string) ([]string, error) {
 
 // SetClock sets how far the server's wall clock, by which keys expire, is ahead of the machine's, or behind it if negative. The
 // setting survives restarts. The server must have been started with [Options.OwnClock].
-func (s *Server) SetClock(ahead time.Duration) error {
+func (s *Server) SetClock(ahead time.Duration) error { return s.writeClock(ahead.Microseconds(), 0) }
+
+// FreezeClock has the server's wall clock stand still at a time after 1970, to the microsecond, until another call of it or of
+// SetClock. The setting survives restarts. The server must have been started with [Options.OwnClock].
+func (s *Server) FreezeClock(at time.Time) error { return s.writeClock(0, at.UnixMicro()) }
+
+func (s *Server) writeClock(ahead, still int64) error {
 	if !s.opts.OwnClock {
 		return fmt.Errorf("%w: it was started without OwnClock", ErrNoClock)
 	}
@@ -62,8 +69,9 @@ func (s *Server) SetClock(ahead time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("servers: %w", err)
 	}
-	// One write of eight bytes: a process that has mapped the file never sees half of it.
-	_, err = f.Write(binary.NativeEndian.AppendUint64(nil, uint64(ahead.Microseconds())))
+	// One write of two words: a process that has mapped the file never sees half of one.
+	words := binary.NativeEndian.AppendUint64(nil, uint64(ahead))
+	_, err = f.Write(binary.NativeEndian.AppendUint64(words, uint64(still)))
 	return errors.Join(err, f.Close())
 }
 

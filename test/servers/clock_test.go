@@ -41,8 +41,30 @@ func TestClockOfAServerIsMoved(t *testing.T) {
 	}
 }
 
+// TestClockOfAServerStandsStill: a key neither ages nor expires.
+func TestClockOfAServerStandsStill(t *testing.T) {
+	s := New(t, OwnClock())
+	c := s.Client(t)
+	at := time.Now().Add(time.Hour).Truncate(time.Millisecond)
+	now := func() string {
+		text, err := s.Call(t.Context(), "EVAL", "local t = redis.call('TIME') return t[1] * 1000 + t[2] / 1000", "0")
+		require.NoError(t, err)
+		return text
+	}
+	require.NoError(t, s.FreezeClock(at))
+	require.Equal(t, strconv.FormatInt(at.UnixMilli(), 10), now())
+	require.NoError(t, c.Do(t.Context(), c.B().Set().Key("k").Value("v").Px(time.Millisecond).Build()).Error())
+	require.Equal(t, strconv.FormatInt(at.UnixMilli(), 10), now())
+	require.Equal(t, "v", get(t, s, "k"))
+	require.NoError(t, s.FreezeClock(at.Add(2*time.Millisecond)))
+	require.Empty(t, get(t, s, "k"))
+	require.NoError(t, s.SetClock(0))
+	require.NotEqual(t, now(), strconv.FormatInt(at.UnixMilli(), 10))
+}
+
 func TestClockThatCannotBeMovedIsAnError(t *testing.T) {
 	require.ErrorIs(t, New(t).SetClock(time.Second), ErrNoClock)
+	require.ErrorIs(t, New(t).FreezeClock(time.Now()), ErrNoClock)
 
 	start := func() error {
 		s, err := Start(context.Background(), Options{OwnClock: true})
