@@ -56,8 +56,8 @@ func (p *pair) del(t require.TestingT, key string) {
 	require.NoError(t, err)
 }
 
-// do runs a command on both, compares what goes over the wire, and returns it.
-func (p *pair) do(t require.TestingT, resp3 bool, args ...string) string {
+// do runs a command on both, compares what goes over the wire, and returns the reply.
+func (p *pair) do(t require.TestingT, resp3 bool, args ...string) Reply {
 	w, version := p.resp2, 2
 	if resp3 {
 		w, version = p.resp3, 3
@@ -72,7 +72,7 @@ func (p *pair) do(t require.TestingT, resp3 bool, args ...string) string {
 	}
 	require.Equal(t, theirs, ours, "%q", args)
 	p.compared++
-	return ours
+	return reply
 }
 
 // unclear reports whether a server says something about a full millisecond that depends on what failed before.

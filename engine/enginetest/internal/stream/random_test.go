@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,33 +15,54 @@ import (
 // server says of the whole stream. Few keys, names and IDs meet often.
 func TestRandomHistories(t *testing.T) {
 	p := newPair(t)
+	// A step is drawn by a generator of its own: the library shrinks a failure by leaving steps out, those of seed zero. Its own
+	// numbers are mostly small, which would leave out much.
+	const steps = 60
+	bits := rapid.SliceOfN(rapid.Bool(), 20, 20)
 	rapid.Check(t, func(t *rapid.T) {
 		p.reset(t)
-		for range rapid.IntRange(1, 120).Draw(t, "steps") {
-			h := &history{t: t, now: p.now.UnixMilli()}
-			switch h.number("kind", 0, 39) {
-			case 0:
-				p.del(t, h.one("key", "a", "b"))
-			case 1:
-				p.clone(h.key())
-			case 2, 3, 4, 5, 6, 7:
-				p.wait(t, time.Duration(h.number("wait", -1, 4))*time.Millisecond)
-			case 8:
-				args := h.xadd()
-				for range h.number("burst", 1, 130) {
-					p.do(t, false, args...)
+		for range steps {
+			seed := uint64(0)
+			for _, bit := range bits.Draw(t, "step") {
+				seed *= 2
+				if bit {
+					seed++
 				}
-			default:
-				args := h.spoil(h.command())
-				p.do(t, h.some("resp3", 2), args...)
 			}
-			for _, key := range h.touched {
-				p.do(t, h.some("resp3", 2), "XINFO", "STREAM", key, "FULL", "COUNT", "0")
-				p.do(t, false, "XINFO", "STREAM", key)
+			if seed > 0 {
+				p.step(t, &history{rand.New(rand.NewPCG(seed, 0)), p, nil})
 			}
 		}
 	})
 	t.Logf("compared %d replies", p.compared)
+}
+
+func (p *pair) step(t *rapid.T, h *history) {
+	switch h.IntN(30) {
+	case 0:
+		if h.one(10) {
+			p.del(t, h.of("a", "b"))
+		}
+	case 1:
+		p.clone(h.key())
+	case 2, 3, 4, 5, 6, 7:
+		p.wait(t, time.Duration(h.IntN(6)-1)*time.Millisecond)
+	case 8:
+		args := h.xadd()
+		for range h.IntN(130) {
+			p.do(t, false, args...)
+		}
+	default:
+		args := h.spoil(h.command())
+		t.Logf("%q", args)
+		p.do(t, h.one(2), args...)
+	}
+	for _, key := range h.touched {
+		p.do(t, h.one(2), "XINFO", "STREAM", key)
+		if h.one(3) {
+			p.do(t, h.one(2), "XINFO", "STREAM", key, "FULL", "COUNT", "0")
+		}
+	}
 }
 
 // clone goes on with a copy of a stream, and ruins the original.
@@ -67,45 +89,64 @@ func (p *pair) clone(key string) {
 
 // history draws the next command.
 type history struct {
-	t       *rapid.T
-	now     int64
+	*rand.Rand
+	pair    *pair
 	touched []string
 }
 
-func (h *history) number(what string, from, to int64) int64 {
-	return rapid.Int64Range(from, to).Draw(h.t, what)
+func (h *history) now() int64 { return h.pair.now.UnixMilli() }
+
+// between returns a number, both ends included.
+func (h *history) between(from, to int) string { return strconv.Itoa(from + h.IntN(to-from+1)) }
+
+// near returns a time in milliseconds.
+func (h *history) near(before, after int) string {
+	return strconv.FormatInt(h.now()-int64(before)+int64(h.IntN(before+after+1)), 10)
 }
 
-// some is true once in so many times.
-func (h *history) some(what string, in int64) bool { return h.number(what, 0, in-1) == in-1 }
+// one is true once in so many times.
+func (h *history) one(in int) bool { return h.IntN(in) == 0 }
 
-func (h *history) one(what string, of ...string) string { return rapid.SampledFrom(of).Draw(h.t, what) }
+func (h *history) of(values ...string) string { return values[h.IntN(len(values))] }
 
 func (h *history) key() string {
-	key := h.one("key", "a", "a", "a", "a", "b", "b", "none", "text")
+	key := h.of("a", "a", "a", "a", "a", "a", "a", "b", "b", "b", "none", "text")
 	if !slices.Contains(h.touched, key) {
 		h.touched = append(h.touched, key)
 	}
 	return key
 }
 
-func (h *history) group() string    { return h.one("group", "g", "g", "g", "h", "nobody") }
-func (h *history) consumer() string { return h.one("consumer", "alice", "alice", "bob", "carol", "") }
+func (h *history) group() string {
+	return h.of("g", "g", "g", "g", "g", "g", "g", "h", "h", "nobody")
+}
 
+func (h *history) consumer() string { return h.of("alice", "alice", "bob", "carol", "") }
+
+// id returns an ID that was used, or one that may have been, or one in another form.
 func (h *history) id() string {
-	ms := strconv.FormatInt(max(0, h.now+h.number("ms", -6, 3)), 10)
-	switch h.number("form", 0, 9) {
+	switch h.IntN(16) {
 	case 0:
-		return ms
+		return h.near(6, 3)
 	case 1:
-		return h.one("extreme", "0", "0-0", "0-1", "18446744073709551615-18446744073709551615", "7-18446744073709551615")
-	default:
-		return ms + "-" + strconv.FormatInt(h.number("seq", 0, 4), 10)
+		return h.of("0", "0-0", "0-1", "18446744073709551615-18446744073709551615", "1007-18446744073709551615")
+	case 2, 3, 4, 5:
+		return h.near(6, 3) + "-" + h.between(0, 4)
 	}
+	s := h.pair.keys[h.of("a", "a", "b")]
+	if s == nil || len(s.nodes) == 0 {
+		return h.near(3, 0) + "-0"
+	}
+	if g := s.groups["g"]; g != nil && g.pending.size > 0 && h.one(2) {
+		c := *g.pending.chunks[h.IntN(len(g.pending.chunks))]
+		return c[h.IntN(len(c))].id.String()
+	}
+	n := s.nodes[h.IntN(len(s.nodes))]
+	return n.entries[h.IntN(len(n.entries))].id.String()
 }
 
 func (h *history) ids() []string {
-	ids := make([]string, h.number("ids", 1, 5))
+	ids := make([]string, 1+h.IntN(5))
 	for i := range ids {
 		ids[i] = h.id()
 	}
@@ -114,7 +155,7 @@ func (h *history) ids() []string {
 
 // bound is one end of an interval.
 func (h *history) bound(open string) string {
-	switch h.number("bound", 0, 3) {
+	switch h.IntN(4) {
 	case 0:
 		return h.id()
 	case 1:
@@ -124,11 +165,11 @@ func (h *history) bound(open string) string {
 	}
 }
 
-func (h *history) small(what string) string { return strconv.FormatInt(h.number(what, -1, 6), 10) }
+func (h *history) small() string { return h.between(-1, 6) }
 
 // maybe returns an option with its arguments half of the time.
 func (h *history) maybe(option string, args ...string) []string {
-	if h.some(option, 2) {
+	if h.one(2) {
 		return append([]string{option}, args...)
 	}
 	return nil
@@ -137,41 +178,41 @@ func (h *history) maybe(option string, args ...string) []string {
 var values = []string{"", "1", "-5000", "v", "00", "70000", "9223372036854775807", strings.Repeat("v", 70), strings.Repeat("w", 600), strings.Repeat("x", 1500)}
 
 func (h *history) fields() (fields []string) {
-	for range h.number("fields", 1, 3) {
-		fields = append(fields, h.one("name", "f", "f", "g", "12"), h.one("value", values...))
+	for range 1 + h.IntN(3) {
+		fields = append(fields, h.of("f", "f", "g", "12"), h.of(values...))
 	}
 	return fields
 }
 
 func (h *history) trim() []string {
-	args := []string{h.one("strategy", "MAXLEN", "maxlen", "MINID")}
-	if mark := h.one("mark", "", "=", "~", "~"); mark != "" {
+	args := []string{h.of("MAXLEN", "maxlen", "MINID")}
+	if mark := h.of("", "=", "~", "~"); mark != "" {
 		args = append(args, mark)
 	}
 	if args[0] == "MINID" {
 		args = append(args, h.id())
 	} else {
-		args = append(args, strconv.FormatInt(h.number("length", 0, 20), 10))
+		args = append(args, h.between(0, 20))
 	}
-	if h.some("limit", 3) {
-		args = append(args, "LIMIT", h.one("limit", "0", "3", "10", "200"))
+	if h.one(3) {
+		args = append(args, "LIMIT", h.of("0", "3", "10", "200"))
 	}
 	return args
 }
 
 func (h *history) xadd() []string {
 	args := []string{"XADD", h.key()}
-	if h.some("nomkstream", 8) {
+	if h.one(8) {
 		args = append(args, "NOMKSTREAM")
 	}
-	if h.some("trim", 6) {
+	if h.one(6) {
 		args = append(args, h.trim()...)
 	}
-	switch h.number("id", 0, 6) {
+	switch h.IntN(7) {
 	case 0:
 		args = append(args, h.id())
 	case 1:
-		args = append(args, strconv.FormatInt(max(0, h.now+h.number("ms", -2, 2)), 10)+"-*")
+		args = append(args, h.near(2, 2)+"-*")
 	default:
 		args = append(args, "*")
 	}
@@ -187,20 +228,20 @@ var junk = []string{
 
 // spoil changes a command now and then so that it is likely to be wrong.
 func (h *history) spoil(args []string) []string {
-	if !h.some("spoil", 12) {
+	if !h.one(12) {
 		return args
 	}
 	args = slices.Clone(args)
-	at := int(h.number("at", 1, int64(len(args)-1)))
-	switch h.number("how", 0, 4) {
+	at := 1 + h.IntN(len(args)-1)
+	switch h.IntN(5) {
 	case 0:
 		return args[:at]
 	case 1:
 		return slices.Delete(args, at, at+1)
 	case 2:
-		return slices.Insert(args, at, h.one("junk", junk...))
+		return slices.Insert(args, at, h.of(junk...))
 	default:
-		args[at] = h.one("junk", junk...)
+		args[at] = h.of(junk...)
 		return args
 	}
 }
@@ -208,23 +249,23 @@ func (h *history) spoil(args []string) []string {
 func concat(parts ...[]string) []string { return slices.Concat(parts...) }
 
 func (h *history) command() []string {
-	switch h.number("command", 0, 33) {
+	switch h.IntN(34) {
 	case 0, 1, 2, 3, 4, 5:
 		return h.xadd()
 	case 6:
 		return []string{"XLEN", h.key()}
 	case 7:
-		return concat([]string{"XRANGE", h.key(), h.bound("-"), h.bound("+")}, h.maybe("COUNT", h.small("count")))
+		return concat([]string{"XRANGE", h.key(), h.bound("-"), h.bound("+")}, h.maybe("COUNT", h.small()))
 	case 8:
-		return concat([]string{"XREVRANGE", h.key(), h.bound("+"), h.bound("-")}, h.maybe("COUNT", h.small("count")))
+		return concat([]string{"XREVRANGE", h.key(), h.bound("+"), h.bound("-")}, h.maybe("COUNT", h.small()))
 	case 9, 10, 11:
 		return concat([]string{"XDEL", h.key()}, h.ids())
 	case 12, 13:
 		return concat([]string{"XTRIM", h.key()}, h.trim())
 	case 14:
-		return concat([]string{"XREAD"}, h.maybe("COUNT", h.small("count")), h.block(), h.streams("$"))
+		return concat([]string{"XREAD"}, h.maybe("COUNT", h.small()), h.block(), h.streams("$"))
 	case 15, 16, 17, 18, 19:
-		return concat([]string{"XREADGROUP", "GROUP", h.group(), h.consumer()}, h.maybe("COUNT", h.small("count")),
+		return concat([]string{"XREADGROUP", "GROUP", h.group(), h.consumer()}, h.maybe("COUNT", h.small()),
 			h.noAck(), h.block(), h.streams(">"))
 	case 20, 21:
 		return concat([]string{"XACK", h.key(), h.group()}, h.ids())
@@ -233,10 +274,10 @@ func (h *history) command() []string {
 	case 24, 25:
 		return h.xclaim()
 	case 26, 27:
-		return concat([]string{"XAUTOCLAIM", h.key(), h.group(), h.consumer(), h.small("idle"), h.bound("-")},
-			h.maybe("COUNT", h.small("count")), h.maybe("JUSTID"))
+		return concat([]string{"XAUTOCLAIM", h.key(), h.group(), h.consumer(), h.small(), h.bound("-")},
+			h.maybe("COUNT", h.small()), h.maybe("JUSTID"))
 	case 28:
-		return concat([]string{"XSETID", h.key(), h.id()}, h.maybe("ENTRIESADDED", h.small("added")), h.maybe("MAXDELETEDID", h.id()))
+		return concat([]string{"XSETID", h.key(), h.id()}, h.maybe("ENTRIESADDED", h.small()), h.maybe("MAXDELETEDID", h.id()))
 	case 29:
 		return h.xinfo()
 	default:
@@ -245,27 +286,27 @@ func (h *history) command() []string {
 }
 
 func (h *history) noAck() []string {
-	if h.some("noack", 5) {
+	if h.one(5) {
 		return []string{"NOACK"}
 	}
 	return nil
 }
 
 func (h *history) block() []string {
-	if h.some("block", 8) {
-		return []string{"BLOCK", h.one("block", "0", "5", "-1", "x")}
+	if h.one(8) {
+		return []string{"BLOCK", h.of("0", "5", "-1", "x")}
 	}
 	return nil
 }
 
 func (h *history) streams(usual string) []string {
 	args, ids := []string{"STREAMS"}, []string{}
-	for range h.number("streams", 1, 2) {
+	for range 1 + h.IntN(2) {
 		args = append(args, h.key())
-		if h.some("id", 3) {
+		if h.one(3) {
 			ids = append(ids, h.id())
 		} else {
-			ids = append(ids, h.one("usual", usual, usual, usual, "0"))
+			ids = append(ids, h.of(usual, usual, usual, "0"))
 		}
 	}
 	return append(args, ids...)
@@ -273,48 +314,48 @@ func (h *history) streams(usual string) []string {
 
 func (h *history) xpending() []string {
 	args := []string{"XPENDING", h.key(), h.group()}
-	if h.some("short", 3) {
+	if h.one(3) {
 		return args
 	}
-	args = concat(args, h.maybe("IDLE", h.small("idle")), []string{h.bound("-"), h.bound("+"), h.one("count", "-1", "0", "1", "2", "10")})
-	if h.some("of", 2) {
+	args = concat(args, h.maybe("IDLE", h.small()), []string{h.bound("-"), h.bound("+"), h.of("-1", "0", "1", "2", "10")})
+	if h.one(2) {
 		args = append(args, h.consumer())
 	}
 	return args
 }
 
 func (h *history) xclaim() []string {
-	return concat([]string{"XCLAIM", h.key(), h.group(), h.consumer(), h.small("idle")}, h.ids(),
-		h.rarely("IDLE", h.small("idle")), h.rarely("TIME", strconv.FormatInt(h.now+h.number("time", -5, 2), 10)),
-		h.rarely("RETRYCOUNT", h.small("retries")), h.maybe("FORCE"), h.maybe("JUSTID"), h.rarely("LASTID", h.id()))
+	return concat([]string{"XCLAIM", h.key(), h.group(), h.consumer(), h.small()}, h.ids(),
+		h.rarely("IDLE", h.small()), h.rarely("TIME", h.near(5, 2)),
+		h.rarely("RETRYCOUNT", h.small()), h.maybe("FORCE"), h.maybe("JUSTID"), h.rarely("LASTID", h.id()))
 }
 
 func (h *history) rarely(option string, args ...string) []string {
-	if h.some(option, 5) {
+	if h.one(5) {
 		return append([]string{option}, args...)
 	}
 	return nil
 }
 
 func (h *history) xinfo() []string {
-	switch h.number("xinfo", 0, 3) {
+	switch h.IntN(4) {
 	case 0:
 		return []string{"XINFO", "GROUPS", h.key()}
 	case 1:
 		return []string{"xinfo", "Consumers", h.key(), h.group()}
 	case 2:
-		return concat([]string{"XINFO", "STREAM", h.key(), "FULL"}, h.maybe("COUNT", h.small("count")))
+		return concat([]string{"XINFO", "STREAM", h.key(), "FULL"}, h.maybe("COUNT", h.small()))
 	default:
-		return []string{"XINFO", h.one("sub", "STREAM", "HELP", "nothing"), h.key()}
+		return []string{"XINFO", h.of("STREAM", "HELP", "nothing"), h.key()}
 	}
 }
 
 func (h *history) xgroup() []string {
 	key, group := h.key(), h.group()
-	read := h.rarely("ENTRIESREAD", h.one("read", "-2", "-1", "0", "3", "100"))
-	switch h.number("xgroup", 0, 9) {
+	read := h.rarely("ENTRIESREAD", h.of("-2", "-1", "0", "3", "100"))
+	switch h.IntN(12) {
 	case 0:
-		return concat([]string{"XGROUP", "SETID", key, group, h.one("id", "$", "0", "-", "+", h.id())}, read)
+		return concat([]string{"XGROUP", "SETID", key, group, h.of("$", "0", "-", "+", h.id())}, read)
 	case 1:
 		return []string{"XGROUP", "DESTROY", key, group}
 	case 2, 3:
@@ -322,8 +363,8 @@ func (h *history) xgroup() []string {
 	case 4:
 		return []string{"XGROUP", "DELCONSUMER", key, group, h.consumer()}
 	case 5:
-		return []string{"xGroup", h.one("sub", "HELP", "nothing", "create")}
+		return []string{h.of("xGroup", "XINFO"), h.of("HELP", "nothing", "create")}
 	default:
-		return concat([]string{"XGROUP", "CREATE", key, group, h.one("id", "$", "0", h.id())}, h.maybe("MKSTREAM"), read)
+		return concat([]string{"XGROUP", "CREATE", key, group, h.of("$", "0", h.id())}, h.maybe("MKSTREAM"), read)
 	}
 }
