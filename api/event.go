@@ -136,6 +136,7 @@ const NoPartition = -1
 // logs, metrics and alarms. The program need not act on any event. New fields
 // may be added, so write literals with field names.
 type Event struct {
+	// Kind is what happened. Ignore kinds that you do not know.
 	Kind EventKind
 
 	// Partition is the partition concerned, counted from 0, or NoPartition.
@@ -152,8 +153,8 @@ type Event struct {
 	Detail string
 
 	// Maintenance is what was announced, for EventMaintenanceStarted,
-	// EventMaintenanceEnded and EventServerMoved; otherwise nil. It is shared and must not be
-	// changed.
+	// EventMaintenanceEnded and EventServerMoved; otherwise nil. It is shared
+	// and must not be changed.
 	Maintenance *Maintenance
 
 	// Notice is what a server has sent, for EventNoticeReceived and
@@ -181,9 +182,10 @@ type Notice struct {
 	Endpoint string
 
 	// Shards are those that the notice is about, as far as the server said.
-	// Slots is how many slots it is about; 0 where slots are not announced.
 	Shards []string
-	Slots  int
+
+	// Slots is how many slots it is about; 0 where slots are not announced.
+	Slots int
 
 	// Announced is how long the maintenance lasts, or how soon it begins, as
 	// the server said; 0 where it said nothing. It may be negative.

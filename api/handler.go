@@ -32,6 +32,8 @@ import "context"
 // logged and counted, and change nothing. A lease that the handler ended itself
 // stays as it was ended, whatever the handler returns.
 type Handler interface {
+	// Handle handles one notification. An error fails the lease where the kind
+	// is Added, and is logged and counted otherwise.
 	Handle(ctx context.Context, n Notification) error
 }
 
@@ -48,9 +50,11 @@ func (f HandlerFunc) Handle(ctx context.Context, n Notification) error {
 // The zero value ignores everything; without Added, streams are still taken
 // and kept, for a program that finds them by asking the engine.
 //
-// In Added, Releasing, Superseded and Signaled, ctx ends with the lease, so work started
-// with it ends in time; in the others it does not (see [Handler]).
+// In Added, Releasing, Superseded and Signaled, ctx ends with the lease, so
+// work started with it ends in time; in the others it does not (see [Handler]).
 type Funcs struct {
+	// Each is called for notifications of the kind that it is named after; nil
+	// ignores them.
 	Added      func(ctx context.Context, n Notification) error
 	Disowned   func(ctx context.Context, n Notification) error
 	Expired    func(ctx context.Context, n Notification) error

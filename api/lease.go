@@ -86,8 +86,9 @@ type Lease interface {
 	//
 	// The owner learns of it at once if its own process read the announcement,
 	// and otherwise within a beat, which is a second at most; if that hint is
-	// lost, with the next renewal, after a third of the lease TTL at most. The channel is made when it is first asked for. It is not closed by
-	// the end of the lease: wait for the Context as well.
+	// lost, with the next renewal, after a third of the lease TTL at most. The
+	// channel is made when it is first asked for. It is not closed by the end of
+	// the lease: wait for the Context as well.
 	Superseded() <-chan struct{}
 
 	// Checkpoint is how far the owner of the stream has come: what was last set

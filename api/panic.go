@@ -14,6 +14,7 @@ type PanicError struct {
 	Stack []byte
 }
 
+// Error returns a message with the value, and without the stack.
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("streamlease: handler panicked: %v", e.Value)
 }

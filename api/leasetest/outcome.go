@@ -35,6 +35,7 @@ func (s State) String() string {
 
 // Outcome is how a lease ended. The zero value means that it is held.
 type Outcome struct {
+	// State is Held until the lease has ended, and then how it ended.
 	State State
 
 	// Cause is, for Failed, the error given to Fail or returned by the handler,
