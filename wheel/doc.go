@@ -1,15 +1,26 @@
 // Package wheel keeps up to millions of deadlines: a hierarchical timing wheel
 // over dense handles.
 //
+// Use it where one loop watches many deadlines that move often, as the engine
+// does for its leases and engine/schedule for its ticks; for a few, package time
+// is simpler. It can be used by itself. What an engine's own wheel looks like is
+// set by a [Config], with engine.WithWheel; few need it ([docs/options.md]).
+//
 // The wheel is passive. It has no goroutine, no lock and no clock: time is an
 // argument, an int64 of nanoseconds on the caller's monotonic axis. One
 // goroutine owns a wheel; concurrent calls are a data race. In the steady state
 // nothing allocates.
 //
+// A [Wheel] is made by [New] of a [Config]. A timer is a [Handle], which the
+// caller chooses, and what became due is a [Due]:
+//
 //	w.Schedule(handle, partition, deadline)   // arms or moves
 //	w.Advance(now, &due)                      // disarms what is due, fills due
 //	for partition, handles := range due.Groups() { … }
 //	at, ok := w.Next()                        // when to call Advance again
+//
+// The only error is that of a Config out of range, from New and
+// [Config.Validate]; it matches no sentinel.
 //
 // # Geometry
 //
@@ -113,4 +124,6 @@
 //   - Apache Kafka, SystemTimer: a queue of occupied slots, so that empty ticks
 //     cost nothing. Here the bitmap does that.
 //   - tokio, runtime/time/wheel: one word of occupancy per level.
+//
+// [docs/options.md]: https://github.com/streamlease/streamlease/blob/main/docs/options.md
 package wheel
