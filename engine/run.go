@@ -14,8 +14,8 @@ import (
 // divided. Run returns nil after a clean drain.
 //
 // The handler is called on at most WithWorkers goroutines, for one stream with one notification at a time and in order. Its
-// context carries the values of ctx but does not end with it: in Added, Releasing and Superseded it ends with the lease (see
-// api.Handler), so work that is started with it stops when the stream is lost.
+// context carries the values of ctx but does not end with it: in Added, Releasing, Superseded and Signaled it ends with the lease
+// (see api.Handler), so work that is started with it stops when the stream is lost.
 //
 // Run returns early, with no stream taken, if the service cannot be used as configured: api.ErrPartitionMismatch, api.ErrFormat,
 // api.ErrServiceStopped, api.ErrForeignConsumers, missing access rights, keys of another type. While Redis is unreachable it
