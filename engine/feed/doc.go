@@ -1,14 +1,36 @@
 // Package feed reads the messages of the Redis streams that this process owns, and hands them to a handler in order: 10,000 to
 // 100,000 streams in one process, over one connection to each master.
 //
+// Use it where the streams that an engine owns are Redis streams with messages. Where they stand for something else, such as a job or
+// a connection, use [engine.Engine.RunEach] alone; for what is due at times, package engine/schedule. [docs/messages.md] has whole
+// programs, and patterns: folding a stream into state, writing to a database once, passing over bad messages.
+//
 //	e, err := engine.Open(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}}, "orders")
+//	if err != nil {
+//		return err
+//	}
 //	f, err := feed.New(e, func(ctx context.Context, b *feed.Batch) error {
 //		for _, m := range b.Messages {
-//			…
+//			if err := book(ctx, b.Lease.Token(), m); err != nil {
+//				return err // the messages come again
+//			}
 //		}
-//		return nil
+//		return nil // all of them are handled
 //	}, feed.Config{})
-//	err = f.Run(ctx)
+//	if err != nil {
+//		return err
+//	}
+//	return f.Run(ctx) // runs the engine, too
+//
+// # What comes first
+//
+// [New] makes a [Feed] of an engine, a [Handler] and a [Config], whose zero value is fine; [Feed.Run] takes the place of the engine's
+// Run. The handler gets a [Batch] of [Message]s of one stream, with the lease. What it returns decides what becomes of them: see
+// [Handler], [Finish] and [At]. [Batch.SaveState] keeps state that was folded from the messages together with the position,
+// [Batch.Keep] lets work go on after the handler has returned. [Feed.Stats] and [Feed.Lag] show how far a feed is behind.
+//
+// A producer in Go uses a [Sender]: it adds a message and announces the stream if nobody owns it. In other languages that is an XADD and
+// an announcement ([docs/producing.md]).
 //
 // # What holds
 //
@@ -23,7 +45,7 @@
 //   - Bounds. Config.MaxBytes bounds the memory of messages. A stream that waits for its handler is not read.
 //
 // What does not hold: two owners never exist, but an owner whose process was paused may still be working when the next one begins.
-// Ask the lease's Remaining before an effect, or send the token along (see docs/fencing.md).
+// Ask the lease's Remaining before an effect, or send the token along ([docs/fencing.md]).
 //
 // # How it reads
 //
@@ -37,5 +59,18 @@
 // An error from the handler brings the same messages again, one at a time, after a delay that grows, while other streams go on. After
 // Config.MaxRetries the stream fails, or the message is skipped. See [Handler] for all that a handler can return.
 //
-// Package feedtest drives a handler in tests, without Redis.
+// # Errors
+//
+// Those of [New] match [api.ErrInvalidConfig]. [Feed.Run] returns what [engine.Engine.Run] does, or [ErrTrackingRefused] if Mode is
+// Tracking and a server refuses that: grant the command, or use Auto. [Sender.Send] returns [ErrNotAnnounced] if the message is there and
+// its stream may have no owner: announce the stream again, and do not send the message again. With [ErrMaybeAdded] it is not known
+// whether the message is there: sending it again may add it twice. [Batch.SaveState] returns [ErrTooLate] after the end of its batch.
+// [Finish] is no failure: a handler returns it.
+//
+// Handlers of different streams run in parallel; a [Feed], a [Pending] and a [Sender] may be used by any goroutine. Package feedtest drives
+// a handler in tests, without Redis.
+//
+// [docs/messages.md]: https://github.com/streamlease/streamlease/blob/main/docs/messages.md
+// [docs/producing.md]: https://github.com/streamlease/streamlease/blob/main/docs/producing.md
+// [docs/fencing.md]: https://github.com/streamlease/streamlease/blob/main/docs/fencing.md
 package feed

@@ -83,6 +83,7 @@ const (
 	Trimmed
 )
 
+// String returns the name of the constant in lower case, for logs.
 func (k GapKind) String() string {
 	switch k {
 	case Reborn:
