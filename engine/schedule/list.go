@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// MaxPage is the greatest page, and defaultPage that of a count that is not given.
+// MaxPage is the greatest count that Page takes; 0 stands for 100.
 const (
 	MaxPage     = 1000
 	defaultPage = 100
@@ -17,7 +17,8 @@ const (
 // A page has about count schedules, at most 1,000 (0: 100); it may have a few more or fewer, and none at the end.
 //
 // Each schedule that is there all the while comes at least once. One that is put or deleted meanwhile comes or not, and some may come twice
-// while the table grows or shrinks. Errors match api.ErrInvalidConfig for a cursor that is none, or are as [Table] says.
+// while the table grows or shrinks. Errors match api.ErrInvalidConfig for a count out of range and for a cursor that is none, or are as
+// [Table] says.
 func (t *Table) Page(ctx context.Context, cursor string, count int) (page []Status, next string, err error) {
 	if count < 0 || count > MaxPage {
 		return nil, "", invalid("a page of %d schedules: use 1 to %d, or 0 for %d", count, MaxPage, defaultPage)
