@@ -2,6 +2,17 @@
 // belongs to, what the keys of a partition are called, and which slot of a
 // Redis Cluster they are in.
 //
+// Programs need little of it: a [Config] for engine.WithCluster, [Partition] for producers that add to input streams themselves, and
+// [SuggestPartitions] with [SpreadOf] to choose a number of partitions ([docs/partitions.md]); all else is called by the engine:
+//
+//	input := "chat-input"
+//	if p := cluster.Partition("room-7", 16); p > 0 {
+//		input = fmt.Sprintf("chat-input-%d", p)
+//	}
+//
+// Functions and a [Layout] may be used by several goroutines. Errors of names and numbers match [api.ErrInvalidConfig] or
+// [api.ErrInvalidStream]; [ErrNoTopology] is of a [Topology], when no node says which master serves which slot: it looks again.
+//
 // A service has a fixed number of partitions. Each is one input stream S and
 // the keys named {S}…: with the whole name of S as their hash tag they share
 // the slot of S, so a script may touch them together. A data stream belongs to
@@ -27,7 +38,7 @@
 //   - [Partition], [DefaultPartitions] and [MaxPartitions], for producers and
 //     for those who plan a service;
 //   - [Spread], [SpreadOf], [SuggestPartitions], [Owners], [EvenOwners] and
-//     [GoodSpread], which docs/partitions.md describes and engine.Preflight
+//     [GoodSpread], which [docs/partitions.md] describes and engine.Preflight
 //     reports;
 //   - [MaxServiceName], [MaxConsumerID] and [MaxStreamName];
 //   - in package notice, Config with all that its fields take, which
@@ -35,4 +46,6 @@
 //
 // All other exported names, here and in the packages below, are for this
 // module and may change in any version.
+//
+// [docs/partitions.md]: https://github.com/streamlease/streamlease/blob/main/docs/partitions.md
 package cluster

@@ -1,6 +1,9 @@
 // Package lease keeps track of what a consumer owns. It holds the scripts that decide in Redis who owns a stream, typed calls
 // on them, and this process's own account of its leases, which always ends before the server's does.
 //
+// Programs need a [Pipeline] or [Limits] at most, for engine.WithPipeline and engine.WithLimits ([docs/options.md]). What they hold is an
+// api.Lease, and what it promises is in [docs/guarantees.md]. This page is for those who want to know why that holds.
+//
 // # Stable names
 //
 // Programs outside this module may use [Pipeline] and [Limits], with their fields, defaults, bounds and methods. Every other
@@ -169,4 +172,13 @@
 // The scripts are in lua, one file each; what they share is in lua/parts. [Store] makes the calls, one attempt each, and
 // decides nothing. [Table] finds the leases that are due, with a wheel; [Lease] and [Session] are deadlines and endings
 // without locks. Nothing in this package starts a goroutine.
+//
+// # Errors
+//
+// Those of [Pipeline] and [Limits] match api.ErrInvalidConfig, and an announcement beyond the limits is an api.ErrTooLarge. For this
+// module: [Refusal] tells a definite refusal of the server from an unknown outcome, [Retryable] whether waiting helps; [ErrSetAside] is
+// of [Store.Promote], and [ErrNameCut] of parsing an announcement.
+//
+// [docs/options.md]: https://github.com/streamlease/streamlease/blob/main/docs/options.md
+// [docs/guarantees.md]: https://github.com/streamlease/streamlease/blob/main/docs/guarantees.md
 package lease

@@ -24,4 +24,6 @@
 // after the announced time, since it is in service again; when an answer at the endpoint says that the address serves what was
 // asked for (MOVED); and with the process. [returnAfter] after the announced time the address goes back to the top, so that
 // what was announced long ago does not decide for ever where credentials are sent.
+//
+// It is for this module and may change in any version.
 package dialer

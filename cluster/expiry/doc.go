@@ -7,4 +7,6 @@
 // Notifications are hints. Redis sends each at most once, a subscription that was cut off misses what came meanwhile, and anybody
 // who may PUBLISH can forge them, as fast as they like. So a key that is no lease of the service is dropped before it costs
 // more than a look, what waits is bounded, and nothing waits for the watcher.
+//
+// It is for this module and may change in any version.
 package expiry

@@ -1,6 +1,14 @@
 // Package notice listens for the maintenance that Redis Software and Redis Cloud announce, and keeps track of it: which
 // part of a service is in a maintenance window, until when, and for how long answers may be slow.
 //
+// Programs need a [Config] at most, for engine.WithMaintenance, with a [Mode] and an [EndpointType]; without it servers are asked where
+// the engine can ask them. [docs/redis.md] says what maintenance does to a fleet, and package api has the events that report it
+// (EventMaintenanceStarted and others). All other names are for this module, and may change in any version.
+//
+//	e, err := engine.Open(opt, "chat", engine.WithMaintenance(notice.Config{Mode: notice.On}))
+//
+// The only error that programs meet is that of [Config.Validate], which matches [api.ErrInvalidConfig].
+//
 // # How it listens
 //
 // A [Watcher] has one side connection to each node, next to those that carry data: dialled the same way, RESP3, with a PING
@@ -48,4 +56,6 @@
 // most [Config].MaxWindow, since TTLs are lengthened by it. A window whose completion is announced stays open until then,
 // but for at most three times its length: the announced time may be when the maintenance starts, and completions get lost.
 // MOVING, which has no completion, is open for its length.
+//
+// [docs/redis.md]: https://github.com/streamlease/streamlease/blob/main/docs/redis.md
 package notice

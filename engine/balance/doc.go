@@ -1,6 +1,15 @@
 // Package balance decides which process of a fleet takes streams, and which gives some back, so that each holds its share: the same
 // for every unit of weight. It decides and does nothing: it starts nothing, reads no clock, knows no Redis, and calls nobody.
 //
+// Programs need a [Config] at most, for engine.WithBalance: what is on, and how many streams a second may move. Balancing is on by default, and
+// [docs/balance.md] says what it does to a fleet, and what to set when. All else here is called by the engine, and described for those who
+// wonder why a stream moved:
+//
+//	e, err := engine.Open(opt, "chat", engine.WithBalance(balance.Config{Budget: 50})) // as slowly as handlers like it
+//
+// The only error is that of [Config.Validate], which matches [api.ErrInvalidConfig]. A [Shedder], a [Meter] and a [Newcomer] belong to one
+// goroutine; everything else is a value.
+//
 // There is no coordinator. Each process decides for itself, from what its own beats answer about each partition ([Part]): how many
 // streams there are, the sum of the weights of those that share them, and how little the least filled of them holds. From that
 // follows its [Share]:
@@ -53,4 +62,6 @@
 // somebody's choice, and pins none. It is not exact: what is known is a second old, and differences of a tenth stay. Where a
 // process holds fewer streams than there are partitions it is coarse, since each partition is read by itself. And it guarantees
 // nothing about ownership: each move is an ordinary hand-back.
+//
+// [docs/balance.md]: https://github.com/streamlease/streamlease/blob/main/docs/balance.md
 package balance

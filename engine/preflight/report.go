@@ -71,6 +71,7 @@ type Finding struct {
 // MarshalText returns the name of the severity.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// String returns the finding as a line for people: severity, subject, what was seen where, and what to do.
 func (f Finding) String() string {
 	text := fmt.Sprintf("%s: %s: %s", f.Severity, f.Subject, f.Seen)
 	if len(f.Nodes) > 0 {

@@ -56,6 +56,7 @@ const (
 // Key is a kind of key of a service.
 type Key uint8
 
+// The kinds, named after the fields of cluster.Keys. NoKey is that of commands without a key.
 const (
 	NoKey Key = iota
 	InputKey
