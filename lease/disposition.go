@@ -25,9 +25,9 @@ const Unweighed = -1
 type Dest byte
 
 const (
-	ToInput       Dest = 'q'
-	ToLater       Dest = 'l'
-	ToDeadLetters Dest = 'd'
+	ToInput       Dest = 'q' // to the end of the input stream
+	ToLater       Dest = 'l' // to those that are delayed
+	ToDeadLetters Dest = 'd' // to the dead letters
 	// ToReference is for entries that cannot be copied: a dead letter names the entry, which stays where it is, neither pending
 	// nor undelivered.
 	ToReference Dest = 'r'

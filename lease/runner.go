@@ -27,8 +27,8 @@ func NewRunner(client rueidis.Client, observe func(script string, took time.Dura
 // Call is one run of a script. All its keys are in one slot.
 type Call struct {
 	Script *Script
-	Keys   []string
-	Args   []string
+	Keys   []string // KEYS of the script
+	Args   []string // ARGV, as text
 }
 
 func (r *Runner) command(name, script string, c Call) rueidis.Completed {

@@ -26,8 +26,8 @@ const (
 // Saving is one checkpoint that is to be stored. What is stored is "<token> <tag> <checkpoint>": lua/parts/checkpoint.lua
 // has the tags.
 type Saving struct {
-	Lease *Lease
-	Value string
+	Lease *Lease // of the stream whose checkpoint it is
+	Value string // without token and tag
 }
 
 // storedPattern is that of parse_checkpoint in lua/parts/checkpoint.lua.

@@ -16,7 +16,7 @@ type Wave struct {
 	Next   int64 // likewise, of the rest
 }
 
-// WaveLimit bounds a wave: leases, and bytes unless one lease alone has more.
+// WaveLimit bounds a wave: Leases is a number of them, Weight one of bytes unless one lease alone has more.
 type WaveLimit struct{ Leases, Weight int }
 
 // lookFactor bounds how many leases NextWave looks at while the table is locked, in waves, so that nobody waits long.

@@ -38,7 +38,6 @@ type Recovered struct {
 	Suspected   int  // requeued after a delay although they crashed more often than MaxCrashes: nothing shows which are to blame
 
 	// Those of DeadLetters that are not due to crashes, by the class of their reason: malformed, too_wide, too_large, refused.
-
 	Malformed, TooWide, TooLarge, GivenUp int
 
 	Refused int // still pending, since Redis refuses to move them

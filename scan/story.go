@@ -22,6 +22,7 @@ const (
 
 // Story is what Redis knows about one data stream.
 type Story struct {
+	// Ownership is who owns it, if anybody does.
 	Ownership Ownership
 
 	// State is the first in the order of the constants that applies; a dead letter from before it was done last does not count.

@@ -15,6 +15,7 @@ import (
 
 // Survey is everything that a service has in Redis.
 type Survey struct {
+	// Service is its name.
 	Service string
 
 	// Partitions is the number of partitions on record; 0 when there is none.

@@ -62,6 +62,7 @@ var ErrTooManyWishes = errors.New("scan: the service has too many wishes; withdr
 // Wish is what an operator wishes of a consumer, or of all, for a time. It ends by itself, and is on record for the whole service until
 // then.
 type Wish struct {
+	// Kind is what is wished.
 	Kind WishKind
 
 	// Consumer is the consumer ID, the same in each run of a process: the name of its pod, unless the program sets another

@@ -36,6 +36,7 @@ const (
 
 // Config is what a watcher works with. All fields must be set.
 type Config struct {
+	// Layout names the keys of the service whose leases are watched.
 	Layout *cluster.Layout
 
 	// Nodes returns the servers that the client knows, by address. It is asked each time: clients are replaced now and then.

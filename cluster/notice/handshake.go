@@ -100,9 +100,10 @@ var passing = map[string]bool{
 	"NOAUTH": true, "WRONGPASS": true, "NOREPLICAS": true, "MISCONF": true,
 }
 
-// ServerError is an error reply of a server.
+// ServerError is an error reply of a server, with its Text.
 type ServerError struct{ Text string }
 
+// Error returns the text.
 func (e *ServerError) Error() string { return e.Text }
 
 // definite reports whether the server would answer the same again.

@@ -48,6 +48,7 @@ const (
 
 var stateNames = [...]string{Connecting: "connecting", Listening: "listening", Refused: "refused"}
 
+// String returns the name of the constant in lower case.
 func (s State) String() string {
 	if int(s) < len(stateNames) {
 		return stateNames[s]

@@ -48,6 +48,7 @@ func (k Kind) completes() Kind { return kinds[k].ends }
 
 // Notice is one announcement.
 type Notice struct {
+	// Kind is what is announced.
 	Kind Kind
 
 	// Seq is its number, the same on every node of the database and rising across all kinds; -1 if it has none.

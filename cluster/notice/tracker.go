@@ -95,6 +95,7 @@ const (
 
 var effectNames = [...]string{Began: "began", Ended: "ended", Repeated: "repeated", Outdated: "outdated"}
 
+// String returns the name of the constant in lower case.
 func (e Effect) String() string {
 	if e == 0 || int(e) >= len(effectNames) {
 		return "invalid"

@@ -25,7 +25,7 @@
 // # What comes first
 //
 // [New] makes a [Feed] of an engine, a [Handler] and a [Config], whose zero value is fine; [Feed.Run] takes the place of the engine's
-// Run. The handler gets a [Batch] of [Message]s of one stream, with the lease. What it returns decides what becomes of them: see
+// Run. The handler gets a [Batch] of one stream, with each [Message] in order, with the lease. What it returns decides what becomes of them: see
 // [Handler], [Finish] and [At]. [Batch.SaveState] keeps state that was folded from the messages together with the position,
 // [Batch.Keep] lets work go on after the handler has returned. [Feed.Stats] and [Feed.Lag] show how far a feed is behind.
 //

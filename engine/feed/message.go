@@ -7,7 +7,7 @@ import (
 	"github.com/streamlease/streamlease/engine/feed/internal/reading"
 )
 
-// Field is one field of a message.
+// Field is one field of a message: its Name and its Value, as they are in Redis.
 type Field = struct{ Name, Value string }
 
 // Message is one entry of a stream. Its fields are shared with nobody, and may be kept for as long as they are of use.

@@ -21,6 +21,7 @@ const (
 	Fatal
 )
 
+// String returns the name of the constant in lower case.
 func (s Severity) String() string {
 	switch s {
 	case Note:

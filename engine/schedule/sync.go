@@ -18,7 +18,7 @@ func (o syncOption) configureSync(c *syncConfig) { o(c) }
 // Prune has Sync delete all schedules of the service that are not among the specs.
 func Prune() SyncOption { return syncOption(func(c *syncConfig) { c.prune = true }) }
 
-// Synced is what Sync did.
+// Synced is what Sync did: how many schedules were Created, Edited and Deleted, and how many were there already and Unchanged.
 type Synced struct{ Created, Edited, Unchanged, Deleted int }
 
 // Sync puts a whole set of schedules, as [Table.Put] does, some thousand at a time. If a name repeats, the last spec counts.
