@@ -28,6 +28,8 @@ func TestEveryBlockIsInAKnownLanguage(t *testing.T) {
 		"yaml":    "TestEveryYAMLParses",
 		"json":    "TestEveryJSONParses",
 		"promql":  "TestEveryQueryAsksForWhatExists",
+		"python":  "TestProducersInOtherLanguages",
+		"js":      "TestProducersInOtherLanguages",
 		"bash":    "TestEveryShellStartupFileParses",
 		"text":    "output and diagrams, read by nobody; the access rules are run by test/rights",
 	}
