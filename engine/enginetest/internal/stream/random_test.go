@@ -195,7 +195,7 @@ func (h *history) trim() []string {
 		args = append(args, h.between(0, 20))
 	}
 	if h.one(3) {
-		args = append(args, "LIMIT", h.of("0", "3", "10", "200"))
+		args = append(args, "LIMIT", h.of("0", h.between(1, 9), h.between(1, 9), "200"))
 	}
 	return args
 }

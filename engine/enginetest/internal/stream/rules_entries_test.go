@@ -67,6 +67,14 @@ func TestNodeIsFullAtFourKilobytes(t *testing.T) {
 		XTRIM s MAXLEN ~ 0 LIMIT 7 => 4`)
 }
 
+func TestTombstonesDoNotCountForTheLimit(t *testing.T) {
+	obey(t, `
+		101 XADD s * f v
+		XDEL s 1000-7
+		XTRIM s MAXLEN ~ 0 LIMIT 98 => 0
+		XTRIM s MAXLEN ~ 0 LIMIT 99 => 99`)
+}
+
 func TestTombstonesFillNodes(t *testing.T) {
 	obey(t, `
 		99 XADD s * f v
