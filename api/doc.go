@@ -41,7 +41,8 @@
 // # Errors
 //
 // Compare them with errors.Is: they come wrapped, and several match a more
-// general one. Each documents when it is returned and what to do.
+// general one. Each documents when it is returned and what to do;
+// [docs/troubleshooting.md] begins with what one sees.
 //
 //   - [ErrLeaseLost]: somebody else may own the stream: stop, write nothing
 //     more. [ErrSessionLost], [ErrReannounced] and [ErrOutcomeUnknown] match it.
@@ -53,8 +54,9 @@
 //     back. Stop; no retry is counted.
 //   - [ErrCheckpointTooLong], [ErrNoCheckpoints]: the checkpoint was not stored.
 //   - [ErrStarted], [ErrClosed], [ErrLockHeld], [ErrNotReady]: about the life of
-//     an engine. [ErrDrainTimeout], [ErrNotHandedBack]: it ended, but not
-//     cleanly; other consumers recover what is left.
+//     an engine. [ErrDrainTimeout]: other consumers recover what it did not
+//     hand back. [ErrNotHandedBack]: somebody moved or deleted announcements by
+//     hand; look at the backlog.
 //   - [ErrInvalidConfig], [ErrInvalidStream], [ErrTooLarge]: the program asked
 //     for something that is out of range. The message names the remedy.
 //   - [ErrHeldElsewhere], [ErrNotAnnounced]: there is nothing to requeue.
@@ -74,6 +76,7 @@
 //
 // [docs/fencing.md]: https://github.com/streamlease/streamlease/blob/main/docs/fencing.md
 // [docs/checkpoints.md]: https://github.com/streamlease/streamlease/blob/main/docs/checkpoints.md
+// [docs/troubleshooting.md]: https://github.com/streamlease/streamlease/blob/main/docs/troubleshooting.md
 // [docs/operations.md]: https://github.com/streamlease/streamlease/blob/main/docs/operations.md
 // [docs/guarantees.md]: https://github.com/streamlease/streamlease/blob/main/docs/guarantees.md
 package api

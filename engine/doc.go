@@ -3,7 +3,8 @@
 //
 // It hands out streams, and what is done with them is up to the program. To read their messages use package engine/feed, and to do
 // something at intervals engine/schedule: both run on an engine. What handlers see, and all errors, are in package api; dead
-// letters, backlogs and owners are shown by scan.Inspector ([Engine.Inspector]), and to operators by scan/console.
+// letters, backlogs and owners are shown by scan.Inspector ([Engine.Inspector]), and to operators by scan/console. [docs/README.md]
+// lists pages by task, [docs/first-program.md] goes from an empty folder to a fleet.
 //
 // # What comes first
 //
@@ -41,10 +42,11 @@
 // # Errors
 //
 // Those of [New], [Open] and [NewPublisher] match [api.ErrInvalidConfig] and name the option and the fix. [Engine.Run] returns nil
-// after a clean drain; [api.ErrDrainTimeout] and [api.ErrNotHandedBack] are ends that others recover from by themselves, and those
-// of a service that cannot be used as configured, such as [api.ErrPartitionMismatch] and [api.ErrMissingRights], need a person
-// ([docs/operations.md]). While Redis is away, Run returns nothing and tries again. [Publisher.Publish] retries nothing: after an
-// error of the connection, announce again. Package api has a list of all errors, and what each asks for.
+// after a clean drain. After [api.ErrDrainTimeout] other processes recover what is left; [api.ErrNotHandedBack] means that somebody
+// moved or deleted announcements by hand: look at the backlog. Errors of a service that cannot be used as configured, such as
+// [api.ErrPartitionMismatch] and [api.ErrMissingRights], need a person ([docs/operations.md]). While Redis is away, Run returns nothing and tries again. [Publisher.Publish] retries nothing: after an
+// error of the connection, announce again. Package api has a list of all errors, and what each asks for; [docs/troubleshooting.md]
+// begins with what one sees.
 //
 // # Concurrency and costs
 //
@@ -67,11 +69,14 @@
 // [docs/architecture.md] follows one announcement through all of it, and has the goroutines, the file map, the order of locks, and a
 // list of what is not obvious.
 //
+// [docs/README.md]: https://github.com/streamlease/streamlease/blob/main/docs/README.md
+// [docs/first-program.md]: https://github.com/streamlease/streamlease/blob/main/docs/first-program.md
 // [docs/producing.md]: https://github.com/streamlease/streamlease/blob/main/docs/producing.md
 // [docs/options.md]: https://github.com/streamlease/streamlease/blob/main/docs/options.md
 // [docs/fencing.md]: https://github.com/streamlease/streamlease/blob/main/docs/fencing.md
 // [docs/guarantees.md]: https://github.com/streamlease/streamlease/blob/main/docs/guarantees.md
 // [docs/operations.md]: https://github.com/streamlease/streamlease/blob/main/docs/operations.md
+// [docs/troubleshooting.md]: https://github.com/streamlease/streamlease/blob/main/docs/troubleshooting.md
 // [docs/costs.md]: https://github.com/streamlease/streamlease/blob/main/docs/costs.md
 // [docs/sizing.md]: https://github.com/streamlease/streamlease/blob/main/docs/sizing.md
 // [docs/architecture.md]: https://github.com/streamlease/streamlease/blob/main/docs/architecture.md
