@@ -109,7 +109,7 @@ var nearly = []string{
 	"kubectl logs -l app.kubernetes.io/name=chats", "docker build -f docs/Dockerfile -t chat:1 .", "docker build -f docs/kubernetes/Dockerfile -t chat .",
 	"kind load docker-image chats:1", "helm upgrade --install x y -f docs/values.yaml",
 	"go run ./test/structures", "go run ./cmd/bench held", "go test ./test/structure -updates", "go test ./engine -run TestNoSuchThing",
-	"go test ./nowhere", "go get github.com/streamlease/stream", "go fix ./...", "A=b",
+	"go test ./nowhere", "go get github.com/streamlease/stream", "go install github.com/streamlease/streamlease/cmd/bench@latest", "go fix ./...", "A=b",
 }
 
 // prompt matches what is typed in a session.
@@ -312,6 +312,12 @@ func (r *reader) gocommand(c command) error {
 		module, _, _ := strings.Cut(target, "@")
 		if text, err := os.ReadFile(filepath.Join(root, "go.mod")); err != nil || !strings.HasPrefix(string(text), "module "+module+"\n") {
 			return fmt.Errorf("this module has another path than %s", module)
+		}
+		return nil
+	case "install":
+		folder, version, _ := strings.Cut(strings.TrimPrefix(target, library+"/"), "@")
+		if _, err := os.Stat(filepath.Join(root, folder, "main.go")); err != nil || version != "latest" {
+			return fmt.Errorf("%s cannot be installed: %w", target, err)
 		}
 		return nil
 	case "build", "vet":
