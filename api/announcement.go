@@ -22,6 +22,13 @@ type Announcement struct {
 	// consumers are not busy, it comes up to 0.2 s after that time.
 	NotBefore time.Time
 
+	// Fields go beside the announcement, and Lease.Field returns them: for what
+	// is about the announcement rather than the work, such as where a trace
+	// comes from. At most MaxFields bytes, names included. A name is not empty,
+	// not "lbs-input", and does not begin with '_'; of a repeated one the first
+	// counts.
+	Fields []Field
+
 	// OnlyIfUnowned announces the stream only where nobody owns it: see
 	// engine.OnlyIfUnowned. Not together with NotBefore.
 	OnlyIfUnowned bool

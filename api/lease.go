@@ -20,7 +20,7 @@ const MaxSignal = 4096
 // How a lease ends, and the cause of its context after that (context.Cause, to
 // be compared with errors.Is):
 //
-//	Done, Release, Fail         ErrNotHeld    you ended it, no Disowned follows
+//	Done, Release, Fail         ErrNotHeld    you ended it, no Disowned follows; matches ErrDone, ErrReleased or ErrFailed, too
 //	hand-back after Releasing   ErrReleasing  no Disowned follows; matches ErrDraining or ErrRebalanced, too, which is the reason,
 //	                                          and ErrDrainTimeout if a handler was waited for in vain
 //	lost                        ErrLeaseLost  one Disowned follows; ErrAnnouncementLost and ErrReannounced match it
@@ -49,6 +49,14 @@ type Lease interface {
 	// nil, "{}" when there was none. The bytes are shared by all callers and
 	// must not be changed. DecodeInfo decodes them.
 	Info() json.RawMessage
+
+	// Field returns the value of a field that the producer put beside the
+	// announcement (Announcement.Fields, or by XADD), and whether there is one.
+	// It stays with the announcement whoever owns the stream: through retries,
+	// delays, crashes and dead letters that are sent back. Only the fields that
+	// fit into MaxFields bytes are kept here, in their order, and none whose
+	// name begins with '_'. Anybody who may announce can write anything there.
+	Field(name string) (value string, ok bool)
 
 	// Attempt is the number of retries counted so far: 0 at first, one more
 	// after each Fail. Hand-backs, losses and shutdowns do not count.

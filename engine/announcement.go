@@ -43,10 +43,16 @@ func (e *encoder) encode(a *api.Announcement) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.checkSize(a.Stream, info, text); err != nil {
+	if err := lease.CheckFields(a.Fields); err != nil {
 		return nil, err
 	}
-	fields := []string{lease.FieldAnnouncement, text}
+	fields := append(make([]string, 0, 4+2*len(a.Fields)), lease.FieldAnnouncement, text)
+	for _, f := range a.Fields {
+		fields = append(fields, f.Name, f.Value)
+	}
+	if err := e.checkSize(a.Stream, info, fields); err != nil {
+		return nil, err
+	}
 	// Rounded up, so that it is never too early. A time before 1970 has passed by any clock.
 	if ms := a.NotBefore.Add(time.Millisecond - 1).UnixMilli(); !a.NotBefore.IsZero() && ms > 0 {
 		if err := lease.CheckNotBefore(ms, time.Now()); err != nil {
@@ -59,8 +65,8 @@ func (e *encoder) encode(a *api.Announcement) ([]string, error) {
 
 // checkSize checks an announcement against the limits, as readers see it: Info as encoded may be shorter than info, since spaces
 // are left out, or longer, since '<' is escaped.
-func (e *encoder) checkSize(stream string, info json.RawMessage, text string) error {
-	size := 0
+func (e *encoder) checkSize(stream string, info json.RawMessage, fields []string) error {
+	size, text := 0, fields[1]
 	if info != nil {
 		bare, err := lease.EncodeAnnouncement(stream, nil)
 		if err != nil {
@@ -68,8 +74,14 @@ func (e *encoder) checkSize(stream string, info json.RawMessage, text string) er
 		}
 		size = len(text) - len(bare) - len(`,"Info":`)
 	}
-	const fields = 2 // as with WithNotBefore
-	return e.limits.CheckSizes(len(stream), size, len(text), fields, len(text)+fields*lease.FieldWeight)
+	count := len(fields)/2 + 1 // as with WithNotBefore
+	weight := count * lease.FieldWeight
+	for i, text := range fields {
+		if i != 0 {
+			weight += len(text)
+		}
+	}
+	return e.limits.CheckSizes(len(stream), size, len(text), count, weight)
 }
 
 // encodeInfo returns info as JSON, nil if there is none.

@@ -373,6 +373,12 @@ func WithNotBefore(t time.Time) PublishOption {
 	return publishOption(func(a *api.Announcement) { a.NotBefore = t })
 }
 
+// WithField adds a field beside the announcement, which the owner of the stream finds by api.Lease.Field: see api.Announcement.Fields.
+// Several may be given. Default and zero of them: none.
+func WithField(name, value string) PublishOption {
+	return publishOption(func(a *api.Announcement) { a.Fields = append(a.Fields, api.Field{Name: name, Value: value}) })
+}
+
 // OnlyIfUnowned announces the stream only if nobody owns it, for producers that write to a data stream and then see to it that it has an
 // owner, with every message: that costs one short call, and an announcement only when there is nobody. It does not announce either
 // while the announcement that this publisher last made of the stream so is still there for somebody to get: while no engine runs, one is

@@ -65,7 +65,9 @@ func (p *Publisher) cutChunk(items []api.Announcement, next *int, failed *failur
 			failed.add(*next, a.Stream, err)
 			continue
 		}
-		size += len(fields[1])
+		for _, text := range fields {
+			size += len(text)
+		}
 		chunk = append(chunk, chunked{encoded: encoded{a.Stream, fields}, index: *next, unowned: a.OnlyIfUnowned})
 	}
 	return chunk

@@ -36,8 +36,9 @@ type Entry struct {
 	Info      json.RawMessage
 	Retries   int
 	Crashes   int
-	NotBefore int64 // ms since the epoch, by the server's clock; 0: at once
-	Home      int   // the partition that the stream belongs to
+	NotBefore int64        // ms since the epoch, by the server's clock; 0: at once
+	Beside    *[]api.Field // what leases keep of the producer's fields beside the announcement; nil: none
+	Home      int          // the partition that the stream belongs to
 	Body      []rueidis.XRangeFieldValue
 	Size      int // weight of all its fields on the server; 0: not known
 
@@ -57,6 +58,11 @@ func (e *Entry) Held() int {
 	n := entryOverhead + len(e.Key) + len(e.Info)
 	for i := range e.Body {
 		n += len(e.Body[i].Field) + len(e.Body[i].Value) + fieldOverhead
+	}
+	if e.Beside != nil {
+		for _, f := range *e.Beside {
+			n += len(f.Name) + len(f.Value) + fieldOverhead
+		}
 	}
 	return n
 }
@@ -112,6 +118,7 @@ func Parse(layout *cluster.Layout, raw *Entry) (Entry, error) {
 	if len(e.Info) == 0 || string(e.Info) == "null" {
 		e.Info = noInfo
 	}
+	e.Beside = keptFields(e.Body)
 	e.Home = layout.Of(name)
 	e.Key = layout.Keys(e.Partition).Lease(name)
 	e.Stream = e.Key[len(e.Key)-len(name):]
@@ -237,4 +244,48 @@ func splitID(id string) (ms, seq uint64) {
 func parseToken(text string) (api.Token, error) {
 	n, err := strconv.ParseUint(text, 10, 64)
 	return api.Token(n), err
+}
+
+// ownPrefix begins the names of fields that are this library's.
+const ownPrefix = '_'
+
+// isProducers reports whether a field of that name is a producer's, beside the announcement.
+func isProducers(name string) bool {
+	return name != FieldAnnouncement && name != "" && name[0] != ownPrefix
+}
+
+// CheckFields returns what is wrong with the fields that a producer puts beside an announcement.
+func CheckFields(fields []api.Field) error {
+	size := 0
+	for _, f := range fields {
+		if !isProducers(f.Name) {
+			return fmt.Errorf("%w: a field beside an announcement is called %.40q; use a name that is not empty, not %q, and does not begin with '_'",
+				api.ErrInvalidConfig, f.Name, FieldAnnouncement)
+		}
+		size += len(f.Name) + len(f.Value)
+	}
+	if size > api.MaxFields {
+		return fmt.Errorf("%w: the fields beside the announcement have %d bytes, the limit is %d", api.ErrTooLarge, size, api.MaxFields)
+	}
+	return nil
+}
+
+// keptFields returns the fields of an entry that a lease keeps: those of the producer, in order, each that still fits into
+// api.MaxFields bytes. Nil if there are none. What it returns shares no memory with body.
+func keptFields(body []rueidis.XRangeFieldValue) *[]api.Field {
+	var kept []api.Field
+	left := api.MaxFields
+	for i := range body {
+		name, value := body[i].Field, body[i].Value
+		if !isProducers(name) || len(name)+len(value) > left {
+			continue
+		}
+		left -= len(name) + len(value)
+		both := name + value // one piece of memory
+		kept = append(kept, api.Field{Name: both[:len(name)], Value: both[len(name):]})
+	}
+	if kept == nil {
+		return nil
+	}
+	return &kept
 }

@@ -42,6 +42,7 @@ type Lease struct {
 	ending     atomic.Pointer[Ending]        // nil until it ends; set once
 	ctx        atomic.Pointer[cancelContext] // made when somebody waits for the end
 	checkpoint atomic.Pointer[checkpoint]    // made when it is first needed
+	fields     *[]api.Field                  // of the producer, beside the announcement; nil: none
 	since      int64                         // when it was acquired, on the session's clock
 	nameAt     uint16
 	entryAt    uint16
@@ -57,6 +58,7 @@ func New(s *Session, e *Entry, token api.Token, sent int64, trust time.Duration,
 		key:       key,
 		tag:       tag,
 		info:      e.Info,
+		fields:    e.Beside,
 		token:     token,
 		session:   s,
 		completer: completer,
@@ -86,6 +88,19 @@ func (l *Lease) Entry() string { return l.tag[l.entryAt:] }
 
 // Info is the JSON that was announced with the stream.
 func (l *Lease) Info() json.RawMessage { return l.info }
+
+// Field is a field that a producer put beside the announcement.
+func (l *Lease) Field(name string) (value string, ok bool) {
+	if l.fields == nil {
+		return "", false
+	}
+	for _, f := range *l.fields {
+		if f.Name == name {
+			return f.Value, true
+		}
+	}
+	return "", false
+}
 
 // Attempt is the number of retries so far.
 func (l *Lease) Attempt() int { return int(l.retries) }
@@ -201,7 +216,7 @@ func (l *Lease) HandBackFor(cause error) bool {
 
 // FailFor ends the lease as Fail does, without waiting. It reports false if the lease had ended.
 func (l *Lease) FailFor(why error) bool {
-	_, first := l.end(&Ending{Kind: EndFailed, Cause: api.ErrNotHeld, Why: why, settled: make(chan struct{})})
+	_, first := l.end(&Ending{Kind: EndFailed, Cause: api.ErrFailed, Why: why, settled: make(chan struct{})})
 	return first
 }
 
@@ -221,20 +236,32 @@ func (l *Lease) Fail(ctx context.Context, why error) error {
 }
 
 func (l *Lease) endAndWait(ctx context.Context, kind EndKind, why error) error {
-	e, first := l.end(&Ending{Kind: kind, Cause: l.notHeld(), Why: why, settled: make(chan struct{})})
+	e, first := l.end(&Ending{Kind: kind, Cause: l.ownEnd(kind), Why: why, settled: make(chan struct{})})
 	if !first && e.Kind != kind {
 		return api.NotHeld(e.Cause)
 	}
 	return l.wait(ctx, e)
 }
 
-// notHeld is the cause of the lease's context if its owner ends it: wait distinguishes it from other causes.
-func (l *Lease) notHeld() error { return &ownEnd{lease: l} }
+// ownEnd is the cause of the lease's context if its owner ends it in that way: wait distinguishes it from other causes.
+func (l *Lease) ownEnd(kind EndKind) error {
+	switch kind {
+	case EndDone:
+		return &ownEnd{l, api.ErrDone}
+	case EndReleased:
+		return &ownEnd{l, api.ErrReleased}
+	case EndFailed:
+		return &ownEnd{l, api.ErrFailed}
+	}
+	return &ownEnd{l, api.ErrNotHeld}
+}
 
-type ownEnd struct{ lease *Lease }
+type ownEnd struct {
+	lease *Lease
+	error // matches api.ErrNotHeld
+}
 
-func (e *ownEnd) Error() string { return api.ErrNotHeld.Error() }
-func (e *ownEnd) Unwrap() error { return api.ErrNotHeld }
+func (e *ownEnd) Unwrap() error { return e.error }
 
 // wait waits for the outcome of an ending.
 func (l *Lease) wait(ctx context.Context, e *Ending) error {

@@ -20,7 +20,7 @@ func (l *Lease) DoneIf(ctx context.Context, mark string) error {
 	case e == nil && mark == "" && l.Believed() > 0:
 		return api.ErrNotShut
 	case e == nil:
-		e, _ = l.end(&Ending{Kind: EndDone, Cause: l.notHeld(), IfShut: mark, attempt: &attempt{}, settled: make(chan struct{})})
+		e, _ = l.end(&Ending{Kind: EndDone, Cause: l.ownEnd(EndDone), IfShut: mark, attempt: &attempt{}, settled: make(chan struct{})})
 	}
 	if e.Kind != EndDone {
 		return api.NotHeld(e.Cause)

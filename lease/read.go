@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/cluster"
 )
 
@@ -46,11 +47,14 @@ func (e *Entry) cut(longest int) {
 	}
 	var short []rueidis.XRangeFieldValue
 	seen := make(map[string]bool)
-	length := 0
+	length, left := 0, api.MaxFields
 	for _, f := range e.Body {
 		switch f.Field {
 		case FieldAnnouncement, FieldRetries, FieldCrashes, FieldNotBefore:
 		default:
+			if n := len(f.Field) + len(f.Value); isProducers(f.Field) && n <= left {
+				short, left = append(short, f), left-n
+			}
 			continue
 		}
 		if seen[f.Field] {

@@ -23,6 +23,7 @@ type Lease struct {
 	token   api.Token
 	entry   string
 	info    json.RawMessage
+	fields  []api.Field
 	attempt int
 	ttl     time.Duration
 	expires bool
@@ -64,6 +65,7 @@ func New(stream string, opts ...Option) *Lease {
 		token:   s.token,
 		entry:   s.entry,
 		info:    s.info,
+		fields:  s.fields,
 		attempt: s.attempt,
 		ttl:     s.ttl,
 		expires: s.expires,
@@ -93,6 +95,16 @@ func (l *Lease) Entry() string { return l.entry }
 
 // Info returns the info set by WithInfo.
 func (l *Lease) Info() json.RawMessage { return l.info }
+
+// Field returns the value of the first field of that name set by WithField.
+func (l *Lease) Field(name string) (value string, ok bool) {
+	for _, f := range l.fields {
+		if f.Name == name {
+			return f.Value, true
+		}
+	}
+	return "", false
+}
 
 // Attempt returns the number set by WithAttempt.
 func (l *Lease) Attempt() int { return l.attempt }
@@ -200,7 +212,7 @@ func (l *Lease) Outcome() Outcome {
 // its own, which shows whether this is the same call again.
 func (l *Lease) finish(ctx context.Context, o Outcome) error {
 	ended := ctx.Err() // before this call ends it, in case it is the lease's own
-	first, state, cause := l.end(o, api.ErrNotHeld)
+	first, state, cause := l.end(o, ownEnd(o.State))
 	switch {
 	case !first && state != o.State:
 		return api.NotHeld(cause)
@@ -208,6 +220,19 @@ func (l *Lease) finish(ctx context.Context, o Outcome) error {
 		return nil
 	}
 	return ended
+}
+
+// ownEnd is the cause of the context of a lease that its owner has ended.
+func ownEnd(s State) error {
+	switch s {
+	case Done:
+		return api.ErrDone
+	case Released:
+		return api.ErrReleased
+	case Failed:
+		return api.ErrFailed
+	}
+	return api.ErrNotHeld
 }
 
 // end ends the lease if it is held. It reports whether it did, and returns the

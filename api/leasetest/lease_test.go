@@ -94,7 +94,7 @@ func TestEnding(t *testing.T) {
 func requireEnded(t *testing.T, ctx context.Context, cause error) {
 	t.Helper()
 	require.Equal(t, context.Canceled, ctx.Err())
-	require.Equal(t, cause, context.Cause(ctx))
+	require.ErrorIs(t, context.Cause(ctx), cause)
 	select {
 	case <-ctx.Done():
 	default:

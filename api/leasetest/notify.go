@@ -83,7 +83,7 @@ func notify(ctx context.Context, h api.Handler, n api.Notification, l *Lease) er
 	case kind == api.Releasing:
 		l.HandBackFor(n.Err)
 	case kind == api.Added && err != nil:
-		l.end(Outcome{State: Failed, Cause: err}, api.ErrNotHeld)
+		l.end(Outcome{State: Failed, Cause: err}, api.ErrFailed)
 	}
 	return err
 }

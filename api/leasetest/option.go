@@ -16,6 +16,7 @@ type settings struct {
 	token   api.Token
 	entry   string
 	info    json.RawMessage
+	fields  []api.Field
 	attempt int
 	ttl     time.Duration
 	expires bool
@@ -41,6 +42,12 @@ func WithInfo(info any) Option {
 		raw = encoded
 	}
 	return optionFunc(func(s *settings) { s.info = raw })
+}
+
+// WithField adds a field that the producer put beside the announcement. Default:
+// none.
+func WithField(name, value string) Option {
+	return optionFunc(func(s *settings) { s.fields = append(s.fields, api.Field{Name: name, Value: value}) })
 }
 
 // WithToken sets the token. Default 1.

@@ -1,5 +1,5 @@
--- Shared: the part of an entry that is returned, which is no more than the caller needs: the announcement and our own counts.
--- Other fields stay on the server, and so does the part of an announcement that is too long to be of use.
+-- Shared: the part of an entry that is returned, which is no more than the caller needs: the announcement, our own counts, and
+-- short fields of the producer. Other fields stay on the server, and so does the part of an announcement that is too long to be of use.
 --
 -- Parts    weight
 
@@ -7,6 +7,9 @@
 local WHOLE = 65536
 -- Counts and times are far shorter.
 local LONGEST_COUNT = 64
+
+-- How much of a producer's own fields the owner gets, in bytes. As api.MaxFields.
+local KEPT = 1024
 
 local NEEDED = { _retry_count = true, _crash_count = true, _not_before = true }
 
@@ -20,8 +23,8 @@ local function beginning(text)
   return short
 end
 
--- Appends to row what is returned of fields of the given weight: the fields; or the first of each that is needed, the
--- announcement cut to longest (0: so that it contains the name), followed by the weight, the number of fields and the length of
+-- Appends to row what is returned of fields of the given weight: the fields; or the first of each that is needed and the producer's
+-- own as far as they fit, the announcement cut to longest (0: so that it contains the name), followed by the weight, the number of fields and the length of
 -- the announcement.
 local function answer(row, fields, weight, longest)
   local n = #row
@@ -29,7 +32,7 @@ local function answer(row, fields, weight, longest)
     row[n + 1] = fields
     return row
   end
-  local short, seen, length = {}, {}, 0
+  local short, seen, length, left = {}, {}, 0, KEPT
   for i = 1, #fields, 2 do
     local name, value = fields[i], fields[i + 1]
     if name == 'lbs-input' and not seen[name] then
@@ -38,6 +41,9 @@ local function answer(row, fields, weight, longest)
     elseif NEEDED[name] and not seen[name] then
       seen[name] = true
       short[#short + 1], short[#short + 2] = name, string.sub(value, 1, LONGEST_COUNT)
+    elseif #name + #value <= left and name ~= '' and name ~= 'lbs-input' and string.byte(name) ~= 95 then -- not '_'
+      left = left - #name - #value
+      short[#short + 1], short[#short + 2] = name, value
     end
   end
   row[n + 1], row[n + 2], row[n + 3], row[n + 4] = short, weight, #fields / 2, length
