@@ -205,3 +205,13 @@ func TestOtherCommandsAreNone(t *testing.T) {
 		require.False(t, ok)
 	}
 }
+
+// Nodes of one entry each: their IDs branch in the first byte of three, and then in the last.
+func TestTreeSharesASingleByte(t *testing.T) {
+	value := strings.Repeat("v", 5000)
+	p := newPair(t)
+	for _, id := range []string{"1-0", "1-1", "1-65536"} {
+		p.do(t, false, "XADD", "s", id, "f", value)
+	}
+	require.EqualValues(t, 8, p.do(t, false, "XINFO", "STREAM", "s").(Map)[5])
+}

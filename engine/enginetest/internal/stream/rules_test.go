@@ -262,3 +262,14 @@ func TestLagIsKnownWhenOnlyTheHeadIsGone(t *testing.T) {
 		"{name middle consumers 0 pending 0 last-delivered-id 1000-2 entries-read nil lag 0}",
 	}, " ")+`]`)
 }
+
+func TestSetIDForgetsHowMuchWasRead(t *testing.T) {
+	obey(t, `
+		3 XADD s * f v
+		XGROUP CREATE s g 0
+		XREADGROUP GROUP g a COUNT 2 STREAMS s >
+		XGROUP SETID s g 1000-1 => OK
+		XINFO GROUPS s => [{name g consumers 1 pending 2 last-delivered-id 1000-1 entries-read nil lag nil}]
+		XGROUP SETID s g 1000-1 ENTRIESREAD 2 => OK
+		XINFO GROUPS s => [{name g consumers 1 pending 2 last-delivered-id 1000-1 entries-read 2 lag 1}]`)
+}
