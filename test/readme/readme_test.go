@@ -53,6 +53,18 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 	require.Equal(t, have, all(read(t, "docs", "options.md"), "(?m)^\\| `(With\\w+)\\("))
 }
 
+// Every field of a feed's configuration is in the table of the page on messages.
+func TestEveryFieldOfAFeedIsDocumented(t *testing.T) {
+	_, fields, _ := strings.Cut(read(t, "engine", "feed", "config.go"), "\ntype Config struct {\n")
+	fields, _, _ = strings.Cut(fields, "\n}\n")
+	have := all(fields, `(?m)^\t([A-Z]\w*) `)
+	require.NotEmpty(t, have)
+	_, section, _ := strings.Cut(read(t, "docs", "messages.md"), "\n## Configuration\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	first := strings.Join(regexp.MustCompile("(?m)^\\| (`[A-Z][^|]*)\\|").FindAllString(section, -1), "\n")
+	require.Equal(t, have, all(first, "`(\\w+)`"))
+}
+
 // Every metric is in the table that says what it is for.
 func TestEveryMetricIsForSomething(t *testing.T) {
 	text := read(t, "docs", "metrics.md")
