@@ -42,7 +42,7 @@ LONGEST := ./test/behave ./test/faults ./engine ./test/recovery ./scan ./test/cl
 FUZZ_TIME := 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help deps servers promtool browser demo fleet uptime test test-uptime race lint fmt tidy vet staticcheck vuln weight fuzz bench
+.PHONY: help deps servers promtool browser demo fleet uptime test test-uptime race lint fmt tidy vet staticcheck vuln weight api release fuzz bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -128,6 +128,17 @@ vuln: ## Run govulncheck
 
 weight: ## Count modules, lines of go.sum and bytes that the library adds to a program
 	@.ci/weight
+
+api: ## Compare what the packages export with the last tag; what breaks programs needs a version that allows it
+	@$(GO) run -C release . api
+
+# VERSION=v1.2.3. It changes files, and neither commits nor pushes anything.
+release: ## Prepare the files for the release of VERSION
+	@$(GO) run -C release . prepare $(VERSION)
+	@.ci/tidy
+	@git --no-pager diff --stat
+	@echo "CONTRIBUTING.md says how to go on. The tags will be:"
+	@$(GO) run -C release . tags $(VERSION)
 
 fuzz: deps ## Run each fuzz target for 20 s, or FUZZ_TIME
 	@grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \

@@ -22,6 +22,7 @@ import (
 	"github.com/streamlease/streamlease/bench/preflight"
 	"github.com/streamlease/streamlease/bench/report"
 	"github.com/streamlease/streamlease/bench/suite"
+	"github.com/streamlease/streamlease/bench/version"
 	"github.com/streamlease/streamlease/test/servers"
 )
 
@@ -43,6 +44,7 @@ func command() *cli.Command {
 		Name:        "bench",
 		Usage:       "measure what owning streams costs",
 		Description: address.Help,
+		Version:     version.String(),
 		Flags:       []cli.Flag{outFlag, goalsFlag, address.Flag()},
 		Commands: []*cli.Command{
 			allCommand(),

@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/streamlease/streamlease/bench/address"
+	"github.com/streamlease/streamlease/bench/version"
 	"github.com/streamlease/streamlease/cluster"
 	"github.com/streamlease/streamlease/scan"
 )
@@ -38,6 +39,7 @@ func (e *env) command() *cli.Command {
 		Name:        "streamlease",
 		Usage:       "see what a service does, and change it",
 		Description: description,
+		Version:     version.String(),
 		Flags: []cli.Flag{
 			address.Flag(),
 			&cli.StringFlag{Name: "service", Usage: "name of the service, else that in $" + EnvService},
