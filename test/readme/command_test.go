@@ -303,6 +303,9 @@ func (r *reader) gocommand(c command) error {
 	if len(args) > 2 && args[1] == "-C" {
 		dir, args = filepath.Join(root, args[2]), slices.Delete(args, 1, 3)
 	}
+	if c.inline && slices.Contains([]string{"doc", "mod", "list"}, args[0]) || slices.Equal(args, []string{"mod", "tidy"}) {
+		return nil // what a sentence names, or what the go command does by itself
+	}
 	if len(args) < 2 {
 		return fmt.Errorf("go %s of what?", strings.Join(args, " "))
 	}
@@ -325,8 +328,10 @@ func (r *reader) gocommand(c command) error {
 		return nil
 	case "install":
 		folder, version, _ := strings.Cut(strings.TrimPrefix(target, library+"/"), "@")
-		if _, err := os.Stat(filepath.Join(root, folder, "main.go")); err != nil || version != "latest" {
+		if _, err := os.Stat(filepath.Join(root, folder, "main.go")); err != nil && !strings.HasPrefix(folder, "…") {
 			return fmt.Errorf("%s cannot be installed: %w", target, err)
+		} else if version != "latest" && !strings.HasPrefix(version, "v") {
+			return fmt.Errorf("%s has no version", target)
 		}
 		return nil
 	case "build", "vet":
