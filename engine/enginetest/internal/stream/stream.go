@@ -145,3 +145,6 @@ func (s *Stream) top() ID {
 	}
 	return minID
 }
+
+// LastID returns the highest ID that was ever given out, "0-0" if none.
+func (s *Stream) LastID() string { return s.last.String() }

@@ -1,0 +1,9 @@
+package enginetest_test
+
+import (
+	"testing"
+
+	"github.com/streamlease/streamlease/test/leaks"
+)
+
+func TestMain(m *testing.M) { leaks.Check(m) }
