@@ -26,7 +26,7 @@ var layers = [][]string{
 	{internal, "engine/balance", "engine/preflight"},
 	{"engine"},
 	{"engine/feed", "engine/schedule"},
-	{"engine/otel"},
+	{"engine/enginetest", "engine/otel"},
 	{"test"},
 	{"bench", "engine/schedule/uptime"},
 }
