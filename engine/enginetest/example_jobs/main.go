@@ -1,0 +1,85 @@
+// Command example_jobs calls URLs: a job is a stream, and each of its messages has a "url". Thousands of jobs wait for a few slow calls.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/redis/rueidis"
+	"github.com/streamlease/streamlease/api"
+	"github.com/streamlease/streamlease/engine"
+	"github.com/streamlease/streamlease/engine/feed"
+)
+
+// fanOut keeps batches while their messages, in the order of each job, wait for one of size calls. None begins after stop has ended.
+func fanOut(stop context.Context, size int, do func(context.Context, api.Lease, feed.Message) error) feed.Handler {
+	pool := make(chan struct{}, size)
+	return func(ctx context.Context, b *feed.Batch) error {
+		pending := b.Keep()
+		go func() {
+			for _, m := range b.Messages {
+				pool <- struct{}{}
+				err := api.Snooze(0) // no failure: the next owner goes on here
+				if stop.Err() == nil {
+					err = do(ctx, b.Lease, m)
+				}
+				<-pool
+				if err != nil {
+					pending.Retry(err) // from this message on
+					return
+				}
+				pending.Upto(m.ID)
+			}
+			pending.Handled()
+		}()
+		return nil
+	}
+}
+
+// post may call a URL again: its receiver knows repeats by the key, and answers 409 to a token below the greatest of the job.
+func post(ctx context.Context, l api.Lease, m feed.Message) error {
+	url, _ := m.Get("url")
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
+	if err != nil {
+		return feed.At(m.ID, api.Permanent(err)) // no retry, wherever it is in the batch
+	}
+	r.Header = http.Header{"Idempotency-Key": {l.Stream() + "/" + m.ID}, "Fencing-Token": {l.Token().String()}}
+	answer, err := (&http.Client{Timeout: 10 * time.Second}).Do(r) // a drain waits for longer
+	if err != nil {
+		return err
+	}
+	answer.Body.Close()
+	log.Println(l.Stream(), m.ID, url, answer.Status)
+	switch code := answer.StatusCode; {
+	case code < 300:
+		return nil
+	case code >= 500, code == http.StatusConflict, code == http.StatusTooManyRequests:
+		return errors.New(answer.Status)
+	}
+	return feed.At(m.ID, api.Permanent(errors.New(answer.Status)))
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	addr := cmp.Or(os.Getenv("REDIS_ADDR"), "127.0.0.1:6379")
+	e, err := engine.Open(rueidis.ClientOption{InitAddress: []string{addr}}, "jobs")
+	if err != nil {
+		log.Fatal(err)
+	}
+	onFailure := map[string]feed.Failure{"skip": feed.Skip}[os.Getenv("ON_FAILURE")] // else the job becomes a dead letter
+	f, err := feed.New(e, fanOut(ctx, 64, post), feed.Config{OnFailure: onFailure})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := f.Run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
