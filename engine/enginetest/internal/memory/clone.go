@@ -1,17 +1,18 @@
 package memory
 
+import "maps"
+
 // clone returns a dataset with another identity and all that d has, scripts included: as a replica that is promoted, or a server
 // that comes back from its disk.
 func (d *dataset) clone(id string) *dataset {
-	c := newDataset(id)
+	c := newDataset(id, d.owner)
 	c.at(d.now)
-	for sha, text := range d.scripts {
-		c.scripts[sha] = text
-	}
+	maps.Copy(c.scripts.known, d.scripts.known)
 	for _, key := range d.mini.Keys() {
 		d.copyKey(c, key)
 		if ttl := d.mini.TTL(key); ttl > 0 {
 			c.mini.SetTTL(key, ttl)
+			c.watch(key)
 		}
 	}
 	return c

@@ -3,7 +3,6 @@ package memory
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"strings"
 	"time"
 
@@ -15,110 +14,127 @@ import (
 
 // dataset is what one server has: its keys and scripts. It runs one command at a time; the caller sees to that.
 type dataset struct {
-	id      string
-	mini    *miniredis.Miniredis
-	streams map[string]*stream.Stream
-	scripts map[string]string // by SHA-1
-	now     time.Time
-	pass    bool         // the next command goes past the hook
-	direct  *server.Peer // asks within the command that runs
-	reply   bytes.Buffer // to direct
+	id        string
+	owner     *Server
+	mini      *miniredis.Miniredis
+	streams   map[string]*stream.Stream
+	scripts   scripts
+	count     counts
+	now       time.Time
+	deadlines deadlines
+	expired   []string // since somebody asked
+	written   []string // keys that may have what somebody waits for, since somebody asked
+
+	peer *server.Peer // asks miniredis
+	said bytes.Buffer // to it
 }
 
-func newDataset(id string) *dataset {
-	d := &dataset{id: id, mini: miniredis.NewMiniRedis(), streams: make(map[string]*stream.Stream), scripts: make(map[string]string)}
-	d.direct = server.NewPeer(bufio.NewWriter(&d.reply))
+func newDataset(id string, owner *Server) *dataset {
+	d := &dataset{id: id, owner: owner, mini: miniredis.NewMiniRedis(), streams: make(map[string]*stream.Stream)}
+	d.scripts.init(d)
+	d.peer = server.NewPeer(bufio.NewWriter(&d.said))
+	d.mini.SetTime(time.Unix(0, 0))
 	d.at(time.Now())
-	d.mini.ClockTTL(true)
-	// Without a first connection there is no server to hook into.
+	// Commands are there from the first connection on.
 	if c, err := d.mini.Dial(); err == nil {
 		c.Close()
 	}
-	d.mini.Server().SetPreHook(d.hook)
 	return d
 }
 
-func (d *dataset) close() { d.mini.Close() }
-
-// at sets the clock. A key expires on a millisecond, as in Redis.
-func (d *dataset) at(now time.Time) {
-	d.now = now
-	d.mini.SetTime(now.UTC().Truncate(time.Millisecond))
+func (d *dataset) close() {
+	d.mini.Close()
+	d.scripts.close()
 }
 
-// do runs a command for a client and returns nothing: the reply goes to the peer's writer.
-func (d *dataset) do(p *server.Peer, args []string) {
-	d.mini.Server().Dispatch(p, args)
-	p.Flush()
+// newer are commands of miniredis that this version of Redis does not have, or that would do here what they do not do there.
+var newer = map[string]bool{"DELEX": true, "HEXPIRE": true, "HPERSIST": true, "HTTL": true, "HPTTL": true, "HSETEX": true,
+	"MOVE": true, "SWAPDB": true, "DUMP": true, "RESTORE": true, "BLMPOP": true, "BZMPOP": true, "EVAL_RO": true, "EVALSHA_RO": true}
+
+// knows reports whether there is a command of this name.
+func (d *dataset) knows(name string) bool {
+	_, own := ofConnections[name]
+	_, admin := ofServers[name]
+	return own || admin || name[:min(1, len(name))] == "X" || d.mini.Server().IsRegisteredCommand(name) && !newer[name]
 }
 
-// hook runs what miniredis does not, for clients and for scripts. It reports whether it has.
-func (d *dataset) hook(p *server.Peer, cmd string, args ...string) bool {
-	if d.pass {
-		d.pass = false
-		return false
+// call runs a command that has nothing to do with a connection.
+func (d *dataset) call(args []string, resp3 bool) stream.Reply {
+	d.count.call(args)
+	name := strings.ToUpper(args[0])
+	if run, is := ofServers[name]; is {
+		return run(d, args, resp3)
 	}
-	switch cmd {
-	case "INFO":
-		p.WriteBulk(d.info(args))
-	case "TIME":
-		p.WriteLen(2)
-		p.WriteBulk(fmt.Sprint(d.now.Unix()))
-		p.WriteBulk(fmt.Sprint(d.now.Nanosecond() / 1000))
-	case "CLUSTER":
-		p.WriteError("ERR This instance has cluster support disabled")
-	case "EVAL", "EVALSHA", "SCRIPT":
-		return d.script(p, cmd, args)
-	case "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZCOUNT":
-		return d.bounded(p, cmd, args)
+	if reply, is := d.timed(name, args, resp3); is {
+		d.wrote(name, args)
+		return reply
+	}
+	if strings.HasPrefix(name, "X") {
+		if reply, is := stream.Do(keys{d}, d.now, args); is {
+			d.wrote(name, args)
+			return reply
+		}
+		return errUnknown(args)
+	}
+	if !d.knows(name) {
+		return errUnknown(args)
+	}
+	d.wrote(name, args)
+	return d.plain(args, resp3)
+}
+
+// plain has miniredis run a command.
+func (d *dataset) plain(args []string, resp3 bool) stream.Reply {
+	d.said.Reset()
+	d.peer.Resp3 = resp3
+	d.mini.Server().Dispatch(d.peer, args)
+	d.peer.Flush()
+	return raw(d.said.String())
+}
+
+// wrote notes the keys of commands that give something to who waits.
+func (d *dataset) wrote(name string, args []string) {
+	at := 1
+	switch name {
+	case "XADD", "LPUSH", "RPUSH", "LINSERT", "ZADD", "ZINCRBY", "GEOADD", "ZUNIONSTORE", "ZINTERSTORE":
+	case "XGROUP", "RENAME", "RENAMENX", "COPY", "RPOPLPUSH", "LMOVE":
+		at = 2
 	default:
-		if cmd[0] != 'X' {
-			return false
-		}
-		reply, ok := stream.Do(keys{d, p}, d.now, append([]string{cmd}, args...))
-		if !ok {
-			return false
-		}
-		p.WriteRaw(encode(reply, p.Resp3))
+		return
 	}
-	return true
+	if at < len(args) && len(d.owner.waiting) > 0 {
+		d.written = append(d.written, args[at])
+	}
 }
 
-// bounded runs commands with bounds of scores: miniredis counts infinity in where "(-inf" excludes it.
-func (d *dataset) bounded(p *server.Peer, cmd string, args []string) bool {
-	args = append([]string{cmd}, args...)
-	for i := 2; i < min(len(args), 4); i++ {
-		switch strings.ToLower(args[i]) {
-		case "(-inf":
-			args[i] = "-1.7976931348623157e308"
-		case "(+inf", "(inf":
-			args[i] = "1.7976931348623157e308"
-		}
+// typeOf returns the type of a key as TYPE does.
+func (d *dataset) typeOf(key string) string {
+	if !d.mini.Exists(key) {
+		return "none"
 	}
-	d.pass = true
-	d.mini.Server().Dispatch(p, args)
-	return true
+	return d.mini.Type(key)
 }
 
-// ask dispatches a command past the hook, within the command that p runs, and returns the reply as it is on the wire.
-func (d *dataset) ask(p *server.Peer, args ...string) string {
-	d.reply.Reset()
-	d.direct.Ctx, d.pass = p.Ctx, true
-	d.do(d.direct, args)
-	return d.reply.String()
+// errUnknown is what Redis says about a command that it does not know.
+func errUnknown(args []string) stream.Error {
+	var rest strings.Builder
+	for _, arg := range args[1:] {
+		if rest.Len() >= 128 {
+			break
+		}
+		rest.WriteString("'" + arg[:min(len(arg), 128-rest.Len())] + "' ")
+	}
+	return errorf("ERR unknown command '%.128s', with args beginning with: %s", args[0], rest.String())
 }
 
 // keys is the keyspace as a stream command sees it. A stream has a placeholder in miniredis, which has its type and its expiry,
 // and may be deleted there.
-type keys struct {
-	*dataset
-	peer *server.Peer
-}
+type keys struct{ *dataset }
 
 const wrongType = stream.Error("WRONGTYPE Operation against a key holding the wrong kind of value")
 
 func (k keys) Stream(key string) (*stream.Stream, error) {
-	switch kind := strings.TrimSpace(strings.TrimPrefix(k.ask(k.peer, "TYPE", key), "+")); kind {
+	switch k.typeOf(key) {
 	case "stream":
 		return k.streams[key], nil
 	case "none":
@@ -130,7 +146,7 @@ func (k keys) Stream(key string) (*stream.Stream, error) {
 }
 
 func (k keys) Create(key string) *stream.Stream {
-	k.ask(k.peer, "XADD", key, "1-1", "placeholder", "")
+	_, _ = k.mini.XAdd(key, "1-1", []string{"placeholder", ""})
 	s := stream.New()
 	k.streams[key] = s
 	return s

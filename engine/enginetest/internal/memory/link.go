@@ -50,8 +50,8 @@ func (l *Link) Dial(ctx context.Context, address string, _ *net.Dialer, _ *tls.C
 	if l.cut {
 		return nil, fmt.Errorf("dial %s: %w", address, errDown)
 	}
-	inner, err := l.server.serve()
-	if err != nil {
+	inner, pipe := net.Pipe()
+	if err := l.server.accept(pipe); err != nil {
 		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
 	c := &linked{Conn: inner, link: l, closed: make(chan struct{})}

@@ -2,13 +2,27 @@ package memory
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/streamlease/streamlease/engine/enginetest/internal/stream"
 )
 
+// raw is a reply as it is on the wire.
+type raw string
+
+func errorf(format string, args ...any) stream.Error {
+	text := strings.NewReplacer("\r", " ", "\n", " ").Replace(fmt.Sprintf(format, args...))
+	return stream.Error(text)
+}
+
+func errorReply(err error) stream.Error { return errorf("%s", err.Error()) }
+
 // encode returns a reply as it is on the wire, in version 2 or 3 of the protocol.
 func encode(r stream.Reply, resp3 bool) string {
+	if r, is := r.(raw); is {
+		return string(r)
+	}
 	var b strings.Builder
 	encoder{&b, resp3}.write(r)
 	return b.String()
@@ -22,19 +36,25 @@ type encoder struct {
 func (e encoder) write(r stream.Reply) {
 	switch r := r.(type) {
 	case int64:
-		fmt.Fprintf(e, ":%d\r\n", r)
+		e.line(":", strconv.FormatInt(r, 10))
 	case string:
-		fmt.Fprintf(e, "$%d\r\n%s\r\n", len(r), r)
+		e.line("$", strconv.Itoa(len(r)))
+		e.WriteString(r)
+		e.WriteString("\r\n")
+	case raw:
+		e.WriteString(string(r))
 	case stream.Simple:
-		fmt.Fprintf(e, "+%s\r\n", string(r))
+		e.line("+", string(r))
 	case stream.Error:
-		fmt.Fprintf(e, "-%s\r\n", string(r))
+		e.line("-", string(r))
 	case stream.Null:
 		e.null("$-1\r\n")
 	case stream.NullArray:
 		e.null("*-1\r\n")
 	case []stream.Reply:
 		e.all("*", len(r), r)
+	case push:
+		e.all(e.kind(">"), len(r), r)
 	case stream.Map:
 		if e.resp3 {
 			e.all("%", len(r)/2, r)
@@ -46,13 +66,27 @@ func (e encoder) write(r stream.Reply) {
 			e.all("%", len(r)/2, r)
 			return
 		}
-		fmt.Fprintf(e, "*%d\r\n", len(r)/2)
+		e.line("*", strconv.Itoa(len(r)/2))
 		for i := 0; i < len(r); i += 2 {
 			e.all("*", 2, r[i:i+2])
 		}
 	default:
 		panic(fmt.Sprintf("memory: a reply of type %T", r))
 	}
+}
+
+// kind returns the type of a reply that version 2 of the protocol has as an array.
+func (e encoder) kind(resp3 string) string {
+	if e.resp3 {
+		return resp3
+	}
+	return "*"
+}
+
+func (e encoder) line(kind, text string) {
+	e.WriteString(kind)
+	e.WriteString(text)
+	e.WriteString("\r\n")
 }
 
 func (e encoder) null(resp2 string) {
@@ -63,8 +97,55 @@ func (e encoder) null(resp2 string) {
 }
 
 func (e encoder) all(kind string, length int, items []stream.Reply) {
-	fmt.Fprintf(e, "%s%d\r\n", kind, length)
+	e.line(kind, strconv.Itoa(length))
 	for _, item := range items {
 		e.write(item)
 	}
+}
+
+// decode returns what miniredis replied, in version 2 of the protocol.
+func decode(text string) stream.Reply {
+	r, _ := decodeOne(text)
+	return r
+}
+
+func decodeOne(text string) (r stream.Reply, rest string) {
+	line, rest, _ := strings.Cut(text, "\r\n")
+	if line == "" {
+		return stream.Error("ERR no reply"), ""
+	}
+	switch kind, line := line[0], line[1:]; kind {
+	case '+':
+		return stream.Simple(line), rest
+	case '-':
+		return stream.Error(line), rest
+	case ':':
+		n, _ := strconv.ParseInt(line, 10, 64)
+		return n, rest
+	case '$':
+		n, _ := strconv.Atoi(line)
+		if n < 0 {
+			return stream.Null{}, rest
+		}
+		return rest[:n], rest[n+2:]
+	default:
+		n, _ := strconv.Atoi(line)
+		if n < 0 {
+			return stream.NullArray{}, rest
+		}
+		items := make([]stream.Reply, n)
+		for i := range items {
+			items[i], rest = decodeOne(rest)
+		}
+		return items, rest
+	}
+}
+
+// value runs a command and returns its reply as a value, in version 2 of the protocol.
+func (d *dataset) value(args []string) stream.Reply {
+	r := d.call(args, false)
+	if text, is := r.(raw); is {
+		return decode(string(text))
+	}
+	return r
 }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"time"
 )
@@ -11,27 +12,39 @@ var errDown = errors.New("connection refused")
 
 // Server is a server with at most one replica. Its methods may be called at any time.
 type Server struct {
-	mu      sync.Mutex // held while a command runs
-	data    *dataset
-	replica *dataset      // what a failover leaves; nil: all of data
-	changed chan struct{} // closed and replaced when data changes
-	conns   map[*conn]struct{}
-	down    bool
-	servers int // how many there have been: each has an identity of its own
-	calls   map[string]int
-	observe func(args []string, answer []byte)
+	mu          sync.Mutex // held while a command runs
+	data        *dataset
+	replica     *dataset // what a failover leaves; nil: all of data
+	conns       map[*conn]struct{}
+	connections int64 // how many there have been
+	subscribers map[*conn]struct{}
+	waiting     []*waiter // the first first
+	alarm       *time.Timer
+	config      map[string]string
+	down        bool
+	started     time.Time
+	servers     int // how many there have been: each has an identity of its own
+	calls       map[string]int
+	observe     func(args []string, answer []byte)
+
+	running    sync.WaitGroup // goroutines of connections
+	password   string
+	onShutdown func()
+	pid        int
 }
 
 // New returns a server that is up and empty.
 func New() *Server {
-	s := &Server{changed: make(chan struct{}), conns: make(map[*conn]struct{}), calls: make(map[string]int)}
-	s.data = newDataset(s.nextID())
+	s := &Server{conns: make(map[*conn]struct{}), subscribers: make(map[*conn]struct{}), config: settings(), started: time.Now(),
+		calls: make(map[string]int), pid: os.Getpid()}
+	s.data = newDataset(s.nextID(), s)
 	return s
 }
 
-// Close ends all connections, and the server.
+// Close ends all connections, and the server. It returns when nothing of it runs any more.
 func (s *Server) Close() {
 	s.Stop()
+	s.running.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.data.close()
@@ -46,7 +59,8 @@ func (s *Server) Stop() {
 	s.down = true
 	conns := s.conns
 	s.conns = make(map[*conn]struct{})
-	s.wake()
+	s.waiting = nil
+	s.arm()
 	s.mu.Unlock()
 	for c := range conns {
 		c.end()
@@ -70,7 +84,7 @@ func (s *Server) Restart(keep bool) {
 	if keep {
 		s.data = old.clone(s.nextID())
 	} else {
-		s.data = newDataset(s.nextID())
+		s.data = newDataset(s.nextID(), s)
 	}
 	old.close()
 	s.down = false
@@ -114,18 +128,12 @@ func (s *Server) Calls() map[string]int {
 	return out
 }
 
-// Observe has f called with each command of a client that was run and its answer as it is on the wire, before the next one runs.
-// f must not call the server. It replaces the one before.
+// Observe has f called with each command of a client that was answered, and its answer as it is on the wire, before the next one
+// runs. A command that waits is answered when it has something. f must not call the server. It replaces the one before.
 func (s *Server) Observe(f func(args []string, answer []byte)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.observe = f
-}
-
-// wake has blocked reads look again. s.mu is held.
-func (s *Server) wake() {
-	close(s.changed)
-	s.changed = make(chan struct{})
 }
 
 // nextID returns the identity of another server: forty hexadecimal digits, as Redis's run_id.
