@@ -26,17 +26,19 @@ type Program struct {
 	server string // the file in it
 }
 
-// The servers that tests know. The default one is what the system provides: Redis 7.0 on Debian 12.
+// The servers that tests know. The default one is what the system provides: Redis 7.0 on Debian 12. Memory is the server in memory
+// of the testing kit, engine/enginetest: it is built when it is asked for.
 var (
 	Default = Program{}
 	Redis8  = Program{"redis-8", "redis-server"}
 	Valkey8 = Program{"valkey-8", "valkey-server"}
+	Memory  = Program{"memory", "memoryserver"}
 )
 
-// Programs returns all of them, installed or not.
+// Programs returns all that users may run, installed or not: all but Memory.
 func Programs() []Program { return []Program{Default, Redis8, Valkey8} }
 
-// String returns a name for subtests and logs: redis, redis-8, valkey-8.
+// String returns a name for subtests and logs: redis, redis-8, valkey-8, memory.
 func (p Program) String() string {
 	if p == Default {
 		return "redis"
@@ -48,6 +50,9 @@ func (p Program) String() string {
 func (p Program) Binary() (string, error) {
 	if p == Default {
 		return (&Options{}).findBinary()
+	}
+	if p == Memory {
+		return buildMemory()
 	}
 	folder := os.Getenv(EnvPrograms)
 	if folder == "" {
