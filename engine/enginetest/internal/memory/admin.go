@@ -58,6 +58,7 @@ func flush(d *dataset, args []string, resp3 bool) stream.Reply {
 	reply := d.plain(args, resp3)
 	if reply == raw("+OK\r\n") {
 		clear(d.streams)
+		clear(d.sets)
 	}
 	return reply
 }

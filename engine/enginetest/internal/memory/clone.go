@@ -30,10 +30,8 @@ func (d *dataset) copyKey(c *dataset, key string) {
 			to.HSet(key, f, from.HGet(key, f))
 		}
 	case "zset":
-		members, _ := from.SortedSet(key)
-		for member, score := range members {
-			_, _ = to.ZAdd(key, score, member)
-		}
+		_, _ = to.ZAdd(key, 0, "")
+		c.sets[key] = d.sets[key].clone()
 	case "set":
 		members, _ := from.SMembers(key)
 		_, _ = to.SAdd(key, members...)

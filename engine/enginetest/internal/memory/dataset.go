@@ -18,6 +18,7 @@ type dataset struct {
 	owner     *Server
 	mini      *miniredis.Miniredis
 	streams   map[string]*stream.Stream
+	sets      map[string]*sortedSet
 	scripts   scripts
 	count     counts
 	now       time.Time
@@ -30,7 +31,7 @@ type dataset struct {
 }
 
 func newDataset(id string, owner *Server) *dataset {
-	d := &dataset{id: id, owner: owner, mini: miniredis.NewMiniRedis(), streams: make(map[string]*stream.Stream)}
+	d := &dataset{id: id, owner: owner, mini: miniredis.NewMiniRedis(), streams: make(map[string]*stream.Stream), sets: make(map[string]*sortedSet)}
 	d.scripts.init(d)
 	d.peer = server.NewPeer(bufio.NewWriter(&d.said))
 	d.mini.SetTime(time.Unix(0, 0))
@@ -47,15 +48,18 @@ func (d *dataset) close() {
 	d.scripts.close()
 }
 
-// newer are commands of miniredis that this version of Redis does not have, or that would do here what they do not do there.
-var newer = map[string]bool{"DELEX": true, "HEXPIRE": true, "HPERSIST": true, "HTTL": true, "HPTTL": true, "HSETEX": true,
-	"MOVE": true, "SWAPDB": true, "DUMP": true, "RESTORE": true, "BLMPOP": true, "BZMPOP": true, "EVAL_RO": true, "EVALSHA_RO": true}
+// absent are commands of miniredis that this version of Redis does not have, or that would not do here what they do there.
+var absent = map[string]bool{"DELEX": true, "HEXPIRE": true, "HPERSIST": true, "HTTL": true, "HPTTL": true, "HSETEX": true,
+	"MOVE": true, "SWAPDB": true, "DUMP": true, "RESTORE": true, "BLMPOP": true, "BZMPOP": true, "EVAL_RO": true, "EVALSHA_RO": true,
+	"GEOADD": true, "GEODIST": true, "GEOPOS": true, "GEORADIUS": true, "GEORADIUS_RO": true, "GEORADIUSBYMEMBER": true,
+	"GEORADIUSBYMEMBER_RO": true, "GEOSEARCH": true, "ZINTER": true, "ZINTERSTORE": true, "ZUNION": true, "ZUNIONSTORE": true,
+	"ZMPOP": true, "ZRANDMEMBER": true}
 
 // knows reports whether there is a command of this name.
 func (d *dataset) knows(name string) bool {
 	_, own := ofConnections[name]
 	_, admin := ofServers[name]
-	return own || admin || name[:min(1, len(name))] == "X" || d.mini.Server().IsRegisteredCommand(name) && !newer[name]
+	return own || admin || name[:min(1, len(name))] == "X" || d.mini.Server().IsRegisteredCommand(name) && !absent[name]
 }
 
 // call runs a command that has nothing to do with a connection.
@@ -75,6 +79,10 @@ func (d *dataset) call(args []string, resp3 bool) stream.Reply {
 			return reply
 		}
 		return errUnknown(args)
+	}
+	if reply, is := d.sorted(name, args); is {
+		d.wrote(name, args)
+		return reply
 	}
 	if !d.knows(name) {
 		return errUnknown(args)
@@ -96,7 +104,7 @@ func (d *dataset) plain(args []string, resp3 bool) stream.Reply {
 func (d *dataset) wrote(name string, args []string) {
 	at := 1
 	switch name {
-	case "XADD", "LPUSH", "RPUSH", "LINSERT", "ZADD", "ZINCRBY", "GEOADD", "ZUNIONSTORE", "ZINTERSTORE":
+	case "XADD", "LPUSH", "RPUSH", "LINSERT", "ZADD", "ZINCRBY":
 	case "XGROUP", "RENAME", "RENAMENX", "COPY", "RPOPLPUSH", "LMOVE":
 		at = 2
 	default:

@@ -52,6 +52,7 @@ func (d *dataset) deadlineOf(key string) (at int64, is bool) {
 func (d *dataset) remove(key string) {
 	d.mini.Del(key)
 	delete(d.streams, key)
+	delete(d.sets, key)
 }
 
 // watch notes the deadline of a key that may have got one. One that is past already expires at once.
@@ -172,13 +173,22 @@ func (d *dataset) moved(args []string, resp3 bool) stream.Reply {
 		return reply
 	}
 	delete(d.streams, to)
-	if s := d.streams[from]; s != nil {
-		d.streams[to] = s
-		if strings.EqualFold(args[0], "COPY") {
-			d.streams[to] = s.Clone()
-		} else {
-			delete(d.streams, from)
+	delete(d.sets, to)
+	switch copied := strings.EqualFold(args[0], "COPY"); d.typeOf(to) {
+	case "stream":
+		d.streams[to] = d.streams[from]
+		if copied {
+			d.streams[to] = d.streams[from].Clone()
 		}
+	case "zset":
+		d.sets[to] = d.sets[from]
+		if copied {
+			d.sets[to] = d.sets[from].clone()
+		}
+	}
+	if d.typeOf(from) == "none" {
+		delete(d.streams, from)
+		delete(d.sets, from)
 	}
 	d.watch(to)
 	return reply

@@ -33,6 +33,7 @@ func (s *scripts) newState() *lua.LState {
 		l.SetGlobal(name, lua.LNil)
 	}
 	l.SetGlobal("tonumber", l.NewFunction(tonumber(l.GetGlobal("tonumber").(*lua.LFunction))))
+	l.SetGlobal("tostring", l.NewFunction(tostring(l.GetGlobal("tostring").(*lua.LFunction))))
 	l.SetGlobal("unpack", l.NewFunction(unpack))
 	l.SetGlobal("redis", s.library(l))
 	l.SetGlobal("os", l.SetFuncs(l.NewTable(), map[string]lua.LGFunction{"clock": func(l *lua.LState) int {
@@ -81,10 +82,13 @@ func (s *scripts) library(l *lua.LState) *lua.LTable {
 		"set_repl":           func(*lua.LState) int { return 0 },
 		"replicate_commands": func(l *lua.LState) int { l.Push(lua.LTrue); return 1 },
 		"setresp": func(l *lua.LState) int {
-			if l.CheckInt(1) != 2 {
+			switch l.CheckInt(1) {
+			case 2:
+				return 0
+			case 3:
 				return raise(l, "ERR this server in memory replies to scripts in RESP 2 only")
 			}
-			return 0
+			return raise(l, "ERR RESP version must be 2 or 3.")
 		},
 	})
 	for name, n := range map[string]int{"LOG_DEBUG": 0, "LOG_VERBOSE": 1, "LOG_NOTICE": 2, "LOG_WARNING": 3,
@@ -157,7 +161,7 @@ func (s *scripts) call(l *lua.LState, raises bool) int {
 
 func (s *scripts) reply(l *lua.LState) stream.Reply {
 	if l.GetTop() == 0 {
-		return stream.Error("ERR Please specify at least one argument for this redis.call() call")
+		return stream.Error("ERR Please specify at least one argument for this redis lib call")
 	}
 	args := make([]string, l.GetTop())
 	for i := range args {
@@ -177,6 +181,9 @@ func (s *scripts) reply(l *lua.LState) stream.Reply {
 	if !s.data.knows(name) {
 		return stream.Error("ERR Unknown Redis command called from script")
 	}
+	if _, blocks := blockOf(args); blocks && popping[name] == nil && waits(name, args) {
+		return errorf("ERR %s command is not allowed with BLOCK option from scripts", args[0])
+	}
 	if waits(name, args) {
 		reply, _ := s.data.owner.try(args, false)
 		if text, is := reply.(raw); is {
@@ -184,19 +191,50 @@ func (s *scripts) reply(l *lua.LState) stream.Reply {
 		}
 		return reply
 	}
-	return s.data.value(args)
+	reply := s.data.value(args)
+	if err, is := reply.(stream.Error); is && strings.HasPrefix(string(err), "ERR wrong number of arguments for '") && !countsPairs[name] {
+		return stream.Error("ERR Wrong number of args calling Redis command from script")
+	}
+	return reply
 }
 
-// tonumber knows what strtod knows: infinity, and what is no number.
+// countsPairs are commands that find out by themselves that they have a wrong number of arguments.
+var countsPairs = map[string]bool{"HSET": true, "HMSET": true, "MSET": true, "MSETNX": true}
+
+// tonumber reads numbers as strtod does: with an exponent, in hexadecimal, infinite. gopher-lua reads digits.
 func tonumber(plain *lua.LFunction) lua.LGFunction {
 	return func(l *lua.LState) int {
 		text, is := l.Get(1).(lua.LString)
-		if is && (l.GetTop() < 2 || l.Get(2) == lua.LNumber(10)) {
-			n, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
-			if err == nil && (math.IsInf(n, 0) || math.IsNaN(n)) {
-				l.Push(lua.LNumber(n))
-				return 1
-			}
+		if !is || l.GetTop() > 1 && l.Get(2) != lua.LNumber(10) {
+			return plain.GFunction(l)
+		}
+		if n, ok := strtod(strings.TrimSpace(string(text))); ok {
+			l.Push(lua.LNumber(n))
+		} else {
+			l.Push(lua.LNil)
+		}
+		return 1
+	}
+}
+
+func strtod(text string) (float64, bool) {
+	if strings.Contains(text, "_") {
+		return 0, false
+	}
+	if n, err := strconv.ParseFloat(text, 64); err == nil || math.IsInf(n, 0) {
+		return n, true
+	}
+	n, err := strconv.ParseInt(text, 0, 64)
+	return float64(n), err == nil && strings.ContainsAny(text, "xX")
+}
+
+// tostring shows numbers with fourteen digits, as printf does. What .. makes of a number cannot be changed here: gopher-lua shows
+// whole ones in full.
+func tostring(plain *lua.LFunction) lua.LGFunction {
+	return func(l *lua.LState) int {
+		if n, is := l.Get(1).(lua.LNumber); is {
+			l.Push(lua.LString(strings.ToLower(strings.TrimPrefix(strconv.FormatFloat(float64(n), 'g', 14, 64), "+"))))
+			return 1
 		}
 		return plain.GFunction(l)
 	}
@@ -248,6 +286,15 @@ func toLua(l *lua.LState, r stream.Reply) lua.LValue {
 		return all(l, r)
 	case stream.Map:
 		return all(l, r)
+	case double:
+		return lua.LString(formatDouble(float64(r)))
+	case withScores:
+		t := l.CreateTable(2*len(r), 0)
+		for i, item := range r {
+			t.RawSetInt(2*i+1, lua.LString(item.member))
+			t.RawSetInt(2*i+2, lua.LString(formatDouble(item.score)))
+		}
+		return t
 	case stream.MapOfStreams:
 		pairs := l.CreateTable(len(r)/2, 0)
 		for i := 0; i+1 < len(r); i += 2 {

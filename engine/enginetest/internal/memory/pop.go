@@ -18,7 +18,7 @@ var popping = map[string]func(d *dataset, args []string, resp3 bool) (reply stre
 
 // popFirst takes from the first key that has something: BLPOP key [key ...] timeout.
 func popFirst(command string) func(*dataset, []string, bool) (stream.Reply, bool) {
-	return func(d *dataset, args []string, resp3 bool) (stream.Reply, bool) {
+	return func(d *dataset, args []string, _ bool) (stream.Reply, bool) {
 		if len(args) < 3 {
 			return errArity(args[0]), false
 		}

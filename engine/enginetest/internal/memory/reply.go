@@ -51,6 +51,14 @@ func (e encoder) write(r stream.Reply) {
 		e.null("$-1\r\n")
 	case stream.NullArray:
 		e.null("*-1\r\n")
+	case double:
+		if e.resp3 {
+			e.line(",", formatDouble(float64(r)))
+		} else {
+			e.write(formatDouble(float64(r)))
+		}
+	case withScores:
+		e.pairs(r)
 	case []stream.Reply:
 		e.all("*", len(r), r)
 	case push:
@@ -72,6 +80,21 @@ func (e encoder) write(r stream.Reply) {
 		}
 	default:
 		panic(fmt.Sprintf("memory: a reply of type %T", r))
+	}
+}
+
+func (e encoder) pairs(items []scored) {
+	if !e.resp3 {
+		e.line("*", strconv.Itoa(2*len(items)))
+	} else {
+		e.line("*", strconv.Itoa(len(items)))
+	}
+	for _, item := range items {
+		if e.resp3 {
+			e.line("*", "2")
+		}
+		e.write(item.member)
+		e.write(double(item.score))
 	}
 }
 

@@ -28,7 +28,8 @@ const (
 // scripts runs scripts, all of them in one Lua state, as Redis does.
 type scripts struct {
 	data  *dataset
-	state *lua.LState // nil until the first script
+	state *lua.LState    // nil until the first script
+	where *lua.LFunction // notes in an error where it was raised
 	known map[string]*script
 	sha   string // of the one that runs
 }
@@ -134,6 +135,7 @@ func (s *scripts) eval(args []string) stream.Reply {
 func (s *scripts) run(sha string, found *script, keys, argv []string) stream.Reply {
 	if s.state == nil {
 		s.state = s.newState()
+		s.where = s.state.NewFunction(where)
 	}
 	l := s.state
 	s.sha = sha
@@ -142,7 +144,7 @@ func (s *scripts) run(sha string, found *script, keys, argv []string) stream.Rep
 	globals.RawSetString("ARGV", list(l, argv))
 	l.SetTop(0)
 	l.Push(l.NewFunctionFromProto(found.proto))
-	err := l.PCall(0, 1, nil)
+	err := l.PCall(0, 1, s.where)
 	if err != nil {
 		l.SetTop(0)
 		return s.failure(err)
@@ -150,6 +152,22 @@ func (s *scripts) run(sha string, found *script, keys, argv []string) stream.Rep
 	reply := fromLua(l.Get(-1))
 	l.SetTop(0)
 	return reply
+}
+
+// where notes the line in an error that has none.
+func where(l *lua.LState) int {
+	t, is := l.Get(1).(*lua.LTable)
+	if !is || t.RawGetString("line") != lua.LNil {
+		return 1
+	}
+	for level := 1; level < 5; level++ {
+		if rest, is := strings.CutPrefix(l.Where(level), "user_script:"); is {
+			line, _ := strconv.Atoi(strings.Trim(rest, ": "))
+			t.RawSetString("line", lua.LNumber(line))
+			break
+		}
+	}
+	return 1
 }
 
 // failure returns the error that a script ended with, as Redis words it.
