@@ -33,6 +33,7 @@ func (s *scripts) newState() *lua.LState {
 		l.SetGlobal(name, lua.LNil)
 	}
 	l.SetGlobal("tonumber", l.NewFunction(tonumber(l.GetGlobal("tonumber").(*lua.LFunction))))
+	l.SetGlobal("pcall", l.NewFunction(pcall(l.GetGlobal("pcall").(*lua.LFunction))))
 	l.SetGlobal("tostring", l.NewFunction(tostring(l.GetGlobal("tostring").(*lua.LFunction))))
 	l.SetGlobal("unpack", l.NewFunction(unpack))
 	l.SetGlobal("redis", s.library(l))
@@ -200,6 +201,20 @@ func (s *scripts) reply(l *lua.LState) stream.Reply {
 
 // countsPairs are commands that find out by themselves that they have a wrong number of arguments.
 var countsPairs = map[string]bool{"HSET": true, "HMSET": true, "MSET": true, "MSETNX": true}
+
+// pcall returns errors of redis.call as text, for scripts that were written when they were.
+func pcall(plain *lua.LFunction) lua.LGFunction {
+	return func(l *lua.LState) int {
+		n := plain.GFunction(l)
+		if n == 2 && l.Get(-2) == lua.LFalse {
+			if t, is := l.Get(-1).(*lua.LTable); is && t.RawGetString("err") != lua.LNil {
+				l.Pop(1)
+				l.Push(t.RawGetString("err"))
+			}
+		}
+		return n
+	}
+}
 
 // tonumber reads numbers as strtod does: with an exponent, in hexadecimal, infinite. gopher-lua reads digits.
 func tonumber(plain *lua.LFunction) lua.LGFunction {

@@ -317,6 +317,15 @@ var conversations = map[string]string{
 		EVAL 'return redis.pcall("NONSENSE")["err"]' 0
 		EVAL 'return type(redis.pcall("INCR", "k"))' 0
 		EVAL 'local ok, e = pcall(redis.call, "INCR", "k") return {tostring(ok), type(e), e.err}' 0`,
+	"assignments to several names": `
+		EVAL 'local a, b = 1, 2 a, b = b, a return {a, b}' 0
+		EVAL 'local a, b = 1, 2 a, b = "x", a return {a, b}' 0
+		EVAL 'local a, b, c = 1, 2, 3 a, b, c = c, a, b return {a, b, c}' 0
+		EVAL 'local t, n = {}, 0 t[#t + 1], t[#t + 2], n = "a", "b", n + 1 return {t[1], t[2], n}' 0
+		EVAL 'local a, b, c = 1, 2, 3 local f = function() return b, a end a, b = f() return {a, b, c}' 0
+		EVAL 'local a, b = 1, 2 local f = function() a, b = b, a, 3 end f() return {a, b}' 0
+		EVAL 'local a, b, c = 1, 2, 3 for i = 1, 2 do a, b, c = b, c end return {a or "nil", b or "nil", c or "nil"}' 0
+		EVAL 'local f = function(...) local a, b = 1, 2 b, a = ... return a, b end return {f(7, 8)}' 0`,
 	"errors of scripts": `
 		SET k v
 		EVAL 'return redis.call("INCR", "k")' 0

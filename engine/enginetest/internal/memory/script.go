@@ -63,6 +63,7 @@ func (s *scripts) load(text string) (sha string, failed stream.Error) {
 	if err != nil {
 		return "", errorf("ERR Error compiling script (new function): %s", err)
 	}
+	evaluateFirst(chunk)
 	proto, err := lua.Compile(chunk, "user_script")
 	if err != nil {
 		return "", errorf("ERR Error compiling script (new function): %s", err)
