@@ -33,7 +33,8 @@ func init() {
 		"EVAL":     func(d *dataset, args []string, _ bool) stream.Reply { return d.scripts.eval(args) },
 		"EVALSHA":  func(d *dataset, args []string, _ bool) stream.Reply { return d.scripts.eval(args) },
 		"SCRIPT":   func(d *dataset, args []string, _ bool) stream.Reply { return d.scripts.script(args) },
-		"SAVE":     func(*dataset, []string, bool) stream.Reply { return ok },
+		"SAVE":     unkept,
+		"BGSAVE":   unkept,
 	}
 }
 
@@ -61,6 +62,10 @@ func flush(d *dataset, args []string, resp3 bool) stream.Reply {
 		clear(d.sets)
 	}
 	return reply
+}
+
+func unkept(*dataset, []string, bool) stream.Reply {
+	return stream.Error("ERR this server in memory has no disk")
 }
 
 // acl says that there is one user, who may do everything.

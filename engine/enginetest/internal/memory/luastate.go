@@ -143,7 +143,7 @@ func errorTable(l *lua.LState, text string) *lua.LTable {
 }
 
 // notInScripts are commands besides those of connections that scripts may not call.
-var notInScripts = map[string]bool{"EVAL": true, "EVALSHA": true, "SCRIPT": true, "CONFIG": true, "SAVE": true, "ACL": true}
+var notInScripts = map[string]bool{"EVAL": true, "EVALSHA": true, "SCRIPT": true, "CONFIG": true, "SAVE": true, "BGSAVE": true, "ACL": true}
 
 // call is redis.call, which raises errors, and redis.pcall, which returns them.
 func (s *scripts) call(l *lua.LState, raises bool) int {

@@ -27,7 +27,7 @@ func run(args []string) error {
 	l, err := net.Listen("tcp", o.address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		// The words by which tests know that they have to take another port.
-		return fmt.Errorf("Address already in use: %w", err)
+		return fmt.Errorf("cannot listen: Address already in use: %w", err)
 	}
 	if err != nil {
 		return err
