@@ -3,7 +3,6 @@ package behave_test
 import (
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,11 +48,6 @@ var (
 		"TestTrimmedBodiesOfParkedEntriesAreAnnouncedAgain", "TestWorkStartedInAHandlerStopsWithItsLease", "TestEndOfTheContextOfRunDrains"}
 )
 
-// onServersOnly are tests that ask of a server what one in memory does not have to give.
-var onServersOnly = map[string]string{
-	"TestFloodOfAnnouncements": "it compares the scripts that ran with the renewals of 10,000 streams, with which a test on the kit has no business",
-}
-
 // atOnce is how many parallel tests run at a time: they wait for servers more than for processors.
 const atOnce = "6"
 
@@ -75,14 +69,10 @@ func (s suite) Run() (code int) {
 		}
 		run := chosen
 		if k.tests != nil && chosen == "" && os.Getenv(envAll) == "" {
-			run = pattern(slices.Concat(k.tests...))
+			run = "^(" + strings.Join(slices.Concat(k.tests...), "|") + ")$"
 		}
 		set("test.run", run)
-		set("test.skip", pattern(slices.Sorted(maps.Keys(k.except))))
 		fmt.Printf("on %s:\n", k.name)
-		for name, why := range k.except {
-			fmt.Printf("NOT RUN on %s: %s: %s\n", k.name, name, why)
-		}
 		code = max(code, s.runOn(k))
 	}
 	return code
@@ -92,14 +82,6 @@ func set(name, value string) {
 	if err := flag.Set(name, value); err != nil {
 		panic(err)
 	}
-}
-
-// pattern returns one that matches these names, and nothing if there are none.
-func pattern(names []string) string {
-	if len(names) == 0 {
-		return ""
-	}
-	return "^(" + strings.Join(names, "|") + ")$"
 }
 
 // runOn runs what was chosen on one kind.
@@ -132,7 +114,7 @@ func TestKindsNameTests(t *testing.T) {
 		text = append(text, source...)
 	}
 	for _, k := range kinds {
-		for _, name := range append(slices.Collect(maps.Keys(k.except)), slices.Concat(k.tests...)...) {
+		for _, name := range slices.Concat(k.tests...) {
 			require.Contains(t, string(text), "\nfunc "+name+"(", k.name)
 		}
 	}
