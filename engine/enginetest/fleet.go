@@ -46,9 +46,14 @@ type Fleet struct {
 // Call it inside a bubble of testing/synctest: the server belongs to the bubble.
 func New(t testing.TB, service string, opts ...engine.SharedOption) *Fleet {
 	t.Helper()
+	return newFleet(t, memory.New(), service, opts...)
+}
+
+func newFleet(t testing.TB, server *memory.Server, service string, opts ...engine.SharedOption) *Fleet {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	f := &Fleet{
-		t: t, service: service, server: memory.New(),
+		t: t, service: service, server: server,
 		shared: append([]engine.SharedOption{engine.WithLogger(log)}, opts...),
 	}
 	t.Cleanup(f.end)

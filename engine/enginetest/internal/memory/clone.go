@@ -1,13 +1,10 @@
 package memory
 
-import "maps"
-
-// clone returns a dataset with another identity and all that d has, scripts included: as a replica that is promoted, or a server
-// that comes back from its disk.
+// clone returns a dataset with another identity and all that d has but scripts: as a replica that is promoted, or a server
+// that comes back from its disk. Redis neither replicates scripts nor writes them to disk.
 func (d *dataset) clone(id string) *dataset {
 	c := newDataset(id, d.owner)
 	c.at(d.now)
-	maps.Copy(c.scripts.known, d.scripts.known)
 	for _, key := range d.mini.Keys() {
 		d.copyKey(c, key)
 		if ttl := d.mini.TTL(key); ttl > 0 {

@@ -85,6 +85,9 @@ func (c *conn) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	if s.observer != nil {
+		s.observer.Left(c.id)
+	}
 	s.unsubscribe(c)
 }
 

@@ -55,12 +55,12 @@ func (d *dataset) remove(key string) {
 	delete(d.sets, key)
 }
 
-// watch notes the deadline of a key that may have got one. One that is past already expires at once.
+// watch notes the deadline of a key that may have got one. One that has passed already expires at once.
 func (d *dataset) watch(key string) {
 	at, is := d.deadlineOf(key)
 	switch {
 	case !is:
-	case at <= d.now.UnixMilli():
+	case at < d.now.UnixMilli():
 		d.remove(key)
 	default:
 		heap.Push(&d.deadlines, deadline{at, key})
@@ -102,6 +102,10 @@ func (d *dataset) timed(name string, args []string, resp3 bool) (stream.Reply, b
 	reply := d.plain(args, resp3)
 	if len(args) > 1 {
 		d.watch(args[1])
+		// A deadline that is now ends a key at once if it is set as such.
+		if at, is := d.deadlineOf(args[1]); is && args[0] == "PEXPIREAT" && reply == raw(":1\r\n") && at <= d.now.UnixMilli() {
+			d.remove(args[1])
+		}
 	}
 	return reply, true
 }

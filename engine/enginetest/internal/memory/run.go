@@ -55,9 +55,7 @@ func (c *conn) reply(args []string) stream.Reply {
 func (c *conn) answer(args []string, reply stream.Reply) {
 	text := encode(reply, c.resp3)
 	c.server.data.count.reply(args, text)
-	if observe := c.server.observe; observe != nil {
-		observe(args, []byte(text))
-	}
+	c.tell(args, text)
 	c.say(text)
 }
 

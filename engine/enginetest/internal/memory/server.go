@@ -25,7 +25,8 @@ type Server struct {
 	started     time.Time
 	servers     int // how many there have been: each has an identity of its own
 	calls       map[string]int
-	observe     func(args []string, answer []byte)
+	observe     func(args []string, answer []byte) // nil: nobody
+	observer    Observer                           // nil: nobody
 
 	running    sync.WaitGroup // goroutines of connections
 	password   string
@@ -34,10 +35,13 @@ type Server struct {
 }
 
 // New returns a server that is up and empty.
-func New() *Server {
-	s := &Server{conns: make(map[*conn]struct{}), subscribers: make(map[*conn]struct{}), config: settings(), started: time.Now(),
+func New() *Server { return Observed(nil) }
+
+// Observed returns a server that is up and empty, and tells o of all that it does.
+func Observed(o Observer) *Server {
+	s := &Server{observer: o, conns: make(map[*conn]struct{}), subscribers: make(map[*conn]struct{}), config: settings(), started: time.Now(),
 		calls: make(map[string]int), pid: os.Getpid()}
-	s.data = newDataset(s.nextID(), s)
+	s.data = newDataset(s.nextID(""), s)
 	return s
 }
 
@@ -82,9 +86,9 @@ func (s *Server) Restart(keep bool) {
 	defer s.mu.Unlock()
 	old := s.data
 	if keep {
-		s.data = old.clone(s.nextID())
+		s.data = old.clone(s.nextID(old.id))
 	} else {
-		s.data = newDataset(s.nextID(), s)
+		s.data = newDataset(s.nextID(""), s)
 	}
 	old.close()
 	s.down = false
@@ -96,7 +100,7 @@ func (s *Server) StopReplication() {
 	defer s.mu.Unlock()
 	if s.replica == nil {
 		s.data.at(time.Now())
-		s.replica = s.data.clone(s.nextID())
+		s.replica = s.data.clone(s.nextID(s.data.id))
 	}
 }
 
@@ -136,8 +140,12 @@ func (s *Server) Observe(f func(args []string, answer []byte)) {
 	s.observe = f
 }
 
-// nextID returns the identity of another server: forty hexadecimal digits, as Redis's run_id.
-func (s *Server) nextID() string {
+// nextID returns the identity of another server: forty hexadecimal digits, as Redis's run_id. The server begins with what the one
+// of that identity has, or empty.
+func (s *Server) nextID(copied string) string {
+	if s.observer != nil {
+		return s.observer.Begin(copied, time.Now())
+	}
 	s.servers++
 	return runID(s.servers)
 }

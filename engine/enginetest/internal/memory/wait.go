@@ -40,6 +40,7 @@ func (s *Server) wait(c *conn, args []string) stream.Reply {
 	if err != "" {
 		return err
 	}
+	c.tell(args, "")
 	s.pin(args)
 	w := &waiter{conn: c, args: args, keys: keysOf(args), none: reply, done: make(chan struct{})}
 	c.waits = w
