@@ -28,9 +28,11 @@ end
 
 -- Appends to letter the fields of every dead letter.
 local function signed(letter, me, id, reason)
-  for name, value in pairs({ _reason = reason, _original_id = id, _last_owner = me, _dead_at = string.format('%.0f', now) }) do
-    letter[#letter + 1] = name
-    letter[#letter + 1] = value
+  for _, part in ipairs({ { '_reason', reason }, { '_original_id', id }, { '_last_owner', me }, { '_dead_at', string.format('%.0f', now) } }) do
+    if part[2] then
+      letter[#letter + 1] = part[1]
+      letter[#letter + 1] = part[2]
+    end
   end
   return letter
 end
@@ -50,10 +52,10 @@ local function refer(input, group, me, to, key, holder, id, retries, crashes, re
   if cut ~= '' then
     fields[3], fields[4] = 'lbs-input', cut
   end
-  for name, count in pairs({ _size = size, _retry_count = retries, _crash_count = crashes }) do
-    if (tonumber(count) or 0) > 0 then
-      fields[#fields + 1] = name
-      fields[#fields + 1] = string.format('%.0f', count)
+  for _, count in ipairs({ { '_size', size }, { '_retry_count', retries }, { '_crash_count', crashes } }) do
+    if (tonumber(count[2]) or 0) > 0 then
+      fields[#fields + 1] = count[1]
+      fields[#fields + 1] = string.format('%.0f', count[2])
     end
   end
   signed(fields, me, id, reason)
