@@ -22,13 +22,19 @@ type Client struct {
 	current atomic.Pointer[linked]
 	ending  sync.WaitGroup // clients that were replaced and wait for their last answers
 
-	mu struct { // held while a new client connects, so that one is made at a time
-		sync.Mutex
-		closed bool
-	}
+	// connecting is held while a new client connects, so that one is made at a time. Who waits for it is waiting for the network: a
+	// mutex would have the time of a test in virtual time stand still meanwhile.
+	connecting semaphore
+	closed     bool // guarded by connecting
 }
 
 var _ rueidis.Client = (*Client)(nil)
+
+// semaphore lets one in at a time; it has room for one.
+type semaphore chan struct{}
+
+func (s semaphore) enter() { s <- struct{}{} }
+func (s semaphore) leave() { <-s }
 
 // NewClient connects. Errors are those of Connect.
 func NewClient(opt rueidis.ClientOption) (*Client, error) {
@@ -42,9 +48,9 @@ func NewClient(opt rueidis.ClientOption) (*Client, error) {
 // Redial replaces the client by a new one. Calls in progress on the old client still get their answers. When Redial fails,
 // the old client stays. Errors are those of rueidis.NewClient, and rueidis.ErrClosing after Close.
 func (c *Client) Redial() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.mu.closed {
+	c.connecting.enter()
+	defer c.connecting.leave()
+	if c.closed {
 		return rueidis.ErrClosing
 	}
 	client, err := newLinked(c.opt)
@@ -64,9 +70,9 @@ func (c *Client) Redial() error {
 
 // Close closes the client and waits for calls in progress.
 func (c *Client) Close() {
-	c.mu.Lock()
-	c.mu.closed = true
-	c.mu.Unlock()
+	c.connecting.enter()
+	c.closed = true
+	c.connecting.leave()
 	if c.Connected() {
 		c.get().Close()
 	}
