@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,10 +18,11 @@ import (
 const maxDifferences = 10
 
 // Twin is the observer of one server in memory, for one history. Its methods are called by that server; the others, once the
-// server is at rest.
+// server is at rest, apart from Differs and Close.
 type Twin struct {
 	pool    *Pool
-	used    []*real // by age; the last one is the newest
+	mu      sync.Mutex // held while a command is compared, or a connection closed
+	used    []*real    // by age; the last one is the newest
 	links   map[int64]map[*real]*link
 	waiting map[int64]bool    // clients of which a command waits
 	scripts map[string]string // texts by SHA-1
@@ -84,8 +86,10 @@ func (t *Twin) Commands() map[string]int { return t.commands }
 // Close ends the connections to the real servers, and the comparison.
 func (t *Twin) Close() {
 	t.closed.Store(true)
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for session := range t.links {
-		t.Left(session)
+		t.left(session)
 	}
 }
 
@@ -118,6 +122,12 @@ func (t *Twin) real(id string) *real {
 
 // Left ends the connections of a client.
 func (t *Twin) Left(session int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left(session)
+}
+
+func (t *Twin) left(session int64) {
 	for _, l := range t.links[session] {
 		l.close()
 	}
@@ -127,6 +137,8 @@ func (t *Twin) Left(session int64) {
 
 // Ran runs a command on the real server, and compares the replies.
 func (t *Twin) Ran(c memory.Command) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.closed.Load() {
 		return
 	}
