@@ -51,13 +51,17 @@ var (
 	// that this process does not own.
 	ErrNotHeld = errors.New("streamlease: lease not held")
 
-	// ErrDone, ErrReleased and ErrFailed are causes of a lease's context: they
-	// say by which of Done, Release and Fail its owner ended it. An error of a
-	// handler of Added is a Fail. They match ErrNotHeld. That an ending was
-	// stored is what the method returns; the context does not wait for it.
-	ErrDone     error = &derivedError{text: "streamlease: lease done", of: ErrNotHeld}
+	// ErrDone: the cause of a lease's context after its owner called Done. It
+	// matches ErrNotHeld. That the ending was stored is what Done returns; the
+	// context does not wait for it.
+	ErrDone error = &derivedError{text: "streamlease: lease done", of: ErrNotHeld}
+
+	// ErrReleased: as ErrDone, after Release.
 	ErrReleased error = &derivedError{text: "streamlease: lease released by its owner", of: ErrNotHeld}
-	ErrFailed   error = &derivedError{text: "streamlease: lease failed by its owner", of: ErrNotHeld}
+
+	// ErrFailed: as ErrDone, after Fail. An error of a handler of Added is a
+	// Fail.
+	ErrFailed error = &derivedError{text: "streamlease: lease failed by its owner", of: ErrNotHeld}
 
 	// ErrNotShut: DoneIfShut of an engine did not end the lease, since it is
 	// not shut any more, or never was: somebody announced the stream, or a

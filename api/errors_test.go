@@ -22,6 +22,9 @@ var sentinels = map[string]error{
 	"ErrNotHandedBack":     api.ErrNotHandedBack,
 	"ErrOutcomeUnknown":    api.ErrOutcomeUnknown,
 	"ErrNotHeld":           api.ErrNotHeld,
+	"ErrDone":              api.ErrDone,
+	"ErrReleased":          api.ErrReleased,
+	"ErrFailed":            api.ErrFailed,
 	"ErrNotShut":           api.ErrNotShut,
 	"ErrReleasing":         api.ErrReleasing,
 	"ErrDraining":          api.ErrDraining,
@@ -54,7 +57,8 @@ var sentinels = map[string]error{
 func TestErrorsAreToldApart(t *testing.T) {
 	special := map[string]string{"ErrSessionLost": "ErrLeaseLost", "ErrOutcomeUnknown": "ErrLeaseLost",
 		"ErrReannounced": "ErrLeaseLost", "ErrAnnouncementLost": "ErrLeaseLost",
-		"ErrDraining": "ErrReleasing", "ErrRebalanced": "ErrReleasing"}
+		"ErrDraining": "ErrReleasing", "ErrRebalanced": "ErrReleasing",
+		"ErrDone": "ErrNotHeld", "ErrReleased": "ErrNotHeld", "ErrFailed": "ErrNotHeld"}
 	texts := map[string]string{}
 	for name, err := range sentinels {
 		for other, target := range sentinels {

@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"engine/feed", "engine/schedule"},
 	{"engine/enginetest", "engine/otel"},
 	{"test"},
-	{"bench", "engine/schedule/uptime"},
+	{"bench", "engine/schedule/uptime", "engine/enginetest/internal/twin"},
 }
 
 const internal = "engine/internal"
