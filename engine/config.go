@@ -115,6 +115,7 @@ type config struct {
 	logger        *slog.Logger
 	events        api.EventFunc
 	middleware    []func(api.Handler) api.Handler
+	scriptHook    lease.ScriptHook // nil: none
 
 	// Derived from the above.
 

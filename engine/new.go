@@ -180,6 +180,7 @@ func (e *Engine) makeStores(renewal, client rueidis.Client) {
 		MaxMove:    e.cfg.maxMove(),
 		Signals:    e.positions,
 		Balance:    e.balancer.calls,
+		Hook:       e.ScriptHook(),
 	}, renewal, client, e.observe)}
 	e.scan = scan.NewStore(e.layout, scan.Settings{
 		Config:     e.cfg.recovery,
@@ -191,6 +192,7 @@ func (e *Engine) makeStores(renewal, client rueidis.Client) {
 		Page:       e.cfg.pipeline.MaxMoves(),
 		MaxMove:    e.cfg.maxMove(),
 		Signals:    e.positions,
+		Hook:       e.ScriptHook(),
 	}, client, e.observe)
 }
 

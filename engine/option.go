@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"log/slog"
 	"reflect"
 	"time"
@@ -363,6 +364,22 @@ func WithEvents(f api.EventFunc) Option {
 // sent.
 func WithMiddleware(m ...func(api.Handler) api.Handler) Option {
 	return option(func(c *config) { c.middleware = m })
+}
+
+// WithScriptHook has a function called before each script that the engine sends to Redis, and what that returns when the script has
+// ended, with the error of the call, nil if it ran. What it returns may be nil. Scripts have the names that they have in metrics: acquire,
+// done, requeue, read. Those that go out together are called one by one. One script may concern many streams, and many are sent without
+// any, to look for what is due: so this is for finding out what happens, and less so for production.
+//
+// It is called for scripts of engine/feed and engine/schedule on this engine, too. It is not called for what keeps leases and sessions:
+// open, beat, renew, extend and verify. Nor is it called for commands that are not scripts, or for publishers
+// and tables, which are the caller's.
+//
+// ctx has the values of the context given to Run, or of the call that sends the script. Both functions are called in the way of the script,
+// by many goroutines at once, so they must not block. If one panics, that is logged, and the script is sent all the same. Default and
+// nil: none, which costs nothing.
+func WithScriptHook(hook func(ctx context.Context, script string) (done func(err error))) Option {
+	return option(func(c *config) { c.scriptHook = hook })
 }
 
 // WithNotBefore sets the earliest time at which the announced stream is handed out, by the clock of the Redis server, in whole

@@ -14,7 +14,12 @@ type Runner struct {
 	client rueidis.Client
 	// observe is called for every call, once its answer, or the lack of one, is known.
 	observe func(script string, took time.Duration, err error)
+	hook    ScriptHook // nil: none
 }
+
+// ScriptHook is called before a script is sent. What it returns, which may be nil, is called once the answer, or the lack of one, is
+// known; err is nil if the script ran, whatever it answered. Neither may block.
+type ScriptHook func(ctx context.Context, script string) (done func(err error))
 
 // NewRunner runs scripts on client, which stays the caller's. observe may be nil.
 func NewRunner(client rueidis.Client, observe func(script string, took time.Duration, err error)) *Runner {
@@ -22,6 +27,32 @@ func NewRunner(client rueidis.Client, observe func(script string, took time.Dura
 		observe = func(string, time.Duration, error) {}
 	}
 	return &Runner{client: client, observe: observe}
+}
+
+// Hooked returns a runner on the same client that calls hook around each of its calls, also of those that go out together. nil: none.
+func (r *Runner) Hooked(hook ScriptHook) *Runner {
+	other := *r
+	other.hook = hook
+	return &other
+}
+
+// begun tells the hook that calls begin. ended, nil without a hook, tells it how they ended.
+func (r *Runner) begun(ctx context.Context, calls ...Call) (ended func(i int, err error)) {
+	if r.hook == nil {
+		return nil
+	}
+	done := make([]func(error), len(calls))
+	for i, c := range calls {
+		done[i] = r.hook(ctx, c.Script.name)
+	}
+	return func(i int, err error) {
+		if rueidis.IsRedisNil(err) {
+			err = nil
+		}
+		if done[i] != nil {
+			done[i](err)
+		}
+	}
 }
 
 // Call is one run of a script. All its keys are in one slot.
@@ -42,11 +73,15 @@ func (r *Runner) command(name, script string, c Call) rueidis.Completed {
 // Do runs one call.
 func (r *Runner) Do(ctx context.Context, c Call) rueidis.RedisResult {
 	began := time.Now()
+	ended := r.begun(ctx, c)
 	result := r.client.Do(ctx, r.command("EVALSHA", c.Script.sha, c))
 	if unknownScript(result.Error()) {
 		result = r.client.Do(ctx, r.command("EVAL", c.Script.body, c))
 	}
 	r.observe(c.Script.name, time.Since(began), result.Error())
+	if ended != nil {
+		ended(0, result.Error())
+	}
 	return result
 }
 
@@ -56,6 +91,7 @@ func (r *Runner) DoMulti(ctx context.Context, calls []Call) []rueidis.RedisResul
 		return []rueidis.RedisResult{r.Do(ctx, calls[0])}
 	}
 	began := time.Now()
+	ended := r.begun(ctx, calls...)
 	commands := make(rueidis.Commands, len(calls))
 	for i, c := range calls {
 		commands[i] = r.command("EVALSHA", c.Script.sha, c)
@@ -80,6 +116,9 @@ func (r *Runner) DoMulti(ctx context.Context, calls []Call) []rueidis.RedisResul
 	took := time.Since(began)
 	for i, result := range results {
 		r.observe(calls[i].Script.name, took, result.Error())
+		if ended != nil {
+			ended(i, result.Error())
+		}
 	}
 	return results
 }

@@ -38,6 +38,9 @@ type Settings struct {
 
 	// Relaxed is called before every call; it returns a longer Timeout for the time being, or 0. nil: Timeout always applies.
 	Relaxed func() time.Duration
+
+	// Hook is called around every script but those that are sent as renewals are: open, beat, renew, extend, verify. nil: none.
+	Hook ScriptHook
 }
 
 // Terms are TTLs of calls that differ from the Settings. Zero fields: as in the Settings.
@@ -74,7 +77,7 @@ func NewStore(layout *cluster.Layout, set Settings, renewal, rest rueidis.Client
 		layout: layout,
 		set:    set,
 		renew:  NewRunner(renewal, observe),
-		rest:   NewRunner(rest, observe),
+		rest:   NewRunner(rest, observe).Hooked(set.Hook),
 		client: rest,
 		mode:   mode,
 		ttl:    ms(set.SessionTTL),

@@ -24,6 +24,8 @@ type Settings struct {
 
 	// Relaxed returns a longer Timeout that applies for now, or 0; it is called before every call. nil: Timeout always applies.
 	Relaxed func() time.Duration
+
+	Hook lease.ScriptHook // is called around every script; nil: none
 }
 
 // Store finds what dead consumers left and requeues it. Its only state is the client, which entries Redis refused to move, and how
@@ -45,7 +47,7 @@ func NewStore(layout *cluster.Layout, set Settings, client rueidis.Client,
 	if !set.Settle {
 		mode = "off"
 	}
-	return &Store{layout: layout, set: set, run: lease.NewRunner(client, observe), mode: mode, setbacks: new(setbacks),
+	return &Store{layout: layout, set: set, run: lease.NewRunner(client, observe).Hooked(set.Hook), mode: mode, setbacks: new(setbacks),
 		cursors: new(cursors)}
 }
 

@@ -32,7 +32,7 @@ func (t trimStore) open() trimSteps {
 	if err != nil { // a bug: the engine has one
 		panic(err)
 	}
-	return redisTrims{layout, lease.NewRunner(t.engine.Client(), nil)}
+	return redisTrims{layout, lease.NewRunner(t.engine.Client(), nil).Hooked(t.engine.ScriptHook())}
 }
 
 // redisTrims is what a trimmer asks of Redis.

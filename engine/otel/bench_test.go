@@ -46,6 +46,14 @@ func BenchmarkCost(b *testing.B) {
 			},
 			"batch": func() { _ = f(ctx, batch) },
 			"tick":  func() { _ = k(ctx, tick) },
+			"script": func() {
+				if c.tracer == nil {
+					return
+				}
+				if done := c.tracer.Script(ctx, "acquire"); done != nil {
+					done(nil)
+				}
+			},
 		} {
 			b.Run(what+"/"+c.name, func(b *testing.B) {
 				b.ReportAllocs()

@@ -16,6 +16,7 @@
 //	own chat       internal  from Added to the end of the lease, made when that comes; a child of process, with the outcome
 //	batch chat     consumer  around the handler of a batch; a child of the one trace that its messages come from, or linked to several
 //	tick chat      internal  around a tick; a trace of its own
+//	EVALSHA done   client    a script of the engine, with engine.WithScriptHook(tracer.Script) only; by the conventions for databases
 //
 // Nothing is done when a lease is renewed, whatever the number of streams. A traceparent that is malformed is ignored, as is one that
 // nobody sent: the span begins a trace then.

@@ -15,7 +15,7 @@ import (
 // auditorOf returns the auditor of an engine. count counts what it does.
 func auditorOf(e *engine.Engine, layout *cluster.Layout, log *sumlog.Logger, count func(metrics.ScheduleAudit)) *auditor {
 	return newAuditor(auditParams{
-		store: newTableStore(e.Client(), layout), partitions: layout.Partitions(), requeue: e.Requeue,
+		store: newTableStore(runnerOf(e), layout), partitions: layout.Partitions(), requeue: e.Requeue,
 		letters: func(ctx context.Context, p int) iter.Seq2[scan.DeadLetter, error] {
 			return lettersOf(ctx, e, p)
 		},

@@ -41,7 +41,7 @@ func New(e *engine.Engine, open func(o Owned) (Task, error), c Config) (*Runner,
 		return nil, err
 	}
 	k, err := newCore(coreParts{
-		open: open, cfg: c, table: newTableStore(e.Client(), layout), ends: e, serverTime: e.ServerTime,
+		open: open, cfg: c, table: newTableStore(runnerOf(e), layout), ends: e, serverTime: e.ServerTime,
 		partitionOf: layout.Of, partitions: layout.Partitions(), log: e.Logger(), registerer: e.Registerer(), service: e.Service(),
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/streamlease/streamlease/cluster"
+	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/lease"
 )
 
@@ -24,8 +25,13 @@ type tableStore struct {
 	runner *lease.Runner
 }
 
-func newTableStore(client rueidis.Client, layout *cluster.Layout) *tableStore {
-	return &tableStore{layout, lease.NewRunner(client, nil)}
+// runnerOf runs scripts of a layer of an engine.
+func runnerOf(e *engine.Engine) *lease.Runner {
+	return lease.NewRunner(e.Client(), nil).Hooked(e.ScriptHook())
+}
+
+func newTableStore(runner *lease.Runner, layout *cluster.Layout) *tableStore {
+	return &tableStore{layout, runner}
 }
 
 var errAnswer = errors.New("schedule: malformed answer of a script")

@@ -44,7 +44,7 @@ func NewTable(client rueidis.Client, service string, opts ...engine.PublisherOpt
 	if err != nil { // a bug: the publisher has one
 		return nil, err
 	}
-	return &Table{publisher: publisher, layout: layout, store: newTableStore(client, layout)}, nil
+	return &Table{publisher: publisher, layout: layout, store: newTableStore(lease.NewRunner(client, nil), layout)}, nil
 }
 
 // batch is what one call of a script is about: items of one partition, as numbers of whatever the caller has.
