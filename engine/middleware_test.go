@@ -65,7 +65,7 @@ func TestFirstMiddlewareIsOutermostAndAllGetEveryNotification(t *testing.T) {
 		require.NoError(t, run)
 		require.Len(t, d.of("Releasing"), 4)
 		require.Equal(t, []string{"first in Terminated", "second in Terminated", "second out Terminated", "first out Terminated"}, d.of("Terminated"))
-		require.Len(t, d.lines, 16, "nothing comes of renewals: %v", d.lines)
+		require.Len(t, d.of(""), 16, "nothing comes of renewals: %v", d.of(""))
 	})
 }
 
@@ -156,10 +156,10 @@ func TestMiddlewareOfRunEach(t *testing.T) {
 			return nil
 		}, WithMiddleware(d.named("m"), replace))
 		advance(30 * time.Second)
-		require.Equal(t, []string{"m in Added", "m in Added"}, d.lines)
+		require.Equal(t, []string{"m in Added", "m in Added"}, d.of(""))
 		advance(time.Minute)
 		require.Equal(t, []string{"m out Added", "m out Added"}, d.of("out"))
-		require.Len(t, d.lines, 6, "nothing else")
+		require.Len(t, d.of(""), 6, "nothing else")
 		require.Equal(t, []int{0, 0, 0, 1}, h.server.counts())
 	})
 }

@@ -51,10 +51,9 @@ func New(t testing.TB, service string, opts ...engine.SharedOption) *Fleet {
 
 func newFleet(t testing.TB, server *memory.Server, service string, opts ...engine.SharedOption) *Fleet {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	f := &Fleet{
 		t: t, service: service, server: server,
-		shared: append([]engine.SharedOption{engine.WithLogger(log)}, opts...),
+		shared: opts,
 	}
 	t.Cleanup(f.end)
 	var err error
@@ -83,6 +82,11 @@ func newFleet(t testing.TB, server *memory.Server, service string, opts ...engin
 		f.Patience = 5 * time.Minute
 	}
 	return f
+}
+
+// log returns the log of the test.
+func (f *Fleet) log() *slog.Logger {
+	return slog.New(slog.NewTextHandler(f.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // load has the server know the scripts, as one does that has served for a while: a call whose answer is lost must have run, not have been

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 )
 
@@ -66,6 +67,38 @@ func (g *gate) kill() {
 	g.killed = true
 	g.mu.Unlock()
 	g.open()
+}
+
+// alive reports whether the process was not killed.
+func (g *gate) alive() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.killed
+}
+
+// aliveHandler is the log of a process, which says nothing once it was killed.
+type aliveHandler struct {
+	slog.Handler
+	gate *gate
+}
+
+func (h aliveHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.gate.alive() && h.Handler.Enabled(ctx, level)
+}
+
+func (h aliveHandler) Handle(ctx context.Context, r slog.Record) error {
+	if !h.gate.alive() {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h aliveHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return aliveHandler{h.Handler.WithAttrs(attrs), h.gate}
+}
+
+func (h aliveHandler) WithGroup(name string) slog.Handler {
+	return aliveHandler{h.Handler.WithGroup(name), h.gate}
 }
 
 type gateKey struct{}

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -33,7 +34,7 @@ type Process struct {
 func (f *Fleet) Start(name string, program Program, opts ...engine.Option) *Process {
 	f.t.Helper()
 	p := f.process(name)
-	all := []engine.Option{engine.WithConsumerID(name)}
+	all := []engine.Option{engine.WithConsumerID(name), engine.WithLogger(slog.New(aliveHandler{f.log().With("process", name).Handler(), p.gate}))}
 	for _, o := range f.shared {
 		all = append(all, o)
 	}
@@ -101,8 +102,9 @@ func (p *Process) Streams() (names []string) {
 	return names
 }
 
-// Kill ends the process as SIGKILL does: from now on nothing that it sends arrives, and its handlers are called no more. The others
-// learn of it by its session, which ends after the session TTL.
+// Kill ends the process as SIGKILL does: from now on nothing that it sends arrives, its handlers are called no more, and its engine logs
+// nothing. The others learn of it by its session, which ends after the session TTL. The context of its program ends, too, so that its
+// goroutines do; what the program returns then is no error of the test. A handler may call it.
 func (p *Process) Kill() {
 	p.mu.Lock()
 	p.killed = true
@@ -141,7 +143,7 @@ func (p *Process) LoseAnswers() { p.link.Stall(memory.Answers) }
 func (p *Process) Reconnect() { p.link.Mend() }
 
 // Drain ends the process as SIGTERM does and waits: its streams are handed back. It returns what the program returned, nil after a
-// clean drain.
+// clean drain. It waits for handlers, so a handler must not.
 func (p *Process) Drain() error {
 	p.cancel()
 	<-p.ended

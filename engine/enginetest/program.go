@@ -39,11 +39,15 @@ func Each(f func(context.Context, api.Lease) error) Program {
 	}
 }
 
-// Feed is a program that reads the messages of the streams that it owns: feed.New.
+// Feed is a program that reads the messages of the streams that it owns: feed.New. The server in memory tells nobody of new messages
+// (it has no CLIENT TRACKING), so the feed polls, every Config.PollEvery.
 func Feed(h feed.Handler, c feed.Config) Program {
 	return func(ctx context.Context, e *engine.Engine) error {
 		alive := gateOf(ctx)
 		gated := c
+		if gated.Mode == feed.Auto {
+			gated.Mode = feed.Polling
+		}
 		gated.Middleware = append([]func(feed.Handler) feed.Handler{func(next feed.Handler) feed.Handler {
 			return func(ctx context.Context, b *feed.Batch) error {
 				if err := alive.pass(); err != nil {

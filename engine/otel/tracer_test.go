@@ -47,7 +47,7 @@ func named(r *tracetest.SpanRecorder, name string) (some []sdk.ReadOnlySpan) {
 func attributeOf(s sdk.ReadOnlySpan, key string) string {
 	for _, a := range s.Attributes() {
 		if string(a.Key) == key {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return ""

@@ -225,10 +225,13 @@ func (r *reader) output(dir, program string, args ...string) (string, error) {
 
 // parse has a program with subcommands parse its arguments: help comes after the flags before it were accepted.
 func (r *reader) parse(program string, args []string) error {
-	if !slices.Contains(args, "help") {
+	if !slices.Contains(args, "help") && !slices.Contains(args, "-version") {
 		args = append(slices.Clone(args), "-h")
 	}
 	out, err := r.output(r.folder, filepath.Join(r.programs, program), args...)
+	if slices.Contains(args, "-version") {
+		return err
+	}
 	if err == nil && strings.HasPrefix(out, "NAME:\n   "+filepath.Base(program)+" - ") && !slices.Contains(args, "help") { // not that of a subcommand
 		err = errors.New("no subcommand")
 	}
@@ -303,7 +306,7 @@ func (r *reader) gocommand(c command) error {
 	if len(args) > 2 && args[1] == "-C" {
 		dir, args = filepath.Join(root, args[2]), slices.Delete(args, 1, 3)
 	}
-	if c.inline && slices.Contains([]string{"doc", "mod", "list"}, args[0]) || slices.Equal(args, []string{"mod", "tidy"}) {
+	if c.inline && (slices.Contains([]string{"doc", "mod", "list", "install"}, args[0]) || len(args) == 1) || slices.Equal(args, []string{"mod", "tidy"}) {
 		return nil // what a sentence names, or what the go command does by itself
 	}
 	if len(args) < 2 {
@@ -322,7 +325,7 @@ func (r *reader) gocommand(c command) error {
 		return goTest(dir, args[1:])
 	case "get":
 		module, _, _ := strings.Cut(target, "@")
-		if text, err := os.ReadFile(filepath.Join(root, "go.mod")); err != nil || !strings.HasPrefix(string(text), "module "+module+"\n") {
+		if text, err := os.ReadFile(filepath.Join(root, strings.TrimPrefix(module, library), "go.mod")); err != nil || !strings.HasPrefix(string(text), "module "+module+"\n") {
 			return fmt.Errorf("this module has another path than %s", module)
 		}
 		return nil
@@ -349,6 +352,9 @@ var (
 func goTest(dir string, args []string) error {
 	var sources strings.Builder
 	flags := make(map[string]string)
+	if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, ".") }) {
+		args = append(args, ".")
+	}
 	for i := 0; i < len(args); i++ {
 		name, value, given := strings.Cut(args[i], "=")
 		switch {

@@ -43,12 +43,6 @@ type fence struct {
 	comment  string // the HTML comment just before it
 }
 
-// document returns the page that the block is on.
-func (f fence) document() string {
-	name, _, _ := strings.Cut(f.where, ":")
-	return name
-}
-
 // comment matches the HTML comment with which a text ends.
 var comment = regexp.MustCompile(`(?s)<!--\s*((?:[^-]|-[^-])*?)\s*-->\s*$`)
 
