@@ -1,11 +1,11 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/streamlease/streamlease/release/compat"
@@ -53,7 +53,7 @@ func run(args []string, out io.Writer) error {
 		}
 		return nil
 	}
-	return errors.New("unknown arguments\n" + usage)
+	return fmt.Errorf("unknown arguments; usage:\n%s", strings.TrimSpace(usage))
 }
 
 func api(r *repository.Repository, out io.Writer) error {
