@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -79,7 +80,8 @@ func TestConfigZeroMeansDefault(t *testing.T) {
 		WithWheel(wheel.Config{}), WithPipeline(lease.Pipeline{}), WithWorkers(0), WithMaxStreams(0), WithReadBatch(0),
 		WithMaxParked(0), WithReadMemory(0), WithLimits(Limits{}), WithRecovery(scan.Config{}), WithCluster(cluster.Config{}),
 		WithBreaker(breaker.Config{}), WithLockFile(""), WithMaintenance(notice.Config{}), WithRenewalClient(nil), WithDial(rueidis.ClientOption{}),
-		WithRegisterer(nil), WithLogger(nil), WithEvents(nil), WithBalance(balance.Config{}), WithWeight(0), WithMiddleware())
+		WithRegisterer(nil), WithLogger(nil), WithEvents(nil), WithBalance(balance.Config{}), WithWeight(0), WithMiddleware(),
+		WithScriptHook(nil))
 	none.events, zero.events = nil, nil // functions are not comparable
 	require.Equal(t, none, zero)
 }
@@ -113,10 +115,12 @@ func TestConfigOptionsAreApplied(t *testing.T) {
 		WithExpired(), WithKeyspaceEvents(), WithSettle(false), WithForeignConsumers(),
 		WithRegisterer(registry), WithLogger(logger),
 		WithEvents(func(api.Event) { reported++ }),
-		WithMiddleware(func(h api.Handler) api.Handler { return h }))
+		WithMiddleware(func(h api.Handler) api.Handler { return h }),
+		WithScriptHook(func(context.Context, string) func(error) { return nil }))
 	require.Equal(t, "worker:7.a_b-c", c.consumerID, "the last one wins")
 	require.Equal(t, "/run/orders.lock", c.lockFile)
 	require.Len(t, c.middleware, 1)
+	require.NotNil(t, c.scriptHook)
 	require.Equal(t, 12, c.partitions)
 	require.Equal(t, time.Minute, c.leaseTTL)
 	require.Equal(t, 15*time.Second, c.sessionTTL)

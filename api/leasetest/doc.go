@@ -23,7 +23,10 @@
 // package time, so it is virtual inside a testing/synctest bubble; make the
 // lease inside the bubble then.
 //
-// What a handler may rely on is in [docs/guarantees.md].
+// What a handler may rely on is in [docs/guarantees.md]. Whole services, with
+// processes that die, are for engine/enginetest, a module of its own: see
+// [docs/testing.md].
 //
+// [docs/testing.md]: https://github.com/streamlease/streamlease/blob/main/docs/testing.md
 // [docs/guarantees.md]: https://github.com/streamlease/streamlease/blob/main/docs/guarantees.md
 package leasetest

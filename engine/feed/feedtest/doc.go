@@ -20,7 +20,8 @@
 // bubble then.
 //
 // Nothing here returns an error: what a test does wrong panics. What a handler may return, and what comes of it, is in
-// [docs/messages.md].
+// [docs/messages.md]. Several processes, crashes and failovers are for engine/enginetest, a module of its own: see [docs/testing.md].
 //
+// [docs/testing.md]: https://github.com/streamlease/streamlease/blob/main/docs/testing.md
 // [docs/messages.md]: https://github.com/streamlease/streamlease/blob/main/docs/messages.md
 package feedtest

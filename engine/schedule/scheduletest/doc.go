@@ -18,7 +18,8 @@
 // several goroutines, and no bubble of testing/synctest is needed.
 //
 // [New] returns an error that matches [schedule.ErrSpec] for a spec that Put would refuse, or that of open. What holds for ticks in production
-// is in [docs/schedules.md].
+// is in [docs/schedules.md]. Several processes, crashes and failovers are for engine/enginetest, a module of its own: see [docs/testing.md].
 //
+// [docs/testing.md]: https://github.com/streamlease/streamlease/blob/main/docs/testing.md
 // [docs/schedules.md]: https://github.com/streamlease/streamlease/blob/main/docs/schedules.md
 package scheduletest
