@@ -44,7 +44,7 @@ var kinds = []*kind{
 	{name: "cluster-16", partitions: 16, granted: true, start: startCluster, own: ownCluster, tests: [][]string{everywhere, byPartitions},
 		streams: 5000},
 	{name: "sentinel", partitions: 1, start: startSentinel, own: ownSentinel, tests: [][]string{everywhere}, streams: 1000},
-	{name: "memory", program: servers.Memory, partitions: 1, own: single, streams: 2000},
+	{name: "memory", program: servers.Memory, partitions: 1, own: single, tests: [][]string{everywhere, byProgram}, streams: 2000},
 }
 
 // on is the kind that the tests currently run on, and the servers that they share. It changes only while no test runs.

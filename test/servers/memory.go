@@ -28,6 +28,7 @@ var buildMemory = sync.OnceValues(func() (string, error) {
 	defer os.RemoveAll(building)
 	built := filepath.Join(building, Memory.server)
 	build := exec.Command("go", "build", "-C", filepath.Join(root, "engine", "enginetest"), "-ldflags=-s", "-o", built, "./internal/memoryserver")
+	build.Env = append(os.Environ(), "GOWORK="+filepath.Join(root, "go.work")) // tests of the library run without it
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("servers: build the server in memory: %w\n%s", err, out)
 	}
