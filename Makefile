@@ -19,7 +19,7 @@ ALONE := GOWORK=off
 # Packages start servers of their own, and many wait for them more than they compute: three at a time keep two cores busy, and
 # deadlines far.
 # Binaries without tables for debuggers link faster; stack traces do not need them.
-TEST_FLAGS := -p 3 -timeout 14m -ldflags=-s
+TEST_FLAGS := -p 3 -timeout 25m -ldflags=-s
 
 # go test repeats a part of make vet, for every dependency. Who has run that says TEST_VET=-vet=off.
 TEST_VET :=
@@ -90,16 +90,16 @@ uptime: deps ## Watch 1,000 sites with an example of schedules on a private serv
 
 # The tests of the library wait for servers more than for processors, so those of the other modules run beside them.
 test: deps try-servers ## Run all tests, but for those of the example
-	@log=$$(mktemp); nice -n 5 $(MAKE) --no-print-directory test-nested >$$log 2>&1 & nested=$$!; \
+	@log=$$(mktemp); nice -n 10 $(MAKE) --no-print-directory test-nested >$$log 2>&1 & nested=$$!; \
 	$(ALONE) $(GO) test $(RACE_BUILD) $(TEST_FLAGS) $(TEST_VET) $(LONGEST) ./... </dev/null; library=$$?; \
 	wait $$nested; others=$$?; cat $$log; rm -f $$log; [ $$library = 0 ] && [ $$others = 0 ]
 
 # What prepares releases works with files and other programs, one thing at a time: there is no race to be found.
 .PHONY: test-nested
 test-nested:
-	@for m in $(filter-out bench release,$(NESTED)); do $(GO) test -C $$m $(RACE_BUILD) $(TEST_FLAGS) $(TEST_VET) ./... </dev/null || exit 1; done
-	@$(GO) test -C release $(TEST_FLAGS) $(TEST_VET) ./... </dev/null
-	@$(GO) test -C bench $(BENCH_RACE) $(TEST_FLAGS) $(TEST_VET) ./... </dev/null
+	@for m in $(filter-out bench release,$(NESTED)); do $(GO) test -C $$m $(RACE_BUILD) $(TEST_FLAGS) -p 1 $(TEST_VET) ./... </dev/null || exit 1; done
+	@$(GO) test -C release $(TEST_FLAGS) -p 1 $(TEST_VET) ./... </dev/null
+	@$(GO) test -C bench $(BENCH_RACE) $(TEST_FLAGS) -p 1 $(TEST_VET) ./... </dev/null
 
 # What fails to compile here fails the tests, too.
 .PHONY: compile-tests
