@@ -229,3 +229,24 @@ func TestAnnouncementsOfOtherProducers(t *testing.T) {
 		fleet.OwnedBy("order:1", a)
 	})
 }
+
+func TestKilledProcessStaysCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fleet := enginetest.New(t, "orders")
+		a := fleet.Start("a", enginetest.Handler(&record{}))
+		fleet.Publish("order:1", nil)
+		fleet.OwnedBy("order:1", a)
+		a.Pause()
+		a.Kill()
+		for _, mend := range []func(){a.Resume, a.Reconnect} {
+			mend()
+			opt := a.ClientOption()
+			opt.Dialer.Timeout = time.Second
+			_, err := rueidis.NewClient(opt)
+			assert.Error(t, err)
+		}
+		b := fleet.Start("b", enginetest.Handler(&record{}))
+		fleet.OwnedBy("order:1", b)
+		fleet.NothingLost()
+	})
+}

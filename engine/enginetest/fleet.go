@@ -193,7 +193,7 @@ func (f *Fleet) Put(specs ...schedule.Spec) {
 // context returns the context of calls that the fleet makes for the test, also while the test ends.
 func (f *Fleet) context() context.Context { return context.WithoutCancel(f.t.Context()) }
 
-// process returns the process with that consumer ID, or a name for somebody else.
+// nameOf returns the name of the process with that consumer, or that of the consumer if it is somebody else.
 func (f *Fleet) nameOf(consumer string) string {
 	for _, p := range f.processes {
 		if e := p.Engine(); e != nil && e.ID() == consumer {

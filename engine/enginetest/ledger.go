@@ -17,10 +17,10 @@ type ledger struct {
 	layout *cluster.Layout
 	done   string // the SHA-1 of the script
 
-	mu       sync.Mutex
-	streams  map[string]*account
-	byLease  map[string]*account // by the key of the lease
-	archived []string            // names in the order of their first announcement
+	mu      sync.Mutex
+	streams map[string]*account
+	byLease map[string]*account // by the key of the lease
+	order   []string            // names in the order of their first announcement
 }
 
 // account is that of one stream.
@@ -50,7 +50,7 @@ func (l *ledger) announcing(stream string, always bool) {
 		a = &account{}
 		l.streams[stream] = a
 		l.byLease[l.layout.Keys(l.layout.Of(stream)).Lease(stream)] = a
-		l.archived = append(l.archived, stream)
+		l.order = append(l.order, stream)
 	}
 	a.since = false
 	if always {
@@ -68,7 +68,7 @@ func (l *ledger) sent(stream, id string) {
 func (l *ledger) names() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append([]string(nil), l.archived...)
+	return append([]string(nil), l.order...)
 }
 
 // of returns a copy of the account of a stream.

@@ -129,7 +129,7 @@ func (p *Process) Pause() {
 
 // Resume has a paused process go on.
 func (p *Process) Resume() {
-	p.link.Mend()
+	p.mend()
 	p.gate.open()
 }
 
@@ -140,7 +140,16 @@ func (p *Process) CutOff() { p.link.Cut() }
 func (p *Process) LoseAnswers() { p.link.Stall(memory.Answers) }
 
 // Reconnect mends what CutOff and LoseAnswers broke.
-func (p *Process) Reconnect() { p.link.Mend() }
+func (p *Process) Reconnect() { p.mend() }
+
+// mend has the network up again, unless the process was killed: nothing that it sends may arrive any more.
+func (p *Process) mend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.killed {
+		p.link.Mend()
+	}
+}
 
 // Drain ends the process as SIGTERM does and waits: its streams are handed back. It returns what the program returned, nil after a
 // clean drain. It waits for handlers, so a handler must not.
@@ -156,9 +165,6 @@ func (p *Process) end() {
 	p.mu.Lock()
 	killed := p.killed
 	p.mu.Unlock()
-	if killed {
-		p.link.Cut()
-	}
 	p.cancel()
 	select {
 	case <-p.ended:

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -43,7 +44,7 @@ func (s *Server) Link() *Link {
 // Dial connects. It has the signature of a dial function of the client, which need not know the address: there is one server.
 func (l *Link) Dial(ctx context.Context, address string, _ *net.Dialer, _ *tls.Config) (net.Conn, error) {
 	if err := l.await(ctx.Done(), nil, Requests); err != nil {
-		return nil, fmt.Errorf("dial %s: %w", address, context.Cause(ctx))
+		return nil, fmt.Errorf("dial %s: %w", address, cmp.Or(context.Cause(ctx), err))
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,6 +64,7 @@ func (l *Link) Dial(ctx context.Context, address string, _ *net.Dialer, _ *tls.C
 func (l *Link) Cut() {
 	l.mu.Lock()
 	l.cut = true
+	l.release()
 	conns := l.conns
 	l.conns = make(map[*linked]struct{})
 	l.mu.Unlock()
@@ -86,6 +88,11 @@ func (l *Link) Mend() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut = false
+	l.release()
+}
+
+// release has whoever waits for bytes to pass look again. l.mu is held.
+func (l *Link) release() {
 	for d := range l.pass {
 		if l.stalled[d] {
 			l.stalled[d] = false
@@ -98,8 +105,11 @@ func (l *Link) Mend() {
 func (l *Link) await(done, closed <-chan struct{}, d Direction) error {
 	for {
 		l.mu.Lock()
-		stalled, pass := l.stalled[d], l.pass[d]
+		cut, stalled, pass := l.cut, l.stalled[d], l.pass[d]
 		l.mu.Unlock()
+		if cut { // also what was held back is lost
+			return errDown
+		}
 		if !stalled {
 			return nil
 		}

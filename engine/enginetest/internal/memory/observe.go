@@ -4,12 +4,12 @@ import "time"
 
 // Observer sees all that a server runs, in order. Its methods are called while the server runs nothing else; they must not call it.
 type Observer interface {
-	// Begin is told of a dataset that begins: with what the one of that identity has, or empty if that is "". It returns the new
+	// Begin is called when a dataset begins: with what the one of that identity has, or empty if that is "". It returns the new
 	// one's identity, of forty hexadecimal digits.
 	Begin(copied string, now time.Time) (id string)
-	// Ran is told of a command that was run for a client.
+	// Ran is called after a command of a client was run.
 	Ran(c Command)
-	// Left is told of a connection that ended.
+	// Left is called when a connection has ended.
 	Left(session int64)
 }
 
