@@ -88,19 +88,19 @@ uptime: deps ## Watch 1,000 sites with an example of schedules on a private serv
 	@$(GO) build -C $(EXAMPLE) -o ../../../bin/uptime-demo ./demo
 	@bin/uptime-demo $(UPTIME_FLAGS)
 
+# What prepares releases works with files and other programs, one thing at a time: there is no race to be found.
+# No make is called for these: a line that does so is executed by make -n as well.
+TEST_NESTED = for m in $(filter-out bench release,$(NESTED)); do \
+		nice -n 10 $(GO) test -C $$m $(RACE_BUILD) $(TEST_FLAGS) -p 1 $(TEST_VET) ./... || exit 1; done; \
+	nice -n 10 $(GO) test -C release $(TEST_FLAGS) -p 1 $(TEST_VET) ./...
+
 # The tests of the library wait for servers more than for processors, so those of the other modules run beside them,
 # but for bench, whose soak tests hold processes to promises in real time.
 test: deps try-servers ## Run all tests, but for those of the example
-	@log=$$(mktemp); nice -n 10 $(MAKE) --no-print-directory test-nested >$$log 2>&1 & nested=$$!; \
+	@log=$$(mktemp); { $(TEST_NESTED); } </dev/null >$$log 2>&1 & nested=$$!; \
 	$(ALONE) $(GO) test $(RACE_BUILD) $(TEST_FLAGS) $(TEST_VET) $(LONGEST) ./... </dev/null; library=$$?; \
 	wait $$nested; others=$$?; cat $$log; rm -f $$log; [ $$library = 0 ] && [ $$others = 0 ]
 	@$(GO) test -C bench $(BENCH_RACE) $(TEST_FLAGS) $(TEST_VET) ./... </dev/null
-
-# What prepares releases works with files and other programs, one thing at a time: there is no race to be found.
-.PHONY: test-nested
-test-nested:
-	@for m in $(filter-out bench release,$(NESTED)); do $(GO) test -C $$m $(RACE_BUILD) $(TEST_FLAGS) -p 1 $(TEST_VET) ./... </dev/null || exit 1; done
-	@$(GO) test -C release $(TEST_FLAGS) -p 1 $(TEST_VET) ./... </dev/null
 
 # What fails to compile here fails the tests, too.
 .PHONY: compile-tests

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -219,7 +220,12 @@ func (r *reader) output(dir, program string, args ...string) (string, error) {
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "STREAMLEASE_REDIS_URL=") || strings.HasPrefix(v, "STREAMLEASE_REDIS_PASSWORD=")
 	})
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // with what it has started and would wait for
 	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		err = errors.New("it was still running after a minute")
+	}
 	return string(out), err
 }
 
