@@ -307,21 +307,33 @@ func (e *Engine) delivered(to delivery, n api.Notification, err error, took time
 
 // failed acts on an error of a handler: that of Added fails the lease, and any other is only logged.
 func (e *Engine) failed(n api.Notification, err error) {
-	var panicked *api.PanicError
-	if errors.As(err, &panicked) {
-		e.log.Error("handler panicked", "kind", n.Kind, "panic", panicked.Value, "stack", string(panicked.Stack))
-	}
-	if n.Kind == api.Added {
-		if l, _ := n.Lease.(*lease.Lease); l.FailFor(err) {
-			if _, snoozed := api.SnoozeDelay(err); !snoozed {
-				e.log.Warn("handling failed", 1, "attempt", l.Attempt(), "err", err)
-			}
-		}
+	if n.Kind != api.Added {
+		e.ignored(n, err)
 		return
 	}
-	if panicked == nil {
+	e.logPanic(n, err)
+	if l, _ := n.Lease.(*lease.Lease); l.FailFor(err) {
+		if _, snoozed := api.SnoozeDelay(err); !snoozed {
+			e.log.Warn("handling failed", 1, "attempt", l.Attempt(), "err", err)
+		}
+	}
+}
+
+// ignored logs an error of a handler that changes nothing.
+func (e *Engine) ignored(n api.Notification, err error) {
+	if !e.logPanic(n, err) {
 		e.log.Warn("handler returned an error that has no effect", 1, "kind", n.Kind, "err", err)
 	}
+}
+
+// logPanic logs an error that is a panic, and reports whether it is one.
+func (e *Engine) logPanic(n api.Notification, err error) bool {
+	var panicked *api.PanicError
+	if !errors.As(err, &panicked) {
+		return false
+	}
+	e.log.Error("handler panicked", "kind", n.Kind, "panic", panicked.Value, "stack", string(panicked.Stack))
+	return true
 }
 
 // takeOut takes a consumer that is dead out of the fleet, before what it left is handed out: the others share it.

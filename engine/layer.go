@@ -12,7 +12,7 @@ import "github.com/streamlease/streamlease/api"
 // once; the others share one goroutine, Topology aside. So no method may block, Topology aside: renewal goes on if one does, but
 // other streams hear of nothing. Methods may call any method of a lease or of the engine that does not wait.
 //
-// A panic is logged. One in Added counts as a call of Ended with it.
+// Middleware of the engine (WithMiddleware) is around Added. A panic is logged. One in Added counts as a call of Ended with it.
 type Layer interface {
 	// Added is called when work on l may begin. Engine.Ended must be called when all work for it is over.
 	Added(l api.Lease)

@@ -16,10 +16,18 @@ import (
 
 // What layered keeps in Lease.Delivery, guarded by its mutex, besides toldDraining and toldRebalanced.
 const (
-	useBegun uint8 = 1 << iota // Added is being called, or was
-	useOver                    // Ended was called
-	useLost                    // Disowned waits, or was called
-	useLeft                    // the lease has left the table, or is about to
+	useBegun  uint8 = 1 << iota // Added is being called, or was
+	useOver                     // Ended was called
+	useLost                     // Disowned waits, or was called
+	useLeft                     // the lease has left the table, or is about to
+	usePassed                   // the middleware has passed it on to the layer
+	useTaken                    // the layer's Added has returned: the layer calls Ended
+)
+
+// What is wrong with a middleware, where that is said to it or of it.
+var (
+	errNotPassed = errors.New("a middleware did not call its handler, so the layer knows nothing of the lease; return an error instead")
+	errPassed    = errors.New("a middleware has to call its handler once, before it returns, and with the lease that it got")
 )
 
 // mostCalls is the number of leases with calls above which the map is replaced once it is empty: a Go map keeps the memory of the most
@@ -31,6 +39,7 @@ type layeredConfig struct {
 	layer   Layer
 	handled func(n api.Notification, err error, took time.Duration) // counts a call
 	failed  func(n api.Notification, err error)                     // logs what a call ended with, and fails the lease of an Added
+	ignored func(n api.Notification, err error)                     // logs an error that changes nothing
 	idle    func(stream string)                                     // a stream is not in use here any more
 	dropped func()                                                  // a signal was dropped, since too many wait
 }
@@ -43,7 +52,8 @@ type layeredConfig struct {
 // after that is in lingering, and counts as busy as one whose handler runs. It gets there before the lease leaves the table.
 type layered struct {
 	layeredConfig
-	changes cond.Cond // something of what is in mu is less than before
+	adder   api.Handler // has the layer's Added called, with the middleware around it
+	changes cond.Cond   // something of what is in mu is less than before
 
 	mu struct {
 		sync.Mutex
@@ -71,14 +81,16 @@ type topologyCalls struct{ calling, again bool }
 
 var _ delivery = (*layered)(nil)
 
-func newLayered(c layeredConfig) *layered {
-	w := &layered{layeredConfig: c}
+// newLayered returns the delivery to a layer, whose Added has middleware around it by wrap.
+func newLayered(c layeredConfig, wrap func(api.Handler) (api.Handler, error)) (w *layered, err error) {
+	w = &layered{layeredConfig: c}
 	w.mu.waiting = make(map[*lease.Lease]*calls)
 	w.mu.lingering = make(map[string]*lease.Lease)
-	return w
+	w.adder, err = wrap(api.HandlerFunc(w.pass))
+	return w, err
 }
 
-// deliver calls Added. done is called as soon as that has returned: the stream is busy for as long as its lease is listed, or lingers.
+// deliver calls Added, in the middleware. done is called as soon as that has returned: the stream is busy for as long as its lease is listed, or lingers.
 func (w *layered) deliver(n api.Notification, done func(error)) {
 	if n.Kind != api.Added {
 		done(nil)
@@ -89,16 +101,51 @@ func (w *layered) deliver(n api.Notification, done func(error)) {
 		done(nil)
 		return
 	}
-	guard.Finally(func() error {
-		w.layer.Added(l)
-		return nil
-	}, func(err error) {
-		if err != nil {
+	guard.Finally(func() error { return w.adder.Handle(l.Context(), n) }, func(err error) {
+		switch taken := w.is(l, useTaken); {
+		case taken && err != nil: // the layer works for it, and ends that
+			w.ignored(n, err)
+			err = nil
+		case !taken:
+			if err == nil {
+				err = errNotPassed
+			}
 			w.over(l, func() {}) // done fails it
 		}
 		w.added(l)
 		done(err)
 	})
+}
+
+// pass is the handler within the middleware.
+func (w *layered) pass(_ context.Context, n api.Notification) error {
+	l, _ := n.Lease.(*lease.Lease)
+	if l == nil || !w.passes(l) {
+		return errPassed
+	}
+	w.layer.Added(l)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l.Delivery |= useTaken
+	return nil
+}
+
+// passes records that the middleware passes a lease on. It reports false when that is too late, or happened before.
+func (w *layered) passes(l *lease.Lease) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l.Delivery&(useBegun|usePassed|useOver) != useBegun {
+		return false
+	}
+	l.Delivery |= usePassed
+	return true
+}
+
+// is reports whether something is kept of a lease.
+func (w *layered) is(l *lease.Lease, what uint8) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return l.Delivery&what != 0
 }
 
 // begin records that Added is about to be called. It reports false when nothing may be called any more.

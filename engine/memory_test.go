@@ -191,7 +191,8 @@ func TestMemoryOfALayersStream(t *testing.T) {
 		x := lease.Entry{ID: "1-1", Stream: name, Key: layout.Keys(0).Lease(name)}
 		all[i] = lease.New(s, &x, api.Token(i+1), clock.Now(), time.Hour, nil)
 	}
-	w := newLayered(layeredConfig{layer: idler{}})
+	w, err := newLayered(layeredConfig{layer: idler{}}, new(config).wrapped)
+	require.NoError(t, err)
 	heap := func() int64 {
 		runtime.GC()
 		runtime.GC()

@@ -29,11 +29,3 @@ func (c *config) wrappedEach(f func(context.Context, api.Lease) error) (func(con
 		return h.Handle(ctx, api.Notification{Kind: api.Added, Stream: l.Stream(), Token: l.Token(), Lease: l})
 	}, nil
 }
-
-// noMiddleware returns an error if there is middleware, for a way to deliver that has no handler.
-func (c *config) noMiddleware(way, instead string) error {
-	if len(c.middleware) == 0 {
-		return nil
-	}
-	return invalid("WithMiddleware: %s; leave it out, and %s", way, instead)
-}

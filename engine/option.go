@@ -357,11 +357,13 @@ func WithEvents(f api.EventFunc) Option {
 // api.Lease).
 //
 // Run calls it with every notification, api.Terminated included. RunEach calls it with api.Added only, around the function, whose result
-// counts as RunEach says. Start has no handler and RunLayer has a layer: both fail with api.ErrInvalidConfig if there is middleware.
-// Call it yourself around what receives from the channel of Start; engine/feed and engine/schedule have a Middleware of their own.
+// counts as RunEach says. RunLayer, and with it engine/feed and engine/schedule, calls it with api.Added only as well, around
+// Layer.Added: it has to pass on the lease that it got, once and before it returns, or the lease fails. What it returns after that is
+// only logged, since the layer has begun. Batches and ticks have the Middleware of feed.Config and schedule.Config. Start has no handler, and
+// fails with api.ErrInvalidConfig if there is middleware: call it yourself around what receives from the channel.
 //
-// Default and zero functions: none. At most 1,000. A nil function makes New fail, and one that returns nil makes Run and RunEach fail, before anything is
-// sent.
+// Default and zero functions: none. At most 1,000. A nil function makes New fail, and one that returns nil makes Run, RunEach and RunLayer
+// fail, before anything is sent.
 func WithMiddleware(m ...func(api.Handler) api.Handler) Option {
 	return option(func(c *config) { c.middleware = m })
 }

@@ -50,8 +50,8 @@ func (e *Engine) Run(ctx context.Context, h api.Handler) error {
 // back when the time for handlers is over (see WithDrainTimeout), whatever the reason of its Releasing was. Outside of a drain, where
 // the reason is api.ErrRebalanced, nothing times out: the lease is valid and renewed until you end it or a drain begins.
 func (e *Engine) Start(ctx context.Context) (<-chan api.Notification, error) {
-	if err := e.cfg.noMiddleware("Start has no handler", "wrap what receives from the channel"); err != nil {
-		return nil, err
+	if len(e.cfg.middleware) > 0 {
+		return nil, invalid("WithMiddleware: Start has no handler; leave it out, and wrap what receives from the channel")
 	}
 	if err := e.life.begin(); err != nil {
 		return nil, err
@@ -119,21 +119,21 @@ func (e *Engine) RunLayer(ctx context.Context, y Layer) error {
 	if y == nil {
 		return invalid("the layer is nil")
 	}
-	if err := e.cfg.noMiddleware("a layer has no handler", "use the Middleware of feed.Config or schedule.Config"); err != nil {
+	way, err := newLayered(layeredConfig{
+		layer:   y,
+		handled: e.metrics.Handled,
+		failed:  func(n api.Notification, err error) { e.failed(n, err) },
+		ignored: func(n api.Notification, err error) { e.ignored(n, err) },
+		idle:    func(stream string) { e.freed(stream) },
+		dropped: func() { e.metrics.Inc(metrics.SignalsDropped) },
+	}, e.cfg.wrapped)
+	if err != nil {
 		return err
 	}
 	if err := e.life.begin(); err != nil {
 		return err
 	}
-	return e.run(ctx, func(context.Context) delivery {
-		return newLayered(layeredConfig{
-			layer:   y,
-			handled: e.metrics.Handled,
-			failed:  func(n api.Notification, err error) { e.failed(n, err) },
-			idle:    func(stream string) { e.freed(stream) },
-			dropped: func() { e.metrics.Inc(metrics.SignalsDropped) },
-		})
-	})
+	return e.run(ctx, func(context.Context) delivery { return way })
 }
 
 // Ended must be called once for each lease that Layer.Added got, when all work for it is over, whatever has become of the lease: until

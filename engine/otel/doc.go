@@ -4,13 +4,13 @@
 //
 //	tracer := otelstreamlease.New("chat")
 //	e, err := engine.Open(option, "chat", engine.WithMiddleware(tracer.Handler))
-//	f, err := feed.New(other, handle, feed.Config{Middleware: []func(feed.Handler) feed.Handler{tracer.Batch}})
-//	r, err := schedule.New(third, open, schedule.Config{Middleware: []func(schedule.TaskFunc) schedule.TaskFunc{tracer.Tick}})
+//	f, err := feed.New(e, handle, feed.Config{Middleware: []func(feed.Handler) feed.Handler{tracer.Batch}})
+//	r, err := schedule.New(e, open, schedule.Config{Middleware: []func(schedule.TaskFunc) schedule.TaskFunc{tracer.Tick}})
 //	entry, err := tracer.Publish(ctx, publisher, "user-1", info)
 //
 // Spans are named and described by the semantic conventions for messaging, with streamlease as the system:
 //
-//	publish chat   producer  around Publisher.Publish; its context travels in the field traceparent of the announcement
+//	publish chat   producer  around Publisher.Publish or PublishMany; its context travels in the field traceparent of each announcement
 //	send chat      producer  around Sender.Send; its context travels in the field traceparent of the message
 //	process chat   consumer  around the handler of Added; a child of the announcement's span, for every owner
 //	own chat       internal  from Added to the end of the lease, made when that comes; a child of process, with the outcome

@@ -14,7 +14,7 @@ import (
 )
 
 // Handler is a middleware for engine.WithMiddleware. The handler of Added runs in a consumer span, a child of the announcement's, which
-// its context carries; with RunEach that is the whole function. When the lease ends, a further span says how, from Added until then: it
+// its context carries; with RunEach that is the whole function, and with a feed or schedules what they do to begin. When the lease ends, a further span says how, from Added until then: it
 // is made at the end, and only if the first one is sampled, so a stream that is owned for a week keeps no span open. A process that is
 // killed reports none. Other notifications have no span.
 //

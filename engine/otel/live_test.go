@@ -39,8 +39,8 @@ func join(t *testing.T, server *servers.Server, opts ...engine.Option) *member {
 	for _, s := range lease.Scripts() {
 		m.proxy.RegisterScript(s.Name(), s.Body())
 	}
-	e, err := engine.Open(m.proxy.ClientOption(), "chat", append([]engine.Option{engine.WithSessionTTL(time.Second),
-		engine.WithLeaseTTL(3 * time.Second)}, opts...)...)
+	e, err := engine.Open(m.proxy.ClientOption(), "chat", append([]engine.Option{engine.WithSessionTTL(3*time.Second),
+		engine.WithLeaseTTL(6 * time.Second)}, opts...)...)
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() {
@@ -100,7 +100,7 @@ func TestScriptsHaveSpansOnRequest(t *testing.T) {
 	require.NoError(t, err)
 	first := m.owns(1)
 	renewed := m.proxy.Seen("renew") + m.proxy.Seen("extend")
-	eventually(t, func() bool { return m.proxy.Seen("renew")+m.proxy.Seen("extend") > renewed+5 })
+	eventually(t, func() bool { return m.proxy.Seen("renew")+m.proxy.Seen("extend") > renewed+2 })
 	require.NoError(t, first.Release(t.Context()))
 	second := m.owns(2)
 
@@ -147,6 +147,28 @@ func TestErrorsOfScriptsByKind(t *testing.T) {
 	require.Nil(t, New("chat", WithTracerProvider(sdk.NewTracerProvider(sdk.WithSampler(sdk.NeverSample())))).Script(t.Context(), "read"))
 }
 
+// Many announcements have one span, and each carries it, unless it has one of its own.
+func TestManyAnnouncements(t *testing.T) {
+	server := servers.New(t)
+	tracer, spans := recording()
+	m := join(t, server, engine.WithMiddleware(tracer.Handler))
+	items := []api.Announcement{{Stream: "user-1"}, {Stream: ""}, {Stream: "user-2", Fields: []api.Field{{Name: "traceparent", Value: parentOf}}}}
+	entries, err := tracer.PublishMany(t.Context(), publisherOn(t, server), items...)
+	require.ErrorIs(t, err, api.ErrInvalidStream)
+	require.Len(t, entries, 3)
+	require.Empty(t, items[0].Fields, "those of the caller")
+	m.owns(2)
+	eventually(t, func() bool { return len(named(spans, "process chat")) == 2 })
+	publish := named(spans, "publish chat")
+	require.Len(t, publish, 1)
+	require.Equal(t, "3", attributeOf(publish[0], "messaging.batch.message_count"))
+	require.Equal(t, codes.Error, publish[0].Status().Code)
+	want := map[string]string{"user-1": publish[0].SpanContext().TraceID().String(), "user-2": traceOf}
+	for _, s := range named(spans, "process chat") {
+		require.Equal(t, want[attributeOf(s, "messaging.destination.name")], s.SpanContext().TraceID().String())
+	}
+}
+
 // A process that is cut off is followed by another, whose spans belong to the same announcement.
 func TestParentSurvivesACrash(t *testing.T) {
 	server := servers.New(t)
@@ -171,11 +193,11 @@ func TestParentSurvivesACrash(t *testing.T) {
 	require.Equal(t, "lost", attributeOf(named(first, "own chat")[0], "streamlease.outcome"))
 }
 
-// A message that was sent in a span is handled in the same trace.
+// A message that was sent in a span is handled in the same trace, and the ownerships of a feed have spans in that of the announcement.
 func TestBatchOfAFeed(t *testing.T) {
 	server := servers.New(t)
 	tracer, spans := recording()
-	e, err := engine.Open(server.ClientOption(), "chat", engine.WithScriptHook(tracer.Script))
+	e, err := engine.Open(server.ClientOption(), "chat", engine.WithScriptHook(tracer.Script), engine.WithMiddleware(tracer.Handler))
 	require.NoError(t, err)
 	handled := make(chan trace.SpanContext, 1)
 	f, err := feed.New(e, func(ctx context.Context, _ *feed.Batch) error {
@@ -186,12 +208,18 @@ func TestBatchOfAFeed(t *testing.T) {
 	run, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- f.Run(run) }()
+	_, err = tracer.Publish(t.Context(), publisherOn(t, server), "user-1", nil)
+	require.NoError(t, err)
 	_, err = tracer.Send(t.Context(), feed.NewSender(publisherOn(t, server)), "user-1", feed.Field{Name: "text", Value: "hello"})
 	require.NoError(t, err)
 	in := <-handled
-	eventually(t, func() bool { return len(named(spans, "batch chat")) == 1 })
+	eventually(t, func() bool { return len(named(spans, "batch chat")) == 1 && len(named(spans, "own chat")) >= 1 })
 	stop()
 	require.NoError(t, <-ended)
+	publish, process, own := named(spans, "publish chat")[0], named(spans, "process chat")[0], named(spans, "own chat")[0]
+	require.Equal(t, publish.SpanContext().SpanID(), process.Parent().SpanID())
+	require.Equal(t, process.SpanContext().SpanID(), own.Parent().SpanID())
+	require.Equal(t, "done", attributeOf(own, "streamlease.outcome"))
 	send, batch := named(spans, "send chat")[0], named(spans, "batch chat")[0]
 	require.Equal(t, in.SpanID(), batch.SpanContext().SpanID())
 	require.Equal(t, send.SpanContext().SpanID(), batch.Parent().SpanID())
@@ -208,7 +236,7 @@ func TestTicksOfARunner(t *testing.T) {
 	require.NoError(t, err)
 	_, err = table.Put(t.Context(), schedule.Spec{Name: "nightly", Every: 100 * time.Millisecond})
 	require.NoError(t, err)
-	e, err := engine.Open(server.ClientOption(), "chat", engine.WithScriptHook(tracer.Script))
+	e, err := engine.Open(server.ClientOption(), "chat", engine.WithScriptHook(tracer.Script), engine.WithMiddleware(tracer.Handler))
 	require.NoError(t, err)
 	r, err := schedule.New(e, func(schedule.Owned) (schedule.Task, error) {
 		return schedule.TaskFunc(func(context.Context, *schedule.Tick) error { return nil }), nil
@@ -226,4 +254,8 @@ func TestTicksOfARunner(t *testing.T) {
 	require.NotEqual(t, ticks[0].SpanContext().TraceID(), ticks[1].SpanContext().TraceID())
 	require.NotEqual(t, attributeOf(ticks[0], "streamlease.tick"), attributeOf(ticks[1], "streamlease.tick"))
 	require.NotEmpty(t, scripts(spans, "specs"))
+	eventually(t, func() bool { return len(named(spans, "own chat")) == len(named(spans, "process chat")) })
+	for _, own := range named(spans, "own chat") {
+		require.Equal(t, "handed_back", attributeOf(own, "streamlease.outcome"), "what holds schedules")
+	}
 }

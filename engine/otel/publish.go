@@ -2,10 +2,12 @@ package otelstreamlease
 
 import (
 	"context"
+	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/streamlease/streamlease/api"
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/engine/feed"
 )
@@ -18,6 +20,28 @@ func (t *Tracer) Publish(ctx context.Context, p *engine.Publisher, stream string
 	}
 	defer func() { t.sent(span, entry, err) }()
 	return p.Publish(ctx, stream, info, append(opts[:len(opts):len(opts)], t.Fields(ctx)...)...)
+}
+
+// PublishMany is p.PublishMany in one producer span, whose context goes along in each announcement that has none in its Fields. The items
+// are not changed. Errors are those of Publisher.PublishMany.
+func (t *Tracer) PublishMany(ctx context.Context, p *engine.Publisher, items ...api.Announcement) (entries []string, err error) {
+	ctx, span := t.start(ctx, "publish", trace.WithSpanKind(trace.SpanKindProducer))
+	if span.IsRecording() {
+		span.SetAttributes(t.attributes("send", "publish", "", attribute.Int("messaging.batch.message_count", len(items)))...)
+	}
+	defer func() { end(span, err, true) }()
+	var w writer
+	t.propagator.Inject(ctx, &w)
+	items = slices.Clone(items)
+	for i := range items {
+		fields := items[i].Fields
+		fields = fields[:len(fields):len(fields)]
+		for _, f := range w { // of repeated ones the first counts
+			fields = append(fields, api.Field{Name: f.Name, Value: f.Value})
+		}
+		items[i].Fields = fields
+	}
+	return p.PublishMany(ctx, items...)
 }
 
 // Send is s.Send in a producer span, whose context goes along in the message. Errors are those of Sender.Send.

@@ -166,7 +166,7 @@ func TestFromTheAnnouncementToTheEnding(t *testing.T) {
 	tracer, spans := recording()
 	var mu sync.Mutex
 	var owned []api.Lease
-	e, err := engine.New(client, "chat", engine.WithMiddleware(tracer.Handler), engine.WithLeaseTTL(1500*time.Millisecond))
+	e, err := engine.New(client, "chat", engine.WithMiddleware(tracer.Handler), engine.WithLeaseTTL(6*time.Second))
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() {
