@@ -71,8 +71,8 @@ func (e *Engine) drain(to delivery, readers *sync.WaitGroup) error {
 	var err error
 	switch {
 	case !requeued:
-		err = errors.Join(fmt.Errorf("%w: not everything was handed back, %d entries are left", api.ErrDrainTimeout, e.completer.Len()),
-			e.lastFailure())
+		err = errors.Join(fmt.Errorf("%w: Redis has not confirmed that everything was handed back (entries %d, sessions to be closed %d); the rest is handed out again when its session has ended",
+			api.ErrDrainTimeout, e.completer.Len(), e.completer.Retiring()), e.lastFailure())
 	case handlers != nil:
 		err = fmt.Errorf("%w: handlers did not end", api.ErrDrainTimeout)
 	}

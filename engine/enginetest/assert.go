@@ -77,6 +77,17 @@ func (f *Fleet) HandledUpTo(stream, id string) {
 	}, func() string { return fmt.Sprintf("It is handled up to %s. %s", at, f.told(stream)()) })
 }
 
+// SavedState returns the state that the handlers of a feed have saved with the position of a stream, as far as it is stored, which it is
+// once a second or so; "" if none is. It does not wait: HandledUpTo does.
+func (f *Fleet) SavedState(stream string) string {
+	f.t.Helper()
+	if c := f.story(stream).Checkpoint; c != nil {
+		state, _ := feed.SavedState(c.Value)
+		return state
+	}
+	return ""
+}
+
 // AllHandled waits until feeds have handled each message that was sent with [Fleet.Send].
 func (f *Fleet) AllHandled() {
 	f.t.Helper()

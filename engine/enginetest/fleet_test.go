@@ -2,6 +2,7 @@ package enginetest_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -103,11 +104,13 @@ func TestMessagesAreHandled(t *testing.T) {
 				text, _ := m.Get("text")
 				got = append(got, text)
 			}
-			return nil
+			return b.SaveState(b.State() + strings.Join(got, ""))
 		}
 		a := fleet.Start("a", enginetest.Feed(handler, feed.Config{}))
+		assert.Empty(t, fleet.SavedState("room:1"))
 		id := fleet.Send("room:1", "text", "hello")
 		fleet.HandledUpTo("room:1", id)
+		assert.Equal(t, "hello", fleet.SavedState("room:1"))
 		a.Kill()
 		id = fleet.Send("room:1", "text", "again")
 		b := fleet.Start("b", enginetest.Feed(handler, feed.Config{}))
@@ -116,6 +119,7 @@ func TestMessagesAreHandled(t *testing.T) {
 		fleet.AllHandled()
 		fleet.NothingLost()
 		assert.Equal(t, []string{"hello", "again"}, got)
+		assert.Equal(t, "hellohelloagain", fleet.SavedState("room:1"), "folded by both")
 	})
 }
 

@@ -121,3 +121,13 @@ func HandledUpTo(checkpoint string) (id string, ok bool) {
 	}
 	return m.At.String(), true
 }
+
+// SavedState returns what Batch.SaveState had stored, from the checkpoint of a data stream as scan.Inspector.Story returns it; "" if
+// that is nothing. ok is false where it is for HandledUpTo.
+func SavedState(checkpoint string) (state string, ok bool) {
+	m, err := position.Decode(checkpoint)
+	if err != nil {
+		return "", false
+	}
+	return m.State, true
+}

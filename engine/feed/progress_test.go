@@ -10,7 +10,7 @@ import (
 )
 
 // Checkpoints of feeds are read; those of schedules, which begin with "t1", of programs, and of later versions are not.
-func TestHandledUpTo(t *testing.T) {
+func TestWhatCheckpointsSay(t *testing.T) {
 	for checkpoint, want := range map[string]string{
 		"f1 0-0":                          "0-0",
 		"f1 1700000000000-3":              "1700000000000-3",
@@ -21,11 +21,17 @@ func TestHandledUpTo(t *testing.T) {
 		id, ok := HandledUpTo(checkpoint)
 		require.True(t, ok, checkpoint)
 		require.Equal(t, want, id)
+		state, ok := SavedState(checkpoint)
+		require.True(t, ok, checkpoint)
+		require.Equal(t, want == "7-1", state == "s", state)
 	}
 	for _, checkpoint := range []string{"", "t1 1700000000000 1700000000000 7 0 0", "t1 5 5 7 0 0\nf1 5-0", "f2 5-0", "5-0", "f1", "f1 5", "\xff\x00",
 		"f1 " + strings.Repeat("9", 1<<16)} {
 		id, ok := HandledUpTo(checkpoint)
 		require.False(t, ok, "%.40q", checkpoint)
 		require.Empty(t, id)
+		state, ok := SavedState(checkpoint)
+		require.False(t, ok, "%.40q", checkpoint)
+		require.Empty(t, state)
 	}
 }

@@ -39,7 +39,7 @@ func join(t *testing.T, server *servers.Server, opts ...engine.Option) *member {
 	for _, s := range lease.Scripts() {
 		m.proxy.RegisterScript(s.Name(), s.Body())
 	}
-	e, err := engine.Open(m.proxy.ClientOption(), "chat", append([]engine.Option{engine.WithSessionTTL(3*time.Second),
+	e, err := engine.Open(m.proxy.ClientOption(), "chat", append([]engine.Option{engine.WithSessionTTL(3 * time.Second),
 		engine.WithLeaseTTL(6 * time.Second)}, opts...)...)
 	require.NoError(t, err)
 	ended := make(chan error, 1)

@@ -68,7 +68,7 @@ func ExampleTable_Put() {
 	// true
 }
 
-// A process owns a schedule and fires its ticks, until it is told to end.
+// A process owns a schedule and fires its ticks, until it is interrupted.
 func ExampleRunner_Run() {
 	client, stop := privateServer()
 	defer stop()

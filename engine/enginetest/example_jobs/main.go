@@ -47,7 +47,7 @@ func post(ctx context.Context, l api.Lease, m feed.Message) error {
 	url, _ := m.Get("url")
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
 	if err != nil {
-		return feed.At(m.ID, api.Permanent(err)) // no retry, wherever it is in the batch
+		return feed.At(m.ID, api.Permanent(err)) // never again, wherever it is in the batch
 	}
 	r.Header = http.Header{"Idempotency-Key": {l.Stream() + "/" + m.ID}, "Fencing-Token": {l.Token().String()}}
 	answer, err := (&http.Client{Timeout: 10 * time.Second}).Do(r) // a drain waits for longer
@@ -55,7 +55,6 @@ func post(ctx context.Context, l api.Lease, m feed.Message) error {
 		return err
 	}
 	answer.Body.Close()
-	log.Println(l.Stream(), m.ID, url, answer.Status)
 	switch code := answer.StatusCode; {
 	case code < 300:
 		return nil
@@ -68,13 +67,11 @@ func post(ctx context.Context, l api.Lease, m feed.Message) error {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	addr := cmp.Or(os.Getenv("REDIS_ADDR"), "127.0.0.1:6379")
-	e, err := engine.Open(rueidis.ClientOption{InitAddress: []string{addr}}, "jobs")
+	e, err := engine.Open(rueidis.ClientOption{InitAddress: []string{cmp.Or(os.Getenv("REDIS_ADDR"), "127.0.0.1:6379")}}, "jobs")
 	if err != nil {
 		log.Fatal(err)
 	}
-	onFailure := map[string]feed.Failure{"skip": feed.Skip}[os.Getenv("ON_FAILURE")] // else the job becomes a dead letter
-	f, err := feed.New(e, fanOut(ctx, 64, post), feed.Config{OnFailure: onFailure})
+	f, err := feed.New(e, fanOut(ctx, 64, post), feed.Config{}) // OnFailure: feed.Skip would skip a bad URL, instead of failing its job
 	if err != nil {
 		log.Fatal(err)
 	}

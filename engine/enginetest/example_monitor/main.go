@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
-
 	"github.com/streamlease/streamlease/engine"
 	"github.com/streamlease/streamlease/engine/schedule"
 )
@@ -34,9 +33,9 @@ func (m monitor) run(ctx context.Context, redis rueidis.ClientOption, urls ...st
 	if err != nil {
 		return err
 	}
-	var specs []schedule.Spec
-	for _, url := range urls {
-		specs = append(specs, schedule.Spec{Name: url, Every: time.Minute})
+	specs := make([]schedule.Spec, len(urls))
+	for i, url := range urls {
+		specs[i] = schedule.Spec{Name: url, Every: time.Minute}
 	}
 	if _, err := table.Sync(ctx, slices.Values(specs), schedule.Prune()); err != nil { // writes only what has changed
 		return err
@@ -52,50 +51,39 @@ func (m monitor) run(ctx context.Context, redis rueidis.ClientOption, urls ...st
 	return r.Run(ctx)
 }
 
-// site is the task of a schedule. What it knows of its URL outlives the process.
-type site struct {
-	monitor
-	Failures int    // in a row
-	Since    string // the first tick of the last ones: part of the alerts' keys
+// failures are those of a URL in a row. They outlive the process.
+type failures struct {
+	Count int
+	Since string // the first tick: what makes the keys of alerts
 }
 
 func (m monitor) open(o schedule.Owned) (schedule.Task, error) {
-	s := &site{monitor: m}
-	return s, json.Unmarshal([]byte(cmp.Or(string(o.State), "{}")), s) // no state at first
-}
-
-// Tick keeps nothing until the alert is out: if that fails, or the process dies, the next tick does the same again.
-func (s *site) Tick(ctx context.Context, t *schedule.Tick) error {
-	next := *s
-	if s.up(t.Schedule) {
-		next.Failures = 0
-	} else if next.Failures++; next.Failures == 1 {
-		next.Since = t.ID()
-	}
-	var err error
-	switch {
-	case next.Failures == 3:
-		err = s.alert(ctx, "down since "+next.Since)
-	case next.Failures == 0 && s.Failures >= 3:
-		err = s.alert(ctx, "up again, was down since "+next.Since)
-	}
-	if err != nil {
+	var known failures
+	err := json.Unmarshal([]byte(cmp.Or(string(o.State), "{}")), &known) // no state at first
+	return schedule.TaskFunc(func(ctx context.Context, t *schedule.Tick) (err error) {
+		now := failures{known.Count + 1, cmp.Or(known.Since, t.ID())}
+		if m.up(t.Schedule) {
+			now = failures{}
+		}
+		switch {
+		case now.Count == 3:
+			err = m.alert(ctx, "down since "+now.Since)
+		case now.Count == 0 && known.Count >= 3:
+			err = m.alert(ctx, "up again, was down since "+known.Since)
+		}
+		if err != nil {
+			return err // nothing is kept, so the next tick does the same again, as it does if the process dies
+		}
+		known = now
+		state, err := json.Marshal(known)
+		t.Save(state)
 		return err
-	}
-	*s = next
-	state, err := json.Marshal(s)
-	t.Save(state)
-	return err
+	}), err
 }
 
 func up(url string) bool {
-	client := http.Client{Timeout: 10 * time.Second}
-	answer, err := client.Get(url)
-	if err != nil {
-		return false
-	}
-	_ = answer.Body.Close()
-	return answer.StatusCode < 400
+	answer, err := (&http.Client{Timeout: 10 * time.Second}).Get(url)
+	return err == nil && answer.Body.Close() == nil && answer.StatusCode < 400
 }
 
 func main() {

@@ -106,7 +106,7 @@ func settings() map[string]string {
 		"stream-node-max-bytes": "4096", "stream-node-max-entries": "100", "maxclients": "10000", "lua-time-limit": "5000"}
 }
 
-// configure runs CONFIG. One setting can be changed: what is told of keys.
+// configure runs CONFIG. One setting can be changed: what is published about keys.
 func (d *dataset) configure(args []string) stream.Reply {
 	config := d.owner.config
 	if len(args) < 2 {

@@ -17,7 +17,7 @@ const (
 	sizeStep = 1 << 20 // of a bulk string: a length that was only claimed costs no more memory
 )
 
-// protocolError is what a client is told before its connection ends.
+// protocolError is what a client gets before its connection is closed.
 type protocolError string
 
 func (e protocolError) Error() string { return "ERR Protocol error: " + string(e) }
