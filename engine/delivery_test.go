@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/api"
-	"github.com/streamlease/streamlease/lease"
 	"github.com/streamlease/streamlease/scan"
 )
 
@@ -52,22 +51,11 @@ func TestHandlerResults(t *testing.T) {
 		require.Equal(t, []int{0, 0}, attempts["later"])
 		require.Equal(t, []int{0}, attempts["fine"])
 		require.Equal(t, 2, e.Stats().Held)
-		h.server.with(0, func(p *fakePartition) {
-			require.Len(t, p.dead, 3)
-			reasons := map[string]string{}
-			for _, x := range p.dead {
-				parsed, err := lease.ParseEntry(h.layout, 0, x.id, x.body)
-				require.NoError(t, err)
-				for _, f := range x.body {
-					if f.Field == lease.FieldReason {
-						reasons[parsed.Stream] = f.Value
-					}
-				}
-			}
-			require.Contains(t, reasons["never"], "cannot be read")
-			require.Contains(t, reasons["fails"], "it broke")
-			require.Contains(t, reasons["panics"], "it fell over")
-		})
+		reasons := h.deadReasons()
+		require.Len(t, reasons, 3)
+		require.Contains(t, reasons["never"], "cannot be read")
+		require.Contains(t, reasons["fails"], "it broke")
+		require.Contains(t, reasons["panics"], "it fell over")
 		require.Contains(t, e.logged(), "handler panicked")
 		require.Contains(t, e.logged(), "it fell over")
 		require.Empty(t, e.notified(api.Disowned), "an owner that fails the stream has ended the lease itself")

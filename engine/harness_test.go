@@ -219,3 +219,20 @@ func callTimes(calls []fakeCall, op, id string) (at []time.Time) {
 	}
 	return at
 }
+
+// deadReasons are the reasons of the dead letters of the first partition, by stream.
+func (h *harness) deadReasons() map[string]string {
+	reasons := make(map[string]string)
+	h.server.with(0, func(p *fakePartition) {
+		for _, x := range p.dead {
+			parsed, err := lease.ParseEntry(h.layout, 0, x.id, x.body)
+			require.NoError(h.t, err)
+			for _, f := range x.body {
+				if f.Field == lease.FieldReason {
+					reasons[parsed.Stream] = f.Value
+				}
+			}
+		}
+	})
+	return reasons
+}

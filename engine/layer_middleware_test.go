@@ -33,7 +33,11 @@ func TestMiddlewareOfALayer(t *testing.T) {
 			return api.Permanent(errors.New("none of these"))
 		},
 		"panics before": func(api.Handler, context.Context, api.Notification) error { panic("none of these") },
-		"forgets":       func(api.Handler, context.Context, api.Notification) error { return nil },
+		"hides": func(next api.Handler, ctx context.Context, n api.Notification) error {
+			defer func() { _ = recover() }()
+			return next.Handle(ctx, n)
+		},
+		"forgets": func(api.Handler, context.Context, api.Notification) error { return nil },
 		"later": func(next api.Handler, ctx context.Context, n api.Notification) error {
 			go func() {
 				time.Sleep(time.Second)
@@ -48,12 +52,17 @@ func TestMiddlewareOfALayer(t *testing.T) {
 		},
 	}
 	taken := []string{"passes", "fails after", "panics after", "twice"}
-	refused := []string{"fails before", "panics before", "forgets", "later", "another"}
+	refused := []string{"fails before", "panics before", "forgets", "later", "another", "hides"}
 	bubble(t, 1, func(t *testing.T, h *harness) {
 		h.server.announce(append(taken, refused...)...)
 		var d diary
 		r := newRecorder()
-		r.onAdded = func(l api.Lease) { d.add("added " + l.Stream()) }
+		r.onAdded = func(l api.Lease) {
+			if l.Stream() == "hides" {
+				panic("the layer fell over")
+			}
+			d.add("added " + l.Stream())
+		}
 		e := h.runLayer(r, WithRecovery(scan.Config{MaxRetries: 1}), WithMiddleware(func(next api.Handler) api.Handler {
 			return api.HandlerFunc(func(ctx context.Context, n api.Notification) error {
 				d.add(n.Kind.String() + " in " + n.Stream)
@@ -68,15 +77,17 @@ func TestMiddlewareOfALayer(t *testing.T) {
 			require.Equal(t, "added", r.of(stream))
 		}
 		for _, stream := range refused {
-			require.Empty(t, r.of(stream))
+			require.Equal(t, stream == "hides", strings.HasPrefix(r.of(stream), "added"), stream)
 		}
 		require.Equal(t, []int{0, len(taken), 0, len(refused)}, h.server.counts(), "dead letters")
-		for _, line := range []string{
-			"handler returned an error that has no effect", "handler panicked", "handling failed",
-			"did not call its handler", "has to call its handler once",
+		reasons := h.deadReasons()
+		for stream, reason := range map[string]string{
+			"fails before": "none of these", "panics before": "none of these", "forgets": "did not call its handler", "hides": "hid its panic",
+			"later": "did not call its handler", "another": "with the lease that it got",
 		} {
-			require.Contains(t, e.logged(), line)
+			require.Contains(t, reasons[stream], reason, stream)
 		}
+		require.Contains(t, e.logged(), "too late")
 
 		h.server.announce("passes") // what is not an Added goes past the middleware
 		advance(time.Minute)

@@ -21,12 +21,12 @@ const (
 	useLost                     // Disowned waits, or was called
 	useLeft                     // the lease has left the table, or is about to
 	usePassed                   // the middleware has passed it on to the layer
-	useTaken                    // the layer's Added has returned: the layer calls Ended
+	useFell                     // the layer's Added has panicked
 )
 
 // What is wrong with a middleware, where that is said to it or of it.
 var (
-	errNotPassed = errors.New("a middleware did not call its handler, so the layer knows nothing of the lease; return an error instead")
+	errNotPassed = errors.New("a middleware did not call its handler, or hid its panic, so no work for the lease has begun; have it return an error instead")
 	errPassed    = errors.New("a middleware has to call its handler once, before it returns, and with the lease that it got")
 )
 
@@ -102,11 +102,12 @@ func (w *layered) deliver(n api.Notification, done func(error)) {
 		return
 	}
 	guard.Finally(func() error { return w.adder.Handle(l.Context(), n) }, func(err error) {
-		switch taken := w.is(l, useTaken); {
-		case taken && err != nil: // the layer works for it, and ends that
-			w.ignored(n, err)
+		if w.taken(l) { // the layer works for it, and ends that
+			if err != nil {
+				w.ignored(n, err)
+			}
 			err = nil
-		case !taken:
+		} else {
 			if err == nil {
 				err = errNotPassed
 			}
@@ -123,10 +124,16 @@ func (w *layered) pass(_ context.Context, n api.Notification) error {
 	if l == nil || !w.passes(l) {
 		return errPassed
 	}
+	returned := false
+	defer func() {
+		if !returned {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			l.Delivery |= useFell
+		}
+	}()
 	w.layer.Added(l)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	l.Delivery |= useTaken
+	returned = true
 	return nil
 }
 
@@ -141,11 +148,11 @@ func (w *layered) passes(l *lease.Lease) bool {
 	return true
 }
 
-// is reports whether something is kept of a lease.
-func (w *layered) is(l *lease.Lease, what uint8) bool {
+// taken reports whether the layer has got a lease, and calls Ended for it.
+func (w *layered) taken(l *lease.Lease) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return l.Delivery&what != 0
+	return l.Delivery&(usePassed|useFell) == usePassed
 }
 
 // begin records that Added is about to be called. It reports false when nothing may be called any more.
