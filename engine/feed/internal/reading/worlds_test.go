@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/streamlease/streamlease/test/servers"
+	"github.com/streamlease/streamlease/test/wait"
 )
 
 // What somebody does to a stream that is at rest is rung, and what was read then shows it, or a look at the stream does.
@@ -106,10 +107,14 @@ func TestSweepFinds(t *testing.T) {
 	eventually(t, "the sweep looks at a stream now and then", func() bool { return r.Stats().Count(Looks) > looks })
 }
 
-// Names may be anything, and messages may be large.
+// Names may be anything, and messages may be large: 64 MiB take seconds on a machine that does much else, so this reader has the time.
 func TestHostileStreams(t *testing.T) {
+	const patient = time.Minute
 	c := servers.NewCluster(t, servers.ClusterOptions{Replicas: -1})
-	r := start(t, c.ClientOption(), inCluster(t, c))
+	option := c.ClientOption()
+	option.ConnWriteTimeout = patient
+	set := inCluster(t, c)
+	r := start(t, option, func(cfg *Config) { set(cfg); cfg.Timeout = patient })
 	client := c.Client(t)
 	names := []string{"{", "{}", "}{", "a{b}c", "{{x}}", "\r\n*1\r\n$8\r\nFLUSHALL\r\n", "\x00", " ", "\xff\xfe", "$", ">", strings.Repeat("x", 64<<10)}
 	var all []*source
@@ -137,7 +142,7 @@ func TestHostileStreams(t *testing.T) {
 	require.NoError(t, client.Do(t.Context(), xadd.Build()).Error())
 	huge := strings.Repeat("0123456789abcdef", 64<<20/16)
 	require.NoError(t, client.Do(t.Context(), client.B().Xadd().Key("large").Id("*").FieldValue().FieldValue("huge", huge).Build()).Error())
-	eventually(t, "both", func() bool { return large.seen() == 2 })
+	require.True(t, wait.For(2*patient, 10*time.Millisecond, func() bool { return large.seen() == 2 }), "both")
 	require.Len(t, large.got[0].Fields, 10_000)
 	require.Equal(t, Field{"f0", "7"}, large.got[0].Fields[7])
 	require.True(t, large.got[1].Fields[0].Value == huge)
