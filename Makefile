@@ -158,6 +158,6 @@ fuzz: deps ## Run each fuzz target for 20 s, or FUZZ_TIME
 	done
 
 # BENCH_FLAGS=-goals also shows the goals of the project, and which of them are met.
-bench: deps ## Run the bench suite in a short form, under three minutes, and leave a report in bench/out
+bench: deps ## Run the bench suite in a short form, about four minutes, and leave a report in bench/out
 	@$(GO) build -C bench -o ../bin/bench ./cmd/bench
 	@bin/bench -out bench/out $(BENCH_FLAGS) all

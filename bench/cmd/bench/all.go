@@ -15,7 +15,7 @@ import (
 	"github.com/streamlease/streamlease/bench/suite"
 )
 
-// short is the suite in under three minutes. Each line has the arguments of one measurement, which can be repeated alone.
+// short is the suite in about four minutes. Each line has the arguments of one measurement, which can be repeated alone.
 var short = []string{
 	"size -streams 1000,10000,100000 -for 4s",
 	"compare -rounds 1 -for 4s",
@@ -29,7 +29,7 @@ var short = []string{
 }
 
 func allCommand() *cli.Command {
-	return &cli.Command{Name: "all", Usage: "run a short form of the suite, in under three minutes", Action: runAll}
+	return &cli.Command{Name: "all", Usage: "run a short form of the suite, in about four minutes", Action: runAll}
 }
 
 // runAll runs one measurement after the other. One that fails, as on a machine that is too busy for it, does not keep the others from running.
