@@ -55,10 +55,9 @@ func post(ctx context.Context, l api.Lease, m feed.Message) error {
 		return err
 	}
 	answer.Body.Close()
-	switch code := answer.StatusCode; {
-	case code < 300:
+	if code := answer.StatusCode; code < 300 {
 		return nil
-	case code >= 500, code == http.StatusConflict, code == http.StatusTooManyRequests:
+	} else if code >= 500 || code == http.StatusConflict || code == http.StatusTooManyRequests {
 		return errors.New(answer.Status)
 	}
 	return feed.At(m.ID, api.Permanent(errors.New(answer.Status)))

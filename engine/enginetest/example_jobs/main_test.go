@@ -64,8 +64,6 @@ func try(t *testing.T, kill bool, items, want string, onFailure feed.Failure, en
 	})
 }
 
-func TestJobs(t *testing.T) {
-	t.Run("crash", func(t *testing.T) { try(t, true, "abc", "abc", feed.FailStream, scan.StreamOwned) })
-	t.Run("drain", func(t *testing.T) { try(t, false, "arxb", "arb", feed.Skip, scan.StreamOwned) })
-	t.Run("dead letter", func(t *testing.T) { try(t, false, "axb", "a", feed.FailStream, scan.StreamDead) })
-}
+func TestCrash(t *testing.T)      { try(t, true, "abc", "abc", feed.FailStream, scan.StreamOwned) }
+func TestDrain(t *testing.T)      { try(t, false, "arxb", "arb", feed.Skip, scan.StreamOwned) }
+func TestDeadLetter(t *testing.T) { try(t, false, "axb", "a", feed.FailStream, scan.StreamDead) }
