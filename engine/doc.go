@@ -16,7 +16,7 @@
 //   - [Engine.Start] delivers on a channel.
 //   - [Engine.RunLayer] is for packages such as feed.
 //
-// This owns streams until the process is to end, and then hands them back:
+// This owns streams until SIGTERM, and then hands them back:
 //
 //	e, err := engine.Open(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:6379"}}, "chat")
 //	if err != nil {

@@ -140,7 +140,7 @@ func TestDrainTimeout(t *testing.T) {
 	})
 }
 
-// With Redis gone, Shutdown returns within its context, and reports that not everything was handed back.
+// With Redis gone, Shutdown returns within its context, and reports that nothing confirms that everything was handed back.
 func TestShutdownWithRedisGone(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -163,6 +163,7 @@ func TestShutdownWithRedisGone(t *testing.T) {
 					require.ErrorIs(t, err, context.DeadlineExceeded)
 					<-e.ended
 					require.ErrorIs(t, e.err, api.ErrDrainTimeout)
+					require.ErrorContains(t, e.err, "Redis has not confirmed that everything was handed back")
 					for _, x := range e.notified(api.Added) {
 						require.Zero(t, x.Lease.Remaining())
 						require.Error(t, x.Lease.Context().Err())

@@ -19,17 +19,24 @@ import (
 	"github.com/streamlease/streamlease/scan"
 )
 
+// owning is a fleet whose process a owns order:1.
+func owning(t *testing.T, h api.Handler) (*enginetest.Fleet, *enginetest.Process) {
+	t.Helper()
+	fleet := enginetest.New(t, "orders")
+	a := fleet.Start("a", enginetest.Handler(h))
+	fleet.Publish("order:1", nil)
+	fleet.OwnedBy("order:1", a)
+	return fleet, a
+}
+
 func TestProcessThatIsCutOffLosesItsStreamsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fleet := enginetest.New(t, "orders")
 		lost := make(chan time.Time, 1)
 		h := api.Funcs{Disowned: func(context.Context, api.Notification) error {
 			lost <- time.Now()
 			return nil
 		}}
-		a := fleet.Start("a", enginetest.Handler(h))
-		fleet.Publish("order:1", nil)
-		fleet.OwnedBy("order:1", a)
+		fleet, a := owning(t, h)
 		b := fleet.Start("b", enginetest.Handler(&record{}))
 		a.CutOff()
 		fleet.OwnedBy("order:1", b)
@@ -44,10 +51,7 @@ func TestProcessThatIsCutOffLosesItsStreamsInTime(t *testing.T) {
 
 func TestDoneWithoutAnAnswerIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fleet := enginetest.New(t, "orders")
-		a := fleet.Start("a", enginetest.Handler(&record{}))
-		fleet.Publish("order:1", nil)
-		fleet.OwnedBy("order:1", a)
+		fleet, a := owning(t, &record{})
 		l, ok := a.Engine().Lease("order:1")
 		require.True(t, ok)
 		a.LoseAnswers()
@@ -67,11 +71,8 @@ func TestDoneWithoutAnAnswerIsAskedAgain(t *testing.T) {
 
 func TestServerThatIsAwayForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fleet := enginetest.New(t, "orders")
 		var seen record
-		a := fleet.Start("a", enginetest.Handler(&seen))
-		fleet.Publish("order:1", nil)
-		fleet.OwnedBy("order:1", a)
+		fleet, a := owning(t, &seen)
 		fleet.Server().Stop()
 		fleet.Advance(3 * time.Second)
 		fleet.Server().Start()
@@ -105,10 +106,7 @@ func TestRestartedServerSettles(t *testing.T) {
 
 func TestServerThatForgetsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fleet := enginetest.New(t, "orders")
-		a := fleet.Start("a", enginetest.Handler(&record{}))
-		fleet.Publish("order:1", nil)
-		fleet.OwnedBy("order:1", a)
+		fleet, a := owning(t, &record{})
 		fleet.Server().RestartEmpty()
 		fleet.Advance(time.Minute)
 		fleet.Publish("order:1", nil)
@@ -232,10 +230,7 @@ func TestAnnouncementsOfOtherProducers(t *testing.T) {
 
 func TestKilledProcessStaysCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fleet := enginetest.New(t, "orders")
-		a := fleet.Start("a", enginetest.Handler(&record{}))
-		fleet.Publish("order:1", nil)
-		fleet.OwnedBy("order:1", a)
+		fleet, a := owning(t, &record{})
 		a.Pause()
 		a.Kill()
 		for _, mend := range []func(){a.Resume, a.Reconnect} {

@@ -254,6 +254,7 @@ func TestTicksOfARunner(t *testing.T) {
 	require.NotEqual(t, ticks[0].SpanContext().TraceID(), ticks[1].SpanContext().TraceID())
 	require.NotEqual(t, attributeOf(ticks[0], "streamlease.tick"), attributeOf(ticks[1], "streamlease.tick"))
 	require.NotEmpty(t, scripts(spans, "specs"))
+	require.NotEmpty(t, named(spans, "process chat"))
 	eventually(t, func() bool { return len(named(spans, "own chat")) == len(named(spans, "process chat")) })
 	for _, own := range named(spans, "own chat") {
 		require.Equal(t, "handed_back", attributeOf(own, "streamlease.outcome"), "what holds schedules")

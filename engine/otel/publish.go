@@ -12,7 +12,8 @@ import (
 	"github.com/streamlease/streamlease/engine/feed"
 )
 
-// Publish is p.Publish in a producer span, whose context goes along in the announcement. Errors are those of Publisher.Publish.
+// Publish is p.Publish in a producer span, whose context goes along in the announcement, as fields that count towards api.MaxFields. Errors
+// are those of Publisher.Publish.
 func (t *Tracer) Publish(ctx context.Context, p *engine.Publisher, stream string, info any, opts ...engine.PublishOption) (entry string, err error) {
 	ctx, span := t.start(ctx, "publish", trace.WithSpanKind(trace.SpanKindProducer))
 	if span.IsRecording() {
@@ -22,24 +23,19 @@ func (t *Tracer) Publish(ctx context.Context, p *engine.Publisher, stream string
 	return p.Publish(ctx, stream, info, append(opts[:len(opts):len(opts)], t.Fields(ctx)...)...)
 }
 
-// PublishMany is p.PublishMany in one producer span, whose context goes along in each announcement that has none in its Fields. The items
-// are not changed. Errors are those of Publisher.PublishMany.
+// PublishMany is p.PublishMany in one producer span, whose context goes along as with Publish in each announcement that has none in its
+// Fields. The items are not changed. Errors are those of Publisher.PublishMany.
 func (t *Tracer) PublishMany(ctx context.Context, p *engine.Publisher, items ...api.Announcement) (entries []string, err error) {
 	ctx, span := t.start(ctx, "publish", trace.WithSpanKind(trace.SpanKindProducer))
 	if span.IsRecording() {
 		span.SetAttributes(t.attributes("send", "publish", "", attribute.Int("messaging.batch.message_count", len(items)))...)
 	}
 	defer func() { end(span, err, true) }()
-	var w writer
-	t.propagator.Inject(ctx, &w)
+	var own writer
+	t.propagator.Inject(ctx, &own)
 	items = slices.Clone(items)
 	for i := range items {
-		fields := items[i].Fields
-		fields = fields[:len(fields):len(fields)]
-		for _, f := range w { // of repeated ones the first counts
-			fields = append(fields, api.Field{Name: f.Name, Value: f.Value})
-		}
-		items[i].Fields = fields
+		items[i].Fields = slices.Concat(items[i].Fields, own) // of repeated ones the first counts
 	}
 	return p.PublishMany(ctx, items...)
 }
